@@ -1,33 +1,33 @@
 /**
- * What ended, apart from the state, so that a save costs what changed and not what is remembered: `ended-<n>.log`, to which
- * a save adds one line.
+ * The list of ended assignments, stored apart from the state so that a save costs what changed, not what is remembered.
+ * Each save appends one line to `ended-<n>.log`:
  *
- *   {"less":[places of those that went],"more":[those that came]}
+ *     {"less":[indexes removed],"more":[entries added]}
  *
- * `queue.json` marks how many bytes of which file count, and their digest. What stands behind them was never acknowledged:
- * it is not read, and the next save writes over it. A file that has become long is written anew under the next number; the
- * older one stays as long as a copy of the state names it.
+ * `queue.json` records how many bytes of which file are valid, and their digest. Anything after them was never
+ * acknowledged: it is not read, and the next save overwrites it. A file that grew too long is rewritten under the next
+ * number; the old one is kept while a copy of the state refers to it.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { join } from 'node:path';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { writeDurably, type JournalFiles } from './journal-files.ts';
 
-/** The part of a file that counts. */
+/** The valid part of a file. */
 export interface EndedMark {
   readonly file: string;
   readonly bytes: number;
   readonly sha256: string;
 }
 
-/** A list as it is on disk. */
+/** The list as stored on disk. */
 export interface KeptList {
   /** Null for an empty list, which needs no file. */
   readonly mark: EndedMark | null;
   readonly list: readonly string[];
-  /** What the list takes as JSON, bytes. */
+  /** Size of the list as JSON, bytes. */
   readonly listBytes: number;
-  /** Of the bytes that count, to go on with. */
+  /** Hash state over the valid bytes, to continue from. */
   readonly hash: Hash;
 }
 
@@ -39,24 +39,30 @@ export interface ListChange {
 }
 
 export interface EndedLog {
-  /** Goes on from a list that was read. With `isDoubtful` its file is never written to again. `names` are those in the folder. */
+  /**
+   * Continues from a list that was read. With `isDoubtful` its file is never written again. `names` are the files in
+   * the folder.
+   */
   adopt(kept: KeptList, isDoubtful: boolean, names: readonly string[]): void;
-  /** What a save of this list would change. */
+  /** What saving this list would change. */
   changeTo(list: readonly string[]): ListChange;
-  /** Writes the change, synced and read back. It counts once a copy of the state names it and `keep` was called. */
+  /**
+   * Writes the change, syncs it and reads it back. It is valid once a copy of the state refers to it and `keep` was
+   * called.
+   */
   write(change: ListChange): Promise<KeptList>;
   keep(kept: KeptList): void;
-  /** A copy of the state may name, after a loss of power, more than was kept: what stands there is not written over. */
+  /** After a power loss a copy of the state might refer to more than was kept, so nothing there may be overwritten. */
   doubt(): void;
 }
 
-/** Of a file whose lines say in vain what a new one would say shorter, bytes: it may be twice as long as that, and this. */
+/** A file is rewritten when it exceeds twice its minimum size plus this, bytes. */
 const REWRITE_SLACK_BYTES = 65_536;
 
 const NAME = /^ended-([0-9]{1,15})\.log/;
 export const isEndedFile = (name: string): boolean => /^ended-[0-9]{1,15}\.log$/.test(name);
 
-/** Whoever wrote it knew how digests are made; it may still be no sidecar. */
+/** The digest proves that this was written deliberately, but not that a sidecar wrote it. */
 export function isMark(value: unknown): value is EndedMark {
   const { file, bytes, sha256 } = (value ?? {}) as Readonly<Record<keyof EndedMark, unknown>>;
   const isSize = Number.isSafeInteger(bytes) && (bytes as number) > 0;
@@ -69,10 +75,10 @@ export function endedLog(folder: string, files: JournalFiles): EndedLog {
   let current = NOTHING_ENDED;
   let isDoubtful = false;
   let nextNumber = 1;
-  /** A file that could not be written anew, on a full disk, is not tried again before it has this length. */
+  /** After a failed rewrite (full disk), do not retry before the file has this size. */
   let rewriteFromBytes = 0;
 
-  async function writeAnew({ list, listBytes }: ListChange): Promise<KeptList> {
+  async function rewrite({ list, listBytes }: ListChange): Promise<KeptList> {
     const file = `ended-${nextNumber}.log`;
     nextNumber += 1;
     const line = lineOf([], list);
@@ -86,7 +92,7 @@ export function endedLog(folder: string, files: JournalFiles): EndedLog {
     await files.append(path, mark.bytes, line);
     const found = await files.readFrom(path, mark.bytes);
     if (found?.equals(line) !== true) {
-      const message = `Added ${line.length} bytes to "${path}", and read back ${found?.length ?? 0} that are not the same. Is the disk full?`;
+      const message = `Added ${line.length} bytes to "${path}", but read back ${found?.length ?? 0} different ones. Is the disk full?`;
       throw new AgentcomError('AC_JOURNAL_WRITE', message);
     }
     const hash = current.hash.copy().update(line);
@@ -110,16 +116,16 @@ export function endedLog(folder: string, files: JournalFiles): EndedLog {
     async write(change) {
       if (change.list.length === 0) return NOTHING_ENDED;
       const { mark } = current;
-      if (mark === null) return await writeAnew(change);
+      if (mark === null) return await rewrite(change);
       if (change.less.length === 0 && change.more.length === 0) return current;
-      if (isDoubtful) return await writeAnew(change);
+      if (isDoubtful) return await rewrite(change);
       const line = lineOf(change.less, change.more);
       const bytes = mark.bytes + line.length;
       if (bytes > Math.max(rewriteFromBytes, 2 * change.listBytes + REWRITE_SLACK_BYTES)) {
         try {
-          return await writeAnew(change);
+          return await rewrite(change);
         } catch {
-          rewriteFromBytes = 2 * bytes; // There may be room for a line all the same; if not, that is told.
+          rewriteFromBytes = 2 * bytes; // There may still be space for one line; if not, append reports it.
         }
       }
       return await append(mark, line, change);
@@ -136,7 +142,7 @@ export function endedLog(folder: string, files: JournalFiles): EndedLog {
   };
 }
 
-/** The list that a mark stands for. `why` completes the sentence "The file …". */
+/** The list that a mark refers to. `why` completes the sentence "The file …". */
 export async function readEnded(
   folder: string,
   files: JournalFiles,
@@ -144,7 +150,7 @@ export async function readEnded(
 ): Promise<{ readonly kind: 'good'; readonly kept: KeptList } | { readonly kind: 'bad'; readonly why: string }> {
   const bytes = await files.read(join(folder, mark.file));
   if (bytes === null) return bad('is missing');
-  if (bytes.length < mark.bytes) return bad(`has ${bytes.length} bytes where ${mark.bytes} are wanted`);
+  if (bytes.length < mark.bytes) return bad(`has ${bytes.length} bytes instead of ${mark.bytes}`);
   const counts = bytes.subarray(0, mark.bytes);
   const hash = createHash('sha256').update(counts);
   if (hash.copy().digest('hex') !== mark.sha256) return bad('does not match its SHA-256 digest');
@@ -156,12 +162,12 @@ export async function readEnded(
       for (const text of more) list.push(text);
     }
   } catch {
-    return bad('has a line that no sidecar writes');
+    return bad('has an invalid line');
   }
   return { kind: 'good', kept: { mark, list, listBytes: bytesOf(list), hash } };
 }
 
-/** Places of those that went, in order, and those that came; what stayed is in its order. */
+/** Indexes of removed entries, in order, and the added ones. Entries never change their order. */
 function changeOf(before: readonly string[], after: readonly string[]): { less: readonly number[]; more: readonly string[] } {
   if (after === before) return { less: [], more: [] };
   const less: number[] = [];
@@ -177,7 +183,7 @@ const lineOf = (less: readonly number[], more: readonly string[]): Buffer => Buf
 
 const markOf = (file: string, bytes: number, hash: Hash): EndedMark => ({ file, bytes, sha256: hash.copy().digest('hex') });
 
-/** As JSON, with their commas. */
+/** As JSON, with commas. */
 function bytesOf(list: readonly string[]): number {
   let bytes = 0;
   for (const text of list) bytes += Buffer.byteLength(JSON.stringify(text)) + 1;

@@ -1,12 +1,12 @@
 /**
  * The journal on disk, in the sidecar's data directory:
  *
- *   lock           who uses the folder            queue.json, queue.json.1   the state, and the one before
- *   instance-id    names this sidecar             ended-<n>.log              its list of what ended
- *   instance-place where it was made              outbox/, refused/          bodies of reports
- *   reserve        room for a full disk
+ *   lock           the process using the folder   queue.json, queue.json.1   the state, and the previous one
+ *   instance-id    identifies this sidecar        ended-<n>.log              list of ended assignments
+ *   instance-place where it was created           outbox/, refused/          bodies of reports
+ *   reserve        space for a full disk
  *
- * Calls may come at the same time; they are done one after the other, in the order of the calls.
+ * Concurrent calls run one at a time, in call order.
  */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
@@ -17,37 +17,39 @@ import type { Log } from '../../core/ports/log.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
 import { folderLock } from './folder-lock.ts';
 import { isCopyOf, placeOf, readPlace, type FolderPlace } from './folder-place.ts';
-import { isLeftover, nodeJournalFiles, writeDurably, type JournalFiles } from './journal-files.ts';
+import { isTemporary, nodeJournalFiles, writeDurably, type JournalFiles } from './journal-files.ts';
 import { inParts } from './read-copy.ts';
 import { reports } from './report-files.ts';
 import { stateCopies } from './state-copies.ts';
 
 export interface FileJournalOptions {
-  /** The sidecar's data directory, absolute; made, readable by its owner only, when it is missing. On this machine. */
+  /**
+   * The sidecar's data directory, absolute; created if missing, readable by its owner only. Must be on a local disk.
+   */
   readonly dataDir: string;
-  /** Names what is set aside by the time. */
+  /** For the names of files that are set aside. */
   readonly clock: Clock;
   readonly log: Log;
-  /** The steps on disk; for tests that fail them. */
+  /** Disk operations; replaced in tests that make them fail. */
   readonly files?: JournalFiles | undefined;
-  /** Where the folder lies; for tests that are elsewhere. */
+  /** Where the folder is; replaced in tests. */
   readonly place?: ((dataDir: string) => FolderPlace) | undefined;
 }
 
-/** A report of the size that a hub takes, with its envelope. */
+/** One report of the size that a hub accepts, with its envelope. */
 const REPORT_ROOM_BYTES = 1_048_576;
-/** Names, blocks that are not full, and what is added to the ended. */
+/** File names, partly filled blocks, and additions to the ended list. */
 const SMALL_ROOM_BYTES = 65_536;
-/** What is kept free for a report and for the largest save that tells of it, whatever the journal has come to hold. */
+/** Reserved for one report plus the largest save that records it, however large the journal is. */
 export const RESERVE_BYTES = JOURNAL_BYTES_MAX + REPORT_ROOM_BYTES + SMALL_ROOM_BYTES;
-/** Once given up, the reserve comes back when this much is free, so that it does not take the room that it gave. */
+/** Free space needed to restore the reserve; more than its size, so that it does not take the space it gave up. */
 const RESERVE_BACK_BYTES = 16_777_216;
-/** With less the disk counts as full, also before a file could not be written. */
+/** Below this the disk counts as full, even if no write has failed yet. */
 const FREE_BYTES_MIN = 1_048_576;
 
 export const INSTANCE_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** A journal over `dataDir`. Nothing is opened yet; after `close` it may be opened again. */
+/** A journal over `dataDir`. Opens nothing yet; may be reopened after `close`. */
 export function fileJournal(options: FileJournalOptions): Journal {
   const { dataDir, clock, log, files = nodeJournalFiles, place = placeOf } = options;
   const outbox = join(dataDir, 'outbox');
@@ -60,27 +62,27 @@ export function fileJournal(options: FileJournalOptions): Journal {
   const bodies = reports(outbox, refused, files);
   let isOpen = false;
   let hasReserve = false;
-  /** Of a copy: where it lies is noted once it has a state of its own. */
-  let unwrittenPlace: FolderPlace | null = null;
-  /** The list that was saved last: a task's other saves bring the same one again. */
+  /** For a copied folder: its place, recorded once it has saved a state of its own. */
+  let unsavedPlace: FolderPlace | null = null;
+  /** The last saved list; saves that do not change it pass the same array. */
   let ended: readonly string[] = [];
-  const inTurn = oneAtATime();
+  const serialized = oneAtATime();
 
-  /** Runs `work` in its turn, on an open journal; what fails is passed on as `AC_JOURNAL_WRITE`, unless it has a code already. */
+  /** Runs `work` in turn on an open journal. Errors without a code become `AC_JOURNAL_WRITE`. */
   function whenOpen<T>(what: string, work: () => Promise<T>): Promise<T> {
-    return inTurn(async () => {
+    return serialized(async () => {
       if (!isOpen) throw new AgentcomError('AC_JOURNAL_WRITE', `Cannot ${what}: the journal in "${dataDir}" is not open.`);
       return await withContext(what, work);
     });
   }
 
-  /** What fails in `work` says what was being done, and where. */
+  /** Adds what was being done, and where, to errors without a code. */
   async function withContext<T>(what: string, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
       if (AgentcomError.is(error)) throw error;
-      const message = `Cannot ${what} (${dataDir}): ${messageOf(error)}. Is it a folder that this user may write, on a disk with room?`;
+      const message = `Cannot ${what} (${dataDir}): ${messageOf(error)}. Check free disk space and permissions.`;
       throw new AgentcomError('AC_JOURNAL_WRITE', message, { cause: error });
     }
   }
@@ -88,23 +90,23 @@ export function fileJournal(options: FileJournalOptions): Journal {
   async function makeFolders(): Promise<void> {
     await files.makeFolder(dataDir);
     if (await files.isOpenToOthers(dataDir)) {
-      const message = `Other users may enter the data directory "${dataDir}", which holds tasks and results. Take that away: chmod 700 "${dataDir}".`;
+      const message = `Other users may enter the data directory "${dataDir}", which contains tasks and results. Fix that with: chmod 700 "${dataDir}".`;
       throw new AgentcomError('AC_DATA_DIR', message, { details: { dataDir } });
     }
   }
 
-  /** What a crash left half written. Only behind the lock: it might be another's work. */
-  async function tidy(): Promise<void> {
+  /** Removes what a crash left half written. Needs the lock: the files might be another process's. */
+  async function removeOrphans(): Promise<void> {
     for (const folder of [outbox, refused]) {
       await files.makeFolder(folder);
-      await removeLeftovers(folder, '');
+      await removeTemporaryFiles(folder, '');
     }
-    for (const ours of ['queue.json', 'ended-', 'instance-', 'reserve']) await removeLeftovers(dataDir, ours);
+    for (const ours of ['queue.json', 'ended-', 'instance-', 'reserve']) await removeTemporaryFiles(dataDir, ours);
   }
 
-  async function removeLeftovers(folder: string, beginning: string): Promise<void> {
+  async function removeTemporaryFiles(folder: string, beginning: string): Promise<void> {
     for (const name of await files.list(folder)) {
-      if (name.startsWith(beginning) && isLeftover(name)) await files.remove(join(folder, name));
+      if (name.startsWith(beginning) && isTemporary(name)) await files.remove(join(folder, name));
     }
   }
 
@@ -112,42 +114,42 @@ export function fileJournal(options: FileJournalOptions): Journal {
     const found = (await files.read(instancePath))?.toString('utf8').trim();
     if (found !== undefined && INSTANCE_ID.test(found)) return found;
     if (found !== undefined)
-      log.warn('The instance id is damaged; a new one is made, and the hub may wait before it believes it.', { instancePath });
-    return await makeInstanceId();
+      log.warn('The instance id is damaged; generated a new one, which the hub may take a while to accept.', { instancePath });
+    return await newInstanceId();
   }
 
-  async function makeInstanceId(): Promise<string> {
+  async function newInstanceId(): Promise<string> {
     const made = randomUUID();
     await writeDurably(files, dataDir, instancePath, Buffer.from(`${made}\n`));
     return made;
   }
 
-  /** A folder that was copied is another instance: the first one may live, with the runs that the copy names too. */
+  /** A copied folder becomes a new instance, since the original may be running, with the same runs. */
   async function identify(): Promise<Pick<JournalOpened, 'instanceId' | 'isCopy'>> {
     const known = await files.read(placePath);
     const instanceId = await readInstanceId();
     const before = known === null ? null : readPlace(known.toString('utf8'));
     const now = place(dataDir);
-    unwrittenPlace = null;
+    unsavedPlace = null;
     if (before === null || !isCopyOf(before, now)) {
-      if (JSON.stringify(before) !== JSON.stringify(now)) await writePlace(now);
+      if (JSON.stringify(before) !== JSON.stringify(now)) await savePlace(now);
       return { instanceId };
     }
-    const made = await makeInstanceId();
-    unwrittenPlace = now;
-    log.warn("This data directory is a copy of another sidecar's: it is an instance of its own from now on.", {
+    const made = await newInstanceId();
+    unsavedPlace = now;
+    log.warn("This data directory is a copy of another sidecar's; it is now an instance of its own.", {
       dataDir,
       ...{ was: before, is: now, old_instance_id: instanceId, instance_id: made },
     });
     return { instanceId: made, isCopy: true };
   }
 
-  /** Without it a copy is not known as such; that is no reason to stop. */
-  async function writePlace(now: FolderPlace): Promise<void> {
+  /** Without this file a copy is not detected; that is no reason to stop. */
+  async function savePlace(now: FolderPlace): Promise<void> {
     try {
       await writeDurably(files, dataDir, placePath, Buffer.from(`${JSON.stringify(now)}\n`));
     } catch (error) {
-      log.warn('Where the data directory lies cannot be noted.', { placePath, error: messageOf(error) });
+      log.warn('Cannot record the location of the data directory.', { placePath, error: messageOf(error) });
     }
   }
 
@@ -155,26 +157,26 @@ export function fileJournal(options: FileJournalOptions): Journal {
     if (!hasReserve) return;
     hasReserve = false;
     await files.remove(reservePath);
-    log.warn('A file of the journal could not be written; the reserve was given up, so that reports still get through.', { dataDir });
+    log.warn('Could not write a journal file; released the reserve so that reports can still be written.', { dataDir });
   }
 
-  /** Where `freeBytes` are free. To be without the reserve is no reason to stop. */
+  /** If `freeBytes` are free. Running without the reserve is no reason to stop. */
   async function takeReserve(freeBytes: number): Promise<void> {
     try {
       if ((await files.freeBytes(dataDir)) < freeBytes) return;
       await writeDurably(files, dataDir, reservePath, Buffer.alloc(RESERVE_BYTES, '.'));
       hasReserve = true;
     } catch (error) {
-      log.warn('The reserve of the journal cannot be made.', { dataDir, error: messageOf(error) });
+      log.warn('Cannot create the disk reserve of the journal.', { dataDir, error: messageOf(error) });
     }
   }
 
   async function openFolder(): Promise<JournalOpened> {
-    await withContext('make the data directory', makeFolders);
+    await withContext('create the data directory', makeFolders);
     await withContext('lock the data directory', () => lock.acquire());
     try {
       return await withContext('open the journal', async () => {
-        await tidy();
+        await removeOrphans();
         const identity = await identify();
         const read = await states.read(clock.nowMs());
         hasReserve = (await files.read(reservePath))?.length === RESERVE_BYTES;
@@ -189,10 +191,10 @@ export function fileJournal(options: FileJournalOptions): Journal {
   }
 
   return {
-    open: () => inTurn(openFolder),
+    open: () => serialized(openFolder),
 
     async save(state) {
-      const parts = inParts(state, ended); // now: the caller may change its value while others are served
+      const parts = inParts(state, ended); // Taken now, because the caller may change its value while other calls are served.
       ended = parts.ended;
       await whenOpen('save the journal', async () => {
         try {
@@ -201,8 +203,8 @@ export function fileJournal(options: FileJournalOptions): Journal {
           await giveUpReserve();
           throw error;
         }
-        if (unwrittenPlace !== null) await writePlace(unwrittenPlace);
-        unwrittenPlace = null;
+        if (unsavedPlace !== null) await savePlace(unsavedPlace);
+        unsavedPlace = null;
         if (!hasReserve) await takeReserve(RESERVE_BACK_BYTES);
       });
     },
@@ -222,14 +224,14 @@ export function fileJournal(options: FileJournalOptions): Journal {
     removeReport: (name) => whenOpen('remove a report', () => bodies.remove(name)),
     refuseReport: (name, reason) => whenOpen('move a refused report', () => bodies.refuse(name, reason)),
     room: () =>
-      whenOpen('measure the room of the journal', async () => {
+      whenOpen('measure disk usage', async () => {
         if (!hasReserve) await takeReserve(RESERVE_BACK_BYTES);
         const isFull = (await files.freeBytes(dataDir)) < FREE_BYTES_MIN;
         return { refusedBytes: await files.bytesIn(refused), hasReserve: hasReserve && !isFull };
       }),
 
     close: () =>
-      inTurn(async () => {
+      serialized(async () => {
         isOpen = false;
         await lock.release();
       }),

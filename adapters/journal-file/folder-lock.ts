@@ -1,17 +1,17 @@
 /**
- * The `lock` file that keeps a second sidecar off a folder: who holds it, as a process mark and the name of a socket beside it. A
- * holder that no longer lives is followed: its process is not there, and nobody answers at its socket, which can also be asked from
- * another container that has the folder. The folder must be on this machine: what runs elsewhere cannot be seen.
+ * The `lock` file keeps a second sidecar off a folder. It names its holder by process mark and by a socket in the folder.
+ * A dead holder is replaced: its process is gone, and nobody answers on its socket, which also works from another
+ * container that shares the folder. The folder must be on a local disk: processes on other machines are not visible.
  *
  *   free ── link ──► held ── release ──► free
  *                     │ holder dies
  *                     ▼
- *                   stale ── follow ──► held
+ *                   stale ── take over ──► held
  *
- * A newcomer writes its mark under a name of its own, a candidate, and links it to `lock`: like an open with `wx`, the
- * link fails when there is one, and nobody ever sees half a mark. To follow a dead holder it looks for other live
- * candidates, then whether the lock is still that of the dead one, and renames its own over it. Candidates are written
- * before they look, so of two that come at once at least one sees the other; who sees another is refused.
+ * A newcomer writes its mark to a candidate file of its own and links that to `lock`. Like `open` with `wx`, the link
+ * fails if `lock` exists, and nobody ever reads half a mark. To take over from a dead holder it checks for other live
+ * candidates, then that the lock is still the dead one's, and renames its candidate over it. Candidates are written
+ * before that check, so of two newcomers at least one sees the other; whoever sees another gives up.
  */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
@@ -23,23 +23,26 @@ import { isListening, listenAt, type LockSocket } from './lock-socket.ts';
 import { isStillRunning, processMark } from './process-mark.ts';
 
 export interface FolderLock {
-  /** Fails with `AC_JOURNAL_LOCKED`, naming the holder, while another live process, or another journal of this one, holds the folder. */
+  /**
+   * Rejects with `AC_JOURNAL_LOCKED`, naming the holder, while another live process, or another journal of this one,
+   * holds the folder.
+   */
   acquire(): Promise<void>;
-  /** Fine when it is not held. */
+  /** Does nothing if the lock is not held. */
   release(): Promise<void>;
 }
 
 interface Holder extends ProcessMark {
-  /** The name of the socket that it listens at; null where it has none. */
+  /** Name of the socket it listens on; null if it has none. */
   readonly socket: string | null;
 }
 
-/** A lock that is let go of again and again while we look at it. */
+/** Attempts when the lock keeps changing hands. */
 const TRIES_MAX = 10;
 
 const CANDIDATE = /^lock\.([0-9]+)-[0-9a-f-]{36}$/;
-/** A candidate, or what was left of writing one. */
-const CANDIDATE_OR_REST = /^lock\.([0-9]+)-/;
+/** A candidate, or a partly written one. */
+const CANDIDATE_PREFIX = /^lock\.([0-9]+)-/;
 const SOCKET = /^lock-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.sock$/;
 
 export function folderLock(folder: string, files: JournalFiles, log: Log): FolderLock {
@@ -58,27 +61,27 @@ export function folderLock(folder: string, files: JournalFiles, log: Log): Folde
     let isTaken = false;
     try {
       await files.write(candidatePath, text);
-      for (let tries = 0; tries < TRIES_MAX && !isTaken; tries += 1) isTaken = await takeOnce(candidate);
+      for (let tries = 0; tries < TRIES_MAX && !isTaken; tries += 1) isTaken = await tryTake(candidate);
       if (isTaken) [heldText, socket] = [text, listening];
     } finally {
       if (!isTaken) await listening?.close();
       await files.remove(candidatePath);
     }
-    if (isTaken) return await removeLeftovers(socketName);
-    throw new AgentcomError('AC_JOURNAL_LOCKED', `Cannot lock "${folder}": its lock changes hands all the time. Start one sidecar on it.`);
+    if (isTaken) return await removeOrphans(socketName);
+    throw new AgentcomError('AC_JOURNAL_LOCKED', `Cannot lock "${folder}": its lock keeps changing hands. Run only one sidecar on it.`);
   }
 
-  /** False when the lock changed meanwhile. */
-  async function takeOnce(candidate: string): Promise<boolean> {
+  /** False if the lock changed in the meantime. */
+  async function tryTake(candidate: string): Promise<boolean> {
     const candidatePath = join(folder, candidate);
     if (await linkNew(candidatePath)) return true;
     const found = await files.read(lockPath);
     if (found === null) return false;
-    await refuseIfAlive(found);
+    await throwIfAlive(found);
     for (const other of await files.list(folder)) {
       if (!CANDIDATE.test(other) || other === candidate) continue;
       const rival = await files.read(join(folder, other));
-      if (rival !== null) await refuseIfAlive(rival);
+      if (rival !== null) await throwIfAlive(rival);
     }
     const now = await files.read(lockPath);
     if (now?.equals(found) !== true) return false;
@@ -97,23 +100,26 @@ export function folderLock(folder: string, files: JournalFiles, log: Log): Folde
         },
       };
     } catch (error) {
-      const told = { data_dir: folder, error: messageOf(error) };
-      log.warn('The file system of the data directory has no sockets: a second sidecar on it is noticed in this container only.', told);
+      const fields = { data_dir: folder, error: messageOf(error) };
+      log.warn(
+        'The file system of the data directory does not support sockets: a second sidecar is only detected inside this container.',
+        fields,
+      );
       return null;
     }
   }
 
-  /** What those left behind that died. */
-  async function removeLeftovers(ownSocket: string): Promise<void> {
+  /** Removes what dead processes left behind. */
+  async function removeOrphans(ownSocket: string): Promise<void> {
     for (const name of await files.list(folder)) {
-      const pid = CANDIDATE_OR_REST.exec(name)?.[1];
+      const pid = CANDIDATE_PREFIX.exec(name)?.[1];
       const isDeadSocket = SOCKET.test(name) && name !== ownSocket && !(await isListening(folder, name));
       const isDeadCandidate = pid !== undefined && (await processMark(Number(pid))) === null && (await isUnheld(name));
       if (isDeadSocket || isDeadCandidate) await files.remove(join(folder, name));
     }
   }
 
-  /** Whether a candidate is of nobody, here or in another container. */
+  /** Whether no process holds this candidate, here or in another container. */
   async function isUnheld(name: string): Promise<boolean> {
     const text = await files.read(join(folder, name));
     const mark = text === null ? null : readMark(text);
@@ -129,10 +135,10 @@ export function folderLock(folder: string, files: JournalFiles, log: Log): Folde
     }
   }
 
-  async function refuseIfAlive(text: Buffer): Promise<void> {
+  async function throwIfAlive(text: Buffer): Promise<void> {
     const holder = readMark(text);
     if (holder === null || !(await isHeldBy(holder))) return;
-    const message = `Cannot use "${folder}": process ${holder.pid}, perhaps of another container, holds it (${lockPath}). Stop that sidecar, or give this one a dataDir of its own.`;
+    const message = `Cannot use "${folder}": process ${holder.pid}, possibly in another container, holds it (${lockPath}). Stop that sidecar, or use a different dataDir.`;
     throw new AgentcomError('AC_JOURNAL_LOCKED', message, { details: { folder, pid: holder.pid } });
   }
 
@@ -152,7 +158,7 @@ export function folderLock(folder: string, files: JournalFiles, log: Log): Folde
   };
 }
 
-/** Null for what is no mark: marks appear whole, so this one was torn by a loss of power, and its process died with it. */
+/** Null if invalid. Marks are written whole, so this one was torn by a power loss and its process is gone. */
 function readMark(text: Buffer): Holder | null {
   try {
     const mark = JSON.parse(text.toString('utf8')) as Partial<Holder> | null;
@@ -160,6 +166,6 @@ function readMark(text: Buffer): Holder | null {
     if (!Number.isSafeInteger(pid) || (pid as number) <= 0) return null;
     return { pid: pid as number, startTime, bootId, socket: typeof socket === 'string' && SOCKET.test(socket) ? socket : null };
   } catch {
-    return null; // torn: told to the caller as "no mark"
+    return null; // Torn: the caller treats it as no mark.
   }
 }

@@ -1,19 +1,19 @@
-/** Where a data directory lies, as far as a copy of it lies elsewhere: its path, its place on the disk, its machine. */
+/** Where a data directory is, to detect copies: its path, its inode, its machine. */
 import { readFileSync, realpathSync, statfsSync, statSync } from 'node:fs';
 
 export interface FolderPlace {
   readonly path: string;
-  /** Of the folder itself; a number of its file system, as text. */
+  /** Inode of the folder, as text. */
   readonly inode: string;
-  /** When the folder was made, milliseconds; 0 where the file system does not say. */
+  /** When the folder was created, milliseconds; 0 if the file system does not say. */
   readonly bornMs: number;
-  /** Null where nobody can tell: outside of Linux, and in a container, whose file is that of its image. */
+  /** Null if unknown: outside Linux, and in containers, which share the file of their image. */
   readonly machine: string | null;
 }
 
 const MACHINE_ID_FILE = '/etc/machine-id';
 const MACHINE_ID = /^[0-9a-f]{32}$/;
-/** The file system of a container's own files. */
+/** File system type of a container's root. */
 const OVERLAY_FS = 0x794c7630;
 
 export function placeOf(folder: string): FolderPlace {
@@ -27,11 +27,11 @@ function machineId(): string | null {
     const id = readFileSync(MACHINE_ID_FILE, 'latin1').trim();
     return MACHINE_ID.test(id) ? id : null;
   } catch {
-    return null; // It has none, or may not be read: then the folder alone tells.
+    return null; // Missing or unreadable: only the folder itself is compared.
   }
 }
 
-/** What was written at an earlier start; null when it is not what is written here. */
+/** As written at an earlier start; null if invalid. */
 export function readPlace(text: string): FolderPlace | null {
   try {
     const { path, inode, bornMs, machine } = JSON.parse(text) as Readonly<Record<string, unknown>>;
@@ -43,8 +43,8 @@ export function readPlace(text: string): FolderPlace | null {
 }
 
 /**
- * Whether the folder is another one than that which was there before: on another machine, or neither at its path nor itself. One that
- * was moved is itself; one that was put back from a backup is at its path. The device is left out: it changes with a start of the machine.
+ * Whether the folder is a copy: on another machine, or with another path and inode. A moved folder keeps its inode; one
+ * restored from a backup keeps its path. The device number is ignored, since it changes on reboot.
  */
 export function isCopyOf(before: FolderPlace, now: FolderPlace): boolean {
   if (before.machine !== null && now.machine !== null && before.machine !== now.machine) return true;

@@ -1,4 +1,4 @@
-/** The journal's folder, looked at beside its sidecar or without one. */
+/** Inspects the journal's folder, whether its sidecar is running or not. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
@@ -13,45 +13,45 @@ const SET_ASIDE = /^(queue\.json|ended-[0-9]+\.log)\.corrupt-/;
 /** A reason is a line or two. */
 const REASON_CHARACTERS_MAX = 500;
 
-/** Fails with `AC_DATA_DIR` when the folder is there and cannot be read. */
+/** Rejects with `AC_DATA_DIR` if the folder exists but cannot be read. */
 export async function inspectJournal(dataDir: string): Promise<JournalInspection> {
   return {
     dataDir,
-    found: await lookInto(dataDir),
-    hasReport: (name) => isThere(join(dataDir, 'outbox', `${assignmentText(name)}.json`)),
-    hasResults: (name) => isThere(join(dataDir, 'results', assignmentText(name))),
+    found: await inspectFolder(dataDir),
+    hasReport: (name) => exists(join(dataDir, 'outbox', `${assignmentText(name)}.json`)),
+    hasResults: (name) => exists(join(dataDir, 'results', assignmentText(name))),
   };
 }
 
-async function lookInto(dataDir: string): Promise<JournalInspection['found']> {
-  if (!(await isThere(dataDir))) return null;
+async function inspectFolder(dataDir: string): Promise<JournalInspection['found']> {
+  if (!(await exists(dataDir))) return null;
   try {
     const names = await readdir(dataDir);
     const instanceId = await textOf(join(dataDir, 'instance-id'));
     return {
       openToOthers: await nodeJournalFiles.isOpenToOthers(dataDir),
-      newest: await lookAtCopy(dataDir, NEWEST),
-      previous: await lookAtCopy(dataDir, PREVIOUS),
+      newest: await inspectCopy(dataDir, NEWEST),
+      previous: await inspectCopy(dataDir, PREVIOUS),
       instanceId: instanceId === null ? 'missing' : INSTANCE_ID.test(instanceId.trim()) ? 'good' : 'bad',
       hasReserve: names.includes('reserve') && (await stat(join(dataDir, 'reserve'))).size === RESERVE_BYTES,
       setAside: names.filter((name) => SET_ASIDE.test(name)).sort(),
       refused: await refusedIn(join(dataDir, 'refused')),
     };
   } catch (thrown) {
-    throw new AgentcomError('AC_DATA_DIR', `Cannot read the data directory "${dataDir}": ${messageOf(thrown)}. Look at it as its owner.`, {
+    throw new AgentcomError('AC_DATA_DIR', `Cannot read the data directory "${dataDir}": ${messageOf(thrown)}. Run this as its owner.`, {
       cause: thrown,
     });
   }
 }
 
-/** Twice, before it is called bad: a running sidecar may have taken away what the copy named, once it had written the next. */
-async function lookAtCopy(dataDir: string, name: string): Promise<JournalCopy> {
+/** Read twice before it is called bad: a running sidecar may just have replaced what the copy refers to. */
+async function inspectCopy(dataDir: string, name: string): Promise<JournalCopy> {
   const copy = await readCopy(dataDir, nodeJournalFiles, name);
   return copy.kind === 'bad' ? await readCopy(dataDir, nodeJournalFiles, name) : copy;
 }
 
 async function refusedIn(folder: string): Promise<readonly RefusedFile[]> {
-  if (!(await isThere(folder))) return [];
+  if (!(await exists(folder))) return [];
   const names = (await readdir(folder)).filter((name) => !name.endsWith(REASON)).sort();
   return Promise.all(
     names.map(async (name): Promise<RefusedFile> => {
@@ -62,10 +62,10 @@ async function refusedIn(folder: string): Promise<readonly RefusedFile[]> {
 }
 
 async function textOf(path: string): Promise<string | null> {
-  return (await isThere(path)) ? readFile(path, 'utf8') : null;
+  return (await exists(path)) ? readFile(path, 'utf8') : null;
 }
 
-async function isThere(path: string): Promise<boolean> {
+async function exists(path: string): Promise<boolean> {
   try {
     await stat(path);
     return true;

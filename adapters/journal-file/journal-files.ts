@@ -1,9 +1,8 @@
 /**
- * The steps on disk that the journal is made of. They stand behind an interface so that a test can fail, or stop the
- * world, at each of them in turn.
+ * The journal's disk operations, behind an interface so that tests can make each of them fail or crash.
  *
- * Only what waits for the disk, a sync, is given to the thread pool. The other steps of a save change memory of the kernel in
- * some microseconds, and by the pool each of them cost a tenth of a millisecond before an agent starts.
+ * Only syncs, which wait for the disk, use the thread pool. The other operations take microseconds; through the pool
+ * each would add 0.1 ms before an agent starts.
  */
 import {
   closeSync,
@@ -25,30 +24,33 @@ import { promisify } from 'node:util';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 
 export interface JournalFiles {
-  /** Makes the folder and those above it, readable by its owner only; fine when it is there. */
+  /** Creates the folder and its parents, readable by their owner only. Idempotent. */
   makeFolder(path: string): Promise<void>;
-  /** Whether others than the owner may enter the folder. */
+  /** Whether users other than the owner may enter the folder. */
   isOpenToOthers(path: string): Promise<boolean>;
   list(folder: string): Promise<readonly string[]>;
-  /** Null when there is no such file. */
+  /** Null if there is no such file. */
   read(path: string): Promise<Buffer | null>;
-  /** Writes the file anew and syncs it. A crash in between leaves part of it. May be short on a full disk: read it back. */
+  /** Writes and syncs the whole file. A crash may leave a part of it, and a full disk may truncate it: read it back. */
   write(path: string, bytes: Buffer): Promise<void>;
-  /** Cuts a file off at this byte, writes on from there and syncs it. What stands before is left alone. As short as `write` may be. */
+  /**
+   * Truncates the file at this byte, appends there and syncs. What precedes it is untouched. May be truncated like
+   * `write`.
+   */
   append(path: string, at: number, bytes: Buffer): Promise<void>;
-  /** What stands from this byte on; null when there is no such file. */
+  /** The content from this byte on; null if there is no such file. */
   readFrom(path: string, at: number): Promise<Buffer | null>;
-  /** A second name for a file. Answers false when there is no `from`. */
+  /** Hard link. False if `from` does not exist. */
   link(from: string, to: string): Promise<boolean>;
   /** Replaces `to`. */
   rename(from: string, to: string): Promise<void>;
-  /** Fine when there is none. */
+  /** Does nothing if there is none. */
   remove(path: string): Promise<void>;
-  /** Makes what happened to the names in a folder survive the loss of power. */
+  /** Makes changes to names in the folder survive a power loss. */
   syncFolder(path: string): Promise<void>;
-  /** What the files of a folder have together, bytes. */
+  /** Total size of the files in a folder, bytes. */
   bytesIn(folder: string): Promise<number>;
-  /** Room left where `path` is. */
+  /** Free space at `path`, bytes. */
   freeBytes(path: string): Promise<number>;
 }
 
@@ -56,7 +58,7 @@ const OWNER_ONLY_FOLDER = 0o700;
 const OWNER_ONLY_FILE = 0o600;
 const MODE_OF_OTHERS = 0o077;
 
-/** Windows has neither modes nor a way to sync a folder; its file system journals the names by itself. */
+/** Windows has neither modes nor a way to sync a folder; its file system journals names by itself. */
 const isPosix = process.platform !== 'win32';
 
 export const nodeJournalFiles: JournalFiles = {
@@ -130,13 +132,13 @@ async function unlessMissing<T, M>(work: () => Promise<T>, missing: M): Promise<
   }
 }
 
-/** The name under which a file is prepared, before it takes its place. Leftovers of a crash are removed at open. */
+/** Name of a file being prepared. Orphans of a crash are removed by open. */
 export const nextOf = (path: string): string => `${path}.next`;
-export const isLeftover = (fileName: string): boolean => fileName.endsWith('.next');
+export const isTemporary = (fileName: string): boolean => fileName.endsWith('.next');
 
 /**
- * Prepares `path`: whole, synced and read back, as `nextOf(path)`, which the caller puts in place. Reading back is
- * needed: on a nearly full disk a file may be cut short without an error.
+ * Writes, syncs and reads back `nextOf(path)`, which the caller then renames. Reading back is necessary: a nearly full
+ * disk may truncate a file without an error.
  */
 export async function prepareFile(files: JournalFiles, path: string, bytes: Buffer): Promise<void> {
   const next = nextOf(path);
@@ -144,17 +146,17 @@ export async function prepareFile(files: JournalFiles, path: string, bytes: Buff
     await files.write(next, bytes);
     const found = await files.read(next);
     if (found?.equals(bytes) === true) return;
-    const message = `Wrote ${bytes.length} bytes to "${next}", and read back ${found?.length ?? 0} that are not the same. Is the disk full?`;
+    const message = `Wrote ${bytes.length} bytes to "${next}", but read back ${found?.length ?? 0} different ones. Is the disk full?`;
     throw new AgentcomError('AC_JOURNAL_WRITE', message);
   } catch (error) {
     await files.remove(next).catch((second: unknown) => {
-      throw new AggregateError([error, second], `${messageOf(error)} Nor can it be removed.`);
+      throw new AggregateError([error, second], `${messageOf(error)} Removing it failed too.`);
     });
     throw error;
   }
 }
 
-/** Puts a whole file in the place of `path`, so that it survives the loss of power. */
+/** Atomically and durably replaces `path`. */
 export async function writeDurably(files: JournalFiles, folder: string, path: string, bytes: Buffer): Promise<void> {
   await prepareFile(files, path, bytes);
   await files.rename(nextOf(path), path);

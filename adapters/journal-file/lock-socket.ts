@@ -1,6 +1,6 @@
 /**
- * A socket in the folder that its holder listens at. The system closes it at the moment the process is gone, however it went, and
- * whoever has the folder can ask it, also from another container, where processes of this one have other numbers or none.
+ * A socket in the folder on which the lock's holder listens. The system closes it when the process dies, and it can be
+ * reached from another container that shares the folder, where pids differ.
  */
 import { chmodSync, closeSync, constants, openSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
@@ -10,18 +10,18 @@ export interface LockSocket {
   close(): Promise<void>;
 }
 
-/** What the address of a socket may have on every system, bytes; the least is 104. */
+/** Longest socket path that every system supports, bytes; the lowest limit is 104. */
 const ADDRESS_BYTES_MAX = 100;
 
 const OWNER_ONLY = 0o600;
 
-/** Nobody listens there. Anything else, such as a queue that is full or an address that may not be used, counts as an answer. */
+/** Nobody is listening. Any other error, such as a full backlog or a lack of permission, counts as an answer. */
 const NOBODY = new Set(['ENOENT', 'ECONNREFUSED', 'ENOTSOCK']);
 
-/** Listens; null where the system has no such sockets, or none for a path that long. */
+/** Null if the system has no such sockets, or cannot bind a path this long. */
 export async function listenAt(folder: string, name: string): Promise<LockSocket | null> {
   return await atAddress(folder, name, null, async (address) => {
-    const server = createServer((asking) => asking.destroy());
+    const server = createServer((client) => client.destroy());
     server.unref();
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
@@ -32,18 +32,18 @@ export async function listenAt(folder: string, name: string): Promise<LockSocket
   });
 }
 
-/** Whether somebody listens there, who may be stopped or busy. */
+/** Whether a process is listening, even if it is stopped or busy. */
 export async function isListening(folder: string, name: string): Promise<boolean> {
   return await atAddress(folder, name, false, (address) => {
-    const asking = connect(address);
+    const client = connect(address);
     return new Promise<boolean>((resolve) => {
-      asking.once('connect', () => resolve(true));
-      asking.once('error', (error: NodeJS.ErrnoException) => resolve(!NOBODY.has(error.code ?? '')));
-    }).finally(() => asking.destroy());
+      client.once('connect', () => resolve(true));
+      client.once('error', (error: NodeJS.ErrnoException) => resolve(!NOBODY.has(error.code ?? '')));
+    }).finally(() => client.destroy());
   });
 }
 
-/** A path that is too long for an address is walked from the open folder. */
+/** A path too long for a socket address is reached through the open folder. */
 async function atAddress<T>(folder: string, name: string, without: T, work: (address: string) => Promise<T>): Promise<T> {
   const path = join(folder, name);
   if (process.platform === 'win32') return without;

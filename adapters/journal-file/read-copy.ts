@@ -1,4 +1,4 @@
-/** One copy of the state, with the list that stands beside it. */
+/** Reads a copy of the state together with its ended list. */
 import { join } from 'node:path';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import { NOTHING_ENDED, readEnded, type EndedMark, type KeptList } from './ended-log.ts';
@@ -11,7 +11,7 @@ export const PREVIOUS = 'queue.json.1';
 export type Copy =
   | { readonly kind: 'good'; readonly state: unknown; readonly kept: KeptList }
   | { readonly kind: 'missing' }
-  /** `why` completes the sentence "The file …"; `ended` is what it marks, where that much can be read. */
+  /** `why` completes the sentence "The file …"; `ended` is the list it refers to, if that much is readable. */
   | { readonly kind: 'bad'; readonly why: string; readonly ended: EndedMark | null }
   | { readonly kind: 'newer'; readonly version: number };
 
@@ -39,7 +39,10 @@ export interface StateParts {
   readonly ended: readonly string[];
 }
 
-/** The state as it is written: a list of texts `ended` at its top stands beside it. An empty one stays within. `known` was looked at before. */
+/**
+ * Splits the state as it is stored: a top-level list of strings `ended` is kept apart, unless it is empty. `known` was
+ * validated before.
+ */
 export function inParts(state: unknown, known: readonly string[]): StateParts {
   if (typeof state === 'object' && state !== null && !Array.isArray(state) && 'ended' in state) {
     const { ended, ...rest } = state;

@@ -1,4 +1,4 @@
-/** The bodies of reports: `outbox/` for those that wait for the hub's answer, `refused/` for those it did not take. */
+/** Bodies of reports: `outbox/` until the hub answers, `refused/` for those that it refused. */
 import { join } from 'node:path';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
 import type { Assignment } from '../../core/domain/assignment/slot.ts';
@@ -11,7 +11,7 @@ export interface Reports {
   refuse(name: Assignment, reason: string): Promise<void>;
 }
 
-/** `outbox` and `refused` are folders that exist. */
+/** Both folders must exist. */
 export function reports(outbox: string, refused: string, files: JournalFiles): Reports {
   const fileOf = (folder: string, name: Assignment): string => join(folder, `${assignmentText(name)}.json`);
 
@@ -30,7 +30,7 @@ export function reports(outbox: string, refused: string, files: JournalFiles): R
     async refuse(name, reason) {
       const waiting = fileOf(outbox, name);
       if ((await files.read(waiting)) === null) return;
-      // The reason first: a crash in between leaves it beside nothing, and the report is refused again.
+      // The reason first: after a crash in between, the report is simply refused again.
       const reasonFile = join(refused, `${assignmentText(name)}.reason.txt`);
       await writeDurably(files, refused, reasonFile, Buffer.from(`${reason}\n`));
       await files.rename(waiting, fileOf(refused, name));

@@ -1,16 +1,16 @@
-/** Where the files of an assignment are. Every path is built from a checked task id and generation, and nothing else. */
+/** Paths of an assignment's files, built only from a validated task id and generation. */
 import { join } from 'node:path';
 import type { TaskId } from '../../core/domain/ids.ts';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
 import type { Assignment } from '../../core/domain/assignment/slot.ts';
 
 export interface InboxFolders {
-  /** Holds the folders of the assignments, and the flat names. */
+  /** Holds the assignment folders and the flat files. */
   readonly results: string;
   readonly runs: string;
-  /** Task files that an agent may take. */
+  /** Task files for agents that poll. */
   readonly tasks: string;
-  /** Flat files that are nobody's, each with its reason. */
+  /** Flat files that belong to no assignment, each with its reason. */
   readonly refused: string;
 }
 
@@ -21,7 +21,7 @@ export const foldersIn = (dataDir: string): InboxFolders => ({
   refused: join(dataDir, 'refused'),
 });
 
-/** What an agent says by files. */
+/** The files that an agent writes. */
 export const AGENT_FILES = ['started', 'json', 'progress'] as const;
 export type AgentFile = (typeof AGENT_FILES)[number];
 
@@ -29,14 +29,14 @@ export interface AssignmentPaths {
   readonly resultsDir: string;
   readonly runDir: string;
   readonly taskFile: string;
-  /** The published task, before it is moved to `published`. */
+  /** The published task before it is renamed to `published`. */
   readonly unpublished: string;
   readonly published: string;
-  /** Says that the assignment is gone. */
+  /** Tells the agent that the assignment is gone. */
   readonly stop: string;
   /** In the assignment's own folder. */
   own(file: AgentFile): string;
-  /** In the one folder that simple agents know. */
+  /** In the shared folder, for agents that know only one. */
   flat(file: AgentFile): string;
 }
 
@@ -58,7 +58,7 @@ export function pathsOf(folders: InboxFolders, name: Assignment): AssignmentPath
 
 const AGENT_FILE = /^(task-[0-9a-f]{16,64})\.(started|json|progress)$/;
 
-/** The task and the kind of file that a file's name tells; null for any other name. */
+/** The task and kind of an agent's file; null for any other name. */
 export function readAgentFileName(fileName: string): { readonly taskId: TaskId; readonly file: AgentFile } | null {
   const [, taskId, file] = AGENT_FILE.exec(fileName) ?? [];
   return taskId === undefined ? null : { taskId: taskId as TaskId, file: file as AgentFile };

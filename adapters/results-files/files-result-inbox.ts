@@ -1,11 +1,11 @@
 /**
- * The files between sidecar and agent, in the sidecar's data directory:
+ * The files shared by sidecar and agent, in the sidecar's data directory:
  *
- *   results/<task_id>.g<generation>/   the agent's own: .started, .json, .progress; .stop from us
- *   results/                           the same names, flat, of agents that know only one folder
+ *   results/<task_id>.g<generation>/   the agent's files: .started, .json, .progress; .stop from the sidecar
+ *   results/                           the same files, flat, for agents that know only one folder
  *   runs/<task_id>.g<generation>/      task.json, and the streams of the run
  *   tasks/                             published tasks, for agents that poll
- *   refused/                           flat files that were nobody's
+ *   refused/                           flat files that belonged to no assignment
  */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,9 +14,9 @@ import type { TaskId } from '../../core/domain/ids.ts';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
 import type { Clock, Timer } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
-import type { FlatNames, ResultInbox, ResultSighting } from '../../core/ports/result-inbox.ts';
+import type { FlatNames, ResultInbox, ResultFileEvent } from '../../core/ports/result-inbox.ts';
 import { foldersIn, pathsOf, readAgentFileName } from './assignment-paths.ts';
-import { expectation, type Expectation } from './expectation.ts';
+import { assignmentWatch, type AssignmentWatch } from './assignment-watch.ts';
 import { refuseFlatFile } from './flat-names.ts';
 import { watchFolder, type FolderWatch, type FolderWatchOptions } from './folder-watch.ts';
 import { keptBytes } from './kept-files.ts';
@@ -27,38 +27,38 @@ export interface FilesResultInboxOptions {
   readonly dataDir: string;
   readonly clock: Clock;
   readonly log: Log;
-  /** How long a result that does not parse must be still before it counts as invalid. */
+  /** How long a result that does not parse must be unchanged to count as invalid, milliseconds. */
   readonly resultStillMs: number;
-  /** How long a file must keep its size before the watcher tells of it. Default 500. */
+  /** How long a file must keep its size before the watcher reports it, milliseconds. Default 500. */
   readonly stabilityMs?: number | undefined;
-  /** Between two listings of the folders: watchers miss events. Default 5,000. */
+  /** Poll interval, milliseconds, because watchers miss events. Default 5,000. */
   readonly pollMs?: number | undefined;
-  /** How a folder is watched; for tests of what happens when nothing is noticed. */
+  /** Replaces the folder watcher; for tests in which no event arrives. */
   readonly watch?: ((options: FolderWatchOptions) => FolderWatch) | undefined;
 }
 
 const STABILITY_MS = 500;
 const POLL_MS = 5_000;
-/** A flat file of a task that nobody expects is moved away after this time: long enough for a sidecar that just started. */
-const UNCLAIMED_MS = 60_000;
+/** A flat file of an unwatched task is moved away after this time: long enough for a sidecar that has just started. */
+const UNCLAIMED_KEPT_MS = 60_000;
 
-interface Expected {
+interface Watched {
   readonly flat: FlatNames;
-  readonly expectation: Expectation;
+  readonly files: AssignmentWatch;
   readonly folderWatch: FolderWatch;
 }
 
-/** A `ResultInbox` over `dataDir`. Nothing is touched before `open`, which fails with `AC_JOURNAL_WRITE`. */
+/** A `ResultInbox` over `dataDir`. Touches nothing before `open`, which rejects with `AC_JOURNAL_WRITE`. */
 export function filesResultInbox(options: FilesResultInboxOptions): ResultInbox {
   const { dataDir, clock, log, resultStillMs, stabilityMs = STABILITY_MS, pollMs = POLL_MS, watch = watchFolder } = options;
   const folders = foldersIn(dataDir);
   const tasks = taskFiles(folders, log);
-  const expected = new Map<string, Expected>();
-  /** What was let go of and has not ended yet. */
+  const watched = new Map<string, Watched>();
+  /** Watches that are still closing. */
   const ending = new Set<Promise<unknown>>();
-  /** Since when flat files were seen that nobody claims, by name. */
+  /** When unclaimed flat files were first seen, by name. */
   let unclaimed = new Map<string, number>();
-  let tell: ((sighting: ResultSighting) => void) | null = null;
+  let emit: ((event: ResultFileEvent) => void) | null = null;
   let flatWatch: FolderWatch | null = null;
   let pollTimer: Timer | null = null;
   let isClosed = false;
@@ -68,7 +68,7 @@ export function filesResultInbox(options: FilesResultInboxOptions): ResultInbox 
       folder,
       stabilityMs,
       onChange,
-      onError: (error) => log.warn('A folder cannot be watched; it is listed instead.', { folder, error: messageOf(error) }),
+      onError: (error) => log.warn('Cannot watch a folder; polling it instead.', { folder, error: messageOf(error) }),
     });
 
   function untilEnded(work: Promise<unknown>): Promise<unknown> {
@@ -77,60 +77,59 @@ export function filesResultInbox(options: FilesResultInboxOptions): ResultInbox 
     return ended;
   }
 
-  function pokeAll(): void {
-    for (const { expectation } of expected.values()) expectation.poke();
+  function scheduleAllScans(): void {
+    for (const { files } of watched.values()) files.scheduleScan();
   }
 
   function poll(): void {
     pollTimer = clock.after(pollMs, poll);
-    pokeAll();
-    refuseUnclaimed().catch((error: unknown) => log.warn('The results folder cannot be listed.', { error: messageOf(error) }));
+    scheduleAllScans();
+    refuseUnclaimed().catch((error: unknown) => log.warn('Cannot list the results folder.', { error: messageOf(error) }));
   }
 
-  const generationsOf = (taskId: TaskId): number =>
-    [...expected.values()].filter(({ expectation }) => expectation.name.taskId === taskId).length;
+  const watchedGenerations = (taskId: TaskId): number => [...watched.values()].filter(({ files }) => files.name.taskId === taskId).length;
 
   async function refuseUnclaimed(): Promise<void> {
     const seen = new Map<string, number>();
     for (const fileName of await readdir(folders.results)) {
       const agentFile = readAgentFileName(fileName);
-      if (isClosed || agentFile === null || generationsOf(agentFile.taskId) > 0) continue;
+      if (isClosed || agentFile === null || watchedGenerations(agentFile.taskId) > 0) continue;
       const sinceMs = unclaimed.get(fileName) ?? clock.monotonicMs();
-      if (clock.monotonicMs() - sinceMs < UNCLAIMED_MS) seen.set(fileName, sinceMs);
+      if (clock.monotonicMs() - sinceMs < UNCLAIMED_KEPT_MS) seen.set(fileName, sinceMs);
       else await refuseFlatFile(join(folders.results, fileName), folders.refused, 'No assignment of this task is held here.');
     }
     unclaimed = seen;
   }
 
-  /** Nothing is told of it from the call on; answers when nothing of it runs any more. */
+  /** Reports nothing of it from now on; resolves when its watch is closed. */
   function release(key: string): Promise<unknown> {
-    const found = expected.get(key);
+    const found = watched.get(key);
     if (found === undefined) return Promise.resolve();
-    expected.delete(key);
-    return untilEnded(Promise.all([found.expectation.end(), found.folderWatch.close()]));
+    watched.delete(key);
+    return untilEnded(Promise.all([found.files.end(), found.folderWatch.close()]));
   }
 
   return {
-    async open(onSighting) {
+    async open(onEvent) {
       await tasks.makeFolders();
-      if (isClosed || tell !== null) return;
-      tell = onSighting;
-      flatWatch = watching(folders.results, pokeAll);
+      if (isClosed || emit !== null) return;
+      emit = onEvent;
+      flatWatch = watching(folders.results, scheduleAllScans);
       pollTimer = clock.after(pollMs, poll);
     },
 
     prepare: (name, task, publish) => tasks.prepare(name, task, publish),
-    placeOf: (name) => tasks.placeOf(name),
+    pathsOf: (name) => tasks.pathsOf(name),
 
-    expect(name, flat) {
+    watch(name, flat) {
       if (isClosed) return;
-      if (tell === null) throw new AgentcomError('AC_INTERNAL', `Cannot expect ${assignmentText(name)}: the result inbox is not open.`);
+      if (emit === null) throw new AgentcomError('AC_INTERNAL', `Cannot watch ${assignmentText(name)}: the result inbox is not open.`);
       const key = assignmentText(name);
-      const before = expected.get(key);
+      const before = watched.get(key);
       if (before?.flat === flat) return;
       void release(key);
       const paths = pathsOf(folders, name);
-      const made = expectation({
+      const made = assignmentWatch({
         name,
         paths,
         flat,
@@ -138,49 +137,49 @@ export function filesResultInbox(options: FilesResultInboxOptions): ResultInbox 
         stillMs: resultStillMs,
         clock,
         log,
-        mayTakeFlat: () => generationsOf(name.taskId) === 1,
-        onSighting: (sighting) => tell?.(sighting),
+        acceptsFlat: () => watchedGenerations(name.taskId) === 1,
+        onEvent: (event) => emit?.(event),
       });
-      expected.set(key, { flat, expectation: made, folderWatch: watching(paths.resultsDir, made.poke) });
-      made.poke();
+      watched.set(key, { flat, files: made, folderWatch: watching(paths.resultsDir, made.scheduleScan) });
+      made.scheduleScan();
     },
 
-    async look(name) {
-      const found = expected.get(assignmentText(name));
+    async scan(name) {
+      const found = watched.get(assignmentText(name));
       try {
-        await found?.expectation.look();
+        await found?.files.scan();
       } catch (error) {
         if (AgentcomError.is(error)) throw error;
-        throw new AgentcomError('AC_DATA_DIR', `Cannot look at the files of ${assignmentText(name)}: ${messageOf(error)}.`, {
+        throw new AgentcomError('AC_DATA_DIR', `Cannot read the files of ${assignmentText(name)}: ${messageOf(error)}.`, {
           cause: error,
         });
       }
     },
 
-    forget: (name) => void release(assignmentText(name)),
+    unwatch: (name) => void release(assignmentText(name)),
 
     withdraw: (name) => tasks.withdraw(name),
-    withdrawAllBut: (names) => tasks.withdrawAllBut(names),
+    withdrawAllExcept: (names) => tasks.withdrawAllExcept(names),
 
-    folders: () => tasks.folders(),
+    listFolders: () => tasks.listFolders(),
 
     async remove(name) {
       await release(assignmentText(name));
       await tasks.remove(name);
     },
 
-    async keep(name, streams) {
+    async keepResult(name, streams) {
       await release(assignmentText(name));
-      await tasks.keep(name, streams);
+      await tasks.keepResult(name, streams);
     },
 
     keptBytes: (name) => keptBytes(pathsOf(folders, name)),
 
     async close() {
       isClosed = true;
-      tell = null;
+      emit = null;
       pollTimer?.cancel();
-      for (const key of [...expected.keys()]) void release(key);
+      for (const key of [...watched.keys()]) void release(key);
       if (flatWatch !== null) void untilEnded(flatWatch.close());
       flatWatch = null;
       await Promise.all(ending);

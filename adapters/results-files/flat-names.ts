@@ -1,8 +1,9 @@
 /**
- * The files of agents that know only one results folder: `results/<task_id>.started`, `.json` and `.progress`. Such a
- * name says no generation, so it might be the word of an earlier run. What lies there before the first wake is one, whatever its time:
- * clocks are set, and a mount may have another one. What comes later counts unless it names another generation inside, or names none
- * while an earlier run may be alive; then it moves into the assignment's folder. Else it moves to `refused/`.
+ * Flat files, for agents that know only one results folder: `results/<task_id>.started`, `.json` and `.progress`. Such
+ * a name has no generation, so the file may come from an earlier run. Whatever is there before the first wake does,
+ * whatever its timestamp says: clocks are adjusted, and a mount may have its own. Later files count unless their
+ * content names another generation, or names none while an earlier run may be alive. They are then moved into the
+ * assignment's folder, all others to `refused/`.
  */
 import { lstatSync } from 'node:fs';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
@@ -12,17 +13,17 @@ import type { Assignment } from '../../core/domain/assignment/slot.ts';
 import { readResult } from '../../core/protocol/agent-files.ts';
 import type { FlatNames as FlatNamesThatCount } from '../../core/ports/result-inbox.ts';
 import { AGENT_FILES, type AgentFile, type AssignmentPaths } from './assignment-paths.ts';
-import { isRegular, isThere } from './folder-look.ts';
+import { isRegularFile, exists } from './folder-state.ts';
 import { readBytes, withRegularFile, type FileFacts } from './regular-file.ts';
 import type { ResultFound, ResultReader } from './result-reader.ts';
 
-/** How much of a `.started` is read for a generation. */
+/** How much of a `.started` file is read. */
 const STARTED_BYTES_MAX = 65_536;
 
 export interface FlatNames {
   /**
-   * Moves the flat `.started` and `.json` of the assignment into its folder, or out of the way. Where a result is in
-   * the making it stays; the answer is when to look again, else null. `overSinceMs` is as for the reader.
+   * Moves the flat `.started` and `.json` files into the assignment's folder, or to `refused/`. An incomplete result
+   * stays; returns when to try again, else null. `overSinceMs`: see `ResultReader.read`.
    */
   take(overSinceMs: number | null): Promise<number | null>;
 }
@@ -30,43 +31,43 @@ export interface FlatNames {
 export interface FlatNamesOptions {
   readonly name: Assignment;
   readonly paths: AssignmentPaths;
-  /** Which of them count. */
+  /** Which flat files count. */
   readonly which: FlatNamesThatCount;
-  /** Reads the result of this assignment, wherever it lies. */
+  /** Shared with the assignment's own folder. */
   readonly reader: ResultReader;
   readonly refusedDir: string;
 }
 
 export function flatNames({ name, paths, which, reader, refusedDir }: FlatNamesOptions): FlatNames {
-  async function takeStarted(): Promise<void> {
+  async function moveStarted(): Promise<void> {
     const found = await withRegularFile(paths.flat('started'), ({ handle }) => readBytes(handle, 0, STARTED_BYTES_MAX));
     if (found.kind === 'file') await move('started', readResult(found.value.toString('utf8')));
   }
 
-  async function takeResult(overSinceMs: number | null): Promise<number | null> {
-    // While there is a result in its own folder, this one is too late; to read it would disturb what is known of that.
-    const isSecond = await isThere(paths.own('json'));
+  async function moveResult(overSinceMs: number | null): Promise<number | null> {
+    // The folder already has a result, so this one is too late. Reading it would reset what is known of the other.
+    const isSecond = await exists(paths.own('json'));
     const result: ResultFound = isSecond ? { kind: 'missing' } : await reader.read(paths.flat('json'), overSinceMs);
-    if (result.kind === 'waiting') return result.againMs;
-    // Nothing moves that was not read: it may have appeared this very moment.
+    if (result.kind === 'waiting') return result.retryMs;
+    // Only move a file that was read; it may have appeared just now.
     if (isSecond || result.kind === 'object' || result.kind === 'invalid') await move('json', result);
     return null;
   }
 
-  /** `content` is what is known to be inside. */
+  /** `content` is its parsed content, if any. */
   async function move(
     file: AgentFile,
     content: { readonly kind: string; readonly value?: Readonly<Record<string, unknown>> },
   ): Promise<void> {
-    if (!(await isRegular(paths.flat(file)))) return;
+    if (!(await isRegularFile(paths.flat(file)))) return;
     const named = content.value?.['generation'];
     const generation = named ?? name.generation;
     if (named === undefined && which === 'named') {
-      await refuse(file, `It names no generation, and an earlier run may be alive; "generation": ${name.generation} was wanted in it.`);
+      await refuse(file, `It names no generation, and an earlier run may be alive; it must contain "generation": ${name.generation}.`);
     } else if (String(generation) !== String(name.generation)) {
       await refuse(file, `It names generation ${JSON.stringify(generation)}, where ${assignmentText(name)} was expected.`);
-    } else if (await isThere(paths.own(file))) {
-      await refuse(file, `There is one in the folder of ${assignmentText(name)}.`);
+    } else if (await exists(paths.own(file))) {
+      await refuse(file, `The folder of ${assignmentText(name)} already has one.`);
     } else {
       await rename(paths.flat(file), paths.own(file));
     }
@@ -76,21 +77,21 @@ export function flatNames({ name, paths, which, reader, refusedDir }: FlatNamesO
 
   return {
     async take(overSinceMs) {
-      await takeStarted();
-      return await takeResult(overSinceMs);
+      await moveStarted();
+      return await moveResult(overSinceMs);
     },
   };
 }
 
-/** Before the first wake of an assignment: what lies under the flat names of its task is an earlier run's. */
+/** Before the first wake, flat files of the task belong to an earlier run. */
 export async function refuseEarlierFlatNames(paths: AssignmentPaths, name: Assignment, refusedDir: string): Promise<void> {
   for (const file of AGENT_FILES) {
     if (lstatSync(paths.flat(file), { throwIfNoEntry: false }) === undefined) continue;
-    await refuseFlatFile(paths.flat(file), refusedDir, `It was there before the wake of ${assignmentText(name)}.`);
+    await refuseFlatFile(paths.flat(file), refusedDir, `It existed before the wake of ${assignmentText(name)}.`);
   }
 }
 
-/** Moves a file to `refused/`, with the reason beside it. The name there is its own, by time and inode. */
+/** Moves a file to `refused/` with its reason, under a name unique by time and inode. */
 export async function refuseFlatFile(path: string, refusedDir: string, reason: string): Promise<void> {
   const found = await withRegularFile(path, ({ mtimeMs, inode }: FileFacts) => Promise.resolve(`${Math.floor(mtimeMs)}-${inode}`));
   if (found.kind !== 'file') return;

@@ -1,27 +1,27 @@
-/** Tells when an agent finished writing one of its files into a folder. */
+/** Reports when an agent has finished writing one of its files. */
 import { basename, resolve } from 'node:path';
 import { watch } from 'chokidar';
 import { readAgentFileName } from './assignment-paths.ts';
 
 export interface FolderWatch {
-  /** Twice is fine. */
+  /** Idempotent. */
   close(): Promise<void>;
 }
 
 export interface FolderWatchOptions {
   readonly folder: string;
-  /** How long a file must keep its size to count as written. */
+  /** How long a file must keep its size to count as written, milliseconds. */
   readonly stabilityMs: number;
   onChange(): void;
   onError(error: unknown): void;
 }
 
-/** How often the size of a file being written is looked at, at most. */
-const SIZE_LOOK_MS = 100;
+/** Maximum interval between size checks of a file being written. */
+const SIZE_CHECK_MS = 100;
 
 /**
- * One watcher for each folder, closed when it is no longer wanted: a watcher told to leave a folder out remembers it for
- * ever. Only the folder and the names that agents use are watched, so that a folder full of other files costs nothing.
+ * One watcher per folder, closed when no longer needed: a chokidar watcher never forgets an ignored folder. Only the
+ * folder itself and the known file names are watched, so other files in it cost nothing.
  */
 export function watchFolder({ folder, stabilityMs, onChange, onError }: FolderWatchOptions): FolderWatch {
   const root = resolve(folder);
@@ -29,7 +29,7 @@ export function watchFolder({ folder, stabilityMs, onChange, onError }: FolderWa
     depth: 0,
     followSymlinks: false,
     ignorePermissionErrors: true,
-    awaitWriteFinish: { stabilityThreshold: stabilityMs, pollInterval: Math.min(SIZE_LOOK_MS, stabilityMs) },
+    awaitWriteFinish: { stabilityThreshold: stabilityMs, pollInterval: Math.min(SIZE_CHECK_MS, stabilityMs) },
     ignored: (path) => resolve(path) !== root && readAgentFileName(basename(path)) === null,
   });
   watcher.on('all', onChange);

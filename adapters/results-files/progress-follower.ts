@@ -4,15 +4,15 @@ import { readBytes, withRegularFile, type FileFacts } from './regular-file.ts';
 
 export interface ProgressFollower {
   /**
-   * The lines that are new since the call before, oldest first; only whole ones. Of what was there before the first
-   * call only the newest: it was told already, or is old.
+   * The complete lines added since the last call, oldest first. The first call returns only the newest line, since the
+   * others were already reported or are outdated.
    */
   read(path: string): Promise<readonly ReadProgress[]>;
 }
 
-/** Read at a time; of a longer stretch, and of a longer line, only the end counts. */
+/** Maximum bytes per read; of anything longer only the end is used. */
 const CHUNK_BYTES = 262_144;
-/** Told at a time, the newest: an agent may write faster than anybody wants to know. */
+/** Maximum lines per call, the newest: an agent may write faster than anyone needs. */
 const LINES_MAX = 100;
 const NEWLINE = 0x0a;
 
@@ -22,7 +22,7 @@ export function progressFollower(): ProgressFollower {
   let isFirst = true;
 
   async function readNew(file: FileFacts): Promise<readonly ReadProgress[]> {
-    // Another file, or one that was begun anew.
+    // A new file, or one that was truncated.
     if (file.inode !== inode || file.sizeBytes < offsetBytes) [inode, offsetBytes] = [file.inode, 0];
     const from = Math.max(offsetBytes, file.sizeBytes - CHUNK_BYTES);
     const bytes = await readBytes(file.handle, from, file.sizeBytes - from);
@@ -35,10 +35,10 @@ export function progressFollower(): ProgressFollower {
   return {
     async read(path) {
       const found = await withRegularFile(path, readNew);
-      const lines = found.kind === 'file' ? found.value : [];
-      const told = isFirst ? lines.slice(-1) : lines;
+      const added = found.kind === 'file' ? found.value : [];
+      const lines = isFirst ? added.slice(-1) : added;
       isFirst = false;
-      return told;
+      return lines;
     },
   };
 }

@@ -1,6 +1,6 @@
 /**
- * Reads what an agent left under a name, if it is a regular file. Whatever else may lie there (a link to somebody's
- * secrets, a FIFO that would block us, a device, a folder) is not opened, or let go of before a byte is read.
+ * Opens a file that an agent left, if it is a regular one. Anything else (a link to someone's secrets, a FIFO that
+ * would block, a device, a folder) is not opened, or is closed before a byte is read.
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
@@ -19,14 +19,14 @@ export interface FileFacts {
   readonly sizeBytes: number;
   readonly mtimeMs: number;
   readonly inode: number;
-  /** Changes with the content; stays when the file is renamed. */
+  /** Changes with the content; survives a rename. */
   readonly stamp: string;
 }
 
-// Neither flag is known on Windows, which has neither FIFOs in folders nor links that anybody may make.
+// Windows has neither flag, nor FIFOs in folders, nor links that any user may create.
 const READ_WITHOUT_FOLLOWING = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
-/** Opens `path` and gives what it is to `use`; closes it after that. Fails with `AC_DATA_DIR` where the disk does. */
+/** Opens `path`, passes it to `use`, and closes it. Rejects with `AC_DATA_DIR` on disk errors. */
 export async function withRegularFile<T>(path: string, use: (file: FileFacts) => Promise<T>): Promise<Regular<T>> {
   let handle: FileHandle;
   try {
@@ -65,8 +65,8 @@ export async function readBytes(handle: FileHandle, position: number, length: nu
 function notOpened(path: string, error: unknown): Exclude<Regular<never>, { readonly kind: 'file' }> {
   const { code } = error as NodeJS.ErrnoException;
   if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'missing' };
-  // A link (EMLINK on FreeBSD), a socket, a device without a driver.
+  // A link (EMLINK on FreeBSD), a socket, or a device without a driver.
   if (code === 'ELOOP' || code === 'EMLINK' || code === 'ENXIO' || code === 'ENODEV') return { kind: 'not_regular' };
   if (code === 'EACCES' || code === 'EPERM') return { kind: 'unreadable', why: messageOf(error) };
-  throw new AgentcomError('AC_DATA_DIR', `Cannot look at "${path}": ${messageOf(error)}.`, { cause: error });
+  throw new AgentcomError('AC_DATA_DIR', `Cannot read "${path}": ${messageOf(error)}.`, { cause: error });
 }

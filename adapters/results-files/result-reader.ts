@@ -1,7 +1,7 @@
 /**
- * Reads a result file until it is one. Agents write theirs in halves, or leave it half written: what does not parse is
- * read again until it was still for a while, or too long in all, and only then called invalid. An agent that may be at work on it
- * has longer than one that is gone.
+ * Reads a result file, waiting until it is complete. Agents may write it in pieces or abandon it half written: a file
+ * that does not parse is read again until it was unchanged for a while, or until a total time is up, and only then
+ * counts as invalid. An agent that may still be running is given more time.
  */
 import { isUtf8 } from 'node:buffer';
 import type { Clock } from '../../core/ports/clock.ts';
@@ -11,8 +11,8 @@ import { readBytes, withRegularFile, type FileFacts } from './regular-file.ts';
 export type ResultFound =
   | { readonly kind: 'missing' }
   | { readonly kind: 'not_regular' }
-  /** Does not parse yet; to be read again in `againMs`. */
-  | { readonly kind: 'waiting'; readonly againMs: number }
+  /** Does not parse yet; read again in `retryMs`. */
+  | { readonly kind: 'waiting'; readonly retryMs: number }
   | { readonly kind: 'object'; readonly stamp: string; readonly value: Readonly<Record<string, unknown>>; readonly replaced: boolean }
   | {
       readonly kind: 'invalid';
@@ -23,39 +23,39 @@ export type ResultFound =
 
 export interface ResultReader {
   /**
-   * Remembers since when the file that it saw last is still; a file that was renamed is the same file. `overSinceMs`: since when its
-   * run is over, monotonic; null: its agent may be at work on it.
+   * Tracks since when the last file seen is unchanged; a rename does not reset that. `overSinceMs`: monotonic time
+   * since when the run is over; null while its agent may be running.
    */
   read(path: string, overSinceMs: number | null): Promise<ResultFound>;
 }
 
-/** The longest time between two readings of a file that does not parse. */
-const AGAIN_MS = 500;
+/** Maximum interval between two reads of an incomplete file. */
+const REREAD_MS = 500;
 
 export function resultReader(clock: Clock, stillMs: number): ResultReader {
   let unfinished: (Unfinished & { readonly stamp: string; readonly why: string }) | null = null;
 
-  /** What does not parse: a result in the making, or the verdict. */
-  function judge(stamp: string, why: string, overSinceMs: number | null): ResultFound {
+  /** A file that does not parse: still being written, or invalid. */
+  function decide(stamp: string, why: string, overSinceMs: number | null): ResultFound {
     const nowMs = clock.monotonicMs();
     if (unfinished?.stamp !== stamp) unfinished = { stamp, why, sinceMs: nowMs, firstMs: unfinished?.firstMs ?? nowMs };
     const leftMs = unfinishedLeftMs(unfinished, overSinceMs, stillMs, nowMs);
-    if (leftMs > 0) return { kind: 'waiting', againMs: Math.min(leftMs, AGAIN_MS) };
+    if (leftMs > 0) return { kind: 'waiting', retryMs: Math.min(leftMs, REREAD_MS) };
     return { kind: 'invalid', stamp, reason: 'result_invalid', message: `The result ${why}.` };
   }
 
   async function readText(file: FileFacts, overSinceMs: number | null): Promise<ResultFound> {
     const { stamp, sizeBytes } = file;
     if (sizeBytes > RESULT_FILE_BYTES_MAX) {
-      const message = `The result has ${sizeBytes} bytes, and ${RESULT_FILE_BYTES_MAX} are read. Write less, or put it elsewhere and name the place.`;
+      const message = `The result has ${sizeBytes} bytes; at most ${RESULT_FILE_BYTES_MAX} are read. Write less, or store it elsewhere and put its location into the result.`;
       return { kind: 'invalid', stamp, reason: 'result_too_large', message };
     }
-    // What has not changed is parsed again only before it is judged.
-    const same = unfinished?.stamp === stamp ? judge(stamp, unfinished.why, overSinceMs) : null;
+    // Parse an unchanged file again only before deciding that it is invalid.
+    const same = unfinished?.stamp === stamp ? decide(stamp, unfinished.why, overSinceMs) : null;
     if (same?.kind === 'waiting') return same;
     const bytes = await readBytes(file.handle, 0, sizeBytes);
     const read = readResult(bytes.toString('utf8'));
-    if (read.kind === 'unreadable') return judge(stamp, read.why, overSinceMs);
+    if (read.kind === 'unreadable') return decide(stamp, read.why, overSinceMs);
     unfinished = null;
     return { kind: 'object', stamp, value: read.value, replaced: read.replaced || !isUtf8(bytes) };
   }
@@ -67,7 +67,7 @@ export function resultReader(clock: Clock, stillMs: number): ResultReader {
         case 'file':
           return found.value;
         case 'unreadable':
-          return judge(found.why, `cannot be read: ${found.why}`, overSinceMs);
+          return decide(found.why, `cannot be read: ${found.why}`, overSinceMs);
         case 'missing':
         case 'not_regular':
           unfinished = null;

@@ -1,4 +1,4 @@
-/** What the sidecar lays out for an agent: its folders, the task as a file, and the word that the assignment is gone. */
+/** What the sidecar writes for an agent: its folders, the task file, and the stop note. */
 import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,20 +8,20 @@ import { assignmentText, readAssignmentText } from '../../core/ports/assignment-
 import type { Assignment } from '../../core/domain/assignment/slot.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { FoundFolders, PreparedRun } from '../../core/ports/result-inbox.ts';
-import { keepOnly } from './kept-files.ts';
+import { keepResultOnly } from './kept-files.ts';
 import { pathsOf, type AssignmentPaths, type InboxFolders } from './assignment-paths.ts';
 import { refuseEarlierFlatNames } from './flat-names.ts';
-import { isFolder, isThere } from './folder-look.ts';
+import { isFolder, exists } from './folder-state.ts';
 
 export interface TaskFiles {
-  /** Makes the folders that hold the others. */
+  /** Creates the parent folders. */
   makeFolders(): Promise<void>;
   prepare(name: Assignment, task: Readonly<Record<string, unknown>>, publish: boolean): Promise<PreparedRun>;
-  placeOf(name: Assignment): PreparedRun;
+  pathsOf(name: Assignment): PreparedRun;
   withdraw(name: Assignment): Promise<void>;
-  withdrawAllBut(names: readonly Assignment[]): Promise<void>;
-  keep(name: Assignment, streams: boolean): Promise<void>;
-  folders(): Promise<readonly FoundFolders[]>;
+  withdrawAllExcept(names: readonly Assignment[]): Promise<void>;
+  keepResult(name: Assignment, streams: boolean): Promise<void>;
+  listFolders(): Promise<readonly FoundFolders[]>;
   remove(name: Assignment): Promise<void>;
 }
 
@@ -29,7 +29,7 @@ const OWNER_ONLY_FOLDER = 0o700;
 const OWNER_ONLY_FILE = 0o600;
 const PUBLISHED_ENDING = '.json';
 
-/** Whatever touches the disk fails with `AC_JOURNAL_WRITE`. */
+/** Every disk operation rejects with `AC_JOURNAL_WRITE`. */
 export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
   async function prepare(
     paths: AssignmentPaths,
@@ -37,31 +37,31 @@ export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
     task: Readonly<Record<string, unknown>>,
     publish: boolean,
   ): Promise<PreparedRun> {
-    // Before the folder that says it was done.
+    // Must precede creating the folder, whose existence marks it as done.
     if (lstatSync(paths.runDir, { throwIfNoEntry: false }) === undefined) await refuseEarlierFlatNames(paths, name, folders.refused);
     for (const folder of [paths.resultsDir, paths.runDir]) {
       const found = lstatSync(folder, { throwIfNoEntry: false });
-      if (found !== undefined && !found.isDirectory()) throw new Error(`"${folder}" is no folder; remove what lies there`);
+      if (found !== undefined && !found.isDirectory()) throw new Error(`"${folder}" is not a folder; remove it`);
       mkdirSync(folder, { recursive: true, mode: OWNER_ONLY_FOLDER });
     }
-    // Not synced: the journal has the task, and whoever lost power has no agent any more that would read this.
+    // Not synced: the journal has the task, and after a power loss no agent is left to read this file.
     writeWhole(paths.taskFile, task);
     if (publish) await publishTask(paths, { ...task, generation: name.generation, results_dir: paths.resultsDir });
-    return placeOf(name);
+    return preparedRun(name);
   }
 
-  function placeOf(name: Assignment): PreparedRun {
+  function preparedRun(name: Assignment): PreparedRun {
     const { resultsDir, taskFile, runDir } = pathsOf(folders, name);
     return { resultsDir, taskFile, runDir };
   }
 
   /**
    * An agent takes the task by renaming the published file into its results folder. So a task is published only while
-   * that folder is empty and the file is not there yet: to lay it out again would hand it to a second agent. The file is
-   * asked after first, since it may move in between, and only in this direction.
+   * that folder is empty and the file does not exist; publishing it again would give it to a second agent. The file is
+   * checked first, because it can only move from here to the folder.
    */
   async function publishTask(paths: AssignmentPaths, task: Readonly<Record<string, unknown>>): Promise<void> {
-    if (await isThere(paths.published)) return;
+    if (await exists(paths.published)) return;
     if ((await readdir(paths.resultsDir)).length > 0) return;
     const bytes = bytesOf(task);
     await writeFileAtomic(paths.unpublished, bytes, { mode: OWNER_ONLY_FILE, fsync: true });
@@ -75,15 +75,15 @@ export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
     await rm(paths.published, { force: true });
     try {
       if (!(await isFolder(paths.resultsDir))) return;
-      // `wx` neither follows a link nor writes into whatever else the agent may have put there.
+      // `wx` neither follows a link nor overwrites what the agent put there.
       await unless(['EEXIST', 'ENOENT'], writeFile(paths.stop, 'This assignment is gone.\n', { flag: 'wx', mode: OWNER_ONLY_FILE }));
     } catch (error) {
-      // Advice, in a folder where the agent may forbid it: what stops it is the kill.
-      log.warn('An agent cannot be told that its assignment is gone.', { file: paths.stop, error: messageOf(error) });
+      // Advisory, in a folder that the agent controls; the kill is what stops the agent.
+      log.warn('Cannot leave the agent a stop note.', { file: paths.stop, error: messageOf(error) });
     }
   }
 
-  async function withdrawAllBut(names: readonly Assignment[]): Promise<void> {
+  async function withdrawAllExcept(names: readonly Assignment[]): Promise<void> {
     const kept = new Set(names.map(assignmentText));
     for (const fileName of await readdir(folders.tasks)) {
       if (!fileName.endsWith(PUBLISHED_ENDING)) continue;
@@ -95,17 +95,17 @@ export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
 
   return {
     makeFolders: () =>
-      withContext('make the folders for results and tasks', async () => {
+      withContext('create the folders for results and tasks', async () => {
         for (const folder of [folders.results, folders.runs, folders.tasks]) await makeFolder(folder);
       }),
     prepare: (name, task, publish) =>
       withContext(`prepare ${assignmentText(name)}`, () => prepare(pathsOf(folders, name), name, task, publish)),
-    placeOf,
+    pathsOf: preparedRun,
     withdraw: (name) => withContext(`withdraw ${assignmentText(name)}`, () => withdraw(name)),
-    withdrawAllBut: (names) => withContext('withdraw published tasks', () => withdrawAllBut(names)),
-    keep: (name, streams) =>
-      withContext(`keep only the result of ${assignmentText(name)}`, () => keepOnly(pathsOf(folders, name), streams)),
-    folders: () => withContext('list the folders of assignments', () => foundFolders(folders)),
+    withdrawAllExcept: (names) => withContext('withdraw published tasks', () => withdrawAllExcept(names)),
+    keepResult: (name, streams) =>
+      withContext(`keep only the result of ${assignmentText(name)}`, () => keepResultOnly(pathsOf(folders, name), streams)),
+    listFolders: () => withContext('list the folders of assignments', () => foundFolders(folders)),
     remove: (name) =>
       withContext(`remove the folders of ${assignmentText(name)}`, async () => {
         const paths = pathsOf(folders, name);
@@ -127,19 +127,14 @@ async function foundFolders({ results, runs }: InboxFolders): Promise<readonly F
   return [...found.values()];
 }
 
-/** What fails in `work` says what was being done. */
 async function withContext<T>(what: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     if (AgentcomError.is(error)) throw error;
-    throw new AgentcomError(
-      'AC_JOURNAL_WRITE',
-      `Cannot ${what}: ${messageOf(error)}. Is there room on the disk, and may this user write there?`,
-      {
-        cause: error,
-      },
-    );
+    throw new AgentcomError('AC_JOURNAL_WRITE', `Cannot ${what}: ${messageOf(error)}. Check free disk space and permissions.`, {
+      cause: error,
+    });
   }
 }
 
@@ -148,8 +143,8 @@ async function makeFolder(path: string): Promise<void> {
 }
 
 /**
- * Puts a whole file in the place of `path`, not synced yet. The agent may have put a link under either name: `wx` follows none.
- * Each step takes the kernel some microseconds, and by the thread pool a tenth of a millisecond, before an agent starts.
+ * Atomically replaces `path`; not synced. The agent may have put a link under either name; `wx` follows none.
+ * Synchronous calls: each takes microseconds, while the thread pool would add 0.1 ms per call before an agent starts.
  */
 function writeWhole(path: string, value: unknown): void {
   const bytes = bytesOf(value);
@@ -162,14 +157,14 @@ function writeWhole(path: string, value: unknown): void {
 
 const bytesOf = (value: unknown): Buffer => Buffer.from(`${JSON.stringify(value)}\n`);
 
-/** On a nearly full disk a file may be cut short without an error: it is read back, and removed. `path`: what it is or becomes. */
+/** On a nearly full disk a file may be truncated without an error, so it is read back. `path` is named in the error. */
 function requireWhole(written: string, path: string, bytes: Buffer): void {
   if (bytes.equals(readFileSync(written))) return;
   rmSync(written, { force: true });
-  throw new Error(`"${path}" was written short`);
+  throw new Error(`"${path}" was truncated when written`);
 }
 
-/** Windows cannot sync a folder; its file system journals the names by itself. */
+/** Windows cannot sync a folder; its file system journals names by itself. */
 async function syncFolder(path: string): Promise<void> {
   if (process.platform === 'win32') return;
   const folder = await open(path, 'r');

@@ -1,7 +1,7 @@
 /** The sidecar as a program: config, enrolment, container, lifecycle, signals. */
 import 'reflect-metadata';
 import { Container } from 'inversify';
-import { blottedLog, blotter, SECRETS_MAX } from '../../core/application/sidecar/engine/redact-secrets.ts';
+import { redactingLog, createRedactor, SECRETS_MAX } from '../../core/application/sidecar/engine/redact-secrets.ts';
 import type { ResolvedConfig, ResolvedSidecarConfig } from '../../core/config/config.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Log } from '../../core/ports/log.ts';
@@ -41,7 +41,7 @@ export function sidecarContainer(
 ): Container {
   const { baseDir, token, secrets = [] } = options;
   const container = new Container();
-  const log = secrets.length === 0 ? options.log : blottedLog(options.log, blotter(secrets));
+  const log = secrets.length === 0 ? options.log : redactingLog(options.log, createRedactor(secrets));
   container.load(machineModule(log), adaptersModule(config, baseDir), coreModule(token, secrets));
   return container;
 }

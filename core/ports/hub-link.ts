@@ -1,26 +1,26 @@
-/** The sidecar's end of the wire: one connection to a hub at a time. */
+/** The sidecar's end of the wire: at most one connection to a hub. */
 export interface HubLink {
   /**
-   * Begins to connect. MUST NOT throw and MUST NOT call back from inside this call.
-   * MUST call `onGone` exactly once, also when the connection could not be made, unless destroyed before.
+   * Starts connecting. MUST NOT throw or call back synchronously.
+   * MUST call `onGone` exactly once, even if the connection cannot be made, unless destroyed before.
    */
   connect(target: { readonly url: string; readonly frameBytesMax: number }, events: LinkEvents): LinkConnection;
 }
 
-/** MUST deliver frames in the order sent; MUST NOT deliver anything before `onOpen` or after `onGone` or `destroy`. */
+/** MUST deliver frames in order; MUST NOT deliver anything before `onOpen` or after `onGone` or `destroy`. */
 export interface LinkEvents {
   onOpen(): void;
   onFrame(text: string): void;
-  /** A frame that was sent does not count in `bufferedBytes` any more. MUST NOT be called from inside `send`. */
+  /** A sent frame no longer counts towards `bufferedBytes`. MUST NOT be called from inside `send`. */
   onTaken(): void;
-  /** `code` is the WebSocket close code, 1006 when there was no close frame or no connection. */
+  /** `code` is the WebSocket close code; 1006 if there was no close frame or no connection. */
   onGone(code: number, reason: string): void;
 }
 
 export interface LinkConnection {
-  /** MUST NOT throw; answers `false` when the frame cannot go out any more. */
+  /** MUST NOT throw; returns `false` if the frame can no longer be sent. */
   send(text: string): boolean;
   bufferedBytes(): number;
-  /** Ends it at once; nothing of it is delivered any more, not even `onGone`. Twice is fine. */
+  /** Closes the connection at once; nothing is delivered afterwards, not even `onGone`. Idempotent. */
   destroy(): void;
 }

@@ -1,4 +1,4 @@
-/** A sidecar's data directory as it lies there, opened only to be looked at: nothing is locked, mended or written. */
+/** Read-only view of a sidecar's data directory: takes no lock and changes nothing. */
 import type { Assignment } from '../domain/assignment/slot.ts';
 
 export type JournalCopy =
@@ -11,28 +11,28 @@ export type JournalCopy =
 export interface RefusedFile {
   readonly name: string;
   readonly bytes: number;
-  /** Null when none lies beside it. */
+  /** Null if there is none. */
   readonly reason: string | null;
 }
 
-/** What was found at one moment. */
+/** A snapshot. */
 export interface JournalInspection {
   readonly dataDir: string;
-  /** Null when there is no such folder: no sidecar was ever started on it. */
+  /** Null if the folder does not exist: no sidecar ever used it. */
   readonly found: {
-    /** Others than its owner may enter the folder. */
+    /** Users other than the owner may enter the folder. */
     readonly openToOthers: boolean;
     readonly newest: JournalCopy;
     readonly previous: JournalCopy;
     readonly instanceId: 'good' | 'missing' | 'bad';
-    /** The file that is given up for reports when the disk is full. */
+    /** The reserve file, given up for reports when the disk is full. */
     readonly hasReserve: boolean;
-    /** Damaged copies, and lists of what ended, that were set aside, by name. */
+    /** Names of damaged copies and ended lists that were set aside. */
     readonly setAside: readonly string[];
     readonly refused: readonly RefusedFile[];
   } | null;
-  /** Whether the body of that report lies in the outbox. */
+  /** Whether the outbox holds the body of this report. */
   hasReport(name: Assignment): Promise<boolean>;
-  /** Whether the assignment has its results folder. */
+  /** Whether the assignment has a results folder. */
   hasResults(name: Assignment): Promise<boolean>;
 }

@@ -6,15 +6,15 @@ export interface Opening<T> {
   open(): Promise<T>;
   /** Closes, or joins a close in progress. Waits for an `open` in progress. A no-op if it is closed. */
   close(): Promise<void>;
-  /** What is open; undefined before `open` and from the first moment of `close`. */
+  /** What is open; undefined before `open`, and as soon as `close` is called. */
   current(): T | undefined;
-  /** What is open; throws `AC_STORE_CLOSED` before `open` and from the first moment of `close`. */
+  /** What is open; throws `AC_STORE_CLOSED` before `open`, and as soon as `close` is called. */
   use(): T;
 }
 
 /**
- * closed ── open ──► opening ── it worked ──► open ── close ──► closing ──► closed
- *                       └────── it failed ──► closed
+ * closed ── open ──► opening ── succeeded ──► open ── close ──► closing ──► closed
+ *                       └────── failed ─────► closed
  *
  * `last` is the latest call that had an effect; each waits for the one before it.
  */

@@ -1,19 +1,19 @@
-/** The files between a sidecar and its agent: task files out, `.started`, progress and results in. */
+/** The files exchanged between a sidecar and its agent: task files out; `.started`, progress and results in. */
 import type { Assignment } from '../domain/assignment/slot.ts';
 
 export interface PreparedRun {
-  /** The agent's `AGENTCOM_RESULTS_DIR`: absolute, this assignment's own, made empty unless it existed. */
+  /** Absolute; exported to the agent as `AGENTCOM_RESULTS_DIR`. One folder per assignment, created empty. */
   readonly resultsDir: string;
-  /** The whole task as JSON: absolute. */
+  /** Absolute path of the task as JSON. */
   readonly taskFile: string;
-  /** Where the run's standard input, output and error are kept as files: absolute. */
+  /** Absolute; keeps the run's standard input, output and error as files. */
   readonly runDir: string;
 }
 
-/** What was seen in the folder of an assignment. */
-export type ResultSighting =
+/** Something new in the folder of an assignment. */
+export type ResultFileEvent =
   | { readonly kind: 'started'; readonly name: Assignment }
-  /** One line of `<task_id>.progress` that parsed. */
+  /** A valid line of `<task_id>.progress`. */
   | {
       readonly kind: 'progress';
       readonly name: Assignment;
@@ -21,92 +21,98 @@ export type ResultSighting =
       readonly message: string | null;
       readonly tokensUsed: number | null;
     }
-  /** The result parsed: a JSON object. `replaced`: characters that cannot be sent became U+FFFD. */
+  /** The result file holds a JSON object. `replaced`: characters that cannot be sent were replaced with U+FFFD. */
   | {
       readonly kind: 'result';
       readonly name: Assignment;
       readonly value: Readonly<Record<string, unknown>>;
       readonly replaced: boolean;
     }
-  /** The result file did not become a JSON object, or is over the limit; it is kept where it is. */
+  /** The result file holds no JSON object or exceeds the limit; it is left where it is. */
   | {
       readonly kind: 'invalid';
       readonly name: Assignment;
       readonly reason: 'result_invalid' | 'result_too_large';
       readonly message: string;
     }
-  /** Some file of the assignment changed: a sign of life. */
+  /** Any file of the assignment changed: a sign of life. */
   | { readonly kind: 'changed'; readonly name: Assignment };
 
-/** The folders of an assignment that are there. */
+/** An assignment that has folders on disk. */
 export interface FoundFolders {
   readonly name: Assignment;
-  /** When something was last put there or taken away, by the wall time of the disk; null where nobody can tell. */
+  /** Last change of the folders, in the file system's wall time; null if unknown. */
   readonly changedAtMs: number | null;
 }
 
-/** Which flat names count. `named`: an earlier run of the task may be alive, and could have written one that names no generation. */
+/**
+ * Which flat file names are accepted. `named`: only files that name their generation, since an earlier run of the task
+ * may be alive.
+ */
 export type FlatNames = 'all' | 'named';
 
 export interface ResultInbox {
   /**
-   * Begins to watch. MUST also see what appeared while nobody watched, once `expect` names its assignment.
-   * MUST NOT follow links, nor read anything but regular files up to the limit, nor call back from inside a call.
-   * MUST report each `started`, `result` and `invalid` of a name at least once, and none for a name not expected.
+   * Starts watching.
+   * MUST also report files that appeared before `watch` was called for their assignment.
+   * MUST NOT follow links, read anything but regular files up to the limit, or call back synchronously.
+   * MUST report each `started`, `result` and `invalid` of a watched assignment at least once, and nothing for others.
    */
-  open(onSighting: (sighting: ResultSighting) => void): Promise<void>;
+  open(onEvent: (event: ResultFileEvent) => void): Promise<void>;
 
   /**
-   * Makes the folders and the task file of an assignment; `task` is written as JSON. Twice is fine. The first time, before anybody
-   * is woken for it, flat names of its task that lie in the results folder are an earlier run's: MUST move them away.
-   * `publish`: also puts the task file, whole, into `tasks/` for an agent that polls.
-   * Fails with `AC_JOURNAL_WRITE`.
+   * Creates the folders and the task file of an assignment; `task` is written as JSON. Idempotent.
+   * The first call happens before any agent is woken, so flat files of the task already in the results folder belong to
+   * an earlier run: MUST move them away.
+   * `publish`: also writes the complete task file to `tasks/`, for an agent that polls.
+   * Rejects with `AC_JOURNAL_WRITE`.
    */
   prepare(name: Assignment, task: Readonly<Record<string, unknown>>, publish: boolean): Promise<PreparedRun>;
 
-  /** What `prepare` answers, whatever lies there now. Looks at nothing. */
-  placeOf(name: Assignment): PreparedRun;
+  /** The paths that `prepare` returns, without touching the disk. */
+  pathsOf(name: Assignment): PreparedRun;
 
   /**
-   * Watches the folder of this assignment from now on, once the inbox is open. Flat names in the results folder count for it too: those
-   * that name another generation inside never, and with `named` only those that name this one.
+   * Watches the folder of this assignment, once the inbox is open. Flat files in the results folder count too, except
+   * those that name another generation; with `named`, only those that name this one.
    */
-  expect(name: Assignment, flat: FlatNames): void;
+  watch(name: Assignment, flat: FlatNames): void;
 
   /**
-   * Looks at once, and answers when everything that is there now was reported, also what was before: a result that does
-   * not parse is waited for until it does or counts as invalid. Nothing to look at for a name not expected. To be asked once its run
-   * is over: until then a result that does not parse has longer to become one, since its agent may be at work on it.
+   * Scans now and resolves once everything in the folder was reported, including files reported before. Waits until a
+   * result that does not parse yet is complete or considered invalid. Does nothing for an assignment that is not
+   * watched. Call it when the run is over: before that, an incomplete result is given more time, since its agent may
+   * still be writing.
    */
-  look(name: Assignment): Promise<void>;
+  scan(name: Assignment): Promise<void>;
 
-  /** Stops watching it. */
-  forget(name: Assignment): void;
+  /** Stops watching. */
+  unwatch(name: Assignment): void;
 
   /**
-   * Takes the published task file back, and tells the agent that the assignment is gone: writes `<task_id>.stop`. The folder is
-   * the agent's, so MUST NOT fail because the word cannot be written there.
+   * Withdraws the published task file and tells the agent that the assignment is gone, by writing `<task_id>.stop`. The
+   * agent owns that folder, so MUST NOT reject because the file cannot be written.
    */
   withdraw(name: Assignment): Promise<void>;
 
-  /** Takes back every published task file whose name is not among these; for the start. */
-  withdrawAllBut(names: readonly Assignment[]): Promise<void>;
+  /** Withdraws every published task file except these. Called at startup. */
+  withdrawAllExcept(names: readonly Assignment[]): Promise<void>;
 
   /**
-   * Of the folders of an ended assignment only its result file stays, and with `streams` the streams of its run: what else an agent
-   * left there is not kept. Twice is fine.
+   * Removes everything of an ended assignment except its result file and, with `streams`, the streams of its run.
+   * Idempotent.
    */
-  keep(name: Assignment, streams: boolean): Promise<void>;
+  keepResult(name: Assignment, streams: boolean): Promise<void>;
 
-  /** What is kept of an ended assignment, bytes; 0 where nothing is, or nobody can tell. */
+  /** Size of what is kept of an ended assignment, in bytes; 0 if nothing is, or unknown. */
   keptBytes(name: Assignment): Promise<number>;
 
-  /** Every assignment that has a folder here, whoever left it. Nothing but folders, and no name that is not ours. */
-  folders(): Promise<readonly FoundFolders[]>;
+  /** Every assignment with a folder here. Ignores files and names that are not assignments. */
+  listFolders(): Promise<readonly FoundFolders[]>;
 
   /** Removes the folders of an ended assignment. */
   remove(name: Assignment): Promise<void>;
 
-  /** MUST be safe to call twice and before `open`; nothing is reported after it. */
+  /** MUST be safe to call twice and before `open`. Nothing is reported after it. */
   close(): Promise<void>;
 }

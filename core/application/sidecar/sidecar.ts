@@ -1,39 +1,39 @@
 /**
- * The sidecar: takes tasks from a hub, wakes the agent for each, watches for the results and reports them, over restarts
- * of all of them.
+ * Runs beside an agent: takes tasks from a hub, wakes the agent for each, watches for results and reports them.
+ * Survives restarts of hub, agent and sidecar.
  */
 import { isAgentId } from '../../domain/ids.ts';
 import { AgentcomError, messageOf } from '../../errors/agentcom-error.ts';
 import type { JournalOpened } from '../../ports/journal.ts';
 import type { SidecarTiming } from '../../config/times.ts';
 import { REFUSED_BYTES_MAX } from './state/bounds.ts';
-import { carryOut, type CarryOut } from './engine/effect-runner.ts';
+import { effectRunner, type EffectRunner } from './engine/effect-runner.ts';
 import { createDriver, type Driver, type DriverParts } from './engine/driver.ts';
 import type { Event } from './state/inputs.ts';
 import { readJournalState, stateOfCopy, type JournalState } from './state/journal-state.ts';
 import type { SidecarPorts } from './state/ports.ts';
-import { blotted, blotter } from './engine/redact-secrets.ts';
+import { redactEvent, createRedactor } from './engine/redact-secrets.ts';
 import { loadedState, type SidecarSetting } from './state/state.ts';
 import { sidecarStep } from './engine/step.ts';
 
-/** When a stopping sidecar gives up on whatever it waits for. */
+/** Upper bound on `stop()`, whatever it is still waiting for. */
 const STOP_AT_LATEST_MS = 9_500;
 
 export interface SidecarConfigPart {
-  /** `ws://` or `wss://` addresses, tried in turn; at least one. */
+  /** `ws://` or `wss://` URLs, tried in turn; at least one. */
   readonly hubs: readonly string[];
   readonly agentId: string;
   readonly name: string;
   readonly token: string;
-  /** Sends the token to a hub that cannot prove itself. Default false. */
+  /** Send the token even to a hub that cannot prove that it knows it. Default false. */
   readonly plainToken?: boolean | undefined;
   readonly capabilities: readonly string[];
-  /** Tasks at the same time. */
+  /** Maximum number of concurrent tasks. */
   readonly slots: number;
   readonly timing: SidecarTiming;
-  /** What `refused/` may hold before no task is taken any more, bytes. Default `REFUSED_BYTES_MAX`, 1 GiB. */
+  /** Maximum size of `refused/` in bytes; above it no task is accepted. Default `REFUSED_BYTES_MAX`, 1 GiB. */
   readonly refusedBytesMax?: number | undefined;
-  /** Blotted out of all that its agent says. */
+  /** Redacted from everything the agent writes. */
   readonly secrets?: readonly string[] | undefined;
 }
 
@@ -43,18 +43,19 @@ export interface SidecarOptions extends SidecarPorts {
 
 export interface Sidecar {
   /**
-   * Reads the journal, takes up what is in it, and calls the hub; answers when that is under way. Twice is fine.
-   * Fails as `Journal.open` and `ResultInbox.open` do, with `AC_SCHEMA_UNKNOWN` or `AC_JOURNAL_CORRUPT` for a journal
-   * that is not ours to read, and with `AC_CONFIG_INVALID`.
+   * Reads the journal, resumes what it holds, and connects to the hub. Resolves once that is under way; safe to call
+   * twice.
+   * Rejects like `Journal.open` and `ResultInbox.open`; with `AC_SCHEMA_UNKNOWN` or `AC_JOURNAL_CORRUPT` for a journal
+   * that this version cannot read; and with `AC_CONFIG_INVALID`.
    */
   start(): Promise<void>;
-  /** The first `identified`. Waits as long as it takes; the log says why when the hub refuses. */
+  /** Resolves at the first `identified`. Never times out; the log says why a hub refuses. */
   readonly ready: Promise<void>;
-  /** Ends with `stop`; fails with `AC_INTERNAL` when it cannot take up what it left. */
+  /** Resolves after `stop`; rejects with `AC_INTERNAL` if the journalled work cannot be resumed. */
   readonly finished: Promise<void>;
   /**
-   * Takes nothing new, waits up to 10 s for the last reports to be answered, and leaves agents running: the next process
-   * goes on with them. May be called before `start`, twice, and while it starts.
+   * Accepts no new task, waits up to 10 s for the hub to answer the last reports, and leaves agents running for the
+   * next process to adopt. May be called before or during `start`, and more than once.
    */
   stop(): Promise<void>;
 }
@@ -66,7 +67,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
   const stopped = promise<void>();
   let starting: Promise<void> | null = null;
   let stopping: Promise<void> | null = null;
-  let running: { readonly driver: Driver; readonly carrying: CarryOut } | null = null;
+  let running: { readonly driver: Driver; readonly effects: EffectRunner } | null = null;
 
   async function start(): Promise<void> {
     const setting = settingOf(options);
@@ -81,26 +82,26 @@ export function createSidecar(options: SidecarOptions): Sidecar {
   async function open(setting: SidecarSetting): Promise<void> {
     const opened = await journal.open();
     const loaded = loadedState(await stateOf(opened), opened.instanceId);
-    const blot = blotter(config.secrets ?? []);
-    // The one way in: what is journalled, sent or logged of an agent has come through here.
-    const take = (event: Event): Promise<void> => driver.deliver(blotted(event, blot));
-    const carrying = carryOut({
+    const redactor = createRedactor(config.secrets ?? []);
+    // The only entry point for events: secrets are redacted before anything is journalled, sent or logged.
+    const deliver = (event: Event): Promise<void> => driver.deliver(redactEvent(event, redactor));
+    const effects = effectRunner({
       ...options,
-      deliver: take,
+      deliver,
       onReady: ready.resolve,
       onStopped: stopped.resolve,
     });
     const parts: DriverParts = {
       step: sidecarStep(setting),
-      durably: (effect) => carrying.durably(effect),
-      outwardly: (effect) => carrying.outwardly(effect),
+      runDurable: (effect) => effects.runDurable(effect),
+      runAfterPersist: (effect) => effects.runAfterPersist(effect),
       moment: () => ({ nowMs: clock.nowMs(), jitter: options.ids.jitter() }),
       log,
     };
     const driver = createDriver(parts, loaded);
     driver.broken.catch(finished.reject);
-    await results.open((sighting) => void take({ type: 'sighting', sighting }));
-    running = { driver, carrying };
+    await results.open((event) => void deliver({ type: 'file_event', event }));
+    running = { driver, effects };
     if (opened.damage !== null) log.error(opened.damage.message, { set_aside: opened.damage.setAside });
     await driver.deliver({ type: 'start' });
   }
@@ -110,23 +111,23 @@ export function createSidecar(options: SidecarOptions): Sidecar {
     if (isCopy !== true) return read;
     const own = stateOfCopy(read);
     await journal.save(own);
-    log.warn('what ran for the sidecar whose data directory was copied is left to it', { tasks: read.slots.map(({ taskId }) => taskId) });
+    log.warn('the data directory was copied; runs are left to the original sidecar', { tasks: read.slots.map(({ taskId }) => taskId) });
     return own;
   }
 
   async function stop(): Promise<void> {
-    // What went wrong at the start was told to who started it; here only its end matters.
+    // A failed start was already reported to its caller.
     await Promise.allSettled([starting]);
     if (running !== null) {
-      const { driver, carrying } = running;
+      const { driver, effects } = running;
       const late = promise<void>();
       const tooLate = clock.after(STOP_AT_LATEST_MS, late.resolve);
       void driver.deliver({ type: 'stop' });
       driver.broken.catch(stopped.resolve);
-      await Promise.race([stopped.promise.then(() => carrying.removed()), late.promise]);
+      await Promise.race([stopped.promise.then(() => effects.removalsDone()), late.promise]);
       tooLate.cancel();
       driver.halt();
-      carrying.leave();
+      effects.close();
     }
     await close();
     finished.resolve();
@@ -134,7 +135,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
 
   async function close(): Promise<void> {
     for (const closing of await Promise.allSettled([results.close(), journal.close()])) {
-      if (closing.status === 'rejected') log.warn('a part of the sidecar did not close', { error: messageOf(closing.reason) });
+      if (closing.status === 'rejected') log.warn('could not close a part of the sidecar', { error: messageOf(closing.reason) });
     }
   }
 
@@ -167,9 +168,9 @@ function settingOf({ config, runner, digest, ids }: SidecarOptions): SidecarSett
 }
 
 const alreadyStopped = (agentId: string): AgentcomError =>
-  new AgentcomError('AC_INTERNAL', `Cannot start the sidecar "${agentId}": it was stopped. Make a new one.`);
+  new AgentcomError('AC_INTERNAL', `Cannot start the sidecar "${agentId}": it was stopped. Create a new one.`);
 
-/** A promise with its ends outside. Nobody has to listen to it. */
+/** A deferred promise; a rejection that nobody handles is not an unhandled rejection. */
 function promise<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void; readonly reject: (error: unknown) => void } {
   let resolve: (value: T) => void = () => undefined;
   let reject: (error: unknown) => void = () => undefined;
@@ -177,7 +178,7 @@ function promise<T>(): { readonly promise: Promise<T>; readonly resolve: (value:
     resolve = resolveMade;
     reject = rejectMade;
   });
-  // Who waits for it hears of the failure; it is in the log for all others.
+  // Whoever awaits the promise sees the error; for everyone else it is in the log.
   void Promise.allSettled([made]);
   return { promise: made, resolve, reject };
 }

@@ -1,24 +1,27 @@
 /**
- * A sidecar's memory of the assignments that have ended: for each task the highest generation, so that none at or below
- * it is ever run again. Oldest first.
+ * The assignments that have ended at this sidecar: for each task the highest generation, so that none at or below it is
+ * ever run again. Oldest first.
  */
 import type { Generation, TaskId } from '../ids.ts';
 import type { Assignment } from './slot.ts';
 
 /** How long an ended assignment is remembered. */
 export const ENDED_KEPT_HOURS = 7 * 24;
-/** How many are forgotten for their age with each that ends: a clock that is moved forward forgets no more, and files that were kept stay. */
-export const AGED_AT_ONCE_MAX = 2;
+/**
+ * How many may expire by age whenever one is added, so that a clock moved forward cannot expire all of them, with their
+ * files, at once.
+ */
+export const EXPIRED_AT_ONCE_MAX = 2;
 /** How many tasks are remembered. */
 export const ENDED_MAX = 10_000;
-/** What the memory may take of the journal, characters. */
+/** Maximum size in the journal, characters. */
 export const ENDED_CHARACTERS_MAX = 500_000;
 
 /**
- * What became of it: the report that was answered, `refused` for one that the hub would not have, or, for one that the
- * hub took away, the outcome that the stop was confirmed with. Each with its letter in an entry.
+ * How it ended: the report that the hub answered; `refused` if the hub rejected that report; or, for an assignment that
+ * the hub revoked, the confirmed outcome of the stop. Each has its letter in an entry.
  */
-const LETTERS = {
+const OUTCOME_LETTERS = {
   complete: 'c',
   failed: 'f',
   rejected: 'r',
@@ -28,27 +31,28 @@ const LETTERS = {
   not_running: 'n',
   not_stoppable: 's',
 } as const;
-export type Fate = keyof typeof LETTERS;
+export type EndedOutcome = keyof typeof OUTCOME_LETTERS;
 
 /**
- * `HEX GENERATION LETTER HOUR`: the task's id without `task-`, and the hour since 1970 in which it ended; after the letter
- * `+` says that its files were kept, `!` that something of it or of an earlier one may be alive. Short, because ten thousand of them may stand in the journal.
+ * `HEX GENERATION LETTER HOUR`: the task id without `task-`, and the hour since 1970 in which it ended. After the
+ * letter, `+` means that its files were kept, `!` that part of it or of an earlier generation may be alive. Short,
+ * because the journal may hold ten thousand of them.
  */
 export type EndedEntry = string;
 export const ENDED_ENTRY_PATTERN = '^[0-9a-f]{16,64} [0-9]{1,16} [cfrbxkns][+]?!? -?[0-9]{1,10}$';
 
 export interface Ended extends Assignment {
-  readonly fate: Fate;
-  /** Its folders are still there, because they say more than its report could. */
+  readonly outcome: EndedOutcome;
+  /** Its folders still exist, because they hold more than its report. */
   readonly filesKept: boolean;
-  /** Something of its run, or of an earlier one of the task here, could not be stopped, or nobody knows. */
+  /** Part of its run, or of an earlier run of the task here, could not be stopped, or nobody knows. */
   readonly mayLive?: boolean | undefined;
 }
 
 const PREFIX = 'task-';
 const HOUR_MS = 3_600_000;
 
-/** What is remembered of the task; its generation may be another than one asks for. */
+/** What is remembered of the task; its generation may differ from the one in question. */
 export function recall(memory: readonly EndedEntry[], taskId: TaskId): Ended | undefined {
   const start = startOf(taskId);
   const entry = memory.find((each) => each.startsWith(start));
@@ -58,7 +62,7 @@ export function recall(memory: readonly EndedEntry[], taskId: TaskId): Ended | u
 /** The assignments whose files were kept, oldest first. */
 export const withFiles = (memory: readonly EndedEntry[]): readonly Ended[] => memory.filter((entry) => entry.includes('+')).map(readEntry);
 
-/** The memory with one more, and those that are not remembered, because of it or of their age, and still have files. */
+/** Adds an assignment. `forgotten`: assignments dropped for it or for their age that still have files. */
 export function remember(
   memory: readonly EndedEntry[],
   ended: Ended,
@@ -67,7 +71,7 @@ export function remember(
   const known = recall(memory, ended.taskId);
   const mayLive = ended.mayLive === true || known?.mayLive === true;
   if (known !== undefined && known.generation > ended.generation)
-    return { memory: mayLive ? marked(memory, ended.taskId) : memory, forgotten: ended.filesKept ? [ended] : [] };
+    return { memory: mayLive ? markMayLive(memory, ended.taskId) : memory, forgotten: ended.filesKept ? [ended] : [] };
   const hour = Math.floor(nowMs / HOUR_MS);
   const start = startOf(ended.taskId);
   const others = known === undefined ? memory : memory.filter((each) => !each.startsWith(start));
@@ -78,23 +82,23 @@ export function remember(
   return { memory: all.slice(first), forgotten: forgotten.filter((each) => each.filesKept) };
 }
 
-/** What is remembered of the task says that something of it may be alive. */
-function marked(memory: readonly EndedEntry[], taskId: TaskId): readonly EndedEntry[] {
+/** Marks the task: part of it may be alive. */
+function markMayLive(memory: readonly EndedEntry[], taskId: TaskId): readonly EndedEntry[] {
   const at = memory.findIndex((each) => each.startsWith(startOf(taskId)));
   const entry = memory[at] as EndedEntry;
   const known = readEntry(entry);
   if (known.mayLive === true) return memory;
-  // At the end, as any entry that changes: the journal is told of the difference.
+  // Moved to the end like every changed entry, since the journal appends changes.
   return [...memory.toSpliced(at, 1), writeEntry({ ...known, mayLive: true }, hourOf(entry))];
 }
 
 /**
- * The place of the oldest entry that is neither too old nor too many nor too much. Only the first ones are asked for their age:
- * they are the oldest, unless the clock was wrong, and then some are remembered for longer.
+ * Index of the oldest entry within the age, count and size bounds. Only the first entries are checked for age: they are
+ * the oldest unless the clock was wrong, in which case some are kept longer.
  */
 function firstKept(all: readonly EndedEntry[], hour: number): number {
   let first = Math.max(0, all.length - ENDED_MAX);
-  const last = Math.min(all.length, first + AGED_AT_ONCE_MAX);
+  const last = Math.min(all.length, first + EXPIRED_AT_ONCE_MAX);
   while (first < last && hour - hourOf(all[first] as EndedEntry) > ENDED_KEPT_HOURS) first += 1;
   let characters = 0;
   for (let place = first; place < all.length; place += 1) characters += charactersOf(all[place] as EndedEntry);
@@ -104,18 +108,18 @@ function firstKept(all: readonly EndedEntry[], hour: number): number {
 
 const hourOf = (entry: EndedEntry): number => Number(entry.slice(entry.lastIndexOf(' ')));
 
-/** With its quotes and comma in the journal. */
+/** Including quotes and comma in the journal. */
 const charactersOf = (entry: EndedEntry): number => entry.length + 3;
 
 const startOf = (taskId: TaskId): string => `${taskId.slice(PREFIX.length)} `;
 
 const writeEntry = (ended: Ended, hour: number): EndedEntry =>
-  `${startOf(ended.taskId)}${ended.generation} ${LETTERS[ended.fate]}${ended.filesKept ? '+' : ''}${ended.mayLive === true ? '!' : ''} ${hour}`;
+  `${startOf(ended.taskId)}${ended.generation} ${OUTCOME_LETTERS[ended.outcome]}${ended.filesKept ? '+' : ''}${ended.mayLive === true ? '!' : ''} ${hour}`;
 
 function readEntry(entry: EndedEntry): Ended {
   const [hex, generation, letter = ''] = entry.split(' ');
-  const fate = (Object.keys(LETTERS) as Fate[]).find((each) => LETTERS[each] === letter[0]) ?? 'refused';
-  const mayLive = letter.endsWith('!') || fate === 'not_stoppable';
+  const outcome = (Object.keys(OUTCOME_LETTERS) as EndedOutcome[]).find((each) => OUTCOME_LETTERS[each] === letter[0]) ?? 'refused';
+  const mayLive = letter.endsWith('!') || outcome === 'not_stoppable';
   const name = { taskId: `${PREFIX}${hex}` as TaskId, generation: Number(generation) as Generation };
-  return { ...name, fate, filesKept: letter[1] === '+', ...(mayLive ? { mayLive } : {}) };
+  return { ...name, outcome, filesKept: letter[1] === '+', ...(mayLive ? { mayLive } : {}) };
 }

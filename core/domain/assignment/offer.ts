@@ -1,17 +1,17 @@
-/** What a sidecar does with an assignment that it is offered, from all that it knows of the task. */
+/** Decides what a sidecar does with an offered assignment, from all it knows of the task. */
 import { recall, type Ended, type EndedEntry } from './ended-assignments.ts';
 import { findReport, isEnd, OUTBOX_MAX, type EndEntry, type OutboxEntry } from './outbox.ts';
-import { isOwed, isSameAssignment, type Assignment, type Slot } from './slot.ts';
+import { countsAgainstSlots, isSameAssignment, type Assignment, type Slot } from './slot.ts';
 
 export type OfferDecision =
-  /** New: take it. `displaced` are older generations of the task, whose runs must be gone before this one wakes. */
+  /** New. `displaced` are older generations of the task, whose runs must end before this one is woken. */
   | { readonly kind: 'accept'; readonly displaced: readonly Slot[] }
-  /** It runs here: say so again. */
+  /** It is running here: confirm again. */
   | { readonly kind: 'held'; readonly slot: Slot }
-  /** Its end waits for an answer: say it again. */
+  /** Its end is unanswered: report it again. */
   | { readonly kind: 'reported'; readonly entry: EndEntry }
   | { readonly kind: 'ended'; readonly ended: Ended }
-  /** A newer generation of the task was here: this one is an echo. */
+  /** A newer generation of the task was here; this offer is stale. */
   | { readonly kind: 'superseded' }
   | { readonly kind: 'busy' };
 
@@ -21,8 +21,8 @@ export interface Holdings {
   readonly ended: readonly EndedEntry[];
 }
 
-/** `room`: how many assignments may be owed at once. Repeats are recognised before anything else is judged. */
-export function decideOffer(holdings: Holdings, offered: Assignment, room: number): OfferDecision {
+/** `capacity`: how many assignments may be held at once. Repeats are recognised before capacity is checked. */
+export function decideOffer(holdings: Holdings, offered: Assignment, capacity: number): OfferDecision {
   const slot = holdings.slots.find((each) => isSameAssignment(each, offered));
   const entry = findReport(holdings.outbox, offered);
   if (entry !== undefined && isEnd(entry)) return { kind: 'reported', entry };
@@ -33,7 +33,7 @@ export function decideOffer(holdings: Holdings, offered: Assignment, room: numbe
   const newest = Math.max(ended?.generation ?? -1, ...others.map((each) => each.generation));
   if (newest > offered.generation) return { kind: 'superseded' };
   const displaced = holdings.slots.filter((each) => each.taskId === offered.taskId);
-  const owed = holdings.slots.filter((each) => isOwed(each) && !displaced.includes(each)).length;
-  if (owed >= room || holdings.outbox.length >= OUTBOX_MAX) return { kind: 'busy' };
+  const owed = holdings.slots.filter((each) => countsAgainstSlots(each) && !displaced.includes(each)).length;
+  if (owed >= capacity || holdings.outbox.length >= OUTBOX_MAX) return { kind: 'busy' };
   return { kind: 'accept', displaced };
 }

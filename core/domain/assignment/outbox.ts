@@ -1,29 +1,29 @@
-/** What a sidecar has to say of its assignments and was not yet answered: one report for each, its newest. */
+/** The sidecar's unanswered reports: per assignment only the newest. */
 import { assignmentKey, isSameAssignment, type Assignment, type SlotInability } from './slot.ts';
 import type { AckStatus } from '../task/task.ts';
 
-export const REPORTS = ['accepted', 'complete', 'failed', 'rejected', 'released'] as const;
-export type ReportKind = (typeof REPORTS)[number];
+export const OUTBOX_REPORTS = ['accepted', 'complete', 'failed', 'rejected', 'released'] as const;
+export type OutboxReportKind = (typeof OUTBOX_REPORTS)[number];
 
-/** Reports kept; beyond that no task is taken. */
+/** Maximum number of reports; above it no task is accepted. */
 export const OUTBOX_MAX = 1_000;
 
 export interface OutboxEntry extends Assignment {
-  /** `complete` and `failed` have a body of their own beside the journal. */
-  readonly report: ReportKind;
-  /** Why it was rejected or released; null for the others. */
+  /** `complete` and `failed` have a body, stored beside the journal. */
+  readonly report: OutboxReportKind;
+  /** Why it was rejected or released; null otherwise. */
   readonly reason: string | null;
   readonly storeId: string | null;
   readonly assignedAtMs: number;
-  /** Of `released`: why its agent can do nothing, and what the attempt used. */
-  readonly aside?: OutboxAside | undefined;
-  /** Its result file, or the streams of its run, say more than the report could: they stay until the assignment is forgotten. */
+  /** For `released`: why the agent cannot work, and what the attempt used. */
+  readonly aside?: ReleaseDetails | undefined;
+  /** Its result file or streams hold more than the report; they are kept until the assignment is forgotten. */
   readonly keepFiles: boolean;
-  /** Something of its run could not be stopped, or nobody knows. */
+  /** Part of its run could not be stopped, or nobody knows. */
   readonly mayLive?: boolean | undefined;
 }
 
-export interface OutboxAside {
+export interface ReleaseDetails {
   readonly inability?: SlotInability | undefined;
   readonly tokensUsed: number | null;
   readonly costUsd: number | null;
@@ -33,17 +33,17 @@ export interface OutboxAside {
 /** Whether the report has a body in the outbox folder. */
 export const hasBody = (entry: OutboxEntry): boolean => entry.report === 'complete' || entry.report === 'failed';
 
-/** Everything but an accept: after it there is nothing more to say of the assignment. */
-export type EndEntry = OutboxEntry & { readonly report: Exclude<ReportKind, 'accepted'> };
+/** Everything but `accepted`: nothing follows it. */
+export type EndEntry = OutboxEntry & { readonly report: Exclude<OutboxReportKind, 'accepted'> };
 export const isEnd = (entry: OutboxEntry): entry is EndEntry => entry.report !== 'accepted';
 
-/** Whether it tells the end of an assignment that was accepted. */
+/** Whether it reports the end of an accepted assignment. */
 export const isEndOfRun = (entry: OutboxEntry): boolean => hasBody(entry) || entry.report === 'released';
 
 export const findReport = (outbox: readonly OutboxEntry[], name: Assignment): OutboxEntry | undefined =>
   outbox.find((entry) => isSameAssignment(entry, name));
 
-/** With this entry, in place of an earlier one of the same assignment. */
+/** Adds the entry, replacing an earlier one of the same assignment. */
 export const withReport = (outbox: readonly OutboxEntry[], entry: OutboxEntry): readonly OutboxEntry[] => [
   ...withoutReport(outbox, entry),
   entry,
@@ -52,7 +52,7 @@ export const withReport = (outbox: readonly OutboxEntry[], entry: OutboxEntry): 
 export const withoutReport = (outbox: readonly OutboxEntry[], name: Assignment): readonly OutboxEntry[] =>
   outbox.filter((entry) => assignmentKey(entry) !== assignmentKey(name));
 
-const ANSWERS: Readonly<Record<ReportKind, readonly AckStatus[]>> = {
+const ANSWERS: Readonly<Record<OutboxReportKind, readonly AckStatus[]>> = {
   accepted: ['accepted'],
   complete: ['complete', 'late'],
   failed: ['retried', 'dead_letter', 'late'],
@@ -61,7 +61,7 @@ const ANSWERS: Readonly<Record<ReportKind, readonly AckStatus[]>> = {
 };
 
 /**
- * Whether an acknowledgement with this status answers this report. One that does not speaks of another frame: an accept
- * of an assignment that has ended is answered with that end.
+ * Whether an acknowledgement with this status answers this report. Otherwise it answers another frame: a repeated
+ * accept of an ended assignment, for example, is acknowledged with its end.
  */
-export const isAnsweredBy = (report: ReportKind, status: string): boolean => (ANSWERS[report] as readonly string[]).includes(status);
+export const isAnsweredBy = (report: OutboxReportKind, status: string): boolean => (ANSWERS[report] as readonly string[]).includes(status);

@@ -99,23 +99,23 @@ function kindsOf({ slots, outbox }: JournalState): readonly string[] {
 
 function steppedInbox(results: ResultInbox, kill: Armed): ResultInbox {
   return {
-    open: (onSighting) =>
-      results.open((sighting) => {
-        if (sighting.kind === 'changed') return onSighting(sighting);
-        kill.at(`before a sighting of ${sighting.kind}`);
-        onSighting(sighting);
-        kill.at(`after a sighting of ${sighting.kind}`);
+    open: (onEvent) =>
+      results.open((event) => {
+        if (event.kind === 'changed') return onEvent(event);
+        kill.at(`before a file event ${event.kind}`);
+        onEvent(event);
+        kill.at(`after a file event ${event.kind}`);
       }),
     prepare: (name, task, publish) => around(kill, 'preparing the folders', () => results.prepare(name, task, publish)),
-    placeOf: (name) => results.placeOf(name),
-    expect: (name, flat) => results.expect(name, flat),
-    look: (name) => around(kill, 'looking for results', () => results.look(name)),
-    forget: (name) => results.forget(name),
+    pathsOf: (name) => results.pathsOf(name),
+    watch: (name, flat) => results.watch(name, flat),
+    scan: (name) => around(kill, 'looking for results', () => results.scan(name)),
+    unwatch: (name) => results.unwatch(name),
     withdraw: (name) => around(kill, 'telling the agent that its task is gone', () => results.withdraw(name)),
-    withdrawAllBut: (names) => results.withdrawAllBut(names),
-    keep: (name, streams) => around(kill, 'keeping only the result', () => results.keep(name, streams)),
+    withdrawAllExcept: (names) => results.withdrawAllExcept(names),
+    keepResult: (name, streams) => around(kill, 'keeping only the result', () => results.keepResult(name, streams)),
     keptBytes: (name) => results.keptBytes(name),
-    folders: () => results.folders(),
+    listFolders: () => results.listFolders(),
     remove: (name) => around(kill, 'removing the folders', () => results.remove(name)),
     close: () => results.close(),
   };

@@ -1,6 +1,6 @@
 import t from 'tap';
 import {
-  AGED_AT_ONCE_MAX,
+  EXPIRED_AT_ONCE_MAX,
   ENDED_CHARACTERS_MAX,
   ENDED_ENTRY_PATTERN,
   ENDED_MAX,
@@ -17,7 +17,7 @@ const task = (number: number, digits = 32): TaskId => `task-${number.toString(16
 const ended = (number: number, generation: number, over: Partial<Ended> = {}): Ended => ({
   taskId: task(number),
   generation: generation as Generation,
-  fate: 'complete',
+  outcome: 'complete',
   filesKept: false,
   ...over,
 });
@@ -25,12 +25,12 @@ const memoryOf = (entries: readonly Ended[], nowMs = NOW_MS): readonly EndedEntr
   entries.reduce<readonly EndedEntry[]>((memory, entry) => remember(memory, entry, nowMs).memory, []);
 
 t.test('R10: what is remembered is recalled as it was', async (t) => {
-  const fates = ['complete', 'failed', 'rejected', 'released', 'refused', 'killed', 'not_running', 'not_stoppable'] as const;
-  for (const fate of fates) {
+  const outcomes = ['complete', 'failed', 'rejected', 'released', 'refused', 'killed', 'not_running', 'not_stoppable'] as const;
+  for (const outcome of outcomes) {
     for (const filesKept of [true, false]) {
-      const entry = ended(7, 3, { fate, filesKept });
+      const entry = ended(7, 3, { outcome, filesKept });
       const memory = memoryOf([entry]);
-      const mayLive = fate === 'not_stoppable' ? { mayLive: true } : {};
+      const mayLive = outcome === 'not_stoppable' ? { mayLive: true } : {};
       t.same(recall(memory, entry.taskId), { ...entry, ...mayLive });
       t.same(recall(memoryOf([{ ...entry, mayLive: true }]), entry.taskId), { ...entry, mayLive: true });
       t.match(memoryOf([{ ...entry, mayLive: true }])[0], new RegExp(ENDED_ENTRY_PATTERN));
@@ -55,7 +55,7 @@ t.test('R8: that something of a task may be alive is remembered with its highest
     mayLive: true,
   });
   const later = memoryOf([ended(1, 5, { filesKept: true }), ended(2, 1), alive]);
-  t.match(recall(later, task(1)), { generation: 5, fate: 'complete', filesKept: true, mayLive: true });
+  t.match(recall(later, task(1)), { generation: 5, outcome: 'complete', filesKept: true, mayLive: true });
   t.equal(later.length, 2);
 });
 
@@ -82,8 +82,8 @@ t.test('R10: a clock that is moved forward does not forget all at once', async (
   const memory = memoryOf(Array.from({ length: 100 }, (_, number) => ended(number, 1, { filesKept: true })));
   const year = NOW_MS + 365 * DAY_MS;
   const after = remember(memory, ended(1_000, 1), year);
-  t.equal(after.forgotten.length, AGED_AT_ONCE_MAX);
-  t.equal(after.memory.length, 101 - AGED_AT_ONCE_MAX);
+  t.equal(after.forgotten.length, EXPIRED_AT_ONCE_MAX);
+  t.equal(after.memory.length, 101 - EXPIRED_AT_ONCE_MAX);
   t.equal(remember(after.memory, ended(1_001, 1), NOW_MS).forgotten.length, 0, 'once it is right again the rest is as it was');
   let later = after.memory;
   for (let number = 0; number < 100; number += 1) later = remember(later, ended(2_000 + number, 1), year).memory;

@@ -19,7 +19,7 @@ t.test('R13: what fails for want of a login is handed back once its run is gone,
     const told = sidecar.wake(failed({ kind, beforeWork: true, message: 'not logged in: run agent login' }));
     t.same(words(told), ['withdraw', 'persist', 'kill', 'check'], 'nothing is handed back while it may still run');
     sidecar.wake(stoppedRun());
-    const [released] = sent(sidecar.looked());
+    const [released] = sent(sidecar.scanned());
     t.match(released, { type: 'task_released', reason: 'not logged in: run agent login', cause: kind });
     t.notOk('retry_after_ms' in (released ?? {}), 'nobody knows when');
   }
@@ -31,7 +31,7 @@ t.test('R13: rate limited, with the time of its end, which goes on passing while
   sidecar.wake({ type: 'usage', tokensUsed: 3 });
   sidecar.wake(failed({ kind: 'rate_limited', beforeWork: true, retryAfterMs: 60_000, retryable: true }));
   sidecar.wake(stoppedRun());
-  t.match(sent(sidecar.looked()), [{ type: 'task_released', cause: 'rate_limited', retry_after_ms: 60_000, tokens_used: 3 }]);
+  t.match(sent(sidecar.scanned()), [{ type: 'task_released', cause: 'rate_limited', retry_after_ms: 60_000, tokens_used: 3 }]);
   t.ok(readJournalState(JSON.parse(JSON.stringify(sidecar.state.journal))), 'the journal can be read again');
   sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
   sidecar.nowMs += 45_000;
@@ -60,7 +60,7 @@ t.test('R13: an outage of the model hands the task back, also after work, with t
       'withdraw',
     ]);
     sidecar.wake(stoppedRun());
-    const [released] = sent(sidecar.looked());
+    const [released] = sent(sidecar.scanned());
     t.match(released, { type: 'task_released', cause: 'model_unavailable', retry_after_ms: 5_001, session_id: 'ses_1' });
     t.equal(released?.['after_work'], beforeWork === true ? undefined : true, 'the hub bounds those that may have cost something');
     t.ok(readJournalState(JSON.parse(JSON.stringify(sidecar.state.journal))));
@@ -84,11 +84,11 @@ t.test('a failure after work is an attempt', async (t) => {
   const limit = waking();
   limit.wake(SPAWNED);
   limit.wake(failed({ kind: 'limit', retryAfterMs: Infinity }));
-  t.match(writtenBody(limit.looked()), { cause: 'limit', retryable: false });
+  t.match(writtenBody(limit.scanned()), { cause: 'limit', retryable: false });
   const silent = waking();
   silent.wake(SPAWNED);
   silent.wake(failed({ kind: 'unresponsive', retryable: true }));
-  t.match(writtenBody(silent.looked()), { kind: 'silent' });
+  t.match(writtenBody(silent.scanned()), { kind: 'silent' });
 });
 
 t.test('what an attempt used is the sum of its runs, each the newest word of its own', async (t) => {
@@ -101,7 +101,7 @@ t.test('what an attempt used is the sum of its runs, each the newest word of its
   sidecar.wake({ type: 'usage', tokensUsed: 120, costUsd: 0.5, ...large(110) });
   t.match(sent(sidecar.timer('progress')), [{ tokens_used: 120 }]);
   sidecar.wake(exited(0));
-  sidecar.looked();
+  sidecar.scanned();
   t.match(
     sidecar.slot(),
     { status: 'waking', spent: { tokensUsed: 120, costUsd: 0.5 } },
@@ -156,7 +156,7 @@ t.test('a run that was stopped says what it used to the end', async (t) => {
   sidecar.frame({ type: 'task_cancelled', task_id: named().taskId, generation: 1, reason: 'cancelled' });
   t.same(sent(sidecar.wake({ type: 'usage', tokensUsed: 77 })), [], "its progress is nobody's business any more");
   sidecar.wake(stoppedRun());
-  t.match(sent(sidecar.looked()), [{ type: 'task_cancel_ack', outcome: 'killed', tokens_used: 77 }]);
+  t.match(sent(sidecar.scanned()), [{ type: 'task_cancel_ack', outcome: 'killed', tokens_used: 77 }]);
 });
 
 t.test('a session is told, journalled, and given to the next run; a name that could be an option is not', async (t) => {
@@ -172,7 +172,7 @@ t.test('a session is told, journalled, and given to the next run; a name that co
   );
   t.equal(sidecar.slot()?.sessionId, 'ses_1');
   sidecar.wake(failed({}));
-  t.match(writtenBody(sidecar.looked()), { session_id: 'ses_1' }, 'also with the end, should the progress be lost');
+  t.match(writtenBody(sidecar.scanned()), { session_id: 'ses_1' }, 'also with the end, should the progress be lost');
 
   for (const bad of ['--resume', '', 'a b', 'x'.repeat(300), 'a\n']) {
     const other = waking();

@@ -133,7 +133,7 @@ t.test('R20: which folders a start removes: of what has ended, of what is forgot
     t.notOk(isRemoved(name, null));
     t.ok(isRemoved(name, sidecar.nowMs - WEEK_MS - 1), 'nor would, if it had ended here');
   }
-  t.same(words(stage().take({ type: 'start' })), ['withdrawAllBut', 'connect'], 'an empty journal knows nothing');
+  t.same(words(stage().take({ type: 'start' })), ['withdrawAllExcept', 'connect'], 'an empty journal knows nothing');
 });
 
 t.test('R16: usage that cannot be read says nothing', async (t) => {
@@ -149,11 +149,11 @@ t.test('R16: usage that cannot be read says nothing', async (t) => {
 
 t.test('R10: an agent whose runner breaks before it names a process is not woken a second time beside itself', async (t) => {
   const sidecar = waking();
-  const effects = sidecar.take({ type: 'wake_refused', name: named(), runId: 'run-1', reason: 'bad_word', message: 'no word' });
-  t.same(words(effects), ['look', 'kill']);
-  t.same(words(sidecar.take({ type: 'wake_refused', name: named(), runId: 'run-1', reason: 'bad_word', message: 'again' })), []);
+  const effects = sidecar.take({ type: 'invalid_wake_event', name: named(), runId: 'run-1', reason: 'invalid_event', message: 'no word' });
+  t.same(words(effects), ['scan', 'kill']);
+  t.same(words(sidecar.take({ type: 'invalid_wake_event', name: named(), runId: 'run-1', reason: 'invalid_event', message: 'again' })), []);
   sidecar.wake({ type: 'stopped', survivors: [] });
-  t.match(writtenBody(sidecar.looked()), { kind: 'wake_failed', error: 'the wake runner broke: no word' });
+  t.match(writtenBody(sidecar.scanned()), { kind: 'wake_failed', error: 'the wake runner failed: no word' });
   t.equal(sidecar.slot(), undefined);
 });
 
@@ -173,8 +173,8 @@ t.test('R16: a rule that throws ends the run that it was about', async (t) => {
 t.test('R16: what throws when the journal is mended does not keep what waits behind it', async (t) => {
   const sidecar = working();
   const before = sidecar.state;
-  const looked = { type: 'looked', name: named(), look: 0 } as const;
-  const poison = { type: 'sighting', sighting: null } as never;
+  const looked = { type: 'scanned', name: named(), scan: 0 } as const;
+  const poison = { type: 'file_event', event: null } as never;
   sidecar.state = { ...before, fault: { deferred: [poison, looked] } };
   t.doesNotThrow(() => sidecar.timer('journal'));
   t.same(sidecar.state.fault?.deferred, [looked]);

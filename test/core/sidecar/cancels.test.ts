@@ -27,9 +27,9 @@ t.test('R11: a running assignment: journalled, stopped, looked for once more, th
   t.match(only(effects, 'kill'), [{ reason: { reason: 'cancelled', graceMs: 2_000 } }]);
   t.match(sidecar.slot()?.stop, { cause: 'cancelled' });
   t.same(sidecar.frame(cancel), [], 'said again before it is done: the confirmation follows');
-  t.same(words(sidecar.wake(stoppedRun(11, 12))), ['look']);
-  const confirmed = sidecar.looked();
-  t.same(words(confirmed), ['forget', 'removeFiles', 'persist', 'send task_cancel_ack']);
+  t.same(words(sidecar.wake(stoppedRun(11, 12))), ['scan']);
+  const confirmed = sidecar.scanned();
+  t.same(words(confirmed), ['unwatch', 'removeFiles', 'persist', 'send task_cancel_ack']);
   t.same(sent(confirmed), [ackOf('killed', { survivors: [11, 12] })]);
   t.same(sent(sidecar.frame(cancel)), [ackOf('killed')], 'said again: the same answer, from memory');
 });
@@ -53,7 +53,7 @@ t.test('what is confirmed for what', async (t) => {
         sidecar.wake({ type: 'failed', phase: 'spawn', message: 'no', retryable: true });
         return sidecar;
       },
-      effects: ['withdraw', 'forget', 'removeFiles', 'persist', 'send task_cancel_ack'],
+      effects: ['withdraw', 'unwatch', 'removeFiles', 'persist', 'send task_cancel_ack'],
       outcome: 'not_running',
     },
     { name: 'never seen', make: () => online(), effects: ['persist', 'send task_cancel_ack'], outcome: 'not_running' },
@@ -110,7 +110,7 @@ t.test('a cancel takes over from a stop of our own, and the wake that is under w
   silent.timer('run_max');
   t.same(words(silent.frame(cancel)), ['persist'], 'the signal was given');
   silent.wake(stoppedRun());
-  t.same(sent(silent.looked()), [ackOf('killed')], 'no execution_timeout is reported');
+  t.same(sent(silent.scanned()), [ackOf('killed')], 'no execution_timeout is reported');
   const early = waking();
   t.same(words(early.frame(cancel)), ['withdraw', 'persist', 'kill'], 'before spawned');
   early.wake(SPAWNED);
@@ -124,7 +124,7 @@ t.test('an agent that was on its own and cannot be found is not called killed', 
   t.same(words(sidecar.frame(cancel)), ['withdraw', 'persist', 'prepare']);
   t.equal(only(sidecar.prepared(), 'attach').length, 1);
   sidecar.wake(exited(null));
-  t.same(sent(sidecar.looked()), [ackOf('not_stoppable')]);
+  t.same(sent(sidecar.scanned()), [ackOf('not_stoppable')]);
 });
 
 t.test('folders that were being made when it was cancelled lead to nothing', async (t) => {
@@ -140,7 +140,7 @@ t.test('a confirmation that could not be sent is given when the hub asks again',
   sidecar.frame(cancel);
   sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
   sidecar.wake(stoppedRun());
-  t.same(words(sidecar.looked()), ['forget', 'removeFiles', 'persist']);
+  t.same(words(sidecar.scanned()), ['unwatch', 'removeFiles', 'persist']);
   sidecar.timer('reconnect');
   sidecar.identify();
   t.same(sent(sidecar.frame(cancel)), [ackOf('killed')]);

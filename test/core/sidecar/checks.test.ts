@@ -13,7 +13,7 @@ const checked = (sidecar: Stage, ...checks: RunnerCheck[]) => sidecar.take({ typ
 
 t.test('no hub is called before it is known whether the agent could run, and the first word tells it', async (t) => {
   const sidecar = stage(CHECKING);
-  t.same(words(sidecar.take({ type: 'start' })), ['withdrawAllBut', 'check']);
+  t.same(words(sidecar.take({ type: 'start' })), ['withdrawAllExcept', 'check']);
   t.same(words(sidecar.timer('reconnect')), [], 'not even by a timer');
   const effects = checked(sidecar, GOOD, BAD);
   t.same(words(effects), ['connect']);
@@ -66,7 +66,9 @@ t.test('a clock that is 10 minutes off fails until it is set, however the answer
   t.match(sent(effects).at(-1), {
     type: 'runner_checks',
     ok: false,
-    failed: [{ check: 'clock', message: "this machine's clock is 10 min behind that of the hub. Set the one that is wrong, best by NTP." }],
+    failed: [
+      { check: 'clock', message: "this machine's clock is 10 min behind the clock of the hub. Set the wrong one, preferably by NTP." },
+    ],
   });
   sidecar.timer('ping');
   sidecar.nowMs += 60_000;
@@ -96,12 +98,12 @@ t.test('a look that hangs, throws or lies never keeps the sidecar', async (t) =>
       stopController: () => new AbortController(),
     });
   t.same(await look(undefined), []);
-  t.match(await look(() => Promise.reject(new Error('no such file'))), [{ ok: false, message: 'its checks broke: no such file' }]);
+  t.match(await look(() => Promise.reject(new Error('no such file'))), [{ ok: false, message: 'checks threw: no such file' }]);
   t.match(
     await look(() => {
       throw new Error('at once');
     }),
-    [{ ok: false, message: 'its checks broke: at once' }],
+    [{ ok: false, message: 'checks threw: at once' }],
   );
   let wasAborted = false;
   const hanging = look((signal) => {
@@ -109,7 +111,7 @@ t.test('a look that hangs, throws or lies never keeps the sidecar', async (t) =>
     return new Promise(() => undefined);
   });
   clock.advance(5_000);
-  t.match(await hanging, [{ check: 'runner', ok: false, message: /not over after 5 s/ }]);
+  t.match(await hanging, [{ check: 'runner', ok: false, message: /timed out after 5 s/ }]);
   t.ok(wasAborted, 'and what it began is told to end');
 
   const sidecar = stage(CHECKING);

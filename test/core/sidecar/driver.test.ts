@@ -23,8 +23,8 @@ function driven(effects: readonly Effect[], over: Partial<DriverParts> = {}) {
         states.push(state);
         return { state: { ...state, instanceId: `${state.instanceId}+` }, effects: input.type === 'persist_failed' ? [] : effects };
       },
-      durably: (effect) => Promise.resolve(void done.push(effect.type)),
-      outwardly: (effect) => Promise.resolve(void done.push(effect.type)),
+      runDurable: (effect) => Promise.resolve(void done.push(effect.type)),
+      runAfterPersist: (effect) => Promise.resolve(void done.push(effect.type)),
       moment: () => ({ nowMs: 1, jitter: 0 }),
       log: silentLog,
       ...over,
@@ -49,39 +49,39 @@ t.test('whoever delivers is not made to wait for a step', async (t) => {
 });
 
 t.test('R3: a durable effect that fails ends its list, the state falls back, and the failure comes next', async (t) => {
-  const { driver, done, states } = driven([PERSIST, CONNECT], { durably: () => Promise.reject(new Error('disk full')) });
+  const { driver, done, states } = driven([PERSIST, CONNECT], { runDurable: () => Promise.reject(new Error('disk full')) });
   void driver.deliver({ type: 'start' });
-  await driver.deliver({ type: 'looked', name: named(), look: 1 });
-  t.same(done, ['start', 'persist_failed', 'looked', 'persist_failed'], 'before what waited');
+  await driver.deliver({ type: 'scanned', name: named(), scan: 1 });
+  t.same(done, ['start', 'persist_failed', 'scanned', 'persist_failed'], 'before what waited');
   t.equal(states[1], loaded, 'as if the input had not been taken');
   t.equal(states[2]?.instanceId, 'instance-1+');
 });
 
 t.test('R16: a rule that throws costs its own input alone, whose run is told of it', async (t) => {
-  const looked = { type: 'looked', name: named(), look: 1 } as const;
+  const looked = { type: 'scanned', name: named(), scan: 1 } as const;
   const inputs: Input[] = [];
   const { driver, done } = driven([PERSIST], {
     step: (state, input) => {
       inputs.push(input);
-      if (input.type === 'looked' || input.type === 'step_failed') throw new Error('a bug');
+      if (input.type === 'scanned' || input.type === 'step_failed') throw new Error('a bug');
       return { state, effects: [PERSIST] };
     },
   });
   void driver.deliver(looked);
   await driver.deliver({ type: 'stop' });
-  t.match(inputs, [{ type: 'looked' }, { type: 'step_failed', during: looked, message: /a bug/ }, { type: 'stop' }], 'and never twice');
+  t.match(inputs, [{ type: 'scanned' }, { type: 'step_failed', during: looked, message: /a bug/ }, { type: 'stop' }], 'and never twice');
   t.same(done, ['persist']);
 });
 
 t.test('R16: an outward effect that throws keeps none of those behind it', async (t) => {
-  const { driver, done } = driven([CONNECT, PERSIST], { outwardly: () => Promise.reject(new Error('a bug')) });
+  const { driver, done } = driven([CONNECT, PERSIST], { runAfterPersist: () => Promise.reject(new Error('a bug')) });
   await driver.deliver({ type: 'stop' });
-  await driver.deliver({ type: 'looked', name: named(), look: 1 });
+  await driver.deliver({ type: 'scanned', name: named(), scan: 1 });
   t.same(done.slice(0, 4), ['stop', 'persist', 'step_failed', 'persist']);
 });
 
 t.test('without its first input there is no sidecar, which is told', async (t) => {
-  const { driver, done } = driven([CONNECT], { outwardly: () => Promise.reject(new Error('a bug')) });
+  const { driver, done } = driven([CONNECT], { runAfterPersist: () => Promise.reject(new Error('a bug')) });
   void driver.deliver({ type: 'start' });
   await t.rejects(driver.broken, { code: 'AC_INTERNAL', message: /a bug/ });
   await driver.deliver({ type: 'stop' });

@@ -20,7 +20,7 @@ import {
   type Stage,
 } from './rig/stage.ts';
 
-const RESULT: Event = { type: 'sighting', sighting: { kind: 'result', name: named(), value: { status: 'success' }, replaced: false } };
+const RESULT: Event = { type: 'file_event', event: { kind: 'result', name: named(), value: { status: 'success' }, replaced: false } };
 
 /** Takes an event whose durable effects fail, as the driver does: the state falls back, the failure is the next input. */
 function takeFailing(sidecar: Stage, event: Event): readonly Effect[] {
@@ -56,7 +56,7 @@ t.test('R4: a result that cannot be kept waits and is reported once it can', asy
   const retried = sidecar.timer('journal');
   t.same(words(retried), ['writeReport', 'persist', 'send task_complete']);
   t.equal(startedFor(retried, 'journal'), 0);
-  t.same(words(sidecar.timer('journal')), ['forget', 'persist']);
+  t.same(words(sidecar.timer('journal')), ['unwatch', 'persist']);
   t.same(words(sidecar.timer('journal')), ['persist', 'measureRoom']);
   t.equal(sidecar.state.fault, null);
   t.match(sent(sidecar.frame(assignFrame(named(1, OTHER)))), [{ type: 'task_rejected', reason: 'journal_unwritable' }]);
@@ -86,7 +86,7 @@ t.test('R4: what is no longer watched when the journal fails is watched again, s
   const sidecar = waking();
   sidecar.wake(SPAWNED);
   sidecar.wake(exited(0));
-  sidecar.looked();
+  sidecar.scanned();
   t.match(sidecar.slot(), { status: 'waking', run: null, wakes: 1 }, 'between two tries');
   const cancelled: Event = {
     type: 'frame',
@@ -94,8 +94,8 @@ t.test('R4: what is no longer watched when the journal fails is watched again, s
     frame: { type: 'task_cancelled', task_id: TASK, generation: 1, reason: 'cancelled', grace_ms: 50 },
   };
   const effects = takeFailing(sidecar, cancelled);
-  t.ok(only(sidecar.all, 'forget').length > 0, 'the list that failed had begun with that');
-  t.match(only(effects, 'expect'), [{ name: named() }]);
+  t.ok(only(sidecar.all, 'unwatch').length > 0, 'the list that failed had begun with that');
+  t.match(only(effects, 'watch'), [{ name: named() }]);
   sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
   sidecar.timer('journal');
   t.match(sidecar.slot(), { status: 'waking', stop: null }, 'the word of a link that is gone is not taken again');
@@ -169,8 +169,8 @@ t.test('R12: what hands a task back is told as that, also when its run ends whil
     takeFailing(sidecar, { type: 'timer', timer: { purpose: 'journal' } });
     sidecar.timer('journal');
     t.match(sidecar.slot(), { stop: { cause: 'released' } });
-    t.same(words(sidecar.timer('journal')), ['look']);
-    sidecar.looked();
+    t.same(words(sidecar.timer('journal')), ['scan']);
+    sidecar.scanned();
     while (sidecar.state.fault !== null) sidecar.timer('journal');
     t.match(sent(sidecar.all).at(-1), { type: 'task_released', cause: 'auth' });
     t.same(sidecar.state.journal.slots, []);

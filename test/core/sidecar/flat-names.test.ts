@@ -17,21 +17,21 @@ const letGo = (sidecar: Stage): void => void sidecar.take({ type: 'run_over', na
 function found(sidecar: Stage, event: WakeEvent): void {
   sidecar.prepared();
   sidecar.wake(event);
-  sidecar.looked();
+  sidecar.scanned();
 }
 
 /** Gives the task again, and says which flat names count for that. */
 function flatOf(sidecar: Stage, of: Assignment): string | undefined {
   sidecar.frame(assignFrame(of));
-  return only(sidecar.prepared(of), 'expect')[0]?.flat;
+  return only(sidecar.prepared(of), 'watch')[0]?.flat;
 }
 
 const MAY_LIVE: readonly (readonly [string, (sidecar: Stage) => void])[] = [
   ['was cancelled and cannot be stopped', (sidecar) => [letGo(sidecar), cancel(sidecar), found(sidecar, exited(null))]],
-  ['was cancelled and left survivors', (sidecar) => [cancel(sidecar), sidecar.wake(stoppedRun(7)), sidecar.looked()]],
+  ['was cancelled and left survivors', (sidecar) => [cancel(sidecar), sidecar.wake(stoppedRun(7)), sidecar.scanned()]],
   ['was silent and cannot be stopped', (sidecar) => [letGo(sidecar), sidecar.timer('silence'), found(sidecar, exited(null))]],
-  ['left survivors', (sidecar) => [sidecar.wake(LEFT), sidecar.looked(), answered(sidecar, 'retried')]],
-  ['left survivors, which was not answered yet', (sidecar) => [sidecar.wake(LEFT), sidecar.looked()]],
+  ['left survivors', (sidecar) => [sidecar.wake(LEFT), sidecar.scanned(), answered(sidecar, 'retried')]],
+  ['left survivors, which was not answered yet', (sidecar) => [sidecar.wake(LEFT), sidecar.scanned()]],
   [
     'left survivors after its result',
     (sidecar) => [sidecar.sight({ kind: 'result', value: { status: 'success' }, replaced: false }), sidecar.wake(LEFT)],
@@ -53,10 +53,10 @@ for (const [what, end] of MAY_LIVE) {
     t.equal(sidecar.slot(), undefined, 'it is over');
     t.equal(flatOf(sidecar, named(3)), 'named');
     const later = stage({}, sidecar.state.journal);
-    t.match(only(later.take({ type: 'start' }), 'expect'), [{ name: named(3), flat: 'named' }], 'also after a restart');
+    t.match(only(later.take({ type: 'start' }), 'watch'), [{ name: named(3), flat: 'named' }], 'also after a restart');
     sidecar.frame({ type: 'task_cancelled', task_id: TASK, generation: 3 });
     sidecar.wake(stoppedRun(), named(3));
-    sidecar.looked(named(3));
+    sidecar.scanned(named(3));
     t.equal(flatOf(sidecar, named(5)), 'named', 'and for any later one');
   });
 }
@@ -64,12 +64,12 @@ for (const [what, end] of MAY_LIVE) {
 t.test('after a run that is gone flat names count as they are', async (t) => {
   const sidecar = working();
   sidecar.wake(exited(1));
-  sidecar.looked();
+  sidecar.scanned();
   answered(sidecar, 'retried');
   t.equal(flatOf(sidecar, named(3)), 'all');
   const stopped = working();
   cancel(stopped);
   stopped.wake(stoppedRun());
-  stopped.looked();
+  stopped.scanned();
   t.equal(flatOf(stopped, named(3)), 'all');
 });

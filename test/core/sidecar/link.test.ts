@@ -90,7 +90,7 @@ t.test('the answers to the inventory', async (t) => {
     const effects = sidecar.identify({ held: held('abort', 'stale_generation') });
     t.same(words(effects), ['send identify', 'withdraw', 'persist', 'kill']);
     sidecar.wake(stoppedRun());
-    t.same(words(sidecar.looked()), ['forget', 'removeFiles', 'persist']);
+    t.same(words(sidecar.scanned()), ['unwatch', 'removeFiles', 'persist']);
   });
   t.test('R4: abort never ends a report', async (t) => {
     const sidecar = working();

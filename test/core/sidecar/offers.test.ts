@@ -100,16 +100,16 @@ t.test('a higher generation waits until the run of the lower one is stopped', as
   const effects = sidecar.frame(assignFrame(named(3)));
   t.same(words(effects), ['withdraw', 'persist', 'kill', 'send task_accepted'], 'accepted, but not prepared');
   t.equal(sidecar.slot()?.stop?.cause, 'taken_back');
-  t.same(words(sidecar.wake({ type: 'stopped', survivors: [] })), ['look'], 'still not');
-  t.same(words(sidecar.looked()), ['forget', 'removeFiles', 'persist', 'prepare'], 'now there is room');
-  t.same(words(sidecar.prepared(named(3))), ['persist', 'expect', 'wake']);
+  t.same(words(sidecar.wake({ type: 'stopped', survivors: [] })), ['scan'], 'still not');
+  t.same(words(sidecar.scanned()), ['unwatch', 'removeFiles', 'persist', 'prepare'], 'now there is room');
+  t.same(words(sidecar.prepared(named(3))), ['persist', 'watch', 'wake']);
 });
 
 t.test('a new task is accepted while the agent of the last one winds down, and woken when it is gone', async (t) => {
   const sidecar = reported();
   sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'complete' });
   t.same(words(sidecar.frame(assignFrame(named(1, OTHER)))), ['persist', 'send task_accepted']);
-  t.same(words(sidecar.wake(exited(0))), ['forget', 'removeFiles', 'persist', 'prepare']);
+  t.same(words(sidecar.wake(exited(0))), ['unwatch', 'removeFiles', 'persist', 'prepare']);
 });
 
 t.test('rejections are reports of their own', async (t) => {

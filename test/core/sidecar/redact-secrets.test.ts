@@ -1,7 +1,13 @@
-/** What a sidecar knows to be secret is blotted out of all that its agent says. */
+/** What a sidecar knows to be secret is redacted from all that its agent says. */
 import t from 'tap';
 import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
-import { BLOT, blotted, blottedLog, blotter, SECRETS_MAX } from '../../../core/application/sidecar/engine/redact-secrets.ts';
+import {
+  REDACTED,
+  redactEvent,
+  redactingLog,
+  createRedactor,
+  SECRETS_MAX,
+} from '../../../core/application/sidecar/engine/redact-secrets.ts';
 import { secretsOf } from '../../../apps/sidecar/sidecar-secrets.ts';
 import type { Event } from '../../../core/application/sidecar/state/inputs.ts';
 import { named, pathsOf } from './rig/stage.ts';
@@ -9,29 +15,29 @@ import { named, pathsOf } from './rig/stage.ts';
 const LONG = 'sk-ant-0123456789-abcdef';
 const QUOTED = 'pass"word\\with\nlines';
 
-t.test('a secret is blotted out of texts, values and names, longest first, also as JSON writes it', (t) => {
-  const blot = blotter(['sk-ant-0123456789', LONG, QUOTED]);
-  t.equal(blot.text(`key ${LONG} and ${QUOTED}`), `key ${BLOT} and ${BLOT}`);
-  t.equal(blot.text(JSON.stringify({ QUOTED })), `{"QUOTED":"${BLOT}"}`);
-  t.same(blot.value({ a: [LONG, 1, null, { [QUOTED]: `x${LONG}` }], b: JSON.stringify({ QUOTED }) }), {
-    a: [BLOT, 1, null, { [BLOT]: `x${BLOT}` }],
-    b: `{"QUOTED":"${BLOT}"}`,
+t.test('a secret is redacted from texts, values and names, longest first, also as JSON writes it', (t) => {
+  const redactor = createRedactor(['sk-ant-0123456789', LONG, QUOTED]);
+  t.equal(redactor.text(`key ${LONG} and ${QUOTED}`), `key ${REDACTED} and ${REDACTED}`);
+  t.equal(redactor.text(JSON.stringify({ QUOTED })), `{"QUOTED":"${REDACTED}"}`);
+  t.same(redactor.value({ a: [LONG, 1, null, { [QUOTED]: `x${LONG}` }], b: JSON.stringify({ QUOTED }) }), {
+    a: [REDACTED, 1, null, { [REDACTED]: `x${REDACTED}` }],
+    b: `{"QUOTED":"${REDACTED}"}`,
   });
   const clean = { a: ['nothing', { of: 'it' }] };
-  t.equal(blot.value(clean), clean, 'the very value where there is none');
+  t.equal(redactor.value(clean), clean, 'the very value where there is none');
   t.end();
 });
 
-t.test('of a secret that was cut, what is left at the ends of a text is blotted out too', (t) => {
-  const blot = blotter([LONG]);
-  t.equal(blot.text(`${LONG.slice(5)} was the end`), `${BLOT} was the end`);
-  t.equal(blot.text(`it began with ${LONG.slice(0, 12)}`), `it began with ${BLOT}`);
-  t.equal(blot.text('sk-ant'), 'sk-ant', 'less than 8 characters are anybody’s');
+t.test('of a secret that was cut, what is left at the ends of a text is redacted too', (t) => {
+  const redactor = createRedactor([LONG]);
+  t.equal(redactor.text(`${LONG.slice(5)} was the end`), `${REDACTED} was the end`);
+  t.equal(redactor.text(`it began with ${LONG.slice(0, 12)}`), `it began with ${REDACTED}`);
+  t.equal(redactor.text('sk-ant'), 'sk-ant', 'less than 8 characters are anybody’s');
   t.end();
 });
 
 t.test('each way by which an agent’s words come in is covered, and names and marks stay', (t) => {
-  const blot = blotter([LONG, 'success', 'completed', 'progress']);
+  const redactor = createRedactor([LONG, 'success', 'completed', 'progress']);
   const name = named();
   const about = { name, runId: 'run-1' };
   const events: readonly Event[] = [
@@ -39,21 +45,21 @@ t.test('each way by which an agent’s words come in is covered, and names and m
     { type: 'wake', ...about, event: { type: 'completed', output: { text: LONG } } },
     { type: 'wake', ...about, event: { type: 'progress', message: LONG } },
     { type: 'wake', ...about, event: { type: 'failed', phase: 'agent', message: LONG, retryable: true, details: { said: [LONG] } } },
-    { type: 'wake_refused', ...about, reason: 'bad_word', message: LONG },
+    { type: 'invalid_wake_event', ...about, reason: 'invalid_event', message: LONG },
     { type: 'run_over', ...about, error: LONG },
     { type: 'prepare_failed', name, paths: pathsOf(named()), message: LONG },
     { type: 'checked', checks: [{ check: 'login', ok: false, message: LONG }] },
-    { type: 'sighting', sighting: { kind: 'progress', name, percent: 1, message: LONG, tokensUsed: null } },
-    { type: 'sighting', sighting: { kind: 'invalid', name, reason: 'result_invalid', message: LONG } },
-    { type: 'sighting', sighting: { kind: 'result', name, value: { status: 'success', output: LONG, [LONG]: 1 }, replaced: false } },
+    { type: 'file_event', event: { kind: 'progress', name, percent: 1, message: LONG, tokensUsed: null } },
+    { type: 'file_event', event: { kind: 'invalid', name, reason: 'result_invalid', message: LONG } },
+    { type: 'file_event', event: { kind: 'result', name, value: { status: 'success', output: LONG, [LONG]: 1 }, replaced: false } },
   ];
   for (const event of events) {
-    const clean = blotted(event, blot);
+    const clean = redactEvent(event, redactor);
     t.notOk(JSON.stringify(clean).includes(LONG), JSON.stringify(clean));
-    t.ok(JSON.stringify(clean).includes(BLOT));
+    t.ok(JSON.stringify(clean).includes(REDACTED));
     t.equal(clean.type, event.type);
     if (clean.type === 'wake' && event.type === 'wake') t.equal(clean.event.type, event.event.type);
-    if (clean.type === 'sighting' && clean.sighting.kind === 'result') t.equal(clean.sighting.value['status'], 'success');
+    if (clean.type === 'file_event' && clean.event.kind === 'result') t.equal(clean.event.value['status'], 'success');
   }
   t.end();
 });
@@ -62,7 +68,7 @@ t.test('a log says none of them, whoever logs and whatever the fields are', (t) 
   const log = memoryLog();
   const loop: Record<string, unknown> = { key: LONG };
   loop['self'] = loop;
-  blottedLog(log, blotter([LONG]))
+  redactingLog(log, createRedactor([LONG]))
     .with({ outer: LONG })
     .error(`it said ${LONG}`, { error: new Error(`with ${LONG}`), deep: { list: [LONG] }, loop });
   t.notOk(JSON.stringify(log.lines).includes(LONG));
@@ -102,10 +108,10 @@ t.test('what counts as a secret: names, env of at least 8 characters, tokens of 
 });
 
 t.test('R20: 8 MiB and as many secrets as are looked for take a bounded time', (t) => {
-  const blot = blotter(Array.from({ length: SECRETS_MAX * 2 }, (_, index) => `secret-number-${String(index)}-0123456789`));
+  const redactor = createRedactor(Array.from({ length: SECRETS_MAX * 2 }, (_, index) => `secret-number-${String(index)}-0123456789`));
   const value = Array.from({ length: 90_000 }, (_, index) => `${'word '.repeat(17)}${String(index)}`);
   const beginMs = performance.now();
-  t.equal(blot.value(value), value);
+  t.equal(redactor.value(value), value);
   t.ok(performance.now() - beginMs < 5_000, 'of two busy cores');
   t.end();
 });

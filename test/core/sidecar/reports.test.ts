@@ -72,7 +72,7 @@ t.test('its files go first, then the report; the folder when the run is gone too
   t.same(sidecar.state.journal.outbox, []);
   const later = reported();
   t.same(words(later.frame(ack('complete'))), ['removeReport', 'persist']);
-  t.same(words(later.wake(stoppedRun())), ['forget', 'removeFiles', 'persist']);
+  t.same(words(later.wake(stoppedRun())), ['unwatch', 'removeFiles', 'persist']);
 });
 
 t.test('J2: the refusal of an earlier frame is not the answer to the end, however often it comes', async (t) => {
@@ -114,7 +114,7 @@ t.test('R11: a refusal that shows that the assignment is gone stops its run', as
     const sidecar = working();
     t.same(words(sidecar.frame(nack(reason))), ['withdraw', 'persist', 'kill'], reason);
     sidecar.wake(stoppedRun());
-    t.same(words(sidecar.looked()), ['forget', 'removeFiles', 'persist'], 'and nothing is confirmed: nobody asked');
+    t.same(words(sidecar.scanned()), ['unwatch', 'removeFiles', 'persist'], 'and nothing is confirmed: nobody asked');
   }
   for (const reason of ['invalid_state', 'validation_failed'] as const) {
     t.same(words(working().frame(nack(reason))), [], `${reason} does not`);
@@ -133,7 +133,7 @@ t.test('R4: a result of an assignment that is being taken back is still reported
   const sidecar = working();
   sidecar.frame(nack('stale_generation'));
   t.same(words(sidecar.sight(RESULT)), ['writeReport', 'persist', 'send task_complete']);
-  t.same(words(sidecar.wake(stoppedRun())), ['forget', 'persist']);
+  t.same(words(sidecar.wake(stoppedRun())), ['unwatch', 'persist']);
   const failed = working();
   failed.frame(nack('stale_generation'));
   t.same(
@@ -179,9 +179,9 @@ t.test('a report made for larger frames is made to fit those of this hub', async
   t.match(frame, { result: { output_truncated: true, output_bytes: 200_000 } });
 });
 
-function reported(sighting: Parameters<Stage['sight']>[0] = RESULT): Stage {
+function reported(event: Parameters<Stage['sight']>[0] = RESULT): Stage {
   const sidecar = working();
-  sidecar.sight(sighting);
+  sidecar.sight(event);
   return sidecar;
 }
 

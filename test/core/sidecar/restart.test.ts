@@ -49,24 +49,24 @@ const restarted = (state: JournalState, runner: SidecarSetting['runner'] = { ado
 t.test('R10: every state of a slot is taken up where it stands', async (t) => {
   t.test('accepted: woken', async (t) => {
     const { sidecar, effects } = restarted(journal(SLOT));
-    t.same(words(effects), ['withdrawAllBut', 'findFolders', 'connect', 'prepare']);
+    t.same(words(effects), ['withdrawAllExcept', 'findFolders', 'connect', 'prepare']);
     t.equal(startedFor(effects, 'lease'), 100_000);
-    t.same(words(sidecar.prepared()), ['persist', 'expect', 'wake']);
+    t.same(words(sidecar.prepared()), ['persist', 'watch', 'wake']);
   });
   t.test('waking, between two tries: the next one after its wait', async (t) => {
     const { sidecar, effects } = restarted(journal({ ...SLOT, status: 'waking', wakes: 2, expectedSinceMs: START_MS }));
-    t.same(words(effects), ['withdrawAllBut', 'findFolders', 'expect', 'connect']);
+    t.same(words(effects), ['withdrawAllExcept', 'findFolders', 'watch', 'connect']);
     t.equal(startedFor(effects, 'retry'), 15_000);
     t.same(words(sidecar.timer('retry')), ['prepare']);
   });
   t.test('waking, with a run that may or may not have been spawned: found out, never woken beside it', async (t) => {
     const { sidecar, effects } = restarted(journal({ ...WOKEN_SLOT, status: 'waking', run: { ...RUN, process: null, woken: false } }));
-    t.same(words(effects), ['withdrawAllBut', 'findFolders', 'expect', 'prepare', 'connect']);
+    t.same(words(effects), ['withdrawAllExcept', 'findFolders', 'watch', 'prepare', 'connect']);
     const found = sidecar.prepared();
     t.same(words(found), ['attach']);
     t.match(only(found, 'attach'), [{ stop: null, run: { runId: 'run-old', process: null } }]);
-    t.same(words(sidecar.wake(exited(null))), ['look']);
-    t.match(writtenBody(sidecar.looked()), { kind: 'lost' }, 'an attempt, whatever it was');
+    t.same(words(sidecar.wake(exited(null))), ['scan']);
+    t.match(writtenBody(sidecar.scanned()), { kind: 'lost' }, 'an attempt, whatever it was');
   });
   t.test('waking, with a run that is known never to have been spawned: woken again, which spends no attempt', async (t) => {
     const { sidecar } = restarted(journal({ ...WOKEN_SLOT, status: 'waking', run: { ...RUN, process: null, woken: false } }));
@@ -79,8 +79,8 @@ t.test('R10: every state of a slot is taken up where it stands', async (t) => {
   t.test('waking, with a process: what its runner calls a failed spawn was an attempt', async (t) => {
     const { sidecar } = restarted(journal({ ...WOKEN_SLOT, status: 'waking', run: { ...RUN, woken: false } }));
     sidecar.prepared();
-    t.same(words(sidecar.wake({ type: 'failed', phase: 'spawn', message: 'never started', retryable: true })), ['look']);
-    t.match(writtenBody(sidecar.looked()), { kind: 'lost' });
+    t.same(words(sidecar.wake({ type: 'failed', phase: 'spawn', message: 'never started', retryable: true })), ['scan']);
+    t.match(writtenBody(sidecar.scanned()), { kind: 'lost' });
   });
   t.test('waking_confirmation: adopted, its time counted anew', async (t) => {
     const { sidecar, effects } = restarted(journal({ ...WOKEN_SLOT, status: 'waking_confirmation' }));
@@ -91,16 +91,16 @@ t.test('R10: every state of a slot is taken up where it stands', async (t) => {
   });
   t.test('working: adopted, and its result found whenever it was written', async (t) => {
     const { sidecar, effects } = restarted(journal(WOKEN_SLOT));
-    t.same(words(effects), ['withdrawAllBut', 'findFolders', 'expect', 'prepare', 'connect']);
+    t.same(words(effects), ['withdrawAllExcept', 'findFolders', 'watch', 'prepare', 'connect']);
     sidecar.prepared();
     t.same(words(sidecar.sight({ kind: 'result', value: { status: 'success' }, replaced: false })), ['writeReport', 'persist']);
-    t.same(words(sidecar.wake(exited(null))), ['forget', 'persist']);
+    t.same(words(sidecar.wake(exited(null))), ['unwatch', 'persist']);
   });
   t.test('working, its process gone without a word: lost', async (t) => {
     const { sidecar } = restarted(journal(WOKEN_SLOT));
     sidecar.prepared();
     sidecar.wake(exited(null));
-    t.match(writtenBody(sidecar.looked()), { kind: 'lost' });
+    t.match(writtenBody(sidecar.scanned()), { kind: 'lost' });
   });
   t.test('waking, and handed over meanwhile: on its own from now on', async (t) => {
     const { sidecar } = restarted(journal({ ...WOKEN_SLOT, status: 'waking_confirmation' }));
@@ -111,31 +111,31 @@ t.test('R10: every state of a slot is taken up where it stands', async (t) => {
   });
   t.test('working on its own: only watched', async (t) => {
     const { effects } = restarted(journal({ ...WOKEN_SLOT, run: { ...RUN, detached: true } }));
-    t.same(words(effects), ['withdrawAllBut', 'findFolders', 'expect', 'connect']);
+    t.same(words(effects), ['withdrawAllExcept', 'findFolders', 'watch', 'connect']);
     t.equal(startedFor(effects, 'silence'), 1_800_000);
   });
   t.test('reporting: its run is stopped, its report sent', async (t) => {
     const { sidecar } = restarted(journal({ ...WOKEN_SLOT, status: 'reporting' }, REPORT));
     t.match(only(sidecar.prepared(), 'attach'), [{ stop: { reason: 'its result is known' } }]);
     t.same(words(sidecar.identify()), ['send identify', 'ready', 'readReport']);
-    t.same(words(sidecar.wake(stoppedRun())), ['forget', 'persist']);
+    t.same(words(sidecar.wake(stoppedRun())), ['unwatch', 'persist']);
   });
   t.test('being stopped: finished, and confirmed when the hub asks again', async (t) => {
     const { sidecar } = restarted(journal({ ...WOKEN_SLOT, stop: stopFor('cancelled', 'cancelled', 50) }));
     t.match(only(sidecar.prepared(), 'attach'), [{ stop: { reason: 'cancelled', graceMs: 50 } }]);
     sidecar.wake(stoppedRun());
     sidecar.identify();
-    t.match(sent(sidecar.looked()), [{ type: 'task_cancel_ack', outcome: 'killed' }]);
+    t.match(sent(sidecar.scanned()), [{ type: 'task_cancel_ack', outcome: 'killed' }]);
   });
   t.test('being stopped for a time that was over', async (t) => {
     const { sidecar } = restarted(journal({ ...WOKEN_SLOT, stop: stopFor('execution_timeout', 'too long') }));
     sidecar.prepared();
     sidecar.wake(stoppedRun());
-    t.match(writtenBody(sidecar.looked()), { kind: 'execution_timeout' });
+    t.match(writtenBody(sidecar.scanned()), { kind: 'execution_timeout' });
   });
   t.test('only a report: sent after identified', async (t) => {
     const { sidecar, effects } = restarted({ ...EMPTY_JOURNAL, outbox: [REPORT] });
-    t.same(words(effects), ['withdrawAllBut', 'findFolders', 'connect']);
+    t.same(words(effects), ['withdrawAllExcept', 'findFolders', 'connect']);
     t.same(words(sidecar.identify()), ['send identify', 'ready', 'readReport']);
   });
 });
@@ -144,7 +144,7 @@ t.test('a runner that cannot go on with a run stops it, and it is lost', async (
   const { sidecar } = restarted(journal(WOKEN_SLOT), { adoptable: false, hasCheck: false });
   t.match(only(sidecar.prepared(), 'attach'), [{ stop: { reason: /cannot go on/ } }]);
   sidecar.wake(stoppedRun());
-  t.match(writtenBody(sidecar.looked()), { kind: 'lost', error: /its sidecar or its machine ended without handing it back/ });
+  t.match(writtenBody(sidecar.scanned()), { kind: 'lost', error: /its sidecar or machine went down/ });
 });
 
 t.test('R13: a sidecar that is told to stop hands a run back that no later one could go on with, with its session', async (t) => {
@@ -155,7 +155,7 @@ t.test('R13: a sidecar that is told to stop hands a run back that no later one c
   t.match(only(told, 'kill'), [{ reason: { reason: /its sidecar was stopped/ } }]);
   t.notOk(words(told).includes('stopped'), 'not before its run is gone');
   sidecar.wake(stoppedRun());
-  const [released] = sent(sidecar.looked());
+  const [released] = sent(sidecar.scanned());
   t.match(released, { type: 'task_released', cause: 'sidecar_stopped', reason: /its sidecar was stopped/, session_id: 'ses_1' });
   t.equal(sidecar.state.phase, 'stopping', 'until the hub has it');
   t.ok(words(sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'released' })).includes('stopped'));
@@ -166,7 +166,7 @@ t.test('R13: a sidecar that is told to stop hands a run back that no later one c
 
 t.test('a run without a runner in the config is lost, unless its result is there', async (t) => {
   const { sidecar } = restarted(journal(WOKEN_SLOT), null);
-  t.match(writtenBody(sidecar.looked()), { kind: 'lost' });
+  t.match(writtenBody(sidecar.scanned()), { kind: 'lost' });
 });
 
 t.test('a run that cannot be found out about keeps its slot', async (t) => {
@@ -182,7 +182,7 @@ t.test('R16: a run whose folders cannot be made again is gone on with, and ends'
   const taken = sidecar.take({ type: 'prepare_failed', name: named(), paths: pathsOf(named()), message: 'EACCES' });
   t.match(only(taken, 'attach'), [{ run: { runId: 'run-old', ...pathsOf(named()) }, stop: null }]);
   sidecar.take({ type: 'wake', name: named(), runId: 'run-old', event: exited(null) });
-  t.match(writtenBody(sidecar.looked()), { kind: 'lost' });
+  t.match(writtenBody(sidecar.scanned()), { kind: 'lost' });
   t.equal(sidecar.slot(), undefined, 'and its slot is free');
 });
 
@@ -267,7 +267,7 @@ t.test('R16: an assignment that cannot be taken up again ends with its reason, a
     return { sidecar, effects: sidecar.take({ type: 'start' }) };
   };
   const { sidecar, effects } = restart({ ...WOKEN_SLOT, run: null });
-  t.match(writtenBody(effects), { task_id: TASK, kind: 'agent_failed', error: /could not take it up after a restart: planted/ });
+  t.match(writtenBody(effects), { task_id: TASK, kind: 'agent_failed', error: /could not resume it after a restart: planted/ });
   t.match(only(effects, 'connect'), [{ link: 1 }]);
   t.equal(sidecar.slot(), undefined);
   t.ok(sidecar.slot(named(1, OTHER)));

@@ -73,15 +73,15 @@ t.test('R4: a results folder that cannot be looked at for a while is not taken f
   await here.pass(1_000);
   here.crash();
   await here.pass(100_000);
-  const look = here.results.look.bind(here.results);
-  here.results.look = () => Promise.reject(new Error('EMFILE: too many open files, planted'));
+  const scan = here.results.scan.bind(here.results);
+  here.results.scan = () => Promise.reject(new Error('EMFILE: too many open files, planted'));
   // Nobody watches either: what is there is found by looking only.
-  here.results.expect = () => undefined;
+  here.results.watch = () => undefined;
   await here.sidecar.start();
   await here.pass(20_000);
   t.notOk(here.types().includes('task_failed'), 'nothing is concluded');
   here.crash();
-  here.results.look = look;
+  here.results.scan = scan;
   await here.sidecar.start();
   await here.pass(6_000);
   t.match(here.heard.at(-1), { type: 'task_complete', result: { output: 'there' } });
@@ -90,8 +90,8 @@ t.test('R4: a results folder that cannot be looked at for a while is not taken f
 
 t.test('R4: a results folder that can never be looked at ends its task, and its result is kept', async (t) => {
   const here = await openRoom({ script: () => ({ steps: [{ afterMs: 10, event: { type: 'started' } }] }), hub: obliging });
-  here.results.look = () => Promise.reject(new Error('EIO: i/o error, planted'));
-  here.results.expect = () => undefined;
+  here.results.scan = () => Promise.reject(new Error('EIO: i/o error, planted'));
+  here.results.watch = () => undefined;
   here.say(offer());
   await here.pass(1_000);
   const result = `results/${TASK}.g1/${TASK}.json`;

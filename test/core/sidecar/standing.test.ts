@@ -50,8 +50,8 @@ t.test('when the deadline comes what is here is stopped and handed back', async 
   t.ok(words(due).includes('kill'));
   t.match(sent(due), [{ type: 'task_released', task_id: OTHER, generation: 1 }], 'what was not woken at once');
   sidecar.wake(stoppedRun());
-  const released = sidecar.looked();
-  t.same(words(released), ['forget', 'persist', 'send task_released']);
+  const released = sidecar.scanned();
+  t.same(words(released), ['unwatch', 'persist', 'send task_released']);
   t.equal(startedFor(released, 'repeat'), 5_000);
   t.same(words(sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'released' })), ['removeFiles', 'persist']);
 });
@@ -79,7 +79,7 @@ t.test('R20: with too much in refused/ no task is taken, the hub is told, and it
   ]);
   t.match(only(sidecar.all, 'log').at(-1), {
     level: 'error',
-    message: /refused\/ and the files of failed assignments .* hold more than they may/,
+    message: /refused\/ and the kept files of failed assignments .* exceed their limit/,
   });
   t.same(words(sidecar.take({ type: 'room_measured', refusedBytes: 2_000, hasReserve: true })), [], 'it is said once');
   t.match(sent(sidecar.frame(assignFrame(named(1, OTHER)))), [{ type: 'task_rejected', reason: 'refused_full' }]);

@@ -3,7 +3,7 @@ import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { ResultInbox } from '../../../core/ports/result-inbox.ts';
 import { CallCount } from './call-count.ts';
 
-const FAILING: readonly (keyof ResultInbox)[] = ['open', 'prepare', 'look', 'withdraw', 'withdrawAllBut', 'remove'];
+const FAILING: readonly (keyof ResultInbox)[] = ['open', 'prepare', 'scan', 'withdraw', 'withdrawAllExcept', 'remove'];
 
 export interface InboxFaults {
   readonly count: CallCount;

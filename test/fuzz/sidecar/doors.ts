@@ -16,7 +16,7 @@ import { lastLineDialect } from '../../../plugins/command/dialect.ts';
 import { geminiDialect } from '../../../plugins/gemini/dialect.ts';
 import { openclawDialect } from '../../../plugins/openclaw/dialect.ts';
 import { opencodeDialect } from '../../../plugins/opencode/dialect.ts';
-import type { AgentDialect, SaidObject } from '../../../plugins/plugin.ts';
+import type { AgentDialect, JsonObject } from '../../../plugins/plugin.ts';
 import { objectIn } from '../../../plugins/run-kit/output/json-lines.ts';
 import { named, stage, working } from '../../core/sidecar/rig/stage.ts';
 import { everyLine } from '../../plugins/programs/recording.ts';
@@ -117,7 +117,7 @@ function agentFiles(odd: Pool<unknown>, seed: number, pool: number): readonly Do
         const read = readResult(text as string);
         if (read.kind === 'unreadable') return answer(told(read.why), false);
         return answer(
-          takeResult(() => ({ type: 'sighting', sighting: { kind: 'result', name: NAME, value: read.value, replaced: read.replaced } })),
+          takeResult(() => ({ type: 'file_event', event: { kind: 'result', name: NAME, value: read.value, replaced: read.replaced } })),
         );
       },
     },
@@ -128,7 +128,7 @@ function agentFiles(odd: Pool<unknown>, seed: number, pool: number): readonly Do
       give(text) {
         const read = readProgress(text as string);
         if (read === null) return 'refused';
-        return answer(takeProgress(() => ({ type: 'sighting', sighting: { kind: 'progress', name: NAME, ...read } })));
+        return answer(takeProgress(() => ({ type: 'file_event', event: { kind: 'progress', name: NAME, ...read } })));
       },
     },
   ];
@@ -199,7 +199,7 @@ function runnerWords(odd: Pool<unknown>, seed: number, pool: number): readonly D
         const heard = readWakeEvent(value);
         const { runId } = RUN;
         if (heard.kind === 'event') return answer(takeEvent(() => ({ type: 'wake', name: NAME, runId, event: heard.event })));
-        const wrong = takeEvent(() => ({ type: 'wake_refused', name: NAME, runId, reason: heard.reason, message: heard.message }));
+        const wrong = takeEvent(() => ({ type: 'invalid_wake_event', name: NAME, runId, reason: heard.reason, message: heard.message }));
         return answer([...told(heard.message), ...wrong], false);
       },
     },
@@ -233,11 +233,11 @@ function dialects(odd: Pool<unknown>): readonly Door[] {
     return from === undefined ? [] : [from];
   });
   let calls = 0;
-  const acpRead = (json: SaidObject | null): SaidObject | null => {
+  const acpRead = (json: JsonObject | null): JsonObject | null => {
     if (json === null) return null;
     calls += 1;
     // Another tool each time.
-    if (calls % 4 === 0) return { said: 'update', update: { sessionUpdate: 'tool_call', toolCallId: `call-${calls}`, title: 'a tool' } };
+    if (calls % 4 === 0) return { kind: 'update', update: { sessionUpdate: 'tool_call', toolCallId: `call-${calls}`, title: 'a tool' } };
     // Each answer may be to the prompt.
     toAcp.sent({ jsonrpc: '2.0', id: json['id'], method: 'session/prompt', params: {} });
     return toAcp.received(json);
@@ -258,7 +258,7 @@ function conversation<State>(
   dialect: AgentDialect<State>,
   said: readonly unknown[],
   odd: Pool<unknown>,
-  read: (json: SaidObject | null) => SaidObject | null = (json) => json,
+  read: (json: JsonObject | null) => JsonObject | null = (json) => json,
 ): Door {
   const lines = pooled(said);
   const take = atWork();
@@ -266,7 +266,7 @@ function conversation<State>(
   let count = 0;
   const judge = (event: unknown): readonly string[] => {
     const heard = readWakeEvent(event);
-    if (heard.kind === 'refused') return heard.reason === 'bad_word' ? [`its reader said ${heard.message}`] : told(heard.message);
+    if (heard.kind === 'invalid') return heard.reason === 'invalid_event' ? [`its reader said ${heard.message}`] : told(heard.message);
     return take(() => ({ type: 'wake', name: NAME, runId: RUN.runId, event: heard.event }));
   };
   return {
@@ -280,13 +280,13 @@ function conversation<State>(
     },
     give(text) {
       const json = read(objectIn(text as string));
-      const heard = dialect.hear(state, { stream: 'stdout', text: text as string, json, heardAtMs: 1_800_000_000_000 });
+      const heard = dialect.onLine(state, { stream: 'stdout', text: text as string, json, readAtMs: 1_800_000_000_000 });
       state = heard.state;
       count += 1;
       const wrong = (heard.events ?? []).flatMap((event) => (event.type === 'session_gone' ? told(event.message) : judge(event)));
-      const verdict = heard.answer === undefined ? [] : judge(heard.answer.verdict);
+      const verdict = heard.answer === undefined ? [] : judge(heard.answer.outcome);
       if (count % LINES !== 0) return answer([...wrong, ...verdict], json !== null);
-      const end = dialect.ended(state, { exitCode: 0, signal: null, stderrTail: text as string, droppedLines: 0 });
+      const end = dialect.onEnd(state, { exitCode: 0, signal: null, stderrTail: text as string, droppedLines: 0 });
       state = dialect.begin(count % (2 * LINES) === 0 ? null : { id: 'session-1', totals: {} });
       return answer([...wrong, ...verdict, ...(end.type === 'session_gone' ? told(end.message) : judge(end))]);
     },

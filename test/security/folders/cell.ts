@@ -11,7 +11,7 @@ import { fileJournal } from '../../../adapters/journal-file/file-journal.ts';
 import { memoryLog, type MemoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import { filesResultInbox } from '../../../adapters/results-files/files-result-inbox.ts';
 import { memoryWire } from '../../product/twins/wire-memory/memory-wire.ts';
-import { NOT_TAKEN_IN } from '../../../core/application/sidecar/engine/driver.ts';
+import { STEP_FAILED } from '../../../core/application/sidecar/engine/driver.ts';
 import { createSidecar, type Sidecar } from '../../../core/application/sidecar/sidecar.ts';
 import { SIDECAR_TIMING } from '../../../core/config/times.ts';
 import type { Journal } from '../../../core/ports/journal.ts';
@@ -107,7 +107,7 @@ export async function playCell(cell: Cell, place: CellPlace, clock: VirtualClock
   const honest = stage.endsOf(HONEST).at(-1);
   if (honest?.['type'] !== 'task_complete') violations.push(`the honest task did not complete: ${JSON.stringify(honest)}`);
   if (stage.heard.some((frame) => JSON.stringify(frame).includes(SECRET))) violations.push('what is somebody else’s was reported');
-  const broken = stage.log.lines.find(({ message }) => message === NOT_TAKEN_IN);
+  const broken = stage.log.lines.find(({ message }) => message === STEP_FAILED);
   if (broken !== undefined) violations.push(`a rule of the sidecar threw: ${JSON.stringify(broken.fields)}`);
   if (stage.finishedWith !== null) violations.push(`the sidecar ended: ${stage.finishedWith}`);
   if (!(await stage.stop())) violations.push('the sidecar did not stop');

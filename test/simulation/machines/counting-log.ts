@@ -1,6 +1,6 @@
 /** A log whose messages are counted: each is a branch that was taken, and the rare ones must be taken too. */
 import type { Log, LogFields } from '../../../core/ports/log.ts';
-import { NOT_TAKEN_IN } from '../../../core/application/sidecar/engine/driver.ts';
+import { STEP_FAILED } from '../../../core/application/sidecar/engine/driver.ts';
 import type { Trace } from '../runner/trace.ts';
 
 /** What a message says beyond its kind: numbers, names and quotations. */
@@ -34,7 +34,7 @@ export function heedingLog(log: Log, broke: (what: string) => void): Log {
     ...log,
     error(message, fields) {
       log.error(message, fields);
-      if (message === NOT_TAKEN_IN) broke(textOf(fields ?? {}));
+      if (message === STEP_FAILED) broke(textOf(fields ?? {}));
     },
     with: () => heeding,
   };

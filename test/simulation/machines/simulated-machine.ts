@@ -90,7 +90,7 @@ export function mortalInbox(inbox: ResultInbox, life: Life): ResultInbox {
   return new Proxy(mortal(inbox, life), {
     get: (target, name, receiver): unknown =>
       name === 'open'
-        ? (onSighting: Parameters<ResultInbox['open']>[0]) => target.open((sighting) => life.arrive(() => onSighting(sighting)))
+        ? (onEvent: Parameters<ResultInbox['open']>[0]) => target.open((event) => life.arrive(() => onEvent(event)))
         : (Reflect.get(target, name, receiver) as unknown),
   });
 }

@@ -1,58 +1,58 @@
-/** The end of an assignment enters the outbox, and its slot is left once its run is gone. */
+/** Puts the end of an assignment into the outbox; frees its slot once its run is gone. */
 import { nameOf, type Slot } from '../../../domain/assignment/slot.ts';
-import type { OutboxAside, OutboxEntry } from '../../../domain/assignment/outbox.ts';
+import type { ReleaseDetails, OutboxEntry } from '../../../domain/assignment/outbox.ts';
 import { NO_USAGE, sumOf, usageFields, type Usage } from '../../../domain/usage.ts';
 import type { LogFields } from '../../../ports/log.ts';
 import type { CancelOutcome } from '../../../protocol/sidecar-frames.ts';
-import { LINGER_MS } from '../state/bounds.ts';
+import { EXIT_GRACE_MS } from '../state/bounds.ts';
 import type { Failure } from '../state/failure.ts';
-import { loggedWords, withLastWords } from '../run/last-words.ts';
-import { failedReport, type Aside, type EndReport } from '../report/report-frames.ts';
+import { loggedStderr, withLastOutput } from '../run/last-output.ts';
+import { failedReport, type AttemptInfo, type EndReport } from '../report/report-frames.ts';
 import { sendEnd, sendReport } from '../report/outbox-reports.ts';
-import { frameName } from '../state/state.ts';
+import { frameIds } from '../state/state.ts';
 import { UNSETTLED_TIMERS } from '../state/timer-names.ts';
-import type { Turn } from '../state/step-context.ts';
+import type { StepContext } from '../state/step-context.ts';
 import { attemptUsage, withResult } from '../run/run-usage.ts';
 
-/** Survivors that one confirmation names. */
+/** Maximum number of surviving processes named in a frame. */
 export const SURVIVORS_MAX = 1_000;
 
 /**
- * The first word about the end of an assignment, its one report: written, journalled, sent. Implies its acceptance.
- * If its run still lives, it has a moment to end by itself.
+ * Reports the end of an assignment, once: written, journalled, sent. Implies acceptance. A run that is still alive gets
+ * a moment to exit by itself.
  */
-export function settle(turn: Turn, slot: Slot, end: EndReport): void {
+export function settle(step: StepContext, slot: Slot, end: EndReport): void {
   const kind = end.frame.type === 'task_complete' ? 'complete' : 'failed';
-  turn.durably({ type: 'writeReport', name: nameOf(slot), text: JSON.stringify(end.frame) });
-  enterOutbox(turn, slot, { report: kind, reason: null, keepFiles: end.keepFiles });
-  logEnd(turn, slot, kind, reasonOf(end.frame));
-  sendEnd(turn, slot, end.frame);
-  windDown(turn, end.keepStreams === true ? { ...slot, keepStreams: true } : slot);
+  step.beforePersist({ type: 'writeReport', name: nameOf(slot), text: JSON.stringify(end.frame) });
+  enterOutbox(step, slot, { report: kind, reason: null, keepFiles: end.keepFiles });
+  logEnd(step, slot, kind, reasonOf(end.frame));
+  sendEnd(step, slot, end.frame);
+  awaitExit(step, end.keepStreams === true ? { ...slot, keepStreams: true } : slot);
 }
 
-/** Settles an assignment that no agent finished. One whose run is not over may still write a result, which is kept then. */
-export function fail(turn: Turn, slot: Slot, failure: Failure): void {
-  const mayWrite = slot.run !== null && turn.live(slot).end === null;
-  const report = failedReport(slot, withLastWords(failure, turn.live(slot)), asideOf(turn, slot));
-  settle(turn, slot, { ...report, keepFiles: report.keepFiles || mayWrite });
+/** Reports a failure. If the run is still alive it may yet write a result, so its files are kept. */
+export function fail(step: StepContext, slot: Slot, failure: Failure): void {
+  const mayWrite = slot.run !== null && step.live(slot).end === null;
+  const report = failedReport(slot, withLastOutput(failure, step.live(slot)), attemptInfo(step, slot));
+  settle(step, slot, { ...report, keepFiles: report.keepFiles || mayWrite });
 }
 
-/** What goes with its end; `result` is what its agent wrote. */
-export const asideOf = (turn: Turn, slot: Slot, result: Readonly<Record<string, unknown>> = {}): Aside => ({
-  used: sumOf(slot.spent ?? NO_USAGE, withResult(turn.live(slot).used, result)),
+/** What the end report says about the attempt; `result` is what the agent wrote. */
+export const attemptInfo = (step: StepContext, slot: Slot, result: Readonly<Record<string, unknown>> = {}): AttemptInfo => ({
+  used: sumOf(slot.spent ?? NO_USAGE, withResult(step.live(slot).used, result)),
   sessionId: slot.sessionId,
 });
 
-/** Hands an assignment back that no agent works on. */
-export function release(turn: Turn, slot: Slot, reason: string): void {
-  sendReport(turn, enterOutbox(turn, slot, { report: 'released', reason, keepFiles: false, aside: asideOfRelease(turn, slot) }));
-  logEnd(turn, slot, 'released', { reason });
-  windDown(turn, slot);
+/** Releases an assignment that no agent works on. */
+export function release(step: StepContext, slot: Slot, reason: string): void {
+  sendReport(step, enterOutbox(step, slot, { report: 'released', reason, keepFiles: false, aside: releaseDetails(step, slot) }));
+  logEnd(step, slot, 'released', { reason });
+  awaitExit(step, slot);
 }
 
-/** Of what it used by model the hub was told while it worked: the journal keeps the sums. */
-function asideOfRelease(turn: Turn, slot: Slot): OutboxAside {
-  const { tokensUsed, costUsd } = attemptUsage(turn, slot);
+/** Usage by model was reported as progress; the journal keeps only the totals. */
+function releaseDetails(step: StepContext, slot: Slot): ReleaseDetails {
+  const { tokensUsed, costUsd } = attemptUsage(step, slot);
   return {
     tokensUsed,
     costUsd,
@@ -61,61 +61,61 @@ function asideOfRelease(turn: Turn, slot: Slot): OutboxAside {
   };
 }
 
-function enterOutbox(turn: Turn, slot: Slot, end: Pick<OutboxEntry, 'report' | 'reason' | 'keepFiles' | 'aside'>): OutboxEntry {
-  const mayLive = turn.live(slot).mayLive ? { mayLive: true } : {};
+function enterOutbox(step: StepContext, slot: Slot, end: Pick<OutboxEntry, 'report' | 'reason' | 'keepFiles' | 'aside'>): OutboxEntry {
+  const mayLive = step.live(slot).mayLive ? { mayLive: true } : {};
   const entry: OutboxEntry = { ...nameOf(slot), ...end, ...mayLive, storeId: slot.storeId, assignedAtMs: slot.assignedAtMs };
-  turn.putReport(entry);
+  step.putReport(entry);
   return entry;
 }
 
-function logEnd(turn: Turn, slot: Slot, report: OutboxEntry['report'], why: LogFields): void {
-  turn.log('info', 'the assignment ended', { task_id: slot.taskId, generation: slot.generation, report, ...why });
+function logEnd(step: StepContext, slot: Slot, report: OutboxEntry['report'], why: LogFields): void {
+  step.log('info', 'the assignment ended', { task_id: slot.taskId, generation: slot.generation, report, ...why });
 }
 
-/** Why it failed: who looks into the log has nothing else. */
+/** Logged, since the log may be all there is to diagnose a failure. */
 const reasonOf = (frame: EndReport['frame']): LogFields =>
-  frame.type === 'task_failed' ? { kind: frame.kind, error: frame.error, ...loggedWords(frame.details) } : {};
+  frame.type === 'task_failed' ? { kind: frame.kind, error: frame.error, ...loggedStderr(frame.details) } : {};
 
-function windDown(turn: Turn, slot: Slot): void {
-  turn.cancelTimersOf(slot, UNSETTLED_TIMERS);
-  // An agent that polls could still take it; after the report nobody may.
-  if (turn.setting.runner === null) turn.durably({ type: 'withdraw', name: nameOf(slot) });
+function awaitExit(step: StepContext, slot: Slot): void {
+  step.cancelTimersOf(slot, UNSETTLED_TIMERS);
+  // A polling agent must not take the task after its end was reported.
+  if (step.setting.runner === null) step.beforePersist({ type: 'withdraw', name: nameOf(slot) });
   const settled: Slot = { ...slot, status: 'reporting' };
-  turn.putSlot(settled);
-  if (settled.run === null || turn.live(slot).end !== null) wrapUp(turn, settled);
-  else if (settled.stop === null) turn.startTimerOf(slot, 'linger', LINGER_MS);
+  step.putSlot(settled);
+  if (settled.run === null || step.live(slot).end !== null) freeSlot(step, settled);
+  else if (settled.stop === null) step.startTimerOf(slot, 'linger', EXIT_GRACE_MS);
 }
 
-/** Its end is in the outbox and its run is gone: the slot is free. */
-export function wrapUp(turn: Turn, slot: Slot): void {
-  const survivors = turn.live(slot).end?.survivors ?? [];
-  const used = attemptUsage(turn, slot);
-  const entry = turn.report(slot);
-  const ended = turn.ended(slot);
+/** The end is in the outbox and the run is gone: frees the slot. */
+export function freeSlot(step: StepContext, slot: Slot): void {
+  const survivors = step.live(slot).end?.survivors ?? [];
+  const used = attemptUsage(step, slot);
+  const entry = step.report(slot);
+  const ended = step.ended(slot);
   const isAnswered = entry === undefined;
   const filesKept = (entry?.keepFiles ?? ended?.filesKept) === true;
   if (survivors.length > 0) {
-    if (entry !== undefined) turn.patchReport(slot, { mayLive: true });
-    else if (ended !== undefined) turn.remember({ ...ended, mayLive: true });
+    if (entry !== undefined) step.patchReport(slot, { mayLive: true });
+    else if (ended !== undefined) step.remember({ ...ended, mayLive: true });
   }
-  turn.cancelTimersOf(slot, ['linger']);
-  if (slot.expectedSinceMs !== null) turn.durably({ type: 'forget', name: nameOf(slot) });
-  if (filesKept) turn.durably({ type: 'keepResult', name: nameOf(slot), streams: slot.keepStreams === true });
-  else if (isAnswered) turn.durably({ type: 'removeFiles', name: nameOf(slot) });
-  turn.dropSlot(slot);
-  confirmCancel(turn, slot, { outcome: 'already_reported', survivors, used });
+  step.cancelTimersOf(slot, ['linger']);
+  if (slot.expectedSinceMs !== null) step.beforePersist({ type: 'unwatch', name: nameOf(slot) });
+  if (filesKept) step.beforePersist({ type: 'keepResult', name: nameOf(slot), streams: slot.keepStreams === true });
+  else if (isAnswered) step.beforePersist({ type: 'removeFiles', name: nameOf(slot) });
+  step.dropSlot(slot);
+  confirmCancel(step, slot, { outcome: 'already_reported', survivors, used });
 }
 
-/** Answers the hub's `task_cancelled`, if that is why it was stopped. */
+/** Answers `task_cancelled`, if that is why the assignment was stopped. */
 export function confirmCancel(
-  turn: Turn,
+  step: StepContext,
   slot: Slot,
   { outcome, survivors, used }: { readonly outcome: CancelOutcome; readonly survivors: readonly number[]; readonly used: Usage },
 ): void {
   if (slot.stop?.cause !== 'cancelled') return;
-  turn.send({
+  step.send({
     type: 'task_cancel_ack',
-    ...frameName(slot),
+    ...frameIds(slot),
     outcome,
     ...usageFields(used),
     ...(survivors.length > 0 ? { survivors: survivors.slice(0, SURVIVORS_MAX) } : {}),

@@ -1,25 +1,25 @@
-/** The work on an assignment's folders that answers later. */
+/** Asynchronous work on an assignment's folders. */
 import { recall } from '../../../domain/assignment/ended-assignments.ts';
 import { nameOf, type Slot } from '../../../domain/assignment/slot.ts';
-import type { Turn } from '../state/step-context.ts';
+import type { StepContext } from '../state/step-context.ts';
 
-/** Makes its folders and task file; what that was for is decided when they are there. */
-export function prepare(turn: Turn, slot: Slot): void {
-  turn.patchLive(slot, { preparing: true });
-  turn.outwardly({ type: 'prepare', name: nameOf(slot), task: slot.task });
+/** Creates its folders and task file. `onPrepared` decides what to do then, from the state at that time. */
+export function prepare(step: StepContext, slot: Slot): void {
+  step.patchLive(slot, { preparing: true });
+  step.afterPersist({ type: 'prepare', name: nameOf(slot), task: slot.task });
 }
 
-/** Watches for its files. Beside an earlier run of its task that may be alive, a flat name must say whose it is. */
-export function expect(turn: Turn, slot: Slot): void {
-  const { outbox, ended } = turn.state.journal;
+/** Watches its files. While an earlier run of the task may be alive, flat file names must name their generation. */
+export function watch(step: StepContext, slot: Slot): void {
+  const { outbox, ended } = step.state.journal;
   const mayLive =
     recall(ended, slot.taskId)?.mayLive === true || outbox.some((entry) => entry.taskId === slot.taskId && entry.mayLive === true);
-  turn.outwardly({ type: 'expect', name: nameOf(slot), flat: mayLive ? 'named' : 'all' });
+  step.afterPersist({ type: 'watch', name: nameOf(slot), flat: mayLive ? 'named' : 'all' });
 }
 
-/** Looks for what the agent wrote; only the newest look is answered to. */
-export function look(turn: Turn, slot: Slot): void {
-  const number = turn.live(slot).look + 1;
-  turn.patchLive(slot, { look: number });
-  turn.outwardly({ type: 'look', name: nameOf(slot), look: number });
+/** Scans its folder; only the newest scan counts. */
+export function scan(step: StepContext, slot: Slot): void {
+  const number = step.live(slot).scan + 1;
+  step.patchLive(slot, { scan: number });
+  step.afterPersist({ type: 'scan', name: nameOf(slot), scan: number });
 }

@@ -1,15 +1,15 @@
-/** What the hub answers: to reports, to the inventory, and to frames of assignments that are gone. */
+/** The hub's answers: to reports, to the inventory, and to frames about assignments that are gone. */
 import type { Generation, TaskId } from '../../../domain/ids.ts';
 import { isAnsweredBy, isEnd, type EndEntry } from '../../../domain/assignment/outbox.ts';
 import { assignmentKey, stopFor, wasWoken, type Assignment } from '../../../domain/assignment/slot.ts';
 import type { HubFrameOf, NackReason } from '../../../protocol/hub-frames.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import { beginStop } from './end-of-run.ts';
-import { renew, tellWoken } from './lease.ts';
+import { renew, reportWake } from './lease.ts';
 import { closeReport, sendAllReports, sendReport } from '../report/outbox-reports.ts';
-import type { Turn } from '../state/step-context.ts';
+import type { StepContext } from '../state/step-context.ts';
 
-/** With these the assignment is gone, whatever frame they answer. */
+/** Whatever frame these answer, the assignment is gone. */
 const GONE: readonly NackReason[] = ['stale_generation', 'not_assignee', 'unknown_task'];
 
 const assignmentOf = (frame: { readonly task_id: string; readonly generation: number }): Assignment => ({
@@ -17,30 +17,33 @@ const assignmentOf = (frame: { readonly task_id: string; readonly generation: nu
   generation: frame.generation as Generation,
 });
 
-export function onAck(turn: Turn, frame: HubFrameOf<'task_ack'>): void {
-  // Without a generation it answers nothing that was said: every report names one.
+export function onAck(step: StepContext, frame: HubFrameOf<'task_ack'>): void {
+  // Every report names a generation, so an answer without one belongs to none.
   if (frame.generation === undefined) return;
   const name = assignmentOf({ task_id: frame.task_id, generation: frame.generation });
-  const entry = turn.report(name);
+  const entry = step.report(name);
   if (entry !== undefined && isAnsweredBy(entry.report, frame.status)) {
-    if (isEnd(entry)) return closeReport(turn, entry, null);
-    return turn.dropReport(name);
+    if (isEnd(entry)) return closeReport(step, entry, null);
+    return step.dropReport(name);
   }
   if (frame.status === 'accepted') return;
-  if (entry !== undefined && isEnd(entry)) return onForeignVerdict(turn, entry, `answered as ${frame.status}`);
-  takeBack(turn, name, `the hub has it as ${frame.status}`);
+  if (entry !== undefined && isEnd(entry)) return onUnmatchedAnswer(step, entry, `answered as ${frame.status}`);
+  stopReclaimed(step, name, `the hub has it as ${frame.status}`);
 }
 
-export function onNack(turn: Turn, frame: HubFrameOf<'task_nack'>): void {
+export function onNack(step: StepContext, frame: HubFrameOf<'task_nack'>): void {
   const name = assignmentOf(frame);
-  const entry = turn.report(name);
-  if (entry !== undefined && isEnd(entry)) return onEndRefused(turn, entry, frame);
-  if (GONE.includes(frame.reason)) return takeBack(turn, name, frame.reason);
-  turn.log('warn', 'the hub refused a frame', { task_id: name.taskId, generation: name.generation, reason: frame.reason });
-  turn.dropReport(name);
+  const entry = step.report(name);
+  if (entry !== undefined && isEnd(entry)) return onEndRefused(step, entry, frame);
+  if (GONE.includes(frame.reason)) return stopReclaimed(step, name, frame.reason);
+  step.log('warn', 'the hub refused a frame', { task_id: name.taskId, generation: name.generation, reason: frame.reason });
+  step.dropReport(name);
 }
 
-/** An assignment ends once. Which of these its end left as need not be what the outbox has: without its body it is a failure. */
+/**
+ * The frames that report an end. The one that was sent may differ from the outbox entry: an end whose body is missing
+ * is reported as a failure.
+ */
 const END_FRAMES: readonly string[] = [
   'task_complete',
   'task_failed',
@@ -48,46 +51,48 @@ const END_FRAMES: readonly string[] = [
   'task_released',
 ] satisfies readonly V2Frame['type'][];
 
-/** What was said before the end has its own answers; the end's is still to come, perhaps a better one (`late`). */
-function onEndRefused(turn: Turn, entry: EndEntry, { refuses, reason }: HubFrameOf<'task_nack'>): void {
-  // A hub that does not say which frame it refuses.
-  if (refuses === undefined) return onForeignVerdict(turn, entry, reason);
-  if (END_FRAMES.includes(refuses)) closeReport(turn, entry, reason);
+/**
+ * A refusal of an earlier frame says nothing about the end report, whose own answer (perhaps `late`) is still to come.
+ */
+function onEndRefused(step: StepContext, entry: EndEntry, { refuses, reason }: HubFrameOf<'task_nack'>): void {
+  // An older hub does not say which frame it refuses.
+  if (refuses === undefined) return onUnmatchedAnswer(step, entry, reason);
+  if (END_FRAMES.includes(refuses)) closeReport(step, entry, reason);
 }
 
 /**
- * The hub will not have the end, unless this was its answer to something that was said before the end: an accept or
- * progress of an assignment already taken back. Then the end has its own answer still to come, perhaps a better one
- * (`late`), so it is said once more before it is given up.
+ * Either the hub refuses the end, or this answers an earlier frame, such as progress of an assignment already
+ * reclaimed. In that case the end report has its own answer (perhaps `late`) coming, so it is sent once more before it
+ * is given up.
  */
-function onForeignVerdict(turn: Turn, entry: EndEntry, reason: string): void {
+function onUnmatchedAnswer(step: StepContext, entry: EndEntry, reason: string): void {
   const key = assignmentKey(entry);
-  if (!turn.state.link.talkedOf.includes(key)) return closeReport(turn, entry, reason);
-  turn.patchLink({ talkedOf: turn.state.link.talkedOf.filter((each) => each !== key) });
-  sendReport(turn, entry);
+  if (!step.state.link.refusableSent.includes(key)) return closeReport(step, entry, reason);
+  step.patchLink({ refusableSent: step.state.link.refusableSent.filter((each) => each !== key) });
+  sendReport(step, entry);
 }
 
-function takeBack(turn: Turn, name: Assignment, reason: string): void {
-  const slot = turn.slot(name);
-  if (slot === undefined || slot.status === 'reporting') return turn.dropReport(name);
-  beginStop(turn, slot, stopFor('taken_back', reason));
+function stopReclaimed(step: StepContext, name: Assignment, reason: string): void {
+  const slot = step.slot(name);
+  if (slot === undefined || slot.status === 'reporting') return step.dropReport(name);
+  beginStop(step, slot, stopFor('taken_back', reason));
 }
 
 /**
- * After `identified`: what the hub says to the inventory, then every unanswered report, then the leases of what goes on.
- * An `abort` ends a run, never a report.
+ * After `identified`: applies the hub's answer to the inventory, resends unanswered reports, then renews the leases of
+ * running assignments. An `abort` ends a run, never a report.
  */
-export function onInventoryAnswered(turn: Turn, frame: HubFrameOf<'identified'>): void {
-  // Without a journal no stop can begin; the refusals of the leases below will say it again.
-  for (const held of turn.state.fault === null ? (frame.held ?? []) : []) {
+export function onInventoryAnswered(step: StepContext, frame: HubFrameOf<'identified'>): void {
+  // A stop needs the journal; if it is unwritable, the refused lease renewals below will trigger it again.
+  for (const held of step.state.fault === null ? (frame.held ?? []) : []) {
     const name = assignmentOf(held);
-    const isReported = turn.state.journal.outbox.some((entry) => isEnd(entry) && assignmentKey(entry) === assignmentKey(name));
-    if (held.action === 'abort' && !isReported) takeBack(turn, name, held.reason ?? 'aborted by the hub');
+    const isReported = step.state.journal.outbox.some((entry) => isEnd(entry) && assignmentKey(entry) === assignmentKey(name));
+    if (held.action === 'abort' && !isReported) stopReclaimed(step, name, held.reason ?? 'aborted by the hub');
   }
-  sendAllReports(turn);
-  for (const slot of turn.state.journal.slots) {
+  sendAllReports(step);
+  for (const slot of step.state.journal.slots) {
     if (slot.status === 'reporting' || slot.stop !== null) continue;
-    if (wasWoken(slot)) tellWoken(turn, slot);
-    if (turn.report(slot) === undefined) renew(turn, slot);
+    if (wasWoken(slot)) reportWake(step, slot);
+    if (step.report(slot) === undefined) renew(step, slot);
   }
 }

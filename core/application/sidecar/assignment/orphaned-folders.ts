@@ -1,27 +1,32 @@
-/** Folders that an earlier process had no time to remove: a kill amid a large removal would leave them there for ever. */
+/** Removes folders that an earlier process could not, for example because it was killed during a large removal. */
 import { ENDED_KEPT_HOURS, recall } from '../../../domain/assignment/ended-assignments.ts';
 import type { Assignment } from '../../../domain/assignment/slot.ts';
 import type { FoundFolders } from '../../../ports/result-inbox.ts';
-import type { Turn } from '../state/step-context.ts';
+import type { StepContext } from '../state/step-context.ts';
 
 const HOUR_MS = 3_600_000;
 
-/** An empty journal knows nothing, perhaps since somebody has taken it away: then what lies there is left to that person. */
-export function findLeftovers(turn: Turn): void {
-  const { slots, outbox, ended } = turn.state.journal;
-  if (slots.length + outbox.length + ended.length > 0) turn.outwardly({ type: 'findFolders' });
+/**
+ * With an empty journal nothing is known to be orphaned; it may have been removed by an operator, so the folders stay.
+ */
+export function findOrphanedFolders(step: StepContext): void {
+  const { slots, outbox, ended } = step.state.journal;
+  if (slots.length + outbox.length + ended.length > 0) step.afterPersist({ type: 'findFolders' });
 }
 
-/** Removes those of an assignment that has ended and keeps nothing. */
-export function onFoldersFound(turn: Turn, { name, changedAtMs }: FoundFolders): void {
-  if (turn.slot(name) !== undefined || turn.report(name) !== undefined || !isOver(turn, name, changedAtMs)) return;
-  turn.log('info', 'removing what an earlier process left of an assignment', { task_id: name.taskId, generation: name.generation });
-  turn.durably({ type: 'removeFiles', name });
+/** Removes the folders of an assignment that has ended and keeps no files. */
+export function onFoldersFound(step: StepContext, { name, changedAtMs }: FoundFolders): void {
+  if (step.slot(name) !== undefined || step.report(name) !== undefined || !isOver(step, name, changedAtMs)) return;
+  step.log('info', 'removing orphaned files of an assignment', { task_id: name.taskId, generation: name.generation });
+  step.beforePersist({ type: 'removeFiles', name });
 }
 
-/** Of one that nobody knows, as after an older journal was put back, a result may wait to be seen: it has as long as the memory lasts. */
-function isOver(turn: Turn, name: Assignment, changedAtMs: number | null): boolean {
-  const known = recall(turn.state.journal.ended, name.taskId);
+/**
+ * An unknown assignment, for example after restoring an older journal, may have an unreported result: it is kept as
+ * long as ended assignments are remembered.
+ */
+function isOver(step: StepContext, name: Assignment, changedAtMs: number | null): boolean {
+  const known = recall(step.state.journal.ended, name.taskId);
   if (known !== undefined && known.generation >= name.generation) return known.generation > name.generation || !known.filesKept;
-  return changedAtMs !== null && turn.nowMs - changedAtMs > ENDED_KEPT_HOURS * HOUR_MS;
+  return changedAtMs !== null && step.nowMs - changedAtMs > ENDED_KEPT_HOURS * HOUR_MS;
 }

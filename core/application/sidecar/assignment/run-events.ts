@@ -1,4 +1,4 @@
-/** What the runner tells of a run. Events of a run that the slot no longer has are dropped. */
+/** Handles the runner's events. Events of a run that the slot no longer has are dropped. */
 import { isAgentFault } from '../../../domain/agent/breaker.ts';
 import {
   hasStarted,
@@ -11,57 +11,57 @@ import {
 } from '../../../domain/assignment/slot.ts';
 import type { WakeEvent } from '../../../ports/wake-runner.ts';
 import { isSessionId } from '../../../protocol/fields.ts';
-import type { RefusedWord } from '../state/runner-events.ts';
+import type { InvalidEventReason } from '../state/runner-events.ts';
 import { RETRY_AFTER_MS_MAX } from '../state/bounds.ts';
-import { lookAtRunner } from '../health/checks.ts';
+import { requestChecks } from '../health/checks.ts';
 import { beginStop, endRun, failUnlessResult, stopRun, UNKNOWN_END } from './end-of-run.ts';
-import { hear } from '../run/last-words.ts';
-import { confirmStarted, progress, tellWoken, watchSilence } from './lease.ts';
-import { heardResult } from './results.ts';
+import { recordOutput } from '../run/last-output.ts';
+import { confirmStarted, progress, reportWake, resetSilenceTimer } from './lease.ts';
+import { onRunnerResult } from './results.ts';
 import { reasonText } from '../report/report-frames.ts';
 import { fail } from './finish-assignment.ts';
-import type { Turn } from '../state/step-context.ts';
+import type { StepContext } from '../state/step-context.ts';
 import { readUsage } from '../run/run-usage.ts';
 import { attachLater, wakeFailed } from './wakes.ts';
 
-/** The slot as long as it has this very run, and that has not ended. */
-function slotOfRun(turn: Turn, name: Assignment, runId: string): (Slot & { readonly run: SlotRun }) | null {
-  const slot = turn.slot(name);
-  if (slot?.run?.runId !== runId || turn.live(name).end !== null) return null;
+/** The slot, if it still has this run and the run has not ended. */
+function slotOfRun(step: StepContext, name: Assignment, runId: string): (Slot & { readonly run: SlotRun }) | null {
+  const slot = step.slot(name);
+  if (slot?.run?.runId !== runId || step.live(name).end !== null) return null;
   return { ...slot, run: slot.run };
 }
 
-export function onWake(turn: Turn, input: { readonly name: Assignment; readonly runId: string; readonly event: WakeEvent }): void {
-  const slot = slotOfRun(turn, input.name, input.runId);
+export function onWake(step: StepContext, input: { readonly name: Assignment; readonly runId: string; readonly event: WakeEvent }): void {
+  const slot = slotOfRun(step, input.name, input.runId);
   if (slot === null) return;
   const { event } = input;
   switch (event.type) {
     case 'spawned':
-      turn.putSlot({ ...slot, run: { ...slot.run, process: event.process } });
-      return watchSilence(turn, slot);
+      step.putSlot({ ...slot, run: { ...slot.run, process: event.process } });
+      return resetSilenceTimer(step, slot);
     case 'woken':
-      return onWoken(turn, slot);
+      return onWoken(step, slot);
     case 'started':
-      return onStarted(turn, slot, event.sessionId);
+      return onStarted(step, slot, event.sessionId);
     case 'output':
-      hear(turn, slot, event.stream === 'stderr' ? 'stderr' : 'output', event.text);
-      return watchSilence(turn, slot);
+      recordOutput(step, slot, event.stream === 'stderr' ? 'stderr' : 'output', event.text);
+      return resetSilenceTimer(step, slot);
     case 'progress': {
-      const started = confirmStarted(turn, slot);
-      hear(turn, slot, 'output', event.message);
-      watchSilence(turn, started);
-      return progress(turn, started, { percent: event.percent, message: event.message });
+      const started = confirmStarted(step, slot);
+      recordOutput(step, slot, 'output', event.message);
+      resetSilenceTimer(step, started);
+      return progress(step, started, { percent: event.percent, message: event.message });
     }
     case 'usage':
-      watchSilence(turn, slot);
-      return progress(turn, slot, { used: readUsage(event) });
+      resetSilenceTimer(step, slot);
+      return progress(step, slot, { used: readUsage(event) });
     case 'completed':
-      progress(turn, { ...slot, status: 'reporting' }, { used: readUsage(event) });
-      return heardResult(turn, slot, event.output ?? null);
+      progress(step, { ...slot, status: 'reporting' }, { used: readUsage(event) });
+      return onRunnerResult(step, slot, event.output ?? null);
     case 'failed':
-      return event.phase === 'spawn' ? onSpawnFailed(turn, slot, event) : onAgentFailed(turn, slot, event);
+      return event.phase === 'spawn' ? onSpawnFailed(step, slot, event) : onAgentFailed(step, slot, event);
     case 'exited':
-      return endRun(turn, slot, {
+      return endRun(step, slot, {
         ...UNKNOWN_END,
         exitCode: event.exitCode,
         signal: event.signal,
@@ -70,137 +70,144 @@ export function onWake(turn: Turn, input: { readonly name: Assignment; readonly 
         sessionGone: event.sessionGone,
       });
     case 'stopped':
-      return endRun(turn, slot, { ...UNKNOWN_END, stopped: true, survivors: event.survivors });
+      return endRun(step, slot, { ...UNKNOWN_END, stopped: true, survivors: event.survivors });
   }
 }
 
 /**
- * The runner said what cannot be taken. Its run ends with that, as a failure of its own: an agent that lives is stopped, and
- * never woken beside itself. A result that is none is the agent's, which ends as after any other.
+ * The runner yielded an invalid event, so it cannot be trusted any more: the run fails, and an agent that is alive is
+ * stopped, so that none is woken beside it. An invalid result is the agent's fault, and the run ends as usual.
  */
-export function onWakeRefused(
-  turn: Turn,
-  input: { readonly name: Assignment; readonly runId: string; readonly reason: RefusedWord; readonly message: string },
+export function onInvalidWakeEvent(
+  step: StepContext,
+  input: { readonly name: Assignment; readonly runId: string; readonly reason: InvalidEventReason; readonly message: string },
 ): void {
-  const slot = slotOfRun(turn, input.name, input.runId);
+  const slot = slotOfRun(step, input.name, input.runId);
   if (slot === null) return;
   const { reason, message } = input;
   const fields = { task_id: slot.taskId, generation: slot.generation, reason, error: message };
-  turn.log('error', 'the wake runner said what cannot be taken', fields);
-  if (slot.status === 'reporting' || slot.stop !== null || turn.live(slot).failure !== null) return;
-  if (reason !== 'bad_word') return failUnlessResult(turn, slot, { kind: reason, error: message, keepFiles: true, keepStreams: true });
+  step.log('error', 'the wake runner yielded an invalid event', fields);
+  if (slot.status === 'reporting' || slot.stop !== null || step.live(slot).failure !== null) return;
+  if (reason !== 'invalid_event') return failUnlessResult(step, slot, { kind: reason, error: message, keepFiles: true, keepStreams: true });
   const kind = slot.run.process === null ? 'wake_failed' : 'agent_failed';
-  failUnlessResult(turn, slot, { kind, error: `the wake runner broke: ${message}`, retryable: true, keepFiles: true, keepStreams: true });
-  stopRun(turn, slot);
+  failUnlessResult(step, slot, { kind, error: `the wake runner failed: ${message}`, retryable: true, keepFiles: true, keepStreams: true });
+  stopRun(step, slot);
 }
 
-/** What the agent's program can go on with is the hub's to keep, for another attempt on this machine. */
-function onStarted(turn: Turn, slot: Slot, sessionId: string | undefined): void {
-  const isFit = sessionId !== undefined && isSessionId(sessionId);
-  if (sessionId !== undefined && !isFit) turn.log('warn', 'a session of this name cannot be gone on with', { task_id: slot.taskId });
-  const named = isFit && sessionId !== slot.sessionId ? { ...slot, sessionId } : slot;
-  if (named !== slot) turn.putSlot(named);
-  const started = confirmStarted(turn, named);
-  watchSilence(turn, started);
-  if (isFit) progress(turn, started, { sessionId });
+/** The hub stores the session for another attempt on this machine. */
+function onStarted(step: StepContext, slot: Slot, sessionId: string | undefined): void {
+  const isValid = sessionId !== undefined && isSessionId(sessionId);
+  if (sessionId !== undefined && !isValid) step.log('warn', 'ignored an invalid session id', { task_id: slot.taskId });
+  const updated = isValid && sessionId !== slot.sessionId ? { ...slot, sessionId } : slot;
+  if (updated !== slot) step.putSlot(updated);
+  const started = confirmStarted(step, updated);
+  resetSilenceTimer(step, started);
+  if (isValid) progress(step, started, { sessionId });
 }
 
-/** The agent is on its own: from now on its files tell, and the first must come in time. */
-function onWoken(turn: Turn, slot: Slot & { readonly run: SlotRun }): void {
+/** The agent is on its own: from now on only its files show what it does, and the first must appear in time. */
+function onWoken(step: StepContext, slot: Slot & { readonly run: SlotRun }): void {
   const status = slot.status === 'waking' ? 'waking_confirmation' : slot.status;
   const woken: Slot = { ...slot, status, run: { ...slot.run, woken: true } };
-  turn.putSlot(woken);
-  turn.patchLive(slot, { handedOver: turn.live(slot).attached });
-  tellWoken(turn, woken);
-  watchSilence(turn, woken);
-  if (!hasStarted(woken) && woken.stop === null) turn.startTimerOf(slot, 'confirm', turn.setting.timing.confirmWithinMs);
+  step.putSlot(woken);
+  step.patchLive(slot, { handedOver: step.live(slot).attached });
+  reportWake(step, woken);
+  resetSilenceTimer(step, woken);
+  if (!hasStarted(woken) && woken.stop === null) step.startTimerOf(slot, 'confirm', step.setting.timing.confirmWithinMs);
 }
 
 type Failed = Extract<WakeEvent, { readonly type: 'failed' }>;
 
-function onSpawnFailed(turn: Turn, slot: Slot & { readonly run: SlotRun }, event: Omit<Failed, 'type' | 'phase'>): void {
-  // What has a process was spawned once, whatever its runner calls it now; and a stop wants only the end.
-  const wasSpawned = turn.live(slot).attached && slot.run.process !== null;
-  if (slot.stop !== null || slot.status === 'reporting' || wasSpawned) return endRun(turn, slot, UNKNOWN_END);
-  const { wakeError, failure } = turn.live(slot);
-  if (failure !== null) return endRun(turn, slot, UNKNOWN_END);
-  turn.patchLive(slot, { following: false, attached: false });
-  // A call whose answer got lost may have woken it: the same assignment is tried again first.
+function onSpawnFailed(step: StepContext, slot: Slot & { readonly run: SlotRun }, event: Omit<Failed, 'type' | 'phase'>): void {
+  // A run with a process was spawned, whatever the runner says now; and a stop only needs the end.
+  const wasSpawned = step.live(slot).attached && slot.run.process !== null;
+  if (slot.stop !== null || slot.status === 'reporting' || wasSpawned) return endRun(step, slot, UNKNOWN_END);
+  const { wakeError, failure } = step.live(slot);
+  if (failure !== null) return endRun(step, slot, UNKNOWN_END);
+  step.patchLive(slot, { following: false, attached: false });
+  // If only the answer of a call was lost, the agent may have been woken, so retry the same assignment first.
   const isOutage = event.kind === 'model_unavailable' && event.retryable;
-  if (isAgentFault(event.kind ?? null) && !isOutage) return handBack(turn, { ...slot, run: null }, event);
-  // The task is more than the program takes, or what it is called with refuses it: that says nothing of this machine.
+  if (isAgentFault(event.kind ?? null) && !isOutage) return releaseUnspent(step, { ...slot, run: null }, event);
+  // The task exceeds the program's limits, or the program refuses it; neither says anything about this machine.
   if (event.kind === 'limit' || (event.kind === 'agent_failed' && !event.retryable)) {
     const { kind: cause, message: error, retryable, details } = event;
-    return fail(turn, { ...slot, run: null }, { kind: 'agent_failed', cause, error, retryable, details });
+    return fail(step, { ...slot, run: null }, { kind: 'agent_failed', cause, error, retryable, details });
   }
-  const inability = isOutage ? inabilityOf(turn, event) : undefined;
+  const inability = isOutage ? inabilityOf(step, event) : undefined;
   const { retryable, details } = event;
-  wakeFailed(turn, { ...slot, run: null }, { message: wakeError ?? event.message, retryable, details, inability });
+  wakeFailed(step, { ...slot, run: null }, { message: wakeError ?? event.message, retryable, details, inability });
 }
 
-function onAgentFailed(turn: Turn, slot: Slot, event: Omit<Failed, 'type' | 'phase'>): void {
+function onAgentFailed(step: StepContext, slot: Slot, event: Omit<Failed, 'type' | 'phase'>): void {
   if (slot.status === 'reporting' || slot.stop !== null) return;
   const { message, retryable, retryAfterMs, details, kind: cause } = event;
-  // What is the agent's fault says nothing of the task.
-  if (isAgentFault(cause ?? null) && turn.live(slot).failure === null) return handBack(turn, slot, event);
+  // A fault of the agent's environment says nothing about the task.
+  if (isAgentFault(cause ?? null) && step.live(slot).failure === null) return releaseUnspent(step, slot, event);
   const kind = cause === 'unresponsive' ? 'silent' : 'agent_failed';
-  failUnlessResult(turn, slot, { kind, error: message, retryable, cause, retryAfterMs: waitOf(retryAfterMs), details });
+  failUnlessResult(step, slot, { kind, error: message, retryable, cause, retryAfterMs: retryDelayMs(retryAfterMs), details });
 }
 
 /**
- * The agent can do nothing now, or nothing more: its task is handed back unspent, once its run is known to be gone, and the hub
- * gives this agent nothing for as long as it says. What was begun goes on in its session where the runner resumes.
+ * The agent cannot work at present. The task is released without spending an attempt once its run is known to be gone,
+ * and the hub gives this agent nothing for as long as it asks. Work already begun continues in its session where the
+ * runner can resume it.
  */
-function handBack(turn: Turn, slot: Slot, event: Omit<Failed, 'type' | 'phase'>): void {
+function releaseUnspent(step: StepContext, slot: Slot, event: Omit<Failed, 'type' | 'phase'>): void {
   const { kind = 'agent_failed', message } = event;
-  turn.log('warn', 'the agent can do nothing now', { task_id: slot.taskId, generation: slot.generation, cause: kind, error: message });
-  beginStop(turn, slot, { ...stopFor('released', reasonText(message)), inability: inabilityOf(turn, event, slot.run !== null) });
-  lookAtRunner(turn);
+  step.log('warn', 'the agent cannot work at present', { task_id: slot.taskId, generation: slot.generation, cause: kind, error: message });
+  beginStop(step, slot, { ...stopFor('released', reasonText(message)), inability: inabilityOf(step, event, slot.run !== null) });
+  requestChecks(step);
 }
 
 function inabilityOf(
-  turn: Turn,
+  step: StepContext,
   { kind = 'agent_failed', retryAfterMs, beforeWork }: Omit<Failed, 'type' | 'phase'>,
   mayHaveWorked = false,
 ): SlotInability {
-  const waitMs = waitOf(retryAfterMs);
+  const waitMs = retryDelayMs(retryAfterMs);
   const afterWork = mayHaveWorked && beforeWork !== true ? { afterWork: true } : {};
-  return { cause: kind, retryAtMs: waitMs === undefined ? null : turn.nowMs + waitMs, ...afterWork };
+  return { cause: kind, retryAtMs: waitMs === undefined ? null : step.nowMs + waitMs, ...afterWork };
 }
 
-/** A wait that a frame can say. */
-const waitOf = (ms: number | undefined): number | undefined =>
+/** Clamped to what a frame can carry. */
+const retryDelayMs = (ms: number | undefined): number | undefined =>
   ms === undefined || !Number.isFinite(ms) ? undefined : Math.min(RETRY_AFTER_MS_MAX, Math.max(1, Math.ceil(ms)));
 
 /**
- * The runner's stream is over. After a word of the run's end that is all; without one, a woken agent is on its own, and
- * any other run counts as ended in a way that nobody saw.
+ * The runner's stream is over. If the run's end was reported, there is nothing to do. Otherwise a woken agent is on its
+ * own, and any other run counts as ended in an unknown way.
  */
-export function onRunOver(turn: Turn, input: { readonly name: Assignment; readonly runId: string; readonly error: string | null }): void {
-  const slot = slotOfRun(turn, input.name, input.runId);
+export function onRunOver(
+  step: StepContext,
+  input: { readonly name: Assignment; readonly runId: string; readonly error: string | null },
+): void {
+  const slot = slotOfRun(step, input.name, input.runId);
   if (slot === null) return;
-  const { attached, handedOver } = turn.live(slot);
-  turn.patchLive(slot, { following: false });
-  if (input.error !== null) return onRunnerThrew(turn, slot, input.error);
-  if (!slot.run.woken || (attached && !handedOver)) return endRun(turn, slot, UNKNOWN_END);
+  const { attached, handedOver } = step.live(slot);
+  step.patchLive(slot, { following: false });
+  if (input.error !== null) return onRunnerThrew(step, slot, input.error);
+  if (!slot.run.woken || (attached && !handedOver)) return endRun(step, slot, UNKNOWN_END);
   const detached: Slot = { ...slot, run: { ...slot.run, detached: true } };
-  turn.putSlot(detached);
-  if (slot.stop !== null) stopRun(turn, detached);
-  else watchSilence(turn, detached);
+  step.putSlot(detached);
+  if (slot.stop !== null) stopRun(step, detached);
+  else resetSilenceTimer(step, detached);
 }
 
-/** It may have started something before it threw: what carries the id of the run is found and stopped before another try. */
-function stopUntold(turn: Turn, slot: Slot & { readonly run: SlotRun }, error: string): void {
-  turn.patchLive(slot, { wakeError: error });
-  stopRun(turn, slot);
+/**
+ * It may have started something before it threw: processes with this run id are found and stopped before the next
+ * attempt.
+ */
+function stopUnspawned(step: StepContext, slot: Slot & { readonly run: SlotRun }, error: string): void {
+  step.patchLive(slot, { wakeError: error });
+  stopRun(step, slot);
 }
 
-function onRunnerThrew(turn: Turn, slot: Slot & { readonly run: SlotRun }, error: string): void {
-  turn.log('error', 'the wake runner threw', { task_id: slot.taskId, generation: slot.generation, error });
-  if (turn.live(slot).attached || slot.stop !== null) return attachLater(turn, slot, error);
-  if (slot.run.process === null) return stopUntold(turn, slot, error);
-  onAgentFailed(turn, slot, { message: `the wake runner broke: ${error}`, retryable: true });
-  // Nothing follows its process any more, so it is stopped now and not after its moment of grace.
-  const settled = turn.slot(nameOf(slot));
-  if (settled !== undefined) stopRun(turn, settled);
+function onRunnerThrew(step: StepContext, slot: Slot & { readonly run: SlotRun }, error: string): void {
+  step.log('error', 'the wake runner threw', { task_id: slot.taskId, generation: slot.generation, error });
+  if (step.live(slot).attached || slot.stop !== null) return attachLater(step, slot, error);
+  if (slot.run.process === null) return stopUnspawned(step, slot, error);
+  onAgentFailed(step, slot, { message: `the wake runner failed: ${error}`, retryable: true });
+  // Nothing follows its process any more, so stop it now, without the grace period.
+  const settled = step.slot(nameOf(slot));
+  if (settled !== undefined) stopRun(step, settled);
 }

@@ -1,55 +1,55 @@
-/** What an agent did not do in its time: it is stopped for that. */
+/** Stops agents that exceed a timeout. */
 import { stopFor, type Assignment, type StopCause } from '../../../domain/assignment/slot.ts';
 import { beginStop } from './end-of-run.ts';
-import { frameName } from '../state/state.ts';
-import type { Turn } from '../state/step-context.ts';
+import { frameIds } from '../state/state.ts';
+import type { StepContext } from '../state/step-context.ts';
 
 const SILENT =
-  'the agent showed no sign of life for too long, and was stopped. If it works that long without a word, raise timing.idleMs, or timing.silenceMs where it tells by files.';
+  'the agent showed no sign of life for too long and was stopped. If it may work that long in silence, raise timing.idleMs, or timing.silenceMs if it reports through files.';
 
-/** Woken, and not heard of since. */
-export function onConfirmTimer(turn: Turn, name: Assignment): void {
-  const slot = turn.slot(name);
+/** Woken but not started. */
+export function onConfirmTimer(step: StepContext, name: Assignment): void {
+  const slot = step.slot(name);
   if (slot?.status !== 'waking_confirmation' || slot.run === null) return;
-  const withinMs = turn.setting.timing.confirmWithinMs;
-  const cure = 'See that it says so when it begins (<task_id>.started), or raise timing.confirmWithinMs.';
-  stopUnconfirmed(turn, name, `the agent was woken and not heard of within ${withinMs} ms. ${cure}`);
+  const withinMs = step.setting.timing.confirmWithinMs;
+  const cure = 'Make it write <task_id>.started when it begins, or raise timing.confirmWithinMs.';
+  stopUnconfirmed(step, name, `the agent was woken but did not start within ${withinMs} ms. ${cure}`);
 }
 
-/** Laid out for an agent that polls, and not taken. */
-export function onPickupTimer(turn: Turn, name: Assignment): void {
-  const slot = turn.slot(name);
+/** Published but not taken. */
+export function onPickupTimer(step: StepContext, name: Assignment): void {
+  const slot = step.slot(name);
   if (slot?.status !== 'waking_confirmation' || slot.run !== null) return;
-  const withinMs = turn.setting.timing.pickupWithinMs;
+  const withinMs = step.setting.timing.pickupWithinMs;
   stopUnconfirmed(
-    turn,
+    step,
     name,
-    `no agent took it within ${withinMs} ms. Start the one that looks for work there, or raise timing.pickupWithinMs.`,
+    `no agent took the task within ${withinMs} ms. Start the agent that polls for it, or raise timing.pickupWithinMs.`,
   );
 }
 
-function stopUnconfirmed(turn: Turn, name: Assignment, reason: string): void {
-  const slot = turn.slot(name);
+function stopUnconfirmed(step: StepContext, name: Assignment, reason: string): void {
+  const slot = step.slot(name);
   if (slot === undefined || slot.stop !== null) return;
-  turn.sendOf(slot, { type: 'wake_result', ...frameName(slot), status: 'timeout', attempt: slot.wakes, reason });
-  beginStop(turn, slot, stopFor('confirmation_timeout', reason));
+  step.sendRefusable(slot, { type: 'wake_result', ...frameIds(slot), status: 'timeout', attempt: slot.wakes, reason });
+  beginStop(step, slot, stopFor('confirmation_timeout', reason));
 }
 
-export function onSilenceTimer(turn: Turn, name: Assignment): void {
-  stopOverdue(turn, name, 'silent', SILENT);
+export function onSilenceTimer(step: StepContext, name: Assignment): void {
+  stopOverdue(step, name, 'silent', SILENT);
 }
 
-export function onRunMaxTimer(turn: Turn, name: Assignment): void {
-  const withinMs = turn.slot(name)?.runMaxMs ?? 0;
+export function onRunMaxTimer(step: StepContext, name: Assignment): void {
+  const withinMs = step.slot(name)?.runMaxMs ?? 0;
   stopOverdue(
-    turn,
+    step,
     name,
     'execution_timeout',
-    `it was not finished within ${withinMs} ms of its acceptance. Submit it with a larger run_max_ms.`,
+    `the task was not finished within ${withinMs} ms of acceptance. Submit it with a larger run_max_ms.`,
   );
 }
 
-function stopOverdue(turn: Turn, name: Assignment, cause: StopCause, reason: string): void {
-  const slot = turn.slot(name);
-  if (slot !== undefined && slot.status !== 'reporting') beginStop(turn, slot, stopFor(cause, reason));
+function stopOverdue(step: StepContext, name: Assignment, cause: StopCause, reason: string): void {
+  const slot = step.slot(name);
+  if (slot !== undefined && slot.status !== 'reporting') beginStop(step, slot, stopFor(cause, reason));
 }

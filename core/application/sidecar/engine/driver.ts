@@ -1,39 +1,39 @@
 /**
- * Runs the step function: takes one input after the other, and the effects of each in order. Handlers of outside events
- * only put an input into the inbox. No rule is here.
+ * Drives the step function: one input at a time, its effects in order. Handlers of outside events only enqueue inputs;
+ * there are no rules here.
  */
 import { AgentcomError, messageOf } from '../../../errors/agentcom-error.ts';
 import type { Log } from '../../../ports/log.ts';
-import type { DurableEffect, Effect, OutwardEffect, PersistEffect } from '../state/effects.ts';
+import type { AfterPersistEffect, DurableEffect, Effect } from '../state/effects.ts';
 import type { Event, Input, Moment } from '../state/inputs.ts';
 import type { SidecarState } from '../state/state.ts';
-import type { Step } from '../state/step-context.ts';
+import type { StepResult } from '../state/step-context.ts';
 
-/** What the log says of a rule of ours that was broken. */
-export const NOT_TAKEN_IN = 'what happened could not be taken in';
+/** Log message for a step or an effect that threw. */
+export const STEP_FAILED = 'could not process an input';
 
 export interface DriverParts {
-  readonly step: (state: SidecarState, input: Input) => Step;
-  /** Fails when the disk does; then the rest of the list is not run. */
-  readonly durably: (effect: DurableEffect | PersistEffect) => Promise<void>;
-  /** How it went is told by an input. If it throws all the same, the effects after it still run. */
-  readonly outwardly: (effect: OutwardEffect) => Promise<void>;
+  readonly step: (state: SidecarState, input: Input) => StepResult;
+  /** Rejects on a disk failure; the remaining effects are then skipped. */
+  readonly runDurable: (effect: DurableEffect) => Promise<void>;
+  /** Reports its outcome as an input. If it rejects anyway, the effects after it still run. */
+  readonly runAfterPersist: (effect: AfterPersistEffect) => Promise<void>;
   readonly moment: () => Moment;
   readonly log: Log;
 }
 
 export interface Driver {
-  /** Puts an event behind those that wait; the promise resolves once its effects have run. */
+  /** Enqueues an event; resolves once its effects have run. */
   deliver(event: Event): Promise<void>;
-  /** Takes nothing more; what is being done is done to its end. */
+  /** Drops everything after the input in progress. */
   halt(): void;
-  /** Fails when what was loaded cannot be taken up; nothing is taken after that. */
+  /** Rejects when the loaded state cannot be resumed; no input is processed after that. */
   readonly broken: Promise<never>;
 }
 
 interface Waiting {
   readonly event: Event;
-  readonly taken: () => void;
+  readonly done: () => void;
 }
 
 export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
@@ -45,51 +45,52 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
   const broken = new Promise<never>((_resolve, reject) => (breakWith = reject));
 
   /**
-   * One input and its effects. A durable effect that fails ends the list: the state is the one from before the input,
-   * which is the one last persisted, since only outward effects follow the journal.
+   * Processes one input and its effects. When a durable effect fails, the remaining effects are skipped and the state
+   * from before the input is restored. That is the last persisted state, since everything visible outside comes after
+   * persisting.
    */
-  async function take(event: Event): Promise<void> {
+  async function process(event: Event): Promise<void> {
     const before = state;
-    let step: Step;
+    let result: StepResult;
     try {
-      step = parts.step(before, { ...event, ...parts.moment() });
+      result = parts.step(before, { ...event, ...parts.moment() });
     } catch (thrown) {
-      return endWhatItIsAbout(event, thrown);
+      return reportStepFailure(event, thrown);
     }
-    state = step.state;
-    for (const effect of step.effects) {
+    state = result.state;
+    for (const effect of result.effects) {
       if (!isDurable(effect)) {
-        await parts.outwardly(effect).catch((thrown: unknown) => endWhatItIsAbout(event, thrown));
+        await parts.runAfterPersist(effect).catch((thrown: unknown) => reportStepFailure(event, thrown));
         continue;
       }
       try {
-        await parts.durably(effect);
+        await parts.runDurable(effect);
       } catch (thrown) {
         state = before;
-        inbox.unshift({ event: { type: 'persist_failed', during: event, message: messageOf(thrown) }, taken: () => undefined });
+        inbox.unshift({ event: { type: 'persist_failed', during: event, message: messageOf(thrown) }, done: () => undefined });
         return;
       }
     }
   }
 
-  /** What throws ends the run that it is about, and nothing else; without the first input there is no sidecar. */
-  function endWhatItIsAbout(event: Event, thrown: unknown): void {
+  /** An error fails only the assignment it concerns. If the start input throws, the sidecar cannot run at all. */
+  function reportStepFailure(event: Event, thrown: unknown): void {
     if (event.type === 'start') throw thrown;
     const stack = thrown instanceof Error ? (thrown.stack ?? null) : null;
     const message = messageOf(thrown);
-    parts.log.error(NOT_TAKEN_IN, { input: event.type, error: message, stack });
+    parts.log.error(STEP_FAILED, { input: event.type, error: message, stack });
     if (event.type === 'step_failed') return;
-    inbox.unshift({ event: { type: 'step_failed', during: event, message }, taken: () => undefined });
+    inbox.unshift({ event: { type: 'step_failed', during: event, message }, done: () => undefined });
   }
 
   async function runInbox(): Promise<void> {
     isRunning = true;
-    await Promise.resolve(); // Whoever delivers is not made to wait for a step.
+    await Promise.resolve(); // Never run a step inside the caller of deliver().
     for (let next = inbox.shift(); next !== undefined; next = inbox.shift()) {
       try {
-        if (!isHalted) await take(next.event);
+        if (!isHalted) await process(next.event);
       } finally {
-        next.taken();
+        next.done();
       }
     }
     isRunning = false;
@@ -97,14 +98,14 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
 
   return {
     deliver: (event) =>
-      new Promise((taken) => {
-        if (isHalted) return taken();
-        inbox.push({ event, taken });
+      new Promise((done) => {
+        if (isHalted) return done();
+        inbox.push({ event, done });
         if (isRunning) return;
         runInbox().catch((thrown: unknown) => {
           isHalted = true;
-          for (const waiting of inbox.splice(0)) waiting.taken();
-          const error = new AgentcomError('AC_INTERNAL', `The sidecar cannot take up what it left: ${messageOf(thrown)}`, {
+          for (const waiting of inbox.splice(0)) waiting.done();
+          const error = new AgentcomError('AC_INTERNAL', `The sidecar cannot resume its journal: ${messageOf(thrown)}`, {
             cause: thrown,
           });
           parts.log.error(error.message, { stack: thrown instanceof Error ? thrown.stack : null });
@@ -118,15 +119,15 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
   };
 }
 
-const DURABLE: Readonly<Record<(DurableEffect | PersistEffect)['type'], true>> = {
+const DURABLE: Readonly<Record<DurableEffect['type'], true>> = {
   persist: true,
   writeReport: true,
   refuseReport: true,
   removeReport: true,
   withdraw: true,
-  forget: true,
+  unwatch: true,
   keepResult: true,
   removeFiles: true,
 };
 
-const isDurable = (effect: Effect): effect is DurableEffect | PersistEffect => Object.hasOwn(DURABLE, effect.type);
+const isDurable = (effect: Effect): effect is DurableEffect => Object.hasOwn(DURABLE, effect.type);

@@ -1,4 +1,4 @@
-/** Carries the effects out over the ports. */
+/** Runs effects over the ports. */
 import { messageOf } from '../../../errors/agentcom-error.ts';
 import type { Generation, TaskId } from '../../../domain/ids.ts';
 import type { Assignment } from '../../../domain/assignment/slot.ts';
@@ -7,8 +7,15 @@ import type { LinkConnection } from '../../../ports/hub-link.ts';
 import { frameReader } from '../../../protocol/frame-reader.ts';
 import { hubSchemas, type HubFrame } from '../../../protocol/hub-frames.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
-import { KEPT_BYTES_MAX, LOOK_RETRY_MS, LOOK_TRIES_MAX, REMOVALS_WAITING_MAX, REMOVE_RETRY_MS, SOCKET_BYTES_MAX } from '../state/bounds.ts';
-import type { DurableEffect, OutwardEffect, PersistEffect } from '../state/effects.ts';
+import {
+  KEPT_BYTES_MAX,
+  SCAN_RETRY_MS,
+  SCAN_ATTEMPTS_MAX,
+  REMOVALS_WAITING_MAX,
+  REMOVE_RETRY_MS,
+  SOCKET_BYTES_MAX,
+} from '../state/bounds.ts';
+import type { AfterPersistEffect, DurableEffect } from '../state/effects.ts';
 import type { Event } from '../state/inputs.ts';
 import { badFrameOf } from '../link/bad-frame.ts';
 import type { SidecarPorts } from '../state/ports.ts';
@@ -17,41 +24,46 @@ import { runChecks } from '../health/run-checks.ts';
 import { followRuns } from '../run/runs.ts';
 import { timerKey, type TimerName } from '../state/timer-names.ts';
 
-/** Its schemas are compiled once, whatever is started and stopped. */
+/** The schemas are compiled once per process. */
 const readFrame = frameReader<HubFrame>(hubSchemas);
 
-export interface CarryOut {
-  durably(effect: DurableEffect | PersistEffect): Promise<void>;
-  outwardly(effect: OutwardEffect): Promise<void>;
-  /** Answers once the files of all that ended by now are removed, or could not be. */
-  removed(): Promise<void>;
-  /** Lets go of timers, connection and runs. */
-  leave(): void;
+export interface EffectRunner {
+  runDurable(effect: DurableEffect): Promise<void>;
+  runAfterPersist(effect: AfterPersistEffect): Promise<void>;
+  /** Resolves once every removal requested so far was attempted. */
+  removalsDone(): Promise<void>;
+  /** Releases timers, connection and runs. */
+  close(): void;
 }
 
-export interface CarryOutOptions extends SidecarPorts {
+export interface EffectRunnerOptions extends SidecarPorts {
   readonly deliver: (event: Event) => Promise<void>;
   readonly onReady: () => void;
   readonly onStopped: () => void;
 }
 
-export function carryOut(options: CarryOutOptions): CarryOut {
+export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   const { journal, results, clock, ids, log, onReady, onStopped } = options;
-  /** Fire and forget: nothing waits for an input but a run's stream. */
+  /** Only run streams wait for their events to be processed. */
   const deliver = (event: Event): void => void options.deliver(event);
   const runs = followRuns(options, options.deliver);
   const timers = new Map<string, { readonly timer: Timer; readonly delayMs: number }>();
-  /** Looks that are to be tried again. */
-  const looks = new Set<Timer>();
-  const removals = new Set<Timer>();
-  /** Ends once all that is to be removed by now was tried: one after the other, beside everything else. */
-  let removed: Promise<void> = Promise.resolve();
+  /** Scans waiting for a retry. */
+  const scans = new Set<Timer>();
+  const removalRetries = new Set<Timer>();
+  /** Settles once all pending removals were attempted. They run one at a time, in the background. */
+  let removals: Promise<void> = Promise.resolve();
   let removing = 0;
   let connection: LinkConnection | null = null;
   const hasRoom = (): boolean => (connection?.bufferedBytes() ?? 0) < SOCKET_BYTES_MAX;
-  const reports = pacedReports({ hasRoom, read: readReport, bufferedBytes: () => connection?.bufferedBytes() ?? 0, onLeft: waitAnew });
+  const reports = pacedReports({
+    hasRoom,
+    read: readReport,
+    bufferedBytes: () => connection?.bufferedBytes() ?? 0,
+    onFlushed: restartRepeatTimer,
+  });
 
-  function connect(effect: Extract<OutwardEffect, { readonly type: 'connect' }>): void {
+  function connect(effect: Extract<AfterPersistEffect, { readonly type: 'connect' }>): void {
     const { link, url, frameBytesMax } = effect;
     disconnect();
     connection = options.link.connect(
@@ -59,7 +71,7 @@ export function carryOut(options: CarryOutOptions): CarryOut {
       {
         onOpen: () => deliver({ type: 'link_up', link, nonce: ids.secret() }),
         onFrame: (text) => deliver(frameEvent(link, text)),
-        onTaken: reports.taken,
+        onTaken: reports.flushed,
         onGone: (code, reason) => deliver({ type: 'link_down', link, code, reason }),
       },
     );
@@ -71,16 +83,16 @@ export function carryOut(options: CarryOutOptions): CarryOut {
     return { type: 'bad_frame', link, what: badFrameOf(read) };
   }
 
-  /** The end of an assignment is on the disk: where the socket has no room for it, it is read when there is. */
+  /** The report of an end is on disk: if the socket has no room for it, it is read again later. */
   function send(frame: V2Frame): void {
     const isEnd = frame.type === 'task_complete' || frame.type === 'task_failed';
     const end = isEnd ? { taskId: frame.task_id as TaskId, generation: frame.generation as Generation } : null;
     if (end !== null && !hasRoom()) {
-      void reports.want(end);
+      void reports.enqueue(end);
       return;
     }
     if (connection === null) return;
-    reports.sent(end);
+    reports.written(end);
     connection.send(JSON.stringify(frame));
   }
 
@@ -94,7 +106,7 @@ export function carryOut(options: CarryOutOptions): CarryOut {
     const key = timerKey(timer);
     timers.get(key)?.timer.cancel();
     const started: Timer = clock.after(delayMs, () => {
-      // One that was replaced is another's by now.
+      // It was replaced in the meantime.
       if (timers.get(key)?.timer !== started) return;
       timers.delete(key);
       deliver({ type: 'timer', timer });
@@ -102,8 +114,8 @@ export function carryOut(options: CarryOutOptions): CarryOut {
     timers.set(key, { timer: started, delayMs });
   }
 
-  /** A report is said again so long after it has left the socket, not after it was put there: on a slow line that is long. */
-  function waitAnew(name: Assignment): void {
+  /** The repeat delay counts from the moment the report has left the socket, which may be late on a slow link. */
+  function restartRepeatTimer(name: Assignment): void {
     const timer: TimerName = { purpose: 'repeat', name };
     const running = timers.get(timerKey(timer));
     if (running !== undefined) startTimer(timer, running.delayMs);
@@ -119,66 +131,66 @@ export function carryOut(options: CarryOutOptions): CarryOut {
       const paths = await results.prepare(name, task, publish);
       if (!publish) deliver({ type: 'prepared', name, paths, runId: ids.random('run') });
     } catch (thrown) {
-      deliver({ type: 'prepare_failed', name, paths: results.placeOf(name), message: messageOf(thrown) });
+      deliver({ type: 'prepare_failed', name, paths: results.pathsOf(name), message: messageOf(thrown) });
     }
   }
 
   /**
-   * Not awaited: it may take as long as a result that is still being written. A folder that cannot be looked at now is no empty
-   * one: a finished result may lie there, so it is looked at again, and in the end given up as it stands.
+   * Not awaited: a result that is still being written may take a while. A folder that cannot be read is not an empty
+   * one, since it may hold a finished result: the scan is retried, and finally reported as an invalid result.
    */
-  async function look(name: Assignment, number: number, tries = 1): Promise<void> {
+  async function scan(name: Assignment, number: number, tries = 1): Promise<void> {
     try {
-      await results.look(name);
+      await results.scan(name);
     } catch (thrown) {
-      const message = `Its results folder cannot be looked at: ${messageOf(thrown)}`;
-      log.warn('could not look for results', { task_id: name.taskId, tries, error: messageOf(thrown) });
-      if (tries < LOOK_TRIES_MAX) {
-        const timer = clock.after(LOOK_RETRY_MS, () => {
-          looks.delete(timer);
-          void look(name, number, tries + 1);
+      const message = `the results folder cannot be read: ${messageOf(thrown)}`;
+      log.warn('could not scan for results', { task_id: name.taskId, tries, error: messageOf(thrown) });
+      if (tries < SCAN_ATTEMPTS_MAX) {
+        const timer = clock.after(SCAN_RETRY_MS, () => {
+          scans.delete(timer);
+          void scan(name, number, tries + 1);
         });
-        looks.add(timer);
+        scans.add(timer);
         return;
       }
-      deliver({ type: 'sighting', sighting: { kind: 'invalid', name, reason: 'result_invalid', message } });
+      deliver({ type: 'file_event', event: { kind: 'invalid', name, reason: 'result_invalid', message } });
     }
-    deliver({ type: 'looked', name, look: number });
+    deliver({ type: 'scanned', name, scan: number });
   }
 
-  /** A task that nobody published needs no taking back: then it is a word to an agent, in a folder of the agent's. */
+  /** With a wake runner nothing was published, so withdrawing only leaves a note for the agent, which may fail. */
   async function withdraw(name: Assignment): Promise<void> {
     if (options.runner === undefined) return await results.withdraw(name);
-    await attempt('tell an agent that its assignment is gone', () => results.withdraw(name));
+    await tryTo('tell an agent that its assignment is gone', () => results.withdraw(name));
   }
 
   /**
-   * Not awaited: an agent may leave a million files, and all other tasks would wait until they are gone. Only where too many
-   * assignments wait for it does the next thing wait too.
+   * Runs in the background, since an agent may leave a million files that would delay every other task. Waits only when
+   * too many removals are pending.
    */
-  function removeBeside(name: Assignment, work?: () => Promise<void>): Promise<void> {
+  function removeInBackground(name: Assignment, work?: () => Promise<void>): Promise<void> {
     removing += 1;
-    removed = removed.then(() => remove(name, work)).then(() => void (removing -= 1));
-    return removing > REMOVALS_WAITING_MAX ? removed : Promise.resolve();
+    removals = removals.then(() => remove(name, work)).then(() => void (removing -= 1));
+    return removing > REMOVALS_WAITING_MAX ? removals : Promise.resolve();
   }
 
-  /** What an agent has made such that it cannot be removed may be removed later; it is in nobody's way. */
+  /** Files that cannot be removed are in nobody's way, so removing them is retried later. */
   async function remove(name: Assignment, work = (): Promise<void> => results.remove(name)): Promise<void> {
     try {
       await work();
     } catch (thrown) {
       const fields = { task_id: name.taskId, generation: name.generation, error: messageOf(thrown) };
-      if (removals.size >= REMOVALS_WAITING_MAX) return log.warn('could not remove the files of an assignment; they stay', fields);
+      if (removalRetries.size >= REMOVALS_WAITING_MAX) return log.warn('could not remove the files of an assignment; they stay', fields);
       log.warn('could not remove the files of an assignment; trying again later', { ...fields, retry_ms: REMOVE_RETRY_MS });
       const timer = clock.after(REMOVE_RETRY_MS, () => {
-        removals.delete(timer);
-        void removeBeside(name, work);
+        removalRetries.delete(timer);
+        void removeInBackground(name, work);
       });
-      removals.add(timer);
+      removalRetries.add(timer);
     }
   }
 
-  async function measureRoom({ unread, read }: Extract<OutwardEffect, { readonly type: 'measureRoom' }>): Promise<void> {
+  async function measureRoom({ unread, read }: Extract<AfterPersistEffect, { readonly type: 'measureRoom' }>): Promise<void> {
     const room = await journal.room();
     let refusedBytes = room.refusedBytes;
     for (const name of unread) refusedBytes += await results.keptBytes(name);
@@ -186,17 +198,17 @@ export function carryOut(options: CarryOutOptions): CarryOut {
     const sizes: number[] = [];
     for (const name of read) sizes.push(await results.keptBytes(name));
     let bytes = sizes.reduce((sum, each) => sum + each, 0);
-    // The newest stays, whatever it takes: a run's streams are bounded.
+    // Always keep the newest: the streams of a run are bounded.
     for (let place = 0; bytes > KEPT_BYTES_MAX && place < read.length - 1; place += 1) {
       bytes -= sizes[place] as number;
-      if ((sizes[place] as number) > 0) await removeBeside(read[place] as Assignment);
+      if ((sizes[place] as number) > 0) await removeInBackground(read[place] as Assignment);
     }
   }
 
-  /** One at a time, behind what is being removed: there may be ten thousand. */
+  /** One at a time, behind pending removals; there may be ten thousand folders. */
   async function findFolders(): Promise<void> {
-    for (const found of await results.folders()) {
-      await removed;
+    for (const found of await results.listFolders()) {
+      await removals;
       await options.deliver({ type: 'folders_found', ...found });
     }
   }
@@ -209,13 +221,13 @@ export function carryOut(options: CarryOutOptions): CarryOut {
     }
   }
 
-  /** Not awaited: it may take its seconds. */
+  /** Not awaited: checks may take seconds. */
   async function check(): Promise<void> {
     if (options.runner !== undefined) deliver({ type: 'checked', checks: await runChecks(options.runner, options) });
   }
 
-  /** For what may fail without harm: it is told, and what follows goes on. */
-  async function attempt(what: string, work: () => Promise<void>): Promise<void> {
+  /** For work that may fail without harm: logs the error and goes on. */
+  async function tryTo(what: string, work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (thrown) {
@@ -224,7 +236,7 @@ export function carryOut(options: CarryOutOptions): CarryOut {
   }
 
   return {
-    async durably(effect) {
+    async runDurable(effect) {
       switch (effect.type) {
         case 'persist':
           return await journal.save(effect.journal);
@@ -236,16 +248,16 @@ export function carryOut(options: CarryOutOptions): CarryOut {
           return await journal.removeReport(effect.name);
         case 'withdraw':
           return await withdraw(effect.name);
-        case 'forget':
-          return results.forget(effect.name);
+        case 'unwatch':
+          return results.unwatch(effect.name);
         case 'keepResult':
-          return await removeBeside(effect.name, () => results.keep(effect.name, effect.streams));
+          return await removeInBackground(effect.name, () => results.keepResult(effect.name, effect.streams));
         case 'removeFiles':
-          return await removeBeside(effect.name);
+          return await removeInBackground(effect.name);
       }
     },
 
-    async outwardly(effect) {
+    async runAfterPersist(effect) {
       switch (effect.type) {
         case 'connect':
           return connect(effect);
@@ -254,23 +266,23 @@ export function carryOut(options: CarryOutOptions): CarryOut {
         case 'send':
           return send(effect.frame);
         case 'measureRoom':
-          return await attempt('measure the room of the journal', () => measureRoom(effect));
+          return await tryTo('measure disk usage', () => measureRoom(effect));
         case 'readReport':
-          return void reports.want(effect.name);
+          return void reports.enqueue(effect.name);
         case 'check':
           return void check();
         case 'prepare':
           return await prepare(effect.name, effect.task, false);
         case 'publish':
           return await prepare(effect.name, effect.task, true);
-        case 'withdrawAllBut':
-          return await attempt('take back published tasks', () => results.withdrawAllBut(effect.names));
+        case 'withdrawAllExcept':
+          return await tryTo('withdraw published tasks', () => results.withdrawAllExcept(effect.names));
         case 'findFolders':
-          return void attempt('look for what earlier processes left', findFolders);
-        case 'expect':
-          return results.expect(effect.name, effect.flat);
-        case 'look':
-          return void look(effect.name, effect.look);
+          return void tryTo('look for orphaned folders', findFolders);
+        case 'watch':
+          return results.watch(effect.name, effect.flat);
+        case 'scan':
+          return void scan(effect.name, effect.scan);
         case 'wake':
           return runs.wake(effect.request);
         case 'attach':
@@ -290,17 +302,17 @@ export function carryOut(options: CarryOutOptions): CarryOut {
       }
     },
 
-    removed: () => removed,
+    removalsDone: () => removals,
 
-    leave() {
+    close() {
       for (const { timer } of timers.values()) timer.cancel();
       timers.clear();
-      for (const timer of looks) timer.cancel();
-      looks.clear();
-      for (const timer of removals) timer.cancel();
-      removals.clear();
+      for (const timer of scans) timer.cancel();
+      scans.clear();
+      for (const timer of removalRetries) timer.cancel();
+      removalRetries.clear();
       disconnect();
-      runs.leave();
+      runs.detach();
     },
   };
 }

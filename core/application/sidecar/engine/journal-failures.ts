@@ -1,36 +1,36 @@
 /**
- * The journal cannot be written. No task is taken then; everything else that must be journalled waits, in the order in
- * which it happened, and is taken up when the disk lets it.
+ * Handles a journal that cannot be written. New tasks are rejected; every other input that must be journalled is
+ * deferred, in order, until writing works again.
  */
 import { messageOf } from '../../../errors/agentcom-error.ts';
-import { assignmentOf, isOfRun, waitingName } from '../state/input-subject.ts';
+import { assignmentOf, isRunEvent, deferKey } from '../state/input-subject.ts';
 import { DEFERRED_MAX, JOURNAL_RETRY_MS } from '../state/bounds.ts';
-import { expect } from '../assignment/folder-work.ts';
+import { watch } from '../assignment/folder-work.ts';
 import type { Event, Input, Moment } from '../state/inputs.ts';
-import { frameName, type SidecarState } from '../state/state.ts';
-import { measureRoom, tellDraining } from '../link/drain.ts';
-import { Turn, type Step } from '../state/step-context.ts';
+import { frameIds, type SidecarSetting, type SidecarState } from '../state/state.ts';
+import { measureRoom, sendDraining } from '../link/drain.ts';
+import { StepContext, type StepResult } from '../state/step-context.ts';
 import { assignmentKey } from '../../../domain/assignment/slot.ts';
 import { decideOffer } from '../../../domain/assignment/offer.ts';
 import type { Generation, TaskId } from '../../../domain/ids.ts';
 
 type PersistFailed = Extract<Event, { readonly type: 'persist_failed' }>;
 
-/** `turn` begins from the state before the input whose effects failed. */
-export function onPersistFailed(turn: Turn, input: PersistFailed): void {
-  const isFirst = turn.state.fault === null;
-  if (isFirst) turn.log('error', 'the journal cannot be written; no task is taken until it can', { error: input.message });
-  if (isFirst) turn.state = { ...turn.state, fault: { deferred: [] }, isShort: true };
-  if (isFirst) tellDraining(turn);
-  turn.startTimer('journal', JOURNAL_RETRY_MS);
-  // The list may have stopped watching for files before it failed, and its input, a frame perhaps, may never be taken again.
-  for (const slot of turn.state.journal.slots) if (slot.expectedSinceMs !== null) expect(turn, slot);
+/** `step` starts from the state before the input whose effects failed. */
+export function onPersistFailed(step: StepContext, input: PersistFailed): void {
+  const isFirst = step.state.fault === null;
+  if (isFirst) step.log('error', 'cannot write the journal; rejecting tasks until it is writable', { error: input.message });
+  if (isFirst) step.state = { ...step.state, fault: { deferred: [] }, awaitsReserve: true };
+  if (isFirst) sendDraining(step);
+  step.startTimer('journal', JOURNAL_RETRY_MS);
+  // The failed list may already have unwatched the folder, and its input (a frame, say) may never come again.
+  for (const slot of step.state.journal.slots) if (slot.expectedSinceMs !== null) watch(step, slot);
   const { during } = input;
   if (during.type === 'timer' && during.timer.purpose === 'journal') return;
-  if (isNewOffer(turn.state, during)) {
-    return turn.send({ type: 'task_rejected', ...frameName(nameOfOffer(during)), reason: 'journal_unwritable' });
+  if (isNewOffer(step.state, during)) {
+    return step.send({ type: 'task_rejected', ...frameIds(nameOfOffer(during)), reason: 'journal_unwritable' });
   }
-  defer(turn, during);
+  defer(step, during);
 }
 
 type Offer = Extract<Event, { readonly type: 'frame' }> & { readonly frame: { readonly type: 'task_assign' } };
@@ -45,9 +45,9 @@ const nameOfOffer = (offer: Offer): { readonly taskId: TaskId; readonly generati
 const isNewOffer = (state: SidecarState, event: Event): event is Offer =>
   isOffer(event) && ['accept', 'busy'].includes(decideOffer(state.journal, nameOfOffer(event), Number.MAX_SAFE_INTEGER).kind);
 
-/** What is told of a run waits behind what of it waits already: its end is no end before its last word. */
-export function mustWait({ fault }: SidecarState, event: Event): boolean {
-  if (fault === null || !isOfRun(event)) return false;
+/** A run event waits behind deferred events of the same run; otherwise its end could overtake its output. */
+export function mustDefer({ fault }: SidecarState, event: Event): boolean {
+  if (fault === null || !isRunEvent(event)) return false;
   const key = keyOf(event);
   return fault.deferred.some((waiting) => keyOf(waiting) === key);
 }
@@ -58,51 +58,56 @@ const keyOf = (event: Event): string | null => {
 };
 
 /**
- * Keeps an input for later. Of too many, frames are let go, since the hub says them again; of all others one of a kind is kept for
- * each run, so that there are never more than kinds.
+ * Defers an input. When too many wait, hub frames are dropped, since the hub repeats them. Of all other inputs only one
+ * per kind and run is kept, which bounds them.
  */
-export function defer(turn: Turn, event: Event): void {
-  const deferred = turn.state.fault?.deferred ?? [];
-  const waiting = waitingName(event);
+export function defer(step: StepContext, event: Event): void {
+  const deferred = step.state.fault?.deferred ?? [];
+  const waiting = deferKey(event);
   if (waiting === null && deferred.length >= DEFERRED_MAX)
-    return turn.log('warn', 'too much waits for the journal: dropped a frame of the hub');
-  const isSame = (other: Event): boolean => waiting !== null && waitingName(other)?.key === waiting.key;
+    return step.log('warn', 'too many inputs wait for the journal; dropped a hub frame');
+  const isSame = (other: Event): boolean => waiting !== null && deferKey(other)?.key === waiting.key;
   if (waiting?.newest === false && deferred.some(isSame)) return;
-  turn.state = { ...turn.state, fault: { deferred: [...deferred.filter((other) => !isSame(other)), event] } };
+  step.state = { ...step.state, fault: { deferred: [...deferred.filter((other) => !isSame(other)), event] } };
 }
 
 /**
- * Tries the journal with the oldest input that waits for it, or, when none does, by writing what is there. If it fails,
- * the state is as it was, and this comes again.
+ * Retries with the oldest deferred input or, if there is none, by writing the current state. On failure the state is
+ * unchanged and this runs again.
  */
 export function retryJournal(
-  setting: Turn['setting'],
+  setting: SidecarSetting,
   state: SidecarState,
   input: Input,
-  step: (state: SidecarState, input: Input) => Step,
-): Step {
+  takeStep: (state: SidecarState, input: Input) => StepResult,
+): StepResult {
   if (state.fault === null) return { state, effects: [] };
   const [oldest, ...rest] = state.fault.deferred;
   if (oldest === undefined) {
-    const turn = new Turn(setting, { ...state, fault: null }, input);
-    turn.state = { ...turn.state, journal: { ...turn.state.journal } };
-    turn.log('info', 'the journal can be written again; tasks are taken once there is room for reports too');
-    measureRoom(turn);
-    return turn.end();
+    const step = new StepContext(setting, { ...state, fault: null }, input);
+    step.state = { ...step.state, journal: { ...step.state.journal } };
+    step.log('info', 'the journal is writable again; accepting tasks once there is space for reports');
+    measureRoom(step);
+    return step.end();
   }
   const { nowMs, jitter } = input;
-  const taken = takeOne(step, { ...state, fault: null }, oldest, { nowMs, jitter });
-  const stillWaiting = new Turn(setting, { ...taken.state, fault: { deferred: rest } }, input);
-  stillWaiting.startTimer('journal', 0);
-  return { state: stillWaiting.state, effects: [...taken.effects, ...stillWaiting.end().effects] };
+  const result = stepOrFail(takeStep, { ...state, fault: null }, oldest, { nowMs, jitter });
+  const remaining = new StepContext(setting, { ...result.state, fault: { deferred: rest } }, input);
+  remaining.startTimer('journal', 0);
+  return { state: remaining.state, effects: [...result.effects, ...remaining.end().effects] };
 }
 
-/** One that throws would be tried for ever, and what waits behind it with it: the run that it is about ends instead. */
-function takeOne(step: (state: SidecarState, input: Input) => Step, state: SidecarState, event: Event, moment: Moment): Step {
+/** An input that throws would block those behind it forever, so its run fails instead. */
+function stepOrFail(
+  takeStep: (state: SidecarState, input: Input) => StepResult,
+  state: SidecarState,
+  event: Event,
+  moment: Moment,
+): StepResult {
   try {
-    return step(state, { ...event, ...moment });
+    return takeStep(state, { ...event, ...moment });
   } catch (thrown) {
     if (event.type === 'step_failed') return { state, effects: [] };
-    return takeOne(step, state, { type: 'step_failed', during: event, message: messageOf(thrown) }, moment);
+    return stepOrFail(takeStep, state, { type: 'step_failed', during: event, message: messageOf(thrown) }, moment);
   }
 }

@@ -1,22 +1,22 @@
 /**
- * Blots out the secrets that a sidecar knows. What an agent says passes here before anything is cut, journalled, logged or sent,
- * so that no half of a secret is left where a text was cut later.
+ * Redacts the secrets that a sidecar knows. Agent output passes through here before anything is truncated, journalled,
+ * logged or sent, so that truncation cannot leave half a secret behind.
  */
 import type { Log, LogFields } from '../../../ports/log.ts';
-import type { ResultSighting } from '../../../ports/result-inbox.ts';
+import type { ResultFileEvent } from '../../../ports/result-inbox.ts';
 import type { WakeEvent } from '../../../ports/wake-runner.ts';
 import type { Event } from '../state/inputs.ts';
 
-/** What stands in the place of a secret. */
-export const BLOT = '[redacted]';
-/** Secrets that are looked for, each in a text of at most one result: more are left out, the shortest first. */
+/** Replaces a secret. */
+export const REDACTED = '[redacted]';
+/** Maximum number of secrets; beyond it the shortest are ignored. */
 export const SECRETS_MAX = 64;
-/** Of a secret whose text was cut before it came here, this many characters or more are blotted out too. */
-const PART_CHARACTERS_MIN = 8;
-/** How deep a log line's field is looked into. */
+/** A truncated secret at either end of a text is redacted from this length on, in characters. */
+const PARTIAL_CHARACTERS_MIN = 8;
+/** How deep log fields are searched. */
 const FIELD_DEPTH_MAX = 6;
-/** Words of a result file that are ours: their names stay, and what `status` says. */
-const RESULT_WORDS: ReadonlySet<string> = new Set([
+/** Field names of a result file that are ours and never redacted; neither is the value of `status`. */
+const RESULT_FIELDS: ReadonlySet<string> = new Set([
   'status',
   'output',
   'reason',
@@ -27,20 +27,23 @@ const RESULT_WORDS: ReadonlySet<string> = new Set([
   'generation',
 ]);
 
-export interface Blotter {
+export interface Redactor {
   text(text: string): string;
-  /** The very value where nothing of it is a secret. It must be one that can be written as JSON. */
+  /** Returns the same value if it contains no secret. The value must be serializable as JSON. */
   value(value: unknown): unknown;
 }
 
-/** Longest first: a secret that holds another is blotted out whole. Each also as JSON writes it inside of a text. */
-export function blotter(secrets: readonly string[]): Blotter {
+/**
+ * Longest first, so that a secret containing another is redacted as a whole. Each is also searched in its JSON-escaped
+ * form.
+ */
+export function createRedactor(secrets: readonly string[]): Redactor {
   const longest = [...new Set(secrets.filter((secret) => secret !== ''))].sort((a, b) => b.length - a.length).slice(0, SECRETS_MAX);
   const forms = [...new Set(longest.flatMap((secret) => [escaped(secret), secret]))].sort((a, b) => b.length - a.length);
 
-  const text = (said: string, among: readonly string[] = forms): string => {
-    let clean = said;
-    for (const form of among) if (clean.includes(form)) clean = clean.replaceAll(form, BLOT);
+  const text = (input: string, among: readonly string[] = forms): string => {
+    let clean = input;
+    for (const form of among) if (clean.includes(form)) clean = clean.replaceAll(form, REDACTED);
     return clean;
   };
   const walk = (value: unknown, among: readonly string[]): unknown => {
@@ -50,11 +53,11 @@ export function blotter(secrets: readonly string[]): Blotter {
     return Object.fromEntries(Object.entries(value).map(([key, inner]) => [text(key, among), walk(inner, among)]));
   };
   return {
-    text: (said) => (forms.length === 0 ? said : withoutParts(text(said), forms)),
+    text: (input) => (forms.length === 0 ? input : redactPartialSecrets(text(input), forms)),
     value(value) {
       if (forms.length === 0) return value;
       if (typeof value === 'string') return text(value);
-      // Written once, as a whole: hardly any result has a secret, and then nothing more is to be done.
+      // Hardly any result contains a secret, so search the serialized value once before walking it.
       const whole = JSON.stringify(value) ?? '';
       const found = forms.filter((form) => whole.includes(form) || whole.includes(escaped(form)));
       return found.length === 0 ? value : walk(value, found);
@@ -64,101 +67,103 @@ export function blotter(secrets: readonly string[]): Blotter {
 
 const escaped = (text: string): string => JSON.stringify(text).slice(1, -1);
 
-/** What is left of a secret at the ends of a text that was cut there. */
-function withoutParts(text: string, forms: readonly string[]): string {
+/** Redacts parts of secrets at the ends of a truncated text. */
+function redactPartialSecrets(text: string, forms: readonly string[]): string {
   let clean = text;
   for (const form of forms) {
     const atMost = Math.min(form.length - 1, clean.length);
-    for (let length = atMost; length >= PART_CHARACTERS_MIN; length -= 1) {
+    for (let length = atMost; length >= PARTIAL_CHARACTERS_MIN; length -= 1) {
       if (!clean.startsWith(form.slice(-length))) continue;
-      clean = BLOT + clean.slice(length);
+      clean = REDACTED + clean.slice(length);
       break;
     }
-    for (let length = Math.min(form.length - 1, clean.length); length >= PART_CHARACTERS_MIN; length -= 1) {
+    for (let length = Math.min(form.length - 1, clean.length); length >= PARTIAL_CHARACTERS_MIN; length -= 1) {
       if (!clean.endsWith(form.slice(0, length))) continue;
-      clean = clean.slice(0, -length) + BLOT;
+      clean = clean.slice(0, -length) + REDACTED;
       break;
     }
   }
   return clean;
 }
 
-/** What was heard or seen of an agent, without secrets. Names, marks and numbers stay as they are. */
-export function blotted(event: Event, blot: Blotter): Event {
+/** The event with secrets redacted. Names, process marks and numbers are left alone. */
+export function redactEvent(event: Event, redactor: Redactor): Event {
   switch (event.type) {
     case 'wake':
-      return { ...event, event: blottedWord(event.event, blot) };
-    case 'sighting':
-      return { ...event, sighting: blottedSighting(event.sighting, blot) };
-    case 'wake_refused':
+      return { ...event, event: redactWakeEvent(event.event, redactor) };
+    case 'file_event':
+      return { ...event, event: redactFileEvent(event.event, redactor) };
+    case 'invalid_wake_event':
     case 'prepare_failed':
-      return { ...event, message: blot.text(event.message) };
+      return { ...event, message: redactor.text(event.message) };
     case 'run_over':
-      return event.error === null ? event : { ...event, error: blot.text(event.error) };
+      return event.error === null ? event : { ...event, error: redactor.text(event.error) };
     case 'checked':
       return {
         ...event,
-        checks: event.checks.map((each) => ({ ...each, check: blot.text(each.check), message: blot.text(each.message) })),
+        checks: event.checks.map((each) => ({ ...each, check: redactor.text(each.check), message: redactor.text(each.message) })),
       };
     default:
       return event;
   }
 }
 
-function blottedWord(event: WakeEvent, blot: Blotter): WakeEvent {
+function redactWakeEvent(event: WakeEvent, redactor: Redactor): WakeEvent {
   switch (event.type) {
     case 'progress':
-      return typeof event.message === 'string' ? { ...event, message: blot.text(event.message) } : event;
+      return typeof event.message === 'string' ? { ...event, message: redactor.text(event.message) } : event;
     case 'output':
-      return { ...event, text: blot.text(event.text) };
+      return { ...event, text: redactor.text(event.text) };
     case 'completed':
-      return event.output === undefined ? event : { ...event, output: blot.value(event.output) };
+      return event.output === undefined ? event : { ...event, output: redactor.value(event.output) };
     case 'failed': {
-      const details = event.details === undefined ? {} : { details: blot.value(event.details) as Readonly<Record<string, unknown>> };
-      return { ...event, message: blot.text(event.message), ...details };
+      const details = event.details === undefined ? {} : { details: redactor.value(event.details) as Readonly<Record<string, unknown>> };
+      return { ...event, message: redactor.text(event.message), ...details };
     }
     case 'exited':
-      return { ...event, stderrTail: blot.text(event.stderrTail) };
+      return { ...event, stderrTail: redactor.text(event.stderrTail) };
     default:
       return event;
   }
 }
 
-function blottedSighting(sighting: ResultSighting, blot: Blotter): ResultSighting {
-  if (sighting.kind === 'invalid') return { ...sighting, message: blot.text(sighting.message) };
-  if (sighting.kind === 'progress') return sighting.message === null ? sighting : { ...sighting, message: blot.text(sighting.message) };
-  if (sighting.kind !== 'result') return sighting;
-  const { status, ...said } = sighting.value;
-  const words = Object.entries(said).map(([key, value]) => [RESULT_WORDS.has(key) ? key : blot.text(key), blot.value(value)] as const);
-  return { ...sighting, value: { ...('status' in sighting.value ? { status } : {}), ...Object.fromEntries(words) } };
+function redactFileEvent(event: ResultFileEvent, redactor: Redactor): ResultFileEvent {
+  if (event.kind === 'invalid') return { ...event, message: redactor.text(event.message) };
+  if (event.kind === 'progress') return event.message === null ? event : { ...event, message: redactor.text(event.message) };
+  if (event.kind !== 'result') return event;
+  const { status, ...input } = event.value;
+  const fields = Object.entries(input).map(
+    ([key, value]) => [RESULT_FIELDS.has(key) ? key : redactor.text(key), redactor.value(value)] as const,
+  );
+  return { ...event, value: { ...('status' in event.value ? { status } : {}), ...Object.fromEntries(fields) } };
 }
 
-/** A log that says no secret, whoever logs. */
-export function blottedLog(log: Log, blot: Blotter): Log {
-  const fieldsOf = (fields: LogFields = {}): LogFields => blottedField(fields, blot, 0) as LogFields;
+/** A log that redacts secrets, whoever uses it. */
+export function redactingLog(log: Log, redactor: Redactor): Log {
+  const fieldsOf = (fields: LogFields = {}): LogFields => redactField(fields, redactor, 0) as LogFields;
   return {
-    debug: (message, fields) => log.debug(blot.text(message), fieldsOf(fields)),
-    info: (message, fields) => log.info(blot.text(message), fieldsOf(fields)),
-    warn: (message, fields) => log.warn(blot.text(message), fieldsOf(fields)),
-    error: (message, fields) => log.error(blot.text(message), fieldsOf(fields)),
-    with: (fields) => blottedLog(log.with(fieldsOf(fields)), blot),
+    debug: (message, fields) => log.debug(redactor.text(message), fieldsOf(fields)),
+    info: (message, fields) => log.info(redactor.text(message), fieldsOf(fields)),
+    warn: (message, fields) => log.warn(redactor.text(message), fieldsOf(fields)),
+    error: (message, fields) => log.error(redactor.text(message), fieldsOf(fields)),
+    with: (fields) => redactingLog(log.with(fieldsOf(fields)), redactor),
   };
 }
 
-/** A field may be anything, also an error or what has itself inside. */
-function blottedField(value: unknown, blot: Blotter, depth: number): unknown {
-  if (typeof value === 'string') return blot.text(value);
+/** A field may be any value, including errors and circular objects. */
+function redactField(value: unknown, redactor: Redactor, depth: number): unknown {
+  if (typeof value === 'string') return redactor.text(value);
   if (typeof value !== 'object' || value === null) return value;
   if (depth >= FIELD_DEPTH_MAX) return '[deeper than is logged]';
   try {
     if (value instanceof Error) {
       const { name, message, stack = '' } = value;
       const code = 'code' in value && typeof value.code === 'string' ? { code: value.code } : {};
-      return { type: name, message: blot.text(message), ...code, stack: blot.text(stack) };
+      return { type: name, message: redactor.text(message), ...code, stack: redactor.text(stack) };
     }
-    if (Array.isArray(value)) return value.map((item: unknown) => blottedField(item, blot, depth + 1));
-    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, blottedField(inner, blot, depth + 1)]));
+    if (Array.isArray(value)) return value.map((item: unknown) => redactField(item, redactor, depth + 1));
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, redactField(inner, redactor, depth + 1)]));
   } catch {
-    return '[cannot be read]'; // A getter that throws: a log never does.
+    return '[cannot be read]'; // A getter threw; logging must not.
   }
 }

@@ -1,26 +1,26 @@
 /**
- * The sidecar's rules as one pure function: `step(state, input) → { state, effects }`. Here inputs only find their
- * handlers; each subject has a file of its own.
+ * The sidecar's rules as one pure function: `step(state, input) → { state, effects }`. This file only dispatches inputs
+ * to their handlers.
  */
 import type { Assignment } from '../../../domain/assignment/slot.ts';
 import type { HubFrame } from '../../../protocol/hub-frames.ts';
-import { onStepFailed } from './broken.ts';
+import { onStepFailed } from './step-failures.ts';
 import { onCancelled } from '../assignment/cancels.ts';
-import { isUnlooked, lookAtRunner, onCheckAsked, onChecked, onHubTime } from '../health/checks.ts';
-import { onLingerTimer, onLooked } from '../assignment/end-of-run.ts';
-import { defer, mustWait, onPersistFailed, retryJournal } from './journal-failures.ts';
+import { isAwaitingFirstChecks, requestChecks, onCheckRequested, onChecked, onHubTime } from '../health/checks.ts';
+import { onLingerTimer, onScanned } from '../assignment/end-of-run.ts';
+import { defer, mustDefer, onPersistFailed, retryJournal } from './journal-failures.ts';
 import type { Event, Input } from '../state/inputs.ts';
 import { onFoldersFound } from '../assignment/orphaned-folders.ts';
-import { onLeaseTimer, onProgressTimer, settleDoubt } from '../assignment/lease.ts';
+import { onLeaseTimer, onProgressTimer, resolveRunAges } from '../assignment/lease.ts';
 import { onChallenge, onGreetingError, onLinkUp } from '../link/hub-handshake.ts';
-import { connect, establish, heard, onHubError, onIdentifyTimer, onLinkDown, onPingTimer, onPongTimer } from '../link/link.ts';
+import { connect, establish, markAlive, onHubError, onIdentifyTimer, onLinkDown, onPingTimer, onPongTimer } from '../link/link.ts';
 import { onAssign } from '../assignment/offers.ts';
 import { onConfirmTimer, onPickupTimer, onRunMaxTimer, onSilenceTimer } from '../assignment/timeouts.ts';
 import { onRepeatTimer, onReportRead } from '../report/outbox-reports.ts';
-import { onSighting } from '../assignment/results.ts';
-import { onRunOver, onWake, onWakeRefused } from '../assignment/run-events.ts';
+import { onFileEvent } from '../assignment/results.ts';
+import { onRunOver, onWake, onInvalidWakeEvent } from '../assignment/run-events.ts';
 import {
-  forgetDrain,
+  clearDrain,
   measureRoom,
   onDrain,
   onDrainTimer,
@@ -29,154 +29,154 @@ import {
   onResume,
   onStop,
   onStopTimer,
-  stopWhenAnswered,
-  tellDrained,
-  tellDraining,
+  stopWhenDone,
+  sendDrained,
+  sendDraining,
 } from '../link/drain.ts';
 import { onStart } from './resume-journal.ts';
 import type { SidecarSetting, SidecarState } from '../state/state.ts';
 import type { OwnTimer, RunTimer, TimerName } from '../state/timer-names.ts';
-import { Turn, type Step } from '../state/step-context.ts';
+import { StepContext, type StepResult } from '../state/step-context.ts';
 import { onAck, onInventoryAnswered, onNack } from '../assignment/hub-answers.ts';
-import { onPrepared, onPrepareFailed, onRetryTimer, wakeWhereThereIsRoom } from '../assignment/wakes.ts';
+import { onPrepared, onPrepareFailed, onRetryTimer, wakeReady } from '../assignment/wakes.ts';
 
-export type { Step } from '../state/step-context.ts';
+export type { StepResult } from '../state/step-context.ts';
 
-/** The step function for a sidecar with this setting. */
-export function sidecarStep(setting: SidecarSetting): (state: SidecarState, input: Input) => Step {
-  const step = (state: SidecarState, input: Input): Step => {
+/** The step function for these settings. */
+export function sidecarStep(setting: SidecarSetting): (state: SidecarState, input: Input) => StepResult {
+  const takeStep = (state: SidecarState, input: Input): StepResult => {
     if (state.phase === 'stopped' || (state.phase === 'new' && input.type !== 'start')) return { state, effects: [] };
-    if (input.type === 'timer' && input.timer.purpose === 'journal') return retryJournal(setting, state, input, step);
-    const turn = new Turn(setting, state, input);
-    handle(turn, input);
-    wakeWhereThereIsRoom(turn);
-    tellDrained(turn);
-    stopWhenAnswered(turn);
-    if (input.type === 'persist_failed') return alsoWith(turn.end(), killsOf(step(state, { ...input, ...input.during })));
-    if (state.fault === null || !(turn.isDurable || mustWait(state, input))) return turn.end();
-    return alsoWith(deferred(setting, state, input), killsOf(turn.end()));
+    if (input.type === 'timer' && input.timer.purpose === 'journal') return retryJournal(setting, state, input, takeStep);
+    const step = new StepContext(setting, state, input);
+    handle(step, input);
+    wakeReady(step);
+    sendDrained(step);
+    stopWhenDone(step);
+    if (input.type === 'persist_failed') return alsoWith(step.end(), killsOf(takeStep(state, { ...input, ...input.during })));
+    if (state.fault === null || !(step.needsDisk || mustDefer(state, input))) return step.end();
+    return alsoWith(deferred(setting, state, input), killsOf(step.end()));
   };
-  return step;
+  return takeStep;
 }
 
-/** A run that is to be stopped is stopped at once: that needs no journal, and its task may be given to another meanwhile. */
-const killsOf = ({ effects }: Step): Step['effects'] => effects.filter(({ type }) => type === 'kill');
+/** Stopping a run needs no journal and must not wait: its task may already be assigned to another agent. */
+const killsOf = ({ effects }: StepResult): StepResult['effects'] => effects.filter(({ type }) => type === 'kill');
 
-const alsoWith = ({ state, effects }: Step, more: Step['effects']): Step => ({ state, effects: [...effects, ...more] });
+const alsoWith = ({ state, effects }: StepResult, more: StepResult['effects']): StepResult => ({ state, effects: [...effects, ...more] });
 
-/** What needs the journal waits while it cannot be written; that the hub was heard does not. */
-function deferred(setting: SidecarSetting, state: SidecarState, input: Input): Step {
-  const turn = new Turn(setting, state, input);
-  if (input.type === 'frame') heard(turn);
+/** Defers inputs that need the journal while it cannot be written. That the hub is alive is noted at once. */
+function deferred(setting: SidecarSetting, state: SidecarState, input: Input): StepResult {
+  const step = new StepContext(setting, state, input);
+  if (input.type === 'frame') markAlive(step);
   const { nowMs: _nowMs, jitter: _jitter, ...event } = input;
-  defer(turn, event as Event);
-  return turn.end();
+  defer(step, event as Event);
+  return step.end();
 }
 
-function handle(turn: Turn, input: Input): void {
+function handle(step: StepContext, input: Input): void {
   switch (input.type) {
     case 'start':
-      return onStart(turn);
+      return onStart(step);
     case 'link_up':
-      return onLinkUp(turn, input);
+      return onLinkUp(step, input);
     case 'link_down':
-      return onLinkDown(turn, input);
+      return onLinkDown(step, input);
     case 'frame':
-      return onFrame(turn, input.link, input.frame);
+      return onFrame(step, input.link, input.frame);
     case 'bad_frame':
-      if (input.link !== turn.state.link.number) return;
-      heard(turn);
-      return turn.log('warn', 'the hub sent a frame that this version does not know', input.what);
+      if (input.link !== step.state.link.number) return;
+      markAlive(step);
+      return step.log('warn', 'the hub sent a frame that this version does not know', input.what);
     case 'prepared':
-      return onPrepared(turn, input);
+      return onPrepared(step, input);
     case 'prepare_failed':
-      return onPrepareFailed(turn, input);
+      return onPrepareFailed(step, input);
     case 'wake':
-      return onWake(turn, input);
-    case 'wake_refused':
-      return onWakeRefused(turn, input);
+      return onWake(step, input);
+    case 'invalid_wake_event':
+      return onInvalidWakeEvent(step, input);
     case 'run_over':
-      return onRunOver(turn, input);
-    case 'sighting':
-      return onSighting(turn, input.sighting);
-    case 'looked':
-      return onLooked(turn, input);
+      return onRunOver(step, input);
+    case 'file_event':
+      return onFileEvent(step, input.event);
+    case 'scanned':
+      return onScanned(step, input);
     case 'folders_found':
-      return onFoldersFound(turn, input);
+      return onFoldersFound(step, input);
     case 'report_read':
-      return onReportRead(turn, input);
+      return onReportRead(step, input);
     case 'room_measured':
-      return onRoomMeasured(turn, input);
+      return onRoomMeasured(step, input);
     case 'checked': {
-      const isFirst = isUnlooked(turn.state);
-      onChecked(turn, input.checks);
-      return isFirst ? connect(turn) : undefined;
+      const isFirst = isAwaitingFirstChecks(step.state);
+      onChecked(step, input.checks);
+      return isFirst ? connect(step) : undefined;
     }
     case 'timer':
-      return onTimer(turn, input.timer);
+      return onTimer(step, input.timer);
     case 'step_failed':
-      return onStepFailed(turn, input);
+      return onStepFailed(step, input);
     case 'persist_failed':
-      return onPersistFailed(turn, input);
+      return onPersistFailed(step, input);
     case 'stop':
-      return onStop(turn);
+      return onStop(step);
   }
 }
 
-/** A frame counts only on the link that is current, and before `identified` only what answers what was said, or an error. */
-function onFrame(turn: Turn, link: number, frame: HubFrame): void {
-  if (link !== turn.state.link.number) return;
-  const { phase } = turn.state.link;
+/** Frames count only on the current link, and before `identified` only those that answer the handshake, or errors. */
+function onFrame(step: StepContext, link: number, frame: HubFrame): void {
+  if (link !== step.state.link.number) return;
+  const { phase } = step.state.link;
   if (phase === 'greeting') {
-    if (frame.type === 'error') return onGreetingError(turn, frame);
-    return frame.type === 'challenge' ? onChallenge(turn, frame) : undefined;
+    if (frame.type === 'error') return onGreetingError(step, frame);
+    return frame.type === 'challenge' ? onChallenge(step, frame) : undefined;
   }
   if (phase === 'identifying') {
-    if (frame.type === 'error') return onHubError(turn, frame);
+    if (frame.type === 'error') return onHubError(step, frame);
     if (frame.type !== 'identified') return;
-    establish(turn, frame);
+    establish(step, frame);
     if (frame.server_time !== undefined) {
-      onHubTime(turn, frame.server_time);
-      settleDoubt(turn, frame.server_time);
+      onHubTime(step, frame.server_time);
+      resolveRunAges(step, frame.server_time);
     }
-    forgetDrain(turn);
-    tellDraining(turn);
-    return onInventoryAnswered(turn, frame);
+    clearDrain(step);
+    sendDraining(step);
+    return onInventoryAnswered(step, frame);
   }
   if (phase !== 'identified') return;
-  heard(turn);
+  markAlive(step);
   switch (frame.type) {
     case 'task_assign':
-      return onAssign(turn, frame);
+      return onAssign(step, frame);
     case 'task_ack':
-      return onAck(turn, frame);
+      return onAck(step, frame);
     case 'task_nack':
-      return onNack(turn, frame);
+      return onNack(step, frame);
     case 'task_cancelled':
-      return onCancelled(turn, frame);
+      return onCancelled(step, frame);
     case 'probe':
-      return turn.send({ type: 'probe_ack', nonce: frame.nonce });
+      return step.send({ type: 'probe_ack', nonce: frame.nonce });
     case 'drain':
-      return onDrain(turn, frame);
+      return onDrain(step, frame);
     case 'resume':
-      onResume(turn);
-      return onCheckAsked(turn);
+      onResume(step);
+      return onCheckRequested(step);
     case 'check':
-      measureRoom(turn);
-      return onCheckAsked(turn);
+      measureRoom(step);
+      return onCheckRequested(step);
     case 'error':
-      return onHubError(turn, frame);
+      return onHubError(step, frame);
     case 'restart_sidecar':
-      return turn.log('warn', 'the hub asks for a restart; that is for the operator of this machine', { reason: frame.reason ?? null });
+      return step.log('warn', 'the hub requested a restart; an operator has to restart this sidecar', { reason: frame.reason ?? null });
     case 'pong':
-      return onHubTime(turn, frame.timestamp);
+      return onHubTime(step, frame.timestamp);
     case 'challenge':
     case 'identified':
       return;
   }
 }
 
-const OWN_TIMERS: Readonly<Record<Exclude<OwnTimer, 'journal'>, (turn: Turn) => void>> = {
+const OWN_TIMERS: Readonly<Record<Exclude<OwnTimer, 'journal'>, (step: StepContext) => void>> = {
   reconnect: connect,
   identify: onIdentifyTimer,
   ping: onPingTimer,
@@ -184,10 +184,10 @@ const OWN_TIMERS: Readonly<Record<Exclude<OwnTimer, 'journal'>, (turn: Turn) => 
   room: onRoomTimer,
   drain: onDrainTimer,
   stop: onStopTimer,
-  checks: lookAtRunner,
+  checks: requestChecks,
 };
 
-const RUN_TIMERS: Readonly<Record<RunTimer, (turn: Turn, name: Assignment) => void>> = {
+const RUN_TIMERS: Readonly<Record<RunTimer, (step: StepContext, name: Assignment) => void>> = {
   retry: onRetryTimer,
   confirm: onConfirmTimer,
   pickup: onPickupTimer,
@@ -199,7 +199,7 @@ const RUN_TIMERS: Readonly<Record<RunTimer, (turn: Turn, name: Assignment) => vo
   repeat: onRepeatTimer,
 };
 
-function onTimer(turn: Turn, timer: TimerName): void {
-  if ('name' in timer) RUN_TIMERS[timer.purpose](turn, timer.name);
-  else if (timer.purpose !== 'journal') OWN_TIMERS[timer.purpose](turn);
+function onTimer(step: StepContext, timer: TimerName): void {
+  if ('name' in timer) RUN_TIMERS[timer.purpose](step, timer.name);
+  else if (timer.purpose !== 'journal') OWN_TIMERS[timer.purpose](step);
 }

@@ -1,15 +1,15 @@
-/** Asks a runner whether its agent could run now. */
+/** Runs a runner's checks. */
 import type { Clock } from '../../../ports/clock.ts';
 import type { RunnerCheck, WakeRunner } from '../../../ports/wake-runner.ts';
-import { readChecks, thrownText } from '../state/runner-events.ts';
+import { readChecks, errorText } from '../state/runner-events.ts';
 import type { StopController } from '../state/ports.ts';
 
-/** What one look may take, milliseconds. */
+/** Timeout for the checks. */
 export const CHECK_WITHIN_MS = 5_000;
 
 /**
- * Never fails: a look that throws, or is not over in time, is a check that fails. Then its signal is aborted, so that what
- * it started ends too. None when the runner has nothing to look at.
+ * Never rejects: checks that throw or time out become a failed check. On a timeout the signal is aborted so that
+ * whatever the checks started ends too. Empty if the runner has no checks.
  */
 export async function runChecks(
   runner: WakeRunner,
@@ -20,17 +20,17 @@ export async function runChecks(
   const failed = (message: string): readonly RunnerCheck[] => [{ check: 'runner', ok: false, message }];
   return new Promise((resolve) => {
     const tooLate = clock.after(CHECK_WITHIN_MS, () => {
-      resolve(failed(`its checks were not over after ${CHECK_WITHIN_MS / 1_000} s: its program hangs, or this machine is overloaded`));
+      resolve(failed(`checks timed out after ${CHECK_WITHIN_MS / 1_000} s: the program hangs, or this machine is overloaded`));
       controller.abort({ reason: 'too late' });
     });
-    const over = (checks: readonly RunnerCheck[]): void => {
+    const finish = (checks: readonly RunnerCheck[]): void => {
       tooLate.cancel();
       resolve(checks);
     };
-    look(runner, controller).then(over, (thrown: unknown) => over(failed(`its checks broke: ${thrownText(thrown)}`)));
+    check(runner, controller).then(finish, (thrown: unknown) => finish(failed(`checks threw: ${errorText(thrown)}`)));
   });
 }
 
-/** Also what a runner throws before it answers is its failure. */
-const look = async (runner: WakeRunner, { signal }: StopController): Promise<readonly RunnerCheck[]> =>
+/** Async, so that a synchronous throw is caught too. */
+const check = async (runner: WakeRunner, { signal }: StopController): Promise<readonly RunnerCheck[]> =>
   readChecks((await runner.check?.(signal)) ?? []);

@@ -1,145 +1,148 @@
-/** Whether the sidecar takes tasks: draining, and stopping. */
+/** Draining and stopping: when the sidecar accepts no new tasks. */
 import { SIDECAR_STOPPED } from '../../../domain/agent/breaker.ts';
 import { withFiles } from '../../../domain/assignment/ended-assignments.ts';
 import { isEndOfRun } from '../../../domain/assignment/outbox.ts';
 import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
 import { nameOf, stopFor, type Slot } from '../../../domain/assignment/slot.ts';
-import { JOURNAL_RETRY_MS, ROOM_LOOK_MS, STOP_WITHIN_MS } from '../state/bounds.ts';
+import { JOURNAL_RETRY_MS, ROOM_CHECK_MS, STOP_WITHIN_MS } from '../state/bounds.ts';
 import { beginStop } from '../assignment/end-of-run.ts';
 import { onReserve } from '../health/checks.ts';
 import type { SidecarState } from '../state/state.ts';
-import type { Turn } from '../state/step-context.ts';
+import type { StepContext } from '../state/step-context.ts';
 
-/** Takes nothing new; what is still here when the deadline comes is stopped and handed back. */
-export function onDrain(turn: Turn, frame: HubFrameOf<'drain'>): void {
-  turn.state = { ...turn.state, drain: { reason: 'drained by an operator', drainedTold: false } };
-  tellDraining(turn);
-  if (frame.deadline_ms === undefined) turn.cancelTimers('drain');
-  else turn.startTimer('drain', frame.deadline_ms);
+/** Accepts nothing new; whatever is still running at the deadline is stopped and released. */
+export function onDrain(step: StepContext, frame: HubFrameOf<'drain'>): void {
+  step.state = { ...step.state, drain: { reason: 'drained by an operator', drainedSent: false } };
+  sendDraining(step);
+  if (frame.deadline_ms === undefined) step.cancelTimers('drain');
+  else step.startTimer('drain', frame.deadline_ms);
 }
 
-export function onResume(turn: Turn): void {
-  turn.state = { ...turn.state, drain: null };
-  turn.cancelTimers('drain');
-  if (ownReason(turn.state) !== null) return tellDraining(turn);
-  turn.log('info', 'takes tasks again');
-  tellResumed(turn);
+export function onResume(step: StepContext): void {
+  step.state = { ...step.state, drain: null };
+  step.cancelTimers('drain');
+  if (ownDrainReason(step.state) !== null) return sendDraining(step);
+  step.log('info', 'accepting tasks again');
+  sendResumed(step);
 }
 
-export function onDrainTimer(turn: Turn): void {
-  if (turn.state.drain === null) return;
-  for (const slot of turn.state.journal.slots) {
-    if (slot.status !== 'reporting') beginStop(turn, slot, stopFor('released', turn.state.drain.reason));
+export function onDrainTimer(step: StepContext): void {
+  if (step.state.drain === null) return;
+  for (const slot of step.state.journal.slots) {
+    if (slot.status !== 'reporting') beginStop(step, slot, stopFor('released', step.state.drain.reason));
   }
 }
 
-/** Why it takes nothing, if that is for a reason of its own. */
-export const ownReason = (state: SidecarState): 'journal_unwritable' | 'refused_full' | null =>
-  state.fault !== null || state.isShort ? 'journal_unwritable' : state.refusedFull ? 'refused_full' : null;
+/** The sidecar's own reason to accept no tasks, if it has one. */
+export const ownDrainReason = (state: SidecarState): 'journal_unwritable' | 'refused_full' | null =>
+  state.fault !== null || state.awaitsReserve ? 'journal_unwritable' : state.refusedFull ? 'refused_full' : null;
 
-/** Said when it begins, and for a reason of its own to every hub that it identifies with: an operator's is the hub's to say. */
-export function tellDraining(turn: Turn): void {
-  const reason = ownReason(turn.state) ?? turn.state.drain?.reason;
-  if (reason !== undefined) turn.send({ type: 'draining', reason });
+/**
+ * Sent when draining starts. A reason of the sidecar's own is repeated to every hub; an operator's drain is the hub's
+ * to repeat.
+ */
+export function sendDraining(step: StepContext): void {
+  const reason = ownDrainReason(step.state) ?? step.state.drain?.reason;
+  if (reason !== undefined) step.send({ type: 'draining', reason });
 }
 
-/** Said when no reason of its own is left. It ends no drain of an operator. */
-export function tellResumed(turn: Turn): void {
-  if (ownReason(turn.state) === null) turn.send({ type: 'resumed' });
+/** Sent when no reason of the sidecar's own is left. Does not end an operator's drain. */
+export function sendResumed(step: StepContext): void {
+  if (ownDrainReason(step.state) === null) step.send({ type: 'resumed' });
 }
 
-/** A hub that was just met says anew whether an operator drains, and until when. */
-export function forgetDrain(turn: Turn): void {
-  turn.state = { ...turn.state, drain: null };
-  turn.cancelTimers('drain');
+/** After identifying, the hub says again whether an operator drains this agent, and until when. */
+export function clearDrain(step: StepContext): void {
+  step.state = { ...step.state, drain: null };
+  step.cancelTimers('drain');
 }
 
-/** A result that was recorded has only its cut off part on this disk; of any other the hub has less than that, or nothing. */
-export function measureRoom(turn: Turn): void {
-  const { ended, outbox } = turn.state.journal;
+/** For completed assignments only truncated output is kept here; for all others the hub has less, or nothing. */
+export function measureRoom(step: StepContext): void {
+  const { ended, outbox } = step.state.journal;
   const kept = withFiles(ended);
-  const unread = [...kept.filter(({ fate }) => fate !== 'complete'), ...outbox.filter(({ keepFiles }) => keepFiles)].map(nameOf);
-  turn.outwardly({ type: 'measureRoom', unread, read: kept.filter(({ fate }) => fate === 'complete').map(nameOf) });
+  const unread = [...kept.filter(({ outcome }) => outcome !== 'complete'), ...outbox.filter(({ keepFiles }) => keepFiles)].map(nameOf);
+  step.afterPersist({ type: 'measureRoom', unread, read: kept.filter(({ outcome }) => outcome === 'complete').map(nameOf) });
 }
 
-export function onRoomTimer(turn: Turn): void {
-  measureRoom(turn);
-  turn.startTimer('room', ROOM_LOOK_MS);
+export function onRoomTimer(step: StepContext): void {
+  measureRoom(step);
+  step.startTimer('room', ROOM_CHECK_MS);
 }
 
 /**
- * What the hub refused is kept for a person. When it is too much, no more of it may come about: no task is taken. Nor is one
- * taken after the disk was full, until there is room for the reports of those that are here.
+ * Refused reports wait for an operator; when there are too many, no task is accepted, so that there won't be more.
+ * After a full disk none is accepted until there is room for the reports of running assignments.
  */
-export function onRoomMeasured(turn: Turn, room: { readonly refusedBytes: number; readonly hasReserve: boolean }): void {
-  const { refusedBytesMax } = turn.setting;
-  const before = ownReason(turn.state);
+export function onRoomMeasured(step: StepContext, room: { readonly refusedBytes: number; readonly hasReserve: boolean }): void {
+  const { refusedBytesMax } = step.setting;
+  const before = ownDrainReason(step.state);
   const refusedFull = room.refusedBytes > refusedBytesMax;
-  const isShort = turn.state.isShort && !(room.hasReserve && turn.state.fault === null);
-  if (refusedFull && !turn.state.refusedFull) {
+  const awaitsReserve = step.state.awaitsReserve && !(room.hasReserve && step.state.fault === null);
+  if (refusedFull && !step.state.refusedFull) {
     const fields = { bytes: room.refusedBytes, bytes_max: refusedBytesMax };
-    const what = 'refused/ and the files of failed assignments in results/ and runs/ hold more than they may';
-    turn.log('error', `${what}; no task is taken until somebody looks at them and takes them away`, fields);
+    const what = 'refused/ and the kept files of failed assignments in results/ and runs/ exceed their limit';
+    step.log('error', `${what}; rejecting tasks until they are removed`, fields);
   }
-  turn.state = { ...turn.state, refusedFull, isShort };
-  onReserve(turn, room.hasReserve);
-  if (isShort || !room.hasReserve) turn.startTimer('room', JOURNAL_RETRY_MS);
-  const after = ownReason(turn.state);
+  step.state = { ...step.state, refusedFull, awaitsReserve };
+  onReserve(step, room.hasReserve);
+  if (awaitsReserve || !room.hasReserve) step.startTimer('room', JOURNAL_RETRY_MS);
+  const after = ownDrainReason(step.state);
   if (after === before) return;
-  if (after !== null) return tellDraining(turn);
-  turn.log('info', 'takes tasks again');
-  tellResumed(turn);
+  if (after !== null) return sendDraining(step);
+  step.log('info', 'accepting tasks again');
+  sendResumed(step);
 }
 
-/** After every input: says once that nothing is left. */
-export function tellDrained(turn: Turn): void {
-  const { drain, journal, link } = turn.state;
-  if (drain === null || drain.drainedTold || link.phase !== 'identified') return;
+/** After every input: sends `drained` once nothing is left. */
+export function sendDrained(step: StepContext): void {
+  const { drain, journal, link } = step.state;
+  if (drain === null || drain.drainedSent || link.phase !== 'identified') return;
   if (journal.slots.length > 0 || journal.outbox.some(isEndOfRun)) return;
-  turn.state = { ...turn.state, drain: { ...drain, drainedTold: true } };
-  turn.send({ type: 'drained' });
+  step.state = { ...step.state, drain: { ...drain, drainedSent: true } };
+  step.send({ type: 'drained' });
 }
 
-/** Takes nothing new and wakes nobody; agents at work are left to the next process, where its runner can go on with them. */
-export function onStop(turn: Turn): void {
-  if (turn.state.phase === 'stopping' || turn.state.phase === 'stopped') return;
-  turn.state = { ...turn.state, phase: 'stopping' };
-  turn.cancelTimers('reconnect');
-  turn.startTimer('stop', STOP_WITHIN_MS);
-  turn.log('info', 'the sidecar stops; agents at work are left to its next process', {
-    slots: turn.state.journal.slots.length,
-    reports: turn.state.journal.outbox.length,
+/** Accepts and wakes nothing new. Running agents are left to the next process if the runner can adopt them. */
+export function onStop(step: StepContext): void {
+  if (step.state.phase === 'stopping' || step.state.phase === 'stopped') return;
+  step.state = { ...step.state, phase: 'stopping' };
+  step.cancelTimers('reconnect');
+  step.startTimer('stop', STOP_WITHIN_MS);
+  step.log('info', 'stopping; running agents are left to the next sidecar process', {
+    slots: step.state.journal.slots.length,
+    reports: step.state.journal.outbox.length,
   });
-  if (turn.setting.runner?.adoptable === false) handBackRuns(turn);
+  if (step.setting.runner?.adoptable === false) releaseRuns(step);
 }
 
-/** No later process could go on with them: stopped now and handed back they cost no attempt, and their sessions are kept. */
-function handBackRuns(turn: Turn): void {
-  const reason = 'its sidecar was stopped, and the runner cannot go on with a run of an earlier sidecar';
+/** Nobody could adopt these runs later. Stopped and released now, they cost no attempt and keep their sessions. */
+function releaseRuns(step: StepContext): void {
+  const reason = 'its sidecar was stopped, and its runner cannot adopt runs';
   const inability = { cause: SIDECAR_STOPPED, retryAtMs: null };
-  for (const slot of turn.state.journal.slots) {
-    if (slot.run !== null && slot.status !== 'reporting') beginStop(turn, slot, { ...stopFor('released', reason), inability });
+  for (const slot of step.state.journal.slots) {
+    if (slot.run !== null && slot.status !== 'reporting') beginStop(step, slot, { ...stopFor('released', reason), inability });
   }
 }
 
-/** A run that is handed back for the stop and is not known to be gone yet. */
-const isLeaving = ({ stop }: Slot): boolean => stop?.cause === 'released' && stop.inability?.cause === SIDECAR_STOPPED;
+/** A run that is released because of the stop and not known to be gone yet. */
+const isReleasing = ({ stop }: Slot): boolean => stop?.cause === 'released' && stop.inability?.cause === SIDECAR_STOPPED;
 
-/** The last reports were not answered in time: they are in the journal. */
-export function onStopTimer(turn: Turn): void {
-  if (turn.state.phase === 'stopping') finish(turn);
+/** The last reports were not answered in time; they stay in the journal. */
+export function onStopTimer(step: StepContext): void {
+  if (step.state.phase === 'stopping') finish(step);
 }
 
-/** After every input: whether a stopping sidecar has nothing left to hear. */
-export function stopWhenAnswered(turn: Turn): void {
-  const { phase, link, journal } = turn.state;
-  if (journal.slots.some(isLeaving)) return;
-  if (phase === 'stopping' && (link.phase !== 'identified' || journal.outbox.length === 0)) finish(turn);
+/** After every input: finishes stopping once all reports are answered. */
+export function stopWhenDone(step: StepContext): void {
+  const { phase, link, journal } = step.state;
+  if (journal.slots.some(isReleasing)) return;
+  if (phase === 'stopping' && (link.phase !== 'identified' || journal.outbox.length === 0)) finish(step);
 }
 
-function finish(turn: Turn): void {
-  turn.state = { ...turn.state, phase: 'stopped' };
-  turn.outwardly({ type: 'disconnect' });
-  turn.cancelTimers('stop');
-  turn.outwardly({ type: 'stopped' });
+function finish(step: StepContext): void {
+  step.state = { ...step.state, phase: 'stopped' };
+  step.afterPersist({ type: 'disconnect' });
+  step.cancelTimers('stop');
+  step.afterPersist({ type: 'stopped' });
 }

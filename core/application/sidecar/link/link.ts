@@ -1,62 +1,64 @@
-/** Connecting, and noticing that a connection is dead. How it becomes identified is in hub-handshake.ts. */
+/** Connects and detects dead connections. See hub-handshake.ts for how a connection is identified. */
 import { backoffMs } from '../../../domain/backoff.ts';
 import type { HubFrameOf, PolicyFrame } from '../../../protocol/hub-frames.ts';
 import {
   DEFAULT_POLICY,
-  HOLD_OFF,
+  IDENTITY_BACKOFF,
   IDENTIFY_WITHIN_MS,
-  POLICY_LEAST,
-  POLICY_MOST,
+  POLICY_MIN,
+  POLICY_MAX,
   RECONNECT_EARLY,
   RECONNECT_FIRST_MS,
-  REFUSED_WAIT_MS,
+  TOKEN_RETRY_MS,
 } from '../state/bounds.ts';
-import { checksToPing, isUnlooked } from '../health/checks.ts';
-import { ownReason } from './drain.ts';
-import type { Turn } from '../state/step-context.ts';
+import { checksForPing, isAwaitingFirstChecks } from '../health/checks.ts';
+import { ownDrainReason } from './drain.ts';
+import type { StepContext } from '../state/step-context.ts';
 
-/** The close code of a connection whose identity another one took. */
+/** Close code: another connection took over the identity. */
 const CLOSED_REPLACED = 4001;
-/** The close code of a hub that stops or starts anew: another one, if there is one, takes its sidecars meanwhile. */
+/** Close code: the hub is stopping or restarting; its sidecars should move to another hub. */
 const CLOSED_RESTART = 1012;
 
-/** Begins a connection; there is none. Not before it is known whether its agent could run, since a hub that knows it gives it tasks. */
-export function connect(turn: Turn): void {
-  if (turn.state.phase !== 'running' || turn.state.link.phase !== 'down' || isUnlooked(turn.state)) return;
-  const { policy } = turn.state.link;
-  const { hubs } = turn.setting;
-  const number = turn.state.link.number + 1;
-  // Any of them to begin with, so that sidecars with one list spread over its hubs.
-  const hub = number === 1 ? Math.floor(turn.jitter * hubs.length) : turn.state.link.hub;
+/**
+ * Opens a connection if there is none. Waits for the first runner checks, since an identified sidecar is given tasks.
+ */
+export function connect(step: StepContext): void {
+  if (step.state.phase !== 'running' || step.state.link.phase !== 'down' || isAwaitingFirstChecks(step.state)) return;
+  const { policy } = step.state.link;
+  const { hubs } = step.setting;
+  const number = step.state.link.number + 1;
+  // Start at a random hub so that sidecars with the same list spread out.
+  const hub = number === 1 ? Math.floor(step.jitter * hubs.length) : step.state.link.hub;
   const url = hubs[hub % hubs.length] as string;
-  turn.patchLink({ phase: 'connecting', number, hub });
-  turn.outwardly({ type: 'connect', link: number, url, frameBytesMax: policy.max_frame_bytes });
-  turn.startTimer('identify', IDENTIFY_WITHIN_MS);
+  step.patchLink({ phase: 'connecting', number, hub });
+  step.afterPersist({ type: 'connect', link: number, url, frameBytesMax: policy.max_frame_bytes });
+  step.startTimer('identify', IDENTIFY_WITHIN_MS);
 }
 
-/** The hub knows this sidecar: the backoff starts anew, and the heartbeat begins. */
-export function establish(turn: Turn, frame: HubFrameOf<'identified'>): void {
-  const policy = boundedPolicy(turn, frame.policy ?? DEFAULT_POLICY);
-  const isFirst = !turn.state.link.everIdentified;
-  noteOtherStore(turn, frame.store_id ?? null);
-  turn.patchLink({
+/** The hub knows this sidecar: resets the backoff and starts the heartbeat. */
+export function establish(step: StepContext, frame: HubFrameOf<'identified'>): void {
+  const policy = boundedPolicy(step, frame.policy ?? DEFAULT_POLICY);
+  const isFirst = !step.state.link.everIdentified;
+  warnOfOtherStore(step, frame.store_id ?? null);
+  step.patchLink({
     phase: 'identified',
     failures: 0,
-    holdOffs: 0,
+    identityConflicts: 0,
     everIdentified: true,
     awaitingFrame: false,
     policy,
     storeId: frame.store_id ?? null,
-    talkedOf: [],
+    refusableSent: [],
   });
-  turn.cancelTimers('identify');
-  turn.startTimer('ping', policy.heartbeat_ms);
-  turn.log('info', 'identified', { hub_id: frame.hub_id ?? null, store_id: frame.store_id ?? null });
-  if (isFirst) turn.outwardly({ type: 'ready' });
+  step.cancelTimers('identify');
+  step.startTimer('ping', policy.heartbeat_ms);
+  step.log('info', 'identified', { hub_id: frame.hub_id ?? null, store_id: frame.store_id ?? null });
+  if (isFirst) step.afterPersist({ type: 'ready' });
 }
 
-function boundedPolicy(turn: Turn, asked: PolicyFrame): PolicyFrame {
-  const within = (name: keyof PolicyFrame): number => Math.min(POLICY_MOST[name], Math.max(POLICY_LEAST[name], asked[name]));
+function boundedPolicy(step: StepContext, asked: PolicyFrame): PolicyFrame {
+  const within = (name: keyof PolicyFrame): number => Math.min(POLICY_MAX[name], Math.max(POLICY_MIN[name], asked[name]));
   const policy: PolicyFrame = {
     heartbeat_ms: within('heartbeat_ms'),
     pong_wait_ms: within('pong_wait_ms'),
@@ -66,132 +68,132 @@ function boundedPolicy(turn: Turn, asked: PolicyFrame): PolicyFrame {
     reconnect_grace_ms: within('reconnect_grace_ms'),
   };
   const wrong = (Object.keys(policy) as (keyof PolicyFrame)[]).filter((name) => policy[name] !== asked[name]);
-  if (wrong.length > 0) turn.log('warn', 'the policy of the hub is out of bounds; keeping to the bounds', { asked, wrong });
+  if (wrong.length > 0) step.log('warn', 'the policy of the hub is out of bounds; clamped it', { asked, wrong });
   return policy;
 }
 
-/** What was given by another store than the hub has now: its hub was restored to an earlier time, or is another hub. */
-function noteOtherStore(turn: Turn, storeId: string | null): void {
-  const { slots, outbox } = turn.state.journal;
+/** Work from another store means that the hub was restored from a backup or replaced. */
+function warnOfOtherStore(step: StepContext, storeId: string | null): void {
+  const { slots, outbox } = step.state.journal;
   const others = [...slots, ...outbox].filter((held) => held.storeId !== null && held.storeId !== storeId);
   if (storeId === null || others.length === 0) return;
-  turn.log('warn', 'the hub has another store than the one that gave this work: it was restored or replaced', {
+  step.log('warn', 'held work comes from another store: the hub was restored or replaced', {
     store_id: storeId,
-    tasks: [...new Set(others.map(({ taskId }) => taskId))].slice(0, OTHERS_TOLD_MAX),
+    tasks: [...new Set(others.map(({ taskId }) => taskId))].slice(0, OTHER_TASKS_LOGGED_MAX),
     count: others.length,
   });
 }
 
-/** Tasks that one line of the log names. */
-const OTHERS_TOLD_MAX = 20;
+/** Tasks named in one log line. */
+const OTHER_TASKS_LOGGED_MAX = 20;
 
-/** Any frame shows that the hub is there. */
-export function heard(turn: Turn): void {
-  if (!turn.state.link.awaitingFrame) return;
-  turn.patchLink({ awaitingFrame: false });
-  turn.cancelTimers('pong');
+/** Any frame proves that the hub is alive. */
+export function markAlive(step: StepContext): void {
+  if (!step.state.link.awaitingFrame) return;
+  step.patchLink({ awaitingFrame: false });
+  step.cancelTimers('pong');
 }
 
-export function onPingTimer(turn: Turn): void {
-  const { phase, policy, awaitingFrame } = turn.state.link;
+export function onPingTimer(step: StepContext): void {
+  const { phase, policy, awaitingFrame } = step.state.link;
   if (phase !== 'identified') return;
-  // Said with each ping, so that the loss of a single frame cannot leave the hub believing otherwise.
-  turn.send({ type: 'ping', draining_reason: ownReason(turn.state), checks: checksToPing(turn) });
-  turn.patchLink({ askedAtMs: turn.nowMs });
-  // The time of an unanswered ping goes on: where pings are quicker than it, a dead link would never be found.
-  if (!awaitingFrame) turn.startTimer('pong', policy.pong_wait_ms);
-  turn.patchLink({ awaitingFrame: true });
-  turn.startTimer('ping', policy.heartbeat_ms);
+  // Repeated with each ping, so that losing one frame cannot leave the hub with stale state.
+  step.send({ type: 'ping', draining_reason: ownDrainReason(step.state), checks: checksForPing(step) });
+  step.patchLink({ timeRequestedAtMs: step.nowMs });
+  // Do not restart the timer: with a ping interval shorter than the pong timeout, a dead link would never be detected.
+  if (!awaitingFrame) step.startTimer('pong', policy.pong_wait_ms);
+  step.patchLink({ awaitingFrame: true });
+  step.startTimer('ping', policy.heartbeat_ms);
 }
 
-/** Nothing came after a ping: the connection is dead, whatever the socket says. */
-export function onPongTimer(turn: Turn): void {
-  if (turn.state.link.phase !== 'identified' || !turn.state.link.awaitingFrame) return;
-  turn.log('warn', 'the hub does not answer a ping; connecting anew', { waited_ms: turn.state.link.policy.pong_wait_ms });
-  retreat(turn, reconnectMs(turn));
+/** No frame since the ping: the connection is dead, whatever the socket says. */
+export function onPongTimer(step: StepContext): void {
+  if (step.state.link.phase !== 'identified' || !step.state.link.awaitingFrame) return;
+  step.log('warn', 'the hub did not answer a ping; reconnecting', { waited_ms: step.state.link.policy.pong_wait_ms });
+  reconnectIn(step, reconnectMs(step));
 }
 
-export function onIdentifyTimer(turn: Turn): void {
-  const { phase } = turn.state.link;
+export function onIdentifyTimer(step: StepContext): void {
+  const { phase } = step.state.link;
   if (phase === 'down' || phase === 'identified') return;
-  turn.log('warn', 'the hub did not answer identify in time; connecting anew', { waited_ms: IDENTIFY_WITHIN_MS });
-  retreat(turn, reconnectMs(turn));
+  step.log('warn', 'the hub did not answer identify in time; reconnecting', { waited_ms: IDENTIFY_WITHIN_MS });
+  reconnectIn(step, reconnectMs(step));
 }
 
-export function onLinkDown(turn: Turn, input: { readonly link: number; readonly code: number; readonly reason: string }): void {
-  if (input.link !== turn.state.link.number || turn.state.link.phase === 'down') return;
+export function onLinkDown(step: StepContext, input: { readonly link: number; readonly code: number; readonly reason: string }): void {
+  if (input.link !== step.state.link.number || step.state.link.phase === 'down') return;
   const fields = { code: input.code, reason: input.reason };
   if (input.code === CLOSED_REPLACED) {
-    turn.log('error', `another connection took over the agent id "${turn.setting.agentId}"; is this sidecar started twice?`, fields);
-    return retreat(turn, holdOffMs(turn));
+    step.log('error', `another connection took over the agent id "${step.setting.agentId}"; is this sidecar started twice?`, fields);
+    return reconnectIn(step, identityBackoffMs(step));
   }
-  turn.log('info', 'not connected to the hub', fields);
-  retreat(turn, reconnectMs(turn), input.code === CLOSED_RESTART ? otherHub(turn) : undefined);
+  step.log('info', 'not connected to the hub', fields);
+  reconnectIn(step, reconnectMs(step), input.code === CLOSED_RESTART ? otherHub(step) : undefined);
 }
 
-/** The hub's word against this sidecar, or against a frame of it. */
-export function onHubError(turn: Turn, frame: HubFrameOf<'error'>): void {
-  const { agentId } = turn.setting;
-  if (turn.state.link.phase === 'identified') {
-    return turn.log('warn', 'the hub answered with an error', { error: frame.error });
+/** The hub rejected this sidecar or one of its frames. */
+export function onHubError(step: StepContext, frame: HubFrameOf<'error'>): void {
+  const { agentId } = step.setting;
+  if (step.state.link.phase === 'identified') {
+    return step.log('warn', 'the hub answered with an error', { error: frame.error });
   }
   switch (frame.error) {
     case 'invalid_token':
     case 'token_agent_mismatch':
-      turn.log(
+      step.log(
         'error',
         `the hub refuses the token of agent "${agentId}" (${frame.error}): ask an operator for a token of this agent, ` +
           'put it into sidecar.token, AGENTCOM_TOKEN or the token file in the data directory, and start the sidecar again',
-        { retry_ms: REFUSED_WAIT_MS },
+        { retry_ms: TOKEN_RETRY_MS },
       );
-      return retreat(turn, REFUSED_WAIT_MS);
+      return reconnectIn(step, TOKEN_RETRY_MS);
     case 'agent_id_in_use':
-      turn.log(
+      step.log(
         'error',
-        `agent id "${agentId}" is in use by another sidecar: give this one an id of its own, or stop the other; ` +
+        `agent id "${agentId}" is in use by another sidecar: use another id here, or stop the other one; ` +
           `if the other machine is gone for good, POST /api/agents/${agentId}/takeover`,
       );
-      return retreat(turn, holdOffMs(turn));
+      return reconnectIn(step, identityBackoffMs(step));
     default:
-      turn.log('error', 'the hub refuses to identify this sidecar', { error: frame.error });
-      return retreat(turn, Math.max(reconnectMs(turn), frame.retry_after_ms ?? 0));
+      step.log('error', 'the hub refuses to identify this sidecar', { error: frame.error });
+      return reconnectIn(step, Math.max(reconnectMs(step), frame.retry_after_ms ?? 0));
   }
 }
 
 /**
- * Lets go of the connection, if there is one, and plans the next, to `toHub` if that is known: the hub that knew this sidecar
- * is tried once more, one that never let it through is followed by the next of the list.
+ * Drops the connection, if any, and schedules the next: to `toHub` if given, to the same hub if it had identified this
+ * sidecar, otherwise to the next in the list.
  */
-export function retreat(turn: Turn, delayMs: number, toHub?: number): void {
-  const { phase, hub, failures } = turn.state.link;
+export function reconnectIn(step: StepContext, delayMs: number, toHub?: number): void {
+  const { phase, hub, failures } = step.state.link;
   const wasIdentified = phase === 'identified';
-  turn.patchLink({
+  step.patchLink({
     phase: 'down',
     awaitingFrame: false,
     failures: failures + 1,
-    hub: toHub ?? (wasIdentified ? hub : (hub + 1) % turn.setting.hubs.length),
+    hub: toHub ?? (wasIdentified ? hub : (hub + 1) % step.setting.hubs.length),
   });
-  turn.outwardly({ type: 'disconnect' });
-  turn.cancelTimers('identify', 'ping', 'pong');
-  if (turn.state.phase === 'running') turn.startTimer('reconnect', delayMs);
+  step.afterPersist({ type: 'disconnect' });
+  step.cancelTimers('identify', 'ping', 'pong');
+  if (step.state.phase === 'running') step.startTimer('reconnect', delayMs);
 }
 
-/** Any other of the list, so that those of a hub that stops do not all go to one. */
-function otherHub(turn: Turn): number {
-  const { length } = turn.setting.hubs;
-  return (turn.state.link.hub + 1 + Math.floor(turn.jitter * (length - 1))) % length;
+/** A random other hub, so that the sidecars of a stopping hub spread out. */
+function otherHub(step: StepContext): number {
+  const { length } = step.setting.hubs;
+  return (step.state.link.hub + 1 + Math.floor(step.jitter * (length - 1))) % length;
 }
 
-/** Jitter only shortens, by up to a half, so that the longest delay is the policy's. */
-function reconnectMs(turn: Turn): number {
-  const { failures, policy } = turn.state.link;
+/** Jitter only shortens the delay, by up to half, so that the policy's maximum holds. */
+function reconnectMs(step: StepContext): number {
+  const { failures, policy } = step.state.link;
   const earlyMs = failures < RECONNECT_EARLY.tries ? RECONNECT_EARLY.maxMs : Infinity;
   const fullMs = backoffMs({ firstMs: RECONNECT_FIRST_MS, maxMs: Math.min(earlyMs, policy.reconnect_max_ms) }, failures + 1);
-  return Math.round(fullMs * (1 - turn.jitter / 2));
+  return Math.round(fullMs * (1 - step.jitter / 2));
 }
 
-function holdOffMs(turn: Turn): number {
-  const { holdOffs } = turn.state.link;
-  turn.patchLink({ holdOffs: holdOffs + 1 });
-  return backoffMs(HOLD_OFF, holdOffs + 1);
+function identityBackoffMs(step: StepContext): number {
+  const { identityConflicts } = step.state.link;
+  step.patchLink({ identityConflicts: identityConflicts + 1 });
+  return backoffMs(IDENTITY_BACKOFF, identityConflicts + 1);
 }

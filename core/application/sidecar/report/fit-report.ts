@@ -1,5 +1,5 @@
 /**
- * Makes a report fit a frame. Of what an agent wrote only its `output` goes on; every other word of a reported result is
+ * Fits a report into a frame. Of what the agent wrote only `output` is sent; all other fields of a reported result are
  * ours. What is left out stays in the assignment's files.
  */
 import { cutEncoded, encodedBytes, utf8Bytes } from '../../../domain/encoded-text.ts';
@@ -9,57 +9,57 @@ import { isCount } from '../run/run-usage.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** A finished result as a frame has it. */
+/** A successful result as sent in a frame. */
 export interface ReportedResult {
   readonly status: 'success';
   readonly output?: unknown;
-  /** What tells of an output that was cut. */
+  /** Set when the output was truncated, with its full size and digest. */
   readonly output_truncated?: true;
   readonly output_bytes?: number;
   readonly output_sha256?: string;
-  /** Characters of it that cannot be sent became U+FFFD. */
+  /** Characters that cannot be sent were replaced with U+FFFD. */
   readonly output_replaced?: true;
   /** Names of the agent's other fields. */
   readonly omitted?: readonly string[];
 }
 
-/** `output` stands two objects deep inside its frame. */
+/** `output` is nested two objects deep in its frame. */
 const OUTPUT_DEPTH_MAX = JSON_DEPTH_MAX - 2;
-/** Values of an output, with room for the other fields of its frame. */
+/** Maximum number of JSON values in an output; leaves some for the rest of the frame. */
 const OUTPUT_VALUES_MAX = JSON_VALUES_MAX - 5_000;
-/** Of the agent's fields those that are read by themselves. */
+/** The fields of a result file that are read individually. */
 const READ_FIELDS = new Set(['status', 'output', 'tokens_used', 'cost_usd']);
-/** The names in `omitted`, bytes of encoded JSON, together and each. */
+/** Bounds on `omitted`, in bytes of encoded JSON: all names together, and each one. */
 const OMITTED_BYTES_MAX = 4_096;
 const OMITTED_NAME_BYTES_MAX = 256;
-/** What tells of a cut output, bytes of encoded JSON. */
+/** Reserved for the truncation fields, in bytes of encoded JSON. */
 const CUT_BYTES_MAX = 256;
-/** What must be left of a cut `text`, bytes of encoded JSON. */
+/** Minimum size of a truncated `text`, in bytes of encoded JSON. */
 const TEXT_BYTES_MIN = 1_024;
 const SHA256_PATTERN = /^[0-9a-f]{64}$/;
 
-/** What is reported of a result that an agent wrote, or its runner heard. */
-export function reportedResult(said: Fields, isReplaced: boolean): ReportedResult {
+/** Builds the reported result from what the agent wrote or its runner parsed. */
+export function reportedResult(result: Fields, isReplaced: boolean): ReportedResult {
   const omitted = namesWithin(
-    Object.keys(said).filter((name) => !READ_FIELDS.has(name)),
+    Object.keys(result).filter((name) => !READ_FIELDS.has(name)),
     OMITTED_BYTES_MAX,
   );
   return {
     status: 'success',
-    ...('output' in said ? { output: said['output'] } : {}),
+    ...('output' in result ? { output: result['output'] } : {}),
     ...(isReplaced ? { output_replaced: true } : {}),
     ...(omitted.length > 0 ? { omitted } : {}),
   };
 }
 
-/** The same of a report that was kept, perhaps by an earlier version, which took over all that the agent wrote. */
+/** The same for a stored report; earlier versions copied every field that the agent wrote. */
 export function keptResult(kept: unknown): ReportedResult {
-  const said = typeof kept === 'object' && kept !== null ? (kept as Fields) : {};
-  const { output_truncated, output_bytes, output_sha256, output_replaced, omitted } = said;
+  const result = typeof kept === 'object' && kept !== null ? (kept as Fields) : {};
+  const { output_truncated, output_bytes, output_sha256, output_replaced, omitted } = result;
   const names = Array.isArray(omitted) ? omitted.filter((name) => typeof name === 'string') : [];
   return {
     status: 'success',
-    ...('output' in said ? { output: said['output'] } : {}),
+    ...('output' in result ? { output: result['output'] } : {}),
     ...(output_truncated === true ? { output_truncated } : {}),
     ...(isCount(output_bytes) ? { output_bytes } : {}),
     ...(typeof output_sha256 === 'string' && SHA256_PATTERN.test(output_sha256) ? { output_sha256 } : {}),
@@ -69,19 +69,19 @@ export function keptResult(kept: unknown): ReportedResult {
 }
 
 /**
- * The result with at most `bytesMax` bytes of JSON, as far as cutting its output can do that: one over its own bound is cut
- * at a character, with its whole size and digest beside it.
+ * Truncates the output so that the result has at most `bytesMax` bytes of JSON, as far as the output alone can achieve
+ * that. Cuts at a character boundary and adds the full size and digest.
  */
 export function fitResult(result: ReportedResult, bytesMax: number, sha256: (text: string) => string): ReportedResult {
   if (result.output === undefined) return result;
   const { output, ...around } = result;
   const roomBytes = Math.min(OUTPUT_BYTES_MAX, bytesMax - encodedBytes(around) - CUT_BYTES_MAX);
-  // As text it is one value.
+  // Once stringified, it is a single value.
   if (findExcess(output, OUTPUT_DEPTH_MAX, OUTPUT_VALUES_MAX) !== null) return cutOutput(result, roomBytes, sha256);
   return encodedBytes(output) > roomBytes ? cutOutput(result, roomBytes, sha256) : result;
 }
 
-/** `output` cut to `bytesMax` bytes of JSON: its `text` where it is an object that has one. Anything else that is not text is cut as the text of its JSON. */
+/** Truncates `output` to `bytesMax` bytes of JSON: its `text` if it is an object with one, otherwise its JSON text. */
 function cutOutput(result: ReportedResult, bytesMax: number, sha256: (text: string) => string): ReportedResult {
   const { output } = result;
   const text = typeof output === 'string' ? output : JSON.stringify(output);
@@ -94,7 +94,7 @@ function cutOutput(result: ReportedResult, bytesMax: number, sha256: (text: stri
   };
 }
 
-/** Null: it has no text, or too little of it would be left beside its other fields. */
+/** Null if there is no text, or too little of it would remain beside the other fields. */
 function withCutText(output: unknown, bytesMax: number): Fields | null {
   if (typeof output !== 'object' || output === null || Array.isArray(output)) return null;
   const { text } = output as Fields;
@@ -103,7 +103,7 @@ function withCutText(output: unknown, bytesMax: number): Fields | null {
   return textBytes < TEXT_BYTES_MIN ? null : { ...output, text: cutEncoded(text, textBytes) };
 }
 
-/** As many names as fit; a name that is itself too long is cut. */
+/** As many names as fit; a name that is too long is truncated. */
 function namesWithin(names: readonly string[], bytesMax: number): string[] {
   const within: string[] = [];
   let bytes = 64; // The field's own name and brackets.

@@ -1,63 +1,63 @@
 /**
- * Reports with a body go out as fast as the hub takes them: they lie on the disk, so that one for which the socket has no room is
- * read and sent later, and none is queued twice, however often it is asked for meanwhile, nor beside itself in the socket.
+ * Sends reports with bodies as fast as the hub drains the socket. Bodies stay on disk until the socket has room, and no
+ * report is queued twice or while a copy of it is still in the socket.
  */
 import { assignmentKey, isSameAssignment, type Assignment } from '../../../domain/assignment/slot.ts';
 
 export interface PacedReports {
-  /** Reads and sends it, now or as soon as there is room. Answers when that is done, or planned. */
-  want(name: Assignment): Promise<void>;
-  /** A frame goes into the socket; `report`: the report that it is. */
-  sent(report: Assignment | null): void;
-  /** The oldest frame in the socket has left it, and there may be room again. */
-  taken(): void;
-  /** The connection is gone, and with it what was wanted. */
+  /** Reads and sends the report now, or as soon as there is room. Resolves when it is sent or queued. */
+  enqueue(name: Assignment): Promise<void>;
+  /** A frame was written to the socket; `report` says which report it is, if any. */
+  written(report: Assignment | null): void;
+  /** The oldest frame has left the socket, so there may be room again. */
+  flushed(): void;
+  /** The connection is gone; drops the queue. */
   clear(): void;
 }
 
 export interface PacedReportsDeps {
   readonly hasRoom: () => boolean;
   readonly read: (name: Assignment) => Promise<void>;
-  /** What waits in the socket, bytes. */
+  /** Bytes buffered in the socket. */
   readonly bufferedBytes: () => number;
-  /** A report has left the socket: only now can its answer be waited for. */
-  readonly onLeft: (name: Assignment) => void;
+  /** A report has left the socket; from now on its answer can arrive. */
+  readonly onFlushed: (name: Assignment) => void;
 }
 
 export function pacedReports(deps: PacedReportsDeps): PacedReports {
-  const waiting = new Map<string, Assignment>();
-  /** The frames in the socket, oldest first: which reports they are. */
+  const queue = new Map<string, Assignment>();
+  /** The frames in the socket, oldest first; null for frames that are not reports. */
   let inSocket: (Assignment | null)[] = [];
   let reading = false;
 
-  async function goOn(): Promise<void> {
+  async function sendNext(): Promise<void> {
     if (reading) return;
     reading = true;
-    for (const [key, name] of waiting) {
+    for (const [key, name] of queue) {
       if (!deps.hasRoom()) break;
-      waiting.delete(key);
+      queue.delete(key);
       await deps.read(name);
     }
     reading = false;
   }
 
   return {
-    async want(name) {
-      const isOnItsWay = deps.bufferedBytes() > 0 && inSocket.some((each) => each !== null && isSameAssignment(each, name));
-      if (isOnItsWay) return;
-      waiting.set(assignmentKey(name), name);
-      await goOn();
+    async enqueue(name) {
+      const isInSocket = deps.bufferedBytes() > 0 && inSocket.some((each) => each !== null && isSameAssignment(each, name));
+      if (isInSocket) return;
+      queue.set(assignmentKey(name), name);
+      await sendNext();
     },
-    sent(report) {
+    written(report) {
       inSocket.push(report);
     },
-    taken() {
-      const left = inSocket.shift();
-      if (left !== undefined && left !== null) deps.onLeft(left);
-      if (waiting.size > 0) void goOn();
+    flushed() {
+      const flushed = inSocket.shift();
+      if (flushed !== undefined && flushed !== null) deps.onFlushed(flushed);
+      if (queue.size > 0) void sendNext();
     },
     clear() {
-      waiting.clear();
+      queue.clear();
       inSocket = [];
     },
   };

@@ -1,4 +1,4 @@
-/** The reports of an assignment's end, as frames: what the agent said or what became of its run, made fit to be sent. */
+/** Builds the frames that report the end of an assignment, within the frame limits. */
 import { cutEncoded, cutEncodedStart, encodedBytes, wellFormed, wellFormedValue } from '../../../domain/encoded-text.ts';
 import type { Assignment } from '../../../domain/assignment/slot.ts';
 import { usageFields, type Usage } from '../../../domain/usage.ts';
@@ -6,21 +6,21 @@ import type { V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import { DETAILS_BYTES_MAX, REASON_BYTES_MAX, STDERR_TAIL_BYTES_MAX } from '../state/bounds.ts';
 import type { Failure } from '../state/failure.ts';
 import { fitResult, type ReportedResult } from './fit-report.ts';
-import { frameName, type RunEnd } from '../state/state.ts';
+import { frameIds, type RunEnd } from '../state/state.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 export type EndFrame = V2FrameOf<'task_complete'> | V2FrameOf<'task_failed'>;
 
 export interface EndReport {
   readonly frame: EndFrame;
-  /** The result file of the assignment says more than the frame. */
+  /** Keep the result file: it holds more than the frame. */
   readonly keepFiles: boolean;
-  /** And so do the streams of its run: what its runner heard stands nowhere else. */
+  /** Keep the run's streams too, since the result came from them. */
   readonly keepStreams?: boolean | undefined;
 }
 
-/** What goes with the end of an attempt. */
-export interface Aside {
+/** What every end report says about the attempt. */
+export interface AttemptInfo {
   /** Of the whole attempt. */
   readonly used: Usage;
   readonly sessionId?: string | undefined;
@@ -31,30 +31,30 @@ export interface FrameLimits {
   readonly sha256: (text: string) => string;
 }
 
-/** A finished result. Its frame is measured last: one that is over the bound all the same is told as a failure. */
-export function completeReport(name: Assignment, result: ReportedResult, aside: Aside, limits: FrameLimits): EndReport {
-  const frame = fitFrame({ type: 'task_complete', ...frameName(name), result, ...asideFields(aside) }, result, limits);
+/** A successful result. Measured last: a frame that is still too large is reported as a failure. */
+export function completeReport(name: Assignment, result: ReportedResult, aside: AttemptInfo, limits: FrameLimits): EndReport {
+  const frame = fitFrame({ type: 'task_complete', ...frameIds(name), result, ...attemptFields(aside) }, result, limits);
   const fits = frame.type === 'task_complete';
   const isCut = fits && (frame.result as ReportedResult).output_truncated === true;
   return { frame, keepFiles: !fits || isCut || result.omitted !== undefined };
 }
 
-/** The frame with its result made fit for it; a failure where nothing can be. */
+/** Fits the result into its frame, or returns a failure if that is impossible. */
 export function fitFrame(frame: V2FrameOf<'task_complete'>, result: ReportedResult, { frameBytesMax, sha256 }: FrameLimits): EndFrame {
   const aroundBytes = encodedBytes({ ...frame, result: {} });
   const fitted = { ...frame, result: fitResult(result, frameBytesMax - aroundBytes, sha256) };
   const bytes = encodedBytes(fitted);
   if (bytes <= frameBytesMax) return fitted;
   const { result: _result, verification_report: _report, verification_history: _history, ...rest } = frame;
-  const error = `the report of its result has ${bytes} bytes, and the hub takes frames of ${frameBytesMax}: raise limits.frameBytes of the hub`;
+  const error = `the report of its result has ${bytes} bytes, but the hub accepts frames of up to ${frameBytesMax}: raise limits.frameBytes on the hub`;
   return { ...rest, type: 'task_failed', error, kind: 'result_too_large', retryable: true };
 }
 
-/** A failure that the agent told in its result file. */
+/** A failure that the agent reported in its result file. */
 export function agentFailure(result: Fields): Failure {
   const { status: _status, reason, error, retryable, ...rest } = result;
-  const said = reason ?? error;
-  const text = typeof said === 'string' ? said : said === undefined ? 'the agent gave no reason' : JSON.stringify(said);
+  const reported = reason ?? error;
+  const text = typeof reported === 'string' ? reported : reported === undefined ? 'the agent gave no reason' : JSON.stringify(reported);
   const isDetailed = Object.keys(rest).length > 0;
   const fits = encodedBytes(rest) <= DETAILS_BYTES_MAX;
   return {
@@ -74,32 +74,32 @@ export function agentFailure(result: Fields): Failure {
   };
 }
 
-export function failedReport(name: Assignment, failure: Failure, aside: Aside): EndReport {
+export function failedReport(name: Assignment, failure: Failure, aside: AttemptInfo): EndReport {
   const details = failure.details === undefined ? undefined : boundedDetails(failure.details);
   const frame: EndFrame = {
     type: 'task_failed',
-    ...frameName(name),
+    ...frameIds(name),
     error: reasonText(failure.error),
     kind: failure.kind,
     retryable: failure.retryable ?? true,
     ...(details === undefined ? {} : { details }),
     ...(failure.cause === undefined ? {} : { cause: failure.cause }),
     ...(failure.retryAfterMs === undefined ? {} : { retry_after_ms: failure.retryAfterMs }),
-    ...asideFields(aside),
+    ...attemptFields(aside),
   };
   return { frame, keepFiles: failure.keepFiles ?? false, keepStreams: failure.keepStreams };
 }
 
-/** The report of an assignment whose own report is not there any more. */
+/** For a report whose body is missing or damaged. */
 export const bodyMissingReport = (name: Assignment): EndFrame => ({
   type: 'task_failed',
-  ...frameName(name),
-  error: 'the report of this assignment is missing beside the journal of its sidecar',
+  ...frameIds(name),
+  error: 'the report of this assignment is missing from the outbox of its sidecar',
   kind: 'lost',
   retryable: true,
 });
 
-/** How a run ended without a word of its agent. */
+/** A run that ended without a result. */
 export function endWithoutResult(end: RunEnd): Failure {
   const how = describeEnd(end);
   return {
@@ -118,7 +118,7 @@ export function describeEnd(end: RunEnd): string {
   return end.exitCode === null ? 'ended' : `exited with code ${end.exitCode}`;
 }
 
-/** An error, reason or message that any frame takes. */
+/** Makes a text fit for an error, reason or message field. */
 export const reasonText = (text: string): string => cutEncoded(wellFormed(text), REASON_BYTES_MAX);
 
 function boundedDetails(details: Fields): Fields {
@@ -127,8 +127,8 @@ function boundedDetails(details: Fields): Fields {
   return { text: cutEncoded(JSON.stringify(clean), DETAILS_BYTES_MAX - 64), truncated: true };
 }
 
-/** As every frame of an attempt has it. */
-export const asideFields = ({ used, sessionId }: Aside) => ({
+/** As sent in every frame about an attempt. */
+export const attemptFields = ({ used, sessionId }: AttemptInfo) => ({
   ...usageFields(used),
   ...(sessionId === undefined ? {} : { session_id: sessionId }),
 });

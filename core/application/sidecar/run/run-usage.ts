@@ -1,16 +1,16 @@
-/** What an attempt used: the runs that are over, which the journal knows, and the one that goes on, which tells its total. */
+/** What an attempt used: earlier runs, from the journal, plus the current run, which reports its total. */
 import { wellFormed } from '../../../domain/encoded-text.ts';
 import type { Slot } from '../../../domain/assignment/slot.ts';
 import { MODEL_CHARACTERS_MAX, MODELS_MAX, NO_USAGE, sumOf, type ModelUsage, type Usage } from '../../../domain/usage.ts';
 import type { RunUsage } from '../../../ports/wake-runner.ts';
-import type { Turn } from '../state/step-context.ts';
+import type { StepContext } from '../state/step-context.ts';
 
-/** All runs of the attempt together. */
-export const attemptUsage = (turn: Turn, slot: Slot): Usage => sumOf(slot.spent ?? NO_USAGE, turn.live(slot).used);
+/** Usage of all runs of the attempt. */
+export const attemptUsage = (step: StepContext, slot: Slot): Usage => sumOf(slot.spent ?? NO_USAGE, step.live(slot).used);
 
-/** What a runner tells of its run, as far as it can be believed: it is a stranger's program. */
-export function readUsage(said: RunUsage): Usage {
-  const byModel = typeof said.byModel === 'object' && said.byModel !== null ? said.byModel : {};
+/** Validates reported usage; runners are third-party code. */
+export function readUsage(usage: RunUsage): Usage {
+  const byModel = typeof usage.byModel === 'object' && usage.byModel !== null ? usage.byModel : {};
   const models = Object.entries(byModel)
     .slice(0, MODELS_MAX)
     .flatMap(([name, used]): ModelUsage[] => {
@@ -28,13 +28,13 @@ export function readUsage(said: RunUsage): Usage {
       ];
     });
   return {
-    tokensUsed: countOf(said.tokensUsed),
-    costUsd: isCost(said.costUsd) ? said.costUsd : null,
+    tokensUsed: countOf(usage.tokensUsed),
+    costUsd: isCost(usage.costUsd) ? usage.costUsd : null,
     ...(models.length === 0 ? {} : { models }),
   };
 }
 
-/** What the agent's own result says goes before what its runner counted. */
+/** The agent's own result overrides what its runner counted. */
 export function withResult(used: Usage, result: Readonly<Record<string, unknown>>): Usage {
   return {
     ...used,

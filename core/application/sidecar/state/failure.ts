@@ -5,12 +5,12 @@ export interface Failure {
   readonly kind: FailureKind;
   readonly error: string;
   readonly retryable?: boolean | undefined;
-  /** Why, as far as its runner can tell, and how long trying again here is of no use. */
+  /** The cause, as far as the runner knows, and for how long a retry on this machine is pointless. */
   readonly cause?: string | undefined;
   readonly retryAfterMs?: number | undefined;
   readonly details?: Readonly<Record<string, unknown>> | undefined;
-  /** Its result file says more than its report. */
+  /** Keep the result file: it holds more than the report. */
   readonly keepFiles?: boolean | undefined;
-  /** And so do the streams of its run. */
+  /** Keep the run's streams too. */
   readonly keepStreams?: boolean | undefined;
 }

@@ -1,14 +1,14 @@
-/** What an input is about: for those that wait for the journal, and for what could not be taken in. */
+/** What an input is about; used to defer inputs and to attribute failures. */
 import type { Generation, TaskId } from '../../../domain/ids.ts';
 import { assignmentKey, type Assignment } from '../../../domain/assignment/slot.ts';
 import type { Event } from './inputs.ts';
 import { timerKey } from './timer-names.ts';
 
-/** Which assignment an input is about; null for none. */
+/** The assignment an input is about, or null. */
 export function assignmentOf(event: Event): Assignment | null {
   switch (event.type) {
-    case 'sighting':
-      return event.sighting.name;
+    case 'file_event':
+      return event.event.name;
     case 'timer':
       return 'name' in event.timer ? event.timer.name : null;
     case 'frame':
@@ -22,30 +22,34 @@ export function assignmentOf(event: Event): Assignment | null {
   }
 }
 
-/** Signs of life, which change nothing that was said before them. */
-const SIGNS: readonly string[] = ['output', 'progress', 'usage', 'changed'];
+/** Signs of life; they do not change the meaning of earlier events. */
+const SIGNS_OF_LIFE: readonly string[] = ['output', 'progress', 'usage', 'changed'];
 
-const isSign = (event: Event): boolean =>
-  (event.type === 'wake' && SIGNS.includes(event.event.type)) || (event.type === 'sighting' && SIGNS.includes(event.sighting.kind));
+const isSignOfLife = (event: Event): boolean =>
+  (event.type === 'wake' && SIGNS_OF_LIFE.includes(event.event.type)) ||
+  (event.type === 'file_event' && SIGNS_OF_LIFE.includes(event.event.kind));
 
-/** Whether it tells how the run of an assignment goes: what is told of one is taken in the order in which it was told. */
-export const isOfRun = (event: Event): boolean =>
-  event.type !== 'frame' && event.type !== 'timer' && assignmentOf(event) !== null && !isSign(event);
+/** Whether the event reports on a run. These must be processed in order per run. */
+export const isRunEvent = (event: Event): boolean =>
+  event.type !== 'frame' && event.type !== 'timer' && assignmentOf(event) !== null && !isSignOfLife(event);
 
-/** Of those with one name that wait, one is enough: the newest of `newest`, else the first. Null for frames of the hub, which says them again. */
-export function waitingName(event: Event): { readonly key: string; readonly newest: boolean } | null {
+/**
+ * Of deferred inputs with the same key one is enough: the newest if `newest`, otherwise the first. Null for hub frames,
+ * which the hub repeats.
+ */
+export function deferKey(event: Event): { readonly key: string; readonly newest: boolean } | null {
   if (event.type === 'frame') return null;
   const name = assignmentOf(event);
   const about = name === null ? '' : assignmentKey(name);
   switch (event.type) {
     case 'wake':
-      return { key: `${about} ${event.runId} ${event.event.type}`, newest: isSign(event) };
-    case 'sighting':
-      return { key: `${about} ${event.sighting.kind}`, newest: isSign(event) };
+      return { key: `${about} ${event.runId} ${event.event.type}`, newest: isSignOfLife(event) };
+    case 'file_event':
+      return { key: `${about} ${event.event.kind}`, newest: isSignOfLife(event) };
     case 'timer':
       return { key: timerKey(event.timer), newest: true };
     case 'run_over':
-    case 'wake_refused':
+    case 'invalid_wake_event':
       return { key: `${about} ${event.runId} ${event.type}`, newest: false };
     case 'step_failed':
       return { key: `${about} step_failed ${event.during.type}`, newest: false };

@@ -1,8 +1,8 @@
-/** Everything that can happen to a sidecar. Inputs about a run name it, so that late ones are known and dropped. */
+/** Everything that can happen to a sidecar. Events about a run carry its id, so that late ones can be dropped. */
 import type { Assignment } from '../../../domain/assignment/slot.ts';
-import type { FoundFolders, PreparedRun, ResultSighting } from '../../../ports/result-inbox.ts';
+import type { FoundFolders, PreparedRun, ResultFileEvent } from '../../../ports/result-inbox.ts';
 import type { RunnerCheck, WakeEvent } from '../../../ports/wake-runner.ts';
-import type { RefusedWord } from './runner-events.ts';
+import type { InvalidEventReason } from './runner-events.ts';
 import type { HubFrame } from '../../../protocol/hub-frames.ts';
 import type { TimerName } from './timer-names.ts';
 
@@ -13,42 +13,42 @@ export type Event =
   | { readonly type: 'link_up'; readonly link: number; readonly nonce: string }
   | { readonly type: 'link_down'; readonly link: number; readonly code: number; readonly reason: string }
   | { readonly type: 'frame'; readonly link: number; readonly frame: HubFrame }
-  /** A frame that no schema takes; `what` is for the log. */
+  /** A frame that matches no schema; `what` is for the log. */
   | { readonly type: 'bad_frame'; readonly link: number; readonly what: Readonly<Record<string, unknown>> }
-  /** `runId`: a fresh one, for the wake that may follow. */
+  /** `runId`: a new one, for the wake that may follow. */
   | { readonly type: 'prepared'; readonly name: Assignment; readonly paths: PreparedRun; readonly runId: string }
-  /** `paths`: where they would be. */
+  /** `paths`: where they would have been. */
   | { readonly type: 'prepare_failed'; readonly name: Assignment; readonly paths: PreparedRun; readonly message: string }
   | { readonly type: 'wake'; readonly name: Assignment; readonly runId: string; readonly event: WakeEvent }
-  /** The runner said what cannot be taken. */
+  /** The runner yielded an invalid event. */
   | {
-      readonly type: 'wake_refused';
+      readonly type: 'invalid_wake_event';
       readonly name: Assignment;
       readonly runId: string;
-      readonly reason: RefusedWord;
+      readonly reason: InvalidEventReason;
       readonly message: string;
     }
-  /** The runner's stream has ended; `error` is what it threw. */
+  /** The runner's stream has ended; `error` is what it threw, if anything. */
   | { readonly type: 'run_over'; readonly name: Assignment; readonly runId: string; readonly error: string | null }
-  | { readonly type: 'sighting'; readonly sighting: ResultSighting }
-  | { readonly type: 'looked'; readonly name: Assignment; readonly look: number }
-  /** What an earlier process had of an assignment. */
+  | { readonly type: 'file_event'; readonly event: ResultFileEvent }
+  | { readonly type: 'scanned'; readonly name: Assignment; readonly scan: number }
+  /** Folders of an assignment, left by an earlier process. */
   | ({ readonly type: 'folders_found' } & FoundFolders)
-  /** `text` is null when there is no body, `error` is set when it could not be read. */
+  /** `text` is null if there is no body; `error` is set if it could not be read. */
   | { readonly type: 'report_read'; readonly name: Assignment; readonly text: string | null; readonly error: string | null }
-  /** As the journal's `room` says. */
+  /** See `Journal.room`. */
   | { readonly type: 'room_measured'; readonly refusedBytes: number; readonly hasReserve: boolean }
   | { readonly type: 'checked'; readonly checks: readonly RunnerCheck[] }
   | { readonly type: 'timer'; readonly timer: TimerName }
-  /** Taking `during` threw; nothing of it counts. */
+  /** Processing `during` threw; it had no effect. */
   | { readonly type: 'step_failed'; readonly during: Event; readonly message: string }
   | { readonly type: 'persist_failed'; readonly during: Event; readonly message: string }
   | { readonly type: 'stop' };
 
 export interface Moment {
-  /** Wall time at which it is taken. */
+  /** Wall time of the step. */
   readonly nowMs: number;
-  /** From 0 up to, not including, 1. */
+  /** Random, in [0, 1). */
   readonly jitter: number;
 }
 

@@ -1,8 +1,8 @@
-/** What a sidecar keeps in its journal: versioned, and believed only after it was checked. */
+/** The sidecar's journalled state: versioned, and validated when it is read. */
 import { Type } from 'typebox';
 import { Compile, type Validator } from 'typebox/schema';
 import { ENDED_ENTRY_PATTERN, type EndedEntry } from '../../../domain/assignment/ended-assignments.ts';
-import { REPORTS, type OutboxEntry } from '../../../domain/assignment/outbox.ts';
+import { OUTBOX_REPORTS, type OutboxEntry } from '../../../domain/assignment/outbox.ts';
 import { SLOT_STATUSES, STOP_CAUSES, type Slot } from '../../../domain/assignment/slot.ts';
 import { AgentcomError } from '../../../errors/agentcom-error.ts';
 import { generationField, objectField, taskIdField } from '../../../protocol/fields.ts';
@@ -14,7 +14,7 @@ export interface JournalState {
   readonly version: typeof JOURNAL_VERSION;
   /** Oldest first. */
   readonly slots: readonly Slot[];
-  /** In the order in which they were said. */
+  /** In the order in which the reports were made. */
   readonly outbox: readonly OutboxEntry[];
   readonly ended: readonly EndedEntry[];
 }
@@ -22,15 +22,15 @@ export interface JournalState {
 export const EMPTY_JOURNAL: JournalState = { version: JOURNAL_VERSION, slots: [], outbox: [], ended: [] };
 
 /**
- * What a copy of a data directory takes over: reports and the memory of ends are true of whoever says them. Runs are the original's: they
- * are neither gone on with nor told as lost, and the hub judges.
+ * What a copied data directory takes over. Reports and ended assignments are valid wherever they come from. Runs belong
+ * to the original sidecar: they are neither resumed nor reported as lost, and the hub decides.
  */
 export const stateOfCopy = (state: JournalState): JournalState => ({ ...state, slots: [] });
 
 const text = Type.String();
 const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
 const assignment = { taskId: taskIdField, generation: generationField };
-/** Wall times come from a clock that may be wrong, so they have no bounds of their own. */
+/** Wall times come from clocks that may be wrong, so they are not bounded. */
 const wallTime = Type.Number();
 
 const runSchema = Type.Object({
@@ -81,7 +81,7 @@ const journalSchema = Type.Object({
   outbox: Type.Array(
     Type.Object({
       ...assignment,
-      report: Type.Enum([...REPORTS]),
+      report: Type.Enum([...OUTBOX_REPORTS]),
       reason: orNull(text),
       storeId: orNull(text),
       assignedAtMs: wallTime,
@@ -104,8 +104,8 @@ const journalSchema = Type.Object({
 let validator: Validator | null = null;
 
 /**
- * The state inside what the journal gave; an empty one for a journal that was never written.
- * Throws `AC_SCHEMA_UNKNOWN` for one of a newer version, `AC_JOURNAL_CORRUPT` for one that is not what we write.
+ * Validates a journal value; an undefined one is a journal that was never written.
+ * Throws `AC_SCHEMA_UNKNOWN` for a newer version and `AC_JOURNAL_CORRUPT` for anything a sidecar does not write.
  */
 export function readJournalState(value: unknown): JournalState {
   if (value === undefined) return EMPTY_JOURNAL;
@@ -121,8 +121,8 @@ export function readJournalState(value: unknown): JournalState {
   if (!validator.Check(value)) {
     throw new AgentcomError(
       'AC_JOURNAL_CORRUPT',
-      "Cannot read the sidecar's journal: it is whole, but not what a sidecar writes. Keep a copy of the data directory; " +
-        'put back a queue.json that was good with the ended-*.log that it names, or start with an empty data directory: the hub then takes its tasks back.',
+      "Cannot read the sidecar's journal: it is intact but was not written by a sidecar. Keep a copy of the data directory; " +
+        'restore a good queue.json together with the ended-*.log it names, or start with an empty data directory: the hub then reclaims its tasks.',
       { details: { errors: fieldErrors(validator, value) } },
     );
   }

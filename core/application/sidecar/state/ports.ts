@@ -1,4 +1,4 @@
-/** What a sidecar needs from outside. */
+/** The ports a sidecar needs. */
 import type { Clock } from '../../../ports/clock.ts';
 import type { Digest, Ids } from '../../../ports/chance.ts';
 import type { HubLink } from '../../../ports/hub-link.ts';
@@ -7,7 +7,7 @@ import type { Log } from '../../../ports/log.ts';
 import type { ResultInbox } from '../../../ports/result-inbox.ts';
 import type { StopSignal, WakeRunner } from '../../../ports/wake-runner.ts';
 
-/** An `AbortController`, which core has not by itself. Runners get its signal, so it must be a real one. */
+/** An `AbortController`, which core has no type for. Runners get its signal, so it must be a real one. */
 export interface StopController {
   readonly signal: StopSignal;
   abort(reason?: unknown): void;
@@ -17,7 +17,7 @@ export interface SidecarPorts {
   readonly link: HubLink;
   readonly journal: Journal;
   readonly results: ResultInbox;
-  /** Undefined: the agent polls for its tasks by itself. */
+  /** Undefined: the agent polls for tasks. */
   readonly runner: WakeRunner | undefined;
   readonly clock: Clock;
   readonly ids: Ids;

@@ -1,4 +1,4 @@
-/** All that a sidecar holds: its journal, and what is only known to this process. A plain value, never changed in place. */
+/** The sidecar's state: its journal, and what only this process knows. Immutable. */
 import type { AgentId } from '../../../domain/ids.ts';
 import type { Assignment } from '../../../domain/assignment/slot.ts';
 import { NO_USAGE, type Usage, type UsageFields } from '../../../domain/usage.ts';
@@ -12,31 +12,31 @@ import type { Failure } from './failure.ts';
 import type { Event } from './inputs.ts';
 import type { JournalState } from './journal-state.ts';
 
-/** What does not change while it runs. */
+/** Constant while the sidecar runs. */
 export interface SidecarSetting {
   readonly agentId: AgentId;
   readonly name: string;
   readonly token: string;
-  /** Made anew at each start: tells this process from another one with the same data directory. */
+  /** New at every start; distinguishes processes on the same data directory. */
   readonly processId: string;
   /** Tried in turn; at least one. */
   readonly hubs: readonly string[];
   readonly capabilities: readonly string[];
   readonly slots: number;
   readonly timing: SidecarTiming;
-  /** What `refused/` may hold before no task is taken any more, bytes. */
+  /** Maximum size of `refused/` in bytes; above it no task is accepted. */
   readonly refusedBytesMax: number;
-  /** Null: the agent polls for its tasks by itself. */
+  /** Null: the agent polls for tasks. */
   readonly runner: { readonly adoptable: boolean; readonly hasCheck: boolean } | null;
-  /** SHA-256 of the UTF-8 of a text, hexadecimal. */
+  /** SHA-256 of a text's UTF-8 bytes, hexadecimal. */
   readonly sha256: (text: string) => string;
   readonly hmac: Hmac;
-  /** Sends the token without asking for the hub's proof. */
+  /** Send the token without asking for the hub's proof. */
   readonly plainToken: boolean;
 }
 
 export interface SidecarState {
-  /** `new` until the start input; nothing is taken any more once `stopping`. */
+  /** `new` until the start input; no task is accepted once `stopping`. */
   readonly phase: 'new' | 'running' | 'stopping' | 'stopped';
   readonly instanceId: string;
   readonly journal: JournalState;
@@ -44,93 +44,94 @@ export interface SidecarState {
   /** By `assignmentKey`. */
   readonly live: Readonly<Record<string, LiveSlot>>;
   /** How often each unanswered report was sent on this link, by `assignmentKey`. */
-  readonly sendings: Readonly<Record<string, number>>;
-  readonly drain: { readonly reason: string; readonly drainedTold: boolean } | null;
-  /** Not null while the journal cannot be written: what happened since and waits for it, in order. */
+  readonly sendCounts: Readonly<Record<string, number>>;
+  readonly drain: { readonly reason: string; readonly drainedSent: boolean } | null;
+  /** Set while the journal cannot be written: the inputs deferred since, in order. */
   readonly fault: { readonly deferred: readonly Event[] } | null;
-  /** The journal could not be written, and the room that is kept for reports is not back yet. */
-  readonly isShort: boolean;
-  /** `refused/` holds more than it may. */
+  /** The journal could not be written, and the disk reserve for reports is not restored yet. */
+  readonly awaitsReserve: boolean;
+  /** `refused/` is over its limit. */
   readonly refusedFull: boolean;
   readonly checks: ChecksState;
 }
 
-/** Whether its agent could run. Null: not known yet. */
+/** Whether the agent could run now. Null fields are not known yet. */
 export interface ChecksState {
-  /** The runner is being asked. */
-  readonly isLooking: boolean;
+  /** A runner check is in progress. */
+  readonly isRunning: boolean;
   readonly runner: readonly RunnerCheck[] | null;
-  /** Looks in a row that failed, for the backoff. */
+  /** Consecutive failed checks, for the backoff. */
   readonly failures: number;
-  /** By how much this machine's clock is behind that of the hub. */
-  readonly behindMs: number | null;
+  /** How far this machine's clock is behind the hub's. */
+  readonly clockBehindMs: number | null;
   readonly hasReserve: boolean | null;
-  /** What the hub was told on this link that fails, as one text; null when it was told nothing. */
-  readonly told: string | null;
+  /** The failing checks last sent on this link, as a comparable string; null if none were sent. */
+  readonly sent: string | null;
 }
 
 /**
- * The connection: `down` ─► `connecting` ─► `greeting` ─► `identifying` ─► `identified` ─► `down`; the hub proves itself in
- * `greeting`, which `plainToken` leaves out. One at a time; `number` names it,
- * and what an older one still delivers is dropped.
+ * The connection: `down` ─► `connecting` ─► `greeting` ─► `identifying` ─► `identified` ─► `down`. The hub proves
+ * itself in `greeting`, which `plainToken` skips. There is one connection at a time, identified by `number`; events of
+ * older ones are dropped.
  */
 export interface LinkState {
   readonly phase: 'down' | 'connecting' | 'greeting' | 'identifying' | 'identified';
   readonly number: number;
-  /** Said in `hello`; what a proof of this link must have in it. */
+  /** Sent in `hello`; the hub's proof must cover it. */
   readonly nonce: string;
-  /** Place in `setting.hubs`. */
+  /** Index into `setting.hubs`. */
   readonly hub: number;
-  /** Connections in a row that did not get to `identified`, for the backoff. */
+  /** Consecutive connections that were not identified, for the backoff. */
   readonly failures: number;
-  /** Times in a row that the hub said that another one has the identity. */
-  readonly holdOffs: number;
+  /** How often in a row the hub said that another sidecar has this identity. */
+  readonly identityConflicts: number;
   readonly everIdentified: boolean;
   readonly awaitingFrame: boolean;
-  /** When it last asked for a word that tells the hub's time. */
-  readonly askedAtMs: number | null;
+  /** When it last sent a frame whose answer carries the hub's time. */
+  readonly timeRequestedAtMs: number | null;
   readonly policy: PolicyFrame;
   readonly storeId: string | null;
   /**
-   * Assignments of which something beside their end was said on this link, by key: a refusal may be the answer to that.
+   * Keys of the assignments for which a refusable frame, other than the report of the end, was sent on this link. A
+   * refusal may be the answer to that frame.
    */
-  readonly talkedOf: readonly string[];
+  readonly refusableSent: readonly string[];
 }
 
 /** What this process knows of an assignment beyond the journal. */
 export interface LiveSlot {
-  /** Its folders are being made. */
+  /** Its folders are being created. */
   readonly preparing: boolean;
   readonly paths: PreparedRun | null;
-  /** A stream of the runner is open for it. */
+  /** A runner event stream is open for it. */
   readonly following: boolean;
-  /** The run was begun by an earlier process of this sidecar, or is only followed to be stopped. */
+  /** The run was started by an earlier process, or is attached only to stop it. */
   readonly attached: boolean;
-  /** It is attached, and its runner says that it was woken: a run that goes on by itself when nobody follows it any more. */
+  /** Attached, and the runner says `woken`: the run continues without anyone following it. */
   readonly handedOver: boolean;
   readonly end: RunEnd | null;
-  /** Its runner threw before it had told of a process: what is told once nothing of the run is alive. */
+  /** The runner threw before `spawned`; reported once nothing of the run is alive. */
   readonly wakeError: string | null;
-  /** Its runner said that it failed: told once its folder was looked at, unless a result lies there. */
+  /** The runner reported a failure; sent once the folder was scanned and had no result. */
   readonly failure: Failure | null;
-  /** Something of its run could not be stopped, or nobody knows. */
+  /** Part of its run could not be stopped, or nobody knows. */
   readonly mayLive: boolean;
-  /** How long its run lasted is not known: it may have gone on while a clock was moved. */
-  readonly inDoubt: boolean;
-  /** Its result cannot be read, and no report says so. */
-  readonly hasUnread: boolean;
-  /** The number of the newest look into its folder. */
-  readonly look: number;
-  /** The hub was told that the wake went well. */
-  readonly wakeTold: boolean;
-  /** What its present run used until now. */
+  /** The run's age is unknown, since a clock may have been moved while the sidecar was down. */
+  readonly ageUnknown: boolean;
+  /** There is an unreadable result that no report mentions. */
+  readonly hasUnreadableResult: boolean;
+  /** Number of the newest scan of its folder. */
+  readonly scan: number;
+  /** The hub was told that the wake succeeded. */
+  readonly wakeReported: boolean;
+  /** What the current run has used so far. */
   readonly used: Usage;
-  /** What its present run said last. */
-  readonly heard: LastWords;
-  /** Progress that waits for its second; null when none does. */
+  /** The last output of the current run. */
+  readonly lastOutput: LastOutput;
+  /** Progress held back by the rate limit, if any. */
   readonly progress: ProgressFields | null;
-  /** One was sent less than a second ago. */
-  readonly progressHeld: boolean;
+  /** A progress frame was sent less than a second ago. */
+  readonly progressThrottled: boolean;
 }
 
 export interface ProgressFields extends UsageFields {
@@ -141,25 +142,25 @@ export interface ProgressFields extends UsageFields {
 
 /** How a run's process tree ended. */
 export interface RunEnd {
-  /** By our signal. */
+  /** It was stopped by our signal. */
   readonly stopped: boolean;
   readonly exitCode: number | null;
   readonly signal: string | null;
   readonly stderrTail: string;
   readonly survivors: readonly number[];
-  /** It did nothing: the session that it was given is not there any more. */
+  /** It did nothing because the session to resume no longer exists. */
   readonly sessionGone?: boolean | undefined;
 }
 
-/** The end of what was heard of a run: on standard error, and of what its program said else. */
-export interface LastWords {
+/** The tail of a run's output: standard error, and everything else its program printed. */
+export interface LastOutput {
   readonly stderr: string;
   readonly output: string;
 }
 
-export const NOTHING_HEARD: LastWords = { stderr: '', output: '' };
+export const NO_OUTPUT: LastOutput = { stderr: '', output: '' };
 
-export const NOTHING_LIVE: LiveSlot = {
+export const INITIAL_LIVE: LiveSlot = {
   preparing: false,
   paths: null,
   following: false,
@@ -169,17 +170,17 @@ export const NOTHING_LIVE: LiveSlot = {
   wakeError: null,
   failure: null,
   mayLive: false,
-  inDoubt: false,
-  hasUnread: false,
-  look: 0,
-  wakeTold: false,
+  ageUnknown: false,
+  hasUnreadableResult: false,
+  scan: 0,
+  wakeReported: false,
   used: NO_USAGE,
-  heard: NOTHING_HEARD,
+  lastOutput: NO_OUTPUT,
   progress: null,
-  progressHeld: false,
+  progressThrottled: false,
 };
 
-/** Before the start input: what the journal holds. */
+/** The state before the start input: only what the journal holds. */
 export const loadedState = (journal: JournalState, instanceId: string): SidecarState => ({
   phase: 'new',
   instanceId,
@@ -190,25 +191,25 @@ export const loadedState = (journal: JournalState, instanceId: string): SidecarS
     nonce: '',
     hub: 0,
     failures: 0,
-    holdOffs: 0,
+    identityConflicts: 0,
     everIdentified: false,
     awaitingFrame: false,
-    askedAtMs: null,
+    timeRequestedAtMs: null,
     policy: DEFAULT_POLICY,
     storeId: null,
-    talkedOf: [],
+    refusableSent: [],
   },
   live: {},
-  sendings: {},
+  sendCounts: {},
   drain: null,
   fault: null,
-  isShort: false,
+  awaitsReserve: false,
   refusedFull: false,
-  checks: { isLooking: false, runner: null, failures: 0, behindMs: null, hasReserve: null, told: null },
+  checks: { isRunning: false, runner: null, failures: 0, clockBehindMs: null, hasReserve: null, sent: null },
 });
 
-/** An assignment as frames name it. */
-export const frameName = (name: Assignment): { readonly task_id: string; readonly generation: number } => ({
+/** An assignment's identifiers as frame fields. */
+export const frameIds = (name: Assignment): { readonly task_id: string; readonly generation: number } => ({
   task_id: name.taskId,
   generation: name.generation,
 });

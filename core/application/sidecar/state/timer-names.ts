@@ -1,21 +1,27 @@
-/** The sidecar's timers: one for each purpose and, where it is about an assignment, for each assignment. */
+/** The sidecar's timers: at most one per purpose and, where it concerns an assignment, per assignment. */
 import { assignmentKey, type Assignment } from '../../../domain/assignment/slot.ts';
 
-/** Of the sidecar itself. */
+/** Timers of the sidecar as a whole. */
 export type OwnTimer = 'reconnect' | 'identify' | 'ping' | 'pong' | 'journal' | 'room' | 'drain' | 'stop' | 'checks';
 
 /**
- * Of one assignment. `retry`: the next try to wake or to find out about a run. `confirm`: a woken agent must have been
- * heard of. `pickup`: a published task must have been taken. `linger`: a run must be over after its result. `lease`:
- * the next renewal. `silence`: a sign of life is due. `run_max`: it has lasted too long. `progress`: the next progress
- * may be sent. `repeat`: a report is unanswered.
+ * Timers of one assignment.
+ * - `retry`: wake again, or ask the runner again about a run.
+ * - `confirm`: a woken agent must have started.
+ * - `pickup`: a published task must have been taken.
+ * - `linger`: a run must have exited after its result.
+ * - `lease`: renew the lease.
+ * - `silence`: a sign of life is due.
+ * - `run_max`: the run has taken too long.
+ * - `progress`: the next progress frame may be sent.
+ * - `repeat`: a report is still unanswered.
  */
 export type RunTimer = 'retry' | 'confirm' | 'pickup' | 'linger' | 'lease' | 'silence' | 'run_max' | 'progress' | 'repeat';
 
 export type TimerName = { readonly purpose: OwnTimer } | { readonly purpose: RunTimer; readonly name: Assignment };
 
-/** One text for equal timers. */
+/** Equal timers have equal keys. */
 export const timerKey = (timer: TimerName): string => ('name' in timer ? `${timer.purpose} ${assignmentKey(timer.name)}` : timer.purpose);
 
-/** All that may run while an assignment is not settled. */
+/** Every timer that may run while an assignment is unsettled. */
 export const UNSETTLED_TIMERS: readonly RunTimer[] = ['retry', 'confirm', 'pickup', 'lease', 'silence', 'run_max', 'progress'];

@@ -10,7 +10,7 @@ import { loadedState, type SidecarSetting, type SidecarState } from '../../../..
 import { sidecarStep } from '../../../../core/application/sidecar/engine/step.ts';
 import { timerKey, type OwnTimer, type RunTimer } from '../../../../core/application/sidecar/state/timer-names.ts';
 import type { WakeEvent } from '../../../../core/ports/wake-runner.ts';
-import type { ResultSighting } from '../../../../core/ports/result-inbox.ts';
+import type { ResultFileEvent } from '../../../../core/ports/result-inbox.ts';
 import type { HubFrame } from '../../../../core/protocol/hub-frames.ts';
 
 /** Of a link that is up. */
@@ -57,15 +57,15 @@ export interface Stage {
   take(event: Event): readonly Effect[];
   frame(frame: HubFrame): readonly Effect[];
   wake(event: WakeEvent, of?: Assignment): readonly Effect[];
-  sight(sighting: SightingOf, of?: Assignment): readonly Effect[];
+  sight(event: FileEventOf, of?: Assignment): readonly Effect[];
   timer(purpose: OwnTimer | RunTimer, of?: Assignment): readonly Effect[];
   prepared(of?: Assignment): readonly Effect[];
-  looked(of?: Assignment): readonly Effect[];
+  scanned(of?: Assignment): readonly Effect[];
   slot(of?: Assignment): Slot | undefined;
   /** Connected and identified, with these answers to the inventory. */
   identify(over?: Partial<Extract<HubFrame, { type: 'identified' }>>): readonly Effect[];
 }
-type SightingOf = ResultSighting extends infer One ? (One extends ResultSighting ? Omit<One, 'name'> : never) : never;
+type FileEventOf = ResultFileEvent extends infer One ? (One extends ResultFileEvent ? Omit<One, 'name'> : never) : never;
 
 /** A sidecar before its start, with this journal. */
 export function stage(over: Partial<SidecarSetting> = {}, journal: JournalState = EMPTY_JOURNAL): Stage {
@@ -84,11 +84,11 @@ export function stage(over: Partial<SidecarSetting> = {}, journal: JournalState 
     },
     frame: (frame) => made.take({ type: 'frame', link: made.state.link.number, frame }),
     wake: (event, of = named()) => made.take({ type: 'wake', name: of, runId: made.slot(of)?.run?.runId ?? 'run-none', event }),
-    sight: (sighting, of = named()) => made.take({ type: 'sighting', sighting: { ...sighting, name: of } as ResultSighting }),
+    sight: (event, of = named()) => made.take({ type: 'file_event', event: { ...event, name: of } as ResultFileEvent }),
     timer: (purpose, of = named()) =>
       made.take({ type: 'timer', timer: isOwn(purpose) ? { purpose } : { purpose: purpose as RunTimer, name: of } }),
     prepared: (of = named()) => made.take({ type: 'prepared', name: of, paths: pathsOf(of), runId: `run-${(runs += 1)}` }),
-    looked: (of = named()) => made.take({ type: 'looked', name: of, look: made.state.live[keyOf(of)]?.look ?? 0 }),
+    scanned: (of = named()) => made.take({ type: 'scanned', name: of, scan: made.state.live[keyOf(of)]?.scan ?? 0 }),
     slot: (of = named()) => made.state.journal.slots.find((slot) => slot.taskId === of.taskId && slot.generation === of.generation),
     identify(frame = {}) {
       const up = made.take({ type: 'link_up', nonce: NONCE, link: made.state.link.number });

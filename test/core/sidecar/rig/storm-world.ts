@@ -105,8 +105,8 @@ export class StormWorld {
         );
       case 'result':
         return this.#take({
-          type: 'sighting',
-          sighting: { kind: 'result', name, value: { status: b % 2 === 0 ? 'success' : 'failed' }, replaced: false },
+          type: 'file_event',
+          event: { kind: 'result', name, value: { status: b % 2 === 0 ? 'success' : 'failed' }, replaced: false },
         });
       case 'timer':
         return this.#fire(this.#pick([...this.#timers.values()], a));
@@ -199,7 +199,7 @@ export class StormWorld {
     const { state, effects } = this.#step(before, { ...event, nowMs: START_MS, jitter: 0 });
     this.#state = state;
     for (const effect of effects) {
-      if (this.#carryOut(effect, event, before)) continue;
+      if (this.#runEffect(effect, event, before)) continue;
       this.#state = before;
       return this.#take({ type: 'persist_failed', during: event, message: 'the disk is full' });
     }
@@ -208,7 +208,7 @@ export class StormWorld {
   }
 
   /** False when the disk failed. */
-  #carryOut(effect: Effect, event: Event, before: SidecarState): boolean {
+  #runEffect(effect: Effect, event: Event, before: SidecarState): boolean {
     this.#count(effect.type === 'send' ? effect.frame.type : effect.type);
     switch (effect.type) {
       case 'persist':
@@ -238,8 +238,8 @@ export class StormWorld {
       case 'measureRoom':
         this.#answers.push({ type: 'room_measured', refusedBytes: 0, hasReserve: true });
         return true;
-      case 'look':
-        this.#answers.push({ type: 'looked', name: effect.name, look: effect.look });
+      case 'scan':
+        this.#answers.push({ type: 'scanned', name: effect.name, scan: effect.scan });
         return true;
       case 'startTimer':
         this.#timers.set(timerKey(effect.timer), effect.timer);

@@ -71,7 +71,7 @@ t.test('R16: signs of life', async (t) => {
     }
     t.same(words(sidecar.timer('silence')), ['withdraw', 'persist', 'kill']);
     sidecar.wake(stoppedRun());
-    t.match(writtenBody(sidecar.looked()), { kind: 'silent', error: /no sign of life.* raise timing\.idleMs/ });
+    t.match(writtenBody(sidecar.scanned()), { kind: 'silent', error: /no sign of life.* raise timing\.idleMs/ });
   });
   t.test('a woken agent whose process lives needs to say nothing', async (t) => {
     const sidecar = working();
@@ -83,7 +83,7 @@ t.test('R16: a run that lasts too long is stopped, whatever it says', async (t) 
   const sidecar = working();
   t.same(words(sidecar.timer('run_max')), ['withdraw', 'persist', 'kill']);
   sidecar.wake(stoppedRun());
-  t.match(writtenBody(sidecar.looked()), {
+  t.match(writtenBody(sidecar.scanned()), {
     kind: 'execution_timeout',
     error: /not finished within 3600000 ms.* larger run_max_ms/,
     details: { reason: /3600000 ms/ },

@@ -21,7 +21,7 @@ t.test('R8: the first word of the folder is the one report', async (t) => {
     { value: { status: 'failed' }, is: { error: 'the agent gave no reason' } },
     {
       value: { status: 'done' },
-      is: { kind: 'result_invalid', error: 'the result has no "status" of "success" or "failed": found "done"' },
+      is: { kind: 'result_invalid', error: 'the "status" of the result must be "success" or "failed", found "done"' },
     },
     { value: {}, is: { kind: 'result_invalid' } },
   ];
@@ -155,7 +155,7 @@ t.test('a small frame of a hub is kept to, whatever the agent wrote', async (t) 
 
 t.test('R20: of an assignment whose files say more than its report, only that stays', async (t) => {
   const long = 'a'.repeat(300_000);
-  const refused = { type: 'wake_refused', name: named(), runId: 'run-1', message: 'over 8 MiB' } as const;
+  const refused = { type: 'invalid_wake_event', name: named(), runId: 'run-1', message: 'over 8 MiB' } as const;
   const ways: readonly (readonly [string, boolean | null, (sidecar: Stage) => void])[] = [
     ['whole', null, (sidecar) => sidecar.sight({ kind: 'result', value: { status: 'success', output: 'o' }, replaced: false })],
     ['cut', false, (sidecar) => sidecar.sight({ kind: 'result', value: { status: 'success', output: long }, replaced: false })],
@@ -163,7 +163,7 @@ t.test('R20: of an assignment whose files say more than its report, only that st
     ['no result', false, (sidecar) => sidecar.sight({ kind: 'invalid', reason: 'result_invalid', message: 'The result is empty.' })],
     ['heard', null, (sidecar) => sidecar.wake({ type: 'completed', output: 'o' })],
     ['heard and cut', true, (sidecar) => sidecar.wake({ type: 'completed', output: long })],
-    ['heard and too large', true, (sidecar) => [sidecar.take({ ...refused, reason: 'result_too_large' }), sidecar.looked()]],
+    ['heard and too large', true, (sidecar) => [sidecar.take({ ...refused, reason: 'result_too_large' }), sidecar.scanned()]],
   ];
   for (const [what, streams, end] of ways) {
     const kept = streams === null ? [] : [{ type: 'keepResult', name: named(), streams }];

@@ -26,9 +26,9 @@ t.test('how a run without a result is told', async (t) => {
   ];
   for (const { event, kind, error } of cases) {
     const sidecar = working();
-    t.same(words(sidecar.wake(event)), ['look'], 'the folder is looked at once more');
-    const effects = sidecar.looked();
-    t.same(words(effects), ['writeReport', 'forget', 'persist', 'send task_failed']);
+    t.same(words(sidecar.wake(event)), ['scan'], 'the folder is looked at once more');
+    const effects = sidecar.scanned();
+    t.same(words(effects), ['writeReport', 'unwatch', 'persist', 'send task_failed']);
     t.match(writtenBody(effects), { kind, error, retryable: true });
     if (kind === 'agent_failed') t.match(writtenBody(effects), { details: { stderr_tail: 'last words' } });
   }
@@ -37,7 +37,7 @@ t.test('how a run without a result is told', async (t) => {
 t.test('the end of a long standard error is kept within 16 KiB of JSON', async (t) => {
   const sidecar = working();
   sidecar.wake({ type: 'exited', exitCode: 1, signal: null, stderrTail: `${'\u0001'.repeat(100_000)}the end` });
-  const body = writtenBody(sidecar.looked());
+  const body = writtenBody(sidecar.scanned());
   t.ok(JSON.stringify(body['details']).length <= 16_384);
   t.match((body['details'] as { stderr_tail: string }).stderr_tail, /the end$/);
 });
@@ -55,28 +55,28 @@ t.test('R10: a failure that its runner told has what the run said last, and the 
   const sidecar = waking();
   say(sidecar);
   const details = { turns: 3, stderr_tail: 'no such module', last_output: 'reading the files\none moment' };
-  t.match(writtenBody(sidecar.looked()), { error: 'turn failed', details });
+  t.match(writtenBody(sidecar.scanned()), { error: 'turn failed', details });
   t.match(logged(sidecar), { report: 'failed', kind: 'agent_failed', error: 'turn failed', stderr_tail: 'no such module' });
   const over = waking();
   say(over);
   over.wake(exited(1));
-  t.match(writtenBody(over.looked()), { details: { stderr_tail: 'last words' } }, 'its end has more of it');
+  t.match(writtenBody(over.scanned()), { details: { stderr_tail: 'last words' } }, 'its end has more of it');
   const silent = waking();
   silent.wake(SPAWNED);
   silent.wake({ type: 'output', stream: 'stderr', text: 'waiting for a lock' });
   silent.timer('silence');
   silent.wake(stoppedRun());
-  t.match(writtenBody(silent.looked()), { kind: 'silent', details: { stderr_tail: 'waiting for a lock' } });
+  t.match(writtenBody(silent.scanned()), { kind: 'silent', details: { stderr_tail: 'waiting for a lock' } });
   const again = waking();
   again.wake(SPAWNED);
   again.wake({ type: 'output', stream: 'stdout', text: 'the first run' });
   again.wake(exited(0));
-  again.looked();
+  again.scanned();
   again.timer('retry');
   again.prepared();
   again.wake(SPAWNED);
   again.wake(failed);
-  t.notMatch(JSON.stringify(writtenBody(again.looked())), 'the first run', 'of the present run alone');
+  t.notMatch(JSON.stringify(writtenBody(again.scanned())), 'the first run', 'of the present run alone');
 });
 
 t.test('R20: what a run said last has a bound, and takes no room from what its runner tells', async (t) => {
@@ -87,7 +87,7 @@ t.test('R20: what a run said last has a bound, and takes no room from what its r
       for (const stream of ['stdout', 'stderr'] as const) sidecar.wake({ type: 'output', stream, text: `${'\u0001'.repeat(2_000)}${n}` });
     }
     sidecar.wake({ type: 'failed', phase: 'agent', message: 'no', retryable: true, details: own });
-    const { details } = writtenBody(sidecar.looked()) as { details: Record<string, string> };
+    const { details } = writtenBody(sidecar.scanned()) as { details: Record<string, string> };
     t.match(details, own);
     t.notOk('truncated' in details);
     t.ok(JSON.stringify(details).length <= 16_384);
@@ -100,9 +100,9 @@ t.test('R20: what a run said last has a bound, and takes no room from what its r
 t.test('only the newest look counts', async (t) => {
   const sidecar = working();
   sidecar.wake(exited(0));
-  t.same(sidecar.take({ type: 'looked', name: named(), look: 0 }), []);
+  t.same(sidecar.take({ type: 'scanned', name: named(), scan: 0 }), []);
   t.equal(sidecar.slot()?.status, 'working');
-  t.same(words(sidecar.looked()).slice(0, 1), ['writeReport']);
+  t.same(words(sidecar.scanned()).slice(0, 1), ['writeReport']);
 });
 
 t.test('after its result a run has a moment to end, then its tree is stopped', async (t) => {
@@ -111,7 +111,7 @@ t.test('after its result a run has a moment to end, then its tree is stopped', a
   t.equal(startedFor(settled, 'linger'), 3_000);
   t.equal(sidecar.slot()?.status, 'reporting');
   t.match(only(sidecar.timer('linger'), 'kill'), [{ reason: { reason: 'its result is known' } }]);
-  t.same(words(sidecar.wake(stoppedRun())), ['forget', 'persist'], 'the files stay until the hub has answered');
+  t.same(words(sidecar.wake(stoppedRun())), ['unwatch', 'persist'], 'the files stay until the hub has answered');
   t.same(sidecar.state.journal.slots, []);
   t.same(sidecar.timer('linger'), []);
 });
@@ -134,20 +134,20 @@ t.test('an attached agent that tells its end', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
     const told = sidecar.wake({ type: 'failed', phase: 'agent', message: 'refused', retryable: false, details: { turns: 3 } });
-    t.same(words(told), ['look'], 'its agent may have written a result');
-    t.match(writtenBody(sidecar.looked()), { kind: 'agent_failed', error: 'refused', retryable: false, details: { turns: 3 } });
-    t.same(words(sidecar.wake(exited(1))), ['forget', 'keepResult', 'persist'], 'the first word was its report');
+    t.same(words(told), ['scan'], 'its agent may have written a result');
+    t.match(writtenBody(sidecar.scanned()), { kind: 'agent_failed', error: 'refused', retryable: false, details: { turns: 3 } });
+    t.same(words(sidecar.wake(exited(1))), ['unwatch', 'keepResult', 'persist'], 'the first word was its report');
   });
 });
 
 t.test('R4: a result that its agent wrote counts, whatever its runner says of the end', async (t) => {
   const failed: WakeEvent = { type: 'failed', phase: 'agent', kind: 'no_result', message: 'no result', retryable: true };
-  const refused = { type: 'wake_refused', name: named(), runId: 'run-1', message: 'no word' } as const;
+  const refused = { type: 'invalid_wake_event', name: named(), runId: 'run-1', message: 'no word' } as const;
   const ways: readonly (readonly [string, (sidecar: Stage) => void])[] = [
     ['it failed', (sidecar) => sidecar.wake(failed)],
     ['it failed, and ended', (sidecar) => [sidecar.wake(failed), sidecar.wake(exited(0))]],
     ['it threw', (sidecar) => sidecar.take({ type: 'run_over', name: named(), runId: 'run-1', error: 'boom' })],
-    ['a word that is none', (sidecar) => sidecar.take({ ...refused, reason: 'bad_word' })],
+    ['a word that is none', (sidecar) => sidecar.take({ ...refused, reason: 'invalid_event' })],
     ['a result that is none', (sidecar) => sidecar.take({ ...refused, reason: 'result_invalid' })],
   ];
   for (const [what, end] of ways) {
@@ -175,14 +175,14 @@ t.test('R4: a result that comes after its runner called the run a failure is kep
   const sidecar = waking();
   sidecar.wake(SPAWNED);
   sidecar.wake({ type: 'failed', phase: 'agent', message: 'no result', retryable: true });
-  t.match(writtenBody(sidecar.looked()), { error: 'no result' });
+  t.match(writtenBody(sidecar.scanned()), { error: 'no result' });
   sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'retried' });
-  t.same(words(sidecar.wake(exited(0))), ['forget', 'keepResult', 'persist'], 'of its folders nothing but that');
+  t.same(words(sidecar.wake(exited(0))), ['unwatch', 'keepResult', 'persist'], 'of its folders nothing but that');
   const over = waking();
   over.wake(SPAWNED);
   over.wake({ type: 'failed', phase: 'agent', message: 'no result', retryable: true });
   over.wake(exited(0));
-  over.looked();
+  over.scanned();
   const answered = over.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'retried' });
   t.same(words(answered), ['removeReport', 'removeFiles', 'persist'], 'nobody can write one after the last look');
 });
@@ -196,7 +196,7 @@ t.test('R4: a result that cannot be read of an assignment that was taken back is
     sidecar.frame(frame);
     t.same(words(sidecar.sight({ kind: 'invalid', reason: 'result_too_large', message: 'The result has 9 MiB.' })), []);
     sidecar.wake(stoppedRun());
-    const over = sidecar.looked();
+    const over = sidecar.scanned();
     t.match(only(over, 'keepResult'), [{ streams: false }]);
     t.same(only(over, 'removeFiles'), []);
     t.match(only(sidecar.timer('room'), 'measureRoom'), [{ unread: [named()] }], 'and counted');
@@ -210,13 +210,13 @@ t.test('a failure that waits for its look: only the first counts, beside what co
   sidecar.wake(failed);
   t.same(words(sidecar.wake({ ...failed, message: 'two' })), []);
   sidecar.wake(stoppedRun(4243));
-  t.match(writtenBody(sidecar.looked()), { error: 'one', details: { survivors: [4243] } });
+  t.match(writtenBody(sidecar.scanned()), { error: 'one', details: { survivors: [4243] } });
   const taken = waking();
   taken.wake(SPAWNED);
   taken.wake(failed);
   taken.frame({ type: 'task_cancelled', task_id: TASK, generation: 1 });
   taken.wake(stoppedRun());
-  t.match(sent(taken.looked()), [{ type: 'task_cancel_ack', outcome: 'killed' }], 'a cancel comes before it');
+  t.match(sent(taken.scanned()), [{ type: 'task_cancel_ack', outcome: 'killed' }], 'a cancel comes before it');
 });
 
 t.test('a run whose runner lets go of it', async (t) => {
@@ -232,14 +232,14 @@ t.test('a run whose runner lets go of it', async (t) => {
     const found = sidecar.prepared();
     t.match(only(found, 'attach'), [{ stop: { reason: 'no sign of life for too long' } }]);
     sidecar.wake(stoppedRun());
-    t.match(writtenBody(sidecar.looked()), { kind: 'silent' });
+    t.match(writtenBody(sidecar.scanned()), { kind: 'silent' });
   });
   t.test('before woken counts as ended, nobody saw how', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
     const runId = sidecar.slot()?.run?.runId ?? '';
-    t.same(words(sidecar.take({ type: 'run_over', name: named(), runId, error: null })), ['look']);
-    t.match(writtenBody(sidecar.looked()), { kind: 'lost' });
+    t.same(words(sidecar.take({ type: 'run_over', name: named(), runId, error: null })), ['scan']);
+    t.match(writtenBody(sidecar.scanned()), { kind: 'lost' });
   });
 });
 
@@ -257,7 +257,7 @@ t.test('a runner that throws', async (t) => {
       t.ok(words(effects).includes('prepare'));
       t.match(only(sidecar.prepared(), 'attach'), [{ stop: { reason: /threw/ }, run: { runId, process: null } }]);
       const told = sidecar.wake(left);
-      const after = left.type === 'failed' ? told : sidecar.looked();
+      const after = left.type === 'failed' ? told : sidecar.scanned();
       t.equal(startedFor(after, 'retry'), 5_000);
       t.match(sent(after), [{ type: 'wake_result', status: 'failed', error: 'boom' }]);
       t.match(sidecar.slot(), { status: 'waking', wakes: 1, run: null });
@@ -268,17 +268,17 @@ t.test('a runner that throws', async (t) => {
     sidecar.take({ type: 'run_over', name: named(), runId, error: 'boom' });
     sidecar.prepared();
     sidecar.wake(stoppedRun(4243));
-    t.match(writtenBody(sidecar.looked()), { type: 'task_failed', kind: 'wake_failed', error: 'boom', details: { survivors: [4243] } });
+    t.match(writtenBody(sidecar.scanned()), { type: 'task_failed', kind: 'wake_failed', error: 'boom', details: { survivors: [4243] } });
   });
   t.test('after spawned: the agent failed, and its process is found and stopped', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
     const runId = sidecar.slot()?.run?.runId ?? '';
     const effects = sidecar.take({ type: 'run_over', name: named(), runId, error: 'boom' });
-    t.same(words(effects), ['look', 'prepare']);
+    t.same(words(effects), ['scan', 'prepare']);
     t.match(only(sidecar.prepared(), 'attach')[0], { stop: { reason: 'its result is known' }, run: { process: { pid: 4242 } } });
-    t.match(writtenBody(sidecar.looked()), { kind: 'agent_failed', error: 'the wake runner broke: boom' });
-    t.same(words(sidecar.wake(stoppedRun())), ['forget', 'keepResult', 'persist']);
+    t.match(writtenBody(sidecar.scanned()), { kind: 'agent_failed', error: 'the wake runner failed: boom' });
+    t.same(words(sidecar.wake(stoppedRun())), ['unwatch', 'keepResult', 'persist']);
   });
   t.test('while it stops a run: the slot is kept until somebody knows', async (t) => {
     const sidecar = working();
@@ -297,8 +297,8 @@ t.test('nothing of this is said by a sidecar that is offline, and all of it once
   sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
   sidecar.wake(WOKEN);
   sidecar.wake(exited(1));
-  const effects = sidecar.looked();
-  t.same(words(effects), ['writeReport', 'forget', 'persist']);
+  const effects = sidecar.scanned();
+  t.same(words(effects), ['writeReport', 'unwatch', 'persist']);
   t.same(sent(effects), []);
   sidecar.timer('reconnect');
   t.same(words(sidecar.identify()), ['send identify', 'readReport']);

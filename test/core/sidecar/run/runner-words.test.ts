@@ -49,7 +49,7 @@ t.test('R16: what a runner may not say is refused with what was wanted', async (
     [{ type: 'failed', phase: 'agent', retryable: true }, /message is required/],
     [{ type: 'stopped', survivors: ['x'] }, /survivors/],
   ];
-  for (const [said, message] of cases) t.match(readWakeEvent(said), { kind: 'refused', reason: 'bad_word', message });
+  for (const [said, message] of cases) t.match(readWakeEvent(said), { kind: 'invalid', reason: 'invalid_event', message });
 });
 
 t.test('R16: a result that cannot be sent is no result, however it is made', async (t) => {
@@ -92,7 +92,7 @@ t.test('R16: checks that are none are a check that fails', async (t) => {
   const holes: unknown[] = [];
   holes[3] = good[0];
   for (const said of [null, 'ok', {}, [null], holes, [{ check: 'program', ok: false }], [{ check: 'a', ok: 'yes', message: '' }], [5n]])
-    t.match(readChecks(said), [{ check: 'runner', ok: false, message: /^its checks broke: wanted a list of/ }]);
+    t.match(readChecks(said), [{ check: 'runner', ok: false, message: /^checks threw: wanted a list of/ }]);
   t.ok(JSON.stringify(readChecks(Array.from({ length: 10_000 }, () => ({ ...good[0], message: 'x'.repeat(10_000) })))).length < 50_000);
 });
 
@@ -125,7 +125,7 @@ t.test('R16: what throws when it is looked at is no event, or left out of one, i
   ]) {
     // prettier-ignore
     const heard = readWakeEvent(said);
-    t.match(heard, { kind: 'refused', reason: 'bad_word', message: /^an event cannot be read: / });
+    t.match(heard, { kind: 'invalid', reason: 'invalid_event', message: /^an event cannot be read: / });
     t.ok(JSON.stringify(heard).length < 5_000);
     t.ok(JSON.stringify(readChecks(said)).length < 5_000);
   }

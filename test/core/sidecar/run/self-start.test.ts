@@ -20,7 +20,7 @@ t.test('the task is laid out after it was journalled, with where its results go'
   const sidecar = online(SELF);
   t.same(words(sidecar.frame(assignFrame())), ['persist', 'send task_accepted', 'prepare']);
   const effects = sidecar.prepared();
-  t.same(words(effects), ['persist', 'expect', 'publish']);
+  t.same(words(effects), ['persist', 'watch', 'publish']);
   t.match(only(effects, 'publish'), [{ task: { task_id: TASK, generation: 1, results_dir: `/results/${TASK}.g1` } }]);
   t.equal(startedFor(effects, 'pickup'), 1_800_000);
   t.match(sidecar.slot(), { status: 'waking_confirmation', run: null });
@@ -31,7 +31,7 @@ t.test('taken, worked on, reported; withdrawn before the report leaves', async (
   const sidecar = laidOut();
   t.equal(startedFor(sidecar.sight({ kind: 'started' }), 'silence'), 1_800_000);
   t.same(sidecar.timer('pickup'), []);
-  t.same(words(sidecar.sight(RESULT)), ['writeReport', 'withdraw', 'forget', 'persist', 'send task_complete']);
+  t.same(words(sidecar.sight(RESULT)), ['writeReport', 'withdraw', 'unwatch', 'persist', 'send task_complete']);
   t.same(words(sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'complete' })), [
     'removeReport',
     'removeFiles',
@@ -41,8 +41,8 @@ t.test('taken, worked on, reported; withdrawn before the report leaves', async (
 
 t.test('not taken in time: withdrawn, looked for once more, then confirmation_timeout', async (t) => {
   const sidecar = laidOut();
-  t.same(words(sidecar.timer('pickup')), ['withdraw', 'persist', 'send wake_result', 'look']);
-  t.match(writtenBody(sidecar.looked()), { kind: 'confirmation_timeout' });
+  t.same(words(sidecar.timer('pickup')), ['withdraw', 'persist', 'send wake_result', 'scan']);
+  t.match(writtenBody(sidecar.scanned()), { kind: 'confirmation_timeout' });
   const raced = laidOut();
   raced.timer('pickup');
   t.match(writtenBody(raced.sight(RESULT)), { type: 'task_complete' }, 'a result that was there first wins');
@@ -51,19 +51,19 @@ t.test('not taken in time: withdrawn, looked for once more, then confirmation_ti
 t.test('silent after it was taken', async (t) => {
   const sidecar = laidOut();
   sidecar.sight({ kind: 'started' });
-  t.same(words(sidecar.timer('silence')), ['withdraw', 'persist', 'look']);
-  t.match(writtenBody(sidecar.looked()), { kind: 'silent' });
+  t.same(words(sidecar.timer('silence')), ['withdraw', 'persist', 'scan']);
+  t.match(writtenBody(sidecar.scanned()), { kind: 'silent' });
 });
 
 t.test('cancelled: withdrawn before it is confirmed; an agent that took it cannot be stopped', async (t) => {
   const cancel = { type: 'task_cancelled', task_id: TASK, generation: 1 } as const;
   const untaken = laidOut();
-  t.same(words(untaken.frame(cancel)), ['withdraw', 'persist', 'look']);
-  t.match(sent(untaken.looked()), [{ type: 'task_cancel_ack', outcome: 'not_running' }]);
+  t.same(words(untaken.frame(cancel)), ['withdraw', 'persist', 'scan']);
+  t.match(sent(untaken.scanned()), [{ type: 'task_cancel_ack', outcome: 'not_running' }]);
   const taken = laidOut();
   taken.sight({ kind: 'started' });
   taken.frame(cancel);
-  t.match(sent(taken.looked()), [{ type: 'task_cancel_ack', outcome: 'not_stoppable' }]);
+  t.match(sent(taken.scanned()), [{ type: 'task_cancel_ack', outcome: 'not_stoppable' }]);
 });
 
 t.test('a task that cannot be laid out is tried again', async (t) => {
@@ -81,8 +81,8 @@ t.test('R1: after a restart it is laid out if it was not yet, and what nobody ow
   const sidecar = stage(SELF, before.state.journal);
   sidecar.nowMs += 600_000;
   const effects = sidecar.take({ type: 'start' });
-  t.same(words(effects), ['withdrawAllBut', 'findFolders', 'expect', 'publish', 'connect']);
-  t.same(only(effects, 'withdrawAllBut')[0]?.names, [named()]);
+  t.same(words(effects), ['withdrawAllExcept', 'findFolders', 'watch', 'publish', 'connect']);
+  t.same(only(effects, 'withdrawAllExcept')[0]?.names, [named()]);
   t.equal(startedFor(effects, 'pickup'), 1_200_000, 'what is left of its time');
   const moved = stage(SELF, before.state.journal);
   moved.nowMs += 86_400_000;
@@ -92,7 +92,7 @@ t.test('R1: after a restart it is laid out if it was not yet, and what nobody ow
   t.equal(startedFor(working, 'silence'), 1_800_000);
   before.frame({ type: 'task_cancelled', task_id: TASK, generation: 1 });
   const stopping = stage(SELF, before.state.journal);
-  t.same(only(stopping.take({ type: 'start' }), 'withdrawAllBut')[0]?.names, []);
+  t.same(only(stopping.take({ type: 'start' }), 'withdrawAllExcept')[0]?.names, []);
   stopping.identify();
-  t.match(sent(stopping.looked()), [{ type: 'task_cancel_ack', outcome: 'not_stoppable' }]);
+  t.match(sent(stopping.scanned()), [{ type: 'task_cancel_ack', outcome: 'not_stoppable' }]);
 });

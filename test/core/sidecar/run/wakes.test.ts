@@ -26,7 +26,7 @@ t.test('the run id is journalled before the wake, the process right after it', a
   const sidecar = online();
   sidecar.frame(assignFrame());
   const woken = sidecar.prepared();
-  t.same(words(woken), ['persist', 'expect', 'wake']);
+  t.same(words(woken), ['persist', 'watch', 'wake']);
   const slot = only(woken, 'persist')[0]?.journal.slots[0];
   t.match(slot, { status: 'waking', wakes: 1, expectedSinceMs: START_MS, run: { runId: 'run-1', process: null } });
   t.match(only(woken, 'wake')[0]?.request, {
@@ -53,7 +53,7 @@ t.test('one try and three retries, then wake_failed_after_3_attempts', async (t)
     t.same(words(sidecar.prepared()), ['persist', 'wake'], 'watched since the first try');
   }
   const last = sidecar.wake(REFUSED);
-  t.same(words(last), ['writeReport', 'forget', 'persist', 'send wake_result', 'send task_failed']);
+  t.same(words(last), ['writeReport', 'unwatch', 'persist', 'send wake_result', 'send task_failed']);
   t.match(writtenBody(last), {
     type: 'task_failed',
     kind: 'wake_failed',
@@ -90,8 +90,8 @@ t.test('an exit before .started', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
     sidecar.nowMs += 29_000;
-    t.same(words(sidecar.wake(exited(0))), ['look'], 'nothing is decided yet');
-    t.equal(startedFor(sidecar.looked(), 'retry'), 5_000);
+    t.same(words(sidecar.wake(exited(0))), ['scan'], 'nothing is decided yet');
+    t.equal(startedFor(sidecar.scanned(), 'retry'), 5_000);
   });
   t.test('R10: with an exit code that is not 0 is one start of one attempt, told once, and a strike of the machine', async (t) => {
     // It was started four times for each attempt, and each start was told twice.
@@ -99,7 +99,7 @@ t.test('an exit before .started', async (t) => {
     sidecar.wake(SPAWNED);
     sidecar.wake(WOKEN);
     sidecar.wake(exited(3));
-    const effects = sidecar.looked();
+    const effects = sidecar.scanned();
     t.equal(startedFor(effects, 'retry'), undefined);
     t.match(writtenBody(effects), { kind: 'wake_failed', retryable: true, error: 'the agent exited with code 3 without a result' });
     t.same(
@@ -112,7 +112,7 @@ t.test('an exit before .started', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
     sidecar.wake(exited(null, 'SIGSEGV'));
-    const effects = sidecar.looked();
+    const effects = sidecar.scanned();
     t.equal(startedFor(effects, 'retry'), undefined);
     t.match(writtenBody(effects), { kind: 'wake_failed', error: 'the agent was ended by SIGSEGV without a result' });
   });
@@ -123,12 +123,12 @@ t.test('an exit before .started', async (t) => {
     t.equal(only(sidecar.prepared(), 'wake')[0]?.request.session, 'ses-1');
     sidecar.wake(SPAWNED);
     sidecar.wake(gone);
-    t.equal(startedFor(sidecar.looked(), 'retry'), 5_000);
+    t.equal(startedFor(sidecar.scanned(), 'retry'), 5_000);
     sidecar.timer('retry');
     t.equal(only(sidecar.prepared(), 'wake')[0]?.request.session, undefined);
     sidecar.wake(SPAWNED);
     sidecar.wake(gone);
-    const effects = sidecar.looked();
+    const effects = sidecar.scanned();
     t.equal(startedFor(effects, 'retry'), undefined, 'it has none that could be gone');
     t.match(writtenBody(effects), { kind: 'wake_failed', error: 'the agent exited with code 1 without a result' });
   });
@@ -138,7 +138,7 @@ t.test('an exit before .started', async (t) => {
     sidecar.prepared();
     sidecar.wake(SPAWNED);
     sidecar.wake({ ...exited(1), sessionGone: true, survivors: [4243] } as WakeEvent);
-    const effects = sidecar.looked();
+    const effects = sidecar.scanned();
     t.equal(startedFor(effects, 'retry'), undefined);
     t.match(writtenBody(effects), { kind: 'agent_failed', details: { survivors: [4243] } });
   });
@@ -146,7 +146,7 @@ t.test('an exit before .started', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
     sidecar.wake({ type: 'exited', exitCode: 1, signal: null, stderrTail: '', survivors: [4243] });
-    const effects = sidecar.looked();
+    const effects = sidecar.scanned();
     t.equal(startedFor(effects, 'retry'), undefined);
     t.match(writtenBody(effects), { type: 'task_failed', kind: 'agent_failed', details: { survivors: [4243] } });
   });
@@ -155,7 +155,7 @@ t.test('an exit before .started', async (t) => {
     sidecar.wake(SPAWNED);
     sidecar.nowMs += 31_000;
     sidecar.wake(exited(1));
-    t.match(writtenBody(sidecar.looked()), { kind: 'agent_failed' });
+    t.match(writtenBody(sidecar.scanned()), { kind: 'agent_failed' });
   });
   t.test('with a result is that result', async (t) => {
     const sidecar = waking();
@@ -164,12 +164,12 @@ t.test('an exit before .started', async (t) => {
     t.match(writtenBody(sidecar.sight({ kind: 'result', value: { status: 'success', output: 1 }, replaced: false })), {
       type: 'task_complete',
     });
-    t.same(sidecar.looked(), [], 'the look comes too late to matter');
+    t.same(sidecar.scanned(), [], 'the look comes too late to matter');
   });
   t.test('after .started is never tried again', async (t) => {
     const sidecar = working();
     sidecar.wake(exited(3));
-    t.match(writtenBody(sidecar.looked()), { kind: 'agent_failed', error: 'the agent exited with code 3 without a result' });
+    t.match(writtenBody(sidecar.scanned()), { kind: 'agent_failed', error: 'the agent exited with code 3 without a result' });
   });
 });
 
@@ -182,10 +182,10 @@ t.test('a woken agent must be heard of', async (t) => {
     const late = sidecar.timer('confirm');
     t.same(words(late), ['withdraw', 'persist', 'send wake_result', 'kill']);
     t.match(sent(late), [{ status: 'timeout', attempt: 1 }]);
-    t.same(words(sidecar.wake({ type: 'stopped', survivors: [7] })), ['look']);
-    t.match(writtenBody(sidecar.looked()), {
+    t.same(words(sidecar.wake({ type: 'stopped', survivors: [7] })), ['scan']);
+    t.match(writtenBody(sidecar.scanned()), {
       kind: 'confirmation_timeout',
-      error: /not heard of within 30000 ms.* raise timing\.confirmWithinMs/,
+      error: /did not start within 30000 ms.* raise timing\.confirmWithinMs/,
       details: { survivors: [7] },
     });
   });

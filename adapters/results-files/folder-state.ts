@@ -1,11 +1,14 @@
-/** Whether anything changed in the folder of an assignment: a sign that its agent lives. */
+/** Detects changes in an assignment's folder, as a sign of life. */
 import { lstat, opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Entries looked at; an agent may fill its folder with a whole repository. */
+/** Maximum number of entries examined; an agent may put a whole repository there. */
 const ENTRIES_MAX = 256;
 
-/** A text that changes with the files in `folder`, but for the file at `ours`; null when there is no such folder. Links are not followed. */
+/**
+ * A text that changes with the files in `folder`, except the one at `ours`; null if there is no such folder. Does not
+ * follow links.
+ */
 export async function folderTrace(folder: string, ours: string): Promise<string | null> {
   if (!(await isFolder(folder))) return null;
   const facts: string[] = [];
@@ -19,14 +22,14 @@ export async function folderTrace(folder: string, ours: string): Promise<string 
   return facts.sort().join('/');
 }
 
-/** A folder, and not a link to one. */
+/** A folder, not a link to one. */
 export const isFolder = async (path: string): Promise<boolean> => (await lstatOrNull(path))?.isDirectory() === true;
 
-/** A regular file, and not a link to one. */
-export const isRegular = async (path: string): Promise<boolean> => (await lstatOrNull(path))?.isFile() === true;
+/** A regular file, not a link to one. */
+export const isRegularFile = async (path: string): Promise<boolean> => (await lstatOrNull(path))?.isFile() === true;
 
 /** Anything at all. */
-export const isThere = async (path: string): Promise<boolean> => (await lstatOrNull(path)) !== null;
+export const exists = async (path: string): Promise<boolean> => (await lstatOrNull(path)) !== null;
 
 async function lstatOrNull(path: string): Promise<Awaited<ReturnType<typeof lstat>> | null> {
   try {

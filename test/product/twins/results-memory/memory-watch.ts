@@ -3,7 +3,7 @@ import { utf8Bytes } from '../../../../core/domain/encoded-text.ts';
 import { assignmentText } from '../../../../core/ports/assignment-name.ts';
 import type { Clock, Timer } from '../../../../core/ports/clock.ts';
 import type { Assignment } from '../../../../core/domain/assignment/slot.ts';
-import type { FlatNames, ResultSighting } from '../../../../core/ports/result-inbox.ts';
+import type { FlatNames, ResultFileEvent } from '../../../../core/ports/result-inbox.ts';
 import {
   readProgress,
   readResult,
@@ -13,7 +13,7 @@ import {
 } from '../../../../core/protocol/agent-files.ts';
 import { refuseFlatFile, type MemoryFile, type MemoryFiles } from './memory-files.ts';
 
-export interface MemoryExpectationOptions {
+export interface MemoryWatchOptions {
   readonly name: Assignment;
   readonly flat: FlatNames;
   readonly files: MemoryFiles;
@@ -23,52 +23,52 @@ export interface MemoryExpectationOptions {
   isAlone(): boolean;
   /** Nobody can read the folders now. */
   isRefused(): boolean;
-  onSighting(sighting: ResultSighting): void;
+  onEvent(event: ResultFileEvent): void;
 }
 
-export interface MemoryExpectation {
+export interface MemoryWatch {
   readonly name: Assignment;
   readonly flat: FlatNames;
   /** Looks soon, not from inside this call. */
-  poke(): void;
-  look(): Promise<void>;
+  scheduleScan(): void;
+  scan(): Promise<void>;
   end(): void;
 }
 
-export function memoryExpectation(options: MemoryExpectationOptions): MemoryExpectation {
+export function memoryWatch(options: MemoryWatchOptions): MemoryWatch {
   const { name, files, clock, resultStillMs, isAlone } = options;
   const ownDir = `results/${assignmentText(name)}`;
   const own = (file: string): string => `${ownDir}/${name.taskId}.${file}`;
   const flat = (file: string): string => `results/${name.taskId}.${file}`;
   let isEnded = false;
-  let isPoked = false;
-  let hasToldStarted = false;
-  let toldResult: number | null = null;
+  let isScheduled = false;
+  let hasReportedStarted = false;
+  let lastResultStamp: number | null = null;
   let trace: string | null = null;
   let unfinished: (Unfinished & { readonly stamp: number }) | null = null;
   /** Since when each waits who asked for a look, oldest first: the run is over. */
-  let askedAtMs: readonly number[] = [];
-  let again: Timer | null = null;
+  let scanStartsMs: readonly number[] = [];
+  let retryTimer: Timer | null = null;
   const progressRead = new Map<string, number>();
   let waiters: (() => void)[] = [];
 
-  const tell = (sighting: ResultSighting): void => {
-    if (!isEnded) options.onSighting(sighting);
+  const emit = (event: ResultFileEvent): void => {
+    if (!isEnded) options.onEvent(event);
   };
 
-  function lookOnce(tellAgain: boolean): void {
+  function scanOnce(reportAgain: boolean): void {
     if (options.isRefused()) return;
-    again?.cancel();
-    again = null;
+    retryTimer?.cancel();
+    retryTimer = null;
     if (isAlone()) takeFlatFiles();
-    if ((tellAgain || !hasToldStarted) && files.read(own('started')) !== null) {
-      hasToldStarted = true;
-      tell({ kind: 'started', name });
+    if ((reportAgain || !hasReportedStarted) && files.read(own('started')) !== null) {
+      hasReportedStarted = true;
+      emit({ kind: 'started', name });
     }
-    tellProgress(own('progress'));
-    if (isAlone() && options.flat === 'all') tellProgress(flat('progress'));
-    tellResult(tellAgain);
-    tellChange();
+    reportProgress(own('progress'));
+    if (isAlone() && options.flat === 'all') reportProgress(flat('progress'));
+    reportResult(reportAgain);
+    reportChange();
     const waiting = waiters;
     waiters = [];
     for (const wake of waiting) wake();
@@ -88,7 +88,7 @@ export function memoryExpectation(options: MemoryExpectationOptions): MemoryExpe
     const generation = named ?? name.generation;
     if (named === undefined && options.flat === 'named') refuse(file, 'It names no generation, and an earlier run may be alive.');
     else if (String(generation) !== String(name.generation)) refuse(file, `It names generation ${JSON.stringify(generation)}.`);
-    else if (files.read(own(file)) !== null) refuse(file, `There is one in the folder of ${assignmentText(name)}.`);
+    else if (files.read(own(file)) !== null) refuse(file, `The folder of ${assignmentText(name)} already has one.`);
     else files.move(flat(file), own(file));
   }
 
@@ -98,28 +98,28 @@ export function memoryExpectation(options: MemoryExpectationOptions): MemoryExpe
   function leftMs({ stamp }: MemoryFile): number {
     const nowMs = clock.monotonicMs();
     if (unfinished?.stamp !== stamp) unfinished = { stamp, sinceMs: nowMs, firstMs: unfinished?.firstMs ?? nowMs };
-    const left = unfinishedLeftMs(unfinished, askedAtMs[0] ?? null, resultStillMs, nowMs);
-    if (left > 0) again ??= clock.after(left, poke);
+    const left = unfinishedLeftMs(unfinished, scanStartsMs[0] ?? null, resultStillMs, nowMs);
+    if (left > 0) retryTimer ??= clock.after(left, scheduleScan);
     return left;
   }
 
-  function tellResult(tellAgain: boolean): void {
+  function reportResult(reportAgain: boolean): void {
     const found = files.read(own('json'));
     if (found === null) return;
     const isTooLarge = utf8Bytes(found.text) > RESULT_FILE_BYTES_MAX;
     const read = isTooLarge ? null : readResult(found.text);
     if (read?.kind === 'unreadable' && leftMs(found) > 0) return;
-    if (!tellAgain && toldResult === found.stamp) return;
-    toldResult = found.stamp;
-    if (read === null) tell({ kind: 'invalid', name, reason: 'result_too_large', message: 'The result is over 8 MiB.' });
-    else if (read.kind === 'unreadable') tell({ kind: 'invalid', name, reason: 'result_invalid', message: `The result ${read.why}.` });
+    if (!reportAgain && lastResultStamp === found.stamp) return;
+    lastResultStamp = found.stamp;
+    if (read === null) emit({ kind: 'invalid', name, reason: 'result_too_large', message: 'The result is over 8 MiB.' });
+    else if (read.kind === 'unreadable') emit({ kind: 'invalid', name, reason: 'result_invalid', message: `The result ${read.why}.` });
     else {
       unfinished = null;
-      tell({ kind: 'result', name, value: read.value, replaced: read.replaced });
+      emit({ kind: 'result', name, value: read.value, replaced: read.replaced });
     }
   }
 
-  function tellProgress(path: string): void {
+  function reportProgress(path: string): void {
     const text = files.read(path)?.text ?? '';
     const before = progressRead.get(path);
     const from = before !== undefined && before <= text.length ? before : 0;
@@ -129,40 +129,40 @@ export function memoryExpectation(options: MemoryExpectationOptions): MemoryExpe
       .split('\n')
       .flatMap((line) => (line === '' ? [] : (readProgress(line) ?? [])));
     progressRead.set(path, Math.max(from, end));
-    for (const line of before === undefined ? lines.slice(-1) : lines) tell({ kind: 'progress', name, ...line });
+    for (const line of before === undefined ? lines.slice(-1) : lines) emit({ kind: 'progress', name, ...line });
   }
 
-  function tellChange(): void {
+  function reportChange(): void {
     const ours = own('stop');
     const now = JSON.stringify(files.under(ownDir).flatMap((path) => (path === ours ? [] : [path, files.read(path)?.stamp])));
-    if (trace !== null && trace !== now) tell({ kind: 'changed', name });
+    if (trace !== null && trace !== now) emit({ kind: 'changed', name });
     trace = now;
   }
 
-  function poke(): void {
-    if (isPoked || isEnded) return;
-    isPoked = true;
+  function scheduleScan(): void {
+    if (isScheduled || isEnded) return;
+    isScheduled = true;
     void Promise.resolve().then(() => {
-      isPoked = false;
-      if (!isEnded) lookOnce(false);
+      isScheduled = false;
+      if (!isEnded) scanOnce(false);
     });
   }
 
   return {
     name,
     flat: options.flat,
-    poke,
-    async look() {
+    scheduleScan,
+    async scan() {
       await Promise.resolve();
-      const asked = clock.monotonicMs();
-      askedAtMs = [...askedAtMs, asked];
-      if (!isEnded) lookOnce(true);
-      while (again !== null && !isEnded) await new Promise<void>((resolve) => waiters.push(resolve));
-      askedAtMs = askedAtMs.toSpliced(askedAtMs.indexOf(asked), 1);
+      const startMs = clock.monotonicMs();
+      scanStartsMs = [...scanStartsMs, startMs];
+      if (!isEnded) scanOnce(true);
+      while (retryTimer !== null && !isEnded) await new Promise<void>((resolve) => waiters.push(resolve));
+      scanStartsMs = scanStartsMs.toSpliced(scanStartsMs.indexOf(startMs), 1);
     },
     end() {
       isEnded = true;
-      again?.cancel();
+      retryTimer?.cancel();
       for (const wake of waiters) wake();
       waiters = [];
     },

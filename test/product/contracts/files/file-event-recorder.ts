@@ -1,30 +1,30 @@
 /** Collects what a result inbox reports, so that a test can wait for it. */
-import type { ResultSighting } from '../../../../core/ports/result-inbox.ts';
+import type { ResultFileEvent } from '../../../../core/ports/result-inbox.ts';
 
-type Kind = ResultSighting['kind'];
-type Of<K extends Kind> = Extract<ResultSighting, { readonly kind: K }>;
+type Kind = ResultFileEvent['kind'];
+type Of<K extends Kind> = Extract<ResultFileEvent, { readonly kind: K }>;
 
 /** How long a test waits for something that must come, milliseconds. */
 const WAIT_MS = 10_000;
 
-export interface SightingRecorder {
-  readonly put: (sighting: ResultSighting) => void;
+export interface FileEventRecorder {
+  readonly put: (event: ResultFileEvent) => void;
   /** Everything reported, oldest first. */
-  readonly all: readonly ResultSighting[];
+  readonly all: readonly ResultFileEvent[];
   /** Those of one kind. */
   of<K extends Kind>(kind: K): readonly Of<K>[];
   /** The first of this kind, or the `nth`, when it comes; fails after 10 s. */
   next<K extends Kind>(kind: K, nth?: number): Promise<Of<K>>;
 }
 
-export function sightingRecorder(): SightingRecorder {
-  const all: ResultSighting[] = [];
+export function fileEventRecorder(): FileEventRecorder {
+  const all: ResultFileEvent[] = [];
   const listeners = new Set<() => void>();
-  const of = <K extends Kind>(kind: K): readonly Of<K>[] => all.filter((sighting): sighting is Of<K> => sighting.kind === kind);
+  const of = <K extends Kind>(kind: K): readonly Of<K>[] => all.filter((event): event is Of<K> => event.kind === kind);
 
   return {
-    put(sighting) {
-      all.push(sighting);
+    put(event) {
+      all.push(event);
       for (const listener of listeners) listener();
     },
     all,

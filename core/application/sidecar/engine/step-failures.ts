@@ -1,0 +1,36 @@
+/** Handles inputs whose step threw: the affected assignment fails with the error, everything else goes on. */
+import { nameOf, type Slot } from '../../../domain/assignment/slot.ts';
+import { assignmentOf } from '../state/input-subject.ts';
+import { STEP_RETRY_MS } from '../state/bounds.ts';
+import { stopRun } from '../assignment/end-of-run.ts';
+import type { Event } from '../state/inputs.ts';
+import type { Failure } from '../state/failure.ts';
+import { reasonText } from '../report/report-frames.ts';
+import { fail } from '../assignment/finish-assignment.ts';
+import { frameIds } from '../state/state.ts';
+import type { StepContext } from '../state/step-context.ts';
+
+/** Fails the assignment and stops its run now; nothing could resume it. */
+export function failAndStop(step: StepContext, slot: Slot, failure: Failure): void {
+  fail(step, slot, { ...failure, keepFiles: true, keepStreams: true });
+  const settled = step.slot(nameOf(slot));
+  if (settled !== undefined) stopRun(step, settled);
+}
+
+/** A step threw while processing `during`. */
+export function onStepFailed(step: StepContext, input: { readonly during: Event; readonly message: string }): void {
+  const { during, message } = input;
+  if (during.type === 'timer' && !('name' in during.timer)) step.startTimer(during.timer.purpose, STEP_RETRY_MS);
+  const name = assignmentOf(during);
+  const slot = name === null ? undefined : step.slot(name);
+  if (slot === undefined) return rejectOffer(step, during, message);
+  if (slot.status === 'reporting' || slot.stop !== null) return;
+  failAndStop(step, slot, { kind: 'agent_failed', error: `the sidecar failed to process an event of this run: ${message}` });
+}
+
+/** Reject an offer that cannot be processed, so that the hub need not wait for a timeout. */
+function rejectOffer(step: StepContext, during: Event, message: string): void {
+  if (during.type !== 'frame' || during.frame.type !== 'task_assign') return;
+  const name = assignmentOf(during);
+  if (name !== null) step.send({ type: 'task_rejected', ...frameIds(name), reason: reasonText(`cannot be accepted: ${message}`) });
+}
