@@ -1,10 +1,13 @@
-/** Checks what people wrote as a runner's options against its schema and says what is wrong, for all of it at once. */
+/** Validates a runner's options against its schema and reports all problems at once. */
 import type { TObject } from 'typebox';
 import { Type } from 'typebox';
 import { Errors } from 'typebox/schema';
 import type { ConfigProblem } from '../core/config/config.ts';
 
-/** Every mistake in `options`, unknown options included, each with its path. Values are never told: they may be secrets. */
+/**
+ * All problems in `options`, each with its path; unknown options are problems too. Values are never shown, since they
+ * may be secrets.
+ */
 export function optionProblems(schema: TObject, options: unknown): readonly ConfigProblem[] {
   const strict = Type.Object(schema.properties, { additionalProperties: false });
   const known = Object.keys(schema.properties).join(', ');
@@ -17,9 +20,9 @@ export function optionProblems(schema: TObject, options: unknown): readonly Conf
     const params = error.params as Readonly<Record<string, unknown>>;
     switch (error.keyword) {
       case 'additionalProperties':
-        return []; // Told again for each of them, as `boolean`.
+        return []; // Reported again for each option, as `boolean`.
       case 'boolean':
-        return [{ path, message: path.includes('.') ? 'is not an option' : `is not an option; there are ${known}` }];
+        return [{ path, message: path.includes('.') ? 'is not an option' : `is not an option; the options are ${known}` }];
       case 'required':
         return (params['requiredProperties'] as readonly string[]).map((name) => ({
           path: path === '' ? name : `${path}.${name}`,

@@ -1,4 +1,4 @@
-/** The wake runners of this package: `import { command } from 'agentcom/runners'`. */
+/** The built-in wake runners: `import { command } from 'agentcom/runners'`. */
 export { command } from './command/index.ts';
 export { claudeCode, type ClaudeCodeOptions } from './claude-code/index.ts';
 export { codex, type CodexOptions } from './codex/index.ts';

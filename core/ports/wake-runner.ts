@@ -1,15 +1,15 @@
-/** The port that plugins implement: it wakes an agent for one assignment and says what happens to it. */
+/** The port that wake runner plugins implement: wakes an agent for one assignment and reports what happens. */
 import type { ProcessMark } from '../domain/assignment/slot.ts';
 import type { AgentId, Generation, TaskId } from '../domain/ids.ts';
 
-/** The part of the web AbortSignal that core needs; a real one fits without a cast. */
+/** The part of the web `AbortSignal` that core needs; a real one fits without a cast. */
 export interface StopSignalShape {
   readonly aborted: boolean;
   readonly reason?: unknown;
   addEventListener(type: 'abort', listener: () => void, options?: { readonly once?: boolean }): void;
   removeEventListener(type: 'abort', listener: () => void): void;
 }
-/** In core the shape above, elsewhere the real AbortSignal. */
+/** `AbortSignal`; inside core, where that type does not exist, the shape above. */
 export type StopSignal = typeof globalThis extends { AbortSignal: { prototype: infer T } } ? T : StopSignalShape;
 
 /** One wake of one assignment. */
@@ -17,116 +17,119 @@ export interface WakeRequest {
   readonly taskId: TaskId;
   readonly generation: Generation;
   readonly agentId: AgentId;
-  /** `run-…`: carried by every process of the run as `AGENTCOM_RUN_ID`. */
+  /** `run-…`; every process of the run has it as `AGENTCOM_RUN_ID` in its environment. */
   readonly runId: string;
-  /** The whole task, as `taskFile` has it. */
+  /** The whole task, as in `taskFile`. */
   readonly task: Readonly<Record<string, unknown>> & { readonly description: string };
   readonly taskFile: string;
   readonly resultsDir: string;
-  /** For the run's streams and notes of the runner's own. */
+  /** For the run's streams and the runner's own notes. */
   readonly runDir: string;
   /**
-   * What an earlier run of the task on this machine called its session (`started`): of the attempt before this one, or of
-   * an earlier wake of this one. A runner whose program can go on with it may. Undefined where there is none, or where
-   * another machine had the task in between.
+   * The session id that an earlier run of the task reported with `started`: of the previous attempt, or of an earlier
+   * wake of this one. A runner may resume it. Undefined if there is none, or if another machine had the task in
+   * between.
    */
   readonly session?: string | undefined;
 }
 
-/** A run that an earlier sidecar process began. `process` is null when it died before it could be journalled. */
+/** A run started by an earlier sidecar process. `process` is null if that one died before journalling it. */
 export interface AdoptedRun extends WakeRequest {
   readonly process: ProcessMark | null;
 }
 
 /**
- * The version of this contract: of the requests, the events and what a runner must keep. It grows when something is added
- * that an older sidecar would not understand.
+ * Version of this contract: requests, events and the runner's obligations. Incremented when something is added that an
+ * older sidecar would not understand.
  */
 export const WAKE_RUNNER_CONTRACT = 2;
 
-/** What a run used of one model. Tokens are counts; `inputTokens` includes those that came from a cache. */
-export interface ModelUsage {
+/** Usage of one model in a run. Tokens are counts; `inputTokens` includes cached ones. */
+export interface RunModelUsage {
   readonly inputTokens?: number | undefined;
   /** The part of `inputTokens` that was read from a cache. */
   readonly cachedInputTokens?: number | undefined;
   readonly outputTokens?: number | undefined;
-  /** US dollars, as the program says; often a list price. */
+  /** US dollars as reported by the program, often a list price. */
   readonly costUsd?: number | undefined;
 }
 
 /**
- * What a run used from its own beginning until now: each later word replaces the one before. MUST be of this run alone,
- * also where a session is resumed whose program tells the totals of the whole session.
+ * Usage of a run since its start; each event replaces the previous one. MUST count this run only, even if the program
+ * reports totals of a resumed session.
  */
 export interface RunUsage {
-  /** Input, cached or not, and output together. */
+  /** Input (cached or not) plus output. */
   readonly tokensUsed?: number | undefined;
   readonly costUsd?: number | undefined;
-  /** By the name of the model, as the program gives it. */
-  readonly byModel?: Readonly<Record<string, ModelUsage>> | undefined;
+  /** By model name, as the program reports it. */
+  readonly byModel?: Readonly<Record<string, RunModelUsage>> | undefined;
 }
 
 /**
  * Why an agent failed, as far as its runner can tell:
  *
- * - `auth`: not logged in, or the key was refused. A person has to mend it.
- * - `config`: the program cannot work as it is set up: a wrong flag, an unknown model, no trusted folder. A person has to mend it.
- * - `rate_limited`: too many requests or a spent allowance; over at `retryAfterMs` where that is known.
- * - `model_unavailable`: the model's service is down, overloaded or cannot be reached.
- * - `limit`: a bound on turns, cost or time was reached; before anything was started: the task is more than the program takes.
- * - `denied`: the agent was not allowed to do what the task needs.
+ * - `auth`: not logged in, or the key was rejected. Needs an operator.
+ * - `config`: the program is misconfigured: a wrong flag, an unknown model, an untrusted folder. Needs an operator.
+ * - `rate_limited`: too many requests, or the quota is used up; until `retryAfterMs` if known.
+ * - `model_unavailable`: the model's service is down, overloaded or unreachable.
+ * - `limit`: a limit on turns, cost or time was reached. With `phase: 'spawn'`: the task exceeds what the program
+ *   accepts.
+ * - `denied`: the agent lacked a permission that the task needs.
  * - `no_result`: it ended without a result, whatever its exit code.
- * - `unresponsive`: it did not begin in time, or fell silent.
- * - `agent_failed`: anything else; said before anything was started, and not `retryable`: this task was refused, another may go well.
+ * - `unresponsive`: it did not start in time, or stopped responding.
+ * - `agent_failed`: anything else. With `phase: 'spawn'` and not `retryable`: this task was refused, others may work.
  */
 export type FailureCause =
   'auth' | 'config' | 'rate_limited' | 'model_unavailable' | 'limit' | 'denied' | 'no_result' | 'unresponsive' | 'agent_failed';
 
-/** What a program waits for while it does nothing on the task. */
-export type WaitingFor = 'rate_limited' | 'model_unavailable';
+/** What a program is waiting for while it makes no progress. */
+export type WaitReason = 'rate_limited' | 'model_unavailable';
 
 /**
- * What happens. After `exited`, `stopped` or a `failed` with `phase: 'spawn'` there is nothing more; after a `failed` with
- * `phase: 'agent'` the end of the process still follows.
+ * An event of a run. Nothing follows `exited`, `stopped` or a `failed` with `phase: 'spawn'`; a `failed` with `phase: 'agent'`
+ * is followed by the end of the process.
  */
 export type WakeEvent =
-  /** The process exists; journalled at once, so that it can be found again. */
+  /** The process exists. Journalled at once, so that it can be found again. */
   | { readonly type: 'spawned'; readonly process: ProcessMark }
-  /** The agent is on its own; files will tell the rest. */
+  /** The runner has handed over to the agent; from here on only files report on it. */
   | { readonly type: 'woken' }
-  /** The agent said by itself that it works on the task. `sessionId`: as its program calls what it can go on with later. */
+  /** The agent itself said that it works on the task. `sessionId`: what the program can resume later. */
   | { readonly type: 'started'; readonly sessionId?: string | undefined }
-  /** `waiting`: it does nothing now but try again by itself. */
+  /** `waiting`: the program only waits, and retries by itself. */
   | {
       readonly type: 'progress';
       readonly percent?: number | undefined;
       readonly message?: string | undefined;
-      readonly waiting?: WaitingFor | undefined;
+      readonly waiting?: WaitReason | undefined;
     }
   | { readonly type: 'output'; readonly stream: 'stdout' | 'stderr'; readonly text: string }
   | ({ readonly type: 'usage' } & RunUsage)
-  /** A finished result. `output` is any JSON value. */
+  /** A successful result; `output` is any JSON value. */
   | ({ readonly type: 'completed'; readonly output: unknown } & RunUsage)
-  /** `spawn`: nothing was started. `agent`: the agent said that it failed, or its runner saw it. */
+  /** `spawn`: nothing was started. `agent`: the agent reported a failure, or its runner detected one. */
   | {
       readonly type: 'failed';
       readonly phase: 'spawn' | 'agent';
       /** Default `agent_failed`. */
       readonly kind?: FailureCause | undefined;
-      /** For people: what went wrong and, where there is one, the cure. */
+      /** For people: what went wrong and, where possible, how to fix it. */
       readonly message: string;
-      /** False: trying again cannot help, or not before a person has done something. */
+      /** False: a retry cannot help, or only after an operator fixed something. */
       readonly retryable: boolean;
-      /** How long trying again is of no use, from now. */
+      /** How long from now a retry is pointless, milliseconds. */
       readonly retryAfterMs?: number | undefined;
-      /** True: it had done nothing on the task yet, no tool and no file, so that the attempt may be handed back unspent. */
+      /**
+       * True: it had not worked on the task yet (no tool ran, no file changed), so the attempt can be released unspent.
+       */
       readonly beforeWork?: boolean | undefined;
       readonly details?: Readonly<Record<string, unknown>> | undefined;
     }
   /**
-   * The process ended by itself and its whole tree with it, but for `survivors`, which could not be killed. Code and
-   * signal are null when they cannot be known (an adopted run). `sessionGone`: it could not go on with the `session` of its
-   * request and has done nothing: it is woken once more in the same attempt, without one.
+   * The process exited by itself, and so did its whole tree, except `survivors`, which could not be killed. Exit code
+   * and signal are null if unknown, as for adopted runs. `sessionGone`: the requested `session` no longer exists and
+   * nothing was done: it is woken again in the same attempt, without a session.
    */
   | {
       readonly type: 'exited';
@@ -136,31 +139,34 @@ export type WakeEvent =
       readonly survivors?: readonly number[] | undefined;
       readonly sessionGone?: boolean | undefined;
     }
-  /** The run was stopped, because `signal` was aborted: the end of its process tree, confirmed. */
+  /** The run was stopped because `signal` was aborted; its process tree is confirmed gone, except `survivors`. */
   | { readonly type: 'stopped'; readonly survivors: readonly number[] };
 
 /**
- * MUST NOT put task text into a shell, nor build a command line from it. MUST carry `runId` in the environment of every
- * process. After an abort of `signal` MUST stop the whole process tree and end with `stopped`, naming survivors; the
- * reason of the abort may be `{ graceMs }`, the time that this stop gives the agent to end by itself.
- * A listener that ends the iteration early (`return()`) has only stopped listening: MUST answer it at once, also while a
- * `next()` waits, and where `adoptable` MUST leave the run alive.
- * MUST NOT throw for what can be expected (a missing program is `failed`); what it throws counts as `failed`, phase
- * `spawn` before `spawned`, `agent` after.
+ * Wakes agents and follows their runs.
+ *
+ * - MUST NOT pass task text to a shell or build a command line from it.
+ * - MUST set `AGENTCOM_RUN_ID` in the environment of every process.
+ * - After `signal` is aborted MUST stop the whole process tree and end with `stopped`, naming survivors. The abort
+ *   reason may be `{ graceMs }`: the grace period for this stop.
+ * - When the consumer ends the iteration early (`return()`), it only stops listening: MUST resolve at once, even while
+ *   `next()` is pending, and MUST leave the run alive if `adoptable`.
+ * - MUST NOT throw for expected failures (a missing program is `failed`). A throw counts as `failed`, with phase
+ *   `spawn` before `spawned` and `agent` after it.
  */
 export interface WakeRunner {
-  /** Whether its runs outlive the sidecar and can be followed by the next one. */
+  /** Whether its runs outlive the sidecar and can be attached to by the next process. */
   readonly adoptable: boolean;
   wake(request: WakeRequest, signal: StopSignal): AsyncIterable<WakeEvent>;
   /**
-   * Goes on with a run of an earlier sidecar: follows it to its end, or, with `signal` already aborted, stops what is
-   * left of it. Yields `exited` at once when nothing of it is alive, or, where `process` is null and it is certain that
-   * nothing was ever started, `failed` with phase `spawn`, which spends no attempt.
+   * Attaches to a run of an earlier sidecar process: follows it to its end or, if `signal` is already aborted, stops
+   * what is left of it. Yields `exited` at once if nothing of it is alive; if `process` is null and certainly nothing
+   * was started, yields `failed` with phase `spawn`, which costs no attempt.
    */
   attach(run: AdoptedRun, signal: StopSignal): AsyncIterable<WakeEvent>;
   /**
-   * Whether its agent could run now. MUST end within 5 s, leave nothing running when `signal` is aborted, and call no model.
-   * While one of them is not `ok`, the hub gives this agent no task.
+   * Whether its agent could run now. MUST finish within 5 s, leave nothing running when `signal` is aborted, and not
+   * call a model. While a check is not `ok`, the hub assigns nothing to this agent.
    */
   check?(signal?: StopSignal): Promise<readonly RunnerCheck[]>;
 }

@@ -1,11 +1,11 @@
 // @ts-check
 /** Wakes `my-agent`, which reads a prompt and prints an object a line: `ready`, `tool`, `answer` or `sorry`. */
-import { agentFailed, agentProgram, defineWakeRunner, endInWords, Type } from 'agentcom/plugin';
+import { agentFailed, agentProgram, defineWakeRunner, describeEnd, Type } from 'agentcom/plugin';
 
 /** @type {import('agentcom/plugin').AgentDialect<{ readonly hasWorked: boolean }>} */
 export const dialect = {
   begin: () => ({ hasWorked: false }),
-  hear(state, { json }) {
+  onLine(state, { json }) {
     switch (json?.['say']) {
       case 'ready':
         return { state, events: [{ type: 'started', sessionId: String(json['session']) }] };
@@ -19,11 +19,11 @@ export const dialect = {
           events: [agentFailed({ ...state, kind: json['key'] === 'wrong' ? 'auth' : 'agent_failed', message: String(json['text']) })],
         };
       default:
-        return { state }; // It says nothing that we need, but shows that it lives.
+        return { state }; // Irrelevant, but a sign of life.
     }
   },
   // Whatever its exit code: without an answer there is no result.
-  ended: (state, end) => agentFailed({ ...state, kind: 'no_result', message: endInWords(end) }),
+  onEnd: (state, end) => agentFailed({ ...state, kind: 'no_result', message: describeEnd(end) }),
 };
 
 export const myAgent = defineWakeRunner({
@@ -40,6 +40,6 @@ export const myAgent = defineWakeRunner({
       settings: { session: mode },
       start: ({ session }) => ({ argv: [...argv, ...(session === null ? [] : ['--resume', session.id])], cwd, passEnv: ['MY_AGENT_KEY'] }),
       dialect,
-      cures: { auth: 'Give the sidecar a MY_AGENT_KEY that is valid.' },
+      hints: { auth: 'Give the sidecar a MY_AGENT_KEY that is valid.' },
     }),
 });

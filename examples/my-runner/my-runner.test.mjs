@@ -18,14 +18,14 @@ wakeRunnerContract(
 
 test('a wrong key is told as such, and whether it had begun to work', () => {
   /** @param {Readonly<Record<string, unknown>>} json */
-  const line = (json) => ({ stream: /** @type {const} */ ('stdout'), text: JSON.stringify(json), json, heardAtMs: 0 });
+  const line = (json) => ({ stream: /** @type {const} */ ('stdout'), text: JSON.stringify(json), json, readAtMs: 0 });
   const sorry = line({ say: 'sorry', key: 'wrong', text: 'who are you?' });
   const fresh = dialect.begin(null);
-  const [failed] = dialect.hear(fresh, sorry).events ?? [];
+  const [failed] = dialect.onLine(fresh, sorry).events ?? [];
   assert.ok(failed?.type === 'failed');
   assert.deepEqual([failed.kind, failed.retryable, failed.beforeWork], ['auth', false, true]);
-  const { state } = dialect.hear(fresh, line({ say: 'tool', name: 'ls' }));
-  const [later] = dialect.hear(state, sorry).events ?? [];
+  const { state } = dialect.onLine(fresh, line({ say: 'tool', name: 'ls' }));
+  const [later] = dialect.onLine(state, sorry).events ?? [];
   assert.ok(later?.type === 'failed');
   assert.equal(later.beforeWork, undefined);
 });

@@ -1,26 +1,26 @@
-/** What a failure that an agent told is, and what it means. */
+/** Interprets failures reported by an agent. */
 import {
   agentFailed,
   countOf,
   itemsOf,
   meaningOf,
   objectOf,
-  shortAnswer,
-  shortened,
+  incompleteAnswer,
+  shorten,
   statusIn,
   textOf,
   type FailureCause,
   type Meaning,
-  type SaidObject,
-  type Verdict,
+  type JsonObject,
+  type RunOutcome,
 } from '../plugin.ts';
 
-/** The protocol's code for an agent that is not logged in; the others are those of JSON-RPC. */
+/** The protocol's code for an agent that is not logged in; the others are JSON-RPC's. */
 const AUTH_REQUIRED = -32_000;
 const METHOD_NOT_FOUND = -32_601;
 const INVALID_PARAMS = -32_602;
 
-/** Kinds that Claude's adapter names beside an error. */
+/** Kinds that Claude's adapter adds to an error. */
 const ERROR_KINDS: ReadonlyMap<unknown, FailureCause> = new Map<string, FailureCause>([
   ['rate_limit', 'rate_limited'],
   ['server_error', 'model_unavailable'],
@@ -32,70 +32,70 @@ const ERROR_KINDS: ReadonlyMap<unknown, FailureCause> = new Map<string, FailureC
 /** How far it had come. */
 export interface BeforeRefusal {
   readonly hasWorked: boolean;
-  /** Of its answer; null where that is not whole. */
+  /** Of its answer; null if that is incomplete. */
   readonly text: string | null;
   readonly sessionId: string | null;
 }
 
-/** The failure of a request of ours, once for each run: nothing follows a request that was refused. */
-export function refusalOf(to: string | null, error: SaidObject, { hasWorked, text, sessionId }: BeforeRefusal): Verdict {
+/** The failure of one of our requests; at most one per run, since nothing follows a refused request. */
+export function refusalOf(to: string | null, error: JsonObject, { hasWorked, text, sessionId }: BeforeRefusal): RunOutcome {
   const code = typeof error['code'] === 'number' ? error['code'] : null;
   const data = objectOf(error['data']);
-  const said = reasonIn(error);
+  const reason = reasonIn(error);
   const named = code === AUTH_REQUIRED ? 'auth' : ERROR_KINDS.get(data['errorKind']);
-  const status = code !== null && code >= 400 && code <= 599 ? code : statusIn(said);
-  const meant = named === undefined ? meaningOf({ status, words: said }) : null;
+  const status = code !== null && code >= 400 && code <= 599 ? code : statusIn(reason);
+  const meant = named === undefined ? meaningOf({ status, text: reason }) : null;
   const kind = named ?? meant?.kind ?? causeOfRequest(to, code);
   return agentFailed({
     kind,
-    message: shortened(`refused ${to ?? 'a request'}: ${textIn(said)}`),
+    message: shorten(`refused ${to ?? 'a request'}: ${textIn(reason)}`),
     hasWorked,
     retryable: meant?.retryable,
     details: { ...(code === null ? {} : { code }), ...data },
-    acceptable: shortAnswer({
+    acceptable: incompleteAnswer({
       as: to === 'session/prompt' ? meant?.as : undefined,
-      // Claude says its failure as a message first.
-      text: meant?.as === 'refused' ? textIn(said) : text !== null && said.includes(text) ? '' : text,
+      // Claude sends its failure as a message first.
+      text: meant?.as === 'refused' ? textIn(reason) : text !== null && reason.includes(text) ? '' : text,
       about: { session_id: sessionId },
     }),
   });
 }
 
-/** In its own words; some say only "Internal error", and what was wrong beside it. */
-export function reasonIn(error: SaidObject): string {
+/** The agent's own text; some only say "Internal error" and put the problem beside it. */
+export function reasonIn(error: JsonObject): string {
   const message = textOf(error['message']) ?? 'it gave no reason';
   const data = objectOf(error['data']);
   const details = textOf(data['details']) ?? textOf(data['message']);
   return details === null ? message : `${message}: ${details}`;
 }
 
-/** Codex goes on with any session, and says only at the prompt that it has lost it. */
-export const isSessionLost = (error: SaidObject): boolean => /\b(?:thread|session) not found\b/i.test(reasonIn(error));
+/** Codex accepts any session and only reports at the prompt that it has lost it. */
+export const isSessionLost = (error: JsonObject): boolean => /\b(?:thread|session) not found\b/i.test(reasonIn(error));
 
-/** What a request is for says what is wrong when it is refused before any work. */
+/** When a request is refused before any work, its purpose tells what is wrong. */
 function causeOfRequest(to: string | null, code: number | null): FailureCause {
   const isSetup = to === 'initialize' || to === 'session/set_config_option';
   return isSetup || code === METHOD_NOT_FOUND || code === INVALID_PARAMS ? 'config' : 'agent_failed';
 }
 
-/** The words in a message that is itself the JSON of an error. */
+/** The text inside a message that is itself an error as JSON. */
 function textIn(message: string): string {
   try {
     return textOf(objectOf(objectOf(JSON.parse(message))['error'])['message']) ?? message;
   } catch {
-    return message; // It is words, as with most.
+    return message; // Plain text, as with most agents.
   }
 }
 
-/** An error of the agent's model that it told beside its work; null when the update tells none. */
-export interface ToldError {
+/** An error of the agent's model, reported during its work; null if the update contains none. */
+export interface ReportedError {
   readonly message: string;
   readonly status: number | null;
   readonly willRetry: boolean;
 }
 
-/** `metas`: what stands in `_meta` under the name of the agent. */
-export function toldErrorIn(metas: readonly SaidObject[]): ToldError | null {
+/** `metas`: the content of `_meta` under the agent's name. */
+export function reportedErrorIn(metas: readonly JsonObject[]): ReportedError | null {
   const error = metas.map((meta) => objectOf(meta['error'])).find((found) => textOf(found['message']) !== null);
   if (error === undefined) return null;
   const info = Object.values(objectOf(error['codexErrorInfo'])).map((found) => countOf(objectOf(found)['httpStatusCode']));
@@ -106,20 +106,20 @@ export function toldErrorIn(metas: readonly SaidObject[]): ToldError | null {
   };
 }
 
-export const meaningOfToldError = ({ status, message }: ToldError): Meaning =>
-  meaningOf({ status: status ?? statusIn(message), words: message }) ?? AWAY;
+export const meaningOfReportedError = ({ status, message }: ReportedError): Meaning =>
+  meaningOf({ status: status ?? statusIn(message), text: message }) ?? AWAY;
 
-/** An agent has given up and does not say why. */
+/** The agent has given up without saying why. */
 export const AWAY: Meaning = { kind: 'model_unavailable', retryable: true };
 
-/** The models that a session offers, by the option that chooses them; null when it offers none. */
-export function modelChoiceIn(result: SaidObject): { readonly configId: string; readonly models: readonly string[] } | null {
+/** The models that a session offers, through the option that selects them; null if it offers none. */
+export function modelChoiceIn(result: JsonObject): { readonly configId: string; readonly models: readonly string[] } | null {
   const option = itemsOf(result['configOptions'])
     .map(objectOf)
     .find(({ category, id }) => category === 'model' || id === 'model');
   const configId = textOf(option?.['id']);
   if (option === undefined || configId === null) return null;
-  // Values may stand in groups.
+  // Values may be grouped.
   const values = itemsOf(option['options'])
     .map(objectOf)
     .flatMap((value) => [value, ...itemsOf(value['options']).map(objectOf)]);

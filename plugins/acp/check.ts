@@ -1,10 +1,10 @@
-/** What the doctor asks of an agent that speaks ACP: it is greeted, and no session is opened. */
+/** The checks for an agent that speaks ACP: it is initialized, but no session is opened. */
 import {
   askProgram,
   baseEnvironment,
   checkAgentFolder,
   checkClaudeSettings,
-  endOfWords,
+  lastLines,
   findProgram,
   isAtLeast,
   objectIn,
@@ -13,7 +13,7 @@ import {
   versionIn,
   type AskOptions,
   type RunnerCheck,
-  type SaidObject,
+  type JsonObject,
   type StopSignal,
 } from '../plugin.ts';
 import { acpArgv, acpVariables, presetOf, traitsOf, type AcpOptions } from './options.ts';
@@ -26,14 +26,14 @@ const GREETING = {
   params: { protocolVersion: PROTOCOL_VERSION, clientInfo: { name: 'agentcom-doctor', version: '1' }, clientCapabilities: {} },
 };
 
-/** `cwd` is absolute. Whether it is logged in shows at its first prompt only. */
+/** `cwd` is absolute. Whether the agent is logged in shows only at its first prompt. */
 export async function checkAcp(cwd: string, options: AcpOptions, signal?: StopSignal): Promise<readonly RunnerCheck[]> {
   const folder = await checkAgentFolder(cwd);
   if (!folder.ok) return [folder];
   const env = baseEnvironment({ cwd, ...acpVariables(options) });
   const [program, settings] = await Promise.all([
     checkGreeting({ cwd, env, signal }, options),
-    // It greets with broken settings, too. The others say what is wrong with theirs instead.
+    // Claude's adapter initializes even with broken settings; the others report what is wrong with theirs.
     options.agent === 'claude' ? checkClaudeSettings(cwd, env) : [],
   ]);
   return [folder, program, ...settings];
@@ -49,24 +49,24 @@ async function checkGreeting(asking: Pick<AskOptions, 'cwd' | 'env' | 'signal'>,
   if (found.kind === 'missing')
     return answer(false, `There is no "${argv[0] ?? ''}" on PATH. ${install} PATH: ${env['PATH'] ?? 'not set'}`);
   if (found.kind === 'not_executable') return answer(false, `"${found.file}" is not an executable file. ${install}`);
-  const asked = await askProgram(argv, {
+  const result = await askProgram(argv, {
     ...asking,
     input: `${JSON.stringify(GREETING)}\n`,
     isAnswer: (stdout) => answerIn(stdout) !== null,
   });
   const name = `"${argv.join(' ')}"`;
-  // Some take 6 s to start on a busy machine, which is no reason to give them no work.
-  if (asked.kind === 'slow') return answer(true, `${found.file}; it is starting, and ${asked.message}`);
-  if (asked.kind === 'failed') return answer(false, `${name} ${asked.message}. ${install}`);
-  const greeted = answerIn(asked.stdout);
+  // Some take 6 s to start on a busy machine, which is no reason to withhold tasks.
+  if (result.kind === 'slow') return answer(true, `${found.file}; still starting: it ${result.message}`);
+  if (result.kind === 'failed') return answer(false, `${name} ${result.message}. ${install}`);
+  const greeted = answerIn(result.stdout);
   if (greeted === null) {
-    const said = endOfWords(asked.stderr) || endOfWords(asked.stdout);
-    return answer(false, `${name} exited with code ${String(asked.exitCode)} instead of answering: ${said}. ${install}`);
+    const output = lastLines(result.stderr) || lastLines(result.stdout);
+    return answer(false, `${name} exited with code ${String(result.exitCode)} instead of answering: ${output}. ${install}`);
   }
   return judged(found.file, greeted, options);
 }
 
-function judged(file: string, greeted: SaidObject, options: AcpOptions): RunnerCheck {
+function judged(file: string, greeted: JsonObject, options: AcpOptions): RunnerCheck {
   const check = 'program';
   const error = textOf(objectOf(greeted['error'])['message']);
   if (error !== null) return { check, ok: false, message: `${file} refused to be greeted: ${error}. ${traitsOf(options).install}` };
@@ -87,8 +87,8 @@ function judged(file: string, greeted: SaidObject, options: AcpOptions): RunnerC
   };
 }
 
-/** The answer to the greeting among whole lines; null as long as there is none. */
-function answerIn(stdout: string): SaidObject | null {
+/** The answer to `initialize` among complete lines; null while there is none. */
+function answerIn(stdout: string): JsonObject | null {
   const messages = stdout.split('\n').map(objectIn);
   return messages.find((message) => message?.['id'] === GREETING.id && message['method'] === undefined) ?? null;
 }

@@ -1,14 +1,14 @@
-/** Joins the pipes of an agent, the conversation with it and who listens to its run. */
+/** Connects an agent's pipes, the conversation with it, and the listener of its run. */
 import {
   messageOf,
   objectOf,
   textOf,
   tooMuchOutput,
-  type AgentEars,
-  type AgentStartFacts,
+  type OutputListener,
+  type AgentStartContext,
   type Emit,
   type LaunchedPiped,
-  type SaidObject,
+  type JsonObject,
   type WakeRunnerDeps,
 } from '../plugin.ts';
 import { converse } from './conversation.ts';
@@ -19,82 +19,85 @@ import { acpStream } from './stream.ts';
 import { answersUnread } from './unanswered.ts';
 import { within } from './with-deadline.ts';
 
-/** How long the last words of an agent that has ended may take to come through its pipe. */
-const LAST_WORDS_MS = 1_000;
-/** A session's history has been told when nothing came for so long; one that was seen took 10 ms for all of it. */
+/** How long the last output of an agent that has ended may take to arrive through its pipe. */
+const LAST_OUTPUT_WITHIN_MS = 1_000;
+/** A session's history counts as complete after this time without messages; replaying one took 10 ms in all. */
 const HISTORY_QUIET_MS = 500;
-/** However much there is of it, the prompt is given then. */
+/** The prompt is sent after this time, however long the history is. */
 const HISTORY_WITHIN_MS = 20_000;
 
-export interface TalkOptions {
+export interface AgentConnectionOptions {
   readonly acp: AcpPackage;
   readonly options: AcpOptions;
   /** Absolute. */
   readonly cwd: string;
-  readonly facts: AgentStartFacts;
-  readonly ears: AgentEars;
+  readonly facts: AgentStartContext;
+  readonly listener: OutputListener;
   readonly emit: Emit;
   readonly deps: WakeRunnerDeps;
 }
 
-export interface Talk {
-  /** Asks it to break off, waits so long for that, and ends its input, which tells it to end. */
-  goodbye(withinMs: number): Promise<void>;
-  /** Its input has ended. */
-  hasHungUp(): boolean;
-  /** Resolves when all that it said was told. */
-  lastWords(): Promise<void>;
+export interface AgentConnection {
+  /** Asks the agent to cancel, waits up to the given time, and then closes its input, which tells it to exit. */
+  cancelAndClose(withinMs: number): Promise<void>;
+  /** Its input is closed. */
+  isInputClosed(): boolean;
+  /** Resolves when all of its messages were handled. */
+  flushed(): Promise<void>;
   close(): void;
 }
 
-/** Begins at once. When the prompt is answered, its input is ended. */
-export function talkWith({ input, output }: LaunchedPiped, { acp, options, cwd, facts, ears, emit, deps }: TalkOptions): Talk {
+/** Starts at once. When the prompt is answered, the input is closed. */
+export function connectAgent(
+  { input, output }: LaunchedPiped,
+  { acp, options, cwd, facts, listener, emit, deps }: AgentConnectionOptions,
+): AgentConnection {
   const { log, clock } = deps;
   const { runId } = facts.request;
   const reader = messageReader();
   let isClosed = false;
   let messages = 0;
 
-  const hear = async (said: SaidObject): Promise<void> => {
-    const events = await ears.hearSaid(said);
+  const onLine = async (message: JsonObject): Promise<void> => {
+    const events = await listener.onMessage(message);
     for (const event of events) await emit(event);
-    if (events.length === 0) await emit({ type: 'output', stream: 'stdout', text: wordsOf(said) });
+    if (events.length === 0) await emit({ type: 'output', stream: 'stdout', text: summaryOf(message) });
   };
-  const deafened = async (error: unknown): Promise<void> => {
+  const onReadFailed = async (error: unknown): Promise<void> => {
     if (isClosed) return;
-    log.error('cannot read what an agent says', { runId, error });
-    const message = `The runner cannot read what the agent says: ${messageOf(error)}`;
+    log.error('cannot read the output of an agent', { runId, error });
+    const message = `The runner cannot read the output of the agent: ${messageOf(error)}`;
     await emit({ type: 'failed', phase: 'agent', message, retryable: true });
   };
-  // It may end, or stop reading, at any time; its end tells of that.
+  // It may exit or stop reading at any time; its end reports that.
   input.on('error', (error) => {
     log.debug('the pipe to an agent has broken', { runId, error: messageOf(error) });
   });
-  const { stream, heard } = acpStream({
+  const { stream, handled } = acpStream({
     input,
     output,
     lineBytesMax: options.maxLineBytes,
     onSent: reader.sent,
     onMessage(message) {
       messages += 1;
-      return hear(reader.received(message));
+      return onLine(reader.received(message));
     },
     onNoise: (text) => emit({ type: 'output', stream: 'stdout', text }),
     clock,
     onTooMuch: (bytesMax) => emit(tooMuchOutput(bytesMax)),
     onUnread: () => emit(answersUnread()),
     onDropped(line) {
-      log.warn('a line of output was too long, or held too many values, and is left out', { runId, lines: 1 });
-      ears.onDropped?.(line);
+      log.warn('dropped a line of output that was too long or held too many values', { runId, lines: 1 });
+      listener.onDropped?.(line);
     },
   });
-  const told = heard.catch(deafened);
-  const historyTold = async (): Promise<void> => {
+  const handledOrFailed = handled.catch(onReadFailed);
+  const historyReplayed = async (): Promise<void> => {
     const untilMs = clock.monotonicMs() + HISTORY_WITHIN_MS;
     let before: number;
     do {
       before = messages;
-      await within(clock, HISTORY_QUIET_MS, told);
+      await within(clock, HISTORY_QUIET_MS, handledOrFailed);
     } while (messages !== before && clock.monotonicMs() < untilMs);
   };
   const conversation = converse({
@@ -105,18 +108,18 @@ export function talkWith({ input, output }: LaunchedPiped, { acp, options, cwd, 
     session: facts.session,
     model: modelOfSession(options),
     policy: options,
-    historyTold,
-    onUnable: (message) => hear({ said: 'unable', message }),
+    historyReplayed,
+    onError: (message) => onLine({ kind: 'unable', message }),
   });
   void conversation.over.then(() => input.end());
 
   return {
-    async goodbye(withinMs) {
+    async cancelAndClose(withinMs) {
       if (conversation.cancel()) await within(clock, withinMs, conversation.over);
       input.end();
     },
-    hasHungUp: () => input.writableEnded,
-    lastWords: () => within(clock, LAST_WORDS_MS, told),
+    isInputClosed: () => input.writableEnded,
+    flushed: () => within(clock, LAST_OUTPUT_WITHIN_MS, handledOrFailed),
     close() {
       isClosed = true;
       conversation.close();
@@ -126,6 +129,6 @@ export function talkWith({ input, output }: LaunchedPiped, { acp, options, cwd, 
   };
 }
 
-/** What it writes at the moment, or what kind of news it has. */
-const wordsOf = ({ said, update }: SaidObject): string =>
-  textOf(objectOf(objectOf(update)['content'])['text']) ?? textOf(objectOf(update)['sessionUpdate']) ?? String(said);
+/** What it is writing, or what kind of update it sends. */
+const summaryOf = ({ kind, update }: JsonObject): string =>
+  textOf(objectOf(objectOf(update)['content'])['text']) ?? textOf(objectOf(update)['sessionUpdate']) ?? String(kind);

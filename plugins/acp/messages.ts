@@ -1,5 +1,5 @@
-/** Tells the messages of a conversation apart: what an answer answers stands in the question only. */
-import { objectOf, textOf, type SaidObject } from '../plugin.ts';
+/** Classifies the messages of a conversation: only the request tells what an answer is about. */
+import { objectOf, textOf, type JsonObject } from '../plugin.ts';
 
 interface Question {
   readonly method: string;
@@ -7,30 +7,30 @@ interface Question {
 }
 
 export interface MessageReader {
-  /** To be told of each message to the agent, in order. */
-  sent(message: SaidObject): void;
+  /** Call it with each message to the agent, in order. */
+  sent(message: JsonObject): void;
   /**
-   * What a message of the agent is, for `acpDialect`:
+   * Classifies a message of the agent, for `acpDialect`:
    *
-   * - `{ said: 'answer', to, sessionId, result }`, `{ said: 'refusal', to, error }`: to a request of ours;
-   * - `{ said: 'update', update }`: news of the session;
-   * - `{ said: 'permission', params }`: it asks whether it may use a tool;
-   * - `{ said: 'other', method }`: anything else, the replay of a session's history too.
+   * - `{ kind: 'answer', to, sessionId, result }`, `{ kind: 'refusal', to, error }`: answers to our requests;
+   * - `{ kind: 'update', update }`: a session update;
+   * - `{ kind: 'permission', params }`: a request to use a tool;
+   * - `{ kind: 'other', method }`: anything else, including the replay of a session's history.
    */
-  received(message: SaidObject): SaidObject;
+  received(message: JsonObject): JsonObject;
 }
 
 export function messageReader(): MessageReader {
   const questions = new Map<unknown, Question>();
   let isPrompted = false;
 
-  const answered = (message: SaidObject): SaidObject => {
+  const answered = (message: JsonObject): JsonObject => {
     const question = questions.get(message['id']);
     questions.delete(message['id']);
     const to = question?.method ?? null;
-    if (message['error'] !== undefined) return { said: 'refusal', to, error: message['error'] };
+    if (message['error'] !== undefined) return { kind: 'refusal', to, error: message['error'] };
     const sessionId = textOf(objectOf(message['result'])['sessionId']) ?? question?.sessionId ?? null;
-    return { said: 'answer', to, sessionId, result: message['result'] };
+    return { kind: 'answer', to, sessionId, result: message['result'] };
   };
   return {
     sent(message) {
@@ -43,10 +43,10 @@ export function messageReader(): MessageReader {
       const method = textOf(message['method']);
       if (method === null) return answered(message);
       const params = objectOf(message['params']);
-      // What comes before the prompt is the history of a session that is gone on with.
-      if (method === 'session/update' && isPrompted) return { said: 'update', update: objectOf(params['update']) };
-      if (method === 'session/request_permission') return { said: 'permission', params };
-      return { said: 'other', method };
+      // Anything before the prompt is the history of a resumed session.
+      if (method === 'session/update' && isPrompted) return { kind: 'update', update: objectOf(params['update']) };
+      if (method === 'session/request_permission') return { kind: 'permission', params };
+      return { kind: 'other', method };
     },
   };
 }

@@ -1,4 +1,4 @@
-/** The options of the ACP runner, and what is started for them. */
+/** The options of the ACP runner, and the command line built from them. */
 import {
   agentOptionProblems,
   argvOf,
@@ -16,19 +16,19 @@ const kinds = Type.Array(Type.Enum(['read', 'edit', 'delete', 'move', 'search', 
 
 export const acpOptions = Type.Object({
   ...commonAgentOptions,
-  /** An agent that is known. Without it `bin` says what to start. */
+  /** A known agent. Without it, `bin` says what to start. */
   agent: Type.Optional(Type.Enum(['gemini', 'opencode', 'claude', 'codex'])),
-  /** What is answered when it asks whether it may use a tool. Default `reject`. */
+  /** The answer when the agent asks for permission to use a tool. Default `reject`. */
   onPermission: Type.Optional(Type.Enum(['reject', 'allow-once'])),
-  /** Kinds of tools that are allowed although `onPermission` says `reject`. */
+  /** Kinds of tools that are allowed although `onPermission` is `reject`. */
   allowTools: Type.Optional(kinds),
-  /** Kinds of tools that are rejected although `onPermission` says `allow-once`. */
+  /** Kinds of tools that are rejected although `onPermission` is `allow-once`. */
   denyTools: Type.Optional(kinds),
-  /** What a result counts for that came although a tool was rejected. Default `complete`; the result names the tools. */
+  /** How a result counts if a tool was rejected. Default `complete`; the result names the tools. */
   whenDenied: Type.Optional(Type.Enum(['complete', 'fail'])),
-  /** Tool calls; over it the run is stopped. */
+  /** Limit on tool calls; beyond it the run is stopped. */
   maxTurns: maxTurnsOption,
-  /** US dollars, where the agent tells its cost; looked at each time that it does. */
+  /** US dollars, if the agent reports its cost; checked whenever it does. */
   maxCostUsd: maxCostUsdOption,
   session: sessionOption,
 });
@@ -37,7 +37,7 @@ export type AcpOptions = OptionsOf<typeof acpOptions>;
 
 export const presetOf = ({ agent }: AcpOptions): AcpPreset | null => (agent === undefined ? null : ACP_PRESETS[agent]);
 
-/** The preset, or what holds for any agent. */
+/** The preset, or the defaults for any agent. */
 export const traitsOf = (options: AcpOptions): Omit<AcpPreset, 'program' | 'least'> => presetOf(options) ?? UNKNOWN_AGENT;
 
 export function acpProblems(options: AcpOptions): readonly ConfigProblem[] {
@@ -52,13 +52,16 @@ export function acpProblems(options: AcpOptions): readonly ConfigProblem[] {
       ? [{ path: 'model', message: 'is required for opencode, which may choose a hosted service otherwise' }]
       : []),
     ...((agent === 'codex' || agent === 'gemini') && maxCostUsd !== undefined
-      ? [{ path: 'maxCostUsd', message: `cannot be kept: ${agent} does not tell its cost` }]
+      ? [{ path: 'maxCostUsd', message: `cannot be enforced: ${agent} does not report its cost` }]
       : []),
     ...both.map((kind) => ({ path: 'denyTools', message: `has "${kind}", which allowTools has too` })),
   ];
 }
 
-/** What is started: the program, what makes it speak the protocol, its model where a flag says it, and `extraArgs`. */
+/**
+ * What to start: the program, the arguments that make it speak the protocol, its model if that is a flag, and
+ * `extraArgs`.
+ */
 export function acpArgv(options: AcpOptions): readonly string[] {
   const { args, modelFlag } = traitsOf(options);
   const { bin, model, extraArgs = [] } = options;
@@ -66,12 +69,12 @@ export function acpArgv(options: AcpOptions): readonly string[] {
   return [...argvOf(bin, presetOf(options)?.program ?? ''), ...args, ...modelArgs, ...extraArgs];
 }
 
-/** Variables that are set, and names of those that are passed on. */
+/** Variables to set, and names of those to pass on. */
 export const acpVariables = (options: AcpOptions) => {
   const { env, variables } = traitsOf(options);
   return { env: { ...env, ...options.env }, passEnv: [...variables, ...(options.passEnv ?? [])] };
 };
 
-/** The model that is to be chosen by the session's own option. */
+/** The model to select through the session's own option. */
 export const modelOfSession = (options: AcpOptions): string | null =>
   traitsOf(options).modelFlag === undefined ? (options.model ?? null) : null;

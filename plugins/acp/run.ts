@@ -1,38 +1,38 @@
-/** One run of an agent that is talked to: from its start to the confirmed end of its process tree. */
+/** One run of an agent with two-way pipes: from its start to the confirmed end of its process tree. */
 import {
   launchPiped,
   runEnvironment,
   stopTree,
   systemProcessTable,
   watchRun,
-  type AgentEars,
-  type AgentStartFacts,
+  type OutputListener,
+  type AgentStartContext,
   type Emit,
   type StopSignal,
   type WakeRunnerDeps,
 } from '../plugin.ts';
 import { acpArgv, acpVariables, type AcpOptions } from './options.ts';
 import type { AcpPackage } from './sdk-package.ts';
-import { politely } from './shutdown.ts';
-import { talkWith } from './client-requests.ts';
+import { gracefulShutdown } from './shutdown.ts';
+import { connectAgent } from './client-requests.ts';
 
 export interface AcpRun {
   readonly acp: AcpPackage;
   readonly options: AcpOptions;
   /** Absolute. */
   readonly cwd: string;
-  readonly facts: AgentStartFacts;
-  readonly ears: AgentEars;
+  readonly facts: AgentStartContext;
+  readonly listener: OutputListener;
   readonly graceMs: number;
   readonly signal: StopSignal;
-  /** Aborted when nobody listens any more. */
-  readonly left: AbortSignal;
+  /** Aborted when nobody is listening any more. */
+  readonly detachSignal: AbortSignal;
   readonly emit: Emit;
   readonly deps: WakeRunnerDeps;
 }
 
 export async function acpRun(run: AcpRun): Promise<void> {
-  const { options, cwd, facts, ears, graceMs, signal, left, emit, deps } = run;
+  const { options, cwd, facts, listener, graceMs, signal, detachSignal, emit, deps } = run;
   const { runId, runDir } = facts.request;
   const table = systemProcessTable();
   const env = runEnvironment({ request: facts.request, cwd, ...acpVariables(options) });
@@ -44,24 +44,24 @@ export async function acpRun(run: AcpRun): Promise<void> {
   }
   const { main } = launched;
   await emit({ type: 'spawned', process: main });
-  ears.begun?.();
-  const talk = talkWith(launched, run);
-  const parting = politely(talk, { ...run, ended: launched.ended });
+  listener.onStarted?.();
+  const agent = connectAgent(launched, run);
+  const shutdown = gracefulShutdown(agent, { ...run, ended: launched.ended });
   const { clock, log } = deps;
   const common = { runId, main, graceMs, clock, table };
   try {
-    const watched = { ...common, ...parting, runDir, log, left };
+    const watched = { ...common, ...shutdown, runDir, log, detachSignal };
     await watchRun(watched, async (event) => {
-      if (event.type === 'exited' || event.type === 'stopped') await talk.lastWords();
-      const lastWord = event.type === 'exited' ? await ears.ended?.(event) : undefined;
-      if (lastWord !== undefined) await emit(lastWord);
+      if (event.type === 'exited' || event.type === 'stopped') await agent.flushed();
+      const finalEvent = event.type === 'exited' ? await listener.onEnd?.(event) : undefined;
+      if (finalEvent !== undefined) await emit(finalEvent);
       await emit(event);
     });
-    // Without us it can say nothing and ask nothing, so it does not go on alone.
-    if (left.aborted) await stopTree(common);
+    // Without us it can neither report nor ask, so it must not continue alone.
+    if (detachSignal.aborted) await stopTree(common);
   } finally {
-    parting.close();
-    ears.close?.();
-    talk.close();
+    shutdown.close();
+    listener.close?.();
+    agent.close();
   }
 }

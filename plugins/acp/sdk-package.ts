@@ -1,4 +1,4 @@
-/** The protocol's own package, loaded when a sidecar is made that uses it. */
+/** Loads the protocol's SDK when a sidecar that uses it is created. */
 import type * as Acp from '@agentclientprotocol/sdk';
 import { AgentcomError } from '../plugin.ts';
 
@@ -6,8 +6,7 @@ export type AcpPackage = Pick<typeof Acp, 'client' | 'RequestError' | 'PROTOCOL_
 export type { AnyMessage, ClientContext, RequestPermissionRequest, RequestPermissionResponse, Stream } from '@agentclientprotocol/sdk';
 
 /**
- * The package, from where it was installed beside this one. Fails with `AC_PACKAGE_MISSING` when it is not there; `load` is
- * for tests.
+ * The SDK, as installed beside this package. Rejects with `AC_PACKAGE_MISSING` if it is missing; `load` is for tests.
  */
 export async function loadAcp(load: () => Promise<AcpPackage> = () => import('@agentclientprotocol/sdk')): Promise<AcpPackage> {
   try {

@@ -1,4 +1,4 @@
-/** The messages of a conversation as lines of JSON on two pipes. */
+/** The messages of a conversation, as JSON lines over two pipes. */
 import type { Readable, Writable } from 'node:stream';
 import {
   lineSplitter,
@@ -6,7 +6,7 @@ import {
   RUN_STREAMS_BYTES_MAX,
   type Clock,
   type DroppedLine,
-  type SaidObject,
+  type JsonObject,
   type SplitLines,
 } from '../plugin.ts';
 import type { AnyMessage, Stream } from './sdk-package.ts';
@@ -16,34 +16,34 @@ export interface AcpStreamOptions {
   /** Standard input and output of the agent. */
   readonly input: Writable;
   readonly output: Readable;
-  /** Longer lines are left out. Default 4 MiB. */
+  /** Longer lines are dropped. Default 4 MiB. */
   readonly lineBytesMax?: number | undefined;
-  /** Of all that is read; what follows is left out. Default 256 MiB, as for agents that write into files. */
+  /** Limit on all input; what follows is dropped. Default 256 MiB, as for agents whose output goes to files. */
   readonly bytesMax?: number | undefined;
   readonly clock: Clock;
-  /** Told of each message before it is sent. */
-  onSent(message: SaidObject): void;
-  /** Told of each message before it is dealt with, one after the other. */
-  onMessage(message: SaidObject): Promise<void>;
-  /** Told of lines that are no messages. */
+  /** Called with each message before it is sent. */
+  onSent(message: JsonObject): void;
+  /** Called with each message before it is handled, one at a time. */
+  onMessage(message: JsonObject): Promise<void>;
+  /** Called with lines that are not messages. */
   onNoise(text: string): Promise<void>;
-  /** Told of each line that was left out, between those that it stood between. */
+  /** Called for each dropped line, in order. */
   onDropped(line: DroppedLine): void;
-  /** Told once, of the bound that was exceeded. */
+  /** Called once, with the limit that was exceeded. */
   onTooMuch(bytesMax: number): Promise<void>;
-  /** Told once, when so many answers wait that no more can, and the agent does not read them. */
+  /** Called once, when too many answers are queued because the agent does not read them. */
   onUnread(): Promise<void>;
 }
 
 export interface AcpStream {
   readonly stream: Stream;
-  /** Resolves when standard output has ended and all of it was told. */
-  readonly heard: Promise<void>;
+  /** Resolves when standard output has ended and all of it was handled. */
+  readonly handled: Promise<void>;
 }
 
 /**
- * Reads on to the end whoever still listens, so that the agent never waits at a full pipe. Unlike the package's own stream
- * it passes over lines that are no messages or too long, instead of answering them or ending the conversation.
+ * Reads to the end even if nobody is listening, so that the agent never blocks on a full pipe. Unlike the SDK's own
+ * stream it skips lines that are not messages or too long, instead of answering them or ending the conversation.
  */
 export function acpStream(options: AcpStreamOptions): AcpStream {
   const { input, output, lineBytesMax, bytesMax = RUN_STREAMS_BYTES_MAX, onSent } = options;
@@ -59,64 +59,64 @@ export function acpStream(options: AcpStreamOptions): AcpStream {
   });
   const writable = new WritableStream<AnyMessage>({
     write: async (message) => {
-      onSent(message as unknown as SaidObject);
+      onSent(message as unknown as JsonObject);
       await written(input, `${JSON.stringify(message)}\n`);
       if (!('method' in message)) open.answered();
     },
   });
-  let isDeaf = false;
-  const hearOne = async (message: SaidObject, characters: number): Promise<void> => {
-    if (isDeaf) return;
+  let hasFailed = false;
+  const onOne = async (message: JsonObject, characters: number): Promise<void> => {
+    if (hasFailed) return;
     // Once the conversation is over, nothing is answered.
     if (controller !== null && isQuestion(message) && !(await open.take(characters))) {
-      isDeaf = true;
+      hasFailed = true;
       return await options.onUnread();
     }
     await options.onMessage(message);
     controller?.enqueue(message as unknown as AnyMessage);
   };
-  const hear = (some: readonly string[]): Promise<void> => hearLines(some, hearOne, options.onNoise);
-  const hearSplit = async ({ lines, dropped }: SplitLines): Promise<void> => {
-    let told = 0;
+  const onLine = (some: readonly string[]): Promise<void> => onLines(some, onOne, options.onNoise);
+  const handleLines = async ({ lines, dropped }: SplitLines): Promise<void> => {
+    let next = 0;
     for (const line of dropped) {
-      await hear(lines.slice(told, line.at));
+      await onLine(lines.slice(next, line.at));
       options.onDropped(line);
-      told = line.at;
+      next = line.at;
     }
-    await hear(lines.slice(told));
+    await onLine(lines.slice(next));
   };
-  const hearAll = async (): Promise<void> => {
+  const readAll = async (): Promise<void> => {
     const splitter = lineSplitter(lineBytesMax);
     let bytes = 0;
     for await (const chunk of output) {
-      if (isDeaf) continue;
+      if (hasFailed) continue;
       bytes += (chunk as Buffer).length;
       if (bytes > bytesMax) {
-        isDeaf = true;
+        hasFailed = true;
         await options.onTooMuch(bytesMax);
         continue;
       }
-      await hearSplit(splitter.push(chunk as Buffer));
+      await handleLines(splitter.push(chunk as Buffer));
     }
-    // The last line of an agent that has ended needs no line end.
-    if (!isDeaf) await hearSplit(splitter.end());
+    // The last line of an agent that has ended needs no newline.
+    if (!hasFailed) await handleLines(splitter.end());
   };
-  const heard = hearAll().finally(() => {
+  const handled = readAll().finally(() => {
     controller?.close();
     controller = null;
   });
-  return { stream: { readable, writable }, heard };
+  return { stream: { readable, writable }, handled };
 }
 
-async function hearLines(
+async function onLines(
   lines: readonly string[],
-  hear: (message: SaidObject, characters: number) => Promise<void>,
+  onLine: (message: JsonObject, characters: number) => Promise<void>,
   onNoise: AcpStreamOptions['onNoise'],
 ): Promise<void> {
   const noise: string[] = [];
   for (const line of lines) {
     const message = objectIn(line);
-    if (isMessage(message)) await hear(message, line.length);
+    if (isMessage(message)) await onLine(message, line.length);
     else noise.push(line);
   }
   if (noise.length > 0) await onNoise(noise.join('\n'));

@@ -1,23 +1,25 @@
-/** What an agent has asked and is owed an answer to: the protocol's package keeps all of it until the answer is in the agent's pipe. */
-import type { Clock, SaidObject, WakeEvent } from '../plugin.ts';
+/**
+ * Bounds the requests of an agent whose answers it has not read: the SDK keeps them until the answer is in the pipe.
+ */
+import type { Clock, JsonObject, WakeEvent } from '../plugin.ts';
 import { within } from './with-deadline.ts';
 
-/** Questions that may wait for their answers to be read. */
+/** Maximum number of requests with unread answers. */
 export const UNANSWERED_MAX = 1_000;
-/** Such questions together, characters; a single one may be longer. */
+/** Maximum total size of such requests, characters; a single one may be larger. */
 export const UNANSWERED_CHARACTERS_MAX = 16 * 1024 * 1024;
-/** How long an agent may take to read an answer while no more can wait; meanwhile it is not read either. */
+/** How long an agent may take to read an answer while the limit is reached; meanwhile nothing is read from it. */
 const ANSWER_READ_WITHIN_MS = 5_000;
 
 export interface Unanswered {
-  /** Before a question is passed on. False: so many answers wait that no more can, and the agent does not read them. */
+  /** Call before a request is passed on. False: too many answers are queued and the agent does not read them. */
   take(characters: number): Promise<boolean>;
   /** An answer is in the pipe. */
   answered(): void;
 }
 
 export function unanswered(clock: Clock): Unanswered {
-  /** How long each is, oldest first: which answer is to which does not matter for the sum. */
+  /** Their sizes, oldest first; for the sum it does not matter which answer belongs to which. */
   const questions: number[] = [];
   let sum = 0;
   let onAnswered: (() => void) | null = null;
@@ -42,17 +44,17 @@ export function unanswered(clock: Clock): Unanswered {
   };
 }
 
-/** It wants an answer; the package answers only ids of these kinds. */
-export const isQuestion = ({ method, id }: SaidObject): boolean => typeof method === 'string' && isId(id);
+/** A request; the SDK only answers ids of these types. */
+export const isQuestion = ({ method, id }: JsonObject): boolean => typeof method === 'string' && isId(id);
 
 /** Anything else is answered with a copy of itself, so it counts as noise. */
-export const isMessage = (said: SaidObject | null): said is SaidObject =>
-  said?.['jsonrpc'] === '2.0' &&
-  (typeof said['method'] === 'string' ? !('id' in said) || isId(said['id']) : !('method' in said) && 'id' in said);
+export const isMessage = (value: JsonObject | null): value is JsonObject =>
+  value?.['jsonrpc'] === '2.0' &&
+  (typeof value['method'] === 'string' ? !('id' in value) || isId(value['id']) : !('method' in value) && 'id' in value);
 
 const isId = (id: unknown): boolean => id === null || typeof id === 'string' || typeof id === 'number';
 
-/** How a run ends whose agent asks and does not read. */
+/** The failure of a run whose agent sends requests without reading the answers. */
 export const answersUnread = (): WakeEvent => ({
   type: 'failed',
   phase: 'agent',

@@ -1,7 +1,7 @@
-/** Waiting for something, but not for ever. */
+/** Waiting with a timeout. */
 import type { Clock } from '../plugin.ts';
 
-/** Resolves when `promise` is settled, or after `delayMs`. Nothing stays behind. */
+/** Resolves when `promise` settles, or after `delayMs`. Leaves nothing behind. */
 export function within(clock: Clock, delayMs: number, promise: Promise<unknown>): Promise<void> {
   return new Promise((resolve) => {
     const timer = clock.after(delayMs, resolve);

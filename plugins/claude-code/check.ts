@@ -1,4 +1,4 @@
-/** What the doctor asks of Claude Code. Calls no model. */
+/** The checks for Claude Code. They call no model. */
 import {
   CLAUDE_VARIABLES,
   askProgram,
@@ -6,7 +6,7 @@ import {
   checkAgentFolder,
   checkAgentProgram,
   checkClaudeSettings,
-  endOfWords,
+  lastLines,
   objectOf,
   type AskOptions,
   type RunnerCheck,
@@ -30,7 +30,7 @@ export async function checkClaude({ argv, cwd, options, signal }: CheckedClaude)
   const folder = await checkAgentFolder(cwd, { mayOnlyRead: options.permissions === 'read-only' });
   if (!folder.ok) return [folder];
   const [program, login, settings] = await Promise.all([
-    checkAgentProgram({ argv, cwd, env, least: LEAST, says: /claude/i, install: INSTALL, signal }),
+    checkAgentProgram({ argv, cwd, env, least: LEAST, versionPattern: /claude/i, install: INSTALL, signal }),
     checkLogin(argv, { cwd, env, signal }),
     checkClaudeSettings(cwd, env),
   ]);
@@ -39,17 +39,17 @@ export async function checkClaude({ argv, cwd, options, signal }: CheckedClaude)
 
 async function checkLogin(argv: readonly string[], options: AskOptions): Promise<RunnerCheck> {
   const check = 'login';
-  const asked = await askProgram([...argv, 'auth', 'status'], options);
-  if (asked.kind === 'slow') return { check, ok: true, message: `not known: "${argv.join(' ')} auth status" ${asked.message}` };
-  if (asked.kind === 'failed') return { check, ok: false, message: `"${argv.join(' ')} auth status" ${asked.message}.` };
-  if (asked.exitCode === 0 && statusIn(asked.stdout)) return { check, ok: true, message: 'logged in' };
-  // It says nothing there where only the login is missing.
-  const said = endOfWords(asked.stderr);
-  const cure = 'Run "claude" there and log in with /login, or give the sidecar ANTHROPIC_API_KEY.';
+  const result = await askProgram([...argv, 'auth', 'status'], options);
+  if (result.kind === 'slow') return { check, ok: true, message: `not known: "${argv.join(' ')} auth status" ${result.message}` };
+  if (result.kind === 'failed') return { check, ok: false, message: `"${argv.join(' ')} auth status" ${result.message}.` };
+  if (result.exitCode === 0 && statusIn(result.stdout)) return { check, ok: true, message: 'logged in' };
+  // Prints nothing there if only the login is missing.
+  const output = lastLines(result.stderr);
+  const hint = 'Run "claude" there and log in with /login, or give the sidecar ANTHROPIC_API_KEY.';
   const message =
-    said === ''
-      ? `Claude Code is not logged in. ${cure}`
-      : `"${argv.join(' ')} auth status" exited with code ${String(asked.exitCode)}: ${said}. Correct that. If it is not logged in: ${cure}`;
+    output === ''
+      ? `Claude Code is not logged in. ${hint}`
+      : `"${argv.join(' ')} auth status" exited with code ${String(result.exitCode)}: ${output}. Correct that. If it is not logged in: ${hint}`;
   return { check, ok: false, message };
 }
 
@@ -57,11 +57,11 @@ function statusIn(text: string): boolean {
   try {
     return objectOf(JSON.parse(text))['loggedIn'] === true;
   } catch {
-    return false; // Not the JSON that it prints when all is well.
+    return false; // Not the JSON that it prints on success.
   }
 }
 
-/** It refuses to work without asking for permissions when it runs as root, unless it is told that it is in a sandbox. */
+/** As root it refuses to run without permission prompts, unless it is told that it is in a sandbox. */
 function checkRoot({ permissions }: ClaudeCodeOptions, env: Readonly<Record<string, string>>): readonly RunnerCheck[] {
   if (permissions !== 'full' || process.getuid?.() !== 0) return [];
   const isTold = env['IS_SANDBOX'] === '1';

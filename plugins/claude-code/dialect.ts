@@ -1,49 +1,52 @@
-/** Reads what `claude -p --output-format stream-json --verbose` prints. */
+/** Parses the output of `claude -p --output-format stream-json --verbose`. */
 import {
   agentFailed,
   amountOf,
   causeOfStatus,
   countOf,
-  endInWords,
-  inWords,
+  describeEnd,
+  asText,
   itemsOf,
   meaningOf,
-  nothingSaid,
+  noAnswer,
   objectOf,
-  shortAnswer,
-  shortened,
+  incompleteAnswer,
+  shorten,
   textOf,
   usageByModel,
-  withPiece,
+  appendPiece,
   type AgentDialect,
   type FailureCause,
-  type Heard,
+  type LineResult,
   type Meaning,
   type ProgramEnd,
-  type SaidEvent,
-  type SaidObject,
-  type Verdict,
+  type ParsedEvent,
+  type JsonObject,
+  type RunOutcome,
 } from '../plugin.ts';
 import { NOTHING_USED, usageSoFar, withMessage, withResult, type UsageOfModels, type UsedSoFar } from './program-usage.ts';
 
 interface ClaudeState {
-  /** It goes on with a session. */
+  /** It resumes a session. */
   readonly isResumed: boolean;
   /** A tool was called. */
   readonly hasWorked: boolean;
-  /** It has begun: what goes wrong before that is a matter of its setup. */
+  /** It has started; earlier failures are caused by its setup. */
   readonly hasBegun: boolean;
-  /** When a spent allowance is given back, milliseconds since 1970; null when that was not said. */
+  /** When the usage limit resets, milliseconds since 1970; null if not reported. */
   readonly resetAtMs: number | null;
   readonly used: UsedSoFar;
-  /** By the results of its turns so far. */
+  /** From the results of its turns so far. */
   readonly usedByResults: UsageOfModels;
-  /** Shells and subagents that it has in the background. */
+  /** Its background shells and subagents. */
   readonly background: number;
-  /** What it has said since its last tool: what there is of an answer that is cut off. Null: a line was left out that may be a piece of it. */
+  /**
+   * What it has said since its last tool call: all there is of a truncated answer. Null: a dropped line may have been
+   * part of it.
+   */
   readonly text: string | null;
   /** The result of its last turn; another turn may follow. */
-  readonly answer: Verdict | null;
+  readonly answer: RunOutcome | null;
 }
 
 const FIRST: ClaudeState = {
@@ -59,167 +62,167 @@ const FIRST: ClaudeState = {
 };
 
 export interface ClaudeDialectOptions {
-  /** A result that came although a tool was denied counts as failed. */
+  /** A result counts as a failure if a tool was denied. */
   readonly failsWhenDenied: boolean;
 }
 
 export const claudeDialect = (options: ClaudeDialectOptions): AgentDialect<ClaudeState> => ({
   begin: (session) => ({ ...FIRST, isResumed: session !== null }),
-  hear(state, { json, heardAtMs }) {
+  onLine(state, { json, readAtMs }) {
     switch (json?.['type']) {
       case 'system':
-        return goingOn(hearSystem(state, json));
+        return withPendingAnswer(onSystem(state, json));
       case 'assistant':
-        return goingOn(hearAssistant(state, objectOf(json['message'])));
+        return withPendingAnswer(onAssistant(state, objectOf(json['message'])));
       case 'rate_limit_event':
-        return hearAllowance(state, objectOf(json['rate_limit_info']));
+        return onAllowance(state, objectOf(json['rate_limit_info']));
       case 'result':
-        return hearResult(state, { said: json, heardAtMs, ...options });
+        return onResult(state, { json: json, readAtMs, ...options });
       default:
         return { state };
     }
   },
-  // A result has its whole text; what is left out may have been a later one.
-  dropped: (state) => ({ ...state, answer: null, text: null }),
-  ended: (state, end) =>
+  // A result contains its whole text; the dropped line may have been a later result.
+  onDropped: (state) => ({ ...state, answer: null, text: null }),
+  onEnd: (state, end) =>
     agentFailed({
       kind: state.hasBegun || end.signal !== null ? 'no_result' : causeBeforeBeginning(end),
-      message: endInWords(end),
+      message: describeEnd(end),
       hasWorked: state.hasWorked,
     }),
 });
 
-/** What is in the background may have it take another turn, whose result is its answer then. */
-function goingOn(heard: Heard<ClaudeState>): Heard<ClaudeState> {
-  const { answer } = heard.state;
-  return answer === null ? heard : { ...heard, answer: { verdict: answer, isAtWork: true } };
+/** Background work may trigger another turn, whose result is then the answer. */
+function withPendingAnswer(result: LineResult<ClaudeState>): LineResult<ClaudeState> {
+  const { answer } = result.state;
+  return answer === null ? result : { ...result, answer: { outcome: answer, isAtWork: true } };
 }
 
-function hearSystem(state: ClaudeState, said: SaidObject): Heard<ClaudeState> {
-  switch (said['subtype']) {
+function onSystem(state: ClaudeState, json: JsonObject): LineResult<ClaudeState> {
+  switch (json['subtype']) {
     case 'init':
-      // Comes again when it goes on by itself, after a shell in the background has ended.
+      // Repeated when it continues by itself after a background shell has ended.
       return {
         state: { ...state, hasBegun: true },
-        events: state.hasBegun ? [] : [{ type: 'started', sessionId: textOf(said['session_id']) ?? undefined }],
+        events: state.hasBegun ? [] : [{ type: 'started', sessionId: textOf(json['session_id']) ?? undefined }],
       };
     case 'api_retry': {
-      const status = countOf(said['error_status']);
+      const status = countOf(json['error_status']);
       const waiting = causeOfStatus(status) === 'rate_limited' ? 'rate_limited' : 'model_unavailable';
-      const count = `${String(countOf(said['attempt']))} of ${String(countOf(said['max_retries']))}`;
-      const message = `waiting for the model: retry ${count} in ${String(Math.round(amountOf(said['retry_delay_ms'])))} ms${status === 0 ? '' : ` after ${String(status)}`}`;
+      const count = `${String(countOf(json['attempt']))} of ${String(countOf(json['max_retries']))}`;
+      const message = `waiting for the model: retry ${count} in ${String(Math.round(amountOf(json['retry_delay_ms'])))} ms${status === 0 ? '' : ` after ${String(status)}`}`;
       return { state, events: [{ type: 'progress', message, waiting }] };
     }
     case 'permission_denied':
-      return { state, events: [{ type: 'progress', message: `not allowed: ${textOf(said['tool_name']) ?? 'a tool'}` }] };
+      return { state, events: [{ type: 'progress', message: `not allowed: ${textOf(json['tool_name']) ?? 'a tool'}` }] };
     case 'background_tasks_changed':
-      return { state: { ...state, background: itemsOf(said['tasks']).length } };
+      return { state: { ...state, background: itemsOf(json['tasks']).length } };
     default:
       return { state };
   }
 }
 
-function hearAssistant(state: ClaudeState, message: SaidObject): Heard<ClaudeState> {
+function onAssistant(state: ClaudeState, message: JsonObject): LineResult<ClaudeState> {
   const parts = itemsOf(message['content']).map(objectOf);
   const tools = parts.filter((part) => part['type'] === 'tool_use').map((part) => textOf(part['name']) ?? 'a tool');
   const texts = parts.flatMap((part) => (part['type'] === 'text' ? [textOf(part['text']) ?? ''] : []));
   const isModel = message['model'] !== '<synthetic>';
   const used = isModel ? withMessage(state.used, message) : state.used;
-  const events: SaidEvent[] = [
-    ...texts.filter((text) => isModel && text.trim() !== '').map((text): SaidEvent => ({ type: 'progress', message: shortened(text) })),
-    ...tools.map((tool): SaidEvent => ({ type: 'progress', message: `uses ${tool}` })),
+  const events: ParsedEvent[] = [
+    ...texts.filter((text) => isModel && text.trim() !== '').map((text): ParsedEvent => ({ type: 'progress', message: shorten(text) })),
+    ...tools.map((tool): ParsedEvent => ({ type: 'progress', message: `uses ${tool}` })),
     ...(isModel ? [{ type: 'usage', ...usageSoFar(used) } as const] : []),
   ];
-  const text = isModel && state.text !== null ? texts.reduce(withPiece, state.text) : state.text;
+  const text = isModel && state.text !== null ? texts.reduce(appendPiece, state.text) : state.text;
   return { state: { ...state, used, hasWorked: state.hasWorked || tools.length > 0, text: tools.length > 0 ? '' : text }, events };
 }
 
-function hearAllowance(state: ClaudeState, info: SaidObject): Heard<ClaudeState> {
+function onAllowance(state: ClaudeState, info: JsonObject): LineResult<ClaudeState> {
   const resetsAt = amountOf(info['resetsAt']);
   return { state: { ...state, resetAtMs: info['status'] === 'rejected' && resetsAt > 0 ? resetsAt * 1_000 : null } };
 }
 
-/** `subtype: "success"` goes with `is_error: true` when the model's service fails, so that is read first. */
-function hearResult(
+/** `subtype: "success"` comes with `is_error: true` when the model's service fails, so check that first. */
+function onResult(
   state: ClaudeState,
-  { said, heardAtMs, failsWhenDenied }: { readonly said: SaidObject; readonly heardAtMs: number } & ClaudeDialectOptions,
-): Heard<ClaudeState> {
-  const usedByResults = withResult(state.usedByResults, said);
+  { json, readAtMs, failsWhenDenied }: { readonly json: JsonObject; readonly readAtMs: number } & ClaudeDialectOptions,
+): LineResult<ClaudeState> {
+  const usedByResults = withResult(state.usedByResults, json);
   const usage = usageByModel(usedByResults);
-  const isSuccess = said['is_error'] === false && said['subtype'] === 'success';
-  const denied = deniedTools(said);
-  const gone = state.isResumed && !state.hasBegun ? itemsOf(said['errors']).map(inWords).find(isSessionGone) : undefined;
-  if (gone !== undefined) return { state, events: [{ type: 'session_gone', message: shortened(gone) }] };
-  if (!isSuccess) return { state, events: [{ type: 'usage', ...usage }, failureOf(state, said, heardAtMs)] };
+  const isSuccess = json['is_error'] === false && json['subtype'] === 'success';
+  const denied = deniedTools(json);
+  const gone = state.isResumed && !state.hasBegun ? itemsOf(json['errors']).map(asText).find(isSessionGone) : undefined;
+  if (gone !== undefined) return { state, events: [{ type: 'session_gone', message: shorten(gone) }] };
+  if (!isSuccess) return { state, events: [{ type: 'usage', ...usage }, failureOf(state, json, readAtMs)] };
   if (failsWhenDenied && denied.length > 0) {
     const message = `it was not allowed to use ${denied.join(', ')}`;
     return { state, events: [{ type: 'usage', ...usage }, agentFailed({ kind: 'denied', message, hasWorked: true, details: { denied } })] };
   }
-  const text = textOf(said['result']) ?? '';
+  const text = textOf(json['result']) ?? '';
   const about = {
-    session_id: textOf(said['session_id']),
-    turns: countOf(said['num_turns']),
-    ...stopReasonIn(said),
+    session_id: textOf(json['session_id']),
+    turns: countOf(json['num_turns']),
+    ...stopReasonIn(json),
     ...(denied.length === 0 ? {} : { denied }),
   };
-  const answer: Verdict =
+  const answer: RunOutcome =
     text.trim() === ''
-      ? nothingSaid({ hasWorked: state.hasWorked, details: about })
+      ? noAnswer({ hasWorked: state.hasWorked, details: about })
       : { type: 'completed', output: { text, ...about }, ...usage };
   return {
     state: { ...state, usedByResults, answer },
     events: [{ type: 'usage', ...usage }],
-    answer: { verdict: answer, isAtWork: state.background > 0 },
+    answer: { outcome: answer, isAtWork: state.background > 0 },
   };
 }
 
-const stopReasonIn = (said: SaidObject): { readonly stop_reason?: string } => {
-  const reason = textOf(said['stop_reason']);
+const stopReasonIn = (json: JsonObject): { readonly stop_reason?: string } => {
+  const reason = textOf(json['stop_reason']);
   return reason === null ? {} : { stop_reason: reason };
 };
 
 const isSessionGone = (error: string): boolean => /no conversation found with session id/i.test(error);
 
-const deniedTools = (said: SaidObject): readonly string[] => [
-  ...new Set(itemsOf(said['permission_denials']).map((denial) => textOf(objectOf(denial)['tool_name']) ?? 'a tool')),
+const deniedTools = (json: JsonObject): readonly string[] => [
+  ...new Set(itemsOf(json['permission_denials']).map((denial) => textOf(objectOf(denial)['tool_name']) ?? 'a tool')),
 ];
 
-function failureOf(state: ClaudeState, said: SaidObject, heardAtMs: number): Verdict {
-  const errors = itemsOf(said['errors']).map(inWords);
-  const words = textOf(said['result']) ?? (errors.join('; ') || (textOf(said['subtype']) ?? 'it failed'));
-  const message = shortened(words);
-  const status = countOf(said['api_error_status']);
-  const { kind, retryable, as } = meaningIn(said, message);
+function failureOf(state: ClaudeState, json: JsonObject, readAtMs: number): RunOutcome {
+  const errors = itemsOf(json['errors']).map(asText);
+  const fullText = textOf(json['result']) ?? (errors.join('; ') || (textOf(json['subtype']) ?? 'it failed'));
+  const message = shorten(fullText);
+  const status = countOf(json['api_error_status']);
+  const { kind, retryable, as } = meaningIn(json, message);
   return agentFailed({
     kind,
     message,
     hasWorked: state.hasWorked,
     retryable,
-    retryAfterMs: kind === 'rate_limited' && state.resetAtMs !== null ? Math.max(0, state.resetAtMs - heardAtMs) : undefined,
+    retryAfterMs: kind === 'rate_limited' && state.resetAtMs !== null ? Math.max(0, state.resetAtMs - readAtMs) : undefined,
     details: {
-      subtype: said['subtype'],
-      terminal_reason: said['terminal_reason'],
+      subtype: json['subtype'],
+      terminal_reason: json['terminal_reason'],
       ...(status === 0 ? {} : { api_error_status: status }),
-      session_id: said['session_id'],
+      session_id: json['session_id'],
     },
-    // What it says of its failure itself ends with `stop_sequence`, which is not why its model stopped.
-    acceptable: shortAnswer({
+    // Its own failure messages end with `stop_sequence`, which is not why the model stopped.
+    acceptable: incompleteAnswer({
       as,
-      text: as === 'refused' ? words : state.text,
-      about: { session_id: textOf(said['session_id']), turns: countOf(said['num_turns']) },
+      text: as === 'refused' ? fullText : state.text,
+      about: { session_id: textOf(json['session_id']), turns: countOf(json['num_turns']) },
     }),
   });
 }
 
-/** Its own bounds, or what its model's service answered. */
-function meaningIn(said: SaidObject, message: string): Partial<Meaning> & Pick<Meaning, 'kind'> {
-  const { subtype } = said;
+/** Its own limits, or the answer of its model's service. */
+function meaningIn(json: JsonObject, message: string): Partial<Meaning> & Pick<Meaning, 'kind'> {
+  const { subtype } = json;
   if (subtype === 'error_max_turns' || subtype === 'error_max_budget_usd') return { kind: 'limit' };
-  const status = countOf(said['api_error_status']);
-  const named = ['api_error', 'api_error_type', 'stop_reason'].map((name) => textOf(said[name]) ?? '');
-  return meaningOf({ status: status === 0 ? null : status, words: [message, ...named].join(' ') }) ?? { kind: 'agent_failed' };
+  const status = countOf(json['api_error_status']);
+  const named = ['api_error', 'api_error_type', 'stop_reason'].map((name) => textOf(json[name]) ?? '');
+  return meaningOf({ status: status === 0 ? null : status, text: [message, ...named].join(' ') }) ?? { kind: 'agent_failed' };
 }
 
-/** The program says on standard error, in words only, what keeps it from beginning. */
+/** Startup errors are printed on standard error, as text. */
 const causeBeforeBeginning = ({ exitCode, stderrTail }: ProgramEnd): FailureCause =>
   exitCode === null || exitCode === 0 || stderrTail.trim() === '' ? 'no_result' : 'config';

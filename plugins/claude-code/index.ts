@@ -7,7 +7,10 @@ import { claudeOptions, claudeStart, OWN_FLAGS } from './start.ts';
 
 export type { ClaudeCodeOptions } from './start.ts';
 
-/** The runner of Claude Code. The prompt goes to standard input; the result is its `result` line, whatever its exit code says. */
+/**
+ * The runner for Claude Code. The prompt is passed on standard input; the `result` line is the result, whatever the
+ * exit code.
+ */
 export const claudeCode = defineWakeRunner({
   name: 'claude-code',
   options: claudeOptions,
@@ -19,7 +22,7 @@ export const claudeCode = defineWakeRunner({
       settings: options,
       start: (facts) => claudeStart(options, facts),
       dialect: claudeDialect({ failsWhenDenied: options.whenDenied === 'fail' }),
-      cures: {
+      hints: {
         auth: 'Run "claude" there and log in with /login, or give the sidecar ANTHROPIC_API_KEY.',
         limit: 'Raise maxTurns or maxCostUsd, or make the task smaller.',
         denied: 'Name the tools in allowTools, or change permissions.',

@@ -1,4 +1,4 @@
-/** What a run of Claude Code has used: as its messages tell while it works, and as its result tells at the end. */
+/** Usage of a Claude Code run: from its messages while it works, and from its result at the end. */
 import {
   amountOf,
   countOf,
@@ -6,67 +6,71 @@ import {
   textOf,
   usageByModel,
   withModelUsage,
-  type ModelUsage,
+  type RunModelUsage,
   type RunUsage,
-  type SaidObject,
+  type JsonObject,
 } from '../plugin.ts';
 
-interface ToldMessage {
+interface ReportedMessage {
   readonly id: string | null;
   readonly model: string;
-  readonly usage: ModelUsage;
+  readonly usage: RunModelUsage;
 }
 
 export interface UsedSoFar {
-  /** By messages that nothing more is told of, by model. */
-  readonly earlier: Readonly<Record<string, ModelUsage>>;
-  /** The last messages, oldest first: one with several parts is told several times, and agents below it talk in between. */
-  readonly messages: readonly ToldMessage[];
+  /** From messages that are complete, by model. */
+  readonly earlier: Readonly<Record<string, RunModelUsage>>;
+  /**
+   * The last messages, oldest first. A message with several parts is reported several times, with messages of subagents
+   * in between.
+   */
+  readonly messages: readonly ReportedMessage[];
 }
 
 export const NOTHING_USED: UsedSoFar = { earlier: {}, messages: [] };
 
-/** Messages that may still be told of again. */
+/** How many messages may still be reported again. */
 const OPEN_MESSAGES_MAX = 16;
-/** A longer id is none. */
+/** Longer ids are ignored. */
 const ID_CHARACTERS_MAX = 256;
 
-/** A message counts once, as it was told of last. */
-export function withMessage({ earlier, messages }: UsedSoFar, said: SaidObject): UsedSoFar {
-  const name = textOf(said['id']);
+/** Counts each message once, as last reported. */
+export function withMessage({ earlier, messages }: UsedSoFar, json: JsonObject): UsedSoFar {
+  const name = textOf(json['id']);
   const id = name !== null && name.length > ID_CHARACTERS_MAX ? null : name;
-  const told: ToldMessage = { id, model: textOf(said['model']) ?? 'unknown', usage: usageOfMessage(objectOf(said['usage'])) };
-  const open = [...messages.filter((message) => message.id !== id), told];
+  const reported: ReportedMessage = { id, model: textOf(json['model']) ?? 'unknown', usage: usageOfMessage(objectOf(json['usage'])) };
+  const open = [...messages.filter((message) => message.id !== id), reported];
   const [oldest] = open;
   if (oldest === undefined || open.length <= OPEN_MESSAGES_MAX) return { earlier, messages: open };
   return { earlier: added(earlier, oldest), messages: open.slice(1) };
 }
 
-/** Of the messages so far, their outputs as far as they had come. */
+/** Of the messages so far, with their output as far as it was reported. */
 export const usageSoFar = ({ earlier, messages }: UsedSoFar): RunUsage => usageByModel(messages.reduce(added, earlier));
 
-const added = (byModel: UsedSoFar['earlier'], { model, usage }: ToldMessage): UsedSoFar['earlier'] => withModelUsage(byModel, model, usage);
+const added = (byModel: UsedSoFar['earlier'], { model, usage }: ReportedMessage): UsedSoFar['earlier'] =>
+  withModelUsage(byModel, model, usage);
 
-/** Of each model, as the results of a run tell it. */
-export type UsageOfModels = Readonly<Record<string, ModelUsage>>;
+/** Usage per model, as reported by the results of a run. */
+export type UsageOfModels = Readonly<Record<string, RunModelUsage>>;
 
 /**
- * By the results of this run so far, this one included: one that goes on by itself ends each turn with one, and each tells of what came since
- * the one before. `modelUsage` and `total_cost_usd` are of the whole session, earlier runs included.
+ * The usage after this result. A run that continues by itself ends each turn with a result, which covers only what came
+ * since the one before. `modelUsage` and `total_cost_usd` cover the whole session, earlier runs included.
  */
-export function withResult(before: UsageOfModels, result: SaidObject): UsageOfModels {
+export function withResult(before: UsageOfModels, result: JsonObject): UsageOfModels {
   const since = Object.entries(objectOf(result['model_usage_since_last_result']));
   return since.reduce((byModel, [model, usage]) => withModelUsage(byModel, model, usageOfModel(objectOf(usage))), before);
 }
 
-const usageOfModel = (usage: SaidObject): ModelUsage => ({
+const usageOfModel = (usage: JsonObject): RunModelUsage => ({
   inputTokens: countOf(usage['inputTokens']) + countOf(usage['cacheReadInputTokens']) + countOf(usage['cacheCreationInputTokens']),
   cachedInputTokens: countOf(usage['cacheReadInputTokens']),
   outputTokens: countOf(usage['outputTokens']),
   costUsd: amountOf(usage['costUSD']),
 });
 
-const usageOfMessage = (usage: SaidObject): ModelUsage => ({
+const usageOfMessage = (usage: JsonObject): RunModelUsage => ({
   inputTokens: countOf(usage['input_tokens']) + countOf(usage['cache_read_input_tokens']) + countOf(usage['cache_creation_input_tokens']),
   cachedInputTokens: countOf(usage['cache_read_input_tokens']),
   outputTokens: countOf(usage['output_tokens']),

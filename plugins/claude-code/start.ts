@@ -1,4 +1,4 @@
-/** The options of the Claude Code runner, and the command line and environment that they make. */
+/** The options of the Claude Code runner, and the command line and environment built from them. */
 import {
   CLAUDE_VARIABLES,
   argvOf,
@@ -10,7 +10,7 @@ import {
   sessionOption,
   toolsOption,
   Type,
-  type AgentStartFacts,
+  type AgentStartContext,
   type OptionsOf,
   type ProgramStart,
 } from '../plugin.ts';
@@ -18,17 +18,17 @@ import {
 export const claudeOptions = Type.Object({
   ...commonAgentOptions,
   permissions: permissionsOption,
-  /** Tools that it may use without being asked, such as `Bash(git *)`. */
+  /** Tools allowed without asking, such as `Bash(git *)`. */
   allowTools: toolsOption,
-  /** Tools that it may not use. */
+  /** Tools that are not allowed. */
   denyTools: toolsOption,
   maxTurns: maxTurnsOption,
-  /** US dollars; looked at after each call of the model, so that a run may go over it by one call. */
+  /** US dollars; checked after each model call, so a run may exceed it by one call. */
   maxCostUsd: maxCostUsdOption,
   session: sessionOption,
-  /** How often the program tries a call of the model again by itself. Default 2. */
+  /** How often the program itself retries a model call. Default 2. */
   innerRetries: innerRetriesOption,
-  /** What a result counts for that came although a tool was denied. Default `complete`; the result names the tools. */
+  /** How a result counts if a tool was denied. Default `complete`; the result names the tools. */
   whenDenied: Type.Optional(Type.Enum(['complete', 'fail'])),
 });
 
@@ -37,15 +37,15 @@ export type ClaudeCodeOptions = OptionsOf<typeof claudeOptions>;
 const INNER_RETRIES = 2;
 const MODES = { 'read-only': 'plan', edit: 'acceptEdits', full: 'bypassPermissions' } as const;
 
-/** Those that the options stand for, or that its output depends on. */
+/** Flags set by options, or required for parsing the output. */
 export const OWN_FLAGS = [
   ...['-p', '--print', '--output-format', '--input-format', '--verbose', '--model', '--permission-mode', '--dangerously-skip-permissions'],
   ...['--allowedTools', '--allowed-tools', '--disallowedTools', '--disallowed-tools', '--max-turns', '--max-budget-usd'],
   ...['--session-id', '--resume', '-r', '--continue', '-c', '--no-session-persistence', '--include-partial-messages'],
 ];
 
-/** What is started for a run. */
-export function claudeStart(options: ClaudeCodeOptions, { session }: Pick<AgentStartFacts, 'session'>): ProgramStart {
+/** What to start for a run. */
+export function claudeStart(options: ClaudeCodeOptions, { session }: Pick<AgentStartContext, 'session'>): ProgramStart {
   const { permissions = 'edit', allowTools = [], denyTools = [] } = options;
   const flag = (name: string, value: string | number | undefined): readonly string[] => (value === undefined ? [] : [name, String(value)]);
   return {
@@ -58,7 +58,7 @@ export function claudeStart(options: ClaudeCodeOptions, { session }: Pick<AgentS
       ...flag('--max-budget-usd', options.maxCostUsd),
       ...flag('--resume', session?.id),
       ...(options.extraArgs ?? []),
-      // These take all words that follow, so they come last.
+      // These consume all following words, so they come last.
       ...(allowTools.length === 0 ? [] : ['--allowedTools', ...allowTools]),
       ...(denyTools.length === 0 ? [] : ['--disallowedTools', ...denyTools]),
     ],
@@ -68,7 +68,7 @@ export function claudeStart(options: ClaudeCodeOptions, { session }: Pick<AgentS
   };
 }
 
-/** Set for every run: few retries of its own, since the hub has retries too, and no updates in the middle of work. */
+/** Set for every run: few retries, since the hub retries too, and no updates during work. */
 export const claudeVariables = ({ env, innerRetries = INNER_RETRIES }: ClaudeCodeOptions): Readonly<Record<string, string>> => ({
   CLAUDE_CODE_MAX_RETRIES: String(innerRetries),
   CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',

@@ -1,4 +1,4 @@
-/** What the doctor asks of Codex. Calls no model; its own `codex doctor` takes 10 s and fails without a network. */
+/** The checks for Codex. They call no model; its own `codex doctor` takes 10 s and fails without a network. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
@@ -8,7 +8,7 @@ import {
   baseEnvironment,
   checkAgentFolder,
   checkAgentProgram,
-  endOfWords,
+  lastLines,
   type AskOptions,
   type RunnerCheck,
   type StopSignal,
@@ -32,29 +32,32 @@ export async function checkCodex({
   const folder = await checkAgentFolder(cwd, { mayOnlyRead: options.permissions === 'read-only' });
   if (!folder.ok) return [folder];
   const [program, login] = await Promise.all([
-    checkAgentProgram({ argv, cwd, env, least: LEAST, says: /codex/i, install: INSTALL, signal }),
+    checkAgentProgram({ argv, cwd, env, least: LEAST, versionPattern: /codex/i, install: INSTALL, signal }),
     checkLogin(argv, options.extraArgs ?? [], { cwd, env, signal }),
   ]);
   return [folder, program, ...(program.ok ? [login] : [])];
 }
 
-/** Of what it says when it does not start with its settings. */
+/** Printed when it cannot start with its settings. */
 const MISTAKE = /Error loading config[^:]*: ([^]*)/;
 
-/** Its own answer does not count a key of the environment, with which it works all the same; but it says whether it starts at all. */
+/**
+ * Its own answer ignores an API key in the environment, which works nevertheless; but it shows whether it starts at
+ * all.
+ */
 async function checkLogin(argv: readonly string[], extraArgs: readonly string[], options: AskOptions): Promise<RunnerCheck> {
   const check = 'login';
-  const asked = await askProgram([...argv, 'login', 'status'], options);
-  const mistake = asked.kind === 'answered' && asked.exitCode !== 0 ? MISTAKE.exec(asked.stderr)?.[1] : undefined;
+  const result = await askProgram([...argv, 'login', 'status'], options);
+  const mistake = result.kind === 'answered' && result.exitCode !== 0 ? MISTAKE.exec(result.stderr)?.[1] : undefined;
   if (mistake !== undefined) {
-    return { check: 'settings', ok: false, message: `Codex does not start with its settings: ${endOfWords(mistake)}. Correct them.` };
+    return { check: 'settings', ok: false, message: `Codex does not start with its settings: ${lastLines(mistake)}. Correct them.` };
   }
   const key = ['CODEX_API_KEY', 'OPENAI_API_KEY'].find((name) => (options.env[name] ?? '') !== '');
   if (key !== undefined) return { check, ok: true, message: `${key} is set` };
   const provider = await checkProvider(extraArgs, options.env);
   if (provider !== null) return provider;
-  if (asked.kind === 'slow') return { check, ok: true, message: `not known: "${argv.join(' ')} login status" ${asked.message}` };
-  const isLoggedIn = asked.kind === 'answered' && asked.exitCode === 0;
+  if (result.kind === 'slow') return { check, ok: true, message: `not known: "${argv.join(' ')} login status" ${result.message}` };
+  const isLoggedIn = result.kind === 'answered' && result.exitCode === 0;
   return {
     check,
     ok: isLoggedIn,
@@ -62,10 +65,10 @@ async function checkLogin(argv: readonly string[], extraArgs: readonly string[],
   };
 }
 
-/** A model provider of its own has its own key, or none; null where Codex logs in itself. */
+/** A custom model provider has its own key, or none; null if Codex itself logs in. */
 async function checkProvider(extraArgs: readonly string[], env: AskOptions['env']): Promise<RunnerCheck | null> {
   const check = 'login';
-  // What they choose stands in sections that only Codex puts together.
+  // Profiles choose from sections that only Codex itself merges.
   if (extraArgs.some((argument) => /^(?:--oss|--profile|-p)(?:=|$)/.test(argument)))
     return { check, ok: true, message: 'not known: extraArgs choose where its model is' };
   const config = await readFile(join(env['CODEX_HOME'] ?? join(env['HOME'] ?? '', '.codex'), 'config.toml'), 'utf8').catch(() => '');
@@ -88,7 +91,7 @@ async function checkProvider(extraArgs: readonly string[], env: AskOptions['env'
   return { check, ok: true, message: `by its model provider "${provider}"` };
 }
 
-/** Of TOML only what is needed: a field on a line of its own. */
+/** The subset of TOML that is needed: a field on a line of its own. */
 const fieldIn = (toml: string, name: string): string | undefined =>
   new RegExp(`^\\s*${name}\\s*=\\s*("[^"]*"|'[^']*'|[^\\s#]+)`, 'm').exec(toml)?.[1];
 const sectionIn = (part: string): string => /^\[model_providers\.([^\]]+)\]/.exec(part)?.[1]?.trim() ?? '';

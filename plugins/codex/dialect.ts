@@ -1,34 +1,34 @@
-/** Reads what `codex exec --json` prints. */
+/** Parses the output of `codex exec --json`. */
 import {
   agentFailed,
   countOf,
-  cutShort,
-  endInWords,
-  nothingSaid,
+  truncatedOutput,
+  describeEnd,
+  noAnswer,
   meaningOf,
   meaningOfText,
   objectOf,
-  shortAnswer,
-  shortened,
+  incompleteAnswer,
+  shorten,
   statusIn,
   textOf,
   usageByModel,
   type AgentDialect,
   type FailureCause,
-  type Heard,
+  type LineResult,
   type ProgramEnd,
   type RunUsage,
-  type SaidEvent,
-  type SaidObject,
+  type ParsedEvent,
+  type JsonObject,
   type Session,
   type SessionTotals,
-  type Verdict,
+  type RunOutcome,
 } from '../plugin.ts';
 
 export interface CodexDialectOptions {
-  /** The model that was asked for: its lines do not name any. */
+  /** The requested model: its output names none. */
   readonly model?: string | undefined;
-  /** Actions of the agent before it is stopped. */
+  /** Limit on actions of the agent. */
   readonly maxTurns?: number | undefined;
 }
 
@@ -40,21 +40,21 @@ interface CodexState {
   readonly turns: number;
   /** Its last message: the result, once the turn is completed. */
   readonly text: string;
-  /** It has done something since. */
+  /** It has acted since then. */
   readonly isTextPast: boolean;
-  /** What was left out since may have been a later one. */
+  /** A line dropped since then may have been a later message. */
   readonly isCut: boolean;
 }
 
-/** Items that change nothing outside of the program. */
+/** Items that change nothing outside the program. */
 const HARMLESS_ITEMS: ReadonlySet<unknown> = new Set(['agent_message', 'reasoning', 'error', 'todo_list', 'web_search']);
 /** Items that are neither an action nor a message. */
 const NO_TURNS: ReadonlySet<unknown> = new Set(['reasoning', 'error', 'todo_list']);
 
-/** The only lines that settle are `turn.completed` and `turn.failed`; an `error` may be followed by a success. */
+/** Only `turn.completed` and `turn.failed` settle the run; an `error` may be followed by success. */
 export const codexDialect = (options: CodexDialectOptions): AgentDialect<CodexState> => ({
   begin: (session) => ({ session, threadId: null, hasWorked: false, turns: 0, text: '', isTextPast: true, isCut: false }),
-  hear(state, { json }) {
+  onLine(state, { json }) {
     switch (json?.['type']) {
       case 'thread.started': {
         const threadId = textOf(json['thread_id']);
@@ -62,13 +62,13 @@ export const codexDialect = (options: CodexDialectOptions): AgentDialect<CodexSt
       }
       case 'item.started':
       case 'item.completed':
-        return hearItem(state, { item: objectOf(json['item']), isDone: json['type'] === 'item.completed', ...options });
+        return onItem(state, { item: objectOf(json['item']), isDone: json['type'] === 'item.completed', ...options });
       case 'error':
         return { state, events: [waitingFor(textOf(json['message']) ?? '')] };
       case 'turn.completed': {
         const totals = totalsIn(objectOf(json['usage']));
         const usage = usageOfRun(state, totals, options);
-        return { state, totals, events: [{ type: 'usage', ...usage }, verdictOf(state, usage)] };
+        return { state, totals, events: [{ type: 'usage', ...usage }, outcomeOf(state, usage)] };
       }
       case 'turn.failed':
         return { state, events: [failedTurn(state, textOf(objectOf(json['error'])['message']) ?? 'the turn failed')] };
@@ -76,18 +76,18 @@ export const codexDialect = (options: CodexDialectOptions): AgentDialect<CodexSt
         return { state };
     }
   },
-  dropped: (state) => ({ ...state, isCut: true }),
-  ended(state, end) {
-    const message = endInWords(end);
+  onDropped: (state) => ({ ...state, isCut: true }),
+  onEnd(state, end) {
+    const message = describeEnd(end);
     if (isSessionGone(state, end)) return { type: 'session_gone', message };
     return agentFailed({ kind: causeOfEnd(state, end), message, hasWorked: state.hasWorked });
   },
 });
 
-function hearItem(
+function onItem(
   state: CodexState,
-  { item, isDone, maxTurns }: { readonly item: SaidObject; readonly isDone: boolean } & CodexDialectOptions,
-): Heard<CodexState> {
+  { item, isDone, maxTurns }: { readonly item: JsonObject; readonly isDone: boolean } & CodexDialectOptions,
+): LineResult<CodexState> {
   const { type } = item;
   const text = type === 'agent_message' && isDone ? (textOf(item['text']) ?? '') : null;
   const next: CodexState = {
@@ -102,41 +102,41 @@ function hearItem(
     const message = `it took more than ${String(maxTurns)} turns, and was stopped`;
     return { state: next, events: [agentFailed({ kind: 'limit', message, hasWorked: next.hasWorked, details: { maxTurns } })] };
   }
-  const words = text ?? (isDone ? null : actionInWords(item));
-  return { state: next, events: words === null ? [] : [{ type: 'progress', message: shortened(words) }] };
+  const summary = text ?? (isDone ? null : describeAction(item));
+  return { state: next, events: summary === null ? [] : [{ type: 'progress', message: shorten(summary) }] };
 }
 
-function actionInWords(item: SaidObject): string | null {
+function describeAction(item: JsonObject): string | null {
   if (item['type'] === 'command_execution') return `runs ${textOf(item['command']) ?? 'a command'}`;
   return HARMLESS_ITEMS.has(item['type']) ? null : `does ${textOf(item['type']) ?? 'something'}`;
 }
 
-/** It tries again by itself after each of these, until `turn.failed`. */
-const waitingFor = (message: string): SaidEvent => ({
+/** It retries by itself after each of these, until `turn.failed`. */
+const waitingFor = (message: string): ParsedEvent => ({
   type: 'progress',
-  message: shortened(message),
+  message: shorten(message),
   waiting: meaningOfText(message)?.kind === 'rate_limited' ? 'rate_limited' : 'model_unavailable',
 });
 
-function verdictOf({ text, threadId, isCut, hasWorked }: CodexState, usage: RunUsage): Verdict {
+function outcomeOf({ text, threadId, isCut, hasWorked }: CodexState, usage: RunUsage): RunOutcome {
   const details = { session_id: threadId };
-  if (isCut) return cutShort({ hasWorked, details });
-  return text.trim() === '' ? nothingSaid({ hasWorked, details }) : { type: 'completed', output: { text, ...details }, ...usage };
+  if (isCut) return truncatedOutput({ hasWorked, details });
+  return text.trim() === '' ? noAnswer({ hasWorked, details }) : { type: 'completed', output: { text, ...details }, ...usage };
 }
 
-function failedTurn(state: CodexState, message: string): Verdict {
-  // There are no fields for it: the status of the model's service stands in the text.
+function failedTurn(state: CodexState, message: string): RunOutcome {
+  // There is no field for the status of the model's service; it is in the text.
   const status = statusIn(message);
-  const { kind, retryable, as } = meaningOf({ status, words: message }) ?? { kind: 'agent_failed' as const, retryable: undefined };
+  const { kind, retryable, as } = meaningOf({ status, text: message }) ?? { kind: 'agent_failed' as const, retryable: undefined };
   const { threadId, text, isTextPast, isCut } = state;
-  const said = isCut ? null : isTextPast ? '' : text;
+  const partial = isCut ? null : isTextPast ? '' : text;
   return agentFailed({
     kind,
-    message: shortened(message),
+    message: shorten(message),
     hasWorked: state.hasWorked,
     retryable,
     details: { ...(status === null ? {} : { status }), session_id: threadId },
-    acceptable: shortAnswer({ as, text: as === 'refused' ? message : said, about: { session_id: threadId } }),
+    acceptable: incompleteAnswer({ as, text: as === 'refused' ? message : partial, about: { session_id: threadId } }),
   });
 }
 
@@ -149,8 +149,8 @@ function causeOfEnd({ threadId }: CodexState, { exitCode, stderrTail }: ProgramE
   return threadId === null && exitCode !== null && exitCode !== 0 ? 'config' : 'no_result';
 }
 
-/** Of the whole thread, earlier runs included. `input` includes what came from the cache, `output` what it only thought. */
-const totalsIn = (usage: SaidObject): SessionTotals => ({
+/** Usage of the whole thread, earlier runs included. `input` includes cached tokens, `output` reasoning tokens. */
+const totalsIn = (usage: JsonObject): SessionTotals => ({
   input: countOf(usage['input_tokens']),
   cached: countOf(usage['cached_input_tokens']),
   output: countOf(usage['output_tokens']),

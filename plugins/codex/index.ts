@@ -7,7 +7,10 @@ import { codexOptions, codexProblems, codexStart, OWN_FLAGS, PROMPT_MAX } from '
 
 export type { CodexOptions } from './start.ts';
 
-/** The runner of Codex. The prompt goes to standard input; the result is its last message, once it says that the turn is completed. */
+/**
+ * The runner for Codex. The prompt is passed on standard input; the last message is the result, once the turn is
+ * completed.
+ */
 export const codex = defineWakeRunner({
   name: 'codex',
   options: codexOptions,
@@ -20,7 +23,7 @@ export const codex = defineWakeRunner({
       start: ({ session }) => codexStart(options, { session, baseDir: sidecar.baseDir }),
       dialect: codexDialect({ model: options.model, maxTurns: options.maxTurns }),
       promptMax: PROMPT_MAX,
-      cures: {
+      hints: {
         auth: 'Run "codex login" there, or give the sidecar CODEX_API_KEY.',
         limit: 'Raise maxTurns, or make the task smaller.',
       },

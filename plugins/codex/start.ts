@@ -1,4 +1,4 @@
-/** The options of the Codex runner, and the command line that they make. */
+/** The options of the Codex runner, and the command line built from them. */
 import { join, resolve } from 'node:path';
 import {
   CODEX_VARIABLES,
@@ -8,19 +8,22 @@ import {
   permissionsOption,
   sessionOption,
   Type,
-  type AgentStartFacts,
+  type AgentStartContext,
   type ConfigProblem,
   type OptionsOf,
   type ProgramStart,
 } from '../plugin.ts';
 
-/** It has no bound on cost and no list of tools, so there are no such options. */
+/** Codex has no cost limit and no tool list, so there are no such options. */
 export const codexOptions = Type.Object({
   ...commonAgentOptions,
   permissions: permissionsOption,
-  /** With permissions `edit` its sandbox keeps `.git` read-only, and `git commit` fails in it. True opens the `.git` of `cwd`. Default false. */
+  /**
+   * With permissions `edit` its sandbox keeps `.git` read-only, so `git commit` fails. True makes the `.git` of `cwd`
+   * writable. Default false.
+   */
   mayCommit: Type.Optional(Type.Boolean()),
-  /** Actions and messages of the agent. It has no such bound itself: the run is stopped. */
+  /** Limit on actions and messages of the agent. Codex has no such limit itself: the run is stopped. */
   maxTurns: maxTurnsOption,
   session: sessionOption,
 });
@@ -29,7 +32,7 @@ export type CodexOptions = OptionsOf<typeof codexOptions>;
 
 const SANDBOXES = { 'read-only': 'read-only', edit: 'workspace-write', full: 'danger-full-access' } as const;
 
-/** The longest prompt that it takes. */
+/** The longest prompt that it accepts. */
 export const PROMPT_MAX = { unit: 'characters', count: 1_048_576 } as const;
 
 export const OWN_FLAGS = [
@@ -38,12 +41,12 @@ export const OWN_FLAGS = [
 ];
 
 export const codexProblems = ({ mayCommit, permissions = 'edit' }: CodexOptions): readonly ConfigProblem[] =>
-  mayCommit === true && permissions !== 'edit' ? [{ path: 'mayCommit', message: 'has a meaning only with permissions "edit"' }] : [];
+  mayCommit === true && permissions !== 'edit' ? [{ path: 'mayCommit', message: 'only applies with permissions "edit"' }] : [];
 
-/** What is started for a run. The flags stand before `resume`, which itself does not know all of them. */
+/** What to start for a run. The flags precede `resume`, which does not support all of them itself. */
 export function codexStart(
   options: CodexOptions,
-  { session, baseDir }: Pick<AgentStartFacts, 'session'> & { readonly baseDir: string },
+  { session, baseDir }: Pick<AgentStartContext, 'session'> & { readonly baseDir: string },
 ): ProgramStart {
   const { permissions = 'edit', mayCommit = false, model } = options;
   const cwd = resolve(baseDir, options.cwd ?? '.');
@@ -53,9 +56,9 @@ export function codexStart(
       ...['exec', '--json', '--skip-git-repo-check', '-C', cwd],
       ...(model === undefined ? [] : ['-m', model]),
       ...(permissions === 'cli-default' ? [] : ['-s', SANDBOXES[permissions]]),
-      // A JSON string is also one of TOML.
+      // A JSON string is also a TOML string.
       ...(mayCommit ? ['-c', `sandbox_workspace_write.writable_roots=[${JSON.stringify(join(cwd, '.git'))}]`] : []),
-      // Without this it takes 5 s to end where that service cannot be reached.
+      // Without this, exiting takes 5 s if that service is unreachable.
       ...['-c', 'analytics.enabled=false'],
       ...(options.extraArgs ?? []),
       ...(session === null ? [] : ['resume', session.id]),

@@ -1,15 +1,15 @@
-/** The argv of the config: its template words, and what must not be in it. */
+/** Validates and expands the configured argv. */
 import type { WakeRequest } from '../../core/ports/wake-runner.ts';
 import type { ConfigProblem } from '../plugin.ts';
 import { codeRunner } from './code-runner.ts';
 
 const TEMPLATE = /\$\{(TASK_ID|TASK_DESCRIPTION|TASK_JSON)\}/g;
-/** Those that hold what a submitter wrote. */
+/** Placeholders for text written by the submitter. */
 const TASK_TEXT = /\$\{(?:TASK_DESCRIPTION|TASK_JSON)\}/;
 
 /**
- * Puts the task into the arguments. Each stays one argument, and the words are replaced in one pass, so that the same
- * words inside a task's text are only text. The program itself takes none.
+ * Puts the task into the arguments. Each stays one argument, and placeholders are replaced in one pass, so that
+ * placeholders inside a task's text are just text. The program itself is not expanded.
  */
 export function expandArgv(argv: readonly string[], request: WakeRequest): readonly string[] {
   const values: Readonly<Record<string, () => string>> = {
@@ -21,7 +21,7 @@ export function expandArgv(argv: readonly string[], request: WakeRequest): reado
   return argv.map((argument, index) => (index === 0 ? argument : expand(argument)));
 }
 
-/** What is wrong with it beyond its shape. */
+/** Problems beyond the schema. */
 export function argvProblems(argv: readonly string[], taskTextAsCode = false): readonly ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   const [program = ''] = argv;
@@ -29,7 +29,7 @@ export function argvProblems(argv: readonly string[], taskTextAsCode = false): r
   if (/\$\{TASK_/.test(program))
     problems.push({
       path: 'argv[0]',
-      message: 'must name a program; a task cannot choose it, so template words are only for what follows',
+      message: 'must name a program; a task cannot choose it, so placeholders are only for what follows',
     });
   argv.forEach((argument, index) => {
     const path = `argv[${String(index)}]`;
@@ -47,7 +47,7 @@ export function argvProblems(argv: readonly string[], taskTextAsCode = false): r
   return problems;
 }
 
-/** Arguments that begin with task text without a `--` before them. */
+/** Arguments that begin with task text, without a `--` before them. */
 export function openTextArguments(argv: readonly string[]): readonly number[] {
   const separator = argv.indexOf('--');
   const isOpen = (argument: string, index: number): boolean =>

@@ -1,4 +1,4 @@
-/** What the doctor asks of the command runner: whether it could start its program. Starts nothing. */
+/** Checks whether the command runner could start its program. Starts nothing. */
 import { stat } from 'node:fs/promises';
 import { findProgram, type RunnerCheck } from '../plugin.ts';
 
@@ -43,11 +43,11 @@ async function checkProgram({ argv, cwd, env }: CheckedCommand): Promise<RunnerC
   }
 }
 
-/** Many a program works without a variable that it may have, so one that is not set keeps no agent from work. */
+/** Many programs work without an optional variable, so an unset one fails no check. */
 function checkPassed(name: string): RunnerCheck {
   const isSet = process.env[name] !== undefined;
   const message = isSet
     ? `${name} is set`
-    : `${name} is not set where the sidecar runs, and is left out: set it there if its program needs it`;
+    : `${name} is not set where the sidecar runsand is omitted: set it there if the program needs it`;
   return { check: 'passEnv', ok: true, message };
 }

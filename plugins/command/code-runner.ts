@@ -1,10 +1,10 @@
-/** Which arguments are not text to the program that gets them, but a program itself. */
+/** Finds arguments that their program would execute as code. */
 import { basename } from 'node:path';
 
 const SHELLS = new Set(['sh', 'bash', 'dash', 'zsh', 'ksh', 'fish', 'ash', 'busybox']);
-/** A bundle of a shell's flags with `c`: what follows is its program. */
+/** A bundle of shell flags with `c`: the next argument is a program. */
 const SHELL_COMMAND = /^-[a-z]*c[a-z]*$/i;
-/** What is behind these flags is a program, as a further argument, as `--flag=…` or, of one letter, as `-f…`. */
+/** Flags followed by code: as the next argument, as `--flag=…` or, for single letters, as `-f…`. */
 const CODE_FLAGS: Readonly<Record<string, readonly string[]>> = {
   python: ['-c'],
   node: ['-e', '--eval', '-p', '--print', '-pe'],
@@ -28,7 +28,7 @@ const CODE_FLAGS: Readonly<Record<string, readonly string[]>> = {
   awk: ['-e', '--source'],
   sed: ['-e', '--expression'],
 };
-/** Their flags that take no word and may stand before such a flag of one letter: `python -uc`, `perl -lne`, `script -qc`. */
+/** Flags without a value that may precede such a flag in one bundle: `python -uc`, `perl -lne`, `script -qc`. */
 const BUNDLED: Readonly<Record<string, string>> = {
   python: 'bBdEiIOPqRsSuvVx',
   perl: 'acilnpsStTuUwWX0-9',
@@ -42,17 +42,23 @@ const BUNDLED: Readonly<Record<string, string>> = {
   env: 'iv0',
   sed: 'nErsuz',
 };
-/** Their first word that is no option is a program. `takes`: options that take the next word; `unless`: the program stands elsewhere. */
+/**
+ * Programs whose first non-option argument is code. `takes`: options with a value; `unless`: the code is given
+ * elsewhere.
+ */
 const FIRST_WORD: Readonly<Record<string, { readonly takes: RegExp; readonly unless?: RegExp }>> = {
   awk: { takes: /^-[Fv]$/, unless: /^(?:-[feE]|--(?:file|exec|source))/ },
   sed: { takes: /^-l$/, unless: /^(?:-[nErsuz]*[ef]|--(?:expression|file))/ },
   xargs: { takes: /^-[adEILnPs]$/ },
 };
-/** They join all that follows into the command line of a shell, here or elsewhere. */
+/** Programs that join all further arguments into a shell command line, here or elsewhere. */
 const JOINING = new Set(['ssh', 'eval', 'watch', 'tmux', 'parallel']);
 const ALSO_CALLED: Readonly<Record<string, string>> = { gawk: 'awk', mawk: 'awk', nawk: 'awk', gsed: 'sed' };
 
-/** The program that would run this argument as a program; null for none. Of wrappers (`env`, `sudo`, `docker run`) any word may be one. */
+/**
+ * The program that would execute this argument as code; null if none. For wrappers (`env`, `sudo`, `docker run`) any
+ * word may be the program.
+ */
 export function codeRunner(argv: readonly string[], index: number): string | null {
   for (let at = 0; at < index; at += 1) {
     const name = basename(argv[at] ?? '').replace(/\.exe$/i, '');
@@ -64,12 +70,12 @@ export function codeRunner(argv: readonly string[], index: number): string | nul
   return null;
 }
 
-/** The first word that is no option, behind `-c`; and what a shell that is started itself takes for its script. */
+/** The first non-option argument after `-c`, or the script argument of a shell that is the program itself. */
 function isShellProgram(argv: readonly string[], shell: number, index: number): boolean {
   const before = argv.slice(shell + 1, index);
   const flag = before.findIndex((word) => SHELL_COMMAND.test(word));
   if (flag === -1 && shell > 0) return false;
-  // `-o` takes a word, such as `pipefail`.
+  // `-o` takes a value, such as `pipefail`.
   const isOption = (word: string, place: number, words: readonly string[]): boolean =>
     /^[-+]/.test(word) || /^[-+]o$/.test(words[place - 1] ?? '');
   const isBusybox = basename(argv[shell] ?? '') === 'busybox';
@@ -77,7 +83,7 @@ function isShellProgram(argv: readonly string[], shell: number, index: number): 
   return options.every(isOption);
 }
 
-/** Whether the word at `flag` is a flag of this program that takes code, and `index` is what it takes. */
+/** Whether the word at `flag` is a flag of this program that takes code, and `index` is that code. */
 function isCode(argv: readonly string[], flag: number, index: number, program: string): boolean {
   const word = argv[flag] ?? '';
   const flags = CODE_FLAGS[program] ?? [];
@@ -89,7 +95,7 @@ function isCode(argv: readonly string[], flag: number, index: number, program: s
   return flag === index - 1 && (flags.includes(word) || bundle?.[1] === '');
 }
 
-/** Whether the last of these words is the first of them that is no option. */
+/** Whether the last of these words is the first one that is not an option. */
 function isFirstWord(words: readonly string[], program: string): boolean {
   const rule = FIRST_WORD[program];
   if (rule === undefined) return false;

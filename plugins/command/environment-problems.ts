@@ -1,7 +1,7 @@
-/** What is wrong with the environment of the config. */
+/** Problems with the configured environment. */
 import { TASK_VARIABLES, type ConfigProblem } from '../plugin.ts';
 
-/** The sidecar reads them at its start and has them no more; with its token an agent could speak in the name of its sidecar. */
+/** The sidecar removes these from its environment at startup; with its token, an agent could act as its sidecar. */
 const SIDECAR_VARIABLES: ReadonlySet<string> = new Set(['AGENTCOM_TOKEN', 'AGENTCOM_ENROL_SECRET', 'AGENTCOM_ADMIN_TOKEN']);
 const FOR_THE_SIDECAR =
   'is for the sidecar alone; give the agent a token of its own (agentcom tokens create) in a variable of another name';

@@ -1,4 +1,4 @@
-/** What the doctor asks of the Gemini CLI. Calls no model. No command of it says whether it is logged in. */
+/** The checks for the Gemini CLI. They call no model. No command of it reports whether it is logged in. */
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import {
@@ -21,7 +21,10 @@ type Variables = Readonly<Record<string, string | undefined>>;
 
 const BY_VERTEX = 'GOOGLE_GENAI_USE_VERTEXAI';
 const VERTEX_PLACE = ['GOOGLE_CLOUD_PROJECT', 'GOOGLE_CLOUD_LOCATION'] as const;
-/** Set to "true", they choose how it logs in; the first counts. All but Vertex AI have a login whose state only its run shows. */
+/**
+ * Set to "true", these select the login method; the first one counts. Except for Vertex AI, only a run shows whether
+ * the login works.
+ */
 const WAYS: readonly string[] = ['GOOGLE_GENAI_USE_GCA', BY_VERTEX, 'CLOUD_SHELL', 'GEMINI_CLI_USE_COMPUTE_ADC'];
 const KEYS = ['GEMINI_API_KEY', 'GOOGLE_API_KEY', 'GOOGLE_APPLICATION_CREDENTIALS'] as const;
 
@@ -39,7 +42,7 @@ export async function checkGemini({
   const folder = await checkAgentFolder(cwd, { mayOnlyRead: options.permissions === 'read-only' });
   if (!folder.ok) return [folder];
   const [program, settings] = await Promise.all([
-    checkAgentProgram({ argv, cwd, env, least: LEAST, says: ONLY_VERSION, install: INSTALL, signal }),
+    checkAgentProgram({ argv, cwd, env, least: LEAST, versionPattern: ONLY_VERSION, install: INSTALL, signal }),
     settingsOf(cwd, env['HOME'] ?? ''),
   ]);
   if ('broken' in settings) {
@@ -49,7 +52,7 @@ export async function checkGemini({
   return [folder, program, await checkLogin(cwd, env, settings.selectedType)];
 }
 
-/** A key of the environment, or a way to log in that somebody has chosen in its settings or by a variable. */
+/** An API key in the environment, or a login method selected in its settings or by a variable. */
 async function checkLogin(cwd: string, env: Variables, selected: string | null): Promise<RunnerCheck> {
   const file = await variablesOfFile(cwd, env['HOME'] ?? '');
   const valueOf = (name: string): string => env[name] || file.set[name] || '';
@@ -69,24 +72,24 @@ async function checkLogin(cwd: string, env: Variables, selected: string | null):
   return { check, ok: true, message: found === selected ? `by ${selected}` : `${place} is set` };
 }
 
-/** Without these it does not start; whether Google takes them shows at its first prompt. */
+/** Without these it does not start; whether Google accepts them shows at the first prompt. */
 function checkVertex(isSet: (name: string) => boolean): RunnerCheck {
   const ok = isSet('GOOGLE_API_KEY') || VERTEX_PLACE.every(isSet);
   const wanted = `Vertex AI wants ${VERTEX_PLACE.join(' and ')}, or GOOGLE_API_KEY. Give these to the sidecar.`;
   return { check: 'login', ok, message: ok ? 'by Vertex AI' : wanted };
 }
 
-/** Comments are allowed in its settings; what looks like one in a text is none. */
+/** Its settings may contain comments; a comment marker inside a string is none. */
 const STRING_OR_COMMENT = /"(?:\\.|[^"\\])*"|\/\/[^\n]*|\/\*[\s\S]*?\*\//g;
 const VARIABLE_LINE = /^[ \t]*(?:export[ \t]+)?(\w+)[ \t]*=[ \t]*(?:"([^"\n]*)"|'([^'\n]*)'|([^\s#]*))/gm;
 
-/** It reads the first of these files that there is: of its folder, of those above it, and of its user. */
+/** It reads the first of these files that exists: in its folder, in a parent folder, in the user's home. */
 async function variablesOfFile(cwd: string, home: string): Promise<{ readonly path: string; readonly set: Variables }> {
   const folders = [cwd];
   for (let folder = cwd; dirname(folder) !== folder; folder = dirname(folder)) folders.push(dirname(folder));
   for (const folder of [...folders, home]) {
     for (const path of [join(folder, '.gemini', '.env'), join(folder, '.env')]) {
-      const text = await readFile(path, 'utf8').catch(() => null); // None, or none that may be read.
+      const text = await readFile(path, 'utf8').catch(() => null); // Missing or unreadable.
       if (text === null) continue;
       const lines = [...text.matchAll(VARIABLE_LINE)];
       return { path, set: Object.fromEntries(lines.map(([, name = '', twice, once, bare]) => [name, twice ?? once ?? bare ?? ''])) };
@@ -95,11 +98,11 @@ async function variablesOfFile(cwd: string, home: string): Promise<{ readonly pa
   return { path: '', set: {} };
 }
 
-/** Of its folder, which come before those of its user; `broken` names a file that is not JSON. */
+/** Settings of the folder override those of the user; `broken` names a file that is not JSON. */
 async function settingsOf(cwd: string, home: string): Promise<{ readonly broken: string } | { readonly selectedType: string | null }> {
   const types: (string | null)[] = [];
   for (const path of [cwd, home].map((folder) => join(folder, '.gemini', 'settings.json'))) {
-    const text = await readFile(path, 'utf8').catch(() => '{}'); // None, or none that may be read: then it has none either.
+    const text = await readFile(path, 'utf8').catch(() => '{}'); // Missing or unreadable: then there are no settings either.
     try {
       const settings: unknown = JSON.parse(text.replace(STRING_OR_COMMENT, (found) => (found.startsWith('"') ? found : ' ')));
       types.push(textOf(objectOf(objectOf(objectOf(settings)['security'])['auth'])['selectedType']));

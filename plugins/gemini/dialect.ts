@@ -1,34 +1,34 @@
-/** Reads what `gemini -o stream-json` prints. */
+/** Parses the output of `gemini -o stream-json`. */
 import {
   agentFailed,
   countOf,
-  cutShort,
-  endInWords,
+  truncatedOutput,
+  describeEnd,
   meaningOf,
   messageFields,
-  nothingSaid,
+  noAnswer,
   objectOf,
-  shortAnswer,
-  shortened,
+  incompleteAnswer,
+  shorten,
   statusIn,
   textOf,
   usageByModel,
-  withPiece,
+  appendPiece,
   type AgentDialect,
   type FailureCause,
-  type Heard,
+  type LineResult,
   type Meaning,
   type ProgramEnd,
   type RunUsage,
-  type SaidEvent,
-  type SaidObject,
+  type ParsedEvent,
+  type JsonObject,
   type ServiceAnswer,
   type Session,
-  type Verdict,
+  type RunOutcome,
 } from '../plugin.ts';
 
 export interface GeminiDialectOptions {
-  /** Tool calls of the agent before it is stopped. */
+  /** Limit on tool calls of the agent. */
   readonly maxTurns?: number | undefined;
 }
 
@@ -36,17 +36,17 @@ interface GeminiState {
   readonly session: Session | null;
   readonly sessionId: string | null;
   readonly turns: number;
-  /** What it has said since its last tool: the result, once it says that it is done. */
+  /** What it has said since its last tool call: the result, once it reports success. */
   readonly text: string;
-  /** A piece of that was left out. */
+  /** A piece of that was dropped. */
   readonly isCut: boolean;
-  /** Lines that it does not say itself and that are to come: its prompt, and what its tools answer. They may be long. */
+  /** Expected lines that are not its own words: the prompt, and answers of its tools. They may be long. */
   readonly awaited: number;
-  /** Its last complaint about itself. */
+  /** Its last error message. */
   readonly complaint: string | null;
 }
 
-/** Its exit codes, where it ended without a result line: 145 is the status 401 without its ninth bit. */
+/** Its exit codes if it ended without a result line: 145 is status 401 modulo 256. */
 const CAUSE_OF_EXIT: Readonly<Record<number, FailureCause>> = {
   41: 'auth',
   145: 'auth',
@@ -58,7 +58,7 @@ const CAUSE_OF_EXIT: Readonly<Record<number, FailureCause>> = {
 
 export const geminiDialect = (options: GeminiDialectOptions): AgentDialect<GeminiState> => ({
   begin: (session) => ({ session, sessionId: null, turns: 0, text: '', isCut: false, awaited: 1, complaint: null }),
-  hear(state, { stream, text, json }) {
+  onLine(state, { stream, text, json }) {
     if (stream === 'stderr') return { state, events: retryIn(text) };
     switch (json?.['type']) {
       case 'init': {
@@ -66,41 +66,41 @@ export const geminiDialect = (options: GeminiDialectOptions): AgentDialect<Gemin
         return { state: { ...state, sessionId }, events: [{ type: 'started', sessionId: sessionId ?? undefined }] };
       }
       case 'message':
-        // The prompt comes back as a message too.
+        // The prompt is echoed as a message.
         if (json['role'] !== 'assistant') return { state: { ...state, awaited: Math.max(0, state.awaited - 1) } };
-        return { state: { ...state, text: withPiece(state.text, textOf(json['content']) ?? '') } };
+        return { state: { ...state, text: appendPiece(state.text, textOf(json['content']) ?? '') } };
       case 'tool_use':
-        return hearTool(state, textOf(json['tool_name']) ?? 'a tool', options);
+        return onTool(state, textOf(json['tool_name']) ?? 'a tool', options);
       case 'tool_result':
-        return hearToolResult(state, json);
+        return onToolResult(state, json);
       case 'error':
         return { state: { ...state, complaint: textOf(json['message']) } };
       case 'result':
-        return { state, events: [{ type: 'usage', ...usageIn(objectOf(json['stats'])) }, verdictOf(state, json)] };
+        return { state, events: [{ type: 'usage', ...usageIn(objectOf(json['stats'])) }, outcomeOf(state, json)] };
       default:
         return { state };
     }
   },
-  dropped: (state) => (state.awaited > 0 ? withAnswer(state) : { ...state, isCut: true }),
-  ended(state, end) {
-    const message = endInWords(end);
+  onDropped: (state) => (state.awaited > 0 ? withAnswer(state) : { ...state, isCut: true }),
+  onEnd(state, end) {
+    const message = describeEnd(end);
     if (isSessionGone(state, end)) return { type: 'session_gone', message };
     return agentFailed({ kind: causeOfEnd(state, end), message, hasWorked: state.turns > 0 });
   },
 });
 
-function hearTool(state: GeminiState, tool: string, { maxTurns }: GeminiDialectOptions): Heard<GeminiState> {
+function onTool(state: GeminiState, tool: string, { maxTurns }: GeminiDialectOptions): LineResult<GeminiState> {
   const turns = state.turns + 1;
   const next = { ...state, turns, awaited: state.awaited + 1 };
   if (maxTurns !== undefined && turns > maxTurns) {
     const message = `it took more than ${String(maxTurns)} turns, and was stopped`;
     return { state: next, events: [agentFailed({ kind: 'limit', message, hasWorked: true, details: { maxTurns } })] };
   }
-  const said: readonly SaidEvent[] = state.text.trim() === '' ? [] : [{ type: 'progress', message: shortened(state.text) }];
-  return { state: next, events: [...said, { type: 'progress', message: `uses ${tool}` }] };
+  const progress: readonly ParsedEvent[] = state.text.trim() === '' ? [] : [{ type: 'progress', message: shorten(state.text) }];
+  return { state: next, events: [...progress, { type: 'progress', message: `uses ${tool}` }] };
 }
 
-/** What it says after a tool has answered is a text of its own. */
+/** What it says after a tool's answer is a new text. */
 const withAnswer = (state: GeminiState): GeminiState => ({
   ...state,
   text: '',
@@ -108,59 +108,59 @@ const withAnswer = (state: GeminiState): GeminiState => ({
   awaited: Math.max(0, state.awaited - 1),
 });
 
-function hearToolResult(state: GeminiState, said: SaidObject): Heard<GeminiState> {
+function onToolResult(state: GeminiState, json: JsonObject): LineResult<GeminiState> {
   const next = withAnswer(state);
-  if (said['status'] !== 'error') return { state: next };
-  const why = textOf(objectOf(said['error'])['message']) ?? 'it failed';
-  return { state: next, events: [{ type: 'progress', message: shortened(`a tool failed: ${why}`) }] };
+  if (json['status'] !== 'error') return { state: next };
+  const why = textOf(objectOf(json['error'])['message']) ?? 'it failed';
+  return { state: next, events: [{ type: 'progress', message: shorten(`a tool failed: ${why}`) }] };
 }
 
-/** It says only on standard error that it tries again. */
-function retryIn(text: string): readonly SaidEvent[] {
+/** Retries are only reported on standard error. */
+function retryIn(text: string): readonly ParsedEvent[] {
   if (!/^Attempt \d+ failed/.test(text)) return [];
-  const isLimit = /\b429\b/.test(text) || meaningOf({ words: text })?.kind === 'rate_limited';
-  return [{ type: 'progress', message: shortened(text), waiting: isLimit ? 'rate_limited' : 'model_unavailable' }];
+  const isLimit = /\b429\b/.test(text) || meaningOf({ text })?.kind === 'rate_limited';
+  return [{ type: 'progress', message: shorten(text), waiting: isLimit ? 'rate_limited' : 'model_unavailable' }];
 }
 
-/** "success" without a word is none: the agent was cut off, or never asked. */
-function verdictOf(state: GeminiState, said: SaidObject): Verdict {
+/** "success" without any text is none: the agent was cut off, or its model never called. */
+function outcomeOf(state: GeminiState, json: JsonObject): RunOutcome {
   const details = { session_id: state.sessionId };
   const hasWorked = state.turns > 0;
-  if (said['status'] !== 'success') return failureOf(objectOf(said['error']), { hasWorked, details, state });
-  if (state.isCut) return cutShort({ hasWorked, details });
+  if (json['status'] !== 'success') return failureOf(objectOf(json['error']), { hasWorked, details, state });
+  if (state.isCut) return truncatedOutput({ hasWorked, details });
   const isCutOff = /loop detected|stopping execution/i.test(state.complaint ?? '');
   const complaint = state.complaint ?? undefined;
   if (isCutOff) return agentFailed({ kind: 'no_result', message: complaint ?? 'it was cut off', hasWorked, details });
-  if (state.text.trim() === '') return nothingSaid({ hasWorked, message: complaint, details });
-  return { type: 'completed', output: { ...messageFields(state.text), session_id: state.sessionId }, ...usageIn(objectOf(said['stats'])) };
+  if (state.text.trim() === '') return noAnswer({ hasWorked, message: complaint, details });
+  return { type: 'completed', output: { ...messageFields(state.text), session_id: state.sessionId }, ...usageIn(objectOf(json['stats'])) };
 }
 
 function failureOf(
-  error: SaidObject,
+  error: JsonObject,
   { state, ...about }: { readonly hasWorked: boolean; readonly details: Readonly<Record<string, unknown>>; readonly state: GeminiState },
-): Verdict {
+): RunOutcome {
   const message = textOf(error['message']) ?? state.complaint ?? 'it failed';
-  if (isWordless(message)) return nothingSaid({ ...about, message: shortened(message) });
+  if (isNoResponse(message)) return noAnswer({ ...about, message: shorten(message) });
   const status = statusIn(message);
-  const { kind, retryable, as } = meaningIn(textOf(error['type']) ?? '', { status, words: message });
-  const said = state.isCut ? null : state.text;
+  const { kind, retryable, as } = meaningIn(textOf(error['type']) ?? '', { status, text: message });
+  const partial = state.isCut ? null : state.text;
   return agentFailed({
     ...about,
     kind,
     retryable,
-    message: shortened(message),
+    message: shorten(message),
     details: { ...about.details, type: error['type'], ...(status === null ? {} : { status }) },
-    acceptable: shortAnswer({ as, text: as === 'refused' ? message : said, about: about.details }),
+    acceptable: incompleteAnswer({ as, text: as === 'refused' ? message : partial, about: about.details }),
   });
 }
 
-/** An answer without a word is an error of its own, after it has asked again by itself. */
-const isWordless = (message: string): boolean => /returned an empty response/i.test(message);
+/** An empty answer is an error of its own, after it has retried by itself. */
+const isNoResponse = (message: string): boolean => /returned an empty response/i.test(message);
 
-function meaningIn(type: string, { status, words }: ServiceAnswer): Partial<Meaning> & Pick<Meaning, 'kind'> {
+function meaningIn(type: string, { status, text }: ServiceAnswer): Partial<Meaning> & Pick<Meaning, 'kind'> {
   if (type === 'FatalTurnLimitedError') return { kind: 'limit' };
   if (type === 'FatalAuthenticationError') return { kind: 'auth' };
-  return meaningOf({ status, words }) ?? { kind: 'agent_failed' };
+  return meaningOf({ status, text }) ?? { kind: 'agent_failed' };
 }
 
 const isSessionGone = ({ session, sessionId }: GeminiState, { stderrTail }: ProgramEnd): boolean =>
@@ -172,14 +172,14 @@ function causeOfEnd({ sessionId }: GeminiState, { exitCode }: ProgramEnd): Failu
   return sessionId === null && exitCode === 1 ? 'config' : 'no_result';
 }
 
-/** Of this run. `input_tokens` includes what came from the cache; what it only thought stands in `total_tokens` alone. */
-function usageIn(stats: SaidObject): RunUsage {
+/** Usage of this run. `input_tokens` includes cached tokens; reasoning tokens are only in `total_tokens`. */
+function usageIn(stats: JsonObject): RunUsage {
   const models = Object.entries(objectOf(stats['models'])).map(([model, usage]) => [model, usageOf(objectOf(usage))] as const);
   const used = models.filter(([, { inputTokens = 0, outputTokens = 0 }]) => inputTokens + outputTokens > 0);
   return usageByModel(Object.fromEntries(used));
 }
 
-const usageOf = (usage: SaidObject) => ({
+const usageOf = (usage: JsonObject) => ({
   inputTokens: countOf(usage['input_tokens']),
   cachedInputTokens: countOf(usage['cached']),
   outputTokens: Math.max(countOf(usage['output_tokens']), countOf(usage['total_tokens']) - countOf(usage['input_tokens'])),

@@ -7,7 +7,7 @@ import { geminiOptions, geminiStart, OWN_FLAGS, PROMPT_MAX } from './start.ts';
 
 export type { GeminiOptions } from './start.ts';
 
-/** The runner of the Gemini CLI. The result is what it said since its last tool, once it says that it has succeeded. */
+/** The runner for the Gemini CLI. What it said since its last tool call is the result, once it reports success. */
 export const gemini = defineWakeRunner({
   name: 'gemini',
   options: geminiOptions,
@@ -20,9 +20,9 @@ export const gemini = defineWakeRunner({
       start: (facts) => geminiStart(options, facts),
       dialect: geminiDialect({ maxTurns: options.maxTurns }),
       promptMax: PROMPT_MAX,
-      // It looks for a session among those of its folder.
+      // It searches for sessions by folder.
       sessionPlace: resolve(sidecar.baseDir, options.cwd ?? '.'),
-      cures: {
+      hints: {
         auth: 'Run "gemini" there and log in, or give the sidecar GEMINI_API_KEY.',
         limit: 'Raise maxTurns (or maxSessionTurns in its settings), or make the task smaller.',
       },

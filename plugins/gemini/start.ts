@@ -1,4 +1,4 @@
-/** The options of the Gemini CLI runner, and the command line that they make. */
+/** The options of the Gemini CLI runner, and the command line built from them. */
 import {
   GEMINI_VARIABLES,
   argvOf,
@@ -8,19 +8,19 @@ import {
   sessionOption,
   toolsOption,
   Type,
-  type AgentStartFacts,
+  type AgentStartContext,
   type OptionsOf,
   type ProgramStart,
 } from '../plugin.ts';
 
-/** It has no bound on cost and no list of denied tools, so there are no such options. */
+/** The CLI has no cost limit and no list of denied tools, so there are no such options. */
 export const geminiOptions = Type.Object({
   ...commonAgentOptions,
-  /** With `edit` and `read-only` it is not even told that there is a shell, so a task that needs one cannot be done. */
+  /** With `edit` and `read-only` it is not given a shell at all, so tasks that need one will fail. */
   permissions: permissionsOption,
-  /** Tools that it may use without being asked, such as `run_shell_command(git)`. */
+  /** Tools allowed without asking, such as `run_shell_command(git)`. */
   allowTools: toolsOption,
-  /** Tool calls of the agent; over it the run is stopped. */
+  /** Limit on tool calls of the agent; beyond it the run is stopped. */
   maxTurns: maxTurnsOption,
   session: sessionOption,
 });
@@ -29,7 +29,7 @@ export type GeminiOptions = OptionsOf<typeof geminiOptions>;
 
 const MODES = { 'read-only': 'plan', edit: 'auto_edit', full: 'yolo' } as const;
 
-/** The longest prompt that it takes: it cuts the rest off without an error. */
+/** The longest prompt that it accepts: it silently truncates longer ones. */
 export const PROMPT_MAX = { unit: 'bytes', count: 8_388_608 } as const;
 
 export const OWN_FLAGS = [
@@ -37,8 +37,8 @@ export const OWN_FLAGS = [
   ...['--allowed-tools', '--session-id', '-r', '--resume', '-p', '--prompt', '-i', '--prompt-interactive'],
 ];
 
-/** What is started for a run. */
-export function geminiStart(options: GeminiOptions, { session }: Pick<AgentStartFacts, 'session'>): ProgramStart {
+/** What to start for a run. */
+export function geminiStart(options: GeminiOptions, { session }: Pick<AgentStartContext, 'session'>): ProgramStart {
   const { permissions = 'edit', model, allowTools = [] } = options;
   return {
     argv: [
@@ -49,7 +49,7 @@ export function geminiStart(options: GeminiOptions, { session }: Pick<AgentStart
       ...allowTools.flatMap((tool) => ['--allowed-tools', tool]),
       ...(session === null ? [] : ['--resume', session.id]),
       ...(options.extraArgs ?? []),
-      // Without a screen, with the prompt from standard input.
+      // Headless, with the prompt from standard input.
       ...['-p', ''],
     ],
     cwd: options.cwd,
@@ -58,5 +58,5 @@ export function geminiStart(options: GeminiOptions, { session }: Pick<AgentStart
   };
 }
 
-/** Set for every run: it would start itself a second time, and pass no signal on. */
+/** Set for every run: otherwise it relaunches itself and does not forward signals. */
 export const geminiVariables = ({ env }: GeminiOptions): Readonly<Record<string, string>> => ({ GEMINI_CLI_NO_RELAUNCH: 'true', ...env });

@@ -1,18 +1,18 @@
-/** Reads what `openclaw agent exec --json` prints: one object, over many lines, when all is over. */
+/** Parses the output of `openclaw agent exec --json`: one object over several lines, printed at the end. */
 import {
   agentFailed,
   amountOf,
   countOf,
-  cutShort,
-  endInWords,
+  truncatedOutput,
+  describeEnd,
   itemsOf,
-  lastWords,
-  nothingSaid,
+  lastLine,
+  noAnswer,
   objectIn,
   meaningOfText,
   objectOf,
-  shortAnswer,
-  shortened,
+  incompleteAnswer,
+  shorten,
   textOf,
   usageByModel,
   type AgentDialect,
@@ -20,124 +20,124 @@ import {
   type Meaning,
   type ProgramEnd,
   type RunUsage,
-  type SaidEvent,
-  type SaidObject,
-  type Verdict,
+  type ParsedEvent,
+  type JsonObject,
+  type RunOutcome,
 } from '../plugin.ts';
 
 interface OpenclawState {
-  /** The object so far; null while none has begun. */
+  /** The object so far; null before it starts. */
   readonly object: string | null;
   readonly isTooLong: boolean;
-  /** A line of the object, which may be its answer, was too long to be read. */
+  /** A line of the object, possibly its answer, was too long to be read. */
   readonly isCut: boolean;
 }
 
-/** Of the object. */
+/** Maximum size of the object. */
 const CHARACTERS_MAX = 4 * 1024 * 1024;
 const FIRST: OpenclawState = { object: null, isTooLong: false, isCut: false };
 
 /**
- * It is settled by the object: from a line that begins with `{` to one that is `}`. Nothing is said before, but for what it
- * writes to standard error: that it tries again by itself.
+ * The object settles the run: from a line that starts with `{` to one that is `}`. Nothing is printed before it, except
+ * retries on standard error.
  */
 export const openclawDialect: AgentDialect<OpenclawState> = {
-  spreadsObjects: true,
+  multilineObjects: true,
   begin: () => FIRST,
-  hear(state, { stream, text, json }) {
+  onLine(state, { stream, text, json }) {
     if (stream === 'stderr') return { state, events: retryIn(text) };
     if (state.object === null && json !== null) return { state, events: eventsOf(json, state) };
     if (state.object === null && !/^\ufeff?\{/.test(text)) return { state };
     const object = `${state.object ?? ''}${text}\n`;
     if (object.length > CHARACTERS_MAX) return { state: { ...state, object: null, isTooLong: true } };
     if (text !== '}') return { state: { ...state, object } };
-    const said = objectIn(object); // null: not the one that it prints, but a `{` in its log
-    return { state: FIRST, events: said === null ? [] : eventsOf(said, state) };
+    const result = objectIn(object); // Null: not the result, but a `{` in its log.
+    return { state: FIRST, events: result === null ? [] : eventsOf(result, state) };
   },
-  dropped: (state) => ({ ...state, isCut: true }),
-  ended({ isTooLong }, end) {
-    const message = isTooLong ? `its result has more than ${String(CHARACTERS_MAX)} characters` : endInWords(end);
+  onDropped: (state) => ({ ...state, isCut: true }),
+  onEnd({ isTooLong }, end) {
+    const message = isTooLong ? `its result has more than ${String(CHARACTERS_MAX)} characters` : describeEnd(end);
     const kind = causeOfEnd(end);
     return agentFailed({ kind, message, hasWorked: kind !== 'config' });
   },
 };
 
 /** `transient same-model retry 1/9 for fake/m reason=rate_limit: delayMs=1343` */
-function retryIn(text: string): readonly SaidEvent[] {
+function retryIn(text: string): readonly ParsedEvent[] {
   const [, count, of, reason] = /\bretry (\d+)\/(\d+) for \S+ reason=(\w+)/.exec(text) ?? [];
   if (count === undefined || of === undefined || reason === undefined) return [];
   const waiting = reason === 'rate_limit' ? 'rate_limited' : 'model_unavailable';
   return [{ type: 'progress', message: `waiting for the model: retry ${count} of ${of} (${reason})`, waiting }];
 }
 
-/** Other objects are of its log. */
-function eventsOf(said: SaidObject, state: OpenclawState): readonly SaidEvent[] {
-  if (typeof said['ok'] !== 'boolean') return [];
-  const usage = usageIn(said);
-  return [{ type: 'usage', ...usage }, verdictOf(said, usage, state)];
+/** Other objects belong to its log. */
+function eventsOf(result: JsonObject, state: OpenclawState): readonly ParsedEvent[] {
+  if (typeof result['ok'] !== 'boolean') return [];
+  const usage = usageIn(result);
+  return [{ type: 'usage', ...usage }, outcomeOf(result, usage, state)];
 }
 
-/** In the place of an answer without a word, and behind one that was cut off. */
-const WORDLESS = /^\W*Agent couldn't generate a response/;
+/** Printed instead of an empty answer, and after a truncated one. */
+const NO_RESPONSE = /^\W*Agent couldn't generate a response/;
 const TRUNCATED = /^\W*Reply truncated at the model's output token limit/;
 
-// Whether a tool has run is not said, so one may have.
-function verdictOf(said: SaidObject, usage: RunUsage, { isCut }: OpenclawState): Verdict {
-  const final = textOf(said['final']);
-  const about = aboutOf(said);
-  if (said['ok'] !== true || said['status'] !== 'ok') {
-    const isWordless = WORDLESS.test(textOf(objectOf(said['error'])['message']) ?? '');
-    return isWordless ? nothingSaid({ hasWorked: true, details: about }) : failureOf(said);
+// It does not report whether a tool has run, so assume one has.
+function outcomeOf(result: JsonObject, usage: RunUsage, { isCut }: OpenclawState): RunOutcome {
+  const final = textOf(result['final']);
+  const about = aboutOf(result);
+  if (result['ok'] !== true || result['status'] !== 'ok') {
+    const isNoResponse = NO_RESPONSE.test(textOf(objectOf(result['error'])['message']) ?? '');
+    return isNoResponse ? noAnswer({ hasWorked: true, details: about }) : failureOf(result);
   }
-  if (final === null && isCut) return cutShort({ hasWorked: true, details: about });
-  const parts = itemsOf(said['payloads']).map((part) => textOf(objectOf(part)['text']) ?? '');
+  if (final === null && isCut) return truncatedOutput({ hasWorked: true, details: about });
+  const parts = itemsOf(result['payloads']).map((part) => textOf(objectOf(part)['text']) ?? '');
   const cutAt = parts.findIndex((part) => TRUNCATED.test(part));
   if (cutAt >= 0) return truncated(parts.slice(0, cutAt).join('\n'), about);
   return final === null || final.trim() === ''
-    ? nothingSaid({ hasWorked: true, details: about })
+    ? noAnswer({ hasWorked: true, details: about })
     : { type: 'completed', output: { text: final, ...about }, ...usage };
 }
 
-const truncated = (text: string, about: Readonly<Record<string, unknown>>): Verdict =>
+const truncated = (text: string, about: Readonly<Record<string, unknown>>): RunOutcome =>
   agentFailed({
     kind: 'limit',
     message: 'its answer was cut off at its longest length',
     hasWorked: true,
     details: about,
-    acceptable: shortAnswer({ as: 'truncated', text, about }),
+    acceptable: incompleteAnswer({ as: 'truncated', text, about }),
   });
 
-const aboutOf = (said: SaidObject) => ({ session_id: textOf(said['sessionId']), turns: countOf(said['assistantTurns']) });
+const aboutOf = (result: JsonObject) => ({ session_id: textOf(result['sessionId']), turns: countOf(result['assistantTurns']) });
 
-function failureOf(said: SaidObject): Verdict {
-  const error = objectOf(said['error']);
+function failureOf(result: JsonObject): RunOutcome {
+  const error = objectOf(result['error']);
   const text = textOf(error['message']) ?? 'it failed';
-  const { kind, hasWorked = true, retryable, as } = causeOf(said, error, text);
+  const { kind, hasWorked = true, retryable, as } = causeOf(result, error, text);
   return agentFailed({
     kind,
-    message: shortened(text.replaceAll('\n', ' ')),
+    message: shorten(text.replaceAll('\n', ' ')),
     hasWorked,
     retryable: /rejected the request/.test(text) ? false : retryable,
     retryAfterMs: kind === 'rate_limited' ? delayIn(text) : undefined,
-    details: { status: said['status'], session_id: said['sessionId'] },
-    acceptable: shortAnswer({
+    details: { status: result['status'], session_id: result['sessionId'] },
+    acceptable: incompleteAnswer({
       as,
-      text: as === 'refused' ? text : (textOf(said['final']) ?? ''),
-      about: aboutOf(said),
+      text: as === 'refused' ? text : (textOf(result['final']) ?? ''),
+      about: aboutOf(result),
     }),
   });
 }
 
-/** A status stands in the text only. Whether a tool has run is not said of a failure, so it may have. */
+/** The status is only found in the text. Failures do not say whether a tool has run, so assume one has. */
 function causeOf(
-  said: SaidObject,
-  error: SaidObject,
+  result: JsonObject,
+  error: JsonObject,
   text: string,
 ): Partial<Meaning> & { readonly kind: FailureCause; readonly hasWorked?: boolean } {
-  // Without an answer of its model it says so of its own time limit, in other words.
-  if (said['status'] === 'timeout') return { kind: /^LLM request timed out/.test(text) ? 'model_unavailable' : 'limit' };
+  // Its own timeout is reported differently if the model never answered.
+  if (result['status'] === 'timeout') return { kind: /^LLM request timed out/.test(text) ? 'model_unavailable' : 'limit' };
   if (error['type'] === 'cli_error' || /^missing prompt/i.test(text)) return { kind: 'config', hasWorked: false };
-  // It remembers a failed login for a minute, and then does not even try: no login has failed now.
+  // It remembers a failed login for a minute and does not even try; no login has failed now.
   if (/temporarily disabled/i.test(text)) return { kind: 'rate_limited', hasWorked: false };
   const meant = meaningOfText(text);
   if (meant !== null) return meant;
@@ -152,21 +152,21 @@ function delayIn(text: string): number | undefined {
   return Number(count) * { second: 1_000, minute: 60_000, hour: 3_600_000 }[unit?.toLowerCase() as 'second' | 'minute' | 'hour'];
 }
 
-/** What keeps it from starting it says on standard error: a Node that is too old, a flag that there is not. */
+/** Startup errors are printed on standard error: a Node that is too old, an unknown flag. */
 const causeOfEnd = ({ exitCode, stderrTail }: ProgramEnd): FailureCause =>
-  exitCode === 1 && /^openclaw: |use 2\d\.|unknown option|nvm /i.test(`${stderrTail}\n${lastWords(stderrTail)}`) ? 'config' : 'no_result';
+  exitCode === 1 && /^openclaw: |use 2\d\.|unknown option|nvm /i.test(`${stderrTail}\n${lastLine(stderrTail)}`) ? 'config' : 'no_result';
 
-/** `input` is without what came from the cache. */
-function usageIn(said: SaidObject): RunUsage {
-  const usage = objectOf(said['usage']);
+/** `input` excludes cached tokens. */
+function usageIn(result: JsonObject): RunUsage {
+  const usage = objectOf(result['usage']);
   const cachedInputTokens = countOf(usage['cacheRead']);
-  const costUsd = amountOf(said['costUsd']);
+  const costUsd = amountOf(result['costUsd']);
   const used = {
     inputTokens: countOf(usage['input']) + cachedInputTokens + countOf(usage['cacheWrite']),
     cachedInputTokens,
     outputTokens: countOf(usage['output']),
     ...(costUsd === 0 ? {} : { costUsd }),
   };
-  const model = [said['provider'], said['model']].map(textOf);
+  const model = [result['provider'], result['model']].map(textOf);
   return model.includes(null) ? {} : usageByModel({ [model.join('/')]: used });
 }

@@ -10,7 +10,7 @@ import {
   checkAgentProgram,
   commonAgentOptions,
   defineWakeRunner,
-  endOfWords,
+  lastLines,
   Type,
   type AskOptions,
   type OptionsOf,
@@ -21,12 +21,14 @@ import {
 } from '../plugin.ts';
 import { openclawDialect } from './dialect.ts';
 
-const { startWithinMs: _saysNothingFirst, ...common } = commonAgentOptions;
+const { startWithinMs: _printsNothingFirst, ...common } = commonAgentOptions;
 
-/** What it may do stands in its own config, and its run has no session to go on with, so there are no such options. */
+/**
+ * Permissions are set in OpenClaw's own config, and its runs have no session to resume, so there are no such options.
+ */
 const openclawOptions = Type.Object({
   ...common,
-  /** Its config; relative to the config file of AgentCom. Default: its own place. */
+  /** OpenClaw's config; relative to AgentCom's config file. Default: OpenClaw's own location. */
   configFile: Type.Optional(Type.String({ minLength: 1 })),
 });
 
@@ -34,11 +36,11 @@ export type OpenclawOptions = OptionsOf<typeof openclawOptions>;
 
 const LEAST = '2026.9.6';
 const INSTALL = 'Install it with "npm install -g openclaw" for a Node of at least 24.16, or correct bin.';
-/** Beyond the task's own bound, so that the sidecar, which stops the whole tree, comes first. */
+/** Added to the task's limit, so that the sidecar, which stops the whole tree, acts first. */
 const TIMEOUT_MARGIN_S = 30;
 const OWN_FLAGS = ['--json', '--cwd', '--model', '--message-file', '--timeout', '--config', '-m', '--message'];
 
-/** The runner of OpenClaw without its gateway. The result is the object that it prints when it is done. */
+/** The runner for OpenClaw without its gateway. The result is the object that it prints at the end. */
 export const openclaw = defineWakeRunner({
   name: 'openclaw',
   options: openclawOptions,
@@ -50,9 +52,9 @@ export const openclaw = defineWakeRunner({
       settings: options,
       start: ({ request }) => openclawStart(options, { request, baseDir: sidecar.baseDir }),
       dialect: openclawDialect,
-      speaksFirst: false,
+      printsBeforeAnswer: false,
       printsEvents: false,
-      cures: {
+      hints: {
         auth: 'Run "openclaw models auth login" there, or correct the key in its config.',
         config: 'Correct the options of the runner or its config; it needs a Node of at least 24.16.',
         limit: 'Raise the run time of the task, or make the task smaller.',
@@ -61,7 +63,7 @@ export const openclaw = defineWakeRunner({
     }),
 });
 
-/** What is started for a run. */
+/** What to start for a run. */
 export function openclawStart(
   options: OpenclawOptions,
   { request, baseDir }: { readonly request: WakeRequest; readonly baseDir: string },
@@ -88,7 +90,7 @@ export function openclawStart(
 const configFlag = ({ configFile }: OpenclawOptions, baseDir: string): readonly string[] =>
   configFile === undefined ? [] : ['--config', resolve(baseDir, configFile)];
 
-/** What the doctor asks. Only a run of the program shows whether its Node is new enough. */
+/** The checks. Only running the program shows whether its Node is recent enough. */
 async function checkOpenclaw(
   options: OpenclawOptions,
   { cwd, baseDir, signal }: { readonly cwd: string; readonly baseDir: string; readonly signal?: StopSignal | undefined },
@@ -99,29 +101,29 @@ async function checkOpenclaw(
   const config = options.configFile === undefined ? {} : { OPENCLAW_CONFIG_PATH: resolve(baseDir, options.configFile) };
   const env = baseEnvironment({ cwd, env: { ...config, ...options.env }, passEnv: options.passEnv });
   const [program, login] = await Promise.all([
-    checkAgentProgram({ argv, cwd, env, least: LEAST, says: /openclaw/i, install: INSTALL, signal }),
+    checkAgentProgram({ argv, cwd, env, least: LEAST, versionPattern: /openclaw/i, install: INSTALL, signal }),
     checkLogin(argv, { cwd, env, signal }),
   ]);
   return [folder, program, ...(program.ok ? [login] : [])];
 }
 
-/** Of what it says when it cannot read its settings. */
+/** Printed when it cannot read its settings. */
 const MISTAKE = /Failed to read config|config is invalid/i;
 
 async function checkLogin(argv: readonly string[], options: AskOptions): Promise<RunnerCheck> {
   const check = 'login';
-  const asked = await askProgram([...argv, 'models', 'status', '--check', '--json'], options);
-  if (asked.kind === 'slow') return { check, ok: true, message: `not known: "openclaw models status --check" ${asked.message}` };
-  // 2: it will end soon, which is no reason to stop now.
-  if (asked.kind === 'answered' && (asked.exitCode === 0 || asked.exitCode === 2)) {
-    return { check, ok: true, message: asked.exitCode === 0 ? 'its model can be called' : 'its login ends soon; renew it' };
+  const result = await askProgram([...argv, 'models', 'status', '--check', '--json'], options);
+  if (result.kind === 'slow') return { check, ok: true, message: `not known: "openclaw models status --check" ${result.message}` };
+  // 2: the login expires soon, which is no reason to stop now.
+  if (result.kind === 'answered' && (result.exitCode === 0 || result.exitCode === 2)) {
+    return { check, ok: true, message: result.exitCode === 0 ? 'its model can be called' : 'its login ends soon; renew it' };
   }
   const name = `"${argv.join(' ')} models status --check"`;
-  if (asked.kind === 'failed') return { check, ok: false, message: `${name} ${asked.message}.` };
-  const said = endOfWords(asked.stderr);
-  if (MISTAKE.test(asked.stderr)) {
-    return { check: 'settings', ok: false, message: `OpenClaw does not start with its settings: ${said}. Correct them.` };
+  if (result.kind === 'failed') return { check, ok: false, message: `${name} ${result.message}.` };
+  const output = lastLines(result.stderr);
+  if (MISTAKE.test(result.stderr)) {
+    return { check: 'settings', ok: false, message: `OpenClaw does not start with its settings: ${output}. Correct them.` };
   }
-  const why = `exited with code ${String(asked.exitCode)}${said === '' ? '' : `: ${said}`}`;
+  const why = `exited with code ${String(result.exitCode)}${output === '' ? '' : `: ${output}`}`;
   return { check, ok: false, message: `${name} ${why}. Run "openclaw models auth login" there.` };
 }

@@ -1,36 +1,36 @@
-/** Reads what `opencode run --format json` prints. */
+/** Parses the output of `opencode run --format json`. */
 import {
   agentFailed,
   amountOf,
   countOf,
-  cutShort,
-  endInWords,
-  nothingSaid,
+  truncatedOutput,
+  describeEnd,
+  noAnswer,
   meaningOf,
   messageFields,
   objectOf,
-  shortAnswer,
-  shortened,
+  incompleteAnswer,
+  shorten,
   sumOfUsage,
   textOf,
   usageByModel,
-  withPiece,
+  appendPiece,
   type AgentDialect,
   type FailureCause,
-  type Heard,
-  type ModelUsage,
+  type LineResult,
+  type RunModelUsage,
   type ProgramEnd,
-  type SaidEvent,
-  type SaidObject,
+  type ParsedEvent,
+  type JsonObject,
   type Session,
-  type Verdict,
+  type RunOutcome,
 } from '../plugin.ts';
 
 export interface OpencodeDialectOptions {
   readonly model: string;
-  /** Steps, which are calls of the model, before it is stopped. */
+  /** Limit on steps, which are model calls. */
   readonly maxTurns?: number | undefined;
-  /** US dollars before it is stopped, where its model has prices. */
+  /** Limit in US dollars, if the model's prices are known. */
   readonly maxCostUsd?: number | undefined;
 }
 
@@ -39,16 +39,16 @@ interface OpencodeState {
   readonly sessionId: string | null;
   readonly hasWorked: boolean;
   readonly steps: number;
-  readonly usage: ModelUsage;
-  /** What it said in the step that is the last so far. */
+  readonly usage: RunModelUsage;
+  /** What it said in the last step so far. */
   readonly text: string;
-  /** Something that it said in this step was left out. */
+  /** Something that it said in this step was dropped. */
   readonly isCut: boolean;
   /** Why that step ended; null while it lasts. */
   readonly reason: string | null;
-  /** A tool that it was not allowed to use. */
+  /** A tool that was denied. */
   readonly denied: string | null;
-  readonly error: SaidObject | null;
+  readonly error: JsonObject | null;
 }
 
 const FIRST = {
@@ -63,43 +63,46 @@ const FIRST = {
   error: null,
 };
 
-/** It has no line for a result: it has succeeded when it ends by itself after a step that ended with `stop`, and nothing failed after that. */
+/**
+ * There is no result line: it has succeeded if it exits by itself after a step that ended with `stop`, and nothing
+ * failed after that.
+ */
 export const opencodeDialect = (options: OpencodeDialectOptions): AgentDialect<OpencodeState> => ({
   begin: (session) => ({ ...FIRST, session }),
-  hear(before, { json }) {
+  onLine(before, { json }) {
     const sessionId = textOf(json?.['sessionID']);
     if (json === null || sessionId === null) return { state: before };
     const state = { ...before, sessionId };
-    const started: readonly SaidEvent[] = before.sessionId === null ? [{ type: 'started', sessionId }] : [];
-    const heard = hearPart(state, { type: json['type'], part: objectOf(json['part']), error: objectOf(json['error']), ...options });
-    return { ...heard, events: [...started, ...(heard.events ?? [])] };
+    const started: readonly ParsedEvent[] = before.sessionId === null ? [{ type: 'started', sessionId }] : [];
+    const result = onPart(state, { type: json['type'], part: objectOf(json['part']), error: objectOf(json['error']), ...options });
+    return { ...result, events: [...started, ...(result.events ?? [])] };
   },
-  dropped: (state) => ({ ...state, isCut: true }),
-  ended(state, end) {
+  onDropped: (state) => ({ ...state, isCut: true }),
+  onEnd(state, end) {
     const isStopped = state.reason === 'stop' && state.error === null;
-    // It ends with code 1 where it printed an error before, also one that it got over.
+    // It exits with code 1 if it printed any error, even one that it recovered from.
     if (isStopped && end.signal === null && (end.exitCode === 0 || state.text.trim() !== '')) {
-      return verdictOf(state, options);
+      return outcomeOf(state, options);
     }
-    if (isSessionGone(state, end)) return { type: 'session_gone', message: endInWords(end) };
+    if (isSessionGone(state, end)) return { type: 'session_gone', message: describeEnd(end) };
     return state.error === null ? endedWithoutResult(state, end) : failureOf(state, state.error);
   },
 });
 
-interface HeardPart extends OpencodeDialectOptions {
+interface OutputPart extends OpencodeDialectOptions {
   readonly type: unknown;
-  readonly part: SaidObject;
-  readonly error: SaidObject;
+  readonly part: JsonObject;
+  readonly error: JsonObject;
 }
 
-function hearPart(state: OpencodeState, heard: HeardPart): Heard<OpencodeState> {
-  const { type, part } = heard;
+function onPart(state: OpencodeState, input: OutputPart): LineResult<OpencodeState> {
+  const { type, part } = input;
   switch (type) {
     case 'step_start':
       return { state: { ...state, text: '', isCut: false, reason: null, error: null } };
     case 'text': {
       const text = textOf(part['text']) ?? '';
-      return { state: { ...state, text: withPiece(state.text, text) }, events: [{ type: 'progress', message: shortened(text) }] };
+      return { state: { ...state, text: appendPiece(state.text, text) }, events: [{ type: 'progress', message: shorten(text) }] };
     }
     case 'tool_use': {
       const tool = textOf(part['tool']) ?? 'a tool';
@@ -108,18 +111,18 @@ function hearPart(state: OpencodeState, heard: HeardPart): Heard<OpencodeState> 
       return { state: next, events: [{ type: 'progress', message: isRejected ? `not allowed: ${tool}` : `uses ${tool}` }] };
     }
     case 'step_finish':
-      return hearStep(state, heard);
+      return onStep(state, input);
     case 'error':
-      return { state: { ...state, error: heard.error } };
+      return { state: { ...state, error: input.error } };
     default:
       return { state };
   }
 }
 
-function hearStep(state: OpencodeState, { part, ...options }: HeardPart): Heard<OpencodeState> {
+function onStep(state: OpencodeState, { part, ...options }: OutputPart): LineResult<OpencodeState> {
   const usage = sumOfUsage([state.usage, usageOfStep(part)]);
   const next = { ...state, usage, reason: textOf(part['reason']), steps: state.steps + 1 };
-  const told: SaidEvent = { type: 'usage', ...usageOfRun(next, options) };
+  const reported: ParsedEvent = { type: 'usage', ...usageOfRun(next, options) };
   const { maxTurns, maxCostUsd } = options;
   const isOver = next.reason !== 'stop';
   const hasWorked = state.hasWorked;
@@ -127,27 +130,27 @@ function hearStep(state: OpencodeState, { part, ...options }: HeardPart): Heard<
     return {
       state: next,
       events: [
-        told,
+        reported,
         agentFailed({ kind: 'limit', message: `it took ${String(maxTurns)} turns, and was stopped`, hasWorked, details: { maxTurns } }),
       ],
     };
   }
   if (isOver && maxCostUsd !== undefined && (usage.costUsd ?? 0) >= maxCostUsd) {
     const message = `it cost ${String(usage.costUsd)} US dollars of ${String(maxCostUsd)}, and was stopped`;
-    return { state: next, events: [told, agentFailed({ kind: 'limit', message, hasWorked, details: { maxCostUsd } })] };
+    return { state: next, events: [reported, agentFailed({ kind: 'limit', message, hasWorked, details: { maxCostUsd } })] };
   }
-  return { state: next, events: [told] };
+  return { state: next, events: [reported] };
 }
 
-function verdictOf(state: OpencodeState, options: OpencodeDialectOptions): Verdict {
+function outcomeOf(state: OpencodeState, options: OpencodeDialectOptions): RunOutcome {
   const { text, isCut, hasWorked, sessionId } = state;
   const details = { session_id: sessionId, stop_reason: state.reason };
-  if (isCut) return cutShort({ hasWorked, details });
-  if (text.trim() === '') return nothingSaid({ hasWorked, details });
+  if (isCut) return truncatedOutput({ hasWorked, details });
+  if (text.trim() === '') return noAnswer({ hasWorked, details });
   return { type: 'completed', output: { ...messageFields(text), ...details }, ...usageOfRun(state, options) };
 }
 
-function endedWithoutResult(state: OpencodeState, end: ProgramEnd): Verdict {
+function endedWithoutResult(state: OpencodeState, end: ProgramEnd): RunOutcome {
   const { hasWorked, denied, sessionId, reason } = state;
   if (denied !== null && end.exitCode === 0) {
     return agentFailed({
@@ -158,10 +161,10 @@ function endedWithoutResult(state: OpencodeState, end: ProgramEnd): Verdict {
     });
   }
   const message =
-    end.exitCode === 0 && state.reason !== null ? `its last step ended with "${state.reason}", without an answer` : endInWords(end);
-  // `length`, `content-filter`: the same again would end the same.
-  const meant = end.exitCode === 0 && state.reason !== null ? meaningOf({ words: `finish_reason ${state.reason}` }) : null;
-  const acceptable = shortAnswer({
+    end.exitCode === 0 && state.reason !== null ? `its last step ended with "${state.reason}", without an answer` : describeEnd(end);
+  // `length`, `content-filter`: a retry would end the same way.
+  const meant = end.exitCode === 0 && state.reason !== null ? meaningOf({ text: `finish_reason ${state.reason}` }) : null;
+  const acceptable = incompleteAnswer({
     as: meant?.as,
     text: saidBy(state, meant?.as === 'refused' ? message : ''),
     stopReason: reason,
@@ -170,13 +173,13 @@ function endedWithoutResult(state: OpencodeState, end: ProgramEnd): Verdict {
   return agentFailed({ kind: meant?.kind ?? causeOfEnd(state, end), message, hasWorked, retryable: meant?.retryable, acceptable });
 }
 
-/** What it said in its last step; the other words where that is nothing. */
+/** What it said in its last step; if that is nothing, what it said before. */
 const saidBy = ({ text, isCut }: OpencodeState, otherwise: string): string | null => (isCut ? null : text.trim() === '' ? otherwise : text);
 
 const isSessionGone = ({ session, sessionId }: OpencodeState, { stderrTail }: ProgramEnd): boolean =>
   session !== null && sessionId === null && /session not found/i.test(stderrTail);
 
-/** Another run was creating its database at the same time, or writes to it: that is over by itself. */
+/** Another run was creating its database at the same time, or is writing to it: that resolves itself. */
 const DATABASE_IN_USE = /CREATE TABLE|already exists|SQLITE|database is locked/i;
 
 function causeOfEnd({ sessionId }: OpencodeState, { exitCode, stderrTail }: ProgramEnd): FailureCause {
@@ -184,24 +187,24 @@ function causeOfEnd({ sessionId }: OpencodeState, { exitCode, stderrTail }: Prog
   return sessionId === null && exitCode !== null && exitCode !== 0 ? 'config' : 'no_result';
 }
 
-function failureOf(state: OpencodeState, error: SaidObject): Verdict {
+function failureOf(state: OpencodeState, error: JsonObject): RunOutcome {
   const { hasWorked, sessionId } = state;
   const data = objectOf(error['data']);
   const status = countOf(data['statusCode']);
   const name = textOf(error['name']) ?? '';
-  const words = [name, textOf(data['message']) ?? '', textOf(data['responseBody']) ?? ''].join(' ');
-  const meant = meaningOf({ status: status === 0 ? null : status, words });
+  const text = [name, textOf(data['message']) ?? '', textOf(data['responseBody']) ?? ''].join(' ');
+  const meant = meaningOf({ status: status === 0 ? null : status, text });
   const kind = meant?.kind ?? (name === 'ProviderAuthError' ? 'auth' : 'agent_failed');
   const message = textOf(data['message']) ?? textOf(error['name']) ?? 'it failed';
   const retryAfterS = Number(objectOf(data['responseHeaders'])['retry-after']);
   return agentFailed({
     kind,
-    message: shortened(message),
+    message: shorten(message),
     hasWorked,
     retryable: meant?.retryable ?? (data['isRetryable'] === false ? false : undefined),
     retryAfterMs: kind === 'rate_limited' && retryAfterS > 0 ? retryAfterS * 1_000 : undefined,
     details: { ...(status === 0 ? {} : { status }), session_id: sessionId },
-    acceptable: shortAnswer({
+    acceptable: incompleteAnswer({
       as: meant?.as,
       text: meant?.as === 'refused' ? message : saidBy(state, ''),
       about: { session_id: sessionId },
@@ -209,8 +212,8 @@ function failureOf(state: OpencodeState, error: SaidObject): Verdict {
   });
 }
 
-/** `input` is without what came from the cache, `output` without what it only thought. */
-function usageOfStep(part: SaidObject): ModelUsage {
+/** `input` excludes cached tokens, `output` excludes reasoning tokens. */
+function usageOfStep(part: JsonObject): RunModelUsage {
   const tokens = objectOf(part['tokens']);
   const cache = objectOf(tokens['cache']);
   const costUsd = amountOf(part['cost']);
@@ -218,7 +221,7 @@ function usageOfStep(part: SaidObject): ModelUsage {
     inputTokens: countOf(tokens['input']) + countOf(cache['read']) + countOf(cache['write']),
     cachedInputTokens: countOf(cache['read']),
     outputTokens: countOf(tokens['output']) + countOf(tokens['reasoning']),
-    // 0 where it knows no prices, which is not the same as free.
+    // 0 if the prices are unknown, which is not the same as free.
     ...(costUsd === 0 ? {} : { costUsd }),
   };
 }

@@ -9,7 +9,7 @@ import {
   checkAgentFolder,
   checkAgentProgram,
   defineWakeRunner,
-  endOfWords,
+  lastLines,
   ONLY_VERSION,
   type AskOptions,
   type RunnerCheck,
@@ -23,11 +23,11 @@ export type { OpencodeOptions } from './start.ts';
 const LEAST = '1.18.33';
 const INSTALL = 'Install it with "npm install -g opencode-ai" (with its install scripts), or correct bin.';
 
-/** Both of its checks, milliseconds: the doctor gives them 5 s. */
+/** Timeout of both checks together, milliseconds: the doctor gives them 5 s. */
 const ASKED_WITHIN_MS = 4_500;
 const LIST_WITHIN_MS_MIN = 500;
 
-/** The runner of opencode. It has succeeded when it ends by itself and its last step ended with `stop`. */
+/** The runner for opencode. It has succeeded if it exits by itself and its last step ended with `stop`. */
 export const opencode = defineWakeRunner({
   name: 'opencode',
   options: opencodeOptions,
@@ -41,10 +41,10 @@ export const opencode = defineWakeRunner({
       start: ({ session }) => opencodeStart(options, { session, baseDir: sidecar.baseDir }),
       dialect: opencodeDialect(options),
       // It prints nothing before its model has answered.
-      speaksFirst: false,
-      // A session that is gone on with from another folder hangs.
+      printsBeforeAnswer: false,
+      // Resuming a session from another folder hangs.
       sessionPlace: cwd,
-      cures: {
+      hints: {
         auth: 'Run "opencode auth login" there, or name the variable of its key in passEnv.',
         limit: 'Raise maxTurns or maxCostUsd, or make the task smaller.',
         denied: 'Name the tool in allowTools, or change permissions.',
@@ -54,33 +54,33 @@ export const opencode = defineWakeRunner({
   },
 });
 
-/** What the doctor asks. Nothing in its answers says surely whether it is logged in: its key may stand in its config. */
+/** The checks. None of its answers shows reliably whether it is logged in, since its key may be in its config. */
 async function checkOpencode(cwd: string, options: OpencodeOptions, signal?: StopSignal): Promise<readonly RunnerCheck[]> {
   const folder = await checkAgentFolder(cwd, { mayOnlyRead: options.permissions === 'read-only' });
   if (!folder.ok) return [folder];
   const env = baseEnvironment({ cwd, env: opencodeVariables(options), passEnv: options.passEnv });
   const argv = argvOf(options.bin, 'opencode');
   const beganMs = performance.now();
-  const program = await checkAgentProgram({ argv, cwd, env, least: LEAST, says: ONLY_VERSION, install: INSTALL, signal });
+  const program = await checkAgentProgram({ argv, cwd, env, least: LEAST, versionPattern: ONLY_VERSION, install: INSTALL, signal });
   if (!program.ok) return [folder, program];
-  // Not beside it: each creates the database of an empty home, and one of them fails at that.
+  // Sequential: both would create the database of an empty home, and one of them would fail.
   const leftMs = Math.max(LIST_WITHIN_MS_MIN, ASKED_WITHIN_MS - (performance.now() - beganMs));
   return [folder, program, ...(await checkSettings(argv, options.model, { cwd, env, signal, withinMs: leftMs }))];
 }
 
 /**
- * Its list of models has those of its settings, which it reads for it. Where that list takes long, nothing is known. The list also
- * creates its database, before any run: two runs that create it at the same time fail.
+ * Its model list includes the models of its settings, so listing them validates the settings. If listing takes too
+ * long, nothing is known. It also creates the database before any run, since two runs that create it concurrently fail.
  */
 async function checkSettings(argv: readonly string[], model: string, options: AskOptions): Promise<readonly RunnerCheck[]> {
   const check = 'settings';
-  const asked = await askProgram([...argv, 'models'], options);
-  if (asked.kind !== 'answered') return [];
-  if (asked.exitCode !== 0) {
-    const said = endOfWords(asked.stderr) || endOfWords(asked.stdout);
-    return [{ check, ok: false, message: `"${argv.join(' ')} models" exited with code ${String(asked.exitCode)}: ${said}` }];
+  const result = await askProgram([...argv, 'models'], options);
+  if (result.kind !== 'answered') return [];
+  if (result.exitCode !== 0) {
+    const output = lastLines(result.stderr) || lastLines(result.stdout);
+    return [{ check, ok: false, message: `"${argv.join(' ')} models" exited with code ${String(result.exitCode)}: ${output}` }];
   }
-  const isListed = asked.stdout.split('\n').some((line) => line.trim() === model);
+  const isListed = result.stdout.split('\n').some((line) => line.trim() === model);
   const message = `"${argv.join(' ')} models" has no ${model}: correct model, or log in to its provider with "opencode auth login".`;
   return [{ check, ok: isListed, message: isListed ? `it has ${model}` : message }];
 }

@@ -1,4 +1,4 @@
-/** The options of the opencode runner, and the command line and config that they make. */
+/** The options of the opencode runner, and the command line and config built from them. */
 import { resolve } from 'node:path';
 import {
   argvOf,
@@ -10,29 +10,29 @@ import {
   sessionOption,
   toolsOption,
   Type,
-  type AgentStartFacts,
+  type AgentStartContext,
   type ConfigProblem,
   type OptionsOf,
   type ProgramStart,
 } from '../plugin.ts';
 
-// It says nothing before its model has answered.
+// It prints nothing before its model has answered.
 const { startWithinMs: _saysNothingFirst, ...common } = commonAgentOptions;
 
 export const opencodeOptions = Type.Object({
   ...common,
-  /** `provider/model`. Without one it may choose a hosted service by itself. */
+  /** `provider/model`. Without it, opencode may choose a hosted service by itself. */
   model: Type.String({ pattern: '^[^/]+/.+$' }),
-  /** What its `opencode.json` would hold, given to each run; permissions and tools of these options are added. */
+  /** Content of an `opencode.json`, passed to each run; permissions and tools of these options are added. */
   config: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
-  /** `edit` has a shell too; only folders outside of `cwd` are closed. */
+  /** `edit` includes a shell; only folders outside `cwd` are denied. */
   permissions: permissionsOption,
-  /** Kinds of tools that it may use, as its permissions name them, such as `bash` or `webfetch`. */
+  /** Kinds of tools to allow, as in its permissions, such as `bash` or `webfetch`. */
   allowTools: toolsOption,
   denyTools: toolsOption,
-  /** Calls of the model; over it the run is stopped. */
+  /** Limit on model calls; beyond it the run is stopped. */
   maxTurns: maxTurnsOption,
-  /** US dollars, where its model has prices; looked at after each call. */
+  /** US dollars, if the model's prices are known; checked after each call. */
   maxCostUsd: maxCostUsdOption,
   session: sessionOption,
 });
@@ -53,10 +53,10 @@ export const opencodeProblems = ({ env = {} }: OpencodeOptions): readonly Config
     ? [{ path: 'env.OPENCODE_CONFIG_CONTENT', message: 'is set by the runner; write it as the option config' }]
     : [];
 
-/** What is started for a run. It believes `PWD` more than its folder, so the folder is also said by a flag. */
+/** What to start for a run. It trusts `PWD` more than its working directory, so the folder is also passed as a flag. */
 export function opencodeStart(
   options: OpencodeOptions,
-  { session, baseDir }: Pick<AgentStartFacts, 'session'> & { readonly baseDir: string },
+  { session, baseDir }: Pick<AgentStartContext, 'session'> & { readonly baseDir: string },
 ): ProgramStart {
   const cwd = resolve(baseDir, options.cwd ?? '.');
   return {
@@ -73,7 +73,7 @@ export function opencodeStart(
   };
 }
 
-/** Set for every run: its config, and no updates in the middle of work. */
+/** Set for every run: its config, and no updates during work. */
 export function opencodeVariables(options: OpencodeOptions): Readonly<Record<string, string>> {
   const { config = {}, permissions = 'edit', allowTools = [], denyTools = [] } = options;
   const tools = (names: readonly string[], answer: string) => Object.fromEntries(names.map((name) => [name, answer]));

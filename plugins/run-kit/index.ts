@@ -1,9 +1,9 @@
-/** What every wake runner that starts a program needs, ours and a stranger's alike. */
+/** Building blocks for wake runners that start a program, for built-in and third-party runners alike. */
 export * from './agent/index.ts';
 export { adoptRun, type AdoptRunOptions } from './process/adopt-run.ts';
 export { findProgram, type FindProgramOptions, type FoundProgram } from './process/find-program.ts';
-export { followOutput, type FollowOutputOptions, type Hear, type OutputFollower, type SaidEvent } from './output/follow-output.ts';
-export { jsonLines, objectIn, type SaidObject } from './output/json-lines.ts';
+export { followOutput, type FollowOutputOptions, type LineParser, type OutputFollower, type ParsedEvent } from './output/follow-output.ts';
+export { jsonLines, objectIn, type JsonObject } from './output/json-lines.ts';
 export {
   launch,
   launchPiped,

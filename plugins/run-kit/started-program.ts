@@ -1,10 +1,10 @@
-/** What all runners that start a program have in common: start it, follow it, adopt it, stop it, and hear what it says. */
+/** Shared by all runners that start a program: start, follow, adopt and stop it, and parse its output. */
 import { resolve } from 'node:path';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { AdoptedRun, StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
 import { adoptRun } from './process/adopt-run.ts';
-import { followOutput, type HearInTime, type OutputFollower, type SaidEvent } from './output/follow-output.ts';
+import { followOutput, type AsyncLineParser, type OutputFollower, type ParsedEvent } from './output/follow-output.ts';
 import { launch } from './process/launch.ts';
 import type { DroppedLine } from './output/line-splitter.ts';
 import { systemProcessTable } from './process/process-table-system.ts';
@@ -12,23 +12,23 @@ import { runEnvironment } from './process/run-environment.ts';
 import { wakeEvents, type Emit } from './events/wake-events.ts';
 import { watchRun } from './process/watch-run.ts';
 
-/** What is started for one assignment. */
+/** What to start for one assignment. */
 export interface ProgramStart {
-  /** The program and its arguments. No shell is involved: each stays one argument, whatever is in it. */
+  /** The program and its arguments. No shell is involved: each stays one argument, whatever it contains. */
   readonly argv: readonly string[];
-  /** What it reads from standard input; default: the task as one line of JSON. */
+  /** Standard input; default: the task as one line of JSON. */
   readonly input?: string | undefined;
-  /** Where it runs; relative to the config file, which is also the default. */
+  /** Working directory; relative to the config file, whose folder is the default. */
   readonly cwd?: string | undefined;
-  /** Variables to set, beside the few that `runEnvironment` always gives. */
+  /** Variables to set, in addition to those of `runEnvironment`. */
   readonly env?: Readonly<Record<string, string>> | undefined;
-  /** Names of variables of the sidecar to pass on. */
+  /** Names of the sidecar's variables to pass on. */
   readonly passEnv?: readonly string[] | undefined;
 }
 
-/** What the runner needs of the sidecar: the context that `create` gets has it. */
+/** What the runner needs of the sidecar; part of the context passed to `create`. */
 export interface ProgramRunnerDeps {
-  /** What `cwd` is relative to. */
+  /** Base for a relative `cwd`. */
   readonly baseDir: string;
   readonly clock: Clock;
   readonly log: Log;
@@ -37,53 +37,56 @@ export interface ProgramRunnerDeps {
 type SpawnFailure = Extract<WakeEvent, { readonly type: 'failed' }> & { readonly phase: 'spawn' };
 type Exited = Extract<WakeEvent, { readonly type: 'exited' }>;
 
-/** Who listens to one run. */
-export interface RunEars {
-  readonly hear: HearInTime;
-  /** Hears standard error; left out, only its end is kept. */
-  readonly hearError?: HearInTime | undefined;
+/** Listens to one run. */
+export interface RunListener {
+  readonly onLine: AsyncLineParser;
+  /** Parses standard error; without it, only the tail is kept. */
+  readonly onErrorLine?: AsyncLineParser | undefined;
   readonly lineBytesMax?: number | undefined;
-  /** Told of each line of standard output that was too long and is left out, where it stood. */
+  /** Called for each line of standard output that was dropped because of its length, in order. */
   readonly onDropped?: ((line: DroppedLine) => void) | undefined;
-  /** Aborted when the run is to be ended. */
-  readonly enough?: StopSignal | undefined;
-  /** The process exists: told before anything is heard. */
-  begun?(): void;
-  /** It has ended by itself, and all that it said was heard: what is to be told before that. */
-  ended?(exited: Exited): Promise<SaidEvent | undefined>;
-  /** Asked last: the session that it was to go on with is not there any more, and it has done nothing. */
+  /** Aborted to end the run. */
+  readonly endSignal?: StopSignal | undefined;
+  /** The process exists. Called before any output is parsed. */
+  onStarted?(): void;
+  /** The program exited by itself and all output was parsed; returns a final event, if any. */
+  onEnd?(exited: Exited): Promise<ParsedEvent | undefined>;
+  /** Called last: whether the run did nothing because the session to resume no longer exists. */
   isSessionGone?(): boolean;
-  /** Nothing more is heard: lets go of timers. */
+  /** No more output; releases timers. */
   close?(): void;
 }
 
 export interface StartedProgramOptions {
   /** What to start, or why nothing can be. */
   readonly start: (request: WakeRequest) => ProgramStart | SpawnFailure | Promise<ProgramStart | SpawnFailure>;
-  /** Left out, the agent is on its own. `tell` is for what is not said by a line; asked once for each run, adopted ones too. */
-  readonly ears?: ((request: WakeRequest, tell: Emit) => RunEars | Promise<RunEars>) | undefined;
+  /**
+   * Without it, the agent is on its own. Called once per run, adopted ones included; `emit` is for events that do not
+   * come from a line.
+   */
+  readonly listener?: ((request: WakeRequest, emit: Emit) => RunListener | Promise<RunListener>) | undefined;
   readonly graceMs: number;
-  /** The program only wakes its agent and hands over: ended with 0, it has done its part. Default false. */
+  /** The program only wakes its agent and hands over: after exit code 0 it is done. Default false. */
   readonly detaches?: boolean | undefined;
   readonly check?: WakeRunner['check'];
 }
 
-/** A runner that keeps all that `WakeRunner` asks for. */
+/** A runner that meets all obligations of `WakeRunner`. */
 export function startedProgram(deps: ProgramRunnerDeps, options: StartedProgramOptions): WakeRunner {
   const { baseDir, clock, log } = deps;
-  const { start, ears: earsFor, check, graceMs, detaches } = options;
+  const { start, listener: listenerFor, check, graceMs, detaches } = options;
   const table = systemProcessTable();
   const common = { graceMs, clock, log, table };
 
   return {
     adoptable: true,
     wake: (request: WakeRequest, signal: StopSignal): AsyncIterable<WakeEvent> =>
-      wakeEvents(async (emit, left) => {
+      wakeEvents(async (emit, detachSignal) => {
         const started = await start(request);
         if ('type' in started) return emit(started);
         const { argv, input, cwd: folder, env, passEnv } = started;
         const cwd = resolve(baseDir, folder ?? '.');
-        const ears = await earsFor?.(request, emit);
+        const listener = await listenerFor?.(request, emit);
         const outcome = await launch({
           argv,
           cwd,
@@ -99,51 +102,51 @@ export function startedProgram(deps: ProgramRunnerDeps, options: StartedProgramO
           return emit({ type: 'failed', phase: 'spawn', kind, message, retryable, details });
         }
         const { main, ended } = outcome;
-        const tell = hearing({ ...common, ears, request, left }, emit);
-        await tell({ type: 'spawned', process: main });
-        if (ears === undefined) await tell({ type: 'woken' });
+        const emitAll = withOutput({ ...common, listener, request, detachSignal }, emit);
+        await emitAll({ type: 'spawned', process: main });
+        if (listener === undefined) await emitAll({ type: 'woken' });
         const { runId, runDir } = request;
-        const watched = { ...common, runId, runDir, main, ended, detaches, signal, left, enough: ears?.enough };
-        await watchRun(watched, tell).finally(() => ears?.close?.());
+        const watched = { ...common, runId, runDir, main, ended, detaches, signal, detachSignal, endSignal: listener?.endSignal };
+        await watchRun(watched, emitAll).finally(() => listener?.close?.());
       }),
     attach: (run: AdoptedRun, signal: StopSignal): AsyncIterable<WakeEvent> =>
-      wakeEvents(async (emit, left) => {
-        const ears = await earsFor?.(run, emit);
-        const adopted = { ...common, run, isLaunched: true, detaches, signal, left, enough: ears?.enough };
-        await adoptRun(adopted, hearing({ ...common, ears, request: run, left }, emit)).finally(() => ears?.close?.());
+      wakeEvents(async (emit, detachSignal) => {
+        const listener = await listenerFor?.(run, emit);
+        const adopted = { ...common, run, isLaunched: true, detaches, signal, detachSignal, endSignal: listener?.endSignal };
+        await adoptRun(adopted, withOutput({ ...common, listener, request: run, detachSignal }, emit)).finally(() => listener?.close?.());
       }),
     ...(check === undefined ? {} : { check }),
   };
 }
 
-interface Hearing {
-  readonly ears: RunEars | undefined;
+interface OutputContext {
+  readonly listener: RunListener | undefined;
   readonly request: WakeRequest & { readonly process?: AdoptedRun['process'] };
-  readonly left: AbortSignal;
+  readonly detachSignal: AbortSignal;
   readonly clock: Clock;
   readonly log: Log;
 }
 
-/** An `emit` that also tells what the program says: from the moment it is known, and all of it before its end is told. */
-function hearing({ ears, request, left, clock, log }: Hearing, emit: Emit): Emit {
-  if (ears === undefined) return emit;
+/** An `emit` that also reports the program's output: from `spawned` on, and all of it before the end. */
+function withOutput({ listener, request, detachSignal, clock, log }: OutputContext, emit: Emit): Emit {
+  if (listener === undefined) return emit;
   const { runId, runDir } = request;
-  const { hear, hearError, lineBytesMax, onDropped } = ears;
-  const common = { runId, runDir, emit, left, lineBytesMax, clock, log };
+  const { onLine, onErrorLine, lineBytesMax, onDropped } = listener;
+  const common = { runId, runDir, emit, detachSignal, lineBytesMax, clock, log };
   const streams: readonly OutputFollower[] = [
-    followOutput({ ...common, hear, onDropped }),
-    ...(hearError === undefined ? [] : [followOutput({ ...common, hear: hearError, stream: 'stderr' })]),
+    followOutput({ ...common, onLine, onDropped }),
+    ...(onErrorLine === undefined ? [] : [followOutput({ ...common, onLine: onErrorLine, stream: 'stderr' })]),
   ];
   const begin = (): void => {
-    ears.begun?.();
+    listener.onStarted?.();
     for (const stream of streams) stream.begin();
   };
   if (request.process !== null && request.process !== undefined) begin();
   return async (event) => {
     if (event.type === 'exited' || event.type === 'stopped') for (const stream of streams) await stream.finish();
-    const lastWord = event.type === 'exited' ? await ears.ended?.(event) : undefined;
-    if (lastWord !== undefined) await emit(lastWord);
-    await emit(event.type === 'exited' && ears.isSessionGone?.() === true ? { ...event, sessionGone: true } : event);
+    const finalEvent = event.type === 'exited' ? await listener.onEnd?.(event) : undefined;
+    if (finalEvent !== undefined) await emit(finalEvent);
+    await emit(event.type === 'exited' && listener.isSessionGone?.() === true ? { ...event, sessionGone: true } : event);
     if (event.type === 'spawned') begin();
   };
 }

@@ -1,13 +1,13 @@
-/** The call that wakes: what is sent, and what its answer means. */
+/** The webhook call: what is sent, and what the answer means. */
 import { createHmac } from 'node:crypto';
 import {
   agentPrompt,
   causeOfStatus,
   DEFAULT_WOKEN_PROMPT,
   messageOf,
-  shortened,
-  withCure,
-  type Cures,
+  shorten,
+  withHint,
+  type Hints,
   type FailureCause,
   type WakeEvent,
   type WakeRequest,
@@ -17,7 +17,7 @@ import { post, type Answer } from './post.ts';
 import type { WebhookOptions } from './options.ts';
 
 const TIMEOUT_MS = 10_000;
-/** What is wrong is this task, and not the call: another one may go well. */
+/** The endpoint refuses this task, not the call: others may be accepted. */
 const ABOUT_THE_TASK: Readonly<Record<number, FailureCause>> = { 400: 'agent_failed', 413: 'limit', 422: 'agent_failed' };
 
 export interface Call {
@@ -26,7 +26,7 @@ export interface Call {
   readonly signal: AbortSignal;
 }
 
-/** Null when it went well; a failure of phase `spawn` otherwise. */
+/** Null on success; otherwise a failure with phase `spawn`. */
 export async function callWebhook(options: WebhookOptions, { request, nowMs, signal }: Call): Promise<WakeEvent | null> {
   const body = JSON.stringify(bodyOf(options, request));
   const url = new URL(options.url);
@@ -37,8 +37,8 @@ export async function callWebhook(options: WebhookOptions, { request, nowMs, sig
   } catch (error) {
     const isRefused = error instanceof PrivateAddressError;
     const message = `The webhook ${url.host} was not called: ${messageOf(error)}`;
-    const cure = isRefused ? 'If it is meant to be there, set allowPrivate: true.' : undefined;
-    return failed(isRefused ? 'config' : 'model_unavailable', { message, cure, retryable: !isRefused });
+    const hint = isRefused ? 'If it is meant to be there, set allowPrivate: true.' : undefined;
+    return failed(isRefused ? 'config' : 'model_unavailable', { message, hint, retryable: !isRefused });
   }
 }
 
@@ -79,8 +79,8 @@ function filled(value: unknown, fill: (text: string) => string): unknown {
 
 function failureIn({ status, retryAfter, text }: Answer, { url, nowMs }: { readonly url: URL; readonly nowMs: number }): WakeEvent | null {
   if (status >= 200 && status < 300) return null;
-  const said = text.trim() === '' ? '' : `: ${shortened(text.trim())}`;
-  const message = `The webhook ${url.host} answered ${String(status)}${said}`;
+  const quoted = text.trim() === '' ? '' : `: ${shorten(text.trim())}`;
+  const message = `The webhook ${url.host} answered ${String(status)}${quoted}`;
   const cause = causeOfStatus(status);
   if (cause === 'rate_limited' || cause === 'model_unavailable') {
     return failed(cause, { message, retryable: true, retryAfterMs: delayIn(retryAfter, nowMs), details: { status } });
@@ -88,7 +88,7 @@ function failureIn({ status, retryAfter, text }: Answer, { url, nowMs }: { reado
   const isElsewhere = status >= 300 && status < 400;
   return failed(cause ?? ABOUT_THE_TASK[status] ?? 'config', {
     message,
-    cure: isElsewhere ? 'Redirects are not followed: give the url that it leads to.' : undefined,
+    hint: isElsewhere ? 'Redirects are not followed: give the url that it leads to.' : undefined,
     retryable: false,
     details: { status },
   });
@@ -101,7 +101,7 @@ function delayIn(retryAfter: string | null, nowMs: number): number | undefined {
   return Number.isFinite(delayMs) && delayMs > 0 ? delayMs : undefined;
 }
 
-const CURES: Partial<Cures> = {
+const HINTS: Partial<Hints> = {
   auth: 'Correct the token in headers, or the secret.',
   config: 'Correct url, headers or body.',
   agent_failed: 'It refuses this task: change the task, or what body makes of it.',
@@ -112,17 +112,25 @@ function failed(
   kind: FailureCause,
   {
     message,
-    cure,
-    ...said
+    hint,
+    ...failure
   }: {
     readonly message: string;
-    /** What can be done, where that is more than its kind says. */
-    readonly cure?: string | undefined;
+    /** How to fix it, if more specific than the kind's hint. */
+    readonly hint?: string | undefined;
     readonly retryable: boolean;
     readonly retryAfterMs?: number | undefined;
     readonly details?: Readonly<Record<string, unknown>>;
   },
 ): WakeEvent {
-  const cured = withCure(message, kind, cure === undefined ? CURES : { [kind]: cure });
-  return { type: 'failed', phase: 'spawn', kind, beforeWork: true, message: cured, ...said, details: { cause: kind, ...said.details } };
+  const hinted = withHint(message, kind, hint === undefined ? HINTS : { [kind]: hint });
+  return {
+    type: 'failed',
+    phase: 'spawn',
+    kind,
+    beforeWork: true,
+    message: hinted,
+    ...failure,
+    details: { cause: kind, ...failure.details },
+  };
 }

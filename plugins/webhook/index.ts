@@ -9,9 +9,8 @@ import { webhookOptions, webhookProblems, type WebhookOptions } from './options.
 export type { WebhookOptions } from './options.ts';
 
 /**
- * The webhook runner. An answer 2xx means that the agent is woken; from then on it is on its own, and tells by the files of
- * its results folder. A call is repeated with the same `Idempotency-Key`, `TASK:GENERATION`, so that one that got lost on
- * its way back wakes nobody twice.
+ * The webhook runner. A 2xx answer means that the agent is woken; from then on it is on its own and reports through
+ * files. Retries use the same `Idempotency-Key`, `TASK:GENERATION`, so a call whose answer was lost wakes nobody twice.
  */
 export const webhook = defineWakeRunner({
   name: 'webhook',
@@ -20,7 +19,7 @@ export const webhook = defineWakeRunner({
   create: (context) => createWebhook(context),
 });
 
-/** In the run's folder: the call was answered with 2xx. */
+/** File in the run's folder: the call was answered with 2xx. */
 const ANSWERED = 'woken';
 
 function createWebhook({ options, clock }: RunnerContext<WebhookOptions>): DefinedRunner {
@@ -36,30 +35,30 @@ function createWebhook({ options, clock }: RunnerContext<WebhookOptions>): Defin
         return emit({ type: 'woken' });
       }),
     attach: (run, signal) =>
-      wakeEvents(async (emit, left) => {
-        // The same key makes it safe to call again where nobody knows whether the call came through.
+      wakeEvents(async (emit, detachSignal) => {
+        // The idempotency key makes it safe to call again when it is unknown whether the call arrived.
         if (!(await exists(join(run.runDir, ANSWERED)))) {
           const message = 'the sidecar ended before the webhook had answered';
           return emit({ type: 'failed', phase: 'spawn', kind: 'no_result', message, retryable: true, beforeWork: true });
         }
-        // Nothing here can follow it, and nothing here can end it: its end is not known when somebody wants it to end.
-        if (!signal.aborted && !left.aborted) await once(AbortSignal.any([signal, left]), 'abort');
-        if (left.aborted) return;
+        // The agent can be neither followed nor stopped from here, so its end is unknown when it is to be stopped.
+        if (!signal.aborted && !detachSignal.aborted) await once(AbortSignal.any([signal, detachSignal]), 'abort');
+        if (detachSignal.aborted) return;
         await emit({ type: 'exited', exitCode: null, signal: null, stderrTail: '' });
       }),
     check: () => checkWebhook(options),
   };
 }
 
-/** Looks at the config only: a call would wake somebody. */
+/** Checks the config only: a call would wake the agent. */
 function checkWebhook({ url, secret, headers = {} }: WebhookOptions): Promise<readonly RunnerCheck[]> {
   const isKnown = secret !== undefined || Object.keys(headers).length > 0;
-  const who = isKnown ? '' : ', which cannot know who calls: neither a secret nor a header is set';
+  const who = isKnown ? '' : ', which cannot authenticate the caller: neither a secret nor a header is set';
   return Promise.resolve([{ check: 'url', ok: true, message: `${new URL(url).host}${who}` }]);
 }
 
 const exists = (path: string): Promise<boolean> =>
   lstat(path).then(
     () => true,
-    () => false, // Whatever the reason, it cannot be said that it was answered; to call again is safe.
+    () => false, // Whatever the reason, it is unknown whether the call was answered, and calling again is safe.
   );

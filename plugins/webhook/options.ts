@@ -7,15 +7,18 @@ const SECRET_MIN = 16;
 export const webhookOptions = Type.Object({
   /** `https:`, or `http:` to a private address. */
   url: Type.String({ minLength: 1 }),
-  /** At least 16 characters: signs each call, `X-AgentCom-Signature: sha256=HMAC(secret, timestamp + "." + body)` in hexadecimal. */
+  /**
+   * At least 16 characters; signs each call: `X-AgentCom-Signature: sha256=HMAC(secret, timestamp + "." + body)`,
+   * hexadecimal.
+   */
   secret: Type.Optional(Type.String({ minLength: SECRET_MIN })),
   /** Further headers, such as `Authorization`. */
   headers: Type.Optional(Type.Record(Type.String(), Type.String())),
-  /** What is sent, instead of the task as JSON; `${PROMPT}`, `${TASK_ID}` and `${RUN_ID}` in its texts are replaced. */
+  /** Sent instead of the task as JSON; `${PROMPT}`, `${TASK_ID}` and `${RUN_ID}` in its strings are replaced. */
   body: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
-  /** Replaces the prompt that `${PROMPT}` stands for, which tells the agent to report by `agentcom report`. */
+  /** Replaces the prompt for `${PROMPT}`, which tells the agent to report with `agentcom report`. */
   prompt: Type.Optional(Type.String({ minLength: 1 })),
-  /** Whether addresses of this machine and of networks behind it may be called. Default false. */
+  /** Allow addresses of this machine and of networks behind it. Default false. */
   allowPrivate: Type.Optional(Type.Boolean()),
   /** Milliseconds until there must be an answer. Default 10,000. */
   timeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: TIMEOUT_MS_MAX })),
@@ -23,7 +26,7 @@ export const webhookOptions = Type.Object({
 
 export type WebhookOptions = OptionsOf<typeof webhookOptions>;
 
-/** Mistakes that the schema cannot see. */
+/** Problems that the schema cannot express. */
 export function webhookProblems({ url, headers = {}, body, prompt, allowPrivate = false }: WebhookOptions): readonly ConfigProblem[] {
   const problems: ConfigProblem[] = [...promptProblems(prompt)];
   const parsed = URL.canParse(url) ? new URL(url) : null;
@@ -35,10 +38,9 @@ export function webhookProblems({ url, headers = {}, body, prompt, allowPrivate 
   if (parsed !== null && parsed.username + parsed.password !== '')
     problems.push({ path: 'url', message: 'must not have a password in it; give an Authorization header' });
   if (body !== undefined && !/\$\{(?:PROMPT|TASK_ID)\}/.test(JSON.stringify(body))) {
-    problems.push({ path: 'body', message: 'must have ${PROMPT} or ${TASK_ID} in it, or the agent never hears of its task' });
+    problems.push({ path: 'body', message: 'must have ${PROMPT} or ${TASK_ID} in it, or the agent does not get its task' });
   }
-  if (prompt !== undefined && body === undefined)
-    problems.push({ path: 'prompt', message: 'has a meaning only with a body that has ${PROMPT}' });
+  if (prompt !== undefined && body === undefined) problems.push({ path: 'prompt', message: 'only applies with a body that has ${PROMPT}' });
   for (const [name, value] of Object.entries(headers)) {
     if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name) || /[\r\n\0]/.test(value))
       problems.push({ path: `headers.${name}`, message: 'is not a header' });

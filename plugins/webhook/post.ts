@@ -1,10 +1,10 @@
-/** One POST: no redirects, a bounded answer, a bounded time. */
+/** One POST: no redirects, a bounded answer, a timeout. */
 import { request as requestPlain, type IncomingMessage, type RequestOptions } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { isIP } from 'node:net';
 import { isPrivateAddress, PrivateAddressError, publicLookup } from './addresses.ts';
 
-/** Of the answer; the rest is not read. */
+/** The rest of the answer is not read. */
 const ANSWER_BYTES_MAX = 64 * 1024;
 
 export interface Post {
@@ -12,20 +12,20 @@ export interface Post {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
   readonly timeoutMs: number;
-  /** Whether addresses of this machine and of networks behind it may be called. */
+  /** Allow addresses of this machine and of networks behind it. */
   readonly allowPrivate: boolean;
   readonly signal: AbortSignal;
 }
 
 export interface Answer {
   readonly status: number;
-  /** Seconds or a date, as it stands; null without one. */
+  /** Seconds or a date, as sent; null if absent. */
   readonly retryAfter: string | null;
-  /** The beginning of it. */
+  /** The beginning of the body. */
   readonly text: string;
 }
 
-/** Fails with `PrivateAddressError`, or with what the system says of a connection. */
+/** Rejects with `PrivateAddressError`, or with the system's connection error. */
 export function post({ url, headers, body, timeoutMs, allowPrivate, signal }: Post): Promise<Answer> {
   const host = url.hostname.replace(/^\[|\]$/g, '');
   if (!allowPrivate && isIP(host) !== 0 && isPrivateAddress(host)) {
@@ -59,7 +59,7 @@ async function textOf(answer: IncomingMessage): Promise<string> {
   for await (const chunk of answer) {
     chunks.push(chunk as Buffer);
     bytes += (chunk as Buffer).length;
-    if (bytes >= ANSWER_BYTES_MAX) break; // Which also closes the connection.
+    if (bytes >= ANSWER_BYTES_MAX) break; // Also closes the connection.
   }
   return Buffer.concat(chunks).subarray(0, ANSWER_BYTES_MAX).toString('utf8');
 }

@@ -122,7 +122,7 @@ async function overSidecars(room: Room, meanwhile: (id: string) => Promise<void>
   await meanwhile(id);
   if (room.program.notAdoptable !== undefined) return lostWithItsSidecar(room, id, room.program.notAdoptable);
   const task = await room.completed(id);
-  assert.match(room.log(), /taking up a run where it is/);
+  assert.match(room.log(), /attaching to a run/);
   assert.deepEqual([task.generation, task.retry_count], [1, 0]);
   saidInTurn(room, task, 1);
   usedAsCounted(room, task);

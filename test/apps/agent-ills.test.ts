@@ -98,7 +98,7 @@ t.test('R13: a failure that is the agent’s spends no retry, is told with its c
   await world.event(third, ['released']);
   const parked = await api.agents.get('a1');
   const untilMs = Number(parked['paused_until']);
-  t.match(parked, { status: 'paused', paused_cause: 'rate_limited', paused_reason: /nothing must be done/ });
+  t.match(parked, { status: 'paused', paused_cause: 'rate_limited', paused_reason: /nothing needs to be done/ });
   t.ok(Math.abs(untilMs - resetsAt * 1_000) < 5_000, `until the time that it named: ${String(untilMs)}`);
   const prompts = one.prompts();
   const { task_id: fourth } = await api.tasks.submit({ description: 'for whoever can, again' });

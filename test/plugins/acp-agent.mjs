@@ -177,7 +177,7 @@ const behaviours = {
   spends: () => update({ sessionUpdate: 'usage_update', used: 1, size: 2, cost: { amount: 0.75, currency: 'USD' } }),
 };
 /** Those that do not let themselves be asked to end. */
-const isDeaf = ['ignores-stop', 'outlives-input', 'hangs-after-result'].includes(behaviour);
+const hasFailed = ['ignores-stop', 'outlives-input', 'hangs-after-result'].includes(behaviour);
 if (behaviour === 'ignores-stop') process.on('SIGTERM', () => note('SIGTERM'));
 if (behaviour === 'outlives-input') {
   process.on('SIGTERM', () => {
@@ -228,7 +228,7 @@ const methods = {
   },
   'session/cancel'() {
     note('session/cancel');
-    if (isDeaf || openPrompt === null) return;
+    if (hasFailed || openPrompt === null) return;
     answer(openPrompt, { stopReason: 'cancelled' });
   },
 };
@@ -242,5 +242,5 @@ createInterface({ input: process.stdin })
   })
   .on('close', () => {
     note('end of input');
-    if (!isDeaf) process.exit(0);
+    if (!hasFailed) process.exit(0);
   });

@@ -10,44 +10,44 @@ import { read, saying } from './programs/recording.ts';
 import { runWorld } from './run-world.ts';
 
 const dialect = lastLineDialect({ '3': 'auth', '75': 'rate_limited' });
-const verdictOf = (lines: readonly (string | object)[], end: Parameters<typeof saying>[1] = {}) =>
-  read(dialect, saying(lines, end)).verdict;
+const outcomeOf = (lines: readonly (string | object)[], end: Parameters<typeof saying>[1] = {}) =>
+  read(dialect, saying(lines, end)).outcome;
 
 void t.test('the last line that is an object is the result, with code 0', (t) => {
-  t.match(verdictOf(['log', { n: 1 }, 'bye']), { type: 'completed', output: { n: 1 } });
-  t.match(verdictOf([{ n: 1 }, { status: 'success', output: [2], tokens_used: 9, cost_usd: 0.5 }]), {
+  t.match(outcomeOf(['log', { n: 1 }, 'bye']), { type: 'completed', output: { n: 1 } });
+  t.match(outcomeOf([{ n: 1 }, { status: 'success', output: [2], tokens_used: 9, cost_usd: 0.5 }]), {
     type: 'completed',
     output: [2],
     tokensUsed: 9,
     costUsd: 0.5,
   });
-  t.match(verdictOf([{ status: 'success' }]), { type: 'completed', output: null });
+  t.match(outcomeOf([{ status: 'success' }]), { type: 'completed', output: null });
   t.end();
 });
 
 void t.test('neither a line nor a code is a result by itself', (t) => {
-  t.match(verdictOf([]), { type: 'failed', kind: 'no_result', retryable: true });
-  t.match(verdictOf(['12', '[1]', '"x"', '{"cut":']), { kind: 'no_result' });
-  t.match(verdictOf([{ status: 'success', output: 1 }], { exitCode: 1 }), {
+  t.match(outcomeOf([]), { type: 'failed', kind: 'no_result', retryable: true });
+  t.match(outcomeOf(['12', '[1]', '"x"', '{"cut":']), { kind: 'no_result' });
+  t.match(outcomeOf([{ status: 'success', output: 1 }], { exitCode: 1 }), {
     type: 'failed',
     kind: 'no_result',
     message: /exited with code 1/,
   });
-  t.match(verdictOf([{ status: 'success', output: 1 }], { exitCode: null, signal: 'SIGKILL' }), { type: 'failed' });
+  t.match(outcomeOf([{ status: 'success', output: 1 }], { exitCode: null, signal: 'SIGKILL' }), { type: 'failed' });
   t.match(
-    verdictOf([{ status: 'success', output: 1 }], { exitCode: null }),
+    outcomeOf([{ status: 'success', output: 1 }], { exitCode: null }),
     { type: 'completed' },
     'nobody can tell the code of an adopted run',
   );
-  t.match(verdictOf([{ n: 1 }], { exitCode: null }), { type: 'failed' }, 'but then it must say so itself');
+  t.match(outcomeOf([{ n: 1 }], { exitCode: null }), { type: 'failed' }, 'but then it must say so itself');
   t.end();
 });
 
 void t.test('a failure has the kind of its exit code, and its own reason', (t) => {
-  t.match(verdictOf([], { exitCode: 3 }), { kind: 'auth', retryable: false });
-  t.match(verdictOf([{ status: 'failed', reason: 'who are you?' }], { exitCode: 3 }), { kind: 'auth', message: 'who are you?' });
-  t.match(verdictOf([{ status: 'failed', reason: 'no', retryable: false }]), { kind: 'agent_failed', retryable: false });
-  t.match(verdictOf([], { exitCode: 75 }), { kind: 'rate_limited', retryable: true });
+  t.match(outcomeOf([], { exitCode: 3 }), { kind: 'auth', retryable: false });
+  t.match(outcomeOf([{ status: 'failed', reason: 'who are you?' }], { exitCode: 3 }), { kind: 'auth', message: 'who are you?' });
+  t.match(outcomeOf([{ status: 'failed', reason: 'no', retryable: false }]), { kind: 'agent_failed', retryable: false });
+  t.match(outcomeOf([], { exitCode: 75 }), { kind: 'rate_limited', retryable: true });
   t.end();
 });
 

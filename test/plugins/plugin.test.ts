@@ -39,7 +39,7 @@ void t.test('a runner of a stranger is called in the config and made later', asy
 void t.test('mistakes in options are listed, first those of shape, then those of sense', async (t) => {
   // @ts-expect-error a misspelt option does not compile
   t.match(beep({ times: 0, tonne: 'high' }).problems(), [
-    { path: 'tonne', message: 'is not an option; there are times, tone, names, extra' },
+    { path: 'tonne', message: 'is not an option; the options are times, tone, names, extra' },
     { path: 'times', message: 'must be >= 1, found a number' },
   ]);
   // @ts-expect-error nor does an option of another type
@@ -47,7 +47,7 @@ void t.test('mistakes in options are listed, first those of shape, then those of
   t.strictSame(beep({ times: 4, tone: 'low' }).problems(), [{ path: 'times', message: 'is at most 3 for a low tone' }]);
   await t.rejects(beep({ times: 4, tone: 'low' }).create(deps), {
     code: 'AC_CONFIG_INVALID',
-    message: 'The options of the wake runner "beep" have mistakes:\n  times: is at most 3 for a low tone',
+    message: 'The options of the wake runner "beep" are invalid:\n  times: is at most 3 for a low tone',
   });
 });
 
@@ -64,7 +64,7 @@ void t.test('what is not a runner is refused', async (t) => {
     [undefined, /found undefined\./],
     [{ adoptable: false }, /found \{ adoptable \}/],
     [{ wake }, /found \{ wake \}/],
-    [{ adoptable: true, wake }, /attach\(\) where adoptable/],
+    [{ adoptable: true, wake }, /attach\(\) if adoptable/],
   ] as const) {
     const odd = defineWakeRunner({ name: 'odd', options: Type.Object({}), create: () => made as unknown as DefinedRunner });
     await t.rejects(odd({}).create(deps), { code: 'AC_PLUGIN_INVALID', message: found });

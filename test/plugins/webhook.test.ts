@@ -102,7 +102,7 @@ void t.test('what an answer means', async (t) => {
     [422, { kind: 'agent_failed', retryable: false, message: /answered 422: no such hook/ }],
     [404, { kind: 'config', retryable: false, message: /\. Correct url/ }],
     [429, { kind: 'rate_limited', retryable: true, retryAfterMs: 7_000 }],
-    [503, { kind: 'model_unavailable', retryable: true, retryAfterMs: 7_000, message: /\. It is tried again by itself/ }],
+    [503, { kind: 'model_unavailable', retryable: true, retryAfterMs: 7_000, message: /\. It is retried automatically/ }],
     [302, { kind: 'config', retryable: false, message: /Redirects are not followed/ }],
   ] as const;
   for (const [status, failure] of wanted) {

@@ -73,7 +73,7 @@ t.test('secrets and agent environments never reach logs, whatever fails', async 
       t.notOk(log.includes(secret), `${name}: ${where}`);
     }
   }
-  t.notOk(told.includes(PLANTED.agentEnvironment), 'the agent had it and told it; it is blotted out of its last words');
+  t.notOk(told.includes(PLANTED.agentEnvironment), 'the agent had it and told it; it is redacted from its last words');
   t.ok(told.includes('[redacted]'));
 });
 

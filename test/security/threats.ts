@@ -461,7 +461,7 @@ export const THREATS: readonly Threat[] = [
         'R11: a run is not over while its group has members, though each has gone by the time that it is read',
       ],
       ['plugins/command.test.ts', 'a stop ends the whole tree: own groups, own sessions, orphans, all deaf to SIGTERM'],
-      ['plugins/run-kit/stop-unheeded.test.ts', 'R11: a stop that a runner does not heed is carried out by run id, and told'],
+      ['plugins/run-kit/enforce-stop.test.ts', 'R11: a stop that a runner does not heed is carried out by run id, and told'],
     ],
   },
   {
@@ -536,7 +536,7 @@ export const THREATS: readonly Threat[] = [
   {
     who: "agent's output",
     stoppedBy:
-      'secrets that the sidecar knows are blotted out before anything leaves; its own environment, and a token in it, cannot be read by the agent (Linux); a token file in dataDir can, where both have one user',
+      'secrets that the sidecar knows are redacted before anything leaves; its own environment, and a token in it, cannot be read by the agent (Linux); a token file in dataDir can, where both have one user',
     tests: [
       [
         'security/secrets.test.ts',

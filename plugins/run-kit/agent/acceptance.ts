@@ -1,28 +1,28 @@
-/** Ends that are a failure, unless the task says that they count as its result: `accept` of a submit. */
+/** Ends that are failures unless the task accepts them as results (`accept` of a submit). */
 import { ACCEPTABLE, type Acceptable } from '../../../core/domain/task/task.ts';
 import { objectOf } from './parsed-fields.ts';
 
-/** What the task gets where it takes all that the end is. */
+/** The result for a task that accepts all of `needs`. */
 export interface AcceptableEnd {
   readonly needs: readonly Acceptable[];
   readonly output: Readonly<Record<string, unknown>>;
 }
 
-/** Where the program says only in words why its model stopped. */
+/** The stop reason if the program gives it only in prose. */
 const STOP_REASONS = { truncated: 'max_tokens', refused: 'refusal' } as const;
 
-export interface ShortAnswer {
-  /** Undefined: the end is a failure for every task. */
+export interface IncompleteAnswer {
+  /** Undefined: a failure for every task. */
   readonly as: 'truncated' | 'refused' | undefined;
-  /** What there is of the answer, or the words of the refusal. Null: what there was of it is lost. */
+  /** The partial answer, or the text of the refusal. Null: it was lost. */
   readonly text: string | null;
-  /** As the program calls it. */
+  /** In the program's own terms. */
   readonly stopReason?: string | null | undefined;
   readonly about?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** An answer that was cut off, or a refusal. Of which there is not a word is empty, too. */
-export function shortAnswer({ as, text, stopReason, about }: ShortAnswer): AcceptableEnd | undefined {
+/** A truncated answer or a refusal. If it has no text at all, it is empty too. */
+export function incompleteAnswer({ as, text, stopReason, about }: IncompleteAnswer): AcceptableEnd | undefined {
   if (as === undefined || text === null) return undefined;
   return {
     needs: text.trim() === '' ? [as, 'empty'] : [as],
@@ -30,14 +30,14 @@ export function shortAnswer({ as, text, stopReason, about }: ShortAnswer): Accep
   };
 }
 
-/** It ended well, and said nothing. */
+/** It ended successfully without an answer. */
 export const emptyAnswer = (about: Readonly<Record<string, unknown>> = {}): AcceptableEnd => ({
   needs: ['empty'],
   output: { text: '', ...about, accepted: 'empty' },
 });
 
-/** What a task takes. */
-export function acceptedBy(task: Readonly<Record<string, unknown>>): ReadonlySet<Acceptable> {
+/** The ends that a task accepts. */
+export function acceptedEnds(task: Readonly<Record<string, unknown>>): ReadonlySet<Acceptable> {
   const accept = objectOf(task['accept']);
   return new Set(ACCEPTABLE.filter((end) => accept[end] === true));
 }

@@ -1,4 +1,4 @@
-/** The words that the options of all agent programs share; a runner takes those that its program can honour, and no others. */
+/** Options shared by all agent programs. Each runner takes those that its program supports, and no others. */
 import { Type } from 'typebox';
 import type { ConfigProblem } from '../../../core/config/config.ts';
 import { TASK_VARIABLES } from '../process/run-environment.ts';
@@ -9,38 +9,44 @@ const LINE_BYTES_MAX = 64 * 1024 * 1024;
 const milliseconds = Type.Integer({ minimum: 1, maximum: MS_MAX });
 const names = Type.Array(Type.String({ minLength: 1 }));
 
-/** Those that every program can honour. */
+/** Supported by every program. */
 export const commonAgentOptions = {
-  /** The program, and arguments that belong to it: `claude`, or `['node', '/opt/claude/cli.js']`. */
+  /** The program, with arguments that belong to it: `claude`, or `['node', '/opt/claude/cli.js']`. */
   bin: Type.Optional(Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })])),
-  /** Where it works; relative to the config file, which is also the default. */
+  /** Working directory; relative to the config file, whose folder is the default. */
   cwd: Type.Optional(Type.String({ minLength: 1 })),
   /** Variables to set. */
   env: Type.Optional(Type.Record(Type.String(), Type.String())),
-  /** Names of further variables of the sidecar to pass on, beside those of the program's key. */
+  /** Names of the sidecar's variables to pass on, in addition to the program's credentials. */
   passEnv: Type.Optional(names),
-  /** The model, as the program calls it. */
+  /** The model, by the program's own name for it. */
   model: Type.Optional(Type.String({ minLength: 1 })),
-  /** Replaces the prompt; `${TASK_DESCRIPTION}` and the like stand for the task. */
+  /** Replaces the prompt; placeholders such as `${TASK_DESCRIPTION}` stand for the task. */
   prompt: Type.Optional(Type.String({ minLength: 1 })),
-  /** Further arguments, as they are. */
+  /** Further arguments, passed as they are. */
   extraArgs: Type.Optional(names),
-  /** Milliseconds from the start to the first word. Default 30,000. */
+  /** Milliseconds from the start to the first output. Default 30,000. */
   startWithinMs: Type.Optional(milliseconds),
   /** Milliseconds between two lines. Default 600,000. */
   idleMs: Type.Optional(milliseconds),
   /** Milliseconds between SIGTERM and SIGKILL. Default 5,000. */
   graceMs: Type.Optional(Type.Integer({ minimum: 0, maximum: MS_MAX })),
-  /** Checks of the program whose "not ok" gives the agent work all the same, by their names: where they are wrong and it works by hand. */
+  /**
+   * Names of program checks whose failure does not keep the agent from getting tasks, for checks that fail although the
+   * program works.
+   */
   ignoreChecks: Type.Optional(Type.Array(Type.Enum(['cwd', 'program', 'login', 'permissions', 'settings']))),
-  /** Longer lines are left out. Default 4 MiB. */
+  /** Longer lines are dropped. Default 4 MiB. */
   maxLineBytes: Type.Optional(Type.Integer({ minimum: 1_024, maximum: LINE_BYTES_MAX })),
 };
 
-/** Whether another attempt goes on with the session of the earlier one. Default `fresh`. */
+/** Whether another attempt resumes the session of the earlier one. Default `fresh`. */
 export const sessionOption = Type.Optional(Type.Enum(['fresh', 'resume']));
 
-/** What the agent may do: only read; change files of its folder; anything; or what the program's own settings say. Default `edit`. */
+/**
+ * What the agent may do: only read; change files in its folder; anything; or what the program's own settings say.
+ * Default `edit`.
+ */
 export const permissionsOption = Type.Optional(Type.Enum(['read-only', 'edit', 'full', 'cli-default']));
 
 export const toolsOption = Type.Optional(names);
@@ -56,7 +62,7 @@ export interface CheckedAgentOptions {
   readonly extraArgs?: readonly string[] | undefined;
 }
 
-/** Mistakes that the schema cannot see. `ownFlags`: those that the runner sets itself, which `extraArgs` must not touch. */
+/** Problems that the schema cannot express. `ownFlags`: set by the runner, so `extraArgs` must not contain them. */
 export function agentOptionProblems(options: CheckedAgentOptions, ownFlags: readonly string[]): readonly ConfigProblem[] {
   const { env = {}, passEnv = [], extraArgs = [] } = options;
   const named = [
@@ -76,7 +82,7 @@ export function agentOptionProblems(options: CheckedAgentOptions, ownFlags: read
   ];
 }
 
-/** What is wrong with the name of a variable for an agent. */
+/** Problems with the name of a variable. */
 export function variableProblems(path: string, name: string): readonly ConfigProblem[] {
   if (!/^[^=\0]+$/.test(name)) return [{ path, message: 'must be named without "=" and NUL, and not be empty' }];
   if ((TASK_VARIABLES as readonly string[]).includes(name))

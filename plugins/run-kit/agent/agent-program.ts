@@ -1,21 +1,24 @@
-/** A whole runner around an agent program that prints how it gets on: what it says is read by its dialect, all else is here. */
+/**
+ * A complete runner for an agent program that prints its progress: its dialect parses the output, everything else is
+ * here.
+ */
 import type { WakeRunner } from '../../../core/ports/wake-runner.ts';
 import { startedProgram, type ProgramRunnerDeps, type ProgramStart } from '../started-program.ts';
 import { GRACE_MS } from '../process/watch-run.ts';
 import { withIgnored } from './check-program.ts';
-import { agentRuns, type AgentRunsDeps, type AgentRunsOptions, type AgentStartFacts } from './agent-runs.ts';
+import { agentRuns, type AgentRunsDeps, type AgentRunsOptions, type AgentStartContext } from './agent-runs.ts';
 
 export interface AgentProgramOptions<State> extends AgentRunsOptions<State> {
-  /** What to start. Standard input is the prompt, unless it says otherwise. */
-  start(facts: AgentStartFacts): ProgramStart;
+  /** What to start. Standard input is the prompt unless `start` sets another. */
+  start(facts: AgentStartContext): ProgramStart;
   readonly check?: WakeRunner['check'];
 }
 
 export interface AgentProgramDeps extends ProgramRunnerDeps, AgentRunsDeps {}
 
 /**
- * A runner that keeps all that `WakeRunner` asks for. A run is settled by the first verdict of its dialect and by nothing
- * else; then the program has a moment to end, and its whole process tree is stopped.
+ * A runner that meets all obligations of `WakeRunner`. A run is settled by the first outcome of its dialect and by
+ * nothing else; then the program has a moment to exit before its process tree is stopped.
  */
 export function agentProgram<State>(deps: AgentProgramDeps, options: AgentProgramOptions<State>): WakeRunner {
   const runs = agentRuns(deps, options);
@@ -27,6 +30,6 @@ export function agentProgram<State>(deps: AgentProgramDeps, options: AgentProgra
       const facts = await runs.begin(request);
       return 'type' in facts ? facts : { input: facts.prompt, ...options.start(facts) };
     },
-    ears: runs.ears,
+    listener: runs.listener,
   });
 }

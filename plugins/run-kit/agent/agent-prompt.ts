@@ -1,9 +1,9 @@
-/** What an agent is told to do: one template for all of them, which the config may replace. */
+/** The prompt: one template for all agents, which the config may replace. */
 import type { WakeRequest } from '../../../core/ports/wake-runner.ts';
 import type { ConfigProblem } from '../../../core/config/config.ts';
 
-/** The words of a template. Each is replaced once; the same words inside a task's text are only text. */
-const WORDS = [
+/** The placeholders of a template. Each is replaced once; placeholders inside a task's text are just text. */
+const PLACEHOLDERS = [
   'TASK_ID',
   'TASK_DESCRIPTION',
   'SUCCESS_CRITERIA',
@@ -16,7 +16,7 @@ const WORDS = [
   'HOW_TO_REPORT_BY_COMMAND',
   'EARLIER_ATTEMPT',
 ] as const;
-type Word = (typeof WORDS)[number];
+type Placeholder = (typeof PLACEHOLDERS)[number];
 
 export const DEFAULT_PROMPT = [
   '${EARLIER_ATTEMPT}',
@@ -30,7 +30,7 @@ export const DEFAULT_PROMPT = [
   '${HOW_TO_REPORT}',
 ].join('\n\n');
 
-/** For an agent that is woken and then on its own: nobody reads what it says. */
+/** For an agent that is woken and then on its own: nobody reads its output. */
 export const DEFAULT_WOKEN_PROMPT = DEFAULT_PROMPT.replace('${HOW_TO_REPORT}', '${HOW_TO_REPORT_BY_COMMAND}');
 
 const HOW_TO_REPORT = [
@@ -55,16 +55,16 @@ function howToReportByCommand({ taskId, resultsDir }: WakeRequest): string {
 const EARLIER_ATTEMPT =
   'An earlier attempt of yours at this task was broken off. Look at what is there already, and go on from there; do nothing twice.';
 
-export interface PromptFacts {
+export interface PromptContext {
   readonly request: WakeRequest;
-  /** The agent goes on with the session of an earlier attempt. */
+  /** The agent resumes the session of an earlier attempt. */
   readonly isResumed: boolean;
 }
 
-/** The prompt of one run. Parts that are empty leave no gap. */
-export function agentPrompt(template: string, { request, isResumed }: PromptFacts): string {
+/** The prompt of one run. Empty parts leave no gap. */
+export function agentPrompt(template: string, { request, isResumed }: PromptContext): string {
   const { task } = request;
-  const values: Readonly<Record<Word, () => string>> = {
+  const values: Readonly<Record<Placeholder, () => string>> = {
     TASK_ID: () => request.taskId,
     TASK_DESCRIPTION: () => task.description,
     SUCCESS_CRITERIA: () => listed('It has succeeded when:', task['success_criteria']),
@@ -79,18 +79,21 @@ export function agentPrompt(template: string, { request, isResumed }: PromptFact
   };
   const paragraphs = template
     .split('\n\n')
-    .map((written) => ({ written, text: written.replace(WORD, (_word, name: Word) => values[name]()) }))
+    .map((written) => ({ written, text: written.replace(PLACEHOLDER, (_match, name: Placeholder) => values[name]()) }))
     .filter(({ text }) => text.trim() !== '');
   const [first] = paragraphs;
   const isTaken = first !== undefined && isCommand(first.text) && !isCommand(first.written);
   return `${[...(isTaken ? [BEFORE_TEXT] : []), ...paragraphs.map(({ text }) => text)].join('\n\n')}\n`;
 }
 
-/** Programs take a prompt that begins so for a command of their own, such as "/clear", and call no model. Their own `prompt` may mean that; a task's text may not. */
+/**
+ * Programs treat a prompt that starts with a slash as a command of their own, such as "/clear", and call no model. A
+ * configured prompt may intend that; a task's text must not cause it.
+ */
 const isCommand = (text: string): boolean => text.trimStart().startsWith('/');
 const BEFORE_TEXT = 'Do this task:';
 
-const WORD = new RegExp(`\\$\\{(${WORDS.join('|')})\\}`, 'g');
+const PLACEHOLDER = new RegExp(`\\$\\{(${PLACEHOLDERS.join('|')})\\}`, 'g');
 
 function listed(title: string, entries: unknown): string {
   if (!Array.isArray(entries) || entries.length === 0) return '';
@@ -108,19 +111,19 @@ function dataOf(metadata: unknown): string {
   return `Data that came with the task: ${JSON.stringify(metadata)}`;
 }
 
-/** What is wrong with a template of the config. */
+/** Problems with a configured template. */
 export function promptProblems(template: string | undefined): readonly ConfigProblem[] {
   if (template === undefined) return [];
   const unknown = [...template.matchAll(/\$\{([A-Z_]+)\}/g)]
     .map(([, name]) => name)
-    .filter((name) => !(WORDS as readonly string[]).includes(name ?? ''));
+    .filter((name) => !(PLACEHOLDERS as readonly string[]).includes(name ?? ''));
   return [
     ...unknown.map((name) => ({
       path: 'prompt',
-      message: `has \${${String(name)}}, which is not a word of a prompt; there are ${WORDS.join(', ')}`,
+      message: `has \${${String(name)}}, which is not a placeholder; the placeholders are ${PLACEHOLDERS.join(', ')}`,
     })),
     ...(/\$\{TASK_(?:DESCRIPTION|JSON)\}/.test(template)
       ? []
-      : [{ path: 'prompt', message: 'must have ${TASK_DESCRIPTION} or ${TASK_JSON}, or the agent never hears of its task' }]),
+      : [{ path: 'prompt', message: 'must have ${TASK_DESCRIPTION} or ${TASK_JSON}, or the agent does not get its task' }]),
   ];
 }

@@ -1,4 +1,4 @@
-/** What every run of an agent has, however it is talked to: its prompt, its session, its timers, and words for its failures. */
+/** What all agent runs share, however their output arrives: prompt, session, timers and error messages. */
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -6,82 +6,82 @@ import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import type { FailureCause, WakeEvent, WakeRequest } from '../../../core/ports/wake-runner.ts';
 import type { Emit } from '../events/wake-events.ts';
-import { acceptedBy } from './acceptance.ts';
-import { agentEars, type AgentEars } from './output-listener.ts';
+import { acceptedEnds } from './acceptance.ts';
+import { outputListener, type OutputListener } from './output-listener.ts';
 import { agentPrompt, DEFAULT_PROMPT } from './agent-prompt.ts';
-import { withCure, type Cures } from './cures.ts';
-import type { AgentDialect, Session, Verdict } from './dialect.ts';
+import { withHint, type Hints } from './hints.ts';
+import type { AgentDialect, Session, RunOutcome } from './dialect.ts';
 import { sessionNotes, type SessionNotes } from './session-notes.ts';
 
-/** From the start of the process to the first word of the agent. */
+/** From the start of the process to the agent's first output. */
 export const START_WITHIN_MS = 30_000;
 /** Between two lines of the program. */
 export const IDLE_MS = 600_000;
 /** From the result until what is left of the run is stopped. */
-export const LINGER_MS = 1_000;
+export const RESULT_GRACE_MS = 1_000;
 
-/** What a config may say of any agent program. */
+/** Settings that apply to any agent program. */
 export interface AgentRunSettings {
-  /** Replaces the prompt that all agents get. */
+  /** Replaces the default prompt. */
   readonly prompt?: string | undefined;
-  /** `resume`: another attempt at a task goes on with the session of the earlier one on this machine. Default `fresh`. */
+  /** `resume`: another attempt at a task on this machine resumes the session of the earlier one. Default `fresh`. */
   readonly session?: 'fresh' | 'resume' | undefined;
   readonly startWithinMs?: number | undefined;
   readonly idleMs?: number | undefined;
   readonly graceMs?: number | undefined;
   readonly maxLineBytes?: number | undefined;
-  /** Checks whose "not ok" counts for nothing, by their names. */
+  /** Names of checks whose failure is ignored. */
   readonly ignoreChecks?: readonly string[] | undefined;
 }
 
 /** What is known when a run is about to start. */
-export interface AgentStartFacts {
+export interface AgentStartContext {
   readonly request: WakeRequest;
   readonly prompt: string;
-  /** The session to go on with; null for a fresh one. */
+  /** The session to resume; null for a fresh one. */
   readonly session: Session | null;
 }
 
 export interface AgentRunsOptions<State> {
-  /** The runner, as its factory is called: names its notes. */
+  /** The runner's factory name; names its folder of notes. */
   readonly name: string;
-  /** The program, as people call it. */
+  /** The program's name, for people. */
   readonly title: string;
   readonly settings: AgentRunSettings;
   readonly dialect: AgentDialect<State>;
-  /** Whether the program says something before its model has answered; else only `idleMs` counts. Default true. */
-  readonly speaksFirst?: boolean | undefined;
-  /** Whether it prints what it does while it works; else what it writes to standard error is a sign of life too. Default true. */
+  /** Whether the program prints anything before its model has answered; if not, only `idleMs` applies. Default true. */
+  readonly printsBeforeAnswer?: boolean | undefined;
+  /** Whether it prints events while it works; if not, standard error counts as a sign of life too. Default true. */
   readonly printsEvents?: boolean | undefined;
-  /** The longest prompt that the program takes. */
+  /** The longest prompt that the program accepts. */
   readonly promptMax?: { readonly unit: 'characters' | 'bytes'; readonly count: number } | undefined;
-  /** What a session belongs to beside its task, such as a folder: with another one a run begins afresh. */
+  /** What a session belongs to besides its task, such as a folder: a run elsewhere starts afresh. */
   readonly sessionPlace?: string | undefined;
-  /** What a person can do about a failure, a sentence; for kinds that it leaves out there is a general one. */
-  readonly cures?: Partial<Cures> | undefined;
+  /** How to fix a failure, one sentence per kind; missing kinds get a general one. */
+  readonly hints?: Partial<Hints> | undefined;
 }
 
 export interface AgentRunsDeps {
-  /** For the notes of sessions. */
+  /** For session notes. */
   readonly dataDir: string;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 export interface AgentRuns {
-  /** What a run begins with, or why it cannot begin. */
-  begin(request: WakeRequest): Promise<AgentStartFacts | PromptRefusal>;
-  /** Who listens to a run, also to one that an earlier sidecar began. */
-  ears(request: WakeRequest, tell: Emit): Promise<AgentEars>;
+  /** What a run starts with, or why it cannot start. */
+  begin(request: WakeRequest): Promise<AgentStartContext | PromptRefusal>;
+  /** The listener of a run, adopted ones included. */
+  listener(request: WakeRequest, emit: Emit): Promise<OutputListener>;
 }
 
-/** A run is settled by the first verdict of the dialect and by nothing else. */
+/** A run is settled by the first outcome of the dialect and by nothing else. */
 export function agentRuns<State>({ dataDir, clock, log }: AgentRunsDeps, options: AgentRunsOptions<State>): AgentRuns {
-  const { dialect, settings, speaksFirst = true, printsEvents = true } = options;
+  const { dialect, settings, printsBeforeAnswer = true, printsEvents = true } = options;
   const { idleMs = IDLE_MS, startWithinMs = START_WITHIN_MS } = settings;
-  const times = { startWithinMs: speaksFirst ? startWithinMs : undefined, idleMs, lingerMs: LINGER_MS };
+  const times = { startWithinMs: printsBeforeAnswer ? startWithinMs : undefined, idleMs, resultGraceMs: RESULT_GRACE_MS };
   const notes = settings.session === 'resume' ? sessionNotes(notesFolder(dataDir, options), log) : null;
-  const explain = (verdict: Verdict): Verdict => explained(verdict, options);
+  const explain = (outcome: RunOutcome): RunOutcome => explained(outcome, options);
 
   return {
     async begin(request) {
@@ -89,24 +89,24 @@ export function agentRuns<State>({ dataDir, clock, log }: AgentRunsDeps, options
       const prompt = agentPrompt(settings.prompt ?? DEFAULT_PROMPT, { request, isResumed: session !== null });
       return tooLong(prompt, options) ?? { request, prompt, session };
     },
-    async ears(request, tell) {
+    async listener(request, emit) {
       const session = (await notes?.before(request)) ?? null;
-      return agentEars({
+      return outputListener({
         dialect,
         session,
-        accepts: acceptedBy(request.task),
+        accepts: acceptedEnds(request.task),
         times,
-        errorsAreLife: !printsEvents,
+        stderrIsLife: !printsEvents,
         lineBytesMax: settings.maxLineBytes,
         clock,
-        tell,
+        emit,
         explain,
         async onSession(id, totals) {
           await notes?.keep(request, { id, totals: session?.id === id ? session.totals : {} }, totals);
         },
-        onSettled: (verdict) => settledNote(notes, request, { verdict, isResumed: session !== null }),
+        onSettled: (outcome) => updateNotes(notes, request, { outcome, isResumed: session !== null }),
         async onSessionGone({ message }) {
-          log.warn('a session cannot be gone on with; its task begins afresh', { taskId: request.taskId, runId: request.runId, message });
+          log.warn('cannot resume a session; starting afresh', { taskId: request.taskId, runId: request.runId, message });
           await notes?.forget(request);
         },
       });
@@ -119,32 +119,32 @@ function notesFolder<State>(dataDir: string, { name, sessionPlace }: AgentRunsOp
   return join(dataDir, 'sessions', name, ...place);
 }
 
-/** Kinds after which the same session can be gone on with, although nothing was done. */
+/** Failures after which the same session can be resumed, although nothing was done. */
 const SESSION_IS_FINE: ReadonlySet<FailureCause | undefined> = new Set(['auth', 'rate_limited', 'model_unavailable']);
 
-/** A session that is done with is forgotten, and so is one that could not be gone on with: the next attempt begins afresh. */
-async function settledNote(
+/** Forgets a session that is finished or could not be resumed, so that the next attempt starts afresh. */
+async function updateNotes(
   notes: SessionNotes | null,
   request: WakeRequest,
-  { verdict, isResumed }: { readonly verdict: Verdict; readonly isResumed: boolean },
+  { outcome, isResumed }: { readonly outcome: RunOutcome; readonly isResumed: boolean },
 ): Promise<void> {
-  const isUseless = verdict.type === 'failed' && isResumed && verdict.beforeWork === true && !SESSION_IS_FINE.has(verdict.kind);
-  if (verdict.type === 'completed' || isUseless) await notes?.forget(request);
+  const isUseless = outcome.type === 'failed' && isResumed && outcome.beforeWork === true && !SESSION_IS_FINE.has(outcome.kind);
+  if (outcome.type === 'completed' || isUseless) await notes?.forget(request);
 }
 
-/** Says whose failure it is, where, and what can be done. */
-function explained<State>(verdict: Verdict, { title, cures }: AgentRunsOptions<State>): Verdict {
-  if (verdict.type === 'completed') return verdict;
+/** Adds the program, the host and a hint to the message. */
+function explained<State>(outcome: RunOutcome, { title, hints }: AgentRunsOptions<State>): RunOutcome {
+  if (outcome.type === 'completed') return outcome;
   return {
-    ...verdict,
-    message: withCure(`${title} on ${hostname()}: ${verdict.message}`, verdict.kind, cures, verdict.details?.['reason']),
+    ...outcome,
+    message: withHint(`${title} on ${hostname()}: ${outcome.message}`, outcome.kind, hints, outcome.details?.['reason']),
   };
 }
 
 /** Nothing can be started for this task. */
 export type PromptRefusal = Extract<WakeEvent, { readonly type: 'failed' }> & { readonly phase: 'spawn' };
 
-/** A matter of the task, not of the agent: other tasks fit. */
+/** The task's fault, not the agent's: other tasks may fit. */
 function tooLong<State>(prompt: string, { title, promptMax }: AgentRunsOptions<State>): PromptRefusal | null {
   if (promptMax === undefined) return null;
   const { unit, count } = promptMax;
@@ -154,7 +154,7 @@ function tooLong<State>(prompt: string, { title, promptMax }: AgentRunsOptions<S
     type: 'failed',
     phase: 'spawn',
     kind: 'limit',
-    message: `The prompt of this task has ${String(found)} ${unit}, and ${title} takes ${String(count)}. Put the long part into a file and name it in the task.`,
+    message: `The prompt of this task has ${String(found)} ${unit}; ${title} accepts at most ${String(count)}. Put the long part into a file and name it in the task.`,
     retryable: false,
     beforeWork: true,
     details: { cause: 'limit', found, max: count, unit },

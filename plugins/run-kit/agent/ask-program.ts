@@ -1,19 +1,22 @@
-/** Asks a program something that it answers at once, such as its version. For the doctor. */
+/** Runs a program for a quick answer, such as its version. Used by the checks. */
 import { spawn } from 'node:child_process';
 import { resolve as resolvePath } from 'node:path';
 import type { StopSignal } from '../../../core/ports/wake-runner.ts';
 import { isPath } from '../process/find-program.ts';
 
-/** The doctor gives a whole check 5 s. */
+/** A whole check has 5 s. */
 const ASK_WITHIN_MS = 4_000;
-/** Of each stream; what comes after is not read. */
+/** Per stream; the rest is not read. */
 const ANSWER_CHARACTERS_MAX = 1024 * 1024;
 
-export type AskedProgram =
+export type AskResult =
   | { readonly kind: 'answered'; readonly exitCode: number | null; readonly stdout: string; readonly stderr: string }
-  /** It gave no answer in time, which says nothing against it: on a busy machine some need 15 s for their version. */
+  /**
+   * It did not answer in time, which does not mean that it is broken: on a busy machine some programs need 15 s for
+   * `--version`.
+   */
   | { readonly kind: 'slow'; readonly message: string }
-  /** It could not be started, or was called off. */
+  /** It could not be started, or was aborted. */
   | { readonly kind: 'failed'; readonly message: string };
 
 export interface AskOptions {
@@ -23,23 +26,25 @@ export interface AskOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Default 4,000 ms; then it is killed, with its group. */
   readonly withinMs?: number | undefined;
-  /** Given on standard input, which then stays open. Default: nothing to read. */
+  /** Written to standard input, which then stays open. Default: no input. */
   readonly input?: string | undefined;
-  /** Whether its standard output so far is the answer: then it is killed, with its group. Default: it ends by itself. */
+  /**
+   * Whether standard output so far is the answer; if so, it is killed, with its group. Default: wait until it exits.
+   */
   readonly isAnswer?: ((stdout: string) => boolean) | undefined;
-  /** Aborted, it is killed at once, with its group. */
+  /** When aborted, it is killed at once, with its group. */
   readonly signal?: StopSignal | undefined;
 }
 
-const CALLED_OFF: AskedProgram = { kind: 'failed', message: 'was called off' };
+const ABORTED: AskResult = { kind: 'failed', message: 'was aborted' };
 
 /** No shell. */
-export function askProgram(argv: readonly string[], options: AskOptions): Promise<AskedProgram> {
+export function askProgram(argv: readonly string[], options: AskOptions): Promise<AskResult> {
   const { cwd, env, withinMs = ASK_WITHIN_MS, input, isAnswer, signal } = options;
   const [program = '', ...args] = argv;
   return new Promise((answer) => {
     if (signal?.aborted === true) {
-      answer(CALLED_OFF);
+      answer(ABORTED);
       return;
     }
     const failed = (message: string): void => {
@@ -53,33 +58,33 @@ export function askProgram(argv: readonly string[], options: AskOptions): Promis
         child[name]?.setEncoding('utf8').on('data', (text: string) => {
           streams[name] += text.slice(0, ANSWER_CHARACTERS_MAX - streams[name].length);
           if (name === 'stdout' && isAnswer?.(streams.stdout) === true) {
-            letGo();
+            cleanUp();
             killGroup(child.pid);
             answer({ kind: 'answered', exitCode: null, ...streams });
           }
         });
       }
-      child.stdin?.on('error', () => undefined); // It does not read; how it ends says more.
+      child.stdin?.on('error', () => undefined); // It does not read its input; how it ends tells more.
       if (input !== undefined) child.stdin?.write(input);
-      const callOff = (): void => {
+      const abort = (): void => {
         killGroup(child.pid);
-        answer(CALLED_OFF);
+        answer(ABORTED);
       };
-      const letGo = (): void => {
+      const cleanUp = (): void => {
         clearTimeout(timer);
-        signal?.removeEventListener('abort', callOff);
+        signal?.removeEventListener('abort', abort);
       };
       const timer = setTimeout(() => {
         killGroup(child.pid);
-        answer({ kind: 'slow', message: `gave no answer within ${String(withinMs)} ms` });
+        answer({ kind: 'slow', message: `did not answer within ${String(withinMs)} ms` });
       }, withinMs);
-      signal?.addEventListener('abort', callOff, { once: true });
+      signal?.addEventListener('abort', abort, { once: true });
       child.once('error', (error) => {
-        letGo();
+        cleanUp();
         failed(error.message);
       });
       child.once('close', (exitCode) => {
-        letGo();
+        cleanUp();
         answer({ kind: 'answered', exitCode, ...streams });
       });
     } catch (error) {
@@ -93,6 +98,6 @@ function killGroup(pid: number | undefined): void {
   try {
     process.kill(-pid, 'SIGKILL');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // It has ended meanwhile.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // It has just ended.
   }
 }

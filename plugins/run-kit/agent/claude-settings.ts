@@ -1,11 +1,15 @@
-/** Settings files of Claude Code that are no JSON: it is the same program by its own runner and over ACP, which does not tell of them. */
+/**
+ * Finds invalid JSON in Claude Code's settings files. Shared by its own runner and the one over ACP, which does not
+ * report it.
+ */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RunnerCheck } from '../../../core/ports/wake-runner.ts';
 
 /**
- * A settings file with a mistake it leaves out without a word, and what is forbidden there is not. With a mistake in `.claude.json` it
- * does not start. It reads no comments. `cwd` is absolute, `env` as the agent gets it; the first mistake is told.
+ * Claude Code silently ignores an invalid settings file, including what that file forbids, and does not start with an
+ * invalid `.claude.json`. Comments are not allowed. `cwd` is absolute, `env` as the agent gets it; reports the first
+ * problem.
  */
 export async function checkClaudeSettings(cwd: string, env: Readonly<Record<string, string>>): Promise<readonly RunnerCheck[]> {
   const home = env['HOME'] ?? '';
@@ -14,7 +18,7 @@ export async function checkClaudeSettings(cwd: string, env: Readonly<Record<stri
   const settings = [join(own, 'settings.json'), ...['settings.json', 'settings.local.json'].map((name) => join(cwd, '.claude', name))];
   const mistakes = await Promise.all([
     mistakeIn(started, 'Claude Code does not start'),
-    ...settings.map((file) => mistakeIn(file, 'Claude Code leaves it out, with all that it forbids')),
+    ...settings.map((file) => mistakeIn(file, 'Claude Code ignores it, including everything that it forbids')),
   ]);
   return mistakes
     .filter((message) => message !== null)
@@ -23,7 +27,7 @@ export async function checkClaudeSettings(cwd: string, env: Readonly<Record<stri
 }
 
 async function mistakeIn(file: string, outcome: string): Promise<string | null> {
-  const text = await readFile(file, 'utf8').catch(() => ''); // Most are not there.
+  const text = await readFile(file, 'utf8').catch(() => ''); // Most of them do not exist.
   try {
     if (text.trim() !== '') JSON.parse(text.replace(/^\uFEFF/, ''));
     return null;

@@ -1,86 +1,89 @@
-/** How the output of one agent program is read: pure functions, so that they can be tried on recordings. */
+/** How the output of an agent program is parsed: pure functions, so that they can be tested with recordings. */
 import type { FailureCause, WakeEvent } from '../../../core/ports/wake-runner.ts';
-import type { SaidEvent } from '../output/follow-output.ts';
-import type { SaidObject } from '../output/json-lines.ts';
+import type { ParsedEvent } from '../output/follow-output.ts';
+import type { JsonObject } from '../output/json-lines.ts';
 import { emptyAnswer, type AcceptableEnd } from './acceptance.ts';
 
 /** A line of the program's output. */
-export interface HeardLine {
+export interface OutputLine {
   readonly stream: 'stdout' | 'stderr';
   readonly text: string;
-  /** The line as a JSON object; null when it is not one, and for every line of standard error: there, words are read. */
-  readonly json: SaidObject | null;
+  /** The line as a JSON object; null if it is not one, and for standard error, where only text is parsed. */
+  readonly json: JsonObject | null;
   /** Milliseconds since 1970, when it was read. */
-  readonly heardAtMs: number;
+  readonly readAtMs: number;
 }
 
-/** Figures of a whole session, by names that the dialect chooses. */
+/** Totals of a whole session, by names that the dialect chooses. */
 export type SessionTotals = Readonly<Record<string, number>>;
 
-/** A session that the run goes on with. */
+/** A session to resume. */
 export interface Session {
   readonly id: string;
-  /** What the session had used before this run, for programs that only tell totals. */
+  /** What the session had used before this run, for programs that report only totals. */
   readonly totals: SessionTotals;
 }
 
 /**
- * The session that was to be gone on with is not there any more, and nothing was done. It is no verdict: the run ends
- * without one, so that the sidecar wakes once more in the same attempt, and that begins afresh.
+ * The session to resume no longer exists and nothing was done. Not an outcome: the run ends without one, and the
+ * sidecar wakes the agent again in the same attempt, with a fresh session.
  */
 export interface SessionGone {
   readonly type: 'session_gone';
-  /** As the program says it, for the log. */
+  /** The program's message, for the log. */
   readonly message: string;
 }
 
-export interface Heard<State> {
+export interface LineResult<State> {
   readonly state: State;
-  readonly events?: readonly (SaidEvent | Verdict | SessionGone)[] | undefined;
-  /** What the session has used by now. */
+  readonly events?: readonly (ParsedEvent | RunOutcome | SessionGone)[] | undefined;
+  /** What the session has used so far. */
   readonly totals?: SessionTotals | undefined;
   /**
-   * Its answer, unless it goes on: the last one settles the attempt when the program ends, or when nothing more is said for a moment
-   * (`isAtWork` false) or for its idle time (true: in the background, or in another turn). Left out: as before.
+   * The current answer, unless the program goes on: the last one settles the attempt when the program ends, or when it
+   * prints nothing more for a moment (`isAtWork` false) or for its idle time (true: it works in the background or in
+   * another turn). Omitted: unchanged.
    */
-  readonly answer?: { readonly verdict: Verdict; readonly isAtWork: boolean } | undefined;
+  readonly answer?: { readonly outcome: RunOutcome; readonly isAtWork: boolean } | undefined;
 }
 
-/** How the program ended without having settled the attempt by a line. */
+/** How the program ended, if no line has settled the attempt. */
 export interface ProgramEnd {
-  /** Null when it cannot be known: a run of an earlier sidecar, or one that was killed. */
+  /** Null if unknown: an adopted run, or one that was killed. */
   readonly exitCode: number | null;
   readonly signal: string | null;
   readonly stderrTail: string;
-  /** Lines of standard output that were too long and are left out; the result may have been among them. */
+  /** Lines of standard output that were dropped because of their length; the result may have been among them. */
   readonly droppedLines: number;
 }
 
-/** What settles an attempt. `acceptable`: a result instead, for tasks that take such an end. */
-export type Verdict =
+/** Settles an attempt. `acceptable`: the result for tasks that accept such an end. */
+export type RunOutcome =
   | Extract<WakeEvent, { readonly type: 'completed' }>
   | (Extract<WakeEvent, { readonly type: 'failed' }> & { readonly acceptable?: AcceptableEnd | undefined });
 
 /**
- * The first `completed` or `failed` settles the attempt, whatever is said later and however the program exits; a
- * `session_gone` before them ends the run without a verdict. MUST NOT throw for anything that a program may print.
+ * Parses the output of one program. The first `completed` or `failed` settles the attempt, whatever is printed later
+ * and however the program exits; a `session_gone` before it ends the run without an outcome. MUST NOT throw, whatever a
+ * program prints.
  */
 export interface AgentDialect<State> {
-  /** Before the first line. `session` is the one that is gone on with, null for a fresh one. */
+  /** The initial state. `session` is the one being resumed, null for a fresh one. */
   begin(session: Session | null): State;
-  hear(state: State, line: HeardLine): Heard<State>;
+  onLine(state: State, line: OutputLine): LineResult<State>;
   /**
-   * A line that began as a JSON object was too long, or held too many values, and is left out; it stood here. What it may have said is lost, and text that is not whole is
-   * no result. Left out: no success counts after such a line.
+   * Called in place of a line that started like a JSON object and was dropped because it was too long or held too many
+   * values. What it said is lost, and incomplete text is no result. Without this method, no success counts after such a
+   * line.
    */
-  dropped?(state: State): State;
-  /** What it says is an object over many lines: any of them that is left out may have been a part of it. */
-  readonly spreadsObjects?: true;
-  /** It ended, and no line has settled the attempt. */
-  ended(state: State, end: ProgramEnd): Verdict | SessionGone;
+  onDropped?(state: State): State;
+  /** It prints objects that span several lines, so any dropped line may have been part of one. */
+  readonly multilineObjects?: true;
+  /** The program ended, and no line has settled the attempt. */
+  onEnd(state: State, end: ProgramEnd): RunOutcome | SessionGone;
 }
 
-/** Causes that trying again cannot mend: not without a person, or never. */
+/** Causes that a retry cannot fix, or not before an operator did something. */
 const NOT_RETRYABLE: ReadonlySet<FailureCause> = new Set(['auth', 'config', 'limit', 'denied']);
 
 export interface AgentFailure {
@@ -92,12 +95,12 @@ export interface AgentFailure {
   readonly retryable?: boolean | undefined;
   readonly retryAfterMs?: number | undefined;
   readonly details?: Readonly<Record<string, unknown>> | undefined;
-  /** What a task gets that takes such an end as its result; see `shortAnswer`. */
+  /** The result for a task that accepts such an end; see `incompleteAnswer`. */
   readonly acceptable?: AcceptableEnd | undefined;
 }
 
-/** The event of a failure that the agent told or its runner saw. */
-export function agentFailed({ kind, message, hasWorked, retryable, retryAfterMs, details, acceptable }: AgentFailure): Verdict {
+/** The event for a failure that the agent reported or its runner detected. */
+export function agentFailed({ kind, message, hasWorked, retryable, retryAfterMs, details, acceptable }: AgentFailure): RunOutcome {
   return {
     type: 'failed',
     phase: 'agent',
@@ -111,15 +114,17 @@ export function agentFailed({ kind, message, hasWorked, retryable, retryAfterMs,
   };
 }
 
-export interface WordlessEnd {
+export interface SilentEnd {
   readonly hasWorked: boolean;
   readonly details?: Readonly<Record<string, unknown>> | undefined;
-  /** Its complaint about itself, if it had one. */
+  /** Its own error message, if it had one. */
   readonly message?: string | undefined;
 }
 
-/** It says that all went well, and nothing more. Once a tool has run, another attempt would do and cost all of it again. */
-export const nothingSaid = ({ hasWorked, details, message = 'it ended without a word' }: WordlessEnd): Verdict =>
+/**
+ * The program reported success without an answer. If a tool has run, a retry would repeat all of the work and its cost.
+ */
+export const noAnswer = ({ hasWorked, details, message = 'it ended without an answer' }: SilentEnd): RunOutcome =>
   agentFailed({
     kind: 'no_result',
     message,
@@ -129,50 +134,52 @@ export const nothingSaid = ({ hasWorked, details, message = 'it ended without a 
     acceptable: emptyAnswer(details),
   });
 
-/** What it said is not whole; another run would say as much in one line, so that trying again mends nothing. */
-export const cutShort = ({ hasWorked, details }: WordlessEnd): Verdict =>
+/** The output is incomplete. A retry would print as much in one line, so it cannot help. */
+export const truncatedOutput = ({ hasWorked, details }: SilentEnd): RunOutcome =>
   agentFailed({
     kind: 'limit',
-    message:
-      'it said more in one line than may be read (maxLineBytes, and 20,000 members of objects), and what was left out may have been its result',
+    message: 'it printed a line over the limits (maxLineBytes, 20,000 object members), and the dropped line may have been its result',
     hasWorked,
     details: { reason: 'line_too_long', ...details },
   });
 
-/** How it ended, in words: `exited with code 3`, with the end of standard error. */
-export function endInWords({ exitCode, signal, stderrTail, droppedLines }: ProgramEnd): string {
+/** How the program ended, for people: `exited with code 3`, with the last lines of standard error. */
+export function describeEnd({ exitCode, signal, stderrTail, droppedLines }: ProgramEnd): string {
   const how = signal !== null ? `was ended by ${signal}` : exitCode === null ? 'ended' : `exited with code ${String(exitCode)}`;
-  const said = endOfWords(stderrTail);
-  const dropped = droppedLines === 0 ? '' : ` (${String(droppedLines)} lines were too long, or held too many values, to be read)`;
-  return `${how} without a result${dropped}${said === '' ? '' : `: ${said}`}`;
+  const output = lastLines(stderrTail);
+  const dropped = droppedLines === 0 ? '' : ` (${String(droppedLines)} lines were dropped, being too long or holding too many values)`;
+  return `${how} without a result${dropped}${output === '' ? '' : `: ${output}`}`;
 }
 
-/** What a program says in at most so many characters of an error or a message. */
-const WORDS_MAX = 500;
-// Colours and cursor movements of a terminal.
+/** Maximum length of program output quoted in a message, characters. */
+const QUOTE_CHARACTERS_MAX = 500;
+// Terminal colours and cursor movements.
 const TERMINAL_CODES = /\u001b\[[0-9;?]*[A-Za-z]/g;
 
-/** The last line that says something, without the colours of a terminal. */
-export function lastWords(text: string): string {
+/** The last non-blank line, without terminal codes. */
+export function lastLine(text: string): string {
   const lines = text.replace(TERMINAL_CODES, '').split('\n');
-  return shortened(lines.findLast((line) => line.trim() !== '')?.trim() ?? '');
+  return shorten(lines.findLast((line) => line.trim() !== '')?.trim() ?? '');
 }
 
-/** Of standard error, in a message. */
+/** Bounds on quoted standard error. */
 const END_LINES_MAX = 12;
 const END_CHARACTERS_MAX = 800;
 
-/** The last lines that say something, as one: what is wrong may stand some lines above the last. The newest are kept, within bounds. */
-export function endOfWords(text: string): string {
+/**
+ * The last lines with text, joined into one, since the actual error may be some lines above the last. Keeps the newest
+ * that fit.
+ */
+export function lastLines(text: string): string {
   const lines = text
     .replace(TERMINAL_CODES, '')
     .split('\n')
     .map((line) => line.trim())
     .filter((line) => /[\p{L}\p{N}]/u.test(line))
     .slice(-END_LINES_MAX);
-  let kept = shortened(lines.pop() ?? '');
+  let kept = shorten(lines.pop() ?? '');
   for (const line of lines.reverse()) {
-    const more = `${shortened(line)} / ${kept}`;
+    const more = `${shorten(line)} / ${kept}`;
     if (more.length > END_CHARACTERS_MAX) break;
     kept = more;
   }
@@ -180,4 +187,4 @@ export function endOfWords(text: string): string {
 }
 
 /** The beginning of a text, for a message. */
-export const shortened = (text: string): string => (text.length <= WORDS_MAX ? text : `${text.slice(0, WORDS_MAX)} …`);
+export const shorten = (text: string): string => (text.length <= QUOTE_CHARACTERS_MAX ? text : `${text.slice(0, QUOTE_CHARACTERS_MAX)} …`);

@@ -1,6 +1,6 @@
-/** What a runner of an agent program needs beside the rest of the run kit. */
-export { shortAnswer, type AcceptableEnd, type ShortAnswer } from './acceptance.ts';
-export { agentEars, type AgentEars, type AgentEarsOptions, type AgentTimes } from './output-listener.ts';
+/** The part of the run kit for runners of agent programs. */
+export { incompleteAnswer, type AcceptableEnd, type IncompleteAnswer } from './acceptance.ts';
+export { outputListener, type OutputListener, type OutputListenerOptions, type AgentTimes } from './output-listener.ts';
 export {
   agentOptionProblems,
   argvOf,
@@ -18,49 +18,49 @@ export { agentProgram, type AgentProgramDeps, type AgentProgramOptions } from '.
 export {
   agentRuns,
   IDLE_MS,
-  LINGER_MS,
+  RESULT_GRACE_MS,
   START_WITHIN_MS,
   type AgentRuns,
   type AgentRunsDeps,
   type AgentRunSettings,
   type AgentRunsOptions,
-  type AgentStartFacts,
+  type AgentStartContext,
 } from './agent-runs.ts';
-export { withCure, type Cures } from './cures.ts';
-export { agentPrompt, DEFAULT_PROMPT, DEFAULT_WOKEN_PROMPT, promptProblems, type PromptFacts } from './agent-prompt.ts';
+export { withHint, type Hints } from './hints.ts';
+export { agentPrompt, DEFAULT_PROMPT, DEFAULT_WOKEN_PROMPT, promptProblems, type PromptContext } from './agent-prompt.ts';
 export {
   agentFailed,
-  cutShort,
-  endInWords,
-  endOfWords,
-  lastWords,
-  nothingSaid,
-  shortened,
+  truncatedOutput,
+  describeEnd,
+  lastLines,
+  lastLine,
+  noAnswer,
+  shorten,
   type AgentDialect,
   type AgentFailure,
-  type Heard,
-  type HeardLine,
+  type LineResult,
+  type OutputLine,
   type ProgramEnd,
   type Session,
   type SessionGone,
   type SessionTotals,
-  type Verdict,
-  type WordlessEnd,
+  type RunOutcome,
+  type SilentEnd,
 } from './dialect.ts';
 export { causeOfStatus, meaningOf, meaningOfText, statusIn, type Meaning, type ServiceAnswer } from './service-answer.ts';
 export { sumOfUsage, usageByModel, withModelUsage } from './sum-usage.ts';
 export {
   amountOf,
   countOf,
-  inWords,
+  asText,
   itemsOf,
   MESSAGE_CHARACTERS_MAX,
   messageFields,
   objectOf,
   textOf,
-  withPiece,
+  appendPiece,
 } from './parsed-fields.ts';
-export { askProgram, type AskedProgram, type AskOptions } from './ask-program.ts';
+export { askProgram, type AskResult, type AskOptions } from './ask-program.ts';
 export { CLAUDE_VARIABLES, CODEX_VARIABLES, GEMINI_VARIABLES } from './program-variables.ts';
 export { checkClaudeSettings } from './claude-settings.ts';
 export {

@@ -1,4 +1,7 @@
-/** Variables of the sidecar's environment that a program gets without being named: its login and where its model is. The same over ACP. */
+/**
+ * Environment variables of the sidecar that each program always gets: its credentials and the address of its model.
+ * Also used over ACP.
+ */
 
 export const CLAUDE_VARIABLES = [
   'ANTHROPIC_API_KEY',

@@ -1,7 +1,7 @@
 /**
- * What is known here of the session that an agent's program had for a task, in files of the sidecar's data directory:
- * what it had used, and, by their folder, where it can be gone on with. Which session that is to be says the hub, which
- * knows whether another machine had the task in between. A lost note costs a fresh start, nothing else.
+ * Stores what is known on this machine of a task's session, in the sidecar's data directory: what it has used and, by
+ * the folder of the note, where it can be resumed. Which session to resume is the hub's decision, since it knows
+ * whether another machine had the task in between. A lost note only costs a fresh start.
  */
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,34 +11,37 @@ import type { WakeRequest } from '../../../core/ports/wake-runner.ts';
 import type { Session, SessionTotals } from './dialect.ts';
 import { amountOf, objectOf, textOf } from './parsed-fields.ts';
 
-/** Notes that are kept; the oldest go first. */
+/** Maximum number of notes; the oldest are removed first. */
 const NOTES_MAX = 1_000;
-/** How often the notes are counted: each so many runs. */
+/** How often the notes are counted, in runs. */
 const COUNT_EACH = 100;
 
 interface Note {
   readonly sessionId: string;
   /** The run that wrote it. */
   readonly runId: string;
-  /** Of the session when that run began. */
+  /** Totals of the session when that run started. */
   readonly totalsBefore: SessionTotals;
   readonly totals: SessionTotals;
 }
 
 export interface SessionNotes {
-  /** The session that the request names, if it is known here; for a run that has one itself, what was before that. Else null. */
+  /**
+   * The session named by the request, if it is known here; for a run that already has one, the totals from before it.
+   * Otherwise null.
+   */
   before(request: WakeRequest): Promise<Session | null>;
-  /** Keeps the session that a run has, with what it had used before the run and has by now. */
+  /** Stores a run's session, with what it had used before the run and has used so far. */
   keep(request: WakeRequest, session: Session, totals: SessionTotals): Promise<void>;
-  /** The next run for this task begins afresh. */
+  /** Makes the next run for this task start afresh. */
   forget(request: WakeRequest): Promise<void>;
 }
 
-/** `folder` need not exist. Failures of the disk are logged: a run is worth more than its note. */
+/** `folder` need not exist. Disk errors are only logged: a run is worth more than its note. */
 export function sessionNotes(folder: string, log: Log): SessionNotes {
   let kept = 0;
   const pathOf = ({ taskId }: WakeRequest): string => join(folder, `${taskId}.json`);
-  const trying = async <T>(what: string, work: () => Promise<T>): Promise<T | null> => {
+  const tryTo = async <T>(what: string, work: () => Promise<T>): Promise<T | null> => {
     try {
       return await work();
     } catch (error) {
@@ -48,14 +51,14 @@ export function sessionNotes(folder: string, log: Log): SessionNotes {
   };
   return {
     async before(request) {
-      const note = await trying('read', async () => noteIn(await readFile(pathOf(request), 'utf8')));
+      const note = await tryTo('read', async () => noteIn(await readFile(pathOf(request), 'utf8')));
       if (note === null) return null;
       if (note.runId === request.runId) return { id: note.sessionId, totals: note.totalsBefore };
       return note.sessionId === request.session ? { id: note.sessionId, totals: note.totals } : null;
     },
     async keep(request, session, totals) {
       const note: Note = { sessionId: session.id, runId: request.runId, totalsBefore: session.totals, totals };
-      await trying('write', async () => {
+      await tryTo('write', async () => {
         await mkdir(folder, { recursive: true, mode: 0o700 });
         if (kept % COUNT_EACH === 0) await removeOldest(folder);
         kept += 1;
@@ -64,20 +67,20 @@ export function sessionNotes(folder: string, log: Log): SessionNotes {
       });
     },
     async forget(request) {
-      await trying('remove', () => rm(pathOf(request), { force: true }));
+      await tryTo('remove', () => rm(pathOf(request), { force: true }));
     },
   };
 }
 
-/** Null for what is no note: one that was cut off by a full disk. */
+/** Null for an invalid note, for example one truncated by a full disk. */
 function noteIn(text: string): Note | null {
-  let said: unknown;
+  let value: unknown;
   try {
-    said = JSON.parse(text);
+    value = JSON.parse(text);
   } catch {
-    return null; // Not a note; as if there were none.
+    return null; // Invalid; treated as if there were none.
   }
-  const { sessionId, runId, totalsBefore, totals } = objectOf(said);
+  const { sessionId, runId, totalsBefore, totals } = objectOf(value);
   if (textOf(sessionId) === null || textOf(runId) === null) return null;
   return { sessionId: sessionId as string, runId: runId as string, totalsBefore: totalsOf(totalsBefore), totals: totalsOf(totals) };
 }

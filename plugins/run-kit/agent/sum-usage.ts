@@ -1,10 +1,10 @@
-/** Adds up what a run used. */
+/** Sums up what a run used. */
 import { MODEL_CHARACTERS_MAX, MODELS_MAX } from '../../../core/domain/usage.ts';
-import type { ModelUsage, RunUsage } from '../../../core/ports/wake-runner.ts';
+import type { RunModelUsage, RunUsage } from '../../../core/ports/wake-runner.ts';
 
-/** One sum of several. Costs are of those that tell one; without any there is none. */
-export function sumOfUsage(parts: readonly ModelUsage[]): ModelUsage {
-  const sum = (count: (part: ModelUsage) => number | undefined): number => parts.reduce((total, part) => total + (count(part) ?? 0), 0);
+/** The sum of several. Unknown costs are skipped; without any cost the sum has none. */
+export function sumOfUsage(parts: readonly RunModelUsage[]): RunModelUsage {
+  const sum = (count: (part: RunModelUsage) => number | undefined): number => parts.reduce((total, part) => total + (count(part) ?? 0), 0);
   return {
     inputTokens: sum(({ inputTokens }) => inputTokens),
     cachedInputTokens: sum(({ cachedInputTokens }) => cachedInputTokens),
@@ -13,21 +13,21 @@ export function sumOfUsage(parts: readonly ModelUsage[]): ModelUsage {
   };
 }
 
-/** The usage of a run out of what it used of each model. */
-export function usageByModel(byModel: Readonly<Record<string, ModelUsage>>): RunUsage {
+/** A run's usage, from its usage per model. */
+export function usageByModel(byModel: Readonly<Record<string, RunModelUsage>>): RunUsage {
   const { inputTokens = 0, outputTokens = 0, costUsd } = sumOfUsage(Object.values(byModel));
   return { tokensUsed: inputTokens + outputTokens, ...(costUsd === undefined ? {} : { costUsd }), byModel };
 }
 
-/** Counts for models beyond the bound, so that the sum stays right. */
+/** Collects models beyond the bound, so that the total stays right. */
 const OTHER_MODELS = 'other models';
 
-/** With what was used of one more model, or of one of them again. A program names its models itself, so their number and their names have bounds. */
+/** Adds the usage of one model. Programs choose model names freely, so their number and length are bounded. */
 export function withModelUsage(
-  byModel: Readonly<Record<string, ModelUsage>>,
+  byModel: Readonly<Record<string, RunModelUsage>>,
   model: string,
-  usage: ModelUsage,
-): Readonly<Record<string, ModelUsage>> {
+  usage: RunModelUsage,
+): Readonly<Record<string, RunModelUsage>> {
   const isKnown = Object.hasOwn(byModel, model);
   const hasRoom = model.length <= MODEL_CHARACTERS_MAX && Object.keys(byModel).length < MODELS_MAX - 1;
   const name = isKnown || hasRoom ? model : OTHER_MODELS;

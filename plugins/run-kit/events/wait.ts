@@ -2,7 +2,7 @@
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { StopSignal } from '../../../core/ports/wake-runner.ts';
 
-/** Resolves `delayMs` from now, or at once when `cut` is or becomes aborted; nothing stays behind either way. */
+/** Resolves after `delayMs`, or at once if `cut` is or becomes aborted; leaves nothing behind either way. */
 export function wait(clock: Clock, delayMs: number, cut?: StopSignal): Promise<void> {
   return new Promise((resolve) => {
     if (cut?.aborted === true) {
@@ -19,7 +19,7 @@ export function wait(clock: Clock, delayMs: number, cut?: StopSignal): Promise<v
   });
 }
 
-/** Resolves when `signal` is aborted, or, having let go of it, when `cut` is. */
+/** Resolves when `signal` or `cut` is aborted. */
 export function aborted(signal: StopSignal, cut: StopSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted || cut.aborted) {

@@ -1,17 +1,20 @@
 /**
- * Turns work that tells events into the AsyncIterable of a runner. Not an async generator: there `return()` waits behind
- * a pending `next()`, so that a sidecar could not let go of a run that says nothing for hours.
+ * Turns a function that emits events into a runner's AsyncIterable. Not an async generator: there, `return()` waits for
+ * a pending `next()`, so a sidecar could not stop following a run that is silent for hours.
  */
 import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
 
-/** Resolves when the event was taken, or when nobody listens any more. Events are taken one at a time, in order. */
+/**
+ * Resolves when the event was consumed, or when nobody is listening any more. Events are consumed one at a time, in
+ * order.
+ */
 export type Emit = (event: WakeEvent) => Promise<void>;
 
 /**
- * `tell` begins with the first `next()`. `left` is aborted when the listener lets go: then it must stop watching, leave the run alive
- * and return. What it throws is thrown to the listener.
+ * `produce` starts with the first `next()`. `detachSignal` is aborted when the consumer stops listening: then `produce`
+ * must stop watching, leave the run alive and return. What it throws is thrown to the consumer.
  */
-export function wakeEvents(tell: (emit: Emit, left: AbortSignal) => Promise<void>): AsyncIterable<WakeEvent> {
+export function wakeEvents(produce: (emit: Emit, detachSignal: AbortSignal) => Promise<void>): AsyncIterable<WakeEvent> {
   return {
     [Symbol.asyncIterator]() {
       const exchange = eventExchange();
@@ -20,13 +23,13 @@ export function wakeEvents(tell: (emit: Emit, left: AbortSignal) => Promise<void
         next() {
           if (!isBegun) {
             isBegun = true;
-            tell(exchange.emit, exchange.left).then(exchange.end, exchange.fail);
+            produce(exchange.emit, exchange.detachSignal).then(exchange.end, exchange.fail);
           }
-          return exchange.take();
+          return exchange.next();
         },
         return() {
           isBegun = true;
-          exchange.leave();
+          exchange.detach();
           return Promise.resolve({ done: true, value: undefined });
         },
       };
@@ -34,45 +37,45 @@ export function wakeEvents(tell: (emit: Emit, left: AbortSignal) => Promise<void
   };
 }
 
-/** One event at most waits here: `emit` hands it over and waits until it is taken. */
+/** Holds at most one event: `emit` waits until it is consumed. */
 function eventExchange() {
-  const leaving = new AbortController();
-  const offers: { readonly event: WakeEvent; readonly taken: () => void }[] = [];
-  const takers: { readonly resolve: (result: IteratorResult<WakeEvent>) => void; readonly reject: (error: unknown) => void }[] = [];
+  const detaching = new AbortController();
+  const queue: { readonly event: WakeEvent; readonly consumed: () => void }[] = [];
+  const consumers: { readonly resolve: (result: IteratorResult<WakeEvent>) => void; readonly reject: (error: unknown) => void }[] = [];
   let hasEnded = false;
   let failure: { readonly error: unknown } | null = null;
 
   const match = (): void => {
-    while (takers.length > 0) {
-      const offer = offers.shift();
-      if (offer === undefined && !hasEnded) return;
-      const taker = takers.shift();
-      if (offer !== undefined) {
-        taker?.resolve({ done: false, value: offer.event });
-        offer.taken();
+    while (consumers.length > 0) {
+      const item = queue.shift();
+      if (item === undefined && !hasEnded) return;
+      const consumer = consumers.shift();
+      if (item !== undefined) {
+        consumer?.resolve({ done: false, value: item.event });
+        item.consumed();
       } else if (failure !== null) {
-        taker?.reject(failure.error);
+        consumer?.reject(failure.error);
         failure = null;
       } else {
-        taker?.resolve({ done: true, value: undefined });
+        consumer?.resolve({ done: true, value: undefined });
       }
     }
   };
 
   return {
-    left: leaving.signal,
+    detachSignal: detaching.signal,
     emit: (event: WakeEvent): Promise<void> =>
-      new Promise((taken) => {
+      new Promise((consumed) => {
         if (hasEnded) {
-          taken();
+          consumed();
           return;
         }
-        offers.push({ event, taken });
+        queue.push({ event, consumed });
         match();
       }),
-    take: (): Promise<IteratorResult<WakeEvent>> =>
+    next: (): Promise<IteratorResult<WakeEvent>> =>
       new Promise((resolve, reject) => {
-        takers.push({ resolve, reject });
+        consumers.push({ resolve, reject });
         match();
       }),
     end(): void {
@@ -84,10 +87,10 @@ function eventExchange() {
       hasEnded = true;
       match();
     },
-    leave(): void {
+    detach(): void {
       hasEnded = true;
-      leaving.abort();
-      for (const offer of offers.splice(0)) offer.taken();
+      detaching.abort();
+      for (const item of queue.splice(0)) item.consumed();
       match();
     },
   };

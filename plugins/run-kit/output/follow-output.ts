@@ -1,4 +1,4 @@
-/** Hears what a program says on one of its streams: while it runs, and at its end to the last line. */
+/** Parses what a program writes to one of its streams, while it runs and at its end. */
 import { messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
@@ -10,133 +10,133 @@ import { wait } from '../events/wait.ts';
 import { tooMuchOutput } from '../process/watch-run.ts';
 import type { Emit } from '../events/wake-events.ts';
 
-/** Between two looks at the file: watchers of files miss lines. */
-const LOOK_AT_OUTPUT_MS = 100;
+/** Poll interval for the file, because file watchers miss lines. */
+const OUTPUT_POLL_MS = 100;
 
-/** What a program can say of itself. */
-export type SaidEvent = Extract<WakeEvent, { readonly type: 'started' | 'progress' | 'output' | 'usage' | 'completed' | 'failed' }>;
+/** Events that a program's output can produce. */
+export type ParsedEvent = Extract<WakeEvent, { readonly type: 'started' | 'progress' | 'output' | 'usage' | 'completed' | 'failed' }>;
 
-/** Reads one line of standard output: what it says. A line that says nothing counts as output, a sign of life. */
-export type Hear = (line: string) => SaidEvent | readonly SaidEvent[] | undefined;
+/** Parses one line of standard output. A line that yields no event is reported as output, a sign of life. */
+export type LineParser = (line: string) => ParsedEvent | readonly ParsedEvent[] | undefined;
 
-/** As `Hear`, for what has to be written down before it is told. */
-export type HearInTime = (line: string) => ReturnType<Hear> | Promise<ReturnType<Hear>>;
+/** A `LineParser` that may first persist something. */
+export type AsyncLineParser = (line: string) => ReturnType<LineParser> | Promise<ReturnType<LineParser>>;
 
 export interface FollowOutputOptions {
   readonly runId: string;
   readonly runDir: string;
-  readonly hear: HearInTime;
+  readonly onLine: AsyncLineParser;
   readonly emit: Emit;
   /** Default `stdout`. */
   readonly stream?: 'stdout' | 'stderr' | undefined;
-  /** Longer lines are left out. Default 4 MiB. */
+  /** Longer lines are dropped. Default 4 MiB. */
   readonly lineBytesMax?: number | undefined;
-  /** Of a longer stream the rest is not heard, and the run counts as failed. Default `RUN_STREAMS_BYTES_MAX`. */
+  /** The rest of a longer stream is not read, and the run fails. Default `RUN_STREAMS_BYTES_MAX`. */
   readonly streamBytesMax?: number | undefined;
-  /** Told of each line that was left out, between the lines that it stood between. */
+  /** Called for each dropped line, in order. */
   readonly onDropped?: ((line: DroppedLine) => void) | undefined;
-  /** Aborted when nobody listens any more. */
-  readonly left: StopSignal;
+  /** Aborted when nobody is polling any more. */
+  readonly detachSignal: StopSignal;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 export interface OutputFollower {
-  /** Begins to listen. May be called again. */
+  /** Starts following. Idempotent. */
   begin(): void;
-  /** Answers when everything that was written by now was told. To be called once, when the program has ended. */
+  /** Resolves when everything written so far was reported. Call once, when the program has ended. */
   finish(): Promise<void>;
 }
 
 /**
- * Tells what `hear` makes of each line, from the first on, and the rest as output. Only whole lines count; the last one of a program that has ended
- * needs no end of its own. Does not throw: when `hear` does, or
- * the file cannot be read, the agent counts as `failed` and nothing more is heard.
+ * Emits the parsed events of each line from the first on, and everything else as output. Only complete lines are
+ * parsed; the last line of a program that has ended needs no newline. Never throws: if `onLine` throws or the file
+ * cannot be read, the agent counts as `failed` and nothing more is read.
  */
 export function followOutput(options: FollowOutputOptions): OutputFollower {
-  const { runId, runDir, hear, emit, stream = 'stdout', streamBytesMax = RUN_STREAMS_BYTES_MAX, left, clock, log } = options;
+  const { runId, runDir, onLine, emit, stream = 'stdout', streamBytesMax = RUN_STREAMS_BYTES_MAX, detachSignal, clock, log } = options;
   const file = lineFollower({ path: runFiles(runDir)[stream], lineBytesMax: options.lineBytesMax });
   const ended = new AbortController();
-  const enough = AbortSignal.any([ended.signal, left]);
-  let listening: Promise<void> | null = null;
-  let isDeaf = false;
+  const stopped = AbortSignal.any([ended.signal, detachSignal]);
+  let polling: Promise<void> | null = null;
+  let hasFailed = false;
 
-  const take = async ({ lines, dropped }: Pick<FollowedLines, 'lines' | 'dropped'>): Promise<void> => {
+  const process = async ({ lines, dropped }: Pick<FollowedLines, 'lines' | 'dropped'>): Promise<void> => {
     if (dropped.length > 0)
-      log.warn('a line of output was too long, or held too many values, and is left out', { runId, lines: dropped.length });
-    let told = 0;
+      log.warn('dropped a line of output that was too long or held too many values', { runId, lines: dropped.length });
+    let next = 0;
     for (const line of dropped) {
-      await tellLines(lines.slice(told, line.at), { hear, stream, emit });
+      await emitLines(lines.slice(next, line.at), { onLine, stream, emit });
       options.onDropped?.(line);
-      told = line.at;
+      next = line.at;
     }
-    await tellLines(lines.slice(told), { hear, stream, emit });
+    await emitLines(lines.slice(next), { onLine, stream, emit });
   };
-  /** Tells what is there now. `isOver`: nothing more comes. */
-  const catchUp = async (isOver: boolean): Promise<void> => {
+  /** Reads what is there now. `isOver`: nothing more will come. */
+  const readToEnd = async (isOver: boolean): Promise<void> => {
     for (let isAtEnd = false; !isAtEnd;) {
       const read = await file.read();
-      await take(read);
+      await process(read);
       isAtEnd = read.isAtEnd;
-      // Nobody measures a run that has ended, and to read it all would take as long as its agent likes.
+      // Nobody limits the output of a run that has ended, and reading all of it could take arbitrarily long.
       if (file.position() > streamBytesMax) {
-        isDeaf = true;
+        hasFailed = true;
         return await emit(tooMuchOutput(streamBytesMax));
       }
     }
-    if (isOver) await take(file.end());
+    if (isOver) await process(file.end());
   };
-  const hearNow = async (isOver = false): Promise<void> => {
-    if (isDeaf) return;
+  const readNow = async (isOver = false): Promise<void> => {
+    if (hasFailed) return;
     try {
-      await catchUp(isOver);
+      await readToEnd(isOver);
     } catch (error) {
-      // A run that died before its files were made has said nothing.
+      // A run that died before its files were created.
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-      isDeaf = true;
-      log.error('cannot read what an agent says', { runId, error });
+      hasFailed = true;
+      log.error('cannot read the output of an agent', { runId, error });
       await emit({
         type: 'failed',
         phase: 'agent',
-        message: `The runner cannot read what the agent says: ${messageOf(error)}`,
+        message: `The runner cannot read the output of the agent: ${messageOf(error)}`,
         retryable: true,
       });
     }
   };
-  const listen = async (): Promise<void> => {
-    while (!enough.aborted && !isDeaf) {
-      await hearNow();
-      await wait(clock, LOOK_AT_OUTPUT_MS, enough);
+  const poll = async (): Promise<void> => {
+    while (!stopped.aborted && !hasFailed) {
+      await readNow();
+      await wait(clock, OUTPUT_POLL_MS, stopped);
     }
   };
 
   return {
     begin() {
-      listening ??= listen();
+      polling ??= poll();
     },
     async finish() {
       ended.abort();
-      await listening;
-      await hearNow(true);
+      await polling;
+      await readNow(true);
     },
   };
 }
 
-/** Lines that say nothing are told as output, together: they show that the program lives. */
-async function tellLines(
+/** Lines that yield no event are emitted together as output: they show that the program is alive. */
+async function emitLines(
   lines: readonly string[],
-  { hear, stream, emit }: { readonly hear: HearInTime; readonly stream: 'stdout' | 'stderr'; readonly emit: Emit },
+  { onLine, stream, emit }: { readonly onLine: AsyncLineParser; readonly stream: 'stdout' | 'stderr'; readonly emit: Emit },
 ): Promise<void> {
-  let unsaid: string[] = [];
-  const tellUnsaid = async (): Promise<void> => {
-    if (unsaid.length > 0) await emit({ type: 'output', stream, text: unsaid.join('\n') });
-    unsaid = [];
+  let unparsed: string[] = [];
+  const flushUnparsed = async (): Promise<void> => {
+    if (unparsed.length > 0) await emit({ type: 'output', stream, text: unparsed.join('\n') });
+    unparsed = [];
   };
   for (const line of lines) {
-    const said = [(await hear(line)) ?? []].flat();
-    if (said.length === 0) unsaid.push(line);
-    else await tellUnsaid();
-    for (const event of said) await emit(event);
+    const events = [(await onLine(line)) ?? []].flat();
+    if (events.length === 0) unparsed.push(line);
+    else await flushUnparsed();
+    for (const event of events) await emit(event);
   }
-  await tellUnsaid();
+  await flushUnparsed();
 }

@@ -1,30 +1,32 @@
-/** For agents that print JSON, an object a line, as most of them can. */
+/** For agents that print one JSON object per line, as most can. */
 import { hasTooManyMembers } from '../../../core/domain/json-members.ts';
-import type { Hear, SaidEvent } from './follow-output.ts';
+import type { LineParser, ParsedEvent } from './follow-output.ts';
 
-/** What a line of JSON holds; nothing is known of it. */
-export type SaidObject = Readonly<Record<string, unknown>>;
+/** A parsed JSON object of unknown shape. */
+export type JsonObject = Readonly<Record<string, unknown>>;
 
 /**
- * Hears the lines that are JSON objects, and passes over all others: warnings of libraries, words for people, a last line
- * that was cut off when the program was killed.
+ * Parses lines that are JSON objects and skips all others: warnings of libraries, messages for people, a last line
+ * truncated by a kill.
  */
 export const jsonLines =
-  (hear: (said: SaidObject) => SaidEvent | readonly SaidEvent[] | undefined): Hear =>
+  (onLine: (object: JsonObject) => ParsedEvent | readonly ParsedEvent[] | undefined): LineParser =>
   (line) => {
-    const said = objectIn(line);
-    return said === null ? undefined : hear(said);
+    const object = objectIn(line);
+    return object === null ? undefined : onLine(object);
   };
 
-/** As `lineSplitter` knows them: what it leaves out as an object is one here. A byte order mark counts, too. */
+/** The same set as in `lineSplitter`, so that both agree on what is an object. Includes a byte order mark. */
 const BLANKS_BEFORE = /^[\t\v\f\r \ufeff]+/;
 
-/** The object that a line of JSON holds; null for any other line, and for one with more members than a result may have. */
-export function objectIn(line: string): SaidObject | null {
+/**
+ * The object on a line of JSON; null for any other line, and for an object with more members than a result may have.
+ */
+export function objectIn(line: string): JsonObject | null {
   const text = line.replace(BLANKS_BEFORE, '');
   if (!text.startsWith('{') || hasTooManyMembers(text)) return null;
   try {
-    return JSON.parse(text) as SaidObject;
+    return JSON.parse(text) as JsonObject;
   } catch (error) {
     if (error instanceof SyntaxError) return null;
     throw error;

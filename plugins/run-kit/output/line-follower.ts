@@ -1,38 +1,38 @@
-/** Reads a stream file by lines while its program goes on writing, from an offset that can be kept and come back to. */
+/** Reads a stream file line by line while its program is writing, from an offset that can be stored. */
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { LINE_BYTES_MAX, lineSplitter, type DroppedLine } from './line-splitter.ts';
 
-/** Read at once. */
+/** Bytes per read. */
 const CHUNK_BYTES = 64 * 1024;
 
 export interface LineFollowerOptions {
   readonly path: string;
-  /** Where to begin; an `offset` that an earlier `read` answered. Default 0. */
+  /** Where to start: an `offset` returned by an earlier `read`. Default 0. */
   readonly offset?: number | undefined;
-  /** Longer lines are left out and told. Default 4 MiB. */
+  /** Longer lines are dropped and reported. Default 4 MiB. */
   readonly lineBytesMax?: number | undefined;
 }
 
 export interface FollowedLines {
-  /** Whole lines, without their ends. */
+  /** Complete lines, without newlines. */
   readonly lines: readonly string[];
-  /** Where the next line begins. */
+  /** Offset of the next line. */
   readonly offset: number;
-  /** Lines over the limit, left out of `lines`; in order. */
+  /** Lines over the limit, which are not in `lines`; in order. */
   readonly dropped: readonly DroppedLine[];
-  /** Whether the end of what is written so far was seen; else there may be more to read at once. */
+  /** Whether the current end of the file was reached; if not, more can be read at once. */
   readonly isAtEnd: boolean;
 }
 
-/** MUST NOT be asked again before it has answered. */
+/** MUST NOT be called concurrently. */
 export interface LineFollower {
-  /** The lines that were completed since the last call, at most about a line limit's worth of bytes; none: nothing new yet. */
+  /** The lines completed since the last call, at most about one line limit of bytes; empty if there is nothing new. */
   read(): Promise<FollowedLines>;
-  /** How far the file was read, bytes. A line without its end yet counts here. */
+  /** How far the file was read, in bytes, incomplete lines included. */
   position(): number;
-  /** Once the program has ended and all is read: its last line, where that has no end. */
+  /** Once the program has ended and everything was read: its last line, if that has no newline. */
   end(): Pick<FollowedLines, 'lines' | 'dropped'>;
 }
 

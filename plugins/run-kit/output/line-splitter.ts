@@ -1,45 +1,45 @@
-/** Cuts a stream of bytes into lines, of which each has a bound. */
+/** Splits a byte stream into lines of bounded length. */
 import { hasTooManyMembers } from '../../../core/domain/json-members.ts';
 
-/** A tool's whole output is one line with some programs, so a line may be long. */
+/** Some programs print a tool's whole output as one line, so lines may be long. */
 export const LINE_BYTES_MAX = 4 * 1024 * 1024;
 const NEWLINE = 0x0a;
 const BRACE = 0x7b;
-/** What may stand before an object: blanks, and the bytes of a byte order mark. */
+/** What may precede an object: blanks, and the bytes of a byte order mark. */
 const BLANKS: ReadonlySet<number> = new Set([0x09, 0x0b, 0x0c, 0x0d, 0x20, 0xef, 0xbb, 0xbf]);
 
-/** A line that is too long, or an object of too many members, which is left out. */
+/** A line that is too long, or an object with too many members. */
 export interface DroppedLine {
-  /** How many of the lines that came with it stood before it. */
+  /** How many lines of the same result precede it. */
   readonly at: number;
-  /** It began as a JSON object does: it may have said something. */
+  /** It starts like a JSON object, so it may have held an event. */
   readonly isObject: boolean;
 }
 
 export interface SplitLines {
-  /** Whole lines, without their ends. */
+  /** Complete lines, without newlines. */
   readonly lines: readonly string[];
   /** In order. */
   readonly dropped: readonly DroppedLine[];
 }
 
 export interface LineSplitter {
-  /** The lines that this chunk completes. The chunk may be used again afterwards. */
+  /** The lines that this chunk completes. The chunk may be reused afterwards. */
   push(chunk: Buffer): SplitLines;
-  /** Of the line that is not complete yet, also where it is too long to be kept. */
+  /** Size of the incomplete line, even if it is too long to be kept. */
   partialBytes(): number;
-  /** Nothing more comes: what follows the last line end is a line, too, unless it is empty. */
+  /** The end of the stream: what follows the last newline is a line too, unless it is empty. */
   end(): SplitLines;
 }
 
 /**
- * Lines longer than `lineBytesMax` are left out and told; no more than that is held of one. So are objects with more members than a result may
- * have: to parse one takes seconds, in which nothing else is done.
+ * Drops and reports lines longer than `lineBytesMax`, and buffers no more than that. Also drops objects with more
+ * members than a result may have, since parsing one would block for seconds.
  */
 export function lineSplitter(lineBytesMax = LINE_BYTES_MAX): LineSplitter {
   let partial: Buffer[] = [];
   let partialBytes = 0;
-  /** Null: there were only blanks so far. */
+  /** Null while there were only blanks. */
   let isObject: boolean | null = null;
 
   const noteStart = (bytes: Buffer): void => {

@@ -1,10 +1,10 @@
-/** Where a program is, looked up as the system will do it. */
+/** Finds a program the way the system does. */
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
 
 export interface FindProgramOptions {
-  /** A name for PATH, or with a slash a path that is relative to `cwd`. */
+  /** A name to search on PATH, or a path (with a slash) relative to `cwd`. */
   readonly program: string;
   /** Absolute. */
   readonly cwd: string;
@@ -17,24 +17,24 @@ export type FoundProgram =
   | { readonly kind: 'not_executable'; readonly file: string }
   | { readonly kind: 'missing' };
 
-/** Looks for a program; the first executable one on PATH counts, as for the system. */
+/** The first executable on PATH wins, as for the system. */
 export async function findProgram(options: FindProgramOptions): Promise<FoundProgram> {
   const { program, cwd, path = '' } = options;
   const places = isPath(program) ? [cwd] : path.split(delimiter).filter((folder) => folder !== '');
   let denied: string | null = null;
   for (const place of places) {
     const file = isAbsolute(program) ? program : resolve(cwd, join(place, program));
-    const found = await lookAt(file);
+    const found = await statusOf(file);
     if (found === 'executable') return { kind: 'found', file };
     if (found === 'not_executable') denied ??= file;
   }
   return denied === null ? { kind: 'missing' } : { kind: 'not_executable', file: denied };
 }
 
-/** Whether the system takes it as a path and does not look at PATH. */
+/** Whether the system treats it as a path instead of searching PATH. */
 export const isPath = (program: string): boolean => program.includes('/');
 
-async function lookAt(file: string): Promise<'executable' | 'not_executable' | 'missing'> {
+async function statusOf(file: string): Promise<'executable' | 'not_executable' | 'missing'> {
   try {
     if (!(await stat(file)).isFile()) return 'not_executable';
   } catch {

@@ -1,20 +1,20 @@
-/** Why a program could not be started, in words that say what to do, and whether trying again can help. */
+/** Explains why a program could not be started, what to do about it, and whether a retry can help. */
 import { stat } from 'node:fs/promises';
 
 export interface LaunchRefusal {
   readonly kind: 'refused';
   readonly message: string;
-  /** False: the config, the machine or the task must change first. */
+  /** False: the config, the machine or the task has to change first. */
   readonly retryable: boolean;
-  /** `limit`: it is the task that cannot be given to a program, here or on a like machine. */
+  /** `limit`: no program can be given this task, here or on a similar machine. */
   readonly cause?: 'limit' | undefined;
   readonly details: Readonly<Record<string, unknown>>;
 }
 
-/** What Linux takes in one argument: MAX_ARG_STRLEN, 32 pages of 4 KiB, with the closing NUL. */
+/** Linux's limit for one argument: MAX_ARG_STRLEN, 32 pages of 4 KiB including the closing NUL. */
 const ARGUMENT_BYTES_MAX = 128 * 1024;
 
-/** `error` is what `spawn`, or making its files, threw or emitted. */
+/** `error` is what `spawn`, or creating its files, threw or emitted. */
 export async function explainRefusal(
   error: NodeJS.ErrnoException,
   launch: {
@@ -36,7 +36,10 @@ export async function explainRefusal(
   const ofTask = (why: string): LaunchRefusal => ({ ...refuse(false, why), cause: 'limit' });
 
   if (error.syscall?.startsWith('spawn') !== true && error.code !== 'ERR_INVALID_ARG_VALUE') {
-    return refuse(true, `its files in "${launch.runDir}" cannot be made (${error.message}). Make the folder writable and free some space.`);
+    return refuse(
+      true,
+      `its files in "${launch.runDir}" cannot be created (${error.message}). Make the folder writable and free some space.`,
+    );
   }
   switch (error.code) {
     case 'ENOENT':
@@ -52,7 +55,7 @@ export async function explainRefusal(
         false,
         `it is not an executable file, or its folder "${cwd}" may not be entered. Make it executable or correct argv[0].`,
       );
-    // A config is checked for it, so it is the task's.
+    // The config was validated against this, so it comes from the task.
     case 'ERR_INVALID_ARG_VALUE':
       return ofTask('an argument or environment variable has a NUL character (U+0000), which no program can be given. Remove it.');
     case 'E2BIG':
@@ -68,9 +71,9 @@ function tooLong(argv: readonly string[]): string {
   const index = argv.findIndex((argument) => Buffer.byteLength(argument) >= ARGUMENT_BYTES_MAX);
   const what =
     index === -1
-      ? 'its arguments and environment are together longer than the system takes'
+      ? 'its arguments and environment together exceed the system limit'
       : `argv[${String(index)}] has ${String(Buffer.byteLength(argv[index] as string))} bytes`;
-  return `${what}. One argument may have 128 KiB. Leave task text out of argv and read the task from standard input or from AGENTCOM_TASK_FILE.`;
+  return `${what}. The limit for one argument is 128 KiB. Keep task text out of argv and read the task from standard input or from AGENTCOM_TASK_FILE.`;
 }
 
 const isFolder = (path: string): Promise<boolean> =>

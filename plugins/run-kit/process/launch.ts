@@ -1,4 +1,4 @@
-/** Starts a child without a shell, in a session of its own, with files or with pipes for its streams. */
+/** Starts a child without a shell, in its own session, with files or pipes for its streams. */
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -11,7 +11,7 @@ import { markIfKnown, type ProcessTable } from './process-table.ts';
 import { openErrorStream, openStreams, type OpenStreams } from './run-files.ts';
 
 export interface LaunchOptions {
-  /** The program and its arguments, each one argument, whatever is in it. A program with a slash is relative to `cwd`. */
+  /** The program and its arguments; each stays one argument. A program with a slash is relative to `cwd`. */
   readonly argv: readonly string[];
   /** Absolute. */
   readonly cwd: string;
@@ -19,14 +19,14 @@ export interface LaunchOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Existing folder for `stdin`, `stdout` and `stderr`. */
   readonly runDir: string;
-  /** What the child reads from standard input. */
+  /** The child's standard input. */
   readonly input: string;
   readonly table: ProcessTable;
-  /** Aborted before the spawn: nothing is started. */
+  /** If aborted before the spawn, nothing is started. */
   readonly signal: StopSignal;
 }
 
-/** A child that runs. `ended` alone does not keep this process alive to see it; `watchRun` does. */
+/** A running child. `ended` alone does not keep this process alive; `watchRun` does. */
 export interface Launched {
   readonly kind: 'launched';
   readonly main: ProcessMark;
@@ -36,23 +36,23 @@ export interface Launched {
 /** `stopped`: the signal was aborted before anything was started. */
 export type LaunchOutcome<Running = Launched> = Running | { readonly kind: 'stopped' } | LaunchRefusal;
 
-/** A child that is talked to. Its standard error is a file, as with `launch`. */
+/** A child connected by pipes. Its standard error is a file, as with `launch`. */
 export interface LaunchedPiped extends Launched {
-  /** Its standard input. Errors of the pipe must be heard: it breaks when the child ends. */
+  /** Its standard input. Handle the pipe's errors: it breaks when the child ends. */
   readonly input: Writable;
-  /** Its standard output; must be read, or the child waits for ever. */
+  /** Its standard output; must be read, or the child blocks. */
   readonly output: Readable;
 }
 
-/** How a process ended; both null when that cannot be known. */
+/** How a process ended; both null if unknown. */
 export interface ProcessEnd {
   readonly exitCode: number | null;
   readonly signal: string | null;
 }
 
 /**
- * Starts the child and answers once it runs. It is nobody's child then as far as waiting goes: our own end does not end
- * it, and it does not keep us alive. Whatever can be expected to go wrong is an answer, not an error.
+ * Starts the child and resolves once it runs. The child is detached: it survives our exit, and does not keep us alive.
+ * Expected failures are returned, not thrown.
  */
 export async function launch(options: LaunchOptions): Promise<LaunchOutcome> {
   let streams: OpenStreams | null = null;
@@ -69,8 +69,8 @@ export async function launch(options: LaunchOptions): Promise<LaunchOutcome> {
 }
 
 /**
- * As `launch`, for a child that is talked to while it runs. It cannot be adopted: once its sidecar is gone, so is who
- * talks with it.
+ * Like `launch`, for a child that is talked to while it runs. It cannot be adopted, since the pipes end with this
+ * process.
  */
 export async function launchPiped(options: Omit<LaunchOptions, 'input'>): Promise<LaunchOutcome<LaunchedPiped>> {
   let stderr: number | null = null;
@@ -96,9 +96,9 @@ function started(child: ChildProcess, { table, env }: Pick<LaunchOptions, 'table
   return new Promise((resolveStart, rejectStart) => {
     child.once('error', rejectStart);
     if (child.pid === undefined) return; // The `error` event says why.
-    // At once: children that it starts before this are not in its group.
+    // At once, because children that it starts earlier are not in its group.
     table.groups?.add(env['AGENTCOM_RUN_ID'] ?? '', child.pid);
-    // Taken before the event loop turns: a child that has already ended is a zombie until then, and keeps its start time.
+    // Before the event loop turns: until then a child that already ended is a zombie and keeps its start time.
     const main = markIfKnown(table, child.pid);
     const ended = new Promise<ProcessEnd>((resolveEnd) => {
       child.once('exit', (exitCode, signal) => {

@@ -1,6 +1,6 @@
 /**
- * Processes from `ps`, for systems without /proc (macOS, BSD). Start times are exact to the second. Environments stay
- * hidden, so a process that left both its parent and the run's group is not found there.
+ * Processes from `ps`, for systems without /proc (macOS, BSD). Start times have a resolution of one second.
+ * Environments are not visible, so a process that left both its parent and the run's group is not found.
  */
 import { execFile, execFileSync } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -9,14 +9,14 @@ import type { ProcessRow, ProcessTable } from './process-table.ts';
 
 const COLUMNS = ['-o', 'pid=,ppid=,pgid=,stat=,lstart='];
 const PS_WITHIN_MS = 5_000;
-/** Output of `ps`: over 50,000 processes. */
+/** Output of `ps`; enough for over 50,000 processes. */
 const PS_BYTES_MAX = 8 * 1024 * 1024;
 const psOptions = () =>
   ({
     encoding: 'utf8',
     timeout: PS_WITHIN_MS,
     maxBuffer: PS_BYTES_MAX,
-    // In the time of one zone for ever: a journey, or summer time, must not give a process another start.
+    // A fixed time zone, so that travel or daylight saving time does not change start times.
     env: { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC' },
   }) as const;
 
@@ -38,7 +38,7 @@ export function psProcessTable(): ProcessTable {
         const stdout = execFileSync('ps', ['-p', String(pid), ...COLUMNS], { ...psOptions(), stdio: ['ignore', 'pipe', 'ignore'] });
         return parsePs(stdout)[0] ?? null;
       } catch (error) {
-        // `ps` ends with 1 when there is no such process.
+        // `ps` exits with 1 if there is no such process.
         if ((error as { readonly status?: unknown }).status === 1) return null;
         throw unusable(error);
       }
@@ -47,7 +47,7 @@ export function psProcessTable(): ProcessTable {
   };
 }
 
-/** The lines of `ps -o pid=,ppid=,pgid=,stat=,lstart=`. */
+/** Parses `ps -o pid=,ppid=,pgid=,stat=,lstart=`. */
 export function parsePs(output: string): readonly ProcessRow[] {
   return output.split('\n').flatMap((line) => {
     const match = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(\S.*?)\s*$/.exec(line);
@@ -69,7 +69,7 @@ export function parsePs(output: string): readonly ProcessRow[] {
 const unusable = (error: unknown): AgentcomError =>
   new AgentcomError(
     'AC_PACKAGE_MISSING',
-    `Cannot look at processes: "ps" did not work (${messageOf(error)}). Install it; without it agents cannot be stopped.`,
+    `Cannot list processes: "ps" failed (${messageOf(error)}). Install it; without it agents cannot be stopped.`,
     {
       cause: error,
     },

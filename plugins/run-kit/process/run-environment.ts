@@ -1,4 +1,4 @@
-/** The environment of an agent: small on purpose, because the agent's tools inherit it, secrets and all. */
+/** The environment of an agent. Deliberately small, because the agent's tools inherit it, secrets included. */
 import type { WakeRequest } from '../../../core/ports/wake-runner.ts';
 
 /** What every program needs to find its tools and its home. Nothing else of the sidecar's environment is passed on. */
@@ -15,13 +15,13 @@ export const TASK_VARIABLES = [
 ] as const;
 
 export interface BaseEnvironmentOptions {
-  /** Absolute. Also becomes PWD, which some programs believe more than their real folder. */
+  /** Absolute. Also becomes PWD, which some programs trust more than their working directory. */
   readonly cwd: string;
-  /** Variables that the config sets. */
+  /** Variables set by the config. */
   readonly env?: Readonly<Record<string, string>> | undefined;
-  /** Names of variables that are passed on as they are; those that are not set are left out. */
+  /** Names of variables to pass on; unset ones are omitted. */
   readonly passEnv?: readonly string[] | undefined;
-  /** What to pick from; the sidecar's own environment unless a test says otherwise. */
+  /** Source for `passEnv`; the sidecar's own environment unless a test overrides it. */
   readonly ambient?: Readonly<Record<string, string | undefined>> | undefined;
 }
 
@@ -29,7 +29,7 @@ export interface RunEnvironmentOptions extends BaseEnvironmentOptions {
   readonly request: WakeRequest;
 }
 
-/** The environment of an agent without a task: for questions of the doctor. */
+/** The environment of an agent without a task, for the doctor's checks. */
 export function baseEnvironment({ cwd, env, passEnv = [], ambient = process.env }: BaseEnvironmentOptions): Record<string, string> {
   const environment: Record<string, string> = {};
   for (const name of [...BASE_NAMES, ...passEnv]) {

@@ -1,17 +1,17 @@
 /**
- * The streams of a run as files in its `runDir`. Pipes would break with the sidecar, and the agent with them at its next
- * line; files let it work on and let the next sidecar read on.
+ * The streams of a run, as files in its `runDir`. Pipes would break with the sidecar, and the agent with them on its
+ * next line; with files it keeps working, and the next sidecar continues reading.
  */
 import { closeSync, constants, openSync, rmSync, writeFileSync } from 'node:fs';
 import { lstat, open } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Standard output and error of one run together; a run beyond it is stopped. */
+/** Maximum size of a run's standard output and error together; a run that exceeds it is stopped. */
 export const RUN_STREAMS_BYTES_MAX = 256 * 1024 * 1024;
-/** How much of the end of standard error is told. */
+/** Size of the reported stderr tail. */
 export const STDERR_TAIL_BYTES = 64 * 1024;
 const PRIVATE = 0o600;
-const ASKED = 'asked';
+const WAKE_REQUESTED = 'asked';
 
 export interface RunFiles {
   readonly stdin: string;
@@ -25,18 +25,19 @@ export const runFiles = (runDir: string): RunFiles => ({
   stderr: join(runDir, 'stderr'),
 });
 
-/** Open files, by their numbers. */
+/** File descriptors. */
 export interface OpenStreams {
   readonly stdin: number;
   readonly stdout: number;
   readonly stderr: number;
-  /** Closes our copies; the child has its own. */
+  /** Closes our descriptors; the child has its own. */
   close(): void;
 }
 
 /**
- * Makes the three files anew, so that nothing that an earlier run left or linked there is written to, and opens them. Each step
- * takes the kernel some microseconds; by the thread pool they took a millisecond together before an agent starts.
+ * Creates the three files anew, so that nothing left or linked there by an earlier run is written to, and opens them.
+ * Synchronous: each step takes microseconds, while the thread pool would add a millisecond in total before an agent
+ * starts.
  */
 export function openStreams(runDir: string, input: string): OpenStreams {
   const files = runFiles(runDir);
@@ -50,7 +51,7 @@ export function openStreams(runDir: string, input: string): OpenStreams {
     return file;
   };
   try {
-    // The one that tells that all are open goes first and comes last.
+    // stderr marks all three as open, so it is removed first and created last.
     for (const path of [files.stderr, files.stdout, files.stdin]) rmSync(path, { force: true });
     writeFileSync(files.stdin, input, { flag: 'wx', mode: PRIVATE });
     const stdin = openNext(files.stdin, 'r');
@@ -63,7 +64,7 @@ export function openStreams(runDir: string, input: string): OpenStreams {
   }
 }
 
-/** Makes the file of standard error anew and opens it, for a run whose other streams are pipes. Answers its number. */
+/** Creates and opens the stderr file, for a run whose other streams are pipes. Returns its descriptor. */
 export function openErrorStream(runDir: string): number {
   const { stderr } = runFiles(runDir);
   rmSync(stderr, { force: true });
@@ -71,8 +72,8 @@ export function openErrorStream(runDir: string): number {
 }
 
 /**
- * Whether `openStreams` has got to its end there. While it has not, no process was started on this try. A folder that cannot be
- * looked into was changed by somebody since.
+ * Whether `openStreams` completed. If not, no process was started in this attempt. A folder that cannot be read was
+ * tampered with, so assume it did.
  */
 export async function wereStreamsOpened(runDir: string): Promise<boolean> {
   try {
@@ -82,28 +83,34 @@ export async function wereStreamsOpened(runDir: string): Promise<boolean> {
   }
 }
 
-/** Says in its folder that its runner was asked to wake it: from then on there may be a process, which a plugin starts as it likes. */
-export function noteAsked(runDir: string): void {
-  writeFileSync(join(runDir, ASKED), '', { mode: PRIVATE });
+/**
+ * Records that the runner was asked to wake the run: from now on there may be a process, which a plugin starts in its
+ * own way.
+ */
+export function markWakeRequested(runDir: string): void {
+  writeFileSync(join(runDir, WAKE_REQUESTED), '', { mode: PRIVATE });
 }
 
-/** Whether its runner was asked. A folder that cannot be looked into was changed by somebody since. */
-export const wasAsked = (runDir: string): Promise<boolean> =>
-  unlessMissing(() => lstat(join(runDir, ASKED))).then(
+/** Whether the runner was asked. A folder that cannot be read was tampered with, so assume it was. */
+export const wasWakeRequested = (runDir: string): Promise<boolean> =>
+  unlessMissing(() => lstat(join(runDir, WAKE_REQUESTED))).then(
     (found) => found !== null,
     () => true,
   );
 
-/** How much the run has written so far. Fails where its folder cannot be looked into. */
+/** Bytes written by the run so far. Rejects if its folder cannot be read. */
 export async function streamedBytes(runDir: string): Promise<number> {
   const { stdout, stderr } = runFiles(runDir);
   const sizes = await Promise.all([stdout, stderr].map((path) => unlessMissing(async () => (await lstat(path)).size)));
   return sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
 }
 
-/** The last `bytesMax` of a file as text, from a whole character on; empty when there is no such regular file that we may read. */
+/**
+ * The last `bytesMax` bytes of a file as text, starting at a whole character; empty if there is no such readable
+ * regular file.
+ */
 export async function tailOf(path: string, bytesMax: number): Promise<string> {
-  // The agent may write here, so a link or a FIFO in the file's place must neither be followed nor block us.
+  // The agent may write here: a link must not be followed, and a FIFO must not block us.
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(() => null);
   if (file === null) return '';
   try {
@@ -117,17 +124,17 @@ export async function tailOf(path: string, bytesMax: number): Promise<string> {
   }
 }
 
-/** Skips up to three bytes 10xxxxxx: the rest of a UTF-8 character that was cut. */
+/** Skips up to three continuation bytes (10xxxxxx) of a truncated UTF-8 character. */
 function fromWholeCharacter(bytes: Buffer, isCut: boolean): Buffer {
   let start = 0;
   while (isCut && start < 3 && start < bytes.length && ((bytes[start] as number) & 0xc0) === 0x80) start += 1;
   return bytes.subarray(start);
 }
 
-/** Null for a file that is missing, or that is a link where none is followed. */
-async function unlessMissing<T>(look: () => Promise<T>): Promise<T | null> {
+/** Null for a file that is missing, or that is a link. */
+async function unlessMissing<T>(read: () => Promise<T>): Promise<T | null> {
   try {
-    return await look();
+    return await read();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'ENOENT' && code !== 'ELOOP') throw error;

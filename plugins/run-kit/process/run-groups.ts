@@ -1,8 +1,8 @@
 /**
- * A control group (cgroup v2) for each run, where the system has them and lets us make some: whatever a run starts is in its group, also
- * what leaves its parent, its session and its environment behind, and all of it is killed at once. Elsewhere, as in most containers and in
- * a login of an ordinary user, there are none, and a run is found by its tree and its run id alone. So is what a program starts before it
- * could be put into its group, within some milliseconds of its own start.
+ * A control group (cgroup v2) for each run, where the system allows creating them. Whatever a run starts is in its group,
+ * even if it leaves its parent, session and environment behind, and the whole group can be killed at once. Elsewhere, as
+ * in most containers and ordinary logins, there are no groups, and a run is found by its process tree and run id alone.
+ * The same applies to processes started in the few milliseconds before the program was put into its group.
  *
  *   <the sidecar's own group>/agentcom-<run id>
  */
@@ -10,22 +10,27 @@ import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from '
 import { join } from 'node:path';
 
 export interface RunGroups {
-  /** Puts a process that has just been started into a new group of its run. False where that is not allowed. */
+  /** Puts a process that was just started into a new group for its run. False if that is not permitted. */
   add(runId: string, pid: number): boolean;
-  /** The processes in the run's group; none where it has no group. `main`: its first process, by which a group elsewhere is found. */
+  /**
+   * Processes in the run's group; none if it has no group. `mainPid` is its first process, to find a group elsewhere.
+   */
   membersOf(runId: string, mainPid: number | null): readonly number[];
-  /** SIGKILL to all of them at once: no process gets away by starting another. False where there is no group, or an older kernel. */
+  /**
+   * Sends SIGKILL to all of them at once, so that none escapes by forking. False if there is no group, or on older
+   * kernels.
+   */
   kill(runId: string, mainPid: number | null): boolean;
-  /** Removes the group of a run of which nothing is alive. */
+  /** Removes the group of a run that has no living processes. */
   remove(runId: string, mainPid: number | null): void;
 }
 
-/** An agent may make groups in its own. */
+/** An agent may create groups inside its own. */
 const GROUPS_MAX = 1_000;
 const PREFIX = 'agentcom-';
 const RUN_ID = /^[\w.-]{1,128}$/;
 
-/** Null where there is no cgroup v2. */
+/** Null without cgroup v2. */
 export function linuxRunGroups(): RunGroups | null {
   const mount = mountOf(readOr('/proc/self/mountinfo', ''));
   const own = pathOf('self');
@@ -38,12 +43,12 @@ function groupsUnder(mount: string, own: string): RunGroups {
   let isSwept = false;
 
   const nameOf = (runId: string): string => `${PREFIX}${runId}`;
-  /** The folders of the run's group and of those in it, outermost first. */
+  /** Folders of the run's group and the groups inside it, outermost first. */
   function foldersOf(runId: string, mainPid: number | null): readonly string[] {
     if (!RUN_ID.test(runId)) return [];
     const nested = foldersIn(join(home, nameOf(runId)));
     if (nested.length > 0 || mainPid === null) return nested;
-    // The sidecar that started it may have been in another group than this one.
+    // The sidecar that started it may have been in another group.
     const parts = pathOf(String(mainPid))?.split('/') ?? [];
     const place = parts.indexOf(nameOf(runId));
     return place === -1 ? [] : foldersIn(join(mount, ...parts.slice(0, place + 1)));
@@ -53,7 +58,7 @@ function groupsUnder(mount: string, own: string): RunGroups {
     add(runId, pid) {
       if (!isAllowed || !RUN_ID.test(runId)) return false;
       const folder = join(home, nameOf(runId));
-      // Groups of runs that ended while no sidecar lived.
+      // Remove groups of runs that ended while no sidecar was running.
       if (!isSwept) removeAll(groupsIn(home));
       isSwept = true;
       try {
@@ -61,11 +66,11 @@ function groupsUnder(mount: string, own: string): RunGroups {
           putInto(folder, pid);
         } catch (error) {
           if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-          putInto(folder, pid); // another sidecar has swept it away meanwhile
+          putInto(folder, pid); // Another sidecar has just removed it.
         }
         return true;
       } catch (error) {
-        // ESRCH: it has ended already. Anything else will not be otherwise for the next run.
+        // ESRCH: the process has already ended. Any other error will recur for the next run.
         isAllowed = (error as NodeJS.ErrnoException).code === 'ESRCH';
         removeAll([folder]);
         return false;
@@ -78,13 +83,13 @@ function groupsUnder(mount: string, own: string): RunGroups {
     kill(runId, mainPid) {
       const folders = foldersOf(runId, mainPid);
       const [folder] = folders;
-      // An agent of the same user may have put the sidecar itself into it.
+      // An agent of the same user may have put the sidecar itself into the group.
       if (folder === undefined || folders.flatMap(pidsIn).includes(process.pid)) return false;
       try {
         writeFileSync(join(folder, 'cgroup.kill'), '1');
         return true;
       } catch {
-        return false; // before Linux 5.14: they are killed one by one
+        return false; // Before Linux 5.14: they are killed one by one.
       }
     },
     remove: (runId, mainPid) => removeAll(foldersOf(runId, mainPid)),
@@ -96,7 +101,7 @@ function putInto(folder: string, pid: number): void {
   writeFileSync(join(folder, 'cgroup.procs'), String(pid));
 }
 
-/** Where cgroup v2 is mounted whole: at /sys/fs/cgroup, or beside version 1 at /sys/fs/cgroup/unified. */
+/** Where the cgroup v2 root is mounted: /sys/fs/cgroup, or beside version 1 at /sys/fs/cgroup/unified. */
 export function mountOf(mountinfo: string): string | null {
   for (const line of mountinfo.split('\n')) {
     const [before = '', after = ''] = line.split(' - ');
@@ -106,7 +111,7 @@ export function mountOf(mountinfo: string): string | null {
   return null;
 }
 
-/** The group of a process in the hierarchy of version 2; null where it is not in one that can be seen. */
+/** The cgroup v2 path of a process; null if it is in none that is visible here. */
 function pathOf(pid: string): string | null {
   const line = readOr(`/proc/${pid}/cgroup`, '')
     .split('\n')
@@ -122,35 +127,35 @@ function foldersIn(outermost: string): readonly string[] {
       for (const entry of readdirSync(folder, { withFileTypes: true })) if (entry.isDirectory()) open.push(join(folder, entry.name));
       found.push(folder);
     } catch {
-      continue; // it has gone, or its agent closed it: what is in it is found by its run id
+      continue; // It is gone, or its agent made it unreadable: its members are found by run id.
     }
   }
   return found;
 }
 
-/** The groups of all runs here. */
+/** The groups of all runs. */
 function groupsIn(home: string): readonly string[] {
   try {
     return readdirSync(home).flatMap((name) => (name.startsWith(PREFIX) ? [join(home, name)] : []));
   } catch {
-    return []; // it cannot be listed, so nothing is made in it either
+    return []; // It cannot be listed, so no group can be created in it either.
   }
 }
 
-/** Those of other namespaces read as 0. */
+/** Pids of other namespaces read as 0. */
 const pidsIn = (folder: string): readonly number[] =>
   readOr(join(folder, 'cgroup.procs'), '')
     .split('\n')
     .map(Number)
     .filter((pid) => pid > 0);
 
-/** The innermost first; one in which something is alive stays. */
+/** Innermost first; a group with living processes stays. */
 function removeAll(folders: readonly string[]): void {
   for (const folder of folders.toReversed()) {
     try {
       rmdirSync(folder);
     } catch {
-      continue; // EBUSY: named as a survivor; ENOENT: there was none
+      continue; // EBUSY: reported as a survivor. ENOENT: there was none.
     }
   }
 }
@@ -159,6 +164,6 @@ function readOr(path: string, otherwise: string): string {
   try {
     return readFileSync(path, 'latin1');
   } catch {
-    return otherwise; // a process that has ended, a group that is gone, a system without
+    return otherwise; // The process or group is gone, or the system has none.
   }
 }

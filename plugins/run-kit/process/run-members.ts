@@ -1,26 +1,29 @@
-/** Which processes belong to a run. */
+/** Determines which processes belong to a run. */
 import type { ProcessMark } from '../../../core/domain/assignment/slot.ts';
 import { isOlder, type ProcessRow } from './process-table.ts';
 
 export interface RunTraces {
-  /** The process that was started; null when it is not known, or is of another boot of the machine. */
+  /** The process that was started; null if unknown or from another boot. */
   readonly main: ProcessMark | null;
-  /** Whether it is known to have lived until just now: only then is a group without its leader surely its own. */
+  /**
+   * Whether it is known to have lived until just now: only then does a group without its leader certainly belong to the
+   * run.
+   */
   readonly leaderSeen: boolean;
-  /** Processes seen to belong to the run: those that carry its id, and those remembered from an earlier look. */
+  /** Processes known to belong to the run: those with its run id, and those remembered from an earlier walk. */
   readonly seen: ReadonlySet<number>;
-  /** Whoever asks; never a member. */
+  /** The calling process; never a member. */
   readonly selfPid: number;
 }
 
 /**
- * The members among `rows`: the main process, its group and session (`detached` made it the leader of both), what was
- * seen before, and every descendant of these.
+ * The members among `rows`: the main process, its group and session (`detached` made it the leader of both), the
+ * processes in `seen`, and all their descendants.
  *
- * The main process may be gone while its group lives on. A process that has its number with another start time proves that
- * the group has ended and that all its namesakes are strangers. Where nobody has the number, the group is believed only if
- * the main process was seen until just now: a daemon leaves a group without a leader too, and numbers are given out again.
- * What carries the run id is found in any case.
+ * The main process may be gone while its group lives on. A process with its pid but another start time proves that the
+ * group has ended, so its namesakes are unrelated. If no process has the pid, the group counts only if the main process
+ * was seen until just now: daemons leave groups without a leader too, and pids are reused. Processes with the run id
+ * are found in any case.
  */
 export function runMembers(rows: readonly ProcessRow[], traces: RunTraces): readonly ProcessRow[] {
   const { main, leaderSeen, seen, selfPid } = traces;
@@ -41,6 +44,6 @@ export function runMembers(rows: readonly ProcessRow[], traces: RunTraces): read
   return [...members.values()];
 }
 
-/** The process of the mark, or one of its group or session; what began before it is in neither. */
+/** The marked process, or one of its group or session; processes older than it belong to neither. */
 export const isInGroupOf = (main: ProcessMark, row: ProcessRow): boolean =>
   (row.pid === main.pid || row.groupId === main.pid || row.sessionId === main.pid) && !isOlder(row.startTime, main.startTime);

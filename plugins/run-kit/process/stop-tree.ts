@@ -1,8 +1,8 @@
 /**
- * Ends a run: its main process and everything that it started. Killing the group alone is not enough, because agents
- * start their tools in groups and sessions of their own; so the tree is walked before and while signals are sent, what
- * was seen is remembered with its start time, and what slipped out of the tree is found by the run id that it carries, or
- * by the control group of the run.
+ * Ends a run: its main process and everything that it started. Killing the group is not enough, because agents start
+ * tools in groups and sessions of their own. So the tree is walked before and while signals are sent, processes are
+ * remembered with their start times, and those that left the tree are found by their run id or by the run's control
+ * group.
  */
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { ProcessMark } from '../../../core/domain/assignment/slot.ts';
@@ -10,22 +10,25 @@ import type { ProcessRow, ProcessTable } from './process-table.ts';
 import { runMembers } from './run-members.ts';
 import { wait } from '../events/wait.ts';
 
-/** Between two glances at the remembered processes while they may end by themselves. */
-const GLANCE_MS = 100;
-/** Between two walks of the whole table meanwhile: tools come and go while an agent cleans up. */
+/** Interval between checks of the remembered processes during the grace period. */
+const RECHECK_MS = 100;
+/** Interval between walks of the whole table during the grace period: tools come and go while an agent shuts down. */
 const WALK_MS = 1_000;
-/** Between a kill and the look whether it worked. */
+/** Delay between a kill and the check that it worked. */
 const CONFIRM_EACH_MS = 20;
-/** How long killed processes may take to vanish before they count as survivors. */
+/** How long killed processes may take to disappear before they count as survivors. */
 const CONFIRM_WITHIN_MS = 2_000;
 
 export interface StopTreeOptions {
-  /** The process that was started; null when it is not known and only the run id can tell. */
+  /** The process that was started; null if unknown, so that only the run id can identify the run. */
   readonly main: ProcessMark | null;
-  /** Whether `main` is known to have lived until just now; else its group is believed only while it lives itself. Default false. */
+  /**
+   * Whether `main` is known to have lived until just now; otherwise its group counts only while it is alive itself.
+   * Default false.
+   */
   readonly leaderSeen?: boolean | undefined;
   readonly runId: string;
-  /** Between SIGTERM and SIGKILL. */
+  /** Milliseconds between SIGTERM and SIGKILL. */
   readonly graceMs: number;
   readonly clock: Clock;
   readonly table: ProcessTable;
@@ -39,15 +42,18 @@ export interface StopTreeResult {
 }
 
 /**
- * SIGTERM to the group, `graceMs` for it to end, SIGKILL to every process of the run, then a look that nothing is left.
- * Answers as soon as that is so; at once when nothing of the run is alive. Twice and at once is fine.
+ * Sends SIGTERM to the group, waits up to `graceMs`, sends SIGKILL to every process of the run, and verifies that
+ * nothing is left. Resolves as soon as that is the case. May be called concurrently and repeatedly.
  */
 export async function stopTree(options: StopTreeOptions): Promise<StopTreeResult> {
   const { clock, table } = options;
-  const tree = rememberedTree(options);
+  const tree = trackedTree(options);
   const main = mainOfThisBoot(options);
   const mainPid = main?.pid ?? null;
-  /** What is another process every moment may have gone by the time that it is read: then only its group says that it lives. */
+  /**
+   * A process that keeps re-executing may have another pid by the time it is read; then only its group shows that it is
+   * alive.
+   */
   const alive = (living: readonly ProcessRow[]): readonly number[] => {
     const grouped = table.groups?.membersOf(options.runId, mainPid) ?? [];
     return [...new Set([...living.map((row) => row.pid), ...grouped.filter((pid) => table.find(pid)?.isZombie !== true)])];
@@ -57,7 +63,7 @@ export async function stopTree(options: StopTreeOptions): Promise<StopTreeResult
     return { wasAlive, survivors };
   };
 
-  const atFirst = await tree.look();
+  const atFirst = await tree.walk();
   if (alive(atFirst).length === 0) return end(false, []);
   const groups = groupsToSignal(atFirst, main, table);
   for (const groupId of groups) signal(-groupId, 'SIGTERM');
@@ -66,55 +72,55 @@ export async function stopTree(options: StopTreeOptions): Promise<StopTreeResult
   let walkedMs = clock.monotonicMs();
   while (groups.size > 0 && clock.monotonicMs() < graceEndsMs) {
     const isWalkDue = clock.monotonicMs() - walkedMs >= WALK_MS;
-    if (isWalkDue || !isAnyIn(groups, tree.glance())) {
+    if (isWalkDue || !isAnyIn(groups, tree.recheck())) {
       walkedMs = clock.monotonicMs();
-      if (!isAnyIn(groups, await tree.look())) break;
+      if (!isAnyIn(groups, await tree.walk())) break;
     }
-    await wait(clock, Math.min(GLANCE_MS, graceEndsMs - clock.monotonicMs()));
+    await wait(clock, Math.min(RECHECK_MS, graceEndsMs - clock.monotonicMs()));
   }
 
   const confirmByMs = clock.monotonicMs() + CONFIRM_WITHIN_MS;
-  let survivors = alive(await tree.look());
+  let survivors = alive(await tree.walk());
   while (survivors.length > 0 && clock.monotonicMs() < confirmByMs) {
     table.groups?.kill(options.runId, mainPid);
-    for (const row of tree.glance()) signal(row.pid, 'SIGKILL');
+    for (const row of tree.recheck()) signal(row.pid, 'SIGKILL');
     await wait(clock, CONFIRM_EACH_MS);
-    survivors = alive(await tree.look());
+    survivors = alive(await tree.walk());
   }
   return end(true, survivors);
 }
 
-/** What belongs to the run and lived when last looked at. Remembers each, also after it lost its parent. */
-function rememberedTree(options: StopTreeOptions) {
+/** Tracks the run's living processes, also after they lost their parent. */
+function trackedTree(options: StopTreeOptions) {
   const { runId, table, leaderSeen = false } = options;
   const main = mainOfThisBoot(options);
   const known = new Map<number, ProcessRow>();
-  const glance = (): readonly ProcessRow[] => {
+  const recheck = (): readonly ProcessRow[] => {
     for (const row of known.values()) if (!isSame(table, row)) known.delete(row.pid);
     return [...known.values()];
   };
   return {
-    /** Those remembered that still live: cheap, but sees nothing new. */
-    glance,
+    /** The remembered processes that are still alive: cheap, but finds no new ones. */
+    recheck,
     /** Walks the whole table. */
-    async look(): Promise<readonly ProcessRow[]> {
+    async walk(): Promise<readonly ProcessRow[]> {
       const listed = await table.list();
       const carriers = await table.carriersOf(runId, listed, main);
-      // What is another process every moment was listed under a number that it has no more.
+      // A process that keeps forking was listed under a pid it no longer has.
       const grouped = (table.groups?.membersOf(runId, main?.pid ?? null) ?? []).flatMap((pid) => table.find(pid) ?? []);
       const rows = [...listed, ...grouped.filter(({ pid, isZombie }) => !isZombie && !listed.some((row) => row.pid === pid))];
-      glance();
+      recheck();
       const seen = new Set([...known.keys(), ...carriers, ...grouped.map(({ pid }) => pid)]);
       for (const row of runMembers(rows, { main, leaderSeen, seen, selfPid: process.pid })) known.set(row.pid, row);
-      return glance();
+      return recheck();
     },
   };
 }
 
-/** Numbers of an earlier boot name nobody: they are somebody else's today. */
+/** Pids of an earlier boot belong to other processes now. */
 const mainOfThisBoot = ({ main, table }: StopTreeOptions): ProcessMark | null => (main?.bootId === table.bootId ? main : null);
 
-/** The main process's group; without a main process every group of the run but our own. */
+/** The main process's group or, without a main process, every group of the run except our own. */
 function groupsToSignal(members: readonly ProcessRow[], main: ProcessMark | null, table: ProcessTable): ReadonlySet<number> {
   const ownGroupId = table.find(process.pid)?.groupId;
   const groups = members.map((row) => row.groupId).filter((id) => id > 1 && id !== ownGroupId);
@@ -128,7 +134,7 @@ function isSame(table: ProcessTable, row: ProcessRow): boolean {
   return now !== null && !now.isZombie && now.startTime === row.startTime;
 }
 
-/** ESRCH: it has ended meanwhile. EPERM: it is not ours, and the look that follows names it a survivor. */
+/** ESRCH: it has just ended. EPERM: it is not ours; the next walk reports it as a survivor. */
 function signal(target: number, name: 'SIGTERM' | 'SIGKILL'): void {
   try {
     process.kill(target, name);

@@ -1,4 +1,4 @@
-/** Follows a run that was started, by us or by an earlier sidecar, to its end, and sees to it that nothing of it is left. */
+/** Follows a run, started here or by an earlier sidecar, to its end, and makes sure that nothing of it is left. */
 import { messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
@@ -11,68 +11,69 @@ import { stopTree } from './stop-tree.ts';
 import { aborted, wait } from '../events/wait.ts';
 import type { Emit } from '../events/wake-events.ts';
 
-/** Between SIGTERM and SIGKILL, where neither the config nor the stop says otherwise. */
+/** Milliseconds between SIGTERM and SIGKILL, unless config or stop say otherwise. */
 export const GRACE_MS = 5_000;
-/** Between two looks at a process that is not our child: the system tells its end to its parent only. */
-const LOOK_AT_FOREIGN_MS = 500;
-/** How long ago a process that is not our child may have been seen, for the group it left to count as its own. */
+/** Poll interval for a process that is not our child; the system reports exits only to the parent. */
+const FOREIGN_POLL_MS = 500;
+/** How recently a process that is not our child must have been seen for its group to count as its own. */
 const SEEN_WITHIN_MS = 2_000;
-/** How long the end of a child that is gone may take to be told. */
-const EXIT_TOLD_WITHIN_MS = 5_000;
-/** Between two looks at the size of a run's streams; a run may go over its bound by what it writes meanwhile. */
-const LOOK_AT_STREAMS_MS = 1_000;
+/** How long the exit event of our child may take once it is gone. */
+const EXIT_EVENT_WITHIN_MS = 5_000;
+/** Poll interval for the size of a run's streams; a run may exceed its limit by what it writes in between. */
+const STREAMS_POLL_MS = 1_000;
 
 export interface WatchRunOptions {
   readonly runId: string;
   readonly runDir: string;
-  /** The process that was started; null when only the run id can tell. */
+  /** The process that was started; null if only the run id can identify it. */
   readonly main: ProcessMark | null;
-  /** Its end, when it is our own child; else its pid is looked at. */
+  /** Its end, if it is our child; otherwise its pid is polled. */
   readonly ended?: Promise<ProcessEnd> | undefined;
-  /** Between SIGTERM and SIGKILL, unless the reason of `signal` says otherwise. */
+  /** Milliseconds between SIGTERM and SIGKILL, unless the reason of `signal` says otherwise. */
   readonly graceMs: number;
   /**
-   * It only wakes its agent and hands over: once our child ended with 0, what it started is left alone and nothing more is told. One of an
-   * earlier sidecar is told as `woken` when something carries its run id after its end.
+   * The program only wakes its agent and hands over: after exit code 0, what it started is left alone and nothing more
+   * is reported. For a run of an earlier sidecar, `woken` is emitted if a process with its run id remains.
    */
   readonly detaches?: boolean | undefined;
   readonly signal: StopSignal;
-  /** Aborted when the runner has heard enough: the run is ended, and its end told as `exited`. */
-  readonly enough?: StopSignal | undefined;
-  /** Aborted when nobody wants to know any more: the run is left as it is. */
-  readonly left: StopSignal;
+  /** Aborted by the runner to end the run, which is then reported as `exited`. */
+  readonly endSignal?: StopSignal | undefined;
+  /** Aborted when nobody is listening any more: the run is left alone. */
+  readonly detachSignal: StopSignal;
   readonly clock: Clock;
   readonly log: Log;
   readonly table: ProcessTable;
-  /** Standard output and error together. */
+  /** Maximum size of standard output and error together. */
   readonly streamsBytesMax?: number | undefined;
 }
 
 /**
- * Emits, last of all, `stopped` if the run was stopped and `exited` if it ended by itself; before `exited` a `failed`
- * when it was ended because it wrote too much, or what it wrote cannot be looked at. Emits nothing more once `left` is aborted.
+ * Emits, last of all, `stopped` if the run was stopped and `exited` if it ended by itself; before `exited` also
+ * `failed` if it was ended because its output exceeds the limit or cannot be measured. Emits nothing once
+ * `detachSignal` is aborted.
  */
 export async function watchRun(options: WatchRunOptions, emit: Emit): Promise<void> {
-  const { signal, left, enough, streamsBytesMax = RUN_STREAMS_BYTES_MAX } = options;
+  const { signal, detachSignal, endSignal, streamsBytesMax = RUN_STREAMS_BYTES_MAX } = options;
   const over = new AbortController();
-  const foreign = foreignWatch(options);
+  const foreign = watchForeign(options);
   const ended = options.ended ?? foreign.end(over.signal);
   let childEnd: ProcessEnd | null = null;
   void options.ended?.then((end) => (childEnd = end));
   const first = await Promise.race([
     aborted(signal, over.signal).then(() => 'stop' as const),
-    aborted(left, over.signal).then(() => 'left' as const),
-    ...(enough === undefined ? [] : [aborted(enough, over.signal).then(() => 'enough' as const)]),
+    aborted(detachSignal, over.signal).then(() => 'detached' as const),
+    ...(endSignal === undefined ? [] : [aborted(endSignal, over.signal).then(() => 'end' as const)]),
     overflow(options, streamsBytesMax, over.signal),
     ended.then(() => 'ended' as const),
   ]).finally(() => {
     over.abort();
   });
-  if (left.aborted) return;
+  if (detachSignal.aborted) return;
   if (first === 'ended' && options.detaches === true && !signal.aborted) {
-    if (isWell(childEnd)) return;
-    // How a program of an earlier sidecar ended nobody knows; where what it woke is at work, it has handed over.
-    if (options.ended === undefined && (await isCarried(options))) return await emit({ type: 'woken' });
+    if (exitedCleanly(childEnd)) return;
+    // The exit code of an adopted program is unknown; if what it woke is running, it has handed over.
+    if (options.ended === undefined && (await hasCarriers(options))) return await emit({ type: 'woken' });
   }
 
   if (typeof first === 'object' && !signal.aborted) await emit(first);
@@ -84,50 +85,50 @@ export async function watchRun(options: WatchRunOptions, emit: Emit): Promise<vo
     graceMs: graceOf(signal, options.graceMs),
   });
   if (survivors.length > 0) options.log.warn('processes of a run could not be killed', { runId: options.runId, survivors });
-  // A run of an earlier sidecar that nothing was left of had ended by itself, whatever is asked of it now.
+  // An adopted run of which nothing was left had ended by itself, even if it is to be stopped now.
   if (signal.aborted && (wasAlive || options.ended !== undefined)) {
     await emit({ type: 'stopped', survivors });
     return;
   }
-  const end = survivors.includes(options.main?.pid ?? 0) ? UNKNOWN_END : await told(ended, options.clock);
+  const end = survivors.includes(options.main?.pid ?? 0) ? UNKNOWN_END : await exitOf(ended, options.clock);
   const stderrTail = await tailOf(runFiles(options.runDir).stderr, STDERR_TAIL_BYTES);
   await emit({ type: 'exited', ...end, stderrTail, ...(survivors.length > 0 ? { survivors } : {}) });
 }
 
-const isWell = (end: ProcessEnd | null): boolean => end?.exitCode === 0;
+const exitedCleanly = (end: ProcessEnd | null): boolean => end?.exitCode === 0;
 
-const isCarried = async ({ runId, table }: WatchRunOptions): Promise<boolean> =>
+const hasCarriers = async ({ runId, table }: WatchRunOptions): Promise<boolean> =>
   (await table.carriersOf(runId, await table.list(), null)).length > 0;
 
-/** Our child keeps its number until its end was told, so that a mark that could not be read before may be read now. */
+/** Our child keeps its pid until it is reaped, so a mark that could not be read before may be readable now. */
 const ownMark = ({ main, table }: WatchRunOptions): ProcessMark | null => (main?.startTime === null ? markIfKnown(table, main.pid) : main);
 
 const UNKNOWN_END: ProcessEnd = { exitCode: null, signal: null };
 
-/** How our child ended: it is gone, so its end is told within a turn. Waiting for it keeps this process alive, which the child does not. */
-async function told(ended: Promise<ProcessEnd>, clock: Clock): Promise<ProcessEnd> {
-  const heard = new AbortController();
-  const tooLate = wait(clock, EXIT_TOLD_WITHIN_MS, heard.signal).then(() => UNKNOWN_END);
+/** How our child ended. It is gone, so the event is due; waiting keeps this process alive, which the child does not. */
+async function exitOf(ended: Promise<ProcessEnd>, clock: Clock): Promise<ProcessEnd> {
+  const settled = new AbortController();
+  const tooLate = wait(clock, EXIT_EVENT_WITHIN_MS, settled.signal).then(() => UNKNOWN_END);
   return await Promise.race([ended, tooLate]).finally(() => {
-    heard.abort();
+    settled.abort();
   });
 }
 
-/** The grace of this stop: whoever aborts may give one as `reason: { graceMs }`. */
+/** The grace period of this stop, from an abort reason `{ graceMs }`. */
 export function graceOf(signal: StopSignal, defaultMs: number): number {
   const reason: unknown = signal.aborted ? signal.reason : undefined;
   if (typeof reason !== 'object' || reason === null || !('graceMs' in reason)) return defaultMs;
   return typeof reason.graceMs === 'number' && reason.graceMs >= 0 ? reason.graceMs : defaultMs;
 }
 
-/** Looks at a process that is not our child, and remembers when it was seen last. */
-function foreignWatch({ main, table, clock }: WatchRunOptions) {
+/** Polls a process that is not our child and remembers when it was last seen. */
+function watchForeign({ main, table, clock }: WatchRunOptions) {
   let seenMs: number | null = null;
   return {
     async end(cut: StopSignal): Promise<ProcessEnd> {
       while (main !== null && !cut.aborted && isAlive(table, main)) {
         seenMs = clock.monotonicMs();
-        await wait(clock, LOOK_AT_FOREIGN_MS, cut);
+        await wait(clock, FOREIGN_POLL_MS, cut);
       }
       return UNKNOWN_END;
     },
@@ -135,26 +136,26 @@ function foreignWatch({ main, table, clock }: WatchRunOptions) {
   };
 }
 
-/** Answers once the streams of the run are over their bound, or cannot be measured any more: why the run is ended. */
+/** Resolves once the run's streams exceed their limit or cannot be measured: the reason to end the run. */
 async function overflow({ runDir, clock }: WatchRunOptions, bytesMax: number, cut: StopSignal): Promise<WakeEvent> {
   try {
-    while (!cut.aborted && (await streamedBytes(runDir)) <= bytesMax) await wait(clock, LOOK_AT_STREAMS_MS, cut);
+    while (!cut.aborted && (await streamedBytes(runDir)) <= bytesMax) await wait(clock, STREAMS_POLL_MS, cut);
   } catch (error) {
-    return unmeasured(runDir, error);
+    return unreadableOutput(runDir, error);
   }
   return tooMuchOutput(bytesMax);
 }
 
-/** How a run ends whose agent has spoilt the folder of its streams. */
-const unmeasured = (runDir: string, error: unknown): WakeEvent => ({
+/** The failure of a run whose agent made the folder of its streams unreadable. */
+const unreadableOutput = (runDir: string, error: unknown): WakeEvent => ({
   type: 'failed',
   phase: 'agent',
-  message: `The standard output and error of the agent cannot be looked at, and it was stopped: ${messageOf(error)}. Leave "${runDir}" to the sidecar.`,
+  message: `The output of the agent cannot be measured, so it was stopped: ${messageOf(error)}. Do not modify "${runDir}".`,
   retryable: true,
   details: { cause: 'output_unreadable' },
 });
 
-/** How a run ends that wrote more than it may. */
+/** The failure of a run that wrote more than allowed. */
 export const tooMuchOutput = (bytesMax: number): WakeEvent => ({
   type: 'failed',
   phase: 'agent',

@@ -112,7 +112,7 @@ t.test('what a runner of somebody else finds or does', async (t) => {
   matchAll(
     t,
     (await here.look({ wake: runner(`() => { throw new Error('it broke') }`) })).damages,
-    /runner other, runner: its checks broke: it broke$/,
+    /runner other, runner: checks threw: it broke$/,
   );
 });
 

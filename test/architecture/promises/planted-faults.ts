@@ -227,8 +227,8 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     what: 'frames leave before the journal is written',
     breaks: ['R3', 'J5'],
     file: 'core/application/sidecar/state/step-context.ts',
-    find: 'effects: [...this.#durable, ...persist, ...this.#outward] };',
-    replace: 'effects: [...this.#durable, ...this.#outward, ...persist] };',
+    find: 'effects: [...this.#beforePersist, ...persist, ...this.#afterPersist] };',
+    replace: 'effects: [...this.#beforePersist, ...this.#afterPersist, ...persist] };',
     test: `${SIDECAR}/offers.test.ts`,
   },
   {
@@ -245,9 +245,9 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     what: 'an abort ends a report',
     breaks: ['R4'],
     file: 'core/application/sidecar/assignment/hub-answers.ts',
-    find: "    if (held.action === 'abort' && !isReported) takeBack",
+    find: "    if (held.action === 'abort' && !isReported) stopReclaimed",
     replace:
-      "    if (isReported && held.action !== 'continue') turn.dropReport(name);\n    if (held.action === 'abort' && !isReported) takeBack",
+      "    if (isReported && held.action !== 'continue') step.dropReport(name);\n    if (held.action === 'abort' && !isReported) stopReclaimed",
     test: `${SIDECAR}/link.test.ts`,
   },
   {
@@ -255,8 +255,8 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     what: 'a report is forgotten when it is sent',
     breaks: ['R5'],
     file: 'core/application/sidecar/report/outbox-reports.ts',
-    find: '  planRepeat(turn, nameOf(name));\n  turn.send(frame);',
-    replace: '  turn.send(frame);\n  turn.dropReport(name);',
+    find: '  planRepeat(step, nameOf(name));\n  step.send(frame);',
+    replace: '  step.send(frame);\n  step.dropReport(name);',
     test: `${SIDECAR}/reports.test.ts`,
   },
   {
@@ -291,7 +291,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     what: 'a cancel is confirmed and nothing is stopped',
     breaks: ['R11'],
     file: 'core/application/sidecar/assignment/end-of-run.ts',
-    find: '  if (slot.run !== null) return stopRun(turn, stopping);\n  if (isPublished',
+    find: '  if (slot.run !== null) return stopRun(step, stopping);\n  if (isPublished',
     replace: '  if (isPublished',
     test: `${SIDECAR}/cancels.test.ts`,
   },
@@ -354,8 +354,8 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     what: 'each save writes all that is remembered',
     breaks: ['R3'],
     file: 'adapters/journal-file/ended-log.ts',
-    find: '      if (isDoubtful) return await writeAnew(change);',
-    replace: '      if (isDoubtful || mark.bytes > 0) return await writeAnew(change);',
+    find: '      if (isDoubtful) return await rewrite(change);',
+    replace: '      if (isDoubtful || mark.bytes > 0) return await rewrite(change);',
     test: 'test/adapters/files/journal-file-ended.test.ts',
   },
   {

@@ -142,7 +142,7 @@ t.test('R10: every state of a slot is taken up where it stands', async (t) => {
 
 t.test('a runner that cannot go on with a run stops it, and it is lost', async (t) => {
   const { sidecar } = restarted(journal(WOKEN_SLOT), { adoptable: false, hasCheck: false });
-  t.match(only(sidecar.prepared(), 'attach'), [{ stop: { reason: /cannot go on/ } }]);
+  t.match(only(sidecar.prepared(), 'attach'), [{ stop: { reason: /cannot adopt/ } }]);
   sidecar.wake(stoppedRun());
   t.match(writtenBody(sidecar.scanned()), { kind: 'lost', error: /its sidecar or machine went down/ });
 });

@@ -155,7 +155,7 @@ t.test('R4: every write that fails on the way delays the report, and loses nothi
     const ended = here.types().filter((type) => type === 'task_complete' || type === 'task_rejected');
     t.equal(ended.length, 1, `write ${nth}`);
     t.equal(here.runner.started.length, ended[0] === 'task_complete' ? 1 : 0);
-    const hasFailed = here.log.lines.some((line) => /journal cannot be written/.test(line.message));
+    const hasFailed = here.log.lines.some((line) => /cannot write the journal/.test(line.message));
     await here.sidecar.stop();
     if (!hasFailed) return t.ok(nth > 5, `${nth - 1} writes failed in turn`);
   }

@@ -22,14 +22,14 @@ async function told<State>(
   const deps = { dataDir: '/nowhere', clock: systemClock(), log: silentLog };
   const runs = agentRuns(deps, { name: 'a', title: 'A', settings: {}, dialect });
   const request = { taskId: 'task-1', task: { description: 'x', ...(accept === undefined ? {} : { accept }) } } as unknown as WakeRequest;
-  const ears = await runs.ears(request, () => Promise.resolve());
+  const listener = await runs.listener(request, () => Promise.resolve());
   const events: WakeEvent[] = [];
   for (const line of lines) {
-    if (line === null) ears.onDropped?.({ at: 0, isObject: true });
-    else events.push(...(await ears.hearSaid(line as Readonly<Record<string, unknown>>)));
+    if (line === null) listener.onDropped?.({ at: 0, isObject: true });
+    else events.push(...(await listener.onMessage(line as Readonly<Record<string, unknown>>)));
   }
-  const last = await ears.ended?.({ type: 'exited', exitCode: 0, signal: null, stderrTail: '' });
-  ears.close?.();
+  const last = await listener.onEnd?.({ type: 'exited', exitCode: 0, signal: null, stderrTail: '' });
+  listener.close?.();
   return last === undefined ? events : [...events, last];
 }
 
@@ -41,12 +41,12 @@ const claudeEnds = (more: object): object => ({ type: 'result', session_id: 's',
 const codexSays = (type: string, text: string): object => ({ type: 'item.completed', item: { type, text } });
 const opencodeSays = (type: string, part: object = {}): object => ({ type, sessionID: 's', part });
 const acpSays = (text: string): object => ({
-  said: 'update',
+  kind: 'update',
   update: { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } },
 });
-const ACP_TOOL = { said: 'update', update: { sessionUpdate: 'tool_call', toolCallId: 't', status: 'completed' } };
-const ACP_BEGUN = { said: 'answer', to: 'session/new', sessionId: 's', result: {} };
-const acpEnds = (stopReason: string): object => ({ said: 'answer', to: 'session/prompt', result: { stopReason } });
+const ACP_TOOL = { kind: 'update', update: { sessionUpdate: 'tool_call', toolCallId: 't', status: 'completed' } };
+const ACP_BEGUN = { kind: 'answer', to: 'session/new', sessionId: 's', result: {} };
+const acpEnds = (stopReason: string): object => ({ kind: 'answer', to: 'session/prompt', result: { stopReason } });
 
 type End = 'empty' | 'truncated' | 'refused';
 interface Program {

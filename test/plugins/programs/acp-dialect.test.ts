@@ -8,12 +8,12 @@ import { acpStream } from '../../../plugins/acp/stream.ts';
 import { messageReader } from '../../../plugins/acp/messages.ts';
 import { tokensOf } from '../../../plugins/acp/program-usage.ts';
 import { answerOf } from '../../../plugins/acp/permission.ts';
-import type { SaidObject, Session } from '../../../plugins/plugin.ts';
+import type { JsonObject, Session } from '../../../plugins/plugin.ts';
 import { read, saying, type Reading } from './recording.ts';
 
 interface Spoken {
-  readonly to?: SaidObject;
-  readonly from?: SaidObject;
+  readonly to?: JsonObject;
+  readonly from?: JsonObject;
 }
 
 /** The messages of one conversation, in order. */
@@ -37,16 +37,16 @@ function readMessages(messages: readonly Spoken[], { session, ...options }: HowR
 }
 
 const readCase = (name: string, how?: HowRead): Reading => readMessages(spoken(name), how);
-const lastOf = (name: string): SaidObject => spoken(name).at(-1)?.from ?? {};
+const lastOf = (name: string): JsonObject => spoken(name).at(-1)?.from ?? {};
 
 void t.test('a success of each agent is what it said last', (t) => {
   for (const agent of ['claude', 'codex', 'gemini', 'opencode']) {
-    const { events, verdict, isSettledByLine } = readCase(`${agent}-text`);
+    const { events, outcome, isSettledByLine } = readCase(`${agent}-text`);
     t.match(events[0], { type: 'started', sessionId: /\S/ }, agent);
-    t.match(verdict, { type: 'completed', output: { text: /^FAKE-OK hello/, session_id: /\S/ } }, agent);
+    t.match(outcome, { type: 'completed', output: { text: /^FAKE-OK hello/, session_id: /\S/ } }, agent);
     t.ok(isSettledByLine);
     const worked = readCase(`${agent}-tool`, { onPermission: 'allow-once' });
-    t.match(worked.verdict, { type: 'completed', output: { text: /^FAKE-DONE after 1 tool/ } }, `${agent}, after its tool`);
+    t.match(worked.outcome, { type: 'completed', output: { text: /^FAKE-DONE after 1 tool/ } }, `${agent}, after its tool`);
     const tools = worked.events.filter((event) => event.type === 'progress');
     t.match(tools, [{ message: /^uses / }], `${agent}: however it tells of a tool, and however often, it is one`);
     t.equal(tools.length, 1);
@@ -59,16 +59,16 @@ void t.test('R20: what is kept of a message has a bound, and a result that is no
   const piece = { jsonrpc: '2.0', method: 'session/update', params: { update: { sessionUpdate: 'agent_message_chunk', content } } };
   const [end, ...before] = [...spoken('gemini-text')].reverse();
   const pieces = Array.from({ length: 30 }, () => ({ from: piece }));
-  const { verdict } = readMessages([...before.reverse(), ...pieces, ...(end === undefined ? [] : [end])]);
-  t.match(verdict, { type: 'completed', output: { text_truncated: true } });
-  t.ok(JSON.stringify(verdict).length < 1_100_000);
+  const { outcome } = readMessages([...before.reverse(), ...pieces, ...(end === undefined ? [] : [end])]);
+  t.match(outcome, { type: 'completed', output: { text_truncated: true } });
+  t.ok(JSON.stringify(outcome).length < 1_100_000);
   t.end();
 });
 
 void t.test('R20: beyond its bound an agent is heard no more, which is told once', async (t) => {
   const heard: string[] = [];
   const line = `${JSON.stringify({ jsonrpc: '2.0', method: 'm' })}\n`;
-  const { heard: over } = acpStream({
+  const { handled: over } = acpStream({
     input: new PassThrough(),
     output: Readable.from(Array.from({ length: 100 }, () => Buffer.from(line))),
     bytesMax: line.length * 5,
@@ -90,26 +90,26 @@ void t.test('"end_turn" is no success: so Codex tells that its model refused', (
     ['codex-500', 'model_unavailable', 'model_unavailable'],
   ] as const) {
     t.match(lastOf(name)['result'], { stopReason: 'end_turn' }, 'the words of a success');
-    const { events, verdict } = readCase(name);
-    t.match(verdict, { type: 'failed', kind, retryable: true, beforeWork: true, message: /429|high demand/ }, name);
+    const { events, outcome } = readCase(name);
+    t.match(outcome, { type: 'failed', kind, retryable: true, beforeWork: true, message: /429|high demand/ }, name);
     t.match(
       events.filter((event) => event.type === 'progress'),
       [{ waiting }],
       'and what it waits for meanwhile',
     );
   }
-  t.match(readCase('codex-recovered').verdict, { type: 'completed' }, 'one that is active again has not broken');
+  t.match(readCase('codex-recovered').outcome, { type: 'completed' }, 'one that is active again has not broken');
   t.end();
 });
 
 void t.test('any agent may tell a failure as a success: one that counts its tokens and has none has not worked', (t) => {
-  const ended = (result: SaidObject, text = 'Sorry.'): Reading['verdict'] => {
+  const ended = (result: JsonObject, text = 'Sorry.'): Reading['outcome'] => {
     const said = [
-      { said: 'answer', to: 'session/new', sessionId: 's', result: {} },
-      { said: 'update', update: { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } } },
-      { said: 'answer', to: 'session/prompt', result },
+      { kind: 'answer', to: 'session/new', sessionId: 's', result: {} },
+      { kind: 'update', update: { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } } },
+      { kind: 'answer', to: 'session/prompt', result },
     ];
-    return read(acpDialect({ usageOf: 'prompt' }), saying(said)).verdict;
+    return read(acpDialect({ usageOf: 'prompt' }), saying(said)).outcome;
   };
   const none = { inputTokens: 0, outputTokens: 0, totalTokens: 0 };
   t.match(ended({ stopReason: 'end_turn', usage: null }), { kind: 'model_unavailable', message: /Sorry/ });
@@ -123,30 +123,30 @@ void t.test('any agent may tell a failure as a success: one that counts its toke
   t.match(ended({ stopReason: 'end_turn' }, warning), { kind: 'no_result' }, 'what Codex says of itself is no answer');
   for (const errorKind of ['__proto__', 'constructor', 'toString']) {
     const error = { code: -32_603, message: 'Internal error', data: { errorKind } };
-    const refused = read(acpDialect({ usageOf: 'prompt' }), saying([{ said: 'refusal', to: 'session/prompt', error }])).verdict;
+    const refused = read(acpDialect({ usageOf: 'prompt' }), saying([{ kind: 'refusal', to: 'session/prompt', error }])).outcome;
     t.match(refused, { type: 'failed', kind: 'agent_failed' }, errorKind);
   }
   t.match(ended({ stopReason: 'max_tokens' }), { kind: 'limit', retryable: false });
   t.match(ended({ stopReason: 'max_turn_requests' }), { kind: 'limit' });
   t.match(ended({ stopReason: 'refusal' }), { kind: 'agent_failed', retryable: false });
   t.match(ended({}), { kind: 'agent_failed' });
-  t.match(readCase('claude-cancelled').verdict, { kind: 'agent_failed', message: /"cancelled"/ }, 'nobody here had asked for it');
+  t.match(readCase('claude-cancelled').outcome, { kind: 'agent_failed', message: /"cancelled"/ }, 'nobody here had asked for it');
   t.end();
 });
 
 void t.test('R4: a piece of a message over ACP that was left out makes no success, but what a tool answered is no piece of it', (t) => {
   const dialect = acpDialect({ usageOf: 'prompt' });
-  const chunk = (text: string) => ({ said: 'update', update: { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } } });
-  const tool = (status: string) => ({ said: 'update', update: { sessionUpdate: 'tool_call', toolCallId: 't', status } });
+  const chunk = (text: string) => ({ kind: 'update', update: { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } } });
+  const tool = (status: string) => ({ kind: 'update', update: { sessionUpdate: 'tool_call', toolCallId: 't', status } });
   /** `null`: a line that is left out. */
   const verdictOn = (...said: readonly (object | null)[]) => {
     let state = dialect.begin(null);
-    for (const json of [...said, { said: 'answer', to: 'session/prompt', result: { stopReason: 'end_turn' } }]) {
-      if (json === null) state = dialect.dropped?.(state) ?? state;
+    for (const json of [...said, { kind: 'answer', to: 'session/prompt', result: { stopReason: 'end_turn' } }]) {
+      if (json === null) state = dialect.onDropped?.(state) ?? state;
       else {
-        const heard = dialect.hear(state, { stream: 'stdout', text: '', json: json as SaidObject, heardAtMs: 0 });
-        const verdict = heard.events?.find(({ type }) => type === 'completed' || type === 'failed');
-        if (verdict !== undefined) return verdict;
+        const heard = dialect.onLine(state, { stream: 'stdout', text: '', json: json as JsonObject, readAtMs: 0 });
+        const outcome = heard.events?.find(({ type }) => type === 'completed' || type === 'failed');
+        if (outcome !== undefined) return outcome;
         state = heard.state;
       }
     }
@@ -170,20 +170,20 @@ void t.test('refusals of the model, as each agent tells them', (t) => {
     'claude-500': 'model_unavailable',
   };
   for (const [name, kind] of Object.entries(wanted)) {
-    const { verdict } = readCase(name);
-    t.match(verdict, { type: 'failed', phase: 'agent', kind, retryable: kind !== 'auth', beforeWork: true }, name);
+    const { outcome } = readCase(name);
+    t.match(outcome, { type: 'failed', phase: 'agent', kind, retryable: kind !== 'auth', beforeWork: true }, name);
   }
-  t.match(readCase('gemini-401').verdict, { message: /fake model says 401$/, details: { code: 401 } }, 'not the JSON around it');
+  t.match(readCase('gemini-401').outcome, { message: /fake model says 401$/, details: { code: 401 } }, 'not the JSON around it');
   t.end();
 });
 
 void t.test('a rejected tool ends in "end_turn" too: the result names it, or fails', (t) => {
   for (const agent of ['claude', 'gemini']) {
-    t.match(readCase(`${agent}-rejected`).verdict, { type: 'completed', output: { denied: [/touch acp-rejected/] } }, agent);
-    t.match(readCase(`${agent}-rejected`, { whenDenied: 'fail' }).verdict, { kind: 'denied', retryable: false }, agent);
+    t.match(readCase(`${agent}-rejected`).outcome, { type: 'completed', output: { denied: [/touch acp-rejected/] } }, agent);
+    t.match(readCase(`${agent}-rejected`, { whenDenied: 'fail' }).outcome, { kind: 'denied', retryable: false }, agent);
   }
-  const { verdict } = readCase('opencode-rejected');
-  t.match(verdict, { kind: 'denied', message: /ended without a result/ }, 'it says nothing more');
+  const { outcome } = readCase('opencode-rejected');
+  t.match(outcome, { kind: 'denied', message: /ended without a result/ }, 'it says nothing more');
   t.end();
 });
 
@@ -205,31 +205,31 @@ void t.test('what a session has cost before is not counted again', (t) => {
   const before: Session = { id: 'f6251378-2e39-4f5f-b67b-33376c02f3be', totals: { nanoUsd: 6_076_000 } };
   const resumed = readCase('claude-resumed', { session: before });
   t.strictSame(resumed.totals, { nanoUsd: 7_744_000 }, 'of the session, for the next run');
-  t.match(resumed.verdict, { type: 'completed', costUsd: 0.001668, tokensUsed: 132 });
-  t.match(readCase('claude-resumed').verdict, { costUsd: 0.007744 }, 'a session that was not known is counted from its beginning');
+  t.match(resumed.outcome, { type: 'completed', costUsd: 0.001668, tokensUsed: 132 });
+  t.match(readCase('claude-resumed').outcome, { costUsd: 0.007744 }, 'a session that was not known is counted from its beginning');
   const anew = readCase('claude-resumed', { session: { ...before, totals: { nanoUsd: 9e9 } } });
-  t.match(anew.verdict, { costUsd: 0.007744 }, 'an agent whose count begins anew with each process');
-  t.match(readCase('claude-text', { maxCostUsd: 0.001 }).verdict, { kind: 'limit' });
-  t.match(readCase('claude-text', { maxCostUsd: 0.01 }).verdict, { type: 'completed' });
+  t.match(anew.outcome, { costUsd: 0.007744 }, 'an agent whose count begins anew with each process');
+  t.match(readCase('claude-text', { maxCostUsd: 0.001 }).outcome, { kind: 'limit' });
+  t.match(readCase('claude-text', { maxCostUsd: 0.01 }).outcome, { type: 'completed' });
   t.end();
 });
 
 void t.test('a session that the agent has lost is told with its reason, and a fresh one ends the task', (t) => {
-  const { events, verdict } = readCase('gemini-forgotten', { onPermission: 'allow-once', session: { id: 'gone', totals: {} } });
+  const { events, outcome } = readCase('gemini-forgotten', { onPermission: 'allow-once', session: { id: 'gone', totals: {} } });
   t.match(events[0], {
     type: 'progress',
-    message: 'cannot go on with its session, and begins afresh: Internal error: No previous sessions found for this project.',
+    message: 'cannot resume its session; starting afresh: Internal error: No previous sessions found for this project.',
   });
   t.match(events[1], { type: 'started', sessionId: /\S/ });
-  t.match(verdict, { type: 'completed', output: { text: /^done in turn 1/ }, tokensUsed: 254 });
+  t.match(outcome, { type: 'completed', output: { text: /^done in turn 1/ }, tokensUsed: 254 });
   t.end();
 });
 
 void t.test('a session that an agent finds to be lost only at its prompt is no failure; one that is not gone on with is', (t) => {
   const said = (sessionId: string) => [
-    { said: 'answer', to: 'session/resume', sessionId, result: {} },
+    { kind: 'answer', to: 'session/resume', sessionId, result: {} },
     {
-      said: 'refusal',
+      kind: 'refusal',
       to: 'session/prompt',
       error: { code: -32_603, message: 'Internal error', data: { details: `thread not found: ${sessionId}` } },
     },
@@ -237,9 +237,9 @@ void t.test('a session that an agent finds to be lost only at its prompt is no f
   const readSession = (id: string) => read(acpDialect({ usageOf: 'prompt' }), saying(said(id)), { session: { id: 'lost', totals: {} } });
   t.match(readSession('lost').events.at(-1), {
     type: 'progress',
-    message: 'cannot go on with its session, and begins afresh: Internal error: thread not found: lost',
+    message: 'cannot resume its session; starting afresh: Internal error: thread not found: lost',
   });
-  t.match(readSession('another').verdict, { type: 'failed', kind: 'agent_failed' });
+  t.match(readSession('another').outcome, { type: 'failed', kind: 'agent_failed' });
   t.end();
 });
 
@@ -247,8 +247,8 @@ void t.test('what Claude says of an answer that was cut off is not what there is
   const words = "API Error: Claude's response exceeded the 32000 output token maximum.";
   const verdictAfter = (text: string) => {
     const update = { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } };
-    const refusal = { said: 'refusal', to: 'session/prompt', error: { code: -32_603, message: `Internal error: ${words}` } };
-    return read(acpDialect({ usageOf: 'prompt' }), saying([{ said: 'update', update }, refusal])).verdict;
+    const refusal = { kind: 'refusal', to: 'session/prompt', error: { code: -32_603, message: `Internal error: ${words}` } };
+    return read(acpDialect({ usageOf: 'prompt' }), saying([{ kind: 'update', update }, refusal])).outcome;
   };
   t.match(verdictAfter(words), { kind: 'limit', acceptable: { needs: ['truncated', 'empty'], output: { text: '' } } });
   t.match(verdictAfter('one, two'), { kind: 'limit', acceptable: { needs: ['truncated'], output: { text: 'one, two' } } });
@@ -257,8 +257,8 @@ void t.test('what Claude says of an answer that was cut off is not what there is
 
 void t.test('a spent account is told by Codex beside an error without words', (t) => {
   const data = { message: 'Quota exceeded. Check your plan and billing details.', codexErrorInfo: 'usageLimitExceeded' };
-  const refusal = { said: 'refusal', to: 'session/prompt', error: { code: -32_603, message: 'Internal error', data } };
-  t.match(read(acpDialect({ usageOf: 'prompt' }), saying([refusal])).verdict, {
+  const refusal = { kind: 'refusal', to: 'session/prompt', error: { code: -32_603, message: 'Internal error', data } };
+  t.match(read(acpDialect({ usageOf: 'prompt' }), saying([refusal])).outcome, {
     type: 'failed',
     kind: 'config',
     message: 'refused session/prompt: Internal error: Quota exceeded. Check your plan and billing details.',
@@ -267,32 +267,32 @@ void t.test('a spent account is told by Codex beside an error without words', (t
 });
 
 void t.test('what comes before the prompt is the history of the session', (t) => {
-  t.match(readCase('codex-resumed').verdict, { type: 'completed', output: { text: /^FAKE-OK resumed/ }, tokensUsed: 112 });
+  t.match(readCase('codex-resumed').outcome, { type: 'completed', output: { text: /^FAKE-OK resumed/ }, tokensUsed: 112 });
   const [hello, answered, ...rest] = spoken('codex-resumed');
   const old = { method: 'session/update', params: { update: { sessionUpdate: 'tool_call', toolCallId: 'old', title: 'old' } } };
   const history = Array.from({ length: 5 }, (_, index): Spoken => {
     const update = { ...old.params.update, toolCallId: `old-${String(index)}` };
     return { from: { ...old, params: { update } } };
   });
-  const { verdict, events } = readMessages([hello ?? {}, answered ?? {}, ...history, ...rest], { maxTurns: 1 });
-  t.equal(verdict.type, 'completed');
+  const { outcome, events } = readMessages([hello ?? {}, answered ?? {}, ...history, ...rest], { maxTurns: 1 });
+  t.equal(outcome.type, 'completed');
   t.notOk(events.some((event) => event.type === 'progress' && /old/.test(event.message ?? '')));
   t.end();
 });
 
 void t.test('its end without an answer is a failure, of its setup if it never began', (t) => {
   const ended = (exitCode: number, stderrTail: string) =>
-    read(acpDialect({ usageOf: 'prompt' }), saying([], { exitCode }), { end: { stderrTail } }).verdict;
+    read(acpDialect({ usageOf: 'prompt' }), saying([], { exitCode }), { end: { stderrTail } }).outcome;
   t.match(ended(1, 'unknown option --acp'), { kind: 'config', retryable: false, message: /unknown option/ });
   t.match(ended(0, ''), { kind: 'no_result', retryable: true });
   const begun = readMessages(spoken('claude-text').slice(0, -1));
-  t.match(begun.verdict, { kind: 'no_result' }, 'all but the answer to its prompt, and exit code 0');
+  t.match(begun.outcome, { kind: 'no_result' }, 'all but the answer to its prompt, and exit code 0');
   t.end();
 });
 
 void t.test('an answer is chosen by the kind of its option', (t) => {
-  const asked = (name: string): SaidObject =>
-    (spoken(name).find(({ from }) => from?.['method'] === 'session/request_permission')?.from?.['params'] ?? {}) as SaidObject;
+  const asked = (name: string): JsonObject =>
+    (spoken(name).find(({ from }) => from?.['method'] === 'session/request_permission')?.from?.['params'] ?? {}) as JsonObject;
   const optionIds = (policy: Parameters<typeof answerOf>[0]) =>
     ['claude', 'gemini', 'opencode'].map((agent) => answerOf(policy, asked(`${agent}-tool`)).optionId);
   t.strictSame(optionIds({ onPermission: 'allow-once' }), ['allow-once', 'proceed_once', 'once']);
@@ -321,14 +321,14 @@ void t.test('nothing that an agent says makes it throw', (t) => {
 
 void t.test('R20: of the tools that it tells of the newest 1,000 are remembered, and all are counted', (t) => {
   const dialect = acpDialect({ usageOf: 'prompt', maxTurns: 1_500 });
-  const call = (n: number): SaidObject => ({
-    said: 'update',
+  const call = (n: number): JsonObject => ({
+    kind: 'update',
     update: { sessionUpdate: 'tool_call', toolCallId: `${n} ${'x'.repeat(9_999)}` },
   });
   let state = dialect.begin(null);
   let told = 0;
   for (let n = 0; n < 1_501; n += 1) {
-    const heard = dialect.hear(state, { stream: 'stdout', text: '', json: call(n), heardAtMs: 0 });
+    const heard = dialect.onLine(state, { stream: 'stdout', text: '', json: call(n), readAtMs: 0 });
     state = heard.state;
     told += (heard.events ?? []).filter(({ type }) => type === 'failed').length;
   }

@@ -5,7 +5,7 @@ import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { loadAcp } from '../../../plugins/acp/sdk-package.ts';
 import { acpStream } from '../../../plugins/acp/stream.ts';
 import { UNANSWERED_MAX } from '../../../plugins/acp/unanswered.ts';
-import type { Clock, SaidObject } from '../../../plugins/plugin.ts';
+import type { Clock, JsonObject } from '../../../plugins/plugin.ts';
 
 const lineOf = (message: object): Buffer => Buffer.from(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
 
@@ -14,8 +14,8 @@ const hurried = (mostMs: number): Clock => ({ ...systemClock(), after: (ms, fire
 
 /** Hears all that an agent says, and answers it as the protocol has it. */
 async function heard(said: Iterable<Buffer>, input: Writable, clock = systemClock()) {
-  const told = { messages: 0, noise: 0, unread: 0, sent: [] as SaidObject[] };
-  const { stream, heard: over } = acpStream({
+  const told = { messages: 0, noise: 0, unread: 0, sent: [] as JsonObject[] };
+  const { stream, handled: over } = acpStream({
     input,
     output: Readable.from(said),
     clock,

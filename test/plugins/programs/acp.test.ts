@@ -180,7 +180,7 @@ withRuns('one that is not logged in, and one that speaks another version', async
 
 withRuns('one that falls silent is given up', async (t, world) => {
   const { failure, events } = await told(world, 'hangs', { idleMs: 300 });
-  t.match(failure, { kind: 'unresponsive', message: /said nothing within 300 ms/ });
+  t.match(failure, { kind: 'unresponsive', message: /printed nothing within 300 ms/ });
   t.match(events.at(-1), { type: 'exited' });
 });
 
@@ -211,7 +211,7 @@ void t.test('what it cannot honour is a mistake in the config', (t) => {
   t.strictSame(problems({ agent: 'gemini', bin: ['node', '/opt/gemini.js'], model: 'm' }), []);
   t.match(problems({}), [{ path: 'agent', message: /is required, one of gemini, opencode, claude, codex; or name a program in bin/ }]);
   t.match(problems({ agent: 'opencode' }), [{ path: 'model' }]);
-  t.match(problems({ agent: 'codex', maxCostUsd: 1 }), [{ path: 'maxCostUsd', message: /codex does not tell its cost/ }]);
+  t.match(problems({ agent: 'codex', maxCostUsd: 1 }), [{ path: 'maxCostUsd', message: /codex does not report its cost/ }]);
   t.match(problems({ agent: 'gemini', extraArgs: ['--acp'] }), [{ path: 'extraArgs[0]' }]);
   t.match(problems({ bin: 'x', allowTools: ['read'], denyTools: ['read'] }), [{ path: 'denyTools' }]);
   t.match(problems({ bin: 'x', permissions: 'full' } as AcpOptions), [{ path: 'permissions', message: /is not an option/ }]);

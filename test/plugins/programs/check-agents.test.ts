@@ -73,7 +73,7 @@ void t.test('a program that is not logged in', async (t) => {
 void t.test('R16: a check that the config overrules by its name keeps no agent from work, and says what it found', async (t) => {
   const { program, checks } = await place(t);
   const bin = await program(claude('2.1.328', false));
-  const ignored = { ok: true, message: /^not ok, which ignoreChecks overrules: .*not logged in/ };
+  const ignored = { ok: true, message: /^failed, but ignored by ignoreChecks: .*not logged in/ };
   t.match(await checks(claudeCode({ bin, cwd: 'project', ignoreChecks: ['login'] })), { program: { ok: true }, login: ignored });
   t.match(await checks(claudeCode({ bin, cwd: 'project', ignoreChecks: ['program'] })), { login: { ok: false } });
   t.match(await checks(acp({ bin: 'no-such-agent', cwd: 'project', ignoreChecks: ['program'] })), {
@@ -99,7 +99,7 @@ void t.test('R16: a program that is another one is found by the version that it 
     opencode({ bin, cwd: 'project', model: 'a/b', env }),
   ]) {
     const { program: found } = await checks(choice);
-    t.match(found, { ok: false, message: /says "git version 2\.39\.5": that is another program\. .*correct bin/ }, choice.name);
+    t.match(found, { ok: false, message: /printed "git version 2\.39\.5": that is another program\. .*correct bin/ }, choice.name);
   }
 });
 
@@ -110,7 +110,7 @@ void t.test('a folder that is missing, that is not the agent’s, or that it can
     cwd: { ok: false, message: /nowhere" is not a folder/ },
     program: undefined,
   });
-  t.match(await checks(opencode({ bin, cwd: '/', model: 'a/b' })), { cwd: { ok: false, message: /no folder for an agent/ } });
+  t.match(await checks(opencode({ bin, cwd: '/', model: 'a/b' })), { cwd: { ok: false, message: /not a safe working directory/ } });
 });
 
 /** Why there can be no disk of our own here; false when there can. */
@@ -129,7 +129,7 @@ void t.test('a folder that nobody may write to, not even root, or whose disk is 
   const bin = await program(claude('2.1.328', true));
   for (const [options, wanted, message] of [
     ['ro,size=64m', false, /project" is not writable/],
-    ['size=4m', false, /^only 4 MiB are free where .*project" is\. Make room/],
+    ['size=4m', false, /^only 4 MiB are free at ".*project"\. Free some space/],
     ['size=64m', true, /project$/],
   ] as const) {
     execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', join(folder, 'project')]);
@@ -210,14 +210,14 @@ void t.test('a look that is called off ends what it has started', async (t) => {
     calling.abort();
     t.match(
       (await found)?.find(({ check }) => check === 'program'),
-      { ok: false, message: /was called off/ },
+      { ok: false, message: /was aborted/ },
       choice.name,
     );
     while (table.find(child)?.isZombie === false) await nextTurn(); // The system needs a moment for it.
     await rm(join(folder, 'child'));
   }
   const late = await askProgram([bin], { cwd: folder, env: {}, signal: AbortSignal.abort() });
-  t.match(late, { kind: 'failed', message: 'was called off' });
+  t.match(late, { kind: 'failed', message: 'was aborted' });
 });
 
 void t.test('a program that only takes long is no reason to give its agent no work', async (t) => {
@@ -231,14 +231,14 @@ void t.test('a program that only takes long is no reason to give its agent no wo
     install: 'Install it.',
     withinMs: 50,
   };
-  t.match(await checkAgentProgram(asked), { ok: true, message: /it is starting, and gave no answer within 50 ms/ });
+  t.match(await checkAgentProgram(asked), { ok: true, message: /still starting: it did not answer within 50 ms/ });
 });
 
 void t.test('who gives no answer is not waited for, and nothing of it is left', async (t) => {
   const { folder, program } = await place(t);
   const bin = await program(`sleep 600 & echo $! > ${folder}/child; wait`);
   const asked = await askProgram([bin, '--version'], { cwd: folder, env: { PATH: process.env['PATH'] ?? '' }, withinMs: 300 });
-  t.match(asked, { kind: 'slow', message: 'gave no answer within 300 ms' });
+  t.match(asked, { kind: 'slow', message: 'did not answer within 300 ms' });
   const child = Number(await readFile(join(folder, 'child'), 'utf8'));
   const isLeft = (): boolean => table.find(child)?.isZombie === false;
   while (isLeft()) await nextTurn(); // The system needs a moment for it.

@@ -102,7 +102,7 @@ void t.test('R16: settings that a program does not start with are no missing log
   await writeFile(join(folder, '.claude.json'), '{}');
   await mkdir(join(folder, 'project', '.claude'));
   await writeFile(join(folder, 'project', '.claude', 'settings.json'), '{ "permissions": { "deny": ["Bash"] }, }');
-  t.match(await overAcp(), { ok: false, message: /settings\.json" is not JSON, so Claude Code leaves it out/ });
+  t.match(await overAcp(), { ok: false, message: /settings\.json" is not JSON, so Claude Code ignores it/ });
   const other = await program("printf 'Error: Config file at opencode.json is not valid\\n--- End ---\\n^\\n' >&2; exit 1");
   t.match(await checks(acp({ agent: 'opencode', model: 'a/b', bin: other, cwd: 'project' })), {
     program: { ok: false, message: /Config file at opencode\.json is not valid/ },
@@ -120,7 +120,7 @@ void t.test('settings with a mistake are found before a task meets them, whateve
   };
   t.equal(await settings('.claude/settings.json', ' \n'), undefined, 'an empty one is none');
   t.equal(await settings('.claude/settings.json', '\uFEFF{}'), undefined);
-  const mistake = { ok: false, message: /settings\.json" is not JSON, so Claude Code leaves it out, with all that it forbids: / };
+  const mistake = { ok: false, message: /settings\.json" is not JSON, so Claude Code ignores it, including everything that it forbids: / };
   t.match(await settings('.claude/settings.json', '{ "permissions": { "deny": ["Bash"] }, }'), mistake);
   t.equal(await settings('.claude/settings.json', '{}'), undefined);
   await mkdir(join(folder, 'project', '.claude'));

@@ -3,7 +3,7 @@ import t from 'tap';
 import { claudeDialect } from '../../../plugins/claude-code/dialect.ts';
 import { claudeStart } from '../../../plugins/claude-code/start.ts';
 import { claudeCode } from '../../../plugins/runners.ts';
-import type { SaidObject } from '../../../plugins/plugin.ts';
+import type { JsonObject } from '../../../plugins/plugin.ts';
 import { wakeRunnerContract } from '../../product/contracts/runner/wake-runner.contract.ts';
 import { jsonLinesOf, processSubject, type AgentWords } from '../../product/contracts/runner/process-subject.ts';
 import { read, READ_AT_MS, recorded, saying, type Recording } from './recording.ts';
@@ -21,31 +21,31 @@ const readCase = (name: string) => read(dialect, recorded('claude', name));
 void t.test('a session that is not there any more is no failure of the task', (t) => {
   const session = { id: '99999999-2222-4333-8444-555555555555', totals: {} };
   const gone = read(dialect, recorded('claude', 'resume-unknown'), { session });
-  t.match(gone.verdict, { type: 'session_gone', message: /^No conversation found/ });
-  t.match(readCase('resume-unknown').verdict, { type: 'failed' }, 'unless none was to be gone on with');
+  t.match(gone.outcome, { type: 'session_gone', message: /^No conversation found/ });
+  t.match(readCase('resume-unknown').outcome, { type: 'failed' }, 'unless none was to be gone on with');
   t.end();
 });
 
 void t.test('a success is its result line', (t) => {
-  const { events, verdict, isSettledByLine } = readCase('stream');
+  const { events, outcome, isSettledByLine } = readCase('stream');
   t.match(events[0], { type: 'started', sessionId: /^[0-9a-f-]{36}$/ });
-  t.match(verdict, { type: 'completed', output: { text: /^FAKE-OK/, turns: 1 }, tokensUsed: 128 });
+  t.match(outcome, { type: 'completed', output: { text: /^FAKE-OK/, turns: 1 }, tokensUsed: 128 });
   t.ok(isSettledByLine);
   t.end();
 });
 
 void t.test('exit code 0 is no success: it was interrupted, or no result came', (t) => {
   t.equal(recorded('claude', 'hang-int').exitCode, 0);
-  t.match(readCase('hang-int').verdict, { type: 'failed', kind: 'no_result', retryable: true, beforeWork: true });
-  t.match(read(dialect, saying(['{"type":"system","subtype":"init","session_id":"s"}'])).verdict, { kind: 'no_result' });
-  t.match(read(dialect, saying([])).verdict, { kind: 'no_result' });
+  t.match(readCase('hang-int').outcome, { type: 'failed', kind: 'no_result', retryable: true, beforeWork: true });
+  t.match(read(dialect, saying(['{"type":"system","subtype":"init","session_id":"s"}'])).outcome, { kind: 'no_result' });
+  t.match(read(dialect, saying([])).outcome, { kind: 'no_result' });
   t.end();
 });
 
 void t.test('words of a failure that are no texts are told all the same', (t) => {
   const errors = [{ toString: null }, 'and a text'];
   const said = { type: 'result', subtype: 'error_during_execution', is_error: true, errors, session_id: 's' };
-  t.match(read(dialect, saying([said])).verdict, {
+  t.match(read(dialect, saying([said])).outcome, {
     type: 'failed',
     message: /^\{"toString":null\}; and a text/,
   });
@@ -65,27 +65,27 @@ void t.test('subtype "success" with is_error is a failure, of the kind that its 
     budget: { kind: 'limit', retryable: false, beforeWork: undefined },
   };
   for (const [name, failure] of Object.entries(wanted)) {
-    const { verdict } = readCase(name);
-    t.match(verdict, { type: 'failed', phase: 'agent', message: /\S/, ...failure, details: { cause: failure.kind } }, name);
+    const { outcome } = readCase(name);
+    t.match(outcome, { type: 'failed', phase: 'agent', message: /\S/, ...failure, details: { cause: failure.kind } }, name);
   }
-  t.match(readCase('401-retries0').verdict, { beforeWork: true, message: /401/, details: { subtype: 'success', api_error_status: 401 } });
+  t.match(readCase('401-retries0').outcome, { beforeWork: true, message: /401/, details: { subtype: 'success', api_error_status: 401 } });
   t.end();
 });
 
 void t.test('where "type" stands in a line does not matter', (t) => {
   const result = recorded('claude', 'stream').lines.at(-1)?.text ?? '';
   t.ok(result.indexOf('"type":"result"') > 200, 'the recorded line has it far behind');
-  t.equal(readCase('stream').verdict.type, 'completed');
+  t.equal(readCase('stream').outcome.type, 'completed');
   t.end();
 });
 
 void t.test('it says what it waits for while it tries again by itself', (t) => {
-  const { events, verdict } = readCase('429-once');
+  const { events, outcome } = readCase('429-once');
   t.match(
     events.filter((event) => event.type === 'progress' && event.waiting !== undefined),
     [{ waiting: 'rate_limited', message: /retry 1 of \d+ in \d+ ms after 429/ }],
   );
-  t.equal(verdict.type, 'completed');
+  t.equal(outcome.type, 'completed');
   t.match(
     readCase('refused').events.find((event) => event.type === 'progress'),
     { waiting: 'model_unavailable' },
@@ -100,8 +100,8 @@ void t.test('a spent allowance parks until it is given back', (t) => {
     { type: 'rate_limit_event', rate_limit_info: { status: 'rejected', resetsAt } },
   ];
   const result = { type: 'result', subtype: 'success', is_error: true, api_error_status: 429, result: 'limit' };
-  t.match(read(dialect, saying([...lines, result])).verdict, { kind: 'rate_limited', retryAfterMs: 3_600_000, beforeWork: true });
-  t.equal((read(dialect, saying([result])).verdict as { retryAfterMs?: number }).retryAfterMs, undefined);
+  t.match(read(dialect, saying([...lines, result])).outcome, { kind: 'rate_limited', retryAfterMs: 3_600_000, beforeWork: true });
+  t.equal((read(dialect, saying([result])).outcome as { retryAfterMs?: number }).retryAfterMs, undefined);
   t.end();
 });
 
@@ -140,9 +140,9 @@ void t.test('a run that is killed has told what it used until then, each message
   const untilResult: Recording = { ...recorded('claude', 'max-turns'), lines: lines.slice(0, -1) };
   const twice: Recording = { ...untilResult, lines: untilResult.lines.flatMap((line) => [line, line]) };
   for (const recording of [untilResult, twice]) {
-    const { usage, verdict } = read(dialect, recording);
+    const { usage, outcome } = read(dialect, recording);
     t.match(usage, { byModel: { 'claude-opus-5-5': { inputTokens: 242, cachedInputTokens: 40 } } });
-    t.match(verdict, { kind: 'no_result', beforeWork: undefined });
+    t.match(outcome, { kind: 'no_result', beforeWork: undefined });
   }
   t.end();
 });
@@ -176,45 +176,45 @@ void t.test('R20: of the models that Claude Code names a few are kept, and what 
 });
 
 void t.test('a denied tool is named in the result, or, where wanted, fails it', (t) => {
-  t.match(readCase('deny').verdict, { type: 'completed', output: { denied: ['Bash'] } });
+  t.match(readCase('deny').outcome, { type: 'completed', output: { denied: ['Bash'] } });
   t.match(
     readCase('deny').events.find((event) => event.type === 'progress' && /not allowed/.test(event.message ?? '')),
     { message: 'not allowed: Bash' },
   );
   const strict = claudeDialect({ failsWhenDenied: true });
-  t.match(read(strict, recorded('claude', 'deny')).verdict, { type: 'failed', kind: 'denied', retryable: false });
-  t.equal(read(strict, recorded('claude', 'stream')).verdict.type, 'completed');
+  t.match(read(strict, recorded('claude', 'deny')).outcome, { type: 'failed', kind: 'denied', retryable: false });
+  t.equal(read(strict, recorded('claude', 'stream')).outcome.type, 'completed');
   t.end();
 });
 
 void t.test('what keeps it from beginning is a matter of its setup', (t) => {
   for (const name of ['badflag', 'noprompt', 'bypass-root']) {
     t.match(
-      readCase(name).verdict,
+      readCase(name).outcome,
       { kind: 'config', retryable: false, beforeWork: true, message: /exited with code 1 without a result: \S/ },
       name,
     );
   }
-  t.match(readCase('hang-term').verdict, { kind: 'no_result', retryable: true });
+  t.match(readCase('hang-term').outcome, { kind: 'no_result', retryable: true });
   t.end();
 });
 
 void t.test('a result is no end: a shell in the background keeps it alive, and the result stands', (t) => {
   const recording = recorded('claude', 'bash-background');
   t.equal(recording.signal, 'SIGKILL', 'it was waited for in vain');
-  const { verdict, isSettledByLine } = readCase('bash-background');
-  t.match(verdict, { type: 'completed', output: { text: /^FAKE-DONE/ } });
+  const { outcome, isSettledByLine } = readCase('bash-background');
+  t.match(outcome, { type: 'completed', output: { text: /^FAKE-DONE/ } });
   t.ok(isSettledByLine, 'and not by its end');
   t.end();
 });
 
 void t.test('a model that there is not is a matter of its setup', (t) => {
-  t.match(readCase('model-bad').verdict, { kind: 'config', retryable: false, beforeWork: true });
+  t.match(readCase('model-bad').outcome, { kind: 'config', retryable: false, beforeWork: true });
   t.end();
 });
 
 void t.test('R4: its last word is its answer: the result of a turn with something in the background is not the last one', (t) => {
-  t.match(readCase('input-json-two').verdict, { output: { text: /two/ } });
+  t.match(readCase('input-json-two').outcome, { output: { text: /two/ } });
   const result = (text: string) => ({ type: 'result', subtype: 'success', is_error: false, result: text });
   const tasks = (...names: readonly string[]) => ({
     type: 'system',
@@ -224,10 +224,10 @@ void t.test('R4: its last word is its answer: the result of a turn with somethin
   const answersTo = (...lines: readonly object[]): readonly unknown[] => {
     let state = dialect.begin(null);
     return lines.map((line) => {
-      const heard = dialect.hear(state, { stream: 'stdout', text: '', json: line as SaidObject, heardAtMs: READ_AT_MS });
+      const heard = dialect.onLine(state, { stream: 'stdout', text: '', json: line as JsonObject, readAtMs: READ_AT_MS });
       state = heard.state;
-      const { verdict, isAtWork } = heard.answer ?? {};
-      return verdict?.type === 'completed' ? [(verdict.output as { text: string }).text, isAtWork] : null;
+      const { outcome, isAtWork } = heard.answer ?? {};
+      return outcome?.type === 'completed' ? [(outcome.output as { text: string }).text, isAtWork] : null;
     });
   };
   t.strictSame(answersTo(result('done')), [['done', false]], 'with nothing in the background it is the end');
@@ -255,7 +255,7 @@ void t.test('J8: each turn that it takes by itself ends with a result, and what 
       byModel: { m: { inputTokens: 240, cachedInputTokens: 40, outputTokens: 21 }, n: { outputTokens: 1 } },
     },
   ]);
-  t.match(read(dialect, saying(lines)).verdict, { type: 'completed', tokensUsed: 382, costUsd: 0.875 });
+  t.match(read(dialect, saying(lines)).outcome, { type: 'completed', tokensUsed: 382, costUsd: 0.875 });
   t.end();
 });
 
@@ -265,9 +265,9 @@ void t.test('hostile lines change nothing', (t) => {
     '{"type":"assistant","message":{"content":[null,1,{"type":"tool_use"},{"type":"text","text":5}],"usage":{"input_tokens":"9","output_tokens":-1}}}',
     '{"type":"system","subtype":"api_retry","attempt":1e999}', '{"type":"rate_limit_event"}', '{"__proto__":{"type":"result"}}',
   ]; // prettier-ignore
-  t.match(read(dialect, saying(hostile)).verdict, { type: 'failed', kind: 'no_result' });
+  t.match(read(dialect, saying(hostile)).outcome, { type: 'failed', kind: 'no_result' });
   t.match(
-    read(dialect, saying(['{"type":"result"}'])).verdict,
+    read(dialect, saying(['{"type":"result"}'])).outcome,
     { type: 'failed', kind: 'agent_failed' },
     'a result that does not say that it went well',
   );

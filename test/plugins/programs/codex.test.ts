@@ -12,37 +12,37 @@ const dialect = codexDialect({ model: 'gpt' });
 const readCase = (name: string, session: Session | null = null) => read(dialect, recorded('codex', name), { session });
 
 void t.test('a success is the completed turn; the text is its last message', (t) => {
-  const { events, verdict, isSettledByLine } = readCase('stdin');
+  const { events, outcome, isSettledByLine } = readCase('stdin');
   t.match(events[0], { type: 'started', sessionId: /^[0-9a-f-]{36}$/ });
-  t.match(verdict, {
+  t.match(outcome, {
     type: 'completed',
     output: { text: /^FAKE-OK hello/ },
     tokensUsed: 108,
     byModel: { gpt: { inputTokens: 101, cachedInputTokens: 20 } },
   });
   t.ok(isSettledByLine);
-  t.match(readCase('deny').verdict, { output: { text: /^FAKE-DONE/ } }, 'of several messages the last');
+  t.match(readCase('deny').outcome, { output: { text: /^FAKE-DONE/ } }, 'of several messages the last');
   t.end();
 });
 
 void t.test('exit code 0 without a completed turn is no success', (t) => {
   const { lines } = recorded('codex', 'stdin');
-  t.match(read(dialect, { ...recorded('codex', 'stdin'), lines: lines.slice(0, -1) }).verdict, {
+  t.match(read(dialect, { ...recorded('codex', 'stdin'), lines: lines.slice(0, -1) }).outcome, {
     type: 'failed',
     kind: 'no_result',
     beforeWork: true,
   });
-  t.match(readCase('hang-term').verdict, { kind: 'no_result' });
+  t.match(readCase('hang-term').outcome, { kind: 'no_result' });
   t.end();
 });
 
 void t.test('an error line is not the end: it tries again by itself', (t) => {
-  const { events, verdict } = readCase('429-once');
+  const { events, outcome } = readCase('429-once');
   t.match(
     events.find((event) => event.type === 'progress'),
     { waiting: 'rate_limited', message: /429/ },
   );
-  t.equal(verdict.type, 'completed');
+  t.equal(outcome.type, 'completed');
   const refused = readCase('refused').events.filter((event) => event.type === 'progress');
   t.equal(refused.length, 4);
   t.match(refused[0], { waiting: 'model_unavailable', message: /waiting for network/ });
@@ -61,11 +61,11 @@ void t.test('the kind of a failure is found in its text', (t) => {
     badflag: { kind: 'config', retryable: false },
   };
   for (const [name, failure] of Object.entries(wanted)) {
-    t.match(readCase(name).verdict, { type: 'failed', phase: 'agent', message: /\S/, ...failure, details: { cause: failure.kind } }, name);
+    t.match(readCase(name).outcome, { type: 'failed', phase: 'agent', message: /\S/, ...failure, details: { cause: failure.kind } }, name);
   }
   const port = 'stream error: http://127.0.0.1:50429/v1/responses said 401 words';
   t.match(
-    read(dialect, saying([{ type: 'turn.failed', error: { message: port } }])).verdict,
+    read(dialect, saying([{ type: 'turn.failed', error: { message: port } }])).outcome,
     { kind: 'agent_failed' },
     'other numbers are no status',
   );
@@ -74,7 +74,7 @@ void t.test('the kind of a failure is found in its text', (t) => {
 
 void t.test('a thread that cannot be gone on with is no mistake in the config', (t) => {
   const session = { id: '99999999-2222-7333-8444-555555555555', totals: {} };
-  t.match(readCase('resume-unknown', session).verdict, {
+  t.match(readCase('resume-unknown', session).outcome, {
     type: 'session_gone',
     message: /no rollout found/,
   });
@@ -107,16 +107,16 @@ void t.test('a session that it did not go on with takes nothing off', (t) => {
 void t.test('work begins with the first command, not with a warning', (t) => {
   const failed = { type: 'turn.failed', error: { message: 'unexpected status 500' } };
   const item = (type: string) => ({ type: 'item.started', item: { type, command: 'ls' } });
-  t.match(read(dialect, saying([item('command_execution'), failed])).verdict, { beforeWork: undefined });
-  t.match(read(dialect, saying([item('file_change'), failed])).verdict, { beforeWork: undefined });
-  t.match(read(dialect, saying([item('reasoning'), item('error'), item('agent_message'), failed])).verdict, { beforeWork: true });
+  t.match(read(dialect, saying([item('command_execution'), failed])).outcome, { beforeWork: undefined });
+  t.match(read(dialect, saying([item('file_change'), failed])).outcome, { beforeWork: undefined });
+  t.match(read(dialect, saying([item('reasoning'), item('error'), item('agent_message'), failed])).outcome, { beforeWork: true });
   t.match(readCase('readonly').events.filter((event) => event.type === 'progress')[0], { message: /^runs / });
   t.end();
 });
 
 void t.test('a commit that its sandbox refused ends in a completed turn: nothing it says tells of it, so the config has to', (t) => {
-  const { verdict } = readCase('git-commit');
-  t.match(verdict, { type: 'completed', output: { text: /index\.lock': Read-only file system\nrc=128/ } });
+  const { outcome } = readCase('git-commit');
+  t.match(outcome, { type: 'completed', output: { text: /index\.lock': Read-only file system\nrc=128/ } });
   const writable = (options: CodexOptions): boolean =>
     codexStart({ cwd: 'project', ...options }, { session: null, baseDir: '/srv' }).argv.includes(
       'sandbox_workspace_write.writable_roots=["/srv/project/.git"]',
@@ -128,8 +128,8 @@ void t.test('a commit that its sandbox refused ends in a completed turn: nothing
 
 void t.test('too many turns end it', (t) => {
   const short = codexDialect({ maxTurns: 1 });
-  t.match(read(short, recorded('codex', 'deny')).verdict, { kind: 'limit', retryable: false, message: /more than 1 turns/ });
-  t.equal(read(short, recorded('codex', 'stdin')).verdict.type, 'completed');
+  t.match(read(short, recorded('codex', 'deny')).outcome, { kind: 'limit', retryable: false, message: /more than 1 turns/ });
+  t.equal(read(short, recorded('codex', 'stdin')).outcome.type, 'completed');
   t.end();
 });
 
@@ -143,8 +143,8 @@ void t.test('hostile lines change nothing', (t) => {
     '{"type":"error"}',
     '{"type":5}',
   ];
-  t.match(read(dialect, saying(hostile)).verdict, { type: 'failed', kind: 'no_result' });
-  t.match(read(dialect, saying(['{"type":"turn.failed"}'])).verdict, { kind: 'agent_failed' });
+  t.match(read(dialect, saying(hostile)).outcome, { type: 'failed', kind: 'no_result' });
+  t.match(read(dialect, saying(['{"type":"turn.failed"}'])).outcome, { kind: 'agent_failed' });
   t.match(read(dialect, saying(['{"type":"turn.completed","usage":{"input_tokens":-3,"output_tokens":"9"}}'])).usage, { tokensUsed: 0 });
   t.end();
 });

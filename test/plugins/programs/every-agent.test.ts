@@ -223,7 +223,7 @@ withRuns('R4: text of an agent that was left out makes no success, and none of w
       type: 'failed',
       kind: 'limit',
       retryable: false,
-      message: /in one line.* Raise maxLineBytes/,
+      message: /a line over the limits.* Raise maxLineBytes/,
       details: { reason: 'line_too_long' },
     };
     t.match(await verdictOn(world, name, 'cut'), cut, name);

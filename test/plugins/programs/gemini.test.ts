@@ -16,7 +16,7 @@ const readCase = (name: string, session: string | null = null) =>
   read(dialect, recorded('gemini', name), { session: session === null ? null : { id: session, totals: {} } });
 
 void t.test('a success has what it said since its last tool, and nothing of the prompt that comes back', (t) => {
-  t.match(readCase('stream').verdict, { type: 'completed', output: { text: 'FAKE-OK hello (tagged user turns: 1)' }, tokensUsed: 108 });
+  t.match(readCase('stream').outcome, { type: 'completed', output: { text: 'FAKE-OK hello (tagged user turns: 1)' }, tokensUsed: 108 });
   t.match(readCase('stream').events[0], { type: 'started', sessionId: /^[0-9a-f-]{36}$/ });
   const said = (content: string) => ({ type: 'message', role: 'assistant', content, delta: true });
   const talk = [
@@ -27,39 +27,39 @@ void t.test('a success has what it said since its last tool, and nothing of the 
     said('is.'),
     { type: 'result', status: 'success' },
   ];
-  t.match(read(dialect, saying(talk)).verdict, { output: { text: 'It is.' } });
+  t.match(read(dialect, saying(talk)).outcome, { output: { text: 'It is.' } });
   t.end();
 });
 
 void t.test('R20: what is kept of its text has a bound, and a result that is not whole says so', (t) => {
   const piece = { type: 'message', role: 'assistant', content: 'x'.repeat(100_000), delta: true };
   const talk = [...Array.from({ length: 30 }, () => piece), { type: 'result', status: 'success' }];
-  const { verdict } = read(dialect, saying(talk));
-  t.match(verdict, { type: 'completed', output: { text_truncated: true } });
-  t.ok(JSON.stringify(verdict).length < 1_100_000);
+  const { outcome } = read(dialect, saying(talk));
+  t.match(outcome, { type: 'completed', output: { text_truncated: true } });
+  t.ok(JSON.stringify(outcome).length < 1_100_000);
   t.end();
 });
 
 void t.test('exit code 0 is no success: cut off by itself, never asked, or ended by SIGTERM', (t) => {
-  t.match(readCase('big').verdict, { type: 'failed', kind: 'no_result', message: 'Loop detected, stopping execution' });
+  t.match(readCase('big').outcome, { type: 'failed', kind: 'no_result', message: 'Loop detected, stopping execution' });
   t.equal(recorded('gemini', 'big').exitCode, 0);
-  t.match(readCase('longstdin').verdict, { type: 'failed', kind: 'no_result' });
+  t.match(readCase('longstdin').outcome, { type: 'failed', kind: 'no_result' });
   t.equal(recorded('gemini', 'longstdin').exitCode, 0);
   const cutOff = [
     { type: 'message', role: 'assistant', content: 'wordword' },
     { type: 'error', message: 'Loop detected, stopping execution' },
     { type: 'result', status: 'success' },
   ];
-  t.match(read(dialect, saying(cutOff)).verdict, { type: 'failed', kind: 'no_result' }, 'half an answer is none');
-  t.match(read(dialect, saying([{ type: 'init', session_id: 's' }])).verdict, { kind: 'no_result' });
+  t.match(read(dialect, saying(cutOff)).outcome, { type: 'failed', kind: 'no_result' }, 'half an answer is none');
+  t.match(read(dialect, saying([{ type: 'init', session_id: 's' }])).outcome, { kind: 'no_result' });
   t.end();
 });
 
 void t.test('ended by SIGTERM it exits with 0, and has no result', (t) => {
   const hanging = recorded('gemini', 'hang-term');
-  t.match(read(dialect, hanging).verdict, { kind: 'no_result', beforeWork: true });
-  t.match(read(dialect, { ...hanging, exitCode: 0, signal: null }).verdict, { type: 'failed', kind: 'no_result' });
-  t.match(readCase('nokey').verdict, { kind: 'auth', retryable: false });
+  t.match(read(dialect, hanging).outcome, { kind: 'no_result', beforeWork: true });
+  t.match(read(dialect, { ...hanging, exitCode: 0, signal: null }).outcome, { type: 'failed', kind: 'no_result' });
+  t.match(readCase('nokey').outcome, { kind: 'auth', retryable: false });
   t.end();
 });
 
@@ -75,20 +75,20 @@ void t.test('the kind of a failure, by its type, its status or its exit code', (
     badflag: { kind: 'config' },
   };
   for (const [name, failure] of Object.entries(wanted)) {
-    t.match(readCase(name).verdict, { type: 'failed', message: /\S/, ...failure, details: { cause: failure.kind } }, name);
+    t.match(readCase(name).outcome, { type: 'failed', message: /\S/, ...failure, details: { cause: failure.kind } }, name);
   }
-  t.notMatch((readCase('untrusted').verdict as { message: string }).message, /\u001b/, 'without the colours of a terminal');
-  t.match(read(dialect, saying([], { exitCode: 145 })).verdict, { kind: 'auth' }, '145 is no signal but the end of 401');
+  t.notMatch((readCase('untrusted').outcome as { message: string }).message, /\u001b/, 'without the colours of a terminal');
+  t.match(read(dialect, saying([], { exitCode: 145 })).outcome, { kind: 'auth' }, '145 is no signal but the end of 401');
   t.end();
 });
 
 void t.test('that it waits is only said on standard error', (t) => {
-  const { events, verdict } = readCase('429-once');
+  const { events, outcome } = readCase('429-once');
   t.match(
     events.find((event) => event.type === 'progress'),
     { waiting: 'rate_limited', message: /^Attempt 1 failed/ },
   );
-  t.equal(verdict.type, 'completed');
+  t.equal(outcome.type, 'completed');
   t.match(
     readCase('500').events.find((event) => event.type === 'progress'),
     { waiting: 'model_unavailable' },
@@ -97,8 +97,8 @@ void t.test('that it waits is only said on standard error', (t) => {
 });
 
 void t.test('a session that cannot be gone on with is no mistake in the config', (t) => {
-  t.match(readCase('resume-unknown', 'gone').verdict, { type: 'session_gone', message: /--list-sessions/ });
-  t.match(readCase('resume-unknown').verdict, { kind: 'config' });
+  t.match(readCase('resume-unknown', 'gone').outcome, { type: 'session_gone', message: /--list-sessions/ });
+  t.match(readCase('resume-unknown').outcome, { kind: 'config' });
   t.end();
 });
 
@@ -114,7 +114,7 @@ void t.test('a tool that is not offered is told, and usage is of the models that
     [{ type: 'usage', tokensUsed: 18_270, byModel: { m: { inputTokens: 18_000, outputTokens: 270 } } }],
     'what it only thought is paid as output',
   );
-  t.match(read(geminiDialect({ maxTurns: 1 }), recorded('gemini', 'max-turns')).verdict, { kind: 'limit', message: /more than 1 turns/ });
+  t.match(read(geminiDialect({ maxTurns: 1 }), recorded('gemini', 'max-turns')).outcome, { kind: 'limit', message: /more than 1 turns/ });
   t.end();
 });
 
@@ -124,7 +124,7 @@ void t.test('a failure without words of its own is told in those of its last com
     { type: 'error', severity: 'error', message: 'The model returned an empty response.' },
     { type: 'result', status: 'error', error: {} },
   ];
-  t.match(read(dialect, saying(said)).verdict, { type: 'failed', message: 'The model returned an empty response.' });
+  t.match(read(dialect, saying(said)).outcome, { type: 'failed', message: 'The model returned an empty response.' });
   t.end();
 });
 
@@ -132,10 +132,10 @@ void t.test('R4: an answer without a word, which it calls an error, is one that 
   const message = 'The model returned an empty response with no text or thoughts. This may be a transient API issue; please try again.';
   const end = { type: 'result', status: 'error', error: { type: 'unknown', message } };
   const details = { cause: 'no_result', reason: 'nothing_said' };
-  const wordless = read(dialect, saying([{ type: 'init', session_id: 's' }, end])).verdict;
+  const wordless = read(dialect, saying([{ type: 'init', session_id: 's' }, end])).outcome;
   t.match(wordless, { kind: 'no_result', retryable: true, message, details, acceptable: { needs: ['empty'] } });
   const afterTool = [{ type: 'init', session_id: 's' }, { type: 'tool_use', tool_name: 'read' }, end];
-  t.match(read(dialect, saying(afterTool)).verdict, { kind: 'no_result', retryable: false, details });
+  t.match(read(dialect, saying(afterTool)).outcome, { kind: 'no_result', retryable: false, details });
   t.end();
 });
 
@@ -149,8 +149,8 @@ void t.test('hostile lines change nothing', (t) => {
     '{"type":"error"}',
     '{"type":"init"}',
   ];
-  t.match(read(dialect, saying(hostile)).verdict, { kind: 'no_result' });
-  t.match(read(dialect, saying(['{"type":"result"}'])).verdict, { type: 'failed', kind: 'agent_failed' });
+  t.match(read(dialect, saying(hostile)).outcome, { kind: 'no_result' });
+  t.match(read(dialect, saying(['{"type":"result"}'])).outcome, { type: 'failed', kind: 'agent_failed' });
   t.end();
 });
 

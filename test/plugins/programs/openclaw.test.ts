@@ -11,25 +11,25 @@ import { read, recorded, saying } from './recording.ts';
 const readCase = (name: string) => read(openclawDialect, recorded('openclaw', name));
 
 void t.test('a success is the object that it prints at the end, over many lines', (t) => {
-  const { verdict, isSettledByLine, events } = readCase('json');
-  t.match(verdict, { type: 'completed', output: { text: /^FAKE-OK hello/, turns: 1 }, tokensUsed: 108, costUsd: 0.000095 });
-  t.match(verdict, { byModel: { 'fake/m': { inputTokens: 101, cachedInputTokens: 20, outputTokens: 7 } } });
+  const { outcome, isSettledByLine, events } = readCase('json');
+  t.match(outcome, { type: 'completed', output: { text: /^FAKE-OK hello/, turns: 1 }, tokensUsed: 108, costUsd: 0.000095 });
+  t.match(outcome, { byModel: { 'fake/m': { inputTokens: 101, cachedInputTokens: 20, outputTokens: 7 } } });
   t.ok(isSettledByLine);
   t.strictSame(
     events.map(({ type }) => type),
     ['usage'],
     'nothing of its log counts',
   );
-  t.match(read(openclawDialect, saying([{ ok: true, status: 'ok', final: 'x' }])).verdict, { type: 'completed' }, 'also in one line');
+  t.match(read(openclawDialect, saying([{ ok: true, status: 'ok', final: 'x' }])).outcome, { type: 'completed' }, 'also in one line');
   t.end();
 });
 
 void t.test('half an object, or none, is no success', (t) => {
   const half = recorded('openclaw', 'json');
-  t.match(read(openclawDialect, { ...half, lines: half.lines.slice(0, -1) }).verdict, { type: 'failed', kind: 'no_result' });
-  t.match(read(openclawDialect, saying([])).verdict, { kind: 'no_result' });
-  t.match(readCase('hang-term').verdict, { kind: 'no_result', retryable: true });
-  t.match(read(openclawDialect, saying(['{"ok":true}'])).verdict, { type: 'failed' }, 'ok without its status');
+  t.match(read(openclawDialect, { ...half, lines: half.lines.slice(0, -1) }).outcome, { type: 'failed', kind: 'no_result' });
+  t.match(read(openclawDialect, saying([])).outcome, { kind: 'no_result' });
+  t.match(readCase('hang-term').outcome, { kind: 'no_result', retryable: true });
+  t.match(read(openclawDialect, saying(['{"ok":true}'])).outcome, { type: 'failed' }, 'ok without its status');
   t.end();
 });
 
@@ -42,13 +42,13 @@ void t.test('the kind of a failure is found in its text', (t) => {
     'gateway-down': { kind: 'config', retryable: false, beforeWork: true },
   };
   for (const [name, failure] of Object.entries(wanted)) {
-    t.match(readCase(name).verdict, { type: 'failed', message: /\S/, ...failure, details: { cause: failure.kind } }, name);
+    t.match(readCase(name).outcome, { type: 'failed', message: /\S/, ...failure, details: { cause: failure.kind } }, name);
   }
   t.end();
 });
 
 void t.test('R4: an answer that was cut off, one without a word and one in a line that is too long are no success', (t) => {
-  const object = (more: Readonly<Record<string, unknown>>) => read(openclawDialect, saying([{ ok: true, status: 'ok', ...more }])).verdict;
+  const object = (more: Readonly<Record<string, unknown>>) => read(openclawDialect, saying([{ ok: true, status: 'ok', ...more }])).outcome;
   const note = "⚠️ Reply truncated at the model's output token limit. The text above is partial — ask to continue it.";
   const payloads = [{ text: 'the beginning' }, { text: note }];
   t.match(object({ final: `the beginning\n${note}`, payloads }), {
@@ -67,10 +67,10 @@ void t.test('R4: an answer that was cut off, one without a word and one in a lin
   const events: unknown[] = [];
   for (const text of parts) {
     if (text === null) {
-      state = openclawDialect.dropped?.(state) ?? state;
+      state = openclawDialect.onDropped?.(state) ?? state;
       continue;
     }
-    const heard = openclawDialect.hear(state, { stream: 'stdout', text, json: null, heardAtMs: 0 });
+    const heard = openclawDialect.onLine(state, { stream: 'stdout', text, json: null, readAtMs: 0 });
     state = heard.state;
     events.push(...(heard.events ?? []));
   }
@@ -79,24 +79,24 @@ void t.test('R4: an answer that was cut off, one without a word and one in a lin
 });
 
 void t.test('that it tries again by itself is told', (t) => {
-  const { events, verdict } = readCase('429-stopped');
+  const { events, outcome } = readCase('429-stopped');
   t.strictSame(events, [{ type: 'progress', message: 'waiting for the model: retry 1 of 9 (rate_limit)', waiting: 'rate_limited' }]);
-  t.match(verdict, { kind: 'no_result' });
+  t.match(outcome, { kind: 'no_result' });
   t.end();
 });
 
 void t.test('that it does not call for a minute after a failed login is no failed login', (t) => {
-  t.match(readCase('cooldown-1').verdict, { kind: 'auth', retryable: false }, 'the one that failed is');
-  t.match(readCase('cooldown-2').verdict, { kind: 'rate_limited', retryable: true, retryAfterMs: 60_000, beforeWork: true });
+  t.match(readCase('cooldown-1').outcome, { kind: 'auth', retryable: false }, 'the one that failed is');
+  t.match(readCase('cooldown-2').outcome, { kind: 'rate_limited', retryable: true, retryAfterMs: 60_000, beforeWork: true });
   t.end();
 });
 
 void t.test('hostile lines change nothing', (t) => {
-  t.match(read(openclawDialect, saying(['}', '[', '{', '{', '}', 'x'.repeat(5_000_000)])).verdict, { kind: 'no_result' });
+  t.match(read(openclawDialect, saying(['}', '[', '{', '{', '}', 'x'.repeat(5_000_000)])).outcome, { kind: 'no_result' });
   const log = ['{ is how the log begins', 'a line', '}', '{', '  "ok": true,', '  "status": "ok",', '  "final": "x"', '}'];
-  t.match(read(openclawDialect, saying(log)).verdict, { type: 'completed' });
+  t.match(read(openclawDialect, saying(log)).outcome, { type: 'completed' });
   const flood = saying(['{', ...Array.from({ length: 200_000 }, () => '"x": "0123456789012345678901234567890",'), '}']);
-  t.match(read(openclawDialect, flood).verdict, { kind: 'no_result', message: /more than 4194304 characters/ });
+  t.match(read(openclawDialect, flood).outcome, { kind: 'no_result', message: /more than 4194304 characters/ });
   t.end();
 });
 

@@ -14,30 +14,30 @@ const says = (text: string) => ({ type: 'text', sessionID: 's', part: { text } }
 const step = (reason: string, part: object = {}) => ({ type: 'step_finish', sessionID: 's', part: { reason, ...part } });
 
 void t.test('a success is an end with code 0 after a step that stopped, and the text is that of this step', (t) => {
-  const { events, verdict, isSettledByLine } = readCase('stdin');
+  const { events, outcome, isSettledByLine } = readCase('stdin');
   t.match(events[0], { type: 'started', sessionId: /^ses_/ });
   t.equal(events.filter(({ type }) => type === 'started').length, 1);
-  t.match(verdict, { type: 'completed', output: { text: /^FAKE-OK from stdin/ } });
+  t.match(outcome, { type: 'completed', output: { text: /^FAKE-OK from stdin/ } });
   t.notOk(isSettledByLine);
-  t.match(readCase('bash').verdict, { output: { text: /^FAKE-DONE/ } });
+  t.match(readCase('bash').outcome, { output: { text: /^FAKE-DONE/ } });
   t.end();
 });
 
 void t.test('exit code 0 alone is no success, nor is a last step alone', (t) => {
   t.equal(recorded('opencode', 'ask').exitCode, 0);
-  t.match(readCase('ask').verdict, { type: 'failed', kind: 'denied', retryable: false, details: { denied: 'bash' } });
-  t.match(read(dialect, saying([step('tool-calls')])).verdict, { kind: 'no_result', message: /last step ended with "tool-calls"/ });
-  t.match(read(dialect, saying([step('length')])).verdict, { kind: 'limit', retryable: false });
-  t.match(read(dialect, saying([])).verdict, { kind: 'no_result', beforeWork: true });
-  t.match(read(dialect, saying([step('stop')], { exitCode: 1 })).verdict, { type: 'failed' });
-  t.match(read(dialect, saying([says('done'), step('stop')], { exitCode: null, signal: 'SIGTERM' })).verdict, { type: 'failed' });
+  t.match(readCase('ask').outcome, { type: 'failed', kind: 'denied', retryable: false, details: { denied: 'bash' } });
+  t.match(read(dialect, saying([step('tool-calls')])).outcome, { kind: 'no_result', message: /last step ended with "tool-calls"/ });
+  t.match(read(dialect, saying([step('length')])).outcome, { kind: 'limit', retryable: false });
+  t.match(read(dialect, saying([])).outcome, { kind: 'no_result', beforeWork: true });
+  t.match(read(dialect, saying([step('stop')], { exitCode: 1 })).outcome, { type: 'failed' });
+  t.match(read(dialect, saying([says('done'), step('stop')], { exitCode: null, signal: 'SIGTERM' })).outcome, { type: 'failed' });
   t.match(
-    read(dialect, saying([says('done'), step('stop'), { type: 'step_start', sessionID: 's' }])).verdict,
+    read(dialect, saying([says('done'), step('stop'), { type: 'step_start', sessionID: 's' }])).outcome,
     { type: 'failed' },
     'it had begun another step',
   );
   t.equal(
-    read(dialect, saying([says('done'), step('stop')], { exitCode: null })).verdict.type,
+    read(dialect, saying([says('done'), step('stop')], { exitCode: null })).outcome.type,
     'completed',
     'nobody can tell the code of an adopted run',
   );
@@ -48,17 +48,17 @@ void t.test('R4: an answer whose step ended well counts, although it exits with 
   const overflow = { type: 'error', sessionID: 's', error: { name: 'ContextOverflowError', data: { message: 'too long' } } };
   const begun = { type: 'step_start', sessionID: 's' };
   const recovered = [begun, overflow, begun, says('compacted'), step('stop'), begun, says('done'), step('stop')];
-  t.match(read(dialect, saying(recovered, { exitCode: 1 })).verdict, { type: 'completed', output: { text: 'done' } });
-  t.match(read(dialect, saying([...recovered, overflow], { exitCode: 1 })).verdict, { type: 'failed' }, 'one that came after it');
-  t.match(read(dialect, saying([...recovered, begun], { exitCode: 1 })).verdict, { type: 'failed' });
+  t.match(read(dialect, saying(recovered, { exitCode: 1 })).outcome, { type: 'completed', output: { text: 'done' } });
+  t.match(read(dialect, saying([...recovered, overflow], { exitCode: 1 })).outcome, { type: 'failed' }, 'one that came after it');
+  t.match(read(dialect, saying([...recovered, begun], { exitCode: 1 })).outcome, { type: 'failed' });
   t.end();
 });
 
 void t.test('R20: what is kept of what opencode says in a step has a bound, and a result that is not whole says so', (t) => {
   const pieces = Array.from({ length: 30 }, () => says('x'.repeat(100_000)));
-  const { verdict } = read(dialect, saying([...pieces, step('stop')]));
-  t.match(verdict, { type: 'completed', output: { text_truncated: true } });
-  t.ok(JSON.stringify(verdict).length < 1_100_000);
+  const { outcome } = read(dialect, saying([...pieces, step('stop')]));
+  t.match(outcome, { type: 'completed', output: { text_truncated: true } });
+  t.ok(JSON.stringify(outcome).length < 1_100_000);
   t.end();
 });
 
@@ -72,21 +72,21 @@ void t.test('the kind of a failure, by its status', (t) => {
     noprompt: { kind: 'config', message: /You must provide a message/ },
   };
   for (const [name, failure] of Object.entries(wanted)) {
-    t.match(readCase(name).verdict, { type: 'failed', message: /\S/, ...failure, details: { cause: failure.kind } }, name);
+    t.match(readCase(name).outcome, { type: 'failed', message: /\S/, ...failure, details: { cause: failure.kind } }, name);
   }
-  t.match(readCase('resume-unknown', 'ses_gone').verdict, { type: 'session_gone', message: /Session not found/ });
-  t.match(readCase('cut').verdict, { kind: 'no_result' }, 'it tried again without end, and was killed');
+  t.match(readCase('resume-unknown', 'ses_gone').outcome, { type: 'session_gone', message: /Session not found/ });
+  t.match(readCase('cut').outcome, { kind: 'no_result' }, 'it tried again without end, and was killed');
   t.end();
 });
 
 void t.test('it tries again without a word, and what ends it before its answer is no result', (t) => {
-  const { events, verdict } = readCase('429-once');
+  const { events, outcome } = readCase('429-once');
   t.notOk(
     events.some((event) => event.type === 'progress' && event.waiting !== undefined),
     'nothing tells of the 429',
   );
-  t.equal(verdict.type, 'completed');
-  for (const name of ['hang-term', 'bash-daemon']) t.match(readCase(name).verdict, { kind: 'no_result', retryable: true }, name);
+  t.equal(outcome.type, 'completed');
+  for (const name of ['hang-term', 'bash-daemon']) t.match(readCase(name).outcome, { kind: 'no_result', retryable: true }, name);
   t.end();
 });
 
@@ -107,9 +107,9 @@ void t.test('usage is the sum of the steps of this run', (t) => {
 
 void t.test('too many steps or dollars end it, but not after its last one', (t) => {
   const strict = opencodeDialect({ model: 'a/b', maxTurns: 2, maxCostUsd: 0.5 });
-  t.match(read(strict, saying([step('tool-calls'), step('tool-calls')])).verdict, { kind: 'limit', details: { maxTurns: 2 } });
-  t.match(read(strict, saying([step('tool-calls', { cost: 0.6 })])).verdict, { kind: 'limit', details: { maxCostUsd: 0.5 } });
-  t.equal(read(strict, saying([step('tool-calls'), says('done'), step('stop', { cost: 0.9 })])).verdict.type, 'completed');
+  t.match(read(strict, saying([step('tool-calls'), step('tool-calls')])).outcome, { kind: 'limit', details: { maxTurns: 2 } });
+  t.match(read(strict, saying([step('tool-calls', { cost: 0.6 })])).outcome, { kind: 'limit', details: { maxCostUsd: 0.5 } });
+  t.equal(read(strict, saying([step('tool-calls'), says('done'), step('stop', { cost: 0.9 })])).outcome.type, 'completed');
   t.end();
 });
 
@@ -122,17 +122,17 @@ void t.test('hostile lines change nothing', (t) => {
     '{"sessionID":"s","type":"tool_use"}',
     '{"sessionID":"s","type":"text","part":5}',
   ];
-  t.match(read(dialect, saying(hostile)).verdict, { type: 'failed', kind: 'no_result' });
+  t.match(read(dialect, saying(hostile)).outcome, { type: 'failed', kind: 'no_result' });
   t.end();
 });
 
 void t.test('R13: two runs that create its database at the same time close no agent: the one that failed is tried again', (t) => {
   const create = "Failed to run the query 'CREATE TABLE `workspace` (\n\t`id` text PRIMARY KEY\n);\n'\nparams:";
   for (const stderrTail of [create, 'SQLiteError: table `session` already exists', 'SQLITE_BUSY: database is locked']) {
-    const { verdict } = read(dialect, saying([], { exitCode: 1 }), { end: { stderrTail } });
-    t.match(verdict, { type: 'failed', kind: 'no_result', retryable: true, beforeWork: true }, stderrTail);
+    const { outcome } = read(dialect, saying([], { exitCode: 1 }), { end: { stderrTail } });
+    t.match(outcome, { type: 'failed', kind: 'no_result', retryable: true, beforeWork: true }, stderrTail);
   }
-  t.match(read(dialect, saying([], { exitCode: 1 }), { end: { stderrTail: 'Config file is not valid' } }).verdict, { kind: 'config' });
+  t.match(read(dialect, saying([], { exitCode: 1 }), { end: { stderrTail: 'Config file is not valid' } }).outcome, { kind: 'config' });
   t.end();
 });
 

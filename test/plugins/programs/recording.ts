@@ -4,11 +4,11 @@ import type {
   AgentDialect,
   ProgramEnd,
   RunUsage,
-  SaidEvent,
+  ParsedEvent,
   Session,
   SessionGone,
   SessionTotals,
-  Verdict,
+  RunOutcome,
 } from '../../../plugins/plugin.ts';
 import { objectIn } from '../../../plugins/run-kit/output/json-lines.ts';
 
@@ -43,8 +43,8 @@ export function everyLine(program: string): readonly string[] {
 
 export interface Reading {
   /** All that was told before the verdict. */
-  readonly events: readonly SaidEvent[];
-  readonly verdict: Verdict | SessionGone;
+  readonly events: readonly ParsedEvent[];
+  readonly outcome: RunOutcome | SessionGone;
   /** The verdict, or the answer that became it, came by a line and not by the end of the program. */
   readonly isSettledByLine: boolean;
   /** Of the session, as last told; null when nothing was. */
@@ -63,20 +63,20 @@ export function read<State>(
 ): Reading {
   let state = dialect.begin(session);
   let totals: SessionTotals | null = null;
-  let answer: Verdict | null = null;
-  const events: SaidEvent[] = [];
-  const reading = (verdict: Reading['verdict'], isSettledByLine: boolean): Reading => ({
+  let answer: RunOutcome | null = null;
+  const events: ParsedEvent[] = [];
+  const reading = (outcome: Reading['outcome'], isSettledByLine: boolean): Reading => ({
     events,
-    verdict,
+    outcome,
     isSettledByLine,
     totals,
-    usage: usageIn(verdict.type === 'session_gone' ? events : [...events, verdict]),
+    usage: usageIn(outcome.type === 'session_gone' ? events : [...events, outcome]),
   });
   for (const { stream, text } of recording.lines) {
-    const heard = dialect.hear(state, { stream, text, json: stream === 'stdout' ? objectIn(text) : null, heardAtMs: READ_AT_MS });
+    const heard = dialect.onLine(state, { stream, text, json: stream === 'stdout' ? objectIn(text) : null, readAtMs: READ_AT_MS });
     state = heard.state;
     totals = heard.totals ?? totals;
-    answer = heard.answer?.verdict ?? answer;
+    answer = heard.answer?.outcome ?? answer;
     for (const event of heard.events ?? []) {
       if (event.type === 'completed' || event.type === 'failed' || event.type === 'session_gone') return reading(event, true);
       events.push(event);
@@ -85,12 +85,12 @@ export function read<State>(
   if (answer !== null) return reading(answer, true);
   const stderrTail = recording.lines.flatMap(({ stream, text }) => (stream === 'stderr' ? [text] : [])).join('\n');
   return reading(
-    dialect.ended(state, { exitCode: recording.exitCode, signal: recording.signal, stderrTail, droppedLines: 0, ...end }),
+    dialect.onEnd(state, { exitCode: recording.exitCode, signal: recording.signal, stderrTail, droppedLines: 0, ...end }),
     false,
   );
 }
 
-function usageIn(events: readonly SaidEvent[]): RunUsage {
+function usageIn(events: readonly ParsedEvent[]): RunUsage {
   const last = events.findLast((event) => (event.type === 'usage' || event.type === 'completed') && event.tokensUsed !== undefined);
   return last?.type === 'usage' || last?.type === 'completed'
     ? { tokensUsed: last.tokensUsed, costUsd: last.costUsd, byModel: last.byModel }

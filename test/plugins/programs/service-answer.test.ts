@@ -48,7 +48,7 @@ const PROGRAMS: Readonly<Record<string, (words: string, status: number | null) =
     ),
   openclaw: (words) => read(openclawDialect, saying([{ ok: false, status: 'error', error: { message: words, kind: 'exception' } }])),
   acp: (words) =>
-    read(acpDialect({ usageOf: 'prompt' }), saying([{ said: 'refusal', to: 'session/prompt', error: { code: -32_603, message: words } }])),
+    read(acpDialect({ usageOf: 'prompt' }), saying([{ kind: 'refusal', to: 'session/prompt', error: { code: -32_603, message: words } }])),
 };
 
 type Answer = readonly [program: string, status: number | null, words: string, kind: FailureCause, retryable: boolean];
@@ -149,7 +149,7 @@ void t.test(
   (t) => {
     for (const [program, status, words, kind, retryable] of ANSWERS) {
       const reading = PROGRAMS[program]?.(words, status);
-      t.match(reading?.verdict, { type: 'failed', kind, retryable }, `${program} ${String(status)} ${words.slice(0, 60)}`);
+      t.match(reading?.outcome, { type: 'failed', kind, retryable }, `${program} ${String(status)} ${words.slice(0, 60)}`);
     }
     t.end();
   },
@@ -164,7 +164,7 @@ void t.test('an answer of opencode that was cut off or filtered is not asked for
         { type: 'step_finish', sessionID: 's', part: { reason } },
       ]),
       { end: { exitCode: 0 } },
-    ).verdict;
+    ).outcome;
   t.match(ended('length'), { kind: 'limit', retryable: false });
   t.match(ended('content-filter'), { kind: 'agent_failed', retryable: false });
   t.match(ended('unknown'), { kind: 'no_result', retryable: true });
@@ -186,7 +186,7 @@ void t.test('a status alone, words alone, and neither', (t) => {
     'model_unavailable',
   ]);
   t.equal(meaningOf({}), null);
-  t.equal(meaningOf({ status: 200, words: 'fine' }), null);
+  t.equal(meaningOf({ status: 200, text: 'fine' }), null);
   t.equal(meaningOfText('Model metadata for `gpt` not found. Defaulting to fallback metadata'), null, 'only a warning of codex');
   t.end();
 });

@@ -12,14 +12,14 @@ import {
   amountOf,
   countOf,
   DEFAULT_PROMPT,
-  endInWords,
+  describeEnd,
   objectOf,
   promptProblems,
   type AgentDialect,
   type AgentProgramOptions,
   type AgentRunSettings,
   type FailureCause,
-  type SaidEvent,
+  type ParsedEvent,
   type Session,
   type WakeEvent,
   type WakeRequest,
@@ -31,20 +31,20 @@ import { atWork, carriersOf, runWorld, type RunWorld } from '../run-world.ts';
 /** Lines are events as they are; `totals` of a line are those of the session. A tool is work. */
 const plainly: AgentDialect<{ readonly hasWorked: boolean }> = {
   begin: () => ({ hasWorked: false }),
-  hear(state, { json }) {
+  onLine(state, { json }) {
     if (json === null) return { state };
     if (json['type'] === 'tool') return { state: { hasWorked: true } };
     if (json['type'] === 'session_gone') return { state, events: [{ type: 'session_gone', message: 'no such session' }] };
     if (json['type'] === 'answer') {
-      const verdict = { type: 'completed', output: json['text'] } as const;
-      return { state, answer: { verdict, isAtWork: json['at_work'] === true } };
+      const outcome = { type: 'completed', output: json['text'] } as const;
+      return { state, answer: { outcome, isAtWork: json['at_work'] === true } };
     }
     if (json['type'] === 'totals') return { state, totals: { tokens: countOf(json['tokens']), usd: amountOf(json['usd']) } };
-    const event = json as unknown as SaidEvent;
+    const event = json as unknown as ParsedEvent;
     const isKnown = ['started', 'progress', 'completed', 'failed'].includes(event.type);
     return { state, events: isKnown ? [event] : [] };
   },
-  ended: ({ hasWorked }, end) => agentFailed({ kind: 'no_result', message: endInWords(end), hasWorked }),
+  onEnd: ({ hasWorked }, end) => agentFailed({ kind: 'no_result', message: describeEnd(end), hasWorked }),
 };
 
 const SESSION = '{"type":"started","sessionId":"s-1"}\n';
@@ -122,14 +122,14 @@ withRuns('a result is not an end: what goes on after it is stopped, and nobody h
 withRuns('who does not begin in time, or falls silent, is stopped', async (t, world) => {
   const silent = await told(world, 'hangs', { settings: { startWithinMs: 150 } });
   t.strictSame(types(silent), ['spawned', 'failed', 'exited']);
-  t.match(silent[1], { kind: 'unresponsive', retryable: true, beforeWork: true, message: /did not begin within 150 ms/ });
+  t.match(silent[1], { kind: 'unresponsive', retryable: true, beforeWork: true, message: /did not start within 150 ms/ });
 
   const quiet = await told(world, 'begins-and-hangs', { settings: { idleMs: 150 } });
   t.strictSame(types(quiet), ['spawned', 'started', 'failed', 'exited']);
-  t.match(quiet[2], { kind: 'unresponsive', beforeWork: undefined, message: /said nothing within 150 ms/ });
+  t.match(quiet[2], { kind: 'unresponsive', beforeWork: undefined, message: /printed nothing within 150 ms/ });
 
-  const late = await told(world, 'hangs', { settings: { startWithinMs: 1, idleMs: 150 }, more: { speaksFirst: false } });
-  t.match(late[1], { message: /did not begin within 150 ms/ }, 'a program that says nothing before its answer has the longer time');
+  const late = await told(world, 'hangs', { settings: { startWithinMs: 1, idleMs: 150 }, more: { printsBeforeAnswer: false } });
+  t.match(late[1], { message: /did not start within 150 ms/ }, 'a program that says nothing before its answer has the longer time');
 });
 
 withRuns('R16: what is written to standard error beside an agent that hangs is no sign of its life', async (t, world) => {
@@ -139,7 +139,7 @@ withRuns('R16: what is written to standard error beside an agent that hangs is n
   const hung = await told(world, 'unused', { settings: { idleMs: 400 }, more: noisy });
   t.match(
     hung.find(({ type }) => type === 'failed'),
-    { kind: 'unresponsive', message: /said nothing within 400 ms/ },
+    { kind: 'unresponsive', message: /printed nothing within 400 ms/ },
   );
   const other = await told(world, 'unused', { settings: { idleMs: 400 }, more: { ...noisy, printsEvents: false } });
   t.match(
@@ -153,29 +153,29 @@ void t.test('how a program ended is told with the end of its standard error, wit
   const end = { exitCode: 1, signal: null, droppedLines: 0 };
   const toml = 'Error loading config.toml: key with no value\n  |\n3 | model = =\n  |         ^\n';
   t.equal(
-    endInWords({ ...end, stderrTail: `\u001b[31mstarting\u001b[0m\n${toml}` }),
+    describeEnd({ ...end, stderrTail: `\u001b[31mstarting\u001b[0m\n${toml}` }),
     'exited with code 1 without a result: starting / Error loading config.toml: key with no value / 3 | model = =',
   );
   const long = Array.from({ length: 99 }, (_, index) => `line ${String(index)} ${'x'.repeat(100)}`).join('\n');
-  t.match(endInWords({ ...end, stderrTail: long }), /: line 9\d x+ \/ .*line 98 x+$/);
-  t.ok(endInWords({ ...end, stderrTail: long }).length < 900);
-  t.ok(endInWords({ ...end, stderrTail: 'y'.repeat(60_000) }).length < 600);
-  t.equal(endInWords({ ...end, stderrTail: '' }), 'exited with code 1 without a result');
+  t.match(describeEnd({ ...end, stderrTail: long }), /: line 9\d x+ \/ .*line 98 x+$/);
+  t.ok(describeEnd({ ...end, stderrTail: long }).length < 900);
+  t.ok(describeEnd({ ...end, stderrTail: 'y'.repeat(60_000) }).length < 600);
+  t.equal(describeEnd({ ...end, stderrTail: '' }), 'exited with code 1 without a result');
   t.end();
 });
 
-withRuns('a failure tells whose it is, where, and the cure', async (t, world) => {
-  const events = await told(world, 'says-it-fails', { more: { cures: { auth: 'Say who you are.' } } });
+withRuns('a failure tells whose it is, where, and how to mend it', async (t, world) => {
+  const events = await told(world, 'says-it-fails', { more: { hints: { auth: 'Say who you are.' } } });
   t.match(
     events.find(({ type }) => type === 'failed'),
     { message: `Plain on ${hostname()}: who are you? Say who you are.` },
   );
-  const silent = await told(world, 'fails', { more: { cures: { auth: 'Say who you are.' } } });
+  const silent = await told(world, 'fails', { more: { hints: { auth: 'Say who you are.' } } });
   t.match(
     silent.find(({ type }) => type === 'failed'),
     {
       kind: 'no_result',
-      message: /exited with code 3 without a result: it broke\. It is tried again by itself; /,
+      message: /exited with code 3 without a result: it broke\. It is retried automatically; /,
       details: { cause: 'no_result' },
     },
   );
@@ -183,14 +183,14 @@ withRuns('a failure tells whose it is, where, and the cure', async (t, world) =>
 
 withRuns('each kind of failure has a sentence for people, whatever its runner knows of it', async (t, world) => {
   const kinds = {
-    ...{ auth: 'Log in', config: 'Correct', rate_limited: 'no work until', model_unavailable: 'tried again', limit: 'Raise' },
-    ...{ denied: 'Allow it', no_result: 'tried again', unresponsive: 'waits for', agent_failed: 'by hand' },
+    ...{ auth: 'Log in', config: 'Fix', rate_limited: 'no work until', model_unavailable: 'retried automatically', limit: 'Raise' },
+    ...{ denied: 'Allow it', no_result: 'retried automatically', unresponsive: 'waiting for', agent_failed: 'by hand' },
   } as const satisfies Readonly<Record<FailureCause, string>>;
-  for (const [kind, cure] of Object.entries(kinds)) {
+  for (const [kind, hint] of Object.entries(kinds)) {
     const failed = `${JSON.stringify({ type: 'failed', phase: 'agent', kind, message: 'it says so', retryable: false })}\n`;
     const events = await told(world, 'says-it-fails', { words: { started: SESSION, failed } });
     const said = events.find(({ type }) => type === 'failed') as { readonly message: string };
-    t.match(said.message, new RegExp(`: it says so\\. (?=[A-Z]).*${cure}.*\\.$`), kind);
+    t.match(said.message, new RegExp(`: it says so\\. (?=[A-Z]).*${hint}.*\\.$`), kind);
   }
 });
 
@@ -200,7 +200,7 @@ withRuns('a limit of ours is enforced at once', async (t, world) => {
   t.strictSame(types(events), ['spawned', 'started', 'failed', 'exited']);
 });
 
-withRuns('what comes after the first verdict changes nothing', async (t, world) => {
+withRuns('what comes after the first outcome changes nothing', async (t, world) => {
   const events = await told(world, 'succeeds', { words: { ...WORDS, result: WORDS.result + WORDS.failed + WORDS.result } });
   t.strictSame(types(events), ['spawned', 'started', 'completed', 'exited']);
 });
@@ -210,7 +210,7 @@ withRuns('a result in a line that is too long is no result, and that is said', a
   const events = await told(world, 'succeeds', { words: { started: SESSION, result: long }, settings: { maxLineBytes: 1_024 } });
   t.match(
     events.find(({ type }) => type === 'failed'),
-    { kind: 'limit', retryable: false, message: /more in one line than may be read.* Raise maxLineBytes/ },
+    { kind: 'limit', retryable: false, message: /a line over the limits.* Raise maxLineBytes/ },
   );
 });
 
@@ -219,7 +219,7 @@ withRuns('R4: after a line that was left out, an agent that had answered has its
   const script = `echo '{"type":"answer","text":"one"}'; echo '${long}'; sleep 2; echo '{"type":"completed","output":"two"}'`;
   const events = await told(world, 'unused', {
     settings: { maxLineBytes: 1_024, idleMs: 60_000 },
-    more: { start: () => ({ argv: ['sh', '-c', script] }), dialect: { ...plainly, dropped: (state) => state } },
+    more: { start: () => ({ argv: ['sh', '-c', script] }), dialect: { ...plainly, onDropped: (state) => state } },
   });
   t.match(
     events.filter(({ type }) => type === 'completed' || type === 'failed'),
@@ -231,7 +231,7 @@ withRuns('a prompt that the program does not take is refused before anything is 
   const request = await world.request({ description: 'x'.repeat(5_000) });
   const events = await told(world, 'succeeds', { more: { promptMax: { unit: 'characters', count: 4_000 } } }, request);
   t.match(events, [
-    { type: 'failed', phase: 'spawn', kind: 'limit', retryable: false, message: /has \d+ characters, and Plain takes 4000/ },
+    { type: 'failed', phase: 'spawn', kind: 'limit', retryable: false, message: /has \d+ characters; Plain accepts at most 4000/ },
   ]);
   t.equal(events.length, 1);
   t.notOk(existsSync(join(request.runDir, 'stdout')));
@@ -306,7 +306,7 @@ withRuns('a session that cannot be gone on with is given up, unless something el
 
   await told(world, 'crashes-before-result', { words: begin, settings }, request);
   const gone = await told(world, 'hangs-after-result', { words: { started: GONE }, settings, sessions }, await next());
-  t.strictSame(types(gone), ['spawned', 'exited'], 'without a verdict: the sidecar wakes again, in the same attempt');
+  t.strictSame(types(gone), ['spawned', 'exited'], 'without an outcome: the sidecar wakes again, in the same attempt');
   t.match(gone.at(-1), { sessionGone: true });
   await told(world, 'succeeds', { settings, sessions }, await next());
   t.strictSame(

@@ -1,22 +1,22 @@
-/** What ears make of a line, before any dialect has read it. */
+/** What a listener makes of a line, before any dialect has read it. */
 import t from 'tap';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { claudeDialect } from '../../../plugins/claude-code/dialect.ts';
 import { codexDialect } from '../../../plugins/codex/dialect.ts';
 import { opencodeDialect } from '../../../plugins/opencode/dialect.ts';
 import type { AgentDialect } from '../../../plugins/plugin.ts';
-import { agentEars } from '../../../plugins/run-kit/agent/output-listener.ts';
+import { outputListener } from '../../../plugins/run-kit/agent/output-listener.ts';
 
-const earsOf = <State>(dialect: AgentDialect<State>) =>
-  agentEars({
+const listenerOf = <State>(dialect: AgentDialect<State>) =>
+  outputListener({
     dialect,
     session: null,
     accepts: new Set(),
-    times: { startWithinMs: undefined, idleMs: undefined, lingerMs: 0 },
-    errorsAreLife: false,
+    times: { startWithinMs: undefined, idleMs: undefined, resultGraceMs: 0 },
+    stderrIsLife: false,
     clock: systemClock(),
-    tell: () => Promise.resolve(),
-    explain: (verdict) => verdict,
+    emit: () => Promise.resolve(),
+    explain: (outcome) => outcome,
     onSession: () => Promise.resolve(),
     onSettled: () => Promise.resolve(),
     onSessionGone: () => Promise.resolve(),
@@ -30,9 +30,9 @@ t.test('R4: JSON on standard error is no word of the program: a server of tools 
   } as const;
   for (const [name, [dialect, line]] of Object.entries(said)) {
     const text = JSON.stringify(line);
-    const ears = earsOf(dialect as AgentDialect<unknown>);
-    t.same(await ears.hearError?.(text), [], `${name}: on standard error`);
-    t.not([(await ears.hear(text)) ?? []].flat().length, 0, `${name}: on standard output it says something`);
-    ears.close?.();
+    const listener = listenerOf(dialect as AgentDialect<unknown>);
+    t.same(await listener.onErrorLine?.(text), [], `${name}: on standard error`);
+    t.not([(await listener.onLine(text)) ?? []].flat().length, 0, `${name}: on standard output it says something`);
+    listener.close?.();
   }
 });

@@ -7,9 +7,9 @@ import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import {
   jsonLines,
   programRunner,
-  type Hear,
+  type LineParser,
   type ProgramStart,
-  type SaidEvent,
+  type ParsedEvent,
   type WakeEvent,
   type WakeRequest,
 } from '../../../plugins/plugin.ts';
@@ -19,11 +19,11 @@ import { runWorld, type RunWorld } from '../run-world.ts';
 
 const never = (): AbortSignal => new AbortController().signal;
 /** Reads `{"type": …}` lines as the events that they are, and passes over types that there are not. */
-const hear = jsonLines((said) => (said['type'] === 'no such thing' ? undefined : (said as unknown as SaidEvent)));
+const onLine = jsonLines((said) => (said['type'] === 'no such thing' ? undefined : (said as unknown as ParsedEvent)));
 
 wakeRunnerContract(
   'a program that is listened to',
-  processSubject((argv, deps) => programRunner(deps, { start: () => ({ argv }), hear }), {
+  processSubject((argv, deps) => programRunner(deps, { start: () => ({ argv }), onLine }), {
     started: '{"type":"started"}\n',
     interim: '{"type":"progress","message":"interim"}\n',
     result: '{"type":"completed","output":{"n":1}}\n',
@@ -41,11 +41,11 @@ const withRuns = (title: string, run: (t: Test, world: RunWorld) => Promise<void
   });
 };
 
-function runnerOf(world: RunWorld, program: string, more: { readonly hear?: Hear; readonly start?: Partial<ProgramStart> } = {}) {
+function runnerOf(world: RunWorld, program: string, more: { readonly onLine?: LineParser; readonly start?: Partial<ProgramStart> } = {}) {
   const log = memoryLog();
   const start = (): ProgramStart => ({ argv: [process.execPath, '-e', program], ...more.start });
   const deps = { baseDir: world.baseDir, clock: systemClock(), log };
-  return { log, runner: programRunner(deps, { start, hear: more.hear ?? hear }) };
+  return { log, runner: programRunner(deps, { start, onLine: more.onLine ?? onLine }) };
 }
 
 const told = async (world: RunWorld, program: string, more: Parameters<typeof runnerOf>[2] = {}, request?: WakeRequest) =>
@@ -73,8 +73,8 @@ withRuns('what it says is told in order, all of it before its end', async (t, wo
 });
 
 withRuns('a line may say several things, and the last one needs no end', async (t, world) => {
-  const twice: Hear = (line) => [{ type: 'started' }, { type: 'progress', message: line }];
-  const events = await told(world, `process.stdout.write('one\\ntwo')`, { hear: twice });
+  const twice: LineParser = (line) => [{ type: 'started' }, { type: 'progress', message: line }];
+  const events = await told(world, `process.stdout.write('one\\ntwo')`, { onLine: twice });
   t.match(events.slice(1), [
     { type: 'started' },
     { type: 'progress', message: 'one' },
@@ -93,14 +93,14 @@ withRuns('it reads the task, or what it is given instead, from standard input', 
 });
 
 withRuns('a runner that cannot read a line has failed, once, and its agent is still followed to its end', async (t, world) => {
-  const deaf: Hear = (line) => {
+  const deaf: LineParser = (line) => {
     throw new Error(`what is ${line}?`);
   };
-  const { runner, log } = runnerOf(world, `for (let n = 0; n < 3; n += 1) console.log('this');`, { hear: deaf });
+  const { runner, log } = runnerOf(world, `for (let n = 0; n < 3; n += 1) console.log('this');`, { onLine: deaf });
   const events = await all(runner.wake(await world.request(), never()));
   t.match(events, [
     { type: 'spawned' },
-    { type: 'failed', phase: 'agent', retryable: true, message: /cannot read what the agent says: what is this\?$/ },
+    { type: 'failed', phase: 'agent', retryable: true, message: /cannot read the output of the agent: what is this\?$/ },
     { type: 'exited', exitCode: 0 },
   ]);
   t.equal(events.length, 3);

@@ -81,15 +81,19 @@ void t.test('R10, J4: with ps, a plugin that starts its process by itself is not
   const runner = await own({}).create(deps);
   const request = await world.request();
   const told = await all(runner.wake(request, new AbortController().signal));
-  t.match(told, [{ type: 'failed', phase: 'agent', retryable: true, message: /before it told of a process.* may be alive: it broke/ }]);
+  t.match(told, [
+    { type: 'failed', phase: 'agent', retryable: true, message: /before it reported a process.* may still be running: it broke/ },
+  ]);
   const sidecar = waking();
   for (const event of told) sidecar.wake(event);
-  t.equal(writtenBody(sidecar.looked())['kind'], 'agent_failed', 'an attempt that failed');
+  t.equal(writtenBody(sidecar.scanned())['kind'], 'agent_failed', 'an attempt that failed');
   sidecar.take({ type: 'run_over', name: named(), runId: 'run-1', error: null });
   t.equal(only(sidecar.all, 'wake').length, 1, 'woken once');
   t.same(sidecar.state.journal.slots, [], 'its slot is free');
   for (const stop of [new AbortController().signal, AbortSignal.abort()])
-    await t.rejects(all(runner.attach({ ...request, process: null }, stop)), { message: /its process was not noted when it was started/ });
+    await t.rejects(all(runner.attach({ ...request, process: null }, stop)), {
+      message: /its process was not recorded when it was started/,
+    });
   t.strictSame(carriersOf(request.runId), [children[0]?.pid]);
   const another = await world.request();
   const unasked = await all(runner.attach({ ...another, process: null }, AbortSignal.abort()));

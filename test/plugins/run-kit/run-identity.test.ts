@@ -45,7 +45,7 @@ void t.test('R11: a stranger’s daemon that has the number of a run’s group t
       const told: WakeEvent[] = [];
       const never = new AbortController().signal;
       const run = { ...request, process: { pid: groupId, startTime, bootId } };
-      const options = { run, graceMs: 200, signal: AbortSignal.abort(), left: never, clock, log: memoryLog(), table };
+      const options = { run, graceMs: 200, signal: AbortSignal.abort(), detachSignal: never, clock, log: memoryLog(), table };
       await adoptRun(options, (event) => Promise.resolve(void told.push(event)));
       t.match(told, [{ type: 'exited', exitCode: null }], title);
       t.ok(table.find(pid), `${title}: the daemon lives`);
@@ -78,7 +78,7 @@ void t.test('R10: a child whose mark could not be read is no refusal, and is sto
   const told: WakeEvent[] = [];
   const never = new AbortController().signal;
   const { main, ended } = outcome;
-  const common = { runId, runDir, main, ended, graceMs: 1_000, signal: stop.signal, left: never };
+  const common = { runId, runDir, main, ended, graceMs: 1_000, signal: stop.signal, detachSignal: never };
   await watchRun({ ...common, clock: systemClock(), log: memoryLog(), table: failing }, (event) => Promise.resolve(void told.push(event)));
   t.match(told, [{ type: 'stopped', survivors: [] }]);
   t.strictSame(await world.close(), []);
@@ -116,12 +116,12 @@ void t.test('R10, R22: where run ids are hidden, a run that may live has not end
   while (ps.find(outcome.main.pid) !== null) await new Promise((resolve) => setTimeout(resolve, 20));
   const adopted = async (process: typeof outcome.main | null, stop: AbortSignal): Promise<readonly WakeEvent[]> => {
     const told: WakeEvent[] = [];
-    const options = { run: { ...request, process }, isLaunched: true, graceMs: 200, signal: stop, left: signal };
+    const options = { run: { ...request, process }, isLaunched: true, graceMs: 200, signal: stop, detachSignal: signal };
     await adoptRun({ ...options, clock: systemClock(), log: memoryLog(), table: ps }, (event) => Promise.resolve(void told.push(event)));
     return told;
   };
   for (const stop of [signal, AbortSignal.abort()]) {
-    await t.rejects(adopted(null, stop), { message: /its process was not noted when it was started\. End what is left/ });
+    await t.rejects(adopted(null, stop), { message: /its process was not recorded when it was started\. Kill what is left/ });
     await t.rejects(adopted(outcome.main, stop), { message: /processes \d+ may be what its process \d+ left behind/ });
   }
   t.strictSame(carriersOf(request.runId).length, 1, 'and what may be a stranger is not signalled');

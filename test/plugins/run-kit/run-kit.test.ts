@@ -202,7 +202,7 @@ void t.test('a run that writes more than it may is told as failed, and ends', as
   const launched = await launch({ argv, cwd: world.baseDir, env, runDir: request.runDir, input: '', table, signal });
   if (launched.kind !== 'launched') throw new Error(JSON.stringify(launched));
   const told: WakeEvent[] = [];
-  const options = { ...launched, ...request, graceMs: 1_000, signal, left: signal, clock: systemClock(), log: memoryLog(), table };
+  const options = { ...launched, ...request, graceMs: 1_000, signal, detachSignal: signal, clock: systemClock(), log: memoryLog(), table };
   await watchRun({ ...options, streamsBytesMax: 1024 * 1024 }, (event) => Promise.resolve(void told.push(event)));
   t.match(told, [
     { type: 'failed', phase: 'agent', retryable: true, message: /more than 1048576 bytes/, details: { cause: 'output_too_large' } },
@@ -223,7 +223,7 @@ void t.test('a run that was never started is told as that, and one whose streams
       isLaunched: true,
       graceMs: 1_000,
       signal,
-      left: signal,
+      detachSignal: signal,
       clock: systemClock(),
       log: memoryLog(),
       table,
@@ -239,12 +239,12 @@ void t.test('a run that was never started is told as that, and one whose streams
   t.strictSame(await world.close(), []);
 });
 
-void t.test('files that cannot be made are an answer that a repeat may cure', async (t) => {
+void t.test('files that cannot be made are an answer that a repeat may mend', async (t) => {
   const folder = await scratch(t);
   const options = { argv: ['true'], cwd: folder, env: {}, input: '', table, signal: new AbortController().signal };
   t.match(await launch({ ...options, runDir: join(folder, 'missing') }), {
     ...{ kind: 'refused', retryable: true, details: { cause: 'ENOENT' } },
-    message: /Cannot start "true": its files in ".*missing" cannot be made/,
+    message: /Cannot start "true": its files in ".*missing" cannot be created/,
   });
   t.match(await launch({ ...options, runDir: folder, signal: AbortSignal.abort() }), { kind: 'stopped' });
 });
@@ -266,7 +266,7 @@ void t.test('what lies in the place of a stream is replaced, not written to or r
     runDir: folder,
     graceMs: 0,
     signal,
-    left: signal,
+    detachSignal: signal,
     clock: systemClock(),
     log: memoryLog(),
   };
@@ -384,9 +384,9 @@ void t.test('a listener that leaves is let go at once, and the teller learns of 
   t.match(left, { aborted: true });
 
   let isBegun = false;
-  const unheard = wakeEvents(() => Promise.resolve(void (isBegun = true)))[Symbol.asyncIterator]();
-  await unheard.return?.();
-  t.strictSame(await unheard.next(), { done: true, value: undefined });
+  const unparsedOnly = wakeEvents(() => Promise.resolve(void (isBegun = true)))[Symbol.asyncIterator]();
+  await unparsedOnly.return?.();
+  t.strictSame(await unparsedOnly.next(), { done: true, value: undefined });
   t.notOk(isBegun, 'who left before listening starts nothing');
 });
 

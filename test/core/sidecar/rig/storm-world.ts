@@ -51,7 +51,7 @@ export type Act = (typeof ACTS)[number];
 const STATUSES = ['accepted', 'complete', 'retried', 'late', 'rejected', 'released'];
 const REASONS = ['stale_generation', 'not_assignee', 'unknown_task', 'invalid_state'] as const;
 /** Said without being kept: they tell of something that is remembered, or that could not be journalled. */
-const UNKEPT = /^(superseded|journal_unwritable|ended before: .*)$/;
+const UNKEPT = /^(superseded|journal_unwritable|already ended: .*)$/;
 
 export class StormWorld {
   readonly #step;

@@ -143,7 +143,7 @@ t.test('R4: a report that no cut makes fit is told as too large', async (t) => {
   const names = Array.from({ length: 30 }, (_, index) => [`n${index}-${'x'.repeat(200)}`, 1]);
   const value = { status: 'success', output: 'o', ...Object.fromEntries(names) };
   const body = writtenBody(sidecar.sight({ kind: 'result', value, replaced: false }));
-  t.match(body, { type: 'task_failed', kind: 'result_too_large', error: /frames of 4096/ });
+  t.match(body, { type: 'task_failed', kind: 'result_too_large', error: /frames of up to 4096/ });
 });
 
 t.test('a small frame of a hub is kept to, whatever the agent wrote', async (t) => {

@@ -40,7 +40,7 @@ t.test('R16: what a runner may not say is refused with what was wanted', async (
     ['woken', /wanted an event, found a string/],
     [{}, /of type spawned, woken.*found undefined/],
     [{ type: 'toString' }, /found toString/],
-    [{ type: 'spawned' }, /"spawned" is wrong: process is required/],
+    [{ type: 'spawned' }, /"spawned" is invalid: process is required/],
     [{ type: 'spawned', process: { pid: 5 } }, /process.startTime is required/],
     [{ type: 'spawned', process: { pid: 0, startTime: null, bootId: null } }, /process.pid/],
     [{ type: 'spawned', process: { pid: 5, startTime: 'x'.repeat(300), bootId: null } }, /process.startTime/],
@@ -67,7 +67,7 @@ t.test('R16: a result that cannot be sent is no result, however it is made', asy
   ];
   for (const [output, reason, message] of cases) {
     const heard = readWakeEvent({ type: 'completed', output });
-    t.equal(heard.kind, 'refused');
+    t.equal(heard.kind, 'invalid');
     if (output !== wide) t.match(heard, { reason, message });
     const failed = readWakeEvent({ type: 'failed', phase: 'agent', message: 'why', retryable: true, details: { output } });
     t.match(failed, { kind: 'event', event: { type: 'failed', message: 'why', details: {} } }, 'what went wrong is told all the same');
@@ -131,7 +131,7 @@ t.test('R16: what throws when it is looked at is no event, or left out of one, i
   }
   const failed = readWakeEvent({ type: 'failed', phase: 'agent', message: 'why', retryable: true, details: mute(long) });
   t.match(failed, { kind: 'event', event: { message: 'why', details: { omitted: /cannot be written as JSON/ } } });
-  t.match(readWakeEvent({ type: 'completed', output: mute(long) }), { kind: 'refused', reason: 'result_invalid' });
+  t.match(readWakeEvent({ type: 'completed', output: mute(long) }), { kind: 'invalid', reason: 'result_invalid' });
   const used = readWakeEvent({ type: 'usage', tokensUsed: 7, byModel: { one: mute(long) } });
   t.same(used, { kind: 'event', event: { type: 'usage', tokensUsed: 7, byModel: undefined } }, 'nothing beyond the door looks at it');
 });

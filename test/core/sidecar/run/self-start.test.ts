@@ -13,7 +13,7 @@ function laidOut() {
 
 t.test('it is said once that the agent polls for itself', async (t) => {
   const logs = only(stage(SELF).take({ type: 'start' }), 'log');
-  t.match(logs, [{ message: /by itself/ }]);
+  t.match(logs, [{ message: /must poll/ }]);
 });
 
 t.test('the task is laid out after it was journalled, with where its results go', async (t) => {

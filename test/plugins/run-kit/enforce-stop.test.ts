@@ -6,7 +6,7 @@ import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
 import { defineWakeRunner, Type } from '../../../plugins/plugin.ts';
-import { STOP_MARGIN_MS } from '../../../plugins/run-kit/process/stop-unheeded.ts';
+import { STOP_MARGIN_MS } from '../../../plugins/run-kit/process/enforce-stop.ts';
 import { aGeneration, anAgentId, aTaskId } from '../../product/contracts/fixtures.ts';
 
 /** Time in which the margin is short. */

@@ -1,4 +1,4 @@
-/** A stop that a runner does not heed: what is left of its run is then ended by run id, so that its slot is free again. */
+/** Enforces a stop that a runner ignores: the run is ended by its run id, so that its slot becomes free. */
 import { messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
@@ -10,14 +10,14 @@ import { aborted, wait } from '../events/wait.ts';
 import { wakeEvents } from '../events/wake-events.ts';
 import { GRACE_MS, graceOf } from './watch-run.ts';
 
-/** What a stop may take beyond its grace before it counts as not heeded, milliseconds. */
+/** How long a stop may take beyond its grace period before it counts as ignored, milliseconds. */
 export const STOP_MARGIN_MS = 10_000;
 
-export interface UnheededOptions {
+export interface EnforceStopOptions {
   readonly runId: string;
-  /** As the sidecar knows it; a run tells its own with `spawned`. */
+  /** As known to the sidecar; replaced by the run's `spawned`. */
   readonly process: ProcessMark | null;
-  /** It is woken now, and no run of an earlier sidecar. */
+  /** A new wake, not an attach. */
   readonly isWake: boolean;
   readonly signal: StopSignal;
   readonly clock: Clock;
@@ -26,11 +26,12 @@ export interface UnheededOptions {
 }
 
 /**
- * The events of a run. When they do not end within the grace of its stop and `STOP_MARGIN_MS`, its processes are killed, and
- * `stopped` is its last event. Where nobody can see who carries a run id, a throw before `spawned` is a failure of the agent. Who lets go of it lets go of the runner too.
+ * Forwards the events of a run. If they do not end within the grace period plus `STOP_MARGIN_MS` after an abort, kills
+ * its processes and emits `stopped`. On systems that hide run ids, a throw before `spawned` becomes a failure of the
+ * agent. When the consumer stops listening, so does this.
  */
-export function stopUnheeded(events: AsyncIterable<WakeEvent>, options: UnheededOptions): AsyncIterable<WakeEvent> {
-  return wakeEvents(async (emit, left) => {
+export function enforceStop(events: AsyncIterable<WakeEvent>, options: EnforceStopOptions): AsyncIterable<WakeEvent> {
+  return wakeEvents(async (emit, detachSignal) => {
     const { runId, isWake, signal, clock, log, table } = options;
     const over = new AbortController();
     const iterator = events[Symbol.asyncIterator]();
@@ -42,37 +43,41 @@ export function stopUnheeded(events: AsyncIterable<WakeEvent>, options: Unheeded
       }
       return 'ended';
     };
-    const passOrFail = (): Promise<'ended'> =>
+    const forwardOrFail = (): Promise<'ended'> =>
       pass().catch(async (error: unknown) => {
-        // Woken again it would be beside what nobody can find.
+        // Waking it again could run it beside processes that nobody can find.
         if (!isWake || main !== null || table.seesRunIds || signal.aborted) throw error;
-        const message = `the wake runner broke before it told of a process, and what it had started may be alive: ${messageOf(error)}`;
+        const message = `the wake runner failed before it reported a process, and what it started may still be running: ${messageOf(error)}`;
         await emit({ type: 'failed', phase: 'agent', message, retryable: true });
         return 'ended' as const;
       });
-    const waitInVain = async (): Promise<'unheeded'> => {
+    const stopTimeout = async (): Promise<'unheeded'> => {
       await aborted(signal, over.signal);
       if (!over.signal.aborted) await wait(clock, graceOf(signal, GRACE_MS) + STOP_MARGIN_MS, over.signal);
       return 'unheeded';
     };
-    const first = await Promise.race([passOrFail(), waitInVain(), aborted(left, over.signal).then(() => 'left' as const)]).finally(() => {
+    const first = await Promise.race([
+      forwardOrFail(),
+      stopTimeout(),
+      aborted(detachSignal, over.signal).then(() => 'detached' as const),
+    ]).finally(() => {
       over.abort();
     });
     if (first === 'ended') return;
     iterator.return?.().catch((error: unknown) => {
-      log.warn('a runner did not let go of a run', { runId, error });
+      log.warn('a runner did not stop following a run', { runId, error });
     });
-    if (first === 'left') return;
-    // Counted as stopped, it could be run beside itself.
+    if (first === 'detached') return;
+    // If it counted as stopped, it could be woken twice.
     if (main === null && !table.seesRunIds)
-      throw new Error('the runner does not heed a stop and named no process, and this system does not show who carries a run id');
-    log.error('a runner does not heed a stop; ending its run by its run id', { runId });
+      throw new Error('the runner ignored a stop and reported no process, and this system does not show run ids');
+    log.error('a runner ignored a stop; killing its run by run id', { runId });
     const { survivors } = await stopTree({ main, runId, graceMs: 0, clock, table });
     await emit({ type: 'stopped', survivors });
   });
 }
 
-/** A stranger's event may be anything. */
+/** A third-party event may be any value. */
 function markIn(event: unknown): ProcessMark | null {
   if (typeof event !== 'object' || event === null || !('type' in event) || event.type !== 'spawned' || !('process' in event)) return null;
   const { process } = event;
