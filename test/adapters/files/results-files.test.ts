@@ -15,11 +15,11 @@ resultInboxContract('files', { place: (t) => filesPlace(t) }, t);
 t.test('the watcher alone notices files in both places, though the clock stands', async (t) => {
   const place = await filesPlace(t);
   const { saw, inbox } = await expecting(place, a1);
-  await inbox.look(a1);
+  await inbox.scan(a1);
   const own = nameOf('b', 1);
   await inbox.prepare(own, TASK, false);
-  inbox.expect(own, 'all');
-  await inbox.look(own);
+  inbox.watch(own, 'all');
+  await inbox.scan(own);
   await place.write(`results/${a1.taskId}.json`, '{"flat":true}');
   await place.write(ownPath(own, 'json'), '{"flat":false}');
   const results = [await saw.next('result'), await saw.next('result', 2)];
@@ -30,7 +30,7 @@ t.test('the watcher alone notices files in both places, though the clock stands'
 t.test('the listing alone notices them, though the watcher says nothing', async (t) => {
   const place = await filesPlace(t, { watch: () => ({ close: () => Promise.resolve() }) });
   const { saw, inbox } = await expecting(place, a1);
-  await inbox.look(a1);
+  await inbox.scan(a1);
   await place.write(ownPath(a1, 'started'), '');
   await place.write(`results/${a1.taskId}.json`, '{"status":"success"}');
   place.clock.advance(4_999);
@@ -55,12 +55,12 @@ t.test('R20: what earlier processes left is found by its name, and nothing else 
   await place.write(`runs/${assignmentText(b2)}/stdout`, 'x');
   for (const path of ['results/notes.txt', 'results/mine.g1/a', `results/${a1.taskId}.json`, `runs/${assignmentText(nameOf('c', 1))}`])
     await place.write(path, '{}');
-  const found = await inbox.folders();
+  const found = await inbox.listFolders();
   t.same(found.map(({ name }) => assignmentText(name)).sort(), [a1, b2].map(assignmentText).sort());
   for (const { changedAtMs } of found) t.ok(Math.abs(Date.now() - (changedAtMs ?? 0)) < 60_000);
   await inbox.remove(b2);
   t.same(
-    (await inbox.folders()).map(({ name }) => name),
+    (await inbox.listFolders()).map(({ name }) => name),
     [a1],
   );
 });
@@ -87,7 +87,7 @@ t.test('a flat file that nobody claims is moved away after a minute, not sooner'
   await place.write(`results/${a1.taskId}.progress`, '{"percent":1}\n');
   place.clock.advance(5_000);
   for (let seconds = 5; seconds < 60; seconds += 5) {
-    await inbox.look(a1);
+    await inbox.scan(a1);
     t.ok(await place.read(path), `there after ${seconds} s`);
     place.clock.advance(5_000);
   }
@@ -106,17 +106,17 @@ t.test('a huge file is judged by its size, not read', async (t) => {
   const { inbox, saw } = await expecting(place, a1);
   await place.write(ownPath(a1, 'json'), '');
   await truncate(join(place.dataDir, ownPath(a1, 'json')), 2 ** 40);
-  await inbox.look(a1);
+  await inbox.scan(a1);
   t.equal(saw.of('invalid')[0]?.reason, 'result_too_large');
 });
 
 t.test('a flood of progress is cut to what is newest', async (t) => {
   const place = await filesPlace(t);
   const { inbox, saw } = await expecting(place, a1);
-  await inbox.look(a1);
+  await inbox.scan(a1);
   const lines = Array.from({ length: 100_000 }, (_, n) => `{"tokens_used":${n}}\n`);
   await place.write(ownPath(a1, 'progress'), lines.join(''));
-  await inbox.look(a1);
+  await inbox.scan(a1);
   t.equal(saw.of('progress').at(-1)?.tokensUsed, 99_999);
   t.ok(saw.of('progress').length <= 300, `${saw.of('progress').length} told`);
 });
@@ -125,8 +125,8 @@ t.test('says once what an agent did wrong', async (t) => {
   const place = await filesPlace(t);
   const { inbox } = await expecting(place, a1);
   await place.odd.folder(ownPath(a1, 'json'));
-  await inbox.look(a1);
-  await inbox.look(a1);
+  await inbox.scan(a1);
+  await inbox.scan(a1);
   const warnings = place.log.lines.filter(({ level }) => level === 'warn');
   t.equal(warnings.length, 1);
   t.match(warnings[0], { fields: { taskId: a1.taskId, generation: 1 } });

@@ -3,18 +3,18 @@ import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts
 import { memoryResultInbox } from '../../product/twins/results-memory/memory-result-inbox.ts';
 import { nameOf } from '../../product/contracts/files/inbox-place.ts';
 import { resultInboxContract } from '../../product/contracts/files/result-inbox.contract.ts';
-import { sightingRecorder } from '../../product/contracts/files/sighting-recorder.ts';
+import { fileEventRecorder } from '../../product/contracts/files/file-event-recorder.ts';
 import { memoryInboxSubject } from '../suites/twin-subjects.ts';
 
 resultInboxContract('memory', memoryInboxSubject, t);
 
 t.test('a test may report a sighting of its own, of what is expected', async (t) => {
   const inbox = memoryResultInbox({ clock: virtualClock() });
-  const saw = sightingRecorder();
+  const saw = fileEventRecorder();
   await inbox.open(saw.put);
-  inbox.expect(nameOf('a', 1), 'all');
-  inbox.sight({ kind: 'started', name: nameOf('a', 1) });
-  inbox.sight({ kind: 'started', name: nameOf('b', 1) });
+  inbox.watch(nameOf('a', 1), 'all');
+  inbox.emit({ kind: 'started', name: nameOf('a', 1) });
+  inbox.emit({ kind: 'started', name: nameOf('b', 1) });
   t.same(saw.all, [{ kind: 'started', name: nameOf('a', 1) }]);
   await inbox.close();
 });

@@ -5,7 +5,7 @@ import { assignmentText } from '../../../../core/ports/assignment-name.ts';
 import type { Assignment } from '../../../../core/domain/assignment/slot.ts';
 import type { FlatNames, ResultInbox } from '../../../../core/ports/result-inbox.ts';
 import type { Teardown } from '../contract-case.ts';
-import { sightingRecorder, type SightingRecorder } from './sighting-recorder.ts';
+import { fileEventRecorder, type FileEventRecorder } from './file-event-recorder.ts';
 
 /** One data directory, or what stands for it. Paths are below it. */
 export interface InboxPlace {
@@ -54,11 +54,11 @@ export async function expecting(
   place: InboxPlace,
   name: Assignment,
   flat: FlatNames = 'all',
-): Promise<{ inbox: ResultInbox; saw: SightingRecorder }> {
+): Promise<{ inbox: ResultInbox; saw: FileEventRecorder }> {
   const inbox = place.inbox();
-  const saw = sightingRecorder();
+  const saw = fileEventRecorder();
   await inbox.open(saw.put);
   await inbox.prepare(name, TASK, false);
-  inbox.expect(name, flat);
+  inbox.watch(name, flat);
   return { inbox, saw };
 }

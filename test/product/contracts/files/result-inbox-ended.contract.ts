@@ -32,16 +32,16 @@ export function endedTests(test: CaseTest, subject: InboxSubject): void {
       await place.write(`${run}/stdout`, 'words');
     };
     await write();
-    await inbox.keep(a1, true);
+    await inbox.keepResult(a1, true);
     t.strictSame(await place.paths(), [ownPath(a1, 'json'), `${run}/stdout`, ...others].sort());
     t.equal(await inbox.keptBytes(a1), '{"n":1}words'.length);
     await write();
-    await inbox.keep(a1, false);
-    await inbox.keep(a1, false);
+    await inbox.keepResult(a1, false);
+    await inbox.keepResult(a1, false);
     t.strictSame(await place.paths(), [ownPath(a1, 'json'), ...others].sort());
     t.equal(await inbox.keptBytes(a1), '{"n":1}'.length);
     await inbox.remove(a1);
     t.equal(await inbox.keptBytes(a1), 0);
-    await inbox.keep(nameOf('c', 1), true);
+    await inbox.keepResult(nameOf('c', 1), true);
   });
 }

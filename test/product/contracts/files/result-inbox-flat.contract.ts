@@ -26,7 +26,7 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
     t.equal((await saw.next('progress')).percent, 5);
     await place.write(flat('json'), '{"status":"success","generation":1}');
     t.strictSame((await saw.next('result')).value, { status: 'success', generation: 1 });
-    await inbox.look(a1);
+    await inbox.scan(a1);
     t.equal(await place.read(flat('json')), null);
     t.equal(await place.read(ownPath(a1, 'json')), '{"status":"success","generation":1}');
     t.ok((await place.read(ownPath(a1, 'started'))) !== null);
@@ -40,7 +40,7 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
     await place.write(flat('json'), '{"old":"result"}', nowMs + 3_600_000);
     await place.write(flat('progress'), '{"percent":99}\n', nowMs);
     const { inbox, saw } = await expecting(place, a1);
-    await inbox.look(a1);
+    await inbox.scan(a1);
     t.strictSame(saw.all, []);
     const refused = await refusedIn(place);
     t.strictSame(refused.map(({ text }) => text).sort(), ['old started', '{"old":"result"}', '{"percent":99}\n']);
@@ -53,7 +53,7 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
     await inbox.close();
     await place.write(flat('json'), '{"status":"success"}');
     const second = await expecting(place, a1);
-    await second.inbox.look(a1);
+    await second.inbox.scan(a1);
     t.ok(second.saw.of('result').length > 0);
     t.strictSame(await refusedIn(place), []);
   });
@@ -65,7 +65,7 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
     await place.write(flat('progress'), '{"percent":99}\n');
     await place.write(flat('started'), '');
     await place.write(flat('json'), '{"status":"success","output":"STALE work of generation 1"}');
-    await inbox.look(a3);
+    await inbox.scan(a3);
     t.strictSame(
       saw.all.filter(({ kind }) => kind !== 'changed'),
       [],
@@ -75,7 +75,7 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
     for (const { reason } of refused) t.match(reason, /names no generation/);
     await place.write(flat('started'), '{"generation":3}');
     await place.write(flat('json'), '{"status":"success","generation":3}');
-    await inbox.look(a3);
+    await inbox.scan(a3);
     t.ok(saw.of('started').length > 0);
     t.ok(saw.of('result').length > 0);
   });
@@ -85,7 +85,7 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
     const { inbox, saw } = await expecting(place, a1);
     await place.write(flat('started'), '', place.clock.nowMs() - 4_000);
     await place.write(flat('json'), '{"status":"success"}', place.clock.nowMs() - 3_600_000);
-    await inbox.look(a1);
+    await inbox.scan(a1);
     t.ok(saw.of('started').length > 0);
     t.ok(saw.of('result').length > 0);
     t.strictSame(await refusedIn(place), []);
@@ -96,7 +96,7 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
     const { inbox, saw } = await expecting(place, a1);
     await place.write(flat('json'), '{"status":"success","generation":7}');
     await place.write(flat('started'), '{"generation":"7"}');
-    await inbox.look(a1);
+    await inbox.scan(a1);
     t.strictSame(
       saw.all.filter(({ kind }) => kind !== 'changed'),
       [],
@@ -111,7 +111,7 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
     const { inbox, saw } = await expecting(place, a1);
     await place.write(flat('started'), '{"generation":"1"}');
     await place.write(flat('json'), '{"generation":1}');
-    await inbox.look(a1);
+    await inbox.scan(a1);
     t.ok(saw.of('started').length > 0);
     t.ok(saw.of('result').length > 0);
     t.strictSame(await refusedIn(place), []);
@@ -122,14 +122,14 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
     const { inbox, saw } = await expecting(place, a1);
     const a2 = nameOf('a', 2);
     await inbox.prepare(a2, TASK, false);
-    inbox.expect(a2, 'all');
+    inbox.watch(a2, 'all');
     await place.write(flat('json'), '{"status":"success"}');
-    await inbox.look(a1);
-    await inbox.look(a2);
+    await inbox.scan(a1);
+    await inbox.scan(a2);
     t.strictSame(saw.of('result'), []);
     t.ok(await place.read(flat('json')), 'and it stays until that is over');
-    inbox.forget(a1);
-    await inbox.look(a2);
+    inbox.unwatch(a1);
+    await inbox.scan(a2);
     t.strictSame(saw.of('result')[0]?.name, a2);
   });
 
@@ -137,9 +137,9 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(ownPath(a1, 'json'), '{"n":1}');
-    await inbox.look(a1);
+    await inbox.scan(a1);
     await place.write(flat('json'), '{"n":2}');
-    await inbox.look(a1);
+    await inbox.scan(a1);
     t.ok(saw.of('result').every(({ value }) => value['n'] === 1));
     t.equal((await refusedIn(place))[0]?.text, '{"n":2}');
   });
@@ -148,7 +148,7 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(flat('json'), '{"status":');
-    const looking = inbox.look(a1);
+    const looking = inbox.scan(a1);
     await place.write(flat('json'), '{"status":"success"}');
     await place.pass(looking);
     t.equal(saw.of('result').at(-1)?.value['status'], 'success');
@@ -156,10 +156,10 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
 
     const other = nameOf('b', 1);
     await inbox.prepare(other, TASK, false);
-    inbox.expect(other, 'all');
+    inbox.watch(other, 'all');
     await place.write(`results/${other.taskId}.json`, '{"status":');
     const sinceMs = place.clock.monotonicMs();
-    await place.pass(inbox.look(other));
+    await place.pass(inbox.scan(other));
     t.match(saw.of('invalid')[0], { name: other, reason: 'result_invalid' });
     t.ok(place.clock.monotonicMs() - sinceMs >= place.stillMs, 'not before it was still');
     t.equal(await place.read(ownPath(other, 'json')), '{"status":');

@@ -10,7 +10,7 @@ export function unfinishedResultTests(test: CaseTest, subject: InboxSubject): vo
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(path, '{"status":"suc');
-    const looking = inbox.look(a1);
+    const looking = inbox.scan(a1);
     await place.write(path, '{"status":"success","output":"whole"}');
     await place.pass(looking);
     t.strictSame(saw.of('invalid'), []);
@@ -31,7 +31,7 @@ export function unfinishedResultTests(test: CaseTest, subject: InboxSubject): vo
       const { inbox, saw } = await expecting(place, a1);
       await place.write(path, text);
       const sinceMs = place.clock.monotonicMs();
-      const looking = inbox.look(a1);
+      const looking = inbox.scan(a1);
       await place.pass(looking);
       const [invalid] = saw.of('invalid');
       t.match(invalid, { kind: 'invalid', name: a1, reason: 'result_invalid' });
@@ -46,13 +46,13 @@ export function unfinishedResultTests(test: CaseTest, subject: InboxSubject): vo
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(path, '{');
-    await place.pass(inbox.look(nameOf('b', 1)));
+    await place.pass(inbox.scan(nameOf('b', 1)));
     const sinceMs = place.clock.monotonicMs();
     let isDone = false;
-    const looking = inbox.look(a1).then(() => (isDone = true));
+    const looking = inbox.scan(a1).then(() => (isDone = true));
     for (let n = 0; !isDone; n += 1) {
       await place.write(path, `{${' '.repeat(n)}`);
-      await place.pass(Promise.race([looking, inbox.look(nameOf('b', 1))]));
+      await place.pass(Promise.race([looking, inbox.scan(nameOf('b', 1))]));
     }
     const tookMs = place.clock.monotonicMs() - sinceMs;
     t.equal(saw.of('invalid')[0]?.reason, 'result_invalid');
@@ -90,9 +90,9 @@ export function unfinishedResultTests(test: CaseTest, subject: InboxSubject): vo
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(path, 'oops');
-    await place.pass(inbox.look(a1));
+    await place.pass(inbox.scan(a1));
     await place.write(path, '{"status":"success"}');
-    await inbox.look(a1);
+    await inbox.scan(a1);
     t.equal(saw.of('result').length > 0, true);
   });
 
@@ -102,10 +102,10 @@ export function unfinishedResultTests(test: CaseTest, subject: InboxSubject): vo
     const frame = '{"output":""}'.length;
     const largest = `{"output":"${'x'.repeat(8 * 1024 * 1024 - frame)}"}`;
     await place.write(path, largest);
-    await inbox.look(a1);
+    await inbox.scan(a1);
     t.equal((saw.of('result')[0]?.value['output'] as string).length, largest.length - frame);
     await place.write(path, `${largest} `);
-    await inbox.look(a1);
+    await inbox.scan(a1);
     t.match(saw.of('invalid')[0], { reason: 'result_too_large', name: a1 });
     t.equal((await place.read(path))?.length, largest.length + 1);
   });

@@ -9,7 +9,7 @@ import { type InboxSubject, TASK, expecting, nameOf, ownPath } from './inbox-pla
 import { endedTests } from './result-inbox-ended.contract.ts';
 import { flatNameTests } from './result-inbox-flat.contract.ts';
 import { unfinishedResultTests } from './result-inbox-unfinished.contract.ts';
-import { sightingRecorder } from './sighting-recorder.ts';
+import { fileEventRecorder } from './file-event-recorder.ts';
 
 const a1 = nameOf('a', 1);
 const b1 = nameOf('b', 1);
@@ -58,9 +58,9 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       await place.write(ownPath(a1, 'started'), '');
       await place.write(ownPath(a1, 'json'), '{"status":"success"}');
       const second = place.inbox();
-      const saw = sightingRecorder();
+      const saw = fileEventRecorder();
       await second.open(saw.put);
-      second.expect(a1, 'all');
+      second.watch(a1, 'all');
       await saw.next('result');
       t.strictSame(
         saw.all.map(({ kind }) => kind),
@@ -78,17 +78,17 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       await place.write(ownPath(b1, 'json'), '{}');
       await place.write(ownPath(a1, 'started'), '');
       await saw.next('started');
-      await inbox.look(b1);
-      inbox.forget(a1);
-      inbox.forget(a1);
+      await inbox.scan(b1);
+      inbox.unwatch(a1);
+      inbox.unwatch(a1);
       await place.write(ownPath(a1, 'json'), '{}');
-      await inbox.look(a1);
-      await inbox.look(b1);
+      await inbox.scan(a1);
+      await inbox.scan(b1);
       t.ok(
         saw.all.every((sighting) => sighting.name.taskId === a1.taskId && sighting.kind !== 'result'),
         'neither of the other nor of the forgotten',
       );
-      inbox.expect(a1, 'all');
+      inbox.watch(a1, 'all');
       await saw.next('result');
     });
 
@@ -97,7 +97,7 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       const { inbox, saw } = await expecting(place, nameOf('a', 2));
       await inbox.prepare(a1, TASK, false);
       await place.write(ownPath(a1, 'json'), '{"status":"success","from":"an earlier run"}');
-      await inbox.look(nameOf('a', 2));
+      await inbox.scan(nameOf('a', 2));
       t.strictSame(saw.of('result'), []);
     });
 
@@ -113,9 +113,9 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       await inbox.prepare(a1, TASK, false);
       await place.write(ownPath(a1, 'started'), '');
       isInside = true;
-      inbox.expect(a1, 'all');
-      const looking = inbox.look(a1);
-      inbox.forget(b1);
+      inbox.watch(a1, 'all');
+      const looking = inbox.scan(a1);
+      inbox.unwatch(b1);
       isInside = false;
       await looking;
       t.ok(calls > 0, 'it was called');
@@ -124,13 +124,13 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
     test('look answers after all that is there was reported, and reports it again', async (t) => {
       const place = await subject.place(t);
       const { inbox, saw } = await expecting(place, a1);
-      await inbox.look(a1);
+      await inbox.scan(a1);
       await place.write(ownPath(a1, 'started'), '');
       await place.write(ownPath(a1, 'json'), '{"status":"success"}');
-      await inbox.look(a1);
+      await inbox.scan(a1);
       const [started, results] = [saw.of('started').length, saw.of('result').length];
       t.ok(started > 0 && results > 0, 'reported before it answered');
-      await inbox.look(a1);
+      await inbox.scan(a1);
       t.ok(saw.of('started').length > started && saw.of('result').length > results, 'and again: the first may have been lost');
     });
 
@@ -148,7 +148,7 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       ];
       for (const other of names) await place.write(`${folder}/${other}`, '{"status":"success"}');
       await place.write('results/task-ZZZ.json', '{"status":"success"}');
-      await inbox.look(a1);
+      await inbox.scan(a1);
       t.strictSame(
         saw.all.filter(({ kind }) => kind !== 'changed'),
         [],
@@ -159,27 +159,27 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
     test('a file that changes in the folder is a sign of life; our own is none', async (t) => {
       const place = await subject.place(t);
       const { inbox, saw } = await expecting(place, a1);
-      await inbox.look(a1);
+      await inbox.scan(a1);
       t.strictSame(saw.of('changed'), [], 'nothing changed yet');
       await place.write(`results/${assignmentText(a1)}/notes.txt`, 'thinking');
-      await inbox.look(a1);
+      await inbox.scan(a1);
       t.equal(saw.of('changed').length, 1);
       await inbox.withdraw(a1);
-      await inbox.look(a1);
+      await inbox.scan(a1);
       t.equal(saw.of('changed').length, 1);
     });
 
     test('of progress, whole lines that say something count, each once', async (t) => {
       const place = await subject.place(t);
       const { inbox, saw } = await expecting(place, a1);
-      await inbox.look(a1);
+      await inbox.scan(a1);
       const path = ownPath(a1, 'progress');
       const lines = ['{"percent":10}', 'no json', '[]', '{"percent":101,"message":"x"}', '{}', '{"tokens_used":3}'].join('\n');
       await place.write(path, `${lines}\n{"percent":9`);
-      await inbox.look(a1);
-      await inbox.look(a1);
+      await inbox.scan(a1);
+      await inbox.scan(a1);
       await place.write(path, `${lines}\n{"percent":90}\n`);
-      await inbox.look(a1);
+      await inbox.scan(a1);
       t.strictSame(
         saw.of('progress').map(({ percent, message, tokensUsed }) => [percent, message, tokensUsed]),
         [
@@ -190,7 +190,7 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
         ],
       );
       await place.write(path, '{"message":"begun anew \\u0000"}\n');
-      await inbox.look(a1);
+      await inbox.scan(a1);
       t.equal(saw.of('progress').at(-1)?.message, 'begun anew \ufffd');
     });
 
@@ -200,10 +200,10 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       await first.inbox.close();
       await place.write(ownPath(a1, 'progress'), '{"percent":1}\n{"percent":2}\n{"percent":3}\n');
       const inbox = place.inbox();
-      const saw = sightingRecorder();
+      const saw = fileEventRecorder();
       await inbox.open(saw.put);
-      inbox.expect(a1, 'all');
-      await inbox.look(a1);
+      inbox.watch(a1, 'all');
+      await inbox.scan(a1);
       t.strictSame(
         saw.of('progress').map(({ percent }) => percent),
         [3],
@@ -217,7 +217,7 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
         ownPath(a1, 'json'),
         '{"output":"a\\u0000b\\ud800c","\\u0000":["\\udc00"],"__proto__":{"x":1},"ok":"\\ud83d\\ude00"}',
       );
-      await inbox.look(a1);
+      await inbox.scan(a1);
       const { value, replaced } = saw.of('result')[0] ?? {};
       t.equal(replaced, true);
       t.equal(JSON.stringify(value), '{"output":"a\ufffdb\ufffdc","\ufffd":["\ufffd"],"__proto__":{"x":1},"ok":"😀"}');
@@ -267,12 +267,12 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       await place.write('tasks/notes.json', 'kept');
       const second = place.inbox();
       await second.open(() => undefined);
-      await second.withdrawAllBut([b1]);
+      await second.withdrawAllExcept([b1]);
       t.strictSame(
         (await place.paths()).filter((path) => path.startsWith('tasks/')),
         ['tasks/README', 'tasks/notes.json', `tasks/${assignmentText(b1)}.json`],
       );
-      await second.withdrawAllBut([]);
+      await second.withdrawAllExcept([]);
       t.equal(await place.read(`tasks/${assignmentText(b1)}.json`), null);
     });
 
@@ -282,7 +282,7 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       await inbox.open(() => undefined);
       for (const taskId of ['../../etc', '', `task-${'a'.repeat(16)}/..`, `task-${'A'.repeat(16)}`]) {
         const name = { taskId: taskId as TaskId, generation: 1 as Generation };
-        t.throws(() => inbox.expect(name, 'all'), { code: 'AC_INTERNAL' }, JSON.stringify(taskId));
+        t.throws(() => inbox.watch(name, 'all'), { code: 'AC_INTERNAL' }, JSON.stringify(taskId));
         await t.rejects(
           Promise.resolve().then(() => inbox.prepare(name, TASK, true)),
           { code: 'AC_INTERNAL' },
@@ -309,14 +309,14 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       await never.close();
       const { inbox, saw } = await expecting(place, a1);
       await place.write(ownPath(a1, 'json'), '{"hal');
-      const looking = inbox.look(a1);
+      const looking = inbox.scan(a1);
       await Promise.all([inbox.close(), inbox.close()]);
       await looking;
       await inbox.close();
       const told = saw.all.length;
       await place.write(ownPath(a1, 'json'), '{"half":1}');
-      inbox.expect(a1, 'all');
-      await inbox.look(a1);
+      inbox.watch(a1, 'all');
+      await inbox.scan(a1);
       await place.pass(Promise.resolve());
       t.equal(saw.all.length, told);
     });
@@ -339,33 +339,33 @@ function oddThingTests(test: CaseTest, subject: InboxSubject): void {
     await place.write('secret.json', '{"status":"success","output":"secret"}');
     const kinds = ['started', 'json', 'progress'];
     for (const file of kinds) await odd.link(ownPath(a1, file), 'secret.json');
-    await inbox.look(a1);
+    await inbox.scan(a1);
 
     await inbox.prepare(b1, TASK, false);
-    inbox.expect(b1, 'all');
+    inbox.watch(b1, 'all');
     for (const file of kinds) await odd.fifo(ownPath(b1, file));
-    await inbox.look(b1);
+    await inbox.scan(b1);
 
     const c1 = nameOf('c', 1);
     await inbox.prepare(c1, TASK, false);
-    inbox.expect(c1, 'all');
+    inbox.watch(c1, 'all');
     for (const file of kinds) await odd.folder(ownPath(c1, file));
-    await inbox.look(c1);
+    await inbox.scan(c1);
 
     const d1 = nameOf('d', 1);
     await odd.folder('elsewhere');
     await place.write(`elsewhere/${d1.taskId}.json`, '{"output":"secret"}');
     await odd.link(`results/${assignmentText(d1)}`, 'elsewhere');
-    inbox.expect(d1, 'all');
-    await inbox.look(d1);
+    inbox.watch(d1, 'all');
+    await inbox.scan(d1);
     await t.rejects(inbox.prepare(d1, TASK, false), { code: 'AC_JOURNAL_WRITE' }, 'nor is a link taken for its folder');
 
     const e1 = nameOf('e', 1);
     await inbox.prepare(e1, TASK, false);
-    inbox.expect(e1, 'all');
+    inbox.watch(e1, 'all');
     await odd.link(`results/${e1.taskId}.json`, 'secret.json');
     await odd.fifo(`results/${e1.taskId}.started`);
-    await inbox.look(e1);
+    await inbox.scan(e1);
 
     await odd.link(ownPath(e1, 'stop'), 'secret.json');
     await inbox.withdraw(e1);

@@ -72,7 +72,7 @@ function watchedWorld<W extends RunnerWorld>(world: W, seen: Seen, looksAtEnds: 
 function watched(runner: WakeRunner, world: RunnerWorld, seen: Seen, looksAtEnds: boolean): WakeRunner {
   const look = async (runId: string, event: WakeEvent): Promise<void> => {
     const read = readWakeEvent(event);
-    if (read.kind === 'refused') seen.refused.push(read.message);
+    if (read.kind === 'invalid') seen.refused.push(read.message);
     else if (!isWhole(event, read.event)) seen.refused.push(`a text of "${event.type}" is longer than a sidecar takes`);
     if (!isLast(event) || !looksAtEnds) return;
     const named = 'survivors' in event ? (event.survivors ?? []) : [];

@@ -7,8 +7,8 @@ import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
 import { assignmentText, readAssignmentText } from '../../../../core/ports/assignment-name.ts';
 import type { Clock } from '../../../../core/ports/clock.ts';
 import type { Assignment } from '../../../../core/domain/assignment/slot.ts';
-import type { PreparedRun, ResultInbox, ResultSighting } from '../../../../core/ports/result-inbox.ts';
-import { memoryExpectation, type MemoryExpectation } from './memory-expectation.ts';
+import type { PreparedRun, ResultInbox, ResultFileEvent } from '../../../../core/ports/result-inbox.ts';
+import { memoryWatch, type MemoryWatch } from './memory-watch.ts';
 import { memoryFiles, refuseFlatFile, type MemoryFiles } from './memory-files.ts';
 
 export interface MemoryResultInboxOptions {
@@ -28,8 +28,8 @@ export interface MemoryResultInbox extends ResultInbox {
   writeOdd(path: string): void;
   /** The path of every file, in order. */
   paths(): readonly string[];
-  /** Reports a sighting of the test's own, if its assignment is expected. */
-  sight(sighting: ResultSighting): void;
+  /** Reports an event of the test's own, if its assignment is expected. */
+  emit(event: ResultFileEvent): void;
   /** The next `prepare` meets a fault. */
   failPrepare(): void;
   /** From now on all folders refuse their sidecar, also that of the next process, or no more. What an agent does in them goes on. */
@@ -48,8 +48,8 @@ export const memoryResultInbox = (options: MemoryResultInboxOptions): MemoryResu
 
 function inboxOver(files: MemoryFiles, folders: { isRefused: boolean }, options: MemoryResultInboxOptions): MemoryResultInbox {
   const { clock, resultStillMs = RESULT_STILL_MS } = options;
-  const expected = new Map<string, MemoryExpectation>();
-  let tell: ((sighting: ResultSighting) => void) | null = null;
+  const watched = new Map<string, MemoryWatch>();
+  let emit: ((event: ResultFileEvent) => void) | null = null;
   let isClosed = false;
   let hasFault = false;
 
@@ -65,26 +65,26 @@ function inboxOver(files: MemoryFiles, folders: { isRefused: boolean }, options:
     };
   };
 
-  function placeOf(name: Assignment): PreparedRun {
+  function preparedRun(name: Assignment): PreparedRun {
     const { resultsDir, runDir, taskFile } = pathsOf(name);
     return { resultsDir: `${ROOT}/${resultsDir}`, taskFile: `${ROOT}/${taskFile}`, runDir: `${ROOT}/${runDir}` };
   }
 
   function release(name: Assignment): void {
-    expected.get(assignmentText(name))?.end();
-    expected.delete(assignmentText(name));
+    watched.get(assignmentText(name))?.end();
+    watched.delete(assignmentText(name));
   }
 
   const refused = (what: string): Promise<never> =>
     Promise.reject(new AgentcomError('AC_JOURNAL_WRITE', `EACCES: permission denied, ${what}: the folders in memory were told to refuse.`));
 
   const stopNoticing = files.onChange(() => {
-    for (const expectation of expected.values()) expectation.poke();
+    for (const watch of watched.values()) watch.scheduleScan();
   });
 
   return {
-    open(onSighting) {
-      if (!isClosed) tell = onSighting;
+    open(onEvent) {
+      if (!isClosed) emit = onEvent;
       return Promise.resolve();
     },
 
@@ -99,42 +99,42 @@ function inboxOver(files: MemoryFiles, folders: { isRefused: boolean }, options:
         return Promise.reject(new AgentcomError('AC_JOURNAL_WRITE', `${resultsDir} is no folder. Remove it.`));
       }
       if (files.read(taskFile) === null) {
-        const why = `It was there before the wake of ${assignmentText(name)}.`;
+        const why = `It existed before the wake of ${assignmentText(name)}.`;
         for (const file of ['started', 'json', 'progress']) refuseFlatFile(files, name.taskId, file, why);
       }
       files.write(taskFile, JSON.stringify(task));
       const isTaken = files.read(published) !== null || files.under(resultsDir).length > 0;
       if (publish && !isTaken) {
-        files.write(published, JSON.stringify({ ...task, generation: name.generation, results_dir: placeOf(name).resultsDir }));
+        files.write(published, JSON.stringify({ ...task, generation: name.generation, results_dir: preparedRun(name).resultsDir }));
       }
-      return Promise.resolve(placeOf(name));
+      return Promise.resolve(preparedRun(name));
     },
 
-    placeOf,
+    pathsOf: preparedRun,
 
-    expect(name, flat) {
+    watch(name, flat) {
       if (isClosed) return;
-      if (tell === null) throw new AgentcomError('AC_INTERNAL', `Cannot expect ${assignmentText(name)}: the result inbox is not open.`);
+      if (emit === null) throw new AgentcomError('AC_INTERNAL', `Cannot watch ${assignmentText(name)}: the result inbox is not open.`);
       const key = assignmentText(name);
-      if (expected.get(key)?.flat === flat) return;
+      if (watched.get(key)?.flat === flat) return;
       release(name);
-      const made = memoryExpectation({
+      const made = memoryWatch({
         name,
         flat,
         files,
         clock,
         resultStillMs,
         isRefused: () => folders.isRefused,
-        isAlone: () => [...expected.values()].filter((other) => other.name.taskId === name.taskId).length === 1,
-        onSighting: (sighting) => tell?.(sighting),
+        isAlone: () => [...watched.values()].filter((other) => other.name.taskId === name.taskId).length === 1,
+        onEvent: (event) => emit?.(event),
       });
-      expected.set(key, made);
-      made.poke();
+      watched.set(key, made);
+      made.scheduleScan();
     },
 
-    look: (name) => (folders.isRefused ? refused('scandir') : (expected.get(assignmentText(name))?.look() ?? Promise.resolve())),
+    scan: (name) => (folders.isRefused ? refused('scandir') : (watched.get(assignmentText(name))?.scan() ?? Promise.resolve())),
 
-    forget: release,
+    unwatch: release,
 
     withdraw(name) {
       if (folders.isRefused) return refused('unlink');
@@ -145,7 +145,7 @@ function inboxOver(files: MemoryFiles, folders: { isRefused: boolean }, options:
       return Promise.resolve();
     },
 
-    withdrawAllBut(names) {
+    withdrawAllExcept(names) {
       const kept = new Set(names.map(assignmentText));
       for (const path of files.under('tasks')) {
         const text = /^tasks\/(.+)\.json$/.exec(path)?.[1] ?? '';
@@ -154,7 +154,7 @@ function inboxOver(files: MemoryFiles, folders: { isRefused: boolean }, options:
       return Promise.resolve();
     },
 
-    keep(name, streams) {
+    keepResult(name, streams) {
       release(name);
       if (folders.isRefused) return refused('scandir');
       const { published, resultsDir, runDir, taskFile } = pathsOf(name);
@@ -170,7 +170,7 @@ function inboxOver(files: MemoryFiles, folders: { isRefused: boolean }, options:
       return Promise.resolve(paths.reduce((sum, path) => sum + utf8Bytes(files.read(path)?.text ?? ''), 0));
     },
 
-    folders() {
+    listFolders() {
       const inFolders = [...files.under('results'), ...files.under('runs')]
         .map((path) => path.split('/'))
         .filter(({ length }) => length > 2);
@@ -189,10 +189,10 @@ function inboxOver(files: MemoryFiles, folders: { isRefused: boolean }, options:
 
     close() {
       isClosed = true;
-      tell = null;
+      emit = null;
       stopNoticing();
-      for (const expectation of expected.values()) expectation.end();
-      expected.clear();
+      for (const watch of watched.values()) watch.end();
+      watched.clear();
       return Promise.resolve();
     },
 
@@ -201,15 +201,15 @@ function inboxOver(files: MemoryFiles, folders: { isRefused: boolean }, options:
     read: (path) => files.read(path)?.text ?? null,
     paths: () => files.under('').filter((path) => files.read(path) !== null),
     writeOdd: (path) => files.writeOdd(path),
-    sight(sighting) {
-      if (expected.has(assignmentText(sighting.name))) tell?.(sighting);
+    emit(event) {
+      if (watched.has(assignmentText(event.name))) emit?.(event);
     },
     failPrepare() {
       hasFault = true;
     },
     refuse(isRefused) {
       folders.isRefused = isRefused;
-      for (const expectation of expected.values()) expectation.poke();
+      for (const watch of watched.values()) watch.scheduleScan();
     },
     reopen: () => inboxOver(files, folders, options),
   };
