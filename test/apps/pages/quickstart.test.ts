@@ -62,7 +62,7 @@ async function openFolder(t: Test): Promise<string> {
 
 /** What the hub said of itself, which must be what was asked. */
 function requireAsked(lines: readonly string[], asked: Combination): void {
-  const [, storage, transport] = /says that it runs on (\S+) and (\S+)$/m.exec(lines.join('\n')) ?? [];
+  const [, storage, transport] = /runs on (\S+) and (\S+)$/m.exec(lines.join('\n')) ?? [];
   requireSaid({ storage, transport }, asked);
 }
 
