@@ -87,7 +87,7 @@ t.test('R13: a failure that is the agent’s spends no retry, is told with its c
   one.says([], { exitCode: 1, stderr: 'error: unknown option' });
   const { task_id: second } = await api.tasks.submit({ description: 'for a1', assign_to: 'a1' });
   await world.event(second, ['released', 'failed']);
-  t.match(await api.agents.get('a1'), { status: 'paused', paused_cause: 'config', paused_reason: /Correct the options of the runner/ });
+  t.match(await api.agents.get('a1'), { status: 'paused', paused_cause: 'config', paused_reason: /Fix the runner options/ });
   t.match(await api.tasks.get(second), { status: 'queued', retry_count: 0 });
   await api.tasks.cancel(second);
 
@@ -137,7 +137,7 @@ t.test('what was used is shown by attempt and for the task, each by model', asyn
   const [first = 0, second = 0] = attempts.map(({ tokens_used: tokens }) => tokens ?? Number.NaN);
   t.equal(task.tokens_used, first + second);
   const { out } = await run(['show', id], { env: asOperator(world) });
-  t.match(out, new RegExp(`\nused\n  a1 \\(generation 1\\)  ${first} tokens\n    claude-opus-5-5: 242 in \\(40 cached\\)`));
+  t.match(out, new RegExp(`\nusage\n  a1 \\(generation 1\\)  ${first} tokens\n    claude-opus-5-5: 242 in \\(40 cached\\)`));
   t.match(out, new RegExp(`\n  a1 \\(generation \\d\\)  128 tokens, [0-9.]+ USD\n    claude-opus-5-5: 121 in \\(20 cached\\), 7 out`));
   // The first attempt was killed before it told its dollars: a sum of the rest would look whole.
   t.match(out, new RegExp(`\n  total  ${first + second} tokens\n    claude-opus-5-5: 363 in`));
@@ -202,7 +202,7 @@ t.test(
       t.equal(claude.prompts(), (done += 1), `${what}: no check has called the model`);
     };
 
-    await ill('clock', 'clock', /10 min ahead of (that of the hub|the hub's)/, restart);
+    await ill('clock', 'clock', /10 min ahead of (the clock of the hub|the hub.s)/, restart);
     renameSync(claude.bin, `${claude.bin}-away`);
     await ill('no binary', 'program', /There is no ".*claude"/, () => renameSync(`${claude.bin}-away`, claude.bin));
     claude.version('2.0.1');

@@ -143,7 +143,7 @@ t.test('R16: an agent that allows nobody to write into its folder is told nothin
   t.same(await readdir(folder), []);
   t.match(
     place.log.lines.filter(({ level }) => level === 'warn'),
-    [{ message: /cannot be told/ }],
+    [{ message: /Cannot leave the agent a stop note/ }],
   );
   await chmod(folder, 0o700);
 });
