@@ -1,6 +1,6 @@
 /** Takes bodies off the wire: bounded in bytes and time each, and in bytes for each sender and all together. */
 import type { FieldError } from '../../core/protocol/field-errors.ts';
-import { findUnfit } from '../../core/protocol/json-text.ts';
+import { findUnstorable } from '../../core/protocol/json-text.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { HttpBody, HttpRequest } from '../../core/ports/http.ts';
@@ -178,7 +178,7 @@ export function parseJson(bytes: Uint8Array): Parsed {
     const what = thrown instanceof SyntaxError ? 'is not JSON' : 'is not UTF-8';
     return { kind: 'unfit', error: { field: '', error: 'json', detail: what } };
   }
-  const error = findUnfit(value);
+  const error = findUnstorable(value);
   return error === null ? { kind: 'parsed', value } : { kind: 'unfit', error };
 }
 

@@ -8,7 +8,7 @@ import { addJoin } from './commands/join.ts';
 import { addMoving } from './commands/moving.ts';
 import { addPrograms } from './commands/program-commands.ts';
 import { addReport } from './commands/report.ts';
-import { addStanding } from './commands/control-commands.ts';
+import { addAgentControl } from './commands/control-commands.ts';
 import { addSubmit } from './commands/submit-commands.ts';
 import { addTasks } from './commands/task-commands.ts';
 import { connect } from './connect.ts';
@@ -53,7 +53,7 @@ export function agentcomProgram(environment: CliEnvironment, exitWith: (code: nu
   addSubmit(program, action);
   addTasks(program, action);
   addAgents(program, action);
-  addStanding(program, action);
+  addAgentControl(program, action);
   addDoctor(program, action);
   addMoving(program, action);
   addImport(program, action);

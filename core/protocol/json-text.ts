@@ -12,7 +12,7 @@ export const isFitText = (text: string): boolean => !UNFIT_TEXT.test(text);
  * unfit, a number that JSON.parse has rounded (an integer beyond 2^53, or beyond all numbers), nesting over `depthMax`,
  * more values than a body may hold.
  */
-export function findUnfit(value: unknown, depthMax: number = JSON_DEPTH_MAX): FieldError | null {
+export function findUnstorable(value: unknown, depthMax: number = JSON_DEPTH_MAX): FieldError | null {
   const excess = findExcess(value, depthMax);
   return excess === null ? unfitIn(value, '') : { field: '', error: excess, detail: excessText(excess, depthMax) };
 }

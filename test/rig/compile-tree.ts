@@ -49,8 +49,8 @@ const ASKED_FOR = [
   ...['reflect-metadata', 'sqlite3', 'better-sqlite3', 'pg', 'pg-query-stream', 'mysql', 'mysql2', 'mariadb', 'tedious', 'oracledb'],
   ...['bufferutil', 'utf-8-validate'],
 ];
-/** For packages that are CommonJS. */
-const WITH_REQUIRE = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+/** For packages that are CommonJS. In backticks: this file is compiled too, and gets its address, in quotes, in place of the words. */
+const WITH_REQUIRE = `import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);`;
 
 /** The folder of the tree as the sources are now, this one among them. */
 export function compileTree(): string {

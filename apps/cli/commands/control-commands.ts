@@ -14,7 +14,7 @@ interface DrainOptions {
 /** Between two polls of a draining agent, milliseconds. */
 const LOOK_MS = 500;
 
-export function addStanding(program: Command, action: Action): void {
+export function addAgentControl(program: Command, action: Action): void {
   program
     .command('drain <agents...>')
     .description('Stop giving agents new tasks; they finish those they have')

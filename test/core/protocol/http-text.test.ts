@@ -10,7 +10,7 @@ import { DESCRIPTION_CHARACTERS_MAX } from '../../../core/protocol/fields.ts';
 import { submitSchema } from '../../../core/protocol/http-bodies.ts';
 import { readTaskCursor, taskCursor } from '../../../core/protocol/http-queries.ts';
 import { JSON_VALUES_MAX } from '../../../core/protocol/json-bounds.ts';
-import { canonicalJson, findUnfit } from '../../../core/protocol/json-text.ts';
+import { canonicalJson, findUnstorable } from '../../../core/protocol/json-text.ts';
 import { taskRecordJson, taskRowJson } from '../../../core/protocol/task-json.ts';
 import { aBody, anEvent, aTask, aTaskId, anAgentId } from '../../product/contracts/fixtures.ts';
 
@@ -30,7 +30,7 @@ t.test('what JSON may hold', async (t) => {
     [Array.from({ length: JSON_VALUES_MAX + 1 }, () => 0), ''],
     [JSON.parse('{"__proto__":{"a":"\\u0000"}}'), '__proto__.a'],
   ];
-  for (const [value, field] of cases) t.equal(findUnfit(value)?.field ?? null, field, JSON.stringify(value).slice(0, 60));
+  for (const [value, field] of cases) t.equal(findUnstorable(value)?.field ?? null, field, JSON.stringify(value).slice(0, 60));
 });
 
 t.test('bodies that mean the same have one text', async (t) => {
