@@ -28,7 +28,7 @@ const LEFT_ALONE = [
 ];
 /** For packages that are CommonJS. */
 const WITH_REQUIRE =
-  "import { createRequire as createRequireOfPackage } from 'node:module'; const require = createRequireOfPackage(import.meta.url);";
+  `import { createRequire as createRequireOfPackage } from 'node:module'; const require = createRequireOfPackage(import.meta.url);`;
 
 /** Into a tree that is being made and will be named `folder`; `copied` goes along. */
 export function bundlePackage(making: string, folder: string, copied: readonly string[]): void {

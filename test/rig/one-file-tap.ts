@@ -12,7 +12,7 @@ import { buildSync } from 'esbuild';
 const BUNDLE = '@tapjs/core';
 /** Packages of tap that call `require` find none in a module. */
 const REQUIRE =
-  "import { createRequire as createRequireOfTap } from 'node:module';\nconst require = createRequireOfTap(import.meta.url);\n";
+  `import { createRequire as createRequireOfTap } from 'node:module';\nconst require = createRequireOfTap(import.meta.url);\n`;
 
 /** Puts it among the packages of a compiled tree. `root`: the project; `cache`: where it is kept. */
 export function putTapInto(packages: string, root: string, cache: string): void {
