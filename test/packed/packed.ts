@@ -110,14 +110,14 @@ t.test('the packed package', async (t) => {
       ...codeOfPages(),
       'entries.ts': `${uses.join('\n')}\nexport const entries = [${all}];\n`,
       'misspelt-option.ts': fileOf('README.md', 'agentcom.config.ts').replace('agentId', 'agentID'),
-      'misspelt-part.ts': fileOf('README.md', 'talker.ts').replace('hear:', 'heer:'),
+      'misspelt-part.ts': fileOf('README.md', 'talker.ts').replace('onLine:', 'onLien:'),
     };
     for (const [path, text] of Object.entries(files)) {
       await mkdir(dirname(join(folder, path)), { recursive: true });
       await writeFile(join(folder, path), text);
     }
     const complaints = complaintsIn(folder, Object.keys(files));
-    t.match(complaints, [/^misspelt-option\.ts: .*'agentID' does not exist/s, /^misspelt-part\.ts: .*'heer' does not exist/s]);
+    t.match(complaints, [/^misspelt-option\.ts: .*'agentID' does not exist/s, /^misspelt-part\.ts: .*'onLien' does not exist/s]);
     t.equal(complaints.length, 2, 'and nothing else');
     const imported = await shell(
       `node --input-type=module -e "${uses.join(' ')} console.log([${all}].every((entry) => Object.keys(entry).length > 0))"`,

@@ -7,6 +7,7 @@ import t, { type Test } from 'tap';
 import { pack, unpack } from '../../../adapters/journal-file/envelope.ts';
 import { processMark } from '../../../adapters/journal-file/process-mark.ts';
 import { assignmentText } from '../../../core/ports/assignment-name.ts';
+import { nodeJournalFiles } from '../../../adapters/journal-file/journal-files.ts';
 import type { Journal } from '../../../core/ports/journal.ts';
 import { journalContract, type JournalSubject } from '../../product/contracts/files/journal.contract.ts';
 import {
@@ -268,6 +269,23 @@ t.test('a folder where queue.json should be is no empty journal', async (t) => {
   const dataDir = await emptyFolder(t);
   await mkdir(join(dataDir, 'queue.json'));
   await t.rejects(journalIn(dataDir).open(), { code: 'AC_JOURNAL_CORRUPT' });
+});
+
+t.test('R3: a file that the disk cut short without an error does not count as written', async (t) => {
+  const dataDir = await emptyFolder(t);
+  let isShort = false;
+  const journal = journalIn(dataDir, {
+    ...nodeJournalFiles,
+    write: (path, bytes) => nodeJournalFiles.write(path, isShort ? bytes.subarray(0, bytes.length >> 1) : bytes),
+  });
+  await journal.open();
+  await journal.save('good');
+  isShort = true;
+  await t.rejects(journal.save('cut short'), { code: 'AC_JOURNAL_WRITE', message: /read back \d+ different ones/ });
+  await t.rejects(journal.writeReport(reportName(1), 'a report'), { code: 'AC_JOURNAL_WRITE' });
+  isShort = false;
+  await journal.close();
+  t.equal(await stateIn(dataDir), 'good');
 });
 
 t.test('on a disk that has almost no room saves fail, and the good state stays', async (t) => {
