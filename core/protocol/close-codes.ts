@@ -1,4 +1,4 @@
-/** Close codes of sockets that a transport uses by itself, and the reason that goes with a code. */
+/** Close codes of sockets, and the reason that goes with a code. */
 import { utf8Bytes } from '../domain/encoded-text.ts';
 
 export const CLOSE_CODES = {
@@ -15,8 +15,12 @@ export const CLOSE_CODES = {
   tooLarge: 1009,
   /** An internal error. */
   internal: 1011,
+  /** The hub is stopping or restarting: sidecars reconnect soon, to another hub if they know one. */
+  restart: 1012,
   /** The peer reads too slowly. */
   tooSlow: 1013,
+  /** Another connection has the agent's identity. */
+  idInUse: 4001,
 } as const;
 
 /** The WebSocket protocol's bound for the reason in a close frame, bytes. */

@@ -41,11 +41,9 @@ export const eventsSchema = closed({
 /** `GET /api/tasks/:id/events`: numbers of events among those of the task. */
 const seq = optional(Type.String({ pattern: '^[0-9]{1,15}$' }));
 export const historySchema = closed({ before: seq, after: seq, limit: page.limit });
-export type HistoryPageQuery = Static<typeof historySchema>;
 
 /** `GET /api/tasks/:id/results/:generation` */
 export const keptResultSchema = closed({ agent_id: optional(agentIdField) });
-export type KeptResultQuery = Static<typeof keptResultSchema>;
 
 export const httpQuerySchemas = {
   task_list: taskListSchema,

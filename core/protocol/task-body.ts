@@ -63,10 +63,10 @@ const NOTHING_GIVEN = { repo: null, branch: null, fileHints: [], successCriteria
 /** From checked fields of a submit or an assignment; other fields are left out. */
 export function partsFromWire(given: Readonly<Partial<Record<WirePart, unknown>>>): Pick<TaskBody, Part> {
   const parts: Partial<Record<Part, unknown>> = { ...NOTHING_GIVEN };
-  for (const [part, wire] of PARTS) if (given[wire] !== undefined && given[wire] !== null) parts[part] = given[wire];
-  const accept = acceptanceIn(given.accept as { readonly [End in Acceptable]?: boolean } | undefined);
-  if (accept === undefined) delete parts.accept;
-  else parts.accept = accept;
+  for (const [part, wire] of PARTS) {
+    const value = wire === 'accept' ? acceptanceIn(given.accept as { readonly [End in Acceptable]?: boolean } | undefined) : given[wire];
+    if (value !== undefined && value !== null) parts[part] = value;
+  }
   return parts as Pick<TaskBody, Part>;
 }
 

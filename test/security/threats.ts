@@ -62,9 +62,9 @@ export const THREATS: readonly Threat[] = [
   {
     who: 'impostor hub, or man in the middle',
     stoppedBy:
-      'no token and no task before the hub has proved that it knows the token; the token itself is never sent, but for sidecar.plainToken. ' +
-      'Enrolling is proved in the same way, by the enrolment secret; to a hub that is older the secret goes by wss, or where plainToken, and ' +
-      '`agentcom join --insecure`, trust whoever answers',
+      'the hub proves that it knows the token before any token or task is sent; the token itself is sent only with sidecar.plainToken. ' +
+      'Enrolment is proved the same way, with the enrolment secret; an older hub gets the secret only over wss, or when plainToken or ' +
+      '`agentcom join --insecure` trusts whoever answers',
     tests: [
       [
         'apps/enrolment.test.ts',

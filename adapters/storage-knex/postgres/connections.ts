@@ -20,6 +20,9 @@ const KEEPALIVE_S = { idle: 15, interval: 5, count: 3 };
 /** Postgres' number of the type of eight-byte integers. All of ours are whole milliseconds, counts and generations. */
 const INT8 = 20;
 
+/** How much longer than the server's own statement timeout an answer may take before the connection counts as lost. Milliseconds. */
+export const ANSWER_MARGIN_MS = 5_000;
+
 /** A connection that writes, with its session set up. */
 export async function connectWriter(
   settings: PostgresSettings,
@@ -60,6 +63,9 @@ const HUB_LOCKS = {
   },
   alone: { take: 'pg_advisory_lock', refused: 'hubs use it. Stop them' },
 } as const;
+
+/** How long to wait for the lock of a hub or a move that was killed: the server ends it a moment later. Milliseconds. */
+export const HUB_LOCK_WITHIN_MS = 2_000;
 
 /**
  * Takes the lock that hubs have together and a move has alone. It lives and ends with the connection. Waits shortly for who

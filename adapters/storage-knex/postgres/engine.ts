@@ -9,7 +9,7 @@ import type { StoreCapabilities } from '../../../core/ports/task-store.ts';
 import type { Engine, OpenEngine, Row } from '../engine.ts';
 import { acquire, release, type Readers } from '../knex-readers.ts';
 import type { Backend, Begun, PostgresConnection } from './connection.ts';
-import { connectWriter, endBackend, readerPool, takeHubLock } from './connections.ts';
+import { ANSWER_MARGIN_MS, connectWriter, endBackend, HUB_LOCK_WITHIN_MS, readerPool, takeHubLock } from './connections.ts';
 import { postgresNotifier, type PostgresNotifier } from './notifier.ts';
 import { openingFailure, postgresFailure, sqlStateOf } from './failures.ts';
 import { serverSockets, type ServerSockets } from './server-sockets.ts';
@@ -23,10 +23,6 @@ import { MARK_EVERY_MS, READ_CLOCK, storeClockIn } from '../stored-clock.ts';
 /** Any number of hubs; what was committed is on disk. */
 export const POSTGRES_CAPABILITIES: StoreCapabilities = { durable: true, shared: true };
 
-/** How much longer than the server's own statement timeout an answer may take before the connection counts as lost. Milliseconds. */
-const ANSWER_MARGIN_MS = 5_000;
-/** How long to wait for the lock of a move of the store that was killed: the server ends it a moment later. Milliseconds. */
-const HUB_LOCK_WITHIN_MS = 2_000;
 /** How long closing waits for what is under way, and for a server that does not answer, before every connection is cut. Milliseconds. */
 const CLOSE_WITHIN_MS = 2_000;
 /** The counts of tasks are added up once in so many commits. */

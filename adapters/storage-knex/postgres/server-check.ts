@@ -4,13 +4,12 @@ import type { Client } from 'pg';
 import type { ServerFinding } from '../../../core/config/config.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import { endClient } from './connection.ts';
-import { connectNotifier } from './connections.ts';
+import { ANSWER_MARGIN_MS, connectNotifier } from './connections.ts';
 import { openingFailure } from './failures.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
 
 /** How long a notification to ourselves may be on its way. */
 const HEARD_WITHIN_MS = 3_000;
-const ANSWER_MARGIN_MS = 5_000;
 
 /** Fails with `AC_STORAGE_OPEN` when the server cannot be asked. */
 export async function checkPostgres(settings: PostgresSettings, clock: Clock): Promise<readonly ServerFinding[]> {

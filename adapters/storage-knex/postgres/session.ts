@@ -2,7 +2,7 @@
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Row } from '../engine.ts';
-import { connectWriter, takeHubLock } from './connections.ts';
+import { ANSWER_MARGIN_MS, connectWriter, HUB_LOCK_WITHIN_MS, takeHubLock } from './connections.ts';
 import type { PostgresConnection } from './connection.ts';
 import { cannotOpenPostgres, openingFailure, postgresFailure } from './failures.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
@@ -10,9 +10,6 @@ import { parameterText } from './text.ts';
 
 /** How long one statement may take: counting the rows of a large table. */
 const STATEMENT_MS = 600_000;
-const ANSWER_MARGIN_MS = 5_000;
-/** A hub that was killed is gone from the server a moment later. */
-const HUB_LOCK_WITHIN_MS = 2_000;
 
 export interface PostgresSession {
   readonly place: string;

@@ -8,12 +8,10 @@
  */
 import type { Clock, Timer } from '../../ports/clock.ts';
 import type { ChangeHint, HubNotifier } from '../../ports/hub-notifier.ts';
+import { CLOSE_CODES } from '../../protocol/close-codes.ts';
 import type { CommandInbox } from './batch/commands.ts';
 import type { HubContext } from './batch/hub-context.ts';
 import type { HubSessions } from './sessions/hub-sessions.ts';
-
-/** The close code for every sidecar of a hub whose lease expired: reconnect soon. */
-const SERVICE_RESTART = 1012;
 
 export interface HubMembershipDeps {
   readonly clock: Clock;
@@ -116,6 +114,6 @@ export class HubMembership {
       because,
       agents: sessions.agentIds().length,
     });
-    sessions.closeAll(SERVICE_RESTART, 'the hub starts anew');
+    sessions.closeAll(CLOSE_CODES.restart, 'the hub starts anew');
   }
 }

@@ -13,6 +13,7 @@ import type { HttpHandler } from '../../ports/http.ts';
 import type { HubTransport, ListenOptions } from '../../ports/hub-transport.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Storage } from '../../ports/storage.ts';
+import { CLOSE_CODES } from '../../protocol/close-codes.ts';
 import { rulesOf, type HubContext } from './batch/hub-context.ts';
 import { hubClock, type HubClock } from './upkeep/hub-clock.ts';
 import { HubMembership } from './hub-membership.ts';
@@ -23,9 +24,6 @@ import { QuietPeriod } from './batch/quiet-period.ts';
 import { Sweeper } from './upkeep/sweeper.ts';
 import { TaskQueue } from './queue/task-queue.ts';
 import { TokenUse } from './upkeep/token-use.ts';
-
-/** Sent to every sidecar when the hub stops: come back soon. */
-const SERVICE_RESTART = 1012;
 
 export interface HubPorts {
   readonly storage: Storage;
@@ -200,7 +198,7 @@ export function createHub({ storage, transport, clock: machine, ids, digest, log
     },
     async stop() {
       sessions.stop();
-      await transport.close(SERVICE_RESTART, 'the hub is stopping');
+      await transport.close(CLOSE_CODES.restart, 'the hub is stopping');
     },
   });
   const gatePart = (front: HubFront): HubPart => ({

@@ -72,8 +72,6 @@ type Key = Pick<KeptResultRef, 'generation' | 'agentId'>;
 const isSame = (a: Key, b: Key): boolean => a.generation === b.generation && a.agentId === b.agentId;
 const bytesOf = (results: readonly KeptResultRef[]): number => results.reduce((sum, { bytes }) => sum + bytes, 0);
 
-export const keptOf = (kept: KeptResults, of: Key): KeptResultRef | undefined => kept.results.find((one) => isSame(one, of));
-
 /** Adds a late result. It replaces a refused one with the same key and, if there is no room, the oldest ones. */
 export function withLate(kept: KeptResults, late: KeptResult): { readonly kept: KeptResults; readonly rows: KeptResultsChange } {
   const others = kept.results.filter((one) => !isSame(one, late));

@@ -30,8 +30,6 @@ import { Heartbeat } from './heartbeat.ts';
 import { AgentFrameHandler } from './agent-frames.ts';
 import { isReport } from './limits/low-priority-inbox.ts';
 
-/** The close code of a connection whose agent id is in use. */
-const REFUSED = 4001;
 /** How long a version 1 connection whose agent id is in use stays open before it is closed, milliseconds. */
 const V1_REFUSED_MS = 10_000;
 /** Text of a peer is cut to this many characters in the log. */
@@ -309,9 +307,9 @@ export class HubSession {
     if (counts) this.#countInvalid();
     if (error !== 'agent_id_in_use') return;
     // Version 1 counts every socket that opens as a success and reconnects after a second: it is closed only after a while.
-    if (this.#version === 2) return this.close(REFUSED, error);
+    if (this.#version === 2) return this.close(CLOSE_CODES.idInUse, error);
     this.#cancelTimer();
-    this.#timer = this.#deps.clock.after(V1_REFUSED_MS, () => this.close(REFUSED, error));
+    this.#timer = this.#deps.clock.after(V1_REFUSED_MS, () => this.close(CLOSE_CODES.idInUse, error));
   }
 
   #onInvalid(read: Exclude<ReadFrame<SidecarFrame>, { kind: 'frame' }>): void {

@@ -3,13 +3,14 @@ import type { AgentId } from '../../../domain/ids.ts';
 import type { TokenUsed } from '../../../ports/agent-store.ts';
 import type { Timer } from '../../../ports/clock.ts';
 import type { HubConnection, TransportEvents } from '../../../ports/hub-transport.ts';
+import { CLOSE_CODES } from '../../../protocol/close-codes.ts';
 import { addressGroup, clientAddress } from '../../../protocol/client-address.ts';
 import { refusalCounts } from '../../refusal-counts.ts';
 import { refusalLog } from '../../refusal-log.ts';
 import type { Outgoing } from '../batch/commands.ts';
 import { AgentMeter } from './limits/agent-meter.ts';
 import { FrameRates } from './limits/frame-rates.ts';
-import { FrameTurns } from './limits/frame-turns.ts';
+import { FrameTurns, LARGE_FRAME_CHARACTERS } from './limits/frame-turns.ts';
 import { type Frame, assignFrame, cancelledFrame, cardOf, drainFrame } from './frames-out.ts';
 import { HubSession } from './hub-session.ts';
 import type { SessionDeps } from './session-deps.ts';
@@ -23,8 +24,6 @@ export type HubSessionsDeps = Omit<
   readonly trustedProxies: readonly string[];
 };
 
-/** The close code of a connection that a newer one of the same agent replaced. */
-const REPLACED = 4001;
 /** Close codes of the transport that show a fault of the peer. */
 const FAULTS: Readonly<Record<number, string>> = {
   1002: 'it broke the WebSocket protocol',
@@ -36,8 +35,6 @@ const FAULTS: Readonly<Record<number, string>> = {
 
 /** What may wait of one connection in addition to one frame, bytes. */
 const WAITING_BYTES = 1_048_576;
-/** A frame this long takes the hub longer than other frames should wait. */
-const LARGE_CHARACTERS = 65_536;
 
 export class HubSessions implements TransportEvents {
   readonly #deps: SessionDeps;
@@ -118,7 +115,7 @@ export class HubSessions implements TransportEvents {
   onFrame(connection: HubConnection, text: string): void {
     const session = this.#sessions.get(connection.id);
     if (session === undefined) return;
-    if (session.isLowPriority || text.length > LARGE_CHARACTERS || this.#turns.has(session)) this.#turns.offer(session, text);
+    if (session.isLowPriority || text.length > LARGE_FRAME_CHARACTERS || this.#turns.has(session)) this.#turns.offer(session, text);
     else session.onFrame(text);
   }
 
@@ -254,12 +251,12 @@ export class HubSessions implements TransportEvents {
   }
 
   #closeReplaced(session: HubSession): void {
-    session.close(REPLACED, 'replaced by a newer connection');
+    session.close(CLOSE_CODES.idInUse, 'replaced by a newer connection');
   }
 
   #logClose(session: HubSession, code: number): void {
     const because = session.closeReason(code) ?? FAULTS[code];
-    if (because === undefined || code === REPLACED) return;
+    if (because === undefined || code === CLOSE_CODES.idInUse) return;
     this.#closedSockets.add(because);
     const address = this.#deps.addressOf(session.connection);
     this.#deps.noteRefusal(`closed ${session.agentId === null ? 'unidentified' : 'agent'} ${code} ${because}`, 'a connection was closed', {

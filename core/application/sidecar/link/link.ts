@@ -12,13 +12,9 @@ import {
   TOKEN_RETRY_MS,
 } from '../state/bounds.ts';
 import { checksForPing, isAwaitingFirstChecks } from '../health/checks.ts';
+import { CLOSE_CODES } from '../../../protocol/close-codes.ts';
 import { ownDrainReason } from './drain.ts';
 import type { StepContext } from '../state/step-context.ts';
-
-/** Close code: another connection took over the identity. */
-const CLOSED_REPLACED = 4001;
-/** Close code: the hub is stopping or restarting; its sidecars should move to another hub. */
-const CLOSED_RESTART = 1012;
 
 /**
  * Opens a connection if there is none. Waits for the first runner checks, since an identified sidecar is given tasks.
@@ -123,12 +119,12 @@ export function onIdentifyTimer(step: StepContext): void {
 export function onLinkDown(step: StepContext, input: { readonly link: number; readonly code: number; readonly reason: string }): void {
   if (input.link !== step.state.link.number || step.state.link.phase === 'down') return;
   const fields = { code: input.code, reason: input.reason };
-  if (input.code === CLOSED_REPLACED) {
+  if (input.code === CLOSE_CODES.idInUse) {
     step.log('error', `another connection took over the agent id "${step.setting.agentId}"; is this sidecar started twice?`, fields);
     return reconnectIn(step, identityBackoffMs(step));
   }
   step.log('info', 'not connected to the hub', fields);
-  reconnectIn(step, reconnectMs(step), input.code === CLOSED_RESTART ? otherHub(step) : undefined);
+  reconnectIn(step, reconnectMs(step), input.code === CLOSE_CODES.restart ? otherHub(step) : undefined);
 }
 
 /** The hub rejected this sidecar or one of its frames. */

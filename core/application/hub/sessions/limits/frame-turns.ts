@@ -23,7 +23,7 @@ const WASTEFUL_PARTS = 5;
 /** How often to check whether commands still wait, milliseconds. */
 const BUSY_POLL_MS = 1;
 /** Longer frames get one part in this many of the time, whoever sends them: a single one takes longer than a slice. */
-const LARGE_CHARACTERS = 65_536;
+export const LARGE_FRAME_CHARACTERS = 65_536;
 const LARGE_PARTS = 5;
 /** The delay when all waiting connections are blocked, milliseconds. */
 const BLOCKED_MS = 5;
@@ -114,7 +114,7 @@ export class FrameTurns<S extends FrameSource> {
   #isBlocked(source: S, text: string): boolean {
     const { isBlocked, isWasteful, clock } = this.#deps;
     const nowMs = clock.monotonicMs();
-    if (text.length > LARGE_CHARACTERS && nowMs < this.#nextLargeFrameMs) return true;
+    if (text.length > LARGE_FRAME_CHARACTERS && nowMs < this.#nextLargeFrameMs) return true;
     return isBlocked(source) || (isWasteful(source) && nowMs < this.#nextWastefulSliceMs);
   }
 
@@ -188,7 +188,7 @@ export class FrameTurns<S extends FrameSource> {
     const tookMs = clock.monotonicMs() - fromMs;
     if (tookMs <= 0 || this.#isStopped) return;
     this.#spentMs += tookMs;
-    if (text.length > LARGE_CHARACTERS) this.#nextLargeFrameMs = fromMs + tookMs * LARGE_PARTS;
+    if (text.length > LARGE_FRAME_CHARACTERS) this.#nextLargeFrameMs = fromMs + tookMs * LARGE_PARTS;
     if (this.#deps.isWasteful(source)) this.#nextWastefulSliceMs = fromMs + tookMs * WASTEFUL_PARTS;
     this.#nextBusySliceMs = fromMs + tookMs + this.#spentMs * (BUSY_PARTS - 1);
     this.#timer ??= clock.after(0, () => this.#runSlice());
