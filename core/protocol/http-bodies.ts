@@ -17,11 +17,11 @@ import {
   objectField,
   slotsField,
   taskIdField,
-  timeField,
   waitField,
 } from './fields.ts';
 import { NONCE_PATTERN, SEALED_TOKEN_PATTERN, TOKEN_HINT_PATTERN } from './proof.ts';
 import { submittedParts } from './task-body.ts';
+import { submittedTerms } from './task-terms.ts';
 
 export const DEPENDENCIES_MAX = 100;
 export const MAX_RETRIES_DEFAULT = 3;
@@ -45,11 +45,8 @@ export const submitSchema = closed({
   needed_capabilities: optional(Type.Array(capabilityField, { maxItems: CAPABILITIES_MAX })),
   max_retries: optional(Type.Integer({ minimum: 0, maximum: MAX_RETRIES_MAX })),
   assign_to: optional(agentIdField),
-  run_at: optional(timeField),
-  ttl_ms: optional(durationField),
-  run_max_ms: optional(durationField),
-  complete_by: optional(timeField),
   depends_on: optional(Type.Array(taskIdField, { maxItems: DEPENDENCIES_MAX })),
+  ...submittedTerms,
   ...submittedParts,
 });
 export type SubmitBody = Static<typeof submitSchema>;

@@ -78,5 +78,5 @@ export function partsToWire(body: Pick<TaskBody, Part>): Readonly<Partial<Record
 }
 
 /** All of them, for an answer: null is what was not given. */
-export const wireEntries = (body: TaskBody): readonly (readonly [WirePart, unknown])[] =>
+export const partEntries = (body: TaskBody): readonly (readonly [WirePart, unknown])[] =>
   PARTS.map(([part, wire]) => [wire, body[part] ?? null] as const);

@@ -7,7 +7,8 @@ import type { KeptResultRef, KeptResult, RefusedCount } from '../domain/task/kep
 import { isIncomplete, totalOf, usageFields, type AttemptUsage } from '../domain/usage.ts';
 import type { WaitingFor } from '../domain/waiting.ts';
 import type { TaskRow } from '../domain/task/task.ts';
-import { wireEntries } from './task-body.ts';
+import { partEntries } from './task-body.ts';
+import { termEntries } from './task-terms.ts';
 
 /** JSON text of one object: a value that is `{ raw }` is JSON text already. */
 function objectText(fields: readonly (readonly [name: string, value: unknown])[]): string {
@@ -42,10 +43,7 @@ function taskFields({ task, body, result }: TaskRow): readonly (readonly [string
     ['needed_capabilities', task.requirement.capabilities],
     ['assign_to', task.requirement.assignTo],
     ['last_error', task.lastError],
-    ['complete_by', task.completeByMs],
-    ['run_at', task.runAtMs],
-    ['ttl_ms', task.ttlMs],
-    ['run_max_ms', task.runMaxMs],
+    ...termEntries(task),
     ['eligible_at', task.eligibleAtMs],
     ['result', raw(result)],
     ['tokens_used', used.tokensUsed],
@@ -54,7 +52,7 @@ function taskFields({ task, body, result }: TaskRow): readonly (readonly [string
     ['submitted_by', task.submittedBy],
     ['created_at', task.createdAtMs],
     ['updated_at', task.updatedAtMs],
-    ...wireEntries(body),
+    ...partEntries(body),
     ['depends_on', task.dependsOn],
   ];
 }

@@ -12,6 +12,7 @@ import { NO_KEPT_RESULTS, type KeptResult } from '../../../core/domain/task/kept
 import type { Tombstone } from '../../../core/domain/task/tombstone.ts';
 import {
   isEnded,
+  NO_TERMS,
   PRIORITIES,
   requirementKey,
   type Priority,
@@ -58,10 +59,7 @@ const PLAIN: Task = {
   takenBack: null,
   eligibleAtMs: null,
   expiresAtMs: null,
-  completeByMs: null,
-  runAtMs: null,
-  ttlMs: null,
-  runMaxMs: null,
+  ...NO_TERMS,
   dependsOn: [],
   dependentsAfter: null,
   deadReason: null,

@@ -12,6 +12,7 @@ import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { agentIdField, CAPABILITIES_MAX, countField, HELD_MAX, taskIdField } from '../../../core/protocol/fields.ts';
 import { fieldErrors } from '../../../core/protocol/field-errors.ts';
 import { DEPENDENCIES_MAX } from '../../../core/protocol/http-bodies.ts';
+import { storedTerms } from '../../../core/protocol/task-terms.ts';
 
 const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 const text = Type.String();
@@ -38,10 +39,7 @@ export const taskSchema = Type.Object({
   avoid: nullable(agentIdField),
   eligibleAtMs: time,
   expiresAtMs: time,
-  completeByMs: time,
-  runAtMs: time,
-  ttlMs: time,
-  runMaxMs: time,
+  ...storedTerms,
   dependsOn: Type.Array(taskIdField, { maxItems: DEPENDENCIES_MAX }),
   dependentsAfter: nullable(Type.Union([taskIdField, Type.Literal('')])),
   usage: Type.Object({ attempts: Type.Array(Type.Object({ generation: countField }), { maxItems: ATTEMPTS_KEPT }) }),

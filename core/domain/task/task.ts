@@ -47,7 +47,21 @@ export interface TaskSession {
 /** Why a task is in the dead letter. */
 export type DeadReason = 'retries_spent' | 'not_retryable' | 'ttl' | 'deadline';
 
-export interface Task {
+/** Times and limits of a task, as submitted. Null is what was not given. */
+export interface TaskTerms {
+  /** The queue dead-letters it if it is not completed by then. */
+  readonly completeByMs: number | null;
+  /** It is not assigned before. */
+  readonly runAtMs: number | null;
+  /** How long it may wait for its acceptance in each round, from the time it is first eligible. */
+  readonly ttlMs: number | null;
+  /** How long one run may last, from acceptance. Null: as the hub's config says. */
+  readonly runMaxMs: number | null;
+}
+
+export const NO_TERMS: TaskTerms = { completeByMs: null, runAtMs: null, ttlMs: null, runMaxMs: null };
+
+export interface Task extends TaskTerms {
   readonly id: TaskId;
   readonly priority: Priority;
   readonly status: Status;
@@ -94,10 +108,6 @@ export interface Task {
   readonly eligibleAtMs: number | null;
   /** When the round's `ttlMs` ends; null without one, and once accepted in this round. */
   readonly expiresAtMs: number | null;
-  readonly completeByMs: number | null;
-  readonly runAtMs: number | null;
-  readonly ttlMs: number | null;
-  readonly runMaxMs: number | null;
   readonly dependsOn: readonly TaskId[];
   /** Dependents with a higher id are still to be unblocked; `''`: all of them. Null unless completed, and once none is left. */
   readonly dependentsAfter: TaskId | '' | null;

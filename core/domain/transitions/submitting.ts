@@ -1,21 +1,17 @@
 /** How a task is created, and how it becomes ready. */
-import type { Priority, Requirement, Task, TaskBody } from '../task/task.ts';
+import type { Priority, Requirement, Task, TaskBody, TaskTerms } from '../task/task.ts';
 import { NO_KEPT_RESULTS } from '../task/kept-results.ts';
 import { NOTHING_USED } from '../usage.ts';
 import { GENERATION_ZERO, type AgentId, type TaskId } from '../ids.ts';
 import { change, type Change, type EventDraft } from './change.ts';
 
 /** A task as submitted, with all defaults filled in. */
-export interface TaskDraft {
+export interface TaskDraft extends TaskTerms {
   readonly id: TaskId;
   readonly priority: Priority;
   readonly neededCapabilities: readonly string[];
   readonly assignTo: AgentId | null;
   readonly maxRetries: number;
-  readonly runAtMs: number | null;
-  readonly ttlMs: number | null;
-  readonly runMaxMs: number | null;
-  readonly completeByMs: number | null;
   readonly dependsOn: readonly TaskId[];
   readonly body: TaskBody;
 }

@@ -4,7 +4,7 @@ import { newAgent, type Agent, type PendingStop } from '../../../core/domain/age
 import type { StoredEvent } from '../../../core/domain/task/event.ts';
 import type { Generation } from '../../../core/domain/ids.ts';
 import { checkInvariants, type StoreState } from '../../../core/domain/invariants/invariants.ts';
-import type { Task } from '../../../core/domain/task/task.ts';
+import { NO_TERMS, type Task } from '../../../core/domain/task/task.ts';
 import { decideAssign } from '../../../core/domain/transitions/assigning.ts';
 import type { Transition } from '../../../core/domain/transitions/change.ts';
 import * as reporting from '../../../core/domain/transitions/reporting.ts';
@@ -39,10 +39,7 @@ const draft = (n: number, over: Partial<TaskDraft> = {}): Omit<TaskDraft, 'body'
   neededCapabilities: [],
   assignTo: null,
   maxRetries: 1,
-  runAtMs: null,
-  ttlMs: null,
-  runMaxMs: null,
-  completeByMs: null,
+  ...NO_TERMS,
   dependsOn: [],
   ...over,
 });

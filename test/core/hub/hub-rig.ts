@@ -14,6 +14,7 @@ import { HUB_LIMITS, type HubLimits } from '../../../core/config/limits.ts';
 import { HUB_TIMING, type HubTiming } from '../../../core/config/times.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import type { HubNotifier } from '../../../core/ports/hub-notifier.ts';
+import { NO_TERMS } from '../../../core/domain/task/task.ts';
 import type { LinkConnection } from '../../../core/ports/hub-link.ts';
 import type { TokenRecord } from '../../../core/ports/agent-store.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
@@ -256,10 +257,7 @@ export const aDraft = (id: TaskId, over: Partial<TaskDraft> = {}): TaskDraft => 
   neededCapabilities: [],
   assignTo: null,
   maxRetries: 3,
-  runAtMs: null,
-  ttlMs: null,
-  runMaxMs: null,
-  completeByMs: null,
+  ...NO_TERMS,
   dependsOn: [],
   body: aBody(),
   ...over,

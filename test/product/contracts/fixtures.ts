@@ -4,7 +4,7 @@ import type { HubMail } from '../../../core/domain/agent/hub-lease.ts';
 import type { TaskEvent } from '../../../core/domain/task/event.ts';
 import { GENERATION_ZERO, type AgentId, type Generation, type TaskId } from '../../../core/domain/ids.ts';
 import { NO_KEPT_RESULTS } from '../../../core/domain/task/kept-results.ts';
-import type { Requirement, Task, TaskBody } from '../../../core/domain/task/task.ts';
+import { NO_TERMS, type Requirement, type Task, type TaskBody } from '../../../core/domain/task/task.ts';
 import { NOTHING_USED } from '../../../core/domain/usage.ts';
 import type { TokenRecord } from '../../../core/ports/agent-store.ts';
 import type { Changes, IdempotencyRecord, TaskChange } from '../../../core/ports/task-store.ts';
@@ -51,10 +51,7 @@ export function aTask(over: Partial<Task> = {}): Task {
     takenBack: null,
     eligibleAtMs: A_MOMENT_MS,
     expiresAtMs: null,
-    completeByMs: null,
-    runAtMs: null,
-    ttlMs: null,
-    runMaxMs: null,
+    ...NO_TERMS,
     dependsOn: [],
     dependentsAfter: null,
     deadReason: null,

@@ -1,7 +1,7 @@
 /** People and programs that submit tasks and act on them: they give up on nothing that they asked for with a key. */
 import type { TaskDraft } from '../../../core/application/hub/batch/commands.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
-import { PRIORITIES } from '../../../core/domain/task/task.ts';
+import { NO_TERMS, PRIORITIES } from '../../../core/domain/task/task.ts';
 import { placed, type Chance } from '../seeded-chance.ts';
 import type { World } from '../sim-world.ts';
 
@@ -21,10 +21,7 @@ const PLAIN: Wish = {
   neededCapabilities: [],
   assignTo: null,
   maxRetries: 3,
-  runAtMs: null,
-  ttlMs: null,
-  runMaxMs: null,
-  completeByMs: null,
+  ...NO_TERMS,
   dependsOn: [],
 };
 

@@ -8,7 +8,7 @@ import { newAgent, type Agent } from '../../../../core/domain/agent/agent.ts';
 import { dueAtMs } from '../../../../core/domain/transitions/due.ts';
 import type { AgentId, TaskId } from '../../../../core/domain/ids.ts';
 import type { Rules } from '../../../../core/domain/task/rules.ts';
-import { PRIORITIES, type Status, type Task, type TaskBody } from '../../../../core/domain/task/task.ts';
+import { NO_TERMS, PRIORITIES, type Status, type Task, type TaskBody } from '../../../../core/domain/task/task.ts';
 import { decideAssign } from '../../../../core/domain/transitions/assigning.ts';
 import { mergeChanges, type Change, type Transition } from '../../../../core/domain/transitions/change.ts';
 import { decideAccept, decideComplete, decideFail } from '../../../../core/domain/transitions/reporting.ts';
@@ -142,10 +142,8 @@ const draftOf = (id: TaskId, n: number, fate: ReturnType<typeof fateOf>, waiting
   neededCapabilities: fate === 'waiting' || fate === 'blocked' ? [`archive-${n % CAPABILITIES}`] : ['code'],
   assignTo: null,
   maxRetries: 3,
+  ...NO_TERMS,
   runAtMs: fate === 'scheduled' ? nowMs + YEAR_MS : null,
-  ttlMs: null,
-  runMaxMs: null,
-  completeByMs: null,
   dependsOn: fate === 'blocked' && waiting !== null ? [waiting] : [],
 });
 

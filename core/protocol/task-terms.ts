@@ -1,0 +1,46 @@
+/**
+ * Times and limits that a submitter gives a task, and that the queue goes by. A new one is added here and to
+ * `TaskTerms`; the submit body, the draft, the task's JSON and the check of stored rows have it then.
+ */
+import { Type, type TSchema } from 'typebox';
+import { NO_TERMS, type TaskTerms } from '../domain/task/task.ts';
+import { countField, durationField, timeField } from './fields.ts';
+
+/** As submitted. */
+export const submittedTerms = {
+  complete_by: Type.Optional(timeField),
+  run_at: Type.Optional(timeField),
+  ttl_ms: Type.Optional(durationField),
+  run_max_ms: Type.Optional(durationField),
+} as const satisfies Readonly<Record<string, TSchema>>;
+
+const storedTerm = Type.Union([countField, Type.Null()]);
+
+/** As stored. */
+export const storedTerms = {
+  completeByMs: storedTerm,
+  runAtMs: storedTerm,
+  ttlMs: storedTerm,
+  runMaxMs: storedTerm,
+} as const satisfies Readonly<Record<keyof TaskTerms, TSchema>>;
+
+type WireTerm = keyof typeof submittedTerms;
+
+const WIRE_NAMES: Readonly<Record<keyof TaskTerms, WireTerm>> = {
+  completeByMs: 'complete_by',
+  runAtMs: 'run_at',
+  ttlMs: 'ttl_ms',
+  runMaxMs: 'run_max_ms',
+};
+const TERMS = Object.entries(WIRE_NAMES) as readonly (readonly [keyof TaskTerms, WireTerm])[];
+
+/** From the checked fields of a submit. */
+export function termsFromWire(given: Readonly<Partial<Record<WireTerm, number>>>): TaskTerms {
+  const terms: { -readonly [T in keyof TaskTerms]: TaskTerms[T] } = { ...NO_TERMS };
+  for (const [term, wire] of TERMS) terms[term] = given[wire] ?? null;
+  return terms;
+}
+
+/** All of them, for an answer: null is what was not given. */
+export const termEntries = (terms: TaskTerms): readonly (readonly [WireTerm, number | null])[] =>
+  TERMS.map(([term, wire]) => [wire, terms[term]] as const);
