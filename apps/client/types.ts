@@ -10,13 +10,14 @@ import type {
   TokenBody,
 } from '../../core/protocol/http-bodies.ts';
 import type { AgentPresence } from '../../core/domain/agent/agent.ts';
+import type { Unbranded } from '../../core/domain/ids.ts';
 import type { EventName } from '../../core/domain/task/event.ts';
 import type { Acceptance, Priority, Status } from '../../core/domain/task/task.ts';
 
-/** As in the schemas, read-only, with optional fields that may be undefined. */
+/** As in the schemas, read-only, without brands, with optional fields that may be undefined. */
 type Loose<Body> = {
   readonly [Key in keyof Body]:
-    | (Body[Key] extends readonly (infer Item)[] | undefined ? readonly Item[] : Body[Key])
+    | (Body[Key] extends readonly (infer Item)[] | undefined ? readonly Unbranded<Item>[] : Unbranded<Body[Key]>)
     | (Record<never, never> extends Pick<Body, Key> ? undefined : never);
 };
 

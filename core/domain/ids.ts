@@ -14,6 +14,15 @@ export type AgentId = string & { readonly [brand]: 'AgentId' };
 /** The fencing token of an assignment: a count that only grows; 0 before the first assignment. */
 export type Generation = number & { readonly [brand]: 'Generation' };
 
+/** The same without brands, at any depth: what others send and are sent. */
+export type Unbranded<T> = T extends TaskId | AgentId
+  ? string
+  : T extends Generation
+    ? number
+    : T extends object
+      ? { [Key in keyof T]: Unbranded<T[Key]> }
+      : T;
+
 const TASK_ID = /^task-[0-9a-f]{16,64}$/;
 const AGENT_ID = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 

@@ -1,6 +1,6 @@
 /** The pieces that frames and HTTP bodies are made of, each with its bound. */
 import { Type, type TSchema } from 'typebox';
-import { AGENT_ID_PATTERN, GENERATION_MAX, TASK_ID_PATTERN } from '../domain/ids.ts';
+import { AGENT_ID_PATTERN, GENERATION_MAX, TASK_ID_PATTERN, type AgentId, type Generation, type TaskId } from '../domain/ids.ts';
 import type { Acceptable } from '../domain/task/task.ts';
 import { MODEL_CHARACTERS_MAX, MODELS_MAX } from '../domain/usage.ts';
 
@@ -15,11 +15,12 @@ export const MAX_RETRIES_MAX = 100;
 /** How many assignments a sidecar may hold, running and reporting. */
 export const HELD_MAX = 1_000;
 
-export const taskIdField = Type.String({ pattern: TASK_ID_PATTERN });
-export const agentIdField = Type.String({ pattern: AGENT_ID_PATTERN });
-export const generationField = Type.Integer({ minimum: 0, maximum: GENERATION_MAX });
+/** Ids and generations are branded: a value that has passed a schema needs no cast. */
+export const taskIdField = Type.Unsafe<TaskId>(Type.String({ pattern: TASK_ID_PATTERN }));
+export const agentIdField = Type.Unsafe<AgentId>(Type.String({ pattern: AGENT_ID_PATTERN }));
+export const generationField = Type.Unsafe<Generation>(Type.Integer({ minimum: 0, maximum: GENERATION_MAX }));
 /** In an inventory, where one that cannot be is answered by itself: the rest of the inventory counts. */
-export const heldGenerationField = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+export const heldGenerationField = Type.Unsafe<Generation>(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }));
 /** The last moment that a `Date` can hold, milliseconds since 1970. */
 export const TIME_MS_MAX = 8_640_000_000_000_000;
 export const timeField = Type.Integer({ minimum: 0, maximum: TIME_MS_MAX });

@@ -1,6 +1,5 @@
 /** Opens streams of events: who may follow what, from which place, and how many at once. */
 import type { EventName } from '../../../core/domain/task/event.ts';
-import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import type { EventFilter, EventMarks } from '../../../core/ports/event-feed.ts';
 import type { ByteStream } from '../../../core/ports/http.ts';
 import { eventsSchema } from '../../../core/protocol/http-queries.ts';
@@ -28,8 +27,8 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
     const query = readQuery(request.query());
     if (query.kind === 'refused') return query;
     const filter: EventFilter = {
-      taskId: query.value.task_id as TaskId | undefined,
-      agentId: query.value.agent_id as AgentId | undefined,
+      taskId: query.value.task_id,
+      agentId: query.value.agent_id,
       event: query.value.type as EventName | undefined,
     };
     const lastId = lastEventId(request);

@@ -1,11 +1,12 @@
 /** From a checked submit body to the task that the queue is asked for. */
 import type { TaskDraft } from '../../../core/application/hub/batch/commands.ts';
-import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
+import type { TaskId } from '../../../core/domain/ids.ts';
 import { noteCharacters, type Note, type Priority } from '../../../core/domain/task/task.ts';
 import type { FieldError } from '../../../core/protocol/field-errors.ts';
 import { MAX_RETRIES_DEFAULT, PRIORITY_SYNONYMS, type SubmitBody } from '../../../core/protocol/http-bodies.ts';
 import { excessText, findExcess } from '../../../core/protocol/json-bounds.ts';
 import { NOTE_CHARACTERS_MAX, NOTE_DEPTH_MAX, partsFromWire } from '../../../core/protocol/task-body.ts';
+import { termsFromWire } from '../../../core/protocol/task-terms.ts';
 
 /** What each field allows by itself but not together, and what a schema cannot say. Nothing here looks at the clock: a repeat must mean the same later. */
 export function contradictions(body: SubmitBody): readonly FieldError[] {
@@ -35,14 +36,10 @@ export function draftOf(id: TaskId, body: SubmitBody): TaskDraft {
     id,
     priority: laneOf(body.priority),
     neededCapabilities: body.needed_capabilities ?? [],
-    // The schema's pattern is the one that makes an id.
-    assignTo: (body.assign_to ?? null) as AgentId | null,
+    assignTo: body.assign_to ?? null,
     maxRetries: body.max_retries ?? MAX_RETRIES_DEFAULT,
-    runAtMs: body.run_at ?? null,
-    ttlMs: body.ttl_ms ?? null,
-    runMaxMs: body.run_max_ms ?? null,
-    completeByMs: body.complete_by ?? null,
-    dependsOn: [...new Set(body.depends_on ?? [])] as TaskId[],
+    ...termsFromWire(body),
+    dependsOn: [...new Set(body.depends_on ?? [])],
     body: {
       description: body.description,
       metadata: body.metadata === undefined ? null : JSON.stringify(body.metadata),

@@ -1,6 +1,6 @@
 /** Tasks as they stand, and what people do to one. */
 import type { OperatorAnswer } from '../../../core/application/hub/batch/commands.ts';
-import { isTaskId, type AgentId, type Generation, type TaskId } from '../../../core/domain/ids.ts';
+import { isTaskId, type TaskId } from '../../../core/domain/ids.ts';
 import type { Priority, Status, Task } from '../../../core/domain/task/task.ts';
 import { explainWaiting, type AgentLoad, type WaitingFor } from '../../../core/domain/waiting.ts';
 import type { AgentRow } from '../../../core/ports/agent-store.ts';
@@ -127,7 +127,7 @@ export function taskHandlers(deps: HttpApiDeps, everyAgent: AllAgents): TaskHand
       const filter = {
         status: status as Status | undefined,
         priority: priority as Priority | undefined,
-        assignedTo: assignedTo as AgentId | undefined,
+        assignedTo,
       };
       return page(filter, paging, by);
     },
@@ -152,7 +152,7 @@ export function taskHandlers(deps: HttpApiDeps, everyAgent: AllAgents): TaskHand
     adoptResult(request, by) {
       const body = readAdopt(request.json);
       if (body.kind === 'invalid') return invalid(body.errors);
-      const generation = body.value.generation as Generation;
+      const generation = body.value.generation;
       const adopt = (taskId: TaskId) => inbox.do({ kind: 'adopt', taskId, generation, by: by.id });
       return operate(request, by, adopt, 'only a queued task with a late result of that generation can adopt it');
     },

@@ -59,7 +59,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     const body = readRegister(request.json);
     if (body.kind === 'invalid') return invalid(body.errors);
     const hash = digest.sha256(body.value.secret);
-    return enrol(request.address, body.value.agent_id as AgentId, {
+    return enrol(request.address, body.value.agent_id, {
       keyOf: () => Promise.resolve(hash),
       told: (token) => ({ token }),
     });
@@ -83,7 +83,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     if (body.kind === 'invalid') return invalid(body.errors);
     const { agent_id: agentId, secret_hint: tokenHint, nonce, hub_nonce: hubNonce, sealed_secret: secret } = body.value;
     const said = { agentId, tokenHint, nonce, hubNonce };
-    return enrol(request.address, agentId as AgentId, {
+    return enrol(request.address, agentId, {
       keyOf: async () => {
         const key = await agents.findEnrolSecret(tokenHint, clock.nowMs());
         return key !== undefined && isSealedSecret(secret, key, said, digest) ? key : undefined;
@@ -131,7 +131,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
       {
         name: name ?? agentId ?? role,
         role,
-        agentId: agentId as AgentId | null,
+        agentId,
         capabilities,
         maxSlots: agentId === null ? null : (maxSlots ?? Math.min(TOKEN_SLOTS_DEFAULT, limits.slotsPerAgent)),
       },

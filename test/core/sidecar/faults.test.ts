@@ -1,5 +1,6 @@
 import t from 'tap';
 import type { Effect } from '../../../core/application/sidecar/state/effects.ts';
+import { frameIds } from '../../../core/application/sidecar/state/state.ts';
 import type { Event } from '../../../core/application/sidecar/state/inputs.ts';
 import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
 import {
@@ -91,7 +92,7 @@ t.test('R4: what is no longer watched when the journal fails is watched again, s
   const cancelled: Event = {
     type: 'frame',
     link: 1,
-    frame: { type: 'task_cancelled', task_id: TASK, generation: 1, reason: 'cancelled', grace_ms: 50 },
+    frame: { type: 'task_cancelled', ...frameIds(named()), reason: 'cancelled', grace_ms: 50 },
   };
   const effects = takeFailing(sidecar, cancelled);
   t.ok(only(sidecar.all, 'unwatch').length > 0, 'the list that failed had begun with that');
@@ -111,7 +112,7 @@ t.test('R11: a run that is to be stopped is stopped at once, whatever the journa
   const cancelled = (sidecar: Stage): Event => ({
     type: 'frame',
     link: sidecar.state.link.number,
-    frame: { type: 'task_cancelled', task_id: TASK, generation: 1, reason: 'reclaimed', grace_ms: 50 },
+    frame: { type: 'task_cancelled', ...frameIds(named()), reason: 'reclaimed', grace_ms: 50 },
   });
   const first = working();
   t.same(only(takeFailing(first, cancelled(first)), 'kill').length, 1, 'when the journal fails over it');
@@ -123,7 +124,7 @@ t.test('R11: a run that is to be stopped is stopped at once, whatever the journa
 
 t.test('R11: a cancel is not confirmed before its end is journalled', async (t) => {
   const sidecar = working();
-  takeFailing(sidecar, { type: 'frame', link: 1, frame: { type: 'task_cancelled', task_id: TASK, generation: 1 } });
+  takeFailing(sidecar, { type: 'frame', link: 1, frame: { type: 'task_cancelled', ...frameIds(named()) } });
   t.same(
     only(sidecar.all, 'send').filter((effect) => effect.frame.type === 'task_cancel_ack'),
     [],
@@ -198,7 +199,7 @@ t.test('too many frames that wait are let go; what the run tells never is', asyn
   const sidecar = working();
   takeFailing(sidecar, { type: 'timer', timer: { purpose: 'run_max', name: named() } });
   for (let count = 0; count < 1_100; count += 1) {
-    sidecar.frame({ type: 'task_cancelled', task_id: TASK, generation: 1 });
+    sidecar.frame({ type: 'task_cancelled', ...frameIds(named()) });
   }
   t.equal(sidecar.state.fault?.deferred.length, 1_000);
   sidecar.take(RESULT);

@@ -1,9 +1,9 @@
 /** What a sidecar says to a hub that has not proved itself: hello, and nothing else. */
 import t from 'tap';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
-import type { HubFrame, HubFrameOf } from '../../../core/protocol/hub-frames.ts';
+import type { HubFrameOf } from '../../../core/protocol/hub-frames.ts';
 import { hubProof, unsealedToken, type Handshake } from '../../../core/protocol/proof.ts';
-import { assignFrame, NONCE, only, sent, stage, startedFor, words, type Stage } from './rig/stage.ts';
+import { assignFrame, NONCE, only, sent, stage, startedFor, words, type SentFrame, type Stage } from './rig/stage.ts';
 import { openRoom, room, ROOM_TOKEN, type Frame } from './rig/sidecar-room.ts';
 
 const digest = systemDigest();
@@ -56,7 +56,7 @@ t.test('R22: a proof by another key, of another connection or for another agent 
 });
 
 t.test('a hub that answers hello with anything but its proof is told nothing', async (t) => {
-  const said: readonly HubFrame[] = [
+  const said: readonly SentFrame[] = [
     { type: 'identified', agent_id: 'worker-1' },
     assignFrame(),
     { type: 'probe', nonce: 'x' },
@@ -79,7 +79,7 @@ t.test('a hub that does not know hello is told so in the log, and the token is n
 });
 
 t.test('R22: over a whole day a hub that cannot prove itself hears hello, and nothing of the token', async (t) => {
-  const impostor = (frame: Frame, say: (frame: HubFrame) => void): void => {
+  const impostor = (frame: Frame, say: (frame: SentFrame) => void): void => {
     if (frame['type'] === 'hello') say(challenge());
     say({ type: 'identified', agent_id: 'worker-1', protocol_version: 2 });
     say(assignFrame());

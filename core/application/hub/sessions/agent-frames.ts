@@ -112,7 +112,7 @@ export class AgentFrameHandler {
       timestamp: this.#deps.clock.nowMs(),
     };
     // With its envelope the message must not exceed the limit at which the receiver closes its socket.
-    const to = (frame.to ?? null) as AgentId | null;
+    const to = frame.to ?? null;
     const { frameBytes } = this.#deps.context.limits;
     if (encodedBytes(message) > (to === null ? Math.min(BROADCAST_BYTES_MAX, frameBytes) : frameBytes))
       return this.#refuse('message_failed: too_large');

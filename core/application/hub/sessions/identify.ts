@@ -1,5 +1,5 @@
 /** Authenticates an identify frame by its token, and makes the command that starts the session. */
-import { isAgentId, type Generation, type TaskId } from '../../../domain/ids.ts';
+import { isAgentId } from '../../../domain/ids.ts';
 import { isExpired, type TokenRecord } from '../../../ports/agent-store.ts';
 import type { FieldError } from '../../../protocol/field-errors.ts';
 import type { V2FrameOf } from '../../../protocol/sidecar-frames.ts';
@@ -68,8 +68,8 @@ export async function identifyCommand(
         version === 1
           ? null
           : (frame.held ?? []).map((held) => ({
-              taskId: held.task_id as TaskId,
-              generation: held.generation as Generation,
+              taskId: held.task_id,
+              generation: held.generation,
               status: held.status,
               storeId: held.store_id ?? null,
             })),

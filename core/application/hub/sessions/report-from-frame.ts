@@ -28,8 +28,8 @@ export function reportFromFrame(frame: ReportFrame, version: ProtocolVersion): N
   const body = bodyOf(frame, version);
   const extras = version === 1 ? null : extrasOf(frame as V2Frame);
   return {
-    taskId: frame.task_id as TaskId,
-    generation: (frame.generation ?? null) as Generation | null,
+    taskId: frame.task_id,
+    generation: frame.generation ?? null,
     body: extras === null ? body : { ...body, ...extras },
   };
 }

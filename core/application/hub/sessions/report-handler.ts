@@ -157,8 +157,8 @@ export class ReportHandler {
   }
 
   #onRecovery(frame: RecoveryFrame, from: Reporter): void {
-    const taskId = frame.task_id as TaskId;
-    const generation = (frame.generation ?? null) as Generation | null;
+    const taskId = frame.task_id;
+    const generation = frame.generation ?? null;
     const isCrash = frame.type === 'task_recovering';
     const answer = (own: Generation | null): void => {
       if (!isCrash) this.#sender.send({ type: 'state_report_ack', task_id: taskId, action: own === null ? 'abort' : 'continue' });
@@ -182,7 +182,7 @@ export class ReportHandler {
   }
 
   #onStopConfirmed(frame: V2FrameOf<'task_cancel_ack'>, from: Reporter): void {
-    const [taskId, generation] = [frame.task_id as TaskId, frame.generation as Generation];
+    const [taskId, generation] = [frame.task_id, frame.generation];
     if (isForeign(frame, from)) {
       this.#deps.refusedFrames.add('not_assignee');
       return this.#answer(nackFrame(taskId, generation, 'not_assignee', { refuses: frame.type, current: null }));

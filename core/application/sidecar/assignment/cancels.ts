@@ -1,6 +1,5 @@
 /** `task_cancelled`: the hub took the assignment away and waits for confirmation that its agent has stopped. */
 import type { EndedOutcome } from '../../../domain/assignment/ended-assignments.ts';
-import type { Generation, TaskId } from '../../../domain/ids.ts';
 import { isEnd } from '../../../domain/assignment/outbox.ts';
 import { stopFor, type Assignment } from '../../../domain/assignment/slot.ts';
 import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
@@ -10,7 +9,7 @@ import { frameIds } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
 
 export function onCancelled(step: StepContext, frame: HubFrameOf<'task_cancelled'>): void {
-  const name: Assignment = { taskId: frame.task_id as TaskId, generation: frame.generation as Generation };
+  const name: Assignment = { taskId: frame.task_id, generation: frame.generation };
   const slot = step.slot(name);
   if (slot !== undefined) return beginStop(step, slot, stopFor('cancelled', frame.reason ?? 'cancelled', frame.grace_ms ?? null));
   const entry = step.report(name);

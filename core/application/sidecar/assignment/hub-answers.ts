@@ -1,5 +1,4 @@
 /** The hub's answers: to reports, to the inventory, and to frames about assignments that are gone. */
-import type { Generation, TaskId } from '../../../domain/ids.ts';
 import { isAnsweredBy, isEnd, type EndEntry } from '../../../domain/assignment/outbox.ts';
 import { assignmentKey, stopFor, wasWoken, type Assignment } from '../../../domain/assignment/slot.ts';
 import type { HubFrameOf, NackReason } from '../../../protocol/hub-frames.ts';
@@ -7,14 +6,15 @@ import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import { beginStop } from './end-of-run.ts';
 import { renew, reportWake } from './lease.ts';
 import { closeReport, sendAllReports, sendReport } from '../report/outbox-reports.ts';
+import type { frameIds } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
 
 /** Whatever frame these answer, the assignment is gone. */
 const GONE: readonly NackReason[] = ['stale_generation', 'not_assignee', 'unknown_task'];
 
-const assignmentOf = (frame: { readonly task_id: string; readonly generation: number }): Assignment => ({
-  taskId: frame.task_id as TaskId,
-  generation: frame.generation as Generation,
+const assignmentOf = (frame: ReturnType<typeof frameIds>): Assignment => ({
+  taskId: frame.task_id,
+  generation: frame.generation,
 });
 
 export function onAck(step: StepContext, frame: HubFrameOf<'task_ack'>): void {

@@ -1,7 +1,6 @@
 /** Assignments offered by the hub. */
 import { encodedBytes } from '../../../domain/encoded-text.ts';
 import type { Ended } from '../../../domain/assignment/ended-assignments.ts';
-import type { Generation, TaskId } from '../../../domain/ids.ts';
 import { decideOffer } from '../../../domain/assignment/offer.ts';
 import { stopFor, type Assignment, type Slot } from '../../../domain/assignment/slot.ts';
 import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
@@ -17,7 +16,7 @@ type AssignFrame = HubFrameOf<'task_assign'>;
 
 /** A task for this agent. The schema has validated its id. */
 export function onAssign(step: StepContext, frame: AssignFrame): void {
-  const offered: Assignment = { taskId: frame.task_id as TaskId, generation: frame.generation as Generation };
+  const offered: Assignment = { taskId: frame.task_id, generation: frame.generation };
   // Not answered: the hub offers it again, with the same generation, to the next sidecar process.
   if (step.state.phase !== 'running') return;
   const decision = decideOffer(step.state.journal, offered, step.setting.slots);

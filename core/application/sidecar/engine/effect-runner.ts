@@ -1,6 +1,5 @@
 /** Runs effects over the ports. */
 import { messageOf } from '../../../errors/agentcom-error.ts';
-import type { Generation, TaskId } from '../../../domain/ids.ts';
 import type { Assignment } from '../../../domain/assignment/slot.ts';
 import type { Timer } from '../../../ports/clock.ts';
 import type { LinkConnection } from '../../../ports/hub-link.ts';
@@ -86,7 +85,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   /** The report of an end is on disk: if the socket has no room for it, it is read again later. */
   function send(frame: V2Frame): void {
     const isEnd = frame.type === 'task_complete' || frame.type === 'task_failed';
-    const end = isEnd ? { taskId: frame.task_id as TaskId, generation: frame.generation as Generation } : null;
+    const end = isEnd ? { taskId: frame.task_id, generation: frame.generation } : null;
     if (end !== null && !hasRoom()) {
       void reports.enqueue(end);
       return;

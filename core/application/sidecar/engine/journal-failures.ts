@@ -38,8 +38,8 @@ type Offer = Extract<Event, { readonly type: 'frame' }> & { readonly frame: { re
 const isOffer = (event: Event): event is Offer => event.type === 'frame' && event.frame.type === 'task_assign';
 
 const nameOfOffer = (offer: Offer): { readonly taskId: TaskId; readonly generation: Generation } => {
-  const frame = offer.frame as { readonly task_id: string; readonly generation: number };
-  return { taskId: frame.task_id as TaskId, generation: frame.generation as Generation };
+  const { task_id: taskId, generation } = offer.frame as ReturnType<typeof frameIds>;
+  return { taskId, generation };
 };
 
 const isNewOffer = (state: SidecarState, event: Event): event is Offer =>

@@ -1,5 +1,4 @@
 /** What an input is about; used to defer inputs and to attribute failures. */
-import type { Generation, TaskId } from '../../../domain/ids.ts';
 import { assignmentKey, type Assignment } from '../../../domain/assignment/slot.ts';
 import type { Event } from './inputs.ts';
 import { timerKey } from './timer-names.ts';
@@ -13,7 +12,7 @@ export function assignmentOf(event: Event): Assignment | null {
       return 'name' in event.timer ? event.timer.name : null;
     case 'frame':
       if (!('task_id' in event.frame) || event.frame.generation === undefined) return null;
-      return { taskId: event.frame.task_id as TaskId, generation: event.frame.generation as Generation };
+      return { taskId: event.frame.task_id, generation: event.frame.generation };
     case 'persist_failed':
     case 'step_failed':
       return assignmentOf(event.during);

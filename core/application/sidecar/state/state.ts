@@ -1,5 +1,5 @@
 /** The sidecar's state: its journal, and what only this process knows. Immutable. */
-import type { AgentId } from '../../../domain/ids.ts';
+import type { AgentId, Generation, TaskId } from '../../../domain/ids.ts';
 import type { Assignment } from '../../../domain/assignment/slot.ts';
 import { NO_USAGE, type Usage, type UsageFields } from '../../../domain/usage.ts';
 import type { SidecarTiming } from '../../../config/times.ts';
@@ -209,7 +209,7 @@ export const loadedState = (journal: JournalState, instanceId: string): SidecarS
 });
 
 /** An assignment's identifiers as frame fields. */
-export const frameIds = (name: Assignment): { readonly task_id: string; readonly generation: number } => ({
+export const frameIds = (name: Assignment): { readonly task_id: TaskId; readonly generation: Generation } => ({
   task_id: name.taskId,
   generation: name.generation,
 });

@@ -7,7 +7,7 @@ import type { ReportCommand, Settled } from '../../../../core/application/hub/ba
 import type { SessionDeps } from '../../../../core/application/hub/sessions/session-deps.ts';
 import { virtualClock } from '../../../product/twins/clock-virtual/virtual-clock.ts';
 import { memoryLog } from '../../../product/twins/log-memory/memory-log.ts';
-import type { AgentId } from '../../../../core/domain/ids.ts';
+import type { AgentId, Generation, TaskId } from '../../../../core/domain/ids.ts';
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
@@ -30,8 +30,8 @@ t.test('R20: a session of either version keeps nothing of the tasks that it has 
     const handler = new ReportHandler(deps, { version: () => version, send: () => (sent += 1) });
     const from = { agentId: 'a1' as AgentId, session: 1 };
     const report = (place: number): void => {
-      const taskId = `task-${place.toString(16).padStart(16, '0')}`;
-      handler.on({ type: 'task_complete', task_id: taskId, generation: 1, result: null }, from, 100);
+      const taskId = `task-${place.toString(16).padStart(16, '0')}` as TaskId;
+      handler.on({ type: 'task_complete', task_id: taskId, generation: 1 as Generation, result: null }, from, 100);
     };
     for (let place = 0; place < 1_000; place += 1) report(place);
     collect();

@@ -13,8 +13,7 @@ import { createSidecar, type Sidecar } from '../../../../core/application/sideca
 import type { HubLink } from '../../../../core/ports/hub-link.ts';
 import type { HubConnection } from '../../../../core/ports/hub-transport.ts';
 import type { WakeRequest } from '../../../../core/ports/wake-runner.ts';
-import type { HubFrame } from '../../../../core/protocol/hub-frames.ts';
-import { keyOf, START_MS, TASK } from './stage.ts';
+import { keyOf, START_MS, TASK, type SentFrame } from './stage.ts';
 
 export type Frame = Readonly<Record<string, unknown>>;
 
@@ -23,7 +22,7 @@ export const ROOM_TOKEN = 'token';
 export interface RoomOptions {
   readonly script?: ((request: WakeRequest, room: Room) => RunScript) | undefined;
   /** Default: identifies everybody, and says nothing else. */
-  readonly hub?: ((frame: Frame, say: (frame: HubFrame) => void) => void) | undefined;
+  readonly hub?: ((frame: Frame, say: (frame: SentFrame) => void) => void) | undefined;
   readonly selfStart?: boolean | undefined;
   /** What becomes of what crosses the wire. Default: it arrives at once. */
   readonly fate?: ((clock: VirtualClock) => Fate) | undefined;
@@ -43,7 +42,7 @@ export interface Room {
   results: MemoryResultInbox;
   /** Everything that the hub got, oldest first. */
   readonly heard: Frame[];
-  say(frame: HubFrame): void;
+  say(frame: SentFrame): void;
   cut(): void;
   /** Moves time; whatever that sets going takes its next steps. */
   pass(ms: number): Promise<void>;
@@ -53,7 +52,7 @@ export interface Room {
   types(): readonly unknown[];
 }
 
-export const welcome = (frame: Frame, say: (frame: HubFrame) => void): void => {
+export const welcome = (frame: Frame, say: (frame: SentFrame) => void): void => {
   if (frame['type'] === 'identify') say({ type: 'identified', agent_id: 'worker-1', protocol_version: 2, store_id: 'store-1', held: [] });
 };
 
@@ -179,7 +178,7 @@ export async function openRoom(options: RoomOptions = {}): Promise<Room> {
   return made;
 }
 
-export const offer = (generation = 1): HubFrame => ({
+export const offer = (generation = 1): SentFrame => ({
   type: 'task_assign',
   task_id: TASK,
   generation,
@@ -189,7 +188,7 @@ export const offer = (generation = 1): HubFrame => ({
 });
 
 /** Answers like a hub that commits everything. */
-export const obliging = (frame: Frame, say: (frame: HubFrame) => void): void => {
+export const obliging = (frame: Frame, say: (frame: SentFrame) => void): void => {
   welcome(frame, say);
   const status = { task_accepted: 'accepted', task_complete: 'complete', task_failed: 'retried', task_rejected: 'rejected' }[
     String(frame['type'])

@@ -1,7 +1,7 @@
 /** A sidecar's step function on a stage: inputs go in, the effects come out as short words, and the state is at hand. */
 import { systemDigest } from '../../../../adapters/ids-system/system-digest.ts';
 import { SIDECAR_TIMING } from '../../../../core/config/times.ts';
-import type { AgentId, Generation, TaskId } from '../../../../core/domain/ids.ts';
+import type { AgentId, Generation, TaskId, Unbranded } from '../../../../core/domain/ids.ts';
 import type { Assignment, Slot } from '../../../../core/domain/assignment/slot.ts';
 import type { Effect } from '../../../../core/application/sidecar/state/effects.ts';
 import type { Event } from '../../../../core/application/sidecar/state/inputs.ts';
@@ -14,6 +14,9 @@ import type { ResultFileEvent } from '../../../../core/ports/result-inbox.ts';
 import type { HubFrame } from '../../../../core/protocol/hub-frames.ts';
 
 /** Of a link that is up. */
+/** A frame of the hub, as text has it. */
+export type SentFrame = Unbranded<HubFrame>;
+
 export const NONCE = 'ab'.repeat(32);
 export const START_MS = Date.UTC(2026, 0, 1);
 export const TASK = 'task-00000000000000a1' as TaskId;
@@ -55,7 +58,7 @@ export interface Stage {
   readonly all: Effect[];
   /** Takes an event; answers its effects. */
   take(event: Event): readonly Effect[];
-  frame(frame: HubFrame): readonly Effect[];
+  frame(frame: SentFrame): readonly Effect[];
   wake(event: WakeEvent, of?: Assignment): readonly Effect[];
   sight(event: FileEventOf, of?: Assignment): readonly Effect[];
   timer(purpose: OwnTimer | RunTimer, of?: Assignment): readonly Effect[];
@@ -63,7 +66,7 @@ export interface Stage {
   scanned(of?: Assignment): readonly Effect[];
   slot(of?: Assignment): Slot | undefined;
   /** Connected and identified, with these answers to the inventory. */
-  identify(over?: Partial<Extract<HubFrame, { type: 'identified' }>>): readonly Effect[];
+  identify(over?: Partial<Extract<SentFrame, { type: 'identified' }>>): readonly Effect[];
 }
 type FileEventOf = ResultFileEvent extends infer One ? (One extends ResultFileEvent ? Omit<One, 'name'> : never) : never;
 
@@ -82,7 +85,7 @@ export function stage(over: Partial<SidecarSetting> = {}, journal: JournalState 
       made.all.push(...done.effects);
       return done.effects;
     },
-    frame: (frame) => made.take({ type: 'frame', link: made.state.link.number, frame }),
+    frame: (frame) => made.take({ type: 'frame', link: made.state.link.number, frame: frame as HubFrame }),
     wake: (event, of = named()) => made.take({ type: 'wake', name: of, runId: made.slot(of)?.run?.runId ?? 'run-none', event }),
     sight: (event, of = named()) => made.take({ type: 'file_event', event: { ...event, name: of } as ResultFileEvent }),
     timer: (purpose, of = named()) =>
