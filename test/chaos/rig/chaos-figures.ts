@@ -50,9 +50,19 @@ export function writeFigures(
   mkdirSync(folder, { recursive: true });
   const file = join(folder, `${name}.json`);
   const command = `npm run ${script} -- ${process.argv.slice(2).join(' ')}`.replace(/ -- $/, '');
-  const text = JSON.stringify({ figure: name, command, date: new Date().toISOString(), machine: thisMachine(), ...figures }, null, 2);
-  writeFileSync(file, `${text}\n`);
+  writeFileSync(file, linedJson({ figure: name, command, date: new Date().toISOString(), machine: thisMachine(), ...figures }));
   say(`written to ${file}`);
+}
+
+/** JSON with a line for each member, and for each item of a member that is a list of objects: short, and a diff shows what changed. */
+export function linedJson(value: Readonly<Record<string, unknown>>): string {
+  const listOf = (items: readonly unknown[]): string => `[\n${items.map((item) => `    ${JSON.stringify(item)}`).join(',\n')}\n  ]`;
+  const members = Object.entries(value).filter(([, member]) => member !== undefined);
+  const lines = members.map(([name, member]) => {
+    const isList = Array.isArray(member) && typeof member[0] === 'object';
+    return `  ${JSON.stringify(name)}: ${isList ? listOf(member) : JSON.stringify(member)}`;
+  });
+  return `{\n${lines.join(',\n')}\n}\n`;
 }
 
 /** The command line's numbers over their defaults, and `--seed`; fails naming the option that is no number. */
