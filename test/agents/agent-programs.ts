@@ -219,7 +219,7 @@ export const PROGRAMS: readonly AgentProgram[] = [
     notAdoptable: NOT_ADOPTABLE,
     usageOf: 'work',
     dollarsOf: 'all',
-    countsLess: 'it tells the tokens of its own calls in this prompt, and dollars of all',
+    countsLess: 'it tells the tokens of its own calls in this prompt, and dollars of all that have ended',
     price: priceOfClaude,
     tellsUsageEarly: false,
     tellsWhetherItWorked: true,
