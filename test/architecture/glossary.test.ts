@@ -5,11 +5,23 @@ import t from 'tap';
 import { ROOT } from './cruise.ts';
 import { sourceFiles } from './tree.ts';
 
-/** Words that have a standard term instead, as they would stand in an identifier. `lookup` is one word and another one. */
-const RETIRED: ReadonlySet<string> = new Set([
-  ...['look', 'looks', 'looked', 'lookout', 'told', 'untold', 'said', 'heard', 'ears', 'hush', 'hushed', 'bury', 'buries', 'buried'],
-  ...['standing', 'sighting', 'fate', 'hindrance', 'unfit', 'lane', 'lanes', 'stranger', 'strangers', 'newcomer', 'speaker'],
-]);
+/** Words that must not be in an exported name, each with the term to use instead. `lookup` is one word and another one. */
+const RETIRED: ReadonlyMap<string, string> = new Map(
+  (
+    [
+      [['look', 'looks', 'looked', 'lookout'], 'poll, check or read'],
+      [['told', 'untold', 'said'], 'notified or reported'],
+      [['heard', 'ears'], 'received'],
+      [['hush', 'hushed'], 'quiet period'],
+      [['bury', 'buries', 'buried'], 'dead-letter queue'],
+      [['standing'], 'status or availability'],
+      [['sighting', 'newcomer', 'speaker', 'stranger', 'strangers'], 'connection, identified or not'],
+      [['fate'], 'outcome'],
+      [['hindrance', 'unfit'], 'blocker'],
+      [['lane', 'lanes'], 'priority'],
+    ] as const
+  ).flatMap(([words, instead]) => words.map((word): [string, string] => [word, instead])),
+);
 
 const EXPORTED = /^export (?:declare )?(?:abstract )?(?:async )?(?:const|let|function\*?|class|interface|type|enum) (\w+)/gm;
 
@@ -27,25 +39,38 @@ async function exportedNames(): Promise<ReadonlyMap<string, string>> {
 /** `wordsOf('readAllHTTP_NAMES')`: read, all, http, names. */
 const wordsOf = (name: string): readonly string[] => (name.match(/[A-Z]?[a-z]+|[A-Z]+(?![a-z])/g) ?? []).map((word) => word.toLowerCase());
 
-/** The names in the last column of the glossary. */
-async function glossaryNames(): Promise<readonly string[]> {
+/** The rows of the glossary: a term, and the names in the last column. */
+async function glossary(): Promise<readonly { readonly term: string; readonly names: readonly string[] }[]> {
   const page = await readFile(path.join(ROOT, 'ARCHITECTURE.md'), 'utf8');
   const table = page.split('## Glossary')[1]?.split('\n## ')[0] ?? '';
   const rows = table.split('\n').filter((line) => line.startsWith('| ') && !line.startsWith('| term '));
-  return rows.flatMap((row) => [...(row.split('|').at(-2) ?? '').matchAll(/`(\w+)`/g)].map(([, name = '']) => name));
+  return rows.map((row) => {
+    const cells = row.split('|').map((cell) => cell.trim());
+    return { term: cells[1] ?? '', names: [...(cells.at(-2) ?? '').matchAll(/`(\w+)`/g)].map(([, name = '']) => name) };
+  });
 }
+
+t.test('each row of the glossary has one term, and each term one row', async (t) => {
+  const terms = (await glossary()).map(({ term }) => term);
+  for (const [index, term] of terms.entries()) {
+    t.match(term, /^[a-z][a-z -]+$/, `${term} is one term`);
+    t.equal(terms.indexOf(term), index, `${term} is defined once`);
+  }
+});
 
 t.test('each name in the glossary is exported', async (t) => {
   const exported = await exportedNames();
-  const names = await glossaryNames();
+  const names = (await glossary()).flatMap((row) => row.names);
   t.ok(names.length > 50, `the glossary has ${names.length} names`);
   for (const name of names) t.ok(exported.has(name), `${name} is exported`);
 });
 
 t.test('no exported name has a retired word', async (t) => {
   for (const [name, file] of await exportedNames()) {
-    const retired = wordsOf(name).filter((word) => RETIRED.has(word));
-    if (retired.length > 0) t.fail(`${name} in ${file} has the retired word ${retired.join(', ')}: the glossary has the term`);
+    for (const word of wordsOf(name)) {
+      const instead = RETIRED.get(word);
+      if (instead !== undefined) t.fail(`${name} in ${file} has the retired word ${word}: use ${instead}`);
+    }
   }
   t.same(wordsOf('lookAtHTTPFate'), ['look', 'at', 'http', 'fate']);
 });

@@ -110,7 +110,7 @@ t.test('the packed package', async (t) => {
       ...codeOfPages(),
       'entries.ts': `${uses.join('\n')}\nexport const entries = [${all}];\n`,
       'misspelt-option.ts': fileOf('README.md', 'agentcom.config.ts').replace('agentId', 'agentID'),
-      'misspelt-part.ts': fileOf('README.md', 'talker.ts').replace('onLine:', 'onLien:'),
+      'misspelt-part.ts': fileOf('README.md', 'json-lines-agent.ts').replace('onLine:', 'onLien:'),
     };
     for (const [path, text] of Object.entries(files)) {
       await mkdir(dirname(join(folder, path)), { recursive: true });

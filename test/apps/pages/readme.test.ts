@@ -40,7 +40,7 @@ t.test('every block is a kind that is run here, or a picture', async (t) => {
     t.ok(language !== 'ts' || file !== null, `line ${line}: a ts block says which file it is`);
   }
   const named = new Set(blocksOf(README).flatMap(({ file }) => file ?? []));
-  t.strictSame([...named].sort(), ['agent.sh', CONFIG, 'talker.ts'], 'each file has its case below');
+  t.strictSame([...named].sort(), ['agent.sh', CONFIG, 'json-lines-agent.ts'], 'each file has its case below');
 });
 
 t.test('its configs load as they stand', async (t) => {
@@ -74,12 +74,12 @@ t.test('its agent is a whole agent', async (t) => {
 t.test('its plugin is a whole runner', async (t) => {
   const agent = `#!/bin/sh\nread -r task\necho '{"percent": 40}'\nprintf '{"answer": "did %s"}\\n' "$task"\n`;
   const config = fileOf(README, CONFIG)
-    .replace("import { command } from 'agentcom/runners'", "import { talker } from './talker.ts'")
-    .replace(/command\(.*?\] }\)/, "talker({ argv: ['./my-agent'] })");
-  t.match(config, 'talker({ argv');
+    .replace("import { command } from 'agentcom/runners'", "import { jsonLinesAgent } from './json-lines-agent.ts'")
+    .replace(/command\(.*?\] }\)/, "jsonLinesAgent({ argv: ['./my-agent'] })");
+  t.match(config, 'jsonLinesAgent({ argv');
   const { sidecar, world } = await sidecarWith(t, {
     [CONFIG]: config,
-    'talker.ts': fileOf(README, 'talker.ts'),
+    'json-lines-agent.ts': fileOf(README, 'json-lines-agent.ts'),
     'my-agent': agent,
   });
   const { events } = await wakeOnce(sidecar, world);
@@ -117,7 +117,11 @@ t.test('the runner of the guide hears what it says it hears', async (t) => {
     const config = fileOf(RUNNERS, CONFIG).replace("'my-agent'", "'./my-agent'");
     const { sidecar, world } = await sidecarWith(t, { [CONFIG]: config, 'coder.ts': fileOf(RUNNERS, 'coder.ts'), 'my-agent': agent });
     const { events } = await wakeOnce(sidecar, world);
-    t.match(events, [{ type: 'spawned' }, ...(wanted[index] ?? []), { type: 'exited', stderrTail: '--model large --branch task-g1\n' }]);
+    t.match(events, [
+      { type: 'spawned' },
+      ...(wanted[index] ?? []),
+      { type: 'exited', stderrTail: /^--model large --branch task-[0-9a-f]{16,64}-g1\n$/ },
+    ]);
     t.equal(events.length, (wanted[index]?.length ?? 0) + 2);
   }
 });
