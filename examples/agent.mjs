@@ -35,7 +35,7 @@ async function sayResult(result) {
   await writeFile(ours('json.part'), JSON.stringify(result));
   await rename(ours('json.part'), ours('json'));
 }
-/** The task was cancelled or given to another agent: whatever we did now would be refused. */
+/** The assignment was cancelled or reclaimed: whatever we reported now would be refused. */
 const isTakenBack = () => existsSync(ours('stop'));
 
 // 3. The work.
