@@ -1,11 +1,11 @@
-/** Pages of events, bounded in bytes as the databases bound them. */
+/** Pages of events, bounded in bytes as in the databases. */
 import { encodedBytes } from '../../core/domain/encoded-text.ts';
 import type { StoredEvent } from '../../core/domain/task/event.ts';
 import { EVENT_BYTES } from '../../core/ports/task-store.ts';
 
 const sizeOf = ({ details }: StoredEvent): number => EVENT_BYTES + (details === null ? 0 : encodedBytes(details));
 
-/** The first of these until they have `bytesMax` bytes; one at least. */
+/** The first of these events, until they have `bytesMax` bytes; at least one. */
 export function withinBytes(events: readonly StoredEvent[], bytesMax: number): StoredEvent[] {
   let bytes = 0;
   const end = events.findIndex((event) => {

@@ -1,6 +1,6 @@
 /**
- * What goes into a real database comes out as a copy made through JSON. The twin gives the same copy, made in one go, so
- * that nobody leans on sharing objects with it, and freezes it, so that nobody changes what is stored.
+ * A copy of a value as a database would return it, after a round trip through JSON: a caller cannot share objects with the store.
+ * Frozen, so that a caller cannot change what is stored.
  */
 export const keptCopy = <T>(value: T): T => copied(value) as T;
 

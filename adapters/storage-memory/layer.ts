@@ -1,11 +1,11 @@
-/** Changes laid over a map: who reads the layer sees them, who reads the map does not, until `apply`. */
+/** Uncommitted changes over a map: a reader of the layer sees them, a reader of the map does not until `apply`. */
 export interface Layer<K, V> {
   get(key: K): V | undefined;
   set(key: K, value: V): void;
   delete(key: K): void;
   /** Values in the map's order, new ones last. */
   values(): Iterable<V>;
-  /** Makes the changes to the map, all at once. */
+  /** Applies the changes to the map, all at once. */
   apply(): void;
 }
 

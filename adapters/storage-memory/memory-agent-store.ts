@@ -1,4 +1,4 @@
-/** The memory twin of `AgentStore`. */
+/** `AgentStore` in memory. */
 import { newAgent, type Agent } from '../../core/domain/agent/agent.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
 import type { LockedOut } from '../../core/domain/waiting.ts';

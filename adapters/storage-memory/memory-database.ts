@@ -1,4 +1,6 @@
-/** What the memory twin keeps: the tables of a database as maps. Several storages may be opened on one: shared ones at once, others one after the other. */
+/**
+ * The tables of the memory store, as maps. Several storages may be opened on one database: shared ones at once, others one after the other.
+ */
 import type { Agent, PendingStop } from '../../core/domain/agent/agent.ts';
 import type { HubLease, HubMail } from '../../core/domain/agent/hub-lease.ts';
 import type { StoredEvent } from '../../core/domain/task/event.ts';
@@ -16,51 +18,51 @@ import { rowLocks, type RowLocks } from './row-locks.ts';
 export interface MemoryDatabase {
   readonly storeId: string;
   readonly tasks: Map<TaskId, KeptTask>;
-  /** Those of `tasks` that have not ended or are due some day: what queues and sweeps look through. */
+  /** The tasks that have not ended or will become due: what queues and sweeps scan. */
   readonly current: Map<TaskId, KeptTask>;
   readonly results: Map<TaskId, string>;
-  /** Results that are kept apart, by `keptKeyOf`. */
+  /** Late and refused results, by `keptKeyOf`. */
   readonly kept: Map<string, KeptResult>;
-  /** Of tasks that were removed. */
+  /** Of removed tasks. */
   readonly tombstones: Map<TaskId, Tombstone>;
   /** All events but those of removed tasks, by id. */
   readonly events: StoredEvent[];
-  /** The highest id that an event was ever given. */
+  /** The highest event id ever assigned. */
   lastEventId: number;
-  /** The highest id of the events that were removed. */
+  /** The highest id of the removed events. */
   removedEventId: number;
   readonly eventsOf: Map<TaskId, StoredEvent[]>;
   readonly agents: Map<AgentId, Agent>;
   readonly stops: Map<string, PendingStop>;
   readonly keys: Map<string, IdempotencyRecord>;
   readonly tokens: Map<string, TokenRecord>;
-  /** Enrolment secrets by hash, each with when it ends. */
+  /** When each enrolment secret expires, by its hash. */
   readonly secrets: Map<string, number>;
   readonly hubs: Map<string, HubLease>;
-  /** By its id, oldest first. */
+  /** By id, oldest first. */
   readonly mail: Map<string, HubMail>;
-  /** Who listens to the notifications of others, by storage. */
+  /** The listeners of each storage to the notifications of the others. */
   readonly listeners: Map<object, Set<(hint: ChangeHint) => void>>;
   /** Committed batches, oldest first, at most `BATCHES_KEPT`. */
   readonly batches: Set<string>;
-  /** Of the transactions of shared storages, which run beside each other. */
+  /** Of the transactions of shared storages, which run concurrently. */
   readonly locks: RowLocks;
-  /** Whatever the storage that has it to itself writes: one after the other. */
+  /** Serializes the writes of a storage that is not shared. */
   readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
-  /** Its clock as of the last transaction; null before the first. */
+  /** The store's clock as of the last transaction; null before the first. */
   clock: StoredClock | null;
-  /** The storage that has it open; null when none has. */
+  /** The storage that has it open; null if none has. For storages that are not shared. */
   holder: object | null;
 }
 
-/** What one storage writes, one after the other: transactions and tokens. */
+/** Serializes the writes of one storage: transactions and tokens. */
 export type InTurn = <T>(database: MemoryDatabase, work: () => Promise<T>) => Promise<T>;
 
 export interface KeptTask extends TaskChange {
   readonly body: TaskBody;
 }
 
-/** A hub asks for a batch right after its commit; this many later ones do not hide it. */
+/** Batches that are remembered. A hub asks for one right after its commit, so few later ones are in between. */
 export const BATCHES_KEPT = 4_096;
 
 export const stopKeyOf = (stop: Pick<PendingStop, 'agentId' | 'taskId' | 'generation'>): string =>
@@ -70,10 +72,10 @@ export const keptKeyOf = ({ taskId, generation, agentId }: KeptKey): string => `
 
 export const keyOf = (name: { readonly owner: string; readonly key: string }): string => JSON.stringify([name.owner, name.key]);
 
-/** By id, which is ASCII: the order that databases give too. */
+/** By id. Ids are ASCII, so databases sort them the same way. */
 export const byId = (a: { readonly id: string }, b: { readonly id: string }): number => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
 
-/** A new, empty database. `storeId` names it. */
+/** A new, empty database, identified by `storeId`. */
 export const memoryDatabase = (storeId: string): MemoryDatabase => ({
   storeId,
   tasks: new Map(),

@@ -1,4 +1,4 @@
-/** The memory twin of `Storage`: the simulation's, and for trying things out. Everything is gone with the process. */
+/** `Storage` in memory, for the simulation and for trying things out. Everything is lost with the process. */
 import type { StoredEvent } from '../../core/domain/task/event.ts';
 import { StoreClock } from '../../core/domain/store-clock.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
@@ -16,8 +16,8 @@ import { memoryTaskStore, type OnStep } from './memory-task-store.ts';
 export const MEMORY_CAPABILITIES: StoreCapabilities = { durable: false, shared: false };
 
 /**
- * `clock`: what the store's time follows. `database`: one to open again or to look into; a new, empty one by default. `shared`:
- * whether others may have it open too, by default not. `onStep`: to fail or to wait at a step.
+ * `clock`: what the store's time follows. `database`: one to reopen or to inspect; default: a new, empty one. `shared`: whether other
+ * storages may have it open too; default: no. `onStep`: lets a test fail or delay a step.
  */
 export interface MemoryStorageDeps {
   readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs'>;
@@ -28,11 +28,11 @@ export interface MemoryStorageDeps {
 
 export interface MemoryStorage extends Storage {
   /**
-   * Ends the transaction under way, as a server does with one whose client is gone or says nothing: its locks are free,
-   * nothing of it stays, and whatever it still does fails with `AC_STORE_UNAVAILABLE`. Of a shared storage only.
+   * Aborts the current transaction, as a database server does if its client is gone or idle: releases its locks, rolls it back and
+   * makes its further statements fail with `AC_STORE_UNAVAILABLE`. Only for a shared storage.
    */
   endTransaction(): void;
-  /** Its process is gone: its transaction ends, and it hears nothing of other hubs any more. */
+  /** Simulates a crash of the process: aborts its transaction and ends its listening to other hubs. */
   crash(): void;
 }
 
@@ -42,7 +42,7 @@ export function memoryStorage(deps: MemoryStorageDeps): MemoryStorage {
   const holder = {};
   const ownTurn = oneAtATime();
   const inTurn: InTurn = (opened, work) => (capabilities.shared ? ownTurn(work) : opened.inTurn(work));
-  /** The last one: it goes on after the storage was closed. */
+  /** The latest one; it keeps running after the storage was closed. */
   let storeClock: StoreClock | null = null;
   const started = (): MemoryDatabase => {
     const source = { wallMs: () => deps.clock.nowMs(), monotonicMs: () => deps.clock.monotonicMs() };
@@ -98,7 +98,7 @@ export function memoryStorage(deps: MemoryStorageDeps): MemoryStorage {
   };
 }
 
-/** Notifications arrive at once, before `notify` answers. */
+/** Delivers notifications synchronously, before `notify` returns. */
 function memoryNotifier(database: MemoryDatabase, self: object): HubNotifier {
   return {
     notify(hint) {
@@ -138,7 +138,7 @@ function memoryEventFeed(use: () => MemoryDatabase): EventFeed {
   };
 }
 
-/** The place of the first event after that id. */
+/** The index of the first event after that id. */
 function placeAfter(events: readonly StoredEvent[], afterId: number): number {
   let [from, to] = [0, events.length];
   while (from < to) {

@@ -1,4 +1,4 @@
-/** One transaction of the memory twin: its changes lie over the database and are applied at the commit, all at once. */
+/** One transaction of the memory store: its changes lie over the database and are applied at the commit, all at once. */
 import type { Agent } from '../../core/domain/agent/agent.ts';
 import { compareClaimable, isClaimable } from '../../core/domain/task/claimable.ts';
 import type { StoredEvent, TaskEvent } from '../../core/domain/task/event.ts';
@@ -14,26 +14,27 @@ import { keptCopy } from './kept-copy.ts';
 import { layer } from './layer.ts';
 import { byId, keptKeyOf, keyOf, stopKeyOf, type KeptTask, type MemoryDatabase } from './memory-database.ts';
 import { removeAgents } from './remove-agents.ts';
+import type { TransactionLocks } from './row-locks.ts';
 
 export interface MemoryStoreUnit {
   readonly unit: StoreUnit;
-  /** Makes the changes visible; the unit cannot be used any more. */
+  /** Makes the changes visible. The unit cannot be used afterwards. */
   commit(): void;
-  /** Forgets them; the unit cannot be used any more. */
+  /** Discards the changes. The unit cannot be used afterwards. */
   rollback(): void;
 }
 
 /**
- * `time`: when it begins. `lock`: has a row that it came upon until its end, and answers false where another transaction
- * has it: such rows are stepped over. Null: the database is not shared.
+ * `time`: when it begins. `tryLock`: locks a row until the transaction ends; returns false if another transaction holds it, and that
+ * row is then skipped. Null: the database is not shared.
  */
 export function memoryStoreUnit(
   database: MemoryDatabase,
   time: Pick<StoreUnit, 'nowMs' | 'removableMs'>,
-  lock: ((row: string) => boolean) | null,
+  tryLock: TransactionLocks['tryAcquire'] | null,
 ): MemoryStoreUnit {
   const { nowMs, removableMs } = time;
-  const take = lock ?? (() => true);
+  const lock = tryLock ?? (() => true);
   const tasks = layer(database.tasks);
   const current = layer(database.current);
   const results = layer(database.results);
@@ -123,7 +124,7 @@ export function memoryStoreUnit(
     const isOver = (task: Task): boolean =>
       isEnded(task) && task.updatedAtMs <= (task.status === 'dead_letter' ? deadBeforeMs : endedBeforeMs);
     const candidates: Task[] = [];
-    for (const { task, dueAtMs } of tasks.values()) if (isOver(task) && dueAtMs === null && take(`task ${task.id}`)) candidates.push(task);
+    for (const { task, dueAtMs } of tasks.values()) if (isOver(task) && dueAtMs === null && lock('task', task.id)) candidates.push(task);
     const stones = [...tombstones.values()].filter((stone) => stone.removedAtMs <= tombstonesBeforeMs);
     if (candidates.length + stones.length === 0)
       return { tasks: 0, tombstones: 0, keys: oldKeys.length, secrets: oldSecrets.length, next: null };
@@ -205,13 +206,13 @@ export function memoryStoreUnit(
       }),
     expireHubs: () =>
       inTransaction(() => {
-        const expired = [...hubs.values()].filter(({ untilMs, hubId }) => untilMs <= nowMs && take(`hub ${hubId}`)).sort(byHubId);
+        const expired = [...hubs.values()].filter(({ untilMs, hubId }) => untilMs <= nowMs && lock('hub', hubId)).sort(byHubId);
         for (const { hubId } of expired) hubs.delete(hubId);
         const living = [...hubs.values()].sort(byHubId).map(({ hubId }) => hubId);
         for (const { id, hubId } of [...mail.values()]) if (!living.includes(hubId)) mail.delete(id);
         return { living, expired };
       }),
-    tryTakeDuty: (duty) => inTransaction(() => take(`duty ${duty}`)),
+    tryTakeDuty: (duty) => inTransaction(() => lock('duty', duty)),
     takeMail: (hubId, limit) =>
       inTransaction(() => {
         const taken = [...mail.values()].filter((one) => one.hubId === hubId).slice(0, limit);
@@ -224,7 +225,7 @@ export function memoryStoreUnit(
   const unit: StoreUnit = {
     nowMs,
     removableMs,
-    cluster: lock === null ? null : cluster,
+    cluster: tryLock === null ? null : cluster,
     load: (names) => inTransaction(() => load(names)),
     read: ({ tasks: taskIds = [], agents: agentIds = [] }) =>
       inTransaction(() => ({
@@ -232,7 +233,7 @@ export function memoryStoreUnit(
         tombstones: found(tombstones, taskIds),
         agents: found(agents, agentIds),
       })),
-    takeAgents: (ids) => inTransaction(() => found(agents, ids).filter(({ id }) => take(`agent ${id}`))),
+    takeAgents: (ids) => inTransaction(() => found(agents, ids).filter(({ id }) => lock('agent', id))),
     waitingRequirements: ({ nowMs, limit, groups }) =>
       inTransaction(() => {
         const ranges = groups?.map(keysOfGroup);
@@ -253,7 +254,7 @@ export function memoryStoreUnit(
           if (!wanted.has(key)) continue;
           const name = `${PRIORITIES.indexOf(task.priority)} ${key}`;
           const group = groups.get(name) ?? [];
-          if (group.length < limitPerLane && take(`task ${task.id}`)) group.push(task);
+          if (group.length < limitPerLane && lock('task', task.id)) group.push(task);
           groups.set(name, group);
         }
         return [...groups.values()].flat();
@@ -261,7 +262,7 @@ export function memoryStoreUnit(
     due: (nowMs, limit) =>
       inTransaction(() =>
         dueAt(nowMs)
-          .filter(({ task }) => take(`task ${task.id}`))
+          .filter(({ task }) => lock('task', task.id))
           .slice(0, limit)
           .map(({ task }) => task),
       ),
@@ -275,7 +276,7 @@ export function memoryStoreUnit(
         for (const [place, { id, after }] of of.entries()) {
           let last = after;
           for (const task of all.filter((one) => one.id > after && one.dependsOn.includes(id))) {
-            if (looked === limit || !take(`task ${task.id}`)) return { tasks: [...dependents.values()], left: [{ id, after: last }, ...of.slice(place + 1)] }; // prettier-ignore
+            if (looked === limit || !lock('task', task.id)) return { tasks: [...dependents.values()], left: [{ id, after: last }, ...of.slice(place + 1)] }; // prettier-ignore
             dependents.set(task.id, task);
             last = task.id;
             looked += 1;
@@ -294,7 +295,7 @@ export function memoryStoreUnit(
         return activeAmong((agent, hasStops) => (agent.connected || hasStops) && !isElsewhere(agent));
       }),
     remove: (old) => inTransaction(() => remove(old)),
-    removeAgents: (old) => inTransaction(() => removeAgents({ agents, tokens, current, stops }, old, take)),
+    removeAgents: (old) => inTransaction(() => removeAgents({ agents, tokens, current, stops }, old, (id) => lock('agent', id))),
     save: (changes) => inTransaction(() => save(changes)),
   };
 

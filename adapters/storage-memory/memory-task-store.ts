@@ -1,4 +1,4 @@
-/** The memory twin of `TaskStore`. */
+/** `TaskStore` in memory. */
 import type { TaskId } from '../../core/domain/ids.ts';
 import type { StoreClock } from '../../core/domain/store-clock.ts';
 import { PRIORITIES, STATUSES, type Priority, type Status, type Task, type TaskRow } from '../../core/domain/task/task.ts';
@@ -18,12 +18,12 @@ import { withinBytes } from './event-pages.ts';
 import { BATCHES_KEPT, byId, keptKeyOf, type InTurn, type KeptTask, type MemoryDatabase } from './memory-database.ts';
 import { memoryStoreUnit, type MemoryStoreUnit } from './memory-store-unit.ts';
 
-/** Where a transaction stands when `onStep` is called: begun, about to commit, committed but not yet answered. */
+/** The state of a transaction when `onStep` is called: begun, about to commit, committed but not yet reported to the caller. */
 export type TransactionStep = 'begin' | 'commit' | 'committed';
 
 /**
- * Called at each step of each transaction and waited for. What it throws is the failure of the transaction: before
- * `committed` nothing of it stays, after it everything does.
+ * Called and awaited at each step of each transaction. If it throws, `transact` fails with its error: at `begin` and `commit` the
+ * transaction is rolled back, at `committed` it stays committed.
  */
 export type OnStep = (step: TransactionStep, batchId: string) => Promise<void> | void;
 
@@ -34,7 +34,7 @@ export function memoryTaskStore(options: {
   /** The store's clock, once it was opened. */
   readonly clock: () => StoreClock | null;
   readonly machine: Pick<Clock, 'nowMs'>;
-  /** Whose transactions they are. */
+  /** The owner of its transactions in `RowLocks`. */
   readonly owner: object;
   readonly inTurn: InTurn;
 }): TaskStore {
@@ -47,28 +47,28 @@ export function memoryTaskStore(options: {
     return inTurn(database, async () => {
       await onStep('begin', batchId);
       const transaction = memoryStoreUnit(database, begunAt(database, clock()), null);
-      return through(database, batchId, transaction, transaction.unit, work);
+      return run(database, batchId, transaction, transaction.unit, work);
     });
   };
 
-  /** One transaction of this storage at a time, beside those of others. */
-  const besideOthers: TaskStore['transact'] = async (batchId, work) => {
+  /** One transaction of this storage at a time, concurrent with those of other storages. */
+  const concurrent: TaskStore['transact'] = async (batchId, work) => {
     const database = options.use();
     return inTurn(database, async () => {
       await onStep('begin', batchId);
       const locks = database.locks.begin(owner);
-      const transaction = memoryStoreUnit(database, begunAt(database, clock()), locks.take);
+      const transaction = memoryStoreUnit(database, begunAt(database, clock()), locks.tryAcquire);
       const commit = (): void => {
-        locks.requireAlive();
+        locks.throwIfEnded();
         transaction.commit();
-        // Others see it now, also while this storage is not yet answered.
-        locks.end();
+        // Other transactions see it from now on, even before `transact` returns.
+        locks.release();
       };
-      return through(database, batchId, { ...transaction, commit }, lockedUnit(transaction.unit, locks), work).finally(() => locks.end());
+      return run(database, batchId, { ...transaction, commit }, lockedUnit(transaction.unit, locks), work).finally(() => locks.release());
     });
   };
 
-  const through = async <T>(
+  const run = async <T>(
     database: MemoryDatabase,
     batchId: string,
     transaction: Pick<MemoryStoreUnit, 'commit' | 'rollback'>,
@@ -95,7 +95,7 @@ export function memoryTaskStore(options: {
     wallMs: () => clock()?.wallMs() ?? machine.nowMs(),
     lastUsedMs: () => clock()?.lastUsedMs ?? null,
 
-    transact: (batchId, work) => (capabilities.shared ? besideOthers(batchId, work) : alone(batchId, work)),
+    transact: (batchId, work) => (capabilities.shared ? concurrent(batchId, work) : alone(batchId, work)),
 
     committed: (batchId) => read((database) => database.batches.has(batchId)),
 
@@ -141,14 +141,14 @@ export function memoryTaskStore(options: {
   };
 }
 
-/** The time at which a transaction begins. What several storages have of one database goes by the latest of their clocks. */
+/** The time at which a transaction begins. Storages that share a database use the latest of their clocks. */
 function begunAt(database: MemoryDatabase, clock: StoreClock | null): Pick<StoreUnit, 'nowMs' | 'removableMs'> {
   if (clock === null) throw new AgentcomError('AC_STORE_CLOSED', 'Cannot use storage "memory": it is not open.');
   clock.atLeast(database.clock?.markMs ?? 0);
   const byMs = Math.floor(clock.confirmedStepMs);
   if (byMs > 0) {
     clock.step();
-    // The leases of all hubs are as long as they were.
+    // The clock stepped: leases keep their remaining time.
     for (const [id, lease] of database.hubs) database.hubs.set(id, { ...lease, untilMs: lease.untilMs + byMs });
   }
   database.clock = clock.state;

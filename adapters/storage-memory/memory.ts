@@ -1,11 +1,11 @@
-/** What a config writes for a hub whose tasks need not outlive it. */
+/** `memory()` in a config: for a hub whose tasks need not outlive it. */
 import type { StorageChoice } from '../../core/config/config.ts';
 import { memoryDatabase } from './memory-database.ts';
 import { MEMORY_CAPABILITIES, memoryStorage } from './memory-storage.ts';
 
 /**
- * Chooses storage in the hub's memory: for trying things out, and for tests. Whatever it holds is gone when the hub ends,
- * and its name (`storeId`) with it, so that sidecars notice.
+ * Keeps tasks in the hub's memory: for trying things out, and for tests. Everything is lost when the hub stops. Its next start has
+ * another `storeId`, so that sidecars notice.
  */
 export function memory(): StorageChoice {
   return {

@@ -1,4 +1,4 @@
-/** Removes agents that nobody can be any more, with their tokens. */
+/** Removes agents that no sidecar can use any more, with their tokens. */
 import type { Agent, PendingStop } from '../../core/domain/agent/agent.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
 import { isOverBy, type TokenRecord } from '../../core/ports/agent-store.ts';
@@ -16,15 +16,15 @@ export interface RowsOfAgents {
   readonly stops: Pick<Rows<PendingStop>, 'values'>;
 }
 
-/** Of the agents with an id after `after`. `take`: whether no other transaction has that row. */
+/** Of the agents with an id after `after`. `tryLock`: false if another transaction holds the row, which is then skipped. */
 export function removeAgents(
   rows: RowsOfAgents,
   { beforeMs, after, lookedMax }: AgentRemoval,
-  take: (row: string) => boolean = () => true,
+  tryLock: (id: AgentId) => boolean = () => true,
 ): RemovedAgents {
   const ids = [...rows.agents.values()].sort(byId).map(({ id }) => id);
   const looked = ids.filter((id) => after === null || id > after).slice(0, lookedMax);
-  const agents = looked.filter((id) => isUnneeded(rows, id, beforeMs) && take(`agent ${id}`));
+  const agents = looked.filter((id) => isUnneeded(rows, id, beforeMs) && tryLock(id));
   for (const id of agents) dropAgent(rows, id);
   return { agents, next: looked.length === lookedMax ? (looked.at(-1) ?? null) : null };
 }

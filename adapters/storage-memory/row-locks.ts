@@ -1,155 +1,176 @@
 /**
- * Locks on rows, by name, as a database with several writers has them: each is had by one transaction until its end, and
- * goes to whoever has waited longest. A transaction may only wait for rows above all that it has, in one order of all rows, so
- * that no two can wait for each other; one that would wait against it fails, whether somebody has that row or not.
+ * Exclusive row locks, so that the memory store behaves like Postgres when several hubs share it. A transaction holds its locks until
+ * it ends; each is then granted to the transaction that has waited longest.
+ *
+ * A transaction that waits must acquire its locks in one global order, which rules out deadlocks. A violation fails at once, even if
+ * the row is free, so that a test finds it without having to hit the deadlock.
  */
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 
-/** The kinds of rows that are waited for, in their order; rows of one kind are in the order of their names. */
+/** The global lock order: by kind, then by id. */
 export const LOCK_ORDER = ['hub', 'key', 'agent', 'task', 'new agent', 'stop', 'event numbers'] as const;
-export type LockKind = (typeof LOCK_ORDER)[number];
-
-/** What a lock on a row is called. `which` names it within its kind. */
-export const lockName = (kind: LockKind, which: string): string => `${kind} ${which}`;
+export type OrderedKind = (typeof LOCK_ORDER)[number];
+/** Duties are outside the order, because no transaction waits for one. */
+export type LockKind = OrderedKind | 'duty';
 
 export interface RowLocks {
-  /** The locks of a new transaction of `owner`, which has one at a time. */
+  /** Begins a transaction. Throws `AC_INTERNAL` if the owner has one already. */
   begin(owner: object): TransactionLocks;
-  /** Ends the owner's transaction, if there is one: whatever it does from now on fails with `error`. */
+  /** Aborts the owner's transaction, if there is one: releases its locks, and everything it does from now on fails with `error`. */
   abort(owner: object, error: AgentcomError): void;
-  /** Whether some transaction has the row. */
-  isTaken(name: string): boolean;
+  /** Whether a transaction holds the lock. For tests and the simulation. */
+  isHeld(kind: LockKind, id: string): boolean;
 }
 
+/** After `release` or an abort every call but `release` fails. */
 export interface TransactionLocks {
   /**
-   * Takes these rows of one kind in the order of their names, waiting for whoever has one. Fails with `AC_INTERNAL` against the
-   * order of locks.
+   * Acquires these locks in the order of their ids, and waits for those that are held. Rejects with `AC_INTERNAL` if that violates the lock
+   * order.
    */
-  wait(kind: LockKind, which: Iterable<string>): Promise<void>;
-  /** Takes the row unless another transaction has it; answers whether this one has it now. In any order, since it does not wait. */
-  take(name: string): boolean;
-  /** Throws what it was aborted with. */
-  requireAlive(): void;
-  /** Lets go of all. */
-  end(): void;
+  acquire(kind: OrderedKind, ids: Iterable<string>): Promise<void>;
+  /** Acquires the lock if it is free; returns whether this transaction holds it. Allowed in any order, since it never waits. */
+  tryAcquire(kind: LockKind, id: string): boolean;
+  /** Throws the abort error if the transaction was aborted, `AC_INTERNAL` if it has ended. */
+  throwIfEnded(): void;
+  /** Ends the transaction and releases all its locks. Idempotent. */
+  release(): void;
 }
 
-interface Holder {
-  readonly held: Set<string>;
-  /** The last of its rows in the order of locks; duties and the like have no place in it. */
-  highest: Place | null;
-  /** The one row that it waits for, and how that ends. */
-  waiting: { readonly name: string; readonly resolve: () => void; readonly reject: (error: Error) => void } | null;
-  failure: AgentcomError | null;
-}
-
-interface Place {
+interface Lock {
+  readonly key: string;
+  readonly id: string;
+  /** The place of its kind in `LOCK_ORDER`; -1 outside the order. */
   readonly level: number;
-  readonly name: string;
 }
 
-function placeOf(name: string): Place | null {
-  const level = LOCK_ORDER.findIndex((kind) => name.startsWith(`${kind} `));
-  return level < 0 ? null : { level, name };
+interface Transaction {
+  readonly held: Map<string, Lock>;
+  /** The last of its locks in the lock order. */
+  last: Lock | null;
+  /** It runs one statement at a time, so it waits for one lock at most. */
+  waiting: Waiter | null;
+  /** Why it can acquire nothing any more; null while it runs. */
+  ended: AgentcomError | null;
 }
 
-const isAbove = (one: Place, other: Place | null): boolean =>
-  other === null || one.level > other.level || (one.level === other.level && one.name > other.name);
+interface Waiter {
+  readonly transaction: Transaction;
+  readonly lock: Lock;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+const keyOf = (kind: LockKind, id: string): string => `${kind} ${id}`;
+
+const lockOf = (kind: LockKind, id: string): Lock => ({
+  key: keyOf(kind, id),
+  id,
+  level: LOCK_ORDER.findIndex((ordered) => ordered === kind),
+});
+
+const comesAfter = (a: Lock, b: Lock | null): boolean => b === null || a.level > b.level || (a.level === b.level && a.id > b.id);
+
+function requireInOrder(lock: Lock, { last }: Transaction): void {
+  if (comesAfter(lock, last)) return;
+  throw new AgentcomError(
+    'AC_INTERNAL',
+    `Cannot wait for lock "${lock.key}" while holding "${last?.key ?? ''}": locks must be acquired in the order ${LOCK_ORDER.join(', ')}, and by id within a kind.`,
+  );
+}
+
+function throwIfEnded({ ended }: Transaction): void {
+  if (ended !== null) throw ended;
+}
 
 export function rowLocks(): RowLocks {
-  const holders = new Map<string, Holder>();
-  const queues = new Map<string, Holder[]>();
-  const running = new Map<object, Holder>();
+  const holders = new Map<string, Transaction>();
+  const waiters = new Map<string, readonly Waiter[]>();
+  const transactions = new Map<object, Transaction>();
 
-  const give = (name: string, to: Holder): void => {
-    holders.set(name, to);
-    to.held.add(name);
-    const place = placeOf(name);
-    if (place !== null && isAbove(place, to.highest)) to.highest = place;
+  const grant = (lock: Lock, transaction: Transaction): void => {
+    holders.set(lock.key, transaction);
+    transaction.held.set(lock.key, lock);
+    if (lock.level >= 0 && comesAfter(lock, transaction.last)) transaction.last = lock;
   };
 
-  const take = (name: string, by: Holder): boolean => {
-    const holder = holders.get(name);
-    if (holder === undefined) give(name, by);
-    return holder === undefined || holder === by;
+  const tryAcquire = (lock: Lock, transaction: Transaction): boolean => {
+    const holder = holders.get(lock.key);
+    if (holder === undefined) grant(lock, transaction);
+    return holder === undefined || holder === transaction;
   };
 
-  /** To the first that waits for it, or to nobody. */
-  const letGo = (name: string): void => {
-    holders.delete(name);
-    const next = queues.get(name)?.shift();
-    if (next === undefined) return void queues.delete(name);
-    const { waiting } = next;
-    next.waiting = null;
-    give(name, next);
-    waiting?.resolve();
-  };
-
-  const requireInOrder = (name: string, by: Holder): void => {
-    const place = placeOf(name);
-    if (place === null || isAbove(place, by.highest)) return;
-    const message = `Cannot wait for the row "${name}" while having "${by.highest?.name ?? ''}": locks are taken in the order ${LOCK_ORDER.join(', ')}, each kind by name.`;
-    throw new AgentcomError('AC_INTERNAL', message);
-  };
-
-  const waitFor = (name: string, by: Holder): Promise<void> => {
-    return new Promise((resolve, reject) => {
-      by.waiting = { name, resolve, reject };
-      queues.set(name, [...(queues.get(name) ?? []), by]);
+  const waitFor = (lock: Lock, transaction: Transaction): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const waiter = { transaction, lock, resolve, reject };
+      transaction.waiting = waiter;
+      waiters.set(lock.key, [...(waiters.get(lock.key) ?? []), waiter]);
     });
+
+  const stopWaiting = (waiter: Waiter): void => {
+    const { transaction, lock } = waiter;
+    transaction.waiting = null;
+    const others = (waiters.get(lock.key) ?? []).filter((other) => other !== waiter);
+    if (others.length > 0) waiters.set(lock.key, others);
+    else waiters.delete(lock.key);
   };
 
-  const end = (one: Holder): void => {
-    const names = [...one.held];
-    one.held.clear();
-    names.forEach(letGo);
+  const release = ({ key }: Lock): void => {
+    holders.delete(key);
+    const [next] = waiters.get(key) ?? [];
+    if (next === undefined) return;
+    stopWaiting(next);
+    grant(next.lock, next.transaction);
+    next.resolve();
+  };
+
+  const end = (transaction: Transaction, error: AgentcomError): void => {
+    transaction.ended ??= error;
+    const { waiting } = transaction;
+    if (waiting !== null) {
+      stopWaiting(waiting);
+      waiting.reject(error);
+    }
+    const locks = [...transaction.held.values()];
+    transaction.held.clear();
+    locks.forEach(release);
   };
 
   return {
     begin(owner) {
-      const own: Holder = { held: new Set(), highest: null, waiting: null, failure: null };
-      running.set(owner, own);
-      const requireAlive = (): void => {
-        if (own.failure !== null) throw own.failure;
-      };
+      if (transactions.has(owner)) throw new AgentcomError('AC_INTERNAL', 'Cannot begin a transaction: its owner has one already.');
+      const transaction: Transaction = { held: new Map(), last: null, waiting: null, ended: null };
+      transactions.set(owner, transaction);
       return {
-        async wait(kind, which) {
-          const names = [...new Set(which)].map((one) => lockName(kind, one)).sort();
-          for (const name of names) {
-            requireAlive();
-            if (own.held.has(name)) continue;
-            requireInOrder(name, own);
-            if (!take(name, own)) await waitFor(name, own);
+        async acquire(kind, ids) {
+          for (const id of [...new Set(ids)].sort()) {
+            throwIfEnded(transaction);
+            const lock = lockOf(kind, id);
+            if (transaction.held.has(lock.key)) continue;
+            requireInOrder(lock, transaction);
+            if (!tryAcquire(lock, transaction)) await waitFor(lock, transaction);
           }
-          requireAlive();
+          throwIfEnded(transaction);
         },
-        take: (name) => take(name, own),
-        requireAlive,
-        end() {
-          end(own);
-          if (running.get(owner) === own) running.delete(owner);
+        tryAcquire(kind, id) {
+          throwIfEnded(transaction);
+          return tryAcquire(lockOf(kind, id), transaction);
+        },
+        throwIfEnded: () => throwIfEnded(transaction),
+        release() {
+          end(transaction, new AgentcomError('AC_INTERNAL', 'A unit of work was used after its transaction ended.'));
+          if (transactions.get(owner) === transaction) transactions.delete(owner);
         },
       };
     },
 
     abort(owner, error) {
-      const own = running.get(owner);
-      if (own === undefined) return;
-      running.delete(owner);
-      own.failure = error;
-      const { waiting } = own;
-      own.waiting = null;
-      if (waiting !== null) {
-        queues.set(
-          waiting.name,
-          (queues.get(waiting.name) ?? []).filter((other) => other !== own),
-        );
-        waiting.reject(error);
-      }
-      end(own);
+      const transaction = transactions.get(owner);
+      if (transaction === undefined) return;
+      transactions.delete(owner);
+      end(transaction, error);
     },
 
-    isTaken: (name) => holders.has(name),
+    isHeld: (kind, id) => holders.has(keyOf(kind, id)),
   };
 }

@@ -2,8 +2,10 @@
 import t, { type Test } from 'tap';
 import { memoryDatabase } from '../../../adapters/storage-memory/memory-database.ts';
 import { memoryStorage, type MemoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';
+import { rowLocks } from '../../../adapters/storage-memory/row-locks.ts';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { requirementKey } from '../../../core/domain/task/task.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { StoreUnit } from '../../../core/ports/task-store.ts';
 import { anAgentId, aTask, aTaskId, changes, inserting } from '../../product/contracts/fixtures.ts';
 import { clusterOf } from '../../product/contracts/storage/cluster-of.ts';
@@ -121,4 +123,46 @@ t.test('a transaction that was ended from outside leaves nothing, and lets go at
   await failsWith(t, first.done, 'AC_STORE_UNAVAILABLE', 'and no commit');
   second.end();
   await second.done;
+});
+
+t.test('an aborted transaction acquires no more locks', async (t) => {
+  const locks = rowLocks();
+  const owner = {};
+  const transaction = locks.begin(owner);
+  const aborted = new AgentcomError('AC_STORE_UNAVAILABLE', 'aborted');
+  t.equal(transaction.tryAcquire('task', 't-1'), true);
+  locks.abort(owner, aborted);
+  t.notOk(locks.isHeld('task', 't-1'), 'an abort releases its locks');
+  t.throws(() => transaction.tryAcquire('task', 't-1'), aborted);
+  await t.rejects(transaction.acquire('task', ['t-1']), aborted);
+  t.notOk(locks.isHeld('task', 't-1'), 'and it has none since');
+});
+
+t.test('a unit that is used after its transaction ended leaves no row locked', async (t) => {
+  const [one, other] = await two(t);
+  const keys = [{ owner: 'tok-1', key: 'k' }];
+  let ended: StoreUnit | undefined;
+  await one.storage.tasks.transact('first', async (unit) => void (ended = unit));
+  await failsWith(t, Promise.resolve(ended?.load({ keys })), 'AC_INTERNAL', 'no statement after the end');
+  const second = other.begin('second');
+  t.match(await second.do((unit) => unit.load({ keys })), { keys: [] }, 'nobody holds the key');
+  second.end();
+  await second.done;
+});
+
+t.test('a transaction that ends while it waits for a row is never granted it', async (t) => {
+  const [one, other] = await two(t);
+  const [first, second] = [one.begin('first'), other.begin('second')];
+  await first.do(loadOf(1));
+  const waits = failsWith(t, second.do(loadOf(1)), 'AC_INTERNAL', 'it ended');
+  await second.do(async () => undefined);
+  second.end();
+  await second.done;
+  await waits;
+  first.end();
+  await first.done;
+  const third = one.begin('third');
+  t.match(await third.do(loadOf(1)), { id: aTaskId(1) }, 'the row is free');
+  third.end();
+  await third.done;
 });

@@ -115,7 +115,7 @@ function noticing(unit: StoreUnit, { plan, trace, database }: Surroundings, begu
   /** Tasks that wait, whose rows nobody has. */
   const free = (): readonly Task[] =>
     [...database.current.values()].flatMap(({ task }) =>
-      task.status === 'queued' && !database.locks.isTaken(`task ${task.id}`) ? [task] : [],
+      task.status === 'queued' && !database.locks.isHeld('task', task.id) ? [task] : [],
     );
   const { cluster } = unit;
   let seen: ReadonlySet<TaskId> = new Set();

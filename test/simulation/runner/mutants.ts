@@ -167,7 +167,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'loaded tasks are not locked',
     caughtBy: 'I1',
     file: 'adapters/storage-memory/locked-unit.ts',
-    find: "    await locks.wait('task', tasks);\n",
+    find: "    await locks.acquire('task', tasks);\n",
     replace: '',
   },
   {
@@ -184,7 +184,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'the event stream passes commits that are still running: their events have numbers below those that were read',
     caughtBy: 'J6',
     file: 'adapters/storage-memory/locked-unit.ts',
-    find: "      if (changes.events.length > 0) await locks.wait('event numbers', EVENT_NUMBERS);\n",
+    find: "      if (changes.events.length > 0) await locks.acquire('event numbers', EVENT_NUMBERS);\n",
     replace: '',
   },
   {
