@@ -1,33 +1,39 @@
 /** Agents: read and control them. */
-import { at, type Requester } from './api-request.ts';
+import { pathTo, type Requester } from './api-request.ts';
 import type { AgentChanged, AgentJson, DrainRequest, Page, PageQuery } from './types.ts';
 
-/** Changes are idempotent, and are retried. */
+/** Every call is idempotent and is retried, except `remove`. */
 export interface AgentsClient {
-  /** A page of agents; `next_cursor` gives the next page. Retried. */
+  /** A page of agents; `next_cursor` gives the next page. */
   list(query?: PageQuery): Promise<Page<'agents', AgentJson>>;
   get(agentId: string): Promise<AgentJson>;
-  /** Stops giving it new tasks. `deadline_ms`: what is still running after that is handed back without spending an attempt; 0 means at once. */
-  drain(agentId: string, how?: DrainRequest): Promise<AgentChanged>;
+  /**
+   * Drains the agent: it gets no new tasks. Runs that are still active after `deadline_ms` (0: at once) are stopped and released, which
+   * does not count as a retry.
+   */
+  drain(agentId: string, options?: DrainRequest): Promise<AgentChanged>;
   /** Ends a drain or a pause. */
   resume(agentId: string): Promise<AgentChanged>;
-  /** Has its sidecar run its checks. */
+  /** Asks the sidecar to run its checks now. */
   check(agentId: string): Promise<AgentChanged>;
-  /** Lets another machine take over its ID. */
+  /** Allows another machine to take over the agent's ID. */
   takeover(agentId: string): Promise<AgentChanged>;
-  /** Removes an unused agent with its tokens. Not retried once it was sent. */
+  /**
+   * Deletes an agent and its old tokens. Refused with 409 while it is connected, has tasks, pending stops or a valid token. Not retried
+   * once it was sent.
+   */
   remove(agentId: string): Promise<{ readonly removed: string }>;
 }
 
-export function agentsClient({ read, act, request }: Requester): AgentsClient {
-  const path = (agentId: string): string => at('/api/agents', agentId);
+export function agentsClient({ get, post, request }: Requester): AgentsClient {
+  const path = (agentId: string): string => pathTo('/api/agents', agentId);
   return {
-    list: (query) => read('/api/agents', query),
-    get: (agentId) => read(path(agentId)),
-    drain: (agentId, how) => act(`${path(agentId)}/drain`, how),
-    resume: (agentId) => act(`${path(agentId)}/resume`),
-    check: (agentId) => act(`${path(agentId)}/check`),
-    takeover: (agentId) => act(`${path(agentId)}/takeover`),
-    remove: (agentId) => request({ method: 'DELETE', path: path(agentId), repeatable: false }),
+    list: (query) => get('/api/agents', query),
+    get: (agentId) => get(path(agentId)),
+    drain: (agentId, options) => post(`${path(agentId)}/drain`, options),
+    resume: (agentId) => post(`${path(agentId)}/resume`),
+    check: (agentId) => post(`${path(agentId)}/check`),
+    takeover: (agentId) => post(`${path(agentId)}/takeover`),
+    remove: (agentId) => request({ method: 'DELETE', path: path(agentId), idempotent: false }),
   };
 }

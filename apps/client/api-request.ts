@@ -1,13 +1,13 @@
-/** One request to the hub, with bounded retries if they are safe. */
+/** Requests to the hub, with bounded retries where a retry is safe. */
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 
 export interface Connection {
-  /** Such as `http://127.0.0.1:4000`. */
+  /** For example `http://127.0.0.1:4000`. */
   readonly url: string;
   readonly token?: string | undefined;
   /** Called before each retry, with the reason. */
   readonly onRetry?: ((reason: string) => void) | undefined;
-  /** How long a request may be retried, milliseconds. Default 5,000; 0 means no retry. */
+  /** How long a request may be retried, milliseconds. Default 5,000; 0: no retry. */
   readonly retryWithinMs?: number | undefined;
 }
 
@@ -19,9 +19,9 @@ export interface Call {
   /** Sent unchanged, instead of `body` as JSON. */
   readonly text?: { readonly type: string; readonly content: string } | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** Idempotent. */
-  readonly repeatable: boolean;
-  /** Instead of the connection's. */
+  /** Whether it may be retried after it was sent. */
+  readonly idempotent: boolean;
+  /** Overrides that of the connection. */
   readonly retryWithinMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -29,9 +29,9 @@ export interface Call {
 const RETRY_WITHIN_MS = 5_000;
 const FIRST_WAIT_MS = 200;
 const WAIT_MAX_MS = 5_000;
-/** Time limit for an answer; the hub usually answers within milliseconds. */
+/** Timeout of one attempt; the hub usually responds within milliseconds. */
 const ANSWER_WITHIN_MS = 30_000;
-/** Nothing was sent, so any request may be retried. */
+/** Errors after which nothing was sent, so any request may be retried. */
 const NOT_CONNECTED: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
@@ -41,43 +41,45 @@ const NOT_CONNECTED: ReadonlySet<string> = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
-/** The answer's JSON. Throws `AC_API` if the hub refuses, `AC_API_UNREACHABLE` if it does not answer. */
+/** Resolves to the JSON of the response. Rejects with `AC_API` if the hub refuses, with `AC_API_UNREACHABLE` if it does not respond. */
 export async function request<T>(connection: Connection, call: Call): Promise<T> {
   const giveUpAtMs = performance.now() + (call.retryWithinMs ?? connection.retryWithinMs ?? RETRY_WITHIN_MS);
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, WAIT_MAX_MS)) {
     const outcome = await attempt(connection, call, (response) => readJson<T>(response, connection, call));
     if (outcome.kind === 'answer') return outcome.answer;
     const pauseMs = outcome.retryAfterMs ?? waitMs;
-    if (!outcome.again || performance.now() + pauseMs > giveUpAtMs) throw outcome.error;
+    if (!outcome.retryable || performance.now() + pauseMs > giveUpAtMs) throw outcome.error;
     connection.onRetry?.(outcome.error.message);
     await pause(pauseMs, call.signal);
   }
 }
 
-/** How the parts of the client send requests. */
+/** Sends the requests of one client. */
 export interface Requester {
   request<T>(call: Call): Promise<T>;
-  read<T>(path: string, query?: object): Promise<T>;
-  /** Idempotent. */
-  act<T>(path: string, body?: unknown): Promise<T>;
-  actOnce<T>(path: string, body?: unknown): Promise<T>;
+  /** Retried. */
+  get<T>(path: string, query?: object): Promise<T>;
+  /** For an idempotent request: retried. */
+  post<T>(path: string, body?: unknown): Promise<T>;
+  /** For a request that is not idempotent: not retried once it was sent. */
+  postOnce<T>(path: string, body?: unknown): Promise<T>;
 }
 
 export function requester(connection: Connection): Requester {
-  const post = <T>(path: string, body: unknown, repeatable: boolean): Promise<T> =>
-    request<T>(connection, { method: 'POST', path, body, repeatable });
+  const send = <T>(path: string, body: unknown, idempotent: boolean): Promise<T> =>
+    request<T>(connection, { method: 'POST', path, body, idempotent });
   return {
     request: (call) => request(connection, call),
-    read: (path, query = {}) => request(connection, { method: 'GET', path, query: query as NonNullable<Call['query']>, repeatable: true }),
-    act: (path, body = {}) => post(path, body, true),
-    actOnce: (path, body = {}) => post(path, body, false),
+    get: (path, query = {}) => request(connection, { method: 'GET', path, query: query as NonNullable<Call['query']>, idempotent: true }),
+    post: (path, body = {}) => send(path, body, true),
+    postOnce: (path, body = {}) => send(path, body, false),
   };
 }
 
-/** A path with an ID, escaped. */
-export const at = (path: string, id: string): string => `${path}/${encodeURIComponent(id)}`;
+/** A path with an ID appended, percent-encoded. */
+export const pathTo = (path: string, id: string): string => `${path}/${encodeURIComponent(id)}`;
 
-/** A streaming request: the response with its body unread. Not retried. */
+/** Sends a streaming request: resolves to the response with its body unread. Not retried. */
 export async function openStream(connection: Connection, call: Call): Promise<Response> {
   const outcome = await attempt(connection, call, async (response) => response);
   if (outcome.kind === 'answer') return outcome.answer;
@@ -86,9 +88,9 @@ export async function openStream(connection: Connection, call: Call): Promise<Re
 
 type Outcome<T> =
   | { readonly kind: 'answer'; readonly answer: T }
-  | { readonly kind: 'failed'; readonly error: AgentcomError; readonly again: boolean; readonly retryAfterMs?: number | undefined };
+  | { readonly kind: 'failed'; readonly error: AgentcomError; readonly retryable: boolean; readonly retryAfterMs?: number | undefined };
 
-/** `read` takes the answer out of a good response, within the same time. */
+/** `read` gets the answer from a successful response, within the same timeout. */
 async function attempt<T>(connection: Connection, call: Call, read: (response: Response) => Promise<T>): Promise<Outcome<T>> {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(new Error(`no answer within ${ANSWER_WITHIN_MS / 1_000} s`)), ANSWER_WITHIN_MS);
@@ -96,14 +98,14 @@ async function attempt<T>(connection: Connection, call: Call, read: (response: R
   try {
     const response = await fetch(addressOf(connection, call), requestInit(connection, call, signal));
     if (response.ok) return { kind: 'answer', answer: await read(response) };
-    const again = call.repeatable && (response.status === 503 || response.status === 429);
-    return { kind: 'failed', error: await apiError(response, call), again, retryAfterMs: retryAfterMs(response) };
+    const retryable = call.idempotent && (response.status === 503 || response.status === 429);
+    return { kind: 'failed', error: await apiError(response, call), retryable, retryAfterMs: retryAfterMs(response) };
   } catch (thrown) {
     if (call.signal?.aborted === true) throw thrown;
-    if (AgentcomError.is(thrown)) return { kind: 'failed', error: thrown, again: false };
+    if (AgentcomError.is(thrown)) return { kind: 'failed', error: thrown, retryable: false };
     const failure = innermost(thrown);
-    const again = failure.code !== null && (call.repeatable || NOT_CONNECTED.has(failure.code));
-    return { kind: 'failed', error: unreachable(connection, failure, thrown), again };
+    const retryable = failure.code !== null && (call.idempotent || NOT_CONNECTED.has(failure.code));
+    return { kind: 'failed', error: unreachable(connection, failure, thrown), retryable };
   } finally {
     clearTimeout(timer);
   }
@@ -130,7 +132,7 @@ function requestInit(connection: Connection, call: Call, signal: AbortSignal): R
       ...call.headers,
     },
     ...(body === undefined ? {} : { body: body.content }),
-    redirect: 'error', // a token must not follow to another address
+    redirect: 'error', // a redirect would send the token to another address
     signal,
   };
 }
@@ -152,7 +154,7 @@ async function readJson<T>(response: Response, connection: Connection, call: Cal
   }
 }
 
-/** The hub's `{"error", "message", "details"}` as an error; any other answer by its status. */
+/** The error for the hub's `{"error", "message", "details"}`; for any other response, an error with its status. */
 async function apiError(response: Response, call: Call): Promise<AgentcomError> {
   const text = await response.text().catch(() => '');
   const body = parsed(text);
@@ -168,7 +170,7 @@ function parsed(text: string): Readonly<Record<string, unknown>> {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
   } catch {
-    return {}; // a proxy's page: its status says enough
+    return {}; // such as the error page of a proxy, where the status is enough
   }
 }
 
@@ -182,12 +184,12 @@ function unreachable(connection: Connection, { code, message }: Innermost, cause
 }
 
 interface Innermost {
-  /** The system's or socket's error code, such as `ECONNREFUSED`; null if a retry cannot help. */
+  /** The error code of the system or socket, such as `ECONNREFUSED`; null if there is none, and then a retry cannot help. */
   readonly code: string | null;
   readonly message: string;
 }
 
-/** The real error: fetch puts it into `cause`, and for a name with several addresses into a list. */
+/** The underlying error: fetch puts it into `cause` and, for a host with several addresses, into a list. */
 function innermost(thrown: unknown): Innermost {
   if (typeof thrown !== 'object' || thrown === null) return { code: null, message: messageOf(thrown) };
   if ('code' in thrown && typeof thrown.code === 'string') return { code: thrown.code, message: messageOf(thrown) };
@@ -200,7 +202,7 @@ function retryAfterMs(response: Response): number | undefined {
   return Number.isFinite(seconds) && seconds >= 0 ? seconds * 1_000 : undefined;
 }
 
-/** Throws the reason early if `signal` is aborted. */
+/** Resolves after the delay. Rejects with the abort reason if `signal` is aborted. */
 export function pause(delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => {

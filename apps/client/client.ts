@@ -1,6 +1,6 @@
 /**
- * The hub's HTTP API as functions, one for each route. Each throws `AC_API` when the hub refuses and `AC_API_UNREACHABLE` when it
- * does not answer. "Retried": a call whose answer was lost is sent again automatically, within `Connection.retryWithinMs`.
+ * The hub's HTTP API as functions, one for each route. Each throws `AC_API` if the hub refuses and `AC_API_UNREACHABLE` if it does not
+ * respond. "Retried": if the response is lost, the request is sent again automatically, within `Connection.retryWithinMs`.
  */
 import { eventsClient } from './events.ts';
 import { requester, type Connection } from './api-request.ts';
@@ -18,18 +18,18 @@ export interface HubClient {
   readonly enrolment: EnrolmentClient;
   /**
    * Events of all tasks that the token may see, each once and in order, as they are committed. Resumes after dropped connections and
-   * hub restarts. Ends with `signal`; throws once the hub is away for longer than `giveUpAfterMs`.
+   * hub restarts. Ends when `signal` is aborted; throws if the hub cannot be reached for longer than `giveUpAfterMs`.
    */
   events(options?: EventsOptions): AsyncGenerator<StreamEvent, void>;
-  /** Whom the token belongs to. Retried. */
+  /** Who the token belongs to. Retried. */
   whoami(): Promise<WhoAmIJson>;
-  /** Whether the hub can commit now, and which adapters it uses; needs no token. Retried. */
+  /** Whether the hub can commit now, and which adapters it uses. Needs no token. Retried. */
   health(): Promise<Readonly<Record<string, unknown>>>;
-  /** JSON Schemas of all bodies, queries and frames. Retried. */
+  /** The JSON Schemas of all bodies, queries and frames. Retried. */
   schemas(): Promise<Readonly<Record<string, unknown>>>;
 }
 
-/** A client of the hub at `connection.url`. Keeps no connection open between calls. */
+/** A client for the hub at `connection.url`. */
 export function hubClient(connection: Connection): HubClient {
   const requests = requester(connection);
   const events = eventsClient(connection);
@@ -40,8 +40,8 @@ export function hubClient(connection: Connection): HubClient {
     tokens: tokensClient(requests),
     enrolment: enrolmentClient(requests),
     events,
-    whoami: () => requests.read('/api/whoami'),
-    health: () => requests.read('/health'),
-    schemas: () => requests.read('/api/schemas'),
+    whoami: () => requests.get('/api/whoami'),
+    health: () => requests.get('/health'),
+    schemas: () => requests.get('/api/schemas'),
   };
 }

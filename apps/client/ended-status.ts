@@ -1,4 +1,4 @@
-/** Final statuses of a task. `dead_letter` is one until an operator retries the task. */
+/** The statuses of a task that has ended. `dead_letter` can be left again: an operator may retry the task. */
 import type { Status } from '../../core/domain/task/task.ts';
 
 const ENDED_STATUSES = ['completed', 'dead_letter', 'cancelled'] as const satisfies readonly Status[];

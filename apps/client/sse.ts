@@ -1,4 +1,4 @@
-/** Server-sent events out of a stream of bytes, as the HTML standard says. */
+/** Parses server-sent events from a byte stream, as the HTML standard defines. */
 
 export interface ServerSentEvent {
   /** The last `id` seen on the stream. */
@@ -7,13 +7,13 @@ export interface ServerSentEvent {
   readonly data: string;
 }
 
-/** More than any event has; protects against a stream that never ends a line. */
+/** Longer than any event; protects against a stream that never ends a line. */
 const EVENT_CHARACTERS_MAX = 16_777_216;
 
-/** Yields each event; `onLife` is called for everything received, including keep-alive comments. */
+/** Yields each event. `onBytes` is called for everything received, including keep-alive comments. */
 export async function* readServerSentEvents(
   bytes: AsyncIterable<Uint8Array>,
-  onLife: () => void = () => undefined,
+  onBytes: () => void = () => undefined,
 ): AsyncGenerator<ServerSentEvent, void> {
   const decoder = new TextDecoder();
   let rest = '';
@@ -21,10 +21,10 @@ export async function* readServerSentEvents(
   let event = '';
   let data: string[] = [];
   for await (const chunk of bytes) {
-    onLife();
+    onBytes();
     rest += decoder.decode(chunk, { stream: true });
     if (rest.length > EVENT_CHARACTERS_MAX) throw new Error(`an event is longer than ${EVENT_CHARACTERS_MAX} characters`);
-    // A carriage return at the end may be half of a line end.
+    // A carriage return at the end may be the first half of a line ending.
     const lines = rest.split(/\r\n|\n|\r(?!$)/);
     rest = lines.pop() ?? '';
     for (const line of lines) {

@@ -1,5 +1,5 @@
 /** Tokens and enrolment secrets. */
-import { at, type Requester } from './api-request.ts';
+import { pathTo, type Requester } from './api-request.ts';
 import type {
   EnrolSecretJson,
   Page,
@@ -15,36 +15,36 @@ import type {
 } from './types.ts';
 
 export interface TokensClient {
-  /** Creates a token; `token` is only in this answer. Not retried once it was sent. */
+  /** Creates a token. Only this response has `token`. Not retried once it was sent. */
   create(body: TokenRequest): Promise<TokenJson>;
-  /** A page of tokens, showing only their prefixes; `next_cursor` gives the next page. Retried. */
+  /** A page of tokens, with their prefixes only; `next_cursor` gives the next page. Retried. */
   list(query?: PageQuery): Promise<Page<'tokens', TokenJson>>;
-  /** Revokes by agent ID or token ID and closes the connections. Not retried once it was sent. */
+  /** Revokes a token by its ID, or all tokens of an agent, and closes their connections. Not retried once it was sent. */
   revoke(id: string): Promise<Readonly<Record<string, unknown>>>;
 }
 
 export interface EnrolmentClient {
-  /** Creates a secret with which one agent can enrol, once and for a short time. Not retried once it was sent. */
+  /** Creates a secret with which one agent can enrol once, within 15 minutes. Not retried once it was sent. */
   createSecret(): Promise<EnrolSecretJson>;
-  /** Has the hub prove that it knows an enrolment secret, without revealing it. Retried. */
+  /** Asks the hub to prove that it knows an enrolment secret, without revealing the secret. Retried. */
   hello(body: RegisterHelloRequest): Promise<RegisterChallenge>;
-  /** Like `register`, with secret and token encrypted, once the hub has proved itself. Not retried once it was sent. */
+  /** Like `register`, but after `hello`, with the secret and the token encrypted. Not retried once it was sent. */
   registerProved(body: RegisterProvedRequest): Promise<SealedRegistration>;
   /**
-   * Enrols an agent and uses up the secret. Whoever answers at the address gets the secret. Not retried once it was sent.
+   * Enrols an agent and uses up the secret, which is sent to whatever answers at this address. Not retried once it was sent.
    */
   register(body: RegisterRequest): Promise<Registration>;
 }
 
-export const tokensClient = ({ read, actOnce, request }: Requester): TokensClient => ({
-  create: (body) => actOnce('/admin/tokens', body),
-  list: (query) => read('/admin/tokens', query),
-  revoke: (id) => request({ method: 'DELETE', path: at('/admin/tokens', id), repeatable: false }),
+export const tokensClient = ({ get, postOnce, request }: Requester): TokensClient => ({
+  create: (body) => postOnce('/admin/tokens', body),
+  list: (query) => get('/admin/tokens', query),
+  revoke: (id) => request({ method: 'DELETE', path: pathTo('/admin/tokens', id), idempotent: false }),
 });
 
-export const enrolmentClient = ({ act, actOnce }: Requester): EnrolmentClient => ({
-  createSecret: () => actOnce('/admin/enrol-secrets'),
-  hello: (body) => act('/api/onboard/register', body),
-  registerProved: (body) => actOnce('/api/onboard/register', body),
-  register: (body) => actOnce('/api/onboard/register', body),
+export const enrolmentClient = ({ post, postOnce }: Requester): EnrolmentClient => ({
+  createSecret: () => postOnce('/admin/enrol-secrets'),
+  hello: (body) => post('/api/onboard/register', body),
+  registerProved: (body) => postOnce('/api/onboard/register', body),
+  register: (body) => postOnce('/api/onboard/register', body),
 });

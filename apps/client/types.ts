@@ -1,4 +1,4 @@
-/** Requests and answers of the HTTP API, as on the wire: snake_case, milliseconds. */
+/** Requests and responses of the HTTP API, as on the wire: snake_case, milliseconds. */
 import type { SealedToken } from '../../core/protocol/enrol-proof.ts';
 import type {
   AdoptBody,
@@ -14,7 +14,7 @@ import type { Unbranded } from '../../core/domain/ids.ts';
 import type { EventName } from '../../core/domain/task/event.ts';
 import type { Acceptance, Priority, Status } from '../../core/domain/task/task.ts';
 
-/** As in the schemas, read-only, without brands, with optional fields that may be undefined. */
+/** The type of a schema, made read-only and without brands, with `undefined` allowed for optional fields. */
 type Loose<Body> = {
   readonly [Key in keyof Body]:
     | (Body[Key] extends readonly (infer Item)[] | undefined ? readonly Unbranded<Item>[] : Unbranded<Body[Key]>)
@@ -37,7 +37,7 @@ export interface SubmittedTask {
   readonly created_at: number;
 }
 
-/** A task as lists have it. The client reads these fields; the hub may send more. */
+/** A task, as in lists. The client reads these fields; the hub may send more. */
 export interface TaskJson {
   readonly id: string;
   readonly description: string;
@@ -55,7 +55,7 @@ export interface TaskJson {
   readonly eligible_at: number | null;
   readonly result: unknown;
   readonly tokens_used: number | null;
-  /** An attempt that had started did not report its usage. */
+  /** True if an attempt that had started did not report its usage. */
   readonly usage_incomplete?: boolean | undefined;
   readonly cost_usd: number | null;
   readonly submitted_by: string;
@@ -64,16 +64,16 @@ export interface TaskJson {
   readonly depends_on: readonly string[];
   readonly repo: string | null;
   readonly branch: string | null;
-  /** Each a text or an arbitrary object; the same for `verification_steps`. */
+  /** Strings or arbitrary objects, like `verification_steps`. */
   readonly file_hints: readonly (string | Readonly<Record<string, unknown>>)[];
   readonly success_criteria: readonly string[];
   readonly verification_steps: readonly (string | Readonly<Record<string, unknown>>)[];
-  /** Endings that count as a result; null or absent: none. */
+  /** The incomplete endings that count as a result; null or absent: none. */
   readonly accept?: Acceptance | null | undefined;
   readonly [more: string]: unknown;
 }
 
-/** Usage of one model; unknown values are omitted. */
+/** Usage of one model. Unknown values are omitted. */
 export interface ModelUsageJson {
   readonly model: string;
   readonly input_tokens?: number;
@@ -99,18 +99,18 @@ export interface HistoryEntry {
   readonly details?: Readonly<Record<string, unknown>> | null | undefined;
 }
 
-/** An entry with its number in this task, from 1, and its position in the event stream. */
+/** An entry with its number within the task, from 1, and its position in the event stream. */
 export interface NumberedEntry extends HistoryEntry {
   readonly seq: number;
   readonly id: number;
 }
-/** `before` and `after`: numbers of entries, not given together. */
+/** `before` and `after` are entry numbers; not both at once. */
 export interface TaskEventsQuery {
   readonly before?: number | undefined;
   readonly after?: number | undefined;
   readonly limit?: number | undefined;
 }
-/** `before`, `after`: what to ask for the next page in that direction; null: there is none. */
+/** `before`, `after`: the query for the next page in that direction; null: there is none. */
 export interface TaskEventsPage {
   readonly events: readonly NumberedEntry[];
   readonly before: number | null;
@@ -132,24 +132,24 @@ export interface KeptResultJson extends KeptNameJson {
   readonly details: unknown;
 }
 
-/** One task, with the newest events of its history. `waiting_for` says why it is not running; null if it is running or has ended. */
+/** A task with the newest events of its history. `waiting_for`: why it is not running; null if it is running or has ended. */
 export interface TaskDetail extends TaskJson {
-  /** In total, over all attempts. */
+  /** Total usage over all attempts. */
   readonly models?: readonly ModelUsageJson[] | undefined;
-  /** The newest that reported usage, oldest first. */
+  /** The newest attempts that reported usage, oldest first. */
   readonly attempts?: readonly AttemptJson[] | undefined;
-  /** The newest of it, oldest first. */
+  /** The newest events, oldest first. */
   readonly history: readonly HistoryEntry[];
-  /** The number before which there are older events; null or absent: these are all. */
+  /** Older events are those before this number; null or absent: there are none. */
   readonly history_before?: number | null | undefined;
-  /** Late and refused results that were kept separately. */
+  /** Late and refused results that the hub has kept. */
   readonly kept_results?: readonly KeptNameJson[] | undefined;
-  /** Refused results per agent: `told` in the history, `counted` beyond that. `agent_id` null: further agents. */
+  /** Refused results of each agent: `told` of them are in the history, `counted` are not. `agent_id` null: all further agents together. */
   readonly refused_reports?: readonly { readonly agent_id: string | null; readonly told: number; readonly counted: number }[] | undefined;
   readonly waiting_for: { readonly reason: string; readonly message: string; readonly [more: string]: unknown } | null;
 }
 
-/** Runs that are still active after `deadline_ms` are stopped and handed back; without it the agent finishes them. */
+/** Runs that are still active after `deadline_ms` are stopped and released; without it the agent finishes them. */
 export interface DrainRequest {
   readonly deadline_ms?: number | undefined;
 }
@@ -179,22 +179,22 @@ export interface AgentJson {
   readonly connected: boolean;
   readonly connected_at: number | null;
   readonly last_seen: number | null;
-  /** Why the sidecar drains by itself; null if it does not. */
+  /** Why the sidecar drains itself; null if it does not. */
   readonly draining_reason?: string | null | undefined;
   readonly paused_reason: string | null;
-  /** `checks`, `breaker`, or why its runner failed: `auth`, `config`, `rate_limited`, `model_unavailable`. */
+  /** `checks`, `breaker`, or the failure that its runner reported: `auth`, `config`, `rate_limited`, `model_unavailable`. */
   readonly paused_cause?: string | null | undefined;
-  /** The last results of its checks; null if it never reported any. */
+  /** The latest results of its checks; null if it never reported any. */
   readonly checks?: AgentChecksJson | null | undefined;
   readonly busy_reason?: string | null | undefined;
   readonly current_task: string | null;
   readonly tasks: readonly { readonly task_id: string; readonly generation: number }[];
-  /** Runs that it must stop and whose end it has not confirmed. */
+  /** Runs that it must stop and has not confirmed as ended. */
   readonly pending_stops: number;
   readonly [more: string]: unknown;
 }
 
-/** `token` is only in the answer that created it. */
+/** `token` is only in the response that created it. */
 export interface TokenJson {
   readonly id: string;
   readonly role: string;
@@ -206,7 +206,7 @@ export interface TokenJson {
   readonly [more: string]: unknown;
 }
 
-/** `secret` is only in this answer. */
+/** `secret` is only in this response. */
 export interface EnrolSecretJson {
   readonly secret: string;
   /** Milliseconds since 1970. */
@@ -220,15 +220,15 @@ export interface Registration {
   readonly hub_api_url: string;
 }
 
-/** The hub's answer to `hello`: its proof that it knows the secret. */
+/** The hub's response to `hello`: its proof that it knows the secret. */
 export interface RegisterChallenge {
   readonly hub_nonce: string;
   readonly proof: string;
 }
-/** With the token encrypted with the secret. */
+/** A registration whose token is encrypted with the secret. */
 export type SealedRegistration = Omit<Registration, 'token'> & SealedToken;
 
-/** The answer to retry, cancel and adopt. */
+/** The response to retry, cancel and adopt. */
 export interface ActAnswer {
   readonly status: Status;
   readonly [more: string]: unknown;
@@ -251,23 +251,23 @@ export interface ListQuery extends PageQuery {
   readonly assigned_to?: string | undefined;
 }
 
-/** A page of a list under its own name. */
+/** A page of a list; `Name` is the field with the items. */
 export type Page<Name extends string, Item> = { readonly [key in Name]: readonly Item[] } & { readonly next_cursor: string | null };
 
-/** An event of the stream: a change of a task, or `gap` if events were removed. */
+/** An event of the stream: a change of a task, or `gap` if events are missing because they were removed. */
 export interface StreamEvent {
-  /** Its position in the stream, from which a stream can resume. */
+  /** Its position in the stream, after which a stream can resume. */
   readonly id: string | null;
   readonly event: EventName | 'gap';
   readonly data: Readonly<Record<string, unknown>>;
 }
 
-/** Whom a token belongs to. */
+/** Who a token belongs to. */
 export interface WhoAmIJson {
-  /** Of the token. */
+  /** ID of the token. */
   readonly id: string;
   readonly role: string;
-  /** For an agent's token; null otherwise. */
+  /** Null unless it is an agent's token. */
   readonly agent_id: string | null;
   readonly server_time: number;
 }
