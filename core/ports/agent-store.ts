@@ -1,4 +1,4 @@
-/** Identity and access: agents, tokens, enrolment secrets. In the same database as the tasks. */
+/** Identity and access: agents, tokens and enrolment secrets, in the same database as the tasks. */
 import type { Agent } from '../domain/agent/agent.ts';
 import type { AgentId } from '../domain/ids.ts';
 import type { Task } from '../domain/task/task.ts';
@@ -12,11 +12,11 @@ export interface TokenRecord {
   readonly id: string;
   readonly name: string;
   readonly role: Role;
-  /** Its agent; null unless `role` is `agent`. */
+  /** The agent that it identifies; null unless `role` is `agent`. */
   readonly agentId: AgentId | null;
   /** SHA-256 of the token, hexadecimal. The token itself is never stored. */
   readonly hash: string;
-  /** Its first characters, so that people can tell tokens apart. */
+  /** The first characters of the token, so that people can tell tokens apart. */
   readonly prefix: string;
   /** The capabilities that the agent may claim; null: any. */
   readonly capabilities: readonly string[] | null;
@@ -25,7 +25,7 @@ export interface TokenRecord {
   readonly revokedAtMs: number | null;
   /** When it expires; null: never. */
   readonly expiresAtMs: number | null;
-  /** When it was last used, accurate to `TOKEN_USE_WRITE_MS`; null: never, as far as is known. */
+  /** When it was last used, accurate to `TOKEN_USE_WRITE_MS`; null: no use is known. */
   readonly lastUsedAtMs: number | null;
 }
 
@@ -42,15 +42,15 @@ export interface TokenUsed {
   readonly atMs: number;
 }
 
-/** How long an enrolment secret may be used. Milliseconds. */
+/** How long an enrolment secret is valid, milliseconds. */
 export const ENROL_SECRET_MS = 900_000;
 
 /** Every call before `open` or after `close` of its storage MUST fail with `AC_STORE_CLOSED`. */
 export interface AgentStore {
   /**
-   * Adds a token; for one of role `agent` also the agent, if it is new.
-   * With `unlessTaken` it MUST return `taken` and change nothing if the agent already has a token that is neither revoked nor, at
-   * `createdAtMs`, expired; for a token without an agent, if such a token has the same name and role.
+   * Adds a token; if its role is `agent`, also the agent, unless it exists.
+   * With `unlessTaken` it MUST return `taken` and change nothing if the agent already has a valid token (not revoked, and not expired at
+   * `createdAtMs`). For a token without an agent: if a valid one without an agent has the same name and role.
    */
   addToken(token: TokenRecord, options?: { readonly unlessTaken?: boolean | undefined }): Promise<'added' | 'taken'>;
 
@@ -58,55 +58,56 @@ export interface AgentStore {
   findToken(hash: string): Promise<TokenRecord | undefined>;
 
   /**
-   * The token whose hash begins with these hexadecimal digits, unless revoked; undefined if several do. As with `findToken`, the
-   * caller MUST check `isExpired`.
+   * The token that is not revoked and whose hash starts with these hexadecimal digits; undefined if there are several. It may be
+   * expired: the caller MUST check `isExpired`.
    */
   findTokenByHint(hint: string): Promise<TokenRecord | undefined>;
 
-  /** Tokens, newest first, revoked ones included. `after` is the last id of the page before. */
+  /** A page of all tokens, newest first, including revoked ones. `after`: the last id of the previous page. */
   listTokens(page: { readonly after?: string | undefined; readonly limit: number }): Promise<readonly TokenRecord[]>;
 
-  /** Revokes by token id or agent id and returns the revoked tokens; none if there was nothing to revoke. */
+  /** Revokes a token by its id, or all tokens of an agent. Returns the tokens that it revoked: those not revoked before. */
   revokeTokens(which: { readonly id: string } | { readonly agentId: AgentId }, nowMs: number): Promise<readonly TokenRecord[]>;
 
-  /** The revoked ones among these token ids, each once, in no order. */
+  /** Those of these token ids that are revoked, each once, in any order. */
   revokedAmong(ids: readonly string[]): Promise<readonly string[]>;
 
-  /** Records when these tokens were used, each listed once. MUST keep the latest time recorded by any hub. */
+  /** Records when these tokens were used; no token is listed twice. MUST keep the latest time recorded by any hub. */
   noteTokensUsed(used: readonly TokenUsed[]): Promise<void>;
 
   /**
-   * The agents among these that have had tokens and have no valid one: `revoked` if all are revoked, `expired` if some have only
-   * expired.
+   * Those of these agents that have tokens but no valid one: `revoked` if all their tokens are revoked, `expired` if at least one has
+   * only expired.
    */
   lockedOutAmong(ids: readonly AgentId[], nowMs: number): Promise<ReadonlyMap<AgentId, LockedOut>>;
 
-  /** Adds an enrolment secret by its hash. */
+  /** Stores the hash of a new enrolment secret. */
   addEnrolSecret(hash: string, expiresAtMs: number): Promise<void>;
 
   /**
-   * The full hash of the unused, unexpired enrolment secret whose hash begins with these hexadecimal digits; undefined if several do.
-   * Does not use it up.
+   * The full hash of the unused, unexpired enrolment secret whose hash starts with these hexadecimal digits; undefined if there are
+   * several. Does not use the secret up.
    */
   findEnrolSecret(hint: string, nowMs: number): Promise<string | undefined>;
 
   /** Uses the secret up. MUST return true to exactly one caller, and never after `expiresAtMs`. */
   takeEnrolSecret(hash: string, nowMs: number): Promise<boolean>;
 
-  /** Agents by id, with their live tasks. `after` is the last id of the page before. */
+  /** A page of all agents, by id, with their live tasks. `after`: the last id of the previous page. */
   listAgents(page: { readonly after?: AgentId | undefined; readonly limit: number }): Promise<readonly AgentRow[]>;
 
   getAgent(id: AgentId): Promise<AgentRow | undefined>;
 
   /**
-   * Removes an agent with its tokens, unless it is connected, holds a task or has a valid token at `nowMs`. `needed`: it stays, also
-   * if another transaction has locked it.
+   * Removes an agent with its tokens. Returns `needed` and changes nothing if the agent is connected, has live tasks or pending stops,
+   * has a token that is valid at `nowMs` or no token at all, or is locked by another transaction.
    */
   removeAgent(id: AgentId, nowMs: number): Promise<'removed' | 'needed' | 'unknown'>;
 }
 
 export interface AgentRow {
   readonly agent: Agent;
+  /** The tasks that are assigned to it. */
   readonly live: readonly Task[];
   readonly pendingStops: number;
 }

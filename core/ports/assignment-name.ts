@@ -1,11 +1,11 @@
-/** The name of an assignment as text, for its files and folders: `<task_id>.g<generation>`. */
+/** An assignment as text, for the names of its files and folders: `<task_id>.g<generation>`. */
 import { AgentcomError } from '../errors/agentcom-error.ts';
 import { isGeneration, isTaskId } from '../domain/ids.ts';
 import type { Assignment } from '../domain/assignment/slot.ts';
 
 const NAME = /^(.+)\.g(0|[1-9][0-9]{0,15})$/;
 
-/** Every path of an assignment is built from this text. Throws `AC_INTERNAL` for invalid ids, which could lead to another path. */
+/** Every path of an assignment is built from this text. Throws `AC_INTERNAL` for an invalid id, because it could contain a path. */
 export function assignmentText({ taskId, generation }: Assignment): string {
   if (isTaskId(taskId) && isGeneration(generation)) return `${taskId}.g${generation}`;
   throw new AgentcomError('AC_INTERNAL', 'Cannot name the files of an assignment: its task id or generation is not valid.', {
@@ -13,7 +13,7 @@ export function assignmentText({ taskId, generation }: Assignment): string {
   });
 }
 
-/** The assignment with this name, or null. */
+/** The inverse of `assignmentText`; null if the text names no assignment. */
 export function readAssignmentText(text: string): Assignment | null {
   const [, taskId, digits] = NAME.exec(text) ?? [];
   const generation = Number(digits);

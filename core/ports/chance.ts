@@ -1,20 +1,20 @@
-/** Ids, jitter and digests: core must not take randomness or hashing from the platform itself. */
+/** IDs, jitter and digests. Core gets randomness and hashing only from here, so that tests and the simulation can control them. */
 import type { TaskId } from '../domain/ids.ts';
 
 export interface Ids {
-  /** A new task id. MUST be unique, and MUST sort after every id this instance made before. */
+  /** A new task id. MUST be unique, and MUST sort after every id that this instance has created. */
   task(): TaskId;
-  /** `prefix-` and 32 hexadecimal digits of 128 random bits or more. */
+  /** `prefix-` and 32 hexadecimal digits, made of at least 128 random bits. */
   random(prefix: string): string;
-  /** A secret of 256 random bits, in letters that fit a header and a file. */
+  /** A secret of 256 random bits, in characters that are safe in a header and in a file. */
   secret(): string;
-  /** A number from 0 up to, not including, 1, for jitter. */
+  /** A random number from 0 (inclusive) to 1 (exclusive), for jitter. */
   jitter(): number;
 }
 
 export interface Digest {
-  /** SHA-256 of the UTF-8 of `text`, hexadecimal, lower case. */
+  /** SHA-256 of `text` in UTF-8, as lowercase hexadecimal. */
   sha256(text: string): string;
-  /** HMAC-SHA-256 of the UTF-8 of `text`, hexadecimal, lower case; `key` is the key's bytes in hexadecimal. */
+  /** HMAC-SHA-256 of `text` in UTF-8, as lowercase hexadecimal. `key`: the bytes of the key in hexadecimal. */
   hmac(key: string, text: string): string;
 }

@@ -6,14 +6,14 @@ export interface Timer {
 }
 
 export interface Clock {
-  /** Wall time in milliseconds since 1970 (UTC); may jump either way. For times that are stored or shown. */
+  /** Wall time in milliseconds since 1970 (UTC); may jump in either direction. For times that are stored or shown. */
   nowMs(): number;
   /** Milliseconds since an arbitrary start. MUST NOT go backwards. For durations inside this process. */
   monotonicMs(): number;
   /**
-   * Calls `fire` once, `delayMs` from now by the monotonic clock.
-   * MUST NOT fire early, nor from inside this call, nor after `cancel`. MUST take delays of any length (a delay over
-   * 2^31 ms must not fire at once) and treat a negative one as 0.
+   * Calls `fire` once, after `delayMs` of the monotonic clock.
+   * MUST NOT fire early, nor synchronously inside this call, nor after `cancel`. MUST accept delays of any length (one over 2^31 ms
+   * must not fire at once), and treat a negative one as 0.
    */
   after(delayMs: number, fire: () => void): Timer;
 }

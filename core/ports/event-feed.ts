@@ -1,4 +1,4 @@
-/** The history of all tasks in one order, for streams that resume by id. */
+/** The events of all tasks in one order, for streams that resume after an id. */
 import type { EventName, StoredEvent } from '../domain/task/event.ts';
 import type { AgentId, TaskId } from '../domain/ids.ts';
 
@@ -11,36 +11,36 @@ export interface EventFilter {
 export interface EventPage {
   /** Lowest id first. */
   readonly events: readonly StoredEvent[];
-  /** `events` has all matching events from `afterId` up to this id. At least `afterId`. */
+  /** `events` holds every matching event with an id above `afterId` and up to this one. At least `afterId`. */
   readonly untilId: number;
-  /** As in `EventMarks`, of the same snapshot; 0 if `untilId` is `afterId`. */
+  /** As in `EventMarks`, from the same snapshot; 0 if `untilId` equals `afterId`. */
   readonly removedId: number;
 }
 
-/** Ids are 0 if there is none. */
+/** An id is 0 if there is none. */
 export interface EventMarks {
   /** The highest id in the store. */
   readonly lastId: number;
   /**
-   * The highest id that was removed, or that a restored store has skipped. A reader below it may have missed events, even if some
-   * with lower ids are still there.
+   * The highest id that was removed, or skipped after a restore. A reader that has not come this far may have missed events, even if
+   * some with lower ids still exist.
    */
   readonly removedId: number;
 }
 
-/** Bytes of one page of the feed. */
+/** Default size limit of a page of the feed, in bytes. */
 export const FEED_BYTES = 1_048_576;
 
 export interface EventFeed {
   /**
-   * Matching events with an id above `afterId`: at most `limit`, and at most `bytesMax` bytes (`EVENT_BYTES` and the details of each;
-   * default `FEED_BYTES`), but at least one if there is one. If `untilId` is above `afterId` there may be more: continue from there. If
-   * it equals `afterId` there are no more.
+   * Matching events with an id above `afterId`: at most `limit`, and not more once they have `bytesMax` bytes (each counts
+   * `EVENT_BYTES` and its details; default `FEED_BYTES`), but at least one if there is one. If the returned `untilId` is above `afterId`,
+   * there may be more: continue from there. If they are equal, there are no more.
    * MUST NOT return an event, or an `untilId`, while an event with a lower id may still be committed.
-   * MUST read a bounded number of events.
+   * MUST read a bounded number of events per call, even if few match.
    */
   after(afterId: number, filter: EventFilter, limit: number, bytesMax?: number): Promise<EventPage>;
 
-  /** The current bounds of the ids. */
+  /** The current `lastId` and `removedId`. */
   marks(): Promise<EventMarks>;
 }

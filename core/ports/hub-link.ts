@@ -1,8 +1,8 @@
-/** The sidecar's end of the wire: at most one connection to a hub. */
+/** The sidecar's WebSocket client: at most one connection to a hub. */
 export interface HubLink {
   /**
    * Starts connecting. MUST NOT throw or call back synchronously.
-   * MUST call `onGone` exactly once, even if the connection cannot be made, unless destroyed before.
+   * MUST call `onGone` exactly once, even if the connection cannot be established, unless `destroy` was called before.
    */
   connect(target: { readonly url: string; readonly frameBytesMax: number }, events: LinkEvents): LinkConnection;
 }
@@ -11,16 +11,17 @@ export interface HubLink {
 export interface LinkEvents {
   onOpen(): void;
   onFrame(text: string): void;
-  /** A sent frame no longer counts towards `bufferedBytes`. MUST NOT be called from inside `send`. */
+  /** A sent frame no longer counts towards `bufferedBytes`. MUST NOT be called synchronously from `send`. */
   onTaken(): void;
-  /** `code` is the WebSocket close code; 1006 if there was no close frame or no connection. */
+  /** The connection is closed. `code`: the WebSocket close code; 1006 if there was no close frame or no connection. */
   onGone(code: number, reason: string): void;
 }
 
 export interface LinkConnection {
-  /** MUST NOT throw; returns `false` if the frame can no longer be sent. */
+  /** Sends a text frame. Returns false if it can no longer be sent. MUST NOT throw. */
   send(text: string): boolean;
+  /** Bytes of sent frames that the socket has not accepted yet. */
   bufferedBytes(): number;
-  /** Closes the connection at once; nothing is delivered afterwards, not even `onGone`. Idempotent. */
+  /** Closes the connection at once. Nothing is delivered afterwards, not even `onGone`. Idempotent. */
   destroy(): void;
 }

@@ -4,7 +4,7 @@
  */
 import type { AgentId } from '../domain/ids.ts';
 
-/** What other hubs may want to read from the store. */
+/** What other hubs should read from the store. */
 export interface ChangeHint {
   /** The history has new events. */
   readonly events: boolean;
@@ -19,18 +19,18 @@ export const ANY_CHANGE: ChangeHint = { events: true, work: true, agents: null }
 
 export interface HubNotifier {
   /**
-   * Notifies all other hubs of this store, as soon as possible and in the order of the calls; several may be merged.
-   * Works while there is a listener here. MUST NOT throw, and MUST NOT wait.
+   * Notifies all other hubs of this store, as soon as possible and in the order of the calls; several calls may be merged into one
+   * notification. Need only work while this hub listens. MUST NOT throw, and MUST NOT wait.
    */
   notify(hint: ChangeHint): void;
   /**
-   * Listens to the other hubs until the returned function is called. `onHint` is called with `ANY_CHANGE` whenever
-   * notifications may have been missed, such as after a reconnect. MUST NOT pass on notifications of this hub.
+   * Listens to the other hubs until the returned function is called. Calls `onHint` with `ANY_CHANGE` whenever notifications may have
+   * been missed, such as after a reconnect. MUST NOT deliver notifications of this hub.
    */
   listen(onHint: (hint: ChangeHint) => void): () => void;
 }
 
-/** The notifier of a hub that has its store to itself. */
+/** The notifier of a store for one hub. */
 export const NULL_NOTIFIER: HubNotifier = {
   notify: () => undefined,
   listen: () => () => undefined,

@@ -1,94 +1,98 @@
-/** The hub's end of the wire: one listening port that carries the sidecars' sockets (path `/ws`) and the HTTP API. */
+/** The hub's server: one TCP port for the WebSockets of sidecars (path `/ws`) and the HTTP API. */
 import type { HttpHandler } from './http.ts';
 
 export interface HubTransport {
   readonly name: string;
   readonly capabilities: {
-    /** The close code a peer sees for a frame over the limit. */
+    /** The close code that the peer receives after a frame over the limit. */
     readonly tooLargeCode: 1009 | 1006;
-    /** It listens on a TCP port, which any program may connect to. */
+    /** Whether it listens on a TCP port, to which any program can connect. */
     readonly tcp: boolean;
-    /** A frame without a mask, which no client may send, closes its socket. A transport that does not look reads it as a garbled one. */
+    /**
+     * Whether it closes a WebSocket on an unmasked frame, which the protocol forbids to clients. Otherwise it reads such a frame as
+     * garbage.
+     */
     readonly checksMask: boolean;
   };
 
   /**
-   * Listens and answers the port it got.
-   * MUST fail with `AC_PORT_BUSY` when the port is taken and with `AC_LISTEN` for any other reason, naming the address.
-   * MUST be safe to call once only; a second call without `close` between is `AC_INTERNAL`.
+   * Starts listening. Resolves to the port.
+   * MUST reject with `AC_PORT_BUSY` if another process uses the port and with `AC_LISTEN` for any other reason, naming the address.
+   * MUST reject a second call without a `close` in between with `AC_INTERNAL`.
    */
   listen(options: ListenOptions, events: TransportEvents): Promise<{ readonly port: number }>;
 
-  /** Refuses new connections and requests from now on; those that are open go on. */
+  /** Responds with 503 to new upgrades and requests from now on. Open WebSockets and running requests continue. */
   refuseNew(): void;
 
   /**
-   * Closes every socket with `code`, stops listening, and answers when the port is free and every `onGone` was called.
-   * MUST be safe twice, at once and before `listen`, and MUST NOT wait over 5 s for peers that do not answer.
+   * Closes every WebSocket with `code` and stops listening. Resolves when the port is free and every `onGone` was called.
+   * MUST be safe to call twice, concurrently, and before `listen`. MUST NOT wait more than 5 s for peers that do not answer.
    */
   close(code: number, reason: string): Promise<void>;
 }
 
 export interface ListenOptions {
   readonly host: string;
-  /** 0 takes a free one. */
+  /** 0: any free port. */
   readonly port: number;
-  /** Frames over it close their socket. */
+  /** A larger frame closes its WebSocket. */
   readonly frameBytesMax: number;
   /**
-   * Bytes that a peer may send before `identified` is called: with more its socket is closed with 1009, in the middle of a frame too. A
-   * transport that sees whole frames only MAY look at these alone.
+   * Bytes that a peer may send before `identified` is called. More closes its WebSocket with 1009, even in the middle of a frame. A
+   * transport that sees only whole frames MAY count only whole frames.
    */
   readonly unidentifiedBytesMax: number;
-  /** Sockets open at once; more are refused with 503. */
+  /** WebSockets open at once. Further upgrades get 503. */
   readonly socketsMax: number;
   /**
-   * Bytes waiting in one socket before it is closed with 1013. What a transport answers by itself, such as pongs, counts;
-   * it MAY bound these sooner, and cut the connection.
+   * Unsent bytes of one WebSocket above which it is closed with 1013. What the transport sends by itself, such as pongs, counts too; the
+   * transport MAY limit that further, and destroy the connection.
    */
   readonly socketQueueBytesMax: number;
   readonly http: HttpHandler;
-  /** Host and Origin names that an upgrade may carry; an upgrade with another Origin or Host gets 403. */
+  /** Whether these headers are allowed for an upgrade. If not, it gets 403. */
   readonly isAllowedOrigin: (headers: { readonly host: string | undefined; readonly origin: string | undefined }) => boolean;
 }
 
 /**
- * MUST deliver the frames of one connection in the order they arrived, and MUST NOT deliver one before `onOpen` or after
- * `onGone`. MUST call `onGone` exactly once for each opened connection, with 1009 for a frame over the limit, also where the
- * peer sees another code.
+ * Called by the transport. It MUST deliver the frames of one connection in the order of their arrival, and MUST NOT deliver any before
+ * `onOpen` or after `onGone`. It MUST call `onGone` exactly once for each opened connection: with 1009 after a frame over the limit, even
+ * if the peer receives another code (`tooLargeCode`).
  */
 export interface TransportEvents {
   onOpen(connection: HubConnection): void;
-  /** A text frame. A binary frame closes the socket with 1003 instead. */
+  /** A text frame. A binary frame closes the WebSocket with 1003 instead. */
   onFrame(connection: HubConnection, text: string): void;
-  /** Any sign of life below frames, such as a pong. */
+  /** A control frame arrived, such as a pong: the connection is alive. */
   onPong(connection: HubConnection): void;
-  /** `code` is what closed it: ours if we closed first, also when the peer never answered, else the peer's, else 1006. */
+  /**
+   * The connection is closed. `code`: ours if we closed it first, even if the peer never answered; otherwise the peer's; 1006 if there
+   * was none.
+   */
   onGone(connection: HubConnection, code: number): void;
 }
 
 export interface HubConnection {
-  /** Names it among all connections that this transport ever had. */
+  /** Unique among all connections that this transport ever had. */
   readonly id: number;
   readonly remoteAddress: string;
-  /** The upgrade's `x-forwarded-for`, as given; null without one. */
+  /** The `x-forwarded-for` header of the upgrade, as received; null if there is none. */
   readonly forwardedFor: string | null;
-  /**
-   * Sends a text frame after those sent before. MUST NOT throw; a socket that is gone answers `false`.
-   */
+  /** Queues a text frame, after those sent before. Returns false if the connection is closed or closing. MUST NOT throw. */
   send(text: string): boolean;
-  /** A ping of the socket layer. MUST NOT throw. */
+  /** Sends a WebSocket ping. MUST NOT throw. */
   ping(): void;
-  /** Its peer has said who it is, and may send as much as it likes from now on. */
+  /** The peer has identified itself: `unidentifiedBytesMax` no longer applies. */
   identified(): void;
-  /** Bytes sent by us that the socket has not taken yet. */
+  /** Bytes that we sent and the operating system has not accepted yet. */
   bufferedBytes(): number;
   /**
-   * Reads nothing more from the socket until `resume`; what it has read by then is still delivered. A transport that cannot do
-   * that leaves both out. MUST NOT throw; a socket that is gone does nothing.
+   * Stops reading from the socket until `resume`; frames already read are still delivered. A transport that cannot do this omits both
+   * methods. MUST NOT throw, and MUST do nothing once the connection is closed.
    */
   pause?(): void;
   resume?(): void;
-  /** Closes; nothing but `onGone` follows. MUST NOT take over 2 s, whatever the peer does. Twice is fine. */
+  /** Closes the connection; nothing but `onGone` follows. MUST NOT take more than 2 s, whatever the peer does. Idempotent. */
   close(code: number, reason: string): void;
 }

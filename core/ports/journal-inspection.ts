@@ -1,33 +1,33 @@
-/** Read-only view of a sidecar's data directory: takes no lock and changes nothing. */
+/** A read-only view of a sidecar's data directory. It takes no lock and changes nothing. */
 import type { Assignment } from '../domain/assignment/slot.ts';
 
 export type JournalCopy =
   | { readonly kind: 'good'; readonly state: unknown }
   | { readonly kind: 'missing' }
-  /** `why` completes the sentence "It …". */
+  /** `why` completes a sentence that starts with "It". */
   | { readonly kind: 'bad'; readonly why: string }
   | { readonly kind: 'newer'; readonly version: number };
 
 export interface RefusedFile {
   readonly name: string;
   readonly bytes: number;
-  /** Null if there is none. */
+  /** Why the hub refused it; null if unknown. */
   readonly reason: string | null;
 }
 
-/** A snapshot. */
+/** A snapshot of the directory. */
 export interface JournalInspection {
   readonly dataDir: string;
-  /** Null if the folder does not exist: no sidecar ever used it. */
+  /** Null if the directory does not exist: no sidecar ever used it. */
   readonly found: {
-    /** Users other than the owner may enter the folder. */
+    /** Whether users other than the owner can enter the directory. */
     readonly openToOthers: boolean;
     readonly newest: JournalCopy;
     readonly previous: JournalCopy;
     readonly instanceId: 'good' | 'missing' | 'bad';
-    /** The reserve file, given up for reports when the disk is full. */
+    /** Whether the reserve file exists, which is given up for reports when the disk is full. */
     readonly hasReserve: boolean;
-    /** Names of damaged copies and ended lists that were set aside. */
+    /** File names of the damaged state copies and `ended` lists that were set aside. */
     readonly setAside: readonly string[];
     readonly refused: readonly RefusedFile[];
   } | null;

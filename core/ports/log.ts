@@ -6,7 +6,7 @@ export interface Log {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
-  /** The same log with these fields on each line. */
+  /** A log that adds these fields to every line. */
   with(fields: LogFields): Log;
 }
 

@@ -1,10 +1,10 @@
-/** The behaviour of `open` and `close` for every port that has them, shared so that all adapters behave alike. */
+/** `open` and `close` for every port that has them, so that all adapters behave alike. */
 import { AgentcomError } from '../errors/agentcom-error.ts';
 
 export interface Opening<T> {
-  /** Opens, or joins an open in progress, or returns what is open. Waits for a `close` in progress. */
+  /** Opens it, joins an `open` in progress, or returns what is open. Waits for a `close` in progress. */
   open(): Promise<T>;
-  /** Closes, or joins a close in progress. Waits for an `open` in progress. A no-op if it is closed. */
+  /** Closes it, or joins a `close` in progress. Waits for an `open` in progress. A no-op if it is closed. */
   close(): Promise<void>;
   /** What is open; undefined before `open`, and as soon as `close` is called. */
   current(): T | undefined;
@@ -16,7 +16,7 @@ export interface Opening<T> {
  * closed ── open ──► opening ── succeeded ──► open ── close ──► closing ──► closed
  *                       └────── failed ─────► closed
  *
- * `last` is the latest call that had an effect; each waits for the one before it.
+ * `last` is the latest call that had an effect. Each call waits for the one before it.
  */
 export function opening<T>(part: { readonly name: string; open(): Promise<T>; close(opened: T): Promise<void> }): Opening<T> {
   type Last = { readonly kind: 'open'; readonly done: Promise<T> } | { readonly kind: 'close'; readonly done: Promise<void> };
@@ -26,7 +26,7 @@ export function opening<T>(part: { readonly name: string; open(): Promise<T>; cl
   return {
     open() {
       if (last.kind === 'open') return last.done;
-      // The caller of a failed close got its error; what is opened now is new.
+      // A failed close was reported to its own caller, and does not affect this open.
       const closed = Promise.allSettled([last.done]);
       const made: Last = {
         kind: 'open',
@@ -48,7 +48,7 @@ export function opening<T>(part: { readonly name: string; open(): Promise<T>; cl
     close() {
       if (last.kind === 'close') return last.done;
       current = undefined;
-      // A failed open leaves nothing to close, and its caller got the error.
+      // A failed open leaves nothing to close, and was reported to its own caller.
       const opened = last.done.then(
         (value) => ({ value }),
         () => undefined,
@@ -66,12 +66,12 @@ export function opening<T>(part: { readonly name: string; open(): Promise<T>; cl
   };
 }
 
-/** Runs work serially, in the order of the calls. A failure goes to its caller and does not stop later work. */
+/** A queue that runs work serially, in the order of the calls. A failure rejects only its own call. */
 export function oneAtATime(): <T>(work: () => Promise<T>) => Promise<T> {
   let last: Promise<unknown> = Promise.resolve();
   return (work) => {
     const turn = last.then(work);
-    // Its caller gets the failure; the next call only waits for the end.
+    // The next call only waits for the end: a failure is reported to its own caller.
     last = Promise.allSettled([turn]);
     return turn;
   };

@@ -13,26 +13,26 @@ export interface Storage {
 
   /**
    * Locks, migrates and verifies the database.
-   * MUST fail with `AC_STORAGE_LOCKED` if another hub uses a store that is not `shared`, with `AC_STORAGE_OPEN` if
-   * it cannot be opened (naming the file or server and what to do), and with `AC_SCHEMA_UNKNOWN` if the schema is
-   * newer than this program. MUST be safe to call twice, concurrently, and again after a failure.
+   * MUST reject with `AC_STORAGE_LOCKED` if another hub uses a store that is not `shared`, with `AC_STORAGE_OPEN` if it cannot be opened
+   * (naming the file or server, and what to do), and with `AC_SCHEMA_UNKNOWN` if the schema is newer than this program. MUST be safe to
+   * call twice, concurrently, and again after a failure.
    */
   open(): Promise<StorageOpened>;
 
-  /** Releases everything. MUST be safe to call twice, concurrently, and before `open`. */
+  /** Closes the database and releases its lock. MUST be safe to call twice, concurrently, and before `open`. */
   close(): Promise<void>;
 
-  /** Whether it can commit now. MUST NOT throw. */
+  /** Resolves to whether it can commit now. MUST NOT reject. */
   healthy(): Promise<boolean>;
 
   /**
-   * How many transactions the database has aborted because of deadlocks since this storage was created. Left out if only one hub
-   * writes. MUST NOT throw.
+   * How many transactions the database has aborted because of deadlocks since this storage was created. Omitted by a store for one
+   * hub. MUST NOT throw.
    */
   deadlocks?(): number;
 }
 
 export interface StorageOpened {
-  /** Identifies this database; created with it, renewed by a restore. */
+  /** Identifies this database. Created with it, and replaced by a restore. */
   readonly storeId: string;
 }

@@ -1,7 +1,4 @@
-/**
- * A stored hub as it lies there, opened only to be looked at: while its hub runs or when it is stopped, one committed state
- * throughout. Nothing of it is locked, migrated or written.
- */
+/** A read-only view of a hub's database, for consistency checks. Works while its hub runs, and when it is stopped. */
 import type { Agent, PendingStop } from '../domain/agent/agent.ts';
 import type { StoredEvent } from '../domain/task/event.ts';
 import type { TaskId } from '../domain/ids.ts';
@@ -9,72 +6,72 @@ import type { Task } from '../domain/task/task.ts';
 import type { Tombstone } from '../domain/task/tombstone.ts';
 import type { IdempotencyRecord } from './task-store.ts';
 
-/** What a storage finds wrong by itself, before any rule of the domain is asked. */
+/** What a storage checks by itself, before the invariants of the domain are checked. */
 export const STORE_CHECKS = [
-  /** Not ours, written by a newer version, or not migrated yet: nothing else can be checked. */
+  /** The schema is not ours, of a newer version, or not migrated yet: nothing else can be checked. */
   'schema',
-  /** The file: pages, indexes, keys, as the database itself checks them. */
+  /** The database's own check of its file failed: pages, indexes, keys. */
   'file',
-  /** A row, or a whole table from some row on, that cannot be read. */
+  /** A row cannot be read, or a whole table from some row on. */
   'unreadable',
-  /** A task without what its submitter said. */
+  /** A task has no body. */
   'body',
-  /** A completed task without its result, or other results kept apart than the task names. */
+  /** A completed task has no result, or the stored late and refused results are not those that the task lists. */
   'result',
-  /** A task whose dependency is not noted where completing it is looked up. */
+  /** A dependency of a task is missing from the table that is read when a task completes. */
   'dependency',
-  /** A column that does not say what the row's state says. */
+  /** A column differs from the field of the stored state that it copies. */
   'copies',
-  /** The numbers of tasks that `stats` shows. */
+  /** The counts that `stats` returns are wrong. */
   'counts',
-  /** A row that belongs to no task. */
+  /** A row belongs to no task. */
   'orphan',
 ] as const;
 export type StoreCheck = (typeof STORE_CHECKS)[number];
 
 export interface StoreDamage {
   readonly check: StoreCheck;
-  /** One sentence for people, without its full stop. */
+  /** One sentence for people, without the full stop. */
   readonly what: string;
   readonly taskId: TaskId | null;
 }
 
-/** Some rows in the order of their ids. */
+/** Tasks in the order of their ids. */
 export interface TaskPage {
-  /** Those that could be read, with when the sweeper is to look at them. */
+  /** Those that could be read. `dueAtMs` as in `TaskChange`. */
   readonly tasks: readonly { readonly task: Task; readonly dueAtMs: number | null }[];
   readonly damage: readonly StoreDamage[];
-  /** Where the next page begins; null after the last. */
+  /** The `after` of the next page; null: this was the last. */
   readonly next: string | null;
 }
 
-/** MUST read one committed state until `close`, and MUST NOT change anything. */
+/** MUST read one committed state from the first call until `close`. MUST NOT lock, migrate or write anything. */
 export interface StoreInspection {
-  /** Whether this program can read it as it is. With damage of the schema nothing else may be asked. */
+  /** Damage of the schema; empty if this program can read the database. If there is any, nothing else may be called. */
   schema(): Promise<readonly StoreDamage[]>;
   /**
-   * What the database finds wrong with its file, where that takes seconds: null where the file is too large for that, or is checked by
-   * the tools of its server.
+   * The database's own check of its file, if it takes seconds at most. Null if the file is too large for that, or if checking it is the
+   * job of the server's tools.
    */
   quick(): Promise<readonly StoreDamage[] | null>;
   /**
-   * What the database finds wrong with its file and with the tables as a whole. Reads all of it. MUST answer the damage of the
-   * file alone where there is any: what else is found then only repeats it.
+   * Checks the file completely, and the tables as a whole. Reads the whole database. If the file is damaged, MUST return that
+   * damage only: whatever else is found then follows from it.
    */
   whole(): Promise<readonly StoreDamage[]>;
-  /** MUST answer what can be read of the page and say in `damage` what cannot. */
+  /** A page of tasks. MUST return those that can be read, and report in `damage` those that cannot. */
   tasks(after: string | null, limit: number): Promise<TaskPage>;
-  /** These tasks, as far as they are there. */
+  /** Those of these tasks that exist. */
   tasksById(ids: readonly TaskId[]): Promise<readonly Task[]>;
-  /** What is left of these tasks, as far as they were removed. */
+  /** The tombstones of those of these tasks that were removed. */
   tombstonesById(ids: readonly TaskId[]): Promise<readonly Tombstone[]>;
   /** All events of these tasks, lowest id first. */
   eventsOf(ids: readonly TaskId[]): Promise<readonly StoredEvent[]>;
-  /** Events with a higher id, lowest first. */
+  /** Events with an id above `afterId`, lowest first. */
   events(afterId: number, limit: number): Promise<readonly StoredEvent[]>;
   agents(): Promise<readonly Agent[]>;
   stops(): Promise<readonly PendingStop[]>;
-  /** Keys after that place, in an order of the storage's own. */
+  /** A page of idempotency keys, in any stable order. `after`: the `next` of the previous page. */
   keys(after: string | null, limit: number): Promise<{ readonly keys: readonly IdempotencyRecord[]; readonly next: string | null }>;
   close(): Promise<void>;
 }

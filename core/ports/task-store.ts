@@ -1,6 +1,6 @@
 /**
- * Where tasks live. The store keeps rows and knows no rule; everything that decides is in core/domain. One transaction
- * carries a whole batch of commands. All times are milliseconds since 1970.
+ * The durable store of tasks. It stores rows and makes no decisions; those are in core/domain. One transaction carries a whole batch of
+ * commands. All times are milliseconds since 1970.
  */
 import type { Agent, PendingStop } from '../domain/agent/agent.ts';
 import type { StoredEvent, TaskEvent } from '../domain/task/event.ts';
@@ -11,118 +11,125 @@ import type { Tombstone } from '../domain/task/tombstone.ts';
 import type { TaskRow, Requirement, RequirementGroup, Status, Priority, Task, TaskBody } from '../domain/task/task.ts';
 import type { ActiveAgent, ClusterUnit } from './cluster-unit.ts';
 
-/** Differences between stores, as data. */
+/** How stores differ. */
 export interface StoreCapabilities {
-  /** What was committed survives the death of the process and, where the disk honours sync, of the machine. */
+  /** A commit survives a crash of the process and, if the disk honours sync, of the machine. */
   readonly durable: boolean;
-  /** Several hubs may use it at once. */
+  /** Several hubs can use it at once. */
   readonly shared: boolean;
 }
 
-/**
- * MUST make `open` and `close` safe to call twice and at once; MUST answer anything else before `open` or after
- * `close` with `AgentcomError` `AC_STORE_CLOSED`.
- */
+/** Before `open` and after `close` of its storage, every call that returns a promise MUST reject with `AgentcomError` `AC_STORE_CLOSED`. */
 export interface TaskStore {
   readonly capabilities: StoreCapabilities;
 
   /**
-   * The store's time as well as it is known outside a transaction (core/domain/store-clock.ts): it follows the clock of this machine,
-   * or, where several hubs may use it at once, of the server. Whole milliseconds. MUST NOT throw, nor go back from the first `open` on,
-   * over any step of those clocks and over `close` and `open`; before `open` this machine's.
+   * The store's time, as closely as it is known outside a transaction (core/domain/store-clock.ts). It follows the clock of this
+   * machine or, if several hubs can use the store, of the database server. Whole milliseconds. MUST NOT throw. From the first `open` on
+   * it MUST NOT go backwards, whatever those clocks do, not even over `close` and `open`. Before that, it is the time of this machine.
    */
   nowMs(): number;
 
-  /** The clock that the store's time follows, as far as it is believed: for whoever compares clocks. Never after `nowMs`. MUST NOT throw. */
+  /**
+   * The time of the clock that the store's time follows, as far as it is trusted, for comparing clocks. Never after `nowMs`. MUST NOT
+   * throw.
+   */
   wallMs(): number;
 
-  /** The store's time at which it was last known to be in use before this `open`; null for a new store. */
+  /** The store time at which the store was last known to be in use before this `open`; null for a new store. */
   lastUsedMs(): number | null;
 
   /**
-   * Runs `work` in one transaction and answers what it answered, after the commit.
-   * MUST run transactions of one store one after the other as far as any of them can see.
-   * MUST leave nothing of it behind when `work` or the commit fails, and pass the failure on.
-   * MUST report a failure that a repeat may cure (busy, deadlock, serialization) as `AC_STORE_RETRY`, a full disk, a
-   * broken file or a lost connection as `AC_STORE_UNAVAILABLE`, and a COMMIT whose outcome is unknown as
-   * `AC_COMMIT_UNKNOWN`.
-   * MUST NOT answer before the commit is on disk, where `capabilities.durable`.
-   * MUST record `batchId` in the same commit, for `committed`; need not, where nothing was saved.
+   * Runs `work` in one transaction and, after the commit, resolves to what `work` returned.
+   *
+   * - MUST make the transactions of one store appear serial to each other.
+   * - If `work` or the commit fails, MUST roll back everything and reject with that failure.
+   * - MUST report a failure that a retry may cure (busy, deadlock, serialization) as `AC_STORE_RETRY`; a full disk, a broken file or a
+   *   lost connection as `AC_STORE_UNAVAILABLE`; and a COMMIT whose outcome is unknown as `AC_COMMIT_UNKNOWN`.
+   * - If `capabilities.durable`, MUST NOT resolve before the commit is on disk.
+   * - MUST record `batchId` in the same commit, for `committed`. Need not if nothing was saved.
    */
   transact<T>(batchId: string, work: (unit: StoreUnit) => Promise<T>): Promise<T>;
 
-  /** Whether the batch was committed. Asked after `AC_COMMIT_UNKNOWN`, on a fresh connection. */
+  /** Whether the batch was committed. Called after `AC_COMMIT_UNKNOWN`; MUST use a fresh connection. */
   committed(batchId: string): Promise<boolean>;
 
-  /** The task with its body, result and newest events, as `history` answers `HISTORY_PAGE` of them; undefined if there is none. */
+  /** A task with its body, its result and its newest events (`history` with `HISTORY_PAGE`); undefined if there is no such task. */
   read(id: TaskId): Promise<TaskRecord | undefined>;
 
   /**
-   * A page of the events of a task, oldest first: the newest, the newest before a number (`before`), or the oldest after one
-   * (`after`); numbers are `seq`, which have no gap. At most `limit` of them, and no more once they have `bytesMax` bytes, but one
-   * at least. None for an unknown task.
+   * A page of the events of a task, oldest first: the newest events, the newest with a `seq` below `before`, or the oldest with a `seq`
+   * above `after`. The numbers (`seq`) have no gaps. At most `limit` events, and not more once they have `bytesMax` bytes, but at least
+   * one. Empty for an unknown task.
    * MUST NOT load more than that.
    */
   history(id: TaskId, page: HistoryQuery): Promise<readonly StoredEvent[]>;
 
-  /** A result that is kept apart, whole; undefined if there is none. */
+  /** A late or refused result, complete; undefined if there is none. */
   keptResult(key: KeptKey): Promise<KeptResult | undefined>;
 
   /**
-   * A page of tasks, newest first by (createdAtMs, id), each with body and result but without events.
-   * MUST NOT skip or repeat a task that existed throughout, however many are added between two pages.
+   * A page of tasks, newest first by (createdAtMs, id), with body and result but without events.
+   * MUST NOT skip or repeat a task that existed all the time, however many are added between two pages.
    */
   list(query: TaskQuery): Promise<readonly TaskRow[]>;
 
-  /** How many tasks stand in each status and, of the queued ones, in each lane. Statuses and lanes without any are 0. */
+  /**
+   * How many tasks have each status, and how many queued tasks have each priority (`lanes`). MUST list every status and priority, with 0 if
+   * there are none.
+   */
   stats(): Promise<TaskStats>;
 
-  /** The states of these tasks only; unknown ones are left out. For reads that need no transaction. */
+  /** The states of these tasks, without unknown ones. For reads that need no transaction. */
   peek(ids: readonly TaskId[]): Promise<readonly Task[]>;
 
-  /** The earliest `dueAtMs` of all tasks; null when nothing has one. */
+  /** The earliest `dueAtMs` of all tasks; null if none has one. */
   nextDueAtMs(): Promise<number | null>;
 }
 
 /**
- * The unit of work. What it loaded stays true until the end of the transaction.
+ * The unit of work. Rows that it has loaded do not change until the transaction ends.
  *
- * Where several hubs use one store, a transaction waits for the rows of others in one order, kept by the shape of this
- * interface: leases of hubs (`cluster.renewLease`), then what `load` names (idempotency keys, agents, tasks, pending stops, each kind by
- * id), then what `save` adds (new agents by id, stops, the numbers of events). `renewLease` comes before `load`, which is called
- * once, and `save` after it. Nothing else MUST wait: it reads without a lock, or locks and steps over what another has.
+ * Lock order, if several hubs use the store: to rule out deadlocks, every transaction waits for locks in the same order, which the shape
+ * of this interface enforces: the lease of a hub (`cluster.renewLease`); then the rows that `load` names (idempotency keys, agents, tasks,
+ * pending stops, each kind by id); then the rows that `save` adds (new agents by id, stops, event numbers). The caller calls `renewLease`
+ * before `load`, `load` once, and `save` after it. Every other call MUST NOT wait for a lock: it reads without locking, or it skips rows
+ * that another transaction has locked.
  */
 export interface StoreUnit {
   /**
-   * The store's time when the transaction began. Whatever is stored is set and judged by it, so that the clocks of several
-   * hubs need not agree.
+   * The store's time when the transaction began. All stored times are set and compared by it, so that the clocks of hubs need not
+   * agree.
    */
   readonly nowMs: number;
 
-  /** The time by which things are old enough to be removed, at most `nowMs`; null: the clocks are in doubt, and nothing MUST be removed. */
+  /**
+   * The time by which the age of rows is judged for removal, at most `nowMs`. Null: the clocks are not trusted, and rows MUST NOT
+   * be removed.
+   */
   readonly removableMs: number | null;
 
-  /** What several hubs on one store need of it. Null where `capabilities.shared` is false: the one hub needs no lease, has every duty and gets no mail. */
+  /** For clusters. Null if `capabilities.shared` is false: the only hub needs no lease, has every duty and gets no mail. */
   readonly cluster: ClusterUnit | null;
 
   /**
-   * Loads and locks all that a batch needs, in one go, and waits for whoever has some of it.
-   * MUST leave unknown ids out, and give each known one once. MUST answer numbers as numbers, and states as of after the wait.
+   * Loads and locks all rows that a batch needs, in one call, and waits for transactions that hold some of them.
+   * MUST omit unknown ids, and return each known one once. MUST return numbers as numbers, and states as of after the wait.
    */
   load(names: LoadNames): Promise<Loaded>;
 
   /**
-   * Tasks and agents as they were last committed, without a lock: another hub may change them at any moment. Only what never
-   * changes back, such as that a task is completed, may be relied on.
+   * Tasks and agents as they were last committed, without locking: another hub may change them at any moment. The caller may rely only
+   * on facts that never change back, such as that a task is completed.
    */
   read(names: Pick<LoadNames, 'tasks' | 'agents'>): Promise<Pick<Loaded, 'tasks' | 'tombstones' | 'agents'>>;
 
-  /** Loads and locks these agents without waiting: those that another transaction has are left out. */
+  /** Loads and locks these agents without waiting. MUST skip those that another transaction has locked. */
   takeAgents(ids: readonly AgentId[]): Promise<readonly Agent[]>;
 
   /**
-   * The requirements of tasks that are claimable at `nowMs` (`isClaimable`), each once. `groups`: only of these; default all.
-   * MUST look at about `limit` requirements at most, however many wait, and answer whether that was all there are.
+   * The requirements of the tasks that are claimable at `nowMs` (`isClaimable`), each once. `groups`: only of these; default: all.
+   * MUST read about `limit` requirements at most, however many tasks wait, and report in `isAll` whether these were all.
    */
   waitingRequirements(filter: {
     readonly nowMs: number;
@@ -131,8 +138,9 @@ export interface StoreUnit {
   }): Promise<WaitingRequirements>;
 
   /**
-   * The first `limitPerLane` tasks of each requirement key and priority that are claimable at `nowMs` (`isClaimable`); those of one
-   * requirement in the order of `compareClaimable`. MUST NOT be slowed by tasks of other requirements.
+   * Of each requirement key and priority, the first `limitPerLane` tasks that are claimable at `nowMs` (`isClaimable`), locked. Those of
+   * one requirement are in the order of `compareClaimable`. MUST skip those that another transaction has locked. MUST NOT be slowed down
+   * by tasks of other requirements.
    */
   claimable(filter: {
     readonly requirementKeys: readonly string[];
@@ -140,58 +148,66 @@ export interface StoreUnit {
     readonly limitPerLane: number;
   }): Promise<readonly Task[]>;
 
-  /** Tasks whose `dueAtMs` is at or before `nowMs`, earliest first, at most `limit`. Those that another transaction has are left out. */
+  /**
+   * Tasks whose `dueAtMs` is at or before `nowMs`, earliest first, at most `limit`, locked. MUST skip those that another transaction has
+   * locked.
+   */
   due(nowMs: number, limit: number): Promise<readonly Task[]>;
 
-  /** Who has those tasks that `due` would find, each once, in no order. Locks nothing. */
+  /** The agents that the tasks that `due` would find are assigned to, each once, in any order. Locks nothing. */
   dueAssignees(nowMs: number, limit: number): Promise<readonly AgentId[]>;
 
   /**
-   * Blocked tasks that name one of these in `dependsOn`, each once: of the first the dependents with an id after `after`, by id, then
-   * of the second, and so on. MUST look at `limit` dependencies at most, MUST stop before one that another transaction has, and MUST
-   * answer in `left` from where on each is to be asked again that it is not through with.
+   * Blocked tasks that depend on these tasks, each once and locked: the dependents of the first with an id above its `after`, by id, then
+   * those of the second, and so on. MUST read `limit` dependencies at most, MUST stop before a dependent that another transaction has
+   * locked, and MUST return in `left` each task with remaining dependents, with the `after` from which to continue.
    */
   dependentsOf(of: readonly DependentsOf[], limit: number): Promise<Dependents>;
 
-  /** The bodies of these tasks, for their assignment; unknown ids are left out. */
+  /** The bodies of these tasks, for their assignment. Omits unknown ids. */
   bodies(ids: readonly TaskId[]): Promise<readonly { readonly taskId: TaskId; readonly body: TaskBody }[]>;
 
   /**
-   * How many live assignments and pending stops each of these agents has, together; all of them as of one moment. Locks nothing:
-   * a hub that takes one away meanwhile leaves the count too high, and only the hub of an agent gives it more.
+   * The number of live assignments plus pending stops of each of these agents, all from one snapshot. Locks nothing: the count can become
+   * too high if another hub ends one meanwhile, but not too low, because only the hub of an agent assigns tasks to it.
    */
   heldCounts(agentIds: readonly AgentId[]): Promise<readonly HeldCount[]>;
 
-  /** Agents that are connected now, or that have a pending stop; without those connected to one of these hubs. By id; locks nothing. */
+  /** Agents that are connected or have a pending stop, except those that are connected to one of these hubs. By id. Locks nothing. */
   activeAgents(exceptOf: readonly string[]): Promise<readonly ActiveAgent[]>;
 
   /**
-   * Removes what has been over for long, at most `limit` of each kind, and answers how many. A task leaves a tombstone;
-   * its body, results, history and dependencies go with it. MUST keep the highest number of the events that went, for `EventFeed.marks`.
-   * Enrolment secrets that are over by `nowMs` go too.
-   * MUST NOT remove a task or a tombstone that one which is neither completed nor cancelled depends on, nor a task with a
-   * pending stop, nor one that is due, nor that of the newest event, by which streams know where they are. MUST look at `lookedMax` ended tasks at most, oldest first from `after` on. MUST see what was saved before in the same transaction.
+   * Removes old rows, at most `limit` of each kind, and returns how many. Of a task it removes the body, results, history and
+   * dependencies, and leaves a tombstone. It also removes enrolment secrets that expired by `nowMs`.
+   *
+   * - MUST keep the highest id of the removed events, for `EventFeed.marks`.
+   * - MUST NOT remove a task or tombstone on which a task depends that is neither completed nor cancelled, nor a task that has a pending
+   *   stop or a `dueAtMs`, nor the task of the newest event, from which streams know the current position.
+   * - MUST read `lookedMax` ended tasks at most, oldest first, from `after` on.
+   * - MUST see what was saved before in the same transaction.
    */
   remove(old: Removal): Promise<Removed>;
 
   /**
-   * Removes agents that nobody can be any more, each with its tokens: those that are not connected, hold nothing, and whose every
-   * token (one at least) was revoked or had expired by `beforeMs`. MUST look at `lookedMax` agents at most, by id from `after` on, and
-   * MUST leave out those that another transaction has.
+   * Removes agents that no sidecar can use any more, with their tokens: those that are not connected, have no live tasks or pending stops,
+   * and whose tokens (at least one) were all revoked or expired by `beforeMs`. MUST read `lookedMax` agents at most, by id, from `after`
+   * on, and MUST skip those that another transaction has locked.
    */
   removeAgents(old: AgentRemoval): Promise<RemovedAgents>;
 
   /**
-   * Writes what the batch changed, and answers the events with their places, repeated ones with the place they have.
-   * MUST tolerate a repeat of an inserted task, key or event (same id): it changes nothing.
-   * MUST number events in the order given.
-   * MUST keep the later of two results of one name in `kept`. `keptDropped` names none that `kept` has.
-   * `isLast` (default false): `work` MUST NOT use the unit after it and MUST NOT fail, so that the store may commit with it.
+   * Writes the changes of the batch. Returns the events with their ids; an event that was saved before keeps its id.
+   *
+   * - MUST tolerate a repeated insert of a task, key or event: it changes nothing.
+   * - MUST number events in the order given.
+   * - If `kept` has two results with the same `KeptKey`, MUST keep the later one. `keptDropped` never names one that is in `kept`.
+   * - `isLast` (default: false): `work` MUST NOT use the unit after this call and MUST NOT fail, so that the store can commit with the
+   *   same statement.
    */
   save(changes: Changes, isLast?: boolean): Promise<readonly StoredEvent[]>;
 }
 
-/** A task whose dependents are looked up, those with an id after `after` (`''`: all). */
+/** A task whose dependents are wanted: those with an id above `after` (`''`: all). */
 export interface DependentsOf {
   readonly id: TaskId;
   readonly after: TaskId | '';
@@ -199,6 +215,7 @@ export interface DependentsOf {
 
 export interface Dependents {
   readonly tasks: readonly Task[];
+  /** What to call `dependentsOf` with to continue; empty: these were all. */
   readonly left: readonly DependentsOf[];
 }
 
@@ -207,7 +224,7 @@ export interface WaitingRequirements {
   readonly isAll: boolean;
 }
 
-/** Dependents that `load` locks with what may be completed, all together. */
+/** How many dependents of `completing` tasks `load` locks, in total. */
 export const DEPENDENTS_LOCKED = 500;
 
 export interface LoadNames {
@@ -215,40 +232,41 @@ export interface LoadNames {
   readonly agents?: readonly AgentId[] | undefined;
   readonly keys?: readonly IdempotencyName[] | undefined;
   /**
-   * Agents to load with what they hold: their live assignments, their pending stops and the tasks of those. One that cannot be
-   * read is left out, unless `agents` names it too.
+   * Agents to load with their holdings: the tasks assigned to them, their pending stops and the tasks of those. An agent whose row cannot
+   * be read is omitted, unless `agents` names it too.
    */
   readonly holders?: readonly AgentId[] | undefined;
   /**
-   * Of `tasks`: those that may be completed. Of what depends on them about as many as `DEPENDENTS_LOCKED` are locked with them, the first by id,
-   * and may be answered too; `dependentsOf` steps over nobody's lock for those.
+   * Those of `tasks` that may be completed. About `DEPENDENTS_LOCKED` of their dependents, the first by id, are locked with them and may
+   * be returned too, so that `dependentsOf` does not stop at locked ones among these.
    */
   readonly completing?: readonly TaskId[] | undefined;
-  /** Of `tasks`: those that may have to wait again. What they depend on is locked with them, and may be answered too. */
+  /** Those of `tasks` that may be blocked again by their dependencies. These dependencies are locked with them, and may be returned too. */
   readonly retried?: readonly TaskId[] | undefined;
 }
 
-/** What is over for long: ended or made at or before these times. */
+/** Which rows are old: those that ended, or were created, at or before these times. */
 export interface Removal {
   readonly nowMs: number;
   /** Completed and cancelled tasks. */
   readonly endedBeforeMs: number;
+  /** Dead-lettered tasks. */
   readonly deadBeforeMs: number;
   readonly tombstonesBeforeMs: number;
   readonly keysBeforeMs: number;
   readonly limit: number;
-  /** Of the ended tasks only those after this place. Default: all. */
+  /** Only ended tasks after this position. Default: all. */
   readonly after?: EndedPlace | null | undefined;
-  /** How many ended tasks are looked at, those that must stay included. Default: all there are. */
+  /** How many ended tasks are read, including those that must stay. Default: all. */
   readonly lookedMax?: number | undefined;
 }
-/** The order in which ended tasks are removed. */
+/** A position in the order in which ended tasks are removed: by end, then by id. */
 export interface EndedPlace {
   readonly endedAtMs: number;
   readonly id: TaskId;
 }
 export interface Removed {
-  /** The place after which old tasks have not been looked at; null: there are none. */
+  /** The position after which old tasks were not read; null: all were read. */
   readonly next: EndedPlace | null;
   readonly tasks: number;
   readonly tombstones: number;
@@ -263,21 +281,21 @@ export interface AgentRemoval {
 }
 export interface RemovedAgents {
   readonly agents: readonly AgentId[];
-  /** The last one looked at; null: that was all. */
+  /** The last agent that was read, for the next `after`; null: all were read. */
   readonly next: AgentId | null;
 }
 
 export interface Loaded {
   readonly tasks: readonly Task[];
-  /** Of the named tasks that were removed. */
+  /** The tombstones of those of the named tasks that were removed. */
   readonly tombstones: readonly Tombstone[];
   readonly agents: readonly Agent[];
   readonly keys: readonly IdempotencyRecord[];
-  /** One for each of `holders`, also for one that holds nothing. */
+  /** One for each of `holders`, even if it holds nothing. */
   readonly holdings: readonly Holding[];
 }
 
-/** What an agent holds: its assigned tasks and the stops it has not confirmed. */
+/** What an agent holds: the tasks assigned to it, and its pending stops. */
 export interface Holding {
   readonly agentId: AgentId;
   readonly live: readonly Task[];
@@ -290,19 +308,19 @@ export interface HeldCount {
 }
 
 export interface IdempotencyName {
-  /** The token's id. */
+  /** ID of the token that submitted. */
   readonly owner: string;
   readonly key: string;
 }
 
 export interface IdempotencyRecord extends IdempotencyName {
-  /** SHA-256 of the request's body, hexadecimal. */
+  /** SHA-256 of the request body, hexadecimal. */
   readonly digest: string;
   readonly taskIds: readonly TaskId[];
   readonly createdAtMs: number;
 }
 
-/** A task to save, with when the sweeper must look at it next (null: never), which the domain works out. */
+/** A task to save. `dueAtMs`: when the sweeper must handle it next, as computed by the domain; null: never. */
 export interface TaskChange {
   readonly task: Task;
   readonly dueAtMs: number | null;
@@ -312,32 +330,32 @@ export interface Changes {
   readonly inserted: readonly (TaskChange & { readonly body: TaskBody })[];
   readonly updated: readonly TaskChange[];
   readonly events: readonly TaskEvent[];
-  /** Results of tasks that completed: JSON text, kept as given. */
+  /** Results of completed tasks: JSON text, stored unchanged. */
   readonly results: readonly { readonly taskId: TaskId; readonly json: string }[];
-  /** Results that are kept apart, and such that go. */
+  /** Late and refused results to store, and to delete. */
   readonly kept: readonly KeptResult[];
   readonly keptDropped: readonly KeptKey[];
   readonly agents: readonly Agent[];
   readonly stopsSet: readonly PendingStop[];
   readonly stopsCleared: readonly Pick<PendingStop, 'agentId' | 'taskId' | 'generation'>[];
   readonly keys: readonly IdempotencyRecord[];
-  /** For other hubs to send. Dropped where the hub has no lease, and so wherever `cluster` is null. */
+  /** Frames for other hubs to send. Mail to a hub without a lease is dropped; so is all mail if `cluster` is null. */
   readonly mail: readonly HubMail[];
 }
 
 export interface TaskRecord extends TaskRow {
-  /** The newest, oldest first. */
+  /** Its newest events, oldest first. */
   readonly events: readonly StoredEvent[];
 }
 
-/** Names a result that is kept apart. */
+/** Identifies a late or refused result. */
 export interface KeptKey {
   readonly taskId: TaskId;
   readonly generation: Generation;
   readonly agentId: AgentId;
 }
 
-/** Of the history of one task. `before` and `after` are not given together. */
+/** A page of the history of a task. `before` and `after` are never combined. */
 export interface HistoryQuery {
   readonly before?: number | undefined;
   readonly after?: number | undefined;
@@ -345,10 +363,10 @@ export interface HistoryQuery {
   readonly bytesMax: number;
 }
 
-/** The newest events that come with a task: with at most 16 KiB of details each, some more than a mebibyte. */
+/** The newest events that are returned with a task. Details have at most 16 KiB each, so a page has little more than a mebibyte. */
 export const HISTORY_PAGE = { limit: 500, bytesMax: 1_048_576 } as const satisfies HistoryQuery;
 
-/** What an event counts in `bytesMax` of a page beside its details. */
+/** The bytes that an event counts towards `bytesMax`, in addition to its details. */
 export const EVENT_BYTES = 256;
 
 export interface TaskQuery {
@@ -356,12 +374,13 @@ export interface TaskQuery {
   readonly priority?: Priority | undefined;
   readonly assignedTo?: AgentId | undefined;
   readonly submittedBy?: string | undefined;
-  /** The last row of the page before. */
+  /** The last row of the previous page. */
   readonly after?: { readonly createdAtMs: number; readonly id: TaskId } | undefined;
   readonly limit: number;
 }
 
 export interface TaskStats {
   readonly statuses: Readonly<Record<Status, number>>;
+  /** Queued tasks by priority. */
   readonly lanes: Readonly<Record<Priority, number>>;
 }

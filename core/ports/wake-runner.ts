@@ -1,4 +1,4 @@
-/** The port that wake runner plugins implement: wakes an agent for one assignment and reports what happens. */
+/** The port that wake runner plugins implement: wakes (starts or notifies) an agent for an assignment and reports what happens. */
 import type { ProcessMark } from '../domain/assignment/slot.ts';
 import type { AgentId, Generation, TaskId } from '../domain/ids.ts';
 
@@ -12,51 +12,50 @@ export interface StopSignalShape {
 /** `AbortSignal`; inside core, where that type does not exist, the shape above. */
 export type StopSignal = typeof globalThis extends { AbortSignal: { prototype: infer T } } ? T : StopSignalShape;
 
-/** One wake of one assignment. */
+/** A request to wake the agent for an assignment. */
 export interface WakeRequest {
   readonly taskId: TaskId;
   readonly generation: Generation;
   readonly agentId: AgentId;
-  /** `run-…`; every process of the run has it as `AGENTCOM_RUN_ID` in its environment. */
+  /** `run-…`. Every process of the run has it in its environment, as `AGENTCOM_RUN_ID`. */
   readonly runId: string;
-  /** The whole task, as in `taskFile`. */
+  /** The complete task, as in `taskFile`. */
   readonly task: Readonly<Record<string, unknown>> & { readonly description: string };
   readonly taskFile: string;
   readonly resultsDir: string;
-  /** For the run's streams and the runner's own notes. */
+  /** The directory for the run's standard streams and the runner's own files. */
   readonly runDir: string;
   /**
-   * The session id that an earlier run of the task reported with `started`: of the previous attempt, or of an earlier
-   * wake of this one. A runner may resume it. Undefined if there is none, or if another machine had the task in
-   * between.
+   * The session ID that an earlier run of the task reported with `started`, in the previous attempt or in this one. A runner may
+   * resume that session. Undefined if there is none, or if the task ran on another machine in between.
    */
   readonly session?: string | undefined;
 }
 
-/** A run started by an earlier sidecar process. `process` is null if that one died before journalling it. */
+/** A run that an earlier sidecar process started. `process` is null if that sidecar died before it journalled the agent's process. */
 export interface AdoptedRun extends WakeRequest {
   readonly process: ProcessMark | null;
 }
 
 /**
- * Version of this contract: requests, events and the runner's obligations. Incremented when something is added that an
- * older sidecar would not understand.
+ * Version of this contract: requests, events and the obligations of a runner. Incremented when something is added that an older
+ * sidecar would not understand.
  */
 export const WAKE_RUNNER_CONTRACT = 2;
 
-/** Usage of one model in a run. Tokens are counts; `inputTokens` includes cached ones. */
+/** Usage of one model in a run. `inputTokens` includes cached tokens. */
 export interface RunModelUsage {
   readonly inputTokens?: number | undefined;
   /** The part of `inputTokens` that was read from a cache. */
   readonly cachedInputTokens?: number | undefined;
   readonly outputTokens?: number | undefined;
-  /** US dollars as reported by the program, often a list price. */
+  /** US dollars, as reported by the program; often a list price. */
   readonly costUsd?: number | undefined;
 }
 
 /**
- * Usage of a run since its start; each event replaces the previous one. MUST count this run only, even if the program
- * reports totals of a resumed session.
+ * Usage of a run since its start. Each event replaces the previous one. MUST count this run only, even if the program reports totals
+ * of a resumed session.
  */
 export interface RunUsage {
   /** Input (cached or not) plus output. */
@@ -76,8 +75,8 @@ export interface RunUsage {
  * - `limit`: a limit on turns, cost or time was reached. With `phase: 'spawn'`: the task exceeds what the program
  *   accepts.
  * - `denied`: the agent lacked a permission that the task needs.
- * - `no_result`: it ended without a result, whatever its exit code.
- * - `unresponsive`: it did not start in time, or stopped responding.
+ * - `no_result`: the agent ended without a result, whatever its exit code.
+ * - `unresponsive`: the agent did not start in time, or stopped responding.
  * - `agent_failed`: anything else. With `phase: 'spawn'` and not `retryable`: this task was refused, others may work.
  */
 export type FailureCause =
@@ -91,13 +90,13 @@ export type WaitReason = 'rate_limited' | 'model_unavailable';
  * is followed by the end of the process.
  */
 export type WakeEvent =
-  /** The process exists. Journalled at once, so that it can be found again. */
+  /** The process was started. Journalled at once, so that the next sidecar process can find it. */
   | { readonly type: 'spawned'; readonly process: ProcessMark }
-  /** The runner has handed over to the agent; from here on only files report on it. */
+  /** The agent was notified, and reports by files from now on. */
   | { readonly type: 'woken' }
-  /** The agent itself said that it works on the task. `sessionId`: what the program can resume later. */
+  /** The agent itself reported that it works on the task. `sessionId`: the session that the program can resume later. */
   | { readonly type: 'started'; readonly sessionId?: string | undefined }
-  /** `waiting`: the program only waits, and retries by itself. */
+  /** `waiting`: the program makes no progress, and retries by itself. */
   | {
       readonly type: 'progress';
       readonly percent?: number | undefined;
@@ -121,15 +120,16 @@ export type WakeEvent =
       /** How long from now a retry is pointless, milliseconds. */
       readonly retryAfterMs?: number | undefined;
       /**
-       * True: it had not worked on the task yet (no tool ran, no file changed), so the attempt can be released unspent.
+       * True: the agent had not worked on the task yet (no tool ran, no file changed), so the assignment can be released, which does
+       * not count as a retry.
        */
       readonly beforeWork?: boolean | undefined;
       readonly details?: Readonly<Record<string, unknown>> | undefined;
     }
   /**
-   * The process exited by itself, and so did its whole tree, except `survivors`, which could not be killed. Exit code
-   * and signal are null if unknown, as for adopted runs. `sessionGone`: the requested `session` no longer exists and
-   * nothing was done: it is woken again in the same attempt, without a session.
+   * The process exited by itself, and its whole process tree is gone, except `survivors`, which could not be killed. Exit code and signal
+   * are null if unknown, as for adopted runs. `sessionGone`: the requested `session` no longer exists and nothing was done: the sidecar
+   * wakes the agent again in the same attempt, without a session.
    */
   | {
       readonly type: 'exited';
@@ -139,7 +139,7 @@ export type WakeEvent =
       readonly survivors?: readonly number[] | undefined;
       readonly sessionGone?: boolean | undefined;
     }
-  /** The run was stopped because `signal` was aborted; its process tree is confirmed gone, except `survivors`. */
+  /** The run was stopped because `signal` was aborted. Its process tree is confirmed gone, except `survivors`. */
   | { readonly type: 'stopped'; readonly survivors: readonly number[] };
 
 /**
@@ -147,25 +147,25 @@ export type WakeEvent =
  *
  * - MUST NOT pass task text to a shell or build a command line from it.
  * - MUST set `AGENTCOM_RUN_ID` in the environment of every process.
- * - After `signal` is aborted MUST stop the whole process tree and end with `stopped`, naming survivors. The abort
- *   reason may be `{ graceMs }`: the grace period for this stop.
- * - When the consumer ends the iteration early (`return()`), it only stops listening: MUST resolve at once, even while
- *   `next()` is pending, and MUST leave the run alive if `adoptable`.
- * - MUST NOT throw for expected failures (a missing program is `failed`). A throw counts as `failed`, with phase
- *   `spawn` before `spawned` and `agent` after it.
+ * - After `signal` is aborted, MUST stop the whole process tree and end with `stopped`, listing survivors. The abort reason may be
+ *   `{ graceMs }`: the grace period for this stop.
+ * - If the consumer ends the iteration early (`return()`), it only stops listening: `return()` MUST resolve at once, even while `next()`
+ *   is pending, and MUST leave the run alive if `adoptable`.
+ * - MUST NOT throw for expected failures (a missing program is `failed`). A throw counts as `failed`, with phase `spawn` before
+ *   `spawned` and `agent` after it.
  */
 export interface WakeRunner {
-  /** Whether its runs outlive the sidecar and can be attached to by the next process. */
+  /** Whether its runs outlive the sidecar, and the next sidecar process can attach to them. */
   readonly adoptable: boolean;
   wake(request: WakeRequest, signal: StopSignal): AsyncIterable<WakeEvent>;
   /**
-   * Attaches to a run of an earlier sidecar process: follows it to its end or, if `signal` is already aborted, stops
-   * what is left of it. Yields `exited` at once if nothing of it is alive; if `process` is null and certainly nothing
-   * was started, yields `failed` with phase `spawn`, which costs no attempt.
+   * Attaches to a run of an earlier sidecar process: follows it to its end or, if `signal` is already aborted, stops what is left of it.
+   * Yields `exited` at once if no process of it is alive. If `process` is null and certainly nothing was started, yields `failed` with
+   * phase `spawn`, which does not count as a retry.
    */
   attach(run: AdoptedRun, signal: StopSignal): AsyncIterable<WakeEvent>;
   /**
-   * Whether its agent could run now. MUST finish within 5 s, leave nothing running when `signal` is aborted, and not
+   * Checks whether its agent could run now. MUST finish within 5 s, MUST leave nothing running when `signal` is aborted, and MUST NOT
    * call a model. While a check is not `ok`, the hub assigns nothing to this agent.
    */
   check?(signal?: StopSignal): Promise<readonly RunnerCheck[]>;
