@@ -1,10 +1,9 @@
-/** `agentcom/storage`: where a hub can keep its tasks. Each is chosen by calling it in the config. */
+/** `agentcom/storage`: the storage adapters. To use one, call it in the config. */
 export { memory } from './storage-memory/memory.ts';
-export { postgres } from './storage-knex/postgres.ts';
-export type { PostgresOptions } from './storage-knex/postgres/options.ts';
+export { postgres, type PostgresOptions } from './storage-knex/postgres.ts';
 export { sqlite, type SqliteOptions } from './storage-knex/sqlite.ts';
 
-// What a storage of your own is written against; `agentcom/testing` has the suite that it must pass.
+// For writing your own storage, which must pass the contract suite in `agentcom/testing`.
 export type * from '../core/domain/agent/agent.ts';
 export { compareByAge, compareClaimable, isClaimable, isWaiting, readyAtMs } from '../core/domain/task/claimable.ts';
 export type * from '../core/domain/task/event.ts';

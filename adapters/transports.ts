@@ -1,10 +1,8 @@
-/** `agentcom/transport`: what can carry sockets and HTTP of a hub. Each is chosen by calling it in the config. */
-export { uws } from './transport-uws/choice.ts';
-export type { UwsOptions } from './transport-uws/settings.ts';
-export { ws } from './transport-ws/choice.ts';
-export type { WsOptions } from './transport-ws/settings.ts';
+/** `agentcom/transport`: the transport adapters, which serve the hub's WebSockets and HTTP. To use one, call it in the config. */
+export { uws, type UwsOptions } from './transport-uws/uws.ts';
+export { ws, type WsOptions } from './transport-ws/ws.ts';
 
-// What a transport of your own is written against; `agentcom/testing` has the suite that it must pass.
+// For writing your own transport, which must pass the contract suite in `agentcom/testing`.
 export type * from '../core/ports/http.ts';
 export type * from '../core/ports/hub-link.ts';
 export type * from '../core/ports/hub-transport.ts';

@@ -1,7 +1,7 @@
-/** The HTTP API: routes from the table, each request through the same checks, each answer JSON. */
+/** The HTTP API: the routes of the table, with the same checks for every request. */
 import { refusalCounts } from '../../core/application/refusal-counts.ts';
 import { refusalLog } from '../../core/application/refusal-log.ts';
-import type { HttpReply, HttpRequest } from '../../core/ports/http.ts';
+import type { HttpRequest, HttpResponse } from '../../core/ports/http.ts';
 import { agentHandlers } from './endpoints/agent-endpoints.ts';
 import { allAgents } from './endpoints/all-agents.ts';
 import { authenticator } from './authenticate.ts';
@@ -16,16 +16,16 @@ import { refusal, type Reply } from './reply.ts';
 import type { Handlers } from './request.ts';
 import { routeTable } from './route-table.ts';
 import { ROUTES, type Route } from './routes.ts';
-import { httpReply, logAnswer, refuseAtDoor, replyToFailure, serve, type Logged, type ServeContext } from './serve.ts';
+import { httpResponse, logAnswer, refuseAtDoor, replyToFailure, serve, type Logged, type ServeContext } from './serve.ts';
 import { submitHandlers } from './endpoints/submit-endpoint.ts';
 import { taskHistoryHandlers } from './endpoints/task-history.ts';
 import { taskHandlers } from './endpoints/task-endpoints.ts';
 import { tokenHandlers } from './endpoints/token-endpoints.ts';
 
-/** Tokens whose rate is remembered at once. */
+/** How many tokens' request rates are remembered. */
 const RATED_TOKENS_MAX = 10_000;
 
-/** Makes the API; opens nothing. */
+/** Creates the API. Opens nothing. */
 export function httpApi(deps: HttpApiDeps): HttpApi {
   let closed = false;
   const auth = authenticator(deps);
@@ -62,12 +62,12 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
 
   const find = routeTable(ROUTES);
 
-  const answered = (logged: Logged, reply: Reply, thrown?: unknown): HttpReply => {
+  const answered = (logged: Logged, reply: Reply, thrown?: unknown): HttpResponse => {
     logAnswer(context, logged, reply, thrown);
-    return httpReply(reply);
+    return httpResponse(reply);
   };
-  /** For a path without such a method. */
-  const noRoute = (method: string, others: readonly Route[]): HttpReply => {
+  /** The response if the path, or the method on it, does not exist. */
+  const noRoute = (method: string, others: readonly Route[]): HttpResponse => {
     const [first] = others;
     if (first === undefined) return answered({ method, path: null }, refusal('unknown_route', 'No such route.'));
     const allow = others.map((route) => route.method).join(', ');

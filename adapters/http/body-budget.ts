@@ -1,33 +1,33 @@
-/** Bytes of request bodies in hand: over all requests, and for each of those who send them. */
+/** Limits the bytes of request bodies in memory: in total, and for each sender. */
 export interface BodyBudgetRules {
-  /** Over all requests. */
+  /** In total. */
   readonly bytesMax: number;
-  /** For one owner. */
+  /** For each owner. */
   readonly ownerBytesMax: number;
-  /** What an owner may hold even when others have taken everything: an honest request is never behind somebody else's. */
+  /** What each owner may hold even if others have used up the total, so that one sender cannot lock out the others. */
   readonly grantedBytes: number;
 }
 
 export interface BodyBudget {
-  /** Counts bytes of `owner`, a token or an address, to be given back later; anything but `taken` has counted nothing. */
-  take(owner: string, bytes: number): 'taken' | 'owner_full' | 'full';
-  giveBack(owner: string, bytes: number): void;
+  /** Reserves bytes for `owner`, a token or an address, until they are released. Only `reserved` reserves anything. */
+  reserve(owner: string, bytes: number): 'reserved' | 'owner_full' | 'full';
+  release(owner: string, bytes: number): void;
 }
 
-/** Remembers only owners that hold something now. */
+/** Remembers only owners with reserved bytes. */
 export function bodyBudget({ bytesMax, ownerBytesMax, grantedBytes }: BodyBudgetRules): BodyBudget {
   const held = new Map<string, number>();
   let total = 0;
   return {
-    take(owner, bytes) {
+    reserve(owner, bytes) {
       const own = (held.get(owner) ?? 0) + bytes;
       if (own > ownerBytesMax) return 'owner_full';
       if (total + bytes > bytesMax && own > grantedBytes) return 'full';
       held.set(owner, own);
       total += bytes;
-      return 'taken';
+      return 'reserved';
     },
-    giveBack(owner, bytes) {
+    release(owner, bytes) {
       const left = (held.get(owner) ?? 0) - bytes;
       if (left > 0) held.set(owner, left);
       else held.delete(owner);

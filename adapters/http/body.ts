@@ -1,4 +1,4 @@
-/** Takes bodies off the wire: bounded in bytes and time each, and in bytes for each sender and all together. */
+/** Reads request bodies, limited in bytes and time each, and in bytes per sender and in total. */
 import type { FieldError } from '../../core/protocol/field-errors.ts';
 import { findUnstorable } from '../../core/protocol/json-text.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
@@ -6,14 +6,17 @@ import type { Clock } from '../../core/ports/clock.ts';
 import type { HttpBody, HttpRequest } from '../../core/ports/http.ts';
 import type { BodyBudget } from './body-budget.ts';
 import { invalid, read, refusal, refused, tooMany, type Read, type Reply } from './reply.ts';
-import type { LineTaker } from './request.ts';
+import type { LineHandler } from './request.ts';
 
-/** How long a body may take to arrive, and how long nothing of it may come; it lasts up to twice as long to notice that. */
+/** How long a body may take to arrive, and how long it may stall. It can take up to twice as long until a stall is detected. */
 const BODY_MS = 60_000;
 const STALL_MS = 10_000;
-/** A body that says it is no longer counts in full from the start and is left to the transport: a stream of it costs more than all else. */
+/**
+ * A body up to this announced length is reserved in full from the start and read as a whole, because streaming it would cost more than the
+ * rest of the request.
+ */
 const WHOLE_BYTES_MAX = 16_384;
-/** Bytes of lines between two pauses in which others get their turn: some milliseconds of parsing. */
+/** The lines between two pauses for the event loop: some milliseconds of parsing. */
 const SLICE_BYTES = 131_072;
 const SLICE_LINES = 200;
 const NEWLINE = 0x0a;
@@ -21,34 +24,34 @@ const NEWLINE = 0x0a;
 export interface BodyRules {
   readonly bytesMax: number;
   readonly budget: BodyBudget;
-  /** Whose budget it is: a token, or the address of who has none. */
+  /** Whose bytes these are: a token, or the address of a client without one. */
   readonly owner: string;
   readonly clock: Clock;
 }
 
-/** Counts bytes of one body in the budget until `release`, which may be called at any time and only once counts. */
+/** Counts the bytes of one body in the budget until `release`. `release` is idempotent. */
 function bodyCount({ budget, owner }: BodyRules): { add(bytes: number): Reply | null; release(): void } {
   let counted = 0;
   return {
     add(bytes) {
-      const taken = budget.take(owner, bytes);
-      if (taken === 'owner_full') return tooMuchOfOne;
-      if (taken === 'full') return tooMuchInHand;
+      const reserved = budget.reserve(owner, bytes);
+      if (reserved === 'owner_full') return tooMuchOfOwner;
+      if (reserved === 'full') return tooMuchInTotal;
       counted += bytes;
       return null;
     },
     release() {
-      if (counted > 0) budget.giveBack(owner, counted);
+      if (counted > 0) budget.release(owner, counted);
       counted = 0;
     },
   };
 }
 
 /**
- * Gives the chunks of a body to `take` until it ends, is refused or `take` answers a reply. What has arrived counts against
- * the budget, not what was announced, until `release` is called.
+ * Passes the chunks of a body to `take` until it ends, is refused, or `take` returns a reply. The bytes that arrived, not the announced
+ * length, count against the budget until `release` is called.
  */
-export async function takeBody(
+export async function readBody(
   request: HttpRequest,
   rules: BodyRules,
   take: (chunk: Uint8Array) => Reply | null | Promise<Reply | null>,
@@ -88,18 +91,18 @@ export async function takeBody(
   return { reply, release };
 }
 
-/** Calls `end` once when nothing has come for too long, or when all of it takes too long. */
+/** Calls `end` once, if nothing arrives for too long, or if the whole body takes too long. */
 function watchArrival(clock: Clock, bytes: () => number, end: (reply: Reply) => void): { cancel(): void } {
-  let seen = -1;
+  let lastBytes = -1;
   let leftMs = BODY_MS;
-  const look = (): void => {
+  const check = (): void => {
     leftMs -= STALL_MS;
-    if (bytes() === seen) return end(stalled);
+    if (bytes() === lastBytes) return end(stalled);
     if (leftMs <= 0) return end(tooLate);
-    seen = bytes();
-    timer = clock.after(STALL_MS, look);
+    lastBytes = bytes();
+    timer = clock.after(STALL_MS, check);
   };
-  let timer = clock.after(STALL_MS, look);
+  let timer = clock.after(STALL_MS, check);
   return { cancel: () => timer.cancel() };
 }
 
@@ -111,23 +114,23 @@ const tooLarge = (bytesMax: number): Reply =>
 const brokeOff = (why: string): Reply => refusal('invalid_json', `The body is incomplete: ${why}.`);
 const tooLate = refusal('request_timeout', `The body did not arrive within ${BODY_MS / 1_000} s.`);
 const stalled = refusal('request_timeout', `No data of the body arrived for ${STALL_MS / 1_000} s.`);
-const tooMuchInHand = refusal('hub_busy', 'The hub has too many bodies in flight; retry later.');
-const tooMuchOfOne = tooMany('Too many bytes of requests from this token, or from this address without a token, are in flight.', 1_000);
+const tooMuchInTotal = refusal('hub_busy', 'The hub has too many bodies in flight; retry later.');
+const tooMuchOfOwner = tooMany('Too many bytes of requests from this token, or from this address without a token, are in flight.', 1_000);
 
 type Taken = { readonly reply: Reply } | { readonly reply: null; readonly bytes: Uint8Array };
 
-/** Puts a body together as it comes. */
+/** Collects a body as it arrives. */
 async function gather(request: HttpRequest, rules: BodyRules): Promise<Taken & { release(): void }> {
   const chunks: Uint8Array[] = [];
-  const { reply, release } = await takeBody(request, rules, (chunk) => {
+  const { reply, release } = await readBody(request, rules, (chunk) => {
     chunks.push(chunk);
     return null;
   });
   return reply === null ? { reply, bytes: Buffer.concat(chunks), release } : { reply, release };
 }
 
-/** Takes a short body that says how long it is. */
-async function takeWhole(body: HttpBody, announced: number, rules: BodyRules): Promise<Taken & { release(): void }> {
+/** Reads a short body of an announced length. */
+async function readWhole(body: HttpBody, announced: number, rules: BodyRules): Promise<Taken & { release(): void }> {
   const { bytesMax, clock } = rules;
   const { add, release } = bodyCount(rules);
   const over = announced > bytesMax ? tooLarge(bytesMax) : add(announced);
@@ -151,12 +154,12 @@ const tooSlow = refusal('request_timeout', `The body did not arrive within ${STA
 const UTF8 = new TextDecoder('utf-8', { fatal: true });
 const LENGTH = /^\d{1,15}$/;
 
-/** The body as one JSON value; `undefined` for an empty body. */
-export async function takeJson(request: HttpRequest, rules: BodyRules): Promise<{ readonly body: Read<unknown>; release(): void }> {
+/** Reads the body as one JSON value; `undefined` if it is empty. */
+export async function readJson(request: HttpRequest, rules: BodyRules): Promise<{ readonly body: Read<unknown>; release(): void }> {
   const { body } = request;
   const announced = request.header('content-length') ?? '';
   const isShort = body !== null && LENGTH.test(announced) && Number(announced) <= WHOLE_BYTES_MAX;
-  const { release, ...taken } = await (isShort ? takeWhole(body, Number(announced), rules) : gather(request, rules));
+  const { release, ...taken } = await (isShort ? readWhole(body, Number(announced), rules) : gather(request, rules));
   if (taken.reply !== null) return { body: refused(taken.reply), release };
   const { bytes } = taken;
   if (bytes.byteLength === 0) return { body: read(undefined), release };
@@ -168,13 +171,13 @@ export async function takeJson(request: HttpRequest, rules: BodyRules): Promise<
 
 export type Parsed = { readonly kind: 'parsed'; readonly value: unknown } | { readonly kind: 'unfit'; readonly error: FieldError };
 
-/** UTF-8 bytes to a JSON value that can be kept as it is. An error of kind `json` says that it is none. */
+/** Parses UTF-8 bytes as a JSON value that can be stored unchanged. An error of kind `json`: it is not JSON. */
 export function parseJson(bytes: Uint8Array): Parsed {
   let value: unknown;
   try {
     value = JSON.parse(UTF8.decode(bytes));
   } catch (thrown) {
-    // What the parser says may quote the body, which may hold a secret.
+    // The message of the parser may quote the body, which may contain a secret.
     const what = thrown instanceof SyntaxError ? 'is not JSON' : 'is not UTF-8';
     return { kind: 'unfit', error: { field: '', error: 'json', detail: what } };
   }
@@ -187,11 +190,11 @@ export interface LineRules {
   readonly linesMax: number;
 }
 
-/** Cuts the body into lines and gives those that are not blank to `take`, pausing between slices of work. */
-export async function takeLines(
+/** Splits the body into lines and passes those that are not blank to `take`, with pauses between slices of work. */
+export async function readLines(
   request: HttpRequest,
   rules: BodyRules & LineRules,
-  take: LineTaker,
+  take: LineHandler,
 ): Promise<{ readonly reply: Reply | null; release(): void }> {
   const { lineBytesMax, linesMax } = rules;
   const pending: Uint8Array[] = [];
@@ -215,7 +218,7 @@ export async function takeLines(
     return isBlank(bytes) ? null : take({ number, bytes });
   };
 
-  const { reply, release } = await takeBody(request, rules, async (chunk) => {
+  const { reply, release } = await readBody(request, rules, async (chunk) => {
     let from = 0;
     for (let at = chunk.indexOf(NEWLINE); at !== -1; at = chunk.indexOf(NEWLINE, from)) {
       const stop = add(chunk.subarray(from, at)) ?? endLine();
@@ -234,5 +237,5 @@ export async function takeLines(
 
 const isBlank = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0x20 || byte === 0x09 || byte === 0x0d);
 
-/** Lets everything that waits on the loop go first. */
+/** Yields to the event loop. */
 const pause = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

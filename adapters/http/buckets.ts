@@ -1,20 +1,20 @@
-/** Token buckets by name, for a bounded number of names. */
+/** Token buckets by name, for a limited number of names. */
 import { fullBucket, takeOne, type Bucket, type BucketRule } from '../../core/domain/token-bucket.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 
 export interface Buckets {
-  /** Takes one of `name`'s; else answers how long until there is one, in milliseconds. */
+  /** Takes a token from the bucket of `name`, or returns how long until there is one, in milliseconds. */
   take(name: string): { readonly taken: boolean; readonly waitMs: number };
-  /** How long until there is one to take, in milliseconds; 0 when there is. */
+  /** How long until there is a token, in milliseconds; 0 if there is one. */
   waitMs(name: string): number;
 }
 
 /**
- * `namesMax`: beyond it the names that were touched longest ago are forgotten, which fills their buckets: memory is
- * bounded at the price of leniency. A rule with `perSecond` 0 bounds nothing.
+ * `namesMax`: above it, the least recently used names are forgotten, which fills their buckets: memory is limited at the price of
+ * leniency. A rule with `perSecond` 0 limits nothing.
  */
 export function buckets(rule: BucketRule, namesMax: number, clock: Clock): Buckets {
-  /** In the order of the last touch. */
+  /** Least recently used first. */
   const byName = new Map<string, Bucket>();
   const put = (name: string, bucket: Bucket): void => {
     byName.delete(name);

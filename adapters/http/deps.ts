@@ -1,4 +1,4 @@
-/** What the HTTP API stands on. It knows neither the server that carries it nor the database behind the ports. */
+/** The dependencies of the HTTP API. It knows neither the HTTP server nor the database behind the ports. */
 import type { CommandInbox } from '../../core/application/hub/batch/commands.ts';
 import type { TokenUse } from '../../core/application/hub/upkeep/token-use.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
@@ -12,7 +12,7 @@ import type { Log } from '../../core/ports/log.ts';
 import type { TaskStore } from '../../core/ports/task-store.ts';
 
 export interface HttpApiDeps {
-  /** Every change goes through it. */
+  /** All changes go through it. */
   readonly inbox: CommandInbox;
   readonly tasks: Pick<TaskStore, 'read' | 'history' | 'keptResult' | 'list' | 'stats' | 'peek'>;
   readonly agents: AgentStore;
@@ -23,39 +23,39 @@ export interface HttpApiDeps {
   readonly clock: HubClock;
   readonly log: Log;
   readonly limits: HubLimits;
-  /** Whether a request may name this host and come from this origin. */
+  /** Whether a request with these headers is allowed. */
   readonly isAllowedOrigin: (headers: { readonly host: string | undefined; readonly origin: string | undefined }) => boolean;
-  /** Peers whose `x-forwarded-for` is believed. */
+  /** Proxies whose `x-forwarded-for` is trusted. */
   readonly trustedProxies: readonly string[];
   /** SHA-256 of the admin token of the config, hexadecimal. */
   readonly adminTokenHash: string;
   readonly version: string;
-  /** The adapters in use, as they name themselves, for `GET /health`: not what a config asked for. */
+  /** The `name` of each adapter in use, for `GET /health`: not the name in the config. */
   readonly storageName: string;
   readonly transportName: string;
   /** Whether tasks outlive the hub, for `GET /health`. */
   readonly durable: boolean;
   /** Whether the hub can commit now. MUST NOT throw. */
   readonly healthy: () => Promise<boolean>;
-  /** As `Storage.deadlocks`; undefined where only one hub writes. */
+  /** As `Storage.deadlocks`; undefined if only one hub writes. */
   readonly deadlocks?: (() => number) | undefined;
-  /** Where sidecars and clients reach this hub. */
+  /** The addresses of this hub for sidecars and clients. */
   readonly urls: () => { readonly ws: string; readonly api: string };
-  /** Calls `listener` after each commit with events; answers how to stop that. */
+  /** Calls `listener` after each commit with events, until the returned function is called. */
   readonly onCommit: (listener: () => void) => () => void;
-  /** When a connected agent was last heard, milliseconds since 1970; null when this hub does not hold its socket. */
+  /** When something was last received from an agent, milliseconds since 1970; null if it is not connected to this hub. */
   readonly lastHeardAtMs: (agentId: AgentId) => number | null;
-  /** What the wire has refused since the hub started: frames by the word of their answer, sockets by why they were closed. */
+  /** Refusals since the hub started: frames by error code, WebSockets by the reason for closing them. */
   readonly refusals: () => { readonly frames: Readonly<Record<string, number>>; readonly sockets: Readonly<Record<string, number>> };
-  /** These tokens have just been revoked: the sockets that identified with them are to be closed. */
+  /** Closes the WebSockets that identified with these tokens, which have just been revoked. */
   readonly revokeSessions: (tokens: readonly TokenRecord[]) => void;
-  /** An enrolment secret was used up: the hub writes a new one for sidecars on its machine. */
+  /** An enrolment secret was used up: the hub writes a new one for the sidecars on its machine. */
   readonly onEnrolSecretUsed: () => void;
 }
 
 export interface HttpApi {
-  /** Answers one request; never fails. */
+  /** Handles a request. Never throws or rejects. */
   readonly handle: HttpHandler;
-  /** Ends the open event streams and refuses new requests with 503. Twice is fine. */
+  /** Ends the open event streams, and refuses new requests with 503. Idempotent. */
   close(): void;
 }

@@ -1,22 +1,22 @@
-/** How late the event loop is: a hub that has more to do than it can shows it here first. */
+/** Measures the delay of the event loop, the first sign of an overloaded hub. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 const RESOLUTION_MS = 20;
-/** A stall counts for the rest of the window that it fell in, and for the next. */
+/** A stall counts for the rest of its window, and for the next one. */
 const WINDOW_MS = 1_000;
 
 export interface LoopDelay {
-  /** The longest time by which the loop was late within the last one to two seconds, whole milliseconds. */
+  /** The longest delay of the loop within the last one to two seconds, in whole milliseconds. */
   longestMs(): number;
-  /** Twice is fine. */
+  /** Stops measuring. Idempotent. */
   close(): void;
 }
 
-/** Measures from now on; neither the measuring nor its timer keeps the process alive. */
+/** Starts measuring. Does not keep the process alive. */
 export function loopDelay(): LoopDelay {
   const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   histogram.enable();
-  // What is recorded is the time between two looks, which on a loop that is never late is the resolution.
+  // The histogram records the time between two samples, which is the resolution if the loop is not delayed.
   const sinceLast = (): number => Math.max(0, Math.round(histogram.max / 1e6) - RESOLUTION_MS);
   let beforeMs = 0;
   const timer = setInterval(() => {

@@ -1,11 +1,11 @@
-/** Reads a query by its schema, and pages by their limit. */
+/** Reads query strings by their schema, and the limit of a page. */
 import type { Static, TSchema } from 'typebox';
 import { bodyReader } from '../../core/protocol/body-reader.ts';
 import { isFitText } from '../../core/protocol/json-text.ts';
 import { PAGE_DEFAULT } from '../../core/protocol/http-queries.ts';
 import { invalid, read, refused, type Read, type Reply } from './reply.ts';
 
-/** A reader for queries of this schema; a parameter that stands twice is refused. */
+/** A reader for queries of this schema. It refuses repeated parameters. */
 export function queryReader<S extends TSchema & { readonly properties: Readonly<Record<string, TSchema>> }>(
   schema: S,
 ): (query: URLSearchParams) => Read<Static<S>> {
@@ -22,12 +22,11 @@ export function queryReader<S extends TSchema & { readonly properties: Readonly<
   };
 }
 
-/** The number of rows on a page, from the query. */
+/** The number of rows on a page, from the `limit` of the query. */
 export function pageLimit(limit: string | undefined, limitMax: number): Read<number> {
   const rows = limit === undefined ? Math.min(PAGE_DEFAULT, limitMax) : Number(limit);
   if (rows <= limitMax) return read(rows);
   return refused(invalid([{ field: 'limit', error: 'maximum', detail: `must be at most ${limitMax}` }]));
 }
 
-/** Mistakes in a cursor are the caller's: it is to be sent as it was given. */
 export const badCursor: Reply = invalid([{ field: 'cursor', error: 'cursor', detail: 'must be a next_cursor of this list, unchanged' }]);

@@ -1,92 +1,98 @@
-/** Reads of each token: a few run, the next ones wait for them and for the token's share of the hub's time, more are refused. */
+/**
+ * Limits the reads of each token: a few run at once; more wait for those, and for the token's share of the hub's time; the rest are
+ * refused.
+ */
 import { fullBucket, spend, type Bucket } from '../../core/domain/token-bucket.ts';
 import type { Clock, Timer } from '../../core/ports/clock.ts';
 
 export interface ReadTurns {
-  /** Answers, once it is the read's turn, how to end it; null when too many of this owner wait already. */
+  /** Resolves when the read may run, to a function that ends it. Null if too many reads of this owner run or wait already. */
   enter(owner: string): Promise<() => void> | null;
 }
 
 export interface ReadRules {
-  /** Reads of one owner that run or wait. */
+  /** How many reads of one owner may run or wait. */
   readonly perOwner: number;
-  /** Time that reads of one owner may take in a second, milliseconds, and at once, over that; 0 in a second is no bound. */
+  /** How many milliseconds per second the reads of one owner may take; 0: no limit. `burstMs`: how many they may take at once. */
   readonly msPerSecond: number;
   readonly burstMs: number;
 }
 
-/** Reads of one owner that run at once: one that lasts does not hold up the next, and all of them do not hold up the others'. */
+/**
+ * How many reads of one owner run at once: enough that a slow one does not block the next, and few enough that they do not block other
+ * owners.
+ */
 const RUNNING_MAX = 2;
-/** What a read costs beside the time that it takes: its request and its answer, milliseconds. */
+/** The cost of a read in addition to its duration, for its request and response, milliseconds. */
 const REQUEST_MS = 1;
-/** Owners whose time is remembered at once; of those that have no read, the one that was touched longest ago is forgotten. */
+/** How many owners are remembered. Above that, the least recently used one without reads is forgotten. */
 const OWNERS_MAX = 10_000;
 
-interface Line {
+interface OwnerQueue {
   running: number;
   readonly waiting: (() => void)[];
-  /** In milliseconds of reading; what the last read took too much is owed. */
+  /** Milliseconds of reading that are left; negative after a read that took longer. */
   time: Bucket;
   timer: Timer | null;
 }
 
 export function readTurns({ perOwner, msPerSecond, burstMs }: ReadRules, clock: Pick<Clock, 'monotonicMs' | 'after'>): ReadTurns {
   const rule = { burst: burstMs, perSecond: msPerSecond };
-  /** In the order of the last touch. */
-  const lines = new Map<string, Line>();
+  /** Least recently used first. */
+  const queues = new Map<string, OwnerQueue>();
 
-  const lineOf = (owner: string): Line => {
-    const line = lines.get(owner) ?? { running: 0, waiting: [], time: fullBucket(rule, clock.monotonicMs()), timer: null };
-    lines.delete(owner);
-    lines.set(owner, line);
-    if (lines.size > OWNERS_MAX) {
-      for (const [name, { running, waiting }] of lines) {
+  const queueOf = (owner: string): OwnerQueue => {
+    const queue = queues.get(owner) ?? { running: 0, waiting: [], time: fullBucket(rule, clock.monotonicMs()), timer: null };
+    queues.delete(owner);
+    queues.set(owner, queue);
+    if (queues.size > OWNERS_MAX) {
+      for (const [name, { running, waiting }] of queues) {
         if (running + waiting.length > 0 || name === owner) continue;
-        lines.delete(name);
+        queues.delete(name);
         break;
       }
     }
-    return line;
+    return queue;
   };
 
-  /** Begins what may begin, and looks again when there is time for the next. */
-  const beginNext = (line: Line): void => {
-    while (line.running < RUNNING_MAX && line.waiting.length > 0) {
+  /** Starts the reads that may run now, and sets a timer if the next one has to wait for time. */
+  const startNext = (queue: OwnerQueue): void => {
+    while (queue.running < RUNNING_MAX && queue.waiting.length > 0) {
       if (msPerSecond > 0) {
-        const { bucket, waitMs } = spend(line.time, rule, clock.monotonicMs(), 0);
-        line.time = bucket;
+        const { bucket, waitMs } = spend(queue.time, rule, clock.monotonicMs(), 0);
+        queue.time = bucket;
         if (waitMs > 0) {
-          line.timer ??= clock.after(waitMs, () => {
-            line.timer = null;
-            beginNext(line);
+          queue.timer ??= clock.after(waitMs, () => {
+            queue.timer = null;
+            startNext(queue);
           });
           return;
         }
       }
-      line.running += 1;
-      line.waiting.shift()?.();
+      queue.running += 1;
+      queue.waiting.shift()?.();
     }
   };
 
   return {
     enter(owner) {
-      const line = lineOf(owner);
-      if (line.running + line.waiting.length >= perOwner) return null;
+      const queue = queueOf(owner);
+      if (queue.running + queue.waiting.length >= perOwner) return null;
       return new Promise((resolve) => {
-        line.waiting.push(() => {
+        queue.waiting.push(() => {
           const fromMs = clock.monotonicMs();
           let isOver = false;
           resolve(() => {
             if (isOver) return;
             isOver = true;
-            line.running -= 1;
+            queue.running -= 1;
             const nowMs = clock.monotonicMs();
-            // One that waits for a slow database is not to hold its owner up for longer than the burst lasts.
-            line.time = spend(line.time, rule, nowMs, Math.min(burstMs, nowMs - fromMs + REQUEST_MS)).bucket;
-            beginNext(line);
+            // A read on a slow database must not block its owner for longer than the burst.
+            queue.time = spend(queue.time, rule, nowMs, Math.min(burstMs, nowMs - fromMs + REQUEST_MS)).bucket;
+            startNext(queue);
           });
         });
-        beginNext(line);
+        startNext(queue);
       });
     },
   };

@@ -1,4 +1,4 @@
-/** What a handler answers, as a value; the headers of every answer come to it later. */
+/** The reply of a handler: an HTTP response without the headers that all responses have. */
 import type { ByteStream } from '../../core/ports/http.ts';
 import type { FieldError } from '../../core/protocol/field-errors.ts';
 import type { HttpErrorBody, HttpErrorCode, HttpErrorDetail } from '../../core/protocol/http-errors.ts';
@@ -8,11 +8,11 @@ export interface Reply {
   /** JSON text, or a stream. */
   readonly body: string | ByteStream;
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** The word of a refusal. */
+  /** The error code, if the reply is a refusal. */
   readonly refused?: HttpErrorCode | undefined;
 }
 
-/** Either what was asked for or the reply that refuses it. */
+/** A value that was read from the request, or the reply that refuses the request. */
 export type Read<T> = { readonly kind: 'read'; readonly value: T } | { readonly kind: 'refused'; readonly reply: Reply };
 
 export const read = <T>(value: T): Read<T> => ({ kind: 'read', value });
@@ -22,7 +22,7 @@ export const ok = (value: Readonly<Record<string, unknown>>): Reply => ({ status
 export const created = (value: Readonly<Record<string, unknown>>): Reply => ({ status: 201, body: JSON.stringify(value) });
 export const okText = (json: string): Reply => ({ status: 200, body: json });
 
-/** The status of each code, unless the reply says otherwise (`unknown_task` is 400 in a body, 404 in an address). */
+/** The default status of each code. A reply may override it: `unknown_task` is 404 for a path, but 400 for a body. */
 const STATUSES: Readonly<Record<HttpErrorCode, number>> = {
   invalid_json: 400,
   validation_failed: 400,
@@ -52,18 +52,18 @@ const STATUSES: Readonly<Record<HttpErrorCode, number>> = {
   hub_stopping: 503,
 };
 
-/** Seconds after which a request that met 503 may be tried again. */
+/** Seconds after which a request that got 503 may be retried. */
 const RETRY_AFTER_S = 2;
 
 export interface RefusalExtras {
   readonly status?: number | undefined;
   readonly details?: readonly HttpErrorDetail[] | undefined;
-  /** More members of the body beside `error`, `message` and `details`. */
+  /** Further fields of the body, in addition to `error`, `message` and `details`. */
   readonly more?: Readonly<Record<string, unknown>> | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
-/** A refusal: `{"error":code,"message":…,"details":[…]}` with the status of its code. */
+/** A refusal: `{"error":code,"message":…,"details":[…]}`. */
 export function refusal(code: HttpErrorCode, message: string, extras: RefusalExtras = {}): Reply {
   const status = extras.status ?? STATUSES[code];
   const body: HttpErrorBody = { error: code, message, ...(extras.details === undefined ? {} : { details: extras.details }) };
@@ -71,7 +71,7 @@ export function refusal(code: HttpErrorCode, message: string, extras: RefusalExt
   return { status, body: JSON.stringify({ ...extras.more, ...body }), headers: { ...retry, ...extras.headers }, refused: code };
 }
 
-/** 400 for these mistakes, the first of them told in the message. */
+/** 400 with these errors; the message describes the first one. */
 export function invalid(errors: readonly (FieldError & { readonly line?: number | undefined })[]): Reply {
   const [first] = errors;
   const where =
@@ -79,6 +79,6 @@ export function invalid(errors: readonly (FieldError & { readonly line?: number 
   return refusal('validation_failed', `Invalid request: ${where} ${first?.detail ?? ''}.`, { details: errors });
 }
 
-/** 429 with the time after which one more request will be taken. */
+/** 429, with the time after which the request may be retried. */
 export const tooMany = (message: string, waitMs: number): Reply =>
   refusal('rate_limited', message, { headers: { 'retry-after': String(Math.max(1, Math.ceil(waitMs / 1_000))) } });

@@ -1,32 +1,32 @@
-/**
- * Every address of the HTTP API with the roles that may use it. The router is built from this table and from nothing
- * else: what has no row is refused.
- */
+/** Every route of the HTTP API, with the roles that may use it. The router is built from this table alone. */
 import type { Role } from '../../core/ports/agent-store.ts';
 
 export interface Route {
   readonly name: string;
   readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
-  /** `open`: without a token. */
+  /** `open`: no token needed. */
   readonly roles: readonly Role[] | 'open';
-  /** `json`: one JSON value; `empty`: nothing, or `{}`; `lines`: NDJSON; `none`: not looked at. */
+  /** `json`: one JSON value; `empty`: nothing, or `{}`; `lines`: NDJSON; `none`: ignored. */
   readonly body: 'json' | 'empty' | 'lines' | 'none';
-  /** The longest body, where it is less than a submit may have. */
+  /** The maximum body length, if it is less than that of a submit. */
   readonly bytesMax?: number | undefined;
-  /** Refused while the loop is late: what costs much or can wait, so that submits, reports and what an operator does get through. */
+  /**
+   * Load shedding: refused while the event loop is delayed, so that submits, reports and operators get through. For requests that are
+   * expensive or can wait.
+   */
   readonly shed?: true | undefined;
 }
 
 const ALL = ['agent', 'submitter', 'viewer', 'operator', 'admin'] as const;
 const VIEW = ['viewer', 'operator', 'admin'] as const;
-/** A submitter sees its own tasks only; the handlers see to that. */
+/** The handlers show a submitter only its own tasks. */
 const VIEW_OWN = ['submitter', ...VIEW] as const;
 const SUBMIT = ['submitter', 'operator', 'admin'] as const;
 const OPERATE = ['operator', 'admin'] as const;
 const ADMIN = ['admin'] as const;
 
-/** Fixed addresses stand before those with a parameter in the same place: the first row that fits answers. */
+/** The first matching row wins, so fixed paths come before those with a parameter in the same position. */
 export const ROUTES = [
   { name: 'submit', method: 'POST', path: '/api/tasks', roles: SUBMIT, body: 'json' },
   { name: 'submitBulk', method: 'POST', path: '/api/tasks/bulk', roles: SUBMIT, body: 'lines', shed: true },
@@ -52,7 +52,7 @@ export const ROUTES = [
   { name: 'addToken', method: 'POST', path: '/admin/tokens', roles: ADMIN, body: 'json' },
   { name: 'listTokens', method: 'GET', path: '/admin/tokens', roles: ADMIN, body: 'none', shed: true },
   { name: 'revokeTokens', method: 'DELETE', path: '/admin/tokens/:id', roles: ADMIN, body: 'none' },
-  // A stream is not shed: a browser does not open one again that was refused.
+  // A stream is not shed, because a browser does not reconnect a stream that was refused.
   { name: 'streamEvents', method: 'GET', path: '/api/events', roles: VIEW_OWN, body: 'none' },
   { name: 'whoAmI', method: 'GET', path: '/api/whoami', roles: ALL, body: 'none', shed: true },
   { name: 'schemas', method: 'GET', path: '/api/schemas', roles: ALL, body: 'none', shed: true },

@@ -1,11 +1,11 @@
-/** What every request goes through before its handler, in this order, and what its answer carries. */
+/** The checks that every request passes before its handler, in order, and the headers of every response. */
 import type { RefusalCounts } from '../../core/application/refusal-counts.ts';
 import type { NoteRefusal } from '../../core/application/refusal-log.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
-import type { HttpReply, HttpRequest } from '../../core/ports/http.ts';
+import type { HttpRequest, HttpResponse } from '../../core/ports/http.ts';
 import { addressGroup, clientAddress } from '../../core/protocol/client-address.ts';
 import type { Authenticator, Principal } from './authenticate.ts';
-import { takeJson, takeLines } from './body.ts';
+import { readJson, readLines } from './body.ts';
 import { type BodyBudget } from './body-budget.ts';
 import type { Buckets } from './buckets.ts';
 import type { HttpApiDeps } from './deps.ts';
@@ -16,12 +16,12 @@ import type { ApiRequest, Handler, OpenHandler } from './request.ts';
 import type { Route } from './routes.ts';
 
 const JSON_TYPES = ['application/json'];
-/** What a route takes whose body says nothing: `{}`, or blanks. It counts in no budget. */
+/** The maximum body of a route without content, `{}` or blanks. It does not count in the budget. */
 const EMPTY_BYTES_MAX = 1_024;
-const UNCOUNTED: BodyBudget = { take: () => 'taken', giveBack: () => undefined };
+const UNCOUNTED: BodyBudget = { reserve: () => 'reserved', release: () => undefined };
 const LINE_TYPES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl'];
 
-/** On every answer. The API gives data, never a page: nothing may be loaded by it, and nobody may keep or frame it. */
+/** On every response. The API returns data, never pages: a response must not be cached or framed, and must not load anything. */
 const HEADERS: Readonly<Record<string, string>> = {
   'content-type': 'application/json; charset=utf-8',
   'cache-control': 'no-store',
@@ -32,24 +32,24 @@ const HEADERS: Readonly<Record<string, string>> = {
   'x-frame-options': 'DENY',
 };
 
-export const httpReply = ({ status, headers, body }: Reply): HttpReply => ({ status, headers: { ...HEADERS, ...headers }, body });
+export const httpResponse = ({ status, headers, body }: Reply): HttpResponse => ({ status, headers: { ...HEADERS, ...headers }, body });
 
 export interface ServeContext {
   readonly deps: HttpApiDeps;
   readonly auth: Authenticator;
-  /** Requests of each token. */
+  /** The request rate of each token. */
   readonly rates: Buckets;
   readonly bodies: BodyBudget;
-  /** Reads of each token. */
+  /** The concurrent reads of each token. */
   readonly reads: ReadTurns;
   readonly isClosed: () => boolean;
   readonly loop: LoopDelay;
   readonly noteRefusal: NoteRefusal;
-  /** Requests that were refused, by their error code. */
+  /** Refused requests, by error code. */
   readonly refusedRequests: RefusalCounts;
 }
 
-/** 403 for a Host or Origin that is not this hub's, 503 while it stops; null lets the request pass. */
+/** 403 for a Host or Origin that is not allowed, 503 while the hub stops; null if the request passes. */
 export function refuseAtDoor(context: ServeContext, request: HttpRequest): Reply | null {
   if (!context.deps.isAllowedOrigin({ host: request.header('host'), origin: request.header('origin') })) {
     return refusal('forbidden_origin', 'The Host or Origin of the request is not a name of this hub; add it to hub.listen.names.');
@@ -57,7 +57,7 @@ export function refuseAtDoor(context: ServeContext, request: HttpRequest): Reply
   return context.isClosed() ? refusal('hub_stopping', 'The hub is stopping; retry when it is back.') : null;
 }
 
-/** Serves a request of this route. */
+/** Handles a request on this route. */
 export async function serve(
   context: ServeContext,
   route: Route,
@@ -69,8 +69,8 @@ export async function serve(
   const address = clientAddress(request.remoteAddress, request.header('x-forwarded-for') ?? null, deps.trustedProxies);
   const admitted = await admit(context, route, request, address);
   if (admitted.kind === 'refused') return admitted.reply;
-  const late = refuseLate(context, route);
-  if (late !== null) return late;
+  const shed = refuseIfBusy(context, route);
+  if (shed !== null) return shed;
   const wrongType = refuseType(route, request);
   if (wrongType !== null) return wrongType;
 
@@ -88,7 +88,7 @@ export async function serve(
     let json: unknown;
     if (route.body === 'json' || isEmpty) {
       const bytesMax = isEmpty ? EMPTY_BYTES_MAX : (route.bytesMax ?? deps.limits.submitBytes);
-      const taken = await takeJson(request, { ...rules, bytesMax });
+      const taken = await readJson(request, { ...rules, bytesMax });
       releases.push(taken.release);
       if (taken.body.kind === 'refused') return taken.body.reply;
       json = taken.body.value;
@@ -102,7 +102,7 @@ export async function serve(
       json: json ?? (isEmpty ? {} : undefined),
       readLines: async (take) => {
         const { bulkBytes, submitBytes, bulkLines } = deps.limits;
-        const taken = await takeLines(request, { ...rules, bytesMax: bulkBytes, lineBytesMax: submitBytes, linesMax: bulkLines }, take);
+        const taken = await readLines(request, { ...rules, bytesMax: bulkBytes, lineBytesMax: submitBytes, linesMax: bulkLines }, take);
         releases.push(taken.release);
         return taken.reply;
       },
@@ -113,12 +113,12 @@ export async function serve(
   }
 }
 
-/** When a token that has too many reads waiting may ask again, milliseconds. */
+/** After how long a token with too many waiting reads may retry, milliseconds. */
 const READS_WAIT_MS = 1_000;
-/** What looks into the database for as long as the answer takes; a stream does it a little at a time. */
+/** Whether it reads from the database for the whole request. A stream does not: it reads a little at a time. */
 const isRead = (route: Route): boolean => route.method === 'GET' && route.shed === true;
 
-/** Who sent it, when the route lets them in; null on an open route. */
+/** The sender, if the route allows it; null on an open route. */
 async function admit(context: ServeContext, route: Route, request: HttpRequest, address: string): Promise<Read<Principal | null>> {
   if (route.roles === 'open') return read(null);
   const known = await context.auth.authenticate(request.header('authorization'), address);
@@ -131,15 +131,15 @@ async function admit(context: ServeContext, route: Route, request: HttpRequest, 
   return refused(refusal('forbidden', message));
 }
 
-/** After who sent it: strangers learn nothing of how the hub is. */
-function refuseLate({ deps, loop }: ServeContext, route: Route): Reply | null {
+/** Checked after authentication, so that strangers learn nothing about the load of the hub. */
+function refuseIfBusy({ deps, loop }: ServeContext, route: Route): Reply | null {
   if (route.shed !== true) return null;
-  const lateMs = loop.longestMs();
-  const mostMs = deps.limits.loopDelayMs;
-  if (lateMs <= mostMs) return null;
+  const delayMs = loop.longestMs();
+  const maxMs = deps.limits.loopDelayMs;
+  if (delayMs <= maxMs) return null;
   return refusal(
     'hub_busy',
-    `The hub is ${lateMs} ms behind, and refuses bulk submits and reads while that is over ${mostMs} ms; retry later.`,
+    `The hub is ${delayMs} ms behind, and refuses bulk submits and reads while that is over ${maxMs} ms; retry later.`,
   );
 }
 
@@ -162,7 +162,7 @@ function refuseType(route: Route, request: HttpRequest): Reply | null {
   return refusal('unsupported_media_type', `The Content-Type must be ${wanted[0]} in UTF-8.`);
 }
 
-/** The reply for what a handler threw. */
+/** The reply to a request whose handler threw this. */
 export function replyToFailure(thrown: unknown): Reply {
   if (AgentcomError.is(thrown, 'AC_HUB_STOPPING') || AgentcomError.is(thrown, 'AC_STORE_CLOSED')) {
     return refusal('hub_stopping', 'The hub is stopping; retry when it is back.');
@@ -176,14 +176,17 @@ export function replyToFailure(thrown: unknown): Reply {
   return refusal('internal', 'Internal error; see the log of the hub.');
 }
 
-/** What the log says of a request: never its query, its headers or its body, which may hold what is secret. */
+/** What is logged of a request: never its query, headers or body, which may contain secrets. */
 export interface Logged {
   readonly method: string;
-  /** The route's, with its names in place of what was given; null where there is no such route. */
+  /** The path of the route, with parameter names instead of values; null if there is no such route. */
   readonly path: string | null;
 }
 
-/** One line for each request that failed, and a count of each refusal; what is refused is told once of each kind in a while, the rest at debug. */
+/**
+ * Logs one line for each failed request; refusals are counted, and logged at a limited rate per kind; everything else is logged at debug
+ * level.
+ */
 export function logAnswer(
   { deps, noteRefusal, refusedRequests }: ServeContext,
   { method, path }: Logged,

@@ -1,36 +1,36 @@
-/** From a request to its answer on the wire, the same on every server: what is refused, what fails, and how a stream is sent. */
-import type { ByteStream, HttpHandler, HttpReply } from '../../core/ports/http.ts';
+/** Calls the HTTP handler and sends its response, in the same way on every server. */
+import type { ByteStream, HttpHandler, HttpResponse } from '../../core/ports/http.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { unservable, type CapturedRequest } from './captured-request.ts';
 import { FAILED, STOPPING, unreadable } from './own-answers.ts';
 
-/** The answer to one request as its server writes it. Whatever comes after it is over is dropped. */
+/** The response to one request, as implemented by a server. Calls after it is over do nothing. */
 export interface Exchange {
-  /** Nothing more can be written: it is answered, or its peer went. */
+  /** Whether nothing more can be written: the response is complete, or the client disconnected. */
   isOver(): boolean;
-  /** All of it; null is no body at all, with the length that it would have if that is known. */
+  /** Sends a complete response. `body` null: none is sent; `length` is then its `content-length`, if known. */
   answer(head: AnswerHead, body: string | null, length?: number): void;
-  /** Begins a stream with its head, or goes on with it; answers when the peer has room for more, or went. */
+  /** Sends a chunk of a stream, after the head if it is given. Resolves when the client can receive more, or has disconnected. */
   write(chunk: Uint8Array, head: AnswerHead | null): Promise<void>;
-  /** Ends a stream. */
+  /** Completes a stream. */
   end(): void;
-  /** Cuts the connection, so that an answer that is not whole is not taken for one. */
-  cut(): void;
-  /** Called when the peer goes before the answer was written; whoever streams sets it. */
+  /** Aborts the connection, so that the client cannot mistake a partial response for a complete one. */
+  abort(): void;
+  /** Called if the client disconnects before the response is complete. Set by the sender of a stream. */
   onGone: () => void;
 }
 
-export type AnswerHead = Pick<HttpReply, 'status' | 'headers'>;
+export type AnswerHead = Pick<HttpResponse, 'status' | 'headers'>;
 
-export interface AnswererParts {
+export interface AnswererDeps {
   readonly http: HttpHandler;
   readonly isRefusing: () => boolean;
   readonly log: Log;
 }
 
-/** Answers requests by the handler. Never throws. */
-export function httpAnswerer({ http, isRefusing, log }: AnswererParts): (request: CapturedRequest, exchange: Exchange) => void {
-  const replyTo = async (request: CapturedRequest): Promise<HttpReply> => {
+/** Responds to requests with the handler. The returned function never throws. */
+export function httpAnswerer({ http, isRefusing, log }: AnswererDeps): (request: CapturedRequest, exchange: Exchange) => void {
+  const replyTo = async (request: CapturedRequest): Promise<HttpResponse> => {
     if (isRefusing()) return STOPPING;
     const why = unservable(request.path, request.header('host'));
     if (why !== null) return unreadable(why);
@@ -46,7 +46,7 @@ export function httpAnswerer({ http, isRefusing, log }: AnswererParts): (request
       .then((reply) => sendReply(reply, request.method, exchange))
       .catch((thrown: unknown) => {
         log.error('An HTTP answer broke off.', { method: request.method, path: request.path, error: thrown });
-        exchange.cut();
+        exchange.abort();
       });
   };
 }
@@ -54,8 +54,8 @@ export function httpAnswerer({ http, isRefusing, log }: AnswererParts): (request
 const NO_CONTENT = 204;
 const NOT_MODIFIED = 304;
 
-/** Fails when the stream does; what was written by then stays unfinished. */
-async function sendReply(reply: HttpReply, method: string, exchange: Exchange): Promise<void> {
+/** Rejects if the stream fails; the response is then incomplete. */
+async function sendReply(reply: HttpResponse, method: string, exchange: Exchange): Promise<void> {
   const { status, body } = reply;
   if (method === 'HEAD' || status === NO_CONTENT || status === NOT_MODIFIED) {
     const isText = typeof body === 'string';

@@ -1,27 +1,27 @@
 /**
- * The body of a request while it arrives: chunks wait here until they are read, and the peer is told to pause when many do.
- * It is arriving, then complete, or broken off when the peer went; dropped once nobody wants it.
+ * A request body while it arrives. Chunks are buffered until they are read, and reading from the socket is paused if there are too many.
+ * The body is arriving, then complete, or broken if the client disconnects. It is dropped once it was cancelled.
  */
 import type { HttpBody } from '../../core/ports/http.ts';
 
-/** What the bytes come from. */
+/** The connection that the bytes come from. */
 export interface BodySource {
-  /** Bytes that may wait to be read before the peer is paused. */
-  readonly waitingBytesMax: number;
+  /** Buffered bytes above which it is paused. */
+  readonly bufferedBytesMax: number;
   pause(): void;
   resume(): void;
 }
 
 export class ArrivingBody implements HttpBody {
   readonly #source: BodySource;
-  readonly #waiting: Uint8Array[] = [];
-  #waitingBytes = 0;
+  readonly #buffered: Uint8Array[] = [];
+  #bufferedBytes = 0;
   #state: 'arriving' | 'complete' | 'broken' = 'arriving';
   #error: Error | null = null;
   #isDropped = false;
   #isPaused = false;
-  /** It is wanted whole: whoever wants that has looked at its length. */
-  #isGathered = false;
+  /** `whole` was called: the body is buffered without a limit, because the caller has checked its announced length. */
+  #isUnlimited = false;
   #wake: () => void = () => undefined;
 
   constructor(source: BodySource) {
@@ -29,10 +29,10 @@ export class ArrivingBody implements HttpBody {
   }
 
   async next(): Promise<Uint8Array | null> {
-    while (this.#waiting.length === 0 && this.#mayCome()) await this.#change();
-    const chunk = this.#waiting.shift();
+    while (this.#buffered.length === 0 && this.#isExpected()) await this.#change();
+    const chunk = this.#buffered.shift();
     if (chunk !== undefined) {
-      this.#waitingBytes -= chunk.byteLength;
+      this.#bufferedBytes -= chunk.byteLength;
       this.#pauseOrResume();
       return chunk;
     }
@@ -41,48 +41,48 @@ export class ArrivingBody implements HttpBody {
   }
 
   async whole(): Promise<Uint8Array> {
-    this.#isGathered = true;
+    this.#isUnlimited = true;
     this.#pauseOrResume();
-    while (this.#mayCome()) await this.#change();
+    while (this.#isExpected()) await this.#change();
     if (this.#error !== null) throw this.#error;
-    if (this.#isDropped) throw new Error('the reading of the body was given up');
-    const [first] = this.#waiting;
-    const bytes = first !== undefined && this.#waiting.length === 1 ? first : Buffer.concat(this.#waiting);
+    if (this.#isDropped) throw new Error('reading the body was cancelled');
+    const [first] = this.#buffered;
+    const bytes = first !== undefined && this.#buffered.length === 1 ? first : Buffer.concat(this.#buffered);
     this.cancel();
     return bytes;
   }
 
   cancel(): void {
     this.#isDropped = true;
-    this.#waiting.length = 0;
-    this.#waitingBytes = 0;
+    this.#buffered.length = 0;
+    this.#bufferedBytes = 0;
     this.#pauseOrResume();
     this.#wake();
   }
 
-  /** Whether all of it has come, read or not. */
+  /** Whether it has arrived completely, read or not. */
   isComplete(): boolean {
     return this.#state === 'complete';
   }
 
-  /** These bytes came; they MUST NOT be used again. */
-  take(chunk: Uint8Array): void {
+  /** Adds bytes that arrived. The caller MUST NOT reuse their memory. */
+  push(chunk: Uint8Array): void {
     if (this.#isDropped || chunk.byteLength === 0) return;
-    this.#waiting.push(chunk);
-    this.#waitingBytes += chunk.byteLength;
+    this.#buffered.push(chunk);
+    this.#bufferedBytes += chunk.byteLength;
     this.#pauseOrResume();
     this.#wake();
   }
 
-  /** That was all. */
+  /** The body is complete. */
   end(): void {
-    // What follows on the connection is another request.
+    // The connection continues with the next request.
     if (this.#isPaused) this.#source.resume();
     this.#state = 'complete';
     this.#wake();
   }
 
-  /** The peer went: before the end whoever reads hears why. */
+  /** The connection is closed. If the body is not complete, reading it fails with this reason. */
   breakOff(why = 'the peer closed the connection'): void {
     if (this.#state !== 'arriving') return;
     this.#state = 'broken';
@@ -90,7 +90,7 @@ export class ArrivingBody implements HttpBody {
     this.#wake();
   }
 
-  #mayCome(): boolean {
+  #isExpected(): boolean {
     return this.#state === 'arriving' && !this.#isDropped;
   }
 
@@ -100,7 +100,7 @@ export class ArrivingBody implements HttpBody {
 
   #pauseOrResume(): void {
     if (this.#state !== 'arriving') return;
-    const isTooMuch = !this.#isGathered && this.#waitingBytes > this.#source.waitingBytesMax;
+    const isTooMuch = !this.#isUnlimited && this.#bufferedBytes > this.#source.bufferedBytesMax;
     if (isTooMuch === this.#isPaused) return;
     this.#isPaused = isTooMuch;
     if (isTooMuch) this.#source.pause();

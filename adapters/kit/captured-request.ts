@@ -1,8 +1,8 @@
-/** What a request says, in the form that every server has it: headers as one list, as they were sent. */
+/** An HTTP request as both servers provide it: with its headers in one flat list, as received. */
 import type { HttpBody, HttpRequest } from '../../core/ports/http.ts';
 
 export interface RequestParts extends Pick<HttpRequest, 'method' | 'path' | 'query' | 'remoteAddress' | 'body'> {
-  /** Names and values in turn. */
+  /** Alternating names and values. */
   readonly headers: readonly string[];
 }
 
@@ -28,7 +28,7 @@ export class CapturedRequest implements HttpRequest {
   }
 }
 
-/** The value of a header by its name in lower case, those of one that was sent more often joined; undefined without it. */
+/** A header by its lowercase name, with the values of a repeated one joined; undefined if absent. */
 export function headerIn(headers: readonly string[], wanted: string): string | undefined {
   let found: string | undefined;
   for (let at = 0; at < headers.length; at += 2) {
@@ -40,18 +40,18 @@ export function headerIn(headers: readonly string[], wanted: string): string | u
   return found;
 }
 
-/** Whether bytes follow the head; those of GET and HEAD mean nothing. */
+/** Whether the request has a body. That of GET and HEAD has no meaning and is ignored. */
 export function hasBody(method: string, headers: readonly string[]): boolean {
   if (method === 'GET' || method === 'HEAD') return false;
   return headerIn(headers, 'transfer-encoding') !== undefined || (headerIn(headers, 'content-length') ?? '0') !== '0';
 }
 
-/** The hosts of nearly every request, which need no parser: no upper case, no IPv6, no port from 60000. */
+/** Matches the Host of almost every request, so that it need not be parsed: lowercase, not IPv6, with a port below 60000. */
 const PLAIN_HOST = /^[a-z0-9._-]+(?::[1-5]?\d{1,4})?$/;
-/** What would begin another part of an address. */
+/** Characters that would start another part of a URL. */
 const NOT_IN_HOST = /[\s/?#@\\]/;
 
-/** Why a request of this path and Host cannot be served; null when it can. */
+/** Why a request with this path and Host cannot be handled; null if it can. */
 export function unservable(path: string, host: string | undefined): string | null {
   if (!path.startsWith('/')) return 'the path must begin with /';
   if (path.includes('\\')) return 'the path must not contain a backslash';

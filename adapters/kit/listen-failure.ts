@@ -1,7 +1,7 @@
-/** Why an address cannot be listened on, said in the same words by every transport. */
+/** The error for a failed `listen`, the same for every transport. */
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 
-/** `thrown` is what the system said; its `code` tells a taken port from everything else. */
+/** `thrown`: the error of the system. Its `code` distinguishes a port in use from all other reasons. */
 export function listenFailure(thrown: unknown, { host, port }: { readonly host: string; readonly port: number }): AgentcomError {
   const address = `${host}:${port}`;
   const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;

@@ -8,6 +8,8 @@ import { inspectPostgres } from './postgres/inspection.ts';
 import { problemsOf, settingsOf, shownUrl, type PostgresOptions } from './postgres/options.ts';
 import { requirePackage } from './require-package.ts';
 
+export type { PostgresOptions } from './postgres/options.ts';
+
 /**
  * Chooses Postgres 13 or later. Nothing is connected before `create`'s storage is opened. `create` fails with
  * `AC_PACKAGE_MISSING` without the packages knex and pg.

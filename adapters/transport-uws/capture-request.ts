@@ -1,4 +1,4 @@
-/** What a request says, copied before anything is awaited: uWebSockets.js keeps its own only for the call. */
+/** Copies a request before anything is awaited: the object of uWebSockets.js is valid only inside its handler. */
 import { SocketAddress } from 'node:net';
 import { plainAddress } from '../../core/protocol/client-address.ts';
 import type { RequestParts } from '../kit/captured-request.ts';
@@ -10,7 +10,7 @@ export const partsOf = (request: UwsRequest, response: UwsResponse): Omit<Reques
   return {
     method: request.getCaseSensitiveMethod(),
     path: request.getUrl(),
-    // Undefined without a `?`, which its types leave out.
+    // Undefined without a `?`, although its type says string.
     query: (request.getQuery() as string | undefined) ?? '',
     headers,
     remoteAddress: addressOf(response.getRemoteAddressAsText()),
@@ -18,9 +18,9 @@ export const partsOf = (request: UwsRequest, response: UwsResponse): Omit<Reques
 };
 
 /**
- * Why the end of this request's body is not certain; null when it is. uWebSockets.js goes by the first Content-Length and
- * takes any Transfer-Encoding for chunked; a proxy in front may go by another, and would then forward as a body what is
- * read here as the next request. Node refuses the same with 400.
+ * Why the length of this request's body is ambiguous; null if it is not. Protects against request smuggling: uWebSockets.js uses the
+ * first Content-Length and treats any Transfer-Encoding as chunked. A proxy in front may decide differently, and forward as a body what
+ * is read here as the next request. Node rejects the same requests with 400.
  */
 export const ambiguousLength = ({ headers }: Pick<RequestParts, 'headers'>): string | null => {
   let lengths = 0;
@@ -37,16 +37,16 @@ export const ambiguousLength = ({ headers }: Pick<RequestParts, 'headers'>): str
   return lengths + encodings > 1 ? 'there are both a Content-Length and a Transfer-Encoding' : null;
 };
 
-/** uWebSockets.js gathers this many bytes of answers before it writes, and until then closes nothing. */
+/** The size of the write buffer of uWebSockets.js. Until it is flushed, no connection is closed. */
 const CORK_BYTES = 16_384;
 
 /**
- * The text of the answer to an ambiguous request, with blanks behind it: an answer that is over what uWebSockets.js gathers
- * is written, and its connection closed, at once. Otherwise it would go on to serve what it takes for the next request.
+ * Pads the response to an ambiguous request with blanks beyond the write buffer, so that it is written and its connection closed at
+ * once. Otherwise uWebSockets.js would handle the rest of the body as the next request.
  */
-export const ambiguousText = (text: string): string => text.padEnd(text.length + CORK_BYTES);
+export const padToFlush = (text: string): string => text.padEnd(text.length + CORK_BYTES);
 
-/** All eight groups of an IPv6 address come written out; here and everywhere else it has its short form. */
+/** uWebSockets.js gives IPv6 addresses in full; this is the short form, which is used everywhere else. */
 const addressOf = (text: ArrayBuffer): string => {
   const address = Buffer.from(text).toString('latin1');
   return plainAddress(address.includes(':') ? new SocketAddress({ address, family: 'ipv6' }).address : address);

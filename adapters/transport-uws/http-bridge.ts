@@ -1,23 +1,23 @@
-/** Hands HTTP requests of uWebSockets.js to the given handler, and its replies back. */
-import { httpAnswerer, type AnswererParts } from '../kit/answer-http.ts';
+/** Connects the HTTP requests of uWebSockets.js to the given handler. */
+import { httpAnswerer, type AnswererDeps } from '../kit/answer-http.ts';
 import { ArrivingBody } from '../kit/arriving-body.ts';
 import { CapturedRequest, hasBody } from '../kit/captured-request.ts';
 import { unreadable } from '../kit/own-answers.ts';
-import { ambiguousLength, ambiguousText, partsOf } from './capture-request.ts';
+import { ambiguousLength, padToFlush, partsOf } from './capture-request.ts';
 import { uwsExchange } from './uws-exchange.ts';
 import type { UwsRequest, UwsResponse } from './uws-package.ts';
 
-/** Bytes of a body that may wait to be read before the peer is paused: what uWebSockets.js reads at once. */
-const WAITING_BYTES_MAX = 524_288;
+/** Unread bytes of a body above which reading from the socket is paused: as many as uWebSockets.js reads at once. */
+const BUFFERED_BYTES_MAX = 524_288;
 
 export interface HttpBridge {
   readonly handle: (response: UwsResponse, request: UwsRequest) => void;
-  /** When no request is being answered any more. */
+  /** Resolves when no request is running. */
   idle(): Promise<void>;
 }
 
-export const httpBridge = (parts: AnswererParts): HttpBridge => {
-  const answer = httpAnswerer(parts);
+export const httpBridge = (deps: AnswererDeps): HttpBridge => {
+  const answer = httpAnswerer(deps);
   let running = 0;
   let whenIdle: () => void = () => undefined;
 
@@ -32,16 +32,16 @@ export const httpBridge = (parts: AnswererParts): HttpBridge => {
         running -= 1;
         if (running === 0) whenIdle();
       },
-      // A body that is not read to its end would have to be taken off the wire before the next request.
+      // The rest of an unread body would have to be read before the next request.
       closeAfter() {
         const isLeft = body !== null && !body.isComplete();
         if (isLeft) body.cancel();
-        return isLeft || ambiguous !== null || parts.isRefusing();
+        return isLeft || ambiguous !== null || deps.isRefusing();
       },
     });
     if (ambiguous === null) return answer(new CapturedRequest({ ...captured, body }), exchange);
     const refusal = unreadable(ambiguous);
-    exchange.answer(refusal, ambiguousText(refusal.body));
+    exchange.answer(refusal, padToFlush(refusal.body));
   };
 
   return {
@@ -50,16 +50,16 @@ export const httpBridge = (parts: AnswererParts): HttpBridge => {
   };
 };
 
-/** MUST be called before the handler of uWebSockets.js returns. */
+/** MUST be called synchronously in the handler of uWebSockets.js. */
 const arrivingBody = (response: UwsResponse): ArrivingBody => {
   const body = new ArrivingBody({
-    waitingBytesMax: WAITING_BYTES_MAX,
+    bufferedBytesMax: BUFFERED_BYTES_MAX,
     pause: () => void response.pause(),
     resume: () => void response.resume(),
   });
   response.onData((chunk, isLast) => {
-    // The chunk is the parser's own memory, which it uses again after this call.
-    body.take(new Uint8Array(chunk.slice(0)));
+    // The chunk is memory of the parser, which reuses it after this call.
+    body.push(new Uint8Array(chunk.slice(0)));
     if (isLast) body.end();
   });
   return body;

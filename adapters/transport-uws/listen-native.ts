@@ -1,8 +1,8 @@
 /**
- * Listening with uWebSockets.js. It says only whether it could, and it shares a port with whoever else of this user shares
- * it: two hubs would each get half of the connections. (Asked not to share, it also forbids the address to the next hub for
- * the minute that the system remembers old connections.) So Node is asked for the address first, which shares with nobody
- * and says what is wrong, and leaves it again; only a hub that starts within that moment is not seen.
+ * Listening with uWebSockets.js. It reports only success or failure, and it sets SO_REUSEPORT, so that two hubs of the same user on one
+ * port would each get half of the connections. (With exclusive use, the next hub could not listen for the minute in which old
+ * connections are in TIME_WAIT.) So a Node server listens first, which does not share the port and reports errors, and is closed again.
+ * Only a hub that starts in that moment goes undetected.
  */
 import { lookup } from 'node:dns/promises';
 import { createServer, isIP, type AddressInfo } from 'node:net';
@@ -14,15 +14,15 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-/** What the package calls `LIBUS_LISTEN_DEFAULT`, without exporting it. */
+/** `LIBUS_LISTEN_DEFAULT` of the package, which does not export it. */
 const LISTEN_DEFAULT = 0;
 
-/** Listens on that address, or fails with `AC_PORT_BUSY` or `AC_LISTEN`. */
+/** Listens on the address. Rejects with `AC_PORT_BUSY` or `AC_LISTEN`. */
 export const listenNative = async (app: UwsApp, { host, port }: ListenAddress): Promise<UwsListenSocket> => {
   try {
-    // A name becomes the address that Node would take; uWebSockets.js takes the first of any family.
-    const at = isIP(host) === 0 ? (await lookup(host)).address : host;
-    return listenOnce(app, at, await freePort({ host: at, port }));
+    // Resolves a name as Node does; uWebSockets.js would use the first address of any family.
+    const address = isIP(host) === 0 ? (await lookup(host)).address : host;
+    return listenOnce(app, address, await freePort({ host: address, port }));
   } catch (thrown) {
     app.close();
     throw listenFailure(thrown, { host, port });
@@ -30,14 +30,14 @@ export const listenNative = async (app: UwsApp, { host, port }: ListenAddress): 
 };
 
 /**
- * The port, or a free one for 0 (of those that the system picks for it, uWebSockets.js would block the next listening on the
- * same). Fails as Node's own servers do when the address cannot be had.
+ * Checks that the port is free; resolves to it, or to a free one for 0. (If uWebSockets.js chose the free port itself, it would block
+ * the next `listen` on that port.) Rejects with the error of a Node server if the address cannot be used.
  */
 const freePort = (address: ListenAddress): Promise<number> =>
   new Promise((resolve, reject) => {
     const probe = createServer();
     probe.once('error', reject);
-    // Node throws, and does not emit, on a port that cannot be one: that rejects, too.
+    // For an invalid port number, Node throws instead of emitting an error; that rejects, too.
     probe.listen(address, () => {
       const { port } = probe.address() as AddressInfo;
       probe.close(() => resolve(port));
@@ -45,9 +45,9 @@ const freePort = (address: ListenAddress): Promise<number> =>
   });
 
 const listenOnce = (app: UwsApp, host: string, port: number): UwsListenSocket => {
-  let got: UwsListenSocket | false = false;
-  // It calls back before it returns.
-  app.listen(host, port, LISTEN_DEFAULT, (socket) => (got = socket));
-  if (got === false) throw new Error('uWebSockets.js could not, though the address is free');
-  return got;
+  let listening: UwsListenSocket | false = false;
+  // Calls back synchronously.
+  app.listen(host, port, LISTEN_DEFAULT, (socket) => (listening = socket));
+  if (listening === false) throw new Error('uWebSockets.js failed to listen, although the address is free');
+  return listening;
 };

@@ -1,39 +1,39 @@
-/** One listening port: its uWebSockets.js app, the sockets and the HTTP that it carries, and their end. */
+/** A listening port: its uWebSockets.js app, its WebSockets and HTTP requests, and their closing. */
 import { refusalLog } from '../../core/application/refusal-log.ts';
-import type { Listener, Opening } from '../kit/listening.ts';
+import type { OpenPort, PortContext } from '../kit/create-transport.ts';
 import type { Log, LogFields } from '../../core/ports/log.ts';
 import { httpBridge } from './http-bridge.ts';
 import { listenNative } from './listen-native.ts';
 import type { UwsSettings } from './settings.ts';
-import { carrySockets } from './sockets.ts';
+import { serveSockets } from './sockets.ts';
 import type { UwsPackage } from './uws-package.ts';
 
-/** How long peers may take to answer our close before what is left of them is cut, milliseconds. */
-const GOODBYE_MS = 200;
+/** How long peers may take to answer our close frame before their connections are destroyed, milliseconds. */
+const CLOSE_ANSWER_MS = 200;
 
-export interface ListenerParts extends Opening {
+export interface PortDeps extends PortContext {
   readonly settings: UwsSettings;
   readonly native: UwsPackage;
   readonly log: Log;
 }
 
-/** Listens, or fails with `AC_PORT_BUSY` or `AC_LISTEN` and leaves nothing open. */
-export const openListener = async (parts: ListenerParts): Promise<Listener> => {
-  const { options, isRefusing, settings, native, log } = parts;
+/** Listens. Rejects with `AC_PORT_BUSY` or `AC_LISTEN`, and then leaves nothing open. */
+export const openPort = async (deps: PortDeps): Promise<OpenPort> => {
+  const { options, isRefusing, settings, native, log } = deps;
   const noteRefusal = refusalLog({ log, clock: { monotonicMs: () => performance.now() } });
   const note = (what: string, fields: LogFields): void => noteRefusal(what, `Refused at the port: ${what}.`, fields);
   const connectionsMax = options.socketsMax + settings.httpConnectionsMax;
   let connections = 0;
 
   const app = native.App();
-  // Tells of each connection that comes, and of the end of those that did not become sockets.
+  // Called with 1 for each new connection, and with -1 for the end of those that did not become WebSockets.
   app.filter((response, change) => {
     connections += Number(change);
     if (Number(change) < 0 || connections <= connectionsMax) return;
     note('connections full', {});
     response.close();
   });
-  const sockets = carrySockets(app, { ...parts, note, onClosed: () => (connections -= 1) });
+  const sockets = serveSockets(app, { ...deps, note, onClosed: () => (connections -= 1) });
   const http = httpBridge({ http: options.http, isRefusing, log });
   app.any('/*', http.handle);
 
@@ -43,11 +43,11 @@ export const openListener = async (parts: ListenerParts): Promise<Listener> => {
     native.us_listen_socket_close(listening);
     const deadline = timeout(settings.closeWithinMs);
     const hadSockets = await sockets.closeAll(code, reason);
-    // It does not tell when a closed socket's peer has answered.
-    const goodbye = timeout(hadSockets ? GOODBYE_MS : 0);
-    await Promise.race([Promise.all([http.idle(), goodbye.over]), deadline.over]);
+    // uWebSockets.js does not report when a peer has answered our close frame.
+    const answers = timeout(hadSockets ? CLOSE_ANSWER_MS : 0);
+    await Promise.race([Promise.all([http.idle(), answers.over]), deadline.over]);
     deadline.cancel();
-    goodbye.cancel();
+    answers.cancel();
     app.close();
   };
   let closing: Promise<void> | null = null;

@@ -1,8 +1,7 @@
 /**
- * One sidecar's socket as the hub sees it: open, then closed once either side said so. uWebSockets.js ends its side of a
- * socket with our close, at once, and gives it to nobody any more: `onGone` follows on the next turn, never from inside a
- * call of the hub. What becomes of the TCP connection then is uWebSockets.js's: its peer answers the close, or it is cut
- * after the idle time of the listener.
+ * The WebSocket of one sidecar: open, then closed once either side closes it. With our close, uWebSockets.js ends the socket at once and
+ * delivers nothing more from it. `onGone` follows in a microtask, never synchronously in a call of the hub. uWebSockets.js ends the TCP
+ * connection itself: when the peer answers the close frame, or after the idle timeout.
  */
 import type { HubConnection, TransportEvents } from '../../core/ports/hub-transport.ts';
 import type { Log } from '../../core/ports/log.ts';
@@ -10,38 +9,38 @@ import { CLOSE_CODES, closeReason } from '../../core/protocol/close-codes.ts';
 import type { UwsSocket } from './uws-package.ts';
 
 /** What the connections of a port share. */
-export interface ConnectionParts {
+export interface ConnectionDeps {
   readonly socketQueueBytesMax: number;
   readonly unidentifiedBytesMax: number;
   readonly events: TransportEvents;
   readonly log: Log;
-  /** Called when one is gone, before `onGone`. */
+  /** Called for a closed connection, before `onGone`. */
   readonly forget: () => void;
 }
 
-/** What is kept of the request that became a socket. */
+/** What is kept of the upgrade request. */
 export interface Peer {
   readonly remoteAddress: string;
   readonly forwardedFor: string | null;
 }
 
-/** One object without functions of its own: there are thousands, and most never say anything. */
+/** A class without closures, to save memory: there are thousands of connections, and most are idle. */
 export class UwsConnection implements HubConnection {
   readonly id: number;
   readonly remoteAddress: string;
   readonly forwardedFor: string | null;
-  readonly #parts: ConnectionParts;
+  readonly #deps: ConnectionDeps;
   readonly #socket: UwsSocket;
-  /** The code of whoever closed first; null while open. The socket must not be touched after that. */
+  /** The close code of the side that closed first; null while open. The native socket must not be used after that. */
   #closedWith: number | null = null;
-  /** What it has sent before it has said who it is; null after. */
+  /** Bytes received before `identified`; null afterwards. */
   #unidentifiedBytes: number | null = 0;
 
-  constructor(id: number, socket: UwsSocket, { remoteAddress, forwardedFor }: Peer, parts: ConnectionParts) {
+  constructor(id: number, socket: UwsSocket, { remoteAddress, forwardedFor }: Peer, deps: ConnectionDeps) {
     this.id = id;
     this.remoteAddress = remoteAddress;
     this.forwardedFor = forwardedFor;
-    this.#parts = parts;
+    this.#deps = deps;
     this.#socket = socket;
   }
 
@@ -51,14 +50,14 @@ export class UwsConnection implements HubConnection {
     return !this.#endIfTooSlow();
   }
 
-  /** Whether more waits than may, in which case the socket is closed. */
+  /** Closes the socket if it has too many unsent bytes; returns whether it did. */
   #endIfTooSlow(): boolean {
     const waitingBytes = this.#socket.getBufferedAmount();
-    const { socketQueueBytesMax } = this.#parts;
+    const { socketQueueBytesMax } = this.#deps;
     if (waitingBytes <= socketQueueBytesMax) return false;
     const { remoteAddress } = this;
-    this.#log().warn('A socket takes too little and is closed.', { remoteAddress, waitingBytes, socketQueueBytesMax });
-    // A close frame would stand behind all that waits, which is let go at once this way.
+    this.#log().warn('A WebSocket is closed: its peer reads too slowly.', { remoteAddress, waitingBytes, socketQueueBytesMax });
+    // No close frame, which would wait behind the unsent bytes: this discards them at once.
     this.#closedWith = CLOSE_CODES.tooSlow;
     this.#socket.close();
     return true;
@@ -85,9 +84,9 @@ export class UwsConnection implements HubConnection {
     this.#socket.end(code, closeReason(reason));
   }
 
-  /** Reports it open; first of all. */
+  /** Called first. */
   onOpen(): void {
-    this.#tell(() => this.#parts.events.onOpen(this));
+    this.#notify(() => this.#deps.events.onOpen(this));
   }
 
   onMessage(data: ArrayBuffer, isBinary: boolean): void {
@@ -95,37 +94,37 @@ export class UwsConnection implements HubConnection {
     if (isBinary) return this.close(CLOSE_CODES.notText, 'text frames only');
     if (this.#unidentifiedBytes !== null) {
       this.#unidentifiedBytes += data.byteLength;
-      const { unidentifiedBytesMax } = this.#parts;
+      const { unidentifiedBytesMax } = this.#deps;
       if (this.#unidentifiedBytes > unidentifiedBytesMax)
         return this.close(CLOSE_CODES.tooLarge, `at most ${unidentifiedBytesMax} bytes before identify`);
     }
-    // The memory is uWebSockets.js's own; the text is a copy.
+    // `data` is memory of uWebSockets.js; the string is a copy.
     const text = Buffer.from(data).toString();
-    this.#tell(() => this.#parts.events.onFrame(this, text));
+    this.#notify(() => this.#deps.events.onFrame(this, text));
   }
 
-  /** uWebSockets.js has answered it: a peer that pings and reads nothing piles up pongs. */
+  /** uWebSockets.js has already sent the pong. A peer that sends pings without reading accumulates unsent pongs. */
   onPing(): void {
     if (this.#closedWith === null && !this.#endIfTooSlow()) this.onAlive();
   }
 
   /** A ping or a pong. */
   onAlive(): void {
-    if (this.#closedWith === null) this.#tell(() => this.#parts.events.onPong(this));
+    if (this.#closedWith === null) this.#notify(() => this.#deps.events.onPong(this));
   }
 
   onClosed(code: number): void {
     const gone = (this.#closedWith ??= code);
     queueMicrotask(() => {
-      this.#parts.forget();
-      this.#tell(() => this.#parts.events.onGone(this, gone));
+      this.#deps.forget();
+      this.#notify(() => this.#deps.events.onGone(this, gone));
     });
   }
 
-  /** A fault in what we call must cost this socket and no other. */
-  #tell(what: () => void): void {
+  /** Calls a handler of the hub. An exception in it must cost this connection only. */
+  #notify(handler: () => void): void {
     try {
-      what();
+      handler();
     } catch (thrown) {
       this.#log().error('A handler of socket events threw; the socket is closed.', { error: thrown });
       this.close(CLOSE_CODES.internal, 'internal error');
@@ -133,6 +132,6 @@ export class UwsConnection implements HubConnection {
   }
 
   #log(): Log {
-    return this.#parts.log.with({ connection: this.id });
+    return this.#deps.log.with({ connection: this.id });
   }
 }

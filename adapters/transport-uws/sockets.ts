@@ -1,46 +1,46 @@
-/** The sockets of one port: who may become one, which are open, and their end. */
+/** The WebSockets of a port: upgrades, open connections, and their closing. */
 import { STATUS_CODES } from 'node:http';
 import { headerIn } from '../kit/captured-request.ts';
-import type { Opening } from '../kit/listening.ts';
+import type { PortContext } from '../kit/create-transport.ts';
 import { decideUpgrade } from '../kit/upgrade.ts';
 import type { Log, LogFields } from '../../core/ports/log.ts';
 import { CLOSE_CODES } from '../../core/protocol/close-codes.ts';
-import { ambiguousLength, ambiguousText, partsOf } from './capture-request.ts';
+import { ambiguousLength, padToFlush, partsOf } from './capture-request.ts';
 import { UwsConnection, type Peer } from './peer-connection.ts';
 import type { UwsApp, UwsResponse, UwsSocket } from './uws-package.ts';
 
 /**
- * A socket that carried nothing for so long is pinged by uWebSockets.js and cut if that brings nothing, seconds. The hub
- * looks for silent peers by itself and sooner; this ends what it has closed already and whose peer does not answer.
+ * Idle time after which uWebSockets.js pings a peer, and destroys the connection if there is no answer. Seconds. The hub's own heartbeat
+ * is faster; this ends connections that the hub has already closed and whose peer does not answer.
  */
 const IDLE_S = 60;
 const WEBSOCKET_VERSION = '13';
-/** Why uWebSockets.js cut a connection, in its words, which no peer can say, and in ours. */
+/** Our text for each reason with which uWebSockets.js drops a connection. A peer can send the same text, but not with code 1006. */
 const TOO_LARGE = 'a frame over the limit';
-const CUT_BECAUSE: ReadonlyMap<string, string> = new Map([
+const DROP_REASONS: ReadonlyMap<string, string> = new Map([
   ['Received too big message', TOO_LARGE],
   ['Received too big message, or other inflation error', TOO_LARGE],
   ['Received invalid UTF-8', 'a frame that is not UTF-8'],
 ]);
 
-export interface SocketsParts extends Opening {
+export interface SocketsDeps extends PortContext {
   readonly log: Log;
-  /** Tells the log what was refused, once in a while. */
+  /** Logs a refusal, at a limited rate. */
   readonly note: (what: string, fields: LogFields) => void;
-  /** A connection that had become a socket has ended, or was closed by us. */
+  /** Called when a WebSocket was closed, by either side. */
   readonly onClosed: () => void;
 }
 
 export interface Sockets {
-  /** Closes those that are open; answers when `onGone` was called for each, with whether there were any. */
+  /** Closes all open WebSockets. Resolves when `onGone` was called for each, to whether there were any. */
   closeAll(code: number, reason: string): Promise<boolean>;
 }
 
-/** Takes the upgrades of every path of the app. */
-export const carrySockets = (app: UwsApp, parts: SocketsParts): Sockets => {
-  const { options, events, nextId, isRefusing, log, note, onClosed } = parts;
+/** Handles the upgrades on all paths of the app. */
+export const serveSockets = (app: UwsApp, deps: SocketsDeps): Sockets => {
+  const { options, events, nextId, isRefusing, log, note, onClosed } = deps;
   const open = new Map<UwsSocket, UwsConnection>();
-  /** Counted until `onGone`, which comes a moment after a socket has left `open`. */
+  /** WebSockets for which `onGone` was not called yet. It is called a moment after a socket was removed from `open`. */
   let known = 0;
   let whenAllGone: () => void = () => undefined;
   const forget = (): void => {
@@ -52,8 +52,8 @@ export const carrySockets = (app: UwsApp, parts: SocketsParts): Sockets => {
 
   app.ws('/*', {
     maxPayloadLength: options.frameBytesMax,
-    // Pongs are sent without asking: over the bound they are dropped and the socket ends. The connection looks at each of
-    // our own frames, and after each ping, so that the log and the hub hear why.
+    // Pongs are sent automatically: over this limit they are dropped and the socket is closed. `UwsConnection` checks the limit itself
+    // after each of our frames and after each ping, so that the reason is logged and reported.
     maxBackpressure: options.socketQueueBytesMax,
     closeOnBackpressureLimit: 1,
     idleTimeout: IDLE_S,
@@ -61,7 +61,7 @@ export const carrySockets = (app: UwsApp, parts: SocketsParts): Sockets => {
     upgrade(response, request, context) {
       const { headers, path, remoteAddress } = partsOf(request, response);
       const ambiguous = ambiguousLength({ headers });
-      if (ambiguous !== null) return refuse(response, 400, ambiguousText(`${ambiguous}\n`), {});
+      if (ambiguous !== null) return refuse(response, 400, padToFlush(`${ambiguous}\n`), {});
       const header = (name: string): string | undefined => headerIn(headers, name);
       const [host, origin] = [header('host'), header('origin')];
       const refusal = decideUpgrade({ path, host, origin, isRefusing: isRefusing(), socketsOpen: known }, options);
@@ -72,9 +72,9 @@ export const carrySockets = (app: UwsApp, parts: SocketsParts): Sockets => {
       if (header('sec-websocket-version') !== WEBSOCKET_VERSION) {
         return refuse(response, 400, 'wrong Sec-WebSocket-Version\n', { 'sec-websocket-version': WEBSOCKET_VERSION });
       }
-      // Without the extensions that were offered: none is spoken, compression least of all.
-      const from: Peer = { remoteAddress, forwardedFor: header('x-forwarded-for') ?? null };
-      response.upgrade(from, header('sec-websocket-key') ?? '', header('sec-websocket-protocol') ?? '', '', context);
+      // Without the offered extensions: none is supported, and compression is not wanted.
+      const peer: Peer = { remoteAddress, forwardedFor: header('x-forwarded-for') ?? null };
+      response.upgrade(peer, header('sec-websocket-key') ?? '', header('sec-websocket-protocol') ?? '', '', context);
     },
     open(socket) {
       known += 1;
@@ -86,12 +86,12 @@ export const carrySockets = (app: UwsApp, parts: SocketsParts): Sockets => {
     ping: (socket) => open.get(socket)?.onPing(),
     pong: (socket) => open.get(socket)?.onAlive(),
     close(socket, code, message) {
-      const because = CUT_BECAUSE.get(Buffer.from(message).toString());
+      const reason = DROP_REASONS.get(Buffer.from(message).toString());
       const closed = open.get(socket);
       open.delete(socket);
       onClosed();
-      if (because !== undefined && code === CLOSE_CODES.abnormal) note(because, { remoteAddress: closed?.remoteAddress });
-      closed?.onClosed(because === TOO_LARGE ? CLOSE_CODES.tooLarge : code);
+      if (reason !== undefined && code === CLOSE_CODES.abnormal) note(reason, { remoteAddress: closed?.remoteAddress });
+      closed?.onClosed(reason === TOO_LARGE ? CLOSE_CODES.tooLarge : code);
     },
   });
 

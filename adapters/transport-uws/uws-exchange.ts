@@ -1,21 +1,21 @@
-/** The answer to one HTTP request on uWebSockets.js: open until it is written, or until its peer goes. */
+/** The response to an HTTP request on uWebSockets.js: open until it is written, or until the client disconnects. */
 import { STATUS_CODES } from 'node:http';
 import type { AnswerHead, Exchange } from '../kit/answer-http.ts';
 import type { UwsResponse } from './uws-package.ts';
 
 export interface ExchangeEvents {
-  /** The peer went, or was cut off, before the answer was written. */
+  /** The client disconnected, or was disconnected, before the response was complete. */
   onGone(): void;
-  /** It is over, however it ended; once. */
+  /** The exchange has ended, in whatever way. Called once. */
   onOver(): void;
-  /** Asked when the answer ends: whether the connection is to end with it. */
+  /** Called at the end of the response: whether to close the connection. */
   closeAfter(): boolean;
 }
 
-/** What uWebSockets.js writes by itself, or what would contradict it. */
+/** Headers that uWebSockets.js writes itself, or that would contradict those. */
 const OWN_HEADERS = new Set(['content-length', 'transfer-encoding', 'connection', 'keep-alive', 'date']);
 
-/** MUST be called before the handler of uWebSockets.js returns. */
+/** MUST be called synchronously in the handler of uWebSockets.js. */
 export const uwsExchange = (response: UwsResponse, events: ExchangeEvents): Exchange => {
   let isOver = false;
   let wake: () => void = () => undefined;
@@ -37,9 +37,9 @@ export const uwsExchange = (response: UwsResponse, events: ExchangeEvents): Exch
     return true;
   });
 
-  /** Writes all of it in one go to the system. */
-  const write = (what: () => void): void => {
-    if (!isOver) response.cork(what);
+  /** Sends everything that `writes` writes in one system call. */
+  const write = (writes: () => void): void => {
+    if (!isOver) response.cork(writes);
   };
   const writeHead = ({ status, headers }: AnswerHead): void => {
     response.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
@@ -54,8 +54,8 @@ export const uwsExchange = (response: UwsResponse, events: ExchangeEvents): Exch
         writeHead(head);
         if (body !== null) response.end(body, closes);
         else {
-          // Of a length that it is told itself, it waits for the bytes and answers nothing more on the connection; and it writes
-          // nonsense for one that is given and undefined, so that it cannot be told to close.
+          // `endWithoutBody` cannot be used with arguments: given a length, uWebSockets.js waits for that many bytes and sends nothing
+          // more on the connection; given undefined, as would be needed for its close flag, it writes a wrong header.
           if (length !== undefined) response.writeHeader('content-length', String(length));
           if (closes) response.writeHeader('connection', 'close');
           response.endWithoutBody();
@@ -77,7 +77,7 @@ export const uwsExchange = (response: UwsResponse, events: ExchangeEvents): Exch
         over();
       });
     },
-    cut() {
+    abort() {
       if (isOver) return;
       events.onGone();
       over();

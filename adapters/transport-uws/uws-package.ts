@@ -1,8 +1,8 @@
-/** The native package, loaded when a hub is made that uses it. */
+/** The native package, loaded only by a hub that uses it. */
 import type * as Uws from 'uWebSockets.js';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 
-/** `listen` also takes host, port and options together, which its types leave out. */
+/** `listen` with host, port and options, which is missing in the types of the package. */
 export interface UwsApp extends Omit<Uws.TemplatedApp, 'listen'> {
   listen(host: string, port: number, options: number, done: (socket: Uws.us_listen_socket | false) => void): unknown;
 }
@@ -19,8 +19,8 @@ export type UwsRequest = Uws.HttpRequest;
 export type UwsResponse = Uws.HttpResponse;
 
 /**
- * The package, from where it was installed beside this one. Fails with `AC_PACKAGE_MISSING` when it is not there, or has no
- * binary for this system and this version of Node; `load` is for tests.
+ * Imports the optional package. Rejects with `AC_PACKAGE_MISSING` if it is not installed, or has no binary for this system and this
+ * version of Node. `load` is for tests.
  */
 export const loadUws = async (load: () => Promise<unknown> = () => import('uWebSockets.js')): Promise<UwsPackage> => {
   try {

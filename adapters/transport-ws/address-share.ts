@@ -1,6 +1,6 @@
 /**
- * Connections of each address that are no sockets of sidecars: none has more than half of what is free of these, so that
- * whoever opens many keeps out its own. Behind a proxy all have its address.
+ * Limits the HTTP connections of each address, those that are not WebSockets of sidecars, to half of the free connections. A client
+ * that opens many then blocks only itself. Behind a proxy, all clients share the address of the proxy.
  */
 import type { Socket } from 'node:net';
 import { addressGroup, plainAddress } from '../../core/protocol/client-address.ts';
@@ -10,24 +10,26 @@ export class AddressShare {
   readonly #held = new Map<string, number>();
   readonly #addresses = new WeakMap<Socket, string>();
 
-  /** `connectionsMax`: of all addresses and kinds. */
+  /** `connectionsMax`: of all addresses, including WebSockets. */
   constructor(connectionsMax: number) {
     this.#connectionsMax = connectionsMax;
   }
 
-  /** Counts the connection until it is given up or closed; false when its address has its share already, beside so many sockets. */
-  take(socket: Socket, socketsOpen: number): boolean {
+  /**
+   * Counts the connection until it is released or closed. False if its address has its share already, given the number of open WebSockets.
+   */
+  acquire(socket: Socket, socketsOpen: number): boolean {
     const address = addressGroup(plainAddress(socket.remoteAddress ?? ''));
     const held = this.#held.get(address) ?? 0;
     if (held >= Math.ceil((this.#connectionsMax - socketsOpen) / 2)) return false;
     this.#held.set(address, held + 1);
     this.#addresses.set(socket, address);
-    socket.once('close', () => this.giveUp(socket));
+    socket.once('close', () => this.release(socket));
     return true;
   }
 
-  /** It is closed, or has become a socket of a sidecar. Twice is fine. */
-  giveUp(socket: Socket): void {
+  /** The connection was closed, or has become a WebSocket of a sidecar. Idempotent. */
+  release(socket: Socket): void {
     const address = this.#addresses.get(socket);
     if (address === undefined) return;
     this.#addresses.delete(socket);

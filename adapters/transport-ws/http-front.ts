@@ -1,23 +1,23 @@
-/** The HTTP half of the port: Node's server with bounds on slow peers, handing requests to the given handler. */
+/** The HTTP server of the port: Node's own, with timeouts for slow clients. */
 import { createServer, type Server } from 'node:http';
-import { httpAnswerer, type AnswererParts } from '../kit/answer-http.ts';
+import { httpAnswerer, type AnswererDeps } from '../kit/answer-http.ts';
 import { nodeExchange } from './node-exchange.ts';
 import type { WsSettings } from './settings.ts';
 
-/** How often Node looks for requests that take too long; they may last that much longer. */
+/** How often Node checks for requests that exceed a timeout, and so by how much they can exceed it. */
 const CHECK_MS = 5_000;
-/** TCP asks a silent peer whether it is there after this time. */
+/** TCP keep-alive probes start after this idle time. */
 const KEEP_ALIVE_PROBE_MS = 30_000;
 
-export interface HttpFrontParts extends AnswererParts {
+export interface HttpFrontDeps extends AnswererDeps {
   readonly settings: WsSettings;
-  /** Connections of all kinds at once; more are dropped. */
+  /** TCP connections open at once, including WebSockets; more are dropped. */
   readonly connectionsMax: number;
 }
 
 /** The server, not listening yet. */
-export const httpFront = ({ settings, connectionsMax, ...parts }: HttpFrontParts): Server => {
-  const answer = httpAnswerer(parts);
+export const httpFront = ({ settings, connectionsMax, ...deps }: HttpFrontDeps): Server => {
+  const answer = httpAnswerer(deps);
   const server = createServer(
     {
       headersTimeout: settings.headersWithinMs,
@@ -28,7 +28,7 @@ export const httpFront = ({ settings, connectionsMax, ...parts }: HttpFrontParts
       keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
     },
     (incoming, outgoing) => {
-      const { request, exchange } = nodeExchange(incoming, outgoing, parts.isRefusing);
+      const { request, exchange } = nodeExchange(incoming, outgoing, deps.isRefusing);
       answer(request, exchange);
     },
   );

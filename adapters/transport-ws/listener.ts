@@ -1,11 +1,11 @@
-/** One listening port: its HTTP server, its sockets, and their end. */
+/** A listening port: its HTTP server, its WebSockets, and their closing. */
 import type { IncomingMessage, Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type ServerOptions } from 'ws';
 import { refusalLog } from '../../core/application/refusal-log.ts';
 import { listenFailure } from '../kit/listen-failure.ts';
-import type { Listener, Opening } from '../kit/listening.ts';
+import type { OpenPort, PortContext } from '../kit/create-transport.ts';
 import { decideUpgrade } from '../kit/upgrade.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { HubConnection, ListenOptions } from '../../core/ports/hub-transport.ts';
@@ -18,20 +18,21 @@ import { httpFront } from './http-front.ts';
 import { refuseUpgrade } from './refuse-upgrade.ts';
 
 /**
- * Connections that the system keeps until they are accepted, if it lets so many wait. Node's own 511 is less than what
- * comes in one turn of the loop when ten thousand sidecars come back; who does not fit tries again after a second or more.
+ * Connections that the operating system queues until they are accepted, if its own limit allows. Node's default of 511 is less than
+ * what arrives in one turn of the event loop when ten thousand sidecars reconnect; TCP retries a connection that does not fit
+ * after a second or more.
  */
 const BACKLOG = 4_096;
 
-export interface ListenerParts extends Opening {
+export interface PortDeps extends PortContext {
   readonly settings: WsSettings;
   readonly log: Log;
 }
 
-/** Listens, or fails with `AC_PORT_BUSY` or `AC_LISTEN` and leaves nothing open. */
-export const openListener = async ({ options, events, settings, nextId, isRefusing, log }: ListenerParts): Promise<Listener> => {
+/** Listens. Rejects with `AC_PORT_BUSY` or `AC_LISTEN`, and then leaves nothing open. */
+export const openPort = async ({ options, events, settings, nextId, isRefusing, log }: PortDeps): Promise<OpenPort> => {
   const connections = new Set<HubConnection>();
-  /** Every TCP connection, whatever became of it, so that none can outlive `close`. */
+  /** Every open TCP connection, also those that became WebSockets, so that none can outlive `close`. */
   const sockets = new Set<Socket>();
   const noteRefusal = refusalLog({ log, clock: { monotonicMs: () => performance.now() } });
   const note = (what: string, fields: LogFields): void => noteRefusal(what, `Refused at the port: ${what}.`, fields);
@@ -46,7 +47,7 @@ export const openListener = async ({ options, events, settings, nextId, isRefusi
     isRefusing,
     log,
   });
-  // `closeTimeout` is newer than the types of ws: how long the peer may take to answer a close frame.
+  // `closeTimeout` (how long the peer may take to answer a close frame) is newer than the types of ws.
   const upgrading: ServerOptions & { readonly closeTimeout: number } = {
     noServer: true,
     clientTracking: false,
@@ -58,15 +59,16 @@ export const openListener = async ({ options, events, settings, nextId, isRefusi
 
   const share = new AddressShare(connectionsMax);
   server.on('connection', (socket) => {
-    if (!share.take(socket, connections.size)) {
+    if (!share.acquire(socket, connections.size)) {
       note('one address has half of the free connections', { remoteAddress: plainAddress(socket.remoteAddress ?? '') });
-      return void socket.destroy();
+      socket.destroy();
+      return;
     }
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
   server.on('drop', (peer) => note('connections full', { remoteAddress: plainAddress(peer?.remoteAddress ?? '') }));
-  // Outside of what follows: a function made in there would hold the request as long as the connection lives.
+  // Not inside the `upgrade` listener: a closure there would keep the request in memory as long as the connection lives.
   const forget = (gone: HubConnection): void => {
     connections.delete(gone);
     if (connections.size === 0) whenAllGone?.();
@@ -85,14 +87,14 @@ export const openListener = async ({ options, events, settings, nextId, isRefusi
       return;
     }
     upgrader.handleUpgrade(request, stream, head, (socket) => {
-      share.giveUp(request.socket);
+      share.release(request.socket);
       const forwardedFor = request.headers['x-forwarded-for'];
       opened({ socket, stream, remoteAddress, forwardedFor: forwardedFor === undefined ? null : String(forwardedFor) });
     });
   });
 
   const closeAll = async (code: number, reason: string): Promise<void> => {
-    // Node ends idle keep-alive connections by itself here.
+    // This also closes idle keep-alive connections.
     const portFree = new Promise<void>((resolve) => server.close(() => resolve()));
     const allGone = new Promise<void>((resolve) => {
       whenAllGone = resolve;
@@ -125,7 +127,7 @@ const listening = (server: Server, { host, port }: Pick<ListenOptions, 'host' | 
     try {
       server.listen({ host, port, backlog: BACKLOG });
     } catch (thrown) {
-      // Node throws, and does not emit, on a port that cannot be one.
+      // For an invalid port number, Node throws instead of emitting an error.
       fail(thrown);
     }
   });

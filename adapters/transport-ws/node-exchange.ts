@@ -1,15 +1,18 @@
-/** One request and its answer on node:http. */
+/** An HTTP request and its response on node:http. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { plainAddress } from '../../core/protocol/client-address.ts';
 import type { AnswerHead, Exchange } from '../kit/answer-http.ts';
 import { ArrivingBody } from '../kit/arriving-body.ts';
 import { CapturedRequest, hasBody } from '../kit/captured-request.ts';
 
-/** Bytes of a body that may wait to be read before the peer is paused. */
-const WAITING_BYTES_MAX = 65_536;
-/** What is left of a body after its answer is taken off the wire for so long; cut at once, the peer might not get the answer. */
+/** Unread bytes of a body above which reading from the socket is paused. */
+const BUFFERED_BYTES_MAX = 65_536;
+/**
+ * How long the rest of a body is still read and discarded after the response was written. If the connection were closed at once, the
+ * client might not receive the response.
+ */
 const LEFTOVER_MS = 500;
-/** What a proxy puts before the path; its name is in Host, too. */
+/** The start of an absolute request target, as sent to proxies. The host is in `Host`, too. */
 const ABSOLUTE = /^https?:\/\/[^/?]*/i;
 
 export interface NodeExchange {
@@ -17,7 +20,7 @@ export interface NodeExchange {
   readonly exchange: Exchange;
 }
 
-/** `closes`: asked when the answer begins, whether its connection is to end with it. */
+/** `closes`: called when the response begins; whether to close the connection after it. */
 export function nodeExchange(incoming: IncomingMessage, outgoing: ServerResponse, closes: () => boolean): NodeExchange {
   const { method = '', rawHeaders, socket } = incoming;
   const target = (incoming.url ?? '').replace(ABSOLUTE, '') || '/';
@@ -31,7 +34,7 @@ export function nodeExchange(incoming: IncomingMessage, outgoing: ServerResponse
     remoteAddress: plainAddress(socket.remoteAddress ?? ''),
     body,
   });
-  return { request, exchange: exchangeOf(outgoing, closes, () => letGo(incoming, body)) };
+  return { request, exchange: exchangeOf(outgoing, closes, () => discardRest(incoming, body)) };
 }
 
 function exchangeOf(outgoing: ServerResponse, closes: () => boolean, done: () => void): Exchange {
@@ -49,7 +52,7 @@ function exchangeOf(outgoing: ServerResponse, closes: () => boolean, done: () =>
     if (!outgoing.writableEnded) exchange.onGone();
     wake();
   });
-  // Of a peer that is gone; `close` follows.
+  // A write after the client disconnected; `close` follows.
   outgoing.on('error', () => undefined);
 
   const exchange: Exchange = {
@@ -71,7 +74,7 @@ function exchangeOf(outgoing: ServerResponse, closes: () => boolean, done: () =>
     end() {
       if (!isOver()) end('');
     },
-    cut: () => void outgoing.destroy(),
+    abort: () => void outgoing.destroy(),
     onGone: () => undefined,
   };
   return exchange;
@@ -79,20 +82,20 @@ function exchangeOf(outgoing: ServerResponse, closes: () => boolean, done: () =>
 
 function arrivingBody(incoming: IncomingMessage): ArrivingBody {
   const body = new ArrivingBody({
-    waitingBytesMax: WAITING_BYTES_MAX,
+    bufferedBytesMax: BUFFERED_BYTES_MAX,
     pause: () => void incoming.pause(),
     resume: () => void incoming.resume(),
   });
-  incoming.on('data', (chunk: Buffer) => body.take(chunk));
+  incoming.on('data', (chunk: Buffer) => body.push(chunk));
   incoming.once('end', () => body.end());
   incoming.on('error', (error) => body.breakOff(error.message));
-  // After the end, too, where it does nothing.
+  // Also emitted after the end of the body, when `breakOff` does nothing.
   incoming.once('close', () => body.breakOff());
   return body;
 }
 
-/** The answer is written: what still comes of the body is let go, and the connection with it when that takes too long. */
-function letGo(incoming: IncomingMessage, body: ArrivingBody | null): void {
+/** Called after the response was written: discards the rest of the body, and closes the connection if that takes too long. */
+function discardRest(incoming: IncomingMessage, body: ArrivingBody | null): void {
   if (body === null || body.isComplete()) return;
   body.cancel();
   const timer = setTimeout(() => incoming.socket.destroySoon(), LEFTOVER_MS);

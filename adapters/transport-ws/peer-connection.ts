@@ -1,6 +1,6 @@
 /**
- * One sidecar's socket as the hub sees it: open, then closing once either side said so, then gone. Frames are passed on
- * only while it is open, so that nothing follows our own close but `onGone`.
+ * The WebSocket of one sidecar: open, then closing once either side has sent a close, then gone. Frames are delivered only while it is
+ * open, so that nothing but `onGone` follows our own close.
  */
 import type { Duplex } from 'node:stream';
 import { WebSocket, type RawData } from 'ws';
@@ -9,37 +9,40 @@ import type { HubConnection, TransportEvents } from '../../core/ports/hub-transp
 import type { Log } from '../../core/ports/log.ts';
 import { CLOSE_CODES, closeReason } from '../../core/protocol/close-codes.ts';
 
-/** Bytes that wait for the end of the turn; more are written at once, so that what waits is what the peer does not take. */
+/**
+ * Corked bytes above which they are written before the end of the turn, so that buffered bytes are only those that the peer is too slow
+ * to receive.
+ */
 const CORKED_BYTES_MAX = 65_536;
 
 /** What the connections of a port share. */
-export interface ConnectionParts {
+export interface ConnectionDeps {
   readonly socketQueueBytesMax: number;
   readonly unidentifiedBytesMax: number;
   readonly events: TransportEvents;
   readonly log: Log;
-  /** Called when one is gone, before `onGone`. */
+  /** Called for a closed connection, before `onGone`. */
   readonly forget: (connection: HubConnection) => void;
 }
 
-/** What is told of one connection. */
+/** An upgraded connection. */
 export interface Upgraded {
   readonly id: number;
   readonly socket: WebSocket;
-  /** What the socket writes to. */
+  /** The TCP or TLS stream under the WebSocket. */
   readonly stream: Duplex;
   readonly remoteAddress: string;
   readonly forwardedFor: string | null;
 }
 
-/** Takes over an upgraded socket, and reports it open before this returns. */
-export function openConnection(upgraded: Upgraded, parts: ConnectionParts): HubConnection {
-  const connection = new WsConnection(upgraded, parts);
+/** Takes ownership of an upgraded socket, and calls `onOpen` synchronously. */
+export function openConnection(upgraded: Upgraded, deps: ConnectionDeps): HubConnection {
+  const connection = new WsConnection(upgraded, deps);
   const socket: OwnedSocket = upgraded.socket;
   socket[OWNER] = connection;
   const stream: OwnedStream = upgraded.stream;
   stream[OWNER] = connection;
-  // Before ws takes them.
+  // To count the bytes before ws reads them.
   stream.prependListener('data', onBytes);
   socket.on('message', onMessage).on('pong', onAlive).on('ping', onAlive).on('error', onError).on('close', onClose);
   connection.onOpen();
@@ -50,7 +53,7 @@ const OWNER = Symbol('the connection of a socket');
 type OwnedSocket = WebSocket & { [OWNER]?: WsConnection };
 type OwnedStream = Duplex & { [OWNER]?: WsConnection };
 
-// The same functions for every socket: there are thousands, and each function of its own would be kept for each.
+// Shared by all sockets, to save memory: with closures, each of thousands of sockets would have its own functions.
 function onMessage(this: OwnedSocket, data: RawData, isBinary: boolean): void {
   this[OWNER]?.onMessage(data, isBinary);
 }
@@ -74,20 +77,20 @@ class WsConnection implements HubConnection {
   readonly id: number;
   readonly remoteAddress: string;
   readonly forwardedFor: string | null;
-  readonly #parts: ConnectionParts;
+  readonly #deps: ConnectionDeps;
   readonly #socket: WebSocket;
   readonly #stream: Duplex;
-  /** The code of whoever closed first here; null while open. */
+  /** The close code of the side that closed first; null while open. */
   #closedWith: number | null = null;
   #isCorked = false;
-  /** What it has sent before it has said who it is. */
+  /** Bytes received before `identified`. */
   #unidentifiedBytes = 0;
 
-  constructor({ id, socket, stream, remoteAddress, forwardedFor }: Upgraded, parts: ConnectionParts) {
+  constructor({ id, socket, stream, remoteAddress, forwardedFor }: Upgraded, deps: ConnectionDeps) {
     this.id = id;
     this.remoteAddress = remoteAddress;
     this.forwardedFor = forwardedFor;
-    this.#parts = parts;
+    this.#deps = deps;
     this.#socket = socket;
     this.#stream = stream;
   }
@@ -98,12 +101,12 @@ class WsConnection implements HubConnection {
     this.#corkThisTurn();
     socket.send(text);
     if (this.#stream.writableLength > CORKED_BYTES_MAX) this.uncork();
-    const { socketQueueBytesMax } = this.#parts;
+    const { socketQueueBytesMax } = this.#deps;
     const waitingBytes = socket.bufferedAmount;
     if (waitingBytes <= socketQueueBytesMax) return true;
     const { remoteAddress } = this;
-    this.#log().warn('A socket takes too little and is closed.', { remoteAddress, waitingBytes, socketQueueBytesMax });
-    this.close(CLOSE_CODES.tooSlow, 'too much waits for this socket');
+    this.#log().warn('A WebSocket is closed: its peer reads too slowly.', { remoteAddress, waitingBytes, socketQueueBytesMax });
+    this.close(CLOSE_CODES.tooSlow, 'the peer reads too slowly');
     return false;
   }
 
@@ -134,31 +137,31 @@ class WsConnection implements HubConnection {
   }
 
   onOpen(): void {
-    this.#tell(() => this.#parts.events.onOpen(this));
+    this.#notify(() => this.#deps.events.onOpen(this));
   }
 
-  /** A frame is kept in memory until it is whole: of strangers not for long. */
+  /** A frame is buffered until it is complete, so the bytes of unidentified peers are limited even within a frame. */
   onBytes(bytes: number): void {
     this.#unidentifiedBytes += bytes;
-    const { unidentifiedBytesMax } = this.#parts;
+    const { unidentifiedBytesMax } = this.#deps;
     if (this.#unidentifiedBytes <= unidentifiedBytesMax || this.#closedWith !== null) return;
     this.identified();
     this.close(CLOSE_CODES.tooLarge, `at most ${unidentifiedBytesMax} bytes before identify`);
-    // Not even for the answer to that.
+    // Not even the peer's close frame is read.
     this.#socket.pause();
   }
 
   onMessage(data: RawData, isBinary: boolean): void {
     if (this.#closedWith !== null) return;
     if (isBinary) this.close(CLOSE_CODES.notText, 'text frames only');
-    else this.#tell(() => this.#parts.events.onFrame(this, data.toString()));
+    else this.#notify(() => this.#deps.events.onFrame(this, data.toString()));
   }
 
   onAlive(): void {
-    if (this.#closedWith === null) this.#tell(() => this.#parts.events.onPong(this));
+    if (this.#closedWith === null) this.#notify(() => this.#deps.events.onPong(this));
   }
 
-  /** ws closes the socket itself for what it reports here; `onClosed` follows. */
+  /** ws closes the socket itself after an error; `onClosed` follows. */
   onError(error: Error): void {
     this.#closedWith ??= codeOf(error);
     this.#log().debug('A socket failed.', { remoteAddress: this.remoteAddress, error: messageOf(error) });
@@ -166,8 +169,8 @@ class WsConnection implements HubConnection {
 
   onClosed(code: number): void {
     const gone = (this.#closedWith ??= code);
-    this.#parts.forget(this);
-    this.#tell(() => this.#parts.events.onGone(this, gone));
+    this.#deps.forget(this);
+    this.#notify(() => this.#deps.events.onGone(this, gone));
   }
 
   uncork(): void {
@@ -176,7 +179,7 @@ class WsConnection implements HubConnection {
     this.#stream.uncork();
   }
 
-  /** What a commit sends to one peer leaves in one write: the system takes longer over each than over what is in it. */
+  /** Sends the frames that a commit causes for one peer in one write, because the system call costs more than the data. */
   #corkThisTurn(): void {
     if (this.#isCorked) return;
     this.#isCorked = true;
@@ -184,10 +187,10 @@ class WsConnection implements HubConnection {
     process.nextTick(uncork, this);
   }
 
-  /** A fault in what we call must cost this socket and no other. */
-  #tell(what: () => void): void {
+  /** Calls a handler of the hub. An exception in it must cost this connection only. */
+  #notify(handler: () => void): void {
     try {
-      what();
+      handler();
     } catch (thrown) {
       this.#log().error('A handler of socket events threw; the socket is closed.', { error: thrown });
       this.close(CLOSE_CODES.internal, 'internal error');
@@ -195,11 +198,11 @@ class WsConnection implements HubConnection {
   }
 
   #log(): Log {
-    return this.#parts.log.with({ connection: this.id });
+    return this.#deps.log.with({ connection: this.id });
   }
 }
 
-/** The close code that ws sends for an error of its own; 1006 for one of the network. */
+/** The close code that ws sends for its own errors; 1006 for network errors. */
 const codeOf = (error: Error & { readonly code?: unknown }): number => {
   if (error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') return CLOSE_CODES.tooLarge;
   if (error.code === 'WS_ERR_INVALID_UTF8') return CLOSE_CODES.notUtf8;

@@ -1,9 +1,9 @@
-/** The answer to who may not become a socket. */
+/** The HTTP response to a refused upgrade. */
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { UpgradeRefusal } from '../kit/upgrade.ts';
 
-/** Answers the upgrade with the refusal and lets the connection go. */
+/** Responds with the refusal and closes the connection. */
 export const refuseUpgrade = (socket: Duplex, refusal: UpgradeRefusal): void => {
   const text = `${refusal.reason}\n`;
   const head = [

@@ -1,23 +1,32 @@
-/** What can be set about the ws transport: its bounds on connections and on time. */
+/** The options of the ws transport: limits on connections and timeouts. */
 import type { ConfigProblem } from '../../core/config/config.ts';
 import { numberProblems, withDefaults } from '../../core/config/number-options.ts';
+import type { HubTransport } from '../../core/ports/hub-transport.ts';
+
+export const WS_CAPABILITIES: HubTransport['capabilities'] = { tooLargeCode: 1009, tcp: true, checksMask: true };
 
 export interface WsOptions {
-  /** HTTP connections open at once, beside the sockets; more are dropped. Default 2,000. */
+  /**
+   * HTTP connections open at once, in addition to `socketsMax` WebSockets: a TCP connection beyond the sum of both is dropped.
+   * Default 2,000.
+   */
   readonly httpConnectionsMax?: number | undefined;
-  /** How long the head of a request may take, from the connection or the request before it. Default 10,000. */
+  /** How long the head of a request may take to arrive, since the connection was opened or the previous request ended. Default 10,000. */
   readonly headersWithinMs?: number | undefined;
-  /** How long a whole request, body included, may take to arrive; no less than `headersWithinMs`. Default 60,000. */
+  /** How long a complete request, including its body, may take to arrive. At least `headersWithinMs`. Default 60,000. */
   readonly requestWithinMs?: number | undefined;
-  /** How long an HTTP connection stays open between two requests. Default 30,000. */
+  /** How long an idle HTTP connection stays open between two requests. Default 30,000. */
   readonly keepAliveMs?: number | undefined;
-  /** How long an HTTP connection may carry nothing in either direction while a request is answered. Default 120,000. */
+  /** How long an HTTP connection may carry no data in either direction while a request is handled. Default 120,000. */
   readonly idleMs?: number | undefined;
-  /** How long a peer may take to answer a close before its connection is cut. Default 1,000. */
+  /**
+   * How long a peer may take to answer a close frame, and a request to finish when the hub closes, before the connection is destroyed.
+   * Default 1,000.
+   */
   readonly closeWithinMs?: number | undefined;
 }
 
-/** Every option, set. */
+/** Every option, with its default filled in. */
 export type WsSettings = { readonly [Key in keyof WsOptions]-?: number };
 
 const DEFAULTS: WsSettings = {
@@ -29,10 +38,9 @@ const DEFAULTS: WsSettings = {
   closeWithinMs: 1_000,
 };
 
-/** The options with the defaults in. */
 export const settingsOf = (options: WsOptions): WsSettings => withDefaults(options, DEFAULTS);
 
-/** Mistakes in options that come from a config. */
+/** Mistakes in the options of a config. */
 export const problemsOf = (options: WsOptions): readonly ConfigProblem[] => {
   const problems = [...numberProblems(options, DEFAULTS, 'ws()')];
   const { headersWithinMs, requestWithinMs } = settingsOf(options);

@@ -1,46 +1,59 @@
-/** One HTTP request and its reply, whatever server carries them. */
+/** HTTP requests and responses, independent of the server. */
 
-/** Bytes that are asked for a chunk at a time. */
+/** A pull-based byte stream. Core compiles without the types of Node and the web, so this is not a `ReadableStream`. */
 export interface ByteStream {
-  /** The next chunk, once it is there; null at the end. Fails when the rest will never come. MUST NOT be called before the last call has answered. */
+  /**
+   * Resolves to the next chunk, or to null at the end. Rejects if the stream breaks off. MUST NOT be called while a previous call is
+   * pending.
+   */
   next(): Promise<Uint8Array | null>;
-  /** Nobody wants the rest: a `next` that waits answers null, at once. MUST be safe at any time and twice, and MUST NOT throw. */
+  /** Discards the rest: a pending `next` resolves to null at once. MUST be idempotent and callable at any time, and MUST NOT throw. */
   cancel(): void;
 }
 
-/** The body of a request. It is read once, by `next` or by `whole`, while it arrives; what nobody reads the peer MUST NOT be let send on. */
+/**
+ * A request body, which can be read once as it arrives: chunk by chunk with `next`, or as a whole with `whole`. The transport MUST apply
+ * backpressure: while nobody reads the body, the client must not be able to send more than a bounded amount.
+ */
 export interface HttpBody extends ByteStream {
-  /** All of it, in the place of `next`. Fails when the peer goes before its end, and after `cancel`. */
+  /** The whole body, instead of `next`. Rejects if the client disconnects before its end, and after `cancel`. */
   whole(): Promise<Uint8Array>;
 }
 
 export interface HttpRequest {
-  /** As it was sent. */
+  /** As received. */
   readonly method: string;
-  /** The path as it was sent, percent-encoded, from its first `/` to before the `?`. */
+  /** The raw, percent-encoded path, from its first `/` and without the query. */
   readonly path: string;
-  /** What was sent behind the `?`; empty without one. */
+  /** The raw query string without the `?`; empty if there is none. */
   readonly query: string;
-  /** The socket's peer, before any proxy is looked at. */
+  /** The address of the TCP peer, which may be a proxy. */
   readonly remoteAddress: string;
-  /** By its name in lower case. One that was sent more than once is one text, with `, ` between; undefined without it. */
+  /** A header by its lowercase name. The values of a repeated header are joined with `, `; undefined if absent. */
   header(name: string): string | undefined;
-  /** Null where there is none, and always for GET and HEAD. */
+  /** Null if there is none, and always for GET and HEAD. */
   readonly body: HttpBody | null;
 }
 
-export interface HttpReply {
+export interface HttpResponse {
   readonly status: number;
-  /** Names in lower case. The transport adds what is its own: length, date and whatever says how the connection goes on. */
+  /**
+   * By lowercase name. The transport adds `content-length`, `date` and the headers of the connection, such as `connection` and
+   * `transfer-encoding`.
+   */
   readonly headers: Readonly<Record<string, string>>;
-  /** A text MUST be sent with its length; null is an empty one. A stream MUST be asked no faster than the peer takes it. */
+  /** A string MUST be sent with `content-length`; null is an empty body. A stream MUST NOT be pulled faster than the client reads. */
   readonly body: string | ByteStream | null;
 }
 
 /**
- * Answers a request. What it throws is answered with 500 by the transport. A transport MUST refuse with 400 by itself a request whose
- * path does not begin with `/`, whose Host is no host, or whose body has no certain end. To HEAD, and with 204 and 304, the transport
- * MUST leave out the body, and cancel one that is a stream; a text is still told by its length to HEAD. When the peer goes, the
- * transport MUST cancel the stream; when a stream fails, it MUST cut the connection, so that what is not whole is not taken for it.
+ * Handles a request. If it throws or rejects, the transport responds with 500.
+ *
+ * - The transport itself MUST respond with 400 to a request whose path does not start with `/`, whose `Host` is missing or invalid, or
+ *   whose body length is ambiguous.
+ * - To HEAD, and with status 204 and 304, the transport MUST omit the body, and cancel it if it is a stream. A response to HEAD still has
+ *   the `content-length` of a string.
+ * - If the client disconnects, the transport MUST cancel the stream.
+ * - If the stream fails, the transport MUST abort the connection, so that the client cannot mistake a partial body for a complete one.
  */
-export type HttpHandler = (request: HttpRequest) => HttpReply | Promise<HttpReply>;
+export type HttpHandler = (request: HttpRequest) => HttpResponse | Promise<HttpResponse>;

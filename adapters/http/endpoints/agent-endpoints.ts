@@ -1,4 +1,4 @@
-/** Agents as they stand, and what operators do to one. */
+/** Routes to read and control agents. */
 import { isAgentId, type AgentId } from '../../../core/domain/ids.ts';
 import type { AgentControlCommand } from '../../../core/application/hub/batch/commands.ts';
 import type { AgentRow } from '../../../core/ports/agent-store.ts';
@@ -22,8 +22,8 @@ export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
   const readEmpty = bodyReader(emptySchema);
   const readDrain = bodyReader(drainSchema);
 
-  /** The store learns of an agent's life when it comes and goes; in between, its socket knows better. */
-  const heard = (row: AgentRow): AgentRow => ({
+  /** The store is updated only when an agent connects or disconnects; in between, its session has the current value. */
+  const withLastHeard = (row: AgentRow): AgentRow => ({
     ...row,
     agent: { ...row.agent, lastHeardAtMs: deps.lastHeardAtMs(row.agent.id) ?? row.agent.lastHeardAtMs },
   });
@@ -39,7 +39,7 @@ export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
     const shown = rows.slice(0, limit.value);
     const nowMs = clock.nowMs();
     return ok({
-      agents: shown.map((row) => agentJson(heard(row), nowMs)),
+      agents: shown.map((row) => agentJson(withLastHeard(row), nowMs)),
       next_cursor: rows.length > shown.length ? (shown.at(-1)?.agent.id ?? null) : null,
     });
   };
@@ -47,14 +47,14 @@ export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
   const getAgent = async (request: ApiRequest): Promise<Reply> => {
     const id = request.params['id'];
     const row = isAgentId(id) ? await agents.getAgent(id) : undefined;
-    return row === undefined ? unknownAgent : ok(agentJson(heard(row), clock.nowMs()));
+    return row === undefined ? unknownAgent : ok(agentJson(withLastHeard(row), clock.nowMs()));
   };
 
-  const control = async (request: ApiRequest, how: Pick<AgentControlCommand, 'change' | 'deadlineMs'>): Promise<Reply> => {
+  const control = async (request: ApiRequest, command: Pick<AgentControlCommand, 'change' | 'deadlineMs'>): Promise<Reply> => {
     const id = request.params['id'];
     if (!isAgentId(id)) return unknownAgent;
-    const answer = await inbox.do({ kind: 'agent_control', agentId: id, ...how });
-    return answer.kind === 'done' ? ok({ agent_id: id, change: how.change }) : unknownAgent;
+    const answer = await inbox.do({ kind: 'agent_control', agentId: id, ...command });
+    return answer.kind === 'done' ? ok({ agent_id: id, change: command.change }) : unknownAgent;
   };
   const drainAgent: Handler = (request) => {
     const body = readDrain(request.json);
@@ -92,7 +92,7 @@ export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
   };
 }
 
-/** Why it is not removed, and what to do first. */
+/** Why the agent cannot be removed, and what to do first. */
 function whyNeeded({ agent, live, pendingStops }: AgentRow): string {
   if (agent.connected)
     return `Agent ${agent.id} is connected. First stop its sidecar, or revoke its tokens (DELETE /admin/tokens/${agent.id}).`;

@@ -1,26 +1,28 @@
-/** Every agent with what it holds, for answers about all of them. */
+/** A cache of all agents with their holdings, for routes that need all of them. */
 import type { AgentId } from '../../../core/domain/ids.ts';
 import type { AgentRow } from '../../../core/ports/agent-store.ts';
 import type { HttpApiDeps } from '../deps.ts';
 
-/** What was read counts until the next commit of this hub, and no longer than this: another hub may have committed. */
-const BELIEVED_MS = 1_000;
+/** The cache is valid until the next commit of this hub, and not longer than this, because another hub may commit. */
+const CACHED_MS = 1_000;
 
-/** From so many agents on it counts over commits too: reading all of them after each commit would cost more than the commits. */
+/**
+ * From this number of agents on, the cache stays valid over commits: reading all agents after each commit would cost more than the commits.
+ */
 const MANY = 1_000;
 
-/** Answers all agents; asked again while nothing was committed, or within a second where there are many, it reads nothing. */
+/** Returns all agents, from the cache if it is valid. */
 export type AllAgents = () => Promise<readonly AgentRow[]>;
 
-interface Believed {
+interface CachedRows {
   readonly rows: Promise<readonly AgentRow[]>;
-  /** When it was read, where there are many; else when it was asked for. By the monotonic clock. */
+  /** When the read finished if there are many agents, otherwise when it began. By the monotonic clock. */
   atMs: number;
   readonly forget: () => void;
 }
 
 export function allAgents({ agents, clock, limits, onCommit }: Pick<HttpApiDeps, 'agents' | 'clock' | 'limits' | 'onCommit'>): AllAgents {
-  let believed: Believed | null = null;
+  let cached: CachedRows | null = null;
   let areMany = false;
 
   const read = async (): Promise<readonly AgentRow[]> => {
@@ -36,21 +38,21 @@ export function allAgents({ agents, clock, limits, onCommit }: Pick<HttpApiDeps,
 
   return () => {
     const nowMs = clock.monotonicMs();
-    if (believed !== null && nowMs - believed.atMs < BELIEVED_MS) return believed.rows;
-    believed?.forget();
-    // Heard before it is read: what is committed meanwhile may not be in it.
+    if (cached !== null && nowMs - cached.atMs < CACHED_MS) return cached.rows;
+    cached?.forget();
+    // Subscribed before the read, which may miss a commit that happens during it.
     const unsubscribe = onCommit(() => {
       if (!areMany) made.forget();
     });
-    const made: Believed = {
+    const made: CachedRows = {
       rows: read(),
       atMs: nowMs,
       forget() {
         unsubscribe();
-        if (believed === made) believed = null;
+        if (cached === made) cached = null;
       },
     };
-    believed = made;
+    cached = made;
     made.rows.then((rows) => {
       areMany = rows.length >= MANY;
       if (areMany) made.atMs = clock.monotonicMs();

@@ -1,10 +1,10 @@
 /**
- * One stream of server-sent events from the history of all tasks. It reads from the place after the last event that it
- * gave, so that it skips none and holds no more than one batch; a commit wakes it.
+ * A stream of server-sent events from the history of all tasks. It always reads from its last event on, so that it skips none and
+ * buffers at most one batch. A commit wakes it up.
  *
- * It is `reading` (asks the feed), `waiting` (for a commit, the next check of its token or its end) or `offering`
- * (a batch that the client has not taken). It ends when the client goes, the hub stops, its token is revoked, the feed
- * fails, or the client takes nothing for `STALLED_MS`; the client comes back with `Last-Event-ID`.
+ * It is reading from the feed, or waiting (for a commit, for the next check of its token, or for its end), or it has a batch that the
+ * client has not read yet. It ends when the client disconnects, the hub stops, its token is revoked, the feed fails, or the client reads
+ * nothing for `STALLED_MS`. The client then reconnects with `Last-Event-ID`.
  */
 import type { StoredEvent } from '../../../core/domain/task/event.ts';
 import { messageOf } from '../../../core/errors/agentcom-error.ts';
@@ -15,33 +15,33 @@ import { eventJson } from '../../../core/protocol/task-json.ts';
 import type { Principal } from '../authenticate.ts';
 import type { HttpApiDeps } from '../deps.ts';
 
-/** What one stream holds for its client at a time: so many events, and no more once they have so many bytes. */
+/** The size of a batch: at most so many events, and not more once they have so many bytes. */
 const BATCH_EVENTS = 200;
 const BATCH_BYTES = 262_144;
-/** The least time between two looks of one stream at the feed, so that many streams and many commits do not multiply. */
+/** The minimum time between two reads of one stream, so that the load does not grow with streams times commits. */
 const GATHER_MS = 50;
-/** A quiet stream says that it lives, and looks whether its token still holds. */
-const ALIVE_MS = 15_000;
-/** How long a client may leave what it was offered, milliseconds. */
+/** How often a stream without events sends a keep-alive comment, and how often a stream checks its token. */
+const KEEP_ALIVE_MS = 15_000;
+/** How long a client may leave a batch unread, milliseconds. */
 export const STALLED_MS = 60_000;
-/** What the client waits before it comes back. */
+/** How long the client waits before it reconnects. */
 const RETRY_MS = 2_000;
 
-/** Where a stream begins. */
-export interface StartPlace {
-  /** Events after this id are given. */
+/** Where a stream starts. */
+export interface StreamStart {
+  /** The stream has the events after this id. */
   readonly afterId: number;
-  /** Those up to this id that are not to be had are known to be gone: `gap` tells of them, or the client needs none. */
+  /** Missing events up to this id are accounted for: `gap` reports them, or the client does not need them. */
   readonly removedId: number;
-  /** Ids of which some are not to be had. */
+  /** A range of ids in which events are missing. */
   readonly gap: { readonly from: number; readonly to: number } | null;
 }
 
-/** `onEnd` is called when it has ended, however it did, once. */
+/** `onEnd` is called once, when the stream has ended for whatever reason. */
 export function eventStream(
   deps: HttpApiDeps,
-  by: Principal,
-  { place, filter }: { readonly place: StartPlace; readonly filter: EventFilter },
+  principal: Principal,
+  { place, filter }: { readonly place: StreamStart; readonly filter: EventFilter },
   onEnd: () => void,
 ): ByteStream {
   const { events, clock, log } = deps;
@@ -60,7 +60,7 @@ export function eventStream(
     wake();
   });
 
-  /** Ends once; a look that was begun sees `ended` after its next await. */
+  /** Idempotent. A read in progress sees `ended` after its next await. */
   const end = (): void => {
     if (ended) return;
     ended = true;
@@ -70,10 +70,10 @@ export function eventStream(
     onEnd();
     give(null);
   };
-  const expectTaken = (): void => {
+  const startStallTimer = (): void => {
     stalled = clock.after(STALLED_MS, end);
   };
-  /** Until woken by a commit (when `byCommit`), by the end, or by time. */
+  /** Waits for the time to pass, for the end, or (if `byCommit`) for a commit. */
   const waitFor = (ms: number, byCommit: boolean): Promise<void> =>
     new Promise((resolve) => {
       const timer = clock.after(ms, resolve);
@@ -84,7 +84,7 @@ export function eventStream(
       };
     });
 
-  /** The next text for the client; null at the end. */
+  /** Resolves to the next text for the client, or to null at the end. */
   const nextText = async (): Promise<string | null> => {
     if (greeting !== null) {
       const text = greeting;
@@ -95,28 +95,28 @@ export function eventStream(
       const soonMs = readAtMs + GATHER_MS - clock.monotonicMs();
       if (soonMs > 0) await waitFor(soonMs, false);
       if (ended) return null;
-      if (clock.monotonicMs() - checkedAtMs >= ALIVE_MS) {
+      if (clock.monotonicMs() - checkedAtMs >= KEEP_ALIVE_MS) {
         checkedAtMs = clock.monotonicMs();
-        if (!(await by.stillHolds())) return null;
+        if (!(await principal.isStillValid())) return null;
       }
       readAtMs = clock.monotonicMs();
       const seen = commits;
       const { events: batch, untilId, removedId: goneId } = await events.after(afterId, filter, BATCH_EVENTS, BATCH_BYTES);
       const isMore = untilId > afterId;
-      // Removed since the stream began, and perhaps before it came to them.
+      // Events that were removed since the stream started, perhaps before it read them.
       const gap = goneId > removedId && goneId > afterId ? gapText(afterId, { from: afterId + 1, to: goneId }) : '';
       removedId = Math.max(removedId, goneId);
       afterId = untilId;
       if (batch.length > 0 || gap !== '') return gap + batch.map(eventText).join('');
       if (ended) return null;
       if (isMore || commits !== seen) continue;
-      await waitFor(ALIVE_MS, true);
+      await waitFor(KEEP_ALIVE_MS, true);
       if (commits === seen && !ended) return ':\n\n';
     }
     return null;
   };
 
-  const look = async (): Promise<void> => {
+  const readNext = async (): Promise<void> => {
     let text: string | null;
     try {
       text = await nextText();
@@ -126,32 +126,32 @@ export function eventStream(
     }
     if (text === null) end();
     if (ended || text === null) return;
-    expectTaken();
+    startStallTimer();
     give(encoder.encode(text));
   };
 
-  expectTaken();
+  startStallTimer();
   return {
     next() {
       if (ended) return Promise.resolve(null);
       stalled?.cancel();
       return new Promise((resolve) => {
         give = resolve;
-        void look();
+        void readNext();
       });
     },
     cancel: end,
   };
 }
 
-/** The first words make headers and connection show at once; the gap, where there is one, comes before any event. */
-function greetingText({ afterId, gap }: StartPlace): string {
+/** Sent at once, so that the client receives the response headers; reports the gap, if there is one, before any event. */
+function greetingText({ afterId, gap }: StreamStart): string {
   const retry = `retry: ${RETRY_MS}\n\n`;
   return gap === null ? retry : retry + gapText(afterId, gap);
 }
 
-const gapText = (afterId: number, gap: NonNullable<StartPlace['gap']>): string =>
+const gapText = (afterId: number, gap: NonNullable<StreamStart['gap']>): string =>
   `id: ${afterId}\nevent: gap\ndata: ${JSON.stringify(gap)}\n\n`;
 
-/** JSON has no line breaks outside its strings and escapes those within: it fits one `data` line. */
+/** JSON escapes line breaks within strings, and this has none between tokens, so it fits on one `data` line. */
 const eventText = (event: StoredEvent): string => `id: ${event.id}\nevent: ${event.event}\ndata: ${eventJson(event)}\n\n`;

@@ -1,18 +1,18 @@
-/** Opens streams of events: who may follow what, from which place, and how many at once. */
+/** Opens event streams: who may read which events, from which position, and how many streams at once. */
 import type { EventName } from '../../../core/domain/task/event.ts';
 import type { EventFilter, EventMarks } from '../../../core/ports/event-feed.ts';
 import type { ByteStream } from '../../../core/ports/http.ts';
 import { eventsSchema } from '../../../core/protocol/http-queries.ts';
 import type { Principal } from '../authenticate.ts';
 import type { HttpApiDeps } from '../deps.ts';
-import { eventStream, type StartPlace } from './event-stream.ts';
+import { eventStream, type StreamStart } from './event-stream.ts';
 import { queryReader } from '../query.ts';
 import { invalid, read, refusal, refused, type Read, type Reply } from '../reply.ts';
 import type { ApiRequest, Handler } from '../request.ts';
 
 export interface EventStreams {
   readonly open: Handler;
-  /** Ends all of them. */
+  /** Ends all streams. */
   close(): void;
 }
 
@@ -20,10 +20,13 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
   const { events, tasks, limits } = deps;
   const readQuery = queryReader(eventsSchema);
   const streams = new Set<ByteStream>();
-  /** Counted from before the first await of an opening, so that many at once do not pass the bound together. */
+  /** Incremented before the first await of `open`, so that concurrent calls cannot exceed the limit together. */
   let openCount = 0;
 
-  const start = async (request: ApiRequest, by: Principal): Promise<Read<{ readonly place: StartPlace; readonly filter: EventFilter }>> => {
+  const start = async (
+    request: ApiRequest,
+    by: Principal,
+  ): Promise<Read<{ readonly place: StreamStart; readonly filter: EventFilter }>> => {
     const query = readQuery(request.query());
     if (query.kind === 'refused') return query;
     const filter: EventFilter = {
@@ -39,11 +42,11 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
       const [task] = await tasks.peek([filter.taskId]);
       if (task?.submittedBy !== by.id) return refused(refusal('unknown_task', 'There is no such task.'));
     }
-    const place = startPlace(lastId.value, await events.marks());
-    // The events of one task go together: who asks for all of one that is there misses none.
-    const isWhole =
+    const place = streamStart(lastId.value, await events.marks());
+    // The events of a task are removed together with it: if the task exists, all its events do.
+    const isComplete =
       lastId.value === 0 && place.gap !== null && filter.taskId !== undefined && (await tasks.peek([filter.taskId])).length > 0;
-    return read({ place: isWhole ? { ...place, gap: null } : place, filter });
+    return read({ place: isComplete ? { ...place, gap: null } : place, filter });
   };
 
   const open = async (request: ApiRequest, by: Principal): Promise<Reply> => {
@@ -90,14 +93,14 @@ function lastEventId(request: ApiRequest): Read<number | null> {
 }
 
 /**
- * Without a last id from now on. Below what was removed, or above every number that there is (another store, or an older state of
- * this one), the stream has a gap, and goes on with what there is.
+ * Without a last id, the stream starts with new events. If the last id is below a removed event, or above every existing id (it is of
+ * another store, or of a newer state of this one before a restore), the stream reports a gap and continues with the existing events.
  */
-function startPlace(lastId: number | null, { lastId: keptId, removedId }: EventMarks): StartPlace {
+function streamStart(lastId: number | null, { lastId: keptId, removedId }: EventMarks): StreamStart {
   const end = Math.max(keptId, removedId);
   if (lastId === null) return { afterId: end, removedId, gap: null };
   if (lastId > end) return { afterId: end, removedId, gap: { from: end + 1, to: lastId } };
   if (lastId >= removedId) return { afterId: lastId, removedId, gap: null };
-  // Events that are kept may stand among those that are not.
+  // Between the removed events there may be others that still exist.
   return { afterId: lastId < keptId ? lastId : removedId, removedId, gap: { from: lastId + 1, to: removedId } };
 }

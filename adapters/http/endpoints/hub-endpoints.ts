@@ -1,4 +1,4 @@
-/** The hub as a whole: counts, health, schemas. */
+/** Routes about the hub as a whole: counts, health, schemas. */
 import { presenceOf, type AgentPresence } from '../../../core/domain/agent/agent.ts';
 import { httpBodySchemas } from '../../../core/protocol/http-bodies.ts';
 import { httpQuerySchemas } from '../../../core/protocol/http-queries.ts';
@@ -11,8 +11,8 @@ import { ok, okText } from '../reply.ts';
 import type { Handlers } from '../request.ts';
 import type { ServeContext } from '../serve.ts';
 
-/** Health is open to everybody, so that the database is asked at most this often. */
-const HEALTH_BELIEVED_MS = 1_000;
+/** How long a health check is cached. The route needs no token, so this limits the load on the database. */
+const HEALTH_CACHED_MS = 1_000;
 
 export function hubHandlers(
   deps: HttpApiDeps,
@@ -33,7 +33,7 @@ export function hubHandlers(
     },
     async health() {
       const nowMs = clock.monotonicMs();
-      if (health === null || nowMs - health.atMs >= HEALTH_BELIEVED_MS) health = { atMs: nowMs, healthy: deps.healthy() };
+      if (health === null || nowMs - health.atMs >= HEALTH_CACHED_MS) health = { atMs: nowMs, healthy: deps.healthy() };
       const status = (await health.healthy) ? 'ok' : 'degraded';
       const loopDelayMs = loop.longestMs();
       const { version, storageName: storage, durable, transportName: transport } = deps;

@@ -1,24 +1,24 @@
 /**
- * How many different lists of capabilities a token asks for: what waits is indexed by them, so that each costs every hub
- * something as long as a task with it waits. Tokens that ask for the same few over and over are never bounded by it.
+ * Limits how many different lists of capabilities a token uses: waiting tasks are indexed by their list, so each list costs every hub
+ * something as long as a task with it waits. A token that uses the same few lists again and again is never limited.
  */
 import type { Clock } from '../../../core/ports/clock.ts';
 
-/** How long a list counts after its last use. Milliseconds. */
+/** How long a list counts after its last use, milliseconds. */
 const COUNTED_MS = 3_600_000;
-/** Tokens that are remembered; beyond it those that submitted longest ago are forgotten. */
+/** How many tokens are remembered. Above that, the one whose last submit is oldest is forgotten. */
 const TOKENS_MAX = 200;
 
 export interface RequirementQuota {
   /**
-   * Counts the lists of one submit for the token. Answers 0, or, when it would ask for more different ones than it may, how long until one of
-   * those it has is forgotten, in milliseconds; then nothing of the submit is counted.
+   * Counts the lists of a submit of the token. Returns 0, or, if that would exceed the limit, how long until its oldest list expires, in
+   * milliseconds; nothing is counted then.
    */
   take(token: string, drafts: readonly { readonly neededCapabilities: readonly string[] }[]): number;
 }
 
 export function requirementQuota(listsMax: number, clock: Clock): RequirementQuota {
-  /** When each token last used each list, oldest first. */
+  /** When each token last used each list; least recently used first. */
   const used = new Map<string, Map<string, number>>();
 
   return {

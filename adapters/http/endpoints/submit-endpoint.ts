@@ -1,4 +1,4 @@
-/** New tasks: one, many, and one for a certain agent. */
+/** Routes to create tasks: one, many, or one for a connected agent. */
 import type { SubmitAnswer, TaskDraft } from '../../../core/application/hub/batch/commands.ts';
 import { isAgentId } from '../../../core/domain/ids.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
@@ -12,9 +12,9 @@ import type { HttpApiDeps } from '../deps.ts';
 import { invalid, ok, read, refusal, refused, tooMany, type Read, type Reply } from '../reply.ts';
 import type { ApiRequest, Handlers } from '../request.ts';
 import { requirementQuota } from './requirement-quota.ts';
-import { contradictions, draftOf } from './task-draft.ts';
+import { semanticErrors, toTaskDraft } from './task-draft.ts';
 
-/** Mistakes of a bulk body that are told at once; the rest follow once these are mended. */
+/** How many errors of a bulk body are reported at once. */
 const BULK_ERRORS_MAX = 100;
 const IDEMPOTENCY_KEY = new RegExp(`^[\\x20-\\x7e]{1,${IDEMPOTENCY_KEY_CHARACTERS_MAX}}$`);
 
@@ -24,12 +24,12 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
   const readSubmit = bodyReader(submitSchema);
   const readPush = bodyReader(pushSchema);
 
-  /** 429 when these drafts bring the token over its number of different lists of capabilities. */
+  /** 429 if these drafts exceed the token's limit of different capability lists. */
   const overQuota = (drafts: readonly TaskDraft[], by: Principal): Reply | null => {
     const waitMs = quota.take(by.id, drafts);
     if (waitMs === 0) return null;
-    const most = limits.capabilityListsPerToken;
-    const found = `This token used more than ${most} different lists of needed_capabilities within an hour`;
+    const max = limits.capabilityListsPerToken;
+    const found = `This token used more than ${max} different lists of needed_capabilities within an hour`;
     return tooMany(
       `${found}; use fewer, such as the capabilities of your agents, and put anything specific to a task into metadata.`,
       waitMs,
@@ -40,9 +40,9 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     const key = idempotencyKey(request);
     if (key.kind === 'refused') return key.reply;
     const body = readSubmit(request.json);
-    const errors = body.kind === 'invalid' ? body.errors : contradictions(body.value);
+    const errors = body.kind === 'invalid' ? body.errors : semanticErrors(body.value);
     if (body.kind === 'invalid' || errors.length > 0) return invalid(errors);
-    const draft = draftOf(ids.task(), body.value);
+    const draft = toTaskDraft(ids.task(), body.value);
     const over = overQuota([draft], by);
     if (over !== null) return over;
     const idempotency = key.value === null ? null : { key: key.value, digest: digest.sha256(`task\n${canonicalJson(body.value)}`) };
@@ -64,11 +64,11 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     const stopped = await request.readLines(({ number, bytes }) => {
       const parsed = parseJson(bytes);
       const body = parsed.kind === 'unfit' ? { kind: 'invalid' as const, errors: [parsed.error] } : readSubmit(parsed.value);
-      const errors = body.kind === 'invalid' ? body.errors : contradictions(body.value);
+      const errors = body.kind === 'invalid' ? body.errors : semanticErrors(body.value);
       for (const error of errors) mistakes.push({ line: number, ...error });
       if (mistakes.length >= BULK_ERRORS_MAX) return invalid(mistakes.slice(0, BULK_ERRORS_MAX));
       if (body.kind === 'invalid' || mistakes.length > 0) return null;
-      drafts.push(draftOf(ids.task(), body.value));
+      drafts.push(toTaskDraft(ids.task(), body.value));
       lines.push(number);
       if (key.value !== null) digests.push(digest.sha256(canonicalJson(body.value)));
       return null;
@@ -78,7 +78,7 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     if (drafts.length === 0) return invalid([{ field: '', error: 'empty', detail: 'contains no task' }]);
     const over = overQuota(drafts, by);
     if (over !== null) return over;
-    // A digest of digests: the text of all lines together would hold the loop for too long.
+    // A digest of digests, because hashing the text of all lines at once would block the event loop for too long.
     const idempotency = key.value === null ? null : { key: key.value, digest: digest.sha256(`bulk\n${digests.join('\n')}`) };
     const answer = await inbox.do({ kind: 'submit', drafts, submittedBy: by.id, idempotency });
     if (!('tasks' in answer)) return submitRefusal(answer, (index) => lines[index]);
@@ -91,7 +91,7 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     if (body.kind === 'invalid') return invalid(body.errors);
     const { agent_id: agentId, ...fields } = body.value;
     if (!isAgentId(agentId)) return notConnected(agentId);
-    const draft = { ...draftOf(ids.task(), { ...fields, priority: 'urgent' }), assignTo: agentId };
+    const draft = { ...toTaskDraft(ids.task(), { ...fields, priority: 'urgent' }), assignTo: agentId };
     const over = overQuota([draft], by);
     if (over !== null) return over;
     const answer = await inbox.do({ kind: 'push', draft, submittedBy: by.id });

@@ -1,4 +1,4 @@
-/** Tasks as they stand, and what people do to one. */
+/** Routes to read and control tasks. */
 import type { OperatorAnswer } from '../../../core/application/hub/batch/commands.ts';
 import { isTaskId, type TaskId } from '../../../core/domain/ids.ts';
 import type { Priority, Status, Task } from '../../../core/domain/task/task.ts';
@@ -16,7 +16,7 @@ import { badCursor, pageLimit, queryReader } from '../query.ts';
 import { invalid, ok, okText, refusal, type Reply } from '../reply.ts';
 import type { ApiRequest, Handlers } from '../request.ts';
 
-/** Rows asked of the store at once, and bytes after which a page ends early: descriptions and results may be large. */
+/** Rows per read of the store, and the size after which a page ends early, because descriptions and results may be large. */
 const ROWS_AT_ONCE = 50;
 const PAGE_BYTES_MAX = 8_388_608;
 
@@ -61,7 +61,7 @@ export function taskHandlers(deps: HttpApiDeps, everyAgent: AllAgents): TaskHand
     return okText(`{"tasks":[${texts.join(',')}],"next_cursor":${JSON.stringify(cursor)}}`);
   };
 
-  /** Why it waits, from what it depends on and the agents as they are now. */
+  /** Why the task waits, from its dependencies and the current state of the agents. */
   const waitingFor = async (task: Task): Promise<WaitingFor | null> => {
     if (task.status === 'blocked') return explainWaiting(task, await tasks.peek(task.dependsOn), [], clock.nowMs());
     if (task.status === 'assigned' && task.assignedTo !== null) {
@@ -75,13 +75,13 @@ export function taskHandlers(deps: HttpApiDeps, everyAgent: AllAgents): TaskHand
     const loads = rows.map(loadOf);
     const nowMs = clock.nowMs();
     const waiting = explainWaiting(task, [], loads, nowMs);
-    // Only about those that it names: a handful of the absent.
-    const absent = waiting?.agents?.flatMap(({ agentId, blocker }) => (blocker === 'offline' ? [agentId] : [])) ?? [];
-    if (absent.length === 0) return waiting;
-    const lockedOut = await agents.lockedOutAmong(absent, nowMs);
+    // Only for the offline agents that the explanation names, which are few.
+    const offline = waiting?.agents?.flatMap(({ agentId, blocker }) => (blocker === 'offline' ? [agentId] : [])) ?? [];
+    if (offline.length === 0) return waiting;
+    const lockedOut = await agents.lockedOutAmong(offline, nowMs);
     if (lockedOut.size === 0) return waiting;
-    const told = loads.map((load) => ({ ...load, lockedOut: lockedOut.get(load.agent.id) }));
-    return explainWaiting(task, [], told, nowMs);
+    const withLockedOut = loads.map((load) => ({ ...load, lockedOut: lockedOut.get(load.agent.id) }));
+    return explainWaiting(task, [], withLockedOut, nowMs);
   };
 
   const getTask = async (request: ApiRequest, by: Principal): Promise<Reply> => {
@@ -100,7 +100,7 @@ export function taskHandlers(deps: HttpApiDeps, everyAgent: AllAgents): TaskHand
     const id = request.params['id'];
     if (!isTaskId(id)) return unknownTask;
     if (by.role === 'submitter') {
-      // Who submitted a task never changes, so that this stays true until the command is carried out.
+      // The submitter of a task never changes, so this is still true when the command is executed.
       const [task] = await tasks.peek([id]);
       if (task === undefined || !maySee(by, task)) return unknownTask;
     }
@@ -163,6 +163,6 @@ const loadOf = (row: AgentRow): AgentLoad => ({ agent: row.agent, liveCount: row
 
 export const unknownTask = refusal('unknown_task', 'There is no such task.');
 
-/** A submitter sees what it submitted, an agent what it was given, everybody else all. */
+/** A submitter sees the tasks that it submitted, an agent those assigned to it, and all others see every task. */
 export const maySee = (by: Principal, task: Task): boolean =>
   by.role === 'submitter' ? task.submittedBy === by.id : by.role === 'agent' ? by.agentId !== null && task.assignedTo === by.agentId : true;

@@ -1,4 +1,4 @@
-/** What a task's own answer leaves out: the older pages of its history, and the results that are kept apart. */
+/** Routes for what `GET /api/tasks/:id` omits: older history, and late and refused results. */
 import { isTaskId, type Generation, type TaskId } from '../../../core/domain/ids.ts';
 import type { Task } from '../../../core/domain/task/task.ts';
 import { HISTORY_PAGE } from '../../../core/ports/task-store.ts';

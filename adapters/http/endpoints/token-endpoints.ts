@@ -1,4 +1,4 @@
-/** Who may speak: tokens, enrolment secrets, and an agent that enrols itself. A token is shown once, when it is made. */
+/** Routes for tokens, enrolment secrets and the enrolment of agents. A token is shown once, when it is created. */
 import { isAgentId, type AgentId } from '../../../core/domain/ids.ts';
 import { ENROL_SECRET_MS, type TokenRecord } from '../../../core/ports/agent-store.ts';
 import { bodyReader } from '../../../core/protocol/body-reader.ts';
@@ -20,7 +20,7 @@ import { badCursor, pageLimit, queryReader } from '../query.ts';
 import { created, invalid, ok, refusal, type Reply } from '../reply.ts';
 import type { ApiRequest, Handlers } from '../request.ts';
 
-/** Characters of a token that the list shows; what is left is far beyond guessing. */
+/** How many characters of a token the list shows. The rest cannot be guessed. */
 const PREFIX_CHARACTERS = 8;
 const TOKEN_ID = /^tok-[0-9a-f]{32}$/;
 
@@ -35,7 +35,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
   const readEmpty = bodyReader(emptySchema);
   const readPage = queryReader(pageSchema);
 
-  /** A new token and its record, which does not tell it. */
+  /** Creates a token and its record, which has only its hash. */
   const mint = (fields: Pick<TokenRecord, 'name' | 'role' | 'agentId' | 'capabilities' | 'maxSlots'>, expiresInMs?: number) => {
     const token = ids.secret();
     const createdAtMs = clock.nowMs();
@@ -52,7 +52,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     return { token, record };
   };
 
-  /** The route takes three bodies: the secret itself, or, for a sidecar that wants to know who asks for it, `hello` and then `proved`. */
+  /** Accepts three bodies: the secret itself; or, from a sidecar that first verifies the hub, `hello` and then `proved`. */
   const register = async (request: ApiRequest): Promise<Reply> => {
     if (hasField(request.json, 'sealed_secret')) return registerProved(request);
     if (hasField(request.json, 'secret_hint')) return answerHello(request);
@@ -61,20 +61,22 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     const hash = digest.sha256(body.value.secret);
     return enrol(request.address, body.value.agent_id, {
       keyOf: () => Promise.resolve(hash),
-      told: (token) => ({ token }),
+      tokenFields: (token) => ({ token }),
     });
   };
 
-  /** Proves that this hub knows the secret. Where there is none the answer looks the same, so that nobody learns which ones there are. */
+  /**
+   * Proves that this hub knows the secret. For an unknown secret the response looks the same, so that it does not reveal which ones exist.
+   */
   const answerHello = async (request: ApiRequest): Promise<Reply> => {
     const body = readHello(request.json);
     if (body.kind === 'invalid') return invalid(body.errors);
     const { agent_id: agentId, secret_hint: tokenHint, nonce } = body.value;
-    const strangersKey = ids.secret();
-    const found = await auth.look(request.address, () => agents.findEnrolSecret(tokenHint, clock.nowMs()));
+    const unknownKey = ids.secret();
+    const found = await auth.lookUp(request.address, () => agents.findEnrolSecret(tokenHint, clock.nowMs()));
     if (found.kind === 'refused') return found.reply;
     const hubNonce = ids.secret();
-    const proof = enrolHubProof(found.value ?? strangersKey, { agentId, tokenHint, nonce, hubNonce }, digest.hmac);
+    const proof = enrolHubProof(found.value ?? unknownKey, { agentId, tokenHint, nonce, hubNonce }, digest.hmac);
     return ok({ hub_nonce: hubNonce, proof });
   };
 
@@ -82,20 +84,20 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     const body = readProved(request.json);
     if (body.kind === 'invalid') return invalid(body.errors);
     const { agent_id: agentId, secret_hint: tokenHint, nonce, hub_nonce: hubNonce, sealed_secret: secret } = body.value;
-    const said = { agentId, tokenHint, nonce, hubNonce };
+    const exchange = { agentId, tokenHint, nonce, hubNonce };
     return enrol(request.address, agentId, {
       keyOf: async () => {
         const key = await agents.findEnrolSecret(tokenHint, clock.nowMs());
-        return key !== undefined && isSealedSecret(secret, key, said, digest) ? key : undefined;
+        return key !== undefined && isSealedSecret(secret, key, exchange, digest) ? key : undefined;
       },
-      told: (token, key) => sealedEnrolToken(token, key, said, digest.hmac),
+      tokenFields: (token, key) => sealedEnrolToken(token, key, exchange, digest.hmac),
     });
   };
 
-  /** `keyOf`: the hash of the secret that was shown. `told`: how the answer has the token. */
-  const enrol = async (address: string, agentId: AgentId, { keyOf, told }: Enrolling): Promise<Reply> => {
-    // The secret is judged first, so that nobody without one learns which agents there are; a taken name uses it up.
-    const found = await auth.look(address, async () => {
+  /** `keyOf`: resolves to the hash of the given secret. `tokenFields`: the fields of the response with the token. */
+  const enrol = async (address: string, agentId: AgentId, { keyOf, tokenFields }: Enrolling): Promise<Reply> => {
+    // The secret is checked first, so that nobody without one learns which agents exist. It is used up even if the agent ID is taken.
+    const found = await auth.lookUp(address, async () => {
       const key = await keyOf();
       return key !== undefined && (await agents.takeEnrolSecret(key, clock.nowMs())) ? key : undefined;
     });
@@ -110,7 +112,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     }
     log.info('An agent enrolled.', { agent_id: agentId, token_id: record.id });
     const urls = deps.urls();
-    return created({ agent_id: agentId, ...told(token, found.value), hub_ws_url: urls.ws, hub_api_url: urls.api });
+    return created({ agent_id: agentId, ...tokenFields(token, found.value), hub_ws_url: urls.ws, hub_api_url: urls.api });
   };
 
   const addEnrolSecret = async (request: ApiRequest): Promise<Reply> => {
@@ -124,7 +126,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
 
   const addToken = async (request: ApiRequest): Promise<Reply> => {
     const body = readToken(request.json);
-    const errors = body.kind === 'invalid' ? body.errors : tokenMistakes(body.value, limits.slotsPerAgent);
+    const errors = body.kind === 'invalid' ? body.errors : tokenErrors(body.value, limits.slotsPerAgent);
     if (body.kind === 'invalid' || errors.length > 0) return invalid(errors);
     const { agent_id: agentId = null, name, role = 'agent', capabilities = null, max_slots: maxSlots } = body.value;
     const { token, record } = mint(
@@ -137,7 +139,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
       },
       body.value.expires_in_ms,
     );
-    // An agent may have several, so that one can be replaced while it works; people and programs are told apart by their names.
+    // An agent may have several tokens, so that one can be replaced while it works. Other tokens are distinguished by name.
     if ((await agents.addToken(record, { unlessTaken: agentId === null })) === 'taken') {
       return refusal(
         'name_taken',
@@ -160,7 +162,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     return ok({ tokens: shown.map(listedJson), next_cursor: rows.length > shown.length ? (shown.at(-1)?.id ?? null) : null });
   };
 
-  /** With what this hub knows of its use and has not written yet. */
+  /** With a last use that this hub has not written yet. */
   const listedJson = (token: TokenRecord) => {
     const usedAtMs = deps.tokenUse.lastUsedAtMs(token.id);
     return tokenJson(usedAtMs === null || usedAtMs < (token.lastUsedAtMs ?? 0) ? token : { ...token, lastUsedAtMs: usedAtMs });
@@ -172,7 +174,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     let revoked: readonly TokenRecord[] = TOKEN_ID.test(id) ? await agents.revokeTokens({ id }, nowMs) : [];
     if (revoked.length === 0 && isAgentId(id)) revoked = await agents.revokeTokens({ agentId: id }, nowMs);
     if (revoked.length === 0) return refusal('unknown_token', 'There is no live token with this ID or of this agent.');
-    auth.forget();
+    auth.invalidate();
     deps.revokeSessions(revoked);
     log.info('Tokens were revoked.', { token_ids: revoked.map((token) => token.id) });
     return ok({ revoked: revoked.map((token) => token.id) });
@@ -183,23 +185,23 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
 
 interface Enrolling {
   readonly keyOf: () => Promise<string | undefined>;
-  readonly told: (token: string, key: string) => object;
+  readonly tokenFields: (token: string, key: string) => object;
 }
 
 const hasField = (json: unknown, name: string): boolean => typeof json === 'object' && json !== null && Object.hasOwn(json, name);
 
-/** A token is an agent's, or it has a name and a role. */
-function tokenMistakes(body: TokenBody, slotsMax: number): readonly FieldError[] {
-  const mistake = (field: string, detail: string): FieldError[] => [{ field, error: 'contradiction', detail }];
+/** A token belongs to an agent, or has a name and a role. */
+function tokenErrors(body: TokenBody, slotsMax: number): readonly FieldError[] {
+  const error = (field: string, detail: string): FieldError[] => [{ field, error: 'contradiction', detail }];
   if (body.agent_id !== undefined) {
-    if (body.role !== undefined) return mistake('role', 'must be omitted with agent_id');
-    if ((body.max_slots ?? 0) > slotsMax) return mistake('max_slots', `must be at most ${slotsMax}`);
+    if (body.role !== undefined) return error('role', 'must be omitted with agent_id');
+    if ((body.max_slots ?? 0) > slotsMax) return error('max_slots', `must be at most ${slotsMax}`);
     return [];
   }
   if (body.role === undefined) return [{ field: 'role', error: 'required', detail: 'is required without agent_id' }];
   if (body.name === undefined) return [{ field: 'name', error: 'required', detail: 'is required without agent_id' }];
-  if (body.capabilities !== undefined) return mistake('capabilities', 'is only for tokens of agents');
-  if (body.max_slots !== undefined) return mistake('max_slots', 'is only for tokens of agents');
+  if (body.capabilities !== undefined) return error('capabilities', 'is only for tokens of agents');
+  if (body.max_slots !== undefined) return error('max_slots', 'is only for tokens of agents');
   return [];
 }
 

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import type { Test } from 'tap';
 import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
 import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
-import type { HttpReply } from '../../../core/ports/http.ts';
+import type { HttpResponse } from '../../../core/ports/http.ts';
 import type { HubTransport } from '../../../core/ports/hub-transport.ts';
 import { silentLog, type Log } from '../../../core/ports/log.ts';
 import { eventInbox } from '../../product/contracts/files/event-inbox.ts';
@@ -58,7 +58,7 @@ export const realTransportTests = async (t: Test, make: MakeTransport): Promise<
 
   await t.test('an idle keep-alive connection does not hold up close, and one that is answered ends with its answer', async (t) => {
     const asked = eventInbox<() => void>();
-    const http = () => new Promise<HttpReply>((resolve) => asked.put(() => resolve(reply('done'))));
+    const http = () => new Promise<HttpResponse>((resolve) => asked.put(() => resolve(reply('done'))));
     const room = await wireRoom(t, subject, { http });
     const agent = new Agent({ keepAlive: true });
     t.teardown(() => agent.destroy());

@@ -3,7 +3,7 @@ import { Agent, request as ask, type IncomingHttpHeaders, type IncomingMessage, 
 import { connect } from 'node:net';
 import type { CaseTest } from '../contract-case.ts';
 import { eventInbox } from '../files/event-inbox.ts';
-import type { ByteStream, HttpReply, HttpRequest } from '../../../../core/ports/http.ts';
+import type { ByteStream, HttpRequest, HttpResponse } from '../../../../core/ports/http.ts';
 import { reply, textOf } from './web-http.ts';
 import { wireRoom, type WireSubject } from './wire-room.ts';
 
@@ -285,7 +285,7 @@ const streamTests = (test: CaseTest, subject: WireSubject): void => {
 
   test('an answer whose peer has gone is dropped', async (t) => {
     const asked = eventInbox<true>();
-    const answers = eventInbox<HttpReply>();
+    const answers = eventInbox<HttpResponse>();
     const cancelled = eventInbox<true>();
     const room = await wireRoom(t, subject, {
       http: () => {

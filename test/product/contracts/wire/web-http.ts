@@ -1,5 +1,5 @@
 /** The port's requests and replies from and to those of the web, in which tests are written. */
-import type { ByteStream, HttpHandler, HttpReply, HttpRequest } from '../../../../core/ports/http.ts';
+import type { ByteStream, HttpHandler, HttpRequest, HttpResponse } from '../../../../core/ports/http.ts';
 
 /** Asks a handler as if the request had come over a wire. */
 export async function askHandler(handle: HttpHandler, request: Request, remoteAddress = '127.0.0.1'): Promise<Response> {
@@ -36,7 +36,7 @@ function portRequest(request: Request, remoteAddress: string): HttpRequest {
   };
 }
 
-function webResponse({ status, headers, body }: HttpReply): Response {
+function webResponse({ status, headers, body }: HttpResponse): Response {
   if (body === null || typeof body === 'string') return new Response(body, { status, headers });
   const stream = new ReadableStream<Uint8Array>(
     {
@@ -63,7 +63,7 @@ export async function chunksOf(stream: ByteStream): Promise<readonly Uint8Array[
 export const textOf = async ({ body }: HttpRequest): Promise<string> => (body === null ? '' : Buffer.from(await body.whole()).toString());
 
 /** A short reply. */
-export const reply = (body: string | ByteStream | null, status = 200, headers: HttpReply['headers'] = {}): HttpReply => ({
+export const reply = (body: string | ByteStream | null, status = 200, headers: HttpResponse['headers'] = {}): HttpResponse => ({
   status,
   headers,
   body,

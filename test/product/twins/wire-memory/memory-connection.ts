@@ -63,7 +63,7 @@ export const memoryConnection = ({ network, upgrade, options, events, forget }: 
       if (state !== 'open') return false;
       down.cross('frame', text, () => link.frame(text));
       if (down.waitingBytes <= options.socketQueueBytesMax) return true;
-      close(TOO_SLOW, 'too much waits for this socket');
+      close(TOO_SLOW, 'the peer reads too slowly');
       return false;
     },
     ping() {

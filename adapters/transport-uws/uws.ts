@@ -1,16 +1,17 @@
-/** What `transport: uws()` in a config is. */
 import type { TransportChoice } from '../../core/config/config.ts';
-import { problemsOf, type UwsOptions } from './settings.ts';
+import { problemsOf, UWS_CAPABILITIES, type UwsOptions } from './settings.ts';
+
+export type { UwsOptions } from './settings.ts';
 
 /**
- * Sockets and HTTP on one port by uWebSockets.js, which is installed beside this package: `create` fails with
- * `AC_PACKAGE_MISSING` without it. Opens nothing until the hub starts.
+ * Serves WebSockets and HTTP with uWebSockets.js, an optional package that has to be installed: without it, `create` fails with
+ * `AC_PACKAGE_MISSING`. Opens nothing until the hub starts.
  */
 export const uws = (options: UwsOptions = {}): TransportChoice => ({
   port: 'transport',
   name: 'uws',
   options: { ...options },
-  capabilities: { tooLargeCode: 1006, tcp: true, checksMask: false },
+  capabilities: { ...UWS_CAPABILITIES },
   problems: () => problemsOf(options),
   create: async ({ log }) => {
     const { loadUws } = await import('./uws-package.ts');
