@@ -86,11 +86,11 @@ export const serveSockets = (app: UwsApp, deps: SocketsDeps): Sockets => {
     ping: (socket) => open.get(socket)?.onPing(),
     pong: (socket) => open.get(socket)?.onAlive(),
     close(socket, code, message) {
-      const reason = DROP_REASONS.get(Buffer.from(message).toString());
+      const reason = code === CLOSE_CODES.abnormal ? DROP_REASONS.get(Buffer.from(message).toString()) : undefined;
       const closed = open.get(socket);
       open.delete(socket);
       onClosed();
-      if (reason !== undefined && code === CLOSE_CODES.abnormal) note(reason, { remoteAddress: closed?.remoteAddress });
+      if (reason !== undefined) note(reason, { remoteAddress: closed?.remoteAddress });
       closed?.onClosed(reason === TOO_LARGE ? CLOSE_CODES.tooLarge : code);
     },
   });

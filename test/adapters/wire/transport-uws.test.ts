@@ -8,7 +8,7 @@ import { uwsTransport } from '../../../adapters/transport-uws/uws-transport.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { httpApiContract } from '../../product/contracts/wire/http-api.contract.ts';
 import { hubTransportContract } from '../../product/contracts/wire/hub-transport.contract.ts';
-import { rawPeer, TEXT } from '../../product/contracts/wire/raw-peer.ts';
+import { CLOSE, rawPeer, TEXT } from '../../product/contracts/wire/raw-peer.ts';
 import { reply } from '../../product/contracts/wire/web-http.ts';
 import { hubRecorder, nextOf } from '../../product/contracts/wire/wire-recorders.ts';
 import { FRAME_BYTES_MAX, join, openToAll, wireRoom } from '../../product/contracts/wire/wire-room.ts';
@@ -66,6 +66,16 @@ async function ownTests(t: Test, native: UwsPackage): Promise<void> {
       log.lines.map(({ message }) => message),
       ['Refused at the port: a frame over the limit.', 'Refused at the port: a frame that is not UTF-8.'],
     );
+  });
+
+  await t.test('a peer that closes with the words of uWebSockets.js is reported with its own code', async (t) => {
+    const room = await wireRoom(t, subject);
+    const peer = await rawPeer(room.port);
+    await nextOf(room.hubSaw, 'open');
+    const code = Buffer.from([1_000 >> 8, 1_000 & 0xff]);
+    peer.frame(CLOSE, Buffer.concat([code, Buffer.from('Received too big message')]));
+    t.equal((await nextOf(room.hubSaw, 'gone')).code, 1000);
+    peer.socket.destroy();
   });
 
   await t.test('a request that cannot be one is 400 and no more', async (t) => {

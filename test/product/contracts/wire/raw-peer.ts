@@ -17,6 +17,7 @@ export interface RawPeer {
 
 export const TEXT = 1;
 export const BINARY = 2;
+export const CLOSE = 8;
 export const PING = 9;
 
 /** Connects and shakes hands. Answers no ping and no close by itself. */
@@ -46,7 +47,7 @@ export const rawPeer = async (port: number, headers: readonly string[] = []): Pr
   });
 
   const closeCode = ended.then(() => {
-    const close = framesOf(received).find((frame) => frame.opcode === 8);
+    const close = framesOf(received).find((frame) => frame.opcode === CLOSE);
     return close === undefined || close.payload.length < 2 ? null : close.payload.readUInt16BE(0);
   });
   return {
