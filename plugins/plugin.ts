@@ -60,7 +60,7 @@ export type DefinedRunner = Omit<WakeRunner, 'attach'> & Partial<Pick<WakeRunner
 export interface WakeRunnerDefinition<Schema extends TObject> {
   /** Shown in logs and by the doctor. */
   readonly name: string;
-  /** Schema of the options, and their type, so that a misspelt option does not compile. Other options are rejected. */
+  /** Schema of the options, and their type, so that a misspelled option does not compile. Other options are rejected. */
   readonly options: Schema;
   /** Problems that the schema cannot express. Called only with options that match it. MUST be pure. */
   problems?(options: OptionsOf<Schema>): readonly ConfigProblem[];
@@ -98,14 +98,14 @@ export function defineWakeRunner<Schema extends TObject>(definition: WakeRunnerD
       capabilities: { contract: WAKE_RUNNER_CONTRACT },
       problems,
       async create(deps) {
-        refuse(definition.name, problems());
-        return completed(definition.name, await definition.create({ ...deps, options }), deps);
+        assertNoProblems(definition.name, problems());
+        return validated(definition.name, await definition.create({ ...deps, options }), deps);
       },
     };
   };
 }
 
-function refuse(name: string, problems: readonly ConfigProblem[]): void {
+function assertNoProblems(name: string, problems: readonly ConfigProblem[]): void {
   if (problems.length === 0) return;
   const lines = problems.map(({ path, message }) => `  ${path === '' ? 'options' : path}: ${message}`);
   throw new AgentcomError('AC_CONFIG_INVALID', `The options of the wake runner "${name}" are invalid:\n${lines.join('\n')}`, {
@@ -114,7 +114,7 @@ function refuse(name: string, problems: readonly ConfigProblem[]): void {
 }
 
 /** Validates what was created, since a plugin may be plain JavaScript, and adds the optional `attach`. */
-function completed(name: string, made: DefinedRunner, { clock, log }: WakeRunnerDeps): WakeRunner {
+function validated(name: string, made: DefinedRunner, { clock, log }: WakeRunnerDeps): WakeRunner {
   const found = made as Partial<WakeRunner> | null | undefined;
   const { wake, attach, check, adoptable } = found ?? {};
   if (typeof wake !== 'function' || typeof adoptable !== 'boolean' || (adoptable && typeof attach !== 'function')) {

@@ -2,15 +2,15 @@
 /** Wakes `my-agent`, which reads a prompt and prints an object a line: `ready`, `tool`, `answer` or `sorry`. */
 import { agentFailed, agentProgram, defineWakeRunner, describeEnd, Type } from 'agentcom/plugin';
 
-/** @type {import('agentcom/plugin').AgentDialect<{ readonly hasWorked: boolean }>} */
+/** @type {import('agentcom/plugin').AgentDialect<{ readonly mayHaveSideEffects: boolean }>} */
 export const dialect = {
-  begin: () => ({ hasWorked: false }),
+  begin: () => ({ mayHaveSideEffects: false }),
   onLine(state, { json }) {
     switch (json?.['say']) {
       case 'ready':
         return { state, events: [{ type: 'started', sessionId: String(json['session']) }] };
       case 'tool':
-        return { state: { hasWorked: true }, events: [{ type: 'progress', message: `uses ${String(json['name'])}` }] };
+        return { state: { mayHaveSideEffects: true }, events: [{ type: 'progress', message: `uses ${String(json['name'])}` }] };
       case 'answer':
         return { state, events: [{ type: 'completed', output: { text: json['text'] }, tokensUsed: Number(json['tokens']) }] };
       case 'sorry':

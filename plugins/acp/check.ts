@@ -19,7 +19,7 @@ import {
 import { acpArgv, acpVariables, presetOf, traitsOf, type AcpOptions } from './options.ts';
 
 const PROTOCOL_VERSION = 1;
-const GREETING = {
+const INITIALIZE = {
   jsonrpc: '2.0',
   id: 0,
   method: 'initialize',
@@ -32,14 +32,14 @@ export async function checkAcp(cwd: string, options: AcpOptions, signal?: StopSi
   if (!folder.ok) return [folder];
   const env = baseEnvironment({ cwd, ...acpVariables(options) });
   const [program, settings] = await Promise.all([
-    checkGreeting({ cwd, env, signal }, options),
+    checkProgram({ cwd, env, signal }, options),
     // Claude's adapter initializes even with broken settings; the others report what is wrong with theirs.
     options.agent === 'claude' ? checkClaudeSettings(cwd, env) : [],
   ]);
   return [folder, program, ...settings];
 }
 
-async function checkGreeting(asking: Pick<AskOptions, 'cwd' | 'env' | 'signal'>, options: AcpOptions): Promise<RunnerCheck> {
+async function checkProgram(asking: Pick<AskOptions, 'cwd' | 'env' | 'signal'>, options: AcpOptions): Promise<RunnerCheck> {
   const { cwd, env } = asking;
   const argv = acpArgv(options);
   const { install } = traitsOf(options);
@@ -51,44 +51,45 @@ async function checkGreeting(asking: Pick<AskOptions, 'cwd' | 'env' | 'signal'>,
   if (found.kind === 'not_executable') return answer(false, `"${found.file}" is not an executable file. ${install}`);
   const result = await askProgram(argv, {
     ...asking,
-    input: `${JSON.stringify(GREETING)}\n`,
+    input: `${JSON.stringify(INITIALIZE)}\n`,
     isAnswer: (stdout) => answerIn(stdout) !== null,
   });
   const name = `"${argv.join(' ')}"`;
-  // Some take 6 s to start on a busy machine, which is no reason to withhold tasks.
+  // Some agents take 6 s to start on a busy machine, which is no reason to assign them no tasks.
   if (result.kind === 'slow') return answer(true, `${found.file}; still starting: it ${result.message}`);
   if (result.kind === 'failed') return answer(false, `${name} ${result.message}. ${install}`);
-  const greeted = answerIn(result.stdout);
-  if (greeted === null) {
+  const response = answerIn(result.stdout);
+  if (response === null) {
     const output = lastLines(result.stderr) || lastLines(result.stdout);
     return answer(false, `${name} exited with code ${String(result.exitCode)} instead of answering: ${output}. ${install}`);
   }
-  return judged(found.file, greeted, options);
+  return checkResponse(found.file, response, options);
 }
 
-function judged(file: string, greeted: JsonObject, options: AcpOptions): RunnerCheck {
+function checkResponse(file: string, response: JsonObject, options: AcpOptions): RunnerCheck {
   const check = 'program';
-  const error = textOf(objectOf(greeted['error'])['message']);
-  if (error !== null) return { check, ok: false, message: `${file} refused to be greeted: ${error}. ${traitsOf(options).install}` };
-  const { protocolVersion, agentInfo } = objectOf(greeted['result']);
+  const error = textOf(objectOf(response['error'])['message']);
+  if (error !== null)
+    return { check, ok: false, message: `${file} answered initialize with an error: ${error}. ${traitsOf(options).install}` };
+  const { protocolVersion, agentInfo } = objectOf(response['result']);
   if (protocolVersion !== PROTOCOL_VERSION) {
     return { check, ok: false, message: `${file} speaks version ${String(protocolVersion)} of ACP; this runner speaks version 1.` };
   }
   const version = versionIn(textOf(objectOf(agentInfo)['version']) ?? '');
-  const least = presetOf(options)?.least;
-  const isNewEnough = version === null || least === undefined || isAtLeast(version, least);
-  const message = `${file} ${version ?? '(it does not say its version)'}`;
+  const minVersion = presetOf(options)?.minVersion;
+  const isNewEnough = version === null || minVersion === undefined || isAtLeast(version, minVersion);
+  const message = `${file} ${version ?? '(version unknown)'}`;
   return {
     check,
     ok: isNewEnough,
     message: isNewEnough
       ? message
-      : `${message} is older than ${String(least)}, the oldest that is known to work. ${traitsOf(options).install}`,
+      : `${message} is older than ${String(minVersion)}, the oldest version known to work. ${traitsOf(options).install}`,
   };
 }
 
 /** The answer to `initialize` among complete lines; null while there is none. */
 function answerIn(stdout: string): JsonObject | null {
   const messages = stdout.split('\n').map(objectIn);
-  return messages.find((message) => message?.['id'] === GREETING.id && message['method'] === undefined) ?? null;
+  return messages.find((message) => message?.['id'] === INITIALIZE.id && message['method'] === undefined) ?? null;
 }

@@ -40,9 +40,9 @@ export interface AgentConnectionOptions {
 export interface AgentConnection {
   /** Asks the agent to cancel, waits up to the given time, and then closes its input, which tells it to exit. */
   cancelAndClose(withinMs: number): Promise<void>;
-  /** Its input is closed. */
+  /** Whether the agent's input is closed. */
   isInputClosed(): boolean;
-  /** Resolves when all of its messages were handled. */
+  /** Resolves when all messages of the agent were handled. */
   flushed(): Promise<void>;
   close(): void;
 }
@@ -69,7 +69,7 @@ export function connectAgent(
     const message = `The runner cannot read the output of the agent: ${messageOf(error)}`;
     await emit({ type: 'failed', phase: 'agent', message, retryable: true });
   };
-  // It may exit or stop reading at any time; its end reports that.
+  // The agent may exit or stop reading at any time, which is reported with its end.
   input.on('error', (error) => {
     log.debug('the pipe to an agent has broken', { runId, error: messageOf(error) });
   });
@@ -129,6 +129,6 @@ export function connectAgent(
   };
 }
 
-/** What it is writing, or what kind of update it sends. */
+/** The text that the agent is writing, or the kind of its update. */
 const summaryOf = ({ kind, update }: JsonObject): string =>
   textOf(objectOf(objectOf(update)['content'])['text']) ?? textOf(objectOf(update)['sessionUpdate']) ?? String(kind);

@@ -2,8 +2,8 @@
  * The conversation with an agent about one task: initializes it, opens a session, sends the prompt, and answers its
  * requests.
  */
-import { messageOf, objectOf, shorten, textOf, type JsonObject, type Session } from '../plugin.ts';
-import { isSessionLost, modelChoiceIn } from './agent-failure.ts';
+import { itemsOf, messageOf, objectOf, shorten, textOf, type JsonObject, type Session } from '../plugin.ts';
+import { saysSessionNotFound } from './agent-failure.ts';
 import type { AcpPackage, ClientContext, RequestPermissionRequest, RequestPermissionResponse, Stream } from './sdk-package.ts';
 import { answerOf, type PermissionPolicy } from './permission.ts';
 
@@ -20,12 +20,12 @@ export interface ConversationOptions {
   readonly policy: PermissionPolicy;
   /** Resolves when the agent has sent nothing more of a session's history for a while. */
   historyReplayed(): Promise<void>;
-  /** Called when it cannot continue, for a reason that the agent has not reported itself. */
+  /** Called when the conversation cannot continue, for a reason that the agent has not reported itself. */
   onError(message: string): Promise<void>;
 }
 
 export interface Conversation {
-  /** Resolves when nothing more is to be said: the prompt was answered, or the conversation has failed. */
+  /** Resolves when the prompt was answered or the conversation has failed. */
   readonly over: Promise<void>;
   /**
    * If a prompt is open, asks the agent to cancel it and returns true. The answer to the prompt then ends the
@@ -57,7 +57,7 @@ export function converse(options: ConversationOptions): Conversation {
     try {
       await sendPrompt(sessionId);
     } catch (error) {
-      const isLost = error instanceof acp.RequestError && isSessionLost({ message: error.message, data: error.data });
+      const isLost = error instanceof acp.RequestError && saysSessionNotFound({ message: error.message, data: error.data });
       if (!isLost || sessionId !== options.session?.id || isCancelled) throw error;
       const fresh = await newSession(connection.agent, options);
       if (fresh !== null && !isCancelled) await sendPrompt(fresh);
@@ -65,9 +65,9 @@ export function converse(options: ConversationOptions): Conversation {
   };
   const over = run()
     .catch(async (error: unknown) => {
-      // The agent itself reported what it refused; its end is reported elsewhere.
+      // The agent's error response is reported where its messages are read, and its end elsewhere.
       if (error instanceof acp.RequestError || connection.signal.aborted) return;
-      await options.onError(`what it sends is not the protocol: ${shorten(messageOf(error))}`);
+      await options.onError(`its messages do not follow the protocol: ${shorten(messageOf(error))}`);
     })
     .finally(() => {
       promptedIn = null;
@@ -88,7 +88,7 @@ export function converse(options: ConversationOptions): Conversation {
   };
 }
 
-/** Opens a session and selects its model. Null: the reason was reported. */
+/** Opens a session and selects its model. Null if that failed, which was reported. */
 async function openSession(agent: ClientContext, options: ConversationOptions): Promise<string | null> {
   const { acp, session, cwd, historyReplayed, onError } = options;
   // Without a file capability, the agent accesses files itself, as it should.
@@ -114,14 +114,28 @@ const newSession = async (agent: ClientContext, options: ConversationOptions): P
 async function withModel(agent: ClientContext, made: object, { model, session, onError }: ConversationOptions): Promise<string | null> {
   const sessionId = textOf(objectOf(made)['sessionId']) ?? session?.id ?? '';
   if (model === null) return sessionId;
-  const choice = modelChoiceIn(objectOf(made));
-  if (choice === null || !choice.models.includes(model)) {
-    const offer = choice === null ? 'does not let clients choose its model' : `offers the models ${choice.models.join(', ')}`;
+  const option = modelOption(objectOf(made));
+  if (option === null || !option.models.includes(model)) {
+    const offer = option === null ? 'does not let clients choose its model' : `offers the models ${option.models.join(', ')}`;
     await onError(`it has no model "${model}": it ${offer}`);
     return null;
   }
-  await agent.request('session/set_config_option', { sessionId, configId: choice.configId, value: model });
+  await agent.request('session/set_config_option', { sessionId, configId: option.configId, value: model });
   return sessionId;
+}
+
+/** The models that a session offers, and the option that selects one; null if it offers none. */
+function modelOption(session: JsonObject): { readonly configId: string; readonly models: readonly string[] } | null {
+  const option = itemsOf(session['configOptions'])
+    .map(objectOf)
+    .find(({ category, id }) => category === 'model' || id === 'model');
+  const configId = textOf(option?.['id']);
+  if (option === undefined || configId === null) return null;
+  // Values may be grouped.
+  const values = itemsOf(option['options'])
+    .map(objectOf)
+    .flatMap((value) => [value, ...itemsOf(value['options']).map(objectOf)]);
+  return { configId, models: values.flatMap(({ value }) => textOf(value) ?? []) };
 }
 
 interface ResumeOptions extends Pick<ConversationOptions, 'acp' | 'cwd' | 'historyReplayed'> {

@@ -1,20 +1,20 @@
 /** Parses an agent's ACP messages; each line is what `messageReader` makes of a message. */
 import {
   agentFailed,
-  truncatedOutput,
+  appendPiece,
+  classifyText,
   describeEnd,
-  meaningOfText,
+  droppedLineFailure,
+  incompleteAnswer,
   messageFields,
   noAnswer,
   objectOf,
-  incompleteAnswer,
   shorten,
   textOf,
-  appendPiece,
   type AgentDialect,
+  type Classification,
   type FailureCause,
   type LineResult,
-  type Meaning,
   type ProgramEnd,
   type RunUsage,
   type ParsedEvent,
@@ -22,7 +22,15 @@ import {
   type Session,
   type RunOutcome,
 } from '../plugin.ts';
-import { AWAY, isSessionLost, meaningOfReportedError, reasonIn, refusalOf, reportedErrorIn, type ReportedError } from './agent-failure.ts';
+import {
+  classifyReportedError,
+  errorText,
+  failureOfRequest,
+  MODEL_UNAVAILABLE,
+  reportedErrorIn,
+  saysSessionNotFound,
+  type ReportedError,
+} from './agent-failure.ts';
 import { costOfRun, costTotalsIn, tokensOf } from './program-usage.ts';
 import { answerOf, type PermissionPolicy } from './permission.ts';
 
@@ -41,21 +49,21 @@ interface AcpState {
   /** The newest tool calls, by id, and how many there were in all. */
   readonly tools: ReadonlySet<string>;
   readonly toolCount: number;
-  /** Those that have not ended; their answers may be long. */
+  /** Tool calls that have not ended; their answers may be long. */
   readonly toolsAtWork: ReadonlySet<string>;
-  readonly hasWorked: boolean;
+  readonly mayHaveSideEffects: boolean;
   readonly denied: readonly string[];
-  /** Its last message so far. */
+  /** The agent's last message so far. */
   readonly text: string;
   readonly messageId: string | null;
-  /** It has called a tool since then, or given up: what it says next is a new message. */
+  /** The agent has called a tool since its last message, or given up: what it says next is a new message. */
   readonly isTextPast: boolean;
-  /** A piece of that message was dropped. */
-  readonly isCut: boolean;
-  /** The last error of its model that it reported. */
+  /** A line was dropped for its length; it may have held a piece of that message. */
+  readonly hasDroppedLine: boolean;
+  /** The last error of its model that the agent reported. */
   readonly lastError: ReportedError | null;
-  /** It has given up; it may still say "end_turn". */
-  readonly hasBroken: boolean;
+  /** The agent has given up; it may still say "end_turn". */
+  readonly hasGivenUp: boolean;
   readonly costUsd: number | undefined;
 }
 
@@ -77,40 +85,41 @@ export const acpDialect = (options: AcpDialectOptions): AgentDialect<AcpState> =
     tools: new Set(),
     toolCount: 0,
     toolsAtWork: new Set(),
-    hasWorked: false,
+    mayHaveSideEffects: false,
     denied: [],
     text: '',
     messageId: null,
     isTextPast: true,
-    isCut: false,
+    hasDroppedLine: false,
     lastError: null,
-    hasBroken: false,
+    hasGivenUp: false,
     costUsd: undefined,
   }),
   onLine(state, { json }) {
     switch (json?.['kind']) {
       case 'answer':
         return onAnswer(state, json, options);
-      case 'refusal':
-        return onRefusal(state, json);
+      case 'error':
+        return onError(state, json);
       case 'update':
         return onUpdate(state, objectOf(json['update']), options);
       case 'permission':
         return onPermission(state, objectOf(json['params']), options);
       case 'unable': {
-        const message = textOf(json['message']) ?? 'it cannot be talked to';
-        return { state, events: [agentFailed({ kind: 'config', message, hasWorked: state.hasWorked })] };
+        const message = textOf(json['message']) ?? 'the conversation with it failed';
+        return { state, events: [agentFailed({ kind: 'config', message, mayHaveSideEffects: state.mayHaveSideEffects })] };
       }
       default:
         return { state };
     }
   },
-  onDropped: (state) => (state.toolsAtWork.size > 0 ? state : { ...state, isCut: true }),
-  onEnd: (state, end) => agentFailed({ kind: causeOfEnd(state, end), message: describeEnd(end), hasWorked: state.hasWorked }),
+  onDropped: (state) => (state.toolsAtWork.size > 0 ? state : { ...state, hasDroppedLine: true }),
+  onEnd: (state, end) =>
+    agentFailed({ kind: causeOfEnd(state, end), message: describeEnd(end), mayHaveSideEffects: state.mayHaveSideEffects }),
 });
 
-function onAnswer(state: AcpState, { to, sessionId, result }: JsonObject, options: AcpDialectOptions): LineResult<AcpState> {
-  switch (to) {
+function onAnswer(state: AcpState, { method, sessionId, result }: JsonObject, options: AcpDialectOptions): LineResult<AcpState> {
+  switch (method) {
     case 'initialize':
       return { state: { ...state, hasBegun: true } };
     case 'session/new':
@@ -127,17 +136,18 @@ function onAnswer(state: AcpState, { to, sessionId, result }: JsonObject, option
 }
 
 /** A session that cannot be resumed is no failure: a fresh one follows. */
-function onRefusal(state: AcpState, message: JsonObject): LineResult<AcpState> {
-  const to = textOf(message['to']);
+function onError(state: AcpState, message: JsonObject): LineResult<AcpState> {
+  const method = textOf(message['method']);
   const error = objectOf(message['error']);
-  const isSetup = to === 'session/resume' || to === 'session/load' || (to === 'session/prompt' && isSessionGone(state, error));
-  if (!isSetup) return { state, events: [refusalOf(to, error, { ...state, text: answerSoFar(state) })] };
-  const notice = `cannot resume its session; starting afresh: ${reasonIn(error)}`;
+  const cannotResume =
+    method === 'session/resume' || method === 'session/load' || (method === 'session/prompt' && isSessionGone(state, error));
+  if (!cannotResume) return { state, events: [failureOfRequest(method, error, { ...state, text: answerSoFar(state) })] };
+  const notice = `cannot resume its session; starting afresh: ${errorText(error)}`;
   return { state, events: [{ type: 'progress', message: shorten(notice) }] };
 }
 
-const isSessionGone = ({ before, sessionId, hasWorked }: AcpState, error: JsonObject): boolean =>
-  before !== null && sessionId === before.id && !hasWorked && isSessionLost(error);
+const isSessionGone = ({ before, sessionId, mayHaveSideEffects }: AcpState, error: JsonObject): boolean =>
+  before !== null && sessionId === before.id && !mayHaveSideEffects && saysSessionNotFound(error);
 
 function onUpdate(state: AcpState, update: JsonObject, options: AcpDialectOptions): LineResult<AcpState> {
   switch (update['sessionUpdate']) {
@@ -158,7 +168,7 @@ function onUpdate(state: AcpState, update: JsonObject, options: AcpDialectOption
   }
 }
 
-/** Its last message: what it has said since its last tool call and since the last change of message id. */
+/** The last message: the text since the last tool call and the last change of message id. */
 function withText(state: AcpState, update: JsonObject): AcpState {
   const text = textOf(objectOf(update['content'])['text']) ?? '';
   const messageId = textOf(update['messageId']);
@@ -174,12 +184,12 @@ function withTool(state: AcpState, call: JsonObject, { maxTurns }: Pick<AcpDiale
   const id = (textOf(call['toolCallId']) ?? '').slice(0, TOOL_ID_CHARACTERS_MAX);
   const isOver = call['status'] === 'completed' || call['status'] === 'failed';
   const toolsAtWork = isOver ? without(state.toolsAtWork, id) : withNewest(state.toolsAtWork, id);
-  const next: AcpState = { ...state, hasWorked: true, isTextPast: true, isCut: false, toolsAtWork };
+  const next: AcpState = { ...state, mayHaveSideEffects: true, isTextPast: true, hasDroppedLine: false, toolsAtWork };
   if (state.tools.has(id)) return { state: next };
   const [tools, toolCount] = [withNewest(state.tools, id), state.toolCount + 1];
   if (maxTurns !== undefined && toolCount > maxTurns) {
     const message = `it called more than ${String(maxTurns)} tools, and was stopped`;
-    return { state: next, events: [agentFailed({ kind: 'limit', message, hasWorked: true, details: { maxTurns } })] };
+    return { state: next, events: [agentFailed({ kind: 'limit', message, mayHaveSideEffects: true, details: { maxTurns } })] };
   }
   const tool = textOf(call['title']) ?? textOf(call['name']) ?? 'a tool';
   return { state: { ...next, tools, toolCount }, events: [{ type: 'progress', message: shorten(`uses ${tool}`) }] };
@@ -205,23 +215,23 @@ function withCost(state: AcpState, update: JsonObject, { maxCostUsd }: AcpDialec
   return {
     state: next,
     totals,
-    events: [usage, agentFailed({ kind: 'limit', message, hasWorked: state.hasWorked, details: { maxCostUsd } })],
+    events: [usage, agentFailed({ kind: 'limit', message, mayHaveSideEffects: state.mayHaveSideEffects, details: { maxCostUsd } })],
   };
 }
 
-/** Whether its model is reachable; `metas` is what each agent adds under its own name. */
-function withHealth(state: AcpState, metas: readonly JsonObject[]): LineResult<AcpState> {
-  const status = metas.map((meta) => textOf(objectOf(meta['threadStatus'])['type'])).find((type) => type !== null);
-  const error = reportedErrorIn(metas);
+/** Whether the agent's model is reachable. `agentMeta`: the objects in `_meta`, one for each agent name. */
+function withHealth(state: AcpState, agentMeta: readonly JsonObject[]): LineResult<AcpState> {
+  const status = agentMeta.map((meta) => textOf(objectOf(meta['threadStatus'])['type'])).find((type) => type !== null);
+  const error = reportedErrorIn(agentMeta);
   const next: AcpState = {
     ...state,
     lastError: error ?? state.lastError,
-    hasBroken: status === undefined ? state.hasBroken : status === 'systemError',
-    // What it says about its failure is a message of its own.
+    hasGivenUp: status === undefined ? state.hasGivenUp : status === 'systemError',
+    // What the agent says about its failure is a new message.
     ...(status === 'systemError' ? { text: '', isTextPast: true } : {}),
   };
   if (error?.willRetry !== true) return { state: next };
-  const waiting = meaningOfReportedError(error).kind === 'rate_limited' ? 'rate_limited' : 'model_unavailable';
+  const waiting = classifyReportedError(error).kind === 'rate_limited' ? 'rate_limited' : 'model_unavailable';
   return { state: next, events: [{ type: 'progress', message: shorten(error.message), waiting }] };
 }
 
@@ -248,69 +258,70 @@ function failureOf(
   result: JsonObject,
   { whenDenied, wasCalled }: Pick<AcpDialectOptions, 'whenDenied'> & { readonly wasCalled: boolean },
 ): RunOutcome | null {
-  const { hasWorked, denied, sessionId, isTextPast } = state;
+  const { mayHaveSideEffects, denied, sessionId, isTextPast } = state;
   const stopReason = textOf(result['stopReason']);
   const text = state.text.trim();
-  const failed = (kind: FailureCause, message: string, { retryable, as, text = message }: FailedEnd = {}): RunOutcome =>
+  const failed = (kind: FailureCause, message: string, { retryable, reason, text = message }: FailedEnd = {}): RunOutcome =>
     agentFailed({
       kind,
       message: shorten(message),
-      hasWorked,
+      mayHaveSideEffects,
       retryable,
       details: { stop_reason: stopReason, session_id: sessionId },
       acceptable: incompleteAnswer({
-        as,
+        reason,
         text,
         stopReason: stopReason === 'end_turn' ? null : stopReason,
-        about: { session_id: sessionId },
+        metadata: { session_id: sessionId },
       }),
     });
 
   const soFar = answerSoFar(state);
-  if (stopReason === 'max_tokens') return failed('limit', `it ended its turn with "${stopReason}"`, { as: 'truncated', text: soFar });
+  if (stopReason === 'max_tokens') return failed('limit', `it ended its turn with "${stopReason}"`, { reason: 'truncated', text: soFar });
   if (stopReason === 'max_turn_requests') return failed('limit', `it ended its turn with "${stopReason}"`);
   if (stopReason === 'refusal') {
     const message = 'its model refuses to go on with this task';
-    return failed('agent_failed', message, { retryable: false, as: 'refused', text: soFar === '' ? message : soFar });
+    return failed('agent_failed', message, { retryable: false, reason: 'refused', text: soFar === '' ? message : soFar });
   }
   if (stopReason !== 'end_turn') return failed('agent_failed', `it ended its turn with "${String(stopReason)}"`);
-  if (state.hasBroken) {
-    const { kind, retryable, as } = meaningOfBroken(state);
-    // What it said before is not available any more: there is nothing of a truncated answer.
+  if (state.hasGivenUp) {
+    const { kind, retryable, reason } = classifyBroken(state);
+    // Its last message was replaced by the one about the failure, so nothing of a truncated answer is left.
     return failed(kind, text || (state.lastError?.message ?? 'its model cannot be reached'), {
       retryable,
-      as,
-      ...(as === 'truncated' ? { text: '' } : {}),
+      reason,
+      ...(reason === 'truncated' ? { text: '' } : {}),
     });
   }
-  // Silence does not prove that the model is unavailable: its service may withhold the answer to this very task.
+  // An empty answer does not prove that the model is unavailable: its service may withhold the answer to this very task.
   if (!wasCalled && text.trim() !== '') {
-    const { kind, retryable } = meaningOfText(text) ?? AWAY;
+    const { kind, retryable } = classifyText(text) ?? MODEL_UNAVAILABLE;
     return failed(kind, `its turn ended without a call of its model: ${text}`, { retryable });
   }
   if (denied.length > 0 && (whenDenied === 'fail' || isTextPast)) {
     return failed('denied', `it was not allowed to use ${denied.join(', ')}${isTextPast ? ', and ended without a result' : ''}`);
   }
   const details = { stop_reason: stopReason, session_id: sessionId };
-  if (state.isCut) return truncatedOutput({ hasWorked, details });
-  return isNoResponse(text) ? noAnswer({ hasWorked, message: 'its turn ended without an answer', details }) : null;
+  if (state.hasDroppedLine) return droppedLineFailure({ mayHaveSideEffects, details });
+  return isNoResponse(text) ? noAnswer({ mayHaveSideEffects, message: 'its turn ended without an answer', details }) : null;
 }
 
 interface FailedEnd {
   readonly retryable?: boolean | undefined;
-  readonly as?: Meaning['as'];
+  readonly reason?: Classification['reason'];
   /** The partial answer, if it is not the message. */
   readonly text?: string | null | undefined;
 }
 
-/** What it has said since its last tool call; null if a piece of it was dropped. */
-const answerSoFar = ({ isCut, isTextPast, text }: AcpState): string | null => (isCut ? null : isTextPast ? '' : text.trim());
+/** The text since the last tool call; null if a piece of it may have been dropped. */
+const answerSoFar = ({ hasDroppedLine, isTextPast, text }: AcpState): string | null =>
+  hasDroppedLine ? null : isTextPast ? '' : text.trim();
 
-/** Codex sends this by itself, as if it were a message. */
+/** Empty, or a warning that Codex sends as if it were a message of the model. */
 const isNoResponse = (text: string): boolean => text === '' || /^Warning: Model metadata for `[^`]*` not found\.[^\n]*$/.test(text);
 
-const meaningOfBroken = ({ lastError, text }: AcpState): Meaning =>
-  meaningOfText(text) ?? (lastError === null ? AWAY : meaningOfReportedError(lastError));
+const classifyBroken = ({ lastError, text }: AcpState): Classification =>
+  classifyText(text) ?? (lastError === null ? MODEL_UNAVAILABLE : classifyReportedError(lastError));
 
 /** Startup errors are printed on standard error, as text. */
 const causeOfEnd = ({ hasBegun }: AcpState, { exitCode, stderrTail }: ProgramEnd): FailureCause =>

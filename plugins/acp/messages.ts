@@ -1,18 +1,18 @@
-/** Classifies the messages of a conversation: only the request tells what an answer is about. */
+/** Classifies the messages of a conversation: a response does not name its method, so the requests are remembered. */
 import { objectOf, textOf, type JsonObject } from '../plugin.ts';
 
-interface Question {
+interface SentRequest {
   readonly method: string;
   readonly sessionId: string | null;
 }
 
 export interface MessageReader {
-  /** Call it with each message to the agent, in order. */
+  /** Call with each message to the agent, in order. */
   sent(message: JsonObject): void;
   /**
    * Classifies a message of the agent, for `acpDialect`:
    *
-   * - `{ kind: 'answer', to, sessionId, result }`, `{ kind: 'refusal', to, error }`: answers to our requests;
+   * - `{ kind: 'answer', method, sessionId, result }`, `{ kind: 'error', method, error }`: responses to our requests;
    * - `{ kind: 'update', update }`: a session update;
    * - `{ kind: 'permission', params }`: a request to use a tool;
    * - `{ kind: 'other', method }`: anything else, including the replay of a session's history.
@@ -21,22 +21,22 @@ export interface MessageReader {
 }
 
 export function messageReader(): MessageReader {
-  const questions = new Map<unknown, Question>();
+  const requests = new Map<unknown, SentRequest>();
   let isPrompted = false;
 
   const answered = (message: JsonObject): JsonObject => {
-    const question = questions.get(message['id']);
-    questions.delete(message['id']);
-    const to = question?.method ?? null;
-    if (message['error'] !== undefined) return { kind: 'refusal', to, error: message['error'] };
-    const sessionId = textOf(objectOf(message['result'])['sessionId']) ?? question?.sessionId ?? null;
-    return { kind: 'answer', to, sessionId, result: message['result'] };
+    const request = requests.get(message['id']);
+    requests.delete(message['id']);
+    const method = request?.method ?? null;
+    if (message['error'] !== undefined) return { kind: 'error', method, error: message['error'] };
+    const sessionId = textOf(objectOf(message['result'])['sessionId']) ?? request?.sessionId ?? null;
+    return { kind: 'answer', method, sessionId, result: message['result'] };
   };
   return {
     sent(message) {
       const method = textOf(message['method']);
       if (method === null || message['id'] === undefined) return;
-      questions.set(message['id'], { method, sessionId: textOf(objectOf(message['params'])['sessionId']) });
+      requests.set(message['id'], { method, sessionId: textOf(objectOf(message['params'])['sessionId']) });
       isPrompted ||= method === 'session/prompt';
     },
     received(message) {

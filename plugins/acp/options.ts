@@ -38,7 +38,7 @@ export type AcpOptions = OptionsOf<typeof acpOptions>;
 export const presetOf = ({ agent }: AcpOptions): AcpPreset | null => (agent === undefined ? null : ACP_PRESETS[agent]);
 
 /** The preset, or the defaults for any agent. */
-export const traitsOf = (options: AcpOptions): Omit<AcpPreset, 'program' | 'least'> => presetOf(options) ?? UNKNOWN_AGENT;
+export const traitsOf = (options: AcpOptions): Omit<AcpPreset, 'program' | 'minVersion'> => presetOf(options) ?? UNKNOWN_AGENT;
 
 export function acpProblems(options: AcpOptions): readonly ConfigProblem[] {
   const { agent, bin, model, maxCostUsd, allowTools = [], denyTools = [] } = options;

@@ -8,7 +8,7 @@ export interface PermissionAnswer {
   readonly isAllowed: boolean;
   /** Null: no option matches, and the request is cancelled. */
   readonly optionId: string | null;
-  /** What it asked for, as text. */
+  /** The requested tool, for messages. */
   readonly tool: string;
 }
 

@@ -16,16 +16,16 @@ export interface AcpPreset {
   /** Set for every run. */
   readonly env: Readonly<Record<string, string>>;
   /** The oldest version known to work. */
-  readonly least: string;
+  readonly minVersion: string;
   /** Whether its reported usage covers the whole prompt, or only the last step, which is of no use. */
   readonly usageOf: 'prompt' | 'last-step';
   readonly install: string;
   readonly hints: Partial<Hints>;
 }
 
-const LIMIT_CURE = 'Raise maxTurns or maxCostUsd, or make the task smaller.';
-const DENIED_CURE = 'Name the kind of tool in allowTools, or change onPermission.';
-const COMMON_CURES = { limit: LIMIT_CURE, denied: DENIED_CURE };
+const LIMIT_HINT = 'Raise maxTurns or maxCostUsd, or make the task smaller.';
+const DENIED_HINT = 'Name the kind of tool in allowTools, or change onPermission.';
+const COMMON_HINTS = { limit: LIMIT_HINT, denied: DENIED_HINT };
 
 export const ACP_PRESETS = {
   gemini: {
@@ -35,12 +35,12 @@ export const ACP_PRESETS = {
     ownFlags: ['--acp', '--experimental-acp', '--skip-trust', '-m', '--model', '-p', '--prompt'],
     modelFlag: '-m',
     variables: GEMINI_VARIABLES,
-    // Otherwise it relaunches itself and does not forward signals.
+    // Otherwise Gemini CLI relaunches itself and does not forward signals.
     env: { GEMINI_CLI_NO_RELAUNCH: 'true' },
-    least: '0.61.0',
+    minVersion: '0.61.0',
     usageOf: 'prompt',
-    install: 'Install it with "npm install -g @google/gemini-cli", or correct bin.',
-    hints: { ...COMMON_CURES, auth: 'Run "gemini" there and log in, or sendPrompt the sidecar GEMINI_API_KEY.' },
+    install: 'Install it with "npm install -g @google/gemini-cli", or set the option "bin" to its path.',
+    hints: { ...COMMON_HINTS, auth: 'Run "gemini" on that machine and log in, or set GEMINI_API_KEY for the sidecar.' },
   },
   opencode: {
     title: 'opencode over ACP',
@@ -49,10 +49,10 @@ export const ACP_PRESETS = {
     ownFlags: ['--cwd'],
     variables: [],
     env: { OPENCODE_DISABLE_AUTOUPDATE: '1' },
-    least: '1.18.33',
+    minVersion: '1.18.33',
     usageOf: 'last-step',
-    install: 'Install it with "npm install -g opencode-ai" (with its install scripts), or correct bin.',
-    hints: { ...COMMON_CURES, auth: 'Run "opencode auth login" there, or name the variable of its key in passEnv.' },
+    install: 'Install it with "npm install -g opencode-ai" (with its install scripts), or set the option "bin" to its path.',
+    hints: { ...COMMON_HINTS, auth: 'Run "opencode auth login" on that machine, or add the variable with its key to passEnv.' },
   },
   claude: {
     title: 'Claude Code over ACP',
@@ -60,12 +60,13 @@ export const ACP_PRESETS = {
     args: [],
     ownFlags: [],
     variables: [...CLAUDE_VARIABLES, 'ANTHROPIC_MODEL'],
-    // By default it tries ten times, even with an invalid key.
+    // By default Claude Code tries ten times, even with an invalid key.
     env: { CLAUDE_CODE_MAX_RETRIES: '2', CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1' },
-    least: '0.100.0',
+    minVersion: '0.100.0',
     usageOf: 'prompt',
-    install: 'Install it with "npm install -g @agentclientprotocol/claude-agent-acp" (with its install scripts), or correct bin.',
-    hints: { ...COMMON_CURES, auth: 'Log in with "claude" and /login there, or sendPrompt the sidecar ANTHROPIC_API_KEY.' },
+    install:
+      'Install it with "npm install -g @agentclientprotocol/claude-agent-acp" (with its install scripts), or set the option "bin" to its path.',
+    hints: { ...COMMON_HINTS, auth: 'Run "claude" on that machine and log in with /login, or set ANTHROPIC_API_KEY for the sidecar.' },
   },
   codex: {
     title: 'Codex over ACP',
@@ -74,21 +75,21 @@ export const ACP_PRESETS = {
     ownFlags: [],
     variables: CODEX_VARIABLES,
     env: {},
-    least: '2.6.0',
+    minVersion: '2.6.0',
     usageOf: 'prompt',
-    install: 'Install it with "npm install -g @agentclientprotocol/codex-acp", or correct bin.',
-    hints: { ...COMMON_CURES, auth: 'Run "codex login" there, or sendPrompt the sidecar CODEX_API_KEY.' },
+    install: 'Install it with "npm install -g @agentclientprotocol/codex-acp", or set the option "bin" to its path.',
+    hints: { ...COMMON_HINTS, auth: 'Run "codex login" on that machine, or set CODEX_API_KEY for the sidecar.' },
   },
 } as const satisfies Readonly<Record<string, AcpPreset>>;
 
 /** For a program named by the config: nothing is known of it except that it speaks the protocol. */
-export const UNKNOWN_AGENT: Omit<AcpPreset, 'program' | 'least'> = {
+export const UNKNOWN_AGENT: Omit<AcpPreset, 'program' | 'minVersion'> = {
   title: 'The agent',
   args: [],
   ownFlags: [],
   variables: [],
   env: {},
   usageOf: 'prompt',
-  install: 'Correct bin.',
-  hints: { ...COMMON_CURES, auth: 'Log in to it there, or name the variable of its key in passEnv.' },
+  install: 'Set the option "bin" to the path of the agent.',
+  hints: { ...COMMON_HINTS, auth: 'Log in to the program on that machine, or add the variable with its key to passEnv.' },
 };

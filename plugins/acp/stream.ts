@@ -10,7 +10,7 @@ import {
   type SplitLines,
 } from '../plugin.ts';
 import type { AnyMessage, Stream } from './sdk-package.ts';
-import { isMessage, isQuestion, unanswered } from './unanswered.ts';
+import { isMessage, isRequest, unanswered } from './unanswered.ts';
 
 export interface AcpStreamOptions {
   /** Standard input and output of the agent. */
@@ -68,7 +68,7 @@ export function acpStream(options: AcpStreamOptions): AcpStream {
   const onOne = async (message: JsonObject, characters: number): Promise<void> => {
     if (hasFailed) return;
     // Once the conversation is over, nothing is answered.
-    if (controller !== null && isQuestion(message) && !(await open.take(characters))) {
+    if (controller !== null && isRequest(message) && !(await open.take(characters))) {
       hasFailed = true;
       return await options.onUnread();
     }

@@ -19,35 +19,35 @@ export interface Unanswered {
 }
 
 export function unanswered(clock: Clock): Unanswered {
-  /** Their sizes, oldest first; for the sum it does not matter which answer belongs to which. */
-  const questions: number[] = [];
+  /** Sizes of the unanswered requests, oldest first. For the sum it does not matter which answer belongs to which. */
+  const requests: number[] = [];
   let sum = 0;
   let onAnswered: (() => void) | null = null;
   const hasRoom = (characters: number): boolean =>
-    questions.length === 0 || (questions.length < UNANSWERED_MAX && sum + characters <= UNANSWERED_CHARACTERS_MAX);
+    requests.length === 0 || (requests.length < UNANSWERED_MAX && sum + characters <= UNANSWERED_CHARACTERS_MAX);
 
   return {
     async take(characters) {
       while (!hasRoom(characters)) {
-        const before = questions.length;
+        const before = requests.length;
         await within(clock, ANSWER_READ_WITHIN_MS, new Promise<void>((resolve) => (onAnswered = resolve)));
-        if (questions.length === before) return false;
+        if (requests.length === before) return false;
       }
-      questions.push(characters);
+      requests.push(characters);
       sum += characters;
       return true;
     },
     answered() {
-      sum -= questions.shift() ?? 0;
+      sum -= requests.shift() ?? 0;
       onAnswered?.();
     },
   };
 }
 
 /** A request; the SDK only answers ids of these types. */
-export const isQuestion = ({ method, id }: JsonObject): boolean => typeof method === 'string' && isId(id);
+export const isRequest = ({ method, id }: JsonObject): boolean => typeof method === 'string' && isId(id);
 
-/** Anything else is answered with a copy of itself, so it counts as noise. */
+/** Anything else counts as noise: the SDK would answer it with a copy of itself. */
 export const isMessage = (value: JsonObject | null): value is JsonObject =>
   value?.['jsonrpc'] === '2.0' &&
   (typeof value['method'] === 'string' ? !('id' in value) || isId(value['id']) : !('method' in value) && 'id' in value);
@@ -58,7 +58,7 @@ const isId = (id: unknown): boolean => id === null || typeof id === 'string' || 
 export const answersUnread = (): WakeEvent => ({
   type: 'failed',
   phase: 'agent',
-  message: `The agent asked more than ${String(UNANSWERED_MAX)} questions, or ${String(UNANSWERED_CHARACTERS_MAX)} characters of them, and did not read the answers within ${String(ANSWER_READ_WITHIN_MS)} ms; it is not heard any more. It must read its standard input while it asks.`,
+  message: `The agent sent more than ${String(UNANSWERED_MAX)} requests, or ${String(UNANSWERED_CHARACTERS_MAX)} characters of requests, without reading the answers within ${String(ANSWER_READ_WITHIN_MS)} ms, so its output is ignored. It must read its standard input while it sends requests.`,
   retryable: true,
   details: { cause: 'answers_unread', questionsMax: UNANSWERED_MAX, charactersMax: UNANSWERED_CHARACTERS_MAX },
 });

@@ -22,15 +22,16 @@ export interface CheckedClaude {
   readonly signal?: StopSignal | undefined;
 }
 
-const LEAST = '2.1.328';
-const INSTALL = 'Install it with "npm install -g @anthropic-ai/claude-code" (with its install scripts), or correct bin.';
+const MIN_VERSION = '2.1.328';
+const INSTALL =
+  'Install it with "npm install -g @anthropic-ai/claude-code" (with its install scripts), or set the option "bin" to its path.';
 
 export async function checkClaude({ argv, cwd, options, signal }: CheckedClaude): Promise<readonly RunnerCheck[]> {
   const env = baseEnvironment({ cwd, env: claudeVariables(options), passEnv: [...CLAUDE_VARIABLES, ...(options.passEnv ?? [])] });
-  const folder = await checkAgentFolder(cwd, { mayOnlyRead: options.permissions === 'read-only' });
+  const folder = await checkAgentFolder(cwd, { readOnly: options.permissions === 'read-only' });
   if (!folder.ok) return [folder];
   const [program, login, settings] = await Promise.all([
-    checkAgentProgram({ argv, cwd, env, least: LEAST, versionPattern: /claude/i, install: INSTALL, signal }),
+    checkAgentProgram({ argv, cwd, env, minVersion: MIN_VERSION, versionPattern: /claude/i, install: INSTALL, signal }),
     checkLogin(argv, { cwd, env, signal }),
     checkClaudeSettings(cwd, env),
   ]);
@@ -40,20 +41,20 @@ export async function checkClaude({ argv, cwd, options, signal }: CheckedClaude)
 async function checkLogin(argv: readonly string[], options: AskOptions): Promise<RunnerCheck> {
   const check = 'login';
   const result = await askProgram([...argv, 'auth', 'status'], options);
-  if (result.kind === 'slow') return { check, ok: true, message: `not known: "${argv.join(' ')} auth status" ${result.message}` };
+  if (result.kind === 'slow') return { check, ok: true, message: `login unknown: "${argv.join(' ')} auth status" ${result.message}` };
   if (result.kind === 'failed') return { check, ok: false, message: `"${argv.join(' ')} auth status" ${result.message}.` };
-  if (result.exitCode === 0 && statusIn(result.stdout)) return { check, ok: true, message: 'logged in' };
-  // Prints nothing there if only the login is missing.
+  if (result.exitCode === 0 && isLoggedIn(result.stdout)) return { check, ok: true, message: 'logged in' };
+  // Standard error is empty if only the login is missing.
   const output = lastLines(result.stderr);
-  const hint = 'Run "claude" there and log in with /login, or give the sidecar ANTHROPIC_API_KEY.';
+  const hint = 'Run "claude" on the sidecar\'s machine, as its user, and log in with /login, or set ANTHROPIC_API_KEY for the sidecar.';
   const message =
     output === ''
       ? `Claude Code is not logged in. ${hint}`
-      : `"${argv.join(' ')} auth status" exited with code ${String(result.exitCode)}: ${output}. Correct that. If it is not logged in: ${hint}`;
+      : `"${argv.join(' ')} auth status" exited with code ${String(result.exitCode)}: ${output}. Fix that. If it is not logged in: ${hint}`;
   return { check, ok: false, message };
 }
 
-function statusIn(text: string): boolean {
+function isLoggedIn(text: string): boolean {
   try {
     return objectOf(JSON.parse(text))['loggedIn'] === true;
   } catch {
@@ -61,11 +62,11 @@ function statusIn(text: string): boolean {
   }
 }
 
-/** As root it refuses to run without permission prompts, unless it is told that it is in a sandbox. */
+/** As root, Claude Code refuses to run without permission prompts, unless IS_SANDBOX says that it is in a sandbox. */
 function checkRoot({ permissions }: ClaudeCodeOptions, env: Readonly<Record<string, string>>): readonly RunnerCheck[] {
   if (permissions !== 'full' || process.getuid?.() !== 0) return [];
-  const isTold = env['IS_SANDBOX'] === '1';
+  const isSandbox = env['IS_SANDBOX'] === '1';
   const message =
-    'permissions "full" is refused to root. Run the sidecar as another user, or, in a container of its own, set env IS_SANDBOX to "1".';
-  return [{ check: 'permissions', ok: isTold, message: isTold ? 'full, in a sandbox' : message }];
+    'Claude Code refuses permissions "full" as root. Run the sidecar as another user or, in a container of its own, set env IS_SANDBOX to "1".';
+  return [{ check: 'permissions', ok: isSandbox, message: isSandbox ? 'full, in a sandbox' : message }];
 }

@@ -7,7 +7,7 @@ import {
   describeEnd,
   asText,
   itemsOf,
-  meaningOf,
+  classifyAnswer,
   noAnswer,
   objectOf,
   incompleteAnswer,
@@ -18,7 +18,7 @@ import {
   type AgentDialect,
   type FailureCause,
   type LineResult,
-  type Meaning,
+  type Classification,
   type ProgramEnd,
   type ParsedEvent,
   type JsonObject,
@@ -27,31 +27,31 @@ import {
 import { NOTHING_USED, usageSoFar, withMessage, withResult, type UsageOfModels, type UsedSoFar } from './program-usage.ts';
 
 interface ClaudeState {
-  /** It resumes a session. */
+  /** The run resumes a session. */
   readonly isResumed: boolean;
   /** A tool was called. */
-  readonly hasWorked: boolean;
-  /** It has started; earlier failures are caused by its setup. */
+  readonly mayHaveSideEffects: boolean;
+  /** Claude Code has started; earlier failures are caused by its setup. */
   readonly hasBegun: boolean;
   /** When the usage limit resets, milliseconds since 1970; null if not reported. */
   readonly resetAtMs: number | null;
   readonly used: UsedSoFar;
-  /** From the results of its turns so far. */
+  /** Usage from the results of the turns so far. */
   readonly usedByResults: UsageOfModels;
-  /** Its background shells and subagents. */
+  /** Number of background shells and subagents. */
   readonly background: number;
   /**
-   * What it has said since its last tool call: all there is of a truncated answer. Null: a dropped line may have been
-   * part of it.
+   * The text since the last tool call: all that is left of a truncated answer. Null: a dropped line may have been part
+   * of it.
    */
   readonly text: string | null;
-  /** The result of its last turn; another turn may follow. */
+  /** The result of the last turn; another turn may follow. */
   readonly answer: RunOutcome | null;
 }
 
-const FIRST: ClaudeState = {
+const INITIAL: ClaudeState = {
   isResumed: false,
-  hasWorked: false,
+  mayHaveSideEffects: false,
   hasBegun: false,
   resetAtMs: null,
   used: NOTHING_USED,
@@ -67,7 +67,7 @@ export interface ClaudeDialectOptions {
 }
 
 export const claudeDialect = (options: ClaudeDialectOptions): AgentDialect<ClaudeState> => ({
-  begin: (session) => ({ ...FIRST, isResumed: session !== null }),
+  begin: (session) => ({ ...INITIAL, isResumed: session !== null }),
   onLine(state, { json, readAtMs }) {
     switch (json?.['type']) {
       case 'system':
@@ -88,7 +88,7 @@ export const claudeDialect = (options: ClaudeDialectOptions): AgentDialect<Claud
     agentFailed({
       kind: state.hasBegun || end.signal !== null ? 'no_result' : causeBeforeBeginning(end),
       message: describeEnd(end),
-      hasWorked: state.hasWorked,
+      mayHaveSideEffects: state.mayHaveSideEffects,
     }),
 });
 
@@ -101,7 +101,7 @@ function withPendingAnswer(result: LineResult<ClaudeState>): LineResult<ClaudeSt
 function onSystem(state: ClaudeState, json: JsonObject): LineResult<ClaudeState> {
   switch (json['subtype']) {
     case 'init':
-      // Repeated when it continues by itself after a background shell has ended.
+      // Repeated when Claude Code continues by itself after a background shell has ended.
       return {
         state: { ...state, hasBegun: true },
         events: state.hasBegun ? [] : [{ type: 'started', sessionId: textOf(json['session_id']) ?? undefined }],
@@ -134,7 +134,10 @@ function onAssistant(state: ClaudeState, message: JsonObject): LineResult<Claude
     ...(isModel ? [{ type: 'usage', ...usageSoFar(used) } as const] : []),
   ];
   const text = isModel && state.text !== null ? texts.reduce(appendPiece, state.text) : state.text;
-  return { state: { ...state, used, hasWorked: state.hasWorked || tools.length > 0, text: tools.length > 0 ? '' : text }, events };
+  return {
+    state: { ...state, used, mayHaveSideEffects: state.mayHaveSideEffects || tools.length > 0, text: tools.length > 0 ? '' : text },
+    events,
+  };
 }
 
 function onAllowance(state: ClaudeState, info: JsonObject): LineResult<ClaudeState> {
@@ -156,10 +159,13 @@ function onResult(
   if (!isSuccess) return { state, events: [{ type: 'usage', ...usage }, failureOf(state, json, readAtMs)] };
   if (failsWhenDenied && denied.length > 0) {
     const message = `it was not allowed to use ${denied.join(', ')}`;
-    return { state, events: [{ type: 'usage', ...usage }, agentFailed({ kind: 'denied', message, hasWorked: true, details: { denied } })] };
+    return {
+      state,
+      events: [{ type: 'usage', ...usage }, agentFailed({ kind: 'denied', message, mayHaveSideEffects: true, details: { denied } })],
+    };
   }
   const text = textOf(json['result']) ?? '';
-  const about = {
+  const metadata = {
     session_id: textOf(json['session_id']),
     turns: countOf(json['num_turns']),
     ...stopReasonIn(json),
@@ -167,8 +173,8 @@ function onResult(
   };
   const answer: RunOutcome =
     text.trim() === ''
-      ? noAnswer({ hasWorked: state.hasWorked, details: about })
-      : { type: 'completed', output: { text, ...about }, ...usage };
+      ? noAnswer({ mayHaveSideEffects: state.mayHaveSideEffects, details: metadata })
+      : { type: 'completed', output: { text, ...metadata }, ...usage };
   return {
     state: { ...state, usedByResults, answer },
     events: [{ type: 'usage', ...usage }],
@@ -192,11 +198,11 @@ function failureOf(state: ClaudeState, json: JsonObject, readAtMs: number): RunO
   const fullText = textOf(json['result']) ?? (errors.join('; ') || (textOf(json['subtype']) ?? 'it failed'));
   const message = shorten(fullText);
   const status = countOf(json['api_error_status']);
-  const { kind, retryable, as } = meaningIn(json, message);
+  const { kind, retryable, reason } = classifyFailure(json, message);
   return agentFailed({
     kind,
     message,
-    hasWorked: state.hasWorked,
+    mayHaveSideEffects: state.mayHaveSideEffects,
     retryable,
     retryAfterMs: kind === 'rate_limited' && state.resetAtMs !== null ? Math.max(0, state.resetAtMs - readAtMs) : undefined,
     details: {
@@ -205,22 +211,22 @@ function failureOf(state: ClaudeState, json: JsonObject, readAtMs: number): RunO
       ...(status === 0 ? {} : { api_error_status: status }),
       session_id: json['session_id'],
     },
-    // Its own failure messages end with `stop_sequence`, which is not why the model stopped.
+    // Failure messages of Claude Code itself end with `stop_sequence`, which is not why the model stopped.
     acceptable: incompleteAnswer({
-      as,
-      text: as === 'refused' ? fullText : state.text,
-      about: { session_id: textOf(json['session_id']), turns: countOf(json['num_turns']) },
+      reason,
+      text: reason === 'refused' ? fullText : state.text,
+      metadata: { session_id: textOf(json['session_id']), turns: countOf(json['num_turns']) },
     }),
   });
 }
 
-/** Its own limits, or the answer of its model's service. */
-function meaningIn(json: JsonObject, message: string): Partial<Meaning> & Pick<Meaning, 'kind'> {
+/** The limits of Claude Code itself, or the error of its model's service. */
+function classifyFailure(json: JsonObject, message: string): Partial<Classification> & Pick<Classification, 'kind'> {
   const { subtype } = json;
   if (subtype === 'error_max_turns' || subtype === 'error_max_budget_usd') return { kind: 'limit' };
   const status = countOf(json['api_error_status']);
   const named = ['api_error', 'api_error_type', 'stop_reason'].map((name) => textOf(json[name]) ?? '');
-  return meaningOf({ status: status === 0 ? null : status, text: [message, ...named].join(' ') }) ?? { kind: 'agent_failed' };
+  return classifyAnswer({ status: status === 0 ? null : status, text: [message, ...named].join(' ') }) ?? { kind: 'agent_failed' };
 }
 
 /** Startup errors are printed on standard error, as text. */

@@ -15,19 +15,19 @@ export const claudeCode = defineWakeRunner({
   name: 'claude-code',
   options: claudeOptions,
   problems: (options) => agentOptionProblems(options, OWN_FLAGS),
-  create: ({ options, ...sidecar }) =>
-    agentProgram(sidecar, {
+  create: ({ options, ...deps }) =>
+    agentProgram(deps, {
       name: 'claude-code',
       title: 'Claude Code',
       settings: options,
       start: (facts) => claudeStart(options, facts),
       dialect: claudeDialect({ failsWhenDenied: options.whenDenied === 'fail' }),
       hints: {
-        auth: 'Run "claude" there and log in with /login, or give the sidecar ANTHROPIC_API_KEY.',
+        auth: 'Run "claude" on that machine and log in with /login, or set ANTHROPIC_API_KEY for the sidecar.',
         limit: 'Raise maxTurns or maxCostUsd, or make the task smaller.',
         denied: 'Name the tools in allowTools, or change permissions.',
       },
       check: (signal) =>
-        checkClaude({ argv: argvOf(options.bin, 'claude'), cwd: resolve(sidecar.baseDir, options.cwd ?? '.'), options, signal }),
+        checkClaude({ argv: argvOf(options.bin, 'claude'), cwd: resolve(deps.baseDir, options.cwd ?? '.'), options, signal }),
     }),
 });

@@ -1,4 +1,4 @@
-/** Usage of a Claude Code run: from its messages while it works, and from its result at the end. */
+/** Usage of a Claude Code run: from its messages during the run, and from its result at the end. */
 import {
   amountOf,
   countOf,
@@ -45,7 +45,7 @@ export function withMessage({ earlier, messages }: UsedSoFar, json: JsonObject):
   return { earlier: added(earlier, oldest), messages: open.slice(1) };
 }
 
-/** Of the messages so far, with their output as far as it was reported. */
+/** Usage of the messages so far, with output tokens as far as they were reported. */
 export const usageSoFar = ({ earlier, messages }: UsedSoFar): RunUsage => usageByModel(messages.reduce(added, earlier));
 
 const added = (byModel: UsedSoFar['earlier'], { model, usage }: ReportedMessage): UsedSoFar['earlier'] =>

@@ -2,11 +2,11 @@
 import {
   agentFailed,
   countOf,
-  truncatedOutput,
+  droppedLineFailure,
   describeEnd,
   noAnswer,
-  meaningOf,
-  meaningOfText,
+  classifyAnswer,
+  classifyText,
   objectOf,
   incompleteAnswer,
   shorten,
@@ -26,7 +26,7 @@ import {
 } from '../plugin.ts';
 
 export interface CodexDialectOptions {
-  /** The requested model: its output names none. */
+  /** The requested model, since the output of Codex names none. */
   readonly model?: string | undefined;
   /** Limit on actions of the agent. */
   readonly maxTurns?: number | undefined;
@@ -35,15 +35,15 @@ export interface CodexDialectOptions {
 interface CodexState {
   readonly session: Session | null;
   readonly threadId: string | null;
-  readonly hasWorked: boolean;
+  readonly mayHaveSideEffects: boolean;
   /** Actions and messages so far. */
   readonly turns: number;
   /** Its last message: the result, once the turn is completed. */
   readonly text: string;
-  /** It has acted since then. */
+  /** The agent has acted since its last message. */
   readonly isTextPast: boolean;
-  /** A line dropped since then may have been a later message. */
-  readonly isCut: boolean;
+  /** A line was dropped since the last message; it may have been a later message. */
+  readonly hasDroppedLine: boolean;
 }
 
 /** Items that change nothing outside the program. */
@@ -53,7 +53,7 @@ const NO_TURNS: ReadonlySet<unknown> = new Set(['reasoning', 'error', 'todo_list
 
 /** Only `turn.completed` and `turn.failed` settle the run; an `error` may be followed by success. */
 export const codexDialect = (options: CodexDialectOptions): AgentDialect<CodexState> => ({
-  begin: (session) => ({ session, threadId: null, hasWorked: false, turns: 0, text: '', isTextPast: true, isCut: false }),
+  begin: (session) => ({ session, threadId: null, mayHaveSideEffects: false, turns: 0, text: '', isTextPast: true, hasDroppedLine: false }),
   onLine(state, { json }) {
     switch (json?.['type']) {
       case 'thread.started': {
@@ -76,11 +76,11 @@ export const codexDialect = (options: CodexDialectOptions): AgentDialect<CodexSt
         return { state };
     }
   },
-  onDropped: (state) => ({ ...state, isCut: true }),
+  onDropped: (state) => ({ ...state, hasDroppedLine: true }),
   onEnd(state, end) {
     const message = describeEnd(end);
     if (isSessionGone(state, end)) return { type: 'session_gone', message };
-    return agentFailed({ kind: causeOfEnd(state, end), message, hasWorked: state.hasWorked });
+    return agentFailed({ kind: causeOfEnd(state, end), message, mayHaveSideEffects: state.mayHaveSideEffects });
   },
 });
 
@@ -92,15 +92,18 @@ function onItem(
   const text = type === 'agent_message' && isDone ? (textOf(item['text']) ?? '') : null;
   const next: CodexState = {
     ...state,
-    hasWorked: state.hasWorked || !HARMLESS_ITEMS.has(type),
+    mayHaveSideEffects: state.mayHaveSideEffects || !HARMLESS_ITEMS.has(type),
     turns: state.turns + (isDone && !NO_TURNS.has(type) ? 1 : 0),
     text: text ?? state.text,
     isTextPast: text === null && (state.isTextPast || !NO_TURNS.has(type)),
-    isCut: state.isCut && text === null,
+    hasDroppedLine: state.hasDroppedLine && text === null,
   };
   if (maxTurns !== undefined && next.turns > maxTurns) {
     const message = `it took more than ${String(maxTurns)} turns, and was stopped`;
-    return { state: next, events: [agentFailed({ kind: 'limit', message, hasWorked: next.hasWorked, details: { maxTurns } })] };
+    return {
+      state: next,
+      events: [agentFailed({ kind: 'limit', message, mayHaveSideEffects: next.mayHaveSideEffects, details: { maxTurns } })],
+    };
   }
   const summary = text ?? (isDone ? null : describeAction(item));
   return { state: next, events: summary === null ? [] : [{ type: 'progress', message: shorten(summary) }] };
@@ -111,32 +114,32 @@ function describeAction(item: JsonObject): string | null {
   return HARMLESS_ITEMS.has(item['type']) ? null : `does ${textOf(item['type']) ?? 'something'}`;
 }
 
-/** It retries by itself after each of these, until `turn.failed`. */
+/** Codex retries by itself after each `error`, until `turn.failed`. */
 const waitingFor = (message: string): ParsedEvent => ({
   type: 'progress',
   message: shorten(message),
-  waiting: meaningOfText(message)?.kind === 'rate_limited' ? 'rate_limited' : 'model_unavailable',
+  waiting: classifyText(message)?.kind === 'rate_limited' ? 'rate_limited' : 'model_unavailable',
 });
 
-function outcomeOf({ text, threadId, isCut, hasWorked }: CodexState, usage: RunUsage): RunOutcome {
+function outcomeOf({ text, threadId, hasDroppedLine, mayHaveSideEffects }: CodexState, usage: RunUsage): RunOutcome {
   const details = { session_id: threadId };
-  if (isCut) return truncatedOutput({ hasWorked, details });
-  return text.trim() === '' ? noAnswer({ hasWorked, details }) : { type: 'completed', output: { text, ...details }, ...usage };
+  if (hasDroppedLine) return droppedLineFailure({ mayHaveSideEffects, details });
+  return text.trim() === '' ? noAnswer({ mayHaveSideEffects, details }) : { type: 'completed', output: { text, ...details }, ...usage };
 }
 
 function failedTurn(state: CodexState, message: string): RunOutcome {
   // There is no field for the status of the model's service; it is in the text.
   const status = statusIn(message);
-  const { kind, retryable, as } = meaningOf({ status, text: message }) ?? { kind: 'agent_failed' as const, retryable: undefined };
-  const { threadId, text, isTextPast, isCut } = state;
-  const partial = isCut ? null : isTextPast ? '' : text;
+  const { kind, retryable, reason } = classifyAnswer({ status, text: message }) ?? { kind: 'agent_failed' as const, retryable: undefined };
+  const { threadId, text, isTextPast, hasDroppedLine } = state;
+  const partial = hasDroppedLine ? null : isTextPast ? '' : text;
   return agentFailed({
     kind,
     message: shorten(message),
-    hasWorked: state.hasWorked,
+    mayHaveSideEffects: state.mayHaveSideEffects,
     retryable,
     details: { ...(status === null ? {} : { status }), session_id: threadId },
-    acceptable: incompleteAnswer({ as, text: as === 'refused' ? message : partial, about: { session_id: threadId } }),
+    acceptable: incompleteAnswer({ reason, text: reason === 'refused' ? message : partial, metadata: { session_id: threadId } }),
   });
 }
 

@@ -15,18 +15,18 @@ export const codex = defineWakeRunner({
   name: 'codex',
   options: codexOptions,
   problems: (options) => [...agentOptionProblems(options, OWN_FLAGS), ...codexProblems(options)],
-  create: ({ options, ...sidecar }) =>
-    agentProgram(sidecar, {
+  create: ({ options, ...deps }) =>
+    agentProgram(deps, {
       name: 'codex',
       title: 'Codex',
       settings: options,
-      start: ({ session }) => codexStart(options, { session, baseDir: sidecar.baseDir }),
+      start: ({ session }) => codexStart(options, { session, baseDir: deps.baseDir }),
       dialect: codexDialect({ model: options.model, maxTurns: options.maxTurns }),
       promptMax: PROMPT_MAX,
       hints: {
-        auth: 'Run "codex login" there, or give the sidecar CODEX_API_KEY.',
+        auth: 'Run "codex login" on that machine, or set CODEX_API_KEY for the sidecar.',
         limit: 'Raise maxTurns, or make the task smaller.',
       },
-      check: (signal) => checkCodex({ cwd: resolve(sidecar.baseDir, options.cwd ?? '.'), options, signal }),
+      check: (signal) => checkCodex({ cwd: resolve(deps.baseDir, options.cwd ?? '.'), options, signal }),
     }),
 });

@@ -19,7 +19,7 @@ export const codexOptions = Type.Object({
   ...commonAgentOptions,
   permissions: permissionsOption,
   /**
-   * With permissions `edit` its sandbox keeps `.git` read-only, so `git commit` fails. True makes the `.git` of `cwd`
+   * With permissions `edit` the sandbox of Codex keeps `.git` read-only, so `git commit` fails. True makes the `.git` of `cwd`
    * writable. Default false.
    */
   mayCommit: Type.Optional(Type.Boolean()),
@@ -32,7 +32,7 @@ export type CodexOptions = OptionsOf<typeof codexOptions>;
 
 const SANDBOXES = { 'read-only': 'read-only', edit: 'workspace-write', full: 'danger-full-access' } as const;
 
-/** The longest prompt that it accepts. */
+/** The longest prompt that Codex accepts. */
 export const PROMPT_MAX = { unit: 'characters', count: 1_048_576 } as const;
 
 export const OWN_FLAGS = [

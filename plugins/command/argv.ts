@@ -1,6 +1,5 @@
 /** Validates and expands the configured argv. */
-import type { WakeRequest } from '../../core/ports/wake-runner.ts';
-import type { ConfigProblem } from '../plugin.ts';
+import type { ConfigProblem, WakeRequest } from '../plugin.ts';
 import { codeRunner } from './code-runner.ts';
 
 const TEMPLATE = /\$\{(TASK_ID|TASK_DESCRIPTION|TASK_JSON)\}/g;

@@ -48,6 +48,6 @@ function checkPassed(name: string): RunnerCheck {
   const isSet = process.env[name] !== undefined;
   const message = isSet
     ? `${name} is set`
-    : `${name} is not set where the sidecar runs and is omitted: set it there if the program needs it`;
+    : `${name} is not set for the sidecar, so the program does not get it; set it if the program needs it`;
   return { check: 'passEnv', ok: true, message };
 }

@@ -46,10 +46,10 @@ function withLine(last: JsonObject, end: ProgramEnd, exitCodes: ExitCodes): RunO
   if (status === 'failed') {
     const kind = causeOf(end, exitCodes) ?? 'agent_failed';
     const message = shorten(textOf(last['reason']) ?? textOf(last['error']) ?? 'it gave no reason');
-    return agentFailed({ kind, message, hasWorked: true, retryable: last['retryable'] === false ? false : undefined });
+    return agentFailed({ kind, message, mayHaveSideEffects: true, retryable: last['retryable'] === false ? false : undefined });
   }
-  const isKnownToEndWell = end.exitCode === 0 || (end.exitCode === null && end.signal === null && status === 'success');
-  if (!isKnownToEndWell) return withoutResult(end, exitCodes);
+  const hasSucceeded = end.exitCode === 0 || (end.exitCode === null && end.signal === null && status === 'success');
+  if (!hasSucceeded) return withoutResult(end, exitCodes);
   const tokensUsed = last['tokens_used'] === undefined ? {} : { tokensUsed: countOf(last['tokens_used']) };
   const costUsd = last['cost_usd'] === undefined ? {} : { costUsd: amountOf(last['cost_usd']) };
   return { type: 'completed', output: status === 'success' ? (last['output'] ?? null) : last, ...tokensUsed, ...costUsd };
@@ -57,8 +57,13 @@ function withLine(last: JsonObject, end: ProgramEnd, exitCodes: ExitCodes): RunO
 
 function withoutResult(end: ProgramEnd, exitCodes: ExitCodes): RunOutcome {
   const known = causeOf(end, exitCodes);
-  // Unknown for a program that prints nothing, so assume that it had started working.
-  return agentFailed({ kind: known ?? 'no_result', message: describeEnd(end), hasWorked: true, details: { exit_code: end.exitCode } });
+  // A program that prints nothing may have done anything, so assume side effects.
+  return agentFailed({
+    kind: known ?? 'no_result',
+    message: describeEnd(end),
+    mayHaveSideEffects: true,
+    details: { exit_code: end.exitCode },
+  });
 }
 
 const causeOf = ({ exitCode }: ProgramEnd, exitCodes: ExitCodes): FailureCause | undefined =>

@@ -56,7 +56,7 @@ const commandOptions = Type.Object({
    * here. Default false.
    */
   taskTextAsCode: Type.Optional(Type.Boolean()),
-  /** Milliseconds without output, with `last-json-line`, after which it is stopped. Default 600,000. */
+  /** Milliseconds without output, with `last-json-line`, after which the program is stopped. Default 600,000. */
   idleMs: Type.Optional(Type.Integer({ minimum: 1, maximum: IDLE_MS_MAX })),
   /**
    * Names of checks whose failure does not keep the agent from getting tasks, for checks that fail although the program
@@ -84,9 +84,9 @@ export const command = defineWakeRunner({
   create: (context) => createCommand(context),
 });
 
-function createCommand({ options, ...sidecar }: RunnerContext<CommandOptions>) {
+function createCommand({ options, ...deps }: RunnerContext<CommandOptions>) {
   const { argv, env, passEnv, graceMs, exitCodes = {} } = options;
-  const { baseDir, log } = sidecar;
+  const { baseDir, log } = deps;
   const cwd = resolve(baseDir, options.cwd ?? '.');
 
   for (const index of openTextArguments(argv)) {
@@ -97,8 +97,8 @@ function createCommand({ options, ...sidecar }: RunnerContext<CommandOptions>) {
 
   const start = (request: WakeRequest): ProgramStart => ({ argv: expandArgv(argv, request), cwd, env, passEnv });
   const check = async () => withIgnored(await checkCommand({ argv, cwd, env, passEnv }), options.ignoreChecks);
-  if (options.report !== 'last-json-line') return programRunner(sidecar, { start, graceMs, detaches: options.detaches, check });
-  return agentProgram(sidecar, {
+  if (options.report !== 'last-json-line') return programRunner(deps, { start, graceMs, detaches: options.detaches, check });
+  return agentProgram(deps, {
     name: 'command',
     title: basename(argv[0] ?? ''),
     settings: { graceMs, ...(options.idleMs === undefined ? {} : { idleMs: options.idleMs }) },
@@ -128,6 +128,6 @@ function outputOnlyProblems({ report, exitCodes = {}, ...options }: CommandOptio
 }
 
 const INSTEAD = {
-  exitCodes: 'files tell the reason themselves',
-  idleMs: "how long files may stay as they are is the sidecar's timing.idleMs",
+  exitCodes: 'result files contain the reason themselves',
+  idleMs: "for files, set the sidecar's timing.idleMs",
 };

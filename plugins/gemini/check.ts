@@ -1,4 +1,4 @@
-/** The checks for the Gemini CLI. They call no model. No command of it reports whether it is logged in. */
+/** The checks for the Gemini CLI, without calling a model. None of its commands reports whether it is logged in. */
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import {
@@ -15,17 +15,17 @@ import {
 } from '../plugin.ts';
 import { geminiVariables, type GeminiOptions } from './start.ts';
 
-const LEAST = '0.61.0';
-const INSTALL = 'Install it with "npm install -g @google/gemini-cli", or correct bin.';
+const MIN_VERSION = '0.61.0';
+const INSTALL = 'Install it with "npm install -g @google/gemini-cli", or set the option "bin" to its path.';
 type Variables = Readonly<Record<string, string | undefined>>;
 
-const BY_VERTEX = 'GOOGLE_GENAI_USE_VERTEXAI';
-const VERTEX_PLACE = ['GOOGLE_CLOUD_PROJECT', 'GOOGLE_CLOUD_LOCATION'] as const;
+const USE_VERTEX = 'GOOGLE_GENAI_USE_VERTEXAI';
+const VERTEX_VARIABLES = ['GOOGLE_CLOUD_PROJECT', 'GOOGLE_CLOUD_LOCATION'] as const;
 /**
  * Set to "true", these select the login method; the first one counts. Except for Vertex AI, only a run shows whether
  * the login works.
  */
-const WAYS: readonly string[] = ['GOOGLE_GENAI_USE_GCA', BY_VERTEX, 'CLOUD_SHELL', 'GEMINI_CLI_USE_COMPUTE_ADC'];
+const LOGIN_METHODS: readonly string[] = ['GOOGLE_GENAI_USE_GCA', USE_VERTEX, 'CLOUD_SHELL', 'GEMINI_CLI_USE_COMPUTE_ADC'];
 const KEYS = ['GEMINI_API_KEY', 'GOOGLE_API_KEY', 'GOOGLE_APPLICATION_CREDENTIALS'] as const;
 
 export async function checkGemini({
@@ -39,14 +39,14 @@ export async function checkGemini({
 }): Promise<readonly RunnerCheck[]> {
   const argv = argvOf(options.bin, 'gemini');
   const env = baseEnvironment({ cwd, env: geminiVariables(options), passEnv: [...GEMINI_VARIABLES, ...(options.passEnv ?? [])] });
-  const folder = await checkAgentFolder(cwd, { mayOnlyRead: options.permissions === 'read-only' });
+  const folder = await checkAgentFolder(cwd, { readOnly: options.permissions === 'read-only' });
   if (!folder.ok) return [folder];
   const [program, settings] = await Promise.all([
-    checkAgentProgram({ argv, cwd, env, least: LEAST, versionPattern: ONLY_VERSION, install: INSTALL, signal }),
+    checkAgentProgram({ argv, cwd, env, minVersion: MIN_VERSION, versionPattern: ONLY_VERSION, install: INSTALL, signal }),
     settingsOf(cwd, env['HOME'] ?? ''),
   ]);
   if ('broken' in settings) {
-    const message = `"${settings.broken}" is not JSON, and the program does not start with it. Correct it.`;
+    const message = `"${settings.broken}" is not JSON, so the program does not start. Fix the file.`;
     return [folder, program, { check: 'settings', ok: false, message }];
   }
   return [folder, program, await checkLogin(cwd, env, settings.selectedType)];
@@ -57,33 +57,38 @@ async function checkLogin(cwd: string, env: Variables, selected: string | null):
   const file = await variablesOfFile(cwd, env['HOME'] ?? '');
   const valueOf = (name: string): string => env[name] || file.set[name] || '';
   const isSet = (name: string): boolean => valueOf(name) !== '';
-  const way = selected ?? WAYS.find((name) => valueOf(name) === 'true');
-  if (way === 'vertex-ai' || way === BY_VERTEX) return checkVertex(isSet);
+  const method = selected ?? LOGIN_METHODS.find((name) => valueOf(name) === 'true');
+  if (method === 'vertex-ai' || method === USE_VERTEX) return checkVertex(isSet);
   const key = KEYS.find(isSet);
-  const found = way ?? key;
+  const found = method ?? key;
   const check = 'login';
   if (found === undefined) {
-    const message = 'Gemini CLI is not logged in. Run "gemini" there and log in, or give the sidecar GEMINI_API_KEY.';
+    const message =
+      'Gemini CLI is not logged in. Run "gemini" on the sidecar\'s machine, as its user, and log in, or set GEMINI_API_KEY for the sidecar.';
     return { check, ok: false, message };
   }
   if (found === 'gemini-api-key' && key === undefined)
-    return { check, ok: false, message: 'Its settings want an API key, and there is none. Give the sidecar GEMINI_API_KEY.' };
+    return {
+      check,
+      ok: false,
+      message: 'The settings of Gemini CLI select an API key, but none is set. Set GEMINI_API_KEY for the sidecar.',
+    };
   const place = env[found] ? found : `${found} of "${file.path}"`;
-  return { check, ok: true, message: found === selected ? `by ${selected}` : `${place} is set` };
+  return { check, ok: true, message: found === selected ? `login method: ${selected}` : `${place} is set` };
 }
 
-/** Without these it does not start; whether Google accepts them shows at the first prompt. */
+/** Without these, Gemini CLI does not start; whether Google accepts them shows at the first prompt. */
 function checkVertex(isSet: (name: string) => boolean): RunnerCheck {
-  const ok = isSet('GOOGLE_API_KEY') || VERTEX_PLACE.every(isSet);
-  const wanted = `Vertex AI wants ${VERTEX_PLACE.join(' and ')}, or GOOGLE_API_KEY. Give these to the sidecar.`;
-  return { check: 'login', ok, message: ok ? 'by Vertex AI' : wanted };
+  const ok = isSet('GOOGLE_API_KEY') || VERTEX_VARIABLES.every(isSet);
+  const wanted = `Vertex AI needs ${VERTEX_VARIABLES.join(' and ')}, or GOOGLE_API_KEY. Set them for the sidecar.`;
+  return { check: 'login', ok, message: ok ? 'login method: Vertex AI' : wanted };
 }
 
-/** Its settings may contain comments; a comment marker inside a string is none. */
+/** Settings may contain comments; a comment marker inside a string is not a comment. */
 const STRING_OR_COMMENT = /"(?:\\.|[^"\\])*"|\/\/[^\n]*|\/\*[\s\S]*?\*\//g;
 const VARIABLE_LINE = /^[ \t]*(?:export[ \t]+)?(\w+)[ \t]*=[ \t]*(?:"([^"\n]*)"|'([^'\n]*)'|([^\s#]*))/gm;
 
-/** It reads the first of these files that exists: in its folder, in a parent folder, in the user's home. */
+/** Gemini CLI reads the first of these files that exists: in its folder, in a parent folder, in the user's home. */
 async function variablesOfFile(cwd: string, home: string): Promise<{ readonly path: string; readonly set: Variables }> {
   const folders = [cwd];
   for (let folder = cwd; dirname(folder) !== folder; folder = dirname(folder)) folders.push(dirname(folder));

@@ -2,9 +2,9 @@
 import {
   agentFailed,
   countOf,
-  truncatedOutput,
+  droppedLineFailure,
   describeEnd,
-  meaningOf,
+  classifyAnswer,
   messageFields,
   noAnswer,
   objectOf,
@@ -17,7 +17,7 @@ import {
   type AgentDialect,
   type FailureCause,
   type LineResult,
-  type Meaning,
+  type Classification,
   type ProgramEnd,
   type RunUsage,
   type ParsedEvent,
@@ -36,17 +36,17 @@ interface GeminiState {
   readonly session: Session | null;
   readonly sessionId: string | null;
   readonly turns: number;
-  /** What it has said since its last tool call: the result, once it reports success. */
+  /** The text since the last tool call: the result, once Gemini CLI reports success. */
   readonly text: string;
-  /** A piece of that was dropped. */
-  readonly isCut: boolean;
-  /** Expected lines that are not its own words: the prompt, and answers of its tools. They may be long. */
+  /** A line was dropped for its length; it may have held a piece of `text`. */
+  readonly hasDroppedLine: boolean;
+  /** Number of expected lines that are not the model's text: the prompt and tool results. They may be long. */
   readonly awaited: number;
-  /** Its last error message. */
-  readonly complaint: string | null;
+  /** The last error message. */
+  readonly lastError: string | null;
 }
 
-/** Its exit codes if it ended without a result line: 145 is status 401 modulo 256. */
+/** Exit codes of Gemini CLI if it ended without a result line: 145 is status 401 modulo 256. */
 const CAUSE_OF_EXIT: Readonly<Record<number, FailureCause>> = {
   41: 'auth',
   145: 'auth',
@@ -57,9 +57,9 @@ const CAUSE_OF_EXIT: Readonly<Record<number, FailureCause>> = {
 };
 
 export const geminiDialect = (options: GeminiDialectOptions): AgentDialect<GeminiState> => ({
-  begin: (session) => ({ session, sessionId: null, turns: 0, text: '', isCut: false, awaited: 1, complaint: null }),
+  begin: (session) => ({ session, sessionId: null, turns: 0, text: '', hasDroppedLine: false, awaited: 1, lastError: null }),
   onLine(state, { stream, text, json }) {
-    if (stream === 'stderr') return { state, events: retryIn(text) };
+    if (stream === 'stderr') return { state, events: parseRetryNotice(text) };
     switch (json?.['type']) {
       case 'init': {
         const sessionId = textOf(json['session_id']);
@@ -74,18 +74,18 @@ export const geminiDialect = (options: GeminiDialectOptions): AgentDialect<Gemin
       case 'tool_result':
         return onToolResult(state, json);
       case 'error':
-        return { state: { ...state, complaint: textOf(json['message']) } };
+        return { state: { ...state, lastError: textOf(json['message']) } };
       case 'result':
         return { state, events: [{ type: 'usage', ...usageIn(objectOf(json['stats'])) }, outcomeOf(state, json)] };
       default:
         return { state };
     }
   },
-  onDropped: (state) => (state.awaited > 0 ? withAnswer(state) : { ...state, isCut: true }),
+  onDropped: (state) => (state.awaited > 0 ? withAnswer(state) : { ...state, hasDroppedLine: true }),
   onEnd(state, end) {
     const message = describeEnd(end);
     if (isSessionGone(state, end)) return { type: 'session_gone', message };
-    return agentFailed({ kind: causeOfEnd(state, end), message, hasWorked: state.turns > 0 });
+    return agentFailed({ kind: causeOfEnd(state, end), message, mayHaveSideEffects: state.turns > 0 });
   },
 });
 
@@ -94,17 +94,17 @@ function onTool(state: GeminiState, tool: string, { maxTurns }: GeminiDialectOpt
   const next = { ...state, turns, awaited: state.awaited + 1 };
   if (maxTurns !== undefined && turns > maxTurns) {
     const message = `it took more than ${String(maxTurns)} turns, and was stopped`;
-    return { state: next, events: [agentFailed({ kind: 'limit', message, hasWorked: true, details: { maxTurns } })] };
+    return { state: next, events: [agentFailed({ kind: 'limit', message, mayHaveSideEffects: true, details: { maxTurns } })] };
   }
   const progress: readonly ParsedEvent[] = state.text.trim() === '' ? [] : [{ type: 'progress', message: shorten(state.text) }];
   return { state: next, events: [...progress, { type: 'progress', message: `uses ${tool}` }] };
 }
 
-/** What it says after a tool's answer is a new text. */
+/** Text after a tool's result is a new text. */
 const withAnswer = (state: GeminiState): GeminiState => ({
   ...state,
   text: '',
-  isCut: false,
+  hasDroppedLine: false,
   awaited: Math.max(0, state.awaited - 1),
 });
 
@@ -116,51 +116,54 @@ function onToolResult(state: GeminiState, json: JsonObject): LineResult<GeminiSt
 }
 
 /** Retries are only reported on standard error. */
-function retryIn(text: string): readonly ParsedEvent[] {
+function parseRetryNotice(text: string): readonly ParsedEvent[] {
   if (!/^Attempt \d+ failed/.test(text)) return [];
-  const isLimit = /\b429\b/.test(text) || meaningOf({ text })?.kind === 'rate_limited';
+  const isLimit = /\b429\b/.test(text) || classifyAnswer({ text })?.kind === 'rate_limited';
   return [{ type: 'progress', message: shorten(text), waiting: isLimit ? 'rate_limited' : 'model_unavailable' }];
 }
 
-/** "success" without any text is none: the agent was cut off, or its model never called. */
+/** "success" without any text is no success: the agent was cut off, or its model was never called. */
 function outcomeOf(state: GeminiState, json: JsonObject): RunOutcome {
   const details = { session_id: state.sessionId };
-  const hasWorked = state.turns > 0;
-  if (json['status'] !== 'success') return failureOf(objectOf(json['error']), { hasWorked, details, state });
-  if (state.isCut) return truncatedOutput({ hasWorked, details });
-  const isCutOff = /loop detected|stopping execution/i.test(state.complaint ?? '');
-  const complaint = state.complaint ?? undefined;
-  if (isCutOff) return agentFailed({ kind: 'no_result', message: complaint ?? 'it was cut off', hasWorked, details });
-  if (state.text.trim() === '') return noAnswer({ hasWorked, message: complaint, details });
+  const mayHaveSideEffects = state.turns > 0;
+  if (json['status'] !== 'success') return failureOf(objectOf(json['error']), { mayHaveSideEffects, details, state });
+  if (state.hasDroppedLine) return droppedLineFailure({ mayHaveSideEffects, details });
+  const isCutOff = /loop detected|stopping execution/i.test(state.lastError ?? '');
+  const lastError = state.lastError ?? undefined;
+  if (isCutOff) return agentFailed({ kind: 'no_result', message: lastError ?? 'it was cut off', mayHaveSideEffects, details });
+  if (state.text.trim() === '') return noAnswer({ mayHaveSideEffects, message: lastError, details });
   return { type: 'completed', output: { ...messageFields(state.text), session_id: state.sessionId }, ...usageIn(objectOf(json['stats'])) };
 }
 
 function failureOf(
   error: JsonObject,
-  { state, ...about }: { readonly hasWorked: boolean; readonly details: Readonly<Record<string, unknown>>; readonly state: GeminiState },
+  {
+    state,
+    ...common
+  }: { readonly mayHaveSideEffects: boolean; readonly details: Readonly<Record<string, unknown>>; readonly state: GeminiState },
 ): RunOutcome {
-  const message = textOf(error['message']) ?? state.complaint ?? 'it failed';
-  if (isNoResponse(message)) return noAnswer({ ...about, message: shorten(message) });
+  const message = textOf(error['message']) ?? state.lastError ?? 'it failed';
+  if (isNoResponse(message)) return noAnswer({ ...common, message: shorten(message) });
   const status = statusIn(message);
-  const { kind, retryable, as } = meaningIn(textOf(error['type']) ?? '', { status, text: message });
-  const partial = state.isCut ? null : state.text;
+  const { kind, retryable, reason } = classifyFailure(textOf(error['type']) ?? '', { status, text: message });
+  const partial = state.hasDroppedLine ? null : state.text;
   return agentFailed({
-    ...about,
+    ...common,
     kind,
     retryable,
     message: shorten(message),
-    details: { ...about.details, type: error['type'], ...(status === null ? {} : { status }) },
-    acceptable: incompleteAnswer({ as, text: as === 'refused' ? message : partial, about: about.details }),
+    details: { ...common.details, type: error['type'], ...(status === null ? {} : { status }) },
+    acceptable: incompleteAnswer({ reason, text: reason === 'refused' ? message : partial, metadata: common.details }),
   });
 }
 
-/** An empty answer is an error of its own, after it has retried by itself. */
+/** Gemini CLI reports an empty answer as an error, after its own retries. */
 const isNoResponse = (message: string): boolean => /returned an empty response/i.test(message);
 
-function meaningIn(type: string, { status, text }: ServiceAnswer): Partial<Meaning> & Pick<Meaning, 'kind'> {
+function classifyFailure(type: string, { status, text }: ServiceAnswer): Partial<Classification> & Pick<Classification, 'kind'> {
   if (type === 'FatalTurnLimitedError') return { kind: 'limit' };
   if (type === 'FatalAuthenticationError') return { kind: 'auth' };
-  return meaningOf({ status, text }) ?? { kind: 'agent_failed' };
+  return classifyAnswer({ status, text }) ?? { kind: 'agent_failed' };
 }
 
 const isSessionGone = ({ session, sessionId }: GeminiState, { stderrTail }: ProgramEnd): boolean =>

@@ -7,25 +7,25 @@ import { geminiOptions, geminiStart, OWN_FLAGS, PROMPT_MAX } from './start.ts';
 
 export type { GeminiOptions } from './start.ts';
 
-/** The runner for the Gemini CLI. What it said since its last tool call is the result, once it reports success. */
+/** The runner for the Gemini CLI. The text since the last tool call is the result, once the program reports success. */
 export const gemini = defineWakeRunner({
   name: 'gemini',
   options: geminiOptions,
   problems: (options) => agentOptionProblems(options, OWN_FLAGS),
-  create: ({ options, ...sidecar }) =>
-    agentProgram(sidecar, {
+  create: ({ options, ...deps }) =>
+    agentProgram(deps, {
       name: 'gemini',
       title: 'Gemini CLI',
       settings: options,
       start: (facts) => geminiStart(options, facts),
       dialect: geminiDialect({ maxTurns: options.maxTurns }),
       promptMax: PROMPT_MAX,
-      // It searches for sessions by folder.
-      sessionPlace: resolve(sidecar.baseDir, options.cwd ?? '.'),
+      // Gemini CLI searches for sessions by folder.
+      sessionPlace: resolve(deps.baseDir, options.cwd ?? '.'),
       hints: {
-        auth: 'Run "gemini" there and log in, or give the sidecar GEMINI_API_KEY.',
+        auth: 'Run "gemini" on that machine and log in, or set GEMINI_API_KEY for the sidecar.',
         limit: 'Raise maxTurns (or maxSessionTurns in its settings), or make the task smaller.',
       },
-      check: (signal) => checkGemini({ cwd: resolve(sidecar.baseDir, options.cwd ?? '.'), options, signal }),
+      check: (signal) => checkGemini({ cwd: resolve(deps.baseDir, options.cwd ?? '.'), options, signal }),
     }),
 });

@@ -16,7 +16,7 @@ import {
 /** The CLI has no cost limit and no list of denied tools, so there are no such options. */
 export const geminiOptions = Type.Object({
   ...commonAgentOptions,
-  /** With `edit` and `read-only` it is not given a shell at all, so tasks that need one will fail. */
+  /** With `edit` and `read-only` Gemini CLI has no shell at all, so tasks that need one fail. */
   permissions: permissionsOption,
   /** Tools allowed without asking, such as `run_shell_command(git)`. */
   allowTools: toolsOption,
@@ -29,7 +29,7 @@ export type GeminiOptions = OptionsOf<typeof geminiOptions>;
 
 const MODES = { 'read-only': 'plan', edit: 'auto_edit', full: 'yolo' } as const;
 
-/** The longest prompt that it accepts: it silently truncates longer ones. */
+/** The longest prompt that Gemini CLI accepts: it silently truncates longer ones. */
 export const PROMPT_MAX = { unit: 'bytes', count: 8_388_608 } as const;
 
 export const OWN_FLAGS = [
@@ -58,5 +58,5 @@ export function geminiStart(options: GeminiOptions, { session }: Pick<AgentStart
   };
 }
 
-/** Set for every run: otherwise it relaunches itself and does not forward signals. */
+/** Set for every run: otherwise Gemini CLI relaunches itself and does not forward signals. */
 export const geminiVariables = ({ env }: GeminiOptions): Readonly<Record<string, string>> => ({ GEMINI_CLI_NO_RELAUNCH: 'true', ...env });

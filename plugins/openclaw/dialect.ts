@@ -3,13 +3,13 @@ import {
   agentFailed,
   amountOf,
   countOf,
-  truncatedOutput,
+  droppedLineFailure,
   describeEnd,
   itemsOf,
   lastLine,
   noAnswer,
   objectIn,
-  meaningOfText,
+  classifyText,
   objectOf,
   incompleteAnswer,
   shorten,
@@ -17,7 +17,7 @@ import {
   usageByModel,
   type AgentDialect,
   type FailureCause,
-  type Meaning,
+  type Classification,
   type ProgramEnd,
   type RunUsage,
   type ParsedEvent,
@@ -30,12 +30,12 @@ interface OpenclawState {
   readonly object: string | null;
   readonly isTooLong: boolean;
   /** A line of the object, possibly its answer, was too long to be read. */
-  readonly isCut: boolean;
+  readonly hasDroppedLine: boolean;
 }
 
 /** Maximum size of the object. */
 const CHARACTERS_MAX = 4 * 1024 * 1024;
-const FIRST: OpenclawState = { object: null, isTooLong: false, isCut: false };
+const INITIAL: OpenclawState = { object: null, isTooLong: false, hasDroppedLine: false };
 
 /**
  * The object settles the run: from a line that starts with `{` to one that is `}`. Nothing is printed before it, except
@@ -43,27 +43,27 @@ const FIRST: OpenclawState = { object: null, isTooLong: false, isCut: false };
  */
 export const openclawDialect: AgentDialect<OpenclawState> = {
   multilineObjects: true,
-  begin: () => FIRST,
+  begin: () => INITIAL,
   onLine(state, { stream, text, json }) {
-    if (stream === 'stderr') return { state, events: retryIn(text) };
+    if (stream === 'stderr') return { state, events: parseRetryNotice(text) };
     if (state.object === null && json !== null) return { state, events: eventsOf(json, state) };
     if (state.object === null && !/^\ufeff?\{/.test(text)) return { state };
     const object = `${state.object ?? ''}${text}\n`;
     if (object.length > CHARACTERS_MAX) return { state: { ...state, object: null, isTooLong: true } };
     if (text !== '}') return { state: { ...state, object } };
     const result = objectIn(object); // Null: not the result, but a `{` in its log.
-    return { state: FIRST, events: result === null ? [] : eventsOf(result, state) };
+    return { state: INITIAL, events: result === null ? [] : eventsOf(result, state) };
   },
-  onDropped: (state) => ({ ...state, isCut: true }),
+  onDropped: (state) => ({ ...state, hasDroppedLine: true }),
   onEnd({ isTooLong }, end) {
     const message = isTooLong ? `its result has more than ${String(CHARACTERS_MAX)} characters` : describeEnd(end);
     const kind = causeOfEnd(end);
-    return agentFailed({ kind, message, hasWorked: kind !== 'config' });
+    return agentFailed({ kind, message, mayHaveSideEffects: kind !== 'config' });
   },
 };
 
 /** `transient same-model retry 1/9 for fake/m reason=rate_limit: delayMs=1343` */
-function retryIn(text: string): readonly ParsedEvent[] {
+function parseRetryNotice(text: string): readonly ParsedEvent[] {
   const [, count, of, reason] = /\bretry (\d+)\/(\d+) for \S+ reason=(\w+)/.exec(text) ?? [];
   if (count === undefined || of === undefined || reason === undefined) return [];
   const waiting = reason === 'rate_limit' ? 'rate_limited' : 'model_unavailable';
@@ -82,19 +82,19 @@ const NO_RESPONSE = /^\W*Agent couldn't generate a response/;
 const TRUNCATED = /^\W*Reply truncated at the model's output token limit/;
 
 // It does not report whether a tool has run, so assume one has.
-function outcomeOf(result: JsonObject, usage: RunUsage, { isCut }: OpenclawState): RunOutcome {
+function outcomeOf(result: JsonObject, usage: RunUsage, { hasDroppedLine }: OpenclawState): RunOutcome {
   const final = textOf(result['final']);
   const about = aboutOf(result);
   if (result['ok'] !== true || result['status'] !== 'ok') {
     const isNoResponse = NO_RESPONSE.test(textOf(objectOf(result['error'])['message']) ?? '');
-    return isNoResponse ? noAnswer({ hasWorked: true, details: about }) : failureOf(result);
+    return isNoResponse ? noAnswer({ mayHaveSideEffects: true, details: about }) : failureOf(result);
   }
-  if (final === null && isCut) return truncatedOutput({ hasWorked: true, details: about });
+  if (final === null && hasDroppedLine) return droppedLineFailure({ mayHaveSideEffects: true, details: about });
   const parts = itemsOf(result['payloads']).map((part) => textOf(objectOf(part)['text']) ?? '');
   const cutAt = parts.findIndex((part) => TRUNCATED.test(part));
   if (cutAt >= 0) return truncated(parts.slice(0, cutAt).join('\n'), about);
   return final === null || final.trim() === ''
-    ? noAnswer({ hasWorked: true, details: about })
+    ? noAnswer({ mayHaveSideEffects: true, details: about })
     : { type: 'completed', output: { text: final, ...about }, ...usage };
 }
 
@@ -102,9 +102,9 @@ const truncated = (text: string, about: Readonly<Record<string, unknown>>): RunO
   agentFailed({
     kind: 'limit',
     message: 'its answer was cut off at its longest length',
-    hasWorked: true,
+    mayHaveSideEffects: true,
     details: about,
-    acceptable: incompleteAnswer({ as: 'truncated', text, about }),
+    acceptable: incompleteAnswer({ reason: 'truncated', text, metadata: about }),
   });
 
 const aboutOf = (result: JsonObject) => ({ session_id: textOf(result['sessionId']), turns: countOf(result['assistantTurns']) });
@@ -112,18 +112,18 @@ const aboutOf = (result: JsonObject) => ({ session_id: textOf(result['sessionId'
 function failureOf(result: JsonObject): RunOutcome {
   const error = objectOf(result['error']);
   const text = textOf(error['message']) ?? 'it failed';
-  const { kind, hasWorked = true, retryable, as } = causeOf(result, error, text);
+  const { kind, mayHaveSideEffects = true, retryable, reason } = causeOf(result, error, text);
   return agentFailed({
     kind,
     message: shorten(text.replaceAll('\n', ' ')),
-    hasWorked,
+    mayHaveSideEffects,
     retryable: /rejected the request/.test(text) ? false : retryable,
     retryAfterMs: kind === 'rate_limited' ? delayIn(text) : undefined,
     details: { status: result['status'], session_id: result['sessionId'] },
     acceptable: incompleteAnswer({
-      as,
-      text: as === 'refused' ? text : (textOf(result['final']) ?? ''),
-      about: aboutOf(result),
+      reason,
+      text: reason === 'refused' ? text : (textOf(result['final']) ?? ''),
+      metadata: aboutOf(result),
     }),
   });
 }
@@ -133,13 +133,13 @@ function causeOf(
   result: JsonObject,
   error: JsonObject,
   text: string,
-): Partial<Meaning> & { readonly kind: FailureCause; readonly hasWorked?: boolean } {
+): Partial<Classification> & { readonly kind: FailureCause; readonly mayHaveSideEffects?: boolean } {
   // Its own timeout is reported differently if the model never answered.
   if (result['status'] === 'timeout') return { kind: /^LLM request timed out/.test(text) ? 'model_unavailable' : 'limit' };
-  if (error['type'] === 'cli_error' || /^missing prompt/i.test(text)) return { kind: 'config', hasWorked: false };
+  if (error['type'] === 'cli_error' || /^missing prompt/i.test(text)) return { kind: 'config', mayHaveSideEffects: false };
   // It remembers a failed login for a minute and does not even try; no login has failed now.
-  if (/temporarily disabled/i.test(text)) return { kind: 'rate_limited', hasWorked: false };
-  const meant = meaningOfText(text);
+  if (/temporarily disabled/i.test(text)) return { kind: 'rate_limited', mayHaveSideEffects: false };
+  const meant = classifyText(text);
   if (meant !== null) return meant;
   if (/\b429\b/.test(text)) return { kind: 'rate_limited' };
   return { kind: /request failed|timed out/i.test(text) && !/rejected/.test(text) ? 'model_unavailable' : 'agent_failed' };

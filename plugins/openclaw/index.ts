@@ -21,7 +21,8 @@ import {
 } from '../plugin.ts';
 import { openclawDialect } from './dialect.ts';
 
-const { startWithinMs: _printsNothingFirst, ...common } = commonAgentOptions;
+// OpenClaw prints nothing before its result.
+const { startWithinMs: _startWithinMs, ...common } = commonAgentOptions;
 
 /**
  * Permissions are set in OpenClaw's own config, and its runs have no session to resume, so there are no such options.
@@ -34,32 +35,32 @@ const openclawOptions = Type.Object({
 
 export type OpenclawOptions = OptionsOf<typeof openclawOptions>;
 
-const LEAST = '2026.9.6';
-const INSTALL = 'Install it with "npm install -g openclaw" for a Node of at least 24.16, or correct bin.';
-/** Added to the task's limit, so that the sidecar, which stops the whole tree, acts first. */
+const MIN_VERSION = '2026.9.6';
+const INSTALL = 'Install it with "npm install -g openclaw", with Node 24.16 or newer, or set the option "bin" to its path.';
+/** Added to the task's time limit, so that the sidecar, which stops the whole process tree, acts first. */
 const TIMEOUT_MARGIN_S = 30;
 const OWN_FLAGS = ['--json', '--cwd', '--model', '--message-file', '--timeout', '--config', '-m', '--message'];
 
-/** The runner for OpenClaw without its gateway. The result is the object that it prints at the end. */
+/** The runner for OpenClaw without its gateway. The result is the object printed at the end. */
 export const openclaw = defineWakeRunner({
   name: 'openclaw',
   options: openclawOptions,
   problems: (options) => agentOptionProblems(options, OWN_FLAGS),
-  create: ({ options, ...sidecar }) =>
-    agentProgram(sidecar, {
+  create: ({ options, ...deps }) =>
+    agentProgram(deps, {
       name: 'openclaw',
       title: 'OpenClaw',
       settings: options,
-      start: ({ request }) => openclawStart(options, { request, baseDir: sidecar.baseDir }),
+      start: ({ request }) => openclawStart(options, { request, baseDir: deps.baseDir }),
       dialect: openclawDialect,
       printsBeforeAnswer: false,
       printsEvents: false,
       hints: {
-        auth: 'Run "openclaw models auth login" there, or correct the key in its config.',
-        config: 'Correct the options of the runner or its config; it needs a Node of at least 24.16.',
+        auth: 'Run "openclaw models auth login" on that machine, or correct the key in its config.',
+        config: 'Correct the options of the runner or the config of OpenClaw, which needs Node 24.16 or newer.',
         limit: 'Raise the run time of the task, or make the task smaller.',
       },
-      check: (signal) => checkOpenclaw(options, { cwd: resolve(sidecar.baseDir, options.cwd ?? '.'), baseDir: sidecar.baseDir, signal }),
+      check: (signal) => checkOpenclaw(options, { cwd: resolve(deps.baseDir, options.cwd ?? '.'), baseDir: deps.baseDir, signal }),
     }),
 });
 
@@ -90,7 +91,7 @@ export function openclawStart(
 const configFlag = ({ configFile }: OpenclawOptions, baseDir: string): readonly string[] =>
   configFile === undefined ? [] : ['--config', resolve(baseDir, configFile)];
 
-/** The checks. Only running the program shows whether its Node is recent enough. */
+/** The checks. Whether the Node of OpenClaw is recent enough shows only when the program runs. */
 async function checkOpenclaw(
   options: OpenclawOptions,
   { cwd, baseDir, signal }: { readonly cwd: string; readonly baseDir: string; readonly signal?: StopSignal | undefined },
@@ -101,29 +102,29 @@ async function checkOpenclaw(
   const config = options.configFile === undefined ? {} : { OPENCLAW_CONFIG_PATH: resolve(baseDir, options.configFile) };
   const env = baseEnvironment({ cwd, env: { ...config, ...options.env }, passEnv: options.passEnv });
   const [program, login] = await Promise.all([
-    checkAgentProgram({ argv, cwd, env, least: LEAST, versionPattern: /openclaw/i, install: INSTALL, signal }),
+    checkAgentProgram({ argv, cwd, env, minVersion: MIN_VERSION, versionPattern: /openclaw/i, install: INSTALL, signal }),
     checkLogin(argv, { cwd, env, signal }),
   ]);
   return [folder, program, ...(program.ok ? [login] : [])];
 }
 
-/** Printed when it cannot read its settings. */
-const MISTAKE = /Failed to read config|config is invalid/i;
+/** What OpenClaw prints if its config is invalid. */
+const CONFIG_ERROR = /Failed to read config|config is invalid/i;
 
 async function checkLogin(argv: readonly string[], options: AskOptions): Promise<RunnerCheck> {
   const check = 'login';
   const result = await askProgram([...argv, 'models', 'status', '--check', '--json'], options);
-  if (result.kind === 'slow') return { check, ok: true, message: `not known: "openclaw models status --check" ${result.message}` };
+  if (result.kind === 'slow') return { check, ok: true, message: `login unknown: "openclaw models status --check" ${result.message}` };
   // 2: the login expires soon, which is no reason to stop now.
   if (result.kind === 'answered' && (result.exitCode === 0 || result.exitCode === 2)) {
-    return { check, ok: true, message: result.exitCode === 0 ? 'its model can be called' : 'its login ends soon; renew it' };
+    return { check, ok: true, message: result.exitCode === 0 ? 'the model can be called' : 'the login expires soon; renew it' };
   }
   const name = `"${argv.join(' ')} models status --check"`;
   if (result.kind === 'failed') return { check, ok: false, message: `${name} ${result.message}.` };
   const output = lastLines(result.stderr);
-  if (MISTAKE.test(result.stderr)) {
-    return { check: 'settings', ok: false, message: `OpenClaw does not start with its settings: ${output}. Correct them.` };
+  if (CONFIG_ERROR.test(result.stderr)) {
+    return { check: 'settings', ok: false, message: `OpenClaw cannot load its config: ${output}. Fix it.` };
   }
   const why = `exited with code ${String(result.exitCode)}${output === '' ? '' : `: ${output}`}`;
-  return { check, ok: false, message: `${name} ${why}. Run "openclaw models auth login" there.` };
+  return { check, ok: false, message: `${name} ${why}. Run "openclaw models auth login" on the sidecar's machine, as its user.` };
 }

@@ -3,10 +3,10 @@ import {
   agentFailed,
   amountOf,
   countOf,
-  truncatedOutput,
+  droppedLineFailure,
   describeEnd,
   noAnswer,
-  meaningOf,
+  classifyAnswer,
   messageFields,
   objectOf,
   incompleteAnswer,
@@ -37,38 +37,38 @@ export interface OpencodeDialectOptions {
 interface OpencodeState {
   readonly session: Session | null;
   readonly sessionId: string | null;
-  readonly hasWorked: boolean;
+  readonly mayHaveSideEffects: boolean;
   readonly steps: number;
   readonly usage: RunModelUsage;
-  /** What it said in the last step so far. */
+  /** The text of the last step so far. */
   readonly text: string;
-  /** Something that it said in this step was dropped. */
-  readonly isCut: boolean;
-  /** Why that step ended; null while it lasts. */
+  /** A line was dropped in this step; it may have held a piece of `text`. */
+  readonly hasDroppedLine: boolean;
+  /** Why the last step ended; null while it lasts. */
   readonly reason: string | null;
   /** A tool that was denied. */
   readonly denied: string | null;
   readonly error: JsonObject | null;
 }
 
-const FIRST = {
+const INITIAL = {
   sessionId: null,
-  hasWorked: false,
+  mayHaveSideEffects: false,
   steps: 0,
   usage: sumOfUsage([]),
   text: '',
-  isCut: false,
+  hasDroppedLine: false,
   reason: null,
   denied: null,
   error: null,
 };
 
 /**
- * There is no result line: it has succeeded if it exits by itself after a step that ended with `stop`, and nothing
+ * There is no result line: opencode has succeeded if it exits by itself after a step that ended with `stop`, and nothing
  * failed after that.
  */
 export const opencodeDialect = (options: OpencodeDialectOptions): AgentDialect<OpencodeState> => ({
-  begin: (session) => ({ ...FIRST, session }),
+  begin: (session) => ({ ...INITIAL, session }),
   onLine(before, { json }) {
     const sessionId = textOf(json?.['sessionID']);
     if (json === null || sessionId === null) return { state: before };
@@ -77,10 +77,10 @@ export const opencodeDialect = (options: OpencodeDialectOptions): AgentDialect<O
     const result = onPart(state, { type: json['type'], part: objectOf(json['part']), error: objectOf(json['error']), ...options });
     return { ...result, events: [...started, ...(result.events ?? [])] };
   },
-  onDropped: (state) => ({ ...state, isCut: true }),
+  onDropped: (state) => ({ ...state, hasDroppedLine: true }),
   onEnd(state, end) {
     const isStopped = state.reason === 'stop' && state.error === null;
-    // It exits with code 1 if it printed any error, even one that it recovered from.
+    // opencode exits with code 1 if it printed any error, even one that it recovered from.
     if (isStopped && end.signal === null && (end.exitCode === 0 || state.text.trim() !== '')) {
       return outcomeOf(state, options);
     }
@@ -99,7 +99,7 @@ function onPart(state: OpencodeState, input: OutputPart): LineResult<OpencodeSta
   const { type, part } = input;
   switch (type) {
     case 'step_start':
-      return { state: { ...state, text: '', isCut: false, reason: null, error: null } };
+      return { state: { ...state, text: '', hasDroppedLine: false, reason: null, error: null } };
     case 'text': {
       const text = textOf(part['text']) ?? '';
       return { state: { ...state, text: appendPiece(state.text, text) }, events: [{ type: 'progress', message: shorten(text) }] };
@@ -107,7 +107,7 @@ function onPart(state: OpencodeState, input: OutputPart): LineResult<OpencodeSta
     case 'tool_use': {
       const tool = textOf(part['tool']) ?? 'a tool';
       const isRejected = /rejected permission/i.test(textOf(objectOf(part['state'])['error']) ?? '');
-      const next = { ...state, hasWorked: true, denied: isRejected ? tool : state.denied };
+      const next = { ...state, mayHaveSideEffects: true, denied: isRejected ? tool : state.denied };
       return { state: next, events: [{ type: 'progress', message: isRejected ? `not allowed: ${tool}` : `uses ${tool}` }] };
     }
     case 'step_finish':
@@ -125,61 +125,73 @@ function onStep(state: OpencodeState, { part, ...options }: OutputPart): LineRes
   const reported: ParsedEvent = { type: 'usage', ...usageOfRun(next, options) };
   const { maxTurns, maxCostUsd } = options;
   const isOver = next.reason !== 'stop';
-  const hasWorked = state.hasWorked;
+  const mayHaveSideEffects = state.mayHaveSideEffects;
   if (isOver && maxTurns !== undefined && next.steps >= maxTurns) {
     return {
       state: next,
       events: [
         reported,
-        agentFailed({ kind: 'limit', message: `it took ${String(maxTurns)} turns, and was stopped`, hasWorked, details: { maxTurns } }),
+        agentFailed({
+          kind: 'limit',
+          message: `it took ${String(maxTurns)} turns, and was stopped`,
+          mayHaveSideEffects,
+          details: { maxTurns },
+        }),
       ],
     };
   }
   if (isOver && maxCostUsd !== undefined && (usage.costUsd ?? 0) >= maxCostUsd) {
     const message = `it cost ${String(usage.costUsd)} US dollars of ${String(maxCostUsd)}, and was stopped`;
-    return { state: next, events: [reported, agentFailed({ kind: 'limit', message, hasWorked, details: { maxCostUsd } })] };
+    return { state: next, events: [reported, agentFailed({ kind: 'limit', message, mayHaveSideEffects, details: { maxCostUsd } })] };
   }
   return { state: next, events: [reported] };
 }
 
 function outcomeOf(state: OpencodeState, options: OpencodeDialectOptions): RunOutcome {
-  const { text, isCut, hasWorked, sessionId } = state;
+  const { text, hasDroppedLine, mayHaveSideEffects, sessionId } = state;
   const details = { session_id: sessionId, stop_reason: state.reason };
-  if (isCut) return truncatedOutput({ hasWorked, details });
-  if (text.trim() === '') return noAnswer({ hasWorked, details });
+  if (hasDroppedLine) return droppedLineFailure({ mayHaveSideEffects, details });
+  if (text.trim() === '') return noAnswer({ mayHaveSideEffects, details });
   return { type: 'completed', output: { ...messageFields(text), ...details }, ...usageOfRun(state, options) };
 }
 
 function endedWithoutResult(state: OpencodeState, end: ProgramEnd): RunOutcome {
-  const { hasWorked, denied, sessionId, reason } = state;
+  const { mayHaveSideEffects, denied, sessionId, reason } = state;
   if (denied !== null && end.exitCode === 0) {
     return agentFailed({
       kind: 'denied',
       message: `it was not allowed to use ${denied}, and ended without a result`,
-      hasWorked,
+      mayHaveSideEffects,
       details: { denied },
     });
   }
   const message =
     end.exitCode === 0 && state.reason !== null ? `its last step ended with "${state.reason}", without an answer` : describeEnd(end);
   // `length`, `content-filter`: a retry would end the same way.
-  const meant = end.exitCode === 0 && state.reason !== null ? meaningOf({ text: `finish_reason ${state.reason}` }) : null;
+  const classified = end.exitCode === 0 && state.reason !== null ? classifyAnswer({ text: `finish_reason ${state.reason}` }) : null;
   const acceptable = incompleteAnswer({
-    as: meant?.as,
-    text: saidBy(state, meant?.as === 'refused' ? message : ''),
+    reason: classified?.reason,
+    text: textOfStep(state, classified?.reason === 'refused' ? message : ''),
     stopReason: reason,
-    about: { session_id: sessionId },
+    metadata: { session_id: sessionId },
   });
-  return agentFailed({ kind: meant?.kind ?? causeOfEnd(state, end), message, hasWorked, retryable: meant?.retryable, acceptable });
+  return agentFailed({
+    kind: classified?.kind ?? causeOfEnd(state, end),
+    message,
+    mayHaveSideEffects,
+    retryable: classified?.retryable,
+    acceptable,
+  });
 }
 
-/** What it said in its last step; if that is nothing, what it said before. */
-const saidBy = ({ text, isCut }: OpencodeState, otherwise: string): string | null => (isCut ? null : text.trim() === '' ? otherwise : text);
+/** The text of the last step, or `otherwise` if it has none; null if part of it may have been dropped. */
+const textOfStep = ({ text, hasDroppedLine }: OpencodeState, otherwise: string): string | null =>
+  hasDroppedLine ? null : text.trim() === '' ? otherwise : text;
 
 const isSessionGone = ({ session, sessionId }: OpencodeState, { stderrTail }: ProgramEnd): boolean =>
   session !== null && sessionId === null && /session not found/i.test(stderrTail);
 
-/** Another run was creating its database at the same time, or is writing to it: that resolves itself. */
+/** Another run was creating opencode's database at the same time, or is writing to it: a retry succeeds. */
 const DATABASE_IN_USE = /CREATE TABLE|already exists|SQLITE|database is locked/i;
 
 function causeOfEnd({ sessionId }: OpencodeState, { exitCode, stderrTail }: ProgramEnd): FailureCause {
@@ -188,26 +200,26 @@ function causeOfEnd({ sessionId }: OpencodeState, { exitCode, stderrTail }: Prog
 }
 
 function failureOf(state: OpencodeState, error: JsonObject): RunOutcome {
-  const { hasWorked, sessionId } = state;
+  const { mayHaveSideEffects, sessionId } = state;
   const data = objectOf(error['data']);
   const status = countOf(data['statusCode']);
   const name = textOf(error['name']) ?? '';
   const text = [name, textOf(data['message']) ?? '', textOf(data['responseBody']) ?? ''].join(' ');
-  const meant = meaningOf({ status: status === 0 ? null : status, text });
-  const kind = meant?.kind ?? (name === 'ProviderAuthError' ? 'auth' : 'agent_failed');
+  const classified = classifyAnswer({ status: status === 0 ? null : status, text });
+  const kind = classified?.kind ?? (name === 'ProviderAuthError' ? 'auth' : 'agent_failed');
   const message = textOf(data['message']) ?? textOf(error['name']) ?? 'it failed';
   const retryAfterS = Number(objectOf(data['responseHeaders'])['retry-after']);
   return agentFailed({
     kind,
     message: shorten(message),
-    hasWorked,
-    retryable: meant?.retryable ?? (data['isRetryable'] === false ? false : undefined),
+    mayHaveSideEffects,
+    retryable: classified?.retryable ?? (data['isRetryable'] === false ? false : undefined),
     retryAfterMs: kind === 'rate_limited' && retryAfterS > 0 ? retryAfterS * 1_000 : undefined,
     details: { ...(status === 0 ? {} : { status }), session_id: sessionId },
     acceptable: incompleteAnswer({
-      as: meant?.as,
-      text: meant?.as === 'refused' ? message : saidBy(state, ''),
-      about: { session_id: sessionId },
+      reason: classified?.reason,
+      text: classified?.reason === 'refused' ? message : textOfStep(state, ''),
+      metadata: { session_id: sessionId },
     }),
   });
 }

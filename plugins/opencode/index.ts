@@ -20,48 +20,56 @@ import { opencodeOptions, opencodeProblems, opencodeStart, opencodeVariables, OW
 
 export type { OpencodeOptions } from './start.ts';
 
-const LEAST = '1.18.33';
-const INSTALL = 'Install it with "npm install -g opencode-ai" (with its install scripts), or correct bin.';
+const MIN_VERSION = '1.18.33';
+const INSTALL = 'Install it with "npm install -g opencode-ai" (with its install scripts), or set the option "bin" to its path.';
 
 /** Timeout of both checks together, milliseconds: the doctor gives them 5 s. */
 const ASKED_WITHIN_MS = 4_500;
 const LIST_WITHIN_MS_MIN = 500;
 
-/** The runner for opencode. It has succeeded if it exits by itself and its last step ended with `stop`. */
+/** The runner for opencode. A run has succeeded if the program exits by itself and its last step ended with `stop`. */
 export const opencode = defineWakeRunner({
   name: 'opencode',
   options: opencodeOptions,
   problems: (options) => [...agentOptionProblems(options, OWN_FLAGS), ...opencodeProblems(options)],
-  create: ({ options, ...sidecar }) => {
-    const cwd = resolve(sidecar.baseDir, options.cwd ?? '.');
-    return agentProgram(sidecar, {
+  create: ({ options, ...deps }) => {
+    const cwd = resolve(deps.baseDir, options.cwd ?? '.');
+    return agentProgram(deps, {
       name: 'opencode',
       title: 'opencode',
       settings: options,
-      start: ({ session }) => opencodeStart(options, { session, baseDir: sidecar.baseDir }),
+      start: ({ session }) => opencodeStart(options, { session, baseDir: deps.baseDir }),
       dialect: opencodeDialect(options),
-      // It prints nothing before its model has answered.
+      // opencode prints nothing before its model has answered.
       printsBeforeAnswer: false,
       // Resuming a session from another folder hangs.
       sessionPlace: cwd,
       hints: {
-        auth: 'Run "opencode auth login" there, or name the variable of its key in passEnv.',
+        auth: 'Run "opencode auth login" on that machine, or add the variable with its key to passEnv.',
         limit: 'Raise maxTurns or maxCostUsd, or make the task smaller.',
-        denied: 'Name the tool in allowTools, or change permissions.',
+        denied: 'Add the tool to allowTools, or change permissions.',
       },
       check: (signal) => checkOpencode(cwd, options, signal),
     });
   },
 });
 
-/** The checks. None of its answers shows reliably whether it is logged in, since its key may be in its config. */
+/** The checks. No command of opencode shows reliably whether it is logged in, since the key may be in its config. */
 async function checkOpencode(cwd: string, options: OpencodeOptions, signal?: StopSignal): Promise<readonly RunnerCheck[]> {
-  const folder = await checkAgentFolder(cwd, { mayOnlyRead: options.permissions === 'read-only' });
+  const folder = await checkAgentFolder(cwd, { readOnly: options.permissions === 'read-only' });
   if (!folder.ok) return [folder];
   const env = baseEnvironment({ cwd, env: opencodeVariables(options), passEnv: options.passEnv });
   const argv = argvOf(options.bin, 'opencode');
   const beganMs = performance.now();
-  const program = await checkAgentProgram({ argv, cwd, env, least: LEAST, versionPattern: ONLY_VERSION, install: INSTALL, signal });
+  const program = await checkAgentProgram({
+    argv,
+    cwd,
+    env,
+    minVersion: MIN_VERSION,
+    versionPattern: ONLY_VERSION,
+    install: INSTALL,
+    signal,
+  });
   if (!program.ok) return [folder, program];
   // Sequential: both would create the database of an empty home, and one of them would fail.
   const leftMs = Math.max(LIST_WITHIN_MS_MIN, ASKED_WITHIN_MS - (performance.now() - beganMs));
@@ -69,8 +77,9 @@ async function checkOpencode(cwd: string, options: OpencodeOptions, signal?: Sto
 }
 
 /**
- * Its model list includes the models of its settings, so listing them validates the settings. If listing takes too
- * long, nothing is known. It also creates the database before any run, since two runs that create it concurrently fail.
+ * The model list of opencode includes the models of its settings, so listing them validates the settings. If listing
+ * takes too long, nothing is known. Listing also creates the database before any run, since two runs that create it
+ * concurrently fail.
  */
 async function checkSettings(argv: readonly string[], model: string, options: AskOptions): Promise<readonly RunnerCheck[]> {
   const check = 'settings';
@@ -82,5 +91,5 @@ async function checkSettings(argv: readonly string[], model: string, options: As
   }
   const isListed = result.stdout.split('\n').some((line) => line.trim() === model);
   const message = `"${argv.join(' ')} models" has no ${model}: correct model, or log in to its provider with "opencode auth login".`;
-  return [{ check, ok: isListed, message: isListed ? `it has ${model}` : message }];
+  return [{ check, ok: isListed, message: isListed ? `${model} is available` : message }];
 }

@@ -16,8 +16,8 @@ import {
   type ProgramStart,
 } from '../plugin.ts';
 
-// It prints nothing before its model has answered.
-const { startWithinMs: _saysNothingFirst, ...common } = commonAgentOptions;
+// opencode prints nothing before its model has answered.
+const { startWithinMs: _startWithinMs, ...common } = commonAgentOptions;
 
 export const opencodeOptions = Type.Object({
   ...common,
@@ -27,7 +27,7 @@ export const opencodeOptions = Type.Object({
   config: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   /** `edit` includes a shell; only folders outside `cwd` are denied. */
   permissions: permissionsOption,
-  /** Kinds of tools to allow, as in its permissions, such as `bash` or `webfetch`. */
+  /** Kinds of tools to allow, as in the permissions of opencode, such as `bash` or `webfetch`. */
   allowTools: toolsOption,
   denyTools: toolsOption,
   /** Limit on model calls; beyond it the run is stopped. */
@@ -53,7 +53,7 @@ export const opencodeProblems = ({ env = {} }: OpencodeOptions): readonly Config
     ? [{ path: 'env.OPENCODE_CONFIG_CONTENT', message: 'is set by the runner; write it as the option config' }]
     : [];
 
-/** What to start for a run. It trusts `PWD` more than its working directory, so the folder is also passed as a flag. */
+/** What to start for a run. opencode trusts `PWD` more than its working directory, so the folder is also passed as a flag. */
 export function opencodeStart(
   options: OpencodeOptions,
   { session, baseDir }: Pick<AgentStartContext, 'session'> & { readonly baseDir: string },
@@ -73,7 +73,7 @@ export function opencodeStart(
   };
 }
 
-/** Set for every run: its config, and no updates during work. */
+/** Set for every run: the config of opencode, and no updates during work. */
 export function opencodeVariables(options: OpencodeOptions): Readonly<Record<string, string>> {
   const { config = {}, permissions = 'edit', allowTools = [], denyTools = [] } = options;
   const tools = (names: readonly string[], answer: string) => Object.fromEntries(names.map((name) => [name, answer]));

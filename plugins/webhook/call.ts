@@ -1,4 +1,4 @@
-/** The webhook call: what is sent, and what the answer means. */
+/** The webhook call: sends it and classifies the response. */
 import { createHmac } from 'node:crypto';
 import {
   agentPrompt,
@@ -18,7 +18,7 @@ import type { WebhookOptions } from './options.ts';
 
 const TIMEOUT_MS = 10_000;
 /** The endpoint refuses this task, not the call: others may be accepted. */
-const ABOUT_THE_TASK: Readonly<Record<number, FailureCause>> = { 400: 'agent_failed', 413: 'limit', 422: 'agent_failed' };
+const TASK_REJECTED: Readonly<Record<number, FailureCause>> = { 400: 'agent_failed', 413: 'limit', 422: 'agent_failed' };
 
 export interface Call {
   readonly request: WakeRequest;
@@ -37,7 +37,7 @@ export async function callWebhook(options: WebhookOptions, { request, nowMs, sig
   } catch (error) {
     const isRefused = error instanceof PrivateAddressError;
     const message = `The webhook ${url.host} was not called: ${messageOf(error)}`;
-    const hint = isRefused ? 'If it is meant to be there, set allowPrivate: true.' : undefined;
+    const hint = isRefused ? 'If the service is meant to have a private address, set allowPrivate: true.' : undefined;
     return failed(isRefused ? 'config' : 'model_unavailable', { message, hint, retryable: !isRefused });
   }
 }
@@ -85,10 +85,10 @@ function failureIn({ status, retryAfter, text }: Answer, { url, nowMs }: { reado
   if (cause === 'rate_limited' || cause === 'model_unavailable') {
     return failed(cause, { message, retryable: true, retryAfterMs: delayIn(retryAfter, nowMs), details: { status } });
   }
-  const isElsewhere = status >= 300 && status < 400;
-  return failed(cause ?? ABOUT_THE_TASK[status] ?? 'config', {
+  const isRedirect = status >= 300 && status < 400;
+  return failed(cause ?? TASK_REJECTED[status] ?? 'config', {
     message,
-    hint: isElsewhere ? 'Redirects are not followed: give the url that it leads to.' : undefined,
+    hint: isRedirect ? 'Redirects are not followed: set url to their target.' : undefined,
     retryable: false,
     details: { status },
   });
@@ -104,8 +104,9 @@ function delayIn(retryAfter: string | null, nowMs: number): number | undefined {
 const HINTS: Partial<Hints> = {
   auth: 'Correct the token in headers, or the secret.',
   config: 'Correct url, headers or body.',
-  agent_failed: 'It refuses this task: change the task, or what body makes of it.',
-  limit: 'It refuses this task: make it smaller, or what body makes of it.',
+  model_unavailable: 'It is retried automatically with backoff; if that does not help, check the service.',
+  agent_failed: 'The endpoint refuses this task: change the task, or the option body.',
+  limit: 'The endpoint refuses this task: make the task smaller, or change the option body.',
 };
 
 function failed(

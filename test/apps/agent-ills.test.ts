@@ -76,7 +76,8 @@ t.test('R13: a failure that is the agent’s spends no retry, is told with its c
   one.says(spoken('401-retries0'), { exitCode: 1 });
   const { task_id: first } = await api.tasks.submit({ description: 'for whoever can' });
   await world.event(first, ['released']);
-  const cure = /Claude Code on \S+: .*401.* Run "claude" there and log in with \/login, or give the sidecar ANTHROPIC_API_KEY\./;
+  const cure =
+    /Claude Code on \S+: .*401.* Run "claude" on that machine and log in with \/login, or set ANTHROPIC_API_KEY for the sidecar\./;
   t.match(await api.agents.get('a1'), { status: 'paused', paused_cause: 'auth', paused_reason: cure });
   t.match(await api.tasks.get(first), { status: 'queued', retry_count: 0 });
   await world.startSidecar('a2', { wake: two.wake });
@@ -208,7 +209,7 @@ t.test(
     claude.version('2.0.1');
     await ill('too old', 'program', /2\.0\.1 is older than 2\.1\.328/, () => claude.version('2.1.328'));
     claude.isLoggedIn(false);
-    await ill('not logged in', 'login', /not logged in\. Run "claude" there/, () => claude.isLoggedIn(true));
+    await ill('not logged in', 'login', /not logged in\. Run "claude" on the sidecar's machine/, () => claude.isLoggedIn(true));
     renameSync(project, `${project}-away`);
     await ill('no folder', 'cwd', /project" is not a folder/, () => renameSync(`${project}-away`, project));
     await t.test('with disks of its own', { skip: noMount }, async (t) => {

@@ -279,7 +279,7 @@ void t.test('R16: a variable that is not set, or a check that the config overrul
   const passed = await checks({ argv: ['node'], passEnv: ['SURELY_NOT_SET'] });
   t.match(
     passed.find(({ check }) => check === 'passEnv'),
-    { ok: true, message: /SURELY_NOT_SET is not set where the sidecar runs and is omitted/ },
+    { ok: true, message: /SURELY_NOT_SET is not set for the sidecar, so the program does not get it/ },
   );
   const ignored = await checks({ argv: ['no-such-program'], ignoreChecks: ['program'] });
   t.match(

@@ -1,4 +1,4 @@
-/** Ends that are failures unless the task accepts them as results (`accept` of a submit). */
+/** Endings that are failures unless the task accepts them as results (`accept` of a submit). */
 import { ACCEPTABLE, type Acceptable } from '../../../core/domain/task/task.ts';
 import { objectOf } from './parsed-fields.ts';
 
@@ -12,31 +12,32 @@ export interface AcceptableEnd {
 const STOP_REASONS = { truncated: 'max_tokens', refused: 'refusal' } as const;
 
 export interface IncompleteAnswer {
-  /** Undefined: a failure for every task. */
-  readonly as: 'truncated' | 'refused' | undefined;
+  /** Why the answer is incomplete. Undefined: for another reason, which no task can accept. */
+  readonly reason: 'truncated' | 'refused' | undefined;
   /** The partial answer, or the text of the refusal. Null: it was lost. */
   readonly text: string | null;
   /** In the program's own terms. */
   readonly stopReason?: string | null | undefined;
-  readonly about?: Readonly<Record<string, unknown>> | undefined;
+  /** Further fields of the result, such as the session id. */
+  readonly metadata?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** A truncated answer or a refusal. If it has no text at all, it is empty too. */
-export function incompleteAnswer({ as, text, stopReason, about }: IncompleteAnswer): AcceptableEnd | undefined {
-  if (as === undefined || text === null) return undefined;
+/** A truncated answer or a refusal. Without any text it is an empty answer as well, and the task must accept both. */
+export function incompleteAnswer({ reason, text, stopReason, metadata }: IncompleteAnswer): AcceptableEnd | undefined {
+  if (reason === undefined || text === null) return undefined;
   return {
-    needs: text.trim() === '' ? [as, 'empty'] : [as],
-    output: { text, ...about, stop_reason: stopReason ?? STOP_REASONS[as], accepted: as },
+    needs: text.trim() === '' ? [reason, 'empty'] : [reason],
+    output: { text, ...metadata, stop_reason: stopReason ?? STOP_REASONS[reason], accepted: reason },
   };
 }
 
-/** It ended successfully without an answer. */
-export const emptyAnswer = (about: Readonly<Record<string, unknown>> = {}): AcceptableEnd => ({
+/** The program ended successfully without an answer. */
+export const emptyAnswer = (metadata: Readonly<Record<string, unknown>> = {}): AcceptableEnd => ({
   needs: ['empty'],
-  output: { text: '', ...about, accepted: 'empty' },
+  output: { text: '', ...metadata, accepted: 'empty' },
 });
 
-/** The ends that a task accepts. */
+/** The endings that a task accepts. */
 export function acceptedEnds(task: Readonly<Record<string, unknown>>): ReadonlySet<Acceptable> {
   const accept = objectOf(task['accept']);
   return new Set(ACCEPTABLE.filter((end) => accept[end] === true));

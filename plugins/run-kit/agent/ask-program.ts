@@ -12,11 +12,11 @@ const ANSWER_CHARACTERS_MAX = 1024 * 1024;
 export type AskResult =
   | { readonly kind: 'answered'; readonly exitCode: number | null; readonly stdout: string; readonly stderr: string }
   /**
-   * It did not answer in time, which does not mean that it is broken: on a busy machine some programs need 15 s for
+   * The program did not answer in time. It need not be broken: on a busy machine some programs need 15 s for
    * `--version`.
    */
   | { readonly kind: 'slow'; readonly message: string }
-  /** It could not be started, or was aborted. */
+  /** The program could not be started, or the call was aborted. */
   | { readonly kind: 'failed'; readonly message: string };
 
 export interface AskOptions {
@@ -24,21 +24,22 @@ export interface AskOptions {
   readonly cwd: string;
   /** The whole environment. */
   readonly env: Readonly<Record<string, string>>;
-  /** Default 4,000 ms; then it is killed, with its group. */
+  /** Default 4,000 ms; then the program is killed, with its group. */
   readonly withinMs?: number | undefined;
   /** Written to standard input, which then stays open. Default: no input. */
   readonly input?: string | undefined;
   /**
-   * Whether standard output so far is the answer; if so, it is killed, with its group. Default: wait until it exits.
+   * Whether standard output so far is the answer; if so, the program is killed, with its group. Default: wait until it
+   * exits.
    */
   readonly isAnswer?: ((stdout: string) => boolean) | undefined;
-  /** When aborted, it is killed at once, with its group. */
+  /** When aborted, the program is killed immediately, with its group. */
   readonly signal?: StopSignal | undefined;
 }
 
 const ABORTED: AskResult = { kind: 'failed', message: 'was aborted' };
 
-/** No shell. */
+/** Runs the program without a shell. Never rejects. */
 export function askProgram(argv: readonly string[], options: AskOptions): Promise<AskResult> {
   const { cwd, env, withinMs = ASK_WITHIN_MS, input, isAnswer, signal } = options;
   const [program = '', ...args] = argv;
@@ -64,7 +65,7 @@ export function askProgram(argv: readonly string[], options: AskOptions): Promis
           }
         });
       }
-      child.stdin?.on('error', () => undefined); // It does not read its input; how it ends tells more.
+      child.stdin?.on('error', () => undefined); // The program does not read its input; its exit says more.
       if (input !== undefined) child.stdin?.write(input);
       const abort = (): void => {
         killGroup(child.pid);

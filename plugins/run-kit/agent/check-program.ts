@@ -12,11 +12,11 @@ export interface CheckedProgram {
   readonly argv: readonly string[];
   /** Absolute. */
   readonly cwd: string;
-  /** As the agent gets it. */
+  /** The environment of the agent. */
   readonly env: Readonly<Record<string, string>>;
   /** The oldest version known to work. */
-  readonly least: string;
-  /** What its version output must match; anything else is another program. Default: anything. */
+  readonly minVersion: string;
+  /** Pattern of the version output; if it does not match, this is another program. Default: anything. */
   readonly versionPattern?: RegExp | undefined;
   /** How to install it, one sentence. */
   readonly install: string;
@@ -33,7 +33,7 @@ export async function checkAgentProgram({
   argv,
   cwd,
   env,
-  least,
+  minVersion,
   versionPattern,
   install,
   ...asking
@@ -58,15 +58,15 @@ export async function checkAgentProgram({
     };
   }
   if (versionPattern?.test(result.stdout) === false) {
-    const message = `"${argv.join(' ')} --version" printed "${lastLines(result.stdout)}": that is another program. ${install}`;
+    const message = `"${argv.join(' ')} --version" printed "${lastLines(result.stdout)}": this is another program. ${install}`;
     return { check, ok: false, message };
   }
-  const isNewEnough = isAtLeast(version, least);
+  const isNewEnough = isAtLeast(version, minVersion);
   const message = `${found.file} ${version}`;
   return {
     check,
     ok: isNewEnough,
-    message: isNewEnough ? message : `${message} is older than ${least}, the oldest that is known to work. ${install}`,
+    message: isNewEnough ? message : `${message} is older than ${minVersion}, the oldest version known to work. ${install}`,
   };
 }
 
@@ -82,8 +82,8 @@ export const ONLY_VERSION = /^\s*v?\d+\.\d+\.\d+\S*\s*$/m;
 /** The first version in a text; null if there is none. */
 export const versionIn = (text: string): string | null => /\d+\.\d+\.\d+/.exec(text)?.[0] ?? null;
 
-/** Whether a version is at least `least`; both like `1.2.3`. */
-export const isAtLeast = (version: string, least: string): boolean => compareVersions(version, least) >= 0;
+/** Whether a version is at least `minVersion`; both like `1.2.3`. */
+export const isAtLeast = (version: string, minVersion: string): boolean => compareVersions(version, minVersion) >= 0;
 
 function compareVersions(one: string, other: string): number {
   const [left, right] = [one, other].map((version) => version.split('.').map(Number));
@@ -99,7 +99,7 @@ const FREE_MIB_MIN = 16;
  * The agent's working directory: it exists, is writable, has space, and is no folder in which it could change
  * everything.
  */
-export async function checkAgentFolder(cwd: string, { mayOnlyRead = false } = {}): Promise<RunnerCheck> {
+export async function checkAgentFolder(cwd: string, { readOnly = false } = {}): Promise<RunnerCheck> {
   const check = 'cwd';
   const found = await stat(cwd).catch(() => null); // Whatever the reason, a program cannot be started in it.
   if (found === null || !found.isDirectory()) return { check, ok: false, message: `"${cwd}" is not a folder. Create it or change cwd.` };
@@ -114,11 +114,11 @@ export async function checkAgentFolder(cwd: string, { mayOnlyRead = false } = {}
     () => true,
     () => false,
   );
-  if (!isWritable && !mayOnlyRead)
+  if (!isWritable && !readOnly)
     return { check, ok: false, message: `"${cwd}" is not writable for the user of the sidecar. Change its owner or cwd.` };
   const { bavail, bsize } = await statfs(cwd);
   const freeMiB = Math.floor((bavail * bsize) / MIB);
-  if (freeMiB < FREE_MIB_MIN && !mayOnlyRead)
+  if (freeMiB < FREE_MIB_MIN && !readOnly)
     return { check, ok: false, message: `only ${String(freeMiB)} MiB are free at "${cwd}". Free some space or change cwd.` };
   return { check, ok: true, message: cwd };
 }

@@ -14,24 +14,24 @@ import type { RunnerCheck } from '../../../core/ports/wake-runner.ts';
 export async function checkClaudeSettings(cwd: string, env: Readonly<Record<string, string>>): Promise<readonly RunnerCheck[]> {
   const home = env['HOME'] ?? '';
   const [own = ''] = [env['CLAUDE_CONFIG_DIR'] ?? '', join(home, '.claude')].filter((folder) => folder !== '');
-  const started = join(own === env['CLAUDE_CONFIG_DIR'] ? own : home, '.claude.json');
+  const config = join(own === env['CLAUDE_CONFIG_DIR'] ? own : home, '.claude.json');
   const settings = [join(own, 'settings.json'), ...['settings.json', 'settings.local.json'].map((name) => join(cwd, '.claude', name))];
-  const mistakes = await Promise.all([
-    mistakeIn(started, 'Claude Code does not start'),
-    ...settings.map((file) => mistakeIn(file, 'Claude Code ignores it, including everything that it forbids')),
+  const problems = await Promise.all([
+    problemWith(config, 'Claude Code does not start'),
+    ...settings.map((file) => problemWith(file, 'Claude Code ignores it, including everything that it forbids')),
   ]);
-  return mistakes
+  return problems
     .filter((message) => message !== null)
     .slice(0, 1)
     .map((message) => ({ check: 'settings', ok: false, message }));
 }
 
-async function mistakeIn(file: string, outcome: string): Promise<string | null> {
+async function problemWith(file: string, outcome: string): Promise<string | null> {
   const text = await readFile(file, 'utf8').catch(() => ''); // Most of them do not exist.
   try {
     if (text.trim() !== '') JSON.parse(text.replace(/^\uFEFF/, ''));
     return null;
   } catch (error) {
-    return `"${file}" is not JSON, so ${outcome}: ${(error as Error).message}. Correct it.`;
+    return `"${file}" is not JSON, so ${outcome}: ${(error as Error).message}. Fix it.`;
   }
 }

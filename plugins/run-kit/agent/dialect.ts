@@ -47,7 +47,7 @@ export interface LineResult<State> {
   readonly answer?: { readonly outcome: RunOutcome; readonly isAtWork: boolean } | undefined;
 }
 
-/** How the program ended, if no line has settled the attempt. */
+/** How the program ended. Passed to `onEnd` if no line has settled the attempt. */
 export interface ProgramEnd {
   /** Null if unknown: an adopted run, or one that was killed. */
   readonly exitCode: number | null;
@@ -57,7 +57,7 @@ export interface ProgramEnd {
   readonly droppedLines: number;
 }
 
-/** Settles an attempt. `acceptable`: the result for tasks that accept such an end. */
+/** Settles an attempt. `acceptable`: the result for tasks that accept such an ending. */
 export type RunOutcome =
   | Extract<WakeEvent, { readonly type: 'completed' }>
   | (Extract<WakeEvent, { readonly type: 'failed' }> & { readonly acceptable?: AcceptableEnd | undefined });
@@ -73,11 +73,11 @@ export interface AgentDialect<State> {
   onLine(state: State, line: OutputLine): LineResult<State>;
   /**
    * Called in place of a line that started like a JSON object and was dropped because it was too long or held too many
-   * values. What it said is lost, and incomplete text is no result. Without this method, no success counts after such a
+   * values. Its content is lost, and incomplete text is no result. Without this method, no success counts after such a
    * line.
    */
   onDropped?(state: State): State;
-  /** It prints objects that span several lines, so any dropped line may have been part of one. */
+  /** The program prints objects that span several lines, so any dropped line may have been part of one. */
   readonly multilineObjects?: true;
   /** The program ended, and no line has settled the attempt. */
   onEnd(state: State, end: ProgramEnd): RunOutcome | SessionGone;
@@ -89,18 +89,18 @@ const NOT_RETRYABLE: ReadonlySet<FailureCause> = new Set(['auth', 'config', 'lim
 export interface AgentFailure {
   readonly kind: FailureCause;
   readonly message: string;
-  /** Whether a tool may have run or a file may have changed. */
-  readonly hasWorked: boolean;
+  /** Whether a tool may have run or a file may have changed. If not, the event has `beforeWork: true`. */
+  readonly mayHaveSideEffects: boolean;
   /** Default: false for `auth`, `config`, `limit` and `denied`. */
   readonly retryable?: boolean | undefined;
   readonly retryAfterMs?: number | undefined;
   readonly details?: Readonly<Record<string, unknown>> | undefined;
-  /** The result for a task that accepts such an end; see `incompleteAnswer`. */
+  /** The result for a task that accepts such an ending; see `incompleteAnswer`. */
   readonly acceptable?: AcceptableEnd | undefined;
 }
 
 /** The event for a failure that the agent reported or its runner detected. */
-export function agentFailed({ kind, message, hasWorked, retryable, retryAfterMs, details, acceptable }: AgentFailure): RunOutcome {
+export function agentFailed({ kind, message, mayHaveSideEffects, retryable, retryAfterMs, details, acceptable }: AgentFailure): RunOutcome {
   return {
     type: 'failed',
     phase: 'agent',
@@ -108,38 +108,38 @@ export function agentFailed({ kind, message, hasWorked, retryable, retryAfterMs,
     message,
     retryable: retryable ?? !NOT_RETRYABLE.has(kind),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    ...(hasWorked ? {} : { beforeWork: true }),
+    ...(mayHaveSideEffects ? {} : { beforeWork: true }),
     details: { cause: kind, ...details },
     ...(acceptable === undefined ? {} : { acceptable }),
   };
 }
 
 export interface SilentEnd {
-  readonly hasWorked: boolean;
+  readonly mayHaveSideEffects: boolean;
   readonly details?: Readonly<Record<string, unknown>> | undefined;
-  /** Its own error message, if it had one. */
+  /** The program's own error message, if it had one. */
   readonly message?: string | undefined;
 }
 
 /**
  * The program reported success without an answer. If a tool has run, a retry would repeat all of the work and its cost.
  */
-export const noAnswer = ({ hasWorked, details, message = 'it ended without an answer' }: SilentEnd): RunOutcome =>
+export const noAnswer = ({ mayHaveSideEffects, details, message = 'it ended without an answer' }: SilentEnd): RunOutcome =>
   agentFailed({
     kind: 'no_result',
     message,
-    hasWorked,
-    retryable: !hasWorked,
+    mayHaveSideEffects,
+    retryable: !mayHaveSideEffects,
     details: { reason: 'nothing_said', ...details },
     acceptable: emptyAnswer(details),
   });
 
-/** The output is incomplete. A retry would print as much in one line, so it cannot help. */
-export const truncatedOutput = ({ hasWorked, details }: SilentEnd): RunOutcome =>
+/** A line over the limits was dropped, perhaps the result. Not retryable: the next attempt would print as long a line. */
+export const droppedLineFailure = ({ mayHaveSideEffects, details }: SilentEnd): RunOutcome =>
   agentFailed({
     kind: 'limit',
     message: 'it printed a line over the limits (maxLineBytes, 20,000 object members), and the dropped line may have been its result',
-    hasWorked,
+    mayHaveSideEffects,
     details: { reason: 'line_too_long', ...details },
   });
 
@@ -153,7 +153,7 @@ export function describeEnd({ exitCode, signal, stderrTail, droppedLines }: Prog
 
 /** Maximum length of program output quoted in a message, characters. */
 const QUOTE_CHARACTERS_MAX = 500;
-// Terminal colours and cursor movements.
+// Terminal colors and cursor movements.
 const TERMINAL_CODES = /\u001b\[[0-9;?]*[A-Za-z]/g;
 
 /** The last non-blank line, without terminal codes. */

@@ -30,7 +30,7 @@ export { withHint, type Hints } from './hints.ts';
 export { agentPrompt, DEFAULT_PROMPT, DEFAULT_WOKEN_PROMPT, promptProblems, type PromptContext } from './agent-prompt.ts';
 export {
   agentFailed,
-  truncatedOutput,
+  droppedLineFailure,
   describeEnd,
   lastLines,
   lastLine,
@@ -47,7 +47,7 @@ export {
   type RunOutcome,
   type SilentEnd,
 } from './dialect.ts';
-export { causeOfStatus, meaningOf, meaningOfText, statusIn, type Meaning, type ServiceAnswer } from './service-answer.ts';
+export { causeOfStatus, classifyAnswer, classifyText, statusIn, type Classification, type ServiceAnswer } from './service-answer.ts';
 export { sumOfUsage, usageByModel, withModelUsage } from './sum-usage.ts';
 export {
   amountOf,

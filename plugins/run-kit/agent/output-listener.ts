@@ -8,7 +8,7 @@ import type { RunListener } from '../started-program.ts';
 import type { Emit } from '../events/wake-events.ts';
 import {
   agentFailed,
-  truncatedOutput,
+  droppedLineFailure,
   type AgentDialect,
   type LineResult,
   type OutputLine,
@@ -33,7 +33,7 @@ export interface AgentTimes {
 export interface OutputListenerOptions<State> {
   readonly dialect: AgentDialect<State>;
   readonly session: Session | null;
-  /** Ends that count as results for this task. */
+  /** Endings that count as results for this task. */
   readonly accepts: ReadonlySet<Acceptable>;
   readonly times: AgentTimes;
   /** Whether standard error counts as a sign of life, for programs that print nothing while they work. */
@@ -41,18 +41,18 @@ export interface OutputListenerOptions<State> {
   readonly lineBytesMax?: number | undefined;
   readonly clock: Clock;
   readonly emit: Emit;
-  /** Prepares a failure for people: adds whose it is and how to fix it. */
+  /** Completes the message of a failure: adds the program, the machine and how to fix it. */
   readonly explain: (outcome: RunOutcome) => RunOutcome;
-  /** The session has an id, or has used more; resolves when that is stored. */
+  /** Called when the session gets an id and when its usage grows; resolves when that is stored. */
   readonly onSession: (sessionId: string, totals: SessionTotals) => Promise<void>;
-  /** The run's outcome; not called for a run that was stopped. */
+  /** Called with the run's outcome; not for a run that was stopped. */
   readonly onSettled: (outcome: RunOutcome) => Promise<void>;
-  /** The session cannot be resumed; resolves when that is stored. */
+  /** Called if the session cannot be resumed; resolves when that is stored. */
   readonly onSessionGone: (gone: SessionGone) => Promise<void>;
 }
 
 export interface OutputListener extends RunListener {
-  /** For a program that is talked to: handles a message object like a line of standard output. */
+  /** For a program with which messages are exchanged: handles a message object like a line of standard output. */
   onMessage(message: JsonObject): Promise<readonly ParsedEvent[]>;
 }
 
@@ -85,14 +85,14 @@ export function outputListener<State>(options: OutputListenerOptions<State>): Ou
   /** Incomplete text is no result; and if the program succeeded without one, the result was in what was dropped. */
   const rejectIncomplete = (found: RunOutcome, endedWell: boolean): RunOutcome => {
     const isLost = found.type === 'completed' ? isIncomplete : endedWell && found.kind === 'no_result' && droppedLines > 0;
-    return isLost ? truncatedOutput({ hasWorked: found.type === 'completed' || found.beforeWork !== true }) : found;
+    return isLost ? droppedLineFailure({ mayHaveSideEffects: found.type === 'completed' || found.beforeWork !== true }) : found;
   };
   /** A failure that the task accepts as its result becomes one. */
   const applyAcceptance = (found: RunOutcome): RunOutcome => {
     if (found.type === 'completed') return found;
     const { acceptable, ...failure } = found;
-    const isTaken = acceptable !== undefined && !isIncomplete && acceptable.needs.every((end) => options.accepts.has(end));
-    return isTaken ? { type: 'completed', output: acceptable.output, ...used } : failure;
+    const isAccepted = acceptable !== undefined && !isIncomplete && acceptable.needs.every((end) => options.accepts.has(end));
+    return isAccepted ? { type: 'completed', output: acceptable.output, ...used } : failure;
   };
   const settle = async (found: RunOutcome, endedWell = false): Promise<RunOutcome> => {
     const outcome = applyAcceptance(rejectIncomplete(found, endedWell));
@@ -113,7 +113,7 @@ export function outputListener<State>(options: OutputListenerOptions<State>): Ou
     ending.abort();
   };
   const giveUp = async (message: string): Promise<void> => {
-    await endWith(agentFailed({ kind: 'unresponsive', message, hasWorked: hasPrinted }));
+    await endWith(agentFailed({ kind: 'unresponsive', message, mayHaveSideEffects: hasPrinted }));
   };
   const watch = (withinMs: number | undefined, what: string): void => {
     if (isSettled) return;

@@ -1,21 +1,21 @@
-/** Interprets error answers of model services, as agent programs pass them on: one table for all programs. */
+/** Classifies the error responses of model services, as agent programs pass them on: one table for all programs. */
 import type { FailureCause } from '../../../core/ports/wake-runner.ts';
 
-/** What is known of an answer: its HTTP status, if the program reports it, and its text. */
+/** What is known of a response: its HTTP status, if the program reports it, and its text. */
 export interface ServiceAnswer {
   readonly status?: number | null | undefined;
   readonly text?: string | undefined;
 }
 
-export interface Meaning {
+export interface Classification {
   readonly kind: FailureCause;
   /** False: the same request would fail again, now or until an operator acts. */
   readonly retryable: boolean;
-  /** A task may accept it as a result; see `incompleteAnswer`. */
-  readonly as?: 'truncated' | 'refused' | undefined;
+  /** Why the answer is incomplete; a task may accept such an answer as its result. See `incompleteAnswer`. */
+  readonly reason?: 'truncated' | 'refused' | undefined;
 }
 
-interface Row extends Meaning {
+interface Row extends Classification {
   /** For people: what happened. */
   readonly what: string;
   readonly status?: (status: number) => boolean;
@@ -26,8 +26,8 @@ const is =
   (...statuses: readonly number[]) =>
   (status: number): boolean =>
     statuses.includes(status);
-const recoverable = (kind: FailureCause): Meaning => ({ kind, retryable: kind === 'rate_limited' || kind === 'model_unavailable' });
-const permanent = (kind: FailureCause): Meaning => ({ kind, retryable: false });
+const recoverable = (kind: FailureCause): Classification => ({ kind, retryable: kind === 'rate_limited' || kind === 'model_unavailable' });
+const permanent = (kind: FailureCause): Classification => ({ kind, retryable: false });
 
 /**
  * The first matching row counts. Text that names one specific problem outranks the status: services answer 400 both for
@@ -53,7 +53,7 @@ const TABLE: readonly Row[] = [
       /\bmodels?\b(?! metadata)(?:[^.\n]|\.(?=\S)){0,120}\b(?:not found|not supported|does not exist|may not exist)|selected model|model_not_found|not supported when using codex/i,
     ...recoverable('config'),
   },
-  { what: 'the service is away', status: (status) => status >= 500 && status <= 599, ...recoverable('model_unavailable') },
+  { what: 'the service is unavailable', status: (status) => status >= 500 && status <= 599, ...recoverable('model_unavailable') },
   {
     what: 'a context that is too long',
     pattern:
@@ -64,22 +64,22 @@ const TABLE: readonly Row[] = [
     what: 'an answer that was cut off',
     pattern: /output token (?:maximum|limit)|max_(?:output_)?tokens|finish_reason "?length|output ?length/i,
     ...permanent('limit'),
-    as: 'truncated',
+    reason: 'truncated',
   },
   {
     what: 'the model refuses',
     pattern:
       /usage polic|content[ _-]?(?:policy|filter|management)|appears to violate|PROHIBITED_CONTENT|blocked (?:by|due to) [^.\n]{0,40}(?:safety|polic)|safety (?:reasons|filters?|settings)|\brefusal\b/i,
     ...permanent('agent_failed'),
-    as: 'refused',
+    reason: 'refused',
   },
   { what: 'not allowed', status: is(401, 403), ...recoverable('auth') },
-  { what: 'nothing there, or nothing paid', status: is(402, 404), ...recoverable('config') },
+  { what: 'not found, or not paid', status: is(402, 404), ...recoverable('config') },
   { what: 'too slow, or too early', status: is(408, 425), ...recoverable('model_unavailable') },
   { what: 'a request that is too large', status: is(413), ...permanent('limit') },
   { what: 'a request that is wrong', status: is(400, 422), ...permanent('agent_failed') },
   {
-    what: 'a spent allowance',
+    what: 'a used-up quota',
     pattern: /rate.?limit|too many requests|(?:usage|session|weekly) limit|quota|RESOURCE_EXHAUSTED|exhausted/i,
     ...recoverable('rate_limited'),
   },
@@ -92,14 +92,14 @@ const TABLE: readonly Row[] = [
   { what: 'a request that is wrong', pattern: /invalid_request_error|INVALID_ARGUMENT/, ...permanent('agent_failed') },
 ];
 
-/** What an answer of a model's service means; null if neither its status nor its text tells. */
-export function meaningOf({ status = null, text = '' }: ServiceAnswer): Meaning | null {
+/** Classifies a response of a model's service; null if neither its status nor its text is in the table. */
+export function classifyAnswer({ status = null, text = '' }: ServiceAnswer): Classification | null {
   const row = TABLE.find((one) => (one.pattern?.test(text) ?? false) || (status !== null && (one.status?.(status) ?? false)));
-  return row === undefined ? null : { kind: row.kind, retryable: row.retryable, as: row.as };
+  return row === undefined ? null : { kind: row.kind, retryable: row.retryable, reason: row.reason };
 }
 
-/** The same for a text that may mention the status. */
-export const meaningOfText = (text: string): Meaning | null => meaningOf({ status: statusIn(text), text });
+/** Classifies a text that may mention the status. */
+export const classifyText = (text: string): Classification | null => classifyAnswer({ status: statusIn(text), text });
 
 /**
  * The HTTP status mentioned in a text: `unexpected status 401`, `API Error: 400 …`, `"code":404`, `HTTP 500`, `(429)`.
@@ -111,6 +111,6 @@ export function statusIn(text: string): number | null {
 
 /** The failure cause for an HTTP status; null if it says nothing about the agent. */
 export function causeOfStatus(status: number): FailureCause | null {
-  const kind = meaningOf({ status })?.kind ?? null;
+  const kind = classifyAnswer({ status })?.kind ?? null;
   return kind === 'agent_failed' || kind === 'limit' ? null : kind;
 }

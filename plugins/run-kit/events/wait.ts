@@ -2,36 +2,36 @@
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { StopSignal } from '../../../core/ports/wake-runner.ts';
 
-/** Resolves after `delayMs`, or at once if `cut` is or becomes aborted; leaves nothing behind either way. */
-export function wait(clock: Clock, delayMs: number, cut?: StopSignal): Promise<void> {
+/** Resolves after `delayMs`, or as soon as `signal` is aborted. Leaves no timer or listener behind. */
+export function wait(clock: Clock, delayMs: number, signal?: StopSignal): Promise<void> {
   return new Promise((resolve) => {
-    if (cut?.aborted === true) {
+    if (signal?.aborted === true) {
       resolve();
       return;
     }
     const done = (): void => {
       timer.cancel();
-      cut?.removeEventListener('abort', done);
+      signal?.removeEventListener('abort', done);
       resolve();
     };
     const timer = clock.after(delayMs, done);
-    cut?.addEventListener('abort', done, { once: true });
+    signal?.addEventListener('abort', done, { once: true });
   });
 }
 
-/** Resolves when `signal` or `cut` is aborted. */
-export function aborted(signal: StopSignal, cut: StopSignal): Promise<void> {
+/** Resolves when either signal is aborted. */
+export function aborted(signal: StopSignal, other: StopSignal): Promise<void> {
   return new Promise((resolve) => {
-    if (signal.aborted || cut.aborted) {
+    if (signal.aborted || other.aborted) {
       resolve();
       return;
     }
     const done = (): void => {
       signal.removeEventListener('abort', done);
-      cut.removeEventListener('abort', done);
+      other.removeEventListener('abort', done);
       resolve();
     };
     signal.addEventListener('abort', done, { once: true });
-    cut.addEventListener('abort', done, { once: true });
+    other.addEventListener('abort', done, { once: true });
   });
 }

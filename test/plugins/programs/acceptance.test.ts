@@ -45,8 +45,8 @@ const acpSays = (text: string): object => ({
   update: { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } },
 });
 const ACP_TOOL = { kind: 'update', update: { sessionUpdate: 'tool_call', toolCallId: 't', status: 'completed' } };
-const ACP_BEGUN = { kind: 'answer', to: 'session/new', sessionId: 's', result: {} };
-const acpEnds = (stopReason: string): object => ({ kind: 'answer', to: 'session/prompt', result: { stopReason } });
+const ACP_BEGUN = { kind: 'answer', method: 'session/new', sessionId: 's', result: {} };
+const acpEnds = (stopReason: string): object => ({ kind: 'answer', method: 'session/prompt', result: { stopReason } });
 
 type End = 'empty' | 'truncated' | 'refused';
 interface Program {

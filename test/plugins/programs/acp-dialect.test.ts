@@ -105,9 +105,9 @@ void t.test('"end_turn" is no success: so Codex tells that its model refused', (
 void t.test('any agent may tell a failure as a success: one that counts its tokens and has none has not worked', (t) => {
   const ended = (result: JsonObject, text = 'Sorry.'): Reading['outcome'] => {
     const said = [
-      { kind: 'answer', to: 'session/new', sessionId: 's', result: {} },
+      { kind: 'answer', method: 'session/new', sessionId: 's', result: {} },
       { kind: 'update', update: { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } } },
-      { kind: 'answer', to: 'session/prompt', result },
+      { kind: 'answer', method: 'session/prompt', result },
     ];
     return read(acpDialect({ usageOf: 'prompt' }), saying(said)).outcome;
   };
@@ -123,7 +123,7 @@ void t.test('any agent may tell a failure as a success: one that counts its toke
   t.match(ended({ stopReason: 'end_turn' }, warning), { kind: 'no_result' }, 'what Codex says of itself is no answer');
   for (const errorKind of ['__proto__', 'constructor', 'toString']) {
     const error = { code: -32_603, message: 'Internal error', data: { errorKind } };
-    const refused = read(acpDialect({ usageOf: 'prompt' }), saying([{ kind: 'refusal', to: 'session/prompt', error }])).outcome;
+    const refused = read(acpDialect({ usageOf: 'prompt' }), saying([{ kind: 'error', method: 'session/prompt', error }])).outcome;
     t.match(refused, { type: 'failed', kind: 'agent_failed' }, errorKind);
   }
   t.match(ended({ stopReason: 'max_tokens' }), { kind: 'limit', retryable: false });
@@ -141,7 +141,7 @@ void t.test('R4: a piece of a message over ACP that was left out makes no succes
   /** `null`: a line that is left out. */
   const verdictOn = (...said: readonly (object | null)[]) => {
     let state = dialect.begin(null);
-    for (const json of [...said, { kind: 'answer', to: 'session/prompt', result: { stopReason: 'end_turn' } }]) {
+    for (const json of [...said, { kind: 'answer', method: 'session/prompt', result: { stopReason: 'end_turn' } }]) {
       if (json === null) state = dialect.onDropped?.(state) ?? state;
       else {
         const heard = dialect.onLine(state, { stream: 'stdout', text: '', json: json as JsonObject, readAtMs: 0 });
@@ -227,10 +227,10 @@ void t.test('a session that the agent has lost is told with its reason, and a fr
 
 void t.test('a session that an agent finds to be lost only at its prompt is no failure; one that is not gone on with is', (t) => {
   const said = (sessionId: string) => [
-    { kind: 'answer', to: 'session/resume', sessionId, result: {} },
+    { kind: 'answer', method: 'session/resume', sessionId, result: {} },
     {
-      kind: 'refusal',
-      to: 'session/prompt',
+      kind: 'error',
+      method: 'session/prompt',
       error: { code: -32_603, message: 'Internal error', data: { details: `thread not found: ${sessionId}` } },
     },
   ];
@@ -247,7 +247,7 @@ void t.test('what Claude says of an answer that was cut off is not what there is
   const words = "API Error: Claude's response exceeded the 32000 output token maximum.";
   const verdictAfter = (text: string) => {
     const update = { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } };
-    const refusal = { kind: 'refusal', to: 'session/prompt', error: { code: -32_603, message: `Internal error: ${words}` } };
+    const refusal = { kind: 'error', method: 'session/prompt', error: { code: -32_603, message: `Internal error: ${words}` } };
     return read(acpDialect({ usageOf: 'prompt' }), saying([{ kind: 'update', update }, refusal])).outcome;
   };
   t.match(verdictAfter(words), { kind: 'limit', acceptable: { needs: ['truncated', 'empty'], output: { text: '' } } });
@@ -257,11 +257,11 @@ void t.test('what Claude says of an answer that was cut off is not what there is
 
 void t.test('a spent account is told by Codex beside an error without words', (t) => {
   const data = { message: 'Quota exceeded. Check your plan and billing details.', codexErrorInfo: 'usageLimitExceeded' };
-  const refusal = { kind: 'refusal', to: 'session/prompt', error: { code: -32_603, message: 'Internal error', data } };
+  const refusal = { kind: 'error', method: 'session/prompt', error: { code: -32_603, message: 'Internal error', data } };
   t.match(read(acpDialect({ usageOf: 'prompt' }), saying([refusal])).outcome, {
     type: 'failed',
     kind: 'config',
-    message: 'refused session/prompt: Internal error: Quota exceeded. Check your plan and billing details.',
+    message: 'answered session/prompt with an error: Internal error: Quota exceeded. Check your plan and billing details.',
   });
   t.end();
 });

@@ -174,7 +174,12 @@ withRuns('its model is chosen by the option of its session, and one that there i
 });
 
 withRuns('one that is not logged in, and one that speaks another version', async (t, world) => {
-  t.match((await told(world, 'says-no')).failure, { kind: 'auth', retryable: false, beforeWork: true, message: /Log in to it there/ });
+  t.match((await told(world, 'says-no')).failure, {
+    kind: 'auth',
+    retryable: false,
+    beforeWork: true,
+    message: /Log in to the program on that machine/,
+  });
   t.match((await told(world, 'speaks-otherwise')).failure, { kind: 'config', message: /version 2 of the protocol/ });
 });
 

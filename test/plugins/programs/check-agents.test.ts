@@ -99,7 +99,11 @@ void t.test('R16: a program that is another one is found by the version that it 
     opencode({ bin, cwd: 'project', model: 'a/b', env }),
   ]) {
     const { program: found } = await checks(choice);
-    t.match(found, { ok: false, message: /printed "git version 2\.39\.5": that is another program\. .*correct bin/ }, choice.name);
+    t.match(
+      found,
+      { ok: false, message: /printed "git version 2\.39\.5": this is another program\. .*set the option "bin" to its path/ },
+      choice.name,
+    );
   }
 });
 
@@ -227,7 +231,7 @@ void t.test('a program that only takes long is no reason to give its agent no wo
     argv: [bin],
     cwd: folder,
     env: { PATH: process.env['PATH'] ?? '' },
-    least: '1.0.0',
+    minVersion: '1.0.0',
     install: 'Install it.',
     withinMs: 50,
   };

@@ -6,7 +6,7 @@ import { codexDialect } from '../../../plugins/codex/dialect.ts';
 import { geminiDialect } from '../../../plugins/gemini/dialect.ts';
 import { openclawDialect } from '../../../plugins/openclaw/dialect.ts';
 import { opencodeDialect } from '../../../plugins/opencode/dialect.ts';
-import { causeOfStatus, meaningOf, meaningOfText, type FailureCause } from '../../../plugins/plugin.ts';
+import { causeOfStatus, classifyAnswer, classifyText, type FailureCause } from '../../../plugins/plugin.ts';
 import { read, saying, type Reading } from './recording.ts';
 
 const google = (code: number, message: string, reason?: string): string =>
@@ -48,7 +48,10 @@ const PROGRAMS: Readonly<Record<string, (words: string, status: number | null) =
     ),
   openclaw: (words) => read(openclawDialect, saying([{ ok: false, status: 'error', error: { message: words, kind: 'exception' } }])),
   acp: (words) =>
-    read(acpDialect({ usageOf: 'prompt' }), saying([{ kind: 'refusal', to: 'session/prompt', error: { code: -32_603, message: words } }])),
+    read(
+      acpDialect({ usageOf: 'prompt' }),
+      saying([{ kind: 'error', method: 'session/prompt', error: { code: -32_603, message: words } }]),
+    ),
 };
 
 type Answer = readonly [program: string, status: number | null, words: string, kind: FailureCause, retryable: boolean];
@@ -185,8 +188,8 @@ void t.test('a status alone, words alone, and neither', (t) => {
     'model_unavailable',
     'model_unavailable',
   ]);
-  t.equal(meaningOf({}), null);
-  t.equal(meaningOf({ status: 200, text: 'fine' }), null);
-  t.equal(meaningOfText('Model metadata for `gpt` not found. Defaulting to fallback metadata'), null, 'only a warning of codex');
+  t.equal(classifyAnswer({}), null);
+  t.equal(classifyAnswer({ status: 200, text: 'fine' }), null);
+  t.equal(classifyText('Model metadata for `gpt` not found. Defaulting to fallback metadata'), null, 'only a warning of codex');
   t.end();
 });

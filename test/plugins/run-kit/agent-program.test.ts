@@ -29,11 +29,11 @@ import { FAKE_AGENT, writeWords } from '../../product/contracts/runner/process-s
 import { atWork, carriersOf, runWorld, type RunWorld } from '../run-world.ts';
 
 /** Lines are events as they are; `totals` of a line are those of the session. A tool is work. */
-const plainly: AgentDialect<{ readonly hasWorked: boolean }> = {
-  begin: () => ({ hasWorked: false }),
+const plainly: AgentDialect<{ readonly mayHaveSideEffects: boolean }> = {
+  begin: () => ({ mayHaveSideEffects: false }),
   onLine(state, { json }) {
     if (json === null) return { state };
-    if (json['type'] === 'tool') return { state: { hasWorked: true } };
+    if (json['type'] === 'tool') return { state: { mayHaveSideEffects: true } };
     if (json['type'] === 'session_gone') return { state, events: [{ type: 'session_gone', message: 'no such session' }] };
     if (json['type'] === 'answer') {
       const outcome = { type: 'completed', output: json['text'] } as const;
@@ -44,7 +44,7 @@ const plainly: AgentDialect<{ readonly hasWorked: boolean }> = {
     const isKnown = ['started', 'progress', 'completed', 'failed'].includes(event.type);
     return { state, events: isKnown ? [event] : [] };
   },
-  onEnd: ({ hasWorked }, end) => agentFailed({ kind: 'no_result', message: describeEnd(end), hasWorked }),
+  onEnd: ({ mayHaveSideEffects }, end) => agentFailed({ kind: 'no_result', message: describeEnd(end), mayHaveSideEffects }),
 };
 
 const SESSION = '{"type":"started","sessionId":"s-1"}\n';
@@ -58,7 +58,7 @@ const WORDS = {
 interface Tried {
   readonly words?: Readonly<Record<string, string>>;
   readonly settings?: AgentRunSettings;
-  readonly more?: Partial<AgentProgramOptions<{ readonly hasWorked: boolean }>>;
+  readonly more?: Partial<AgentProgramOptions<{ readonly mayHaveSideEffects: boolean }>>;
   /** Told which session each start goes on with. */
   readonly sessions?: (Session | null)[];
 }
@@ -320,11 +320,11 @@ withRuns('a run that is taken up by a later sidecar counts from where it began i
   const request = await world.request();
   const again = { ...(await world.request()), taskId: request.taskId, session: 's-1' };
   const settings = { session: 'resume' } as const;
-  const watching: AgentDialect<{ readonly hasWorked: boolean }> = {
+  const watching: AgentDialect<{ readonly mayHaveSideEffects: boolean }> = {
     ...plainly,
     begin(session) {
       seen.push(session);
-      return { hasWorked: true };
+      return { mayHaveSideEffects: true };
     },
   };
   const words = (tokens: number) => ({ started: `${SESSION}{"type":"totals","tokens":${String(tokens)}}\n` });
