@@ -1,35 +1,38 @@
-/** Parses the output of `openclaw agent exec --json`: one object over several lines, printed at the end. */
+/**
+ * Parses the output of `openclaw agent exec --json`: one object over several lines, printed at the end. OpenClaw does not
+ * report its tool calls, so a run may have side effects unless it certainly called no model.
+ */
 import {
   agentFailed,
   amountOf,
+  classifyText,
   countOf,
-  droppedLineFailure,
   describeEnd,
+  droppedLineFailure,
+  incompleteAnswer,
   itemsOf,
-  lastLine,
   noAnswer,
   objectIn,
-  classifyText,
   objectOf,
-  incompleteAnswer,
   shorten,
   textOf,
   usageByModel,
   type AgentDialect,
-  type FailureCause,
   type Classification,
-  type ProgramEnd,
-  type RunUsage,
-  type ParsedEvent,
+  type FailureCause,
   type JsonObject,
+  type ParsedEvent,
+  type ProgramEnd,
   type RunOutcome,
+  type RunUsage,
 } from '../plugin.ts';
 
 interface OpenclawState {
   /** The object so far; null before it starts. */
   readonly object: string | null;
+  /** An object exceeded `CHARACTERS_MAX`. */
   readonly isTooLong: boolean;
-  /** A line of the object, possibly its answer, was too long to be read. */
+  /** A line was dropped for its length; it may have held the answer. */
   readonly hasDroppedLine: boolean;
 }
 
@@ -38,8 +41,8 @@ const CHARACTERS_MAX = 4 * 1024 * 1024;
 const INITIAL: OpenclawState = { object: null, isTooLong: false, hasDroppedLine: false };
 
 /**
- * The object settles the run: from a line that starts with `{` to one that is `}`. Nothing is printed before it, except
- * retries on standard error.
+ * The object with the result settles the run: one line, or from a line that starts with `{` to a line `}`. Log output
+ * may come before it. Retries are reported on standard error.
  */
 export const openclawDialect: AgentDialect<OpenclawState> = {
   multilineObjects: true,
@@ -52,7 +55,7 @@ export const openclawDialect: AgentDialect<OpenclawState> = {
     if (object.length > CHARACTERS_MAX) return { state: { ...state, object: null, isTooLong: true } };
     if (text !== '}') return { state: { ...state, object } };
     const result = objectIn(object); // Null: not the result, but a `{` in its log.
-    return { state: INITIAL, events: result === null ? [] : eventsOf(result, state) };
+    return { state: { ...state, object: null }, events: result === null ? [] : eventsOf(result, state) };
   },
   onDropped: (state) => ({ ...state, hasDroppedLine: true }),
   onEnd({ isTooLong }, end) {
@@ -70,7 +73,7 @@ function parseRetryNotice(text: string): readonly ParsedEvent[] {
   return [{ type: 'progress', message: `waiting for the model: retry ${count} of ${of} (${reason})`, waiting }];
 }
 
-/** Other objects belong to its log. */
+/** Objects without `ok` belong to the log. */
 function eventsOf(result: JsonObject, state: OpenclawState): readonly ParsedEvent[] {
   if (typeof result['ok'] !== 'boolean') return [];
   const usage = usageIn(result);
@@ -79,68 +82,68 @@ function eventsOf(result: JsonObject, state: OpenclawState): readonly ParsedEven
 
 /** Printed instead of an empty answer, and after a truncated one. */
 const NO_RESPONSE = /^\W*Agent couldn't generate a response/;
-const TRUNCATED = /^\W*Reply truncated at the model's output token limit/;
+const TOKEN_LIMIT_NOTICE = /^\W*Reply truncated at the model's output token limit/;
 
-// It does not report whether a tool has run, so assume one has.
 function outcomeOf(result: JsonObject, usage: RunUsage, { hasDroppedLine }: OpenclawState): RunOutcome {
   const final = textOf(result['final']);
-  const about = aboutOf(result);
+  const metadata = metadataOf(result);
   if (result['ok'] !== true || result['status'] !== 'ok') {
     const isNoResponse = NO_RESPONSE.test(textOf(objectOf(result['error'])['message']) ?? '');
-    return isNoResponse ? noAnswer({ mayHaveSideEffects: true, details: about }) : failureOf(result);
+    return isNoResponse ? noAnswer({ mayHaveSideEffects: true, details: metadata }) : failureOf(result);
   }
-  if (final === null && hasDroppedLine) return droppedLineFailure({ mayHaveSideEffects: true, details: about });
+  if (final === null && hasDroppedLine) return droppedLineFailure({ mayHaveSideEffects: true, details: metadata });
   const parts = itemsOf(result['payloads']).map((part) => textOf(objectOf(part)['text']) ?? '');
-  const cutAt = parts.findIndex((part) => TRUNCATED.test(part));
-  if (cutAt >= 0) return truncated(parts.slice(0, cutAt).join('\n'), about);
+  const noticeAt = parts.findIndex((part) => TOKEN_LIMIT_NOTICE.test(part));
+  if (noticeAt >= 0) return tokenLimitFailure(parts.slice(0, noticeAt).join('\n'), metadata);
   return final === null || final.trim() === ''
-    ? noAnswer({ mayHaveSideEffects: true, details: about })
-    : { type: 'completed', output: { text: final, ...about }, ...usage };
+    ? noAnswer({ mayHaveSideEffects: true, details: metadata })
+    : { type: 'completed', output: { text: final, ...metadata }, ...usage };
 }
 
-const truncated = (text: string, about: Readonly<Record<string, unknown>>): RunOutcome =>
+const tokenLimitFailure = (text: string, metadata: Readonly<Record<string, unknown>>): RunOutcome =>
   agentFailed({
     kind: 'limit',
-    message: 'its answer was cut off at its longest length',
+    message: "the answer was cut off at the model's output token limit",
     mayHaveSideEffects: true,
-    details: about,
-    acceptable: incompleteAnswer({ reason: 'truncated', text, metadata: about }),
+    details: metadata,
+    acceptable: incompleteAnswer({ reason: 'truncated', text, metadata }),
   });
 
-const aboutOf = (result: JsonObject) => ({ session_id: textOf(result['sessionId']), turns: countOf(result['assistantTurns']) });
+const metadataOf = (result: JsonObject) => ({ session_id: textOf(result['sessionId']), turns: countOf(result['assistantTurns']) });
 
 function failureOf(result: JsonObject): RunOutcome {
   const error = objectOf(result['error']);
   const text = textOf(error['message']) ?? 'it failed';
-  const { kind, mayHaveSideEffects = true, retryable, reason } = causeOf(result, error, text);
+  const { kind, mayHaveSideEffects = true, retryable, reason } = classifyFailure(result, error, text);
   return agentFailed({
     kind,
     message: shorten(text.replaceAll('\n', ' ')),
     mayHaveSideEffects,
+    // The model's service would reject the same request again.
     retryable: /rejected the request/.test(text) ? false : retryable,
     retryAfterMs: kind === 'rate_limited' ? delayIn(text) : undefined,
     details: { status: result['status'], session_id: result['sessionId'] },
     acceptable: incompleteAnswer({
       reason,
       text: reason === 'refused' ? text : (textOf(result['final']) ?? ''),
-      metadata: aboutOf(result),
+      metadata: metadataOf(result),
     }),
   });
 }
 
-/** The status is only found in the text. Failures do not say whether a tool has run, so assume one has. */
-function causeOf(
+/** The HTTP status of the model's service appears only in the message text. */
+function classifyFailure(
   result: JsonObject,
   error: JsonObject,
   text: string,
 ): Partial<Classification> & { readonly kind: FailureCause; readonly mayHaveSideEffects?: boolean } {
-  // Its own timeout is reported differently if the model never answered.
+  // `status: timeout` is OpenClaw's own limit, unless the text says that the model request timed out.
   if (result['status'] === 'timeout') return { kind: /^LLM request timed out/.test(text) ? 'model_unavailable' : 'limit' };
   if (error['type'] === 'cli_error' || /^missing prompt/i.test(text)) return { kind: 'config', mayHaveSideEffects: false };
-  // It remembers a failed login for a minute and does not even try; no login has failed now.
+  // For a minute after a failed login, OpenClaw does not call that provider. This run made no request, so it is no login failure.
   if (/temporarily disabled/i.test(text)) return { kind: 'rate_limited', mayHaveSideEffects: false };
-  const meant = classifyText(text);
-  if (meant !== null) return meant;
+  const classified = classifyText(text);
+  if (classified !== null) return classified;
   if (/\b429\b/.test(text)) return { kind: 'rate_limited' };
   return { kind: /request failed|timed out/i.test(text) && !/rejected/.test(text) ? 'model_unavailable' : 'agent_failed' };
 }
@@ -152,21 +155,22 @@ function delayIn(text: string): number | undefined {
   return Number(count) * { second: 1_000, minute: 60_000, hour: 3_600_000 }[unit?.toLowerCase() as 'second' | 'minute' | 'hour'];
 }
 
-/** Startup errors are printed on standard error: a Node that is too old, an unknown flag. */
+/** Startup errors are printed on standard error, perhaps after warnings: a Node that is too old, an unknown flag. */
 const causeOfEnd = ({ exitCode, stderrTail }: ProgramEnd): FailureCause =>
-  exitCode === 1 && /^openclaw: |use 2\d\.|unknown option|nvm /i.test(`${stderrTail}\n${lastLine(stderrTail)}`) ? 'config' : 'no_result';
+  exitCode === 1 && /^openclaw: |use 2\d\.|unknown option|nvm /im.test(stderrTail) ? 'config' : 'no_result';
 
-/** `input` excludes cached tokens. */
+/** `input` excludes cached tokens. Without the name of the model, only the totals are known. */
 function usageIn(result: JsonObject): RunUsage {
   const usage = objectOf(result['usage']);
   const cachedInputTokens = countOf(usage['cacheRead']);
+  const inputTokens = countOf(usage['input']) + cachedInputTokens + countOf(usage['cacheWrite']);
+  const outputTokens = countOf(usage['output']);
   const costUsd = amountOf(result['costUsd']);
-  const used = {
-    inputTokens: countOf(usage['input']) + cachedInputTokens + countOf(usage['cacheWrite']),
-    cachedInputTokens,
-    outputTokens: countOf(usage['output']),
-    ...(costUsd === 0 ? {} : { costUsd }),
-  };
-  const model = [result['provider'], result['model']].map(textOf);
-  return model.includes(null) ? {} : usageByModel({ [model.join('/')]: used });
+  // 0 if the prices are unknown, which is not the same as free.
+  const cost = costUsd === 0 ? {} : { costUsd };
+  const [provider, model] = [result['provider'], result['model']].map((name) => textOf(name) ?? '');
+  if (model)
+    return usageByModel({ [provider ? `${provider}/${model}` : model]: { inputTokens, cachedInputTokens, outputTokens, ...cost } });
+  const tokensUsed = inputTokens + outputTokens;
+  return tokensUsed === 0 ? cost : { tokensUsed, ...cost };
 }

@@ -91,6 +91,42 @@ void t.test('that it does not call for a minute after a failed login is no faile
   t.end();
 });
 
+void t.test('usage counts although the provider or the model is not named', (t) => {
+  const usage = { input: 100, cacheRead: 20, output: 7 };
+  const usageOf = (names: object, more: object = {}) =>
+    read(openclawDialect, saying([{ ok: true, status: 'ok', final: 'x', usage, costUsd: 0.5, ...more, ...names }])).usage;
+  const byModel = (name: string) => ({ [name]: { inputTokens: 120, cachedInputTokens: 20, outputTokens: 7, costUsd: 0.5 } });
+  t.strictSame(usageOf({ provider: 'p', model: 'm' }), { tokensUsed: 127, costUsd: 0.5, byModel: byModel('p/m') });
+  t.strictSame(usageOf({ provider: null, model: 'm' }), { tokensUsed: 127, costUsd: 0.5, byModel: byModel('m') });
+  t.strictSame(usageOf({ provider: 'p' }), { tokensUsed: 127, costUsd: 0.5, byModel: undefined });
+  t.strictSame(usageOf({}, { usage: undefined, costUsd: undefined }), {}, 'nothing was reported');
+  t.end();
+});
+
+void t.test('a startup error after warnings is a problem of the config', (t) => {
+  const stderrTail = '(node:1) Warning: a feature is experimental\nopenclaw: plugin "x" cannot be loaded';
+  const outcomeOf = (text: string) => read(openclawDialect, saying([]), { end: { exitCode: 1, stderrTail: text } }).outcome;
+  t.match(outcomeOf(stderrTail), { kind: 'config', retryable: false, beforeWork: true });
+  t.match(outcomeOf('it says "openclaw: " within a line'), { kind: 'no_result', beforeWork: undefined });
+  t.end();
+});
+
+void t.test('R4: a block in the log does not hide that a line was dropped, or that the result was too long', (t) => {
+  const block = ['{', '  in the log', '}'];
+  const after = (lines: readonly string[], state = openclawDialect.begin(null)) => {
+    let events: readonly unknown[] = [];
+    for (const text of lines) ({ state, events = [] } = openclawDialect.onLine(state, { stream: 'stdout', text, json: null, readAtMs: 0 }));
+    return { state, events };
+  };
+  const dropped = openclawDialect.onDropped?.(openclawDialect.begin(null));
+  const { events } = after([...block, '{', '  "ok": true,', '  "status": "ok"', '}'], dropped);
+  t.match(events.at(-1), { kind: 'limit', details: { reason: 'line_too_long' } });
+  const tooLong = after(['{', `"x": "${'x'.repeat(4 * 1024 * 1024)}"`, '}', ...block]).state;
+  const end = { exitCode: 0, signal: null, stderrTail: '', droppedLines: 0 };
+  t.match(openclawDialect.onEnd(tooLong, end), { kind: 'no_result', message: /more than 4194304 characters/ });
+  t.end();
+});
+
 void t.test('hostile lines change nothing', (t) => {
   t.match(read(openclawDialect, saying(['}', '[', '{', '{', '}', 'x'.repeat(5_000_000)])).outcome, { kind: 'no_result' });
   const log = ['{ is how the log begins', 'a line', '}', '{', '  "ok": true,', '  "status": "ok",', '  "final": "x"', '}'];
