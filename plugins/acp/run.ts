@@ -36,9 +36,9 @@ export async function acpRun(run: AcpRun): Promise<void> {
   const { runId, runDir } = facts.request;
   const table = systemProcessTable();
   const env = runEnvironment({ request: facts.request, cwd, ...acpVariables(options) });
-  const launched = await launchPiped({ argv: acpArgv(options), cwd, env, runDir, table, signal });
-  if (launched.kind === 'stopped') return emit({ type: 'stopped', survivors: [] });
-  if (launched.kind === 'refused') {
+  const launched = await launchPiped({ argv: acpArgv(options), cwd, env, runId, runDir, table, signal });
+  if (launched.kind === 'aborted') return emit({ type: 'stopped', survivors: [] });
+  if (launched.kind === 'failed') {
     const { message, retryable, cause: kind, details } = launched;
     return emit({ type: 'failed', phase: 'spawn', kind, message, retryable, details });
   }
@@ -46,7 +46,7 @@ export async function acpRun(run: AcpRun): Promise<void> {
   await emit({ type: 'spawned', process: main });
   listener.onStarted?.();
   const agent = connectAgent(launched, run);
-  const shutdown = gracefulShutdown(agent, { ...run, ended: launched.ended });
+  const shutdown = gracefulShutdown(agent, { ...run, exited: launched.exited });
   const { clock, log } = deps;
   const common = { runId, main, graceMs, clock, table };
   try {
@@ -57,7 +57,7 @@ export async function acpRun(run: AcpRun): Promise<void> {
       if (finalEvent !== undefined) await emit(finalEvent);
       await emit(event);
     });
-    // Without us it can neither report nor ask, so it must not continue alone.
+    // Without the sidecar the agent can neither report nor ask, so it must not continue alone.
     if (detachSignal.aborted) await stopTree(common);
   } finally {
     shutdown.close();

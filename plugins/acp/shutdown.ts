@@ -1,5 +1,5 @@
 /** Ends a run of an agent with two-way pipes: asks it to cancel, closes its input, and only then sends signals. */
-import { graceOf, type Clock, type ProcessEnd, type StopSignal } from '../plugin.ts';
+import { graceOf, type Clock, type ProcessExit, type StopSignal } from '../plugin.ts';
 import type { AgentConnection } from './client-requests.ts';
 import { within } from './with-deadline.ts';
 
@@ -10,7 +10,7 @@ export interface ShutdownOptions {
   /** Aborted to stop the run; the reason may specify a grace period. */
   readonly signal: StopSignal;
   readonly listener: { readonly endSignal?: StopSignal | undefined };
-  readonly ended: Promise<ProcessEnd>;
+  readonly exited: Promise<ProcessExit>;
   /** For the whole stop, unless its reason specifies another. */
   readonly graceMs: number;
   readonly deps: { readonly clock: Clock };
@@ -20,19 +20,19 @@ export interface ShutdownOptions {
 export interface Shutdown {
   readonly signal: StopSignal;
   readonly endSignal: StopSignal;
-  readonly ended: Promise<ProcessEnd>;
+  readonly exited: Promise<ProcessExit>;
   close(): void;
 }
 
 /** Half of the grace period, at most `CANCEL_WITHIN_MS`, is for asking; the rest is for the signal. */
-export function gracefulShutdown(agent: AgentConnection, { signal, listener, ended, graceMs, deps }: ShutdownOptions): Shutdown {
+export function gracefulShutdown(agent: AgentConnection, { signal, listener, exited, graceMs, deps }: ShutdownOptions): Shutdown {
   const { clock } = deps;
   const stop = new AbortController();
   const ending = new AbortController();
   const requestMs = (graceInAllMs: number): number => Math.min(CANCEL_WITHIN_MS, graceInAllMs / 2);
   const requestExit = async (withinMs: number): Promise<void> => {
     await agent.cancelAndClose(withinMs / 2);
-    await within(clock, withinMs / 2, ended);
+    await within(clock, withinMs / 2, exited);
   };
   const stopNow = (): void => {
     const allMs = graceOf(signal, graceMs);
@@ -53,8 +53,8 @@ export function gracefulShutdown(agent: AgentConnection, { signal, listener, end
   return {
     signal: stop.signal,
     endSignal: ending.signal,
-    // If it exits because it was asked, it counts as stopped; that must be known before its end is.
-    ended: ended.then((end) => {
+    // An agent that exits because it was asked counts as stopped, so the stop must be known before the exit is.
+    exited: exited.then((end) => {
       if (signal.aborted) stopNow();
       return end;
     }),

@@ -11,7 +11,7 @@ export {
   type LaunchedPiped,
   type LaunchOptions,
   type LaunchOutcome,
-  type ProcessEnd,
+  type ProcessExit,
 } from './process/launch.ts';
 export { lineFollower, type FollowedLines, type LineFollowerOptions } from './output/line-follower.ts';
 export { LINE_BYTES_MAX, lineSplitter, type DroppedLine, type LineSplitter, type SplitLines } from './output/line-splitter.ts';

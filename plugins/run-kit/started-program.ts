@@ -26,7 +26,7 @@ export interface ProgramStart {
   readonly passEnv?: readonly string[] | undefined;
 }
 
-/** What the runner needs of the sidecar; part of the context passed to `create`. */
+/** What the runner needs from the sidecar; part of the context passed to `create`. */
 export interface ProgramRunnerDeps {
   /** Base for a relative `cwd`. */
   readonly baseDir: string;
@@ -34,8 +34,9 @@ export interface ProgramRunnerDeps {
   readonly log: Log;
 }
 
-type SpawnFailure = Extract<WakeEvent, { readonly type: 'failed' }> & { readonly phase: 'spawn' };
-type Exited = Extract<WakeEvent, { readonly type: 'exited' }>;
+/** Nothing can be started for this task. */
+export type SpawnFailure = Extract<WakeEvent, { readonly type: 'failed' }> & { readonly phase: 'spawn' };
+type ExitedEvent = Extract<WakeEvent, { readonly type: 'exited' }>;
 
 /** Listens to one run. */
 export interface RunListener {
@@ -47,13 +48,13 @@ export interface RunListener {
   readonly onDropped?: ((line: DroppedLine) => void) | undefined;
   /** Aborted to end the run. */
   readonly endSignal?: StopSignal | undefined;
-  /** The process exists. Called before any output is parsed. */
+  /** Called when the process exists, before any output is parsed. */
   onStarted?(): void;
-  /** The program exited by itself and all output was parsed; returns a final event, if any. */
-  onEnd?(exited: Exited): Promise<ParsedEvent | undefined>;
+  /** Called when the program has exited by itself and all output was parsed; returns a final event, if any. */
+  onEnd?(exited: ExitedEvent): Promise<ParsedEvent | undefined>;
   /** Called last: whether the run did nothing because the session to resume no longer exists. */
   isSessionGone?(): boolean;
-  /** No more output; releases timers. */
+  /** Called when no more output will come; releases timers. */
   close?(): void;
 }
 
@@ -91,22 +92,23 @@ export function startedProgram(deps: ProgramRunnerDeps, options: StartedProgramO
           argv,
           cwd,
           env: runEnvironment({ request, cwd, env, passEnv }),
+          runId: request.runId,
           runDir: request.runDir,
           input: input ?? `${JSON.stringify(request.task)}\n`,
           table,
           signal,
         });
-        if (outcome.kind === 'stopped') return emit({ type: 'stopped', survivors: [] });
-        if (outcome.kind === 'refused') {
+        if (outcome.kind === 'aborted') return emit({ type: 'stopped', survivors: [] });
+        if (outcome.kind === 'failed') {
           const { message, retryable, cause: kind, details } = outcome;
           return emit({ type: 'failed', phase: 'spawn', kind, message, retryable, details });
         }
-        const { main, ended } = outcome;
+        const { main, exited } = outcome;
         const emitAll = withOutput({ ...common, listener, request, detachSignal }, emit);
         await emitAll({ type: 'spawned', process: main });
         if (listener === undefined) await emitAll({ type: 'woken' });
         const { runId, runDir } = request;
-        const watched = { ...common, runId, runDir, main, ended, detaches, signal, detachSignal, endSignal: listener?.endSignal };
+        const watched = { ...common, runId, runDir, main, exited, detaches, signal, detachSignal, endSignal: listener?.endSignal };
         await watchRun(watched, emitAll).finally(() => listener?.close?.());
       }),
     attach: (run: AdoptedRun, signal: StopSignal): AsyncIterable<WakeEvent> =>

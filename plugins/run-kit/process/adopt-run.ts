@@ -12,7 +12,7 @@ import { watchRun } from './watch-run.ts';
 export interface AdoptRunOptions {
   readonly run: AdoptedRun;
   /**
-   * Its runs are started by `launch`, so streams that were never opened prove that nothing was started. Default false.
+   * The runner starts its runs with `launch`, so streams that were never opened prove that nothing was started. Default false.
    */
   readonly isLaunched?: boolean | undefined;
   readonly graceMs: number;
@@ -39,12 +39,13 @@ export async function adoptRun(options: AdoptRunOptions, emit: Emit): Promise<vo
   if (main === null && run.process === null && options.isLaunched === true && !(await wereStreamsOpened(run.runDir))) {
     return await emit({ type: 'failed', phase: 'spawn', message: 'the sidecar ended before it had started the agent', retryable: true });
   }
-  const doubt = table.seesRunIds ? null : await doubtAbout(table, marked);
-  // If it counted as ended, it could be woken twice; so its slot stays taken, and the runner is asked again.
+  const doubt = table.seesRunIds ? null : await reasonForDoubt(table, marked);
+  // If the run counted as ended, its agent could be woken while it still runs. So its slot stays occupied, and the runner is
+  // asked again.
   const mayHaveBegun = async (): Promise<boolean> =>
     (await wereStreamsOpened(run.runDir)) || (options.isLaunched !== true && (await wasWakeRequested(run.runDir)));
   if (doubt !== null && (await mayHaveBegun())) {
-    const hint = `Kill what is left of it or, if nothing is, remove the folder "${run.runDir}".`;
+    const hint = `Kill what is left of the run or, if nothing is left, remove the folder "${run.runDir}".`;
     throw new Error(`Cannot tell whether a run has ended: this system does not show the environment of processes, and ${doubt}. ${hint}`);
   }
   if (marked === null && main !== null) await emit({ type: 'spawned', process: main });
@@ -65,7 +66,7 @@ async function findMain(table: ProcessTable, runId: string): Promise<ProcessMark
 /**
  * Why the run may be alive although it is not found; null if it cannot be. For systems that hide process environments.
  */
-async function doubtAbout(table: ProcessTable, main: ProcessMark | null): Promise<string | null> {
+async function reasonForDoubt(table: ProcessTable, main: ProcessMark | null): Promise<string | null> {
   if (main === null) return 'its process was not recorded when it was started';
   if (table.find(main.pid) !== null) return null; // The run itself, or the end of its group.
   const remaining = (await table.list()).filter((row) => isInGroupOf(main, row));

@@ -45,16 +45,16 @@ export function enforceStop(events: AsyncIterable<WakeEvent>, options: EnforceSt
     };
     const forwardOrFail = (): Promise<'ended'> =>
       pass().catch(async (error: unknown) => {
-        // Waking it again could run it beside processes that nobody can find.
+        // Another wake could run the agent beside processes that nobody can find.
         if (!isWake || main !== null || table.seesRunIds || signal.aborted) throw error;
         const message = `the wake runner failed before it reported a process, and what it started may still be running: ${messageOf(error)}`;
         await emit({ type: 'failed', phase: 'agent', message, retryable: true });
         return 'ended' as const;
       });
-    const stopTimeout = async (): Promise<'unheeded'> => {
+    const stopTimeout = async (): Promise<'timeout'> => {
       await aborted(signal, over.signal);
       if (!over.signal.aborted) await wait(clock, graceOf(signal, GRACE_MS) + STOP_MARGIN_MS, over.signal);
-      return 'unheeded';
+      return 'timeout';
     };
     const first = await Promise.race([
       forwardOrFail(),
@@ -68,7 +68,7 @@ export function enforceStop(events: AsyncIterable<WakeEvent>, options: EnforceSt
       log.warn('a runner did not stop following a run', { runId, error });
     });
     if (first === 'detached') return;
-    // If it counted as stopped, it could be woken twice.
+    // If the run counted as stopped, its agent could be woken while it still runs.
     if (main === null && !table.seesRunIds)
       throw new Error('the runner ignored a stop and reported no process, and this system does not show run ids');
     log.error('a runner ignored a stop; killing its run by run id', { runId });

@@ -4,7 +4,7 @@ import { access, stat } from 'node:fs/promises';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
 
 export interface FindProgramOptions {
-  /** A name to search on PATH, or a path (with a slash) relative to `cwd`. */
+  /** A plain name is searched on PATH; a relative path with a slash is resolved against `cwd`. */
   readonly program: string;
   /** Absolute. */
   readonly cwd: string;

@@ -1,22 +1,30 @@
 /** Starts a child without a shell, in its own session, with files or pipes for its streams. */
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
+import { messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { StopSignal } from '../../../core/ports/wake-runner.ts';
 import type { ProcessMark } from '../../../core/domain/assignment/slot.ts';
 import { isPath } from './find-program.ts';
-import { explainRefusal, type LaunchRefusal } from './launch-refusal.ts';
+import { explainLaunchFailure, isLaunchError, type LaunchFailure } from './launch-failure.ts';
 import { markIfKnown, type ProcessTable } from './process-table.ts';
-import { openErrorStream, openStreams, type OpenStreams } from './run-files.ts';
+import { openErrorStream, openStreams } from './run-files.ts';
+import { sendSignal } from './stop-tree.ts';
 
 export interface LaunchOptions {
-  /** The program and its arguments; each stays one argument. A program with a slash is relative to `cwd`. */
+  /**
+   * The program and its arguments; each stays one argument. A plain name is searched on PATH, a relative path with a
+   * slash is resolved against `cwd`.
+   */
   readonly argv: readonly string[];
   /** Absolute. */
   readonly cwd: string;
   /** The child's whole environment. */
   readonly env: Readonly<Record<string, string>>;
+  /** Names the run's control group. */
+  readonly runId: string;
   /** Existing folder for `stdin`, `stdout` and `stderr`. */
   readonly runDir: string;
   /** The child's standard input. */
@@ -26,88 +34,114 @@ export interface LaunchOptions {
   readonly signal: StopSignal;
 }
 
-/** A running child. `ended` alone does not keep this process alive; `watchRun` does. */
+/** A running child. Awaiting `exited` does not keep the sidecar running; `watchRun` does. */
 export interface Launched {
   readonly kind: 'launched';
   readonly main: ProcessMark;
-  readonly ended: Promise<ProcessEnd>;
+  readonly exited: Promise<ProcessExit>;
 }
 
-/** `stopped`: the signal was aborted before anything was started. */
-export type LaunchOutcome<Running = Launched> = Running | { readonly kind: 'stopped' } | LaunchRefusal;
+/** `aborted`: the signal was aborted before anything was started. */
+export type LaunchOutcome<Running = Launched> = Running | { readonly kind: 'aborted' } | LaunchFailure;
 
 /** A child connected by pipes. Its standard error is a file, as with `launch`. */
 export interface LaunchedPiped extends Launched {
-  /** Its standard input. Handle the pipe's errors: it breaks when the child ends. */
+  /** Its standard input. Handle the pipe's errors: it breaks when the child exits. */
   readonly input: Writable;
   /** Its standard output; must be read, or the child blocks. */
   readonly output: Readable;
 }
 
-/** How a process ended; both null if unknown. */
-export interface ProcessEnd {
+/** How a process exited; both null if unknown. */
+export interface ProcessExit {
   readonly exitCode: number | null;
   readonly signal: string | null;
 }
 
 /**
- * Starts the child and resolves once it runs. The child is detached: it survives our exit, and does not keep us alive.
- * Expected failures are returned, not thrown.
+ * Starts the child and resolves once it runs. The child is detached: it survives the sidecar, and does not keep it
+ * alive. Errors of the system are returned, not thrown.
  */
 export async function launch(options: LaunchOptions): Promise<LaunchOutcome> {
-  let streams: OpenStreams | null = null;
-  try {
-    if (options.signal.aborted) return { kind: 'stopped' };
-    streams = openStreams(options.runDir, options.input);
-    const { stdin, stdout, stderr } = streams;
-    return await started(spawnChild(options, [stdin, stdout, stderr]), options);
-  } catch (error) {
-    return await explainRefusal(error as NodeJS.ErrnoException, options);
-  } finally {
-    streams?.close();
-  }
+  const outcome = await start(options, () => {
+    const { stdin, stdout, stderr, close } = openStreams(options.runDir, options.input);
+    return { stdio: [stdin, stdout, stderr], close };
+  });
+  return 'child' in outcome ? outcome.launched : outcome;
 }
 
 /**
- * Like `launch`, for a child that is talked to while it runs. It cannot be adopted, since the pipes end with this
- * process.
+ * Like `launch`, for a child with which the caller exchanges messages over stdin and stdout. It cannot be adopted, since
+ * the pipes end with the sidecar.
  */
 export async function launchPiped(options: Omit<LaunchOptions, 'input'>): Promise<LaunchOutcome<LaunchedPiped>> {
-  let stderr: number | null = null;
+  const outcome = await start(options, () => {
+    const stderr = openErrorStream(options.runDir);
+    return { stdio: ['pipe', 'pipe', stderr], close: () => closeSync(stderr) };
+  });
+  if (!('child' in outcome)) return outcome;
+  // Not in the types: their overloads for pipes know no file descriptors.
+  const { stdin: input, stdout: output } = outcome.child as ChildProcess & { readonly stdin: Writable; readonly stdout: Readable };
+  return { ...outcome.launched, input, output };
+}
+
+interface Stdio {
+  readonly stdio: StdioOptions;
+  /** Closes our descriptors; the child has its own. */
+  close(): void;
+}
+
+interface Started {
+  readonly child: ChildProcess;
+  readonly launched: Launched;
+}
+
+type StartOptions = Omit<LaunchOptions, 'input'>;
+
+async function start(options: StartOptions, openStdio: () => Stdio): Promise<Started | Exclude<LaunchOutcome, Launched>> {
+  if (options.signal.aborted) return { kind: 'aborted' };
+  let opened: Stdio | null = null;
   try {
-    if (options.signal.aborted) return { kind: 'stopped' };
-    stderr = openErrorStream(options.runDir);
-    const child = spawnChild(options, ['pipe', 'pipe', stderr]);
-    const { stdin: input, stdout: output } = child as ChildProcess & { readonly stdin: Writable; readonly stdout: Readable };
-    return { ...(await started(child, options)), input, output };
+    opened = openStdio();
+    const child = spawnChild(options, opened.stdio);
+    if (child.pid === undefined) {
+      const [error] = (await once(child, 'error')) as readonly unknown[];
+      throw error;
+    }
+    const spawned = once(child, 'spawn');
+    const launched = register(child, child.pid, options);
+    await spawned;
+    return { child, launched };
   } catch (error) {
-    return await explainRefusal(error as NodeJS.ErrnoException, options);
+    if (!isLaunchError(error)) throw error;
+    return await explainLaunchFailure(error, options);
   } finally {
-    if (stderr !== null) closeSync(stderr);
+    opened?.close();
   }
 }
 
 function spawnChild({ argv, cwd, env }: Pick<LaunchOptions, 'argv' | 'cwd' | 'env'>, stdio: StdioOptions): ChildProcess {
   const [program = '', ...args] = argv;
+  // Systems differ in which folder they resolve a relative path against.
   return spawn(isPath(program) ? resolve(cwd, program) : program, args, { cwd, env, shell: false, detached: true, stdio });
 }
 
-function started(child: ChildProcess, { table, env }: Pick<LaunchOptions, 'table' | 'env'>): Promise<Launched> {
-  return new Promise((resolveStart, rejectStart) => {
-    child.once('error', rejectStart);
-    if (child.pid === undefined) return; // The `error` event says why.
-    // At once, because children that it starts earlier are not in its group.
-    table.groups?.add(env['AGENTCOM_RUN_ID'] ?? '', child.pid);
-    // Before the event loop turns: until then a child that already ended is a zombie and keeps its start time.
-    const main = markIfKnown(table, child.pid);
-    const ended = new Promise<ProcessEnd>((resolveEnd) => {
-      child.once('exit', (exitCode, signal) => {
-        resolveEnd({ exitCode, signal });
-      });
-    });
-    child.unref();
-    child.once('spawn', () => {
-      resolveStart({ kind: 'launched', main, ended });
+/** Identifies the child. If that fails, kills it: nobody else would know that it runs. */
+function register(child: ChildProcess, pid: number, { table, runId }: StartOptions): Launched {
+  child.unref();
+  const exited = new Promise<ProcessExit>((resolveExit) => {
+    child.once('exit', (exitCode, signal) => {
+      resolveExit({ exitCode, signal });
     });
   });
+  try {
+    // Immediately: a process that the child forks before this stays outside its control group.
+    table.cgroups?.add(runId, pid);
+    // Synchronously: Node reaps an exited child only on the next turn of the event loop, so until then its entry in the
+    // process table, with the start time, still exists.
+    return { kind: 'launched', main: markIfKnown(table, pid), exited };
+  } catch (error) {
+    sendSignal(-pid, 'SIGKILL');
+    throw new Error(`A child was started and killed, because it could not be registered: ${messageOf(error)}`, { cause: error });
+  }
 }

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 import type { ProcessRow, ProcessTable } from './process-table.ts';
-import { linuxRunGroups } from './run-groups.ts';
+import { linuxRunCgroups } from './run-groups.ts';
 
 /**
  * Files of /proc read before yielding to the event loop. Read synchronously: each takes microseconds, and going through
@@ -29,10 +29,10 @@ const UNREADABLE_CODES = new Set(['ENOENT', 'ESRCH', 'EACCES', 'EPERM']);
 
 export function linuxProcessTable(): ProcessTable {
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-  const groups = linuxRunGroups();
+  const cgroups = linuxRunCgroups();
   return {
     bootId,
-    groups,
+    cgroups,
     seesRunIds: true,
     async list() {
       const pids = readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name));
@@ -48,7 +48,7 @@ export function linuxProcessTable(): ProcessTable {
       const began = main !== null && main.bootId === bootId ? Number(main.startTime) : 0;
       const mayCarry = rows.filter((row) => !(Number(row.startTime) < began));
       const wanted = `\0AGENTCOM_RUN_ID=${runId}\0`;
-      const members = new Set(groups?.membersOf(runId, main?.bootId === bootId ? main.pid : null));
+      const members = new Set(cgroups?.membersOf(runId, main?.bootId === bootId ? main.pid : null));
       const carriers = mayCarry.flatMap(({ pid }) => (members.has(pid) ? [pid] : []));
       let open = mayCarry.filter((row) => row.parentPid !== KERNEL_PARENT && !members.has(row.pid));
       for (let reads = 1; open.length > 0 && reads <= NO_PROGRAM_READS_MAX; reads += 1) {

@@ -23,7 +23,7 @@ const psOptions = () =>
 export function psProcessTable(): ProcessTable {
   return {
     bootId: null,
-    groups: null,
+    cgroups: null,
     seesRunIds: false,
     async list() {
       try {

@@ -1,6 +1,6 @@
 /** The system's processes as a runner needs them: which are alive, their parents, and which have a run's id. */
 import type { ProcessMark } from '../../../core/domain/assignment/slot.ts';
-import type { RunGroups } from './run-groups.ts';
+import type { RunCgroups } from './run-groups.ts';
 
 export interface ProcessRow {
   readonly pid: number;
@@ -29,14 +29,14 @@ export interface ProcessTable {
    */
   carriersOf(runId: string, rows: readonly ProcessRow[], main: ProcessMark | null): Promise<readonly number[]>;
   /** The runs' control groups, whose members `carriersOf` includes; null if the system has none. */
-  readonly groups: RunGroups | null;
+  readonly cgroups: RunCgroups | null;
   /** Whether `carriersOf` can see run ids. If not, an empty answer proves nothing. */
   readonly seesRunIds: boolean;
   /** Changes on every boot; null if unknown. */
   readonly bootId: string | null;
 }
 
-/** Identifies a process beyond its pid. Right after a spawn it is exact even if the child has already ended. */
+/** Identifies a process beyond its pid. Right after a spawn the mark is exact even if the child has already ended. */
 export const markOf = (table: ProcessTable, pid: number): ProcessMark => ({
   pid,
   startTime: table.find(pid)?.startTime ?? null,

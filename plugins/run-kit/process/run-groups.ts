@@ -9,7 +9,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-export interface RunGroups {
+export interface RunCgroups {
   /** Puts a process that was just started into a new group for its run. False if that is not permitted. */
   add(runId: string, pid: number): boolean;
   /**
@@ -31,13 +31,13 @@ const PREFIX = 'agentcom-';
 const RUN_ID = /^[\w.-]{1,128}$/;
 
 /** Null without cgroup v2. */
-export function linuxRunGroups(): RunGroups | null {
+export function linuxRunCgroups(): RunCgroups | null {
   const mount = mountOf(readOr('/proc/self/mountinfo', ''));
   const own = pathOf('self');
   return mount === null || own === null ? null : groupsUnder(mount, own);
 }
 
-function groupsUnder(mount: string, own: string): RunGroups {
+function groupsUnder(mount: string, own: string): RunCgroups {
   const home = join(mount, own);
   let isAllowed = true;
   let isSwept = false;

@@ -55,18 +55,18 @@ export async function stopTree(options: StopTreeOptions): Promise<StopTreeResult
    * alive.
    */
   const alive = (living: readonly ProcessRow[]): readonly number[] => {
-    const grouped = table.groups?.membersOf(options.runId, mainPid) ?? [];
+    const grouped = table.cgroups?.membersOf(options.runId, mainPid) ?? [];
     return [...new Set([...living.map((row) => row.pid), ...grouped.filter((pid) => table.find(pid)?.isZombie !== true)])];
   };
   const end = (wasAlive: boolean, survivors: readonly number[]): StopTreeResult => {
-    if (survivors.length === 0) table.groups?.remove(options.runId, mainPid);
+    if (survivors.length === 0) table.cgroups?.remove(options.runId, mainPid);
     return { wasAlive, survivors };
   };
 
   const atFirst = await tree.walk();
   if (alive(atFirst).length === 0) return end(false, []);
   const groups = groupsToSignal(atFirst, main, table);
-  for (const groupId of groups) signal(-groupId, 'SIGTERM');
+  for (const groupId of groups) sendSignal(-groupId, 'SIGTERM');
 
   const graceEndsMs = clock.monotonicMs() + options.graceMs;
   let walkedMs = clock.monotonicMs();
@@ -82,8 +82,8 @@ export async function stopTree(options: StopTreeOptions): Promise<StopTreeResult
   const confirmByMs = clock.monotonicMs() + CONFIRM_WITHIN_MS;
   let survivors = alive(await tree.walk());
   while (survivors.length > 0 && clock.monotonicMs() < confirmByMs) {
-    table.groups?.kill(options.runId, mainPid);
-    for (const row of tree.recheck()) signal(row.pid, 'SIGKILL');
+    table.cgroups?.kill(options.runId, mainPid);
+    for (const row of tree.recheck()) sendSignal(row.pid, 'SIGKILL');
     await wait(clock, CONFIRM_EACH_MS);
     survivors = alive(await tree.walk());
   }
@@ -107,7 +107,7 @@ function trackedTree(options: StopTreeOptions) {
       const listed = await table.list();
       const carriers = await table.carriersOf(runId, listed, main);
       // A process that keeps forking was listed under a pid it no longer has.
-      const grouped = (table.groups?.membersOf(runId, main?.pid ?? null) ?? []).flatMap((pid) => table.find(pid) ?? []);
+      const grouped = (table.cgroups?.membersOf(runId, main?.pid ?? null) ?? []).flatMap((pid) => table.find(pid) ?? []);
       const rows = [...listed, ...grouped.filter(({ pid, isZombie }) => !isZombie && !listed.some((row) => row.pid === pid))];
       recheck();
       const seen = new Set([...known.keys(), ...carriers, ...grouped.map(({ pid }) => pid)]);
@@ -134,8 +134,8 @@ function isSame(table: ProcessTable, row: ProcessRow): boolean {
   return now !== null && !now.isZombie && now.startTime === row.startTime;
 }
 
-/** ESRCH: it has just ended. EPERM: it is not ours; the next walk reports it as a survivor. */
-function signal(target: number, name: 'SIGTERM' | 'SIGKILL'): void {
+/** ESRCH: the process has just ended. EPERM: it is not ours; a stop reports it as a survivor. */
+export function sendSignal(target: number, name: 'SIGTERM' | 'SIGKILL'): void {
   try {
     process.kill(target, name);
   } catch (error) {

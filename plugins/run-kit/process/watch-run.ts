@@ -4,7 +4,7 @@ import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import type { StopSignal, WakeEvent } from '../../../core/ports/wake-runner.ts';
 import type { ProcessMark } from '../../../core/domain/assignment/slot.ts';
-import type { ProcessEnd } from './launch.ts';
+import type { ProcessExit } from './launch.ts';
 import { isAlive, markIfKnown, type ProcessTable } from './process-table.ts';
 import { RUN_STREAMS_BYTES_MAX, STDERR_TAIL_BYTES, runFiles, streamedBytes, tailOf } from './run-files.ts';
 import { stopTree } from './stop-tree.ts';
@@ -27,8 +27,8 @@ export interface WatchRunOptions {
   readonly runDir: string;
   /** The process that was started; null if only the run id can identify it. */
   readonly main: ProcessMark | null;
-  /** Its end, if it is our child; otherwise its pid is polled. */
-  readonly ended?: Promise<ProcessEnd> | undefined;
+  /** Its exit, if it is our child; otherwise its pid is polled. */
+  readonly exited?: Promise<ProcessExit> | undefined;
   /** Milliseconds between SIGTERM and SIGKILL, unless the reason of `signal` says otherwise. */
   readonly graceMs: number;
   /**
@@ -57,45 +57,45 @@ export async function watchRun(options: WatchRunOptions, emit: Emit): Promise<vo
   const { signal, detachSignal, endSignal, streamsBytesMax = RUN_STREAMS_BYTES_MAX } = options;
   const over = new AbortController();
   const foreign = watchForeign(options);
-  const ended = options.ended ?? foreign.end(over.signal);
-  let childEnd: ProcessEnd | null = null;
-  void options.ended?.then((end) => (childEnd = end));
+  const exited = options.exited ?? foreign.untilGone(over.signal);
+  let childExit: ProcessExit | null = null;
+  void options.exited?.then((end) => (childExit = end));
   const first = await Promise.race([
     aborted(signal, over.signal).then(() => 'stop' as const),
     aborted(detachSignal, over.signal).then(() => 'detached' as const),
     ...(endSignal === undefined ? [] : [aborted(endSignal, over.signal).then(() => 'end' as const)]),
     overflow(options, streamsBytesMax, over.signal),
-    ended.then(() => 'ended' as const),
+    exited.then(() => 'exited' as const),
   ]).finally(() => {
     over.abort();
   });
   if (detachSignal.aborted) return;
-  if (first === 'ended' && options.detaches === true && !signal.aborted) {
-    if (exitedCleanly(childEnd)) return;
-    // The exit code of an adopted program is unknown; if what it woke is running, it has handed over.
-    if (options.ended === undefined && (await hasCarriers(options))) return await emit({ type: 'woken' });
+  if (first === 'exited' && options.detaches === true && !signal.aborted) {
+    if (exitedCleanly(childExit)) return;
+    // The exit code of an adopted program is unknown; if the agent that it woke is running, it has handed over.
+    if (options.exited === undefined && (await hasCarriers(options))) return await emit({ type: 'woken' });
   }
 
   if (typeof first === 'object' && !signal.aborted) await emit(first);
-  // Its children may outlive the main process; the run is over when they are gone too.
+  // Children may outlive the main process; the run is over when they are gone too.
   const { wasAlive, survivors } = await stopTree({
     ...options,
-    main: childEnd === null && options.ended !== undefined ? ownMark(options) : options.main,
-    leaderSeen: options.ended !== undefined || foreign.wasSeen(),
+    main: childExit === null && options.exited !== undefined ? ownMark(options) : options.main,
+    leaderSeen: options.exited !== undefined || foreign.wasSeen(),
     graceMs: graceOf(signal, options.graceMs),
   });
   if (survivors.length > 0) options.log.warn('processes of a run could not be killed', { runId: options.runId, survivors });
   // An adopted run of which nothing was left had ended by itself, even if it is to be stopped now.
-  if (signal.aborted && (wasAlive || options.ended !== undefined)) {
+  if (signal.aborted && (wasAlive || options.exited !== undefined)) {
     await emit({ type: 'stopped', survivors });
     return;
   }
-  const end = survivors.includes(options.main?.pid ?? 0) ? UNKNOWN_END : await exitOf(ended, options.clock);
+  const end = survivors.includes(options.main?.pid ?? 0) ? UNKNOWN_EXIT : await exitOf(exited, options.clock);
   const stderrTail = await tailOf(runFiles(options.runDir).stderr, STDERR_TAIL_BYTES);
   await emit({ type: 'exited', ...end, stderrTail, ...(survivors.length > 0 ? { survivors } : {}) });
 }
 
-const exitedCleanly = (end: ProcessEnd | null): boolean => end?.exitCode === 0;
+const exitedCleanly = (exit: ProcessExit | null): boolean => exit?.exitCode === 0;
 
 const hasCarriers = async ({ runId, table }: WatchRunOptions): Promise<boolean> =>
   (await table.carriersOf(runId, await table.list(), null)).length > 0;
@@ -103,13 +103,13 @@ const hasCarriers = async ({ runId, table }: WatchRunOptions): Promise<boolean> 
 /** Our child keeps its pid until it is reaped, so a mark that could not be read before may be readable now. */
 const ownMark = ({ main, table }: WatchRunOptions): ProcessMark | null => (main?.startTime === null ? markIfKnown(table, main.pid) : main);
 
-const UNKNOWN_END: ProcessEnd = { exitCode: null, signal: null };
+const UNKNOWN_EXIT: ProcessExit = { exitCode: null, signal: null };
 
-/** How our child ended. It is gone, so the event is due; waiting keeps this process alive, which the child does not. */
-async function exitOf(ended: Promise<ProcessEnd>, clock: Clock): Promise<ProcessEnd> {
+/** How our child exited. The event is due, since the child is gone. Until then the timer keeps the sidecar alive. */
+async function exitOf(exited: Promise<ProcessExit>, clock: Clock): Promise<ProcessExit> {
   const settled = new AbortController();
-  const tooLate = wait(clock, EXIT_EVENT_WITHIN_MS, settled.signal).then(() => UNKNOWN_END);
-  return await Promise.race([ended, tooLate]).finally(() => {
+  const tooLate = wait(clock, EXIT_EVENT_WITHIN_MS, settled.signal).then(() => UNKNOWN_EXIT);
+  return await Promise.race([exited, tooLate]).finally(() => {
     settled.abort();
   });
 }
@@ -125,21 +125,21 @@ export function graceOf(signal: StopSignal, defaultMs: number): number {
 function watchForeign({ main, table, clock }: WatchRunOptions) {
   let seenMs: number | null = null;
   return {
-    async end(cut: StopSignal): Promise<ProcessEnd> {
-      while (main !== null && !cut.aborted && isAlive(table, main)) {
+    async untilGone(over: StopSignal): Promise<ProcessExit> {
+      while (main !== null && !over.aborted && isAlive(table, main)) {
         seenMs = clock.monotonicMs();
-        await wait(clock, FOREIGN_POLL_MS, cut);
+        await wait(clock, FOREIGN_POLL_MS, over);
       }
-      return UNKNOWN_END;
+      return UNKNOWN_EXIT;
     },
     wasSeen: (): boolean => seenMs !== null && clock.monotonicMs() - seenMs <= SEEN_WITHIN_MS,
   };
 }
 
 /** Resolves once the run's streams exceed their limit or cannot be measured: the reason to end the run. */
-async function overflow({ runDir, clock }: WatchRunOptions, bytesMax: number, cut: StopSignal): Promise<WakeEvent> {
+async function overflow({ runDir, clock }: WatchRunOptions, bytesMax: number, over: StopSignal): Promise<WakeEvent> {
   try {
-    while (!cut.aborted && (await streamedBytes(runDir)) <= bytesMax) await wait(clock, STREAMS_POLL_MS, cut);
+    while (!over.aborted && (await streamedBytes(runDir)) <= bytesMax) await wait(clock, STREAMS_POLL_MS, over);
   } catch (error) {
     return unreadableOutput(runDir, error);
   }
@@ -150,7 +150,7 @@ async function overflow({ runDir, clock }: WatchRunOptions, bytesMax: number, cu
 const unreadableOutput = (runDir: string, error: unknown): WakeEvent => ({
   type: 'failed',
   phase: 'agent',
-  message: `The output of the agent cannot be measured, so it was stopped: ${messageOf(error)}. Do not modify "${runDir}".`,
+  message: `The output of the agent cannot be measured, so the agent was stopped: ${messageOf(error)}. Do not modify "${runDir}".`,
   retryable: true,
   details: { cause: 'output_unreadable' },
 });
@@ -159,7 +159,7 @@ const unreadableOutput = (runDir: string, error: unknown): WakeEvent => ({
 export const tooMuchOutput = (bytesMax: number): WakeEvent => ({
   type: 'failed',
   phase: 'agent',
-  message: `The agent wrote more than ${String(bytesMax)} bytes to standard output and error, and was stopped. Make it quieter or let it write to a file.`,
+  message: `The agent wrote more than ${String(bytesMax)} bytes to standard output and error, and was stopped. Make the agent print less, or let it write to a file.`,
   retryable: true,
   details: { cause: 'output_too_large', bytesMax },
 });

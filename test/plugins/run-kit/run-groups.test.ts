@@ -9,12 +9,12 @@ import { silentLog } from '../../../core/ports/log.ts';
 import type { WakeRequest } from '../../../core/ports/wake-runner.ts';
 import { command } from '../../../plugins/command/index.ts';
 import type { ProcessTable } from '../../../plugins/run-kit/process/process-table.ts';
-import { linuxRunGroups, mountOf } from '../../../plugins/run-kit/process/run-groups.ts';
+import { linuxRunCgroups, mountOf } from '../../../plugins/run-kit/process/run-groups.ts';
 import { stopTree } from '../../../plugins/run-kit/process/stop-tree.ts';
 import { all } from '../../product/contracts/runner/wake-runner.contract.ts';
 import { fileAppears, runWorld, type RunWorld } from '../run-world.ts';
 
-const groups = process.platform === 'linux' ? linuxRunGroups() : null;
+const groups = process.platform === 'linux' ? linuxRunCgroups() : null;
 /** A group may be made here. */
 const canGroup = (() => {
   const child = groups === null ? '' : execFileSync('sh', ['-c', 'sleep 5 >/dev/null 2>&1 & echo $!'], { encoding: 'utf8' });
@@ -94,7 +94,7 @@ void t.test('R11: a run is not over while its group has members, though each has
     carriersOf: () => Promise.resolve([]),
     seesRunIds: true,
     bootId: 'boot',
-    groups: {
+    cgroups: {
       add: () => true,
       membersOf: () => (done.includes('kill') ? [] : [4_242]),
       kill: () => done.push('kill') > 0,

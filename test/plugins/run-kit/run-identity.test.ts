@@ -71,14 +71,23 @@ void t.test('R10: a child whose mark could not be read is no refusal, and is sto
   const stop = new AbortController();
   const env = runEnvironment({ request, cwd: world.baseDir });
   const { runId, runDir } = request;
-  const outcome = await launch({ argv: ['sleep', '60'], cwd: world.baseDir, env, runDir, input: '', table: failing, signal: stop.signal });
+  const outcome = await launch({
+    argv: ['sleep', '60'],
+    cwd: world.baseDir,
+    env,
+    runId,
+    runDir,
+    input: '',
+    table: failing,
+    signal: stop.signal,
+  });
   if (outcome.kind !== 'launched') return void t.fail(outcome.kind);
   t.match(outcome.main, { startTime: null });
   stop.abort();
   const told: WakeEvent[] = [];
   const never = new AbortController().signal;
-  const { main, ended } = outcome;
-  const common = { runId, runDir, main, ended, graceMs: 1_000, signal: stop.signal, detachSignal: never };
+  const { main, exited } = outcome;
+  const common = { runId, runDir, main, exited, graceMs: 1_000, signal: stop.signal, detachSignal: never };
   await watchRun({ ...common, clock: systemClock(), log: memoryLog(), table: failing }, (event) => Promise.resolve(void told.push(event)));
   t.match(told, [{ type: 'stopped', survivors: [] }]);
   t.strictSame(await world.close(), []);
@@ -107,11 +116,11 @@ void t.test('R10, R22: where run ids are hidden, a run that may live has not end
   t.teardown(() => world.close());
   const ps = psProcessTable();
   const request = await world.request();
-  const { runDir } = request;
+  const { runId, runDir } = request;
   const signal = new AbortController().signal;
   const env = runEnvironment({ request, cwd: world.baseDir });
   const argv = ['sh', '-c', 'sleep 60 & exit 0'];
-  const outcome = await launch({ argv, cwd: world.baseDir, env, runDir, input: '', table: ps, signal });
+  const outcome = await launch({ argv, cwd: world.baseDir, env, runId, runDir, input: '', table: ps, signal });
   if (outcome.kind !== 'launched') return void t.fail(outcome.kind);
   while (ps.find(outcome.main.pid) !== null) await new Promise((resolve) => setTimeout(resolve, 20));
   const adopted = async (process: typeof outcome.main | null, stop: AbortSignal): Promise<readonly WakeEvent[]> => {

@@ -156,7 +156,7 @@ void t.test('what cannot be killed is named, after a bounded time', async (t) =>
   const undying: ProcessTable = {
     bootId: 'b',
     seesRunIds: true,
-    groups: null,
+    cgroups: null,
     list: () => Promise.resolve([row]),
     find: (pid) => (pid === row.pid ? row : null),
     carriersOf: () => Promise.resolve([row.pid]),
@@ -199,7 +199,8 @@ void t.test('a run that writes more than it may is told as failed, and ends', as
   const signal = new AbortController().signal;
   const env = runEnvironment({ request, cwd: world.baseDir });
   const argv = [process.execPath, PROBE_AGENT, 'floods', '2', 'works'];
-  const launched = await launch({ argv, cwd: world.baseDir, env, runDir: request.runDir, input: '', table, signal });
+  const { runId, runDir } = request;
+  const launched = await launch({ argv, cwd: world.baseDir, env, runId, runDir, input: '', table, signal });
   if (launched.kind !== 'launched') throw new Error(JSON.stringify(launched));
   const told: WakeEvent[] = [];
   const options = { ...launched, ...request, graceMs: 1_000, signal, detachSignal: signal, clock: systemClock(), log: memoryLog(), table };
@@ -241,12 +242,12 @@ void t.test('a run that was never started is told as that, and one whose streams
 
 void t.test('files that cannot be made are an answer that a repeat may mend', async (t) => {
   const folder = await scratch(t);
-  const options = { argv: ['true'], cwd: folder, env: {}, input: '', table, signal: new AbortController().signal };
+  const options = { argv: ['true'], cwd: folder, env: {}, runId: 'run-1', input: '', table, signal: new AbortController().signal };
   t.match(await launch({ ...options, runDir: join(folder, 'missing') }), {
-    ...{ kind: 'refused', retryable: true, details: { cause: 'ENOENT' } },
+    ...{ kind: 'failed', retryable: true, details: { cause: 'ENOENT' } },
     message: /Cannot start "true": its files in ".*missing" cannot be created/,
   });
-  t.match(await launch({ ...options, runDir: folder, signal: AbortSignal.abort() }), { kind: 'stopped' });
+  t.match(await launch({ ...options, runDir: folder, signal: AbortSignal.abort() }), { kind: 'aborted' });
 });
 
 void t.test('what lies in the place of a stream is replaced, not written to or read', async (t) => {
@@ -257,7 +258,7 @@ void t.test('what lies in the place of a stream is replaced, not written to or r
   for (const path of [stdin, stdout, stderr]) await symlink(precious, path);
   const signal = new AbortController().signal;
   const env = { PATH: process.env['PATH'] ?? '' };
-  const launched = await launch({ argv: ['cat'], cwd: folder, env, runDir: folder, input: 'the task', table, signal });
+  const launched = await launch({ argv: ['cat'], cwd: folder, env, runId: 'run-cat', runDir: folder, input: 'the task', table, signal });
   if (launched.kind !== 'launched') throw new Error(JSON.stringify(launched));
   const told: WakeEvent[] = [];
   const options = {

@@ -1,12 +1,12 @@
 /** Explains why a program could not be started, what to do about it, and whether a retry can help. */
 import { stat } from 'node:fs/promises';
 
-export interface LaunchRefusal {
-  readonly kind: 'refused';
+export interface LaunchFailure {
+  readonly kind: 'failed';
   readonly message: string;
   /** False: the config, the machine or the task has to change first. */
   readonly retryable: boolean;
-  /** `limit`: no program can be given this task, here or on a similar machine. */
+  /** `limit`: this task can be passed to no program, here or on a similar machine. */
   readonly cause?: 'limit' | undefined;
   readonly details: Readonly<Record<string, unknown>>;
 }
@@ -14,8 +14,15 @@ export interface LaunchRefusal {
 /** Linux's limit for one argument: MAX_ARG_STRLEN, 32 pages of 4 KiB including the closing NUL. */
 const ARGUMENT_BYTES_MAX = 128 * 1024;
 
-/** `error` is what `spawn`, or creating its files, threw or emitted. */
-export async function explainRefusal(
+/** Whether a launch may fail like this: an error of the system, or an argument that no program can get. */
+export const isLaunchError = (error: unknown): error is NodeJS.ErrnoException =>
+  error instanceof Error && ('syscall' in error || ('code' in error && EXPECTED_CODE.test(String(error.code))));
+
+/** Node's own codes, for errors without a system call. */
+const EXPECTED_CODE = /^ERR_(?:INVALID_ARG_VALUE|FS_\w+)$/;
+
+/** `error` is what `spawn`, or creating the run's files, threw or emitted. */
+export async function explainLaunchFailure(
   error: NodeJS.ErrnoException,
   launch: {
     readonly argv: readonly string[];
@@ -23,45 +30,45 @@ export async function explainRefusal(
     readonly env: Readonly<Record<string, string>>;
     readonly runDir: string;
   },
-): Promise<LaunchRefusal> {
+): Promise<LaunchFailure> {
   const { argv, cwd } = launch;
   const program = JSON.stringify(argv[0] ?? '');
-  const refuse = (retryable: boolean, why: string): LaunchRefusal => ({
-    kind: 'refused',
+  const failure = (retryable: boolean, why: string): LaunchFailure => ({
+    kind: 'failed',
     message: `Cannot start ${program}: ${why}`,
     retryable,
     details: { program: argv[0] ?? '', cwd, cause: error.code ?? error.name },
   });
 
-  const ofTask = (why: string): LaunchRefusal => ({ ...refuse(false, why), cause: 'limit' });
+  const causedByTask = (why: string): LaunchFailure => ({ ...failure(false, why), cause: 'limit' });
 
   if (error.syscall?.startsWith('spawn') !== true && error.code !== 'ERR_INVALID_ARG_VALUE') {
-    return refuse(
+    return failure(
       true,
       `its files in "${launch.runDir}" cannot be created (${error.message}). Make the folder writable and free some space.`,
     );
   }
   switch (error.code) {
     case 'ENOENT':
-      if (!(await isFolder(cwd))) return refuse(false, `its folder "${cwd}" does not exist. Create it or change cwd.`);
-      return refuse(
+      if (!(await isFolder(cwd))) return failure(false, `its folder "${cwd}" does not exist. Create it or change cwd.`);
+      return failure(
         false,
         `there is no such program in "${cwd}" or on PATH. Install it or correct argv[0]. PATH: ${launch.env['PATH'] ?? 'not set'}`,
       );
     case 'ENOTDIR':
-      return refuse(false, `part of its path, or of its folder "${cwd}", is not a folder. Correct argv[0] or cwd.`);
+      return failure(false, `part of its path, or of its folder "${cwd}", is not a folder. Correct argv[0] or cwd.`);
     case 'EACCES':
-      return refuse(
+      return failure(
         false,
         `it is not an executable file, or its folder "${cwd}" may not be entered. Make it executable or correct argv[0].`,
       );
-    // The config was validated against this, so it comes from the task.
+    // The config was validated against NUL characters, so this one comes from the task.
     case 'ERR_INVALID_ARG_VALUE':
-      return ofTask('an argument or environment variable has a NUL character (U+0000), which no program can be given. Remove it.');
+      return causedByTask('an argument or environment variable has a NUL character (U+0000), which no program can be given. Remove it.');
     case 'E2BIG':
-      return bytesOf(argv) > bytesOf(Object.values(launch.env)) ? ofTask(tooLong(argv)) : refuse(false, tooLong(argv));
+      return bytesOf(argv) > bytesOf(Object.values(launch.env)) ? causedByTask(tooLong(argv)) : failure(false, tooLong(argv));
     default:
-      return refuse(true, `${error.message}.`);
+      return failure(true, `${error.message}.`);
   }
 }
 
