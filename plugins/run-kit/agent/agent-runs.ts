@@ -4,8 +4,9 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
-import type { FailureCause, WakeEvent, WakeRequest } from '../../../core/ports/wake-runner.ts';
+import type { FailureCause, WakeRequest } from '../../../core/ports/wake-runner.ts';
 import type { Emit } from '../events/wake-events.ts';
+import type { SpawnFailure } from '../started-program.ts';
 import { acceptedEnds } from './acceptance.ts';
 import { outputListener, type OutputListener } from './output-listener.ts';
 import { agentPrompt, DEFAULT_PROMPT } from './agent-prompt.ts';
@@ -43,19 +44,19 @@ export interface AgentStartContext {
 }
 
 export interface AgentRunsOptions<State> {
-  /** The runner's factory name; names its folder of notes. */
+  /** Name of the runner's factory, and of its folder of session notes. */
   readonly name: string;
-  /** The program's name, for people. */
+  /** Name of the program in messages. */
   readonly title: string;
   readonly settings: AgentRunSettings;
   readonly dialect: AgentDialect<State>;
   /** Whether the program prints anything before its model has answered; if not, only `idleMs` applies. Default true. */
   readonly printsBeforeAnswer?: boolean | undefined;
-  /** Whether it prints events while it works; if not, standard error counts as a sign of life too. Default true. */
+  /** Whether the program prints events while it works; if not, standard error counts as a sign of life too. Default true. */
   readonly printsEvents?: boolean | undefined;
   /** The longest prompt that the program accepts. */
   readonly promptMax?: { readonly unit: 'characters' | 'bytes'; readonly count: number } | undefined;
-  /** What a session belongs to besides its task, such as a folder: a run elsewhere starts afresh. */
+  /** Where sessions can be resumed, such as a folder, if not everywhere on this machine: a run elsewhere starts a new one. */
   readonly sessionPlace?: string | undefined;
   /** How to fix a failure, one sentence per kind; missing kinds get a general one. */
   readonly hints?: Partial<Hints> | undefined;
@@ -70,7 +71,7 @@ export interface AgentRunsDeps {
 
 export interface AgentRuns {
   /** What a run starts with, or why it cannot start. */
-  begin(request: WakeRequest): Promise<AgentStartContext | PromptRefusal>;
+  begin(request: WakeRequest): Promise<AgentStartContext | SpawnFailure>;
   /** The listener of a run, adopted ones included. */
   listener(request: WakeRequest, emit: Emit): Promise<OutputListener>;
 }
@@ -85,12 +86,12 @@ export function agentRuns<State>({ dataDir, clock, log }: AgentRunsDeps, options
 
   return {
     async begin(request) {
-      const session = (await notes?.before(request)) ?? null;
+      const session = (await notes?.load(request)) ?? null;
       const prompt = agentPrompt(settings.prompt ?? DEFAULT_PROMPT, { request, isResumed: session !== null });
       return tooLong(prompt, options) ?? { request, prompt, session };
     },
     async listener(request, emit) {
-      const session = (await notes?.before(request)) ?? null;
+      const session = (await notes?.load(request)) ?? null;
       return outputListener({
         dialect,
         session,
@@ -102,12 +103,12 @@ export function agentRuns<State>({ dataDir, clock, log }: AgentRunsDeps, options
         emit,
         explain,
         async onSession(id, totals) {
-          await notes?.keep(request, { id, totals: session?.id === id ? session.totals : {} }, totals);
+          await notes?.save(request, { id, totals: session?.id === id ? session.totals : {} }, totals);
         },
         onSettled: (outcome) => updateNotes(notes, request, { outcome, isResumed: session !== null }),
         async onSessionGone({ message }) {
           log.warn('cannot resume a session; starting afresh', { taskId: request.taskId, runId: request.runId, message });
-          await notes?.forget(request);
+          await notes?.remove(request);
         },
       });
     },
@@ -120,16 +121,16 @@ function notesFolder<State>(dataDir: string, { name, sessionPlace }: AgentRunsOp
 }
 
 /** Failures after which the same session can be resumed, although nothing was done. */
-const SESSION_IS_FINE: ReadonlySet<FailureCause | undefined> = new Set(['auth', 'rate_limited', 'model_unavailable']);
+const RESUMABLE_AFTER: ReadonlySet<FailureCause | undefined> = new Set(['auth', 'rate_limited', 'model_unavailable']);
 
-/** Forgets a session that is finished or could not be resumed, so that the next attempt starts afresh. */
+/** Removes the note of a session that is finished or could not be resumed, so that the next attempt starts a new one. */
 async function updateNotes(
   notes: SessionNotes | null,
   request: WakeRequest,
   { outcome, isResumed }: { readonly outcome: RunOutcome; readonly isResumed: boolean },
 ): Promise<void> {
-  const isUseless = outcome.type === 'failed' && isResumed && outcome.beforeWork === true && !SESSION_IS_FINE.has(outcome.kind);
-  if (outcome.type === 'completed' || isUseless) await notes?.forget(request);
+  const isUseless = outcome.type === 'failed' && isResumed && outcome.beforeWork === true && !RESUMABLE_AFTER.has(outcome.kind);
+  if (outcome.type === 'completed' || isUseless) await notes?.remove(request);
 }
 
 /** Adds the program, the host and a hint to the message. */
@@ -141,11 +142,8 @@ function explained<State>(outcome: RunOutcome, { title, hints }: AgentRunsOption
   };
 }
 
-/** Nothing can be started for this task. */
-export type PromptRefusal = Extract<WakeEvent, { readonly type: 'failed' }> & { readonly phase: 'spawn' };
-
-/** The task's fault, not the agent's: other tasks may fit. */
-function tooLong<State>(prompt: string, { title, promptMax }: AgentRunsOptions<State>): PromptRefusal | null {
+/** The prompt of this task is too long for the program; other tasks may fit. */
+function tooLong<State>(prompt: string, { title, promptMax }: AgentRunsOptions<State>): SpawnFailure | null {
   if (promptMax === undefined) return null;
   const { unit, count } = promptMax;
   const found = unit === 'bytes' ? Buffer.byteLength(prompt) : prompt.length;

@@ -1,7 +1,7 @@
 /**
- * Stores what is known on this machine of a task's session, in the sidecar's data directory: what it has used and, by
- * the folder of the note, where it can be resumed. Which session to resume is the hub's decision, since it knows
- * whether another machine had the task in between. A lost note only costs a fresh start.
+ * Stores, per task, the agent session and the usage that it has reported so far. Sessions that can only be resumed in
+ * one place are kept in a folder of their own. The hub decides whether a session is resumed, since it knows whether
+ * another machine had the task in between. If a note is lost, the agent starts a new session.
  */
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,85 +13,108 @@ import { amountOf, objectOf, textOf } from './parsed-fields.ts';
 
 /** Maximum number of notes; the oldest are removed first. */
 const NOTES_MAX = 1_000;
-/** How often the notes are counted, in runs. */
-const COUNT_EACH = 100;
+/** Old notes are pruned once per this many saves. */
+const PRUNE_EVERY = 100;
 
 interface Note {
   readonly sessionId: string;
-  /** The run that wrote it. */
+  /** The run that saved it. */
   readonly runId: string;
-  /** Totals of the session when that run started. */
+  /** Usage of the session before that run. */
   readonly totalsBefore: SessionTotals;
+  /** Usage of the session so far. */
   readonly totals: SessionTotals;
 }
 
 export interface SessionNotes {
   /**
-   * The session named by the request, if it is known here; for a run that already has one, the totals from before it.
-   * Otherwise null.
+   * The session that this run resumes, with its usage before the run; null if the run starts a new one. If the run has
+   * already saved its session, returns that session with the usage before the run.
    */
-  before(request: WakeRequest): Promise<Session | null>;
-  /** Stores a run's session, with what it had used before the run and has used so far. */
-  keep(request: WakeRequest, session: Session, totals: SessionTotals): Promise<void>;
-  /** Makes the next run for this task start afresh. */
-  forget(request: WakeRequest): Promise<void>;
+  load(request: WakeRequest): Promise<Session | null>;
+  /** Stores a run's session: in `session` with its usage before the run, in `totals` its usage so far. */
+  save(request: WakeRequest, session: Session, totals: SessionTotals): Promise<void>;
+  /** The next run for this task starts a new session. */
+  remove(request: WakeRequest): Promise<void>;
 }
 
-/** `folder` need not exist. Disk errors are only logged: a run is worth more than its note. */
+/** `folder` need not exist. Disk errors are only logged: they must not fail the run. */
 export function sessionNotes(folder: string, log: Log): SessionNotes {
-  let kept = 0;
+  let saves = 0;
   const pathOf = ({ taskId }: WakeRequest): string => join(folder, `${taskId}.json`);
-  const tryTo = async <T>(what: string, work: () => Promise<T>): Promise<T | null> => {
+  const logFailure = async <T>(action: string, work: () => Promise<T>): Promise<T | null> => {
     try {
       return await work();
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') log.warn(`cannot ${what} the note of a session`, { error: messageOf(error) });
+      log.warn(`session note: ${action} failed`, { error: messageOf(error) });
       return null;
     }
   };
   return {
-    async before(request) {
-      const note = await tryTo('read', async () => noteIn(await readFile(pathOf(request), 'utf8')));
-      if (note === null) return null;
-      if (note.runId === request.runId) return { id: note.sessionId, totals: note.totalsBefore };
-      return note.sessionId === request.session ? { id: note.sessionId, totals: note.totals } : null;
+    async load(request) {
+      return sessionOf(await logFailure('load', () => readNote(pathOf(request))), request);
     },
-    async keep(request, session, totals) {
+    async save(request, session, totals) {
       const note: Note = { sessionId: session.id, runId: request.runId, totalsBefore: session.totals, totals };
-      await tryTo('write', async () => {
+      await logFailure('save', async () => {
         await mkdir(folder, { recursive: true, mode: 0o700 });
-        if (kept % COUNT_EACH === 0) await removeOldest(folder);
-        kept += 1;
+        // Renamed, so that a crash leaves no half-written note. Not synced to disk: a lost note costs little.
         await writeFile(`${pathOf(request)}.part`, JSON.stringify(note), { mode: 0o600 });
         await rename(`${pathOf(request)}.part`, pathOf(request));
       });
+      if (saves % PRUNE_EVERY === 0) await logFailure('prune', () => prune(folder));
+      saves += 1;
     },
-    async forget(request) {
-      await tryTo('remove', () => rm(pathOf(request), { force: true }));
+    async remove(request) {
+      await logFailure('remove', () => rm(pathOf(request), { force: true }));
     },
   };
 }
 
-/** Null for an invalid note, for example one truncated by a full disk. */
-function noteIn(text: string): Note | null {
+function sessionOf(note: Note | null, { runId, session }: WakeRequest): Session | null {
+  if (note === null) return null;
+  if (note.runId === runId) return { id: note.sessionId, totals: note.totalsBefore };
+  return note.sessionId === session ? { id: note.sessionId, totals: note.totals } : null;
+}
+
+/** Null for a missing note, and for an invalid one, for example one truncated by a full disk. */
+async function readNote(path: string): Promise<Note | null> {
+  const text = await unlessMissing(readFile(path, 'utf8'));
+  return text === null ? null : parseNote(text);
+}
+
+function parseNote(text: string): Note | null {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    return null; // Invalid; treated as if there were none.
+    return null; // Invalid.
   }
   const { sessionId, runId, totalsBefore, totals } = objectOf(value);
-  if (textOf(sessionId) === null || textOf(runId) === null) return null;
-  return { sessionId: sessionId as string, runId: runId as string, totalsBefore: totalsOf(totalsBefore), totals: totalsOf(totals) };
+  const id = textOf(sessionId);
+  const run = textOf(runId);
+  if (id === null || run === null) return null;
+  return { sessionId: id, runId: run, totalsBefore: totalsOf(totalsBefore), totals: totalsOf(totals) };
 }
 
 const totalsOf = (value: unknown): SessionTotals =>
   Object.fromEntries(Object.entries(objectOf(value)).map(([name, count]) => [name, amountOf(count)]));
 
-async function removeOldest(folder: string): Promise<void> {
+/** Removes the oldest files, those that a crash left half-written included. Other runs may remove files meanwhile. */
+async function prune(folder: string): Promise<void> {
   const names = await readdir(folder);
   if (names.length <= NOTES_MAX) return;
-  const dated = await Promise.all(names.map(async (name) => ({ name, atMs: (await stat(join(folder, name))).mtimeMs })));
-  const oldest = dated.sort((a, b) => a.atMs - b.atMs).slice(0, names.length - NOTES_MAX);
+  const files = await Promise.all(names.map(async (name) => ({ name, found: await unlessMissing(stat(join(folder, name))) })));
+  const dated = files.flatMap(({ name, found }) => (found === null ? [] : [{ name, atMs: found.mtimeMs }]));
+  const oldest = dated.sort((a, b) => a.atMs - b.atMs).slice(0, Math.max(0, dated.length - NOTES_MAX));
   await Promise.all(oldest.map(({ name }) => rm(join(folder, name), { force: true })));
+}
+
+async function unlessMissing<T>(reading: Promise<T>): Promise<T | null> {
+  try {
+    return await reading;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
 }
