@@ -18,7 +18,7 @@ import { AGENT_ID_PATTERN, isAgentId, isTaskId, TASK_ID_PATTERN } from '../../co
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { readProgress, readResult } from '../../core/protocol/agent-files.ts';
 import { bodyReader } from '../../core/protocol/body-reader.ts';
-import { frameReader } from '../../core/protocol/frame-reader.ts';
+import { frameParser } from '../../core/protocol/frame-parser.ts';
 import { httpBodySchemas } from '../../core/protocol/http-bodies.ts';
 import { hubSchemas, type HubFrame } from '../../core/protocol/hub-frames.ts';
 import { v1Schemas, v2Schemas, type SidecarFrame } from '../../core/protocol/sidecar-frames.ts';
@@ -40,16 +40,16 @@ function answersOrFails<T>(read: () => T, what: string): T | AgentcomError {
 }
 
 t.test('R22: whatever stands in a frame, the decoder answers and never throws', async (t) => {
-  const readers = [frameReader<SidecarFrame>(v1Schemas), frameReader<SidecarFrame>(v2Schemas), frameReader<HubFrame>(hubSchemas)];
+  const parsers = [frameParser<SidecarFrame>(v1Schemas), frameParser<SidecarFrame>(v2Schemas), frameParser<HubFrame>(hubSchemas)];
   const texts = [...wellMadeFrames(RUNS, SEED), ...brokenFrames(2 * RUNS, SEED), ...brokenIdentifies(RUNS / 2, SEED)];
   const kinds = new Map<string, number>();
   for (const text of texts) {
-    for (const read of readers) {
-      const answer = read(text);
+    for (const parse of parsers) {
+      const answer = parse(text);
       kinds.set(answer.kind, (kinds.get(answer.kind) ?? 0) + 1);
       if (answer.kind === 'frame' && /^(task_(acc|rej|rel|pro|com|fai)|wake)/.test(answer.frame.type)) {
         if ('task_id' in answer.frame && answer.frame.type !== 'task_ack')
-          reportFromFrame(answer.frame as ReportFrame, read === readers[0] ? 1 : 2);
+          reportFromFrame(answer.frame as ReportFrame, parse === parsers[0] ? 1 : 2);
       }
     }
   }
@@ -76,7 +76,7 @@ t.test('R22: whatever stands in a body, its reader answers with the fields of it
 });
 
 t.test('R22: an id that is none never becomes a path, a frame or a body', async (t) => {
-  const read = frameReader<SidecarFrame>(v2Schemas);
+  const parseFrame = frameParser<SidecarFrame>(v2Schemas);
   const submit = bodyReader(httpBodySchemas.submit);
   const near = fc.oneof(
     fc
@@ -89,7 +89,7 @@ t.test('R22: an id that is none never becomes a path, a frame or a body', async 
   for (const id of fc.sample(near, { numRuns: RUNS, seed: SEED })) {
     const isOne = isTaskId(id);
     if (isOne) passed += 1;
-    const frame = read(JSON.stringify({ type: 'task_accepted', task_id: id, generation: 1 }));
+    const frame = parseFrame(JSON.stringify({ type: 'task_accepted', task_id: id, generation: 1 }));
     if ((frame.kind === 'frame') !== isOne) t.fail(`as a frame: ${JSON.stringify(id)}`);
     const depends = submit({ description: 'x', depends_on: [id] });
     if ((depends.kind === 'read') !== isOne) t.fail(`as a body: ${JSON.stringify(id)}`);

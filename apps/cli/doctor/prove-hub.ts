@@ -2,7 +2,7 @@
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
 import { silentLog } from '../../../core/ports/log.ts';
-import { frameReader } from '../../../core/protocol/frame-reader.ts';
+import { frameParser } from '../../../core/protocol/frame-parser.ts';
 import { hubSchemas, type HubFrame } from '../../../core/protocol/hub-frames.ts';
 import { hubProof, isSameProof } from '../../../core/protocol/proof.ts';
 import { newHandshake } from '../../handshake.ts';
@@ -25,7 +25,7 @@ const HELLO_UNKNOWN: readonly string[] = ['not_identified', 'unknown_message_typ
 export function proveHub({ url, agentId, token }: HubToProve, withinMs: number): Promise<HubProof> {
   const { hmac } = systemDigest();
   const { key, hello } = newHandshake(agentId, token);
-  const read = frameReader<HubFrame>(hubSchemas);
+  const parseFrame = frameParser<HubFrame>(hubSchemas);
   return new Promise<HubProof>((resolve, reject) => {
     const late = setTimeout(() => end(() => reject(new Error(`no answer within ${withinMs} ms`))), withinMs);
     const end = (answer: () => void): void => {
@@ -39,9 +39,9 @@ export function proveHub({ url, agentId, token }: HubToProve, withinMs: number):
         onOpen: () =>
           void connection.send(JSON.stringify({ type: 'hello', agent_id: agentId, token_hint: hello.tokenHint, nonce: hello.nonce })),
         onFrame(text) {
-          const heard = read(text);
-          if (heard.kind !== 'frame') return end(() => reject(new Error('it does not speak the protocol of a hub')));
-          const { frame } = heard;
+          const parsed = parseFrame(text);
+          if (parsed.kind !== 'frame') return end(() => reject(new Error('it does not speak the protocol of a hub')));
+          const { frame } = parsed;
           if (frame.type === 'challenge') {
             const wanted = hubProof(key, { ...hello, hubNonce: frame.nonce }, hmac);
             return end(() => resolve(isSameProof(frame.proof, wanted) ? 'proved' : 'not_proved'));

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket, type RawData } from 'ws';
 import { WIRE_ERRORS, MESSAGE_FAILURES, V1_VERBS } from '../../../core/protocol/hub-frames.ts';
-import { frameReader } from '../../../core/protocol/frame-reader.ts';
+import { frameParser } from '../../../core/protocol/frame-parser.ts';
 import { v1Schemas, v2Schemas, type SidecarFrame } from '../../../core/protocol/sidecar-frames.ts';
 import { brokenFrames, brokenIdentifies, MARKS, wellMadeFrames } from './frame-texts.ts';
 import type { Chooser } from './choose.ts';
@@ -29,9 +29,9 @@ export interface Pools {
 export function framePools(seed: number, size: number): Pools {
   const texts = [...wellMadeFrames(size, seed), ...brokenFrames(size, seed + 1)];
   const sorted = (schemas: typeof v1Schemas | typeof v2Schemas) => {
-    const read = frameReader<SidecarFrame>(schemas);
+    const parseFrame = frameParser<SidecarFrame>(schemas);
     const isValid = (text: string): boolean => {
-      const frame = read(text);
+      const frame = parseFrame(text);
       return frame.kind === 'frame' && frame.frame.type !== 'identify';
     };
     return { valid: texts.filter(isValid), invalid: texts.filter((text) => !isValid(text)) };

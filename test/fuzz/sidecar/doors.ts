@@ -5,7 +5,7 @@ import { EMPTY_JOURNAL, readJournalState } from '../../../core/application/sidec
 import { readChecks, readWakeEvent } from '../../../core/application/sidecar/state/runner-events.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { readProgress, readResult } from '../../../core/protocol/agent-files.ts';
-import { frameReader } from '../../../core/protocol/frame-reader.ts';
+import { frameParser } from '../../../core/protocol/frame-parser.ts';
 import { hubSchemas, type HubFrame } from '../../../core/protocol/hub-frames.ts';
 import { badFrameOf } from '../../../core/application/sidecar/link/bad-frame.ts';
 import { acpDialect } from '../../../plugins/acp/dialect.ts';
@@ -57,7 +57,7 @@ const texts = (values: Pool<unknown>, odd: Pool<unknown>) => (choose: Chooser) =
 };
 
 function hubFrames(odd: Pool<unknown>, seed: number, pool: number): Door {
-  const read = frameReader<HubFrame>(hubSchemas);
+  const parseFrame = frameParser<HubFrame>(hubSchemas);
   const take = atWork();
   const numbers = [0, -1, 1, 0.5, 2 ** 31, 2 ** 53 - 1, 2 ** 53, 1e308, -1e308, 5e-324];
   const policies = fc.record(
@@ -77,7 +77,7 @@ function hubFrames(odd: Pool<unknown>, seed: number, pool: number): Door {
     share: 1,
     next: texts(frames, odd),
     give(text) {
-      const found = read(text as string);
+      const found = parseFrame(text as string);
       if (found.kind !== 'frame') return answer(told(JSON.stringify(badFrameOf(found))), false);
       return answer(take(({ state }) => ({ type: 'frame', link: state.link.number, frame: found.frame })));
     },

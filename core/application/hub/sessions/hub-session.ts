@@ -10,7 +10,7 @@ import { SETTLE_MS } from '../../../domain/agent/busy-agents.ts';
 import { isLongerThan } from '../../../domain/encoded-text.ts';
 import { isGeneration, isTaskId, type AgentId, type TaskId } from '../../../domain/ids.ts';
 import { CLOSE_CODES } from '../../../protocol/close-codes.ts';
-import { frameReader, type ReadFrame } from '../../../protocol/frame-reader.ts';
+import { frameParser, type FrameParseResult } from '../../../protocol/frame-parser.ts';
 import { v1Schemas, v2Schemas, type SidecarFrame, type V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import type { WireError } from '../../../protocol/hub-frames.ts';
 import { isExpired } from '../../../ports/agent-store.ts';
@@ -39,7 +39,7 @@ const LOGGED_CHARACTERS = 64;
 export const WAKE_RESULTS: Allowance = { count: 600, bytes: 1_048_576 };
 const NO_TASKS: readonly TaskId[] = [];
 
-const readers = { 1: frameReader<SidecarFrame>(v1Schemas), 2: frameReader<SidecarFrame>(v2Schemas) };
+const parsers = { 1: frameParser<SidecarFrame>(v1Schemas), 2: frameParser<SidecarFrame>(v2Schemas) };
 
 export type SessionState = 'new' | 'challenging' | 'identifying' | 'identified' | 'closed';
 
@@ -176,10 +176,10 @@ export class HubSession {
       return hasRoom ? undefined : this.close(1008, 'wait for identified');
     }
     const isInRate = this.#rate?.take(text.length) !== false;
-    const read = readers[this.#version](text);
-    if (read.kind !== 'frame' || !isReport(read.frame.type)) this.#rate?.countWasted();
-    if (read.kind !== 'frame') this.#onInvalid(read);
-    else this.#onValid(read.frame, text.length);
+    const parsed = parsers[this.#version](text);
+    if (parsed.kind !== 'frame' || !isReport(parsed.frame.type)) this.#rate?.countWasted();
+    if (parsed.kind !== 'frame') this.#onInvalid(parsed);
+    else this.#onValid(parsed.frame, text.length);
     // A frame over the rate is still handled: version 1 would not send it again.
     if (!isInRate) this.close(1013, TOO_FAST);
   }
@@ -194,18 +194,18 @@ export class HubSession {
     const { limits } = this.#deps.context;
     if (isLongerThan(text, limits.unidentifiedFrameBytes))
       return this.close(1009, `at most ${limits.unidentifiedFrameBytes} bytes before identify`);
-    const read = readers[2](text);
-    if (read.kind === 'frame' && read.frame.type === 'hello') return this.#hello(read.frame);
-    if (read.kind === 'frame' && read.frame.type === 'identify') return this.#identify(read.frame);
+    const parsed = parsers[2](text);
+    if (parsed.kind === 'frame' && parsed.frame.type === 'hello') return this.#hello(parsed.frame);
+    if (parsed.kind === 'frame' && parsed.frame.type === 'identify') return this.#identify(parsed.frame);
     if (
-      read.kind === 'frame' ||
-      read.kind === 'unknown_message_type' ||
-      (read.kind === 'validation_failed' && read.messageType !== 'identify' && read.messageType !== 'hello')
+      parsed.kind === 'frame' ||
+      parsed.kind === 'unknown_message_type' ||
+      (parsed.kind === 'validation_failed' && parsed.messageType !== 'identify' && parsed.messageType !== 'hello')
     ) {
       this.send(errorFrame('not_identified'));
       return this.#noteInvalid('not_identified', {});
     }
-    this.#onInvalid(read);
+    this.#onInvalid(parsed);
   }
 
   /** Cancels the timers and releases what they hold: a session may be idle for days. */
@@ -312,12 +312,12 @@ export class HubSession {
     this.#timer = this.#deps.clock.after(V1_REFUSED_MS, () => this.close(CLOSE_CODES.idInUse, error));
   }
 
-  #onInvalid(read: Exclude<ReadFrame<SidecarFrame>, { kind: 'frame' }>): void {
-    if (read.kind === 'invalid_json') {
+  #onInvalid(parsed: Exclude<FrameParseResult<SidecarFrame>, { kind: 'frame' }>): void {
+    if (parsed.kind === 'invalid_json') {
       this.send(errorFrame('invalid_json'));
       return this.#noteInvalid('invalid_json', {});
     }
-    const { kind, messageType, object } = read;
+    const { kind, messageType, object } = parsed;
     const { task_id: taskId, generation } = object;
     const from = this.#from;
     if (this.#version === 2 && from !== null && isTaskId(taskId) && isGeneration(generation)) {
@@ -326,11 +326,11 @@ export class HubSession {
     } else if (kind === 'unknown_message_type') {
       this.send(errorFrame(kind));
     } else {
-      const answer = (): void => this.send(errorFrame(kind, { message_type: messageType, errors: read.errors }));
+      const answer = (): void => this.send(errorFrame(kind, { message_type: messageType, errors: parsed.errors }));
       if (from === null) answer();
       else this.#reports.onInvalid(object, from, answer);
     }
-    const fields = kind === 'validation_failed' ? { fields: read.errors.map((error) => error.field) } : {};
+    const fields = kind === 'validation_failed' ? { fields: parsed.errors.map((error) => error.field) } : {};
     this.#noteInvalid(kind, { message_type: messageType?.slice(0, LOGGED_CHARACTERS) ?? null, ...fields });
   }
 

@@ -3,7 +3,7 @@ import { messageOf } from '../../../errors/agentcom-error.ts';
 import type { Assignment } from '../../../domain/assignment/slot.ts';
 import type { Timer } from '../../../ports/clock.ts';
 import type { LinkConnection } from '../../../ports/hub-link.ts';
-import { frameReader } from '../../../protocol/frame-reader.ts';
+import { frameParser } from '../../../protocol/frame-parser.ts';
 import { hubSchemas, type HubFrame } from '../../../protocol/hub-frames.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import {
@@ -24,7 +24,7 @@ import { followRuns } from '../run/runs.ts';
 import { timerKey, type TimerName } from '../state/timer-names.ts';
 
 /** The schemas are compiled once per process. */
-const readFrame = frameReader<HubFrame>(hubSchemas);
+const parseFrame = frameParser<HubFrame>(hubSchemas);
 
 export interface EffectRunner {
   runDurable(effect: DurableEffect): Promise<void>;
@@ -77,9 +77,9 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   }
 
   function frameEvent(link: number, text: string): Event {
-    const read = readFrame(text);
-    if (read.kind === 'frame') return { type: 'frame', link, frame: read.frame };
-    return { type: 'bad_frame', link, what: badFrameOf(read) };
+    const parsed = parseFrame(text);
+    if (parsed.kind === 'frame') return { type: 'frame', link, frame: parsed.frame };
+    return { type: 'bad_frame', link, what: badFrameOf(parsed) };
   }
 
   /** The report of an end is on disk: if the socket has no room for it, it is read again later. */
