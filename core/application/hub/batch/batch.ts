@@ -270,7 +270,7 @@ export class Batch {
   }
 
   /** Ready tasks of these requirement keys, as the batch knows them. */
-  claimable(keys: ReadonlySet<string>): readonly Task[] {
+  readyTasks(keys: ReadonlySet<string>): readonly Task[] {
     return [...this.#tasks.values()].filter((task) => isReady(task, this.nowMs) && keys.has(requirementKey(task.requirement)));
   }
 

@@ -106,7 +106,7 @@ async function firstReady(
 }
 
 function assign(batch: Batch, free: readonly FreeAgent[], keys: readonly string[], { rules }: HubContext): void {
-  const candidates = batch.claimable(new Set(keys));
+  const candidates = batch.readyTasks(new Set(keys));
   for (const { task, agentId } of decidePairs(candidates, free)) {
     const agent = batch.agent(agentId);
     if (agent === undefined) continue;

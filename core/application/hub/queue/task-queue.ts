@@ -7,6 +7,7 @@
  * next batch accumulates; a lone command is committed at once.
  */
 import { AgentcomError } from '../../../errors/agentcom-error.ts';
+import { isStoreFailure } from '../../../errors/store-failure.ts';
 import type { StoredEvent } from '../../../domain/task/event.ts';
 import { isLive } from '../../../domain/task/task.ts';
 import type { Clock, Timer } from '../../../ports/clock.ts';
@@ -24,7 +25,6 @@ import { PriorityInbox, type InboxEntry } from './inbox.ts';
 import { Removals } from './removals.ts';
 import { Pacer, type PacerBounds } from './pacing.ts';
 import type { Roster } from '../batch/roster.ts';
-import { isStoreFailure, sweepWaitedMs } from './stall-errors.ts';
 import { Waiters } from './waiters.ts';
 import { unblock } from '../handlers/unblock.ts';
 
@@ -315,7 +315,7 @@ export class TaskQueue implements CommandInbox {
       this.#deps.beforeBatch(unit.nowMs);
       const waitedMs = Math.max(
         clock.monotonicMs() - startedMs,
-        ...entries.map(({ command }) => sweepWaitedMs(command, unit.nowMs, clock)),
+        ...entries.map(({ command }) => sweepDelayMs(command, unit.nowMs, clock)),
       );
       if (waitedMs > STALL_MS) this.#deps.storageFailed(waitedMs, true);
       return this.#work(unit, entries, mustDispatch);
@@ -381,4 +381,15 @@ export class TaskQueue implements CommandInbox {
       if (body !== undefined) batch.outgoing.push({ kind: 'assign', agentId, session, task, body });
     }
   }
+}
+
+/**
+ * How late a sweep is: its wait in the inbox or, if the store's clock jumped during that wait, the size of the jump, whichever is larger.
+ * 0 for other commands.
+ */
+function sweepDelayMs(command: Command, storeNowMs: number, clock: Clock): number {
+  if (command.kind !== 'sweep' || command.posted === undefined) return 0;
+  const waitedMs = clock.monotonicMs() - command.posted.atMonotonicMs;
+  const clockJumpMs = Math.abs(storeNowMs - command.posted.atMs - waitedMs);
+  return Math.max(waitedMs, clockJumpMs);
 }

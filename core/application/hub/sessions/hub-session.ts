@@ -19,7 +19,7 @@ import type { Timer } from '../../../ports/clock.ts';
 import type { Reporter } from '../batch/commands.ts';
 import type { Allowance } from './limits/agent-meter.ts';
 import { TOO_FAST, type FrameRate } from './limits/frame-rates.ts';
-import { FramesDuringIdentify } from './limits/frames-during-identify.ts';
+import { PendingFrames } from './limits/pending-frames.ts';
 import { errorFrame, identifiedFrame, nackFrame, type Frame, type ProtocolVersion } from './frames-out.ts';
 import { ChallengeHandler } from './challenge.ts';
 import { IdentifyDeadline } from './limits/identify-deadline.ts';
@@ -59,7 +59,7 @@ export class HubSession {
   #token: SessionToken | null = null;
   /** Set by a hello; null once the session is identified. */
   #challenge: ChallengeHandler | null = null;
-  #pendingFrames: FramesDuringIdentify | null = null;
+  #pendingFrames: PendingFrames | null = null;
   #timer: Timer | null = null;
   /** Null once it is identified. */
   #identifyDeadline: IdentifyDeadline | null;
@@ -172,8 +172,9 @@ export class HubSession {
     this.noteReceived();
     if (this.#state === 'new') return this.#onFirstFrame(text);
     if (this.#state !== 'identified') {
-      const hasRoom = (this.#pendingFrames ??= new FramesDuringIdentify()).add(text, this.#deps.context.limits.unidentifiedFrameBytes);
-      return hasRoom ? undefined : this.close(1008, 'wait for identified');
+      // All of them together may be as large as one frame before identify.
+      this.#pendingFrames ??= new PendingFrames(this.#deps.context.limits.unidentifiedFrameBytes);
+      return this.#pendingFrames.add(text) ? undefined : this.close(1008, 'wait for identified');
     }
     const isInRate = this.#rate?.take(text.length) !== false;
     const parsed = parsers[this.#version](text);
