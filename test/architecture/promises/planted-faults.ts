@@ -335,10 +335,10 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     name: 'P51',
     what: 'reports are sent whether the socket has room or not',
     breaks: ['R5'],
-    file: 'core/application/sidecar/report/paced-reports.ts',
+    file: 'core/application/sidecar/report/report-send-queue.ts',
     find: '      if (!deps.hasRoom()) break;\n',
     replace: '',
-    test: `${SIDECAR}/paced-reports.test.ts`,
+    test: `${SIDECAR}/report-send-queue.test.ts`,
   },
   {
     name: 'P52',

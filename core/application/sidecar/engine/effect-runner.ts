@@ -18,7 +18,7 @@ import type { AfterPersistEffect, DurableEffect } from '../state/effects.ts';
 import type { Event } from '../state/inputs.ts';
 import { badFrameOf } from '../link/bad-frame.ts';
 import type { SidecarPorts } from '../state/ports.ts';
-import { pacedReports } from '../report/paced-reports.ts';
+import { reportSendQueue } from '../report/report-send-queue.ts';
 import { runChecks } from '../health/run-checks.ts';
 import { followRuns } from '../run/runs.ts';
 import { timerKey, type TimerName } from '../state/timer-names.ts';
@@ -55,11 +55,13 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   let removing = 0;
   let connection: LinkConnection | null = null;
   const hasRoom = (): boolean => (connection?.bufferedBytes() ?? 0) < SOCKET_BYTES_MAX;
-  const reports = pacedReports({
+  const reports = reportSendQueue({
     hasRoom,
-    read: readReport,
+    readAndSend,
+    failed: ({ taskId, generation }, thrown) =>
+      log.error('could not send a report; trying again later', { task_id: taskId, generation, error: messageOf(thrown) }),
     bufferedBytes: () => connection?.bufferedBytes() ?? 0,
-    onFlushed: restartRepeatTimer,
+    reportFlushed: restartRepeatTimer,
   });
 
   function connect(effect: Extract<AfterPersistEffect, { readonly type: 'connect' }>): void {
@@ -70,7 +72,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
       {
         onOpen: () => deliver({ type: 'link_up', link, nonce: ids.secret() }),
         onFrame: (text) => deliver(frameEvent(link, text)),
-        onTaken: reports.flushed,
+        onTaken: reports.onFlushed,
         onGone: (code, reason) => deliver({ type: 'link_down', link, code, reason }),
       },
     );
@@ -82,7 +84,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     return { type: 'bad_frame', link, what: badFrameOf(parsed) };
   }
 
-  /** The report of an end is on disk: if the socket has no room for it, it is read again later. */
+  /** The body of an end report is on disk, so without room in the socket the frame is dropped here and read again later. */
   function send(frame: V2Frame): void {
     const isEnd = frame.type === 'task_complete' || frame.type === 'task_failed';
     const end = isEnd ? { taskId: frame.task_id, generation: frame.generation } : null;
@@ -91,7 +93,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
       return;
     }
     if (connection === null) return;
-    reports.written(end);
+    reports.onWritten(end);
     connection.send(JSON.stringify(frame));
   }
 
@@ -212,12 +214,15 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     }
   }
 
-  async function readReport(name: Assignment): Promise<void> {
+  /** Reads the body of a report; the step that gets it sends it. */
+  async function readAndSend(name: Assignment): Promise<void> {
+    let read: { readonly text: string | null; readonly error: string | null };
     try {
-      await options.deliver({ type: 'report_read', name, text: await journal.readReport(name), error: null });
+      read = { text: await journal.readReport(name), error: null };
     } catch (thrown) {
-      await options.deliver({ type: 'report_read', name, text: null, error: messageOf(thrown) });
+      read = { text: null, error: messageOf(thrown) };
     }
+    await options.deliver({ type: 'report_read', name, ...read });
   }
 
   /** Not awaited: checks may take seconds. */

@@ -1,6 +1,7 @@
 /** After an outage many large reports wait for one slow line: each goes once the hub has taken what was before it. */
 import t from 'tap';
 import type { Fate } from '../../product/twins/wire-memory/crossing.ts';
+import { reportSendQueue } from '../../../core/application/sidecar/report/report-send-queue.ts';
 import { SOCKET_BYTES_MAX } from '../../../core/application/sidecar/state/bounds.ts';
 import { EMPTY_JOURNAL } from '../../../core/application/sidecar/state/journal-state.ts';
 import type { Generation, TaskId } from '../../../core/domain/ids.ts';
@@ -88,4 +89,28 @@ t.test('R5: a report that takes long to leave the socket is not queued beside it
   const stopped = made.sidecar.stop();
   await made.pass(10_000);
   await stopped;
+});
+
+t.test('R5: a report that cannot be read does not hold up those behind it', async (t) => {
+  const [sent, failed]: [string[], string[]] = [[], []];
+  let hasRoom = false;
+  const queue = reportSendQueue({
+    hasRoom: () => hasRoom,
+    readAndSend: ({ taskId }) => {
+      if (taskId === entryOf(0).taskId) return Promise.reject(new Error('cannot be read'));
+      sent.push(taskId);
+      return Promise.resolve();
+    },
+    failed: ({ taskId }, thrown) => failed.push(`${taskId}: ${String(thrown)}`),
+    bufferedBytes: () => 0,
+    reportFlushed: () => undefined,
+  });
+  for (const n of [0, 1]) await queue.enqueue(entryOf(n));
+  hasRoom = true;
+  queue.onFlushed();
+  await new Promise(setImmediate);
+  t.strictSame(sent, [entryOf(1).taskId]);
+  t.strictSame(failed, [`${entryOf(0).taskId}: Error: cannot be read`]);
+  await queue.enqueue(entryOf(2));
+  t.strictSame(sent, [entryOf(1).taskId, entryOf(2).taskId], 'the queue still sends');
 });

@@ -1,0 +1,72 @@
+/**
+ * Sends reports with bodies under backpressure: a body stays on disk until the socket has room for it. A report that is already
+ * queued, or still in the socket's buffer, is not queued again.
+ */
+import { assignmentKey, isSameAssignment, type Assignment } from '../../../domain/assignment/slot.ts';
+
+export interface ReportSendQueue {
+  /** Queues the report and sends what there is room for now. Never rejects. */
+  enqueue(name: Assignment): Promise<void>;
+  /** A frame was written to the socket; `report` identifies the report in it, if any. */
+  onWritten(report: Assignment | null): void;
+  /** The oldest frame has left the socket's buffer, so there may be room again. */
+  onFlushed(): void;
+  /** The connection is gone: empties the queue. */
+  clear(): void;
+}
+
+export interface ReportSendQueueDeps {
+  readonly hasRoom: () => boolean;
+  /** Reads the report from disk and sends it. Resolves when it was written to the socket, or could not be. */
+  readonly readAndSend: (name: Assignment) => Promise<void>;
+  /** `readAndSend` rejected. The reports behind this one are sent all the same. */
+  readonly failed: (name: Assignment, thrown: unknown) => void;
+  /** Bytes buffered in the socket. */
+  readonly bufferedBytes: () => number;
+  /** A report has left the socket's buffer: only now can its answer come, and its resend delay begins. */
+  readonly reportFlushed: (name: Assignment) => void;
+}
+
+export function reportSendQueue(deps: ReportSendQueueDeps): ReportSendQueue {
+  const queue = new Map<string, Assignment>();
+  /** The frames in the socket's buffer, oldest first; null for frames that are not reports. */
+  let inSocket: (Assignment | null)[] = [];
+  let isSending = false;
+
+  async function sendQueued(): Promise<void> {
+    if (isSending) return;
+    isSending = true;
+    for (const [key, name] of queue) {
+      if (!deps.hasRoom()) break;
+      queue.delete(key);
+      try {
+        await deps.readAndSend(name);
+      } catch (thrown) {
+        deps.failed(name, thrown);
+      }
+    }
+    isSending = false;
+  }
+
+  return {
+    async enqueue(name) {
+      // With an empty buffer every frame has left it, even if `onFlushed` was not called for it yet, or never will be.
+      const isInSocket = deps.bufferedBytes() > 0 && inSocket.some((each) => each !== null && isSameAssignment(each, name));
+      if (isInSocket) return;
+      queue.set(assignmentKey(name), name);
+      await sendQueued();
+    },
+    onWritten(report) {
+      inSocket.push(report);
+    },
+    onFlushed() {
+      const flushed = inSocket.shift();
+      if (flushed !== undefined && flushed !== null) deps.reportFlushed(flushed);
+      if (queue.size > 0) void sendQueued();
+    },
+    clear() {
+      queue.clear();
+      inSocket = [];
+    },
+  };
+}
