@@ -119,7 +119,7 @@ t.test('restored: a new id, the store before is kept, and the sidecar with newer
   while ((await api.agents.list()).agents.every(({ agent_id: id, connected }) => id !== 'a1' || connected !== true));
   // Logs come when they come; without them this test does not end.
   while (!/a sidecar holds tasks of another store/.test(hub.log())) await new Promise(setImmediate);
-  while (!/held work comes from another store/.test(sidecar.log())) await new Promise(setImmediate);
+  while (!/holds assignments from another store/.test(sidecar.log())) await new Promise(setImmediate);
   t.match(await api.tasks.stats(), { refused: { frames: { of_another_store: 2 } } });
   await t.rejects(api.tasks.get(after), /unknown_task/);
 

@@ -13,7 +13,7 @@ import type { Event, Input } from '../state/inputs.ts';
 import { onFoldersFound } from '../assignment/orphaned-folders.ts';
 import { onLeaseTimer, onProgressTimer, resolveRunAges } from '../assignment/lease.ts';
 import { onChallenge, onGreetingError, onLinkUp } from '../link/hub-handshake.ts';
-import { connect, establish, markAlive, onHubError, onIdentifyTimer, onLinkDown, onPingTimer, onPongTimer } from '../link/link.ts';
+import { connect, markAlive, onHubError, onIdentified, onIdentifyTimer, onLinkDown, onPingTimer, onPongTimer } from '../link/link.ts';
 import { onAssign } from '../assignment/offers.ts';
 import { onConfirmTimer, onPickupTimer, onRunMaxTimer, onSilenceTimer } from '../assignment/timeouts.ts';
 import { onRepeatTimer, onReportRead } from '../report/outbox-reports.ts';
@@ -134,7 +134,7 @@ function onFrame(step: StepContext, link: number, frame: HubFrame): void {
   if (phase === 'identifying') {
     if (frame.type === 'error') return onHubError(step, frame);
     if (frame.type !== 'identified') return;
-    establish(step, frame);
+    onIdentified(step, frame);
     if (frame.server_time !== undefined) {
       onHubTime(step, frame.server_time);
       resolveRunAges(step, frame.server_time);

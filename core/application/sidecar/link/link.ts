@@ -1,4 +1,4 @@
-/** Connects and detects dead connections. See hub-handshake.ts for how a connection is identified. */
+/** Connects to a hub, detects a dead connection and reconnects. hub-handshake.ts identifies the connection. */
 import { backoffMs } from '../../../domain/backoff.ts';
 import type { HubFrameOf, PolicyFrame } from '../../../protocol/hub-frames.ts';
 import {
@@ -16,8 +16,12 @@ import { CLOSE_CODES } from '../../../protocol/close-codes.ts';
 import { ownDrainReason } from './drain.ts';
 import type { StepContext } from '../state/step-context.ts';
 
+/** Maximum number of tasks named in one log line. */
+const TASKS_LOGGED_MAX = 20;
+
 /**
- * Opens a connection if there is none. Waits for the first runner checks, since an identified sidecar is given tasks.
+ * Opens a connection if there is none. Does nothing before the first runner checks are done, because the hub may assign tasks as soon
+ * as the sidecar is identified.
  */
 export function connect(step: StepContext): void {
   if (step.state.phase !== 'running' || step.state.link.phase !== 'down' || isAwaitingFirstChecks(step.state)) return;
@@ -32,11 +36,11 @@ export function connect(step: StepContext): void {
   step.startTimer('identify', IDENTIFY_WITHIN_MS);
 }
 
-/** The hub knows this sidecar: resets the backoff and starts the heartbeat. */
-export function establish(step: StepContext, frame: HubFrameOf<'identified'>): void {
+/** The hub has identified this sidecar: resets the backoff and starts the heartbeat. */
+export function onIdentified(step: StepContext, frame: HubFrameOf<'identified'>): void {
   const policy = boundedPolicy(step, frame.policy ?? DEFAULT_POLICY);
   const isFirst = !step.state.link.everIdentified;
-  warnOfOtherStore(step, frame.store_id ?? null);
+  warnIfStoreDiffers(step, frame.store_id ?? null);
   step.patchLink({
     phase: 'identified',
     failures: 0,
@@ -53,35 +57,32 @@ export function establish(step: StepContext, frame: HubFrameOf<'identified'>): v
   if (isFirst) step.afterPersist({ type: 'ready' });
 }
 
-function boundedPolicy(step: StepContext, asked: PolicyFrame): PolicyFrame {
-  const within = (name: keyof PolicyFrame): number => Math.min(POLICY_MAX[name], Math.max(POLICY_MIN[name], asked[name]));
+function boundedPolicy(step: StepContext, requested: PolicyFrame): PolicyFrame {
+  const clamp = (name: keyof PolicyFrame): number => Math.min(POLICY_MAX[name], Math.max(POLICY_MIN[name], requested[name]));
   const policy: PolicyFrame = {
-    heartbeat_ms: within('heartbeat_ms'),
-    pong_wait_ms: within('pong_wait_ms'),
-    reconnect_max_ms: within('reconnect_max_ms'),
-    lease_ms: within('lease_ms'),
-    max_frame_bytes: within('max_frame_bytes'),
-    reconnect_grace_ms: within('reconnect_grace_ms'),
+    heartbeat_ms: clamp('heartbeat_ms'),
+    pong_wait_ms: clamp('pong_wait_ms'),
+    reconnect_max_ms: clamp('reconnect_max_ms'),
+    lease_ms: clamp('lease_ms'),
+    max_frame_bytes: clamp('max_frame_bytes'),
+    reconnect_grace_ms: clamp('reconnect_grace_ms'),
   };
-  const wrong = (Object.keys(policy) as (keyof PolicyFrame)[]).filter((name) => policy[name] !== asked[name]);
-  if (wrong.length > 0) step.log('warn', 'the policy of the hub is out of bounds; clamped it', { asked, wrong });
+  const clamped = (Object.keys(policy) as (keyof PolicyFrame)[]).filter((name) => policy[name] !== requested[name]);
+  if (clamped.length > 0) step.log('warn', "the hub's policy is out of bounds and was clamped", { requested, clamped });
   return policy;
 }
 
-/** Work from another store means that the hub was restored from a backup or replaced. */
-function warnOfOtherStore(step: StepContext, storeId: string | null): void {
+/** Assignments from another store mean that the hub was restored from a backup or replaced. */
+function warnIfStoreDiffers(step: StepContext, storeId: string | null): void {
   const { slots, outbox } = step.state.journal;
   const others = [...slots, ...outbox].filter((held) => held.storeId !== null && held.storeId !== storeId);
   if (storeId === null || others.length === 0) return;
-  step.log('warn', 'held work comes from another store: the hub was restored or replaced', {
+  step.log('warn', 'this sidecar holds assignments from another store: the hub was restored or replaced', {
     store_id: storeId,
-    tasks: [...new Set(others.map(({ taskId }) => taskId))].slice(0, OTHER_TASKS_LOGGED_MAX),
+    tasks: [...new Set(others.map(({ taskId }) => taskId))].slice(0, TASKS_LOGGED_MAX),
     count: others.length,
   });
 }
-
-/** Tasks named in one log line. */
-const OTHER_TASKS_LOGGED_MAX = 20;
 
 /** Any frame proves that the hub is alive. */
 export function markAlive(step: StepContext): void {
@@ -95,36 +96,37 @@ export function onPingTimer(step: StepContext): void {
   if (phase !== 'identified') return;
   // Repeated with each ping, so that losing one frame cannot leave the hub with stale state.
   step.send({ type: 'ping', draining_reason: ownDrainReason(step.state), checks: checksForPing(step) });
-  step.patchLink({ timeRequestedAtMs: step.nowMs });
-  // Do not restart the timer: with a ping interval shorter than the pong timeout, a dead link would never be detected.
+  // Do not restart the timer: with a ping interval shorter than the pong timeout, a dead connection would never be detected.
   if (!awaitingFrame) step.startTimer('pong', policy.pong_wait_ms);
-  step.patchLink({ awaitingFrame: true });
+  // The pong carries the hub's time.
+  step.patchLink({ awaitingFrame: true, timeRequestedAtMs: step.nowMs });
   step.startTimer('ping', policy.heartbeat_ms);
 }
 
-/** No frame since the ping: the connection is dead, whatever the socket says. */
+/** No frame has arrived since the ping: the connection is dead, whatever the socket says. */
 export function onPongTimer(step: StepContext): void {
   if (step.state.link.phase !== 'identified' || !step.state.link.awaitingFrame) return;
   step.log('warn', 'the hub did not answer a ping; reconnecting', { waited_ms: step.state.link.policy.pong_wait_ms });
-  reconnectIn(step, reconnectMs(step));
+  reconnectIn(step, reconnectDelayMs(step));
 }
 
 export function onIdentifyTimer(step: StepContext): void {
   const { phase } = step.state.link;
   if (phase === 'down' || phase === 'identified') return;
-  step.log('warn', 'the hub did not answer identify in time; reconnecting', { waited_ms: IDENTIFY_WITHIN_MS });
-  reconnectIn(step, reconnectMs(step));
+  step.log('warn', 'not identified by the hub in time; reconnecting', { phase, waited_ms: IDENTIFY_WITHIN_MS });
+  reconnectIn(step, reconnectDelayMs(step));
 }
 
 export function onLinkDown(step: StepContext, input: { readonly link: number; readonly code: number; readonly reason: string }): void {
   if (input.link !== step.state.link.number || step.state.link.phase === 'down') return;
   const fields = { code: input.code, reason: input.reason };
   if (input.code === CLOSE_CODES.idInUse) {
-    step.log('error', `another connection took over the agent id "${step.setting.agentId}"; is this sidecar started twice?`, fields);
-    return reconnectIn(step, identityBackoffMs(step));
+    step.log('error', `another connection took over the agent id "${step.setting.agentId}"; is this sidecar running twice?`, fields);
+    return reconnectAfterConflict(step);
   }
-  step.log('info', 'not connected to the hub', fields);
-  reconnectIn(step, reconnectMs(step), input.code === CLOSE_CODES.restart ? otherHub(step) : undefined);
+  const isFailedAttempt = step.state.link.phase === 'connecting';
+  step.log('info', isFailedAttempt ? 'could not connect to the hub' : 'the connection to the hub was closed', fields);
+  reconnectIn(step, reconnectDelayMs(step), input.code === CLOSE_CODES.restart ? randomOtherHub(step) : undefined);
 }
 
 /** The hub rejected this sidecar or one of its frames. */
@@ -138,7 +140,7 @@ export function onHubError(step: StepContext, frame: HubFrameOf<'error'>): void 
     case 'token_agent_mismatch':
       step.log(
         'error',
-        `the hub refuses the token of agent "${agentId}" (${frame.error}): ask an operator for a token of this agent, ` +
+        `the hub refuses the token of agent "${agentId}" (${frame.error}): ask an operator for a token for this agent, ` +
           'put it into sidecar.token, AGENTCOM_TOKEN or the token file in the data directory, and start the sidecar again',
         { retry_ms: TOKEN_RETRY_MS },
       );
@@ -149,10 +151,10 @@ export function onHubError(step: StepContext, frame: HubFrameOf<'error'>): void 
         `agent id "${agentId}" is in use by another sidecar: use another id here, or stop the other one; ` +
           `if the other machine is gone for good, POST /api/agents/${agentId}/takeover`,
       );
-      return reconnectIn(step, identityBackoffMs(step));
+      return reconnectAfterConflict(step);
     default:
       step.log('error', 'the hub refuses to identify this sidecar', { error: frame.error });
-      return reconnectIn(step, Math.max(reconnectMs(step), frame.retry_after_ms ?? 0));
+      return reconnectIn(step, Math.max(reconnectDelayMs(step), frame.retry_after_ms ?? 0));
   }
 }
 
@@ -175,21 +177,22 @@ export function reconnectIn(step: StepContext, delayMs: number, toHub?: number):
 }
 
 /** A random other hub, so that the sidecars of a stopping hub spread out. */
-function otherHub(step: StepContext): number {
+function randomOtherHub(step: StepContext): number {
   const { length } = step.setting.hubs;
   return (step.state.link.hub + 1 + Math.floor(step.jitter * (length - 1))) % length;
 }
 
 /** Jitter only shortens the delay, by up to half, so that the policy's maximum holds. */
-function reconnectMs(step: StepContext): number {
+function reconnectDelayMs(step: StepContext): number {
   const { failures, policy } = step.state.link;
-  const earlyMs = failures < RECONNECT_EARLY.tries ? RECONNECT_EARLY.maxMs : Infinity;
-  const fullMs = backoffMs({ firstMs: RECONNECT_FIRST_MS, maxMs: Math.min(earlyMs, policy.reconnect_max_ms) }, failures + 1);
+  const earlyMaxMs = failures < RECONNECT_EARLY.tries ? RECONNECT_EARLY.maxMs : Infinity;
+  const fullMs = backoffMs({ firstMs: RECONNECT_FIRST_MS, maxMs: Math.min(earlyMaxMs, policy.reconnect_max_ms) }, failures + 1);
   return Math.round(fullMs * (1 - step.jitter / 2));
 }
 
-function identityBackoffMs(step: StepContext): number {
-  const { identityConflicts } = step.state.link;
-  step.patchLink({ identityConflicts: identityConflicts + 1 });
-  return backoffMs(IDENTITY_BACKOFF, identityConflicts + 1);
+/** Another sidecar has this identity: reconnects with a backoff of its own. */
+function reconnectAfterConflict(step: StepContext): void {
+  const identityConflicts = step.state.link.identityConflicts + 1;
+  step.patchLink({ identityConflicts });
+  reconnectIn(step, backoffMs(IDENTITY_BACKOFF, identityConflicts));
 }
