@@ -1,12 +1,12 @@
 /**
- * A slot holds one running assignment of a sidecar.
+ * A slot: one accepted assignment of a sidecar, until its run is gone.
  *
  *     accepted ─► waking ─► waking_confirmation ─► working ─► reporting ─► (gone)
  *
  * - `accepted`: journalled, not woken yet.
  * - `waking`: a run id is journalled and its process may exist; without a run it waits for its next retry.
- * - `waking_confirmation`: woken, but not started yet.
- * - `working`: the agent said that it started.
+ * - `waking_confirmation`: woken; waits for the agent to start.
+ * - `working`: the agent has started.
  * - `reporting`: its end is in the outbox and its run is shutting down.
  *
  * The slot is freed when its end is in the outbox (or needs no report) and its run is gone. From then on the outbox,
@@ -17,7 +17,7 @@
 import type { Generation, TaskId } from '../ids.ts';
 import type { Usage } from '../usage.ts';
 
-/** One assignment of a task to an agent. */
+/** Identifies one assignment of a task to an agent. */
 export interface Assignment {
   readonly taskId: TaskId;
   readonly generation: Generation;
@@ -27,8 +27,8 @@ export const SLOT_STATUSES = ['accepted', 'waking', 'waking_confirmation', 'work
 export type SlotStatus = (typeof SLOT_STATUSES)[number];
 
 /**
- * Why a run is stopped. `cancelled`: by `task_cancelled`, which awaits a confirmation. `taken_back`: a nack, an `abort`
- * or a newer generation showed that the hub reclaimed the assignment. All others are reported under their own name.
+ * Why a run is stopped. `cancelled`: by `task_cancelled`, whose confirmation the hub waits for. `taken_back`: a nack, an
+ * `abort` or a newer generation showed that the hub reclaimed the assignment. All others are reported under their own name.
  */
 export const STOP_CAUSES = ['cancelled', 'taken_back', 'confirmation_timeout', 'execution_timeout', 'silent', 'released'] as const;
 export type StopCause = (typeof STOP_CAUSES)[number];
@@ -66,11 +66,11 @@ export interface SlotRun {
   readonly runId: string;
   /** Wall time when it was journalled, before the spawn. */
   readonly startedAtMs: number;
-  /** Null until the runner reports it, or if the sidecar died before journalling it. */
+  /** Null until the runner reports it, and if the sidecar died before journalling it. */
   readonly process: ProcessMark | null;
-  /** The runner handed over to the agent; only its files show what it does. */
+  /** The runner has woken the agent and does not follow it; only the agent's files show what it does. */
   readonly woken: boolean;
-  /** The runner no longer follows any process of it; only its files can be watched. */
+  /** Nobody follows a process of this run any more; only its files can be watched. */
   readonly detached: boolean;
 }
 
@@ -92,7 +92,7 @@ export interface Slot extends Assignment {
   readonly spent?: Usage | undefined;
   /** The session to resume: of an earlier attempt here or, once reported, of this one. */
   readonly sessionId?: string | undefined;
-  /** Settled; its streams hold what is stored nowhere else. */
+  /** Its end is reported, and the run's streams hold what is stored nowhere else. */
   readonly keepStreams?: boolean | undefined;
   readonly run: SlotRun | null;
   readonly stop: SlotStop | null;
@@ -103,23 +103,23 @@ export const assignmentKey = (name: Assignment): string => `${name.taskId}.g${na
 
 export const isSameAssignment = (a: Assignment, b: Assignment): boolean => a.taskId === b.taskId && a.generation === b.generation;
 
-/** Only the identifiers. */
+/** Without the other fields of `of`. */
 export const nameOf = (of: Assignment): Assignment => ({ taskId: of.taskId, generation: of.generation });
 
-/** Whether the hub no longer wants it: it needs no report, and the hub may already count its slot as free. */
+/** Whether the hub has cancelled or reclaimed the assignment: it needs no report, and the hub may already count its slot as free. */
 export const isRevoked = (slot: Slot): boolean =>
   slot.stop !== null && (slot.stop.cause === 'cancelled' || slot.stop.cause === 'taken_back');
 
-/** Whether it takes up a slot when a task is offered. */
+/** Whether it counts against the sidecar's number of slots when a task is offered. */
 export const countsAgainstSlots = (slot: Slot): boolean => slot.status !== 'reporting' && !isRevoked(slot);
 
-/** Whether an agent is, or is about to be, at work on it, so that another must not be woken in its place. */
+/** Whether an agent works on it, or is about to, so that no other may be woken for it. */
 export const mayBeRunning = (slot: Slot): boolean => slot.run !== null || slot.status !== 'accepted';
 
 /** Whether the agent has started since it was woken. */
 export const hasStarted = (slot: Slot): boolean => slot.status === 'working' || slot.status === 'reporting';
 
-/** Whether its agent was woken successfully, as far as anyone knows. */
+/** Whether its agent was woken, as far as this sidecar knows. */
 export const wasWoken = (slot: Slot): boolean => slot.run?.woken === true || hasStarted(slot);
 
 /**
@@ -139,10 +139,10 @@ export function wakeableSlots(slots: readonly Slot[], capacity: number): readonl
   return wakeable;
 }
 
-/** How much of `runMaxMs` is left, never more than all of it whatever the clock does. Null without a limit. */
+/** How much of `runMaxMs` is left: never more than `runMaxMs`, even after the clock was set back. Null without a limit. */
 export const runLeftMs = (slot: Slot, nowMs: number): number | null => leftMs(slot.runMaxMs, slot.acceptedAtMs, nowMs);
 
-/** The same by the hub's clock, from the assignment on. */
+/** The same by the hub's clock, counted from the assignment. */
 export const runLeftByHubMs = (slot: Slot, hubMs: number): number | null => leftMs(slot.runMaxMs, slot.assignedAtMs, hubMs);
 
 const leftMs = (maxMs: number | null, sinceMs: number, nowMs: number): number | null =>

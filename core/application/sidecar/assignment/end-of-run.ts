@@ -6,7 +6,7 @@ import { abortReasonOf } from '../state/effects.ts';
 import type { Failure } from '../state/failure.ts';
 import { prepare, scan } from './folder-work.ts';
 import { endWithoutResult } from '../report/report-frames.ts';
-import { confirmCancel, fail, release, SURVIVORS_MAX, freeSlot } from './finish-assignment.ts';
+import { confirmCancel, fail, freeSlot, release, survivorFields } from './finish-assignment.ts';
 import type { RunEnd } from '../state/state.ts';
 import { UNSETTLED_TIMERS } from '../state/timer-names.ts';
 import type { StepContext } from '../state/step-context.ts';
@@ -88,9 +88,9 @@ function concludeRun(step: StepContext, slot: Slot, end: RunEnd): void {
   const { wakeError, failure: reported } = step.live(slot);
   const isSurvived = end.survivors.length > 0;
   if (reported !== null)
-    return fail(step, gone, isSurvived ? { ...reported, details: { ...reported.details, ...survivorsOf(end) } } : reported);
+    return fail(step, gone, isSurvived ? { ...reported, details: { ...reported.details, ...survivorFields(end.survivors) } } : reported);
   if (wakeError !== null && !isSurvived) return wakeFailed(step, gone, { message: wakeError, retryable: true });
-  if (wakeError !== null) return fail(step, gone, { kind: 'wake_failed', error: wakeError, details: survivorsOf(end) });
+  if (wakeError !== null) return fail(step, gone, { kind: 'wake_failed', error: wakeError, details: survivorFields(end.survivors) });
   // Cannot loop: the retry has no session.
   if (end.sessionGone === true && slot.sessionId !== undefined && !hasStarted(slot) && !step.live(slot).mayLive)
     return wakeFailed(step, { ...gone, sessionId: undefined }, { message: SESSION_GONE, retryable: true });
@@ -100,7 +100,7 @@ function concludeRun(step: StepContext, slot: Slot, end: RunEnd): void {
   const isEarly = !hasStarted(slot) && step.nowMs - (slot.run?.startedAtMs ?? 0) <= step.setting.timing.confirmWithinMs;
   const failure = endWithoutResult(end);
   // Never wake an agent beside processes that could not be killed.
-  if (isSurvived) return fail(step, gone, { ...failure, details: { ...failure.details, ...survivorsOf(end) } });
+  if (isSurvived) return fail(step, gone, { ...failure, details: { ...failure.details, ...survivorFields(end.survivors) } });
   if (isEarly && !step.live(slot).attached) {
     // A crash means that it did start, so a restart is a new attempt. A clean early exit may only mean that it was
     // woken too soon.
@@ -109,10 +109,6 @@ function concludeRun(step: StepContext, slot: Slot, end: RunEnd): void {
   }
   fail(step, gone, failure);
 }
-
-/** Names the surviving processes for the task's history. */
-const survivorsOf = ({ survivors }: RunEnd): Readonly<Record<string, unknown>> =>
-  survivors.length > 0 ? { survivors: survivors.slice(0, SURVIVORS_MAX) } : {};
 
 const SESSION_GONE = 'the session of the earlier attempt no longer exists; starting afresh';
 
@@ -140,7 +136,7 @@ function finishStop(step: StepContext, slot: Slot, stopped: StoppedRun | null): 
   const { mayLive, hasUnreadableResult } = step.live(slot);
   if (stop.cause === 'released') return release(step, { ...slot, run: null }, stop.reason);
   if (stop.cause !== 'cancelled' && stop.cause !== 'taken_back') {
-    return fail(step, slot, { kind: stop.cause, error: stop.reason, details: { reason: stop.reason, ...survivorsOf(end) } });
+    return fail(step, slot, { kind: stop.cause, error: stop.reason, details: { reason: stop.reason, ...survivorFields(end.survivors) } });
   }
   const used = attemptUsage(step, slot);
   dropWithoutReport(step, slot, outcome);

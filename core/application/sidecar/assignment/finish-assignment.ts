@@ -1,10 +1,10 @@
-/** Puts the end of an assignment into the outbox; frees its slot once its run is gone. */
+/** Puts the report of an assignment's end into the outbox, and frees its slot once the run is gone. */
 import { nameOf, type Slot } from '../../../domain/assignment/slot.ts';
 import type { ReleaseDetails, OutboxEntry } from '../../../domain/assignment/outbox.ts';
 import { NO_USAGE, sumOf, usageFields, type Usage } from '../../../domain/usage.ts';
 import type { LogFields } from '../../../ports/log.ts';
 import type { CancelOutcome } from '../../../protocol/sidecar-frames.ts';
-import { EXIT_GRACE_MS } from '../state/bounds.ts';
+import { EXIT_GRACE_MS, SURVIVORS_MAX } from '../state/bounds.ts';
 import type { Failure } from '../state/failure.ts';
 import { loggedStderr, withLastOutput } from '../run/last-output.ts';
 import { failedReport, type AttemptInfo, type EndReport } from '../report/report-frames.ts';
@@ -14,28 +14,26 @@ import { UNSETTLED_TIMERS } from '../state/timer-names.ts';
 import type { StepContext } from '../state/step-context.ts';
 import { attemptUsage, withResult } from '../run/run-usage.ts';
 
-/** Maximum number of surviving processes named in a frame. */
-export const SURVIVORS_MAX = 1_000;
-
 /**
- * Reports the end of an assignment, once: written, journalled, sent. Implies acceptance. A run that is still alive gets
- * a moment to exit by itself.
+ * Writes the end report, journals it and sends it. It replaces an `accepted` report that is still unanswered: the hub takes the end as
+ * an acceptance, too. A run that is still alive gets `EXIT_GRACE_MS` to exit by itself.
  */
 export function settle(step: StepContext, slot: Slot, end: EndReport): void {
-  const kind = end.frame.type === 'task_complete' ? 'complete' : 'failed';
+  const report = end.frame.type === 'task_complete' ? 'complete' : 'failed';
   step.beforePersist({ type: 'writeReport', name: nameOf(slot), text: JSON.stringify(end.frame) });
-  enterOutbox(step, slot, { report: kind, reason: null, keepFiles: end.keepFiles });
-  logEnd(step, slot, kind, reasonOf(end.frame));
+  enterOutbox(step, slot, { report, reason: null, keepFiles: end.keepFiles });
+  logEnd(step, slot, report, reasonOf(end.frame));
   sendEnd(step, slot, end.frame);
   awaitExit(step, end.keepStreams === true ? { ...slot, keepStreams: true } : slot);
 }
 
 /** Reports a failure. If the run is still alive it may yet write a result, so its files are kept. */
 export function fail(step: StepContext, slot: Slot, failure: Failure): void {
-  const mayWrite = slot.run !== null && step.live(slot).end === null;
   const report = failedReport(slot, withLastOutput(failure, step.live(slot)), attemptInfo(step, slot));
-  settle(step, slot, { ...report, keepFiles: report.keepFiles || mayWrite });
+  settle(step, slot, { ...report, keepFiles: report.keepFiles || isRunning(step, slot) });
 }
+
+const isRunning = (step: StepContext, slot: Slot): boolean => slot.run !== null && step.live(slot).end === null;
 
 /** What the end report says about the attempt; `result` is what the agent wrote. */
 export const attemptInfo = (step: StepContext, slot: Slot, result: Readonly<Record<string, unknown>> = {}): AttemptInfo => ({
@@ -50,7 +48,7 @@ export function release(step: StepContext, slot: Slot, reason: string): void {
   awaitExit(step, slot);
 }
 
-/** Usage by model was reported as progress; the journal keeps only the totals. */
+/** What a release report says. Totals only: the usage of each model was already reported as progress. */
 function releaseDetails(step: StepContext, slot: Slot): ReleaseDetails {
   const { tokensUsed, costUsd } = attemptUsage(step, slot);
   return {
@@ -61,9 +59,9 @@ function releaseDetails(step: StepContext, slot: Slot): ReleaseDetails {
   };
 }
 
-function enterOutbox(step: StepContext, slot: Slot, end: Pick<OutboxEntry, 'report' | 'reason' | 'keepFiles' | 'aside'>): OutboxEntry {
+function enterOutbox(step: StepContext, slot: Slot, report: Pick<OutboxEntry, 'report' | 'reason' | 'keepFiles' | 'aside'>): OutboxEntry {
   const mayLive = step.live(slot).mayLive ? { mayLive: true } : {};
-  const entry: OutboxEntry = { ...nameOf(slot), ...end, ...mayLive, storeId: slot.storeId, assignedAtMs: slot.assignedAtMs };
+  const entry: OutboxEntry = { ...nameOf(slot), ...report, ...mayLive, storeId: slot.storeId, assignedAtMs: slot.assignedAtMs };
   step.putReport(entry);
   return entry;
 }
@@ -72,18 +70,20 @@ function logEnd(step: StepContext, slot: Slot, report: OutboxEntry['report'], wh
   step.log('info', 'the assignment ended', { task_id: slot.taskId, generation: slot.generation, report, ...why });
 }
 
-/** Logged, since the log may be all there is to diagnose a failure. */
+/** Included in the log, which may be all there is to diagnose a failure. */
 const reasonOf = (frame: EndReport['frame']): LogFields =>
   frame.type === 'task_failed' ? { kind: frame.kind, error: frame.error, ...loggedStderr(frame.details) } : {};
 
+/** The end is reported: stops the timers, and frees the slot now or when the run exits. */
 function awaitExit(step: StepContext, slot: Slot): void {
   step.cancelTimersOf(slot, UNSETTLED_TIMERS);
   // A polling agent must not take the task after its end was reported.
   if (step.setting.runner === null) step.beforePersist({ type: 'withdraw', name: nameOf(slot) });
-  const settled: Slot = { ...slot, status: 'reporting' };
-  step.putSlot(settled);
-  if (settled.run === null || step.live(slot).end !== null) freeSlot(step, settled);
-  else if (settled.stop === null) step.startTimerOf(slot, 'linger', EXIT_GRACE_MS);
+  const reporting: Slot = { ...slot, status: 'reporting' };
+  step.putSlot(reporting);
+  if (!isRunning(step, reporting)) freeSlot(step, reporting);
+  // A run that is being stopped has a grace period already.
+  else if (reporting.stop === null) step.startTimerOf(slot, 'linger', EXIT_GRACE_MS);
 }
 
 /** The end is in the outbox and the run is gone: frees the slot. */
@@ -101,6 +101,7 @@ export function freeSlot(step: StepContext, slot: Slot): void {
   step.cancelTimersOf(slot, ['linger']);
   if (slot.expectedSinceMs !== null) step.beforePersist({ type: 'unwatch', name: nameOf(slot) });
   if (filesKept) step.beforePersist({ type: 'keepResult', name: nameOf(slot), streams: slot.keepStreams === true });
+  // While the report is unanswered the files stay; `closeReport` removes them.
   else if (isAnswered) step.beforePersist({ type: 'removeFiles', name: nameOf(slot) });
   step.dropSlot(slot);
   confirmCancel(step, slot, { outcome: 'already_reported', survivors, used });
@@ -118,6 +119,10 @@ export function confirmCancel(
     ...frameIds(slot),
     outcome,
     ...usageFields(used),
-    ...(survivors.length > 0 ? { survivors: survivors.slice(0, SURVIVORS_MAX) } : {}),
+    ...survivorFields(survivors),
   });
 }
+
+/** The surviving processes, for a frame or for the details of a failure. */
+export const survivorFields = (survivors: readonly number[]): { readonly survivors?: number[] } =>
+  survivors.length > 0 ? { survivors: survivors.slice(0, SURVIVORS_MAX) } : {};

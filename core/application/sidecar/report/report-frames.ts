@@ -32,8 +32,8 @@ export interface FrameLimits {
 }
 
 /** A successful result. Measured last: a frame that is still too large is reported as a failure. */
-export function completeReport(name: Assignment, result: ReportedResult, aside: AttemptInfo, limits: FrameLimits): EndReport {
-  const frame = fitFrame({ type: 'task_complete', ...frameIds(name), result, ...attemptFields(aside) }, result, limits);
+export function completeReport(name: Assignment, result: ReportedResult, attempt: AttemptInfo, limits: FrameLimits): EndReport {
+  const frame = fitFrame({ type: 'task_complete', ...frameIds(name), result, ...attemptFields(attempt) }, result, limits);
   const fits = frame.type === 'task_complete';
   const isCut = fits && (frame.result as ReportedResult).output_truncated === true;
   return { frame, keepFiles: !fits || isCut || result.omitted !== undefined };
@@ -74,7 +74,7 @@ export function agentFailure(result: Fields): Failure {
   };
 }
 
-export function failedReport(name: Assignment, failure: Failure, aside: AttemptInfo): EndReport {
+export function failedReport(name: Assignment, failure: Failure, attempt: AttemptInfo): EndReport {
   const details = failure.details === undefined ? undefined : boundedDetails(failure.details);
   const frame: EndFrame = {
     type: 'task_failed',
@@ -85,7 +85,7 @@ export function failedReport(name: Assignment, failure: Failure, aside: AttemptI
     ...(details === undefined ? {} : { details }),
     ...(failure.cause === undefined ? {} : { cause: failure.cause }),
     ...(failure.retryAfterMs === undefined ? {} : { retry_after_ms: failure.retryAfterMs }),
-    ...attemptFields(aside),
+    ...attemptFields(attempt),
   };
   return { frame, keepFiles: failure.keepFiles ?? false, keepStreams: failure.keepStreams };
 }

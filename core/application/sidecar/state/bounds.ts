@@ -1,8 +1,8 @@
-/** The sidecar's fixed bounds. Configurable ones are in `SidecarTiming`; the hub sets others in its policy. */
+/** The sidecar's fixed timeouts, retry delays and limits. Configurable ones are in `SidecarTiming`; the hub sets others in its policy. */
 
 /** First delay between connection attempts; the policy sets the longest. */
 export const RECONNECT_FIRST_MS = 1_000;
-/** The cap for the first 5 minutes of an outage: most hubs are back by then. */
+/** The cap for the first tries of an outage, which take about 5 minutes: most hubs are back by then. */
 export const RECONNECT_EARLY = { maxMs: 15_000, tries: 23 };
 /** From opening a connection to `identified`. */
 export const IDENTIFY_WITHIN_MS = 30_000;
@@ -65,6 +65,9 @@ export const LAST_OUTPUT_BYTES_MAX = 2_048;
 export const LOGGED_STDERR_BYTES_MAX = 2_048;
 /** Maximum size of an error, reason or message in a frame, bytes of encoded JSON. */
 export const REASON_BYTES_MAX = 8_192;
+
+/** Maximum number of surviving processes in a frame. */
+export const SURVIVORS_MAX = 1_000;
 
 /** Bounds on a hub's policy. */
 export const POLICY_MIN = {

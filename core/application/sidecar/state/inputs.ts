@@ -1,4 +1,4 @@
-/** Everything that can happen to a sidecar. Events about a run carry its id, so that late ones can be dropped. */
+/** Everything that can happen to a sidecar. Inputs about a run carry its id, so that late ones can be dropped. */
 import type { Assignment } from '../../../domain/assignment/slot.ts';
 import type { FoundFolders, PreparedRun, ResultFileEvent } from '../../../ports/result-inbox.ts';
 import type { RunnerCheck, WakeEvent } from '../../../ports/wake-runner.ts';
@@ -7,17 +7,17 @@ import type { HubFrame } from '../../../protocol/hub-frames.ts';
 import type { TimerName } from './timer-names.ts';
 
 export type Event =
-  /** The first input. */
+  /** Sent once, before any other input: resumes what the journal holds. */
   | { readonly type: 'start' }
-  /** `nonce`: 256 random bits for this link, hexadecimal. */
+  /** `nonce`: 256 random bits for this connection, hexadecimal. */
   | { readonly type: 'link_up'; readonly link: number; readonly nonce: string }
   | { readonly type: 'link_down'; readonly link: number; readonly code: number; readonly reason: string }
   | { readonly type: 'frame'; readonly link: number; readonly frame: HubFrame }
-  /** A frame that matches no schema; `what` is for the log. */
+  /** A frame that matches no schema. */
   | { readonly type: 'bad_frame'; readonly link: number; readonly what: Readonly<Record<string, unknown>> }
-  /** `runId`: a new one, for the wake that may follow. */
+  /** The folders and the task file exist. `runId`: a new one, for the wake that may follow. */
   | { readonly type: 'prepared'; readonly name: Assignment; readonly paths: PreparedRun; readonly runId: string }
-  /** `paths`: where they would have been. */
+  /** `paths`: the intended ones; a run that is still alive is attached to even without its folders. */
   | { readonly type: 'prepare_failed'; readonly name: Assignment; readonly paths: PreparedRun; readonly message: string }
   | { readonly type: 'wake'; readonly name: Assignment; readonly runId: string; readonly event: WakeEvent }
   /** The runner yielded an invalid event. */
@@ -28,27 +28,28 @@ export type Event =
       readonly reason: InvalidEventReason;
       readonly message: string;
     }
-  /** The runner's stream has ended; `error` is what it threw, if anything. */
+  /** The runner's event stream has ended, which the run may outlive; `error` is what the stream threw, if anything. */
   | { readonly type: 'run_over'; readonly name: Assignment; readonly runId: string; readonly error: string | null }
   | { readonly type: 'file_event'; readonly event: ResultFileEvent }
   | { readonly type: 'scanned'; readonly name: Assignment; readonly scan: number }
-  /** Folders of an assignment, left by an earlier process. */
+  /** The folders of one assignment; `findFolders` asked for them. */
   | ({ readonly type: 'folders_found' } & FoundFolders)
   /** `text` is null if there is no body; `error` is set if it could not be read. */
   | { readonly type: 'report_read'; readonly name: Assignment; readonly text: string | null; readonly error: string | null }
-  /** See `Journal.room`. */
+  /** The size of `refused/` and of the kept files of unread results, and whether the disk reserve exists; see `Journal.room`. */
   | { readonly type: 'room_measured'; readonly refusedBytes: number; readonly hasReserve: boolean }
   | { readonly type: 'checked'; readonly checks: readonly RunnerCheck[] }
   | { readonly type: 'timer'; readonly timer: TimerName }
-  /** Processing `during` threw; it had no effect. */
+  /** Handling the input threw; the state is unchanged. */
   | { readonly type: 'step_failed'; readonly during: Event; readonly message: string }
+  /** The disk could not be written; the state from before the input was restored. */
   | { readonly type: 'persist_failed'; readonly during: Event; readonly message: string }
   | { readonly type: 'stop' };
 
 export interface Moment {
-  /** Wall time of the step. */
+  /** Wall-clock time of the step, milliseconds since 1970. */
   readonly nowMs: number;
-  /** Random, in [0, 1). */
+  /** Uniformly distributed in [0, 1). */
   readonly jitter: number;
 }
 
