@@ -9,10 +9,10 @@ import type { SidecarTiming } from '../../config/times.ts';
 import { REFUSED_BYTES_MAX } from './state/bounds.ts';
 import { effectRunner, type EffectRunner } from './engine/effect-runner.ts';
 import { createDriver, type Driver, type DriverParts } from './engine/driver.ts';
-import type { Event } from './state/inputs.ts';
+import type { SidecarInput } from './state/inputs.ts';
 import { readJournalState, stateOfCopy, type JournalState } from './state/journal-state.ts';
 import type { SidecarPorts } from './state/ports.ts';
-import { redactEvent, createRedactor } from './engine/redact-secrets.ts';
+import { createRedactor, redactInput } from './engine/redact-secrets.ts';
 import { loadedState, type SidecarSetting } from './state/state.ts';
 import { sidecarStep } from './engine/step.ts';
 
@@ -83,8 +83,8 @@ export function createSidecar(options: SidecarOptions): Sidecar {
     const opened = await journal.open();
     const loaded = loadedState(await stateOf(opened), opened.instanceId);
     const redactor = createRedactor(config.secrets ?? []);
-    // The only entry point for events: secrets are redacted before anything is journalled, sent or logged.
-    const deliver = (event: Event): Promise<void> => driver.deliver(redactEvent(event, redactor));
+    // The only entry point for inputs: secrets are redacted before anything is journalled, sent or logged.
+    const deliver = (input: SidecarInput): Promise<void> => driver.deliver(redactInput(input, redactor));
     const effects = effectRunner({
       ...options,
       deliver,
@@ -95,7 +95,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
       step: sidecarStep(setting),
       runDurable: (effect) => effects.runDurable(effect),
       runAfterPersist: (effect) => effects.runAfterPersist(effect),
-      moment: () => ({ nowMs: clock.nowMs(), jitter: options.ids.jitter() }),
+      environment: () => ({ nowMs: clock.nowMs(), random: options.ids.jitter() }),
       log,
     };
     const driver = createDriver(parts, loaded);

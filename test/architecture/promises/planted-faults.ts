@@ -345,8 +345,8 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     what: 'a rule that throws ends the sidecar',
     breaks: ['R16'],
     file: 'core/application/sidecar/engine/driver.ts',
-    find: "    if (event.type === 'start') throw thrown;",
-    replace: "    if (event.type !== 'step_failed') throw thrown;",
+    find: "    if (input.type === 'start') throw thrown;",
+    replace: "    if (input.type !== 'step_failed') throw thrown;",
     test: `${SIDECAR}/driver.test.ts`,
   },
   {

@@ -159,14 +159,14 @@ t.test('R10: an agent whose runner breaks before it names a process is not woken
 
 t.test('R16: a rule that throws ends the run that it was about', async (t) => {
   const sidecar = working();
-  const during = { type: 'wake', name: named(), runId: 'run-1', event: SPAWNED } as const;
-  const effects = sidecar.take({ type: 'step_failed', during, message: 'a bug' });
+  const input = { type: 'wake', name: named(), runId: 'run-1', event: SPAWNED } as const;
+  const effects = sidecar.take({ type: 'step_failed', input, message: 'a bug' });
   t.match(writtenBody(effects), { type: 'task_failed', kind: 'agent_failed', error: /a bug/, retryable: true });
   t.equal(only(effects, 'kill').length, 1);
   const offered = online();
   const frame = { type: 'frame', link: offered.state.link.number, frame: assignFrame(named(1, OTHER)) } as const;
-  t.match(sent(offered.take({ type: 'step_failed', during: frame, message: 'a bug' })), [{ type: 'task_rejected', task_id: OTHER }]);
-  const ping = offered.take({ type: 'step_failed', during: { type: 'timer', timer: { purpose: 'ping' } }, message: 'a bug' });
+  t.match(sent(offered.take({ type: 'step_failed', input: frame, message: 'a bug' })), [{ type: 'task_rejected', task_id: OTHER }]);
+  const ping = offered.take({ type: 'step_failed', input: { type: 'timer', timer: { purpose: 'ping' } }, message: 'a bug' });
   t.equal(startedFor(ping, 'ping'), 5_000, 'its heartbeat goes on');
 });
 

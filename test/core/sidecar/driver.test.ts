@@ -2,7 +2,7 @@ import t from 'tap';
 import { silentLog } from '../../../core/ports/log.ts';
 import { createDriver, type DriverParts } from '../../../core/application/sidecar/engine/driver.ts';
 import type { Effect } from '../../../core/application/sidecar/state/effects.ts';
-import type { Input } from '../../../core/application/sidecar/state/inputs.ts';
+import type { StepInput } from '../../../core/application/sidecar/state/inputs.ts';
 import { EMPTY_JOURNAL } from '../../../core/application/sidecar/state/journal-state.ts';
 import { loadedState, type SidecarState } from '../../../core/application/sidecar/state/state.ts';
 import { named } from './rig/stage.ts';
@@ -18,14 +18,14 @@ function driven(effects: readonly Effect[], over: Partial<DriverParts> = {}) {
   const states: SidecarState[] = [];
   const driver = createDriver(
     {
-      step: (state, input: Input) => {
+      step: (state, input: StepInput) => {
         done.push(input.type);
         states.push(state);
         return { state: { ...state, instanceId: `${state.instanceId}+` }, effects: input.type === 'persist_failed' ? [] : effects };
       },
       runDurable: (effect) => Promise.resolve(void done.push(effect.type)),
       runAfterPersist: (effect) => Promise.resolve(void done.push(effect.type)),
-      moment: () => ({ nowMs: 1, jitter: 0 }),
+      environment: () => ({ nowMs: 1, random: 0 }),
       log: silentLog,
       ...over,
     },
@@ -59,7 +59,7 @@ t.test('R3: a durable effect that fails ends its list, the state falls back, and
 
 t.test('R16: a rule that throws costs its own input alone, whose run is told of it', async (t) => {
   const looked = { type: 'scanned', name: named(), scan: 1 } as const;
-  const inputs: Input[] = [];
+  const inputs: StepInput[] = [];
   const { driver, done } = driven([PERSIST], {
     step: (state, input) => {
       inputs.push(input);
@@ -69,7 +69,7 @@ t.test('R16: a rule that throws costs its own input alone, whose run is told of 
   });
   void driver.deliver(looked);
   await driver.deliver({ type: 'stop' });
-  t.match(inputs, [{ type: 'scanned' }, { type: 'step_failed', during: looked, message: /a bug/ }, { type: 'stop' }], 'and never twice');
+  t.match(inputs, [{ type: 'scanned' }, { type: 'step_failed', input: looked, message: /a bug/ }, { type: 'stop' }], 'and never twice');
   t.same(done, ['persist']);
 });
 

@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { Effect } from '../../../core/application/sidecar/state/effects.ts';
 import { frameIds } from '../../../core/application/sidecar/state/state.ts';
-import type { Event } from '../../../core/application/sidecar/state/inputs.ts';
+import type { SidecarInput } from '../../../core/application/sidecar/state/inputs.ts';
 import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
 import {
   assignFrame,
@@ -21,16 +21,16 @@ import {
   type Stage,
 } from './rig/stage.ts';
 
-const RESULT: Event = { type: 'file_event', event: { kind: 'result', name: named(), value: { status: 'success' }, replaced: false } };
+const RESULT: SidecarInput = { type: 'file_event', event: { kind: 'result', name: named(), value: { status: 'success' }, replaced: false } };
 
 /** Takes an event whose durable effects fail, as the driver does: the state falls back, the failure is the next input. */
-function takeFailing(sidecar: Stage, event: Event): readonly Effect[] {
+function takeFailing(sidecar: Stage, event: SidecarInput): readonly Effect[] {
   const before = sidecar.state;
   sidecar.take(event);
   sidecar.state = before;
-  return sidecar.take({ type: 'persist_failed', during: event, message: 'disk full' });
+  return sidecar.take({ type: 'persist_failed', input: event, message: 'disk full' });
 }
-const offer = (sidecar: Stage, generation = 1): Event => ({
+const offer = (sidecar: Stage, generation = 1): SidecarInput => ({
   type: 'frame',
   link: sidecar.state.link.number,
   frame: assignFrame(named(generation)),
@@ -89,7 +89,7 @@ t.test('R4: what is no longer watched when the journal fails is watched again, s
   sidecar.wake(exited(0));
   sidecar.scanned();
   t.match(sidecar.slot(), { status: 'waking', run: null, wakes: 1 }, 'between two tries');
-  const cancelled: Event = {
+  const cancelled: SidecarInput = {
     type: 'frame',
     link: 1,
     frame: { type: 'task_cancelled', ...frameIds(named()), reason: 'cancelled', grace_ms: 50 },
@@ -109,7 +109,7 @@ t.test('R4: what is no longer watched when the journal fails is watched again, s
 
 t.test('R11: a run that is to be stopped is stopped at once, whatever the journal', async (t) => {
   // Its task was given to another agent meanwhile, and ran twice for as long as the disk was full.
-  const cancelled = (sidecar: Stage): Event => ({
+  const cancelled = (sidecar: Stage): SidecarInput => ({
     type: 'frame',
     link: sidecar.state.link.number,
     frame: { type: 'task_cancelled', ...frameIds(named()), reason: 'reclaimed', grace_ms: 50 },

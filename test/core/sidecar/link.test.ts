@@ -121,18 +121,18 @@ t.test(
   'of several hubs: any to begin with, any other when one sends it off, the next when one is gone, the backoff over all',
   async (t) => {
     const hubs = ['ws://one/ws', 'ws://two/ws', 'ws://three/ws'];
-    const next = (sidecar: Stage, jitter: number, code: number): string | undefined => {
-      sidecar.jitter = jitter;
+    const next = (sidecar: Stage, random: number, code: number): string | undefined => {
+      sidecar.random = random;
       sidecar.take({ type: 'link_down', link: sidecar.state.link.number, code, reason: '' });
       return only(sidecar.timer('reconnect'), 'connect')[0]?.url;
     };
-    for (const [jitter, first, others] of [
+    for (const [random, first, others] of [
       [0, 0, [1, 2]],
       [0.4, 1, [2, 0]],
       [0.999, 2, [0, 1]],
     ] as const) {
       const sidecar = stage({ hubs });
-      sidecar.jitter = jitter;
+      sidecar.random = random;
       t.match(only(sidecar.take({ type: 'start' }), 'connect'), [{ url: hubs[first] }]);
       sidecar.identify();
       t.equal(next(sidecar, 0, 1012), hubs[others[0]]);
@@ -176,7 +176,7 @@ t.test('reconnecting: 1 s doubling to the policy, shortened by jitter only, anot
     down(sidecar);
   }
   sidecar.timer('reconnect');
-  sidecar.jitter = 0.999;
+  sidecar.random = 0.999;
   const short = startedFor(down(sidecar), 'reconnect') ?? 0;
   t.ok(short >= 2_000 && short < 2_100, `at most a half is taken off the longest, which is the policy's: ${short}`);
 });

@@ -3,13 +3,13 @@ import t from 'tap';
 import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import {
   REDACTED,
-  redactEvent,
+  redactInput,
   redactingLog,
   createRedactor,
   SECRETS_MAX,
 } from '../../../core/application/sidecar/engine/redact-secrets.ts';
 import { secretsOf } from '../../../apps/sidecar/sidecar-secrets.ts';
-import type { Event } from '../../../core/application/sidecar/state/inputs.ts';
+import type { SidecarInput } from '../../../core/application/sidecar/state/inputs.ts';
 import { named, pathsOf } from './rig/stage.ts';
 
 const LONG = 'sk-ant-0123456789-abcdef';
@@ -40,7 +40,7 @@ t.test('each way by which an agent’s words come in is covered, and names and m
   const redactor = createRedactor([LONG, 'success', 'completed', 'progress']);
   const name = named();
   const about = { name, runId: 'run-1' };
-  const events: readonly Event[] = [
+  const events: readonly SidecarInput[] = [
     { type: 'wake', ...about, event: { type: 'exited', exitCode: 3, signal: null, stderrTail: `+ KEY=${LONG}` } },
     { type: 'wake', ...about, event: { type: 'completed', output: { text: LONG } } },
     { type: 'wake', ...about, event: { type: 'progress', message: LONG } },
@@ -54,7 +54,7 @@ t.test('each way by which an agent’s words come in is covered, and names and m
     { type: 'file_event', event: { kind: 'result', name, value: { status: 'success', output: LONG, [LONG]: 1 }, replaced: false } },
   ];
   for (const event of events) {
-    const clean = redactEvent(event, redactor);
+    const clean = redactInput(event, redactor);
     t.notOk(JSON.stringify(clean).includes(LONG), JSON.stringify(clean));
     t.ok(JSON.stringify(clean).includes(REDACTED));
     t.equal(clean.type, event.type);

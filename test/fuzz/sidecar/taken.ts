@@ -1,6 +1,6 @@
 /** What a sidecar does with a value that a door let in, judged: nothing that it says, keeps or waits for is without bounds. */
 import type { Effect } from '../../../core/application/sidecar/state/effects.ts';
-import type { Event } from '../../../core/application/sidecar/state/inputs.ts';
+import type { SidecarInput } from '../../../core/application/sidecar/state/inputs.ts';
 import { working, type Stage } from '../../core/sidecar/rig/stage.ts';
 
 /** A report with its body, and any other frame, characters of JSON. */
@@ -14,7 +14,7 @@ const LEAST_MS = 50;
 const FROM_POLICY: readonly string[] = ['ping', 'pong', 'lease'];
 
 /** The same sidecar at work, again and again: its state is never changed in place. */
-export function atWork(): (event: (stage: Stage) => Event) => readonly string[] {
+export function atWork(): (event: (stage: Stage) => SidecarInput) => readonly string[] {
   const stage = working();
   const before = stage.state;
   return (event) => {

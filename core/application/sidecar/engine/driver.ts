@@ -5,7 +5,7 @@
 import { AgentcomError, messageOf } from '../../../errors/agentcom-error.ts';
 import type { Log } from '../../../ports/log.ts';
 import type { AfterPersistEffect, DurableEffect, Effect } from '../state/effects.ts';
-import type { Event, Input, Moment } from '../state/inputs.ts';
+import type { SidecarInput, StepEnvironment, StepInput } from '../state/inputs.ts';
 import type { SidecarState } from '../state/state.ts';
 import type { StepResult } from '../state/step-context.ts';
 
@@ -13,18 +13,18 @@ import type { StepResult } from '../state/step-context.ts';
 export const STEP_FAILED = 'could not process an input';
 
 export interface DriverParts {
-  readonly step: (state: SidecarState, input: Input) => StepResult;
+  readonly step: (state: SidecarState, input: StepInput) => StepResult;
   /** Rejects on a disk failure; the remaining effects are then skipped. */
   readonly runDurable: (effect: DurableEffect) => Promise<void>;
   /** Reports its outcome as an input. If it rejects anyway, the effects after it still run. */
   readonly runAfterPersist: (effect: AfterPersistEffect) => Promise<void>;
-  readonly moment: () => Moment;
+  readonly environment: () => StepEnvironment;
   readonly log: Log;
 }
 
 export interface Driver {
-  /** Enqueues an event; resolves once its effects have run. */
-  deliver(event: Event): Promise<void>;
+  /** Enqueues an input; resolves once its effects have run. */
+  deliver(input: SidecarInput): Promise<void>;
   /** Drops everything after the input in progress. */
   halt(): void;
   /** Rejects when the loaded state cannot be resumed; no input is processed after that. */
@@ -32,7 +32,7 @@ export interface Driver {
 }
 
 interface Waiting {
-  readonly event: Event;
+  readonly input: SidecarInput;
   readonly done: () => void;
 }
 
@@ -49,38 +49,38 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
    * from before the input is restored. That is the last persisted state, since everything visible outside comes after
    * persisting.
    */
-  async function process(event: Event): Promise<void> {
+  async function process(input: SidecarInput): Promise<void> {
     const before = state;
     let result: StepResult;
     try {
-      result = parts.step(before, { ...event, ...parts.moment() });
+      result = parts.step(before, { ...input, ...parts.environment() });
     } catch (thrown) {
-      return reportStepFailure(event, thrown);
+      return reportStepFailure(input, thrown);
     }
     state = result.state;
     for (const effect of result.effects) {
       if (!isDurable(effect)) {
-        await parts.runAfterPersist(effect).catch((thrown: unknown) => reportStepFailure(event, thrown));
+        await parts.runAfterPersist(effect).catch((thrown: unknown) => reportStepFailure(input, thrown));
         continue;
       }
       try {
         await parts.runDurable(effect);
       } catch (thrown) {
         state = before;
-        inbox.unshift({ event: { type: 'persist_failed', during: event, message: messageOf(thrown) }, done: () => undefined });
+        inbox.unshift({ input: { type: 'persist_failed', input, message: messageOf(thrown) }, done: () => undefined });
         return;
       }
     }
   }
 
   /** An error fails only the assignment it concerns. If the start input throws, the sidecar cannot run at all. */
-  function reportStepFailure(event: Event, thrown: unknown): void {
-    if (event.type === 'start') throw thrown;
+  function reportStepFailure(input: SidecarInput, thrown: unknown): void {
+    if (input.type === 'start') throw thrown;
     const stack = thrown instanceof Error ? (thrown.stack ?? null) : null;
     const message = messageOf(thrown);
-    parts.log.error(STEP_FAILED, { input: event.type, error: message, stack });
-    if (event.type === 'step_failed') return;
-    inbox.unshift({ event: { type: 'step_failed', during: event, message }, done: () => undefined });
+    parts.log.error(STEP_FAILED, { input: input.type, error: message, stack });
+    if (input.type === 'step_failed') return;
+    inbox.unshift({ input: { type: 'step_failed', input, message }, done: () => undefined });
   }
 
   async function runInbox(): Promise<void> {
@@ -88,7 +88,7 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
     await Promise.resolve(); // Never run a step inside the caller of deliver().
     for (let next = inbox.shift(); next !== undefined; next = inbox.shift()) {
       try {
-        if (!isHalted) await process(next.event);
+        if (!isHalted) await process(next.input);
       } finally {
         next.done();
       }
@@ -97,10 +97,10 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
   }
 
   return {
-    deliver: (event) =>
+    deliver: (input) =>
       new Promise((done) => {
         if (isHalted) return done();
-        inbox.push({ event, done });
+        inbox.push({ input, done });
         if (isRunning) return;
         runInbox().catch((thrown: unknown) => {
           isHalted = true;

@@ -15,7 +15,7 @@ import {
   SOCKET_BYTES_MAX,
 } from '../state/bounds.ts';
 import type { AfterPersistEffect, DurableEffect } from '../state/effects.ts';
-import type { Event } from '../state/inputs.ts';
+import type { SidecarInput } from '../state/inputs.ts';
 import { badFrameOf } from '../link/bad-frame.ts';
 import type { SidecarPorts } from '../state/ports.ts';
 import { reportSendQueue } from '../report/report-send-queue.ts';
@@ -36,15 +36,15 @@ export interface EffectRunner {
 }
 
 export interface EffectRunnerOptions extends SidecarPorts {
-  readonly deliver: (event: Event) => Promise<void>;
+  readonly deliver: (input: SidecarInput) => Promise<void>;
   readonly onReady: () => void;
   readonly onStopped: () => void;
 }
 
 export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   const { journal, results, clock, ids, log, onReady, onStopped } = options;
-  /** Only run streams wait for their events to be processed. */
-  const deliver = (event: Event): void => void options.deliver(event);
+  /** Only the streams of runs wait until their events are processed. */
+  const deliver = (input: SidecarInput): void => void options.deliver(input);
   const runs = followRuns(options, options.deliver);
   const timers = new Map<string, { readonly timer: Timer; readonly delayMs: number }>();
   /** Scans waiting for a retry. */
@@ -71,14 +71,14 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
       { url, frameBytesMax },
       {
         onOpen: () => deliver({ type: 'link_up', link, nonce: ids.secret() }),
-        onFrame: (text) => deliver(frameEvent(link, text)),
+        onFrame: (text) => deliver(frameInput(link, text)),
         onTaken: reports.onFlushed,
         onGone: (code, reason) => deliver({ type: 'link_down', link, code, reason }),
       },
     );
   }
 
-  function frameEvent(link: number, text: string): Event {
+  function frameInput(link: number, text: string): SidecarInput {
     const parsed = parseFrame(text);
     if (parsed.kind === 'frame') return { type: 'frame', link, frame: parsed.frame };
     return { type: 'bad_frame', link, what: badFrameOf(parsed) };

@@ -5,7 +5,7 @@
 import type { Log, LogFields } from '../../../ports/log.ts';
 import type { ResultFileEvent } from '../../../ports/result-inbox.ts';
 import type { WakeEvent } from '../../../ports/wake-runner.ts';
-import type { Event } from '../state/inputs.ts';
+import type { SidecarInput } from '../state/inputs.ts';
 
 /** Replaces a secret. */
 export const REDACTED = '[redacted]';
@@ -86,25 +86,25 @@ function redactPartialSecrets(text: string, forms: readonly string[]): string {
   return clean;
 }
 
-/** The event with secrets redacted. Names, process marks and numbers are left alone. */
-export function redactEvent(event: Event, redactor: Redactor): Event {
-  switch (event.type) {
+/** The input with secrets redacted. Names, process marks and numbers are left alone. */
+export function redactInput(input: SidecarInput, redactor: Redactor): SidecarInput {
+  switch (input.type) {
     case 'wake':
-      return { ...event, event: redactWakeEvent(event.event, redactor) };
+      return { ...input, event: redactWakeEvent(input.event, redactor) };
     case 'file_event':
-      return { ...event, event: redactFileEvent(event.event, redactor) };
+      return { ...input, event: redactFileEvent(input.event, redactor) };
     case 'invalid_wake_event':
     case 'prepare_failed':
-      return { ...event, message: redactor.text(event.message) };
+      return { ...input, message: redactor.text(input.message) };
     case 'run_over':
-      return event.error === null ? event : { ...event, error: redactor.text(event.error) };
+      return input.error === null ? input : { ...input, error: redactor.text(input.error) };
     case 'checked':
       return {
-        ...event,
-        checks: event.checks.map((each) => ({ ...each, check: redactor.text(each.check), message: redactor.text(each.message) })),
+        ...input,
+        checks: input.checks.map((each) => ({ ...each, check: redactor.text(each.check), message: redactor.text(each.message) })),
       };
     default:
-      return event;
+      return input;
   }
 }
 

@@ -3,7 +3,7 @@ import { nameOf, type Slot } from '../../../domain/assignment/slot.ts';
 import { assignmentOf } from '../state/input-subject.ts';
 import { STEP_RETRY_MS } from '../state/bounds.ts';
 import { stopRun } from '../assignment/end-of-run.ts';
-import type { Event } from '../state/inputs.ts';
+import type { SidecarInput } from '../state/inputs.ts';
 import type { Failure } from '../state/failure.ts';
 import { reasonText } from '../report/report-frames.ts';
 import { fail } from '../assignment/finish-assignment.ts';
@@ -17,20 +17,19 @@ export function failAndStop(step: StepContext, slot: Slot, failure: Failure): vo
   if (settled !== undefined) stopRun(step, settled);
 }
 
-/** A step threw while processing `during`. */
-export function onStepFailed(step: StepContext, input: { readonly during: Event; readonly message: string }): void {
-  const { during, message } = input;
-  if (during.type === 'timer' && !('name' in during.timer)) step.startTimer(during.timer.purpose, STEP_RETRY_MS);
-  const name = assignmentOf(during);
+/** The step for `input` threw. */
+export function onStepFailed(step: StepContext, { input, message }: { readonly input: SidecarInput; readonly message: string }): void {
+  if (input.type === 'timer' && !('name' in input.timer)) step.startTimer(input.timer.purpose, STEP_RETRY_MS);
+  const name = assignmentOf(input);
   const slot = name === null ? undefined : step.slot(name);
-  if (slot === undefined) return rejectOffer(step, during, message);
+  if (slot === undefined) return rejectOffer(step, input, message);
   if (slot.status === 'reporting' || slot.stop !== null) return;
   failAndStop(step, slot, { kind: 'agent_failed', error: `the sidecar failed to process an event of this run: ${message}` });
 }
 
 /** Reject an offer that cannot be processed, so that the hub need not wait for a timeout. */
-function rejectOffer(step: StepContext, during: Event, message: string): void {
-  if (during.type !== 'frame' || during.frame.type !== 'task_assign') return;
-  const name = assignmentOf(during);
+function rejectOffer(step: StepContext, input: SidecarInput, message: string): void {
+  if (input.type !== 'frame' || input.frame.type !== 'task_assign') return;
+  const name = assignmentOf(input);
   if (name !== null) step.send({ type: 'task_rejected', ...frameIds(name), reason: reasonText(`cannot be accepted: ${message}`) });
 }

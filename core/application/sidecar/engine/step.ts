@@ -9,7 +9,7 @@ import { onCancelled } from '../assignment/cancels.ts';
 import { isAwaitingFirstChecks, requestChecks, onCheckRequested, onChecked, onHubTime } from '../health/checks.ts';
 import { onLingerTimer, onScanned } from '../assignment/end-of-run.ts';
 import { defer, mustDefer, onPersistFailed, retryJournal } from './journal-failures.ts';
-import type { Event, Input } from '../state/inputs.ts';
+import type { SidecarInput, StepInput } from '../state/inputs.ts';
 import { onFoldersFound } from '../assignment/orphaned-folders.ts';
 import { onLeaseTimer, onProgressTimer, resolveRunAges } from '../assignment/lease.ts';
 import { onChallenge, onGreetingError, onLinkUp } from '../link/hub-handshake.ts';
@@ -43,8 +43,8 @@ import { onPrepared, onPrepareFailed, onRetryTimer, wakeReady } from '../assignm
 export type { StepResult } from '../state/step-context.ts';
 
 /** The step function for these settings. */
-export function sidecarStep(setting: SidecarSetting): (state: SidecarState, input: Input) => StepResult {
-  const takeStep = (state: SidecarState, input: Input): StepResult => {
+export function sidecarStep(setting: SidecarSetting): (state: SidecarState, input: StepInput) => StepResult {
+  const takeStep = (state: SidecarState, input: StepInput): StepResult => {
     if (state.phase === 'stopped' || (state.phase === 'new' && input.type !== 'start')) return { state, effects: [] };
     if (input.type === 'timer' && input.timer.purpose === 'journal') return retryJournal(setting, state, input, takeStep);
     const step = new StepContext(setting, state, input);
@@ -52,7 +52,7 @@ export function sidecarStep(setting: SidecarSetting): (state: SidecarState, inpu
     wakeReady(step);
     sendDrained(step);
     stopWhenDone(step);
-    if (input.type === 'persist_failed') return alsoWith(step.end(), killsOf(takeStep(state, { ...input, ...input.during })));
+    if (input.type === 'persist_failed') return alsoWith(step.end(), killsOf(takeStep(state, { ...input, ...input.input })));
     if (state.fault === null || !(step.needsDisk || mustDefer(state, input))) return step.end();
     return alsoWith(deferred(setting, state, input), killsOf(step.end()));
   };
@@ -65,15 +65,15 @@ const killsOf = ({ effects }: StepResult): StepResult['effects'] => effects.filt
 const alsoWith = ({ state, effects }: StepResult, more: StepResult['effects']): StepResult => ({ state, effects: [...effects, ...more] });
 
 /** Defers inputs that need the journal while it cannot be written. That the hub is alive is noted at once. */
-function deferred(setting: SidecarSetting, state: SidecarState, input: Input): StepResult {
+function deferred(setting: SidecarSetting, state: SidecarState, input: StepInput): StepResult {
   const step = new StepContext(setting, state, input);
   if (input.type === 'frame') markAlive(step);
-  const { nowMs: _nowMs, jitter: _jitter, ...event } = input;
-  defer(step, event as Event);
+  const { nowMs: _nowMs, random: _random, ...rest } = input;
+  defer(step, rest as SidecarInput);
   return step.end();
 }
 
-function handle(step: StepContext, input: Input): void {
+function handle(step: StepContext, input: StepInput): void {
   switch (input.type) {
     case 'start':
       return onStart(step);

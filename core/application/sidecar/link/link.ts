@@ -29,7 +29,7 @@ export function connect(step: StepContext): void {
   const { hubs } = step.setting;
   const number = step.state.link.number + 1;
   // Start at a random hub so that sidecars with the same list spread out.
-  const hub = number === 1 ? Math.floor(step.jitter * hubs.length) : step.state.link.hub;
+  const hub = number === 1 ? Math.floor(step.random * hubs.length) : step.state.link.hub;
   const url = hubs[hub % hubs.length] as string;
   step.patchLink({ phase: 'connecting', number, hub });
   step.afterPersist({ type: 'connect', link: number, url, frameBytesMax: policy.max_frame_bytes });
@@ -179,7 +179,7 @@ export function reconnectIn(step: StepContext, delayMs: number, toHub?: number):
 /** A random other hub, so that the sidecars of a stopping hub spread out. */
 function randomOtherHub(step: StepContext): number {
   const { length } = step.setting.hubs;
-  return (step.state.link.hub + 1 + Math.floor(step.jitter * (length - 1))) % length;
+  return (step.state.link.hub + 1 + Math.floor(step.random * (length - 1))) % length;
 }
 
 /** Jitter only shortens the delay, by up to half, so that the policy's maximum holds. */
@@ -187,7 +187,7 @@ function reconnectDelayMs(step: StepContext): number {
   const { failures, policy } = step.state.link;
   const earlyMaxMs = failures < RECONNECT_EARLY.tries ? RECONNECT_EARLY.maxMs : Infinity;
   const fullMs = backoffMs({ firstMs: RECONNECT_FIRST_MS, maxMs: Math.min(earlyMaxMs, policy.reconnect_max_ms) }, failures + 1);
-  return Math.round(fullMs * (1 - step.jitter / 2));
+  return Math.round(fullMs * (1 - step.random / 2));
 }
 
 /** Another sidecar has this identity: reconnects with a backoff of its own. */

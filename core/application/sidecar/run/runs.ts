@@ -4,7 +4,7 @@ import { nameOf } from '../../../domain/assignment/slot.ts';
 import type { AdoptedRun, WakeEvent, WakeRequest, WakeRunner } from '../../../ports/wake-runner.ts';
 import { readWakeEvent, errorText } from '../state/runner-events.ts';
 import type { AbortReason } from '../state/effects.ts';
-import type { Event } from '../state/inputs.ts';
+import type { SidecarInput } from '../state/inputs.ts';
 import type { SidecarPorts, StopController } from '../state/ports.ts';
 
 export interface Runs {
@@ -23,7 +23,7 @@ interface Followed {
 /** `deliver` resolves when an event was processed, which gives a chatty run backpressure. */
 export function followRuns(
   { runner, stopController, log }: Pick<SidecarPorts, 'runner' | 'stopController' | 'log'>,
-  deliver: (event: Event) => Promise<void>,
+  deliver: (input: SidecarInput) => Promise<void>,
 ): Runs {
   const followed = new Map<string, Followed>();
 

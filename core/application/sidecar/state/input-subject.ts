@@ -1,58 +1,58 @@
 /** What an input is about; used to defer inputs and to attribute failures. */
 import { assignmentKey, type Assignment } from '../../../domain/assignment/slot.ts';
-import type { Event } from './inputs.ts';
+import type { SidecarInput } from './inputs.ts';
 import { timerKey } from './timer-names.ts';
 
 /** The assignment an input is about, or null. */
-export function assignmentOf(event: Event): Assignment | null {
-  switch (event.type) {
+export function assignmentOf(input: SidecarInput): Assignment | null {
+  switch (input.type) {
     case 'file_event':
-      return event.event.name;
+      return input.event.name;
     case 'timer':
-      return 'name' in event.timer ? event.timer.name : null;
+      return 'name' in input.timer ? input.timer.name : null;
     case 'frame':
-      if (!('task_id' in event.frame) || event.frame.generation === undefined) return null;
-      return { taskId: event.frame.task_id, generation: event.frame.generation };
+      if (!('task_id' in input.frame) || input.frame.generation === undefined) return null;
+      return { taskId: input.frame.task_id, generation: input.frame.generation };
     case 'persist_failed':
     case 'step_failed':
-      return assignmentOf(event.during);
+      return assignmentOf(input.input);
     default:
-      return 'name' in event ? event.name : null;
+      return 'name' in input ? input.name : null;
   }
 }
 
-/** Signs of life; they do not change the meaning of earlier events. */
+/** Types of events that are signs of life; they do not change the meaning of earlier ones. */
 const SIGNS_OF_LIFE: readonly string[] = ['output', 'progress', 'usage', 'changed'];
 
-const isSignOfLife = (event: Event): boolean =>
-  (event.type === 'wake' && SIGNS_OF_LIFE.includes(event.event.type)) ||
-  (event.type === 'file_event' && SIGNS_OF_LIFE.includes(event.event.kind));
+const isSignOfLife = (input: SidecarInput): boolean =>
+  (input.type === 'wake' && SIGNS_OF_LIFE.includes(input.event.type)) ||
+  (input.type === 'file_event' && SIGNS_OF_LIFE.includes(input.event.kind));
 
-/** Whether the event reports on a run. These must be processed in order per run. */
-export const isRunEvent = (event: Event): boolean =>
-  event.type !== 'frame' && event.type !== 'timer' && assignmentOf(event) !== null && !isSignOfLife(event);
+/** Whether the input reports on a run. These must be processed in order per run. */
+export const isRunEvent = (input: SidecarInput): boolean =>
+  input.type !== 'frame' && input.type !== 'timer' && assignmentOf(input) !== null && !isSignOfLife(input);
 
 /**
  * Of deferred inputs with the same key one is enough: the newest if `newest`, otherwise the first. Null for hub frames,
  * which the hub repeats.
  */
-export function deferKey(event: Event): { readonly key: string; readonly newest: boolean } | null {
-  if (event.type === 'frame') return null;
-  const name = assignmentOf(event);
+export function deferKey(input: SidecarInput): { readonly key: string; readonly newest: boolean } | null {
+  if (input.type === 'frame') return null;
+  const name = assignmentOf(input);
   const about = name === null ? '' : assignmentKey(name);
-  switch (event.type) {
+  switch (input.type) {
     case 'wake':
-      return { key: `${about} ${event.runId} ${event.event.type}`, newest: isSignOfLife(event) };
+      return { key: `${about} ${input.runId} ${input.event.type}`, newest: isSignOfLife(input) };
     case 'file_event':
-      return { key: `${about} ${event.event.kind}`, newest: isSignOfLife(event) };
+      return { key: `${about} ${input.event.kind}`, newest: isSignOfLife(input) };
     case 'timer':
-      return { key: timerKey(event.timer), newest: true };
+      return { key: timerKey(input.timer), newest: true };
     case 'run_over':
     case 'invalid_wake_event':
-      return { key: `${about} ${event.runId} ${event.type}`, newest: false };
+      return { key: `${about} ${input.runId} ${input.type}`, newest: false };
     case 'step_failed':
-      return { key: `${about} step_failed ${event.during.type}`, newest: false };
+      return { key: `${about} step_failed ${input.input.type}`, newest: false };
     default:
-      return { key: `${about} ${event.type}`, newest: true };
+      return { key: `${about} ${input.type}`, newest: true };
   }
 }

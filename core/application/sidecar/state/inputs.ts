@@ -6,7 +6,7 @@ import type { InvalidEventReason } from './runner-events.ts';
 import type { HubFrame } from '../../../protocol/hub-frames.ts';
 import type { TimerName } from './timer-names.ts';
 
-export type Event =
+export type SidecarInput =
   /** Sent once, before any other input: resumes what the journal holds. */
   | { readonly type: 'start' }
   /** `nonce`: 256 random bits for this connection, hexadecimal. */
@@ -41,16 +41,17 @@ export type Event =
   | { readonly type: 'checked'; readonly checks: readonly RunnerCheck[] }
   | { readonly type: 'timer'; readonly timer: TimerName }
   /** Handling the input threw; the state is unchanged. */
-  | { readonly type: 'step_failed'; readonly during: Event; readonly message: string }
+  | { readonly type: 'step_failed'; readonly input: SidecarInput; readonly message: string }
   /** The disk could not be written; the state from before the input was restored. */
-  | { readonly type: 'persist_failed'; readonly during: Event; readonly message: string }
+  | { readonly type: 'persist_failed'; readonly input: SidecarInput; readonly message: string }
   | { readonly type: 'stop' };
 
-export interface Moment {
+/** What the environment gives to a step. */
+export interface StepEnvironment {
   /** Wall-clock time of the step, milliseconds since 1970. */
   readonly nowMs: number;
   /** Uniformly distributed in [0, 1). */
-  readonly jitter: number;
+  readonly random: number;
 }
 
-export type Input = Event & Moment;
+export type StepInput = SidecarInput & StepEnvironment;

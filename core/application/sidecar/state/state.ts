@@ -9,7 +9,7 @@ import type { PolicyFrame } from '../../../protocol/hub-frames.ts';
 import type { Hmac } from '../../../protocol/proof.ts';
 import { DEFAULT_POLICY } from './bounds.ts';
 import type { Failure } from './failure.ts';
-import type { Event } from './inputs.ts';
+import type { SidecarInput } from './inputs.ts';
 import type { JournalState } from './journal-state.ts';
 
 /** Constant while the sidecar runs. */
@@ -47,7 +47,7 @@ export interface SidecarState {
   readonly sendCounts: Readonly<Record<string, number>>;
   readonly drain: { readonly reason: string; readonly drainedSent: boolean } | null;
   /** Set while the journal cannot be written: the inputs deferred since, in order. */
-  readonly fault: { readonly deferred: readonly Event[] } | null;
+  readonly fault: { readonly deferred: readonly SidecarInput[] } | null;
   /** The journal could not be written, and the disk reserve for reports is not restored yet. */
   readonly awaitsReserve: boolean;
   /** `refused/` is over its limit. */

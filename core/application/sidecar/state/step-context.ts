@@ -8,7 +8,7 @@ import { assignmentKey, isSameAssignment, nameOf, type Assignment, type Slot } f
 import type { LogFields } from '../../../ports/log.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import type { BeforePersistEffect, Effect, AfterPersistEffect } from './effects.ts';
-import type { Moment } from './inputs.ts';
+import type { StepEnvironment } from './inputs.ts';
 import type { JournalState } from './journal-state.ts';
 import { INITIAL_LIVE, type LinkState, type LiveSlot, type SidecarSetting, type SidecarState } from './state.ts';
 import type { OwnTimer, RunTimer } from './timer-names.ts';
@@ -26,18 +26,18 @@ const shortText = (text: string): string =>
 export class StepContext {
   readonly setting: SidecarSetting;
   readonly nowMs: number;
-  readonly jitter: number;
+  readonly random: number;
   state: SidecarState;
   readonly #before: SidecarState;
   readonly #beforePersist: BeforePersistEffect[] = [];
   readonly #afterPersist: AfterPersistEffect[] = [];
 
-  constructor(setting: SidecarSetting, state: SidecarState, moment: Moment) {
+  constructor(setting: SidecarSetting, state: SidecarState, environment: StepEnvironment) {
     this.setting = setting;
     this.state = state;
     this.#before = state;
-    this.nowMs = moment.nowMs;
-    this.jitter = moment.jitter;
+    this.nowMs = environment.nowMs;
+    this.random = environment.random;
   }
 
   /** Whether the step needs the disk. */

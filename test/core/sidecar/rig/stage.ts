@@ -4,7 +4,7 @@ import { SIDECAR_TIMING } from '../../../../core/config/times.ts';
 import type { AgentId, Generation, TaskId, Unbranded } from '../../../../core/domain/ids.ts';
 import type { Assignment, Slot } from '../../../../core/domain/assignment/slot.ts';
 import type { Effect } from '../../../../core/application/sidecar/state/effects.ts';
-import type { Event } from '../../../../core/application/sidecar/state/inputs.ts';
+import type { SidecarInput } from '../../../../core/application/sidecar/state/inputs.ts';
 import { EMPTY_JOURNAL, type JournalState } from '../../../../core/application/sidecar/state/journal-state.ts';
 import { loadedState, type SidecarSetting, type SidecarState } from '../../../../core/application/sidecar/state/state.ts';
 import { sidecarStep } from '../../../../core/application/sidecar/engine/step.ts';
@@ -53,11 +53,11 @@ export const stoppedRun = (...survivors: number[]): WakeEvent => ({ type: 'stopp
 export interface Stage {
   state: SidecarState;
   nowMs: number;
-  jitter: number;
+  random: number;
   /** Everything that was asked for since the beginning. */
   readonly all: Effect[];
   /** Takes an event; answers its effects. */
-  take(event: Event): readonly Effect[];
+  take(event: SidecarInput): readonly Effect[];
   frame(frame: SentFrame): readonly Effect[];
   wake(event: WakeEvent, of?: Assignment): readonly Effect[];
   sight(event: FileEventOf, of?: Assignment): readonly Effect[];
@@ -77,10 +77,10 @@ export function stage(over: Partial<SidecarSetting> = {}, journal: JournalState 
   const made: Stage = {
     state: loadedState(journal, 'instance-1'),
     nowMs: START_MS,
-    jitter: 0,
+    random: 0,
     all: [],
     take(event) {
-      const done = step(made.state, { ...event, nowMs: made.nowMs, jitter: made.jitter });
+      const done = step(made.state, { ...event, nowMs: made.nowMs, random: made.random });
       made.state = done.state;
       made.all.push(...done.effects);
       return done.effects;

@@ -6,7 +6,7 @@ import { hasBody, isEnd, type OutboxEntry } from '../../../../core/domain/assign
 import { recall } from '../../../../core/domain/assignment/ended-assignments.ts';
 import type { Assignment } from '../../../../core/domain/assignment/slot.ts';
 import type { Effect } from '../../../../core/application/sidecar/state/effects.ts';
-import type { Event } from '../../../../core/application/sidecar/state/inputs.ts';
+import type { SidecarInput } from '../../../../core/application/sidecar/state/inputs.ts';
 import { EMPTY_JOURNAL, readJournalState, type JournalState } from '../../../../core/application/sidecar/state/journal-state.ts';
 import { loadedState, type SidecarState } from '../../../../core/application/sidecar/state/state.ts';
 import { sidecarStep } from '../../../../core/application/sidecar/engine/step.ts';
@@ -61,7 +61,7 @@ export class StormWorld {
   readonly #runs = new Map<string, Run>();
   readonly #timers = new Map<string, TimerName>();
   /** Answers on their way: what the ports will say. */
-  #answers: Event[] = [];
+  #answers: SidecarInput[] = [];
   #failing = 0;
   #made = 0;
   /** The highest generation given so far. */
@@ -194,21 +194,21 @@ export class StormWorld {
     this.#frame({ type: 'identified', agent_id: 'worker-1', store_id: 'store-1', held: [] });
   }
 
-  #take(event: Event): void {
+  #take(event: SidecarInput): void {
     const before = this.#state;
-    const { state, effects } = this.#step(before, { ...event, nowMs: START_MS, jitter: 0 });
+    const { state, effects } = this.#step(before, { ...event, nowMs: START_MS, random: 0 });
     this.#state = state;
     for (const effect of effects) {
       if (this.#runEffect(effect, event, before)) continue;
       this.#state = before;
-      return this.#take({ type: 'persist_failed', during: event, message: 'the disk is full' });
+      return this.#take({ type: 'persist_failed', input: event, message: 'the disk is full' });
     }
     if (JSON.stringify(this.#state.journal) !== JSON.stringify(this.#disk))
       this.complaints.push(`${event.type} left the journal unwritten`);
   }
 
   /** False when the disk failed. */
-  #runEffect(effect: Effect, event: Event, before: SidecarState): boolean {
+  #runEffect(effect: Effect, event: SidecarInput, before: SidecarState): boolean {
     this.#count(effect.type === 'send' ? effect.frame.type : effect.type);
     switch (effect.type) {
       case 'persist':
@@ -279,7 +279,7 @@ export class StormWorld {
   }
 
   /** An end leaves the outbox only by the hub's answer to exactly that assignment. */
-  #persist(journal: JournalState, event: Event, before: SidecarState): void {
+  #persist(journal: JournalState, event: SidecarInput, before: SidecarState): void {
     const oldest = before.fault?.deferred[0];
     const cause = event.type === 'timer' && event.timer.purpose === 'journal' && oldest !== undefined ? oldest : event;
     for (const entry of this.#disk.outbox.filter(isEnd)) {
