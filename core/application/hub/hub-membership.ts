@@ -28,7 +28,7 @@ export class HubMembership {
   #pollTimer: Timer | null = null;
   #leaseTimer: Timer | null = null;
   #endListening: () => void = () => undefined;
-  #isPolling = false;
+  #agentPolls = false;
   /** The poll to run after the current one. */
   #next: { agents: Set<string> | null; renews: boolean } | null = null;
   #isStopped = true;
@@ -79,18 +79,18 @@ export class HubMembership {
 
   /** One poll at a time; requests meanwhile become one more. `agents` null: all that are connected here. */
   #poll(agents: Set<string> | null, renews: boolean): void {
-    if (this.#isPolling) {
+    if (this.#agentPolls) {
       const before = this.#next ?? { agents: new Set<string>(), renews: false };
       const both = agents === null || before.agents === null ? null : new Set([...before.agents, ...agents]);
       this.#next = { agents: both, renews: renews || before.renews };
       return;
     }
-    this.#isPolling = true;
+    this.#agentPolls = true;
     const { clock, inbox, sessions } = this.#deps;
     const requestedMonotonicMs = clock.monotonicMs();
     const agentIds = sessions.agentIds().filter((id) => agents === null || agents.has(id));
     inbox.post({ kind: 'poll', agentIds, renews }, (outcome) => {
-      this.#isPolling = false;
+      this.#agentPolls = false;
       if (this.#isStopped) return;
       if (outcome.ok && renews) this.#watchLease(requestedMonotonicMs);
       if (outcome.ok && outcome.answer.kind === 'lease_expired') this.#closeConnections('another hub found its lease expired');

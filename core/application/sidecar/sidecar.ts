@@ -13,7 +13,7 @@ import type { SidecarInput } from './state/inputs.ts';
 import { readJournalState, stateOfCopy, type JournalState } from './state/journal-state.ts';
 import type { SidecarPorts } from './state/ports.ts';
 import { createRedactor, redactInput } from './engine/redact-secrets.ts';
-import { loadedState, type SidecarSetting } from './state/state.ts';
+import { loadedState, type SidecarSettings } from './state/state.ts';
 import { sidecarStep } from './engine/step.ts';
 
 /** Upper bound on `stop()`, whatever it is still waiting for. */
@@ -70,16 +70,16 @@ export function createSidecar(options: SidecarOptions): Sidecar {
   let running: { readonly driver: Driver; readonly effects: EffectRunner } | null = null;
 
   async function start(): Promise<void> {
-    const setting = settingOf(options);
+    const settings = settingsOf(options);
     try {
-      await open(setting);
+      await open(settings);
     } catch (thrown) {
       await close();
       throw thrown;
     }
   }
 
-  async function open(setting: SidecarSetting): Promise<void> {
+  async function open(settings: SidecarSettings): Promise<void> {
     const opened = await journal.open();
     const loaded = loadedState(await stateOf(opened), opened.instanceId);
     const redactor = createRedactor(config.secrets ?? []);
@@ -92,7 +92,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
       onStopped: stopped.resolve,
     });
     const parts: DriverParts = {
-      step: sidecarStep(setting),
+      step: sidecarStep(settings),
       runDurable: (effect) => effects.runDurable(effect),
       runAfterPersist: (effect) => effects.runAfterPersist(effect),
       environment: () => ({ nowMs: clock.nowMs(), random: options.ids.jitter() }),
@@ -147,7 +147,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
   };
 }
 
-function settingOf({ config, runner, digest, ids }: SidecarOptions): SidecarSetting {
+function settingsOf({ config, runner, digest, ids }: SidecarOptions): SidecarSettings {
   const { agentId, hubs } = config;
   if (!isAgentId(agentId) || hubs.length === 0) {
     throw new AgentcomError(

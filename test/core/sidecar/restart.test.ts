@@ -1,6 +1,6 @@
 import t from 'tap';
 import { EMPTY_JOURNAL, readJournalState, type JournalState } from '../../../core/application/sidecar/state/journal-state.ts';
-import type { SidecarSetting } from '../../../core/application/sidecar/state/state.ts';
+import type { SidecarSettings } from '../../../core/application/sidecar/state/state.ts';
 import type { OutboxEntry } from '../../../core/domain/assignment/outbox.ts';
 import { stopFor, type Slot } from '../../../core/domain/assignment/slot.ts';
 import {
@@ -40,7 +40,7 @@ const SLOT: Slot = {
 const WOKEN_SLOT: Slot = { ...SLOT, status: 'working', wakes: 1, expectedSinceMs: START_MS, run: RUN };
 const REPORT: OutboxEntry = { ...named(), report: 'complete', reason: null, storeId: 'store-1', assignedAtMs: START_MS, keepFiles: false };
 const journal = (slot: Slot, ...outbox: OutboxEntry[]): JournalState => ({ ...EMPTY_JOURNAL, slots: [slot], outbox });
-const restarted = (state: JournalState, runner: SidecarSetting['runner'] = { adoptable: true, hasCheck: false }) => {
+const restarted = (state: JournalState, runner: SidecarSettings['runner'] = { adoptable: true, hasCheck: false }) => {
   const sidecar = stage({ runner }, state);
   const effects = sidecar.take({ type: 'start' });
   return { sidecar, effects };

@@ -36,14 +36,14 @@ export function beginStop(step: StepContext, slot: Slot, stop: SlotStop): void {
 }
 
 /** Whether a polling agent may have taken the task. */
-const isPublished = (step: StepContext, slot: Slot): boolean => step.setting.runner === null && slot.expectedSinceMs !== null;
+const isPublished = (step: StepContext, slot: Slot): boolean => step.agentPolls && slot.expectedSinceMs !== null;
 
 /** Stops the run: aborts its signal, or, if nothing follows the run, attaches to it with an aborted signal. */
 export function stopRun(step: StepContext, slot: Slot): void {
   const { following, preparing } = step.live(slot);
   if (slot.run === null || step.live(slot).end !== null) return;
   if (following) return step.afterPersist({ type: 'kill', runId: slot.run.runId, reason: abortReasonOf(slot) });
-  if (step.setting.runner === null) return endRun(step, slot, UNKNOWN_END);
+  if (step.agentPolls) return endRun(step, slot, UNKNOWN_END);
   if (!preparing) prepare(step, slot);
 }
 
@@ -96,8 +96,8 @@ function concludeRun(step: StepContext, slot: Slot, end: RunEnd): void {
     return wakeFailed(step, { ...gone, sessionId: undefined }, { message: SESSION_GONE, retryable: true });
   // Includes a run that was stopped because it cannot be adopted.
   const isUnknown = end.stopped || (end.exitCode === null && end.signal === null);
-  if (isUnknown) return fail(step, gone, step.setting.runner?.adoptable === false ? LOST_NOT_ADOPTABLE : LOST);
-  const isEarly = !hasStarted(slot) && step.nowMs - (slot.run?.startedAtMs ?? 0) <= step.setting.timing.confirmWithinMs;
+  if (isUnknown) return fail(step, gone, step.settings.runner?.adoptable === false ? LOST_NOT_ADOPTABLE : LOST);
+  const isEarly = !hasStarted(slot) && step.nowMs - (slot.run?.startedAtMs ?? 0) <= step.settings.timing.confirmWithinMs;
   const failure = endWithoutResult(end);
   // Never wake an agent beside processes that could not be killed.
   if (isSurvived) return fail(step, gone, { ...failure, details: { ...failure.details, ...survivorFields(end.survivors) } });

@@ -78,7 +78,7 @@ const reasonOf = (frame: EndReport['frame']): LogFields =>
 function awaitExit(step: StepContext, slot: Slot): void {
   step.cancelTimersOf(slot, UNSETTLED_TIMERS);
   // A polling agent must not take the task after its end was reported.
-  if (step.setting.runner === null) step.beforePersist({ type: 'withdraw', name: nameOf(slot) });
+  if (step.agentPolls) step.beforePersist({ type: 'withdraw', name: nameOf(slot) });
   const reporting: Slot = { ...slot, status: 'reporting' };
   step.putSlot(reporting);
   if (!isRunning(step, reporting)) freeSlot(step, reporting);

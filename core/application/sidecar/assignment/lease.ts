@@ -60,8 +60,8 @@ export function renew(step: StepContext, slot: Slot): void {
  * `silenceMs` where only files can show life.
  */
 function silenceAllowedMs(step: StepContext, slot: Slot): number | null {
-  const { idleMs, silenceMs } = step.setting.timing;
-  if (step.setting.runner === null) return hasStarted(slot) ? silenceMs : null;
+  const { idleMs, silenceMs } = step.settings.timing;
+  if (step.agentPolls) return hasStarted(slot) ? silenceMs : null;
   if (slot.run === null) return null;
   if (slot.run.detached) return silenceMs;
   return slot.run.woken ? null : idleMs;

@@ -19,7 +19,7 @@ export function onAssign(step: StepContext, frame: AssignFrame): void {
   const offered: Assignment = { taskId: frame.task_id, generation: frame.generation };
   // Not answered: the hub offers it again, with the same generation, to the next sidecar process.
   if (step.state.phase !== 'running') return;
-  const decision = decideOffer(step.state.journal, offered, step.setting.slots);
+  const decision = decideOffer(step.state.journal, offered, step.settings.slots);
   switch (decision.kind) {
     case 'held':
       return answerHeld(step, decision.slot);

@@ -73,6 +73,6 @@ function ensureStarted(step: StepContext, slot: Slot): void {
 
 /** `written`: all fields that the agent wrote. */
 function completed(step: StepContext, slot: Slot, result: ReportedResult, written: Fields = {}): EndReport {
-  const limits = { frameBytesMax: step.state.link.policy.max_frame_bytes, sha256: step.setting.sha256 };
+  const limits = { frameBytesMax: step.state.link.policy.max_frame_bytes, sha256: step.settings.sha256 };
   return completeReport(slot, result, attemptInfo(step, slot, written), limits);
 }

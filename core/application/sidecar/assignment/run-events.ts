@@ -113,7 +113,7 @@ function onWoken(step: StepContext, slot: Slot & { readonly run: SlotRun }): voi
   step.patchLive(slot, { handedOver: step.live(slot).attached });
   reportWake(step, woken);
   resetSilenceTimer(step, woken);
-  if (!hasStarted(woken) && woken.stop === null) step.startTimerOf(slot, 'confirm', step.setting.timing.confirmWithinMs);
+  if (!hasStarted(woken) && woken.stop === null) step.startTimerOf(slot, 'confirm', step.settings.timing.confirmWithinMs);
 }
 
 type Failed = Extract<WakeEvent, { readonly type: 'failed' }>;

@@ -11,7 +11,7 @@ const SILENT =
 export function onConfirmTimer(step: StepContext, name: Assignment): void {
   const slot = step.slot(name);
   if (slot?.status !== 'waking_confirmation' || slot.run === null) return;
-  const withinMs = step.setting.timing.confirmWithinMs;
+  const withinMs = step.settings.timing.confirmWithinMs;
   const cure = 'Make it write <task_id>.started when it begins, or raise timing.confirmWithinMs.';
   stopUnconfirmed(step, name, `the agent was woken but did not start within ${withinMs} ms. ${cure}`);
 }
@@ -20,7 +20,7 @@ export function onConfirmTimer(step: StepContext, name: Assignment): void {
 export function onPickupTimer(step: StepContext, name: Assignment): void {
   const slot = step.slot(name);
   if (slot?.status !== 'waking_confirmation' || slot.run !== null) return;
-  const withinMs = step.setting.timing.pickupWithinMs;
+  const withinMs = step.settings.timing.pickupWithinMs;
   stopUnconfirmed(
     step,
     name,

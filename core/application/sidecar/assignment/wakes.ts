@@ -24,7 +24,7 @@ import { attemptUsage } from '../run/run-usage.ts';
 /** After every input: prepares every assignment that may be woken now. */
 export function wakeReady(step: StepContext): void {
   if (step.state.phase !== 'running') return;
-  for (const slot of wakeableSlots(step.state.journal.slots, step.setting.slots)) {
+  for (const slot of wakeableSlots(step.state.journal.slots, step.settings.slots)) {
     if (!step.live(slot).preparing) prepare(step, slot);
   }
 }
@@ -39,7 +39,7 @@ export function onPrepared(
   step.patchLive(slot, { preparing: false, paths: input.paths });
   if (slot.run !== null) attach(step, slot, slot.run, input.paths);
   else if (slot.stop !== null || slot.status === 'reporting') return;
-  else if (step.setting.runner === null) publish(step, slot, input.paths);
+  else if (step.agentPolls) publish(step, slot, input.paths);
   else wake(step, slot, input);
 }
 
@@ -59,7 +59,7 @@ function publish(step: StepContext, slot: Slot, paths: PreparedRun): void {
   step.putSlot({ ...slot, status: 'waking_confirmation', wakes: slot.wakes + 1, expectedSinceMs: sinceMs });
   if (slot.expectedSinceMs === null) watch(step, slot);
   step.afterPersist({ type: 'publish', name: nameOf(slot), task: { ...slot.task, results_dir: paths.resultsDir } });
-  step.startTimerOf(slot, 'pickup', step.setting.timing.pickupWithinMs);
+  step.startTimerOf(slot, 'pickup', step.settings.timing.pickupWithinMs);
 }
 
 /**
@@ -68,9 +68,10 @@ function publish(step: StepContext, slot: Slot, paths: PreparedRun): void {
  */
 function attach(step: StepContext, slot: Slot, run: SlotRun, paths: PreparedRun): void {
   const { following, end, wakeError, failure } = step.live(slot);
-  if (following || end !== null || step.setting.runner === null) return;
+  const { runner } = step.settings;
+  if (following || end !== null || runner === null) return;
   const isUnwanted = slot.stop !== null || slot.status === 'reporting' || failure !== null;
-  const notAdoptable = step.setting.runner.adoptable ? null : { reason: 'its runner cannot adopt runs' };
+  const notAdoptable = runner.adoptable ? null : { reason: 'its runner cannot adopt runs' };
   const notSpawned = wakeError === null ? null : { reason: 'its runner threw before it reported a process' };
   const stop = isUnwanted ? abortReasonOf(slot) : (notAdoptable ?? notSpawned);
   step.patchLive(slot, { following: true, attached: true, handedOver: false });
@@ -83,7 +84,7 @@ function attach(step: StepContext, slot: Slot, run: SlotRun, paths: PreparedRun)
 
 function requestFor(step: StepContext, slot: Slot, run: SlotRun, paths: PreparedRun): WakeRequest {
   const session = slot.sessionId === undefined ? {} : { session: slot.sessionId };
-  return { ...nameOf(slot), agentId: step.setting.agentId, runId: run.runId, task: slot.task, ...session, ...paths };
+  return { ...nameOf(slot), agentId: step.settings.agentId, runId: run.runId, task: slot.task, ...session, ...paths };
 }
 
 export function onPrepareFailed(
@@ -132,7 +133,7 @@ export interface WakeFailure {
 
 /** The wake failed and nothing of it is alive. `slot` has no run any more. */
 export function wakeFailed(step: StepContext, slot: Slot, failure: WakeFailure): void {
-  const { wakeRetriesMs } = step.setting.timing;
+  const { wakeRetriesMs } = step.settings.timing;
   const error = reasonText(failure.message);
   step.sendRefusable(slot, { type: 'wake_result', ...frameIds(slot), status: 'failed', attempt: slot.wakes, error });
   step.log('warn', 'could not wake the agent', { task_id: slot.taskId, generation: slot.generation, attempt: slot.wakes, error });

@@ -7,7 +7,7 @@ import { assignmentOf, isRunEvent, deferKey } from '../state/input-subject.ts';
 import { DEFERRED_MAX, JOURNAL_RETRY_MS } from '../state/bounds.ts';
 import { watch } from '../assignment/folder-work.ts';
 import type { SidecarInput, StepEnvironment, StepInput } from '../state/inputs.ts';
-import { frameIds, type SidecarSetting, type SidecarState } from '../state/state.ts';
+import { frameIds, type SidecarSettings, type SidecarState } from '../state/state.ts';
 import { measureRoom, sendDraining } from '../link/drain.ts';
 import { StepContext, type StepResult } from '../state/step-context.ts';
 import { assignmentKey } from '../../../domain/assignment/slot.ts';
@@ -75,7 +75,7 @@ export function defer(step: StepContext, input: SidecarInput): void {
  * unchanged and this runs again.
  */
 export function retryJournal(
-  setting: SidecarSetting,
+  settings: SidecarSettings,
   state: SidecarState,
   input: StepInput,
   takeStep: (state: SidecarState, input: StepInput) => StepResult,
@@ -83,7 +83,7 @@ export function retryJournal(
   if (state.fault === null) return { state, effects: [] };
   const [oldest, ...rest] = state.fault.deferred;
   if (oldest === undefined) {
-    const step = new StepContext(setting, { ...state, fault: null }, input);
+    const step = new StepContext(settings, { ...state, fault: null }, input);
     step.state = { ...step.state, journal: { ...step.state.journal } };
     step.log('info', 'the journal is writable again; accepting tasks once there is space for reports');
     measureRoom(step);
@@ -91,7 +91,7 @@ export function retryJournal(
   }
   const { nowMs, random } = input;
   const result = stepOrFail(takeStep, { ...state, fault: null }, oldest, { nowMs, random });
-  const remaining = new StepContext(setting, { ...result.state, fault: { deferred: rest } }, input);
+  const remaining = new StepContext(settings, { ...result.state, fault: { deferred: rest } }, input);
   remaining.startTimer('journal', 0);
   return { state: remaining.state, effects: [...result.effects, ...remaining.end().effects] };
 }

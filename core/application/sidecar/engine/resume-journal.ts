@@ -15,7 +15,7 @@ import type { StepContext } from '../state/step-context.ts';
 export function onStart(step: StepContext): void {
   if (step.state.phase !== 'new') return;
   step.state = { ...step.state, phase: 'running' };
-  if (step.setting.runner === null) step.log('info', 'no wake runner configured; the agent must poll tasks/');
+  if (step.agentPolls) step.log('info', 'no wake runner configured; the agent must poll tasks/');
   const { slots } = step.state.journal;
   step.afterPersist({ type: 'withdrawAllExcept', names: slots.filter((slot) => isPublished(step, slot)).map(nameOf) });
   findOrphanedFolders(step);
@@ -25,8 +25,7 @@ export function onStart(step: StepContext): void {
   connect(step);
 }
 
-const isPublished = (step: StepContext, slot: Slot): boolean =>
-  step.setting.runner === null && slot.expectedSinceMs !== null && slot.stop === null;
+const isPublished = (step: StepContext, slot: Slot): boolean => step.agentPolls && slot.expectedSinceMs !== null && slot.stop === null;
 
 /** An assignment that throws here would throw at every start, so only that assignment fails. */
 function resumeOrFail(step: StepContext, slot: Slot): void {
@@ -51,7 +50,7 @@ function resume(step: StepContext, slot: Slot): void {
   restartAssignmentTimers(step, slot);
   if (slot.run !== null) return resumeRun(step, slot);
   if (slot.status === 'waking') {
-    const { wakeRetriesMs } = step.setting.timing;
+    const { wakeRetriesMs } = step.settings.timing;
     return step.startTimerOf(slot, 'retry', wakeRetriesMs[slot.wakes - 1] ?? 0);
   }
   if (slot.status !== 'accepted') resumePublished(step, slot);
@@ -62,10 +61,10 @@ function resume(step: StepContext, slot: Slot): void {
  * scan.
  */
 function resumeRun(step: StepContext, slot: Slot): void {
-  if (step.setting.runner === null) return stopRun(step, slot);
+  if (step.agentPolls) return stopRun(step, slot);
   if (!slot.run?.detached) prepare(step, slot);
   resetSilenceTimer(step, slot);
-  if (slot.status === 'waking_confirmation') step.startTimerOf(slot, 'confirm', step.setting.timing.confirmWithinMs);
+  if (slot.status === 'waking_confirmation') step.startTimerOf(slot, 'confirm', step.settings.timing.confirmWithinMs);
 }
 
 /**
@@ -75,7 +74,7 @@ function resumeRun(step: StepContext, slot: Slot): void {
 function resumePublished(step: StepContext, slot: Slot): void {
   if (slot.status === 'working') return resetSilenceTimer(step, slot);
   step.afterPersist({ type: 'publish', name: nameOf(slot), task: slot.task });
-  const { pickupWithinMs } = step.setting.timing;
+  const { pickupWithinMs } = step.settings.timing;
   const leftMs = (slot.expectedSinceMs ?? step.nowMs) + pickupWithinMs - step.nowMs;
   step.startTimerOf(slot, 'pickup', Math.min(pickupWithinMs, Math.max(CLOCK_GRACE_MS, leftMs)));
 }

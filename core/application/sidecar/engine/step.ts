@@ -34,7 +34,7 @@ import {
   sendDraining,
 } from '../link/drain.ts';
 import { onStart } from './resume-journal.ts';
-import type { SidecarSetting, SidecarState } from '../state/state.ts';
+import type { SidecarSettings, SidecarState } from '../state/state.ts';
 import type { OwnTimer, RunTimer, TimerName } from '../state/timer-names.ts';
 import { StepContext, type StepResult } from '../state/step-context.ts';
 import { onAck, onInventoryAnswered, onNack } from '../assignment/hub-answers.ts';
@@ -43,18 +43,18 @@ import { onPrepared, onPrepareFailed, onRetryTimer, wakeReady } from '../assignm
 export type { StepResult } from '../state/step-context.ts';
 
 /** The step function for these settings. */
-export function sidecarStep(setting: SidecarSetting): (state: SidecarState, input: StepInput) => StepResult {
+export function sidecarStep(settings: SidecarSettings): (state: SidecarState, input: StepInput) => StepResult {
   const takeStep = (state: SidecarState, input: StepInput): StepResult => {
     if (state.phase === 'stopped' || (state.phase === 'new' && input.type !== 'start')) return { state, effects: [] };
-    if (input.type === 'timer' && input.timer.purpose === 'journal') return retryJournal(setting, state, input, takeStep);
-    const step = new StepContext(setting, state, input);
+    if (input.type === 'timer' && input.timer.purpose === 'journal') return retryJournal(settings, state, input, takeStep);
+    const step = new StepContext(settings, state, input);
     handle(step, input);
     wakeReady(step);
     sendDrained(step);
     stopWhenDone(step);
     if (input.type === 'persist_failed') return alsoWith(step.end(), killsOf(takeStep(state, { ...input, ...input.input })));
     if (state.fault === null || !(step.needsDisk || mustDefer(state, input))) return step.end();
-    return alsoWith(deferred(setting, state, input), killsOf(step.end()));
+    return alsoWith(deferred(settings, state, input), killsOf(step.end()));
   };
   return takeStep;
 }
@@ -65,8 +65,8 @@ const killsOf = ({ effects }: StepResult): StepResult['effects'] => effects.filt
 const alsoWith = ({ state, effects }: StepResult, more: StepResult['effects']): StepResult => ({ state, effects: [...effects, ...more] });
 
 /** Defers inputs that need the journal while it cannot be written. That the hub is alive is noted at once. */
-function deferred(setting: SidecarSetting, state: SidecarState, input: StepInput): StepResult {
-  const step = new StepContext(setting, state, input);
+function deferred(settings: SidecarSettings, state: SidecarState, input: StepInput): StepResult {
+  const step = new StepContext(settings, state, input);
   if (input.type === 'frame') markAlive(step);
   const { nowMs: _nowMs, random: _random, ...rest } = input;
   defer(step, rest as SidecarInput);

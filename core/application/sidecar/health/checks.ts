@@ -15,7 +15,7 @@ import type { StepContext } from '../state/step-context.ts';
 
 /** Runs the runner's checks unless they are running. */
 export function requestChecks(step: StepContext): void {
-  if (step.setting.runner?.hasCheck !== true || step.state.checks.isRunning) return;
+  if (step.settings.runner?.hasCheck !== true || step.state.checks.isRunning) return;
   patch(step, { isRunning: true });
   step.afterPersist({ type: 'check' });
 }
@@ -34,7 +34,7 @@ export function onChecked(step: StepContext, checks: readonly RunnerCheck[]): vo
 /** Checks now, and sends the outcome even if it is unchanged. */
 export function onCheckRequested(step: StepContext): void {
   patch(step, { sent: null });
-  if (step.setting.runner?.hasCheck === true) requestChecks(step);
+  if (step.settings.runner?.hasCheck === true) requestChecks(step);
   else sendChecks(step);
 }
 
@@ -72,7 +72,7 @@ const failedKey = ({ failed = [] }: ChecksFrame): string => JSON.stringify(faile
 
 function checksOf(step: StepContext, most = { count: CHECKS_MAX, messageBytes: CHECK_CHARACTERS_MAX }): ChecksFrame {
   const { runner, clockBehindMs, hasReserve } = step.state.checks;
-  const all = [...(runner ?? []), ...clockChecks(clockBehindMs, step.setting.timing.clockOffMaxMs), ...diskChecks(hasReserve)];
+  const all = [...(runner ?? []), ...clockChecks(clockBehindMs, step.settings.timing.clockOffMaxMs), ...diskChecks(hasReserve)];
   const those = (passed: boolean): NamedCheck[] =>
     all
       .filter(({ ok }) => ok === passed)

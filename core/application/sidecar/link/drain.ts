@@ -75,7 +75,7 @@ export function onRoomTimer(step: StepContext): void {
  * After a full disk none is accepted until there is room for the reports of running assignments.
  */
 export function onRoomMeasured(step: StepContext, room: { readonly refusedBytes: number; readonly hasReserve: boolean }): void {
-  const { refusedBytesMax } = step.setting;
+  const { refusedBytesMax } = step.settings;
   const before = ownDrainReason(step.state);
   const refusedFull = room.refusedBytes > refusedBytesMax;
   const awaitsReserve = step.state.awaitsReserve && !(room.hasReserve && step.state.fault === null);
@@ -113,7 +113,7 @@ export function onStop(step: StepContext): void {
     slots: step.state.journal.slots.length,
     reports: step.state.journal.outbox.length,
   });
-  if (step.setting.runner?.adoptable === false) releaseRuns(step);
+  if (step.settings.runner?.adoptable === false) releaseRuns(step);
 }
 
 /** Nobody could adopt these runs later. Stopped and released now, they cost no attempt and keep their sessions. */

@@ -20,7 +20,7 @@ const HELLO_UNKNOWN: readonly string[] = ['not_identified', 'unknown_message_typ
 /** The socket is open: ask the hub to prove itself. */
 export function onLinkUp(step: StepContext, { link, nonce }: { readonly link: number; readonly nonce: string }): void {
   if (link !== step.state.link.number || step.state.link.phase !== 'connecting') return;
-  const { agentId, token, plainToken } = step.setting;
+  const { agentId, token, plainToken } = step.settings;
   if (plainToken) return identify(step, { token });
   step.patchLink({ phase: 'greeting', nonce });
   step.afterPersist({ type: 'send', frame: { type: 'hello', agent_id: agentId, token_hint: hintOf(keyOf(step)), nonce } });
@@ -28,7 +28,7 @@ export function onLinkUp(step: StepContext, { link, nonce }: { readonly link: nu
 
 /** Only the hub that issued the token, or another one on the same database, can compute this proof. */
 export function onChallenge(step: StepContext, { nonce: hubNonce, proof }: HubFrameOf<'challenge'>): void {
-  const { agentId, token, hmac } = step.setting;
+  const { agentId, token, hmac } = step.settings;
   const key = keyOf(step);
   const handshake: Handshake = { agentId, tokenHint: hintOf(key), nonce: step.state.link.nonce, hubNonce };
   if (isSameProof(proof, hubProof(key, handshake, hmac))) return identify(step, { proof: sealedToken(token, key, handshake, hmac) });
@@ -48,7 +48,7 @@ export function onGreetingError(step: StepContext, frame: HubFrameOf<'error'>): 
   step.log(
     'error',
     `cannot identify: the hub at ${urlOf(step)} does not know "hello" (${frame.error}), so it cannot prove that it knows the token ` +
-      `of agent "${step.setting.agentId}": it is older than this sidecar, or not a hub. Check sidecar.hubs and update the hub; ` +
+      `of agent "${step.settings.agentId}": it is older than this sidecar, or not a hub. Check sidecar.hubs and update the hub; ` +
       'to send the token anyway, set sidecar.plainToken: true. The token was not sent',
     { retry_ms: TOKEN_RETRY_MS },
   );
@@ -56,14 +56,14 @@ export function onGreetingError(step: StepContext, frame: HubFrameOf<'error'>): 
 }
 
 /** The token's hash, as the hub stores it. */
-const keyOf = ({ setting }: StepContext): string => setting.sha256(setting.token);
+const keyOf = ({ settings }: StepContext): string => settings.sha256(settings.token);
 const hintOf = (key: string): string => key.slice(0, TOKEN_HINT_DIGITS);
-const urlOf = ({ setting, state }: StepContext): string => setting.hubs[state.link.hub % setting.hubs.length] as string;
+const urlOf = ({ settings, state }: StepContext): string => settings.hubs[state.link.hub % settings.hubs.length] as string;
 
 /** Sends this sidecar's identity and everything it holds. */
 function identify(step: StepContext, known: { readonly token: string } | { readonly proof: string }): void {
   step.patchLink({ phase: 'identifying', timeRequestedAtMs: step.nowMs });
-  const { agentId, name, capabilities, slots } = step.setting;
+  const { agentId, name, capabilities, slots } = step.settings;
   step.afterPersist({
     type: 'send',
     frame: {
@@ -76,7 +76,7 @@ function identify(step: StepContext, known: { readonly token: string } | { reado
       client_type: 'sidecar',
       protocol_version: PROTOCOL_VERSION,
       instance_id: step.state.instanceId,
-      process_id: step.setting.processId,
+      process_id: step.settings.processId,
       slots,
       held: heldFrames(step),
       checks: checksForIdentify(step),

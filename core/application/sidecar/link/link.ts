@@ -26,7 +26,7 @@ const TASKS_LOGGED_MAX = 20;
 export function connect(step: StepContext): void {
   if (step.state.phase !== 'running' || step.state.link.phase !== 'down' || isAwaitingFirstChecks(step.state)) return;
   const { policy } = step.state.link;
-  const { hubs } = step.setting;
+  const { hubs } = step.settings;
   const number = step.state.link.number + 1;
   // Start at a random hub so that sidecars with the same list spread out.
   const hub = number === 1 ? Math.floor(step.random * hubs.length) : step.state.link.hub;
@@ -121,7 +121,7 @@ export function onLinkDown(step: StepContext, input: { readonly link: number; re
   if (input.link !== step.state.link.number || step.state.link.phase === 'down') return;
   const fields = { code: input.code, reason: input.reason };
   if (input.code === CLOSE_CODES.idInUse) {
-    step.log('error', `another connection took over the agent id "${step.setting.agentId}"; is this sidecar running twice?`, fields);
+    step.log('error', `another connection took over the agent id "${step.settings.agentId}"; is this sidecar running twice?`, fields);
     return reconnectAfterConflict(step);
   }
   const isFailedAttempt = step.state.link.phase === 'connecting';
@@ -131,7 +131,7 @@ export function onLinkDown(step: StepContext, input: { readonly link: number; re
 
 /** The hub rejected this sidecar or one of its frames. */
 export function onHubError(step: StepContext, frame: HubFrameOf<'error'>): void {
-  const { agentId } = step.setting;
+  const { agentId } = step.settings;
   if (step.state.link.phase === 'identified') {
     return step.log('warn', 'the hub answered with an error', { error: frame.error });
   }
@@ -169,7 +169,7 @@ export function reconnectIn(step: StepContext, delayMs: number, toHub?: number):
     phase: 'down',
     awaitingFrame: false,
     failures: failures + 1,
-    hub: toHub ?? (wasIdentified ? hub : (hub + 1) % step.setting.hubs.length),
+    hub: toHub ?? (wasIdentified ? hub : (hub + 1) % step.settings.hubs.length),
   });
   step.afterPersist({ type: 'disconnect' });
   step.cancelTimers('identify', 'ping', 'pong');
@@ -178,7 +178,7 @@ export function reconnectIn(step: StepContext, delayMs: number, toHub?: number):
 
 /** A random other hub, so that the sidecars of a stopping hub spread out. */
 function randomOtherHub(step: StepContext): number {
-  const { length } = step.setting.hubs;
+  const { length } = step.settings.hubs;
   return (step.state.link.hub + 1 + Math.floor(step.random * (length - 1))) % length;
 }
 

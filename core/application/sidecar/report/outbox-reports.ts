@@ -96,7 +96,7 @@ function keepWhatIsCut(step: StepContext, entry: OutboxEntry): void {
 function fitted(step: StepContext, frame: EndFrame, text: string): EndFrame {
   const frameBytesMax = step.state.link.policy.max_frame_bytes;
   if (frame.type !== 'task_complete' || utf8Bytes(text) <= frameBytesMax) return frame;
-  return fitFrame(frame, keptResult(frame.result), { frameBytesMax, sha256: step.setting.sha256 });
+  return fitFrame(frame, keptResult(frame.result), { frameBytesMax, sha256: step.settings.sha256 });
 }
 
 function parseEnd(text: string): EndFrame | null {
@@ -118,7 +118,7 @@ function planRepeat(step: StepContext, name: Assignment): void {
   const key = assignmentKey(name);
   const sendCounts = step.state.sendCounts[key] ?? 0;
   step.state = { ...step.state, sendCounts: { ...step.state.sendCounts, [key]: sendCounts + 1 } };
-  step.startTimerOf(name, 'repeat', backoffMs(step.setting.timing.reportRepeat, sendCounts + 1));
+  step.startTimerOf(name, 'repeat', backoffMs(step.settings.timing.reportRepeat, sendCounts + 1));
 }
 
 export function onRepeatTimer(step: StepContext, name: Assignment): void {

@@ -13,7 +13,7 @@ import type { SidecarInput } from './inputs.ts';
 import type { JournalState } from './journal-state.ts';
 
 /** Constant while the sidecar runs. */
-export interface SidecarSetting {
+export interface SidecarSettings {
   readonly agentId: AgentId;
   readonly name: string;
   readonly token: string;
@@ -79,7 +79,7 @@ export interface LinkState {
   readonly number: number;
   /** Sent in `hello`; the hub's proof must cover it. */
   readonly nonce: string;
-  /** Index into `setting.hubs`. */
+  /** Index into `settings.hubs`. */
   readonly hub: number;
   /** Consecutive connections that were not identified, for the backoff. */
   readonly failures: number;

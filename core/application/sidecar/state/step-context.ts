@@ -10,7 +10,7 @@ import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import type { BeforePersistEffect, Effect, AfterPersistEffect } from './effects.ts';
 import type { StepEnvironment } from './inputs.ts';
 import type { JournalState } from './journal-state.ts';
-import { INITIAL_LIVE, type LinkState, type LiveSlot, type SidecarSetting, type SidecarState } from './state.ts';
+import { INITIAL_LIVE, type LinkState, type LiveSlot, type SidecarSettings, type SidecarState } from './state.ts';
 import type { OwnTimer, RunTimer } from './timer-names.ts';
 
 export interface StepResult {
@@ -24,7 +24,7 @@ const shortText = (text: string): string =>
   text.length <= LOG_TEXT_MAX ? text : `${text.slice(0, LOG_TEXT_MAX)}… (${text.length} characters)`;
 
 export class StepContext {
-  readonly setting: SidecarSetting;
+  readonly settings: SidecarSettings;
   readonly nowMs: number;
   readonly random: number;
   state: SidecarState;
@@ -32,12 +32,17 @@ export class StepContext {
   readonly #beforePersist: BeforePersistEffect[] = [];
   readonly #afterPersist: AfterPersistEffect[] = [];
 
-  constructor(setting: SidecarSetting, state: SidecarState, environment: StepEnvironment) {
-    this.setting = setting;
+  constructor(settings: SidecarSettings, state: SidecarState, environment: StepEnvironment) {
+    this.settings = settings;
     this.state = state;
     this.#before = state;
     this.nowMs = environment.nowMs;
     this.random = environment.random;
+  }
+
+  /** Whether the agent polls for its tasks: there is no runner to wake it. */
+  get agentPolls(): boolean {
+    return this.settings.runner === null;
   }
 
   /** Whether the step needs the disk. */

@@ -6,7 +6,7 @@ import type { Assignment, Slot } from '../../../../core/domain/assignment/slot.t
 import type { Effect } from '../../../../core/application/sidecar/state/effects.ts';
 import type { SidecarInput } from '../../../../core/application/sidecar/state/inputs.ts';
 import { EMPTY_JOURNAL, type JournalState } from '../../../../core/application/sidecar/state/journal-state.ts';
-import { loadedState, type SidecarSetting, type SidecarState } from '../../../../core/application/sidecar/state/state.ts';
+import { loadedState, type SidecarSettings, type SidecarState } from '../../../../core/application/sidecar/state/state.ts';
 import { sidecarStep } from '../../../../core/application/sidecar/engine/step.ts';
 import { timerKey, type OwnTimer, type RunTimer } from '../../../../core/application/sidecar/state/timer-names.ts';
 import type { WakeEvent } from '../../../../core/ports/wake-runner.ts';
@@ -24,7 +24,7 @@ export const OTHER = 'task-00000000000000b2' as TaskId;
 
 export const named = (generation = 1, taskId: TaskId = TASK): Assignment => ({ taskId, generation: generation as Generation });
 
-export const setting = (over: Partial<SidecarSetting> = {}): SidecarSetting => ({
+export const settings = (over: Partial<SidecarSettings> = {}): SidecarSettings => ({
   agentId: 'worker-1' as AgentId,
   name: 'Worker 1',
   token: 'secret-token',
@@ -71,8 +71,8 @@ export interface Stage {
 type FileEventOf = ResultFileEvent extends infer One ? (One extends ResultFileEvent ? Omit<One, 'name'> : never) : never;
 
 /** A sidecar before its start, with this journal. */
-export function stage(over: Partial<SidecarSetting> = {}, journal: JournalState = EMPTY_JOURNAL): Stage {
-  const step = sidecarStep(setting(over));
+export function stage(over: Partial<SidecarSettings> = {}, journal: JournalState = EMPTY_JOURNAL): Stage {
+  const step = sidecarStep(settings(over));
   let runs = 0;
   const made: Stage = {
     state: loadedState(journal, 'instance-1'),
@@ -114,7 +114,7 @@ const OWN: readonly string[] = ['reconnect', 'identify', 'ping', 'pong', 'journa
 const isOwn = (purpose: string): purpose is OwnTimer => OWN.includes(purpose);
 
 /** A sidecar that is started and identified. */
-export function online(over: Partial<SidecarSetting> = {}, journal?: JournalState): Stage {
+export function online(over: Partial<SidecarSettings> = {}, journal?: JournalState): Stage {
   const made = stage(over, journal);
   made.take({ type: 'start' });
   made.identify();
@@ -134,7 +134,7 @@ export const assignFrame = (of: Assignment = named(), over: Partial<Extract<HubF
 });
 
 /** Online, with this assignment accepted, woken (`spawned`, `woken`) and at work. */
-export function working(over: Partial<SidecarSetting> = {}, of: Assignment = named()): Stage {
+export function working(over: Partial<SidecarSettings> = {}, of: Assignment = named()): Stage {
   const made = waking(over, of);
   made.wake(SPAWNED, of);
   made.wake(WOKEN, of);
@@ -143,7 +143,7 @@ export function working(over: Partial<SidecarSetting> = {}, of: Assignment = nam
 }
 
 /** Online, with this assignment accepted and its wake asked for. */
-export function waking(over: Partial<SidecarSetting> = {}, of: Assignment = named()): Stage {
+export function waking(over: Partial<SidecarSettings> = {}, of: Assignment = named()): Stage {
   const made = online(over);
   made.frame(assignFrame(of));
   made.frame({ type: 'task_ack', task_id: of.taskId, generation: of.generation, status: 'accepted' });

@@ -13,7 +13,7 @@ import { sidecarStep } from '../../../../core/application/sidecar/engine/step.ts
 import { timerKey, type TimerName } from '../../../../core/application/sidecar/state/timer-names.ts';
 import type { WakeEvent } from '../../../../core/ports/wake-runner.ts';
 import type { HubFrame } from '../../../../core/protocol/hub-frames.ts';
-import { exited, keyOf, named, NONCE, OTHER, pathsOf, setting, SPAWNED, START_MS, stoppedRun, TASK, WOKEN } from './stage.ts';
+import { exited, keyOf, named, NONCE, OTHER, pathsOf, settings, SPAWNED, START_MS, stoppedRun, TASK, WOKEN } from './stage.ts';
 
 interface Run {
   readonly name: Assignment;
@@ -72,7 +72,7 @@ export class StormWorld {
   readonly seen = new Map<string, number>();
 
   constructor(slots: number) {
-    this.#step = sidecarStep(setting({ slots }));
+    this.#step = sidecarStep(settings({ slots }));
     this.#state = loadedState(this.#disk, 'instance-1');
     this.#take({ type: 'start' });
   }
