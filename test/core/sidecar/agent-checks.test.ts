@@ -11,7 +11,7 @@ t.test('R13: what fails for want of a login is handed back once its run is gone,
   for (const kind of ['auth', 'config'] as const) {
     const sidecar = stage({ runner: { adoptable: true, hasCheck: true } });
     sidecar.take({ type: 'start' });
-    sidecar.take({ type: 'checked', checks: [] });
+    sidecar.take({ type: 'runner_checked', checks: [] });
     sidecar.identify();
     sidecar.frame(assignFrame());
     sidecar.prepared();

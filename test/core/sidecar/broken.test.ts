@@ -159,7 +159,7 @@ t.test('R10: an agent whose runner breaks before it names a process is not woken
 
 t.test('R16: a rule that throws ends the run that it was about', async (t) => {
   const sidecar = working();
-  const input = { type: 'wake', name: named(), runId: 'run-1', event: SPAWNED } as const;
+  const input = { type: 'wake_event', name: named(), runId: 'run-1', event: SPAWNED } as const;
   const effects = sidecar.take({ type: 'step_failed', input, message: 'a bug' });
   t.match(writtenBody(effects), { type: 'task_failed', kind: 'agent_failed', error: /a bug/, retryable: true });
   t.equal(only(effects, 'kill').length, 1);

@@ -120,7 +120,7 @@ t.test('a cancel takes over from a stop of our own, and the wake that is under w
 
 t.test('an agent that was on its own and cannot be found is not called killed', async (t) => {
   const sidecar = working();
-  sidecar.take({ type: 'run_over', name: named(), runId: sidecar.slot()?.run?.runId ?? '', error: null });
+  sidecar.take({ type: 'wake_stream_ended', name: named(), runId: sidecar.slot()?.run?.runId ?? '', error: null });
   t.same(words(sidecar.frame(cancel)), ['withdraw', 'persist', 'prepare']);
   t.equal(only(sidecar.prepared(), 'attach').length, 1);
   sidecar.wake(exited(null));

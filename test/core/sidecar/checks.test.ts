@@ -9,7 +9,7 @@ const CHECKING = { runner: { adoptable: true, hasCheck: true } };
 const GOOD: RunnerCheck = { check: 'program', ok: true, message: '/bin/agent 1.2.3' };
 const BAD: RunnerCheck = { check: 'logged in', ok: false, message: 'not logged in: run agent login on worker-1' };
 const failing = ({ check, message }: RunnerCheck) => ({ check, message });
-const checked = (sidecar: Stage, ...checks: RunnerCheck[]) => sidecar.take({ type: 'checked', checks });
+const checked = (sidecar: Stage, ...checks: RunnerCheck[]) => sidecar.take({ type: 'runner_checked', checks });
 
 t.test('no hub is called before it is known whether the agent could run, and the first word tells it', async (t) => {
   const sidecar = stage(CHECKING);
@@ -52,7 +52,7 @@ t.test('who asks is told, also where nothing is new; and so is a hub that is met
   sidecar.take({ type: 'start' });
   checked(sidecar, BAD);
   sidecar.identify();
-  t.same(words(sidecar.frame({ type: 'check' })), ['measureRoom', 'check']);
+  t.same(words(sidecar.frame({ type: 'check' })), ['measureDisk', 'check']);
   t.match(sent(checked(sidecar, BAD)), [{ type: 'runner_checks', ok: false }]);
   t.same(words(sidecar.frame({ type: 'resume' })), ['send resumed', 'check'], 'an operator who resumed it forgot what failed');
   t.match(sent(checked(sidecar, BAD)), [{ type: 'runner_checks', ok: false }]);
@@ -84,10 +84,10 @@ t.test('a clock that is 10 minutes off fails until it is set, however the answer
 
 t.test('a full disk fails, and passes when there is room again', async (t) => {
   const sidecar = online();
-  const full = sidecar.take({ type: 'room_measured', refusedBytes: 0, hasReserve: false });
+  const full = sidecar.take({ type: 'disk_measured', refusedBytes: 0, hasReserve: false });
   t.match(sent(full), [{ type: 'runner_checks', ok: false, failed: [{ check: 'disk', message: /disk .* is full/ }] }]);
-  t.equal(startedFor(full, 'room'), 5_000, 'looked at soon again');
-  t.match(sent(sidecar.take({ type: 'room_measured', refusedBytes: 0, hasReserve: true })), [{ type: 'runner_checks', ok: true }]);
+  t.equal(startedFor(full, 'disk'), 5_000, 'looked at soon again');
+  t.match(sent(sidecar.take({ type: 'disk_measured', refusedBytes: 0, hasReserve: true })), [{ type: 'runner_checks', ok: true }]);
 });
 
 t.test('a look that hangs, throws or lies never keeps the sidecar', async (t) => {

@@ -58,19 +58,19 @@ t.test('R4: a result that cannot be kept waits and is reported once it can', asy
   t.same(words(retried), ['writeReport', 'persist', 'send task_complete']);
   t.equal(startedFor(retried, 'journal'), 0);
   t.same(words(sidecar.timer('journal')), ['unwatch', 'persist']);
-  t.same(words(sidecar.timer('journal')), ['persist', 'measureRoom']);
+  t.same(words(sidecar.timer('journal')), ['persist', 'measureDisk']);
   t.equal(sidecar.state.fault, null);
   t.match(sent(sidecar.frame(assignFrame(named(1, OTHER)))), [{ type: 'task_rejected', reason: 'journal_unwritable' }]);
-  const short = sidecar.take({ type: 'room_measured', refusedBytes: 0, hasReserve: false });
+  const short = sidecar.take({ type: 'disk_measured', refusedBytes: 0, hasReserve: false });
   t.same(words(short), ['send runner_checks'], 'the room for reports is not back: what is left is for those that are here');
-  t.equal(startedFor(short, 'room'), 5_000);
-  t.same(words(sidecar.take({ type: 'room_measured', refusedBytes: 0, hasReserve: true })), ['send runner_checks', 'send resumed']);
+  t.equal(startedFor(short, 'disk'), 5_000);
+  t.same(words(sidecar.take({ type: 'disk_measured', refusedBytes: 0, hasReserve: true })), ['send runner_checks', 'send resumed']);
   t.same(words(sidecar.frame(assignFrame(named(1, OTHER)))), ['persist', 'send task_accepted', 'prepare'], 'tasks are taken again');
 });
 
 t.test('while the disk still fails, what waits goes on waiting, in order', async (t) => {
   const sidecar = waking();
-  takeFailing(sidecar, { type: 'wake', name: named(), runId: 'run-1', event: SPAWNED });
+  takeFailing(sidecar, { type: 'wake_event', name: named(), runId: 'run-1', event: SPAWNED });
   t.same(sidecar.wake({ type: 'started' }), []);
   t.equal(sidecar.state.fault?.deferred.length, 2);
   const effects = takeFailing(sidecar, { type: 'timer', timer: { purpose: 'journal' } });
@@ -164,9 +164,9 @@ t.test('R12: what hands a task back is told as that, also when its run ends whil
   for (const last of [stoppedRun(), exited(0)]) {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
-    takeFailing(sidecar, { type: 'wake', name: named(), runId: 'run-1', event: inability });
+    takeFailing(sidecar, { type: 'wake_event', name: named(), runId: 'run-1', event: inability });
     t.same(words(sidecar.wake(last)), []);
-    t.same(words(sidecar.take({ type: 'run_over', name: named(), runId: 'run-1', error: null })), []);
+    t.same(words(sidecar.take({ type: 'wake_stream_ended', name: named(), runId: 'run-1', error: null })), []);
     takeFailing(sidecar, { type: 'timer', timer: { purpose: 'journal' } });
     sidecar.timer('journal');
     t.match(sidecar.slot(), { stop: { cause: 'released' } });
@@ -180,7 +180,7 @@ t.test('R12: what hands a task back is told as that, also when its run ends whil
 
 t.test('R20: while the journal fails, what a run tells waits, one of a kind, the last word included', async (t) => {
   const sidecar = waking();
-  takeFailing(sidecar, { type: 'wake', name: named(), runId: 'run-1', event: SPAWNED });
+  takeFailing(sidecar, { type: 'wake_event', name: named(), runId: 'run-1', event: SPAWNED });
   for (let count = 0; count < 2_000; count += 1) {
     sidecar.wake({ type: 'progress', message: `step ${count}` });
     sidecar.wake({ type: 'started', sessionId: `ses_${count}` });

@@ -11,7 +11,7 @@ const answered = (sidecar: Stage, status: 'retried' | 'complete'): void =>
 const cancel = (sidecar: Stage): void => void sidecar.frame({ type: 'task_cancelled', task_id: TASK, generation: 1 });
 
 /** Its runner lets go of it: the agent is on its own. */
-const letGo = (sidecar: Stage): void => void sidecar.take({ type: 'run_over', name: named(), runId: 'run-1', error: null });
+const letGo = (sidecar: Stage): void => void sidecar.take({ type: 'wake_stream_ended', name: named(), runId: 'run-1', error: null });
 
 /** It is looked for, and this is found. */
 function found(sidecar: Stage, event: WakeEvent): void {

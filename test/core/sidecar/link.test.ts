@@ -216,7 +216,7 @@ t.test('what an older link still delivers is dropped', async (t) => {
   sidecar.timer('reconnect');
   t.same(sidecar.take({ type: 'link_up', nonce: NONCE, link: 1 }), []);
   t.same(sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' }), []);
-  t.same(sidecar.take({ type: 'bad_frame', link: 1, what: {} }), []);
+  t.same(sidecar.take({ type: 'bad_frame', link: 1, logFields: {} }), []);
   t.equal(sidecar.state.link.phase, 'connecting');
   t.same(sidecar.timer('reconnect'), [], 'one link at a time');
 });
@@ -256,7 +256,7 @@ t.test('other refusals wait at least as long as the hub says', async (t) => {
 t.test('errors about a frame, and frames that nobody knows, change nothing', async (t) => {
   const sidecar = working();
   t.same(words(sidecar.frame({ type: 'error', error: 'rate_limited' })), []);
-  t.same(words(sidecar.take({ type: 'bad_frame', link: 1, what: { reason: 'unknown_message_type' } })), []);
+  t.same(words(sidecar.take({ type: 'bad_frame', link: 1, logFields: { reason: 'unknown_message_type' } })), []);
   t.same(words(sidecar.frame({ type: 'restart_sidecar' })), []);
   t.same(words(sidecar.frame({ type: 'identified', agent_id: 'worker-1' })), [], 'a second one');
   t.equal(sidecar.state.link.phase, 'identified');

@@ -41,14 +41,14 @@ t.test('each way by which an agent’s words come in is covered, and names and m
   const name = named();
   const about = { name, runId: 'run-1' };
   const events: readonly SidecarInput[] = [
-    { type: 'wake', ...about, event: { type: 'exited', exitCode: 3, signal: null, stderrTail: `+ KEY=${LONG}` } },
-    { type: 'wake', ...about, event: { type: 'completed', output: { text: LONG } } },
-    { type: 'wake', ...about, event: { type: 'progress', message: LONG } },
-    { type: 'wake', ...about, event: { type: 'failed', phase: 'agent', message: LONG, retryable: true, details: { said: [LONG] } } },
+    { type: 'wake_event', ...about, event: { type: 'exited', exitCode: 3, signal: null, stderrTail: `+ KEY=${LONG}` } },
+    { type: 'wake_event', ...about, event: { type: 'completed', output: { text: LONG } } },
+    { type: 'wake_event', ...about, event: { type: 'progress', message: LONG } },
+    { type: 'wake_event', ...about, event: { type: 'failed', phase: 'agent', message: LONG, retryable: true, details: { said: [LONG] } } },
     { type: 'invalid_wake_event', ...about, reason: 'invalid_event', message: LONG },
-    { type: 'run_over', ...about, error: LONG },
+    { type: 'wake_stream_ended', ...about, error: LONG },
     { type: 'prepare_failed', name, paths: pathsOf(named()), message: LONG },
-    { type: 'checked', checks: [{ check: 'login', ok: false, message: LONG }] },
+    { type: 'runner_checked', checks: [{ check: 'login', ok: false, message: LONG }] },
     { type: 'file_event', event: { kind: 'progress', name, percent: 1, message: LONG, tokensUsed: null } },
     { type: 'file_event', event: { kind: 'invalid', name, reason: 'result_invalid', message: LONG } },
     { type: 'file_event', event: { kind: 'result', name, value: { status: 'success', output: LONG, [LONG]: 1 }, replaced: false } },
@@ -58,7 +58,7 @@ t.test('each way by which an agent’s words come in is covered, and names and m
     t.notOk(JSON.stringify(clean).includes(LONG), JSON.stringify(clean));
     t.ok(JSON.stringify(clean).includes(REDACTED));
     t.equal(clean.type, event.type);
-    if (clean.type === 'wake' && event.type === 'wake') t.equal(clean.event.type, event.event.type);
+    if (clean.type === 'wake_event' && event.type === 'wake_event') t.equal(clean.event.type, event.event.type);
     if (clean.type === 'file_event' && clean.event.kind === 'result') t.equal(clean.event.value['status'], 'success');
   }
   t.end();

@@ -69,25 +69,25 @@ t.test('a hub that is met anew says itself whether an operator still drains', as
 
 t.test('R20: with too much in refused/ no task is taken, the hub is told, and it ends by itself', async (t) => {
   const sidecar = working({ slots: 2, refusedBytesMax: 1_000 });
-  t.equal(startedFor(sidecar.all, 'room'), 0, 'looked at when it starts');
-  const look = sidecar.timer('room');
-  t.same(words(look), ['measureRoom']);
-  t.equal(startedFor(look, 'room'), 60_000, 'and each minute');
-  t.same(words(sidecar.take({ type: 'room_measured', refusedBytes: 1_000, hasReserve: true })), [], 'as much as it may hold');
-  t.same(sent(sidecar.take({ type: 'room_measured', refusedBytes: 1_001, hasReserve: true })), [
+  t.equal(startedFor(sidecar.all, 'disk'), 0, 'looked at when it starts');
+  const look = sidecar.timer('disk');
+  t.same(words(look), ['measureDisk']);
+  t.equal(startedFor(look, 'disk'), 60_000, 'and each minute');
+  t.same(words(sidecar.take({ type: 'disk_measured', refusedBytes: 1_000, hasReserve: true })), [], 'as much as it may hold');
+  t.same(sent(sidecar.take({ type: 'disk_measured', refusedBytes: 1_001, hasReserve: true })), [
     { type: 'draining', reason: 'refused_full' },
   ]);
   t.match(only(sidecar.all, 'log').at(-1), {
     level: 'error',
     message: /refused\/ and the kept files of failed assignments .* exceed their limit/,
   });
-  t.same(words(sidecar.take({ type: 'room_measured', refusedBytes: 2_000, hasReserve: true })), [], 'it is said once');
+  t.same(words(sidecar.take({ type: 'disk_measured', refusedBytes: 2_000, hasReserve: true })), [], 'it is said once');
   t.match(sent(sidecar.frame(assignFrame(named(1, OTHER)))), [{ type: 'task_rejected', reason: 'refused_full' }]);
   t.same(words(sidecar.frame({ type: 'resume' })), ['send draining', 'send runner_checks'], 'an operator cannot wish it away');
   sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
   sidecar.timer('reconnect');
   t.match(sent(sidecar.identify()).slice(0, 2), [{ type: 'identify' }, { type: 'draining', reason: 'refused_full' }]);
-  t.same(words(sidecar.take({ type: 'room_measured', refusedBytes: 10, hasReserve: true })), ['send resumed']);
+  t.same(words(sidecar.take({ type: 'disk_measured', refusedBytes: 10, hasReserve: true })), ['send resumed']);
   t.match(sent(sidecar.frame(assignFrame(named(2, OTHER)))), [{ type: 'task_accepted' }]);
 });
 
@@ -96,14 +96,14 @@ t.test('R20: what is kept of failed assignments counts as refused/ does, what is
   const cut = { status: 'success', output: 'a'.repeat(300_000) };
   sidecar.sight({ kind: 'result', value: cut, replaced: false });
   sidecar.wake(stoppedRun());
-  t.match(only(sidecar.timer('room'), 'measureRoom'), [{ unread: [named()], read: [] }], 'nobody else has it yet');
+  t.match(only(sidecar.timer('disk'), 'measureDisk'), [{ unread: [named()], read: [] }], 'nobody else has it yet');
   sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'complete' });
-  t.match(only(sidecar.timer('room'), 'measureRoom'), [{ unread: [], read: [named()] }]);
+  t.match(only(sidecar.timer('disk'), 'measureDisk'), [{ unread: [], read: [named()] }]);
   const other = working();
   other.sight({ kind: 'invalid', reason: 'result_invalid', message: 'The result is empty.' });
   other.wake(stoppedRun());
   other.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'retried' });
-  t.match(only(other.timer('room'), 'measureRoom'), [{ unread: [named()], read: [] }]);
+  t.match(only(other.timer('disk'), 'measureDisk'), [{ unread: [named()], read: [] }]);
 });
 
 t.test('R20: kept files of recorded results go, the oldest first, once they are too much', async (t) => {

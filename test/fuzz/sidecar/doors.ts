@@ -198,7 +198,7 @@ function runnerWords(odd: Pool<unknown>, seed: number, pool: number): readonly D
       give(value) {
         const heard = readWakeEvent(value);
         const { runId } = RUN;
-        if (heard.kind === 'event') return answer(takeEvent(() => ({ type: 'wake', name: NAME, runId, event: heard.event })));
+        if (heard.kind === 'event') return answer(takeEvent(() => ({ type: 'wake_event', name: NAME, runId, event: heard.event })));
         const wrong = takeEvent(() => ({ type: 'invalid_wake_event', name: NAME, runId, reason: heard.reason, message: heard.message }));
         return answer([...told(heard.message), ...wrong], false);
       },
@@ -207,7 +207,7 @@ function runnerWords(odd: Pool<unknown>, seed: number, pool: number): readonly D
       name: 'checks of a runner',
       share: 1,
       next: (choose) => (choose.oneIn(50) ? pick(oddest, choose) : varied(pick(checks, choose), oddest, choose)),
-      give: (value) => answer(takeChecks(() => ({ type: 'checked', checks: readChecks(value) }))),
+      give: (value) => answer(takeChecks(() => ({ type: 'runner_checked', checks: readChecks(value) }))),
     },
   ];
 }
@@ -267,7 +267,7 @@ function conversation<State>(
   const judge = (event: unknown): readonly string[] => {
     const heard = readWakeEvent(event);
     if (heard.kind === 'invalid') return heard.reason === 'invalid_event' ? [`its reader said ${heard.message}`] : told(heard.message);
-    return take(() => ({ type: 'wake', name: NAME, runId: RUN.runId, event: heard.event }));
+    return take(() => ({ type: 'wake_event', name: NAME, runId: RUN.runId, event: heard.event }));
   };
   return {
     name,

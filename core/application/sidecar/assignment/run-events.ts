@@ -31,7 +31,7 @@ function slotOfRun(step: StepContext, name: Assignment, runId: string): (Slot & 
   return { ...slot, run: slot.run };
 }
 
-export function onWake(step: StepContext, input: { readonly name: Assignment; readonly runId: string; readonly event: WakeEvent }): void {
+export function onWakeEvent(step: StepContext, input: { readonly name: Assignment; readonly runId: string; readonly event: WakeEvent }): void {
   const slot = slotOfRun(step, input.name, input.runId);
   if (slot === null) return;
   const { event } = input;
@@ -177,7 +177,7 @@ const retryDelayMs = (ms: number | undefined): number | undefined =>
  * The runner's stream is over. If the run's end was reported, there is nothing to do. Otherwise a woken agent is on its
  * own, and any other run counts as ended in an unknown way.
  */
-export function onRunOver(
+export function onWakeStreamEnded(
   step: StepContext,
   input: { readonly name: Assignment; readonly runId: string; readonly error: string | null },
 ): void {

@@ -15,7 +15,7 @@ import {
   SOCKET_BYTES_MAX,
 } from '../state/bounds.ts';
 import type { AfterPersistEffect, DurableEffect } from '../state/effects.ts';
-import type { SidecarInput } from '../state/inputs.ts';
+import type { SidecarInput, StoredBody } from '../state/inputs.ts';
 import { badFrameOf } from '../link/bad-frame.ts';
 import type { SidecarPorts } from '../state/ports.ts';
 import { reportSendQueue } from '../report/report-send-queue.ts';
@@ -81,7 +81,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   function frameInput(link: number, text: string): SidecarInput {
     const parsed = parseFrame(text);
     if (parsed.kind === 'frame') return { type: 'frame', link, frame: parsed.frame };
-    return { type: 'bad_frame', link, what: badFrameOf(parsed) };
+    return { type: 'bad_frame', link, logFields: badFrameOf(parsed) };
   }
 
   /** The body of an end report is on disk, so without room in the socket the frame is dropped here and read again later. */
@@ -191,11 +191,11 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     }
   }
 
-  async function measureRoom({ unread, read }: Extract<AfterPersistEffect, { readonly type: 'measureRoom' }>): Promise<void> {
+  async function measureDisk({ unread, read }: Extract<AfterPersistEffect, { readonly type: 'measureDisk' }>): Promise<void> {
     const room = await journal.room();
     let refusedBytes = room.refusedBytes;
     for (const name of unread) refusedBytes += await results.keptBytes(name);
-    deliver({ type: 'room_measured', ...room, refusedBytes });
+    deliver({ type: 'disk_measured', ...room, refusedBytes });
     const sizes: number[] = [];
     for (const name of read) sizes.push(await results.keptBytes(name));
     let bytes = sizes.reduce((sum, each) => sum + each, 0);
@@ -216,18 +216,21 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
 
   /** Reads the body of a report; the step that gets it sends it. */
   async function readAndSend(name: Assignment): Promise<void> {
-    let read: { readonly text: string | null; readonly error: string | null };
+    await options.deliver({ type: 'report_read', name, body: await storedBody(name) });
+  }
+
+  async function storedBody(name: Assignment): Promise<StoredBody> {
     try {
-      read = { text: await journal.readReport(name), error: null };
+      const text = await journal.readReport(name);
+      return text === null ? { kind: 'missing' } : { kind: 'found', text };
     } catch (thrown) {
-      read = { text: null, error: messageOf(thrown) };
+      return { kind: 'unreadable', error: messageOf(thrown) };
     }
-    await options.deliver({ type: 'report_read', name, ...read });
   }
 
   /** Not awaited: checks may take seconds. */
   async function check(): Promise<void> {
-    if (options.runner !== undefined) deliver({ type: 'checked', checks: await runChecks(options.runner, options) });
+    if (options.runner !== undefined) deliver({ type: 'runner_checked', checks: await runChecks(options.runner, options) });
   }
 
   /** For work that may fail without harm: logs the error and goes on. */
@@ -269,8 +272,8 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
           return disconnect();
         case 'send':
           return send(effect.frame);
-        case 'measureRoom':
-          return await tryTo('measure disk usage', () => measureRoom(effect));
+        case 'measureDisk':
+          return await tryTo('measure disk usage', () => measureDisk(effect));
         case 'readReport':
           return void reports.enqueue(effect.name);
         case 'check':

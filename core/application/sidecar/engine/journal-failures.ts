@@ -8,7 +8,7 @@ import { DEFERRED_MAX, JOURNAL_RETRY_MS } from '../state/bounds.ts';
 import { watch } from '../assignment/folder-work.ts';
 import type { SidecarInput, StepEnvironment, StepInput } from '../state/inputs.ts';
 import { frameIds, type SidecarSettings, type SidecarState } from '../state/state.ts';
-import { measureRoom, sendDraining } from '../link/drain.ts';
+import { measureDisk, sendDraining } from '../link/drain.ts';
 import { StepContext, type StepResult } from '../state/step-context.ts';
 import { assignmentKey } from '../../../domain/assignment/slot.ts';
 import { decideOffer } from '../../../domain/assignment/offer.ts';
@@ -86,7 +86,7 @@ export function retryJournal(
     const step = new StepContext(settings, { ...state, fault: null }, input);
     step.state = { ...step.state, journal: { ...step.state.journal } };
     step.log('info', 'the journal is writable again; accepting tasks once there is space for reports');
-    measureRoom(step);
+    measureDisk(step);
     return step.end();
   }
   const { nowMs, random } = input;

@@ -89,16 +89,16 @@ function redactPartialSecrets(text: string, forms: readonly string[]): string {
 /** The input with secrets redacted. Names, process marks and numbers are left alone. */
 export function redactInput(input: SidecarInput, redactor: Redactor): SidecarInput {
   switch (input.type) {
-    case 'wake':
+    case 'wake_event':
       return { ...input, event: redactWakeEvent(input.event, redactor) };
     case 'file_event':
       return { ...input, event: redactFileEvent(input.event, redactor) };
     case 'invalid_wake_event':
     case 'prepare_failed':
       return { ...input, message: redactor.text(input.message) };
-    case 'run_over':
+    case 'wake_stream_ended':
       return input.error === null ? input : { ...input, error: redactor.text(input.error) };
-    case 'checked':
+    case 'runner_checked':
       return {
         ...input,
         checks: input.checks.map((each) => ({ ...each, check: redactor.text(each.check), message: redactor.text(each.message) })),

@@ -20,7 +20,7 @@ export function onStart(step: StepContext): void {
   step.afterPersist({ type: 'withdrawAllExcept', names: slots.filter((slot) => isPublished(step, slot)).map(nameOf) });
   findOrphanedFolders(step);
   for (const slot of slots) resumeOrFail(step, slot);
-  step.startTimer('room', 0);
+  step.startTimer('disk', 0);
   requestChecks(step);
   connect(step);
 }

@@ -6,7 +6,7 @@ import type { Assignment } from '../../../domain/assignment/slot.ts';
 import type { HubFrame } from '../../../protocol/hub-frames.ts';
 import { onStepFailed } from './step-failures.ts';
 import { onCancelled } from '../assignment/cancels.ts';
-import { isAwaitingFirstChecks, requestChecks, onCheckRequested, onChecked, onHubTime } from '../health/checks.ts';
+import { isAwaitingFirstChecks, requestChecks, onCheckRequested, onRunnerChecked, onHubTime } from '../health/checks.ts';
 import { onLingerTimer, onScanned } from '../assignment/end-of-run.ts';
 import { defer, mustDefer, onPersistFailed, retryJournal } from './journal-failures.ts';
 import type { SidecarInput, StepInput } from '../state/inputs.ts';
@@ -18,14 +18,14 @@ import { onAssign } from '../assignment/offers.ts';
 import { onConfirmTimer, onPickupTimer, onRunMaxTimer, onSilenceTimer } from '../assignment/timeouts.ts';
 import { onRepeatTimer, onReportRead } from '../report/outbox-reports.ts';
 import { onFileEvent } from '../assignment/results.ts';
-import { onRunOver, onWake, onInvalidWakeEvent } from '../assignment/run-events.ts';
+import { onWakeStreamEnded, onWakeEvent, onInvalidWakeEvent } from '../assignment/run-events.ts';
 import {
   clearDrain,
-  measureRoom,
+  measureDisk,
   onDrain,
   onDrainTimer,
-  onRoomMeasured,
-  onRoomTimer,
+  onDiskMeasured,
+  onDiskTimer,
   onResume,
   onStop,
   onStopTimer,
@@ -86,17 +86,17 @@ function handle(step: StepContext, input: StepInput): void {
     case 'bad_frame':
       if (input.link !== step.state.link.number) return;
       markAlive(step);
-      return step.log('warn', 'the hub sent a frame that this version does not know', input.what);
+      return step.log('warn', 'the hub sent a frame that this version does not know', input.logFields);
     case 'prepared':
       return onPrepared(step, input);
     case 'prepare_failed':
       return onPrepareFailed(step, input);
-    case 'wake':
-      return onWake(step, input);
+    case 'wake_event':
+      return onWakeEvent(step, input);
     case 'invalid_wake_event':
       return onInvalidWakeEvent(step, input);
-    case 'run_over':
-      return onRunOver(step, input);
+    case 'wake_stream_ended':
+      return onWakeStreamEnded(step, input);
     case 'file_event':
       return onFileEvent(step, input.event);
     case 'scanned':
@@ -105,11 +105,11 @@ function handle(step: StepContext, input: StepInput): void {
       return onFoldersFound(step, input);
     case 'report_read':
       return onReportRead(step, input);
-    case 'room_measured':
-      return onRoomMeasured(step, input);
-    case 'checked': {
+    case 'disk_measured':
+      return onDiskMeasured(step, input);
+    case 'runner_checked': {
       const isFirst = isAwaitingFirstChecks(step.state);
-      onChecked(step, input.checks);
+      onRunnerChecked(step, input.checks);
       return isFirst ? connect(step) : undefined;
     }
     case 'timer':
@@ -162,7 +162,7 @@ function onFrame(step: StepContext, link: number, frame: HubFrame): void {
       onResume(step);
       return onCheckRequested(step);
     case 'check':
-      measureRoom(step);
+      measureDisk(step);
       return onCheckRequested(step);
     case 'error':
       return onHubError(step, frame);
@@ -181,7 +181,7 @@ const OWN_TIMERS: Readonly<Record<Exclude<OwnTimer, 'journal'>, (step: StepConte
   identify: onIdentifyTimer,
   ping: onPingTimer,
   pong: onPongTimer,
-  room: onRoomTimer,
+  disk: onDiskTimer,
   drain: onDrainTimer,
   stop: onStopTimer,
   checks: requestChecks,

@@ -23,7 +23,7 @@ export function requestChecks(step: StepContext): void {
 /** Whether the first checks are still running; until then the sidecar must not connect. */
 export const isAwaitingFirstChecks = ({ checks }: SidecarState): boolean => checks.isRunning && checks.runner === null;
 
-export function onChecked(step: StepContext, checks: readonly RunnerCheck[]): void {
+export function onRunnerChecked(step: StepContext, checks: readonly RunnerCheck[]): void {
   const failed = checks.some(({ ok }) => !ok);
   const failures = failed ? step.state.checks.failures + 1 : 0;
   applyChecks(step, { isRunning: false, runner: checks, failures });

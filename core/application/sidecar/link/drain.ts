@@ -4,7 +4,7 @@ import { withFiles } from '../../../domain/assignment/ended-assignments.ts';
 import { isEndOfRun } from '../../../domain/assignment/outbox.ts';
 import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
 import { nameOf, stopFor, type Slot } from '../../../domain/assignment/slot.ts';
-import { JOURNAL_RETRY_MS, ROOM_CHECK_MS, STOP_WITHIN_MS } from '../state/bounds.ts';
+import { JOURNAL_RETRY_MS, DISK_CHECK_MS, STOP_WITHIN_MS } from '../state/bounds.ts';
 import { beginStop } from '../assignment/end-of-run.ts';
 import { onReserve } from '../health/checks.ts';
 import type { SidecarState } from '../state/state.ts';
@@ -58,35 +58,35 @@ export function clearDrain(step: StepContext): void {
 }
 
 /** For completed assignments only truncated output is kept here; for all others the hub has less, or nothing. */
-export function measureRoom(step: StepContext): void {
+export function measureDisk(step: StepContext): void {
   const { ended, outbox } = step.state.journal;
   const kept = withFiles(ended);
   const unread = [...kept.filter(({ outcome }) => outcome !== 'complete'), ...outbox.filter(({ keepFiles }) => keepFiles)].map(nameOf);
-  step.afterPersist({ type: 'measureRoom', unread, read: kept.filter(({ outcome }) => outcome === 'complete').map(nameOf) });
+  step.afterPersist({ type: 'measureDisk', unread, read: kept.filter(({ outcome }) => outcome === 'complete').map(nameOf) });
 }
 
-export function onRoomTimer(step: StepContext): void {
-  measureRoom(step);
-  step.startTimer('room', ROOM_CHECK_MS);
+export function onDiskTimer(step: StepContext): void {
+  measureDisk(step);
+  step.startTimer('disk', DISK_CHECK_MS);
 }
 
 /**
  * Refused reports wait for an operator; when there are too many, no task is accepted, so that there won't be more.
  * After a full disk none is accepted until there is room for the reports of running assignments.
  */
-export function onRoomMeasured(step: StepContext, room: { readonly refusedBytes: number; readonly hasReserve: boolean }): void {
+export function onDiskMeasured(step: StepContext, disk: { readonly refusedBytes: number; readonly hasReserve: boolean }): void {
   const { refusedBytesMax } = step.settings;
   const before = ownDrainReason(step.state);
-  const refusedFull = room.refusedBytes > refusedBytesMax;
-  const awaitsReserve = step.state.awaitsReserve && !(room.hasReserve && step.state.fault === null);
+  const refusedFull = disk.refusedBytes > refusedBytesMax;
+  const awaitsReserve = step.state.awaitsReserve && !(disk.hasReserve && step.state.fault === null);
   if (refusedFull && !step.state.refusedFull) {
-    const fields = { bytes: room.refusedBytes, bytes_max: refusedBytesMax };
+    const fields = { bytes: disk.refusedBytes, bytes_max: refusedBytesMax };
     const what = 'refused/ and the kept files of failed assignments in results/ and runs/ exceed their limit';
     step.log('error', `${what}; rejecting tasks until they are removed`, fields);
   }
   step.state = { ...step.state, refusedFull, awaitsReserve };
-  onReserve(step, room.hasReserve);
-  if (awaitsReserve || !room.hasReserve) step.startTimer('room', JOURNAL_RETRY_MS);
+  onReserve(step, disk.hasReserve);
+  if (awaitsReserve || !disk.hasReserve) step.startTimer('disk', JOURNAL_RETRY_MS);
   const after = ownDrainReason(step.state);
   if (after === before) return;
   if (after !== null) return sendDraining(step);

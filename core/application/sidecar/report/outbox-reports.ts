@@ -10,6 +10,7 @@ import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import { RETRY_AFTER_MS_MAX } from '../state/bounds.ts';
 import { keptResult } from './fit-report.ts';
 import { attemptFields, bodyMissingReport, fitFrame, type EndFrame } from './report-frames.ts';
+import type { StoredBody } from '../state/inputs.ts';
 import { frameIds } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
 
@@ -66,19 +67,17 @@ function bodylessEnd(entry: OutboxEntry, nowMs: number): V2Frame {
 }
 
 /** A report body was read for sending. */
-export function onReportRead(
-  step: StepContext,
-  input: { readonly name: Assignment; readonly text: string | null; readonly error: string | null },
-): void {
-  const entry = step.report(input.name);
+export function onReportRead(step: StepContext, { name, body }: { readonly name: Assignment; readonly body: StoredBody }): void {
+  const entry = step.report(name);
   if (entry === undefined || !hasBody(entry)) return;
   const fields = { task_id: entry.taskId, generation: entry.generation };
   // The next repeat reads it again.
-  if (input.error !== null) return step.log('error', 'a report cannot be read', { ...fields, error: input.error });
-  const frame = input.text === null ? null : parseEnd(input.text);
+  if (body.kind === 'unreadable') return step.log('error', 'a report cannot be read', { ...fields, error: body.error });
+  const text = body.kind === 'found' ? body.text : '';
+  const frame = parseEnd(text);
   if (frame === null) step.log('error', 'a report is missing or damaged; its assignment is reported as lost', fields);
   if (frame === null) return step.send(bodyMissingReport(entry));
-  const fit = fitted(step, frame, input.text ?? '');
+  const fit = fitted(step, frame, text);
   if (fit !== frame) keepWhatIsCut(step, entry);
   step.send(fit);
 }

@@ -31,7 +31,7 @@ export function followRuns(
     const about = { name: nameOf(run), runId: run.runId };
     const onOver = (error: string | null): void => {
       followed.delete(run.runId);
-      void deliver({ type: 'run_over', ...about, error });
+      void deliver({ type: 'wake_stream_ended', ...about, error });
     };
     if (runner === undefined) return onOver('no wake runner is configured');
     const controller = stopController();
@@ -41,7 +41,7 @@ export function followRuns(
       for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
         const parsed = readWakeEvent(next.value);
         await deliver(
-          parsed.kind === 'event' ? { type: 'wake', ...about, event: parsed.event } : { ...parsed, type: 'invalid_wake_event', ...about },
+          parsed.kind === 'event' ? { type: 'wake_event', ...about, event: parsed.event } : { ...parsed, type: 'invalid_wake_event', ...about },
         );
       }
     };

@@ -43,7 +43,7 @@ export const KEPT_BYTES_MAX = 268_435_456;
 /** Maximum size of `refused/` and the kept files of failed assignments, bytes; above it no task is accepted. */
 export const REFUSED_BYTES_MAX = 1_073_741_824;
 /** Interval between measurements of the above and of free disk space. */
-export const ROOM_CHECK_MS = 60_000;
+export const DISK_CHECK_MS = 60_000;
 /**
  * Maximum number of deferred inputs; beyond it hub frames are dropped, since the hub repeats them. Other inputs are
  * bounded by kind and run.

@@ -58,11 +58,11 @@ export type AfterPersistEffect =
   /** Answered by `report_read`. */
   | { readonly type: 'readReport'; readonly name: Assignment }
   /**
-   * Measures free space and what is kept in `refused/` and for `unread` assignments; answered by `room_measured`.
+   * Measures free space and what is kept in `refused/` and for `unread` assignments; answered by `disk_measured`.
    * Removes files of `read` assignments, oldest first, until they fit into `KEPT_BYTES_MAX`.
    */
-  | { readonly type: 'measureRoom'; readonly unread: readonly Assignment[]; readonly read: readonly Assignment[] }
-  /** Runs the runner's checks; answered by `checked`. */
+  | { readonly type: 'measureDisk'; readonly unread: readonly Assignment[]; readonly read: readonly Assignment[] }
+  /** Runs the runner's checks; answered by `runner_checked`. */
   | { readonly type: 'check' }
   /** Creates folders and task file; answered by `prepared` or `prepare_failed`. */
   | { readonly type: 'prepare'; readonly name: Assignment; readonly task: Readonly<Record<string, unknown>> }
@@ -75,7 +75,7 @@ export type AfterPersistEffect =
   | { readonly type: 'watch'; readonly name: Assignment; readonly flat: FlatNames }
   /** Answered by `scanned` with the same number, after the file events. */
   | { readonly type: 'scan'; readonly name: Assignment; readonly scan: number }
-  /** Not awaited; answered by `wake` inputs and, at the end of the stream, `run_over`. */
+  /** Not awaited; answered by `wake_event` inputs and, at the end of the stream, `wake_stream_ended`. */
   | { readonly type: 'wake'; readonly request: WakeRequest }
   /** `stop`: attach with a signal that is already aborted. */
   | { readonly type: 'attach'; readonly run: AdoptedRun; readonly stop: AbortReason | null }

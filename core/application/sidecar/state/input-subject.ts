@@ -25,7 +25,7 @@ export function assignmentOf(input: SidecarInput): Assignment | null {
 const SIGNS_OF_LIFE: readonly string[] = ['output', 'progress', 'usage', 'changed'];
 
 const isSignOfLife = (input: SidecarInput): boolean =>
-  (input.type === 'wake' && SIGNS_OF_LIFE.includes(input.event.type)) ||
+  (input.type === 'wake_event' && SIGNS_OF_LIFE.includes(input.event.type)) ||
   (input.type === 'file_event' && SIGNS_OF_LIFE.includes(input.event.kind));
 
 /** Whether the input reports on a run. These must be processed in order per run. */
@@ -41,13 +41,13 @@ export function deferKey(input: SidecarInput): { readonly key: string; readonly 
   const name = assignmentOf(input);
   const about = name === null ? '' : assignmentKey(name);
   switch (input.type) {
-    case 'wake':
+    case 'wake_event':
       return { key: `${about} ${input.runId} ${input.event.type}`, newest: isSignOfLife(input) };
     case 'file_event':
       return { key: `${about} ${input.event.kind}`, newest: isSignOfLife(input) };
     case 'timer':
       return { key: timerKey(input.timer), newest: true };
-    case 'run_over':
+    case 'wake_stream_ended':
     case 'invalid_wake_event':
       return { key: `${about} ${input.runId} ${input.type}`, newest: false };
     case 'step_failed':

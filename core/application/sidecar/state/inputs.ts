@@ -14,12 +14,12 @@ export type SidecarInput =
   | { readonly type: 'link_down'; readonly link: number; readonly code: number; readonly reason: string }
   | { readonly type: 'frame'; readonly link: number; readonly frame: HubFrame }
   /** A frame that matches no schema. */
-  | { readonly type: 'bad_frame'; readonly link: number; readonly what: Readonly<Record<string, unknown>> }
+  | { readonly type: 'bad_frame'; readonly link: number; readonly logFields: Readonly<Record<string, unknown>> }
   /** The folders and the task file exist. `runId`: a new one, for the wake that may follow. */
   | { readonly type: 'prepared'; readonly name: Assignment; readonly paths: PreparedRun; readonly runId: string }
   /** `paths`: the intended ones; a run that is still alive is attached to even without its folders. */
   | { readonly type: 'prepare_failed'; readonly name: Assignment; readonly paths: PreparedRun; readonly message: string }
-  | { readonly type: 'wake'; readonly name: Assignment; readonly runId: string; readonly event: WakeEvent }
+  | { readonly type: 'wake_event'; readonly name: Assignment; readonly runId: string; readonly event: WakeEvent }
   /** The runner yielded an invalid event. */
   | {
       readonly type: 'invalid_wake_event';
@@ -29,22 +29,27 @@ export type SidecarInput =
       readonly message: string;
     }
   /** The runner's event stream has ended, which the run may outlive; `error` is what the stream threw, if anything. */
-  | { readonly type: 'run_over'; readonly name: Assignment; readonly runId: string; readonly error: string | null }
+  | { readonly type: 'wake_stream_ended'; readonly name: Assignment; readonly runId: string; readonly error: string | null }
   | { readonly type: 'file_event'; readonly event: ResultFileEvent }
   | { readonly type: 'scanned'; readonly name: Assignment; readonly scan: number }
   /** The folders of one assignment; `findFolders` asked for them. */
   | ({ readonly type: 'folders_found' } & FoundFolders)
-  /** `text` is null if there is no body; `error` is set if it could not be read. */
-  | { readonly type: 'report_read'; readonly name: Assignment; readonly text: string | null; readonly error: string | null }
+  | { readonly type: 'report_read'; readonly name: Assignment; readonly body: StoredBody }
   /** The size of `refused/` and of the kept files of unread results, and whether the disk reserve exists; see `Journal.room`. */
-  | { readonly type: 'room_measured'; readonly refusedBytes: number; readonly hasReserve: boolean }
-  | { readonly type: 'checked'; readonly checks: readonly RunnerCheck[] }
+  | { readonly type: 'disk_measured'; readonly refusedBytes: number; readonly hasReserve: boolean }
+  | { readonly type: 'runner_checked'; readonly checks: readonly RunnerCheck[] }
   | { readonly type: 'timer'; readonly timer: TimerName }
   /** Handling the input threw; the state is unchanged. */
   | { readonly type: 'step_failed'; readonly input: SidecarInput; readonly message: string }
   /** The disk could not be written; the state from before the input was restored. */
   | { readonly type: 'persist_failed'; readonly input: SidecarInput; readonly message: string }
   | { readonly type: 'stop' };
+
+/** The body of a report in the outbox folder. */
+export type StoredBody =
+  | { readonly kind: 'found'; readonly text: string }
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'unreadable'; readonly error: string };
 
 /** What the environment gives to a step. */
 export interface StepEnvironment {

@@ -2,7 +2,7 @@
 import { assignmentKey, type Assignment } from '../../../domain/assignment/slot.ts';
 
 /** Timers of the sidecar as a whole. */
-export type OwnTimer = 'reconnect' | 'identify' | 'ping' | 'pong' | 'journal' | 'room' | 'drain' | 'stop' | 'checks';
+export type OwnTimer = 'reconnect' | 'identify' | 'ping' | 'pong' | 'journal' | 'disk' | 'drain' | 'stop' | 'checks';
 
 /**
  * Timers of one assignment.

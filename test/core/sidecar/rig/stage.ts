@@ -86,7 +86,7 @@ export function stage(over: Partial<SidecarSettings> = {}, journal: JournalState
       return done.effects;
     },
     frame: (frame) => made.take({ type: 'frame', link: made.state.link.number, frame: frame as HubFrame }),
-    wake: (event, of = named()) => made.take({ type: 'wake', name: of, runId: made.slot(of)?.run?.runId ?? 'run-none', event }),
+    wake: (event, of = named()) => made.take({ type: 'wake_event', name: of, runId: made.slot(of)?.run?.runId ?? 'run-none', event }),
     sight: (event, of = named()) => made.take({ type: 'file_event', event: { ...event, name: of } as ResultFileEvent }),
     timer: (purpose, of = named()) =>
       made.take({ type: 'timer', timer: isOwn(purpose) ? { purpose } : { purpose: purpose as RunTimer, name: of } }),
@@ -110,7 +110,7 @@ export const pathsOf = (name: Assignment) => ({
   runDir: `/runs/${keyOf(name)}`,
 });
 
-const OWN: readonly string[] = ['reconnect', 'identify', 'ping', 'pong', 'journal', 'room', 'drain', 'stop', 'checks'];
+const OWN: readonly string[] = ['reconnect', 'identify', 'ping', 'pong', 'journal', 'disk', 'drain', 'stop', 'checks'];
 const isOwn = (purpose: string): purpose is OwnTimer => OWN.includes(purpose);
 
 /** A sidecar that is started and identified. */

@@ -155,15 +155,15 @@ export class StormWorld {
 
   #tell(found: readonly [string, Run] | undefined, event: WakeEvent): void {
     if (found?.[1].isAlive !== true || !found[1].isFollowed) return;
-    this.#take({ type: 'wake', name: found[1].name, runId: found[0], event });
+    this.#take({ type: 'wake_event', name: found[1].name, runId: found[0], event });
   }
 
   #end(found: readonly [string, Run] | undefined, event: WakeEvent): void {
     if (found?.[1].isAlive !== true) return;
     found[1].isAlive = false;
     if (!found[1].isFollowed) return;
-    this.#take({ type: 'wake', name: found[1].name, runId: found[0], event });
-    this.#take({ type: 'run_over', name: found[1].name, runId: found[0], error: null });
+    this.#take({ type: 'wake_event', name: found[1].name, runId: found[0], event });
+    this.#take({ type: 'wake_stream_ended', name: found[1].name, runId: found[0], error: null });
   }
 
   #fire(timer: TimerName | undefined): void {
@@ -176,7 +176,7 @@ export class StormWorld {
     const [answer] = this.#answers.splice(a % Math.max(1, this.#answers.length), 1);
     if (answer === undefined) return;
     // A run that was told to stop is gone by the time it says so.
-    if (answer.type === 'wake') {
+    if (answer.type === 'wake_event') {
       const run = this.#runs.get(answer.runId);
       if (run !== undefined) run.isAlive = false;
     }
@@ -235,8 +235,8 @@ export class StormWorld {
       case 'prepare':
         this.#answers.push({ type: 'prepared', name: effect.name, paths: pathsOf(effect.name), runId: `run-${(this.#made += 1)}` });
         return true;
-      case 'measureRoom':
-        this.#answers.push({ type: 'room_measured', refusedBytes: 0, hasReserve: true });
+      case 'measureDisk':
+        this.#answers.push({ type: 'disk_measured', refusedBytes: 0, hasReserve: true });
         return true;
       case 'scan':
         this.#answers.push({ type: 'scanned', name: effect.name, scan: effect.scan });
@@ -266,7 +266,7 @@ export class StormWorld {
   #attach(runId: string, name: Assignment, stop: boolean): void {
     const run = this.#runs.get(runId);
     if (run?.isAlive !== true) {
-      this.#answers.push({ type: 'wake', name, runId, event: exited(null) });
+      this.#answers.push({ type: 'wake_event', name, runId, event: exited(null) });
       return;
     }
     run.isFollowed = true;
@@ -275,7 +275,7 @@ export class StormWorld {
 
   #stop(runId: string): void {
     const run = this.#runs.get(runId);
-    if (run?.isAlive === true) this.#answers.push({ type: 'wake', name: run.name, runId, event: stoppedRun() });
+    if (run?.isAlive === true) this.#answers.push({ type: 'wake_event', name: run.name, runId, event: stoppedRun() });
   }
 
   /** An end leaves the outbox only by the hub's answer to exactly that assignment. */

@@ -130,7 +130,7 @@ t.test('R4: a report that an earlier version kept with all that its agent wrote 
     generation: 1,
     result: { status: 'success', output: 'done', omitted: 'x'.repeat(2_000_000) },
   };
-  const again = sent(sidecar.take({ type: 'report_read', name: named(), text: JSON.stringify(kept), error: null }));
+  const again = sent(sidecar.take({ type: 'report_read', name: named(), body: { kind: 'found', text: JSON.stringify(kept) } }));
   t.same(again, [{ ...kept, result: { status: 'success', output: 'done' } }]);
 });
 
@@ -189,7 +189,7 @@ t.test('R4: the files of a report that a hub with smaller frames gets cut are ke
     sidecar.take({ type: 'link_down', link: sidecar.state.link.number, code: 1006, reason: '' });
     sidecar.timer('reconnect');
     sidecar.identify({ policy: { ...policy, max_frame_bytes: 20_000 } });
-    const again = sidecar.take({ type: 'report_read', name: named(), text: JSON.stringify(body), error: null });
+    const again = sidecar.take({ type: 'report_read', name: named(), body: { kind: 'found', text: JSON.stringify(body) } });
     t.match(sent(again), [{ type: 'task_complete', result: { output_truncated: true, output_bytes: 100_000 } }]);
     t.ok(words(again).includes('persist'));
     const kept = [...only(again, 'keepResult'), ...(isGone ? [] : only(sidecar.wake(stoppedRun()), 'keepResult'))];

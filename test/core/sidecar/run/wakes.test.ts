@@ -240,7 +240,7 @@ t.test('events of a run that the slot no longer has are dropped', async (t) => {
   sidecar.timer('retry');
   sidecar.prepared();
   const events: readonly WakeEvent[] = [SPAWNED, WOKEN, { type: 'started' }, exited(0), { type: 'completed', output: 1 }, REFUSED];
-  for (const event of events) t.same(sidecar.take({ type: 'wake', name: named(), runId: 'run-1', event }), [], event.type);
-  t.same(sidecar.take({ type: 'run_over', name: named(), runId: 'run-1', error: null }), []);
-  t.same(sidecar.take({ type: 'wake', name: named(9), runId: 'run-2', event: SPAWNED }), []);
+  for (const event of events) t.same(sidecar.take({ type: 'wake_event', name: named(), runId: 'run-1', event }), [], event.type);
+  t.same(sidecar.take({ type: 'wake_stream_ended', name: named(), runId: 'run-1', error: null }), []);
+  t.same(sidecar.take({ type: 'wake_event', name: named(9), runId: 'run-2', event: SPAWNED }), []);
 });
