@@ -33,7 +33,7 @@ t.test('R13: rate limited, with the time of its end, which goes on passing while
   sidecar.wake(stoppedRun());
   t.match(sent(sidecar.scanned()), [{ type: 'task_released', cause: 'rate_limited', retry_after_ms: 60_000, tokens_used: 3 }]);
   t.ok(readJournalState(JSON.parse(JSON.stringify(sidecar.state.journal))), 'the journal can be read again');
-  sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+  sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
   sidecar.nowMs += 45_000;
   sidecar.timer('reconnect');
   t.match(sent(sidecar.identify()).at(-1), { type: 'task_released', retry_after_ms: 15_000, tokens_used: 3 });

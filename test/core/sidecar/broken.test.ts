@@ -164,7 +164,7 @@ t.test('R16: a rule that throws ends the run that it was about', async (t) => {
   t.match(writtenBody(effects), { type: 'task_failed', kind: 'agent_failed', error: /a bug/, retryable: true });
   t.equal(only(effects, 'kill').length, 1);
   const offered = online();
-  const frame = { type: 'frame', link: offered.state.link.number, frame: assignFrame(named(1, OTHER)) } as const;
+  const frame = { type: 'frame', connectionId: offered.state.link.connectionId, frame: assignFrame(named(1, OTHER)) } as const;
   t.match(sent(offered.take({ type: 'step_failed', input: frame, message: 'a bug' })), [{ type: 'task_rejected', task_id: OTHER }]);
   const ping = offered.take({ type: 'step_failed', input: { type: 'timer', timer: { purpose: 'ping' } }, message: 'a bug' });
   t.equal(startedFor(ping, 'ping'), 5_000, 'its heartbeat goes on');

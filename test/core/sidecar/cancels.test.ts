@@ -138,7 +138,7 @@ t.test('folders that were being made when it was cancelled lead to nothing', asy
 t.test('a confirmation that could not be sent is given when the hub asks again', async (t) => {
   const sidecar = working();
   sidecar.frame(cancel);
-  sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+  sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
   sidecar.wake(stoppedRun());
   t.same(words(sidecar.scanned()), ['unwatch', 'removeFiles', 'persist']);
   sidecar.timer('reconnect');

@@ -18,7 +18,7 @@ t.test('no hub is called before it is known whether the agent could run, and the
   const effects = checked(sidecar, GOOD, BAD);
   t.same(words(effects), ['connect']);
   t.equal(startedFor(effects, 'checks'), 10_000);
-  t.match(sent(sidecar.take({ type: 'link_up', nonce: NONCE, link: 1 })), [
+  t.match(sent(sidecar.take({ type: 'link_up', nonce: NONCE, connectionId: 1 })), [
     { type: 'identify', checks: { ok: false, failed: [failing(BAD)], passed: [failing(GOOD)] } },
   ]);
   t.same(words(sidecar.frame({ type: 'identified', agent_id: 'worker-1', held: [] })), ['ready'], 'it is not said twice');
@@ -118,7 +118,7 @@ t.test('a look that hangs, throws or lies never keeps the sidecar', async (t) =>
   sidecar.take({ type: 'start' });
   const flood = Array.from({ length: 500 }, () => ({ check: '\ud800'.repeat(200), ok: false, message: '\u0000'.repeat(100_000) }));
   checked(sidecar, ...flood);
-  const [identify] = sent(sidecar.take({ type: 'link_up', nonce: NONCE, link: 1 }));
+  const [identify] = sent(sidecar.take({ type: 'link_up', nonce: NONCE, connectionId: 1 }));
   t.ok(JSON.stringify(identify).length < 8_000, 'what a stranger says leaves room for what is held');
   sidecar.frame({ type: 'identified', agent_id: 'worker-1', held: [] });
   const [ping] = sent(sidecar.timer('ping'));

@@ -32,7 +32,7 @@ function takeFailing(sidecar: Stage, event: SidecarInput): readonly Effect[] {
 }
 const offer = (sidecar: Stage, generation = 1): SidecarInput => ({
   type: 'frame',
-  link: sidecar.state.link.number,
+  connectionId: sidecar.state.link.connectionId,
   frame: assignFrame(named(generation)),
 });
 
@@ -91,13 +91,13 @@ t.test('R4: what is no longer watched when the journal fails is watched again, s
   t.match(sidecar.slot(), { status: 'waking', run: null, wakes: 1 }, 'between two tries');
   const cancelled: SidecarInput = {
     type: 'frame',
-    link: 1,
+    connectionId: 1,
     frame: { type: 'task_cancelled', ...frameIds(named()), reason: 'cancelled', grace_ms: 50 },
   };
   const effects = takeFailing(sidecar, cancelled);
   t.ok(only(sidecar.all, 'unwatch').length > 0, 'the list that failed had begun with that');
   t.match(only(effects, 'watch'), [{ name: named() }]);
-  sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+  sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
   sidecar.timer('journal');
   t.match(sidecar.slot(), { status: 'waking', stop: null }, 'the word of a link that is gone is not taken again');
   sidecar.timer('journal');
@@ -111,7 +111,7 @@ t.test('R11: a run that is to be stopped is stopped at once, whatever the journa
   // Its task was given to another agent meanwhile, and ran twice for as long as the disk was full.
   const cancelled = (sidecar: Stage): SidecarInput => ({
     type: 'frame',
-    link: sidecar.state.link.number,
+    connectionId: sidecar.state.link.connectionId,
     frame: { type: 'task_cancelled', ...frameIds(named()), reason: 'reclaimed', grace_ms: 50 },
   });
   const first = working();
@@ -124,7 +124,7 @@ t.test('R11: a run that is to be stopped is stopped at once, whatever the journa
 
 t.test('R11: a cancel is not confirmed before its end is journalled', async (t) => {
   const sidecar = working();
-  takeFailing(sidecar, { type: 'frame', link: 1, frame: { type: 'task_cancelled', ...frameIds(named()) } });
+  takeFailing(sidecar, { type: 'frame', connectionId: 1, frame: { type: 'task_cancelled', ...frameIds(named()) } });
   t.same(
     only(sidecar.all, 'send').filter((effect) => effect.frame.type === 'task_cancel_ack'),
     [],
@@ -135,7 +135,7 @@ t.test('R11: a cancel is not confirmed before its end is journalled', async (t) 
 t.test('a hub that is met meanwhile hears of it, and its aborts come again as refusals', async (t) => {
   const sidecar = working();
   takeFailing(sidecar, RESULT);
-  sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+  sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
   sidecar.timer('reconnect');
   const effects = sidecar.identify({ held: [{ task_id: TASK, generation: 1, action: 'abort' }] });
   t.match(sent(effects), [{ type: 'identify' }, { type: 'draining', reason: 'journal_unwritable' }, { type: 'task_progress' }]);

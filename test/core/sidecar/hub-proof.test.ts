@@ -21,7 +21,7 @@ const challenge = (key = KEY, said = SAID): HubFrameOf<'challenge'> => ({
 function greeting(): Stage {
   const sidecar = stage({ plainToken: false });
   sidecar.take({ type: 'start' });
-  t.same(sent(sidecar.take({ type: 'link_up', link: 1, nonce: NONCE })), [
+  t.same(sent(sidecar.take({ type: 'link_up', connectionId: 1, nonce: NONCE })), [
     { type: 'hello', agent_id: 'worker-1', token_hint: KEY.slice(0, 16), nonce: NONCE },
   ]);
   return sidecar;
@@ -51,7 +51,7 @@ t.test('R22: a proof by another key, of another connection or for another agent 
     t.same(words(effects), ['disconnect']);
     t.match(only(effects, 'log'), [{ level: 'error', message: /hub at ws:\/\/one\/ws did not prove .*worker-1.*sidecar\.hubs/s }]);
     t.equal(startedFor(effects, 'reconnect'), 60_000);
-    t.equal(sidecar.state.link.hub, 1, 'the next hub of the list is asked then');
+    t.equal(sidecar.state.link.hubIndex, 1, 'the next hub of the list is asked then');
   }
 });
 

@@ -31,8 +31,8 @@ const policy = {
 t.test('identify says who it is and everything it holds', async (t) => {
   const sidecar = stage();
   const start = sidecar.take({ type: 'start' });
-  t.match(only(start, 'connect'), [{ url: 'ws://one/ws', link: 1 }]);
-  t.same(sent(sidecar.take({ type: 'link_up', nonce: NONCE, link: 1 })), [
+  t.match(only(start, 'connect'), [{ url: 'ws://one/ws', connectionId: 1 }]);
+  t.same(sent(sidecar.take({ type: 'link_up', nonce: NONCE, connectionId: 1 })), [
     {
       type: 'identify',
       agent_id: 'worker-1',
@@ -123,7 +123,7 @@ t.test(
     const hubs = ['ws://one/ws', 'ws://two/ws', 'ws://three/ws'];
     const next = (sidecar: Stage, random: number, code: number): string | undefined => {
       sidecar.random = random;
-      sidecar.take({ type: 'link_down', link: sidecar.state.link.number, code, reason: '' });
+      sidecar.take({ type: 'link_down', connectionId: sidecar.state.link.connectionId, code, reason: '' });
       return only(sidecar.timer('reconnect'), 'connect')[0]?.url;
     };
     for (const [random, first, others] of [
@@ -166,7 +166,7 @@ t.test('reconnecting: 1 s doubling to the policy, shortened by jitter only, anot
     300_000,
   );
   t.same(urls.slice(0, 4), ['ws://one/ws', 'ws://two/ws', 'ws://one/ws', 'ws://two/ws'], 'the hub that knew it is tried first');
-  sidecar.take({ type: 'link_up', nonce: NONCE, link: sidecar.state.link.number });
+  sidecar.take({ type: 'link_up', nonce: NONCE, connectionId: sidecar.state.link.connectionId });
   t.equal(startedFor(down(sidecar), 'reconnect'), 60_000, 'an open socket resets nothing');
   sidecar.timer('reconnect');
   sidecar.identify({ policy });
@@ -206,7 +206,7 @@ t.test('R15: pings that come quicker than a pong may take do not put its end off
 t.test('a hub that does not answer identify is left', async (t) => {
   const sidecar = stage();
   sidecar.take({ type: 'start' });
-  sidecar.take({ type: 'link_up', nonce: NONCE, link: 1 });
+  sidecar.take({ type: 'link_up', nonce: NONCE, connectionId: 1 });
   t.same(words(sidecar.timer('identify')), ['disconnect']);
 });
 
@@ -214,9 +214,9 @@ t.test('what an older link still delivers is dropped', async (t) => {
   const sidecar = online();
   down(sidecar);
   sidecar.timer('reconnect');
-  t.same(sidecar.take({ type: 'link_up', nonce: NONCE, link: 1 }), []);
-  t.same(sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' }), []);
-  t.same(sidecar.take({ type: 'bad_frame', link: 1, logFields: {} }), []);
+  t.same(sidecar.take({ type: 'link_up', nonce: NONCE, connectionId: 1 }), []);
+  t.same(sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' }), []);
+  t.same(sidecar.take({ type: 'bad_frame', connectionId: 1, logFields: {} }), []);
   t.equal(sidecar.state.link.phase, 'connecting');
   t.same(sidecar.timer('reconnect'), [], 'one link at a time');
 });
@@ -224,11 +224,11 @@ t.test('what an older link still delivers is dropped', async (t) => {
 t.test('another sidecar with the identity: 60 s doubling to 10 min', async (t) => {
   const sidecar = online();
   const delays: (number | undefined)[] = [
-    startedFor(sidecar.take({ type: 'link_down', link: 1, code: 4001, reason: 'replaced' }), 'reconnect'),
+    startedFor(sidecar.take({ type: 'link_down', connectionId: 1, code: 4001, reason: 'replaced' }), 'reconnect'),
   ];
   for (let refusal = 0; refusal < 5; refusal += 1) {
     sidecar.timer('reconnect');
-    sidecar.take({ type: 'link_up', nonce: NONCE, link: sidecar.state.link.number });
+    sidecar.take({ type: 'link_up', nonce: NONCE, connectionId: sidecar.state.link.connectionId });
     delays.push(startedFor(sidecar.frame({ type: 'error', error: 'agent_id_in_use' }), 'reconnect'));
   }
   t.same(delays, [60_000, 120_000, 240_000, 480_000, 600_000, 600_000]);
@@ -238,7 +238,7 @@ t.test('a refused token is tried slowly, and the log says what to do', async (t)
   for (const error of ['invalid_token', 'token_agent_mismatch']) {
     const sidecar = stage();
     sidecar.take({ type: 'start' });
-    sidecar.take({ type: 'link_up', nonce: NONCE, link: 1 });
+    sidecar.take({ type: 'link_up', nonce: NONCE, connectionId: 1 });
     const effects = sidecar.frame({ type: 'error', error });
     t.equal(startedFor(effects, 'reconnect'), 60_000);
     t.match(only(effects, 'log'), [{ level: 'error', message: /AGENTCOM_TOKEN/ }]);
@@ -249,14 +249,14 @@ t.test('a refused token is tried slowly, and the log says what to do', async (t)
 t.test('other refusals wait at least as long as the hub says', async (t) => {
   const sidecar = stage();
   sidecar.take({ type: 'start' });
-  sidecar.take({ type: 'link_up', nonce: NONCE, link: 1 });
+  sidecar.take({ type: 'link_up', nonce: NONCE, connectionId: 1 });
   t.equal(startedFor(sidecar.frame({ type: 'error', error: 'rate_limited', retry_after_ms: 45_000 }), 'reconnect'), 45_000);
 });
 
 t.test('errors about a frame, and frames that nobody knows, change nothing', async (t) => {
   const sidecar = working();
   t.same(words(sidecar.frame({ type: 'error', error: 'rate_limited' })), []);
-  t.same(words(sidecar.take({ type: 'bad_frame', link: 1, logFields: { reason: 'unknown_message_type' } })), []);
+  t.same(words(sidecar.take({ type: 'bad_frame', connectionId: 1, logFields: { reason: 'unknown_message_type' } })), []);
   t.same(words(sidecar.frame({ type: 'restart_sidecar' })), []);
   t.same(words(sidecar.frame({ type: 'identified', agent_id: 'worker-1' })), [], 'a second one');
   t.equal(sidecar.state.link.phase, 'identified');
@@ -287,7 +287,7 @@ t.test('ready is said once', async (t) => {
 });
 
 function down(sidecar: Stage) {
-  return sidecar.take({ type: 'link_down', link: sidecar.state.link.number, code: 1006, reason: '' });
+  return sidecar.take({ type: 'link_down', connectionId: sidecar.state.link.connectionId, code: 1006, reason: '' });
 }
 function offline(sidecar: Stage): Stage {
   down(sidecar);
@@ -310,7 +310,7 @@ t.test('R20: a policy of zeros, or of a thousand years, is kept to within bounds
     [0, 50],
     [Number.MAX_SAFE_INTEGER, 86_400_000],
   ] as const) {
-    sidecar.take({ type: 'link_down', link: sidecar.state.link.number, code: 1006, reason: '' });
+    sidecar.take({ type: 'link_down', connectionId: sidecar.state.link.connectionId, code: 1006, reason: '' });
     const connecting = sidecar.timer('reconnect');
     t.ok(only(connecting, 'connect').every(({ frameBytesMax }) => frameBytesMax > 0));
     const effects = sidecar.identify({ policy: all(value) });

@@ -151,10 +151,10 @@ t.test('a stopping sidecar does not answer: what was never accepted is pushed ag
 t.test('before identified, and on another link, nothing counts', async (t) => {
   const sidecar = stage();
   sidecar.take({ type: 'start' });
-  sidecar.take({ type: 'link_up', nonce: NONCE, link: 1 });
+  sidecar.take({ type: 'link_up', nonce: NONCE, connectionId: 1 });
   t.same(sidecar.frame(assignFrame()), []);
   const later = online();
-  t.same(later.take({ type: 'frame', link: 0, frame: assignFrame() }), []);
+  t.same(later.take({ type: 'frame', connectionId: 0, frame: assignFrame() }), []);
 });
 
 function accepted() {

@@ -17,7 +17,7 @@ t.test('R5: an unanswered report is sent again after 5 s doubling to 60 s, and a
     t.same(words(read(sidecar)), ['send task_complete']);
   }
   t.same(delays, [5_000, 10_000, 20_000, 40_000, 60_000, 60_000, 60_000]);
-  sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+  sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
   t.same(sidecar.timer('repeat'), [], 'nobody to tell');
   sidecar.timer('reconnect');
   const again = sidecar.identify();
@@ -97,7 +97,7 @@ t.test('R4: a refused end is moved to where the operator sees it', async (t) => 
 
 t.test('R4: an end that was the only thing said on this link is refused at once', async (t) => {
   const sidecar = reported();
-  sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+  sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
   sidecar.timer('reconnect');
   sidecar.identify();
   t.same(words(sidecar.frame(nack('stale_generation'))), ['refuseReport', 'persist']);
@@ -162,7 +162,7 @@ t.test('a report that is missing beside the journal is told as lost', async (t) 
 t.test('a report made for larger frames is made to fit those of this hub', async (t) => {
   const sidecar = working();
   sidecar.sight({ kind: 'result', value: { status: 'success', output: 'a'.repeat(200_000) }, replaced: false });
-  sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+  sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
   sidecar.timer('reconnect');
   sidecar.identify({
     policy: {

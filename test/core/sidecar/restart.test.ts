@@ -209,7 +209,7 @@ t.test('R11: after a restart a run is over its time once the hub says so too, or
     t.equal(startedFor(sidecar.take({ type: 'start' }), 'run_max'), 300_000, what);
     const identified = sidecar.identify({ server_time: WOKEN_SLOT.assignedAtMs + hubPassedMs });
     t.equal(startedFor(identified, 'run_max'), leftMs, what);
-    sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+    sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
     sidecar.timer('reconnect');
     t.equal(startedFor(sidecar.identify({ server_time: START_MS }), 'run_max'), undefined, 'asked once');
   }
@@ -246,7 +246,7 @@ t.test('R22: a journal that is not ours to read is refused', async (t) => {
 t.test('starting twice does nothing', async (t) => {
   const { sidecar } = restarted(EMPTY_JOURNAL);
   t.same(sidecar.take({ type: 'start' }), []);
-  t.same(stage().take({ type: 'link_up', nonce: NONCE, link: 0 }), [], 'and before it nothing is taken');
+  t.same(stage().take({ type: 'link_up', nonce: NONCE, connectionId: 0 }), [], 'and before it nothing is taken');
 });
 
 t.test('R16: an assignment that cannot be taken up again ends with its reason, and the others go on', async (t) => {
@@ -268,10 +268,10 @@ t.test('R16: an assignment that cannot be taken up again ends with its reason, a
   };
   const { sidecar, effects } = restart({ ...WOKEN_SLOT, run: null });
   t.match(writtenBody(effects), { task_id: TASK, kind: 'agent_failed', error: /could not resume it after a restart: planted/ });
-  t.match(only(effects, 'connect'), [{ link: 1 }]);
+  t.match(only(effects, 'connect'), [{ connectionId: 1 }]);
   t.equal(sidecar.slot(), undefined);
   t.ok(sidecar.slot(named(1, OTHER)));
   const ended = restart({ ...WOKEN_SLOT, status: 'reporting' });
   t.equal(startedFor(ended.effects, 'retry'), 5_000, 'an end that is known stays as it is');
-  t.match(only(ended.effects, 'connect'), [{ link: 1 }]);
+  t.match(only(ended.effects, 'connect'), [{ connectionId: 1 }]);
 });

@@ -59,7 +59,7 @@ t.test('when the deadline comes what is here is stopped and handed back', async 
 t.test('a hub that is met anew says itself whether an operator still drains', async (t) => {
   const sidecar = online();
   sidecar.frame({ type: 'drain' });
-  sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+  sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
   sidecar.timer('reconnect');
   t.same(words(sidecar.identify()), ['send identify'], 'it may have been resumed meanwhile');
   t.same(words(sidecar.frame({ type: 'drain' })), ['send draining', 'send drained']);
@@ -84,7 +84,7 @@ t.test('R20: with too much in refused/ no task is taken, the hub is told, and it
   t.same(words(sidecar.take({ type: 'disk_measured', refusedBytes: 2_000, hasReserve: true })), [], 'it is said once');
   t.match(sent(sidecar.frame(assignFrame(named(1, OTHER)))), [{ type: 'task_rejected', reason: 'refused_full' }]);
   t.same(words(sidecar.frame({ type: 'resume' })), ['send draining', 'send runner_checks'], 'an operator cannot wish it away');
-  sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+  sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
   sidecar.timer('reconnect');
   t.match(sent(sidecar.identify()).slice(0, 2), [{ type: 'identify' }, { type: 'draining', reason: 'refused_full' }]);
   t.same(words(sidecar.take({ type: 'disk_measured', refusedBytes: 10, hasReserve: true })), ['send resumed']);
@@ -158,7 +158,7 @@ t.test('stop', async (t) => {
     const alone = working();
     alone.sight(RESULT);
     alone.take({ type: 'stop' });
-    t.same(words(alone.take({ type: 'link_down', link: 1, code: 1012, reason: '' })), ['disconnect', 'disconnect', 'stopped']);
+    t.same(words(alone.take({ type: 'link_down', connectionId: 1, code: 1012, reason: '' })), ['disconnect', 'disconnect', 'stopped']);
     t.equal(startedFor(alone.all, 'reconnect'), undefined);
   });
   t.test('wakes nobody any more', async (t) => {

@@ -79,7 +79,7 @@ function hubFrames(odd: Pool<unknown>, seed: number, pool: number): Door {
     give(text) {
       const found = parseFrame(text as string);
       if (found.kind !== 'frame') return answer(told(JSON.stringify(badFrameOf(found))), false);
-      return answer(take(({ state }) => ({ type: 'frame', link: state.link.number, frame: found.frame })));
+      return answer(take(({ state }) => ({ type: 'frame', connectionId: state.link.connectionId, frame: found.frame })));
     },
   };
 }

@@ -67,8 +67,8 @@ function onEndRefused(step: StepContext, entry: EndEntry, { refuses, reason }: H
  */
 function onUnmatchedAnswer(step: StepContext, entry: EndEntry, reason: string): void {
   const key = assignmentKey(entry);
-  if (!step.state.link.refusableSent.includes(key)) return closeReport(step, entry, reason);
-  step.patchLink({ refusableSent: step.state.link.refusableSent.filter((each) => each !== key) });
+  if (!step.state.link.mayBeRefused.includes(key)) return closeReport(step, entry, reason);
+  step.patchLink({ mayBeRefused: step.state.link.mayBeRefused.filter((each) => each !== key) });
   sendReport(step, entry);
 }
 

@@ -65,23 +65,23 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   });
 
   function connect(effect: Extract<AfterPersistEffect, { readonly type: 'connect' }>): void {
-    const { link, url, frameBytesMax } = effect;
+    const { connectionId, url, frameBytesMax } = effect;
     disconnect();
     connection = options.link.connect(
       { url, frameBytesMax },
       {
-        onOpen: () => deliver({ type: 'link_up', link, nonce: ids.secret() }),
-        onFrame: (text) => deliver(frameInput(link, text)),
+        onOpen: () => deliver({ type: 'link_up', connectionId, nonce: ids.secret() }),
+        onFrame: (text) => deliver(frameInput(connectionId, text)),
         onTaken: reports.onFlushed,
-        onGone: (code, reason) => deliver({ type: 'link_down', link, code, reason }),
+        onGone: (code, reason) => deliver({ type: 'link_down', connectionId, code, reason }),
       },
     );
   }
 
-  function frameInput(link: number, text: string): SidecarInput {
+  function frameInput(connectionId: number, text: string): SidecarInput {
     const parsed = parseFrame(text);
-    if (parsed.kind === 'frame') return { type: 'frame', link, frame: parsed.frame };
-    return { type: 'bad_frame', link, logFields: badFrameOf(parsed) };
+    if (parsed.kind === 'frame') return { type: 'frame', connectionId, frame: parsed.frame };
+    return { type: 'bad_frame', connectionId, logFields: badFrameOf(parsed) };
   }
 
   /** The body of an end report is on disk, so without room in the socket the frame is dropped here and read again later. */

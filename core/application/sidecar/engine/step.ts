@@ -82,9 +82,9 @@ function handle(step: StepContext, input: StepInput): void {
     case 'link_down':
       return onLinkDown(step, input);
     case 'frame':
-      return onFrame(step, input.link, input.frame);
+      return onFrame(step, input.connectionId, input.frame);
     case 'bad_frame':
-      if (input.link !== step.state.link.number) return;
+      if (input.connectionId !== step.state.link.connectionId) return;
       markAlive(step);
       return step.log('warn', 'the hub sent a frame that this version does not know', input.logFields);
     case 'prepared':
@@ -123,9 +123,9 @@ function handle(step: StepContext, input: StepInput): void {
   }
 }
 
-/** Frames count only on the current link, and before `identified` only those that answer the handshake, or errors. */
-function onFrame(step: StepContext, link: number, frame: HubFrame): void {
-  if (link !== step.state.link.number) return;
+/** Frames count only on the current connection, and before `identified` only those that answer the handshake, or errors. */
+function onFrame(step: StepContext, connectionId: number, frame: HubFrame): void {
+  if (connectionId !== step.state.link.connectionId) return;
   const { phase } = step.state.link;
   if (phase === 'greeting') {
     if (frame.type === 'error') return onGreetingError(step, frame);

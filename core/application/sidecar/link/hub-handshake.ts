@@ -18,8 +18,8 @@ import type { StepContext } from '../state/step-context.ts';
 const HELLO_UNKNOWN: readonly string[] = ['not_identified', 'unknown_message_type'];
 
 /** The socket is open: ask the hub to prove itself. */
-export function onLinkUp(step: StepContext, { link, nonce }: { readonly link: number; readonly nonce: string }): void {
-  if (link !== step.state.link.number || step.state.link.phase !== 'connecting') return;
+export function onLinkUp(step: StepContext, { connectionId, nonce }: { readonly connectionId: number; readonly nonce: string }): void {
+  if (connectionId !== step.state.link.connectionId || step.state.link.phase !== 'connecting') return;
   const { agentId, token, plainToken } = step.settings;
   if (plainToken) return identify(step, { token });
   step.patchLink({ phase: 'greeting', nonce });
@@ -58,7 +58,7 @@ export function onGreetingError(step: StepContext, frame: HubFrameOf<'error'>): 
 /** The token's hash, as the hub stores it. */
 const keyOf = ({ settings }: StepContext): string => settings.sha256(settings.token);
 const hintOf = (key: string): string => key.slice(0, TOKEN_HINT_DIGITS);
-const urlOf = ({ settings, state }: StepContext): string => settings.hubs[state.link.hub % settings.hubs.length] as string;
+const urlOf = ({ settings, state }: StepContext): string => settings.hubs[state.link.hubIndex % settings.hubs.length] as string;
 
 /** Sends this sidecar's identity and everything it holds. */
 function identify(step: StepContext, known: { readonly token: string } | { readonly proof: string }): void {

@@ -27,12 +27,12 @@ export function connect(step: StepContext): void {
   if (step.state.phase !== 'running' || step.state.link.phase !== 'down' || isAwaitingFirstChecks(step.state)) return;
   const { policy } = step.state.link;
   const { hubs } = step.settings;
-  const number = step.state.link.number + 1;
+  const connectionId = step.state.link.connectionId + 1;
   // Start at a random hub so that sidecars with the same list spread out.
-  const hub = number === 1 ? Math.floor(step.random * hubs.length) : step.state.link.hub;
-  const url = hubs[hub % hubs.length] as string;
-  step.patchLink({ phase: 'connecting', number, hub });
-  step.afterPersist({ type: 'connect', link: number, url, frameBytesMax: policy.max_frame_bytes });
+  const hubIndex = connectionId === 1 ? Math.floor(step.random * hubs.length) : step.state.link.hubIndex;
+  const url = hubs[hubIndex % hubs.length] as string;
+  step.patchLink({ phase: 'connecting', connectionId, hubIndex });
+  step.afterPersist({ type: 'connect', connectionId, url, frameBytesMax: policy.max_frame_bytes });
   step.startTimer('identify', IDENTIFY_WITHIN_MS);
 }
 
@@ -49,7 +49,7 @@ export function onIdentified(step: StepContext, frame: HubFrameOf<'identified'>)
     awaitingFrame: false,
     policy,
     storeId: frame.store_id ?? null,
-    refusableSent: [],
+    mayBeRefused: [],
   });
   step.cancelTimers('identify');
   step.startTimer('ping', policy.heartbeat_ms);
@@ -117,8 +117,8 @@ export function onIdentifyTimer(step: StepContext): void {
   reconnectIn(step, reconnectDelayMs(step));
 }
 
-export function onLinkDown(step: StepContext, input: { readonly link: number; readonly code: number; readonly reason: string }): void {
-  if (input.link !== step.state.link.number || step.state.link.phase === 'down') return;
+export function onLinkDown(step: StepContext, input: { readonly connectionId: number; readonly code: number; readonly reason: string }): void {
+  if (input.connectionId !== step.state.link.connectionId || step.state.link.phase === 'down') return;
   const fields = { code: input.code, reason: input.reason };
   if (input.code === CLOSE_CODES.idInUse) {
     step.log('error', `another connection took over the agent id "${step.settings.agentId}"; is this sidecar running twice?`, fields);
@@ -159,27 +159,27 @@ export function onHubError(step: StepContext, frame: HubFrameOf<'error'>): void 
 }
 
 /**
- * Drops the connection, if any, and schedules the next: to `toHub` if given, to the same hub if it had identified this
+ * Drops the connection, if any, and schedules the next: to the hub at `toHubIndex` if given, to the same hub if it had identified this
  * sidecar, otherwise to the next in the list.
  */
-export function reconnectIn(step: StepContext, delayMs: number, toHub?: number): void {
-  const { phase, hub, failures } = step.state.link;
+export function reconnectIn(step: StepContext, delayMs: number, toHubIndex?: number): void {
+  const { phase, hubIndex, failures } = step.state.link;
   const wasIdentified = phase === 'identified';
   step.patchLink({
     phase: 'down',
     awaitingFrame: false,
     failures: failures + 1,
-    hub: toHub ?? (wasIdentified ? hub : (hub + 1) % step.settings.hubs.length),
+    hubIndex: toHubIndex ?? (wasIdentified ? hubIndex : (hubIndex + 1) % step.settings.hubs.length),
   });
   step.afterPersist({ type: 'disconnect' });
   step.cancelTimers('identify', 'ping', 'pong');
   if (step.state.phase === 'running') step.startTimer('reconnect', delayMs);
 }
 
-/** A random other hub, so that the sidecars of a stopping hub spread out. */
+/** The index of a random other hub, so that the sidecars of a stopping hub spread out. */
 function randomOtherHub(step: StepContext): number {
   const { length } = step.settings.hubs;
-  return (step.state.link.hub + 1 + Math.floor(step.random * (length - 1))) % length;
+  return (step.state.link.hubIndex + 1 + Math.floor(step.random * (length - 1))) % length;
 }
 
 /** Jitter only shortens the delay, by up to half, so that the policy's maximum holds. */

@@ -137,7 +137,7 @@ export function closeReport(step: StepContext, entry: EndEntry, refusal: string 
   if (slot === undefined && !entry.keepFiles && entry.report !== 'rejected') step.beforePersist({ type: 'removeFiles', name });
   step.dropReport(name);
   step.remember({ ...name, outcome: refusal === null ? entry.report : 'refused', filesKept: entry.keepFiles, mayLive: entry.mayLive });
-  step.patchLink({ refusableSent: step.state.link.refusableSent.filter((key) => key !== assignmentKey(name)) });
+  step.patchLink({ mayBeRefused: step.state.link.mayBeRefused.filter((key) => key !== assignmentKey(name)) });
   if (refusal !== null)
     step.log('warn', 'the hub refused a report', {
       task_id: name.taskId,

@@ -52,7 +52,7 @@ export interface PersistEffect {
 
 /** None of these can fail the list: each reports its outcome as an input, or has nothing to report. */
 export type AfterPersistEffect =
-  | { readonly type: 'connect'; readonly link: number; readonly url: string; readonly frameBytesMax: number }
+  | { readonly type: 'connect'; readonly connectionId: number; readonly url: string; readonly frameBytesMax: number }
   | { readonly type: 'disconnect' }
   | { readonly type: 'send'; readonly frame: V2Frame }
   /** Answered by `report_read`. */

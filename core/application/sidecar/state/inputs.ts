@@ -10,11 +10,11 @@ export type SidecarInput =
   /** Sent once, before any other input: resumes what the journal holds. */
   | { readonly type: 'start' }
   /** `nonce`: 256 random bits for this connection, hexadecimal. */
-  | { readonly type: 'link_up'; readonly link: number; readonly nonce: string }
-  | { readonly type: 'link_down'; readonly link: number; readonly code: number; readonly reason: string }
-  | { readonly type: 'frame'; readonly link: number; readonly frame: HubFrame }
+  | { readonly type: 'link_up'; readonly connectionId: number; readonly nonce: string }
+  | { readonly type: 'link_down'; readonly connectionId: number; readonly code: number; readonly reason: string }
+  | { readonly type: 'frame'; readonly connectionId: number; readonly frame: HubFrame }
   /** A frame that matches no schema. */
-  | { readonly type: 'bad_frame'; readonly link: number; readonly logFields: Readonly<Record<string, unknown>> }
+  | { readonly type: 'bad_frame'; readonly connectionId: number; readonly logFields: Readonly<Record<string, unknown>> }
   /** The folders and the task file exist. `runId`: a new one, for the wake that may follow. */
   | { readonly type: 'prepared'; readonly name: Assignment; readonly paths: PreparedRun; readonly runId: string }
   /** `paths`: the intended ones; a run that is still alive is attached to even without its folders. */

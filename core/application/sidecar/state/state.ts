@@ -71,16 +71,17 @@ export interface ChecksState {
 
 /**
  * The connection: `down` ─► `connecting` ─► `greeting` ─► `identifying` ─► `identified` ─► `down`. The hub proves
- * itself in `greeting`, which `plainToken` skips. There is one connection at a time, identified by `number`; events of
- * older ones are dropped.
+ * itself in `greeting`, which `plainToken` skips. There is one connection at a time, identified by `connectionId`; inputs
+ * of older ones are dropped.
  */
 export interface LinkState {
   readonly phase: 'down' | 'connecting' | 'greeting' | 'identifying' | 'identified';
-  readonly number: number;
+  /** Counts up with each attempt to connect. */
+  readonly connectionId: number;
   /** Sent in `hello`; the hub's proof must cover it. */
   readonly nonce: string;
   /** Index into `settings.hubs`. */
-  readonly hub: number;
+  readonly hubIndex: number;
   /** Consecutive connections that were not identified, for the backoff. */
   readonly failures: number;
   /** How often in a row the hub said that another sidecar has this identity. */
@@ -95,7 +96,7 @@ export interface LinkState {
    * Keys of the assignments for which a refusable frame, other than the report of the end, was sent on this link. A
    * refusal may be the answer to that frame.
    */
-  readonly refusableSent: readonly string[];
+  readonly mayBeRefused: readonly string[];
 }
 
 /** What this process knows of an assignment beyond the journal. */
@@ -187,9 +188,9 @@ export const loadedState = (journal: JournalState, instanceId: string): SidecarS
   journal,
   link: {
     phase: 'down',
-    number: 0,
+    connectionId: 0,
     nonce: '',
-    hub: 0,
+    hubIndex: 0,
     failures: 0,
     identityConflicts: 0,
     everIdentified: false,
@@ -197,7 +198,7 @@ export const loadedState = (journal: JournalState, instanceId: string): SidecarS
     timeRequestedAtMs: null,
     policy: DEFAULT_POLICY,
     storeId: null,
-    refusableSent: [],
+    mayBeRefused: [],
   },
   live: {},
   sendCounts: {},

@@ -75,7 +75,7 @@ export class StepContext {
   sendRefusable(name: Assignment, frame: V2Frame): void {
     if (this.state.link.phase !== 'identified') return;
     const key = assignmentKey(name);
-    if (!this.state.link.refusableSent.includes(key)) this.patchLink({ refusableSent: [...this.state.link.refusableSent, key] });
+    if (!this.state.link.mayBeRefused.includes(key)) this.patchLink({ mayBeRefused: [...this.state.link.mayBeRefused, key] });
     this.afterPersist({ type: 'send', frame });
   }
 

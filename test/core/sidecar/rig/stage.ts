@@ -85,7 +85,7 @@ export function stage(over: Partial<SidecarSettings> = {}, journal: JournalState
       made.all.push(...done.effects);
       return done.effects;
     },
-    frame: (frame) => made.take({ type: 'frame', link: made.state.link.number, frame: frame as HubFrame }),
+    frame: (frame) => made.take({ type: 'frame', connectionId: made.state.link.connectionId, frame: frame as HubFrame }),
     wake: (event, of = named()) => made.take({ type: 'wake_event', name: of, runId: made.slot(of)?.run?.runId ?? 'run-none', event }),
     sight: (event, of = named()) => made.take({ type: 'file_event', event: { ...event, name: of } as ResultFileEvent }),
     timer: (purpose, of = named()) =>
@@ -94,7 +94,7 @@ export function stage(over: Partial<SidecarSettings> = {}, journal: JournalState
     scanned: (of = named()) => made.take({ type: 'scanned', name: of, scan: made.state.live[keyOf(of)]?.scan ?? 0 }),
     slot: (of = named()) => made.state.journal.slots.find((slot) => slot.taskId === of.taskId && slot.generation === of.generation),
     identify(frame = {}) {
-      const up = made.take({ type: 'link_up', nonce: NONCE, link: made.state.link.number });
+      const up = made.take({ type: 'link_up', nonce: NONCE, connectionId: made.state.link.connectionId });
       const answer = made.frame({ type: 'identified', agent_id: 'worker-1', protocol_version: 2, store_id: 'store-1', held: [], ...frame });
       return [...up, ...answer];
     },

@@ -143,13 +143,13 @@ export class StormWorld {
   }
 
   #frame(frame: HubFrame): void {
-    this.#take({ type: 'frame', link: this.#state.link.number, frame });
+    this.#take({ type: 'frame', connectionId: this.#state.link.connectionId, frame });
   }
 
   #reconnect(held: NonNullable<Extract<HubFrame, { type: 'identified' }>['held']>): void {
-    this.#take({ type: 'link_down', link: this.#state.link.number, code: 1006, reason: '' });
+    this.#take({ type: 'link_down', connectionId: this.#state.link.connectionId, code: 1006, reason: '' });
     this.#take({ type: 'timer', timer: { purpose: 'reconnect' } });
-    this.#take({ type: 'link_up', nonce: NONCE, link: this.#state.link.number });
+    this.#take({ type: 'link_up', nonce: NONCE, connectionId: this.#state.link.connectionId });
     this.#frame({ type: 'identified', agent_id: 'worker-1', store_id: 'store-1', held });
   }
 
@@ -190,7 +190,7 @@ export class StormWorld {
     for (const run of this.#runs.values()) run.isFollowed = false;
     this.#state = loadedState(readJournalState(JSON.parse(JSON.stringify(this.#disk))), 'instance-1');
     this.#take({ type: 'start' });
-    this.#take({ type: 'link_up', nonce: NONCE, link: this.#state.link.number });
+    this.#take({ type: 'link_up', nonce: NONCE, connectionId: this.#state.link.connectionId });
     this.#frame({ type: 'identified', agent_id: 'worker-1', store_id: 'store-1', held: [] });
   }
 

@@ -43,7 +43,7 @@ t.test('the lease is renewed each third of it, from acceptance to the report', a
 
 t.test('the lease goes by the hub that is connected', async (t) => {
   const sidecar = working();
-  sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+  sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
   t.same(words(sidecar.timer('lease'), { timers: true }), ['start lease 100000'], 'away: nothing to send, the beat goes on');
   sidecar.timer('reconnect');
   const policy = {
@@ -142,7 +142,7 @@ t.test('the hub is told once that the agent was woken', async (t) => {
   t.test('after the next identified, if the hub was away', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
-    sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+    sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
     t.same(ofWakes(sidecar.wake(WOKEN)), []);
     sidecar.timer('reconnect');
     t.same(ofWakes(sidecar.identify()), [told]);
@@ -159,7 +159,7 @@ t.test('the hub is told once that the agent was woken', async (t) => {
 });
 
 const reconnected = (sidecar: ReturnType<typeof waking>) => {
-  sidecar.take({ type: 'link_down', link: sidecar.state.link.number, code: 1006, reason: '' });
+  sidecar.take({ type: 'link_down', connectionId: sidecar.state.link.connectionId, code: 1006, reason: '' });
   sidecar.timer('reconnect');
   return sidecar.identify();
 };

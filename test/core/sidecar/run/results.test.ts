@@ -137,7 +137,7 @@ t.test('R4: a report that an earlier version kept with all that its agent wrote 
 t.test('R4: a report that no cut makes fit is told as too large', async (t) => {
   const sidecar = working();
   const policy = { heartbeat_ms: 30_000, pong_wait_ms: 10_000, reconnect_max_ms: 60_000, lease_ms: 300_000, reconnect_grace_ms: 180_000 };
-  sidecar.take({ type: 'link_down', link: sidecar.state.link.number, code: 1006, reason: '' });
+  sidecar.take({ type: 'link_down', connectionId: sidecar.state.link.connectionId, code: 1006, reason: '' });
   sidecar.timer('reconnect');
   sidecar.identify({ policy: { ...policy, max_frame_bytes: 0 } });
   const names = Array.from({ length: 30 }, (_, index) => [`n${index}-${'x'.repeat(200)}`, 1]);
@@ -186,7 +186,7 @@ t.test('R4: the files of a report that a hub with smaller frames gets cut are ke
     const sidecar = working();
     const body = writtenBody(sidecar.sight({ kind: 'result', value: { status: 'success', output: 'a'.repeat(100_000) }, replaced: false }));
     if (isGone) sidecar.wake(stoppedRun());
-    sidecar.take({ type: 'link_down', link: sidecar.state.link.number, code: 1006, reason: '' });
+    sidecar.take({ type: 'link_down', connectionId: sidecar.state.link.connectionId, code: 1006, reason: '' });
     sidecar.timer('reconnect');
     sidecar.identify({ policy: { ...policy, max_frame_bytes: 20_000 } });
     const again = sidecar.take({ type: 'report_read', name: named(), body: { kind: 'found', text: JSON.stringify(body) } });

@@ -294,7 +294,7 @@ t.test('a runner that throws', async (t) => {
 
 t.test('nothing of this is said by a sidecar that is offline, and all of it once it is back', async (t) => {
   const sidecar = working();
-  sidecar.take({ type: 'link_down', link: 1, code: 1006, reason: '' });
+  sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
   sidecar.wake(WOKEN);
   sidecar.wake(exited(1));
   const effects = sidecar.scanned();
