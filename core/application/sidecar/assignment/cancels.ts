@@ -12,8 +12,8 @@ export function onCancelled(step: StepContext, frame: HubFrameOf<'task_cancelled
   const name: Assignment = { taskId: frame.task_id, generation: frame.generation };
   const slot = step.slot(name);
   if (slot !== undefined) return beginStop(step, slot, stopFor('cancelled', frame.reason ?? 'cancelled', frame.grace_ms ?? null));
-  const entry = step.report(name);
-  const ended = step.ended(name);
+  const entry = step.findReport(name);
+  const ended = step.findEnded(name);
   if (entry !== undefined && isEnd(entry)) return confirm(step, name, 'already_reported');
   if (ended !== undefined) return confirm(step, name, outcomeOf(ended.outcome));
   // The assignment itself may still be in transit; remembering it prevents it from being run on arrival.

@@ -6,9 +6,9 @@ import { abortReasonOf } from '../state/effects.ts';
 import type { Failure } from '../state/failure.ts';
 import { prepare, scan } from './folder-work.ts';
 import { endWithoutResult } from '../report/report-frames.ts';
-import { confirmCancel, fail, freeSlot, release, survivorFields } from './finish-assignment.ts';
+import { confirmCancel, reportFailure, freeSlot, reportRelease, survivorFields } from './finish-assignment.ts';
 import type { RunEnd } from '../state/state.ts';
-import { UNSETTLED_TIMERS } from '../state/timer-names.ts';
+import { TIMERS_UNTIL_REPORTED } from '../state/timer-names.ts';
 import type { StepContext } from '../state/step-context.ts';
 import { attemptUsage } from '../run/run-usage.ts';
 import { wakeFailed } from './wakes.ts';
@@ -21,13 +21,13 @@ export function beginStop(step: StepContext, slot: Slot, stop: SlotStop): void {
   const isTakenOver = slot.stop !== null && stop.cause === 'cancelled' && slot.stop.cause !== 'cancelled';
   if (slot.stop !== null && !isTakenOver) return;
   // Already failing; its report is about to follow.
-  if (step.live(slot).failure !== null && stop.cause !== 'cancelled' && stop.cause !== 'taken_back') return;
+  if (step.liveSlot(slot).failure !== null && stop.cause !== 'cancelled' && stop.cause !== 'taken_back') return;
   const stopping: Slot = { ...slot, stop };
   step.putSlot(stopping);
-  if (isRevoked(stopping) && step.report(slot)?.report === 'accepted') step.dropReport(slot);
+  if (isRevoked(stopping) && step.findReport(slot)?.report === 'accepted') step.dropReport(slot);
   step.log('info', 'stopping the agent', { task_id: slot.taskId, generation: slot.generation, cause: stop.cause, reason: stop.reason });
   if (isTakenOver) return;
-  step.cancelTimersOf(slot, UNSETTLED_TIMERS);
+  step.cancelTimersOf(slot, TIMERS_UNTIL_REPORTED);
   if (slot.status === 'reporting') return stopRun(step, stopping);
   if (slot.expectedSinceMs !== null) step.beforePersist({ type: 'withdraw', name: nameOf(slot) });
   if (slot.run !== null) return stopRun(step, stopping);
@@ -40,8 +40,8 @@ const isPublished = (step: StepContext, slot: Slot): boolean => step.agentPolls 
 
 /** Stops the run: aborts its signal, or, if nothing follows the run, attaches to it with an aborted signal. */
 export function stopRun(step: StepContext, slot: Slot): void {
-  const { following, preparing } = step.live(slot);
-  if (slot.run === null || step.live(slot).end !== null) return;
+  const { following, preparing } = step.liveSlot(slot);
+  if (slot.run === null || step.liveSlot(slot).end !== null) return;
   if (following) return step.afterPersist({ type: 'kill', runId: slot.run.runId, reason: abortReasonOf(slot) });
   if (step.agentPolls) return endRun(step, slot, UNKNOWN_END);
   if (!preparing) prepare(step, slot);
@@ -64,7 +64,7 @@ export function endRun(step: StepContext, slot: Slot, end: RunEnd): void {
  * when the run ends.
  */
 export function failUnlessResult(step: StepContext, slot: Slot, failure: Failure): void {
-  if (step.live(slot).failure !== null) return;
+  if (step.liveSlot(slot).failure !== null) return;
   step.patchLive(slot, { failure });
   scan(step, slot);
 }
@@ -72,12 +72,12 @@ export function failUnlessResult(step: StepContext, slot: Slot, failure: Failure
 /** A scan has finished; any result it found was delivered before. Only the newest scan counts. */
 export function onScanned(step: StepContext, input: { readonly name: Assignment; readonly scan: number }): void {
   const slot = step.slot(input.name);
-  const { scan: newest, end, failure } = step.live(input.name);
+  const { scan: newest, end, failure } = step.liveSlot(input.name);
   if (slot === undefined || input.scan !== newest || slot.status === 'reporting') return;
   if (slot.run === null) {
     if (slot.stop !== null) finishStop(step, slot, null);
   } else if (end !== null) concludeRun(step, slot, end);
-  else if (failure !== null && slot.stop === null) fail(step, slot, failure);
+  else if (failure !== null && slot.stop === null) reportFailure(step, slot, failure);
 }
 
 /** A run has ended without a result. */
@@ -85,29 +85,30 @@ function concludeRun(step: StepContext, slot: Slot, end: RunEnd): void {
   const gone: Slot = { ...slot, run: null };
   if (end.survivors.length > 0 || (slot.run?.detached === true && !end.stopped)) step.patchLive(slot, { mayLive: true });
   if (slot.stop !== null) return finishStop(step, gone, { wasDetached: slot.run?.detached ?? false, end });
-  const { wakeError, failure: reported } = step.live(slot);
+  const { wakeError, failure: reported } = step.liveSlot(slot);
   const isSurvived = end.survivors.length > 0;
+  const survivors = survivorFields(end.survivors);
   if (reported !== null)
-    return fail(step, gone, isSurvived ? { ...reported, details: { ...reported.details, ...survivorFields(end.survivors) } } : reported);
+    return reportFailure(step, gone, isSurvived ? { ...reported, details: { ...reported.details, ...survivors } } : reported);
   if (wakeError !== null && !isSurvived) return wakeFailed(step, gone, { message: wakeError, retryable: true });
-  if (wakeError !== null) return fail(step, gone, { kind: 'wake_failed', error: wakeError, details: survivorFields(end.survivors) });
+  if (wakeError !== null) return reportFailure(step, gone, { kind: 'wake_failed', error: wakeError, details: survivors });
   // Cannot loop: the retry has no session.
-  if (end.sessionGone === true && slot.sessionId !== undefined && !hasStarted(slot) && !step.live(slot).mayLive)
+  if (end.sessionGone === true && slot.sessionId !== undefined && !hasStarted(slot) && !step.liveSlot(slot).mayLive)
     return wakeFailed(step, { ...gone, sessionId: undefined }, { message: SESSION_GONE, retryable: true });
   // Includes a run that was stopped because it cannot be adopted.
   const isUnknown = end.stopped || (end.exitCode === null && end.signal === null);
-  if (isUnknown) return fail(step, gone, step.settings.runner?.adoptable === false ? LOST_NOT_ADOPTABLE : LOST);
+  if (isUnknown) return reportFailure(step, gone, step.settings.runner?.adoptable === false ? LOST_NOT_ADOPTABLE : LOST);
   const isEarly = !hasStarted(slot) && step.nowMs - (slot.run?.startedAtMs ?? 0) <= step.settings.timing.confirmWithinMs;
   const failure = endWithoutResult(end);
   // Never wake an agent beside processes that could not be killed.
-  if (isSurvived) return fail(step, gone, { ...failure, details: { ...failure.details, ...survivorFields(end.survivors) } });
-  if (isEarly && !step.live(slot).attached) {
+  if (isSurvived) return reportFailure(step, gone, { ...failure, details: { ...failure.details, ...survivors } });
+  if (isEarly && !step.liveSlot(slot).attached) {
     // A crash means that it did start, so a restart is a new attempt. A clean early exit may only mean that it was
     // woken too soon.
-    if (end.exitCode !== 0) return fail(step, gone, { ...failure, kind: 'wake_failed' });
+    if (end.exitCode !== 0) return reportFailure(step, gone, { ...failure, kind: 'wake_failed' });
     return wakeFailed(step, gone, { message: failure.error, retryable: true, details: failure.details });
   }
-  fail(step, gone, failure);
+  reportFailure(step, gone, failure);
 }
 
 const SESSION_GONE = 'the session of the earlier attempt no longer exists; starting afresh';
@@ -133,10 +134,11 @@ function finishStop(step: StepContext, slot: Slot, stopped: StoppedRun | null): 
   const end = stopped?.end ?? UNKNOWN_END;
   const outcome = outcomeOf(step, slot, stopped);
   if (outcome === 'not_stoppable') step.patchLive(slot, { mayLive: true });
-  const { mayLive, hasUnreadableResult } = step.live(slot);
-  if (stop.cause === 'released') return release(step, { ...slot, run: null }, stop.reason);
+  const { mayLive, hasUnreadableResult } = step.liveSlot(slot);
+  if (stop.cause === 'released') return reportRelease(step, { ...slot, run: null }, stop.reason);
   if (stop.cause !== 'cancelled' && stop.cause !== 'taken_back') {
-    return fail(step, slot, { kind: stop.cause, error: stop.reason, details: { reason: stop.reason, ...survivorFields(end.survivors) } });
+    const details = { reason: stop.reason, ...survivorFields(end.survivors) };
+    return reportFailure(step, slot, { kind: stop.cause, error: stop.reason, details });
   }
   const used = attemptUsage(step, slot);
   dropWithoutReport(step, slot, outcome);
@@ -153,10 +155,10 @@ function outcomeOf(step: StepContext, slot: Slot, stopped: StoppedRun | null): C
 
 /** Frees the slot without a report. */
 function dropWithoutReport(step: StepContext, slot: Slot, outcome: CancelOutcome): void {
-  step.cancelTimersOf(slot, [...UNSETTLED_TIMERS, 'linger']);
+  step.cancelTimersOf(slot, [...TIMERS_UNTIL_REPORTED, 'linger']);
   if (slot.expectedSinceMs !== null) step.beforePersist({ type: 'unwatch', name: nameOf(slot) });
   step.beforePersist(
-    step.live(slot).hasUnreadableResult
+    step.liveSlot(slot).hasUnreadableResult
       ? { type: 'keepResult', name: nameOf(slot), streams: false }
       : { type: 'removeFiles', name: nameOf(slot) },
   );
@@ -165,7 +167,7 @@ function dropWithoutReport(step: StepContext, slot: Slot, outcome: CancelOutcome
   step.log('info', 'the agent is stopped', { task_id: slot.taskId, generation: slot.generation, outcome });
 }
 
-/** The grace period after a settled run is over. */
+/** The grace period of a run whose end is reported is over. */
 export function onLingerTimer(step: StepContext, name: Assignment): void {
   const slot = step.slot(name);
   if (slot?.status === 'reporting' && slot.run !== null) stopRun(step, slot);

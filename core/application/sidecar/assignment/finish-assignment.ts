@@ -10,7 +10,7 @@ import { loggedStderr, withLastOutput } from '../run/last-output.ts';
 import { failedReport, type AttemptInfo, type EndReport } from '../report/report-frames.ts';
 import { sendEnd, sendReport } from '../report/outbox-reports.ts';
 import { frameIds } from '../state/state.ts';
-import { UNSETTLED_TIMERS } from '../state/timer-names.ts';
+import { TIMERS_UNTIL_REPORTED } from '../state/timer-names.ts';
 import type { StepContext } from '../state/step-context.ts';
 import { attemptUsage, withResult } from '../run/run-usage.ts';
 
@@ -18,34 +18,34 @@ import { attemptUsage, withResult } from '../run/run-usage.ts';
  * Writes the end report, journals it and sends it. It replaces an `accepted` report that is still unanswered: the hub takes the end as
  * an acceptance, too. A run that is still alive gets `EXIT_GRACE_MS` to exit by itself.
  */
-export function settle(step: StepContext, slot: Slot, end: EndReport): void {
+export function reportEnd(step: StepContext, slot: Slot, end: EndReport): void {
   const report = end.frame.type === 'task_complete' ? 'complete' : 'failed';
   step.beforePersist({ type: 'writeReport', name: nameOf(slot), text: JSON.stringify(end.frame) });
-  enterOutbox(step, slot, { report, reason: null, keepFiles: end.keepFiles });
+  addToOutbox(step, slot, { report, reason: null, keepFiles: end.keepFiles });
   logEnd(step, slot, report, reasonOf(end.frame));
   sendEnd(step, slot, end.frame);
-  awaitExit(step, end.keepStreams === true ? { ...slot, keepStreams: true } : slot);
+  retireSlot(step, end.keepStreams === true ? { ...slot, keepStreams: true } : slot);
 }
 
 /** Reports a failure. If the run is still alive it may yet write a result, so its files are kept. */
-export function fail(step: StepContext, slot: Slot, failure: Failure): void {
-  const report = failedReport(slot, withLastOutput(failure, step.live(slot)), attemptInfo(step, slot));
-  settle(step, slot, { ...report, keepFiles: report.keepFiles || isRunning(step, slot) });
+export function reportFailure(step: StepContext, slot: Slot, failure: Failure): void {
+  const report = failedReport(slot, withLastOutput(failure, step.liveSlot(slot)), attemptInfo(step, slot));
+  reportEnd(step, slot, { ...report, keepFiles: report.keepFiles || isRunning(step, slot) });
 }
 
-const isRunning = (step: StepContext, slot: Slot): boolean => slot.run !== null && step.live(slot).end === null;
+const isRunning = (step: StepContext, slot: Slot): boolean => slot.run !== null && step.liveSlot(slot).end === null;
 
 /** What the end report says about the attempt; `result` is what the agent wrote. */
 export const attemptInfo = (step: StepContext, slot: Slot, result: Readonly<Record<string, unknown>> = {}): AttemptInfo => ({
-  used: sumOf(slot.spent ?? NO_USAGE, withResult(step.live(slot).used, result)),
+  used: sumOf(slot.spent ?? NO_USAGE, withResult(step.liveSlot(slot).used, result)),
   sessionId: slot.sessionId,
 });
 
 /** Releases an assignment that no agent works on. */
-export function release(step: StepContext, slot: Slot, reason: string): void {
-  sendReport(step, enterOutbox(step, slot, { report: 'released', reason, keepFiles: false, aside: releaseDetails(step, slot) }));
+export function reportRelease(step: StepContext, slot: Slot, reason: string): void {
+  sendReport(step, addToOutbox(step, slot, { report: 'released', reason, keepFiles: false, aside: releaseDetails(step, slot) }));
   logEnd(step, slot, 'released', { reason });
-  awaitExit(step, slot);
+  retireSlot(step, slot);
 }
 
 /** What a release report says. Totals only: the usage of each model was already reported as progress. */
@@ -59,8 +59,8 @@ function releaseDetails(step: StepContext, slot: Slot): ReleaseDetails {
   };
 }
 
-function enterOutbox(step: StepContext, slot: Slot, report: Pick<OutboxEntry, 'report' | 'reason' | 'keepFiles' | 'aside'>): OutboxEntry {
-  const mayLive = step.live(slot).mayLive ? { mayLive: true } : {};
+function addToOutbox(step: StepContext, slot: Slot, report: Pick<OutboxEntry, 'report' | 'reason' | 'keepFiles' | 'aside'>): OutboxEntry {
+  const mayLive = step.liveSlot(slot).mayLive ? { mayLive: true } : {};
   const entry: OutboxEntry = { ...nameOf(slot), ...report, ...mayLive, storeId: slot.storeId, assignedAtMs: slot.assignedAtMs };
   step.putReport(entry);
   return entry;
@@ -75,8 +75,8 @@ const reasonOf = (frame: EndReport['frame']): LogFields =>
   frame.type === 'task_failed' ? { kind: frame.kind, error: frame.error, ...loggedStderr(frame.details) } : {};
 
 /** The end is reported: stops the timers, and frees the slot now or when the run exits. */
-function awaitExit(step: StepContext, slot: Slot): void {
-  step.cancelTimersOf(slot, UNSETTLED_TIMERS);
+function retireSlot(step: StepContext, slot: Slot): void {
+  step.cancelTimersOf(slot, TIMERS_UNTIL_REPORTED);
   // A polling agent must not take the task after its end was reported.
   if (step.agentPolls) step.beforePersist({ type: 'withdraw', name: nameOf(slot) });
   const reporting: Slot = { ...slot, status: 'reporting' };
@@ -88,10 +88,10 @@ function awaitExit(step: StepContext, slot: Slot): void {
 
 /** The end is in the outbox and the run is gone: frees the slot. */
 export function freeSlot(step: StepContext, slot: Slot): void {
-  const survivors = step.live(slot).end?.survivors ?? [];
+  const survivors = step.liveSlot(slot).end?.survivors ?? [];
   const used = attemptUsage(step, slot);
-  const entry = step.report(slot);
-  const ended = step.ended(slot);
+  const entry = step.findReport(slot);
+  const ended = step.findEnded(slot);
   const isAnswered = entry === undefined;
   const filesKept = (entry?.keepFiles ?? ended?.filesKept) === true;
   if (survivors.length > 0) {

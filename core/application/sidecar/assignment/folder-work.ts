@@ -19,7 +19,7 @@ export function watch(step: StepContext, slot: Slot): void {
 
 /** Scans its folder; only the newest scan counts. */
 export function scan(step: StepContext, slot: Slot): void {
-  const number = step.live(slot).scan + 1;
+  const number = step.liveSlot(slot).scan + 1;
   step.patchLive(slot, { scan: number });
   step.afterPersist({ type: 'scan', name: nameOf(slot), scan: number });
 }

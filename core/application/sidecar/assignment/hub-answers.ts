@@ -21,7 +21,7 @@ export function onAck(step: StepContext, frame: HubFrameOf<'task_ack'>): void {
   // Every report names a generation, so an answer without one belongs to none.
   if (frame.generation === undefined) return;
   const name = assignmentOf({ task_id: frame.task_id, generation: frame.generation });
-  const entry = step.report(name);
+  const entry = step.findReport(name);
   if (entry !== undefined && isAnsweredBy(entry.report, frame.status)) {
     if (isEnd(entry)) return closeReport(step, entry, null);
     return step.dropReport(name);
@@ -33,7 +33,7 @@ export function onAck(step: StepContext, frame: HubFrameOf<'task_ack'>): void {
 
 export function onNack(step: StepContext, frame: HubFrameOf<'task_nack'>): void {
   const name = assignmentOf(frame);
-  const entry = step.report(name);
+  const entry = step.findReport(name);
   if (entry !== undefined && isEnd(entry)) return onEndRefused(step, entry, frame);
   if (GONE.includes(frame.reason)) return stopReclaimed(step, name, frame.reason);
   step.log('warn', 'the hub refused a frame', { task_id: name.taskId, generation: name.generation, reason: frame.reason });
@@ -93,6 +93,6 @@ export function onInventoryAnswered(step: StepContext, frame: HubFrameOf<'identi
   for (const slot of step.state.journal.slots) {
     if (slot.status === 'reporting' || slot.stop !== null) continue;
     if (wasWoken(slot)) reportWake(step, slot);
-    if (step.report(slot) === undefined) renew(step, slot);
+    if (step.findReport(slot) === undefined) renew(step, slot);
   }
 }

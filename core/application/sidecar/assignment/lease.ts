@@ -8,7 +8,7 @@ import { frameIds, type ProgressFields } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
 import { attemptUsage } from '../run/run-usage.ts';
 
-/** Starts the timers that every unsettled assignment needs. */
+/** Starts the timers that every assignment needs until its end is reported. */
 export function startAssignmentTimers(step: StepContext, slot: Slot): void {
   step.startTimerOf(slot, 'lease', renewEveryMs(step));
   const leftMs = runLeftMs(slot, step.nowMs);
@@ -30,7 +30,7 @@ export function restartAssignmentTimers(step: StepContext, slot: Slot): void {
 /** With the hub's time known, a run times out only if it is overdue by both clocks. */
 export function resolveRunAges(step: StepContext, hubMs: number): void {
   for (const slot of step.state.journal.slots) {
-    if (!step.live(slot).ageUnknown) continue;
+    if (!step.liveSlot(slot).ageUnknown) continue;
     step.patchLive(slot, { ageUnknown: false });
     if (slot.status === 'reporting' || slot.stop !== null) continue;
     const [byThis, byHub] = [runLeftMs(slot, step.nowMs), runLeftByHubMs(slot, hubMs)];
@@ -88,7 +88,7 @@ export function confirmStarted(step: StepContext, slot: Slot): Slot {
 
 /** Reports a successful wake for the task's history: once per run, as soon as the link is identified. */
 export function reportWake(step: StepContext, slot: Slot): void {
-  if (step.live(slot).wakeReported || slot.status === 'reporting' || step.state.link.phase !== 'identified') return;
+  if (step.liveSlot(slot).wakeReported || slot.status === 'reporting' || step.state.link.phase !== 'identified') return;
   step.patchLive(slot, { wakeReported: true });
   step.sendRefusable(slot, { type: 'wake_result', ...frameIds(slot), status: 'success', attempt: slot.wakes });
 }
@@ -103,7 +103,7 @@ export interface Progress {
 
 /** Sends progress at most once a second; fields that arrive in between are merged, newest first. */
 export function progress(step: StepContext, slot: Slot, reported: Progress): void {
-  const live = step.live(slot);
+  const live = step.liveSlot(slot);
   if (reported.used !== undefined) step.patchLive(slot, { used: maxUsage(live.used, reported.used) });
   // The hub gets the usage of the whole attempt.
   const used = reported.used === undefined || isNoUsage(reported.used) ? {} : usageFields(attemptUsage(step, slot));
@@ -122,7 +122,7 @@ function sendProgress(step: StepContext, slot: Slot, fields: ProgressFields): vo
 export function onProgressTimer(step: StepContext, name: Assignment): void {
   const slot = step.slot(name);
   if (slot === undefined) return;
-  const { progress: waiting } = step.live(slot);
+  const { progress: waiting } = step.liveSlot(slot);
   if (waiting === null || slot.status === 'reporting' || slot.stop !== null)
     step.patchLive(slot, { progress: null, progressThrottled: false });
   else sendProgress(step, slot, waiting);

@@ -16,7 +16,7 @@ export function findOrphanedFolders(step: StepContext): void {
 
 /** Removes the folders of an assignment that has ended and keeps no files. */
 export function onFoldersFound(step: StepContext, { name, changedAtMs }: FoundFolders): void {
-  if (step.slot(name) !== undefined || step.report(name) !== undefined || !isOver(step, name, changedAtMs)) return;
+  if (step.slot(name) !== undefined || step.findReport(name) !== undefined || !isOver(step, name, changedAtMs)) return;
   step.log('info', 'removing orphaned files of an assignment', { task_id: name.taskId, generation: name.generation });
   step.beforePersist({ type: 'removeFiles', name });
 }

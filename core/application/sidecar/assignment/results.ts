@@ -5,7 +5,7 @@ import type { ResultFileEvent } from '../../../ports/result-inbox.ts';
 import { reportedResult, type ReportedResult } from '../report/fit-report.ts';
 import { confirmStarted, progress, resetSilenceTimer } from './lease.ts';
 import { agentFailure, completeReport, failedReport, type EndReport } from '../report/report-frames.ts';
-import { attemptInfo, fail, settle } from './finish-assignment.ts';
+import { attemptInfo, reportFailure, reportEnd } from './finish-assignment.ts';
 import type { StepContext } from '../state/step-context.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -29,7 +29,7 @@ export function onFileEvent(step: StepContext, event: ResultFileEvent): void {
     case 'invalid':
       if (isRevoked(slot)) return step.patchLive(slot, { hasUnreadableResult: true });
       // The runner's error says more; the file is kept for inspection.
-      return fail(step, slot, { kind: event.reason, error: event.message, ...step.live(slot).failure, keepFiles: true });
+      return reportFailure(step, slot, { kind: event.reason, error: event.message, ...step.liveSlot(slot).failure, keepFiles: true });
   }
 }
 
@@ -41,17 +41,17 @@ function onResult(step: StepContext, slot: Slot, result: Fields, isReplaced: boo
   switch (result['status']) {
     case 'success':
       ensureStarted(step, slot);
-      return settle(step, slot, completed(step, slot, reportedResult(result, isReplaced), result));
+      return reportEnd(step, slot, completed(step, slot, reportedResult(result, isReplaced), result));
     case 'failed': {
       if (isRevoked(slot)) return;
       ensureStarted(step, slot);
-      return settle(step, slot, failedReport(slot, agentFailure(result), attemptInfo(step, slot, result)));
+      return reportEnd(step, slot, failedReport(slot, agentFailure(result), attemptInfo(step, slot, result)));
     }
     default: {
       if (isRevoked(slot)) return;
       const found = JSON.stringify(result['status'])?.slice(0, 100) ?? 'nothing';
       const error = `the "status" of the result must be "success" or "failed", found ${found}`;
-      return fail(step, slot, { kind: 'result_invalid', error, keepFiles: true });
+      return reportFailure(step, slot, { kind: 'result_invalid', error, keepFiles: true });
     }
   }
 }
@@ -63,7 +63,7 @@ export function onRunnerResult(step: StepContext, slot: Slot, output: unknown): 
   const isReplaced = JSON.stringify(clean) !== JSON.stringify(output);
   ensureStarted(step, slot);
   const report = completed(step, slot, reportedResult({ output: clean }, isReplaced));
-  settle(step, slot, { ...report, keepStreams: report.keepFiles });
+  reportEnd(step, slot, { ...report, keepStreams: report.keepFiles });
 }
 
 /** A result implies a start, which the task's history should show. */

@@ -19,7 +19,7 @@ import { recordOutput } from '../run/last-output.ts';
 import { confirmStarted, progress, reportWake, resetSilenceTimer } from './lease.ts';
 import { onRunnerResult } from './results.ts';
 import { reasonText } from '../report/report-frames.ts';
-import { fail } from './finish-assignment.ts';
+import { reportFailure } from './finish-assignment.ts';
 import type { StepContext } from '../state/step-context.ts';
 import { readUsage } from '../run/run-usage.ts';
 import { attachLater, wakeFailed } from './wakes.ts';
@@ -27,7 +27,7 @@ import { attachLater, wakeFailed } from './wakes.ts';
 /** The slot, if it still has this run and the run has not ended. */
 function slotOfRun(step: StepContext, name: Assignment, runId: string): (Slot & { readonly run: SlotRun }) | null {
   const slot = step.slot(name);
-  if (slot?.run?.runId !== runId || step.live(name).end !== null) return null;
+  if (slot?.run?.runId !== runId || step.liveSlot(name).end !== null) return null;
   return { ...slot, run: slot.run };
 }
 
@@ -87,7 +87,7 @@ export function onInvalidWakeEvent(
   const { reason, message } = input;
   const fields = { task_id: slot.taskId, generation: slot.generation, reason, error: message };
   step.log('error', 'the wake runner yielded an invalid event', fields);
-  if (slot.status === 'reporting' || slot.stop !== null || step.live(slot).failure !== null) return;
+  if (slot.status === 'reporting' || slot.stop !== null || step.liveSlot(slot).failure !== null) return;
   if (reason !== 'invalid_event') return failUnlessResult(step, slot, { kind: reason, error: message, keepFiles: true, keepStreams: true });
   const kind = slot.run.process === null ? 'wake_failed' : 'agent_failed';
   failUnlessResult(step, slot, { kind, error: `the wake runner failed: ${message}`, retryable: true, keepFiles: true, keepStreams: true });
@@ -110,7 +110,7 @@ function onWoken(step: StepContext, slot: Slot & { readonly run: SlotRun }): voi
   const status = slot.status === 'waking' ? 'waking_confirmation' : slot.status;
   const woken: Slot = { ...slot, status, run: { ...slot.run, woken: true } };
   step.putSlot(woken);
-  step.patchLive(slot, { handedOver: step.live(slot).attached });
+  step.patchLive(slot, { handedOver: step.liveSlot(slot).attached });
   reportWake(step, woken);
   resetSilenceTimer(step, woken);
   if (!hasStarted(woken) && woken.stop === null) step.startTimerOf(slot, 'confirm', step.settings.timing.confirmWithinMs);
@@ -120,9 +120,9 @@ type Failed = Extract<WakeEvent, { readonly type: 'failed' }>;
 
 function onSpawnFailed(step: StepContext, slot: Slot & { readonly run: SlotRun }, event: Omit<Failed, 'type' | 'phase'>): void {
   // A run with a process was spawned, whatever the runner says now; and a stop only needs the end.
-  const wasSpawned = step.live(slot).attached && slot.run.process !== null;
+  const wasSpawned = step.liveSlot(slot).attached && slot.run.process !== null;
   if (slot.stop !== null || slot.status === 'reporting' || wasSpawned) return endRun(step, slot, UNKNOWN_END);
-  const { wakeError, failure } = step.live(slot);
+  const { wakeError, failure } = step.liveSlot(slot);
   if (failure !== null) return endRun(step, slot, UNKNOWN_END);
   step.patchLive(slot, { following: false, attached: false });
   // If only the answer of a call was lost, the agent may have been woken, so retry the same assignment first.
@@ -131,7 +131,7 @@ function onSpawnFailed(step: StepContext, slot: Slot & { readonly run: SlotRun }
   // The task exceeds the program's limits, or the program refuses it; neither says anything about this machine.
   if (event.kind === 'limit' || (event.kind === 'agent_failed' && !event.retryable)) {
     const { kind: cause, message: error, retryable, details } = event;
-    return fail(step, { ...slot, run: null }, { kind: 'agent_failed', cause, error, retryable, details });
+    return reportFailure(step, { ...slot, run: null }, { kind: 'agent_failed', cause, error, retryable, details });
   }
   const inability = isOutage ? inabilityOf(step, event) : undefined;
   const { retryable, details } = event;
@@ -142,7 +142,7 @@ function onAgentFailed(step: StepContext, slot: Slot, event: Omit<Failed, 'type'
   if (slot.status === 'reporting' || slot.stop !== null) return;
   const { message, retryable, retryAfterMs, details, kind: cause } = event;
   // A fault of the agent's environment says nothing about the task.
-  if (isAgentFault(cause ?? null) && step.live(slot).failure === null) return releaseUnspent(step, slot, event);
+  if (isAgentFault(cause ?? null) && step.liveSlot(slot).failure === null) return releaseUnspent(step, slot, event);
   const kind = cause === 'unresponsive' ? 'silent' : 'agent_failed';
   failUnlessResult(step, slot, { kind, error: message, retryable, cause, retryAfterMs: retryDelayMs(retryAfterMs), details });
 }
@@ -183,7 +183,7 @@ export function onWakeStreamEnded(
 ): void {
   const slot = slotOfRun(step, input.name, input.runId);
   if (slot === null) return;
-  const { attached, handedOver } = step.live(slot);
+  const { attached, handedOver } = step.liveSlot(slot);
   step.patchLive(slot, { following: false });
   if (input.error !== null) return onRunnerThrew(step, slot, input.error);
   if (!slot.run.woken || (attached && !handedOver)) return endRun(step, slot, UNKNOWN_END);
@@ -204,10 +204,10 @@ function stopUnspawned(step: StepContext, slot: Slot & { readonly run: SlotRun }
 
 function onRunnerThrew(step: StepContext, slot: Slot & { readonly run: SlotRun }, error: string): void {
   step.log('error', 'the wake runner threw', { task_id: slot.taskId, generation: slot.generation, error });
-  if (step.live(slot).attached || slot.stop !== null) return attachLater(step, slot, error);
+  if (step.liveSlot(slot).attached || slot.stop !== null) return attachLater(step, slot, error);
   if (slot.run.process === null) return stopUnspawned(step, slot, error);
   onAgentFailed(step, slot, { message: `the wake runner failed: ${error}`, retryable: true });
   // Nothing follows its process any more, so stop it now, without the grace period.
-  const settled = step.slot(nameOf(slot));
-  if (settled !== undefined) stopRun(step, settled);
+  const reporting = step.slot(nameOf(slot));
+  if (reporting !== undefined) stopRun(step, reporting);
 }

@@ -15,7 +15,7 @@ import { abortReasonOf } from '../state/effects.ts';
 import { prepare, watch } from './folder-work.ts';
 import { resetSilenceTimer } from './lease.ts';
 import { reasonText } from '../report/report-frames.ts';
-import { fail, release } from './finish-assignment.ts';
+import { reportFailure, reportRelease } from './finish-assignment.ts';
 import { frameIds, NO_OUTPUT } from '../state/state.ts';
 import { isNoUsage, NO_USAGE } from '../../../domain/usage.ts';
 import type { StepContext } from '../state/step-context.ts';
@@ -25,7 +25,7 @@ import { attemptUsage } from '../run/run-usage.ts';
 export function wakeReady(step: StepContext): void {
   if (step.state.phase !== 'running') return;
   for (const slot of wakeableSlots(step.state.journal.slots, step.settings.slots)) {
-    if (!step.live(slot).preparing) prepare(step, slot);
+    if (!step.liveSlot(slot).preparing) prepare(step, slot);
   }
 }
 
@@ -35,7 +35,7 @@ export function onPrepared(
   input: { readonly name: Assignment; readonly paths: PreparedRun; readonly runId: string },
 ): void {
   const slot = step.slot(input.name);
-  if (slot === undefined || !step.live(slot).preparing) return;
+  if (slot === undefined || !step.liveSlot(slot).preparing) return;
   step.patchLive(slot, { preparing: false, paths: input.paths });
   if (slot.run !== null) attach(step, slot, slot.run, input.paths);
   else if (slot.stop !== null || slot.status === 'reporting') return;
@@ -67,7 +67,7 @@ function publish(step: StepContext, slot: Slot, paths: PreparedRun): void {
  * it.
  */
 function attach(step: StepContext, slot: Slot, run: SlotRun, paths: PreparedRun): void {
-  const { following, end, wakeError, failure } = step.live(slot);
+  const { following, end, wakeError, failure } = step.liveSlot(slot);
   const { runner } = step.settings;
   if (following || end !== null || runner === null) return;
   const isUnwanted = slot.stop !== null || slot.status === 'reporting' || failure !== null;
@@ -140,14 +140,14 @@ export function wakeFailed(step: StepContext, slot: Slot, failure: WakeFailure):
   const used = attemptUsage(step, slot);
   const gone: Slot = { ...slot, run: null, ...(isNoUsage(used) ? {} : { spent: used }) };
   step.patchLive(slot, { used: NO_USAGE });
-  if (!failure.retryable) return fail(step, gone, { kind: 'wake_failed', error, details: failure.details });
+  if (!failure.retryable) return reportFailure(step, gone, { kind: 'wake_failed', error, details: failure.details });
   const delayMs = wakeRetriesMs[slot.wakes - 1];
   if (delayMs === undefined && failure.inability !== undefined) {
-    return release(step, { ...gone, stop: { ...stopFor('released', error), inability: failure.inability } }, error);
+    return reportRelease(step, { ...gone, stop: { ...stopFor('released', error), inability: failure.inability } }, error);
   }
   if (delayMs === undefined) {
     const details = { ...failure.details, attempts: slot.wakes, last_message: error };
-    return fail(step, gone, {
+    return reportFailure(step, gone, {
       kind: 'wake_failed',
       error: reasonText(`wake_failed_after_${wakeRetriesMs.length}_attempts: ${error}`),
       details,
@@ -162,7 +162,7 @@ export function wakeFailed(step: StepContext, slot: Slot, failure: WakeFailure):
 /** Retries a wake, or an attach. */
 export function onRetryTimer(step: StepContext, name: Assignment): void {
   const slot = step.slot(name);
-  if (slot === undefined || step.live(slot).preparing || step.live(slot).following) return;
+  if (slot === undefined || step.liveSlot(slot).preparing || step.liveSlot(slot).following) return;
   const isWaiting = slot.run === null && slot.status === 'waking' && slot.stop === null && step.state.phase === 'running';
-  if (isWaiting || (slot.run !== null && step.live(slot).end === null)) prepare(step, slot);
+  if (isWaiting || (slot.run !== null && step.liveSlot(slot).end === null)) prepare(step, slot);
 }

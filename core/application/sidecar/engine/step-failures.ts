@@ -6,15 +6,15 @@ import { stopRun } from '../assignment/end-of-run.ts';
 import type { SidecarInput } from '../state/inputs.ts';
 import type { Failure } from '../state/failure.ts';
 import { reasonText } from '../report/report-frames.ts';
-import { fail } from '../assignment/finish-assignment.ts';
+import { reportFailure } from '../assignment/finish-assignment.ts';
 import { frameIds } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
 
 /** Fails the assignment and stops its run now; nothing could resume it. */
 export function failAndStop(step: StepContext, slot: Slot, failure: Failure): void {
-  fail(step, slot, { ...failure, keepFiles: true, keepStreams: true });
-  const settled = step.slot(nameOf(slot));
-  if (settled !== undefined) stopRun(step, settled);
+  reportFailure(step, slot, { ...failure, keepFiles: true, keepStreams: true });
+  const reporting = step.slot(nameOf(slot));
+  if (reporting !== undefined) stopRun(step, reporting);
 }
 
 /** The step for `input` threw. */

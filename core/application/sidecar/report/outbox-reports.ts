@@ -68,7 +68,7 @@ function bodylessEnd(entry: OutboxEntry, nowMs: number): V2Frame {
 
 /** A report body was read for sending. */
 export function onReportRead(step: StepContext, { name, body }: { readonly name: Assignment; readonly body: StoredBody }): void {
-  const entry = step.report(name);
+  const entry = step.findReport(name);
   if (entry === undefined || !hasBody(entry)) return;
   const fields = { task_id: entry.taskId, generation: entry.generation };
   // The next repeat reads it again.
@@ -121,7 +121,7 @@ function planRepeat(step: StepContext, name: Assignment): void {
 }
 
 export function onRepeatTimer(step: StepContext, name: Assignment): void {
-  const entry = step.report(name);
+  const entry = step.findReport(name);
   if (entry !== undefined) sendReport(step, entry);
 }
 

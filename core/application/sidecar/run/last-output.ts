@@ -12,7 +12,7 @@ const OUTPUT_BYTES_MIN = 64;
 /** Records output that the runner reported. */
 export function recordOutput(step: StepContext, slot: Slot, stream: keyof LastOutput, text: unknown): void {
   if (typeof text !== 'string' || text === '') return;
-  const { lastOutput } = step.live(slot);
+  const { lastOutput } = step.liveSlot(slot);
   const charactersMax = stream === 'stderr' ? STDERR_TAIL_BYTES_MAX : LAST_OUTPUT_BYTES_MAX;
   const end = lastOutput[stream] === '' ? text : `${lastOutput[stream]}\n${text}`;
   step.patchLive(slot, { lastOutput: { ...lastOutput, [stream]: end.slice(-charactersMax) } });

@@ -6,7 +6,7 @@ import type { RunUsage } from '../../../ports/wake-runner.ts';
 import type { StepContext } from '../state/step-context.ts';
 
 /** Usage of all runs of the attempt. */
-export const attemptUsage = (step: StepContext, slot: Slot): Usage => sumOf(slot.spent ?? NO_USAGE, step.live(slot).used);
+export const attemptUsage = (step: StepContext, slot: Slot): Usage => sumOf(slot.spent ?? NO_USAGE, step.liveSlot(slot).used);
 
 /** Validates reported usage; runners are third-party code. */
 export function readUsage(usage: RunUsage): Usage {

@@ -121,7 +121,8 @@ export class StepContext {
     this.state = { ...this.state, live };
   }
 
-  report(name: Assignment): OutboxEntry | undefined {
+  /** Its unanswered report, if there is one. */
+  findReport(name: Assignment): OutboxEntry | undefined {
     return findReport(this.state.journal.outbox, name);
   }
 
@@ -137,14 +138,14 @@ export class StepContext {
   }
 
   dropReport(name: Assignment): void {
-    if (this.report(name) === undefined) return;
+    if (this.findReport(name) === undefined) return;
     this.#patchJournal({ outbox: withoutReport(this.state.journal.outbox, name) });
     this.#forgetSendings(name);
     this.cancelTimersOf(name, ['repeat']);
   }
 
   /** What is remembered of exactly this generation. */
-  ended(name: Assignment): Ended | undefined {
+  findEnded(name: Assignment): Ended | undefined {
     const ended = recall(this.state.journal.ended, name.taskId);
     return ended?.generation === name.generation ? ended : undefined;
   }
@@ -157,12 +158,12 @@ export class StepContext {
 
   // In-memory state
 
-  live(name: Assignment): LiveSlot {
+  liveSlot(name: Assignment): LiveSlot {
     return this.state.live[assignmentKey(name)] ?? INITIAL_LIVE;
   }
 
   patchLive(name: Assignment, patch: Partial<LiveSlot>): void {
-    const live = { ...this.state.live, [assignmentKey(name)]: { ...this.live(name), ...patch } };
+    const live = { ...this.state.live, [assignmentKey(name)]: { ...this.liveSlot(name), ...patch } };
     this.state = { ...this.state, live };
   }
 

@@ -23,5 +23,5 @@ export type TimerName = { readonly purpose: OwnTimer } | { readonly purpose: Run
 /** Equal timers have equal keys. */
 export const timerKey = (timer: TimerName): string => ('name' in timer ? `${timer.purpose} ${assignmentKey(timer.name)}` : timer.purpose);
 
-/** Every timer that may run while an assignment is unsettled. */
-export const UNSETTLED_TIMERS: readonly RunTimer[] = ['retry', 'confirm', 'pickup', 'lease', 'silence', 'run_max', 'progress'];
+/** Every timer that may run until the end of its assignment is reported. */
+export const TIMERS_UNTIL_REPORTED: readonly RunTimer[] = ['retry', 'confirm', 'pickup', 'lease', 'silence', 'run_max', 'progress'];
