@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { TaskId } from '../../core/domain/ids.ts';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
-import type { Assignment } from '../../core/domain/assignment/slot.ts';
+import type { AssignmentId } from '../../core/domain/assignment/slot.ts';
 
 export interface InboxFolders {
   /** Holds the assignment folders and the flat files. */
@@ -40,8 +40,8 @@ export interface AssignmentPaths {
   flat(file: AgentFile): string;
 }
 
-export function pathsOf(folders: InboxFolders, name: Assignment): AssignmentPaths {
-  const text = assignmentText(name);
+export function pathsOf(folders: InboxFolders, assignment: AssignmentId): AssignmentPaths {
+  const text = assignmentText(assignment);
   const resultsDir = join(folders.results, text);
   const runDir = join(folders.runs, text);
   return {
@@ -50,9 +50,9 @@ export function pathsOf(folders: InboxFolders, name: Assignment): AssignmentPath
     taskFile: join(runDir, 'task.json'),
     unpublished: join(runDir, 'published.json'),
     published: join(folders.tasks, `${text}.json`),
-    stop: join(resultsDir, `${name.taskId}.stop`),
-    own: (file) => join(resultsDir, `${name.taskId}.${file}`),
-    flat: (file) => join(folders.results, `${name.taskId}.${file}`),
+    stop: join(resultsDir, `${assignment.taskId}.stop`),
+    own: (file) => join(resultsDir, `${assignment.taskId}.${file}`),
+    flat: (file) => join(folders.results, `${assignment.taskId}.${file}`),
   };
 }
 

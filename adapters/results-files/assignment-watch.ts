@@ -4,7 +4,7 @@
  */
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock, Timer } from '../../core/ports/clock.ts';
-import type { Assignment } from '../../core/domain/assignment/slot.ts';
+import type { AssignmentId } from '../../core/domain/assignment/slot.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
 import type { FlatNames, ResultFileEvent } from '../../core/ports/result-inbox.ts';
@@ -15,7 +15,7 @@ import { progressFollower } from './progress-follower.ts';
 import { resultReader } from './result-reader.ts';
 
 export interface AssignmentWatchOptions {
-  readonly name: Assignment;
+  readonly assignment: AssignmentId;
   readonly paths: AssignmentPaths;
   readonly flat: FlatNames;
   readonly refusedDir: string;
@@ -28,7 +28,7 @@ export interface AssignmentWatchOptions {
 }
 
 export interface AssignmentWatch {
-  readonly name: Assignment;
+  readonly assignment: AssignmentId;
   /** Schedules a scan that reports only what is new. */
   scheduleScan(): void;
   /** Scans and reports everything, again if necessary; resolves once no result is incomplete. */
@@ -38,10 +38,10 @@ export interface AssignmentWatch {
 }
 
 export function assignmentWatch(options: AssignmentWatchOptions): AssignmentWatch {
-  const { name, paths, refusedDir, stillMs, clock, acceptsFlat } = options;
-  const log = options.log.with({ taskId: name.taskId, generation: name.generation });
+  const { assignment, paths, refusedDir, stillMs, clock, acceptsFlat } = options;
+  const log = options.log.with({ taskId: assignment.taskId, generation: assignment.generation });
   const reader = resultReader(clock, stillMs);
-  const flat = flatNames({ name, paths, which: options.flat, reader, refusedDir });
+  const flat = flatNames({ assignment, paths, which: options.flat, reader, refusedDir });
   const ownProgress = progressFollower();
   const flatProgress = progressFollower();
   const serialized = oneAtATime();
@@ -78,12 +78,12 @@ export function assignmentWatch(options: AssignmentWatchOptions): AssignmentWatc
     const flatRetryMs = acceptsFlat() ? await flat.take(overSinceMs()) : null;
     if ((reportAgain || !hasReportedStarted) && (await isRegularFile(paths.own('started')))) {
       hasReportedStarted = true;
-      emit({ kind: 'started', name });
+      emit({ kind: 'started', assignment });
     }
     const lines = await ownProgress.read(paths.own('progress'));
     // Progress lines carry no generation.
     const flatLines = acceptsFlat() && options.flat === 'all' ? await flatProgress.read(paths.flat('progress')) : [];
-    for (const line of [...lines, ...flatLines]) emit({ kind: 'progress', name, ...line });
+    for (const line of [...lines, ...flatLines]) emit({ kind: 'progress', assignment, ...line });
     const resultRetryMs = flatRetryMs ?? (await checkResult(reportAgain));
     await checkForChange();
     return resultRetryMs;
@@ -96,14 +96,14 @@ export function assignmentWatch(options: AssignmentWatchOptions): AssignmentWatc
     if (found.kind !== 'object' && found.kind !== 'invalid') return null;
     if (!reportAgain && lastResultStamp === found.stamp) return null;
     lastResultStamp = found.stamp;
-    if (found.kind === 'object') emit({ kind: 'result', name, value: found.value, replaced: found.replaced });
-    else emit({ kind: 'invalid', name, reason: found.reason, message: found.message });
+    if (found.kind === 'object') emit({ kind: 'result', assignment, value: found.value, replaced: found.replaced });
+    else emit({ kind: 'invalid', assignment, reason: found.reason, message: found.message });
     return null;
   }
 
   async function checkForChange(): Promise<void> {
     const trace = await folderTrace(paths.resultsDir, paths.stop);
-    if (lastTrace !== null && trace !== null && trace !== lastTrace) emit({ kind: 'changed', name });
+    if (lastTrace !== null && trace !== null && trace !== lastTrace) emit({ kind: 'changed', assignment });
     lastTrace = trace;
   }
 
@@ -135,7 +135,7 @@ export function assignmentWatch(options: AssignmentWatchOptions): AssignmentWatc
   }
 
   return {
-    name,
+    assignment,
     scheduleScan,
     async scan() {
       const startMs = clock.monotonicMs();

@@ -87,7 +87,8 @@ export function filesResultInbox(options: FilesResultInboxOptions): ResultInbox 
     refuseUnclaimed().catch((error: unknown) => log.warn('Cannot list the results folder.', { error: messageOf(error) }));
   }
 
-  const watchedGenerations = (taskId: TaskId): number => [...watched.values()].filter(({ files }) => files.name.taskId === taskId).length;
+  const watchedGenerations = (taskId: TaskId): number =>
+    [...watched.values()].filter(({ files }) => files.assignment.taskId === taskId).length;
 
   async function refuseUnclaimed(): Promise<void> {
     const seen = new Map<string, number>();
@@ -118,62 +119,63 @@ export function filesResultInbox(options: FilesResultInboxOptions): ResultInbox 
       pollTimer = clock.after(pollMs, poll);
     },
 
-    prepare: (name, task, publish) => tasks.prepare(name, task, publish),
-    pathsOf: (name) => tasks.pathsOf(name),
+    prepare: (assignment, task, publish) => tasks.prepare(assignment, task, publish),
+    pathsOf: (assignment) => tasks.pathsOf(assignment),
 
-    watch(name, flat) {
+    watch(assignment, flat) {
       if (isClosed) return;
-      if (emit === null) throw new AgentcomError('AC_INTERNAL', `Cannot watch ${assignmentText(name)}: the result inbox is not open.`);
-      const key = assignmentText(name);
+      if (emit === null)
+        throw new AgentcomError('AC_INTERNAL', `Cannot watch ${assignmentText(assignment)}: the result inbox is not open.`);
+      const key = assignmentText(assignment);
       const before = watched.get(key);
       if (before?.flat === flat) return;
       void release(key);
-      const paths = pathsOf(folders, name);
+      const paths = pathsOf(folders, assignment);
       const made = assignmentWatch({
-        name,
+        assignment,
         paths,
         flat,
         refusedDir: folders.refused,
         stillMs: resultStillMs,
         clock,
         log,
-        acceptsFlat: () => watchedGenerations(name.taskId) === 1,
+        acceptsFlat: () => watchedGenerations(assignment.taskId) === 1,
         onEvent: (event) => emit?.(event),
       });
       watched.set(key, { flat, files: made, folderWatch: watching(paths.resultsDir, made.scheduleScan) });
       made.scheduleScan();
     },
 
-    async scan(name) {
-      const found = watched.get(assignmentText(name));
+    async scan(assignment) {
+      const found = watched.get(assignmentText(assignment));
       try {
         await found?.files.scan();
       } catch (error) {
         if (AgentcomError.is(error)) throw error;
-        throw new AgentcomError('AC_DATA_DIR', `Cannot read the files of ${assignmentText(name)}: ${messageOf(error)}.`, {
+        throw new AgentcomError('AC_DATA_DIR', `Cannot read the files of ${assignmentText(assignment)}: ${messageOf(error)}.`, {
           cause: error,
         });
       }
     },
 
-    unwatch: (name) => void release(assignmentText(name)),
+    unwatch: (assignment) => void release(assignmentText(assignment)),
 
-    withdraw: (name) => tasks.withdraw(name),
-    withdrawAllExcept: (names) => tasks.withdrawAllExcept(names),
+    withdraw: (assignment) => tasks.withdraw(assignment),
+    withdrawAllExcept: (assignments) => tasks.withdrawAllExcept(assignments),
 
     listFolders: () => tasks.listFolders(),
 
-    async remove(name) {
-      await release(assignmentText(name));
-      await tasks.remove(name);
+    async remove(assignment) {
+      await release(assignmentText(assignment));
+      await tasks.remove(assignment);
     },
 
-    async keepResult(name, streams) {
-      await release(assignmentText(name));
-      await tasks.keepResult(name, streams);
+    async keepResult(assignment, streams) {
+      await release(assignmentText(assignment));
+      await tasks.keepResult(assignment, streams);
     },
 
-    keptBytes: (name) => keptBytes(pathsOf(folders, name)),
+    keptBytes: (assignment) => keptBytes(pathsOf(folders, assignment)),
 
     async close() {
       isClosed = true;

@@ -9,7 +9,7 @@ import { lstatSync } from 'node:fs';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
-import type { Assignment } from '../../core/domain/assignment/slot.ts';
+import type { AssignmentId } from '../../core/domain/assignment/slot.ts';
 import { readResult } from '../../core/protocol/agent-files.ts';
 import type { FlatNames as FlatNamesThatCount } from '../../core/ports/result-inbox.ts';
 import { AGENT_FILES, type AgentFile, type AssignmentPaths } from './assignment-paths.ts';
@@ -29,7 +29,7 @@ export interface FlatNames {
 }
 
 export interface FlatNamesOptions {
-  readonly name: Assignment;
+  readonly assignment: AssignmentId;
   readonly paths: AssignmentPaths;
   /** Which flat files count. */
   readonly which: FlatNamesThatCount;
@@ -38,7 +38,7 @@ export interface FlatNamesOptions {
   readonly refusedDir: string;
 }
 
-export function flatNames({ name, paths, which, reader, refusedDir }: FlatNamesOptions): FlatNames {
+export function flatNames({ assignment, paths, which, reader, refusedDir }: FlatNamesOptions): FlatNames {
   async function moveStarted(): Promise<void> {
     const found = await withRegularFile(paths.flat('started'), ({ handle }) => readBytes(handle, 0, STARTED_BYTES_MAX));
     if (found.kind === 'file') await move('started', readResult(found.value.toString('utf8')));
@@ -61,13 +61,16 @@ export function flatNames({ name, paths, which, reader, refusedDir }: FlatNamesO
   ): Promise<void> {
     if (!(await isRegularFile(paths.flat(file)))) return;
     const named = content.value?.['generation'];
-    const generation = named ?? name.generation;
+    const generation = named ?? assignment.generation;
     if (named === undefined && which === 'named') {
-      await refuse(file, `It names no generation, and an earlier run may be alive; it must contain "generation": ${name.generation}.`);
-    } else if (String(generation) !== String(name.generation)) {
-      await refuse(file, `It names generation ${JSON.stringify(generation)}, where ${assignmentText(name)} was expected.`);
+      await refuse(
+        file,
+        `It names no generation, and an earlier run may be alive; it must contain "generation": ${assignment.generation}.`,
+      );
+    } else if (String(generation) !== String(assignment.generation)) {
+      await refuse(file, `It names generation ${JSON.stringify(generation)}, where ${assignmentText(assignment)} was expected.`);
     } else if (await exists(paths.own(file))) {
-      await refuse(file, `The folder of ${assignmentText(name)} already has one.`);
+      await refuse(file, `The folder of ${assignmentText(assignment)} already has one.`);
     } else {
       await rename(paths.flat(file), paths.own(file));
     }
@@ -84,10 +87,10 @@ export function flatNames({ name, paths, which, reader, refusedDir }: FlatNamesO
 }
 
 /** Before the first wake, flat files of the task belong to an earlier run. */
-export async function refuseEarlierFlatNames(paths: AssignmentPaths, name: Assignment, refusedDir: string): Promise<void> {
+export async function refuseEarlierFlatNames(paths: AssignmentPaths, assignment: AssignmentId, refusedDir: string): Promise<void> {
   for (const file of AGENT_FILES) {
     if (lstatSync(paths.flat(file), { throwIfNoEntry: false }) === undefined) continue;
-    await refuseFlatFile(paths.flat(file), refusedDir, `It existed before the wake of ${assignmentText(name)}.`);
+    await refuseFlatFile(paths.flat(file), refusedDir, `It existed before the wake of ${assignmentText(assignment)}.`);
   }
 }
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import { assignmentText, readAssignmentText } from '../../core/ports/assignment-name.ts';
-import type { Assignment } from '../../core/domain/assignment/slot.ts';
+import type { AssignmentId } from '../../core/domain/assignment/slot.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { FoundFolders, PreparedRun } from '../../core/ports/result-inbox.ts';
 import { keepResultOnly } from './kept-files.ts';
@@ -16,13 +16,13 @@ import { isFolder, exists } from './folder-state.ts';
 export interface TaskFiles {
   /** Creates the parent folders. */
   makeFolders(): Promise<void>;
-  prepare(name: Assignment, task: Readonly<Record<string, unknown>>, publish: boolean): Promise<PreparedRun>;
-  pathsOf(name: Assignment): PreparedRun;
-  withdraw(name: Assignment): Promise<void>;
-  withdrawAllExcept(names: readonly Assignment[]): Promise<void>;
-  keepResult(name: Assignment, streams: boolean): Promise<void>;
+  prepare(assignment: AssignmentId, task: Readonly<Record<string, unknown>>, publish: boolean): Promise<PreparedRun>;
+  pathsOf(assignment: AssignmentId): PreparedRun;
+  withdraw(assignment: AssignmentId): Promise<void>;
+  withdrawAllExcept(assignments: readonly AssignmentId[]): Promise<void>;
+  keepResult(assignment: AssignmentId, streams: boolean): Promise<void>;
   listFolders(): Promise<readonly FoundFolders[]>;
-  remove(name: Assignment): Promise<void>;
+  remove(assignment: AssignmentId): Promise<void>;
 }
 
 const OWNER_ONLY_FOLDER = 0o700;
@@ -33,12 +33,12 @@ const PUBLISHED_ENDING = '.json';
 export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
   async function prepare(
     paths: AssignmentPaths,
-    name: Assignment,
+    assignment: AssignmentId,
     task: Readonly<Record<string, unknown>>,
     publish: boolean,
   ): Promise<PreparedRun> {
     // Must precede creating the folder, whose existence marks it as done.
-    if (lstatSync(paths.runDir, { throwIfNoEntry: false }) === undefined) await refuseEarlierFlatNames(paths, name, folders.refused);
+    if (lstatSync(paths.runDir, { throwIfNoEntry: false }) === undefined) await refuseEarlierFlatNames(paths, assignment, folders.refused);
     for (const folder of [paths.resultsDir, paths.runDir]) {
       const found = lstatSync(folder, { throwIfNoEntry: false });
       if (found !== undefined && !found.isDirectory()) throw new Error(`"${folder}" is not a folder; remove it`);
@@ -46,12 +46,12 @@ export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
     }
     // Not synced: the journal has the task, and after a power loss no agent is left to read this file.
     writeWhole(paths.taskFile, task);
-    if (publish) await publishTask(paths, { ...task, generation: name.generation, results_dir: paths.resultsDir });
-    return preparedRun(name);
+    if (publish) await publishTask(paths, { ...task, generation: assignment.generation, results_dir: paths.resultsDir });
+    return preparedRun(assignment);
   }
 
-  function preparedRun(name: Assignment): PreparedRun {
-    const { resultsDir, taskFile, runDir } = pathsOf(folders, name);
+  function preparedRun(assignment: AssignmentId): PreparedRun {
+    const { resultsDir, taskFile, runDir } = pathsOf(folders, assignment);
     return { resultsDir, taskFile, runDir };
   }
 
@@ -70,8 +70,8 @@ export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
     await syncFolder(folders.tasks);
   }
 
-  async function withdraw(name: Assignment): Promise<void> {
-    const paths = pathsOf(folders, name);
+  async function withdraw(assignment: AssignmentId): Promise<void> {
+    const paths = pathsOf(folders, assignment);
     await rm(paths.published, { force: true });
     try {
       if (!(await isFolder(paths.resultsDir))) return;
@@ -83,8 +83,8 @@ export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
     }
   }
 
-  async function withdrawAllExcept(names: readonly Assignment[]): Promise<void> {
-    const kept = new Set(names.map(assignmentText));
+  async function withdrawAllExcept(assignments: readonly AssignmentId[]): Promise<void> {
+    const kept = new Set(assignments.map(assignmentText));
     for (const fileName of await readdir(folders.tasks)) {
       if (!fileName.endsWith(PUBLISHED_ENDING)) continue;
       const text = fileName.slice(0, -PUBLISHED_ENDING.length);
@@ -98,17 +98,17 @@ export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
       withContext('create the folders for results and tasks', async () => {
         for (const folder of [folders.results, folders.runs, folders.tasks]) await makeFolder(folder);
       }),
-    prepare: (name, task, publish) =>
-      withContext(`prepare ${assignmentText(name)}`, () => prepare(pathsOf(folders, name), name, task, publish)),
+    prepare: (assignment, task, publish) =>
+      withContext(`prepare ${assignmentText(assignment)}`, () => prepare(pathsOf(folders, assignment), assignment, task, publish)),
     pathsOf: preparedRun,
-    withdraw: (name) => withContext(`withdraw ${assignmentText(name)}`, () => withdraw(name)),
-    withdrawAllExcept: (names) => withContext('withdraw published tasks', () => withdrawAllExcept(names)),
-    keepResult: (name, streams) =>
-      withContext(`keep only the result of ${assignmentText(name)}`, () => keepResultOnly(pathsOf(folders, name), streams)),
+    withdraw: (assignment) => withContext(`withdraw ${assignmentText(assignment)}`, () => withdraw(assignment)),
+    withdrawAllExcept: (assignments) => withContext('withdraw published tasks', () => withdrawAllExcept(assignments)),
+    keepResult: (assignment, streams) =>
+      withContext(`keep only the result of ${assignmentText(assignment)}`, () => keepResultOnly(pathsOf(folders, assignment), streams)),
     listFolders: () => withContext('list the folders of assignments', () => foundFolders(folders)),
-    remove: (name) =>
-      withContext(`remove the folders of ${assignmentText(name)}`, async () => {
-        const paths = pathsOf(folders, name);
+    remove: (assignment) =>
+      withContext(`remove the folders of ${assignmentText(assignment)}`, async () => {
+        const paths = pathsOf(folders, assignment);
         for (const path of [paths.published, paths.resultsDir, paths.runDir]) await rm(path, { recursive: true, force: true });
       }),
   };
@@ -118,10 +118,10 @@ async function foundFolders({ results, runs }: InboxFolders): Promise<readonly F
   const found = new Map<string, FoundFolders>();
   for (const parent of [results, runs]) {
     for (const entry of await readdir(parent, { withFileTypes: true })) {
-      const name = entry.isDirectory() ? readAssignmentText(entry.name) : null;
-      const changedMs = name === null ? undefined : lstatSync(join(parent, entry.name), { throwIfNoEntry: false })?.mtimeMs;
-      if (name === null || changedMs === undefined) continue;
-      found.set(entry.name, { name, changedAtMs: Math.max(changedMs, found.get(entry.name)?.changedAtMs ?? 0) });
+      const assignment = entry.isDirectory() ? readAssignmentText(entry.name) : null;
+      const changedMs = assignment === null ? undefined : lstatSync(join(parent, entry.name), { throwIfNoEntry: false })?.mtimeMs;
+      if (assignment === null || changedMs === undefined) continue;
+      found.set(entry.name, { assignment, changedAtMs: Math.max(changedMs, found.get(entry.name)?.changedAtMs ?? 0) });
     }
   }
   return [...found.values()];

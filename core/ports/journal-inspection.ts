@@ -1,5 +1,5 @@
 /** A read-only view of a sidecar's data directory. It takes no lock and changes nothing. */
-import type { Assignment } from '../domain/assignment/slot.ts';
+import type { AssignmentId } from '../domain/assignment/slot.ts';
 
 export type JournalCopy =
   | { readonly kind: 'good'; readonly state: unknown }
@@ -32,7 +32,7 @@ export interface JournalInspection {
     readonly refused: readonly RefusedFile[];
   } | null;
   /** Whether the outbox holds the body of this report. */
-  hasReport(name: Assignment): Promise<boolean>;
+  hasReport(name: AssignmentId): Promise<boolean>;
   /** Whether the assignment has a results folder. */
-  hasResults(name: Assignment): Promise<boolean>;
+  hasResults(name: AssignmentId): Promise<boolean>;
 }

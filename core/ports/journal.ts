@@ -1,5 +1,5 @@
 /** The sidecar's durable state: its journal, the bodies of its reports, and the reports that the hub refused. */
-import type { Assignment } from '../domain/assignment/slot.ts';
+import type { AssignmentId } from '../domain/assignment/slot.ts';
 
 /** Maximum size of the state, in bytes of JSON. Report bodies are stored separately. */
 export const JOURNAL_BYTES_MAX = 1_048_576;
@@ -41,13 +41,13 @@ export interface Journal {
   save(state: unknown): Promise<void>;
 
   /** Writes and syncs the body of a report, replacing an older one. Rejects with `AC_JOURNAL_WRITE`. */
-  writeReport(name: Assignment, text: string): Promise<void>;
+  writeReport(assignment: AssignmentId, text: string): Promise<void>;
   /** The body, or null if there is none. */
-  readReport(name: Assignment): Promise<string | null>;
+  readReport(assignment: AssignmentId): Promise<string | null>;
   /** Removes the body, if there is one. */
-  removeReport(name: Assignment): Promise<void>;
+  removeReport(assignment: AssignmentId): Promise<void>;
   /** Moves the body to `refused/` and writes the reason beside it, for the operator. Does nothing if there is no body. */
-  refuseReport(name: Assignment, reason: string): Promise<void>;
+  refuseReport(assignment: AssignmentId, reason: string): Promise<void>;
   /**
    * `refusedBytes`: the size of `refused/`. `hasReserve`: whether the disk has free space and the reserve for reports exists. The
    * reserve is given up when the disk is full, and this call restores it once there is enough space.

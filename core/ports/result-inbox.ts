@@ -1,5 +1,5 @@
 /** The files that a sidecar and its agent exchange: task files out; `.started`, progress and results in. */
-import type { Assignment } from '../domain/assignment/slot.ts';
+import type { AssignmentId } from '../domain/assignment/slot.ts';
 
 export interface PreparedRun {
   /** Absolute path, passed to the agent as `AGENTCOM_RESULTS_DIR`. One directory per assignment, created empty. */
@@ -12,11 +12,11 @@ export interface PreparedRun {
 
 /** Something new in the directory of an assignment. */
 export type ResultFileEvent =
-  | { readonly kind: 'started'; readonly name: Assignment }
+  | { readonly kind: 'started'; readonly assignment: AssignmentId }
   /** A valid line of `<task_id>.progress`. */
   | {
       readonly kind: 'progress';
-      readonly name: Assignment;
+      readonly assignment: AssignmentId;
       readonly percent: number | null;
       readonly message: string | null;
       readonly tokensUsed: number | null;
@@ -24,23 +24,23 @@ export type ResultFileEvent =
   /** The result file contains a JSON object. `replaced`: characters that cannot be sent were replaced with U+FFFD. */
   | {
       readonly kind: 'result';
-      readonly name: Assignment;
+      readonly assignment: AssignmentId;
       readonly value: Readonly<Record<string, unknown>>;
       readonly replaced: boolean;
     }
   /** The result file does not contain a JSON object, or exceeds the limit. It is left where it is. */
   | {
       readonly kind: 'invalid';
-      readonly name: Assignment;
+      readonly assignment: AssignmentId;
       readonly reason: 'result_invalid' | 'result_too_large';
       readonly message: string;
     }
   /** Any file of the assignment changed: a sign of life. */
-  | { readonly kind: 'changed'; readonly name: Assignment };
+  | { readonly kind: 'changed'; readonly assignment: AssignmentId };
 
 /** An assignment that has directories on disk. */
 export interface FoundFolders {
-  readonly name: Assignment;
+  readonly assignment: AssignmentId;
   /** Last modification of the directories, in the file system's wall time; null if unknown. */
   readonly changedAtMs: number | null;
 }
@@ -67,50 +67,50 @@ export interface ResultInbox {
    * `publish`: also writes the complete task file to `tasks/`, for an agent that polls.
    * Rejects with `AC_JOURNAL_WRITE`.
    */
-  prepare(name: Assignment, task: Readonly<Record<string, unknown>>, publish: boolean): Promise<PreparedRun>;
+  prepare(assignment: AssignmentId, task: Readonly<Record<string, unknown>>, publish: boolean): Promise<PreparedRun>;
 
   /** The paths that `prepare` returns, without accessing the disk. */
-  pathsOf(name: Assignment): PreparedRun;
+  pathsOf(assignment: AssignmentId): PreparedRun;
 
   /**
    * Watches the directory of this assignment, once the inbox is open. Flat files in the results directory count too, except those whose
    * names include another generation; with `named`, only those whose names include this one.
    */
-  watch(name: Assignment, flat: FlatNames): void;
+  watch(assignment: AssignmentId, flat: FlatNames): void;
 
   /**
    * Scans the directory now. Resolves once everything in it was reported, including files reported before. Waits until a result that
    * does not parse yet is complete or considered invalid. Does nothing for an assignment that is not watched. Called when the run is
    * over; during the run an incomplete result gets more time, because the agent may still be writing it.
    */
-  scan(name: Assignment): Promise<void>;
+  scan(assignment: AssignmentId): Promise<void>;
 
   /** Stops watching. */
-  unwatch(name: Assignment): void;
+  unwatch(assignment: AssignmentId): void;
 
   /**
    * Removes the published task file, and tells the agent that the assignment is no longer valid by writing `<task_id>.stop`. The agent
    * owns that directory, so this MUST NOT reject because the file cannot be written.
    */
-  withdraw(name: Assignment): Promise<void>;
+  withdraw(assignment: AssignmentId): Promise<void>;
 
   /** Removes every published task file except those of these assignments. Called at startup. */
-  withdrawAllExcept(names: readonly Assignment[]): Promise<void>;
+  withdrawAllExcept(assignments: readonly AssignmentId[]): Promise<void>;
 
   /**
    * Removes all files of an ended assignment except its result file and, with `streams`, the standard streams of its run.
    * Idempotent.
    */
-  keepResult(name: Assignment, streams: boolean): Promise<void>;
+  keepResult(assignment: AssignmentId, streams: boolean): Promise<void>;
 
   /** The size of the files that are kept of an ended assignment, in bytes; 0 if there are none or if it is unknown. */
-  keptBytes(name: Assignment): Promise<number>;
+  keptBytes(assignment: AssignmentId): Promise<number>;
 
   /** Every assignment with a directory here. Ignores files, and directories that are not named as an assignment. */
   listFolders(): Promise<readonly FoundFolders[]>;
 
   /** Removes the directories of an ended assignment. */
-  remove(name: Assignment): Promise<void>;
+  remove(assignment: AssignmentId): Promise<void>;
 
   /** MUST be safe to call twice and before `open`. Nothing is reported after it. */
   close(): Promise<void>;

@@ -3,7 +3,7 @@
  * ever run again. Oldest first.
  */
 import type { Generation, TaskId } from '../ids.ts';
-import type { Assignment } from './slot.ts';
+import type { AssignmentId } from './slot.ts';
 
 /** How long an ended assignment is remembered. */
 export const ENDED_KEPT_HOURS = 7 * 24;
@@ -41,7 +41,7 @@ export type EndedOutcome = keyof typeof OUTCOME_LETTERS;
 export type EndedEntry = string;
 export const ENDED_ENTRY_PATTERN = '^[0-9a-f]{16,64} [0-9]{1,16} [cfrbxkns][+]?!? -?[0-9]{1,10}$';
 
-export interface Ended extends Assignment {
+export interface Ended extends AssignmentId {
   readonly outcome: EndedOutcome;
   /** Its folders still exist, because they hold more than its report. */
   readonly filesKept: boolean;
@@ -67,7 +67,7 @@ export function remember(
   memory: readonly EndedEntry[],
   ended: Ended,
   nowMs: number,
-): { readonly memory: readonly EndedEntry[]; readonly forgotten: readonly Assignment[] } {
+): { readonly memory: readonly EndedEntry[]; readonly forgotten: readonly AssignmentId[] } {
   const known = recall(memory, ended.taskId);
   const mayLive = ended.mayLive === true || known?.mayLive === true;
   if (known !== undefined && known.generation > ended.generation)
@@ -120,6 +120,6 @@ function readEntry(entry: EndedEntry): Ended {
   const [hex, generation, letter = ''] = entry.split(' ');
   const outcome = (Object.keys(OUTCOME_LETTERS) as EndedOutcome[]).find((each) => OUTCOME_LETTERS[each] === letter[0]) ?? 'refused';
   const mayLive = letter.endsWith('!') || outcome === 'not_stoppable';
-  const name = { taskId: `${PREFIX}${hex}` as TaskId, generation: Number(generation) as Generation };
-  return { ...name, outcome, filesKept: letter[1] === '+', ...(mayLive ? { mayLive } : {}) };
+  const assignment = { taskId: `${PREFIX}${hex}` as TaskId, generation: Number(generation) as Generation };
+  return { ...assignment, outcome, filesKept: letter[1] === '+', ...(mayLive ? { mayLive } : {}) };
 }

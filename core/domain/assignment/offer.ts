@@ -1,7 +1,7 @@
 /** Decides what a sidecar does with an offered assignment, from all it knows of the task. */
 import { recall, type Ended, type EndedEntry } from './ended-assignments.ts';
 import { findReport, isEnd, OUTBOX_MAX, type EndEntry, type OutboxEntry } from './outbox.ts';
-import { countsAgainstSlots, isSameAssignment, type Assignment, type Slot } from './slot.ts';
+import { countsAgainstSlots, isSameAssignment, type AssignmentId, type Slot } from './slot.ts';
 
 export type OfferDecision =
   /** New. `displaced` are older generations of the task, whose runs must end before this one is woken. */
@@ -22,7 +22,7 @@ export interface Holdings {
 }
 
 /** `capacity`: how many assignments may be held at once. Repeats are recognised before capacity is checked. */
-export function decideOffer(holdings: Holdings, offered: Assignment, capacity: number): OfferDecision {
+export function decideOffer(holdings: Holdings, offered: AssignmentId, capacity: number): OfferDecision {
   const slot = holdings.slots.find((each) => isSameAssignment(each, offered));
   const entry = findReport(holdings.outbox, offered);
   if (entry !== undefined && isEnd(entry)) return { kind: 'reported', entry };

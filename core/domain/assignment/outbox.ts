@@ -1,5 +1,5 @@
 /** The sidecar's unanswered reports: per assignment only the newest. */
-import { assignmentKey, isSameAssignment, type Assignment, type SlotInability } from './slot.ts';
+import { assignmentKey, isSameAssignment, type AssignmentId, type SlotInability } from './slot.ts';
 import type { AckStatus } from '../task/task.ts';
 
 export const OUTBOX_REPORTS = ['accepted', 'complete', 'failed', 'rejected', 'released'] as const;
@@ -8,7 +8,7 @@ export type OutboxReportKind = (typeof OUTBOX_REPORTS)[number];
 /** Maximum number of reports; above it no task is accepted. */
 export const OUTBOX_MAX = 1_000;
 
-export interface OutboxEntry extends Assignment {
+export interface OutboxEntry extends AssignmentId {
   /** `complete` and `failed` have a body, stored beside the journal. */
   readonly report: OutboxReportKind;
   /** Why it was rejected or released; null otherwise. */
@@ -40,8 +40,8 @@ export const isEnd = (entry: OutboxEntry): entry is EndEntry => entry.report !==
 /** Whether it reports the end of an accepted assignment. */
 export const isEndOfRun = (entry: OutboxEntry): boolean => hasBody(entry) || entry.report === 'released';
 
-export const findReport = (outbox: readonly OutboxEntry[], name: Assignment): OutboxEntry | undefined =>
-  outbox.find((entry) => isSameAssignment(entry, name));
+export const findReport = (outbox: readonly OutboxEntry[], assignment: AssignmentId): OutboxEntry | undefined =>
+  outbox.find((entry) => isSameAssignment(entry, assignment));
 
 /** Adds the entry, replacing an earlier one of the same assignment. */
 export const withReport = (outbox: readonly OutboxEntry[], entry: OutboxEntry): readonly OutboxEntry[] => [
@@ -49,8 +49,8 @@ export const withReport = (outbox: readonly OutboxEntry[], entry: OutboxEntry): 
   entry,
 ];
 
-export const withoutReport = (outbox: readonly OutboxEntry[], name: Assignment): readonly OutboxEntry[] =>
-  outbox.filter((entry) => assignmentKey(entry) !== assignmentKey(name));
+export const withoutReport = (outbox: readonly OutboxEntry[], assignment: AssignmentId): readonly OutboxEntry[] =>
+  outbox.filter((entry) => assignmentKey(entry) !== assignmentKey(assignment));
 
 const ANSWERS: Readonly<Record<OutboxReportKind, readonly AckStatus[]>> = {
   accepted: ['accepted'],

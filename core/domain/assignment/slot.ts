@@ -18,7 +18,7 @@ import type { Generation, TaskId } from '../ids.ts';
 import type { Usage } from '../usage.ts';
 
 /** Identifies one assignment of a task to an agent. */
-export interface Assignment {
+export interface AssignmentId {
   readonly taskId: TaskId;
   readonly generation: Generation;
 }
@@ -74,7 +74,7 @@ export interface SlotRun {
   readonly detached: boolean;
 }
 
-export interface Slot extends Assignment {
+export interface Slot extends AssignmentId {
   readonly status: SlotStatus;
   /** The store that the task came from; null if the hub named none. */
   readonly storeId: string | null;
@@ -99,12 +99,12 @@ export interface Slot extends Assignment {
 }
 
 /** Equal assignments have equal keys. */
-export const assignmentKey = (name: Assignment): string => `${name.taskId}.g${name.generation}`;
+export const assignmentKey = (assignment: AssignmentId): string => `${assignment.taskId}.g${assignment.generation}`;
 
-export const isSameAssignment = (a: Assignment, b: Assignment): boolean => a.taskId === b.taskId && a.generation === b.generation;
+export const isSameAssignment = (a: AssignmentId, b: AssignmentId): boolean => a.taskId === b.taskId && a.generation === b.generation;
 
 /** Without the other fields of `of`. */
-export const nameOf = (of: Assignment): Assignment => ({ taskId: of.taskId, generation: of.generation });
+export const assignmentIdOf = (of: AssignmentId): AssignmentId => ({ taskId: of.taskId, generation: of.generation });
 
 /** Whether the hub has cancelled or reclaimed the assignment: it needs no report, and the hub may already count its slot as free. */
 export const isRevoked = (slot: Slot): boolean =>

@@ -10,7 +10,7 @@ import { fileJournal } from '../../../adapters/journal-file/file-journal.ts';
 import { nodeJournalFiles, type JournalFiles } from '../../../adapters/journal-file/journal-files.ts';
 import type { Generation, TaskId } from '../../../core/domain/ids.ts';
 import type { Journal } from '../../../core/ports/journal.ts';
-import type { Assignment } from '../../../core/domain/assignment/slot.ts';
+import type { AssignmentId } from '../../../core/domain/assignment/slot.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import type { Teardown } from '../../product/contracts/contract-case.ts';
 import { builtTree } from '../../rig/built-tree.ts';
@@ -119,7 +119,7 @@ export async function stateIn(dataDir: string): Promise<unknown> {
 }
 
 /** Reports of one task, told apart by generation. */
-export const reportName = (generation: number): Assignment => ({
+export const reportName = (generation: number): AssignmentId => ({
   taskId: `task-${'a'.repeat(16)}` as TaskId,
   generation: generation as Generation,
 });

@@ -56,11 +56,11 @@ t.test('R20: what earlier processes left is found by its name, and nothing else 
   for (const path of ['results/notes.txt', 'results/mine.g1/a', `results/${a1.taskId}.json`, `runs/${assignmentText(nameOf('c', 1))}`])
     await place.write(path, '{}');
   const found = await inbox.listFolders();
-  t.same(found.map(({ name }) => assignmentText(name)).sort(), [a1, b2].map(assignmentText).sort());
+  t.same(found.map(({ assignment }) => assignmentText(assignment)).sort(), [a1, b2].map(assignmentText).sort());
   for (const { changedAtMs } of found) t.ok(Math.abs(Date.now() - (changedAtMs ?? 0)) < 60_000);
   await inbox.remove(b2);
   t.same(
-    (await inbox.listFolders()).map(({ name }) => name),
+    (await inbox.listFolders()).map(({ assignment }) => assignment),
     [a1],
   );
 });

@@ -13,8 +13,8 @@ t.test('a test may report a sighting of its own, of what is expected', async (t)
   const saw = fileEventRecorder();
   await inbox.open(saw.put);
   inbox.watch(nameOf('a', 1), 'all');
-  inbox.emit({ kind: 'started', name: nameOf('a', 1) });
-  inbox.emit({ kind: 'started', name: nameOf('b', 1) });
-  t.same(saw.all, [{ kind: 'started', name: nameOf('a', 1) }]);
+  inbox.emit({ kind: 'started', assignment: nameOf('a', 1) });
+  inbox.emit({ kind: 'started', assignment: nameOf('b', 1) });
+  t.same(saw.all, [{ kind: 'started', assignment: nameOf('a', 1) }]);
   await inbox.close();
 });

@@ -247,7 +247,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     file: 'core/application/sidecar/assignment/hub-answers.ts',
     find: "    if (held.action === 'abort' && !isReported) stopReclaimed",
     replace:
-      "    if (isReported && held.action !== 'continue') step.dropReport(name);\n    if (held.action === 'abort' && !isReported) stopReclaimed",
+      "    if (isReported && held.action !== 'continue') step.dropReport(assignment);\n    if (held.action === 'abort' && !isReported) stopReclaimed",
     test: `${SIDECAR}/link.test.ts`,
   },
   {
@@ -255,8 +255,8 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     what: 'a report is forgotten when it is sent',
     breaks: ['R5'],
     file: 'core/application/sidecar/report/outbox-reports.ts',
-    find: '  planRepeat(step, nameOf(name));\n  step.send(frame);',
-    replace: '  step.send(frame);\n  step.dropReport(name);',
+    find: '  planRepeat(step, assignmentIdOf(assignment));\n  step.send(frame);',
+    replace: '  step.send(frame);\n  step.dropReport(assignment);',
     test: `${SIDECAR}/reports.test.ts`,
   },
   {

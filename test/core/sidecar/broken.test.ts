@@ -1,7 +1,7 @@
 /** A runner, an agent or a rule of ours that is broken ends its own run with the reason: the sidecar and its other slots go on. */
 import t from 'tap';
 import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
-import type { Assignment } from '../../../core/domain/assignment/slot.ts';
+import type { AssignmentId } from '../../../core/domain/assignment/slot.ts';
 import {
   assignFrame,
   keyOf,
@@ -121,8 +121,8 @@ t.test('R20: which folders a start removes: of what has ended, of what is forgot
     assignedAtMs: 0,
   } as const;
   sidecar.state = { ...sidecar.state, journal: { ...journal, ended, outbox: [{ ...reported, keepFiles: false }] } };
-  const isRemoved = (name: Assignment, changedAtMs: number | null = sidecar.nowMs - 1): boolean =>
-    words(sidecar.take({ type: 'folders_found', name, changedAtMs })).includes('removeFiles');
+  const isRemoved = (assignment: AssignmentId, changedAtMs: number | null = sidecar.nowMs - 1): boolean =>
+    words(sidecar.take({ type: 'folders_found', assignment, changedAtMs })).includes('removeFiles');
   t.notOk(isRemoved(named(), 0), 'held');
   t.notOk(isRemoved(reported, 0), 'its report waits');
   t.notOk(isRemoved(named(3, OTHER), 0), 'its files are kept');
@@ -149,9 +149,18 @@ t.test('R16: usage that cannot be read says nothing', async (t) => {
 
 t.test('R10: an agent whose runner breaks before it names a process is not woken a second time beside itself', async (t) => {
   const sidecar = waking();
-  const effects = sidecar.take({ type: 'invalid_wake_event', name: named(), runId: 'run-1', reason: 'invalid_event', message: 'no word' });
+  const effects = sidecar.take({
+    type: 'invalid_wake_event',
+    assignment: named(),
+    runId: 'run-1',
+    reason: 'invalid_event',
+    message: 'no word',
+  });
   t.same(words(effects), ['scan', 'kill']);
-  t.same(words(sidecar.take({ type: 'invalid_wake_event', name: named(), runId: 'run-1', reason: 'invalid_event', message: 'again' })), []);
+  t.same(
+    words(sidecar.take({ type: 'invalid_wake_event', assignment: named(), runId: 'run-1', reason: 'invalid_event', message: 'again' })),
+    [],
+  );
   sidecar.wake({ type: 'stopped', survivors: [] });
   t.match(writtenBody(sidecar.scanned()), { kind: 'wake_failed', error: 'the wake runner failed: no word' });
   t.equal(sidecar.slot(), undefined);
@@ -159,7 +168,7 @@ t.test('R10: an agent whose runner breaks before it names a process is not woken
 
 t.test('R16: a rule that throws ends the run that it was about', async (t) => {
   const sidecar = working();
-  const input = { type: 'wake_event', name: named(), runId: 'run-1', event: SPAWNED } as const;
+  const input = { type: 'wake_event', assignment: named(), runId: 'run-1', event: SPAWNED } as const;
   const effects = sidecar.take({ type: 'step_failed', input, message: 'a bug' });
   t.match(writtenBody(effects), { type: 'task_failed', kind: 'agent_failed', error: /a bug/, retryable: true });
   t.equal(only(effects, 'kill').length, 1);
@@ -173,7 +182,7 @@ t.test('R16: a rule that throws ends the run that it was about', async (t) => {
 t.test('R16: what throws when the journal is mended does not keep what waits behind it', async (t) => {
   const sidecar = working();
   const before = sidecar.state;
-  const looked = { type: 'scanned', name: named(), scan: 0 } as const;
+  const looked = { type: 'scanned', assignment: named(), scan: 0 } as const;
   const poison = { type: 'file_event', event: null } as never;
   sidecar.state = { ...before, fault: { deferred: [poison, looked] } };
   t.doesNotThrow(() => sidecar.timer('journal'));

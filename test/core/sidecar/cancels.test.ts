@@ -120,7 +120,7 @@ t.test('a cancel takes over from a stop of our own, and the wake that is under w
 
 t.test('an agent that was on its own and cannot be found is not called killed', async (t) => {
   const sidecar = working();
-  sidecar.take({ type: 'wake_stream_ended', name: named(), runId: sidecar.slot()?.run?.runId ?? '', error: null });
+  sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId: sidecar.slot()?.run?.runId ?? '', error: null });
   t.same(words(sidecar.frame(cancel)), ['withdraw', 'persist', 'prepare']);
   t.equal(only(sidecar.prepared(), 'attach').length, 1);
   sidecar.wake(exited(null));
@@ -132,7 +132,7 @@ t.test('folders that were being made when it was cancelled lead to nothing', asy
   sidecar.frame(assignFrame());
   sidecar.frame(cancel);
   t.same(sidecar.prepared(), []);
-  t.same(sidecar.take({ type: 'prepare_failed', name: named(), paths: pathsOf(named()), message: '' }), []);
+  t.same(sidecar.take({ type: 'prepare_failed', assignment: named(), paths: pathsOf(named()), message: '' }), []);
 });
 
 t.test('a confirmation that could not be sent is given when the hub asks again', async (t) => {

@@ -51,14 +51,14 @@ t.test('whoever delivers is not made to wait for a step', async (t) => {
 t.test('R3: a durable effect that fails ends its list, the state falls back, and the failure comes next', async (t) => {
   const { driver, done, states } = driven([PERSIST, CONNECT], { runDurable: () => Promise.reject(new Error('disk full')) });
   void driver.deliver({ type: 'start' });
-  await driver.deliver({ type: 'scanned', name: named(), scan: 1 });
+  await driver.deliver({ type: 'scanned', assignment: named(), scan: 1 });
   t.same(done, ['start', 'persist_failed', 'scanned', 'persist_failed'], 'before what waited');
   t.equal(states[1], loaded, 'as if the input had not been taken');
   t.equal(states[2]?.instanceId, 'instance-1+');
 });
 
 t.test('R16: a rule that throws costs its own input alone, whose run is told of it', async (t) => {
-  const looked = { type: 'scanned', name: named(), scan: 1 } as const;
+  const looked = { type: 'scanned', assignment: named(), scan: 1 } as const;
   const inputs: StepInput[] = [];
   const { driver, done } = driven([PERSIST], {
     step: (state, input) => {
@@ -76,7 +76,7 @@ t.test('R16: a rule that throws costs its own input alone, whose run is told of 
 t.test('R16: an outward effect that throws keeps none of those behind it', async (t) => {
   const { driver, done } = driven([CONNECT, PERSIST], { runAfterPersist: () => Promise.reject(new Error('a bug')) });
   await driver.deliver({ type: 'stop' });
-  await driver.deliver({ type: 'scanned', name: named(), scan: 1 });
+  await driver.deliver({ type: 'scanned', assignment: named(), scan: 1 });
   t.same(done.slice(0, 4), ['stop', 'persist', 'step_failed', 'persist']);
 });
 

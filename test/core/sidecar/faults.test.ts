@@ -21,7 +21,10 @@ import {
   type Stage,
 } from './rig/stage.ts';
 
-const RESULT: SidecarInput = { type: 'file_event', event: { kind: 'result', name: named(), value: { status: 'success' }, replaced: false } };
+const RESULT: SidecarInput = {
+  type: 'file_event',
+  event: { kind: 'result', assignment: named(), value: { status: 'success' }, replaced: false },
+};
 
 /** Takes an event whose durable effects fail, as the driver does: the state falls back, the failure is the next input. */
 function takeFailing(sidecar: Stage, event: SidecarInput): readonly Effect[] {
@@ -70,7 +73,7 @@ t.test('R4: a result that cannot be kept waits and is reported once it can', asy
 
 t.test('while the disk still fails, what waits goes on waiting, in order', async (t) => {
   const sidecar = waking();
-  takeFailing(sidecar, { type: 'wake_event', name: named(), runId: 'run-1', event: SPAWNED });
+  takeFailing(sidecar, { type: 'wake_event', assignment: named(), runId: 'run-1', event: SPAWNED });
   t.same(sidecar.wake({ type: 'started' }), []);
   t.equal(sidecar.state.fault?.deferred.length, 2);
   const effects = takeFailing(sidecar, { type: 'timer', timer: { purpose: 'journal' } });
@@ -96,7 +99,7 @@ t.test('R4: what is no longer watched when the journal fails is watched again, s
   };
   const effects = takeFailing(sidecar, cancelled);
   t.ok(only(sidecar.all, 'unwatch').length > 0, 'the list that failed had begun with that');
-  t.match(only(effects, 'watch'), [{ name: named() }]);
+  t.match(only(effects, 'watch'), [{ assignment: named() }]);
   sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
   sidecar.timer('journal');
   t.match(sidecar.slot(), { status: 'waking', stop: null }, 'the word of a link that is gone is not taken again');
@@ -164,9 +167,9 @@ t.test('R12: what hands a task back is told as that, also when its run ends whil
   for (const last of [stoppedRun(), exited(0)]) {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
-    takeFailing(sidecar, { type: 'wake_event', name: named(), runId: 'run-1', event: inability });
+    takeFailing(sidecar, { type: 'wake_event', assignment: named(), runId: 'run-1', event: inability });
     t.same(words(sidecar.wake(last)), []);
-    t.same(words(sidecar.take({ type: 'wake_stream_ended', name: named(), runId: 'run-1', error: null })), []);
+    t.same(words(sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId: 'run-1', error: null })), []);
     takeFailing(sidecar, { type: 'timer', timer: { purpose: 'journal' } });
     sidecar.timer('journal');
     t.match(sidecar.slot(), { stop: { cause: 'released' } });
@@ -180,7 +183,7 @@ t.test('R12: what hands a task back is told as that, also when its run ends whil
 
 t.test('R20: while the journal fails, what a run tells waits, one of a kind, the last word included', async (t) => {
   const sidecar = waking();
-  takeFailing(sidecar, { type: 'wake_event', name: named(), runId: 'run-1', event: SPAWNED });
+  takeFailing(sidecar, { type: 'wake_event', assignment: named(), runId: 'run-1', event: SPAWNED });
   for (let count = 0; count < 2_000; count += 1) {
     sidecar.wake({ type: 'progress', message: `step ${count}` });
     sidecar.wake({ type: 'started', sessionId: `ses_${count}` });
@@ -197,7 +200,7 @@ t.test('R20: while the journal fails, what a run tells waits, one of a kind, the
 
 t.test('too many frames that wait are let go; what the run tells never is', async (t) => {
   const sidecar = working();
-  takeFailing(sidecar, { type: 'timer', timer: { purpose: 'run_max', name: named() } });
+  takeFailing(sidecar, { type: 'timer', timer: { purpose: 'run_max', assignment: named() } });
   for (let count = 0; count < 1_100; count += 1) {
     sidecar.frame({ type: 'task_cancelled', ...frameIds(named()) });
   }

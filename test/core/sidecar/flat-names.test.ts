@@ -1,6 +1,6 @@
 /** Which flat names count for an assignment: an earlier run of its task that may be alive could write one. */
 import t from 'tap';
-import type { Assignment } from '../../../core/domain/assignment/slot.ts';
+import type { AssignmentId } from '../../../core/domain/assignment/slot.ts';
 import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
 import { assignFrame, exited, named, only, stage, stoppedRun, TASK, working, type Stage } from './rig/stage.ts';
 
@@ -11,7 +11,7 @@ const answered = (sidecar: Stage, status: 'retried' | 'complete'): void =>
 const cancel = (sidecar: Stage): void => void sidecar.frame({ type: 'task_cancelled', task_id: TASK, generation: 1 });
 
 /** Its runner lets go of it: the agent is on its own. */
-const letGo = (sidecar: Stage): void => void sidecar.take({ type: 'wake_stream_ended', name: named(), runId: 'run-1', error: null });
+const letGo = (sidecar: Stage): void => void sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId: 'run-1', error: null });
 
 /** It is looked for, and this is found. */
 function found(sidecar: Stage, event: WakeEvent): void {
@@ -21,7 +21,7 @@ function found(sidecar: Stage, event: WakeEvent): void {
 }
 
 /** Gives the task again, and says which flat names count for that. */
-function flatOf(sidecar: Stage, of: Assignment): string | undefined {
+function flatOf(sidecar: Stage, of: AssignmentId): string | undefined {
   sidecar.frame(assignFrame(of));
   return only(sidecar.prepared(of), 'watch')[0]?.flat;
 }
@@ -53,7 +53,7 @@ for (const [what, end] of MAY_LIVE) {
     t.equal(sidecar.slot(), undefined, 'it is over');
     t.equal(flatOf(sidecar, named(3)), 'named');
     const later = stage({}, sidecar.state.journal);
-    t.match(only(later.take({ type: 'start' }), 'watch'), [{ name: named(3), flat: 'named' }], 'also after a restart');
+    t.match(only(later.take({ type: 'start' }), 'watch'), [{ assignment: named(3), flat: 'named' }], 'also after a restart');
     sidecar.frame({ type: 'task_cancelled', task_id: TASK, generation: 3 });
     sidecar.wake(stoppedRun(), named(3));
     sidecar.scanned(named(3));

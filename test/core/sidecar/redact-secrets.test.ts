@@ -38,8 +38,8 @@ t.test('of a secret that was cut, what is left at the ends of a text is redacted
 
 t.test('each way by which an agent’s words come in is covered, and names and marks stay', (t) => {
   const redactor = createRedactor([LONG, 'success', 'completed', 'progress']);
-  const name = named();
-  const about = { name, runId: 'run-1' };
+  const assignment = named();
+  const about = { assignment, runId: 'run-1' };
   const events: readonly SidecarInput[] = [
     { type: 'wake_event', ...about, event: { type: 'exited', exitCode: 3, signal: null, stderrTail: `+ KEY=${LONG}` } },
     { type: 'wake_event', ...about, event: { type: 'completed', output: { text: LONG } } },
@@ -47,11 +47,11 @@ t.test('each way by which an agent’s words come in is covered, and names and m
     { type: 'wake_event', ...about, event: { type: 'failed', phase: 'agent', message: LONG, retryable: true, details: { said: [LONG] } } },
     { type: 'invalid_wake_event', ...about, reason: 'invalid_event', message: LONG },
     { type: 'wake_stream_ended', ...about, error: LONG },
-    { type: 'prepare_failed', name, paths: pathsOf(named()), message: LONG },
+    { type: 'prepare_failed', assignment, paths: pathsOf(named()), message: LONG },
     { type: 'runner_checked', checks: [{ check: 'login', ok: false, message: LONG }] },
-    { type: 'file_event', event: { kind: 'progress', name, percent: 1, message: LONG, tokensUsed: null } },
-    { type: 'file_event', event: { kind: 'invalid', name, reason: 'result_invalid', message: LONG } },
-    { type: 'file_event', event: { kind: 'result', name, value: { status: 'success', output: LONG, [LONG]: 1 }, replaced: false } },
+    { type: 'file_event', event: { kind: 'progress', assignment, percent: 1, message: LONG, tokensUsed: null } },
+    { type: 'file_event', event: { kind: 'invalid', assignment, reason: 'result_invalid', message: LONG } },
+    { type: 'file_event', event: { kind: 'result', assignment, value: { status: 'success', output: LONG, [LONG]: 1 }, replaced: false } },
   ];
   for (const event of events) {
     const clean = redactInput(event, redactor);

@@ -146,17 +146,19 @@ t.test('R4: a result of an assignment that is being taken back is still reported
 t.test('a report that is missing beside the journal is told as lost', async (t) => {
   const sidecar = reported();
   sidecar.timer('repeat');
-  t.match(sent(sidecar.take({ type: 'report_read', name: named(), body: { kind: 'missing' } })), [{ type: 'task_failed', kind: 'lost' }]);
-  t.match(sent(sidecar.take({ type: 'report_read', name: named(), body: { kind: 'found', text: '{"type":' } })), [
+  t.match(sent(sidecar.take({ type: 'report_read', assignment: named(), body: { kind: 'missing' } })), [
+    { type: 'task_failed', kind: 'lost' },
+  ]);
+  t.match(sent(sidecar.take({ type: 'report_read', assignment: named(), body: { kind: 'found', text: '{"type":' } })), [
     { type: 'task_failed', kind: 'lost' },
   ]);
   t.same(
-    sent(sidecar.take({ type: 'report_read', name: named(), body: { kind: 'unreadable', error: 'EIO' } })),
+    sent(sidecar.take({ type: 'report_read', assignment: named(), body: { kind: 'unreadable', error: 'EIO' } })),
     [],
     'one that cannot be read now is read again',
   );
   t.equal(sidecar.state.journal.outbox.length, 1);
-  t.same(online().take({ type: 'report_read', name: named(), body: { kind: 'found', text: '{}' } }), []);
+  t.same(online().take({ type: 'report_read', assignment: named(), body: { kind: 'found', text: '{}' } }), []);
 });
 
 t.test('a report made for larger frames is made to fit those of this hub', async (t) => {
@@ -187,5 +189,5 @@ function reported(event: Parameters<Stage['sight']>[0] = RESULT): Stage {
 
 function read(sidecar: Stage): readonly Effect[] {
   const text = only(sidecar.all, 'writeReport').at(-1)?.text ?? '';
-  return sidecar.take({ type: 'report_read', name: named(), body: { kind: 'found', text } });
+  return sidecar.take({ type: 'report_read', assignment: named(), body: { kind: 'found', text } });
 }

@@ -106,7 +106,7 @@ t.test('R10: every state of a slot is taken up where it stands', async (t) => {
     const { sidecar } = restarted(journal({ ...WOKEN_SLOT, status: 'waking_confirmation' }));
     sidecar.prepared();
     sidecar.wake({ type: 'woken' });
-    sidecar.take({ type: 'wake_stream_ended', name: named(), runId: RUN.runId, error: null });
+    sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId: RUN.runId, error: null });
     t.match(sidecar.slot(), { status: 'waking_confirmation', run: { detached: true } });
   });
   t.test('working on its own: only watched', async (t) => {
@@ -172,16 +172,16 @@ t.test('a run without a runner in the config is lost, unless its result is there
 t.test('a run that cannot be found out about keeps its slot', async (t) => {
   const { sidecar } = restarted(journal(WOKEN_SLOT));
   sidecar.prepared();
-  t.equal(startedFor(sidecar.take({ type: 'wake_stream_ended', name: named(), runId: 'run-old', error: 'EIO' }), 'retry'), 5_000);
+  t.equal(startedFor(sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId: 'run-old', error: 'EIO' }), 'retry'), 5_000);
   t.same(words(sidecar.timer('retry')), ['prepare']);
   t.equal(sidecar.slot()?.status, 'working');
 });
 
 t.test('R16: a run whose folders cannot be made again is gone on with, and ends', async (t) => {
   const { sidecar } = restarted(journal(WOKEN_SLOT));
-  const taken = sidecar.take({ type: 'prepare_failed', name: named(), paths: pathsOf(named()), message: 'EACCES' });
+  const taken = sidecar.take({ type: 'prepare_failed', assignment: named(), paths: pathsOf(named()), message: 'EACCES' });
   t.match(only(taken, 'attach'), [{ run: { runId: 'run-old', ...pathsOf(named()) }, stop: null }]);
-  sidecar.take({ type: 'wake_event', name: named(), runId: 'run-old', event: exited(null) });
+  sidecar.take({ type: 'wake_event', assignment: named(), runId: 'run-old', event: exited(null) });
   t.match(writtenBody(sidecar.scanned()), { kind: 'lost' });
   t.equal(sidecar.slot(), undefined, 'and its slot is free');
 });

@@ -9,7 +9,7 @@ import { unpack } from '../../../adapters/journal-file/envelope.ts';
 import { nodeJournalFiles, type JournalFiles } from '../../../adapters/journal-file/journal-files.ts';
 import type { JournalState } from '../../../core/application/sidecar/state/journal-state.ts';
 import { assignmentText } from '../../../core/ports/assignment-name.ts';
-import type { Assignment } from '../../../core/domain/assignment/slot.ts';
+import type { AssignmentId } from '../../../core/domain/assignment/slot.ts';
 import { CallCount } from './call-count.ts';
 
 /**
@@ -101,7 +101,7 @@ export class Disk {
   }
 
   /** Whether a loss of power would leave this assignment in the journal. */
-  holds(name: Assignment): boolean {
+  holds(name: AssignmentId): boolean {
     const bytes = this.#synced.get(this.#dataDir)?.get('queue.json');
     const read = bytes === undefined ? null : unpack(bytes);
     if (read?.kind !== 'good') return false;
@@ -110,7 +110,7 @@ export class Disk {
   }
 
   /** Whether it would leave the body of its report. */
-  holdsReport(name: Assignment): boolean {
+  holdsReport(name: AssignmentId): boolean {
     return this.#synced.get(join(this.#dataDir, 'outbox'))?.has(`${assignmentText(name)}.json`) === true;
   }
 }

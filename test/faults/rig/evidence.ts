@@ -5,22 +5,22 @@
 import type { StoredEvent } from '../../../core/domain/task/event.ts';
 import type { TaskId } from '../../../core/domain/ids.ts';
 import { assignmentText } from '../../../core/ports/assignment-name.ts';
-import type { Assignment } from '../../../core/domain/assignment/slot.ts';
+import type { AssignmentId } from '../../../core/domain/assignment/slot.ts';
 import type { WakeRequest } from '../../../core/ports/wake-runner.ts';
 import { isGeneration, isTaskId } from '../../../core/domain/ids.ts';
 import type { Disk } from './disk.ts';
 
-export interface Told extends Assignment {
+export interface Told extends AssignmentId {
   readonly agentId: string;
   readonly type: string;
   readonly status: string;
 }
 
-export interface Finished extends Assignment {
+export interface Finished extends AssignmentId {
   readonly marker: string;
 }
 
-interface Run extends Assignment {
+interface Run extends AssignmentId {
   readonly runId: string;
   readonly agentId: string;
   readonly lives: () => boolean;
@@ -59,7 +59,7 @@ export class Evidence {
     this.#runs.push({ taskId, generation, runId, agentId, lives });
   }
 
-  finished({ taskId, generation }: Assignment, marker: string): void {
+  finished({ taskId, generation }: AssignmentId, marker: string): void {
     this.finishedRuns.push({ taskId, generation, marker });
   }
 
@@ -74,7 +74,7 @@ export class Evidence {
       this.violate('R4', `${type} of ${assignmentText(name)} was sent before it was kept`);
   }
 
-  #isAnswered({ taskId, generation }: Assignment): boolean {
+  #isAnswered({ taskId, generation }: AssignmentId): boolean {
     return this.told.some(
       (one) => one.taskId === taskId && one.generation === generation && (one.type === 'task_nack' || ENDS.has(one.status)),
     );
@@ -114,7 +114,7 @@ const ACK_EVENTS: Readonly<Record<string, readonly string[]>> = {
 
 const ENDS: ReadonlySet<string> = new Set(['complete', 'retried', 'dead_letter', 'late']);
 
-function nameIn(fields: object): Assignment | null {
+function nameIn(fields: object): AssignmentId | null {
   const { task_id: taskId, generation } = fields as { readonly task_id?: unknown; readonly generation?: unknown };
   return isTaskId(taskId) && isGeneration(generation) ? { taskId, generation } : null;
 }

@@ -117,7 +117,10 @@ function agentFiles(odd: Pool<unknown>, seed: number, pool: number): readonly Do
         const read = readResult(text as string);
         if (read.kind === 'unreadable') return answer(told(read.why), false);
         return answer(
-          takeResult(() => ({ type: 'file_event', event: { kind: 'result', name: NAME, value: read.value, replaced: read.replaced } })),
+          takeResult(() => ({
+            type: 'file_event',
+            event: { kind: 'result', assignment: NAME, value: read.value, replaced: read.replaced },
+          })),
         );
       },
     },
@@ -128,7 +131,7 @@ function agentFiles(odd: Pool<unknown>, seed: number, pool: number): readonly Do
       give(text) {
         const read = readProgress(text as string);
         if (read === null) return 'refused';
-        return answer(takeProgress(() => ({ type: 'file_event', event: { kind: 'progress', name: NAME, ...read } })));
+        return answer(takeProgress(() => ({ type: 'file_event', event: { kind: 'progress', assignment: NAME, ...read } })));
       },
     },
   ];
@@ -198,8 +201,14 @@ function runnerWords(odd: Pool<unknown>, seed: number, pool: number): readonly D
       give(value) {
         const heard = readWakeEvent(value);
         const { runId } = RUN;
-        if (heard.kind === 'event') return answer(takeEvent(() => ({ type: 'wake_event', name: NAME, runId, event: heard.event })));
-        const wrong = takeEvent(() => ({ type: 'invalid_wake_event', name: NAME, runId, reason: heard.reason, message: heard.message }));
+        if (heard.kind === 'event') return answer(takeEvent(() => ({ type: 'wake_event', assignment: NAME, runId, event: heard.event })));
+        const wrong = takeEvent(() => ({
+          type: 'invalid_wake_event',
+          assignment: NAME,
+          runId,
+          reason: heard.reason,
+          message: heard.message,
+        }));
         return answer([...told(heard.message), ...wrong], false);
       },
     },
@@ -267,7 +276,7 @@ function conversation<State>(
   const judge = (event: unknown): readonly string[] => {
     const heard = readWakeEvent(event);
     if (heard.kind === 'invalid') return heard.reason === 'invalid_event' ? [`its reader said ${heard.message}`] : told(heard.message);
-    return take(() => ({ type: 'wake_event', name: NAME, runId: RUN.runId, event: heard.event }));
+    return take(() => ({ type: 'wake_event', assignment: NAME, runId: RUN.runId, event: heard.event }));
   };
   return {
     name,

@@ -87,7 +87,7 @@ void t.test('R10, J4: with ps, a plugin that starts its process by itself is not
   const sidecar = waking();
   for (const event of told) sidecar.wake(event);
   t.equal(writtenBody(sidecar.scanned())['kind'], 'agent_failed', 'an attempt that failed');
-  sidecar.take({ type: 'wake_stream_ended', name: named(), runId: 'run-1', error: null });
+  sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId: 'run-1', error: null });
   t.equal(only(sidecar.all, 'wake').length, 1, 'woken once');
   t.same(sidecar.state.journal.slots, [], 'its slot is free');
   for (const stop of [new AbortController().signal, AbortSignal.abort()])

@@ -6,7 +6,7 @@
  */
 import type { StoredEvent } from '../../../core/domain/task/event.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
-import { assignmentKey, type Assignment } from '../../../core/domain/assignment/slot.ts';
+import { assignmentKey, type AssignmentId } from '../../../core/domain/assignment/slot.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { MemoryDatabase } from '../../../adapters/storage-memory/memory-database.ts';
 import type { HubTiming } from '../../../core/config/times.ts';
@@ -20,7 +20,7 @@ export interface Violation {
 }
 
 /** A run of an agent, from its spawn to the end of its tree. */
-interface LedgerRun extends Assignment {
+interface LedgerRun extends AssignmentId {
   readonly runId: string;
   readonly machine: string;
   readonly agentId: string;
@@ -30,7 +30,7 @@ interface LedgerRun extends Assignment {
 }
 
 /** A result that an agent has finished, found by its marker. */
-export interface Finished extends Assignment {
+export interface Finished extends AssignmentId {
   readonly marker: string;
 }
 
@@ -103,7 +103,7 @@ export class Ledger {
 
   // J2
 
-  finished(name: Assignment, marker: string): void {
+  finished(name: AssignmentId, marker: string): void {
     this.#finished.push({ taskId: name.taskId, generation: name.generation, marker });
   }
 
@@ -114,7 +114,7 @@ export class Ledger {
 
   // What was used
 
-  used({ runId, ...name }: Assignment & { readonly runId: string }, tokens: number): void {
+  used({ runId, ...name }: AssignmentId & { readonly runId: string }, tokens: number): void {
     const key = assignmentKey(name);
     const runs = this.#used.get(key) ?? new Map<string, number>();
     this.#used.set(key, runs.set(runId, Math.max(tokens, runs.get(runId) ?? 0)));
@@ -196,7 +196,10 @@ export class Ledger {
 
   // J5
 
-  acceptSent(name: Assignment, journal: { readonly slots: readonly Assignment[]; readonly outbox: readonly Assignment[] } | null): void {
+  acceptSent(
+    name: AssignmentId,
+    journal: { readonly slots: readonly AssignmentId[]; readonly outbox: readonly AssignmentId[] } | null,
+  ): void {
     const key = assignmentKey(name);
     const isKept = journal !== null && [...journal.slots, ...journal.outbox].some((each) => assignmentKey(each) === key);
     if (!isKept) this.#deps.violated('J5', `an accept of ${key} was sent, and the journal does not have it`);

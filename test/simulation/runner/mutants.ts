@@ -36,8 +36,8 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'the outbox is dropped at the send',
     caughtBy: 'J2',
     file: 'core/application/sidecar/report/outbox-reports.ts',
-    find: '  planRepeat(step, nameOf(name));\n  step.send(frame);',
-    replace: '  step.send(frame);\n  step.dropReport(name);',
+    find: '  planRepeat(step, assignmentIdOf(assignment));\n  step.send(frame);',
+    replace: '  step.send(frame);\n  step.dropReport(assignment);',
   },
   {
     name: 'M4',
@@ -111,7 +111,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'core/application/sidecar/assignment/hub-answers.ts',
     find: "    if (held.action === 'abort' && !isReported) stopReclaimed",
     replace:
-      "    if (isReported && held.action !== 'continue') step.dropReport(name);\n    if (held.action === 'abort' && !isReported) stopReclaimed",
+      "    if (isReported && held.action !== 'continue') step.dropReport(assignment);\n    if (held.action === 'abort' && !isReported) stopReclaimed",
   },
   {
     name: 'M13',

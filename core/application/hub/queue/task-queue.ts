@@ -313,10 +313,7 @@ export class TaskQueue implements CommandInbox {
     const startedMs = clock.monotonicMs();
     const work = async (unit: StoreUnit): Promise<Done> => {
       this.#deps.beforeBatch(unit.nowMs);
-      const waitedMs = Math.max(
-        clock.monotonicMs() - startedMs,
-        ...entries.map(({ command }) => sweepDelayMs(command, unit.nowMs, clock)),
-      );
+      const waitedMs = Math.max(clock.monotonicMs() - startedMs, ...entries.map(({ command }) => sweepDelayMs(command, unit.nowMs, clock)));
       if (waitedMs > STALL_MS) this.#deps.storageFailed(waitedMs, true);
       return this.#work(unit, entries, mustDispatch);
     };

@@ -1,6 +1,6 @@
 /** Stopping runs and deciding what their end means. Nothing is decided before a final scan for a result. */
 import type { EndedOutcome } from '../../../domain/assignment/ended-assignments.ts';
-import { hasStarted, isRevoked, nameOf, type Assignment, type Slot, type SlotStop } from '../../../domain/assignment/slot.ts';
+import { hasStarted, isRevoked, assignmentIdOf, type AssignmentId, type Slot, type SlotStop } from '../../../domain/assignment/slot.ts';
 import type { CancelOutcome } from '../../../protocol/sidecar-frames.ts';
 import { abortReasonOf } from '../state/effects.ts';
 import type { Failure } from '../state/failure.ts';
@@ -29,7 +29,7 @@ export function beginStop(step: StepContext, slot: Slot, stop: SlotStop): void {
   if (isTakenOver) return;
   step.cancelTimersOf(slot, TIMERS_UNTIL_REPORTED);
   if (slot.status === 'reporting') return stopRun(step, stopping);
-  if (slot.expectedSinceMs !== null) step.beforePersist({ type: 'withdraw', name: nameOf(slot) });
+  if (slot.expectedSinceMs !== null) step.beforePersist({ type: 'withdraw', assignment: assignmentIdOf(slot) });
   if (slot.run !== null) return stopRun(step, stopping);
   if (isPublished(step, slot)) return scan(step, slot);
   finishStop(step, stopping, null);
@@ -70,9 +70,9 @@ export function failUnlessResult(step: StepContext, slot: Slot, failure: Failure
 }
 
 /** A scan has finished; any result it found was delivered before. Only the newest scan counts. */
-export function onScanned(step: StepContext, input: { readonly name: Assignment; readonly scan: number }): void {
-  const slot = step.slot(input.name);
-  const { scan: newest, end, failure } = step.liveSlot(input.name);
+export function onScanned(step: StepContext, input: { readonly assignment: AssignmentId; readonly scan: number }): void {
+  const slot = step.slot(input.assignment);
+  const { scan: newest, end, failure } = step.liveSlot(input.assignment);
   if (slot === undefined || input.scan !== newest || slot.status === 'reporting') return;
   if (slot.run === null) {
     if (slot.stop !== null) finishStop(step, slot, null);
@@ -142,7 +142,7 @@ function finishStop(step: StepContext, slot: Slot, stopped: StoppedRun | null): 
   }
   const used = attemptUsage(step, slot);
   dropWithoutReport(step, slot, outcome);
-  step.remember({ ...nameOf(slot), outcome, filesKept: hasUnreadableResult, mayLive });
+  step.remember({ ...assignmentIdOf(slot), outcome, filesKept: hasUnreadableResult, mayLive });
   confirmCancel(step, slot, { outcome, survivors: end.survivors, used });
 }
 
@@ -156,11 +156,11 @@ function outcomeOf(step: StepContext, slot: Slot, stopped: StoppedRun | null): C
 /** Frees the slot without a report. */
 function dropWithoutReport(step: StepContext, slot: Slot, outcome: CancelOutcome): void {
   step.cancelTimersOf(slot, [...TIMERS_UNTIL_REPORTED, 'linger']);
-  if (slot.expectedSinceMs !== null) step.beforePersist({ type: 'unwatch', name: nameOf(slot) });
+  if (slot.expectedSinceMs !== null) step.beforePersist({ type: 'unwatch', assignment: assignmentIdOf(slot) });
   step.beforePersist(
     step.liveSlot(slot).hasUnreadableResult
-      ? { type: 'keepResult', name: nameOf(slot), streams: false }
-      : { type: 'removeFiles', name: nameOf(slot) },
+      ? { type: 'keepResult', assignment: assignmentIdOf(slot), streams: false }
+      : { type: 'removeFiles', assignment: assignmentIdOf(slot) },
   );
   step.dropReport(slot);
   step.dropSlot(slot);
@@ -168,7 +168,7 @@ function dropWithoutReport(step: StepContext, slot: Slot, outcome: CancelOutcome
 }
 
 /** The grace period of a run whose end is reported is over. */
-export function onLingerTimer(step: StepContext, name: Assignment): void {
-  const slot = step.slot(name);
+export function onLingerTimer(step: StepContext, assignment: AssignmentId): void {
+  const slot = step.slot(assignment);
   if (slot?.status === 'reporting' && slot.run !== null) stopRun(step, slot);
 }

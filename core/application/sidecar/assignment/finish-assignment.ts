@@ -1,5 +1,5 @@
 /** Puts the report of an assignment's end into the outbox, and frees its slot once the run is gone. */
-import { nameOf, type Slot } from '../../../domain/assignment/slot.ts';
+import { assignmentIdOf, type Slot } from '../../../domain/assignment/slot.ts';
 import type { ReleaseDetails, OutboxEntry } from '../../../domain/assignment/outbox.ts';
 import { NO_USAGE, sumOf, usageFields, type Usage } from '../../../domain/usage.ts';
 import type { LogFields } from '../../../ports/log.ts';
@@ -20,7 +20,7 @@ import { attemptUsage, withResult } from '../run/run-usage.ts';
  */
 export function reportEnd(step: StepContext, slot: Slot, end: EndReport): void {
   const report = end.frame.type === 'task_complete' ? 'complete' : 'failed';
-  step.beforePersist({ type: 'writeReport', name: nameOf(slot), text: JSON.stringify(end.frame) });
+  step.beforePersist({ type: 'writeReport', assignment: assignmentIdOf(slot), text: JSON.stringify(end.frame) });
   addToOutbox(step, slot, { report, reason: null, keepFiles: end.keepFiles });
   logEnd(step, slot, report, reasonOf(end.frame));
   sendEnd(step, slot, end.frame);
@@ -61,7 +61,7 @@ function releaseDetails(step: StepContext, slot: Slot): ReleaseDetails {
 
 function addToOutbox(step: StepContext, slot: Slot, report: Pick<OutboxEntry, 'report' | 'reason' | 'keepFiles' | 'aside'>): OutboxEntry {
   const mayLive = step.liveSlot(slot).mayLive ? { mayLive: true } : {};
-  const entry: OutboxEntry = { ...nameOf(slot), ...report, ...mayLive, storeId: slot.storeId, assignedAtMs: slot.assignedAtMs };
+  const entry: OutboxEntry = { ...assignmentIdOf(slot), ...report, ...mayLive, storeId: slot.storeId, assignedAtMs: slot.assignedAtMs };
   step.putReport(entry);
   return entry;
 }
@@ -78,7 +78,7 @@ const reasonOf = (frame: EndReport['frame']): LogFields =>
 function retireSlot(step: StepContext, slot: Slot): void {
   step.cancelTimersOf(slot, TIMERS_UNTIL_REPORTED);
   // A polling agent must not take the task after its end was reported.
-  if (step.agentPolls) step.beforePersist({ type: 'withdraw', name: nameOf(slot) });
+  if (step.agentPolls) step.beforePersist({ type: 'withdraw', assignment: assignmentIdOf(slot) });
   const reporting: Slot = { ...slot, status: 'reporting' };
   step.putSlot(reporting);
   if (!isRunning(step, reporting)) freeSlot(step, reporting);
@@ -99,10 +99,10 @@ export function freeSlot(step: StepContext, slot: Slot): void {
     else if (ended !== undefined) step.remember({ ...ended, mayLive: true });
   }
   step.cancelTimersOf(slot, ['linger']);
-  if (slot.expectedSinceMs !== null) step.beforePersist({ type: 'unwatch', name: nameOf(slot) });
-  if (filesKept) step.beforePersist({ type: 'keepResult', name: nameOf(slot), streams: slot.keepStreams === true });
+  if (slot.expectedSinceMs !== null) step.beforePersist({ type: 'unwatch', assignment: assignmentIdOf(slot) });
+  if (filesKept) step.beforePersist({ type: 'keepResult', assignment: assignmentIdOf(slot), streams: slot.keepStreams === true });
   // While the report is unanswered the files stay; `closeReport` removes them.
-  else if (isAnswered) step.beforePersist({ type: 'removeFiles', name: nameOf(slot) });
+  else if (isAnswered) step.beforePersist({ type: 'removeFiles', assignment: assignmentIdOf(slot) });
   step.dropSlot(slot);
   confirmCancel(step, slot, { outcome: 'already_reported', survivors, used });
 }

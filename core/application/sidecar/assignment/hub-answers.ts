@@ -1,6 +1,6 @@
 /** The hub's answers: to reports, to the inventory, and to frames about assignments that are gone. */
 import { isAnsweredBy, isEnd, type EndEntry } from '../../../domain/assignment/outbox.ts';
-import { assignmentKey, stopFor, wasWoken, type Assignment } from '../../../domain/assignment/slot.ts';
+import { assignmentKey, stopFor, wasWoken, type AssignmentId } from '../../../domain/assignment/slot.ts';
 import type { HubFrameOf, NackReason } from '../../../protocol/hub-frames.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import { beginStop } from './end-of-run.ts';
@@ -12,7 +12,7 @@ import type { StepContext } from '../state/step-context.ts';
 /** Whatever frame these answer, the assignment is gone. */
 const GONE: readonly NackReason[] = ['stale_generation', 'not_assignee', 'unknown_task'];
 
-const assignmentOf = (frame: ReturnType<typeof frameIds>): Assignment => ({
+const assignmentOf = (frame: ReturnType<typeof frameIds>): AssignmentId => ({
   taskId: frame.task_id,
   generation: frame.generation,
 });
@@ -20,24 +20,24 @@ const assignmentOf = (frame: ReturnType<typeof frameIds>): Assignment => ({
 export function onAck(step: StepContext, frame: HubFrameOf<'task_ack'>): void {
   // Every report names a generation, so an answer without one belongs to none.
   if (frame.generation === undefined) return;
-  const name = assignmentOf({ task_id: frame.task_id, generation: frame.generation });
-  const entry = step.findReport(name);
+  const assignment = assignmentOf({ task_id: frame.task_id, generation: frame.generation });
+  const entry = step.findReport(assignment);
   if (entry !== undefined && isAnsweredBy(entry.report, frame.status)) {
     if (isEnd(entry)) return closeReport(step, entry, null);
-    return step.dropReport(name);
+    return step.dropReport(assignment);
   }
   if (frame.status === 'accepted') return;
   if (entry !== undefined && isEnd(entry)) return onUnmatchedAnswer(step, entry, `answered as ${frame.status}`);
-  stopReclaimed(step, name, `the hub has it as ${frame.status}`);
+  stopReclaimed(step, assignment, `the hub has it as ${frame.status}`);
 }
 
 export function onNack(step: StepContext, frame: HubFrameOf<'task_nack'>): void {
-  const name = assignmentOf(frame);
-  const entry = step.findReport(name);
+  const assignment = assignmentOf(frame);
+  const entry = step.findReport(assignment);
   if (entry !== undefined && isEnd(entry)) return onEndRefused(step, entry, frame);
-  if (GONE.includes(frame.reason)) return stopReclaimed(step, name, frame.reason);
-  step.log('warn', 'the hub refused a frame', { task_id: name.taskId, generation: name.generation, reason: frame.reason });
-  step.dropReport(name);
+  if (GONE.includes(frame.reason)) return stopReclaimed(step, assignment, frame.reason);
+  step.log('warn', 'the hub refused a frame', { task_id: assignment.taskId, generation: assignment.generation, reason: frame.reason });
+  step.dropReport(assignment);
 }
 
 /**
@@ -72,9 +72,9 @@ function onUnmatchedAnswer(step: StepContext, entry: EndEntry, reason: string): 
   sendReport(step, entry);
 }
 
-function stopReclaimed(step: StepContext, name: Assignment, reason: string): void {
-  const slot = step.slot(name);
-  if (slot === undefined || slot.status === 'reporting') return step.dropReport(name);
+function stopReclaimed(step: StepContext, assignment: AssignmentId, reason: string): void {
+  const slot = step.slot(assignment);
+  if (slot === undefined || slot.status === 'reporting') return step.dropReport(assignment);
   beginStop(step, slot, stopFor('taken_back', reason));
 }
 
@@ -85,9 +85,9 @@ function stopReclaimed(step: StepContext, name: Assignment, reason: string): voi
 export function onInventoryAnswered(step: StepContext, frame: HubFrameOf<'identified'>): void {
   // A stop needs the journal; if it is unwritable, the refused lease renewals below will trigger it again.
   for (const held of step.state.fault === null ? (frame.held ?? []) : []) {
-    const name = assignmentOf(held);
-    const isReported = step.state.journal.outbox.some((entry) => isEnd(entry) && assignmentKey(entry) === assignmentKey(name));
-    if (held.action === 'abort' && !isReported) stopReclaimed(step, name, held.reason ?? 'aborted by the hub');
+    const assignment = assignmentOf(held);
+    const isReported = step.state.journal.outbox.some((entry) => isEnd(entry) && assignmentKey(entry) === assignmentKey(assignment));
+    if (held.action === 'abort' && !isReported) stopReclaimed(step, assignment, held.reason ?? 'aborted by the hub');
   }
   sendAllReports(step);
   for (const slot of step.state.journal.slots) {

@@ -1,5 +1,5 @@
 /** Signs of life, lease renewal and progress frames. */
-import { hasStarted, runLeftByHubMs, runLeftMs, type Assignment, type Slot } from '../../../domain/assignment/slot.ts';
+import { hasStarted, runLeftByHubMs, runLeftMs, type AssignmentId, type Slot } from '../../../domain/assignment/slot.ts';
 import { PROGRESS_EVERY_MS } from '../../../config/times.ts';
 import { CLOCK_GRACE_MS } from '../state/bounds.ts';
 import { reasonText } from '../report/report-frames.ts';
@@ -44,8 +44,8 @@ const renewEveryMs = (step: StepContext): number => Math.max(1, Math.floor(step.
  * Renews from acceptance until the end is reported; from then on the repeated report keeps the assignment alive. Runs
  * without signs of life are stopped before they get here.
  */
-export function onLeaseTimer(step: StepContext, name: Assignment): void {
-  const slot = step.slot(name);
+export function onLeaseTimer(step: StepContext, assignment: AssignmentId): void {
+  const slot = step.slot(assignment);
   if (slot === undefined || slot.status === 'reporting' || slot.stop !== null) return;
   renew(step, slot);
 }
@@ -119,8 +119,8 @@ function sendProgress(step: StepContext, slot: Slot, fields: ProgressFields): vo
   step.startTimerOf(slot, 'progress', PROGRESS_EVERY_MS);
 }
 
-export function onProgressTimer(step: StepContext, name: Assignment): void {
-  const slot = step.slot(name);
+export function onProgressTimer(step: StepContext, assignment: AssignmentId): void {
+  const slot = step.slot(assignment);
   if (slot === undefined) return;
   const { progress: waiting } = step.liveSlot(slot);
   if (waiting === null || slot.status === 'reporting' || slot.stop !== null)

@@ -2,7 +2,7 @@
 import { encodedBytes } from '../../../domain/encoded-text.ts';
 import type { Ended } from '../../../domain/assignment/ended-assignments.ts';
 import { decideOffer } from '../../../domain/assignment/offer.ts';
-import { stopFor, type Assignment, type Slot } from '../../../domain/assignment/slot.ts';
+import { stopFor, type AssignmentId, type Slot } from '../../../domain/assignment/slot.ts';
 import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
 import { partsFromWire, partsToWire } from '../../../protocol/task-body.ts';
 import { JOURNALLED_TASKS_BYTES_MAX } from '../state/bounds.ts';
@@ -16,7 +16,7 @@ type AssignFrame = HubFrameOf<'task_assign'>;
 
 /** A task for this agent. The schema has validated its id. */
 export function onAssign(step: StepContext, frame: AssignFrame): void {
-  const offered: Assignment = { taskId: frame.task_id, generation: frame.generation };
+  const offered: AssignmentId = { taskId: frame.task_id, generation: frame.generation };
   // Not answered: the hub offers it again, with the same generation, to the next sidecar process.
   if (step.state.phase !== 'running') return;
   const decision = decideOffer(step.state.journal, offered, step.settings.slots);
@@ -40,7 +40,7 @@ export function onAssign(step: StepContext, frame: AssignFrame): void {
   }
 }
 
-function accept(step: StepContext, offered: Assignment, frame: AssignFrame, displaced: readonly Slot[]): void {
+function accept(step: StepContext, offered: AssignmentId, frame: AssignFrame, displaced: readonly Slot[]): void {
   for (const older of displaced) beginStop(step, older, stopFor('taken_back', 'the hub assigned the task again'));
   const slot: Slot = {
     ...offered,
@@ -105,7 +105,7 @@ function answerEnded(step: StepContext, ended: Ended): void {
   }
 }
 
-function reject(step: StepContext, offered: Assignment, frame: AssignFrame, reason: string): void {
+function reject(step: StepContext, offered: AssignmentId, frame: AssignFrame, reason: string): void {
   step.log('warn', 'rejected', { task_id: offered.taskId, generation: offered.generation, reason });
   if (step.state.fault !== null) return rejectOnce(step, offered, 'journal_unwritable');
   if (step.state.journal.outbox.length >= REJECTIONS_OUTBOX_MAX) return rejectOnce(step, offered, reason);
@@ -116,6 +116,6 @@ function reject(step: StepContext, offered: Assignment, frame: AssignFrame, reas
 const REJECTIONS_OUTBOX_MAX = 100;
 
 /** Sent once. If it is lost, the hub offers again or assigns the task elsewhere. */
-export function rejectOnce(step: StepContext, offered: Assignment, reason: string): void {
+export function rejectOnce(step: StepContext, offered: AssignmentId, reason: string): void {
   step.send({ type: 'task_rejected', ...frameIds(offered), reason });
 }

@@ -11,7 +11,7 @@ import type { StepContext } from '../state/step-context.ts';
 type Fields = Readonly<Record<string, unknown>>;
 
 export function onFileEvent(step: StepContext, event: ResultFileEvent): void {
-  const slot = step.slot(event.name);
+  const slot = step.slot(event.assignment);
   if (slot === undefined || slot.status === 'reporting') return;
   switch (event.kind) {
     case 'started':

@@ -2,9 +2,9 @@
 import { isAgentFault } from '../../../domain/agent/breaker.ts';
 import {
   hasStarted,
-  nameOf,
+  assignmentIdOf,
   stopFor,
-  type Assignment,
+  type AssignmentId,
   type Slot,
   type SlotInability,
   type SlotRun,
@@ -25,14 +25,17 @@ import { readUsage } from '../run/run-usage.ts';
 import { attachLater, wakeFailed } from './wakes.ts';
 
 /** The slot, if it still has this run and the run has not ended. */
-function slotOfRun(step: StepContext, name: Assignment, runId: string): (Slot & { readonly run: SlotRun }) | null {
-  const slot = step.slot(name);
-  if (slot?.run?.runId !== runId || step.liveSlot(name).end !== null) return null;
+function slotOfRun(step: StepContext, assignment: AssignmentId, runId: string): (Slot & { readonly run: SlotRun }) | null {
+  const slot = step.slot(assignment);
+  if (slot?.run?.runId !== runId || step.liveSlot(assignment).end !== null) return null;
   return { ...slot, run: slot.run };
 }
 
-export function onWakeEvent(step: StepContext, input: { readonly name: Assignment; readonly runId: string; readonly event: WakeEvent }): void {
-  const slot = slotOfRun(step, input.name, input.runId);
+export function onWakeEvent(
+  step: StepContext,
+  input: { readonly assignment: AssignmentId; readonly runId: string; readonly event: WakeEvent },
+): void {
+  const slot = slotOfRun(step, input.assignment, input.runId);
   if (slot === null) return;
   const { event } = input;
   switch (event.type) {
@@ -80,9 +83,9 @@ export function onWakeEvent(step: StepContext, input: { readonly name: Assignmen
  */
 export function onInvalidWakeEvent(
   step: StepContext,
-  input: { readonly name: Assignment; readonly runId: string; readonly reason: InvalidEventReason; readonly message: string },
+  input: { readonly assignment: AssignmentId; readonly runId: string; readonly reason: InvalidEventReason; readonly message: string },
 ): void {
-  const slot = slotOfRun(step, input.name, input.runId);
+  const slot = slotOfRun(step, input.assignment, input.runId);
   if (slot === null) return;
   const { reason, message } = input;
   const fields = { task_id: slot.taskId, generation: slot.generation, reason, error: message };
@@ -179,9 +182,9 @@ const retryDelayMs = (ms: number | undefined): number | undefined =>
  */
 export function onWakeStreamEnded(
   step: StepContext,
-  input: { readonly name: Assignment; readonly runId: string; readonly error: string | null },
+  input: { readonly assignment: AssignmentId; readonly runId: string; readonly error: string | null },
 ): void {
-  const slot = slotOfRun(step, input.name, input.runId);
+  const slot = slotOfRun(step, input.assignment, input.runId);
   if (slot === null) return;
   const { attached, handedOver } = step.liveSlot(slot);
   step.patchLive(slot, { following: false });
@@ -208,6 +211,6 @@ function onRunnerThrew(step: StepContext, slot: Slot & { readonly run: SlotRun }
   if (slot.run.process === null) return stopUnspawned(step, slot, error);
   onAgentFailed(step, slot, { message: `the wake runner failed: ${error}`, retryable: true });
   // Nothing follows its process any more, so stop it now, without the grace period.
-  const reporting = step.slot(nameOf(slot));
+  const reporting = step.slot(assignmentIdOf(slot));
   if (reporting !== undefined) stopRun(step, reporting);
 }

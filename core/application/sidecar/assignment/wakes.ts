@@ -1,9 +1,9 @@
 /** Wakes agents when slots are free, retries failed wakes, and attaches to runs of an earlier process. */
 import {
-  nameOf,
+  assignmentIdOf,
   stopFor,
   wakeableSlots,
-  type Assignment,
+  type AssignmentId,
   type Slot,
   type SlotInability,
   type SlotRun,
@@ -32,9 +32,9 @@ export function wakeReady(step: StepContext): void {
 /** The folders exist: wakes, publishes or attaches, depending on the current state. */
 export function onPrepared(
   step: StepContext,
-  input: { readonly name: Assignment; readonly paths: PreparedRun; readonly runId: string },
+  input: { readonly assignment: AssignmentId; readonly paths: PreparedRun; readonly runId: string },
 ): void {
-  const slot = step.slot(input.name);
+  const slot = step.slot(input.assignment);
   if (slot === undefined || !step.liveSlot(slot).preparing) return;
   step.patchLive(slot, { preparing: false, paths: input.paths });
   if (slot.run !== null) attach(step, slot, slot.run, input.paths);
@@ -58,7 +58,7 @@ function publish(step: StepContext, slot: Slot, paths: PreparedRun): void {
   const sinceMs = slot.expectedSinceMs ?? step.nowMs;
   step.putSlot({ ...slot, status: 'waking_confirmation', wakes: slot.wakes + 1, expectedSinceMs: sinceMs });
   if (slot.expectedSinceMs === null) watch(step, slot);
-  step.afterPersist({ type: 'publish', name: nameOf(slot), task: { ...slot.task, results_dir: paths.resultsDir } });
+  step.afterPersist({ type: 'publish', assignment: assignmentIdOf(slot), task: { ...slot.task, results_dir: paths.resultsDir } });
   step.startTimerOf(slot, 'pickup', step.settings.timing.pickupWithinMs);
 }
 
@@ -84,14 +84,14 @@ function attach(step: StepContext, slot: Slot, run: SlotRun, paths: PreparedRun)
 
 function requestFor(step: StepContext, slot: Slot, run: SlotRun, paths: PreparedRun): WakeRequest {
   const session = slot.sessionId === undefined ? {} : { session: slot.sessionId };
-  return { ...nameOf(slot), agentId: step.settings.agentId, runId: run.runId, task: slot.task, ...session, ...paths };
+  return { ...assignmentIdOf(slot), agentId: step.settings.agentId, runId: run.runId, task: slot.task, ...session, ...paths };
 }
 
 export function onPrepareFailed(
   step: StepContext,
-  input: { readonly name: Assignment; readonly paths: PreparedRun; readonly message: string },
+  input: { readonly assignment: AssignmentId; readonly paths: PreparedRun; readonly message: string },
 ): void {
-  const slot = step.slot(input.name);
+  const slot = step.slot(input.assignment);
   if (slot === undefined) return;
   step.patchLive(slot, { preparing: false });
   if (slot.run !== null) return attachAnyway(step, slot, slot.run, input);
@@ -160,8 +160,8 @@ export function wakeFailed(step: StepContext, slot: Slot, failure: WakeFailure):
 }
 
 /** Retries a wake, or an attach. */
-export function onRetryTimer(step: StepContext, name: Assignment): void {
-  const slot = step.slot(name);
+export function onRetryTimer(step: StepContext, assignment: AssignmentId): void {
+  const slot = step.slot(assignment);
   if (slot === undefined || step.liveSlot(slot).preparing || step.liveSlot(slot).following) return;
   const isWaiting = slot.run === null && slot.status === 'waking' && slot.stop === null && step.state.phase === 'running';
   if (isWaiting || (slot.run !== null && step.liveSlot(slot).end === null)) prepare(step, slot);

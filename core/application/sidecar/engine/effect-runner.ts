@@ -1,6 +1,6 @@
 /** Runs effects over the ports. */
 import { messageOf } from '../../../errors/agentcom-error.ts';
-import type { Assignment } from '../../../domain/assignment/slot.ts';
+import type { AssignmentId } from '../../../domain/assignment/slot.ts';
 import type { Timer } from '../../../ports/clock.ts';
 import type { LinkConnection } from '../../../ports/hub-link.ts';
 import { frameParser } from '../../../protocol/frame-parser.ts';
@@ -116,8 +116,8 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   }
 
   /** The repeat delay counts from the moment the report has left the socket, which may be late on a slow link. */
-  function restartRepeatTimer(name: Assignment): void {
-    const timer: TimerName = { purpose: 'repeat', name };
+  function restartRepeatTimer(assignment: AssignmentId): void {
+    const timer: TimerName = { purpose: 'repeat', assignment };
     const running = timers.get(timerKey(timer));
     if (running !== undefined) startTimer(timer, running.delayMs);
   }
@@ -127,12 +127,12 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     timers.delete(timerKey(timer));
   }
 
-  async function prepare(name: Assignment, task: Readonly<Record<string, unknown>>, publish: boolean): Promise<void> {
+  async function prepare(assignment: AssignmentId, task: Readonly<Record<string, unknown>>, publish: boolean): Promise<void> {
     try {
-      const paths = await results.prepare(name, task, publish);
-      if (!publish) deliver({ type: 'prepared', name, paths, runId: ids.random('run') });
+      const paths = await results.prepare(assignment, task, publish);
+      if (!publish) deliver({ type: 'prepared', assignment, paths, runId: ids.random('run') });
     } catch (thrown) {
-      deliver({ type: 'prepare_failed', name, paths: results.pathsOf(name), message: messageOf(thrown) });
+      deliver({ type: 'prepare_failed', assignment, paths: results.pathsOf(assignment), message: messageOf(thrown) });
     }
   }
 
@@ -140,52 +140,52 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
    * Not awaited: a result that is still being written may take a while. A folder that cannot be read is not an empty
    * one, since it may hold a finished result: the scan is retried, and finally reported as an invalid result.
    */
-  async function scan(name: Assignment, number: number, tries = 1): Promise<void> {
+  async function scan(assignment: AssignmentId, number: number, tries = 1): Promise<void> {
     try {
-      await results.scan(name);
+      await results.scan(assignment);
     } catch (thrown) {
       const message = `the results folder cannot be read: ${messageOf(thrown)}`;
-      log.warn('could not scan for results', { task_id: name.taskId, tries, error: messageOf(thrown) });
+      log.warn('could not scan for results', { task_id: assignment.taskId, tries, error: messageOf(thrown) });
       if (tries < SCAN_ATTEMPTS_MAX) {
         const timer = clock.after(SCAN_RETRY_MS, () => {
           scans.delete(timer);
-          void scan(name, number, tries + 1);
+          void scan(assignment, number, tries + 1);
         });
         scans.add(timer);
         return;
       }
-      deliver({ type: 'file_event', event: { kind: 'invalid', name, reason: 'result_invalid', message } });
+      deliver({ type: 'file_event', event: { kind: 'invalid', assignment, reason: 'result_invalid', message } });
     }
-    deliver({ type: 'scanned', name, scan: number });
+    deliver({ type: 'scanned', assignment, scan: number });
   }
 
   /** With a wake runner nothing was published, so withdrawing only leaves a note for the agent, which may fail. */
-  async function withdraw(name: Assignment): Promise<void> {
-    if (options.runner === undefined) return await results.withdraw(name);
-    await tryTo('tell an agent that its assignment is gone', () => results.withdraw(name));
+  async function withdraw(assignment: AssignmentId): Promise<void> {
+    if (options.runner === undefined) return await results.withdraw(assignment);
+    await tryTo('tell an agent that its assignment is gone', () => results.withdraw(assignment));
   }
 
   /**
    * Runs in the background, since an agent may leave a million files that would delay every other task. Waits only when
    * too many removals are pending.
    */
-  function removeInBackground(name: Assignment, work?: () => Promise<void>): Promise<void> {
+  function removeInBackground(assignment: AssignmentId, work?: () => Promise<void>): Promise<void> {
     removing += 1;
-    removals = removals.then(() => remove(name, work)).then(() => void (removing -= 1));
+    removals = removals.then(() => remove(assignment, work)).then(() => void (removing -= 1));
     return removing > REMOVALS_WAITING_MAX ? removals : Promise.resolve();
   }
 
   /** Files that cannot be removed are in nobody's way, so removing them is retried later. */
-  async function remove(name: Assignment, work = (): Promise<void> => results.remove(name)): Promise<void> {
+  async function remove(assignment: AssignmentId, work = (): Promise<void> => results.remove(assignment)): Promise<void> {
     try {
       await work();
     } catch (thrown) {
-      const fields = { task_id: name.taskId, generation: name.generation, error: messageOf(thrown) };
+      const fields = { task_id: assignment.taskId, generation: assignment.generation, error: messageOf(thrown) };
       if (removalRetries.size >= REMOVALS_WAITING_MAX) return log.warn('could not remove the files of an assignment; they stay', fields);
       log.warn('could not remove the files of an assignment; trying again later', { ...fields, retry_ms: REMOVE_RETRY_MS });
       const timer = clock.after(REMOVE_RETRY_MS, () => {
         removalRetries.delete(timer);
-        void removeInBackground(name, work);
+        void removeInBackground(assignment, work);
       });
       removalRetries.add(timer);
     }
@@ -194,15 +194,15 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   async function measureDisk({ unread, read }: Extract<AfterPersistEffect, { readonly type: 'measureDisk' }>): Promise<void> {
     const room = await journal.room();
     let refusedBytes = room.refusedBytes;
-    for (const name of unread) refusedBytes += await results.keptBytes(name);
+    for (const assignment of unread) refusedBytes += await results.keptBytes(assignment);
     deliver({ type: 'disk_measured', ...room, refusedBytes });
     const sizes: number[] = [];
-    for (const name of read) sizes.push(await results.keptBytes(name));
+    for (const assignment of read) sizes.push(await results.keptBytes(assignment));
     let bytes = sizes.reduce((sum, each) => sum + each, 0);
     // Always keep the newest: the streams of a run are bounded.
     for (let place = 0; bytes > KEPT_BYTES_MAX && place < read.length - 1; place += 1) {
       bytes -= sizes[place] as number;
-      if ((sizes[place] as number) > 0) await removeInBackground(read[place] as Assignment);
+      if ((sizes[place] as number) > 0) await removeInBackground(read[place] as AssignmentId);
     }
   }
 
@@ -215,13 +215,13 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   }
 
   /** Reads the body of a report; the step that gets it sends it. */
-  async function readAndSend(name: Assignment): Promise<void> {
-    await options.deliver({ type: 'report_read', name, body: await storedBody(name) });
+  async function readAndSend(assignment: AssignmentId): Promise<void> {
+    await options.deliver({ type: 'report_read', assignment, body: await storedBody(assignment) });
   }
 
-  async function storedBody(name: Assignment): Promise<StoredBody> {
+  async function storedBody(assignment: AssignmentId): Promise<StoredBody> {
     try {
-      const text = await journal.readReport(name);
+      const text = await journal.readReport(assignment);
       return text === null ? { kind: 'missing' } : { kind: 'found', text };
     } catch (thrown) {
       return { kind: 'unreadable', error: messageOf(thrown) };
@@ -248,19 +248,19 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
         case 'persist':
           return await journal.save(effect.journal);
         case 'writeReport':
-          return await journal.writeReport(effect.name, effect.text);
+          return await journal.writeReport(effect.assignment, effect.text);
         case 'refuseReport':
-          return await journal.refuseReport(effect.name, effect.reason);
+          return await journal.refuseReport(effect.assignment, effect.reason);
         case 'removeReport':
-          return await journal.removeReport(effect.name);
+          return await journal.removeReport(effect.assignment);
         case 'withdraw':
-          return await withdraw(effect.name);
+          return await withdraw(effect.assignment);
         case 'unwatch':
-          return results.unwatch(effect.name);
+          return results.unwatch(effect.assignment);
         case 'keepResult':
-          return await removeInBackground(effect.name, () => results.keepResult(effect.name, effect.streams));
+          return await removeInBackground(effect.assignment, () => results.keepResult(effect.assignment, effect.streams));
         case 'removeFiles':
-          return await removeInBackground(effect.name);
+          return await removeInBackground(effect.assignment);
       }
     },
 
@@ -275,21 +275,21 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
         case 'measureDisk':
           return await tryTo('measure disk usage', () => measureDisk(effect));
         case 'readReport':
-          return void reports.enqueue(effect.name);
+          return void reports.enqueue(effect.assignment);
         case 'check':
           return void check();
         case 'prepare':
-          return await prepare(effect.name, effect.task, false);
+          return await prepare(effect.assignment, effect.task, false);
         case 'publish':
-          return await prepare(effect.name, effect.task, true);
+          return await prepare(effect.assignment, effect.task, true);
         case 'withdrawAllExcept':
-          return await tryTo('withdraw published tasks', () => results.withdrawAllExcept(effect.names));
+          return await tryTo('withdraw published tasks', () => results.withdrawAllExcept(effect.assignments));
         case 'findFolders':
           return void tryTo('look for orphaned folders', findFolders);
         case 'watch':
-          return results.watch(effect.name, effect.flat);
+          return results.watch(effect.assignment, effect.flat);
         case 'scan':
-          return void scan(effect.name, effect.scan);
+          return void scan(effect.assignment, effect.scan);
         case 'wake':
           return runs.wake(effect.request);
         case 'attach':

@@ -27,7 +27,7 @@ export function onPersistFailed(step: StepContext, { input, message }: PersistFa
   for (const slot of step.state.journal.slots) if (slot.expectedSinceMs !== null) watch(step, slot);
   if (input.type === 'timer' && input.timer.purpose === 'journal') return;
   if (isNewOffer(step.state, input)) {
-    return step.send({ type: 'task_rejected', ...frameIds(nameOfOffer(input)), reason: 'journal_unwritable' });
+    return step.send({ type: 'task_rejected', ...frameIds(assignmentOfOffer(input)), reason: 'journal_unwritable' });
   }
   defer(step, input);
 }
@@ -36,13 +36,13 @@ type Offer = Extract<SidecarInput, { readonly type: 'frame' }> & { readonly fram
 
 const isOffer = (input: SidecarInput): input is Offer => input.type === 'frame' && input.frame.type === 'task_assign';
 
-const nameOfOffer = (offer: Offer): { readonly taskId: TaskId; readonly generation: Generation } => {
+const assignmentOfOffer = (offer: Offer): { readonly taskId: TaskId; readonly generation: Generation } => {
   const { task_id: taskId, generation } = offer.frame as ReturnType<typeof frameIds>;
   return { taskId, generation };
 };
 
 const isNewOffer = (state: SidecarState, input: SidecarInput): input is Offer =>
-  isOffer(input) && ['accept', 'busy'].includes(decideOffer(state.journal, nameOfOffer(input), Number.MAX_SAFE_INTEGER).kind);
+  isOffer(input) && ['accept', 'busy'].includes(decideOffer(state.journal, assignmentOfOffer(input), Number.MAX_SAFE_INTEGER).kind);
 
 /** A run event waits behind deferred events of the same run; otherwise its end could overtake its output. */
 export function mustDefer({ fault }: SidecarState, input: SidecarInput): boolean {
@@ -52,8 +52,8 @@ export function mustDefer({ fault }: SidecarState, input: SidecarInput): boolean
 }
 
 const keyOf = (input: SidecarInput): string | null => {
-  const name = assignmentOf(input);
-  return name === null ? null : assignmentKey(name);
+  const assignment = assignmentOf(input);
+  return assignment === null ? null : assignmentKey(assignment);
 };
 
 /**

@@ -1,6 +1,6 @@
 /** The start input: resumes everything in the journal and connects to the hub. */
 import { messageOf } from '../../../errors/agentcom-error.ts';
-import { nameOf, wasWoken, type Slot } from '../../../domain/assignment/slot.ts';
+import { assignmentIdOf, wasWoken, type Slot } from '../../../domain/assignment/slot.ts';
 import { ATTACH_RETRY_MS, CLOCK_GRACE_MS } from '../state/bounds.ts';
 import { failAndStop } from './step-failures.ts';
 import { requestChecks } from '../health/checks.ts';
@@ -17,7 +17,7 @@ export function onStart(step: StepContext): void {
   step.state = { ...step.state, phase: 'running' };
   if (step.agentPolls) step.log('info', 'no wake runner configured; the agent must poll tasks/');
   const { slots } = step.state.journal;
-  step.afterPersist({ type: 'withdrawAllExcept', names: slots.filter((slot) => isPublished(step, slot)).map(nameOf) });
+  step.afterPersist({ type: 'withdrawAllExcept', assignments: slots.filter((slot) => isPublished(step, slot)).map(assignmentIdOf) });
   findOrphanedFolders(step);
   for (const slot of slots) resumeOrFail(step, slot);
   step.startTimer('disk', 0);
@@ -73,7 +73,7 @@ function resumeRun(step: StepContext, slot: Slot): void {
  */
 function resumePublished(step: StepContext, slot: Slot): void {
   if (slot.status === 'working') return resetSilenceTimer(step, slot);
-  step.afterPersist({ type: 'publish', name: nameOf(slot), task: slot.task });
+  step.afterPersist({ type: 'publish', assignment: assignmentIdOf(slot), task: slot.task });
   const { pickupWithinMs } = step.settings.timing;
   const leftMs = (slot.expectedSinceMs ?? step.nowMs) + pickupWithinMs - step.nowMs;
   step.startTimerOf(slot, 'pickup', Math.min(pickupWithinMs, Math.max(CLOCK_GRACE_MS, leftMs)));

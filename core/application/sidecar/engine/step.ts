@@ -2,7 +2,7 @@
  * The sidecar's rules as one pure function: `step(state, input) → { state, effects }`. This file only dispatches inputs
  * to their handlers.
  */
-import type { Assignment } from '../../../domain/assignment/slot.ts';
+import type { AssignmentId } from '../../../domain/assignment/slot.ts';
 import type { HubFrame } from '../../../protocol/hub-frames.ts';
 import { onStepFailed } from './step-failures.ts';
 import { onCancelled } from '../assignment/cancels.ts';
@@ -187,7 +187,7 @@ const OWN_TIMERS: Readonly<Record<Exclude<OwnTimer, 'journal'>, (step: StepConte
   checks: requestChecks,
 };
 
-const RUN_TIMERS: Readonly<Record<RunTimer, (step: StepContext, name: Assignment) => void>> = {
+const RUN_TIMERS: Readonly<Record<RunTimer, (step: StepContext, assignment: AssignmentId) => void>> = {
   retry: onRetryTimer,
   confirm: onConfirmTimer,
   pickup: onPickupTimer,
@@ -200,6 +200,6 @@ const RUN_TIMERS: Readonly<Record<RunTimer, (step: StepContext, name: Assignment
 };
 
 function onTimer(step: StepContext, timer: TimerName): void {
-  if ('name' in timer) RUN_TIMERS[timer.purpose](step, timer.name);
+  if ('assignment' in timer) RUN_TIMERS[timer.purpose](step, timer.assignment);
   else if (timer.purpose !== 'journal') OWN_TIMERS[timer.purpose](step);
 }

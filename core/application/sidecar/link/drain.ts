@@ -3,7 +3,7 @@ import { SIDECAR_STOPPED } from '../../../domain/agent/breaker.ts';
 import { withFiles } from '../../../domain/assignment/ended-assignments.ts';
 import { isEndOfRun } from '../../../domain/assignment/outbox.ts';
 import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
-import { nameOf, stopFor, type Slot } from '../../../domain/assignment/slot.ts';
+import { assignmentIdOf, stopFor, type Slot } from '../../../domain/assignment/slot.ts';
 import { JOURNAL_RETRY_MS, DISK_CHECK_MS, STOP_WITHIN_MS } from '../state/bounds.ts';
 import { beginStop } from '../assignment/end-of-run.ts';
 import { onReserve } from '../health/checks.ts';
@@ -61,8 +61,9 @@ export function clearDrain(step: StepContext): void {
 export function measureDisk(step: StepContext): void {
   const { ended, outbox } = step.state.journal;
   const kept = withFiles(ended);
-  const unread = [...kept.filter(({ outcome }) => outcome !== 'complete'), ...outbox.filter(({ keepFiles }) => keepFiles)].map(nameOf);
-  step.afterPersist({ type: 'measureDisk', unread, read: kept.filter(({ outcome }) => outcome === 'complete').map(nameOf) });
+  const unread = [...kept.filter(({ outcome }) => outcome !== 'complete'), ...outbox.filter(({ keepFiles }) => keepFiles)];
+  const read = kept.filter(({ outcome }) => outcome === 'complete');
+  step.afterPersist({ type: 'measureDisk', unread: unread.map(assignmentIdOf), read: read.map(assignmentIdOf) });
 }
 
 export function onDiskTimer(step: StepContext): void {

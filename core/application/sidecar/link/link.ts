@@ -117,7 +117,10 @@ export function onIdentifyTimer(step: StepContext): void {
   reconnectIn(step, reconnectDelayMs(step));
 }
 
-export function onLinkDown(step: StepContext, input: { readonly connectionId: number; readonly code: number; readonly reason: string }): void {
+export function onLinkDown(
+  step: StepContext,
+  input: { readonly connectionId: number; readonly code: number; readonly reason: string },
+): void {
   if (input.connectionId !== step.state.link.connectionId || step.state.link.phase === 'down') return;
   const fields = { code: input.code, reason: input.reason };
   if (input.code === CLOSE_CODES.idInUse) {

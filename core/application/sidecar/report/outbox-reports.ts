@@ -5,7 +5,7 @@
 import { backoffMs } from '../../../domain/backoff.ts';
 import { utf8Bytes } from '../../../domain/encoded-text.ts';
 import { hasBody, type EndEntry, type OutboxEntry } from '../../../domain/assignment/outbox.ts';
-import { assignmentKey, nameOf, type Assignment } from '../../../domain/assignment/slot.ts';
+import { assignmentKey, assignmentIdOf, type AssignmentId } from '../../../domain/assignment/slot.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import { RETRY_AFTER_MS_MAX } from '../state/bounds.ts';
 import { keptResult } from './fit-report.ts';
@@ -15,9 +15,9 @@ import { frameIds } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
 
 /** Puts a report without a body into the outbox and sends it. */
-export function report(step: StepContext, name: Assignment, kind: 'accepted' | 'rejected', about: ReportAbout): void {
+export function report(step: StepContext, assignment: AssignmentId, kind: 'accepted' | 'rejected', about: ReportAbout): void {
   const entry: OutboxEntry = {
-    ...nameOf(name),
+    ...assignmentIdOf(assignment),
     report: kind,
     reason: about.reason,
     storeId: about.storeId,
@@ -43,10 +43,10 @@ export function sendAllReports(step: StepContext): void {
 /** Sends the report, or requests its body first, and schedules the next attempt. */
 export function sendReport(step: StepContext, entry: OutboxEntry): void {
   if (step.state.link.phase !== 'identified') return;
-  const name = nameOf(entry);
-  planRepeat(step, name);
-  if (hasBody(entry)) return step.afterPersist({ type: 'readReport', name });
-  if (entry.report === 'accepted') return step.sendRefusable(name, { type: 'task_accepted', ...frameIds(name) });
+  const assignment = assignmentIdOf(entry);
+  planRepeat(step, assignment);
+  if (hasBody(entry)) return step.afterPersist({ type: 'readReport', assignment });
+  if (entry.report === 'accepted') return step.sendRefusable(assignment, { type: 'task_accepted', ...frameIds(assignment) });
   step.send(bodylessEnd(entry, step.nowMs));
 }
 
@@ -67,8 +67,11 @@ function bodylessEnd(entry: OutboxEntry, nowMs: number): V2Frame {
 }
 
 /** A report body was read for sending. */
-export function onReportRead(step: StepContext, { name, body }: { readonly name: Assignment; readonly body: StoredBody }): void {
-  const entry = step.findReport(name);
+export function onReportRead(
+  step: StepContext,
+  { assignment, body }: { readonly assignment: AssignmentId; readonly body: StoredBody },
+): void {
+  const entry = step.findReport(assignment);
   if (entry === undefined || !hasBody(entry)) return;
   const fields = { task_id: entry.taskId, generation: entry.generation };
   // The next repeat reads it again.
@@ -87,7 +90,7 @@ function keepWhatIsCut(step: StepContext, entry: OutboxEntry): void {
   if (entry.keepFiles) return;
   step.patchReport(entry, { keepFiles: true });
   const slot = step.slot(entry);
-  if (slot === undefined) step.beforePersist({ type: 'keepResult', name: nameOf(entry), streams: true });
+  if (slot === undefined) step.beforePersist({ type: 'keepResult', assignment: assignmentIdOf(entry), streams: true });
   else step.putSlot({ ...slot, keepStreams: true });
 }
 
@@ -107,21 +110,21 @@ function parseEnd(text: string): EndFrame | null {
 }
 
 /** Sends an end report whose body is already in memory. */
-export function sendEnd(step: StepContext, name: Assignment, frame: EndFrame): void {
+export function sendEnd(step: StepContext, assignment: AssignmentId, frame: EndFrame): void {
   if (step.state.link.phase !== 'identified') return;
-  planRepeat(step, nameOf(name));
+  planRepeat(step, assignmentIdOf(assignment));
   step.send(frame);
 }
 
-function planRepeat(step: StepContext, name: Assignment): void {
-  const key = assignmentKey(name);
+function planRepeat(step: StepContext, assignment: AssignmentId): void {
+  const key = assignmentKey(assignment);
   const sendCounts = step.state.sendCounts[key] ?? 0;
   step.state = { ...step.state, sendCounts: { ...step.state.sendCounts, [key]: sendCounts + 1 } };
-  step.startTimerOf(name, 'repeat', backoffMs(step.settings.timing.reportRepeat, sendCounts + 1));
+  step.startTimerOf(assignment, 'repeat', backoffMs(step.settings.timing.reportRepeat, sendCounts + 1));
 }
 
-export function onRepeatTimer(step: StepContext, name: Assignment): void {
-  const entry = step.findReport(name);
+export function onRepeatTimer(step: StepContext, assignment: AssignmentId): void {
+  const entry = step.findReport(assignment);
   if (entry !== undefined) sendReport(step, entry);
 }
 
@@ -130,18 +133,19 @@ export function onRepeatTimer(step: StepContext, name: Assignment): void {
  * body moves to `refused/` for the operator instead.
  */
 export function closeReport(step: StepContext, entry: EndEntry, refusal: string | null): void {
-  const name = nameOf(entry);
+  const assignment = assignmentIdOf(entry);
   if (hasBody(entry))
-    step.beforePersist(refusal === null ? { type: 'removeReport', name } : { type: 'refuseReport', name, reason: refusal });
-  const slot = step.slot(name);
-  if (slot === undefined && !entry.keepFiles && entry.report !== 'rejected') step.beforePersist({ type: 'removeFiles', name });
-  step.dropReport(name);
-  step.remember({ ...name, outcome: refusal === null ? entry.report : 'refused', filesKept: entry.keepFiles, mayLive: entry.mayLive });
-  step.patchLink({ mayBeRefused: step.state.link.mayBeRefused.filter((key) => key !== assignmentKey(name)) });
+    step.beforePersist(refusal === null ? { type: 'removeReport', assignment } : { type: 'refuseReport', assignment, reason: refusal });
+  const slot = step.slot(assignment);
+  if (slot === undefined && !entry.keepFiles && entry.report !== 'rejected') step.beforePersist({ type: 'removeFiles', assignment });
+  step.dropReport(assignment);
+  const outcome = refusal === null ? entry.report : 'refused';
+  step.remember({ ...assignment, outcome, filesKept: entry.keepFiles, mayLive: entry.mayLive });
+  step.patchLink({ mayBeRefused: step.state.link.mayBeRefused.filter((key) => key !== assignmentKey(assignment)) });
   if (refusal !== null)
     step.log('warn', 'the hub refused a report', {
-      task_id: name.taskId,
-      generation: name.generation,
+      task_id: assignment.taskId,
+      generation: assignment.generation,
       report: entry.report,
       reason: refusal,
     });

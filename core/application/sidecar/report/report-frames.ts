@@ -1,6 +1,6 @@
 /** Builds the frames that report the end of an assignment, within the frame limits. */
 import { cutEncoded, cutEncodedStart, encodedBytes, wellFormed, wellFormedValue } from '../../../domain/encoded-text.ts';
-import type { Assignment } from '../../../domain/assignment/slot.ts';
+import type { AssignmentId } from '../../../domain/assignment/slot.ts';
 import { usageFields, type Usage } from '../../../domain/usage.ts';
 import type { V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import { DETAILS_BYTES_MAX, REASON_BYTES_MAX, STDERR_TAIL_BYTES_MAX } from '../state/bounds.ts';
@@ -32,8 +32,8 @@ export interface FrameLimits {
 }
 
 /** A successful result. Measured last: a frame that is still too large is reported as a failure. */
-export function completeReport(name: Assignment, result: ReportedResult, attempt: AttemptInfo, limits: FrameLimits): EndReport {
-  const frame = fitFrame({ type: 'task_complete', ...frameIds(name), result, ...attemptFields(attempt) }, result, limits);
+export function completeReport(assignment: AssignmentId, result: ReportedResult, attempt: AttemptInfo, limits: FrameLimits): EndReport {
+  const frame = fitFrame({ type: 'task_complete', ...frameIds(assignment), result, ...attemptFields(attempt) }, result, limits);
   const fits = frame.type === 'task_complete';
   const isCut = fits && (frame.result as ReportedResult).output_truncated === true;
   return { frame, keepFiles: !fits || isCut || result.omitted !== undefined };
@@ -74,11 +74,11 @@ export function agentFailure(result: Fields): Failure {
   };
 }
 
-export function failedReport(name: Assignment, failure: Failure, attempt: AttemptInfo): EndReport {
+export function failedReport(assignment: AssignmentId, failure: Failure, attempt: AttemptInfo): EndReport {
   const details = failure.details === undefined ? undefined : boundedDetails(failure.details);
   const frame: EndFrame = {
     type: 'task_failed',
-    ...frameIds(name),
+    ...frameIds(assignment),
     error: reasonText(failure.error),
     kind: failure.kind,
     retryable: failure.retryable ?? true,
@@ -91,9 +91,9 @@ export function failedReport(name: Assignment, failure: Failure, attempt: Attemp
 }
 
 /** For a report whose body is missing or damaged. */
-export const bodyMissingReport = (name: Assignment): EndFrame => ({
+export const bodyMissingReport = (assignment: AssignmentId): EndFrame => ({
   type: 'task_failed',
-  ...frameIds(name),
+  ...frameIds(assignment),
   error: 'the report of this assignment is missing from the outbox of its sidecar',
   kind: 'lost',
   retryable: true,

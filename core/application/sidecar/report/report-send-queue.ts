@@ -2,13 +2,13 @@
  * Sends reports with bodies under backpressure: a body stays on disk until the socket has room for it. A report that is already
  * queued, or still in the socket's buffer, is not queued again.
  */
-import { assignmentKey, isSameAssignment, type Assignment } from '../../../domain/assignment/slot.ts';
+import { assignmentKey, isSameAssignment, type AssignmentId } from '../../../domain/assignment/slot.ts';
 
 export interface ReportSendQueue {
   /** Queues the report and sends what there is room for now. Never rejects. */
-  enqueue(name: Assignment): Promise<void>;
+  enqueue(assignment: AssignmentId): Promise<void>;
   /** A frame was written to the socket; `report` identifies the report in it, if any. */
-  onWritten(report: Assignment | null): void;
+  onWritten(report: AssignmentId | null): void;
   /** The oldest frame has left the socket's buffer, so there may be room again. */
   onFlushed(): void;
   /** The connection is gone: empties the queue. */
@@ -18,42 +18,42 @@ export interface ReportSendQueue {
 export interface ReportSendQueueDeps {
   readonly hasRoom: () => boolean;
   /** Reads the report from disk and sends it. Resolves when it was written to the socket, or could not be. */
-  readonly readAndSend: (name: Assignment) => Promise<void>;
+  readonly readAndSend: (assignment: AssignmentId) => Promise<void>;
   /** `readAndSend` rejected. The reports behind this one are sent all the same. */
-  readonly failed: (name: Assignment, thrown: unknown) => void;
+  readonly failed: (assignment: AssignmentId, thrown: unknown) => void;
   /** Bytes buffered in the socket. */
   readonly bufferedBytes: () => number;
   /** A report has left the socket's buffer: only now can its answer come, and its resend delay begins. */
-  readonly reportFlushed: (name: Assignment) => void;
+  readonly reportFlushed: (assignment: AssignmentId) => void;
 }
 
 export function reportSendQueue(deps: ReportSendQueueDeps): ReportSendQueue {
-  const queue = new Map<string, Assignment>();
+  const queue = new Map<string, AssignmentId>();
   /** The frames in the socket's buffer, oldest first; null for frames that are not reports. */
-  let inSocket: (Assignment | null)[] = [];
+  let inSocket: (AssignmentId | null)[] = [];
   let isSending = false;
 
   async function sendQueued(): Promise<void> {
     if (isSending) return;
     isSending = true;
-    for (const [key, name] of queue) {
+    for (const [key, assignment] of queue) {
       if (!deps.hasRoom()) break;
       queue.delete(key);
       try {
-        await deps.readAndSend(name);
+        await deps.readAndSend(assignment);
       } catch (thrown) {
-        deps.failed(name, thrown);
+        deps.failed(assignment, thrown);
       }
     }
     isSending = false;
   }
 
   return {
-    async enqueue(name) {
+    async enqueue(assignment) {
       // With an empty buffer every frame has left it, even if `onFlushed` was not called for it yet, or never will be.
-      const isInSocket = deps.bufferedBytes() > 0 && inSocket.some((each) => each !== null && isSameAssignment(each, name));
+      const isInSocket = deps.bufferedBytes() > 0 && inSocket.some((each) => each !== null && isSameAssignment(each, assignment));
       if (isInSocket) return;
-      queue.set(assignmentKey(name), name);
+      queue.set(assignmentKey(assignment), assignment);
       await sendQueued();
     },
     onWritten(report) {

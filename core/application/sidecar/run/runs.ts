@@ -1,6 +1,6 @@
 /** Follows the runner's event streams to their end and turns events into inputs. */
 import { messageOf } from '../../../errors/agentcom-error.ts';
-import { nameOf } from '../../../domain/assignment/slot.ts';
+import { assignmentIdOf } from '../../../domain/assignment/slot.ts';
 import type { AdoptedRun, WakeEvent, WakeRequest, WakeRunner } from '../../../ports/wake-runner.ts';
 import { readWakeEvent, errorText } from '../state/runner-events.ts';
 import type { AbortReason } from '../state/effects.ts';
@@ -28,7 +28,7 @@ export function followRuns(
   const followed = new Map<string, Followed>();
 
   const follow = (run: WakeRequest, begin: (runner: WakeRunner, controller: StopController) => AsyncIterable<WakeEvent>): void => {
-    const about = { name: nameOf(run), runId: run.runId };
+    const about = { assignment: assignmentIdOf(run), runId: run.runId };
     const onOver = (error: string | null): void => {
       followed.delete(run.runId);
       void deliver({ type: 'wake_stream_ended', ...about, error });
@@ -41,7 +41,9 @@ export function followRuns(
       for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
         const parsed = readWakeEvent(next.value);
         await deliver(
-          parsed.kind === 'event' ? { type: 'wake_event', ...about, event: parsed.event } : { ...parsed, type: 'invalid_wake_event', ...about },
+          parsed.kind === 'event'
+            ? { type: 'wake_event', ...about, event: parsed.event }
+            : { ...parsed, type: 'invalid_wake_event', ...about },
         );
       }
     };

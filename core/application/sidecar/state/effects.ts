@@ -3,7 +3,7 @@
  * which must succeed; `persist`, if the journal changed; those *after persist*. So nothing visible outside, such as a
  * frame or a wake, can happen before what it depends on is on disk.
  */
-import type { Assignment, Slot } from '../../../domain/assignment/slot.ts';
+import type { AssignmentId, Slot } from '../../../domain/assignment/slot.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import type { LogFields } from '../../../ports/log.ts';
 import type { AdoptedRun, WakeRequest } from '../../../ports/wake-runner.ts';
@@ -15,23 +15,23 @@ import type { TimerName } from './timer-names.ts';
  * If one of these fails, the rest of the list is skipped and `persist_failed` is the next input. All are idempotent.
  */
 export type BeforePersistEffect =
-  | { readonly type: 'writeReport'; readonly name: Assignment; readonly text: string }
-  | { readonly type: 'refuseReport'; readonly name: Assignment; readonly reason: string }
-  | { readonly type: 'removeReport'; readonly name: Assignment }
+  | { readonly type: 'writeReport'; readonly assignment: AssignmentId; readonly text: string }
+  | { readonly type: 'refuseReport'; readonly assignment: AssignmentId; readonly reason: string }
+  | { readonly type: 'removeReport'; readonly assignment: AssignmentId }
   /**
    * Withdraws a published task and leaves the agent a note that its assignment is gone; failing to write the note is
    * only logged.
    */
-  | { readonly type: 'withdraw'; readonly name: Assignment }
+  | { readonly type: 'withdraw'; readonly assignment: AssignmentId }
   /** Stops watching the assignment's files. */
-  | { readonly type: 'unwatch'; readonly name: Assignment }
+  | { readonly type: 'unwatch'; readonly assignment: AssignmentId }
   /**
    * Removes the assignment's files except its result and, with `streams`, the run's streams. A failure is logged and
    * retried later.
    */
-  | { readonly type: 'keepResult'; readonly name: Assignment; readonly streams: boolean }
+  | { readonly type: 'keepResult'; readonly assignment: AssignmentId; readonly streams: boolean }
   /** Removes the assignment's folders. A failure is logged and retried later. */
-  | { readonly type: 'removeFiles'; readonly name: Assignment };
+  | { readonly type: 'removeFiles'; readonly assignment: AssignmentId };
 
 /** The reason passed to an abort; without `graceMs` the runner's own grace period applies. */
 export interface AbortReason {
@@ -56,25 +56,25 @@ export type AfterPersistEffect =
   | { readonly type: 'disconnect' }
   | { readonly type: 'send'; readonly frame: V2Frame }
   /** Answered by `report_read`. */
-  | { readonly type: 'readReport'; readonly name: Assignment }
+  | { readonly type: 'readReport'; readonly assignment: AssignmentId }
   /**
    * Measures free space and what is kept in `refused/` and for `unread` assignments; answered by `disk_measured`.
    * Removes files of `read` assignments, oldest first, until they fit into `KEPT_BYTES_MAX`.
    */
-  | { readonly type: 'measureDisk'; readonly unread: readonly Assignment[]; readonly read: readonly Assignment[] }
+  | { readonly type: 'measureDisk'; readonly unread: readonly AssignmentId[]; readonly read: readonly AssignmentId[] }
   /** Runs the runner's checks; answered by `runner_checked`. */
   | { readonly type: 'check' }
   /** Creates folders and task file; answered by `prepared` or `prepare_failed`. */
-  | { readonly type: 'prepare'; readonly name: Assignment; readonly task: Readonly<Record<string, unknown>> }
+  | { readonly type: 'prepare'; readonly assignment: AssignmentId; readonly task: Readonly<Record<string, unknown>> }
   /** Publishes the task for a polling agent; answered by `prepare_failed` on failure. */
-  | { readonly type: 'publish'; readonly name: Assignment; readonly task: Readonly<Record<string, unknown>> }
+  | { readonly type: 'publish'; readonly assignment: AssignmentId; readonly task: Readonly<Record<string, unknown>> }
   /** Lists assignment folders; one `folders_found` input for each. */
   | { readonly type: 'findFolders' }
   /** Withdraws every published task but these. */
-  | { readonly type: 'withdrawAllExcept'; readonly names: readonly Assignment[] }
-  | { readonly type: 'watch'; readonly name: Assignment; readonly flat: FlatNames }
+  | { readonly type: 'withdrawAllExcept'; readonly assignments: readonly AssignmentId[] }
+  | { readonly type: 'watch'; readonly assignment: AssignmentId; readonly flat: FlatNames }
   /** Answered by `scanned` with the same number, after the file events. */
-  | { readonly type: 'scan'; readonly name: Assignment; readonly scan: number }
+  | { readonly type: 'scan'; readonly assignment: AssignmentId; readonly scan: number }
   /** Not awaited; answered by `wake_event` inputs and, at the end of the stream, `wake_stream_ended`. */
   | { readonly type: 'wake'; readonly request: WakeRequest }
   /** `stop`: attach with a signal that is already aborted. */

@@ -1,15 +1,15 @@
 /** What an input is about; used to defer inputs and to attribute failures. */
-import { assignmentKey, type Assignment } from '../../../domain/assignment/slot.ts';
+import { assignmentKey, type AssignmentId } from '../../../domain/assignment/slot.ts';
 import type { SidecarInput } from './inputs.ts';
 import { timerKey } from './timer-names.ts';
 
 /** The assignment an input is about, or null. */
-export function assignmentOf(input: SidecarInput): Assignment | null {
+export function assignmentOf(input: SidecarInput): AssignmentId | null {
   switch (input.type) {
     case 'file_event':
-      return input.event.name;
+      return input.event.assignment;
     case 'timer':
-      return 'name' in input.timer ? input.timer.name : null;
+      return 'assignment' in input.timer ? input.timer.assignment : null;
     case 'frame':
       if (!('task_id' in input.frame) || input.frame.generation === undefined) return null;
       return { taskId: input.frame.task_id, generation: input.frame.generation };
@@ -17,7 +17,7 @@ export function assignmentOf(input: SidecarInput): Assignment | null {
     case 'step_failed':
       return assignmentOf(input.input);
     default:
-      return 'name' in input ? input.name : null;
+      return 'assignment' in input ? input.assignment : null;
   }
 }
 
@@ -38,8 +38,8 @@ export const isRunEvent = (input: SidecarInput): boolean =>
  */
 export function deferKey(input: SidecarInput): { readonly key: string; readonly newest: boolean } | null {
   if (input.type === 'frame') return null;
-  const name = assignmentOf(input);
-  const about = name === null ? '' : assignmentKey(name);
+  const assignment = assignmentOf(input);
+  const about = assignment === null ? '' : assignmentKey(assignment);
   switch (input.type) {
     case 'wake_event':
       return { key: `${about} ${input.runId} ${input.event.type}`, newest: isSignOfLife(input) };

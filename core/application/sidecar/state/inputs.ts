@@ -1,5 +1,5 @@
 /** Everything that can happen to a sidecar. Inputs about a run carry its id, so that late ones can be dropped. */
-import type { Assignment } from '../../../domain/assignment/slot.ts';
+import type { AssignmentId } from '../../../domain/assignment/slot.ts';
 import type { FoundFolders, PreparedRun, ResultFileEvent } from '../../../ports/result-inbox.ts';
 import type { RunnerCheck, WakeEvent } from '../../../ports/wake-runner.ts';
 import type { InvalidEventReason } from './runner-events.ts';
@@ -16,25 +16,25 @@ export type SidecarInput =
   /** A frame that matches no schema. */
   | { readonly type: 'bad_frame'; readonly connectionId: number; readonly logFields: Readonly<Record<string, unknown>> }
   /** The folders and the task file exist. `runId`: a new one, for the wake that may follow. */
-  | { readonly type: 'prepared'; readonly name: Assignment; readonly paths: PreparedRun; readonly runId: string }
+  | { readonly type: 'prepared'; readonly assignment: AssignmentId; readonly paths: PreparedRun; readonly runId: string }
   /** `paths`: the intended ones; a run that is still alive is attached to even without its folders. */
-  | { readonly type: 'prepare_failed'; readonly name: Assignment; readonly paths: PreparedRun; readonly message: string }
-  | { readonly type: 'wake_event'; readonly name: Assignment; readonly runId: string; readonly event: WakeEvent }
+  | { readonly type: 'prepare_failed'; readonly assignment: AssignmentId; readonly paths: PreparedRun; readonly message: string }
+  | { readonly type: 'wake_event'; readonly assignment: AssignmentId; readonly runId: string; readonly event: WakeEvent }
   /** The runner yielded an invalid event. */
   | {
       readonly type: 'invalid_wake_event';
-      readonly name: Assignment;
+      readonly assignment: AssignmentId;
       readonly runId: string;
       readonly reason: InvalidEventReason;
       readonly message: string;
     }
   /** The runner's event stream has ended, which the run may outlive; `error` is what the stream threw, if anything. */
-  | { readonly type: 'wake_stream_ended'; readonly name: Assignment; readonly runId: string; readonly error: string | null }
+  | { readonly type: 'wake_stream_ended'; readonly assignment: AssignmentId; readonly runId: string; readonly error: string | null }
   | { readonly type: 'file_event'; readonly event: ResultFileEvent }
-  | { readonly type: 'scanned'; readonly name: Assignment; readonly scan: number }
+  | { readonly type: 'scanned'; readonly assignment: AssignmentId; readonly scan: number }
   /** The folders of one assignment; `findFolders` asked for them. */
   | ({ readonly type: 'folders_found' } & FoundFolders)
-  | { readonly type: 'report_read'; readonly name: Assignment; readonly body: StoredBody }
+  | { readonly type: 'report_read'; readonly assignment: AssignmentId; readonly body: StoredBody }
   /** The size of `refused/` and of the kept files of unread results, and whether the disk reserve exists; see `Journal.room`. */
   | { readonly type: 'disk_measured'; readonly refusedBytes: number; readonly hasReserve: boolean }
   | { readonly type: 'runner_checked'; readonly checks: readonly RunnerCheck[] }

@@ -1,6 +1,6 @@
 /** The sidecar's state: its journal, and what only this process knows. Immutable. */
 import type { AgentId, Generation, TaskId } from '../../../domain/ids.ts';
-import type { Assignment } from '../../../domain/assignment/slot.ts';
+import type { AssignmentId } from '../../../domain/assignment/slot.ts';
 import { NO_USAGE, type Usage, type UsageFields } from '../../../domain/usage.ts';
 import type { SidecarTiming } from '../../../config/times.ts';
 import type { PreparedRun } from '../../../ports/result-inbox.ts';
@@ -210,7 +210,7 @@ export const loadedState = (journal: JournalState, instanceId: string): SidecarS
 });
 
 /** An assignment's identifiers as frame fields. */
-export const frameIds = (name: Assignment): { readonly task_id: TaskId; readonly generation: Generation } => ({
-  task_id: name.taskId,
-  generation: name.generation,
+export const frameIds = (assignment: AssignmentId): { readonly task_id: TaskId; readonly generation: Generation } => ({
+  task_id: assignment.taskId,
+  generation: assignment.generation,
 });

@@ -4,7 +4,7 @@
  */
 import { recall, remember, type Ended } from '../../../domain/assignment/ended-assignments.ts';
 import { findReport, withoutReport, withReport, type OutboxEntry } from '../../../domain/assignment/outbox.ts';
-import { assignmentKey, isSameAssignment, nameOf, type Assignment, type Slot } from '../../../domain/assignment/slot.ts';
+import { assignmentKey, isSameAssignment, assignmentIdOf, type AssignmentId, type Slot } from '../../../domain/assignment/slot.ts';
 import type { LogFields } from '../../../ports/log.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import type { BeforePersistEffect, Effect, AfterPersistEffect } from './effects.ts';
@@ -72,9 +72,9 @@ export class StepContext {
   }
 
   /** Sends a frame that the hub may refuse but that does not report the assignment's end. */
-  sendRefusable(name: Assignment, frame: V2Frame): void {
+  sendRefusable(assignment: AssignmentId, frame: V2Frame): void {
     if (this.state.link.phase !== 'identified') return;
-    const key = assignmentKey(name);
+    const key = assignmentKey(assignment);
     if (!this.state.link.mayBeRefused.includes(key)) this.patchLink({ mayBeRefused: [...this.state.link.mayBeRefused, key] });
     this.afterPersist({ type: 'send', frame });
   }
@@ -84,16 +84,16 @@ export class StepContext {
     this.afterPersist({ type: 'startTimer', timer: { purpose }, delayMs });
   }
 
-  startTimerOf(name: Assignment, purpose: RunTimer, delayMs: number): void {
-    this.afterPersist({ type: 'startTimer', timer: { purpose, name: nameOf(name) }, delayMs });
+  startTimerOf(assignment: AssignmentId, purpose: RunTimer, delayMs: number): void {
+    this.afterPersist({ type: 'startTimer', timer: { purpose, assignment: assignmentIdOf(assignment) }, delayMs });
   }
 
   cancelTimers(...purposes: readonly OwnTimer[]): void {
     for (const purpose of purposes) this.afterPersist({ type: 'cancelTimer', timer: { purpose } });
   }
 
-  cancelTimersOf(name: Assignment, purposes: readonly RunTimer[]): void {
-    for (const purpose of purposes) this.afterPersist({ type: 'cancelTimer', timer: { purpose, name: nameOf(name) } });
+  cancelTimersOf(assignment: AssignmentId, purposes: readonly RunTimer[]): void {
+    for (const purpose of purposes) this.afterPersist({ type: 'cancelTimer', timer: { purpose, assignment: assignmentIdOf(assignment) } });
   }
 
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields: LogFields = {}): void {
@@ -103,8 +103,8 @@ export class StepContext {
 
   // Journalled state
 
-  slot(name: Assignment): Slot | undefined {
-    return this.state.journal.slots.find((slot) => isSameAssignment(slot, name));
+  slot(assignment: AssignmentId): Slot | undefined {
+    return this.state.journal.slots.find((slot) => isSameAssignment(slot, assignment));
   }
 
   /** Replaces the slot in place, or appends it. */
@@ -115,15 +115,15 @@ export class StepContext {
   }
 
   /** Also drops what is known of it in memory. */
-  dropSlot(name: Assignment): void {
-    this.#patchJournal({ slots: this.state.journal.slots.filter((slot) => !isSameAssignment(slot, name)) });
-    const { [assignmentKey(name)]: _gone, ...live } = this.state.live;
+  dropSlot(assignment: AssignmentId): void {
+    this.#patchJournal({ slots: this.state.journal.slots.filter((slot) => !isSameAssignment(slot, assignment)) });
+    const { [assignmentKey(assignment)]: _gone, ...live } = this.state.live;
     this.state = { ...this.state, live };
   }
 
   /** Its unanswered report, if there is one. */
-  findReport(name: Assignment): OutboxEntry | undefined {
-    return findReport(this.state.journal.outbox, name);
+  findReport(assignment: AssignmentId): OutboxEntry | undefined {
+    return findReport(this.state.journal.outbox, assignment);
   }
 
   putReport(entry: OutboxEntry): void {
@@ -132,38 +132,38 @@ export class StepContext {
   }
 
   /** Updates the report in place. */
-  patchReport(name: Assignment, patch: Partial<OutboxEntry>): void {
-    const outbox = this.state.journal.outbox.map((entry) => (isSameAssignment(entry, name) ? { ...entry, ...patch } : entry));
+  patchReport(assignment: AssignmentId, patch: Partial<OutboxEntry>): void {
+    const outbox = this.state.journal.outbox.map((entry) => (isSameAssignment(entry, assignment) ? { ...entry, ...patch } : entry));
     this.#patchJournal({ outbox });
   }
 
-  dropReport(name: Assignment): void {
-    if (this.findReport(name) === undefined) return;
-    this.#patchJournal({ outbox: withoutReport(this.state.journal.outbox, name) });
-    this.#forgetSendings(name);
-    this.cancelTimersOf(name, ['repeat']);
+  dropReport(assignment: AssignmentId): void {
+    if (this.findReport(assignment) === undefined) return;
+    this.#patchJournal({ outbox: withoutReport(this.state.journal.outbox, assignment) });
+    this.#forgetSendings(assignment);
+    this.cancelTimersOf(assignment, ['repeat']);
   }
 
   /** What is remembered of exactly this generation. */
-  findEnded(name: Assignment): Ended | undefined {
-    const ended = recall(this.state.journal.ended, name.taskId);
-    return ended?.generation === name.generation ? ended : undefined;
+  findEnded(assignment: AssignmentId): Ended | undefined {
+    const ended = recall(this.state.journal.ended, assignment.taskId);
+    return ended?.generation === assignment.generation ? ended : undefined;
   }
 
   remember(ended: Ended): void {
     const { memory, forgotten } = remember(this.state.journal.ended, ended, this.nowMs);
     if (memory !== this.state.journal.ended) this.#patchJournal({ ended: memory });
-    for (const name of forgotten) this.beforePersist({ type: 'removeFiles', name });
+    for (const assignment of forgotten) this.beforePersist({ type: 'removeFiles', assignment });
   }
 
   // In-memory state
 
-  liveSlot(name: Assignment): LiveSlot {
-    return this.state.live[assignmentKey(name)] ?? INITIAL_LIVE;
+  liveSlot(assignment: AssignmentId): LiveSlot {
+    return this.state.live[assignmentKey(assignment)] ?? INITIAL_LIVE;
   }
 
-  patchLive(name: Assignment, patch: Partial<LiveSlot>): void {
-    const live = { ...this.state.live, [assignmentKey(name)]: { ...this.liveSlot(name), ...patch } };
+  patchLive(assignment: AssignmentId, patch: Partial<LiveSlot>): void {
+    const live = { ...this.state.live, [assignmentKey(assignment)]: { ...this.liveSlot(assignment), ...patch } };
     this.state = { ...this.state, live };
   }
 
@@ -175,8 +175,8 @@ export class StepContext {
     this.state = { ...this.state, journal: { ...this.state.journal, ...patch } };
   }
 
-  #forgetSendings(name: Assignment): void {
-    const { [assignmentKey(name)]: _gone, ...sendCounts } = this.state.sendCounts;
+  #forgetSendings(assignment: AssignmentId): void {
+    const { [assignmentKey(assignment)]: _gone, ...sendCounts } = this.state.sendCounts;
     this.state = { ...this.state, sendCounts };
   }
 }

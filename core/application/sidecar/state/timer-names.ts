@@ -1,5 +1,5 @@
 /** The sidecar's timers: at most one per purpose and, where it concerns an assignment, per assignment. */
-import { assignmentKey, type Assignment } from '../../../domain/assignment/slot.ts';
+import { assignmentKey, type AssignmentId } from '../../../domain/assignment/slot.ts';
 
 /** Timers of the sidecar as a whole. */
 export type OwnTimer = 'reconnect' | 'identify' | 'ping' | 'pong' | 'journal' | 'disk' | 'drain' | 'stop' | 'checks';
@@ -18,10 +18,11 @@ export type OwnTimer = 'reconnect' | 'identify' | 'ping' | 'pong' | 'journal' | 
  */
 export type RunTimer = 'retry' | 'confirm' | 'pickup' | 'linger' | 'lease' | 'silence' | 'run_max' | 'progress' | 'repeat';
 
-export type TimerName = { readonly purpose: OwnTimer } | { readonly purpose: RunTimer; readonly name: Assignment };
+export type TimerName = { readonly purpose: OwnTimer } | { readonly purpose: RunTimer; readonly assignment: AssignmentId };
 
 /** Equal timers have equal keys. */
-export const timerKey = (timer: TimerName): string => ('name' in timer ? `${timer.purpose} ${assignmentKey(timer.name)}` : timer.purpose);
+export const timerKey = (timer: TimerName): string =>
+  'assignment' in timer ? `${timer.purpose} ${assignmentKey(timer.assignment)}` : timer.purpose;
 
 /** Every timer that may run until the end of its assignment is reported. */
 export const TIMERS_UNTIL_REPORTED: readonly RunTimer[] = ['retry', 'confirm', 'pickup', 'lease', 'silence', 'run_max', 'progress'];

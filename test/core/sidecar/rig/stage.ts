@@ -2,7 +2,7 @@
 import { systemDigest } from '../../../../adapters/ids-system/system-digest.ts';
 import { SIDECAR_TIMING } from '../../../../core/config/times.ts';
 import type { AgentId, Generation, TaskId, Unbranded } from '../../../../core/domain/ids.ts';
-import type { Assignment, Slot } from '../../../../core/domain/assignment/slot.ts';
+import type { AssignmentId, Slot } from '../../../../core/domain/assignment/slot.ts';
 import type { Effect } from '../../../../core/application/sidecar/state/effects.ts';
 import type { SidecarInput } from '../../../../core/application/sidecar/state/inputs.ts';
 import { EMPTY_JOURNAL, type JournalState } from '../../../../core/application/sidecar/state/journal-state.ts';
@@ -22,7 +22,7 @@ export const START_MS = Date.UTC(2026, 0, 1);
 export const TASK = 'task-00000000000000a1' as TaskId;
 export const OTHER = 'task-00000000000000b2' as TaskId;
 
-export const named = (generation = 1, taskId: TaskId = TASK): Assignment => ({ taskId, generation: generation as Generation });
+export const named = (generation = 1, taskId: TaskId = TASK): AssignmentId => ({ taskId, generation: generation as Generation });
 
 export const settings = (over: Partial<SidecarSettings> = {}): SidecarSettings => ({
   agentId: 'worker-1' as AgentId,
@@ -59,16 +59,16 @@ export interface Stage {
   /** Takes an event; answers its effects. */
   take(event: SidecarInput): readonly Effect[];
   frame(frame: SentFrame): readonly Effect[];
-  wake(event: WakeEvent, of?: Assignment): readonly Effect[];
-  sight(event: FileEventOf, of?: Assignment): readonly Effect[];
-  timer(purpose: OwnTimer | RunTimer, of?: Assignment): readonly Effect[];
-  prepared(of?: Assignment): readonly Effect[];
-  scanned(of?: Assignment): readonly Effect[];
-  slot(of?: Assignment): Slot | undefined;
+  wake(event: WakeEvent, of?: AssignmentId): readonly Effect[];
+  sight(event: FileEventOf, of?: AssignmentId): readonly Effect[];
+  timer(purpose: OwnTimer | RunTimer, of?: AssignmentId): readonly Effect[];
+  prepared(of?: AssignmentId): readonly Effect[];
+  scanned(of?: AssignmentId): readonly Effect[];
+  slot(of?: AssignmentId): Slot | undefined;
   /** Connected and identified, with these answers to the inventory. */
   identify(over?: Partial<Extract<SentFrame, { type: 'identified' }>>): readonly Effect[];
 }
-type FileEventOf = ResultFileEvent extends infer One ? (One extends ResultFileEvent ? Omit<One, 'name'> : never) : never;
+type FileEventOf = ResultFileEvent extends infer One ? (One extends ResultFileEvent ? Omit<One, 'assignment'> : never) : never;
 
 /** A sidecar before its start, with this journal. */
 export function stage(over: Partial<SidecarSettings> = {}, journal: JournalState = EMPTY_JOURNAL): Stage {
@@ -86,12 +86,12 @@ export function stage(over: Partial<SidecarSettings> = {}, journal: JournalState
       return done.effects;
     },
     frame: (frame) => made.take({ type: 'frame', connectionId: made.state.link.connectionId, frame: frame as HubFrame }),
-    wake: (event, of = named()) => made.take({ type: 'wake_event', name: of, runId: made.slot(of)?.run?.runId ?? 'run-none', event }),
-    sight: (event, of = named()) => made.take({ type: 'file_event', event: { ...event, name: of } as ResultFileEvent }),
+    wake: (event, of = named()) => made.take({ type: 'wake_event', assignment: of, runId: made.slot(of)?.run?.runId ?? 'run-none', event }),
+    sight: (event, of = named()) => made.take({ type: 'file_event', event: { ...event, assignment: of } as ResultFileEvent }),
     timer: (purpose, of = named()) =>
-      made.take({ type: 'timer', timer: isOwn(purpose) ? { purpose } : { purpose: purpose as RunTimer, name: of } }),
-    prepared: (of = named()) => made.take({ type: 'prepared', name: of, paths: pathsOf(of), runId: `run-${(runs += 1)}` }),
-    scanned: (of = named()) => made.take({ type: 'scanned', name: of, scan: made.state.live[keyOf(of)]?.scan ?? 0 }),
+      made.take({ type: 'timer', timer: isOwn(purpose) ? { purpose } : { purpose: purpose as RunTimer, assignment: of } }),
+    prepared: (of = named()) => made.take({ type: 'prepared', assignment: of, paths: pathsOf(of), runId: `run-${(runs += 1)}` }),
+    scanned: (of = named()) => made.take({ type: 'scanned', assignment: of, scan: made.state.live[keyOf(of)]?.scan ?? 0 }),
     slot: (of = named()) => made.state.journal.slots.find((slot) => slot.taskId === of.taskId && slot.generation === of.generation),
     identify(frame = {}) {
       const up = made.take({ type: 'link_up', nonce: NONCE, connectionId: made.state.link.connectionId });
@@ -102,12 +102,12 @@ export function stage(over: Partial<SidecarSettings> = {}, journal: JournalState
   return made;
 }
 
-export const keyOf = (name: Assignment): string => `${name.taskId}.g${name.generation}`;
+export const keyOf = (assignment: AssignmentId): string => `${assignment.taskId}.g${assignment.generation}`;
 
-export const pathsOf = (name: Assignment) => ({
-  resultsDir: `/results/${keyOf(name)}`,
-  taskFile: `/tasks/${keyOf(name)}.json`,
-  runDir: `/runs/${keyOf(name)}`,
+export const pathsOf = (assignment: AssignmentId) => ({
+  resultsDir: `/results/${keyOf(assignment)}`,
+  taskFile: `/tasks/${keyOf(assignment)}.json`,
+  runDir: `/runs/${keyOf(assignment)}`,
 });
 
 const OWN: readonly string[] = ['reconnect', 'identify', 'ping', 'pong', 'journal', 'disk', 'drain', 'stop', 'checks'];
@@ -121,7 +121,7 @@ export function online(over: Partial<SidecarSettings> = {}, journal?: JournalSta
   return made;
 }
 
-export const assignFrame = (of: Assignment = named(), over: Partial<Extract<HubFrame, { type: 'task_assign' }>> = {}): HubFrame => ({
+export const assignFrame = (of: AssignmentId = named(), over: Partial<Extract<HubFrame, { type: 'task_assign' }>> = {}): HubFrame => ({
   type: 'task_assign',
   task_id: of.taskId,
   generation: of.generation,
@@ -134,7 +134,7 @@ export const assignFrame = (of: Assignment = named(), over: Partial<Extract<HubF
 });
 
 /** Online, with this assignment accepted, woken (`spawned`, `woken`) and at work. */
-export function working(over: Partial<SidecarSettings> = {}, of: Assignment = named()): Stage {
+export function working(over: Partial<SidecarSettings> = {}, of: AssignmentId = named()): Stage {
   const made = waking(over, of);
   made.wake(SPAWNED, of);
   made.wake(WOKEN, of);
@@ -143,7 +143,7 @@ export function working(over: Partial<SidecarSettings> = {}, of: Assignment = na
 }
 
 /** Online, with this assignment accepted and its wake asked for. */
-export function waking(over: Partial<SidecarSettings> = {}, of: Assignment = named()): Stage {
+export function waking(over: Partial<SidecarSettings> = {}, of: AssignmentId = named()): Stage {
   const made = online(over);
   made.frame(assignFrame(of));
   made.frame({ type: 'task_ack', task_id: of.taskId, generation: of.generation, status: 'accepted' });

@@ -4,7 +4,7 @@
  */
 import { hasBody, isEnd, type OutboxEntry } from '../../../../core/domain/assignment/outbox.ts';
 import { recall } from '../../../../core/domain/assignment/ended-assignments.ts';
-import type { Assignment } from '../../../../core/domain/assignment/slot.ts';
+import type { AssignmentId } from '../../../../core/domain/assignment/slot.ts';
 import type { Effect } from '../../../../core/application/sidecar/state/effects.ts';
 import type { SidecarInput } from '../../../../core/application/sidecar/state/inputs.ts';
 import { EMPTY_JOURNAL, readJournalState, type JournalState } from '../../../../core/application/sidecar/state/journal-state.ts';
@@ -16,7 +16,7 @@ import type { HubFrame } from '../../../../core/protocol/hub-frames.ts';
 import { exited, keyOf, named, NONCE, OTHER, pathsOf, settings, SPAWNED, START_MS, stoppedRun, TASK, WOKEN } from './stage.ts';
 
 interface Run {
-  readonly name: Assignment;
+  readonly assignment: AssignmentId;
   isAlive: boolean;
   /** By the sidecar that lives now. */
   isFollowed: boolean;
@@ -78,8 +78,8 @@ export class StormWorld {
   }
 
   act(act: Act, a: number, b: number): void {
-    const name = this.#name(act, a, b);
-    const task = { task_id: name.taskId, generation: name.generation };
+    const assignment = this.#assignment(act, a, b);
+    const task = { task_id: assignment.taskId, generation: assignment.generation };
     switch (act) {
       case 'offer':
         return this.#frame({ type: 'task_assign', ...task, description: 'x', assigned_at: START_MS, run_max_ms: 60_000 });
@@ -106,7 +106,7 @@ export class StormWorld {
       case 'result':
         return this.#take({
           type: 'file_event',
-          event: { kind: 'result', name, value: { status: b % 2 === 0 ? 'success' : 'failed' }, replaced: false },
+          event: { kind: 'result', assignment, value: { status: b % 2 === 0 ? 'success' : 'failed' }, replaced: false },
         });
       case 'timer':
         return this.#fire(this.#pick([...this.#timers.values()], a));
@@ -125,7 +125,7 @@ export class StormWorld {
   }
 
   /** Mostly something that is there, at times something that was or never will be. */
-  #name(act: Act, a: number, b: number): Assignment {
+  #assignment(act: Act, a: number, b: number): AssignmentId {
     const taskId = b % 3 === 0 ? OTHER : TASK;
     if (act === 'offer') return named(a % 4 === 0 ? 1 + (a % this.#newest) : (this.#newest += 1), taskId);
     const there = [...this.#state.journal.outbox, ...this.#state.journal.slots];
@@ -155,15 +155,15 @@ export class StormWorld {
 
   #tell(found: readonly [string, Run] | undefined, event: WakeEvent): void {
     if (found?.[1].isAlive !== true || !found[1].isFollowed) return;
-    this.#take({ type: 'wake_event', name: found[1].name, runId: found[0], event });
+    this.#take({ type: 'wake_event', assignment: found[1].assignment, runId: found[0], event });
   }
 
   #end(found: readonly [string, Run] | undefined, event: WakeEvent): void {
     if (found?.[1].isAlive !== true) return;
     found[1].isAlive = false;
     if (!found[1].isFollowed) return;
-    this.#take({ type: 'wake_event', name: found[1].name, runId: found[0], event });
-    this.#take({ type: 'wake_stream_ended', name: found[1].name, runId: found[0], error: null });
+    this.#take({ type: 'wake_event', assignment: found[1].assignment, runId: found[0], event });
+    this.#take({ type: 'wake_stream_ended', assignment: found[1].assignment, runId: found[0], error: null });
   }
 
   #fire(timer: TimerName | undefined): void {
@@ -217,7 +217,7 @@ export class StormWorld {
           this.#failing -= 1;
           return false;
         }
-        if (effect.type === 'writeReport') this.#bodies.add(keyOf(effect.name));
+        if (effect.type === 'writeReport') this.#bodies.add(keyOf(effect.assignment));
         else this.#persist(effect.journal, event, before);
         return true;
       case 'send':
@@ -233,13 +233,13 @@ export class StormWorld {
         this.#stop(effect.runId);
         return true;
       case 'prepare':
-        this.#answers.push({ type: 'prepared', name: effect.name, paths: pathsOf(effect.name), runId: `run-${(this.#made += 1)}` });
+        this.#prepared(effect.assignment);
         return true;
       case 'measureDisk':
         this.#answers.push({ type: 'disk_measured', refusedBytes: 0, hasReserve: true });
         return true;
       case 'scan':
-        this.#answers.push({ type: 'scanned', name: effect.name, scan: effect.scan });
+        this.#answers.push({ type: 'scanned', assignment: effect.assignment, scan: effect.scan });
         return true;
       case 'startTimer':
         this.#timers.set(timerKey(effect.timer), effect.timer);
@@ -252,21 +252,27 @@ export class StormWorld {
     }
   }
 
-  #begin(request: { readonly runId: string } & Assignment): void {
+  #prepared(assignment: AssignmentId): void {
+    this.#made += 1;
+    this.#answers.push({ type: 'prepared', assignment, paths: pathsOf(assignment), runId: `run-${this.#made}` });
+  }
+
+  #begin(request: { readonly runId: string } & AssignmentId): void {
     for (const [runId, run] of this.#runs) {
-      if (run.isAlive && run.name.taskId === request.taskId) this.complaints.push(`${request.runId} was woken beside ${runId}`);
+      if (run.isAlive && run.assignment.taskId === request.taskId) this.complaints.push(`${request.runId} was woken beside ${runId}`);
     }
     const ended = recall(this.#disk.ended, request.taskId);
     if (ended !== undefined && ended.generation >= request.generation) this.complaints.push(`${keyOf(request)} was run after it had ended`);
     if (!this.#disk.slots.some((slot) => slot.run?.runId === request.runId))
       this.complaints.push(`${request.runId} was woken before it was journalled`);
-    this.#runs.set(request.runId, { name: { taskId: request.taskId, generation: request.generation }, isAlive: true, isFollowed: true });
+    const { taskId, generation } = request;
+    this.#runs.set(request.runId, { assignment: { taskId, generation }, isAlive: true, isFollowed: true });
   }
 
-  #attach(runId: string, name: Assignment, stop: boolean): void {
+  #attach(runId: string, assignment: AssignmentId, stop: boolean): void {
     const run = this.#runs.get(runId);
     if (run?.isAlive !== true) {
-      this.#answers.push({ type: 'wake_event', name, runId, event: exited(null) });
+      this.#answers.push({ type: 'wake_event', assignment, runId, event: exited(null) });
       return;
     }
     run.isFollowed = true;
@@ -275,7 +281,7 @@ export class StormWorld {
 
   #stop(runId: string): void {
     const run = this.#runs.get(runId);
-    if (run?.isAlive === true) this.#answers.push({ type: 'wake_event', name: run.name, runId, event: stoppedRun() });
+    if (run?.isAlive === true) this.#answers.push({ type: 'wake_event', assignment: run.assignment, runId, event: stoppedRun() });
   }
 
   /** An end leaves the outbox only by the hub's answer to exactly that assignment. */
@@ -300,7 +306,7 @@ export class StormWorld {
 
   /** Nothing is said that is not on disk, and no stop is confirmed of what lives. */
   #judgeFrame(frame: Readonly<Record<string, unknown>>): void {
-    const isOf = (each: Assignment): boolean => each.taskId === frame['task_id'] && each.generation === frame['generation'];
+    const isOf = (each: AssignmentId): boolean => each.taskId === frame['task_id'] && each.generation === frame['generation'];
     const kept: OutboxEntry | undefined = this.#disk.outbox.find(isOf);
     const complain = (): void =>
       void this.complaints.push(`${String(frame['type'])} of ${String(frame['task_id'])} was sent before it was kept`);
@@ -316,7 +322,7 @@ export class StormWorld {
         if (kept?.report !== 'rejected' && !UNKEPT.test(String(frame['reason']))) complain();
         return;
       case 'task_cancel_ack':
-        if ([...this.#runs.values()].some((run) => run.isAlive && isOf(run.name)))
+        if ([...this.#runs.values()].some((run) => run.isAlive && isOf(run.assignment)))
           this.complaints.push('a stop was confirmed of a run that lives');
         if (this.#disk.slots.some(isOf)) this.complaints.push('a stop was confirmed before it was journalled');
         return;

@@ -130,7 +130,7 @@ t.test('R4: a report that an earlier version kept with all that its agent wrote 
     generation: 1,
     result: { status: 'success', output: 'done', omitted: 'x'.repeat(2_000_000) },
   };
-  const again = sent(sidecar.take({ type: 'report_read', name: named(), body: { kind: 'found', text: JSON.stringify(kept) } }));
+  const again = sent(sidecar.take({ type: 'report_read', assignment: named(), body: { kind: 'found', text: JSON.stringify(kept) } }));
   t.same(again, [{ ...kept, result: { status: 'success', output: 'done' } }]);
 });
 
@@ -155,7 +155,7 @@ t.test('a small frame of a hub is kept to, whatever the agent wrote', async (t) 
 
 t.test('R20: of an assignment whose files say more than its report, only that stays', async (t) => {
   const long = 'a'.repeat(300_000);
-  const refused = { type: 'invalid_wake_event', name: named(), runId: 'run-1', message: 'over 8 MiB' } as const;
+  const refused = { type: 'invalid_wake_event', assignment: named(), runId: 'run-1', message: 'over 8 MiB' } as const;
   const ways: readonly (readonly [string, boolean | null, (sidecar: Stage) => void])[] = [
     ['whole', null, (sidecar) => sidecar.sight({ kind: 'result', value: { status: 'success', output: 'o' }, replaced: false })],
     ['cut', false, (sidecar) => sidecar.sight({ kind: 'result', value: { status: 'success', output: long }, replaced: false })],
@@ -166,7 +166,7 @@ t.test('R20: of an assignment whose files say more than its report, only that st
     ['heard and too large', true, (sidecar) => [sidecar.take({ ...refused, reason: 'result_too_large' }), sidecar.scanned()]],
   ];
   for (const [what, streams, end] of ways) {
-    const kept = streams === null ? [] : [{ type: 'keepResult', name: named(), streams }];
+    const kept = streams === null ? [] : [{ type: 'keepResult', assignment: named(), streams }];
     const sidecar = working();
     end(sidecar);
     t.same(only(sidecar.wake(stoppedRun()), 'keepResult'), kept, what);
@@ -189,11 +189,11 @@ t.test('R4: the files of a report that a hub with smaller frames gets cut are ke
     sidecar.take({ type: 'link_down', connectionId: sidecar.state.link.connectionId, code: 1006, reason: '' });
     sidecar.timer('reconnect');
     sidecar.identify({ policy: { ...policy, max_frame_bytes: 20_000 } });
-    const again = sidecar.take({ type: 'report_read', name: named(), body: { kind: 'found', text: JSON.stringify(body) } });
+    const again = sidecar.take({ type: 'report_read', assignment: named(), body: { kind: 'found', text: JSON.stringify(body) } });
     t.match(sent(again), [{ type: 'task_complete', result: { output_truncated: true, output_bytes: 100_000 } }]);
     t.ok(words(again).includes('persist'));
     const kept = [...only(again, 'keepResult'), ...(isGone ? [] : only(sidecar.wake(stoppedRun()), 'keepResult'))];
-    t.same(kept, [{ type: 'keepResult', name: named(), streams: true }]);
+    t.same(kept, [{ type: 'keepResult', assignment: named(), streams: true }]);
     const answered = sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'complete' });
     t.same(words(answered), ['removeReport', 'persist']);
   }

@@ -100,7 +100,7 @@ t.test('R20: what a run said last has a bound, and takes no room from what its r
 t.test('only the newest look counts', async (t) => {
   const sidecar = working();
   sidecar.wake(exited(0));
-  t.same(sidecar.take({ type: 'scanned', name: named(), scan: 0 }), []);
+  t.same(sidecar.take({ type: 'scanned', assignment: named(), scan: 0 }), []);
   t.equal(sidecar.slot()?.status, 'working');
   t.same(words(sidecar.scanned()).slice(0, 1), ['writeReport']);
 });
@@ -142,11 +142,11 @@ t.test('an attached agent that tells its end', async (t) => {
 
 t.test('R4: a result that its agent wrote counts, whatever its runner says of the end', async (t) => {
   const failed: WakeEvent = { type: 'failed', phase: 'agent', kind: 'no_result', message: 'no result', retryable: true };
-  const refused = { type: 'invalid_wake_event', name: named(), runId: 'run-1', message: 'no word' } as const;
+  const refused = { type: 'invalid_wake_event', assignment: named(), runId: 'run-1', message: 'no word' } as const;
   const ways: readonly (readonly [string, (sidecar: Stage) => void])[] = [
     ['it failed', (sidecar) => sidecar.wake(failed)],
     ['it failed, and ended', (sidecar) => [sidecar.wake(failed), sidecar.wake(exited(0))]],
-    ['it threw', (sidecar) => sidecar.take({ type: 'wake_stream_ended', name: named(), runId: 'run-1', error: 'boom' })],
+    ['it threw', (sidecar) => sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId: 'run-1', error: 'boom' })],
     ['a word that is none', (sidecar) => sidecar.take({ ...refused, reason: 'invalid_event' })],
     ['a result that is none', (sidecar) => sidecar.take({ ...refused, reason: 'result_invalid' })],
   ];
@@ -223,7 +223,7 @@ t.test('a run whose runner lets go of it', async (t) => {
   t.test('after woken is on its own: only files tell, until it is silent too long', async (t) => {
     const sidecar = working();
     const runId = sidecar.slot()?.run?.runId ?? '';
-    const effects = sidecar.take({ type: 'wake_stream_ended', name: named(), runId, error: null });
+    const effects = sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId, error: null });
     t.same(words(effects), ['persist']);
     t.equal(sidecar.slot()?.run?.detached, true);
     t.equal(startedFor(effects, 'silence'), 1_800_000);
@@ -238,7 +238,7 @@ t.test('a run whose runner lets go of it', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
     const runId = sidecar.slot()?.run?.runId ?? '';
-    t.same(words(sidecar.take({ type: 'wake_stream_ended', name: named(), runId, error: null })), ['scan']);
+    t.same(words(sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId, error: null })), ['scan']);
     t.match(writtenBody(sidecar.scanned()), { kind: 'lost' });
   });
 });
@@ -252,7 +252,7 @@ t.test('a runner that throws', async (t) => {
     t.test(`R10: before spawned: it is tried again only once what it may have started ${what}`, async (t) => {
       const sidecar = waking();
       const runId = sidecar.slot()?.run?.runId ?? '';
-      const effects = sidecar.take({ type: 'wake_stream_ended', name: named(), runId, error: 'boom' });
+      const effects = sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId, error: 'boom' });
       t.equal(startedFor(effects, 'retry'), undefined);
       t.ok(words(effects).includes('prepare'));
       t.match(only(sidecar.prepared(), 'attach'), [{ stop: { reason: /threw/ }, run: { runId, process: null } }]);
@@ -265,7 +265,7 @@ t.test('a runner that throws', async (t) => {
   t.test('R10: before spawned: beside what cannot be killed it is not tried again', async (t) => {
     const sidecar = waking();
     const runId = sidecar.slot()?.run?.runId ?? '';
-    sidecar.take({ type: 'wake_stream_ended', name: named(), runId, error: 'boom' });
+    sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId, error: 'boom' });
     sidecar.prepared();
     sidecar.wake(stoppedRun(4243));
     t.match(writtenBody(sidecar.scanned()), { type: 'task_failed', kind: 'wake_failed', error: 'boom', details: { survivors: [4243] } });
@@ -274,7 +274,7 @@ t.test('a runner that throws', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
     const runId = sidecar.slot()?.run?.runId ?? '';
-    const effects = sidecar.take({ type: 'wake_stream_ended', name: named(), runId, error: 'boom' });
+    const effects = sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId, error: 'boom' });
     t.same(words(effects), ['scan', 'prepare']);
     t.match(only(sidecar.prepared(), 'attach')[0], { stop: { reason: 'its result is known' }, run: { process: { pid: 4242 } } });
     t.match(writtenBody(sidecar.scanned()), { kind: 'agent_failed', error: 'the wake runner failed: boom' });
@@ -284,7 +284,7 @@ t.test('a runner that throws', async (t) => {
     const sidecar = working();
     sidecar.timer('run_max');
     const runId = sidecar.slot()?.run?.runId ?? '';
-    const effects = sidecar.take({ type: 'wake_stream_ended', name: named(), runId, error: 'boom' });
+    const effects = sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId, error: 'boom' });
     t.equal(startedFor(effects, 'retry'), 5_000);
     t.not(sidecar.slot(), undefined);
     t.same(words(sidecar.timer('retry')), ['prepare']);

@@ -69,7 +69,7 @@ t.test('cancelled: withdrawn before it is confirmed; an agent that took it canno
 t.test('a task that cannot be laid out is tried again', async (t) => {
   const sidecar = laidOut();
   t.equal(
-    startedFor(sidecar.take({ type: 'prepare_failed', name: named(), paths: pathsOf(named()), message: 'disk full' }), 'retry'),
+    startedFor(sidecar.take({ type: 'prepare_failed', assignment: named(), paths: pathsOf(named()), message: 'disk full' }), 'retry'),
     5_000,
   );
   t.same(words(sidecar.timer('retry')), ['prepare']);
@@ -82,7 +82,7 @@ t.test('R1: after a restart it is laid out if it was not yet, and what nobody ow
   sidecar.nowMs += 600_000;
   const effects = sidecar.take({ type: 'start' });
   t.same(words(effects), ['withdrawAllExcept', 'findFolders', 'watch', 'publish', 'connect']);
-  t.same(only(effects, 'withdrawAllExcept')[0]?.names, [named()]);
+  t.same(only(effects, 'withdrawAllExcept')[0]?.assignments, [named()]);
   t.equal(startedFor(effects, 'pickup'), 1_200_000, 'what is left of its time');
   const moved = stage(SELF, before.state.journal);
   moved.nowMs += 86_400_000;
@@ -92,7 +92,7 @@ t.test('R1: after a restart it is laid out if it was not yet, and what nobody ow
   t.equal(startedFor(working, 'silence'), 1_800_000);
   before.frame({ type: 'task_cancelled', task_id: TASK, generation: 1 });
   const stopping = stage(SELF, before.state.journal);
-  t.same(only(stopping.take({ type: 'start' }), 'withdrawAllExcept')[0]?.names, []);
+  t.same(only(stopping.take({ type: 'start' }), 'withdrawAllExcept')[0]?.assignments, []);
   stopping.identify();
   t.match(sent(stopping.scanned()), [{ type: 'task_cancel_ack', outcome: 'not_stoppable' }]);
 });

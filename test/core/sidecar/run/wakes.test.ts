@@ -80,7 +80,7 @@ t.test('R12: a task that is more than its program takes is the fault of the task
 t.test('folders that cannot be made count as a wake that could not be spawned', async (t) => {
   const sidecar = online();
   sidecar.frame(assignFrame());
-  const effects = sidecar.take({ type: 'prepare_failed', name: named(), paths: pathsOf(named()), message: 'disk full' });
+  const effects = sidecar.take({ type: 'prepare_failed', assignment: named(), paths: pathsOf(named()), message: 'disk full' });
   t.equal(startedFor(effects, 'retry'), 5_000);
   t.match(sidecar.slot(), { status: 'waking', wakes: 1, run: null });
 });
@@ -240,7 +240,7 @@ t.test('events of a run that the slot no longer has are dropped', async (t) => {
   sidecar.timer('retry');
   sidecar.prepared();
   const events: readonly WakeEvent[] = [SPAWNED, WOKEN, { type: 'started' }, exited(0), { type: 'completed', output: 1 }, REFUSED];
-  for (const event of events) t.same(sidecar.take({ type: 'wake_event', name: named(), runId: 'run-1', event }), [], event.type);
-  t.same(sidecar.take({ type: 'wake_stream_ended', name: named(), runId: 'run-1', error: null }), []);
-  t.same(sidecar.take({ type: 'wake_event', name: named(9), runId: 'run-2', event: SPAWNED }), []);
+  for (const event of events) t.same(sidecar.take({ type: 'wake_event', assignment: named(), runId: 'run-1', event }), [], event.type);
+  t.same(sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId: 'run-1', error: null }), []);
+  t.same(sidecar.take({ type: 'wake_event', assignment: named(9), runId: 'run-2', event: SPAWNED }), []);
 });

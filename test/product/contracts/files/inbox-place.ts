@@ -2,7 +2,7 @@
 import type { VirtualClock } from '../../twins/clock-virtual/virtual-clock.ts';
 import type { Generation, TaskId } from '../../../../core/domain/ids.ts';
 import { assignmentText } from '../../../../core/ports/assignment-name.ts';
-import type { Assignment } from '../../../../core/domain/assignment/slot.ts';
+import type { AssignmentId } from '../../../../core/domain/assignment/slot.ts';
 import type { FlatNames, ResultInbox } from '../../../../core/ports/result-inbox.ts';
 import type { Teardown } from '../contract-case.ts';
 import { fileEventRecorder, type FileEventRecorder } from './file-event-recorder.ts';
@@ -39,20 +39,20 @@ export interface InboxSubject {
   place(t: Teardown): Promise<InboxPlace>;
 }
 
-export const nameOf = (digit: string, generation: number): Assignment => ({
+export const nameOf = (digit: string, generation: number): AssignmentId => ({
   taskId: `task-${digit.repeat(16)}` as TaskId,
   generation: generation as Generation,
 });
 
 /** The path of an agent's file in the folder of its assignment. */
-export const ownPath = (name: Assignment, file: string): string => `results/${assignmentText(name)}/${name.taskId}.${file}`;
+export const ownPath = (name: AssignmentId, file: string): string => `results/${assignmentText(name)}/${name.taskId}.${file}`;
 
 export const TASK = { id: 'task-aaaaaaaaaaaaaaaa', description: 'Say "hallo" 😀', metadata: { n: 1 } };
 
 /** An open inbox that expects the assignment, woken now. */
 export async function expecting(
   place: InboxPlace,
-  name: Assignment,
+  name: AssignmentId,
   flat: FlatNames = 'all',
 ): Promise<{ inbox: ResultInbox; saw: FileEventRecorder }> {
   const inbox = place.inbox();

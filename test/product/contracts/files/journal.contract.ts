@@ -2,7 +2,7 @@
 import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
 import type { Generation, TaskId } from '../../../../core/domain/ids.ts';
 import { JOURNAL_BYTES_MAX, type Journal } from '../../../../core/ports/journal.ts';
-import type { Assignment } from '../../../../core/domain/assignment/slot.ts';
+import type { AssignmentId } from '../../../../core/domain/assignment/slot.ts';
 import { inSuite, refuseOptions, type ContractCase, type Teardown, type TestRunner } from '../contract-case.ts';
 
 /** One folder, or what stands for it, and the journals over it. */
@@ -16,7 +16,7 @@ export interface JournalPlace {
   /** The next write of this journal meets a fault of the disk. */
   failNextWrite(journal: Journal): void;
   /** The reason that lies beside a refused report, and its body; null when there is none. */
-  refused(name: Assignment): Promise<{ readonly text: string; readonly reason: string } | null>;
+  refused(name: AssignmentId): Promise<{ readonly text: string; readonly reason: string } | null>;
 }
 
 export interface JournalSubject {
@@ -26,7 +26,7 @@ export interface JournalSubject {
   unwritable(t: Teardown): Promise<Journal>;
 }
 
-const nameOf = (digit: string, generation: number): Assignment => ({
+const nameOf = (digit: string, generation: number): AssignmentId => ({
   taskId: `task-${digit.repeat(16)}` as TaskId,
   generation: generation as Generation,
 });

@@ -130,7 +130,7 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
     t.ok(await place.read(flat('json')), 'and it stays until that is over');
     inbox.unwatch(a1);
     await inbox.scan(a2);
-    t.strictSame(saw.of('result')[0]?.name, a2);
+    t.strictSame(saw.of('result')[0]?.assignment, a2);
   });
 
   test('one that comes after the result in the folder is refused', async (t) => {
@@ -160,7 +160,7 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
     await place.write(`results/${other.taskId}.json`, '{"status":');
     const sinceMs = place.clock.monotonicMs();
     await place.pass(inbox.scan(other));
-    t.match(saw.of('invalid')[0], { name: other, reason: 'result_invalid' });
+    t.match(saw.of('invalid')[0], { assignment: other, reason: 'result_invalid' });
     t.ok(place.clock.monotonicMs() - sinceMs >= place.stillMs, 'not before it was still');
     t.equal(await place.read(ownPath(other, 'json')), '{"status":');
   });

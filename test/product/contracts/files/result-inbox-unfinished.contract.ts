@@ -34,7 +34,7 @@ export function unfinishedResultTests(test: CaseTest, subject: InboxSubject): vo
       const looking = inbox.scan(a1);
       await place.pass(looking);
       const [invalid] = saw.of('invalid');
-      t.match(invalid, { kind: 'invalid', name: a1, reason: 'result_invalid' });
+      t.match(invalid, { kind: 'invalid', assignment: a1, reason: 'result_invalid' });
       t.ok((invalid?.message.length ?? 0) < 500, `the message is short: ${invalid?.message}`);
       t.ok(place.clock.monotonicMs() - sinceMs >= place.stillMs, 'not before');
       t.equal(await place.read(path), text);
@@ -106,7 +106,7 @@ export function unfinishedResultTests(test: CaseTest, subject: InboxSubject): vo
     t.equal((saw.of('result')[0]?.value['output'] as string).length, largest.length - frame);
     await place.write(path, `${largest} `);
     await inbox.scan(a1);
-    t.match(saw.of('invalid')[0], { reason: 'result_too_large', name: a1 });
+    t.match(saw.of('invalid')[0], { reason: 'result_too_large', assignment: a1 });
     t.equal((await place.read(path))?.length, largest.length + 1);
   });
 }

@@ -39,13 +39,13 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       const place = await subject.place(t);
       const { saw } = await expecting(place, a1);
       await place.write(ownPath(a1, 'started'), '');
-      t.strictSame(await saw.next('started'), { kind: 'started', name: a1 });
+      t.strictSame(await saw.next('started'), { kind: 'started', assignment: a1 });
       await place.write(ownPath(a1, 'progress'), '{"percent":50,"message":"half","tokens_used":7}\n');
-      t.strictSame(await saw.next('progress'), { kind: 'progress', name: a1, percent: 50, message: 'half', tokensUsed: 7 });
+      t.strictSame(await saw.next('progress'), { kind: 'progress', assignment: a1, percent: 50, message: 'half', tokensUsed: 7 });
       await place.write(ownPath(a1, 'json'), '{"status":"success","output":{"n":1},"tokens_used":7,"mine":[1,null]}');
       t.strictSame(await saw.next('result'), {
         kind: 'result',
-        name: a1,
+        assignment: a1,
         value: { status: 'success', output: { n: 1 }, tokens_used: 7, mine: [1, null] },
         replaced: false,
       });
@@ -85,7 +85,7 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       await inbox.scan(a1);
       await inbox.scan(b1);
       t.ok(
-        saw.all.every((sighting) => sighting.name.taskId === a1.taskId && sighting.kind !== 'result'),
+        saw.all.every((sighting) => sighting.assignment.taskId === a1.taskId && sighting.kind !== 'result'),
         'neither of the other nor of the forgotten',
       );
       inbox.watch(a1, 'all');

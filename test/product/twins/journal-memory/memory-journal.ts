@@ -6,7 +6,7 @@ import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
 import { utf8Bytes } from '../../../../core/domain/encoded-text.ts';
 import { assignmentText } from '../../../../core/ports/assignment-name.ts';
 import { JOURNAL_BYTES_MAX, type Journal, type JournalOpened } from '../../../../core/ports/journal.ts';
-import type { Assignment } from '../../../../core/domain/assignment/slot.ts';
+import type { AssignmentId } from '../../../../core/domain/assignment/slot.ts';
 import { oneAtATime } from '../../../../core/ports/opening.ts';
 
 export interface MemoryJournalOptions {
@@ -117,10 +117,10 @@ function journalOver(memory: Memory, options: MemoryJournalOptions): MemoryJourn
       });
     },
 
-    writeReport: (name, text) => whenOpen(() => write(() => void memory.outbox.set(assignmentText(name), text))),
-    readReport: (name) => whenOpen(() => Promise.resolve(memory.outbox.get(assignmentText(name)) ?? null)),
-    removeReport: (name) => whenOpen(() => Promise.resolve(void memory.outbox.delete(assignmentText(name)))),
-    refuseReport: (name, reason) => whenOpen(() => Promise.resolve(refuse(memory, name, reason))),
+    writeReport: (assignment, text) => whenOpen(() => write(() => void memory.outbox.set(assignmentText(assignment), text))),
+    readReport: (assignment) => whenOpen(() => Promise.resolve(memory.outbox.get(assignmentText(assignment)) ?? null)),
+    removeReport: (assignment) => whenOpen(() => Promise.resolve(void memory.outbox.delete(assignmentText(assignment)))),
+    refuseReport: (assignment, reason) => whenOpen(() => Promise.resolve(refuse(memory, assignment, reason))),
     room: () =>
       whenOpen(() => {
         const sizes = [...memory.refused.values()].map(({ text, reason }) => utf8Bytes(text) + utf8Bytes(reason));
@@ -164,8 +164,8 @@ function journalOver(memory: Memory, options: MemoryJournalOptions): MemoryJourn
   };
 }
 
-function refuse(memory: Memory, name: Assignment, reason: string): void {
-  const key = assignmentText(name);
+function refuse(memory: Memory, assignment: AssignmentId, reason: string): void {
+  const key = assignmentText(assignment);
   const text = memory.outbox.get(key);
   if (text === undefined) return;
   memory.outbox.delete(key);

@@ -6,7 +6,7 @@ import { utf8Bytes } from '../../../../core/domain/encoded-text.ts';
 import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
 import { assignmentText, readAssignmentText } from '../../../../core/ports/assignment-name.ts';
 import type { Clock } from '../../../../core/ports/clock.ts';
-import type { Assignment } from '../../../../core/domain/assignment/slot.ts';
+import type { AssignmentId } from '../../../../core/domain/assignment/slot.ts';
 import type { PreparedRun, ResultInbox, ResultFileEvent } from '../../../../core/ports/result-inbox.ts';
 import { memoryWatch, type MemoryWatch } from './memory-watch.ts';
 import { memoryFiles, refuseFlatFile, type MemoryFiles } from './memory-files.ts';
@@ -53,26 +53,26 @@ function inboxOver(files: MemoryFiles, folders: { isRefused: boolean }, options:
   let isClosed = false;
   let hasFault = false;
 
-  const pathsOf = (name: Assignment) => {
-    const text = assignmentText(name);
+  const pathsOf = (assignment: AssignmentId) => {
+    const text = assignmentText(assignment);
     const [resultsDir, runDir] = [`results/${text}`, `runs/${text}`];
     return {
       resultsDir,
       runDir,
       taskFile: `${runDir}/task.json`,
       published: `tasks/${text}.json`,
-      stop: `${resultsDir}/${name.taskId}.stop`,
+      stop: `${resultsDir}/${assignment.taskId}.stop`,
     };
   };
 
-  function preparedRun(name: Assignment): PreparedRun {
-    const { resultsDir, runDir, taskFile } = pathsOf(name);
+  function preparedRun(assignment: AssignmentId): PreparedRun {
+    const { resultsDir, runDir, taskFile } = pathsOf(assignment);
     return { resultsDir: `${ROOT}/${resultsDir}`, taskFile: `${ROOT}/${taskFile}`, runDir: `${ROOT}/${runDir}` };
   }
 
-  function release(name: Assignment): void {
-    watched.get(assignmentText(name))?.end();
-    watched.delete(assignmentText(name));
+  function release(assignment: AssignmentId): void {
+    watched.get(assignmentText(assignment))?.end();
+    watched.delete(assignmentText(assignment));
   }
 
   const refused = (what: string): Promise<never> =>
@@ -88,65 +88,67 @@ function inboxOver(files: MemoryFiles, folders: { isRefused: boolean }, options:
       return Promise.resolve();
     },
 
-    prepare(name, task, publish) {
+    prepare(assignment, task, publish) {
       if (folders.isRefused) return refused('mkdir');
       if (hasFault) {
         hasFault = false;
         return Promise.reject(new AgentcomError('AC_JOURNAL_WRITE', 'This prepare in memory was told to fail.'));
       }
-      const { resultsDir, taskFile, published } = pathsOf(name);
+      const { resultsDir, taskFile, published } = pathsOf(assignment);
       if (files.isOdd(resultsDir)) {
         return Promise.reject(new AgentcomError('AC_JOURNAL_WRITE', `${resultsDir} is no folder. Remove it.`));
       }
       if (files.read(taskFile) === null) {
-        const why = `It existed before the wake of ${assignmentText(name)}.`;
-        for (const file of ['started', 'json', 'progress']) refuseFlatFile(files, name.taskId, file, why);
+        const why = `It existed before the wake of ${assignmentText(assignment)}.`;
+        for (const file of ['started', 'json', 'progress']) refuseFlatFile(files, assignment.taskId, file, why);
       }
       files.write(taskFile, JSON.stringify(task));
       const isTaken = files.read(published) !== null || files.under(resultsDir).length > 0;
       if (publish && !isTaken) {
-        files.write(published, JSON.stringify({ ...task, generation: name.generation, results_dir: preparedRun(name).resultsDir }));
+        const { resultsDir } = preparedRun(assignment);
+        files.write(published, JSON.stringify({ ...task, generation: assignment.generation, results_dir: resultsDir }));
       }
-      return Promise.resolve(preparedRun(name));
+      return Promise.resolve(preparedRun(assignment));
     },
 
     pathsOf: preparedRun,
 
-    watch(name, flat) {
+    watch(assignment, flat) {
       if (isClosed) return;
-      if (emit === null) throw new AgentcomError('AC_INTERNAL', `Cannot watch ${assignmentText(name)}: the result inbox is not open.`);
-      const key = assignmentText(name);
+      if (emit === null)
+        throw new AgentcomError('AC_INTERNAL', `Cannot watch ${assignmentText(assignment)}: the result inbox is not open.`);
+      const key = assignmentText(assignment);
       if (watched.get(key)?.flat === flat) return;
-      release(name);
+      release(assignment);
       const made = memoryWatch({
-        name,
+        assignment,
         flat,
         files,
         clock,
         resultStillMs,
         isRefused: () => folders.isRefused,
-        isAlone: () => [...watched.values()].filter((other) => other.name.taskId === name.taskId).length === 1,
+        isAlone: () => [...watched.values()].filter((other) => other.assignment.taskId === assignment.taskId).length === 1,
         onEvent: (event) => emit?.(event),
       });
       watched.set(key, made);
       made.scheduleScan();
     },
 
-    scan: (name) => (folders.isRefused ? refused('scandir') : (watched.get(assignmentText(name))?.scan() ?? Promise.resolve())),
+    scan: (assignment) => (folders.isRefused ? refused('scandir') : (watched.get(assignmentText(assignment))?.scan() ?? Promise.resolve())),
 
     unwatch: release,
 
-    withdraw(name) {
+    withdraw(assignment) {
       if (folders.isRefused) return refused('unlink');
-      const { published, resultsDir, stop } = pathsOf(name);
+      const { published, resultsDir, stop } = pathsOf(assignment);
       files.remove(published);
-      const { runDir } = pathsOf(name);
+      const { runDir } = pathsOf(assignment);
       if (files.under(resultsDir).length + files.under(runDir).length > 0) files.write(stop, 'This assignment is gone.\n');
       return Promise.resolve();
     },
 
-    withdrawAllExcept(names) {
-      const kept = new Set(names.map(assignmentText));
+    withdrawAllExcept(assignments) {
+      const kept = new Set(assignments.map(assignmentText));
       for (const path of files.under('tasks')) {
         const text = /^tasks\/(.+)\.json$/.exec(path)?.[1] ?? '';
         if (readAssignmentText(text) !== null && !kept.has(text)) files.remove(path);
@@ -154,18 +156,18 @@ function inboxOver(files: MemoryFiles, folders: { isRefused: boolean }, options:
       return Promise.resolve();
     },
 
-    keepResult(name, streams) {
-      release(name);
+    keepResult(assignment, streams) {
+      release(assignment);
       if (folders.isRefused) return refused('scandir');
-      const { published, resultsDir, runDir, taskFile } = pathsOf(name);
-      const stays = `${resultsDir}/${name.taskId}.json`;
+      const { published, resultsDir, runDir, taskFile } = pathsOf(assignment);
+      const stays = `${resultsDir}/${assignment.taskId}.json`;
       const run = files.under(runDir).filter((path) => path === taskFile || !streams);
       for (const path of [published, ...files.under(resultsDir).filter((each) => each !== stays), ...run]) files.remove(path);
       return Promise.resolve();
     },
 
-    keptBytes(name) {
-      const { resultsDir, runDir } = pathsOf(name);
+    keptBytes(assignment) {
+      const { resultsDir, runDir } = pathsOf(assignment);
       const paths = folders.isRefused ? [] : [...files.under(resultsDir), ...files.under(runDir)];
       return Promise.resolve(paths.reduce((sum, path) => sum + utf8Bytes(files.read(path)?.text ?? ''), 0));
     },
@@ -175,14 +177,14 @@ function inboxOver(files: MemoryFiles, folders: { isRefused: boolean }, options:
         .map((path) => path.split('/'))
         .filter(({ length }) => length > 2);
       const texts = inFolders.map(([, text = '']) => text);
-      const names = [...new Set(texts)].map(readAssignmentText).filter((name) => name !== null);
-      return Promise.resolve(names.map((name) => ({ name, changedAtMs: null })));
+      const assignments = [...new Set(texts)].map(readAssignmentText).filter((assignment) => assignment !== null);
+      return Promise.resolve(assignments.map((assignment) => ({ assignment, changedAtMs: null })));
     },
 
-    remove(name) {
-      release(name);
+    remove(assignment) {
+      release(assignment);
       if (folders.isRefused) return refused('rm');
-      const { published, resultsDir, runDir } = pathsOf(name);
+      const { published, resultsDir, runDir } = pathsOf(assignment);
       for (const path of [published, ...files.under(resultsDir), ...files.under(runDir)]) files.remove(path);
       return Promise.resolve();
     },
@@ -202,7 +204,7 @@ function inboxOver(files: MemoryFiles, folders: { isRefused: boolean }, options:
     paths: () => files.under('').filter((path) => files.read(path) !== null),
     writeOdd: (path) => files.writeOdd(path),
     emit(event) {
-      if (watched.has(assignmentText(event.name))) emit?.(event);
+      if (watched.has(assignmentText(event.assignment))) emit?.(event);
     },
     failPrepare() {
       hasFault = true;

@@ -2,7 +2,7 @@
 import { utf8Bytes } from '../../../../core/domain/encoded-text.ts';
 import { assignmentText } from '../../../../core/ports/assignment-name.ts';
 import type { Clock, Timer } from '../../../../core/ports/clock.ts';
-import type { Assignment } from '../../../../core/domain/assignment/slot.ts';
+import type { AssignmentId } from '../../../../core/domain/assignment/slot.ts';
 import type { FlatNames, ResultFileEvent } from '../../../../core/ports/result-inbox.ts';
 import {
   readProgress,
@@ -14,7 +14,7 @@ import {
 import { refuseFlatFile, type MemoryFile, type MemoryFiles } from './memory-files.ts';
 
 export interface MemoryWatchOptions {
-  readonly name: Assignment;
+  readonly assignment: AssignmentId;
   readonly flat: FlatNames;
   readonly files: MemoryFiles;
   readonly clock: Clock;
@@ -27,7 +27,7 @@ export interface MemoryWatchOptions {
 }
 
 export interface MemoryWatch {
-  readonly name: Assignment;
+  readonly assignment: AssignmentId;
   readonly flat: FlatNames;
   /** Looks soon, not from inside this call. */
   scheduleScan(): void;
@@ -36,10 +36,10 @@ export interface MemoryWatch {
 }
 
 export function memoryWatch(options: MemoryWatchOptions): MemoryWatch {
-  const { name, files, clock, resultStillMs, isAlone } = options;
-  const ownDir = `results/${assignmentText(name)}`;
-  const own = (file: string): string => `${ownDir}/${name.taskId}.${file}`;
-  const flat = (file: string): string => `results/${name.taskId}.${file}`;
+  const { assignment, files, clock, resultStillMs, isAlone } = options;
+  const ownDir = `results/${assignmentText(assignment)}`;
+  const own = (file: string): string => `${ownDir}/${assignment.taskId}.${file}`;
+  const flat = (file: string): string => `results/${assignment.taskId}.${file}`;
   let isEnded = false;
   let isScheduled = false;
   let hasReportedStarted = false;
@@ -63,7 +63,7 @@ export function memoryWatch(options: MemoryWatchOptions): MemoryWatch {
     if (isAlone()) takeFlatFiles();
     if ((reportAgain || !hasReportedStarted) && files.read(own('started')) !== null) {
       hasReportedStarted = true;
-      emit({ kind: 'started', name });
+      emit({ kind: 'started', assignment });
     }
     reportProgress(own('progress'));
     if (isAlone() && options.flat === 'all') reportProgress(flat('progress'));
@@ -85,14 +85,14 @@ export function memoryWatch(options: MemoryWatchOptions): MemoryWatch {
     const read = readResult(found.text);
     if (file === 'json' && read.kind === 'unreadable' && files.read(own(file)) === null && leftMs(found) > 0) return;
     const named = read.kind === 'object' ? read.value['generation'] : undefined;
-    const generation = named ?? name.generation;
+    const generation = named ?? assignment.generation;
     if (named === undefined && options.flat === 'named') refuse(file, 'It names no generation, and an earlier run may be alive.');
-    else if (String(generation) !== String(name.generation)) refuse(file, `It names generation ${JSON.stringify(generation)}.`);
-    else if (files.read(own(file)) !== null) refuse(file, `The folder of ${assignmentText(name)} already has one.`);
+    else if (String(generation) !== String(assignment.generation)) refuse(file, `It names generation ${JSON.stringify(generation)}.`);
+    else if (files.read(own(file)) !== null) refuse(file, `The folder of ${assignmentText(assignment)} already has one.`);
     else files.move(flat(file), own(file));
   }
 
-  const refuse = (file: string, reason: string): void => refuseFlatFile(files, name.taskId, file, reason);
+  const refuse = (file: string, reason: string): void => refuseFlatFile(files, assignment.taskId, file, reason);
 
   /** How long what does not parse may still become a result. */
   function leftMs({ stamp }: MemoryFile): number {
@@ -111,11 +111,12 @@ export function memoryWatch(options: MemoryWatchOptions): MemoryWatch {
     if (read?.kind === 'unreadable' && leftMs(found) > 0) return;
     if (!reportAgain && lastResultStamp === found.stamp) return;
     lastResultStamp = found.stamp;
-    if (read === null) emit({ kind: 'invalid', name, reason: 'result_too_large', message: 'The result is over 8 MiB.' });
-    else if (read.kind === 'unreadable') emit({ kind: 'invalid', name, reason: 'result_invalid', message: `The result ${read.why}.` });
+    if (read === null) emit({ kind: 'invalid', assignment, reason: 'result_too_large', message: 'The result is over 8 MiB.' });
+    else if (read.kind === 'unreadable')
+      emit({ kind: 'invalid', assignment, reason: 'result_invalid', message: `The result ${read.why}.` });
     else {
       unfinished = null;
-      emit({ kind: 'result', name, value: read.value, replaced: read.replaced });
+      emit({ kind: 'result', assignment, value: read.value, replaced: read.replaced });
     }
   }
 
@@ -129,13 +130,13 @@ export function memoryWatch(options: MemoryWatchOptions): MemoryWatch {
       .split('\n')
       .flatMap((line) => (line === '' ? [] : (readProgress(line) ?? [])));
     progressRead.set(path, Math.max(from, end));
-    for (const line of before === undefined ? lines.slice(-1) : lines) emit({ kind: 'progress', name, ...line });
+    for (const line of before === undefined ? lines.slice(-1) : lines) emit({ kind: 'progress', assignment, ...line });
   }
 
   function reportChange(): void {
     const ours = own('stop');
     const now = JSON.stringify(files.under(ownDir).flatMap((path) => (path === ours ? [] : [path, files.read(path)?.stamp])));
-    if (trace !== null && trace !== now) emit({ kind: 'changed', name });
+    if (trace !== null && trace !== now) emit({ kind: 'changed', assignment });
     trace = now;
   }
 
@@ -149,7 +150,7 @@ export function memoryWatch(options: MemoryWatchOptions): MemoryWatch {
   }
 
   return {
-    name,
+    assignment,
     flat: options.flat,
     scheduleScan,
     async scan() {
