@@ -5,7 +5,7 @@
  * Long on purpose: one table with a row for each bound.
  */
 import t from 'tap';
-import { OUTPUT_BYTES_MAX } from '../../core/application/sidecar/state/bounds.ts';
+import { OUTPUT_BYTES_MAX } from '../../core/application/sidecar/state/constants.ts';
 import { MESSAGES_A_MINUTE } from '../../core/application/hub/sessions/agent-frames.ts';
 import { Sweeper, TIMER_MAX_MS } from '../../core/application/hub/upkeep/sweeper.ts';
 import type { Command } from '../../core/application/hub/batch/commands.ts';

@@ -6,7 +6,7 @@ import { isAgentId } from '../../domain/ids.ts';
 import { AgentcomError, messageOf } from '../../errors/agentcom-error.ts';
 import type { JournalOpened } from '../../ports/journal.ts';
 import type { SidecarTiming } from '../../config/times.ts';
-import { REFUSED_BYTES_MAX } from './state/bounds.ts';
+import { REFUSED_BYTES_MAX } from './state/constants.ts';
 import { effectRunner, type EffectRunner } from './engine/effect-runner.ts';
 import { createDriver, type Driver, type DriverParts } from './engine/driver.ts';
 import type { SidecarInput } from './state/inputs.ts';

@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { Generation } from '../../../core/domain/ids.ts';
-import { JOURNALLED_TASKS_BYTES_MAX } from '../../../core/application/sidecar/state/bounds.ts';
+import { JOURNALLED_TASKS_BYTES_MAX } from '../../../core/application/sidecar/state/constants.ts';
 import {
   assignFrame,
   exited,

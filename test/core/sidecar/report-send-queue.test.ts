@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { Fate } from '../../product/twins/wire-memory/crossing.ts';
 import { reportSendQueue } from '../../../core/application/sidecar/report/report-send-queue.ts';
-import { SOCKET_BYTES_MAX } from '../../../core/application/sidecar/state/bounds.ts';
+import { SOCKET_BYTES_MAX } from '../../../core/application/sidecar/state/constants.ts';
 import { EMPTY_JOURNAL } from '../../../core/application/sidecar/state/journal-state.ts';
 import type { Generation, TaskId } from '../../../core/domain/ids.ts';
 import type { OutboxEntry } from '../../../core/domain/assignment/outbox.ts';

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { KEPT_BYTES_MAX } from '../../../core/application/sidecar/state/bounds.ts';
+import { KEPT_BYTES_MAX } from '../../../core/application/sidecar/state/constants.ts';
 import {
   assignFrame,
   exited,

@@ -4,7 +4,7 @@ import type { ReleaseDetails, OutboxEntry } from '../../../domain/assignment/out
 import { NO_USAGE, sumOf, usageFields, type Usage } from '../../../domain/usage.ts';
 import type { LogFields } from '../../../ports/log.ts';
 import type { CancelOutcome } from '../../../protocol/sidecar-frames.ts';
-import { EXIT_GRACE_MS, SURVIVORS_MAX } from '../state/bounds.ts';
+import { EXIT_GRACE_MS, SURVIVORS_MAX } from '../state/constants.ts';
 import type { Failure } from '../state/failure.ts';
 import { loggedStderr, withLastOutput } from '../run/last-output.ts';
 import { failedReport, type AttemptInfo, type EndReport } from '../report/report-frames.ts';

@@ -1,7 +1,7 @@
 /** Signs of life, lease renewal and progress frames. */
 import { hasStarted, runLeftByHubMs, runLeftMs, type AssignmentId, type Slot } from '../../../domain/assignment/slot.ts';
 import { PROGRESS_EVERY_MS } from '../../../config/times.ts';
-import { CLOCK_GRACE_MS } from '../state/bounds.ts';
+import { CLOCK_GRACE_MS } from '../state/constants.ts';
 import { reasonText } from '../report/report-frames.ts';
 import { maxUsage, isNoUsage, usageFields, type Usage } from '../../../domain/usage.ts';
 import { frameIds, type ProgressFields } from '../state/state.ts';

@@ -5,7 +5,7 @@ import { decideOffer } from '../../../domain/assignment/offer.ts';
 import { stopFor, type AssignmentId, type Slot } from '../../../domain/assignment/slot.ts';
 import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
 import { partsFromWire, partsToWire } from '../../../protocol/task-body.ts';
-import { JOURNALLED_TASKS_BYTES_MAX } from '../state/bounds.ts';
+import { JOURNALLED_TASKS_BYTES_MAX } from '../state/constants.ts';
 import { beginStop } from './end-of-run.ts';
 import { startAssignmentTimers } from './lease.ts';
 import { report, sendReport } from '../report/outbox-reports.ts';

@@ -12,7 +12,7 @@ import {
 import type { WakeEvent } from '../../../ports/wake-runner.ts';
 import { isSessionId } from '../../../protocol/fields.ts';
 import type { InvalidEventReason } from '../state/runner-events.ts';
-import { RETRY_AFTER_MS_MAX } from '../state/bounds.ts';
+import { RETRY_AFTER_MS_MAX } from '../state/constants.ts';
 import { requestChecks } from '../health/checks.ts';
 import { beginStop, endRun, failUnlessResult, stopRun, UNKNOWN_END } from './end-of-run.ts';
 import { recordOutput } from '../run/last-output.ts';

@@ -10,7 +10,7 @@ import {
 } from '../../../domain/assignment/slot.ts';
 import type { PreparedRun } from '../../../ports/result-inbox.ts';
 import type { WakeRequest } from '../../../ports/wake-runner.ts';
-import { ATTACH_RETRY_MS } from '../state/bounds.ts';
+import { ATTACH_RETRY_MS } from '../state/constants.ts';
 import { abortReasonOf } from '../state/effects.ts';
 import { prepare, watch } from './folder-work.ts';
 import { resetSilenceTimer } from './lease.ts';

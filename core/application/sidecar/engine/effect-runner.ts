@@ -13,7 +13,7 @@ import {
   REMOVALS_WAITING_MAX,
   REMOVE_RETRY_MS,
   SOCKET_BYTES_MAX,
-} from '../state/bounds.ts';
+} from '../state/constants.ts';
 import type { AfterPersistEffect, DurableEffect } from '../state/effects.ts';
 import type { SidecarInput, StoredBody } from '../state/inputs.ts';
 import { badFrameOf } from '../link/bad-frame.ts';

@@ -4,7 +4,7 @@
  */
 import { messageOf } from '../../../errors/agentcom-error.ts';
 import { assignmentOf, isRunEvent, deferKey } from '../state/input-subject.ts';
-import { DEFERRED_MAX, JOURNAL_RETRY_MS } from '../state/bounds.ts';
+import { DEFERRED_MAX, JOURNAL_RETRY_MS } from '../state/constants.ts';
 import { watch } from '../assignment/folder-work.ts';
 import type { SidecarInput, StepEnvironment, StepInput } from '../state/inputs.ts';
 import { frameIds, type SidecarSettings, type SidecarState } from '../state/state.ts';

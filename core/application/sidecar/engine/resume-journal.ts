@@ -1,7 +1,7 @@
 /** The start input: resumes everything in the journal and connects to the hub. */
 import { messageOf } from '../../../errors/agentcom-error.ts';
 import { assignmentIdOf, wasWoken, type Slot } from '../../../domain/assignment/slot.ts';
-import { ATTACH_RETRY_MS, CLOCK_GRACE_MS } from '../state/bounds.ts';
+import { ATTACH_RETRY_MS, CLOCK_GRACE_MS } from '../state/constants.ts';
 import { failAndStop } from './step-failures.ts';
 import { requestChecks } from '../health/checks.ts';
 import { prepare, scan, watch } from '../assignment/folder-work.ts';

@@ -1,7 +1,7 @@
 /** Handles inputs whose step threw: the affected assignment fails with the error, everything else goes on. */
 import { assignmentIdOf, type Slot } from '../../../domain/assignment/slot.ts';
 import { assignmentOf } from '../state/input-subject.ts';
-import { STEP_RETRY_MS } from '../state/bounds.ts';
+import { STEP_RETRY_MS } from '../state/constants.ts';
 import { stopRun } from '../assignment/end-of-run.ts';
 import type { SidecarInput } from '../state/inputs.ts';
 import type { Failure } from '../state/failure.ts';

@@ -9,7 +9,7 @@ import type { NamedCheck } from '../../../domain/agent/agent.ts';
 import type { RunnerCheck } from '../../../ports/wake-runner.ts';
 import { CHECK_CHARACTERS_MAX, CHECKS_MAX } from '../../../protocol/fields.ts';
 import type { ChecksFrame } from '../../../protocol/sidecar-frames.ts';
-import { CLOCK_ANSWER_MAX_MS, CHECKS_BACKOFF, CHECKS_EVERY_MS } from '../state/bounds.ts';
+import { CLOCK_ANSWER_MAX_MS, CHECKS_BACKOFF, CHECKS_EVERY_MS } from '../state/constants.ts';
 import type { ChecksState, SidecarState } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
 

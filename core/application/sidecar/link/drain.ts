@@ -4,7 +4,7 @@ import { withFiles } from '../../../domain/assignment/ended-assignments.ts';
 import { isEndOfRun } from '../../../domain/assignment/outbox.ts';
 import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
 import { assignmentIdOf, stopFor, type Slot } from '../../../domain/assignment/slot.ts';
-import { JOURNAL_RETRY_MS, DISK_CHECK_MS, STOP_WITHIN_MS } from '../state/bounds.ts';
+import { JOURNAL_RETRY_MS, DISK_CHECK_MS, STOP_WITHIN_MS } from '../state/constants.ts';
 import { beginStop } from '../assignment/end-of-run.ts';
 import { onReserve } from '../health/checks.ts';
 import type { SidecarState } from '../state/state.ts';

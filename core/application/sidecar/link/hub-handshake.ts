@@ -8,7 +8,7 @@ import { PROTOCOL_VERSION } from '../../../protocol/fields.ts';
 import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
 import { hubProof, isSameProof, sealedToken, TOKEN_HINT_DIGITS, type Handshake } from '../../../protocol/proof.ts';
 import type { HeldFrame } from '../../../protocol/sidecar-frames.ts';
-import { TOKEN_RETRY_MS } from '../state/bounds.ts';
+import { TOKEN_RETRY_MS } from '../state/constants.ts';
 import { checksForIdentify } from '../health/checks.ts';
 import { onHubError, reconnectIn } from './link.ts';
 import { frameIds } from '../state/state.ts';

@@ -10,7 +10,7 @@ import {
   RECONNECT_EARLY,
   RECONNECT_FIRST_MS,
   TOKEN_RETRY_MS,
-} from '../state/bounds.ts';
+} from '../state/constants.ts';
 import { checksForPing, isAwaitingFirstChecks } from '../health/checks.ts';
 import { CLOSE_CODES } from '../../../protocol/close-codes.ts';
 import { ownDrainReason } from './drain.ts';

@@ -4,7 +4,7 @@
  */
 import { cutEncoded, encodedBytes, utf8Bytes } from '../../../domain/encoded-text.ts';
 import { findExcess, JSON_DEPTH_MAX, JSON_VALUES_MAX } from '../../../protocol/json-bounds.ts';
-import { OUTPUT_BYTES_MAX } from '../state/bounds.ts';
+import { OUTPUT_BYTES_MAX } from '../state/constants.ts';
 import { isCount } from '../run/run-usage.ts';
 
 type Fields = Readonly<Record<string, unknown>>;

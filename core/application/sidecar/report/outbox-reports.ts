@@ -7,7 +7,7 @@ import { utf8Bytes } from '../../../domain/encoded-text.ts';
 import { hasBody, type EndEntry, type OutboxEntry } from '../../../domain/assignment/outbox.ts';
 import { assignmentKey, assignmentIdOf, type AssignmentId } from '../../../domain/assignment/slot.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
-import { RETRY_AFTER_MS_MAX } from '../state/bounds.ts';
+import { RETRY_AFTER_MS_MAX } from '../state/constants.ts';
 import { keptResult } from './fit-report.ts';
 import { attemptFields, bodyMissingReport, fitFrame, type EndFrame } from './report-frames.ts';
 import type { StoredBody } from '../state/inputs.ts';

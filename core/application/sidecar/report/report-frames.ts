@@ -3,7 +3,7 @@ import { cutEncoded, cutEncodedStart, encodedBytes, wellFormed, wellFormedValue 
 import type { AssignmentId } from '../../../domain/assignment/slot.ts';
 import { usageFields, type Usage } from '../../../domain/usage.ts';
 import type { V2FrameOf } from '../../../protocol/sidecar-frames.ts';
-import { DETAILS_BYTES_MAX, REASON_BYTES_MAX, STDERR_TAIL_BYTES_MAX } from '../state/bounds.ts';
+import { DETAILS_BYTES_MAX, REASON_BYTES_MAX, STDERR_TAIL_BYTES_MAX } from '../state/constants.ts';
 import type { Failure } from '../state/failure.ts';
 import { fitResult, type ReportedResult } from './fit-report.ts';
 import { frameIds, type RunEnd } from '../state/state.ts';

@@ -1,7 +1,7 @@
 /** Keeps the last output of a run: when it fails, the reason is often found only there. */
 import { cutEncodedStart, encodedBytes, wellFormed } from '../../../domain/encoded-text.ts';
 import type { Slot } from '../../../domain/assignment/slot.ts';
-import { DETAILS_BYTES_MAX, LAST_OUTPUT_BYTES_MAX, LOGGED_STDERR_BYTES_MAX, STDERR_TAIL_BYTES_MAX } from '../state/bounds.ts';
+import { DETAILS_BYTES_MAX, LAST_OUTPUT_BYTES_MAX, LOGGED_STDERR_BYTES_MAX, STDERR_TAIL_BYTES_MAX } from '../state/constants.ts';
 import type { Failure } from '../state/failure.ts';
 import type { LastOutput, LiveSlot } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';

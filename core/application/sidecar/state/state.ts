@@ -7,7 +7,7 @@ import type { PreparedRun } from '../../../ports/result-inbox.ts';
 import type { RunnerCheck } from '../../../ports/wake-runner.ts';
 import type { PolicyFrame } from '../../../protocol/hub-frames.ts';
 import type { Hmac } from '../../../protocol/proof.ts';
-import { DEFAULT_POLICY } from './bounds.ts';
+import { DEFAULT_POLICY } from './constants.ts';
 import type { Failure } from './failure.ts';
 import type { SidecarInput } from './inputs.ts';
 import type { JournalState } from './journal-state.ts';

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { createHash } from 'node:crypto';
-import { OUTPUT_BYTES_MAX } from '../../../../core/application/sidecar/state/bounds.ts';
+import { OUTPUT_BYTES_MAX } from '../../../../core/application/sidecar/state/constants.ts';
 import { fitResult, reportedResult } from '../../../../core/application/sidecar/report/fit-report.ts';
 import { encodedBytes, utf8Bytes } from '../../../../core/domain/encoded-text.ts';
 import { named, online, only, sent, stoppedRun, TASK, words, working, writtenBody, type Stage } from '../rig/stage.ts';
