@@ -88,7 +88,7 @@ function parseJson(text: string): { readonly value: unknown } | null {
   try {
     return { value: JSON.parse(text.startsWith('\ufeff') ? text.slice(1) : text) as unknown };
   } catch {
-    return null; // half written, or no JSON: an expected answer, told as a value
+    return null; // Half written, or not JSON; both are expected.
   }
 }
 

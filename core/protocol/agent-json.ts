@@ -3,7 +3,7 @@ import { isBusy, isDraining, pauseOf, presenceOf, type Agent, type AgentChecks }
 import { isConflict } from '../domain/agent/session-replacement.ts';
 import type { Task } from '../domain/task/task.ts';
 
-/** An agent with what it holds, as the store gives it. */
+/** An agent with its assignments, as read from the store. */
 export interface AgentParts {
   readonly agent: Agent;
   readonly live: readonly Task[];

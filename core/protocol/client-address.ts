@@ -32,7 +32,7 @@ export function clientAddress(peer: string, forwardedFor: string | null, trusted
 }
 
 const V6_GROUPS = 8;
-/** A household or a server is given a whole /64: its first four groups stand for all of it. */
+/** A household or a server usually has a whole /64, so only its first four groups count. */
 const V6_NETWORK_GROUPS = 4;
 
 /** The key by which failures are counted: an IPv4 address, or the /64 of an IPv6 one. */

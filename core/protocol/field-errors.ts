@@ -47,7 +47,7 @@ function errorsOf(finding: Finding, others: readonly Finding[] | null): readonly
   return [{ field, error: 'type', detail: `must be ${kinds.join(' or ')}` }];
 }
 
-/** What a keyword's parameters say, by name; a validator gives each keyword its own. */
+/** A parameter of the violated keyword; each keyword has its own. */
 const given = (finding: Finding, name: string): unknown => (finding.params as Readonly<Record<string, unknown>>)[name];
 
 function listIn(finding: Finding, name: string): readonly string[] {

@@ -24,7 +24,7 @@ export const heldGenerationField = Type.Unsafe<Generation>(Type.Integer({ minimu
 /** The last moment that a `Date` can hold, milliseconds since 1970. */
 export const TIME_MS_MAX = 8_640_000_000_000_000;
 export const timeField = Type.Integer({ minimum: 0, maximum: TIME_MS_MAX });
-/** The longest duration that anybody may ask for: a year, milliseconds. */
+/** The longest duration that a frame or a request may ask for: a year, in milliseconds. */
 const DURATION_MS_MAX = 31_536_000_000;
 export const durationField = Type.Integer({ minimum: 1, maximum: DURATION_MS_MAX });
 /** The same, or at once. */
@@ -35,10 +35,10 @@ export const capabilityField = Type.String({ minLength: 1, maxLength: 64 });
 export const capabilitiesField = Type.Array(capabilityField, { maxItems: CAPABILITIES_MAX });
 export const slotsField = Type.Integer({ minimum: 1, maximum: SLOTS_MAX });
 export const countField = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
-/** The most that one attempt may say it cost, US dollars. */
+/** The highest cost that an attempt may report, in US dollars. */
 const COST_USD_MAX = 1_000_000_000;
 export const costField = Type.Number({ minimum: 0, maximum: COST_USD_MAX });
-/** A model's name, as the program gives it. */
+/** A model's name, as reported by the program. */
 const modelField = Type.String({ minLength: 1, maxLength: MODEL_CHARACTERS_MAX });
 /** What an attempt used of each model until now. */
 export const modelsField = Type.Array(
@@ -57,12 +57,12 @@ export const acceptFields = {
   truncated: Type.Optional(Type.Boolean()),
   refused: Type.Optional(Type.Boolean()),
 } as const satisfies Readonly<Record<Acceptable, TSchema>>;
-/** What an agent program calls its session: it comes back in a command line, so nothing in it may look like an option or be told apart by a shell. */
+/** An agent program's own session id. Passed back as an argument, so it must not look like an option or be special to a shell. */
 export const SESSION_ID_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._:@=+-]{0,255}$';
 const sessionIdPattern = new RegExp(SESSION_ID_PATTERN);
 export const isSessionId = (value: string): boolean => sessionIdPattern.test(value);
 export const sessionIdField = Type.String({ pattern: SESSION_ID_PATTERN });
-/** What one look at a sidecar's machine and its agent program says, and how many there are. */
+/** The checks of a sidecar's machine and its agent program. */
 export const CHECKS_MAX = 32;
 export const CHECK_CHARACTERS_MAX = 1_024;
 export const checksField = Type.Array(Type.Object({ check: nameField, message: Type.String({ maxLength: CHECK_CHARACTERS_MAX }) }), {

@@ -1,6 +1,6 @@
 /**
  * The body of every HTTP request. A field that is not listed is refused, so that a misspelt one is not lost silently;
- * `null` stands for a field that is not given. Lengths count Unicode code points; times are milliseconds since 1970.
+ * `null` stands for an absent field. Lengths count Unicode code points; times are milliseconds since 1970.
  */
 import { Type, type Static, type TSchema } from 'typebox';
 import { PRIORITIES, type Priority } from '../domain/task/task.ts';

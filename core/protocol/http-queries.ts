@@ -1,4 +1,4 @@
-/** The query of every HTTP request that has one. A parameter that is not listed, or is given twice, is refused. */
+/** The query of every HTTP request that has one. A parameter that is unknown, or appears twice, is refused. */
 import { Type, type Static, type TSchema } from 'typebox';
 import { EVENT_NAMES } from '../domain/task/event.ts';
 import { isTaskId, type TaskId } from '../domain/ids.ts';
@@ -10,7 +10,7 @@ export const PAGE_DEFAULT = 50;
 const closed = <T extends Record<string, TSchema>>(fields: T) => Type.Object(fields, { additionalProperties: false });
 const optional = Type.Optional;
 
-/** `cursor` is what the page before gave as `next_cursor`; `limit` is 50 unless given. */
+/** `cursor` is the `next_cursor` of the previous page; `limit` defaults to 50. */
 const page = {
   limit: optional(Type.String({ pattern: '^[1-9][0-9]{0,5}$' })),
   cursor: optional(Type.String({ minLength: 1, maxLength: 256 })),

@@ -31,7 +31,7 @@ function excessIn(value: object, depthLeft: number, left: { values: number }): E
   return null;
 }
 
-/** What an error says of it, after the name of the field or of the whole. */
+/** The text of the error, to follow the name of the field or of the whole value. */
 export const excessText = (excess: Excess, depthMax: number = JSON_DEPTH_MAX, valuesMax: number = JSON_VALUES_MAX): string =>
   excess === 'depth'
     ? `must not be nested more than ${depthMax} deep`

@@ -1,4 +1,4 @@
-/** What JSON may hold to be taken, and one text for equal values. */
+/** Which JSON values can be stored, and one canonical text for equal values. */
 import type { FieldError } from './field-errors.ts';
 import { excessText, findExcess, JSON_DEPTH_MAX } from './json-bounds.ts';
 
@@ -8,8 +8,8 @@ const UNFIT_TEXT = /[\u0000\p{Surrogate}]/u;
 export const isFitText = (text: string): boolean => !UNFIT_TEXT.test(text);
 
 /**
- * The first thing in a parsed JSON value that could not be kept as it was given; null when there is none: text that is
- * unfit, a number that JSON.parse has rounded (an integer beyond 2^53, or beyond all numbers), nesting over `depthMax`,
+ * The first thing in a parsed JSON value that cannot be stored unchanged; null if there is none: text that is unfit, a
+ * number that JSON.parse has rounded (an integer beyond 2^53, or beyond all numbers), nesting over `depthMax`,
  * more values than a body may hold.
  */
 export function findUnstorable(value: unknown, depthMax: number = JSON_DEPTH_MAX): FieldError | null {
@@ -35,8 +35,8 @@ function unfitIn(value: unknown, path: string): FieldError | null {
 }
 
 /**
- * JSON with the names of every object in order, so that two bodies that mean the same have the same text. Names that
- * stand twice and the form of numbers are as JSON.parse leaves them. The value is a parsed one of bounded depth.
+ * JSON with the members of every object sorted by name, so that equal bodies have the same text. Duplicate names and the
+ * form of numbers are as JSON.parse leaves them. `value` is a parsed value of bounded depth.
  */
 export function canonicalJson(value: unknown): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);

@@ -45,7 +45,7 @@ export interface Ended extends AssignmentId {
   readonly outcome: EndedOutcome;
   /** Its folders still exist, because they hold more than its report. */
   readonly filesKept: boolean;
-  /** Part of its run, or of an earlier run of the task here, could not be stopped, or nobody knows. */
+  /** Part of its run, or of an earlier run of the task here, could not be stopped, or that is not known. */
   readonly mayLive?: boolean | undefined;
 }
 

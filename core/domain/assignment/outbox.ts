@@ -19,7 +19,7 @@ export interface OutboxEntry extends AssignmentId {
   readonly aside?: ReleaseDetails | undefined;
   /** Its result file or streams hold more than the report; they are kept until the assignment is forgotten. */
   readonly keepFiles: boolean;
-  /** Part of its run could not be stopped, or nobody knows. */
+  /** Part of its run may still be alive: it could not be stopped, or that is not known. */
   readonly mayLive?: boolean | undefined;
 }
 

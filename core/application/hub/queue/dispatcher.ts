@@ -65,7 +65,7 @@ export async function dispatch(batch: Batch, roster: Roster, context: HubContext
   if (slots === 0) return;
   const keys = [...requirements.ofAny(free)].map(requirementKey);
   const limitPerPriority = Math.min(slots, ASSIGNMENTS_PER_BATCH);
-  // The store does not have the batch's own changes yet: its rows are read first, the batch's override them.
+  // The store does not have the batch's own changes yet: its rows are read first, and the batch's rows override them.
   if (waiting.length > 0) {
     batch.add({ tasks: await firstReady(batch, free, { keys, limitPerPriority: limitPerPriority + batch.changedQueuedCount }) });
   }

@@ -1,4 +1,4 @@
-/** `task_cancelled`: the hub took the assignment away and waits for confirmation that its agent has stopped. */
+/** `task_cancelled`: the hub has ended the assignment and waits for confirmation that its agent has stopped. */
 import type { EndedOutcome } from '../../../domain/assignment/ended-assignments.ts';
 import { isEnd } from '../../../domain/assignment/outbox.ts';
 import { stopFor, type AssignmentId } from '../../../domain/assignment/slot.ts';
@@ -22,7 +22,7 @@ export function onCancelled(step: StepContext, frame: HubFrameOf<'task_cancelled
   confirm(step, assignment, 'not_running');
 }
 
-/** Cancelling a newer generation implies that older ones are gone too. */
+/** A newer generation exists, so the hub has reclaimed all older ones. */
 function stopOlderGenerations(step: StepContext, assignment: AssignmentId): void {
   for (const slot of step.state.journal.slots) {
     if (slot.taskId !== assignment.taskId || slot.generation > assignment.generation || slot.status === 'reporting') continue;

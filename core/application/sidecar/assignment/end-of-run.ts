@@ -14,19 +14,19 @@ import { attemptUsage } from '../run/run-usage.ts';
 import { wakeFailed } from './wakes.ts';
 
 /**
- * Starts stopping an assignment; there is no way back. Its report or confirmation follows once the run is gone and its
- * folder was scanned again. A cancel overrides any other cause, since only a cancel awaits confirmation.
+ * Starts to stop the run of an assignment; a stop is never taken back. Its report or confirmation follows once the run is
+ * gone and its folder was scanned again. A cancel overrides any other cause, since only a cancel needs a confirmation.
  */
 export function beginStop(step: StepContext, slot: Slot, stop: SlotStop): void {
-  const isTakenOver = slot.stop !== null && stop.cause === 'cancelled' && slot.stop.cause !== 'cancelled';
-  if (slot.stop !== null && !isTakenOver) return;
+  const isOverridden = slot.stop !== null && stop.cause === 'cancelled' && slot.stop.cause !== 'cancelled';
+  if (slot.stop !== null && !isOverridden) return;
   // Already failing; its report is about to follow.
   if (step.liveSlot(slot).failure !== null && stop.cause !== 'cancelled' && stop.cause !== 'taken_back') return;
   const stopping: Slot = { ...slot, stop };
   step.putSlot(stopping);
   if (isRevoked(stopping) && step.findReport(slot)?.report === 'accepted') step.dropReport(slot);
   step.log('info', 'stopping the agent', { task_id: slot.taskId, generation: slot.generation, cause: stop.cause, reason: stop.reason });
-  if (isTakenOver) return;
+  if (isOverridden) return;
   step.cancelTimersOf(slot, TIMERS_UNTIL_REPORTED);
   if (slot.status === 'reporting') return stopRun(step, stopping);
   if (slot.expectedSinceMs !== null) step.beforePersist({ type: 'withdraw', assignment: assignmentIdOf(slot) });
@@ -149,7 +149,7 @@ function finishStop(step: StepContext, slot: Slot, stopped: StoppedRun | null): 
 function outcomeOf(step: StepContext, slot: Slot, stopped: StoppedRun | null): CancelOutcome & EndedOutcome {
   if (stopped === null) return isPublished(step, slot) && hasStarted(slot) ? 'not_stoppable' : 'not_running';
   if (stopped.end.stopped) return 'killed';
-  // The launcher is gone, but the agent runs on its own; nobody here can tell whether it ended.
+  // The launcher is gone, but the agent runs on its own; nothing here shows whether it has ended.
   return stopped.wasDetached ? 'not_stoppable' : 'killed';
 }
 

@@ -1,4 +1,4 @@
-/** The hub's answers: to reports, to the inventory, and to frames about assignments that are gone. */
+/** The hub's answers: to reports, to the inventory, and to frames about assignments that are no longer valid. */
 import { isAnsweredBy, isEnd, type EndEntry } from '../../../domain/assignment/outbox.ts';
 import { assignmentKey, stopFor, wasWoken, type AssignmentId } from '../../../domain/assignment/slot.ts';
 import type { HubFrameOf, NackReason } from '../../../protocol/hub-frames.ts';
@@ -9,7 +9,7 @@ import { closeReport, sendAllReports, sendReport } from '../report/outbox-report
 import type { frameIds } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
 
-/** Whatever frame these answer, the assignment is gone. */
+/** After these the assignment is no longer valid, whichever frame was refused. */
 const GONE: readonly NackReason[] = ['stale_generation', 'not_assignee', 'unknown_task'];
 
 const assignmentOf = (frame: ReturnType<typeof frameIds>): AssignmentId => ({
@@ -63,7 +63,7 @@ function onEndRefused(step: StepContext, entry: EndEntry, { refuses, reason }: H
 /**
  * Either the hub refuses the end, or this answers an earlier frame, such as progress of an assignment already
  * reclaimed. In that case the end report has its own answer (perhaps `late`) coming, so it is sent once more before it
- * is given up.
+ * counts as refused.
  */
 function onUnmatchedAnswer(step: StepContext, entry: EndEntry, reason: string): void {
   const key = assignmentKey(entry);

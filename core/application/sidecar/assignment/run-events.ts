@@ -122,7 +122,7 @@ function onWoken(step: StepContext, slot: Slot & { readonly run: SlotRun }): voi
 type Failed = Extract<WakeEvent, { readonly type: 'failed' }>;
 
 function onSpawnFailed(step: StepContext, slot: Slot & { readonly run: SlotRun }, event: Omit<Failed, 'type' | 'phase'>): void {
-  // A run with a process was spawned, whatever the runner says now; and a stop only needs the end.
+  // A run with a process was spawned, even if the runner now reports otherwise; and a stop only needs the end of the run.
   const wasSpawned = step.liveSlot(slot).attached && slot.run.process !== null;
   if (slot.stop !== null || slot.status === 'reporting' || wasSpawned) return endRun(step, slot, UNKNOWN_END);
   const { wakeError, failure } = step.liveSlot(slot);
@@ -152,7 +152,7 @@ function onAgentFailed(step: StepContext, slot: Slot, event: Omit<Failed, 'type'
 
 /**
  * The agent cannot work at present. The task is released without spending an attempt once its run is known to be gone,
- * and the hub gives this agent nothing for as long as it asks. Work already begun continues in its session where the
+ * and the hub assigns this agent nothing for as long as the report asks. Work already begun continues in its session where the
  * runner can resume it.
  */
 function releaseUnspent(step: StepContext, slot: Slot, event: Omit<Failed, 'type' | 'phase'>): void {

@@ -162,7 +162,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   /** With a wake runner nothing was published, so withdrawing only leaves a note for the agent, which may fail. */
   async function withdraw(assignment: AssignmentId): Promise<void> {
     if (options.runner === undefined) return await results.withdraw(assignment);
-    await tryTo('tell an agent that its assignment is gone', () => results.withdraw(assignment));
+    await tryTo('notify an agent that its assignment is no longer valid', () => results.withdraw(assignment));
   }
 
   /**
@@ -175,7 +175,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     return removing > REMOVALS_WAITING_MAX ? removals : Promise.resolve();
   }
 
-  /** Files that cannot be removed are in nobody's way, so removing them is retried later. */
+  /** Files that cannot be removed do no harm, so removing them is retried later. */
   async function remove(assignment: AssignmentId, work = (): Promise<void> => results.remove(assignment)): Promise<void> {
     try {
       await work();

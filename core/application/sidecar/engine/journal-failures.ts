@@ -23,7 +23,7 @@ export function onPersistFailed(step: StepContext, { input, message }: PersistFa
   if (isFirst) step.state = { ...step.state, fault: { deferred: [] }, awaitsReserve: true };
   if (isFirst) sendDraining(step);
   step.startTimer('journal', JOURNAL_RETRY_MS);
-  // The failed list may already have unwatched the folder, and its input (a frame, say) may never come again.
+  // The failed list may already have unwatched the folder, and its input (for example, a frame) may never come again.
   for (const slot of step.state.journal.slots) if (slot.expectedSinceMs !== null) watch(step, slot);
   if (input.type === 'timer' && input.timer.purpose === 'journal') return;
   if (isNewOffer(step.state, input)) {

@@ -64,7 +64,7 @@ const killsOf = ({ effects }: StepResult): StepResult['effects'] => effects.filt
 
 const alsoWith = ({ state, effects }: StepResult, more: StepResult['effects']): StepResult => ({ state, effects: [...effects, ...more] });
 
-/** Defers inputs that need the journal while it cannot be written. That the hub is alive is noted at once. */
+/** Defers inputs that need the journal while it cannot be written. But a frame shows at once that the hub is alive. */
 function deferred(settings: SidecarSettings, state: SidecarState, input: StepInput): StepResult {
   const step = new StepContext(settings, state, input);
   if (input.type === 'frame') markAlive(step);

@@ -41,7 +41,7 @@ export function onCheckRequested(step: StepContext): void {
 /** Derives this clock's offset from an answer that carries the hub's time. */
 export function onHubTime(step: StepContext, hubMs: number): void {
   const { timeRequestedAtMs } = step.state.link;
-  // A slow answer says nothing about the time, nor does one during which this clock jumped.
+  // A slow answer shows nothing about the clocks, nor does one during which this clock jumped.
   if (timeRequestedAtMs === null || step.nowMs < timeRequestedAtMs || step.nowMs - timeRequestedAtMs > CLOCK_ANSWER_MAX_MS) return;
   applyChecks(step, { clockBehindMs: hubMs - step.nowMs });
   sendChecks(step);

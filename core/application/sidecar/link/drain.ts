@@ -51,7 +51,7 @@ export function sendResumed(step: StepContext): void {
   if (ownDrainReason(step.state) === null) step.send({ type: 'resumed' });
 }
 
-/** After identifying, the hub says again whether an operator drains this agent, and until when. */
+/** After identifying, the hub sends again whether an operator drains this agent, and until when. */
 export function clearDrain(step: StepContext): void {
   step.state = { ...step.state, drain: null };
   step.cancelTimers('drain');
@@ -126,7 +126,7 @@ function releaseRuns(step: StepContext): void {
   }
 }
 
-/** A run that is released because of the stop and not known to be gone yet. */
+/** Whether its run is released because of the stop and may still be alive. */
 const isReleasing = ({ stop }: Slot): boolean => stop?.cause === 'released' && stop.inability?.cause === SIDECAR_STOPPED;
 
 /** The last reports were not answered in time; they stay in the journal. */

@@ -19,7 +19,7 @@ export const RETRY_AFTER_MS_MAX = 31_536_000_000;
 /** Interval between runner checks after success, and the backoff after failure. */
 export const CHECKS_EVERY_MS = 600_000;
 export const CHECKS_BACKOFF = { firstMs: 10_000, maxMs: 600_000 };
-/** An answer slower than this does not tell the hub's time. */
+/** An answer that took longer than this is not used to compare the clocks. */
 export const CLOCK_ANSWER_MAX_MS = 10_000;
 /** Retry interval while the journal cannot be written. */
 export const JOURNAL_RETRY_MS = 5_000;

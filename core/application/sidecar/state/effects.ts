@@ -19,7 +19,7 @@ export type BeforePersistEffect =
   | { readonly type: 'refuseReport'; readonly assignment: AssignmentId; readonly reason: string }
   | { readonly type: 'removeReport'; readonly assignment: AssignmentId }
   /**
-   * Withdraws a published task and leaves the agent a note that its assignment is gone; failing to write the note is
+   * Withdraws a published task and leaves the agent a note that its assignment is no longer valid; failing to write the note is
    * only logged.
    */
   | { readonly type: 'withdraw'; readonly assignment: AssignmentId }

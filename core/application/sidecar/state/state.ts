@@ -84,7 +84,7 @@ export interface LinkState {
   readonly hubIndex: number;
   /** Consecutive connections that were not identified, for the backoff. */
   readonly failures: number;
-  /** How often in a row the hub said that another sidecar has this identity. */
+  /** Consecutive refusals because another sidecar has this identity. */
   readonly identityConflicts: number;
   readonly everIdentified: boolean;
   readonly awaitingFrame: boolean;
@@ -115,7 +115,7 @@ export interface LiveSlot {
   readonly wakeError: string | null;
   /** The runner reported a failure; sent once the folder was scanned and had no result. */
   readonly failure: Failure | null;
-  /** Part of its run could not be stopped, or nobody knows. */
+  /** Part of its run may still be alive: it could not be stopped, or that is not known. */
   readonly mayLive: boolean;
   /** The run's age is unknown, since a clock may have been moved while the sidecar was down. */
   readonly ageUnknown: boolean;
@@ -123,7 +123,7 @@ export interface LiveSlot {
   readonly hasUnreadableResult: boolean;
   /** Number of the newest scan of its folder. */
   readonly scan: number;
-  /** The hub was told that the wake succeeded. */
+  /** The successful wake was reported to the hub. */
   readonly wakeReported: boolean;
   /** What the current run has used so far. */
   readonly used: Usage;
