@@ -15,12 +15,14 @@ import type { UwsApp, UwsResponse, UwsSocket } from './uws-package.ts';
  */
 const IDLE_S = 60;
 const WEBSOCKET_VERSION = '13';
-/** Our text for each reason with which uWebSockets.js drops a connection. A peer can send the same text, but not with code 1006. */
-const TOO_LARGE = 'a frame over the limit';
-const DROP_REASONS: ReadonlyMap<string, string> = new Map([
-  ['Received too big message', TOO_LARGE],
-  ['Received too big message, or other inflation error', TOO_LARGE],
-  ['Received invalid UTF-8', 'a frame that is not UTF-8'],
+/**
+ * The close code for each reason with which uWebSockets.js drops a connection; the session logs and counts it. A peer can send the same
+ * text, but not with code 1006.
+ */
+const DROP_CODES: ReadonlyMap<string, number> = new Map([
+  ['Received too big message', CLOSE_CODES.tooLarge],
+  ['Received too big message, or other inflation error', CLOSE_CODES.tooLarge],
+  ['Received invalid UTF-8', CLOSE_CODES.notUtf8],
 ]);
 
 export interface SocketsDeps extends PortContext {
@@ -86,12 +88,11 @@ export const serveSockets = (app: UwsApp, deps: SocketsDeps): Sockets => {
     ping: (socket) => open.get(socket)?.onPing(),
     pong: (socket) => open.get(socket)?.onAlive(),
     close(socket, code, message) {
-      const reason = code === CLOSE_CODES.abnormal ? DROP_REASONS.get(Buffer.from(message).toString()) : undefined;
+      const dropCode = code === CLOSE_CODES.abnormal ? DROP_CODES.get(Buffer.from(message).toString()) : undefined;
       const closed = open.get(socket);
       open.delete(socket);
       onClosed();
-      if (reason !== undefined) note(reason, { remoteAddress: closed?.remoteAddress });
-      closed?.onClosed(reason === TOO_LARGE ? CLOSE_CODES.tooLarge : code);
+      closed?.onClosed(dropCode ?? code);
     },
   });
 

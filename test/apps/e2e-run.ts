@@ -13,6 +13,7 @@ import { SAID_FILE, type Combination } from './adapters-under-test.ts';
 export const ON_THEIR_OWN: Readonly<Record<string, string>> = {
   'test/apps/process/memory.test.ts': 'what a hub says that keeps nothing',
   'test/apps/postgres.test.ts': 'what only a hub on a server can meet',
+  'test/apps/postgres-silent.test.ts': 'what only a hub on a server can meet',
   'test/faults/small-disk.test.ts': 'fills the disk on which SQLite is',
   'test/moving/backup.test.ts': 'copies and puts back SQLite’s file',
 };

@@ -45,7 +45,7 @@ async function ownTests(t: Test, native: UwsPackage): Promise<void> {
     t.match(await uws().create({ log: silentLog }), { name: 'uws', capabilities: { tooLargeCode: 1006 } });
   });
 
-  await t.test('a frame that it cut the connection for is told in the log, once', async (t) => {
+  await t.test('a frame for which it drops the connection is reported with the code of that fault', async (t) => {
     const log = memoryLog();
     const transport = uwsTransport({ log, native });
     t.teardown(() => transport.close(1001, 'over'));
@@ -54,7 +54,7 @@ async function ownTests(t: Test, native: UwsPackage): Promise<void> {
     for (const [payload, code] of [
       ['x'.repeat(FRAME_BYTES_MAX + 1), 1009],
       ['y'.repeat(FRAME_BYTES_MAX + 1), 1009],
-      [Buffer.from([0xff, 0xfe]), 1006],
+      [Buffer.from([0xff, 0xfe]), 1007],
     ] as const) {
       const peer = await rawPeer(port);
       peer.frame(TEXT, payload);
@@ -62,10 +62,7 @@ async function ownTests(t: Test, native: UwsPackage): Promise<void> {
       t.equal((await nextOf(saw, 'gone')).code, code);
       peer.socket.destroy();
     }
-    t.same(
-      log.lines.map(({ message }) => message),
-      ['Refused at the port: a frame over the limit.', 'Refused at the port: a frame that is not UTF-8.'],
-    );
+    t.same(log.lines, []);
   });
 
   await t.test('a peer that closes with the words of uWebSockets.js is reported with its own code', async (t) => {
