@@ -2,13 +2,18 @@
  * `npm run test:agents -- [--only NAME...] [--case NAME...] [--jobs N]`: the real agent programs, from npm, driven through a
  * real hub and real sidecars, with a made-up model on loopback. Prints a table, and ends with 1 if anything in it is red.
  */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Command, Option } from 'commander';
+import { ROOT } from '../architecture/cruise.ts';
 import { tableLines } from '../../apps/cli/output/text-table.ts';
 import { say, sayMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { agentsRun, type Outcome, type ReadyProgram } from './agents-run.ts';
 import { CASES } from './cases.ts';
 import { cacheFolder, install, named } from './install.ts';
 import { PROGRAMS } from './agent-programs.ts';
+
+const KEPT = join(ROOT, 'docs/results/agents.json');
 
 const command = new Command('npm run test:agents --')
   .description('Runs the real agent programs through a real hub and real sidecars, with a made-up model on loopback.')
@@ -23,7 +28,7 @@ ${CASES.map(({ name, about }) => `  ${name.padEnd(20)} ${about}`).join('\n')}
 
 The programs are installed by npm, pinned, into ${cacheFolder()}
 (XDG_CACHE_HOME chooses another place); 3 GB for all of them. No model is called but the one on loopback, no key is needed, and
-each run has a home of its own. Needs Linux.
+each run has a home of its own. Needs Linux. A run of all cases is kept in docs/results/agents.json; with --only, its programs are renewed there.
 
 Exit codes: 0 all green, or not supported by a program; 1 something is red, or a program could not be installed.`,
   );
@@ -76,23 +81,41 @@ for (const [key, outcome] of [...outcomes].sort(([a], [b]) => (a < b ? -1 : 1)))
   if (outcome.kind === 'green' && outcome.note !== undefined) say(`* ${key}: ${outcome.note}`);
 }
 for (const [name, why] of missing) say(`${name}: not installed: ${why}`);
-const count = (kind: Outcome['kind']): number => [...outcomes.values()].filter((outcome) => outcome.kind === kind).length;
-const red = [...outcomes].filter(([, { kind }]) => kind === 'red').map(([key]) => key);
-const figures = {
-  green: count('green'),
-  red: count('red'),
-  unsupported: count('unsupported'),
+type Ended = Readonly<Record<string, Outcome['kind']>>;
+const here: Ended = Object.fromEntries([...outcomes].map(([key, { kind }]) => [key, kind]));
+const seconds = Math.round((performance.now() - beganMs) / 1_000);
+const keysOf = (ended: Ended, kind: Outcome['kind']): readonly string[] => Object.keys(ended).filter((key) => ended[key] === kind);
+const figuresOf = (ended: Ended) => ({
+  green: keysOf(ended, 'green').length,
+  red: keysOf(ended, 'red').length,
+  unsupported: keysOf(ended, 'unsupported').length,
   notInstalled: missing.size,
-  seconds: Math.round((performance.now() - beganMs) / 1_000),
-};
-say(`${figures.green} green, ${figures.red} red, ${figures.unsupported} not supported, in ${figures.seconds} s`);
-for (const key of red) say(`RED ${key}`);
-const isReached = red.length === 0 && missing.size === 0;
-const isFull = only === undefined && onlyCases === undefined;
-const versions = Object.fromEntries(programs.map(({ name, npm }) => [name, named(npm)]));
-const ended = Object.fromEntries([...outcomes].map(([key, { kind }]) => [key, kind]));
-writeFigures('agents', isFull, { reached: isReached, ...figures, versions, ended }, 'test:agents');
-process.exitCode = isReached ? 0 : 1;
+});
+const { green, red, unsupported } = figuresOf(here);
+say(`${green} green, ${red} red, ${unsupported} not supported, in ${seconds} s`);
+for (const key of keysOf(here, 'red')) say(`RED ${key}`);
+
+const others = onlyCases === undefined ? keptOfOthers() : null;
+const ended = { ...others?.ended, ...here };
+const isReached = keysOf(ended, 'red').length === 0 && missing.size === 0;
+const versions = Object.fromEntries(PROGRAMS.map(({ name, npm }) => [name, named(npm)]));
+const whole = { reached: isReached, ...figuresOf(ended), seconds: seconds + (others?.seconds ?? 0), versions, ended };
+writeFigures('agents', others !== null, whole, 'test:agents');
+process.exitCode = red === 0 && missing.size === 0 ? 0 : 1;
+
+/** Of the programs that were left out: what the kept result says of them. Null unless it has each case of each, in its present version. */
+function keptOfOthers(): { readonly ended: Ended; readonly seconds: number } | null {
+  const left = PROGRAMS.filter((program) => !programs.includes(program));
+  if (left.length === 0) return { ended: {}, seconds: 0 };
+  const kept = JSON.parse(readFileSync(KEPT, 'utf8')) as {
+    readonly seconds: number;
+    readonly versions: Readonly<Record<string, string>>;
+    readonly ended: Ended;
+  };
+  const keys = left.flatMap(({ name }) => CASES.map((tried) => keyOf(name, tried.name)));
+  if (left.some(({ name, npm }) => kept.versions[name] !== named(npm)) || keys.some((key) => kept.ended[key] === undefined)) return null;
+  return { ended: Object.fromEntries(keys.map((key) => [key, kept.ended[key] ?? 'red'])), seconds: kept.seconds };
+}
 
 function inWords(outcome: Outcome): string {
   if (outcome.kind === 'green') return `green in ${String(outcome.seconds)} s${outcome.note === undefined ? '' : ` (${outcome.note})`}`;
