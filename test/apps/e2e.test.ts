@@ -49,7 +49,10 @@ t.test('the command line says what there is', async (t) => {
   t.match(help, { code: 0, out: /--storage <name>[\s\S]*"sqlite"[\s\S]*"postgres"[\s\S]*--transport <name>/ });
   t.match(wrong, { code: 1, err: /'--storage <name>' argument 'mysql' is invalid\. Allowed choices are sqlite, postgres/ });
   t.match(missing, { code: 1, err: /required option '--transport <name>' not specified/ });
-  t.match(unknown, { code: 1, err: /no test of whole programs: test\/apps\/nothing\.test\.ts[\s\S]*test\/apps\/durability\/kills\.test\.ts/ });
+  t.match(unknown, {
+    code: 1,
+    err: /no test of whole programs: test\/apps\/nothing\.test\.ts[\s\S]*test\/apps\/durability\/kills\.test\.ts/,
+  });
 });
 
 t.test('a process that has had a Postgres server of its own ends with its own exit code', async (t) => {

@@ -27,8 +27,7 @@ const LEFT_ALONE = [
   ...['better-sqlite3', 'pg-query-stream', 'mysql', 'mysql2', 'mariadb', 'tedious', 'oracledb', 'bufferutil', 'utf-8-validate'],
 ];
 /** For packages that are CommonJS. */
-const WITH_REQUIRE =
-  `import { createRequire as createRequireOfPackage } from 'node:module'; const require = createRequireOfPackage(import.meta.url);`;
+const WITH_REQUIRE = `import { createRequire as createRequireOfPackage } from 'node:module'; const require = createRequireOfPackage(import.meta.url);`;
 
 /** Into a tree that is being made and will be named `folder`; `copied` goes along. */
 export function bundlePackage(making: string, folder: string, copied: readonly string[]): void {

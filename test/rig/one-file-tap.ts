@@ -11,8 +11,7 @@ import { buildSync } from 'esbuild';
 /** Where tap looks for frames of its own, which it leaves out of stacks. */
 const BUNDLE = '@tapjs/core';
 /** Packages of tap that call `require` find none in a module. */
-const REQUIRE =
-  `import { createRequire as createRequireOfTap } from 'node:module';\nconst require = createRequireOfTap(import.meta.url);\n`;
+const REQUIRE = `import { createRequire as createRequireOfTap } from 'node:module';\nconst require = createRequireOfTap(import.meta.url);\n`;
 
 /** Puts it among the packages of a compiled tree. `root`: the project; `cache`: where it is kept. */
 export function putTapInto(packages: string, root: string, cache: string): void {
