@@ -76,6 +76,7 @@ function requireInOrder(lock: Lock, { last }: Transaction): void {
   throw new AgentcomError(
     'AC_INTERNAL',
     `Cannot wait for lock "${lock.key}" while holding "${last?.key ?? ''}": locks must be acquired in the order ${LOCK_ORDER.join(', ')}, and by id within a kind.`,
+    { details: { lockOrder: LOCK_ORDER } },
   );
 }
 

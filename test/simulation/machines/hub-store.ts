@@ -168,7 +168,7 @@ const remote = <Unit extends StoreUnit | ClusterUnit>(unit: Unit, world: Surroun
         const askedMs = clock.monotonicMs();
         const answer = (Reflect.apply(member, target, parts) as Promise<unknown>).catch((error: unknown) => {
           // Rows are locked in one order: two transactions may wait for each other nowhere.
-          const isOutOfOrder = AgentcomError.is(error, 'AC_INTERNAL') && error.message.includes('for the row');
+          const isOutOfOrder = AgentcomError.is(error, 'AC_INTERNAL') && error.details?.['lockOrder'] !== undefined;
           if (AgentcomError.is(error, 'AC_STORE_RETRY') || isOutOfOrder) world.violated('J14', `${String(name)}: ${error.message}`);
           throw error;
         });
