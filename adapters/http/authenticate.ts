@@ -21,7 +21,7 @@ export interface Authenticator {
   /** Refuses with 401 without a valid token, and with 429 if the address has sent too many wrong ones. */
   authenticate(authorization: string | undefined, address: string): Promise<Read<Principal>>;
   /**
-   * Runs a look-up by a secret. One that finds nothing counts as a wrong guess of the address; after too many, refuses with 429. One that
+   * Runs a lookup by a secret. One that finds nothing counts as a wrong guess of the address; after too many, refuses with 429. One that
    * throws does not count: if the database is down, nothing is known about the secret.
    */
   lookUp<T>(address: string, find: () => Promise<T | undefined>): Promise<Read<T | undefined>>;
@@ -29,7 +29,7 @@ export interface Authenticator {
   invalidate(): void;
 }
 
-/** How long a found token is cached, so that a burst of requests causes one look-up. */
+/** How long a found token is cached, so that a burst of requests causes one lookup. */
 const CACHED_MS = 5_000;
 const CACHED_TOKENS_MAX = 4_096;
 const TOKEN_CHARACTERS_MAX = 1_024;
@@ -45,15 +45,15 @@ interface CachedToken {
 
 /**
  * Too many wrong tokens block only further guesses from that address, not its valid clients: a token that was valid before is looked up
- * nevertheless, and the admin token of the config is compared without a look-up.
+ * nevertheless, and the admin token of the config is compared without a lookup.
  */
 export function authenticator(deps: Pick<HttpApiDeps, 'agents' | 'digest' | 'clock' | 'adminTokenHash' | 'tokenUse'>): Authenticator {
   const { agents, digest, clock, tokenUse } = deps;
   const adminHash = Buffer.from(deps.adminTokenHash, 'hex');
   const guesses = buckets(GUESSES, ADDRESSES_MAX, clock);
-  /** In the order of the last look-up. */
+  /** In the order of the last lookup. */
   const cached = new Map<string, CachedToken>();
-  /** Incremented by each revocation, so that the result of a look-up that began before it is not cached. */
+  /** Incremented by each revocation, so that the result of a lookup that began before it is not cached. */
   let epoch = 0;
 
   const find = async (hash: string): Promise<TokenRecord | undefined> => {

@@ -11,7 +11,7 @@
  * A newcomer writes its mark to a candidate file of its own and links that to `lock`. Like `open` with `wx`, the link
  * fails if `lock` exists, and nobody ever reads half a mark. To take over from a dead holder it checks for other live
  * candidates, then that the lock is still the dead one's, and renames its candidate over it. Candidates are written
- * before that check, so of two newcomers at least one sees the other; whoever sees another gives up.
+ * before that check, so at least one of two newcomers sees the other, and gives up.
  */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';

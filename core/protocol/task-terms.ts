@@ -1,10 +1,10 @@
 /**
- * Times and limits that a submitter gives a task, and that the queue goes by. A new one is added here and to
- * `TaskTerms`; the submit body, the draft, the task's JSON and the check of stored rows have it then.
+ * Times and limits that a submitter gives a task, and that the queue goes by. A new one is added here and to `TaskTerms`; the submit
+ * body, the draft and the task's JSON have it then.
  */
 import { Type, type TSchema } from 'typebox';
 import { NO_TERMS, type TaskTerms } from '../domain/task/task.ts';
-import { countField, durationField, timeField } from './fields.ts';
+import { durationField, timeField } from './fields.ts';
 
 /** As submitted. */
 export const submittedTerms = {
@@ -13,16 +13,6 @@ export const submittedTerms = {
   ttl_ms: Type.Optional(durationField),
   run_max_ms: Type.Optional(durationField),
 } as const satisfies Readonly<Record<string, TSchema>>;
-
-const storedTerm = Type.Union([countField, Type.Null()]);
-
-/** As stored. */
-export const storedTerms = {
-  completeByMs: storedTerm,
-  runAtMs: storedTerm,
-  ttlMs: storedTerm,
-  runMaxMs: storedTerm,
-} as const satisfies Readonly<Record<keyof TaskTerms, TSchema>>;
 
 type WireTerm = keyof typeof submittedTerms;
 

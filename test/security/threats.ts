@@ -433,7 +433,7 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'hostile agent',
-    stoppedBy: 'what it prints and leaves is bounded: 256 MiB a run, and of kept files the result and the streams',
+    stoppedBy: 'its output is limited to 256 MiB per run, and of its files only the result and the streams are kept',
     tests: [
       ['plugins/run-kit/run-kit.test.ts', 'a run that writes more than it may is told as failed, and ends'],
       [

@@ -6,13 +6,12 @@
 import { Type, type TSchema } from 'typebox';
 import { Compile, type Validator } from 'typebox/schema';
 import { KEPT_RESULTS_MAX } from '../../../core/domain/task/kept-results.ts';
-import { OUTCOMES_KEPT, PRIORITIES, STATUSES } from '../../../core/domain/task/task.ts';
+import { NO_TERMS, OUTCOMES_KEPT, PRIORITIES, STATUSES } from '../../../core/domain/task/task.ts';
 import { ATTEMPTS_KEPT } from '../../../core/domain/usage.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { agentIdField, CAPABILITIES_MAX, countField, HELD_MAX, taskIdField } from '../../../core/protocol/fields.ts';
 import { fieldErrors } from '../../../core/protocol/field-errors.ts';
 import { DEPENDENCIES_MAX } from '../../../core/protocol/http-bodies.ts';
-import { storedTerms } from '../../../core/protocol/task-terms.ts';
 
 const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 const text = Type.String();
@@ -39,7 +38,7 @@ export const taskSchema = Type.Object({
   avoid: nullable(agentIdField),
   eligibleAtMs: time,
   expiresAtMs: time,
-  ...storedTerms,
+  ...Object.fromEntries(Object.keys(NO_TERMS).map((term) => [term, time])),
   dependsOn: Type.Array(taskIdField, { maxItems: DEPENDENCIES_MAX }),
   dependentsAfter: nullable(Type.Union([taskIdField, Type.Literal('')])),
   usage: Type.Object({ attempts: Type.Array(Type.Object({ generation: countField }), { maxItems: ATTEMPTS_KEPT }) }),

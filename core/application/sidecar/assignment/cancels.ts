@@ -5,11 +5,11 @@ import { stopFor, type AssignmentId } from '../../../domain/assignment/slot.ts';
 import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
 import type { CancelOutcome } from '../../../protocol/sidecar-frames.ts';
 import { beginStop } from './end-of-run.ts';
-import { frameIds } from '../state/state.ts';
+import { assignmentIdIn, frameIds } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
 
 export function onCancelled(step: StepContext, frame: HubFrameOf<'task_cancelled'>): void {
-  const assignment: AssignmentId = { taskId: frame.task_id, generation: frame.generation };
+  const assignment = assignmentIdIn(frame);
   const slot = step.slot(assignment);
   if (slot !== undefined) return beginStop(step, slot, stopFor('cancelled', frame.reason ?? 'cancelled', frame.grace_ms ?? null));
   const entry = step.findReport(assignment);

@@ -6,21 +6,16 @@ import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import { beginStop } from './end-of-run.ts';
 import { renew, reportWake } from './lease.ts';
 import { closeReport, sendAllReports, sendReport } from '../report/outbox-reports.ts';
-import type { frameIds } from '../state/state.ts';
+import { assignmentIdIn } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
 
 /** After these the assignment is no longer valid, whichever frame was refused. */
 const GONE: readonly NackReason[] = ['stale_generation', 'not_assignee', 'unknown_task'];
 
-const assignmentOf = (frame: ReturnType<typeof frameIds>): AssignmentId => ({
-  taskId: frame.task_id,
-  generation: frame.generation,
-});
-
 export function onAck(step: StepContext, frame: HubFrameOf<'task_ack'>): void {
   // Every report names a generation, so an answer without one belongs to none.
   if (frame.generation === undefined) return;
-  const assignment = assignmentOf({ task_id: frame.task_id, generation: frame.generation });
+  const assignment = assignmentIdIn({ task_id: frame.task_id, generation: frame.generation });
   const entry = step.findReport(assignment);
   if (entry !== undefined && isAnsweredBy(entry.report, frame.status)) {
     if (isEnd(entry)) return closeReport(step, entry, null);
@@ -32,7 +27,7 @@ export function onAck(step: StepContext, frame: HubFrameOf<'task_ack'>): void {
 }
 
 export function onNack(step: StepContext, frame: HubFrameOf<'task_nack'>): void {
-  const assignment = assignmentOf(frame);
+  const assignment = assignmentIdIn(frame);
   const entry = step.findReport(assignment);
   if (entry !== undefined && isEnd(entry)) return onEndRefused(step, entry, frame);
   if (GONE.includes(frame.reason)) return stopReclaimed(step, assignment, frame.reason);
@@ -85,7 +80,7 @@ function stopReclaimed(step: StepContext, assignment: AssignmentId, reason: stri
 export function onInventoryAnswered(step: StepContext, frame: HubFrameOf<'identified'>): void {
   // A stop needs the journal; if it is unwritable, the refused lease renewals below will trigger it again.
   for (const held of step.state.fault === null ? (frame.held ?? []) : []) {
-    const assignment = assignmentOf(held);
+    const assignment = assignmentIdIn(held);
     const isReported = step.state.journal.outbox.some((entry) => isEnd(entry) && assignmentKey(entry) === assignmentKey(assignment));
     if (held.action === 'abort' && !isReported) stopReclaimed(step, assignment, held.reason ?? 'aborted by the hub');
   }

@@ -9,14 +9,14 @@ import { JOURNALLED_TASKS_BYTES_MAX } from '../state/constants.ts';
 import { beginStop } from './end-of-run.ts';
 import { startAssignmentTimers } from './lease.ts';
 import { report, sendReport } from '../report/outbox-reports.ts';
-import { frameIds } from '../state/state.ts';
+import { assignmentIdIn, frameIds } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
 
 type AssignFrame = HubFrameOf<'task_assign'>;
 
 /** A task for this agent. The schema has validated its id. */
 export function onAssign(step: StepContext, frame: AssignFrame): void {
-  const offered: AssignmentId = { taskId: frame.task_id, generation: frame.generation };
+  const offered = assignmentIdIn(frame);
   // Not answered: the hub offers it again, with the same generation, to the next sidecar process.
   if (step.state.phase !== 'running') return;
   const decision = decideOffer(step.state.journal, offered, step.settings.slots);
@@ -31,16 +31,18 @@ export function onAssign(step: StepContext, frame: AssignFrame): void {
       return rejectOnce(step, offered, 'superseded');
     case 'busy':
       return reject(step, offered, frame, 'busy');
-    case 'accept':
+    case 'accept': {
       if (step.state.fault !== null || step.state.awaitsReserve) return rejectOnce(step, offered, 'journal_unwritable');
       if (step.state.drain !== null) return reject(step, offered, frame, 'draining');
       if (step.state.refusedFull) return reject(step, offered, frame, 'refused_full');
-      if (isTooLargeForJournal(step, frame)) return reject(step, offered, frame, 'does not fit into the journal of this sidecar');
-      return accept(step, offered, frame, decision.displaced);
+      const task = taskOf(frame);
+      if (isTooLargeForJournal(step, task)) return reject(step, offered, frame, 'does not fit into the journal of this sidecar');
+      return accept(step, offered, frame, task, decision.displaced);
+    }
   }
 }
 
-function accept(step: StepContext, offered: AssignmentId, frame: AssignFrame, displaced: readonly Slot[]): void {
+function accept(step: StepContext, offered: AssignmentId, frame: AssignFrame, task: Slot['task'], displaced: readonly Slot[]): void {
   for (const older of displaced) beginStop(step, older, stopFor('taken_back', 'the hub assigned the task again'));
   const slot: Slot = {
     ...offered,
@@ -49,7 +51,7 @@ function accept(step: StepContext, offered: AssignmentId, frame: AssignFrame, di
     assignedAtMs: frame.assigned_at,
     acceptedAtMs: step.nowMs,
     runMaxMs: frame.run_max_ms ?? null,
-    task: taskOf(frame),
+    task,
     wakes: 0,
     expectedSinceMs: null,
     ...(frame.session_id === undefined ? {} : { sessionId: frame.session_id }),
@@ -77,8 +79,8 @@ function taskOf(frame: AssignFrame): Slot['task'] {
 }
 
 /** The journal is bounded and written on every change. */
-function isTooLargeForJournal(step: StepContext, frame: AssignFrame): boolean {
-  const bytes = step.state.journal.slots.reduce((sum, slot) => sum + encodedBytes(slot.task), encodedBytes(taskOf(frame)));
+function isTooLargeForJournal(step: StepContext, task: Slot['task']): boolean {
+  const bytes = step.state.journal.slots.reduce((sum, slot) => sum + encodedBytes(slot.task), encodedBytes(task));
   return bytes > JOURNALLED_TASKS_BYTES_MAX;
 }
 

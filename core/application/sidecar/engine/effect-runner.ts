@@ -21,6 +21,7 @@ import type { SidecarPorts } from '../state/ports.ts';
 import { reportSendQueue } from '../report/report-send-queue.ts';
 import { runChecks } from '../health/run-checks.ts';
 import { followRuns } from '../run/runs.ts';
+import { assignmentIdIn } from '../state/state.ts';
 import { timerKey, type TimerName } from '../state/timer-names.ts';
 
 /** The schemas are compiled once per process. */
@@ -87,7 +88,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   /** The body of an end report is on disk, so without room in the socket the frame is dropped here and read again later. */
   function send(frame: V2Frame): void {
     const isEnd = frame.type === 'task_complete' || frame.type === 'task_failed';
-    const end = isEnd ? { taskId: frame.task_id, generation: frame.generation } : null;
+    const end = isEnd ? assignmentIdIn(frame) : null;
     if (end !== null && !hasRoom()) {
       void reports.enqueue(end);
       return;

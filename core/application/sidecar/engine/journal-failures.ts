@@ -7,12 +7,12 @@ import { assignmentOf, isRunEvent, deferKey } from '../state/input-subject.ts';
 import { DEFERRED_MAX, JOURNAL_RETRY_MS } from '../state/constants.ts';
 import { watch } from '../assignment/folder-work.ts';
 import type { SidecarInput, StepEnvironment, StepInput } from '../state/inputs.ts';
-import { frameIds, type SidecarSettings, type SidecarState } from '../state/state.ts';
+import { assignmentIdIn, type SidecarSettings, type SidecarState } from '../state/state.ts';
 import { measureDisk, sendDraining } from '../link/drain.ts';
 import { StepContext, type StepResult } from '../state/step-context.ts';
 import { assignmentKey } from '../../../domain/assignment/slot.ts';
 import { decideOffer } from '../../../domain/assignment/offer.ts';
-import type { Generation, TaskId } from '../../../domain/ids.ts';
+import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
 
 type PersistFailed = Extract<SidecarInput, { readonly type: 'persist_failed' }>;
 
@@ -27,22 +27,18 @@ export function onPersistFailed(step: StepContext, { input, message }: PersistFa
   for (const slot of step.state.journal.slots) if (slot.expectedSinceMs !== null) watch(step, slot);
   if (input.type === 'timer' && input.timer.purpose === 'journal') return;
   if (isNewOffer(step.state, input)) {
-    return step.send({ type: 'task_rejected', ...frameIds(assignmentOfOffer(input)), reason: 'journal_unwritable' });
+    const { task_id, generation } = input.frame;
+    return step.send({ type: 'task_rejected', task_id, generation, reason: 'journal_unwritable' });
   }
   defer(step, input);
 }
 
-type Offer = Extract<SidecarInput, { readonly type: 'frame' }> & { readonly frame: { readonly type: 'task_assign' } };
+type Offer = Extract<SidecarInput, { readonly type: 'frame' }> & { readonly frame: HubFrameOf<'task_assign'> };
 
 const isOffer = (input: SidecarInput): input is Offer => input.type === 'frame' && input.frame.type === 'task_assign';
 
-const assignmentOfOffer = (offer: Offer): { readonly taskId: TaskId; readonly generation: Generation } => {
-  const { task_id: taskId, generation } = offer.frame as ReturnType<typeof frameIds>;
-  return { taskId, generation };
-};
-
 const isNewOffer = (state: SidecarState, input: SidecarInput): input is Offer =>
-  isOffer(input) && ['accept', 'busy'].includes(decideOffer(state.journal, assignmentOfOffer(input), Number.MAX_SAFE_INTEGER).kind);
+  isOffer(input) && ['accept', 'busy'].includes(decideOffer(state.journal, assignmentIdIn(input.frame), Number.MAX_SAFE_INTEGER).kind);
 
 /** A run event waits behind deferred events of the same run; otherwise its end could overtake its output. */
 export function mustDefer({ fault }: SidecarState, input: SidecarInput): boolean {

@@ -210,7 +210,12 @@ export const loadedState = (journal: JournalState, instanceId: string): SidecarS
 });
 
 /** An assignment's identifiers as frame fields. */
-export const frameIds = (assignment: AssignmentId): { readonly task_id: TaskId; readonly generation: Generation } => ({
-  task_id: assignment.taskId,
-  generation: assignment.generation,
-});
+export interface FrameIds {
+  readonly task_id: TaskId;
+  readonly generation: Generation;
+}
+
+export const frameIds = ({ taskId, generation }: AssignmentId): FrameIds => ({ task_id: taskId, generation });
+
+/** The assignment that a frame is about. */
+export const assignmentIdIn = ({ task_id: taskId, generation }: FrameIds): AssignmentId => ({ taskId, generation });
