@@ -135,13 +135,16 @@ async function readWhole(body: HttpBody, announced: number, rules: BodyRules): P
   const { add, release } = bodyCount(rules);
   const over = announced > bytesMax ? tooLarge(bytesMax) : add(announced);
   if (over !== null) return { reply: over, release };
+  const whole = body.whole();
+  // Most short bodies arrive with their head: those need no timer.
+  if (!(whole instanceof Promise)) return { reply: null, bytes: whole, release };
   let isLate = false;
   const timer = clock.after(STALL_MS, () => {
     isLate = true;
     body.cancel();
   });
   try {
-    return { reply: null, bytes: await body.whole(), release };
+    return { reply: null, bytes: await whole, release };
   } catch (thrown) {
     return { reply: isLate ? tooSlow : brokeOff(messageOf(thrown)), release };
   } finally {

@@ -40,12 +40,20 @@ export class ArrivingBody implements HttpBody {
     return null;
   }
 
-  async whole(): Promise<Uint8Array> {
+  whole(): Uint8Array | Promise<Uint8Array> {
+    return this.#state === 'complete' && !this.#isDropped ? this.#taken() : this.#arrived();
+  }
+
+  async #arrived(): Promise<Uint8Array> {
     this.#isUnlimited = true;
     this.#pauseOrResume();
     while (this.#isExpected()) await this.#change();
     if (this.#error !== null) throw this.#error;
     if (this.#isDropped) throw new Error('reading the body was cancelled');
+    return this.#taken();
+  }
+
+  #taken(): Uint8Array {
     const [first] = this.#buffered;
     const bytes = first !== undefined && this.#buffered.length === 1 ? first : Buffer.concat(this.#buffered);
     this.cancel();

@@ -92,6 +92,11 @@ export function memoryStoreUnit(
   };
 
   const save = (changes: Changes): readonly StoredEvent[] => {
+    for (const key of changes.keys) {
+      const known = keys.get(keyOf(key));
+      if (known !== undefined && known.taskIds.join() !== key.taskIds.join())
+        throw new AgentcomError('AC_STORE_RETRY', 'Cannot save a batch: one of its idempotency keys was saved before. Look them up first.');
+    }
     for (const { task, dueAtMs, body } of changes.inserted)
       if (tasks.get(task.id) === undefined) put({ task: keptCopy(task), dueAtMs, body: keptCopy(body) });
     changes.updated.forEach(update);

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { plainAddress } from '../../core/protocol/client-address.ts';
 import type { AnswerHead, Exchange } from '../kit/answer-http.ts';
 import { ArrivingBody } from '../kit/arriving-body.ts';
-import { CapturedRequest, hasBody } from '../kit/captured-request.ts';
+import { CapturedRequest, hasBody, headerIn } from '../kit/captured-request.ts';
 
 /** Unread bytes of a body above which reading from the socket is paused. */
 const BUFFERED_BYTES_MAX = 65_536;
@@ -86,7 +86,13 @@ function arrivingBody(incoming: IncomingMessage): ArrivingBody {
     pause: () => void incoming.pause(),
     resume: () => void incoming.resume(),
   });
-  incoming.on('data', (chunk: Buffer) => body.push(chunk));
+  // The last byte comes with the head of a short body, `end` only after the handler has begun.
+  let leftBytes = Number(headerIn(incoming.rawHeaders, 'content-length') ?? NaN);
+  incoming.on('data', (chunk: Buffer) => {
+    body.push(chunk);
+    leftBytes -= chunk.byteLength;
+    if (leftBytes === 0) body.end();
+  });
   incoming.once('end', () => body.end());
   incoming.on('error', (error) => body.breakOff(error.message));
   // Also emitted after the end of the body, when `breakOff` does nothing.

@@ -3,6 +3,9 @@ import { isIP } from 'node:net';
 
 const LOOPBACK = ['localhost', '127.0.0.1', '::1'];
 
+/** How many accepted values of Host are remembered, so that the next request with one of them is not parsed again. */
+const REMEMBERED_MAX = 64;
+
 export interface NamedHeaders {
   readonly host: string | undefined;
   readonly origin: string | undefined;
@@ -14,9 +17,17 @@ export interface NamedHeaders {
  */
 export function allowedOrigins(listenHost: string, names: readonly string[]): (headers: NamedHeaders) => boolean {
   const known = new Set([...LOOPBACK, listenHost, ...names].map((name) => name.toLowerCase()));
-  return ({ host, origin }) => {
-    const hostName = hostNameOf(host === undefined ? undefined : `http://${host}`);
+  const accepted = new Set<string>();
+  const acceptsHost = (host: string): boolean => {
+    if (accepted.has(host)) return true;
+    const hostName = hostNameOf(`http://${host}`);
     if (hostName === null || !(known.has(hostName) || isIP(hostName) !== 0)) return false;
+    if (accepted.size === REMEMBERED_MAX) accepted.clear();
+    accepted.add(host);
+    return true;
+  };
+  return ({ host, origin }) => {
+    if (host === undefined || !acceptsHost(host)) return false;
     if (origin === undefined) return true;
     const originName = hostNameOf(origin);
     return originName !== null && known.has(originName);
@@ -24,7 +35,7 @@ export function allowedOrigins(listenHost: string, names: readonly string[]): (h
 }
 
 /** The host name of an address, without port and brackets; null when it is none. */
-function hostNameOf(address: string | undefined): string | null {
-  if (address === undefined || !URL.canParse(address)) return null;
+function hostNameOf(address: string): string | null {
+  if (!URL.canParse(address)) return null;
   return new URL(address).hostname.toLowerCase().replace(/^\[(.*)\]$/, '$1');
 }

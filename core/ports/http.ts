@@ -16,8 +16,8 @@ export interface ByteStream {
  * backpressure: while nobody reads the body, the client must not be able to send more than a bounded amount.
  */
 export interface HttpBody extends ByteStream {
-  /** The whole body, instead of `next`. Rejects if the client disconnects before its end, and after `cancel`. */
-  whole(): Promise<Uint8Array>;
+  /** The whole body, instead of `next`: at once if it has arrived. Rejects if the client disconnects before its end, and after `cancel`. */
+  whole(): Uint8Array | Promise<Uint8Array>;
 }
 
 export interface HttpRequest {

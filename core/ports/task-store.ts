@@ -200,6 +200,8 @@ export interface StoreUnit {
    *
    * - MUST tolerate a repeated insert of a task, key or event: it changes nothing.
    * - MUST number events in the order given.
+   * - If `cluster` is null, keys may be saved that were not loaded: when one of them is there with other tasks, MUST fail with
+   *   `AC_STORE_RETRY`, and the transaction changes nothing.
    * - If `kept` has two results with the same `KeptKey`, MUST keep the later one. `keptDropped` never names one that is in `kept`.
    * - `isLast` (default: false): `work` MUST NOT use the unit after this call and MUST NOT fail, so that the store can commit with the
    *   same statement.

@@ -58,6 +58,17 @@ export function sqliteFailure(thrown: unknown, doing: string, file: string): Age
   return new AgentcomError('AC_INTERNAL', what, options);
 }
 
+/** The batch may run again once its keys have been looked up. */
+export const keyTaken = (thrown: unknown, file: string): AgentcomError =>
+  new AgentcomError(
+    'AC_STORE_RETRY',
+    `Cannot save a batch in "${file}": one of its idempotency keys was saved before. Look them up first.`,
+    {
+      cause: thrown,
+      details: { file, sqlite: sqliteCodeOf(thrown) ?? null },
+    },
+  );
+
 /** A read whose BEGIN or COMMIT failed: its connection may be amid a transaction, and is given up. */
 export const leftAmid = (thrown: unknown, file: string): AgentcomError =>
   new AgentcomError(

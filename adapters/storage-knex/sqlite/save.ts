@@ -13,6 +13,9 @@ const REPEATED = 'agentcom: an event was saved before';
 /** What is raised where a changed task was never inserted. */
 const NEVER_INSERTED = 'agentcom: a changed task was never inserted';
 
+/** What is raised where an idempotency key belongs to other tasks: it was not looked up, and is not new. */
+const KEY_TAKEN = 'agentcom: an idempotency key was saved before';
+
 /** The kinds in the order in which they are saved, each with its statement. */
 const STEPS: readonly (readonly [kind: keyof SavedRows, statement: string, raised?: string])[] = [
   ['insertTasks', SQLITE_STATEMENTS.insertTasks],
@@ -32,6 +35,9 @@ const stepOf = (text: string, column: string): string => `${text.replaceAll('?1'
 
 /** Run once on a connection that saves so. */
 export const SAVE_AT_ONCE: readonly string[] = [
+  `CREATE TEMP TRIGGER refuse_taken_key BEFORE INSERT ON idempotency_keys
+   WHEN EXISTS (SELECT 1 FROM idempotency_keys WHERE owner = NEW.owner AND key = NEW.key AND task_ids <> NEW.task_ids)
+   BEGIN SELECT RAISE(ABORT, '${KEY_TAKEN}'); END`,
   `CREATE TEMP VIEW saved_batch AS SELECT ${['recordBatch', ...STEPS.map(([kind]) => kind)].map((column) => `NULL AS ${column}`).join(', ')}`,
   `CREATE TEMP TRIGGER save_batch INSTEAD OF INSERT ON saved_batch BEGIN
     ${stepOf(SQLITE_STATEMENTS.recordBatch, 'recordBatch')}
@@ -51,8 +57,10 @@ export const parametersOf = (batchId: string, rows: SavedRows): readonly (string
   ...STEPS.map(([kind]) => (rows[kind].length === 0 ? null : JSON.stringify(rows[kind]))),
 ];
 
-export const isRepeat = (thrown: unknown): boolean =>
-  sqliteCodeOf(thrown) === 'SQLITE_CONSTRAINT' && thrown instanceof Error && thrown.message.endsWith(REPEATED);
+const isRaised = (thrown: unknown, text: string): boolean =>
+  sqliteCodeOf(thrown) === 'SQLITE_CONSTRAINT' && thrown instanceof Error && thrown.message.endsWith(text);
+export const isRepeat = (thrown: unknown): boolean => isRaised(thrown, REPEATED);
+export const isKeyTaken = (thrown: unknown): boolean => isRaised(thrown, KEY_TAKEN);
 
 /** Where the numbers of events stand on a connection. */
 export interface EventNumbers {

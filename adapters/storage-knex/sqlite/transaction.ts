@@ -8,8 +8,8 @@ import { oneAtATime } from '../../../core/ports/opening.ts';
 import type { Row, SavedRows, Transaction } from '../engine.ts';
 import { acquire, evict, release, type Readers } from '../knex-readers.ts';
 import type { SqliteConnection } from './connection.ts';
-import { breaksConnection, commitUnknown, isBusy, leftAmid, sqliteCodeOf, sqliteFailure } from './failures.ts';
-import { isRepeat, lastEventNumber, parametersOf, SAVE_BATCH, type EventNumbers } from './save.ts';
+import { breaksConnection, commitUnknown, isBusy, keyTaken, leftAmid, sqliteCodeOf, sqliteFailure } from './failures.ts';
+import { isKeyTaken, isRepeat, lastEventNumber, parametersOf, SAVE_BATCH, type EventNumbers } from './save.ts';
 import { SQLITE_STATEMENTS } from './statements.ts';
 import { isWrite, type StatementName } from '../statements.ts';
 
@@ -44,7 +44,7 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
 
   const fail = (thrown: unknown, doing: string): AgentcomError => {
     if (breaksConnection(thrown)) markBroken(thrown);
-    return (failure = sqliteFailure(thrown, doing, file));
+    return (failure = isKeyTaken(thrown) ? keyTaken(thrown, file) : sqliteFailure(thrown, doing, file));
   };
   const requireAlive = (name: string): void => {
     if (failure !== undefined) throw failure;

@@ -8,6 +8,7 @@ import { END_WITHIN_MS, TaskQueue } from '../../../core/application/hub/queue/ta
 import { Roster } from '../../../core/application/hub/batch/roster.ts';
 import type { TaskStore } from '../../../core/ports/task-store.ts';
 import { aDraft, hubRig, type HubRig, type RigOptions } from './hub-rig.ts';
+import { watchUnits } from './watched-units.ts';
 
 const ids = seededIds({ seed: 'task-queue' });
 const submit = (over: Partial<SubmitCommand> = {}): SubmitCommand => ({
@@ -253,6 +254,43 @@ t.test('R1 J1: idempotency: the same key gives the same task, also within one ba
   t.equal((await rig.queue.do(keyed('d1'))).kind, 'repeated');
   t.equal((await rig.queue.do(keyed('d2'))).kind, 'idempotency_mismatch');
   t.equal((await rig.queue.do({ ...keyed('d2'), submittedBy: 'tok-2' })).kind, 'submitted', "another token's key is another key");
+});
+
+t.test('R1 J1: a key is looked up when it may be known: at once for whoever is refused, and for a while after a known one', async (t) => {
+  const rig = await hubRig();
+  let lookups = 0;
+  let batches = 0;
+  watchUnits(rig.storage, (unit) => {
+    batches += 1;
+    return {
+      load(names) {
+        lookups += (names.keys?.length ?? 0) > 0 ? 1 : 0;
+        return unit.load(names);
+      },
+    };
+  });
+  const keyed = (key: string, over: Partial<SubmitCommand> = {}) => submit({ idempotency: { key, digest: key }, ...over });
+  for (const key of ['k1', 'k2', 'k3']) t.equal((await rig.queue.do(keyed(key))).kind, 'submitted');
+  t.strictSame({ batches, lookups }, { batches: 3, lookups: 0 }, 'new keys cost no lookup');
+
+  const neighbour = submit();
+  const [again, other] = await Promise.all([rig.queue.do(keyed('k1')), rig.queue.do(neighbour)]);
+  t.equal(again.kind, 'repeated');
+  t.equal(other.kind, 'submitted', 'whose batch ran again with it');
+  t.strictSame({ batches, lookups }, { batches: 5, lookups: 1 });
+  t.equal((await rig.storage.tasks.peek(neighbour.drafts.map(({ id }) => id))).length, 1);
+
+  for (let n = 0; n < 64; n += 1) t.equal((await rig.queue.do(keyed('k2'))).kind, 'repeated');
+  t.strictSame({ batches, lookups }, { batches: 69, lookups: 65 }, 'known keys in a row cost one lookup each, and no second try');
+  t.equal((await rig.queue.do(keyed('k4'))).kind, 'submitted');
+  t.strictSame({ batches, lookups }, { batches: 70, lookups: 65 });
+
+  const ghost = [aDraft(ids.task(), { assignTo: 'ghost' as AgentId })];
+  t.equal((await rig.queue.do(keyed('k3', { drafts: ghost }))).kind, 'repeated', 'although its agent is gone');
+  t.equal((await rig.queue.do(keyed('k5', { drafts: ghost }))).kind, 'unknown_agent');
+  const missing = 'task-00000000000000aa' as TaskId;
+  t.equal((await rig.queue.do(keyed('k1', { drafts: [aDraft(ids.task(), { dependsOn: [missing] })] }))).kind, 'repeated');
+  t.equal((await rig.storage.tasks.stats()).statuses.queued, 5);
 });
 
 t.test('R1: a bulk is all or none, and names what was wrong', async (t) => {

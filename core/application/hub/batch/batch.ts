@@ -79,10 +79,13 @@ export class Batch {
   readonly #queuedBefore = new Set<TaskId>();
 
   readonly #digest: Digest;
+  /** Keys were not looked up: `save` fails if one of them is not new. */
+  readonly #assumesNewKeys: boolean;
 
-  constructor(unit: StoreUnit, digest: Digest) {
+  constructor(unit: StoreUnit, digest: Digest, assumesNewKeys = false) {
     this.unit = unit;
     this.#digest = digest;
+    this.#assumesNewKeys = assumesNewKeys;
     this.nowMs = unit.nowMs;
   }
 
@@ -139,6 +142,17 @@ export class Batch {
   /** The agent, also if it was read without a lock. */
   agentSnapshot(id: AgentId): Agent | undefined {
     return this.#agents.get(id) ?? this.#unlockedAgents.get(id);
+  }
+
+  /** The keys that must be looked up before the commands run. */
+  keysToLoad(names: readonly IdempotencyName[]): readonly IdempotencyName[] {
+    return this.#assumesNewKeys ? [] : names;
+  }
+
+  /** For an answer that saves no key, so that `save` cannot find out whether it is new. Fails with `AC_STORE_RETRY` if it was not looked up. */
+  requireKeysLoaded(): void {
+    if (!this.#assumesNewKeys) return;
+    throw new AgentcomError('AC_STORE_RETRY', 'Cannot refuse a submit whose idempotency key was not looked up. Look it up first.');
   }
 
   key(name: IdempotencyName): IdempotencyRecord | undefined {

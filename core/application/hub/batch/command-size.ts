@@ -1,6 +1,7 @@
-/** Rough cost of a waiting command: its memory, and its share of a batch. */
+/** Rough cost of a waiting command: its memory, its share of a batch, and how late it is. */
 import { encodedBytes } from '../../../domain/encoded-text.ts';
 import { bodyCharacters } from '../../../domain/task/task.ts';
+import type { Clock } from '../../../ports/clock.ts';
 import type { Command, ReportBody, TaskDraft } from './commands.ts';
 
 /** A command without any text. */
@@ -57,3 +58,14 @@ const RESERVED_SHARE = 1.25;
 
 /** The share of the inbox bound that this command may use. */
 export const shareOf = ({ kind }: Command): number => (kind === 'cancel' || kind === 'agent_control' ? RESERVED_SHARE : 1);
+
+/**
+ * How late a sweep is: its wait in the inbox or, if the store's clock jumped during that wait, the size of the jump, whichever is larger.
+ * 0 for other commands.
+ */
+export function sweepDelayMs(command: Command, storeNowMs: number, clock: Clock): number {
+  if (command.kind !== 'sweep' || command.posted === undefined) return 0;
+  const waitedMs = clock.monotonicMs() - command.posted.atMonotonicMs;
+  const clockJumpMs = Math.abs(storeNowMs - command.posted.atMs - waitedMs);
+  return Math.max(waitedMs, clockJumpMs);
+}

@@ -49,7 +49,7 @@ export async function loadBatch(batch: Batch, commands: readonly Command[], cont
   const holders = new Set([...names.holders, ...hubs.agentIds]);
   const [loaded, unlocked] = await Promise.all([
     unit.load({
-      keys: names.keys,
+      keys: batch.keysToLoad(names.keys),
       agents: [...names.agents, ...assignees],
       tasks: [...names.tasks],
       holders: [...holders],

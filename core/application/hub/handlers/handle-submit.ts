@@ -14,17 +14,26 @@ export function handleSubmit(batch: Batch, command: SubmitCommand): SubmitAnswer
       return { kind: 'repeated', tasks: known.taskIds.flatMap((id) => submitted(batch.taskSnapshot(id))) };
     }
   }
-  for (const [index, draft] of command.drafts.entries()) {
-    if (draft.assignTo !== null && batch.agentSnapshot(draft.assignTo) === undefined)
-      return { kind: 'unknown_agent', index, agentId: draft.assignTo };
-    const unknown = draft.dependsOn.find((id) => batch.task(id) === undefined && !isMet(batch, id));
-    if (unknown !== undefined) return { kind: 'unknown_task', index, taskId: unknown };
+  const refusal = refusalOf(batch, command);
+  if (refusal !== null) {
+    if (idempotency !== null) batch.requireKeysLoaded();
+    return refusal;
   }
   const tasks = command.drafts.flatMap((draft) => insert(batch, draft, submittedBy));
   if (idempotency !== null) {
     batch.addKey({ owner: submittedBy, ...idempotency, taskIds: tasks.map((task) => task.id), createdAtMs: batch.nowMs });
   }
   return { kind: 'submitted', tasks };
+}
+
+function refusalOf(batch: Batch, { drafts }: SubmitCommand): SubmitAnswer | null {
+  for (const [index, draft] of drafts.entries()) {
+    if (draft.assignTo !== null && batch.agentSnapshot(draft.assignTo) === undefined)
+      return { kind: 'unknown_agent', index, agentId: draft.assignTo };
+    const unknown = draft.dependsOn.find((id) => batch.task(id) === undefined && !isMet(batch, id));
+    if (unknown !== undefined) return { kind: 'unknown_task', index, taskId: unknown };
+  }
+  return null;
 }
 
 /** Answered after the dispatch of the same batch, which decides whether the agent had room. */

@@ -20,7 +20,7 @@ import type { HubContext } from '../batch/hub-context.ts';
 import { dispatch } from './dispatcher.ts';
 import { removalFromTheOldest, removeOld } from './remove-old.ts';
 import { loadBatch, runCommands, type Prefetched } from '../handlers/command-router.ts';
-import { isInternal, shareOf, sizeOf, workOf } from '../batch/command-size.ts';
+import { isInternal, shareOf, sizeOf, sweepDelayMs, workOf } from '../batch/command-size.ts';
 import { PriorityInbox, type InboxEntry } from './inbox.ts';
 import { Removals } from './removals.ts';
 import { Pacer, type PacerBounds } from './pacing.ts';
@@ -32,6 +32,8 @@ import { unblock } from '../handlers/unblock.ts';
 const BATCH_TRIES_MAX = 5;
 /** Tries of each part of such a batch once it is split. */
 const PART_TRIES_MAX = 2;
+/** So many batches look their idempotency keys up after one that had assumed a known key to be new: known keys come together. */
+const BATCHES_WITH_LOOKUPS = 64;
 /** How long parts are retried and split further: a row that stays locked costs a wait with each try. Milliseconds. */
 const SPLIT_WITHIN_MS = 20_000;
 /** The delay before the next dispatch when another hub had locked an agent with room. Milliseconds. */
@@ -101,6 +103,9 @@ export class TaskQueue implements CommandInbox {
   readonly #removal = removalFromTheOldest();
   readonly #removals: Removals;
   #dispatchTimer: Timer | null = null;
+
+  /** So many of the next batches look their idempotency keys up before they run; 0: keys are assumed to be new, as nearly all are. */
+  #lookups = 0;
 
   /** When the store last succeeded, by the monotonic clock: since then it may have been away. */
   #lastSuccessMs: number | null = null;
@@ -266,7 +271,7 @@ export class TaskQueue implements CommandInbox {
     let done: Done;
     this.#lastSuccessMs ??= clock.monotonicMs();
     try {
-      done = await this.#commit(entries, mustDispatch, tries);
+      done = await this.#commit(entries, mustDispatch, tries, splitUntilMs === null);
     } catch (error) {
       const isStore = isStoreFailure(error);
       if (isStore) this.#deps.storageFailed(clock.monotonicMs() - this.#lastSuccessMs, false);
@@ -308,15 +313,19 @@ export class TaskQueue implements CommandInbox {
     this.#begin();
   }
 
-  async #commit(entries: readonly Entry[], mustDispatch: boolean, triesMax: number): Promise<Done> {
+  async #commit(entries: readonly Entry[], mustDispatch: boolean, triesMax: number, isWhole: boolean): Promise<Done> {
     const { store, ids, clock } = this.#deps;
     const startedMs = clock.monotonicMs();
     const work = async (unit: StoreUnit): Promise<Done> => {
       this.#deps.beforeBatch(unit.nowMs);
       const waitedMs = Math.max(clock.monotonicMs() - startedMs, ...entries.map(({ command }) => sweepDelayMs(command, unit.nowMs, clock)));
       if (waitedMs > STALL_MS) this.#deps.storageFailed(waitedMs, true);
-      return this.#work(unit, entries, mustDispatch);
+      assumesNewKeys &&= unit.cluster === null;
+      return this.#work(unit, entries, mustDispatch, assumesNewKeys);
     };
+    // On a shared store keys are locked before all other rows, so they are looked up too.
+    let assumesNewKeys = isWhole && this.#lookups === 0;
+    this.#lookups = Math.max(0, this.#lookups - 1);
     for (let tries = 1; ; tries += 1) {
       const batchId = ids.random('batch');
       let done: Done | null = null;
@@ -326,6 +335,8 @@ export class TaskQueue implements CommandInbox {
         if (AgentcomError.is(error, 'AC_COMMIT_UNKNOWN') && done !== null && (await this.#wasCommitted(batchId, done))) return done;
         const mayRetry = AgentcomError.is(error, 'AC_STORE_RETRY') || AgentcomError.is(error, 'AC_COMMIT_UNKNOWN');
         if (!mayRetry || tries === triesMax || this.#refusal !== null) throw error;
+        if (assumesNewKeys) this.#lookups = BATCHES_WITH_LOOKUPS;
+        assumesNewKeys = false;
       } finally {
         // Its own commands ran before that; those of the next batch waited as long.
         const tookMs = clock.monotonicMs() - startedMs;
@@ -347,9 +358,9 @@ export class TaskQueue implements CommandInbox {
     }
   }
 
-  async #work(unit: StoreUnit, entries: readonly Entry[], mustDispatch: boolean): Promise<Done> {
+  async #work(unit: StoreUnit, entries: readonly Entry[], mustDispatch: boolean, assumesNewKeys: boolean): Promise<Done> {
     const { context, roster } = this.#deps;
-    const batch = new Batch(unit, context.digest);
+    const batch = new Batch(unit, context.digest, assumesNewKeys);
     if (entries.length === 1 && entries[0]?.command.kind === 'remove_old') {
       const more = await removeOld(unit, context, this.#removal);
       return { batch, answers: [() => ({ kind: 'removed', more })], events: [], dueAtMs: null };
@@ -378,15 +389,4 @@ export class TaskQueue implements CommandInbox {
       if (body !== undefined) batch.outgoing.push({ kind: 'assign', agentId, session, task, body });
     }
   }
-}
-
-/**
- * How late a sweep is: its wait in the inbox or, if the store's clock jumped during that wait, the size of the jump, whichever is larger.
- * 0 for other commands.
- */
-function sweepDelayMs(command: Command, storeNowMs: number, clock: Clock): number {
-  if (command.kind !== 'sweep' || command.posted === undefined) return 0;
-  const waitedMs = clock.monotonicMs() - command.posted.atMonotonicMs;
-  const clockJumpMs = Math.abs(storeNowMs - command.posted.atMs - waitedMs);
-  return Math.max(waitedMs, clockJumpMs);
 }
