@@ -8,6 +8,7 @@ import type { Sidecar } from '../core/application/sidecar/sidecar.ts';
 import type { ResolvedHubConfig, ResolvedSidecarConfig } from '../core/config/config.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Digest, Ids } from '../core/ports/chance.ts';
+import type { HubMetrics } from '../core/ports/hub-metrics.ts';
 import type { HubLink } from '../core/ports/hub-link.ts';
 import type { HubTransport } from '../core/ports/hub-transport.ts';
 import type { Journal } from '../core/ports/journal.ts';
@@ -26,6 +27,7 @@ export const TOKENS = {
   HubConfig: Symbol('HubConfig') as ServiceIdentifier<ResolvedHubConfig>,
   Storage: Symbol('Storage') as ServiceIdentifier<Storage>,
   HubTransport: Symbol('HubTransport') as ServiceIdentifier<HubTransport>,
+  HubMetrics: Symbol('HubMetrics') as ServiceIdentifier<HubMetrics>,
   Hub: Symbol('Hub') as ServiceIdentifier<Hub>,
   HubSecrets: Symbol('HubSecrets') as ServiceIdentifier<HubSecrets>,
   HttpApi: Symbol('HttpApi') as ServiceIdentifier<HttpApi>,

@@ -10,6 +10,7 @@ import { buckets } from './buckets.ts';
 import type { HttpApi, HttpApiDeps } from './deps.ts';
 import { eventStreams } from './endpoints/event-streams.ts';
 import { hubHandlers } from './endpoints/hub-endpoints.ts';
+import { metricsHandlers } from './endpoints/metrics-endpoint.ts';
 import { loopDelay } from './loop-delay.ts';
 import { readTurns } from './read-turns.ts';
 import { refusal, type Reply } from './reply.ts';
@@ -57,13 +58,16 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     ...agentHandlers(deps),
     ...tokenHandlers(deps, auth),
     ...hubHandlers(deps, context, everyAgent),
+    ...metricsHandlers(deps, context),
     streamEvents: streams.open,
   };
 
   const find = routeTable(ROUTES);
 
-  const answered = (logged: Logged, reply: Reply, thrown?: unknown): HttpResponse => {
+  const answered = (logged: Logged | Route, reply: Reply, thrown?: unknown): HttpResponse => {
     logAnswer(context, logged, reply, thrown);
+    // Without a route the method is whatever the client made up.
+    deps.metrics.requestAnswered({ route: 'name' in logged ? logged : null, status: reply.status });
     return httpResponse(reply);
   };
   /** The response if the path, or the method on it, does not exist. */

@@ -8,13 +8,14 @@ import type { Digest, Ids } from '../../core/ports/chance.ts';
 import type { HubClock } from '../../core/application/hub/upkeep/hub-clock.ts';
 import type { EventFeed } from '../../core/ports/event-feed.ts';
 import type { HttpHandler } from '../../core/ports/http.ts';
+import type { HubLoad, HubMetrics } from '../../core/ports/hub-metrics.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { TaskStore } from '../../core/ports/task-store.ts';
 
 export interface HttpApiDeps {
   /** All changes go through it. */
   readonly inbox: CommandInbox;
-  readonly tasks: Pick<TaskStore, 'read' | 'history' | 'keptResult' | 'list' | 'stats' | 'peek'>;
+  readonly tasks: Pick<TaskStore, 'read' | 'history' | 'keptResult' | 'list' | 'stats' | 'oldestReady' | 'peek'>;
   readonly agents: AgentStore;
   readonly events: EventFeed;
   readonly tokenUse: Pick<TokenUse, 'note' | 'lastUsedAtMs'>;
@@ -47,6 +48,9 @@ export interface HttpApiDeps {
   readonly lastHeardAtMs: (agentId: AgentId) => number | null;
   /** Refusals since the hub started: frames by error code, WebSockets by the reason for closing them. */
   readonly refusals: () => { readonly frames: Readonly<Record<string, number>>; readonly sockets: Readonly<Record<string, number>> };
+  readonly metrics: HubMetrics;
+  /** What the hub holds now. MUST NOT throw. */
+  readonly load: () => HubLoad;
   /** Closes the WebSockets that identified with these tokens, which have just been revoked. */
   readonly revokeSessions: (tokens: readonly TokenRecord[]) => void;
   /** An enrolment secret was used up: the hub writes a new one for the sidecars on its machine. */

@@ -56,6 +56,7 @@ export const ROUTES = [
   { name: 'streamEvents', method: 'GET', path: '/api/events', roles: VIEW_OWN, body: 'none' },
   { name: 'whoAmI', method: 'GET', path: '/api/whoami', roles: ALL, body: 'none', shed: true },
   { name: 'schemas', method: 'GET', path: '/api/schemas', roles: ALL, body: 'none', shed: true },
+  { name: 'metrics', method: 'GET', path: '/metrics', roles: VIEW, body: 'none', shed: true },
   { name: 'health', method: 'GET', path: '/health', roles: 'open', body: 'none' },
 ] as const satisfies readonly Route[];
 

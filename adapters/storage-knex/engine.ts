@@ -89,6 +89,9 @@ export interface OpenEngine {
    */
   lookUp<T>(work: (snapshot: Knex) => Promise<T>): Promise<T>;
 
+  /** This database's text of `oldestReadyText`. */
+  readonly oldestReady: string;
+
   /**
    * Whether a batch was committed. MUST wait for the end of a transaction that may still be about to commit it, or fail
    * with `AC_STORE_UNAVAILABLE`; MUST NOT wait for what runs in `write`.

@@ -107,6 +107,16 @@ export function knexTaskStore(
         };
       }),
 
+    oldestReady: (nowMs) =>
+      readOnce(async (db) => {
+        const found = (await db.select('lane', 'ready_at').from(db.raw(`(${use().oldestReady}) AS oldest`))) as Row[];
+        const earliest = (lane: Priority): number | null => {
+          const readyAt = found.find((row) => Number(row['lane']) === priorityRank(lane))?.['ready_at'] ?? null;
+          return readyAt === null || Number(readyAt) > nowMs ? null : Number(readyAt);
+        };
+        return Object.fromEntries(PRIORITIES.map((lane) => [lane, earliest(lane)])) as Record<Priority, number | null>;
+      }),
+
     peek: (ids) =>
       readOnce(async (db) =>
         (

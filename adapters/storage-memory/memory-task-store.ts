@@ -1,6 +1,7 @@
 /** `TaskStore` in memory. */
 import type { TaskId } from '../../core/domain/ids.ts';
 import type { StoreClock } from '../../core/domain/store-clock.ts';
+import { isClaimable, readyAtMs } from '../../core/domain/task/claimable.ts';
 import { PRIORITIES, STATUSES, type Priority, type Status, type Task, type TaskRow } from '../../core/domain/task/task.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
@@ -127,6 +128,14 @@ export function memoryTaskStore(options: {
           if (task.status === 'queued') lanes[task.priority] += 1;
         }
         return { statuses, lanes };
+      }),
+
+    oldestReady: (nowMs) =>
+      read((database) => {
+        const oldest = Object.fromEntries(PRIORITIES.map((lane) => [lane, null])) as Record<Priority, number | null>;
+        for (const { task } of database.tasks.values())
+          if (isClaimable(task, nowMs)) oldest[task.priority] = Math.min(oldest[task.priority] ?? Infinity, readyAtMs(task));
+        return oldest;
       }),
 
     peek: (ids) => read((database) => [...new Set(ids)].flatMap((id: TaskId) => database.tasks.get(id)?.task ?? [])),

@@ -42,10 +42,14 @@ const NOT_CONNECTED: ReadonlySet<string> = new Set([
 ]);
 
 /** Resolves to the JSON of the response. Rejects with `AC_API` if the hub refuses, with `AC_API_UNREACHABLE` if it does not respond. */
-export async function request<T>(connection: Connection, call: Call): Promise<T> {
+export const request = <T>(connection: Connection, call: Call): Promise<T> =>
+  retried(connection, call, (response) => readJson<T>(response, connection, call));
+
+/** Sends the request until it is answered with success, within the bounds of its retries. */
+async function retried<T>(connection: Connection, call: Call, read: (response: Response) => Promise<T>): Promise<T> {
   const giveUpAtMs = performance.now() + (call.retryWithinMs ?? connection.retryWithinMs ?? RETRY_WITHIN_MS);
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, WAIT_MAX_MS)) {
-    const outcome = await attempt(connection, call, (response) => readJson<T>(response, connection, call));
+    const outcome = await attempt(connection, call, read);
     if (outcome.kind === 'answer') return outcome.answer;
     const pauseMs = outcome.retryAfterMs ?? waitMs;
     if (!outcome.retryable || performance.now() + pauseMs > giveUpAtMs) throw outcome.error;
@@ -59,6 +63,8 @@ export interface Requester {
   request<T>(call: Call): Promise<T>;
   /** Retried. */
   get<T>(path: string, query?: object): Promise<T>;
+  /** A response that is not JSON. Retried. */
+  text(path: string): Promise<string>;
   /** For an idempotent request: retried. */
   post<T>(path: string, body?: unknown): Promise<T>;
   /** For a request that is not idempotent: not retried once it was sent. */
@@ -71,6 +77,8 @@ export function requester(connection: Connection): Requester {
   return {
     request: (call) => request(connection, call),
     get: (path, query = {}) => request(connection, { method: 'GET', path, query: query as NonNullable<Call['query']>, idempotent: true }),
+    text: (path) =>
+      retried(connection, { method: 'GET', path, headers: { accept: '*/*' }, idempotent: true }, (response) => response.text()),
     post: (path, body = {}) => send(path, body, true),
     postOnce: (path, body = {}) => send(path, body, false),
   };

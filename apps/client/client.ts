@@ -25,6 +25,8 @@ export interface HubClient {
   whoami(): Promise<WhoAmIJson>;
   /** Whether the hub can commit now, and which adapters it uses. Needs no token. Retried. */
   health(): Promise<Readonly<Record<string, unknown>>>;
+  /** What the hub has counted, in the text format of Prometheus. Retried. */
+  metrics(): Promise<string>;
   /** The JSON Schemas of all bodies, queries and frames. Retried. */
   schemas(): Promise<Readonly<Record<string, unknown>>>;
 }
@@ -42,6 +44,7 @@ export function hubClient(connection: Connection): HubClient {
     events,
     whoami: () => requests.get('/api/whoami'),
     health: () => requests.get('/health'),
+    metrics: () => requests.text('/metrics'),
     schemas: () => requests.get('/api/schemas'),
   };
 }

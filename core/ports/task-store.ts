@@ -80,6 +80,12 @@ export interface TaskStore {
    */
   stats(): Promise<TaskStats>;
 
+  /**
+   * When the longest-waiting task of each priority that is claimable at `nowMs` (`isClaimable`) became so; null: none is. MUST NOT be
+   * slowed down by the number of tasks: it MAY look at the tasks of only `OLDEST_REQUIREMENTS_MAX` requirements, the first by key.
+   */
+  oldestReady(nowMs: number): Promise<Readonly<Record<Priority, number | null>>>;
+
   /** The states of these tasks, without unknown ones. For reads that need no transaction. */
   peek(ids: readonly TaskId[]): Promise<readonly Task[]>;
 
@@ -380,6 +386,9 @@ export interface TaskQuery {
   readonly after?: { readonly createdAtMs: number; readonly id: TaskId } | undefined;
   readonly limit: number;
 }
+
+/** How many requirements `oldestReady` looks at. */
+export const OLDEST_REQUIREMENTS_MAX = 1_024;
 
 export interface TaskStats {
   readonly statuses: Readonly<Record<Status, number>>;

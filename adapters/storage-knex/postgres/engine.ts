@@ -18,6 +18,7 @@ import { migratePostgres, storeIdIn, verifyServer } from './schema.ts';
 import { FOLD_COUNTS, POSTGRES_STATEMENTS } from './statements.ts';
 import { parameterText } from './text.ts';
 import { postgresTransaction } from './transaction.ts';
+import { oldestReadyText } from '../oldest-ready.ts';
 import { MARK_EVERY_MS, READ_CLOCK, storeClockIn } from '../stored-clock.ts';
 
 /** Any number of hubs; what was committed is on disk. */
@@ -283,6 +284,7 @@ function openedEngine(opened: {
       }),
 
     lookUp: (work) => onReader(lookingUp, (raw) => work(lookingUp.readers.on(raw))),
+    oldestReady: oldestReadyText(''),
 
     committed: (batchId) => onReader(reading, (raw) => wasCommitted(raw, batchId, place)),
 

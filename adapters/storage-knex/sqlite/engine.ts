@@ -15,6 +15,7 @@ import { takeSqliteLock } from './lock.ts';
 import { breaksConnection, sqliteFailure } from './failures.ts';
 import { claimSqliteFile } from './schema.ts';
 import { sqliteRead, sqliteTransaction } from './transaction.ts';
+import { oldestReadyText } from '../oldest-ready.ts';
 import { MARK_EVERY_MS, READ_CLOCK, storeClockIn } from '../stored-clock.ts';
 
 /** One hub at a time; what was committed is on disk. */
@@ -160,6 +161,8 @@ function openedEngine(opened: {
 
     read,
     lookUp: (work) => readBy('lookUps', work, true),
+    // These tables are never analysed: without the name of the index SQLite takes another.
+    oldestReady: oldestReadyText('INDEXED BY tasks_claimable'),
 
     committed: (batchId) => read(async (db) => (await db('batches').where('batch_id', batchId).select('place')).length > 0, true),
 

@@ -18,7 +18,7 @@ export const httpModule = (): ContainerModule =>
       .inSingletonScope();
     bind(TOKENS.HttpApi)
       .toResolvedValue(
-        (config, hub, storage, transport, ids, digest, log, secrets) =>
+        (config, hub, storage, transport, ids, digest, log, secrets, metrics) =>
           httpApi({
             inbox: hub.queue,
             tasks: storage.tasks,
@@ -43,10 +43,22 @@ export const httpModule = (): ContainerModule =>
             onCommit: (listener) => hub.onCommit(listener),
             lastHeardAtMs: (agentId) => hub.sessions.lastHeardAtMs(agentId),
             refusals: () => hub.sessions.refusals(),
+            metrics,
+            load: () => hub.load(),
             revokeSessions: (tokens) => hub.sessions.dropTokens(tokens.map((token) => token.id)),
             onEnrolSecretUsed: () => secrets.renewEnrolment(),
           }),
-        [TOKENS.HubConfig, TOKENS.Hub, TOKENS.Storage, TOKENS.HubTransport, TOKENS.Ids, TOKENS.Digest, TOKENS.Log, TOKENS.HubSecrets],
+        [
+          TOKENS.HubConfig,
+          TOKENS.Hub,
+          TOKENS.Storage,
+          TOKENS.HubTransport,
+          TOKENS.Ids,
+          TOKENS.Digest,
+          TOKENS.Log,
+          TOKENS.HubSecrets,
+          TOKENS.HubMetrics,
+        ],
       )
       .inSingletonScope();
   });

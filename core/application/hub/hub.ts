@@ -10,6 +10,7 @@ import type { HubTiming } from '../../config/times.ts';
 import type { Digest, Ids } from '../../ports/chance.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { HttpHandler } from '../../ports/http.ts';
+import { noMetrics, type HubLoad, type HubMetrics } from '../../ports/hub-metrics.ts';
 import type { HubTransport, ListenOptions } from '../../ports/hub-transport.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Storage } from '../../ports/storage.ts';
@@ -33,6 +34,8 @@ export interface HubPorts {
   readonly ids: Ids;
   readonly digest: Digest;
   readonly log: Log;
+  /** Default: counts nothing. */
+  readonly metrics?: HubMetrics | undefined;
 }
 
 export interface HubSettings {
@@ -76,6 +79,8 @@ export interface Hub {
   readonly context: HubContext;
   /** The port that the transport got; 0 before it listens. */
   readonly port: number;
+  /** What it holds now. Reads memory only. */
+  load(): HubLoad;
   /** In start order. To be started once each. */
   parts(front: HubFront): readonly HubPart[];
   /** Calls `listener` after each commit with events, also of another hub. Returns the unsubscribe function. */
@@ -85,7 +90,8 @@ export interface Hub {
 }
 
 /** Nothing is opened or started yet. */
-export function createHub({ storage, transport, clock: machine, ids, digest, log }: HubPorts, settings: HubSettings): Hub {
+export function createHub(ports: HubPorts, settings: HubSettings): Hub {
+  const { storage, transport, clock: machine, ids, digest, log, metrics = noMetrics } = ports;
   const { timing, limits } = settings;
   const clock = hubClock(machine, storage.tasks);
   const listeners = new Set<() => void>();
@@ -117,12 +123,16 @@ export function createHub({ storage, transport, clock: machine, ids, digest, log
     roster,
     context,
     deliver: (outgoing) => sessions.deliver(outgoing),
-    committed: ({ events, dueAtMs, hint }) => {
+    committed: ({ events, commands, tookMs, dueAtMs, hint }) => {
+      metrics.committed({ events, commands, tookMs });
       sweeper.expectDue(dueAtMs);
       membership.notify(hint);
       if (events.length > 0) newEvents();
     },
-    storageFailed: (lastedMs, isOver) => sweeper.storageFailed(lastedMs, isOver),
+    storageFailed: (lastedMs, isOver) => {
+      if (!isOver) metrics.storageFailed();
+      sweeper.storageFailed(lastedMs, isOver);
+    },
     beforeBatch: (nowMs) => sweeper.beforeBatch(nowMs),
     broken: fail,
   });
@@ -222,6 +232,7 @@ export function createHub({ storage, transport, clock: machine, ids, digest, log
     get port() {
       return port;
     },
+    load: () => ({ sockets: sessions.sockets, ...roster.load(clock.nowMs()), commandsWaiting: queue.waiting }),
     parts: (front) => [
       storagePart,
       queuePart,

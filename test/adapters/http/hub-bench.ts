@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { HttpApiDeps } from '../../../adapters/http/deps.ts';
 import { httpApi } from '../../../adapters/http/api.ts';
+import { promMetrics } from '../../../adapters/metrics-prom/prom-metrics.ts';
 import { seededIds } from '../../product/twins/ids-seeded/seeded-ids.ts';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import { memoryLog, type MemoryLog } from '../../product/twins/log-memory/memory-log.ts';
@@ -79,8 +80,9 @@ export async function hubBench(
   const limits: HubLimits = { ...HUB_LIMITS, requestsPerSecond: 0, readMsPerSecond: 0, ...over.limits };
   const ids = seededIds({ seed: 'bench' });
   const digest = systemDigest();
+  const metrics = promMetrics({ ofProcess: false });
   const hub = createHub(
-    { storage, transport: memoryWire({ clock }).transport(), clock, ids, digest, log },
+    { storage, transport: memoryWire({ clock }).transport(), clock, ids, digest, log, metrics },
     {
       host: 'hub',
       port: 0,
@@ -138,6 +140,8 @@ export async function hubBench(
     revokeSessions: (records) => revoked.push(...records.map((record) => record.id)),
     lastHeardAtMs: () => null,
     refusals: () => ({ frames: { invalid_json: 2 }, sockets: {} }),
+    metrics,
+    load: () => hub.load(),
     onEnrolSecretUsed: () => void (used += 1),
     ...over.deps,
   });

@@ -63,6 +63,7 @@ const TASKS: MembersOf<TaskStore> = {
   keptResult: true,
   list: true,
   stats: true,
+  oldestReady: true,
   peek: true,
   nextDueAtMs: true,
 };

@@ -52,6 +52,7 @@ function steppedTasks(tasks: TaskStore, kill: Armed): TaskStore {
     keptResult: (key) => tasks.keptResult(key),
     list: (query) => tasks.list(query),
     stats: () => tasks.stats(),
+    oldestReady: (nowMs) => tasks.oldestReady(nowMs),
     peek: (ids) => tasks.peek(ids),
     nextDueAtMs: () => tasks.nextDueAtMs(),
   };

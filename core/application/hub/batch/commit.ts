@@ -7,6 +7,9 @@ import type { Roster } from './roster.ts';
 /** What others need to know of a commit. */
 export interface Commit {
   readonly events: readonly StoredEvent[];
+  /** How many commands its batch had, and how long its transaction took, with all tries. */
+  readonly commands: number;
+  readonly tookMs: number;
   /** The earliest time at which something is due, in store time. */
   readonly dueAtMs: number | null;
   /** What other hubs are notified of; null: of nothing. */

@@ -2,12 +2,13 @@
  * What this hub remembers of its connected agents: who may have room. It saves reading agents that are full from the store;
  * it decides nothing, since every dispatch counts again inside its transaction.
  */
-import type { Agent } from '../../../domain/agent/agent.ts';
+import { presenceOf, type Agent } from '../../../domain/agent/agent.ts';
 import { mayWork, roomOf } from '../../../domain/agent/breaker.ts';
 import type { HubLease } from '../../../domain/agent/hub-lease.ts';
 import type { AgentId } from '../../../domain/ids.ts';
 import type { Requirements } from '../../../domain/task/scheduling.ts';
 import type { RequirementGroup } from '../../../domain/task/task.ts';
+import type { HubLoad } from '../../../ports/hub-metrics.ts';
 import type { Batch } from './batch.ts';
 import type { Outgoing } from './commands.ts';
 
@@ -131,6 +132,19 @@ export class Roster {
   /** The agent, if it is connected to this hub. */
   get(id: AgentId): Agent | undefined {
     return this.#entries.get(id)?.agent;
+  }
+
+  /** The connected agents of this hub by what they do, and their slots. */
+  load(nowMs: number): Pick<HubLoad, 'agents' | 'slots'> {
+    const agents = { idle: 0, working: 0, stopping: 0, draining: 0, paused: 0 };
+    const slots = { taken: 0, all: 0 };
+    for (const { agent, taken } of this.#entries.values()) {
+      const presence = presenceOf(agent, taken, nowMs);
+      if (presence !== 'offline') agents[presence] += 1;
+      slots.taken += taken;
+      slots.all += agent.slots;
+    }
+    return { agents, slots };
   }
 
   /** The connected agents of this hub. */

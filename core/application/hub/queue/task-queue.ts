@@ -138,6 +138,11 @@ export class TaskQueue implements CommandInbox {
     return this.#waiters.hasAny;
   }
 
+  /** Commands that wait for their batch. */
+  get waiting(): number {
+    return this.#inbox.length;
+  }
+
   expect(): () => void {
     return this.#waiters.expect();
   }
@@ -269,7 +274,8 @@ export class TaskQueue implements CommandInbox {
     const isLate = splitUntilMs !== null && clock.monotonicMs() >= splitUntilMs;
     const tries = splitUntilMs === null ? BATCH_TRIES_MAX : isLate ? 1 : PART_TRIES_MAX;
     let done: Done;
-    this.#lastSuccessMs ??= clock.monotonicMs();
+    const startedMs = clock.monotonicMs();
+    this.#lastSuccessMs ??= startedMs;
     try {
       done = await this.#commit(entries, mustDispatch, tries, splitUntilMs === null);
     } catch (error) {
@@ -300,7 +306,9 @@ export class TaskQueue implements CommandInbox {
         ? [...done.batch.outgoing, ...notices]
         : [...first, ...done.batch.outgoing, ...notices.filter((one) => !first.includes(one))],
     );
-    this.#deps.committed({ events: done.events, dueAtMs: done.dueAtMs, hint: hintFor(done.batch, done.events, this.#deps.roster) });
+    const { batch, events, dueAtMs } = done;
+    const hint = hintFor(batch, events, this.#deps.roster);
+    this.#deps.committed({ events, dueAtMs, hint, commands: entries.length, tookMs: this.#lastSuccessMs - startedMs });
     this.#dispatchAgain ||= done.batch.hasMore;
     if (done.batch.removalWanted) this.#removals.begin();
     if (done.batch.agentsLocked) this.#dispatchTimer ??= clock.after(LOCKED_AGENT_RETRY_MS, () => this.#dispatchNow());

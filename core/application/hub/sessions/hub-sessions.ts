@@ -3,6 +3,7 @@ import type { AgentId } from '../../../domain/ids.ts';
 import type { TokenUsed } from '../../../ports/agent-store.ts';
 import type { Timer } from '../../../ports/clock.ts';
 import type { HubConnection, TransportEvents } from '../../../ports/hub-transport.ts';
+import type { HubLoad } from '../../../ports/hub-metrics.ts';
 import { CLOSE_CODES } from '../../../protocol/close-codes.ts';
 import { addressGroup, clientAddress } from '../../../protocol/client-address.ts';
 import { refusalCounts } from '../../refusal-counts.ts';
@@ -190,6 +191,12 @@ export class HubSessions implements TransportEvents {
         session.send(one.kind === 'drain' ? drainFrame(one.deadlineMs) : { type: one.kind });
       }
     }
+  }
+
+  /** How many WebSockets are open. */
+  get sockets(): HubLoad['sockets'] {
+    const identified = this.#byAgent.size;
+    return { identified, unidentified: Math.max(0, this.#sessions.size - identified) };
   }
 
   /** The agents that are connected to this hub. */

@@ -3,7 +3,7 @@ import type { Task } from '../../../../core/domain/task/task.ts';
 import type { Storage } from '../../../../core/ports/storage.ts';
 import type { TaskQuery } from '../../../../core/ports/task-store.ts';
 import { inSuite, type TestRunner } from '../contract-case.ts';
-import { A_MOMENT_MS, aBody, aTask, aTaskId, anAgentId, anAssignedTask, changes, inserting } from '../fixtures.ts';
+import { A_MOMENT_MS, aBody, aRequirement, aTask, aTaskId, anAgentId, anAssignedTask, changes, inserting } from '../fixtures.ts';
 import { commit, openedIn, type StorageSubject } from './storage-room.ts';
 
 /** Ids page by page until one is empty; `between` runs after each page. */
@@ -49,6 +49,29 @@ export function taskListCases(name: string, subject: StorageSubject, runner: Tes
       const before = new Set<string>(ids(...numbers));
       t.strictSame(read.filter((id) => before.has(id)), ids(...numbers.toReversed()), 'all that were there from the start, once, in order'); // prettier-ignore
       t.equal(new Set(read).size, read.length, 'no task twice');
+    });
+
+    test('tells since when the longest-waiting ready task of each priority is ready', async (t) => {
+      const storage = await openedIn(t, subject);
+      const none = { urgent: null, high: null, normal: null, low: null };
+      t.strictSame(await storage.tasks.oldestReady(A_MOMENT_MS), none, 'an empty store');
+      const [a1, later] = [anAgentId('a1'), A_MOMENT_MS + 100];
+      await commit(
+        storage,
+        inserting(
+          created(1, A_MOMENT_MS, { eligibleAtMs: A_MOMENT_MS + 5, requirement: aRequirement(['gpu']) }),
+          created(2, A_MOMENT_MS, { eligibleAtMs: A_MOMENT_MS + 3, requirement: aRequirement(['code']) }),
+          created(3, A_MOMENT_MS, { eligibleAtMs: A_MOMENT_MS + 4, requirement: aRequirement([], 'a1') }),
+          created(4, A_MOMENT_MS - 9, { eligibleAtMs: A_MOMENT_MS - 9, parked: true }),
+          created(5, A_MOMENT_MS - 9, { priority: 'urgent', eligibleAtMs: later }),
+          anAssignedTask(a1, { id: aTaskId(6), priority: 'high' }),
+          created(7, A_MOMENT_MS - 9, { status: 'scheduled', eligibleAtMs: null, priority: 'low' }),
+          created(8, A_MOMENT_MS - 7, { eligibleAtMs: null, priority: 'low' }),
+        ),
+      );
+      t.strictSame(await storage.tasks.oldestReady(A_MOMENT_MS + 50), { ...none, normal: A_MOMENT_MS + 3, low: A_MOMENT_MS - 7 });
+      t.strictSame(await storage.tasks.oldestReady(A_MOMENT_MS), { ...none, low: A_MOMENT_MS - 7 }, 'none that is to be ready later');
+      t.equal((await storage.tasks.oldestReady(later)).urgent, later, 'from that moment on');
     });
 
     test('filters, alone and together', async (t) => {

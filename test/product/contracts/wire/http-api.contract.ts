@@ -53,6 +53,7 @@ const TABLE: readonly (readonly [method: string, path: string, body: string | nu
   ['DELETE', '/admin/tokens/nobody', null, 'admin'],
   ['GET', `/api/events?task_id=${TASK}`, null, 'submitter viewer operator admin'],
   ['GET', '/api/schemas', null, 'agent submitter viewer operator admin'],
+  ['GET', '/metrics', null, 'viewer operator admin'],
   ['GET', '/health', null, '-'],
 ];
 
@@ -115,7 +116,7 @@ export function httpApiContract(name: string, { open }: HttpApiSubject, runner: 
     test('every answer says what it is and may not be kept or framed', async (t, subject) => {
       for (const [method, path, body] of [...TABLE, ['GET', '/nowhere', null], ['PUT', '/api/tasks', '{}']] as const) {
         const { headers } = await ask(subject, method, path, bearer(subject.tokens.admin), body);
-        t.match(headers.get('content-type'), /^(application\/json|text\/event-stream); charset=utf-8$/, path);
+        t.match(headers.get('content-type'), /^(application\/json|text\/event-stream|text\/plain; version=0\.0\.4); charset=utf-8$/, path);
         t.equal(headers.get('x-content-type-options'), 'nosniff');
         t.equal(headers.get('cache-control'), 'no-store');
         t.match(headers.get('content-security-policy'), /default-src 'none'/);
@@ -132,7 +133,7 @@ export function httpApiContract(name: string, { open }: HttpApiSubject, runner: 
         '/API/tasks',
         '/api/tasks/x/y/z',
         '/admin',
-        '/metrics',
+        '/metrics/',
         '/ws',
         '/api/../admin/x',
         '/%2e%2e/x',

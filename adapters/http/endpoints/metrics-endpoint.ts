@@ -1,0 +1,58 @@
+/** `GET /metrics`: what the hub has counted, and a reading of the store, for a monitoring system. */
+import { isStoreFailure } from '../../../core/errors/store-failure.ts';
+import { PRIORITIES, type Priority } from '../../../core/domain/task/task.ts';
+import type { StoreReading } from '../../../core/ports/hub-metrics.ts';
+import type { HttpApiDeps } from '../deps.ts';
+import type { Reply } from '../reply.ts';
+import type { Handlers } from '../request.ts';
+import type { ServeContext } from '../serve.ts';
+
+/** How long an answer is used again: the store is read once a second at most, however many ask. */
+const CACHED_MS = 1_000;
+
+export function metricsHandlers(
+  deps: HttpApiDeps,
+  { loop, refusedRequests }: Pick<ServeContext, 'loop' | 'refusedRequests'>,
+): Pick<Handlers, 'metrics'> {
+  const { tasks, clock, metrics } = deps;
+  let last: { readonly atMs: number; readonly reply: Promise<Reply>; isDone: boolean } | null = null;
+
+  /** Null if the store cannot answer: then the rest is what a monitoring system needs most. */
+  const readStore = async (): Promise<StoreReading | null> => {
+    try {
+      const nowMs = clock.nowMs();
+      const [stats, since] = [await tasks.stats(), await tasks.oldestReady(nowMs)];
+      const oldestReadyMs = Object.fromEntries(
+        PRIORITIES.map((priority) => [priority, Math.max(0, nowMs - (since[priority] ?? nowMs))]),
+      ) as Record<Priority, number>;
+      return { ...stats, oldestReadyMs };
+    } catch (thrown) {
+      if (isStoreFailure(thrown)) return null;
+      throw thrown;
+    }
+  };
+
+  const answer = async (): Promise<Reply> => {
+    const store = await readStore();
+    const { contentType, text } = await metrics.expose({
+      store,
+      load: deps.load(),
+      refused: { ...deps.refusals(), requests: refusedRequests.all() },
+      loopDelayMs: loop.longestMs(),
+      version: deps.version,
+    });
+    return { status: 200, body: text, headers: { 'content-type': contentType } };
+  };
+
+  return {
+    metrics() {
+      const nowMs = clock.monotonicMs();
+      if (last !== null && (!last.isDone || nowMs - last.atMs < CACHED_MS)) return last.reply;
+      const made = { atMs: nowMs, reply: answer(), isDone: false };
+      last = made;
+      const done = (): void => void (made.isDone = true);
+      made.reply.then(done, done);
+      return made.reply;
+    },
+  };
+}

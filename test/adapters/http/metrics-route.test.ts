@@ -1,0 +1,85 @@
+/** `GET /metrics`: who may read it, what it costs the store, and what a hostile client can make of its labels. */
+import t from 'tap';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import { scrapeOf } from '../../apps/monitoring/scrape.ts';
+import { hubBench, type HubBench } from './hub-bench.ts';
+
+const scrape = async (bench: HubBench) => scrapeOf((await bench.send('/metrics', { token: 'viewer' })).text);
+
+t.test('the store is read once a second at most, however many ask, and one read at a time', async (t) => {
+  const inner = await hubBench();
+  t.teardown(() => inner.close());
+  let [reads, running, most] = [0, 0, 0];
+  let release = (): void => undefined;
+  const tasks = {
+    ...inner.storage.tasks,
+    async stats() {
+      reads += 1;
+      running += 1;
+      most = Math.max(most, running);
+      await new Promise<void>((resolve) => (release = resolve));
+      running -= 1;
+      return inner.storage.tasks.stats();
+    },
+  };
+  const bench = await hubBench({ deps: { tasks } });
+  t.teardown(() => bench.close());
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  const asked = ['viewer', 'operator', 'admin'].map((token) => bench.send('/metrics', { token }));
+  while (running === 0) await turn();
+  bench.clock.advance(5_000);
+  asked.push(bench.send('/metrics', { token: 'viewer' }));
+  for (let n = 0; n < 10; n += 1) await turn();
+  release();
+  for (const { status } of await Promise.all(asked)) t.equal(status, 200);
+  t.strictSame([reads, most], [1, 1], 'a slow read is waited for, not repeated');
+  bench.clock.advance(1_000);
+  const again = bench.send('/metrics');
+  while (running === 0) await turn();
+  release();
+  await again;
+  t.equal((await bench.send('/metrics')).status, 200);
+  t.equal(reads, 2, 'and once more after a second');
+});
+
+t.test('while the store cannot be read the rest is told', async (t) => {
+  const inner = await hubBench();
+  t.teardown(() => inner.close());
+  const stats = () => Promise.reject(new AgentcomError('AC_STORE_UNAVAILABLE', 'The disk is gone.'));
+  const bench = await hubBench({ deps: { tasks: { ...inner.storage.tasks, stats } } });
+  t.teardown(() => bench.close());
+  const figures = await scrape(bench);
+  t.equal(figures.get('agentcom_store_up'), 0);
+  t.equal(figures.has('agentcom_tasks{status="queued"}'), false);
+  t.equal(figures.get('agentcom_slots{state="free"}'), 0);
+});
+
+t.test('no text of a client becomes a series', async (t) => {
+  const bench = await hubBench();
+  t.teardown(() => bench.close());
+  for (let n = 0; n < 300; n += 1) {
+    await bench.send(`/nowhere/${n}`, { token: null });
+    await bench.send(`/api/tasks/task-${n}"}%0A`, {});
+    await bench.send('/api/tasks', { method: `M${n}` });
+  }
+  const figures = await scrape(bench);
+  const requests = [...figures].filter(([series]) => series.startsWith('agentcom_http_requests_total'));
+  t.strictSame(Object.fromEntries(requests), {
+    'agentcom_http_requests_total{method="other",route="other",status="404"}': 300,
+    'agentcom_http_requests_total{method="other",route="other",status="405"}': 300,
+    'agentcom_http_requests_total{method="GET",route="/api/tasks/:id",status="404"}': 300,
+  });
+});
+
+t.test('agents, submitters and strangers get none of it', async (t) => {
+  const bench = await hubBench();
+  t.teardown(() => bench.close());
+  for (const [token, status] of [
+    [null, 401],
+    ['agent', 403],
+    ['submitter', 403],
+    ['viewer', 200],
+  ] as const)
+    // prettier-ignore
+    t.equal((await bench.send('/metrics', { token })).status, status, String(token));
+});
