@@ -1,24 +1,18 @@
-/** All commands, with the options that each takes. */
+/** The command line: the options that every command takes, and the commands that this call needs. */
 import { Command } from 'commander';
 import { VERSION } from '../version.ts';
-import { addAgents } from './commands/agent-commands.ts';
-import { addDoctor } from './commands/doctor.ts';
-import { addImport } from './commands/import.ts';
-import { addJoin } from './commands/join.ts';
-import { addMoving } from './commands/moving.ts';
-import { addPrograms } from './commands/program-commands.ts';
-import { addReport } from './commands/report.ts';
-import { addAgentControl } from './commands/control-commands.ts';
-import { addSubmit } from './commands/submit-commands.ts';
-import { addTasks } from './commands/task-commands.ts';
-import { connect } from './connect.ts';
+import { groupsFor } from './command-groups.ts';
 import type { Action, CommonOptions, Context, Run } from './cli-context.ts';
 import { EXIT_CODES_HELP } from './exit-codes.ts';
 import { outputFor } from './output/output.ts';
 import type { CliEnvironment } from './cli-environment.ts';
 
 /** Throws commander's errors instead of ending the process; errors of actions are passed on. */
-export function agentcomProgram(environment: CliEnvironment, exitWith: (code: number) => void): Command {
+export async function agentcomProgram(
+  argv: readonly string[],
+  environment: CliEnvironment,
+  exitWith: (code: number) => void,
+): Promise<Command> {
   const program = new Command('agentcom')
     .description('Run a durable task queue for a fleet of AI agents')
     .version(VERSION, '-V, --version', 'print the version')
@@ -44,20 +38,14 @@ export function agentcomProgram(environment: CliEnvironment, exitWith: (code: nu
       const common = command.optsWithGlobals<CommonOptions>();
       const output = outputFor(environment, common.json === true);
       const onRetry = (reason: string): void => output.note(`${reason}\nRetrying …`);
-      const hub: Context['hub'] = () => connect(common, environment, onRetry);
+      const hub: Context['hub'] = async () => {
+        const { connect } = await import('./connect.ts');
+        return connect(common, environment, onRetry);
+      };
       const context: Context = { environment, output, common, exitWith, hub };
       await run(context, given.at(-2) as Options, ...(given.slice(0, -2) as unknown as Args));
     };
 
-  addPrograms(program, action);
-  addSubmit(program, action);
-  addTasks(program, action);
-  addAgents(program, action);
-  addAgentControl(program, action);
-  addDoctor(program, action);
-  addMoving(program, action);
-  addImport(program, action);
-  addJoin(program, action);
-  addReport(program, action);
+  for (const add of await Promise.all(groupsFor(argv).map((load) => load()))) add(program, action);
   return program;
 }

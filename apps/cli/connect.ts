@@ -1,17 +1,32 @@
 /** Chooses the hub and the token of a command: from options, then the environment, then the config. */
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hubClient, type HubClient } from '../client/index.ts';
 import { hubUrls } from '../hub/urls.ts';
-import type { ResolvedHubConfig } from '../../core/config/config.ts';
 import { isLoopback } from '../../core/config/loopback.ts';
-import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import { findConfigFile } from '../config/find-file.ts';
 import { readSecretFile } from '../data-dir.ts';
 import type { CliEnvironment } from './cli-environment.ts';
+import { keepHub, knownHub, type HubPlace } from './state/known-hubs.ts';
+import { stateFolder } from './state/state-folder.ts';
 
 export interface ConnectionOptions {
   readonly url?: string | undefined;
   readonly token?: string | undefined;
   readonly config?: string | undefined;
+}
+
+interface Token {
+  readonly token: string;
+  /** Where it was taken from, for the error of a hub that does not accept it. */
+  readonly tokenFrom: string;
+}
+
+/** The hub in the config; its own token only if that is in the config itself and was asked for. */
+interface ConfigHub extends HubPlace {
+  readonly file: string;
+  readonly adminToken: string | undefined;
 }
 
 /**
@@ -21,7 +36,7 @@ export interface ConnectionOptions {
  */
 export async function connect(
   options: ConnectionOptions,
-  { env, cwd }: CliEnvironment,
+  environment: CliEnvironment,
   onRetry: (reason: string) => void,
 ): Promise<HubClient> {
   let hasNotified = false;
@@ -29,28 +44,60 @@ export async function connect(
     if (!hasNotified) onRetry(reason);
     hasNotified = true;
   };
-  const givenUrl = options.url ?? (env['AGENTCOM_API_URL'] || undefined);
-  const givenToken = options.token ?? (env['AGENTCOM_ADMIN_TOKEN'] || undefined);
-  if (givenUrl !== undefined && givenToken !== undefined) {
-    return hubClient({ url: checkedUrl(givenUrl), token: givenToken, onRetry: notifyOnce });
+  const givenUrl = options.url ?? (environment.env['AGENTCOM_API_URL'] || undefined);
+  const checked = givenUrl === undefined ? undefined : checkedUrl(givenUrl);
+  const given = givenToken(options, environment.env);
+  if (checked !== undefined && given !== undefined) return hubClient({ url: checked, ...given, onRetry: notifyOnce });
+  const hub = await hubConfig(options.config, environment, { url: checked, needsToken: given === undefined });
+  const url = checked ?? checkedUrl(urlOf(hub));
+  return hubClient({ url, ...(given ?? (await tokenFor(url, hub))), onRetry: notifyOnce });
+}
+
+function givenToken({ token }: ConnectionOptions, env: CliEnvironment['env']): Token | undefined {
+  if (token !== undefined) return { token, tokenFrom: '--token' };
+  const variable = env['AGENTCOM_ADMIN_TOKEN'] ?? '';
+  return variable === '' ? undefined : { token: variable, tokenFrom: 'AGENTCOM_ADMIN_TOKEN' };
+}
+
+interface Wanted {
+  /** The address, if it was given: then only the token is taken from the config. */
+  readonly url: string | undefined;
+  readonly needsToken: boolean;
+}
+
+async function hubConfig(named: string | undefined, environment: CliEnvironment, { url, needsToken }: Wanted): Promise<ConfigHub> {
+  const instead = url === undefined ? '--url or AGENTCOM_API_URL' : '--token or AGENTCOM_ADMIN_TOKEN';
+  try {
+    return await evaluatedHub(findConfigFile(named, environment.cwd), environment, needsToken, instead);
+  } catch (thrown) {
+    if (AgentcomError.is(thrown, 'AC_CONFIG_NOT_FOUND')) {
+      throw new AgentcomError('AC_CONFIG_NOT_FOUND', `${thrown.message} Or use ${instead}.`, { cause: thrown });
+    }
+    if (url === undefined || AgentcomError.is(thrown, 'AC_USAGE')) throw thrown;
+    // The config is not what was asked for, so its mistakes are only the reason why there is no token.
+    throw new AgentcomError('AC_USAGE', `No token for ${url}. Use ${instead}. The config cannot tell it: ${messageOf(thrown)}`, {
+      cause: thrown,
+    });
   }
-  const instead = givenUrl === undefined ? '--url or AGENTCOM_API_URL' : '--token or AGENTCOM_ADMIN_TOKEN';
-  const hub = await hubConfig(options.config, cwd, instead);
-  const url = checkedUrl(givenUrl ?? urlOf(hub));
-  return hubClient({ url, token: givenToken ?? (await tokenFor(url, hub)), onRetry: notifyOnce });
 }
 
-async function hubConfig(configFile: string | undefined, cwd: string, instead: string): Promise<ResolvedHubConfig> {
+async function evaluatedHub(file: string, { env }: CliEnvironment, needsToken: boolean, instead: string): Promise<ConfigHub> {
+  const folder = stateFolder(env);
+  const known = folder === null ? null : await knownHub(folder, file, env);
+  if (known !== null && !(needsToken && known.hasToken)) return { ...known, file, adminToken: undefined };
+  const text = await readFile(file, 'utf8');
   const { loadConfigFile } = await import('../config/load.ts');
-  const { file, config } = await loadConfigFile({ configFile, cwd }).catch((thrown: unknown) => {
-    if (!AgentcomError.is(thrown, 'AC_CONFIG_NOT_FOUND')) throw thrown;
-    throw new AgentcomError('AC_CONFIG_NOT_FOUND', `${thrown.message} Or use ${instead}.`, { cause: thrown });
-  });
-  if (config.hub === undefined) throw new AgentcomError('AC_USAGE', `The config ${file} has no hub. Use ${instead}.`);
-  return config.hub;
+  const { config, variables } = await loadConfigFile({ configFile: file });
+  const { hub } = config;
+  if (hub === undefined) throw new AgentcomError('AC_USAGE', `The config ${file} has no hub. Use ${instead}.`);
+  const { host, port, names, dataDir, adminToken } = hub;
+  const place: HubPlace = { host, port, names, dataDir, hasToken: adminToken !== undefined };
+  const read = new Map([...variables, ['AGENTCOM_ADMIN_TOKEN', env['AGENTCOM_ADMIN_TOKEN']]]);
+  if (folder !== null) await keepHub(folder, file, text, read, place);
+  return { ...place, file, adminToken };
 }
 
-function urlOf(hub: ResolvedHubConfig): string {
+function urlOf(hub: ConfigHub): string {
   if (hub.port !== 0) return hubUrls(hub.host, hub.port).api;
   throw new AgentcomError('AC_USAGE', 'hub.listen.port is 0, so the hub picked a free port, shown in its first line of output. Use --url.');
 }
@@ -64,15 +111,15 @@ function checkedUrl(text: string): string {
 }
 
 /** The config's token is sent only to the config's own hub. */
-async function tokenFor(url: string, hub: ResolvedHubConfig): Promise<string> {
+async function tokenFor(url: string, hub: ConfigHub): Promise<Token> {
   const hostname = new URL(url).hostname.replace(/^\[|\]$/g, '');
   if (!isLoopback(hostname) && hostname !== hub.host && !hub.names.includes(hostname)) {
     throw new AgentcomError('AC_USAGE', `No token for ${url}: the config belongs to another hub. Use --token or AGENTCOM_ADMIN_TOKEN.`);
   }
-  if (hub.adminToken !== undefined) return hub.adminToken;
+  if (hub.adminToken !== undefined) return { token: hub.adminToken, tokenFrom: `hub.adminToken in ${hub.file}` };
   const file = join(hub.dataDir, 'admin-token');
   const token = await readSecretFile(file);
-  if (token !== null) return token;
+  if (token !== null) return { token, tokenFrom: file };
   throw new AgentcomError(
     'AC_USAGE',
     `No token: ${file} does not exist. The hub creates it at its first start. Use --token or AGENTCOM_ADMIN_TOKEN.`,

@@ -21,10 +21,10 @@ export async function main(argv: readonly string[]): Promise<number> {
 /** Runs one command in any environment; never throws. */
 export async function runCli(argv: readonly string[], environment: CliEnvironment): Promise<number> {
   let exitCode = 0;
-  const program = agentcomProgram(environment, (code) => {
-    exitCode = code;
-  });
   try {
+    const program = await agentcomProgram(argv, environment, (code) => {
+      exitCode = code;
+    });
     await program.parseAsync([...argv], { from: 'user' });
     return exitCode;
   } catch (thrown) {

@@ -1,10 +1,13 @@
 /** Requests to the hub, with bounded retries where a retry is safe. */
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import { exchange, type HttpAnswer, type HttpQuestion } from './http-exchange.ts';
 
 export interface Connection {
   /** For example `http://127.0.0.1:4000`. */
   readonly url: string;
   readonly token?: string | undefined;
+  /** Where the token was taken from, such as the name of a variable or a file: for the error of a hub that does not accept it. */
+  readonly tokenFrom?: string | undefined;
   /** Called before each retry, with the reason. */
   readonly onRetry?: ((reason: string) => void) | undefined;
   /** How long a request may be retried, milliseconds. Default 5,000; 0: no retry. */
@@ -32,21 +35,14 @@ const WAIT_MAX_MS = 5_000;
 /** Timeout of one attempt; the hub usually responds within milliseconds. */
 const ANSWER_WITHIN_MS = 30_000;
 /** Errors after which nothing was sent, so any request may be retried. */
-const NOT_CONNECTED: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'UND_ERR_CONNECT_TIMEOUT',
-]);
+const NOT_CONNECTED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']);
 
 /** Resolves to the JSON of the response. Rejects with `AC_API` if the hub refuses, with `AC_API_UNREACHABLE` if it does not respond. */
 export const request = <T>(connection: Connection, call: Call): Promise<T> =>
   retried(connection, call, (response) => readJson<T>(response, connection, call));
 
 /** Sends the request until it is answered with success, within the bounds of its retries. */
-async function retried<T>(connection: Connection, call: Call, read: (response: Response) => Promise<T>): Promise<T> {
+async function retried<T>(connection: Connection, call: Call, read: (response: HttpAnswer) => Promise<T>): Promise<T> {
   const giveUpAtMs = performance.now() + (call.retryWithinMs ?? connection.retryWithinMs ?? RETRY_WITHIN_MS);
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, WAIT_MAX_MS)) {
     const outcome = await attempt(connection, call, read);
@@ -88,7 +84,7 @@ export function requester(connection: Connection): Requester {
 export const pathTo = (path: string, id: string): string => `${path}/${encodeURIComponent(id)}`;
 
 /** Sends a streaming request: resolves to the response with its body unread. Not retried. */
-export async function openStream(connection: Connection, call: Call): Promise<Response> {
+export async function openStream(connection: Connection, call: Call): Promise<HttpAnswer> {
   const outcome = await attempt(connection, call, async (response) => response);
   if (outcome.kind === 'answer') return outcome.answer;
   throw outcome.error;
@@ -99,20 +95,20 @@ type Outcome<T> =
   | { readonly kind: 'failed'; readonly error: AgentcomError; readonly retryable: boolean; readonly retryAfterMs?: number | undefined };
 
 /** `read` gets the answer from a successful response, within the same timeout. */
-async function attempt<T>(connection: Connection, call: Call, read: (response: Response) => Promise<T>): Promise<Outcome<T>> {
+async function attempt<T>(connection: Connection, call: Call, read: (response: HttpAnswer) => Promise<T>): Promise<Outcome<T>> {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(new Error(`no answer within ${ANSWER_WITHIN_MS / 1_000} s`)), ANSWER_WITHIN_MS);
   const signal = call.signal === undefined ? late.signal : AbortSignal.any([call.signal, late.signal]);
   try {
-    const response = await fetch(addressOf(connection, call), requestInit(connection, call, signal));
-    if (response.ok) return { kind: 'answer', answer: await read(response) };
+    const response = await exchange(addressOf(connection, call), questionOf(connection, call, signal));
+    if (isSuccess(response)) return { kind: 'answer', answer: await read(response) };
     const retryable = call.idempotent && (response.status === 503 || response.status === 429);
-    return { kind: 'failed', error: await apiError(response, call), retryable, retryAfterMs: retryAfterMs(response) };
+    return { kind: 'failed', error: await apiError(response, connection, call), retryable, retryAfterMs: retryAfterMs(response) };
   } catch (thrown) {
     if (call.signal?.aborted === true) throw thrown;
     if (AgentcomError.is(thrown)) return { kind: 'failed', error: thrown, retryable: false };
     const failure = innermost(thrown);
-    const retryable = failure.code !== null && (call.idempotent || NOT_CONNECTED.has(failure.code));
+    const retryable = NOT_CONNECTED.has(failure.code ?? '') || (call.idempotent && isTransient(failure.code));
     return { kind: 'failed', error: unreachable(connection, failure, thrown), retryable };
   } finally {
     clearTimeout(timer);
@@ -128,7 +124,9 @@ function addressOf(connection: Connection, call: Call): URL {
   return address;
 }
 
-function requestInit(connection: Connection, call: Call, signal: AbortSignal): RequestInit {
+const isSuccess = ({ status }: HttpAnswer): boolean => status >= 200 && status < 300;
+
+function questionOf(connection: Connection, call: Call, signal: AbortSignal): HttpQuestion {
   const json = call.body === undefined ? undefined : { type: 'application/json', content: JSON.stringify(call.body) };
   const body = call.text ?? json;
   return {
@@ -139,18 +137,17 @@ function requestInit(connection: Connection, call: Call, signal: AbortSignal): R
       ...(body === undefined ? {} : { 'content-type': body.type }),
       ...call.headers,
     },
-    ...(body === undefined ? {} : { body: body.content }),
-    redirect: 'error', // a redirect would send the token to another address
+    body: body?.content,
     signal,
   };
 }
 
-async function readJson<T>(response: Response, connection: Connection, call: Call): Promise<T> {
+async function readJson<T>(response: HttpAnswer, connection: Connection, call: Call): Promise<T> {
   const text = await response.text();
   try {
     return JSON.parse(text === '' ? '{}' : text) as T;
   } catch (thrown) {
-    const type = response.headers.get('content-type') ?? 'no type';
+    const type = response.header('content-type') ?? 'no type';
     throw new AgentcomError(
       'AC_API',
       `${call.method} ${call.path} was answered with ${type}, not JSON. Is ${connection.url} an AgentCom hub?`,
@@ -163,14 +160,23 @@ async function readJson<T>(response: Response, connection: Connection, call: Cal
 }
 
 /** The error for the hub's `{"error", "message", "details"}`; for any other response, an error with its status. */
-async function apiError(response: Response, call: Call): Promise<AgentcomError> {
+async function apiError(response: HttpAnswer, { tokenFrom }: Connection, call: Call): Promise<AgentcomError> {
   const text = await response.text().catch(() => '');
   const body = parsed(text);
   const code = typeof body['error'] === 'string' ? body['error'] : `http_${response.status}`;
-  const said = typeof body['message'] === 'string' ? body['message'] : response.statusText;
-  return new AgentcomError('AC_API', `The hub refused ${call.method} ${call.path} (${response.status} ${code}): ${said}`, {
+  const said = typeof body['message'] === 'string' ? body['message'] : (redirection(response) ?? response.statusText);
+  const from = response.status === 401 && tokenFrom !== undefined ? ` The token was taken from ${tokenFrom}.` : '';
+  return new AgentcomError('AC_API', `The hub refused ${call.method} ${call.path} (${response.status} ${code}): ${said}${from}`, {
     details: { status: response.status, error: code, answer: body },
   });
+}
+
+/** Redirects are not followed: the token would go along. */
+function redirection(response: HttpAnswer): string | null {
+  const target = response.header('location');
+  return response.status < 300 || response.status > 399 || target === null
+    ? null
+    : `it redirects to ${target}. Use that address if it is your hub's.`;
 }
 
 function parsed(text: string): Readonly<Record<string, unknown>> {
@@ -184,20 +190,29 @@ function parsed(text: string): Readonly<Record<string, unknown>> {
 
 function unreachable(connection: Connection, { code, message }: Innermost, cause: unknown): AgentcomError {
   const why = code === 'ECONNREFUSED' ? 'connection refused' : (code ?? message);
-  return new AgentcomError(
-    'AC_API_UNREACHABLE',
-    `The hub at ${connection.url} cannot be reached: ${why}. Start it with "agentcom hub", or correct --url or AGENTCOM_API_URL.`,
-    { cause, details: { url: connection.url, reason: code ?? message } },
-  );
+  const toDo = isNoTls(connection, code)
+    ? 'It does not speak TLS there: use http:// instead of https://, or put a TLS proxy in front of it.'
+    : 'Start it with "agentcom hub", or correct --url or AGENTCOM_API_URL.';
+  return new AgentcomError('AC_API_UNREACHABLE', `The hub at ${connection.url} cannot be reached: ${why}. ${toDo}`, {
+    cause,
+    details: { url: connection.url, reason: code ?? message },
+  });
 }
 
+/** Errors of the connection; those of TLS, of a certificate or of an answer that is not HTTP come again. */
+const isTransient = (code: string | null): boolean => code !== null && /^E[A-Z]+$/.test(code) && code !== 'EPROTO';
+
+/** What OpenSSL says of an answer that is plain HTTP. */
+const isNoTls = ({ url }: Connection, code: string | null): boolean =>
+  url.startsWith('https:') && (code === 'EPROTO' || code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG');
+
 interface Innermost {
-  /** The error code of the system or socket, such as `ECONNREFUSED`; null if there is none, and then a retry cannot help. */
+  /** The error code of the system or socket, such as `ECONNREFUSED`; null if there is none. */
   readonly code: string | null;
   readonly message: string;
 }
 
-/** The underlying error: fetch puts it into `cause` and, for a host with several addresses, into a list. */
+/** The underlying error: of a host with several addresses it is in a list. */
 function innermost(thrown: unknown): Innermost {
   if (typeof thrown !== 'object' || thrown === null) return { code: null, message: messageOf(thrown) };
   if ('code' in thrown && typeof thrown.code === 'string') return { code: thrown.code, message: messageOf(thrown) };
@@ -205,8 +220,8 @@ function innermost(thrown: unknown): Innermost {
   return 'cause' in thrown && thrown.cause !== undefined ? innermost(thrown.cause) : { code: null, message: messageOf(thrown) };
 }
 
-function retryAfterMs(response: Response): number | undefined {
-  const seconds = Number(response.headers.get('retry-after') ?? NaN);
+function retryAfterMs(response: HttpAnswer): number | undefined {
+  const seconds = Number(response.header('retry-after') ?? NaN);
   return Number.isFinite(seconds) && seconds >= 0 ? seconds * 1_000 : undefined;
 }
 

@@ -79,10 +79,7 @@ async function* streamOnce(
     signal: idle.signal,
   });
   idle.received();
-  if (response.body === null) return;
-  // The pipe ends the body, because fetch may lose the signal of a response in progress to garbage collection.
-  const bytes = response.body.pipeThrough(new TransformStream<Uint8Array, Uint8Array>(), { signal: idle.signal });
-  for await (const { id, event, data } of readServerSentEvents(bytes, idle.received)) {
+  for await (const { id, event, data } of readServerSentEvents(response.bytes(), idle.received)) {
     yield { id, event: event as StreamEvent['event'], data: JSON.parse(data) as StreamEvent['data'] };
   }
 }

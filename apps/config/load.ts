@@ -1,13 +1,11 @@
 /** Finds, evaluates and checks the config file. */
-import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { ConfigProblem, ResolvedConfig } from '../../core/config/config.ts';
 import { resolveConfig, type ResolveAnswer } from '../../core/config/resolve.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import { envOver, type Env } from '../../adapters/env-process/env.ts';
 import { evaluationError } from './evaluation-error.ts';
-
-/** Looked for in the current folder, in this order. A parent folder's is not used: it could be anybody's program. */
-const FILE_NAMES = ['agentcom.config.ts', 'agentcom.config.js', 'agentcom.config.mjs'];
+import { findConfigFile } from './find-file.ts';
 
 export interface LoadOptions {
   /** `--config FILE`, relative to `cwd`; without it the file is looked for in `cwd`. */
@@ -20,6 +18,8 @@ export interface LoadedConfig {
   /** Absolute. */
   readonly file: string;
   readonly config: ResolvedConfig;
+  /** The variables that it read with `env`, as they were. */
+  readonly variables: ReadonlyMap<string, string | undefined>;
 }
 
 /**
@@ -30,9 +30,14 @@ export async function loadConfigFile(options: LoadOptions = {}): Promise<LoadedC
   const cwd = resolve(options.cwd ?? '.');
   const file = findConfigFile(options.configFile, cwd);
   const baseDir = dirname(file);
-  const answer = check(file, await evaluate(file), baseDir);
+  const variables = new Map<string, string | undefined>();
+  const env = envOver((name) => {
+    variables.set(name, process.env[name]);
+    return process.env[name];
+  });
+  const answer = check(file, await evaluate(file, env), baseDir);
   if (answer.kind === 'invalid') throw invalid(file, answer.problems);
-  return { file, config: answer.config };
+  return { file, config: answer.config, variables };
 }
 
 /** A config whose getters throw counts as a file that throws. */
@@ -48,27 +53,12 @@ function check(file: string, config: unknown, baseDir: string): ResolveAnswer {
   }
 }
 
-function findConfigFile(named: string | undefined, cwd: string): string {
-  if (named !== undefined) {
-    const file = resolve(cwd, named);
-    if (existsSync(file)) return file;
-    throw new AgentcomError('AC_CONFIG_NOT_FOUND', `The config file ${file} does not exist. Correct --config.`, { details: { file } });
-  }
-  const found = FILE_NAMES.map((name) => resolve(cwd, name)).find((file) => existsSync(file));
-  if (found !== undefined) return found;
-  throw new AgentcomError(
-    'AC_CONFIG_NOT_FOUND',
-    `There is no ${FILE_NAMES.join(', ')} in ${cwd}. Change to the folder that has one, or pass --config FILE.`,
-    { details: { cwd } },
-  );
-}
-
 /**
  * All features of c12 that read other files, merge or download are off. The modules of this package are passed in as loaded
- * here, so that the config gets these very instances wherever it is.
+ * here, so that the config gets these very instances wherever it is; only its `env` also says what was read.
  */
-async function evaluate(file: string): Promise<unknown> {
-  const [{ loadConfig }, virtualModules] = await Promise.all([import('c12'), ownModules()]);
+async function evaluate(file: string, env: Env): Promise<unknown> {
+  const [{ loadConfig }, virtualModules] = await Promise.all([import('c12'), ownModules(env)]);
   try {
     const loaded = await loadConfig<Record<string, unknown>>({
       cwd: dirname(file),
@@ -89,7 +79,7 @@ async function evaluate(file: string): Promise<unknown> {
   }
 }
 
-async function ownModules(): Promise<Record<string, Record<string, unknown>>> {
+async function ownModules(env: Env): Promise<Record<string, Record<string, unknown>>> {
   const [entry, storage, transport, runners, plugin] = await Promise.all([
     import('../entry/index.ts'),
     import('../../adapters/storages.ts'),
@@ -98,7 +88,7 @@ async function ownModules(): Promise<Record<string, Record<string, unknown>>> {
     import('../../plugins/plugin.ts'),
   ]);
   return {
-    agentcom: entry,
+    agentcom: { ...entry, env },
     'agentcom/storage': storage,
     'agentcom/transport': transport,
     'agentcom/runners': runners,

@@ -64,8 +64,9 @@ t.test('each route is called by its method', async (t) => {
   }
 });
 
-t.test('each route has its command', (t) => {
-  const program = agentcomProgram(
+t.test('each route has its command', async (t) => {
+  const program = await agentcomProgram(
+    [],
     { stdout: process.stdout, stderr: process.stderr, stdin: process.stdin, env: {}, cwd: '/', interrupt: () => AbortSignal.abort() },
     () => undefined,
   );
@@ -85,5 +86,4 @@ t.test('each route has its command', (t) => {
         `${name}: ${flag}`,
       );
   }
-  t.end();
 });

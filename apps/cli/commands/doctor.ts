@@ -2,8 +2,7 @@
 import type { Command } from 'commander';
 import type { Action, Context } from '../cli-context.ts';
 import { adviceFor } from '../doctor/advice.ts';
-import { examineAgent } from '../doctor/examine-agent.ts';
-import { examine, type Examined, type Finding } from '../doctor/examine.ts';
+import type { Examined, Finding } from '../doctor/examine.ts';
 import { EXIT_DAMAGED } from '../exit-codes.ts';
 import { dateAndTime } from '../output/time-text.ts';
 
@@ -29,6 +28,7 @@ interface DoctorOptions {
 async function doctor(context: Context, options: DoctorOptions): Promise<void> {
   if (options.agent !== undefined) return doctorOfAgent(context, options.agent);
   const { output, common, environment, exitWith } = context;
+  const { examine } = await import('../doctor/examine.ts');
   const { loadConfigFile } = await import('../../config/load.ts');
   const { file, config } = await loadConfigFile({ configFile: common.config, cwd: environment.cwd });
   const { stderr } = environment;
@@ -68,6 +68,7 @@ async function doctor(context: Context, options: DoctorOptions): Promise<void> {
 
 /** Checks an agent anywhere, through the hub. */
 async function doctorOfAgent({ output, hub, exitWith }: Context, agentId: string): Promise<void> {
+  const { examineAgent } = await import('../doctor/examine-agent.ts');
   const { agent, isFresh } = await examineAgent(await hub(), agentId);
   const { checks = null, paused_reason: pausedReason } = agent;
   const isWell = agent.connected && checks !== null && checks.ok && pausedReason === null;

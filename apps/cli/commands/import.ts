@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Action, Context } from '../cli-context.ts';
-import { IMPORT_TASKS_MAX, planImport, tasksIn, type ImportPlan, type SkippedTask } from '../moving-in/field-tasks.ts';
+import type { ImportPlan, SkippedTask } from '../moving-in/field-tasks.ts';
 import type { CliEnvironment } from '../cli-environment.ts';
 
 /** The largest file of an import, bytes. */
@@ -29,6 +29,7 @@ export function addImport(program: Command, action: Action): void {
 }
 
 async function importTasks(context: Context, { dryRun = false }: ImportOptions, files: readonly string[]): Promise<void> {
+  const { IMPORT_TASKS_MAX, planImport } = await import('../moving-in/field-tasks.ts');
   const given = (await Promise.all(files.map((file) => readTasks(context.environment, file)))).flat();
   if (given.length > IMPORT_TASKS_MAX) {
     throw new AgentcomError('AC_USAGE', `Wanted at most ${IMPORT_TASKS_MAX} tasks, found ${given.length}. Import them in several runs.`);
@@ -99,6 +100,7 @@ async function readTasks({ cwd }: CliEnvironment, name: string): Promise<readonl
   } catch (thrown) {
     throw mistake(`it is not JSON (${messageOf(thrown)})`, thrown);
   }
+  const { tasksIn } = await import('../moving-in/field-tasks.ts');
   const tasks = tasksIn(value);
   if (tasks === null) throw mistake('it contains no list of tasks');
   return tasks;

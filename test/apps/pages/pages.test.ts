@@ -76,7 +76,7 @@ t.test('every command is on its page, and the exit codes are those of --help', a
     cwd: '/',
     interrupt: () => new AbortController().signal,
   };
-  const program = agentcomProgram(environment, () => undefined);
+  const program = await agentcomProgram([], environment, () => undefined);
   // Without those that only programs of ours start.
   const commands = program
     .createHelp()

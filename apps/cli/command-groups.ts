@@ -1,0 +1,58 @@
+/** Which module has which commands. Only what a call needs is loaded: modules are most of what a short command takes. */
+import type { Command } from 'commander';
+import type { Action } from './cli-context.ts';
+
+/** Adds the commands of one module. */
+export type AddCommands = (program: Command, action: Action) => void;
+
+interface CommandGroup {
+  readonly commands: readonly string[];
+  readonly load: () => Promise<AddCommands>;
+}
+
+/** In the order of `--help`. */
+export const COMMAND_GROUPS: readonly CommandGroup[] = [
+  {
+    commands: ['hub', 'sidecar', 'quickstart', 'quickstart-postgres'],
+    load: async () => (await import('./commands/program-commands.ts')).addPrograms,
+  },
+  { commands: ['submit'], load: async () => (await import('./commands/submit-commands.ts')).addSubmit },
+  {
+    commands: ['list', 'show', 'watch', 'retry', 'cancel', 'adopt', 'stats'],
+    load: async () => (await import('./commands/task-commands.ts')).addTasks,
+  },
+  {
+    commands: ['agents', 'push', 'whoami', 'schemas', 'tokens'],
+    load: async () => (await import('./commands/agent-commands.ts')).addAgents,
+  },
+  {
+    commands: ['drain', 'resume', 'takeover', 'forget'],
+    load: async () => (await import('./commands/control-commands.ts')).addAgentControl,
+  },
+  { commands: ['doctor'], load: async () => (await import('./commands/doctor.ts')).addDoctor },
+  { commands: ['migrate', 'backup', 'restore'], load: async () => (await import('./commands/moving.ts')).addMoving },
+  { commands: ['import'], load: async () => (await import('./commands/import.ts')).addImport },
+  { commands: ['invite', 'join'], load: async () => (await import('./commands/join.ts')).addJoin },
+  { commands: ['report'], load: async () => (await import('./commands/report.ts')).addReport },
+];
+
+/** Options before the command that take the next argument. */
+const WITH_VALUE: ReadonlySet<string> = new Set(['--url', '--token', '--config', '-c']);
+
+/** The modules that this command line needs: one, or all when it names no command of ours (help, a misspelt one). */
+export function groupsFor(argv: readonly string[]): readonly CommandGroup['load'][] {
+  const name = commandNamed(argv);
+  const group = COMMAND_GROUPS.find(({ commands }) => name !== undefined && commands.includes(name));
+  if (group !== undefined) return [group.load];
+  const isVersion = argv[0] === '--version' || argv[0] === '-V';
+  return isVersion ? [] : COMMAND_GROUPS.map(({ load }) => load);
+}
+
+function commandNamed(argv: readonly string[]): string | undefined {
+  for (let index = 0; index < argv.length; index += 1) {
+    const argument = argv[index] ?? '';
+    if (WITH_VALUE.has(argument)) index += 1;
+    else if (!argument.startsWith('-')) return argument;
+  }
+  return undefined;
+}

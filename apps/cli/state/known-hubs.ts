@@ -1,0 +1,92 @@
+/**
+ * Where the hub of a config is, kept from the last time that the config was evaluated: that takes over a second, most commands a fifth
+ * of it. Kept only of a config that depends on nothing but its own text and the variables that it reads with `env`, and used only
+ * while these are the same.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { VERSION } from '../../version.ts';
+import type { StateFolder } from './state-folder.ts';
+
+/** What commands need of the hub of a config. */
+export interface HubPlace {
+  readonly host: string;
+  readonly port: number;
+  readonly names: readonly string[];
+  readonly dataDir: string;
+  /** Whether the config has an admin token of its own, instead of the file in `dataDir`. */
+  readonly hasToken: boolean;
+}
+
+interface KnownHub extends HubPlace {
+  readonly file: string;
+  /** The variables that the config read. */
+  readonly variables: readonly string[];
+  readonly salt: string;
+  /** Of the config's text and the values of the variables. */
+  readonly digest: string;
+}
+
+const NAME = 'hubs.json';
+/** How many configs are kept, the latest first. */
+const HUBS_MAX = 32;
+const SALT_BYTES = 16;
+const OWN_MODULES = /^agentcom(\/(storage|transport|runners|plugin))?$/;
+/** Words with which a config could depend on something else. */
+const DEPENDS = /\b(process|require|globalThis|eval|fetch|Date|random|await)\b|\bimport\s*\(/;
+
+type Variables = Readonly<Record<string, string | undefined>>;
+
+/** The hub of the config in this file as it is now; null if it must be evaluated. */
+export async function knownHub(folder: StateFolder, file: string, env: Variables): Promise<HubPlace | null> {
+  const known = (await knownHubs(folder)).find((each) => each.file === file);
+  if (known === undefined) return null;
+  const text = await readFile(file, 'utf8');
+  return digestOf(known.salt, text, known.variables, env) === known.digest ? known : null;
+}
+
+/** Keeps it after `text` was evaluated with these variables. */
+export async function keepHub(
+  folder: StateFolder,
+  file: string,
+  text: string,
+  read: ReadonlyMap<string, string | undefined>,
+  { host, port, names, dataDir, hasToken }: HubPlace,
+): Promise<void> {
+  // A JavaScript config may be given another instance of `env`, whose reads are not seen.
+  if (!file.endsWith('.ts') || !standsAlone(text)) return;
+  const salt = randomBytes(SALT_BYTES).toString('hex');
+  const variables = [...read.keys()];
+  const digest = digestOf(salt, text, variables, Object.fromEntries(read));
+  const kept: KnownHub = { file, variables, salt, digest, host, port, names, dataDir, hasToken };
+  const others = (await knownHubs(folder)).filter((each) => each.file !== file);
+  await folder.write(NAME, { hubs: [kept, ...others].slice(0, HUBS_MAX) });
+}
+
+/** Whether evaluating it anew gives the same, as far as can be told from its text. */
+function standsAlone(text: string): boolean {
+  const imported = [...text.matchAll(/\b(?:from|import)\s*(['"])(.*?)\1/g)].map(([, , name = '']) => name);
+  return !DEPENDS.test(text) && imported.every((name) => OWN_MODULES.test(name));
+}
+
+function digestOf(salt: string, text: string, variables: readonly string[], env: Variables): string {
+  const values = variables.map((name) => [name, env[name] ?? null]);
+  return createHash('sha256')
+    .update(JSON.stringify([VERSION, salt, text, values]))
+    .digest('hex');
+}
+
+async function knownHubs(folder: StateFolder): Promise<readonly KnownHub[]> {
+  const kept = await folder.read(NAME);
+  const hubs = typeof kept === 'object' && kept !== null && 'hubs' in kept ? kept.hubs : null;
+  return Array.isArray(hubs) ? hubs.filter(isKnownHub) : [];
+}
+
+const isTexts = (value: unknown): value is readonly string[] => Array.isArray(value) && value.every((each) => typeof each === 'string');
+
+function isKnownHub(value: unknown): value is KnownHub {
+  if (typeof value !== 'object' || value === null) return false;
+  const { file, variables, salt, digest, host, port, names, dataDir, hasToken } = value as Readonly<Record<string, unknown>>;
+  const hasTexts = isTexts([file, salt, digest, host, dataDir]) && isTexts(variables) && isTexts(names);
+  return hasTexts && Number.isInteger(port) && typeof hasToken === 'boolean';
+}

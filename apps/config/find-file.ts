@@ -1,0 +1,23 @@
+/** Finds the config file; reads nothing. */
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+
+/** Looked for in the current folder, in this order. A parent folder's is not used: it could be anybody's program. */
+const FILE_NAMES = ['agentcom.config.ts', 'agentcom.config.js', 'agentcom.config.mjs'];
+
+/** Absolute. Throws `AC_CONFIG_NOT_FOUND`. */
+export function findConfigFile(named: string | undefined, cwd: string): string {
+  if (named !== undefined) {
+    const file = resolve(cwd, named);
+    if (existsSync(file)) return file;
+    throw new AgentcomError('AC_CONFIG_NOT_FOUND', `The config file ${file} does not exist. Correct --config.`, { details: { file } });
+  }
+  const found = FILE_NAMES.map((name) => resolve(cwd, name)).find((file) => existsSync(file));
+  if (found !== undefined) return found;
+  throw new AgentcomError(
+    'AC_CONFIG_NOT_FOUND',
+    `There is no ${FILE_NAMES.join(', ')} in ${cwd}. Change to the folder that has one, or pass --config FILE.`,
+    { details: { cwd } },
+  );
+}
