@@ -22,6 +22,7 @@ import { submitHandlers } from './endpoints/submit-endpoint.ts';
 import { taskHistoryHandlers } from './endpoints/task-history.ts';
 import { taskHandlers } from './endpoints/task-endpoints.ts';
 import { tokenHandlers } from './endpoints/token-endpoints.ts';
+import { waiting } from './endpoints/waiting.ts';
 
 /** How many tokens' request rates are remembered. */
 const RATED_TOKENS_MAX = 10_000;
@@ -51,11 +52,12 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     refusedRequests: refusalCounts(),
   };
   const everyAgent = allAgents(deps);
+  const why = waiting(deps, everyAgent);
   const handlers: Handlers = {
     ...submitHandlers(deps),
-    ...taskHandlers(deps, everyAgent),
+    ...taskHandlers(deps, why),
     ...taskHistoryHandlers(deps),
-    ...agentHandlers(deps),
+    ...agentHandlers(deps, why),
     ...tokenHandlers(deps, auth),
     ...hubHandlers(deps, context, everyAgent),
     ...metricsHandlers(deps, context),

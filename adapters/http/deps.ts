@@ -44,6 +44,8 @@ export interface HttpApiDeps {
   readonly urls: () => { readonly ws: string; readonly api: string };
   /** Calls `listener` after each commit with events, until the returned function is called. */
   readonly onCommit: (listener: () => void) => () => void;
+  /** The end of the hub's quiet period, milliseconds since 1970; in the past: there is none. */
+  readonly quietUntilMs: () => number;
   /** When something was last received from an agent, milliseconds since 1970; null if it is not connected to this hub. */
   readonly lastHeardAtMs: (agentId: AgentId) => number | null;
   /** Refusals since the hub started: frames by error code, WebSockets by the reason for closing them. */

@@ -2,7 +2,7 @@
 import type { Knex } from 'knex';
 import { newAgent, type Agent } from '../../core/domain/agent/agent.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
-import type { LockedOut } from '../../core/domain/waiting.ts';
+import type { LockedOut } from '../../core/domain/waiting/agent-waiting.ts';
 import type { AgentRow, AgentStore, TokenRecord } from '../../core/ports/agent-store.ts';
 import type { OpenEngine, Row } from './engine.ts';
 import type { ReadableOf } from './rows/damaged-rows.ts';

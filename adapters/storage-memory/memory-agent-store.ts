@@ -1,7 +1,7 @@
 /** `AgentStore` in memory. */
 import { newAgent, type Agent } from '../../core/domain/agent/agent.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
-import type { LockedOut } from '../../core/domain/waiting.ts';
+import type { LockedOut } from '../../core/domain/waiting/agent-waiting.ts';
 import { isExpired, type AgentRow, type AgentStore, type TokenRecord } from '../../core/ports/agent-store.ts';
 import { keptCopy } from './kept-copy.ts';
 import { byId, type InTurn, type MemoryDatabase } from './memory-database.ts';

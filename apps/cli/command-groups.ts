@@ -21,6 +21,7 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
     commands: ['list', 'show', 'watch', 'retry', 'cancel', 'adopt', 'stats'],
     load: async () => (await import('./commands/task-commands.ts')).addTasks,
   },
+  { commands: ['why'], load: async () => (await import('./commands/why.ts')).addWhy },
   {
     commands: ['agents', 'push', 'whoami', 'schemas', 'tokens'],
     load: async () => (await import('./commands/agent-commands.ts')).addAgents,

@@ -4,28 +4,36 @@ import { EXIT_INTERRUPTED, EXIT_OF_TASK } from './exit-codes.ts';
 import { printEvent } from './output/event-line.ts';
 import type { Output } from './output/output.ts';
 import { resultText, taskOutcome } from './output/task-outcome.ts';
+import { whyNotes } from './why-notes.ts';
 import type { EndedTask, HubClient } from '../client/index.ts';
 
 /** Lines of a failed attempt's standard error; `agentcom show` prints more. */
 export const STDERR_LINES = 5;
 /**
- * Prints the task's events from its submit on and returns after its end, with the exit code set by its outcome. Ends
+ * Prints the task's events from its submit on, and why it waits, and returns after its end, with the exit code set by its outcome. Ends
  * early if the user interrupts; the task then continues. Survives dropped connections.
  */
 export async function followTask(context: Context, hub: HubClient, taskId: string): Promise<void> {
   const { output, environment } = context;
   const watching = hub.tasks.watch(taskId, { signal: environment.interrupt(), onReconnect: reconnectNotes(output) });
-  for (;;) {
-    const step = await watching.next();
-    if (step.done !== true) {
-      const { event, data } = step.value;
-      output.data({ event: data });
-      printEvent(output, event, data, { withTask: false, stderrLines: STDERR_LINES });
-      continue;
+  const why = whyNotes(output, hub, taskId);
+  try {
+    for (;;) {
+      const step = await watching.next();
+      if (step.done !== true) {
+        const { event, data } = step.value;
+        output.data({ event: data });
+        printEvent(output, event, data, { withTask: false, stderrLines: STDERR_LINES });
+        why.noted(event);
+        continue;
+      }
+      why.stop();
+      if (step.value !== null) return printOutcome(context, step.value);
+      output.note(`Interrupted; the task continues. To follow it: agentcom watch ${taskId}`);
+      return context.exitWith(EXIT_INTERRUPTED);
     }
-    if (step.value !== null) return printOutcome(context, step.value);
-    output.note(`Interrupted; the task continues. To follow it: agentcom watch ${taskId}`);
-    return context.exitWith(EXIT_INTERRUPTED);
+  } finally {
+    why.stop();
   }
 }
 

@@ -146,7 +146,34 @@ export interface TaskDetail extends TaskJson {
   readonly kept_results?: readonly KeptNameJson[] | undefined;
   /** Refused results of each agent: `told` of them are in the history, `counted` are not. `agent_id` null: all further agents together. */
   readonly refused_reports?: readonly { readonly agent_id: string | null; readonly told: number; readonly counted: number }[] | undefined;
-  readonly waiting_for: { readonly reason: string; readonly message: string; readonly [more: string]: unknown } | null;
+  readonly waiting_for: WaitingForJson | null;
+}
+
+/** `kind` is absent from hubs that do not know it yet. Times are milliseconds since 1970. */
+export interface WaitingForJson {
+  readonly reason: string;
+  readonly kind?: string | undefined;
+  readonly message: string;
+  readonly since?: number | undefined;
+  /** When the wait ends by itself, if known. */
+  readonly until?: number | undefined;
+  readonly tasks?: readonly string[] | undefined;
+  readonly capabilities?: readonly string[] | undefined;
+  readonly agents?:
+    | readonly {
+        readonly agent_id: string;
+        readonly hindrance: string;
+        readonly kind?: string | undefined;
+        readonly message: string;
+        readonly since?: number | undefined;
+        readonly until?: number | undefined;
+        readonly tasks?: readonly string[] | undefined;
+      }[]
+    | undefined;
+  readonly agent_count?: number | undefined;
+  readonly nearest?: { readonly agent_id: string; readonly lacks: readonly string[] } | undefined;
+  readonly ahead?: { readonly higher: number; readonly same: number } | undefined;
+  readonly [more: string]: unknown;
 }
 
 /** Runs that are still active after `deadline_ms` are stopped and released; without it the agent finishes them. */
@@ -156,6 +183,15 @@ export interface DrainRequest {
 export interface AgentChanged {
   readonly agent_id: string;
   readonly change: string;
+}
+
+/** `kind` is `free` if it can get a task. `message` continues a sentence that begins with the agent. */
+export interface AgentWaitingJson {
+  readonly kind: string;
+  readonly message: string;
+  readonly since?: number | undefined;
+  readonly until?: number | undefined;
+  readonly tasks?: readonly string[] | undefined;
 }
 
 export interface NamedCheckJson {
@@ -187,6 +223,8 @@ export interface AgentJson {
   /** The latest results of its checks; null if it never reported any. */
   readonly checks?: AgentChecksJson | null | undefined;
   readonly busy_reason?: string | null | undefined;
+  /** Only of one agent: why it gets no tasks, or `free`. */
+  readonly waiting_for?: AgentWaitingJson | undefined;
   readonly current_task: string | null;
   readonly tasks: readonly { readonly task_id: string; readonly generation: number }[];
   /** Runs that it must stop and has not confirmed as ended. */

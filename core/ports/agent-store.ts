@@ -2,7 +2,7 @@
 import type { Agent } from '../domain/agent/agent.ts';
 import type { AgentId } from '../domain/ids.ts';
 import type { Task } from '../domain/task/task.ts';
-import type { LockedOut } from '../domain/waiting.ts';
+import type { LockedOut } from '../domain/waiting/agent-waiting.ts';
 
 export const ROLES = ['agent', 'submitter', 'viewer', 'operator', 'admin'] as const;
 export type Role = (typeof ROLES)[number];

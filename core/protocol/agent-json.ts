@@ -2,6 +2,7 @@
 import { isBusy, isDraining, pauseOf, presenceOf, type Agent, type AgentChecks } from '../domain/agent/agent.ts';
 import { isConflict } from '../domain/agent/session-replacement.ts';
 import type { Task } from '../domain/task/task.ts';
+import type { AgentWaiting } from '../domain/waiting/agent-waiting.ts';
 
 /** An agent with its assignments, as read from the store. */
 export interface AgentParts {
@@ -46,9 +47,24 @@ export function agentJson({ agent, live, pendingStops }: AgentParts, nowMs: numb
   };
 }
 
+/** One agent, with why it gets no tasks. */
+export const agentDetailJson = (parts: AgentParts, waiting: AgentWaiting, nowMs: number): Readonly<Record<string, unknown>> => ({
+  ...agentJson(parts, nowMs),
+  waiting_for: agentWaitingJson(waiting),
+});
+
 const checksJson = ({ atMs, failed, passed }: AgentChecks): Readonly<Record<string, unknown>> => ({
   ok: failed.length === 0,
   told_at: atMs,
   failed,
   passed,
+});
+
+/** Why an agent gets no tasks. JSON leaves out what is undefined. */
+export const agentWaitingJson = ({ kind, message, sinceMs, untilMs, tasks }: AgentWaiting): Readonly<Record<string, unknown>> => ({
+  kind,
+  message,
+  since: sinceMs,
+  until: untilMs,
+  tasks,
 });

@@ -5,8 +5,9 @@
 import type { StoredEvent } from '../domain/task/event.ts';
 import type { KeptResultRef, KeptResult, RefusedCount } from '../domain/task/kept-results.ts';
 import { isIncomplete, totalOf, usageFields, type AttemptUsage } from '../domain/usage.ts';
-import type { WaitingFor } from '../domain/waiting.ts';
+import type { WaitingFor } from '../domain/waiting/waiting-for.ts';
 import type { TaskRow } from '../domain/task/task.ts';
+import { agentWaitingJson } from './agent-json.ts';
 import { partEntries } from './task-body.ts';
 import { termEntries } from './task-terms.ts';
 
@@ -139,14 +140,17 @@ export function historyEntry(event: StoredEvent): Readonly<Record<string, unknow
 export const eventJson = (event: StoredEvent): string => JSON.stringify({ id: event.id, task_id: event.taskId, ...historyEntry(event) });
 
 function waitingForJson(waiting: WaitingFor): Readonly<Record<string, unknown>> {
+  const { agents, nearest } = waiting;
   return {
     reason: waiting.reason,
+    kind: waiting.kind,
     message: waiting.message,
-    ...(waiting.untilMs === undefined ? {} : { until: waiting.untilMs }),
-    ...(waiting.tasks === undefined ? {} : { tasks: waiting.tasks }),
-    ...(waiting.capabilities === undefined ? {} : { capabilities: waiting.capabilities }),
-    ...(waiting.agents === undefined
-      ? {}
-      : { agents: waiting.agents.map((agent) => ({ agent_id: agent.agentId, hindrance: agent.blocker, message: agent.message })) }),
+    until: waiting.untilMs,
+    tasks: waiting.tasks,
+    capabilities: waiting.capabilities,
+    agents: agents?.map((agent) => ({ agent_id: agent.agentId, hindrance: agent.blocker, ...agentWaitingJson(agent) })),
+    agent_count: waiting.agentCount,
+    nearest: nearest === undefined ? undefined : { agent_id: nearest.agentId, lacks: nearest.lacks },
+    ahead: waiting.ahead,
   };
 }

@@ -2,7 +2,7 @@
 import { isAgentId, type AgentId } from '../../../core/domain/ids.ts';
 import type { AgentControlCommand } from '../../../core/application/hub/batch/commands.ts';
 import type { AgentRow } from '../../../core/ports/agent-store.ts';
-import { agentJson } from '../../../core/protocol/agent-json.ts';
+import { agentDetailJson, agentJson } from '../../../core/protocol/agent-json.ts';
 import { bodyReader } from '../../../core/protocol/body-reader.ts';
 import { drainSchema, emptySchema } from '../../../core/protocol/http-bodies.ts';
 import { pageSchema } from '../../../core/protocol/http-queries.ts';
@@ -10,13 +10,14 @@ import type { HttpApiDeps } from '../deps.ts';
 import { badCursor, pageLimit, queryReader } from '../query.ts';
 import { invalid, ok, refusal, type Reply } from '../reply.ts';
 import type { ApiRequest, Handler, Handlers } from '../request.ts';
+import type { Waiting } from './waiting.ts';
 
 type AgentHandlers = Pick<
   Handlers,
   'listAgents' | 'getAgent' | 'drainAgent' | 'resumeAgent' | 'checkAgent' | 'takeoverAgent' | 'removeAgent'
 >;
 
-export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
+export function agentHandlers(deps: HttpApiDeps, why: Waiting): AgentHandlers {
   const { inbox, agents, clock, limits, log } = deps;
   const readPage = queryReader(pageSchema);
   const readEmpty = bodyReader(emptySchema);
@@ -47,7 +48,7 @@ export function agentHandlers(deps: HttpApiDeps): AgentHandlers {
   const getAgent = async (request: ApiRequest): Promise<Reply> => {
     const id = request.params['id'];
     const row = isAgentId(id) ? await agents.getAgent(id) : undefined;
-    return row === undefined ? unknownAgent : ok(agentJson(withLastHeard(row), clock.nowMs()));
+    return row === undefined ? unknownAgent : ok(agentDetailJson(withLastHeard(row), await why.ofAgent(row), clock.nowMs()));
   };
 
   const control = async (request: ApiRequest, command: Pick<AgentControlCommand, 'change' | 'deadlineMs'>): Promise<Reply> => {

@@ -2,14 +2,12 @@
 import type { OperatorAnswer } from '../../../core/application/hub/batch/commands.ts';
 import { isTaskId, type TaskId } from '../../../core/domain/ids.ts';
 import type { Priority, Status, Task } from '../../../core/domain/task/task.ts';
-import { explainWaiting, type AgentLoad, type WaitingFor } from '../../../core/domain/waiting.ts';
-import type { AgentRow } from '../../../core/ports/agent-store.ts';
 import type { TaskQuery } from '../../../core/ports/task-store.ts';
 import { bodyReader } from '../../../core/protocol/body-reader.ts';
 import { adoptSchema, emptySchema } from '../../../core/protocol/http-bodies.ts';
 import { deadLetterSchema, readTaskCursor, taskCursor, taskListSchema } from '../../../core/protocol/http-queries.ts';
 import { taskRecordJson, taskRowJson } from '../../../core/protocol/task-json.ts';
-import type { AllAgents } from './all-agents.ts';
+import type { Waiting } from './waiting.ts';
 import type { Principal } from '../authenticate.ts';
 import type { HttpApiDeps } from '../deps.ts';
 import { badCursor, pageLimit, queryReader } from '../query.ts';
@@ -22,8 +20,8 @@ const PAGE_BYTES_MAX = 8_388_608;
 
 type TaskHandlers = Pick<Handlers, 'listTasks' | 'listDeadLetter' | 'getTask' | 'retryTask' | 'cancelTask' | 'adoptResult'>;
 
-export function taskHandlers(deps: HttpApiDeps, everyAgent: AllAgents): TaskHandlers {
-  const { inbox, tasks, agents, clock, limits } = deps;
+export function taskHandlers(deps: HttpApiDeps, why: Waiting): TaskHandlers {
+  const { inbox, tasks, limits } = deps;
   const readList = queryReader(taskListSchema);
   const readDeadLetter = queryReader(deadLetterSchema);
   const readAdopt = bodyReader(adoptSchema);
@@ -61,34 +59,11 @@ export function taskHandlers(deps: HttpApiDeps, everyAgent: AllAgents): TaskHand
     return okText(`{"tasks":[${texts.join(',')}],"next_cursor":${JSON.stringify(cursor)}}`);
   };
 
-  /** Why the task waits, from its dependencies and the current state of the agents. */
-  const waitingFor = async (task: Task): Promise<WaitingFor | null> => {
-    if (task.status === 'blocked') return explainWaiting(task, await tasks.peek(task.dependsOn), [], clock.nowMs());
-    if (task.status === 'assigned' && task.assignedTo !== null) {
-      const row = await agents.getAgent(task.assignedTo);
-      return explainWaiting(task, [], row === undefined ? [] : [loadOf(row)], clock.nowMs());
-    }
-    if (task.status !== 'queued') return explainWaiting(task, [], [], clock.nowMs());
-    const { assignTo } = task.requirement;
-    const named = assignTo === null ? undefined : await agents.getAgent(assignTo);
-    const rows = assignTo === null ? await everyAgent() : named === undefined ? [] : [named];
-    const loads = rows.map(loadOf);
-    const nowMs = clock.nowMs();
-    const waiting = explainWaiting(task, [], loads, nowMs);
-    // Only for the offline agents that the explanation names, which are few.
-    const offline = waiting?.agents?.flatMap(({ agentId, blocker }) => (blocker === 'offline' ? [agentId] : [])) ?? [];
-    if (offline.length === 0) return waiting;
-    const lockedOut = await agents.lockedOutAmong(offline, nowMs);
-    if (lockedOut.size === 0) return waiting;
-    const withLockedOut = loads.map((load) => ({ ...load, lockedOut: lockedOut.get(load.agent.id) }));
-    return explainWaiting(task, [], withLockedOut, nowMs);
-  };
-
   const getTask = async (request: ApiRequest, by: Principal): Promise<Reply> => {
     const id = request.params['id'];
     const record = isTaskId(id) ? await tasks.read(id) : undefined;
     if (record === undefined || !maySee(by, record.task)) return unknownTask;
-    return okText(taskRecordJson(record, await waitingFor(record.task)));
+    return okText(taskRecordJson(record, await why.ofTask(record.task)));
   };
 
   const operate = async (
@@ -158,8 +133,6 @@ export function taskHandlers(deps: HttpApiDeps, everyAgent: AllAgents): TaskHand
     },
   };
 }
-
-const loadOf = (row: AgentRow): AgentLoad => ({ agent: row.agent, liveCount: row.live.length, stopCount: row.pendingStops });
 
 export const unknownTask = refusal('unknown_task', 'There is no such task.');
 

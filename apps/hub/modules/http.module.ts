@@ -41,6 +41,7 @@ export const httpModule = (): ContainerModule =>
             deadlocks: storage.deadlocks,
             urls: () => hubUrls(config.host, hub.port),
             onCommit: (listener) => hub.onCommit(listener),
+            quietUntilMs: () => hub.context.quietPeriod.untilMs,
             lastHeardAtMs: (agentId) => hub.sessions.lastHeardAtMs(agentId),
             refusals: () => hub.sessions.refusals(),
             metrics,

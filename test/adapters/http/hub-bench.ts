@@ -138,6 +138,7 @@ export async function hubBench(
       return () => void listeners.delete(listener);
     },
     revokeSessions: (records) => revoked.push(...records.map((record) => record.id)),
+    quietUntilMs: () => hub.context.quietPeriod.untilMs,
     lastHeardAtMs: () => null,
     refusals: () => ({ frames: { invalid_json: 2 }, sockets: {} }),
     metrics,

@@ -114,7 +114,13 @@ t.test('one task with its history and why it waits', async (t) => {
   await bench.commit({ ...inserting(task), events: [event] });
   const got = await get(`/api/tasks/${task.id}`);
   t.strictSame(got.json['history'], [{ event: 'submitted', timestamp: A_MOMENT_MS, details: { by: 'tok-1' } }]);
-  t.strictSame(got.json['waiting_for'], { reason: 'capabilities', message: 'No agent has "gpu".', capabilities: ['gpu'] });
+  t.strictSame(got.json['waiting_for'], {
+    reason: 'capabilities',
+    kind: 'capability_missing',
+    message: 'No agent has "gpu": the only agent lacks it.',
+    capabilities: ['gpu'],
+    agent_count: 1,
+  });
   t.ok('tokens_used' in got.json);
   for (const id of [aTaskId(9), 'task-x', '..%2f..%2fetc', '%00'])
     t.strictSame(refusals(await get(`/api/tasks/${id}`)), [404, 'unknown_task'], id);
@@ -131,7 +137,7 @@ t.test('why it waits: the agents and dependencies of this moment', async (t) => 
     const { json } = await get(`/api/tasks/${aTaskId(n)}`);
     return (json['waiting_for'] as Readonly<Record<string, unknown>> | null)?.['reason'] ?? null;
   };
-  t.strictSame(await Promise.all([1, 2, 3, 4, 5].map(reason)), ['agent_busy', null, 'dependency', 'agent_busy', 'scheduled']);
+  t.strictSame(await Promise.all([1, 2, 3, 4, 5].map(reason)), ['agent_busy', 'not_woken', 'dependency', 'agent_busy', 'scheduled']);
   await bench.commit(changes({ agents: [{ ...agent, connected: false, disconnectedAtMs: A_MOMENT_MS }] }));
   t.equal(await reason(2), 'agent_away');
   await bench.commit(
@@ -264,6 +270,7 @@ t.test('agents', async (t) => {
     tasks: [{ task_id: held.id, generation: 4, assigned_at: A_MOMENT_MS, accepted_at: A_MOMENT_MS }],
     pending_stops: 0,
     resources: null,
+    waiting_for: { kind: 'free', message: 'has 1 free slot and gets the next task that it can run' },
   });
   t.match((await get('/api/agents/b1')).json, { status: 'paused', paused_reason: 'not logged in', resources: { cpu_percent: 5 } });
   const first = await get('/api/agents?limit=1');

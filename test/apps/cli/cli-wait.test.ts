@@ -85,6 +85,7 @@ t.test('an interrupt ends the wait, not the task', async (t) => {
   const hub = await testHub(t, (app) =>
     app
       .post('/api/tasks', (c) => c.json(SUBMITTED, 201))
+      .get('/api/tasks/:id', (c) => c.json(taskJson({ history: [], waiting_for: null })))
       .get(
         '/api/events',
         () => new Response(new ReadableStream({ start: (stream) => stream.enqueue(new TextEncoder().encode(sse(1, 'submitted'))) })),
@@ -145,6 +146,78 @@ t.test('watch and submit --wait show why an attempt failed: what its program sai
       / {2}last 5 lines of output:\n {2}\| out 5\n[^]* {2}\| out 9\n {2}last 5 lines of standard error:\n {2}\| err 6\n[^]*\| \\e\[31mno module\n/;
     t.match(out, told, command.join(' '));
   }
+});
+
+t.test('a wait says why nothing happens, at first, whenever the reason changes, and when its time has come', async (t) => {
+  const controller = new AbortController();
+  const lacking = { reason: 'capabilities', kind: 'capability_missing', message: 'No agent has "gpu".', capabilities: ['gpu'] };
+  const answers = [
+    lacking,
+    { ...lacking, message: 'No agent has "gpu" still.' },
+    { reason: 'backoff', kind: 'backoff', message: 'It is retried in 300 ms.', until: Date.now() + 300 },
+    { reason: 'agent_unknown', kind: 'no_agent', message: 'No agent is known.' },
+  ];
+  let asked = 0;
+  let stream: ReadableStreamDefaultController<Uint8Array> | undefined;
+  const push = (id: number, event: string) => stream?.enqueue(new TextEncoder().encode(sse(id, event)));
+  const hub = await testHub(t, (app) =>
+    app
+      .post('/api/tasks', (c) => c.json(SUBMITTED, 201))
+      .get('/api/tasks/:id', (c) => {
+        const waiting_for = answers[Math.min(asked, answers.length - 1)];
+        asked += 1;
+        // The same reason in other words is not printed again; an event brings the next one, then only time.
+        if (asked === 1) setTimeout(() => push(2, 'reclaimed'), 50);
+        if (asked === 2) setTimeout(() => push(3, 'failed'), 50);
+        return c.json(taskJson({ history: [], waiting_for }));
+      })
+      .get(
+        '/api/events',
+        () =>
+          new Response(
+            new ReadableStream({
+              start: (started) => {
+                stream = started;
+                push(1, 'submitted');
+              },
+            }),
+          ),
+      ),
+  );
+  const ran = await hub.run(['submit', 'x', '--wait'], {
+    interrupt: controller.signal,
+    onOut: (out) => {
+      if (out.includes('No agent is known')) controller.abort();
+    },
+  });
+  const told = ran.out.split('\n').filter((line) => line.startsWith('waiting: '));
+  t.strictSame(told, ['waiting: No agent has "gpu".', 'waiting: It is retried in 300 ms.', 'waiting: No agent is known.']);
+  t.equal(asked, 4, 'it does not poll');
+});
+
+t.test('why TASK and why AGENT', async (t) => {
+  const hub = await testHub(t, (app) =>
+    app
+      .get('/api/tasks/:id', (c) =>
+        c.json(
+          taskJson({
+            history: [],
+            waiting_for: {
+              reason: 'agent_offline',
+              kind: 'offline',
+              message: 'None.',
+              agents: [{ agent_id: 'w1', hindrance: 'offline', message: 'is away' }],
+            },
+          }),
+        ),
+      )
+      .get('/api/agents/:id', (c) =>
+        c.json({ agent_id: 'w1', status: 'paused', waiting_for: { kind: 'paused', message: 'is paused', until: 0 } }),
+      ),
+  );
+  t.strictSame(await hub.run(['why', ID]), { code: 0, out: `${ID} is queued\nNone.\n  w1  is away\n`, err: '' });
+  t.strictSame(await hub.run(['why', 'w1']), { code: 0, out: 'w1 is paused\n  until  1970-01-01 00:00:00Z\n', err: '' });
+  t.match(JSON.parse((await hub.run(['why', ID, '--json'])).out), { task_id: ID, waiting_for: { kind: 'offline' } });
 });
 
 t.test('watch of everything passes the filters on', async (t) => {

@@ -20,6 +20,7 @@ const COMMANDS = [
   'list',
   'show',
   'watch',
+  'why',
   'retry',
   'cancel',
   'adopt',

@@ -1,6 +1,6 @@
 /** Agents that can do nothing now: for want of a login, a setting or an allowance, or because their checks fail. */
 import t from 'tap';
-import { explainWaiting } from '../../../core/domain/waiting.ts';
+import { explainWaiting } from '../../../core/domain/waiting/waiting-for.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import { agentJson } from '../../../core/protocol/agent-json.ts';
 import { hubRig, type HubRig } from './hub-rig.ts';
@@ -15,7 +15,7 @@ const shown = async (rig: HubRig, agentId: string) => {
 const waitsFor = async (rig: HubRig, id: TaskId) => {
   const rows = await rig.storage.agents.listAgents({ limit: 10 });
   const loads = rows.map(({ agent, live, pendingStops }) => ({ agent, liveCount: live.length, stopCount: pendingStops }));
-  return explainWaiting((await rig.record(id)).task, [], loads, rig.clock.nowMs());
+  return explainWaiting((await rig.record(id)).task, { dependencies: [], agents: loads, nowMs: rig.clock.nowMs() });
 };
 /** Lets time pass until the task is given to somebody again. */
 async function nextAssignment(rig: HubRig, id: TaskId): Promise<number> {

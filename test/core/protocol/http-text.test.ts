@@ -93,7 +93,13 @@ t.test('a task comes out with every field, its texts as they were kept', async (
     { ...anEvent(), id: 1 },
     { ...anEvent({ seq: 2, event: 'accepted', agentId: anAgentId(), generation: task.generation, details: { note: 'x' } }), id: 2 },
   ];
-  const waiting = { reason: 'capabilities', message: 'No agent has "gpu".', capabilities: ['gpu'], untilMs: 5 } as const;
+  const waiting = {
+    reason: 'capabilities',
+    kind: 'capability_missing',
+    message: 'No agent has "gpu".',
+    capabilities: ['gpu'],
+    untilMs: 5,
+  } as const;
   const record = JSON.parse(taskRecordJson({ ...row, events }, waiting)) as Record<string, unknown>;
   t.strictSame(Object.keys(record), [
     ...fields.split(', '),
@@ -109,7 +115,13 @@ t.test('a task comes out with every field, its texts as they were kept', async (
     { event: 'submitted', timestamp: events[0]?.atMs },
     { event: 'accepted', timestamp: events[1]?.atMs, agent_id: 'a1', generation: 0, details: { note: 'x' } },
   ]);
-  t.strictSame(record['waiting_for'], { reason: 'capabilities', message: 'No agent has "gpu".', until: 5, capabilities: ['gpu'] });
+  t.strictSame(record['waiting_for'], {
+    reason: 'capabilities',
+    kind: 'capability_missing',
+    message: 'No agent has "gpu".',
+    until: 5,
+    capabilities: ['gpu'],
+  });
 });
 
 t.test('a cursor is the place of a task', async (t) => {

@@ -1,0 +1,66 @@
+/** Reads what an explanation needs: why a task is not running, and why an agent gets no tasks. */
+import { PRIORITIES, type Task } from '../../../core/domain/task/task.ts';
+import { explainAgent, type AgentLoad, type AgentWaiting } from '../../../core/domain/waiting/agent-waiting.ts';
+import { explainWaiting, type TasksAhead, type WaitingFor, type WaitingView } from '../../../core/domain/waiting/waiting-for.ts';
+import type { AgentRow } from '../../../core/ports/agent-store.ts';
+import type { HttpApiDeps } from '../deps.ts';
+import type { AllAgents } from './all-agents.ts';
+
+type Deps = Pick<HttpApiDeps, 'tasks' | 'agents' | 'clock' | 'quietUntilMs'>;
+
+export interface Waiting {
+  ofTask(task: Task): Promise<WaitingFor | null>;
+  ofAgent(row: AgentRow): Promise<AgentWaiting>;
+}
+
+export function waiting({ tasks, agents, clock, quietUntilMs }: Deps, everyAgent: AllAgents): Waiting {
+  const explain = (task: Task, view: Partial<WaitingView> = {}): WaitingFor | null =>
+    explainWaiting(task, { dependencies: [], agents: [], nowMs: clock.nowMs(), quietUntilMs: quietUntilMs(), ...view });
+
+  const rowsFor = async (task: Task): Promise<readonly AgentRow[]> => {
+    const only = task.status === 'assigned' ? task.assignedTo : task.requirement.assignTo;
+    if (only === null) return everyAgent();
+    const row = await agents.getAgent(only);
+    return row === undefined ? [] : [row];
+  };
+
+  /** Counts by priority, whatever the tasks require: counting only competitors would need an index of its own. */
+  const aheadOf = async ({ priority }: Task): Promise<TasksAhead> => {
+    const { lanes } = await tasks.stats();
+    const above = PRIORITIES.slice(0, PRIORITIES.indexOf(priority));
+    return { higher: above.reduce((sum, one) => sum + lanes[one], 0), same: Math.max(0, lanes[priority] - 1) };
+  };
+
+  return {
+    async ofTask(task) {
+      if (task.status === 'blocked') return explain(task, { dependencies: await tasks.peek(task.dependsOn) });
+      if (task.status !== 'queued' && task.status !== 'assigned') return explain(task);
+      const loads = (await rowsFor(task)).map(loadOf);
+      const first = explain(task, { agents: loads });
+      if (task.status === 'assigned' || first?.agents === undefined) return first;
+      // Only for the offline agents that the explanation names, which are few.
+      const offline = first.agents.flatMap(({ agentId, blocker }) => (blocker === 'offline' ? [agentId] : []));
+      const isBusy = first.agents.some(({ kind }) => kind === 'slots_taken');
+      const [lockedOut, ahead] = await Promise.all([
+        offline.length === 0 ? null : agents.lockedOutAmong(offline, clock.nowMs()),
+        isBusy ? aheadOf(task) : undefined,
+      ]);
+      const known = lockedOut === null ? loads : loads.map((load) => ({ ...load, lockedOut: lockedOut.get(load.agent.id) }));
+      return explain(task, { agents: known, ahead });
+    },
+
+    async ofAgent(row) {
+      const { id, connected } = row.agent;
+      const nowMs = clock.nowMs();
+      const lockedOut = connected ? undefined : (await agents.lockedOutAmong([id], nowMs)).get(id);
+      return explainAgent({ ...loadOf(row), lockedOut }, nowMs);
+    },
+  };
+}
+
+const loadOf = (row: AgentRow): AgentLoad => ({
+  agent: row.agent,
+  live: row.live,
+  liveCount: row.live.length,
+  stopCount: row.pendingStops,
+});

@@ -1,0 +1,39 @@
+/** `agentcom why`: why a task is not running, or why an agent gets no tasks. */
+import type { Command } from 'commander';
+import { isTaskId } from '../../../core/domain/ids.ts';
+import { isEndedStatus } from '../../client/ended-status.ts';
+import type { TaskDetail } from '../../client/index.ts';
+import type { Action, Context } from '../cli-context.ts';
+import type { Output } from '../output/output.ts';
+import { taskOutcome } from '../output/task-outcome.ts';
+import { dateAndTime } from '../output/time-text.ts';
+
+export function addWhy(program: Command, action: Action): void {
+  program.command('why <task-or-agent>').description('Say why a task is not running, or why an agent gets no tasks').action(action(why));
+}
+
+async function why({ output, hub }: Context, _options: object, id: string): Promise<void> {
+  const client = await hub();
+  if (!isTaskId(id)) {
+    const { agent_id, status, waiting_for } = await client.agents.get(id);
+    output.data({ agent_id, status, waiting_for: waiting_for ?? null });
+    output.line(`${agent_id} ${waiting_for?.message ?? `is ${status}`}`);
+    if (waiting_for !== undefined) showTimes(output, waiting_for);
+    return;
+  }
+  const task = await client.tasks.get(id);
+  output.data({ task_id: task.id, status: task.status, waiting_for: task.waiting_for });
+  if (task.waiting_for === null) return output.line(notWaiting(task));
+  output.line(`${task.id} is ${task.status}`);
+  output.line(task.waiting_for.message);
+  showTimes(output, task.waiting_for);
+  for (const { agent_id, message } of task.waiting_for.agents ?? []) output.line(`  ${agent_id}  ${message}`);
+}
+
+const notWaiting = (task: TaskDetail): string =>
+  isEndedStatus(task.status) ? taskOutcome(task) : `${task.id} is running at ${task.assigned_to ?? 'an agent'}`;
+
+function showTimes(output: Output, { since, until }: { readonly since?: number | undefined; readonly until?: number | undefined }): void {
+  if (since !== undefined) output.line(`  since  ${dateAndTime(since)}`);
+  if (until !== undefined) output.line(`  until  ${dateAndTime(until)}`);
+}

@@ -1,0 +1,90 @@
+/**
+ * Says why a watched task is not running: at first, and whenever the reason changes. It never polls: it asks the hub after events that
+ * may change the reason, and at the time at which the last reason said that it ends.
+ */
+import { messageOf } from '../../core/errors/agentcom-error.ts';
+import type { HubClient, TaskDetail, WaitingForJson } from '../client/index.ts';
+import type { Output } from './output/output.ts';
+
+/** Kinds that the events of the task tell already, or that pass at once. */
+const UNTOLD: ReadonlySet<string> = new Set(['ready', 'not_accepted', 'not_woken']);
+/** Events that begin or change a wait. */
+const BEGINS_WAIT: ReadonlySet<string> = new Set([
+  'submitted',
+  'scheduled',
+  'blocked',
+  'eligible',
+  'failed',
+  'rejected',
+  'released',
+  'reclaimed',
+  'lost',
+  'retried',
+  'parked',
+  'unparked',
+]);
+/** How long after the named time the hub is asked: its sweep comes first. Milliseconds. */
+const AFTER_MS = 500;
+/** The longest timer. Milliseconds. */
+const TIMER_MAX_MS = 86_400_000;
+
+export interface WhyNotes {
+  /** An event of the task, or of an agent, that may change the reason. */
+  noted(event: string): void;
+  /** Nothing is printed from now on. */
+  stop(): void;
+}
+
+export function whyNotes(output: Output, hub: HubClient, taskId: string): WhyNotes {
+  let isAsking = false;
+  let askAgain = false;
+  let isStopped = false;
+  let told = '';
+  let armedForMs = 0;
+  let timer: NodeJS.Timeout | undefined;
+
+  const tell = (task: TaskDetail): void => {
+    const { waiting_for: waiting } = task;
+    const reason = waiting === null ? '' : signatureOf(waiting);
+    if (waiting !== null && !UNTOLD.has(waiting.kind ?? '') && reason !== told) {
+      output.data({ waiting_for: waiting });
+      output.line(`waiting: ${waiting.message}`, 'yellow');
+    }
+    told = reason;
+    const untilMs = waiting?.until;
+    // Once for each time, so that clocks that differ do not make it poll.
+    if (untilMs === undefined || untilMs === armedForMs) return;
+    armedForMs = untilMs;
+    clearTimeout(timer);
+    timer = setTimeout(ask, Math.min(Math.max(0, untilMs - Date.now()) + AFTER_MS, TIMER_MAX_MS));
+  };
+  const ask = (): void => {
+    askAgain = isAsking;
+    if (isAsking || isStopped) return;
+    isAsking = true;
+    hub.tasks
+      .get(taskId)
+      .then(
+        (task) => (isStopped ? undefined : tell(task)),
+        (thrown: unknown) => (isStopped ? undefined : output.note(`cannot read why the task waits: ${messageOf(thrown)}`)),
+      )
+      .finally(() => {
+        isAsking = false;
+        if (askAgain) ask();
+      });
+  };
+  return {
+    noted(event) {
+      if (BEGINS_WAIT.has(event)) ask();
+    },
+    stop() {
+      isStopped = true;
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** Equal as long as the reason is the same, whatever its durations. */
+function signatureOf({ kind, reason, tasks = [], capabilities = [], agents = [] }: WaitingForJson): string {
+  return JSON.stringify([kind ?? reason, tasks, capabilities, agents.map((agent) => [agent.agent_id, agent.kind ?? agent.hindrance])]);
+}

@@ -1,0 +1,306 @@
+/**
+ * Explains why a task is not running, in one sentence for operators and as data. Pure: the task, its dependencies and the agents in, the
+ * reason out. Nothing is decided by it. What it says rests on the predicates that decide (`isClaimable`, `isOver`, `canRun`, `mayWork`,
+ * `roomOf`): it says `ready` exactly if the dispatcher would assign the task.
+ */
+import type { AgentId, TaskId } from '../ids.ts';
+import { isWaiting, readyAtMs } from '../task/claimable.ts';
+import { canRun } from '../task/scheduling.ts';
+import type { Status, Task } from '../task/task.ts';
+import { isOver } from '../transitions/due.ts';
+import { AGENT_KINDS, blockedAgent, type AgentKind, type AgentLoad, type BlockedAgent, type Blocker } from './agent-waiting.ts';
+import { durationText, listText, NAMED_MAX, quoted } from './words.ts';
+
+/**
+ * `agent_…`: all agents that could run it have this blocker; `agents_unavailable`: they have different ones.
+ * `about_to_be_assigned`: nothing blocks it. `agent_away`: it is assigned, and its agent is not connected.
+ */
+export type WaitingReason =
+  | 'scheduled'
+  | 'dependency'
+  | 'dependency_failed'
+  | 'backoff'
+  | 'parked'
+  | 'deadline'
+  | 'capabilities'
+  | 'agent_unknown'
+  | `agent_${Blocker}`
+  | 'agents_unavailable'
+  | 'agent_away'
+  | 'not_accepted'
+  | 'not_woken'
+  | 'about_to_be_assigned';
+
+/** The same in more detail. Of a queued task that agents could run: that of all these agents, or `agents_unavailable`. */
+export const WAITING_KINDS = [
+  'not_due',
+  'blocked',
+  /** A dependency was dead-lettered: until it is retried and completes. */
+  'blocked_by_dead_letter',
+  /** A dependency was cancelled: forever. */
+  'blocked_forever',
+  'parked',
+  'backoff',
+  /** Its `ttl_ms` or `complete_by` is over: the next sweep dead-letters it. */
+  'deadline_passed',
+  'no_agent',
+  'assignee_unknown',
+  'assignee_lacks_capability',
+  /** Of at least one capability there is no agent. */
+  'capability_missing',
+  /** Each capability is there, but not together. */
+  'capabilities_apart',
+  ...AGENT_KINDS,
+  'agents_unavailable',
+  'ready',
+  'agent_away',
+  'not_accepted',
+  'not_woken',
+] as const;
+export type WaitingKind = (typeof WAITING_KINDS)[number];
+
+export interface WaitingFor {
+  readonly reason: WaitingReason;
+  readonly kind: WaitingKind;
+  readonly message: string;
+  /** When the wait ends by itself, if known. */
+  readonly untilMs?: number | undefined;
+  /** The dependencies that block it. */
+  readonly tasks?: readonly TaskId[] | undefined;
+  /** The missing capabilities. */
+  readonly capabilities?: readonly string[] | undefined;
+  /** Agents that could run it, with the blocker of each, in `BLOCKER_ORDER`, at most `NAMED_MAX`. */
+  readonly agents?: readonly BlockedAgent[] | undefined;
+  /** How many agents could run it; if none can, how many are known. */
+  readonly agentCount?: number | undefined;
+  /** The agent that lacks the fewest capabilities. */
+  readonly nearest?: { readonly agentId: AgentId; readonly lacks: readonly string[] } | undefined;
+  /** Queued tasks that may go before it. */
+  readonly ahead?: TasksAhead | undefined;
+}
+
+/** Queued tasks of a higher priority, and others of the same one. Not all of them compete for the same agents. */
+export interface TasksAhead {
+  readonly higher: number;
+  readonly same: number;
+}
+
+/** What an explanation needs to know beside the task. */
+export interface WaitingView {
+  /** The tasks in `dependsOn`; missing ones count as unfinished. Only for a blocked task. */
+  readonly dependencies: readonly Pick<Task, 'id' | 'status'>[];
+  /** All known agents, or at least the one that it is assigned to. */
+  readonly agents: readonly AgentLoad[];
+  readonly nowMs: number;
+  /** The end of the hub's quiet period. Default: it is over. */
+  readonly quietUntilMs?: number | undefined;
+  /** Default: not counted. */
+  readonly ahead?: TasksAhead | undefined;
+}
+
+/** Soonest to clear first: a busy agent becomes free by itself, an offline one perhaps never. */
+const BLOCKER_ORDER: readonly Blocker[] = ['busy', 'paused', 'draining', 'offline'];
+
+/** Null for a task that waits for nothing: its agent works on it, or it has ended. */
+export function explainWaiting(task: Task, view: WaitingView): WaitingFor | null {
+  switch (task.status) {
+    case 'scheduled':
+      return scheduledFor(task, view);
+    case 'blocked':
+      return blockedBy(task, view.dependencies);
+    case 'queued':
+      return queuedFor(task, view);
+    case 'assigned':
+      return assignedFor(task, view);
+    case 'completed':
+    case 'cancelled':
+    case 'dead_letter':
+      return null;
+  }
+}
+
+function assignedFor(task: Task, view: WaitingView): WaitingFor | null {
+  const load = view.agents.find(({ agent }) => agent.id === task.assignedTo);
+  if (load === undefined) return null;
+  if (!load.agent.connected) return awayFrom(task, load, view);
+  const { id } = load.agent;
+  const agoText = (sinceMs: number | null): string => durationText(Math.max(0, view.nowMs - (sinceMs ?? view.nowMs)));
+  if (task.acceptedAtMs === null) {
+    const untilMs = task.deadlineAtMs ?? undefined;
+    const message = `It was sent to ${id} ${agoText(task.assignedAtMs)} ago, which has not accepted it yet.`;
+    return { reason: 'not_accepted', kind: 'not_accepted', message, untilMs };
+  }
+  if (task.wokenAtMs !== null || task.progressCount > 0) return null;
+  const message = `Agent ${id} accepted it ${agoText(task.acceptedAtMs)} ago and has not reported yet that its program has started.`;
+  return { reason: 'not_woken', kind: 'not_woken', message };
+}
+
+/** Its agent is not connected: the run may continue there unseen. */
+function awayFrom(task: Task, { agent }: AgentLoad, { nowMs, quietUntilMs = 0 }: WaitingView): WaitingFor {
+  const { id, disconnectedAtMs } = agent;
+  // A sweep in a quiet period postpones what it would reclaim; `complete_by` is not postponed.
+  const reclaims = [task.deadlineAtMs, task.runDeadlineAtMs].flatMap((at) => (at === null ? [] : [Math.max(at, quietUntilMs)]));
+  const ends = [...reclaims, ...(task.completeByMs === null ? [] : [task.completeByMs])];
+  const untilMs = ends.length === 0 ? undefined : Math.min(...ends);
+  const away = disconnectedAtMs === null ? 'is not connected' : `has been away for ${durationText(Math.max(0, nowMs - disconnectedAtMs))}`;
+  const until =
+    untilMs === undefined
+      ? 'it keeps the task'
+      : untilMs > nowMs
+        ? `unless it reconnects, the task is reclaimed in ${durationText(untilMs - nowMs)}`
+        : 'its time is over, and the task is reclaimed by the next sweep, or when the quiet period after a disturbance of the hub ends';
+  return {
+    reason: 'agent_away',
+    kind: 'agent_away',
+    message: `Its agent ${id} ${away}: ${until}.`,
+    untilMs,
+    agents: [
+      {
+        agentId: id,
+        blocker: 'offline',
+        kind: 'offline',
+        message: away,
+        ...(disconnectedAtMs === null ? {} : { sinceMs: disconnectedAtMs }),
+      },
+    ],
+  };
+}
+
+function scheduledFor(task: Task, { nowMs }: WaitingView): WaitingFor {
+  const runAtMs = task.runAtMs ?? nowMs;
+  const about = { reason: 'scheduled', kind: 'not_due' } as const;
+  if (runAtMs <= nowMs) return { ...about, message: 'Its run_at has come: it is queued by the next sweep.' };
+  return { ...about, message: `It is scheduled to be queued in ${durationText(runAtMs - nowMs)} (run_at).`, untilMs: runAtMs };
+}
+
+function blockedBy(task: Task, dependencies: WaitingView['dependencies']): WaitingFor {
+  const statuses = new Map<TaskId, Status>(dependencies.map((dependency) => [dependency.id, dependency.status]));
+  const statusOf = (id: TaskId): Status | 'unknown' => statuses.get(id) ?? 'unknown';
+  const named = (ids: readonly TaskId[]): string => listText(ids.map((id) => `${id} (${statusOf(id)})`));
+
+  const failed = task.dependsOn.filter((id) => statusOf(id) === 'dead_letter' || statusOf(id) === 'cancelled');
+  if (failed.length > 0) {
+    const isFinal = failed.some((id) => statusOf(id) === 'cancelled');
+    const advice = isFinal ? 'cancel this task, since a cancelled one never completes' : 'retry what failed, or cancel this task';
+    const kind = isFinal ? 'blocked_forever' : 'blocked_by_dead_letter';
+    return {
+      reason: 'dependency_failed',
+      kind,
+      message: `It depends on ${named(failed)}, which did not complete: ${advice}.`,
+      tasks: failed,
+    };
+  }
+  const pending = task.dependsOn.filter((id) => statusOf(id) !== 'completed');
+  const about = { reason: 'dependency', kind: 'blocked' } as const;
+  if (pending.length === 0) return { ...about, message: 'All that it depends on is completed: it is queued by the next sweep.' };
+  return { ...about, message: `It waits for ${named(pending)} to complete.`, tasks: pending };
+}
+
+function queuedFor(task: Task, view: WaitingView): WaitingFor {
+  const { agents, nowMs } = view;
+  if (isOver(task, nowMs)) {
+    const message = 'Its time is over (ttl_ms or complete_by): it is dead-lettered by the next sweep.';
+    return { reason: 'deadline', kind: 'deadline_passed', message };
+  }
+  if (!isWaiting(task)) {
+    const message = `It was handed back or not accepted ${task.handBacks} times in a row and is parked: retry puts it back.`;
+    return { reason: 'parked', kind: 'parked', message };
+  }
+  const readyMs = readyAtMs(task);
+  if (readyMs > nowMs) {
+    const after = task.lastError === null ? '' : ` The last attempt ended with: ${quoted(task.lastError)}`;
+    return {
+      reason: 'backoff',
+      kind: 'backoff',
+      message: `It is retried in ${durationText(readyMs - nowMs)}, after a backoff.${after}`,
+      untilMs: readyMs,
+    };
+  }
+  const { assignTo } = task.requirement;
+  const allowed = assignTo === null ? agents : agents.filter((load) => load.agent.id === assignTo);
+  if (allowed.length === 0) {
+    const about = { reason: 'agent_unknown', agentCount: agents.length } as const;
+    if (assignTo === null) return { ...about, kind: 'no_agent', message: 'No agent is known to this hub yet.' };
+    return { ...about, kind: 'assignee_unknown', message: `It is for agent ${assignTo} alone, which this hub does not know.` };
+  }
+  const able = allowed.filter((load) => canRun(task.requirement, load.agent));
+  if (able.length === 0) return lackingCapabilities(task, allowed);
+  return blockedByAgents(able, task, view);
+}
+
+function lackingCapabilities({ requirement }: Task, allowed: readonly AgentLoad[]): WaitingFor {
+  const { capabilities: needed, assignTo } = requirement;
+  const quotedList = (capabilities: readonly string[]): string => listText(capabilities.map((capability) => JSON.stringify(capability)));
+  const unknown = needed.filter((capability) => !allowed.some((load) => load.agent.capabilities.includes(capability)));
+  const lacking = unknown.length > 0 ? unknown : needed;
+  const about = { reason: 'capabilities', capabilities: lacking } as const;
+  if (assignTo !== null) {
+    const message = `It is for agent ${assignTo} alone, which lacks ${quotedList(lacking)}.`;
+    return { ...about, kind: 'assignee_lacks_capability', message };
+  }
+  const nearest = nearestOf(needed, allowed);
+  const near =
+    nearest === undefined || nearest.lacks.length === needed.length
+      ? ''
+      : ` The nearest agent, ${nearest.agentId}, lacks only ${quotedList(nearest.lacks)}.`;
+  const words = quotedList(lacking);
+  const among = allowed.length === 1 ? 'the only agent lacks it' : `all ${allowed.length} agents lack it`;
+  return {
+    ...about,
+    kind: unknown.length > 0 ? 'capability_missing' : 'capabilities_apart',
+    message: `${unknown.length === 0 ? `No single agent has all of ${words}.` : unknown.length === 1 ? `No agent has ${words}: ${among}.` : `No agent has ${words}.`}${near}`,
+    agentCount: allowed.length,
+    ...(near === '' || nearest === undefined ? {} : { nearest: { ...nearest, lacks: nearest.lacks.slice(0, NAMED_MAX) } }),
+  };
+}
+
+function nearestOf(needed: readonly string[], agents: readonly AgentLoad[]): WaitingFor['nearest'] {
+  let nearest: WaitingFor['nearest'];
+  for (const { agent } of agents) {
+    const lacks = needed.filter((capability) => !agent.capabilities.includes(capability));
+    if (nearest === undefined || lacks.length < nearest.lacks.length) nearest = { agentId: agent.id, lacks };
+  }
+  return nearest;
+}
+
+function blockedByAgents(able: readonly AgentLoad[], { requirement }: Task, { nowMs, ahead }: WaitingView): WaitingFor {
+  const blocked: BlockedAgent[] = [];
+  for (const load of able) {
+    const one = blockedAgent(load, nowMs);
+    if (one === null) {
+      return {
+        reason: 'about_to_be_assigned',
+        kind: 'ready',
+        message: `Agent ${load.agent.id} can run it and has a free slot: it is about to be assigned.`,
+      };
+    }
+    blocked.push(one);
+  }
+  blocked.sort((a, b) => BLOCKER_ORDER.indexOf(a.blocker) - BLOCKER_ORDER.indexOf(b.blocker));
+  const blockers = new Set(blocked.map(({ blocker }) => blocker));
+  const kinds = new Set(blocked.map(({ kind }) => kind));
+  const [blocker] = blockers;
+  const [kind] = kinds;
+  const ends = blocked.flatMap(({ untilMs }) => untilMs ?? []);
+  const clauses = listText(blocked.map((agent) => `${agent.agentId} ${agent.message}`));
+  const who =
+    requirement.assignTo !== null
+      ? 'It is for this agent alone'
+      : able.length === 1
+        ? 'Only one agent can run it'
+        : `${able.length} agents can run it, none is free`;
+  return {
+    reason: blockers.size === 1 && blocker !== undefined ? `agent_${blocker}` : 'agents_unavailable',
+    kind: kinds.size === 1 && kind !== undefined ? (kind satisfies AgentKind) : 'agents_unavailable',
+    message: `${who}: ${clauses}.${aheadText(ahead)}`,
+    ...(ends.length === 0 ? {} : { untilMs: Math.min(...ends) }),
+    agents: blocked.slice(0, NAMED_MAX),
+    agentCount: able.length,
+    ...(ahead === undefined ? {} : { ahead }),
+  };
+}
+
+function aheadText(ahead: TasksAhead | undefined): string {
+  if (ahead === undefined || ahead.higher === 0) return '';
+  return ` Tasks of higher priority go first; ${ahead.higher} ${ahead.higher === 1 ? 'is' : 'are'} queued.`;
+}

@@ -1,0 +1,26 @@
+/** Asks a whole hub why a task is not running, as its HTTP API does. */
+import { waiting } from '../../../../adapters/http/endpoints/waiting.ts';
+import { hubClock } from '../../../../core/application/hub/upkeep/hub-clock.ts';
+import type { AgentId, TaskId } from '../../../../core/domain/ids.ts';
+import type { AgentWaiting } from '../../../../core/domain/waiting/agent-waiting.ts';
+import type { WaitingFor } from '../../../../core/domain/waiting/waiting-for.ts';
+import type { HubRig } from '../hub-rig.ts';
+
+const whyOf = ({ storage, clock, context }: HubRig) =>
+  waiting(
+    {
+      tasks: storage.tasks,
+      agents: storage.agents,
+      clock: hubClock(clock, storage.tasks),
+      quietUntilMs: () => context.quietPeriod.untilMs,
+    },
+    () => storage.agents.listAgents({ limit: 500 }),
+  );
+
+export const whyTask = async (rig: HubRig, id: TaskId): Promise<WaitingFor | null> => whyOf(rig).ofTask((await rig.record(id)).task);
+
+export async function whyAgent(rig: HubRig, id: string): Promise<AgentWaiting> {
+  const row = await rig.storage.agents.getAgent(id as AgentId);
+  if (row === undefined) throw new Error(`no agent ${id}`);
+  return whyOf(rig).ofAgent(row);
+}
