@@ -165,6 +165,23 @@ module.exports = {
       to: { circular: true },
     },
     {
+      name: 'dashboard-in-the-browser',
+      severity: 'error',
+      comment: 'The dashboard runs in a browser: its own files, preact, uPlot, core/domain, types, and apps/client/sse.ts.',
+      from: { path: '^apps/dashboard/', pathNot: '^apps/dashboard/(vite\\.config\\.ts|prepare\\.mjs)$' },
+      to: {
+        pathNot: '^apps/dashboard/|^core/domain/|^apps/client/sse\\.ts$|node_modules/(preact|@preact/signals|uplot)/',
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    {
+      name: 'dashboard-stands-apart',
+      severity: 'error',
+      comment: 'The dashboard is built into files that the hub serves; nothing else imports it.',
+      from: { path: '^(core|adapters|plugins|apps|test|examples)/', pathNot: '^apps/dashboard/' },
+      to: { path: '^apps/dashboard/' },
+    },
+    {
       name: 'not-to-test',
       severity: 'error',
       comment: 'Nothing that runs leans on tests. Shared test code is exported from test/product/testing.ts.',
@@ -183,7 +200,7 @@ module.exports = {
       name: 'no-dev-in-shipped',
       severity: 'error',
       comment: 'What is installed has no dev dependencies. Move the package to dependencies, or the import into a test.',
-      from: { path: '^(core|adapters|plugins|apps|test/product)/', pathNot: '^apps/cli/bin\\.mjs$' },
+      from: { path: '^(core|adapters|plugins|apps|test/product)/', pathNot: '^apps/(cli/bin\\.mjs$|dashboard/)' },
       to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only', 'npm-peer'] },
     },
     {
@@ -206,7 +223,7 @@ module.exports = {
     enhancedResolveOptions: {
       exportsFields: ['exports'],
       conditionNames: ['agentcom-source', 'import', 'default'],
-      extensions: ['.ts', '.mjs', '.js', '.json'],
+      extensions: ['.ts', '.tsx', '.mjs', '.js', '.json'],
     },
   },
 };

@@ -83,7 +83,7 @@ export default defineConfig(
   { plugins: { agentcom: { rules: agentcomRules }, '@typescript-eslint': tseslint.plugin } },
   { files: ['**/*.{mjs,cjs,js}'], rules: { ...plain, '@typescript-eslint/consistent-type-imports': 'off' } },
   {
-    files: ['**/*.ts'],
+    files: ['**/*.{ts,tsx}'],
     languageOptions: { parser: tseslint.parser, parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: { ...plain, ...typed },
   },

@@ -7,6 +7,7 @@ import { allAgents } from './endpoints/all-agents.ts';
 import { authenticator } from './authenticate.ts';
 import { bodyBudget } from './body-budget.ts';
 import { buckets } from './buckets.ts';
+import { dashboardPages } from './dashboard/dashboard-pages.ts';
 import type { HttpApi, HttpApiDeps } from './deps.ts';
 import { eventStreams } from './endpoints/event-streams.ts';
 import { hubHandlers } from './endpoints/hub-endpoints.ts';
@@ -18,6 +19,8 @@ import type { Handlers } from './request.ts';
 import { routeTable } from './route-table.ts';
 import { ROUTES, type Route } from './routes.ts';
 import { httpResponse, logAnswer, refuseAtDoor, replyToFailure, serve, type Logged, type ServeContext } from './serve.ts';
+import { sessionCookies } from './session/session-cookies.ts';
+import { sessionHandlers } from './session/session-endpoints.ts';
 import { submitHandlers } from './endpoints/submit-endpoint.ts';
 import { taskHistoryHandlers } from './endpoints/task-history.ts';
 import { taskHandlers } from './endpoints/task-endpoints.ts';
@@ -31,11 +34,14 @@ const RATED_TOKENS_MAX = 10_000;
 export function httpApi(deps: HttpApiDeps): HttpApi {
   let closed = false;
   const auth = authenticator(deps);
+  const cookies = sessionCookies(deps.sessionSecret);
+  const pages = dashboardPages(deps.dashboard);
   const rate = { burst: deps.limits.requestBurst, perSecond: deps.limits.requestsPerSecond };
   const streams = eventStreams(deps);
   const context: ServeContext = {
     deps,
     auth,
+    cookies,
     rates: buckets(rate, RATED_TOKENS_MAX, deps.clock),
     bodies: bodyBudget({
       bytesMax: deps.limits.inboxBytes,
@@ -59,6 +65,7 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     ...taskHistoryHandlers(deps),
     ...agentHandlers(deps, why),
     ...tokenHandlers(deps, auth),
+    ...sessionHandlers(deps, auth, cookies),
     ...hubHandlers(deps, context, everyAgent),
     ...metricsHandlers(deps, context),
     streamEvents: streams.open,
@@ -85,6 +92,8 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
       const { method } = request;
       const refused = refuseAtDoor(context, request);
       if (refused !== null) return answered({ method, path: null }, refused);
+      const page = pages(request);
+      if (page !== null) return answered({ method, path: '/dashboard' }, page);
       const found = find(method, request.path);
       if (found.route === null) return noRoute(method, found.others);
       try {

@@ -1,4 +1,4 @@
-/** Authenticates bearer tokens. */
+/** Authenticates bearer tokens, and the sessions that were opened with one. */
 import { timingSafeEqual } from 'node:crypto';
 import type { AgentId } from '../../core/domain/ids.ts';
 import { isExpired, type Role, type TokenRecord } from '../../core/ports/agent-store.ts';
@@ -6,6 +6,7 @@ import { addressGroup } from '../../core/protocol/client-address.ts';
 import { buckets } from './buckets.ts';
 import type { HttpApiDeps } from './deps.ts';
 import { read, refusal, refused, tooMany, type Read } from './reply.ts';
+import type { Session } from './session/session-cookies.ts';
 
 export interface Principal {
   /** The token's id; `admin` for the admin token of the config. */
@@ -20,6 +21,8 @@ export interface Principal {
 export interface Authenticator {
   /** Refuses with 401 without a valid token, and with 429 if the address has sent too many wrong ones. */
   authenticate(authorization: string | undefined, address: string): Promise<Read<Principal>>;
+  /** The same with a session of that token. Refuses with 401 if the token is no longer valid. */
+  resume(session: Session, address: string): Promise<Read<Principal>>;
   /**
    * Runs a lookup by a secret. One that finds nothing counts as a wrong guess of the address; after too many, refuses with 429. One that
    * throws does not count: if the database is down, nothing is known about the secret.
@@ -91,6 +94,20 @@ export function authenticator(deps: Pick<HttpApiDeps, 'agents' | 'digest' | 'clo
     return read(found);
   };
 
+  /** The owner of the token with this hash. */
+  const ownerOf = async (hash: string, address: string): Promise<Read<Principal>> => {
+    const given = Buffer.from(hash, 'hex');
+    if (given.length === adminHash.length && timingSafeEqual(given, adminHash)) {
+      return read({ id: 'admin', role: 'admin', agentId: null, isStillValid: () => Promise.resolve(true) });
+    }
+    const known = cached.get(hash);
+    const isFresh = known !== undefined && clock.monotonicMs() - known.atMs < CACHED_MS && !isExpired(known.record, clock.nowMs());
+    if (isFresh) return read(principal(hash, known.record));
+    const found = known === undefined ? await lookUp(address, () => find(hash)) : read(await find(hash));
+    if (found.kind === 'refused') return found;
+    return found.value === undefined ? refused(unauthorized()) : read(principal(hash, found.value));
+  };
+
   return {
     lookUp,
     invalidate() {
@@ -100,17 +117,14 @@ export function authenticator(deps: Pick<HttpApiDeps, 'agents' | 'digest' | 'clo
     async authenticate(authorization, address) {
       const token = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1];
       if (token === undefined || token.length > TOKEN_CHARACTERS_MAX) return refused(unauthorized());
-      const hash = digest.sha256(token);
-      const given = Buffer.from(hash, 'hex');
-      if (given.length === adminHash.length && timingSafeEqual(given, adminHash)) {
-        return read({ id: 'admin', role: 'admin', agentId: null, isStillValid: () => Promise.resolve(true) });
-      }
-      const known = cached.get(hash);
-      const isFresh = known !== undefined && clock.monotonicMs() - known.atMs < CACHED_MS && !isExpired(known.record, clock.nowMs());
-      if (isFresh) return read(principal(hash, known.record));
-      const found = known === undefined ? await lookUp(address, () => find(hash)) : read(await find(hash));
-      if (found.kind === 'refused') return found;
-      return found.value === undefined ? refused(unauthorized()) : read(principal(hash, found.value));
+      return ownerOf(digest.sha256(token), address);
+    },
+    async resume(session, address) {
+      const known = await ownerOf(session.tokenHash, address);
+      if (known.kind === 'refused') return known;
+      const { isStillValid } = known.value;
+      const isOpen = (): boolean => clock.nowMs() < session.expiresAtMs;
+      return read({ ...known.value, isStillValid: async () => isOpen() && (await isStillValid()) });
     },
   };
 }

@@ -11,6 +11,7 @@ import type { HttpHandler } from '../../core/ports/http.ts';
 import type { HubLoad, HubMetrics } from '../../core/ports/hub-metrics.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { TaskStore } from '../../core/ports/task-store.ts';
+import type { DashboardFiles } from './dashboard/dashboard-files.ts';
 
 export interface HttpApiDeps {
   /** All changes go through it. */
@@ -30,6 +31,10 @@ export interface HttpApiDeps {
   readonly trustedProxies: readonly string[];
   /** SHA-256 of the admin token of the config, hexadecimal. */
   readonly adminTokenHash: string;
+  /** The secret that encrypts the cookies of dashboard sessions. */
+  readonly sessionSecret: string;
+  /** The built dashboard; null if it was not built. */
+  readonly dashboard: DashboardFiles | null;
   readonly version: string;
   /** The `name` of each adapter in use, for `GET /health`: not the name in the config. */
   readonly storageName: string;

@@ -52,6 +52,8 @@ export const ROUTES = [
   { name: 'addToken', method: 'POST', path: '/admin/tokens', roles: ADMIN, body: 'json' },
   { name: 'listTokens', method: 'GET', path: '/admin/tokens', roles: ADMIN, body: 'none', shed: true },
   { name: 'revokeTokens', method: 'DELETE', path: '/admin/tokens/:id', roles: ADMIN, body: 'none' },
+  { name: 'openSession', method: 'POST', path: '/api/session', roles: 'open', body: 'json', bytesMax: 4_096 },
+  { name: 'endSession', method: 'DELETE', path: '/api/session', roles: 'open', body: 'none' },
   // A stream is not shed, because a browser does not reconnect a stream that was refused.
   { name: 'streamEvents', method: 'GET', path: '/api/events', roles: VIEW_OWN, body: 'none' },
   { name: 'whoAmI', method: 'GET', path: '/api/whoami', roles: ALL, body: 'none', shed: true },

@@ -14,6 +14,8 @@ import type { ReadTurns } from './read-turns.ts';
 import { read, refusal, refused, tooMany, type Read, type Reply } from './reply.ts';
 import type { ApiRequest, Handler, OpenHandler } from './request.ts';
 import type { Route } from './routes.ts';
+import { refuseForeignPage } from './session/own-page.ts';
+import type { SessionCookies } from './session/session-cookies.ts';
 
 const JSON_TYPES = ['application/json'];
 /** The maximum body of a route without content, `{}` or blanks. It does not count in the budget. */
@@ -21,7 +23,7 @@ const EMPTY_BYTES_MAX = 1_024;
 const UNCOUNTED: BodyBudget = { reserve: () => 'reserved', release: () => undefined };
 const LINE_TYPES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl'];
 
-/** On every response. The API returns data, never pages: a response must not be cached or framed, and must not load anything. */
+/** On every response, unless it is a file of the dashboard: data must not be cached or framed, and must not load anything. */
 const HEADERS: Readonly<Record<string, string>> = {
   'content-type': 'application/json; charset=utf-8',
   'cache-control': 'no-store',
@@ -37,6 +39,7 @@ export const httpResponse = ({ status, headers, body }: Reply): HttpResponse => 
 export interface ServeContext {
   readonly deps: HttpApiDeps;
   readonly auth: Authenticator;
+  readonly cookies: SessionCookies;
   /** The request rate of each token. */
   readonly rates: Buckets;
   readonly bodies: BodyBudget;
@@ -121,7 +124,7 @@ const isRead = (route: Route): boolean => route.method === 'GET' && route.shed =
 /** The sender, if the route allows it; null on an open route. */
 async function admit(context: ServeContext, route: Route, request: HttpRequest, address: string): Promise<Read<Principal | null>> {
   if (route.roles === 'open') return read(null);
-  const known = await context.auth.authenticate(request.header('authorization'), address);
+  const known = await identify(context, request, address);
   if (known.kind === 'refused') return known;
   const { id, role } = known.value;
   const rate = context.rates.take(id);
@@ -129,6 +132,15 @@ async function admit(context: ServeContext, route: Route, request: HttpRequest, 
   if (route.roles.includes(role)) return known;
   const message = `The role ${role} does not allow this; it requires one of: ${route.roles.join(', ')}.`;
   return refused(refusal('forbidden', message));
+}
+
+/** By the bearer token; without one, by the session cookie of the dashboard. */
+async function identify({ auth, cookies, deps }: ServeContext, request: HttpRequest, address: string): Promise<Read<Principal>> {
+  const authorization = request.header('authorization');
+  const session = authorization === undefined ? cookies.open(request.header('cookie'), deps.clock.nowMs()) : null;
+  if (session === null) return auth.authenticate(authorization, address);
+  const foreign = refuseForeignPage(request);
+  return foreign === null ? auth.resume(session, address) : refused(foreign);
 }
 
 /** Checked after authentication, so that strangers learn nothing about the load of the hub. */

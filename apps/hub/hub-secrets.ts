@@ -1,4 +1,4 @@
-/** The hub's secrets on disk: the admin token, created at the first start, and the current enrolment secret. */
+/** The hub's secrets on disk: the admin token and the session secret, created at the first start, and the current enrolment secret. */
 import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ENROL_SECRET_MS, type AgentStore } from '../../core/ports/agent-store.ts';
@@ -13,6 +13,8 @@ const RENEW_EARLY_MS = 60_000;
 export interface HubSecrets {
   /** SHA-256 of the admin token, hexadecimal. */
   readonly adminTokenHash: string;
+  /** Encrypts the session cookies of the dashboard. Kept on disk, so that a restart signs nobody out. */
+  readonly sessionSecret: string;
   /** Writes a new enrolment secret now and before each one expires. */
   startEnrolment(): Promise<void>;
   /** One was used: writes the next. */
@@ -53,6 +55,7 @@ export async function hubSecrets(deps: HubSecretsDeps): Promise<HubSecrets> {
 
   return {
     adminTokenHash: digest.sha256(await adminToken(deps)),
+    sessionSecret: await sessionSecret(deps),
     async startEnrolment() {
       renew();
       await writing;
@@ -78,5 +81,14 @@ async function adminToken({ dataDir, adminToken: given, ids, log }: HubSecretsDe
   const made = ids.secret();
   await writeSecretFile(file, made);
   log.info('created an admin token', { file });
+  return made;
+}
+
+async function sessionSecret({ dataDir, ids }: HubSecretsDeps): Promise<string> {
+  const file = join(dataDir, 'session-key');
+  const known = await readSecretFile(file);
+  if (known !== null) return known;
+  const made = ids.secret();
+  await writeSecretFile(file, made);
   return made;
 }

@@ -73,6 +73,9 @@ export const emptySchema = closed({});
 export const registerSchema = closed({ agent_id: agentIdField, secret: Type.String({ minLength: 1, maxLength: 1_024 }) });
 export type RegisterBody = Static<typeof registerSchema>;
 
+/** `POST /api/session`: printable ASCII, as in a bearer header. */
+export const sessionSchema = closed({ token: Type.String({ pattern: '^[\\x21-\\x7e]{1,1024}$' }) });
+
 const helloFields = {
   agent_id: agentIdField,
   secret_hint: Type.String({ pattern: TOKEN_HINT_PATTERN }),
@@ -110,5 +113,6 @@ export const httpBodySchemas = {
   register: registerSchema,
   registerHello: registerHelloSchema,
   registerProved: registerProvedSchema,
+  session: sessionSchema,
   token: tokenSchema,
 } as const;

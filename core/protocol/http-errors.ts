@@ -9,7 +9,7 @@ export const HTTP_ERRORS = {
   unauthorized: 'There is no valid bearer token.',
   invalid_secret: 'The enrolment secret is wrong, used or expired.',
   forbidden: 'The role of the token does not allow this.',
-  forbidden_origin: 'Host or Origin is not a name of this hub.',
+  forbidden_origin: 'Host or Origin is not a name of this hub, or a session cookie was sent by another page.',
   unknown_route: 'No such route.',
   method_not_allowed: 'The route does not support this method; `allow` lists those it does.',
   agent_not_connected: 'The agent is not connected.',

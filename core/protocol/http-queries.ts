@@ -31,11 +31,12 @@ export const deadLetterSchema = closed({ priority: optional(Type.Enum([...PRIORI
 export const pageSchema = closed(page);
 export type PageQuery = Static<typeof pageSchema>;
 
-/** `GET /api/events` */
+/** `GET /api/events`. `last`: start so many events before the end, unless `Last-Event-ID` says where. */
 export const eventsSchema = closed({
   task_id: optional(taskIdField),
   agent_id: optional(agentIdField),
   type: optional(Type.Enum([...EVENT_NAMES])),
+  last: optional(Type.String({ pattern: '^[0-9]{1,5}$' })),
 });
 
 /** `GET /api/tasks/:id/events`: numbers of events among those of the task. */

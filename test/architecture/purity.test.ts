@@ -54,6 +54,23 @@ t.test('the compiler refuses the machine in core', async (t) => {
   t.strictSame(complaints("import { refuse } from './task/refusal.ts';\nexport const refused = refuse('unknown_task', null);"), []);
 });
 
+t.test('the dashboard compiles, against a browser and not against node', (t) => {
+  const folder = path.join(ROOT, 'apps/dashboard');
+  const { config } = ts.readConfigFile(path.join(folder, 'tsconfig.json'), (file) => ts.sys.readFile(file)) as { readonly config: unknown };
+  const { fileNames, options } = ts.parseJsonConfigFileContent(config, ts.sys, folder);
+  const browserFiles = fileNames.filter((file) => !file.endsWith('vite.config.ts'));
+  t.ok(browserFiles.length > 20, `${browserFiles.length} files`);
+  const program = ts.createProgram({ rootNames: browserFiles, options: { ...options, types: [] } });
+  // Its own files only: the others are compiled elsewhere.
+  const said = browserFiles.flatMap((file) => {
+    const source = program.getSourceFile(file);
+    const found = [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)];
+    return found.map(({ messageText }) => `${path.relative(folder, file)}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`);
+  });
+  t.strictSame(said, []);
+  t.end();
+});
+
 /** The rules that the linter sees broken in `source`, were it the file at `place`. */
 async function broken(place: string, source: string): Promise<readonly string[]> {
   // The planted text is in no project; the rules below need no types.

@@ -22,7 +22,7 @@ export async function filesUnder(folder: string, root: string = ROOT): Promise<r
 /** Every source file, without what is planted. */
 export async function sourceFiles(): Promise<readonly string[]> {
   const lists = await Promise.all(SOURCE_FOLDERS.map((folder) => filesUnder(folder)));
-  return lists.flat().filter((file) => /\.(ts|mjs|cjs)$/.test(file) && !file.startsWith(PLANTED));
+  return lists.flat().filter((file) => /\.(tsx?|mjs|cjs)$/.test(file) && !file.startsWith(PLANTED));
 }
 
 /** The planted files, by the rule that each breaks, as paths in the tree where they would stand. */
@@ -40,7 +40,9 @@ export async function plantedFiles(): Promise<ReadonlyMap<string, readonly strin
 export async function copyWithPlanted(copy: string): Promise<void> {
   // An example that is a package of its own is one in the copy too.
   const manifests = (await filesUnder('examples')).filter((file) => path.basename(file) === 'package.json');
-  const sources = (await sourceFiles()).concat(ROOT_FILES, manifests);
+  // The dashboard imports its styles.
+  const styles = (await filesUnder('apps/dashboard')).filter((file) => file.endsWith('.css'));
+  const sources = (await sourceFiles()).concat(ROOT_FILES, manifests, styles);
   const planted = (await filesUnder(PLANTED)).map(
     (file) => [file, path.relative(PLANTED, file).split(path.sep).slice(1).join('/')] as const,
   );

@@ -28,11 +28,15 @@ const ROOT = resolve(import.meta.dirname, '../..');
 const CACHE = join(ROOT, '.built');
 /** A tree that nobody made anew for so long is in nobody's use, milliseconds. */
 const KEPT_MS = 86_400_000;
+/** Built for the browser, by Vite. */
+const DASHBOARD = 'apps/dashboard/';
 const FOLDERS = ['core', 'adapters', 'plugins', 'apps', 'test'];
 /** Files that are wrong on purpose; the tests read them where they are. */
 const PLANTED = 'test/architecture/planted/';
-/** What the programs find beside them: files and folders. */
-const COPIED = ['apps/cli/bin.mjs', 'package.json', 'agentcom.config.ts', 'ARCHITECTURE.md', 'CHANGELOG.md', 'examples', 'docs'];
+/** What the programs find beside them: files and folders. Only the dashboard may be missing: it is built. */
+const COPIED = ['apps/cli/bin.mjs', 'package.json', 'agentcom.config.ts', 'ARCHITECTURE.md', 'CHANGELOG.md', 'examples', 'docs'].concat(
+  existsSync(join(ROOT, 'dist/dashboard')) ? ['dist/dashboard'] : [],
+);
 
 /**
  * Packages of hundreds of small files, each as one: loading them is more than half of a program’s start (0.27 instead of 0.70 s
@@ -123,7 +127,7 @@ function removeOld(): void {
 }
 
 const sourcesIn = (folder: string): readonly string[] =>
-  filesIn(folder).filter((file) => /(?<!\.d)\.ts$/.test(file) && !file.startsWith(PLANTED));
+  filesIn(folder).filter((file) => /(?<!\.d)\.ts$/.test(file) && !file.startsWith(PLANTED) && !file.startsWith(DASHBOARD));
 
 /** A file, or all below a folder. */
 function filesIn(place: string): readonly string[] {

@@ -21,6 +21,7 @@ const OTHER = 'security/other-agent.test.ts';
 const LOCAL = 'security/local-user.test.ts';
 const HTTP = 'adapters/http/refusals.test.ts';
 const TOKENS = 'adapters/http/tokens.test.ts';
+const SESSION = 'adapters/http/dashboard-session.test.ts';
 const BAD = 'apps/cli/bad-input.test.ts';
 const API = 'product/contracts/wire/http-api.contract.ts';
 const WIRE = 'product/contracts/wire/hub-transport.contract.ts';
@@ -128,9 +129,13 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'web page',
-    stoppedBy: 'a bearer token, no cookie alone',
+    stoppedBy:
+      'a bearer token; the cookie of the dashboard opens nothing from a page of another origin, and another port is another origin',
     tests: [
       [PEER, 'a cookie alone opens nothing'],
+      [SESSION, 'R7: a session cookie works from the dashboard only: another page, on another port too, can do nothing with it'],
+      [SESSION, 'R7: a token is exchanged for a cookie that no script can read, that no other site is sent, and that is not the token'],
+      [SESSION, 'R7: a session ends with its token, with its time, and with the key of the hub'],
       [TOKENS, 'what is no bearer token is refused without a look-up'],
     ],
   },

@@ -42,7 +42,7 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
       const [task] = await tasks.peek([filter.taskId]);
       if (task?.submittedBy !== by.id) return refused(refusal('unknown_task', 'There is no such task.'));
     }
-    const place = streamStart(lastId.value, await events.marks());
+    const place = streamStart(lastId.value, await events.marks(), Number(query.value.last ?? 0));
     // The events of a task are removed together with it: if the task exists, all its events do.
     const isComplete =
       lastId.value === 0 && place.gap !== null && filter.taskId !== undefined && (await tasks.peek([filter.taskId])).length > 0;
@@ -93,12 +93,12 @@ function lastEventId(request: ApiRequest): Read<number | null> {
 }
 
 /**
- * Without a last id, the stream starts with new events. If the last id is below a removed event, or above every existing id (it is of
+ * Without a last id, the stream starts with new events, or `before` events earlier. If the last id is below a removed event, or above every existing id (it is of
  * another store, or of a newer state of this one before a restore), the stream reports a gap and continues with the existing events.
  */
-function streamStart(lastId: number | null, { lastId: keptId, removedId }: EventMarks): StreamStart {
+function streamStart(lastId: number | null, { lastId: keptId, removedId }: EventMarks, before: number): StreamStart {
   const end = Math.max(keptId, removedId);
-  if (lastId === null) return { afterId: end, removedId, gap: null };
+  if (lastId === null) return { afterId: Math.max(end - before, removedId), removedId, gap: null };
   if (lastId > end) return { afterId: end, removedId, gap: { from: end + 1, to: lastId } };
   if (lastId >= removedId) return { afterId: lastId, removedId, gap: null };
   // Between the removed events there may be others that still exist.

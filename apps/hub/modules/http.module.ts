@@ -1,11 +1,17 @@
 /** The HTTP API and the secrets that open it. */
+import { join } from 'node:path';
 import { ContainerModule } from 'inversify';
 import { httpApi } from '../../../adapters/http/api.ts';
+import { readDashboard } from '../../../adapters/http/dashboard/dashboard-files.ts';
+import { PACKAGE_ROOT } from '../../package-root.ts';
 import { VERSION } from '../../version.ts';
 import { TOKENS } from '../../container-tokens.ts';
 import { allowedOrigins } from '../origins.ts';
 import { hubSecrets } from '../hub-secrets.ts';
 import { hubUrls } from '../urls.ts';
+
+/** Made by `npm run build`, and in a clone by `npm ci`. */
+const DASHBOARD_FOLDER = join(PACKAGE_ROOT, 'dist/dashboard');
 
 export const httpModule = (): ContainerModule =>
   new ContainerModule(({ bind }) => {
@@ -18,7 +24,7 @@ export const httpModule = (): ContainerModule =>
       .inSingletonScope();
     bind(TOKENS.HttpApi)
       .toResolvedValue(
-        (config, hub, storage, transport, ids, digest, log, secrets, metrics) =>
+        async (config, hub, storage, transport, ids, digest, log, secrets, metrics) =>
           httpApi({
             inbox: hub.queue,
             tasks: storage.tasks,
@@ -33,6 +39,8 @@ export const httpModule = (): ContainerModule =>
             isAllowedOrigin: allowedOrigins(config.host, config.names),
             trustedProxies: config.trustedProxies,
             adminTokenHash: secrets.adminTokenHash,
+            sessionSecret: secrets.sessionSecret,
+            dashboard: await readDashboard(DASHBOARD_FOLDER),
             version: VERSION,
             storageName: storage.name,
             transportName: transport.name,

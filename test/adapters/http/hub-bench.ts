@@ -126,6 +126,8 @@ export async function hubBench(
     isAllowedOrigin: ({ host, origin }) => host === HOST && (origin === undefined || origin === `http://${HOST}`),
     trustedProxies: ['10.0.0.1'],
     adminTokenHash: hashOf(ADMIN_TOKEN),
+    sessionSecret: 'the session secret of the tests',
+    dashboard: null,
     version: '0.1.0',
     storageName: 'memory',
     durable: false,

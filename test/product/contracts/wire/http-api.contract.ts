@@ -46,6 +46,8 @@ const TABLE: readonly (readonly [method: string, path: string, body: string | nu
   ['POST', '/api/agents/nobody/resume', '', 'operator admin'],
   ['POST', '/api/agents/nobody/takeover', '', 'operator admin'],
   ['DELETE', '/api/agents/nobody', null, 'admin'],
+  ['POST', '/api/session', '{"token":"x"}', '-'],
+  ['DELETE', '/api/session', null, '-'],
   ['POST', '/api/onboard/register', '{"agent_id":"b1","secret":"no"}', '-'],
   ['POST', '/admin/enrol-secrets', '', 'admin'],
   ['POST', '/admin/tokens', '{"name":"x","role":"viewer"}', 'admin'],
@@ -126,7 +128,6 @@ export function httpApiContract(name: string, { open }: HttpApiSubject, runner: 
     test('what has no row is refused', async (t, subject) => {
       const admin = bearer(subject.tokens.admin);
       for (const path of [
-        '/',
         '/api',
         '/api/tasks/',
         '/api/tasks//',

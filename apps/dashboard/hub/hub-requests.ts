@@ -1,0 +1,126 @@
+/** Requests to the hub that served this page, as whoever is signed in. */
+import { signal } from '@preact/signals';
+
+/** How long an answer may take, milliseconds. */
+const ANSWER_WITHIN_MS = 30_000;
+const UNAUTHORIZED = 401;
+
+/** A request that the hub refused, or did not answer (`status` 0). `message` is for people. */
+export class HubError extends Error {
+  readonly status: number;
+  readonly code: string;
+
+  constructor(status: number, code: string, message: string) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+export interface Identity {
+  /** The ID of the token. */
+  readonly id: string;
+  readonly role: 'submitter' | 'viewer' | 'operator' | 'admin';
+}
+
+/** Who is signed in: `unknown` until the hub has said so. */
+export const identity = signal<Identity | 'unknown' | null>('unknown');
+/** Why the user was signed out; shown above the form. */
+export const signedOutBecause = signal<string | null>(null);
+/** The hub's clock minus this machine's, milliseconds. */
+export const clockOffsetMs = signal(0);
+
+export const role = (): Identity['role'] | null => (identity.value === null || identity.value === 'unknown' ? null : identity.value.role);
+/** Whether it may retry, cancel, drain and so on. */
+export const canOperate = (): boolean => role() === 'operator' || role() === 'admin';
+export const canSubmit = (): boolean => canOperate() || role() === 'submitter';
+/** Whether it sees more than its own tasks. */
+export const canView = (): boolean => role() !== null && role() !== 'submitter';
+
+/** Only pages of the hub itself can send it: other origins cannot without the hub's permission, which it never gives. */
+export const OWN_PAGE = { 'x-agentcom-dashboard': '1' } as const;
+
+type Method = 'GET' | 'POST' | 'DELETE';
+
+export interface AskOptions {
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Sends a request and reads the JSON of its answer. Throws `HubError`. A 401 signs the user out. */
+export async function ask<T>(method: Method, path: string, { body, headers = {}, signal: stop }: AskOptions = {}): Promise<T> {
+  const limit = AbortSignal.timeout(ANSWER_WITHIN_MS);
+  const hasBody = method === 'POST';
+  let response: Response;
+  let text: string;
+  try {
+    response = await fetch(path, {
+      method,
+      credentials: 'same-origin',
+      cache: 'no-store',
+      signal: stop === undefined ? limit : AbortSignal.any([limit, stop]),
+      headers: { ...OWN_PAGE, ...(hasBody ? { 'content-type': 'application/json' } : {}), ...headers },
+      ...(hasBody ? { body: JSON.stringify(body ?? {}) } : {}),
+    });
+    text = await response.text();
+  } catch (thrown) {
+    if (stop?.aborted === true) throw thrown;
+    throw new HubError(0, 'unreachable', 'The hub does not answer. Is it running, and is the network up?');
+  }
+  const json = parsed(text);
+  if (response.ok) return json as T;
+  const code = typeof json['error'] === 'string' ? json['error'] : `status ${response.status}`;
+  const message = typeof json['message'] === 'string' ? json['message'] : `The hub answered with status ${response.status}.`;
+  if (response.status === UNAUTHORIZED && identity.value !== null)
+    signedOut('Your session has ended, or its token was revoked. Sign in again.');
+  throw new HubError(response.status, code, message + detailsText(json['details']));
+}
+
+export const get = <T>(path: string, stop?: AbortSignal): Promise<T> => ask<T>('GET', path, { signal: stop });
+
+function parsed(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+  } catch {
+    return {};
+  }
+}
+
+/** The mistakes after the first, which the message names. */
+function detailsText(details: unknown): string {
+  if (!Array.isArray(details) || details.length < 2) return '';
+  const more = (details as readonly { readonly field?: unknown; readonly detail?: unknown }[]).slice(1, 4);
+  return ` Also: ${more.map(({ field, detail }) => `${String(field)} ${String(detail)}`).join('; ')}.`;
+}
+
+export function signedOut(why: string | null): void {
+  signedOutBecause.value = why;
+  identity.value = null;
+}
+
+/** Asks who is signed in. A hub that does not answer leaves it unknown, and throws. */
+export async function readIdentity(): Promise<void> {
+  const fromMs = Date.now();
+  try {
+    const answer = await get<Identity & { readonly server_time: number }>('/api/whoami');
+    clockOffsetMs.value = answer.server_time - (fromMs + Date.now()) / 2;
+    identity.value = { id: answer.id, role: answer.role };
+  } catch (thrown) {
+    if (!(thrown instanceof HubError) || thrown.status !== UNAUTHORIZED) throw thrown;
+    // Nobody was signed in before, so nothing has ended.
+    signedOut(null);
+  }
+}
+
+export async function signIn(token: string): Promise<void> {
+  await ask('POST', '/api/session', { body: { token: token.trim() } });
+  signedOutBecause.value = null;
+  await readIdentity();
+}
+
+export async function signOut(): Promise<void> {
+  await ask('DELETE', '/api/session');
+  signedOut(null);
+}

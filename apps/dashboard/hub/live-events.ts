@@ -1,0 +1,181 @@
+/**
+ * The event stream of the hub, from some events before now and then as they happen. It reconnects by itself and resumes after the last
+ * event that it has, so that nothing is missed. Listeners get events in batches, as they arrive.
+ */
+import { effect, signal } from '@preact/signals';
+import { readServerSentEvents } from '../../client/sse.ts';
+import { canView, clockOffsetMs, identity, OWN_PAGE, readIdentity } from './hub-requests.ts';
+
+export interface LiveEvent {
+  readonly id: number;
+  readonly event: string;
+  readonly task_id?: string;
+  readonly agent_id?: string | null;
+  readonly generation?: number | null;
+  readonly timestamp: number;
+  readonly details?: Readonly<Record<string, unknown>> | null;
+}
+
+/** `behind`: connected, and still receiving events of the past. */
+export type LiveState =
+  | { readonly kind: 'connecting' }
+  | { readonly kind: 'live' }
+  | { readonly kind: 'behind'; readonly byMs: number }
+  | { readonly kind: 'cut'; readonly sinceMs: number; readonly why: string }
+  | { readonly kind: 'off' };
+
+export const liveState = signal<LiveState>({ kind: 'off' });
+
+/** Null: events were missed, so everything should be read again. */
+type Listener = (batch: readonly LiveEvent[] | null) => void;
+const listeners = new Set<Listener>();
+
+/** Calls `listener` with each batch, until the returned function is called. */
+export function onEvents(listener: Listener): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** Events before the page was opened that the charts start with. */
+const BACKFILL_EVENTS = 5_000;
+/** The hub sends a comment every 15 s; after so long without anything the connection is dead, milliseconds. */
+const SILENT_MS = 40_000;
+/** No data for so long: the hub has sent all that it has, milliseconds. */
+const CAUGHT_UP_MS = 400;
+/** Shown as behind from here on, milliseconds. */
+const BEHIND_MS = 5_000;
+const RETRY_FIRST_MS = 500;
+const RETRY_MAX_MS = 5_000;
+/** An outage shorter than this is not worth mentioning, milliseconds. */
+const UNNOTICED_MS = 1_000;
+
+/** Keeps the stream open while somebody is signed in who may see it. */
+export function startLiveEvents(): void {
+  let stop: AbortController | null = null;
+  effect(() => {
+    const wanted = identity.value !== 'unknown' && canView();
+    stop?.abort();
+    stop = wanted ? new AbortController() : null;
+    liveState.value = wanted ? { kind: 'connecting' } : { kind: 'off' };
+    if (stop !== null) void follow(stop.signal);
+  });
+}
+
+const nextDelay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function follow(stop: AbortSignal): Promise<void> {
+  let lastId: string | null = null;
+  let retryMs = RETRY_FIRST_MS;
+  let cutAtMs: number | null = null;
+  while (!stop.aborted) {
+    let why = 'The hub closed the connection.';
+    try {
+      lastId = await readStream(stop, lastId, () => {
+        // Events of tasks arrive again by themselves; what is no event may have changed meanwhile.
+        if (cutAtMs !== null) tell(null);
+        cutAtMs = null;
+        retryMs = RETRY_FIRST_MS;
+      });
+    } catch (thrown) {
+      if (stop.aborted) return;
+      if (thrown instanceof Broken) lastId = thrown.lastId ?? lastId;
+      why = thrown instanceof Error ? thrown.message : String(thrown);
+    }
+    if (stop.aborted) return;
+    cutAtMs ??= Date.now();
+    const sinceMs = cutAtMs;
+    if (Date.now() - sinceMs >= UNNOTICED_MS) liveState.value = { kind: 'cut', sinceMs, why };
+    await nextDelay(retryMs);
+    retryMs = Math.min(RETRY_MAX_MS, retryMs * 2);
+    // A session that has ended is found out here, and signs the user out.
+    await readIdentity().catch(() => {
+      if (!stop.aborted) liveState.value = { kind: 'cut', sinceMs, why: 'The hub does not answer.' };
+    });
+  }
+}
+
+/** A stream that broke off, with the last event that it had. */
+class Broken extends Error {
+  readonly lastId: string | null;
+  constructor(message: string, lastId: string | null) {
+    super(message);
+    this.lastId = lastId;
+  }
+}
+
+/** Resolves to the last ID when the hub ends the stream. Throws `Broken`. */
+async function readStream(stop: AbortSignal, fromId: string | null, onOpen: () => void): Promise<string | null> {
+  const silence = new AbortController();
+  let silenceTimer = setTimeout(() => silence.abort(), SILENT_MS);
+  let caughtUpTimer: ReturnType<typeof setTimeout> | undefined;
+  let lastId = fromId;
+  let batch: LiveEvent[] = [];
+  let flushing = false;
+  const flush = (): void => {
+    flushing = false;
+    const ready = batch;
+    batch = [];
+    if (ready.length > 0) tell(ready);
+  };
+  const heard = (): void => {
+    clearTimeout(silenceTimer);
+    silenceTimer = setTimeout(() => silence.abort(), SILENT_MS);
+    clearTimeout(caughtUpTimer);
+    caughtUpTimer = setTimeout(() => (liveState.value = { kind: 'live' }), CAUGHT_UP_MS);
+  };
+  try {
+    const response = await fetch(`/api/events?last=${BACKFILL_EVENTS}`, {
+      credentials: 'same-origin',
+      cache: 'no-store',
+      signal: AbortSignal.any([stop, silence.signal]),
+      headers: { ...OWN_PAGE, ...(lastId === null ? {} : { 'last-event-id': lastId }) },
+    });
+    if (!response.ok || response.body === null) throw new Error(`The hub refused the event stream with status ${response.status}.`);
+    onOpen();
+    for await (const event of readServerSentEvents(chunksOf(response.body), heard)) {
+      lastId = event.id ?? lastId;
+      if (event.event === 'gap') {
+        tell(null);
+        continue;
+      }
+      const data = JSON.parse(event.data) as LiveEvent;
+      noteLag(data);
+      batch.push({ ...data, event: event.event });
+      if (flushing) continue;
+      flushing = true;
+      setTimeout(flush);
+    }
+    return lastId;
+  } catch (thrown) {
+    const why = silence.signal.aborted ? `Nothing arrived for ${SILENT_MS / 1_000} s.` : 'The connection to the hub broke.';
+    throw new Broken(thrown instanceof Error && thrown.message.startsWith('The hub') ? thrown.message : why, lastId);
+  } finally {
+    clearTimeout(silenceTimer);
+    clearTimeout(caughtUpTimer);
+    flush();
+  }
+}
+
+function noteLag(event: LiveEvent): void {
+  const byMs = Date.now() + clockOffsetMs.value - event.timestamp;
+  const { kind } = liveState.value;
+  // The events before the page was opened are old on purpose.
+  if (byMs > BEHIND_MS && kind !== 'connecting') liveState.value = { kind: 'behind', byMs };
+  else if (byMs <= BEHIND_MS && kind !== 'live') liveState.value = { kind: 'live' };
+}
+
+function tell(batch: readonly LiveEvent[] | null): void {
+  for (const listener of [...listeners]) listener(batch);
+}
+
+/** Not every browser can iterate a stream. */
+async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+  const reader = body.getReader();
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) yield part.value;
+  } finally {
+    await reader.cancel().catch((thrown: unknown) => {
+      if (!(thrown instanceof Error)) throw thrown;
+    });
+  }
+}

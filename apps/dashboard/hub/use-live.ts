@@ -1,0 +1,97 @@
+/** Data of the hub in a component: read at once, and again whenever an event concerns it. */
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { HubError } from './hub-requests.ts';
+import { liveState, onEvents, type LiveEvent } from './live-events.ts';
+
+export interface LiveOptions {
+  /** Whether an event may have changed the data. Default: each may. */
+  readonly concerns?: (event: LiveEvent) => boolean;
+  /** The least time between two reads, milliseconds. */
+  readonly gapMs?: number;
+  /** Also reads so often, for what has no events, milliseconds. */
+  readonly everyMs?: number | undefined;
+}
+
+export interface Live<T> {
+  /** The last that was read; undefined at first. */
+  readonly data: T | undefined;
+  /** Why the last read failed; null if it did not. */
+  readonly error: HubError | null;
+  readonly reload: () => void;
+}
+
+const GAP_MS = 1_000;
+const RETRY_MS = 2_000;
+/** How often a user without the event stream of all tasks reads again, milliseconds. */
+const UNFOLLOWED_MS = 10_000;
+
+/** Reads again when `key` changes. `read` gets a signal that aborts it. */
+export function useLive<T>(key: string, read: (stop: AbortSignal) => Promise<T>, options: LiveOptions = {}): Live<T> {
+  const [state, setState] = useState<{ readonly key: string; readonly data: T | undefined; readonly error: HubError | null }>({
+    key,
+    data: undefined,
+    error: null,
+  });
+  const latest = useRef({ read, options });
+  latest.current = { read, options };
+  const reload = useRef<() => void>(() => undefined);
+
+  useEffect(() => {
+    const stop = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let dueMs = Infinity;
+    let readAtMs = -Infinity;
+    let reading = false;
+    let again = false;
+    const gapMs = latest.current.options.gapMs ?? GAP_MS;
+
+    const readNow = async (): Promise<void> => {
+      if (stop.signal.aborted) return;
+      dueMs = Infinity;
+      if (reading) {
+        again = true;
+        return;
+      }
+      reading = true;
+      again = false;
+      readAtMs = performance.now();
+      try {
+        const data = await latest.current.read(stop.signal);
+        if (!stop.signal.aborted) setState({ key, data, error: null });
+      } catch (thrown) {
+        if (stop.signal.aborted) return;
+        const error = thrown instanceof HubError ? thrown : new HubError(0, 'failed', String(thrown));
+        setState((before) => ({ key, data: before.key === key ? before.data : undefined, error }));
+        if (error.status === 0 || error.status >= 500 || error.status === 429) schedule(RETRY_MS);
+      } finally {
+        reading = false;
+        if (again) schedule(gapMs);
+        else {
+          const everyMs = latest.current.options.everyMs ?? (liveState.value.kind === 'off' ? UNFOLLOWED_MS : undefined);
+          if (everyMs !== undefined) schedule(everyMs);
+        }
+      }
+    };
+    const schedule = (inMs: number): void => {
+      const atMs = Math.max(performance.now() + inMs, readAtMs + gapMs);
+      if (atMs >= dueMs) return;
+      clearTimeout(timer);
+      dueMs = atMs;
+      timer = setTimeout(() => void readNow(), atMs - performance.now());
+    };
+
+    reload.current = () => void readNow();
+    void readNow();
+    const unsubscribe = onEvents((batch) => {
+      const { concerns } = latest.current.options;
+      if (batch === null || concerns === undefined || batch.some(concerns)) schedule(0);
+    });
+    return () => {
+      stop.abort();
+      clearTimeout(timer);
+      unsubscribe();
+    };
+  }, [key]);
+
+  return { data: state.key === key ? state.data : undefined, error: state.error, reload: () => reload.current() };
+}

@@ -1,0 +1,158 @@
+/**
+ * A list of tasks that is read page by page as it is scrolled. Only the pages around the ones that are seen are kept; of the others it
+ * keeps the cursor, so that a list of any length needs little memory and can be scrolled back.
+ */
+import { signal } from '@preact/signals';
+import type { Page, TaskJson } from '../../client/types.ts';
+import { get, HubError } from '../hub/hub-requests.ts';
+import { taskRow, type TaskRow } from './task-row.ts';
+
+export interface TaskFilter {
+  readonly status?: string | undefined;
+  readonly priority?: string | undefined;
+  readonly assigned_to?: string | undefined;
+}
+
+const PAGE_ROWS = 100;
+/** Pages with their rows in memory. */
+const KEPT_PAGES = 20;
+
+interface ListPage {
+  /** The cursor that it was read with; undefined: the first. */
+  readonly cursor: string | undefined;
+  /** The place of its first row in the list. */
+  readonly start: number;
+  /** How many rows it had at first. A row that has left the list since leaves an empty place at its end. */
+  readonly count: number;
+  rows: readonly TaskRow[] | null;
+}
+
+export const listPath = (filter: TaskFilter, cursor: string | undefined, limit = PAGE_ROWS): string => {
+  const given = Object.entries({ ...filter, cursor, limit: String(limit) }).filter((entry) => entry[1] !== undefined && entry[1] !== '');
+  return `/api/tasks?${new URLSearchParams(given as [string, string][]).toString()}`;
+};
+
+export class TaskPages {
+  /** Changes with everything that is shown. */
+  readonly version = signal(0);
+  error: HubError | null = null;
+  /** The rows that are known to be there. */
+  count = 0;
+  isComplete = false;
+  readonly #filter: TaskFilter;
+  readonly #stop = new AbortController();
+  #pages: ListPage[] = [];
+  #next: string | undefined;
+  #reading: Promise<void> | null = null;
+  #seen: { readonly first: number; readonly last: number } = { first: 0, last: 0 };
+
+  constructor(filter: TaskFilter) {
+    this.#filter = filter;
+    this.#begin(() => this.#readNext());
+  }
+
+  close(): void {
+    this.#stop.abort();
+  }
+
+  /** Undefined while it is read, or if its task has left the list. */
+  row(index: number): TaskRow | undefined {
+    const page = this.#pageOf(index);
+    return page?.rows?.[index - page.start];
+  }
+
+  /** The rows from `first` to `last` are on the screen: reads what is missing of them. */
+  see(first: number, last: number): void {
+    this.#seen = { first, last };
+    this.#forgetFar();
+    if (this.error !== null) return;
+    const missing = this.#pages.find((page) => page.rows === null && page.start <= last && page.start + page.count > first);
+    if (missing !== undefined) this.#begin(() => this.#readPage(missing));
+    else if (!this.isComplete && last >= this.count - PAGE_ROWS / 2) this.#begin(() => this.#readNext());
+  }
+
+  /** Reads what is on the screen again; at the top of the list also what is new. */
+  refresh(): void {
+    this.error = null;
+    if (this.#pages.length === 0 || this.#seen.first < this.#firstCount()) {
+      this.#begin(() => this.#restart());
+      return;
+    }
+    const seen = this.#pages.filter((page) => page.start <= this.#seen.last && page.start + page.count > this.#seen.first);
+    this.#begin(async () => {
+      for (const page of seen) await this.#readPage(page);
+    });
+  }
+
+  #firstCount = (): number => this.#pages[0]?.count ?? 0;
+
+  #pageOf(index: number): ListPage | undefined {
+    let [low, high] = [0, this.#pages.length - 1];
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const page = this.#pages[middle];
+      if (page === undefined) return undefined;
+      if (index < page.start) high = middle - 1;
+      else if (index >= page.start + page.count) low = middle + 1;
+      else return page;
+    }
+    return undefined;
+  }
+
+  /** One read at a time; what is missing after it is seen to by the next call of `see`. */
+  #begin(read: () => Promise<void>): void {
+    if (this.#reading !== null || this.#stop.signal.aborted) return;
+    this.#reading = read()
+      .then(() => {
+        this.error = null;
+      })
+      .catch((thrown: unknown) => {
+        if (!this.#stop.signal.aborted) this.error = thrown instanceof HubError ? thrown : new HubError(0, 'failed', String(thrown));
+      })
+      .finally(() => {
+        this.#reading = null;
+        if (this.#stop.signal.aborted) return;
+        this.version.value += 1;
+        this.see(this.#seen.first, this.#seen.last);
+      });
+  }
+
+  async #read(cursor: string | undefined): Promise<{ readonly rows: readonly TaskRow[]; readonly next: string | undefined }> {
+    const { tasks, next_cursor: next } = await get<Page<'tasks', TaskJson>>(listPath(this.#filter, cursor), this.#stop.signal);
+    return { rows: tasks.map(taskRow), next: next ?? undefined };
+  }
+
+  async #readNext(): Promise<void> {
+    const cursor = this.#next;
+    const { rows, next } = await this.#read(cursor);
+    this.#pages.push({ cursor, start: this.count, count: rows.length, rows });
+    this.count += rows.length;
+    this.#next = next;
+    this.isComplete = next === undefined;
+  }
+
+  async #readPage(page: ListPage): Promise<void> {
+    const { rows } = await this.#read(page.cursor);
+    // What is on the next page stays there.
+    const after = this.#pages[this.#pages.indexOf(page) + 1]?.rows?.[0]?.id;
+    const end = rows.findIndex(({ id }) => id === after);
+    page.rows = rows.slice(0, end === -1 ? page.count : Math.min(end, page.count));
+  }
+
+  /** The first page anew. Pages below it keep their place if it only changed, and are read again if tasks were added. */
+  async #restart(): Promise<void> {
+    const { rows, next } = await this.#read(undefined);
+    this.#pages = [{ cursor: undefined, start: 0, count: rows.length, rows }];
+    this.count = rows.length;
+    this.#next = next;
+    this.isComplete = next === undefined;
+  }
+
+  #forgetFar(): void {
+    const kept = this.#pages.filter((page) => page.rows !== null);
+    if (kept.length <= KEPT_PAGES) return;
+    const middle = (this.#seen.first + this.#seen.last) / 2;
+    const byDistance = [...kept].sort((a, b) => Math.abs(a.start - middle) - Math.abs(b.start - middle));
+    for (const page of byDistance.slice(KEPT_PAGES)) page.rows = null;
+  }
+}

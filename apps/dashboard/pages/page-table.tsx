@@ -1,0 +1,44 @@
+/** Which page belongs to which address. */
+import type { JSX } from 'preact';
+import { useEffect } from 'preact/hooks';
+import { canView } from '../hub/hub-requests.ts';
+import { href, place } from '../hub/routing.ts';
+import { Empty } from '../parts/notices.tsx';
+import { AgentPage, AgentsPage } from './agents-page.tsx';
+import { DeadLettersPage } from './dead-letters-page.tsx';
+import { OverviewPage } from './overview-page.tsx';
+import { SubmitPage } from './submit-page.tsx';
+import { TaskPage } from './task-page.tsx';
+import { TasksPage } from './tasks-page.tsx';
+
+interface Shown {
+  readonly title: string;
+  readonly page: JSX.Element;
+}
+
+function shownAt(path: readonly string[]): Shown {
+  const [first, second] = path;
+  if (first === undefined) return canView() ? { title: 'Overview', page: <OverviewPage /> } : { title: 'Tasks', page: <TasksPage /> };
+  if (first === 'tasks' && second !== undefined) return { title: 'Task', page: <TaskPage key={second} id={second} /> };
+  if (first === 'tasks') return { title: 'Tasks', page: <TasksPage /> };
+  if (first === 'agents' && second !== undefined) return { title: 'Agent', page: <AgentPage key={second} id={second} /> };
+  if (first === 'agents') return { title: 'Agents', page: <AgentsPage /> };
+  if (first === 'dead-letters') return { title: 'Dead letters', page: <DeadLettersPage /> };
+  if (first === 'submit') return { title: 'Submit', page: <SubmitPage /> };
+  return {
+    title: 'Not found',
+    page: (
+      <Empty title="There is no such page.">
+        Go to the <a href={href([])}>overview</a>.
+      </Empty>
+    ),
+  };
+}
+
+export function Pages(): JSX.Element {
+  const { title, page } = shownAt(place.value.path);
+  useEffect(() => {
+    document.title = `${title} · AgentCom`;
+  }, [title]);
+  return page;
+}

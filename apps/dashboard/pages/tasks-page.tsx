@@ -1,0 +1,275 @@
+/** All tasks, filtered, newest first. */
+import type { JSX } from 'preact';
+import { useEffect, useMemo, useState } from 'preact/hooks';
+import { PRIORITIES, STATUSES } from '../../../core/domain/task/task.ts';
+import { canOperate, canSubmit, canView, get } from '../hub/hub-requests.ts';
+import { onEvents } from '../hub/live-events.ts';
+import { goTo, href, place, setFilters } from '../hub/routing.ts';
+import { useLive } from '../hub/use-live.ts';
+import { BulkDialog, type BulkAction, type BulkTarget } from '../lists/bulk-dialog.tsx';
+import { TaskPages, type TaskFilter } from '../lists/task-pages.ts';
+import type { TaskRow } from '../lists/task-row.ts';
+import { VirtualList } from '../lists/virtual-list.tsx';
+import { PriorityText, StatusBadge } from '../parts/badges.tsx';
+import { Ago } from '../parts/moments.tsx';
+import { Empty, ErrorNotice, Loading } from '../parts/notices.tsx';
+import { LineText, visibleText } from '../parts/untrusted-text.tsx';
+import { useKeys } from '../parts/use-keys.ts';
+import type { HubStats } from './overview-page.tsx';
+
+const ROW_PX = 44;
+const PHONE_ROW_PX = 72;
+const PHONE = matchMedia('(max-width: 720px)');
+/** The least time between two refreshes of what is on the screen, milliseconds. */
+const REFRESH_GAP_MS = 1_000;
+/** For who has no event stream of all tasks. */
+const REFRESH_EVERY_MS = 10_000;
+
+export function TasksPage(): JSX.Element {
+  const { query } = place.value;
+  const filter: TaskFilter = {
+    status: query.get('status') ?? undefined,
+    priority: query.get('priority') ?? undefined,
+    assigned_to: query.get('agent') ?? undefined,
+  };
+  const key = JSON.stringify(filter);
+  const change = (more: Readonly<Record<string, string | undefined>>): void =>
+    setFilters(['tasks'], { status: filter.status, priority: filter.priority, agent: filter.assigned_to, ...more });
+  const stats = useLive<HubStats | null>('stats', (stop) => (canView() ? get('/api/tasks/stats', stop) : Promise.resolve(null)));
+
+  return (
+    <>
+      <div class="page-head">
+        <h1>Tasks</h1>
+        {canSubmit() && (
+          <a class="button primary" href={href(['submit'])}>
+            Submit a task
+          </a>
+        )}
+      </div>
+      <div class="filters" role="group" aria-label="Filters">
+        <div class="chips" role="group" aria-label="Status">
+          <Chip word="all" isOn={filter.status === undefined} onClick={() => change({ status: undefined })} />
+          {STATUSES.map((status) => (
+            <Chip
+              key={status}
+              word={status.replace('_', ' ')}
+              count={stats.data?.[status]}
+              isOn={filter.status === status}
+              onClick={() => change({ status: filter.status === status ? undefined : status })}
+            />
+          ))}
+        </div>
+        <label class="inline">
+          Priority
+          <select value={filter.priority ?? ''} onChange={(event) => change({ priority: event.currentTarget.value })}>
+            <option value="">any</option>
+            {PRIORITIES.map((priority) => (
+              <option key={priority}>{priority}</option>
+            ))}
+          </select>
+        </label>
+        <label class="inline">
+          Agent
+          <input
+            type="search"
+            placeholder="any"
+            value={filter.assigned_to ?? ''}
+            onChange={(event) => change({ agent: event.currentTarget.value.trim() })}
+          />
+        </label>
+      </div>
+      <TaskList key={key} filter={filter} />
+    </>
+  );
+}
+
+function Chip({ word, count, isOn, onClick }: ChipProps): JSX.Element {
+  return (
+    <button type="button" class="chip" aria-pressed={isOn} onClick={onClick}>
+      {word}
+      {count !== undefined && count > 0 && <span class="chip-count">{count.toLocaleString('en')}</span>}
+    </button>
+  );
+}
+
+interface ChipProps {
+  readonly word: string;
+  readonly count?: number | undefined;
+  readonly isOn: boolean;
+  readonly onClick: () => void;
+}
+
+function TaskList({ filter }: { readonly filter: TaskFilter }): JSX.Element {
+  const pages = useMemo(() => new TaskPages(filter), []);
+  const [chosen, setChosen] = useState<ReadonlyMap<string, TaskRow>>(new Map());
+  const [bulk, setBulk] = useState<{ readonly action: BulkAction; readonly target: BulkTarget } | null>(null);
+  const [at, setAt] = useState(-1);
+  const rowPx = useRowHeight();
+  const { count, isComplete, error } = pages;
+  void pages.version.value;
+
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let lastMs = performance.now();
+    const soon = (): void => {
+      timer ??= setTimeout(
+        () => {
+          timer = undefined;
+          lastMs = performance.now();
+          pages.refresh();
+        },
+        Math.max(50, lastMs + REFRESH_GAP_MS - performance.now()),
+      );
+    };
+    const unsubscribe = onEvents(soon);
+    const interval = canView() ? undefined : setInterval(soon, REFRESH_EVERY_MS);
+    return () => {
+      unsubscribe();
+      clearTimeout(timer);
+      clearInterval(interval);
+      pages.close();
+    };
+  }, []);
+
+  const toggle = (row: TaskRow): void => {
+    const next = new Map(chosen);
+    if (!next.delete(row.id)) next.set(row.id, row);
+    setChosen(next);
+  };
+  const moveTo = (index: number): void => {
+    const next = Math.max(0, Math.min(count - 1, index));
+    setAt(next);
+    requestAnimationFrame(() => document.getElementById(`row-${next}`)?.focus());
+  };
+  useKeys({
+    j: () => moveTo(at + 1),
+    k: () => moveTo(at - 1),
+    x: () => {
+      const row = pages.row(at);
+      if (row !== undefined && canOperate()) toggle(row);
+    },
+    Enter: () => {
+      const row = pages.row(at);
+      if (row !== undefined) goTo(['tasks', row.id]);
+    },
+  });
+
+  const begin = (action: BulkAction): void =>
+    setBulk({ action, target: chosen.size > 0 ? { kind: 'rows', rows: [...chosen.values()] } : { kind: 'filter', filter } });
+
+  const isFiltered = Object.values(filter).some((value) => value !== undefined);
+  return (
+    <>
+      <ErrorNotice error={error} onRetry={() => pages.refresh()} />
+      {count === 0 && error === null && (isComplete ? <NoTasks isFiltered={isFiltered} /> : <Loading />)}
+      {count > 0 && canOperate() && <BulkBar selected={chosen.size} onAction={begin} onClear={() => setChosen(new Map())} />}
+      {count > 0 && (
+        <VirtualList
+          count={count}
+          rowPx={rowPx}
+          label="Tasks, newest first"
+          onSeen={(first, last) => pages.see(first, last)}
+          render={(index) => {
+            const row = pages.row(index);
+            return (
+              <Row row={row} index={index} isChosen={row !== undefined && chosen.has(row.id)} onToggle={canOperate() ? toggle : null} />
+            );
+          }}
+        />
+      )}
+      {count > 0 && <p class="list-end muted">{isComplete ? `${count.toLocaleString('en')} tasks` : 'Loading more…'}</p>}
+      {bulk !== null && (
+        <BulkDialog
+          {...bulk}
+          onClose={() => {
+            setBulk(null);
+            setChosen(new Map());
+            pages.refresh();
+          }}
+        />
+      )}
+    </>
+  );
+}
+
+function BulkBar({ selected, onAction, onClear }: BulkBarProps): JSX.Element {
+  return (
+    <div class="bulk-bar">
+      <span>{selected > 0 ? `${selected.toLocaleString('en')} selected` : 'All that match:'}</span>
+      <button type="button" class="small" onClick={() => onAction('retry')}>
+        Retry…
+      </button>
+      <button type="button" class="small" onClick={() => onAction('cancel')}>
+        Cancel…
+      </button>
+      {selected > 0 && (
+        <button type="button" class="link" onClick={onClear}>
+          Clear selection
+        </button>
+      )}
+    </div>
+  );
+}
+
+interface BulkBarProps {
+  readonly selected: number;
+  readonly onAction: (action: BulkAction) => void;
+  readonly onClear: () => void;
+}
+
+const NoTasks = ({ isFiltered }: { readonly isFiltered: boolean }): JSX.Element =>
+  isFiltered ? (
+    <Empty title="No task matches these filters.">
+      <a href={href(['tasks'])}>Show all tasks</a>
+    </Empty>
+  ) : (
+    <Empty title="There are no tasks yet.">
+      {canSubmit() ? <a href={href(['submit'])}>Submit the first one</a> : 'They appear here as soon as one is submitted.'}
+    </Empty>
+  );
+
+function useRowHeight(): number {
+  const [isPhone, setPhone] = useState(PHONE.matches);
+  useEffect(() => {
+    const onChange = (): void => setPhone(PHONE.matches);
+    PHONE.addEventListener('change', onChange);
+    return () => PHONE.removeEventListener('change', onChange);
+  }, []);
+  return isPhone ? PHONE_ROW_PX : ROW_PX;
+}
+
+function Row({ row, index, isChosen, onToggle }: RowProps): JSX.Element {
+  if (row === undefined) return <div class="task-row is-blank" aria-hidden="true" />;
+  return (
+    <div class="task-row">
+      {onToggle !== null && (
+        <input
+          type="checkbox"
+          aria-label={`Select ${visibleText(row.text.slice(0, 60))}`}
+          checked={isChosen}
+          onChange={() => onToggle(row)}
+        />
+      )}
+      <a id={`row-${index}`} href={href(['tasks', row.id])}>
+        <StatusBadge status={row.status} running={row.isRunning} />
+        <span class="task-row-text">
+          <LineText text={row.text} />
+        </span>
+        <PriorityText priority={row.priority} />
+        <span class="task-row-agent">{row.agentId === null ? '' : <LineText text={row.agentId} />}</span>
+        <span class="task-row-time">
+          <Ago at={row.updatedAtMs} />
+        </span>
+      </a>
+    </div>
+  );
+}
+
+interface RowProps {
+  readonly row: TaskRow | undefined;
+  readonly index: number;
+  readonly isChosen: boolean;
+  /** Null: the user may not act on tasks. */
+  readonly onToggle: ((row: TaskRow) => void) | null;
+}

@@ -1,0 +1,102 @@
+/** A chart over time. Beside it, for who cannot see it, is a sentence. */
+import type { JSX } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
+import uPlot from 'uplot';
+import { minuteText } from './moments.tsx';
+import { isDark } from './theme.ts';
+
+export interface Series {
+  readonly label: string;
+  readonly values: readonly (number | null)[];
+  /** A custom property of the styles, such as `--status-completed`. */
+  readonly colour: string;
+  readonly kind: 'bars' | 'line';
+  /** Shows each value: where many are missing, a line alone would not be seen. */
+  readonly points?: boolean;
+}
+
+const HEIGHT_PX = 180;
+const AXIS_FONT = '12px system-ui, sans-serif';
+
+export function TimeChart({ times, series, unit, summary }: TimeChartProps): JSX.Element {
+  const box = useRef<HTMLDivElement>(null);
+  const chart = useRef<uPlot | null>(null);
+  const dark = isDark.value;
+  const data: uPlot.AlignedData = [times as number[], ...series.map(({ values }) => values as (number | null)[])];
+  const latest = useRef(data);
+  latest.current = data;
+
+  useEffect(() => {
+    const element = box.current;
+    if (element === null) return;
+    const colour = (name: string): string => resolved(element, name);
+    const axis = { stroke: colour('--muted'), grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false }, font: AXIS_FONT };
+    const made = new uPlot(
+      {
+        width: element.clientWidth,
+        height: HEIGHT_PX,
+        padding: [8, 8, 0, 0],
+        cursor: { y: false, points: { size: 6 } },
+        legend: { live: true },
+        scales: { y: { range: (_self, _min, max) => [0, Math.max(1, max * 1.1)] } },
+        axes: [
+          { ...axis, space: 80, values: (_self, ticks) => ticks.map((tick) => minuteText(tick * 1_000)) },
+          { ...axis, size: 46, values: (_self, ticks) => ticks.map((tick) => `${short(tick)}${unit}`) },
+        ],
+        series: [
+          { value: '{HH}:{mm}:{ss}' },
+          ...series.map(({ label, colour: name, kind, points }): uPlot.Series => ({
+            label,
+            stroke: colour(name),
+            width: kind === 'bars' ? 0 : 2,
+            spanGaps: true,
+            points: { show: points === true, size: 5 },
+            value: (_self, value: number | null) => (value === null ? '–' : `${short(value)}${unit}`),
+            ...(kind === 'bars' && uPlot.paths.bars !== undefined
+              ? { fill: colour(name), paths: uPlot.paths.bars({ size: [0.8, 12] }) }
+              : {}),
+          })),
+        ],
+      },
+      latest.current,
+      element,
+    );
+    chart.current = made;
+    const resize = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: HEIGHT_PX }));
+    resize.observe(element);
+    return () => {
+      resize.disconnect();
+      made.destroy();
+      chart.current = null;
+    };
+  }, [dark]);
+
+  useEffect(() => chart.current?.setData(data), [times, series]);
+
+  return (
+    <figure class="chart">
+      <div ref={box} aria-hidden="true" />
+      <figcaption>{summary}</figcaption>
+    </figure>
+  );
+}
+
+interface TimeChartProps {
+  /** Seconds since 1970. */
+  readonly times: readonly number[];
+  readonly series: readonly Series[];
+  /** Behind each number, such as ` s`. */
+  readonly unit: string;
+  readonly summary: string;
+}
+
+const short = (value: number): string => (value >= 10 || Number.isInteger(value) ? String(Math.round(value)) : value.toFixed(1));
+
+/** A canvas needs the colour itself: a custom property with two themes in it means nothing to it. */
+function resolved(element: HTMLElement, name: string): string {
+  const before = element.style.color;
+  element.style.color = `var(${name})`;
+  const colour = getComputedStyle(element).color;
+  element.style.color = before;
+  return colour;
+}

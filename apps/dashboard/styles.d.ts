@@ -1,0 +1,2 @@
+/** Imported for the build alone. */
+declare module '*.css';

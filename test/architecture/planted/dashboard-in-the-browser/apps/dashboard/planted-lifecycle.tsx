@@ -1,0 +1,3 @@
+import { Lifecycle } from '../lifecycle.ts';
+
+export const mine = Lifecycle;

@@ -1,0 +1,3 @@
+import { href } from '../dashboard/hub/routing.ts';
+
+export const home = href([]);

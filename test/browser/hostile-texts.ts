@@ -1,0 +1,76 @@
+/** Hostile text in every field that somebody else can write: none of it is run, and what hides in it is made visible. */
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import { badge, goTo, type BrowserRoom } from './browser-room.ts';
+import { signIn, watchedPage } from './chromium.ts';
+
+const ATTACKS = [
+  '<script>alert(1)</script>',
+  '"><img src=x onerror=alert(1)>',
+  "';alert(1)//",
+  '<svg/onload=alert(1)><iframe srcdoc="<script>alert(1)</script>">',
+  'javascript:alert(1)',
+  '<a href="javascript:alert(1)" autofocus onfocus=alert(1)>x</a>',
+  '{{constructor.constructor("alert(1)")()}} ${alert(1)}',
+  '<style>*{display:none}</style><base href=//evil.test><meta http-equiv=refresh content=0>',
+];
+const HIDDEN = 'abc\u202egpj.exe\u2066x\u2069 zero\u200bwidth \u001b[31mred\u001b[0m \u0007bell \ufeffbom';
+const TEXT = `${ATTACKS.join(' ')} ${HIDDEN}`;
+/** Until the data of a page is there, milliseconds. */
+const SETTLED_MS = 500;
+const PLACES = ['', 'tasks', 'agents', 'dead-letters'];
+
+export async function hostileText(t: Test, room: BrowserRoom): Promise<void> {
+  await t.test('hostile text in every field runs nothing, and is shown as it is', async (t) => {
+    const { world, browser, origin } = room;
+    await world.startSidecar('hostile', {
+      capabilities: ['hostile', 'x<script>alert(1)</script>'],
+      argv: [process.execPath, join(import.meta.dirname, 'hostile-agent.mjs')],
+    });
+    const { page, faults } = await watchedPage(t, browser, origin);
+    await signIn(page, origin, world.adminToken);
+    const ids: string[] = [];
+    for (const end of ['success', 'failed']) {
+      const { task_id: id } = await world.api.tasks.submit({
+        description: TEXT,
+        metadata: { end, text: TEXT, [ATTACKS[1] ?? '']: TEXT },
+        needed_capabilities: ['hostile'],
+        repo: TEXT,
+        branch: TEXT,
+        success_criteria: [TEXT],
+        file_hints: [TEXT],
+        verification_steps: [{ [TEXT.slice(0, 60)]: TEXT }],
+        max_retries: 0,
+      });
+      ids.push(id);
+      await goTo(page, room, `tasks/${id}`);
+      await page.getByRole('heading', { name: 'Progress' }).waitFor();
+      await badge(page, end === 'success' ? 'completed' : 'dead letter').waitFor();
+      await page.getByText('Everything as JSON').click();
+      for (const details of await page.locator('.timeline details').all()) await details.locator('summary').click();
+      t.ok(await page.getByText('<script>alert(1)</script>').count(), 'it is text');
+      for (const code of ['U+202E', 'U+2066', 'U+200B', 'U+001B', 'U+0007', 'U+FEFF']) {
+        t.ok(await page.locator('.mark', { hasText: code }).count(), `${code} is visible`);
+      }
+      const shown = (await page.evaluate('document.body.innerText')) as string;
+      t.notMatch(shown, /[\u202a-\u202e\u2066-\u2069\u001b\u0007]/, 'and none of them is in the page itself');
+    }
+    await world.api.tasks.submit({ description: TEXT, needed_capabilities: [ATTACKS[0] ?? ''] });
+    for (const place of [
+      ...PLACES,
+      'agents/hostile',
+      `tasks/${encodeURIComponent(TEXT)}`,
+      `tasks?status=${encodeURIComponent('<script>')}`,
+      `${encodeURIComponent(TEXT)}`,
+    ]) {
+      await goTo(page, room, place);
+      await page.locator('h1, .empty-title, .notice').first().waitFor();
+      await page.waitForTimeout(SETTLED_MS);
+      const foreign = await page.evaluate(
+        'document.querySelectorAll("main script, main img, main iframe, main svg, main style, main base, main [onerror], main [onload], a[href^=javascript]").length',
+      );
+      t.equal(foreign, 0, `/${place.slice(0, 30)}: no element came out of text`);
+    }
+    t.strictSame(faults, [], 'no error, no violation of the policy, no dialog, no request to another host');
+  });
+}

@@ -1,0 +1,154 @@
+/** What an operator does, from signing in to signing out. */
+import type { Test } from 'tap';
+import { badge, goTo, type BrowserRoom } from './browser-room.ts';
+import { signIn, watchedPage } from './chromium.ts';
+
+const FIRST_PAINT_MAX_MS = 2_000;
+
+export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
+  const { world, browser, origin } = room;
+  const { page, faults } = await watchedPage(t, browser, origin);
+
+  await t.test('a wrong token is refused with a reason, a right one opens the overview', async (t) => {
+    await page.goto(origin);
+    t.equal(new URL(page.url()).pathname, '/dashboard', 'the address of the hub leads to the dashboard');
+    const paintMs = (await page.evaluate(`new Promise((resolve) => {
+      new PerformanceObserver((list) => resolve(list.getEntriesByName('first-contentful-paint')[0].startTime)).observe({ type: 'paint', buffered: true });
+    })`)) as number;
+    t.comment(`first paint: ${Math.round(paintMs)} ms`);
+    t.ok(paintMs < FIRST_PAINT_MAX_MS, `under ${FIRST_PAINT_MAX_MS} ms`);
+    await page.getByLabel('Token').fill('not-the-token');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByText('This token is not valid').waitFor();
+    await signIn(page, origin, world.adminToken);
+    await page.getByRole('heading', { name: 'Needs attention' }).waitFor();
+    t.equal(await page.evaluate('document.cookie'), '', 'no script can read the cookie');
+    const kept = (await page.evaluate('JSON.stringify([localStorage, sessionStorage])')) as string;
+    t.notOk(kept.includes(world.adminToken), 'the token is not kept');
+  });
+
+  await t.test('a submitted task is seen to run and to complete, live', async (t) => {
+    await goTo(page, room, 'submit');
+    await page.getByLabel('What should the agent do?').fill('Count the samples');
+    await page.getByLabel('Needs these capabilities').fill('code');
+    await page.getByRole('button', { name: 'Submit', exact: true }).click();
+    await badge(page, 'running').waitFor();
+    const id = decodeURIComponent(page.url().split('/').at(-1) ?? '');
+    world.release(id);
+    await badge(page, 'completed').waitFor();
+    await page.locator('[data-event="completed"]').waitFor();
+    t.match(await page.locator('.panel', { hasText: 'Result' }).first().innerText(), /"pid": \d+/);
+  });
+
+  await t.test('a failed task: found from the overview, its reason read, and retried', async (t) => {
+    const { task_id: id } = await world.api.tasks.submit({
+      description: 'Migrate the table',
+      needed_capabilities: ['code'],
+      max_retries: 0,
+      metadata: { fail: 'no such table: orders_2024', ms: 0 },
+    });
+    await goTo(page, room, '');
+    await page.getByText('1 task has failed').waitFor();
+    await page.getByRole('link', { name: 'See why' }).click();
+    await page.getByRole('heading', { name: /no such table/ }).waitFor();
+    await page.getByRole('link', { name: 'Migrate the table' }).click();
+    await badge(page, 'dead letter').waitFor();
+    await page.locator('.callout', { hasText: 'no such table: orders_2024' }).waitFor();
+    await page.getByRole('button', { name: 'Retry' }).click();
+    await page.locator('[data-event="retried"]').waitFor();
+    await world.event(id, ['dead_lettered'], 30_000, (data) => Number(data['generation'] ?? 0) >= 0);
+    t.equal((await world.history(id)).filter((name) => name === 'retried').length, 1);
+  });
+
+  await t.test('a running task is cancelled, and the page says when its agent has stopped', async (t) => {
+    const { task_id: id } = await world.api.tasks.submit({ description: 'Runs for long', needed_capabilities: ['code'] });
+    await goTo(page, room, `tasks/${id}`);
+    await badge(page, 'running').waitFor();
+    await page.getByRole('button', { name: 'Cancel…' }).click();
+    await page.getByRole('dialog').getByText('Its run on').waitFor();
+    await page.getByRole('button', { name: 'Cancel the task' }).click();
+    await badge(page, 'cancelled').waitFor();
+    await page.locator('[data-event="stop_confirmed"]').waitFor();
+    t.equal((await world.api.tasks.get(id)).status, 'cancelled');
+  });
+
+  await t.test('an agent is drained and resumed; meanwhile a task says why it waits', async (t) => {
+    await goTo(page, room, 'agents');
+    await page.getByRole('button', { name: 'Drain…' }).click();
+    await page.getByRole('button', { name: 'Drain', exact: true }).click();
+    await page.locator('.agent-card .badge', { hasText: 'draining' }).waitFor();
+    const { task_id: id } = await world.api.tasks.submit({ description: 'Waits', needed_capabilities: ['code'], metadata: { ms: 0 } });
+    await goTo(page, room, `tasks/${id}`);
+    await page.getByText('is draining and accepts no new tasks').waitFor();
+    await goTo(page, room, 'agents/worker-1');
+    await page.getByRole('button', { name: 'Resume' }).click();
+    await world.event(id, ['completed']);
+    await badge(page, 'idle').waitFor();
+    t.equal((await world.api.agents.get('worker-1'))['draining'], false);
+  });
+
+  await t.test('many tasks are cancelled at once, after a preview', async (t) => {
+    await world.api.tasks.submitMany(
+      Array.from({ length: 30 }, (_, at) => ({ description: `Nobody can do ${at}`, needed_capabilities: ['gpu'] })),
+    );
+    await goTo(page, room, '');
+    await page.getByText('No agent has "gpu".').waitFor();
+    await goTo(page, room, 'tasks?status=queued');
+    await page.getByRole('link', { name: /Nobody can do 29/ }).waitFor();
+    await page.getByRole('button', { name: 'Cancel…' }).click();
+    await page.getByText('This will cancel 30 tasks.').waitFor();
+    await page.getByRole('button', { name: 'Cancel 30 tasks' }).click();
+    await page.getByText('30 of 30 cancelled.').waitFor();
+    await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
+    await page.getByText('No task matches these filters.').waitFor();
+    t.equal((await world.api.tasks.stats())['queued'], 0);
+  });
+
+  await t.test('by keyboard: to the tasks, down the list, into a task, and the list of shortcuts', async (t) => {
+    await goTo(page, room, '');
+    await page.keyboard.press('g');
+    await page.keyboard.press('t');
+    await page.getByRole('list', { name: 'Tasks, newest first' }).waitFor();
+    await page.keyboard.press('j');
+    await page.keyboard.press('j');
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'Timeline' }).waitFor();
+    await page.keyboard.press('?');
+    await page.getByRole('dialog', { name: 'Keyboard shortcuts' }).waitFor();
+    await page.keyboard.press('Escape');
+    t.equal(await page.getByRole('dialog').count(), 0);
+  });
+
+  await t.test('a hub that restarts: the page says that it is cut off, and catches up by itself', async (t) => {
+    const { task_id: id } = await world.api.tasks.submit({ description: 'Runs through a restart', needed_capabilities: ['code'] });
+    await goTo(page, room, `tasks/${id}`);
+    await badge(page, 'running').waitFor();
+    await room.hub.kill('SIGKILL');
+    await page.getByText('No connection to the hub').waitFor();
+    room.hub = await world.startHub();
+    await page.getByText('No connection to the hub').waitFor({ state: 'detached' });
+    world.release(id);
+    await badge(page, 'completed').waitFor();
+    t.equal(await page.getByText('live', { exact: true }).count(), 1, 'and nobody was signed out');
+  });
+
+  await t.test('signing out ends the session', async (t) => {
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByRole('heading', { name: 'Sign in to AgentCom' }).waitFor();
+    await page.reload();
+    await page.getByRole('heading', { name: 'Sign in to AgentCom' }).waitFor();
+    t.strictSame(await page.context().cookies(), []);
+  });
+
+  await t.test('a token that is revoked ends its session while the page is open', async (t) => {
+    const { id, token } = await world.api.tokens.create({ name: 'guest', role: 'viewer' });
+    await signIn(page, origin, token ?? '');
+    await goTo(page, room, 'agents');
+    await page.getByText('worker-1').first().waitFor();
+    t.equal(await page.getByRole('button', { name: 'Drain…' }).count(), 0, 'a viewer cannot act');
+    await world.api.tokens.revoke(id);
+    await page.getByText('Your session has ended, or its token was revoked.').waitFor();
+  });
+
+  t.strictSame(faults, [], 'no error, no violation of the policy, no dialog, no request to another host');
+}
