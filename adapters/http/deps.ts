@@ -16,7 +16,7 @@ import type { DashboardFiles } from './dashboard/dashboard-files.ts';
 export interface HttpApiDeps {
   /** All changes go through it. */
   readonly inbox: CommandInbox;
-  readonly tasks: Pick<TaskStore, 'read' | 'history' | 'keptResult' | 'list' | 'stats' | 'oldestReady' | 'peek'>;
+  readonly tasks: Pick<TaskStore, 'read' | 'history' | 'keptResult' | 'list' | 'beginningWith' | 'stats' | 'oldestReady' | 'peek'>;
   readonly agents: AgentStore;
   readonly events: EventFeed;
   readonly tokenUse: Pick<TokenUse, 'note' | 'lastUsedAtMs'>;

@@ -92,6 +92,18 @@ export function knexTaskStore(
 
     list: (query) => readOnce(async (db) => readable(await rowsOf(db, pageOf(db, query)), taskRowIn)),
 
+    beginningWith: (prefix, limit) =>
+      readOnce(async (db) => {
+        // Ids end in hexadecimal digits, and `g` comes after the last of them.
+        const first = db('tasks')
+          .select('id', 'state', 'created_at')
+          .where('id', '>=', prefix)
+          .where('id', '<', `${prefix}g`)
+          .orderBy('id')
+          .limit(limit);
+        return readable((await rowsOf(db, first)).toSorted(byId), taskRowIn);
+      }),
+
     stats: () =>
       readOnce(async (db) => {
         const counts = (await db('task_counts').select('status', 'lane', 'tasks')) as Row[];
@@ -142,6 +154,8 @@ async function historyOf(db: Knex, id: TaskId, { before, after, limit, bytesMax 
   if (after !== undefined) page.where('seq', '>', after);
   return (await withinBytes(db, page, 'seq', way, bytesMax)).map(eventIn).sort((a, b) => a.seq - b.seq);
 }
+
+const byId = (a: Row, b: Row): number => (String(a['id']) < String(b['id']) ? -1 : 1);
 
 const NEWEST_FIRST = [
   { column: 'created_at', order: 'desc' },
@@ -196,6 +210,7 @@ function tasksOf(db: Knex, query: TaskQuery, range: IndexRange): Knex.QueryBuild
   if (query.assignedTo !== undefined && query.status !== undefined) tasks.whereRaw(`status || '' = ?`, [query.status]);
   if (query.assignedTo !== undefined && query.submittedBy !== undefined) tasks.whereRaw(`submitted_by || '' = ?`, [query.submittedBy]);
   if (query.priority !== undefined && range.lane === undefined) tasks.whereRaw('lane + 0 = ?', [priorityRank(query.priority)]);
+  if (query.sinceMs !== undefined) tasks.where('created_at', '>=', query.sinceMs);
   if (query.after !== undefined) tasks.whereRaw('(created_at, id) < (?, ?)', [query.after.createdAtMs, query.after.id]);
   return tasks.limit(query.limit);
 }
@@ -207,7 +222,7 @@ async function rowsOf(db: Knex, tasks: Knex.QueryBuilder): Promise<readonly Row[
     .from('page')
     .join('task_bodies', 'task_bodies.task_id', 'page.id')
     .leftJoin('task_results', 'task_results.task_id', 'page.id')
-    .select('page.state', 'task_bodies.body', 'task_results.json as result')
+    .select('page.id', 'page.state', 'task_bodies.body', 'task_results.json as result')
     .orderBy([
       { column: 'page.created_at', order: 'desc' },
       { column: 'page.id', order: 'desc' },

@@ -119,6 +119,15 @@ export function memoryTaskStore(options: {
           .map((kept) => rowOf(database, kept)),
       ),
 
+    beginningWith: (prefix, limit) =>
+      read((database) =>
+        [...database.tasks.values()]
+          .filter(({ task }) => task.id.startsWith(prefix))
+          .sort((a, b) => byId(a.task, b.task))
+          .slice(0, limit)
+          .map((kept) => rowOf(database, kept)),
+      ),
+
     stats: () =>
       read((database) => {
         const statuses = Object.fromEntries(STATUSES.map((status) => [status, 0])) as Record<Status, number>;
@@ -191,6 +200,7 @@ function matches(task: Task, query: TaskQuery): boolean {
   if (query.priority !== undefined && task.priority !== query.priority) return false;
   if (query.assignedTo !== undefined && task.assignedTo !== query.assignedTo) return false;
   if (query.submittedBy !== undefined && task.submittedBy !== query.submittedBy) return false;
+  if (query.sinceMs !== undefined && task.createdAtMs < query.sinceMs) return false;
   if (query.after === undefined) return true;
   return task.createdAtMs < query.after.createdAtMs || (task.createdAtMs === query.after.createdAtMs && task.id < query.after.id);
 }

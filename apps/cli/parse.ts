@@ -24,6 +24,15 @@ export function parseTime(text: string): number {
   return milliseconds;
 }
 
+/** `2h` (ago), an ISO time or milliseconds since 1970 → milliseconds since 1970. */
+export function parsePast(text: string): number {
+  if (/^\d{10,}$/.test(text) || /^\d{4}-\d\d-\d\d/.test(text)) return parseTime(text);
+  if (!/^\d+(\.\d+)?[smhd]$/.test(text.trim())) {
+    throw new InvalidArgumentError('Wanted a time such as 2h or 7d (ago), 2026-03-01T12:00:00Z or milliseconds since 1970.');
+  }
+  return Math.max(0, Date.now() - parseDuration(text));
+}
+
 export function parseWhole(text: string): number {
   const number = /^\d+$/.test(text) ? Number(text) : NaN;
   if (!Number.isSafeInteger(number)) throw new InvalidArgumentError('Wanted a whole number, 0 or more.');

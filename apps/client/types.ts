@@ -52,6 +52,8 @@ export interface TaskJson {
   readonly needed_capabilities: readonly string[];
   readonly assign_to: string | null;
   readonly last_error: string | null;
+  /** The agent that last failed or lost it; older hubs do not say it. */
+  readonly failed_by?: string | null | undefined;
   readonly eligible_at: number | null;
   readonly result: unknown;
   readonly tokens_used: number | null;
@@ -287,6 +289,15 @@ export interface ListQuery extends PageQuery {
   readonly status?: string | undefined;
   readonly priority?: string | undefined;
   readonly assigned_to?: string | undefined;
+  /** The agent that last failed or lost it. */
+  readonly failed_by?: string | undefined;
+  readonly capability?: string | undefined;
+  /** In the description or the last error, in upper or lower case. */
+  readonly text?: string | undefined;
+  /** Created at or after this time, milliseconds since 1970. */
+  readonly since?: number | undefined;
+  /** `task-` and at least four digits: at most ten tasks, by ID. Without any other filter. */
+  readonly id_prefix?: string | undefined;
 }
 
 /** A page of a list; `Name` is the field with the items. */

@@ -74,6 +74,9 @@ export interface TaskStore {
    */
   list(query: TaskQuery): Promise<readonly TaskRow[]>;
 
+  /** The first `limit` tasks, by id, whose id begins with `prefix`. MUST NOT read more tasks than that. */
+  beginningWith(prefix: string, limit: number): Promise<readonly TaskRow[]>;
+
   /**
    * How many tasks have each status, and how many queued tasks have each priority (`lanes`). MUST list every status and priority, with 0 if
    * there are none.
@@ -382,8 +385,8 @@ export interface TaskQuery {
   readonly priority?: Priority | undefined;
   readonly assignedTo?: AgentId | undefined;
   readonly submittedBy?: string | undefined;
-  /** The last row of the previous page. */
-  readonly after?: { readonly createdAtMs: number; readonly id: TaskId } | undefined;
+  readonly sinceMs?: number | undefined; // created at or after this time
+  readonly after?: { readonly createdAtMs: number; readonly id: TaskId } | undefined; // the last row of the previous page
   readonly limit: number;
 }
 

@@ -3,9 +3,11 @@ import { Type, type Static, type TSchema } from 'typebox';
 import { EVENT_NAMES } from '../domain/task/event.ts';
 import { isTaskId, type TaskId } from '../domain/ids.ts';
 import { PRIORITIES, STATUSES } from '../domain/task/task.ts';
-import { agentIdField, taskIdField } from './fields.ts';
+import { agentIdField, capabilityField, taskIdField } from './fields.ts';
 
 export const PAGE_DEFAULT = 50;
+/** Of the text that a list is searched for. */
+const TEXT_CHARACTERS_MAX = 256;
 
 const closed = <T extends Record<string, TSchema>>(fields: T) => Type.Object(fields, { additionalProperties: false });
 const optional = Type.Optional;
@@ -16,11 +18,16 @@ const page = {
   cursor: optional(Type.String({ minLength: 1, maxLength: 256 })),
 };
 
-/** `GET /api/tasks` */
+/** `GET /api/tasks`. `since`: created at or after this time, milliseconds since 1970; `text`: in the description or the last error. */
 export const taskListSchema = closed({
   status: optional(Type.Enum([...STATUSES])),
   priority: optional(Type.Enum([...PRIORITIES])),
   assigned_to: optional(agentIdField),
+  failed_by: optional(agentIdField),
+  capability: optional(capabilityField),
+  text: optional(Type.String({ minLength: 1, maxLength: TEXT_CHARACTERS_MAX })),
+  since: optional(Type.String({ pattern: '^[0-9]{1,16}$' })),
+  id_prefix: optional(Type.String({ pattern: '^task-[0-9a-f]{4,64}$' })),
   ...page,
 });
 

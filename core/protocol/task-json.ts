@@ -44,6 +44,7 @@ function taskFields({ task, body, result }: TaskRow): readonly (readonly [string
     ['needed_capabilities', task.requirement.capabilities],
     ['assign_to', task.requirement.assignTo],
     ['last_error', task.lastError],
+    ['failed_by', task.avoid],
     ...termEntries(task),
     ['eligible_at', task.eligibleAtMs],
     ['result', raw(result)],

@@ -1,63 +1,23 @@
 /** Routes to read and control tasks. */
 import type { OperatorAnswer } from '../../../core/application/hub/batch/commands.ts';
 import { isTaskId, type TaskId } from '../../../core/domain/ids.ts';
-import type { Priority, Status, Task } from '../../../core/domain/task/task.ts';
-import type { TaskQuery } from '../../../core/ports/task-store.ts';
+import type { Task } from '../../../core/domain/task/task.ts';
 import { bodyReader } from '../../../core/protocol/body-reader.ts';
 import { adoptSchema, emptySchema } from '../../../core/protocol/http-bodies.ts';
-import { deadLetterSchema, readTaskCursor, taskCursor, taskListSchema } from '../../../core/protocol/http-queries.ts';
-import { taskRecordJson, taskRowJson } from '../../../core/protocol/task-json.ts';
+import { taskRecordJson } from '../../../core/protocol/task-json.ts';
 import type { Waiting } from './waiting.ts';
 import type { Principal } from '../authenticate.ts';
 import type { HttpApiDeps } from '../deps.ts';
-import { badCursor, pageLimit, queryReader } from '../query.ts';
 import { invalid, ok, okText, refusal, type Reply } from '../reply.ts';
 import type { ApiRequest, Handlers } from '../request.ts';
-
-/** Rows per read of the store, and the size after which a page ends early, because descriptions and results may be large. */
-const ROWS_AT_ONCE = 50;
-const PAGE_BYTES_MAX = 8_388_608;
+import { taskLists } from './task-lists.ts';
 
 type TaskHandlers = Pick<Handlers, 'listTasks' | 'listDeadLetter' | 'getTask' | 'retryTask' | 'cancelTask' | 'adoptResult'>;
 
 export function taskHandlers(deps: HttpApiDeps, why: Waiting): TaskHandlers {
-  const { inbox, tasks, limits } = deps;
-  const readList = queryReader(taskListSchema);
-  const readDeadLetter = queryReader(deadLetterSchema);
+  const { inbox, tasks } = deps;
   const readAdopt = bodyReader(adoptSchema);
   const readEmpty = bodyReader(emptySchema);
-
-  const page = async (
-    filter: Omit<TaskQuery, 'limit' | 'after' | 'submittedBy'>,
-    paging: { readonly limit?: string | undefined; readonly cursor?: string | undefined },
-    by: Principal,
-  ): Promise<Reply> => {
-    const limit = pageLimit(paging.limit, limits.page);
-    if (limit.kind === 'refused') return limit.reply;
-    let after = paging.cursor === undefined ? undefined : (readTaskCursor(paging.cursor) ?? null);
-    if (after === null) return badCursor;
-    const submittedBy = by.role === 'submitter' ? by.id : undefined;
-    const texts: string[] = [];
-    let bytes = 0;
-    let more = true;
-    while (more && texts.length < limit.value && bytes < PAGE_BYTES_MAX) {
-      const wanted = Math.min(ROWS_AT_ONCE, limit.value - texts.length);
-      const rows = await tasks.list({ ...filter, submittedBy, after, limit: wanted + 1 });
-      more = rows.length > wanted;
-      for (const row of rows.slice(0, wanted)) {
-        if (bytes >= PAGE_BYTES_MAX) {
-          more = true;
-          break;
-        }
-        const text = taskRowJson(row);
-        texts.push(text);
-        bytes += text.length;
-        after = { createdAtMs: row.task.createdAtMs, id: row.task.id };
-      }
-    }
-    const cursor = more && after !== undefined ? taskCursor(after) : null;
-    return okText(`{"tasks":[${texts.join(',')}],"next_cursor":${JSON.stringify(cursor)}}`);
-  };
 
   const getTask = async (request: ApiRequest, by: Principal): Promise<Reply> => {
     const id = request.params['id'];
@@ -95,23 +55,7 @@ export function taskHandlers(deps: HttpApiDeps, why: Waiting): TaskHandlers {
     };
 
   return {
-    listTasks(request, by) {
-      const query = readList(request.query());
-      if (query.kind === 'refused') return query.reply;
-      const { status, priority, assigned_to: assignedTo, ...paging } = query.value;
-      const filter = {
-        status: status as Status | undefined,
-        priority: priority as Priority | undefined,
-        assignedTo,
-      };
-      return page(filter, paging, by);
-    },
-    listDeadLetter(request, by) {
-      const query = readDeadLetter(request.query());
-      if (query.kind === 'refused') return query.reply;
-      const { priority, ...paging } = query.value;
-      return page({ status: 'dead_letter', priority: priority as Priority | undefined }, paging, by);
-    },
+    ...taskLists(deps),
     getTask,
     retryTask: withEmptyBody((request, by) =>
       operate(

@@ -8,6 +8,7 @@ import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Action, Context } from '../cli-context.ts';
 import type { Column } from '../output/text-table.ts';
 import { age, dateAndTime, duration } from '../output/time-text.ts';
+import { isLast } from '../task-names.ts';
 import { collect, parseDuration, parseJsonObject, parseWhole } from '../parse.ts';
 
 interface TokenOptions {
@@ -83,12 +84,15 @@ async function agents({ output, hub }: Context, _options: object, agentId: strin
 }
 
 async function push(
-  { output, hub }: Context,
+  context: Context,
   options: { readonly metadata?: Record<string, unknown> },
   agentId: string,
   description: string,
 ): Promise<void> {
-  const answer = await (await hub()).tasks.push({ agent_id: agentId, description, metadata: options.metadata });
+  const { output } = context;
+  const hub = await context.hub();
+  const answer = await hub.tasks.push({ agent_id: agentId, description, metadata: options.metadata });
+  await isLast(context, hub, answer.task_id);
   output.data(answer);
   output.line(`${answer.task_id} ${answer.status} to ${answer.agent_id}`);
 }

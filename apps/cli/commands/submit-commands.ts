@@ -6,9 +6,10 @@ import { PRIORITIES, type Priority } from '../../../core/domain/task/task.ts';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import type { SubmitRequest } from '../../client/index.ts';
+import type { HubClient, SubmitRequest } from '../../client/index.ts';
 import type { Action, Context } from '../cli-context.ts';
 import { followTask } from '../follow.ts';
+import { isLast, taskNamed } from '../task-names.ts';
 import { collect, collectAccepted, collectNotes, parseDuration, parseJsonObject, parseTime, parseWhole } from '../parse.ts';
 import type { CliEnvironment } from '../cli-environment.ts';
 
@@ -69,7 +70,8 @@ async function submit(context: Context, options: SubmitOptions, argument: string
   }
   const description = await readDescription(context.environment, argument, options.file);
   const hub = await context.hub();
-  const task = await hub.tasks.submit(bodyOf(description, options), options.idempotencyKey);
+  const task = await hub.tasks.submit(await bodyOf(context, hub, description, options), options.idempotencyKey);
+  await isLast(context, hub, task.task_id);
   context.output.data(task);
   context.output.line(`${task.task_id} ${task.status} (${task.priority})`);
   if (options.wait === true) await followTask(context, hub, task.task_id);
@@ -83,12 +85,15 @@ async function submitBulk(context: Context, options: SubmitOptions, argument: st
     );
   }
   const lines = file === '-' ? await text(context.environment.stdin) : await readText(context.environment, file);
-  const answer = await (await context.hub()).tasks.submitMany(lines, options.idempotencyKey);
+  const hub = await context.hub();
+  const answer = await hub.tasks.submitMany(lines, options.idempotencyKey);
+  await isLast(context, hub, answer.task_ids.at(-1));
   context.output.data(answer);
   for (const taskId of answer.task_ids) context.output.line(taskId);
 }
 
-function bodyOf(description: string, options: SubmitOptions): SubmitRequest {
+async function bodyOf(context: Context, hub: HubClient, description: string, options: SubmitOptions): Promise<SubmitRequest> {
+  const { dependsOn } = options;
   return {
     description,
     priority: options.priority,
@@ -100,7 +105,7 @@ function bodyOf(description: string, options: SubmitOptions): SubmitRequest {
     ttl_ms: options.ttl,
     run_max_ms: options.runMax,
     complete_by: options.completeBy,
-    depends_on: options.dependsOn,
+    depends_on: dependsOn && (await Promise.all(dependsOn.map((name) => taskNamed(context, hub, name)))),
     repo: options.repo,
     branch: options.branch,
     file_hints: options.fileHint,

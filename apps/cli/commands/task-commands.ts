@@ -1,22 +1,19 @@
 /** `agentcom list`, `show`, `watch`, `retry`, `cancel`, `adopt` and `stats`. */
 import type { Command } from 'commander';
-import { Option } from 'commander';
-import { PRIORITIES, STATUSES } from '../../../core/domain/task/task.ts';
-import type { ActAnswer, HubClient, ListQuery, NumberedEntry, TaskJson } from '../../client/index.ts';
+import { STATUSES } from '../../../core/domain/task/task.ts';
+import type { HubClient, NumberedEntry } from '../../client/index.ts';
 import type { Action, Context } from '../cli-context.ts';
-import { EXIT_INTERRUPTED, exitCodeOf } from '../exit-codes.ts';
+import { EXIT_INTERRUPTED } from '../exit-codes.ts';
 import { followTask, reconnectNotes, STDERR_LINES } from '../follow.ts';
 import { printEvent } from '../output/event-line.ts';
-import type { Column } from '../output/text-table.ts';
-import { age } from '../output/time-text.ts';
 import { parseWhole } from '../parse.ts';
+import { addFilter, listed, queryOf, taskColumns, type FilterOptions } from '../task-filter.ts';
+import { isLast, taskNamed } from '../task-names.ts';
+import { addActs } from './act-commands.ts';
 import { showTask } from '../output/task-page.ts';
 import { resultText } from '../output/task-outcome.ts';
 
-interface ListOptions {
-  readonly status?: string;
-  readonly priority?: string;
-  readonly agent?: string;
+interface ListOptions extends FilterOptions {
   readonly limit?: number;
   readonly cursor?: string;
 }
@@ -31,12 +28,7 @@ interface WatchOptions {
 }
 
 export function addTasks(program: Command, action: Action): void {
-  program
-    .command('list')
-    .description('List tasks, newest first')
-    .addOption(new Option('-s, --status <status>', 'only tasks with this status').choices([...STATUSES]))
-    .addOption(new Option('-p, --priority <priority>', 'only tasks with this priority').choices([...PRIORITIES]))
-    .option('-a, --agent <agent>', 'only tasks that this agent has or completed')
+  addFilter(program.command('list').description('List tasks, newest first'), STATUSES)
     .option('-l, --limit <count>', 'how many, at most 500 (default: 50)', parseWhole)
     .option('--cursor <cursor>', 'continue after the previous page')
     .action(action(list));
@@ -53,8 +45,7 @@ export function addTasks(program: Command, action: Action): void {
     .option('-a, --agent <agent>', 'without a task: only events of this agent')
     .option('-t, --type <event>', 'without a task: only events of this type')
     .action(action(watch));
-  program.command('retry <tasks...>').description('Requeue tasks that are dead-lettered or parked').action(action(retry));
-  program.command('cancel <tasks...>').description('Cancel tasks and stop their agents').action(action(cancel));
+  addActs(program, action);
   program
     .command('adopt <task>')
     .description('Complete a queued task with a late result that was kept for it')
@@ -63,34 +54,17 @@ export function addTasks(program: Command, action: Action): void {
   program.command('stats').description('Count the tasks in each state').action(action(stats));
 }
 
-const COLUMNS: readonly Column<TaskJson>[] = [
-  { title: 'TASK', cell: (task) => task.id },
-  { title: 'STATUS', cell: (task) => task.status },
-  { title: 'PRIORITY', cell: (task) => task.priority },
-  { title: 'AGENT', cell: (task) => task.assigned_to ?? task.assign_to ?? '-', charactersMax: 24 },
-  { title: 'RETRIES', cell: (task) => `${task.retry_count}/${task.max_retries}` },
-  { title: 'TOKENS', cell: (task) => String(task.tokens_used ?? '-') },
-  { title: 'USD', cell: (task) => String(task.cost_usd ?? '-') },
-  { title: 'AGE', cell: (task) => age(task.created_at, Date.now()) },
-  { title: 'DESCRIPTION', cell: (task) => task.description.trim().split('\n')[0] ?? '', charactersMax: 80 },
-];
-
-async function list({ output, hub }: Context, options: ListOptions): Promise<void> {
-  const query: ListQuery = {
-    status: options.status,
-    priority: options.priority,
-    assigned_to: options.agent,
-    limit: options.limit,
-    cursor: options.cursor,
-  };
-  const page = await (await hub()).tasks.list(query);
+async function list({ output, hub, environment }: Context, options: ListOptions): Promise<void> {
+  const page = await listed(await hub(), { ...queryOf(options), cursor: options.cursor }, options.limit);
   output.data(page);
-  output.table(COLUMNS, page.tasks);
+  output.table(taskColumns(page.tasks, environment.stdout.isTTY === true), page.tasks);
   if (page.next_cursor !== null) output.note(`Next page: --cursor ${page.next_cursor}`);
 }
 
-async function show({ output, hub }: Context, options: ShowOptions, taskId: string): Promise<void> {
-  const client = await hub();
+async function show(context: Context, options: ShowOptions, name: string): Promise<void> {
+  const { output } = context;
+  const client = await context.hub();
+  const taskId = await taskNamed(context, client, name);
   if (options.result !== undefined) {
     const kept = await client.tasks.keptResult(taskId, options.result, options.agent);
     output.data(kept);
@@ -108,10 +82,11 @@ async function wholeHistory(client: HubClient, taskId: string): Promise<readonly
   return entries;
 }
 
-async function watch(context: Context, options: WatchOptions, taskId: string | undefined): Promise<void> {
+async function watch(context: Context, options: WatchOptions, name: string | undefined): Promise<void> {
   const { output, environment, exitWith } = context;
   const hub = await context.hub();
-  if (taskId !== undefined) {
+  if (name !== undefined) {
+    const taskId = await taskNamed(context, hub, name);
     await hub.tasks.get(taskId); // fails at once if there is no such task
     await followTask(context, hub, taskId);
     return;
@@ -129,37 +104,14 @@ async function watch(context: Context, options: WatchOptions, taskId: string | u
   exitWith(EXIT_INTERRUPTED);
 }
 
-async function adopt({ output, hub }: Context, { generation }: { readonly generation: number }, taskId: string): Promise<void> {
-  const answer = await (await hub()).tasks.adopt(taskId, { generation });
+async function adopt(context: Context, { generation }: { readonly generation: number }, name: string): Promise<void> {
+  const { output } = context;
+  const client = await context.hub();
+  const taskId = await taskNamed(context, client, name);
+  const answer = await client.tasks.adopt(taskId, { generation });
+  await isLast(context, client, taskId);
   output.data(answer);
   output.line(`${taskId} is ${answer.status}, with the result of generation ${String(generation)}`);
-}
-
-const retry = (context: Context, _options: object, taskIds: readonly string[]): Promise<void> =>
-  actOnEach(context, taskIds, (hub, taskId) => hub.tasks.retry(taskId), 'is again');
-const cancel = (context: Context, _options: object, taskIds: readonly string[]): Promise<void> =>
-  actOnEach(context, taskIds, (hub, taskId) => hub.tasks.cancel(taskId), 'is');
-
-/** Acts on each; a refusal is printed and the others continue. The first refusal decides the exit code. */
-async function actOnEach(
-  { output, hub, exitWith }: Context,
-  taskIds: readonly string[],
-  act: (client: HubClient, taskId: string) => Promise<ActAnswer>,
-  verb: string,
-): Promise<void> {
-  const client = await hub();
-  let firstFailure: unknown;
-  for (const taskId of taskIds) {
-    try {
-      const answer = await act(client, taskId);
-      output.data({ task_id: taskId, ...answer });
-      output.line(`${taskId} ${verb} ${answer.status}`);
-    } catch (thrown) {
-      firstFailure ??= thrown;
-      output.error(thrown);
-    }
-  }
-  if (firstFailure !== undefined) exitWith(exitCodeOf(firstFailure));
 }
 
 async function stats({ output, hub }: Context): Promise<void> {

@@ -7,13 +7,17 @@ import type { Action, Context } from '../cli-context.ts';
 import type { Output } from '../output/output.ts';
 import { taskOutcome } from '../output/task-outcome.ts';
 import { dateAndTime } from '../output/time-text.ts';
+import { taskNamed } from '../task-names.ts';
 
 export function addWhy(program: Command, action: Action): void {
   program.command('why <task-or-agent>').description('Say why a task is not running, or why an agent gets no tasks').action(action(why));
 }
 
-async function why({ output, hub }: Context, _options: object, id: string): Promise<void> {
-  const client = await hub();
+async function why(context: Context, _options: object, name: string): Promise<void> {
+  const { output } = context;
+  const client = await context.hub();
+  // Digits alone may be an agent's.
+  const id = name === '@last' || name.startsWith('task-') ? await taskNamed(context, client, name) : name;
   if (!isTaskId(id)) {
     const { agent_id, status, waiting_for } = await client.agents.get(id);
     output.data({ agent_id, status, waiting_for: waiting_for ?? null });

@@ -23,7 +23,7 @@ export interface Output {
 }
 
 export function outputFor({ stdout, stderr, env }: CliEnvironment, json: boolean): Output {
-  const colours = stdout.isTTY === true && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
+  const colours = hasColours(stdout, env);
   const paint = (text: string, colour: Colour | undefined): string =>
     colours && colour !== undefined ? `\u001b[${CODES[colour]}m${text}\u001b[0m` : text;
   const say = (text: string): void => {
@@ -48,6 +48,13 @@ export function outputFor({ stdout, stderr, env }: CliEnvironment, json: boolean
       else stderr.write(`${printableLines(errorText(error, env['AGENTCOM_DEBUG'] !== undefined))}\n`);
     },
   };
+}
+
+/** `FORCE_COLOR` (other than `0`) also colours what is not a terminal, as in Node itself; `NO_COLOR` colours nothing. */
+function hasColours({ isTTY }: CliEnvironment['stdout'], env: CliEnvironment['env']): boolean {
+  const forced = env['FORCE_COLOR'] ?? '';
+  if (forced !== '') return forced !== '0' && forced !== 'false';
+  return isTTY === true && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
 }
 
 function errorJson(error: unknown): unknown {

@@ -1,31 +1,67 @@
-/** Rows as aligned text. */
+/** Rows as aligned text, as wide as the terminal allows. */
 import { printable, shortened } from './printable.ts';
 
 export interface Column<Row> {
   readonly title: string;
   readonly cell: (row: Row) => string;
-  /** Longer cells are cut to this many characters; the last column also to what a terminal has left. */
+  /** On a terminal longer cells are cut to this many characters. */
   readonly charactersMax?: number | undefined;
+  /** In a table that does not fit, its cells are cut, but not below this. The last column has one of its own. */
+  readonly charactersMin?: number | undefined;
+  /** In a table that does not fit otherwise, these columns are left out, those with the lowest number first. */
+  readonly leftOut?: number | undefined;
 }
 
 const GAP = '  ';
 const LAST_COLUMN_CHARACTERS_MIN = 10;
 
-/** The title line and one line for each row; `width` is the terminal's, undefined for a file or a pipe. */
+interface Measured {
+  readonly texts: readonly string[];
+  readonly width: number;
+  readonly min: number;
+  readonly leftOut: number;
+}
+
+/** The title line and one line for each row; `width` is the terminal's, undefined for a file or a pipe: there nothing is cut. */
 export function tableLines<Row>(columns: readonly Column<Row>[], rows: readonly Row[], width: number | undefined): string[] {
-  const cells = rows.map((row) => columns.map(({ cell, charactersMax = Infinity }) => shortened(printable(cell(row)), charactersMax)));
-  const titles = columns.map(({ title }) => title);
-  const widths = titles.map((title, index) =>
-    Math.max(...[title, ...cells.map((line) => line[index] ?? '')].map((text) => [...text].length)),
-  );
-  const before = widths.slice(0, -1).reduce((sum, each) => sum + each + GAP.length, 0);
-  const room = width === undefined ? Infinity : Math.max(LAST_COLUMN_CHARACTERS_MIN, width - before);
-  return [titles, ...cells].map((line) =>
-    line
-      .map((text, index) =>
-        index === columns.length - 1 ? shortened(text, room) : text + ' '.repeat((widths[index] ?? 0) - [...text].length),
-      )
+  const measured = columns.map(({ title, cell, charactersMax = Infinity, charactersMin, leftOut = Infinity }, index): Measured => {
+    const most = width === undefined ? Infinity : charactersMax;
+    const texts = [title, ...rows.map((row) => shortened(printable(cell(row)), most))];
+    const widest = Math.max(...texts.map(charactersOf));
+    const min = charactersMin ?? (index === columns.length - 1 ? LAST_COLUMN_CHARACTERS_MIN : widest);
+    return { texts, width: widest, min: Math.min(widest, Math.max(min, charactersOf(title))), leftOut };
+  });
+  const shown = width === undefined ? measured : fitting(measured, width);
+  return Array.from({ length: rows.length + 1 }, (_, line) =>
+    shown
+      .map(({ texts, width: columnWidth }) => shortened(texts[line] ?? '', columnWidth).padEnd(columnWidth))
       .join(GAP)
       .trimEnd(),
   );
 }
+
+/** First columns that can be cut give way, down to their least; then columns are left out; what room is left is shared. */
+function fitting(columns: readonly Measured[], width: number): readonly Measured[] {
+  let shown = columns;
+  const least = (): number => shown.reduce((sum, { min }) => sum + min + GAP.length, -GAP.length);
+  for (;;) {
+    if (least() <= width) break;
+    const next = shown.reduce((first, column) => (column.leftOut < first.leftOut ? column : first), shown[0] as Measured);
+    if (next.leftOut === Infinity) break;
+    shown = shown.filter((column) => column !== next);
+  }
+  let room = Math.max(0, width - least());
+  const widths = new Map(shown.map((column) => [column, column.min]));
+  // A share each, until the room or the need is at its end.
+  for (let wanting = shown; room > 0 && wanting.length > 0;) {
+    wanting = wanting.filter((column) => (widths.get(column) ?? 0) < column.width);
+    for (const column of wanting) {
+      if (room === 0) break;
+      widths.set(column, (widths.get(column) ?? 0) + 1);
+      room -= 1;
+    }
+  }
+  return shown.map((column) => ({ ...column, width: widths.get(column) ?? column.width }));
+}
+
+const charactersOf = (text: string): number => [...text].length;

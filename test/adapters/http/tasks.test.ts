@@ -12,11 +12,13 @@ import {
   aTaskId,
   anAgent,
   anAgentId,
+  aRequirement,
   anAssignedTask,
   anEvent,
   changes,
   inserting,
 } from '../../product/contracts/fixtures.ts';
+import { SEARCHED_MAX } from '../../../adapters/http/endpoints/task-lists.ts';
 import { BENCH_AGENT, hubBench, type Answered, type HubBench } from './hub-bench.ts';
 
 let bench: HubBench;
@@ -51,6 +53,50 @@ t.test('lists by status, priority and agent, newest first', async (t) => {
   t.strictSame(ids(await get('/api/tasks/dead-letter')), [4].map(aTaskId));
   t.strictSame(ids(await get('/api/tasks/dead-letter?priority=low')), []);
   t.notOk('history' in (rows(await get('/api/tasks'))[0] ?? {}), 'the history is for one task');
+});
+
+t.test('lists by time, capability, text and the agent that failed them', async (t) => {
+  const at = (n: number) => ({ id: aTaskId(n), createdAtMs: A_MOMENT_MS + n });
+  await bench.commit(
+    inserting(
+      aTask({ ...at(1), requirement: aRequirement(['gpu', 'code']), submittedBy: 'tok-other' }),
+      aTask({ ...at(2), status: 'dead_letter', avoid: BENCH_AGENT, lastError: 'Exit code 7 of MAKE' }),
+      aTask({ ...at(3), requirement: aRequirement(['gpu']) }),
+    ),
+  );
+  t.strictSame(ids(await get(`/api/tasks?since=${A_MOMENT_MS + 2}`)), [3, 2].map(aTaskId));
+  t.strictSame(ids(await get(`/api/tasks?since=${A_MOMENT_MS + 2}&status=dead_letter`)), [2].map(aTaskId));
+  t.strictSame(ids(await get('/api/tasks?capability=gpu')), [3, 1].map(aTaskId));
+  t.strictSame(ids(await get('/api/tasks?capability=gpu&text=absent')), []);
+  t.strictSame(ids(await get('/api/tasks?text=of%20make')), [2].map(aTaskId));
+  t.strictSame(ids(await get(`/api/tasks?failed_by=${BENCH_AGENT}`)), [2].map(aTaskId));
+  t.equal(rows(await get(`/api/tasks?failed_by=${BENCH_AGENT}`))[0]?.['failed_by'], BENCH_AGENT);
+
+  const prefix = aTaskId(1).slice(0, -1);
+  t.strictSame(ids(await get(`/api/tasks?id_prefix=${prefix}`)), [1, 2, 3].map(aTaskId), 'by ID');
+  t.strictSame(ids(await get(`/api/tasks?id_prefix=${aTaskId(2)}`)), [2].map(aTaskId));
+  t.strictSame(ids(await get(`/api/tasks?id_prefix=${aTaskId(1)}`, 'submitter')), [], 'of another submitter');
+  for (const query of [
+    'id_prefix=task-00',
+    'id_prefix=0000',
+    `id_prefix=${prefix}&status=queued`,
+    'since=-1',
+    'text=',
+    `text=${'x'.repeat(257)}`,
+  ])
+    t.strictSame(refusals(await get(`/api/tasks?${query}`)), [400, 'validation_failed'], query);
+});
+
+t.test('a search that no index helps looks through so many tasks, and the next page goes on', async (t) => {
+  const count = SEARCHED_MAX + 60;
+  const all = Array.from({ length: count }, (_, n) => aTask({ id: aTaskId(n), createdAtMs: A_MOMENT_MS + n }));
+  const oldest = { ...all[0], requirement: aRequirement(['rare']) } as (typeof all)[number];
+  await bench.commit(inserting(oldest, ...all.slice(1)));
+  const first = await get('/api/tasks?capability=rare');
+  t.strictSame(ids(first), [], 'not among the newest');
+  t.equal(first.json['next_cursor'], `${A_MOMENT_MS + 60}.${aTaskId(60)}`);
+  const second = await get(`/api/tasks?capability=rare&cursor=${String(first.json['next_cursor'])}`);
+  t.strictSame([ids(second), second.json['next_cursor']], [[aTaskId(0)], null]);
 });
 
 t.test('a query that means nothing is refused, not ignored', async (t) => {

@@ -20,6 +20,9 @@ const CASES: readonly (readonly [Omit<TaskQuery, 'limit'>, RegExp])[] = [
   [{ submittedBy: 'tok-1' }, /\(submitted_by=\? AND status=\?\)/],
   [{ submittedBy: 'tok-1', status: 'queued' }, /\(submitted_by=\? AND status=\?\)/],
   [{ submittedBy: 'tok-1', status: 'queued', priority: 'low' }, /\(submitted_by=\? AND status=\?\)/],
+  [{ sinceMs: 1 }, /USING INDEX tasks_by_age \(created_at>\?\)/],
+  [{ sinceMs: 1, status: 'dead_letter' }, /\(status=\? AND lane=\? AND created_at>\?\)/],
+  [{ sinceMs: 1, submittedBy: 'tok-1' }, /\(submitted_by=\? AND status=\? AND created_at>\?\)/],
   [{ assignedTo: a1 }, /assigned_to=\?\)/],
   [{ assignedTo: a1, priority: 'normal' }, /assigned_to=\?\)/],
   [{ assignedTo: a1, status: 'completed', priority: 'normal', submittedBy: 'tok-1' }, /assigned_to=\?\)/],
@@ -50,6 +53,14 @@ t.test('R20: no filter of a list walks tasks of other statuses, lanes, submitter
     t.ok(walks.length > 0);
     for (const walk of walks) t.match(walk, wanted, `${JSON.stringify(query)}: ${walk}`);
   }
+  asked.length = 0;
+  await storage.tasks.beginningWith('task-01', 10);
+  const { sql, bindings } = asked[0] ?? { sql: '', bindings: [] };
+  const plan = (await program.all(`EXPLAIN QUERY PLAN ${sql}`, ...bindings)).map(({ detail }) => String(detail));
+  t.match(
+    plan.filter((detail) => detail.includes(' tasks ')),
+    [/^SEARCH tasks USING INDEX sqlite_autoindex_tasks_1 \(id>\? AND id<\?\)$/],
+  );
   await program.close();
   await storage.close();
 });

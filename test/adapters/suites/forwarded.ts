@@ -62,6 +62,7 @@ const TASKS: MembersOf<TaskStore> = {
   history: true,
   keptResult: true,
   list: true,
+  beginningWith: true,
   stats: true,
   oldestReady: true,
   peek: true,

@@ -37,7 +37,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
       ...tty,
     },
     stderr: { write: (text) => (err += text), ...tty },
-    stdin: Readable.from(options.stdin === undefined ? [] : [options.stdin]),
+    stdin: Object.assign(Readable.from(options.stdin === undefined ? [] : [options.stdin]), { isTTY: options.tty === true }),
     env: options.env ?? {},
     cwd: options.cwd ?? '/nonexistent',
     interrupt: () => options.interrupt ?? new AbortController().signal,

@@ -193,10 +193,10 @@ t.test('list is a table for people and the answer for programs', async (t) => {
   const hub = await testHub(t, (app) => app.get('/api/tasks', (c) => c.json(page)));
   const ran = await hub.run(['list', '--status', 'queued', '--priority', 'low', '--agent', 'w1', '--limit', '2', '--cursor', 'x']);
   t.equal(ran.code, 0);
-  t.equal(hub.requests[0]?.request, 'GET /api/tasks?status=queued&priority=low&assigned_to=w1&limit=2&cursor=x');
+  t.equal(hub.requests[0]?.request, 'GET /api/tasks?status=queued&priority=low&assigned_to=w1&cursor=x&limit=2');
   const [title, first, second] = ran.out.split('\n');
-  t.match(title, /^TASK {19}STATUS {4}PRIORITY {2}AGENT {2}RETRIES {2}TOKENS {2}USD {2}AGE +DESCRIPTION$/);
-  t.match(first, /assigned {2}normal {4}w1 {5}0\/3 .* first \\e\]0;title\\x07 \\u202etxt\.exe$/);
+  t.match(title, /^TASK {19}STATUS {4}PRIORITY {2}AGENT {2}FAILED {2}TOKENS {2}USD {2}AGE +DESCRIPTION$/);
+  t.match(first, /assigned {2}normal {4}w1 {5}0\/4 .* first \\e\]0;title\\x07 \\u202etxt\.exe$/);
   t.match(second, /queued {4}normal {4}- /);
   t.equal(ran.err, 'Next page: --cursor abc\n');
   t.notMatch(ran.out, /\u001b/, 'no colours into a pipe');
@@ -259,17 +259,17 @@ t.test('show has the reason of a wait and the history', async (t) => {
 t.test('retry and cancel act on each, and tell each refusal', async (t) => {
   const hub = await testHub(t, (app) =>
     app.post('/api/tasks/:id/:act', (c) =>
-      c.params['id'] === 'task-2'
+      c.params['id'] === 'task-00000000000000a2'
         ? c.json({ error: 'invalid_state', message: 'It has ended.' }, 409)
         : c.json({ status: c.params['act'] === 'retry' ? 'queued' : 'cancelled' }),
     ),
   );
-  const ran = await hub.run(['cancel', 'task-1', 'task-2', 'task-3']);
+  const ran = await hub.run(['cancel', 'task-00000000000000a1', 'task-00000000000000a2', 'task-00000000000000a3']);
   t.equal(ran.code, 7);
-  t.equal(ran.out, 'task-1 is cancelled\ntask-3 is cancelled\n');
+  t.equal(ran.out, 'task-00000000000000a1 is cancelled\ntask-00000000000000a3 is cancelled\n');
   t.match(ran.err, /409 invalid_state\): It has ended\. \(AC_API\)\n$/);
-  t.strictSame(await hub.run(['retry', 'task-1']), { code: 0, out: 'task-1 is again queued\n', err: '' });
-  t.equal(hub.requests.at(-1)?.request, 'POST /api/tasks/task-1/retry');
+  t.strictSame(await hub.run(['retry', 'task-00000000000000a1']), { code: 0, out: 'task-00000000000000a1 is again queued\n', err: '' });
+  t.equal(hub.requests.at(-1)?.request, 'POST /api/tasks/task-00000000000000a1/retry');
 });
 
 t.test('a refusal names its fields; with --json it is one object on standard error', async (t) => {

@@ -1,4 +1,5 @@
 /** How every `TaskStore` pages through its tasks. */
+import type { TaskId } from '../../../../core/domain/ids.ts';
 import type { Task } from '../../../../core/domain/task/task.ts';
 import type { Storage } from '../../../../core/ports/storage.ts';
 import type { TaskQuery } from '../../../../core/ports/task-store.ts';
@@ -34,6 +35,38 @@ export function taskListCases(name: string, subject: StorageSubject, runner: Tes
       t.strictSame((await storage.tasks.list({ limit: 10 })).map(({ task }) => task.id), ids(3, 9, 4, 7)); // prettier-ignore
       t.strictSame((await storage.tasks.list({ limit: 10 })).at(-1), { task: first.task, body: first.body, result: '"done"' });
       t.strictSame((await storage.tasks.list({ limit: 2 })).map(({ task }) => task.id), ids(3, 9)); // prettier-ignore
+    });
+
+    test('those created since a time, whatever else is asked', async (t) => {
+      const storage = await openedIn(t, subject);
+      const low = { priority: 'low', submittedBy: 'tok-9' } as const;
+      const rows = [
+        created(1, A_MOMENT_MS),
+        created(2, A_MOMENT_MS + 1, low),
+        created(3, A_MOMENT_MS + 2),
+        created(4, A_MOMENT_MS + 3, low),
+      ];
+      await commit(storage, inserting(...rows));
+      const since = A_MOMENT_MS + 1;
+      const found = (query: Partial<TaskQuery>): Promise<string[]> => paged(storage, { sinceMs: since, limit: 1, ...query });
+      t.strictSame(await found({}), ids(4, 3, 2));
+      t.strictSame(await found({ sinceMs: since + 1 }), ids(4, 3));
+      t.strictSame(await found({ priority: 'low' }), ids(4, 2));
+      t.strictSame(await found({ status: 'queued', submittedBy: 'tok-9', sinceMs: since + 1 }), ids(4));
+      t.strictSame(await found({ sinceMs: since + 10 }), []);
+    });
+
+    test('those whose id begins with a prefix, the first of them by id', async (t) => {
+      const storage = await openedIn(t, subject);
+      const [a, b, c] = ['task-aa00000000000001', 'task-aa00000000000002', 'task-ab00000000000000'] as TaskId[];
+      const at = (id: TaskId | undefined, n: number): Task => aTask({ id: id as TaskId, createdAtMs: A_MOMENT_MS - n });
+      await commit(storage, inserting(at(c, 0), at(b, 2), at(a, 1)));
+      const found = async (prefix: string, limit = 10) => (await storage.tasks.beginningWith(prefix, limit)).map(({ task }) => task.id);
+      t.strictSame(await found('task-aa00'), [a, b]);
+      t.strictSame(await found('task-a'), [a, b, c]);
+      t.strictSame(await found('task-a', 2), [a, b]);
+      t.strictSame(await found(c as TaskId), [c], 'a whole id');
+      t.strictSame(await found('task-ac'), []);
     });
 
     test('neither skips nor repeats while tasks are added', async (t) => {

@@ -1,0 +1,120 @@
+/** The lists of tasks: what a query asks for, read from the store a few rows at a time. */
+import type { AgentId } from '../../../core/domain/ids.ts';
+import type { Priority, Status, TaskRow } from '../../../core/domain/task/task.ts';
+import type { TaskQuery } from '../../../core/ports/task-store.ts';
+import { deadLetterSchema, readTaskCursor, taskCursor, taskListSchema } from '../../../core/protocol/http-queries.ts';
+import { taskRowJson } from '../../../core/protocol/task-json.ts';
+import type { Principal } from '../authenticate.ts';
+import type { HttpApiDeps } from '../deps.ts';
+import { badCursor, pageLimit, queryReader } from '../query.ts';
+import { invalid, okText, type Reply } from '../reply.ts';
+import type { Handlers } from '../request.ts';
+
+/** Rows per read of the store, and the size after which a page ends early, because descriptions and results may be large. */
+const ROWS_AT_ONCE = 50;
+const PAGE_BYTES_MAX = 8_388_608;
+/** Rows and characters that one request searches through where no index helps; the next page goes on from there. */
+export const SEARCHED_MAX = 2_000;
+const SEARCHED_CHARACTERS_MAX = 4_194_304;
+/** Tasks whose ID begins with a prefix: enough to say that it is not one. */
+const PREFIX_ROWS_MAX = 10;
+
+interface Paging {
+  readonly limit?: string | undefined;
+  readonly cursor?: string | undefined;
+}
+
+/** What is compared row by row. */
+interface Sought {
+  readonly text?: string | undefined;
+  readonly capability?: string | undefined;
+  readonly failed_by?: AgentId | undefined;
+}
+
+export function taskLists({ tasks, limits }: Pick<HttpApiDeps, 'tasks' | 'limits'>): Pick<Handlers, 'listTasks' | 'listDeadLetter'> {
+  const readList = queryReader(taskListSchema);
+  const readDeadLetter = queryReader(deadLetterSchema);
+
+  const page = async (filter: Omit<TaskQuery, 'limit' | 'after'>, sought: Sought, paging: Paging): Promise<Reply> => {
+    const limit = pageLimit(paging.limit, limits.page);
+    if (limit.kind === 'refused') return limit.reply;
+    let after = paging.cursor === undefined ? undefined : (readTaskCursor(paging.cursor) ?? null);
+    if (after === null) return badCursor;
+    const matches = matcherOf(sought);
+    const texts: string[] = [];
+    let [bytes, searched, searchedCharacters] = [0, 0, 0];
+    const isFull = (): boolean =>
+      texts.length === limit.value || bytes >= PAGE_BYTES_MAX || searched >= SEARCHED_MAX || searchedCharacters >= SEARCHED_CHARACTERS_MAX;
+    let more = true;
+    while (more && !isFull()) {
+      const wanted = matches === null ? Math.min(ROWS_AT_ONCE, limit.value - texts.length) : ROWS_AT_ONCE;
+      const rows = await tasks.list({ ...filter, after, limit: wanted + 1 });
+      more = rows.length > wanted;
+      for (const row of rows.slice(0, wanted)) {
+        if (isFull()) {
+          more = true;
+          break;
+        }
+        after = { createdAtMs: row.task.createdAtMs, id: row.task.id };
+        if (matches !== null) {
+          searched += 1;
+          searchedCharacters += row.body.description.length + (row.result?.length ?? 0);
+          if (!matches(row)) continue;
+        }
+        const text = taskRowJson(row);
+        texts.push(text);
+        bytes += text.length;
+      }
+    }
+    return pageOf(texts, more && after !== undefined ? taskCursor(after) : null);
+  };
+
+  /** By ID, oldest first: IDs are in the order of time. Of the first few, those that the token may see. */
+  const beginning = async (prefix: string, submittedBy: string | undefined): Promise<Reply> => {
+    const rows = await tasks.beginningWith(prefix, PREFIX_ROWS_MAX);
+    const seen = rows.filter(({ task }) => submittedBy === undefined || task.submittedBy === submittedBy);
+    return pageOf(seen.map(taskRowJson), null);
+  };
+
+  return {
+    listTasks(request, by) {
+      const query = readList(request.query());
+      if (query.kind === 'refused') return query.reply;
+      const { status, priority, assigned_to: assignedTo, since, id_prefix: prefix, text, capability, failed_by, ...paging } = query.value;
+      const submittedBy = submitterOf(by);
+      if (prefix !== undefined) {
+        if (Object.keys(query.value).length === 1) return beginning(prefix, submittedBy);
+        return invalid([{ field: 'id_prefix', error: 'contradiction', detail: 'must be the only parameter' }]);
+      }
+      const filter = {
+        status: status as Status | undefined,
+        priority: priority as Priority | undefined,
+        assignedTo,
+        sinceMs: since === undefined ? undefined : Number(since),
+        submittedBy,
+      };
+      return page(filter, { text, capability, failed_by }, paging);
+    },
+    listDeadLetter(request, by) {
+      const query = readDeadLetter(request.query());
+      if (query.kind === 'refused') return query.reply;
+      const { priority, ...paging } = query.value;
+      return page({ status: 'dead_letter', priority: priority as Priority | undefined, submittedBy: submitterOf(by) }, {}, paging);
+    },
+  };
+}
+
+const submitterOf = (by: Principal): string | undefined => (by.role === 'submitter' ? by.id : undefined);
+
+const pageOf = (texts: readonly string[], cursor: string | null): Reply =>
+  okText(`{"tasks":[${texts.join(',')}],"next_cursor":${JSON.stringify(cursor)}}`);
+
+/** Null if every row is sought. */
+function matcherOf({ text, capability, failed_by: failedBy }: Sought): ((row: TaskRow) => boolean) | null {
+  if (text === undefined && capability === undefined && failedBy === undefined) return null;
+  const lower = text?.toLowerCase();
+  return ({ task, body }) =>
+    (capability === undefined || task.requirement.capabilities.includes(capability)) &&
+    (failedBy === undefined || task.avoid === failedBy) &&
+    (lower === undefined || [body.description, task.lastError ?? ''].some((said) => said.toLowerCase().includes(lower)));
+}

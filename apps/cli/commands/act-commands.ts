@@ -1,0 +1,189 @@
+/** `agentcom retry` and `cancel`: on tasks by name, or on all that a filter finds, after a preview. */
+import { createInterface } from 'node:readline/promises';
+import type { Command } from 'commander';
+import { STATUSES, type Status } from '../../../core/domain/task/task.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import { isEndedStatus } from '../../client/ended-status.ts';
+import type { ActAnswer, HubClient, TaskJson } from '../../client/index.ts';
+import type { Action, Context } from '../cli-context.ts';
+import { EXIT_INTERRUPTED, exitCodeOf } from '../exit-codes.ts';
+import { addFilter, isFiltered, queryOf, taskColumns, type FilterOptions } from '../task-filter.ts';
+import { isLast, taskNamed } from '../task-names.ts';
+
+interface ActOptions extends FilterOptions {
+  readonly all?: boolean;
+  readonly yes?: boolean;
+}
+
+interface Act {
+  readonly name: 'retry' | 'cancel';
+  readonly run: (hub: HubClient, taskId: string) => Promise<ActAnswer>;
+  /** Between a task and its new status. */
+  readonly verb: string;
+  /** The statuses that it takes: what a filter without one means. */
+  readonly statuses: readonly Status[];
+}
+
+const RETRY: Act = { name: 'retry', run: (hub, taskId) => hub.tasks.retry(taskId), verb: 'is again', statuses: ['dead_letter'] };
+const CANCEL: Act = {
+  name: 'cancel',
+  run: (hub, taskId) => hub.tasks.cancel(taskId),
+  verb: 'is',
+  statuses: STATUSES.filter((status) => !isEndedStatus(status)),
+};
+
+/** Tasks of one call; the next call takes the rest. */
+const TASKS_MAX = 10_000;
+const PAGE_TASKS = 500;
+/** Rows of the preview. */
+const SHOWN_TASKS = 10;
+/** Requests under way at once. */
+const AT_ONCE = 4;
+/** Between two updates of the progress, milliseconds. */
+const PROGRESS_EACH_MS = 100;
+
+export function addActs(program: Command, action: Action): void {
+  const add = (act: Act, description: string, all: string): void => {
+    addFilter(program.command(`${act.name} [tasks...]`).description(description), act.statuses)
+      .option('--all', all)
+      .option('-y, --yes', 'with a filter: do not ask')
+      .action(action((context, options: ActOptions, names: readonly string[]) => run(context, act, options, names)));
+  };
+  add(RETRY, 'Requeue tasks that are dead-lettered or parked: these, or all that the options find', 'all dead-lettered tasks');
+  add(CANCEL, 'Cancel tasks and stop their agents: these, or all that the options find', 'all tasks that have not ended');
+}
+
+async function run(context: Context, act: Act, options: ActOptions, names: readonly string[]): Promise<void> {
+  const hasFilter = options.all === true || isFiltered(options);
+  if (hasFilter === names.length > 0) {
+    throw new AgentcomError(
+      'AC_USAGE',
+      `Wanted the tasks to ${act.name}, or options that find them, such as --since 1h, or --all; not both.`,
+    );
+  }
+  if (hasFilter) return actOnFound(context, act, options);
+  return actOnEach(context, act, names);
+}
+
+/** Acts on each; a refusal is printed and the others continue. The first refusal decides the exit code. */
+async function actOnEach(context: Context, { run: runOn, verb }: Act, names: readonly string[]): Promise<void> {
+  const { output, exitWith } = context;
+  const client = await context.hub();
+  let firstFailure: unknown;
+  for (const name of names) {
+    try {
+      const taskId = await taskNamed(context, client, name);
+      const answer = await runOn(client, taskId);
+      output.data({ task_id: taskId, ...answer });
+      output.line(`${taskId} ${verb} ${answer.status}`);
+      await isLast(context, client, taskId);
+    } catch (thrown) {
+      firstFailure ??= thrown;
+      output.error(thrown);
+    }
+  }
+  if (firstFailure !== undefined) exitWith(exitCodeOf(firstFailure));
+}
+
+/** Shows what was found, asks, and acts on it. What others changed in the meantime is counted and left. */
+async function actOnFound(context: Context, act: Act, options: ActOptions): Promise<void> {
+  const { output, environment, exitWith } = context;
+  const client = await context.hub();
+  const { ids, first, isAll } = await found(client, act, options);
+  if (ids.length === 0) return output.line(`No task to ${act.name} was found.`);
+  const count = `${ids.length} ${ids.length === 1 ? 'task' : 'tasks'}`;
+  if (options.yes !== true) {
+    output.table(taskColumns(first, environment.stdout.isTTY === true), first);
+    if (ids.length > first.length) output.line(`and ${ids.length - first.length} more`);
+    const answer = await confirmed(context, `${act.name === 'retry' ? 'Retry' : 'Cancel'} ${count}?`);
+    if (answer === null) {
+      throw new AgentcomError('AC_USAGE', `Found ${count} to ${act.name}; nothing was done. Pass --yes to ${act.name} them.`, {
+        details: { count: ids.length, task_ids: ids.slice(0, SHOWN_TASKS) },
+      });
+    }
+    if (!answer) {
+      output.note('Nothing was done.');
+      return exitWith(EXIT_INTERRUPTED);
+    }
+  }
+  const { done, left, failure } = await actOnAll(context, client, act, ids);
+  output.line(`${done} of ${count}: ${act.name === 'retry' ? 'queued again' : 'cancelled'}.`, 'green');
+  if (left > 0) output.note(`${left} had changed in the meantime and were left as they are.`);
+  if (!isAll) output.note(`There are more: a call takes at most ${TASKS_MAX}. Run it again.`);
+  if (failure !== null) throw failure;
+}
+
+interface Found {
+  readonly ids: readonly string[];
+  readonly first: readonly TaskJson[];
+  readonly isAll: boolean;
+}
+
+async function found(hub: HubClient, { statuses }: Act, options: FilterOptions): Promise<Found> {
+  const ids: string[] = [];
+  const first: TaskJson[] = [];
+  for (const status of options.status === undefined ? statuses : [options.status]) {
+    for (let cursor: string | undefined; ;) {
+      const page = await hub.tasks.list({ ...queryOf(options), status, limit: PAGE_TASKS, cursor });
+      ids.push(...page.tasks.map(({ id }) => id));
+      first.push(...page.tasks.slice(0, SHOWN_TASKS - first.length));
+      if (ids.length > TASKS_MAX) return { ids: ids.slice(0, TASKS_MAX), first, isAll: false };
+      if (page.next_cursor === null) break;
+      cursor = page.next_cursor;
+    }
+  }
+  return { ids, first, isAll: true };
+}
+
+/** Null if there is nobody to ask. */
+async function confirmed({ environment, output }: Context, question: string): Promise<boolean | null> {
+  const { stdin, stderr } = environment;
+  if (output.json || stderr.isTTY !== true || !('isTTY' in stdin) || stdin.isTTY !== true) return null;
+  const lines = createInterface({ input: stdin, signal: environment.interrupt() });
+  stderr.write(`${question} [y/N] `);
+  const answer = await new Promise<string>((resolve) => lines.once('line', resolve).once('close', () => resolve('')));
+  lines.close();
+  return /^y(es)?$/i.test(answer.trim());
+}
+
+interface Acted {
+  readonly done: number;
+  readonly left: number;
+  /** What ended it; null: nothing. */
+  readonly failure: Error | null;
+}
+
+async function actOnAll(context: Context, hub: HubClient, act: Act, ids: readonly string[]): Promise<Acted> {
+  const { output, environment } = context;
+  const { stderr } = environment;
+  const isLive = stderr.isTTY === true && !output.json;
+  let [next, done, left, shownMs] = [0, 0, 0, 0];
+  let failure = null as Error | null;
+  const work = async (): Promise<void> => {
+    while (failure === null) {
+      const taskId = ids[next];
+      if (taskId === undefined) return;
+      next += 1;
+      try {
+        output.data({ task_id: taskId, ...(await act.run(hub, taskId)) });
+        done += 1;
+      } catch (thrown) {
+        if (isChanged(thrown)) left += 1;
+        else failure ??= thrown as Error;
+      }
+      if (isLive && performance.now() - shownMs >= PROGRESS_EACH_MS) {
+        stderr.write(`\r${done + left} of ${ids.length} …\u001b[K`);
+        shownMs = performance.now();
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  if (isLive) stderr.write('\r\u001b[K');
+  return { done, left, failure };
+}
+
+/** It ended, was retried or was removed since it was found. */
+function isChanged(thrown: unknown): boolean {
+  const status = AgentcomError.is(thrown, 'AC_API') ? thrown.details?.['status'] : null;
+  return status === 409 || status === 404;
+}

@@ -1,0 +1,63 @@
+/** How people name tasks: by the beginning of the ID, or as `@last`. */
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import { isTaskId } from '../../core/domain/ids.ts';
+import type { HubClient, TaskJson } from '../client/index.ts';
+import type { Context } from './cli-context.ts';
+import { keepLastTask, lastTask } from './state/last-task.ts';
+import { stateFolder } from './state/state-folder.ts';
+
+const LAST = '@last';
+const BEFORE_DIGITS = 'task-';
+/** Digits of our IDs. With fewer, without `task-`, it is looked up. */
+const DIGITS = 32;
+const DIGITS_MIN = 4;
+/** Fewest digits in a list: our IDs begin with the time, which these tell apart for minutes. */
+const SHORT_DIGITS_MIN = 8;
+
+/** The ID of the task that `name` means. Throws `AC_USAGE` if it means none or several, naming these. */
+export async function taskNamed(context: Context, hub: HubClient, name: string): Promise<string> {
+  if (isTaskId(name)) return name;
+  if (name === LAST) return lastOf(context, hub);
+  const digits = name.startsWith(BEFORE_DIGITS) ? name.slice(BEFORE_DIGITS.length) : name;
+  if (!/^[0-9a-f]+$/.test(digits) || digits.length < DIGITS_MIN) {
+    throw new AgentcomError(
+      'AC_USAGE',
+      `Wanted a task as task-… or the first digits of its ID, at least ${DIGITS_MIN} (0-9, a-f), or ${LAST}; found ${JSON.stringify(name)}.`,
+    );
+  }
+  if (digits.length >= DIGITS) return `${BEFORE_DIGITS}${digits}`;
+  const { tasks } = await hub.tasks.list({ id_prefix: `${BEFORE_DIGITS}${digits}` });
+  const [only, ...others] = tasks;
+  if (only !== undefined && others.length === 0) return only.id;
+  if (only === undefined) throw new AgentcomError('AC_USAGE', `No task has an ID that begins with ${BEFORE_DIGITS}${digits}.`);
+  const candidates = tasks.map((task) => `  ${task.id}  ${task.status}  ${firstLine(task)}`);
+  throw new AgentcomError(
+    'AC_USAGE',
+    [`More than one task has an ID that begins with ${BEFORE_DIGITS}${digits}. Add digits:`, ...candidates].join('\n'),
+    { details: { candidates: tasks.map(({ id }) => id) } },
+  );
+}
+
+async function lastOf({ environment }: Context, hub: HubClient): Promise<string> {
+  const folder = stateFolder(environment.env);
+  const taskId = folder === null ? null : await lastTask(folder, hub.url);
+  if (taskId !== null) return taskId;
+  const where = folder === null ? 'there is no home: set AGENTCOM_STATE_DIR' : `nothing is kept for ${hub.url} in ${folder.path}`;
+  throw new AgentcomError('AC_USAGE', `${LAST} is the task that you last submitted or acted on, but ${where}. Name the task.`);
+}
+
+/** Keeps the task as `@last`. */
+export async function isLast({ environment }: Context, hub: HubClient, taskId: string | undefined): Promise<void> {
+  const folder = stateFolder(environment.env);
+  if (folder !== null && taskId !== undefined) await keepLastTask(folder, hub.url, taskId);
+}
+
+/** The shortest names that tell these tasks apart, all of one length. */
+export function shortNames(taskIds: readonly string[]): (taskId: string) => string {
+  const digits = taskIds.map((id) => id.slice(BEFORE_DIGITS.length));
+  let length = SHORT_DIGITS_MIN;
+  while (length < DIGITS && new Set(digits.map((each) => each.slice(0, length))).size < new Set(digits).size) length += 1;
+  return (id) => id.slice(BEFORE_DIGITS.length, BEFORE_DIGITS.length + length);
+}
+
+export const firstLine = ({ description }: Pick<TaskJson, 'description'>): string => description.trim().split('\n')[0] ?? '';
