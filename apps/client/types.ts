@@ -303,11 +303,14 @@ export interface ListQuery extends PageQuery {
 /** A page of a list; `Name` is the field with the items. */
 export type Page<Name extends string, Item> = { readonly [key in Name]: readonly Item[] } & { readonly next_cursor: string | null };
 
-/** An event of the stream: a change of a task, or `gap` if events are missing because they were removed. */
+/**
+ * An event of the stream: a change of a task; `gap` if events are missing because they were removed; `dropped` if this reader was too slow
+ * and its connection ends, after which the client resumes.
+ */
 export interface StreamEvent {
   /** Its position in the stream, after which a stream can resume. */
   readonly id: string | null;
-  readonly event: EventName | 'gap';
+  readonly event: EventName | 'gap' | 'dropped';
   readonly data: Readonly<Record<string, unknown>>;
 }
 

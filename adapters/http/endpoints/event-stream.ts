@@ -4,22 +4,16 @@
  *
  * It is reading from the feed, or waiting (for a commit, for the next check of its token, or for its end), or it has a batch that the
  * client has not read yet. It ends when the client disconnects, the hub stops, its token is revoked, the feed fails, or the client reads
- * nothing for `STALLED_MS`. The client then reconnects with `Last-Event-ID`.
+ * nothing for `STALLED_MS`. The client then reconnects with `Last-Event-ID`. All streams share one reader of the newest events (event-tail.ts).
  */
-import type { StoredEvent } from '../../../core/domain/task/event.ts';
 import { messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Timer } from '../../../core/ports/clock.ts';
 import type { EventFilter } from '../../../core/ports/event-feed.ts';
 import type { ByteStream } from '../../../core/ports/http.ts';
-import { eventJson } from '../../../core/protocol/task-json.ts';
 import type { Principal } from '../authenticate.ts';
 import type { HttpApiDeps } from '../deps.ts';
+import { GATHER_MS, type EventTail } from './event-tail.ts';
 
-/** The size of a batch: at most so many events, and not more once they have so many bytes. */
-const BATCH_EVENTS = 200;
-const BATCH_BYTES = 262_144;
-/** The minimum time between two reads of one stream, so that the load does not grow with streams times commits. */
-const GATHER_MS = 50;
 /** How often a stream without events sends a keep-alive comment, and how often a stream checks its token. */
 const KEEP_ALIVE_MS = 15_000;
 /** How long a client may leave a batch unread, milliseconds. */
@@ -40,11 +34,12 @@ export interface StreamStart {
 /** `onEnd` is called once, when the stream has ended for whatever reason. */
 export function eventStream(
   deps: HttpApiDeps,
+  tail: EventTail,
   principal: Principal,
   { place, filter }: { readonly place: StreamStart; readonly filter: EventFilter },
   onEnd: () => void,
 ): ByteStream {
-  const { events, clock, log } = deps;
+  const { clock, log } = deps;
   const encoder = new TextEncoder();
   let { afterId, removedId } = place;
   let greeting: string | null = greetingText(place);
@@ -52,9 +47,12 @@ export function eventStream(
   let commits = 0;
   let wake: () => void = () => undefined;
   let stalled: Timer | null = null;
+  /** The last message of a stream whose client read too slowly. */
+  let farewell: string | null = null;
   let readAtMs = -Infinity;
   let checkedAtMs = clock.monotonicMs();
   let give: (chunk: Uint8Array | null) => void = () => undefined;
+  const leave = tail.join();
   const unsubscribe = deps.onCommit(() => {
     commits += 1;
     wake();
@@ -66,12 +64,16 @@ export function eventStream(
     ended = true;
     stalled?.cancel();
     unsubscribe();
+    leave();
     wake();
     onEnd();
     give(null);
   };
   const startStallTimer = (): void => {
-    stalled = clock.after(STALLED_MS, end);
+    stalled = clock.after(STALLED_MS, () => {
+      farewell = droppedText(afterId);
+      end();
+    });
   };
   /** Waits for the time to pass, for the end, or (if `byCommit`) for a commit. */
   const waitFor = (ms: number, byCommit: boolean): Promise<void> =>
@@ -101,17 +103,19 @@ export function eventStream(
       }
       readAtMs = clock.monotonicMs();
       const seen = commits;
-      const { events: batch, untilId, removedId: goneId } = await events.after(afterId, filter, BATCH_EVENTS, BATCH_BYTES);
+      const { text, untilId, removedId: goneId } = await tail.after(afterId, filter);
       const isMore = untilId > afterId;
       // Events that were removed since the stream started, perhaps before it read them.
       const gap = goneId > removedId && goneId > afterId ? gapText(afterId, { from: afterId + 1, to: goneId }) : '';
       removedId = Math.max(removedId, goneId);
       afterId = untilId;
-      if (batch.length > 0 || gap !== '') return gap + batch.map(eventText).join('');
+      if (text !== '' || gap !== '') return gap + text;
       if (ended) return null;
       if (isMore || commits !== seen) continue;
       await waitFor(KEEP_ALIVE_MS, true);
-      if (commits === seen && !ended) return ':\n\n';
+      if (commits !== seen || ended) continue;
+      tail.expire();
+      return ':\n\n';
     }
     return null;
   };
@@ -133,7 +137,11 @@ export function eventStream(
   startStallTimer();
   return {
     next() {
-      if (ended) return Promise.resolve(null);
+      if (ended) {
+        const last = farewell;
+        farewell = null;
+        return Promise.resolve(last === null ? null : encoder.encode(last));
+      }
       stalled?.cancel();
       return new Promise((resolve) => {
         give = resolve;
@@ -153,5 +161,6 @@ function greetingText({ afterId, gap }: StreamStart): string {
 const gapText = (afterId: number, gap: NonNullable<StreamStart['gap']>): string =>
   `id: ${afterId}\nevent: gap\ndata: ${JSON.stringify(gap)}\n\n`;
 
-/** JSON escapes line breaks within strings, and this has none between tokens, so it fits on one `data` line. */
-const eventText = (event: StoredEvent): string => `id: ${event.id}\nevent: ${event.event}\ndata: ${eventJson(event)}\n\n`;
+/** Tells a client that its stream ends because it read too slowly, and after which event it can resume. */
+const droppedText = (afterId: number): string =>
+  `event: dropped\ndata: ${JSON.stringify({ reason: 'slow_reader', unread_ms: STALLED_MS, resume_after: afterId })}\n\n`;

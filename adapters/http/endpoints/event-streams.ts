@@ -6,6 +6,7 @@ import { eventsSchema } from '../../../core/protocol/http-queries.ts';
 import type { Principal } from '../authenticate.ts';
 import type { HttpApiDeps } from '../deps.ts';
 import { eventStream, type StreamStart } from './event-stream.ts';
+import { EventTail } from './event-tail.ts';
 import { queryReader } from '../query.ts';
 import { invalid, read, refusal, refused, type Read, type Reply } from '../reply.ts';
 import type { ApiRequest, Handler } from '../request.ts';
@@ -19,6 +20,7 @@ export interface EventStreams {
 export function eventStreams(deps: HttpApiDeps): EventStreams {
   const { events, tasks, limits } = deps;
   const readQuery = queryReader(eventsSchema);
+  const tail = new EventTail(deps);
   const streams = new Set<ByteStream>();
   /** Incremented before the first await of `open`, so that concurrent calls cannot exceed the limit together. */
   let openCount = 0;
@@ -64,7 +66,7 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
         over();
         return started.reply;
       }
-      const stream = eventStream(deps, by, started.value, () => {
+      const stream = eventStream(deps, tail, by, started.value, () => {
         streams.delete(stream);
         over();
       });

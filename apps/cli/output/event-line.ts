@@ -25,6 +25,7 @@ export const colourOf = (event: string): Colour | undefined => COLOURS[event];
 /** `12:03:04  task-…  accepted  worker-1 g1  50% counting` */
 export function eventLine(event: string, data: EventData, options: { readonly withTask: boolean }): string {
   if (event === 'gap') return `--:--:--  events ${String(data['from'])} to ${String(data['to'])} are no longer kept`;
+  if (event === 'dropped') return '--:--:--  this reader was too slow: the hub closed its stream, which is resumed without a gap';
   const time = typeof data['timestamp'] === 'number' ? timeOfDay(data['timestamp']) : '--:--:--';
   const agent = typeof data['agent_id'] === 'string' ? data['agent_id'] : '';
   const generation = typeof data['generation'] === 'number' ? `g${data['generation']}` : '';

@@ -1,0 +1,195 @@
+/**
+ * The newest events, read once for all streams, and each made into text once. A stream that has not come so far yet reads the store
+ * itself. Holds the events of a range of ids without a gap, within bounds.
+ */
+import type { StoredEvent } from '../../../core/domain/task/event.ts';
+import type { Clock } from '../../../core/ports/clock.ts';
+import type { EventFeed, EventFilter } from '../../../core/ports/event-feed.ts';
+import { EVENT_BYTES } from '../../../core/ports/task-store.ts';
+import { eventJson } from '../../../core/protocol/task-json.ts';
+
+/** The size of a batch for one stream: at most so many events, and not more once they have so many bytes. */
+const BATCH_EVENTS = 200;
+const BATCH_BYTES = 262_144;
+/** The minimum time between two reads, of the tail or of one stream, so that the load does not grow with streams times commits. */
+export const GATHER_MS = 50;
+/** The size of one read of the tail: at most so many events, and not more once they have so many bytes. */
+const READ_EVENTS = 1_000;
+const READ_BYTES = 1_048_576;
+/** What the tail holds: at most so many events, and not more than so many bytes of text. */
+const TAIL_EVENTS_MAX = 4_000;
+const TAIL_BYTES_MAX = 8_388_608;
+
+/** Events as text; `untilId` and `removedId` as in `EventPage`. */
+export interface EventBatch {
+  readonly text: string;
+  readonly untilId: number;
+  readonly removedId: number;
+}
+
+interface Held {
+  readonly event: StoredEvent;
+  readonly text: string;
+}
+
+type Deps = { readonly events: EventFeed; readonly clock: Clock; readonly onCommit: (listener: () => void) => () => void };
+
+export class EventTail {
+  readonly #deps: Deps;
+  #held: Held[] = [];
+  #bytes = 0;
+  /** It has every event with an id above `#fromId` and up to `#untilId`; null: not read yet. */
+  #fromId: number | null = null;
+  #untilId = 0;
+  #streams = 0;
+  #commits = 0;
+  /** The commits that the tail has seen. */
+  #readCommits = -1;
+  #readAtMs = -Infinity;
+  #reading: Promise<void> | null = null;
+  #unsubscribe: () => void = () => undefined;
+  #endWait: () => void = () => undefined;
+
+  constructor(deps: Deps) {
+    this.#deps = deps;
+  }
+
+  /** A stream begins. The returned function is called once, when it has ended: without streams nothing is held. */
+  join(): () => void {
+    if (this.#streams === 0) this.#unsubscribe = this.#deps.onCommit(() => (this.#commits += 1));
+    this.#streams += 1;
+    return () => {
+      this.#streams -= 1;
+      if (this.#streams > 0) return;
+      this.#unsubscribe();
+      this.#endWait();
+      this.#restart(null);
+      this.#readAtMs = -Infinity;
+    };
+  }
+
+  /** The events after `afterId`, as `EventFeed.after` returns them. */
+  async after(afterId: number, filter: EventFilter): Promise<EventBatch> {
+    const wanted = this.#commits;
+    while (this.#readCommits < wanted || this.#fromId === null) {
+      await (this.#reading ??= this.#read());
+      // The stream that waited for it has ended.
+      if (this.#streams === 0) return { text: '', untilId: afterId, removedId: 0 };
+    }
+    if (afterId < this.#fromId) return this.#fromStore(afterId, filter, this.#fromId);
+    return this.#fromTail(afterId, filter);
+  }
+
+  /** The tail may have missed a commit of another hub: the next call reads again. */
+  expire(): void {
+    this.#readCommits = -1;
+  }
+
+  /** Continues with the tail once the store has no more matching events up to `tailFromId`. */
+  async #fromStore(afterId: number, filter: EventFilter, tailFromId: number): Promise<EventBatch> {
+    const { events } = this.#deps;
+    const page = await events.after(afterId, filter, BATCH_EVENTS, BATCH_BYTES);
+    const text = page.events.map(eventText).join('');
+    if (page.untilId > afterId) return { text, untilId: page.untilId, removedId: page.removedId };
+    return { text, untilId: tailFromId, removedId: (await events.marks()).removedId };
+  }
+
+  /** Nothing is missing in the tail, so there is nothing removed to report. */
+  #fromTail(afterId: number, { taskId, agentId, event: name }: EventFilter): EventBatch {
+    const texts: string[] = [];
+    let characters = 0;
+    for (let index = firstAfter(this.#held, afterId); index < this.#held.length; index += 1) {
+      const { event, text } = this.#held[index] as Held;
+      if (taskId !== undefined && event.taskId !== taskId) continue;
+      if (agentId !== undefined && event.agentId !== agentId) continue;
+      if (name !== undefined && event.event !== name) continue;
+      texts.push(text);
+      characters += text.length;
+      if (texts.length === BATCH_EVENTS || characters >= BATCH_BYTES) return { text: texts.join(''), untilId: event.id, removedId: 0 };
+    }
+    return { text: texts.join(''), untilId: Math.max(afterId, this.#untilId), removedId: 0 };
+  }
+
+  async #read(): Promise<void> {
+    const { clock, events } = this.#deps;
+    try {
+      const soonMs = this.#readAtMs + GATHER_MS - clock.monotonicMs();
+      if (soonMs > 0) await this.#wait(soonMs);
+      if (this.#streams === 0) return;
+      this.#readAtMs = clock.monotonicMs();
+      const seen = this.#commits;
+      if (this.#fromId === null) {
+        const { lastId, removedId } = await events.marks();
+        this.#restart(Math.max(lastId, removedId));
+      } else {
+        const { events: found, untilId, removedId } = await events.after(this.#untilId, {}, READ_EVENTS, READ_BYTES);
+        // Events may have been removed before they were read: each stream reads the store, and reports its gap.
+        if (removedId > this.#untilId) this.#restart(Math.max(untilId, removedId));
+        else this.#append(found, untilId);
+        // There may be more than one page of them: the next read follows at once.
+        if (isCut(found)) {
+          this.#readAtMs = -Infinity;
+          return;
+        }
+      }
+      this.#readCommits = seen;
+    } finally {
+      this.#reading = null;
+    }
+  }
+
+  /** Until the time has passed, or no stream is left. */
+  async #wait(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = this.#deps.clock.after(ms, resolve);
+      this.#endWait = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+
+  #append(found: readonly StoredEvent[], untilId: number): void {
+    for (const event of found) {
+      const text = eventText(event);
+      this.#held.push({ event, text });
+      this.#bytes += EVENT_BYTES + text.length;
+    }
+    this.#untilId = untilId;
+    let dropped = 0;
+    while (this.#held.length - dropped > TAIL_EVENTS_MAX || this.#bytes > TAIL_BYTES_MAX) {
+      const { event, text } = this.#held[dropped] as Held;
+      this.#bytes -= EVENT_BYTES + text.length;
+      this.#fromId = event.id;
+      dropped += 1;
+    }
+    this.#held.splice(0, dropped);
+  }
+
+  #restart(fromId: number | null): void {
+    this.#held = [];
+    this.#bytes = 0;
+    this.#fromId = fromId;
+    this.#untilId = fromId ?? 0;
+    this.#readCommits = -1;
+  }
+}
+
+/** Whether a read may have ended at its size: a character has at most three bytes. */
+const isCut = (found: readonly StoredEvent[]): boolean =>
+  found.length === READ_EVENTS ||
+  found.reduce((bytes, { details }) => bytes + EVENT_BYTES + (details === null ? 0 : 3 * JSON.stringify(details).length), 0) >= READ_BYTES;
+
+/** The index of the first event with an id above `afterId`. */
+function firstAfter(held: readonly Held[], afterId: number): number {
+  let [low, high] = [0, held.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((held[middle] as Held).event.id <= afterId) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** JSON escapes line breaks within strings, and this has none between tokens, so it fits on one `data` line. */
+const eventText = (event: StoredEvent): string => `id: ${event.id}\nevent: ${event.event}\ndata: ${eventJson(event)}\n\n`;

@@ -1,0 +1,100 @@
+/** Readers of the event stream: slow ones, many at once, and one that was away for long. */
+import t from 'tap';
+import type { EventFeed } from '../../../core/ports/event-feed.ts';
+import { aTask, changes, inserting } from '../../product/contracts/fixtures.ts';
+import { listen, progress, turn, type Told } from './event-listener.ts';
+import { hubBench } from './hub-bench.ts';
+
+t.test('a slow reader is dropped with a marker, and resumes without a gap or a repeat', async (t) => {
+  const bench = await hubBench();
+  const events = [1, 2, 3, 4].map((seq) => progress(seq, { details: { text: 'x'.repeat(200_000) } }));
+  await bench.commit({ ...inserting(aTask()), events });
+  const slow = await listen(bench, '/api/events', { token: 'viewer', headers: { 'last-event-id': '0' } });
+  await slow.next();
+  const seen = [(await slow.next())?.id];
+  await turn();
+  bench.clock.advance(50);
+  await turn();
+  bench.clock.advance(60_000);
+  let last: Told | null = null;
+  for (let one = await slow.next(); one !== null; one = await slow.next()) {
+    if (one.event === 'progress') seen.push(one.id);
+    last = one;
+  }
+  t.match(last, { event: 'dropped', data: { reason: 'slow_reader', resume_after: Number } });
+  t.equal(last?.data?.['resume_after'], Number(seen.at(-1)));
+  const again = await listen(bench, '/api/events', { token: 'viewer', headers: { 'last-event-id': String(seen.at(-1)) } });
+  await again.next();
+  while (seen.length < 4) {
+    const one = again.next();
+    await turn();
+    bench.clock.advance(50);
+    seen.push((await one)?.id);
+  }
+  t.strictSame(seen, ['1', '2', '3', '4']);
+  await again.stop();
+  await bench.close();
+});
+
+t.test('streams share one reader of new events', async (t) => {
+  const bench0 = await hubBench();
+  const { events: feed } = bench0.storage;
+  let reads = 0;
+  const after: EventFeed['after'] = (...of) => ((reads += 1), feed.after(...of));
+  let commit: () => void = () => undefined;
+  const listeners = new Set<() => void>();
+  commit = () => listeners.forEach((listener) => listener());
+  const onCommit = (listener: () => void) => {
+    listeners.add(listener);
+    return () => void listeners.delete(listener);
+  };
+  const bench = await hubBench({ deps: { events: { marks: () => feed.marks(), after }, onCommit } });
+  await bench0.commit(inserting(aTask()));
+  const streams = await Promise.all(Array.from({ length: 50 }, () => listen(bench)));
+  for (const stream of streams) await stream.next();
+  for (let seq = 1; seq <= 5; seq += 1) {
+    const waiting = streams.map((stream) => stream.next());
+    await turn();
+    await bench0.commit(changes({ events: [progress(seq)] }));
+    commit();
+    for (let times = 0; times < 3; times += 1) {
+      bench.clock.advance(50);
+      await turn();
+    }
+    for (const one of waiting) t.equal((await one)?.id, String(seq));
+  }
+  t.ok(reads <= 10, `${reads} reads for 250 events`);
+  for (const stream of streams) await stream.stop();
+  t.equal(listeners.size, 0);
+  await bench.close();
+  await bench0.close();
+});
+
+t.test('a reader that was away for 10,000 events resumes without a gap or a repeat, while more come', async (t) => {
+  const bench = await hubBench();
+  await bench.commit(inserting(aTask()));
+  const COUNT = 10_000;
+  for (let from = 1; from <= COUNT; from += 1_000)
+    await bench.commit(changes({ events: Array.from({ length: 1_000 }, (_, n) => progress(from + n)) }));
+  const live = await listen(bench);
+  await live.next();
+  const stream = await listen(bench, '/api/events', { token: 'viewer', headers: { 'last-event-id': '7' } });
+  await stream.next();
+  const MORE = 500;
+  let added = 0;
+  for (let id = 8; id <= COUNT + MORE; id += 1) {
+    const one = stream.next();
+    if (id % 200 === 8 || id > COUNT) {
+      if (added < MORE) await bench.commit(changes({ events: [progress(COUNT + (added += 1))] }));
+      await turn();
+      bench.clock.advance(50);
+    }
+    const told = await one;
+    if (told?.id !== String(id)) throw new Error(`wanted ${id}, got ${JSON.stringify(told)}`);
+  }
+  t.equal(added, MORE);
+  t.equal((await live.next())?.id, String(COUNT + 1));
+  await stream.stop();
+  await live.stop();
+  await bench.close();
+});
