@@ -23,6 +23,7 @@ import { sessionCookies } from './session/session-cookies.ts';
 import { sessionHandlers } from './session/session-endpoints.ts';
 import { submitHandlers } from './endpoints/submit-endpoint.ts';
 import { taskHistoryHandlers } from './endpoints/task-history.ts';
+import { taskOutputHandlers } from './endpoints/task-output.ts';
 import { taskHandlers } from './endpoints/task-endpoints.ts';
 import { tokenHandlers } from './endpoints/token-endpoints.ts';
 import { waiting } from './endpoints/waiting.ts';
@@ -64,6 +65,7 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     ...taskHandlers(deps, why),
     ...taskHistoryHandlers(deps),
     ...agentHandlers(deps, why),
+    ...taskOutputHandlers(deps),
     ...tokenHandlers(deps, auth),
     ...sessionHandlers(deps, auth, cookies),
     ...hubHandlers(deps, context, everyAgent),

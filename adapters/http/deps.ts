@@ -1,5 +1,6 @@
 /** The dependencies of the HTTP API. It knows neither the HTTP server nor the database behind the ports. */
 import type { CommandInbox } from '../../core/application/hub/batch/commands.ts';
+import type { OutputWriter } from '../../core/application/hub/upkeep/output-writer.ts';
 import type { TokenUse } from '../../core/application/hub/upkeep/token-use.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
 import type { HubLimits } from '../../core/config/limits.ts';
@@ -10,6 +11,7 @@ import type { EventFeed } from '../../core/ports/event-feed.ts';
 import type { HttpHandler } from '../../core/ports/http.ts';
 import type { HubLoad, HubMetrics } from '../../core/ports/hub-metrics.ts';
 import type { Log } from '../../core/ports/log.ts';
+import type { OutputStore } from '../../core/ports/output-store.ts';
 import type { TaskStore } from '../../core/ports/task-store.ts';
 import type { DashboardFiles } from './dashboard/dashboard-files.ts';
 
@@ -19,6 +21,10 @@ export interface HttpApiDeps {
   readonly tasks: Pick<TaskStore, 'read' | 'history' | 'keptResult' | 'list' | 'beginningWith' | 'stats' | 'oldestReady' | 'peek'>;
   readonly agents: AgentStore;
   readonly events: EventFeed;
+  readonly output: Pick<OutputStore, 'read'>;
+  readonly outputWriter: Pick<OutputWriter, 'onOutput' | 'flush'>;
+  /** Whether other hubs write to the store too. */
+  readonly isShared: boolean;
   readonly tokenUse: Pick<TokenUse, 'note' | 'lastUsedAtMs'>;
   readonly ids: Ids;
   readonly digest: Digest;

@@ -36,6 +36,9 @@ export const ROUTES = [
   { name: 'getTask', method: 'GET', path: '/api/tasks/:id', roles: ALL, body: 'none', shed: true },
   { name: 'taskEvents', method: 'GET', path: '/api/tasks/:id/events', roles: ALL, body: 'none', shed: true },
   { name: 'keptResult', method: 'GET', path: '/api/tasks/:id/results/:generation', roles: VIEW_OWN, body: 'none', shed: true },
+  { name: 'taskOutput', method: 'GET', path: '/api/tasks/:id/output', roles: VIEW_OWN, body: 'none', shed: true },
+  // Not shed: it waits, and would take a turn of its token's reads for that long.
+  { name: 'waitForOutput', method: 'GET', path: '/api/tasks/:id/output/wait', roles: VIEW_OWN, body: 'none' },
   { name: 'retryTask', method: 'POST', path: '/api/tasks/:id/retry', roles: OPERATE, body: 'empty' },
   { name: 'cancelTask', method: 'POST', path: '/api/tasks/:id/cancel', roles: ['submitter', ...OPERATE], body: 'empty' },
   { name: 'adoptResult', method: 'POST', path: '/api/tasks/:id/adopt', roles: OPERATE, body: 'json' },

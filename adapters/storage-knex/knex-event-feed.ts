@@ -1,7 +1,7 @@
 /** `EventFeed` over an engine whose events become visible in the order of their ids. */
 import { FEED_BYTES, type EventFeed } from '../../core/ports/event-feed.ts';
 import type { OpenEngine, Row } from './engine.ts';
-import { withinBytes } from './event-pages.ts';
+import { withinBytes } from './rows/event-pages.ts';
 import { eventIn } from './rows/rows.ts';
 
 /** Events that one look with a filter reads: there is no index of agents or names, which every event would have to be put into. */

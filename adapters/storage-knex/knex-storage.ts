@@ -8,6 +8,7 @@ import type { Engine, OpenEngine } from './engine.ts';
 import { readableRows } from './rows/damaged-rows.ts';
 import { knexAgentStore } from './knex-agent-store.ts';
 import { knexEventFeed } from './knex-event-feed.ts';
+import { knexOutputStore } from './knex-output-store.ts';
 import { knexTaskStore } from './knex-task-store.ts';
 import { StateCache } from './cache/state-cache.ts';
 
@@ -42,6 +43,7 @@ export function knexStorage(deps: { readonly engine: Engine; readonly clock: Clo
     tasks: knexTaskStore(engine.capabilities, handle.use, { clock: () => opened?.clock ?? null, machine: clock, readable, cache }),
     agents: knexAgentStore(handle.use, readable, cache),
     events: knexEventFeed(handle.use),
+    output: knexOutputStore(handle.use),
     notifier: engine.notifier,
     ...(engine.deadlocks === undefined ? {} : { deadlocks: engine.deadlocks }),
     open: async () => ({ storeId: (await handle.open()).storeId }),

@@ -16,7 +16,7 @@ import {
 } from '../../core/ports/task-store.ts';
 import type { OpenEngine, Row } from './engine.ts';
 import type { ReadableOf } from './rows/damaged-rows.ts';
-import { withinBytes } from './event-pages.ts';
+import { withinBytes } from './rows/event-pages.ts';
 import { knexStoreUnit, type CacheHooks } from './knex-store-unit.ts';
 import type { StateCache } from './cache/state-cache.ts';
 import { eventIn, keptIn, priorityRank, taskIn, taskRowIn } from './rows/rows.ts';

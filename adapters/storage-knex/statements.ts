@@ -104,6 +104,13 @@ export const STATEMENTS = {
   /** Parameter: a removal. Changes: enrolment secrets that are over. */
   removeSecrets: 'writes',
 
+  /** Parameter: output chunks. Changes: those whose agent was assigned their task in their generation. */
+  appendOutput: 'writes',
+  /** Parameter: `{of, bytesMax, chunksMax}`; of: `{taskId, generation}`s, each once. Changes: the oldest chunks of each that are over these bounds. */
+  trimOutput: 'writes',
+  /** Parameter: `{beforeMs, limit}`. Changes: chunks that are older. */
+  removeOutput: 'writes',
+
   /** Parameter: `{after, limit}`. Rows: `id` of agents, by id. */
   agentsAfter: 'reads',
   /** Parameter: `{ids, beforeMs}`. Rows: `id` of those of these agents that nobody can be any more, locked; without those that another transaction has. */

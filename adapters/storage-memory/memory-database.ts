@@ -11,6 +11,7 @@ import type { Tombstone } from '../../core/domain/task/tombstone.ts';
 import type { TaskBody } from '../../core/domain/task/task.ts';
 import type { TokenRecord } from '../../core/ports/agent-store.ts';
 import type { ChangeHint } from '../../core/ports/hub-notifier.ts';
+import type { StoredOutput } from '../../core/ports/output-store.ts';
 import { oneAtATime } from '../../core/ports/opening.ts';
 import type { IdempotencyRecord, KeptKey, TaskChange } from '../../core/ports/task-store.ts';
 import { rowLocks, type RowLocks } from './row-locks.ts';
@@ -32,6 +33,8 @@ export interface MemoryDatabase {
   /** The highest id of the removed events. */
   removedEventId: number;
   readonly eventsOf: Map<TaskId, StoredEvent[]>;
+  /** Lowest `n` first. Of tasks that exist. */
+  readonly outputOf: Map<TaskId, StoredOutput[]>;
   readonly agents: Map<AgentId, Agent>;
   readonly stops: Map<string, PendingStop>;
   readonly keys: Map<string, IdempotencyRecord>;
@@ -87,6 +90,7 @@ export const memoryDatabase = (storeId: string): MemoryDatabase => ({
   removedEventId: 0,
   events: [],
   eventsOf: new Map(),
+  outputOf: new Map(),
   agents: new Map(),
   stops: new Map(),
   keys: new Map(),

@@ -11,6 +11,7 @@ import type { StoreCapabilities } from '../../core/ports/task-store.ts';
 import { withinBytes } from './event-pages.ts';
 import { memoryAgentStore } from './memory-agent-store.ts';
 import { memoryDatabase, type InTurn, type MemoryDatabase } from './memory-database.ts';
+import { memoryOutputStore } from './memory-output-store.ts';
 import { memoryTaskStore, type OnStep } from './memory-task-store.ts';
 
 export const MEMORY_CAPABILITIES: StoreCapabilities = { durable: false, shared: false };
@@ -91,6 +92,7 @@ export function memoryStorage(deps: MemoryStorageDeps): MemoryStorage {
     }),
     agents: memoryAgentStore(handle.use, inTurn),
     events: memoryEventFeed(handle.use),
+    output: memoryOutputStore(handle.use),
     notifier: memoryNotifier(database, holder),
     open: async () => ({ storeId: (await handle.open()).storeId }),
     close: handle.close,

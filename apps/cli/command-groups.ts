@@ -22,6 +22,7 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
     load: async () => (await import('./commands/task-commands.ts')).addTasks,
   },
   { commands: ['why'], load: async () => (await import('./commands/why.ts')).addWhy },
+  { commands: ['logs'], load: async () => (await import('./commands/logs.ts')).addLogs },
   {
     commands: ['agents', 'push', 'whoami', 'schemas', 'tokens'],
     load: async () => (await import('./commands/agent-commands.ts')).addAgents,

@@ -9,6 +9,9 @@ import type {
   KeptResultJson,
   ListQuery,
   NumberedEntry,
+  OutputChunkJson,
+  OutputPage,
+  OutputQuery,
   Page,
   PageQuery,
   PushAnswer,
@@ -60,6 +63,12 @@ export interface TasksClient {
   events(taskId: string, query?: TaskEventsQuery): Promise<TaskEventsPage>;
   /** The whole history of a task, oldest first, read page by page. Retried. */
   history(taskId: string): AsyncGenerator<NumberedEntry, void>;
+  /** A page of what its agents printed, oldest first. Retried. */
+  output(taskId: string, query?: OutputQuery): Promise<OutputPage>;
+  /** Waits until there is output after that position, or the task has ended, or half a minute has passed. Retried. */
+  waitForOutput(taskId: string, after: number, signal?: AbortSignal): Promise<{ readonly more: boolean; readonly ended: boolean }>;
+  /** Yields what its agents printed, and then what they print until the task has ended or `signal` is aborted. */
+  followOutput(taskId: string, query?: Omit<OutputQuery, 'limit'>, signal?: AbortSignal): AsyncGenerator<OutputChunkJson, void>;
   /** A late or refused result. `agentId` is required if several agents have one of that generation. Retried. */
   keptResult(taskId: string, generation: number, agentId?: string): Promise<KeptResultJson>;
   /** Cancels a task and stops its agent. Not retried once it was sent, because a repeat may be refused with 409. */
@@ -97,6 +106,22 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
         const page: TaskEventsPage = await get(path(taskId, '/events'), { after, limit: HISTORY_PAGE_EVENTS });
         yield* page.events;
         after = page.after;
+      }
+    },
+    output: (taskId, query) => get(path(taskId, '/output'), query),
+    waitForOutput: (taskId, after, signal) =>
+      request({ method: 'GET', path: path(taskId, '/output/wait'), query: { after }, idempotent: true, signal }),
+    async *followOutput(taskId, query = {}, signal) {
+      for (let after = query.after ?? 0; signal?.aborted !== true;) {
+        const page = await tasks.output(taskId, { ...query, after });
+        yield* page.output;
+        after = page.next_after;
+        if (page.more) continue;
+        const next = await tasks.waitForOutput(taskId, after, signal).catch((thrown: unknown) => {
+          if (signal?.aborted === true) return null;
+          throw thrown;
+        });
+        if (next === null || (next.ended && !next.more)) return;
       }
     },
     keptResult: (taskId, generation, agentId) =>

@@ -119,6 +119,33 @@ export interface TaskEventsPage {
   readonly after: number | null;
 }
 
+/** A piece of the live output of a task. `n`: its position; `dropped`: characters that are missing before it. */
+export interface OutputChunkJson {
+  readonly n: number;
+  readonly generation: number;
+  readonly agent_id: string;
+  readonly timestamp: number;
+  /** `agent`: what the agent says; the others are the standard streams of its program. */
+  readonly stream: 'agent' | 'stdout' | 'stderr';
+  readonly text: string;
+  readonly seq: number;
+  readonly dropped: number;
+}
+/** `after`: a position; `search`: text in a chunk, whatever its case. */
+export interface OutputQuery {
+  readonly after?: number | undefined;
+  readonly limit?: number | undefined;
+  readonly generation?: number | undefined;
+  readonly stream?: OutputChunkJson['stream'] | undefined;
+  readonly search?: string | undefined;
+}
+/** `next_after`: the `after` of the next page. A page of a filtered read may be empty although there is `more`. */
+export interface OutputPage {
+  readonly output: readonly OutputChunkJson[];
+  readonly next_after: number;
+  readonly more: boolean;
+}
+
 export interface KeptNameJson {
   readonly generation: number;
   readonly agent_id: string;

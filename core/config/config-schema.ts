@@ -62,6 +62,7 @@ const hubTiming: FieldsOf<HubTiming> = {
   breaker: backoff,
   endedKeptMs: timeMs(),
   deadLetterKeptMs: timeMs(),
+  outputKeptMs: timeMs(),
   agentKeptMs: timeMs(),
   tombstoneMs: timeMs(),
   hubLeaseMs: timeMs(),
@@ -85,6 +86,7 @@ const LIMIT_BOUNDS: Partial<Record<keyof HubLimits, readonly [number, number]>> 
   readMsPerSecond: [0, COUNT_MAX],
   agentFramesPerSecond: [0, COUNT_MAX],
   agentBytesPerSecond: [0, COUNT_MAX],
+  outputBytes: [0, COUNT_MAX],
   slotsPerAgent: [1, SLOTS_MAX],
   page: [1, PAGE_ROWS_MAX],
 };

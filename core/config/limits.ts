@@ -24,6 +24,8 @@ export interface HubLimits {
   readonly socketQueueBytes: number;
   /** Progress events stored for one attempt. */
   readonly progressPerAttempt: number;
+  /** Live output stored for one assignment, bytes: the newest; 0: none is stored. */
+  readonly outputBytes: number;
   readonly slotsPerAgent: number;
   readonly sockets: number;
   /** Sockets without identify; when all are taken, an address that has fewer displaces one of the address that has the most. */
@@ -79,6 +81,7 @@ export const HUB_LIMITS: HubLimits = {
   batchWork: 2_000,
   socketQueueBytes: 4_194_304,
   progressPerAttempt: 1_000,
+  outputBytes: 262_144,
   slotsPerAgent: 128,
   sockets: 12_000,
   unidentifiedSockets: 2_000,

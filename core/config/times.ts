@@ -40,6 +40,8 @@ export interface HubTiming {
   readonly endedKeptMs: number;
   /** How long a task is kept in the dead-letter queue. */
   readonly deadLetterKeptMs: number;
+  /** How long the live output of agents is kept, at most as long as its task. */
+  readonly outputKeptMs: number;
   /** How long an agent is kept after all its tokens were revoked or expired. */
   readonly agentKeptMs: number;
   /** How long repeated submits, and repeated reports about a removed task, get their first answer. */
@@ -67,6 +69,7 @@ export const HUB_TIMING: HubTiming = {
   breaker: { firstMs: 60_000, maxMs: 1_800_000 },
   endedKeptMs: 2_592_000_000,
   deadLetterKeptMs: 15_552_000_000,
+  outputKeptMs: 604_800_000,
   agentKeptMs: 2_592_000_000,
   tombstoneMs: 7_776_000_000,
   hubLeaseMs: 15_000,

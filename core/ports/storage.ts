@@ -2,6 +2,7 @@
 import type { AgentStore } from './agent-store.ts';
 import type { EventFeed } from './event-feed.ts';
 import type { HubNotifier } from './hub-notifier.ts';
+import type { OutputStore } from './output-store.ts';
 import type { TaskStore } from './task-store.ts';
 
 export interface Storage {
@@ -9,6 +10,7 @@ export interface Storage {
   readonly tasks: TaskStore;
   readonly agents: AgentStore;
   readonly events: EventFeed;
+  readonly output: OutputStore;
   readonly notifier: HubNotifier;
 
   /**

@@ -103,7 +103,8 @@ export type WakeEvent =
       readonly message?: string | undefined;
       readonly waiting?: WaitReason | undefined;
     }
-  | { readonly type: 'output'; readonly stream: 'stdout' | 'stderr'; readonly text: string }
+  /** `dropped`: characters that are missing before `text`. */
+  | { readonly type: 'output'; readonly stream: 'stdout' | 'stderr'; readonly text: string; readonly dropped?: number | undefined }
   | ({ readonly type: 'usage' } & RunUsage)
   /** A successful result; `output` is any JSON value. */
   | ({ readonly type: 'completed'; readonly output: unknown } & RunUsage)

@@ -4,6 +4,7 @@ import { EVENT_NAMES } from '../domain/task/event.ts';
 import { isTaskId, type TaskId } from '../domain/ids.ts';
 import { PRIORITIES, STATUSES } from '../domain/task/task.ts';
 import { agentIdField, capabilityField, taskIdField } from './fields.ts';
+import { OUTPUT_STREAMS } from '../domain/assignment/output-stream.ts';
 
 export const PAGE_DEFAULT = 50;
 /** Of the text that a list is searched for. */
@@ -53,6 +54,18 @@ export const historySchema = closed({ before: seq, after: seq, limit: page.limit
 /** `GET /api/tasks/:id/results/:generation` */
 export const keptResultSchema = closed({ agent_id: optional(agentIdField) });
 
+/** `GET /api/tasks/:id/output`: chunks after that position. `search`: text in a chunk, whatever its case. */
+export const outputSchema = closed({
+  after: seq,
+  limit: page.limit,
+  generation: seq,
+  stream: optional(Type.Enum([...OUTPUT_STREAMS])),
+  search: optional(Type.String({ minLength: 1, maxLength: 256 })),
+});
+
+/** `GET /api/tasks/:id/output/wait` */
+export const outputWaitSchema = closed({ after: seq, wait_ms: optional(Type.String({ pattern: '^[0-9]{1,6}$' })) });
+
 export const httpQuerySchemas = {
   task_list: taskListSchema,
   dead_letter: deadLetterSchema,
@@ -60,6 +73,8 @@ export const httpQuerySchemas = {
   events: eventsSchema,
   task_events: historySchema,
   kept_result: keptResultSchema,
+  task_output: outputSchema,
+  wait_for_output: outputWaitSchema,
 } as const;
 
 /** The place of a task in the list, newest first. */

@@ -1,5 +1,6 @@
 /** Frames from a sidecar to the hub: one schema for each type, per version. Unknown fields are ignored. */
 import { HELD_STATUSES } from '../domain/task/reconciliation.ts';
+import { OUTPUT_STREAMS } from '../domain/assignment/output-stream.ts';
 import { Type, type Static } from 'typebox';
 import {
   agentIdField,
@@ -191,8 +192,9 @@ export const v2Schemas = {
     type: type('task_output'),
     ...v2Task,
     seq: countField,
-    stream: Type.Enum(['stdout', 'stderr']),
+    stream: words(OUTPUT_STREAMS),
     text: Type.String({ maxLength: 65_536 }),
+    dropped: Type.Optional(countField),
   }),
   state_report: v1Schemas.state_report,
 };

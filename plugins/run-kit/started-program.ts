@@ -104,18 +104,20 @@ export function startedProgram(deps: ProgramRunnerDeps, options: StartedProgramO
           return emit({ type: 'failed', phase: 'spawn', kind, message, retryable, details });
         }
         const { main, exited } = outcome;
-        const emitAll = withOutput({ ...common, listener, request, detachSignal }, emit);
+        const output = withOutput({ ...common, listener, request, detachSignal }, emit);
+        const emitAll = output.emit;
         await emitAll({ type: 'spawned', process: main });
         if (listener === undefined) await emitAll({ type: 'woken' });
         const { runId, runDir } = request;
         const watched = { ...common, runId, runDir, main, exited, detaches, signal, detachSignal, endSignal: listener?.endSignal };
-        await watchRun(watched, emitAll).finally(() => listener?.close?.());
+        await watchRun(watched, emitAll).finally(output.end);
       }),
     attach: (run: AdoptedRun, signal: StopSignal): AsyncIterable<WakeEvent> =>
       wakeEvents(async (emit, detachSignal) => {
         const listener = await listenerFor?.(run, emit);
         const adopted = { ...common, run, isLaunched: true, detaches, signal, detachSignal, endSignal: listener?.endSignal };
-        await adoptRun(adopted, withOutput({ ...common, listener, request: run, detachSignal }, emit)).finally(() => listener?.close?.());
+        const output = withOutput({ ...common, listener, request: run, detachSignal }, emit);
+        await adoptRun(adopted, output.emit).finally(output.end);
       }),
     ...(check === undefined ? {} : { check }),
   };
@@ -129,26 +131,45 @@ interface OutputContext {
   readonly log: Log;
 }
 
+/** A line that nobody parses is output, for whoever watches the agent. */
+const shownOnly = (): undefined => undefined;
+
 /** An `emit` that also reports the program's output: from `spawned` on, and all of it before the end. */
-function withOutput({ listener, request, detachSignal, clock, log }: OutputContext, emit: Emit): Emit {
-  if (listener === undefined) return emit;
+function withOutput(
+  { listener, request, detachSignal, clock, log }: OutputContext,
+  emit: Emit,
+): { readonly emit: Emit; end(): Promise<void> } {
   const { runId, runDir } = request;
-  const { onLine, onErrorLine, lineBytesMax, onDropped } = listener;
+  const { onLine, onErrorLine, lineBytesMax, onDropped } = listener ?? {};
   const common = { runId, runDir, emit, detachSignal, lineBytesMax, clock, log };
   const streams: readonly OutputFollower[] = [
-    followOutput({ ...common, onLine, onDropped }),
-    ...(onErrorLine === undefined ? [] : [followOutput({ ...common, onLine: onErrorLine, stream: 'stderr' })]),
+    followOutput({ ...common, stream: 'stdout', onLine: onLine ?? shownOnly, isNeeded: onLine !== undefined, onDropped }),
+    followOutput({ ...common, stream: 'stderr', onLine: onErrorLine ?? shownOnly, isNeeded: onErrorLine !== undefined }),
   ];
   const begin = (): void => {
-    listener.onStarted?.();
+    listener?.onStarted?.();
     for (const stream of streams) stream.begin();
   };
   if (request.process !== null && request.process !== undefined) begin();
-  return async (event) => {
-    if (event.type === 'exited' || event.type === 'stopped') for (const stream of streams) await stream.finish();
-    const finalEvent = event.type === 'exited' ? await listener.onEnd?.(event) : undefined;
+  let isFinished = false;
+  const finish = async (): Promise<void> => {
+    if (isFinished) return;
+    isFinished = true;
+    for (const stream of streams) await stream.finish();
+  };
+  const emitAll: Emit = async (event) => {
+    if (event.type === 'exited' || event.type === 'stopped') await finish();
+    const finalEvent = event.type === 'exited' ? await listener?.onEnd?.(event) : undefined;
     if (finalEvent !== undefined) await emit(finalEvent);
-    await emit(event.type === 'exited' && listener.isSessionGone?.() === true ? { ...event, sessionGone: true } : event);
+    await emit(event.type === 'exited' && listener?.isSessionGone?.() === true ? { ...event, sessionGone: true } : event);
     if (event.type === 'spawned') begin();
+  };
+  return {
+    emit: emitAll,
+    // A program that hands over has ended, though its run goes on.
+    async end() {
+      if (!detachSignal.aborted) await finish();
+      listener?.close?.();
+    },
   };
 }

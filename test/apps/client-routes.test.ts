@@ -26,6 +26,8 @@ const MADE_BY: Readonly<
   taskStats: { call: ({ tasks }) => tasks.stats(), command: 'stats' },
   getTask: { call: ({ tasks }) => tasks.get(ID), command: 'show' },
   taskEvents: { call: ({ tasks }) => tasks.events(ID), command: 'show --all' },
+  taskOutput: { call: ({ tasks }) => tasks.output(ID), command: 'logs' },
+  waitForOutput: { call: ({ tasks }) => tasks.waitForOutput(ID, 0), command: 'logs --follow' },
   keptResult: { call: ({ tasks }) => tasks.keptResult(ID, 1), command: 'show --result' },
   retryTask: { call: ({ tasks }) => tasks.retry(ID), command: 'retry' },
   cancelTask: { call: ({ tasks }) => tasks.cancel(ID), command: 'cancel' },

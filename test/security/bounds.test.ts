@@ -5,9 +5,10 @@
  * Long on purpose: one table with a row for each bound.
  */
 import t from 'tap';
-import { OUTPUT_BYTES_MAX } from '../../core/application/sidecar/state/constants.ts';
+import { OUTPUT_BYTES_MAX, OUTPUT_HELD } from '../../core/application/sidecar/state/constants.ts';
 import { MESSAGES_A_MINUTE } from '../../core/application/hub/sessions/agent-frames.ts';
 import { Sweeper, TIMER_MAX_MS } from '../../core/application/hub/upkeep/sweeper.ts';
+import { OUTPUT_WAITING_BYTES } from '../../core/application/hub/upkeep/output-writer.ts';
 import type { Command } from '../../core/application/hub/batch/commands.ts';
 import { HUB_LIMITS } from '../../core/config/limits.ts';
 import { HUB_TIMING, PROGRESS_EVERY_MS } from '../../core/config/times.ts';
@@ -188,6 +189,27 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     1_000,
     'the newest',
     ['core/domain/attempts.test.ts', 'progress is stored up to its bound, and renews the lease beyond it'],
+  ],
+  [
+    'live output held by a sidecar, characters',
+    OUTPUT_HELD.charactersMax,
+    16_384,
+    'the newest',
+    ['core/sidecar/run/live-output.test.ts', 'what comes too fast is cut from its start, counted, and told with the next frame'],
+  ],
+  [
+    'live output of an assignment, bytes',
+    HUB_LIMITS.outputBytes,
+    262_144,
+    'the newest',
+    ['product/contracts/storage/output-store.contract.ts', 'keeps the newest of each assignment within its bounds'],
+  ],
+  [
+    'live output that waits for a write, bytes',
+    OUTPUT_WAITING_BYTES,
+    8_388_608,
+    'dropped, logged',
+    ['core/hub/output-writer.test.ts', 'what there is no room for is dropped, and logged once'],
   ],
   [
     'output of a result, bytes',

@@ -8,6 +8,7 @@ import { boundedHistory } from './0006-bounded-history.ts';
 import { storeClock } from './0007-store-clock.ts';
 import { readIndexes } from './0009-read-indexes.ts';
 import { tokenUse } from './0010-token-use.ts';
+import { taskOutput } from './0011-task-output.ts';
 import type { Migration } from './migration.ts';
 
 export const ALL_MIGRATIONS: readonly Migration[] = [
@@ -20,4 +21,5 @@ export const ALL_MIGRATIONS: readonly Migration[] = [
   storeClock,
   readIndexes,
   tokenUse,
+  taskOutput,
 ];

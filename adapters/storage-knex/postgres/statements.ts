@@ -373,6 +373,27 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
       SELECT ctid FROM idempotency_keys
       WHERE created_at <= ${field('keysBeforeMs')} ORDER BY created_at LIMIT ${field('limit')} FOR UPDATE SKIP LOCKED))`,
 
+  appendOutput: `
+    INSERT INTO task_output (task_id, n, generation, agent_id, at, stream, text, seq, dropped)
+    SELECT t.id, coalesce((SELECT max(o.n) FROM task_output AS o WHERE o.task_id = t.id), 0) + row_number() OVER (PARTITION BY t.id ORDER BY given.place),
+      given.generation, given."agentId", given."atMs", given.stream, given.text, given.seq, given.dropped
+    FROM ROWS FROM (json_to_recordset($1::json) AS ("taskId" text, generation bigint, "agentId" text, "atMs" bigint, stream text, text text, seq bigint, dropped bigint))
+      WITH ORDINALITY AS given ("taskId", generation, "agentId", "atMs", stream, text, seq, dropped, place) JOIN tasks AS t ON t.id = given."taskId"
+    WHERE EXISTS (
+      SELECT 1 FROM task_events AS e
+      WHERE e.task_id = t.id AND e.event = 'assigned' AND e.generation = given.generation AND e.agent_id = given."agentId")
+    ON CONFLICT (task_id, n) DO NOTHING`,
+  trimOutput: `
+    DELETE FROM task_output AS o USING (
+      SELECT o.task_id, o.n, count(*) OVER newest AS chunks, sum(octet_length(o.text)) OVER newest AS bytes
+      FROM json_to_recordset($1::json -> 'of') AS given ("taskId" text, generation bigint)
+        JOIN task_output AS o ON o.task_id = given."taskId" AND o.generation = given.generation
+      WINDOW newest AS (PARTITION BY o.task_id, o.generation ORDER BY o.n DESC)) AS old
+    WHERE o.task_id = old.task_id AND o.n = old.n AND (old.chunks > ${field('chunksMax')} OR old.bytes > ${field('bytesMax')})`,
+  removeOutput: `
+    DELETE FROM task_output WHERE ctid = ANY (ARRAY(
+      SELECT ctid FROM task_output WHERE at < ${field('beforeMs')} ORDER BY at LIMIT ${field('limit')} FOR UPDATE SKIP LOCKED))`,
+
   agentsAfter: `SELECT id FROM agents WHERE id > ${field('after', 'text')} ORDER BY id LIMIT ${field('limit')}`,
   takeUnneededAgents: `
     SELECT a.id FROM agents AS a

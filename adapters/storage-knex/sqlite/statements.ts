@@ -257,6 +257,26 @@ export const SQLITE_STATEMENTS: Statements = {
       SELECT rowid FROM idempotency_keys INDEXED BY idempotency_keys_by_age
       WHERE created_at <= (?1 ->> '$.keysBeforeMs') ORDER BY created_at LIMIT (?1 ->> '$.limit'))`,
 
+  appendOutput: `
+    INSERT INTO task_output (task_id, n, generation, agent_id, at, stream, text, seq, dropped)
+    SELECT t.id, coalesce((SELECT max(o.n) FROM task_output AS o WHERE o.task_id = t.id), 0) + row_number() OVER (PARTITION BY t.id ORDER BY given.key),
+      ${field('generation')}, ${field('agentId')}, ${field('atMs')}, ${field('stream')}, ${field('text')}, ${field('seq')}, ${field('dropped')}
+    FROM json_each(?1) AS given CROSS JOIN tasks AS t
+    WHERE t.id = ${field('taskId')} AND EXISTS (
+      SELECT 1 FROM task_events AS e
+      WHERE e.task_id = t.id AND e.event = 'assigned' AND e.generation = ${field('generation')} AND e.agent_id = ${field('agentId')})`,
+  trimOutput: `
+    DELETE FROM task_output WHERE (task_id, n) IN (
+      SELECT task_id, n FROM (
+        SELECT o.task_id, o.n, count(*) OVER newest AS chunks, sum(octet_length(o.text)) OVER newest AS bytes
+        FROM json_each(?1, '$.of') AS given CROSS JOIN task_output AS o
+        WHERE o.task_id = ${field('taskId')} AND o.generation = ${field('generation')}
+        WINDOW newest AS (PARTITION BY o.task_id, o.generation ORDER BY o.n DESC))
+      WHERE chunks > (?1 ->> '$.chunksMax') OR bytes > (?1 ->> '$.bytesMax'))`,
+  removeOutput: `
+    DELETE FROM task_output WHERE (task_id, n) IN (
+      SELECT task_id, n FROM task_output INDEXED BY task_output_by_age WHERE at < (?1 ->> '$.beforeMs') ORDER BY at LIMIT (?1 ->> '$.limit'))`,
+
   agentsAfter: `SELECT id FROM agents WHERE id > (?1 ->> '$.after') ORDER BY id LIMIT (?1 ->> '$.limit')`,
   takeUnneededAgents: `
     SELECT a.id FROM agents AS a

@@ -3,10 +3,11 @@
  * rigs and the benchmarks all run this one.
  *
  *   Parts start in this order and stop in reverse:
- *   storage ─► queue ─► token use ─► (`beforePort` of the caller) ─► transport ─► gate
+ *   storage ─► queue ─► token use ─► output ─► (`beforePort` of the caller) ─► transport ─► gate
  */
 import { unidentifiedBytesMax, type HubLimits } from '../../config/limits.ts';
 import type { HubTiming } from '../../config/times.ts';
+import type { EventName } from '../../domain/task/event.ts';
 import type { Digest, Ids } from '../../ports/chance.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { HttpHandler } from '../../ports/http.ts';
@@ -24,6 +25,7 @@ import { Throttle } from './sessions/limits/throttle.ts';
 import { QuietPeriod } from './batch/quiet-period.ts';
 import { Sweeper } from './upkeep/sweeper.ts';
 import { TaskQueue } from './queue/task-queue.ts';
+import { OutputWriter } from './upkeep/output-writer.ts';
 import { TokenUse } from './upkeep/token-use.ts';
 
 export interface HubPorts {
@@ -75,6 +77,7 @@ export interface Hub {
   readonly sessions: HubSessions;
   readonly sweeper: Sweeper;
   readonly tokenUse: TokenUse;
+  readonly output: OutputWriter;
   readonly clock: HubClock;
   readonly context: HubContext;
   /** The port that the transport got; 0 before it listens. */
@@ -88,6 +91,9 @@ export interface Hub {
   /** Never settles while the hub works; rejects with the cause once it cannot continue, because an internal invariant was violated. */
   readonly finished: Promise<never>;
 }
+
+/** Events after which a task has ended. */
+const ENDS: ReadonlySet<EventName> = new Set(['completed', 'cancelled', 'dead_lettered']);
 
 /** Nothing is opened or started yet. */
 export function createHub(ports: HubPorts, settings: HubSettings): Hub {
@@ -127,6 +133,7 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
       metrics.committed({ events, commands, tookMs });
       sweeper.expectDue(dueAtMs);
       membership.notify(hint);
+      for (const { event, taskId } of events) if (ENDS.has(event)) output.notify(taskId);
       if (events.length > 0) newEvents();
     },
     storageFailed: (lastedMs, isOver) => {
@@ -144,6 +151,13 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
     lastUsedMs: () => storage.tasks.lastUsedMs(),
   });
   const tokenUse = new TokenUse({ agents: storage.agents, clock, log });
+  const output = new OutputWriter({
+    store: storage.output,
+    clock,
+    log,
+    bytesPerAssignment: limits.outputBytes,
+    keptMs: timing.outputKeptMs,
+  });
   const sessions: HubSessions = new HubSessions({
     inbox: queue,
     agents: storage.agents,
@@ -156,6 +170,8 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
     storeId: () => storeId,
     throttle: new Throttle(limits.invalidFrames),
     tokenUse,
+    takeOutput: ({ task_id: taskId, generation, seq, stream, text, dropped = 0 }, agentId) =>
+      output.add({ taskId, generation, agentId, atMs: clock.nowMs(), seq, stream, text, dropped }),
     agentMessages: settings.agentMessages,
     trustedProxies: settings.trustedProxies,
   });
@@ -189,6 +205,11 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
     name: 'token use',
     start: () => Promise.resolve(tokenUse.start(() => sessions.tokensInUse())),
     stop: () => tokenUse.stop(),
+  };
+  const outputPart: HubPart = {
+    name: 'output',
+    start: () => Promise.resolve(output.start()),
+    stop: () => output.stop(),
   };
   const transportPart = (front: HubFront): HubPart => ({
     name: `transport ${transport.name}`,
@@ -227,6 +248,7 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
     sessions,
     sweeper,
     tokenUse,
+    output,
     clock,
     context,
     get port() {
@@ -237,6 +259,7 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
       storagePart,
       queuePart,
       tokenUsePart,
+      outputPart,
       ...(front.beforePort === undefined ? [] : [front.beforePort]),
       transportPart(front),
       gatePart(front),

@@ -27,6 +27,8 @@ export interface FollowOutputOptions {
   readonly runDir: string;
   readonly onLine: AsyncLineParser;
   readonly emit: Emit;
+  /** False: only shown, so that the run goes on although the file cannot be read any more or is too long. Default true. */
+  readonly isNeeded?: boolean | undefined;
   /** Default `stdout`. */
   readonly stream?: 'stdout' | 'stderr' | undefined;
   /** Longer lines are dropped. Default 4 MiB. */
@@ -54,7 +56,8 @@ export interface OutputFollower {
  * cannot be read, the agent counts as `failed` and nothing more is read.
  */
 export function followOutput(options: FollowOutputOptions): OutputFollower {
-  const { runId, runDir, onLine, emit, stream = 'stdout', streamBytesMax = RUN_STREAMS_BYTES_MAX, detachSignal, clock, log } = options;
+  const { runId, runDir, onLine, emit, isNeeded = true, stream = 'stdout', detachSignal, clock, log } = options;
+  const { streamBytesMax = RUN_STREAMS_BYTES_MAX } = options;
   const file = lineFollower({ path: runFiles(runDir)[stream], lineBytesMax: options.lineBytesMax });
   const ended = new AbortController();
   const stopped = AbortSignal.any([ended.signal, detachSignal]);
@@ -81,7 +84,7 @@ export function followOutput(options: FollowOutputOptions): OutputFollower {
       // Nobody limits the output of a run that has ended, and reading all of it could take arbitrarily long.
       if (file.position() > streamBytesMax) {
         hasFailed = true;
-        return await emit(tooMuchOutput(streamBytesMax));
+        return isNeeded ? await emit(tooMuchOutput(streamBytesMax)) : undefined;
       }
     }
     if (isOver) await process(file.end());
@@ -95,6 +98,7 @@ export function followOutput(options: FollowOutputOptions): OutputFollower {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
       hasFailed = true;
       log.error('cannot read the output of an agent', { runId, error });
+      if (!isNeeded) return;
       await emit({
         type: 'failed',
         phase: 'agent',

@@ -45,6 +45,7 @@ const STORAGE: MembersOf<Storage> = {
   tasks: true,
   agents: true,
   events: true,
+  output: true,
   notifier: true,
   open: true,
   close: true,

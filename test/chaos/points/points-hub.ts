@@ -20,6 +20,7 @@ function steppedStorage(storage: Storage, kill: Armed): Storage {
     tasks: steppedTasks(storage.tasks, kill),
     agents: storage.agents,
     events: storage.events,
+    output: storage.output,
     notifier: storage.notifier,
     open: () => around(kill, 'opening the store', () => storage.open()),
     close: () => storage.close(),

@@ -378,6 +378,9 @@ export class HubSession {
       case 'task_complete':
       case 'task_failed':
       case 'task_progress':
+      case 'task_recovering':
+      case 'state_report':
+      case 'task_cancel_ack':
         return this.#reports.on(frame, from, characters);
       case 'wake_result': {
         const waitMs = this.#deps.meter.take(from.agentId, 'wake_result', characters, WAKE_RESULTS);
@@ -385,12 +388,9 @@ export class HubSession {
         this.#deps.refusedFrames.add('rate_limited');
         return this.send(errorFrame('rate_limited', { retry_after_ms: waitMs }));
       }
-      case 'task_recovering':
-      case 'state_report':
-      case 'task_cancel_ack':
-        return this.#reports.on(frame, from, characters);
-      case 'probe_ack':
       case 'task_output':
+        return this.#deps.takeOutput(frame, from.agentId);
+      case 'probe_ack':
         return;
       default:
         return this.#agentFrames.on(frame, from, characters);

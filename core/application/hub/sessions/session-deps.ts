@@ -4,6 +4,7 @@ import type { AgentStore } from '../../../ports/agent-store.ts';
 import type { Digest, Ids } from '../../../ports/chance.ts';
 import type { HubConnection } from '../../../ports/hub-transport.ts';
 import type { Log } from '../../../ports/log.ts';
+import type { V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import type { RefusalCounts } from '../../refusal-counts.ts';
 import type { NoteRefusal } from '../../refusal-log.ts';
 import type { CommandInbox } from '../batch/commands.ts';
@@ -29,6 +30,8 @@ export interface SessionDeps {
   readonly roster: Roster;
   readonly throttle: Throttle;
   readonly tokenUse: Pick<TokenUse, 'note'>;
+  /** Takes live output of an agent. Never waits. */
+  readonly takeOutput: (frame: V2FrameOf<'task_output'>, agentId: AgentId) => void;
   /** Allowances per agent, over all of its connections. */
   readonly meter: AgentMeter;
   /** Frame and byte rates per agent. */

@@ -7,6 +7,7 @@ import type { CancelOutcome } from '../../../protocol/sidecar-frames.ts';
 import { EXIT_GRACE_MS, SURVIVORS_MAX } from '../state/constants.ts';
 import type { Failure } from '../state/failure.ts';
 import { loggedStderr, withLastOutput } from '../run/last-output.ts';
+import { flushOutput } from '../run/live-output.ts';
 import { failedReport, type AttemptInfo, type EndReport } from '../report/report-frames.ts';
 import { sendEnd, sendReport } from '../report/outbox-reports.ts';
 import { frameIds } from '../state/state.ts';
@@ -23,6 +24,7 @@ export function reportEnd(step: StepContext, slot: Slot, end: EndReport): void {
   step.beforePersist({ type: 'writeReport', assignment: assignmentIdOf(slot), text: JSON.stringify(end.frame) });
   addToOutbox(step, slot, { report, reason: null, keepFiles: end.keepFiles });
   logEnd(step, slot, report, reasonOf(end.frame));
+  flushOutput(step, slot);
   sendEnd(step, slot, end.frame);
   retireSlot(step, end.keepStreams === true ? { ...slot, keepStreams: true } : slot);
 }
@@ -43,6 +45,7 @@ export const attemptInfo = (step: StepContext, slot: Slot, result: Readonly<Reco
 
 /** Releases an assignment that no agent works on. */
 export function reportRelease(step: StepContext, slot: Slot, reason: string): void {
+  flushOutput(step, slot);
   sendReport(step, addToOutbox(step, slot, { report: 'released', reason, keepFiles: false, aside: releaseDetails(step, slot) }));
   logEnd(step, slot, 'released', { reason });
   retireSlot(step, slot);
@@ -99,6 +102,7 @@ export function freeSlot(step: StepContext, slot: Slot): void {
     else if (ended !== undefined) step.remember({ ...ended, mayLive: true });
   }
   step.cancelTimersOf(slot, ['linger']);
+  flushOutput(step, slot);
   if (slot.expectedSinceMs !== null) step.beforePersist({ type: 'unwatch', assignment: assignmentIdOf(slot) });
   if (filesKept) step.beforePersist({ type: 'keepResult', assignment: assignmentIdOf(slot), streams: slot.keepStreams === true });
   // While the report is unanswered the files stay; `closeReport` removes them.

@@ -16,6 +16,7 @@ import { RETRY_AFTER_MS_MAX } from '../state/constants.ts';
 import { requestChecks } from '../health/checks.ts';
 import { beginStop, endRun, failUnlessResult, stopRun, UNKNOWN_END } from './end-of-run.ts';
 import { recordOutput } from '../run/last-output.ts';
+import { streamOutput } from '../run/live-output.ts';
 import { confirmStarted, progress, reportWake, resetSilenceTimer } from './lease.ts';
 import { onRunnerResult } from './results.ts';
 import { reasonText } from '../report/report-frames.ts';
@@ -48,10 +49,12 @@ export function onWakeEvent(
       return onStarted(step, slot, event.sessionId);
     case 'output':
       recordOutput(step, slot, event.stream === 'stderr' ? 'stderr' : 'output', event.text);
+      streamOutput(step, slot, event.stream === 'stderr' ? 'stderr' : 'stdout', event.text, event.dropped);
       return resetSilenceTimer(step, slot);
     case 'progress': {
       const started = confirmStarted(step, slot);
       recordOutput(step, slot, 'output', event.message);
+      streamOutput(step, started, 'agent', event.message);
       resetSilenceTimer(step, started);
       return progress(step, started, { percent: event.percent, message: event.message });
     }

@@ -93,7 +93,8 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
       void reports.enqueue(end);
       return;
     }
-    if (connection === null) return;
+    // Live output never fills a slow link: reports need it.
+    if (connection === null || (frame.type === 'task_output' && !hasRoom())) return;
     reports.onWritten(end);
     connection.send(JSON.stringify(frame));
   }

@@ -11,6 +11,7 @@ import { onLingerTimer, onScanned } from '../assignment/end-of-run.ts';
 import { defer, mustDefer, onPersistFailed, retryJournal } from './journal-failures.ts';
 import type { SidecarInput, StepInput } from '../state/inputs.ts';
 import { onFoldersFound } from '../assignment/orphaned-folders.ts';
+import { onOutputTimer } from '../run/live-output.ts';
 import { onLeaseTimer, onProgressTimer, resolveRunAges } from '../assignment/lease.ts';
 import { onChallenge, onGreetingError, onLinkUp } from '../link/hub-handshake.ts';
 import { connect, markAlive, onHubError, onIdentified, onIdentifyTimer, onLinkDown, onPingTimer, onPongTimer } from '../link/link.ts';
@@ -196,6 +197,7 @@ const RUN_TIMERS: Readonly<Record<RunTimer, (step: StepContext, assignment: Assi
   silence: onSilenceTimer,
   run_max: onRunMaxTimer,
   progress: onProgressTimer,
+  output: onOutputTimer,
   repeat: onRepeatTimer,
 };
 

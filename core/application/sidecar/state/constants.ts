@@ -66,6 +66,11 @@ export const LOGGED_STDERR_BYTES_MAX = 2_048;
 /** Maximum size of an error, reason or message in a frame, bytes of encoded JSON. */
 export const REASON_BYTES_MAX = 8_192;
 
+/** Least time between two sends of a run's live output. */
+export const OUTPUT_EVERY_MS = 500;
+/** Live output that is held between two sends, or while the hub is away: the newest. */
+export const OUTPUT_HELD = { charactersMax: 16_384, piecesMax: 32 };
+
 /** Maximum number of surviving processes in a frame. */
 export const SURVIVORS_MAX = 1_000;
 

@@ -39,7 +39,12 @@ const eventSchemas: Readonly<Record<WakeEvent['type'], TObject>> = {
   woken: Type.Object({ type: type('woken') }),
   started: Type.Object({ type: type('started'), sessionId: Type.Optional(text) }),
   progress: Type.Object({ type: type('progress'), percent: unknown, message: unknown }),
-  output: Type.Object({ type: type('output'), stream: unknown, text: unknown }),
+  output: Type.Object({
+    type: type('output'),
+    stream: unknown,
+    text: unknown,
+    dropped: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
+  }),
   usage: Type.Object({ type: type('usage'), ...usedFields }),
   completed: Type.Object({ type: type('completed'), output: unknown, ...usedFields }),
   failed: Type.Object({
@@ -133,6 +138,8 @@ function bounded(event: Fields): Fields {
   const { message, text: printed, stderrTail } = event;
   if (typeof message === 'string') event['message'] = message.slice(0, TEXT_CHARACTERS_MAX);
   if (printed !== undefined) event['text'] = typeof printed === 'string' ? printed.slice(-TEXT_CHARACTERS_MAX) : '';
+  if (typeof printed === 'string' && printed.length > TEXT_CHARACTERS_MAX)
+    event['dropped'] = Number(event['dropped'] ?? 0) + printed.length - TEXT_CHARACTERS_MAX;
   if (typeof stderrTail === 'string') event['stderrTail'] = stderrTail.slice(-TEXT_CHARACTERS_MAX);
   return event;
 }

@@ -3,6 +3,7 @@ import type { AgentId, Generation, TaskId } from '../../../domain/ids.ts';
 import type { AssignmentId } from '../../../domain/assignment/slot.ts';
 import { NO_USAGE, type Usage, type UsageFields } from '../../../domain/usage.ts';
 import type { SidecarTiming } from '../../../config/times.ts';
+import type { OutputStream } from '../../../domain/assignment/output-stream.ts';
 import type { PreparedRun } from '../../../ports/result-inbox.ts';
 import type { RunnerCheck } from '../../../ports/wake-runner.ts';
 import type { PolicyFrame } from '../../../protocol/hub-frames.ts';
@@ -129,6 +130,8 @@ export interface LiveSlot {
   readonly used: Usage;
   /** The last output of the current run. */
   readonly lastOutput: LastOutput;
+  /** Its live output that was not sent yet. */
+  readonly heldOutput: HeldOutput;
   /** Progress held back by the rate limit, if any. */
   readonly progress: ProgressFields | null;
   /** A progress frame was sent less than a second ago. */
@@ -159,6 +162,18 @@ export interface LastOutput {
   readonly output: string;
 }
 
+/** Live output of an assignment on its way to the hub. */
+export interface HeldOutput {
+  /** Oldest first. */
+  readonly pieces: readonly { readonly stream: OutputStream; readonly text: string }[];
+  /** Characters dropped before the first piece. */
+  readonly dropped: number;
+  /** The number of the next frame. */
+  readonly seq: number;
+  /** Some was sent less than `OUTPUT_EVERY_MS` ago. */
+  readonly isThrottled: boolean;
+}
+
 export const NO_OUTPUT: LastOutput = { stderr: '', output: '' };
 
 export const INITIAL_LIVE: LiveSlot = {
@@ -177,6 +192,7 @@ export const INITIAL_LIVE: LiveSlot = {
   wakeReported: false,
   used: NO_USAGE,
   lastOutput: NO_OUTPUT,
+  heldOutput: { pieces: [], dropped: 0, seq: 0, isThrottled: false },
   progress: null,
   progressThrottled: false,
 };

@@ -14,9 +14,10 @@ export type OwnTimer = 'reconnect' | 'identify' | 'ping' | 'pong' | 'journal' | 
  * - `silence`: a sign of life is due.
  * - `run_max`: the run has taken too long.
  * - `progress`: the next progress frame may be sent.
+ * - `output`: the next live output may be sent.
  * - `repeat`: a report is still unanswered.
  */
-export type RunTimer = 'retry' | 'confirm' | 'pickup' | 'linger' | 'lease' | 'silence' | 'run_max' | 'progress' | 'repeat';
+export type RunTimer = 'retry' | 'confirm' | 'pickup' | 'linger' | 'lease' | 'silence' | 'run_max' | 'progress' | 'output' | 'repeat';
 
 export type TimerName = { readonly purpose: OwnTimer } | { readonly purpose: RunTimer; readonly assignment: AssignmentId };
 
@@ -25,4 +26,13 @@ export const timerKey = (timer: TimerName): string =>
   'assignment' in timer ? `${timer.purpose} ${assignmentKey(timer.assignment)}` : timer.purpose;
 
 /** Every timer that may run until the end of its assignment is reported. */
-export const TIMERS_UNTIL_REPORTED: readonly RunTimer[] = ['retry', 'confirm', 'pickup', 'lease', 'silence', 'run_max', 'progress'];
+export const TIMERS_UNTIL_REPORTED: readonly RunTimer[] = [
+  'retry',
+  'confirm',
+  'pickup',
+  'lease',
+  'silence',
+  'run_max',
+  'progress',
+  'output',
+];

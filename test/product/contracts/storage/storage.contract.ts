@@ -4,6 +4,7 @@ import { inSuite, refuseOptions, type TestRunner } from '../contract-case.ts';
 import { aGeneration, aTask, aTaskId, aToken, anAgentId, inserting } from '../fixtures.ts';
 import { agentStoreCases } from './agent-store.contract.ts';
 import { eventFeedCases } from './event-feed.contract.ts';
+import { outputStoreCases } from './output-store.contract.ts';
 import { commit, failsWith, openedIn, storageIn, type StorageSubject } from './storage-room.ts';
 import { storeHistoryCases } from './store-history.contract.ts';
 import { storeHubsCases } from './store-hubs.contract.ts';
@@ -25,6 +26,7 @@ export function storageContract(name: string, subject: StorageSubject, runner: T
   storeRemovalCases(name, subject, runner);
   agentStoreCases(name, subject, runner);
   eventFeedCases(name, subject, runner);
+  outputStoreCases(name, subject, runner);
 }
 
 const clock = systemClock();

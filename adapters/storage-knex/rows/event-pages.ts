@@ -1,7 +1,7 @@
 /** Pages of events, bounded in bytes by the database itself, so that no more of them is ever read than is answered. */
 import type { Knex } from 'knex';
-import { EVENT_BYTES } from '../../core/ports/task-store.ts';
-import type { Row } from './engine.ts';
+import { EVENT_BYTES } from '../../../core/ports/task-store.ts';
+import type { Row } from '../engine.ts';
 
 const SIZE = `(coalesce(octet_length(details), 0) + ${EVENT_BYTES})`;
 

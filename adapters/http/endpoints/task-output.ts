@@ -1,0 +1,134 @@
+/** Routes for the live output of a task: a page of it, and waiting for more. */
+import { isTaskId, type Generation, type TaskId } from '../../../core/domain/ids.ts';
+import { isEnded, type Task } from '../../../core/domain/task/task.ts';
+import type { OutputStream } from '../../../core/domain/assignment/output-stream.ts';
+import type { StoredOutput } from '../../../core/ports/output-store.ts';
+import { outputSchema, outputWaitSchema } from '../../../core/protocol/http-queries.ts';
+import type { Principal } from '../authenticate.ts';
+import type { HttpApiDeps } from '../deps.ts';
+import { pageLimit, queryReader } from '../query.ts';
+import { invalid, ok, refusal, refused, read, type Read } from '../reply.ts';
+import type { ApiRequest, Handlers } from '../request.ts';
+import { maySee, unknownTask } from './task-endpoints.ts';
+
+/** How long a request waits if it does not say, and at most. Milliseconds. */
+const WAIT_MS = { default: 25_000, max: 60_000 };
+/** A program may print its last lines when its result is already reported; no output is awaited longer than this after the end of the task. */
+const LAST_OUTPUT_MS = 1_000;
+/** Between two looks at a store that other hubs write to: what they store wakes nobody here. Milliseconds. */
+const SHARED_STORE_MS = 1_000;
+
+export function taskOutputHandlers(deps: HttpApiDeps): Pick<Handlers, 'taskOutput' | 'waitForOutput'> {
+  const { tasks, output, outputWriter, clock, limits } = deps;
+  const readPage = queryReader(outputSchema);
+  const readWait = queryReader(outputWaitSchema);
+  let waiting = 0;
+
+  const taskOf = async (request: ApiRequest, by: Principal): Promise<Task | undefined> => {
+    const id = request.params['id'];
+    const [task] = isTaskId(id) ? await tasks.peek([id]) : [];
+    return task !== undefined && maySee(by, task) ? task : undefined;
+  };
+
+  /** How long from now until no more output comes: null while the task goes on. What has arrived by 0 is stored. Milliseconds. */
+  const endsInMs = async (taskId: TaskId): Promise<number | null> => {
+    const [task] = await tasks.peek([taskId]);
+    if (task !== undefined && !isEnded(task)) return null;
+    const leftMs = task === undefined ? 0 : Math.max(0, task.updatedAtMs + LAST_OUTPUT_MS - clock.nowMs());
+    if (leftMs === 0) await outputWriter.flush();
+    return Math.min(leftMs, LAST_OUTPUT_MS);
+  };
+  const hasMore = async (taskId: TaskId, after: number): Promise<boolean> =>
+    (await output.read({ taskId, after, limit: 1 })).chunks.length > 0;
+
+  /** Resolves when there may be output after that, or the task may have ended, and at the latest after `ms`. */
+  const change = (taskId: TaskId, ms: number): { readonly arrived: Promise<void>; cancel(): void } => {
+    let done: () => void = () => undefined;
+    const arrived = new Promise<void>((resolve) => (done = resolve));
+    const unsubscribe = outputWriter.onOutput(taskId, () => done());
+    const timer = clock.after(ms, () => done());
+    return {
+      arrived,
+      cancel() {
+        unsubscribe();
+        timer.cancel();
+      },
+    };
+  };
+
+  return {
+    async taskOutput(request, by) {
+      const query = readPage(request.query());
+      if (query.kind === 'refused') return query.reply;
+      const { after = '0', generation, stream, search } = query.value;
+      const limit = pageLimit(query.value.limit, limits.page);
+      if (limit.kind === 'refused') return limit.reply;
+      const task = await taskOf(request, by);
+      if (task === undefined) return unknownTask;
+      const { chunks, more } = await output.read({ taskId: task.id, after: Number(after), limit: limit.value });
+      const wanted = chunks.filter(filterOf({ generation, stream, search }));
+      return ok({ output: wanted.map(chunkJson), next_after: chunks.at(-1)?.n ?? Number(after), more });
+    },
+
+    async waitForOutput(request, by) {
+      const query = readWait(request.query());
+      if (query.kind === 'refused') return query.reply;
+      const waitMs = waitTime(query.value.wait_ms);
+      if (waitMs.kind === 'refused') return waitMs.reply;
+      const task = await taskOf(request, by);
+      if (task === undefined) return unknownTask;
+      if (waiting >= limits.streams) return refusal('hub_busy', `All ${limits.streams} waits for output of the hub are in use.`);
+      const after = Number(query.value.after ?? '0');
+      const untilMs = clock.monotonicMs() + waitMs.value;
+      waiting += 1;
+      try {
+        for (;;) {
+          const leftMs = Math.max(0, untilMs - clock.monotonicMs());
+          const endMs = await endsInMs(task.id);
+          const next = change(task.id, Math.min(leftMs, endMs ?? leftMs, deps.isShared ? SHARED_STORE_MS : leftMs));
+          try {
+            const more = await hasMore(task.id, after);
+            if (more || endMs === 0 || leftMs === 0) return ok({ more, ended: endMs === 0 });
+            await next.arrived;
+          } finally {
+            next.cancel();
+          }
+        }
+      } finally {
+        waiting -= 1;
+      }
+    },
+  };
+}
+
+function waitTime(text: string | undefined): Read<number> {
+  const ms = text === undefined ? WAIT_MS.default : Number(text);
+  if (ms <= WAIT_MS.max) return read(ms);
+  return refused(invalid([{ field: 'wait_ms', error: 'maximum', detail: `must be at most ${WAIT_MS.max}` }]));
+}
+
+interface Filter {
+  readonly generation?: string | undefined;
+  readonly stream?: OutputStream | undefined;
+  readonly search?: string | undefined;
+}
+
+function filterOf({ generation, stream, search }: Filter): (chunk: StoredOutput) => boolean {
+  const wanted = generation === undefined ? undefined : (Number(generation) as Generation);
+  const text = search?.toLowerCase();
+  return (chunk) =>
+    (wanted === undefined || chunk.generation === wanted) &&
+    (stream === undefined || chunk.stream === stream) &&
+    (text === undefined || chunk.text.toLowerCase().includes(text));
+}
+
+const chunkJson = ({ n, generation, agentId, atMs, stream, text, seq, dropped }: StoredOutput) => ({
+  n,
+  generation,
+  agent_id: agentId,
+  timestamp: atMs,
+  stream,
+  text,
+  seq,
+  dropped,
+});

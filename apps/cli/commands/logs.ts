@@ -1,0 +1,64 @@
+/** `agentcom logs`. */
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import { OUTPUT_STREAMS } from '../../../core/domain/assignment/output-stream.ts';
+import type { OutputChunkJson, OutputQuery } from '../../client/index.ts';
+import type { Action, Context } from '../cli-context.ts';
+import { EXIT_INTERRUPTED } from '../exit-codes.ts';
+import { parseWhole } from '../parse.ts';
+import { timeOfDay } from '../output/time-text.ts';
+
+interface LogsOptions {
+  readonly follow?: boolean;
+  readonly generation?: number;
+  readonly stream?: OutputChunkJson['stream'];
+  readonly search?: string;
+  readonly timestamps?: boolean;
+}
+
+export function addLogs(program: Command, action: Action): void {
+  program
+    .command('logs <task>')
+    .description('Print what the agents of a task said and printed')
+    .option('-f, --follow', 'print what comes, until the task ends')
+    .option('-g, --generation <generation>', 'only of this generation', parseWhole)
+    .addOption(new Option('-s, --stream <stream>', 'only this stream; agent: what the agent says').choices([...OUTPUT_STREAMS]))
+    .option('--search <text>', 'only chunks with this text, whatever its case')
+    .option('-t, --timestamps', 'the time of each chunk')
+    .action(action(logs));
+}
+
+async function logs({ output, environment, exitWith, hub }: Context, options: LogsOptions, taskId: string): Promise<void> {
+  const { tasks } = await hub();
+  const { generation, stream, search } = options;
+  const query: OutputQuery = { generation, stream, search };
+  let previous: OutputChunkJson | undefined;
+  const print = (chunk: OutputChunkJson): void => {
+    output.data(chunk);
+    if (chunk.generation !== previous?.generation || chunk.agent_id !== previous.agent_id)
+      output.note(`==> ${chunk.agent_id} g${chunk.generation} <==`);
+    const isFiltered = stream !== undefined || search !== undefined;
+    const isMissing = !isFiltered && previous?.generation === chunk.generation && chunk.seq > previous.seq + 1;
+    if (chunk.dropped > 0) output.note(`... ${chunk.dropped} characters are missing`);
+    else if (isMissing) output.note('... some output is missing');
+    const time = options.timestamps === true ? `${timeOfDay(chunk.timestamp)}  ` : '';
+    for (const line of chunk.text.replace(/\n$/, '').split('\n'))
+      output.line(
+        `${time}${line.replaceAll('\t', '  ')}`,
+        chunk.stream === 'stderr' ? 'yellow' : chunk.stream === 'agent' ? undefined : 'grey',
+      );
+    previous = chunk;
+  };
+  if (options.follow === true) {
+    const signal = environment.interrupt();
+    for await (const chunk of tasks.followOutput(taskId, query, signal)) print(chunk);
+    if (signal.aborted) exitWith(EXIT_INTERRUPTED);
+    return;
+  }
+  for (let [after, more] = [0, true]; more;) {
+    const page = await tasks.output(taskId, { ...query, after });
+    page.output.forEach(print);
+    [after, more] = [page.next_after, page.more];
+  }
+  if (previous === undefined) output.note(`Nothing is kept of ${taskId}${search === undefined ? '' : ' that contains this text'}.`);
+}

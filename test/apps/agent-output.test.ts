@@ -1,0 +1,78 @@
+/** What an agent prints, followed while it works and read afterwards, through a real hub, a real sidecar and a real program. */
+import { writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import t from 'tap';
+import { hubClient, type OutputChunkJson } from '../../apps/client/index.ts';
+import { makeWorld, type World } from './app-world.ts';
+import { run } from './cli/cli-world.ts';
+
+t.setTimeout(120_000);
+
+const AGENT = [process.execPath, resolve(import.meta.dirname, 'printing-agent.mjs')];
+const asOperator = ({ port, adminToken }: World) => ({ AGENTCOM_API_URL: `http://127.0.0.1:${port}`, AGENTCOM_ADMIN_TOKEN: adminToken });
+
+type Step = { readonly out: string; readonly times?: number } | { readonly err: string } | { readonly until: string };
+const steps = (...list: readonly Step[]): string => list.map((step) => JSON.stringify(step)).join('\n');
+
+t.test('live output: followed while the agent works, complete to the last line, searched, shown harmless', async (t) => {
+  const world = await makeWorld(t);
+  const { api, dir } = world;
+  await world.startHub();
+  await world.startSidecar('a1', { argv: AGENT });
+  const env = asOperator(world);
+  const go = join(dir, 'go');
+  const hostile = 'red \u001b[31m and \u202ereversed';
+  const description = steps({ out: 'first words' }, { err: 'a warning' }, { until: go }, { out: hostile }, { out: 'last words' });
+  const { task_id: taskId } = await api.tasks.submit({ description });
+
+  let seen = '';
+  let sawFirst: () => void = () => undefined;
+  const first = new Promise<void>((resolve) => (sawFirst = resolve));
+  const following = run(['logs', '--follow', taskId], {
+    env,
+    onOut(text) {
+      seen += text;
+      if (seen.includes('first words') && seen.includes('a warning')) sawFirst();
+    },
+  });
+  await first;
+  t.equal((await api.tasks.get(taskId)).status, 'assigned', 'seen while it works');
+  writeFileSync(go, '');
+  const followed = await following;
+  t.equal(followed.code, 0, 'ends with the task');
+  t.match(followed.out, /last words\n$/);
+  t.match(followed.out, /red \\e\[31m and \\u202ereversed/, 'shown, not obeyed');
+  t.notMatch(followed.out, '\u001b');
+  t.match(followed.err, /==> a1 g1 <==/);
+
+  const whole = await run(['logs', taskId], { env });
+  t.strictSame(whole.out.split('\n').sort(), followed.out.split('\n').sort(), 'the same afterwards');
+  t.equal((await run(['logs', taskId, '--stream', 'stderr'], { env })).out, 'a warning\n');
+  t.match((await run(['logs', taskId, '--search', 'LAST WORDS'], { env })).out, /last words/);
+  t.match((await run(['logs', taskId, '--search', 'never said'], { env })).err, /Nothing is kept/);
+  const asJson = await run(['logs', taskId, '--json'], { env });
+  t.match(JSON.parse(asJson.out.split('\n')[0] ?? ''), { n: 1, generation: 1, agent_id: 'a1', stream: String, text: String, dropped: 0 });
+
+  const stranger = await api.tokens.create({ role: 'submitter', name: 'stranger' });
+  const other = hubClient({ url: api.url, token: stranger.token });
+  await t.rejects(other.tasks.output(taskId), { code: 'AC_API' }, 'nobody reads the output of a task of another submitter');
+  await t.rejects(other.tasks.waitForOutput(taskId, 0), { code: 'AC_API' });
+  t.equal((await run(['logs', 'task-00000000000000aa'], { env })).code, 7);
+});
+
+t.test('live output: a flood is bounded, says what is missing, and delays no report', async (t) => {
+  const world = await makeWorld(t, { hubExtra: 'limits: { outputBytes: 20_000 },' });
+  const { api } = world;
+  await world.startHub();
+  await world.startSidecar('a1', { argv: AGENT });
+  const description = steps({ out: 'x'.repeat(99), times: 60_000 }, { out: 'after the flood' });
+  const { task_id: taskId } = await api.tasks.submit({ description });
+  const task = await api.tasks.wait(taskId);
+  t.equal(task?.status, 'completed');
+  const output: OutputChunkJson[] = [];
+  for await (const chunk of api.tasks.followOutput(taskId)) output.push(chunk);
+  const kept = output.reduce((sum, { text }) => sum + text.length, 0);
+  t.ok(kept > 1_000 && kept <= 20_000 * 1.125 + 16_384, `${kept} characters are kept of 6,000,000`);
+  t.ok(output.some(({ dropped }) => dropped > 100_000), 'and it says that some are missing'); // prettier-ignore
+  t.match(output.at(-1)?.text, /after the flood$/);
+});
