@@ -1,4 +1,4 @@
-/** The log of a program: pino JSON on standard error, `AGENTCOM_LOG_LEVEL` sets how much. */
+/** The log of a program on standard error: JSON, or lines for people on a terminal. `AGENTCOM_LOG_LEVEL` sets how much. */
 import { pinoLog } from '../adapters/log-pino/pino-log.ts';
 import { AgentcomError } from '../core/errors/agentcom-error.ts';
 import type { Log } from '../core/ports/log.ts';
@@ -14,5 +14,5 @@ export function programLog(program: 'hub' | 'sidecar'): Log {
       `AGENTCOM_LOG_LEVEL is "${wanted}", expected one of ${LEVELS.join(', ')}. Correct or unset it.`,
     );
   }
-  return pinoLog({ level }).with({ program });
+  return pinoLog({ level, isReadable: process.stderr.isTTY }).with({ program });
 }

@@ -1,7 +1,8 @@
-/** The log of a running program: one JSON object a line, by pino. */
+/** The log of a running program, by pino: one JSON object a line, or a line for people. */
 import { destination, pino, stdSerializers, type Logger } from 'pino';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Log, LogFields } from '../../core/ports/log.ts';
+import { readableLine } from './readable-line.ts';
 
 /** A longer line is replaced by one that tells its beginning. */
 const LINE_CHARACTERS_MAX = 65_536;
@@ -18,6 +19,8 @@ export interface PinoLogOptions {
   readonly level?: 'debug' | 'info' | 'warn' | 'error' | undefined;
   /** A file to append to. Default: standard error. */
   readonly file?: string | undefined;
+  /** Lines for people instead of JSON. */
+  readonly isReadable?: boolean | undefined;
 }
 
 /**
@@ -38,7 +41,7 @@ export const pinoLog = (options: PinoLogOptions = {}): Log => {
       level: options.level ?? 'info',
       base: { pid: process.pid },
       formatters: { level: (label) => ({ level: label }) },
-      hooks: { streamWrite: bounded },
+      hooks: { streamWrite: options.isReadable === true ? (line) => readableLine(bounded(line)) : bounded },
     },
     output,
   );

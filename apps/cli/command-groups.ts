@@ -58,3 +58,9 @@ function commandNamed(argv: readonly string[]): string | undefined {
   }
   return undefined;
 }
+
+/** Whether the answer and errors are wanted as JSON; what follows `--` are no options. */
+export function asksForJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--');
+  return (end === -1 ? argv : argv.slice(0, end)).includes('--json');
+}

@@ -1,7 +1,7 @@
 /** The command line: the options that every command takes, and the commands that this call needs. */
 import { Command } from 'commander';
 import { VERSION } from '../version.ts';
-import { groupsFor } from './command-groups.ts';
+import { asksForJson, groupsFor } from './command-groups.ts';
 import type { Action, CommonOptions, Context, Run } from './cli-context.ts';
 import { EXIT_CODES_HELP } from './exit-codes.ts';
 import { outputFor } from './output/output.ts';
@@ -23,11 +23,11 @@ export async function agentcomProgram(
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .configureOutput({
       writeOut: (text) => void environment.stdout.write(text),
-      writeErr: (text) => void environment.stderr.write(text),
+      // As JSON an error is one object, which the caller prints.
+      writeErr: (text) => void (asksForJson(argv) || environment.stderr.write(text)),
     })
     .addHelpText('after', EXIT_CODES_HELP)
     .helpCommand(false)
-    .showHelpAfterError('(see agentcom COMMAND --help)')
     .exitOverride();
 
   const action: Action =
@@ -47,5 +47,12 @@ export async function agentcomProgram(
     };
 
   for (const add of await Promise.all(groupsFor(argv).map((load) => load()))) add(program, action);
+  nameInErrors(program, 'agentcom');
   return program;
+}
+
+/** The line after an error of the command line names the command that it is about. */
+function nameInErrors(command: Command, name: string): void {
+  command.showHelpAfterError(`(see ${name} --help)`);
+  for (const each of command.commands) nameInErrors(each, `${name} ${each.name()}`);
 }

@@ -14,7 +14,7 @@ export const EXIT_CODES_HELP = `
 Exit codes:
   0    done; with --wait or watch: the task completed
   1    with --wait or watch: the task was dead-lettered; elsewhere: any other failure
-  2    the command line, the config or the environment is wrong
+  2    the command line, a value in it, the config or the environment is wrong
   3    the port is in use or the address cannot be listened on
   4    the database, the journal or a data directory cannot be used
   5    another hub or sidecar uses the same data
@@ -23,6 +23,9 @@ Exit codes:
   8    with doctor: something is damaged
   130  interrupted; a task that was being waited for continues`;
 
-/** The exit code for an error. */
-export const exitCodeOf = (error: unknown): number =>
-  AgentcomError.is(error) ? ERROR_CODES[error.code].exit : ERROR_CODES.AC_INTERNAL.exit;
+/** The exit code for an error. A value is wrong whether the command or the hub finds it. */
+export function exitCodeOf(error: unknown): number {
+  if (!AgentcomError.is(error)) return ERROR_CODES.AC_INTERNAL.exit;
+  const isWrongValue = error.code === 'AC_API' && error.details?.['error'] === 'validation_failed';
+  return isWrongValue ? ERROR_CODES.AC_USAGE.exit : ERROR_CODES[error.code].exit;
+}

@@ -1,5 +1,7 @@
 /** The command `agentcom`, from its arguments to its exit code. */
 import { CommanderError } from 'commander';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import { asksForJson } from './command-groups.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { outputFor } from './output/output.ts';
 import { agentcomProgram } from './commander-program.ts';
@@ -20,6 +22,11 @@ export async function main(argv: readonly string[]): Promise<number> {
 
 /** Runs one command in any environment; never throws. */
 export async function runCli(argv: readonly string[], environment: CliEnvironment): Promise<number> {
+  if (argv.length === 0) {
+    environment.stdout.write(FIRST_PAGE);
+    return 0;
+  }
+  const json = asksForJson(argv);
   let exitCode = 0;
   try {
     const program = await agentcomProgram(argv, environment, (code) => {
@@ -28,12 +35,31 @@ export async function runCli(argv: readonly string[], environment: CliEnvironmen
     await program.parseAsync([...argv], { from: 'user' });
     return exitCode;
   } catch (thrown) {
-    // Commander has already printed it.
-    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
-    outputFor(environment, argv.includes('--json')).error(thrown);
-    return exitCodeOf(thrown);
+    const output = outputFor(environment, json);
+    if (!(thrown instanceof CommanderError)) {
+      output.error(thrown);
+      return exitCodeOf(thrown);
+    }
+    if (thrown.exitCode === 0) return 0;
+    // Commander has already printed it, except as JSON.
+    if (json) output.error(new AgentcomError('AC_USAGE', thrown.message.replace(/^error: /, '').replaceAll('\n', ' ')));
+    return 2;
   }
 }
+
+/** For who types only the name. */
+const FIRST_PAGE = `A durable task queue for a fleet of AI agents.
+
+  agentcom quickstart            a demo on this machine
+  agentcom hub                   run the hub of the config in this folder
+  agentcom agents                who is connected
+  agentcom submit TEXT --wait    submit a task and follow it to its end
+  agentcom list                  the newest tasks
+  agentcom show TASK             one task with its history
+  agentcom why TASK              why a task is not running
+
+All commands: agentcom --help. One of them: agentcom COMMAND --help.
+`;
 
 /** Aborted by the first SIGINT or SIGTERM; the second ends the process as usual. */
 function interruptSignal(): AbortSignal {

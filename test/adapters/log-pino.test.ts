@@ -92,3 +92,18 @@ t.test('the last line before an exit is on standard error, and standard output s
   t.equal(lines.length, 501);
   t.match(lines.at(-1), { level: 'error', msg: 'last' });
 });
+
+t.test('lines for people tell time, level, message and fields, and obey nothing in them', async (t) => {
+  const file = join(t.testdir(), 'log.txt');
+  const log = pinoLog({ file, isReadable: true }).with({ program: 'hub' });
+  log.info('a sidecar has connected', { agent_id: 'w1', slots: 2, capabilities: ['a b'], reason: 'it said\n\u001b[31m"no"\u202e\u009b' });
+  log.error('cannot commit', { error: new AgentcomError('AC_STORE_RETRY', 'too\u001b busy') });
+  const [first = '', second = '', ...stack] = readFileSync(file, 'utf8').split('\n');
+  t.match(
+    first,
+    /^\d\d:\d\d:\d\d INFO {2}a sidecar has connected {2}agent_id=w1 slots=2 capabilities=\["a b"\] reason="it said\\n\\u001b\[31m/,
+  );
+  t.match(second, /^\d\d:\d\d:\d\d ERROR cannot commit {2}error="too\\u001b busy"$/);
+  t.match(stack[0], /^ {4}at /);
+  t.notMatch(readFileSync(file, 'utf8').replaceAll('\n', ''), /[\u0000-\u001f\u007f-\u009f\u202e]/);
+});

@@ -71,6 +71,43 @@ t.test('every command explains itself', async (t) => {
   t.match(out, /Exit codes:\n {2}0 /);
 });
 
+t.test('the name alone says what there is', async (t) => {
+  const { code, out, err } = await run([]);
+  t.strictSame([code, err], [0, '']);
+  t.match(out, /agentcom quickstart[^]*agentcom COMMAND --help\.\n$/);
+  t.ok(out.split('\n').length < 20, 'a short page');
+});
+
+t.test('an error of the command line names the command, and with --json it is one object', async (t) => {
+  t.match(
+    (await run(['list', '--stauts', 'queued'])).err,
+    /unknown option '--stauts'\n\(Did you mean --status\?\)\n\(see agentcom list --help\)/,
+  );
+  t.match((await run(['tokens', 'create', '--nope'])).err, /\(see agentcom tokens create --help\)/);
+  for (const argv of [
+    ['list', '--json', '--stauts', 'queued'],
+    ['--json', 'lst'],
+    ['show', '--json'],
+    ['list', '--json', '--status', 'nope'],
+  ]) {
+    const { code, out, err } = await run(argv);
+    t.strictSame([code, out], [2, ''], argv.join(' '));
+    t.match(JSON.parse(err), { error: 'AC_USAGE', message: /^(unknown|missing|option)/ }, argv.join(' '));
+    t.equal(err.trimEnd().split('\n').length, 1);
+  }
+  t.match((await run(['list', '--nope', '--', '--json'])).err, /^error: unknown option/, 'no option behind --');
+});
+
+t.test('a wrong value exits with 2, also if it is the hub that finds it', async (t) => {
+  const hub = await testHub(t, (app) =>
+    app
+      .get('/api/tasks', (c) => c.json({ error: 'validation_failed', message: 'no', details: [] }, 400))
+      .get('/api/agents', (c) => c.json({ error: 'forbidden', message: 'no' }, 403)),
+  );
+  t.equal((await hub.run(['list', '--limit', '0'])).code, 2);
+  t.equal((await hub.run(['agents'])).code, 7);
+});
+
 t.test('a wrong command line exits with 2 and says what is wrong', async (t) => {
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [['lst'], /unknown command 'lst'[\s\S]*Did you mean list/],
@@ -283,7 +320,7 @@ t.test('a refusal names its fields; with --json it is one object on standard err
   };
   const hub = await testHub(t, (app) => app.post('/api/tasks', (c) => c.json(answer, 400)));
   const ran = await hub.run(['submit', 'x', '--max-retries', '999']);
-  t.equal(ran.code, 7);
+  t.equal(ran.code, 2);
   t.equal(
     ran.err,
     'agentcom: The hub refused POST /api/tasks (400 validation_failed): The body is wrong. (AC_API)\n  line 2, max_retries: must be <= 100\n  (the body): type\n',
