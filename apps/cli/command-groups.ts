@@ -8,6 +8,8 @@ export type AddCommands = (program: Command, action: Action) => void;
 interface CommandGroup {
   readonly commands: readonly string[];
   readonly load: () => Promise<AddCommands>;
+  /** Its work is with all commands. */
+  readonly needsAll?: boolean | undefined;
 }
 
 /** In the order of `--help`. */
@@ -16,6 +18,7 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
     commands: ['hub', 'sidecar', 'quickstart', 'quickstart-postgres'],
     load: async () => (await import('./commands/program-commands.ts')).addPrograms,
   },
+  { commands: ['init'], load: async () => (await import('./commands/init.ts')).addInit },
   { commands: ['submit'], load: async () => (await import('./commands/submit-commands.ts')).addSubmit },
   {
     commands: ['list', 'show', 'watch', 'retry', 'cancel', 'adopt', 'stats'],
@@ -35,6 +38,7 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
   { commands: ['migrate', 'backup', 'restore'], load: async () => (await import('./commands/moving.ts')).addMoving },
   { commands: ['import'], load: async () => (await import('./commands/import.ts')).addImport },
   { commands: ['invite', 'join'], load: async () => (await import('./commands/join.ts')).addJoin },
+  { commands: ['completion'], needsAll: true, load: async () => (await import('./commands/completion.ts')).addCompletion },
   { commands: ['report'], load: async () => (await import('./commands/report.ts')).addReport },
 ];
 
@@ -45,7 +49,7 @@ const WITH_VALUE: ReadonlySet<string> = new Set(['--url', '--token', '--config',
 export function groupsFor(argv: readonly string[]): readonly CommandGroup['load'][] {
   const name = commandNamed(argv);
   const group = COMMAND_GROUPS.find(({ commands }) => name !== undefined && commands.includes(name));
-  if (group !== undefined) return [group.load];
+  if (group !== undefined && group.needsAll !== true) return [group.load];
   const isVersion = argv[0] === '--version' || argv[0] === '-V';
   return isVersion ? [] : COMMAND_GROUPS.map(({ load }) => load);
 }

@@ -51,6 +51,7 @@ export async function runCli(argv: readonly string[], environment: CliEnvironmen
 const FIRST_PAGE = `A durable task queue for a fleet of AI agents.
 
   agentcom quickstart            a demo on this machine
+  agentcom init                  write a first config into this folder
   agentcom hub                   run the hub of the config in this folder
   agentcom agents                who is connected
   agentcom submit TEXT --wait    submit a task and follow it to its end

@@ -17,7 +17,7 @@ export function findConfigFile(named: string | undefined, cwd: string): string {
   if (found !== undefined) return found;
   throw new AgentcomError(
     'AC_CONFIG_NOT_FOUND',
-    `There is no ${FILE_NAMES.join(', ')} in ${cwd}. Change to the folder that has one, or pass --config FILE.`,
+    `There is no ${FILE_NAMES.join(', ')} in ${cwd}. Change to the folder that has one, pass --config FILE, or write one with "agentcom init".`,
     { details: { cwd } },
   );
 }

@@ -97,7 +97,7 @@ t.test('no config: what was looked for and where', async (t) => {
   const folder = await foreignFolder(t, { 'other.ts': '' });
   await t.rejects(loadConfigFile({ cwd: folder }), {
     code: 'AC_CONFIG_NOT_FOUND',
-    message: `There is no agentcom.config.ts, agentcom.config.js, agentcom.config.mjs in ${folder}. Change to the folder that has one, or pass --config FILE.`,
+    message: `There is no agentcom.config.ts, agentcom.config.js, agentcom.config.mjs in ${folder}. Change to the folder that has one, pass --config FILE, or write one with "agentcom init".`,
   });
   await t.rejects(loadConfigFile({ cwd: folder, configFile: 'nope.ts' }), {
     code: 'AC_CONFIG_NOT_FOUND',

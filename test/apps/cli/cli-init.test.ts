@@ -1,0 +1,48 @@
+/** The first config of a folder: what it asks, and that what it writes can be run. */
+import { mkdtemp, readFile, rm, symlink, writeFile, mkdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { loadConfigFile } from '../../../apps/config/load.ts';
+import { run } from './cli-world.ts';
+
+async function folder(t: Test): Promise<string> {
+  const cwd = await mkdtemp(join(tmpdir(), 'agentcom-init-'));
+  t.teardown(() => rm(cwd, { recursive: true }));
+  await mkdir(join(cwd, 'project'));
+  return cwd;
+}
+
+t.test('every config that it writes is one that hub and sidecar take', async (t) => {
+  for (const runs of ['both', 'hub', 'sidecar']) {
+    for (const program of ['none', 'claude', 'codex', 'gemini', 'command']) {
+      const cwd = await folder(t);
+      t.match(await run(['init', '--runs', runs, '--agent-id', 'w-1', '--program', program], { cwd }), { code: 0, out: /^Wrote / });
+      const { config } = await loadConfigFile({ cwd });
+      t.strictSame([config.hub !== undefined, config.sidecar !== undefined], [runs !== 'sidecar', runs !== 'hub']);
+      if (runs !== 'hub') t.strictSame([config.sidecar?.agentId, config.sidecar?.wake === undefined], ['w-1', program === 'none']);
+    }
+  }
+});
+
+t.test('it asks on a terminal, again after an answer that cannot be, and takes what was given', async (t) => {
+  const cwd = await folder(t);
+  const ran = await run(['init', '--program', 'none'], { cwd, tty: true, stdin: 'nothing\nsidecar\nA b\n\n' });
+  t.match(ran, { code: 0, err: /What runs on this machine \(both, hub, sidecar\) \[both\]: Not one that can be: nothing\n/ });
+  t.notMatch(ran.err, /program/);
+  t.match(await readFile(join(cwd, 'agentcom.config.ts'), 'utf8'), /agentId: "worker-1"/);
+});
+
+t.test('nothing is assumed without a terminal, nothing is written without an answer, and never over another', async (t) => {
+  const cwd = await folder(t);
+  t.match(await run(['init'], { cwd }), { code: 2, err: /no terminal to ask on\. Pass --yes/ });
+  t.match(await run(['init'], { cwd, tty: true, stdin: 'x\n' }), { code: 2, err: /No answer; nothing was written/ });
+  t.match(await run(['init', '--yes', '--agent-id', 'A"; //'], { cwd }), { code: 2, err: /Wanted an agent ID/ });
+  t.match(await run(['init', '--yes'], { cwd }), { code: 0 });
+  await writeFile(join(cwd, 'agentcom.config.ts'), 'mine');
+  t.match(await run(['init', '--yes'], { cwd }), { code: 2, err: /already exists and is left as it is/ });
+  t.equal(await readFile(join(cwd, 'agentcom.config.ts'), 'utf8'), 'mine');
+  const linked = await folder(t);
+  await symlink(join(cwd, 'elsewhere.ts'), join(linked, 'agentcom.config.ts'));
+  t.match(await run(['init', '--yes'], { cwd: linked }), { code: 2 }, 'nor through a link');
+});
