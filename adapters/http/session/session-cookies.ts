@@ -37,8 +37,8 @@ const HEADER_CHARACTERS_MAX = 16_384;
 const digestOf = (text: string): Buffer => createHash('sha256').update(text).digest();
 
 export function sessionCookies(secret: string): SessionCookies {
-  const key = digestOf(`agentcom session key\n${secret}`);
-  const name = `agentcom_${digestOf(`agentcom session name\n${secret}`).toString('hex').slice(0, NAME_CHARACTERS)}`;
+  const key = digestOf(`session key of agentcom\n${secret}`);
+  const name = `agentcom_${digestOf(`session name of agentcom\n${secret}`).toString('hex').slice(0, NAME_CHARACTERS)}`;
 
   const opened = (value: string): Session | null => {
     const bytes = Buffer.from(value, 'base64url');
