@@ -39,6 +39,7 @@ t.test('what ends a task and what ends an assignment', (t) => {
     { event: 'assigned' },
     { event: 'completed' },
     { event: 'adopted' },
+    { event: 'completed' },
     { event: 'cancelled', agentId: null },
     { event: 'cancelled', agentId: anAgentId() },
     { event: 'dead_lettered', details: { reason: 'deadline' } },

@@ -52,6 +52,8 @@ export function tallyEvents(events: readonly TaskEvent[]): EventTally {
         assigned += 1;
         break;
       case 'completed':
+        // That of an adopted result follows `adopted`: its assignment has ended before.
+        if (events[index - 1]?.event === 'adopted' && isNextOf(one, events[index - 1])) break;
         end('completed', 'reported');
         leave('completed', null, false);
         break;
@@ -99,5 +101,8 @@ export function tallyEvents(events: readonly TaskEvent[]): EventTally {
 }
 
 /** Whether the task was dead-lettered in the same transition. */
-const isDeadLettered = ({ taskId, seq }: TaskEvent, next: TaskEvent | undefined): boolean =>
-  next?.event === 'dead_lettered' && next.taskId === taskId && next.seq === seq + 1;
+const isDeadLettered = (event: TaskEvent, next: TaskEvent | undefined): boolean => next?.event === 'dead_lettered' && isNextOf(next, event);
+
+/** Whether it is the very next event of the same task. */
+const isNextOf = (event: TaskEvent, before: TaskEvent | undefined): boolean =>
+  before !== undefined && event.taskId === before.taskId && event.seq === before.seq + 1;
