@@ -9,6 +9,7 @@ import { bodyBudget } from './body-budget.ts';
 import { buckets } from './buckets.ts';
 import { dashboardPages } from './dashboard/dashboard-pages.ts';
 import type { HttpApi, HttpApiDeps } from './deps.ts';
+import { docsHandlers } from './endpoints/docs-endpoints.ts';
 import { eventStreams } from './endpoints/event-streams.ts';
 import { hubHandlers } from './endpoints/hub-endpoints.ts';
 import { metricsHandlers } from './endpoints/metrics-endpoint.ts';
@@ -70,6 +71,7 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     ...sessionHandlers(deps, auth, cookies),
     ...hubHandlers(deps, context, everyAgent),
     ...metricsHandlers(deps, context),
+    ...docsHandlers(deps),
     streamEvents: streams.open,
   };
 

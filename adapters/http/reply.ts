@@ -23,7 +23,7 @@ export const created = (value: Readonly<Record<string, unknown>>): Reply => ({ s
 export const okText = (json: string): Reply => ({ status: 200, body: json });
 
 /** The default status of each code. A reply may override it: `unknown_task` is 404 for a path, but 400 for a body. */
-const STATUSES: Readonly<Record<HttpErrorCode, number>> = {
+export const HTTP_STATUSES: Readonly<Record<HttpErrorCode, number>> = {
   invalid_json: 400,
   validation_failed: 400,
   unknown_agent: 404,
@@ -65,7 +65,7 @@ export interface RefusalExtras {
 
 /** A refusal: `{"error":code,"message":…,"details":[…]}`. */
 export function refusal(code: HttpErrorCode, message: string, extras: RefusalExtras = {}): Reply {
-  const status = extras.status ?? STATUSES[code];
+  const status = extras.status ?? HTTP_STATUSES[code];
   const body: HttpErrorBody = { error: code, message, ...(extras.details === undefined ? {} : { details: extras.details }) };
   const retry = status === 503 ? { 'retry-after': String(RETRY_AFTER_S) } : {};
   return { status, body: JSON.stringify({ ...extras.more, ...body }), headers: { ...retry, ...extras.headers }, refused: code };

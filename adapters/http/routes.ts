@@ -61,6 +61,8 @@ export const ROUTES = [
   { name: 'streamEvents', method: 'GET', path: '/api/events', roles: VIEW_OWN, body: 'none' },
   { name: 'whoAmI', method: 'GET', path: '/api/whoami', roles: ALL, body: 'none', shed: true },
   { name: 'schemas', method: 'GET', path: '/api/schemas', roles: ALL, body: 'none', shed: true },
+  { name: 'openApi', method: 'GET', path: '/api/openapi.json', roles: 'open', body: 'none', shed: true },
+  { name: 'docsPage', method: 'GET', path: '/api/docs', roles: 'open', body: 'none', shed: true },
   { name: 'metrics', method: 'GET', path: '/metrics', roles: VIEW, body: 'none', shed: true },
   { name: 'health', method: 'GET', path: '/health', roles: 'open', body: 'none' },
 ] as const satisfies readonly Route[];

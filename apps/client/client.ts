@@ -25,6 +25,10 @@ export interface HubClient {
   whoami(): Promise<WhoAmIJson>;
   /** Whether the hub can commit now, and which adapters it uses. Needs no token. Retried. */
   health(): Promise<Readonly<Record<string, unknown>>>;
+  /** The OpenAPI 3.1 document of the HTTP API. Needs no token. Retried. */
+  openApi(): Promise<Readonly<Record<string, unknown>>>;
+  /** The same as a page of HTML. Needs no token. Retried. */
+  docsPage(): Promise<string>;
   /** What the hub has counted, in the text format of Prometheus. Retried. */
   metrics(): Promise<string>;
   /** The JSON Schemas of all bodies, queries and frames. Retried. */
@@ -44,6 +48,8 @@ export function hubClient(connection: Connection): HubClient {
     events,
     whoami: () => requests.get('/api/whoami'),
     health: () => requests.get('/health'),
+    openApi: () => requests.get('/api/openapi.json'),
+    docsPage: () => requests.text('/api/docs'),
     metrics: () => requests.text('/metrics'),
     schemas: () => requests.get('/api/schemas'),
   };

@@ -47,6 +47,8 @@ const MADE_BY: Readonly<
   revokeTokens: { call: ({ tokens }) => tokens.revoke('a'), command: 'tokens revoke' },
   streamEvents: { call: (hub) => hub.events({ signal: AbortSignal.timeout(200) }).next(), command: 'watch' },
   whoAmI: { call: (hub) => hub.whoami(), command: 'whoami' },
+  openApi: { call: (hub) => hub.openApi(), command: null },
+  docsPage: { call: (hub) => hub.docsPage(), command: null },
   metrics: { call: (hub) => hub.metrics(), command: null },
   schemas: { call: (hub) => hub.schemas(), command: 'schemas' },
   health: { call: (hub) => hub.health(), command: 'doctor' },

@@ -95,8 +95,8 @@ t.test(`${RUNS} requests made of scraps`, async (t) => {
         statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1);
         if (response.headers.get('content-type')?.startsWith('text/event-stream') === true) return response.body?.cancel();
         const text = await response.text();
-        // The metrics, which are no JSON.
-        if (response.headers.get('content-type')?.startsWith('text/plain') === true && response.status === 200) return undefined;
+        // The metrics and the page, which are no JSON.
+        if (/^text\/(plain|html);/.test(response.headers.get('content-type') ?? '') && response.status === 200) return undefined;
         const json = JSON.parse(text) as Answered['json'];
         if (response.status >= 400 && !(String(json['error']) in HTTP_ERRORS && typeof json['message'] === 'string')) {
           throw new Error(`${response.status} ${JSON.stringify(json)} is not documented`);

@@ -56,6 +56,8 @@ const TABLE: readonly (readonly [method: string, path: string, body: string | nu
   ['GET', `/api/events?task_id=${TASK}`, null, 'submitter viewer operator admin'],
   ['GET', '/api/schemas', null, 'agent submitter viewer operator admin'],
   ['GET', '/metrics', null, 'viewer operator admin'],
+  ['GET', '/api/openapi.json', null, '-'],
+  ['GET', '/api/docs', null, '-'],
   ['GET', '/health', null, '-'],
 ];
 
@@ -118,7 +120,11 @@ export function httpApiContract(name: string, { open }: HttpApiSubject, runner: 
     test('every answer says what it is and may not be kept or framed', async (t, subject) => {
       for (const [method, path, body] of [...TABLE, ['GET', '/nowhere', null], ['PUT', '/api/tasks', '{}']] as const) {
         const { headers } = await ask(subject, method, path, bearer(subject.tokens.admin), body);
-        t.match(headers.get('content-type'), /^(application\/json|text\/event-stream|text\/plain; version=0\.0\.4); charset=utf-8$/, path);
+        t.match(
+          headers.get('content-type'),
+          /^(application\/json|text\/event-stream|text\/html|text\/plain; version=0\.0\.4); charset=utf-8$/,
+          path,
+        );
         t.equal(headers.get('x-content-type-options'), 'nosniff');
         t.equal(headers.get('cache-control'), 'no-store');
         t.match(headers.get('content-security-policy'), /default-src 'none'/);
