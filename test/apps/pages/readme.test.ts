@@ -116,7 +116,8 @@ t.test('the runner of the guide hears what it says it hears', async (t) => {
     const agent = `#!/bin/sh\necho "$@" >&2\ncat <<'END'\n${lines.join('\n')}\nEND\n`;
     const config = fileOf(RUNNERS, CONFIG).replace("'my-agent'", "'./my-agent'");
     const { sidecar, world } = await sidecarWith(t, { [CONFIG]: config, 'coder.ts': fileOf(RUNNERS, 'coder.ts'), 'my-agent': agent });
-    const { events } = await wakeOnce(sidecar, world);
+    // Standard error is followed beside the events.
+    const events = (await wakeOnce(sidecar, world)).events.filter((event) => event.type !== 'output' || event.stream !== 'stderr');
     t.match(events, [
       { type: 'spawned' },
       ...(wanted[index] ?? []),
