@@ -2,8 +2,8 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
-import { assignmentText } from '../../core/domain/assignment/assignment-name.ts';
-import type { JournalCopy, JournalInspection, RefusedFile } from '../../core/ports/journal-inspection.ts';
+import { assignmentText } from '../../core/ports/assignment-name.ts';
+import type { JournalCopy, JournalInspection, RefusedFile } from '../../core/ports/journal.ts';
 import { INSTANCE_ID, RESERVE_BYTES } from './file-journal.ts';
 import { nodeJournalFiles } from './journal-files.ts';
 import { NEWEST, PREVIOUS, readCopy } from './read-copy.ts';

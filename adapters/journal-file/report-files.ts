@@ -1,6 +1,6 @@
 /** Bodies of reports: `outbox/` until the hub answers, `refused/` for those that it refused. */
 import { join } from 'node:path';
-import { assignmentText } from '../../core/domain/assignment/assignment-name.ts';
+import { assignmentText } from '../../core/ports/assignment-name.ts';
 import type { AssignmentId } from '../../core/domain/assignment/slot.ts';
 import { writeDurably, type JournalFiles } from './journal-files.ts';
 

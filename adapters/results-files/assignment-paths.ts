@@ -1,7 +1,7 @@
 /** Paths of an assignment's files, built only from a validated task id and generation. */
 import { join } from 'node:path';
 import type { TaskId } from '../../core/domain/ids.ts';
-import { assignmentText } from '../../core/domain/assignment/assignment-name.ts';
+import { assignmentText } from '../../core/ports/assignment-name.ts';
 import type { AssignmentId } from '../../core/domain/assignment/slot.ts';
 
 export interface InboxFolders {

@@ -11,7 +11,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { TaskId } from '../../core/domain/ids.ts';
-import { assignmentText } from '../../core/domain/assignment/assignment-name.ts';
+import { assignmentText } from '../../core/ports/assignment-name.ts';
 import type { Clock, Timer } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { FlatNames, ResultInbox, ResultFileEvent } from '../../core/ports/result-inbox.ts';

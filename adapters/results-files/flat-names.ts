@@ -8,7 +8,7 @@
 import { lstatSync } from 'node:fs';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { assignmentText } from '../../core/domain/assignment/assignment-name.ts';
+import { assignmentText } from '../../core/ports/assignment-name.ts';
 import type { AssignmentId } from '../../core/domain/assignment/slot.ts';
 import { readResult } from '../../core/protocol/agent-files.ts';
 import type { FlatNames as FlatNamesThatCount } from '../../core/ports/result-inbox.ts';

@@ -4,7 +4,7 @@ import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
-import { assignmentText, readAssignmentText } from '../../core/domain/assignment/assignment-name.ts';
+import { assignmentText, readAssignmentText } from '../../core/ports/assignment-name.ts';
 import type { AssignmentId } from '../../core/domain/assignment/slot.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { FoundFolders, PreparedRun } from '../../core/ports/result-inbox.ts';

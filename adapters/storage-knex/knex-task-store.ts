@@ -155,7 +155,7 @@ async function historyOf(db: Knex, id: TaskId, { before, after, limit, bytesMax 
   return (await withinBytes(db, page, 'seq', way, bytesMax)).map(eventIn).sort((a, b) => a.seq - b.seq);
 }
 
-const byId = (a: Row, b: Row): number => (String(a['id']) < String(b['id']) ? -1 : 1);
+const byId = (a: Row, b: Row): number => (String(a['page_id']) < String(b['page_id']) ? -1 : 1);
 
 const NEWEST_FIRST = [
   { column: 'created_at', order: 'desc' },
@@ -222,7 +222,7 @@ async function rowsOf(db: Knex, tasks: Knex.QueryBuilder): Promise<readonly Row[
     .from('page')
     .join('task_bodies', 'task_bodies.task_id', 'page.id')
     .leftJoin('task_results', 'task_results.task_id', 'page.id')
-    .select('page.id', 'page.state', 'task_bodies.body', 'task_results.json as result')
+    .select('page.id as page_id', 'page.state', 'task_bodies.body', 'task_results.json as result')
     .orderBy([
       { column: 'page.created_at', order: 'desc' },
       { column: 'page.id', order: 'desc' },

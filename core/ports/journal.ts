@@ -57,3 +57,41 @@ export interface Journal {
   /** Releases the lock. MUST be safe to call twice and before `open`. */
   close(): Promise<void>;
 }
+
+// The inspection of a data directory, for the doctor: a read-only view, which takes no lock and changes nothing.
+
+export type JournalCopy =
+  | { readonly kind: 'good'; readonly state: unknown }
+  | { readonly kind: 'missing' }
+  /** `why` completes a sentence that starts with "It". */
+  | { readonly kind: 'bad'; readonly why: string }
+  | { readonly kind: 'newer'; readonly version: number };
+
+export interface RefusedFile {
+  readonly name: string;
+  readonly bytes: number;
+  /** Why the hub refused it; null if unknown. */
+  readonly reason: string | null;
+}
+
+/** A snapshot of the directory. */
+export interface JournalInspection {
+  readonly dataDir: string;
+  /** Null if the directory does not exist: no sidecar ever used it. */
+  readonly found: {
+    /** Whether users other than the owner can enter the directory. */
+    readonly openToOthers: boolean;
+    readonly newest: JournalCopy;
+    readonly previous: JournalCopy;
+    readonly instanceId: 'good' | 'missing' | 'bad';
+    /** Whether the reserve file exists, which is given up for reports when the disk is full. */
+    readonly hasReserve: boolean;
+    /** File names of the damaged state copies and `ended` lists that were set aside. */
+    readonly setAside: readonly string[];
+    readonly refused: readonly RefusedFile[];
+  } | null;
+  /** Whether the outbox holds the body of this report. */
+  hasReport(name: AssignmentId): Promise<boolean>;
+  /** Whether the assignment has a results folder. */
+  hasResults(name: AssignmentId): Promise<boolean>;
+}

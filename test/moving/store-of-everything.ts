@@ -81,7 +81,10 @@ export async function fillStore(engine: Engine, tasks: number): Promise<void> {
       }),
     );
     // Its event is older than the newest, so that it may go; then the newest number stands in no row.
-    await commit(storage, changes({ events: [anEvent({ taskId: aTaskId(0xa000), seq: 4 })] }));
+    const who = { taskId: aTaskId(0xa000), agentId: anAgentId('late'), generation: aGeneration(1) };
+    await commit(storage, changes({ events: [anEvent({ ...who, seq: 4, event: 'assigned' }), anEvent({ taskId: who.taskId, seq: 5 })] }));
+    const output = { ...who, atMs: A_MOMENT_MS, stream: 'agent', seq: 0, dropped: 7 } as const;
+    await storage.output.append([{ ...output, text: 'łate \u0001 output' }], { bytesMax: 1_000, chunksMax: 10 });
     await storage.tasks.transact('removing', (unit) =>
       unit.remove({
         nowMs: A_MOMENT_MS,

@@ -2,8 +2,8 @@
 import { hasBody } from '../../domain/assignment/outbox.ts';
 import type { TaskId } from '../../domain/ids.ts';
 import { AgentcomError, messageOf } from '../../errors/agentcom-error.ts';
-import { assignmentText } from '../../domain/assignment/assignment-name.ts';
-import type { JournalInspection } from '../../ports/journal-inspection.ts';
+import { assignmentText } from '../../ports/assignment-name.ts';
+import type { JournalInspection } from '../../ports/journal.ts';
 import { readJournalState, type JournalState } from '../sidecar/state/journal-state.ts';
 
 export const JOURNAL_CHECKS = [

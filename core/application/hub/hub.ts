@@ -155,6 +155,7 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
     store: storage.output,
     clock,
     log,
+    storageFailed: () => sweeper.storageFailed(),
     bytesPerAssignment: limits.outputBytes,
     keptMs: timing.outputKeptMs,
   });

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { pack, unpack } from '../../../adapters/journal-file/envelope.ts';
 import { processMark } from '../../../adapters/journal-file/process-mark.ts';
-import { assignmentText } from '../../../core/domain/assignment/assignment-name.ts';
+import { assignmentText } from '../../../core/ports/assignment-name.ts';
 import { nodeJournalFiles } from '../../../adapters/journal-file/journal-files.ts';
 import type { Journal } from '../../../core/ports/journal.ts';
 import { journalContract, type JournalSubject } from '../../product/contracts/files/journal.contract.ts';

@@ -1,7 +1,7 @@
 import { chmod, chown, readdir, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import { assignmentText } from '../../../core/domain/assignment/assignment-name.ts';
+import { assignmentText } from '../../../core/ports/assignment-name.ts';
 import { expecting, nameOf, ownPath, TASK } from '../../product/contracts/files/inbox-place.ts';
 import { resultInboxContract } from '../../product/contracts/files/result-inbox.contract.ts';
 import { filesPlace } from './results-files-place.ts';

@@ -2,7 +2,7 @@
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { memoryDatabase } from '../../../adapters/storage-memory/memory-database.ts';
 import { memoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';
-import { assignmentText } from '../../../core/domain/assignment/assignment-name.ts';
+import { assignmentText } from '../../../core/ports/assignment-name.ts';
 import type { WakeRequest } from '../../../core/ports/wake-runner.ts';
 import type { InboxSubject } from '../../product/contracts/files/inbox-place.ts';
 import type { JournalSubject } from '../../product/contracts/files/journal.contract.ts';

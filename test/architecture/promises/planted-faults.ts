@@ -272,7 +272,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
     name: 'P25',
     what: 'all assignments of a task share one folder',
     breaks: ['R8'],
-    file: 'core/domain/assignment/assignment-name.ts',
+    file: 'core/ports/assignment-name.ts',
     find: 'return `${taskId}.g${generation}`;',
     replace: 'return `${taskId}.g1`;',
     test: 'test/adapters/files/results-memory.test.ts',

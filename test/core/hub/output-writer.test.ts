@@ -31,7 +31,7 @@ function writerRig(over: Partial<OutputStore> = {}, bytesPerAssignment = 1_000) 
     removeBefore: () => Promise.resolve(0),
     ...over,
   };
-  const writer = new OutputWriter({ store, clock, log, bytesPerAssignment, keptMs: 60_000 });
+  const writer = new OutputWriter({ store, clock, log, storageFailed: () => undefined, bytesPerAssignment, keptMs: 60_000 });
   return { clock, log, written, writer };
 }
 

@@ -8,7 +8,7 @@ import { basename, dirname, join } from 'node:path';
 import { unpack } from '../../../adapters/journal-file/envelope.ts';
 import { nodeJournalFiles, type JournalFiles } from '../../../adapters/journal-file/journal-files.ts';
 import type { JournalState } from '../../../core/application/sidecar/state/journal-state.ts';
-import { assignmentText } from '../../../core/domain/assignment/assignment-name.ts';
+import { assignmentText } from '../../../core/ports/assignment-name.ts';
 import type { AssignmentId } from '../../../core/domain/assignment/slot.ts';
 import { CallCount } from './call-count.ts';
 

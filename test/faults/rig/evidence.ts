@@ -4,7 +4,7 @@
  */
 import type { StoredEvent } from '../../../core/domain/task/event.ts';
 import type { TaskId } from '../../../core/domain/ids.ts';
-import { assignmentText } from '../../../core/domain/assignment/assignment-name.ts';
+import { assignmentText } from '../../../core/ports/assignment-name.ts';
 import type { AssignmentId } from '../../../core/domain/assignment/slot.ts';
 import type { WakeRequest } from '../../../core/ports/wake-runner.ts';
 import { isGeneration, isTaskId } from '../../../core/domain/ids.ts';

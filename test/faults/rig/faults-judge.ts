@@ -1,6 +1,6 @@
 /** What must be true once faults are over and everything has ended, of the store, the sidecars' folders and what was told. */
 import { checkInvariants } from '../../../core/domain/invariants/invariants.ts';
-import { assignmentText } from '../../../core/domain/assignment/assignment-name.ts';
+import { assignmentText } from '../../../core/ports/assignment-name.ts';
 import type { Stored } from '../../chaos/rig/stored.ts';
 import { markerOf } from '../../simulation/agents/simulated-agents.ts';
 import type { World } from './faults-world.ts';

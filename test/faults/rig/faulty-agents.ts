@@ -10,7 +10,7 @@ import {
   type ScriptedRunner,
   type ScriptStep,
 } from '../../product/twins/runner-scripted/scripted-runner.ts';
-import { assignmentText } from '../../../core/domain/assignment/assignment-name.ts';
+import { assignmentText } from '../../../core/ports/assignment-name.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../../../core/ports/wake-runner.ts';
 import type { Life } from '../../simulation/runner/world-life.ts';

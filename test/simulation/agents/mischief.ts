@@ -1,6 +1,6 @@
 /** Agents and runners that say what nobody should: poisoned results, events that are none, streams that break. */
 import type { RunScript, ScriptStep } from '../../product/twins/runner-scripted/scripted-runner.ts';
-import { assignmentText } from '../../../core/domain/assignment/assignment-name.ts';
+import { assignmentText } from '../../../core/ports/assignment-name.ts';
 import type { WakeEvent, WakeRequest } from '../../../core/ports/wake-runner.ts';
 import type { AgentDeps } from './simulated-agents.ts';
 import type { Chance } from '../seeded-chance.ts';

@@ -1,6 +1,6 @@
 /** What the agents of a simulated world do once they are woken: most do their task, some do everything else. */
 import type { RunScript, ScriptStep } from '../../product/twins/runner-scripted/scripted-runner.ts';
-import { assignmentText } from '../../../core/domain/assignment/assignment-name.ts';
+import { assignmentText } from '../../../core/ports/assignment-name.ts';
 import type { WakeRequest } from '../../../core/ports/wake-runner.ts';
 import type { Chance } from '../seeded-chance.ts';
 

@@ -84,7 +84,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'M9',
     what: 'results are not kept by generation',
     caughtBy: 'J2',
-    file: 'core/domain/assignment/assignment-name.ts',
+    file: 'core/ports/assignment-name.ts',
     find: 'return `${taskId}.g${generation}`;',
     replace: 'return `${taskId}.g1`;',
   },

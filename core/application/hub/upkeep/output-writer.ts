@@ -4,6 +4,7 @@
  */
 import type { TaskId } from '../../../domain/ids.ts';
 import { utf8Bytes } from '../../../domain/encoded-text.ts';
+import { isStoreFailure } from '../../../errors/store-failure.ts';
 import { messageOf } from '../../../errors/agentcom-error.ts';
 import type { Clock, Timer } from '../../../ports/clock.ts';
 import type { Log } from '../../../ports/log.ts';
@@ -29,6 +30,8 @@ export interface OutputWriterDeps {
   readonly store: OutputStore;
   readonly clock: Clock;
   readonly log: Log;
+  /** Called when the store could not write: it may be away. */
+  readonly storageFailed: () => void;
   /** Kept of one assignment, bytes; 0: no output is stored. */
   readonly bytesPerAssignment: number;
   /** How long output is kept, milliseconds. */
@@ -123,6 +126,7 @@ export class OutputWriter {
     try {
       await store.append(chunks, { bytesMax: bytesPerAssignment, chunksMax: CHUNKS_PER_ASSIGNMENT });
     } catch (thrown) {
+      if (isStoreFailure(thrown)) this.#deps.storageFailed();
       log.warn('output of agents could not be stored, and is lost', { chunks: chunks.length, error: messageOf(thrown) });
       return;
     }

@@ -1,7 +1,7 @@
 /** What the tests of the ResultInbox contract stand on. */
 import type { VirtualClock } from '../../twins/clock-virtual/virtual-clock.ts';
 import type { Generation, TaskId } from '../../../../core/domain/ids.ts';
-import { assignmentText } from '../../../../core/domain/assignment/assignment-name.ts';
+import { assignmentText } from '../../../../core/ports/assignment-name.ts';
 import type { AssignmentId } from '../../../../core/domain/assignment/slot.ts';
 import type { FlatNames, ResultInbox } from '../../../../core/ports/result-inbox.ts';
 import type { Teardown } from '../contract-case.ts';

@@ -3,7 +3,7 @@
  * stays of an ended assignment are in files of their own.
  */
 import type { Generation, TaskId } from '../../../../core/domain/ids.ts';
-import { assignmentText } from '../../../../core/domain/assignment/assignment-name.ts';
+import { assignmentText } from '../../../../core/ports/assignment-name.ts';
 import { inSuite, type CaseTest, type TestRunner } from '../contract-case.ts';
 import { type InboxSubject, TASK, expecting, nameOf, ownPath } from './inbox-place.ts';
 import { endedTests } from './result-inbox-ended.contract.ts';

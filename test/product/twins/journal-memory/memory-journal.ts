@@ -4,7 +4,7 @@
  */
 import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
 import { utf8Bytes } from '../../../../core/domain/encoded-text.ts';
-import { assignmentText } from '../../../../core/domain/assignment/assignment-name.ts';
+import { assignmentText } from '../../../../core/ports/assignment-name.ts';
 import { JOURNAL_BYTES_MAX, type Journal, type JournalOpened } from '../../../../core/ports/journal.ts';
 import type { AssignmentId } from '../../../../core/domain/assignment/slot.ts';
 import { oneAtATime } from '../../../../core/ports/opening.ts';

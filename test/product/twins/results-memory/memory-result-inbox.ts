@@ -4,7 +4,7 @@
  */
 import { utf8Bytes } from '../../../../core/domain/encoded-text.ts';
 import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
-import { assignmentText, readAssignmentText } from '../../../../core/domain/assignment/assignment-name.ts';
+import { assignmentText, readAssignmentText } from '../../../../core/ports/assignment-name.ts';
 import type { Clock } from '../../../../core/ports/clock.ts';
 import type { AssignmentId } from '../../../../core/domain/assignment/slot.ts';
 import type { PreparedRun, ResultInbox, ResultFileEvent } from '../../../../core/ports/result-inbox.ts';

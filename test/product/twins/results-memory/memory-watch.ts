@@ -1,6 +1,6 @@
 /** One assignment whose files in memory are awaited. */
 import { utf8Bytes } from '../../../../core/domain/encoded-text.ts';
-import { assignmentText } from '../../../../core/domain/assignment/assignment-name.ts';
+import { assignmentText } from '../../../../core/ports/assignment-name.ts';
 import type { Clock, Timer } from '../../../../core/ports/clock.ts';
 import type { AssignmentId } from '../../../../core/domain/assignment/slot.ts';
 import type { FlatNames, ResultFileEvent } from '../../../../core/ports/result-inbox.ts';

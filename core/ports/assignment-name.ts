@@ -1,7 +1,7 @@
 /** An assignment as text, for the names of its files and folders: `<task_id>.g<generation>`. */
-import { AgentcomError } from '../../errors/agentcom-error.ts';
-import { isGeneration, isTaskId } from '../ids.ts';
-import type { AssignmentId } from './slot.ts';
+import { AgentcomError } from '../errors/agentcom-error.ts';
+import { isGeneration, isTaskId } from '../domain/ids.ts';
+import type { AssignmentId } from '../domain/assignment/slot.ts';
 
 const NAME = /^(.+)\.g(0|[1-9][0-9]{0,15})$/;
 
