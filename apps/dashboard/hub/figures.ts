@@ -11,7 +11,9 @@ const SAMPLES_MAX = 256;
 /** Tasks whose last steps are remembered; above it, the oldest are forgotten and not measured. */
 const TASKS_MAX = 20_000;
 const FAILURES_MAX = 8;
-const SHOWN_EVERY_MS = 1_000;
+const SHOWN_AFTER_MS = 250;
+/** What a chart shows at least. */
+const SHOWN_MIN_MS = 600_000;
 
 interface Bucket {
   completed: number;
@@ -57,7 +59,7 @@ export function startFigures(): void {
     timer ??= setTimeout(() => {
       timer = undefined;
       figures.value = summed();
-    }, SHOWN_EVERY_MS / 4);
+    }, SHOWN_AFTER_MS);
   });
   // Time passes without events too.
   setInterval(() => (figures.value = summed()), BUCKET_MS);
@@ -84,7 +86,9 @@ function count(event: LiveEvent): void {
   const known = steps.get(event.task_id) ?? { readyMs: null, acceptedMs: null };
   if (FAILURES.has(event.event)) {
     bucketAt(atMs).failed += event.event === 'failed' ? 1 : 0;
-    failures = [event, ...failures].slice(0, FAILURES_MAX);
+    // The end of the last attempt is followed by that of its task, which says less.
+    const isTold = event.event === 'dead_lettered' && failures.some(({ task_id: id }) => id === event.task_id);
+    if (!isTold) failures = [event, ...failures].slice(0, FAILURES_MAX);
   }
   if (event.event === 'accepted') {
     if (known.readyMs !== null) sample(bucketAt(atMs).waits, atMs - known.readyMs);
@@ -112,7 +116,9 @@ function summed(): Figures {
   const last = Math.floor((Date.now() + clockOffsetMs.value) / BUCKET_MS) * BUCKET_MS;
   const first = last - WINDOW_MS + BUCKET_MS;
   for (const start of buckets.keys()) if (start < first) buckets.delete(start);
-  const starts = Array.from({ length: BUCKETS }, (_, at) => first + at * BUCKET_MS);
+  // A page that knows a few minutes does not show an hour of nothing.
+  const from = Math.max(first, Math.min(fromMs ?? last, last - SHOWN_MIN_MS));
+  const starts = Array.from({ length: BUCKETS }, (_, at) => first + at * BUCKET_MS).filter((start) => start + BUCKET_MS > from);
   const each = starts.map((start) => buckets.get(start));
   return {
     times: starts.map((start) => start / 1_000),

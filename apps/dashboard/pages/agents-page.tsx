@@ -257,7 +257,6 @@ export function AgentPage({ id }: { readonly id: string }): JSX.Element {
       </Empty>
     );
   }
-  const trouble = troubleOf(agent);
   return (
     <>
       <ErrorNotice error={error} onRetry={reload} />
@@ -270,11 +269,7 @@ export function AgentPage({ id }: { readonly id: string }): JSX.Element {
         </div>
         <AgentActions agent={agent} onDone={reload} />
       </div>
-      {trouble !== null && (
-        <div class="callout is-bad">
-          <strong>Why it gets no tasks:</strong> <LineText text={trouble} max={2_000} />
-        </div>
-      )}
+      <WhyNoTasks agent={agent} />
       <div class="columns">
         <div class="column-main">
           <Panel title="Runs now" beside={<a href={href(['tasks'], { agent: agent.agent_id })}>All of its tasks</a>}>
@@ -319,6 +314,19 @@ export function AgentPage({ id }: { readonly id: string }): JSX.Element {
         </aside>
       </div>
     </>
+  );
+}
+
+/** In the words of the hub; an older one says it only of an agent in trouble. */
+function WhyNoTasks({ agent }: { readonly agent: AgentJson }): JSX.Element | null {
+  const trouble = troubleOf(agent);
+  const waiting = agent.waiting_for;
+  if (waiting === undefined ? trouble === null : waiting.kind === 'free') return null;
+  return (
+    <div class={`callout${trouble === null ? '' : ' is-bad'}`}>
+      <strong>Why it gets no tasks now:</strong>{' '}
+      <LineText text={waiting === undefined ? (trouble ?? '') : `It ${waiting.message}.`} max={2_000} />
+    </div>
   );
 }
 

@@ -112,6 +112,12 @@ const STUCK_REASONS = new Set([
   'dependency_failed',
 ]);
 
+/** A busy agent becomes free by itself; the others need somebody. */
+function isStuck({ waiting_for: waiting }: TaskDetail): boolean {
+  const someAreBusy = waiting?.agents?.some(({ hindrance }) => hindrance === 'busy') === true;
+  return STUCK_REASONS.has(waiting?.reason ?? '') && !someAreBusy;
+}
+
 interface Stuck {
   readonly task: TaskDetail;
   /** How many of the queued tasks that were read are of its kind. */
@@ -134,7 +140,7 @@ async function readStuck(stop: AbortSignal): Promise<readonly Stuck[]> {
     const oldest = tasks.at(-1);
     if (oldest === undefined) continue;
     const task = await readTask(oldest.id, stop);
-    if (STUCK_REASONS.has(task.waiting_for?.reason ?? '')) found.push({ task, count: tasks.length });
+    if (isStuck(task)) found.push({ task, count: tasks.length });
   }
   return found;
 }

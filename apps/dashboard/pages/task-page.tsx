@@ -166,7 +166,7 @@ function Facts({ task }: { readonly task: TaskDetail }): JSX.Element {
     ['Updated', <Ago at={task.updated_at} />],
     ['Accepted', task.accepted_at === null ? null : <Ago at={task.accepted_at} />],
     ['Run time', duration === null ? null : durationText(Math.max(0, duration))],
-    ['Retries', `${task.retry_count} of ${task.max_retries}`],
+    ['Failed attempts', `${task.retry_count} of ${task.max_retries + 1}`],
     ['Generation', String(task.generation)],
     ['Needs', task.needed_capabilities.length === 0 ? null : <LineText text={task.needed_capabilities.join(', ')} />],
     ['Only for', agentLink(task.assign_to)],

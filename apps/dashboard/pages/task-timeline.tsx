@@ -46,6 +46,7 @@ const WORKING = new Set(['assigned', 'accepted', 'woken', 'progress']);
 const toneOf = (event: string): string => (BAD.has(event) ? 'bad' : GOOD.has(event) ? 'good' : WORKING.has(event) ? 'work' : 'plain');
 
 /** Details that say why, best first. */
+const CODE = /^[a-z_]{1,64}$/;
 const REASONS = ['error', 'reason', 'message'] as const;
 
 export function TaskTimeline({ task }: { readonly task: TaskDetail }): JSX.Element {
@@ -107,7 +108,7 @@ function TimelineEntry({ entry, previousMs }: { readonly entry: HistoryEntry; re
         </p>
         {reason !== undefined && (
           <p class="timeline-why">
-            <LineText text={reason} max={1_000} />
+            <LineText text={CODE.test(reason) ? reason.replaceAll('_', ' ') : reason} max={1_000} />
           </p>
         )}
         {Object.keys(details).length > 0 && (

@@ -16,6 +16,8 @@ export interface Series {
 }
 
 const HEIGHT_PX = 180;
+/** Nothing is completed by halves. */
+const WHOLE_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 100_000];
 const AXIS_FONT = '12px system-ui, sans-serif';
 
 export function TimeChart({ times, series, unit, summary }: TimeChartProps): JSX.Element {
@@ -37,11 +39,16 @@ export function TimeChart({ times, series, unit, summary }: TimeChartProps): JSX
         height: HEIGHT_PX,
         padding: [8, 8, 0, 0],
         cursor: { y: false, points: { size: 6 } },
-        legend: { live: true },
+        legend: { live: true, markers: { width: 0, fill: (_self, at) => colour(series[at - 1]?.colour ?? '--muted') } },
         scales: { y: { range: (_self, _min, max) => [0, Math.max(1, max * 1.1)] } },
         axes: [
-          { ...axis, space: 80, values: (_self, ticks) => ticks.map((tick) => minuteText(tick * 1_000)) },
-          { ...axis, size: 46, values: (_self, ticks) => ticks.map((tick) => `${short(tick)}${unit}`) },
+          { ...axis, space: 80, size: 28, values: (_self, ticks) => ticks.map((tick) => minuteText(tick * 1_000)) },
+          {
+            ...axis,
+            size: 46,
+            ...(unit === '' ? { incrs: WHOLE_STEPS } : {}),
+            values: (_self, ticks) => ticks.map((tick) => `${short(tick)}${unit}`),
+          },
         ],
         series: [
           { value: '{HH}:{mm}:{ss}' },
