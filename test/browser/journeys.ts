@@ -13,7 +13,9 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     await page.goto(origin);
     t.equal(new URL(page.url()).pathname, '/dashboard', 'the address of the hub leads to the dashboard');
     const paintMs = (await page.evaluate(`new Promise((resolve) => {
-      new PerformanceObserver((list) => resolve(list.getEntriesByName('first-contentful-paint')[0].startTime)).observe({ type: 'paint', buffered: true });
+      new PerformanceObserver((list) => {
+        for (const paint of list.getEntriesByName('first-contentful-paint')) resolve(paint.startTime);
+      }).observe({ type: 'paint', buffered: true });
     })`)) as number;
     t.comment(`first paint: ${Math.round(paintMs)} ms`);
     t.ok(paintMs < FIRST_PAINT_MAX_MS, `under ${FIRST_PAINT_MAX_MS} ms`);
@@ -92,7 +94,7 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
       Array.from({ length: 30 }, (_, at) => ({ description: `Nobody can do ${at}`, needed_capabilities: ['gpu'] })),
     );
     await goTo(page, room, '');
-    await page.getByText('No agent has "gpu".').waitFor();
+    await page.getByText('No agent has "gpu"').waitFor();
     await goTo(page, room, 'tasks?status=queued');
     await page.getByRole('link', { name: /Nobody can do 29/ }).waitFor();
     await page.getByRole('button', { name: 'Cancel…' }).click();
