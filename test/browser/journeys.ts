@@ -95,6 +95,12 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     );
     await goTo(page, room, '');
     await page.getByText('No agent has "gpu"').waitFor();
+    await goTo(page, room, 'tasks');
+    await page.getByLabel('Text').fill('do 17');
+    await page.getByLabel('Text').press('Enter');
+    await page.getByText('1 task', { exact: true }).waitFor();
+    await page.getByRole('link', { name: /Nobody can do 17/ }).waitFor();
+    t.match(page.url(), /text=do\+17/, 'a filter is in the address');
     await goTo(page, room, 'tasks?status=queued');
     await page.getByRole('link', { name: /Nobody can do 29/ }).waitFor();
     await page.getByRole('button', { name: 'Cancel…' }).click();

@@ -58,6 +58,12 @@ t.test('the packed package', async (t) => {
 
     t.equal(await program(t, 'npx agentcom hub --config agentcom.config.ts', place), `agentcom hub ready http://127.0.0.1:${port}`);
     t.equal(await program(t, 'npx agentcom sidecar --config agentcom.config.ts', place), 'agentcom sidecar ready worker-1');
+    const dashboard = await fetch(`http://127.0.0.1:${port}/dashboard`);
+    t.match(
+      [dashboard.status, await dashboard.text()],
+      [200, /<script type="module"[^>]* src="\/dashboard\/app\.js">/],
+      'with its dashboard',
+    );
     const submitted = await shell(
       'npx agentcom submit "count" --wait --needs code --metadata \'{"files":["package.json"]}\' --json',
       place,

@@ -11,6 +11,8 @@ export interface TaskFilter {
   readonly status?: string | undefined;
   readonly priority?: string | undefined;
   readonly assigned_to?: string | undefined;
+  /** In the description or the last error. The hub looks through the tasks for it, so this is slow where few have it. */
+  readonly text?: string | undefined;
 }
 
 const PAGE_ROWS = 100;

@@ -22,7 +22,7 @@ const PHONE_ROW_PX = 72;
 const PHONE = matchMedia('(max-width: 720px)');
 /** The least time between two refreshes of what is on the screen, milliseconds. */
 const REFRESH_GAP_MS = 1_000;
-/** For who has no event stream of all tasks. */
+/** For who has no event stream of all tasks, and for a search. */
 const REFRESH_EVERY_MS = 10_000;
 
 export function TasksPage(): JSX.Element {
@@ -31,10 +31,11 @@ export function TasksPage(): JSX.Element {
     status: query.get('status') ?? undefined,
     priority: query.get('priority') ?? undefined,
     assigned_to: query.get('agent') ?? undefined,
+    text: query.get('text') ?? undefined,
   };
   const key = JSON.stringify(filter);
   const change = (more: Readonly<Record<string, string | undefined>>): void =>
-    setFilters(['tasks'], { status: filter.status, priority: filter.priority, agent: filter.assigned_to, ...more });
+    setFilters(['tasks'], { status: filter.status, priority: filter.priority, agent: filter.assigned_to, text: filter.text, ...more });
   const stats = useLive<HubStats | null>('stats', (stop) => (canView() ? get('/api/tasks/stats', stop) : Promise.resolve(null)));
 
   return (
@@ -78,6 +79,16 @@ export function TasksPage(): JSX.Element {
             onChange={(event) => change({ agent: event.currentTarget.value.trim() })}
           />
         </label>
+        <label class="inline">
+          Text
+          <input
+            type="search"
+            placeholder="any"
+            maxLength={256}
+            value={filter.text ?? ''}
+            onChange={(event) => change({ text: event.currentTarget.value.trim() })}
+          />
+        </label>
       </div>
       <TaskList key={key} filter={filter} />
     </>
@@ -112,6 +123,7 @@ function TaskList({ filter }: { readonly filter: TaskFilter }): JSX.Element {
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     let lastMs = performance.now();
+    const gapMs = filter.text === undefined ? REFRESH_GAP_MS : REFRESH_EVERY_MS;
     const soon = (): void => {
       timer ??= setTimeout(
         () => {
@@ -119,7 +131,7 @@ function TaskList({ filter }: { readonly filter: TaskFilter }): JSX.Element {
           lastMs = performance.now();
           pages.refresh();
         },
-        Math.max(50, lastMs + REFRESH_GAP_MS - performance.now()),
+        Math.max(50, lastMs + gapMs - performance.now()),
       );
     };
     const unsubscribe = onEvents(soon);
@@ -178,7 +190,9 @@ function TaskList({ filter }: { readonly filter: TaskFilter }): JSX.Element {
           }}
         />
       )}
-      {count > 0 && <p class="list-end muted">{isComplete ? `${count.toLocaleString('en')} tasks` : 'Loading more…'}</p>}
+      {count > 0 && (
+        <p class="list-end muted">{isComplete ? `${count.toLocaleString('en')} ${count === 1 ? 'task' : 'tasks'}` : 'Loading more…'}</p>
+      )}
       {bulk !== null && (
         <BulkDialog
           {...bulk}
