@@ -97,6 +97,9 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     await page.getByText('No agent has "gpu"').waitFor();
     await goTo(page, room, 'tasks');
     await page.getByLabel('Text').fill('do 17');
+    // The counts on the page are read again meanwhile: what was typed must stay.
+    await world.api.tasks.submit({ description: 'Changes the counts', needed_capabilities: ['gpu'], priority: 'low' });
+    await page.getByRole('button', { name: 'queued 31' }).waitFor();
     await page.getByLabel('Text').press('Enter');
     await page.getByText('1 task', { exact: true }).waitFor();
     await page.getByRole('link', { name: /Nobody can do 17/ }).waitFor();
@@ -104,9 +107,9 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     await goTo(page, room, 'tasks?status=queued');
     await page.getByRole('link', { name: /Nobody can do 29/ }).waitFor();
     await page.getByRole('button', { name: 'Cancel…' }).click();
-    await page.getByText('This will cancel 30 tasks.').waitFor();
-    await page.getByRole('button', { name: 'Cancel 30 tasks' }).click();
-    await page.getByText('30 of 30 cancelled.').waitFor();
+    await page.getByText('This will cancel 31 tasks.').waitFor();
+    await page.getByRole('button', { name: 'Cancel 31 tasks' }).click();
+    await page.getByText('31 of 31 cancelled.').waitFor();
     await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
     await page.getByText('No task matches these filters.').waitFor();
     t.equal((await world.api.tasks.stats())['queued'], 0);

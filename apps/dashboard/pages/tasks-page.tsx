@@ -70,29 +70,37 @@ export function TasksPage(): JSX.Element {
             ))}
           </select>
         </label>
-        <label class="inline">
-          Agent
-          <input
-            type="search"
-            placeholder="any"
-            value={filter.assigned_to ?? ''}
-            onChange={(event) => change({ agent: event.currentTarget.value.trim() })}
-          />
-        </label>
-        <label class="inline">
-          Text
-          <input
-            type="search"
-            placeholder="any"
-            maxLength={256}
-            value={filter.text ?? ''}
-            onChange={(event) => change({ text: event.currentTarget.value.trim() })}
-          />
-        </label>
+        <TextFilter label="Agent" value={filter.assigned_to} onChange={(agent) => change({ agent })} />
+        <TextFilter label="Text" value={filter.text} onChange={(text) => change({ text })} />
       </div>
       <TaskList key={key} filter={filter} />
     </>
   );
+}
+
+/** Keeps what is typed until it is entered: the page is drawn again at any moment. */
+function TextFilter({ label, value, onChange }: TextFilterProps): JSX.Element {
+  const [draft, setDraft] = useState(value ?? '');
+  useEffect(() => setDraft(value ?? ''), [value]);
+  return (
+    <label class="inline">
+      {label}
+      <input
+        type="search"
+        placeholder="any"
+        maxLength={256}
+        value={draft}
+        onInput={(event) => setDraft(event.currentTarget.value)}
+        onChange={(event) => onChange(event.currentTarget.value.trim())}
+      />
+    </label>
+  );
+}
+
+interface TextFilterProps {
+  readonly label: string;
+  readonly value: string | undefined;
+  readonly onChange: (value: string) => void;
 }
 
 function Chip({ word, count, isOn, onClick }: ChipProps): JSX.Element {
