@@ -143,6 +143,7 @@ export class OutputWriter {
     try {
       removed = await store.removeBefore(clock.nowMs() - keptMs, REMOVED_AT_ONCE);
     } catch (thrown) {
+      if (isStoreFailure(thrown)) this.#deps.storageFailed();
       log.warn('old output could not be removed; the next round tries again', { error: messageOf(thrown) });
     }
     if (!this.#isStopped) this.#removeLater(removed === REMOVED_AT_ONCE ? OUTPUT_WRITE_MS : REMOVE_EVERY_MS);
