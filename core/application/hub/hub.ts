@@ -237,6 +237,8 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
     name: 'gate',
     start: () => Promise.resolve(),
     async stop() {
+      // First: a hub whose stop takes long reclaims nothing from the agents that it has disconnected.
+      sweeper.stop();
       transport.refuseNew();
       front.close();
       await queue.flush();

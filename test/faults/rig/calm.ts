@@ -49,13 +49,14 @@ export class Calm {
   }
 
   watchingStorage(storage: Storage): Storage {
-    const { tasks, agents, events } = storage;
+    const { tasks, agents, events, output } = storage;
     return {
       ...this.watching(storage),
       name: storage.name,
       tasks: this.watching(tasks),
       agents: this.watching(agents),
       events: this.watching(events),
+      output: this.watching(output),
       open: () => this.watching(storage).open(),
       close: () => this.watching(storage).close(),
       healthy: () => this.watching(storage).healthy(),

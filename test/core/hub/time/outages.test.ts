@@ -1,7 +1,9 @@
 /** A storage that is away or slow, a hub that is overrun: what becomes of live assignments, and how hard the hub tries. */
 import t from 'tap';
+import { memoryStorage } from '../../../../adapters/storage-memory/memory-storage.ts';
 import type { AgentId, Generation } from '../../../../core/domain/ids.ts';
 import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
+import { virtualClock } from '../../../product/twins/clock-virtual/virtual-clock.ts';
 import { hubRig, type HubRig, type RigOptions } from '../hub-rig.ts';
 
 /** A rig whose storage can be taken away; counts the transactions that it was asked for. */
@@ -209,4 +211,18 @@ t.test('R15: a storage that took long over one commit was away too', async (t) =
   await rig.pass(3_000);
   await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
   t.match(await rig.story(id), /^assigned 1: submitted eligible assigned accepted$/);
+});
+
+t.test('R15: a hub that is slow to stop reclaims nothing from the agents that it disconnected', async (t) => {
+  const clock = virtualClock();
+  const storage = { ...memoryStorage({ clock }), close: () => Promise.resolve() };
+  // Each part of the rig takes 5 s to stop: several times this grace.
+  const rig = await hubRig({ clock, storage, timing: { reconnectGraceMs: 4_000, sweepMs: 1_000 } });
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  await rig.stop();
+  t.equal(peer.closed(), 1012);
+  t.match((await rig.record(id)).task, { status: 'assigned', generation: 1, retryCount: 0 });
 });
