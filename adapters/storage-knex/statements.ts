@@ -119,6 +119,8 @@ export const STATEMENTS = {
   removeTokensOf: 'writes',
   /** Parameter: agent ids. Rows: `id` of those removed: those that have no token left. */
   removeAgents: 'writes',
+  /** Parameter: `{historyIds, kept}`. Changes: all but the newest events of these agents; the newest event of all stays. */
+  removeAgentEvents: 'writes',
 
   /** Parameter: `{agentId, nowMs}`. Rows: one if it has a token that is neither revoked nor expired. */
   liveTokenOf: 'reads',

@@ -5,7 +5,7 @@ import type { LockedOut } from '../../core/domain/waiting/agent-waiting.ts';
 import { isExpired, type AgentRow, type AgentStore, type TokenRecord } from '../../core/ports/agent-store.ts';
 import { keptCopy } from './kept-copy.ts';
 import { byId, type InTurn, type MemoryDatabase } from './memory-database.ts';
-import { dropAgent, isUnneeded } from './remove-agents.ts';
+import { dropAgent, dropAgentEvents, isUnneeded } from './remove-agents.ts';
 
 export function memoryAgentStore(use: () => MemoryDatabase, inTurn: InTurn): AgentStore {
   const read = async <T>(work: (database: MemoryDatabase) => T): Promise<T> => work(use());
@@ -111,6 +111,7 @@ export function memoryAgentStore(use: () => MemoryDatabase, inTurn: InTurn): Age
         if (!database.agents.has(id)) return 'unknown';
         if (!isUnneeded(database, id, nowMs)) return 'needed';
         dropAgent(database, id);
+        dropAgentEvents(database, id, 0);
         return 'removed';
       }),
   };

@@ -1,5 +1,5 @@
 /** `Storage` in memory, for the simulation and for trying things out. Everything is lost with the process. */
-import type { StoredEvent } from '../../core/domain/task/event.ts';
+import { isAgentEvent, type StoredEvent } from '../../core/domain/task/event.ts';
 import { StoreClock } from '../../core/domain/store-clock.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { FEED_BYTES, type EventFeed } from '../../core/ports/event-feed.ts';
@@ -127,6 +127,7 @@ function memoryEventFeed(use: () => MemoryDatabase): EventFeed {
         if (filter.taskId !== undefined && event.taskId !== filter.taskId) continue;
         if (filter.agentId !== undefined && event.agentId !== filter.agentId) continue;
         if (filter.event !== undefined && event.event !== filter.event) continue;
+        if (filter.about !== undefined && (filter.about === 'agents') !== isAgentEvent(event)) continue;
         page.push(event);
       }
       const within = withinBytes(page, bytesMax);

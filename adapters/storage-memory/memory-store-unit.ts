@@ -13,7 +13,7 @@ import type { Changes, Holding, Loaded, LoadNames, Removal, Removed, StoreUnit, 
 import { keptCopy } from './kept-copy.ts';
 import { layer } from './layer.ts';
 import { byId, keptKeyOf, keyOf, stopKeyOf, type KeptTask, type MemoryDatabase } from './memory-database.ts';
-import { removeAgents } from './remove-agents.ts';
+import { dropAgentEvents, removeAgents } from './remove-agents.ts';
 import type { TransactionLocks } from './row-locks.ts';
 
 export interface MemoryStoreUnit {
@@ -51,6 +51,7 @@ export function memoryStoreUnit(
   /** The same, by task and number. */
   const addedBy = new Map<string, StoredEvent>();
   const removedTasks = new Set<TaskId>();
+  const eventsKept = new Map<AgentId, number>();
   let ended = false;
 
   const inTransaction = <T>(work: () => T): Promise<T> => {
@@ -300,7 +301,12 @@ export function memoryStoreUnit(
         return activeAmong((agent, hasStops) => (agent.connected || hasStops) && !isElsewhere(agent));
       }),
     remove: (old) => inTransaction(() => remove(old)),
-    removeAgents: (old) => inTransaction(() => removeAgents({ agents, tokens, current, stops }, old, (id) => lock('agent', id))),
+    removeAgents: (old) =>
+      inTransaction(() => {
+        const { looked, ...removed } = removeAgents({ agents, tokens, current, stops }, old, (id) => lock('agent', id));
+        for (const id of looked) eventsKept.set(id, removed.agents.includes(id) ? 0 : old.eventsKept);
+        return removed;
+      }),
     save: (changes) => inTransaction(() => save(changes)),
   };
 
@@ -317,6 +323,7 @@ export function memoryStoreUnit(
         else ofTask.push(event);
       }
       if (removedTasks.size > 0) forgetHistories(database, removedTasks);
+      for (const [id, kept] of eventsKept) dropAgentEvents(database, id, kept);
     },
     rollback() {
       ended = true;

@@ -1,9 +1,10 @@
 /** Removes agents that no sidecar can use any more, with their tokens. */
 import type { Agent, PendingStop } from '../../core/domain/agent/agent.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
+import { agentHistoryId } from '../../core/domain/task/event.ts';
 import { isOverBy, type TokenRecord } from '../../core/ports/agent-store.ts';
 import type { AgentRemoval, RemovedAgents } from '../../core/ports/task-store.ts';
-import { byId, type KeptTask } from './memory-database.ts';
+import { byId, type KeptTask, type MemoryDatabase } from './memory-database.ts';
 
 interface Rows<V> {
   values(): Iterable<V>;
@@ -21,12 +22,13 @@ export function removeAgents(
   rows: RowsOfAgents,
   { beforeMs, after, lookedMax }: AgentRemoval,
   tryLock: (id: AgentId) => boolean = () => true,
-): RemovedAgents {
+): RemovedAgents & { readonly looked: readonly AgentId[] } {
   const ids = [...rows.agents.values()].sort(byId).map(({ id }) => id);
   const looked = ids.filter((id) => after === null || id > after).slice(0, lookedMax);
   const agents = looked.filter((id) => isUnneeded(rows, id, beforeMs) && tryLock(id));
   for (const id of agents) dropAgent(rows, id);
-  return { agents, next: looked.length === lookedMax ? (looked.at(-1) ?? null) : null };
+  const next = looked.length === lookedMax ? (looked.at(-1) ?? null) : null;
+  return { agents, next, looked };
 }
 
 export function isUnneeded({ agents, tokens, current, stops }: RowsOfAgents, id: AgentId, beforeMs: number): boolean {
@@ -34,6 +36,19 @@ export function isUnneeded({ agents, tokens, current, stops }: RowsOfAgents, id:
   const holds = [...current.values()].some(({ task }) => task.status === 'assigned' && task.assignedTo === id);
   const isStopping = [...stops.values()].some(({ agentId }) => agentId === id);
   return agents.get(id)?.connected !== true && !holds && !isStopping && own.length > 0 && own.every((token) => isOverBy(token, beforeMs));
+}
+
+/** Keeps the newest `kept` events of the agent, and the newest of the store. */
+export function dropAgentEvents({ events, eventsOf }: Pick<MemoryDatabase, 'events' | 'eventsOf'>, id: AgentId, kept: number): void {
+  const own = eventsOf.get(agentHistoryId(id)) ?? [];
+  const newest = events.at(-1);
+  const dropped = new Set(own.slice(0, Math.max(0, own.length - kept)).filter((event) => event !== newest));
+  if (dropped.size === 0) return;
+  events.splice(0, events.length, ...events.filter((event) => !dropped.has(event)));
+  eventsOf.set(
+    agentHistoryId(id),
+    own.filter((event) => !dropped.has(event)),
+  );
 }
 
 export function dropAgent({ agents, tokens }: RowsOfAgents, id: AgentId): void {

@@ -1,8 +1,8 @@
 /**
- * Says why a watched task is not running: at first, and whenever the reason changes. It never polls: it asks the hub after events that
- * may change the reason, and at the time at which the last reason said that it ends.
+ * Says why a watched task is not running: at first, and whenever the reason changes. It never polls: it asks the hub after events of the
+ * task or of agents that may change the reason, and at the time at which the last reason said that it ends.
  */
-import { messageOf } from '../../core/errors/agentcom-error.ts';
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { HubClient, TaskDetail, WaitingForJson } from '../client/index.ts';
 import type { Output } from './output/output.ts';
 
@@ -25,11 +25,13 @@ const BEGINS_WAIT: ReadonlySet<string> = new Set([
 ]);
 /** How long after the named time the hub is asked: its sweep comes first. Milliseconds. */
 const AFTER_MS = 500;
+/** Between two questions about what happens to agents: hundreds may connect at once. Milliseconds. */
+const GAP_MS = 1_000;
 /** The longest timer. Milliseconds. */
 const TIMER_MAX_MS = 86_400_000;
 
 export interface WhyNotes {
-  /** An event of the task, or of an agent, that may change the reason. */
+  /** An event of the task that may change the reason. */
   noted(event: string): void;
   /** Nothing is printed from now on. */
   stop(): void;
@@ -39,9 +41,13 @@ export function whyNotes(output: Output, hub: HubClient, taskId: string): WhyNot
   let isAsking = false;
   let askAgain = false;
   let isStopped = false;
+  let isWaiting = false;
+  let following: Promise<void> | undefined;
   let told = '';
   let armedForMs = 0;
   let timer: NodeJS.Timeout | undefined;
+  let gap: NodeJS.Timeout | undefined;
+  const ended = new AbortController();
 
   const tell = (task: TaskDetail): void => {
     const { waiting_for: waiting } = task;
@@ -51,6 +57,8 @@ export function whyNotes(output: Output, hub: HubClient, taskId: string): WhyNot
       output.line(`waiting: ${waiting.message}`, 'yellow');
     }
     told = reason;
+    isWaiting = waiting !== null && !UNTOLD.has(waiting.kind ?? '');
+    if (isWaiting) following ??= followAgents();
     const untilMs = waiting?.until;
     // Once for each time, so that clocks that differ do not make it poll.
     if (untilMs === undefined || untilMs === armedForMs) return;
@@ -73,16 +81,36 @@ export function whyNotes(output: Output, hub: HubClient, taskId: string): WhyNot
         if (askAgain) ask();
       });
   };
+  const askAfterGap = (): void => {
+    gap ??= setTimeout(() => {
+      gap = undefined;
+      if (isWaiting) ask();
+    }, GAP_MS);
+  };
+  const followAgents = async (): Promise<void> => {
+    // Something may have happened before the stream began.
+    askAfterGap();
+    try {
+      for await (const { event } of hub.events({ about: 'agents', signal: ended.signal })) if (event.startsWith('agent_')) askAfterGap();
+    } catch (thrown) {
+      // A submitter may not watch agents: it hears of them with the next event of its task.
+      if (!isStopped && !isForbidden(thrown)) output.note(`cannot follow the agents: ${messageOf(thrown)}`);
+    }
+  };
   return {
     noted(event) {
       if (BEGINS_WAIT.has(event)) ask();
     },
     stop() {
       isStopped = true;
+      ended.abort();
       clearTimeout(timer);
+      clearTimeout(gap);
     },
   };
 }
+
+const isForbidden = (thrown: unknown): boolean => AgentcomError.is(thrown, 'AC_API') && thrown.details?.['status'] === 403;
 
 /** Equal as long as the reason is the same, whatever its durations. */
 function signatureOf({ kind, reason, tasks = [], capabilities = [], agents = [] }: WaitingForJson): string {

@@ -8,6 +8,8 @@ export interface EventsOptions {
   readonly taskId?: string | undefined;
   readonly agentId?: string | undefined;
   readonly type?: string | undefined;
+  /** Only what happens to tasks, or only what happens to agents. */
+  readonly about?: 'tasks' | 'agents' | undefined;
   /** Yields events after this one; `0`: all that are kept. Default: from now on. */
   readonly lastEventId?: string | undefined;
   /** Ends the stream: the generator returns. */
@@ -73,7 +75,7 @@ async function* streamOnce(
   const response = await openStream(connection, {
     method: 'GET',
     path: '/api/events',
-    query: { task_id: options.taskId, agent_id: options.agentId, type: options.type },
+    query: { task_id: options.taskId, agent_id: options.agentId, type: options.type, about: options.about },
     headers: { accept: 'text/event-stream', ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }) },
     idempotent: true,
     signal: idle.signal,

@@ -11,7 +11,7 @@ import type {
 } from '../../core/protocol/http-bodies.ts';
 import type { AgentPresence } from '../../core/domain/agent/agent.ts';
 import type { Unbranded } from '../../core/domain/ids.ts';
-import type { EventName } from '../../core/domain/task/event.ts';
+import type { EventName, TaskEventName } from '../../core/domain/task/event.ts';
 import type { Acceptance, Priority, Status } from '../../core/domain/task/task.ts';
 
 /** The type of a schema, made read-only and without brands, with `undefined` allowed for optional fields. */
@@ -94,7 +94,7 @@ export interface AttemptJson {
 }
 
 export interface HistoryEntry {
-  readonly event: EventName;
+  readonly event: TaskEventName;
   readonly timestamp: number;
   readonly agent_id?: string | null | undefined;
   readonly generation?: number | null | undefined;
@@ -331,7 +331,7 @@ export interface ListQuery extends PageQuery {
 export type Page<Name extends string, Item> = { readonly [key in Name]: readonly Item[] } & { readonly next_cursor: string | null };
 
 /**
- * An event of the stream: a change of a task; `gap` if events are missing because they were removed; `dropped` if this reader was too slow
+ * An event of the stream: a change of a task, or of an agent (`agent_…`, without `task_id`); `gap` if events are missing because they were removed; `dropped` if this reader was too slow
  * and its connection ends, after which the client resumes.
  */
 export interface StreamEvent {

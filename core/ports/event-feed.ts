@@ -1,4 +1,4 @@
-/** The events of all tasks in one order, for streams that resume after an id. */
+/** The events of all tasks and agents in one order, for streams that resume after an id. */
 import type { EventName, StoredEvent } from '../domain/task/event.ts';
 import type { AgentId, TaskId } from '../domain/ids.ts';
 
@@ -6,6 +6,8 @@ export interface EventFilter {
   readonly taskId?: TaskId | undefined;
   readonly agentId?: AgentId | undefined;
   readonly event?: EventName | undefined;
+  /** Only what happens to tasks, or only what happens to agents. */
+  readonly about?: 'tasks' | 'agents' | undefined;
 }
 
 export interface EventPage {

@@ -200,7 +200,8 @@ export interface StoreUnit {
   /**
    * Removes agents that no sidecar can use any more, with their tokens: those that are not connected, have no live tasks or pending stops,
    * and whose tokens (at least one) were all revoked or expired by `beforeMs`. MUST read `lookedMax` agents at most, by id, from `after`
-   * on, and MUST skip those that another transaction has locked.
+   * on, and MUST skip those that another transaction has locked. Of the agents that it reads and that stay it keeps the newest
+   * `eventsKept` events, of those removed none; `EventFeed.marks` does not count these. MUST NOT remove the newest event of the store.
    */
   removeAgents(old: AgentRemoval): Promise<RemovedAgents>;
 
@@ -289,6 +290,7 @@ export interface AgentRemoval {
   readonly beforeMs: number;
   readonly after: AgentId | null;
   readonly lookedMax: number;
+  readonly eventsKept: number;
 }
 export interface RemovedAgents {
   readonly agents: readonly AgentId[];

@@ -44,6 +44,7 @@ export const eventsSchema = closed({
   task_id: optional(taskIdField),
   agent_id: optional(agentIdField),
   type: optional(Type.Enum([...EVENT_NAMES])),
+  about: optional(Type.Enum(['tasks', 'agents'])),
   last: optional(Type.String({ pattern: '^[0-9]{1,5}$' })),
 });
 

@@ -2,7 +2,7 @@
  * A task as the HTTP API shows it. Metadata and result are stored JSON text that is inserted into the answer without being
  * parsed, so that nothing in it is lost, merged or reordered.
  */
-import type { StoredEvent } from '../domain/task/event.ts';
+import { isAgentEvent, type StoredEvent } from '../domain/task/event.ts';
 import type { KeptResultRef, KeptResult, RefusedCount } from '../domain/task/kept-results.ts';
 import { isIncomplete, totalOf, usageFields, type AttemptUsage } from '../domain/usage.ts';
 import type { WaitingFor } from '../domain/waiting/waiting-for.ts';
@@ -137,8 +137,9 @@ export function historyEntry(event: StoredEvent): Readonly<Record<string, unknow
   };
 }
 
-/** An event of the stream: a history entry with its task and its position in the stream. */
-export const eventJson = (event: StoredEvent): string => JSON.stringify({ id: event.id, task_id: event.taskId, ...historyEntry(event) });
+/** An event of the stream: a history entry with its task, unless it is an agent's, and its position in the stream. */
+export const eventJson = (event: StoredEvent): string =>
+  JSON.stringify({ id: event.id, task_id: isAgentEvent(event) ? undefined : event.taskId, ...historyEntry(event) });
 
 function waitingForJson(waiting: WaitingFor): Readonly<Record<string, unknown>> {
   const { agents, nearest } = waiting;

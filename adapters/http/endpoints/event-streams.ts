@@ -35,6 +35,7 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
       taskId: query.value.task_id,
       agentId: query.value.agent_id,
       event: query.value.type as EventName | undefined,
+      about: query.value.about as EventFilter['about'],
     };
     const lastId = lastEventId(request);
     if (lastId.kind === 'refused') return lastId;

@@ -2,7 +2,7 @@
  * The newest events, read once for all streams, and each made into text once. A stream that has not come so far yet reads the store
  * itself. Holds the events of a range of ids without a gap, within bounds.
  */
-import type { StoredEvent } from '../../../core/domain/task/event.ts';
+import { isAgentEvent, type StoredEvent } from '../../../core/domain/task/event.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { EventFeed, EventFilter } from '../../../core/ports/event-feed.ts';
 import { EVENT_BYTES } from '../../../core/ports/task-store.ts';
@@ -95,7 +95,7 @@ export class EventTail {
   }
 
   /** Nothing is missing in the tail, so there is nothing removed to report. */
-  #fromTail(afterId: number, { taskId, agentId, event: name }: EventFilter): EventBatch {
+  #fromTail(afterId: number, { taskId, agentId, event: name, about }: EventFilter): EventBatch {
     const texts: string[] = [];
     let characters = 0;
     for (let index = firstAfter(this.#held, afterId); index < this.#held.length; index += 1) {
@@ -103,6 +103,7 @@ export class EventTail {
       if (taskId !== undefined && event.taskId !== taskId) continue;
       if (agentId !== undefined && event.agentId !== agentId) continue;
       if (name !== undefined && event.event !== name) continue;
+      if (about !== undefined && (about === 'agents') !== isAgentEvent(event)) continue;
       texts.push(text);
       characters += text.length;
       if (texts.length === BATCH_EVENTS || characters >= BATCH_BYTES) return { text: texts.join(''), untilId: event.id, removedId: 0 };

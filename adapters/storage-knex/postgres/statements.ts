@@ -408,6 +408,13 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
   removeTokensOf: `
     DELETE FROM tokens WHERE id = ANY (ARRAY(SELECT id FROM tokens WHERE agent_id = ANY (${NAMES}) FOR UPDATE SKIP LOCKED))`,
   removeAgents: `DELETE FROM agents WHERE id = ANY (${NAMES}) AND NOT EXISTS (SELECT 1 FROM tokens AS k WHERE k.agent_id = agents.id) RETURNING id`,
+  removeAgentEvents: `
+    DELETE FROM task_events WHERE id = ANY (ARRAY(
+      SELECT old.id FROM unnest(${listed('historyIds')}) AS named (id) CROSS JOIN LATERAL (
+        SELECT e.id FROM task_events AS e
+        WHERE e.task_id = named.id
+          AND e.seq <= (SELECT max(newest.seq) FROM task_events AS newest WHERE newest.task_id = named.id) - ${field('kept')}) AS old))
+      AND id <> (SELECT max(id) FROM task_events)`,
 
   liveTokenOf: `SELECT id FROM tokens WHERE agent_id = ${field('agentId', 'text')} AND ${IS_LIVE_TOKEN} LIMIT 1`,
   // There are few tokens, and they are made by hand: their list is read rather than kept in one more index.

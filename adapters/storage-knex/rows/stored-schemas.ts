@@ -64,6 +64,7 @@ export const agentSchema = Type.Object({
   slots: countField,
   sessionNumber: countField,
   madeAtMs: Type.Optional(countField),
+  eventSeq: Type.Optional(countField),
   hubId: nullable(text),
   connected: Type.Boolean(),
   connectedAtMs: time,

@@ -290,6 +290,12 @@ export const SQLITE_STATEMENTS: Statements = {
     ORDER BY a.id`,
   removeTokensOf: `DELETE FROM tokens WHERE agent_id IN ${NAMES}`,
   removeAgents: `DELETE FROM agents WHERE id IN ${NAMES} AND NOT EXISTS (SELECT 1 FROM tokens WHERE agent_id = agents.id) RETURNING id`,
+  removeAgentEvents: `
+    DELETE FROM task_events WHERE id IN (
+      SELECT e.id FROM json_each(?1, '$.historyIds') AS named CROSS JOIN task_events AS e
+      WHERE e.task_id = named.value
+        AND e.seq <= (SELECT max(newest.seq) FROM task_events AS newest WHERE newest.task_id = named.value) - (?1 ->> '$.kept'))
+      AND id <> (SELECT max(id) FROM task_events)`,
 
   liveTokenOf: `SELECT id FROM tokens WHERE agent_id = (?1 ->> '$.agentId') AND ${IS_LIVE_TOKEN} LIMIT 1`,
   // There are few tokens, and they are made by hand: their list is read rather than kept in one more index.

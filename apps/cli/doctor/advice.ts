@@ -55,6 +55,7 @@ const ADVICE: Readonly<Record<DoctorCheck, string>> = {
   I13: 'It was assigned before its turn. You need not do anything, but please report it.',
   I14: `Its history has a gap: streams that were resumed there missed an event. The task itself continues. If there are many: ${RESTORE}.`,
   I15: 'The stop would end a run that is wanted. Stop the sidecar of that agent for longer than the reconnect grace: the stop is then dropped and the task reassigned.',
+  I16: 'Whoever watches this agent by its events sees an old state of it. It is right again with its next event. Please report this: it is a bug in the hub.',
   journal_copy: 'You need not do anything: at its next start the sidecar reads the previous copy and sets this one aside. Check the disk.',
   journal_previous: 'You need not do anything: the next save rewrites it. Check the disk.',
   journal_lost:

@@ -1,4 +1,4 @@
-/** An event of a task as one line. */
+/** An event of a task or an agent as one line. */
 import type { Colour, Output } from './output.ts';
 import { timeOfDay } from './time-text.ts';
 
@@ -18,6 +18,8 @@ const COLOURS: Readonly<Record<string, Colour>> = {
   reclaimed: 'yellow',
   rejected: 'yellow',
   progress: 'grey',
+  agent_disconnected: 'yellow',
+  agent_paused: 'yellow',
 };
 
 export const colourOf = (event: string): Colour | undefined => COLOURS[event];

@@ -5,6 +5,7 @@
 import type { Agent, PendingStop } from '../../domain/agent/agent.ts';
 import { dueAtMs } from '../../domain/transitions/due.ts';
 import type { AgentId, TaskId } from '../../domain/ids.ts';
+import { isAgentEvent } from '../../domain/task/event.ts';
 import {
   checkTasks,
   historyChecks,
@@ -131,7 +132,7 @@ async function* ofEvents({ inspection, agents, count }: CheckedStore): AsyncGene
     const events = await inspection.events(last, PAGE);
     if (events.length === 0) break;
     for (const event of events) for (const check of checks) yield* check.next(event).map(ofRule);
-    const ids = [...new Set(events.map(({ taskId }) => taskId))];
+    const ids = [...new Set(events.filter((event) => !isAgentEvent(event)).map(({ taskId }) => taskId))];
     const known = await byId(inspection, ids);
     for (const id of ids) {
       if (known.has(id) || orphans.has(id) || orphans.size >= ORPHANS_MAX) continue;

@@ -11,6 +11,8 @@ export interface Agent {
   readonly sessionNumber: number;
   /** Earlier events are of a removed agent with the same id. Left out: none was removed. */
   readonly madeAtMs?: number | undefined;
+  /** The number of its newest event; left out: it has none. */
+  readonly eventSeq?: number | undefined;
   /** The hub that it is or was last connected to; null: none yet. */
   readonly hubId: string | null;
   readonly connected: boolean;

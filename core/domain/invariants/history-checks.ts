@@ -3,7 +3,8 @@
  * agents, their live assignments and their stops.
  */
 import type { Agent } from '../agent/agent.ts';
-import type { StoredEvent } from '../task/event.ts';
+import { availabilityOf } from '../agent/agent-events.ts';
+import { isAgentEvent, type StoredEvent } from '../task/event.ts';
 import type { AgentId, TaskId } from '../ids.ts';
 import { foldHistory, EMPTY_HISTORY, type FoldedHistory } from './history-fold.ts';
 import { ofAgent, type Violation } from './view.ts';
@@ -20,6 +21,7 @@ export const historyChecks = (agents: ReadonlyMap<AgentId, Agent>): readonly His
   slotsSuffice(agents),
   sessionsGrow(agents),
   idsGrow(),
+  agentsAgree(agents),
 ];
 
 /** I4: at each assignment in an agent's current session its assignments and stops fit its slots. */
@@ -81,6 +83,42 @@ function sessionsGrow(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
         if (session <= known) return [];
         return [ofAgent('I6', agentId, `session ${session} changed a task, the agent is in session ${known}`)];
       }),
+  };
+}
+
+/** I16: whoever follows its events knows the present state of an agent. Agents without events cannot be checked. */
+function agentsAgree(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
+  const lastOf = new Map<AgentId, { last: StoredEvent; connected: boolean; availability: StoredEvent | null }>();
+  const found: Violation[] = [];
+  return {
+    next(event) {
+      if (event.agentId === null || !isAgentEvent(event)) return [];
+      const before = lastOf.get(event.agentId);
+      const isPresence = event.event === 'agent_connected' || event.event === 'agent_disconnected';
+      lastOf.set(event.agentId, {
+        last: event,
+        connected: isPresence ? event.event === 'agent_connected' : (before?.connected ?? false),
+        availability: isPresence ? (before?.availability ?? null) : event,
+      });
+      return [];
+    },
+    end() {
+      for (const { id, eventSeq, connected, ...agent } of agents.values()) {
+        const known = lastOf.get(id);
+        if (eventSeq === undefined) continue;
+        const say = (what: string): void => void found.push(ofAgent('I16', id, what));
+        if (known?.last.seq !== eventSeq) say(`its newest event is number ${known?.last.seq ?? 'none'}, it has counted ${eventSeq}`);
+        else if (known.connected !== connected) say(`it is ${connected ? 'connected' : 'away'}, and its events do not say so`);
+        else {
+          const is = availabilityOf({ id, connected, ...agent }, known.last.atMs);
+          const told = known.availability?.event ?? 'agent_resumed';
+          // A pause may have ended by time.
+          if (is.event !== told && (is.event !== 'agent_resumed' || told === 'agent_draining'))
+            say(`its last event is ${told}, not ${is.event}`);
+        }
+      }
+      return found;
+    },
   };
 }
 

@@ -69,6 +69,11 @@ export function foldHistory(before: FoldedHistory, event: TaskEvent): FoldedHist
     case 'adopted':
     case 'parked':
     case 'unparked':
+    case 'agent_connected':
+    case 'agent_disconnected':
+    case 'agent_draining':
+    case 'agent_paused':
+    case 'agent_resumed':
       return before;
   }
 }

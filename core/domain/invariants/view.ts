@@ -1,6 +1,6 @@
 /** The view of a store that invariants check. */
 import type { Agent, PendingStop } from '../agent/agent.ts';
-import type { StoredEvent } from '../task/event.ts';
+import { isAgentEvent, type StoredEvent } from '../task/event.ts';
 import type { AgentId, TaskId } from '../ids.ts';
 import type { Task } from '../task/task.ts';
 import type { Tombstone } from '../task/tombstone.ts';
@@ -19,7 +19,7 @@ export interface StoreState {
   readonly healthySinceMs: number;
 }
 
-export const INVARIANTS = ['I1', 'I2', 'I3', 'I4', 'I5', 'I6', 'I7', 'I8', 'I9', 'I10', 'I11', 'I12', 'I13', 'I14', 'I15'] as const;
+export const INVARIANTS = ['I1', 'I2', 'I3', 'I4', 'I5', 'I6', 'I7', 'I8', 'I9', 'I10', 'I11', 'I12', 'I13', 'I14', 'I15', 'I16'] as const;
 export type Invariant = (typeof INVARIANTS)[number];
 
 export interface Violation {
@@ -44,6 +44,7 @@ export interface View {
 export function viewOf(state: StoreState, events: readonly StoredEvent[], nowMs: number): View {
   const historyOf = new Map<TaskId, StoredEvent[]>();
   for (const event of events) {
+    if (isAgentEvent(event)) continue;
     const known = historyOf.get(event.taskId);
     if (known === undefined) historyOf.set(event.taskId, [event]);
     else known.push(event);

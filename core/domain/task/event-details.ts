@@ -2,6 +2,7 @@
  * Bounds the details of an event. Histories are read in pages and streamed to every subscriber, so an event must not carry a
  * whole result or log.
  */
+import type { TaskEvent } from './event.ts';
 import { cutEncoded, encodedBytes, utf8Bytes } from '../encoded-text.ts';
 
 /** The details of one event as JSON, bytes of UTF-8. */
@@ -46,6 +47,12 @@ export function boundedDetails(details: Details | null, sha256: (text: string) =
   }
   const fields = large.slice(0, NAMED_MAX).map(([name]) => [...name].slice(0, NAME_CHARACTERS_MAX).join(''));
   return { ...kept, truncated: { bytes, sha256: sha256(text), fields } };
+}
+
+/** The event with bounded details. */
+export function withBoundedDetails(event: TaskEvent, sha256: (text: string) => string): TaskEvent {
+  const details = boundedDetails(event.details, sha256);
+  return details === event.details ? event : { ...event, details };
 }
 
 /**

@@ -94,6 +94,11 @@ export function tallyEvents(events: readonly TaskEvent[]): EventTally {
       case 'report_refused':
       case 'parked':
       case 'unparked':
+      case 'agent_connected':
+      case 'agent_disconnected':
+      case 'agent_draining':
+      case 'agent_paused':
+      case 'agent_resumed':
         break;
     }
   }

@@ -1,10 +1,10 @@
 /**
- * The history of a task: append-only events, each written in the same commit as its change. The events of one task are
+ * The history of tasks and agents: append-only events, each written in the same commit as its change. The events of one task are
  * numbered from 1 (`seq`); the store numbers all events in the order of their commits.
  */
 import type { AgentId, Generation, TaskId } from '../ids.ts';
 
-export const EVENT_NAMES = [
+export const TASK_EVENT_NAMES = [
   'submitted',
   'scheduled',
   'blocked',
@@ -32,11 +32,19 @@ export const EVENT_NAMES = [
   'parked',
   'unparked',
 ] as const;
+export type TaskEventName = (typeof TASK_EVENT_NAMES)[number];
+
+/** What happens to an agent: see agent-events.ts. */
+export const AGENT_EVENT_NAMES = ['agent_connected', 'agent_disconnected', 'agent_draining', 'agent_paused', 'agent_resumed'] as const;
+export type AgentEventName = (typeof AGENT_EVENT_NAMES)[number];
+
+export const EVENT_NAMES = [...TASK_EVENT_NAMES, ...AGENT_EVENT_NAMES] as const;
 export type EventName = (typeof EVENT_NAMES)[number];
 
 export interface TaskEvent {
+  /** Of an agent's event: `agentHistoryId`. */
   readonly taskId: TaskId;
-  /** The number of this event in its task, from 1. */
+  /** The number of this event in its task, from 1; that of an agent's event only grows. */
   readonly seq: number;
   readonly event: EventName;
   readonly atMs: number;
@@ -52,3 +60,13 @@ export interface TaskEvent {
 export interface StoredEvent extends TaskEvent {
   readonly id: number;
 }
+
+const AGENT_HISTORY = 'agent:';
+
+/** What the events of an agent have in place of a task: they share the order and the store of all events. No task has such an id. */
+export const agentHistoryId = (agentId: AgentId): TaskId => `${AGENT_HISTORY}${agentId}` as TaskId;
+
+export const isAgentEvent = ({ taskId }: Pick<TaskEvent, 'taskId'>): boolean => taskId.startsWith(AGENT_HISTORY);
+
+/** Every `taskId` of an agent's event, and of no other, is at least the first of these texts and below the second. */
+export const AGENT_HISTORIES = [AGENT_HISTORY, 'agent;'] as const;

@@ -1,7 +1,7 @@
 /** Responses about tasks. */
 import { Type } from 'typebox';
 import { OUTPUT_STREAMS } from '../../domain/assignment/output-stream.ts';
-import { EVENT_NAMES } from '../../domain/task/event.ts';
+import { TASK_EVENT_NAMES } from '../../domain/task/event.ts';
 import { PRIORITIES, STATUSES } from '../../domain/task/task.ts';
 import { agentWaiting, cost, count, object, optional, orNull, pageOf, text, texts, time, truth } from './response-fields.ts';
 
@@ -71,7 +71,7 @@ const attempt = Type.Object({
   models: Type.Array(model),
 });
 const historyFields = {
-  event: Type.Enum([...EVENT_NAMES]),
+  event: Type.Enum([...TASK_EVENT_NAMES]),
   timestamp: time,
   agent_id: optional(text),
   generation: optional(count),

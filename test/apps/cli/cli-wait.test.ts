@@ -171,18 +171,18 @@ t.test('a wait says why nothing happens, at first, whenever the reason changes, 
         if (asked === 2) setTimeout(() => push(3, 'failed'), 50);
         return c.json(taskJson({ history: [], waiting_for }));
       })
-      .get(
-        '/api/events',
-        () =>
-          new Response(
-            new ReadableStream({
-              start: (started) => {
-                stream = started;
-                push(1, 'submitted');
-              },
-            }),
-          ),
-      ),
+      .get('/api/events', (c) => {
+        // As a hub answers a submitter.
+        if (c.target.includes('about=agents')) return c.json({ error: 'forbidden' }, 403);
+        return new Response(
+          new ReadableStream({
+            start: (started) => {
+              stream = started;
+              push(1, 'submitted');
+            },
+          }),
+        );
+      }),
   );
   const ran = await hub.run(['submit', 'x', '--wait'], {
     interrupt: controller.signal,
@@ -193,6 +193,7 @@ t.test('a wait says why nothing happens, at first, whenever the reason changes, 
   const told = ran.out.split('\n').filter((line) => line.startsWith('waiting: '));
   t.strictSame(told, ['waiting: No agent has "gpu".', 'waiting: It is retried in 300 ms.', 'waiting: No agent is known.']);
   t.equal(asked, 4, 'it does not poll');
+  t.notMatch(ran.err, /agents/, 'that it may not follow the agents is nothing to report');
 });
 
 t.test('why TASK and why AGENT', async (t) => {

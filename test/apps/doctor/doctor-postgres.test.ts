@@ -49,7 +49,7 @@ async function postgresWorld(t: Test): Promise<PostgresWorld> {
   };
 }
 
-t.test('I1 to I15: an undamaged store on Postgres is clean, beside its hub and without it', async (t) => {
+t.test('I1 to I16: an undamaged store on Postgres is clean, beside its hub and without it', async (t) => {
   const world = await postgresWorld(t);
   const beside = await world.findings('--fsck');
   t.match(beside, { ok: true, code: 0 }, 'beside the hub');

@@ -88,7 +88,7 @@ const OF_THE_STORE: readonly Damage[] = [
   ['the numbers of tasks are wrong', 'counts', null, `UPDATE task_counts SET tasks = 7 WHERE status = 'queued' AND lane = 0`],
 ];
 
-t.test('I1 to I15: an undamaged store is clean, beside its hub and without it, and is left as it is', async (t) => {
+t.test('I1 to I16: an undamaged store is clean, beside its hub and without it, and is left as it is', async (t) => {
   const world = await doctorWorld(t);
   t.match(await world.findings('--fsck'), { ok: true, code: 0, findings: [] }, 'beside the hub');
   await world.storage.close();

@@ -404,6 +404,7 @@ const OF_THE_CHECKER: readonly PlantedFault[] = [
   },
   without('P44', 'I14', 'task-invariants', 'historyIsNumbered'),
   without('P45', 'I15', 'store-invariants', 'stopsArePast'),
+  without('P55', 'I16', 'history-checks', 'agentsAgree(agents)'),
 ];
 
 export const PLANTED_FAULTS: readonly PlantedFault[] = [...OF_THE_HUB, ...OF_THE_SIDECAR, ...OF_THE_CHECKER];

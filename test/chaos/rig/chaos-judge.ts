@@ -94,7 +94,7 @@ export function judge(evidence: Evidence): Verdict {
   };
 }
 
-/** I1 to I15 over the whole store. Its hub is stopped, so nothing is asked of what only a healthy hub must have done by now. */
+/** I1 to I16 over the whole store. Its hub is stopped, so nothing is asked of what only a healthy hub must have done by now. */
 export function invariantsOf(stored: Stored): ReturnType<typeof checkInvariants> {
   const nowMs = Date.now();
   const tasks = [...stored.tasks.values()].map(({ task }) => task);

@@ -1,7 +1,7 @@
 /** The invariants find nothing in a clean store, and each of them finds what is planted for it. */
 import t from 'tap';
 import { newAgent, type Agent, type PendingStop } from '../../../core/domain/agent/agent.ts';
-import type { StoredEvent } from '../../../core/domain/task/event.ts';
+import { agentHistoryId, type AgentEventName, type StoredEvent } from '../../../core/domain/task/event.ts';
 import type { Generation } from '../../../core/domain/ids.ts';
 import { checkInvariants, type StoreState } from '../../../core/domain/invariants/invariants.ts';
 import { NO_TERMS, type Task } from '../../../core/domain/task/task.ts';
@@ -189,7 +189,34 @@ const PLANTED: readonly {
   },
   { what: 'an agent twice', wanted: 'I14', plant: () => ({ ...aStore(), state: { ...aStore().state, agents: [agent, agent] } }) },
   { what: 'a stop of the present assignment', wanted: 'I15', plant: () => ({ ...aStore(), state: { ...aStore().state, stops: aStore().state.stops.map((stop) => ({ ...stop, taskId: aTaskId(1), generation: 3 })) } }) }, // prettier-ignore
+  ...(
+    [
+      ['an agent that is away, by its events', { connected: true }, ['agent_connected', 'agent_disconnected']],
+      ['an agent that is connected, by its events', { connected: false }, ['agent_connected']],
+      ['a drain that no event tells', { draining: true }, ['agent_connected']],
+      ['the end of a drain that no event tells', {}, ['agent_connected', 'agent_draining']],
+      ['a pause that no event tells', { pausedUntilMs: NOW_MS + 1 }, ['agent_connected', 'agent_paused', 'agent_resumed']],
+      ['an event that is missing', { eventSeq: 2 }, ['agent_connected']],
+    ] as const
+  ).map(([what, over, names]) => ({ what, wanted: 'I16', plant: () => withAgentEvents(over, names) })),
 ];
+
+/** The store with its agent changed, and these events of it after all others. */
+function withAgentEvents(over: Partial<Agent>, names: readonly AgentEventName[]) {
+  const { state, events } = aStore();
+  const own = names.map((event, place): StoredEvent => ({
+    id: events.length + place + 1,
+    taskId: agentHistoryId(ME),
+    seq: place + 1,
+    event,
+    atMs: NOW_MS,
+    agentId: ME,
+    generation: null,
+    session: 1,
+    details: null,
+  }));
+  return { state: { ...state, agents: [{ ...agent, eventSeq: own.length, ...over }] }, events: [...events, ...own] };
+}
 
 /** Its history is all right: it failed once, of two times. */
 function deadTooEarly(): ReturnType<typeof aStore> {
@@ -212,7 +239,7 @@ function waitingBeside(): ReturnType<typeof aStore> {
   return { state, events: small.events };
 }
 
-t.test('I1 to I15: each is found where it is planted', async (t) => {
+t.test('I1 to I16: each is found where it is planted', async (t) => {
   for (const { what, wanted, plant, atMs } of PLANTED) {
     const { state, events } = plant();
     t.equal(found(state, events, atMs), wanted, `${wanted}: ${what}`);
@@ -230,6 +257,18 @@ t.test('I6 says nothing of an agent that was removed, nor of what another one of
   t.equal(foundOf([{ ...again, madeAtMs: NOW_MS + 1 }]), '');
   t.equal(foundOf([{ ...again, madeAtMs: NOW_MS }]), 'I6');
   t.equal(foundOf([again]), 'I6');
+});
+
+t.test('I16 says nothing of an agent whose events agree, of a pause that ended by time, nor of one without events', async (t) => {
+  const foundOf = (over: Partial<Agent>, names: readonly AgentEventName[]): string => {
+    const { state, events } = withAgentEvents(over, names);
+    return found(state, events);
+  };
+  t.equal(foundOf({}, ['agent_connected']), '');
+  t.equal(foundOf({ connected: false, draining: true }, ['agent_connected', 'agent_draining', 'agent_disconnected']), '');
+  t.equal(foundOf({ pausedUntilMs: NOW_MS + 1 }, ['agent_connected', 'agent_paused']), '');
+  t.equal(foundOf({}, ['agent_connected', 'agent_paused']), '', 'it is over');
+  t.equal(foundOf({ eventSeq: undefined }, []), '', 'it is as before events of agents were stored');
 });
 
 t.test('I12 knows what excuses a wait', async (t) => {

@@ -1,14 +1,12 @@
-/**
- * The working set of one transaction: the rows that were loaded, the changes that the commands made, and what is to be
- * saved and sent. It has no rules of its own; those are in core/domain.
- */
+/** The working set of one transaction: loaded rows, changes, and what is to be saved and sent. Its rules are in core/domain. */
 import { newAgent, type Agent, type PendingStop } from '../../../domain/agent/agent.ts';
+import { recordAgent } from '../../../domain/agent/agent-events.ts';
 import type { HubMail } from '../../../domain/agent/hub-lease.ts';
 import { dueAtMs, isOver } from '../../../domain/transitions/due.ts';
 import type { AgentId, TaskId } from '../../../domain/ids.ts';
 import { isClaimable } from '../../../domain/task/claimable.ts';
 import type { TaskEvent } from '../../../domain/task/event.ts';
-import { boundedDetails } from '../../../domain/task/event-details.ts';
+import { withBoundedDetails } from '../../../domain/task/event-details.ts';
 import type { KeptResultsChange, KeptResult } from '../../../domain/task/kept-results.ts';
 import type { Tombstone } from '../../../domain/task/tombstone.ts';
 import { requirementKey, type Requirement, type Task, type TaskBody } from '../../../domain/task/task.ts';
@@ -197,10 +195,7 @@ export class Batch {
     this.#tasks.set(made.task.id, made.task);
     if (before?.status === 'queued' && !this.#dirtyTasks.has(made.task.id)) this.#queuedBefore.add(made.task.id);
     this.#dirtyTasks.add(made.task.id);
-    for (const event of made.events) {
-      const details = boundedDetails(event.details, this.#digest.sha256);
-      this.#events.push(details === event.details ? event : { ...event, details });
-    }
+    for (const event of made.events) this.#events.push(withBoundedDetails(event, this.#digest.sha256));
     if (made.keptResults !== null) this.#keep(made.task.id, made.keptResults);
     if (made.result !== null) this.#results.push({ taskId: made.task.id, json: made.result });
     this.#countSlots(before, made.task);
@@ -216,9 +211,12 @@ export class Batch {
   }
 
   putAgent(agent: Agent): void {
-    if (this.#agents.get(agent.id) === agent) return;
-    this.#agents.set(agent.id, agent);
+    const before = this.#agents.get(agent.id);
+    if (before === agent) return;
+    const recorded = recordAgent(before, agent, this.nowMs);
+    this.#agents.set(agent.id, recorded.agent);
     this.#dirtyAgents.add(agent.id);
+    for (const event of recorded.events) this.#events.push(withBoundedDetails(event, this.#digest.sha256));
   }
 
   /** The agent's row, or a new one for an agent that has only a token so far. */

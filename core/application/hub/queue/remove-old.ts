@@ -3,6 +3,7 @@
  * removal is a batch of its own, between the batches of commands, so that no command waits for more than one of them. Nothing is
  * removed in a quiet period, nor while the store's clock is in doubt.
  */
+import { AGENT_EVENTS_KEPT } from '../../../domain/agent/agent-events.ts';
 import type { AgentId } from '../../../domain/ids.ts';
 import type { EndedPlace, StoreUnit } from '../../../ports/task-store.ts';
 import { hasDuty } from '../batch/duty.ts';
@@ -47,6 +48,7 @@ export async function removeOld(unit: StoreUnit, { timing, log, quietPeriod }: H
     beforeMs: removableMs - timing.agentKeptMs,
     after: place.agentsAfter,
     lookedMax: AGENTS_EXAMINED_PER_BATCH,
+    eventsKept: AGENT_EVENTS_KEPT,
   });
   const { tasks, tombstones, keys, secrets, next } = removed;
   if (tasks + tombstones + keys + secrets + agents.length > 0)

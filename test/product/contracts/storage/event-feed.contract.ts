@@ -1,5 +1,5 @@
 /** What every `EventFeed` keeps. Each MUST of core/ports/event-feed.ts is a test here. */
-import type { StoredEvent } from '../../../../core/domain/task/event.ts';
+import { agentHistoryId, type StoredEvent } from '../../../../core/domain/task/event.ts';
 import { inSuite, type TestRunner } from '../contract-case.ts';
 import { aTaskId, anAgentId, anEvent, changes } from '../fixtures.ts';
 import { commit, openedIn, type StorageSubject } from './storage-room.ts';
@@ -30,13 +30,18 @@ export function eventFeedCases(name: string, subject: StorageSubject, runner: Te
             anEvent({ taskId: aTaskId(2), seq: 1 }),
             anEvent({ taskId: aTaskId(2), seq: 2, event: 'assigned', agentId: a2 }),
             anEvent({ taskId: aTaskId(1), seq: 3, event: 'completed', agentId: a1 }),
+            anEvent({ taskId: agentHistoryId(a1), seq: 1, event: 'agent_paused', agentId: a1, generation: null }),
           ],
         }),
       );
       const places = (events: readonly StoredEvent[]) => events.map((event) => stored.findIndex(({ id }) => id === event.id));
       const cases = [
         [{ taskId: aTaskId(1) }, [0, 1, 4]],
-        [{ agentId: a1 }, [1, 4]],
+        [{ agentId: a1 }, [1, 4, 5]],
+        [{ about: 'agents' }, [5]],
+        [{ about: 'tasks' }, [0, 1, 2, 3, 4]],
+        [{ about: 'tasks', agentId: a1 }, [1, 4]],
+        [{ about: 'agents', event: 'assigned' }, []],
         [{ event: 'assigned' }, [1, 3]],
         [{ taskId: aTaskId(1), agentId: a1, event: 'completed' }, [4]],
         [{ taskId: aTaskId(2), agentId: a1 }, []],

@@ -1,6 +1,7 @@
 /** What every unit of work removes, what it leaves in place of it, and what it must keep. */
 import type { Task } from '../../../../core/domain/task/task.ts';
 import { tombstoneOf } from '../../../../core/domain/task/tombstone.ts';
+import { agentHistoryId } from '../../../../core/domain/task/event.ts';
 import type { Storage } from '../../../../core/ports/storage.ts';
 import type { AgentId } from '../../../../core/domain/ids.ts';
 import type { TokenRecord } from '../../../../core/ports/agent-store.ts';
@@ -183,7 +184,7 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
         }),
       );
       const removed = (after: AgentId | null, lookedMax = 3): Promise<RemovedAgents> =>
-        storage.tasks.transact('remove', (unit) => unit.removeAgents({ beforeMs: OLD_MS, after, lookedMax }));
+        storage.tasks.transact('remove', (unit) => unit.removeAgents({ beforeMs: OLD_MS, after, lookedMax, eventsKept: 5 }));
       t.strictSame(await removed(null), { agents: [revoked, expired], next: stopping });
       t.strictSame(await removed(stopping), { agents: [], next: late });
       t.strictSame(await removed(late), { agents: [], next: null });
@@ -212,6 +213,32 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
       await agents.addToken(aToken({ id: 'tok-2', hash: '2'.repeat(64) }));
       t.match((await agents.getAgent(id))?.agent, { sessionNumber: 0 }, 'with the next token it is a new one');
       t.equal((await agents.listTokens({ limit: 10 })).length, 1);
+    });
+
+    test('of an agent the newest events are kept; those of a removed one go with it', async (t) => {
+      const storage = await openedIn(t, subject);
+      const { agents, tasks, events } = storage;
+      const [busy, quiet] = ['a-agent' as AgentId, 'b-agent' as AgentId];
+      const ofAgent = (agentId: AgentId, seq: number) =>
+        anEvent({ taskId: agentHistoryId(agentId), seq, event: 'agent_connected', agentId, generation: null });
+      await commit(storage, changes({ agents: [anAgent({ id: busy }), anAgent({ id: quiet, connected: false })] }));
+      await commit(storage, changes({ events: [1, 2, 3, 4, 5].map((seq) => ofAgent(busy, seq)) }));
+      await commit(storage, changes({ events: [1, 2].map((seq) => ofAgent(quiet, seq)) }));
+      const trim = (eventsKept: number): Promise<RemovedAgents> =>
+        tasks.transact('remove', (unit) => unit.removeAgents({ beforeMs: OLD_MS, after: null, lookedMax: 10, eventsKept }));
+      const left = async (): Promise<readonly string[]> =>
+        (await events.after(0, {}, 100)).events.map(({ agentId, seq }) => `${String(agentId)} ${seq}`);
+      await trim(3);
+      t.strictSame(await left(), ['a-agent 3', 'a-agent 4', 'a-agent 5', 'b-agent 1', 'b-agent 2']);
+      t.equal((await events.marks()).removedId, 0, 'a reader that resumes is not notified of a gap: the state is in what is left');
+      t.strictSame(
+        (await tasks.history(agentHistoryId(busy), { limit: 2, bytesMax: 10_000 })).map(({ seq }) => seq),
+        [4, 5],
+        'they are read as the history of a task is',
+      );
+      await agents.addToken(aToken({ agentId: quiet, id: 'tok-b', hash: 'b'.repeat(64), revokedAtMs: OLD_MS }));
+      t.strictSame((await trim(3)).agents, [quiet]);
+      t.strictSame(await left(), ['a-agent 3', 'a-agent 4', 'a-agent 5', 'b-agent 2'], 'the newest event of the store stays');
     });
 
     test('a task that is due is not removed: its dependents are still being unblocked', async (t) => {

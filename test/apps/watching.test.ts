@@ -1,0 +1,121 @@
+/** Watching a whole hub over real sockets: agents' events, and a reader that was away. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { ClientRequest } from 'node:http';
+import t from 'tap';
+import { hubClient, type StreamEvent } from '../../apps/client/index.ts';
+import type { Output } from '../../apps/cli/output/output.ts';
+import { whyNotes } from '../../apps/cli/why-notes.ts';
+import { runningHub } from './running-hub.ts';
+
+t.setTimeout(120_000);
+
+/** Reads until `isLast`, and ends the stream. */
+async function read(events: AsyncGenerator<StreamEvent, void>, isLast: (event: StreamEvent, count: number) => boolean) {
+  const seen: StreamEvent[] = [];
+  for await (const event of events) {
+    seen.push(event);
+    if (isLast(event, seen.length)) break;
+  }
+  return seen;
+}
+
+t.test('R21: agents that come, pause, drain, resume and go are events: their watcher asks for nothing else', async (t) => {
+  const hub = await runningHub();
+  t.teardown(() => hub.stop());
+  const viewerToken = await hub.token('viewer');
+  const asked: string[] = [];
+  const note = (message: unknown): void => {
+    const { request } = message as { readonly request: ClientRequest };
+    if (String(request.getHeader('authorization')).endsWith(viewerToken)) asked.push(request.path);
+  };
+  subscribe('http.client.request.start', note);
+  t.teardown(() => unsubscribe('http.client.request.start', note));
+  const viewer = hubClient({ url: hub.url, token: viewerToken });
+  const watching = viewer.events({ about: 'agents', lastEventId: '0' });
+  const next = async (): Promise<readonly [string, unknown]> => {
+    const { value } = (await watching.next()) as { readonly value: StreamEvent };
+    const { task_id: taskId, agent_id: agentId, details } = value.data;
+    t.strictSame([taskId, agentId, typeof value.id], [undefined, 'a1', 'string']);
+    return [value.event, details];
+  };
+
+  const agent = await hub.agent('a1', { slots: 2 });
+  t.match(await next(), ['agent_connected', { hub_id: String, slots: 2 }]);
+  agent.send({ type: 'runner_checks', ok: false, failed: [{ check: 'program', message: 'There is no "claude".' }], passed: [] });
+  t.match(await next(), ['agent_paused', { cause: 'checks', reason: 'program: There is no "claude".', until: null }]);
+  agent.send({ type: 'runner_checks', ok: true, failed: [], passed: [] });
+  t.match(await next(), ['agent_resumed', undefined]);
+  await hub.api.agents.drain('a1');
+  t.match(await next(), ['agent_draining', { by: 'operator', until: null }]);
+  await hub.api.agents.resume('a1');
+  t.match(await next(), ['agent_resumed', undefined]);
+  await hub.api.tasks.submit({ description: 'a task is nothing that this watcher hears of' });
+  agent.leave();
+  t.match(await next(), ['agent_disconnected', { disconnected_at: Number }]);
+  t.strictSame(asked, ['/api/events?about=agents']);
+  await watching.return();
+
+  const submitter = hubClient({ url: hub.url, token: await hub.token('submitter') });
+  await t.rejects(
+    submitter.events({ about: 'agents' }).next(),
+    { code: 'AC_API', message: /403/ },
+    'agents are nothing that a submitter sees',
+  );
+});
+
+t.test('who waits for a task hears why it waits when that changes with its agents, and asks no more than that', async (t) => {
+  const hub = await runningHub();
+  t.teardown(() => hub.stop());
+  const lines: string[] = [];
+  let wake = (): void => undefined;
+  const line = (text: string): void => {
+    lines.push(text);
+    wake();
+  };
+  const said = async (words: RegExp): Promise<void> => {
+    while (!words.test(lines.at(-1) ?? '')) await new Promise<void>((resolve) => (wake = resolve));
+  };
+  const { task_id: taskId } = await hub.api.tasks.submit({ description: 'x', needed_capabilities: ['gpu'] });
+  let asked = 0;
+  const get: typeof hub.api.tasks.get = (...of) => ((asked += 1), hub.api.tasks.get(...of));
+  const why = whyNotes(
+    { line, data: () => undefined, note: line } as unknown as Output,
+    { ...hub.api, tasks: { ...hub.api.tasks, get } },
+    taskId,
+  );
+  t.teardown(() => why.stop());
+  why.noted('eligible');
+  await said(/^waiting: No agent/);
+  await hub.agent('a1', { capabilities: ['code'] });
+  await said(/^waiting: .*gpu/);
+  const gpu = await hub.agent('a2', { capabilities: ['gpu'] });
+  await gpu.frame('task_assign');
+  await hub.api.agents.drain('a2');
+  gpu.send({ type: 'task_rejected', task_id: taskId, generation: 1, reason: 'draining' });
+  await said(/^waiting: .*drain/);
+  gpu.leave();
+  await said(/^waiting: .*(away|not connected|offline)/);
+  t.ok(asked <= 8, `${asked} questions`);
+});
+
+t.test('R21: a reader that was away for 10,000 events resumes over a socket without a gap or a repeat, while more come', async (t) => {
+  const hub = await runningHub();
+  t.teardown(() => hub.stop());
+  const submit = (count: number): Promise<unknown> => hub.api.tasks.submitMany(Array.from({ length: count }, () => ({ description: 'x' })));
+  await submit(5);
+  const before = await read(hub.api.events({ lastEventId: '0' }), (_, count) => count === 7);
+  for (let sent = 0; sent < 5_000; sent += 500) await submit(500);
+  const resumed = hub.api.events({ lastEventId: before.at(-1)?.id ?? '' });
+  const LAST = 2 * (5 + 5_000 + 500);
+  const more = (async () => {
+    for (let sent = 0; sent < 500; sent += 50) await submit(50);
+  })();
+  const after = await read(resumed, ({ id }) => Number(id) >= LAST);
+  await more;
+  const ids = [...before, ...after].map(({ id }) => Number(id));
+  t.equal(ids.length, LAST);
+  t.ok(
+    ids.every((id, place) => id === place + 1),
+    'each once, in order',
+  );
+});
