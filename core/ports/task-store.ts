@@ -273,10 +273,7 @@ export interface Removal {
   readonly lookedMax?: number | undefined;
 }
 /** A position in the order in which ended tasks are removed: by end, then by id. */
-export interface EndedPlace {
-  readonly endedAtMs: number;
-  readonly id: TaskId;
-}
+export type EndedPlace = { readonly endedAtMs: number; readonly id: TaskId };
 export interface Removed {
   /** The position after which old tasks were not read; null: all were read. */
   readonly next: EndedPlace | null;
