@@ -89,7 +89,7 @@ export const HUB_LIMITS: HubLimits = {
   readsPerToken: 64,
   readMsPerSecond: 250,
   readBurstMs: 1_000,
-  streams: 200,
+  streams: 500,
   requestsPerSecond: 1_000,
   requestBurst: 5_000,
   capabilityListsPerToken: 256,

@@ -12,12 +12,14 @@ import type { EventFilter } from '../../../core/ports/event-feed.ts';
 import type { ByteStream } from '../../../core/ports/http.ts';
 import type { Principal } from '../authenticate.ts';
 import type { HttpApiDeps } from '../deps.ts';
-import { GATHER_MS, type EventTail } from './event-tail.ts';
+import type { EventTail } from './event-tail.ts';
 
 /** How often a stream without events sends a keep-alive comment, and how often a stream checks its token. */
 const KEEP_ALIVE_MS = 15_000;
 /** How long a client may leave a batch unread, milliseconds. */
 export const STALLED_MS = 60_000;
+const encoder = new TextEncoder();
+const KEEP_ALIVE = encoder.encode(':\n\n');
 /** How long the client waits before it reconnects. */
 const RETRY_MS = 2_000;
 
@@ -40,16 +42,16 @@ export function eventStream(
   onEnd: () => void,
 ): ByteStream {
   const { clock, log } = deps;
-  const encoder = new TextEncoder();
   let { afterId, removedId } = place;
   let greeting: string | null = greetingText(place);
   let ended = false;
+  /** Its first events do not wait for others. */
+  let isFirst = true;
   let commits = 0;
   let wake: () => void = () => undefined;
   let stalled: Timer | null = null;
   /** The last message of a stream whose client read too slowly. */
   let farewell: string | null = null;
-  let readAtMs = -Infinity;
   let checkedAtMs = clock.monotonicMs();
   let give: (chunk: Uint8Array | null) => void = () => undefined;
   const leave = tail.join();
@@ -75,63 +77,63 @@ export function eventStream(
       end();
     });
   };
-  /** Waits for the time to pass, for the end, or (if `byCommit`) for a commit. */
-  const waitFor = (ms: number, byCommit: boolean): Promise<void> =>
+  /** Waits for the time to pass, for a commit, or for the end. */
+  const waitFor = (ms: number): Promise<void> =>
     new Promise((resolve) => {
       const timer = clock.after(ms, resolve);
       wake = () => {
-        if (!byCommit && !ended) return;
         timer.cancel();
         resolve();
       };
     });
 
-  /** Resolves to the next text for the client, or to null at the end. */
-  const nextText = async (): Promise<string | null> => {
+  /** Resolves to what the client gets next, or to null at the end. */
+  const nextChunk = async (): Promise<Uint8Array | null> => {
     if (greeting !== null) {
       const text = greeting;
       greeting = null;
-      return text;
+      return encoder.encode(text);
     }
     while (!ended) {
-      const soonMs = readAtMs + GATHER_MS - clock.monotonicMs();
-      if (soonMs > 0) await waitFor(soonMs, false);
+      if (!isFirst) await tail.round();
+      isFirst = false;
       if (ended) return null;
       if (clock.monotonicMs() - checkedAtMs >= KEEP_ALIVE_MS) {
         checkedAtMs = clock.monotonicMs();
         if (!(await principal.isStillValid())) return null;
       }
-      readAtMs = clock.monotonicMs();
       const seen = commits;
-      const { text, untilId, removedId: goneId } = await tail.after(afterId, filter);
+      const { bytes, untilId, removedId: goneId } = await tail.after(afterId, filter);
       const isMore = untilId > afterId;
       // Events that were removed since the stream started, perhaps before it read them.
       const gap = goneId > removedId && goneId > afterId ? gapText(afterId, { from: afterId + 1, to: goneId }) : '';
       removedId = Math.max(removedId, goneId);
       afterId = untilId;
-      if (text !== '' || gap !== '') return gap + text;
+      if (gap !== '') return Buffer.concat([encoder.encode(gap), bytes]);
+      if (bytes.length > 0) return bytes;
       if (ended) return null;
       if (isMore || commits !== seen) continue;
-      await waitFor(KEEP_ALIVE_MS, true);
+      await waitFor(KEEP_ALIVE_MS);
       if (commits !== seen || ended) continue;
       tail.expire();
-      return ':\n\n';
+      return KEEP_ALIVE;
     }
     return null;
   };
 
   const readNext = async (): Promise<void> => {
-    let text: string | null;
+    let chunk: Uint8Array | null;
     try {
-      text = await nextText();
+      chunk = await nextChunk();
     } catch (thrown) {
       log.warn('An event stream ended because the events could not be read.', { error: messageOf(thrown) });
-      text = null;
+      chunk = null;
     }
-    if (text === null) end();
-    if (ended || text === null) return;
+    if (chunk === null) end();
+    if (ended || chunk === null) return;
     startStallTimer();
-    give(encoder.encode(text));
+    tail.delivered(chunk.length);
+    give(chunk);
   };
 
   startStallTimer();

@@ -1,18 +1,26 @@
 /**
- * The newest events, read once for all streams, and each made into text once. A stream that has not come so far yet reads the store
- * itself. Holds the events of a range of ids without a gap, within bounds.
+ * The newest events, read once for all streams, and each made into text once. Holds the events of a range of ids without a gap, within
+ * bounds; a stream that has not come so far yet reads the store. Streams continue together, in rounds, and those at the same place share
+ * one batch. The pause between two rounds grows with what the last one cost, so that readers never take much time from the queue: under
+ * load they fall behind, and catch up when it is over.
  */
 import { isAgentEvent, type StoredEvent } from '../../../core/domain/task/event.ts';
-import type { Clock } from '../../../core/ports/clock.ts';
+import type { Clock, Timer } from '../../../core/ports/clock.ts';
 import type { EventFeed, EventFilter } from '../../../core/ports/event-feed.ts';
 import { EVENT_BYTES } from '../../../core/ports/task-store.ts';
 import { eventJson } from '../../../core/protocol/task-json.ts';
 
 /** The size of a batch for one stream: at most so many events, and not more once they have so many bytes. */
-const BATCH_EVENTS = 200;
+const BATCH_EVENTS = 1_000;
 const BATCH_BYTES = 262_144;
-/** The minimum time between two reads, of the tail or of one stream, so that the load does not grow with streams times commits. */
+/** The minimum time between two rounds, and between two reads of the tail, so that the load does not grow with streams times commits. */
 export const GATHER_MS = 50;
+/** The pause after a round is so many times what it cost, so that all streams together take a thirtieth of the event loop. */
+const PAUSE_FACTOR = 29;
+const PAUSE_MAX_MS = 5_000;
+/** What a delivery costs the event loop, as measured: for itself, and for each byte. Milliseconds. */
+const DELIVERY_MS = 0.04;
+const BYTE_MS = 1e-6;
 /** The size of one read of the tail: at most so many events, and not more once they have so many bytes. */
 const READ_EVENTS = 1_000;
 const READ_BYTES = 1_048_576;
@@ -20,9 +28,9 @@ const READ_BYTES = 1_048_576;
 const TAIL_EVENTS_MAX = 4_000;
 const TAIL_BYTES_MAX = 8_388_608;
 
-/** Events as text; `untilId` and `removedId` as in `EventPage`. */
+/** Events as UTF-8; `untilId` and `removedId` as in `EventPage`. Shared between streams. */
 export interface EventBatch {
-  readonly text: string;
+  readonly bytes: Uint8Array;
   readonly untilId: number;
   readonly removedId: number;
 }
@@ -49,6 +57,12 @@ export class EventTail {
   #reading: Promise<void> | null = null;
   #unsubscribe: () => void = () => undefined;
   #endWait: () => void = () => undefined;
+  /** The batches of this round, by the commits that they have seen, where they begin, and their filter. */
+  readonly #batches = new Map<string, Promise<EventBatch>>();
+  #waiting: (() => void)[] = [];
+  #roundTimer: Timer | null = null;
+  #roundAtMs = -Infinity;
+  #costMs = 0;
 
   constructor(deps: Deps) {
     this.#deps = deps;
@@ -56,25 +70,73 @@ export class EventTail {
 
   /** A stream begins. The returned function is called once, when it has ended: without streams nothing is held. */
   join(): () => void {
-    if (this.#streams === 0) this.#unsubscribe = this.#deps.onCommit(() => (this.#commits += 1));
+    if (this.#streams === 0) {
+      this.#unsubscribe = this.#deps.onCommit(() => (this.#commits += 1));
+      this.#roundAtMs = this.#deps.clock.monotonicMs();
+    }
     this.#streams += 1;
     return () => {
       this.#streams -= 1;
       if (this.#streams > 0) return;
       this.#unsubscribe();
       this.#endWait();
+      this.#roundTimer?.cancel();
+      this.#proceed();
       this.#restart(null);
       this.#readAtMs = -Infinity;
     };
   }
 
+  /** Resolves when the next round begins. */
+  round(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#waiting.push(resolve) === 1) void Promise.resolve().then(() => this.#startRound());
+    });
+  }
+
+  /** Now, or once the pause is over: what the last round delivered after the pause began makes it longer. */
+  #startRound(): void {
+    const { clock } = this.#deps;
+    const pauseMs = Math.min(Math.max(GATHER_MS, this.#costMs * PAUSE_FACTOR), PAUSE_MAX_MS);
+    const restMs = this.#roundAtMs + pauseMs - clock.monotonicMs();
+    if (restMs > 0) {
+      this.#roundTimer = clock.after(restMs, () => this.#startRound());
+      return;
+    }
+    this.#roundAtMs = clock.monotonicMs();
+    this.#costMs = 0;
+    this.#batches.clear();
+    this.#proceed();
+  }
+
+  #proceed(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const proceed of waiting) proceed();
+  }
+
+  /** A stream delivers so many bytes. */
+  delivered(bytes: number): void {
+    this.#costMs += DELIVERY_MS + bytes * BYTE_MS;
+  }
+
   /** The events after `afterId`, as `EventFeed.after` returns them. */
-  async after(afterId: number, filter: EventFilter): Promise<EventBatch> {
+  after(afterId: number, filter: EventFilter): Promise<EventBatch> {
+    const { taskId = '', agentId = '', event = '', about = '' } = filter;
+    const key = [this.#commits, afterId, taskId, agentId, event, about].join(' ');
+    const known = this.#batches.get(key);
+    if (known !== undefined) return known;
+    const batch = this.#after(afterId, filter);
+    this.#batches.set(key, batch);
+    return batch;
+  }
+
+  async #after(afterId: number, filter: EventFilter): Promise<EventBatch> {
     const wanted = this.#commits;
     while (this.#readCommits < wanted || this.#fromId === null) {
       await (this.#reading ??= this.#read());
       // The stream that waited for it has ended.
-      if (this.#streams === 0) return { text: '', untilId: afterId, removedId: 0 };
+      if (this.#streams === 0) return { bytes: NOTHING, untilId: afterId, removedId: 0 };
     }
     if (afterId < this.#fromId) return this.#fromStore(afterId, filter, this.#fromId);
     return this.#fromTail(afterId, filter);
@@ -89,9 +151,9 @@ export class EventTail {
   async #fromStore(afterId: number, filter: EventFilter, tailFromId: number): Promise<EventBatch> {
     const { events } = this.#deps;
     const page = await events.after(afterId, filter, BATCH_EVENTS, BATCH_BYTES);
-    const text = page.events.map(eventText).join('');
-    if (page.untilId > afterId) return { text, untilId: page.untilId, removedId: page.removedId };
-    return { text, untilId: tailFromId, removedId: (await events.marks()).removedId };
+    const bytes = encoded(page.events.map(eventText));
+    if (page.untilId > afterId) return { bytes, untilId: page.untilId, removedId: page.removedId };
+    return { bytes, untilId: tailFromId, removedId: (await events.marks()).removedId };
   }
 
   /** Nothing is missing in the tail, so there is nothing removed to report. */
@@ -106,9 +168,9 @@ export class EventTail {
       if (about !== undefined && (about === 'agents') !== isAgentEvent(event)) continue;
       texts.push(text);
       characters += text.length;
-      if (texts.length === BATCH_EVENTS || characters >= BATCH_BYTES) return { text: texts.join(''), untilId: event.id, removedId: 0 };
+      if (texts.length === BATCH_EVENTS || characters >= BATCH_BYTES) return { bytes: encoded(texts), untilId: event.id, removedId: 0 };
     }
-    return { text: texts.join(''), untilId: Math.max(afterId, this.#untilId), removedId: 0 };
+    return { bytes: encoded(texts), untilId: Math.max(afterId, this.#untilId), removedId: 0 };
   }
 
   async #read(): Promise<void> {
@@ -175,6 +237,10 @@ export class EventTail {
     this.#readCommits = -1;
   }
 }
+
+const NOTHING = new Uint8Array();
+const encoder = new TextEncoder();
+const encoded = (texts: readonly string[]): Uint8Array => (texts.length === 0 ? NOTHING : encoder.encode(texts.join('')));
 
 /** Whether a read may have ended at its size: a character has at most three bytes. */
 const isCut = (found: readonly StoredEvent[]): boolean =>

@@ -70,6 +70,66 @@ t.test('streams share one reader of new events', async (t) => {
   await bench0.close();
 });
 
+t.test('the more readers there are, the longer each waits for the next events: they take little time from the queue', async (t) => {
+  const bench = await hubBench();
+  await bench.commit(inserting(aTask()));
+  const pauseWith = async (count: number): Promise<number> => {
+    const streams = await Promise.all(Array.from({ length: count }, () => listen(bench)));
+    for (const stream of streams) await stream.next();
+    bench.clock.advance(10_000);
+    const deliver = async (): Promise<readonly Promise<Told | null>[]> => {
+      const waiting = streams.map((stream) => stream.next());
+      await turn();
+      await bench.commit(changes({ events: [progress((seq += 1))] }));
+      await turn();
+      return waiting;
+    };
+    await Promise.all(await deliver());
+    const fromMs = bench.clock.monotonicMs();
+    let isDelivered = false;
+    void Promise.all(await deliver()).then(() => (isDelivered = true));
+    while (!isDelivered) {
+      bench.clock.advance(10);
+      await turn();
+    }
+    for (const stream of streams) await stream.stop();
+    return bench.clock.monotonicMs() - fromMs;
+  };
+  let seq = 0;
+  t.equal(await pauseWith(2), 50);
+  const many = await pauseWith(150);
+  t.ok(many >= 150 && many <= 400, `${many} ms`);
+  await bench.close();
+});
+
+t.test('readers at the same place read the store once, together', async (t) => {
+  const bench0 = await hubBench();
+  await bench0.commit(inserting(aTask()));
+  await bench0.commit(changes({ events: Array.from({ length: 3_000 }, (_, n) => progress(n + 1)) }));
+  const { events: feed } = bench0.storage;
+  let reads = 0;
+  const after: EventFeed['after'] = (...of) => ((reads += 1), feed.after(...of));
+  const bench = await hubBench({ deps: { events: { marks: () => feed.marks(), after } } });
+  const how = { token: 'viewer', headers: { 'last-event-id': '0' } } as const;
+  const streams = await Promise.all(Array.from({ length: 20 }, () => listen(bench, '/api/events', how)));
+  const read = async (stream: (typeof streams)[number]): Promise<number> => {
+    let count = 0;
+    for (let told = await stream.next(); told?.id !== '3000'; told = await stream.next()) count += told?.id === null ? 0 : 1;
+    return count;
+  };
+  let isOver = false;
+  const all = Promise.all(streams.map(read)).finally(() => (isOver = true));
+  while (!isOver) {
+    await turn();
+    bench.clock.advance(50);
+  }
+  t.strictSame(new Set(await all), new Set([2_999]));
+  t.ok(reads <= 15, `${reads} reads for 60,000 events`);
+  for (const stream of streams) await stream.stop();
+  await bench.close();
+  await bench0.close();
+});
+
 t.test('a reader that was away for 10,000 events resumes without a gap or a repeat, while more come', async (t) => {
   const bench = await hubBench();
   await bench.commit(inserting(aTask()));

@@ -217,7 +217,7 @@ t.test('a batch of a stream is bounded in bytes', async (t) => {
 
 t.test('many events come in bounded batches, and only as they are read', async (t) => {
   const asked: number[] = [];
-  const events = Array.from({ length: 1_000 }, (_, n) => ({ ...progress(n + 1), id: n + 1 }));
+  const events = Array.from({ length: 2_500 }, (_, n) => ({ ...progress(n + 1), id: n + 1 }));
   const feed = feedWith(events);
   const bench = await hubBench({
     deps: { events: { ...feed, after: (afterId, filter, limit) => (asked.push(limit), feed.after(afterId, filter, limit)) } },
@@ -228,14 +228,14 @@ t.test('many events come in bounded batches, and only as they are read', async (
   await turn();
   t.ok(asked.length <= 2, `${asked.length} looks for what one reader has taken`);
   let last: Told | null = null;
-  for (let n = 2; n <= 1_000; n += 1) {
+  for (let n = 2; n <= 2_500; n += 1) {
     const next = stream.next();
     await turn();
     bench.clock.advance(50);
     last = await next;
   }
-  t.equal(last?.id, '1000');
-  t.ok(asked.every((limit) => limit <= 200));
+  t.equal(last?.id, '2500');
+  t.ok(asked.every((limit) => limit <= 1_000));
   await stream.stop();
   await bench.close();
 });

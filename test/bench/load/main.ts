@@ -3,6 +3,7 @@
  * it with the processor time that it took itself.
  */
 import { echo, type Echo } from './echo.ts';
+import { openReaders, type Readers, type ReadersPlan } from './event-readers.ts';
 import { firstAssignment } from './first-assignment.ts';
 import { live } from './lifecycle-load.ts';
 import { httpTrips, postgresCommits, socketTrips, sqliteCommits, syncs } from './limits-load.ts';
@@ -12,6 +13,7 @@ import { openSubmitter, type Submitted, type SubmitPlan } from './submit-load.ts
 
 let echoing: Echo | null = null;
 let stepping: Steps | null = null;
+let reading: Readers | null = null;
 
 async function submit({ count, ...plan }: SubmitPlan & { readonly count: number }): Promise<Submitted> {
   let fail: (error: Error) => void = () => undefined;
@@ -43,6 +45,12 @@ const WORK = {
   },
   acceptAll: async (_: undefined) => stepping?.accept() ?? 0,
   completeAll: async (_: undefined) => stepping?.complete() ?? 0,
+  openReaders: async (plan: ReadersPlan) => void (reading = await openReaders(plan)),
+  /** Answers what all readers have read, bytes. */
+  endReaders: async (_: undefined) => {
+    reading?.close();
+    return reading?.bytes() ?? 0;
+  },
   endEcho: async (_: undefined) => echoing?.close(),
 };
 

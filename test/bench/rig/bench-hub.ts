@@ -68,7 +68,7 @@ export interface BenchHubOptions {
 
 const MIB = 2 ** 20;
 /** Four sidecars that do nothing with their tasks send more than any that works, and one client reads without a rest. */
-const UNBOUNDED: Partial<HubLimits> = { requestsPerSecond: 0, readMsPerSecond: 0, agentFramesPerSecond: 0, agentBytesPerSecond: 0 };
+export const UNBOUNDED: Partial<HubLimits> = { requestsPerSecond: 0, readMsPerSecond: 0, agentFramesPerSecond: 0, agentBytesPerSecond: 0 };
 let schemas = 0;
 
 export async function startBenchHub(

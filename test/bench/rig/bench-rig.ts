@@ -56,14 +56,14 @@ export interface Scenario {
 export async function withHub<T>(
   bench: Bench,
   pair: Pair,
-  work: (hub: BenchHub, load: LoadProcess) => Promise<T>,
+  work: (hub: BenchHub, load: LoadProcess, another: () => LoadProcess) => Promise<T>,
   more: Pick<BenchHubOptions, 'prepare' | 'hubs' | 'limits'> = {},
 ): Promise<T> {
   return withEnds(async (end) => {
     const { tree, profileDir } = bench;
     const hub = await startBenchHub(end, { tree, pair, postgres: await bench.postgresOf(pair), profileDir, ...more });
     const load = startLoad(end, tree);
-    const value = await work(hub, load);
+    const value = await work(hub, load, () => startLoad(end, tree));
     await load.end();
     const seen = await hub.close();
     bench.say(`  the store of ${pair.storage} + ${pair.transport} was checked: ${seen}`);

@@ -18,6 +18,7 @@ const TARGETS: Readonly<Record<string, Readonly<Record<string, Target>>>> = {
     uws: { figure: 14_000, cpuUs: 110 },
     postgres: { figure: 5_000 },
   },
+  'lifecycle: 64 slots, together, beside 500 readers of all events ÷ alone': { ws: { figure: 0.95 } },
   'lifecycle: three hubs ÷ one hub': { postgres: { figure: 1 } },
   'lifecycle: 64 slots, draining what waits': { ws: { figure: 20_000 }, uws: { figure: 20_000 } },
   'latency: submit → completed, one at a time': { ws: { figure: 1.1, p99Ms: 4 } },

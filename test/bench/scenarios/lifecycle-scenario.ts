@@ -1,6 +1,6 @@
 /** Whole lives of tasks: submit, assign, accept, complete, acknowledged, each step committed and through a real socket. */
-import { isDefault, repeated, resultOf, withHub, type Bench, type Run, type Scenario } from '../rig/bench-rig.ts';
-import type { BenchHub } from '../rig/bench-hub.ts';
+import { DEFAULT_PAIR, isDefault, repeated, resultOf, withHub, type Bench, type Run, type Scenario } from '../rig/bench-rig.ts';
+import { UNBOUNDED, type BenchHub } from '../rig/bench-hub.ts';
 import type { LoadProcess } from '../rig/load-process.ts';
 import { median } from '../rig/result.ts';
 import { commitsOf } from './limits-scenario.ts';
@@ -59,6 +59,9 @@ const THREE_HUBS: Case = {
   quickCount: 2_500,
 };
 
+const READERS = 500;
+const BESIDE_READERS = `64 slots, together, beside ${READERS} readers of all events ÷ alone`;
+
 export const lifecycle: Scenario = {
   names: ['lifecycle'],
   async run(bench) {
@@ -70,6 +73,7 @@ export const lifecycle: Scenario = {
             rates.set(one, await lifecycleCase(bench, hub, load, one));
         return rates;
       });
+      if (isDefault(pair) && bench.wants(BESIDE_READERS)) await besideReaders(bench);
       if (pair.storage !== 'postgres' || !bench.wants(THREE_HUBS.what)) continue;
       const three = await withHub(bench, pair, (hub, load) => lifecycleCase(bench, hub, load, THREE_HUBS), { hubs: 3 });
       const one = rates.get(TOGETHER);
@@ -78,6 +82,43 @@ export const lifecycle: Scenario = {
     }
   },
 };
+
+/** Whole lives with and without readers of all events, in turns: what disturbs the machine disturbs both. */
+async function besideReaders(bench: Bench): Promise<void> {
+  const count = bench.isQuick ? TOGETHER.quickCount : 2 * TOGETHER.count;
+  await withHub(
+    bench,
+    DEFAULT_PAIR,
+    async (hub, load, another) => {
+      const readers = another();
+      const rate = async (): Promise<number> => {
+        const sidecars = await hub.newSidecars(TOGETHER.sidecars, TOGETHER.slots);
+        const submit = { how: 'in_flight', inFlight: SUBMITS_IN_FLIGHT } as const;
+        const { value } = await load.do('live', { ports: hub.ports, token: hub.adminToken, sidecars, atOnce: false, count, submit });
+        return count / value.seconds;
+      };
+      let mib = 0;
+      const ratios = await repeated(bench, hub.pair, async (nth) => {
+        const beside = async (): Promise<number> => {
+          await readers.do('openReaders', { port: hub.port, token: hub.adminToken, count: READERS });
+          const measured = await rate();
+          const { value } = await readers.do('endReaders', undefined);
+          mib += value / 2 ** 20;
+          return measured;
+        };
+        if (nth % 2 === 0) {
+          const alone = await rate();
+          return (await beside()) / alone;
+        }
+        const withReaders = await beside();
+        return withReaders / (await rate());
+      });
+      const note = `the readers read ${Math.round(mib)} MiB`;
+      bench.tell({ scenario: 'lifecycle', what: BESIDE_READERS, unit: '×', ...DEFAULT_PAIR, n: count, runs: ratios, note });
+    },
+    { limits: { ...UNBOUNDED, streams: READERS } },
+  );
+}
 
 /** Answers the median rate. */
 async function lifecycleCase(bench: Bench, hub: BenchHub, load: LoadProcess, one: Case): Promise<number> {
