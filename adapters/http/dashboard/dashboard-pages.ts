@@ -1,6 +1,6 @@
 /**
  * Serves the dashboard: a page and its script, styles and icon. None of them contains data, so they need no token; the page gets its data
- * from the API, with the session of whoever signed in.
+ * from the API, with the session of the signed-in user.
  */
 import type { ByteStream, HttpRequest } from '../../../core/ports/http.ts';
 import { refusal, type Reply } from '../reply.ts';
@@ -46,7 +46,7 @@ export function dashboardPages(files: DashboardFiles | null): DashboardPages {
   };
 }
 
-/** A browser is led to the dashboard; a program is told where the API is. */
+/** Redirects a browser to the dashboard; tells a program where the API is. */
 function root(request: HttpRequest): Reply {
   if ((request.header('accept') ?? '').includes('text/html')) return { status: 303, body: '', headers: { location: '/dashboard' } };
   const links = { api: '/api', schemas: '/api/schemas', health: '/health', dashboard: '/dashboard' };

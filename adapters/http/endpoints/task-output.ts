@@ -15,7 +15,7 @@ import { maySee, unknownTask } from './task-endpoints.ts';
 const WAIT_MS = { default: 25_000, max: 60_000 };
 /** A program may print its last lines when its result is already reported; no output is awaited longer than this after the end of the task. */
 const LAST_OUTPUT_MS = 1_000;
-/** Between two looks at a store that other hubs write to: what they store wakes nobody here. Milliseconds. */
+/** The poll interval on a store that other hubs write to: their writes wake no one here. Milliseconds. */
 const SHARED_STORE_MS = 1_000;
 
 export function taskOutputHandlers(deps: HttpApiDeps): Pick<Handlers, 'taskOutput' | 'waitForOutput'> {

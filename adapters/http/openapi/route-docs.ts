@@ -130,7 +130,7 @@ export const ROUTE_DOCS: Readonly<Record<RouteName, RouteDoc>> = {
     tag: 'Tasks',
     summary: 'Cancel a task that has not ended',
     body: bodies.emptySchema,
-    ...changed('The task was cancelled. A running agent is told to stop.'),
+    ...changed('The task was cancelled. A running agent is stopped.'),
     refusals: ['unknown_task', 'invalid_state'],
   },
   adoptResult: {

@@ -1,5 +1,5 @@
 /** A task folded from its events: every row must agree with it. */
-import type { TaskEvent } from '../task/event.ts';
+import { isAgentEventName, type TaskEvent } from '../task/event.ts';
 import { GENERATION_ZERO, nextGeneration, type AgentId, type Generation } from '../ids.ts';
 import type { Status } from '../task/task.ts';
 
@@ -28,6 +28,7 @@ export const EMPTY_HISTORY: FoldedHistory = {
 
 /** Applies one event. */
 export function foldHistory(before: FoldedHistory, event: TaskEvent): FoldedHistory {
+  if (isAgentEventName(event.event)) return before;
   switch (event.event) {
     case 'scheduled':
     case 'blocked':
@@ -69,11 +70,6 @@ export function foldHistory(before: FoldedHistory, event: TaskEvent): FoldedHist
     case 'adopted':
     case 'parked':
     case 'unparked':
-    case 'agent_connected':
-    case 'agent_disconnected':
-    case 'agent_draining':
-    case 'agent_paused':
-    case 'agent_resumed':
       return before;
   }
 }

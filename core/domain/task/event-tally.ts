@@ -1,5 +1,5 @@
 /** What a list of events says about tasks, as counts: submitted, assigned, ended and why. */
-import type { TaskEvent } from './event.ts';
+import { isAgentEventName, type TaskEvent } from './event.ts';
 
 export interface EventTally {
   readonly submitted: number;
@@ -44,6 +44,7 @@ export function tallyEvents(events: readonly TaskEvent[]): EventTally {
     else known.count += 1;
   };
   for (const [index, one] of events.entries()) {
+    if (isAgentEventName(one.event)) continue;
     switch (one.event) {
       case 'submitted':
         submitted += 1;
@@ -94,11 +95,6 @@ export function tallyEvents(events: readonly TaskEvent[]): EventTally {
       case 'report_refused':
       case 'parked':
       case 'unparked':
-      case 'agent_connected':
-      case 'agent_disconnected':
-      case 'agent_draining':
-      case 'agent_paused':
-      case 'agent_resumed':
         break;
     }
   }

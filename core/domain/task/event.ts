@@ -37,6 +37,7 @@ export type TaskEventName = (typeof TASK_EVENT_NAMES)[number];
 /** What happens to an agent: see agent-events.ts. */
 export const AGENT_EVENT_NAMES = ['agent_connected', 'agent_disconnected', 'agent_draining', 'agent_paused', 'agent_resumed'] as const;
 export type AgentEventName = (typeof AGENT_EVENT_NAMES)[number];
+export const isAgentEventName = (name: EventName): name is AgentEventName => name.startsWith('agent_');
 
 export const EVENT_NAMES = [...TASK_EVENT_NAMES, ...AGENT_EVENT_NAMES] as const;
 export type EventName = (typeof EVENT_NAMES)[number];

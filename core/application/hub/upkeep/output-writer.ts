@@ -70,7 +70,7 @@ export class OutputWriter {
     this.#writeTimer ??= this.#deps.clock.after(OUTPUT_WRITE_MS, () => void this.#write());
   }
 
-  /** Resolves when everything that was taken so far is written, or could not be. */
+  /** Resolves when every chunk that was added so far is written or was dropped. */
   flush(): Promise<void> {
     return this.#waiting.length === 0 ? this.#writing : this.#write();
   }
