@@ -11,9 +11,10 @@ import { adoptRun, GRACE_MS, systemProcessTable, wakeEvents } from './run-kit/in
 import { markWakeRequested } from './run-kit/process/run-files.ts';
 import { enforceStop } from './run-kit/process/enforce-stop.ts';
 
-export type { ConfigProblem, WakeRunnerChoice, WakeRunnerDeps } from '../core/config/config.ts';
+export type { AdapterChoice, ConfigProblem, WakeRunnerChoice, WakeRunnerDeps } from '../core/config/config.ts';
 export type { AgentId, Generation, TaskId } from '../core/domain/ids.ts';
 export { AgentcomError, messageOf, type AgentcomErrorOptions } from '../core/errors/agentcom-error.ts';
+export type { ErrorCode } from '../core/errors/codes.ts';
 export type { Clock, Timer } from '../core/ports/clock.ts';
 export type { Log, LogFields } from '../core/ports/log.ts';
 export type { ProcessMark } from '../core/domain/assignment/slot.ts';
@@ -25,6 +26,7 @@ export {
   type RunnerCheck,
   type RunUsage,
   type StopSignal,
+  type StopSignalShape,
   type WaitReason,
   type WakeEvent,
   type WakeRequest,
