@@ -76,21 +76,23 @@ t.test('a case fails by a failed assertion that was swallowed, and lets go of al
   t.match(both, { message: 'it broke\nit stays' });
 });
 
-t.test('each assertion is red where it has to be', async (t) => {
-  const red: readonly ((c: ContractCase) => unknown)[] = [
-    (c) => c.ok(0),
-    (c) => c.notOk(1),
-    (c) => c.equal(1, '1'),
-    (c) => c.not(1, 1),
-    (c) => c.strictSame({ a: 1 }, { a: '1' }),
-    (c) => c.match({ a: 1 }, { a: 2 }),
-    (c) => c.rejects(Promise.resolve()),
-    (c) => c.rejects(Promise.reject(new Error('a')), { message: 'b' }),
-    (c) => c.throws(() => 1),
-    (c) => c.doesNotThrow(() => JSON.parse('{')),
-    (c) => c.fail('no'),
+t.test('each assertion is red where it has to be, and says what it wanted and found', async (t) => {
+  const red: readonly (readonly [(c: ContractCase) => unknown, told: RegExp | string])[] = [
+    [(c) => c.ok(0), 'wanted a value that counts as true, found 0'],
+    [(c) => c.notOk(1, 'over'), 'over: wanted a value that counts as false, found 1'],
+    [(c) => c.equal(1, '1'), "wanted '1', found 1"],
+    [(c) => c.not(1, 1), 'wanted anything but 1'],
+    [(c) => c.strictSame({ a: 1 }, { a: '1' }), "wanted { a: '1' }, found { a: 1 }"],
+    [(c) => c.strictSame(['a'.repeat(80)], []), /^wanted \[\]\nfound \[\n? *'a+'\n?\]/],
+    [(c) => c.match({ a: 1 }, { a: 2 }), 'wanted what fits { a: 2 }, found { a: 1 }'],
+    [(c) => c.rejects(Promise.resolve(), { code: 'X' }), "wanted a failure that fits { code: 'X' }, found none"],
+    [(c) => c.rejects(Promise.reject(new Error('a')), { message: 'b' }), /^wanted what fits \{ message: 'b' \}\nfound Error: a/],
+    [(c) => c.throws(() => 1), 'wanted a failure that fits {}, found none'],
+    [(c) => c.doesNotThrow(() => JSON.parse('{')), /^wanted no failure, found SyntaxError/],
+    [(c) => c.fail('no'), 'no'],
   ];
-  for (const assertion of red) t.not(await endOf(async (c) => void (await assertion(c))), 'green', String(assertion));
+  for (const [assertion, told] of red)
+    t.match(await endOf(async (c) => void (await assertion(c))), { name: /Error/, message: told }, String(assertion));
   const green = endOf(async (c) => {
     c.ok(1);
     c.notOk('');

@@ -3,7 +3,7 @@
  * tap, of vitest. What a case asserts stands on `node:assert`, so that it fails in the same words under each of them.
  */
 import assert, { AssertionError } from 'node:assert/strict';
-import { inspect } from 'node:util';
+import { inspect, isDeepStrictEqual } from 'node:util';
 
 /** The test runner that runs a suite. */
 export interface TestRunner {
@@ -101,25 +101,26 @@ function contractCase(failures: unknown[], held: (() => unknown)[]): ContractCas
     }
   };
   const truth = (value: unknown, wanted: boolean): void => {
-    if (Boolean(value) !== wanted) assert.fail(`wanted what is ${String(wanted)}, found ${inspect(value)}`);
+    if (Boolean(value) !== wanted) refuse(`a value that counts as ${String(wanted)}`, { found: value, wanted, operator: 'ok' });
+  };
+  const same = (found: unknown, wanted: unknown, isSame: boolean, operator: string): void => {
+    if (!isSame) refuse(shown(wanted), { found, wanted, operator });
   };
   const fitting = (found: unknown, wanted: unknown): void => {
-    if (fits(found, wanted)) return;
-    const message = `wanted what fits\n${inspect(wanted, { depth: 8 })}\nfound\n${inspect(found, { depth: 8 })}`;
-    throw new AssertionError({ message, actual: found, expected: wanted, operator: 'match' });
+    if (!fits(found, wanted)) refuse(`what fits ${shown(wanted)}`, { found, wanted, operator: 'match' });
   };
   const failing = (outcome: Outcome, wanted: object): void => {
     if (outcome.hasFailed) fitting(outcome.thrown, wanted);
-    else assert.fail('it did not fail');
+    else assert.fail(`wanted a failure that fits ${shown(wanted)}, found none`);
   };
 
   return {
     teardown: (letGo) => void held.push(letGo),
     ok: (value, message) => check(() => truth(value, true), message),
     notOk: (value, message) => check(() => truth(value, false), message),
-    equal: (found, wanted, message) => check(() => assert.strictEqual(found, wanted), message),
-    not: (found, unwanted, message) => check(() => assert.notStrictEqual(found, unwanted), message),
-    strictSame: (found, wanted, message) => check(() => assert.deepStrictEqual(found, wanted), message),
+    equal: (found, wanted, message) => check(() => same(found, wanted, Object.is(found, wanted), 'strictEqual'), message),
+    not: (found, unwanted, message) => check(() => assert.notStrictEqual(found, unwanted, `wanted anything but ${shown(found)}`), message),
+    strictSame: (found, wanted, message) => check(() => same(found, wanted, isDeepStrictEqual(found, wanted), 'deepStrictEqual'), message),
     match: (found, wanted, message) => check(() => fitting(found, wanted), message),
     async rejects(work, wanted = {}, message) {
       const outcome = await outcomeOf(work);
@@ -131,13 +132,25 @@ function contractCase(failures: unknown[], held: (() => unknown)[]): ContractCas
     },
     doesNotThrow(act, message) {
       const { hasFailed, thrown } = outcomeOfCall(act);
-      check(() => (hasFailed ? assert.fail(`it threw ${inspect(thrown)}`) : undefined), message);
+      check(() => (hasFailed ? assert.fail(`wanted no failure, found ${shown(thrown)}`) : undefined), message);
     },
     fail(message) {
       check(() => assert.fail(message), undefined);
       throw new Error(message);
     },
   };
+}
+
+const shown = (value: unknown): string => inspect(value, { depth: 8 });
+
+/** Longer values stand below each other. */
+const LINE_CHARACTERS = 80;
+
+function refuse(wanted: string, told: { readonly found: unknown; readonly wanted: unknown; readonly operator: string }): never {
+  const found = shown(told.found);
+  const isShort = wanted.length + found.length <= LINE_CHARACTERS && !`${wanted}${found}`.includes('\n');
+  const message = isShort ? `wanted ${wanted}, found ${found}` : `wanted ${wanted}\nfound ${found}`;
+  throw new AssertionError({ message, actual: told.found, expected: told.wanted, operator: told.operator });
 }
 
 interface Outcome {

@@ -26,7 +26,7 @@ export function wakeRunnerContract(name: string, subject: WakeRunnerSubject, run
   }
   const { follows } = subject;
   if (!FOLLOWED.includes(follows)) {
-    throw new TypeError(`${suite}: follows of its subject is one of ${FOLLOWED.join(', ')}, found ${String(follows)}.`);
+    throw new TypeError(`${suite}: follows of its subject: wanted one of ${FOLLOWED.join(', ')}, found ${String(follows)}.`);
   }
   inSuite(suite, runner, (test) => {
     casesOfAll(inWorld(test, follows, () => subject.world()));
@@ -72,7 +72,8 @@ function casesOfAll(ofAll: InWorld<RunnerWorld>): void {
       for (const check of checks) t.match(check, { check: /\S/, ok: Boolean, message: /\S/ });
       t.strictSame(readChecks(checks), checks, 'a sidecar takes them whole');
     }
-    t.ok(performance.now() - beganMs < CHECK_WITHIN_MS);
+    const tookMs = performance.now() - beganMs;
+    t.ok(tookMs < CHECK_WITHIN_MS, `wanted both checks within ${CHECK_WITHIN_MS} ms, found ${Math.round(tookMs)} ms`);
   });
 }
 
@@ -125,7 +126,7 @@ function followedCases(contract: InWorld<ProcessWorld>): void {
     const request = await world.request();
     const run = begin(await world.runner('works'), request);
     await world.settle(world.atWork(request));
-    t.ok((await world.livingOf(request.runId)).length > 0);
+    t.ok((await world.livingOf(request.runId)).length > 0, 'a process of the run has its run id in its environment');
     await world.endAgent(request);
     t.match(await world.settle(run.last), { type: 'exited' });
     t.strictSame(await world.livingOf(request.runId), []);
@@ -138,7 +139,7 @@ function followedCases(contract: InWorld<ProcessWorld>): void {
     const run = begin(await world.runner('works'), request);
     await world.settle(world.atWork(request));
     const pids = await world.livingOf(request.runId);
-    t.ok(pids.length > 0);
+    t.ok(pids.length > 0, 'a process of the run has its run id in its environment');
     for (const pid of pids) t.notOk(world.environmentOf(pid).includes(NOT_FOR_AGENTS), `process ${pid} has no ${NOT_FOR_AGENTS}`);
     run.stop.abort(SHORT_GRACE);
     await world.settle(run.last);
@@ -163,7 +164,7 @@ function followedCases(contract: InWorld<ProcessWorld>): void {
     await world.settle(Promise.all([world.atWork(one), world.atWork(other)]));
     runOfOne.stop.abort(SHORT_GRACE);
     t.match(await world.settle(runOfOne.last), { type: 'stopped' });
-    t.ok((await world.livingOf(other.runId)).length > 0);
+    t.ok((await world.livingOf(other.runId)).length > 0, 'the other run is still alive');
     await world.endAgent(other);
     t.match(await world.settle(runOfOther.last), { type: 'exited', exitCode: 0 });
   });
@@ -182,7 +183,7 @@ function followedCases(contract: InWorld<ProcessWorld>): void {
     if (!runner.adoptable) return await stopRemains(world, { ...request, process }); // As the next sidecar does.
     // As long as a whole other run takes: what let go of this one has had its time to harm it.
     await world.settle(all((await world.runner('ends')).wake(await world.request(), new AbortController().signal)));
-    t.ok((await world.livingOf(request.runId)).length > 0);
+    t.ok((await world.livingOf(request.runId)).length > 0, 'the run is still alive');
     await stopRemains(world, { ...request, process });
   });
 
