@@ -11,6 +11,8 @@ import type { Session } from './session/session-cookies.ts';
 export interface Principal {
   /** The token's id; `admin` for the admin token of the config. */
   readonly id: string;
+  /** The token's name; `admin` for the admin token of the config. */
+  readonly name: string;
   readonly role: Role;
   /** The agent that the token identifies; null unless `role` is `agent`. */
   readonly agentId: AgentId | null;
@@ -76,6 +78,7 @@ export function authenticator(deps: Pick<HttpApiDeps, 'agents' | 'digest' | 'clo
     tokenUse.note(record.id);
     return {
       id: record.id,
+      name: record.name,
       role: record.role,
       agentId: record.agentId,
       isStillValid: async () => {
@@ -98,7 +101,7 @@ export function authenticator(deps: Pick<HttpApiDeps, 'agents' | 'digest' | 'clo
   const ownerOf = async (hash: string, address: string): Promise<Read<Principal>> => {
     const given = Buffer.from(hash, 'hex');
     if (given.length === adminHash.length && timingSafeEqual(given, adminHash)) {
-      return read({ id: 'admin', role: 'admin', agentId: null, isStillValid: () => Promise.resolve(true) });
+      return read({ id: 'admin', name: 'admin', role: 'admin', agentId: null, isStillValid: () => Promise.resolve(true) });
     }
     const known = cached.get(hash);
     const isFresh = known !== undefined && clock.monotonicMs() - known.atMs < CACHED_MS && !isExpired(known.record, clock.nowMs());

@@ -1,8 +1,9 @@
 /** Tasks: submit, read, control and watch them. */
 import { randomUUID } from 'node:crypto';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { isEndedStatus, type EndedStatus } from './ended-status.ts';
 import type { EventsClient, EventsOptions } from './events.ts';
-import { pathTo, type Requester } from './api-request.ts';
+import { pathTo, type Call, type Requester } from './api-request.ts';
 import type {
   ActAnswer,
   AdoptRequest,
@@ -37,22 +38,34 @@ const MAY_END: ReadonlySet<string> = new Set(['completed', 'cancelled', 'dead_le
 
 export type EndedTask = TaskDetail & { readonly status: EndedStatus };
 export type WatchOptions = Pick<EventsOptions, 'signal' | 'onReconnect' | 'giveUpAfterMs' | 'idleMs'>;
+export interface SubmitOptions {
+  /** Default: a random one, which makes the retries of this call safe. */
+  readonly idempotencyKey?: string | undefined;
+}
+/** `timeoutMs`: how long to wait, up to 24 days. Default: as long as it takes. */
+export type WaitOptions = WatchOptions & { readonly timeoutMs?: number | undefined };
+
+/** The longest delay of a timer of Node, milliseconds. */
+const TIMEOUT_MS_MAX = 2_147_483_647;
 
 export interface TasksClient {
   /**
-   * Submits a task. Retried: the same key returns the same task as long as the hub remembers the key. Without a key, a random one makes
-   * the retries of this call safe. The same key with a different body throws `AC_API` with `idempotency_mismatch`.
+   * Submits a task. Retried: the same key returns the same task as long as the hub remembers the key. The same key with a different body
+   * throws `AC_API` with `idempotency_mismatch`. `options`: a string is the key.
    */
-  submit(body: SubmitRequest, idempotencyKey?: string): Promise<SubmittedTask>;
+  submit(body: SubmitRequest, options?: SubmitOptions | string): Promise<SubmittedTask>;
   /**
    * Submits all tasks or none; returns their IDs in the same order. A string is sent unchanged: one JSON object per line. Retried, like
    * `submit`.
    */
-  submitMany(bodies: readonly SubmitRequest[] | string, idempotencyKey?: string): Promise<{ readonly task_ids: readonly string[] }>;
+  submitMany(
+    bodies: readonly SubmitRequest[] | string,
+    options?: SubmitOptions | string,
+  ): Promise<{ readonly task_ids: readonly string[] }>;
   /** Submits an urgent task for one connected agent. Not retried once it was sent. */
   push(body: PushRequest): Promise<PushAnswer>;
-  /** A task with the newest events of its history. Retried, for `retryWithinMs` if given. */
-  get(taskId: string, options?: { readonly retryWithinMs: number }): Promise<TaskDetail>;
+  /** A task with the newest events of its history. Retried, for `retryWithinMs` if given. Rejects if `signal` is aborted. */
+  get(taskId: string, options?: Pick<Call, 'retryWithinMs' | 'signal'>): Promise<TaskDetail>;
   /** A page of tasks, newest first; `next_cursor` gives the next page. Retried. */
   list(query?: ListQuery): Promise<Page<'tasks', TaskJson>>;
   /** A page of the dead-letter queue. Retried. */
@@ -82,18 +95,24 @@ export interface TasksClient {
    * `signal` was aborted first; the task itself continues.
    */
   watch(taskId: string, options?: WatchOptions): AsyncGenerator<StreamEvent, EndedTask | null>;
-  /** Waits until the task has ended, with whatever `status`. Null if `signal` was aborted first. */
-  wait(taskId: string, options?: WatchOptions): Promise<EndedTask | null>;
+  /**
+   * Waits until the task has ended, with whatever `status`, on the event stream. Null if `signal` was aborted or `timeoutMs` have passed
+   * first; the task itself continues. Survives what `watch` survives.
+   */
+  wait(taskId: string, options?: WaitOptions): Promise<EndedTask | null>;
 }
 
 export function tasksClient({ get, postOnce, request }: Requester, followEvents: EventsClient): TasksClient {
   const path = (taskId: string, more = ''): string => `${pathTo('/api/tasks', taskId)}${more}`;
-  const keyed = (key: string) => ({ method: 'POST', headers: { 'idempotency-key': key }, idempotent: true }) as const;
+  const keyed = (options: SubmitOptions | string = {}) => {
+    const { idempotencyKey = randomUUID() } = typeof options === 'string' ? { idempotencyKey: options } : options;
+    return { method: 'POST', headers: { 'idempotency-key': idempotencyKey }, idempotent: true } as const;
+  };
   const tasks: TasksClient = {
-    submit: (body, key = randomUUID()) => request({ ...keyed(key), path: '/api/tasks', body }),
-    submitMany(bodies, key = randomUUID()) {
+    submit: (body, options) => request({ ...keyed(options), path: '/api/tasks', body }),
+    submitMany(bodies, options) {
       const content = typeof bodies === 'string' ? bodies : bodies.map((body) => JSON.stringify(body)).join('\n');
-      return request({ ...keyed(key), path: '/api/tasks/bulk', text: { type: 'application/x-ndjson', content } });
+      return request({ ...keyed(options), path: '/api/tasks/bulk', text: { type: 'application/x-ndjson', content } });
     },
     push: (body) => postOnce('/api/admin/push-task', body),
     get: (taskId, options) => request({ method: 'GET', path: path(taskId), idempotent: true, ...options }),
@@ -133,19 +152,45 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
       for await (const event of followEvents({ ...options, taskId, lastEventId: '0' })) {
         yield event;
         if (!MAY_END.has(event.event)) continue;
-        const task = await tasks.get(taskId, { retryWithinMs: END_WITHIN_MS });
+        const task = await tasks.get(taskId, { retryWithinMs: END_WITHIN_MS, signal: options.signal }).catch((thrown: unknown) => {
+          if (options.signal?.aborted === true) return null;
+          throw thrown;
+        });
+        if (task === null) return null;
         const { status } = task;
         if (isEndedStatus(status)) return { ...task, status };
       }
       return null;
     },
-    async wait(taskId, options) {
-      const watching = tasks.watch(taskId, options);
-      for (;;) {
-        const step = await watching.next();
-        if (step.done === true) return step.value;
+    async wait(taskId, { timeoutMs, ...options } = {}) {
+      const time = timeLimit(timeoutMs, options.signal);
+      try {
+        const watching = tasks.watch(taskId, { ...options, signal: time.signal });
+        for (;;) {
+          const step = await watching.next();
+          if (step.done === true) return step.value;
+        }
+      } finally {
+        time.end();
       }
     },
   };
   return tasks;
+}
+
+/** A signal that is aborted with `outer`, or after `timeoutMs`. */
+function timeLimit(
+  timeoutMs: number | undefined,
+  outer: AbortSignal | undefined,
+): { readonly signal: AbortSignal | undefined; end(): void } {
+  if (timeoutMs === undefined) return { signal: outer, end: () => undefined };
+  if (!(timeoutMs >= 0 && timeoutMs <= TIMEOUT_MS_MAX)) {
+    throw new AgentcomError('AC_USAGE', `timeoutMs: wanted milliseconds from 0 to ${TIMEOUT_MS_MAX}, found ${String(timeoutMs)}.`);
+  }
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(), timeoutMs);
+  return {
+    signal: outer === undefined ? controller.signal : AbortSignal.any([outer, controller.signal]),
+    end: () => clearTimeout(timer),
+  };
 }

@@ -343,8 +343,10 @@ export interface StreamEvent {
 
 /** Who a token belongs to. */
 export interface WhoAmIJson {
-  /** ID of the token. */
+  /** ID of the token; `admin` for the admin token of the hub's config, which has no other name either. */
   readonly id: string;
+  /** Its name; older hubs do not send it. */
+  readonly name?: string | undefined;
   readonly role: string;
   /** Null unless it is an agent's token. */
   readonly agent_id: string | null;

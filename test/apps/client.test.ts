@@ -229,3 +229,31 @@ t.test('an abort ends a stream, and silence opens it anew, also once garbage was
   over.abort();
   t.strictSame(await ended, { done: true, value: undefined });
 });
+
+t.test('a wait ends with the task, at its timeout or with its signal, whatever the hub does meanwhile', async (t) => {
+  let gets = 0;
+  const app = new ScriptedApp()
+    .get('/api/events', (c) => {
+      if (c.target.includes('bb')) return streamOf(c, sse(1, 'completed'));
+      const body = new ReadableStream({ start: (controller) => controller.enqueue(new TextEncoder().encode(sse(1, 'submitted'))) });
+      return new Response(body, { headers: { 'content-type': 'text/event-stream' } });
+    })
+    .get('/api/tasks/:id', (c) => {
+      gets += 1;
+      return c.json({ error: 'storage_unavailable', message: 'away' }, 503, { 'retry-after': '0' });
+    });
+  const { url } = await listening(t, app);
+  const { tasks } = hubClient({ url });
+  t.equal(await tasks.wait('task-00000000000000aa', { timeoutMs: 50 }), null, 'at its timeout');
+  t.equal(await tasks.wait('task-00000000000000bb', { timeoutMs: 300 }), null, 'also while the hub cannot answer');
+  t.ok(gets > 0, 'which was asked');
+  const controller = new AbortController();
+  const waiting = tasks.wait('task-00000000000000aa', { signal: controller.signal, timeoutMs: 60_000 });
+  controller.abort();
+  t.equal(await waiting, null, 'with its signal');
+  for (const timeoutMs of [-1, NaN, Infinity, 2 ** 31])
+    await t.rejects(tasks.wait('task-00000000000000aa', { timeoutMs }), {
+      code: 'AC_USAGE',
+      message: `timeoutMs: wanted milliseconds from 0 to 2147483647, found ${timeoutMs}.`,
+    });
+});

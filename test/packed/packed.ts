@@ -42,7 +42,7 @@ const GUIDE = 'docs/wake-runners.md';
 /** Strangers have no tap: the test runner of node does. */
 const UNDER_NODE = 'node --test --test-reporter=tap';
 /** Pages whose TypeScript is whole files. */
-const PAGES_WITH_CODE = ['README.md', GUIDE, 'docs/configuration.md', 'docs/storage-adapters.md'];
+const PAGES_WITH_CODE = ['README.md', GUIDE, 'docs/configuration.md', 'docs/storage-adapters.md', 'docs/client.md'];
 /** What the author of an adapter or a runner has beside the package. */
 const OF_AUTHORS = ['typescript', '@types/node', '@types/ws'];
 

@@ -40,8 +40,8 @@ export function hubHandlers(
       const deadlocks = deps.deadlocks === undefined ? {} : { deadlocks: deps.deadlocks() };
       return ok({ status, version, storage, durable, transport, loop_delay_ms: loopDelayMs, server_time: clock.wallMs(), ...deadlocks });
     },
-    whoAmI(_request, { id, role, agentId }) {
-      return ok({ id, role, agent_id: agentId, server_time: clock.wallMs() });
+    whoAmI(_request, { id, name, role, agentId }) {
+      return ok({ id, name, role, agent_id: agentId, server_time: clock.wallMs() });
     },
     schemas() {
       schemas ??= JSON.stringify({

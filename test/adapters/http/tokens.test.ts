@@ -37,6 +37,19 @@ t.test('a token of a role is shown once and works at once', async (t) => {
   t.notOk(JSON.stringify(bench.log.lines).includes(token), 'nor does the log');
 });
 
+t.test('every token may ask whose it is', async (t) => {
+  const made = [{ agent_id: 'who-1' }, ...['submitter', 'viewer', 'operator', 'admin'].map((role) => ({ name: `who-${role}`, role }))];
+  for (const body of made) {
+    const { json } = await admin('/admin/tokens', body);
+    const told = await bench.send('/api/whoami', { token: String(json['token']) });
+    t.equal(told.status, 200);
+    const { id, name, role, agent_id } = json;
+    t.strictSame(told.json, { id, name, role, agent_id, server_time: A_MOMENT_MS });
+  }
+  t.match((await admin('/api/whoami')).json, { id: 'admin', name: 'admin', role: 'admin', agent_id: null });
+  t.strictSame(refusals(await bench.send('/api/whoami', { token: 'nobody' })), [401, 'unauthorized']);
+});
+
 t.test('a token of an agent may fix what it claims', async (t) => {
   const made = await admin('/admin/tokens', { agent_id: 'gpu-1', capabilities: ['gpu'], max_slots: 4 });
   t.match(made.json, { role: 'agent', agent_id: 'gpu-1', capabilities: ['gpu'], max_slots: 4, name: 'gpu-1' });

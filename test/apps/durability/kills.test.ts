@@ -43,6 +43,8 @@ const resultOf = (task: TaskDetail): unknown => (task.result as { readonly outpu
 t.test('the hub: agents work on, and what ends meanwhile is reported when it is back', async (t) => {
   const goesOn = await atWork('goes on while the hub is down');
   const ends = await atWork('ends while the hub is down');
+  const cuts: string[] = [];
+  const waiting = api.tasks.wait(goesOn.id, { timeoutMs: 60_000, onReconnect: (why) => cuts.push(why) });
   t.equal(await hub.kill('SIGKILL'), 'SIGKILL');
   world.release(ends.id);
   await world.ledgerLine(ends.id, 'end');
@@ -51,6 +53,8 @@ t.test('the hub: agents work on, and what ends meanwhile is reported when it is 
   t.match(await api.tasks.get(goesOn.id), { status: 'assigned', generation: 1, assigned_to: 'a1' });
   world.release(goesOn.id);
   await endsUndisturbed(t, goesOn);
+  t.match(await waiting, { id: goesOn.id, status: 'completed' }, 'a client that waited all the time has the final task');
+  t.ok(cuts.length > 0, 'although its stream was cut');
 });
 
 t.test('the sidecar: its runs are adopted, and a result that was written meanwhile is found', async (t) => {

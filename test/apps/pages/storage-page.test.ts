@@ -2,13 +2,12 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import ts from 'typescript';
 import { loadConfigFile } from '../../../apps/config/load.ts';
 import { silentLog } from '../../../core/ports/log.ts';
-import { ROOT } from '../../architecture/cruise.ts';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { temporaryFolder } from './newcomer.ts';
-import { blocksOf, fileOf } from './page-blocks.ts';
+import { fileOf } from './page-blocks.ts';
+import { compiledPage } from './page-compiler.ts';
 
 const PAGE = 'docs/storage-adapters.md';
 const CONFIG = `import { defineConfig } from 'agentcom';
@@ -17,39 +16,14 @@ import { myStorage } from './my-storage.ts';
 export default defineConfig({ hub: { storage: myStorage({ folder: '' }), transport: ws() } });
 `;
 
-/** The TypeScript of the page, each block a file beside the page. */
-const files = new Map(
-  blocksOf(PAGE).flatMap(({ language, file, text }) => (language === 'ts' ? [[join(ROOT, 'docs', file ?? 'unnamed.ts'), text]] : [])),
-);
-
 t.test('its code compiles, as strict as this tree, and imports only the package', async (t) => {
-  const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), (path) => ts.sys.readFile(path)) as {
-    config: { compilerOptions: object };
-  };
-  const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, ROOT);
-  const host = ts.createCompilerHost(options);
-  const { fileExists, getSourceFile, readFile } = host;
-  host.fileExists = (file) => files.has(file) || fileExists(file);
-  host.readFile = (file) => files.get(file) ?? readFile(file);
-  host.getSourceFile = (file, ...rest) => {
-    const text = files.get(file);
-    return text === undefined ? getSourceFile(file, ...rest) : ts.createSourceFile(file, text, ts.ScriptTarget.ES2023, true);
-  };
-  const program = ts.createProgram({ rootNames: [...files.keys()], options, host });
-  t.strictSame([...files.keys()].map((file) => file.replace(/.*\//, '')).sort(), ['my-storage.test.ts', 'my-storage.ts']);
-  for (const [file, text] of files) {
-    const found = [...text.matchAll(/from '([^']+)'/g)].map(([, from = '']) => from);
-    t.strictSame(
-      found.filter((from) => !/^(node:|agentcom\/|\.\/my-storage\.ts$)/.test(from)),
-      [],
-      `${file} imports only the package`,
-    );
-    const complaints = ts.getPreEmitDiagnostics(program, program.getSourceFile(file));
-    t.strictSame(
-      complaints.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n')),
-      [],
-      `${file} compiles`,
-    );
+  const files = compiledPage(PAGE);
+  t.strictSame(files.map(({ name }) => name).sort(), ['my-storage.test.ts', 'my-storage.ts']);
+  for (const { name, text, complaints } of files) {
+    t.strictSame(complaints, [], `${name} compiles`);
+    const imported = [...text.matchAll(/from '([^']+)'/g)].map(([, from = '']) => from);
+    const foreign = imported.filter((from) => !/^(node:|agentcom\/|\.\/my-storage\.ts$)/.test(from));
+    t.strictSame(foreign, [], `${name} imports only the package`);
   }
 });
 

@@ -1,0 +1,61 @@
+/** docs/client.md: each example compiles and runs against a hub, and the page names every method of the client. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import { hubClient } from '../../../apps/client/index.ts';
+import { builtTree } from '../../rig/built-tree.ts';
+import { runningHub } from '../running-hub.ts';
+import { shell, temporaryFolder, type Ran } from './newcomer.ts';
+import { blocksOf, readPage } from './page-blocks.ts';
+import { asModule, compiledPage } from './page-compiler.ts';
+
+const PAGE = 'docs/client.md';
+
+t.test('every example compiles, and is a file', async (t) => {
+  for (const { language, file, line } of blocksOf(PAGE)) t.ok(language === 'ts' && file !== null, `line ${line}: a block is a file`);
+  for (const { name, complaints } of compiledPage(PAGE)) t.strictSame(complaints, [], name);
+});
+
+t.test('every method is named', async (t) => {
+  const { tasks, agents, tokens, enrolment, ...hub } = hubClient({ url: 'http://127.0.0.1:1' });
+  const parts = { 'hub.tasks': tasks, 'hub.agents': agents, 'hub.tokens': tokens, 'hub.enrolment': enrolment, hub };
+  const table = readPage(PAGE).split('## All methods')[1] ?? '';
+  for (const [part, methods] of Object.entries(parts)) {
+    const row = new RegExp(`^\\| \`${part}\` \\| (.*) \\|$`, 'm').exec(table)?.[1] ?? '';
+    const named = [...row.matchAll(/`(\w+)`/g)].map(([, name]) => name);
+    const own = Object.keys(methods).filter((name) => name !== 'url');
+    t.strictSame(named.sort(), own.sort(), part);
+  }
+});
+
+t.test('every example runs', async (t) => {
+  const hub = await runningHub();
+  t.teardown(() => hub.stop());
+  const agent = await hub.agent('a1', { capabilities: ['code'], slots: 8 });
+  const serve = async (): Promise<void> => {
+    for (;;) {
+      const { task_id, generation } = await agent.frame('task_assign');
+      agent.send({ type: 'task_accepted', task_id, generation });
+      agent.send({ type: 'task_output', task_id, generation, stream: 'agent', text: 'half of it', seq: 0, dropped: 0 });
+      agent.send({ type: 'task_complete', task_id, generation, result: { text: 'done' } });
+    }
+  };
+  void serve();
+  const cwd = await temporaryFolder(t);
+  builtTree().installIn(cwd);
+  const examples = compiledPage(PAGE);
+  for (const { name, text } of examples) await writeFile(join(cwd, name.replace('.ts', '.mjs')), asModule(text));
+  const env = { AGENTCOM_API_URL: hub.url, AGENTCOM_TOKEN: hub.adminToken };
+  const run = (name: string): Promise<Ran> => shell(`node ${name}.mjs`, { cwd, env });
+
+  const wanted: Readonly<Record<string, RegExp>> = {
+    submit: /^result \{"text":"done"\}\n$/,
+    follow:
+      /^event submitted \n(event .*\n)*event completed a1\nagent half of it\nhistory 1 submitted undefined\n(history .*\n)*history \d+ completed 1\n$/,
+    many: /^3 reviewed\n(listed task-.*\n){3,}$/,
+    operate: /^queued .*gpu.*\ncancelled\nrefused 409 invalid_state\na1 \w+\n$/,
+    tokens: /^admin admin null\nshown once true\n(tok-.*\n)+secret true true\n$/,
+  };
+  t.strictSame(examples.map(({ name }) => name).sort(), ['hub', ...Object.keys(wanted)].map((name) => `${name}.ts`).sort());
+  for (const [name, out] of Object.entries(wanted)) t.match(await run(name), { code: 0, out }, name);
+});
