@@ -3,6 +3,7 @@
  * SIGHUP (its terminal was closed); a second signal ends it at once.
  */
 import { systemClock } from '../adapters/clock-system/system-clock.ts';
+import { messageOf } from '../core/errors/agentcom-error.ts';
 import type { Log } from '../core/ports/log.ts';
 import { Lifecycle } from './lifecycle.ts';
 
@@ -49,7 +50,7 @@ export async function runProgram({ log, start, stopEachMs }: ProgramOptions): Pr
     // A start that was interrupted by a signal is a normal stop.
     if (!signal.aborted.aborted) throw error;
     if (wasReady) log.error('could not stop cleanly', { error });
-    else log.info('stopped before it was ready', { error });
+    else log.info('stopped before it was ready', isAbort(error) ? {} : { because: messageOf(error) });
   } finally {
     signal.forget();
     try {
@@ -59,6 +60,9 @@ export async function runProgram({ log, start, stopEachMs }: ProgramOptions): Pr
     }
   }
 }
+
+/** What was waiting for the signal's end says no more than that. */
+const isAbort = (error: unknown): boolean => error instanceof Error && error.name === 'AbortError';
 
 async function sayReady(running: Running | null): Promise<void> {
   if (running !== null) process.stdout.write(`${await running.ready}\n`);

@@ -1,6 +1,4 @@
 /** The HTTP API: the routes of the table, with the same checks for every request. */
-import { refusalCounts } from '../../core/application/refusal-counts.ts';
-import { refusalLog } from '../../core/application/refusal-log.ts';
 import type { HttpRequest, HttpResponse } from '../../core/ports/http.ts';
 import { agentHandlers } from './endpoints/agent-endpoints.ts';
 import { allAgents } from './endpoints/all-agents.ts';
@@ -17,9 +15,10 @@ import { loopDelay } from './loop-delay.ts';
 import { readTurns } from './read-turns.ts';
 import { refusal, type Reply } from './reply.ts';
 import type { Handlers } from './request.ts';
+import { requestLog, type Logged, type Sender } from './request-log.ts';
 import { routeTable } from './route-table.ts';
 import { ROUTES, type Route } from './routes.ts';
-import { httpResponse, logAnswer, refuseAtDoor, replyToFailure, serve, type Logged, type ServeContext } from './serve.ts';
+import { httpResponse, refuseAtDoor, replyToFailure, serve, type ServeContext } from './serve.ts';
 import { sessionCookies } from './session/session-cookies.ts';
 import { sessionHandlers } from './session/session-endpoints.ts';
 import { submitHandlers } from './endpoints/submit-endpoint.ts';
@@ -40,6 +39,7 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
   const pages = dashboardPages(deps.dashboard);
   const rate = { burst: deps.limits.requestBurst, perSecond: deps.limits.requestsPerSecond };
   const streams = eventStreams(deps);
+  const requests = requestLog(deps);
   const context: ServeContext = {
     deps,
     auth,
@@ -56,8 +56,7 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     ),
     isClosed: () => closed,
     loop: loopDelay(),
-    noteRefusal: refusalLog(deps),
-    refusedRequests: refusalCounts(),
+    refusedRequests: requests.refused,
   };
   const everyAgent = allAgents(deps);
   const why = waiting(deps, everyAgent);
@@ -77,33 +76,35 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
 
   const find = routeTable(ROUTES);
 
-  const answered = (logged: Logged | Route, reply: Reply, thrown?: unknown): HttpResponse => {
-    logAnswer(context, logged, reply, thrown);
+  const answered = (logged: Logged | Route, sender: Sender, reply: Reply, thrown?: unknown): HttpResponse => {
+    requests.answered(logged, sender, reply, thrown);
     // Without a route the method is whatever the client made up.
     deps.metrics.requestAnswered({ route: 'name' in logged ? logged : null, status: reply.status });
     return httpResponse(reply);
   };
   /** The response if the path, or the method on it, does not exist. */
-  const noRoute = (method: string, others: readonly Route[]): HttpResponse => {
+  const noRoute = (method: string, others: readonly Route[], sender: Sender): HttpResponse => {
     const [first] = others;
-    if (first === undefined) return answered({ method, path: null }, refusal('unknown_route', 'No such route.'));
+    if (first === undefined) return answered({ method, path: null }, sender, refusal('unknown_route', 'No such route.'));
     const allow = others.map((route) => route.method).join(', ');
-    return answered({ method, path: first.path }, refusal('method_not_allowed', `Allowed: ${allow}.`, { headers: { allow } }));
+    return answered({ method, path: first.path }, sender, refusal('method_not_allowed', `Allowed: ${allow}.`, { headers: { allow } }));
   };
 
   return {
     async handle(request: HttpRequest) {
       const { method } = request;
+      const sender = requests.senderOf(request);
       const refused = refuseAtDoor(context, request);
-      if (refused !== null) return answered({ method, path: null }, refused);
+      if (refused !== null) return answered({ method, path: null }, sender, refused);
       const page = pages(request);
-      if (page !== null) return answered({ method, path: '/dashboard' }, page);
+      if (page !== null) return answered({ method, path: '/dashboard' }, sender, page);
       const found = find(method, request.path);
-      if (found.route === null) return noRoute(method, found.others);
+      if (found.route === null) return noRoute(method, found.others, sender);
       try {
-        return answered(found.route, await serve(context, found.route, handlers[found.route.name], request, found.params));
+        const reply = await serve(context, found.route, handlers[found.route.name], request, found.params, sender);
+        return answered(found.route, sender, reply);
       } catch (thrown) {
-        return answered(found.route, replyToFailure(thrown), thrown);
+        return answered(found.route, sender, replyToFailure(thrown), thrown);
       }
     },
     close() {

@@ -43,6 +43,10 @@ const GUESSES = { burst: 20, perSecond: 0.5 };
 const ADDRESSES_MAX = 10_000;
 const BEARER = /^Bearer +([\x21-\x7e]+) *$/i;
 
+/** The token in an `authorization` header; undefined if there is none. */
+export const bearerToken = (authorization: string | undefined): string | undefined =>
+  authorization === undefined ? undefined : BEARER.exec(authorization)?.[1];
+
 interface CachedToken {
   readonly record: TokenRecord;
   readonly atMs: number;
@@ -118,7 +122,7 @@ export function authenticator(deps: Pick<HttpApiDeps, 'agents' | 'digest' | 'clo
       for (const [hash, { record }] of cached) cached.set(hash, { record, atMs: -Infinity });
     },
     async authenticate(authorization, address) {
-      const token = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1];
+      const token = bearerToken(authorization);
       if (token === undefined || token.length > TOKEN_CHARACTERS_MAX) return refused(unauthorized());
       return ownerOf(digest.sha256(token), address);
     },

@@ -1,9 +1,8 @@
 /** The checks that every request passes before its handler, in order, and the headers of every response. */
 import type { RefusalCounts } from '../../core/application/refusal-counts.ts';
-import type { NoteRefusal } from '../../core/application/refusal-log.ts';
-import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { HttpRequest, HttpResponse } from '../../core/ports/http.ts';
-import { addressGroup, clientAddress } from '../../core/protocol/client-address.ts';
+import { addressGroup } from '../../core/protocol/client-address.ts';
 import type { Authenticator, Principal } from './authenticate.ts';
 import { readJson, readLines } from './body.ts';
 import { type BodyBudget } from './body-budget.ts';
@@ -14,6 +13,7 @@ import type { ReadTurns } from './read-turns.ts';
 import { read, refusal, refused, tooMany, type Read, type Reply } from './reply.ts';
 import type { ApiRequest, Handler, OpenHandler } from './request.ts';
 import type { Route } from './routes.ts';
+import type { Sender } from './request-log.ts';
 import { refuseForeignPage } from './session/own-page.ts';
 import type { SessionCookies } from './session/session-cookies.ts';
 
@@ -47,7 +47,6 @@ export interface ServeContext {
   readonly reads: ReadTurns;
   readonly isClosed: () => boolean;
   readonly loop: LoopDelay;
-  readonly noteRefusal: NoteRefusal;
   /** Refused requests, by error code. */
   readonly refusedRequests: RefusalCounts;
 }
@@ -60,17 +59,18 @@ export function refuseAtDoor(context: ServeContext, request: HttpRequest): Reply
   return context.isClosed() ? refusal('hub_stopping', 'The hub is stopping; retry when it is back.') : null;
 }
 
-/** Handles a request on this route. */
+/** Handles a request on this route. `sender.token` becomes the token's ID once the token is known. */
 export async function serve(
   context: ServeContext,
   route: Route,
   handler: Handler | OpenHandler,
   request: HttpRequest,
   params: Readonly<Record<string, string>>,
+  sender: Sender,
 ): Promise<Reply> {
   const { deps } = context;
-  const address = clientAddress(request.remoteAddress, request.header('x-forwarded-for') ?? null, deps.trustedProxies);
-  const admitted = await admit(context, route, request, address);
+  const { address } = sender;
+  const admitted = await admit(context, route, request, sender);
   if (admitted.kind === 'refused') return admitted.reply;
   const shed = refuseIfBusy(context, route);
   if (shed !== null) return shed;
@@ -122,11 +122,12 @@ const READS_WAIT_MS = 1_000;
 const isRead = (route: Route): boolean => route.method === 'GET' && route.shed === true;
 
 /** The sender, if the route allows it; null on an open route. */
-async function admit(context: ServeContext, route: Route, request: HttpRequest, address: string): Promise<Read<Principal | null>> {
+async function admit(context: ServeContext, route: Route, request: HttpRequest, sender: Sender): Promise<Read<Principal | null>> {
   if (route.roles === 'open') return read(null);
-  const known = await identify(context, request, address);
+  const known = await identify(context, request, sender.address);
   if (known.kind === 'refused') return known;
   const { id, role } = known.value;
+  sender.token = id;
   const rate = context.rates.take(id);
   if (!rate.taken) return refused(tooMany('This token sends too many requests.', rate.waitMs));
   if (route.roles.includes(role)) return known;
@@ -186,32 +187,4 @@ export function replyToFailure(thrown: unknown): Reply {
     if (AgentcomError.is(thrown, code)) return refusal('storage_unavailable', 'The database cannot answer or commit now; retry later.');
   }
   return refusal('internal', 'Internal error; see the log of the hub.');
-}
-
-/** What is logged of a request: never its query, headers or body, which may contain secrets. */
-export interface Logged {
-  readonly method: string;
-  /** The path of the route, with parameter names instead of values; null if there is no such route. */
-  readonly path: string | null;
-}
-
-/**
- * Logs one line for each failed request; refusals are counted, and logged at a limited rate per kind; everything else is logged at debug
- * level.
- */
-export function logAnswer(
-  { deps, noteRefusal, refusedRequests }: ServeContext,
-  { method, path }: Logged,
-  reply: Reply,
-  thrown?: unknown,
-): void {
-  const fields = { method, path, status: reply.status };
-  if (reply.refused !== undefined) refusedRequests.add(reply.refused);
-  if (reply.status === 500)
-    deps.log.error('A request failed.', { ...fields, error: messageOf(thrown), stack: thrown instanceof Error ? thrown.stack : null });
-  else if (reply.status === 503)
-    deps.log.warn('A request was rejected.', { ...fields, ...(thrown === undefined ? {} : { error: messageOf(thrown) }) });
-  else if (reply.refused !== undefined)
-    noteRefusal(`${method} ${path ?? ''} ${reply.refused}`, 'A request was refused.', { ...fields, error: reply.refused });
-  else deps.log.debug('A request was answered.', fields);
 }

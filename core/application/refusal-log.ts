@@ -1,27 +1,74 @@
-/** Logs refusals, throttled so that a flood of them does not flood the log. */
+/** Logs refusals, throttled so that a flood of them does not flood the log, wherever it comes from. */
+import { fullBucket, takeOne, type BucketRule } from '../domain/token-bucket.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log, LogFields } from '../ports/log.ts';
 
-/** At most one line of each kind in this time, milliseconds. */
+/** At most one line of each kind and address in this time, milliseconds. */
 const QUIET_MS = 10_000;
+/** Lines of one address, of whatever kinds. */
+const LINES_OF_ADDRESS: BucketRule = { burst: 50, perSecond: 1 };
+/** Lines of all addresses: an attacker may have many. */
+const LINES: BucketRule = { burst: 200, perSecond: 10 };
+/** Kinds of an address, and addresses, that are remembered. */
+const REMEMBERED_MAX = 1_000;
 
 /**
- * Logs one refusal. `kind` is one of a few fixed texts, never text of a peer. The first of a kind is logged at once, later
- * ones at most once in 10 s, with how many there were since the previous line.
+ * Logs one refusal. `kind` is one of a few fixed texts, never text of a peer; `fields.address`, if there is one, is the peer. The first of
+ * a kind and address is logged at once, later ones at most once in 10 s, with how many there were since the previous line
+ * (`also_since_last_line`). Beyond 50 lines of an address and one a second, or 200 lines in all and ten a second, they are only counted, and
+ * the next line says how many (`not_logged`).
  */
 export type NoteRefusal = (kind: string, message: string, fields: LogFields) => void;
 
 export function refusalLog({ log, clock }: { readonly log: Log; readonly clock: Pick<Clock, 'monotonicMs'> }): NoteRefusal {
+  /** The least recently logged first, like `addresses`. */
   const seen = new Map<string, { readonly quietUntilMs: number; suppressed: number }>();
+  const addresses = new Map<string, ReturnType<typeof fullBucket>>();
+  let all = fullBucket(LINES, clock.monotonicMs());
+  let notLogged = 0;
+
+  /** Whether the address, and all together, may have one more line. */
+  const takeLine = (address: unknown, nowMs: number): boolean => {
+    if (typeof address === 'string') {
+      const own = takeOne(addresses.get(address) ?? fullBucket(LINES_OF_ADDRESS, nowMs), LINES_OF_ADDRESS, nowMs);
+      putLast(addresses, address, own.bucket);
+      if (!own.taken) return false;
+    }
+    const total = takeOne(all, LINES, nowMs);
+    all = total.bucket;
+    return total.taken;
+  };
+
   return (kind, message, fields) => {
     const nowMs = clock.monotonicMs();
-    const past = seen.get(kind);
+    const key = typeof fields['address'] === 'string' ? `${kind} ${fields['address']}` : kind;
+    const past = seen.get(key);
     if (past !== undefined && nowMs < past.quietUntilMs) {
       past.suppressed += 1;
       return;
     }
-    seen.set(kind, { quietUntilMs: nowMs + QUIET_MS, suppressed: 0 });
+    if (!takeLine(fields['address'], nowMs)) {
+      notLogged += 1;
+      return;
+    }
+    const forgotten = putLast(seen, key, { quietUntilMs: nowMs + QUIET_MS, suppressed: 0 });
+    notLogged += forgotten?.suppressed ?? 0;
     const suppressed = past?.suppressed ?? 0;
-    log.warn(message, suppressed === 0 ? fields : { ...fields, also_since_last_line: suppressed });
+    log.warn(message, {
+      ...fields,
+      ...(suppressed === 0 ? {} : { also_since_last_line: suppressed }),
+      ...(notLogged === 0 ? {} : { not_logged: notLogged }),
+    });
+    notLogged = 0;
   };
+}
+
+/** Puts it last, and returns what had to go for it: the first, if there are too many. */
+function putLast<T>(map: Map<string, T>, key: string, value: T): T | undefined {
+  map.delete(key);
+  map.set(key, value);
+  const [first] = map;
+  if (map.size <= REMEMBERED_MAX || first === undefined) return undefined;
+  map.delete(first[0]);
+  return first[1];
 }

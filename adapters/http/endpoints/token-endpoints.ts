@@ -12,6 +12,7 @@ import {
   TOKEN_SLOTS_DEFAULT,
   type TokenBody,
 } from '../../../core/protocol/http-bodies.ts';
+import { TOKEN_PREFIX_CHARACTERS } from '../../../core/application/logged-token.ts';
 import { pageSchema } from '../../../core/protocol/http-queries.ts';
 import type { FieldError } from '../../../core/protocol/field-errors.ts';
 import type { Authenticator } from '../authenticate.ts';
@@ -20,8 +21,6 @@ import { badCursor, pageLimit, queryReader } from '../query.ts';
 import { created, invalid, ok, refusal, type Reply } from '../reply.ts';
 import type { ApiRequest, Handlers } from '../request.ts';
 
-/** How many characters of a token the list shows. The rest cannot be guessed. */
-const PREFIX_CHARACTERS = 8;
 const TOKEN_ID = /^tok-[0-9a-f]{32}$/;
 
 type TokenHandlers = Pick<Handlers, 'register' | 'addEnrolSecret' | 'addToken' | 'listTokens' | 'revokeTokens'>;
@@ -43,7 +42,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
       ...fields,
       id: ids.random('tok'),
       hash: digest.sha256(token),
-      prefix: token.slice(0, PREFIX_CHARACTERS),
+      prefix: token.slice(0, TOKEN_PREFIX_CHARACTERS),
       createdAtMs,
       revokedAtMs: null,
       expiresAtMs: expiresInMs === undefined ? null : createdAtMs + expiresInMs,

@@ -17,6 +17,7 @@ import type { Log } from '../../ports/log.ts';
 import type { Storage } from '../../ports/storage.ts';
 import { CLOSE_CODES } from '../../protocol/close-codes.ts';
 import { rulesOf, type HubContext } from './batch/hub-context.ts';
+import { logEnds } from './batch/task-ends.ts';
 import { hubClock, type HubClock } from './upkeep/hub-clock.ts';
 import { HubMembership } from './hub-membership.ts';
 import { Roster } from './batch/roster.ts';
@@ -129,8 +130,9 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
     roster,
     context,
     deliver: (outgoing) => sessions.deliver(outgoing),
-    committed: ({ events, commands, tookMs, dueAtMs, hint }) => {
+    committed: ({ events, commands, tookMs, dueAtMs, hint, ends }) => {
       metrics.committed({ events, commands, tookMs });
+      logEnds(ends, log);
       sweeper.expectDue(dueAtMs);
       membership.notify(hint);
       for (const { event, taskId } of events) if (ENDS.has(event)) output.notify(taskId);

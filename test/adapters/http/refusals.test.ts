@@ -232,6 +232,44 @@ t.test('the schemas are JSON Schema of every body and frame', async (t) => {
   });
 });
 
+t.test('a refused request is logged with its client and its token, which is never shown', async (t) => {
+  const unknown = 'an-unknown-token-of-the-usual-length-0123456';
+  const cases: readonly (readonly [sending: Sending & { readonly query?: string }, fields: object])[] = [
+    [
+      { token: null, from: '10.0.0.1' },
+      { status: 401, address: '10.0.0.1', token: 'none' },
+    ],
+    [
+      { token: unknown, from: '10.0.0.2' },
+      { status: 401, address: '10.0.0.2', token: 'an-unkno…' },
+    ],
+    [
+      { token: 'too-short', from: '10.0.0.3' },
+      { status: 401, address: '10.0.0.3', token: 'invalid' },
+    ],
+    [
+      { token: null, headers: { cookie: 'a=b' }, from: '10.0.0.4' },
+      { status: 401, address: '10.0.0.4', token: 'session' },
+    ],
+    [
+      { token: 'agent', from: '10.0.0.5' },
+      { status: 403, error: 'forbidden', address: '10.0.0.5', token: 'tok-agent' },
+    ],
+    [
+      { token: ADMIN_TOKEN, query: 'limit=x', from: '10.0.0.6' },
+      { status: 400, address: '10.0.0.6', token: 'admin' },
+    ],
+  ];
+  for (const [{ query = '', ...sending }, fields] of cases) {
+    await bench.send(`/api/agents?${query}`, sending);
+    t.match(bench.log.lines.at(-1), { level: 'warn', message: 'A request was refused.', fields });
+  }
+  t.notOk(JSON.stringify(bench.log.lines).includes(unknown));
+  for (let n = 0; n < 1_000; n += 1) await bench.send(`/api/agents/${n}`, { token: `${n}${unknown}`, from: '10.0.0.9' });
+  const lines = bench.log.lines.filter(({ fields }) => fields['address'] === '10.0.0.9');
+  t.ok(lines.length <= 2, `${lines.length} lines of a guesser`);
+});
+
 t.test('nothing secret reaches the log', async (t) => {
   const planted = 'planted-secret-0123456789';
   await bench.send(`/api/tasks?status=${planted}`, { token: planted, headers: { cookie: planted, 'x-api-key': planted } });

@@ -129,7 +129,7 @@ export const BAD_STARTS: readonly {
     name: 'an unknown token',
     given: [{ type: 'identify', agent_id: known('agent'), token: 'a guess' }],
     wanted: [error('invalid_token')],
-    logged: { msg: 'an identify was refused', level: 'warn', error: 'invalid_token', address: known('address') },
+    logged: { msg: 'an identify was refused', level: 'warn', error: 'invalid_token', token: 'invalid', address: known('address') },
   },
   {
     name: 'a token of another agent',

@@ -101,11 +101,11 @@ t.test('connections before identify', async (t) => {
       logged(name, fill(line, values) as Fields);
     }),
   );
-  logged('the ten frames of a stranger are one line of their kind', {
-    msg: 'a frame is not valid',
-    kind: 'invalid_json',
-    agent_id: undefined,
-  });
+  logged(
+    'ten frames of a stranger are one line, here and below',
+    { msg: 'a frame is not valid', kind: 'invalid_json', agent_id: undefined },
+    2,
+  );
 });
 
 t.test('who sent ten wrong frames is held off for a while, the address before identify, the agent after; nobody else', async (t) => {
@@ -120,16 +120,15 @@ t.test('who sent ten wrong frames is held off for a while, the address before id
   const waitMs = any('up to 30 s', (value) => Number.isSafeInteger(value) && Number(value) > 0 && Number(value) <= 30_000);
   t.strictSame(answer, fill({ type: 'error', error: 'rate_limited', retry_after_ms: waitMs }, {}, answer));
   logged('it is told to wait', { msg: 'an identify was refused', error: 'rate_limited', address: back.address });
+  t.equal(await back.closed, 1008);
+  logged('and closed', { msg: 'a connection was closed', because: 'identify within the time', address: back.address });
   const heldOff = await v1Client({ port, agentId: 'noisy', token: '', address: '203.0.113.200' });
   for (let n = 0; n < 10; n += 1) heldOff.send('no frame');
   t.equal(await heldOff.closed, 1008);
   t.equal(await (await v1Client({ port, agentId: 'noisy', token: '', address: '203.0.113.200' })).closed, 1008, 'the address is held off');
-  logged('and is refused', {
-    msg: 'a connection was refused',
-    code: 1008,
-    because: 'held off after invalid frames',
-    address: '203.0.113.200',
-  });
+  const address = '203.0.113.200';
+  logged('it was closed', { msg: 'a connection was closed', because: 'too many invalid frames', agent_id: null, address });
+  logged('and is refused', { msg: 'a connection was refused', code: 1008, because: 'held off after invalid frames', address });
   await identified('quiet');
 });
 

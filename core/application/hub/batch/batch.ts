@@ -24,6 +24,7 @@ import type {
   StoreUnit,
 } from '../../../ports/task-store.ts';
 import type { Outgoing } from './commands.ts';
+import { endsOf, type TaskEnd } from './task-ends.ts';
 
 export class Batch {
   readonly nowMs: number;
@@ -45,7 +46,6 @@ export class Batch {
   readonly unblocking: TaskId[] = [];
   /** Agents with a new session here whose old socket another hub may still have. */
   readonly takenOver: AgentId[] = [];
-  /** Frames for other hubs to send. */
   readonly mail: HubMail[] = [];
 
   readonly #tasks = new Map<TaskId, Task>();
@@ -63,6 +63,7 @@ export class Batch {
   readonly #dirtyTasks = new Set<TaskId>();
   readonly #dirtyAgents = new Set<AgentId>();
   readonly #events: TaskEvent[] = [];
+  readonly ends: TaskEnd[] = [];
   readonly #results: { readonly taskId: TaskId; readonly json: string }[] = [];
   readonly #kept = new Map<string, KeptResult>();
   readonly #keptDropped = new Map<string, KeptKey>();
@@ -123,7 +124,6 @@ export class Batch {
     return this.#tasks.get(id);
   }
 
-  /** The remains of a removed task. */
   tombstone(id: TaskId): Tombstone | undefined {
     return this.#tombstones.get(id);
   }
@@ -175,7 +175,6 @@ export class Batch {
     return [...(this.#stops.get(agentId)?.values() ?? [])];
   }
 
-  /** A new task with its body. */
   insert(made: Change, body: TaskBody): void {
     this.#bodies.set(made.task.id, body);
     this.#inserted.add(made.task.id);
@@ -192,6 +191,7 @@ export class Batch {
       const found = `it ends at event ${made.task.eventSeq} after ${made.events.length}, the batch is at ${before?.eventSeq ?? 0}`;
       throw new AgentcomError('AC_INTERNAL', `A change of task ${made.task.id} was decided on an older state of it: ${found}.`);
     }
+    this.ends.push(...endsOf(before, made));
     this.#tasks.set(made.task.id, made.task);
     if (before?.status === 'queued' && !this.#dirtyTasks.has(made.task.id)) this.#queuedBefore.add(made.task.id);
     this.#dirtyTasks.add(made.task.id);

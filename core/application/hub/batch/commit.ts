@@ -3,6 +3,7 @@ import type { StoredEvent } from '../../../domain/task/event.ts';
 import type { ChangeHint } from '../../../ports/hub-notifier.ts';
 import type { Batch } from './batch.ts';
 import type { Roster } from './roster.ts';
+import type { TaskEnd } from './task-ends.ts';
 
 /** What others need to know of a commit. */
 export interface Commit {
@@ -14,6 +15,7 @@ export interface Commit {
   readonly dueAtMs: number | null;
   /** What other hubs are notified of; null: of nothing. */
   readonly hint: ChangeHint | null;
+  readonly ends: readonly TaskEnd[];
 }
 
 /** What other hubs may have to read: agents that are not connected here, and ready tasks that no agent here was free for. */

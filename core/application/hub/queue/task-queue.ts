@@ -308,10 +308,10 @@ export class TaskQueue implements CommandInbox {
     );
     const { batch, events, dueAtMs } = done;
     const hint = hintFor(batch, events, this.#deps.roster);
-    this.#deps.committed({ events, dueAtMs, hint, commands: entries.length, tookMs: this.#lastSuccessMs - startedMs });
-    this.#dispatchAgain ||= done.batch.hasMore;
-    if (done.batch.removalWanted) this.#removals.begin();
-    if (done.batch.agentsLocked) this.#dispatchTimer ??= clock.after(LOCKED_AGENT_RETRY_MS, () => this.#dispatchNow());
+    this.#deps.committed({ events, dueAtMs, hint, ends: batch.ends, commands: entries.length, tookMs: this.#lastSuccessMs - startedMs });
+    this.#dispatchAgain ||= batch.hasMore;
+    if (batch.removalWanted) this.#removals.begin();
+    if (batch.agentsLocked) this.#dispatchTimer ??= clock.after(LOCKED_AGENT_RETRY_MS, () => this.#dispatchNow());
   }
 
   #dispatchNow(): void {

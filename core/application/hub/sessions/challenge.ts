@@ -23,6 +23,10 @@ export class ChallengeHandler {
     return !this.#isTokenKnown && this.#key !== null;
   }
 
+  get tokenHint(): string {
+    return this.#hello.token_hint;
+  }
+
   /** The answer to the hello. It looks the same if there is no such token, so that it cannot be used to probe for tokens. */
   async challenge(): Promise<Frame> {
     const { agents, digest, ids } = this.#deps;

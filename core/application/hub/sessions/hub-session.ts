@@ -12,7 +12,6 @@ import { isGeneration, isTaskId, type AgentId, type TaskId } from '../../../doma
 import { CLOSE_CODES } from '../../../protocol/close-codes.ts';
 import { frameParser, type FrameParseResult } from '../../../protocol/frame-parser.ts';
 import { v1Schemas, v2Schemas, type SidecarFrame, type V2FrameOf } from '../../../protocol/sidecar-frames.ts';
-import type { WireError } from '../../../protocol/hub-frames.ts';
 import { isExpired } from '../../../ports/agent-store.ts';
 import type { HubConnection } from '../../../ports/hub-transport.ts';
 import type { Timer } from '../../../ports/clock.ts';
@@ -23,7 +22,8 @@ import { PendingFrames } from './limits/pending-frames.ts';
 import { errorFrame, identifiedFrame, nackFrame, type Frame, type ProtocolVersion } from './frames-out.ts';
 import { ChallengeHandler } from './challenge.ts';
 import { IdentifyDeadline } from './limits/identify-deadline.ts';
-import { identifyCommand, IN_USE, noteOtherStore, tokenErrors, type SessionToken } from './identify.ts';
+import { identifierOf, identifyCommand, IN_USE, LOGGED_CHARACTERS, noteOtherStore, tokenErrors } from './identify.ts';
+import type { RefusedIdentify, SessionToken } from './identify.ts';
 import { ReportHandler } from './report-handler.ts';
 import type { SessionDeps } from './session-deps.ts';
 import { Heartbeat } from './heartbeat.ts';
@@ -32,8 +32,6 @@ import { isReport } from './limits/low-priority-inbox.ts';
 
 /** How long a version 1 connection whose agent id is in use stays open before it is closed, milliseconds. */
 const V1_REFUSED_MS = 10_000;
-/** Text of a peer is cut to this many characters in the log. */
-const LOGGED_CHARACTERS = 64;
 
 /** Wake results of one agent in a minute: several for each of its slots. They decide nothing about a task. */
 export const WAKE_RESULTS: Allowance = { count: 600, bytes: 1_048_576 };
@@ -244,15 +242,15 @@ export class HubSession {
     identifyCommand(frame, secret, this.#version, this.#deps).then(
       (made) => {
         if (this.#state !== 'identifying' || this.#closing !== null) return;
-        if (made.kind === 'refused') {
-          return this.#refuseIdentify(made.error, made.counts, made.error === 'rate_limited' ? { retry_after_ms: made.retryAfterMs } : {});
-        }
+        if (made.kind === 'refused') return this.#refuseIdentify(made, frame);
         this.#token = made.token;
         this.#deps.tokenUse.note(made.token.id);
         this.#deps.inbox.post(made.command, (outcome) => {
           if (!outcome.ok) return this.close(1013, 'try again later');
-          if (outcome.answer.kind === 'agent_id_in_use')
-            return this.#refuseIdentify('agent_id_in_use', false, this.#version === 1 ? {} : { detail: IN_USE });
+          if (outcome.answer.kind === 'agent_id_in_use') {
+            const more = this.#version === 1 ? {} : { detail: IN_USE };
+            return this.#refuseIdentify({ error: 'agent_id_in_use', counts: false, more, tokenId: made.token.id }, frame);
+          }
           this.#identified({ agentId: made.command.agentId, session: outcome.answer.session }, outcome.answer);
           noteOtherStore(made.command, this.#deps);
         });
@@ -296,15 +294,15 @@ export class HubSession {
     this.#handlePendingFrames();
   }
 
-  #refuseIdentify(error: WireError, counts: boolean, more: Readonly<Record<string, unknown>> = {}): void {
+  #refuseIdentify({ error, counts, more = {}, tokenId }: RefusedIdentify, frame: V2FrameOf<'identify'>): void {
     if (this.#state === 'closed') return;
     this.#state = 'new';
     this.#pendingFrames = null;
     this.#identifyDeadline?.resume();
     this.send(errorFrame(error, more));
     this.#deps.refusedFrames.add(error);
-    const address = this.#deps.addressOf(this.connection);
-    this.#deps.noteRefusal(`identify ${error}`, 'an identify was refused', { error, ...more, address });
+    const sender = { ...identifierOf(frame, tokenId, this.#challenge?.tokenHint ?? null), address: this.#deps.addressOf(this.connection) };
+    this.#deps.noteRefusal(`identify ${error}`, 'an identify was refused', { error, ...more, ...sender });
     if (counts) this.#countInvalid();
     if (error !== 'agent_id_in_use') return;
     // Version 1 counts every socket that opens as a success and reconnects after a second: it is closed only after a while.

@@ -9,6 +9,7 @@ import { addressGroup, clientAddress } from '../../../protocol/client-address.ts
 import { refusalCounts } from '../../refusal-counts.ts';
 import { refusalLog } from '../../refusal-log.ts';
 import type { Outgoing } from '../batch/commands.ts';
+import { connectionLog, type ConnectionLog } from './connection-log.ts';
 import { AgentMeter } from './limits/agent-meter.ts';
 import { FrameRates } from './limits/frame-rates.ts';
 import { FrameTurns, LARGE_FRAME_CHARACTERS } from './limits/frame-turns.ts';
@@ -46,11 +47,15 @@ export class HubSessions implements TransportEvents {
   readonly #closedSockets = refusalCounts();
   readonly #unidentified: UnidentifiedConnections;
   readonly #turns: FrameTurns<HubSession>;
+  readonly #connectionLog: ConnectionLog;
   #heartbeatTimer: Timer | null = null;
 
   constructor(deps: HubSessionsDeps) {
     this.#unidentified = new UnidentifiedConnections(deps.context.limits.unidentifiedSockets);
     const { clock, log, context } = deps;
+    const clientOf = ({ remoteAddress, forwardedFor }: HubConnection): string =>
+      clientAddress(remoteAddress, forwardedFor, deps.trustedProxies);
+    this.#connectionLog = connectionLog({ log, clock, clientOf });
     const rates = new FrameRates(context.limits, clock);
     const inbox = new LowPriorityInbox(deps.inbox, rates);
     this.#turns = new FrameTurns({
@@ -68,7 +73,7 @@ export class HubSessions implements TransportEvents {
         const session = this.#sessions.get(id);
         return session !== undefined && this.#turns.has(session);
       },
-      addressOf: ({ remoteAddress, forwardedFor }) => addressGroup(clientAddress(remoteAddress, forwardedFor, deps.trustedProxies)),
+      addressOf: (connection) => addressGroup(clientOf(connection)),
       noteRefusal: refusalLog(deps),
       refusedFrames: refusalCounts(),
       meter: new AgentMeter(clock),
@@ -139,7 +144,9 @@ export class HubSessions implements TransportEvents {
 
   #forget(session: HubSession, code: number): void {
     const { connection } = session;
-    this.#logClose(session, code);
+    const because = session.closeReason(code) ?? FAULTS[code];
+    this.#logClose(session, code, because);
+    this.#connectionLog.disconnected(session, code, because);
     this.#sessions.delete(connection.id);
     if (session.state !== 'identified') this.#unidentified.remove(this.#deps.addressOf(connection), connection.id);
     if (session.tokenId !== null) this.#deps.tokenUse.note(session.tokenId);
@@ -238,6 +245,7 @@ export class HubSessions implements TransportEvents {
     if (session === undefined || agentId === null) return;
     const older = this.#byAgent.get(agentId);
     this.#byAgent.set(agentId, session);
+    this.#connectionLog.connected(session);
     if (session.version === 1) this.#version1.set(agentId, session);
     else this.#version1.delete(agentId);
     if (older !== undefined) this.#closeReplaced(older);
@@ -261,8 +269,7 @@ export class HubSessions implements TransportEvents {
     session.close(CLOSE_CODES.idInUse, 'replaced by a newer connection');
   }
 
-  #logClose(session: HubSession, code: number): void {
-    const because = session.closeReason(code) ?? FAULTS[code];
+  #logClose(session: HubSession, code: number, because: string | undefined): void {
     if (because === undefined || code === CLOSE_CODES.idInUse) return;
     this.#closedSockets.add(because);
     const address = this.#deps.addressOf(session.connection);

@@ -2,6 +2,8 @@
 import { isAgentId } from '../../../domain/ids.ts';
 import { isExpired, type TokenRecord } from '../../../ports/agent-store.ts';
 import type { FieldError } from '../../../protocol/field-errors.ts';
+import type { WireError } from '../../../protocol/hub-frames.ts';
+import { loggedToken } from '../../logged-token.ts';
 import type { V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import type { IdentifyCommand } from '../batch/commands.ts';
 import { checksFromFrame } from './checks-from-frame.ts';
@@ -16,11 +18,25 @@ export const IN_USE =
   'another process uses this agent id: stop one of them. If both use the same data directory or a copy of it, give this one ' +
   'an agent id, a token and a data directory of its own';
 
+export interface RefusedIdentify {
+  readonly error: WireError;
+  /** Whether it counts as a failure of the address. */
+  readonly counts: boolean;
+  /** Further fields of the answer. */
+  readonly more?: Readonly<Record<string, unknown>> | undefined;
+  /** Null if there is no such token. */
+  readonly tokenId: string | null;
+}
+
 export type Identification =
   | { readonly kind: 'made'; readonly command: IdentifyCommand; readonly token: SessionToken }
-  /** `counts`: whether it counts as a failure of the address. */
-  | { readonly kind: 'refused'; readonly error: 'invalid_token' | 'token_agent_mismatch'; readonly counts: true }
-  | { readonly kind: 'refused'; readonly error: 'rate_limited'; readonly counts: false; readonly retryAfterMs: number };
+  | ({ readonly kind: 'refused' } & RefusedIdentify);
+
+/** Who identified, for the log: the token's ID or, if it is unknown, its first characters or its hint. */
+export const identifierOf = ({ agent_id: agentId, token }: V2FrameOf<'identify'>, tokenId: string | null, tokenHint: string | null) => ({
+  agent_id: String(agentId).slice(0, LOGGED_CHARACTERS),
+  token: tokenId ?? (token !== undefined ? loggedToken(token) : tokenHint === null ? 'none' : `hint ${tokenHint}`),
+});
 
 /** Checks that the frame has exactly one of `token` and `proof`. */
 export function tokenErrors({ token, proof }: V2FrameOf<'identify'>): readonly FieldError[] {
@@ -38,14 +54,15 @@ export async function identifyCommand(
 ): Promise<Identification> {
   const token = secret === null ? undefined : await deps.agents.findToken(deps.digest.sha256(secret));
   if (token === undefined || isExpired(token, deps.clock.nowMs()) || token.role !== 'agent' || token.agentId === null)
-    return { kind: 'refused', error: 'invalid_token', counts: true };
+    return { kind: 'refused', error: 'invalid_token', counts: true, tokenId: token?.id ?? null };
   if (!isAgentId(frame.agent_id) || token.agentId !== frame.agent_id)
-    return { kind: 'refused', error: 'token_agent_mismatch', counts: true };
+    return { kind: 'refused', error: 'token_agent_mismatch', counts: true, tokenId: token.id };
   const retryAfterMs = Math.max(
     deps.throttle.retryAfterMs(`agent ${token.agentId}`, deps.clock.nowMs()),
     deps.rates.retryAfterMs(token.agentId),
   );
-  if (retryAfterMs > 0) return { kind: 'refused', error: 'rate_limited', counts: false, retryAfterMs };
+  if (retryAfterMs > 0)
+    return { kind: 'refused', error: 'rate_limited', counts: false, more: { retry_after_ms: retryAfterMs }, tokenId: token.id };
   const fixed = token.capabilities;
   const claimed = frame.capabilities ?? [];
   return {
@@ -96,5 +113,7 @@ export function noteOtherStore({ agentId, held }: IdentifyCommand, { storeId, re
   });
 }
 
+/** Text of a peer is cut to this many characters in the log. */
+export const LOGGED_CHARACTERS = 64;
 /** Tasks that one log line names. */
 const LOGGED_MAX = 20;

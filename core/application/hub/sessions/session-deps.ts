@@ -43,7 +43,7 @@ export interface SessionDeps {
   readonly noteRefusal: NoteRefusal;
   /** Refused frames by error code. */
   readonly refusedFrames: RefusalCounts;
-  /** The peer, seen through trusted proxies. */
+  /** The peer, seen through trusted proxies: the key by which its failures are counted. */
   readonly addressOf: (connection: HubConnection) => string;
   /** The session of this connection is now the one of its agent. */
   readonly registered: (connection: HubConnection) => void;
