@@ -1,5 +1,6 @@
 /** Tasks: submit, read, control and watch them. */
 import { randomUUID } from 'node:crypto';
+import { traceContextOf } from '../../core/domain/task/trace-context.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { isEndedStatus, type EndedStatus } from './ended-status.ts';
 import type { EventsClient, EventsOptions } from './events.ts';
@@ -41,6 +42,11 @@ export type WatchOptions = Pick<EventsOptions, 'signal' | 'onReconnect' | 'giveU
 export interface SubmitOptions {
   /** Default: a random one, which makes the retries of this call safe. */
   readonly idempotencyKey?: string | undefined;
+  /**
+   * The trace that the task belongs to, by W3C Trace Context: handed to its agent as TRACEPARENT and TRACESTATE. An invalid one is ignored.
+   */
+  readonly traceparent?: string | undefined;
+  readonly tracestate?: string | undefined;
 }
 /** `timeoutMs`: how long to wait, up to 24 days. Default: as long as it takes. */
 export type WaitOptions = WatchOptions & { readonly timeoutMs?: number | undefined };
@@ -105,8 +111,9 @@ export interface TasksClient {
 export function tasksClient({ get, postOnce, request }: Requester, followEvents: EventsClient): TasksClient {
   const path = (taskId: string, more = ''): string => `${pathTo('/api/tasks', taskId)}${more}`;
   const keyed = (options: SubmitOptions | string = {}) => {
-    const { idempotencyKey = randomUUID() } = typeof options === 'string' ? { idempotencyKey: options } : options;
-    return { method: 'POST', headers: { 'idempotency-key': idempotencyKey }, idempotent: true } as const;
+    const given: SubmitOptions = typeof options === 'string' ? { idempotencyKey: options } : options;
+    const trace = traceContextOf(given.traceparent, given.tracestate);
+    return { method: 'POST', headers: { 'idempotency-key': given.idempotencyKey ?? randomUUID(), ...trace }, idempotent: true } as const;
   };
   const tasks: TasksClient = {
     submit: (body, options) => request({ ...keyed(options), path: '/api/tasks', body }),

@@ -4,6 +4,7 @@
  */
 import { Type, type TSchema } from 'typebox';
 import { acceptanceIn, type Acceptable, type TaskBody } from '../domain/task/task.ts';
+import type { TraceContext } from '../domain/task/trace-context.ts';
 import { acceptFields, maybe, objectField } from './fields.ts';
 
 /** Entries of a list of texts. */
@@ -39,10 +40,13 @@ export const assignedParts = {
   success_criteria: Type.Optional(Type.Array(text)),
   verification_steps: Type.Optional(Type.Array(Type.Union([text, objectField]))),
   accept: Type.Optional(Type.Object(acceptFields)),
-} as const satisfies Readonly<Record<keyof typeof submittedParts, TSchema>>;
+  // Headers of the submit.
+  traceparent: maybe(text),
+  tracestate: maybe(text),
+} as const satisfies Readonly<Record<keyof typeof submittedParts | keyof TraceContext, TSchema>>;
 
 type Part = Exclude<keyof TaskBody, 'description' | 'metadata'>;
-export type WirePart = keyof typeof submittedParts;
+export type WirePart = keyof typeof assignedParts;
 
 const WIRE_NAMES: Readonly<Record<Part, WirePart>> = {
   repo: 'repo',
@@ -51,13 +55,15 @@ const WIRE_NAMES: Readonly<Record<Part, WirePart>> = {
   successCriteria: 'success_criteria',
   verificationSteps: 'verification_steps',
   accept: 'accept',
+  traceparent: 'traceparent',
+  tracestate: 'tracestate',
 };
 const PARTS = Object.entries(WIRE_NAMES) as readonly (readonly [Part, WirePart])[];
 
 /** A body of which nothing but the description and metadata is given. */
 const NOTHING_GIVEN = { repo: null, branch: null, fileHints: [], successCriteria: [], verificationSteps: [] } satisfies Omit<
   TaskBody,
-  'description' | 'metadata' | 'accept'
+  'description' | 'metadata' | 'accept' | keyof TraceContext
 >;
 
 /** From checked fields of a submit or an assignment; other fields are left out. */

@@ -1,5 +1,6 @@
 /** The webhook call: sends it and classifies the response. */
 import { createHmac } from 'node:crypto';
+import { traceContextOf } from '../../core/domain/task/trace-context.ts';
 import {
   agentPrompt,
   causeOfStatus,
@@ -49,6 +50,7 @@ function headersOf(
   const timestamp = String(Math.floor(nowMs / 1_000));
   return {
     'content-type': 'application/json',
+    ...traceContextOf(textIn(request.task, 'traceparent'), textIn(request.task, 'tracestate')),
     ...headers,
     'idempotency-key': `${request.taskId}:${String(request.generation)}`,
     'x-agentcom-timestamp': timestamp,
@@ -57,6 +59,8 @@ function headersOf(
       : { 'x-agentcom-signature': `sha256=${createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('hex')}` }),
   };
 }
+
+const textIn = (task: WakeRequest['task'], name: string): string | undefined => (typeof task[name] === 'string' ? task[name] : undefined);
 
 function bodyOf({ body, prompt }: WebhookOptions, request: WakeRequest): unknown {
   const { taskId, generation, agentId, runId, task, resultsDir } = request;

@@ -57,7 +57,8 @@ async function hooked(t: Test, options: Partial<WebhookOptions> = {}, answer: Re
 void t.test('it sends the task, signed, with a key that a repeat has too, and then the agent is on its own', async (t) => {
   const secret = 'sixteen letters!';
   const { world, received, wake } = await hooked(t, { secret, headers: { Authorization: 'Bearer x' } });
-  const request = await world.request({ description: 'count', n: 1 });
+  const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+  const request = await world.request({ description: 'count', n: 1, traceparent });
   t.strictSame(await wake(Promise.resolve(request)), [{ type: 'woken' }]);
   await wake(Promise.resolve(request));
   const [first, second] = received;
@@ -70,6 +71,7 @@ void t.test('it sends the task, signed, with a key that a repeat has too, and th
   t.equal(key, `${request.taskId}:1`);
   t.equal(second?.headers['idempotency-key'], key);
   t.equal(authorization, 'Bearer x');
+  t.strictSame([first?.headers['traceparent'], first?.headers['tracestate']], [traceparent, undefined], 'within the trace of the task');
   t.equal(
     signature,
     `sha256=${createHmac('sha256', secret)

@@ -1,6 +1,7 @@
 /** Routes to create tasks: one, many, or one for a connected agent. */
 import type { SubmitAnswer, TaskDraft } from '../../../core/application/hub/batch/commands.ts';
 import { isAgentId } from '../../../core/domain/ids.ts';
+import { traceContextOf, type TraceContext } from '../../../core/domain/task/trace-context.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { bodyReader } from '../../../core/protocol/body-reader.ts';
 import { IDEMPOTENCY_KEY_CHARACTERS_MAX, pushSchema, submitSchema } from '../../../core/protocol/http-bodies.ts';
@@ -42,7 +43,7 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     const body = readSubmit(request.json);
     const errors = body.kind === 'invalid' ? body.errors : semanticErrors(body.value);
     if (body.kind === 'invalid' || errors.length > 0) return invalid(errors);
-    const draft = toTaskDraft(ids.task(), body.value);
+    const draft = toTaskDraft(ids.task(), body.value, traceOf(request));
     const over = overQuota([draft], by);
     if (over !== null) return over;
     const idempotency = key.value === null ? null : { key: key.value, digest: digest.sha256(`task\n${canonicalJson(body.value)}`) };
@@ -57,6 +58,7 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
   const submitBulk = async (request: ApiRequest, by: Principal): Promise<Reply> => {
     const key = idempotencyKey(request);
     if (key.kind === 'refused') return key.reply;
+    const trace = traceOf(request);
     const drafts: TaskDraft[] = [];
     const lines: number[] = [];
     const digests: string[] = [];
@@ -68,7 +70,7 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
       for (const error of errors) mistakes.push({ line: number, ...error });
       if (mistakes.length >= BULK_ERRORS_MAX) return invalid(mistakes.slice(0, BULK_ERRORS_MAX));
       if (body.kind === 'invalid' || mistakes.length > 0) return null;
-      drafts.push(toTaskDraft(ids.task(), body.value));
+      drafts.push(toTaskDraft(ids.task(), body.value, trace));
       lines.push(number);
       if (key.value !== null) digests.push(digest.sha256(canonicalJson(body.value)));
       return null;
@@ -91,7 +93,7 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     if (body.kind === 'invalid') return invalid(body.errors);
     const { agent_id: agentId, ...fields } = body.value;
     if (!isAgentId(agentId)) return notConnected(agentId);
-    const draft = { ...toTaskDraft(ids.task(), { ...fields, priority: 'urgent' }), assignTo: agentId };
+    const draft = { ...toTaskDraft(ids.task(), { ...fields, priority: 'urgent' }, traceOf(request)), assignTo: agentId };
     const over = overQuota([draft], by);
     if (over !== null) return over;
     const answer = await inbox.do({ kind: 'push', draft, submittedBy: by.id });
@@ -101,6 +103,9 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
 
   return { submit, submitBulk, pushTask };
 }
+
+/** Of the headers. Not in the digest of an idempotency key: the retry of a submit may be another span, and the first one counts. */
+const traceOf = (request: ApiRequest): TraceContext => traceContextOf(request.header('traceparent'), request.header('tracestate'));
 
 const notConnected = (agentId: string): Reply =>
   refusal('agent_not_connected', 'The agent is not connected; submit the task with assign_to to let it wait.', {

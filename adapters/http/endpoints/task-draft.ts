@@ -2,6 +2,7 @@
 import type { TaskDraft } from '../../../core/application/hub/batch/commands.ts';
 import type { TaskId } from '../../../core/domain/ids.ts';
 import { noteCharacters, type Note, type Priority } from '../../../core/domain/task/task.ts';
+import type { TraceContext } from '../../../core/domain/task/trace-context.ts';
 import type { FieldError } from '../../../core/protocol/field-errors.ts';
 import { MAX_RETRIES_DEFAULT, PRIORITY_SYNONYMS, type SubmitBody } from '../../../core/protocol/http-bodies.ts';
 import { excessText, findExcess } from '../../../core/protocol/json-bounds.ts';
@@ -34,7 +35,7 @@ const toPriority = (priority: SubmitBody['priority'] = 'normal'): Priority =>
   priority === 'critical' ? PRIORITY_SYNONYMS[priority] : priority;
 
 /** Fills in the defaults. From here on metadata is JSON text, which is parsed again only for the frame of an assignment. */
-export function toTaskDraft(id: TaskId, body: SubmitBody): TaskDraft {
+export function toTaskDraft(id: TaskId, body: SubmitBody, trace: TraceContext): TaskDraft {
   return {
     id,
     priority: toPriority(body.priority),
@@ -47,6 +48,7 @@ export function toTaskDraft(id: TaskId, body: SubmitBody): TaskDraft {
       description: body.description,
       metadata: body.metadata === undefined ? null : JSON.stringify(body.metadata),
       ...partsFromWire(body),
+      ...trace,
     },
   };
 }

@@ -1,4 +1,5 @@
 /** The OpenAPI 3.1 document of the HTTP API, made of the route table, the schemas of bodies and responses, and the error codes. */
+import { TRACESTATE_CHARACTERS_MAX } from '../../../core/domain/task/trace-context.ts';
 import type { TSchema } from 'typebox';
 import { HTTP_ERRORS, type HttpErrorCode } from '../../../core/protocol/http-errors.ts';
 import { IDEMPOTENCY_KEY_CHARACTERS_MAX } from '../../../core/protocol/http-bodies.ts';
@@ -80,6 +81,14 @@ const HEADER_PARAMETERS = {
       minLength: 1,
       maxLength: IDEMPOTENCY_KEY_CHARACTERS_MAX,
     },
+  },
+  traceparent: {
+    description: 'The trace of the submit, by W3C Trace Context. It is handed to the agent. An invalid one is ignored.',
+    schema: { type: 'string', pattern: '^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$' },
+  },
+  tracestate: {
+    description: 'Goes with traceparent. One that is invalid, or longer than 512 characters, is ignored.',
+    schema: { type: 'string', pattern: '^[\\x20-\\x7e]*$', maxLength: TRACESTATE_CHARACTERS_MAX },
   },
   'X-AgentCom-Dashboard': { description: 'Shows that the request was made by a page of this hub.', schema: { type: 'string', const: '1' } },
   'Last-Event-ID': {

@@ -21,7 +21,7 @@ export interface RouteDoc {
   readonly summary: string;
   readonly description?: string | undefined;
   readonly query?: TSchema | undefined;
-  readonly headers?: readonly ('Idempotency-Key' | 'Last-Event-ID' | 'X-AgentCom-Dashboard')[] | undefined;
+  readonly headers?: readonly ('Idempotency-Key' | 'Last-Event-ID' | 'X-AgentCom-Dashboard' | 'traceparent' | 'tracestate')[] | undefined;
   readonly body?: TSchema | undefined;
   readonly answers: readonly AnswerDoc[];
   /** What its handler refuses, beyond what all routes of its kind do. A pair: with another status than usual. */
@@ -31,7 +31,8 @@ export interface RouteDoc {
 const ok = (description: string, schema: TSchema): AnswerDoc => ({ status: 200, description, schema });
 const created = (description: string, schema: TSchema): AnswerDoc => ({ status: 201, description, schema });
 const text = (description: string, type: string): AnswerDoc => ({ status: 200, description, type });
-const KEY = ['Idempotency-Key'] as const;
+const TRACE = ['traceparent', 'tracestate'] as const;
+const KEY_AND_TRACE = ['Idempotency-Key', ...TRACE] as const;
 /** A submit may name tasks and agents that do not exist. */
 const NAMES = ['validation_failed', ['unknown_agent', 400], ['unknown_task', 400], 'idempotency_mismatch', 'rate_limited'] as const;
 const QUERY = ['validation_failed'] as const;
@@ -50,7 +51,7 @@ export const ROUTE_DOCS: Readonly<Record<RouteName, RouteDoc>> = {
     tag: 'Tasks',
     summary: 'Submit a task',
     description: 'The task is on disk before the answer. Always send an Idempotency-Key, so that a retry does not create a second task.',
-    headers: KEY,
+    headers: KEY_AND_TRACE,
     body: bodies.submitSchema,
     answers: [
       created('The task was created.', tasks.submittedSchema),
@@ -62,7 +63,7 @@ export const ROUTE_DOCS: Readonly<Record<RouteName, RouteDoc>> = {
     tag: 'Tasks',
     summary: 'Submit many tasks, all or none',
     description: 'Each line is the body of a submit.',
-    headers: KEY,
+    headers: KEY_AND_TRACE,
     body: bodies.submitSchema,
     answers: [
       created('The tasks were created, in the order of the lines.', tasks.submittedManySchema),
@@ -143,6 +144,7 @@ export const ROUTE_DOCS: Readonly<Record<RouteName, RouteDoc>> = {
   pushTask: {
     tag: 'Tasks',
     summary: 'Send an urgent task to exactly one connected agent',
+    headers: TRACE,
     body: bodies.pushSchema,
     answers: [ok('The task was created: pushed, or queued until the agent has a free slot.', tasks.pushedSchema)],
     refusals: ['agent_not_connected', 'rate_limited'],

@@ -70,7 +70,7 @@ async function submit(context: Context, options: SubmitOptions, argument: string
   }
   const description = await readDescription(context.environment, argument, options.file);
   const hub = await context.hub();
-  const task = await hub.tasks.submit(await bodyOf(context, hub, description, options), options.idempotencyKey);
+  const task = await hub.tasks.submit(await bodyOf(context, hub, description, options), requestOf(context, options));
   await isLast(context, hub, task.task_id);
   context.output.data(task);
   context.output.line(`${task.task_id} ${task.status} (${task.priority})`);
@@ -86,11 +86,18 @@ async function submitBulk(context: Context, options: SubmitOptions, argument: st
   }
   const lines = file === '-' ? await text(context.environment.stdin) : await readText(context.environment, file);
   const hub = await context.hub();
-  const answer = await hub.tasks.submitMany(lines, options.idempotencyKey);
+  const answer = await hub.tasks.submitMany(lines, requestOf(context, options));
   await isLast(context, hub, answer.task_ids.at(-1));
   context.output.data(answer);
   for (const taskId of answer.task_ids) context.output.line(taskId);
 }
+
+/** A task that is submitted within a trace belongs to it. */
+const requestOf = ({ environment: { env } }: Context, { idempotencyKey }: SubmitOptions) => ({
+  idempotencyKey,
+  traceparent: env['TRACEPARENT'],
+  tracestate: env['TRACESTATE'],
+});
 
 async function bodyOf(context: Context, hub: HubClient, description: string, options: SubmitOptions): Promise<SubmitRequest> {
   const { dependsOn } = options;

@@ -5,6 +5,7 @@
 import type { AgentId, Generation, TaskId } from '../ids.ts';
 import type { KeptResults } from './kept-results.ts';
 import type { TaskUsage } from '../usage.ts';
+import type { TraceContext } from './trace-context.ts';
 
 /** Highest first. Within a priority tasks are ordered by the time they last became eligible, then by id. */
 export const PRIORITIES = ['urgent', 'high', 'normal', 'low'] as const;
@@ -145,7 +146,7 @@ export function acceptanceIn(flags: { readonly [End in Acceptable]?: boolean } =
 }
 
 /** The task as submitted; never changes. `metadata` is JSON text, stored as given. */
-export interface TaskBody {
+export interface TaskBody extends TraceContext {
   readonly description: string;
   readonly metadata: string | null;
   readonly repo: string | null;

@@ -49,6 +49,8 @@ const taskFields = {
   success_criteria: texts,
   verification_steps: Type.Array(note),
   accept: orNull(Type.Object({ empty: flag, truncated: flag, refused: flag })),
+  traceparent: orNull(text),
+  tracestate: orNull(text),
   depends_on: texts,
 };
 /** A task in a list. */

@@ -1,4 +1,5 @@
 /** The environment of an agent. Deliberately small, because the agent's tools inherit it, secrets included. */
+import { traceContextOf } from '../../../core/domain/task/trace-context.ts';
 import type { WakeRequest } from '../../../core/ports/wake-runner.ts';
 
 /** What every program needs to find its tools and its home. Nothing else of the sidecar's environment is passed on. */
@@ -39,6 +40,16 @@ export function baseEnvironment({ cwd, env, passEnv = [], ambient = process.env 
   return { ...environment, PWD: cwd, ...env };
 }
 
+/** The trace of the task, in the variables that tracing libraries and tools read. The hub has checked it, but may be another's. */
+function traceVariables({ task }: WakeRequest): Record<string, string> {
+  const [parent, state] = [task['traceparent'], task['tracestate']].map((value) => (typeof value === 'string' ? value : undefined));
+  const { traceparent, tracestate } = traceContextOf(parent, state);
+  return {
+    ...(traceparent === undefined ? {} : { TRACEPARENT: traceparent }),
+    ...(tracestate === undefined ? {} : { TRACESTATE: tracestate }),
+  };
+}
+
 /** The environment of a run. */
 export function runEnvironment({ request, ...base }: RunEnvironmentOptions): Record<string, string> {
   const ofTask: Record<(typeof TASK_VARIABLES)[number], string> = {
@@ -49,5 +60,5 @@ export function runEnvironment({ request, ...base }: RunEnvironmentOptions): Rec
     AGENTCOM_AGENT_ID: request.agentId,
     AGENTCOM_RUN_ID: request.runId,
   };
-  return { ...baseEnvironment(base), ...ofTask };
+  return { ...baseEnvironment(base), ...ofTask, ...traceVariables(request) };
 }

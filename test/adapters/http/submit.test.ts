@@ -300,3 +300,24 @@ t.test('push: an urgent task for exactly that agent', async (t) => {
     [200, { status: 'pushed', task_id: command?.kind === 'push' ? command.draft.id : '', agent_id: BENCH_AGENT }],
   );
 });
+
+t.test('the trace of the request belongs to its tasks, and to no digest of a key', async (t) => {
+  const traced = (digit: string) => ({ traceparent: `00-${digit.repeat(32)}-${digit.repeat(16)}-01`, tracestate: `vendor=${digit}` });
+  const traceOf = async (id: unknown): Promise<unknown> => {
+    const { traceparent, tracestate } = (await bench.send(`/api/tasks/${String(id)}`, {})).json;
+    return { traceparent, tracestate };
+  };
+  const none = { traceparent: null, tracestate: null };
+
+  const one = await submit({ description: 'x' }, { ...traced('a'), 'idempotency-key': 'k' });
+  t.strictSame(await traceOf(one.json['task_id']), traced('a'));
+  const again = await submit({ description: 'x' }, { ...traced('b'), 'idempotency-key': 'k' });
+  t.strictSame([again.status, again.json['task_id']], [200, one.json['task_id']], 'a retry within another span is the same submit');
+  t.strictSame(await traceOf(one.json['task_id']), traced('a'), 'and the first one counts');
+
+  const many = await bulk('{"description":"y"}\n{"description":"z"}', traced('c'));
+  for (const id of many.json['task_ids'] as readonly string[]) t.strictSame(await traceOf(id), traced('c'));
+  for (const headers of [{}, { traceparent: 'x', tracestate: 'a=1' }, { tracestate: 'a=1' }])
+    t.strictSame(await traceOf((await submit({ description: 'x' }, headers)).json['task_id']), none, 'a bad one is no error');
+  t.strictSame(errorsOf(await submit({ description: 'x', traceparent: traced('a').traceparent })), [['traceparent', 'unknown_field']]);
+});

@@ -1,6 +1,10 @@
 /** The dialogue of version 2 with a whole hub: what each frame is answered with, and what becomes of the task. */
 import t from 'tap';
 import type { AgentId, Generation } from '../../../core/domain/ids.ts';
+import { SETTLE_MS } from '../../../core/domain/agent/busy-agents.ts';
+import { frameParser } from '../../../core/protocol/frame-parser.ts';
+import { hubSchemas } from '../../../core/protocol/hub-frames.ts';
+import { aBody } from '../../product/contracts/fixtures.ts';
 import { hubRig, type Peer } from './hub-rig.ts';
 
 const types = (frames: readonly { readonly type: string }[]): string => frames.map((frame) => frame.type).join(' ');
@@ -274,4 +278,22 @@ t.test('progress comes at most once a second for each task; the newest is kept',
   await rig.pass(1_000);
   const stored = (await rig.record(id)).events.filter((event) => event.event === 'progress').map((event) => event.details?.['percent']);
   t.same(stored, [1, 20]);
+});
+
+t.test('the trace of a submit is in the assignment of version 2, and version 1 hears nothing of it', async (t) => {
+  const rig = await hubRig();
+  const [now, old] = [await rig.peer('a1'), await rig.peer('a2')];
+  await now.identify();
+  await old.identify({ protocol_version: 1 });
+  const trace = { traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`, tracestate: 'vendor=1' };
+  const body = aBody(trace);
+  await rig.submit({ assignTo: 'a1' as AgentId, body });
+  await rig.submit({ assignTo: 'a2' as AgentId, body });
+  await rig.pass(SETTLE_MS);
+  const [ofNow, ofOld] = [now.news(), old.news()].map((news) => news.find(({ type }) => type === 'task_assign'));
+  t.match(ofNow, trace);
+  t.ok(ofOld !== undefined && !('traceparent' in ofOld) && !('tracestate' in ofOld), 'version 1');
+  const later = JSON.stringify({ ...ofNow, what_a_later_hub_adds: 1 });
+  t.equal(frameParser(hubSchemas)(later).kind, 'frame', 'a sidecar ignores what it does not know');
+  await rig.stop();
 });

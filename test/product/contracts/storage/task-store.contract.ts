@@ -112,6 +112,8 @@ export function taskStoreCases(name: string, subject: StorageSubject, runner: Te
         metadata: '{"a": [1,  2]}',
         fileHints: ['a', { b: [null, 'c'] }],
         accept: { empty: true },
+        traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`,
+        tracestate: 'vendor=1',
       });
       const events = [
         anEvent(),
