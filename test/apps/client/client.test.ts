@@ -4,10 +4,10 @@ import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { hubClient, type StreamEvent } from '../../apps/client/index.ts';
-import { freePort } from './cli/cli-world.ts';
-import { ScriptedApp, type Call } from './cli/scripted-app.ts';
-import { readServerSentEvents } from '../../apps/client/sse.ts';
+import { hubClient, type StreamEvent } from '../../../apps/client/index.ts';
+import { freePort } from '../cli/cli-world.ts';
+import { ScriptedApp, type Call } from '../cli/scripted-app.ts';
+import { readServerSentEvents } from '../../../apps/client/sse.ts';
 
 async function listening(t: Test, app: ScriptedApp, port = 0): Promise<{ url: string; port: number; server: Server }> {
   const server = await app.listen(port);

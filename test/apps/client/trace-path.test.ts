@@ -1,7 +1,7 @@
 /** The trace of a submit, from a header, the client or the command line, through hub and sidecar into the environment of a real agent. */
 import t from 'tap';
-import { makeWorld } from './app-world.ts';
-import { run } from './cli/cli-world.ts';
+import { makeWorld } from '../app-world.ts';
+import { run } from '../cli/cli-world.ts';
 
 t.setTimeout(120_000);
 

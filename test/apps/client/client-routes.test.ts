@@ -3,9 +3,9 @@ import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import t from 'tap';
-import { ROUTES, type RouteName } from '../../adapters/http/routes.ts';
-import { agentcomProgram } from '../../apps/cli/commander-program.ts';
-import { hubClient, type HubClient } from '../../apps/client/index.ts';
+import { ROUTES, type RouteName } from '../../../adapters/http/routes.ts';
+import { agentcomProgram } from '../../../apps/cli/commander-program.ts';
+import { hubClient, type HubClient } from '../../../apps/client/index.ts';
 
 const ID = 'task-00000000000000aa';
 
