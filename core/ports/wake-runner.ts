@@ -175,5 +175,8 @@ export interface WakeRunner {
 export interface RunnerCheck {
   readonly check: string;
   readonly ok: boolean;
+  /** What was found. Sentences, with their full stops. */
   readonly message: string;
+  /** What to do if it is not `ok`, in a sentence or two. Without it, `message` says so. Told after `message`, which is cut first. */
+  readonly cure?: string | undefined;
 }

@@ -6,6 +6,7 @@ import {
   checkClaudeSettings,
   lastLines,
   findProgram,
+  shownPath,
   isAtLeast,
   objectIn,
   objectOf,
@@ -43,12 +44,12 @@ async function checkProgram(asking: Pick<AskOptions, 'cwd' | 'env' | 'signal'>, 
   const { cwd, env } = asking;
   const argv = acpArgv(options);
   const { install } = traitsOf(options);
-  const answer = (ok: boolean, message: string): RunnerCheck => ({ check: 'program', ok, message });
+  const passed = (message: string): RunnerCheck => ({ check: 'program', ok: true, message });
+  const failed = (message: string, cure = install): RunnerCheck => ({ check: 'program', ok: false, message, cure });
 
   const found = await findProgram({ program: argv[0] ?? '', cwd, path: env['PATH'] });
-  if (found.kind === 'missing')
-    return answer(false, `There is no "${argv[0] ?? ''}" on PATH. ${install} PATH: ${env['PATH'] ?? 'not set'}`);
-  if (found.kind === 'not_executable') return answer(false, `"${found.file}" is not an executable file. ${install}`);
+  if (found.kind === 'missing') return failed(`There is no "${argv[0] ?? ''}" on PATH.`, `${install} ${shownPath(env['PATH'])}`);
+  if (found.kind === 'not_executable') return failed(`"${found.file}" is not an executable file.`);
   const result = await askProgram(argv, {
     ...asking,
     input: `${JSON.stringify(INITIALIZE)}\n`,
@@ -56,36 +57,36 @@ async function checkProgram(asking: Pick<AskOptions, 'cwd' | 'env' | 'signal'>, 
   });
   const name = `"${argv.join(' ')}"`;
   // Some agents take 6 s to start on a busy machine, which is no reason to assign them no tasks.
-  if (result.kind === 'slow') return answer(true, `${found.file}; still starting: it ${result.message}`);
-  if (result.kind === 'failed') return answer(false, `${name} ${result.message}. ${install}`);
+  if (result.kind === 'slow') return passed(`${found.file}; still starting: it ${result.message}`);
+  if (result.kind === 'failed') return failed(`${name} ${result.message}.`);
   const response = answerIn(result.stdout);
   if (response === null) {
     const output = lastLines(result.stderr) || lastLines(result.stdout);
-    return answer(false, `${name} exited with code ${String(result.exitCode)} instead of answering: ${output}. ${install}`);
+    return failed(`${name} exited with code ${String(result.exitCode)} instead of answering: ${output}.`);
   }
   return checkResponse(found.file, response, options);
 }
 
 function checkResponse(file: string, response: JsonObject, options: AcpOptions): RunnerCheck {
   const check = 'program';
+  const { install } = traitsOf(options);
   const error = textOf(objectOf(response['error'])['message']);
-  if (error !== null)
-    return { check, ok: false, message: `${file} answered initialize with an error: ${error}. ${traitsOf(options).install}` };
+  if (error !== null) return { check, ok: false, message: `${file} answered initialize with an error: ${error}.`, cure: install };
   const { protocolVersion, agentInfo } = objectOf(response['result']);
   if (protocolVersion !== PROTOCOL_VERSION) {
-    return { check, ok: false, message: `${file} speaks version ${String(protocolVersion)} of ACP; this runner speaks version 1.` };
+    return {
+      check,
+      ok: false,
+      message: `${file} speaks version ${String(protocolVersion)} of ACP; this runner speaks version 1.`,
+      cure: install,
+    };
   }
   const version = versionIn(textOf(objectOf(agentInfo)['version']) ?? '');
   const minVersion = presetOf(options)?.minVersion;
   const isNewEnough = version === null || minVersion === undefined || isAtLeast(version, minVersion);
   const message = `${file} ${version ?? '(version unknown)'}`;
-  return {
-    check,
-    ok: isNewEnough,
-    message: isNewEnough
-      ? message
-      : `${message} is older than ${String(minVersion)}, the oldest version known to work. ${traitsOf(options).install}`,
-  };
+  if (isNewEnough) return { check, ok: true, message };
+  return { check, ok: false, message: `${message} is older than ${String(minVersion)}, the oldest version known to work.`, cure: install };
 }
 
 /** The answer to `initialize` among complete lines; null while there is none. */

@@ -1,6 +1,6 @@
 /** Checks whether the command runner could start its program. Starts nothing. */
 import { stat } from 'node:fs/promises';
-import { findProgram, type RunnerCheck } from '../plugin.ts';
+import { findProgram, shownPath, type RunnerCheck } from '../plugin.ts';
 
 export interface CheckedCommand {
   readonly argv: readonly string[];
@@ -21,7 +21,8 @@ async function checkFolder({ cwd }: CheckedCommand): Promise<RunnerCheck> {
     (found) => found.isDirectory(),
     () => false, // Whatever the reason, a program cannot be started in it.
   );
-  return { check: 'cwd', ok: isFolder, message: isFolder ? cwd : `"${cwd}" is not a folder. Create it or change cwd.` };
+  if (!isFolder) return { check: 'cwd', ok: false, message: `"${cwd}" is not a folder.`, cure: 'Create it or change cwd.' };
+  return { check: 'cwd', ok: true, message: cwd };
 }
 
 async function checkProgram({ argv, cwd, env }: CheckedCommand): Promise<RunnerCheck> {
@@ -33,12 +34,13 @@ async function checkProgram({ argv, cwd, env }: CheckedCommand): Promise<RunnerC
     case 'found':
       return { check, ok: true, message: found.file };
     case 'not_executable':
-      return { check, ok: false, message: `"${found.file}" is not an executable file. Make it executable or correct argv[0].` };
+      return { check, ok: false, message: `"${found.file}" is not an executable file.`, cure: 'Make it executable or correct argv[0].' };
     case 'missing':
       return {
         check,
         ok: false,
-        message: `There is no "${program}" in "${cwd}" or on PATH. Install it or correct argv[0]. PATH: ${path ?? 'not set'}`,
+        message: `There is no "${program}" in "${cwd}" or on PATH.`,
+        cure: `Install it or correct argv[0]. ${shownPath(path)}`,
       };
   }
 }

@@ -87,9 +87,11 @@ async function checkSettings(argv: readonly string[], model: string, options: As
   if (result.kind !== 'answered') return [];
   if (result.exitCode !== 0) {
     const output = lastLines(result.stderr) || lastLines(result.stdout);
-    return [{ check, ok: false, message: `"${argv.join(' ')} models" exited with code ${String(result.exitCode)}: ${output}` }];
+    return [{ check, ok: false, message: `"${argv.join(' ')} models" exited with code ${String(result.exitCode)}: ${output}`, cure: CURE }];
   }
   const isListed = result.stdout.split('\n').some((line) => line.trim() === model);
-  const message = `"${argv.join(' ')} models" has no ${model}: correct model, or log in to its provider with "opencode auth login".`;
-  return [{ check, ok: isListed, message: isListed ? `${model} is available` : message }];
+  if (isListed) return [{ check, ok: true, message: `${model} is available` }];
+  return [{ check, ok: false, message: `"${argv.join(' ')} models" has no ${model}.`, cure: CURE }];
 }
+
+const CURE = 'Correct model or the settings of opencode, or log in to the provider of the model with "opencode auth login".';

@@ -259,7 +259,7 @@ withRuns('the doctor learns of program, folder and variables, and starts nothing
     [{ argv: ['no-such-program'] }, { check: 'program', ok: false, message: /no "no-such-program"/ }],
     [
       { argv: ['node'], env: { PATH: '/nowhere' } },
-      { check: 'program', ok: false, message: /on PATH\. Install it .* PATH: \/nowhere$/ },
+      { check: 'program', ok: false, message: /on PATH\.$/, cure: /^Install it .* PATH: \/nowhere$/ },
     ],
     [
       { argv: ['node'], cwd: './plain' },

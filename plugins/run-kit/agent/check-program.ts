@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { access, stat, statfs } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import type { RunnerCheck, StopSignal } from '../../../core/ports/wake-runner.ts';
-import { findProgram } from '../process/find-program.ts';
+import { findProgram, shownPath } from '../process/find-program.ts';
 import { askProgram } from './ask-program.ts';
 import { lastLines } from './dialect.ts';
 
@@ -42,11 +42,11 @@ export async function checkAgentProgram({
   const program = argv[0] ?? '';
   const found = await findProgram({ program, cwd, path: env['PATH'] });
   if (found.kind === 'missing')
-    return { check, ok: false, message: `There is no "${program}" on PATH. ${install} PATH: ${env['PATH'] ?? 'not set'}` };
-  if (found.kind === 'not_executable') return { check, ok: false, message: `"${found.file}" is not an executable file. ${install}` };
+    return { check, ok: false, message: `There is no "${program}" on PATH.`, cure: `${install} ${shownPath(env['PATH'])}` };
+  if (found.kind === 'not_executable') return { check, ok: false, message: `"${found.file}" is not an executable file.`, cure: install };
   const result = await askProgram([...argv, '--version'], { cwd, env, ...asking });
   if (result.kind === 'slow') return { check, ok: true, message: `${found.file}; still starting: it ${result.message}` };
-  if (result.kind === 'failed') return { check, ok: false, message: `"${argv.join(' ')} --version" ${result.message}. ${install}` };
+  if (result.kind === 'failed') return { check, ok: false, message: `"${argv.join(' ')} --version" ${result.message}.`, cure: install };
   // Standard error may contain warnings as well as the actual problem.
   const version = versionIn(result.stdout);
   if (version === null || result.exitCode !== 0) {
@@ -54,26 +54,26 @@ export async function checkAgentProgram({
     return {
       check,
       ok: false,
-      message: `"${argv.join(' ')} --version" exited with code ${String(result.exitCode)}: ${output}. ${install}`,
+      message: `"${argv.join(' ')} --version" exited with code ${String(result.exitCode)}: ${output}.`,
+      cure: install,
     };
   }
   if (versionPattern?.test(result.stdout) === false) {
-    const message = `"${argv.join(' ')} --version" printed "${lastLines(result.stdout)}": this is another program. ${install}`;
-    return { check, ok: false, message };
+    const message = `"${argv.join(' ')} --version" printed "${lastLines(result.stdout)}": this is another program.`;
+    return { check, ok: false, message, cure: install };
   }
   const isNewEnough = isAtLeast(version, minVersion);
   const message = `${found.file} ${version}`;
-  return {
-    check,
-    ok: isNewEnough,
-    message: isNewEnough ? message : `${message} is older than ${minVersion}, the oldest version known to work. ${install}`,
-  };
+  if (isNewEnough) return { check, ok: true, message };
+  return { check, ok: false, message: `${message} is older than ${minVersion}, the oldest version known to work.`, cure: install };
 }
 
 /** Checks ignored by the config pass, and still report what they found. */
 export const withIgnored = (checks: readonly RunnerCheck[], ignored: readonly string[] = []): readonly RunnerCheck[] =>
   checks.map((one) =>
-    one.ok || !ignored.includes(one.check) ? one : { ...one, ok: true, message: `failed, but ignored by ignoreChecks: ${one.message}` },
+    one.ok || !ignored.includes(one.check)
+      ? one
+      : { check: one.check, ok: true, message: `failed, but ignored by ignoreChecks: ${one.message}` },
   );
 
 /** Version output that consists of the version only. */
@@ -102,12 +102,14 @@ const FREE_MIB_MIN = 16;
 export async function checkAgentFolder(cwd: string, { readOnly = false } = {}): Promise<RunnerCheck> {
   const check = 'cwd';
   const found = await stat(cwd).catch(() => null); // Whatever the reason, a program cannot be started in it.
-  if (found === null || !found.isDirectory()) return { check, ok: false, message: `"${cwd}" is not a folder. Create it or change cwd.` };
+  if (found === null || !found.isDirectory())
+    return { check, ok: false, message: `"${cwd}" is not a folder.`, cure: 'Create it or change cwd.' };
   if (cwd === '/' || cwd === homedir()) {
     return {
       check,
       ok: false,
-      message: `"${cwd}" is not a safe working directory: the agent could change anything in it. Set cwd to a folder of its own.`,
+      message: `"${cwd}" is not a safe working directory: the agent could change anything in it.`,
+      cure: 'Set cwd to a folder of its own.',
     };
   }
   const isWritable = await access(cwd, constants.W_OK | constants.X_OK).then(
@@ -115,10 +117,10 @@ export async function checkAgentFolder(cwd: string, { readOnly = false } = {}): 
     () => false,
   );
   if (!isWritable && !readOnly)
-    return { check, ok: false, message: `"${cwd}" is not writable for the user of the sidecar. Change its owner or cwd.` };
+    return { check, ok: false, message: `"${cwd}" is not writable for the user of the sidecar.`, cure: 'Change its owner or cwd.' };
   const { bavail, bsize } = await statfs(cwd);
   const freeMiB = Math.floor((bavail * bsize) / MIB);
   if (freeMiB < FREE_MIB_MIN && !readOnly)
-    return { check, ok: false, message: `only ${String(freeMiB)} MiB are free at "${cwd}". Free some space or change cwd.` };
+    return { check, ok: false, message: `only ${String(freeMiB)} MiB are free at "${cwd}".`, cure: 'Free some space or change cwd.' };
   return { check, ok: true, message: cwd };
 }

@@ -23,7 +23,7 @@ export async function checkClaudeSettings(cwd: string, env: Readonly<Record<stri
   return problems
     .filter((message) => message !== null)
     .slice(0, 1)
-    .map((message) => ({ check: 'settings', ok: false, message }));
+    .map((message) => ({ check: 'settings', ok: false, message, cure: 'Fix that file.' }));
 }
 
 async function problemWith(file: string, outcome: string): Promise<string | null> {
@@ -32,6 +32,6 @@ async function problemWith(file: string, outcome: string): Promise<string | null
     if (text.trim() !== '') JSON.parse(text.replace(/^\uFEFF/, ''));
     return null;
   } catch (error) {
-    return `"${file}" is not JSON, so ${outcome}: ${(error as Error).message}. Fix it.`;
+    return `"${file}" is not JSON, so ${outcome}: ${(error as Error).message}.`;
   }
 }

@@ -31,6 +31,16 @@ export async function findProgram(options: FindProgramOptions): Promise<FoundPro
   return denied === null ? { kind: 'missing' } : { kind: 'not_executable', file: denied };
 }
 
+/** Of a PATH that is shown. */
+const SHOWN_CHARACTERS = 48;
+
+/** The beginning of a PATH as a sentence; the whole would hide what is said beside it. */
+export function shownPath(path: string | undefined): string {
+  if (path === undefined) return 'PATH is not set.';
+  if (path.length <= SHOWN_CHARACTERS) return `PATH: ${path}`;
+  return `PATH: ${path.slice(0, SHOWN_CHARACTERS)}… (${path.length} characters)`;
+}
+
 /** Whether the system treats it as a path instead of searching PATH. */
 export const isPath = (program: string): boolean => program.includes('/');
 

@@ -1,5 +1,6 @@
 /** Explains why a program could not be started, what to do about it, and whether a retry can help. */
 import { stat } from 'node:fs/promises';
+import { shownPath } from './find-program.ts';
 
 export interface LaunchFailure {
   readonly kind: 'failed';
@@ -53,7 +54,7 @@ export async function explainLaunchFailure(
       if (!(await isFolder(cwd))) return failure(false, `its folder "${cwd}" does not exist. Create it or change cwd.`);
       return failure(
         false,
-        `there is no such program in "${cwd}" or on PATH. Install it or correct argv[0]. PATH: ${launch.env['PATH'] ?? 'not set'}`,
+        `there is no such program in "${cwd}" or on PATH. Install it or correct argv[0]. ${shownPath(launch.env['PATH'])}`,
       );
     case 'ENOTDIR':
       return failure(false, `part of its path, or of its folder "${cwd}", is not a folder. Correct argv[0] or cwd.`);

@@ -1,6 +1,7 @@
 /** Whether the agent could run: what its runner finds, this machine's clock, its disk, and when the hub is told. */
 import t from 'tap';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
+import { checkText } from '../../../core/application/sidecar/health/checks.ts';
 import { runChecks } from '../../../core/application/sidecar/health/run-checks.ts';
 import type { RunnerCheck, WakeRunner } from '../../../core/ports/wake-runner.ts';
 import { NONCE, online, sent, stage, type Stage, START_MS, startedFor, words } from './rig/stage.ts';
@@ -124,4 +125,20 @@ t.test('a look that hangs, throws or lies never keeps the sidecar', async (t) =>
   const [ping] = sent(sidecar.timer('ping'));
   t.equal((ping?.['checks'] as { failed: unknown[] }).failed.length, 32);
   t.ok(JSON.stringify(ping).length < 64_000);
+});
+
+t.test('R13: of a long finding the cure is told, whatever is cut', async (t) => {
+  const cure = 'Install it with "npm install -g agent".';
+  const told = checkText({ message: `There is no agent in ${'"long" '.repeat(1_000)}.`, cure }, 256);
+  t.ok(JSON.stringify(told).length <= 256 + 2, 'an ellipsis has three bytes');
+  t.match(told, /^There is no agent in "long" .*… Install it with "npm install -g agent"\.$/);
+  t.equal(checkText({ message: 'It is gone.', cure }, 256), `It is gone. ${cure}`);
+  t.equal(checkText({ message: 'x'.repeat(300) }, 256).length, 254);
+  const both = checkText({ message: 'm'.repeat(300), cure: 'c'.repeat(300) }, 256);
+  t.match(both, /^m{94}… c{150,}$/);
+  const sidecar = stage(CHECKING);
+  sidecar.take({ type: 'start' });
+  checked(sidecar, { ...BAD, message: 'm'.repeat(900), cure });
+  const [identify] = sent(sidecar.take({ type: 'link_up', nonce: NONCE, connectionId: 1 }));
+  t.match(identify, { checks: { failed: [{ check: 'logged in', message: /^m+… Install it with "npm install -g agent"\.$/ }] } });
 });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import t from 'tap';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
+import { checkText, IDENTIFY_MESSAGE_BYTES } from '../../../core/application/sidecar/health/checks.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { askProgram, checkAgentProgram, systemProcessTable, versionIn } from '../../../plugins/plugin.ts';
 import { acp, claudeCode, codex, command, gemini, openclaw, opencode } from '../../../plugins/runners.ts';
@@ -27,7 +28,7 @@ void t.test('no program, one that cannot be run, one whose install scripts did n
   const { program, checks, folder } = await place(t);
   const cwd = 'project';
   t.match(await checks(claudeCode({ bin: 'no-such-claude', cwd })), {
-    program: { ok: false, message: /^There is no "no-such-claude" on PATH\. .*npm install.* PATH: / },
+    program: { ok: false, message: /^There is no "no-such-claude" on PATH\.$/, cure: /npm install.* PATH: / },
     login: undefined,
   });
   await writeFile(join(folder, 'text'), 'x');
@@ -51,6 +52,29 @@ void t.test('no program, one that cannot be run, one whose install scripts did n
   );
 });
 
+void t.test('R13: a long PATH does not hide what a missing program is called and how to install it', async (t) => {
+  const { checks } = await place(t);
+  const env = { PATH: '/a/folder/of/programs:'.repeat(228).slice(0, 5_000) };
+  const [bin, cwd] = ['no-such-agent', 'project'];
+  for (const [choice, cure] of [
+    [claudeCode({ bin, cwd, env }), 'Install it with "npm install -g @anthropic-ai/claude-code"'],
+    [codex({ bin, cwd, env }), 'Install it with "npm install -g @openai/codex"'],
+    [gemini({ bin, cwd, env }), 'Install it with "npm install -g @google/gemini-cli"'],
+    [openclaw({ bin, cwd, env }), 'Install it with "npm install -g openclaw'],
+    [opencode({ bin, cwd, model: 'a/b', env }), 'Install it with "npm install -g opencode-ai'],
+    [acp({ bin, cwd, env }), 'Set the option "bin" to the path of the agent.'],
+    [command({ argv: [bin], cwd, env }), 'Install it or correct argv[0].'],
+  ] as const) {
+    const { program } = await checks(choice);
+    if (program === undefined) throw new Error(`${choice.name}: nothing was checked`);
+    const told = checkText(program, IDENTIFY_MESSAGE_BYTES);
+    t.ok(Buffer.byteLength(JSON.stringify(told)) <= IDENTIFY_MESSAGE_BYTES, `${choice.name}: ${told}`);
+    t.match(told, /^There is no "no-such-agent"/);
+    t.ok(told.includes(cure), `${choice.name}: ${told}`);
+    t.match(told, /PATH: \/a\/folder.*… \(5000 characters\)$/);
+  }
+});
+
 void t.test('a version is found beside warnings on standard error', async (t) => {
   const { program, checks } = await place(t);
   const bin = await program(`echo 'WARNING: 1.2.3' >&2; echo 'codex-cli 0.169.0'; [ "$1" = --version ] || exit 1`);
@@ -59,7 +83,7 @@ void t.test('a version is found beside warnings on standard error', async (t) =>
     login: { ok: true, message: 'CODEX_API_KEY is set' },
   });
   t.match(await checks(codex({ bin, cwd: 'project', env: { CODEX_API_KEY: '', OPENAI_API_KEY: '' } })), {
-    login: { ok: false, message: /codex login/ },
+    login: { ok: false, message: 'Codex is not logged in.', cure: /codex login/ },
   });
   t.equal(versionIn('none here 1.2'), null);
 });
@@ -67,7 +91,7 @@ void t.test('a version is found beside warnings on standard error', async (t) =>
 void t.test('a program that is not logged in', async (t) => {
   const { program, checks } = await place(t);
   const found = await checks(claudeCode({ bin: await program(claude('2.1.328', false)), cwd: 'project' }));
-  t.match(found, { program: { ok: true }, login: { ok: false, message: /not logged in.*\/login/ } });
+  t.match(found, { program: { ok: true }, login: { ok: false, message: /not logged in/, cure: /\/login/ } });
 });
 
 void t.test('R16: a check that the config overrules by its name keeps no agent from work, and says what it found', async (t) => {
@@ -101,7 +125,7 @@ void t.test('R16: a program that is another one is found by the version that it 
     const { program: found } = await checks(choice);
     t.match(
       found,
-      { ok: false, message: /printed "git version 2\.39\.5": this is another program\. .*set the option "bin" to its path/ },
+      { ok: false, message: /printed "git version 2\.39\.5": this is another program\.$/, cure: /set the option "bin" to its path/ },
       choice.name,
     );
   }
@@ -133,7 +157,7 @@ void t.test('a folder that nobody may write to, not even root, or whose disk is 
   const bin = await program(claude('2.1.328', true));
   for (const [options, wanted, message] of [
     ['ro,size=64m', false, /project" is not writable/],
-    ['size=4m', false, /^only 4 MiB are free at ".*project"\. Free some space/],
+    ['size=4m', false, /^only 4 MiB are free at ".*project"\.$/],
     ['size=64m', true, /project$/],
   ] as const) {
     execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', join(folder, 'project')]);
@@ -192,7 +216,7 @@ void t.test('permissions that are refused to root', async (t) => {
   const isRoot = process.getuid?.() === 0;
   t.match(
     await checks(claudeCode({ bin, cwd: 'project', permissions: 'full' })),
-    isRoot ? { permissions: { ok: false, message: /IS_SANDBOX/ } } : {},
+    isRoot ? { permissions: { ok: false, cure: /IS_SANDBOX/ } } : {},
   );
   t.match(
     await checks(claudeCode({ bin, cwd: 'project', permissions: 'full', env: { IS_SANDBOX: '1' } })),

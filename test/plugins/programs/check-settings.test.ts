@@ -15,10 +15,14 @@ void t.test('R16: codex with a model provider of its own needs no login of Codex
   };
   const own = 'model = "m"\nmodel_provider = "mine" # here\n\n[model_providers.other]\nenv_key = "OTHER"\n\n[model_providers."mine"]\n';
   t.match(await login(`${own}base_url = "http://127.0.0.1:11434/v1"\n`), { ok: true, message: /provider "mine"/ });
-  t.match(await login(`${own}env_key = "MY_LLM_KEY"\n`), { ok: false, message: /needs MY_LLM_KEY, which is not passed to Codex.*passEnv/ });
+  t.match(await login(`${own}env_key = "MY_LLM_KEY"\n`), {
+    ok: false,
+    message: /needs MY_LLM_KEY, which is not passed to Codex/,
+    cure: /passEnv/,
+  });
   t.match(await login(`${own}env_key = "MY_LLM_KEY"\n`, { MY_LLM_KEY: 'k' }), { ok: true });
-  t.match(await login(`${own}requires_openai_auth = true\n`), { ok: false, message: /codex login/ });
-  t.match(await login('[profiles.a]\nmodel_provider = "mine"\n'), { ok: false, message: /codex login/ }, 'only what is chosen');
+  t.match(await login(`${own}requires_openai_auth = true\n`), { ok: false, cure: /codex login/ });
+  t.match(await login('[profiles.a]\nmodel_provider = "mine"\n'), { ok: false, cure: /codex login/ }, 'only what is chosen');
   const env = { CODEX_HOME: folder, CODEX_API_KEY: '', OPENAI_API_KEY: '' };
   t.match(await checks(codex({ bin, cwd: 'project', env, extraArgs: ['-c', 'model_provider="mine"'] })), { login: { ok: true } });
 });
@@ -89,7 +93,9 @@ void t.test('R16: settings that a program does not start with are no missing log
     login: undefined,
   });
   const lost = await said('OpenClaw 2026.9.6', 'no key for openai\\n');
-  t.match(await checks(openclaw({ bin: lost, cwd: 'project' })), { login: { ok: false, message: /code 1: no key for openai\. Run/ } });
+  t.match(await checks(openclaw({ bin: lost, cwd: 'project' })), {
+    login: { ok: false, message: /code 1: no key for openai\.$/, cure: /^Run "openclaw models auth login"/ },
+  });
 
   const env = { HOME: folder };
   const broken = await said('2.1.328 (Claude Code)', 'Configuration error in /h/.claude.json: Unexpected EOF\\n');

@@ -4,7 +4,7 @@
  * passed ones now and then.
  */
 import { backoffMs } from '../../../domain/backoff.ts';
-import { cutEncoded, wellFormed } from '../../../domain/encoded-text.ts';
+import { cutEncoded, encodedBytes, wellFormed } from '../../../domain/encoded-text.ts';
 import type { NamedCheck } from '../../../domain/agent/agent.ts';
 import type { RunnerCheck } from '../../../ports/wake-runner.ts';
 import { CHECK_CHARACTERS_MAX, CHECKS_MAX } from '../../../protocol/fields.ts';
@@ -12,6 +12,9 @@ import type { ChecksFrame } from '../../../protocol/sidecar-frames.ts';
 import { CLOCK_ANSWER_MAX_MS, CHECKS_BACKOFF, CHECKS_EVERY_MS } from '../state/constants.ts';
 import type { ChecksState, SidecarState } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
+
+/** Of each check in `identify`, bytes of JSON. */
+export const IDENTIFY_MESSAGE_BYTES = 256;
 
 /** Runs the runner's checks unless they are running. */
 export function requestChecks(step: StepContext): void {
@@ -59,7 +62,7 @@ export function sendChecks(step: StepContext): void {
 /** The checks for `identify`, shortened to fit; the next ping has them in full. */
 export function checksForIdentify(step: StepContext): ChecksFrame {
   patch(step, { sent: failedKey(checksOf(step)) });
-  return checksOf(step, { count: 8, messageBytes: 256 });
+  return checksOf(step, { count: 8, messageBytes: IDENTIFY_MESSAGE_BYTES });
 }
 
 /** The failing checks for a ping, so that losing one frame cannot leave the hub with stale state. */
@@ -82,10 +85,24 @@ function checksOf(step: StepContext, most = { count: CHECKS_MAX, messageBytes: C
   return { ok: failed.length === 0, failed, passed: those(true) };
 }
 
-const toFrame = ({ check, message }: RunnerCheck, messageBytes: number): NamedCheck => ({
-  check: wellFormed(check).slice(0, 64) || 'runner',
-  message: cutEncoded(wellFormed(message), messageBytes),
+const toFrame = (one: RunnerCheck, messageBytes: number): NamedCheck => ({
+  check: wellFormed(one.check).slice(0, 64) || 'runner',
+  message: checkText(one, messageBytes),
 });
+
+const CUT = '… ';
+/** So much of what was found is told, however long the cure is. */
+const FOUND_BYTES_MIN = 96;
+
+/** What a check found and its cure, at most `bytesMax` bytes of JSON; the cure is cut last, since it is what helps. */
+export function checkText({ message, cure = '' }: Pick<RunnerCheck, 'message' | 'cure'>, bytesMax: number): string {
+  const [found, toDo] = [wellFormed(message), wellFormed(cure)];
+  const whole = toDo === '' ? found : `${found} ${toDo}`;
+  if (toDo === '' || encodedBytes(whole) <= bytesMax) return cutEncoded(whole, bytesMax);
+  const room = Math.max(FOUND_BYTES_MIN, bytesMax - encodedBytes(`${CUT}${toDo}`) + 2);
+  const told = cutEncoded(found, room);
+  return cutEncoded(`${told}${told.length < found.length ? CUT : ' '}${toDo}`, bytesMax);
+}
 
 const MINUTE_MS = 60_000;
 
