@@ -58,6 +58,7 @@ export const hubSchemas = {
       Type.Array(Type.Object({ ...task, action: Type.Enum(['continue', 'abort', 'report']), reason: Type.Optional(reasonField) })),
     ),
   }),
+  identify_checked: Type.Object({ type: type('identify_checked'), agent_id: text, in_use: Type.Boolean() }),
   error: Type.Object({ type: type('error'), error: text, retry_after_ms: Type.Optional(countField) }),
   pong: Type.Object({ type: type('pong'), timestamp: timeField }),
   task_assign: Type.Object({

@@ -160,6 +160,12 @@ export const v2Schemas = {
     token_hint: Type.String({ pattern: TOKEN_HINT_PATTERN }),
     nonce: Type.String({ pattern: NONCE_PATTERN }),
   }),
+  identify_check: Type.Object({
+    type: type('identify_check'),
+    agent_id: commonSchemas.identify.properties.agent_id,
+    proof: Type.String({ pattern: SEALED_TOKEN_PATTERN }),
+    instance_id: commonSchemas.identify.properties.instance_id,
+  }),
   task_accepted: Type.Object({ type: type('task_accepted'), ...v2Task }),
   task_rejected: Type.Object({ type: type('task_rejected'), ...v2Task, reason: Type.Optional(reasonField) }),
   task_released: Type.Object({

@@ -107,6 +107,30 @@ t.test('a hint that nobody has, that of another agent and that of a revoked toke
   t.match(await again.identify({ ...proofOf(tokenOf('a3'), said), agent_id: 'a3' }), [{ type: 'error', error: 'invalid_token' }]);
 });
 
+t.test('identify_check says whether an identify would be accepted, and begins no session', async (t) => {
+  const rig = await rigOf(t);
+  const peer = await rig.peer('a1');
+  const ask = async (asking: Peer, instanceId: string, token = tokenOf('a1')): Promise<readonly AnyFrame[]> => {
+    const { said } = await greet(asking, helloOf('a1'));
+    const { proof } = proofOf(token, said);
+    await asking.send({ type: 'identify_check', agent_id: 'a1', proof, instance_id: instanceId });
+    return asking.news();
+  };
+  const checked = (inUse: boolean) => [{ type: 'identify_checked', agent_id: 'a1', in_use: inUse }];
+  const isConnected = async (): Promise<boolean | undefined> => (await rig.storage.agents.getAgent(A1))?.agent.connected;
+  t.strictSame(await ask(peer, 'machine-1'), checked(false));
+  t.not(await isConnected(), true, 'no session');
+  t.match(await peer.identify({ instance_id: 'machine-1' }), [{ type: 'identified' }], 'the connection goes on');
+  t.strictSame(await ask(await peer.again(), 'machine-1'), checked(false), 'the same machine');
+  t.strictSame(await ask(await peer.again(), 'machine-2'), checked(true));
+  t.equal(await isConnected(), true);
+  t.equal(peer.closed(), null, 'nobody is replaced');
+  t.match(await ask(await peer.again(), 'machine-2', 'no token'), [{ type: 'error', error: 'invalid_token' }]);
+  const silent = await peer.again();
+  await silent.send({ type: 'identify_check', agent_id: 'a1' });
+  t.match(silent.news(), [{ type: 'error', error: 'validation_failed', errors: [{ field: 'proof' }] }]);
+});
+
 t.test('one hello for each connection, before identify', async (t) => {
   const rig = await rigOf(t);
   const peer = await rig.peer('a1');

@@ -25,7 +25,7 @@ const RESOURCES_BYTES_MAX = 16_384;
 
 type AgentFrame = Exclude<
   SidecarFrame,
-  { type: `task_${string}` | 'wake_result' | 'state_report' | 'hello' | 'identify' | 'ping' | 'probe_ack' }
+  { type: `task_${string}` | 'wake_result' | 'state_report' | 'hello' | 'identify' | 'identify_check' | 'ping' | 'probe_ack' }
 >;
 
 export class AgentFrameHandler {

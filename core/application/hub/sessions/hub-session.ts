@@ -15,16 +15,16 @@ import { v1Schemas, v2Schemas, type SidecarFrame, type V2FrameOf } from '../../.
 import { isExpired } from '../../../ports/agent-store.ts';
 import type { HubConnection } from '../../../ports/hub-transport.ts';
 import type { Timer } from '../../../ports/clock.ts';
-import type { Reporter } from '../batch/commands.ts';
-import type { Allowance } from './limits/agent-meter.ts';
+import type { IdentifyCommand, Reporter } from '../batch/commands.ts';
+import { WAKE_RESULTS } from './limits/agent-meter.ts';
 import { TOO_FAST, type FrameRate } from './limits/frame-rates.ts';
 import { PendingFrames } from './limits/pending-frames.ts';
 import { errorFrame, identifiedFrame, nackFrame, type Frame, type ProtocolVersion } from './frames-out.ts';
 import { ChallengeHandler } from './challenge.ts';
 import { IdentifyDeadline } from './limits/identify-deadline.ts';
-import { identifierOf, identifyCommand, IN_USE, LOGGED_CHARACTERS, noteOtherStore, tokenErrors } from './identify.ts';
+import { identifierOf, identifyChecked, identifyCommand, IN_USE, LOGGED_CHARACTERS, noteOtherStore, tokenErrors } from './identify.ts';
 import type { RefusedIdentify, SessionToken } from './identify.ts';
-import { ReportHandler } from './report-handler.ts';
+import { isTaskFrame, ReportHandler } from './report-handler.ts';
 import type { SessionDeps } from './session-deps.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { AgentFrameHandler } from './agent-frames.ts';
@@ -33,9 +33,8 @@ import { isReport } from './limits/low-priority-inbox.ts';
 /** How long a version 1 connection whose agent id is in use stays open before it is closed, milliseconds. */
 const V1_REFUSED_MS = 10_000;
 
-/** Wake results of one agent in a minute: several for each of its slots. They decide nothing about a task. */
-export const WAKE_RESULTS: Allowance = { count: 600, bytes: 1_048_576 };
 const NO_TASKS: readonly TaskId[] = [];
+const FIRST_FRAMES: readonly string[] = ['hello', 'identify', 'identify_check'];
 
 const parsers = { 1: frameParser<SidecarFrame>(v1Schemas), 2: frameParser<SidecarFrame>(v2Schemas) };
 
@@ -194,17 +193,14 @@ export class HubSession {
     if (isLongerThan(text, limits.unidentifiedFrameBytes))
       return this.close(1009, `at most ${limits.unidentifiedFrameBytes} bytes before identify`);
     const parsed = parsers[2](text);
-    if (parsed.kind === 'frame' && parsed.frame.type === 'hello') return this.#hello(parsed.frame);
-    if (parsed.kind === 'frame' && parsed.frame.type === 'identify') return this.#identify(parsed.frame);
-    if (
-      parsed.kind === 'frame' ||
-      parsed.kind === 'unknown_message_type' ||
-      (parsed.kind === 'validation_failed' && parsed.messageType !== 'identify' && parsed.messageType !== 'hello')
-    ) {
-      this.send(errorFrame('not_identified'));
-      return this.#noteInvalid('not_identified', {});
-    }
-    this.#onInvalid(parsed);
+    const frame = parsed.kind === 'frame' ? parsed.frame : null;
+    if (frame?.type === 'hello') return this.#hello(frame);
+    if (frame?.type === 'identify') return this.#identify(frame);
+    if (frame?.type === 'identify_check') return this.#identify({ ...frame, type: 'identify', protocol_version: 2 }, true);
+    if (parsed.kind === 'invalid_json') return this.#onInvalid(parsed);
+    if (parsed.kind === 'validation_failed' && FIRST_FRAMES.includes(parsed.messageType)) return this.#onInvalid(parsed);
+    this.send(errorFrame('not_identified'));
+    this.#noteInvalid('not_identified', {});
   }
 
   /** Cancels the timers and releases what they hold: a session may be idle for days. */
@@ -223,16 +219,14 @@ export class HubSession {
     this.#challenge.challenge().then(
       (challenge) => {
         if (this.#state !== 'challenging' || this.#closing !== null) return;
-        this.#state = 'new';
-        this.#identifyDeadline?.resume();
-        this.send(challenge);
-        this.#handlePendingFrames();
+        this.#answerFirst(challenge);
       },
       (error: unknown) => this.#onLookupFailed(error),
     );
   }
 
-  #identify(frame: V2FrameOf<'identify'>): void {
+  /** `isCheck`: only answers whether it could identify; no session begins. */
+  #identify(frame: V2FrameOf<'identify'>, isCheck = false): void {
     const errors = tokenErrors(frame);
     if (errors.length > 0) return this.#onInvalid({ kind: 'validation_failed', messageType: 'identify', errors, object: frame });
     this.#state = 'identifying';
@@ -243,6 +237,7 @@ export class HubSession {
       (made) => {
         if (this.#state !== 'identifying' || this.#closing !== null) return;
         if (made.kind === 'refused') return this.#refuseIdentify(made, frame);
+        if (isCheck) return this.#answerCheck(made.command).catch((error: unknown) => this.#onLookupFailed(error));
         this.#token = made.token;
         this.#deps.tokenUse.note(made.token.id);
         this.#deps.inbox.post(made.command, (outcome) => {
@@ -257,6 +252,19 @@ export class HubSession {
       },
       (error: unknown) => this.#onLookupFailed(error),
     );
+  }
+
+  async #answerCheck(command: IdentifyCommand): Promise<void> {
+    const answer = await identifyChecked(command, this.#deps);
+    if (this.#state === 'identifying' && this.#closing === null) this.#answerFirst(answer);
+  }
+
+  /** Back to `new`, for the frames that follow. */
+  #answerFirst(answer: Frame): void {
+    this.#state = 'new';
+    this.#identifyDeadline?.resume();
+    this.send(answer);
+    this.#handlePendingFrames();
   }
 
   #onLookupFailed(error: unknown): void {
@@ -333,7 +341,7 @@ export class HubSession {
     this.#noteInvalid(kind, { message_type: messageType?.slice(0, LOGGED_CHARACTERS) ?? null, ...fields });
   }
 
-  #refuseRepeated(messageType: 'hello' | 'identify', detail: string): void {
+  #refuseRepeated(messageType: 'hello' | 'identify' | 'identify_check', detail: string): void {
     this.send(errorFrame('validation_failed', { message_type: messageType, errors: [{ field: 'type', error: 'repeated', detail }] }));
     this.#noteInvalid('validation_failed', { message_type: messageType, fields: ['type'] });
   }
@@ -360,9 +368,11 @@ export class HubSession {
   #onValid(frame: SidecarFrame, characters: number): void {
     const from = this.#from;
     if (from === null) return;
+    if (isTaskFrame(frame) && frame.type !== 'wake_result') return this.#reports.on(frame, from, characters);
     switch (frame.type) {
       case 'hello':
       case 'identify':
+      case 'identify_check':
         return this.#refuseRepeated(frame.type, 'this connection is identified already');
       case 'ping':
         this.send({ type: 'pong', timestamp: this.#deps.clock.wallMs() });
@@ -370,16 +380,6 @@ export class HubSession {
         if (frame.checks !== undefined && this.#version === 2) this.#agentFrames.onChecks(frame.checks, from);
         if (this.#version === 1) this.#reports.onPing(from);
         return;
-      case 'task_accepted':
-      case 'task_rejected':
-      case 'task_released':
-      case 'task_complete':
-      case 'task_failed':
-      case 'task_progress':
-      case 'task_recovering':
-      case 'state_report':
-      case 'task_cancel_ack':
-        return this.#reports.on(frame, from, characters);
       case 'wake_result': {
         const waitMs = this.#deps.meter.take(from.agentId, 'wake_result', characters, WAKE_RESULTS);
         if (waitMs === 0) return this.#reports.on(frame, from, characters);

@@ -7,7 +7,7 @@ import { loggedToken } from '../../logged-token.ts';
 import type { V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import type { IdentifyCommand } from '../batch/commands.ts';
 import { checksFromFrame } from './checks-from-frame.ts';
-import type { ProtocolVersion } from './frames-out.ts';
+import type { Frame, ProtocolVersion } from './frames-out.ts';
 import type { SessionDeps } from './session-deps.ts';
 
 /** What a session remembers of its token. */
@@ -94,6 +94,12 @@ export async function identifyCommand(
       hubId: deps.context.hubId,
     },
   };
+}
+
+/** The answer to `identify_check`. Another machine uses the agent id if it is connected with another instance id. */
+export async function identifyChecked({ agentId, instanceId }: IdentifyCommand, { agents }: SessionDeps): Promise<Frame> {
+  const agent = (await agents.getAgent(agentId))?.agent;
+  return { type: 'identify_checked', agent_id: agentId, in_use: agent?.connected === true && agent.instanceId !== instanceId };
 }
 
 /**

@@ -13,6 +13,20 @@ import type { SessionDeps } from './session-deps.ts';
 type RecoveryFrame = Extract<SidecarFrame, { type: 'task_recovering' | 'state_report' }>;
 export type TaskFrame = ReportFrame | RecoveryFrame | V2FrameOf<'task_cancel_ack'>;
 
+const TASK_FRAMES: Readonly<Record<TaskFrame['type'], true>> = {
+  task_accepted: true,
+  task_rejected: true,
+  task_released: true,
+  task_complete: true,
+  task_failed: true,
+  task_progress: true,
+  task_recovering: true,
+  state_report: true,
+  task_cancel_ack: true,
+  wake_result: true,
+};
+export const isTaskFrame = (frame: SidecarFrame): frame is TaskFrame => Object.hasOwn(TASK_FRAMES, frame.type);
+
 /** Statuses of a crashed version 1 task whose agent had been woken. */
 const WOKEN = ['waking_confirmation', 'working'];
 

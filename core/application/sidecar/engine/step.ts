@@ -173,6 +173,7 @@ function onFrame(step: StepContext, connectionId: number, frame: HubFrame): void
       return onHubTime(step, frame.timestamp);
     case 'challenge':
     case 'identified':
+    case 'identify_checked':
       return;
   }
 }

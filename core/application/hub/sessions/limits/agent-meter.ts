@@ -9,6 +9,9 @@ export interface Allowance {
   readonly bytes: number;
 }
 
+/** Wake results of one agent in a minute: several for each of its slots. They decide nothing about a task. */
+export const WAKE_RESULTS: Allowance = { count: 600, bytes: 1_048_576 };
+
 const MINUTE_MS = 60_000;
 /** Agents tracked at once; beyond that the least recently active one is dropped. */
 const AGENTS_MAX = 10_000;
