@@ -17,17 +17,16 @@ export async function makeDataDir(dataDir: string, setting: string): Promise<voi
     const probe = join(dataDir, '.writable');
     await writeFile(probe, '', { mode: 0o600 });
   } catch (cause) {
-    throw new AgentcomError(
-      'AC_DATA_DIR',
-      `Cannot create or write the data directory ${dataDir}: ${messageOf(cause)}. Fix its permissions, or ${setting}.`,
-      { cause },
-    );
+    throw new AgentcomError('AC_DATA_DIR', `Cannot create or write the data directory ${dataDir}: ${messageOf(cause)}.`, {
+      cause,
+      cure: `Fix its permissions, or ${setting}.`,
+    });
   }
   if (process.platform === 'win32' || (mode & OTHERS) === 0) return;
   throw new AgentcomError(
     'AC_DATA_DIR',
-    `The data directory ${dataDir} is accessible to other users (mode ${(mode & 0o777).toString(8)}, wanted 700). Run: chmod 700 ${dataDir}`,
-    { details: { dataDir, mode: mode & 0o777 } },
+    `The data directory ${dataDir} is accessible to other users (mode ${(mode & 0o777).toString(8)}, wanted 700).`,
+    { cure: `Run: chmod 700 ${dataDir}`, details: { dataDir, mode: mode & 0o777 } },
   );
 }
 
@@ -39,7 +38,8 @@ export async function readSecretFile(file: string): Promise<string | null> {
     if ((mode & OTHERS) !== 0) {
       throw new AgentcomError(
         'AC_DATA_DIR',
-        `${file} contains a secret and is accessible to other users (mode ${(mode & 0o777).toString(8)}). Run: chmod 600 ${file}`,
+        `${file} contains a secret and is accessible to other users (mode ${(mode & 0o777).toString(8)}).`,
+        { cure: `Run: chmod 600 ${file}` },
       );
     }
     text = await readFile(file, 'utf8');

@@ -21,22 +21,29 @@ export interface Enrolling {
 export type Enrolled =
   { readonly kind: 'enrolled'; readonly token: string; readonly isProved: boolean } | { readonly kind: 'not_proved' | 'older' };
 
+/** Whether the hub knows this enrolment secret, without using it up. Fails as `enrolAt`. */
+export async function hubKnowsSecret(url: string, of: Pick<Enrolling, 'agentId' | 'secret'>): Promise<'proved' | 'not_proved' | 'older'> {
+  const { challenge, isProved } = await challengedHub(hubClient({ url, token: undefined, retryWithinMs: 0 }), of);
+  return challenge === null ? 'older' : isProved ? 'proved' : 'not_proved';
+}
+
 /** Fails with `AC_API` where the hub refuses, with `AC_API_UNREACHABLE` where none answers. `url`: `http://…` or `https://…` */
 export async function enrolAt(url: string, { agentId, secret, isTrusted }: Enrolling): Promise<Enrolled> {
   const { hmac } = systemDigest();
-  const { enrolment } = hubClient({ url, token: undefined });
-  const { key, hello } = newHandshake(agentId, secret);
-  const asked = { agent_id: agentId, secret_hint: hello.tokenHint, nonce: hello.nonce };
-  const challenge = await challengeTo(enrolment, asked);
+  const client = hubClient({ url, token: undefined });
+  const { enrolment } = client;
+  const { key, said, asked, challenge, isProved } = await challengedHub(client, { agentId, secret });
   if (challenge === null) {
     // With TLS the certificate identifies it. Without, even on loopback, whoever took the port could pose as an older hub.
     if (new URL(url).protocol !== 'https:' && !isTrusted) return { kind: 'older' };
     return { kind: 'enrolled', token: (await enrolment.register({ agent_id: agentId, secret })).token, isProved: false };
   }
-  const { hub_nonce: hubNonce, proof } = challenge;
-  const said = { ...hello, hubNonce };
-  if (!isNonce(hubNonce) || !isProof(proof) || !isSameProof(proof, enrolHubProof(key, said, hmac))) return { kind: 'not_proved' };
-  const given = await enrolment.registerProved({ ...asked, hub_nonce: hubNonce, sealed_secret: sealedSecret(secret, key, said, hmac) });
+  if (!isProved) return { kind: 'not_proved' };
+  const given = await enrolment.registerProved({
+    ...asked,
+    hub_nonce: challenge.hub_nonce,
+    sealed_secret: sealedSecret(secret, key, said, hmac),
+  });
   const token = isSealed(given.sealed_token) && isProof(given.proof) ? unsealedEnrolToken(given, key, said, hmac) : null;
   if (token !== null) return { kind: 'enrolled', token, isProved: true };
   throw new AgentcomError(
@@ -44,6 +51,17 @@ export async function enrolAt(url: string, { agentId, secret, isTrusted }: Enrol
     `Expected the token of agent "${agentId}" from the hub that proved itself, but the answer was modified between this machine ` +
       `and ${url}. The secret may be used up. On the hub's machine run "agentcom tokens revoke ${agentId}" and "agentcom invite"`,
   );
+}
+
+/** Has the hub prove that it knows the secret. `challenge` null: it is older and cannot. */
+async function challengedHub({ enrolment }: HubClient, { agentId, secret }: Pick<Enrolling, 'agentId' | 'secret'>) {
+  const { key, hello } = newHandshake(agentId, secret);
+  const asked = { agent_id: agentId, secret_hint: hello.tokenHint, nonce: hello.nonce };
+  const challenge = await challengeTo(enrolment, asked);
+  const said = { ...hello, hubNonce: challenge?.hub_nonce ?? '' };
+  const isAnswer = challenge !== null && isNonce(challenge.hub_nonce) && isProof(challenge.proof);
+  const isProved = isAnswer && isSameProof(challenge.proof, enrolHubProof(key, said, systemDigest().hmac));
+  return { key, said, asked, challenge, isProved };
 }
 
 /** Null from an older hub, which does not know these fields. */

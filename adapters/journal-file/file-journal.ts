@@ -27,6 +27,8 @@ export interface FileJournalOptions {
    * The sidecar's data directory, absolute; created if missing, readable by its owner only. Must be on a local disk.
    */
   readonly dataDir: string;
+  /** Whose journal it is, for who finds the folder in use. */
+  readonly agentId?: string | undefined;
   /** For the names of files that are set aside. */
   readonly clock: Clock;
   readonly log: Log;
@@ -51,13 +53,13 @@ export const INSTANCE_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** A journal over `dataDir`. Opens nothing yet; may be reopened after `close`. */
 export function fileJournal(options: FileJournalOptions): Journal {
-  const { dataDir, clock, log, files = nodeJournalFiles, place = placeOf } = options;
+  const { dataDir, agentId, clock, log, files = nodeJournalFiles, place = placeOf } = options;
   const outbox = join(dataDir, 'outbox');
   const refused = join(dataDir, 'refused');
   const reservePath = join(dataDir, 'reserve');
   const instancePath = join(dataDir, 'instance-id');
   const placePath = join(dataDir, 'instance-place');
-  const lock = folderLock(dataDir, files, log);
+  const lock = folderLock(dataDir, { files, log, agentId });
   const states = stateCopies(dataDir, files);
   const bodies = reports(outbox, refused, files);
   let isOpen = false;

@@ -32,9 +32,17 @@ export interface FolderLock {
   release(): Promise<void>;
 }
 
+export interface FolderLockDeps {
+  readonly files: JournalFiles;
+  readonly log: Log;
+  readonly agentId?: string | undefined;
+}
+
 interface Holder extends ProcessMark {
   /** Name of the socket it listens on; null if it has none. */
   readonly socket: string | null;
+  /** Whose sidecar it is; null if it did not say. */
+  readonly agentId: string | null;
 }
 
 /** Attempts when the lock keeps changing hands. */
@@ -45,7 +53,8 @@ const CANDIDATE = /^lock\.([0-9]+)-[0-9a-f-]{36}$/;
 const CANDIDATE_PREFIX = /^lock\.([0-9]+)-/;
 const SOCKET = /^lock-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.sock$/;
 
-export function folderLock(folder: string, files: JournalFiles, log: Log): FolderLock {
+/** `agentId`: whose sidecar this is, for who finds the lock held. */
+export function folderLock(folder: string, { files, log, agentId }: FolderLockDeps): FolderLock {
   const lockPath = join(folder, 'lock');
   let heldText: Buffer | null = null;
   let socket: LockSocket | null = null;
@@ -55,7 +64,7 @@ export function folderLock(folder: string, files: JournalFiles, log: Log): Folde
     const id = randomUUID();
     const socketName = `lock-${id}.sock`;
     const listening = await listen(socketName);
-    const text = Buffer.from(`${JSON.stringify({ ...mark, id, ...(listening === null ? {} : { socket: socketName }) })}\n`);
+    const text = Buffer.from(`${JSON.stringify({ ...mark, id, agentId, ...(listening === null ? {} : { socket: socketName }) })}\n`);
     const candidate = `lock.${mark.pid}-${randomUUID()}`;
     const candidatePath = join(folder, candidate);
     let isTaken = false;
@@ -123,7 +132,7 @@ export function folderLock(folder: string, files: JournalFiles, log: Log): Folde
   async function isUnheld(name: string): Promise<boolean> {
     const text = await files.read(join(folder, name));
     const mark = text === null ? null : readMark(text);
-    return mark === null || !(await isHeldBy(mark));
+    return mark === null || !(await isAlive(folder, mark));
   }
 
   async function linkNew(candidatePath: string): Promise<boolean> {
@@ -137,13 +146,10 @@ export function folderLock(folder: string, files: JournalFiles, log: Log): Folde
 
   async function throwIfAlive(text: Buffer): Promise<void> {
     const holder = readMark(text);
-    if (holder === null || !(await isHeldBy(holder))) return;
+    if (holder === null || !(await isAlive(folder, holder))) return;
     const message = `Cannot use "${folder}": process ${holder.pid}, possibly in another container, holds it (${lockPath}). Stop that sidecar, or use a different dataDir.`;
     throw new AgentcomError('AC_JOURNAL_LOCKED', message, { details: { folder, pid: holder.pid } });
   }
-
-  const isHeldBy = async ({ socket: at, ...mark }: Holder): Promise<boolean> =>
-    (await isStillRunning(mark)) || (at !== null && (await isListening(folder, at)));
 
   return {
     acquire,
@@ -158,13 +164,24 @@ export function folderLock(folder: string, files: JournalFiles, log: Log): Folde
   };
 }
 
+/** The live process that holds the folder, for the doctor; null if there is none. */
+export async function lockHolder(folder: string, files: JournalFiles): Promise<Pick<Holder, 'pid' | 'agentId'> | null> {
+  const text = await files.read(join(folder, 'lock'));
+  const holder = text === null ? null : readMark(text);
+  return holder !== null && (await isAlive(folder, holder)) ? holder : null;
+}
+
+const isAlive = async (folder: string, { socket, ...mark }: Holder): Promise<boolean> =>
+  (await isStillRunning(mark)) || (socket !== null && (await isListening(folder, socket)));
+
 /** Null if invalid. Marks are written whole, so this one was torn by a power loss and its process is gone. */
 function readMark(text: Buffer): Holder | null {
   try {
     const mark = JSON.parse(text.toString('utf8')) as Partial<Holder> | null;
-    const { pid, startTime = null, bootId = null, socket = null } = mark ?? {};
+    const { pid, startTime = null, bootId = null, socket = null, agentId = null } = mark ?? {};
     if (!Number.isSafeInteger(pid) || (pid as number) <= 0) return null;
-    return { pid: pid as number, startTime, bootId, socket: typeof socket === 'string' && SOCKET.test(socket) ? socket : null };
+    const at = typeof socket === 'string' && SOCKET.test(socket) ? socket : null;
+    return { pid: pid as number, startTime, bootId, socket: at, agentId: typeof agentId === 'string' ? agentId : null };
   } catch {
     return null; // Torn: the caller treats it as no mark.
   }

@@ -5,6 +5,7 @@ import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
 import type { JournalCopy, JournalInspection, RefusedFile } from '../../core/ports/journal.ts';
 import { INSTANCE_ID, RESERVE_BYTES } from './file-journal.ts';
+import { lockHolder } from './folder-lock.ts';
 import { nodeJournalFiles } from './journal-files.ts';
 import { NEWEST, PREVIOUS, readCopy } from './read-copy.ts';
 
@@ -34,6 +35,7 @@ async function inspectFolder(dataDir: string): Promise<JournalInspection['found'
       previous: await inspectCopy(dataDir, PREVIOUS),
       instanceId: instanceId === null ? 'missing' : INSTANCE_ID.test(instanceId.trim()) ? 'good' : 'bad',
       hasReserve: names.includes('reserve') && (await stat(join(dataDir, 'reserve'))).size === RESERVE_BYTES,
+      holder: await lockHolder(dataDir, nodeJournalFiles),
       setAside: names.filter((name) => SET_ASIDE.test(name)).sort(),
       refused: await refusedIn(join(dataDir, 'refused')),
     };

@@ -2,18 +2,19 @@
 import type { Agent, PendingStop } from '../../core/domain/agent/agent.ts';
 import type { TaskId } from '../../core/domain/ids.ts';
 import type { Task } from '../../core/domain/task/task.ts';
-import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { StoreCheck, StoreDamage, StoreInspection, TaskPage } from '../../core/ports/store-inspection.ts';
 import type { Row } from './engine.ts';
 import type { InspectionStatements } from './inspection-statements.ts';
+import type { SchemaDamage } from './migrations/unknown-steps.ts';
 import { agentColumns, eventIn, keyIn, stateIn, taskColumns, taskIn, tombstoneIn } from './rows/rows.ts';
 
 export interface Inspected {
   readonly statements: InspectionStatements;
   /** `parameter`: any JSON value. Reads one committed state throughout. */
   readonly rows: (sql: string, parameter?: unknown) => Promise<readonly Row[]>;
-  /** What keeps this program from reading it, a sentence each. */
-  readonly schema: () => Promise<readonly string[]>;
+  /** What keeps this program from reading it. */
+  readonly schema: () => Promise<readonly SchemaDamage[]>;
   /** What the database itself finds wrong with its pages, a sentence each. */
   readonly file: () => Promise<readonly string[]>;
   /** The same within seconds; null where that cannot be. */
@@ -27,7 +28,7 @@ const FIRST_KEY = '["",""]';
 export function inspectionOver(looked: Inspected): StoreInspection {
   const { statements, rows } = looked;
   return {
-    schema: () => damageOf('schema', async () => (await looked.schema()).map((what) => damage('schema', what))),
+    schema: async () => (await looked.schema()).map(({ check, what }) => damage(check, what)),
     async quick() {
       let isRead = true;
       const found = await damageOf('file', async () => {
@@ -58,12 +59,14 @@ export function inspectionOver(looked: Inspected): StoreInspection {
 
 const damage = (check: StoreCheck, what: string, taskId: unknown = null): StoreDamage => ({ check, what, taskId: taskId as TaskId | null });
 
+const withoutStop = (text: string): string => text.replace(/\.$/, '');
+
 /** What `look` finds; that it cannot be looked at is damage of the same kind. */
 async function damageOf(check: StoreCheck, look: () => Promise<readonly StoreDamage[]>): Promise<readonly StoreDamage[]> {
   try {
     return await look();
   } catch (thrown) {
-    return [damage(check, `it could not be looked at: ${thrown instanceof Error ? thrown.message : String(thrown)}`)];
+    return [damage(check, `it could not be looked at: ${withoutStop(AgentcomError.is(thrown) ? thrown.found : messageOf(thrown))}`)];
   }
 }
 

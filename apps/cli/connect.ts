@@ -44,13 +44,31 @@ export async function connect(
     if (!hasNotified) onRetry(reason);
     hasNotified = true;
   };
-  const givenUrl = options.url ?? (environment.env['AGENTCOM_API_URL'] || undefined);
-  const checked = givenUrl === undefined ? undefined : checkedUrl(givenUrl);
+  return hubClient({ ...(await chosenConnection(options, environment)), onRetry: notifyOnce });
+}
+
+export interface ChosenConnection extends Token {
+  readonly url: string;
+  /** Where the address was taken from. */
+  readonly urlFrom: string;
+}
+
+/** The address and the token that commands use. Throws as `connect`. */
+export async function chosenConnection(options: ConnectionOptions, environment: CliEnvironment): Promise<ChosenConnection> {
+  const named = givenUrl(options, environment.env);
+  const checked = named === undefined ? undefined : { url: checkedUrl(named.url), urlFrom: named.urlFrom };
   const given = givenToken(options, environment.env);
-  if (checked !== undefined && given !== undefined) return hubClient({ url: checked, ...given, onRetry: notifyOnce });
-  const hub = await hubConfig(options.config, environment, { url: checked, needsToken: given === undefined });
-  const url = checked ?? checkedUrl(urlOf(hub));
-  return hubClient({ url, ...(given ?? (await tokenFor(url, hub))), onRetry: notifyOnce });
+  if (checked !== undefined && given !== undefined) return { ...checked, ...given };
+  const hub = await hubConfig(options.config, environment, { url: checked?.url, needsToken: given === undefined });
+  const address = checked ?? { url: checkedUrl(urlOf(hub)), urlFrom: `hub.listen of ${hub.file}` };
+  return { ...address, ...(given ?? (await tokenFor(address.url, hub))) };
+}
+
+/** The address from the command line or the environment; undefined if the config has to tell it. */
+export function givenUrl({ url }: ConnectionOptions, env: CliEnvironment['env']): Pick<ChosenConnection, 'url' | 'urlFrom'> | undefined {
+  if (url !== undefined) return { url, urlFrom: '--url' };
+  const variable = env['AGENTCOM_API_URL'] ?? '';
+  return variable === '' ? undefined : { url: variable, urlFrom: 'AGENTCOM_API_URL' };
 }
 
 function givenToken({ token }: ConnectionOptions, env: CliEnvironment['env']): Token | undefined {

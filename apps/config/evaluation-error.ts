@@ -5,8 +5,10 @@ import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 export function evaluationError(file: string, thrown: unknown): AgentcomError {
   if (AgentcomError.is(thrown)) return thrown;
   const place = placeIn(file, thrown);
-  return new AgentcomError('AC_CONFIG_INVALID', `The config ${place ?? file} cannot be loaded: ${whatHappened(file, thrown, place)}`, {
+  const { found, cure } = whatHappened(file, thrown, place);
+  return new AgentcomError('AC_CONFIG_INVALID', `The config ${place ?? file} cannot be loaded: ${found}`, {
     cause: thrown,
+    cure,
     details: { file, place },
   });
 }
@@ -20,13 +22,21 @@ function placeIn(file: string, thrown: unknown): string | null {
   return position === null ? null : `${file}:${position[0]}`;
 }
 
-function whatHappened(file: string, thrown: unknown, place: string | null): string {
+interface WhatHappened {
+  readonly found: string;
+  /** Undefined: whoever wrote the config knows. */
+  readonly cure?: string;
+}
+
+function whatHappened(file: string, thrown: unknown, place: string | null): WhatHappened {
   const code = typeof thrown === 'object' && thrown !== null && 'code' in thrown ? thrown.code : undefined;
   const first = messageOf(thrown).split('\n')[0]?.trim() ?? '';
   if (code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND') {
-    return `${first}. Install it, or correct the import in ${file}.`;
+    return { found: `${first}.`, cure: `Install it, or correct the import in ${file}.` };
   }
   const syntax = /^(?:ParseError|SyntaxError): (.*)$/.exec(first);
-  if (syntax !== null) return `syntax error: ${syntax[1]?.trim() ?? first}.`;
-  return place === null ? `${first}. Its default export should be defineConfig({ … }).` : `it threw: ${first}.`;
+  if (syntax !== null) return { found: `syntax error: ${syntax[1]?.trim() ?? first}.` };
+  return place === null
+    ? { found: `${first}.`, cure: 'Its default export should be defineConfig({ … }).' }
+    : { found: `it threw: ${first}.` };
 }

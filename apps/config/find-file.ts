@@ -11,13 +11,15 @@ export function findConfigFile(named: string | undefined, cwd: string): string {
   if (named !== undefined) {
     const file = resolve(cwd, named);
     if (existsSync(file)) return file;
-    throw new AgentcomError('AC_CONFIG_NOT_FOUND', `The config file ${file} does not exist. Correct --config.`, { details: { file } });
+    throw new AgentcomError('AC_CONFIG_NOT_FOUND', `The config file ${file} does not exist.`, {
+      cure: 'Correct --config.',
+      details: { file },
+    });
   }
   const found = FILE_NAMES.map((name) => resolve(cwd, name)).find((file) => existsSync(file));
   if (found !== undefined) return found;
-  throw new AgentcomError(
-    'AC_CONFIG_NOT_FOUND',
-    `There is no ${FILE_NAMES.join(', ')} in ${cwd}. Change to the folder that has one, pass --config FILE, or write one with "agentcom init".`,
-    { details: { cwd } },
-  );
+  throw new AgentcomError('AC_CONFIG_NOT_FOUND', `There is no ${FILE_NAMES.join(', ')} in ${cwd}.`, {
+    cure: 'Change to the folder that has one, pass --config FILE, or write one with "agentcom init".',
+    details: { cwd },
+  });
 }

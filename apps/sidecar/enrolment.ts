@@ -27,16 +27,34 @@ export interface EnrolmentDeps {
  */
 export async function sidecarToken(deps: EnrolmentDeps): Promise<string> {
   const { config } = deps;
-  const given = config.token ?? (process.env['AGENTCOM_TOKEN'] || undefined);
-  if (given !== undefined) return given;
-  const file = join(config.dataDir, 'token');
-  const known = await readSecretFile(file);
-  if (known !== null) return known;
+  const known = await knownToken(config, process.env);
+  if (known !== null) return known.token;
   const token = await enrol(deps);
+  const file = tokenFile(config);
   await writeSecretFile(file, token);
   deps.log.info('enrolled with the hub', { agent_id: config.agentId, token_file: file });
   return token;
 }
+
+export interface KnownToken {
+  readonly token: string;
+  readonly from: 'config' | 'variable' | 'file';
+}
+
+/** The token of a sidecar that need not enrol; null if it must. Fails with `AC_DATA_DIR` if others can read the token's file. */
+export async function knownToken(
+  config: ResolvedSidecarConfig,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<KnownToken | null> {
+  if (config.token !== undefined) return { token: config.token, from: 'config' };
+  const variable = env['AGENTCOM_TOKEN'] ?? '';
+  if (variable !== '') return { token: variable, from: 'variable' };
+  const token = await readSecretFile(tokenFile(config));
+  return token === null ? null : { token, from: 'file' };
+}
+
+/** Where an enrolled sidecar keeps its token. */
+export const tokenFile = ({ dataDir }: Pick<ResolvedSidecarConfig, 'dataDir'>): string => join(dataDir, 'token');
 
 type Outcome =
   { readonly kind: 'enrolled'; readonly token: string } | { readonly kind: 'again'; readonly refused: boolean; readonly because: string };
@@ -115,7 +133,7 @@ async function enrolSecret({ hubDataDir }: EnrolmentDeps): Promise<string | null
 /** Set by hand, so nothing replaces it, unlike the secret in the hub's own file. */
 const givenSecret = (): string | null => process.env['AGENTCOM_ENROL_SECRET'] || null;
 
-const HOW_TO_GET_A_TOKEN =
+export const HOW_TO_GET_A_TOKEN =
   'On the hub\'s machine run "agentcom tokens create --agent NAME" and set AGENTCOM_TOKEN here, or "agentcom invite" and set AGENTCOM_ENROL_SECRET here to what it prints.';
 
 /** `ws://host:port/ws` → `http://host:port`. */

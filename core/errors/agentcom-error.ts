@@ -10,19 +10,30 @@ export interface AgentcomErrorOptions {
   /** More for machines and logs: JSON values, no secrets. */
   readonly details?: Readonly<Record<string, unknown>> | undefined;
   readonly cause?: unknown;
+  /** What to do, one or more sentences with a full stop. The message ends with it. */
+  readonly cure?: string | undefined;
 }
 
 export class AgentcomError extends Error {
   readonly code: ErrorCode;
   readonly details: Readonly<Record<string, unknown>> | undefined;
+  /** The message without the cure. */
+  readonly found: string;
+  /** Undefined: the message itself says what to do. */
+  readonly cure: string | undefined;
   readonly [MARK] = true;
 
-  /** `message` says what was tried, wanted, found, and what to do. */
+  /** `message` says what was tried, wanted and found, and what to do unless `cure` does. */
   constructor(code: ErrorCode, message: string, options: AgentcomErrorOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    super(
+      options.cure === undefined ? message : `${message} ${options.cure}`,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
     this.name = 'AgentcomError';
     this.code = code;
     this.details = options.details;
+    this.found = message;
+    this.cure = options.cure;
   }
 
   /** Whether `value` is an AgentcomError, from any copy of the package, and has this code if one is given. */
@@ -35,6 +46,8 @@ export class AgentcomError extends Error {
 /** The message of anything that was thrown. */
 export function messageOf(thrown: unknown): string {
   try {
+    // A connection that failed at every address of a name has no message of its own.
+    if (thrown instanceof AggregateError && thrown.message === '') return thrown.errors.map(messageOf).join('; ');
     return String(thrown instanceof Error ? thrown.message : thrown);
   } catch {
     return 'the error cannot be displayed'; // It has no text, or throws when asked for it.

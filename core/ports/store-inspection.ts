@@ -8,8 +8,11 @@ import type { IdempotencyRecord } from './task-store.ts';
 
 /** What a storage checks by itself, before the invariants of the domain are checked. */
 export const STORE_CHECKS = [
-  /** The schema is not ours, of a newer version, or not migrated yet: nothing else can be checked. */
+  /** The schema is not ours, so that nothing else can be checked; or it is of another version, or only a part of a store was copied. */
   'schema',
+  'schema_newer',
+  'schema_older',
+  'schema_unfinished',
   /** The database's own check of its file failed: pages, indexes, keys. */
   'file',
   /** A row cannot be read, or a whole table from some row on. */
@@ -47,7 +50,10 @@ export interface TaskPage {
 
 /** MUST read one committed state from the first call until `close`. MUST NOT lock, migrate or write anything. */
 export interface StoreInspection {
-  /** Damage of the schema; empty if this program can read the database. If there is any, nothing else may be called. */
+  /**
+   * Damage of the schema, or of the file if that keeps it from being read; empty if this program can read the database. If there is any,
+   * nothing else may be called. Fails with `AC_STORE_UNAVAILABLE` if it cannot be read for another reason.
+   */
   schema(): Promise<readonly StoreDamage[]>;
   /**
    * The database's own check of its file, if it takes seconds at most. Null if the file is too large for that, or if checking it is the

@@ -229,8 +229,8 @@ t.test(
     const onItsMachine = async (name: string, text: string): Promise<readonly string[]> => {
       writeFileSync(join(world.dir, name), text);
       const { out } = await run(['doctor', '--json', '--config', join(world.dir, name)], { cwd: world.dir });
-      const { findings } = JSON.parse(out) as { readonly findings: readonly { readonly check: string; readonly kind: string }[] };
-      return findings.flatMap(({ check, kind }) => (kind === 'damage' ? [check] : []));
+      const { findings } = JSON.parse(out) as { readonly findings: readonly { readonly check: string; readonly severity: string }[] };
+      return findings.flatMap(({ check, severity }) => (severity === 'error' ? [check] : []));
     };
     t.strictSame(await onItsMachine('well.config.mjs', config), []);
     t.strictSame(await onItsMachine('token.config.mjs', config.replace(/token: "[^"]+"/, 'token: "a-token-of-nobody"')), ['token']);

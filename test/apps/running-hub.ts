@@ -47,17 +47,21 @@ export interface RunningAgent {
 export interface RunningHubOptions {
   readonly timing?: Partial<HubTiming>;
   readonly limits?: Partial<HubLimits>;
+  /** How far its machine's clock is ahead of ours, milliseconds. */
+  readonly clockAheadMs?: number;
 }
 
 const ADMIN_TOKEN = 'an-admin-token-of-the-tests-0123456789';
 
-export async function runningHub({ timing = {}, limits = {} }: RunningHubOptions = {}): Promise<RunningHub> {
+export async function runningHub({ timing = {}, limits = {}, clockAheadMs = 0 }: RunningHubOptions = {}): Promise<RunningHub> {
   const folder = await mkdtemp(join(tmpdir(), 'agentcom-hub-'));
   const wanted = { listen: { port: 0 }, storage: memory(), transport: ws(), dataDir: folder, adminToken: ADMIN_TOKEN, timing, limits };
   const answer = resolveConfig({ hub: wanted }, { baseDir: folder, absolute: (path) => resolve(folder, path) });
   if (answer.kind !== 'resolved' || answer.config.hub === undefined) throw new AgentcomError('AC_INTERNAL', JSON.stringify(answer));
   await mkdir(answer.config.hub.dataDir, { recursive: true, mode: 0o700 });
   const container = hubContainer(answer.config.hub, silentLog);
+  const clock = systemClock();
+  container.rebind(TOKENS.Clock).toConstantValue({ ...clock, nowMs: () => clock.nowMs() + clockAheadMs });
   const lifecycle = new Lifecycle({ clock: systemClock(), log: silentLog });
   await lifecycle.start(await hubServices(container));
   const { port } = await container.getAsync(TOKENS.Hub);

@@ -1,5 +1,6 @@
 /** What keeps a hub off a database whose steps are not all its own: a newer version, or a move that was never finished. */
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import type { StoreCheck } from '../../../core/ports/store-inspection.ts';
 import { ALL_MIGRATIONS } from './all-migrations.ts';
 
 /**
@@ -43,14 +44,23 @@ export function requireAllSteps(storage: string, place: string, taken: readonly 
   );
 }
 
-/** What keeps this program from reading a database that has taken these steps, a sentence each. */
-export function damageOfSteps(taken: readonly string[]): readonly string[] {
-  if (taken.includes(MOVE_UNFINISHED)) return ['it has only a part of a store: `agentcom migrate` was ended on the way'];
+export interface SchemaDamage {
+  readonly check: StoreCheck;
+  /** One sentence, without a full stop. */
+  readonly what: string;
+}
+
+/** What keeps this program from reading a database that has taken these steps. */
+export function damageOfSteps(taken: readonly string[]): readonly SchemaDamage[] {
+  if (taken.includes(MOVE_UNFINISHED))
+    return [{ check: 'schema_unfinished', what: 'it has only a part of a store: `agentcom migrate` was interrupted' }];
   const known = knownSteps();
   const newer = taken.filter((name) => !known.includes(name));
   const missing = known.filter((name) => !taken.includes(name));
-  return [
-    ...newer.map((name) => `it has the step ${name} of a newer version; this program knows up to ${known.at(-1) ?? 'nothing'}`),
-    ...missing.map((name) => `the step ${name} was not taken yet`),
-  ];
+  if (newer.length > 0) {
+    const what = `it was written by a newer version: it has ${newer.join(', ')}; this program knows up to ${known.at(-1) ?? 'nothing'}`;
+    return [{ check: 'schema_newer', what }];
+  }
+  if (missing.length === 0) return [];
+  return [{ check: 'schema_older', what: `it was written by an older version: ${missing.join(', ')} is still missing` }];
 }

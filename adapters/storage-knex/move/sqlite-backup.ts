@@ -43,7 +43,7 @@ export async function restoreSqlite(
   nowMs: number,
   onStep: OnStep = () => undefined,
 ): Promise<RestoreSummary> {
-  if (from.file === null && !(await isThere(database))) throw cannotOpen(database, 'there is no store. Name a backup to put there');
+  if (from.file === null && !(await isThere(database))) throw cannotOpen(database, 'there is no store', 'Name a backup to put there.');
   const files = await prepareSqliteFiles(database);
   const lock = await takeSqliteLock(files);
   try {
@@ -156,7 +156,7 @@ async function renewed(database: string, nowMs: number): Promise<Awaited<ReturnT
   const { connection, close } = await openSqlite(database, sqlite3.OPEN_READWRITE);
   try {
     const rows = (sql: string) => connection.rows(sql);
-    if (!(await isOfHub(rows))) throw cannotOpen(database, 'it is no database of a hub. Look at storage.file of the config');
+    if (!(await isOfHub(rows))) throw cannotOpen(database, 'it is no database of a hub', 'Correct storage.file in the config.');
     refuseUnknownSteps('sqlite', `file "${path.basename(database)}"`, await stepsTaken(rows));
     await connection.change('PRAGMA synchronous = FULL');
     await renew(connection, 0, nowMs);

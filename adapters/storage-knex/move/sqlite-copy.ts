@@ -44,17 +44,17 @@ async function vacuumInto(from: string, to: string): Promise<void> {
   try {
     opened = await openSqlite(`${pathToFileURL(from).href}?mode=ro`, sqlite3.OPEN_READONLY | sqlite3.OPEN_URI);
   } catch (thrown) {
-    throw cannotOpen(from, 'there is no database that this user may read. Correct the path', thrown);
+    throw cannotOpen(from, 'there is no database that this user may read', 'Correct the path.', thrown);
   }
   const { connection, close } = opened;
   try {
     const rows = (sql: string) => connection.rows(sql);
-    if (!(await isOfHub(rows))) throw cannotOpen(from, 'it is no database of a hub. Correct the path');
+    if (!(await isOfHub(rows))) throw cannotOpen(from, 'it is no database of a hub', 'Correct the path.');
     refuseUnknownSteps('sqlite', `file "${from}"`, await stepsTaken(rows));
     await connection.rows('VACUUM INTO ?1', to);
   } catch (thrown) {
     if (AgentcomError.is(thrown)) throw thrown;
-    if (sqliteCodeOf(thrown) === 'SQLITE_NOTADB') throw cannotOpen(from, 'it is no SQLite database. Correct the path', thrown);
+    if (sqliteCodeOf(thrown) === 'SQLITE_NOTADB') throw cannotOpen(from, 'it is no SQLite database', 'Correct the path.', thrown);
     throw sqliteFailure(thrown, `copy into "${to}"`, from);
   } finally {
     await close();

@@ -26,7 +26,7 @@ export const sqlitePlace = ({ file, log }: SqlitePlaceDeps): Place => ({
   shown: placeOf(file),
   takes: `folder "${path.dirname(file)}"`,
   async source() {
-    if (!(await isThere(file))) throw cannotOpen(file, 'there is no such file. Correct the path');
+    if (!(await isThere(file))) throw cannotOpen(file, 'there is no such file', 'Correct the path.');
     return alone(file, (files) => openSource(files.database));
   },
   target: ({ emptyUnfinished }) => alone(file, (files) => openTarget(files, log, emptyUnfinished)),
@@ -40,7 +40,7 @@ export async function isThere(file: string): Promise<boolean> {
     return (await stat(file)).size > 0;
   } catch (thrown) {
     if (thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT') return false;
-    throw cannotOpen(file, `${String(thrown)}. Let this user read it`, thrown);
+    throw cannotOpen(file, String(thrown), 'Let this user read it.', thrown);
   }
 }
 
@@ -68,7 +68,7 @@ async function openSource(database: string): Promise<Side> {
   const { connection, close } = await openReader(database);
   try {
     const rows = (sql: string) => connection.rows(sql);
-    if (!(await isOfHub(rows))) throw cannotOpen(database, 'it is no database of a hub. Correct the path');
+    if (!(await isOfHub(rows))) throw cannotOpen(database, 'it is no database of a hub', 'Correct the path.');
     requireAllSteps('sqlite', placeOf(database), await stepsTaken(rows));
     await connection.change('BEGIN');
     return sideOver(database, connection, close);
@@ -83,7 +83,7 @@ async function openReader(database: string): Promise<Awaited<ReturnType<typeof o
   try {
     return await openSqlite(`${pathToFileURL(database).href}?mode=ro`, sqlite3.OPEN_READONLY | sqlite3.OPEN_URI);
   } catch (thrown) {
-    throw cannotOpen(database, 'this user may not read it. Correct the path or its rights', thrown);
+    throw cannotOpen(database, 'this user may not read it', 'Correct the path or its permissions.', thrown);
   }
 }
 

@@ -51,15 +51,15 @@ export const commitUnknown = (thrown: unknown, batchId: string | null, place: st
     { cause: thrown, details: { batchId, sqlState: sqlStateOf(thrown) ?? null } },
   );
 
-/** `AC_STORAGE_OPEN`; `why` says what was found and what to do. */
-export const cannotOpenPostgres = (place: string, why: string, cause?: unknown): AgentcomError =>
-  new AgentcomError('AC_STORAGE_OPEN', `Cannot open storage "postgres": ${place}: ${why}.`, { cause });
+/** `AC_STORAGE_OPEN`; `found` without a full stop, `cure` with one. */
+export const cannotOpenPostgres = (place: string, found: string, cure: string, cause?: unknown): AgentcomError =>
+  new AgentcomError('AC_STORAGE_OPEN', `Cannot open storage "postgres": ${place}: ${found}.`, { cause, cure });
 
 /** Why a server could not be used at the start, and what to do. */
 export function openingFailure(thrown: unknown, place: string): AgentcomError {
   if (AgentcomError.is(thrown)) return thrown;
   const state = sqlStateOf(thrown);
-  return cannotOpenPostgres(place, `${messageOf(thrown)}. ${adviceFor(state)}`, thrown);
+  return cannotOpenPostgres(place, messageOf(thrown), `${adviceFor(state)}.`, thrown);
 }
 
 function adviceFor(state: string | undefined): string {

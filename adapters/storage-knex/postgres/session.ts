@@ -4,7 +4,7 @@ import type { Clock } from '../../../core/ports/clock.ts';
 import type { Row } from '../engine.ts';
 import { ANSWER_MARGIN_MS, connectWriter, HUB_LOCK_WITHIN_MS, takeHubLock } from './connections.ts';
 import type { PostgresConnection } from './connection.ts';
-import { cannotOpenPostgres, openingFailure, postgresFailure } from './failures.ts';
+import { openingFailure, postgresFailure } from './failures.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
 import { parameterText } from './text.ts';
 
@@ -96,5 +96,8 @@ export async function stepsIn(session: Pick<PostgresSession, 'rows'>): Promise<r
 
 /** Fails with `AC_STORAGE_OPEN` where there is no store. */
 export function refuseNoStore(place: string, steps: readonly string[]): void {
-  if (steps.length === 0) throw cannotOpenPostgres(place, 'there is no store in it. Correct the address, or its ?schema=');
+  if (steps.length > 0) return;
+  const message = `Cannot open storage "postgres": ${place}: there is no store in it.`;
+  const cure = 'Start the hub once to create it, or correct the address or its schema.';
+  throw new AgentcomError('AC_STORAGE_OPEN', message, { cure, details: { place, hasStore: false } });
 }

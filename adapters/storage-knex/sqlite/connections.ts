@@ -9,7 +9,7 @@ import type { Database } from 'sqlite3';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import { sqliteConnection, type SqliteConnection } from './connection.ts';
-import { sqliteFailure } from './failures.ts';
+import { CURE_OF_DAMAGE, isDamaged, sqliteFailure } from './failures.ts';
 import { cannotOpen } from './files.ts';
 import { SAVE_AT_ONCE, type EventNumbers } from './save.ts';
 import { acquire, keepPrepared, readersOn, release, type Readers } from '../knex-readers.ts';
@@ -88,7 +88,7 @@ export async function openSqliteConnections(deps: {
     await close().catch((failure: unknown) => log.warn('storage connections did not close', { file, error: messageOf(failure) }));
     throw AgentcomError.is(thrown)
       ? thrown
-      : cannotOpen(file, `${messageOf(thrown)}. See that it is a whole database on a local disk with room`, thrown);
+      : cannotOpen(file, messageOf(thrown), isDamaged(thrown) ? CURE_OF_DAMAGE : 'Put it on a local disk with free space.', thrown);
   }
 }
 
@@ -126,7 +126,7 @@ async function verifyPragmas(writer: SqliteConnection, file: string): Promise<Re
   for (const [name, value] of Object.entries(wanted)) {
     const found = (read[name] = (await writer.rows(`PRAGMA ${name}`))[0]?.[name]);
     if (found !== value)
-      throw cannotOpen(file, `${name} is ${String(found)}, wanted ${value}. Put it on a local disk; network folders cannot do this`);
+      throw cannotOpen(file, `${name} is ${String(found)}, wanted ${value}`, 'Put it on a local disk: network folders cannot do this.');
   }
   return read;
 }

@@ -29,6 +29,12 @@ export function sqliteCodeOf(thrown: unknown): string | undefined {
   return typeof code === 'string' && code.startsWith('SQLITE_') ? code : undefined;
 }
 
+/** Whether the file is damaged, or is no database. */
+export const isDamaged = (thrown: unknown): boolean => DAMAGED.has(sqliteCodeOf(thrown) ?? '');
+
+export const CURE_OF_DAMAGE =
+  'The file is damaged. Stop the hub, run `agentcom doctor --fsck` to see what is wrong, and restore the newest backup: `agentcom restore FILE --force`.';
+
 export const isBusy = (thrown: unknown): boolean => BUSY.has(sqliteCodeOf(thrown) ?? '');
 
 /** Whether the connection must be opened anew before it is used again. */
@@ -43,18 +49,12 @@ export function sqliteFailure(thrown: unknown, doing: string, file: string): Age
     return new AgentcomError('AC_STORE_RETRY', `${what} Another program holds a lock on it. Try again, or close that program.`, options);
   if (sqliteCodeOf(thrown) === 'SQLITE_INTERRUPT')
     return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} It took too long and was stopped. Ask for less.`, options);
-  if (DAMAGED.has(sqliteCodeOf(thrown) ?? ''))
-    return new AgentcomError(
-      'AC_STORE_UNAVAILABLE',
-      `${what} The file is damaged. Stop the hub, see what is wrong with agentcom doctor --fsck, and restore the newest backup: agentcom restore FILE --force.`,
-      options,
-    );
+  if (isDamaged(thrown)) return new AgentcomError('AC_STORE_UNAVAILABLE', what, { ...options, cure: CURE_OF_DAMAGE });
   if (breaksConnection(thrown) || (thrown instanceof Error && thrown.name === 'KnexTimeoutError'))
-    return new AgentcomError(
-      'AC_STORE_UNAVAILABLE',
-      `${what} Look after the disk (space, mount, rights); it is opened anew by itself.`,
-      options,
-    );
+    return new AgentcomError('AC_STORE_UNAVAILABLE', what, {
+      ...options,
+      cure: 'Check its disk: free space, mount, permissions. A hub opens it again by itself.',
+    });
   return new AgentcomError('AC_INTERNAL', what, options);
 }
 

@@ -31,7 +31,8 @@ export async function prepareSqliteFiles(file: string): Promise<SqliteFiles> {
     if (AgentcomError.is(thrown)) throw thrown;
     throw cannotOpen(
       file,
-      `${messageOf(thrown)}. Let this user write to "${folder}", or set storage.file or hub.dataDir to another place`,
+      messageOf(thrown),
+      `Let this user write to "${folder}", or set storage.file or hub.dataDir to another place.`,
       thrown,
     );
   }
@@ -43,13 +44,14 @@ export async function refuseUnfinishedRestore(file: string): Promise<void> {
   if ((await sizeOf(file)) > 0 || (await sizeOf(`${file}.restoring`)) === 0) return;
   throw cannotOpen(
     file,
-    `\`agentcom restore\` was ended on the way, and the store lies beside it as "${file}.before-…". Run \`agentcom restore\` again`,
+    `\`agentcom restore\` was ended on the way, and the store lies beside it as "${file}.before-…"`,
+    'Run `agentcom restore` again.',
   );
 }
 
-/** `why` says what was found and what to do. */
-export const cannotOpen = (file: string, why: string, cause?: unknown): AgentcomError =>
-  new AgentcomError('AC_STORAGE_OPEN', `Cannot open storage "sqlite": file "${file}": ${why}.`, { cause, details: { file } });
+/** `found` without a full stop, `cure` with one. */
+export const cannotOpen = (file: string, found: string, cure: string, cause?: unknown): AgentcomError =>
+  new AgentcomError('AC_STORAGE_OPEN', `Cannot open storage "sqlite": file "${file}": ${found}.`, { cause, cure, details: { file } });
 
 async function makeFolder(folder: string): Promise<void> {
   const first = await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -82,14 +84,15 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-async function refuseIfShared(database: string): Promise<void> {
+/** Fails with `AC_DATA_DIR` if others may use it, with `AC_STORAGE_OPEN` if it is no file. */
+export async function refuseIfShared(database: string): Promise<void> {
   const found = await stat(database);
-  if (!found.isFile()) throw cannotOpen(database, 'it is not a regular file. Set storage.file to one');
+  if (!found.isFile()) throw cannotOpen(database, 'it is not a regular file', 'Set storage.file to one.');
   const others = found.mode & 0o077;
   if (process.platform === 'win32' || others === 0) return;
   throw new AgentcomError(
     'AC_DATA_DIR',
-    `Cannot open storage "sqlite": file "${database}" may be used by others (mode ${(found.mode & 0o777).toString(8)}, wanted 600). Run: chmod 600 "${database}"`,
-    { details: { file: database, mode: found.mode & 0o777 } },
+    `Cannot open storage "sqlite": file "${database}" may be used by others (mode ${(found.mode & 0o777).toString(8)}, wanted 600).`,
+    { cure: `Run: chmod 600 "${database}"`, details: { file: database, mode: found.mode & 0o777 } },
   );
 }

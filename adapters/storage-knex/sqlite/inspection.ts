@@ -1,25 +1,30 @@
 /** An SQLite database opened only to be looked at, beside its hub or without one. */
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
+import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { StoreInspection } from '../../../core/ports/store-inspection.ts';
 import type { Row } from '../engine.ts';
 import { inspectionOver } from '../inspection.ts';
 import { inspectionStatements } from '../inspection-statements.ts';
 import { openSqlite } from './connection.ts';
-import { sqliteFailure } from './failures.ts';
-import { cannotOpen } from './files.ts';
+import { isDamaged, sqliteFailure } from './failures.ts';
+import { cannotOpen, refuseIfShared } from './files.ts';
 import { schemaDamage } from './schema.ts';
+import { READ_CLOCK } from '../stored-clock.ts';
 
 /**
  * Takes a snapshot of the file and holds it until `close`; meanwhile a hub's write-ahead log is not cut back. Fails with
  * `AC_STORAGE_OPEN` when there is no such database.
  */
-export async function inspectSqlite(file: string): Promise<StoreInspection> {
+export async function inspectSqlite(file: string, { quickBytesMax = QUICK_BYTES_MAX } = {}): Promise<StoreInspection> {
   const { default: sqlite3 } = await import('sqlite3');
+  await requireFile(file);
   let opened: Awaited<ReturnType<typeof openSqlite>>;
   try {
     opened = await openSqlite(`${pathToFileURL(file).href}?mode=ro`, sqlite3.OPEN_READONLY | sqlite3.OPEN_URI);
   } catch (thrown) {
-    throw cannotOpen(file, 'there is no database that this user may read. Look at hub.dataDir and storage.file of the config', thrown);
+    throw cannotOpen(file, messageOf(thrown), 'Let this user read it and write to its folder, or run this as the user of the hub.', thrown);
   }
   const { connection, close } = opened;
   const rows = async (sql: string, parameter?: unknown): Promise<readonly Row[]> => {
@@ -33,11 +38,24 @@ export async function inspectSqlite(file: string): Promise<StoreInspection> {
   return inspectionOver({
     statements: STATEMENTS,
     rows,
-    schema: () => schemaDamage(rows),
+    schema: async () => {
+      try {
+        return await schemaDamage(rows);
+      } catch (thrown) {
+        if (AgentcomError.is(thrown) && isDamaged(thrown.cause))
+          return [{ check: 'file', what: `SQLite finds: ${messageOf(thrown.cause)}` }];
+        throw thrown;
+      }
+    },
     file: async () => pagesWrong(await rows(`PRAGMA integrity_check(${LINES_MAX})`)),
     async quick() {
       const [size] = await rows('SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size');
-      return Number(size?.['bytes']) > QUICK_BYTES_MAX ? null : pagesWrong(await rows(`PRAGMA quick_check(${LINES_MAX})`));
+      if (Number(size?.['bytes']) <= quickBytesMax) return pagesWrong(await rows(`PRAGMA quick_check(${LINES_MAX})`));
+      // At least what a hub reads when it opens the file.
+      await rows(READ_CLOCK);
+      const wrong: string[] = [];
+      for (const table of OPENED_TABLES) wrong.push(...pagesWrong(await rows(`PRAGMA quick_check('${table}')`)));
+      return wrong.length > 0 ? wrong : null;
     },
     close,
   });
@@ -45,8 +63,24 @@ export async function inspectSqlite(file: string): Promise<StoreInspection> {
 
 /** Lines that SQLite says of a damaged file. */
 const LINES_MAX = 100;
-/** A file that is read without being asked for: about a second. */
+const OPENED_TABLES = ['migrations', 'migrations_lock', 'store'];
+/** A larger file is not read without being asked for: it takes more than about a second. */
 const QUICK_BYTES_MAX = 268_435_456;
+
+/** As a hub wants it: its own, and for nobody else. */
+async function requireFile(file: string): Promise<void> {
+  try {
+    await refuseIfShared(file);
+    await access(file, constants.R_OK | constants.W_OK);
+  } catch (thrown) {
+    if (AgentcomError.is(thrown)) throw thrown;
+    if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT')
+      throw cannotOpen(file, messageOf(thrown), 'Give it to the user of the hub (`chown`), or run this as that user.', thrown);
+    const cure =
+      'If you moved it, correct hub.dataDir or storage.file. If it is lost, run `agentcom restore BACKUP`. For a new store, start the hub.';
+    throw cannotOpen(file, messageOf(thrown), cure, thrown);
+  }
+}
 
 const pagesWrong = (rows: readonly Row[]): readonly string[] =>
   rows

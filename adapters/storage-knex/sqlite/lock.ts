@@ -2,7 +2,7 @@
  * Keeps a second hub off a database: a small database beside it, held in `BEGIN EXCLUSIVE` for the hub's life. The system
  * lets go of it at the moment the process is gone, however it went. The database itself stays free for readers.
  */
-import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { openSqlite } from './connection.ts';
 import { isBusy } from './failures.ts';
 import { cannotOpen, type SqliteFiles } from './files.ts';
@@ -24,7 +24,7 @@ export async function takeSqliteLock(files: SqliteFiles): Promise<SqliteLock> {
   } catch (thrown) {
     await held?.close();
     if (!isBusy(thrown))
-      throw cannotOpen(files.lock, `${String(thrown)}. It is only a lock: let this user write it, or remove it while no hub runs`, thrown);
+      throw cannotOpen(files.lock, messageOf(thrown), 'It is only a lock: let this user write it, or remove it while no hub runs.', thrown);
     throw new AgentcomError(
       'AC_STORAGE_LOCKED',
       `Cannot open storage "sqlite": another hub uses "${files.database}" (it holds "${files.lock}"). Stop that hub, or set hub.dataDir to another folder.`,

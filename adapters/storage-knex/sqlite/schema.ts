@@ -4,12 +4,16 @@ import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts
 import { ALL_MIGRATIONS } from '../migrations/all-migrations.ts';
 import type { Row } from '../engine.ts';
 import type { Migration } from '../migrations/migration.ts';
-import { damageOfSteps, refuseUnknownSteps } from '../migrations/unknown-steps.ts';
+import { damageOfSteps, refuseUnknownSteps, type SchemaDamage } from '../migrations/unknown-steps.ts';
 import { openSqlite } from './connection.ts';
+import { CURE_OF_DAMAGE, isDamaged } from './failures.ts';
 import { cannotOpen } from './files.ts';
 
 /** "AgtC", in the header of every database of ours. */
 const APPLICATION_ID = 0x41677443;
+
+/** Its first page is damaged, or it never was a database. */
+const CURE_OF_NO_DATABASE = `If it is the database of this hub: ${CURE_OF_DAMAGE} Otherwise set storage.file to another file.`;
 
 /** Looks at the file before anything is changed in it: it must be empty or ours. Fails with `AC_STORAGE_OPEN`. */
 export async function claimSqliteFile(file: string): Promise<void> {
@@ -20,12 +24,12 @@ export async function claimSqliteFile(file: string): Promise<void> {
     if (header?.['application_id'] === APPLICATION_ID) return;
     const [content] = await looked.connection.rows('SELECT count(*) AS things FROM sqlite_master');
     if (header?.['application_id'] !== 0 || content?.['things'] !== 0)
-      throw cannotOpen(file, 'it is a database of another program. Set storage.file to a file of its own');
+      throw cannotOpen(file, 'it is a database of another program', 'Set storage.file to a file of its own.');
     await looked.connection.rows(`PRAGMA application_id = ${APPLICATION_ID}`);
   } catch (thrown) {
     throw AgentcomError.is(thrown)
       ? thrown
-      : cannotOpen(file, `${messageOf(thrown)}. Set storage.file to a database of this hub, or to a new file`, thrown);
+      : cannotOpen(file, messageOf(thrown), isDamaged(thrown) ? CURE_OF_NO_DATABASE : 'Let this user read and write it.', thrown);
   } finally {
     await looked.close();
   }
@@ -66,8 +70,8 @@ export async function migrateSqlite(writer: Knex, file: string): Promise<void> {
 }
 
 /** What keeps this program from reading a database as it is, without a change to it: none when nothing does. */
-export async function schemaDamage(rows: (sql: string) => Promise<readonly Row[]>): Promise<readonly string[]> {
-  return (await isOfHub(rows)) ? damageOfSteps(await stepsTaken(rows)) : ['it is no database of a hub'];
+export async function schemaDamage(rows: (sql: string) => Promise<readonly Row[]>): Promise<readonly SchemaDamage[]> {
+  return (await isOfHub(rows)) ? damageOfSteps(await stepsTaken(rows)) : [{ check: 'schema', what: 'it is no database of a hub' }];
 }
 
 /** Whether it says that it is a database of ours. */

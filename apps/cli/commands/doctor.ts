@@ -1,9 +1,11 @@
 /** `agentcom doctor`: what is wrong with the hub and sidecar in the config, and what to do about it. Read-only. */
 import type { Command } from 'commander';
+import type { ConfigProblem, ResolvedConfig } from '../../../core/config/config.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Action, Context } from '../cli-context.ts';
-import { adviceFor } from '../doctor/advice.ts';
-import type { Examined, Finding } from '../doctor/examine.ts';
-import { EXIT_DAMAGED } from '../exit-codes.ts';
+import { findingOf, finding as findingAbout, withoutStop, type Examined, type Finding } from '../doctor/finding.ts';
+import { givenUrl } from '../connect.ts';
+import { EXIT_UNHEALTHY } from '../exit-codes.ts';
 import { dateAndTime } from '../output/time-text.ts';
 
 /** Findings of one kind that are printed; the rest are counted. */
@@ -14,7 +16,7 @@ const FINDINGS_MAX = 10_000;
 export function addDoctor(program: Command, action: Action): void {
   program
     .command('doctor')
-    .description('Check the hub and the sidecar in the config, and say what is damaged and what to do')
+    .description('Find what is wrong on this machine and say what to do: config, storage, port, hub, token, clock, agent program')
     .option('--fsck', "read every row of the hub's storage and check every invariant, even while the hub runs")
     .option('--agent <agent>', 'ask the hub to have this agent run its checks, and show the results')
     .action(action(doctor));
@@ -28,42 +30,74 @@ interface DoctorOptions {
 async function doctor(context: Context, options: DoctorOptions): Promise<void> {
   if (options.agent !== undefined) return doctorOfAgent(context, options.agent);
   const { output, common, environment, exitWith } = context;
-  const { examine } = await import('../doctor/examine.ts');
-  const { loadConfigFile } = await import('../../config/load.ts');
-  const { file, config } = await loadConfigFile({ configFile: common.config, cwd: environment.cwd });
-  const { stderr } = environment;
+  const { stderr, env } = environment;
   const showsProgress = stderr.isTTY === true && !output.json;
   const clearProgress = (): unknown => showsProgress && stderr.write('\r\u001b[K');
+  const onProgress = (seen: string): unknown => showsProgress && stderr.write(`\r${seen} …\u001b[K`);
   const findings: Finding[] = [];
   const counts = new Map<Finding['check'], number>();
   const examined: Examined[] = [];
+  let errors = 0;
   const onFinding = (found: Finding): void => {
     counts.set(found.check, (counts.get(found.check) ?? 0) + 1);
+    if (found.severity === 'error') errors += 1;
     if (findings.length < FINDINGS_MAX) findings.push(found);
   };
-  const onProgress = (seen: string): unknown => showsProgress && stderr.write(`\r${seen} …\u001b[K`);
-  for await (const part of examine(config, { fsck: options.fsck === true, onFinding, onProgress })) examined.push(part);
+
+  const { examine, examineWithoutConfig } = await import('../doctor/examine.ts');
+  const connection = { options: common, environment };
+  const loaded = await loadedConfig(context);
+  for (const found of loaded.findings) onFinding(found);
+  const settings = { fsck: options.fsck === true, env, onFinding, onProgress };
+  const parts = loaded.config === null ? examineWithoutConfig(settings, connection) : examine({ ...loaded, ...settings }, connection);
+  for await (const part of parts) examined.push(part);
   clearProgress();
 
-  const damages = findings.filter(({ isNotice }) => !isNotice).length;
   output.data({
-    config: file,
-    ok: damages === 0,
+    config: loaded.file,
+    ok: errors === 0,
     examined: examined.map(({ what, seen }) => ({ what, seen })),
     counts: Object.fromEntries(counts),
-    findings: findings.map(({ check, what, taskId, agentId, isNotice }) => ({
+    findings: findings.map(({ check, severity, what, cure, taskId, agentId }) => ({
       check,
-      kind: isNotice ? 'notice' : 'damage',
+      severity,
       task_id: taskId,
       agent_id: agentId,
       found: what,
-      cure: adviceFor(check),
+      cure,
     })),
   });
   for (const { what, seen } of examined) output.line(`${what} (checked: ${seen})`, 'grey');
-  for (const [check, count] of counts) printFindings(output, check, findings, count);
-  if (damages === 0) output.line(options.fsck === true ? 'No damage found: every row was read.' : 'No damage found.', 'green');
-  else exitWith(EXIT_DAMAGED);
+  for (const group of groupsOf(findings)) printFindings(output, group);
+  const found = [...counts.values()].reduce((sum, count) => sum + count, 0);
+  if (found > findings.length) output.line(`\nand ${found - findings.length} more findings`);
+  if (errors > 0) return exitWith(EXIT_UNHEALTHY);
+  output.line(options.fsck === true ? 'No errors found: every row was read.' : 'No errors found.', 'green');
+}
+
+type LoadedConfig =
+  | { readonly file: string; readonly config: ResolvedConfig; readonly findings: readonly Finding[] }
+  | { readonly file: null; readonly config: null; readonly findings: readonly Finding[] };
+
+/** A config that cannot be used is a finding, or one for each mistake. */
+async function loadedConfig({ common, environment }: Context): Promise<LoadedConfig> {
+  const { findConfigFile } = await import('../../config/find-file.ts');
+  const { loadConfigFile } = await import('../../config/load.ts');
+  const isMissing = { file: null, config: null } as const;
+  try {
+    const { file, config } = await loadConfigFile({ configFile: common.config, cwd: environment.cwd });
+    return { file, config, findings: [] };
+  } catch (thrown) {
+    // Who names the hub needs no config.
+    const isOptional = common.config === undefined && givenUrl(common, environment.env) !== undefined;
+    if (AgentcomError.is(thrown, 'AC_CONFIG_NOT_FOUND')) return { ...isMissing, findings: isOptional ? [] : [findingOf('config', thrown)] };
+    const file = findConfigFile(common.config, environment.cwd);
+    const problems = AgentcomError.is(thrown) ? (thrown.details?.['problems'] as readonly ConfigProblem[] | undefined) : undefined;
+    const mistakes = problems?.map(({ path, message }) =>
+      findingAbout('config', `${path}: ${withoutStop(message)}`, { cure: `Correct ${path} in ${file}.` }),
+    );
+    return { ...isMissing, findings: mistakes ?? [findingOf('config', thrown, { cure: `Correct ${file}.` })] };
+  }
 }
 
 /** Checks an agent anywhere, through the hub. */
@@ -81,19 +115,31 @@ async function doctorOfAgent({ output, hub, exitWith }: Context, agentId: string
   for (const { check, message } of checks?.passed ?? []) output.line(`  ${check}: ${message}`, 'grey');
   if (pausedReason !== null && agent.paused_cause !== 'checks')
     output.line(`  It is paused: ${pausedReason}. Once that is fixed: agentcom resume ${agentId}`, 'yellow');
-  if (!isWell) exitWith(EXIT_DAMAGED);
+  if (!isWell) exitWith(EXIT_UNHEALTHY);
 }
 
-/** Prints all findings of one kind, and once what to do about them. */
-function printFindings(output: Context['output'], check: Finding['check'], findings: readonly Finding[], count: number): void {
-  const ofKind = findings.filter((found) => found.check === check);
-  const isNotice = ofKind[0]?.isNotice === true;
+/** Findings of one kind with one cure, in the order of the first of each. */
+function groupsOf(findings: readonly Finding[]): readonly (readonly Finding[])[] {
+  const groups = new Map<string, Finding[]>();
+  for (const found of findings) {
+    const name = `${found.check} ${found.cure}`;
+    const group = groups.get(name) ?? [];
+    groups.set(name, group);
+    group.push(found);
+  }
+  return [...groups.values()];
+}
+
+function printFindings(output: Context['output'], group: readonly Finding[]): void {
+  const [first] = group;
+  if (first === undefined) return;
+  const { check, severity, cure } = first;
   output.line('');
-  output.line(`${check}: ${isNotice ? 'notice' : 'damaged'}`, isNotice ? 'yellow' : 'red');
-  for (const { what, taskId, agentId } of ofKind.slice(0, PRINTED_PER_KIND)) {
+  output.line(`${check}: ${severity}`, severity === 'notice' ? 'yellow' : 'red');
+  for (const { what, taskId, agentId } of group.slice(0, PRINTED_PER_KIND)) {
     const whose = [taskId, agentId].filter((name) => name !== null).join(', ');
     output.line(`  ${whose === '' ? '' : `${whose}: `}${what}`);
   }
-  if (count > PRINTED_PER_KIND) output.line(`  and ${count - PRINTED_PER_KIND} more`);
-  output.line(`  What to do: ${adviceFor(check)}`);
+  if (group.length > PRINTED_PER_KIND) output.line(`  and ${group.length - PRINTED_PER_KIND} more`);
+  output.line(`  What to do: ${cure}`);
 }

@@ -1,34 +1,58 @@
 /** What to do about each finding of the doctor. */
-import type { MachineCheck } from './examine-machine.ts';
-import type { JournalCheck, JournalNotice } from '../../../core/application/doctor/check-journal.ts';
+import { JOURNAL_NOTICES, type JournalCheck, type JournalNotice } from '../../../core/application/doctor/check-journal.ts';
 import type { ServerFinding } from '../../../core/config/config.ts';
 import type { StoreFinding } from '../../../core/application/doctor/check-store.ts';
 
 export type DoctorCheck =
-  | StoreFinding['check']
-  | ServerFinding['check']
-  | JournalCheck
-  | JournalNotice
-  | 'cannot_look'
-  | 'wake_runner'
-  | MachineCheck
-  | 'not_kept'
-  | 'not_looked_at';
+  StoreFinding['check'] | ServerFinding['check'] | JournalCheck | JournalNotice | MachineCheck | ConfigCheck | HubCheck | LinkCheck;
+
+type ConfigCheck = 'config' | 'cannot_look' | 'wake_runner';
+type MachineCheck = 'data_dir' | 'disk_full' | 'open_files' | 'secret_file' | 'clock';
+type HubCheck = 'hub_never_started' | 'storage' | 'port_taken' | 'listen' | 'not_kept' | 'not_looked_at';
+/** About a connection to a hub. */
+type LinkCheck =
+  | 'hub_away'
+  | 'hub_tls'
+  | 'hub_certificate'
+  | 'hub_other'
+  | 'hub_version'
+  | 'hub_proof'
+  | 'token'
+  | 'no_token'
+  | 'enrol_secret'
+  | 'agent_id_in_use'
+  | 'cli_token';
+
+const NOTICES: ReadonlySet<DoctorCheck> = new Set<DoctorCheck>([
+  ...JOURNAL_NOTICES,
+  'hub_never_started',
+  'hub_version',
+  'not_kept',
+  'not_looked_at',
+  'not_durable',
+  'no_notifications',
+]);
+
+/** Whether nothing is broken. */
+export const isNotice = (check: DoctorCheck): boolean => NOTICES.has(check);
 
 const RESTORE = 'stop the hub and restore the newest good backup with `agentcom restore FILE --force` (for Postgres see docs/moving.md)';
 const CANCEL = 'Check it with `agentcom show TASK`, then `agentcom cancel TASK` and submit it again';
 
 const ADVICE: Readonly<Record<DoctorCheck, string>> = {
-  cannot_look:
-    'Fix what the message names: a path or its permissions, or the address, login or state of a database server. Run the doctor as the user of the hub or sidecar.',
+  config: 'Correct the config, and run `agentcom doctor` again.',
+  cannot_look: 'Fix what the message names, and run `agentcom doctor` again as the user of the hub or sidecar.',
   not_kept: 'Use sqlite({ file }) to keep tasks when the hub ends.',
   not_looked_at: 'Ask the author of that storage how to check it.',
   not_durable:
     'Turn it on for the server, the database or the user in storage.url. A standby has all acknowledged tasks only if it is synchronous.',
   no_notifications:
     'Connect hubs to the server directly, or through a pooler in session mode: transaction mode drops LISTEN. A single hub needs nothing.',
-  schema:
-    'If it is newer: run that version. If it is older: start the hub once to migrate it. If it is only part of a store: run `agentcom migrate` again with --empty-target. If it is not a database of a hub: correct hub.storage.',
+  storage: 'Fix what the message names, and run `agentcom doctor` again as the user of the hub.',
+  schema: 'Set hub.dataDir or hub.storage to the database of this hub, or to a new file.',
+  schema_newer: 'Install that version of agentcom or a later one, or restore a backup made before it: `agentcom restore FILE --force`.',
+  schema_older: 'Start the hub once: it migrates the database.',
+  schema_unfinished: 'Run `agentcom migrate` again with --empty-target, or use the store that it was copying from.',
   file: `The disk or the memory of this machine damaged the file: ${RESTORE}. Without a backup, save what can be read with \`sqlite3 FILE .recover\`. Check the disk before you start the hub again.`,
   unreadable: `The hub cannot read it either: ${RESTORE}.`,
   body: `It cannot be assigned. Run \`agentcom cancel TASK\` and submit it again from its source. If there are many: ${RESTORE}.`,
@@ -70,13 +94,27 @@ const ADVICE: Readonly<Record<DoctorCheck, string>> = {
   no_reserve: 'Free disk space: the sidecar creates the file again once 16 MiB are free.',
   set_aside: 'The disk once damaged a file. Check whether you miss something, then remove it.',
   refused: 'Check it: it may be finished work. `agentcom show TASK` shows what became of the task. Remove the file afterwards.',
-  data_dir: 'Give the folder to the user of the sidecar (chown), or choose another sidecar.dataDir.',
-  disk_full: 'Free disk space: the sidecar takes no tasks until 16 MiB are free.',
-  hub_away: 'Start the hub, or correct sidecar.hubs. If it is on another machine, check the firewall and the proxy.',
+  data_dir: 'Give the folder to the user of the program (`chown`), or choose another dataDir.',
+  data_dir_held: 'Give each sidecar a sidecar.dataDir of its own, or stop that process.',
+  secret_file: 'Run `chmod 600` on the file.',
+  disk_full: 'Free disk space.',
+  open_files: 'Raise the limit: `ulimit -n 65536` in the shell that starts it, or LimitNOFILE=65536 in its systemd unit.',
+  hub_never_started: 'Nothing, if no hub ran here. Otherwise correct hub.dataDir.',
+  port_taken: 'Stop that program, or set another hub.listen.port.',
+  listen: 'Correct hub.listen.',
+  hub_away: 'Start the hub, or correct its address. If it is on another machine, check the firewall and the proxy.',
+  hub_tls: 'Correct the scheme of the address.',
+  hub_certificate:
+    'If it has expired, renew it. If its authority is your own, set NODE_EXTRA_CA_CERTS to its certificate where the sidecar starts. If it is for another name, use that name.',
+  hub_other: 'Correct the address, or start the hub there.',
+  hub_version: 'Install the same version on both, the hub first, and restart what was updated.',
   hub_proof: 'Correct sidecar.hubs, and update the hub. To send it the token anyway, set sidecar.plainToken: true. The token was not sent.',
-  token:
-    "On the hub's machine run `agentcom tokens create --agent AGENT`. Put the token into AGENTCOM_TOKEN or the token file in sidecar.dataDir, and restart the sidecar.",
-  clock: 'Set the clock, preferably with NTP (timedatectl set-ntp true). A running sidecar then takes tasks again by itself.',
+  token: "On the hub's machine run `agentcom tokens create --agent AGENT`, and restart the sidecar with that token.",
+  no_token: "On the hub's machine run `agentcom tokens create --agent AGENT`, and set AGENTCOM_TOKEN here.",
+  enrol_secret: "On the hub's machine run `agentcom invite`, set AGENTCOM_ENROL_SECRET to what it prints, and start the sidecar.",
+  agent_id_in_use: 'Stop the other sidecar, or give this one an agent id, a token and a data directory of its own.',
+  cli_token: 'Correct the token.',
+  clock: 'Set the clock, preferably with NTP (`timedatectl set-ntp true`). A running sidecar then takes tasks again by itself.',
   wake_runner: 'Fix what the message names, or correct sidecar.wake in the config.',
 };
 

@@ -1,37 +1,63 @@
-/** Has a hub prove that it knows a sidecar's token, as the sidecar does. No part of the token is sent. */
+/** Has a hub prove that it knows a sidecar's token, as the sidecar does, and asks whether it could identify. No part of the token is sent. */
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { frameParser } from '../../../core/protocol/frame-parser.ts';
 import { hubSchemas, type HubFrame } from '../../../core/protocol/hub-frames.ts';
-import { hubProof, isSameProof } from '../../../core/protocol/proof.ts';
+import { hubProof, isSameProof, sealedToken } from '../../../core/protocol/proof.ts';
 import { newHandshake } from '../../handshake.ts';
 
-/** `older`: it does not know `hello`. */
-export type HubProof = 'proved' | 'not_proved' | 'older';
+export type HubProof =
+  /** `inUse`: a machine with another instance id is connected with this agent id; null from a hub that does not tell. */
+  | { readonly kind: 'proved'; readonly inUse: boolean | null }
+  /** It knows the token, and does not accept it: it has expired. */
+  | { readonly kind: 'refused' }
+  | { readonly kind: 'not_proved' }
+  /** It does not know `hello`. */
+  | { readonly kind: 'older' };
 
 export interface HubToProve {
   /** `ws://…` or `wss://…` */
   readonly url: string;
   readonly agentId: string;
   readonly token: string;
+  /** Of the sidecar here; null if it has never started. */
+  readonly instanceId: string | null;
 }
 
 const FRAME_BYTES_MAX = 65_536;
-/** The answer of a hub that does not know `hello`. */
-const HELLO_UNKNOWN: readonly string[] = ['not_identified', 'unknown_message_type'];
+/** The answer of a hub that does not know `hello`, or `identify_check`. */
+const UNKNOWN_FRAME: readonly string[] = ['not_identified', 'unknown_message_type'];
+const REFUSED: readonly string[] = ['invalid_token', 'token_agent_mismatch'];
+/** That of no sidecar. */
+const NO_INSTANCE = 'agentcom-doctor';
 
 /** Fails if the hub does not answer within `withinMs`, or is too busy. */
-export function proveHub({ url, agentId, token }: HubToProve, withinMs: number): Promise<HubProof> {
+export function proveHub({ url, agentId, token, instanceId }: HubToProve, withinMs: number): Promise<HubProof> {
   const { hmac } = systemDigest();
   const { key, hello } = newHandshake(agentId, token);
   const parseFrame = frameParser<HubFrame>(hubSchemas);
   return new Promise<HubProof>((resolve, reject) => {
+    let isProved = false;
     const late = setTimeout(() => end(() => reject(new Error(`no answer within ${withinMs} ms`))), withinMs);
     const end = (answer: () => void): void => {
       clearTimeout(late);
       connection.destroy();
       answer();
+    };
+    const onError = (error: string): void => {
+      const isUnknown = UNKNOWN_FRAME.includes(error);
+      if (isProved && REFUSED.includes(error)) return end(() => resolve({ kind: 'refused' }));
+      if (isUnknown) return end(() => resolve(isProved ? { kind: 'proved', inUse: null } : { kind: 'older' }));
+      end(() => reject(new Error(`it answers with ${error}`)));
+    };
+    const onChallenge = (hubNonce: string, proof: string): void => {
+      const handshake = { ...hello, hubNonce };
+      if (!isSameProof(proof, hubProof(key, handshake, hmac))) return end(() => resolve({ kind: 'not_proved' }));
+      isProved = true;
+      const sealed = sealedToken(token, key, handshake, hmac);
+      const instance = instanceId ?? NO_INSTANCE;
+      connection.send(JSON.stringify({ type: 'identify_check', agent_id: agentId, proof: sealed, instance_id: instance }));
     };
     const connection = wsLink({ log: silentLog, handshakeMs: withinMs }).connect(
       { url, frameBytesMax: FRAME_BYTES_MAX },
@@ -42,13 +68,9 @@ export function proveHub({ url, agentId, token }: HubToProve, withinMs: number):
           const parsed = parseFrame(text);
           if (parsed.kind !== 'frame') return end(() => reject(new Error('it does not speak the protocol of a hub')));
           const { frame } = parsed;
-          if (frame.type === 'challenge') {
-            const wanted = hubProof(key, { ...hello, hubNonce: frame.nonce }, hmac);
-            return end(() => resolve(isSameProof(frame.proof, wanted) ? 'proved' : 'not_proved'));
-          }
-          if (frame.type !== 'error') return;
-          if (HELLO_UNKNOWN.includes(frame.error)) return end(() => resolve('older'));
-          end(() => reject(new Error(`it answers with ${frame.error}`)));
+          if (frame.type === 'challenge' && !isProved) return onChallenge(frame.nonce, frame.proof);
+          if (frame.type === 'identify_checked') return end(() => resolve({ kind: 'proved', inUse: frame.in_use }));
+          if (frame.type === 'error') onError(frame.error);
         },
         onTaken: () => undefined,
         onGone: (code, reason) => end(() => reject(new Error(reason === '' ? `it closed the connection (${code})` : reason))),

@@ -15,7 +15,7 @@ export const adaptersModule = (config: ResolvedSidecarConfig, baseDir: string): 
       .toResolvedValue((log) => wsLink({ log }), [TOKENS.Log])
       .inSingletonScope();
     bind(TOKENS.Journal)
-      .toResolvedValue((clock, log) => fileJournal({ dataDir, clock, log }), [TOKENS.Clock, TOKENS.Log])
+      .toResolvedValue((clock, log) => fileJournal({ dataDir, agentId, clock, log }), [TOKENS.Clock, TOKENS.Log])
       .inSingletonScope();
     bind(TOKENS.ResultInbox)
       .toResolvedValue(

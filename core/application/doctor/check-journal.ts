@@ -20,6 +20,8 @@ export const JOURNAL_CHECKS = [
   /** A running assignment has no results folder. */
   'results_lost',
   'instance_id',
+  /** The sidecar of another agent uses the folder. */
+  'data_dir_held',
   /** Users other than the owner may enter the folder. */
   'open_to_others',
 ] as const;
@@ -36,13 +38,19 @@ export interface JournalFinding {
 }
 
 /**
- * `inspect` is called again before a missing file is reported: a running sidecar first drops a report from the journal and then
+ * `agentId`: whose sidecar uses the folder by the config. `inspect` is called again before a missing file is reported: a running sidecar first drops a report from the journal and then
  * removes its file, so one inspection may see the journal before and the file after.
  */
-export async function checkJournal(inspect: () => Promise<JournalInspection>): Promise<readonly JournalFinding[]> {
+export async function checkJournal(agentId: string, inspect: () => Promise<JournalInspection>): Promise<readonly JournalFinding[]> {
   const inspection = await inspect();
   const { found, dataDir } = inspection;
   if (found === null) return [finding('never_started', `there is no ${dataDir}: no sidecar was started on it yet`)];
+  const { holder } = found;
+  // Whatever else is found would be about the other sidecar.
+  if (holder !== null && holder.agentId !== null && holder.agentId !== agentId)
+    return [finding('data_dir_held', `${dataDir} is in use by the sidecar of agent ${holder.agentId} (process ${holder.pid})`)];
+  if (found.newest.kind === 'missing' && found.previous.kind === 'missing' && found.instanceId === 'missing')
+    return [finding('never_started', `there is no journal in ${dataDir}: no sidecar was started on it yet`)];
   const findings: JournalFinding[] = [];
   const note = (check: JournalFinding['check'], what: string): void => void findings.push(finding(check, what));
   if (found.openToOthers) note('open_to_others', `other users may enter ${dataDir}`);

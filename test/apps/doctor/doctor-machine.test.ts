@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { WebSocketServer } from 'ws';
+import { VERSION } from '../../../apps/version.ts';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import { hubProof } from '../../../core/protocol/proof.ts';
 import { freePort, run, testHub } from '../cli/cli-world.ts';
@@ -49,9 +50,9 @@ export default defineConfig({ sidecar: { hubs: ${JSON.stringify(hubs)}, agentId:
       if (err !== '') throw new Error(err);
       const { findings } = JSON.parse(out) as Answer;
       for (const { check, cure } of findings) if (cure === '') throw new Error(`no cure for ${check}`);
-      const of = (kind: string): readonly string[] =>
-        findings.filter((one) => one.kind === kind).map(({ check, found }) => `${check}: ${found}`);
-      return { code, damages: of('damage'), notices: of('notice').filter((each) => !/^(no_reserve|never_started)/.test(each)) };
+      const of = (severity: string): readonly string[] =>
+        findings.filter((one) => one.severity === severity).map(({ check, found }) => `${check}: ${found}`);
+      return { code, damages: of('error'), notices: of('notice').filter((each) => !/^(no_reserve|never_started)/.test(each)) };
     },
   };
 }
@@ -62,10 +63,10 @@ const hubOf = async (
   said: { readonly status?: 200 | 401; readonly agentId?: string; readonly role?: string; readonly offMs?: number } = {},
 ) => {
   const { status = 200, agentId = 'a1', role = 'agent', offMs = 0 } = said;
-  const hub = await testHub(t, (app) =>
-    app.get('/api/whoami', (c) => c.json({ id: 'tok-1', role, agent_id: agentId, server_time: Date.now() + offMs }, status)),
-  );
-  return hub;
+  return testHub(t, (app) => {
+    app.get('/health', (c) => c.json({ status: 'ok', version: VERSION, server_time: Date.now() + offMs }));
+    app.get('/api/whoami', (c) => c.json({ id: 'tok-1', role, agent_id: agentId, server_time: Date.now() + offMs }, status));
+  });
 };
 
 const matchAll = (t: Test, found: readonly string[], ...wanted: readonly RegExp[]): void => {
@@ -77,7 +78,9 @@ t.test('a machine that has all it needs', async (t) => {
   const hub = await hubOf(t);
   const found = await (await machine(t, hub.url)).look();
   t.same(found, { code: 0, damages: [], notices: [] });
-  t.match(hub.requests, [{ request: 'GET /api/whoami', headers: { authorization: 'Bearer tok-of-a1' } }]);
+  const [health, whoami] = hub.requests;
+  t.match([health, whoami], [{ request: 'GET /health' }, { request: 'GET /api/whoami', headers: { authorization: 'Bearer tok-of-a1' } }]);
+  t.equal(health?.headers['authorization'], undefined);
 });
 
 t.test('its program is not there, and its folder neither', async (t) => {
@@ -118,31 +121,38 @@ t.test('what a runner of somebody else finds or does', async (t) => {
 
 t.test('the hub is away, refuses the token, has it for another, or has another time', async (t) => {
   const here = await machine(t, `http://127.0.0.1:${await freePort()}`);
-  matchAll(t, (await here.look()).damages, /^hub_away: no hub answers \(ws:.*ECONNREFUSED/);
+  matchAll(t, (await here.look()).damages, /^hub_away: no hub answers at ws:.*ECONNREFUSED/);
   const away = `ws://127.0.0.1:${await freePort()}/ws`;
   const well = (await hubOf(t)).url.replace('http', 'ws');
   t.same((await here.look({ hubs: [away, `${well}/ws`] })).damages, [], 'one that answers is enough');
   const at = async (said: Parameters<typeof hubOf>[1]): Promise<readonly string[]> =>
     (await here.look({ hubs: [`${(await hubOf(t, said)).url.replace('http', 'ws')}/ws`] })).damages;
-  matchAll(t, await at({ status: 401 }), /^token: the hub at http:\S+ refuses the token of agent a1$/);
-  matchAll(t, await at({ agentId: 'a2' }), /^token: the token of agent a1 belongs to agent a2$/);
-  matchAll(t, await at({ role: 'viewer' }), /belongs to a viewer$/);
+  matchAll(
+    t,
+    await at({ status: 401 }),
+    /^token: the hub at http:\S+ refuses the token of agent a1: .*; it was taken from sidecar\.token of /,
+  );
+  matchAll(t, await at({ agentId: 'a2' }), /^token: the token of agent a1 belongs to agent a2; /);
+  matchAll(t, await at({ role: 'viewer' }), /belongs to a viewer; /);
   matchAll(t, await at({ offMs: 600_000 }), /^clock: this machine's clock is 10 min behind the hub's$/);
   matchAll(t, await at({ offMs: -600_000 }), /10 min ahead of the hub's$/);
   t.same(await at({ offMs: 200_000 }), []);
 });
 
+const FREE = { type: 'identify_checked', agent_id: 'a1', in_use: false };
+
 /** A hub's socket and clock; `answer` is what it says to a hello. */
-async function provingHub(t: Test, answer: (hello: Record<string, string>) => unknown, offMs = 0) {
+async function provingHub(t: Test, answer: (hello: Record<string, string>) => unknown, offMs = 0, checked: unknown = FREE) {
   const heard: string[] = [];
   const server = createServer((request, response) => {
     heard.push(`${request.url} ${JSON.stringify(request.headers)}`);
-    response.end(JSON.stringify({ status: 'ok', server_time: Date.now() + offMs }));
+    response.end(JSON.stringify({ status: 'ok', version: VERSION, server_time: Date.now() + offMs }));
   });
   new WebSocketServer({ server, path: '/ws' }).on('connection', (socket) => {
     socket.on('message', (data: Buffer) => {
       heard.push(data.toString());
-      socket.send(JSON.stringify(answer(JSON.parse(data.toString()) as Record<string, string>)));
+      const said = JSON.parse(data.toString()) as Record<string, string>;
+      socket.send(JSON.stringify(said['type'] === 'identify_check' ? checked : answer(said)));
     });
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
@@ -170,24 +180,48 @@ t.test('the hub proves that it knows the token, and never sees it', async (t) =>
     [challenge(key), 0],
     [challenge(key), 600_000, /^clock: this machine's clock is 10 min behind/],
     [challenge(sha256('another')), 600_000, /^token: the hub at \S+ does not know the token of agent a1: .*revoked/],
-    [error('not_identified'), 0, /^hub_proof: .*older version, or not a hub$/],
+    [error('not_identified'), 0, /^hub_proof: .*older version$/],
     [error('rate_limited'), 0, /^hub_away: .*rate_limited/],
     [() => 'words', 0, /^hub_away: .*does not speak the protocol of a hub/],
   ];
   for (const [answer, offMs, ...wanted] of cases) {
     const hub = await provingHub(t, answer, offMs);
     matchAll(t, (await here.look({ hubs: hub.hubs, plainToken: false })).damages, ...wanted);
-    t.match(hub.heard[0], /"type":"hello","agent_id":"a1"/);
+    t.match(hub.heard[0], /^\/health /);
+    t.match(hub.heard[1], /"type":"hello","agent_id":"a1"/);
     for (const said of hub.heard) t.notMatch(said, /tok-of-a1|bearer/i);
   }
 });
 
+t.test('a hub that does not know identify_check is well, one that it uses another machine for is not', async (t) => {
+  const here = await machine(t, '');
+  const { sha256, hmac } = systemDigest();
+  const hubNonce = '0b'.repeat(32);
+  const proves = ({ agent_id: agentId = '', token_hint: tokenHint = '', nonce = '' }: Record<string, string>) => ({
+    type: 'challenge',
+    nonce: hubNonce,
+    proof: hubProof(sha256('tok-of-a1'), { agentId, tokenHint, nonce, hubNonce }, hmac),
+  });
+  for (const [checked, ...wanted] of [
+    [{ type: 'error', error: 'not_identified', message: 'no' }],
+    [{ ...FREE, in_use: true }, /^agent_id_in_use: another machine is connected to the hub at \S+ as agent a1$/],
+    [{ type: 'error', error: 'invalid_token', message: 'no' }, /^token: .* it has expired; it was taken from sidecar\.token of /],
+  ] as const) {
+    const hub = await provingHub(t, proves, 0, checked);
+    matchAll(t, (await here.look({ hubs: hub.hubs, plainToken: false })).damages, ...wanted);
+  }
+});
+
 t.test('hubs that take the call and never answer cost 5 s, not 5 s each', async (t) => {
-  const hubs = await Promise.all([1, 2, 3].map(() => testHub(t, (app) => app.get('/api/whoami', () => new Promise(() => undefined)))));
+  const hubs = await Promise.all([1, 2, 3].map(() => testHub(t, (app) => app.get('/health', () => new Promise(() => undefined)))));
   const urls = hubs.map(({ url }) => `${url.replace('http', 'ws')}/ws`);
   const here = await machine(t, '');
   const beganMs = performance.now();
-  matchAll(t, (await here.look({ hubs: urls })).damages, /^hub_away: no hub answers \(ws:.*timeout.*; ws:.*timeout.*; ws:.*timeout/);
+  matchAll(
+    t,
+    (await here.look({ hubs: urls })).damages,
+    /^hub_away: no hub answers at ws:.* within 5 s; no hub .* within 5 s; no hub .* within 5 s$/,
+  );
   t.ok(performance.now() - beganMs < 9_500, `${(performance.now() - beganMs).toFixed(0)} ms`);
 });
 

@@ -28,10 +28,11 @@ async function postgresWorld(t: Test): Promise<PostgresWorld> {
   const schema = emptySchema(t, server);
   const folder = await emptyFolder(t);
   await mkdir(path.join(folder, 'hub'), { mode: 0o700 });
+  await writeFile(path.join(folder, 'hub', 'admin-token'), 'of-a-hub-that-ran-here', { mode: 0o600 });
   await writeFile(
     path.join(folder, 'agentcom.config.ts'),
     `import { postgres } from 'agentcom/storage'; import { ws } from 'agentcom/transport';
-     export default { hub: { storage: postgres(${JSON.stringify({ url: server.url, schema })}), transport: ws(), dataDir: 'hub' } };`,
+     export default { hub: { listen: { port: 0 }, storage: postgres(${JSON.stringify({ url: server.url, schema })}), transport: ws(), dataDir: 'hub' } };`,
   );
   const storage = closedBefore(t, postgresStorage({ url: server.url, schema }));
   await storage.open();
@@ -102,7 +103,7 @@ const DAMAGES: readonly (readonly [what: string, check: string, taskId: string |
   ],
   ['the numbers of tasks are wrong', 'counts', null, `INSERT INTO task_counts VALUES ('queued', 0, 7)`],
   ['a table is gone', 'unreadable', null, 'DROP TABLE pending_stops'],
-  ['a newer version has written it', 'schema', null, `INSERT INTO migrations (name) VALUES ('9999-from-the-future')`],
+  ['a newer version has written it', 'schema_newer', null, `INSERT INTO migrations (name) VALUES ('9999-from-the-future')`],
 ];
 
 for (const [what, check, taskId, damage] of DAMAGES)
@@ -126,7 +127,7 @@ t.test('a server or a store that is not there is said', async (t) => {
   t.notOk(ok);
   t.match(
     findings.filter(({ check }) => check !== 'not_durable'),
-    [{ check: 'cannot_look', found: /there is no store in it/ }],
+    [{ check: 'storage', found: /there is no store in it$/, cure: /^Start the hub once/ }],
   );
 });
 

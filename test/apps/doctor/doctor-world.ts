@@ -77,7 +77,7 @@ import { ws } from 'agentcom/transport';
 import { command } from 'agentcom/runners';
 
 export default defineConfig({
-  hub: { storage: sqlite({ file: 'agentcom.db' }), transport: ws(), dataDir: 'hub' },
+  hub: { listen: { port: 0 }, storage: sqlite({ file: 'agentcom.db' }), transport: ws(), dataDir: 'hub' },
   sidecar: { hubs: ['ws://127.0.0.1:9/ws'], agentId: 'a1', dataDir: 'sidecar', wake: command({ argv: ['node'] }) },
 });
 `;
@@ -99,7 +99,7 @@ export interface Answer {
   readonly code: number;
   readonly findings: readonly {
     readonly check: string;
-    readonly kind: string;
+    readonly severity: string;
     readonly task_id: string | null;
     readonly found: string;
     readonly cure: string;

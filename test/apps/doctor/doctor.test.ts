@@ -65,8 +65,8 @@ const OF_THE_STORE: readonly Damage[] = [
   ['a page is overwritten', 'file', null, (world) => overwritePage(world, 'task_bodies')],
   ['the page of the agents is overwritten', 'file', null, (world) => overwritePage(world, 'agents')],
   ['its agent is gone', 'I3', TASKS.live, `DELETE FROM agents WHERE id = 'a1'`],
-  ['a newer version has written it', 'schema', null, `INSERT INTO migrations (name, batch) VALUES ('9999-from-the-future', 9)`],
-  ['a step was never taken', 'schema', null, 'DELETE FROM migrations'],
+  ['a newer version has written it', 'schema_newer', null, `INSERT INTO migrations (name, batch) VALUES ('9999-from-the-future', 9)`],
+  ['a step was never taken', 'schema_older', null, 'DELETE FROM migrations'],
   ['it is of another program', 'schema', null, 'PRAGMA application_id = 7'],
   [
     'an event after its end',
@@ -96,7 +96,7 @@ t.test('I1 to I16: an undamaged store is clean, beside its hub and without it, a
   const { code, out } = await world.doctor('--fsck');
   t.equal(code, 0);
   t.match(out, /6 tasks, 22 events/);
-  t.match(out, /No damage found: every row was read/);
+  t.match(out, /No errors found: every row was read/);
   t.ok((await readFile(world.database)).equals(before));
 });
 
@@ -110,7 +110,7 @@ for (const [what, check, taskId, damage] of OF_THE_STORE) {
     t.equal(code, 8);
     const found = findings.find((one) => one.check === check && (taskId === null || one.task_id === taskId));
     t.ok(found, `found ${findings.map((one) => `${one.check} ${one.task_id ?? ''}: ${one.found}`).join('; ')}`);
-    t.equal(found?.kind, 'damage');
+    t.equal(found?.severity, 'error');
     t.ok((found?.cure.length ?? 0) > 30, 'it says what to do');
   });
 }
@@ -152,9 +152,9 @@ t.test('without --fsck only the schema and the pages of the store are looked at'
   await world.storage.close();
   await outside(world.database, 'DELETE FROM task_bodies');
   t.match(await world.findings(), { ok: true, code: 0 });
-  t.match((await world.doctor()).out, /schema and file pages; --fsck reads every row[^]*No damage found\./);
+  t.match((await world.doctor()).out, /schema and file pages; --fsck reads every row[^]*No errors found\./);
   await outside(world.database, `INSERT INTO migrations (name, batch) VALUES ('9999-from-the-future', 9)`);
-  t.match(await world.findings(), { ok: false, code: 8, findings: [{ check: 'schema' }] });
+  t.match(await world.findings(), { ok: false, code: 8, findings: [{ check: 'schema_newer' }] });
 });
 
 t.test('people read each kind with its findings and, once, what to do', async (t) => {
@@ -163,7 +163,7 @@ t.test('people read each kind with its findings and, once, what to do', async (t
   await outside(world.database, 'DELETE FROM task_bodies');
   const { out, code } = await world.doctor('--fsck');
   t.equal(code, 8);
-  t.match(out, new RegExp(`body: damaged\n {2}${TASKS.completed}: what its submitter said is not there\n`));
+  t.match(out, new RegExp(`body: error\n {2}${TASKS.completed}: what its submitter said is not there\n`));
   t.equal(out.split('What to do: ').length, 2);
 });
 
@@ -171,7 +171,7 @@ t.test('a store that is not there is said, and nothing is made in its place', as
   const world = await doctorWorld(t);
   await world.storage.close();
   await rm(world.database);
-  t.match(await world.findings('--fsck'), { ok: false, findings: [{ check: 'cannot_look' }] });
+  t.match(await world.findings('--fsck'), { ok: false, findings: [{ check: 'storage', cure: /agentcom restore BACKUP/ }] });
   await t.rejects(stat(world.database), { code: 'ENOENT' });
 });
 
@@ -293,7 +293,7 @@ t.test('R4: what the hub refused is told with its reason, and is no damage', asy
   t.ok(ok);
   t.equal(code, 0);
   t.match(findings, [
-    { check: 'no_reserve', kind: 'notice' },
-    { check: 'refused', kind: 'notice', found: /g1\.json .*stale_generation/ },
+    { check: 'no_reserve', severity: 'notice' },
+    { check: 'refused', severity: 'notice', found: /g1\.json .*stale_generation/ },
   ]);
 });

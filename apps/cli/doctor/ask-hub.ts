@@ -1,0 +1,99 @@
+/** Finds out what answers at the address of a hub: a hub, another program, or nothing. Sends no token. */
+import { connect } from 'node:tls';
+import { exchange } from '../../client/http-exchange.ts';
+import { messageOf } from '../../../core/errors/agentcom-error.ts';
+
+export type HubAnswer =
+  /** `behindMs`: how far this machine's clock is behind the hub's; null from a hub that does not tell its time. */
+  | { readonly kind: 'hub'; readonly version: string; readonly behindMs: number | null }
+  /** Nobody accepts the connection. */
+  | { readonly kind: 'away'; readonly why: string }
+  /** The connection is accepted, but nothing is answered in time. */
+  | { readonly kind: 'silent'; readonly why: string }
+  /** The address has the wrong scheme: this one is right. */
+  | { readonly kind: 'scheme'; readonly speaks: 'http' | 'https' }
+  | { readonly kind: 'certificate'; readonly why: string }
+  /** `what` completes a sentence that starts with "it". */
+  | { readonly kind: 'other'; readonly what: string };
+
+/** Of each question, milliseconds. */
+const ANSWER_WITHIN_MS = 5_000;
+/** More than any hub answers, bytes. */
+const ANSWER_BYTES_MAX = 65_536;
+/** Errors of a connection that was accepted first. */
+const ACCEPTED = /^(ECONNRESET|EPIPE|EPROTO|HPE_|ERR_SSL_|ERR_TLS_|CERT_|DEPTH_|SELF_SIGNED|UNABLE_|HOSTNAME_)/;
+
+/** `url`: `http://host:port` or `https://…`. Never rejects. */
+export async function askHub(url: string): Promise<HubAnswer> {
+  const asked = await ask(url);
+  if (asked.kind !== 'other') return asked;
+  const isTls = new URL(url).protocol === 'https:';
+  const speaksTls = await handshakes(url);
+  if (isTls && speaksTls) return asked.isRefusal ? { kind: 'certificate', why: asked.what } : asked;
+  if (!isTls && speaksTls) return { kind: 'scheme', speaks: 'https' };
+  if (!isTls) return asked;
+  const plain = await ask(url.replace('https:', 'http:'));
+  return plain.kind === 'hub' ? { kind: 'scheme', speaks: 'http' } : plain.kind === 'other' ? plain : asked;
+}
+
+/** `isRefusal`: nothing was answered. */
+type Asked = Exclude<HubAnswer, { kind: 'other' }> | { readonly kind: 'other'; readonly what: string; readonly isRefusal: boolean };
+
+async function ask(url: string): Promise<Asked> {
+  const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
+  const askedAtMs = Date.now();
+  try {
+    const answer = await exchange(new URL('/health', url), { method: 'GET', headers: {}, body: undefined, signal });
+    const text = await textOf(answer.bytes());
+    // The hub's clock as of halfway between question and answer.
+    const hereMs = (askedAtMs + Date.now()) / 2;
+    const health = hubHealth(text);
+    if (health !== null) {
+      return { kind: 'hub', version: health.version, behindMs: health.serverTimeMs === null ? null : health.serverTimeMs - hereMs };
+    }
+    const type = answer.header('content-type')?.split(';')[0] ?? 'no content type';
+    return { kind: 'other', what: `answers GET /health with ${answer.status} and ${type}`, isRefusal: false };
+  } catch (thrown) {
+    const why = messageOf(thrown);
+    if (signal.aborted) return { kind: 'silent', why: `no answer within ${ANSWER_WITHIN_MS / 1_000} s` };
+    const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
+    return ACCEPTED.test(code) ? { kind: 'other', what: `does not answer GET /health (${why})`, isRefusal: true } : { kind: 'away', why };
+  }
+}
+
+async function textOf(bytes: AsyncGenerator<Uint8Array, void>): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of bytes) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length > ANSWER_BYTES_MAX) break;
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** Null if this is not what a hub answers. */
+function hubHealth(text: string): { readonly version: string; readonly serverTimeMs: number | null } | null {
+  try {
+    const health = JSON.parse(text) as Readonly<Record<string, unknown>> | null;
+    const { status, version, server_time: serverTimeMs } = health ?? {};
+    if ((status !== 'ok' && status !== 'degraded') || typeof version !== 'string') return null;
+    return { version, serverTimeMs: typeof serverTimeMs === 'number' ? serverTimeMs : null };
+  } catch {
+    return null; // No JSON: another program.
+  }
+}
+
+/** Whether TLS is spoken there, whatever the certificate. */
+function handshakes(url: string): Promise<boolean> {
+  const { hostname, port } = new URL(url);
+  const host = hostname.replace(/^\[|\]$/g, '');
+  return new Promise((resolve) => {
+    const socket = connect({ host, port: Number(port === '' ? 443 : port), rejectUnauthorized: false, timeout: ANSWER_WITHIN_MS });
+    const end = (spoken: boolean) => (): void => {
+      resolve(spoken);
+      socket.destroy();
+    };
+    socket.once('secureConnect', end(true)).once('error', end(false)).once('timeout', end(false)).once('close', end(false));
+  });
+}

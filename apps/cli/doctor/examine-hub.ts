@@ -1,0 +1,160 @@
+/** The hub of the config: its data directory, its storage, and its port. Works while the hub runs, and when it is stopped. */
+import { once } from 'node:events';
+import { readdir } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { checkStore } from '../../../core/application/doctor/check-store.ts';
+import type { ResolvedHubConfig } from '../../../core/config/config.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import type { StoreInspection } from '../../../core/ports/store-inspection.ts';
+import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
+import { listenFailure } from '../../../adapters/kit/listen-failure.ts';
+import { hubUrls } from '../../hub/urls.ts';
+import { hubKnowsSecret } from '../../enrol.ts';
+import { readSecretFile } from '../../data-dir.ts';
+import { VERSION } from '../../version.ts';
+import { askHub, type HubAnswer } from './ask-hub.ts';
+import { examineFolder } from './examine-folder.ts';
+import { finding, findingOf, type Examined, type ExamineOptions } from './finding.ts';
+
+/** What a hub writes to its disk before the log is copied into the database, bytes: less free space soon stops it. */
+const FREE_BYTES_MIN = 67_108_864;
+/** Agent id of the question whether the hub knows its own enrolment secret; nothing is enrolled. */
+const ASKING_AS = 'agentcom-doctor';
+
+export interface ExaminedHub extends Examined {
+  /** Whether something else listens on its port. */
+  readonly isPortTaken: boolean;
+  /** Whether it runs. */
+  readonly isRunning: boolean;
+}
+
+export async function examineHub(hub: ResolvedHubConfig, options: ExamineOptions): Promise<ExaminedHub> {
+  const { dataDir, storage } = hub;
+  const place = storage.capabilities['shared'] === true ? `storage ${storage.name}` : `storage ${storage.name} in ${dataDir}`;
+  const setting = 'hub.dataDir';
+  const { state, findings } = await examineFolder({ dataDir, setting, freeBytesMin: FREE_BYTES_MIN, more: {} });
+  for (const found of findings) options.onFinding(found);
+  const wasStarted = state === 'usable' && (await readdir(dataDir)).length > 0;
+  const isNew = state === 'missing' || (state === 'usable' && !wasStarted);
+  const seen = [...(state === 'unusable' ? [] : [await examineStorage(hub, isNew, options)])];
+  const port = await examinePort(hub, options);
+  return { what: `hub: ${place}`, seen: [...seen, 'folder, disk and port'].join('; '), ...port };
+}
+
+/** What was seen of it. */
+async function examineStorage({ storage, dataDir }: ResolvedHubConfig, isNew: boolean, options: ExamineOptions): Promise<string> {
+  const { fsck, onFinding, onProgress } = options;
+  const clock = systemClock();
+  const noStorage = (): string => {
+    onFinding(finding('hub_never_started', `there is nothing in ${dataDir}: no hub was started on it yet`));
+    return 'no storage yet';
+  };
+  if (storage.check !== undefined) {
+    try {
+      for (const found of await storage.check({ clock })) onFinding(finding(found.check, found.what));
+    } catch (thrown) {
+      onFinding(findingOf('storage', thrown));
+      return 'nothing';
+    }
+  }
+  if (storage.inspect === undefined) {
+    if (storage.capabilities['durable'] === true) onFinding(finding('not_looked_at', `the doctor cannot inspect storage ${storage.name}`));
+    else onFinding(finding('not_kept', `storage ${storage.name} stores nothing permanently`));
+    return storage.check === undefined ? 'nothing' : 'server';
+  }
+  // The data directory of a hub says nothing about a server that others use, too.
+  if (isNew && storage.capabilities['shared'] !== true) return noStorage();
+  let inspection: StoreInspection;
+  try {
+    inspection = await storage.inspect({ dataDir, clock });
+  } catch (thrown) {
+    if (isNew && AgentcomError.is(thrown) && thrown.details?.['hasStore'] === false) return noStorage();
+    onFinding(findingOf('storage', thrown));
+    return 'nothing';
+  }
+  try {
+    if (!fsck) {
+      const schema = await inspection.schema();
+      const pages = schema.length > 0 ? null : await inspection.quick();
+      for (const { check, ...found } of [...schema, ...(pages ?? [])]) onFinding(finding(check, found.what));
+      return `schema${pages === null ? '' : ' and file pages'}; --fsck reads every row`;
+    }
+    let seen = 'schema';
+    const onCounts = (counts: { readonly tasks: number; readonly events: number }): void =>
+      onProgress((seen = `${counts.tasks} tasks, ${counts.events} events`));
+    for await (const { check, what, taskId, agentId } of checkStore(inspection, Date.now(), onCounts))
+      onFinding(finding(check, what, { taskId, agentId }));
+    return seen;
+  } catch (thrown) {
+    onFinding(findingOf('storage', thrown));
+    return 'in part';
+  } finally {
+    await inspection.close();
+  }
+}
+
+/** Either the hub of this data directory listens there, or nobody does and it could. */
+async function examinePort(
+  { host, port, dataDir }: ResolvedHubConfig,
+  { onFinding, file }: ExamineOptions,
+): Promise<Pick<ExaminedHub, 'isPortTaken' | 'isRunning'>> {
+  const free = { isPortTaken: false, isRunning: false };
+  if (port === 0) return free;
+  const address = `${host}:${port}`;
+  const { api: url } = hubUrls(host, port);
+  const answer = await askHub(url);
+  const cure =
+    `Stop that program (\`${listenerCommand(port)}\` names it), or let the hub listen on another port: ` +
+    `hub: { listen: { port: ${port === 65_535 ? port - 1 : port + 1} } } in ${file}. Sidecars then need that port in sidecar.hubs.`;
+  if (answer.kind === 'hub') {
+    if (await isHubOf(dataDir, url)) {
+      if (answer.version !== VERSION)
+        onFinding(finding('hub_version', `the running hub is version ${answer.version}, installed is ${VERSION}`));
+      return { isPortTaken: false, isRunning: true };
+    }
+    const what = `${address} is taken by another hub (version ${answer.version}), whose data is not in ${dataDir}`;
+    onFinding(finding('port_taken', what, { cure }));
+    return { isPortTaken: true, isRunning: false };
+  }
+  if (answer.kind !== 'away') {
+    onFinding(finding('port_taken', `${address} is taken by another program: ${saidBy(answer)}`, { cure }));
+    return { isPortTaken: true, isRunning: false };
+  }
+  const failure = await failureToListen(host, port);
+  if (failure === null) return free;
+  onFinding(AgentcomError.is(failure, 'AC_PORT_BUSY') ? findingOf('port_taken', failure, { cure }) : findingOf('listen', failure));
+  return { ...free, isPortTaken: true };
+}
+
+function saidBy(answer: Exclude<HubAnswer, { kind: 'hub' | 'away' }>): string {
+  if (answer.kind === 'other') return `it ${answer.what}`;
+  return answer.kind === 'silent' ? answer.why : 'it speaks TLS, which a hub does not';
+}
+
+const listenerCommand = (port: number): string =>
+  process.platform === 'linux' ? `ss -ltnp 'sport = :${port}'` : `lsof -nP -iTCP:${port} -sTCP:LISTEN`;
+
+/** A running hub keeps a secret in its data directory, and renews it whenever one is used: the second time it must be known. */
+async function isHubOf(dataDir: string, url: string): Promise<boolean> {
+  for (let tries = 0; tries < 2; tries += 1) {
+    const secret = await readSecretFile(join(dataDir, 'enrol-secret')).catch(() => null); // The folder is examined apart.
+    if (secret === null) continue;
+    const answer = await hubKnowsSecret(url, { agentId: ASKING_AS, secret }).catch(() => 'older' as const); // A busy hub, say.
+    if (answer !== 'not_proved') return true;
+  }
+  return false;
+}
+
+/** Listens for a moment; nothing did so just now. Null if that is possible. */
+async function failureToListen(host: string, port: number): Promise<AgentcomError | null> {
+  const server = createServer((socket) => socket.destroy());
+  try {
+    await once(server.listen({ host, port, exclusive: true }), 'listening');
+    server.close();
+    await once(server, 'close');
+    return null;
+  } catch (thrown) {
+    return listenFailure(thrown, { host, port });
+  }
+}

@@ -1,0 +1,200 @@
+/** Whether a sidecar could work with its hubs: does a hub answer, does it accept the token, do clocks and versions agree? */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isLoopback } from '../../../core/config/loopback.ts';
+import type { ResolvedConfig, ResolvedSidecarConfig } from '../../../core/config/config.ts';
+import { messageOf } from '../../../core/errors/agentcom-error.ts';
+import { hubClient } from '../../client/index.ts';
+import { hubKnowsSecret } from '../../enrol.ts';
+import { apiUrlOf, HOW_TO_GET_A_TOKEN, knownToken, tokenFile, type KnownToken } from '../../sidecar/enrolment.ts';
+import { INSTANCE_ID } from '../../../adapters/journal-file/file-journal.ts';
+import { askHub } from './ask-hub.ts';
+import { finding, findingOf, type Finding } from './finding.ts';
+import { noHubFinding, versionFinding } from './hub-findings.ts';
+import { proveHub } from './prove-hub.ts';
+
+export interface LinkToExamine {
+  readonly config: ResolvedConfig;
+  readonly sidecar: ResolvedSidecarConfig;
+  /** The config file. */
+  readonly file: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Whether the hub of the same config was found to be unable to listen: what else answers there is known. */
+  readonly isPortTaken: boolean;
+}
+
+/** Time limit for the proof of a hub, milliseconds. */
+const PROVED_WITHIN_MS = 5_000;
+const MINUTE_MS = 60_000;
+
+/** One of the hubs: its findings, and whether it is a hub at all. */
+interface AskedHub {
+  readonly isHub: boolean;
+  readonly findings: readonly Finding[];
+}
+
+/** Asks all hubs at once; the first one that answers decides. */
+export async function examineLink(link: LinkToExamine): Promise<readonly Finding[]> {
+  const { hub } = link.config;
+  const isOwn = (url: string): boolean => hub !== undefined && isLoopback(hostOf(url)) && portOf(url) === hub.port;
+  const hubs = link.sidecar.hubs.filter((url) => !(link.isPortTaken && isOwn(url)));
+  if (hubs.length === 0) return [];
+  const token = await readToken(link);
+  const asked = await Promise.all(hubs.map((url) => askOne(url, token, link)));
+  const unreadable = token.kind === 'unreadable' ? [token.finding] : [];
+  const answer = asked.find(({ isHub }) => isHub);
+  if (answer !== undefined) return [...unreadable, ...answer.findings];
+  // The hub in this config may be stopped while the doctor runs.
+  const found = asked.flatMap(({ findings }) => findings).filter(({ check }) => check !== 'hub_away' || hub === undefined);
+  return [...unreadable, ...joined(found)];
+}
+
+type Token =
+  | { readonly kind: 'known'; readonly token: KnownToken }
+  /** It has to enrol. */
+  | { readonly kind: 'none' }
+  | { readonly kind: 'unreadable'; readonly finding: Finding };
+
+async function readToken({ sidecar, env }: LinkToExamine): Promise<Token> {
+  try {
+    const token = await knownToken(sidecar, env);
+    return token === null ? { kind: 'none' } : { kind: 'known', token };
+  } catch (thrown) {
+    return { kind: 'unreadable', finding: findingOf('secret_file', thrown, { agentId: sidecar.agentId }) };
+  }
+}
+
+const hostOf = (url: string): string => new URL(url).hostname.replace(/^\[|\]$/g, '');
+const portOf = (url: string): number => Number(new URL(url).port || (url.startsWith('wss:') ? 443 : 80));
+
+/** Several hubs that are away have one cure. */
+function joined(findings: readonly Finding[]): readonly Finding[] {
+  const [first, ...others] = findings.filter(({ check }) => check === 'hub_away');
+  if (first === undefined || others.length === 0) return findings;
+  const away = { ...first, what: [first, ...others].map(({ what }) => what).join('; ') };
+  return [away, ...findings.filter(({ check }) => check !== 'hub_away')];
+}
+
+async function askOne(hub: string, token: Token, link: LinkToExamine): Promise<AskedHub> {
+  const { sidecar, file, config } = link;
+  const { agentId } = sidecar;
+  const url = apiUrlOf(hub);
+  const answer = await askHub(url);
+  const missing = noHubFinding(answer, { address: hub, from: `sidecar.hubs of ${file}`, more: { agentId } });
+  if (answer.kind !== 'hub' || missing !== null) return { isHub: false, findings: missing === null ? [] : [missing] };
+  try {
+    const ofToken = await tokenFindings(hub, url, token, link);
+    // The clock of a hub that may be another's says nothing.
+    const isOurs = ofToken.every(({ check }) => check !== 'token' && check !== 'hub_proof');
+    const found = isOurs ? [...ofToken, ...clockFindings(answer.behindMs, sidecar)] : ofToken;
+    // That of the hub in the same config is reported with the hub.
+    const version = config.hub === undefined ? versionFinding(answer.version, url, { agentId }) : null;
+    return { isHub: true, findings: version === null ? found : [...found, version] };
+  } catch (thrown) {
+    return { isHub: false, findings: [findingOf('hub_away', new Error(`no hub answers at ${hub}: ${messageOf(thrown)}`), { agentId })] };
+  }
+}
+
+function clockFindings(behindMs: number | null, { timing, agentId }: ResolvedSidecarConfig): readonly Finding[] {
+  if (behindMs === null || Math.abs(behindMs) <= timing.clockOffMaxMs) return [];
+  const minutes = Math.round(Math.abs(behindMs) / MINUTE_MS);
+  return [finding('clock', `this machine's clock is ${minutes} min ${behindMs > 0 ? 'behind' : 'ahead of'} the hub's`, { agentId })];
+}
+
+async function tokenFindings(hub: string, url: string, token: Token, link: LinkToExamine): Promise<readonly Finding[]> {
+  const { sidecar } = link;
+  const { agentId } = sidecar;
+  if (token.kind === 'unreadable') return [];
+  if (token.kind === 'none') return secretFindings(url, link);
+  const known = token.token;
+  const [place, cure] = [placeOf(known, link), tokenCure(known, link)];
+  const wrong = (what: string): readonly Finding[] => [finding('token', `${what}; it was taken from ${place}`, { agentId, cure })];
+  if (sidecar.plainToken) return wrongByWhoami(url, known.token, agentId, wrong);
+  const proof = await proveHub(
+    { url: hub, agentId, token: known.token, instanceId: await instanceIdIn(sidecar.dataDir) },
+    PROVED_WITHIN_MS,
+  );
+  switch (proof.kind) {
+    case 'proved':
+      return proof.inUse === true ? [inUseFinding(url, agentId)] : [];
+    case 'refused':
+      return wrong(`the hub at ${url} no longer accepts the token of agent ${agentId}: it has expired`);
+    case 'not_proved': {
+      const why = 'another hub issued it, or it was revoked, or it belongs to another agent or a person';
+      return wrong(`the hub at ${url} does not know the token of agent ${agentId}: ${why}`);
+    }
+    case 'older':
+      return [
+        finding('hub_proof', `the hub at ${url} cannot prove that it knows the token of agent ${agentId}: it is an older version`, {
+          agentId,
+        }),
+      ];
+  }
+}
+
+const inUseFinding = (url: string, agentId: string): Finding =>
+  finding('agent_id_in_use', `another machine is connected to the hub at ${url} as agent ${agentId}`, {
+    agentId,
+    cure:
+      `Stop the sidecar there, or give this one a sidecar.agentId, a token and a sidecar.dataDir of its own. ` +
+      `If the agent has moved here for good: \`agentcom takeover ${agentId}\`.`,
+  });
+
+/** The config allows to send the token as it is. */
+async function wrongByWhoami(
+  url: string,
+  token: string,
+  agentId: string,
+  wrong: (what: string) => readonly Finding[],
+): Promise<readonly Finding[]> {
+  const whoami = await hubClient({ url, token, retryWithinMs: 0 })
+    .whoami()
+    .catch((thrown: unknown) => {
+      if ((thrown as { readonly details?: { readonly status?: unknown } }).details?.status === 401) return null;
+      throw thrown;
+    });
+  if (whoami === null)
+    return wrong(`the hub at ${url} refuses the token of agent ${agentId}: another hub issued it, or it was revoked or has expired`);
+  if (whoami.role === 'agent' && whoami.agent_id === agentId) return [];
+  const whose = whoami.role === 'agent' ? `agent ${String(whoami.agent_id)}` : `a ${whoami.role}`;
+  return wrong(`the token of agent ${agentId} belongs to ${whose}`);
+}
+
+/** Without a token it enrols at its next start, if it has what that takes. */
+async function secretFindings(url: string, { sidecar, config, env }: LinkToExamine): Promise<readonly Finding[]> {
+  const { agentId } = sidecar;
+  const secret = env['AGENTCOM_ENROL_SECRET'] ?? '';
+  if (secret === '') {
+    if (config.hub !== undefined) return [];
+    return [
+      finding('no_token', `the sidecar of agent ${agentId} has no token and no secret to enrol with`, {
+        agentId,
+        cure: HOW_TO_GET_A_TOKEN,
+      }),
+    ];
+  }
+  if ((await hubKnowsSecret(url, { agentId, secret })) !== 'not_proved') return [];
+  const what = `the hub at ${url} does not know the enrolment secret in AGENTCOM_ENROL_SECRET: it is wrong, used or over 15 minutes old`;
+  return [finding('enrol_secret', what, { agentId })];
+}
+
+function placeOf({ token, from }: KnownToken, { sidecar, file, env }: LinkToExamine): string {
+  if (from === 'file') return tokenFile(sidecar);
+  if (from === 'variable') return 'AGENTCOM_TOKEN';
+  return env['AGENTCOM_TOKEN'] === token ? `AGENTCOM_TOKEN, by sidecar.token of ${file}` : `sidecar.token of ${file}`;
+}
+
+function tokenCure({ token, from }: KnownToken, { sidecar, config, file, env }: LinkToExamine): string {
+  const own = tokenFile(sidecar);
+  if (from === 'file' && config.hub !== undefined)
+    return `Remove ${own} and restart the sidecar: it then enrols again. If the agent still has a token: \`agentcom tokens revoke ${sidecar.agentId}\` first.`;
+  const isVariable = from === 'variable' || env['AGENTCOM_TOKEN'] === token;
+  const place = isVariable ? 'set AGENTCOM_TOKEN to it' : from === 'config' ? `put it into sidecar.token of ${file}` : `write it to ${own}`;
+  return `On the hub's machine run \`agentcom tokens create --agent ${sidecar.agentId}\`, ${place}, and restart the sidecar.`;
+}
+
+/** Null if no sidecar was started here yet. */
+async function instanceIdIn(dataDir: string): Promise<string | null> {
+  const text = await readFile(join(dataDir, 'instance-id'), 'utf8').catch(() => ''); // What is wrong with it is reported with the journal.
+  return INSTANCE_ID.test(text.trim()) ? text.trim() : null;
+}

@@ -1,0 +1,62 @@
+/** The sidecar of the config: its data directory, its journal, its hubs and its wake runner. */
+import { checkJournal } from '../../../core/application/doctor/check-journal.ts';
+import { runChecks } from '../../../core/application/sidecar/health/run-checks.ts';
+import type { ResolvedConfig, ResolvedSidecarConfig } from '../../../core/config/config.ts';
+import { silentLog } from '../../../core/ports/log.ts';
+import { inspectJournal } from '../../../adapters/journal-file/inspect-journal.ts';
+import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
+import { examineFolder } from './examine-folder.ts';
+import { examineLink } from './examine-link.ts';
+import { finding, findingOf, withoutStop, type Examined, type ExamineOptions } from './finding.ts';
+
+/** With less, a sidecar cannot recreate its reserve, bytes. */
+const FREE_BYTES_MIN = 16_777_216;
+
+export async function examineSidecar(
+  sidecar: ResolvedSidecarConfig,
+  config: ResolvedConfig,
+  { isPortTaken, ...options }: ExamineOptions & { readonly isPortTaken: boolean },
+): Promise<Examined> {
+  const { agentId, dataDir } = sidecar;
+  const { onFinding, file, env } = options;
+  const [folder, link] = await Promise.all([
+    examineFolder({ dataDir, setting: 'sidecar.dataDir', freeBytesMin: FREE_BYTES_MIN, more: { agentId } }),
+    examineLink({ config, sidecar, file, env, isPortTaken }),
+  ]);
+  const isUsable = folder.state !== 'unusable';
+  if (isUsable) await examineJournal(sidecar, options);
+  for (const found of folder.findings) onFinding(found);
+  for (const found of link) if (isUsable || found.check !== 'secret_file') onFinding(found);
+  await examineRunner(sidecar, config.baseDir, onFinding);
+  const seen = `${isUsable ? 'journal, outbox, refused reports, ' : ''}folder, disk, hub, token, clock and wake runner`;
+  return { what: `sidecar ${agentId}: journal in ${dataDir}`, seen };
+}
+
+async function examineJournal({ agentId, dataDir }: ResolvedSidecarConfig, { onFinding }: ExamineOptions): Promise<void> {
+  try {
+    for (const { check, what, taskId } of await checkJournal(agentId, () => inspectJournal(dataDir)))
+      // With its mode, it is a finding about the folder.
+      if (check !== 'open_to_others') onFinding(finding(check, what, { taskId, agentId }));
+  } catch (thrown) {
+    onFinding(findingOf('cannot_look', thrown, { agentId }));
+  }
+}
+
+/** Runs the runner's own checks; nothing is woken. */
+async function examineRunner(
+  { agentId, dataDir, wake }: ResolvedSidecarConfig,
+  baseDir: string,
+  onFinding: ExamineOptions['onFinding'],
+): Promise<void> {
+  if (wake === undefined) return;
+  try {
+    const runner = await wake.create({ agentId, baseDir, dataDir, clock: systemClock(), log: silentLog });
+    const checks = await runChecks(runner, { clock: systemClock(), stopController: () => new AbortController() });
+    for (const { ok, check, message, cure } of checks) {
+      const more = { agentId, ...(cure === undefined ? {} : { cure }) };
+      if (!ok) onFinding(finding('wake_runner', `runner ${wake.name}, ${check}: ${withoutStop(message)}`, more));
+    }
+  } catch (thrown) {
+    onFinding(findingOf('wake_runner', thrown, { agentId }));
+  }
+}

@@ -1,0 +1,138 @@
+/** The doctor on a machine with one fault: it finds that fault and nothing else, and says what to do. Each fault is a real one. */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chmod } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import t from 'tap';
+import { inspectSqlite } from '../../../adapters/storage-knex/sqlite/inspection.ts';
+import { loadConfigFile } from '../../../apps/config/load.ts';
+import { sidecarToken } from '../../../apps/sidecar/enrolment.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import { silentLog } from '../../../core/ports/log.ts';
+import { sqliteStorage } from '../../adapters/storage-places/sqlite-storage-place.ts';
+import { builtTree } from '../../rig/built-tree.ts';
+import { destroyPages, faultWorld, HUB, hubsAt, type Machine, type Reported } from './fault-world.ts';
+import { hubFaults } from './hub-faults.ts';
+import { sidecarFaults } from './sidecar-faults.ts';
+
+t.setTimeout(60_000);
+const world = await faultWorld(t);
+const { hub, hubPort, token } = world;
+
+interface Answer {
+  readonly ok: boolean;
+  readonly findings: readonly Reported[];
+}
+
+t.test('a hub and a sidecar that lack nothing: no finding', async (t) => {
+  const machine = await world.machine(t);
+  await machine.writeConfig({ hub: HUB, sidecar: `${hubsAt(hubPort)}, token: '${token}', wake: command({ argv: ['node'] })` });
+  const ran = await machine.doctor({}, '--json');
+  t.match(JSON.parse(ran.out), { ok: true, findings: [], counts: {} });
+  t.equal(ran.code, 0);
+  const env = { AGENTCOM_API_URL: hub.url, AGENTCOM_ADMIN_TOKEN: hub.adminToken };
+  t.match(await machine.doctor(env), { code: 0, out: /No errors found\.\n$/ });
+});
+
+/** Checks whose printed form was seen. */
+const printed = new Set<string>();
+
+for (const { name, plant, check, severity = 'error', found, cure } of [...hubFaults(world), ...sidecarFaults(world)])
+  t.test(`${check}: ${name}: is the one finding, with its cure`, async (t) => {
+    const machine = await world.machine(t);
+    const env = (await plant(machine, t)) ?? {};
+    const { out, err, code } = await machine.doctor(env, '--json');
+    t.equal(err, '');
+    const { ok, findings } = JSON.parse(out) as Answer;
+    t.equal(code, severity === 'error' ? 8 : 0);
+    t.equal(ok, severity !== 'error');
+    // SQLite says more than one thing of a destroyed page; they have one cure.
+    t.equal(new Set(findings.map((one) => `${one.check} ${one.cure}`)).size, 1, JSON.stringify(findings, null, 1));
+    if (check !== 'file') t.equal(findings.length, 1);
+    for (const one of findings) t.match(one, { check, severity, cure });
+    const [first] = findings;
+    if (first === undefined) return;
+    t.match(first.found, found);
+    t.notMatch(`${first.found} ${first.cure}`, /path or its (rights|permissions)/);
+    if (printed.has(check)) return;
+    printed.add(check);
+    const people = await machine.doctor(env);
+    t.equal(people.code, code);
+    t.ok(people.out.includes(`${first.found}\n`) && people.out.includes(`  What to do: ${first.cure}\n`), people.out);
+  });
+
+/** The doctor as a program of its own, started by this line of sh. */
+async function doctorProgram(machine: Machine, line: string): Promise<Answer & { readonly code: number }> {
+  const argv = ['-c', line, 'sh', process.execPath, builtTree().bin, 'doctor', '--json'];
+  const options = { cwd: machine.folder, env: { PATH: process.env['PATH'], HOME: machine.folder } };
+  const { code, stdout } = await promisify(execFile)('sh', argv, options).then(
+    (ended) => ({ code: 0, ...ended }),
+    (thrown: { readonly code: number; readonly stdout: string }) => thrown,
+  );
+  return { code, ...(JSON.parse(stdout) as Answer) };
+}
+
+t.test('open_files: a limit that is too low for a hub', async (t) => {
+  const machine = await world.machine(t);
+  await machine.writeConfig({ hub: HUB });
+  const { code, findings } = await doctorProgram(machine, 'ulimit -n 512; exec "$@"');
+  t.equal(code, 8);
+  t.match(findings, [
+    { check: 'open_files', found: /may open 512 files, wanted at least 1024$/, cure: /`ulimit -n 65536`.*LimitNOFILE=65536/ },
+  ]);
+  t.equal(findings.length, 1);
+});
+
+/** Root may write anywhere, unless it gives up that right; null where it cannot. */
+const asOwner =
+  process.getuid?.() !== 0
+    ? 'exec "$@"'
+    : existsSync('/usr/bin/setpriv')
+      ? 'exec setpriv --bounding-set=-dac_override,-dac_read_search "$@"'
+      : null;
+
+t.test('data_dir: folders that this user may not write', { skip: asOwner === null && 'root cannot become less here' }, async (t) => {
+  const machine = await world.machine(t);
+  await machine.writeConfig({ hub: HUB, sidecar: `${hubsAt(hubPort)}, token: '${token}'` });
+  for (const folder of [machine.hubDir, machine.sidecarDir]) await chmod(folder, 0o500);
+  const { code, findings } = await doctorProgram(machine, asOwner ?? '');
+  t.equal(code, 8);
+  t.match(findings, [
+    { check: 'data_dir', found: /hub cannot be written by this user: EACCES/, cure: /`chown`.*hub\.dataDir/ },
+    { check: 'data_dir', found: /a1 cannot be written by this user: EACCES/, cure: /`chown`.*sidecar\.dataDir/ },
+  ]);
+  t.equal(findings.length, 2);
+});
+
+t.test('a hub refuses a file with destroyed pages, and names the doctor and restore', async (t) => {
+  for (const page of [0, 1, 3, 4, 11, 21]) {
+    const machine = await world.machine(t);
+    await destroyPages(machine.database, page);
+    const message = /agentcom doctor --fsck.*agentcom restore FILE --force/;
+    await t.rejects(sqliteStorage(machine.database).open(), { message }, String(page));
+  }
+});
+
+t.test('of a file that is too large to be read, what a hub reads when it starts is checked', async (t) => {
+  const look = async (...pages: readonly number[]) => {
+    const machine = await world.machine(t);
+    await destroyPages(machine.database, ...pages);
+    const inspection = await inspectSqlite(machine.database, { quickBytesMax: 0 });
+    const found = [...(await inspection.schema()), ...((await inspection.quick()) ?? [])];
+    await inspection.close();
+    return [...new Set(found.map(({ check }) => check))];
+  };
+  for (const page of [0, 1, 3, 4, 11, 21]) t.strictSame(await look(page), ['file'], String(page));
+  t.strictSame(await look(33), [], 'the tokens are left to --fsck');
+});
+
+t.test('a sidecar with a used secret ends with AC_ENROL and does not go on trying', async (t) => {
+  const machine = await world.machine(t);
+  await machine.writeConfig({ sidecar: hubsAt(hubPort) });
+  const { config } = await loadConfigFile({ configFile: machine.config });
+  process.env['AGENTCOM_ENROL_SECRET'] = await world.usedSecret();
+  t.teardown(() => delete process.env['AGENTCOM_ENROL_SECRET']);
+  if (config.sidecar === undefined) throw new AgentcomError('AC_INTERNAL', 'no sidecar');
+  const deps = { config: config.sidecar, hubDataDir: null, log: silentLog, signal: AbortSignal.timeout(5_000) };
+  await t.rejects(sidecarToken(deps), { code: 'AC_ENROL', message: /wrong, used or over 15 minutes old.*agentcom invite/ });
+});

@@ -1,0 +1,158 @@
+/** Faults of a config, of a hub and of its storage. */
+import { chmod, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { outside } from '../../adapters/storage-places/sqlite-storage-place.ts';
+import { freePort } from '../cli/cli-world.ts';
+import {
+  destroyPages,
+  HUB,
+  hubsAt,
+  listening,
+  onlyHub,
+  onlySidecar,
+  portOf,
+  webServer,
+  type Fault,
+  type FaultWorld,
+} from './fault-world.ts';
+
+export const hubFaults = ({ hubPort, token }: FaultWorld): readonly Fault[] => [
+  {
+    name: 'no config file',
+    plant: async () => undefined,
+    check: 'config',
+    found: /^There is no agentcom\.config\.ts.* in .*agentcom-fault/,
+    cure: /--config FILE, or write one with "agentcom init"/,
+  },
+  {
+    name: 'a config with a syntax error',
+    plant: (m) => writeFile(m.config, 'export default {\n  hub: {,\n};\n'),
+    check: 'config',
+    found: /agentcom\.config\.ts:2:\d+ cannot be loaded: syntax error/,
+    cure: /^Correct .*agentcom\.config\.ts/,
+  },
+  {
+    name: 'an option that there is not',
+    plant: (m) => onlyHub(m, `listen: { prot: 4000 }`),
+    check: 'config',
+    found: /^hub\.listen\.prot: there is no such option; did you mean "port"\?$/,
+    cure: /^Correct hub\.listen\.prot in .*agentcom\.config\.ts\.$/,
+  },
+  {
+    name: 'an option of the wrong type',
+    plant: (m) => onlyHub(m, `listen: { port: 'http' }`),
+    check: 'config',
+    found: /^hub\.listen\.port: wanted .*, found "http"$/,
+    cure: /^Correct hub\.listen\.port in /,
+  },
+  {
+    name: 'a variable that the config reads and nobody set',
+    plant: (m) => onlySidecar(m, `${hubsAt(hubPort)}, token: env('AGENTCOM_NOT_SET')`),
+    check: 'config',
+    found: /AGENTCOM_NOT_SET/,
+    cure: /agentcom\.config\.ts/,
+  },
+  {
+    name: 'the port of the hub is taken by another program, to which its sidecar then speaks',
+    plant: async (m, t) => {
+      const port = await webServer(t);
+      await m.writeConfig({ hub: `listen: { port: ${port} }`, sidecar: `${hubsAt(port)}, token: '${token}'` });
+    },
+    check: 'port_taken',
+    found: /^127\.0\.0\.1:\d+ is taken by another program: it answers GET \/health with 404 and text\/html$/,
+    cure: /Stop that program \(`.*\d+.*` names it\).*listen: \{ port: \d+ \} \} in .*agentcom\.config\.ts/,
+  },
+  {
+    name: 'the port of the hub is taken by a program that says nothing',
+    plant: async (m, t) =>
+      onlyHub(
+        m,
+        `listen: { port: ${portOf(
+          await listening(
+            t,
+            createServer((socket) => socket.destroy()),
+          ),
+        )} }`,
+      ),
+    check: 'port_taken',
+    found: /is taken by another program/,
+    cure: /Stop that program/,
+  },
+  {
+    name: 'the port of the hub is taken by another hub',
+    plant: (m) => onlyHub(m, `listen: { port: ${hubPort} }`),
+    check: 'port_taken',
+    found: /is taken by another hub \(version .*\), whose data is not in .*hub$/,
+    cure: /Stop that program/,
+  },
+  {
+    name: 'an address that is none of this machine',
+    plant: async (m) =>
+      onlyHub(m, `listen: { host: '192.0.2.1', port: ${await freePort()}, insecure: true }, adminToken: '${'x'.repeat(40)}'`),
+    check: 'listen',
+    found: /^Cannot listen on 192\.0\.2\.1:\d+: .*EADDRNOTAVAIL/,
+    cure: /^Set hub\.listen\.host to an address of this machine/,
+  },
+  {
+    name: 'the folder of the hub cannot be made',
+    plant: async (m) => {
+      await rm(m.hubDir, { recursive: true });
+      await writeFile(m.hubDir, 'a file');
+      await m.writeConfig({ hub: `${HUB}, dataDir: 'hub/data'` });
+    },
+    check: 'data_dir',
+    found: /hub\/data cannot be used: .*\/hub is not a folder$/,
+    cure: /`chown`.*hub\.dataDir/,
+  },
+  {
+    name: 'others may read the database',
+    plant: async (m) => {
+      await onlyHub(m);
+      await chmod(m.database, 0o644);
+    },
+    check: 'storage',
+    found: /may be used by others \(mode 644, wanted 600\)$/,
+    cure: /^Run: chmod 600 ".*agentcom\.db"$/,
+  },
+  {
+    name: 'the database is gone',
+    plant: async (m) => {
+      await onlyHub(m);
+      await rm(m.database);
+    },
+    check: 'storage',
+    found: /agentcom\.db": ENOENT/,
+    cure: /`agentcom restore BACKUP`/,
+  },
+  ...[[0], [1], [4], [11, 12], [33]].map((pages): Fault => ({
+    name: `page ${pages.join(' and ')} of the database is destroyed`,
+    plant: async (m) => {
+      await onlyHub(m);
+      await destroyPages(m.database, ...pages);
+    },
+    check: 'file',
+    found: /SQLite finds: |SQLITE_CORRUPT/,
+    cure: /`agentcom restore FILE --force`/,
+  })),
+  {
+    name: 'a newer version has written the database',
+    plant: async (m) => {
+      await onlyHub(m);
+      await outside(m.database, `INSERT INTO migrations (name, batch) VALUES ('9998-future', 9), ('9999-future', 9)`);
+    },
+    check: 'schema_newer',
+    found: /written by a newer version: it has 9998-future, 9999-future; this program knows up to /,
+    cure: /Install that version of agentcom or a later one, or restore a backup/,
+  },
+  {
+    name: 'there is no Postgres',
+    plant: async (m) =>
+      onlyHub(
+        m,
+        `${HUB}, storage: postgres({ url: 'postgres://me:secret@127.0.0.1:${await freePort()}/agentcom', connectWithinMs: 1_000 })`,
+      ),
+    check: 'storage',
+    found: /^Cannot open storage "postgres": .*127\.0\.0\.1:\d+.*: connect ECONNREFUSED 127\.0\.0\.1:\d+$/,
+    cure: /^See that Postgres runs there, that its host and port in storage\.url are right, and that it can be reached\.$/,
+  },
+];

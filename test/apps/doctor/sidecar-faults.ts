@@ -1,0 +1,261 @@
+/** Faults of a sidecar: its machine, its agent's program, its hubs, its token, its data directory. */
+import { chmod, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
+import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
+import { fileJournal } from '../../../adapters/journal-file/file-journal.ts';
+import { VERSION } from '../../../apps/version.ts';
+import type { AgentId } from '../../../core/domain/ids.ts';
+import { silentLog } from '../../../core/ports/log.ts';
+import { aToken } from '../../product/contracts/fixtures.ts';
+import { freePort } from '../cli/cli-world.ts';
+import { runningHub } from '../running-hub.ts';
+import { hubsAt, onlySidecar, otherVersion, tlsServer, webServer, type Fault, type FaultWorld, type Machine } from './fault-world.ts';
+
+/** An agent's program that answers as these lines of sh say. */
+async function program(m: Machine, lines: string): Promise<string> {
+  const file = join(m.folder, 'program');
+  await writeFile(file, `#!/bin/sh\n${lines}\n`, { mode: 0o755 });
+  return file;
+}
+
+const TOKEN_CURE = /`agentcom tokens create --agent a1`/;
+
+export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): readonly Fault[] => {
+  let made = 0;
+  const sidecarAt = (port: number, more = `token: '${token}'`, scheme = 'ws'): string => `${hubsAt(port, scheme)}, ${more}`;
+  const tokenOf = async (
+    role: 'viewer' | 'agent',
+    more: { readonly expiresAtMs?: number; readonly agentId?: string } = {},
+  ): Promise<string> => {
+    const text = `a-token-of-the-faults-${(made += 1)}`;
+    const { expiresAtMs = null, agentId = null } = more;
+    const record = { id: `tok-${`fa${made}`.padStart(32, '0')}`, name: text, role, hash: systemDigest().sha256(text) };
+    await hub.storage.agents.addToken(aToken({ ...record, agentId: agentId as AgentId | null, expiresAtMs }));
+    return text;
+  };
+  return [
+    {
+      name: 'this machine’s clock is wrong',
+      plant: async (m, t) => {
+        const ahead = await runningHub({ clockAheadMs: 600_000 });
+        t.teardown(() => ahead.stop());
+        await onlySidecar(m, sidecarAt(Number(new URL(ahead.url).port), `token: '${await ahead.token('agent', 'a1')}'`));
+      },
+      check: 'clock',
+      found: /^this machine's clock is 10 min behind the hub's$/,
+      cure: /`timedatectl set-ntp true`/,
+    },
+    {
+      name: 'the program of the agent is missing',
+      plant: (m) => onlySidecar(m, `${sidecarAt(hubPort)}, wake: command({ argv: ['no-such-agent'] })`),
+      check: 'wake_runner',
+      found: /^runner command, program: There is no "no-such-agent" in ".*" or on PATH$/,
+      cure: /^Install it or correct argv\[0\]\. PATH: /,
+    },
+    {
+      name: 'the program of the agent is not logged in',
+      plant: async (m) => {
+        const bin = await program(m, `[ "$1" = --version ] && echo 'codex-cli 0.169.0' || { echo 'Not logged in' >&2; exit 1; }`);
+        await onlySidecar(
+          m,
+          `${sidecarAt(hubPort)}, wake: codex({ bin: '${bin}', cwd: '.', env: { CODEX_API_KEY: '', OPENAI_API_KEY: '', CODEX_HOME: '${m.folder}' } })`,
+        );
+      },
+      check: 'wake_runner',
+      found: /^runner codex, login: Codex is not logged in$/,
+      cure: /^Run "codex login" on the sidecar's machine/,
+    },
+    {
+      name: 'the program of the agent has a broken config',
+      plant: async (m) => {
+        const error = 'Error loading config.toml: invalid key at line 1';
+        const bin = await program(m, `[ "$1" = --version ] && echo 'codex-cli 0.169.0' || { echo '${error}' >&2; exit 1; }`);
+        await onlySidecar(m, `${sidecarAt(hubPort)}, wake: codex({ bin: '${bin}', cwd: '.' })`);
+      },
+      check: 'wake_runner',
+      found: /^runner codex, settings: Codex cannot load its config: invalid key at line 1$/,
+      cure: /^Fix that file\.$/,
+    },
+    {
+      name: 'no hub listens',
+      plant: async (m) => onlySidecar(m, sidecarAt(await freePort())),
+      check: 'hub_away',
+      found: /^no hub answers at ws:\/\/127\.0\.0\.1:\d+\/ws: connect ECONNREFUSED/,
+      cure: /^Start the hub with `agentcom hub`, or correct sidecar\.hubs of .*agentcom\.config\.ts/,
+    },
+    {
+      name: 'wss:// to a hub without TLS',
+      plant: (m) => onlySidecar(m, sidecarAt(hubPort, undefined, 'wss')),
+      check: 'hub_tls',
+      found: /^wss:\/\/127\.0\.0\.1:\d+\/ws has the wrong scheme: what answers there speaks plain text, not TLS$/,
+      cure: /^Write "ws:\/\/127\.0\.0\.1:\d+\/ws" in sidecar\.hubs of .*, or put a TLS proxy in front of the hub\.$/,
+    },
+    {
+      name: 'ws:// to a server with TLS',
+      plant: async (m, t) => onlySidecar(m, sidecarAt(await tlsServer(t, m.folder))),
+      check: 'hub_tls',
+      found: /has the wrong scheme: what answers there speaks TLS, not plain text$/,
+      cure: /^Write "wss:\/\/127\.0\.0\.1:\d+\/ws" in sidecar\.hubs of /,
+    },
+    {
+      name: 'https:// to a hub without TLS, for commands',
+      plant: async () => ({ AGENTCOM_API_URL: `https://127.0.0.1:${hubPort}`, AGENTCOM_ADMIN_TOKEN: hub.adminToken }),
+      check: 'hub_tls',
+      found: /^https:\/\/127\.0\.0\.1:\d+ has the wrong scheme: what answers there speaks plain text, not TLS$/,
+      cure: /^Write "http:\/\/127\.0\.0\.1:\d+" in AGENTCOM_API_URL/,
+    },
+    {
+      name: 'a certificate that nobody knows',
+      plant: async (m, t) => onlySidecar(m, sidecarAt(await tlsServer(t, m.folder), undefined, 'wss')),
+      check: 'hub_certificate',
+      found: /^the certificate of wss:\/\/127\.0\.0\.1:\d+\/ws is not accepted: .*self-signed/,
+      cure: /NODE_EXTRA_CA_CERTS/,
+    },
+    {
+      name: 'something else than a hub answers',
+      plant: async (m, t) => onlySidecar(m, sidecarAt(await webServer(t))),
+      check: 'hub_other',
+      found: /^what answers at ws:\S+ is not an AgentCom hub: it answers GET \/health with 404 and text\/html$/,
+      cure: /^Correct the address in sidecar\.hubs of /,
+    },
+    {
+      name: 'a token that the hub never issued, from the config',
+      plant: (m) => onlySidecar(m, sidecarAt(hubPort, `token: 'never-issued'`)),
+      check: 'token',
+      found: /does not know the token of agent a1: .*; it was taken from sidecar\.token of .*agentcom\.config\.ts$/,
+      cure: /`agentcom tokens create --agent a1`, put it into sidecar\.token of /,
+    },
+    {
+      name: 'a token that was revoked, from the variable',
+      plant: async (m) => {
+        const { token: revoked = '', id } = await hub.api.tokens.create({ agent_id: 'a9' });
+        await hub.api.tokens.revoke(id);
+        await m.writeConfig({ sidecar: `${hubsAt(hubPort)}, agentId: 'a9', dataDir: 'a1'` });
+        return { AGENTCOM_TOKEN: revoked };
+      },
+      check: 'token',
+      found: /does not know the token of agent a9: .*revoked.*; it was taken from AGENTCOM_TOKEN$/,
+      cure: /`agentcom tokens create --agent a9`, set AGENTCOM_TOKEN to it/,
+    },
+    {
+      name: 'a token that has expired, from the state file',
+      plant: async (m) => {
+        await onlySidecar(m, hubsAt(hubPort));
+        const expired = await tokenOf('agent', { agentId: 'a1', expiresAtMs: Date.now() - 60_000 });
+        await writeFile(join(m.sidecarDir, 'token'), expired, { mode: 0o600 });
+      },
+      check: 'token',
+      found: /no longer accepts the token of agent a1: it has expired; it was taken from .*a1\/token$/,
+      cure: /write it to .*a1\/token, and restart the sidecar/,
+    },
+    {
+      name: 'a token of a person, which the config allows to send',
+      plant: async (m) => onlySidecar(m, sidecarAt(hubPort, `token: '${await tokenOf('viewer')}', plainToken: true`)),
+      check: 'token',
+      found: /^the token of agent a1 belongs to a viewer; it was taken from sidecar\.token of /,
+      cure: TOKEN_CURE,
+    },
+    {
+      name: 'a token of another agent',
+      plant: async (m) => onlySidecar(m, sidecarAt(hubPort, `token: '${await hub.token('agent', 'a2')}'`)),
+      check: 'token',
+      found: /does not know the token of agent a1: .*belongs to another agent/,
+      cure: TOKEN_CURE,
+    },
+    {
+      name: 'a token that others may read',
+      plant: async (m) => {
+        await onlySidecar(m, hubsAt(hubPort));
+        await writeFile(join(m.sidecarDir, 'token'), token, { mode: 0o644 });
+        await chmod(join(m.sidecarDir, 'token'), 0o644);
+      },
+      check: 'secret_file',
+      found: /a1\/token contains a secret and is accessible to other users \(mode 644\)$/,
+      cure: /^Run: chmod 600 .*a1\/token$/,
+    },
+    {
+      name: 'neither a token nor a secret',
+      plant: (m) => onlySidecar(m, hubsAt(hubPort)),
+      check: 'no_token',
+      found: /^the sidecar of agent a1 has no token and no secret to enrol with$/,
+      cure: /"agentcom tokens create --agent NAME" and set AGENTCOM_TOKEN here/,
+    },
+    {
+      name: 'an enrolment secret that was used',
+      plant: async (m) => {
+        await onlySidecar(m, hubsAt(hubPort));
+        return { AGENTCOM_ENROL_SECRET: await usedSecret() };
+      },
+      check: 'enrol_secret',
+      found: /does not know the enrolment secret in AGENTCOM_ENROL_SECRET: it is wrong, used or over 15 minutes old$/,
+      cure: /`agentcom invite`/,
+    },
+    {
+      name: 'a token of commands that the hub never issued',
+      plant: async () => ({ AGENTCOM_API_URL: hub.url, AGENTCOM_ADMIN_TOKEN: 'never-issued' }),
+      check: 'cli_token',
+      found: /does not accept the token from AGENTCOM_ADMIN_TOKEN: /,
+      cure: /^Correct or omit AGENTCOM_ADMIN_TOKEN\..*`agentcom tokens create --name NAME --role admin`/,
+    },
+    {
+      name: 'a token of commands that is an agent’s',
+      plant: async () => ({ AGENTCOM_API_URL: hub.url, AGENTCOM_ADMIN_TOKEN: token }),
+      check: 'cli_token',
+      found: /^the token from AGENTCOM_ADMIN_TOKEN is that of agent a1: commands need one of a person or program$/,
+      cure: /^Correct or omit AGENTCOM_ADMIN_TOKEN\./,
+    },
+    {
+      name: 'a hub of an older version',
+      plant: async (m, t) => onlySidecar(m, sidecarAt(await otherVersion(t, hubPort, `"${VERSION}"`, '"0.0.9"'))),
+      check: 'hub_version',
+      severity: 'notice',
+      found: /^the hub at http:\S+ runs version 0\.0\.9, this is \d/,
+      cure: /^Update the hub first, then its sidecars/,
+    },
+    {
+      name: 'a data directory that the sidecar of another agent uses',
+      plant: async (m, t) => {
+        const other = fileJournal({ dataDir: m.sidecarDir, agentId: 'a2', clock: systemClock(), log: silentLog });
+        await other.open();
+        t.teardown(() => other.close());
+        await onlySidecar(m, sidecarAt(hubPort));
+      },
+      check: 'data_dir_held',
+      found: new RegExp(`a1 is in use by the sidecar of agent a2 \\(process ${process.pid}\\)$`),
+      cure: /^Give each sidecar a sidecar\.dataDir of its own, or stop that process\.$/,
+    },
+    {
+      name: 'a data directory that others may enter',
+      plant: async (m) => {
+        await onlySidecar(m, sidecarAt(hubPort));
+        await chmod(m.sidecarDir, 0o755);
+      },
+      check: 'open_to_others',
+      found: /^other users may enter .*a1 \(mode 755, wanted 700\)$/,
+      cure: /^chmod 700 \S+a1$/,
+    },
+    {
+      name: 'a journal of which no copy is good',
+      plant: async (m) => {
+        await onlySidecar(m, sidecarAt(hubPort));
+        for (const name of ['queue.json', 'queue.json.1']) await truncate(join(m.sidecarDir, name), 10);
+      },
+      check: 'journal_lost',
+      found: /queue\.json .*, and .*queue\.json\.1 is no good copy either$/,
+      cure: /restore a good queue\.json.*or give the sidecar an empty dataDir/,
+    },
+    {
+      name: 'an agent id that another machine uses',
+      plant: async (m) => {
+        await hub.agent('a7', { instance_id: 'another-machine' });
+        await m.writeConfig({
+          sidecar: `${sidecarAt(hubPort, `token: '${await tokenOf('agent', { agentId: 'a7' })}'`)}, agentId: 'a7', dataDir: 'a1'`,
+        });
+      },
+      check: 'agent_id_in_use',
+      found: /^another machine is connected to the hub at http:\S+ as agent a7$/,
+      cure: /`agentcom takeover a7`/,
+    },
+  ];
+};
