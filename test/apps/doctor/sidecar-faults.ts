@@ -10,7 +10,17 @@ import { silentLog } from '../../../core/ports/log.ts';
 import { aToken } from '../../product/contracts/fixtures.ts';
 import { freePort } from '../cli/cli-world.ts';
 import { runningHub } from '../running-hub.ts';
-import { hubsAt, onlySidecar, otherVersion, tlsServer, webServer, type Fault, type FaultWorld, type Machine } from './fault-world.ts';
+import {
+  hubsAt,
+  UNHURRIED,
+  onlySidecar,
+  otherVersion,
+  tlsServer,
+  webServer,
+  type Fault,
+  type FaultWorld,
+  type Machine,
+} from './fault-world.ts';
 
 /** An agent's program that answers as these lines of sh say. */
 async function program(m: Machine, lines: string): Promise<string> {
@@ -38,7 +48,7 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
     {
       name: 'this machine’s clock is wrong',
       plant: async (m, t) => {
-        const ahead = await runningHub({ clockAheadMs: 600_000 });
+        const ahead = await runningHub({ clockAheadMs: 600_000, limits: UNHURRIED });
         t.teardown(() => ahead.stop());
         await onlySidecar(m, sidecarAt(Number(new URL(ahead.url).port), `token: '${await ahead.token('agent', 'a1')}'`));
       },
