@@ -165,7 +165,7 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
   [
     'streams',
     HUB_LIMITS.streams,
-    200,
+    500,
     '503',
     ['adapters/http/events.test.ts', 'streams are bounded, and a place is free again when one ends'],
   ],
