@@ -22,7 +22,7 @@ export interface HttpApiDeps {
   readonly agents: AgentStore;
   readonly events: EventFeed;
   readonly output: Pick<OutputStore, 'read'>;
-  readonly outputWriter: Pick<OutputWriter, 'onOutput' | 'flush'>;
+  readonly outputWriter: Pick<OutputWriter, 'onOutput' | 'flush' | 'kept'>;
   /** Whether other hubs write to the store too. */
   readonly isShared: boolean;
   readonly tokenUse: Pick<TokenUse, 'note' | 'lastUsedAtMs'>;

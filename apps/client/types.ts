@@ -142,11 +142,15 @@ export interface OutputQuery {
   readonly stream?: OutputChunkJson['stream'] | undefined;
   readonly search?: string | undefined;
 }
-/** `next_after`: the `after` of the next page. A page of a filtered read may be empty although there is `more`. */
+/**
+ * `next_after`: the `after` of the next page. A page of a filtered read may be empty although there is `more`. `kept`: how many bytes of each
+ * assignment the hub stores, and for how many milliseconds.
+ */
 export interface OutputPage {
   readonly output: readonly OutputChunkJson[];
   readonly next_after: number;
   readonly more: boolean;
+  readonly kept: { readonly bytes: number; readonly ms: number };
 }
 
 export interface KeptNameJson {

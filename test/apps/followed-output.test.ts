@@ -76,3 +76,13 @@ t.test('live output: a flood is bounded, says what is missing, and delays no rep
   t.ok(output.some(({ dropped }) => dropped > 100_000), 'and it says that some are missing'); // prettier-ignore
   t.match(output.at(-1)?.text, /after the flood$/);
 });
+
+t.test('live output: a hub that stores none says so', async (t) => {
+  const world = await makeWorld(t, { hubExtra: 'limits: { outputBytes: 0 },' });
+  await world.startHub();
+  await world.startSidecar('a1', { argv: AGENT });
+  const { task_id: taskId } = await world.api.tasks.submit({ description: steps({ out: 'not stored' }) });
+  await world.api.tasks.wait(taskId);
+  t.match(await world.api.tasks.output(taskId), { output: [], more: false, kept: { bytes: 0, ms: 604_800_000 } });
+  t.match((await run(['logs', taskId], { env: asOperator(world) })).err, /stores no output/);
+});

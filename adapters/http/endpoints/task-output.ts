@@ -67,7 +67,7 @@ export function taskOutputHandlers(deps: HttpApiDeps): Pick<Handlers, 'taskOutpu
       if (task === undefined) return unknownTask;
       const { chunks, more } = await output.read({ taskId: task.id, after: Number(after), limit: limit.value });
       const wanted = chunks.filter(filterOf({ generation, stream, search }));
-      return ok({ output: wanted.map(chunkJson), next_after: chunks.at(-1)?.n ?? Number(after), more });
+      return ok({ output: wanted.map(chunkJson), next_after: chunks.at(-1)?.n ?? Number(after), more, kept: outputWriter.kept });
     },
 
     async waitForOutput(request, by) {

@@ -55,10 +55,14 @@ async function logs({ output, environment, exitWith, hub }: Context, options: Lo
     if (signal.aborted) exitWith(EXIT_INTERRUPTED);
     return;
   }
+  let isStored = true;
   for (let [after, more] = [0, true]; more;) {
     const page = await tasks.output(taskId, { ...query, after });
     page.output.forEach(print);
     [after, more] = [page.next_after, page.more];
+    isStored = page.kept.bytes > 0;
   }
-  if (previous === undefined) output.note(`Nothing is kept of ${taskId}${search === undefined ? '' : ' that contains this text'}.`);
+  if (previous !== undefined) return;
+  if (!isStored) output.note('This hub stores no output: hub.limits.outputBytes is 0.');
+  else output.note(`Nothing is kept of ${taskId}${search === undefined ? '' : ' that contains this text'}.`);
 }

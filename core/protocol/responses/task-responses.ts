@@ -140,6 +140,7 @@ export const outputPageSchema = Type.Object({
   ),
   next_after: count,
   more: truth,
+  kept: Type.Object({ bytes: count, ms: count }),
 });
 /** `GET /api/tasks/:id/output/wait` */
 export const outputArrivedSchema = Type.Object({ more: truth, ended: truth });

@@ -57,6 +57,11 @@ export class OutputWriter {
     this.#removeLater();
   }
 
+  /** How much of each assignment is stored, in bytes, and for how long, in milliseconds. */
+  get kept(): { readonly bytes: number; readonly ms: number } {
+    return { bytes: this.#deps.bytesPerAssignment, ms: this.#deps.keptMs };
+  }
+
   /** Takes a chunk that arrived. Returns at once; whether it is stored is never known to the sender. */
   add(chunk: OutputChunk): void {
     if (this.#isStopped || this.#deps.bytesPerAssignment === 0) return;
