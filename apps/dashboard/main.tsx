@@ -3,6 +3,7 @@ import './styles/base.css';
 import './styles/layout.css';
 import './styles/parts.css';
 import './styles/pages.css';
+import './styles/output.css';
 import 'uplot/dist/uPlot.min.css';
 import { render } from 'preact';
 import { App } from './app.tsx';

@@ -11,6 +11,7 @@ import { accessibility } from './accessibility.ts';
 import { startChromium } from './chromium.ts';
 import { hostileText } from './hostile-texts.ts';
 import { journeys } from './journeys.ts';
+import { liveOutput, muchOutput } from './watched-output.ts';
 import { manyTasks } from './many-tasks.ts';
 
 const BUNDLE_BYTES_MAX = 150_000;
@@ -32,6 +33,8 @@ t.test('the dashboard in a browser', { timeout: TIMEOUT_MS }, async (t) => {
   const room = { world, browser, origin: `http://127.0.0.1:${world.port}`, hub: await world.startHub() };
   await world.startSidecar('worker-1');
   await journeys(t, room);
+  await liveOutput(t, room);
+  await muchOutput(t, room);
   await hostileText(t, room);
   await accessibility(t, room);
   await manyTasks(t, room);

@@ -4,12 +4,14 @@ import { useState } from 'preact/hooks';
 import type { Page, TaskJson } from '../../client/types.ts';
 import { canOperate, get } from '../hub/hub-requests.ts';
 import { href } from '../hub/routing.ts';
+import { readTask } from '../hub/task-actions.ts';
 import { useLive } from '../hub/use-live.ts';
 import { BulkDialog, type BulkAction } from '../lists/bulk-dialog.tsx';
 import { taskRow, type TaskRow } from '../lists/task-row.ts';
 import { PriorityText } from '../parts/badges.tsx';
 import { Ago } from '../parts/moments.tsx';
 import { Empty, ErrorNotice, Loading } from '../parts/notices.tsx';
+import { FailureOutput } from './failure-output.tsx';
 import { LineText } from '../parts/untrusted-text.tsx';
 
 const PAGE_ROWS = 500;
@@ -17,6 +19,8 @@ const PAGE_ROWS = 500;
 const GROUPED_MAX = 5_000;
 const GAP_MS = 3_000;
 const SHOWN_ROWS = 5;
+/** Groups of which the page also reads what the newest task printed before it failed. */
+const GROUPS_READ = 10;
 
 interface DeadLetters {
   readonly rows: readonly TaskRow[];
@@ -82,8 +86,13 @@ export function DeadLettersPage(): JSX.Element {
       {data?.isComplete === false && (
         <p class="notice">These are the newest {GROUPED_MAX.toLocaleString('en')}. Retry or cancel some to see older ones.</p>
       )}
-      {groupsOf(data?.rows ?? []).map((group) => (
-        <GroupPanel key={kindOf(group.reason)} group={group} onRetry={() => setBulk({ action: 'retry', rows: group.rows })} />
+      {groupsOf(data?.rows ?? []).map((group, at) => (
+        <GroupPanel
+          key={kindOf(group.reason)}
+          group={group}
+          isRead={at < GROUPS_READ}
+          onRetry={() => setBulk({ action: 'retry', rows: group.rows })}
+        />
       ))}
       {bulk !== null && (
         <BulkDialog
@@ -99,7 +108,7 @@ export function DeadLettersPage(): JSX.Element {
   );
 }
 
-function GroupPanel({ group: { reason, rows }, onRetry }: { readonly group: Group; readonly onRetry: () => void }): JSX.Element {
+function GroupPanel({ group: { reason, rows }, isRead, onRetry }: GroupProps): JSX.Element {
   const [all, setAll] = useState(false);
   const shown = all ? rows.slice(0, PAGE_ROWS) : rows.slice(0, SHOWN_ROWS);
   return (
@@ -115,6 +124,7 @@ function GroupPanel({ group: { reason, rows }, onRetry }: { readonly group: Grou
           </button>
         )}
       </header>
+      {isRead && rows[0] !== undefined && <NewestOutput id={rows[0].id} />}
       <ul class="dead-rows">
         {shown.map((row) => (
           <li key={row.id}>
@@ -135,4 +145,16 @@ function GroupPanel({ group: { reason, rows }, onRetry }: { readonly group: Grou
       )}
     </section>
   );
+}
+
+interface GroupProps {
+  readonly group: Group;
+  readonly isRead: boolean;
+  readonly onRetry: () => void;
+}
+
+/** What the newest of a group printed: the others failed for the same reason. */
+function NewestOutput({ id }: { readonly id: string }): JSX.Element | null {
+  const { data: task } = useLive(id, (stop) => readTask(id, stop), { concerns: (event) => event.task_id === id });
+  return task === undefined ? null : <FailureOutput task={task} />;
 }

@@ -14,6 +14,8 @@ import { Empty, ErrorNotice, Loading, Panel } from '../parts/notices.tsx';
 import { BlockText, JsonText, LineText } from '../parts/untrusted-text.tsx';
 import { useKeys } from '../parts/use-keys.ts';
 import { TaskOutput } from './task-output.tsx';
+import { TaskProgress } from './task-progress.tsx';
+import { FailureOutput } from './failure-output.tsx';
 import { TaskTimeline } from './task-timeline.tsx';
 
 const NOT_FOUND = 404;
@@ -47,8 +49,13 @@ export function TaskPage({ id }: { readonly id: string }): JSX.Element {
           <Panel title="Description">
             <BlockText text={task.description} />
           </Panel>
-          <Panel title="Result">{resultOf(task)}</Panel>
-          <TaskOutput task={task} />
+          {task.status === 'completed' && (
+            <Panel title="Result">
+              <JsonText value={task.result} />
+            </Panel>
+          )}
+          <TaskProgress task={task} />
+          <TaskOutput key={`output ${task.id}`} task={task} />
           <Panel title="Timeline">
             <TaskTimeline key={task.id} task={task} />
           </Panel>
@@ -145,16 +152,12 @@ function Callouts({ task }: { readonly task: TaskDetail }): JSX.Element {
         <div class={`callout${task.status === 'dead_letter' ? ' is-bad' : ''}`}>
           <strong>{task.status === 'dead_letter' ? 'Why it failed:' : 'Last error:'}</strong>
           <BlockText text={task.last_error} />
+          <FailureOutput task={task} />
           {task.status === 'dead_letter' && <p class="muted">Fix the cause, then retry: the task starts over with all of its retries.</p>}
         </div>
       )}
     </>
   );
-}
-
-function resultOf(task: TaskDetail): JSX.Element {
-  if (task.status === 'completed') return <JsonText value={task.result} />;
-  return <p class="muted">{hasEnded(task.status) ? 'It has none.' : 'It appears here when the task is completed.'}</p>;
 }
 
 function Facts({ task }: { readonly task: TaskDetail }): JSX.Element {

@@ -8,6 +8,8 @@ import { useState } from 'preact/hooks';
 /** Controls, formats (direction overrides, zero width), line separators, private use and blank fillers. Not: tab, line feed. */
 const INVISIBLE = /(?![\n\t]|\u200d\p{Extended_Pictographic})[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}\u034f\u115f\u1160\u3164\uffa0]/gu;
 const CUT_CHARACTERS = 600;
+/** Characters of one text that get an element of their own; further ones are shown as their code in brackets. */
+export const MARKS_MAX = 200;
 const HEX_DIGITS = 4;
 
 const codeOf = (character: string): string => `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(HEX_DIGITS, '0')}`;
@@ -15,10 +17,17 @@ const codeOf = (character: string): string => `U+${(character.codePointAt(0) ?? 
 /** The same as plain text, for titles and labels. */
 export const visibleText = (text: string): string => text.replace(INVISIBLE, (character) => `[${codeOf(character)}]`);
 
-function marked(text: string): readonly (string | JSX.Element)[] {
+/** How many characters of it are shown as their code. */
+export const invisibleCount = (text: string): number => text.match(INVISIBLE)?.length ?? 0;
+
+/** The text as nodes: what is invisible in it becomes an element. */
+export function marked(text: string): readonly (string | JSX.Element)[] {
   const parts: (string | JSX.Element)[] = [];
   let from = 0;
+  let marks = 0;
   for (const match of text.matchAll(INVISIBLE)) {
+    if (marks === MARKS_MAX) return [...parts, visibleText(text.slice(from))];
+    marks += 1;
     if (match.index > from) parts.push(text.slice(from, match.index));
     const code = codeOf(match[0]);
     parts.push(
@@ -39,14 +48,16 @@ export function LineText({ text, max = CUT_CHARACTERS }: { readonly text: string
 }
 
 /** With its line breaks. */
-export function BlockText({ text, max = CUT_CHARACTERS, mono = false }: BlockTextProps): JSX.Element {
+export function BlockText({ text, max = CUT_CHARACTERS, mono = false, end = false }: BlockTextProps): JSX.Element {
   const [whole, setWhole] = useState(false);
   const isLong = text.length > max;
+  const part = end ? lineEnd(text, max) : text.slice(0, max);
   return (
     <div class={`block-text${mono ? ' mono' : ''}`}>
       <bdi class={whole ? 'block-text-body whole' : 'block-text-body'} tabIndex={whole ? 0 : undefined}>
-        {marked(isLong && !whole ? text.slice(0, max) : text)}
-        {isLong && !whole && '…'}
+        {isLong && !whole && end && '…\n'}
+        {marked(isLong && !whole ? part : text)}
+        {isLong && !whole && !end && '…'}
       </bdi>
       {isLong && (
         <button type="button" class="link" onClick={() => setWhole(!whole)}>
@@ -62,6 +73,15 @@ export interface BlockTextProps {
   /** Characters that are shown at first. */
   readonly max?: number;
   readonly mono?: boolean;
+  /** Shows the end of a long text first. */
+  readonly end?: boolean;
+}
+
+/** The last `max` characters, from the start of a line if one starts there. */
+function lineEnd(text: string, max: number): string {
+  const end = text.slice(-max);
+  const from = end.indexOf('\n') + 1;
+  return from < end.length ? end.slice(from) : end;
 }
 
 /** Any JSON value. */
