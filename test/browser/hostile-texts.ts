@@ -15,7 +15,7 @@ const ATTACKS = [
   '<style>*{display:none}</style><base href=//evil.test><meta http-equiv=refresh content=0>',
 ];
 const HIDDEN = 'abc\u202egpj.exe\u2066x\u2069 zero\u200bwidth \u001b[31mred\u001b[0m \u0007bell \ufeffbom';
-const TEXT = `${ATTACKS.join(' ')} ${HIDDEN}`;
+export const HOSTILE_TEXT = `${ATTACKS.join(' ')} ${HIDDEN}`;
 /** Until the data of a page is there, milliseconds. */
 const SETTLED_MS = 500;
 const PLACES = ['', 'tasks', 'agents', 'dead-letters'];
@@ -32,14 +32,14 @@ export async function hostileText(t: Test, room: BrowserRoom): Promise<void> {
     const ids: string[] = [];
     for (const end of ['success', 'failed']) {
       const { task_id: id } = await world.api.tasks.submit({
-        description: TEXT,
-        metadata: { end, text: TEXT, [ATTACKS[1] ?? '']: TEXT },
+        description: HOSTILE_TEXT,
+        metadata: { end, text: HOSTILE_TEXT, [ATTACKS[1] ?? '']: HOSTILE_TEXT },
         needed_capabilities: ['hostile'],
-        repo: TEXT,
-        branch: TEXT,
-        success_criteria: [TEXT],
-        file_hints: [TEXT],
-        verification_steps: [{ [TEXT.slice(0, 60)]: TEXT }],
+        repo: HOSTILE_TEXT,
+        branch: HOSTILE_TEXT,
+        success_criteria: [HOSTILE_TEXT],
+        file_hints: [HOSTILE_TEXT],
+        verification_steps: [{ [HOSTILE_TEXT.slice(0, 60)]: HOSTILE_TEXT }],
         max_retries: 0,
       });
       ids.push(id);
@@ -55,13 +55,13 @@ export async function hostileText(t: Test, room: BrowserRoom): Promise<void> {
       const shown = (await page.evaluate('document.body.innerText')) as string;
       t.notMatch(shown, /[\u202a-\u202e\u2066-\u2069\u001b\u0007]/, 'and none of them is in the page itself');
     }
-    await world.api.tasks.submit({ description: TEXT, needed_capabilities: [ATTACKS[0] ?? ''] });
+    await world.api.tasks.submit({ description: HOSTILE_TEXT, needed_capabilities: [ATTACKS[0] ?? ''] });
     for (const place of [
       ...PLACES,
       'agents/hostile',
-      `tasks/${encodeURIComponent(TEXT)}`,
+      `tasks/${encodeURIComponent(HOSTILE_TEXT)}`,
       `tasks?status=${encodeURIComponent('<script>')}`,
-      `${encodeURIComponent(TEXT)}`,
+      `${encodeURIComponent(HOSTILE_TEXT)}`,
     ]) {
       await goTo(page, room, place);
       await page.locator('h1, .empty-title, .notice').first().waitFor();

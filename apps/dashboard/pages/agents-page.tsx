@@ -323,7 +323,7 @@ function WhyNoTasks({ agent }: { readonly agent: AgentJson }): JSX.Element | nul
   const waiting = agent.waiting_for;
   if (waiting === undefined ? trouble === null : waiting.kind === 'free') return null;
   return (
-    <div class={`callout${trouble === null ? '' : ' is-bad'}`}>
+    <div class={`callout${trouble !== null ? ' is-bad' : waiting?.kind === 'slots_taken' ? ' is-plain' : ''}`}>
       <strong>Why it gets no tasks now:</strong>{' '}
       <LineText text={waiting === undefined ? (trouble ?? '') : `It ${waiting.message}.`} max={2_000} />
     </div>

@@ -156,5 +156,5 @@ interface GroupProps {
 /** What the newest of a group printed: the others failed for the same reason. */
 function NewestOutput({ id }: { readonly id: string }): JSX.Element | null {
   const { data: task } = useLive(id, (stop) => readTask(id, stop), { concerns: (event) => event.task_id === id });
-  return task === undefined ? null : <FailureOutput task={task} />;
+  return task === undefined ? null : <FailureOutput task={task} of="of the newest" />;
 }

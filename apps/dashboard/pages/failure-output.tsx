@@ -10,21 +10,26 @@ const TAILS = [
   ['last_output', 'End of its output'],
 ] as const;
 
-/** Of the newest attempt that failed; nothing if it printed nothing. */
-export function FailureOutput({ task }: { readonly task: Pick<TaskDetail, 'history'> }): JSX.Element | null {
+/** Of the newest attempt that failed: the end of standard error, or else of its output; nothing if it printed nothing. */
+export function FailureOutput({ task, of }: FailureOutputProps): JSX.Element | null {
   const failure = task.history.findLast(({ event }) => event === 'failed' || event === 'wake_failed' || event === 'lost');
-  const tails = TAILS.map(([name, title]) => ({ title, text: tailOf(failure, name) })).filter(({ text }) => text !== '');
-  if (tails.length === 0) return null;
+  const [tail] = TAILS.map(([name, title]) => ({ title, text: tailOf(failure, name) })).filter(({ text }) => text !== '');
+  if (tail === undefined) return null;
   return (
-    <>
-      {tails.map(({ title, text }) => (
-        <figure key={title} class="failure-output">
-          <figcaption>{title}</figcaption>
-          <BlockText mono end max={SHOWN_CHARACTERS} text={text} />
-        </figure>
-      ))}
-    </>
+    <figure class="failure-output">
+      <figcaption>
+        {tail.title}
+        {of !== undefined && ` ${of}`}
+      </figcaption>
+      <BlockText mono end max={SHOWN_CHARACTERS} text={tail.text} />
+    </figure>
   );
+}
+
+interface FailureOutputProps {
+  readonly task: Pick<TaskDetail, 'history'>;
+  /** Whose it is, where that is not plain. */
+  readonly of?: string;
 }
 
 /** The failure's details are nested in those of the event. */

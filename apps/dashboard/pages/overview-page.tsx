@@ -70,7 +70,11 @@ function Tiles({
       <Tile word="Dead letters" value={stats?.dead_letter} link={href(['dead-letters'])} tone="dead_letter" />
       <Tile word="Completed" value={stats?.completed} link={href(['tasks'], { status: 'completed' })} tone="completed" />
       <Tile
-        word={agents === undefined ? 'Agents connected' : `of ${agents.length} ${agents.length === 1 ? 'agent' : 'agents'} connected`}
+        word={
+          agents === undefined || agents.length === 0
+            ? 'Agents connected'
+            : `of ${agents.length} ${agents.length === 1 ? 'agent' : 'agents'} connected`
+        }
         value={agents === undefined ? undefined : connected}
         link={href(['agents'])}
         tone="idle"
@@ -155,7 +159,15 @@ function Attention({ stats, agents, stuck }: AttentionProps): JSX.Element {
   const isKnown = stats !== undefined && agents !== undefined && stuck !== undefined;
   return (
     <Panel title="Needs attention" beside={count > 0 ? <span class="badge is-dead_letter">{count}</span> : undefined}>
-      {count === 0 && <p class="all-well">{isKnown ? 'Nothing. All agents can work, and every task can run.' : 'Checking…'}</p>}
+      {count === 0 && (
+        <p class="all-well">
+          {!isKnown
+            ? 'Checking…'
+            : agents.length === 0
+              ? 'Nothing. No agent has connected yet.'
+              : 'Nothing. All agents can work, and every task can run.'}
+        </p>
+      )}
       <ul class="attention">
         {dead > 0 && (
           <li class="is-bad">
@@ -255,9 +267,21 @@ function AgentsPanel({ agents }: { readonly agents: readonly AgentJson[] | undef
   const taken = (agents ?? []).reduce((sum, agent) => sum + (agent.connected ? slotsTaken(agent) : 0), 0);
   return (
     <Panel title="Agents" beside={<span class="muted">{`${taken} of ${slots} slots taken`}</span>}>
-      {agents?.length === 0 && <p class="muted">None has connected yet. Start one with: agentcom sidecar</p>}
+      {agents?.length === 0 && (
+        <p class="muted">
+          None has connected yet. Start one with: <code>agentcom sidecar</code>
+        </p>
+      )}
+      {agents !== undefined && agents.length > 0 && <AgentDots agents={agents} />}
+    </Panel>
+  );
+}
+
+function AgentDots({ agents }: { readonly agents: readonly AgentJson[] }): JSX.Element {
+  return (
+    <>
       <ul class="dots">
-        {(agents ?? []).slice(0, DOTS_MAX).map((agent) => {
+        {agents.slice(0, DOTS_MAX).map((agent) => {
           const label = `${visibleText(agent.agent_id)}: ${agent.status}`;
           return (
             <li key={agent.agent_id}>
@@ -269,12 +293,11 @@ function AgentsPanel({ agents }: { readonly agents: readonly AgentJson[] | undef
       <p class="legend">
         {(['working', 'idle', 'paused', 'draining', 'offline'] as const).map((status) => (
           <span key={status}>
-            <span class={`dot is-${status}`} aria-hidden="true" /> {(agents ?? []).filter((agent) => agent.status === status).length}{' '}
-            {status}
+            <span class={`dot is-${status}`} aria-hidden="true" /> {agents.filter((agent) => agent.status === status).length} {status}
           </span>
         ))}
       </p>
-    </Panel>
+    </>
   );
 }
 
@@ -290,7 +313,12 @@ function FailuresPanel(): JSX.Element {
               <LineText text={String(event.details?.['error'] ?? event.details?.['reason'] ?? event.event.replace('_', ' '))} max={140} />
             </a>
             <span class="muted">
-              {typeof event.agent_id === 'string' && <LineText text={event.agent_id} max={40} />} <Ago at={event.timestamp} />
+              {typeof event.agent_id === 'string' && (
+                <>
+                  <LineText text={event.agent_id} max={40} /> ·{' '}
+                </>
+              )}
+              <Ago at={event.timestamp} />
             </span>
           </li>
         ))}
@@ -315,7 +343,14 @@ function Charts(): JSX.Element {
     ],
     [figures.value],
   );
-  const since = fromMs === null ? 'No events in the last hour.' : `From the events since ${clockText(fromMs)}.`;
+  if (fromMs === null) {
+    return (
+      <Panel title="Throughput and latency">
+        <p class="muted">No task was worked on in the last hour.</p>
+      </Panel>
+    );
+  }
+  const since = `From the events since ${clockText(fromMs)}.`;
   const sum = (values: readonly number[]): string => values.reduce((total, value) => total + value, 0).toLocaleString('en');
   return (
     <>

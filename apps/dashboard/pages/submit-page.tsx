@@ -108,8 +108,10 @@ export function SubmitPage(): JSX.Element {
         }}
       >
         <Panel title="Task">
-          <label for="description">What should the agent do?</label>
-          <textarea id="description" rows={6} required maxLength={200_000} {...text('description')} />
+          <label>
+            What should the agent do?
+            <textarea rows={6} required maxLength={200_000} {...text('description')} />
+          </label>
           <div class="field-row">
             <label>
               Priority

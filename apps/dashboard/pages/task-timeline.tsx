@@ -103,8 +103,8 @@ function TimelineEntry({ entry, previousMs }: { readonly entry: HistoryEntry; re
               by <LineText text={by} max={60} />
             </span>
           )}
-          {typeof entry.generation === 'number' && <span class="muted"> generation {entry.generation}</span>}
-          {afterMs >= 1_000 && <span class="muted"> after {durationText(afterMs)}</span>}
+          {typeof entry.generation === 'number' && <span class="muted nowrap"> generation {entry.generation}</span>}
+          {afterMs >= 1_000 && <span class="muted nowrap"> after {durationText(afterMs)}</span>}
         </p>
         {reason !== undefined && (
           <p class="timeline-why">

@@ -16,6 +16,8 @@ export interface Series {
 }
 
 const HEIGHT_PX = 180;
+/** So that a label has at most one decimal. */
+const TIME_STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 36_000];
 /** Nothing is completed by halves. */
 const WHOLE_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 100_000];
 const AXIS_FONT = '12px system-ui, sans-serif';
@@ -37,7 +39,7 @@ export function TimeChart({ times, series, unit, summary }: TimeChartProps): JSX
       {
         width: element.clientWidth,
         height: HEIGHT_PX,
-        padding: [8, 8, 0, 0],
+        padding: [8, 20, 0, 0],
         cursor: { y: false, points: { size: 6 } },
         legend: { live: true, markers: { width: 0, fill: (_self, at) => colour(series[at - 1]?.colour ?? '--muted') } },
         scales: { y: { range: (_self, _min, max) => [0, Math.max(1, max * 1.1)] } },
@@ -46,7 +48,7 @@ export function TimeChart({ times, series, unit, summary }: TimeChartProps): JSX
           {
             ...axis,
             size: 46,
-            ...(unit === '' ? { incrs: WHOLE_STEPS } : {}),
+            incrs: unit === '' ? WHOLE_STEPS : TIME_STEPS,
             values: (_self, ticks) => ticks.map((tick) => `${short(tick)}${unit}`),
           },
         ],
