@@ -43,7 +43,10 @@ t.test('screenshots', { timeout: TIMEOUT_MS }, async (t) => {
       for (const [size, pixels] of Object.entries(SIZES)) {
         const { page, context } = await watchedPage(t, browser, origin, { ...pixels, theme });
         const shoot = async (name: string, page: Page): Promise<void> => {
-          await page.screenshot({ path: join(FOLDER, `${name}-${size}-${theme}.png`), fullPage: size === 'phone' && !name.endsWith('tasks') });
+          await page.screenshot({
+            path: join(FOLDER, `${name}-${size}-${theme}.png`),
+            fullPage: size === 'phone' && !name.endsWith('tasks'),
+          });
         };
         await page.goto(`${origin}/dashboard`);
         await page.getByLabel('Token').waitFor();

@@ -11,6 +11,7 @@ import { accessibility } from './accessibility.ts';
 import { startChromium } from './chromium.ts';
 import { hostileText } from './hostile-texts.ts';
 import { journeys } from './journeys.ts';
+import { quietPages } from './quiet-pages.ts';
 import { liveOutput, muchOutput } from './watched-output.ts';
 import { manyTasks } from './many-tasks.ts';
 
@@ -35,6 +36,7 @@ t.test('the dashboard in a browser', { timeout: TIMEOUT_MS }, async (t) => {
   await journeys(t, room);
   await liveOutput(t, room);
   await muchOutput(t, room);
+  await quietPages(t, room);
   await hostileText(t, room);
   await accessibility(t, room);
   await manyTasks(t, room);

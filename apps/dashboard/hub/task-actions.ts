@@ -1,5 +1,5 @@
 /** What an operator does to tasks and agents. */
-import type { SubmittedTask, TaskDetail } from '../../client/types.ts';
+import type { AgentJson, SubmittedTask, TaskDetail } from '../../client/types.ts';
 import { ask, get } from './hub-requests.ts';
 
 const taskPath = (id: string, more = ''): string => `/api/tasks/${encodeURIComponent(id)}${more}`;
@@ -14,7 +14,21 @@ export const adoptResult = (id: string, generation: number): Promise<unknown> =>
 export const drainAgent = (id: string, deadlineMs?: number): Promise<unknown> =>
   ask('POST', agentPath(id, '/drain'), { body: deadlineMs === undefined ? {} : { deadline_ms: deadlineMs } });
 export const resumeAgent = (id: string): Promise<unknown> => ask('POST', agentPath(id, '/resume'));
-export const checkAgent = (id: string): Promise<unknown> => ask('POST', agentPath(id, '/check'));
+
+const readAgent = (id: string): Promise<AgentJson> => get(agentPath(id));
+const CHECKED_WITHIN_MS = 15_000;
+const CHECKED_EVERY_MS = 500;
+
+/** Resolves when its sidecar has reported new results: there is no event for these. */
+export async function checkAgent(id: string): Promise<void> {
+  const before = (await readAgent(id)).checks?.told_at;
+  await ask('POST', agentPath(id, '/check'));
+  for (const fromMs = performance.now(); performance.now() - fromMs < CHECKED_WITHIN_MS;) {
+    await new Promise((resolve) => setTimeout(resolve, CHECKED_EVERY_MS));
+    if ((await readAgent(id)).checks?.told_at !== before) return;
+  }
+  throw new Error(`Its sidecar has reported no results within ${CHECKED_WITHIN_MS / 1_000} s.`);
+}
 
 /** A repeat with the same key does not create a second task. */
 export const submitTask = (body: Readonly<Record<string, unknown>>, key: string): Promise<SubmittedTask> =>

@@ -1,15 +1,15 @@
 /** Data of the hub in a component: read at once, and again whenever an event concerns it. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { HubError } from './hub-requests.ts';
+import { clockOffsetMs, HubError } from './hub-requests.ts';
 import { liveState, onEvents, type LiveEvent } from './live-events.ts';
 
-export interface LiveOptions {
+export interface LiveOptions<T> {
   /** Whether an event may have changed the data. Default: each may. */
   readonly concerns?: (event: LiveEvent) => boolean;
   /** The least time between two reads, milliseconds. */
   readonly gapMs?: number;
-  /** Also reads so often, for what has no events, milliseconds. */
-  readonly everyMs?: number | undefined;
+  /** When the data changes without an event, such as at the end of a pause: times of the hub; those that have passed are ignored. */
+  readonly changesAt?: (data: T) => readonly unknown[];
 }
 
 export interface Live<T> {
@@ -24,9 +24,19 @@ const GAP_MS = 1_000;
 const RETRY_MS = 2_000;
 /** How often a user without the event stream of all tasks reads again, milliseconds. */
 const UNFOLLOWED_MS = 10_000;
+/** A change that is later than this is not waited for, milliseconds. */
+const CHANGE_WITHIN_MS = 86_400_000;
+/** The data is read so long after the change, milliseconds: clocks differ a little. */
+const AFTER_CHANGE_MS = 500;
+
+/** How long from now until the first of these times that is still to come; Infinity: none. Milliseconds. */
+function nextChange(times: readonly unknown[]): number {
+  const nowMs = Date.now() + clockOffsetMs.value;
+  return Math.min(...times.filter((time) => typeof time === 'number').map((time) => (time > nowMs ? time - nowMs : Infinity)), Infinity);
+}
 
 /** Reads again when `key` changes. `read` gets a signal that aborts it. */
-export function useLive<T>(key: string, read: (stop: AbortSignal) => Promise<T>, options: LiveOptions = {}): Live<T> {
+export function useLive<T>(key: string, read: (stop: AbortSignal) => Promise<T>, options: LiveOptions<T> = {}): Live<T> {
   const [state, setState] = useState<{ readonly key: string; readonly data: T | undefined; readonly error: HubError | null }>({
     key,
     data: undefined,
@@ -57,7 +67,10 @@ export function useLive<T>(key: string, read: (stop: AbortSignal) => Promise<T>,
       readAtMs = performance.now();
       try {
         const data = await latest.current.read(stop.signal);
-        if (!stop.signal.aborted) setState({ key, data, error: null });
+        if (stop.signal.aborted) return;
+        setState({ key, data, error: null });
+        const nextMs = nextChange(latest.current.options.changesAt?.(data) ?? []);
+        if (nextMs < CHANGE_WITHIN_MS) schedule(nextMs + AFTER_CHANGE_MS);
       } catch (thrown) {
         if (stop.signal.aborted) return;
         const error = thrown instanceof HubError ? thrown : new HubError(0, 'failed', String(thrown));
@@ -66,10 +79,7 @@ export function useLive<T>(key: string, read: (stop: AbortSignal) => Promise<T>,
       } finally {
         reading = false;
         if (again) schedule(gapMs);
-        else {
-          const everyMs = latest.current.options.everyMs ?? (liveState.value.kind === 'off' ? UNFOLLOWED_MS : undefined);
-          if (everyMs !== undefined) schedule(everyMs);
-        }
+        else if (liveState.value.kind === 'off') schedule(UNFOLLOWED_MS);
       }
     };
     const schedule = (inMs: number): void => {

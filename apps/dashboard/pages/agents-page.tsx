@@ -16,8 +16,6 @@ import { JsonText, LineText } from '../parts/untrusted-text.tsx';
 const PAGE_ROWS = 500;
 /** More agents than this are not listed. */
 const AGENTS_MAX = 5_000;
-/** For what has no events, such as a resource that was reported, milliseconds. */
-const REFRESH_MS = 10_000;
 const GAP_MS = 2_000;
 
 export async function readAgents(stop: AbortSignal): Promise<readonly AgentJson[]> {
@@ -32,7 +30,16 @@ export async function readAgents(stop: AbortSignal): Promise<readonly AgentJson[
   return all;
 }
 
-export const useAgents = (): Live<readonly AgentJson[]> => useLive('agents', readAgents, { everyMs: REFRESH_MS, gapMs: GAP_MS });
+/** These end by themselves. */
+const timesOf = (agent: AgentJson): readonly unknown[] => [
+  agent['paused_until'],
+  agent['busy_until'],
+  agent['conflict_until'],
+  agent.waiting_for?.until,
+];
+
+export const useAgents = (): Live<readonly AgentJson[]> =>
+  useLive('agents', readAgents, { gapMs: GAP_MS, changesAt: (agents) => agents.flatMap(timesOf) });
 
 /** Why an agent needs somebody, in one sentence; null if it does not. */
 export function troubleOf(agent: AgentJson): string | null {
@@ -124,9 +131,9 @@ function AgentCard({ agent, onDone }: AgentProps): JSX.Element {
           </dd>
         </div>
         <div>
-          <dt>Last seen</dt>
+          <dt>{agent.connected ? 'Connected' : 'Last seen'}</dt>
           <dd>
-            <Ago at={agent.last_seen} />
+            <Ago at={agent.connected ? agent.connected_at : agent.last_seen} />
           </dd>
         </div>
       </dl>
@@ -199,7 +206,7 @@ function AgentActions({ agent, onDone }: AgentProps): JSX.Element | null {
         class="small"
         disabled={!agent.connected}
         title={agent.connected ? undefined : 'It is not connected'}
-        onClick={() => run('Its sidecar runs its checks now.', () => checkAgent(id))}
+        onClick={() => run('Its sidecar has run its checks.', () => checkAgent(id))}
       >
         Check
       </button>
@@ -245,7 +252,7 @@ export function AgentPage({ id }: { readonly id: string }): JSX.Element {
     error,
     reload,
   } = useLive(id, (stop) => get<AgentJson>(`/api/agents/${encodeURIComponent(id)}`, stop), {
-    everyMs: REFRESH_MS,
+    changesAt: timesOf,
     concerns: (event) => event.agent_id === undefined || event.agent_id === null || event.agent_id === id,
   });
   if (agent === undefined) {
@@ -290,7 +297,14 @@ export function AgentPage({ id }: { readonly id: string }): JSX.Element {
             )}
           </Panel>
           <Checks agent={agent} />
-          <Panel title="Resources">
+          <Panel
+            title="Resources"
+            beside={
+              <button type="button" class="small" onClick={reload}>
+                Read again
+              </button>
+            }
+          >
             {agent['resources'] === null || agent['resources'] === undefined ? (
               <p class="muted">Its sidecar has reported none.</p>
             ) : (
@@ -335,7 +349,7 @@ function factsOf(agent: AgentJson): readonly (readonly [string, JSX.Element | st
   return [
     ['Name', <LineText text={agent.name} max={120} />],
     ['Can', <LineText text={agent.capabilities.join(', ') || '–'} />],
-    ['Last seen', <Ago at={agent.last_seen} />],
+    ...(agent.connected ? [] : [['Last seen', <Ago at={agent.last_seen} />] as const]),
     [
       agent.connected ? 'Connected' : 'Disconnected',
       <Ago at={agent.connected ? agent.connected_at : (agent['disconnected_at'] as number | null)} />,

@@ -26,13 +26,15 @@ export interface HubStats {
   readonly agents: Readonly<Record<string, number>>;
 }
 
-const ATTENTION_MS = 10_000;
 const ATTENTION_GAP_MS = 5_000;
 
 export function OverviewPage(): JSX.Element {
   const stats = useLive<HubStats>('stats', (stop) => get('/api/tasks/stats', stop));
   const agents = useAgents();
-  const stuck = useLive('stuck', readStuck, { everyMs: ATTENTION_MS, gapMs: ATTENTION_GAP_MS });
+  const stuck = useLive('stuck', readStuck, {
+    gapMs: ATTENTION_GAP_MS,
+    changesAt: (all) => all.map(({ task }) => task.waiting_for?.['until']),
+  });
   return (
     <>
       <h1 class="visually-hidden">Overview</h1>

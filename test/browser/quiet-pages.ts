@@ -1,0 +1,67 @@
+/** Pages ask nothing while nothing happens, and still show at once what happens to agents. */
+import type { Request } from 'playwright-core';
+import type { Test } from 'tap';
+import { runningHub } from '../apps/running-hub.ts';
+import type { BrowserRoom } from './browser-room.ts';
+import { signIn, watchedPage } from './chromium.ts';
+
+/** Both together are below the 40 s after which a page takes a silent event stream for dead: its clock is moved, that of the hub is not. */
+const QUIET_MS = 24_000;
+const START_MS = 6_000;
+const STARTS_MAX = 2;
+
+export async function quietPages(t: Test, { browser }: BrowserRoom): Promise<void> {
+  await t.test('no request while nothing happens, and agents that come, pause and go are seen at once', async (t) => {
+    const hub = await runningHub();
+    t.teardown(() => hub.stop());
+    const agent = await hub.agent('steady');
+    const { page, faults } = await watchedPage(t, browser, hub.url);
+    await page.clock.install();
+    await signIn(page, hub.url, hub.adminToken);
+    let asked: string[] = [];
+    const open = new Set<Request>();
+    page.on('request', (request) => {
+      const { pathname } = new URL(request.url());
+      asked.push(`${request.method()} ${pathname}`);
+      if (pathname !== '/api/events') open.add(request);
+    });
+    page.on('requestfinished', (request) => open.delete(request));
+    page.on('requestfailed', (request) => open.delete(request));
+    /** Lets time pass in the page, and waits for the answers to what it asked. */
+    const pass = async (ms: number): Promise<readonly string[]> => {
+      asked = [];
+      await page.clock.runFor(ms);
+      while (open.size > 0) await page.waitForEvent('requestfinished');
+      return asked;
+    };
+    for (const [place, seen] of [
+      ['', '1 idle'],
+      ['agents', 'steady'],
+      ['agents/steady', 'Checks of its machine'],
+    ] as const) {
+      await page.goto(`${hub.url}/dashboard#/${place}`);
+      await page.reload();
+      await page.getByText(seen).first().waitFor();
+      await page.getByText('live', { exact: true }).waitFor();
+      // What the page reads at its start, and what it reads again because events of the past arrived.
+      for (let starts = 0; starts < STARTS_MAX && (await pass(START_MS)).length > 0;) starts += 1;
+      t.strictSame(await pass(QUIET_MS), [], `/${place}: nothing is asked in ${QUIET_MS / 1_000} s`);
+    }
+    await page.goto(`${hub.url}/dashboard#/agents`);
+    const badge = (id: string, word: string) => page.locator('.agent-card', { hasText: id }).locator('.badge', { hasText: word });
+    await badge('steady', 'idle').waitFor();
+    await hub.api.agents.drain('steady');
+    await badge('steady', 'draining').waitFor();
+    await hub.api.agents.resume('steady');
+    await badge('steady', 'idle').waitFor();
+    const second = await hub.agent('second');
+    await badge('second', 'idle').waitFor();
+    second.leave();
+    await badge('second', 'offline').waitFor();
+    agent.leave();
+    await badge('steady', 'offline').waitFor();
+    await page.goto(`${hub.url}/dashboard#/`);
+    await page.getByText('2 offline').waitFor();
+    t.strictSame(faults, []);
+  });
+}
