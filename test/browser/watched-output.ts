@@ -182,7 +182,7 @@ export async function muchOutput(t: Test, { browser }: BrowserRoom): Promise<voi
       page.evaluate('[...document.querySelectorAll("[data-n]")].map((each) => Number(each.dataset.n))');
     t.equal((await chunksShown()).at(-1), total);
     let first = (await chunksShown())[0] ?? 0;
-    for (let pages = 0; first > 1 && pages < 60; pages += 1) {
+    for (let pages = 0; first > 1 && pages < FLOOD.chunks; pages += 1) {
       await page.getByRole('button', { name: 'Load earlier output' }).click();
       await page.locator(`[data-n="${first - 1}"]`).waitFor({ state: 'attached' });
       const shown = await chunksShown();

@@ -72,7 +72,7 @@ export async function ask<T>(method: Method, path: string, { body, headers = {},
   if (response.ok) return json as T;
   const code = typeof json['error'] === 'string' ? json['error'] : `status ${response.status}`;
   const message = typeof json['message'] === 'string' ? json['message'] : `The hub answered with status ${response.status}.`;
-  if (response.status === UNAUTHORIZED && identity.value !== null)
+  if (response.status === UNAUTHORIZED && identity.value !== null && identity.value !== 'unknown')
     signedOut('Your session has ended, or its token was revoked. Sign in again.');
   throw new HubError(response.status, code, message + detailsText(json['details']));
 }
@@ -109,8 +109,8 @@ export async function readIdentity(): Promise<void> {
     identity.value = { id: answer.id, role: answer.role };
   } catch (thrown) {
     if (!(thrown instanceof HubError) || thrown.status !== UNAUTHORIZED) throw thrown;
-    // Nobody was signed in before, so nothing has ended.
-    signedOut(null);
+    // Nobody was signed in before, so nothing has ended. Else `ask` has said what has.
+    if (identity.value === 'unknown') signedOut(null);
   }
 }
 
