@@ -8,6 +8,8 @@ import { signIn, watchedPage } from './chromium.ts';
 /** Both together are below the 40 s after which a page takes a silent event stream for dead: its clock is moved, that of the hub is not. */
 const QUIET_MS = 24_000;
 const START_MS = 6_000;
+/** Long enough to be seen, and for the task to be cancelled meanwhile. */
+const PAUSE_MS = 8_000;
 const STARTS_MAX = 2;
 
 export async function quietPages(t: Test, { browser }: BrowserRoom): Promise<void> {
@@ -48,11 +50,22 @@ export async function quietPages(t: Test, { browser }: BrowserRoom): Promise<voi
       t.strictSame(await pass(QUIET_MS), [], `/${place}: nothing is asked in ${QUIET_MS / 1_000} s`);
     }
     await page.goto(`${hub.url}/dashboard#/agents`);
+    // Then the page knows how far its clock is from that of the hub.
+    await page.reload();
     const badge = (id: string, word: string) => page.locator('.agent-card', { hasText: id }).locator('.badge', { hasText: word });
     await badge('steady', 'idle').waitFor();
     await hub.api.agents.drain('steady');
     await badge('steady', 'draining').waitFor();
     await hub.api.agents.resume('steady');
+    await badge('steady', 'idle').waitFor();
+    const { task_id: id } = await hub.api.tasks.submit({ description: 'Too much' });
+    await agent.frame('task_assign');
+    agent.send({ type: 'task_accepted', task_id: id, generation: 1 });
+    await badge('steady', 'working').waitFor();
+    agent.send({ type: 'task_released', task_id: id, generation: 1, reason: 'slow down', cause: 'rate_limited', retry_after_ms: PAUSE_MS });
+    await badge('steady', 'paused').waitFor();
+    await hub.api.tasks.cancel(id);
+    // The end of a pause is no event.
     await badge('steady', 'idle').waitFor();
     const second = await hub.agent('second');
     await badge('second', 'idle').waitFor();

@@ -336,10 +336,12 @@ function WhyNoTasks({ agent }: { readonly agent: AgentJson }): JSX.Element | nul
   const trouble = troubleOf(agent);
   const waiting = agent.waiting_for;
   if (waiting === undefined ? trouble === null : waiting.kind === 'free') return null;
+  const isBusy = waiting?.kind === 'slots_taken';
+  // Its runs are shown below, and how long they take changes all the time.
+  const why = isBusy ? 'All of its slots are taken.' : waiting === undefined ? (trouble ?? '') : `It ${waiting.message}.`;
   return (
-    <div class={`callout${trouble !== null ? ' is-bad' : waiting?.kind === 'slots_taken' ? ' is-plain' : ''}`}>
-      <strong>Why it gets no tasks now:</strong>{' '}
-      <LineText text={waiting === undefined ? (trouble ?? '') : `It ${waiting.message}.`} max={2_000} />
+    <div class={`callout${trouble !== null ? ' is-bad' : isBusy ? ' is-plain' : ''}`}>
+      <strong>Why it gets no tasks now:</strong> <LineText text={why} max={2_000} />
     </div>
   );
 }
