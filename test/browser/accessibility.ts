@@ -16,7 +16,18 @@ interface Finding {
 export async function accessibility(t: Test, room: BrowserRoom): Promise<void> {
   const { world, browser, origin } = room;
   const { tasks } = await world.api.tasks.list({ status: 'dead_letter' });
-  const places = ['', 'tasks', `tasks/${tasks[0]?.id ?? ''}`, 'agents', 'agents/worker-1', 'dead-letters', 'submit', 'nowhere'];
+  const printed = (await world.api.tasks.list({ status: 'completed' })).tasks.find(({ description }) => description.includes('a warning'));
+  const places = [
+    '',
+    'tasks',
+    `tasks/${tasks[0]?.id ?? ''}`,
+    `tasks/${printed?.id ?? ''}`,
+    'agents',
+    'agents/worker-1',
+    'dead-letters',
+    'submit',
+    'nowhere',
+  ];
   for (const theme of ['light', 'dark'] as const) {
     for (const width of [1_280, 390]) {
       await t.test(`nothing that axe-core calls serious: ${theme}, ${width} pixels wide`, async (t) => {
@@ -47,6 +58,7 @@ export async function accessibility(t: Test, room: BrowserRoom): Promise<void> {
           await goTo(page, room, place);
           await page.locator('h1, .empty-title').first().waitFor();
           await page.waitForTimeout(SETTLED_MS);
+          if (place.endsWith(`/${printed?.id}`)) t.equal(await page.getByRole('log').count(), 1, 'with the output of its agent');
           await check(`/${place}`);
         }
         t.strictSame(faults, []);

@@ -16,6 +16,8 @@ const ATTACKS = [
 ];
 const HIDDEN = 'abc\u202egpj.exe\u2066x\u2069 zero\u200bwidth \u001b[31mred\u001b[0m \u0007bell \ufeffbom';
 export const HOSTILE_TEXT = `${ATTACKS.join(' ')} ${HIDDEN}`;
+/** As long as an ID may be. */
+const HOSTILE_AGENT = `hostile-${'x'.repeat(56)}`;
 /** Until the data of a page is there, milliseconds. */
 const SETTLED_MS = 500;
 const PLACES = ['', 'tasks', 'agents', 'dead-letters'];
@@ -23,7 +25,7 @@ const PLACES = ['', 'tasks', 'agents', 'dead-letters'];
 export async function hostileText(t: Test, room: BrowserRoom): Promise<void> {
   await t.test('hostile text in every field runs nothing, and is shown as it is', async (t) => {
     const { world, browser, origin } = room;
-    await world.startSidecar('hostile', {
+    await world.startSidecar(HOSTILE_AGENT, {
       capabilities: ['hostile', 'x<script>alert(1)</script>'],
       argv: [process.execPath, join(import.meta.dirname, 'hostile-agent.mjs')],
     });
@@ -58,7 +60,7 @@ export async function hostileText(t: Test, room: BrowserRoom): Promise<void> {
     await world.api.tasks.submit({ description: HOSTILE_TEXT, needed_capabilities: [ATTACKS[0] ?? ''] });
     for (const place of [
       ...PLACES,
-      'agents/hostile',
+      `agents/${HOSTILE_AGENT}`,
       `tasks/${encodeURIComponent(HOSTILE_TEXT)}`,
       `tasks?status=${encodeURIComponent('<script>')}`,
       `${encodeURIComponent(HOSTILE_TEXT)}`,

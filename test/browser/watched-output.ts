@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Page } from 'playwright-core';
 import type { Test } from 'tap';
-import { runningHub } from '../apps/running-hub.ts';
+import { runningHub, type RunningHubOptions } from '../apps/running-hub.ts';
 import { badge, goTo, type BrowserRoom } from './browser-room.ts';
 import { signIn, watchedPage } from './chromium.ts';
 
@@ -199,17 +199,23 @@ export async function muchOutput(t: Test, { browser }: BrowserRoom): Promise<voi
     t.strictSame(faults, []);
   });
 
-  await t.test('output that was removed, or is not stored, is not shown as missing', async (t) => {
-    const hub = await runningHub({ limits: { outputBytes: 0 } });
-    t.teardown(() => hub.stop());
-    const agent = await hub.agent('a1');
-    const { task_id: id } = await hub.api.tasks.submit({ description: 'Prints' });
-    await agent.frame('task_assign');
-    agent.send({ type: 'task_accepted', task_id: id, generation: 1 });
-    const { page, faults } = await watchedPage(t, browser, hub.url);
-    await signIn(page, hub.url, hub.adminToken);
-    await page.goto(`${hub.url}/dashboard#/tasks/${id}`);
-    await page.getByText('This hub stores no output').waitFor();
-    t.strictSame(faults, []);
+  await t.test('a task without output: none was printed, none is stored, or none is kept any more', async (t) => {
+    const textOf = async (options: RunningHubOptions, text: string): Promise<void> => {
+      const hub = await runningHub(options);
+      t.teardown(() => hub.stop());
+      const agent = await hub.agent('a1');
+      const { task_id: id } = await hub.api.tasks.submit({ description: 'Prints nothing' });
+      await agent.frame('task_assign');
+      agent.send({ type: 'task_accepted', task_id: id, generation: 1 });
+      agent.send({ type: 'task_complete', task_id: id, generation: 1, result: 'done' });
+      const { page, faults } = await watchedPage(t, browser, hub.url);
+      await signIn(page, hub.url, hub.adminToken);
+      await page.goto(`${hub.url}/dashboard#/tasks/${id}`);
+      await page.getByText(text).waitFor();
+      t.strictSame(faults, []);
+    };
+    await textOf({}, 'Its agents printed nothing.');
+    await textOf({ limits: { outputBytes: 0 } }, 'This hub stores no output');
+    await textOf({ timing: { outputKeptMs: 2_000 } }, 'None is kept: this hub removes output after 2 s.');
   });
 }

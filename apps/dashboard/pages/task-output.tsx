@@ -69,7 +69,7 @@ function emptyText({ following, error, kept }: OutputWindow, task: TaskDetail): 
   if (kept.bytes === 0) return 'This hub stores no output (its limits.outputBytes is 0).';
   if (!hasEnded(task.status)) return 'Nothing was printed yet.';
   if (following !== 'ended') return 'Loading…';
-  if (nowMs.peek() - task.updated_at > kept.ms) return `It was removed: this hub keeps output for ${durationText(kept.ms)}.`;
+  if (nowMs.value - task.updated_at > kept.ms) return `None is kept: this hub removes output after ${durationText(kept.ms)}.`;
   return 'Its agents printed nothing.';
 }
 
