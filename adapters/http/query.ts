@@ -26,7 +26,7 @@ export function queryReader<S extends TSchema & { readonly properties: Readonly<
 export function pageLimit(limit: string | undefined, limitMax: number): Read<number> {
   const rows = limit === undefined ? Math.min(PAGE_DEFAULT, limitMax) : Number(limit);
   if (rows <= limitMax) return read(rows);
-  return refused(invalid([{ field: 'limit', error: 'maximum', detail: `must be at most ${limitMax}` }]));
+  return refused(invalid([{ field: 'limit', error: 'maximum', detail: `must be a whole number from 1 to ${limitMax}, found ${rows}` }]));
 }
 
 export const badCursor: Reply = invalid([{ field: 'cursor', error: 'cursor', detail: 'must be a next_cursor of this list, unchanged' }]);

@@ -2,7 +2,7 @@
 import { WAKE_RUNNER_CONTRACT } from '../ports/wake-runner.ts';
 import { messageOf } from '../errors/agentcom-error.ts';
 import type { AdapterChoice, ConfigProblem } from './config.ts';
-import { describe, isRecord } from './describe-value.ts';
+import { describe, isRecord } from '../domain/describe-value.ts';
 
 type AnyChoice = AdapterChoice<string, unknown, never>;
 

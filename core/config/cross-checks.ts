@@ -1,6 +1,6 @@
 /** Rules between options. */
 import type { AgentcomConfig, ConfigProblem, HubConfig, SidecarConfig } from './config.ts';
-import { describe, isRecord } from './describe-value.ts';
+import { describe, isRecord } from '../domain/describe-value.ts';
 import { DEFAULT_HOST, withoutUndefined } from './defaults.ts';
 import { HUB_LIMITS } from './limits.ts';
 import { isLoopback, readSocketAddress } from './loopback.ts';

@@ -9,7 +9,7 @@ import type {
   SidecarConfig,
 } from './config.ts';
 import { crossProblems } from './cross-checks.ts';
-import { isRecord } from './describe-value.ts';
+import { isRecord } from '../domain/describe-value.ts';
 import { DEFAULT_HOST, withoutUndefined } from './defaults.ts';
 import { HUB_LIMITS } from './limits.ts';
 import { schemaProblems, WHOLE_CONFIG } from './schema-problems.ts';

@@ -3,7 +3,7 @@ import type { TSchema } from 'typebox';
 import { Check } from 'typebox/schema';
 import type { ConfigProblem } from './config.ts';
 import { adapterProblems } from './adapter-choice.ts';
-import { describe, describeHidden, isRecord } from './describe-value.ts';
+import { describe, describeHidden, isRecord } from '../domain/describe-value.ts';
 
 /** The path of a problem that is not in any one option. */
 export const WHOLE_CONFIG = '(the whole config)';

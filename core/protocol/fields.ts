@@ -3,6 +3,7 @@ import { Type, type TSchema } from 'typebox';
 import { AGENT_ID_PATTERN, GENERATION_MAX, TASK_ID_PATTERN, type AgentId, type Generation, type TaskId } from '../domain/ids.ts';
 import type { Acceptable } from '../domain/task/task.ts';
 import { MODEL_CHARACTERS_MAX, MODELS_MAX } from '../domain/usage.ts';
+import { NONCE_PATTERN, SEALED_TOKEN_PATTERN, TOKEN_HINT_DIGITS, TOKEN_HINT_PATTERN } from './proof.ts';
 
 export const PROTOCOL_VERSION = 2;
 
@@ -16,19 +17,34 @@ export const MAX_RETRIES_MAX = 100;
 export const HELD_MAX = 1_000;
 
 /** Ids and generations are branded: a value that has passed a schema needs no cast. */
-export const taskIdField = Type.Unsafe<TaskId>(Type.String({ pattern: TASK_ID_PATTERN }));
-export const agentIdField = Type.Unsafe<AgentId>(Type.String({ pattern: AGENT_ID_PATTERN }));
+export const taskIdField = Type.Unsafe<TaskId>(
+  Type.String({ pattern: TASK_ID_PATTERN, description: 'a task ID: "task-" and 16 to 64 hexadecimal digits (0-9, a-f)' }),
+);
+export const agentIdField = Type.Unsafe<AgentId>(
+  Type.String({
+    pattern: AGENT_ID_PATTERN,
+    description: 'an agent ID: lowercase letters, digits, ".", "_" and "-", a letter or digit first, at most 64 characters',
+  }),
+);
 export const generationField = Type.Unsafe<Generation>(Type.Integer({ minimum: 0, maximum: GENERATION_MAX }));
 /** In an inventory, where one that cannot be is answered by itself: the rest of the inventory counts. */
 export const heldGenerationField = Type.Unsafe<Generation>(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }));
 /** The last moment that a `Date` can hold, milliseconds since 1970. */
 export const TIME_MS_MAX = 8_640_000_000_000_000;
-export const timeField = Type.Integer({ minimum: 0, maximum: TIME_MS_MAX });
+export const timeField = Type.Integer({ minimum: 0, maximum: TIME_MS_MAX, description: 'a time in milliseconds since 1970' });
 /** The longest duration that a frame or a request may ask for: a year, in milliseconds. */
 const DURATION_MS_MAX = 31_536_000_000;
-export const durationField = Type.Integer({ minimum: 1, maximum: DURATION_MS_MAX });
+export const durationField = Type.Integer({
+  minimum: 1,
+  maximum: DURATION_MS_MAX,
+  description: `a duration of 1 to ${DURATION_MS_MAX} milliseconds`,
+});
 /** The same, or at once. */
-export const waitField = Type.Integer({ minimum: 0, maximum: DURATION_MS_MAX });
+export const waitField = Type.Integer({
+  minimum: 0,
+  maximum: DURATION_MS_MAX,
+  description: `a duration of 0 to ${DURATION_MS_MAX} milliseconds`,
+});
 export const reasonField = Type.String({ maxLength: 16_384 });
 export const nameField = Type.String({ minLength: 1, maxLength: 128 });
 export const capabilityField = Type.String({ minLength: 1, maxLength: 64 });
@@ -61,13 +77,21 @@ export const acceptFields = {
 export const SESSION_ID_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._:@=+-]{0,255}$';
 const sessionIdPattern = new RegExp(SESSION_ID_PATTERN);
 export const isSessionId = (value: string): boolean => sessionIdPattern.test(value);
-export const sessionIdField = Type.String({ pattern: SESSION_ID_PATTERN });
+export const sessionIdField = Type.String({
+  pattern: SESSION_ID_PATTERN,
+  description: 'a session ID: letters, digits and "._:@=+-", a letter or digit first, at most 256 characters',
+});
 /** The checks of a sidecar's machine and its agent program. */
 export const CHECKS_MAX = 32;
 export const CHECK_CHARACTERS_MAX = 1_024;
 export const checksField = Type.Array(Type.Object({ check: nameField, message: Type.String({ maxLength: CHECK_CHARACTERS_MAX }) }), {
   maxItems: CHECKS_MAX,
 });
+/** Digits of a handshake: a hash, a nonce or something encrypted, in hexadecimal. */
+export const hexadecimalField = (pattern: string, description: string) => Type.String({ pattern, description, writeOnly: true });
+export const nonceField = hexadecimalField(NONCE_PATTERN, 'a nonce of 64 hexadecimal digits');
+export const tokenHintField = hexadecimalField(TOKEN_HINT_PATTERN, `the first ${TOKEN_HINT_DIGITS} hexadecimal digits of a hash`);
+export const sealedField = hexadecimalField(SEALED_TOKEN_PATTERN, 'an encrypted token in hexadecimal digits');
 export const objectField = Type.Record(Type.String(), Type.Unknown());
 
 /** A field that may be missing or null: version 1 sends both. */

@@ -14,12 +14,14 @@ import {
   generationField,
   MAX_RETRIES_MAX,
   nameField,
+  nonceField,
   objectField,
+  sealedField,
   slotsField,
   taskIdField,
+  tokenHintField,
   waitField,
 } from './fields.ts';
-import { NONCE_PATTERN, SEALED_TOKEN_PATTERN, TOKEN_HINT_PATTERN } from './proof.ts';
 import { submittedParts } from './task-body.ts';
 import { submittedTerms } from './task-terms.ts';
 
@@ -35,7 +37,12 @@ export const PRIORITY_SYNONYMS = { critical: 'urgent' } as const satisfies Reado
 /** An object with these fields and no others. */
 const closed = <T extends Record<string, TSchema>>(fields: T) => Type.Object(fields, { additionalProperties: false });
 const optional = Type.Optional;
-const descriptionField = Type.String({ minLength: 1, maxLength: DESCRIPTION_CHARACTERS_MAX });
+const descriptionField = Type.String({
+  minLength: 1,
+  maxLength: DESCRIPTION_CHARACTERS_MAX,
+  pattern: '\\S',
+  description: 'text, not only white space',
+});
 
 /** `POST /api/tasks`, and each line of `POST /api/tasks/bulk`. */
 export const submitSchema = closed({
@@ -70,16 +77,25 @@ export const drainSchema = closed({ deadline_ms: optional(waitField) });
 export const emptySchema = closed({});
 
 /** `POST /api/onboard/register` */
-export const registerSchema = closed({ agent_id: agentIdField, secret: Type.String({ minLength: 1, maxLength: 1_024 }) });
+export const registerSchema = closed({
+  agent_id: agentIdField,
+  secret: Type.String({ minLength: 1, maxLength: 1_024, writeOnly: true }),
+});
 export type RegisterBody = Static<typeof registerSchema>;
 
 /** `POST /api/session`: printable ASCII, as in a bearer header. */
-export const sessionSchema = closed({ token: Type.String({ pattern: '^[\\x21-\\x7e]{1,1024}$' }) });
+export const sessionSchema = closed({
+  token: Type.String({
+    pattern: '^[\\x21-\\x7e]{1,1024}$',
+    description: 'a token of 1 to 1024 printable ASCII characters',
+    writeOnly: true,
+  }),
+});
 
 const helloFields = {
   agent_id: agentIdField,
-  secret_hint: Type.String({ pattern: TOKEN_HINT_PATTERN }),
-  nonce: Type.String({ pattern: NONCE_PATTERN }),
+  secret_hint: tokenHintField,
+  nonce: nonceField,
 };
 /** `POST /api/onboard/register`, first call: asks the hub to prove that it knows the secret. */
 export const registerHelloSchema = closed(helloFields);
@@ -87,8 +103,8 @@ export type RegisterHelloBody = Static<typeof registerHelloSchema>;
 /** `POST /api/onboard/register`, second call: once the hub has proved it. */
 export const registerProvedSchema = closed({
   ...helloFields,
-  hub_nonce: Type.String({ pattern: NONCE_PATTERN }),
-  sealed_secret: Type.String({ pattern: SEALED_TOKEN_PATTERN }),
+  hub_nonce: nonceField,
+  sealed_secret: sealedField,
 });
 export type RegisterProvedBody = Static<typeof registerProvedSchema>;
 

@@ -15,7 +15,7 @@ const optional = Type.Optional;
 
 /** `cursor` is the `next_cursor` of the previous page; `limit` defaults to 50. */
 const page = {
-  limit: optional(Type.String({ pattern: '^[1-9][0-9]{0,5}$' })),
+  limit: optional(Type.String({ pattern: '^[1-9][0-9]{0,5}$', description: 'a whole number, 1 or more' })),
   cursor: optional(Type.String({ minLength: 1, maxLength: 256 })),
 };
 
@@ -27,8 +27,13 @@ export const taskListSchema = closed({
   failed_by: optional(agentIdField),
   capability: optional(capabilityField),
   text: optional(Type.String({ minLength: 1, maxLength: TEXT_CHARACTERS_MAX })),
-  since: optional(Type.String({ pattern: '^[0-9]{1,16}$' })),
-  id_prefix: optional(Type.String({ pattern: '^task-[0-9a-f]{4,64}$' })),
+  since: optional(Type.String({ pattern: '^[0-9]{1,16}$', description: 'a time in milliseconds since 1970' })),
+  id_prefix: optional(
+    Type.String({
+      pattern: '^task-[0-9a-f]{4,64}$',
+      description: 'the beginning of a task ID: "task-" and 4 to 64 hexadecimal digits (0-9, a-f)',
+    }),
+  ),
   ...page,
 });
 
@@ -45,11 +50,11 @@ export const eventsSchema = closed({
   agent_id: optional(agentIdField),
   type: optional(Type.Enum([...EVENT_NAMES])),
   about: optional(Type.Enum(['tasks', 'agents'])),
-  last: optional(Type.String({ pattern: '^[0-9]{1,5}$' })),
+  last: optional(Type.String({ pattern: '^[0-9]{1,5}$', description: 'a whole number from 0 to 99999' })),
 });
 
 /** `GET /api/tasks/:id/events`: numbers of events among those of the task. */
-const seq = optional(Type.String({ pattern: '^[0-9]{1,15}$' }));
+const seq = optional(Type.String({ pattern: '^[0-9]{1,15}$', description: 'a whole number, 0 or more' }));
 export const historySchema = closed({ before: seq, after: seq, limit: page.limit });
 
 /** `GET /api/tasks/:id/results/:generation` */
@@ -65,7 +70,10 @@ export const outputSchema = closed({
 });
 
 /** `GET /api/tasks/:id/output/wait` */
-export const outputWaitSchema = closed({ after: seq, wait_ms: optional(Type.String({ pattern: '^[0-9]{1,6}$' })) });
+export const outputWaitSchema = closed({
+  after: seq,
+  wait_ms: optional(Type.String({ pattern: '^[0-9]{1,6}$', description: 'a duration in milliseconds' })),
+});
 
 export const httpQuerySchemas = {
   task_list: taskListSchema,

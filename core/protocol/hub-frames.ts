@@ -1,7 +1,16 @@
 /** Frames from the hub to a sidecar, which our own sidecar validates with these schemas. Unknown fields are ignored. */
 import { Type, type Static } from 'typebox';
-import { countField, generationField, reasonField, sessionIdField, taskIdField, timeField } from './fields.ts';
-import { HUB_PROOF_PATTERN, NONCE_PATTERN } from './proof.ts';
+import {
+  countField,
+  generationField,
+  hexadecimalField,
+  nonceField,
+  reasonField,
+  sessionIdField,
+  taskIdField,
+  timeField,
+} from './fields.ts';
+import { HUB_PROOF_PATTERN } from './proof.ts';
 import { assignedParts } from './task-body.ts';
 
 const type = <const T extends string>(name: T) => Type.Literal(name);
@@ -43,8 +52,8 @@ export type PolicyFrame = Static<typeof policySchema>;
 export const hubSchemas = {
   challenge: Type.Object({
     type: type('challenge'),
-    nonce: Type.String({ pattern: NONCE_PATTERN }),
-    proof: Type.String({ pattern: HUB_PROOF_PATTERN }),
+    nonce: nonceField,
+    proof: hexadecimalField(HUB_PROOF_PATTERN, 'a proof in hexadecimal digits'),
   }),
   identified: Type.Object({
     type: type('identified'),

@@ -15,13 +15,15 @@ import {
   maybe,
   modelsField,
   nameField,
+  nonceField,
   reasonField,
+  sealedField,
   sessionIdField,
   slotsField,
   taskIdField,
   timeField,
+  tokenHintField,
 } from './fields.ts';
-import { NONCE_PATTERN, SEALED_TOKEN_PATTERN, TOKEN_HINT_PATTERN } from './proof.ts';
 
 export const FAILURE_KINDS = [
   'agent_failed',
@@ -103,9 +105,9 @@ const commonSchemas = {
   identify: Type.Object({
     type: type('identify'),
     agent_id: Type.String({ minLength: 1, maxLength: 256 }),
-    token: Type.Optional(Type.String({ minLength: 1, maxLength: 1_024 })),
+    token: Type.Optional(Type.String({ minLength: 1, maxLength: 1_024, writeOnly: true })),
     // Instead of the token, once the hub has proved itself.
-    proof: Type.Optional(Type.String({ pattern: SEALED_TOKEN_PATTERN })),
+    proof: Type.Optional(sealedField),
     name: Type.Optional(nameField),
     status: Type.Optional(Type.String({ maxLength: 64 })),
     capabilities: Type.Optional(capabilitiesField),
@@ -157,8 +159,8 @@ export const v2Schemas = {
   hello: Type.Object({
     type: type('hello'),
     agent_id: agentIdField,
-    token_hint: Type.String({ pattern: TOKEN_HINT_PATTERN }),
-    nonce: Type.String({ pattern: NONCE_PATTERN }),
+    token_hint: tokenHintField,
+    nonce: nonceField,
   }),
   identify_check: Type.Object({
     type: type('identify_check'),

@@ -125,6 +125,12 @@ function submitRefusal(answer: SubmitRefused, lineOf: (index: number) => number 
   if (answer.kind === 'idempotency_mismatch') {
     return refusal('idempotency_mismatch', 'The Idempotency-Key was used with a different body; use a new key for each new task.');
   }
+  if (answer.kind === 'complete_by_passed') {
+    const [time, now] = [answer.completeByMs, answer.nowMs].map((ms) => new Date(ms).toISOString());
+    const line = lineOf(answer.index);
+    const detail = `must be in the future: ${String(time)} has passed; it is ${String(now)}`;
+    return invalid([{ ...(line === undefined ? {} : { line }), field: 'complete_by', error: 'past', detail }]);
+  }
   const [field, name] =
     answer.kind === 'unknown_agent' ? (['assign_to', answer.agentId] as const) : (['depends_on', answer.taskId] as const);
   const line = lineOf(answer.index);

@@ -87,7 +87,7 @@ export function storedCheck<T>(table: string, schema: TSchema): (value: unknown,
   return (value, id) => {
     validator ??= Compile(schema);
     if (validator.Check(value)) return value as T;
-    const [first] = fieldErrors(validator, value);
+    const [first] = fieldErrors(validator, value, 'strings');
     throw damaged(table, id, first === undefined ? 'is not what it should be' : `${first.field || 'the state'} ${first.detail}`);
   };
 }

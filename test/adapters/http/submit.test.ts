@@ -156,6 +156,16 @@ t.test('what it names must exist', async (t) => {
   t.strictSame([task.status, task.json['error'], errorsOf(task)], [400, 'unknown_task', [['depends_on', 'unknown_task']]]);
 });
 
+t.test('a complete_by that has passed is refused, and a bulk names its line', async (t) => {
+  const past = { description: 'x', complete_by: A_MOMENT_MS - 1_000 };
+  const alone = await submit(past);
+  t.strictSame([alone.status, alone.json['error'], errorsOf(alone)], [400, 'validation_failed', [['complete_by', 'past']]]);
+  t.match(alone.json['message'], /complete_by must be in the future: \d{4}-.*Z has passed; it is \d{4}-.*Z\.$/);
+  const many = await bulk(`{"description":"a"}\n\n${JSON.stringify(past)}`);
+  t.strictSame([many.status, errorsOf(many)], [400, [[3, 'complete_by', 'past']]]);
+  t.equal((await submit({ ...past, complete_by: A_MOMENT_MS + 86_400_000 })).status, 201);
+});
+
 t.test('Idempotency-Key', async (t) => {
   const key = { 'idempotency-key': 'once' };
   const first = await submit({ description: 'x', metadata: { a: 1, b: 2 } }, key);

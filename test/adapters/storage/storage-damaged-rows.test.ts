@@ -12,7 +12,7 @@ const BAD = aTaskId(2);
 /** What to do to the row of `BAD`, and what the error says of it. */
 const DAMAGES: readonly (readonly [what: string, sql: string, says: string])[] = [
   ['not JSON', `UPDATE tasks SET state = '{' WHERE id = '${BAD}'`, 'not JSON'],
-  ['not an object', `UPDATE tasks SET state = '7' WHERE id = '${BAD}'`, 'must be object'],
+  ['not an object', `UPDATE tasks SET state = '7' WHERE id = '${BAD}'`, 'must be an object, found 7'],
   ['a generation below zero', `UPDATE tasks SET state = json_set(state, '$.generation', -1) WHERE id = '${BAD}'`, 'generation'],
   ['a generation that is not exact', `UPDATE tasks SET state = json_set(state, '$.generation', 1e17) WHERE id = '${BAD}'`, 'generation'],
   ['a status that does not exist', `UPDATE tasks SET state = json_set(state, '$.status', 'lost') WHERE id = '${BAD}'`, 'status'],

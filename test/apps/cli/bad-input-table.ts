@@ -57,7 +57,7 @@ export const BAD_FRAMES: readonly BadFrame[] = [
     given: { type: 'status', status: 5 },
     wanted: error('validation_failed', {
       message_type: 'status',
-      errors: [{ field: 'status', error: 'type', detail: 'must be string' }],
+      errors: [{ field: 'status', error: 'type', detail: 'must be a string, found 5' }],
     }),
     logged: notValid('validation_failed', { agent_id: 'wrong', message_type: 'status', fields: ['status'] }),
   },
@@ -66,7 +66,7 @@ export const BAD_FRAMES: readonly BadFrame[] = [
     given: { type: 'task_complete', task_id: HELD, generation: '1', result: 'stolen' },
     wanted: error('validation_failed', {
       message_type: 'task_complete',
-      errors: [{ field: 'generation', error: 'type', detail: 'must be integer' }],
+      errors: [{ field: 'generation', error: 'type', detail: 'must be a whole number from 0 to 1000000000000, found "1"' }],
     }),
     logged: notValid('validation_failed', { agent_id: 'wrong', message_type: 'task_complete', fields: ['generation'] }),
   },

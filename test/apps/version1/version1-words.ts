@@ -35,7 +35,7 @@ export const FIRST_FRAMES: readonly { readonly given: Template | string; readonl
   { given: { type: 'identify', agent_id: AGENT }, wanted: invalid('identify', required('token')) },
   {
     given: { ...identify, capabilities: 'code' },
-    wanted: invalid('identify', { field: 'capabilities', error: 'type', detail: 'must be array' }),
+    wanted: invalid('identify', { field: 'capabilities', error: 'type', detail: 'must be a list, found "code"' }),
   },
   ...['ping', 'status', 'list_agents', 'message', 'task_accepted', 'task_complete', 'no_such_type'].map((type) => ({
     given: { type, status: 'idle' },
@@ -58,7 +58,11 @@ export const LATER_FRAMES: readonly { readonly given: Template | string; readonl
   { given: { type: 'status' }, wanted: invalid('status', required('status')) },
   {
     given: { type: 'task_accepted', task_id: '../../etc/passwd' },
-    wanted: invalid('task_accepted', { field: 'task_id', error: 'pattern', detail: 'must match pattern "^task-[0-9a-f]{16,64}$"' }),
+    wanted: invalid('task_accepted', {
+      field: 'task_id',
+      error: 'pattern',
+      detail: 'must be a task ID: "task-" and 16 to 64 hexadecimal digits (0-9, a-f), found "../../etc/passwd"',
+    }),
   },
 ];
 

@@ -303,6 +303,8 @@ t.test('R1: a bulk is all or none, and names what was wrong', async (t) => {
     index: 0,
     taskId: missing,
   });
+  const passed = aDraft(ids.task(), { completeByMs: rig.storage.tasks.nowMs() });
+  t.match(await rig.queue.do(submit({ drafts: [aDraft(ids.task()), passed] })), { kind: 'complete_by_passed', index: 1 });
   t.equal((await rig.storage.tasks.stats()).statuses.queued, 0);
 });
 

@@ -187,6 +187,8 @@ export class Clients {
           answer.tasks.map((task) => task.id),
           key,
         );
+      // Asked in time, but it arrived late: a hub that was away, or a repeat of a request that was lost.
+      else if (answer.kind === 'complete_by_passed' && answer.completeByMs <= answer.nowMs) this.#world.trace.rare('submit too late');
       else this.#world.violated('client', `a good submit was answered with ${answer.kind}`);
     });
   }

@@ -30,7 +30,9 @@ export type SubmitAnswer =
   | { readonly kind: 'idempotency_mismatch' }
   /** `index` names the draft. */
   | { readonly kind: 'unknown_agent'; readonly index: number; readonly agentId: AgentId }
-  | { readonly kind: 'unknown_task'; readonly index: number; readonly taskId: TaskId };
+  | { readonly kind: 'unknown_task'; readonly index: number; readonly taskId: TaskId }
+  /** Its `completeByMs` is not after `nowMs`, the time of the store. */
+  | { readonly kind: 'complete_by_passed'; readonly index: number; readonly completeByMs: number; readonly nowMs: number };
 export interface SubmittedTask {
   readonly id: TaskId;
   readonly status: Status;

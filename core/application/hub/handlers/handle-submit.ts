@@ -30,6 +30,9 @@ function refusalOf(batch: Batch, { drafts }: SubmitCommand): SubmitAnswer | null
   for (const [index, draft] of drafts.entries()) {
     if (draft.assignTo !== null && batch.agentSnapshot(draft.assignTo) === undefined)
       return { kind: 'unknown_agent', index, agentId: draft.assignTo };
+    const { completeByMs } = draft;
+    if (completeByMs !== null && completeByMs <= batch.nowMs)
+      return { kind: 'complete_by_passed', index, completeByMs, nowMs: batch.nowMs };
     const unknown = draft.dependsOn.find((id) => batch.task(id) === undefined && !isMet(batch, id));
     if (unknown !== undefined) return { kind: 'unknown_task', index, taskId: unknown };
   }

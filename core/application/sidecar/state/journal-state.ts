@@ -123,7 +123,7 @@ export function readJournalState(value: unknown): JournalState {
       'AC_JOURNAL_CORRUPT',
       "Cannot read the sidecar's journal: it is intact but was not written by a sidecar. Keep a copy of the data directory; " +
         'restore a good queue.json together with the ended-*.log it names, or start with an empty data directory: the hub then reclaims its tasks.',
-      { details: { errors: fieldErrors(validator, value) } },
+      { details: { errors: fieldErrors(validator, value, 'strings') } },
     );
   }
   return value as unknown as JournalState;

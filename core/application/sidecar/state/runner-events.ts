@@ -205,6 +205,6 @@ function problemOf(name: string, schema: TSchema, value: unknown): string | null
     validators.set(name, validator);
   }
   if (validator.Check(value)) return null;
-  const [first] = fieldErrors(validator, value);
+  const [first] = fieldErrors(validator, value, 'strings');
   return first === undefined ? 'it is invalid' : `${first.field || 'it'} ${first.detail}`;
 }

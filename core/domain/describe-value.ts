@@ -18,7 +18,7 @@ export function describe(value: unknown): string {
 
 /** A secret for a message: none of its characters. */
 export function describeHidden(value: unknown): string {
-  if (typeof value === 'string') return `a text of ${value.length} characters`;
+  if (typeof value === 'string') return `a text of ${value.length} ${value.length === 1 ? 'character' : 'characters'}`;
   return Array.isArray(value) ? 'a list' : value === null ? 'null' : `a ${typeof value}`;
 }
 

@@ -1,0 +1,155 @@
+/** What a schema validator found, in words: what was wanted, and what was found. */
+import { describe, describeHidden } from './describe-value.ts';
+
+/** A finding as TypeBox has it. */
+export interface SchemaFinding {
+  readonly keyword: string;
+  /** A JSON pointer to the schema that the value violates, after `#`. */
+  readonly schemaPath: string;
+  /** A JSON pointer to the value; empty: the whole. */
+  readonly instancePath: string;
+  /** Of the keyword; each has its own. */
+  readonly params: object;
+  readonly message: string;
+}
+
+export interface SchemaMistake {
+  /** The names and list positions that lead to the value; empty: the whole. */
+  readonly path: readonly string[];
+  /** The violated keyword, `required` or `unknown_field`. */
+  readonly kind: string;
+  /** Continues a sentence that begins with the field. */
+  readonly text: string;
+}
+
+/** `secrets`: the values of fields that are `writeOnly`. `strings`: those of all strings, any of which may be secret. */
+export type Hidden = 'secrets' | 'strings';
+
+/** The keywords that texts are made from. */
+interface SchemaParts {
+  readonly type?: string;
+  /** For people, after "must be". */
+  readonly description?: string;
+  readonly writeOnly?: boolean;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly anyOf?: readonly SchemaParts[];
+}
+
+/** One mistake for each wrong value, in the order of the findings. */
+export function mistakesIn(findings: readonly SchemaFinding[], schema: unknown, value: unknown, hidden: Hidden): readonly SchemaMistake[] {
+  const unions = new Set(findings.filter(({ keyword }) => keyword === 'anyOf').map(({ instancePath }) => instancePath));
+  const told = new Set<string>();
+  return findings.flatMap((finding): readonly SchemaMistake[] => {
+    const { keyword, instancePath } = finding;
+    const path = stepsOf(instancePath);
+    // The validator reports an unknown field twice: as the field, and as `additionalProperties` of its object.
+    if (keyword === 'additionalProperties') return [];
+    if (keyword === 'boolean') return [{ path, kind: 'unknown_field', text: 'is unknown' }];
+    if (keyword === 'required')
+      return listIn(finding, 'requiredProperties').map((name) => ({ path: [...path, name], kind: keyword, text: 'is required' }));
+    if (told.has(instancePath)) return [];
+    if (unions.has(instancePath) && !isOfTheUnion(finding, findings)) return [];
+    told.add(instancePath);
+    const parts = schemaAt(schema, finding.schemaPath);
+    const found = { value: valueAt(value, path), isHidden: hidden === 'strings' || parts.writeOnly === true };
+    return [{ path, kind: keyword === 'anyOf' ? 'type' : keyword, text: textOf(finding, parts, found) }];
+  });
+}
+
+/**
+ * A value that may have one of several types fails for each. The mistake is that of the type that it has; if it has none of them, it is
+ * the union's, which lists all.
+ */
+function isOfTheUnion({ keyword, instancePath }: SchemaFinding, findings: readonly SchemaFinding[]): boolean {
+  const here = findings.filter((other) => other.instancePath.startsWith(instancePath));
+  const isOfAKind = here.some((other) => other.keyword !== 'type' && other.keyword !== 'anyOf');
+  return keyword === 'anyOf' ? !isOfAKind : keyword !== 'type';
+}
+
+interface Found {
+  readonly value: unknown;
+  readonly isHidden: boolean;
+}
+
+function textOf(finding: SchemaFinding, parts: SchemaParts, found: Found): string {
+  const limit = Number(given(finding, 'limit'));
+  const { value } = found;
+  switch (finding.keyword) {
+    case 'enum':
+      return `must be one of ${listIn(finding, 'allowedValues').join(', ')}, found ${foundText(found)}`;
+    case 'const':
+      return `must be ${JSON.stringify(given(finding, 'allowedValue'))}, found ${foundText(found)}`;
+    case 'minLength':
+      return limit === 1 ? 'must not be empty' : `must have at least ${limit} characters, found ${charactersIn(value)}`;
+    case 'maxLength':
+      return `must have at most ${limit} characters, found ${charactersIn(value)}`;
+    case 'minItems':
+      return limit === 1 ? 'must not be empty' : `must have at least ${limit} entries, found ${entriesIn(value)}`;
+    case 'maxItems':
+      return `must have at most ${limit} entries, found ${entriesIn(value)}`;
+    case 'maxProperties':
+      return `must have at most ${limit} names, found ${Object.keys(Object(value) as object).length}`;
+    case 'pattern':
+      if (parts.description !== undefined) break;
+      return `must match the pattern ${String(given(finding, 'pattern'))}, found ${foundText(found)}`;
+    case 'type':
+    case 'anyOf':
+    case 'minimum':
+    case 'maximum':
+      break;
+    default:
+      return `${finding.message}, found ${foundText(found)}`;
+  }
+  return `must be ${wantedBy(parts)}, found ${foundText(found)}`;
+}
+
+function wantedBy(parts: SchemaParts): string {
+  if (parts.description !== undefined) return parts.description;
+  if (parts.anyOf !== undefined) return [...new Set(parts.anyOf.map(wantedBy))].join(' or ');
+  switch (parts.type) {
+    case 'string':
+      return 'a string';
+    case 'integer':
+      return `a whole number${rangeOf(parts)}`;
+    case 'number':
+      return `a number${rangeOf(parts)}`;
+    case 'boolean':
+      return 'true or false';
+    case 'array':
+      return 'a list';
+    case 'object':
+      return 'an object';
+    default:
+      return String(parts.type);
+  }
+}
+
+function rangeOf({ minimum, maximum = Infinity }: SchemaParts): string {
+  const hasEnd = maximum < Number.MAX_SAFE_INTEGER;
+  if (minimum === undefined) return hasEnd ? `, at most ${maximum}` : '';
+  return hasEnd ? ` from ${minimum} to ${maximum}` : `, ${minimum} or more`;
+}
+
+const foundText = ({ value, isHidden }: Found): string => (isHidden && typeof value === 'string' ? describeHidden(value) : describe(value));
+const charactersIn = (value: unknown): number => (typeof value === 'string' ? [...value].length : 0);
+const entriesIn = (value: unknown): number => (Array.isArray(value) ? value.length : 0);
+
+const given = ({ params }: SchemaFinding, name: string): unknown => (params as Readonly<Record<string, unknown>>)[name];
+
+function listIn(finding: SchemaFinding, name: string): readonly string[] {
+  const list = given(finding, name);
+  return Array.isArray(list) ? list.map(String) : [];
+}
+
+const stepsOf = (pointer: string): readonly string[] =>
+  pointer
+    .split('/')
+    .slice(1)
+    .map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
+
+const valueAt = (value: unknown, path: readonly string[]): unknown =>
+  path.reduce<unknown>((inner, step) => (inner as Readonly<Record<string, unknown>> | null | undefined)?.[step], value);
+
+/** Nothing for a pointer that cannot be followed. */
+const schemaAt = (schema: unknown, pointer: string): SchemaParts => (valueAt(schema, stepsOf(pointer)) ?? {}) as SchemaParts;
