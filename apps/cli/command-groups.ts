@@ -50,7 +50,7 @@ export function groupsFor(argv: readonly string[]): readonly CommandGroup['load'
   const name = commandNamed(argv);
   const group = COMMAND_GROUPS.find(({ commands }) => name !== undefined && commands.includes(name));
   if (group !== undefined && group.needsAll !== true) return [group.load];
-  const isVersion = argv[0] === '--version' || argv[0] === '-V';
+  const isVersion = argv[0] === '--version' || argv[0] === '-v';
   return isVersion ? [] : COMMAND_GROUPS.map(({ load }) => load);
 }
 

@@ -15,7 +15,7 @@ export async function agentcomProgram(
 ): Promise<Command> {
   const program = new Command('agentcom')
     .description('Run a durable task queue for a fleet of AI agents')
-    .version(VERSION, '-V, --version', 'print the version')
+    .version(VERSION, '-v, --version', 'print the version')
     .option('--json', 'print JSON, for programs')
     .option('--url <url>', 'the hub (default: AGENTCOM_API_URL, then hub.listen in the config)')
     .option('--token <token>', 'the bearer token (default: AGENTCOM_ADMIN_TOKEN, then hub.dataDir/admin-token)')

@@ -21,7 +21,9 @@ export async function main(argv: readonly string[]): Promise<number> {
 }
 
 /** Runs one command in any environment; never throws. */
-export async function runCli(argv: readonly string[], environment: CliEnvironment): Promise<number> {
+export async function runCli(given: readonly string[], environment: CliEnvironment): Promise<number> {
+  // The other letter that programs have for it.
+  const argv = given[0] === '-V' ? ['--version', ...given.slice(1)] : given;
   if (argv.length === 0) {
     environment.stdout.write(FIRST_PAGE);
     return 0;

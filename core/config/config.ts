@@ -52,6 +52,13 @@ export interface WakeRunnerDeps {
   readonly log: Log;
 }
 
+/** `of`: an estimate, because rows that are deleted are not copied. */
+export interface BackupProgress {
+  readonly doing: 'copying' | 'checking';
+  readonly bytes: number;
+  readonly of: number;
+}
+
 /**
  * `inspect` opens the store read-only for `agentcom doctor`; `backUp` copies it into a new file while the hub runs; `restore`
  * replaces the store with such a file and gives it a new `storeId`, so that sidecars notice that it went back in time. All are omitted
@@ -60,7 +67,10 @@ export interface WakeRunnerDeps {
 export type StorageChoice = AdapterChoice<'storage', Storage, StorageDeps> & {
   inspect?(deps: Pick<StorageDeps, 'dataDir' | 'clock'>): Promise<StoreInspection>;
   /** Fails with `AC_TARGET_EXISTS` if the file exists and `replace` is false, with `AC_COPY_DIFFERS` if the copy is damaged. */
-  backUp?(deps: Pick<StorageDeps, 'dataDir'>, to: { readonly file: string; readonly replace: boolean }): Promise<BackupSummary>;
+  backUp?(
+    deps: Pick<StorageDeps, 'dataDir'>,
+    to: { readonly file: string; readonly replace: boolean; readonly onProgress?: ((progress: BackupProgress) => void) | undefined },
+  ): Promise<BackupSummary>;
   /**
    * `file` null: other tools have already restored the store. Fails with `AC_STORAGE_LOCKED` while a hub runs, with
    * `AC_TARGET_EXISTS` if there is a store and `replace` is false, and with the codes of `Storage.open` for the backup.

@@ -82,8 +82,16 @@ t.test('a file that is there is not written over, unless told to; one that canno
   t.ok((await readFile(kept)).equals(whole));
   await writeFile(path.join(world.dir, 'old.db'), 'something older');
   t.match(await answer('backup', 'old.db', '--force'), { store_id: await storeIdIn(database) });
-  t.match((await agentcom('backup', 'no-folder/new.db')).err, /Look after the folder/);
+  const nowhere = await agentcom('backup', 'no-folder/new.db');
+  t.match(nowhere, { code: 2, err: /no-folder does not exist\. Create the folder, or name another file/ });
+  t.match((await agentcom('backup', 'kept.db/new.db')).err, /kept\.db is not a folder/);
   await t.rejects(stat(path.join(world.dir, 'kept.db.part')), { code: 'ENOENT' });
+});
+
+t.test('on a terminal a backup says what it does, on a line that it clears', async (t) => {
+  const { code, out, err } = await run(['backup', 'shown.db', ...config], { cwd: world.dir, tty: true, env: { NO_COLOR: '1' } });
+  t.strictSame([code, out.startsWith(path.join(world.dir, 'shown.db'))], [0, true]);
+  t.match(err, /\rChecking the copy …\u001b\[K\r\u001b\[K$/);
 });
 
 t.test('restore: refused beside a hub, over a store, and of what is no backup', async (t) => {

@@ -209,7 +209,11 @@ t.test('an address that is wrong is said without what is secret in it', async (t
 });
 
 t.test('people read what is copied, how far it is, and the sums of both sides', async (t) => {
-  const { code, out, err } = await run(['migrate', '--from', 'sqlite:full.db', '--to', 'sqlite:told/a.db'], { cwd: folder, tty: true });
+  const { code, out, err } = await run(['migrate', '--from', 'sqlite:full.db', '--to', 'sqlite:told/a.db'], {
+    cwd: folder,
+    tty: true,
+    columns: 60,
+  });
   t.equal(code, 0);
   t.match(err, /copying \d+ of \d+ rows, \d+ %/);
   t.match(err, /comparing \d+ of \d+ rows, 100 %/);

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { copyFile, link, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import type { BackupSummary, RestoreSummary } from '../../../core/config/config.ts';
+import type { BackupProgress, BackupSummary, RestoreSummary } from '../../../core/config/config.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { openSqlite, type SqliteConnection } from '../sqlite/connection.ts';
 import { sqliteFailure } from '../sqlite/failures.ts';
@@ -19,13 +19,16 @@ import { isThere } from './sqlite-place.ts';
  * Writes a copy of `database` as it is at this moment, checked and on disk, under its name only once it is whole. What a hub
  * acknowledged before is in it. Meanwhile the hub goes on; its write-ahead log is not cut back until the end.
  */
-export async function backUpSqlite(database: string, to: { readonly file: string; readonly replace: boolean }): Promise<BackupSummary> {
-  const { file, replace } = to;
+export async function backUpSqlite(
+  database: string,
+  to: { readonly file: string; readonly replace: boolean; readonly onProgress?: ((progress: BackupProgress) => void) | undefined },
+): Promise<BackupSummary> {
+  const { file, replace, onProgress } = to;
   if (!replace) await refuseIfThere(file);
   const part = `${file}.part`;
   let contents: Awaited<ReturnType<typeof copySqlite>>;
   try {
-    contents = await copySqlite(database, part);
+    contents = await copySqlite(database, part, { onProgress });
   } catch (thrown) {
     throw AgentcomError.is(thrown) ? thrown : cannotWrite(part, thrown);
   }
@@ -77,7 +80,7 @@ async function putBack(
   }
   const made = `${database}.restoring`;
   const lastBefore = before ? await lastNumberIn(database) : 0;
-  const contents = await copySqlite(file, made, (copy) => renew(copy, lastBefore, nowMs));
+  const contents = await copySqlite(file, made, { change: (copy) => renew(copy, lastBefore, nowMs) });
   await onStep('copied');
   const kept = before ? `${database}.before-${new Date(nowMs).toISOString().replaceAll(/[:.]/g, '-')}` : null;
   try {

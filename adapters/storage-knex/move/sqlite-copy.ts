@@ -2,7 +2,7 @@
 import { link, open, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { StoreContents } from '../../../core/config/config.ts';
+import type { BackupProgress, StoreContents } from '../../../core/config/config.ts';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { refuseUnknownSteps } from '../migrations/unknown-steps.ts';
 import { openSqlite, type SqliteConnection } from '../sqlite/connection.ts';
@@ -10,23 +10,29 @@ import { sqliteCodeOf, sqliteFailure } from '../sqlite/failures.ts';
 import { cannotOpen } from '../sqlite/files.ts';
 import { isOfHub, stepsTaken } from '../sqlite/schema.ts';
 
+/** Between two looks at the size of a copy, milliseconds. */
+const WATCHED_EACH_MS = 100;
+
+export interface CopyOptions {
+  readonly change?: ((copy: SqliteConnection) => Promise<unknown>) | undefined;
+  readonly onProgress?: ((progress: BackupProgress) => void) | undefined;
+}
+
 /**
  * Copies what is committed in `from` at this moment into `to`, which is made anew for this user alone, and lets `change`
  * change the copy, checks it whole and puts it on disk. Nothing is left of it when that fails. Fails with `AC_STORAGE_OPEN`,
  * `AC_SCHEMA_UNKNOWN`, `AC_MOVE_UNFINISHED`, `AC_STORE_UNAVAILABLE` (a full disk), `AC_COPY_DIFFERS`.
  */
-export async function copySqlite(
-  from: string,
-  to: string,
-  change: (copy: SqliteConnection) => Promise<unknown> = async () => undefined,
-): Promise<StoreContents> {
+export async function copySqlite(from: string, to: string, { change, onProgress }: CopyOptions = {}): Promise<StoreContents> {
   await rm(to, { force: true });
   // SQLite would make it readable for others; one that is empty it takes.
   await (await open(to, 'wx', 0o600)).close();
   try {
-    await vacuumInto(from, to);
+    await vacuumInto(from, to, onProgress);
+    const { size } = await stat(to);
+    onProgress?.({ doing: 'checking', bytes: size, of: size });
     const contents = await inCopy(to, async (copy) => {
-      await change(copy);
+      await change?.(copy);
       await refuseDamage(copy, from, to);
       return contentsOf(copy);
     });
@@ -38,7 +44,7 @@ export async function copySqlite(
   }
 }
 
-async function vacuumInto(from: string, to: string): Promise<void> {
+async function vacuumInto(from: string, to: string, onProgress: CopyOptions['onProgress']): Promise<void> {
   const { default: sqlite3 } = await import('sqlite3');
   let opened: Awaited<ReturnType<typeof openSqlite>>;
   try {
@@ -51,7 +57,8 @@ async function vacuumInto(from: string, to: string): Promise<void> {
     const rows = (sql: string) => connection.rows(sql);
     if (!(await isOfHub(rows))) throw cannotOpen(from, 'it is no database of a hub', 'Correct the path.');
     refuseUnknownSteps('sqlite', `file "${from}"`, await stepsTaken(rows));
-    await connection.rows('VACUUM INTO ?1', to);
+    const watching = onProgress === undefined ? null : await watchCopy(rows, to, onProgress);
+    await connection.rows('VACUUM INTO ?1', to).finally(() => watching?.end());
   } catch (thrown) {
     if (AgentcomError.is(thrown)) throw thrown;
     if (sqliteCodeOf(thrown) === 'SQLITE_NOTADB') throw cannotOpen(from, 'it is no SQLite database', 'Correct the path.', thrown);
@@ -59,6 +66,23 @@ async function vacuumInto(from: string, to: string): Promise<void> {
   } finally {
     await close();
   }
+}
+
+/** SQLite tells nothing while it copies, but the file grows. */
+async function watchCopy(
+  rows: (sql: string) => Promise<readonly Readonly<Record<string, unknown>>[]>,
+  to: string,
+  onProgress: NonNullable<CopyOptions['onProgress']>,
+): Promise<{ end(): void }> {
+  const number = async (pragma: string): Promise<number> => Number(Object.values((await rows(`PRAGMA ${pragma}`))[0] ?? {})[0]);
+  const of = (await number('page_size')) * ((await number('page_count')) - (await number('freelist_count')));
+  const look = (): void =>
+    void stat(to).then(
+      ({ size }) => onProgress({ doing: 'copying', bytes: Math.min(size, of), of }),
+      () => undefined, // removed by a failure, which is told elsewhere
+    );
+  const timer = setInterval(look, WATCHED_EACH_MS);
+  return { end: () => clearInterval(timer) };
 }
 
 async function inCopy<T>(file: string, work: (copy: SqliteConnection) => Promise<T>): Promise<T> {

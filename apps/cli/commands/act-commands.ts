@@ -8,6 +8,7 @@ import type { ActAnswer, HubClient, TaskJson } from '../../client/index.ts';
 import type { Action, Context } from '../cli-context.ts';
 import { EXIT_INTERRUPTED, exitCodeOf } from '../exit-codes.ts';
 import { addFilter, isFiltered, queryOf, taskColumns, type FilterOptions } from '../task-filter.ts';
+import { progressOn, progressText } from '../output/progress.ts';
 import { isLast, taskNamed } from '../task-names.ts';
 
 interface ActOptions extends FilterOptions {
@@ -39,8 +40,6 @@ const PAGE_TASKS = 500;
 const SHOWN_TASKS = 10;
 /** Requests under way at once. */
 const AT_ONCE = 4;
-/** Between two updates of the progress, milliseconds. */
-const PROGRESS_EACH_MS = 100;
 
 export function addActs(program: Command, action: Action): void {
   const add = (act: Act, description: string, all: string): void => {
@@ -155,9 +154,8 @@ interface Acted {
 
 async function actOnAll(context: Context, hub: HubClient, act: Act, ids: readonly string[]): Promise<Acted> {
   const { output, environment } = context;
-  const { stderr } = environment;
-  const isLive = stderr.isTTY === true && !output.json;
-  let [next, done, left, shownMs] = [0, 0, 0, 0];
+  const progress = progressOn(environment, output.json);
+  let [next, done, left] = [0, 0, 0];
   let failure = null as Error | null;
   const work = async (): Promise<void> => {
     while (failure === null) {
@@ -171,14 +169,11 @@ async function actOnAll(context: Context, hub: HubClient, act: Act, ids: readonl
         if (isChanged(thrown)) left += 1;
         else failure ??= thrown as Error;
       }
-      if (isLive && performance.now() - shownMs >= PROGRESS_EACH_MS) {
-        stderr.write(`\r${done + left} of ${ids.length} …\u001b[K`);
-        shownMs = performance.now();
-      }
+      progress.at(progressText(act.name === 'retry' ? 'Retrying' : 'Cancelling', done + left, ids.length, 'tasks'));
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
-  if (isLive) stderr.write('\r\u001b[K');
+  progress.end();
   return { done, left, failure };
 }
 

@@ -6,6 +6,7 @@ import type { Action, Context } from '../cli-context.ts';
 import { findingOf, finding as findingAbout, withoutStop, type Examined, type Finding } from '../doctor/finding.ts';
 import { givenUrl } from '../connect.ts';
 import { EXIT_UNHEALTHY } from '../exit-codes.ts';
+import { progressOn } from '../output/progress.ts';
 import { dateAndTime } from '../output/time-text.ts';
 
 /** Findings of one kind that are printed; the rest are counted. */
@@ -30,10 +31,8 @@ interface DoctorOptions {
 async function doctor(context: Context, options: DoctorOptions): Promise<void> {
   if (options.agent !== undefined) return doctorOfAgent(context, options.agent);
   const { output, common, environment, exitWith } = context;
-  const { stderr, env } = environment;
-  const showsProgress = stderr.isTTY === true && !output.json;
-  const clearProgress = (): unknown => showsProgress && stderr.write('\r\u001b[K');
-  const onProgress = (seen: string): unknown => showsProgress && stderr.write(`\r${seen} …\u001b[K`);
+  const { env } = environment;
+  const progress = progressOn(environment, output.json);
   const findings: Finding[] = [];
   const counts = new Map<Finding['check'], number>();
   const examined: Examined[] = [];
@@ -45,13 +44,14 @@ async function doctor(context: Context, options: DoctorOptions): Promise<void> {
   };
 
   const { examine, examineWithoutConfig } = await import('../doctor/examine.ts');
+  const onProgress = (seen: string): void => progress.at(`${seen} …`);
   const connection = { options: common, environment };
   const loaded = await loadedConfig(context);
   for (const found of loaded.findings) onFinding(found);
   const settings = { fsck: options.fsck === true, env, onFinding, onProgress };
   const parts = loaded.config === null ? examineWithoutConfig(settings, connection) : examine({ ...loaded, ...settings }, connection);
   for await (const part of parts) examined.push(part);
-  clearProgress();
+  progress.end();
 
   output.data({
     config: loaded.file,

@@ -1,14 +1,16 @@
 /** `agentcom migrate`, `backup` and `restore`. */
-import { resolve } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
-import type { StorageChoice } from '../../../core/config/config.ts';
+import type { BackupProgress, StorageChoice } from '../../../core/config/config.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { silentLog, type Log } from '../../../core/ports/log.ts';
 import type { Action, Context } from '../cli-context.ts';
+import { progressOn, progressText } from '../output/progress.ts';
 
-/** Between two progress updates, milliseconds. */
-const PROGRESS_EACH_MS = 100;
+const SHA_256_DIGITS = 64;
+const MEBIBYTE = 1_048_576;
 
 export function addMoving(program: Command, action: Action): void {
   const address = 'sqlite:FILE, postgres://USER:PASSWORD@HOST:PORT/DATABASE?schema=NAME, or env:VARIABLE with such an address';
@@ -46,14 +48,19 @@ async function migrate({ output, environment }: Context, { from, to, emptyTarget
   const deps = { cwd, env, clock: systemClock(), log: warningsTo(output) };
   const [source, target] = [await placeAt('--from', from, deps), await placeAt('--to', to, deps)];
   const beganMs = performance.now();
-  const progress = progressOn(output, environment);
+  const progress = progressOn(environment, output.json);
+  let lastDoing = '';
   output.note(`From ${source.shown}\nto ${target.shown}`);
   try {
     const { storeId, parts } = await moveStore({
       from: source,
       to: target,
       emptyUnfinished: emptyTarget,
-      onProgress: ({ doing, rows, of }) => progress.at(doing, rows, of),
+      onProgress({ doing, rows, of }) {
+        if (!progress.isShown && doing !== lastDoing) output.note(`${doing} ${of} rows …`);
+        progress.at(progressText(doing, rows, of, 'rows'), doing !== lastDoing || rows === of);
+        lastDoing = doing;
+      },
     });
     progress.end();
     const seconds = Math.round((performance.now() - beganMs) / 100) / 10;
@@ -62,7 +69,7 @@ async function migrate({ output, environment }: Context, { from, to, emptyTarget
       [
         { title: 'part', cell: ({ part }) => part },
         { title: 'rows', cell: ({ rows }) => String(rows) },
-        { title: 'sha-256, on both sides', cell: ({ sha256 }) => sha256 },
+        { title: 'sha-256, on both sides', cell: ({ sha256 }) => sha256, charactersMin: SHA_256_DIGITS },
       ],
       parts,
     );
@@ -75,24 +82,6 @@ async function migrate({ output, environment }: Context, { from, to, emptyTarget
 
 /** Prints warnings of the databases as notes. */
 const warningsTo = ({ note }: Context['output']): Log => ({ ...silentLog, warn: note, error: note });
-
-/** Progress: on a terminal in one changing line, elsewhere one line per step. */
-function progressOn(output: Context['output'], { stderr }: Context['environment']) {
-  const isLive = stderr.isTTY === true && !output.json;
-  let [lastMs, lastDoing] = [0, ''];
-  return {
-    at(doing: string, rows: number, of: number): void {
-      const nowMs = performance.now();
-      if (!isLive && doing !== lastDoing) output.note(`${doing} ${of} rows …`);
-      if (isLive && (doing !== lastDoing || nowMs - lastMs >= PROGRESS_EACH_MS || rows === of)) {
-        stderr.write(`\r${doing} ${rows} of ${of} rows, ${of === 0 ? 100 : Math.floor((100 * rows) / of)} %\u001b[K`);
-        lastMs = nowMs;
-      }
-      lastDoing = doing;
-    },
-    end: (): void => void (isLive && stderr.write('\r\u001b[K')),
-  };
-}
 
 async function storageOf({ common, environment }: Context): Promise<{ readonly storage: StorageChoice; readonly dataDir: string }> {
   const { loadConfigFile } = await import('../../config/load.ts');
@@ -111,12 +100,27 @@ async function backup(context: Context, { force = false }: { readonly force?: bo
   const { output, environment } = context;
   const { storage, dataDir } = await storageOf(context);
   if (storage.backUp === undefined) throw cannot('back up', storage);
-  const made = await storage.backUp({ dataDir }, { file: resolve(environment.cwd, file), replace: force });
+  const target = resolve(environment.cwd, file);
+  await mustHaveFolder(target);
+  const progress = progressOn(environment, output.json);
+  const onProgress = ({ doing, bytes, of }: BackupProgress): void => {
+    if (doing === 'copying') progress.at(progressText('Copying', Math.floor(bytes / MEBIBYTE), Math.ceil(of / MEBIBYTE), 'MiB'));
+    else progress.at('Checking the copy …', true);
+  };
+  const made = await storage.backUp({ dataDir }, { file: target, replace: force, onProgress }).finally(() => progress.end());
   output.data({ file: made.file, bytes: made.bytes, tasks: made.tasks, last_event_id: made.lastEventId, store_id: made.storeId });
   output.line(
     `${made.file}: ${made.tasks} tasks, up to event ${made.lastEventId}, ${made.bytes} bytes, checked and synced to disk.`,
     'green',
   );
+}
+
+async function mustHaveFolder(file: string): Promise<void> {
+  const folder = dirname(file);
+  const found = await stat(folder).catch(() => null);
+  if (found?.isDirectory() === true) return;
+  const why = found === null ? 'does not exist' : 'is not a folder';
+  throw new AgentcomError('AC_USAGE', `Cannot write ${file}: ${folder} ${why}. Create the folder, or name another file.`);
 }
 
 async function restore(context: Context, { force = false }: { readonly force?: boolean }, file: string | undefined): Promise<void> {

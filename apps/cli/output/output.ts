@@ -67,13 +67,16 @@ function errorText(error: unknown, withStack: boolean): string {
   if (!AgentcomError.is(error)) {
     return `agentcom: internal error: ${messageOf(error)} (AC_INTERNAL). Please report it with the stack trace from AGENTCOM_DEBUG=1.${stack}`;
   }
-  return [`agentcom: ${error.message} (${error.code})`, ...answerDetails(error.details?.['answer'])].join('\n') + stack;
+  return [`agentcom: ${error.message} (${error.code})`, ...answerDetails(error)].join('\n') + stack;
 }
 
-/** The hub's errors for single fields. */
-function answerDetails(answer: unknown): string[] {
+/** The hub's errors for single fields, unless its message is all that there is to say. */
+function answerDetails({ message, details: said }: AgentcomError): string[] {
+  const answer = said?.['answer'];
   const details = typeof answer === 'object' && answer !== null && 'details' in answer ? answer.details : undefined;
   if (!Array.isArray(details)) return [];
+  const [only, ...others] = details as readonly Readonly<Record<string, unknown>>[];
+  if (others.length === 0 && typeof only?.['detail'] === 'string' && message.includes(only['detail'])) return [];
   return details.map((detail: unknown) => {
     const { line, field, error, detail: words } = detail as Readonly<Record<string, unknown>>;
     const place = [line === undefined ? '' : `line ${String(line)}`, String(field ?? '')].filter((part) => part !== '').join(', ');

@@ -18,6 +18,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly cwd?: string | undefined;
   readonly tty?: boolean | undefined;
+  /** Of the terminal. */
+  readonly columns?: number | undefined;
   readonly interrupt?: AbortSignal | undefined;
   /** Called with each piece of standard output. */
   readonly onOut?: ((text: string) => void) | undefined;
@@ -27,7 +29,7 @@ export interface RunOptions {
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<Ran> {
   let out = '';
   let err = '';
-  const tty = options.tty === true ? { isTTY: true, columns: 120 } : {};
+  const tty = options.tty === true ? { isTTY: true, columns: options.columns ?? 120 } : {};
   const code = await runCli(argv, {
     stdout: {
       write: (text) => {

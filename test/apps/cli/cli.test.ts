@@ -325,6 +325,9 @@ t.test('a refusal names its fields; with --json it is one object on standard err
     ran.err,
     'agentcom: The hub refused POST /api/tasks (400 validation_failed): The body is wrong. (AC_API)\n  line 2, max_retries: must be <= 100\n  (the body): type\n',
   );
+  const only = { ...answer, message: 'Invalid request: max_retries must be <= 100.', details: answer.details.slice(0, 1) };
+  const once = await testHub(t, (app) => app.post('/api/tasks', (c) => c.json(only, 400)));
+  t.match((await once.run(['submit', 'x'])).err, /max_retries must be <= 100\. \(AC_API\)\n$/, 'not said twice');
   const json = await hub.run(['submit', 'x', '--json']);
   t.match(JSON.parse(json.err), { error: 'AC_API', details: { status: 400, answer } });
   t.equal(json.out, '');
@@ -376,6 +379,7 @@ t.test('the command itself: a version, a hub that is not there, a pipe that clos
   const version = start(['--version']);
   const [said, [code]] = await Promise.all([text(version.stdout), once(version, 'exit')]);
   t.strictSame([said.trim(), code], ['0.1.0', 0]);
+  for (const letter of ['-v', '-V']) t.match(await run([letter]), { code: 0, out: '0.1.0\n' });
 
   const missing = start(['list', '--url', `http://127.0.0.1:${await freePort()}`]);
   const [complaint, [exit]] = await Promise.all([text(missing.stderr), once(missing, 'exit')]);
