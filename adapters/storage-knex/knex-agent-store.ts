@@ -78,6 +78,12 @@ export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, cach
         (await transaction.rows('revokeTokens', { ...which, nowMs })).map(tokenIn).sort(newestFirst),
       ),
 
+    tokenName: (id) =>
+      readOnce(async (db) => {
+        const [row] = (await db('tokens').where('id', id).select('name')) as Row[];
+        return row === undefined ? undefined : String(row['name']);
+      }),
+
     revokedAmong: async (ids) =>
       read(async (db) => {
         const revoked: string[] = [];

@@ -90,7 +90,7 @@ export function knexTaskStore(
         return row === undefined ? undefined : keptIn(row);
       }),
 
-    list: (query) => readOnce(async (db) => readable(await rowsOf(db, pageOf(db, query)), taskRowIn)),
+    list: (query) => readOnce(async (db) => readable(await rowsOf(db, pageOf(db, query), orderOf(query)), taskRowIn)),
 
     beginningWith: (prefix, limit) =>
       readOnce(async (db) => {
@@ -157,15 +157,14 @@ async function historyOf(db: Knex, id: TaskId, { before, after, limit, bytesMax 
 
 const byId = (a: Row, b: Row): number => (String(a['page_id']) < String(b['page_id']) ? -1 : 1);
 
-const NEWEST_FIRST = [
-  { column: 'created_at', order: 'desc' },
-  { column: 'id', order: 'desc' },
-] as const;
+type Order = 'asc' | 'desc';
+const orderOf = ({ oldestFirst }: Pick<TaskQuery, 'oldestFirst'>): Order => (oldestFirst === true ? 'asc' : 'desc');
+const byTime = (order: Order, table = '') => ['created_at', 'id'].map((column) => ({ column: `${table}${column}`, order }));
 
 /**
  * The tasks of a page, each found by an index that has them in order. Those are by status and lane, by submitter and status, and
  * of an agent while live and ended: a filter that says less reads several ranges of its index, one for each status or priority that
- * it leaves open, and takes the newest of all. What a filter says beyond its index is compared row by row, among those that the index finds.
+ * it leaves open, and takes the first of all. What a filter says beyond its index is compared row by row, among those that the index finds.
  */
 function pageOf(db: Knex, query: TaskQuery): Knex.QueryBuilder {
   const ranges = rangesOf(query);
@@ -176,7 +175,7 @@ function pageOf(db: Knex, query: TaskQuery): Knex.QueryBuilder {
   return db
     .select('*')
     .from(all.as('parts'))
-    .orderBy([...NEWEST_FIRST])
+    .orderBy(byTime(orderOf(query)))
     .limit(query.limit);
 }
 
@@ -197,9 +196,8 @@ function rangesOf({ status, priority, assignedTo, submittedBy }: TaskQuery): rea
 
 /** One range of the page: what its index finds, and what is compared, as an expression, so that no other index is taken for it. */
 function tasksOf(db: Knex, query: TaskQuery, range: IndexRange): Knex.QueryBuilder {
-  const tasks = db('tasks')
-    .select('id', 'state', 'created_at')
-    .orderBy([...NEWEST_FIRST]);
+  const order = orderOf(query);
+  const tasks = db('tasks').select('id', 'state', 'created_at').orderBy(byTime(order));
   if (query.assignedTo !== undefined) tasks.where('assigned_to', query.assignedTo);
   else if (query.submittedBy !== undefined) tasks.where('submitted_by', query.submittedBy);
   // The status stands in the text: an index of some statuses alone is not used for a value that comes with the parameters.
@@ -211,20 +209,18 @@ function tasksOf(db: Knex, query: TaskQuery, range: IndexRange): Knex.QueryBuild
   if (query.assignedTo !== undefined && query.submittedBy !== undefined) tasks.whereRaw(`submitted_by || '' = ?`, [query.submittedBy]);
   if (query.priority !== undefined && range.lane === undefined) tasks.whereRaw('lane + 0 = ?', [priorityRank(query.priority)]);
   if (query.sinceMs !== undefined) tasks.where('created_at', '>=', query.sinceMs);
-  if (query.after !== undefined) tasks.whereRaw('(created_at, id) < (?, ?)', [query.after.createdAtMs, query.after.id]);
+  if (query.after !== undefined)
+    tasks.whereRaw(`(created_at, id) ${order === 'desc' ? '<' : '>'} (?, ?)`, [query.after.createdAtMs, query.after.id]);
   return tasks.limit(query.limit);
 }
 
-/** These tasks with their bodies and results, newest first. */
-async function rowsOf(db: Knex, tasks: Knex.QueryBuilder): Promise<readonly Row[]> {
+/** These tasks with their bodies and results, newest first by default. */
+async function rowsOf(db: Knex, tasks: Knex.QueryBuilder, order: Order = 'desc'): Promise<readonly Row[]> {
   return (await db
     .with('page', tasks)
     .from('page')
     .join('task_bodies', 'task_bodies.task_id', 'page.id')
     .leftJoin('task_results', 'task_results.task_id', 'page.id')
     .select('page.id as page_id', 'page.state', 'task_bodies.body', 'task_results.json as result')
-    .orderBy([
-      { column: 'page.created_at', order: 'desc' },
-      { column: 'page.id', order: 'desc' },
-    ])) as Row[];
+    .orderBy(byTime(order, 'page.'))) as Row[];
 }

@@ -55,6 +55,8 @@ export function memoryAgentStore(use: () => MemoryDatabase, inTurn: InTurn): Age
         return revoked.sort(newestFirst);
       }),
 
+    tokenName: (id) => read(({ tokens }) => tokens.get(id)?.name),
+
     revokedAmong: (ids) => read(({ tokens }) => [...new Set(ids)].filter((id) => tokens.has(id) && tokens.get(id)?.revokedAtMs !== null)),
 
     noteTokensUsed: (used) =>

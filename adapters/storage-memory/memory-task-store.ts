@@ -114,7 +114,7 @@ export function memoryTaskStore(options: {
       read((database) =>
         [...database.tasks.values()]
           .filter(({ task }) => matches(task, query))
-          .sort((a, b) => newestFirst(a.task, b.task))
+          .sort((a, b) => (query.oldestFirst === true ? newestFirst(b.task, a.task) : newestFirst(a.task, b.task)))
           .slice(0, query.limit)
           .map((kept) => rowOf(database, kept)),
       ),
@@ -202,5 +202,6 @@ function matches(task: Task, query: TaskQuery): boolean {
   if (query.submittedBy !== undefined && task.submittedBy !== query.submittedBy) return false;
   if (query.sinceMs !== undefined && task.createdAtMs < query.sinceMs) return false;
   if (query.after === undefined) return true;
-  return task.createdAtMs < query.after.createdAtMs || (task.createdAtMs === query.after.createdAtMs && task.id < query.after.id);
+  const before = task.createdAtMs - query.after.createdAtMs || (task.id < query.after.id ? -1 : task.id > query.after.id ? 1 : 0);
+  return query.oldestFirst === true ? before > 0 : before < 0;
 }

@@ -6,6 +6,7 @@ import type { CliEnvironment } from './cli-environment.ts';
 /** Options that every command takes. */
 export interface CommonOptions {
   readonly json?: boolean | undefined;
+  readonly utc?: boolean | undefined;
   readonly url?: string | undefined;
   readonly token?: string | undefined;
   readonly config?: string | undefined;

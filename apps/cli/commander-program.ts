@@ -17,6 +17,7 @@ export async function agentcomProgram(
     .description('Run a durable task queue for a fleet of AI agents')
     .version(VERSION, '-v, --version', 'print the version')
     .option('--json', 'print JSON, for programs')
+    .option('--utc', 'print times in UTC (default: local time, or that of TZ)')
     .option('--url <url>', 'the hub (default: AGENTCOM_API_URL, then hub.listen in the config)')
     .option('--token <token>', 'the bearer token (default: AGENTCOM_ADMIN_TOKEN, then hub.dataDir/admin-token)')
     .option('-c, --config <file>', 'the config (default: agentcom.config.ts, .js or .mjs in this folder)')
@@ -36,7 +37,7 @@ export async function agentcomProgram(
       // Commander passes the arguments, then the command's own options, then the command.
       const command = given.at(-1) as Command;
       const common = command.optsWithGlobals<CommonOptions>();
-      const output = outputFor(environment, common.json === true);
+      const output = outputFor(environment, common.json === true, common.utc === true);
       const onRetry = (reason: string): void => output.note(`${reason}\nRetrying …`);
       const hub: Context['hub'] = async () => {
         const { connect } = await import('./connect.ts');

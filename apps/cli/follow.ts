@@ -1,7 +1,7 @@
 /** Follows a task to its end and prints its events. */
 import type { Context } from './cli-context.ts';
 import { EXIT_INTERRUPTED, EXIT_OF_TASK } from './exit-codes.ts';
-import { printEvent } from './output/event-line.ts';
+import { printEvent, printEventTitles } from './output/event-line.ts';
 import type { Output } from './output/output.ts';
 import { resultText, taskOutcome } from './output/task-outcome.ts';
 import { whyNotes } from './why-notes.ts';
@@ -17,6 +17,7 @@ export async function followTask(context: Context, hub: HubClient, taskId: strin
   const { output, environment } = context;
   const watching = hub.tasks.watch(taskId, { signal: environment.interrupt(), onReconnect: reconnectNotes(output) });
   const why = whyNotes(output, hub, taskId);
+  printEventTitles(output, false);
   try {
     for (;;) {
       const step = await watching.next();

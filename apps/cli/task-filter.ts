@@ -2,6 +2,7 @@
 import { Option, type Command } from 'commander';
 import { PRIORITIES, type Status } from '../../core/domain/task/task.ts';
 import type { HubClient, ListQuery, TaskJson } from '../client/index.ts';
+import { failedAttempts } from './output/task-outcome.ts';
 import type { Column } from './output/text-table.ts';
 import { age } from './output/time-text.ts';
 import { parsePast } from './parse.ts';
@@ -71,7 +72,7 @@ export function taskColumns(tasks: readonly TaskJson[], isShort: boolean): reado
     { title: 'STATUS', cell: (task) => task.status },
     { title: 'PRIORITY', cell: (task) => task.priority, leftOut: 3 },
     { title: 'AGENT', cell: agentOf, charactersMax: 24, charactersMin: 8, leftOut: 5 },
-    { title: 'FAILED', cell: (task) => `${task.retry_count}/${task.max_retries + 1}`, leftOut: 4 },
+    { title: 'FAILED', cell: failedAttempts, leftOut: 4 },
     { title: 'TOKENS', cell: (task) => String(task.tokens_used ?? '-'), leftOut: 1 },
     { title: 'USD', cell: (task) => String(task.cost_usd ?? '-'), leftOut: 2 },
     { title: 'AGE', cell: (task) => age(task.created_at, Date.now()) },

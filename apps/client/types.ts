@@ -170,6 +170,8 @@ export interface KeptResultJson extends KeptNameJson {
 
 /** A task with the newest events of its history. `waiting_for`: why it is not running; null if it is running or has ended. */
 export interface TaskDetail extends TaskJson {
+  /** The name of the token in `submitted_by`; null: the admin token, or one that is gone. Absent from older hubs. */
+  readonly submitted_by_name?: string | null | undefined;
   /** Total usage over all attempts. */
   readonly models?: readonly ModelUsageJson[] | undefined;
   /** The newest attempts that reported usage, oldest first. */
@@ -330,6 +332,8 @@ export interface ListQuery extends PageQuery {
   readonly text?: string | undefined;
   /** Created at or after this time, milliseconds since 1970. */
   readonly since?: number | undefined;
+  /** Which tasks come first; default: the newest. */
+  readonly order?: 'newest' | 'oldest' | undefined;
   /** `task-` and at least four digits: at most ten tasks, by ID. Without any other filter. */
   readonly id_prefix?: string | undefined;
 }

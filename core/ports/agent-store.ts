@@ -69,6 +69,9 @@ export interface AgentStore {
   /** Revokes a token by its id, or all tokens of an agent. Returns the tokens that it revoked: those not revoked before. */
   revokeTokens(which: { readonly id: string } | { readonly agentId: AgentId }, nowMs: number): Promise<readonly TokenRecord[]>;
 
+  /** The name of the token with this id, also if it is revoked or expired; undefined if there is none. */
+  tokenName(id: string): Promise<string | undefined>;
+
   /** Those of these token ids that are revoked, each once, in any order. */
   revokedAmong(ids: readonly string[]): Promise<readonly string[]>;
 

@@ -1,6 +1,6 @@
 /**
- * The durable store of tasks. It stores rows and makes no decisions; those are in core/domain. One transaction carries a whole batch of
- * commands. All times are milliseconds since 1970.
+ * The durable store of tasks. It stores rows and makes no decisions. One transaction carries a whole batch of commands. All times are
+ * milliseconds since 1970.
  */
 import type { Agent, PendingStop } from '../domain/agent/agent.ts';
 import type { StoredEvent, TaskEvent } from '../domain/task/event.ts';
@@ -69,8 +69,8 @@ export interface TaskStore {
   keptResult(key: KeptKey): Promise<KeptResult | undefined>;
 
   /**
-   * A page of tasks, newest first by (createdAtMs, id), with body and result but without events.
-   * MUST NOT skip or repeat a task that existed all the time, however many are added between two pages.
+   * A page of tasks, newest first by (createdAtMs, id) or oldest first, with body and result but without events. MUST NOT skip or repeat
+   * a task that existed all the time, however many are added between two pages.
    */
   list(query: TaskQuery): Promise<readonly TaskRow[]>;
 
@@ -112,10 +112,7 @@ export interface StoreUnit {
    */
   readonly nowMs: number;
 
-  /**
-   * The time by which the age of rows is judged for removal, at most `nowMs`. Null: the clocks are not trusted, and rows MUST NOT
-   * be removed.
-   */
+  /** The time by which the age of rows is judged for removal, at most `nowMs`. Null: no clock is trusted, rows MUST NOT be removed. */
   readonly removableMs: number | null;
 
   /** For clusters. Null if `capabilities.shared` is false: the only hub needs no lease, has every duty and gets no mail. */
@@ -385,6 +382,7 @@ export interface TaskQuery {
   readonly assignedTo?: AgentId | undefined;
   readonly submittedBy?: string | undefined;
   readonly sinceMs?: number | undefined; // created at or after this time
+  readonly oldestFirst?: boolean | undefined;
   readonly after?: { readonly createdAtMs: number; readonly id: TaskId } | undefined; // the last row of the previous page
   readonly limit: number;
 }

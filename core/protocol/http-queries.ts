@@ -19,7 +19,10 @@ const page = {
   cursor: optional(Type.String({ minLength: 1, maxLength: 256 })),
 };
 
-/** `GET /api/tasks`. `since`: created at or after this time, milliseconds since 1970; `text`: in the description or the last error. */
+/**
+ * `GET /api/tasks`. `since`: created at or after this time, milliseconds since 1970; `text`: in the description or the last error;
+ * `order`: which tasks come first (default: the newest).
+ */
 export const taskListSchema = closed({
   status: optional(Type.Enum([...STATUSES])),
   priority: optional(Type.Enum([...PRIORITIES])),
@@ -28,6 +31,7 @@ export const taskListSchema = closed({
   capability: optional(capabilityField),
   text: optional(Type.String({ minLength: 1, maxLength: TEXT_CHARACTERS_MAX })),
   since: optional(Type.String({ pattern: '^[0-9]{1,16}$', description: 'a time in milliseconds since 1970' })),
+  order: optional(Type.Enum(['newest', 'oldest'])),
   id_prefix: optional(
     Type.String({
       pattern: '^task-[0-9a-f]{4,64}$',

@@ -62,10 +62,15 @@ function taskFields({ task, body, result }: TaskRow): readonly (readonly [string
 /** JSON text of a task in a list. */
 export const taskRowJson = (row: TaskRow): string => objectText(taskFields(row));
 
-/** JSON text of one task, with its history and why it is waiting. */
-export function taskRecordJson(record: TaskRow & { readonly events: readonly StoredEvent[] }, waitingFor: WaitingFor | null): string {
+/** JSON text of one task, with its history, why it is waiting, and the name of the token that submitted it. */
+export function taskRecordJson(
+  record: TaskRow & { readonly events: readonly StoredEvent[] },
+  waitingFor: WaitingFor | null,
+  submitterName: string | null = null,
+): string {
   return objectText([
     ...taskFields(record),
+    ['submitted_by_name', submitterName],
     ['models', usageFields(totalOf(record.task.usage)).models ?? []],
     ['attempts', record.task.usage.attempts.map(attemptJson)],
     ['history', record.events.map(historyEntry)],

@@ -48,7 +48,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   'options of node': `--eval=require('fs').writeFileSync('${join(planted, 'eval')}','')`,
   'an end of options': '-- -rf --help',
   'spaces around': ' \t leading and trailing \t ',
-  'one space': ' ',
+  'one character between spaces': ' . ',
   'every control character but NUL': codePoints(1, 31) + codePoints(127, 159),
   'codes for a terminal': '\u001b[2J\u001b]0;title\u0007\u001b[31mred\u0008\u0008',
   'line ends that JavaScript knows': '\u2028\u2029\u0085\u000b\u000c',

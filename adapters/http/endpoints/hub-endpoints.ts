@@ -28,8 +28,15 @@ export function hubHandlers(
       const { statuses, lanes } = await tasks.stats();
       const presences: Record<AgentPresence, number> = { offline: 0, idle: 0, working: 0, stopping: 0, draining: 0, paused: 0 };
       const nowMs = clock.nowMs();
+      const oldestReady = await tasks.oldestReady(nowMs);
       for (const row of await everyAgent()) presences[presenceOf(row.agent, row.live.length, nowMs, row.pendingStops)] += 1;
-      return ok({ ...statuses, lanes, agents: presences, refused: { ...deps.refusals(), requests: refusedRequests.all() } });
+      return ok({
+        ...statuses,
+        lanes,
+        oldest_ready: oldestReady,
+        agents: presences,
+        refused: { ...deps.refusals(), requests: refusedRequests.all() },
+      });
     },
     async health() {
       const nowMs = clock.monotonicMs();

@@ -15,7 +15,7 @@ import { taskLists } from './task-lists.ts';
 type TaskHandlers = Pick<Handlers, 'listTasks' | 'listDeadLetter' | 'getTask' | 'retryTask' | 'cancelTask' | 'adoptResult'>;
 
 export function taskHandlers(deps: HttpApiDeps, why: Waiting): TaskHandlers {
-  const { inbox, tasks } = deps;
+  const { inbox, tasks, agents } = deps;
   const readAdopt = bodyReader(adoptSchema);
   const readEmpty = bodyReader(emptySchema);
 
@@ -23,7 +23,8 @@ export function taskHandlers(deps: HttpApiDeps, why: Waiting): TaskHandlers {
     const id = request.params['id'];
     const record = isTaskId(id) ? await tasks.read(id) : undefined;
     if (record === undefined || !maySee(by, record.task)) return unknownTask;
-    return okText(taskRecordJson(record, await why.ofTask(record.task)));
+    const name = by.role === 'agent' ? undefined : await agents.tokenName(record.task.submittedBy);
+    return okText(taskRecordJson(record, await why.ofTask(record.task), name ?? null));
   };
 
   const operate = async (

@@ -80,7 +80,18 @@ export function taskLists({ tasks, limits }: Pick<HttpApiDeps, 'tasks' | 'limits
     listTasks(request, by) {
       const query = readList(request.query());
       if (query.kind === 'refused') return query.reply;
-      const { status, priority, assigned_to: assignedTo, since, id_prefix: prefix, text, capability, failed_by, ...paging } = query.value;
+      const {
+        status,
+        priority,
+        assigned_to: assignedTo,
+        since,
+        order,
+        id_prefix: prefix,
+        text,
+        capability,
+        failed_by,
+        ...paging
+      } = query.value;
       const submittedBy = submitterOf(by);
       if (prefix !== undefined) {
         if (Object.keys(query.value).length === 1) return beginning(prefix, submittedBy);
@@ -92,6 +103,7 @@ export function taskLists({ tasks, limits }: Pick<HttpApiDeps, 'tasks' | 'limits
         assignedTo,
         sinceMs: since === undefined ? undefined : Number(since),
         submittedBy,
+        oldestFirst: order === 'oldest',
       };
       return page(filter, { text, capability, failed_by }, paging);
     },

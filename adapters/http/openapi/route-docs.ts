@@ -73,7 +73,7 @@ export const ROUTE_DOCS: Readonly<Record<RouteName, RouteDoc>> = {
   },
   listTasks: {
     tag: 'Tasks',
-    summary: 'List tasks, newest first',
+    summary: 'List tasks, newest first or oldest first',
     query: queries.taskListSchema,
     answers: [ok('A page of tasks. A submitter sees its own.', tasks.taskPageSchema)],
     refusals: QUERY,

@@ -1,13 +1,13 @@
 /** `agentcom agents`, `push`, `tokens`, `whoami` and `schemas`. */
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import { HUB_TIMING } from '../../../core/config/times.ts';
 import { ROLES } from '../../../core/ports/agent-store.ts';
 import type { AgentJson, TokenJson } from '../../client/index.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Action, Context } from '../cli-context.ts';
+import { reasonOf, seenText } from '../output/agent-text.ts';
 import type { Column } from '../output/text-table.ts';
-import { age, dateAndTime, duration } from '../output/time-text.ts';
+import { age, duration, type Times } from '../output/time-text.ts';
 import { isLast } from '../task-names.ts';
 import { collect, parseDuration, parseJsonObject, parseWhole } from '../parse.ts';
 
@@ -47,17 +47,6 @@ export function addAgents(program: Command, action: Action): void {
     .action(action(revokeToken));
 }
 
-const stopsText = (stops: number): string => (stops === 0 ? '' : `waits for ${stops} reclaimed ${stops === 1 ? 'run' : 'runs'} to stop`);
-
-/**
- * `now` if it is connected and was heard within a heartbeat, else how long ago. For an agent of another hub, this one
- * knows only when it connected.
- */
-export function seenText({ connected, connected_at, last_seen }: AgentJson, nowMs: number): string {
-  const isFresh = last_seen === null || nowMs - last_seen <= HUB_TIMING.heartbeatMs || last_seen <= (connected_at ?? 0);
-  return connected && isFresh ? 'now' : age(last_seen, nowMs);
-}
-
 const AGENT_COLUMNS: readonly Column<AgentJson>[] = [
   { title: 'AGENT', cell: (agent) => agent.agent_id },
   { title: 'STATUS', cell: (agent) => agent.status },
@@ -65,7 +54,7 @@ const AGENT_COLUMNS: readonly Column<AgentJson>[] = [
   { title: 'SEEN', cell: (agent) => seenText(agent, Date.now()) },
   { title: 'TASK', cell: (agent) => agent.current_task ?? '-' },
   { title: 'CAPABILITIES', cell: (agent) => agent.capabilities.join(','), charactersMax: 40 },
-  { title: 'REASON', cell: (agent) => agent.draining_reason ?? agent.paused_reason ?? agent.busy_reason ?? stopsText(agent.pending_stops) },
+  { title: 'REASON', cell: reasonOf },
 ];
 
 async function agents({ output, hub }: Context, _options: object, agentId: string | undefined): Promise<void> {
@@ -78,9 +67,8 @@ async function agents({ output, hub }: Context, _options: object, agentId: strin
   }
   const agent = await client.agents.get(agentId);
   output.data(agent);
-  for (const [name, value] of Object.entries(agent)) {
-    output.line(`${name.padEnd(18)}${typeof value === 'string' ? value : JSON.stringify(value)}`);
-  }
+  const { showAgent } = await import('../output/agent-page.ts');
+  showAgent(output, agent, Date.now());
 }
 
 async function push(
@@ -124,20 +112,20 @@ function tokenState({ revoked_at: revokedAtMs, expires_at: expiresAtMs }: TokenJ
   return expiresAtMs <= nowMs ? `expired ${left} ago` : `live, expires in ${left}`;
 }
 
-const TOKEN_COLUMNS: readonly Column<TokenJson>[] = [
+const tokenColumns = ({ moment, zone }: Times): readonly Column<TokenJson>[] => [
   { title: 'ID', cell: (token) => token.id },
   { title: 'ROLE', cell: (token) => token.role },
   { title: 'FOR', cell: (token) => String(token['agent_id'] ?? token['name'] ?? '-') },
   { title: 'STATE', cell: (token) => tokenState(token, Date.now()) },
   { title: 'LAST USED', cell: (token) => age(token.last_used_at, Date.now()) },
   { title: 'PREFIX', cell: (token) => String(token['prefix'] ?? '-') },
-  { title: 'CREATED', cell: (token) => dateAndTime(typeof token['created_at'] === 'number' ? token['created_at'] : null) },
+  { title: `CREATED (${zone})`, cell: (token) => moment(typeof token['created_at'] === 'number' ? token['created_at'] : null) },
 ];
 
 async function listTokens({ output, hub }: Context): Promise<void> {
   const page = await (await hub()).tokens.list();
   output.data(page);
-  output.table(TOKEN_COLUMNS, page.tokens);
+  output.table(tokenColumns(output.times), page.tokens);
 }
 
 async function revokeToken({ output, hub }: Context, _options: object, id: string): Promise<void> {

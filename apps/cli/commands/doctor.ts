@@ -7,7 +7,6 @@ import { findingOf, finding as findingAbout, withoutStop, type Examined, type Fi
 import { givenUrl } from '../connect.ts';
 import { EXIT_UNHEALTHY } from '../exit-codes.ts';
 import { progressOn } from '../output/progress.ts';
-import { dateAndTime } from '../output/time-text.ts';
 
 /** Findings of one kind that are printed; the rest are counted. */
 const PRINTED_PER_KIND = 20;
@@ -110,7 +109,8 @@ async function doctorOfAgent({ output, hub, exitWith }: Context, agentId: string
   output.line(`${agentId}: ${agent.status}`, isWell ? 'green' : 'red');
   if (!agent.connected) output.line('  Its sidecar is not connected. Start it, and run `agentcom doctor` on its machine.');
   if (checks === null) output.line('  It has not reported any checks yet.');
-  else if (!isFresh) output.line(`  It did not answer; its results of ${dateAndTime(checks.told_at)}:`, 'yellow');
+  else if (!isFresh)
+    output.line(`  It did not answer; its results of ${output.times.moment(checks.told_at)} ${output.times.zone}:`, 'yellow');
   for (const { check, message } of checks?.failed ?? []) output.line(`  ${check}: ${message}`, 'red');
   for (const { check, message } of checks?.passed ?? []) output.line(`  ${check}: ${message}`, 'grey');
   if (pausedReason !== null && agent.paused_cause !== 'checks')

@@ -40,7 +40,7 @@ async function makeSecret({ output, hub }: Context): Promise<void> {
   output.data(made);
   output.line(made.secret);
   output.note(
-    `Valid once, until ${new Date(made.expires_at).toISOString()}. On the new machine: AGENTCOM_ENROL_SECRET=… agentcom join ${client.url} --agent NAME`,
+    `Valid once, until ${output.times.moment(made.expires_at)} ${output.times.zone}. On the new machine: AGENTCOM_ENROL_SECRET=… agentcom join ${client.url} --agent NAME`,
   );
 }
 

@@ -6,7 +6,6 @@ import type { OutputChunkJson, OutputQuery } from '../../client/index.ts';
 import type { Action, Context } from '../cli-context.ts';
 import { EXIT_INTERRUPTED } from '../exit-codes.ts';
 import { parseWhole } from '../parse.ts';
-import { timeOfDay } from '../output/time-text.ts';
 
 interface LogsOptions {
   readonly follow?: boolean;
@@ -33,6 +32,7 @@ async function logs({ output, environment, exitWith, hub }: Context, options: Lo
   const { generation, stream, search } = options;
   const query: OutputQuery = { generation, stream, search };
   let previous: OutputChunkJson | undefined;
+  if (options.timestamps === true) output.note(`times: ${output.times.zone}`);
   const print = (chunk: OutputChunkJson): void => {
     output.data(chunk);
     if (chunk.generation !== previous?.generation || chunk.agent_id !== previous.agent_id)
@@ -41,7 +41,7 @@ async function logs({ output, environment, exitWith, hub }: Context, options: Lo
     const isMissing = !isFiltered && previous?.generation === chunk.generation && chunk.seq > previous.seq + 1;
     if (chunk.dropped > 0) output.note(`... ${chunk.dropped} characters are missing`);
     else if (isMissing) output.note('... some output is missing');
-    const time = options.timestamps === true ? `${timeOfDay(chunk.timestamp)}  ` : '';
+    const time = options.timestamps === true ? `${output.times.moment(chunk.timestamp)}  ` : '';
     for (const line of chunk.text.replace(/\n$/, '').split('\n'))
       output.line(
         `${time}${line.replaceAll('\t', '  ')}`,

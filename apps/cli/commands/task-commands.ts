@@ -5,7 +5,8 @@ import type { HubClient, NumberedEntry } from '../../client/index.ts';
 import type { Action, Context } from '../cli-context.ts';
 import { EXIT_INTERRUPTED } from '../exit-codes.ts';
 import { followTask, reconnectNotes, STDERR_LINES } from '../follow.ts';
-import { printEvent } from '../output/event-line.ts';
+import { printEvent, printEventTitles } from '../output/event-line.ts';
+import { age } from '../output/time-text.ts';
 import { parseWhole } from '../parse.ts';
 import { addFilter, listed, queryOf, taskColumns, type FilterOptions } from '../task-filter.ts';
 import { isLast, taskNamed } from '../task-names.ts';
@@ -16,6 +17,7 @@ import { resultText } from '../output/task-outcome.ts';
 interface ListOptions extends FilterOptions {
   readonly limit?: number;
   readonly cursor?: string;
+  readonly oldestFirst?: boolean;
 }
 interface ShowOptions {
   readonly all?: boolean;
@@ -30,6 +32,7 @@ interface WatchOptions {
 export function addTasks(program: Command, action: Action): void {
   addFilter(program.command('list').description('List tasks, newest first'), STATUSES)
     .option('-l, --limit <count>', 'how many, at most 500 (default: 50)', parseWhole)
+    .option('--oldest-first', 'list the oldest first')
     .option('--cursor <cursor>', 'continue after the previous page')
     .action(action(list));
   program
@@ -55,7 +58,11 @@ export function addTasks(program: Command, action: Action): void {
 }
 
 async function list({ output, hub, environment }: Context, options: ListOptions): Promise<void> {
-  const page = await listed(await hub(), { ...queryOf(options), cursor: options.cursor }, options.limit);
+  const page = await listed(
+    await hub(),
+    { ...queryOf(options), cursor: options.cursor, order: options.oldestFirst === true ? 'oldest' : undefined },
+    options.limit,
+  );
   output.data(page);
   output.table(taskColumns(page.tasks, environment.stdout.isTTY === true), page.tasks);
   if (page.next_cursor !== null) output.note(`Next page: --cursor ${page.next_cursor}`);
@@ -97,6 +104,7 @@ async function watch(context: Context, options: WatchOptions, name: string | und
     signal: environment.interrupt(),
     onReconnect: reconnectNotes(output),
   });
+  printEventTitles(output, true);
   for await (const { event, data } of events) {
     output.data({ event: data });
     printEvent(output, event, data, { withTask: true, stderrLines: STDERR_LINES });
@@ -117,8 +125,19 @@ async function adopt(context: Context, { generation }: { readonly generation: nu
 async function stats({ output, hub }: Context): Promise<void> {
   const counts = await (await hub()).tasks.stats();
   output.data(counts);
-  for (const [name, value] of statsLines(counts)) output.line(`${name.padEnd(17)} ${value}`);
+  for (const [name, value] of statsLines({ ...counts, oldest_ready: agesIn(counts['oldest_ready']) }))
+    output.line(`${(STATS_LABELS[name] ?? name).padEnd(STATS_LABEL_CHARACTERS)}  ${value}`);
 }
+
+/** Times as ages; without those that there are not. */
+function agesIn(times: unknown): Readonly<Record<string, string>> {
+  const known = Object.entries(times ?? {}).filter((entry): entry is [string, number] => typeof entry[1] === 'number');
+  return Object.fromEntries(known.map(([name, timeMs]) => [name, age(timeMs, Date.now())]));
+}
+
+/** The names of counts for people, where they are others. */
+const STATS_LABELS: Readonly<Record<string, string>> = { lanes: 'queued by priority', oldest_ready: 'oldest ready' };
+const STATS_LABEL_CHARACTERS = 18;
 
 /** A line for each count and each group of counts; empty groups are omitted. */
 function statsLines(counts: Readonly<Record<string, unknown>>, of = ''): readonly (readonly [name: string, text: string])[] {

@@ -6,7 +6,6 @@ import type { TaskDetail } from '../../client/index.ts';
 import type { Action, Context } from '../cli-context.ts';
 import type { Output } from '../output/output.ts';
 import { taskOutcome } from '../output/task-outcome.ts';
-import { dateAndTime } from '../output/time-text.ts';
 import { taskNamed } from '../task-names.ts';
 
 export function addWhy(program: Command, action: Action): void {
@@ -38,6 +37,7 @@ const notWaiting = (task: TaskDetail): string =>
   isEndedStatus(task.status) ? taskOutcome(task) : `${task.id} is running at ${task.assigned_to ?? 'an agent'}`;
 
 function showTimes(output: Output, { since, until }: { readonly since?: number | undefined; readonly until?: number | undefined }): void {
-  if (since !== undefined) output.line(`  since  ${dateAndTime(since)}`);
-  if (until !== undefined) output.line(`  until  ${dateAndTime(until)}`);
+  const { moment, zone } = output.times;
+  if (since !== undefined) output.line(`  since  ${moment(since)} ${zone}`);
+  if (until !== undefined) output.line(`  until  ${moment(until)}${since === undefined ? ` ${zone}` : ''}`);
 }

@@ -166,7 +166,7 @@ function planned(id: string, fields: Fields, dependsOn: readonly string[], nowMs
   if (isPast) notes.push('its complete_by has passed and was dropped');
   const body = {
     description: fields['description'],
-    priority: laneOf(fields['priority'], notes),
+    priority: priorityOf(fields['priority'], notes),
     metadata: metadataOf(id, fields),
     max_retries: retriesOf(fields['max_retries']),
     complete_by: isPast ? undefined : completeBy,
@@ -183,12 +183,12 @@ function planned(id: string, fields: Fields, dependsOn: readonly string[], nowMs
 }
 
 /** The original numbers priorities, 0 is urgent, and treats anything else as normal. */
-function laneOf(given: unknown, notes: string[]): Priority {
+function priorityOf(given: unknown, notes: string[]): Priority {
   if (given === undefined || given === null) return 'normal';
   const byNumber = typeof given === 'number' ? PRIORITIES[given] : undefined;
-  const lane = byNumber ?? (given === 'critical' ? PRIORITY_SYNONYMS.critical : PRIORITIES.find((one) => one === given));
-  if (lane === undefined) notes.push(`its priority ${JSON.stringify(given)} is treated as normal`);
-  return lane ?? 'normal';
+  const priority = byNumber ?? (given === 'critical' ? PRIORITY_SYNONYMS.critical : PRIORITIES.find((one) => one === given));
+  if (priority === undefined) notes.push(`its priority ${JSON.stringify(given)} is treated as normal`);
+  return priority ?? 'normal';
 }
 
 /** The original's `max_retries` counts all attempts; here it counts those after the first. */

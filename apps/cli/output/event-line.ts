@@ -1,6 +1,6 @@
 /** An event of a task or an agent as one line. */
 import type { Colour, Output } from './output.ts';
-import { timeOfDay } from './time-text.ts';
+import type { Times } from './time-text.ts';
 
 /** An event as the API returns it, in the stream and in a task's history. */
 export type EventData = Readonly<Record<string, unknown>>;
@@ -24,16 +24,35 @@ const COLOURS: Readonly<Record<string, Colour>> = {
 
 export const colourOf = (event: string): Colour | undefined => COLOURS[event];
 
+const EVENT_CHARACTERS = 14;
+const TIME_CHARACTERS = 8;
+/** Of the IDs that the hub makes. */
+const TASK_CHARACTERS = 37;
+
+/** The titles of events that are followed, with the zone of their times. */
+export function printEventTitles(output: Output, withTask: boolean): void {
+  const task = withTask ? [`TASK`.padEnd(TASK_CHARACTERS)] : [];
+  const titles = [
+    'TIME'.padEnd(TIME_CHARACTERS),
+    ...task,
+    'EVENT'.padEnd(EVENT_CHARACTERS),
+    'AGENT',
+    `DETAILS (times: ${output.times.zone})`,
+  ];
+  output.line(titles.join('  '), 'bold');
+}
+
 /** `12:03:04  task-…  accepted  worker-1 g1  50% counting` */
-export function eventLine(event: string, data: EventData, options: { readonly withTask: boolean }): string {
+export function eventLine(event: string, data: EventData, options: { readonly withTask: boolean; readonly times: Times }): string {
+  const { moment } = options.times;
   if (event === 'gap') return `--:--:--  events ${String(data['from'])} to ${String(data['to'])} are no longer kept`;
   if (event === 'dropped') return '--:--:--  this reader was too slow: the hub closed its stream, which is resumed without a gap';
-  const time = typeof data['timestamp'] === 'number' ? timeOfDay(data['timestamp']) : '--:--:--';
+  const time = typeof data['timestamp'] === 'number' ? moment(data['timestamp']) : '--:--:--';
   const agent = typeof data['agent_id'] === 'string' ? data['agent_id'] : '';
   const generation = typeof data['generation'] === 'number' ? `g${data['generation']}` : '';
   const who = [agent, generation].filter((part) => part !== '').join(' ');
   const task = options.withTask && typeof data['task_id'] === 'string' ? data['task_id'] : '';
-  return [time, task, event.padEnd(14), who, detailsText(data['details'])]
+  return [time, task, event.padEnd(EVENT_CHARACTERS), who, detailsText(data['details'], moment)]
     .filter((part) => part !== '')
     .join('  ')
     .trimEnd();
@@ -46,7 +65,7 @@ export function printEvent(
   data: EventData,
   { withTask, indent = '', stderrLines }: { readonly withTask: boolean; readonly indent?: string; readonly stderrLines: number },
 ): void {
-  output.line(`${indent}${eventLine(event, data, { withTask })}`, colourOf(event));
+  output.line(`${indent}${eventLine(event, data, { withTask, times: output.times })}`, colourOf(event));
   const printTail = (name: string, text: string): void => {
     const said = text.trimEnd().split('\n');
     const more = said.length - stderrLines;
@@ -66,13 +85,13 @@ function outputTail(details: unknown, name: 'last_output' | 'stderr_tail'): stri
 }
 
 /** The plain values among the details; `percent` and `message` first and without names. */
-function detailsText(details: unknown): string {
+function detailsText(details: unknown, moment: Times['moment']): string {
   if (typeof details !== 'object' || details === null) return '';
   const { percent, message, ...rest } = details as EventData;
   const first = [typeof percent === 'number' ? `${Math.round(percent)}%` : '', typeof message === 'string' ? message : ''];
   const others = Object.entries(rest)
     .filter(([, value]) => ['string', 'number', 'boolean'].includes(typeof value))
-    .map(([name, value]) => `${name}=${isTime(name, value) ? new Date(value).toISOString() : String(value)}`);
+    .map(([name, value]) => `${name}=${isTime(name, value) ? moment(value) : String(value)}`);
   return [...first, ...others].filter((part) => part !== '').join(' ');
 }
 

@@ -3,12 +3,15 @@ import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts
 import type { CliEnvironment } from '../cli-environment.ts';
 import { printable, printableJson, printableLines } from './printable.ts';
 import { tableLines, type Column } from './text-table.ts';
+import { timesIn, type Times } from './time-text.ts';
 
 export type Colour = 'green' | 'red' | 'yellow' | 'grey' | 'bold';
 const CODES: Readonly<Record<Colour, number>> = { green: 32, red: 31, yellow: 33, grey: 90, bold: 1 };
 
 export interface Output {
   readonly json: boolean;
+  /** For texts; JSON has milliseconds since 1970. */
+  readonly times: Times;
   /** One line for people; control characters in it are escaped. Nothing with `--json`. */
   line(text: string, colour?: Colour): void;
   /** Text of several lines. */
@@ -22,15 +25,23 @@ export interface Output {
   error(error: unknown): void;
 }
 
-export function outputFor({ stdout, stderr, env }: CliEnvironment, json: boolean): Output {
+/** Colours a text, or not. */
+export type Paint = (text: string, colour: Colour | undefined) => string;
+
+export const painterFor = ({ stdout, env }: Pick<CliEnvironment, 'stdout' | 'env'>): Paint => {
   const colours = hasColours(stdout, env);
-  const paint = (text: string, colour: Colour | undefined): string =>
-    colours && colour !== undefined ? `\u001b[${CODES[colour]}m${text}\u001b[0m` : text;
+  return (text, colour) => (colours && colour !== undefined ? `\u001b[${CODES[colour]}m${text}\u001b[0m` : text);
+};
+
+export function outputFor(environment: CliEnvironment, json: boolean, isUtc = false): Output {
+  const { stdout, stderr, env } = environment;
+  const paint = painterFor(environment);
   const say = (text: string): void => {
     if (!json) stdout.write(`${text}\n`);
   };
   return {
     json,
+    times: timesIn(isUtc),
     line: (text, colour) => say(paint(printable(text), colour)),
     block: (text) => say(printableLines(text)),
     table: (columns, rows) => {

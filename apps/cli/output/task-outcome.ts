@@ -1,6 +1,10 @@
 /** How a task ended, in one line. */
-import type { TaskDetail } from '../../client/index.ts';
+import type { TaskDetail, TaskJson } from '../../client/index.ts';
 import { duration } from './time-text.ts';
+
+/** `1 of 4`: attempts that failed or were lost, of those that it may take. */
+export const failedAttempts = ({ retry_count: failed, max_retries: retries }: Pick<TaskJson, 'retry_count' | 'max_retries'>): string =>
+  `${failed} of ${retries + 1}`;
 
 export function taskOutcome(task: TaskDetail): string {
   const took = `after ${duration(task.updated_at - task.created_at)}`;

@@ -3,7 +3,7 @@ import type { AttemptJson, ModelUsageJson, TaskDetail } from '../../client/index
 import { printEvent, type EventData } from './event-line.ts';
 import type { Output } from './output.ts';
 import { printable } from './printable.ts';
-import { dateAndTime } from './time-text.ts';
+import { failedAttempts } from './task-outcome.ts';
 
 const LABEL_CHARACTERS = 14;
 const STDERR_LINES = 20;
@@ -22,23 +22,26 @@ const FIELDS: readonly (readonly [label: string, field: string])[] = [
   ['tokens', 'tokens_used'],
   ['cost USD', 'cost_usd'],
   ['last error', 'last_error'],
-  ['submitted by', 'submitted_by'],
 ];
+const TIME_LABELS = { run_at: 'run at', complete_by: 'complete by' } as const;
 
 export function showTask(output: Output, task: TaskDetail): void {
   const field = (label: string, value: string): void => output.line(`${label.padEnd(LABEL_CHARACTERS)}${value}`);
+  const { moment, zone } = output.times;
   output.line(task.id, 'bold');
   field('status', task.status);
   if (task.waiting_for !== null) field('waiting for', task.waiting_for.message);
   field('priority', task.priority);
   field('agent', task.assigned_to === null ? '-' : `${task.assigned_to} (generation ${task.generation})`);
-  field('retries', `${task.retry_count} of ${task.max_retries}`);
-  field('submitted', dateAndTime(task.created_at));
-  field('updated', dateAndTime(task.updated_at));
+  field('failed', `${failedAttempts(task)} attempts`);
+  field('submitted', `${moment(task.created_at)} ${zone}`);
+  field('updated', moment(task.updated_at));
+  for (const name of ['run_at', 'complete_by'] as const) if (typeof task[name] === 'number') field(TIME_LABELS[name], moment(task[name]));
   for (const [label, name] of FIELDS) {
     const text = valueText(task[name]);
     if (text !== '') field(label, text);
   }
+  field('submitted by', submitterText(task));
   output.line('');
   output.line('description', 'bold');
   output.block(indented(task.description));
@@ -54,6 +57,9 @@ export function showTask(output: Output, task: TaskDetail): void {
   for (const entry of task.history)
     printEvent(output, entry.event, entry as unknown as EventData, { withTask: false, indent: '  ', stderrLines: STDERR_LINES });
 }
+
+const submitterText = ({ submitted_by: id, submitted_by_name: name }: TaskDetail): string =>
+  typeof name === 'string' && name !== id ? `${name} (${id})` : id;
 
 /** Lists late and refused results, and how many more were refused. */
 function showKept(output: Output, { id, kept_results: kept = [], refused_reports: refused = [] }: TaskDetail): void {
@@ -100,6 +106,7 @@ function modelText({
 
 function valueText(value: unknown): string {
   if (value === null || value === undefined) return '';
+  if (typeof value === 'object' && Object.keys(value).length === 0) return '';
   if (Array.isArray(value)) return value.map((item) => printable(typeof item === 'string' ? item : JSON.stringify(item))).join(', ');
   return typeof value === 'object' ? JSON.stringify(value) : String(value as string | number | boolean);
 }

@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import { OUTPUT_STREAMS } from '../../domain/assignment/output-stream.ts';
 import { TASK_EVENT_NAMES } from '../../domain/task/event.ts';
-import { PRIORITIES, STATUSES } from '../../domain/task/task.ts';
+import { PRIORITIES, STATUSES, type Priority } from '../../domain/task/task.ts';
 import { agentWaiting, cost, count, object, optional, orNull, pageOf, text, texts, time, truth } from './response-fields.ts';
 
 const status = Type.Enum([...STATUSES]);
@@ -99,6 +99,9 @@ const waitingFor = Type.Object({
 /** `GET /api/tasks/:id` */
 export const taskDetailSchema = Type.Object({
   ...taskFields,
+  submitted_by_name: Type.Union([text, Type.Null()], {
+    description: 'The name of the token in submitted_by. Null: it is the admin token or gone, or an agent asks.',
+  }),
   models: Type.Array(model),
   attempts: Type.Array(attempt),
   history: Type.Array(Type.Object(historyFields)),
@@ -152,11 +155,13 @@ export const pushedSchema = Type.Object({ status: Type.Enum(['pushed', 'queued']
 
 const counts = <const N extends readonly string[]>(names: N) =>
   Object.fromEntries(names.map((name) => [name, count])) as { [K in N[number]]: typeof count };
+const maybeTime = orNull(time);
 const sums = Type.Record(Type.String(), count);
 /** `GET /api/tasks/stats` */
 export const statsSchema = Type.Object({
   ...counts(STATUSES),
   lanes: Type.Object(counts(PRIORITIES)),
+  oldest_ready: Type.Object(Object.fromEntries(PRIORITIES.map((name) => [name, maybeTime])) as { [K in Priority]: typeof maybeTime }),
   agents: Type.Object(counts(['offline', 'idle', 'working', 'stopping', 'draining', 'paused'] as const)),
   refused: Type.Object({ frames: sums, sockets: sums, requests: sums }),
 });

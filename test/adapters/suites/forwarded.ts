@@ -95,6 +95,7 @@ const AGENTS: MembersOf<AgentStore> = {
   findTokenByHint: true,
   listTokens: true,
   revokeTokens: true,
+  tokenName: true,
   revokedAmong: true,
   noteTokensUsed: true,
   lockedOutAmong: true,

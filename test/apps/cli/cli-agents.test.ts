@@ -1,10 +1,11 @@
 /** The commands about agents and tokens, against a real HTTP server that records what it is asked. */
 import t from 'tap';
 import type { AgentJson } from '../../../apps/client/index.ts';
-import { seenText } from '../../../apps/cli/commands/agent-commands.ts';
+import { seenText } from '../../../apps/cli/output/agent-text.ts';
 import { testHub } from './cli-world.ts';
 
 const ID = 'task-00000000000000aa';
+const A_TIME_MS = 1_700_000_000_000;
 
 t.test('push, agents, stats and tokens', async (t) => {
   const agent = {
@@ -17,7 +18,19 @@ t.test('push, agents, stats and tokens', async (t) => {
     last_seen: Date.now(),
     paused_reason: 'three in a row',
     current_task: ID,
-    tasks: [{ task_id: ID, generation: 1 }],
+    tasks: [{ task_id: ID, generation: 1, assigned_at: Date.now() - 5_000, accepted_at: A_TIME_MS }],
+    pending_stops: 0,
+    connected_at: A_TIME_MS,
+    paused_until: A_TIME_MS + 1_000,
+    protocol_version: 2,
+    resources: null,
+    waiting_for: { kind: 'paused', message: 'is paused' },
+    checks: {
+      ok: false,
+      told_at: A_TIME_MS,
+      failed: [{ check: 'login', message: 'no\u0007' }],
+      passed: [{ check: 'program', message: '/bin/agent' }],
+    },
   };
   const hub = await testHub(t, (app) =>
     app
@@ -25,7 +38,12 @@ t.test('push, agents, stats and tokens', async (t) => {
       .get('/api/agents', (c) => c.json({ agents: [agent], next_cursor: null }))
       .get('/api/agents/w1', (c) => c.json(agent))
       .get('/api/tasks/stats', (c) =>
-        c.json({ queued: 2, lanes: { urgent: 1, low: 1 }, refused: { frames: { invalid_json: 3, stale_generation: 1 }, sockets: {} } }),
+        c.json({
+          queued: 2,
+          lanes: { urgent: 1, low: 1 },
+          oldest_ready: { urgent: Date.now() - 65_000, low: null },
+          refused: { frames: { invalid_json: 3, stale_generation: 1 }, sockets: {} },
+        }),
       )
       .post('/admin/tokens', (c) => c.json({ id: 'token-1', token: 'ac_secret', role: 'agent', agent_id: 'w1' }, 201))
       .get('/admin/tokens', (c) =>
@@ -55,10 +73,28 @@ t.test('push, agents, stats and tokens', async (t) => {
     (await hub.run(['agents'])).out,
     /^AGENT {2}STATUS.*\nw1 {5}paused {2}1\/2 {4}now {3}task-00000000000000aa {2}code {10}three in a row\n$/,
   );
-  t.match((await hub.run(['agents', 'w1'])).out, /^paused_reason {5}three in a row$/m);
+  t.equal(
+    (await hub.run(['agents', 'w1', '--utc'])).out,
+    `w1
+status        paused: is paused
+connected     yes, since 2023-11-14 22:13:20 UTC
+seen          now
+slots         1 of 2 taken
+capabilities  code
+paused        three in a row, until 2023-11-14 22:13:21
+protocol      version 2
+
+TASK                   GENERATION  ACCEPTED             AGE
+task-00000000000000aa  1           2023-11-14 22:13:20  5s
+
+checks at 2023-11-14 22:13:20: some failed
+  login: no\\x07
+  program: /bin/agent
+`,
+  );
   t.equal(
     (await hub.run(['stats'])).out,
-    'queued            2\nlanes             urgent 1  low 1\nrefused frames    invalid_json 3  stale_generation 1\n',
+    'queued              2\nqueued by priority  urgent 1  low 1\noldest ready        urgent 1m\nrefused frames      invalid_json 3  stale_generation 1\n',
   );
   t.strictSame(await hub.run(['tokens', 'create', '--agent', 'w1', '--capability', 'code', '--max-slots', '3']), {
     code: 0,
@@ -66,9 +102,9 @@ t.test('push, agents, stats and tokens', async (t) => {
     err: 'token-1 (agent). The token is not shown again.\n',
   });
   t.strictSame(JSON.parse(hub.requests.at(-1)?.body ?? ''), { agent_id: 'w1', capabilities: ['code'], max_slots: 3 });
-  const [titles, ...rows] = (await hub.run(['tokens', 'list'])).out.trimEnd().split('\n').map((line) => line.split(/ {2,}/)); // prettier-ignore
-  const made = '1970-01-01 00:00:00Z';
-  t.strictSame(titles, ['ID', 'ROLE', 'FOR', 'STATE', 'LAST USED', 'PREFIX', 'CREATED']);
+  const [titles, ...rows] = (await hub.run(['tokens', 'list', '--utc'])).out.trimEnd().split('\n').map((line) => line.split(/ {2,}/)); // prettier-ignore
+  const made = '1970-01-01 00:00:00';
+  t.strictSame(titles, ['ID', 'ROLE', 'FOR', 'STATE', 'LAST USED', 'PREFIX', 'CREATED (UTC)']);
   t.strictSame(rows, [
     ['token-1', 'agent', 'w1', 'live', '2m', 'ac_s', made],
     ['token-2', 'viewer', 'ci', 'revoked 1h ago', '-', 'ac_s', made],

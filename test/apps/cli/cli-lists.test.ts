@@ -57,7 +57,7 @@ t.test('a list in a terminal fits and says why tasks failed; into a pipe it is w
   const { out } = await hub.run(['list'], { tty: true, env: { NO_COLOR: '1' } });
   const lines = out.trimEnd().split('\n');
   for (const line of lines) t.ok([...line].length <= 120, line);
-  t.match(lines[1], /^01a2041a {2}dead_letter .* w1 +4\/4 .*x… {2}exit code 7 .*…$/);
+  t.match(lines[1], /^01a2041a {2}dead_letter .* w1 +4 of 4 .*x… {2}exit code 7 .*…$/);
   const piped = (await hub.run(['list'])).out;
   t.ok(piped.includes(FULL) && piped.includes(error) && piped.includes('x'.repeat(90)));
   t.match((await hub.run(['list'], { env: { FORCE_COLOR: '1' } })).out, /^\u001b\[1mTASK/);
@@ -76,6 +76,8 @@ t.test('the filters of list reach the hub, and short pages of a search are put t
     hub.requests.map(({ request }) => request),
     [`GET /api/tasks?${query}`, `GET /api/tasks?${query}&cursor=1.a&limit=50`],
   );
+  await hub.run(['list', '--oldest-first', '-l', '5']);
+  t.equal(hub.requests.at(-1)?.request, 'GET /api/tasks?order=oldest&limit=5');
   await hub.run(['list', '--since', '2h']);
   const since = Number(new URLSearchParams(hub.requests.at(-1)?.request.split('?')[1]).get('since'));
   t.ok(Math.abs(Date.now() - 7_200_000 - since) < 60_000);

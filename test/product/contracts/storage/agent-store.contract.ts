@@ -207,6 +207,9 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
       await agents.revokeTokens({ agentId: anAgentId('a4') }, 6);
       t.strictSame([...(await agents.revokedAmong(asked))].toSorted(), ['tok-2', 'tok-4']);
       t.strictSame(await agents.revokedAmong([]), []);
+      const listed = (await agents.listTokens({ limit: 10 })).find(({ id }) => id === 'tok-2');
+      t.equal(await agents.tokenName('tok-2'), listed?.name, 'the name of a revoked one');
+      t.equal(await agents.tokenName('tok-none'), undefined);
     });
 
     test('an enrolment secret is used up by exactly one', async (t) => {

@@ -96,6 +96,7 @@ function wholeStorageCases(name: string, subject: StorageSubject, runner: TestRu
         findToken: () => storage.agents.findToken('h'),
         findTokenByHint: () => storage.agents.findTokenByHint('0'.repeat(16)),
         listTokens: () => storage.agents.listTokens({ limit: 1 }),
+        tokenName: () => storage.agents.tokenName('tok-1'),
         revokedAmong: () => storage.agents.revokedAmong(['tok-1']),
         revokeTokens: () => storage.agents.revokeTokens({ id: 'tok-1' }, 1),
         addEnrolSecret: () => storage.agents.addEnrolSecret('h', 1),

@@ -136,6 +136,12 @@ export function taskListCases(name: string, subject: StorageSubject, runner: Tes
       for (const [query, wanted] of cases) {
         t.strictSame(await paged(storage, { ...query, limit: 500 }), ids(...wanted), JSON.stringify(query));
         t.strictSame(await paged(storage, { ...query, limit: 1 }), ids(...wanted), `${JSON.stringify(query)}, one by one`);
+        for (const limit of [1, 500])
+          t.strictSame(
+            await paged(storage, { ...query, oldestFirst: true, limit }),
+            ids(...wanted.toReversed()),
+            `oldest first, by ${limit}`,
+          );
       }
     });
   });

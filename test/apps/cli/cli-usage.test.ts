@@ -1,0 +1,64 @@
+/** What a wrong command line is answered with, and the name alone. */
+import t from 'tap';
+import { run, testHub } from './cli-world.ts';
+
+t.test('the name alone says what there is', async (t) => {
+  const { code, out, err } = await run([]);
+  t.strictSame([code, err], [0, '']);
+  t.match(out, /agentcom quickstart[^]*agentcom COMMAND --help\.\n$/);
+  t.ok(out.split('\n').length < 20, 'a short page');
+});
+
+t.test('an error of the command line names the command, and with --json it is one object', async (t) => {
+  t.match(
+    (await run(['list', '--stauts', 'queued'])).err,
+    /unknown option '--stauts'\n\(Did you mean --status\?\)\n\(see agentcom list --help\)/,
+  );
+  t.match((await run(['tokens', 'create', '--nope'])).err, /\(see agentcom tokens create --help\)/);
+  for (const argv of [
+    ['list', '--json', '--stauts', 'queued'],
+    ['--json', 'lst'],
+    ['show', '--json'],
+    ['list', '--json', '--status', 'nope'],
+  ]) {
+    const { code, out, err } = await run(argv);
+    t.strictSame([code, out], [2, ''], argv.join(' '));
+    t.match(JSON.parse(err), { error: 'AC_USAGE', message: /^(unknown|missing|option)/ }, argv.join(' '));
+    t.equal(err.trimEnd().split('\n').length, 1);
+  }
+  t.match((await run(['list', '--nope', '--', '--json'])).err, /^error: unknown option/, 'no option behind --');
+});
+
+t.test('a wrong value exits with 2, also if it is the hub that finds it', async (t) => {
+  const hub = await testHub(t, (app) =>
+    app
+      .get('/api/tasks', (c) => c.json({ error: 'validation_failed', message: 'no', details: [] }, 400))
+      .get('/api/agents', (c) => c.json({ error: 'forbidden', message: 'no' }, 403)),
+  );
+  t.equal((await hub.run(['list', '--limit', '0'])).code, 2);
+  t.equal((await hub.run(['agents'])).code, 7);
+});
+
+t.test('a wrong command line exits with 2 and says what is wrong', async (t) => {
+  const cases: readonly (readonly [readonly string[], RegExp])[] = [
+    [['lst'], /unknown command 'lst'[\s\S]*Did you mean list/],
+    [['list', '--status', 'nope'], /argument 'nope' is invalid\. Allowed choices are scheduled, blocked/],
+    [['submit', 'x', '--ttl', 'soon'], /'--ttl <duration>' argument 'soon' is invalid\. Wanted a duration such as 90s/],
+    [['submit', 'x', '--metadata', '[1]'], /Wanted a JSON object/],
+    [['submit', 'x', '--run-at', 'tomorrow'], /Wanted a time such as \+15m/],
+    [['show'], /missing required argument 'task'/],
+    [['submit', '--url', 'http://h', '--token', 't'], /Wanted one description/],
+    [['submit', 'x', '--file', 'y', '--url', 'http://h', '--token', 't'], /Wanted one description/],
+    [['submit', '--bulk', 'y', '--wait', '--url', 'http://h', '--token', 't'], /--bulk cannot be combined with a description/],
+    [['list', '--url', 'ftp://h', '--token', 't'], /Wanted the hub's address as http/],
+    [['list', '--url', 'http://me:pw@h', '--token', 't'], /Wanted the hub's address as http/],
+    [['tokens', 'create', '--name', 'ci', '--url', 'http://h', '--token', 't'], /Wanted --agent AGENT, or --name NAME and --role ROLE/],
+  ];
+  for (const [argv, message] of cases) {
+    const ran = await run(argv);
+    t.equal(ran.code, 2, argv.join(' '));
+    t.match(ran.err, message, argv.join(' '));
+    t.notMatch(ran.err, /\n\s+at /, 'no stack');
+    t.equal(ran.out, '');
+  }
+});
