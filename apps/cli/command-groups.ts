@@ -25,6 +25,7 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
     load: async () => (await import('./commands/task-commands.ts')).addTasks,
   },
   { commands: ['why'], load: async () => (await import('./commands/why.ts')).addWhy },
+  { commands: ['top'], load: async () => (await import('./commands/top.ts')).addTop },
   { commands: ['logs'], load: async () => (await import('./commands/logs.ts')).addLogs },
   {
     commands: ['agents', 'push', 'whoami', 'schemas', 'tokens'],

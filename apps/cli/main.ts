@@ -56,6 +56,7 @@ const FIRST_PAGE = `A durable task queue for a fleet of AI agents.
   agentcom init                  write a first config into this folder
   agentcom hub                   run the hub of the config in this folder
   agentcom agents                who is connected
+  agentcom top                   queue, agents and what needs attention, live
   agentcom submit TEXT --wait    submit a task and follow it to its end
   agentcom list                  the newest tasks
   agentcom show TASK             one task with its history

@@ -63,8 +63,19 @@ export async function listed(
 /** As the hub has it. */
 const LIMIT_DEFAULT = 50;
 
-/** `isShort`: IDs as short as these tasks allow, for a terminal. */
-export function taskColumns(tasks: readonly TaskJson[], isShort: boolean): readonly Column<TaskJson>[] {
+export interface TaskColumnOptions {
+  /** IDs as short as these tasks allow, for a terminal. */
+  readonly isShort: boolean;
+  /** By the hub's clock. Default: now, by this one. */
+  readonly nowMs?: number | undefined;
+  /** Default: why the last attempt failed. */
+  readonly reasonOf?: ((task: TaskJson) => string) | undefined;
+}
+
+export function taskColumns(
+  tasks: readonly TaskJson[],
+  { isShort, nowMs = Date.now(), reasonOf = lastErrorOf }: TaskColumnOptions,
+): readonly Column<TaskJson>[] {
   const nameOf = isShort ? shortNames(tasks.map(({ id }) => id)) : (id: string): string => id;
   const agentOf = (task: TaskJson): string => task.assigned_to ?? task.failed_by ?? task.assign_to ?? '-';
   return [
@@ -75,12 +86,12 @@ export function taskColumns(tasks: readonly TaskJson[], isShort: boolean): reado
     { title: 'FAILED', cell: failedAttempts, leftOut: 4 },
     { title: 'TOKENS', cell: (task) => String(task.tokens_used ?? '-'), leftOut: 1 },
     { title: 'USD', cell: (task) => String(task.cost_usd ?? '-'), leftOut: 2 },
-    { title: 'AGE', cell: (task) => age(task.created_at, Date.now()) },
+    { title: 'AGE', cell: (task) => age(task.created_at, nowMs) },
     { title: 'DESCRIPTION', cell: firstLine, charactersMax: 80, charactersMin: 16 },
     ...(tasks.some((task) => reasonOf(task) !== '') ? [{ title: 'REASON', cell: reasonOf, charactersMax: 100, charactersMin: 20 }] : []),
   ];
 }
 
-/** Why the last attempt failed; of a completed task that is over. */
-const reasonOf = ({ status, last_error: reason }: TaskJson): string =>
+/** Of a completed task that is over. */
+const lastErrorOf = ({ status, last_error: reason }: TaskJson): string =>
   status === 'completed' ? '' : ((reason ?? '').trim().split('\n')[0] ?? '');

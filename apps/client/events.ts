@@ -12,8 +12,12 @@ export interface EventsOptions {
   readonly about?: 'tasks' | 'agents' | undefined;
   /** Yields events after this one; `0`: all that are kept. Default: from now on. */
   readonly lastEventId?: string | undefined;
+  /** Without `lastEventId`: starts so many events before the end. */
+  readonly last?: number | undefined;
   /** Ends the stream: the generator returns. */
   readonly signal?: AbortSignal | undefined;
+  /** Called when the stream is open, and whenever anything arrives. */
+  readonly onReceived?: (() => void) | undefined;
   /** Called before each reconnect, with the reason. */
   readonly onReconnect?: ((reason: string) => void) | undefined;
   /** Gives up after this long without contact, milliseconds. Default 5 minutes. */
@@ -75,13 +79,17 @@ async function* streamOnce(
   const response = await openStream(connection, {
     method: 'GET',
     path: '/api/events',
-    query: { task_id: options.taskId, agent_id: options.agentId, type: options.type, about: options.about },
+    query: { task_id: options.taskId, agent_id: options.agentId, type: options.type, about: options.about, last: options.last },
     headers: { accept: 'text/event-stream', ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }) },
     idempotent: true,
     signal: idle.signal,
   });
-  idle.received();
-  for await (const { id, event, data } of readServerSentEvents(response.bytes(), idle.received)) {
+  const onBytes = (): void => {
+    idle.received();
+    options.onReceived?.();
+  };
+  onBytes();
+  for await (const { id, event, data } of readServerSentEvents(response.bytes(), onBytes)) {
     yield { id, event: event as StreamEvent['event'], data: JSON.parse(data) as StreamEvent['data'] };
   }
 }

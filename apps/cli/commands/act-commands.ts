@@ -92,7 +92,7 @@ async function actOnFound(context: Context, act: Act, options: ActOptions): Prom
   if (ids.length === 0) return output.line(`No task to ${act.name} was found.`);
   const count = `${ids.length} ${ids.length === 1 ? 'task' : 'tasks'}`;
   if (options.yes !== true) {
-    output.table(taskColumns(first, environment.stdout.isTTY === true), first);
+    output.table(taskColumns(first, { isShort: environment.stdout.isTTY === true }), first);
     if (ids.length > first.length) output.line(`and ${ids.length - first.length} more`);
     const answer = await confirmed(context, `${act.name === 'retry' ? 'Retry' : 'Cancel'} ${count}?`);
     if (answer === null) {

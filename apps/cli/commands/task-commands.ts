@@ -64,7 +64,7 @@ async function list({ output, hub, environment }: Context, options: ListOptions)
     options.limit,
   );
   output.data(page);
-  output.table(taskColumns(page.tasks, environment.stdout.isTTY === true), page.tasks);
+  output.table(taskColumns(page.tasks, { isShort: environment.stdout.isTTY === true }), page.tasks);
   if (page.next_cursor !== null) output.note(`Next page: --cursor ${page.next_cursor}`);
 }
 

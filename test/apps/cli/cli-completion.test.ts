@@ -15,6 +15,8 @@ t.test('bash completes commands, options and values', async (t) => {
   const { code, out, err } = await run(['completion', 'bash']);
   t.strictSame([code, err], [0, '']);
   t.strictSame(offered(out, 'ret'), ['retry']);
+  t.strictSame(offered(out, 'to'), ['top', 'tokens']);
+  t.strictSame(offered(out, 'top', '--on'), ['--once']);
   t.ok(offered(out, '').includes('submit') && !offered(out, '').includes('quickstart-postgres'));
   t.strictSame(offered(out, 'list', '--pri'), ['--priority']);
   t.strictSame(offered(out, 'list', '--json', '--status', 'dead'), ['dead_letter']);

@@ -20,6 +20,7 @@ const COMMANDS = [
   'list',
   'show',
   'watch',
+  'top',
   'why',
   'retry',
   'cancel',
