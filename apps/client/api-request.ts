@@ -27,6 +27,8 @@ export interface Call {
   /** Overrides that of the connection. */
   readonly retryWithinMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Called with the status of the successful response. */
+  readonly onStatus?: ((status: number) => void) | undefined;
 }
 
 const RETRY_WITHIN_MS = 5_000;
@@ -39,7 +41,10 @@ const NOT_CONNECTED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOTFOUND',
 
 /** Resolves to the JSON of the response. Rejects with `AC_API` if the hub refuses, with `AC_API_UNREACHABLE` if it does not respond. */
 export const request = <T>(connection: Connection, call: Call): Promise<T> =>
-  retried(connection, call, (response) => readJson<T>(response, connection, call));
+  retried(connection, call, (response) => {
+    call.onStatus?.(response.status);
+    return readJson<T>(response, connection, call);
+  });
 
 /** Sends the request until it is answered with success, within the bounds of its retries. */
 async function retried<T>(connection: Connection, call: Call, read: (response: HttpAnswer) => Promise<T>): Promise<T> {

@@ -47,10 +47,14 @@ export interface SubmitOptions {
    */
   readonly traceparent?: string | undefined;
   readonly tracestate?: string | undefined;
+  /** Called if the hub knew the key: what it answers was created by an earlier request. */
+  readonly onRepeated?: (() => void) | undefined;
 }
 /** `timeoutMs`: how long to wait, up to 24 days. Default: as long as it takes. */
 export type WaitOptions = WatchOptions & { readonly timeoutMs?: number | undefined };
 
+/** Of a submit whose key was known; else it is 201. */
+const REPEATED_STATUS = 200;
 /** The longest delay of a timer of Node, milliseconds. */
 const TIMEOUT_MS_MAX = 2_147_483_647;
 
@@ -113,7 +117,9 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
   const keyed = (options: SubmitOptions | string = {}) => {
     const given: SubmitOptions = typeof options === 'string' ? { idempotencyKey: options } : options;
     const trace = traceContextOf(given.traceparent, given.tracestate);
-    return { method: 'POST', headers: { 'idempotency-key': given.idempotencyKey ?? randomUUID(), ...trace }, idempotent: true } as const;
+    const onStatus = (status: number): void => void (status === REPEATED_STATUS && given.onRepeated?.());
+    const headers = { 'idempotency-key': given.idempotencyKey ?? randomUUID(), ...trace };
+    return { method: 'POST', headers, idempotent: true, onStatus } as const;
   };
   const tasks: TasksClient = {
     submit: (body, options) => request({ ...keyed(options), path: '/api/tasks', body }),

@@ -6,6 +6,7 @@ import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts
 import type { Action, Context } from '../cli-context.ts';
 import type { ImportPlan, SkippedTask } from '../moving-in/field-tasks.ts';
 import type { CliEnvironment } from '../cli-environment.ts';
+import { progressOn, progressText } from '../output/progress.ts';
 
 /** The largest file of an import, bytes. */
 const FILE_BYTES_MAX = 67_108_864;
@@ -50,7 +51,9 @@ async function importTasks(context: Context, { dryRun = false }: ImportOptions, 
 async function submitAll(context: Context, { tasks }: ImportPlan, taken: Taken[], left: SkippedTask[]): Promise<void> {
   const hub = await context.hub();
   const ids = new Map<string, string>();
-  for (const { from, key, body, dependsOn, notes } of tasks) {
+  const progress = progressOn(context.environment, context.output.json);
+  for (const [index, { from, key, body, dependsOn, notes }] of tasks.entries()) {
+    progress.at(progressText('Importing', index, tasks.length, 'tasks'));
     const missing = dependsOn.find((id) => !ids.has(id));
     if (missing !== undefined) {
       left.push({ from, reason: `it depends on ${missing}, which was not imported`, isOpen: true });
@@ -62,9 +65,11 @@ async function submitAll(context: Context, { tasks }: ImportPlan, taken: Taken[]
       ids.set(from, task_id);
       taken.push({ from, task_id, notes });
     } catch (thrown) {
+      progress.end();
       left.push({ from, reason: refusalOf(thrown), isOpen: true });
     }
   }
+  progress.end();
 }
 
 /** Why the hub refused this task; other errors are rethrown. */

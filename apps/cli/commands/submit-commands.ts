@@ -41,7 +41,7 @@ export function addSubmit(program: Command, action: Action): void {
     .command('submit [description]')
     .description('Submit a task; the description is the argument, standard input ("-") or --file')
     .option('-f, --file <file>', 'read the description from a file')
-    .option('--bulk <file>', 'submit a file of tasks, one JSON object per line ("-": standard input), all or none')
+    .option('--bulk <file>', 'submit a file of tasks, one JSON object per line ("-": standard input), in requests of up to 10,000')
     .addOption(new Option('-p, --priority <priority>', 'the priority').choices([...PRIORITIES]))
     .option('-n, --needs <capability>', 'a capability that the agent must have (repeatable)', collect)
     .option('-a, --assign-to <agent>', 'only this agent may run it')
@@ -65,8 +65,14 @@ export function addSubmit(program: Command, action: Action): void {
 
 async function submit(context: Context, options: SubmitOptions, argument: string | undefined): Promise<void> {
   if (options.bulk !== undefined) {
-    await submitBulk(context, options, argument, options.bulk);
-    return;
+    if (argument !== undefined || options.file !== undefined || options.wait === true) {
+      throw new AgentcomError(
+        'AC_USAGE',
+        '--bulk cannot be combined with a description, --file or --wait: every line of its file is a complete task.',
+      );
+    }
+    const { submitBulk } = await import('./bulk-submit.ts');
+    return submitBulk(context, options.bulk, requestOf(context, options));
   }
   const description = await readDescription(context.environment, argument, options.file);
   const hub = await context.hub();
@@ -75,21 +81,6 @@ async function submit(context: Context, options: SubmitOptions, argument: string
   context.output.data(task);
   context.output.line(`${task.task_id} ${task.status} (${task.priority})`);
   if (options.wait === true) await followTask(context, hub, task.task_id);
-}
-
-async function submitBulk(context: Context, options: SubmitOptions, argument: string | undefined, file: string): Promise<void> {
-  if (argument !== undefined || options.file !== undefined || options.wait === true) {
-    throw new AgentcomError(
-      'AC_USAGE',
-      '--bulk cannot be combined with a description, --file or --wait: every line of its file is a complete task.',
-    );
-  }
-  const lines = file === '-' ? await text(context.environment.stdin) : await readText(context.environment, file);
-  const hub = await context.hub();
-  const answer = await hub.tasks.submitMany(lines, requestOf(context, options));
-  await isLast(context, hub, answer.task_ids.at(-1));
-  context.output.data(answer);
-  for (const taskId of answer.task_ids) context.output.line(taskId);
 }
 
 /** A task that is submitted within a trace belongs to it. */
