@@ -165,7 +165,7 @@ export const v2Schemas = {
   identify_check: Type.Object({
     type: type('identify_check'),
     agent_id: commonSchemas.identify.properties.agent_id,
-    proof: Type.String({ pattern: SEALED_TOKEN_PATTERN }),
+    proof: sealedField,
     instance_id: commonSchemas.identify.properties.instance_id,
   }),
   task_accepted: Type.Object({ type: type('task_accepted'), ...v2Task }),
