@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { ConfigProblem, ResolvedConfig } from '../../../core/config/config.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Action, Context } from '../cli-context.ts';
-import { findingOf, finding as findingAbout, withoutStop, type Examined, type Finding } from '../doctor/finding.ts';
+import type { Examined, Finding } from '../doctor/finding.ts';
 import { givenUrl } from '../connect.ts';
 import { EXIT_UNHEALTHY } from '../exit-codes.ts';
 import { progressOn } from '../output/progress.ts';
@@ -80,6 +80,7 @@ type LoadedConfig =
 
 /** A config that cannot be used is a finding, or one for each mistake. */
 async function loadedConfig({ common, environment }: Context): Promise<LoadedConfig> {
+  const { finding: findingAbout, findingOf, withoutStop } = await import('../doctor/finding.ts');
   const { findConfigFile } = await import('../../config/find-file.ts');
   const { loadConfigFile } = await import('../../config/load.ts');
   const isMissing = { file: null, config: null } as const;
