@@ -7,6 +7,7 @@ export { sqlite, type SqliteOptions } from './storage-knex/sqlite.ts';
 // config takes, then the ports with their constants, then what is stored, then what every storage needs.
 export type {
   AdapterChoice,
+  BackupProgress,
   BackupSummary,
   ConfigProblem,
   RestoreSummary,

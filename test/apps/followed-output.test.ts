@@ -70,7 +70,9 @@ t.test('live output: a flood is bounded, says what is missing, and delays no rep
   const task = await api.tasks.wait(taskId);
   t.equal(task?.status, 'completed');
   const output: OutputChunkJson[] = [];
-  for await (const chunk of api.tasks.followOutput(taskId)) output.push(chunk);
+  // Until all of it has arrived: what is removed meanwhile is not kept.
+  for await (const chunk of api.tasks.followOutput(taskId)) t.ok(chunk.text.length <= 16_384);
+  output.push(...(await api.tasks.output(taskId)).output);
   const kept = output.reduce((sum, { text }) => sum + text.length, 0);
   t.ok(kept > 1_000 && kept <= 20_000 * 1.125 + 16_384, `${kept} characters are kept of 6,000,000`);
   t.ok(output.some(({ dropped }) => dropped > 100_000), 'and it says that some are missing'); // prettier-ignore

@@ -11,9 +11,11 @@ import { asModule, compiledPage } from './page-compiler.ts';
 
 const PAGE = 'docs/client.md';
 
+const examples = compiledPage(PAGE);
+
 t.test('every example compiles, and is a file', async (t) => {
   for (const { language, file, line } of blocksOf(PAGE)) t.ok(language === 'ts' && file !== null, `line ${line}: a block is a file`);
-  for (const { name, complaints } of compiledPage(PAGE)) t.strictSame(complaints, [], name);
+  for (const { name, complaints } of examples) t.strictSame(complaints, [], name);
 });
 
 t.test('every method is named', async (t) => {
@@ -43,7 +45,6 @@ t.test('every example runs', async (t) => {
   void serve();
   const cwd = await temporaryFolder(t);
   builtTree().installIn(cwd);
-  const examples = compiledPage(PAGE);
   for (const { name, text } of examples) await writeFile(join(cwd, name.replace('.ts', '.mjs')), asModule(text));
   const env = { AGENTCOM_API_URL: hub.url, AGENTCOM_TOKEN: hub.adminToken };
   const run = (name: string): Promise<Ran> => shell(`node ${name}.mjs`, { cwd, env });
