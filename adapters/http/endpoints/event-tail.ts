@@ -81,6 +81,7 @@ export class EventTail {
       this.#unsubscribe();
       this.#endWait();
       this.#roundTimer?.cancel();
+      this.#batches.clear();
       this.#proceed();
       this.#restart(null);
       this.#readAtMs = -Infinity;
@@ -126,7 +127,11 @@ export class EventTail {
     const key = [this.#commits, afterId, taskId, agentId, event, about].join(' ');
     const known = this.#batches.get(key);
     if (known !== undefined) return known;
-    const batch = this.#after(afterId, filter);
+    const batch = this.#after(afterId, filter).catch((thrown: unknown) => {
+      // Whoever comes next reads again.
+      this.#batches.delete(key);
+      throw thrown;
+    });
     this.#batches.set(key, batch);
     return batch;
   }

@@ -18,7 +18,7 @@ import { builtTree } from '../../rig/built-tree.ts';
 /** An empty folder of this test's own, removed after it. */
 export async function emptyFolder(t: Teardown): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'agentcom-journal-'));
-  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  t.teardown(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
   return folder;
 }
 

@@ -335,6 +335,31 @@ t.test('a feed that fails ends the stream, and is told in the log', async (t) =>
   await away.close();
 });
 
+t.test('R21: streams after one that failed, or that ended, read anew', async (t) => {
+  let isAway = true;
+  const events = [progress(1)].map((event) => ({ ...event, id: 1 }));
+  const feed = feedWith(events);
+  const after: EventFeed['after'] = (...of) =>
+    isAway ? Promise.reject(new AgentcomError('AC_STORE_UNAVAILABLE', 'the disk is gone')) : feed.after(...of);
+  const bench = await hubBench({ deps: { events: { ...feed, after } } });
+  const open = () => listen(bench, '/api/events', { token: 'viewer', headers: { 'last-event-id': '0' } });
+  const failed = await open();
+  await failed.next();
+  t.equal(await failed.next(), null);
+  isAway = false;
+  const first = await open();
+  await first.next();
+  t.equal((await first.next())?.id, '1');
+  await first.stop();
+  // What is committed while there is no stream is counted by none.
+  events.push({ ...progress(2), id: 2 });
+  const second = await listen(bench, '/api/events', { token: 'viewer', headers: { 'last-event-id': '1' } });
+  await second.next();
+  t.equal((await second.next())?.id, '2');
+  await second.stop();
+  await bench.close();
+});
+
 t.test('the hub stops: streams end, requests are turned away', async (t) => {
   const bench = await hubBench();
   const [waiting, unread] = [await listen(bench), await bench.open('/api/events')];
