@@ -12,15 +12,19 @@ import { eventJson } from '../../../core/protocol/task-json.ts';
 
 /** The size of a batch for one stream: at most so many events, and not more once they have so many bytes. */
 const BATCH_EVENTS = 1_000;
-const BATCH_BYTES = 262_144;
+const BATCH_BYTES = 65_536;
 /** The minimum time between two rounds, and between two reads of the tail, so that the load does not grow with streams times commits. */
 export const GATHER_MS = 50;
 /** The pause after a round is so many times what it cost, so that all streams together take a thirtieth of the event loop. */
 const PAUSE_FACTOR = 29;
 const PAUSE_MAX_MS = 5_000;
-/** What a delivery costs the event loop, as measured: for itself, and for each byte. Milliseconds. */
-const DELIVERY_MS = 0.04;
-const BYTE_MS = 1e-6;
+/**
+ * What costs the hub's machine how much, as measured on loopback: an event that is read and made into text, a delivery, and each of its
+ * bytes. Milliseconds.
+ */
+const EVENT_MS = 0.012;
+const DELIVERY_MS = 0.05;
+const BYTE_MS = 4e-6;
 /** The size of one read of the tail: at most so many events, and not more once they have so many bytes. */
 const READ_EVENTS = 1_000;
 const READ_BYTES = 1_048_576;
@@ -54,7 +58,7 @@ export class EventTail {
   /** The commits that the tail has seen. */
   #readCommits = -1;
   #readAtMs = -Infinity;
-  #reading: Promise<void> | null = null;
+  #reading: Promise<boolean> | null = null;
   #unsubscribe: () => void = () => undefined;
   #endWait: () => void = () => undefined;
   /** The batches of this round, by the commits that they have seen, where they begin, and their filter. */
@@ -139,9 +143,11 @@ export class EventTail {
   async #after(afterId: number, filter: EventFilter): Promise<EventBatch> {
     const wanted = this.#commits;
     while (this.#readCommits < wanted || this.#fromId === null) {
-      await (this.#reading ??= this.#read());
+      const isMore = await (this.#reading ??= this.#read());
       // The stream that waited for it has ended.
       if (this.#streams === 0) return { bytes: NOTHING, untilId: afterId, removedId: 0 };
+      // The next rounds read on.
+      if (isMore && this.#fromId !== null) break;
     }
     if (afterId < this.#fromId) return this.#fromStore(afterId, filter, this.#fromId);
     return this.#fromTail(afterId, filter);
@@ -156,6 +162,7 @@ export class EventTail {
   async #fromStore(afterId: number, filter: EventFilter, tailFromId: number): Promise<EventBatch> {
     const { events } = this.#deps;
     const page = await events.after(afterId, filter, BATCH_EVENTS, BATCH_BYTES);
+    this.#costMs += page.events.length * EVENT_MS;
     const bytes = encoded(page.events.map(eventText));
     if (page.untilId > afterId) return { bytes, untilId: page.untilId, removedId: page.removedId };
     return { bytes, untilId: tailFromId, removedId: (await events.marks()).removedId };
@@ -178,12 +185,13 @@ export class EventTail {
     return { bytes: encoded(texts), untilId: Math.max(afterId, this.#untilId), removedId: 0 };
   }
 
-  async #read(): Promise<void> {
+  /** Resolves to whether there may be more to read. */
+  async #read(): Promise<boolean> {
     const { clock, events } = this.#deps;
     try {
       const soonMs = this.#readAtMs + GATHER_MS - clock.monotonicMs();
       if (soonMs > 0) await this.#wait(soonMs);
-      if (this.#streams === 0) return;
+      if (this.#streams === 0) return false;
       this.#readAtMs = clock.monotonicMs();
       const seen = this.#commits;
       if (this.#fromId === null) {
@@ -194,13 +202,11 @@ export class EventTail {
         // Events may have been removed before they were read: each stream reads the store, and reports its gap.
         if (removedId > this.#untilId) this.#restart(Math.max(untilId, removedId));
         else this.#append(found, untilId);
-        // There may be more than one page of them: the next read follows at once.
-        if (isCut(found)) {
-          this.#readAtMs = -Infinity;
-          return;
-        }
+        this.#costMs += found.length * EVENT_MS;
+        if (isCut(found)) return true;
       }
       this.#readCommits = seen;
+      return false;
     } finally {
       this.#reading = null;
     }
