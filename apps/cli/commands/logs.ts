@@ -6,6 +6,7 @@ import type { OutputChunkJson, OutputQuery } from '../../client/index.ts';
 import type { Action, Context } from '../cli-context.ts';
 import { EXIT_INTERRUPTED } from '../exit-codes.ts';
 import { parseWhole } from '../parse.ts';
+import { taskNamed } from '../task-names.ts';
 
 interface LogsOptions {
   readonly follow?: boolean;
@@ -27,8 +28,11 @@ export function addLogs(program: Command, action: Action): void {
     .action(action(logs));
 }
 
-async function logs({ output, environment, exitWith, hub }: Context, options: LogsOptions, taskId: string): Promise<void> {
-  const { tasks } = await hub();
+async function logs(context: Context, options: LogsOptions, name: string): Promise<void> {
+  const { output, environment, exitWith } = context;
+  const client = await context.hub();
+  const { tasks } = client;
+  const taskId = await taskNamed(context, client, name);
   const { generation, stream, search } = options;
   const query: OutputQuery = { generation, stream, search };
   let previous: OutputChunkJson | undefined;
