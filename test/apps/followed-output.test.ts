@@ -47,7 +47,7 @@ t.test('live output: followed while the agent works, complete to the last line, 
 
   const whole = await run(['logs', taskId], { env });
   t.strictSame(whole.out.split('\n').sort(), followed.out.split('\n').sort(), 'the same afterwards');
-  t.equal((await run(['logs', taskId.slice(0, -4)], { env })).out, whole.out, 'named by the beginning of its ID');
+  t.equal((await run(['logs', taskId.slice(0, 17)], { env })).out, whole.out, 'named by the beginning of its ID');
   t.equal((await run(['logs', taskId, '--stream', 'stderr'], { env })).out, 'a warning\n');
   t.match((await run(['logs', taskId, '--search', 'LAST WORDS'], { env })).out, /last words/);
   t.match((await run(['logs', taskId, '--search', 'never said'], { env })).err, /Nothing is kept/);
