@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import sqlite3 from 'sqlite3';
 import { openSqlite } from '../../../adapters/storage-knex/sqlite/connection.ts';
+import { AGENT_HISTORIES } from '../../../core/domain/task/event.ts';
 import { bytesOf } from './gauges.ts';
 
 export interface RowLook {
@@ -35,14 +36,18 @@ const TABLES = [
   'enrol_secrets',
 ] as const;
 
+/** Of each agent the newest 1,000 events are kept, however old: that is their bound, and far above what a short run makes. */
+const OF_TASKS = `NOT (task_id >= '${AGENT_HISTORIES[0]}' AND task_id < '${AGENT_HISTORIES[1]}')`;
+
 export async function lookAtRows(database: string, { submitters, agentPrefix }: Hostile): Promise<RowLook> {
   const theirs = `submitted_by IN (${submitters.map((id) => `'${id}'`).join(', ')})`;
   const counted: Readonly<Record<string, string>> = {
     ...Object.fromEntries(TABLES.map((table) => [table, table])),
+    task_events: `task_events WHERE ${OF_TASKS}`,
     'hostile tasks': `tasks WHERE ${theirs}`,
     'hostile tasks not ended': `tasks WHERE ${theirs} AND status NOT IN ('completed', 'cancelled', 'dead_letter')`,
     'hostile dead letters': `tasks WHERE ${theirs} AND status = 'dead_letter'`,
-    'hostile events': `task_events WHERE agent_id >= '${agentPrefix}' AND agent_id < '${agentPrefix}~'`,
+    'hostile events': `task_events WHERE ${OF_TASKS} AND agent_id >= '${agentPrefix}' AND agent_id < '${agentPrefix}~'`,
     'hostile kept results': `task_kept_results WHERE agent_id >= '${agentPrefix}' AND agent_id < '${agentPrefix}~'`,
   };
   const { connection, close } = await openSqlite(database, sqlite3.OPEN_READONLY);
