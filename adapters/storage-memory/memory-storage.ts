@@ -1,8 +1,8 @@
 /** `Storage` in memory, for the simulation and for trying things out. Everything is lost with the process. */
-import { isAgentEvent, type StoredEvent } from '../../core/domain/task/event.ts';
+import type { StoredEvent } from '../../core/domain/task/event.ts';
 import { StoreClock } from '../../core/domain/store-clock.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
-import { FEED_BYTES, type EventFeed } from '../../core/ports/event-feed.ts';
+import { FEED_BYTES, matchesFilter, type EventFeed } from '../../core/ports/event-feed.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { HubNotifier } from '../../core/ports/hub-notifier.ts';
 import { oneAtATime, opening } from '../../core/ports/opening.ts';
@@ -124,11 +124,7 @@ function memoryEventFeed(use: () => MemoryDatabase): EventFeed {
         const event = events[place];
         if (event === undefined) break;
         untilId = event.id;
-        if (filter.taskId !== undefined && event.taskId !== filter.taskId) continue;
-        if (filter.agentId !== undefined && event.agentId !== filter.agentId) continue;
-        if (filter.event !== undefined && event.event !== filter.event) continue;
-        if (filter.about !== undefined && (filter.about === 'agents') !== isAgentEvent(event)) continue;
-        page.push(event);
+        if (matchesFilter(filter, event)) page.push(event);
       }
       const within = withinBytes(page, bytesMax);
       const until = within.length < page.length ? (within.at(-1)?.id ?? afterId) : untilId;

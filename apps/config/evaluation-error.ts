@@ -24,7 +24,7 @@ function placeIn(file: string, thrown: unknown): string | null {
 
 interface WhatHappened {
   readonly found: string;
-  /** Undefined: whoever wrote the config knows. */
+  /** Undefined: only the author of the config knows. */
   readonly cure?: string;
 }
 

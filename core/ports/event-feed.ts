@@ -1,5 +1,5 @@
 /** The events of all tasks and agents in one order, for streams that resume after an id. */
-import type { EventName, StoredEvent } from '../domain/task/event.ts';
+import { isAgentEvent, type EventName, type StoredEvent } from '../domain/task/event.ts';
 import type { AgentId, TaskId } from '../domain/ids.ts';
 
 export interface EventFilter {
@@ -9,6 +9,13 @@ export interface EventFilter {
   /** Only what happens to tasks, or only what happens to agents. */
   readonly about?: 'tasks' | 'agents' | undefined;
 }
+
+/** Whether the filter lets this event through. */
+export const matchesFilter = ({ taskId, agentId, event: name, about }: EventFilter, event: StoredEvent): boolean =>
+  (taskId === undefined || event.taskId === taskId) &&
+  (agentId === undefined || event.agentId === agentId) &&
+  (name === undefined || event.event === name) &&
+  (about === undefined || (about === 'agents') === isAgentEvent(event));
 
 export interface EventPage {
   /** Lowest id first. */

@@ -4,9 +4,9 @@
  * one batch. The pause between two rounds grows with what the last one cost, so that readers never take much time from the queue: under
  * load they fall behind, and catch up when it is over.
  */
-import { isAgentEvent, type StoredEvent } from '../../../core/domain/task/event.ts';
+import type { StoredEvent } from '../../../core/domain/task/event.ts';
 import type { Clock, Timer } from '../../../core/ports/clock.ts';
-import type { EventFeed, EventFilter } from '../../../core/ports/event-feed.ts';
+import { matchesFilter, type EventFeed, type EventFilter } from '../../../core/ports/event-feed.ts';
 import { EVENT_BYTES } from '../../../core/ports/task-store.ts';
 import { eventJson } from '../../../core/protocol/task-json.ts';
 
@@ -101,6 +101,7 @@ export class EventTail {
 
   /** Now, or once the pause is over: what the last round delivered after the pause began makes it longer. */
   #startRound(): void {
+    if (this.#waiting.length === 0) return;
     const { clock } = this.#deps;
     const pauseMs = Math.min(Math.max(GATHER_MS, this.#costMs * PAUSE_FACTOR), PAUSE_MAX_MS);
     const restMs = this.#roundAtMs + pauseMs - clock.monotonicMs();
@@ -169,15 +170,12 @@ export class EventTail {
   }
 
   /** Nothing is missing in the tail, so there is nothing removed to report. */
-  #fromTail(afterId: number, { taskId, agentId, event: name, about }: EventFilter): EventBatch {
+  #fromTail(afterId: number, filter: EventFilter): EventBatch {
     const texts: string[] = [];
     let characters = 0;
     for (let index = firstAfter(this.#held, afterId); index < this.#held.length; index += 1) {
       const { event, text } = this.#held[index] as Held;
-      if (taskId !== undefined && event.taskId !== taskId) continue;
-      if (agentId !== undefined && event.agentId !== agentId) continue;
-      if (name !== undefined && event.event !== name) continue;
-      if (about !== undefined && (about === 'agents') !== isAgentEvent(event)) continue;
+      if (!matchesFilter(filter, event)) continue;
       texts.push(text);
       characters += text.length;
       if (texts.length === BATCH_EVENTS || characters >= BATCH_BYTES) return { bytes: encoded(texts), untilId: event.id, removedId: 0 };

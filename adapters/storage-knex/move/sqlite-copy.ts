@@ -79,7 +79,7 @@ async function watchCopy(
   const look = (): void =>
     void stat(to).then(
       ({ size }) => onProgress({ doing: 'copying', bytes: Math.min(size, of), of }),
-      () => undefined, // removed by a failure, which is told elsewhere
+      () => undefined, // a failed copy is removed, and reported by its caller
     );
   const timer = setInterval(look, WATCHED_EACH_MS);
   return { end: () => clearInterval(timer) };

@@ -86,10 +86,9 @@ function sessionsGrow(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
   };
 }
 
-/** I16: whoever follows its events knows the present state of an agent. Agents without events cannot be checked. */
+/** I16: the events of an agent give its present state. Agents without events cannot be checked. */
 function agentsAgree(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
   const lastOf = new Map<AgentId, { last: StoredEvent; connected: boolean; availability: StoredEvent | null }>();
-  const found: Violation[] = [];
   return {
     next(event) {
       if (event.agentId === null || !isAgentEvent(event)) return [];
@@ -103,6 +102,7 @@ function agentsAgree(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
       return [];
     },
     end() {
+      const found: Violation[] = [];
       for (const { id, eventSeq, connected, ...agent } of agents.values()) {
         const known = lastOf.get(id);
         if (eventSeq === undefined) continue;
@@ -111,10 +111,10 @@ function agentsAgree(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
         else if (known.connected !== connected) say(`it is ${connected ? 'connected' : 'away'}, and its events do not say so`);
         else {
           const is = availabilityOf({ id, connected, ...agent }, known.last.atMs);
-          const told = known.availability?.event ?? 'agent_resumed';
+          const last = known.availability?.event ?? 'agent_resumed';
           // A pause may have ended by time.
-          if (is.event !== told && (is.event !== 'agent_resumed' || told === 'agent_draining'))
-            say(`its last event is ${told}, not ${is.event}`);
+          if (is.event !== last && (is.event !== 'agent_resumed' || last === 'agent_draining'))
+            say(`its last event is ${last}, not ${is.event}`);
         }
       }
       return found;

@@ -91,7 +91,7 @@ const toFrame = (one: RunnerCheck, messageBytes: number): NamedCheck => ({
 });
 
 const CUT = '… ';
-/** So much of what was found is told, however long the cure is. */
+/** What a finding may always take, however long its cure is. */
 const FOUND_BYTES_MIN = 96;
 
 /** What a check found and its cure, at most `bytesMax` bytes of JSON; the cure is cut last, since it is what helps. */
