@@ -29,6 +29,7 @@ const ADMIN = ['admin'] as const;
 /** The first matching row wins, so fixed paths come before those with a parameter in the same position. */
 export const ROUTES = [
   { name: 'submit', method: 'POST', path: '/api/tasks', roles: SUBMIT, body: 'json' },
+  { name: 'submitBatch', method: 'POST', path: '/api/tasks/batch', roles: SUBMIT, body: 'lines' },
   { name: 'submitBulk', method: 'POST', path: '/api/tasks/bulk', roles: SUBMIT, body: 'lines', shed: true },
   { name: 'listTasks', method: 'GET', path: '/api/tasks', roles: VIEW_OWN, body: 'none', shed: true },
   { name: 'listDeadLetter', method: 'GET', path: '/api/tasks/dead-letter', roles: VIEW_OWN, body: 'none', shed: true },

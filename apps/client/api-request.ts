@@ -167,12 +167,22 @@ async function readJson<T>(response: HttpAnswer, connection: Connection, call: C
 /** The error for the hub's `{"error", "message", "details"}`; for any other response, an error with its status. */
 async function apiError(response: HttpAnswer, { tokenFrom }: Connection, call: Call): Promise<AgentcomError> {
   const text = await response.text().catch(() => '');
-  const body = parsed(text);
-  const code = typeof body['error'] === 'string' ? body['error'] : `http_${response.status}`;
-  const said = typeof body['message'] === 'string' ? body['message'] : (redirection(response) ?? response.statusText);
   const from = response.status === 401 && tokenFrom !== undefined ? ` The token was taken from ${tokenFrom}.` : '';
-  return new AgentcomError('AC_API', `The hub refused ${call.method} ${call.path} (${response.status} ${code}): ${said}${from}`, {
-    details: { status: response.status, error: code, answer: body },
+  return refusalError(call, response.status, parsed(text), redirection(response) ?? response.statusText, from);
+}
+
+/** The error for a refusal with this body; `otherwise`: what to say if it has no message. */
+export function refusalError(
+  { method, path }: Pick<Call, 'method' | 'path'>,
+  status: number,
+  body: Readonly<Record<string, unknown>>,
+  otherwise = '',
+  more = '',
+): AgentcomError {
+  const code = typeof body['error'] === 'string' ? body['error'] : `http_${status}`;
+  const said = typeof body['message'] === 'string' ? body['message'] : otherwise;
+  return new AgentcomError('AC_API', `The hub refused ${method} ${path} (${status} ${code}): ${said}${more}`, {
+    details: { status, error: code, answer: body },
   });
 }
 

@@ -5,6 +5,7 @@ import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { isEndedStatus, type EndedStatus } from './ended-status.ts';
 import type { EventsClient, EventsOptions } from './events.ts';
 import { pathTo, type Call, type Requester } from './api-request.ts';
+import { submitBatcher } from './submit-batcher.ts';
 import type {
   ActAnswer,
   AdoptRequest,
@@ -121,8 +122,9 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
     const headers = { 'idempotency-key': given.idempotencyKey ?? randomUUID(), ...trace };
     return { method: 'POST', headers, idempotent: true, onStatus } as const;
   };
+  const submitTogether = submitBatcher({ request });
   const tasks: TasksClient = {
-    submit: (body, options) => request({ ...keyed(options), path: '/api/tasks', body }),
+    submit: (body, options) => submitTogether({ body, headers: keyed(options).headers }),
     submitMany(bodies, options) {
       const content = typeof bodies === 'string' ? bodies : bodies.map((body) => JSON.stringify(body)).join('\n');
       return request({ ...keyed(options), path: '/api/tasks/bulk', text: { type: 'application/x-ndjson', content } });

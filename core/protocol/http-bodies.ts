@@ -58,6 +58,16 @@ export const submitSchema = closed({
 });
 export type SubmitBody = Static<typeof submitSchema>;
 
+/** Lines of one `POST /api/tasks/batch`. */
+export const SUBMITS_PER_BATCH_MAX = 256;
+/** Each line of `POST /api/tasks/batch`: a submit with its headers. `task` is the body of a submit. */
+export const batchItemSchema = closed({
+  task: Type.Unknown(),
+  key: optional(Type.String()),
+  traceparent: optional(Type.String()),
+  tracestate: optional(Type.String()),
+});
+
 /** `POST /api/admin/push-task`. An `agent_id` that no agent can have is simply not connected. */
 export const pushSchema = closed({
   agent_id: Type.String({ minLength: 1, maxLength: 256 }),

@@ -4,7 +4,13 @@ import { isAgentId } from '../../../core/domain/ids.ts';
 import { traceContextOf, type TraceContext } from '../../../core/domain/task/trace-context.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { bodyReader } from '../../../core/protocol/body-reader.ts';
-import { IDEMPOTENCY_KEY_CHARACTERS_MAX, pushSchema, submitSchema } from '../../../core/protocol/http-bodies.ts';
+import {
+  batchItemSchema,
+  IDEMPOTENCY_KEY_CHARACTERS_MAX,
+  pushSchema,
+  SUBMITS_PER_BATCH_MAX,
+  submitSchema,
+} from '../../../core/protocol/http-bodies.ts';
 import type { HttpErrorDetail } from '../../../core/protocol/http-errors.ts';
 import { canonicalJson } from '../../../core/protocol/json-text.ts';
 import type { Principal } from '../authenticate.ts';
@@ -19,10 +25,11 @@ import { semanticErrors, toTaskDraft } from './task-draft.ts';
 const BULK_ERRORS_MAX = 100;
 const IDEMPOTENCY_KEY = new RegExp(`^[\\x20-\\x7e]{1,${IDEMPOTENCY_KEY_CHARACTERS_MAX}}$`);
 
-export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'submitBulk' | 'pushTask'> {
+export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'submitBatch' | 'submitBulk' | 'pushTask'> {
   const { inbox, ids, digest, limits } = deps;
   const quota = requirementQuota(limits.capabilityListsPerToken, deps.clock);
   const readSubmit = bodyReader(submitSchema);
+  const readItem = bodyReader(batchItemSchema);
   const readPush = bodyReader(pushSchema);
 
   /** 429 if these drafts exceed the token's limit of different capability lists. */
@@ -37,13 +44,13 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     );
   };
 
-  const submit = async (request: ApiRequest, by: Principal): Promise<Reply> => {
-    const key = idempotencyKey(request);
+  const submitOne = async (item: Submitted, by: Principal): Promise<Reply> => {
+    const key = idempotencyKey(item.key);
     if (key.kind === 'refused') return key.reply;
-    const body = readSubmit(request.json);
+    const body = readSubmit(item.task);
     const errors = body.kind === 'invalid' ? body.errors : semanticErrors(body.value);
     if (body.kind === 'invalid' || errors.length > 0) return invalid(errors);
-    const draft = toTaskDraft(ids.task(), body.value, traceOf(request));
+    const draft = toTaskDraft(ids.task(), body.value, traceContextOf(item.traceparent, item.tracestate));
     const over = overQuota([draft], by);
     if (over !== null) return over;
     const idempotency = key.value === null ? null : { key: key.value, digest: digest.sha256(`task\n${canonicalJson(body.value)}`) };
@@ -55,8 +62,38 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     return { status: answer.kind === 'submitted' ? 201 : 200, body: JSON.stringify(value) };
   };
 
+  const submit = (request: ApiRequest, by: Principal): Promise<Reply> =>
+    submitOne(
+      {
+        task: request.json,
+        key: request.header('idempotency-key'),
+        traceparent: request.header('traceparent'),
+        tracestate: request.header('tracestate'),
+      },
+      by,
+    );
+
+  /** Each item is a submit of its own: another one's refusal does not concern it. A failure of the hub fails all: keys make a retry safe. */
+  const submitBatch = async (request: ApiRequest, by: Principal): Promise<Reply> => {
+    const items: (Submitted | Reply)[] = [];
+    const stopped = await request.readLines(({ number, bytes }) => {
+      if (items.length === SUBMITS_PER_BATCH_MAX)
+        return invalid([
+          { line: number, field: '', error: 'maxItems', detail: `is one more than the ${SUBMITS_PER_BATCH_MAX} of a batch` },
+        ]);
+      const parsed = parseJson(bytes);
+      const item = parsed.kind === 'unfit' ? { kind: 'invalid' as const, errors: [parsed.error] } : readItem(parsed.value);
+      items.push(item.kind === 'invalid' ? invalid(item.errors) : { ...item.value, task: item.value.task });
+      return null;
+    });
+    if (stopped !== null) return stopped;
+    if (items.length === 0) return invalid([{ field: '', error: 'empty', detail: 'contains no task' }]);
+    const replies = await Promise.all(items.map(async (item) => ('status' in item ? item : submitOne(item, by))));
+    return { status: 200, body: `{"answers":[${replies.map(answerText).join(',')}]}` };
+  };
+
   const submitBulk = async (request: ApiRequest, by: Principal): Promise<Reply> => {
-    const key = idempotencyKey(request);
+    const key = idempotencyKey(request.header('idempotency-key'));
     if (key.kind === 'refused') return key.reply;
     const trace = traceOf(request);
     const drafts: TaskDraft[] = [];
@@ -101,7 +138,7 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     return ok({ status: answer.kind, task_id: answer.taskId, agent_id: agentId });
   };
 
-  return { submit, submitBulk, pushTask };
+  return { submit, submitBatch, submitBulk, pushTask };
 }
 
 /** Of the headers. Not in the digest of an idempotency key: the retry of a submit may be another span, and the first one counts. */
@@ -112,8 +149,20 @@ const notConnected = (agentId: string): Reply =>
     more: { agent_id: agentId },
   });
 
-function idempotencyKey(request: ApiRequest): Read<string | null> {
-  const key = request.header('idempotency-key') ?? null;
+/** One submit, as its request or its line of a batch says it. */
+interface Submitted {
+  readonly task: unknown;
+  readonly key?: string | undefined;
+  readonly traceparent?: string | undefined;
+  readonly tracestate?: string | undefined;
+}
+
+const answerText = ({ status, body, headers }: Reply): string => {
+  const wait = headers?.['retry-after'];
+  return `{"status":${status},${wait === undefined ? '' : `"retry_after":${Number(wait)},`}"body":${String(body)}}`;
+};
+
+function idempotencyKey(key: string | null = null): Read<string | null> {
   if (key === null || IDEMPOTENCY_KEY.test(key)) return read(key);
   const detail = `must be 1 to ${IDEMPOTENCY_KEY_CHARACTERS_MAX} printable ASCII characters`;
   return refused(invalid([{ field: 'Idempotency-Key', error: 'pattern', detail }]));

@@ -59,6 +59,16 @@ export const ROUTE_DOCS: Readonly<Record<RouteName, RouteDoc>> = {
     ],
     refusals: NAMES,
   },
+  submitBatch: {
+    tag: 'Tasks',
+    summary: 'Submit several tasks, each for itself',
+    description: 'Each line is a submit with its headers as fields. The answers are in the order of the lines.',
+    body: bodies.batchItemSchema,
+    answers: [
+      ok('The answer to each submit: its status, and the body that POST /api/tasks would have answered.', tasks.submittedBatchSchema),
+    ],
+    refusals: ['validation_failed'],
+  },
   submitBulk: {
     tag: 'Tasks',
     summary: 'Submit many tasks, all or none',

@@ -11,6 +11,10 @@ const flag = optional(Type.Literal(true));
 
 /** `POST /api/tasks` */
 export const submittedSchema = Type.Object({ task_id: text, status, priority, created_at: time });
+/** `POST /api/tasks/batch`. `retry_after`: seconds. */
+export const submittedBatchSchema = Type.Object({
+  answers: Type.Array(Type.Object({ status: count, retry_after: optional(count), body: object })),
+});
 /** `POST /api/tasks/bulk` */
 export const submittedManySchema = Type.Object({ task_ids: texts });
 

@@ -190,6 +190,58 @@ t.test('an unanswered submit may be repeated later, whatever time it is by then'
   t.equal((await submit(body, { 'idempotency-key': 'k' })).status, 200);
 });
 
+const batch = (lines: readonly (object | string)[]): Promise<Answered> =>
+  bench.send('/api/tasks/batch', {
+    method: 'POST',
+    body: lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n'),
+    headers: { 'content-type': 'application/x-ndjson' },
+    token: 'submitter',
+  });
+
+t.test('batch: each line is a submit of its own, answered in its place', async (t) => {
+  const trace = { traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' };
+  const got = await batch([
+    { task: { description: 'a' }, key: 'k1', ...trace },
+    { task: { description: '' } },
+    'not JSON',
+    { description: 'a submit without its envelope' },
+    { task: { description: 'a' }, key: 'k1' },
+    { task: { description: 'b' }, key: 'k1' },
+    { task: { description: 'b' }, key: 'ü' },
+    { task: { description: 'c', assign_to: 'nobody' } },
+    { task: { description: 'd' } },
+  ]);
+  t.equal(got.status, 200);
+  const answers = got.json['answers'] as readonly { status: number; body: Readonly<Record<string, unknown>> }[];
+  t.strictSame(
+    answers.map(({ status, body }) => [status, body['error'] ?? null]),
+    [
+      [201, null],
+      [400, 'validation_failed'],
+      [400, 'validation_failed'],
+      [400, 'validation_failed'],
+      [200, null],
+      [409, 'idempotency_mismatch'],
+      [400, 'validation_failed'],
+      [400, 'unknown_agent'],
+      [201, null],
+    ],
+  );
+  t.equal(answers[0]?.body['task_id'], answers[4]?.body['task_id']);
+  t.equal(await totalTasks(), 2);
+  const task = await bench.send(`/api/tasks/${String(answers[0]?.body['task_id'])}`, { token: 'submitter' });
+  t.match(task.json, trace);
+});
+
+t.test('batch: as many lines as its bound, and one at least', async (t) => {
+  const line = { task: { description: 'x' } };
+  t.equal((await batch(Array.from({ length: 256 }, () => line))).status, 200);
+  const over = await batch(Array.from({ length: 257 }, () => line));
+  t.match(over, { status: 400, json: { message: 'Invalid request: line 257: the body is one more than the 256 of a batch.' } });
+  t.equal(await totalTasks(), 256, 'nothing of a batch that is refused');
+  t.match(await batch([]), { status: 400 });
+});
+
 t.test('bulk: all of them, in order, as one command', async (t) => {
   const lines = Array.from({ length: 1_000 }, (_, n) => JSON.stringify({ description: `task ${n}` }));
   const got = await bulk(`${lines.join('\r\n')}\n\n  \n`, { 'idempotency-key': 'many' });

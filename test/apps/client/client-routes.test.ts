@@ -7,6 +7,8 @@ import { ROUTES, type RouteName } from '../../../adapters/http/routes.ts';
 import { agentcomProgram } from '../../../apps/cli/commander-program.ts';
 import { hubClient, type HubClient } from '../../../apps/client/index.ts';
 
+/** To every request; of a batch of two it is read. */
+const ANSWER = JSON.stringify({ answers: [1, 2].map(() => ({ status: 201, body: {} })) });
 const ID = 'task-00000000000000aa';
 
 /** For browsers: a program sends its token. */
@@ -20,6 +22,10 @@ const MADE_BY: Readonly<
   >
 > = {
   submit: { call: ({ tasks }) => tasks.submit({ description: 'x' }), command: 'submit' },
+  submitBatch: {
+    call: ({ tasks }) => Promise.all([tasks.submit({ description: 'x' }), tasks.submit({ description: 'y' })]),
+    command: null,
+  },
   submitBulk: { call: ({ tasks }) => tasks.submitMany([{ description: 'x' }]), command: 'submit --bulk' },
   listTasks: { call: ({ tasks }) => tasks.list(), command: 'list' },
   listDeadLetter: { call: ({ tasks }) => tasks.deadLetters(), command: 'list --status' },
@@ -60,7 +66,7 @@ t.test('each route is called by its method', async (t) => {
   const asked: string[] = [];
   const server = createServer((request, response) => {
     asked.push(`${String(request.method)} ${new URL(request.url ?? '', 'http://x').pathname}`);
-    response.setHeader('content-type', 'application/json').end('{}');
+    response.setHeader('content-type', 'application/json').end(ANSWER);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -1,0 +1,114 @@
+/**
+ * Submits that are made while another one is on its way travel together: one request for all of them costs the hub and this process little
+ * more than one for each would. Transparent to the caller: each has its own key, its own answer and its own refusal, and a failed
+ * request is retried as a whole, which its keys make safe.
+ */
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import { pause, refusalError, type Call, type Requester } from './api-request.ts';
+import type { SubmitRequest, SubmittedTask } from './types.ts';
+
+/** The size of a request: at most so many submits, and not more once they have so many characters. */
+const BATCH_MAX = 256;
+const BATCH_CHARACTERS_MAX = 262_144;
+/** A longer one travels alone: a hub refuses a request for one line that is too long. */
+const LINE_CHARACTERS_MAX = 65_536;
+/** The longest that a submit waits for others, milliseconds. */
+const AGE_MAX_MS = 1;
+/** After all that is under way in this turn of the event loop. */
+const soon: (work: () => void) => void = typeof setImmediate === 'function' ? setImmediate : queueMicrotask;
+/** Statuses of a request whose submits are to be sent one by one: an older hub, or one that refuses a line. */
+const REFUSES_BATCH: ReadonlySet<unknown> = new Set([400, 404, 405, 413, 415]);
+
+/** A submit; `headers` as those of `POST /api/tasks`. */
+export interface Submission {
+  readonly body: SubmitRequest;
+  readonly headers: { readonly 'idempotency-key': string; readonly traceparent?: string; readonly tracestate?: string };
+}
+
+interface Waiting extends Submission {
+  /** Its line, once it is made. */
+  readonly line: string;
+  resolve(task: SubmittedTask): void;
+  reject(error: unknown): void;
+}
+
+interface BatchAnswer {
+  readonly answers: readonly { readonly status: number; readonly retry_after?: number; readonly body: Readonly<Record<string, unknown>> }[];
+}
+
+export function submitBatcher({ request }: Pick<Requester, 'request'>): (submission: Submission) => Promise<SubmittedTask> {
+  let waiting: Waiting[] = [];
+  let characters = 0;
+  let onTheWay = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let isScheduled = false;
+  /** An older hub knows single submits only. */
+  let isKnown = true;
+
+  const single = ({ body, headers }: Submission): Promise<SubmittedTask> =>
+    request<SubmittedTask>({ method: 'POST', path: '/api/tasks', body, headers, idempotent: true });
+
+  const sendSingly = async (batch: readonly Waiting[]): Promise<void> => {
+    await Promise.all(batch.map((one) => single(one).then(one.resolve, one.reject)));
+  };
+
+  const send = async (batch: readonly Waiting[]): Promise<void> => {
+    const [first] = batch;
+    if (first === undefined) return;
+    if (batch.length === 1 || !isKnown) return sendSingly(batch);
+    const content = batch.map(({ line }) => line).join('\n');
+    const call = { method: 'POST', path: '/api/tasks/batch', text: { type: 'application/x-ndjson', content }, idempotent: true } as const;
+    try {
+      const { answers } = await request<BatchAnswer>(call);
+      if (!Array.isArray(answers) || answers.length !== batch.length)
+        throw new AgentcomError('AC_API', `The hub did not answer each of ${batch.length} submits.`);
+      for (const [place, one] of batch.entries()) settle(one, answers[place] as BatchAnswer['answers'][number], call);
+    } catch (thrown) {
+      const status = AgentcomError.is(thrown, 'AC_API') ? thrown.details?.['status'] : undefined;
+      if (status === 404 || status === 405) isKnown = false;
+      if (REFUSES_BATCH.has(status)) await sendSingly(batch);
+      else for (const one of batch) one.reject(thrown);
+    }
+  };
+
+  const settle = (one: Waiting, { status, body, retry_after: waitS }: BatchAnswer['answers'][number], call: Call): void => {
+    if (status < 300) one.resolve(body as unknown as SubmittedTask);
+    else if (status === 429 || status === 503) void pause((waitS ?? 1) * 1_000).then(() => single(one).then(one.resolve, one.reject));
+    else one.reject(refusalError({ ...call, path: '/api/tasks' }, status, body));
+  };
+
+  const flush = (): void => {
+    isScheduled = false;
+    clearTimeout(timer);
+    timer = undefined;
+    if (waiting.length === 0) return;
+    const batch = waiting;
+    waiting = [];
+    characters = 0;
+    onTheWay += 1;
+    void send(batch).finally(() => {
+      onTheWay -= 1;
+      schedule();
+    });
+  };
+
+  /** Whoever was just answered may submit the next at once. */
+  const schedule = (): void => {
+    if (isScheduled) return;
+    isScheduled = true;
+    soon(flush);
+  };
+
+  return (submission) =>
+    new Promise((resolve, reject) => {
+      const { 'idempotency-key': key, ...trace } = submission.headers;
+      const line = JSON.stringify({ key, ...trace, task: submission.body });
+      if (line.length > LINE_CHARACTERS_MAX) return void single(submission).then(resolve, reject);
+      waiting.push({ ...submission, line, resolve, reject });
+      characters += line.length;
+      if (waiting.length >= BATCH_MAX || characters >= BATCH_CHARACTERS_MAX) return flush();
+      if (onTheWay > 0) timer ??= setTimeout(flush, AGE_MAX_MS);
+      else schedule();
+      return undefined;
+    });
+}

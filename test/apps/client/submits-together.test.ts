@@ -1,0 +1,132 @@
+/** Submits that travel together, against a real hub, an older one, and one that answers as it is told. */
+import t, { type Test } from 'tap';
+import type { AddressInfo } from 'node:net';
+import { hubClient, type SubmitRequest } from '../../../apps/client/index.ts';
+import { runningHub } from '../running-hub.ts';
+import { ScriptedApp } from '../cli/scripted-app.ts';
+
+t.setTimeout(60_000);
+
+async function listening(t: Test, app: ScriptedApp): Promise<string> {
+  const server = await app.listen(0);
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const task = (n: number) => ({ task_id: `task-${String(n).padStart(16, '0')}`, status: 'queued', priority: 'normal', created_at: 1 });
+/** The lines of a batch that was sent. */
+const linesOf = (text: string) => text.split('\n').map((line) => JSON.parse(line) as { key: string; task: SubmitRequest });
+
+t.test('R8: each has its own key, its own answer in its place, and its own refusal', async (t) => {
+  const hub = await runningHub();
+  t.teardown(() => hub.stop());
+  const { tasks } = hub.api;
+  const submits = [
+    tasks.submit({ description: 'one' }, 'key-1'),
+    tasks.submit({ description: 'two', priority: 'urgent' }, { idempotencyKey: 'key-2' }),
+    tasks.submit({ description: '' }),
+    tasks.submit({ description: 'nobody', assign_to: 'nobody' }),
+    tasks.submit({ description: 'other' }, 'key-1'),
+    tasks.submit({ description: 'one' }, 'key-1'),
+  ];
+  const [one, two, empty, unknown, mismatch, repeated] = await Promise.allSettled(submits);
+  t.match(one, { status: 'fulfilled', value: { task_id: /^task-/, status: 'queued', priority: 'normal' } });
+  t.match(two, { status: 'fulfilled', value: { priority: 'urgent' } });
+  t.match(empty, { reason: { code: 'AC_API', message: /POST \/api\/tasks \(400 validation_failed\)/, details: { status: 400 } } });
+  t.match(unknown, { reason: { code: 'AC_API', details: { status: 400, error: 'unknown_agent' } } });
+  t.match(mismatch, { reason: { code: 'AC_API', details: { status: 409, error: 'idempotency_mismatch' } } });
+  t.strictSame(repeated, one);
+  const alone = await tasks.submit({ description: '' }).catch((thrown: unknown) => thrown);
+  t.match(alone, { message: (empty as PromiseRejectedResult).reason.message }, 'a refusal is the same as of one that travels alone');
+  t.equal(Number((await tasks.stats())['queued']), 2);
+});
+
+t.test('those of one moment are one request, the next follow when it is answered or after a millisecond', async (t) => {
+  const sent: string[][] = [];
+  let release = (): void => undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const app = new ScriptedApp().post('/api/tasks/batch', async (c) => {
+    const lines = linesOf(c.text);
+    sent.push(lines.map((line) => String(line.task.description)));
+    if (sent.length === 1) await held;
+    return c.json({ answers: lines.map((_, n) => ({ status: 201, body: task(n) })) });
+  });
+  const { tasks } = hubClient({ url: await listening(t, app) });
+  const submit = (...names: string[]) => names.map((description) => tasks.submit({ description }));
+  const first = submit('a', 'b', 'c');
+  while (sent.length < 1) await new Promise((resolve) => setImmediate(resolve));
+  const second = submit('d', 'e');
+  await Promise.all(second);
+  release();
+  await Promise.all(first);
+  t.strictSame(sent, [
+    ['a', 'b', 'c'],
+    ['d', 'e'],
+  ]);
+  const many = Array.from({ length: 600 }, (_, n) => `n${n}`);
+  await Promise.all(submit(...many));
+  t.ok(sent.slice(2).every((batch) => batch.length <= 256));
+  t.strictSame(sent.slice(2).flat(), many, 'in order');
+});
+
+t.test('one that is large travels alone', async (t) => {
+  const sent: string[] = [];
+  const app = new ScriptedApp()
+    .post('/api/tasks', (c) => (sent.push('alone'), c.json(task(1), 201)))
+    .post('/api/tasks/batch', (c) => {
+      const lines = linesOf(c.text);
+      sent.push(`${lines.length} together`);
+      return c.json({ answers: lines.map((_, n) => ({ status: 201, body: task(n) })) });
+    });
+  const { tasks } = hubClient({ url: await listening(t, app) });
+  const large = { description: 'x', metadata: { text: 'x'.repeat(70_000) } };
+  await Promise.all([tasks.submit({ description: 'a' }), tasks.submit(large), tasks.submit({ description: 'b' })]);
+  t.strictSame(sent.sort(), ['2 together', 'alone']);
+});
+
+t.test('R8: a request without an answer is repeated with the same keys; one that is too early or too much is repeated alone', async (t) => {
+  const keys: string[][] = [];
+  let alone = 0;
+  const app = new ScriptedApp()
+    .post('/api/tasks', (c) => ((alone += 1), c.json(task(9), 201)))
+    .post('/api/tasks/batch', (c) => {
+      const lines = linesOf(c.text);
+      keys.push(lines.map(({ key }) => key));
+      if (keys.length === 1) return c.json({ error: 'storage_unavailable', message: 'away' }, 503, { 'retry-after': '0' });
+      const [first, second] = [
+        { status: 201, body: task(1) },
+        { status: 429, retry_after: 0, body: { error: 'rate_limited' } },
+      ];
+      return c.json({ answers: [first, second] });
+    });
+  const { tasks } = hubClient({ url: await listening(t, app) });
+  const [one, two] = await Promise.all([tasks.submit({ description: 'a' }), tasks.submit({ description: 'b' })]);
+  t.strictSame([one.task_id, two.task_id], [task(1).task_id, task(9).task_id]);
+  t.strictSame(keys[0], keys[1]);
+  t.equal(alone, 1);
+});
+
+t.test('a hub that knows no batches gets single submits from then on', async (t) => {
+  let [batches, singles] = [0, 0];
+  const app = new ScriptedApp()
+    .post('/api/tasks/batch', (c) => ((batches += 1), c.json({ error: 'method_not_allowed' }, 405)))
+    .post('/api/tasks', (c) => c.json(task((singles += 1)), 201));
+  const { tasks } = hubClient({ url: await listening(t, app) });
+  const three = () => Promise.all(['a', 'b', 'c'].map((description) => tasks.submit({ description })));
+  t.equal(new Set((await three()).map(({ task_id: id }) => id)).size, 3);
+  await three();
+  t.strictSame([batches, singles], [1, 6]);
+});
+
+t.test('a batch that is refused as a whole is sent one by one, so that nobody is refused for another', async (t) => {
+  let singles = 0;
+  const app = new ScriptedApp()
+    .post('/api/tasks/batch', (c) => c.json({ error: 'body_too_large', message: 'Line 2 exceeds 10 bytes.' }, 413))
+    .post('/api/tasks', (c) => c.json(task((singles += 1)), 201));
+  const { tasks } = hubClient({ url: await listening(t, app) });
+  await Promise.all(['a', 'b'].map((description) => tasks.submit({ description })));
+  t.equal(singles, 2);
+});
