@@ -92,6 +92,7 @@ export async function aimedRequests(hub: RunningHub): Promise<readonly Aimed[]> 
     { operationId: 'submit', status: 200, body: submit, headers: key },
     { operationId: 'submit', status: 409, body: { description: 'another' }, headers: key },
     { operationId: 'submit', status: 400, body: { ...submit, assign_to: 'nobody-at-all' } },
+    { operationId: 'submitBatch', status: 400, body: '\n' },
     { operationId: 'submitBulk', status: 201, body: line, headers: { 'idempotency-key': 'many' } },
     { operationId: 'submitBulk', status: 200, body: line, headers: { 'idempotency-key': 'many' } },
     { operationId: 'submitBulk', status: 409, body: '{"description":"another"}', headers: { 'idempotency-key': 'many' } },
