@@ -23,6 +23,8 @@ const REFUSES_BATCH: ReadonlySet<unknown> = new Set([400, 404, 405, 413, 415]);
 export interface Submission {
   readonly body: SubmitRequest;
   readonly headers: { readonly 'idempotency-key': string; readonly traceparent?: string; readonly tracestate?: string };
+  /** As that of a call. */
+  readonly onStatus?: ((status: number) => void) | undefined;
 }
 
 interface Waiting extends Submission {
@@ -45,8 +47,8 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
   /** An older hub knows single submits only. */
   let isKnown = true;
 
-  const single = ({ body, headers }: Submission): Promise<SubmittedTask> =>
-    request<SubmittedTask>({ method: 'POST', path: '/api/tasks', body, headers, idempotent: true });
+  const single = ({ body, headers, onStatus }: Submission): Promise<SubmittedTask> =>
+    request<SubmittedTask>({ method: 'POST', path: '/api/tasks', body, headers, idempotent: true, onStatus });
 
   const sendSingly = async (batch: readonly Waiting[]): Promise<void> => {
     await Promise.all(batch.map((one) => single(one).then(one.resolve, one.reject)));
@@ -72,8 +74,10 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
   };
 
   const settle = (one: Waiting, { status, body, retry_after: waitS }: BatchAnswer['answers'][number], call: Call): void => {
-    if (status < 300) one.resolve(body as unknown as SubmittedTask);
-    else if (status === 429 || status === 503) void pause((waitS ?? 1) * 1_000).then(() => single(one).then(one.resolve, one.reject));
+    if (status < 300) {
+      one.onStatus?.(status);
+      one.resolve(body as unknown as SubmittedTask);
+    } else if (status === 429 || status === 503) void pause((waitS ?? 1) * 1_000).then(() => single(one).then(one.resolve, one.reject));
     else one.reject(refusalError({ ...call, path: '/api/tasks' }, status, body));
   };
 

@@ -124,7 +124,10 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
   };
   const submitTogether = submitBatcher({ request });
   const tasks: TasksClient = {
-    submit: (body, options) => submitTogether({ body, headers: keyed(options).headers }),
+    submit(body, options) {
+      const { headers, onStatus } = keyed(options);
+      return submitTogether({ body, headers, onStatus });
+    },
     submitMany(bodies, options) {
       const content = typeof bodies === 'string' ? bodies : bodies.map((body) => JSON.stringify(body)).join('\n');
       return request({ ...keyed(options), path: '/api/tasks/bulk', text: { type: 'application/x-ndjson', content } });

@@ -24,13 +24,14 @@ t.test('R8: each has its own key, its own answer in its place, and its own refus
   const hub = await runningHub();
   t.teardown(() => hub.stop());
   const { tasks } = hub.api;
+  let repeats = 0;
   const submits = [
     tasks.submit({ description: 'one' }, 'key-1'),
     tasks.submit({ description: 'two', priority: 'urgent' }, { idempotencyKey: 'key-2' }),
     tasks.submit({ description: '' }),
     tasks.submit({ description: 'nobody', assign_to: 'nobody' }),
     tasks.submit({ description: 'other' }, 'key-1'),
-    tasks.submit({ description: 'one' }, 'key-1'),
+    tasks.submit({ description: 'one' }, { idempotencyKey: 'key-1', onRepeated: () => (repeats += 1) }),
   ];
   const [one, two, empty, unknown, mismatch, repeated] = await Promise.allSettled(submits);
   t.match(one, { status: 'fulfilled', value: { task_id: /^task-/, status: 'queued', priority: 'normal' } });
@@ -39,6 +40,7 @@ t.test('R8: each has its own key, its own answer in its place, and its own refus
   t.match(unknown, { reason: { code: 'AC_API', details: { status: 400, error: 'unknown_agent' } } });
   t.match(mismatch, { reason: { code: 'AC_API', details: { status: 409, error: 'idempotency_mismatch' } } });
   t.strictSame(repeated, one);
+  t.equal(repeats, 1, 'who repeats is told so');
   const alone = await tasks.submit({ description: '' }).catch((thrown: unknown) => thrown);
   t.match(alone, { message: (empty as PromiseRejectedResult).reason.message }, 'a refusal is the same as of one that travels alone');
   t.equal(Number((await tasks.stats())['queued']), 2);
