@@ -5,6 +5,7 @@ import { allAgents } from './endpoints/all-agents.ts';
 import { authenticator } from './authenticate.ts';
 import { bodyBudget } from './body-budget.ts';
 import { buckets } from './buckets.ts';
+import { cors } from './cors.ts';
 import { dashboardPages } from './dashboard/dashboard-pages.ts';
 import type { HttpApi, HttpApiDeps } from './deps.ts';
 import { docsHandlers } from './endpoints/docs-endpoints.ts';
@@ -44,6 +45,7 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     deps,
     auth,
     cookies,
+    cors: cors(deps.pageOrigins),
     rates: buckets(rate, RATED_TOKENS_MAX, deps.clock),
     bodies: bodyBudget({
       bytesMax: deps.limits.inboxBytes,
@@ -90,23 +92,27 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     return answered({ method, path: first.path }, sender, refusal('method_not_allowed', `Allowed: ${allow}.`, { headers: { allow } }));
   };
 
+  const handle = async (request: HttpRequest): Promise<HttpResponse> => {
+    const { method } = request;
+    const sender = requests.senderOf(request);
+    const refused = refuseAtDoor(context, request);
+    if (refused !== null) return answered({ method, path: null }, sender, refused);
+    const preflight = context.cors.preflight(request);
+    if (preflight !== null) return answered({ method, path: null }, sender, preflight);
+    const page = pages(request);
+    if (page !== null) return answered({ method, path: '/dashboard' }, sender, page);
+    const found = find(method, request.path);
+    if (found.route === null) return noRoute(method, found.others, sender);
+    try {
+      const reply = await serve(context, found.route, handlers[found.route.name], request, found.params, sender);
+      return answered(found.route, sender, reply);
+    } catch (thrown) {
+      return answered(found.route, sender, replyToFailure(thrown), thrown);
+    }
+  };
+
   return {
-    async handle(request: HttpRequest) {
-      const { method } = request;
-      const sender = requests.senderOf(request);
-      const refused = refuseAtDoor(context, request);
-      if (refused !== null) return answered({ method, path: null }, sender, refused);
-      const page = pages(request);
-      if (page !== null) return answered({ method, path: '/dashboard' }, sender, page);
-      const found = find(method, request.path);
-      if (found.route === null) return noRoute(method, found.others, sender);
-      try {
-        const reply = await serve(context, found.route, handlers[found.route.name], request, found.params, sender);
-        return answered(found.route, sender, reply);
-      } catch (thrown) {
-        return answered(found.route, sender, replyToFailure(thrown), thrown);
-      }
-    },
+    handle: deps.pageOrigins.length === 0 ? handle : async (request) => context.cors.readable(request, await handle(request)),
     close() {
       closed = true;
       streams.close();

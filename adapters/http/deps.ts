@@ -33,6 +33,8 @@ export interface HttpApiDeps {
   readonly limits: HubLimits;
   /** Whether a request with these headers is allowed. */
   readonly isAllowedOrigin: (headers: { readonly host: string | undefined; readonly origin: string | undefined }) => boolean;
+  /** Origins of pages that may call the API with a bearer token, as a browser writes them. */
+  readonly pageOrigins: readonly string[];
   /** Proxies whose `x-forwarded-for` is trusted. */
   readonly trustedProxies: readonly string[];
   /** SHA-256 of the admin token of the config, hexadecimal. */

@@ -5,8 +5,8 @@ import type { HttpErrorBody, HttpErrorCode, HttpErrorDetail } from '../../core/p
 
 export interface Reply {
   readonly status: number;
-  /** JSON text, or a stream. */
-  readonly body: string | ByteStream;
+  /** JSON text, a stream, or nothing. */
+  readonly body: string | ByteStream | null;
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** The error code, if the reply is a refusal. */
   readonly refused?: HttpErrorCode | undefined;

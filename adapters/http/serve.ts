@@ -10,6 +10,7 @@ import type { Buckets } from './buckets.ts';
 import type { HttpApiDeps } from './deps.ts';
 import type { LoopDelay } from './loop-delay.ts';
 import type { ReadTurns } from './read-turns.ts';
+import type { Cors } from './cors.ts';
 import { read, refusal, refused, tooMany, type Read, type Reply } from './reply.ts';
 import type { ApiRequest, Handler, OpenHandler } from './request.ts';
 import type { Route } from './routes.ts';
@@ -40,6 +41,7 @@ export interface ServeContext {
   readonly deps: HttpApiDeps;
   readonly auth: Authenticator;
   readonly cookies: SessionCookies;
+  readonly cors: Cors;
   /** The request rate of each token. */
   readonly rates: Buckets;
   readonly bodies: BodyBudget;
@@ -53,8 +55,13 @@ export interface ServeContext {
 
 /** 403 for a Host or Origin that is not allowed, 503 while the hub stops; null if the request passes. */
 export function refuseAtDoor(context: ServeContext, request: HttpRequest): Reply | null {
-  if (!context.deps.isAllowedOrigin({ host: request.header('host'), origin: request.header('origin') })) {
-    return refusal('forbidden_origin', 'The Host or Origin of the request is not a name of this hub; add it to hub.listen.names.');
+  const given = request.header('origin');
+  const origin = context.cors.allows(given) ? undefined : given;
+  if (!context.deps.isAllowedOrigin({ host: request.header('host'), origin })) {
+    return refusal(
+      'forbidden_origin',
+      'The Host or Origin of the request is not a name of this hub; add it to hub.listen.names (a web page: hub.listen.origins).',
+    );
   }
   return context.isClosed() ? refusal('hub_stopping', 'The hub is stopping; retry when it is back.') : null;
 }

@@ -1,6 +1,6 @@
 /** Requests to the hub, with bounded retries where a retry is safe. */
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
-import { exchange, type HttpAnswer, type HttpQuestion } from './http-exchange.ts';
+import type { Exchange, HttpAnswer, HttpQuestion } from './platform.ts';
 
 export interface Connection {
   /** For example `http://127.0.0.1:4000`. */
@@ -39,15 +39,17 @@ const ANSWER_WITHIN_MS = 30_000;
 /** Errors after which nothing was sent, so any request may be retried. */
 const NOT_CONNECTED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']);
 
-/** Resolves to the JSON of the response. Rejects with `AC_API` if the hub refuses, with `AC_API_UNREACHABLE` if it does not respond. */
-export const request = <T>(connection: Connection, call: Call): Promise<T> =>
-  retried(connection, call, (response) => {
+/** A connection and what it is made with. */
+type Link = Connection & { readonly exchange: Exchange };
+
+const request = <T>(link: Link, call: Call): Promise<T> =>
+  retried(link, call, (response) => {
     call.onStatus?.(response.status);
-    return readJson<T>(response, connection, call);
+    return readJson<T>(response, link, call);
   });
 
 /** Sends the request until it is answered with success, within the bounds of its retries. */
-async function retried<T>(connection: Connection, call: Call, read: (response: HttpAnswer) => Promise<T>): Promise<T> {
+async function retried<T>(connection: Link, call: Call, read: (response: HttpAnswer) => Promise<T>): Promise<T> {
   const giveUpAtMs = performance.now() + (call.retryWithinMs ?? connection.retryWithinMs ?? RETRY_WITHIN_MS);
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, WAIT_MAX_MS)) {
     const outcome = await attempt(connection, call, read);
@@ -61,6 +63,7 @@ async function retried<T>(connection: Connection, call: Call, read: (response: H
 
 /** Sends the requests of one client. */
 export interface Requester {
+  /** Resolves to the JSON of the response. Rejects with `AC_API` if the hub refuses, with `AC_API_UNREACHABLE` if it does not respond. */
   request<T>(call: Call): Promise<T>;
   /** Retried. */
   get<T>(path: string, query?: object): Promise<T>;
@@ -70,42 +73,42 @@ export interface Requester {
   post<T>(path: string, body?: unknown): Promise<T>;
   /** For a request that is not idempotent: not retried once it was sent. */
   postOnce<T>(path: string, body?: unknown): Promise<T>;
+  /** Resolves to a response with its body unread. Not retried. */
+  stream(call: Call): Promise<HttpAnswer>;
 }
 
-export function requester(connection: Connection): Requester {
+export function requester(connection: Connection, exchange: Exchange): Requester {
+  const link: Link = { ...connection, exchange };
   const send = <T>(path: string, body: unknown, idempotent: boolean): Promise<T> =>
-    request<T>(connection, { method: 'POST', path, body, idempotent });
+    request<T>(link, { method: 'POST', path, body, idempotent });
   return {
-    request: (call) => request(connection, call),
-    get: (path, query = {}) => request(connection, { method: 'GET', path, query: query as NonNullable<Call['query']>, idempotent: true }),
-    text: (path) =>
-      retried(connection, { method: 'GET', path, headers: { accept: '*/*' }, idempotent: true }, (response) => response.text()),
+    request: (call) => request(link, call),
+    get: (path, query = {}) => request(link, { method: 'GET', path, query: query as NonNullable<Call['query']>, idempotent: true }),
+    text: (path) => retried(link, { method: 'GET', path, headers: { accept: '*/*' }, idempotent: true }, (response) => response.text()),
     post: (path, body = {}) => send(path, body, true),
     postOnce: (path, body = {}) => send(path, body, false),
+    async stream(call) {
+      const outcome = await attempt(link, call, async (response) => response);
+      if (outcome.kind === 'answer') return outcome.answer;
+      throw outcome.error;
+    },
   };
 }
 
 /** A path with an ID appended, percent-encoded. */
 export const pathTo = (path: string, id: string): string => `${path}/${encodeURIComponent(id)}`;
 
-/** Sends a streaming request: resolves to the response with its body unread. Not retried. */
-export async function openStream(connection: Connection, call: Call): Promise<HttpAnswer> {
-  const outcome = await attempt(connection, call, async (response) => response);
-  if (outcome.kind === 'answer') return outcome.answer;
-  throw outcome.error;
-}
-
 type Outcome<T> =
   | { readonly kind: 'answer'; readonly answer: T }
   | { readonly kind: 'failed'; readonly error: AgentcomError; readonly retryable: boolean; readonly retryAfterMs?: number | undefined };
 
 /** `read` gets the answer from a successful response, within the same timeout. */
-async function attempt<T>(connection: Connection, call: Call, read: (response: HttpAnswer) => Promise<T>): Promise<Outcome<T>> {
+async function attempt<T>(connection: Link, call: Call, read: (response: HttpAnswer) => Promise<T>): Promise<Outcome<T>> {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(new Error(`no answer within ${ANSWER_WITHIN_MS / 1_000} s`)), ANSWER_WITHIN_MS);
   const signal = call.signal === undefined ? late.signal : AbortSignal.any([call.signal, late.signal]);
   try {
-    const response = await exchange(addressOf(connection, call), questionOf(connection, call, signal));
+    const response = await connection.exchange(addressOf(connection, call), questionOf(connection, call, signal));
     if (isSuccess(response)) return { kind: 'answer', answer: await read(response) };
     const retryable = call.idempotent && (response.status === 503 || response.status === 429);
     return { kind: 'failed', error: await apiError(response, connection, call), retryable, retryAfterMs: retryAfterMs(response) };
@@ -204,7 +207,7 @@ function parsed(text: string): Readonly<Record<string, unknown>> {
 }
 
 function unreachable(connection: Connection, { code, message }: Innermost, cause: unknown): AgentcomError {
-  const why = code === 'ECONNREFUSED' ? 'connection refused' : (code ?? message);
+  const why = code === 'ECONNREFUSED' ? 'connection refused' : code === 'ENETWORK' ? message : (code ?? message);
   const toDo = isNoTls(connection, code)
     ? 'It does not speak TLS there: use http:// instead of https://, or put a TLS proxy in front of it.'
     : 'Start it with "agentcom hub", or correct --url or AGENTCOM_API_URL.';

@@ -8,6 +8,7 @@ import { agentsClient, type AgentsClient } from './agents-client.ts';
 import { enrolmentClient, tokensClient, type EnrolmentClient, type TokensClient } from './tokens-client.ts';
 import { tasksClient, type TasksClient } from './tasks-client.ts';
 import type { EventsOptions } from './events.ts';
+import type { Platform } from './platform.ts';
 import type { StreamEvent, WhoAmIJson } from './types.ts';
 
 export interface HubClient {
@@ -35,13 +36,13 @@ export interface HubClient {
   schemas(): Promise<Readonly<Record<string, unknown>>>;
 }
 
-/** A client for the hub at `connection.url`. */
-export function hubClient(connection: Connection): HubClient {
-  const requests = requester(connection);
-  const events = eventsClient(connection);
+/** A client for the hub at `connection.url`, on that platform. */
+export function clientOn({ exchange, newKey }: Platform, connection: Connection): HubClient {
+  const requests = requester(connection, exchange);
+  const events = eventsClient(requests);
   return {
     url: connection.url,
-    tasks: tasksClient(requests, events),
+    tasks: tasksClient(requests, events, newKey),
     agents: agentsClient(requests),
     tokens: tokensClient(requests),
     enrolment: enrolmentClient(requests),

@@ -1,6 +1,6 @@
 /** The hub's event stream, resumed after dropped connections and hub restarts. */
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
-import { openStream, pause, type Connection } from './api-request.ts';
+import { pause, type Requester } from './api-request.ts';
 import { readServerSentEvents } from './sse.ts';
 import type { StreamEvent } from './types.ts';
 
@@ -29,9 +29,9 @@ export interface EventsOptions {
 export type EventsClient = (options?: EventsOptions) => AsyncGenerator<StreamEvent, void>;
 
 export const eventsClient =
-  (connection: Connection): EventsClient =>
+  (requests: Pick<Requester, 'stream'>): EventsClient =>
   (options) =>
-    followEvents(connection, options);
+    followEvents(requests, options);
 
 const GIVE_UP_AFTER_MS = 300_000;
 const IDLE_MS = 60_000;
@@ -42,7 +42,7 @@ const WAIT_MAX_MS = 5_000;
  * Yields each event once, in order, and resumes after the last one if the connection drops. Throws `AC_API` if the hub refuses,
  * `AC_API_UNREACHABLE` if it cannot be reached for longer than `giveUpAfterMs`.
  */
-export async function* followEvents(connection: Connection, options: EventsOptions = {}): AsyncGenerator<StreamEvent, void> {
+async function* followEvents(requests: Pick<Requester, 'stream'>, options: EventsOptions = {}): AsyncGenerator<StreamEvent, void> {
   let lastEventId = options.lastEventId;
   let waitMs = FIRST_WAIT_MS;
   let receivedAtMs = performance.now();
@@ -50,7 +50,8 @@ export async function* followEvents(connection: Connection, options: EventsOptio
     if (isAborted(options.signal)) return;
     const idle = idleSignal(options.idleMs ?? IDLE_MS, options.signal);
     try {
-      for await (const event of streamOnce(connection, options, lastEventId, idle)) {
+      for await (const event of streamOnce(requests, options, lastEventId, idle)) {
+        if (isAborted(options.signal)) return;
         lastEventId = event.id ?? lastEventId;
         waitMs = FIRST_WAIT_MS;
         yield event;
@@ -71,12 +72,12 @@ export async function* followEvents(connection: Connection, options: EventsOptio
 }
 
 async function* streamOnce(
-  connection: Connection,
+  { stream }: Pick<Requester, 'stream'>,
   options: EventsOptions,
   lastEventId: string | undefined,
   idle: IdleSignal,
 ): AsyncGenerator<StreamEvent, void> {
-  const response = await openStream(connection, {
+  const response = await stream({
     method: 'GET',
     path: '/api/events',
     query: { task_id: options.taskId, agent_id: options.agentId, type: options.type, about: options.about, last: options.last },
@@ -106,12 +107,14 @@ interface IdleSignal {
 function idleSignal(idleMs: number, outer: AbortSignal | undefined): IdleSignal {
   const controller = new AbortController();
   let receivedAtMs: number | null = null;
-  const timer = setTimeout(() => controller.abort(new Error(`nothing received for ${idleMs / 1_000} s`)), idleMs);
+  const startTimer = () => setTimeout(() => controller.abort(new Error(`nothing received for ${idleMs / 1_000} s`)), idleMs);
+  let timer = startTimer();
   return {
     signal: outer === undefined ? controller.signal : AbortSignal.any([outer, controller.signal]),
     received: () => {
       receivedAtMs = performance.now();
-      timer.refresh();
+      clearTimeout(timer);
+      timer = startTimer();
     },
     receivedAtMs: () => receivedAtMs,
     end: () => {

@@ -1,28 +1,9 @@
 /**
- * One HTTP request and its answer, over node:http: the platform's `fetch` takes 0.16 s of the processor to load (Node 20), longer than
- * everything else that a short command does.
+ * HTTP over node:http: the `fetch` of Node 20 takes 0.16 s of the processor to load, longer than everything else that a short command does.
  */
 import { Agent, request as requestHttp, type IncomingMessage } from 'node:http';
 import type { RequestOptions } from 'node:https';
-
-export interface HttpQuestion {
-  readonly method: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string | undefined;
-  /** Ends the request, and the body of its answer. */
-  readonly signal: AbortSignal;
-}
-
-export interface HttpAnswer {
-  readonly status: number;
-  readonly statusText: string;
-  /** Null if the answer does not have it. */
-  header(name: string): string | null;
-  /** The bytes as they arrive. Rejects with the signal's reason once it is aborted. */
-  bytes(): AsyncGenerator<Uint8Array, void>;
-  /** The whole body. */
-  text(): Promise<string>;
-}
+import { reasonOf, type Exchange, type HttpAnswer } from './platform.ts';
 
 /** A connection is used again within this time, milliseconds; a hub closes an idle one after five seconds. */
 const REUSED_WITHIN_MS = 1_000;
@@ -31,8 +12,7 @@ const AGENT_OPTIONS = { keepAlive: true, timeout: REUSED_WITHIN_MS } as const;
 const httpAgent = new Agent(AGENT_OPTIONS);
 let httpsAgent: Agent | undefined;
 
-/** Follows no redirect: it would send the token to another address. */
-export async function exchange(address: URL, { method, headers, body, signal }: HttpQuestion): Promise<HttpAnswer> {
+export const exchange: Exchange = async (address, { method, headers, body, signal }) => {
   const { send, agent } = await protocolOf(address);
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {
@@ -51,7 +31,7 @@ export async function exchange(address: URL, { method, headers, body, signal }: 
     });
     request.end(body);
   });
-}
+};
 
 type Send = (address: URL, options: RequestOptions) => ReturnType<typeof requestHttp>;
 
@@ -87,6 +67,3 @@ function answerOf(response: IncomingMessage, signal: AbortSignal): HttpAnswer {
     },
   };
 }
-
-/** An aborted request fails with an error of the socket; what counts is why it was aborted. */
-const reasonOf = (signal: AbortSignal, thrown: unknown): Error => (signal.aborted ? signal.reason : thrown) as Error;

@@ -1,9 +1,10 @@
-/** A typed client of the hub's HTTP API. */
-export { hubClient, type HubClient } from './client.ts';
-export type { AgentsClient } from './agents-client.ts';
-export type { EndedStatus } from './ended-status.ts';
-export type { EventsOptions } from './events.ts';
-export type { Connection } from './api-request.ts';
-export type { EndedTask, SubmitOptions, TasksClient, WaitOptions, WatchOptions } from './tasks-client.ts';
-export type { EnrolmentClient, TokensClient } from './tokens-client.ts';
-export type * from './types.ts';
+/** A typed client of the hub's HTTP API, in Node. */
+import { randomUUID } from 'node:crypto';
+import { clientOn, type HubClient } from './client.ts';
+import type { Connection } from './api-request.ts';
+import { exchange } from './http-exchange.ts';
+
+/** A client for the hub at `connection.url`. Sends nothing yet. */
+export const hubClient = (connection: Connection): HubClient => clientOn({ exchange, newKey: randomUUID }, connection);
+
+export type * from './types-of-client.ts';

@@ -1,10 +1,10 @@
 /** Tasks: submit, read, control and watch them. */
-import { randomUUID } from 'node:crypto';
 import { traceContextOf } from '../../core/domain/task/trace-context.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { isEndedStatus, type EndedStatus } from './ended-status.ts';
 import type { EventsClient, EventsOptions } from './events.ts';
 import { pathTo, type Call, type Requester } from './api-request.ts';
+import type { Platform } from './platform.ts';
 import { submitBatcher } from './submit-batcher.ts';
 import type {
   ActAnswer,
@@ -113,13 +113,13 @@ export interface TasksClient {
   wait(taskId: string, options?: WaitOptions): Promise<EndedTask | null>;
 }
 
-export function tasksClient({ get, postOnce, request }: Requester, followEvents: EventsClient): TasksClient {
+export function tasksClient({ get, postOnce, request }: Requester, followEvents: EventsClient, newKey: Platform['newKey']): TasksClient {
   const path = (taskId: string, more = ''): string => `${pathTo('/api/tasks', taskId)}${more}`;
   const keyed = (options: SubmitOptions | string = {}) => {
     const given: SubmitOptions = typeof options === 'string' ? { idempotencyKey: options } : options;
     const trace = traceContextOf(given.traceparent, given.tracestate);
     const onStatus = (status: number): void => void (status === REPEATED_STATUS && given.onRepeated?.());
-    const headers = { 'idempotency-key': given.idempotencyKey ?? randomUUID(), ...trace };
+    const headers = { 'idempotency-key': given.idempotencyKey ?? newKey(), ...trace };
     return { method: 'POST', headers, idempotent: true, onStatus } as const;
   };
   const submitTogether = submitBatcher({ request });

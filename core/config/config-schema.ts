@@ -22,6 +22,8 @@ const HOST_PATTERN = '^([A-Za-z0-9._-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Za-z:.
 const WAKE_RETRIES_MAX = 20;
 const HUBS_MAX = 32;
 const NAMES_MAX = 256;
+/** Of a web page: scheme, host and perhaps port, without a path. */
+const ORIGIN_PATTERN = '^https?://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?$';
 
 /** Keys of `T`, each with a schema: a key added to `T` and forgotten here does not compile. */
 type FieldsOf<T> = { readonly [Key in keyof T]-?: TSchema };
@@ -98,7 +100,7 @@ const limits = Object.fromEntries(
 );
 
 const listen = options(
-  'host, port, names, insecure and trustedProxies',
+  'host, port, names, origins, insecure and trustedProxies',
   {},
   {
     host: text('a host name or an IP address, without port and brackets, such as 127.0.0.1', HOST_PATTERN, 253),
@@ -106,6 +108,10 @@ const listen = options(
     names: Type.Array(text('a host name without scheme, port and path', HOST_PATTERN, 253), {
       maxItems: NAMES_MAX,
       description: 'a list of host names',
+    }),
+    origins: Type.Array(text('an origin such as https://ops.example.org, without a path', ORIGIN_PATTERN, 270), {
+      maxItems: NAMES_MAX,
+      description: 'a list of origins',
     }),
     insecure: yesOrNo,
     trustedProxies: Type.Array(text('an IP address', '^(\\d{1,3}(\\.\\d{1,3}){3}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$', 45), {

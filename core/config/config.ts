@@ -125,6 +125,8 @@ export interface HubConfig {
         readonly port?: number | undefined;
         /** Host names, besides loopback and `host`, that are allowed in Host and Origin. */
         readonly names?: readonly string[] | undefined;
+        /** Origins of web pages that may call the API with a bearer token (CORS). */
+        readonly origins?: readonly string[] | undefined;
         /** Allows plain-text connections beyond loopback, on a trusted network or behind a TLS proxy. */
         readonly insecure?: boolean | undefined;
         /** Addresses of proxies whose `x-forwarded-for` is trusted. */
@@ -175,6 +177,7 @@ export interface ResolvedHubConfig {
   readonly host: string;
   readonly port: number;
   readonly names: readonly string[];
+  readonly origins: readonly string[];
   readonly insecure: boolean;
   readonly trustedProxies: readonly string[];
   readonly storage: StorageChoice;

@@ -66,6 +66,7 @@ function resolveHub(hub: HubConfig, place: ConfigPlace): ResolvedHubConfig {
     host: hub.listen?.host ?? DEFAULT_HOST,
     port: hub.listen?.port ?? DEFAULT_PORT,
     names: Object.freeze([...(hub.listen?.names ?? [])]),
+    origins: Object.freeze([...(hub.listen?.origins ?? [])]),
     insecure: hub.listen?.insecure ?? false,
     trustedProxies: Object.freeze([...(hub.listen?.trustedProxies ?? [])]),
     storage: hub.storage,

@@ -49,13 +49,21 @@ export interface RunningHubOptions {
   readonly limits?: Partial<HubLimits>;
   /** How far its machine's clock is ahead of ours, milliseconds. */
   readonly clockAheadMs?: number;
+  /** Of pages that may call its API. */
+  readonly origins?: readonly string[];
 }
 
 const ADMIN_TOKEN = 'an-admin-token-of-the-tests-0123456789';
 
-export async function runningHub({ timing = {}, limits = {}, clockAheadMs = 0 }: RunningHubOptions = {}): Promise<RunningHub> {
+export async function runningHub({
+  timing = {},
+  limits = {},
+  clockAheadMs = 0,
+  origins = [],
+}: RunningHubOptions = {}): Promise<RunningHub> {
   const folder = await mkdtemp(join(tmpdir(), 'agentcom-hub-'));
-  const wanted = { listen: { port: 0 }, storage: memory(), transport: ws(), dataDir: folder, adminToken: ADMIN_TOKEN, timing, limits };
+  const listen = { port: 0, origins };
+  const wanted = { listen, storage: memory(), transport: ws(), dataDir: folder, adminToken: ADMIN_TOKEN, timing, limits };
   const answer = resolveConfig({ hub: wanted }, { baseDir: folder, absolute: (path) => resolve(folder, path) });
   if (answer.kind !== 'resolved' || answer.config.hub === undefined) throw new AgentcomError('AC_INTERNAL', JSON.stringify(answer));
   await mkdir(answer.config.hub.dataDir, { recursive: true, mode: 0o700 });

@@ -9,6 +9,7 @@ import { makeWorld } from '../apps/app-world.ts';
 import { ROOT } from '../architecture/cruise.ts';
 import { accessibility } from './accessibility.ts';
 import { startChromium } from './chromium.ts';
+import { clientInPage } from './client-in-page.ts';
 import { hostileText } from './hostile-texts.ts';
 import { journeys } from './journeys.ts';
 import { quietPages } from './quiet-pages.ts';
@@ -37,6 +38,7 @@ t.test('the dashboard in a browser', { timeout: TIMEOUT_MS }, async (t) => {
   await liveOutput(t, room);
   await muchOutput(t, room);
   await quietPages(t, room);
+  await clientInPage(t, browser);
   await hostileText(t, room);
   await accessibility(t, room);
   await manyTasks(t, room);

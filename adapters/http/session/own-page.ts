@@ -5,7 +5,7 @@
 import type { HttpRequest } from '../../../core/ports/http.ts';
 import { refusal, type Reply } from '../reply.ts';
 
-/** A page of another origin cannot set it without asking first, and the hub allows no such question (there is no CORS). */
+/** A page of another origin cannot set it without asking first, and no answer allows it (cors.ts). */
 export const DASHBOARD_HEADER = 'x-agentcom-dashboard';
 
 /** 403 if it may come from another page; null if it comes from the hub's own. */

@@ -40,6 +40,7 @@ export const httpModule = (): ContainerModule =>
             log,
             limits: config.limits,
             isAllowedOrigin: allowedOrigins(config.host, config.names),
+            pageOrigins: config.origins.map((origin) => new URL(origin).origin),
             trustedProxies: config.trustedProxies,
             adminTokenHash: secrets.adminTokenHash,
             sessionSecret: secrets.sessionSecret,

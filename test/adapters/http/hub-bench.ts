@@ -127,6 +127,7 @@ export async function hubBench(
     log,
     limits,
     isAllowedOrigin: ({ host, origin }) => host === HOST && (origin === undefined || origin === `http://${HOST}`),
+    pageOrigins: [],
     trustedProxies: ['10.0.0.1'],
     adminTokenHash: hashOf(ADMIN_TOKEN),
     sessionSecret: 'the session secret of the tests',

@@ -239,7 +239,7 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
     status: 403,
     wanted: {
       error: 'forbidden_origin',
-      message: 'The Host or Origin of the request is not a name of this hub; add it to hub.listen.names.',
+      message: 'The Host or Origin of the request is not a name of this hub; add it to hub.listen.names (a web page: hub.listen.origins).',
     },
     logged: requestRefused('GET', null, 403, 'forbidden_origin'),
   },
@@ -252,7 +252,7 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
     status: 403,
     wanted: {
       error: 'forbidden_origin',
-      message: 'The Host or Origin of the request is not a name of this hub; add it to hub.listen.names.',
+      message: 'The Host or Origin of the request is not a name of this hub; add it to hub.listen.names (a web page: hub.listen.origins).',
     },
     logged: requestRefused('POST', null, 403, 'forbidden_origin'),
   },

@@ -36,6 +36,7 @@ t.test('defaults are in, folders are absolute, everything is frozen', async (t) 
     host: '127.0.0.1',
     port: 4000,
     names: [],
+    origins: [],
     insecure: false,
     trustedProxies: [],
     storage,
@@ -142,6 +143,15 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
     [
       ['hub.listen.host', /found "127\.0\.0\.1:4000"$/],
       ['hub.listen.names[0]', /without scheme, port and path, found "hub/],
+    ],
+  ],
+  [
+    'origins with a path, without a scheme, or any',
+    { hub: { ...hub, listen: { origins: ['https://ops.example', 'http://[::1]:5173', 'https://ops.example/', 'ops.example', '*'] } } },
+    [
+      ['hub.listen.origins[2]', /^wanted an origin such as https:.*without a path, found "https:\/\/ops\.example\/"$/],
+      ['hub.listen.origins[3]', /found "ops\.example"$/],
+      ['hub.listen.origins[4]', /found "\*"$/],
     ],
   ],
   ['a port too high', { hub: { ...hub, listen: { port: 65_536 } } }, [['hub.listen.port', /found 65536$/]]],

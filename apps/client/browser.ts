@@ -1,0 +1,14 @@
+/** A typed client of the hub's HTTP API, in a browser. */
+import { clientOn, type HubClient } from './client.ts';
+import type { Connection } from './api-request.ts';
+import { fetchExchange } from './fetch-exchange.ts';
+
+const KEY_BYTES = 16;
+/** A page that came over plain HTTP has no `randomUUID`. */
+const newKey = (): string =>
+  Array.from(crypto.getRandomValues(new Uint8Array(KEY_BYTES)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+
+/** A client for the hub at `connection.url`. Sends nothing yet. */
+export const hubClient = (connection: Connection): HubClient => clientOn({ exchange: fetchExchange, newKey }, connection);
+
+export type * from './types-of-client.ts';

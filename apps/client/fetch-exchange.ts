@@ -1,0 +1,52 @@
+/** HTTP over `fetch`, in a browser. */
+import { reasonOf, type Exchange, type HttpAnswer } from './platform.ts';
+
+/** A browser does not let a page see why a connection failed, or whether the hub got the request. */
+const NETWORK_ERROR = 'ENETWORK';
+const NETWORK_CAUSES =
+  'the browser does not say why. Either nothing listens there, or the origin of this page is not in hub.listen.origins';
+
+export const fetchExchange: Exchange = async (address, { method, headers, body, signal }) => {
+  const init = { method, headers, signal, redirect: 'manual', cache: 'no-store', credentials: 'omit' } as const;
+  try {
+    return answerOf(await fetch(address, body === undefined ? init : { ...init, body }), signal);
+  } catch (thrown) {
+    throw failure(signal, thrown);
+  }
+};
+
+function answerOf(response: Response, signal: AbortSignal): HttpAnswer {
+  async function* bytes(): AsyncGenerator<Uint8Array, void> {
+    // Not every browser can iterate a stream.
+    const reader = response.body?.getReader();
+    if (reader === undefined) return;
+    try {
+      for (let step = await reader.read(); !step.done; step = await reader.read()) yield step.value;
+    } catch (thrown) {
+      throw failure(signal, thrown);
+    } finally {
+      // After a failure there is nothing left to cancel.
+      await Promise.allSettled([reader.cancel()]);
+    }
+  }
+  return {
+    status: response.status,
+    // What a redirect is, and where it leads, is hidden from pages.
+    statusText:
+      response.type === 'opaqueredirect' ? "it redirects. Use the address it redirects to if it is your hub's." : response.statusText,
+    header: (name) => response.headers.get(name),
+    bytes,
+    async text() {
+      try {
+        return await response.text();
+      } catch (thrown) {
+        throw failure(signal, thrown);
+      }
+    },
+  };
+}
+
+function failure(signal: AbortSignal, thrown: unknown): Error {
+  const reason = reasonOf(signal, thrown);
+  return signal.aborted ? reason : Object.assign(new Error(NETWORK_CAUSES, { cause: reason }), { code: NETWORK_ERROR });
+}

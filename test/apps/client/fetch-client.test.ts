@@ -1,0 +1,121 @@
+/** The client as a web page has it, over `fetch`: what differs from that of Node. Pages in a real browser: test/browser. */
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import t, { type Test } from 'tap';
+import { hubClient } from '../../../apps/client/browser.ts';
+import { freePort } from '../cli/cli-world.ts';
+import { ScriptedApp } from '../cli/scripted-app.ts';
+import { runningHub } from '../running-hub.ts';
+import { bundledForBrowser } from './page-program.ts';
+
+t.setTimeout(60_000);
+
+async function listening(t: Test, app: ScriptedApp): Promise<{ readonly url: string; readonly server: Server }> {
+  const server = await app.listen(0);
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server };
+}
+
+t.test('a bundler takes the client of browsers, which has nothing of Node', (t) => {
+  const text = bundledForBrowser("import { hubClient } from 'agentcom/client'; globalThis.hub = hubClient({ url: location.origin });");
+  t.match(text, /getRandomValues/);
+  t.notMatch(text, /node:|require\(|Buffer\b|process\./);
+  t.comment(`${(text.length / 1_000).toFixed(0)} kB, not minified`);
+  t.end();
+});
+
+t.test('submits of one moment, streams, output and refusals', async (t) => {
+  const running = await runningHub();
+  t.teardown(() => running.stop());
+  const { url, adminToken: token } = running;
+  const hub = hubClient({ url, token });
+  const agent = await running.agent('a1');
+  const submitted = await Promise.all(['one', 'two', 'three'].map((description) => hub.tasks.submit({ description })));
+  t.equal(new Set(submitted.map(({ task_id: id }) => id)).size, 3);
+  const ended = hub.tasks.wait(submitted[0]?.task_id ?? '');
+  const { task_id: taskId, generation } = await agent.frame('task_assign');
+  const about = { task_id: taskId, generation };
+  agent.send({ type: 'task_accepted', ...about });
+  agent.send({ type: 'task_output', ...about, stream: 'agent', text: 'hälf', seq: 0, dropped: 0 });
+  agent.send({ type: 'task_complete', ...about, result: { text: 'done' } });
+  t.match(await ended, { status: 'completed', result: { text: 'done' } });
+  for await (const { text } of hub.tasks.followOutput(String(taskId))) t.equal(text, 'hälf');
+  await t.rejects(hub.tasks.submit({ description: '' }), { code: 'AC_API', details: { status: 400 } });
+  await t.rejects(hubClient({ url, token: 'nobody' }).whoami(), { code: 'AC_API', details: { status: 401 } });
+
+  const stop = new AbortController();
+  let seen = 0;
+  for await (const _ of hub.events({ lastEventId: '0', signal: stop.signal })) {
+    seen += 1;
+    if (seen === 3) stop.abort();
+  }
+  t.equal(seen, 3, 'a stream ends when it is aborted');
+});
+
+t.test('the preflight of a page, over a socket', async (t) => {
+  const running = await runningHub({ origins: ['http://LOCALHOST:5173', 'https://ops.example:443'] });
+  t.teardown(() => running.stop());
+  const preflight = async (origin: string) => {
+    const headers = { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization' };
+    const { status, headers: got } = await fetch(`${running.url}/api/tasks/batch`, { method: 'OPTIONS', headers });
+    return [status, got.get('access-control-allow-origin')];
+  };
+  for (const origin of ['http://localhost:5173', 'https://ops.example']) t.strictSame(await preflight(origin), [204, origin]);
+  t.strictSame(await preflight('http://localhost:5174'), [405, null]);
+  t.strictSame(await preflight('https://evil.example'), [403, null]);
+});
+
+t.test('a hub that is not there: what a page can know, and what to do', async (t) => {
+  const url = `http://127.0.0.1:${await freePort()}`;
+  await t.rejects(hubClient({ url, retryWithinMs: 0 }).tasks.stats(), {
+    code: 'AC_API_UNREACHABLE',
+    message: /cannot be reached: the browser does not say why.* hub\.listen\.origins\. Start it with "agentcom hub"/,
+    details: { reason: 'ENETWORK' },
+  });
+});
+
+t.test('what was perhaps received is sent again only if that is safe', async (t) => {
+  let calls = 0;
+  const app = new ScriptedApp().otherwise(() => {
+    calls += 1;
+    server.closeAllConnections();
+    return new Response(null, { status: 204 });
+  });
+  const { url, server } = await listening(t, app);
+  const retries: string[] = [];
+  const hub = hubClient({ url, retryWithinMs: 500, onRetry: (why) => retries.push(why) });
+  await t.rejects(hub.tasks.cancel('task-00000000000000aa'), { code: 'AC_API_UNREACHABLE' });
+  t.strictSame([calls, retries.length], [1, 0]);
+  await t.rejects(hub.tasks.stats(), { code: 'AC_API_UNREACHABLE' });
+  t.ok(calls > 2 && retries.length > 0, 'a read is');
+});
+
+t.test('an answer that breaks off', async (t) => {
+  const server = createServer((_, response) => {
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.write('{"tasks":', () => response.destroy());
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => server.close());
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await t.rejects(hubClient({ url, retryWithinMs: 0 }).tasks.list(), { code: 'AC_API_UNREACHABLE', details: { reason: 'ENETWORK' } });
+});
+
+t.test('an answer that never comes, and a redirect', async (t) => {
+  const app = new ScriptedApp()
+    .get('/api/tasks/:id', () => new Promise<Response>(() => undefined))
+    .get('/health', () => Response.redirect('http://127.0.0.1:1/elsewhere', 302));
+  const { url, server } = await listening(t, app);
+  const hub = hubClient({ url, token: 'x', retryWithinMs: 0 });
+  await t.rejects(hub.health(), { code: 'AC_API', message: /it redirects/ }, 'the token does not follow');
+  const stop = new AbortController();
+  const asked = once(server, 'request');
+  const got = hub.tasks.get('task-00000000000000aa', { signal: stop.signal });
+  await asked;
+  stop.abort(new Error('enough'));
+  await t.rejects(got, { message: 'enough' });
+});
