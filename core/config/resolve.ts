@@ -44,7 +44,10 @@ export function resolveConfig(config: unknown, place: ConfigPlace): ResolveAnswe
   if (problems.length === 0 && written.hub === undefined && written.sidecar === undefined) {
     problems.push({ path: WHOLE_CONFIG, message: 'wanted hub, sidecar or both, found neither' });
   }
-  if (problems.length > 0) return { kind: 'invalid', problems };
+  if (problems.length > 0) {
+    const isFromPlace = completed !== config;
+    return { kind: 'invalid', problems: problems.map((problem) => (isFromPlace ? withItsVariable(problem) : problem)) };
+  }
   const resolved: ResolvedConfig = {
     baseDir: place.baseDir,
     hub: written.hub === undefined ? undefined : resolveHub(written.hub, place),
@@ -52,6 +55,12 @@ export function resolveConfig(config: unknown, place: ConfigPlace): ResolveAnswe
   };
   return { kind: 'resolved', config: Object.freeze(resolved) };
 }
+
+/** A mistake in the admin token says that the token is not from the file. */
+const withItsVariable = ({ path, message }: ConfigProblem): ConfigProblem => ({
+  path,
+  message: path === 'hub.adminToken' ? `${message}; it was taken from the environment, AGENTCOM_ADMIN_TOKEN` : message,
+});
 
 /** The config as if it had set the token from the environment, so that the same rules apply. */
 function withAdminToken(config: unknown, adminToken: string | undefined): unknown {

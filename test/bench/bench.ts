@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { dirname, join } from 'node:path';
 import { withEnds, writeFigures } from '../chaos/rig/chaos-figures.ts';
+import { progressBar } from '../chaos/rig/progress-bar.ts';
 import { postgresServer, type PostgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { builtTree } from '../rig/built-tree.ts';
 import { drifted, readStored, storeRatios } from './rig/check-targets.ts';
@@ -60,8 +61,14 @@ async function measure({
   sizes,
   cpuProf,
 }: BenchOptions): Promise<void> {
+  const chosen = SCENARIOS.filter(({ names }) => names.some((name) => scenarios.includes(name)));
+  const bar = !isJson && process.stdout.isTTY ? progressBar(chosen.length) : null;
+  let done = 0;
+  const sayProgress = (): void => bar?.at(done, chosen[done]?.names.join(', ') ?? 'done');
   const say = (text: string): void => {
-    if (!isJson) process.stdout.write(`${text}\n`);
+    if (isJson) return;
+    process.stdout.write(bar === null ? `${text}\n` : `\r\u001b[K${text}\n`);
+    sayProgress();
   };
   const here = { ...environment(), loadBefore: Math.round((loadavg()[0] ?? 0) * 10) / 10 };
   if (!isJson) sayEnvironment(here);
@@ -106,14 +113,17 @@ async function measure({
       keepProfile: (kept, picture) => void profiled.push({ profile: kept, picture }),
       say,
     };
-    for (const scenario of SCENARIOS.filter(({ names }) => names.some(bench.isAsked))) {
+    for (const scenario of chosen) {
+      sayProgress();
       const fromMs = performance.now();
       await scenario.run(bench);
       const [name, taken] = [scenario.names.filter(bench.isAsked).join(', '), (performance.now() - fromMs) / 1_000];
       secondsOf[name] = Math.round(taken);
+      done += 1;
       say(`  ${name}: ${Math.round(taken)} s`);
     }
   });
+  bar?.end();
   const seconds = (performance.now() - beganMs) / 1_000;
   say(`in ${Math.round(seconds)} s: ${inWords(secondsOf)}`);
   if (cpuProf !== null) sayProfiles(cpuProf, say);

@@ -137,7 +137,9 @@ async function revokeToken({ output, hub }: Context, _options: object, id: strin
 async function whoami({ output, hub }: Context): Promise<void> {
   const answer = await (await hub()).whoami();
   output.data(answer);
-  output.line(`${answer.role}${answer.agent_id === null ? '' : ` ${answer.agent_id}`}, token ${answer.id}`);
+  const agent = answer.agent_id === null ? '' : ` ${answer.agent_id}`;
+  const isNamed = answer.name !== undefined && answer.name !== answer.id;
+  output.line(`${answer.role}${agent}, token ${isNamed ? `${answer.name} (${answer.id})` : answer.id}`);
 }
 
 /** Prints JSON in both output modes. */

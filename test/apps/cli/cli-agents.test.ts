@@ -65,6 +65,7 @@ t.test('push, agents, stats and tokens', async (t) => {
           next_cursor: null,
         }),
       )
+      .get('/api/whoami', (c) => c.json({ id: 'tok-1', name: 'ci\u001b', role: 'viewer', agent_id: null, server_time: 1 }))
       .delete('/admin/tokens/:id', (c) => c.json({ revoked: 1 })),
   );
   t.strictSame(await hub.run(['push', 'w1', 'now', '-m', '{"a":1}']), { code: 0, out: `${ID} pushed to w1\n`, err: '' });
@@ -113,6 +114,7 @@ checks at 2023-11-14 22:13:20: some failed
   ]);
   await hub.run(['tokens', 'create', '--name', 'ci', '--role', 'viewer', '--expires', '30d']);
   t.strictSame(JSON.parse(hub.requests.at(-1)?.body ?? ''), { name: 'ci', role: 'viewer', expires_in_ms: 2_592_000_000 });
+  t.strictSame((await hub.run(['whoami'])).out, 'viewer, token ci\\e (tok-1)\n');
   t.strictSame(await hub.run(['tokens', 'revoke', 'w1']), { code: 0, out: 'w1 revoked\n', err: '' });
 });
 

@@ -316,6 +316,7 @@ t.test('an admin token of the surroundings counts as the config’s, by the same
     problemsOf(resolveConfig(open, { ...PLACE, adminToken: 'short' })).map(({ path }) => path),
     ['hub.adminToken'],
   );
+  t.match(problemsOf(resolveConfig(open, { ...PLACE, adminToken: 'short' }))[0]?.message, /5 characters; .* AGENTCOM_ADMIN_TOKEN$/);
   const own = SECRET.toLowerCase();
   const both = resolveConfig({ hub: { ...hub, adminToken: own } }, { ...PLACE, adminToken: SECRET });
   t.equal(both.kind === 'resolved' && both.config.hub?.adminToken, own, 'the config’s own wins');
