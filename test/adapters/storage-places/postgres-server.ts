@@ -115,7 +115,8 @@ async function newData(data: string, initialise: () => Promise<void>): Promise<v
   await rm(making, { recursive: true, force: true });
 }
 
-function programs(url: string): Pick<PostgresServer, 'url' | 'ask' | 'session'> {
+/** Other programs in the database. */
+export function programs(url: string): Pick<PostgresServer, 'url' | 'ask' | 'session'> {
   const session: PostgresServer['session'] = async () => {
     const client = new pg.Client({ connectionString: url });
     await client.connect();

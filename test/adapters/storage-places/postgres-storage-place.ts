@@ -8,7 +8,7 @@ import { silentLog } from '../../../core/ports/log.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
 import type { Teardown } from '../../product/contracts/contract-case.ts';
 import type { StorageSubject } from '../../product/contracts/storage/storage-room.ts';
-import type { PostgresServer } from './postgres-server.ts';
+import { programs, type PostgresServer } from './postgres-server.ts';
 
 export type EngineOptions = Partial<Omit<PostgresEngineDeps, 'settings'>>;
 
@@ -36,6 +36,35 @@ export function emptySchema(t: Teardown, server: PostgresServer): string {
 export function closedBefore(t: Teardown, storage: Storage): Storage {
   t.teardown(() => storage.close());
   return storage;
+}
+
+/** Copies of a database that has the tables of a store and nothing in them: making the tables takes longer than most cases. */
+export async function madeDatabases(server: PostgresServer) {
+  const name = (): string => `test_${randomUUID().replaceAll('-', '').slice(0, 16)}`;
+  const urlOf = (database: string): string => Object.assign(new URL(server.url), { pathname: `/${database}` }).href;
+  const template = name();
+  const session = await server.session();
+  await session.ask(`CREATE DATABASE ${template}`);
+  const storage = postgresStorage({ url: urlOf(template) });
+  await storage.open();
+  await storage.close();
+  // With the name of the store and its clock: whoever opens a copy writes its own.
+  await programs(urlOf(template)).ask('DELETE FROM agentcom.store');
+  const [version] = await session.ask(`SELECT current_setting('server_version_num')::integer >= 150000 AS has_strategies`);
+  const strategy = version?.['has_strategies'] === true ? 'STRATEGY FILE_COPY' : '';
+  return {
+    /** The URL of a copy, which is gone after the test. */
+    async copy(t: Teardown): Promise<string> {
+      const database = name();
+      await session.ask(`CREATE DATABASE ${database} TEMPLATE ${template} ${strategy}`);
+      t.teardown(async () => void (await session.ask(`DROP DATABASE ${database} WITH (FORCE)`)));
+      return urlOf(database);
+    },
+    async end(): Promise<void> {
+      await session.ask(`DROP DATABASE ${template}`);
+      await session.end();
+    },
+  };
 }
 
 export const postgresSubject = (server: () => PostgresServer, unopenable: Required<StorageSubject>['unopenable']): StorageSubject => ({

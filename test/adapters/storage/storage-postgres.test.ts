@@ -6,15 +6,21 @@ import { postgres } from '../../../adapters/storage-knex/postgres.ts';
 import type { PostgresOptions } from '../../../adapters/storage-knex/postgres/options.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { clusterOf } from '../../product/contracts/storage/cluster-of.ts';
-import { storageContract } from '../../product/contracts/storage/storage.contract.ts';
-import { closedBefore, emptySchema, postgresStorage, postgresSubject } from '../storage-places/postgres-storage-place.ts';
+import type { Teardown } from '../../product/contracts/contract-case.ts';
+import type { StoragePlace } from '../../product/contracts/storage/storage-room.ts';
+import { storesContract, wholeStorageContract } from '../../product/contracts/storage/storage.contract.ts';
+import { closedBefore, emptySchema, madeDatabases, postgresStorage, postgresSubject } from '../storage-places/postgres-storage-place.ts';
 import { postgresServer } from '../storage-places/postgres-server.ts';
 import { boundedHistoryStep } from './bounded-history-step.ts';
 import { tokenUseStep } from './token-use-step.ts';
 import { usageStep } from './usage-step.ts';
 
 const server = await postgresServer();
-t.teardown(() => server.end());
+const databases = await madeDatabases(server);
+t.teardown(async () => {
+  await databases.end();
+  await server.end();
+});
 
 const subject = postgresSubject(
   () => server,
@@ -62,7 +68,13 @@ const subject = postgresSubject(
   },
 );
 
-storageContract('postgres', subject, t);
+wholeStorageContract('postgres', subject, t);
+storesContract('postgres', { ...subject, place: madePlace }, t);
+
+async function madePlace(t: Teardown): Promise<StoragePlace> {
+  const url = await databases.copy(t);
+  return { storage: (clock) => closedBefore(t, postgresStorage({ url }, { clock })) };
+}
 
 t.test('postgres() says what is wrong with its options, and connects nowhere by being chosen', async (t) => {
   const url = 'postgres://somebody:secret@db.example/agentcom?sslmode=require&password=secret';

@@ -16,7 +16,12 @@ import { taskStoreCases } from './task-store.contract.ts';
 
 /** Adds all that is asked of a storage; `name` stands in the titles. */
 export function storageContract(name: string, subject: StorageSubject, runner: TestRunner): void {
-  wholeStorageCases(name, subject, runner);
+  wholeStorageContract(name, subject, runner);
+  storesContract(name, subject, runner);
+}
+
+/** What is asked of each of its stores: of a place they need only that nothing is kept in it. */
+export function storesContract(name: string, subject: StorageSubject, runner: TestRunner): void {
   taskStoreCases(name, subject, runner);
   taskListCases(name, subject, runner);
   storeUnitCases(name, subject, runner);
@@ -32,7 +37,8 @@ export function storageContract(name: string, subject: StorageSubject, runner: T
 const clock = systemClock();
 const DURABLE = 'A storage that is durable outlives its program, and meets what another left in its place';
 
-function wholeStorageCases(name: string, subject: StorageSubject, runner: TestRunner): void {
+/** What is asked of it as a whole: its places were never opened. */
+export function wholeStorageContract(name: string, subject: StorageSubject, runner: TestRunner): void {
   const suite = `Storage contract, ${name}`;
   const { capabilities, unopenable } = subject;
   if (typeof capabilities?.durable !== 'boolean' || typeof capabilities.shared !== 'boolean') {
