@@ -38,3 +38,7 @@ export function fileOf(page: string, name: string): string {
   if (block === undefined) throw new Error(`${page} has no block for ${name}.`);
   return block.text;
 }
+
+/** The blocks of TypeScript that are files. */
+export const filesOf = (page: string): readonly { readonly name: string; readonly text: string }[] =>
+  blocksOf(page).flatMap(({ language, file, text }) => (language === 'ts' && file !== null ? [{ name: file, text }] : []));

@@ -1,19 +1,21 @@
-/** Compiles the TypeScript of a page, as strict as this tree, as if each block were a file beside the page. */
+/** Compiles the TypeScript of pages, as strict as this tree, as if each block were a file beside its page. */
 import { dirname, join } from 'node:path';
 import ts from 'typescript';
 import { ROOT } from '../../architecture/cruise.ts';
-import { blocksOf } from './page-blocks.ts';
+import { filesOf } from './page-blocks.ts';
 
 export interface PageFile {
+  readonly page: string;
   readonly name: string;
   readonly text: string;
   readonly complaints: readonly string[];
 }
 
-export function compiledPage(page: string): readonly PageFile[] {
-  const named = blocksOf(page).flatMap(({ language, file, text }) => (language === 'ts' && file !== null ? [{ name: file, text }] : []));
-  const pathOf = (name: string): string => join(ROOT, dirname(page), name);
-  const texts = new Map(named.map(({ name, text }) => [pathOf(name), text]));
+/** All in one program: most of the time goes into the types of the package and of node. */
+export function compiledPages(pages: readonly string[]): readonly PageFile[] {
+  const named = pages.flatMap((page) => filesOf(page).map((file) => ({ page, path: join(ROOT, dirname(page), file.name), ...file })));
+  const texts = new Map(named.map(({ path, text }) => [path, text]));
+  if (texts.size < named.length) throw new Error(`Two of the files of ${pages.join(', ')} have one name. Rename one of them.`);
   const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), (path) => ts.sys.readFile(path)) as {
     config: { compilerOptions: object };
   };
@@ -27,15 +29,12 @@ export function compiledPage(page: string): readonly PageFile[] {
     return text === undefined ? getSourceFile(file, ...rest) : ts.createSourceFile(file, text, ts.ScriptTarget.ES2023, true);
   };
   const program = ts.createProgram({ rootNames: [...texts.keys()], options, host });
-  return named.map(({ name, text }) => ({
+  return named.map(({ page, name, text, path }) => ({
+    page,
     name,
     text,
     complaints: ts
-      .getPreEmitDiagnostics(program, program.getSourceFile(pathOf(name)))
+      .getPreEmitDiagnostics(program, program.getSourceFile(path))
       .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n')),
   }));
 }
-
-/** The JavaScript of a block, and its imports of other blocks as `.mjs`. */
-export const asModule = (text: string): string =>
-  ts.transpile(text, { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023 }).replace(/'(\.\/[\w-]+)\.ts'/g, "'$1.mjs'");
