@@ -8,7 +8,7 @@ import { HUB_TIMING } from '../../../core/config/times.ts';
 import type { PostgresServer } from '../../adapters/storage-places/postgres-server.ts';
 import { requireSaid } from '../../apps/adapters-under-test.ts';
 import type { TestEnd } from '../../apps/app-world.ts';
-import { cpuMsOf, eachSecond, sampleOf } from '../../chaos/rig/gauges.ts';
+import { cpuMsOf, eachSecond, endedChildrenCpuMs, sampleOf } from '../../chaos/rig/gauges.ts';
 import { statOf } from '../../chaos/rig/chaos-ledger.ts';
 import type { Program } from '../../chaos/rig/chaos-program.ts';
 import { makeChaosWorld, type ChaosWorld } from '../../chaos/rig/chaos-world.ts';
@@ -183,7 +183,8 @@ function synchronousIn(log: string): string {
   return `synchronous=${synchronous}`;
 }
 
-async function durabilityOf(postgres: PostgresServer): Promise<string> {
+/** What Postgres says of its durability; fails unless all of it is on. */
+export async function durabilityOf(postgres: PostgresServer): Promise<string> {
   const settings: string[] = [];
   for (const name of ['synchronous_commit', 'fsync', 'full_page_writes']) {
     const value = String((await postgres.ask(`SHOW ${name}`))[0]?.[name]);
@@ -193,7 +194,8 @@ async function durabilityOf(postgres: PostgresServer): Promise<string> {
   return settings.join(' ');
 }
 
-async function postmasterOf(postgres: PostgresServer): Promise<number> {
+/** The process of the server whose children serve the connections. */
+export async function postmasterOf(postgres: PostgresServer): Promise<number> {
   const session = await postgres.session();
   try {
     const [row] = await session.ask('SELECT pg_backend_pid() AS pid');
@@ -205,12 +207,12 @@ async function postmasterOf(postgres: PostgresServer): Promise<number> {
 
 const parentOf = (pid: number): number => Number(statOf(pid)?.[1] ?? 0);
 
-/** Of a process and its children that live. */
-const treeCpuMs = (parent: number): number => {
+/** Of a process and its children, those that have ended too. Milliseconds. */
+export const treeCpuMs = (parent: number): number => {
   const pids = readdirSync('/proc')
     .map(Number)
     .filter((pid) => pid > 0 && (pid === parent || parentOf(pid) === parent));
-  return sum(pids.map(cpuMsOf));
+  return sum(pids.map(cpuMsOf)) + endedChildrenCpuMs(parent);
 };
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);

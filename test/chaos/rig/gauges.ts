@@ -30,6 +30,12 @@ export function cpuMsOf(pid: number): number {
   return fields === null ? 0 : (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
+/** That of its children which have ended, milliseconds. */
+export function endedChildrenCpuMs(pid: number): number {
+  const fields = statOf(pid);
+  return fields === null ? 0 : (Number(fields[13]) + Number(fields[14])) * TICK_MS;
+}
+
 /** How many descriptors a process has open of each kind: sockets, pipes, and each file by its name. */
 export function openFiles(pid: number): Readonly<Record<string, number>> {
   const kinds: Record<string, number> = {};
