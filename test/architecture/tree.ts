@@ -7,16 +7,18 @@ import { ROOT } from './cruise.ts';
 export const SOURCE_FOLDERS = ['core', 'adapters', 'plugins', 'apps', 'test', 'examples'] as const;
 
 const PLANTED = path.join('test', 'architecture', 'planted');
+/** A package of its own. */
+const PEERS = path.join('test', 'bench', 'peers');
 const ROOT_FILES = ['package.json', 'tsconfig.json', '.dependency-cruiser.cjs', 'agentcom.config.ts'];
 
-/** Files under `folder` (relative to `root`), each relative to `root`, sorted. A folder that is not there has none. */
+/** Files under `folder` (relative to `root`), each relative to `root`, sorted; not what is installed there. A folder that is not there has none. */
 export async function filesUnder(folder: string, root: string = ROOT): Promise<readonly string[]> {
   const entries = await readdir(path.join(root, folder), { recursive: true, withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
     throw error;
   });
   const files = entries.filter((entry) => entry.isFile()).map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)));
-  return files.sort();
+  return files.filter((file) => !file.split(path.sep).includes('node_modules')).sort();
 }
 
 /** Every source file, without what is planted. */
@@ -38,8 +40,10 @@ export async function plantedFiles(): Promise<ReadonlyMap<string, readonly strin
 
 /** Copies the tree into the empty folder `copy`, with every planted file at its place. */
 export async function copyWithPlanted(copy: string): Promise<void> {
-  // An example that is a package of its own is one in the copy too.
-  const manifests = (await filesUnder('examples')).filter((file) => path.basename(file) === 'package.json');
+  // What is a package of its own is one in the copy too.
+  const manifests = [path.join(PEERS, 'package.json'), ...(await filesUnder('examples'))].filter(
+    (file) => path.basename(file) === 'package.json',
+  );
   // The dashboard imports its styles.
   const styles = (await filesUnder('apps/dashboard')).filter((file) => file.endsWith('.css'));
   const sources = (await sourceFiles()).concat(ROOT_FILES, manifests, styles);

@@ -33,6 +33,8 @@ const DASHBOARD = 'apps/dashboard/';
 const FOLDERS = ['core', 'adapters', 'plugins', 'apps', 'test'];
 /** Files that are wrong on purpose; the tests read them where they are. */
 const PLANTED = 'test/architecture/planted/';
+/** A package of its own, with packages that are not ours. */
+const PEERS_PACKAGES = 'test/bench/peers/node_modules/';
 /** What the programs find beside them: files and folders. Only the dashboard may be missing: it is built. */
 const COPIED = ['apps/cli/bin.mjs', 'package.json', 'agentcom.config.ts', 'ARCHITECTURE.md', 'CHANGELOG.md', 'examples', 'docs'].concat(
   existsSync(join(ROOT, 'dist/dashboard')) ? ['dist/dashboard'] : [],
@@ -127,7 +129,9 @@ function removeOld(): void {
 }
 
 const sourcesIn = (folder: string): readonly string[] =>
-  filesIn(folder).filter((file) => /(?<!\.d)\.ts$/.test(file) && !file.startsWith(PLANTED) && !file.startsWith(DASHBOARD));
+  filesIn(folder).filter(
+    (file) => /(?<!\.d)\.ts$/.test(file) && ![PLANTED, DASHBOARD, PEERS_PACKAGES].some((place) => file.startsWith(place)),
+  );
 
 /** A file, or all below a folder. */
 function filesIn(place: string): readonly string[] {

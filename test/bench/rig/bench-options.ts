@@ -1,10 +1,10 @@
 /** The command line of the benchmark. */
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ROOT } from '../../architecture/cruise.ts';
 import { requireKnown } from '../../apps/adapters-under-test.ts';
 import { STORAGES, TRANSPORTS } from '../../../apps/quickstart/config-text.ts';
 import { DEFAULT_PAIR, isDefault } from './bench-rig.ts';
+import { DOCS } from './page.ts';
 import type { Pair } from './result.ts';
 
 export interface BenchOptions {
@@ -28,8 +28,6 @@ export interface BenchOptions {
   /** A folder for each program's raw profiles. */
   readonly cpuProf: string | null;
 }
-
-const DOCS = join(ROOT, 'docs');
 
 /** A quick run has no time for these unless they are asked for. */
 const SLOW = ['history', 'agents', 'neighbours', 'profile'];

@@ -4,18 +4,22 @@ import { basename, join } from 'node:path';
 import { ROOT } from '../../architecture/cruise.ts';
 import { cell as escapedCell, withParts } from '../../architecture/promises/pages.ts';
 import { say } from '../../chaos/rig/chaos-figures.ts';
+import { peerTable, type PeerResult } from '../peers/peer-table.ts';
 import { plot, seriesIn, type Series } from './growth.ts';
 import type { KeptProfile } from './profiler.ts';
 import { median, partsOf, round, type Result } from './result.ts';
 import { judged } from './targets.ts';
 
 const PAGE = 'docs/performance.md';
+/** Where results, page and pictures are kept. */
+export const DOCS = join(ROOT, 'docs');
 /** All in the folder of the page. */
 const RESULTS = 'results/bench.json';
 /** Of a run with ten million, which takes longer than a whole run of all else. */
 const LONG_RESULTS = 'results/bench-long.json';
 const LONG_PICTURES = 'long-';
 const PROFILE = 'results/bench-profile.json';
+const PEERS = 'results/bench-peers.json';
 const PICTURES = 'performance';
 export const FLAME_GRAPH = `${PICTURES}/lifecycle.svg`;
 const NOTHING = 'Not measured yet.';
@@ -37,6 +41,7 @@ export const PARTS = [
   'growth',
   'long',
   'profile',
+  'peers',
 ];
 
 /** `docs/results/bench.json`. */
@@ -61,6 +66,13 @@ export interface KeptResults {
   readonly results: readonly Result[];
 }
 
+/** `docs/results/bench-peers.json`. */
+export interface KeptPeers extends Pick<KeptResults, 'date' | 'command' | 'seconds' | 'environment'> {
+  /** Of each queue. */
+  readonly settings: readonly { readonly contestant: string; readonly store: string; readonly worker: string }[];
+  readonly results: readonly PeerResult[];
+}
+
 interface KeptProfileRun {
   readonly date: string;
   readonly command: string;
@@ -73,13 +85,30 @@ export function writePage(into: string): void {
   const kept = read(RESULTS) as KeptResults | null;
   const long = read(LONG_RESULTS) as KeptResults | null;
   const page = readFileSync(join(ROOT, PAGE), 'utf8');
-  const parts = { ...pageParts(kept), long: longOf(long), profile: profileOf(read(PROFILE) as KeptProfileRun | null, sentencesIn(page)) };
+  const parts = {
+    ...pageParts(kept),
+    long: longOf(long),
+    profile: profileOf(read(PROFILE) as KeptProfileRun | null, sentencesIn(page)),
+    peers: peersOf(read(PEERS) as KeptPeers | null),
+  };
   mkdirSync(join(into, PICTURES), { recursive: true });
   for (const { file, title, over, series } of [...picturesOf(kept?.results ?? []), ...picturesOf(long?.results ?? [], LONG_PICTURES)])
     writeFileSync(join(into, PICTURES, file), plot(title, over, series));
   const written = join(into, basename(PAGE));
   writeFileSync(written, withParts(PAGE, parts));
   say(`written: ${written}`);
+}
+
+/** Writes the comparison with other queues anew, and nothing else of the page. */
+export function writePeers(): void {
+  const kept = JSON.parse(readFileSync(join(DOCS, PEERS), 'utf8')) as KeptPeers;
+  const file = join(ROOT, PAGE);
+  const part = `<!-- generated: peers -->\n\n${peersOf(kept)}\n\n<!-- end -->`;
+  writeFileSync(
+    file,
+    readFileSync(file, 'utf8').replace(/<!-- generated: peers -->\n[^]*?<!-- end -->/, () => part),
+  );
+  say(`written: ${file}`);
 }
 
 /** Each generated part of the page, by its name. */
@@ -120,6 +149,24 @@ export function profileOf(run: KeptProfileRun | null, sentences: ReadonlyMap<str
     '',
     '| function | in itself, of the time | |',
     '| --- | --: | --- |',
+    ...rows,
+  ].join('\n');
+}
+
+/** Other queues beside ours, with what they ran on. */
+export function peersOf(kept: KeptPeers | null): string {
+  if (kept === null) return NOTHING;
+  const { date, command, seconds, environment, settings, results } = kept;
+  const { processor, cores, memoryGiB, system, node, agentcom, loadBefore } = environment;
+  const rows = settings.map(({ contestant, store, worker }) => `| ${[contestant, store, worker].map(escapedCell).join(' | ')} |`);
+  return [
+    `\`${command}\`, ${date.slice(0, 10)}, ${seconds} s; ${cores} × ${processor}, ${memoryGiB} GiB, ${system}; load of the machine before ${loadBefore}; node ${node}, agentcom ${agentcom}.`,
+    `Medians of ${Math.max(...results.map(({ runs }) => runs.length))} runs.`,
+    '',
+    peerTable(results),
+    '',
+    '| queue | store | worker |',
+    '| --- | --- | --- |',
     ...rows,
   ].join('\n');
 }

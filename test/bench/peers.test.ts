@@ -1,0 +1,160 @@
+/** The benchmark of queues without the other queues: its options, medians and table, and a run on our own. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { ROOT } from '../architecture/cruise.ts';
+import { withEnds } from '../chaos/rig/chaos-figures.ts';
+import { builtTree } from '../rig/built-tree.ts';
+import { peersOf } from './rig/page.ts';
+import { CONTESTANTS } from './peers/contestants.ts';
+import { startParticipant } from './peers/participants.ts';
+import { runOnce } from './peers/peer-run.ts';
+import { bestPeer, medianOf, peerTable, type PeerResult } from './peers/peer-table.ts';
+import { readPeersOptions } from './peers/peers-options.ts';
+
+// A whole hub starts here, on a machine that is busy with other tests.
+t.setTimeout(120_000);
+
+const result = (contestant: string, isOurs: boolean, ...runs: PeerResult['runs']): PeerResult => ({
+  contestant,
+  isOurs,
+  scenario: 'singles',
+  n: 10,
+  runs,
+});
+const OURS = result('agentcom', true, { perSecond: 900, p99Ms: 4 }, { perSecond: 100, p99Ms: 6 }, { perSecond: 500, p99Ms: 5 });
+const FAST = result('bullmq', false, { perSecond: 2_000, p99Ms: 10 });
+const SLOW = result('pg-boss', false, { perSecond: 200, p99Ms: 2.5 });
+const SYNCHRONOUS = result('plainjob', false, { perSecond: 250 });
+
+t.test('the figure of a queue is the median of the runs that have it, and a best peer is never one of ours', async (t) => {
+  const all = [OURS, FAST, SLOW, SYNCHRONOUS];
+  t.equal(medianOf(OURS, 'perSecond'), 500);
+  t.equal(medianOf(SYNCHRONOUS, 'p99Ms'), null);
+  t.equal(bestPeer(all, 'perSecond'), 2_000, 'the most tasks a second');
+  t.equal(bestPeer(all, 'p99Ms'), 2.5, 'the shortest time');
+  t.equal(bestPeer([OURS], 'perSecond'), null);
+});
+
+t.test('the table has ours as a multiple of the best peer, and no row without a figure', async (t) => {
+  t.strictSame(peerTable([OURS, FAST, SLOW, SYNCHRONOUS]).split('\n'), [
+    '| scenario |  | agentcom | bullmq | pg-boss | plainjob |',
+    '| --- | --- | --: | --: | --: | --: |',
+    '| singles | tasks/s | 500 (0.25 ×) | **2,000** | 200 | 250 |',
+    '| singles | p99 ms | 5.00 (2.00 ×) | 10.0 | **2.50** |  |',
+  ]);
+  t.match(peerTable([OURS]), /\| 500 \|/, 'without a peer there is no multiple');
+});
+
+t.test('the page tells what the queues ran on', async (t) => {
+  t.equal(peersOf(null), 'Not measured yet.');
+  const part = peersOf({
+    date: '2026-01-02T03:04:05Z',
+    command: 'npm run bench:peers -- --write',
+    seconds: 1,
+    environment: { processor: 'P', cores: 2, memoryGiB: 1, system: 'S', node: 'v20', agentcom: '0.1.0', loadBefore: 0, packages: {} },
+    settings: [{ contestant: 'bullmq', store: 'Redis 7.0.15', worker: 'concurrency 100' }],
+    results: [OURS, FAST],
+  });
+  t.match(part, /`npm run bench:peers -- --write`, 2026-01-02, 1 s; 2 × P/);
+  t.match(part, /Medians of 3 runs/);
+  t.match(part, /500 \(0\.25 ×\)/);
+  t.match(part, '| bullmq | Redis 7.0.15 | concurrency 100 |');
+});
+
+t.test('queues and scenarios are chosen by name, in one list or several', async (t) => {
+  const { contestants, scenarios, runs } = readPeersOptions([
+    '--only',
+    'bullmq,agentcom',
+    '--only',
+    'plainjob',
+    '--scenarios',
+    'idle,singles',
+  ]);
+  t.strictSame(
+    contestants.map(({ name }) => name),
+    ['agentcom', 'bullmq', 'plainjob'],
+  );
+  t.strictSame(scenarios, ['singles', 'idle']);
+  t.equal(runs, 5);
+  t.strictSame(readPeersOptions(['--quick']).contestants, CONTESTANTS);
+  t.throws(() => readPeersOptions(['--only', 'sidekiq']), /--only is sidekiq; there are agentcom, .*plainjob/);
+  t.throws(() => readPeersOptions(['--runs', 'many']), /--runs many: wanted a whole number from 1/);
+  t.throws(() => readPeersOptions(['--quick', '--write']), /choose one/);
+});
+
+t.test('the other queues are packages of nobody who installs AgentCom', async (t) => {
+  type Manifest = { private: boolean; files: string[]; dependencies: Record<string, string>; devDependencies: Record<string, string> };
+  const manifestIn = (folder: string): Manifest => JSON.parse(readFileSync(join(ROOT, folder, 'package.json'), 'utf8')) as Manifest;
+  const [own, peers] = [manifestIn('.'), manifestIn('test/bench/peers')];
+  t.equal(peers.private, true);
+  t.strictSame(
+    Object.values(peers.dependencies).filter((version) => !/^\d+\.\d+\.\d+$/.test(version)),
+    [],
+    'what was measured can be installed again',
+  );
+  const ours = Object.keys({ ...own.dependencies, ...own.devDependencies });
+  t.strictSame(
+    Object.keys(peers.dependencies).filter((name) => name !== 'pg' && ours.includes(name)),
+    [],
+  );
+  t.notOk(own.files.some((file) => file.startsWith('test')));
+});
+
+/** A queue in one process, with a worker that completes a task again when asked to. */
+const IN_MEMORY = `data:text/javascript,
+  let completed = () => undefined;
+  export const open = async ({ twice }) => ({
+    submit: async (n) => { completed(n); if (twice) completed(n); },
+    submitMany: async (first, count) => { for (let n = first; n < first + count; n += 1) completed(n); },
+    worker: async (onCompleted) => ({ run: () => void (completed = onCompleted), stop: async () => undefined }),
+    counts: async () => ({ unfinished: 0, completed: 0 }),
+    close: async () => undefined,
+  });`;
+
+t.test('each task is submitted once and timed, as many at a time as was asked', async (t) => {
+  await withEnds(async (end) => {
+    const both = startParticipant(end, builtTree(), 'the queue', null);
+    await both.do('open', { module: IN_MEMORY, settings: {} });
+    for (const [how, requests] of [
+      [{ inFlight: 4 }, 10],
+      [{ perRequest: 4 }, 3],
+      [{ perSecond: 1_000 }, 10],
+    ] as const) {
+      const plan = { first: 7, count: 10, how };
+      const startedMs = await both.do('start', plan);
+      const { sentMs, answeredMs } = await both.do('submit', plan);
+      const completedMs = await both.do('all', undefined);
+      t.strictSame([sentMs.length, answeredMs.length, completedMs.length], [requests, requests, 10]);
+      t.ok(sentMs.every((ms, n) => ms >= startedMs && (answeredMs[n] ?? 0) >= ms));
+      t.ok(completedMs.every((ms) => ms >= startedMs));
+      t.equal(await both.do('one', { n: 16 }), completedMs[9]);
+      await both.do('stop', undefined);
+    }
+    await both.do('close', undefined);
+    await both.end();
+  });
+});
+
+t.test('a task that is completed twice fails the run', async (t) => {
+  await withEnds(async (end) => {
+    const both = startParticipant(end, builtTree(), 'the queue', null);
+    await both.do('open', { module: IN_MEMORY, settings: { twice: true } });
+    await both.do('start', { first: 0, count: 2 });
+    await t.rejects(both.do('submit', { first: 0, count: 2, how: { inFlight: 1 } }), /the queue: submit failed: .*task 0 was completed/s);
+  });
+});
+
+t.test('our own queue is measured, and checked to have lost nothing', async (t) => {
+  const [agentcom] = CONTESTANTS;
+  if (agentcom === undefined) throw new Error('there is no contestant');
+  const plan = { tree: builtTree(), scenarios: ['together', 'idle'], isQuick: true, profiles: null };
+  const { durability, found } = await runOnce(agentcom, plan);
+  t.equal(durability, 'synchronous=2');
+  t.strictSame(
+    found.map(({ scenario }) => scenario),
+    ['submitted and worked on together', 'one at a time, submit → completed'],
+  );
+  for (const { figures } of found) t.ok((figures.p50Ms ?? 0) > 0 && (figures.p99Ms ?? 0) >= (figures.p50Ms ?? 0));
+  t.ok((found[0]?.figures.perSecond ?? 0) > 0);
+});

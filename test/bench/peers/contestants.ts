@@ -1,0 +1,123 @@
+/** The queues that are measured, each with the settings that its documentation gives for throughput, and the server that it needs. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { postgresServer } from '../../adapters/storage-places/postgres-server.ts';
+import type { TestEnd } from '../../apps/app-world.ts';
+import type { BuiltTree } from '../../rig/built-tree.ts';
+import { durabilityOf, postmasterOf, startBenchHub } from '../rig/bench-hub.ts';
+import { redisVersion, startRedis } from './redis-server.ts';
+
+export interface Contestant {
+  readonly name: string;
+  readonly isOurs: boolean;
+  /** In `queues`. A peer's is no TypeScript: the compiler would want the packages installed. */
+  readonly module: string;
+  readonly store: 'sqlite' | 'postgres' | 'redis';
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** How it works on tasks, in words. */
+  readonly worker: string;
+  /** Packages whose versions bear on its speed; ours are told with the machine. */
+  readonly packages: readonly string[];
+  /** Its submit blocks, so that there is never more than one on its way. */
+  readonly isSynchronous?: true;
+}
+
+const SLOTS = 100;
+const ours = { isOurs: true, module: 'agentcom-queue.ts', packages: [] } as const;
+const AT_ONCE = `one connection, ${SLOTS} slots, completes right behind the acceptance`;
+
+export const CONTESTANTS: readonly Contestant[] = [
+  { ...ours, name: 'agentcom', store: 'sqlite', settings: { slots: SLOTS, atOnce: true }, worker: AT_ONCE },
+  {
+    ...ours,
+    name: 'agentcom-steps',
+    store: 'sqlite',
+    settings: { slots: SLOTS, atOnce: false },
+    worker: `one connection, ${SLOTS} slots, completes when the acceptance is acknowledged`,
+  },
+  { ...ours, name: 'agentcom-postgres', store: 'postgres', settings: { slots: SLOTS, atOnce: true }, worker: AT_ONCE },
+  {
+    name: 'bullmq',
+    isOurs: false,
+    module: 'bullmq-queue.mjs',
+    store: 'redis',
+    settings: { concurrency: 100 },
+    worker: 'concurrency 100; completed jobs are kept',
+    packages: ['bullmq', 'ioredis'],
+  },
+  {
+    name: 'pg-boss',
+    isOurs: false,
+    module: 'pg-boss-queue.mjs',
+    store: 'postgres',
+    settings: { pool: 20, loops: 4, batchSize: 1_000, pollingIntervalSeconds: 0.5 },
+    worker: '4 loops of work(), batches of 1,000, polling each 0.5 s (its minimum), pool of 20; completed jobs are kept',
+    packages: ['pg-boss', 'pg'],
+  },
+  {
+    name: 'graphile-worker',
+    isOurs: false,
+    module: 'graphile-queue.mjs',
+    store: 'postgres',
+    settings: { pool: 26, concurrentJobs: 24, localQueueSize: 500 },
+    worker: '24 jobs at once, local queue of 500, completions in batches, pool of 26; completed jobs are deleted',
+    packages: ['graphile-worker', 'pg'],
+  },
+  {
+    name: 'plainjob',
+    isOurs: false,
+    module: 'plainjob-queue.mjs',
+    store: 'sqlite',
+    settings: { pollMs: 10 },
+    worker: 'one job at a time, polling each 10 ms (default 1,000); in the worker process itself; completed jobs are kept',
+    packages: ['plainjob', 'better-sqlite3'],
+    isSynchronous: true,
+  },
+];
+
+/** What the submitter and the worker of a contestant talk to. */
+export interface Store {
+  /** Of its servers, without their children; none for a queue that has the store in its own processes. */
+  readonly pids: readonly number[];
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** What the store itself said of it. */
+  readonly durability: string;
+  /** Such as `Redis 7.0.15`. */
+  readonly version: string;
+  /** Stops it and looks through what it stored, where there is a program for that; fails when anything is wrong. */
+  check(): Promise<void>;
+}
+
+/** Beyond the defaults: what a server of its own is given. Every commit is synced. */
+const POSTGRES_FLAGS = ['shared_buffers=256MB', 'max_wal_size=2GB'];
+
+/** A new one, that is removed with its data when `t` ends. */
+export async function startStore(t: TestEnd, { store, isOurs }: Contestant, tree: BuiltTree, hubProfileDir: string | null): Promise<Store> {
+  const check = async (): Promise<void> => undefined;
+  if (store === 'redis') {
+    const { pid, port, durability } = await startRedis(t);
+    return { pids: [pid], settings: { port }, durability, version: `Redis ${redisVersion()}`, check };
+  }
+  const postgres = store === 'postgres' ? await postgresServer(POSTGRES_FLAGS.flatMap((flag) => ['-c', flag])) : null;
+  t.teardown(async () => postgres?.end());
+  const servers = postgres === null ? [] : [await postmasterOf(postgres)];
+  const version = postgres === null ? 'SQLite' : `Postgres ${String((await postgres.ask('SHOW server_version'))[0]?.['server_version'])}`;
+  if (isOurs) {
+    const hub = await startBenchHub(t, { tree, pair: { storage: store, transport: 'ws' }, postgres, profileDir: hubProfileDir });
+    const { port, adminToken: token, durability } = hub;
+    const stop = async (): Promise<void> => void (await hub.close());
+    return { pids: [hub.pid(), ...servers], settings: { port, token }, durability, version, check: stop };
+  }
+  if (postgres !== null)
+    return { pids: servers, settings: { url: postgres.url }, durability: await durabilityOf(postgres), version, check };
+  const folder = mkdtempSync(join(tmpdir(), 'agentcom-peer-'));
+  t.teardown(async () => rmSync(folder, { recursive: true, force: true }));
+  return { pids: [], settings: { file: join(folder, 'queue.db') }, durability: 'synchronous=2', version, check };
+}
+
+/** Of an installed package of the peers. */
+export function peerVersion(name: string): string {
+  const manifest = join(import.meta.dirname, 'node_modules', name, 'package.json');
+  return `${name} ${(JSON.parse(readFileSync(manifest, 'utf8')) as { readonly version: string }).version}`;
+}

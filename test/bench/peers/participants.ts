@@ -1,0 +1,61 @@
+/** The submitter and the worker of a queue, as who measures holds them. */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import type { TestEnd } from '../../apps/app-world.ts';
+import type { BuiltTree } from '../../rig/built-tree.ts';
+import type { ParticipantAsked, ParticipantTold, ParticipantWork } from './participant.ts';
+
+export interface Participant {
+  readonly pid: number;
+  /** One thing at a time. Fails with what failed there, or when it takes longer than two minutes. */
+  do<K extends keyof ParticipantWork>(work: K, plan: Parameters<ParticipantWork[K]>[0]): Promise<Awaited<ReturnType<ParticipantWork[K]>>>;
+  /** Answers when it has ended. */
+  end(): Promise<void>;
+}
+
+const STUCK_MS = 120_000;
+const END_MS = 10_000;
+
+/** `profileDir`: where its profile of the processor goes when it ends; null for none. */
+export function startParticipant(t: TestEnd, tree: BuiltTree, name: string, profileDir: string | null): Participant {
+  const child = fork(tree.compiled('test/bench/peers/participant.ts'), {
+    execArgv: profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`],
+    serialization: 'advanced',
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+  const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
+  const kill = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await exited;
+  };
+  t.teardown(kill);
+  return {
+    pid: child.pid ?? 0,
+    async do(work, plan) {
+      // One that has ended says so by its exit.
+      child.send({ work, plan } satisfies ParticipantAsked, () => undefined);
+      const stuck = new AbortController();
+      const told = await Promise.race([
+        once(child, 'message').then(([message]) => message as ParticipantTold),
+        exited.then(([code, signal]): ParticipantTold => ({ kind: 'failed', error: `its process ended with ${code ?? signal}` })),
+        after(STUCK_MS, stuck.signal, `nothing was answered for ${STUCK_MS} ms`),
+      ]);
+      stuck.abort();
+      if (told.kind === 'failed') throw new Error(`${name}: ${work} failed: ${told.error}`);
+      return told.value as never;
+    },
+    async end() {
+      child.disconnect();
+      const late = setTimeout(() => child.kill('SIGKILL'), END_MS);
+      await exited;
+      clearTimeout(late);
+    },
+  };
+}
+
+function after(ms: number, signal: AbortSignal, error: string): Promise<ParticipantTold> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve({ kind: 'failed', error }), ms);
+    signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
+  });
+}

@@ -1,0 +1,76 @@
+/** What was measured of each queue, and the table of it. */
+import { cell } from '../../architecture/promises/pages.ts';
+import { median, partsOf, round } from '../rig/result.ts';
+
+/** What one run of a scenario found. Not given: not to be compared, or not asked. */
+export interface Figures {
+  readonly perSecond?: number | undefined;
+  /** Of all processes together for each task, microseconds. */
+  readonly cpuUs?: number | undefined;
+  /** Of each process. */
+  readonly cpuUsOf?: Readonly<Record<string, number>> | undefined;
+  readonly p50Ms?: number | undefined;
+  readonly p99Ms?: number | undefined;
+}
+
+/** All runs of a scenario on one queue. */
+export interface PeerResult {
+  readonly contestant: string;
+  readonly isOurs: boolean;
+  /** Such as `singles, 64 in flight`. */
+  readonly scenario: string;
+  /** Tasks in each run. */
+  readonly n: number;
+  readonly runs: readonly Figures[];
+}
+
+const FIGURES = [
+  { name: 'perSecond', unit: 'tasks/s', isLessBetter: false },
+  { name: 'cpuUs', unit: 'CPU µs/task', isLessBetter: true },
+  { name: 'p50Ms', unit: 'p50 ms', isLessBetter: true },
+  { name: 'p99Ms', unit: 'p99 ms', isLessBetter: true },
+] as const;
+type FigureName = (typeof FIGURES)[number]['name'];
+
+/** For one line. */
+export const inWords = (figures: Figures): string =>
+  FIGURES.flatMap(({ name, unit }) => {
+    if (figures[name] === undefined) return [];
+    return [`${round(figures[name])} ${unit}${name === 'cpuUs' ? partsOf(figures.cpuUsOf ?? {}) : ''}`];
+  }).join(', ');
+
+/** Of the runs that have it; null when none has. */
+export function medianOf({ runs }: Pick<PeerResult, 'runs'>, name: FigureName): number | null {
+  const values = runs.flatMap((run) => run[name] ?? []);
+  return values.length === 0 ? null : median(values);
+}
+
+/** The figure of the best queue that is not ours; null where none has one. */
+export function bestPeer(results: readonly PeerResult[], name: FigureName): number | null {
+  const values = results.filter(({ isOurs }) => !isOurs).flatMap((result) => medianOf(result, name) ?? []);
+  if (values.length === 0) return null;
+  return FIGURES.some((figure) => figure.name === name && figure.isLessBetter) ? Math.min(...values) : Math.max(...values);
+}
+
+/** A row for each figure of each scenario, a column for each queue: medians, the best peer in bold, and beside ours what multiple of it they are. */
+export function peerTable(results: readonly PeerResult[]): string {
+  const contestants = [...new Set(results.map(({ contestant }) => contestant))];
+  const scenarios = [...new Set(results.map(({ scenario }) => scenario))];
+  const rows = scenarios.flatMap((scenario) => {
+    const ofScenario = results.filter((result) => result.scenario === scenario);
+    return FIGURES.flatMap(({ name, unit }) => {
+      const best = bestPeer(ofScenario, name);
+      const cells = contestants.map((contestant) => {
+        const result = ofScenario.find((one) => one.contestant === contestant);
+        const value = result === undefined ? null : medianOf(result, name);
+        if (result === undefined || value === null) return '';
+        if (!result.isOurs) return value === best ? `**${round(value)}**` : round(value);
+        return best === null ? round(value) : `${round(value)} (${round(value / best)} ×)`;
+      });
+      return cells.every((each) => each === '') ? [] : [[scenario, unit, ...cells]];
+    });
+  });
+  const head = ['scenario', '', ...contestants];
+  const line = (cells: readonly string[]): string => `| ${cells.map(cell).join(' | ')} |`;
+  return [line(head), line(head.map((_, n) => (n < 2 ? '---' : '--:'))), ...rows.map(line)].join('\n');
+}

@@ -1,0 +1,82 @@
+/** The command line of `npm run bench:peers`. */
+import { mkdirSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { requireKnown } from '../../apps/adapters-under-test.ts';
+import { CONTESTANTS, type Contestant } from './contestants.ts';
+import { PEER_SCENARIOS } from './peer-scenarios.ts';
+
+export interface PeersOptions {
+  readonly contestants: readonly Contestant[];
+  readonly scenarios: readonly string[];
+  readonly runs: number;
+  readonly isQuick: boolean;
+  /** Keeps what was measured and writes the page anew. */
+  readonly isWrite: boolean;
+  /** A folder for the profiles of each process; null for none. */
+  readonly cpuProf: string | null;
+}
+
+const RUNS = { default: 5, quick: 2 };
+
+const USAGE = `npm run bench:peers -- [options]
+
+Measures AgentCom beside other queues on this machine: the same tasks, durable stores, one submitter and one worker process.
+Installs the other queues in test/bench/peers when they are not there. Needs Linux, and redis-server for BullMQ.
+
+  --only NAME,NAME       these queues: ${CONTESTANTS.map(({ name }) => name).join(', ')}
+  --scenarios NAME,NAME  these scenarios: ${Object.keys(PEER_SCENARIOS).join(', ')}
+  --runs N               runs of each queue, in turn; default ${RUNS.default}
+  --quick                small, ${RUNS.quick} runs: says whether it works, not how fast anything is
+  --write                keeps the results in docs/results/bench-peers.json, and writes the table in docs/performance.md
+  --cpu-prof DIR         leaves the profiles of the submitters, workers and hubs there, and prints their hottest functions
+  --help                 this text
+
+test/bench/README.md tells what each scenario does and how to read the table.
+`;
+
+/** Fails naming what is wrong with it. */
+export function readPeersOptions(args: readonly string[]): PeersOptions {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      only: { type: 'string', multiple: true },
+      scenarios: { type: 'string', multiple: true },
+      runs: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      write: { type: 'boolean', default: false },
+      'cpu-prof': { type: 'string' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(USAGE);
+    process.exit(0);
+  }
+  if (values.quick && values.write) throw new Error('--write keeps figures, and those of --quick are too small to keep: choose one');
+  const known = CONTESTANTS.map(({ name }) => name);
+  const names = chosen('--only', values.only, known);
+  const cpuProf = values['cpu-prof'] === undefined ? null : resolve(values['cpu-prof']);
+  if (cpuProf !== null) mkdirSync(cpuProf, { recursive: true });
+  return {
+    contestants: CONTESTANTS.filter(({ name }) => names.includes(name)),
+    scenarios: chosen('--scenarios', values.scenarios, Object.keys(PEER_SCENARIOS)),
+    runs: values.runs === undefined ? (values.quick ? RUNS.quick : RUNS.default) : numberIn('--runs', values.runs),
+    isQuick: values.quick,
+    isWrite: values.write,
+    cpuProf,
+  };
+}
+
+/** In the order in which they are known; all when none is named. */
+function chosen(option: string, given: readonly string[] | undefined, known: readonly string[]): readonly string[] {
+  const names = given?.flatMap((list) => list.split(',')) ?? known;
+  for (const name of names) requireKnown(option, name, known);
+  return known.filter((name) => names.includes(name));
+}
+
+function numberIn(option: string, text: string): number {
+  const number = Number(text);
+  if (!Number.isSafeInteger(number) || number < 1) throw new Error(`${option} ${text}: wanted a whole number from 1`);
+  return number;
+}

@@ -1,0 +1,111 @@
+/** AgentCom beside other queues: `npm run bench:peers -- [--only NAME,NAME] [--quick] …`; test/bench/README.md tells what each scenario does. */
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { loadavg } from 'node:os';
+import { join } from 'node:path';
+import { messageOf } from '../../../core/errors/agentcom-error.ts';
+import { say, writeFigures } from '../../chaos/rig/chaos-figures.ts';
+import { builtTree } from '../../rig/built-tree.ts';
+import { environment, sayEnvironment } from '../rig/environment.ts';
+import { writePeers } from '../rig/page.ts';
+import { HOTTEST, readProfiles, sayThread } from '../rig/profiler.ts';
+import { peerVersion } from './contestants.ts';
+import { runOnce, type RunFound } from './peer-run.ts';
+import { readPeersOptions, type PeersOptions } from './peers-options.ts';
+import { peerTable, type Figures, type PeerResult } from './peer-table.ts';
+import { redisVersion } from './redis-server.ts';
+
+const HERE = import.meta.dirname;
+const PROCESSES = ['submitter', 'worker', 'hub'] as const;
+
+// Servers that this process started end with it.
+process.once('SIGTERM', () => process.exit(143));
+
+const options = asked();
+if (options !== null) await measure(options);
+
+/** Null for what cannot be measured here, which is told. */
+function asked(): PeersOptions | null {
+  try {
+    const read = readPeersOptions(process.argv.slice(2));
+    requireServers(read);
+    installPeers(read);
+    return read;
+  } catch (thrown) {
+    process.stderr.write(`${messageOf(thrown)}\n`);
+    process.exitCode = 2;
+    return null;
+  }
+}
+
+/** Before anything is measured. */
+function requireServers({ contestants }: PeersOptions): void {
+  if (contestants.some(({ store }) => store === 'redis')) redisVersion();
+  const isGiven = (process.env['AGENTCOM_TEST_DATABASE_URL'] ?? '') !== '';
+  if (isGiven && contestants.some(({ store }) => store === 'postgres'))
+    throw new Error('AGENTCOM_TEST_DATABASE_URL is set, but each run needs a new Postgres server of its own: unset it');
+}
+
+/** What package-lock.json names, from the registry. */
+function installPeers({ contestants }: PeersOptions): void {
+  if (contestants.every(({ isOurs }) => isOurs) || existsSync(join(HERE, 'node_modules/.package-lock.json'))) return;
+  say('installing the other queues: npm ci, in test/bench/peers');
+  execFileSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: HERE, stdio: 'inherit' });
+}
+
+async function measure({ contestants, scenarios, runs, isQuick, isWrite, cpuProf }: PeersOptions): Promise<void> {
+  const here = { ...environment(), loadBefore: Math.round((loadavg()[0] ?? 0) * 10) / 10 };
+  sayEnvironment(here);
+  const tree = builtTree();
+  const results = new Map<string, PeerResult & { readonly runs: Figures[] }>();
+  const settings = new Map<string, { readonly contestant: string; readonly store: string; readonly worker: string }>();
+  const beganMs = performance.now();
+  let failures = 0;
+  // Whatever changes on the machine in the meantime hits all of them alike.
+  for (let nth = 1; nth <= runs; nth += 1) {
+    for (const contestant of contestants) {
+      const { name, isOurs, worker, packages } = contestant;
+      const profiles = cpuProf === null ? null : join(cpuProf, `${name}-${nth}`);
+      const run = await runOnce(contestant, { tree, scenarios, isQuick, profiles }).catch((thrown: unknown) => {
+        failures += 1;
+        process.stderr.write(`${name}: run ${nth} failed: ${messageOf(thrown)}\n`);
+        return null;
+      });
+      if (run === null) continue;
+      if (profiles !== null) sayHottest(name, profiles, run.found);
+      settings.set(name, { contestant: name, store: [run.version, ...packages.map(peerVersion), run.durability].join(', '), worker });
+      for (const { scenario, n, figures } of run.found) {
+        const key = `${name}: ${scenario}`;
+        const result = results.get(key) ?? { contestant: name, isOurs, scenario, n, runs: [] };
+        result.runs.push(figures);
+        results.set(key, result);
+      }
+    }
+  }
+  const all = [...results.values()];
+  say(`\n${peerTable(all)}\n`);
+  for (const { contestant, store, worker } of settings.values()) say(`${contestant}: ${store}; ${worker}`);
+  const seconds = Math.round((performance.now() - beganMs) / 1_000);
+  say(`in ${seconds} s`);
+  if (failures > 0) {
+    process.exitCode = 1;
+    return say(`runs that failed: ${failures}${isWrite ? '; nothing is kept' : ''}`);
+  }
+  if (!isWrite) return;
+  writeFigures('bench-peers', true, { seconds, environment: here, settings: [...settings.values()], results: all }, 'bench:peers');
+  writePeers();
+}
+
+/** Of each process, in each scenario. */
+function sayHottest(name: string, profiles: string, found: RunFound['found']): void {
+  for (const { scenario, window } of found) {
+    for (const process of PROCESSES) {
+      const folder = join(profiles, process);
+      if (!existsSync(folder)) continue;
+      const [thread] = readProfiles(folder, HOTTEST, { fromUs: window.fromMs * 1_000, toUs: window.toMs * 1_000 }).threads;
+      if (thread === undefined || thread.busyMs === 0) continue;
+      say(`\n${name}: ${scenario}: the ${process}`);
+      sayThread(thread, say);
+    }
+  }
+}
