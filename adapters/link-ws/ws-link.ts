@@ -1,4 +1,5 @@
 /** The sidecar's end of the wire on `ws`. */
+import type { Socket } from 'node:net';
 import { WebSocket, type ClientOptions, type RawData } from 'ws';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { HubLink, LinkConnection, LinkEvents } from '../../core/ports/hub-link.ts';
@@ -53,6 +54,21 @@ const follow = (socket: WebSocket, handshakeMs: number, events: LinkEvents, log:
     socket.terminate();
   }, handshakeMs);
 
+  /** What is sent in one turn of the loop leaves in one write: each costs more than the frames in it. */
+  let raw: Socket | null = null;
+  let isHeld = false;
+  const holdWrites = (): void => {
+    if (isHeld || raw === null) return;
+    const held = raw;
+    isHeld = true;
+    held.cork();
+    process.nextTick(() => {
+      isHeld = false;
+      held.uncork();
+    });
+  };
+
+  socket.on('upgrade', (response) => (raw = response.socket));
   socket.on('open', () => {
     clearTimeout(handshake);
     if (!isGone) events.onOpen();
@@ -83,6 +99,7 @@ const follow = (socket: WebSocket, handshakeMs: number, events: LinkEvents, log:
         socket.terminate();
         return false;
       }
+      holdWrites();
       socket.send(text, (error) => {
         // What could not be written ends the socket, which says so itself.
         if (!isGone && (error === undefined || error === null)) events.onTaken();

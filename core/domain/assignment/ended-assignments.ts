@@ -14,6 +14,11 @@ export const ENDED_KEPT_HOURS = 7 * 24;
 export const EXPIRED_AT_ONCE_MAX = 2;
 /** How many tasks are remembered. */
 export const ENDED_MAX = 10_000;
+/**
+ * The same where tasks take microseconds: each end copies the list. The hub repeats an assignment only before it is accepted, so those of
+ * the last seconds are enough.
+ */
+export const ENDED_IN_PROCESS_MAX = 1_000;
 /** Maximum size in the journal, characters. */
 export const ENDED_CHARACTERS_MAX = 500_000;
 
@@ -54,19 +59,22 @@ const HOUR_MS = 3_600_000;
 
 /** What is remembered of the task; its generation may differ from the one in question. */
 export function recall(memory: readonly EndedEntry[], taskId: TaskId): Ended | undefined {
-  const start = startOf(taskId);
-  const entry = memory.find((each) => each.startsWith(start));
+  const entry = indexOf(memory).entries.get(startOf(taskId));
   return entry === undefined ? undefined : readEntry(entry);
 }
 
 /** The assignments whose files were kept, oldest first. */
 export const withFiles = (memory: readonly EndedEntry[]): readonly Ended[] => memory.filter((entry) => entry.includes('+')).map(readEntry);
 
-/** Adds an assignment. `forgotten`: assignments dropped for it or for their age that still have files. */
+/**
+ * Adds an assignment. `forgotten`: assignments dropped for it or for their age that still have files. `tasksMax`: how many tasks are
+ * remembered.
+ */
 export function remember(
   memory: readonly EndedEntry[],
   ended: Ended,
   nowMs: number,
+  tasksMax = ENDED_MAX,
 ): { readonly memory: readonly EndedEntry[]; readonly forgotten: readonly AssignmentId[] } {
   const known = recall(memory, ended.taskId);
   const mayLive = ended.mayLive === true || known?.mayLive === true;
@@ -74,12 +82,64 @@ export function remember(
     return { memory: mayLive ? markMayLive(memory, ended.taskId) : memory, forgotten: ended.filesKept ? [ended] : [] };
   const hour = Math.floor(nowMs / HOUR_MS);
   const start = startOf(ended.taskId);
-  const others = known === undefined ? memory : memory.filter((each) => !each.startsWith(start));
-  const all = [...others, writeEntry({ ...ended, mayLive }, hour)];
-  const first = firstKept(all, hour);
+  const index = indexOf(memory);
+  const replacedEntry = index.entries.get(start);
+  const entry = writeEntry({ ...ended, mayLive }, hour);
+  const all = replacedEntry === undefined ? [...memory, entry] : [...memory.filter((each) => each !== replacedEntry), entry];
+  const characters = index.characters + charactersOf(entry) - (replacedEntry === undefined ? 0 : charactersOf(replacedEntry));
+  const first = firstKept(all, hour, characters, tasksMax);
+  const dropped = all.slice(0, first);
+  const kept = first === 0 ? all : all.slice(first);
+  moveIndex(index, { from: memory, to: kept, start, entry, characters, dropped });
   const replaced = known !== undefined && known.generation < ended.generation ? [known] : [];
-  const forgotten = [...replaced, ...all.slice(0, first).map(readEntry)];
-  return { memory: all.slice(first), forgotten: forgotten.filter((each) => each.filesKept) };
+  const forgotten = [...replaced, ...dropped.map(readEntry)];
+  return { memory: kept, forgotten: forgotten.filter((each) => each.filesKept) };
+}
+
+/** What `recall` would otherwise search the list for, and its size in characters. */
+interface Index {
+  /** By the beginning of the entry, which names the task. */
+  readonly entries: Map<string, EndedEntry>;
+  characters: number;
+}
+
+/**
+ * A cache by list, which gives the same answers without it. The newest list has the index: `remember` hands it on, and an older list, which is
+ * asked only after a failed save, gets a new one.
+ */
+const indexes = new WeakMap<readonly EndedEntry[], Index>();
+
+function indexOf(memory: readonly EndedEntry[]): Index {
+  const cached = indexes.get(memory);
+  if (cached !== undefined) return cached;
+  const index: Index = { entries: new Map(), characters: 0 };
+  for (const entry of memory) {
+    const start = entry.slice(0, entry.indexOf(' ') + 1);
+    if (!index.entries.has(start)) index.entries.set(start, entry);
+    index.characters += charactersOf(entry);
+  }
+  indexes.set(memory, index);
+  return index;
+}
+
+interface IndexMove {
+  readonly from: readonly EndedEntry[];
+  readonly to: readonly EndedEntry[];
+  readonly start: string;
+  readonly entry: EndedEntry;
+  readonly characters: number;
+  readonly dropped: readonly EndedEntry[];
+}
+
+function moveIndex(index: Index, { from, to, start, entry, characters, dropped }: IndexMove): void {
+  indexes.delete(from);
+  index.entries.set(start, entry);
+  index.characters = characters;
+  for (const old of dropped) {
+    index.entries.delete(old.slice(0, old.indexOf(' ') + 1));
+    index.characters -= charactersOf(old);
+  }
+  indexes.set(to, index);
 }
 
 /** Marks the task: part of it may be alive. */
@@ -96,13 +156,13 @@ function markMayLive(memory: readonly EndedEntry[], taskId: TaskId): readonly En
  * Index of the oldest entry within the age, count and size bounds. Only the first entries are checked for age: they are
  * the oldest unless the clock was wrong, in which case some are kept longer.
  */
-function firstKept(all: readonly EndedEntry[], hour: number): number {
-  let first = Math.max(0, all.length - ENDED_MAX);
+function firstKept(all: readonly EndedEntry[], hour: number, characters: number, tasksMax: number): number {
+  let first = Math.max(0, all.length - tasksMax);
   const last = Math.min(all.length, first + EXPIRED_AT_ONCE_MAX);
   while (first < last && hour - hourOf(all[first] as EndedEntry) > ENDED_KEPT_HOURS) first += 1;
-  let characters = 0;
-  for (let place = first; place < all.length; place += 1) characters += charactersOf(all[place] as EndedEntry);
-  for (; characters > ENDED_CHARACTERS_MAX; first += 1) characters -= charactersOf(all[first] as EndedEntry);
+  let left = characters;
+  for (let place = 0; place < first; place += 1) left -= charactersOf(all[place] as EndedEntry);
+  for (; left > ENDED_CHARACTERS_MAX; first += 1) left -= charactersOf(all[first] as EndedEntry);
   return first;
 }
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
 import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
@@ -98,4 +99,35 @@ t.test('a reset on an open link is one onGone', async (t) => {
   inner[0]?.resetAndDestroy();
   t.equal((await nextOf(saw, 'gone')).code, 1006);
   t.same(saw.left, []);
+});
+
+t.test('what is sent in one turn of the loop arrives in order, in one piece', async (t) => {
+  const texts: string[] = [];
+  const chunks: number[] = [];
+  const url = await oddHub(t, (socket) => {
+    socket.once('data', (head: Buffer) => {
+      const key = /sec-websocket-key: (.*)\r\n/i.exec(head.toString())?.[1] ?? '';
+      const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+      socket.write(
+        `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
+      );
+      socket.on('data', (chunk: Buffer) => {
+        chunks.push(chunk.length);
+        for (let at = 0; at < chunk.length;) {
+          const length = (chunk[at + 1] as number) & 0x7f;
+          const mask = chunk.subarray(at + 2, at + 6);
+          texts.push(Buffer.from(chunk.subarray(at + 6, at + 6 + length).map((byte, n) => byte ^ (mask[n % 4] as number))).toString());
+          at += 6 + length;
+        }
+        if (texts.length >= 4) socket.end();
+      });
+    });
+  });
+  const { events, saw } = linkRecorder();
+  const link = wsLink({ log: silentLog }).connect({ url, frameBytesMax: 1_000 }, events);
+  await nextOf(saw, 'open');
+  for (const text of ['one', 'two', 'three', 'four']) t.equal(link.send(text), true);
+  await nextOf(saw, 'gone');
+  t.same(texts, ['one', 'two', 'three', 'four']);
+  t.equal(chunks.length, 1);
 });

@@ -101,3 +101,19 @@ t.test('files that were kept are told when their assignment is forgotten', async
   );
   t.same(remember(kept, ended(3, 1), NOW_MS).forgotten, []);
 });
+
+t.test('an older list answers as before, whatever was remembered since', async (t) => {
+  const older = memoryOf([ended(1, 1), ended(2, 1)]);
+  const newer = remember(older, ended(1, 5), NOW_MS).memory;
+  t.equal(recall(newer, task(1))?.generation, 5);
+  t.equal(recall(older, task(1))?.generation, 1, 'the save of the newer one failed');
+  t.equal(recall(remember(older, ended(3, 1), NOW_MS).memory, task(1))?.generation, 1);
+});
+
+t.test('no more tasks are remembered than asked for, the newest', async (t) => {
+  let memory: readonly EndedEntry[] = [];
+  for (let number = 0; number < 5; number += 1) memory = remember(memory, ended(number, 1), NOW_MS, 3).memory;
+  t.equal(memory.length, 3);
+  t.equal(recall(memory, task(1)), undefined);
+  t.equal(recall(memory, task(4))?.generation, 1);
+});
