@@ -33,12 +33,19 @@ export interface SidecarConfigPart {
   readonly timing: SidecarTiming;
   /** Maximum size of `refused/` in bytes; above it no task is accepted. Default `REFUSED_BYTES_MAX`, 1 GiB. */
   readonly refusedBytesMax?: number | undefined;
+  /**
+   * The agent is a function of this process: it works as soon as it is woken, so no start is awaited or reported, and a `completed` ends
+   * its run. Default false.
+   */
+  readonly inProcess?: boolean | undefined;
   /** Redacted from everything the agent writes. */
   readonly secrets?: readonly string[] | undefined;
 }
 
 export interface SidecarOptions extends SidecarPorts {
   readonly config: SidecarConfigPart;
+  /** Called when a hub has identified it (true), and when that connection is gone (false). MUST NOT throw. */
+  readonly onLink?: ((isIdentified: boolean) => void) | undefined;
 }
 
 export interface Sidecar {
@@ -54,6 +61,11 @@ export interface Sidecar {
   /** Resolves after `stop`; rejects with `AC_INTERNAL` if the journalled work cannot be resumed. */
   readonly finished: Promise<void>;
   /**
+   * Accepts no more tasks, and tells the hub. Resolves once no assignment is left and the hub has answered their reports, which may be
+   * never: `stop` does not wait for it. May be called more than once, after `start` has resolved.
+   */
+  drain(): Promise<void>;
+  /**
    * Accepts no new task, waits up to 10 s for the hub to answer the last reports, and leaves agents running for the
    * next process to adopt. May be called before or during `start`, and more than once.
    */
@@ -65,6 +77,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
   const ready = promise<void>();
   const finished = promise<void>();
   const stopped = promise<void>();
+  const drained = promise<void>();
   let starting: Promise<void> | null = null;
   let stopping: Promise<void> | null = null;
   let running: { readonly driver: Driver; readonly effects: EffectRunner } | null = null;
@@ -90,9 +103,10 @@ export function createSidecar(options: SidecarOptions): Sidecar {
       deliver,
       onReady: ready.resolve,
       onStopped: stopped.resolve,
+      onDrained: drained.resolve,
     });
     const parts: DriverParts = {
-      step: sidecarStep(settings),
+      step: tellingOfLink(sidecarStep(settings), options.onLink),
       runDurable: (effect) => effects.runDurable(effect),
       runAfterPersist: (effect) => effects.runAfterPersist(effect),
       environment: () => ({ nowMs: clock.nowMs(), random: options.ids.jitter() }),
@@ -139,11 +153,33 @@ export function createSidecar(options: SidecarOptions): Sidecar {
     }
   }
 
+  function drain(): Promise<void> {
+    if (running === null || stopping !== null) return Promise.resolve();
+    void running.driver.deliver({ type: 'drain' });
+    return Promise.race([drained.promise, stopped.promise]);
+  }
+
   return {
+    drain,
     start: () => (starting ??= stopping === null ? start() : Promise.reject(alreadyStopped(config.agentId))),
     stop: () => (stopping ??= stop()),
     ready: ready.promise,
     finished: finished.promise,
+  };
+}
+
+/** A step that tells when the sidecar becomes identified and when it no longer is. */
+function tellingOfLink(step: DriverParts['step'], onLink: SidecarOptions['onLink']): DriverParts['step'] {
+  if (onLink === undefined) return step;
+  let wasIdentified = false;
+  return (state, input) => {
+    const result = step(state, input);
+    const isIdentified = result.state.link.phase === 'identified';
+    if (isIdentified !== wasIdentified) {
+      wasIdentified = isIdentified;
+      onLink(isIdentified);
+    }
+    return result;
   };
 }
 
@@ -164,6 +200,7 @@ function settingsOf({ config, runner, digest, ids }: SidecarOptions): SidecarSet
     sha256: (text) => digest.sha256(text),
     hmac: (key, text) => digest.hmac(key, text),
     plainToken: config.plainToken ?? false,
+    inProcess: config.inProcess ?? false,
   };
 }
 

@@ -88,7 +88,8 @@ export function confirmStarted(step: StepContext, slot: Slot): Slot {
 
 /** Reports a successful wake for the task's history: once per run, as soon as the link is identified. */
 export function reportWake(step: StepContext, slot: Slot): void {
-  if (step.liveSlot(slot).wakeReported || slot.status === 'reporting' || step.state.link.phase !== 'identified') return;
+  if (step.settings.inProcess || step.liveSlot(slot).wakeReported || slot.status === 'reporting' || step.state.link.phase !== 'identified')
+    return;
   step.patchLive(slot, { wakeReported: true });
   step.sendRefusable(slot, { type: 'wake_result', ...frameIds(slot), status: 'success', attempt: slot.wakes });
 }

@@ -33,7 +33,7 @@ export function onAssign(step: StepContext, frame: AssignFrame): void {
       return reject(step, offered, frame, 'busy');
     case 'accept': {
       if (step.state.fault !== null || step.state.awaitsReserve) return rejectOnce(step, offered, 'journal_unwritable');
-      if (step.state.drain !== null) return reject(step, offered, frame, 'draining');
+      if (step.state.drain !== null || step.state.ownDrain !== null) return reject(step, offered, frame, 'draining');
       if (step.state.refusedFull) return reject(step, offered, frame, 'refused_full');
       const task = taskOf(frame);
       if (isTooLargeForJournal(step, task)) return reject(step, offered, frame, 'does not fit into the journal of this sidecar');
@@ -80,8 +80,19 @@ function taskOf(frame: AssignFrame): Slot['task'] {
 
 /** The journal is bounded and written on every change. */
 function isTooLargeForJournal(step: StepContext, task: Slot['task']): boolean {
-  const bytes = step.state.journal.slots.reduce((sum, slot) => sum + encodedBytes(slot.task), encodedBytes(task));
+  const bytes = step.state.journal.slots.reduce((sum, slot) => sum + taskBytes(slot.task), taskBytes(task));
   return bytes > JOURNALLED_TASKS_BYTES_MAX;
+}
+
+/** A cache: a task never changes, and each offer asks for the size of every one that is held. */
+const sizes = new WeakMap<Slot['task'], number>();
+
+function taskBytes(task: Slot['task']): number {
+  const known = sizes.get(task);
+  if (known !== undefined) return known;
+  const bytes = encodedBytes(task);
+  sizes.set(task, bytes);
+  return bytes;
 }
 
 /** A repeated offer. It does not revive an assignment that is being stopped; the stop has its own answer. */

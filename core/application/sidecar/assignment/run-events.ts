@@ -62,6 +62,7 @@ export function onWakeEvent(
       resetSilenceTimer(step, slot);
       return progress(step, slot, { used: readUsage(event) });
     case 'completed':
+      if (step.settings.inProcess) step.patchLive(slot, { end: UNKNOWN_END, following: false });
       progress(step, { ...slot, status: 'reporting' }, { used: readUsage(event) });
       return onRunnerResult(step, slot, event.output ?? null);
     case 'failed':

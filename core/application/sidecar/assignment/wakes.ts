@@ -45,7 +45,8 @@ export function onPrepared(
 
 function wake(step: StepContext, slot: Slot, input: { readonly paths: PreparedRun; readonly runId: string }): void {
   const run: SlotRun = { runId: input.runId, startedAtMs: step.nowMs, process: null, woken: false, detached: false };
-  const waking: Slot = { ...slot, status: 'waking', wakes: slot.wakes + 1, run, expectedSinceMs: slot.expectedSinceMs ?? step.nowMs };
+  const status = step.settings.inProcess ? 'working' : 'waking';
+  const waking: Slot = { ...slot, status, wakes: slot.wakes + 1, run, expectedSinceMs: slot.expectedSinceMs ?? step.nowMs };
   step.putSlot(waking);
   step.patchLive(slot, { following: true, attached: false, end: null, wakeError: null, wakeReported: false, lastOutput: NO_OUTPUT });
   if (slot.expectedSinceMs === null) watch(step, slot);

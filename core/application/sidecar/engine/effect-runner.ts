@@ -40,6 +40,7 @@ export interface EffectRunnerOptions extends SidecarPorts {
   readonly deliver: (input: SidecarInput) => Promise<void>;
   readonly onReady: () => void;
   readonly onStopped: () => void;
+  readonly onDrained: () => void;
 }
 
 export function effectRunner(options: EffectRunnerOptions): EffectRunner {
@@ -306,6 +307,8 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
           return log[effect.level](effect.message, effect.fields);
         case 'ready':
           return onReady();
+        case 'drained':
+          return options.onDrained();
         case 'stopped':
           return onStopped();
       }

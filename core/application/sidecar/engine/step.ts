@@ -25,6 +25,7 @@ import {
   measureDisk,
   onDrain,
   onDrainTimer,
+  onOwnDrain,
   onDiskMeasured,
   onDiskTimer,
   onResume,
@@ -119,6 +120,8 @@ function handle(step: StepContext, input: StepInput): void {
       return onStepFailed(step, input);
     case 'persist_failed':
       return onPersistFailed(step, input);
+    case 'drain':
+      return onOwnDrain(step);
     case 'stop':
       return onStop(step);
   }

@@ -34,8 +34,11 @@ export function onDrainTimer(step: StepContext): void {
 }
 
 /** The sidecar's own reason to accept no tasks, if it has one. */
-export const ownDrainReason = (state: SidecarState): 'journal_unwritable' | 'refused_full' | null =>
-  state.fault !== null || state.awaitsReserve ? 'journal_unwritable' : state.refusedFull ? 'refused_full' : null;
+export function ownDrainReason(state: SidecarState): 'journal_unwritable' | 'refused_full' | 'stopping' | null {
+  if (state.fault !== null || state.awaitsReserve) return 'journal_unwritable';
+  if (state.refusedFull) return 'refused_full';
+  return state.ownDrain === null ? null : 'stopping';
+}
 
 /**
  * Sent when draining starts. A reason of the sidecar's own is repeated to every hub; an operator's drain is the hub's
@@ -95,11 +98,24 @@ export function onDiskMeasured(step: StepContext, disk: { readonly refusedBytes:
   sendResumed(step);
 }
 
+/** This process is about to stop: what it runs may end, and nothing new begins. */
+export function onOwnDrain(step: StepContext): void {
+  if (step.state.ownDrain !== null) return;
+  step.state = { ...step.state, ownDrain: { told: false } };
+  sendDraining(step);
+}
+
+const isEmpty = ({ journal }: SidecarState): boolean => journal.slots.length === 0 && !journal.outbox.some(isEndOfRun);
+
 /** After every input: sends `drained` once nothing is left. */
 export function sendDrained(step: StepContext): void {
-  const { drain, journal, link } = step.state;
+  const { drain, ownDrain, link } = step.state;
+  if (ownDrain?.told === false && isEmpty(step.state)) {
+    step.state = { ...step.state, ownDrain: { told: true } };
+    step.afterPersist({ type: 'drained' });
+  }
   if (drain === null || drain.drainedSent || link.phase !== 'identified') return;
-  if (journal.slots.length > 0 || journal.outbox.some(isEndOfRun)) return;
+  if (!isEmpty(step.state)) return;
   step.state = { ...step.state, drain: { ...drain, drainedSent: true } };
   step.send({ type: 'drained' });
 }

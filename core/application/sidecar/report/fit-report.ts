@@ -24,9 +24,9 @@ export interface ReportedResult {
 }
 
 /** `output` is nested two objects deep in its frame. */
-const OUTPUT_DEPTH_MAX = JSON_DEPTH_MAX - 2;
+export const OUTPUT_DEPTH_MAX = JSON_DEPTH_MAX - 2;
 /** Maximum number of JSON values in an output; leaves some for the rest of the frame. */
-const OUTPUT_VALUES_MAX = JSON_VALUES_MAX - 5_000;
+export const OUTPUT_VALUES_MAX = JSON_VALUES_MAX - 5_000;
 /** The fields of a result file that are read individually. */
 const READ_FIELDS = new Set(['status', 'output', 'tokens_used', 'cost_usd']);
 /** Bounds on `omitted`, in bytes of encoded JSON: all names together, and each one. */

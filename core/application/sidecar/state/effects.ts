@@ -86,6 +86,8 @@ export type AfterPersistEffect =
   | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string; readonly fields: LogFields }
   /** The first `identified`. */
   | { readonly type: 'ready' }
+  /** It drains itself: no assignment and no unanswered report of one is left. */
+  | { readonly type: 'drained' }
   /** Nothing is left to do. */
   | { readonly type: 'stopped' };
 

@@ -43,6 +43,8 @@ export type SidecarInput =
   | { readonly type: 'step_failed'; readonly input: SidecarInput; readonly message: string }
   /** The disk could not be written; the state from before the input was restored. */
   | { readonly type: 'persist_failed'; readonly input: SidecarInput; readonly message: string }
+  /** Accept no more tasks; answered by the effect `drained` once nothing is left. */
+  | { readonly type: 'drain' }
   | { readonly type: 'stop' };
 
 /** The body of a report in the outbox folder. */

@@ -34,6 +34,8 @@ export interface SidecarSettings {
   readonly hmac: Hmac;
   /** Send the token without asking for the hub's proof. */
   readonly plainToken: boolean;
+  /** Its agent is a function of this process; see `SidecarConfigPart.inProcess`. */
+  readonly inProcess: boolean;
 }
 
 export interface SidecarState {
@@ -47,6 +49,8 @@ export interface SidecarState {
   /** How often each unanswered report was sent on this link, by `assignmentKey`. */
   readonly sendCounts: Readonly<Record<string, number>>;
   readonly drain: { readonly reason: string; readonly drainedSent: boolean } | null;
+  /** Set once this process accepts no more tasks; `told`: nothing was left, and the caller knows. */
+  readonly ownDrain: { readonly told: boolean } | null;
   /** Set while the journal cannot be written: the inputs deferred since, in order. */
   readonly fault: { readonly deferred: readonly SidecarInput[] } | null;
   /** The journal could not be written, and the disk reserve for reports is not restored yet. */
@@ -219,6 +223,7 @@ export const loadedState = (journal: JournalState, instanceId: string): SidecarS
   live: {},
   sendCounts: {},
   drain: null,
+  ownDrain: null,
   fault: null,
   awaitsReserve: false,
   refusedFull: false,

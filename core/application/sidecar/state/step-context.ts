@@ -2,7 +2,7 @@
  * One step in progress. Handlers update `state` and request effects through it; `end` puts the effects in the order
  * that guarantees durability: those before persisting, the journal if it changed, those after.
  */
-import { recall, remember, type Ended } from '../../../domain/assignment/ended-assignments.ts';
+import { ENDED_IN_PROCESS_MAX, ENDED_MAX, recall, remember, type Ended } from '../../../domain/assignment/ended-assignments.ts';
 import { findReport, withoutReport, withReport, type OutboxEntry } from '../../../domain/assignment/outbox.ts';
 import { assignmentKey, isSameAssignment, assignmentIdOf, type AssignmentId, type Slot } from '../../../domain/assignment/slot.ts';
 import type { LogFields } from '../../../ports/log.ts';
@@ -151,7 +151,12 @@ export class StepContext {
   }
 
   remember(ended: Ended): void {
-    const { memory, forgotten } = remember(this.state.journal.ended, ended, this.nowMs);
+    const { memory, forgotten } = remember(
+      this.state.journal.ended,
+      ended,
+      this.nowMs,
+      this.settings.inProcess ? ENDED_IN_PROCESS_MAX : ENDED_MAX,
+    );
     if (memory !== this.state.journal.ended) this.#patchJournal({ ended: memory });
     for (const assignment of forgotten) this.beforePersist({ type: 'removeFiles', assignment });
   }
