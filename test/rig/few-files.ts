@@ -14,6 +14,7 @@ const ENTRIES = [
     'apps/cli/main',
     'apps/entry/index',
     'apps/client/index',
+    'apps/worker/index',
     'adapters/storages',
     'adapters/transports',
     'plugins/runners',

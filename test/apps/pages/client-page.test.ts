@@ -1,20 +1,16 @@
 /** docs/client.md: each example is a file and runs against a hub, and the page names every method of the client. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { transformSync } from 'esbuild';
 import t from 'tap';
 import { hubClient } from '../../../apps/client/index.ts';
 import { builtTree } from '../../rig/built-tree.ts';
 import { runningHub } from '../running-hub.ts';
 import { shell, temporaryFolder, type Ran } from './newcomer.ts';
-import { blocksOf, filesOf, readPage } from './page-blocks.ts';
+import { asModule, blocksOf, filesOf, readPage } from './page-blocks.ts';
 
 const PAGE = 'docs/client.md';
 
 const examples = filesOf(PAGE);
-
-/** The JavaScript of an example, and its imports of other examples as `.mjs`. */
-const asModule = (text: string): string => transformSync(text, { loader: 'ts' }).code.replace(/"(\.\/[\w-]+)\.ts"/g, '"$1.mjs"');
 
 t.test('every example is a file', async (t) => {
   for (const { language, file, line } of blocksOf(PAGE)) t.ok(language === 'ts' && file !== null, `line ${line}: a block is a file`);

@@ -3,14 +3,20 @@ import t from 'tap';
 import { compiledPages } from './page-compiler.ts';
 
 const CLIENT = 'docs/client.md';
+const WORKER = 'docs/worker.md';
 const STORAGE = 'docs/storage-adapters.md';
 
-const files = compiledPages([CLIENT, STORAGE]);
+const files = compiledPages([CLIENT, WORKER, STORAGE]);
 
-t.test('every example of the client compiles', async (t) => {
-  const examples = files.filter(({ page }) => page === CLIENT);
-  t.ok(examples.length > 5, `${examples.length} examples`);
-  for (const { name, complaints } of examples) t.strictSame(complaints, [], name);
+t.test('every example of the client and of the worker compiles', async (t) => {
+  for (const [of, least] of [
+    [CLIENT, 6],
+    [WORKER, 4],
+  ] as const) {
+    const examples = files.filter(({ page }) => page === of);
+    t.ok(examples.length >= least, `${of} has ${examples.length} examples`);
+    for (const { name, complaints } of examples) t.strictSame(complaints, [], `${of} ${name}`);
+  }
 });
 
 t.test('the code for a storage compiles, and imports only the package', async (t) => {

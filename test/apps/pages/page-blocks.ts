@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../../architecture/cruise.ts';
+import { transformSync } from 'esbuild';
 
 export interface Block {
   /** `ts`, `sh`, `json`; empty where the page says nothing. */
@@ -42,3 +43,6 @@ export function fileOf(page: string, name: string): string {
 /** The blocks of TypeScript that are files. */
 export const filesOf = (page: string): readonly { readonly name: string; readonly text: string }[] =>
   blocksOf(page).flatMap(({ language, file, text }) => (language === 'ts' && file !== null ? [{ name: file, text }] : []));
+
+/** The JavaScript of an example, and its imports of other examples as `.mjs`. */
+export const asModule = (text: string): string => transformSync(text, { loader: 'ts' }).code.replace(/"(\.\/[\w-]+)\.ts"/g, '"$1.mjs"');

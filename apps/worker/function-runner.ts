@@ -1,0 +1,211 @@
+/** A `WakeRunner` whose runs are calls of a function in this process. */
+import { OUTPUT_BYTES_MAX } from '../../core/application/sidecar/state/constants.ts';
+import { OUTPUT_DEPTH_MAX, OUTPUT_VALUES_MAX } from '../../core/application/sidecar/report/fit-report.ts';
+import { assignmentKey } from '../../core/domain/assignment/slot.ts';
+import { messageOf } from '../../core/errors/agentcom-error.ts';
+import type { Clock, Timer } from '../../core/ports/clock.ts';
+import type { WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
+import { excessText, findExcess } from '../../core/protocol/json-bounds.ts';
+import { TaskAborted, type Fence, type Handler, type HandlerContext, type Progress, type WorkerTask } from './handler.ts';
+import { failureOf, TaskFailure } from './task-failure.ts';
+
+export interface FunctionRunnerOptions {
+  readonly handle: Handler;
+  readonly clock: Clock;
+  /** A handler has not settled within the grace period of its stop. */
+  readonly onOverdue: (fence: Fence, waitedMs: number) => void;
+}
+
+/** Its runs end with this process, so the next one cannot adopt them. */
+export function functionRunner(options: FunctionRunnerOptions): WakeRunner {
+  /** Handlers are called in a turn of their own, so that the frames that accept their tasks are written before any of them runs. */
+  let beginning: (() => void)[] = [];
+  const beginAll = (): void => {
+    const all = beginning;
+    beginning = [];
+    for (const begin of all) begin();
+  };
+  const soon = (begin: () => void): void => {
+    if (beginning.push(begin) === 1) setImmediate(beginAll);
+  };
+  return {
+    adoptable: false,
+    wake: (request, signal) => ({ [Symbol.asyncIterator]: () => new FunctionRun(options, request, signal as AbortSignal, soon) }),
+    // A run of an earlier process, or one that never began.
+    async *attach() {
+      yield { type: 'exited', exitCode: null, signal: null, stderrTail: '' };
+    },
+  };
+}
+
+type Next = IteratorResult<WakeEvent, undefined>;
+
+const OVER: Next = { done: true, value: undefined };
+
+/**
+ * waiting ─► running ─settled─► over. The handler is called soon after the run is made. What happened and was not taken yet waits in `events`,
+ * the newest progress in `progressed`. An aborted signal changes what an end means: an error or undefined is then a confirmed stop.
+ */
+class FunctionRun implements AsyncIterator<WakeEvent, undefined>, HandlerContext {
+  readonly #options: FunctionRunnerOptions;
+  readonly #request: WakeRequest;
+  readonly signal: AbortSignal;
+  readonly fence: Fence;
+  #phase: 'waiting' | 'running' | 'over' = 'waiting';
+  readonly #events: WakeEvent[] = [];
+  #progressed: Progress | null = null;
+  #isHanding = false;
+  #take: ((next: Next) => void) | null = null;
+  #overdue: Timer | null = null;
+
+  constructor(options: FunctionRunnerOptions, request: WakeRequest, signal: AbortSignal, soon: (begin: () => void) => void) {
+    this.#options = options;
+    this.#request = request;
+    this.signal = signal;
+    const { taskId, generation } = request;
+    this.fence = { taskId, generation, token: assignmentKey(request) };
+    // Handlers take it out of the context.
+    this.progress = this.progress.bind(this);
+    soon(() => this.#begin());
+  }
+
+  get agentId(): HandlerContext['agentId'] {
+    return this.#request.agentId;
+  }
+
+  next(): Promise<Next> {
+    const event = this.#taken();
+    if (event !== null) return Promise.resolve({ done: false, value: event });
+    if (this.#phase === 'over') return Promise.resolve(OVER);
+    return new Promise((take) => (this.#take = take));
+  }
+
+  /** Only stops listening. */
+  return(): Promise<Next> {
+    this.#overdue?.cancel();
+    this.#take?.(OVER);
+    this.#take = null;
+    return Promise.resolve(OVER);
+  }
+
+  progress(progress: number | string | Progress): void {
+    const read = readProgress(progress);
+    if (this.#phase === 'over') return;
+    this.#progressed = { ...this.#progressed, ...read };
+    // After this turn: what is reported at once is one event.
+    if (this.#isHanding) return;
+    this.#isHanding = true;
+    queueMicrotask(() => {
+      this.#isHanding = false;
+      this.#hand();
+    });
+  }
+
+  #begin(): void {
+    this.#phase = 'running';
+    if (this.signal.aborted) return this.#end({ type: 'stopped', survivors: [] });
+    this.signal.addEventListener('abort', () => this.#onAbort(), { once: true });
+    const { handle } = this.#options;
+    try {
+      const answer = handle(frozen(this.#request.task) as unknown as WorkerTask, this);
+      Promise.resolve(answer).then(
+        (value) => this.#onValue(value),
+        (thrown: unknown) => this.#onThrown(thrown),
+      );
+    } catch (thrown) {
+      this.#onThrown(thrown);
+    }
+  }
+
+  #onValue(value: unknown): void {
+    if (value === undefined && this.signal.aborted) return this.#end({ type: 'stopped', survivors: [] });
+    const output = value === undefined ? null : value;
+    const problem = problemOf(output);
+    if (problem === null) this.#end({ type: 'completed', output });
+    else this.#fail(new TaskFailure(`The handler finished, but its result ${problem}`, { retryable: false }));
+  }
+
+  #onThrown(thrown: unknown): void {
+    if (this.signal.aborted) this.#end({ type: 'stopped', survivors: [] });
+    else this.#fail(thrown);
+  }
+
+  #fail(thrown: unknown): void {
+    this.#end(failureOf(thrown), { type: 'exited', exitCode: 1, signal: null, stderrTail: '' });
+  }
+
+  #end(...events: readonly WakeEvent[]): void {
+    this.#overdue?.cancel();
+    this.#phase = 'over';
+    this.#events.push(...events);
+    this.#hand();
+  }
+
+  /** The slot stays taken, and the stop unconfirmed, for as long as the handler does not settle: nothing can end a function. */
+  #onAbort(): void {
+    if (this.#phase === 'over') return;
+    const { clock, onOverdue } = this.#options;
+    const reason: unknown = this.signal.reason;
+    const graceMs = reason instanceof TaskAborted ? reason.graceMs : 0;
+    this.#overdue = clock.after(graceMs, () => onOverdue(this.fence, graceMs));
+  }
+
+  /** Gives what there is to whoever waits. */
+  #hand(): void {
+    const take = this.#take;
+    if (take === null) return;
+    const event = this.#taken();
+    if (event === null) return;
+    this.#take = null;
+    take({ done: false, value: event });
+  }
+
+  #taken(): WakeEvent | null {
+    const progressed = this.#progressed;
+    if (progressed === null) return this.#events.shift() ?? null;
+    this.#progressed = null;
+    return { type: 'progress', ...progressed };
+  }
+}
+
+/** Why the value cannot be a result; null if it can. It completes a sentence. */
+function problemOf(value: unknown): string | null {
+  if (value === null || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))) return null;
+  try {
+    const excess = findExcess(value, OUTPUT_DEPTH_MAX, OUTPUT_VALUES_MAX);
+    if (excess !== null) return excessText(excess, OUTPUT_DEPTH_MAX, OUTPUT_VALUES_MAX);
+    const text = JSON.stringify(value) as string | undefined;
+    if (text === undefined) return `cannot be written as JSON: found a ${typeof value}. Return a JSON value.`;
+    // No character takes more than three bytes.
+    if (text.length * 3 <= OUTPUT_BYTES_MAX) return null;
+    const bytes = Buffer.byteLength(text);
+    if (bytes <= OUTPUT_BYTES_MAX) return null;
+    return `has ${bytes} bytes of JSON, over the limit of ${OUTPUT_BYTES_MAX}. Store it elsewhere and return where it is.`;
+  } catch (thrown) {
+    return `cannot be written as JSON: ${messageOf(thrown).split('\n')[0] ?? ''}`;
+  }
+}
+
+const PROGRESS_WANTED = 'progress() wants a percentage, a message, or { percent, message }; found';
+
+function readProgress(given: unknown): Progress {
+  const { percent, message } =
+    typeof given === 'object' && given !== null ? (given as Progress) : { percent: undefined, message: undefined };
+  const read: Progress =
+    typeof given === 'number' ? { percent: given } : typeof given === 'string' ? { message: given } : { percent, message };
+  const isPercent = read.percent === undefined || Number.isFinite(read.percent);
+  const isMessage = read.message === undefined || typeof read.message === 'string';
+  const isEmpty = read.percent === undefined && read.message === undefined;
+  if (!isPercent || !isMessage || isEmpty) throw new TypeError(`${PROGRESS_WANTED} ${typeof given === 'number' ? given : typeof given}.`);
+  return {
+    ...(read.percent === undefined ? {} : { percent: read.percent }),
+    ...(read.message === undefined ? {} : { message: read.message }),
+  };
+}
+
+/** Frozen with everything in it: the journal holds the same object. */
+function frozen<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  for (const inner of Object.values(value)) frozen(inner);
+  return Object.freeze(value);
+}

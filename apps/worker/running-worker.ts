@@ -1,0 +1,145 @@
+/** A sidecar whose agent is a function of the same process. */
+import { systemClock } from '../../adapters/clock-system/system-clock.ts';
+import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
+import { systemIds } from '../../adapters/ids-system/system-ids.ts';
+import { wsLink } from '../../adapters/link-ws/ws-link.ts';
+import { createSidecar, type Sidecar } from '../../core/application/sidecar/sidecar.ts';
+import type { StopController } from '../../core/application/sidecar/state/ports.ts';
+import { messageOf } from '../../core/errors/agentcom-error.ts';
+import type { Clock } from '../../core/ports/clock.ts';
+import type { Journal } from '../../core/ports/journal.ts';
+import type { Log } from '../../core/ports/log.ts';
+import { functionRunner } from './function-runner.ts';
+import { TaskAborted } from './handler.ts';
+import { noFiles } from './no-files.ts';
+import { volatileJournal } from './volatile-journal.ts';
+import { checkedOptions, logOf, type WorkerEvent, type WorkerOptions } from './worker-options.ts';
+
+/** Grace period of a stop for which the hub asks none, milliseconds. */
+const GRACE_MS = 5_000;
+
+export interface RunningWorker {
+  /**
+   * Resolves when a hub has first identified the worker. Never times out; the log says why a hub refuses. Rejects if the worker
+   * cannot start, for example with `AC_JOURNAL_LOCKED`.
+   */
+  readonly ready: Promise<void>;
+  /** Resolves after `stop`; rejects if the worker cannot start or cannot go on. */
+  readonly finished: Promise<void>;
+  /**
+   * Accepts no more tasks, waits up to `drainMs` for the handlers and the hub's answers to their reports, aborts the handlers that still
+   * run, hands their tasks back, and disconnects. Resolves within `drainMs` and 10 s, whatever handlers and hub do. May be called more than once.
+   */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts to work on tasks. A worker keeps its process alive until `stop` is called. Throws `AC_CONFIG_INVALID` for options that are wrong.
+ *
+ * `task` calls `handle` once per assignment, at most `slots` at the same time. The rules are those of a sidecar: see docs/worker.md.
+ */
+export function worker(options: WorkerOptions): RunningWorker {
+  const { config, handle, journalDir, drainMs } = checkedOptions(options);
+  const log = logOf(options.log).with({ agent_id: config.agentId });
+  const clock = systemClock();
+  const ids = systemIds({ clock });
+  let isConnected = false;
+  const emit = (event: WorkerEvent): void => {
+    try {
+      options.onEvent?.(event);
+    } catch (thrown) {
+      log.error('onEvent threw', { event: event.type, error: messageOf(thrown) });
+    }
+  };
+  const onLink = (isIdentified: boolean): void => {
+    if (isConnected === isIdentified) return;
+    isConnected = isIdentified;
+    emit({ type: isIdentified ? 'connected' : 'disconnected' });
+  };
+  const runner = functionRunner({
+    handle,
+    clock,
+    onOverdue(fence, waitedMs) {
+      const fields = { task_id: fence.taskId, generation: fence.generation, waited_ms: waitedMs };
+      log.warn('a handler ignores its signal; its slot stays taken until it settles', fields);
+      emit({ type: 'stop_overdue', fence, waitedMs });
+    },
+  });
+
+  async function start(): Promise<Sidecar> {
+    const journal = journalDir === undefined ? volatileJournal(config.agentId) : await journalIn(journalDir, config.agentId, clock, log);
+    const sidecar = createSidecar({
+      config: { ...config, inProcess: true },
+      link: wsLink({ log }),
+      journal,
+      results: noFiles,
+      runner,
+      clock,
+      ids,
+      digest: systemDigest(),
+      log,
+      stopController,
+      onLink,
+    });
+    await sidecar.start();
+    return sidecar;
+  }
+
+  const starting = start();
+  let stopping: Promise<void> | null = null;
+
+  async function stop(): Promise<void> {
+    const [started] = await Promise.allSettled([starting]);
+    if (started.status === 'rejected') return;
+    const sidecar = started.value;
+    await within(clock, drainMs, sidecar.drain());
+    await sidecar.stop();
+    onLink(false);
+  }
+
+  starting.catch((thrown: unknown) => log.error('the worker cannot start', { error: messageOf(thrown) }));
+  return {
+    ready: handled(starting.then((sidecar) => sidecar.ready)),
+    finished: handled(starting.then((sidecar) => sidecar.finished)),
+    stop: () => (stopping ??= stop()),
+  };
+}
+
+/** Loaded only if it is used. */
+async function journalIn(dataDir: string, agentId: string, clock: Clock, log: Log): Promise<Journal> {
+  const [{ fileJournal }, { makeDataDir }] = await Promise.all([
+    import('../../adapters/journal-file/file-journal.ts'),
+    import('../data-dir.ts'),
+  ]);
+  await makeDataDir(dataDir, 'set journalDir');
+  return fileJournal({ dataDir, agentId, clock, log });
+}
+
+/** Its signal is the handler's own, so its reason is an error. */
+function stopController(): StopController {
+  const controller = new AbortController();
+  return {
+    signal: controller.signal,
+    abort(why) {
+      const { reason = 'it is no longer wanted', graceMs = GRACE_MS } = (why ?? {}) as {
+        readonly reason?: string;
+        readonly graceMs?: number;
+      };
+      controller.abort(new TaskAborted(reason, graceMs));
+    },
+  };
+}
+
+async function within(clock: Clock, ms: number, work: Promise<void>): Promise<void> {
+  let late = (): void => undefined;
+  const tooLate = new Promise<void>((resolve) => (late = resolve));
+  const timer = clock.after(ms, () => late());
+  await Promise.race([work, tooLate]);
+  timer.cancel();
+}
+
+/** A rejection is in the log; whoever awaits the promise sees it too. */
+function handled(work: Promise<void>): Promise<void> {
+  void Promise.allSettled([work]);
+  return work;
+}

@@ -1,0 +1,162 @@
+/** The options of a worker, and their checks: the same as those of a sidecar, in the words of these options. */
+import type { ConfigProblem, ResolvedSidecarConfig } from '../../core/config/config.ts';
+import { resolveConfig } from '../../core/config/resolve.ts';
+import { describe } from '../../core/domain/describe-value.ts';
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import type { Log, LogFields } from '../../core/ports/log.ts';
+import type { Fence, Handler } from './handler.ts';
+
+/** What happens to a worker beside its tasks. */
+export type WorkerEvent =
+  /** A hub has identified it and may assign tasks. */
+  | { readonly type: 'connected' }
+  /** The connection is gone. Handlers go on; the worker reconnects by itself. */
+  | { readonly type: 'disconnected' }
+  /** A handler did not settle within the grace period of its stop. Its slot stays taken until it does. */
+  | { readonly type: 'stop_overdue'; readonly fence: Fence; readonly waitedMs: number };
+
+/** Each method is optional: a level without one is not logged. */
+export interface WorkerLog {
+  debug?(message: string, fields: LogFields): void;
+  info?(message: string, fields: LogFields): void;
+  warn?(message: string, fields: LogFields): void;
+  error?(message: string, fields: LogFields): void;
+}
+
+export interface WorkerOptions {
+  /** `http://127.0.0.1:4000`; several for a cluster, tried in turn. Addresses such as `ws://127.0.0.1:4000/ws` are accepted too. */
+  readonly hub: string | readonly string[];
+  /** A token for this agent, from `agentcom tokens create --agent ID`. */
+  readonly token: string;
+  /** One running worker per ID. */
+  readonly agentId: string;
+  readonly handle: Handler;
+  /** Words that tasks may require of their agent. */
+  readonly capabilities?: readonly string[] | undefined;
+  /** How many handlers run at the same time. Default 1. */
+  readonly slots?: number | undefined;
+  /** Shown beside the ID. Default: the ID. */
+  readonly name?: string | undefined;
+  /** A directory for the journal, for this worker alone. Without it, what it holds is lost when its process dies, and the hub requeues it. */
+  readonly journalDir?: string | undefined;
+  /** How long a handler may run without reporting progress, milliseconds. Default: as long as the task may run. */
+  readonly idleMs?: number | undefined;
+  /** How long `stop()` waits for running handlers before it aborts them, milliseconds. Default 10,000. */
+  readonly drainMs?: number | undefined;
+  /** Allows plain `http://` beyond loopback, on a network that you trust. Default false. */
+  readonly insecure?: boolean | undefined;
+  readonly onEvent?: ((event: WorkerEvent) => void) | undefined;
+  /** Default: warnings and errors on standard error. */
+  readonly log?: WorkerLog | undefined;
+}
+
+/** The options with all defaults filled in. */
+export interface CheckedOptions {
+  readonly config: ResolvedSidecarConfig & { readonly token: string };
+  readonly handle: Handler;
+  readonly journalDir: string | undefined;
+  readonly drainMs: number;
+}
+
+const DRAIN_MS = 10_000;
+const OPTIONS: Readonly<Record<keyof WorkerOptions, true>> = {
+  hub: true,
+  token: true,
+  agentId: true,
+  handle: true,
+  capabilities: true,
+  slots: true,
+  name: true,
+  journalDir: true,
+  idleMs: true,
+  drainMs: true,
+  insecure: true,
+  onEvent: true,
+  log: true,
+};
+/** Never reached: a year is the most that the hub lets a task run. */
+const NEVER_MS = 1_000_000_000;
+
+/** Throws `AC_CONFIG_INVALID` with every mistake. Opens nothing, prints no secret. */
+export function checkedOptions(options: WorkerOptions): CheckedOptions {
+  const { hub, token, agentId, capabilities, slots, name, insecure, idleMs } = options;
+  const hubs = (typeof hub === 'string' ? [hub] : hub) as readonly unknown[];
+  const sidecar = {
+    hubs: Array.isArray(hubs) ? hubs.map(socketAddress) : hubs,
+    ...{ token, agentId, capabilities, slots, name, insecure },
+    timing: { idleMs: idleMs ?? NEVER_MS },
+  };
+  const resolved = resolveConfig({ sidecar }, { baseDir: '', absolute: (path) => path });
+  const problems = [...(resolved.kind === 'invalid' ? resolved.problems.map(inOwnWords) : []), ...ownProblems(options)];
+  if (resolved.kind === 'invalid' || problems.length > 0) throw invalid(problems);
+  return {
+    config: { ...(resolved.config.sidecar as ResolvedSidecarConfig), token },
+    handle: options.handle,
+    journalDir: options.journalDir,
+    drainMs: options.drainMs ?? DRAIN_MS,
+  };
+}
+
+function ownProblems(options: WorkerOptions): ConfigProblem[] {
+  const { token, handle, journalDir, drainMs, onEvent, log } = options;
+  const problems: ConfigProblem[] = [];
+  const want = (isMet: boolean, path: string, wanted: string, found: unknown): void => {
+    if (!isMet) problems.push({ path, message: `wanted ${wanted}, found ${describe(found)}` });
+  };
+  for (const key of Object.keys(options)) {
+    if (Object.hasOwn(OPTIONS, key)) continue;
+    problems.push({ path: key, message: `there is no such option; wanted one of ${Object.keys(OPTIONS).join(', ')}` });
+  }
+  if (token === undefined)
+    problems.push({ path: 'token', message: 'is missing; wanted the token of this agent, from `agentcom tokens create --agent ID`' });
+  want(typeof handle === 'function', 'handle', 'a function (task, context) => result', handle);
+  want(journalDir === undefined || (typeof journalDir === 'string' && journalDir !== ''), 'journalDir', 'a path', journalDir);
+  want(drainMs === undefined || (Number.isFinite(drainMs) && drainMs >= 0), 'drainMs', 'a number of milliseconds from 0 on', drainMs);
+  want(onEvent === undefined || typeof onEvent === 'function', 'onEvent', 'a function (event) => void', onEvent);
+  want(log === undefined || (typeof log === 'object' && log !== null), 'log', 'an object with any of debug, info, warn, error', log);
+  return problems;
+}
+
+/** `http://host:port` as the address of the hub's WebSocket; anything else unchanged. */
+function socketAddress(address: unknown): unknown {
+  const [, secure, rest] = (typeof address === 'string' ? /^http(s?):\/\/([^?#]*?)\/*$/i.exec(address) : null) ?? [];
+  return rest === undefined ? address : `ws${secure}://${rest}/ws`;
+}
+
+/** A problem of the sidecar's config, by the names of these options. */
+const inOwnWords = ({ path, message, ...rest }: ConfigProblem): ConfigProblem => ({
+  ...rest,
+  path: path.replace(/^sidecar\.(timing\.)?/, '').replace(/^hubs/, 'hub'),
+  message: message.replaceAll('sidecar.', '').replaceAll('wss://', 'https://').replaceAll('ws://', 'http://').replaceAll('/ws', ''),
+});
+
+function invalid(problems: readonly ConfigProblem[]): AgentcomError {
+  const count = problems.length === 1 ? 'a mistake' : `${problems.length} mistakes`;
+  const lines = problems.map(({ path, message }) => `  ${path}: ${message}${/[.?]$/.test(message) ? '' : '.'}`);
+  return new AgentcomError('AC_CONFIG_INVALID', [`The options of worker() have ${count}:`, ...lines].join('\n'), { details: { problems } });
+}
+
+/** The log that core writes to. A logger that throws is none of its business. */
+export function logOf(log: WorkerLog = STANDARD_ERROR, outer: LogFields = {}): Log {
+  const say =
+    (level: 'debug' | 'info' | 'warn' | 'error') =>
+    (message: string, fields: LogFields = {}): void => {
+      try {
+        log[level]?.(message, { ...outer, ...fields });
+      } catch (thrown) {
+        console.error(`agentcom/worker: the log threw at "${message}": ${messageOf(thrown)}`);
+      }
+    };
+  return {
+    debug: say('debug'),
+    info: say('info'),
+    warn: say('warn'),
+    error: say('error'),
+    with: (fields) => logOf(log, { ...outer, ...fields }),
+  };
+}
+
+const STANDARD_ERROR: WorkerLog = {
+  warn: (message, fields) => console.warn(`agentcom/worker: ${message}`, fields),
+  error: (message, fields) => console.error(`agentcom/worker: ${message}`, fields),
+};

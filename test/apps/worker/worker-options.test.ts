@@ -1,0 +1,90 @@
+/** Wrong options, what a worker loads, and what its log and events may do. */
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { worker, type WorkerOptions } from '../../../apps/worker/index.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import { builtTree } from '../../rig/built-tree.ts';
+import { workerRoom } from './worker-room.ts';
+
+const RIGHT: WorkerOptions = { hub: 'http://127.0.0.1:1', token: 'a-token', agentId: 'w1', handle: () => undefined, log: {} };
+
+t.test('every mistake is told at once, by the name of its option', (t) => {
+  const cases: readonly (readonly [wrong: object, said: readonly RegExp[]])[] = [
+    [{ hub: undefined }, [/\n {2}hub: /]],
+    [{ hub: 'ftp://x' }, [/\n {2}hub\[0\]: wanted an address such as http:\/\/127\.0\.0\.1:4000/]],
+    [{ hub: [] }, [/\n {2}hub: wanted a list of 1 to/]],
+    [{ hub: 'http://hub.example.org' }, [/\n {2}hub\[0\]: wanted https:\/\/ .*insecure: true/]],
+    [{ token: undefined }, [/\n {2}token: is missing/]],
+    [{ agentId: 'A B' }, [/\n {2}agentId: wanted an ID/]],
+    [{ handle: 'x' }, [/\n {2}handle: wanted a function/]],
+    [{ slots: 0, drainMs: -1, journalDir: '', onEvent: 1, log: 1 }, [/slots: /, /drainMs: /, /journalDir: /, /onEvent: /, /log: /]],
+    [{ idleMs: 'x' }, [/\n {2}idleMs: /]],
+    [{ slot: 2 }, [/\n {2}slot: there is no such option; wanted one of hub, /]],
+  ];
+  for (const [wrong, said] of cases) {
+    try {
+      worker({ ...RIGHT, ...wrong } as WorkerOptions);
+      t.fail(JSON.stringify(wrong));
+    } catch (thrown) {
+      t.ok(AgentcomError.is(thrown));
+      for (const each of said) t.match((thrown as Error).message, each);
+      t.notMatch((thrown as Error).message, /sidecar/);
+      t.notMatch((thrown as Error).message, /a-token/);
+    }
+  }
+  t.end();
+});
+
+t.test('a worker whose hub is away stops at once', async (t) => {
+  const running = worker(RIGHT);
+  await running.stop();
+  await running.finished;
+  t.pass('stopped');
+});
+
+t.test('the journal of a worker is for it alone', async (t) => {
+  const room = await workerRoom(t);
+  const folder = await mkdtemp(join(tmpdir(), 'agentcom-worker-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const journalDir = join(folder, 'journal');
+  await room.worker({ journalDir, handle: () => 'journalled' });
+  t.match(await room.done({ description: 'x' }), { status: 'completed', result: { output: 'journalled' } });
+  const second = worker({ ...RIGHT, journalDir });
+  await t.rejects(second.ready, { code: 'AC_JOURNAL_LOCKED' });
+  await t.rejects(second.finished, { code: 'AC_JOURNAL_LOCKED' });
+  await second.stop();
+});
+
+t.test('a log and an onEvent that throw change nothing', async (t) => {
+  const room = await workerRoom(t);
+  const fail = (): never => {
+    throw new Error('no room');
+  };
+  await room.worker({ handle: () => 1, onEvent: fail, log: { debug: fail, info: fail, warn: fail, error: fail } });
+  t.equal((await room.done({ description: 'x' })).status, 'completed');
+});
+
+t.test('it loads neither a database nor the container', (t) => {
+  const entry = builtTree().compiled('apps/worker/index.ts');
+  const script = `await import(${JSON.stringify(entry)})`;
+  const trace = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    encoding: 'utf8',
+    env: { PATH: process.env['PATH'], NODE_DEBUG: 'esm' },
+  });
+  t.equal(trace.status, 0, trace.stderr.slice(-2_000));
+  t.match(trace.stderr, /apps\/worker\/running-worker\.js/, 'what is loaded is seen');
+  for (const heavy of [
+    'node_modules/knex',
+    'node_modules/sqlite3',
+    'node_modules/pg/',
+    'inversify',
+    'node_modules/pino',
+    'journal-file/file-journal',
+  ]) {
+    t.notOk(trace.stderr.includes(heavy), `${heavy} is not loaded`);
+  }
+  t.end();
+});
