@@ -20,7 +20,7 @@ export interface BuiltTree {
 }
 
 // The compiler takes half a second to load, and who runs in a test run has its tree.
-const folder = process.env[TREE_VARIABLE] ?? (await import('./compile-tree.ts')).compileTree();
+const folder = process.env[TREE_VARIABLE] ?? (await (await import('./compile-tree.ts')).compileTree());
 const installed = join(folder, PACKAGE_FOLDER);
 
 /** The tree as it was at the start of this process, or of the test run that it belongs to. */

@@ -59,22 +59,24 @@ const ASKED_FOR = [
 const WITH_REQUIRE = `import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);`;
 
 /** The folder of the tree as the sources are now, this one among them. */
-export function compileTree(): string {
+export async function compileTree(): Promise<string> {
   const sources = new Map(FOLDERS.flatMap(sourcesIn).map((source) => [source, readFileSync(join(ROOT, source), 'utf8')]));
   const copied = COPIED.flatMap(filesIn).map((file) => [file, readFileSync(join(ROOT, file), 'utf8')]);
   const key = createHash('sha256')
     .update(JSON.stringify([[...sources], copied]))
     .digest('hex');
   const folder = join(CACHE, key.slice(0, 12));
-  if (!existsSync(folder)) compileInto(folder, sources);
+  if (!existsSync(folder)) await compileInto(folder, sources);
   return folder;
 }
 
 /** Another process may do the same at this moment: who is first gives the folder its name. */
-function compileInto(folder: string, sources: ReadonlyMap<string, string>): void {
+async function compileInto(folder: string, sources: ReadonlyMap<string, string>): Promise<void> {
   mkdirSync(CACHE, { recursive: true });
   removeOld();
   const making = mkdtempSync(join(CACHE, 'making-'));
+  // Another program, and the longest part: it works meanwhile.
+  const tap = putTapInto(join(making, 'node_modules'), ROOT, CACHE);
   for (const [source, text] of sources) {
     const target = compiledIn(making, source);
     mkdirSync(dirname(target), { recursive: true });
@@ -82,8 +84,8 @@ function compileInto(folder: string, sources: ReadonlyMap<string, string>): void
   }
   for (const each of COPIED) cpSync(join(ROOT, each), join(making, each), { recursive: true });
   for (const [name, entries] of Object.entries(BUNDLED)) bundle(name, entries, join(making, 'node_modules', name));
-  putTapInto(join(making, 'node_modules'), ROOT, CACHE);
   bundlePackage(making, folder, COPIED);
+  await tap;
   try {
     renameSync(making, folder);
   } catch (thrown) {

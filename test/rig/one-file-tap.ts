@@ -2,8 +2,9 @@
  * tap as one file for the compiled tests: loading its many small ones takes half of the processor that a short test needs.
  * Made once for a version of tap and its plugins.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { buildSync } from 'esbuild';
@@ -14,21 +15,21 @@ const BUNDLE = '@tapjs/core';
 const REQUIRE = `import { createRequire as createRequireOfTap } from 'node:module';\nconst require = createRequireOfTap(import.meta.url);\n`;
 
 /** Puts it among the packages of a compiled tree. `root`: the project; `cache`: where it is kept. */
-export function putTapInto(packages: string, root: string, cache: string): void {
+export async function putTapInto(packages: string, root: string, cache: string): Promise<void> {
   const key = createHash('sha256')
     .update(readFileSync(import.meta.filename))
     .update(readFileSync(join(root, '.taprc')))
     .update(readFileSync(join(root, 'package-lock.json')));
   const kept = join(cache, `tap-${key.digest('hex').slice(0, 12)}`);
-  if (!existsSync(kept)) make(kept, root, cache);
+  if (!existsSync(kept)) await make(kept, root, cache);
   cpSync(kept, packages, { recursive: true });
 }
 
-function make(kept: string, root: string, cache: string): void {
+async function make(kept: string, root: string, cache: string): Promise<void> {
   // Without it the tests would have all plugins, and their loaders.
-  const { status, error } = spawnSync(join(root, 'node_modules/.bin/tap'), ['build'], { cwd: root, stdio: 'inherit' });
-  if (status !== 0)
-    throw new Error('`tap build` failed: see what it said above, mend .taprc or run `npm ci`, and try again.', { cause: error });
+  const build = spawn(join(root, 'node_modules/.bin/tap'), ['build'], { cwd: root, stdio: 'inherit' });
+  const [status] = (await once(build, 'close')) as [number | null];
+  if (status !== 0) throw new Error('`tap build` failed: see what it said above, mend .taprc or run `npm ci`, and try again.');
   const making = mkdtempSync(join(cache, 'making-'));
   const outfile = join(making, BUNDLE, 'index.js');
   buildSync({

@@ -34,7 +34,7 @@ function folderInMemory(): string | null {
   return folder;
 }
 
-const tree = compileTree();
+const tree = await compileTree();
 const given = process.argv.slice(2);
 const isTest = (word: string): boolean => /^(\.\/)?test(\/|$)/.test(word);
 const place = (named: string): string =>
