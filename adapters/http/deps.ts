@@ -29,6 +29,8 @@ export interface HttpApiDeps {
   readonly ids: Ids;
   readonly digest: Digest;
   readonly clock: HubClock;
+  /** Measures what work costs: real time, milliseconds from any moment on. */
+  readonly stopwatchMs: () => number;
   readonly log: Log;
   readonly limits: HubLimits;
   /** Whether a request with these headers is allowed. */

@@ -2,7 +2,7 @@
  * The newest events, read once for all streams, and each made into text once. Holds the events of a range of ids without a gap, within
  * bounds; a stream that has not come so far yet reads the store. Streams continue together, in rounds, and those at the same place share
  * one batch. The pause between two rounds grows with what the last one cost, so that readers never take much time from the queue: under
- * load they fall behind, and catch up when it is over.
+ * load they fall behind, and catch up when it is over. What a round costs is measured, and batches become smaller where that is too much.
  */
 import type { StoredEvent } from '../../../core/domain/task/event.ts';
 import type { Clock, Timer } from '../../../core/ports/clock.ts';
@@ -10,21 +10,32 @@ import { matchesFilter, type EventFeed, type EventFilter } from '../../../core/p
 import { EVENT_BYTES } from '../../../core/ports/task-store.ts';
 import { eventJson } from '../../../core/protocol/task-json.ts';
 
-/** The size of a batch for one stream: at most so many events, and not more once they have so many bytes. */
+/** The size of a batch for one stream: at most so many events, and not more once they have so many bytes; on a slow machine fewer. */
 const BATCH_EVENTS = 1_000;
 const BATCH_BYTES = 65_536;
+const BATCH_BYTES_MIN = 4_096;
 /** The minimum time between two rounds, and between two reads of the tail, so that the load does not grow with streams times commits. */
 export const GATHER_MS = 50;
-/** The pause after a round is so many times what it cost, so that all streams together take a thirtieth of the event loop. */
-const PAUSE_FACTOR = 29;
-const PAUSE_MAX_MS = 5_000;
 /**
- * What costs the hub's machine how much, as measured on loopback: an event that is read and made into text, a delivery, and each of its
+ * The pause after a round is so many times what it cost, so that all streams together take a sixtieth of the event loop; as long as it, if
+ * nothing was committed meanwhile.
+ */
+const PAUSE_FACTOR = 59;
+const PAUSE_MAX_MS = 10_000;
+/** What a round may cost for the longest pause to be long enough. */
+const ROUND_MS_MAX = PAUSE_MAX_MS / PAUSE_FACTOR;
+/**
+ * What costs a fast machine how much, as measured on loopback: an event that is read and made into text, a delivery, and each of its
  * bytes. Milliseconds.
  */
 const EVENT_MS = 0.012;
 const DELIVERY_MS = 0.05;
 const BYTE_MS = 4e-6;
+/** A round that should cost less does not show how slow this machine is, milliseconds; and the most that one may show. */
+const SHOWING_MS = 20;
+const SLOWNESS_MAX = 16;
+/** The share of the last round in what the rounds have shown, where it shows less. */
+const SLOWNESS_SHARE = 0.1;
 /** The size of one read of the tail: at most so many events, and not more once they have so many bytes. */
 const READ_EVENTS = 1_000;
 const READ_BYTES = 1_048_576;
@@ -44,7 +55,13 @@ interface Held {
   readonly text: string;
 }
 
-type Deps = { readonly events: EventFeed; readonly clock: Clock; readonly onCommit: (listener: () => void) => () => void };
+interface Deps {
+  readonly events: EventFeed;
+  readonly clock: Clock;
+  /** Real time, whatever clock pauses go by. Milliseconds. */
+  readonly stopwatchMs: () => number;
+  readonly onCommit: (listener: () => void) => () => void;
+}
 
 export class EventTail {
   readonly #deps: Deps;
@@ -66,7 +83,15 @@ export class EventTail {
   #waiting: (() => void)[] = [];
   #roundTimer: Timer | null = null;
   #roundAtMs = -Infinity;
+  /** The commits before this round. */
+  #roundCommits = 0;
+  /** What this round costs: as reckoned, and as measured. */
   #costMs = 0;
+  #measuredMs = 0;
+  /** When the deliveries of this turn of the event loop began. */
+  #turnAtMs: number | null = null;
+  /** How many times as long as reckoned the rounds take on this machine; at least 1. */
+  #slowness = 1;
 
   constructor(deps: Deps) {
     this.#deps = deps;
@@ -103,16 +128,33 @@ export class EventTail {
   #startRound(): void {
     if (this.#waiting.length === 0) return;
     const { clock } = this.#deps;
-    const pauseMs = Math.min(Math.max(GATHER_MS, this.#costMs * PAUSE_FACTOR), PAUSE_MAX_MS);
+    const factor = this.#commits === this.#roundCommits ? 1 : PAUSE_FACTOR;
+    const pauseMs = Math.min(Math.max(GATHER_MS, Math.max(this.#costMs, this.#measuredMs) * factor), PAUSE_MAX_MS);
     const restMs = this.#roundAtMs + pauseMs - clock.monotonicMs();
     if (restMs > 0) {
       this.#roundTimer = clock.after(restMs, () => this.#startRound());
       return;
     }
+    this.#learn();
     this.#roundAtMs = clock.monotonicMs();
+    this.#roundCommits = this.#commits;
     this.#costMs = 0;
+    this.#measuredMs = 0;
     this.#batches.clear();
     this.#proceed();
+  }
+
+  /** A slower round counts at once, a faster one little by little. */
+  #learn(): void {
+    if (this.#costMs < SHOWING_MS) return;
+    const shown = Math.min(Math.max(this.#measuredMs / this.#costMs, 1), SLOWNESS_MAX);
+    this.#slowness = shown > this.#slowness ? shown : this.#slowness + (shown - this.#slowness) * SLOWNESS_SHARE;
+  }
+
+  /** The bytes of a batch with which a round costs at most `ROUND_MS_MAX`. */
+  #batchBytes(): number {
+    const deliveryMs = ROUND_MS_MAX / (this.#slowness * this.#streams);
+    return Math.round(Math.min(Math.max((deliveryMs - DELIVERY_MS) / BYTE_MS, BATCH_BYTES_MIN), BATCH_BYTES));
   }
 
   #proceed(): void {
@@ -121,9 +163,16 @@ export class EventTail {
     for (const proceed of waiting) proceed();
   }
 
-  /** A stream delivers so many bytes. */
+  /** A stream delivers so many bytes now. They are written before this turn of the event loop ends, as are those of other streams. */
   delivered(bytes: number): void {
     this.#costMs += DELIVERY_MS + bytes * BYTE_MS;
+    if (this.#turnAtMs !== null) return;
+    const { stopwatchMs } = this.#deps;
+    const fromMs = (this.#turnAtMs = stopwatchMs());
+    setImmediate(() => {
+      this.#measuredMs += stopwatchMs() - fromMs;
+      this.#turnAtMs = null;
+    });
   }
 
   /** The events after `afterId`, as `EventFeed.after` returns them. */
@@ -162,7 +211,7 @@ export class EventTail {
   /** Continues with the tail once the store has no more matching events up to `tailFromId`. */
   async #fromStore(afterId: number, filter: EventFilter, tailFromId: number): Promise<EventBatch> {
     const { events } = this.#deps;
-    const page = await events.after(afterId, filter, BATCH_EVENTS, BATCH_BYTES);
+    const page = await events.after(afterId, filter, BATCH_EVENTS, this.#batchBytes());
     this.#costMs += page.events.length * EVENT_MS;
     const bytes = encoded(page.events.map(eventText));
     if (page.untilId > afterId) return { bytes, untilId: page.untilId, removedId: page.removedId };
@@ -173,12 +222,13 @@ export class EventTail {
   #fromTail(afterId: number, filter: EventFilter): EventBatch {
     const texts: string[] = [];
     let characters = 0;
+    const bytesMax = this.#batchBytes();
     for (let index = firstAfter(this.#held, afterId); index < this.#held.length; index += 1) {
       const { event, text } = this.#held[index] as Held;
       if (!matchesFilter(filter, event)) continue;
       texts.push(text);
       characters += text.length;
-      if (texts.length === BATCH_EVENTS || characters >= BATCH_BYTES) return { bytes: encoded(texts), untilId: event.id, removedId: 0 };
+      if (texts.length === BATCH_EVENTS || characters >= bytesMax) return { bytes: encoded(texts), untilId: event.id, removedId: 0 };
     }
     return { bytes: encoded(texts), untilId: Math.max(afterId, this.#untilId), removedId: 0 };
   }

@@ -37,6 +37,7 @@ export const httpModule = (): ContainerModule =>
             ids,
             digest,
             clock: hub.clock,
+            stopwatchMs: () => performance.now(),
             log,
             limits: config.limits,
             isAllowedOrigin: allowedOrigins(config.host, config.names),

@@ -124,6 +124,7 @@ export async function hubBench(
     ids,
     digest,
     clock: hub.clock,
+    stopwatchMs: () => 0,
     log,
     limits,
     isAllowedOrigin: ({ host, origin }) => host === HOST && (origin === undefined || origin === `http://${HOST}`),
