@@ -117,7 +117,8 @@ t.test('R13: a failure that is the agent’s spends no retry, is told with its c
 });
 
 t.test('what was used is shown by attempt and for the task, each by model', async (t) => {
-  const world = await makeWorld(t);
+  // Long enough to say what the second attempt says.
+  const world = await makeWorld(t, { hubTiming: { backoff: { firstMs: 2_000, maxMs: 2_000 } } });
   const { api } = world;
   await world.startHub();
   const claude = fakeClaude(world, 'a1');

@@ -129,7 +129,9 @@ export class EventTail {
     if (this.#waiting.length === 0) return;
     const { clock } = this.#deps;
     const factor = this.#commits === this.#roundCommits ? 1 : PAUSE_FACTOR;
-    const pauseMs = Math.min(Math.max(GATHER_MS, Math.max(this.#costMs, this.#measuredMs) * factor), PAUSE_MAX_MS);
+    // Whatever else the turn did, or waited for, is in what was measured.
+    const costMs = Math.min(Math.max(this.#costMs, this.#measuredMs), this.#costMs * SLOWNESS_MAX);
+    const pauseMs = Math.min(Math.max(GATHER_MS, costMs * factor), PAUSE_MAX_MS);
     const restMs = this.#roundAtMs + pauseMs - clock.monotonicMs();
     if (restMs > 0) {
       this.#roundTimer = clock.after(restMs, () => this.#startRound());

@@ -149,6 +149,26 @@ t.test('on a slow machine the batches become smaller and the pauses longer; whil
   await bench.close();
 });
 
+t.test('a turn of the event loop that took long for other reasons does not make one reader wait', async (t) => {
+  let spentMs = 0;
+  const bench = await hubBench({ deps: { stopwatchMs: () => (spentMs += 10_000) } });
+  await bench.commit(inserting(aTask()));
+  const stream = await listen(bench);
+  await stream.next();
+  let waitedMs = 0;
+  for (let seq = 1; seq <= 3; seq += 1) {
+    await bench.commit(changes({ events: [progress(seq)] }));
+    const fromMs = bench.clock.monotonicMs();
+    let isThere = false;
+    void stream.next().then(() => (isThere = true));
+    for (await turn(); !isThere; await turn()) bench.clock.advance(10);
+    waitedMs = Math.max(waitedMs, bench.clock.monotonicMs() - fromMs);
+  }
+  t.ok(waitedMs <= 100, `${waitedMs} ms`);
+  await stream.stop();
+  await bench.close();
+});
+
 t.test('readers at the same place read the store once, together', async (t) => {
   const bench0 = await hubBench();
   await bench0.commit(inserting(aTask()));
