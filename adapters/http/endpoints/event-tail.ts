@@ -88,8 +88,8 @@ export class EventTail {
   /** What this round costs: as reckoned, and as measured. */
   #costMs = 0;
   #measuredMs = 0;
-  /** When the deliveries of this turn of the event loop began. */
-  #turnAtMs: number | null = null;
+  /** The deliveries of this turn of the event loop have begun. */
+  #isMeasuring = false;
   /** How many times as long as reckoned the rounds take on this machine; at least 1. */
   #slowness = 1;
 
@@ -168,12 +168,13 @@ export class EventTail {
   /** A stream delivers so many bytes now. They are written before this turn of the event loop ends, as are those of other streams. */
   delivered(bytes: number): void {
     this.#costMs += DELIVERY_MS + bytes * BYTE_MS;
-    if (this.#turnAtMs !== null) return;
+    if (this.#isMeasuring) return;
+    this.#isMeasuring = true;
     const { stopwatchMs } = this.#deps;
-    const fromMs = (this.#turnAtMs = stopwatchMs());
+    const fromMs = stopwatchMs();
     setImmediate(() => {
       this.#measuredMs += stopwatchMs() - fromMs;
-      this.#turnAtMs = null;
+      this.#isMeasuring = false;
     });
   }
 

@@ -109,12 +109,15 @@ interface Index {
  */
 const indexes = new WeakMap<readonly EndedEntry[], Index>();
 
+/** As `startOf` its task. */
+const startIn = (entry: EndedEntry): string => entry.slice(0, entry.indexOf(' ') + 1);
+
 function indexOf(memory: readonly EndedEntry[]): Index {
   const cached = indexes.get(memory);
   if (cached !== undefined) return cached;
   const index: Index = { entries: new Map(), characters: 0 };
   for (const entry of memory) {
-    const start = entry.slice(0, entry.indexOf(' ') + 1);
+    const start = startIn(entry);
     if (!index.entries.has(start)) index.entries.set(start, entry);
     index.characters += charactersOf(entry);
   }
@@ -136,7 +139,7 @@ function moveIndex(index: Index, { from, to, start, entry, characters, dropped }
   index.entries.set(start, entry);
   index.characters = characters;
   for (const old of dropped) {
-    index.entries.delete(old.slice(0, old.indexOf(' ') + 1));
+    index.entries.delete(startIn(old));
     index.characters -= charactersOf(old);
   }
   indexes.set(to, index);
