@@ -7,6 +7,7 @@ import type { TaskId } from '../../core/domain/ids.ts';
 import type { StoreClock } from '../../core/domain/store-clock.ts';
 import type { TaskBody } from '../../core/domain/task/task.ts';
 import type { HubNotifier } from '../../core/ports/hub-notifier.ts';
+import type { EarlyTransaction } from '../../core/ports/opening.ts';
 import type { Changes, StoreCapabilities } from '../../core/ports/task-store.ts';
 import type { Row } from './rows/row.ts';
 import type { agentColumns, keptColumns, taskColumns } from './rows/rows.ts';
@@ -74,8 +75,10 @@ export interface OpenEngine {
   /**
    * Runs `work` in a transaction, after those asked for before it, and answers after the commit; nothing stays when it
    * fails. `batchId` is recorded in the same commit. Fails with the codes of `TaskStore.transact`.
+   *
+   * With `early`, statements of a transaction that began early wait for the end of the one before.
    */
-  write<T>(batchId: string | null, work: (transaction: Transaction) => Promise<T>): Promise<T>;
+  write<T>(batchId: string | null, work: (transaction: Transaction) => Promise<T>, early?: EarlyTransaction): Promise<T>;
 
   /**
    * Runs `work` on one committed state, beside the writer, limited in time. `asksOnce`: it asks one statement, which needs no transaction

@@ -31,6 +31,7 @@ const ALL_KEYS = { from: '[', until: '\\' };
 /** How a unit uses what is cached: what was committed before it, and who takes over what it reads and saves once it is committed. */
 export interface CacheHooks {
   readonly cache: StateCache;
+  /** Called before they are saved. */
   readonly onSaved: (changes: Changes) => void;
   readonly onRead: (tasks: readonly Task[]) => void;
   readonly onCounted: (counts: readonly HeldCount[]) => void;
@@ -188,9 +189,8 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
     async save(changes, isLast) {
       const rows = rowsOf(changes);
       cache = null;
-      const stored = isLast === true ? await saveLast(transaction, rows, changes.mail) : await save(transaction, rows, changes.mail, false);
       hooks?.onSaved(changes);
-      return stored;
+      return isLast === true ? saveLast(transaction, rows, changes.mail) : save(transaction, rows, changes.mail, false);
     },
   };
 }

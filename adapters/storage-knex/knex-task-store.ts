@@ -3,6 +3,7 @@ import type { Knex } from 'knex';
 import type { StoreClock } from '../../core/domain/store-clock.ts';
 import { PRIORITIES, STATUSES, type Priority, type Status, type Task } from '../../core/domain/task/task.ts';
 import type { Clock } from '../../core/ports/clock.ts';
+import type { EarlyTransaction } from '../../core/ports/opening.ts';
 import type { StoredEvent } from '../../core/domain/task/event.ts';
 import type { TaskId } from '../../core/domain/ids.ts';
 import {
@@ -49,7 +50,7 @@ export function knexTaskStore(
     wallMs: () => clock()?.wallMs() ?? machine.nowMs(),
     lastUsedMs: () => clock()?.lastUsedMs ?? null,
 
-    transact: async (batchId, work) => {
+    transact: async (batchId, work, early) => {
       const saved: Changes[] = [];
       const found: (readonly Task[])[] = [];
       const counted: (readonly HeldCount[])[] = [];
@@ -62,10 +63,24 @@ export function knexTaskStore(
               onRead: (tasks) => void found.push(tasks),
               onCounted: (counts) => void counted.push(counts),
             };
-      try {
-        const answer = await opened().write(batchId, (transaction) => work(knexStoreUnit(transaction, hooks, readable)));
+      let isTaken = false;
+      /** From now on the cache has what this transaction leaves. Should it fail, the cache is empty. */
+      const take = (): void => {
+        if (isTaken) return;
+        isTaken = true;
         cache?.takeRead(found.flat(), counted.flat());
         for (const changes of saved) cache?.take(changes);
+      };
+      const hooked: EarlyTransaction | undefined = early && {
+        waiting: () => early.waiting(),
+        saving() {
+          take();
+          early.saving();
+        },
+      };
+      try {
+        const answer = await opened().write(batchId, (transaction) => work(knexStoreUnit(transaction, hooks, readable)), hooked);
+        take();
         return answer;
       } catch (thrown) {
         cache?.clear();

@@ -3,17 +3,32 @@ export interface Layer<K, V> {
   get(key: K): V | undefined;
   set(key: K, value: V): void;
   delete(key: K): void;
-  /** Values in the map's order, new ones last. */
+  /** In the map's order, new ones last. */
+  entries(): Iterable<readonly [K, V]>;
   values(): Iterable<V>;
   /** Applies the changes to the map, all at once. */
   apply(): void;
+  readonly isApplied: boolean;
 }
 
-export function layer<K, V>(base: Map<K, V>): Layer<K, V> {
+/** `beneath`: a layer over the same map that is applied before this one is. */
+export function layer<K, V>(map: Map<K, V>, beneath?: Layer<K, V>): Layer<K, V> {
+  let under = beneath;
+  let isApplied = false;
+  const base = (): Pick<Layer<K, V>, 'get' | 'entries'> => {
+    if (under?.isApplied === true) under = undefined;
+    return under ?? map;
+  };
   const changed = new Map<K, V>();
   const removed = new Set<K>();
+
+  function* entries(): Generator<readonly [K, V]> {
+    for (const [key, value] of base().entries()) if (!removed.has(key)) yield [key, changed.get(key) ?? value];
+    for (const [key, value] of changed) if (base().get(key) === undefined) yield [key, value];
+  }
+
   return {
-    get: (key) => (removed.has(key) ? undefined : (changed.get(key) ?? base.get(key))),
+    get: (key) => (removed.has(key) ? undefined : (changed.get(key) ?? base().get(key))),
     set(key, value) {
       removed.delete(key);
       changed.set(key, value);
@@ -22,16 +37,18 @@ export function layer<K, V>(base: Map<K, V>): Layer<K, V> {
       changed.delete(key);
       removed.add(key);
     },
+    entries,
     values() {
-      if (removed.size === 0 && changed.size === 0) return base.values();
-      const values: V[] = [];
-      for (const [key, value] of base) if (!removed.has(key)) values.push(changed.get(key) ?? value);
-      for (const [key, value] of changed) if (!base.has(key)) values.push(value);
-      return values;
+      if (base() === map && removed.size === 0 && changed.size === 0) return map.values();
+      return [...entries()].map(([, value]) => value);
     },
     apply() {
-      for (const key of removed) base.delete(key);
-      for (const [key, value] of changed) base.set(key, value);
+      for (const key of removed) map.delete(key);
+      for (const [key, value] of changed) map.set(key, value);
+      isApplied = true;
+    },
+    get isApplied() {
+      return isApplied;
     },
   };
 }

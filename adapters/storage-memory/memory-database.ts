@@ -12,8 +12,9 @@ import type { TaskBody } from '../../core/domain/task/task.ts';
 import type { TokenRecord } from '../../core/ports/agent-store.ts';
 import type { ChangeHint } from '../../core/ports/hub-notifier.ts';
 import type { StoredOutput } from '../../core/ports/output-store.ts';
-import { oneAtATime } from '../../core/ports/opening.ts';
+import { turns, type Turn } from '../../core/ports/opening.ts';
 import type { IdempotencyRecord, KeptKey, TaskChange } from '../../core/ports/task-store.ts';
+import type { Layer } from './layer.ts';
 import { rowLocks, type RowLocks } from './row-locks.ts';
 
 export interface MemoryDatabase {
@@ -51,15 +52,28 @@ export interface MemoryDatabase {
   /** Of the transactions of shared storages, which run concurrently. */
   readonly locks: RowLocks;
   /** Serializes the writes of a storage that is not shared. */
-  readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
+  readonly inTurn: ReturnType<typeof turns>;
+  /** What the transaction leaves that is being committed while the next one begins. Of a storage that is not shared. */
+  leaving: Changed | undefined;
   /** The store's clock as of the last transaction; null before the first. */
   clock: StoredClock | null;
   /** The storage that has it open; null if none has. For storages that are not shared. */
   holder: object | null;
 }
 
+/** The tables as a transaction leaves them, and the events that it adds, by task and number. */
+export interface Changed {
+  readonly tables: { readonly [T in TableName]: Layer<string, ValueOf<T>> };
+  readonly addedBy: ReadonlyMap<string, StoredEvent>;
+  /** The highest event id that it leaves. */
+  readonly lastEventId: number;
+}
+export type TableName =
+  'tasks' | 'current' | 'results' | 'kept' | 'agents' | 'stops' | 'keys' | 'secrets' | 'tokens' | 'tombstones' | 'hubs' | 'mail';
+export type ValueOf<T extends TableName> = MemoryDatabase[T] extends Map<string, infer V> ? V : never;
+
 /** Serializes the writes of one storage: transactions and tokens. */
-export type InTurn = <T>(database: MemoryDatabase, work: () => Promise<T>) => Promise<T>;
+export type InTurn = <T>(database: MemoryDatabase, work: (turn: Turn) => Promise<T>, isEarly?: boolean) => Promise<T>;
 
 export interface KeptTask extends TaskChange {
   readonly body: TaskBody;
@@ -101,7 +115,8 @@ export const memoryDatabase = (storeId: string): MemoryDatabase => ({
   listeners: new Map(),
   batches: new Set(),
   locks: rowLocks(),
-  inTurn: oneAtATime(),
+  inTurn: turns(),
+  leaving: undefined,
   clock: null,
   holder: null,
 });

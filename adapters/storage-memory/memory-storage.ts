@@ -5,7 +5,7 @@ import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { FEED_BYTES, matchesFilter, type EventFeed } from '../../core/ports/event-feed.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { HubNotifier } from '../../core/ports/hub-notifier.ts';
-import { oneAtATime, opening } from '../../core/ports/opening.ts';
+import { turns, opening } from '../../core/ports/opening.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import type { StoreCapabilities } from '../../core/ports/task-store.ts';
 import { withinBytes } from './event-pages.ts';
@@ -41,8 +41,8 @@ export function memoryStorage(deps: MemoryStorageDeps): MemoryStorage {
   const database = deps.database ?? memoryDatabase('memory');
   const capabilities = { ...MEMORY_CAPABILITIES, shared: deps.shared ?? false };
   const holder = {};
-  const ownTurn = oneAtATime();
-  const inTurn: InTurn = (opened, work) => (capabilities.shared ? ownTurn(work) : opened.inTurn(work));
+  const ownTurn = turns();
+  const inTurn: InTurn = (opened, work, isEarly) => (capabilities.shared ? ownTurn(work) : opened.inTurn(work, isEarly));
   /** The latest one; it keeps running after the storage was closed. */
   let storeClock: StoreClock | null = null;
   const started = (): MemoryDatabase => {

@@ -11,13 +11,25 @@ import { DEPENDENTS_LOCKED } from '../../core/ports/task-store.ts';
 import type { ActiveAgent, ClusterUnit } from '../../core/ports/cluster-unit.ts';
 import type { Changes, Holding, Loaded, LoadNames, Removal, Removed, StoreUnit, TaskChange } from '../../core/ports/task-store.ts';
 import { keptCopy } from './kept-copy.ts';
-import { layer } from './layer.ts';
-import { byId, keptKeyOf, keyOf, stopKeyOf, type KeptTask, type MemoryDatabase } from './memory-database.ts';
+import { layer, type Layer } from './layer.ts';
+import {
+  byId,
+  keptKeyOf,
+  keyOf,
+  stopKeyOf,
+  type Changed,
+  type KeptTask,
+  type MemoryDatabase,
+  type TableName,
+  type ValueOf,
+} from './memory-database.ts';
 import { dropAgentEvents, removeAgents } from './remove-agents.ts';
 import type { TransactionLocks } from './row-locks.ts';
 
 export interface MemoryStoreUnit {
   readonly unit: StoreUnit;
+  /** What it leaves, once it is saved, for a transaction that begins before this one is committed. */
+  changed(): Changed;
   /** Makes the changes visible. The unit cannot be used afterwards. */
   commit(): void;
   /** Discards the changes. The unit cannot be used afterwards. */
@@ -26,27 +38,33 @@ export interface MemoryStoreUnit {
 
 /**
  * `time`: when it begins. `tryLock`: locks a row until the transaction ends; returns false if another transaction holds it, and that
- * row is then skipped. Null: the database is not shared.
+ * row is then skipped. Null: the database is not shared. `before`: what a transaction leaves that is committed before this one.
  */
 export function memoryStoreUnit(
   database: MemoryDatabase,
   time: Pick<StoreUnit, 'nowMs' | 'removableMs'>,
   tryLock: TransactionLocks['tryAcquire'] | null,
+  before?: Changed,
 ): MemoryStoreUnit {
   const { nowMs, removableMs } = time;
   const lock = tryLock ?? (() => true);
-  const tasks = layer(database.tasks);
-  const current = layer(database.current);
-  const results = layer(database.results);
-  const kept = layer(database.kept);
-  const agents = layer(database.agents);
-  const stops = layer(database.stops);
-  const keys = layer(database.keys);
-  const secrets = layer(database.secrets);
-  const tokens = layer(database.tokens);
-  const tombstones = layer(database.tombstones);
-  const hubs = layer(database.hubs);
-  const mail = layer(database.mail);
+  const over = <T extends TableName>(name: T): Layer<string, ValueOf<T>> =>
+    layer(database[name] as unknown as Map<string, ValueOf<T>>, before?.tables[name] as Layer<string, ValueOf<T>> | undefined);
+  const tables = {
+    tasks: over('tasks'),
+    current: over('current'),
+    results: over('results'),
+    kept: over('kept'),
+    agents: over('agents'),
+    stops: over('stops'),
+    keys: over('keys'),
+    secrets: over('secrets'),
+    tokens: over('tokens'),
+    tombstones: over('tombstones'),
+    hubs: over('hubs'),
+    mail: over('mail'),
+  };
+  const { tasks, current, results, kept, agents, stops, keys, secrets, tokens, tombstones, hubs, mail } = tables;
   const newEvents: StoredEvent[] = [];
   /** The same, by task and number. */
   const addedBy = new Map<string, StoredEvent>();
@@ -80,13 +98,15 @@ export function memoryStoreUnit(
   };
 
   // A database that a test filled by hand has not counted.
-  const lastEventId = (): number => Math.max(database.lastEventId, database.events.at(-1)?.id ?? 0);
+  const lastCommitted = (): number => Math.max(database.lastEventId, database.events.at(-1)?.id ?? 0);
+  const lastBefore = (): number => before?.lastEventId ?? lastCommitted();
 
   const addEvent = (event: TaskEvent): StoredEvent => {
     const name = `${event.taskId} ${event.seq}`;
-    const before = database.eventsOf.get(event.taskId)?.find(({ seq }) => seq === event.seq) ?? addedBy.get(name);
-    if (before !== undefined) return before;
-    const stored = keptCopy({ ...event, id: lastEventId() + newEvents.length + 1 });
+    const known =
+      database.eventsOf.get(event.taskId)?.find(({ seq }) => seq === event.seq) ?? before?.addedBy.get(name) ?? addedBy.get(name);
+    if (known !== undefined) return known;
+    const stored = keptCopy({ ...event, id: lastBefore() + newEvents.length + 1 });
     newEvents.push(stored);
     addedBy.set(name, stored);
     return stored;
@@ -312,10 +332,11 @@ export function memoryStoreUnit(
 
   return {
     unit,
+    changed: () => ({ tables, addedBy, lastEventId: lastBefore() + newEvents.length }),
     commit() {
       ended = true;
       for (const one of [tasks, current, results, kept, tombstones, agents, tokens, stops, keys, secrets, hubs, mail]) one.apply();
-      database.lastEventId = lastEventId() + newEvents.length;
+      database.lastEventId = lastCommitted() + newEvents.length;
       for (const event of newEvents) {
         database.events.push(event);
         const ofTask = database.eventsOf.get(event.taskId);

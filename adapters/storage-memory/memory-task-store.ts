@@ -14,6 +14,7 @@ import {
   type TaskQuery,
   type TaskStore,
 } from '../../core/ports/task-store.ts';
+import type { Turn } from '../../core/ports/opening.ts';
 import { lockedUnit } from './locked-unit.ts';
 import { withinBytes } from './event-pages.ts';
 import { BATCHES_KEPT, byId, keptKeyOf, type InTurn, type KeptTask, type MemoryDatabase } from './memory-database.ts';
@@ -43,13 +44,31 @@ export function memoryTaskStore(options: {
   const nowMs = (): number => clock()?.nowMs() ?? machine.nowMs();
   const read = async <T>(work: (database: MemoryDatabase) => T): Promise<T> => work(options.use());
 
-  const alone: TaskStore['transact'] = async (batchId, work) => {
+  const alone: TaskStore['transact'] = async (batchId, work, early) => {
     const database = options.use();
-    return inTurn(database, async () => {
+    const transact = async ({ isEarly, requireBefore, letNextBegin }: Turn) => {
       await onStep('begin', batchId);
-      const transaction = memoryStoreUnit(database, begunAt(database, clock()), null);
-      return run(database, batchId, transaction, transaction.unit, work);
-    });
+      const transaction = memoryStoreUnit(database, begunAt(database, clock()), null, isEarly ? database.leaving : undefined);
+      const unit: StoreUnit = {
+        ...transaction.unit,
+        async save(changes, isLast) {
+          const stored = await transaction.unit.save(changes, isLast);
+          if (isLast !== true || early === undefined) return stored;
+          if (isEarly) early.waiting();
+          await requireBefore();
+          database.leaving = transaction.changed();
+          letNextBegin();
+          early.saving();
+          return stored;
+        },
+      };
+      return run(database, batchId, transaction, unit, async (using) => {
+        const answer = await work(using);
+        await requireBefore();
+        return answer;
+      });
+    };
+    return inTurn(database, transact, early !== undefined);
   };
 
   /** One transaction of this storage at a time, concurrent with those of other storages. */
@@ -96,7 +115,7 @@ export function memoryTaskStore(options: {
     wallMs: () => clock()?.wallMs() ?? machine.nowMs(),
     lastUsedMs: () => clock()?.lastUsedMs ?? null,
 
-    transact: (batchId, work) => (capabilities.shared ? concurrent(batchId, work) : alone(batchId, work)),
+    transact: (batchId, work, early) => (capabilities.shared ? concurrent(batchId, work) : alone(batchId, work, early)),
 
     committed: (batchId) => read((database) => database.batches.has(batchId)),
 

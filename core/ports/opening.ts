@@ -76,3 +76,57 @@ export function oneAtATime(): <T>(work: () => Promise<T>) => Promise<T> {
     return turn;
   };
 }
+
+/** A transaction that may begin early, and let the next one begin early. Its methods MUST NOT throw. */
+export interface EarlyTransaction {
+  /** MAY be called once: it has begun early and is decided; it waits for the end of the one before. */
+  waiting(): void;
+  /** MAY be called once: it is being committed, so that a `transact` with `early` would begin now. */
+  saving(): void;
+}
+
+/** A turn among others. */
+export interface Turn {
+  /** It began before the one before it has ended. */
+  readonly isEarly: boolean;
+  /**
+   * Waits for the end of the one before, if this one began early. Fails with `AC_STORE_RETRY` if that one failed: what was done on the
+   * state that it was to leave is void.
+   */
+  requireBefore(): Promise<void>;
+  /** Lets the next one begin, if it may begin early. */
+  letNextBegin(): void;
+}
+
+/**
+ * A queue that runs work serially, in the order of the calls. Work that may begin early begins once the one before lets it, and MUST
+ * await `requireBefore` before it makes anything visible. A failure rejects only its own call.
+ */
+export function turns(): <T>(work: (turn: Turn) => Promise<T>, mayBeEarly?: boolean) => Promise<T> {
+  let last: { readonly succeeded: Promise<boolean>; readonly lets: Promise<void>; hasEnded: boolean } = {
+    succeeded: Promise.resolve(true),
+    lets: Promise.resolve(),
+    hasEnded: true,
+  };
+  return (work, mayBeEarly = false) => {
+    const before = last;
+    let letNextBegin = (): void => undefined;
+    const lets = new Promise<void>((resolve) => (letNextBegin = resolve));
+    const begin = mayBeEarly ? Promise.race([before.lets, before.succeeded]) : before.succeeded;
+    const requireBefore = async (): Promise<void> => {
+      if (await before.succeeded) return;
+      throw new AgentcomError('AC_STORE_RETRY', 'This transaction began on what the one before it was to leave, which was not committed.', {
+        details: { early: 'void' },
+      });
+    };
+    const done = begin.then(() =>
+      before.hasEnded
+        ? work({ isEarly: false, requireBefore: () => Promise.resolve(), letNextBegin })
+        : work({ isEarly: true, requireBefore, letNextBegin }),
+    );
+    const turn = { lets, hasEnded: false, succeeded: Promise.allSettled([done]).then(([outcome]) => outcome.status === 'fulfilled') };
+    void turn.succeeded.then(() => (turn.hasEnded = true));
+    last = turn;
+    return done;
+  };
+}

@@ -10,6 +10,7 @@ import type { KeptResult } from '../domain/task/kept-results.ts';
 import type { Tombstone } from '../domain/task/tombstone.ts';
 import type { TaskRow, Requirement, RequirementGroup, Status, Priority, Task, TaskBody } from '../domain/task/task.ts';
 import type { ActiveAgent, ClusterUnit } from './cluster-unit.ts';
+import type { EarlyTransaction } from './opening.ts';
 
 /** How stores differ. */
 export interface StoreCapabilities {
@@ -48,8 +49,10 @@ export interface TaskStore {
    *   lost connection as `AC_STORE_UNAVAILABLE`; and a COMMIT whose outcome is unknown as `AC_COMMIT_UNKNOWN`.
    * - If `capabilities.durable`, MUST NOT resolve before the commit is on disk.
    * - MUST record `batchId` in the same commit, for `committed`. Need not if nothing was saved.
+   * - With `early`, `work` MAY begin while the transaction before it is being committed, and then sees the state that this one leaves.
+   *   MUST NOT commit or resolve before that one has ended and, unless it was committed, MUST reject with `AC_STORE_RETRY`.
    */
-  transact<T>(batchId: string, work: (unit: StoreUnit) => Promise<T>): Promise<T>;
+  transact<T>(batchId: string, work: (unit: StoreUnit) => Promise<T>, early?: EarlyTransaction): Promise<T>;
 
   /** Whether the batch was committed. Called after `AC_COMMIT_UNKNOWN`; MUST use a fresh connection. */
   committed(batchId: string): Promise<boolean>;

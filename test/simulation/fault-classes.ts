@@ -38,6 +38,7 @@ export const FAULT_CLASSES: readonly FaultClass[] = [
   { name: 'journal torn by a crash', counted: ['journal torn'] },
   { name: 'store busy', counted: ['store busy'] },
   { name: 'store away or failing', counted: ['store away', 'store failed'] },
+  { name: 'commit fails while a batch decided on it waits', counted: ['early batch void'] },
   { name: 'commit of unknown outcome', counted: ['commit unknown'] },
   { name: 'notification between hubs lost', counted: ['notification lost'] },
   { name: 'notification between hubs late', counted: ['notification late'] },

@@ -16,12 +16,18 @@ export interface SqliteConnection {
 
 export function sqliteConnection(raw: Database): SqliteConnection {
   const prepared = new Map<string, Promise<Statement>>();
+  /** Those that are prepared, so that what is asked of them begins at once. */
+  const ready = new Map<string, Statement>();
 
   const prepare = (sql: string): Promise<Statement> => {
     const known = prepared.get(sql);
     if (known !== undefined) return known;
     const made = new Promise<Statement>((resolve, reject) => {
-      const statement = raw.prepare(sql, (error: Error | null) => (error === null ? resolve(statement) : reject(error)));
+      const statement = raw.prepare(sql, (error: Error | null) => {
+        if (error !== null) return reject(error);
+        ready.set(sql, statement);
+        resolve(statement);
+      });
     });
     prepared.set(sql, made);
     return made;
@@ -39,14 +45,14 @@ export function sqliteConnection(raw: Database): SqliteConnection {
 
   return {
     async rows(sql, ...parameters) {
-      const statement = await prepare(sql);
+      const statement = ready.get(sql) ?? (await prepare(sql));
       return new Promise((resolve, reject) => {
         statement.all<Row>(given(parameters), (error, rows) => (error === null ? resolve(rows) : ended(statement, reject, error)));
       });
     },
 
     async change(sql, ...parameters) {
-      const statement = await prepare(sql);
+      const statement = ready.get(sql) ?? (await prepare(sql));
       return new Promise((resolve, reject) => {
         statement.run(given(parameters), function done(error) {
           if (error === null) resolve(this.changes);
@@ -58,6 +64,7 @@ export function sqliteConnection(raw: Database): SqliteConnection {
     async finalize() {
       const statements = await Promise.allSettled(prepared.values());
       prepared.clear();
+      ready.clear();
       for (const made of statements)
         if (made.status === 'fulfilled') await new Promise<void>((resolve) => made.value.finalize(() => resolve()));
     },

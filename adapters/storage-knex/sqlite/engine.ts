@@ -5,7 +5,7 @@ import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import { NULL_NOTIFIER } from '../../../core/ports/hub-notifier.ts';
-import { oneAtATime } from '../../../core/ports/opening.ts';
+import { turns } from '../../../core/ports/opening.ts';
 import type { StoreCapabilities } from '../../../core/ports/task-store.ts';
 import type { Engine, OpenEngine } from '../engine.ts';
 import type { SqliteConnection } from './connection.ts';
@@ -83,7 +83,7 @@ function openedEngine(opened: {
 }): OpenEngine {
   const { file, clock, storeClock, log } = opened;
   let savedMs = storeClock.nowMs();
-  const inTurn = oneAtATime();
+  const inTurn = turns();
   let state: { readonly kind: 'open' | 'broken'; readonly connections: SqliteConnections } | { readonly kind: 'closed' } = {
     kind: 'open',
     connections: opened.connections,
@@ -143,12 +143,14 @@ function openedEngine(opened: {
 
     clock: storeClock,
 
-    write: (batchId, work) =>
-      inTurn(async () => {
-        const connections = await healthyConnections();
+    write: (batchId, work, early) =>
+      inTurn(async (turn) => {
+        // One that began early finds out at its first statement whether they broke meanwhile.
+        const connections = turn.isEarly && state.kind !== 'closed' ? state.connections : await healthyConnections();
         const { writer, numbers } = connections;
         storeClock.step();
-        const write = { file, clock: storeClock, numbers, batchId, work, markBroken: markBroken(connections) };
+        const notified = early && { ...turn, waiting: () => early.waiting(), saving: () => early.saving() };
+        const write = { file, clock: storeClock, numbers, batchId, work, early: notified, markBroken: markBroken(connections) };
         try {
           return await sqliteTransaction(writer, write);
         } finally {
@@ -157,7 +159,7 @@ function openedEngine(opened: {
             void inTurn(keepClock);
           }
         }
-      }),
+      }, early !== undefined),
 
     read,
     lookUp: (work) => readBy('lookUps', work, true),

@@ -4,7 +4,7 @@ import type { Database } from 'sqlite3';
 import type { StoreClock } from '../../../core/domain/store-clock.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
-import { oneAtATime } from '../../../core/ports/opening.ts';
+import { oneAtATime, type EarlyTransaction, type Turn } from '../../../core/ports/opening.ts';
 import type { Row, SavedRows, Transaction } from '../engine.ts';
 import { acquire, evict, release, type Readers } from '../knex-readers.ts';
 import type { SqliteConnection } from './connection.ts';
@@ -21,6 +21,8 @@ export interface SqliteWrite<T> {
   readonly numbers: EventNumbers;
   readonly batchId: string | null;
   readonly work: (transaction: Transaction) => Promise<T>;
+  /** Its turn among the transactions, and who is notified of that; without, it neither begins early nor lets the next one. */
+  readonly early?: (Pick<Turn, 'isEarly' | 'requireBefore' | 'letNextBegin'> & EarlyTransaction) | undefined;
   /** Called when the connection must not be used any more. */
   readonly markBroken: (why: unknown) => void;
 }
@@ -36,6 +38,7 @@ export interface SqliteWrite<T> {
  */
 export async function sqliteTransaction<T>(writer: SqliteConnection, write: SqliteWrite<T>): Promise<T> {
   const { file, clock, numbers, batchId, markBroken } = write;
+  const { early } = write;
   let state = 'reading' as 'reading' | 'writing' | 'ended';
   let failure: AgentcomError | undefined;
   /** Set when the one-statement transaction failed and may have been committed all the same. */
@@ -62,6 +65,7 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
   };
   const run = <R>(name: StatementName, work: () => Promise<R>): Promise<R> =>
     inTurn(async () => {
+      await early?.requireBefore();
       requireAlive(name);
       if (isWrite(name)) await begin();
       try {
@@ -75,13 +79,27 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
     // Kept results are rare, and no steps of the statement that nearly every batch is.
     if (batchId === null || state === 'writing' || rows.saveKept.length + rows.dropKept.length > 0) return null;
     let ids: readonly number[] | null = null;
-    try {
-      const last = (numbers.last ??= await lastEventNumber(writer));
+    const parametersFrom = (last: number): readonly (string | null)[] => {
       const numbered = rows.insertEvents.map((event, index) => ({ id: last + index + 1, ...event }));
       ids = numbered.map(({ id }) => id);
-      await writer.change(SAVE_BATCH, ...parametersOf(batchId, { ...rows, insertEvents: numbered }));
+      return parametersOf(batchId, { ...rows, insertEvents: numbered });
+    };
+    // Made while the transaction before is being saved, from the number that it leaves, unless it finds that it is another.
+    let last = numbers.last;
+    let parameters = last === null ? null : parametersFrom(last);
+    if (early?.isEarly === true) early.waiting();
+    await early?.requireBefore();
+    try {
+      if (parameters === null || last === null || last !== numbers.last) {
+        last = numbers.last ??= await lastEventNumber(writer);
+        parameters = parametersFrom(last);
+      }
+      numbers.last = last + rows.insertEvents.length;
+      const saved = writer.change(SAVE_BATCH, ...parameters);
+      early?.letNextBegin();
+      early?.saving();
+      await saved;
       state = 'ended';
-      numbers.last = last + numbered.length;
       return ids;
     } catch (thrown) {
       numbers.last = null;
@@ -115,6 +133,7 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
   try {
     answer = await write.work(transaction);
     await inTurn(() => Promise.resolve()); // What was asked and not waited for.
+    await early?.requireBefore();
     if (failure !== undefined) throw failure as AgentcomError;
     // What `saveAndCommit` has not done, and where anything was written.
     if (state === 'writing' && batchId !== null) await transaction.change('recordBatch', batchId);

@@ -50,6 +50,8 @@ export interface HubSettings {
   readonly agentMessages: boolean;
   readonly trustedProxies: readonly string[];
   readonly isAllowedOrigin: ListenOptions['isAllowedOrigin'];
+  /** As in `TaskQueueDeps`. */
+  readonly earlyCommands?: number | undefined;
   /** Identifies this process among the hubs of one store. Default: a new random id. */
   readonly hubId?: string | undefined;
 }
@@ -143,6 +145,7 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
       sweeper.storageFailed(lastedMs, isOver);
     },
     beforeBatch: (nowMs) => sweeper.beforeBatch(nowMs),
+    earlyCommands: settings.earlyCommands,
     broken: fail,
   });
   const sweeper = new Sweeper({

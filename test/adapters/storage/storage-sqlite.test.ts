@@ -6,6 +6,8 @@ import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { sqlite } from '../../../adapters/storage-knex/sqlite.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { storageContract } from '../../product/contracts/storage/storage.contract.ts';
+import type { TaskId } from '../../../core/domain/ids.ts';
+import { aTask, aTaskId, inserting } from '../../product/contracts/fixtures.ts';
 import { closedAfter, emptyFolder, outside, sqliteStorage, sqliteSubject } from '../storage-places/sqlite-storage-place.ts';
 
 const subject = sqliteSubject(async (t) => {
@@ -45,4 +47,37 @@ t.test('sqlite() says what is wrong with its options, and opens nothing by being
   await t.rejects(stat(dataDir), 'nothing was made yet');
   await storage.open();
   t.ok((await stat(path.join(dataDir, 'agentcom.db'))).isFile(), 'in the data directory');
+});
+
+t.test('a transaction that may begin early is decided while the one before it is being saved', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  const storage = closedAfter(t, sqliteStorage(file));
+  await storage.open();
+  const steps: string[] = [];
+  const step = (what: string) => () => void steps.push(what);
+  const transact = (nth: string, seen: TaskId[]) =>
+    storage.tasks
+      .transact(
+        nth,
+        async (unit) => {
+          step(`${nth} begins`)();
+          seen.push(...(await unit.load({ tasks: [aTaskId(1)] })).tasks.map(({ id }) => id));
+          if (nth === 'first') return unit.save(inserting(aTask()), true);
+          return unit.save(inserting(aTask({ id: aTaskId(2) })), true);
+        },
+        { waiting: step(`${nth} waits`), saving: step(`${nth} is being saved`) },
+      )
+      .then(step(`${nth} ends`));
+  const seen: TaskId[] = [];
+  await Promise.all([transact('first', []), transact('second', seen)]);
+  t.strictSame(steps, [
+    'first begins',
+    'first is being saved',
+    'second begins',
+    'second waits',
+    'first ends',
+    'second is being saved',
+    'second ends',
+  ]);
+  t.strictSame(seen, [aTaskId(1)], 'on the state that the first leaves');
 });

@@ -34,7 +34,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     name: 'P2',
     what: 'a COMMIT of unknown outcome counts as committed',
     breaks: ['R2', 'J3'],
-    file: 'core/application/hub/queue/task-queue.ts',
+    file: 'core/application/hub/queue/batch-writer.ts',
     find: ' && done !== null && (await this.#wasCommitted(batchId, done))) return done;',
     replace: ' && done !== null) return done;',
     test: `${HUB}/task-queue.test.ts`,

@@ -316,6 +316,7 @@ export class HubNode {
         port: HUB_PORT,
         timing: plan.timing,
         limits: HUB_LIMITS,
+        earlyCommands: 1,
         agentMessages: true,
         trustedProxies: [],
         isAllowedOrigin: () => true,

@@ -8,6 +8,7 @@ import type { AgentStore } from '../../../core/ports/agent-store.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { HubNotifier } from '../../../core/ports/hub-notifier.ts';
 import type { ClusterUnit } from '../../../core/ports/cluster-unit.ts';
+import type { EarlyTransaction } from '../../../core/ports/opening.ts';
 import type { Changes, StoreUnit, TaskStore } from '../../../core/ports/task-store.ts';
 import type { Chance } from '../seeded-chance.ts';
 import { mortal, type Life } from '../runner/world-life.ts';
@@ -76,20 +77,37 @@ export function hubStore(deps: HubStoreDeps): HubStore {
       },
     }),
   });
+  /** A dead process begins no batch. `waits`: called when the batch was decided and waits for the one before. */
+  const mortalEarly = (early: EarlyTransaction, waits: () => void): EarlyTransaction => ({
+    waiting() {
+      world.trace.rare('early batch');
+      waits();
+      if (!life.isOver) early.waiting();
+    },
+    saving() {
+      if (!life.isOver) early.saving();
+    },
+  });
   /** Since when the hub tries to commit its batch: what it was asked later is not in it, however often it is repeated. */
   let askedMs: number | null = null;
   const tasks: TaskStore = {
     ...storage.tasks,
-    async transact(batchId, work) {
+    async transact(batchId, work, early) {
       const begunAtMs = (askedMs ??= worldClock.monotonicMs());
+      let isEarly = false;
       try {
-        const answer = await storage.tasks.transact(batchId, (unit) => {
-          const noticed = noticing(unit, world, begunAtMs, (what) => saved.set(batchId, what));
-          return work(plan.shared ? remote(noticed, world, life, chance) : noticed);
-        });
+        const answer = await storage.tasks.transact(
+          batchId,
+          (unit) => {
+            const noticed = noticing(unit, world, begunAtMs, (what) => saved.set(batchId, what));
+            return work(plan.shared ? remote(noticed, world, life, chance) : noticed);
+          },
+          early && mortalEarly(early, () => (isEarly = true)),
+        );
         askedMs = null;
         return answer;
       } catch (error) {
+        if (isEarly && AgentcomError.is(error) && error.details?.['early'] === 'void') world.trace.rare('early batch void');
         if (!AgentcomError.is(error, 'AC_STORE_RETRY')) askedMs = null;
         throw error;
       }

@@ -69,3 +69,6 @@ export function sweepDelayMs(command: Command, storeNowMs: number, clock: Clock)
   const clockJumpMs = Math.abs(storeNowMs - command.posted.atMs - waitedMs);
   return Math.max(waitedMs, clockJumpMs);
 }
+
+/** Commands whose rows are nearly always known without asking the store: a batch of these may be decided while another is being saved. */
+export const mayRunEarly = ({ kind }: Command): boolean => kind === 'submit' || kind === 'push' || kind === 'report';

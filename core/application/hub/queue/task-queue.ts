@@ -8,62 +8,41 @@
  */
 import { AgentcomError } from '../../../errors/agentcom-error.ts';
 import { isStoreFailure } from '../../../errors/store-failure.ts';
-import type { StoredEvent } from '../../../domain/task/event.ts';
-import { isLive } from '../../../domain/task/task.ts';
-import type { Clock, Timer } from '../../../ports/clock.ts';
-import type { Ids } from '../../../ports/chance.ts';
-import type { StoreUnit, TaskStore } from '../../../ports/task-store.ts';
-import { Batch } from '../batch/batch.ts';
-import type { AdoptCommand, AnswerTo, Command, CommandInbox, Outgoing, Settled } from '../batch/commands.ts';
-import { earliestDue, hintFor, type Commit } from '../batch/commit.ts';
-import type { HubContext } from '../batch/hub-context.ts';
-import { dispatch } from './dispatcher.ts';
-import { removalFromTheOldest, removeOld } from './remove-old.ts';
-import { loadBatch, runCommands, type Prefetched } from '../handlers/command-router.ts';
-import { isInternal, shareOf, sizeOf, sweepDelayMs, workOf } from '../batch/command-size.ts';
+import type { Timer } from '../../../ports/clock.ts';
+import type { AdoptCommand, AnswerTo, Command, CommandInbox, Settled } from '../batch/commands.ts';
+import { hintFor, type Commit } from '../batch/commit.ts';
+import type { Prefetched } from '../handlers/command-router.ts';
+import { isInternal, mayRunEarly, shareOf, sizeOf, workOf } from '../batch/command-size.ts';
 import { PriorityInbox, type InboxEntry } from './inbox.ts';
+import { BatchTurn } from './batch-turn.ts';
+import { BatchWriter, type BatchWriterDeps, type Done } from './batch-writer.ts';
 import { Removals } from './removals.ts';
 import { Pacer, type PacerBounds } from './pacing.ts';
-import type { Roster } from '../batch/roster.ts';
 import { Waiters } from './waiters.ts';
-import { unblock } from '../handlers/unblock.ts';
 
 /** Tries of a batch that the store asks to retry. */
 const BATCH_TRIES_MAX = 5;
 /** Tries of each part of such a batch once it is split. */
 const PART_TRIES_MAX = 2;
-/** So many batches look their idempotency keys up after one that had assumed a known key to be new: known keys come together. */
-const BATCHES_WITH_LOOKUPS = 64;
 /** How long parts are retried and split further: a row that stays locked costs a wait with each try. Milliseconds. */
 const SPLIT_WITHIN_MS = 20_000;
 /** The delay before the next dispatch when another hub had locked an agent with room. Milliseconds. */
 const LOCKED_AGENT_RETRY_MS = 50;
-/** A transaction that waits or takes this long means that the store was away without an error, or that the hub stalled. Milliseconds. */
-const STALL_MS = 5_000;
+/** A batch is decided while the one before it is being saved if it has so many commands, and this share of those of that one: each commit costs. */
+export const EARLY_COMMANDS = 8;
+const EARLY_SHARE = 0.5;
 /** Between batches of only low-priority commands. */
 export const LOW_PRIORITY_PACING: PacerBounds = { factor: 3, maxMs: 50 };
 /** How long a stop waits for accepted commands: less than a part of a program may take to stop. Milliseconds. */
 export const END_WITHIN_MS = 3_000;
 
-export interface TaskQueueDeps {
-  readonly store: TaskStore;
-  readonly clock: Clock;
-  readonly ids: Ids;
-  readonly roster: Roster;
-  readonly context: HubContext;
-  /** Sends frames, in commit order. MUST NOT throw. */
-  readonly deliver: (outgoing: readonly Outgoing[]) => void;
+export interface TaskQueueDeps extends BatchWriterDeps {
   /** Notified of each commit. MUST NOT throw. */
   readonly committed: (commit: Commit) => void;
-  /**
-   * Notified when the store could not commit a batch, or one waited or took too long, before any later command runs. `lastedMs`: how
-   * long so far; `isOver`: the store works again.
-   */
-  readonly storageFailed: (lastedMs: number, isOver: boolean) => void;
-  /** Called with the store's time before the commands of a batch run. */
-  readonly beforeBatch: (nowMs: number) => void;
   /** Called once, with the cause, when something threw after a commit. What waits is refused; the hub must stop. */
   readonly broken: (cause: unknown) => void;
+  /** How many commands a batch needs to be decided while the one before it is being saved. Default: `EARLY_COMMANDS`. */
+  readonly earlyCommands?: number | undefined;
 }
 
 interface Entry extends InboxEntry {
@@ -72,13 +51,6 @@ interface Entry extends InboxEntry {
   readonly isFlushed: boolean;
   readonly isLowPriority: boolean;
   readonly settle: (outcome: Settled<Command>) => void;
-}
-
-interface Done {
-  readonly batch: Batch;
-  readonly answers: readonly (() => AnswerTo<Command>)[];
-  readonly events: readonly StoredEvent[];
-  readonly dueAtMs: number | null;
 }
 
 export class TaskQueue implements CommandInbox {
@@ -100,12 +72,15 @@ export class TaskQueue implements CommandInbox {
   readonly #waiters: Waiters;
   /** The next batch dispatches even if none of its commands asks for it: a full one left tasks waiting. */
   #dispatchAgain = false;
-  readonly #removal = removalFromTheOldest();
+  readonly #writer: BatchWriter;
+  /** The batch that began last, until it is settled. */
+  #turn: BatchTurn | null = null;
+  /** Waiting commands that only a batch that does not begin early may have. */
+  #waitingLate = 0;
+  /** Called when a batch may begin early. */
+  #wake: () => void = () => undefined;
   readonly #removals: Removals;
   #dispatchTimer: Timer | null = null;
-
-  /** So many of the next batches look their idempotency keys up before they run; 0: keys are assumed to be new, as nearly all are. */
-  #lookups = 0;
 
   /** When the store last succeeded, by the monotonic clock: since then it may have been away. */
   #lastSuccessMs: number | null = null;
@@ -113,6 +88,7 @@ export class TaskQueue implements CommandInbox {
   constructor(deps: TaskQueueDeps) {
     this.#deps = deps;
     const { batchCommands, batchWork } = deps.context.limits;
+    this.#writer = new BatchWriter(deps);
     this.#pacer = new Pacer(deps.clock, LOW_PRIORITY_PACING);
     this.#waiters = new Waiters(deps.clock);
     this.#removals = new Removals(deps.clock, (command, settled) => this.post(command, settled));
@@ -233,7 +209,9 @@ export class TaskQueue implements CommandInbox {
       this.#pacer.skip();
     }
     this.#inbox.push({ command, bytes, work: workOf(command), prefetched, isFlushed, isLowPriority, settle }, isLowPriority);
-    this.#begin();
+    if (!mayRunEarly(command)) this.#waitingLate += 1;
+    if (this.#running === null) this.#begin();
+    else if (this.#mayBeginEarly) this.#wake();
   }
 
   #begin(): void {
@@ -251,23 +229,54 @@ export class TaskQueue implements CommandInbox {
   async #run(): Promise<void> {
     // One microtask later: commands that arrive together are committed together.
     await Promise.resolve();
-    while (this.#inbox.length > 0 || (this.#dispatchAgain && !this.#isEnding)) {
+    for (;;) {
+      while (this.#turn !== null && !this.#mayBeginEarly) await this.#settledOrEnough(this.#turn);
+      if (this.#inbox.length === 0 && (!this.#dispatchAgain || this.#isEnding)) break;
       if (this.#inbox.hasOnlyLowPriority && !this.#isEnding) await this.#pacer.wait();
-      const startedMs = this.#deps.clock.monotonicMs();
       const entries = this.#inbox.take();
+      for (const { command } of entries) if (!mayRunEarly(command)) this.#waitingLate -= 1;
       const mustDispatch = this.#dispatchAgain;
       this.#dispatchAgain = false;
-      await this.#settleAll(entries, mustDispatch);
-      this.#pacer.lastMs = this.#deps.clock.monotonicMs() - startedMs;
+      this.#turn = this.#start(entries, mustDispatch, this.#turn);
     }
     this.#running = null;
+  }
+
+  #start(entries: readonly Entry[], mustDispatch: boolean, before: BatchTurn | null): BatchTurn {
+    const { clock } = this.#deps;
+    const startedMs = clock.monotonicMs();
+    const turn = new BatchTurn(entries.length, before, () => {
+      if (this.#mayBeginEarly) this.#wake();
+    });
+    turn.settled = this.#settleAll(entries, { mustDispatch, turn }).then(() => {
+      this.#pacer.lastMs = clock.monotonicMs() - startedMs;
+      turn.end();
+      if (this.#turn === turn) this.#turn = null;
+    });
+    return turn;
+  }
+
+  /** Whether the next batch may be decided while the last one is being saved, and has enough commands to be worth a commit. */
+  get #mayBeginEarly(): boolean {
+    const turn = this.#turn;
+    if (turn?.isSaving !== true || this.#waitingLate > 0 || this.#dispatchAgain || this.#isEnding) return false;
+    return this.#inbox.length >= Math.max(this.#deps.earlyCommands ?? EARLY_COMMANDS, turn.commands * EARLY_SHARE);
+  }
+
+  async #settledOrEnough({ settled }: BatchTurn): Promise<void> {
+    const enough = new Promise<void>((resolve) => (this.#wake = resolve));
+    await Promise.race([settled, enough]);
   }
 
   /**
    * Commits the entries together. A batch that fails because of a command, or that conflicts with another transaction again and again,
    * is split until the culprit is alone. `splitUntilMs`: until when a conflicting batch is split further, by the monotonic clock.
    */
-  async #settleAll(entries: readonly Entry[], mustDispatch: boolean, splitUntilMs: number | null = null): Promise<void> {
+  async #settleAll(
+    entries: readonly Entry[],
+    { mustDispatch, turn }: { readonly mustDispatch: boolean; readonly turn: BatchTurn | null },
+    splitUntilMs: number | null = null,
+  ): Promise<void> {
     const { clock } = this.#deps;
     const error = this.#refusal;
     if (error !== null) return entries.forEach((entry) => this.#settle(entry, { ok: false, error }));
@@ -277,7 +286,8 @@ export class TaskQueue implements CommandInbox {
     const startedMs = clock.monotonicMs();
     this.#lastSuccessMs ??= startedMs;
     try {
-      done = await this.#commit(entries, mustDispatch, tries, splitUntilMs === null);
+      const isRefused = (): boolean => this.#refusal !== null;
+      done = await this.#writer.commit(entries, { mustDispatch, triesMax: tries, isWhole: splitUntilMs === null, turn, isRefused });
     } catch (error) {
       const isStore = isStoreFailure(error);
       if (isStore) this.#deps.storageFailed(clock.monotonicMs() - this.#lastSuccessMs, false);
@@ -286,14 +296,18 @@ export class TaskQueue implements CommandInbox {
       if (entries.length > 1 && (!isStore || (isConflict && !isLate))) {
         const middle = Math.ceil(entries.length / 2);
         const untilMs = isConflict ? (splitUntilMs ?? clock.monotonicMs() + SPLIT_WITHIN_MS) : splitUntilMs;
-        await this.#settleAll(entries.slice(0, middle), mustDispatch, untilMs);
-        return this.#settleAll(entries.slice(middle), mustDispatch, untilMs);
+        const part = { mustDispatch, turn: null };
+        await this.#settleAll(entries.slice(0, middle), part, untilMs);
+        return this.#settleAll(entries.slice(middle), part, untilMs);
       }
       this.#deps.context.log.error('a batch could not be committed', { commands: entries.length, error });
       for (const entry of entries) this.#settle(entry, { ok: false, error });
       return;
     }
     this.#lastSuccessMs = clock.monotonicMs();
+    await turn?.before?.settled;
+    // The next batch is handed to the store before this one is answered, where it only waits for that.
+    if (this.#turn !== turn) await this.#turn?.handedOver();
     const notices = this.#deps.roster.apply(done.batch);
     for (const [index, entry] of entries.entries()) {
       const answer = done.answers[index];
@@ -319,82 +333,5 @@ export class TaskQueue implements CommandInbox {
     if (this.#isEnding) return;
     this.#dispatchAgain = true;
     this.#begin();
-  }
-
-  async #commit(entries: readonly Entry[], mustDispatch: boolean, triesMax: number, isWhole: boolean): Promise<Done> {
-    const { store, ids, clock } = this.#deps;
-    const startedMs = clock.monotonicMs();
-    const work = async (unit: StoreUnit): Promise<Done> => {
-      this.#deps.beforeBatch(unit.nowMs);
-      const waitedMs = Math.max(clock.monotonicMs() - startedMs, ...entries.map(({ command }) => sweepDelayMs(command, unit.nowMs, clock)));
-      if (waitedMs > STALL_MS) this.#deps.storageFailed(waitedMs, true);
-      assumesNewKeys &&= unit.cluster === null;
-      return this.#work(unit, entries, mustDispatch, assumesNewKeys);
-    };
-    // On a shared store keys are locked before all other rows, so they are looked up too.
-    let assumesNewKeys = isWhole && this.#lookups === 0;
-    this.#lookups = Math.max(0, this.#lookups - 1);
-    for (let tries = 1; ; tries += 1) {
-      const batchId = ids.random('batch');
-      let done: Done | null = null;
-      try {
-        return await store.transact(batchId, async (unit) => (done = await work(unit)));
-      } catch (error) {
-        if (AgentcomError.is(error, 'AC_COMMIT_UNKNOWN') && done !== null && (await this.#wasCommitted(batchId, done))) return done;
-        const mayRetry = AgentcomError.is(error, 'AC_STORE_RETRY') || AgentcomError.is(error, 'AC_COMMIT_UNKNOWN');
-        if (!mayRetry || tries === triesMax || this.#refusal !== null) throw error;
-        if (assumesNewKeys) this.#lookups = BATCHES_WITH_LOOKUPS;
-        assumesNewKeys = false;
-      } finally {
-        // Its own commands ran before that; those of the next batch waited as long.
-        const tookMs = clock.monotonicMs() - startedMs;
-        if (tookMs > STALL_MS) this.#deps.storageFailed(tookMs, true);
-      }
-    }
-  }
-
-  /** Whether a batch was committed. Until that is known it is neither answered nor retried. */
-  async #wasCommitted(batchId: string, { batch }: Done): Promise<boolean> {
-    try {
-      return await this.#deps.store.committed(batchId);
-    } catch (cause) {
-      // Agents to which it may have assigned tasks reconnect, and get them once the store answers.
-      const ids = new Set(batch.outgoing.flatMap(({ agentId }) => agentId ?? []));
-      this.#deps.deliver([...ids].map((agentId) => ({ kind: 'close', agentId })));
-      const message = `Cannot find out whether batch ${batchId} was committed: the storage does not answer. Its commands are abandoned.`;
-      throw new AgentcomError('AC_STORE_UNAVAILABLE', message, { cause });
-    }
-  }
-
-  async #work(unit: StoreUnit, entries: readonly Entry[], mustDispatch: boolean, assumesNewKeys: boolean): Promise<Done> {
-    const { context, roster } = this.#deps;
-    const batch = new Batch(unit, context.digest, assumesNewKeys);
-    if (entries.length === 1 && entries[0]?.command.kind === 'remove_old') {
-      const more = await removeOld(unit, context, this.#removal);
-      return { batch, answers: [() => ({ kind: 'removed', more })], events: [], dueAtMs: null };
-    }
-    const commands = entries.map((entry) => entry.command);
-    const load = await loadBatch(batch, commands, context, roster);
-    const answers = runCommands(batch, entries, load, context);
-    await unblock(batch);
-    if (batch.dispatchWanted || mustDispatch) await dispatch(batch, roster, context);
-    await this.#sendAssignments(batch);
-    const changes = batch.changes();
-    const dueAtMs = earliestDue(changes, roster.nextPauseEndMs(batch.nowMs, changes.agents));
-    const events = await unit.save(changes, true);
-    return { batch, answers, events, dueAtMs };
-  }
-
-  /** Turns the assignments of the batch into outgoing frames with their bodies, except those that the batch has ended again. */
-  async #sendAssignments(batch: Batch): Promise<void> {
-    const live = batch.assignments.filter(({ task: { id, generation } }) => {
-      const now = batch.task(id);
-      return now !== undefined && isLive(now) && now.generation === generation;
-    });
-    await batch.loadBodies(live.map(({ task }) => task.id));
-    for (const { agentId, session, task } of live) {
-      const body = batch.body(task.id);
-      if (body !== undefined) batch.outgoing.push({ kind: 'assign', agentId, session, task, body });
-    }
   }
 }

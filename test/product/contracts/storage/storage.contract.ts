@@ -6,6 +6,7 @@ import { agentStoreCases } from './agent-store.contract.ts';
 import { eventFeedCases } from './event-feed.contract.ts';
 import { outputStoreCases } from './output-store.contract.ts';
 import { commit, failsWith, openedIn, storageIn, type StorageSubject } from './storage-room.ts';
+import { storeEarlyCases } from './store-early.contract.ts';
 import { storeHistoryCases } from './store-history.contract.ts';
 import { storeHubsCases } from './store-hubs.contract.ts';
 import { storeQueueCases } from './store-queue.contract.ts';
@@ -27,6 +28,7 @@ export function storesContract(name: string, subject: StorageSubject, runner: Te
   storeUnitCases(name, subject, runner);
   storeQueueCases(name, subject, runner);
   storeHubsCases(name, subject, runner);
+  storeEarlyCases(name, subject, runner);
   storeHistoryCases(name, subject, runner);
   storeRemovalCases(name, subject, runner);
   agentStoreCases(name, subject, runner);

@@ -1,0 +1,70 @@
+/** A batch among others: while it is being saved, the next may be decided on the state that it will leave. */
+import type { AgentId } from '../../../domain/ids.ts';
+import type { EarlyTransaction } from '../../../ports/opening.ts';
+
+/**
+ * running ── `waiting`, where it began early ──► waiting ── `saving` ──► saving ── `end` ──► ended
+ *    │  └──────────────────────────────────────────────────────────────────▲│
+ *    └◄──────────────────────────── `failed`: tried again ──────────────────┘
+ */
+export class BatchTurn implements EarlyTransaction {
+  /** How many commands it has. */
+  readonly commands: number;
+  /** Resolves when its commands are answered and its frames sent. */
+  settled: Promise<void> = Promise.resolve();
+  /** The agents that it changes, once it is decided. */
+  changedAgents: readonly AgentId[] = [];
+  readonly #onSaving: () => void;
+  #before: BatchTurn | null;
+  #state: 'running' | 'waiting' | 'saving' | 'ended' = 'running';
+  #handedOver: Promise<void> = Promise.resolve();
+  #handOver: () => void = () => undefined;
+
+  /** `before`: the one that is being saved while this one begins. */
+  constructor(commands: number, before: BatchTurn | null, onSaving: () => void) {
+    this.commands = commands;
+    this.#before = before;
+    this.#onSaving = onSaving;
+  }
+
+  /** The one before, until it has ended: it is answered first, and the roster does not know of its changes yet. */
+  get before(): BatchTurn | null {
+    if (this.#before?.hasEnded === true) this.#before = null;
+    return this.#before;
+  }
+
+  get isSaving(): boolean {
+    return this.#state === 'saving';
+  }
+
+  get hasEnded(): boolean {
+    return this.#state === 'ended';
+  }
+
+  waiting(): void {
+    this.#state = 'waiting';
+    this.#handedOver = new Promise((resolve) => (this.#handOver = resolve));
+  }
+
+  saving(): void {
+    this.#state = 'saving';
+    this.#handOver();
+    this.#onSaving();
+  }
+
+  /** A try was not committed. */
+  failed(): void {
+    this.#state = 'running';
+    this.#handOver();
+  }
+
+  end(): void {
+    this.#state = 'ended';
+    this.#before = null;
+  }
+
+  /** Resolves when nothing but the batch before keeps it from being saved any more. */
+  async handedOver(): Promise<void> {
+    if (this.#state === 'waiting') await this.#handedOver;
+  }
+}

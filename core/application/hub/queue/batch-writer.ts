@@ -1,0 +1,166 @@
+/** One batch of commands: decided and saved in one transaction, tried again where the store asks for it. */
+import { AgentcomError } from '../../../errors/agentcom-error.ts';
+import type { StoredEvent } from '../../../domain/task/event.ts';
+import { isLive } from '../../../domain/task/task.ts';
+import type { Clock } from '../../../ports/clock.ts';
+import type { Ids } from '../../../ports/chance.ts';
+import type { StoreUnit, TaskStore } from '../../../ports/task-store.ts';
+import { Batch } from '../batch/batch.ts';
+import { sweepDelayMs } from '../batch/command-size.ts';
+import type { AnswerTo, Command, Outgoing } from '../batch/commands.ts';
+import { earliestDue } from '../batch/commit.ts';
+import type { HubContext } from '../batch/hub-context.ts';
+import type { Roster } from '../batch/roster.ts';
+import { loadBatch, runCommands, type Prefetched } from '../handlers/command-router.ts';
+import { unblock } from '../handlers/unblock.ts';
+import type { BatchTurn } from './batch-turn.ts';
+import { dispatch } from './dispatcher.ts';
+import { removalFromTheOldest, removeOld } from './remove-old.ts';
+
+/** So many batches look their idempotency keys up after one that had assumed a known key to be new: known keys come together. */
+const BATCHES_WITH_LOOKUPS = 64;
+/** A transaction that waits or takes this long means that the store was away without an error, or that the hub stalled. Milliseconds. */
+const STALL_MS = 5_000;
+
+export interface BatchWriterDeps {
+  readonly store: TaskStore;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly roster: Roster;
+  readonly context: HubContext;
+  /** Sends frames, in commit order. MUST NOT throw. */
+  readonly deliver: (outgoing: readonly Outgoing[]) => void;
+  /**
+   * Notified when the store could not commit a batch, or one waited or took too long, before any later command runs. `lastedMs`: how
+   * long so far; `isOver`: the store works again.
+   */
+  readonly storageFailed: (lastedMs: number, isOver: boolean) => void;
+  /** Called with the store's time before the commands of a batch run. */
+  readonly beforeBatch: (nowMs: number) => void;
+}
+
+/** A batch that was committed. */
+export interface Done {
+  readonly batch: Batch;
+  readonly answers: readonly (() => AnswerTo<Command>)[];
+  readonly events: readonly StoredEvent[];
+  readonly dueAtMs: number | null;
+}
+
+interface BatchEntry {
+  readonly command: Command;
+  readonly prefetched: Prefetched;
+}
+
+export interface BatchOptions {
+  /** Dispatches even if none of the commands asks for it. */
+  readonly mustDispatch: boolean;
+  readonly triesMax: number;
+  /** Not a part of a batch that was split. */
+  readonly isWhole: boolean;
+  /** Null: a part of a batch, which neither begins early nor lets the next one. */
+  readonly turn: BatchTurn | null;
+  /** Whether the hub has given up what is not committed: nothing is tried again. */
+  readonly isRefused: () => boolean;
+}
+
+export class BatchWriter {
+  readonly #deps: BatchWriterDeps;
+  readonly #removal = removalFromTheOldest();
+  /** So many of the next batches look their idempotency keys up before they run; 0: keys are assumed to be new, as nearly all are. */
+  #lookups = 0;
+
+  constructor(deps: BatchWriterDeps) {
+    this.#deps = deps;
+  }
+
+  async commit(entries: readonly BatchEntry[], { mustDispatch, triesMax, isWhole, turn, isRefused }: BatchOptions): Promise<Done> {
+    const { store, ids, clock } = this.#deps;
+    const startedMs = clock.monotonicMs();
+    const work = async (unit: StoreUnit): Promise<Done> => {
+      this.#deps.beforeBatch(unit.nowMs);
+      const waitedMs = Math.max(clock.monotonicMs() - startedMs, ...entries.map(({ command }) => sweepDelayMs(command, unit.nowMs, clock)));
+      if (waitedMs > STALL_MS) this.#deps.storageFailed(waitedMs, true);
+      assumesNewKeys &&= unit.cluster === null;
+      return this.#work(unit, entries, { mustDispatch, assumesNewKeys, turn });
+    };
+    // On a shared store keys are locked before all other rows, so they are looked up too.
+    let assumesNewKeys = isWhole && this.#lookups === 0;
+    this.#lookups = Math.max(0, this.#lookups - 1);
+    for (let tries = 1; ; tries += 1) {
+      const batchId = ids.random('batch');
+      let done: Done | null = null;
+      try {
+        return await store.transact(batchId, async (unit) => (done = await work(unit)), turn ?? undefined);
+      } catch (error) {
+        const before = turn?.before ?? null;
+        turn?.failed();
+        if (AgentcomError.is(error, 'AC_COMMIT_UNKNOWN') && done !== null && (await this.#wasCommitted(batchId, done))) return done;
+        const mayRetry = AgentcomError.is(error, 'AC_STORE_RETRY') || AgentcomError.is(error, 'AC_COMMIT_UNKNOWN');
+        // A try that began early may have failed for what the batch before did: it does not count, and that one is settled first.
+        if (before !== null) await before.settled;
+        if (!mayRetry || (before === null && tries === triesMax) || isRefused()) throw error;
+        if (before !== null) {
+          tries -= 1;
+          continue;
+        }
+        if (assumesNewKeys) this.#lookups = BATCHES_WITH_LOOKUPS;
+        assumesNewKeys = false;
+      } finally {
+        // Its own commands ran before that; those of the next batch waited as long.
+        const tookMs = clock.monotonicMs() - startedMs;
+        if (tookMs > STALL_MS) this.#deps.storageFailed(tookMs, true);
+      }
+    }
+  }
+
+  /** Whether a batch was committed. Until that is known it is neither answered nor retried. */
+  async #wasCommitted(batchId: string, { batch }: Done): Promise<boolean> {
+    try {
+      return await this.#deps.store.committed(batchId);
+    } catch (cause) {
+      // Agents to which it may have assigned tasks reconnect, and get them once the store answers.
+      const ids = new Set(batch.outgoing.flatMap(({ agentId }) => agentId ?? []));
+      this.#deps.deliver([...ids].map((agentId) => ({ kind: 'close', agentId })));
+      const message = `Cannot find out whether batch ${batchId} was committed: the storage does not answer. Its commands are abandoned.`;
+      throw new AgentcomError('AC_STORE_UNAVAILABLE', message, { cause });
+    }
+  }
+
+  async #work(
+    unit: StoreUnit,
+    entries: readonly BatchEntry[],
+    { mustDispatch, assumesNewKeys, turn }: Pick<BatchOptions, 'mustDispatch' | 'turn'> & { readonly assumesNewKeys: boolean },
+  ): Promise<Done> {
+    const { context, roster } = this.#deps;
+    const batch = new Batch(unit, context.digest, assumesNewKeys);
+    if (entries.length === 1 && entries[0]?.command.kind === 'remove_old') {
+      const more = await removeOld(unit, context, this.#removal);
+      return { batch, answers: [() => ({ kind: 'removed', more })], events: [], dueAtMs: null };
+    }
+    const commands = entries.map((entry) => entry.command);
+    const load = await loadBatch(batch, commands, context, roster);
+    const answers = runCommands(batch, entries, load, context);
+    await unblock(batch);
+    if (batch.dispatchWanted || mustDispatch) await dispatch(batch, roster, context, turn?.before?.changedAgents ?? []);
+    await this.#sendAssignments(batch);
+    const changes = batch.changes();
+    const dueAtMs = earliestDue(changes, roster.nextPauseEndMs(batch.nowMs, changes.agents));
+    if (turn !== null) turn.changedAgents = batch.changedAgents();
+    const events = await unit.save(changes, true);
+    return { batch, answers, events, dueAtMs };
+  }
+
+  /** Turns the assignments of the batch into outgoing frames with their bodies, except those that the batch has ended again. */
+  async #sendAssignments(batch: Batch): Promise<void> {
+    const live = batch.assignments.filter(({ task: { id, generation } }) => {
+      const now = batch.task(id);
+      return now !== undefined && isLive(now) && now.generation === generation;
+    });
+    await batch.loadBodies(live.map(({ task }) => task.id));
+    for (const { agentId, session, task } of live) {
+      const body = batch.body(task.id);
+      if (body !== undefined) batch.outgoing.push({ kind: 'assign', agentId, session, task, body });
+    }
+  }
+}

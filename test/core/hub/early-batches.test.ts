@@ -1,0 +1,163 @@
+/** A batch that is decided while the one before it is being committed: what it sees, and what becomes of it when that one fails. */
+import t from 'tap';
+import type { TransactionStep } from '../../../adapters/storage-memory/memory-task-store.ts';
+import { memoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';
+import { EARLY_COMMANDS } from '../../../core/application/hub/queue/task-queue.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
+import { hubRig, settle, type AnyFrame, type HubRig, type Peer } from './hub-rig.ts';
+
+/** A hub whose commits can be held, and failed, one by one. */
+async function heldCommits() {
+  const clock = virtualClock();
+  const steps: string[] = [];
+  const names = new Map<string, string>();
+  let hold = false;
+  let held: ((error?: Error) => void) | null = null;
+  const onStep = async (step: TransactionStep, batchId: string): Promise<void> => {
+    if (!hold && !names.has(batchId)) return;
+    if (!names.has(batchId)) names.set(batchId, `batch ${names.size + 1}`);
+    steps.push(`${names.get(batchId)}: ${step}`);
+    if (step !== 'commit' || !hold) return;
+    await new Promise<void>((resolve, reject) => (held = (error) => (error === undefined ? resolve() : reject(error))));
+  };
+  const rig = await hubRig({ clock, storage: memoryStorage({ clock, onStep }) });
+  return {
+    rig,
+    steps,
+    hold: () => void (hold = true),
+    /** Lets the commit that is held go on, or fail. */
+    async letGo(error?: Error): Promise<void> {
+      const go = held;
+      held = null;
+      go?.(error);
+      await settle(clock);
+    },
+    letAllGo(): void {
+      hold = false;
+      held?.();
+    },
+  };
+}
+
+const assignments = (frames: readonly AnyFrame[]): readonly unknown[] =>
+  frames.filter(({ type }) => type === 'task_assign').map((frame) => frame['task_id']);
+
+const agentWithSlots = async (rig: HubRig, slots: number): Promise<Peer> => {
+  const peer = await rig.peer('a1');
+  await peer.identify({ slots });
+  peer.news();
+  return peer;
+};
+
+t.test('enough commands are decided while the batch before them is being committed, and committed right behind it', async (t) => {
+  const { rig, steps, hold, letGo, letAllGo } = await heldCommits();
+  const peer = await agentWithSlots(rig, 100);
+  hold();
+  const first = rig.submit();
+  await settle(rig.clock);
+  t.strictSame(steps, ['batch 1: begin', 'batch 1: commit']);
+  const others = Array.from({ length: EARLY_COMMANDS - 1 }, () => rig.submit());
+  await settle(rig.clock);
+  t.equal(steps.length, 2, 'too few are not worth a commit of their own');
+  others.push(rig.submit());
+  await settle(rig.clock);
+  t.strictSame(steps.slice(2), ['batch 2: begin'], 'decided, and waiting for the first');
+  t.strictSame(peer.news(), [], 'nothing is sent before its commit');
+  await letGo();
+  t.strictSame(steps.slice(3), ['batch 1: committed', 'batch 2: commit']);
+  t.strictSame(assignments(peer.news()), [await first], 'each batch is sent after its own commit');
+  letAllGo();
+  await settle(rig.clock);
+  t.strictSame(assignments(peer.news()), await Promise.all(others));
+  await rig.stop();
+});
+
+t.test('R2: when a commit fails, what was decided on it is void, and both are tried again in their order', async (t) => {
+  for (const code of ['AC_STORE_RETRY', 'AC_COMMIT_UNKNOWN'] as const) {
+    const { rig, steps, hold, letGo, letAllGo } = await heldCommits();
+    const peer = await agentWithSlots(rig, 100);
+    const [task] = await Promise.all([rig.submit(), settle(rig.clock)]);
+    peer.news();
+    hold();
+    const accepted = { type: 'task_accepted', task_id: task, generation: 1 };
+    await peer.send(accepted);
+    await settle(rig.clock);
+    // Decided on the acceptance that is not committed: without it, this end would be one of a task that was not accepted.
+    const submitted = Array.from({ length: EARLY_COMMANDS - 1 }, () => rig.submit());
+    await peer.send({ type: 'task_complete', task_id: task, generation: 1, result: { status: 'success', output: 'done' } });
+    await settle(rig.clock);
+    t.strictSame(steps, ['batch 1: begin', 'batch 1: commit', 'batch 2: begin'], code);
+    await letGo(new AgentcomError(code, 'planted'));
+    t.strictSame(steps.slice(3), ['batch 3: begin', 'batch 3: commit'], `${code}: the first again, alone`);
+    t.strictSame(peer.news(), [], 'nobody was told of either');
+    await letGo();
+    letAllGo();
+    await settle(rig.clock);
+    t.strictSame(
+      (await rig.record(task)).events.map(({ seq, event }) => `${seq} ${event}`),
+      ['1 submitted', '2 eligible', '3 assigned', '4 accepted', '5 completed'],
+    );
+    t.equal(assignments(peer.frames).length, 1 + submitted.length, 'each is assigned once');
+    t.equal(new Set(await Promise.all(submitted)).size, submitted.length);
+    await rig.stop();
+  }
+});
+
+t.test('R2: when a commit fails for good, what was decided on it is decided again without it', async (t) => {
+  const { rig, hold, letGo, letAllGo } = await heldCommits();
+  const peer = await agentWithSlots(rig, 100);
+  hold();
+  const first = rig.submit();
+  await settle(rig.clock);
+  const others = Array.from({ length: EARLY_COMMANDS }, () => rig.submit());
+  await settle(rig.clock);
+  const refused = t.rejects(first, { code: 'AC_STORE_UNAVAILABLE' });
+  await letGo(new AgentcomError('AC_STORE_UNAVAILABLE', 'planted'));
+  await refused;
+  letAllGo();
+  await settle(rig.clock);
+  const made = await Promise.all(others);
+  t.strictSame(assignments(peer.news()), made, 'the others are there, and nothing of the first is');
+  const { events } = await rig.storage.events.after(0, {}, 1_000);
+  const ids = events.map(({ id }) => id);
+  t.strictSame(ids, ids.map((_, nth) => nth + 1), 'its event numbers were given again'); // prettier-ignore
+  await rig.stop();
+});
+
+t.test('a slot that the batch before frees is given out by the one that is decided early', async (t) => {
+  const { rig, hold, letGo, letAllGo } = await heldCommits();
+  const peer = await agentWithSlots(rig, 1);
+  const task = await rig.submit();
+  await peer.send({ type: 'task_accepted', task_id: task, generation: 1 });
+  await settle(rig.clock);
+  peer.news();
+  hold();
+  await peer.send({ type: 'task_complete', task_id: task, generation: 1, result: { status: 'success', output: 'done' } });
+  await settle(rig.clock);
+  const others = Array.from({ length: EARLY_COMMANDS }, () => rig.submit());
+  await settle(rig.clock);
+  await letGo();
+  letAllGo();
+  await settle(rig.clock);
+  t.strictSame(assignments(peer.news()), (await Promise.all(others)).slice(0, 1), 'without another change that would ask for it');
+  await rig.stop();
+});
+
+t.test('commands that read more than tasks and agents wait for the end of the batch before them', async (t) => {
+  const { rig, steps, hold, letGo, letAllGo } = await heldCommits();
+  const peer = await agentWithSlots(rig, 100);
+  const task = await rig.submit();
+  hold();
+  const first = rig.submit();
+  await settle(rig.clock);
+  const cancelled = rig.queue.do({ kind: 'cancel', taskId: task, reason: 'no longer needed', by: 'tok-1' } as never);
+  const others = Array.from({ length: EARLY_COMMANDS }, () => rig.submit());
+  await settle(rig.clock);
+  t.strictSame(steps, ['batch 1: begin', 'batch 1: commit']);
+  await letGo();
+  letAllGo();
+  await Promise.all([first, cancelled, ...others, settle(rig.clock)]);
+  t.equal(peer.closed(), null);
+  await rig.stop();
+});
