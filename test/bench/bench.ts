@@ -10,11 +10,14 @@ import { drifted, readStored, storeRatios } from './rig/check-targets.ts';
 import { environment, sayEnvironment } from './rig/environment.ts';
 import { isDefault, type Bench, type Scenario } from './rig/bench-rig.ts';
 import { readBenchOptions, type BenchOptions } from './rig/bench-options.ts';
+import { budgetJson, budgetLines } from './rig/budget-table.ts';
 import { FLAME_GRAPH, writePage } from './rig/page.ts';
 import { sayProfiles, type KeptProfile } from './rig/profiler.ts';
 import { lineOf, median, type Result } from './rig/result.ts';
+import type { StageTimes } from './rig/stage-times.ts';
 import { agents } from './scenarios/agents-scenario.ts';
 import { backlog } from './scenarios/backlog-scenario.ts';
+import { budget } from './scenarios/budget-scenario.ts';
 import { commits } from './scenarios/commits-scenario.ts';
 import { connections } from './scenarios/connections-scenario.ts';
 import { history } from './scenarios/history-scenario.ts';
@@ -41,6 +44,7 @@ const SCENARIOS: readonly Scenario[] = [
   journal,
   neighbours,
   profile,
+  budget,
 ];
 const RUNS = { default: 5, others: 2, quick: 2 };
 
@@ -77,6 +81,7 @@ async function measure({
   const results: Result[] = [];
   const secondsOf: Record<string, number> = {};
   const notShown: Record<string, string> = {};
+  const budgets: StageTimes[] = [];
   const profiled: { readonly profile: KeptProfile; readonly picture: string }[] = [];
   const beganMs = performance.now();
   await withEnds(async (end) => {
@@ -110,6 +115,11 @@ async function measure({
         notShown[scenario] = why;
         say(`${scenario}: not shown: ${why}`);
       },
+      tellBudget(times) {
+        budgets.push(times);
+        if (isJson) process.stdout.write(`${JSON.stringify({ ...budgetJson(times), environment: here })}\n`);
+        else for (const line of budgetLines(times)) say(line);
+      },
       keepProfile: (kept, picture) => void profiled.push({ profile: kept, picture }),
       say,
     };
@@ -141,6 +151,7 @@ async function measure({
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, picture);
   }
+  if (budgets.length > 0) writeFigures('bench-budget', true, { budgets }, 'bench', into);
   // A profile alone leaves the other figures as they are.
   const file = options.isLong ? 'bench-long' : 'bench';
   if (results.length > 0) writeFigures(file, true, { seconds, secondsOf, environment: here, notShown, results }, 'bench', into);

@@ -30,7 +30,7 @@ export interface BenchOptions {
 }
 
 /** A quick run has no time for these unless they are asked for. */
-const SLOW = ['history', 'agents', 'neighbours', 'profile'];
+const SLOW = ['history', 'agents', 'neighbours', 'profile', 'budget'];
 
 /** Fails naming what is wrong with it. `limits` always runs: every figure is measured by it. */
 export function readBenchOptions(known: readonly string[]): BenchOptions {
@@ -43,6 +43,7 @@ export function readBenchOptions(known: readonly string[]): BenchOptions {
       sizes: { type: 'string' },
       'cpu-prof': { type: 'string' },
       profile: { type: 'boolean', default: false },
+      budget: { type: 'boolean', default: false },
       into: { type: 'string' },
       quick: { type: 'boolean', default: false },
       long: { type: 'boolean', default: false },
@@ -57,7 +58,8 @@ export function readBenchOptions(known: readonly string[]): BenchOptions {
     process.stdout.write(usageOf(known));
     process.exit(0);
   }
-  const only = values.profile ? ['profile'] : values.only;
+  const parts = [...(values.profile ? ['profile'] : []), ...(values.budget ? ['budget'] : [])];
+  const only = parts.length > 0 ? parts : values.only;
   for (const name of only ?? []) requireKnown('--only', name, known);
   if (values.storage !== undefined) requireKnown('--storage', values.storage, Object.keys(STORAGES));
   if (values.transport !== undefined) requireKnown('--transport', values.transport, Object.keys(TRANSPORTS));
@@ -67,13 +69,10 @@ export function readBenchOptions(known: readonly string[]): BenchOptions {
     ({ storage, transport }) => storage === (values.storage ?? storage) && transport === (values.transport ?? transport),
   );
   const isFull = !values.quick && only === undefined && values.sizes === undefined && !asked && values.what === '';
-  const isKept = isFull || values.profile || values.page;
+  const isKept = isFull || parts.length > 0 || values.page;
   return {
-    scenarios: values.profile
-      ? ['profile']
-      : only === undefined
-        ? known.filter((name) => !values.quick || !SLOW.includes(name))
-        : ['limits', ...only],
+    scenarios:
+      parts.length > 0 ? parts : only === undefined ? known.filter((name) => !values.quick || !SLOW.includes(name)) : ['limits', ...only],
     // A quick run says whether something is wrong; it has no time for all of them.
     pairs: asked ? pairs : values.quick ? [DEFAULT_PAIR] : [DEFAULT_PAIR, ...all.filter((pair) => !isDefault(pair))],
     isQuick: values.quick,
@@ -104,6 +103,7 @@ Measures how fast hub and sidecar are. Without options: everything, under 20 min
   --keep-ratios      stores the ratios of this run there
   --json             one line for each result, and nothing else
   --profile          only where the hub's time goes, into the page
+  --budget           only what each stage of a task may take of the processor, and what it takes, into the page
   --cpu-prof DIR     leaves the hub's profiles there
   --into DIR         keeps what was measured there
   --page             measures nothing; writes the page anew from what was kept

@@ -6,6 +6,7 @@ import { startBenchHub, type BenchHub, type BenchHubOptions } from './bench-hub.
 import { startLoad, type LoadProcess } from './load-process.ts';
 import type { KeptProfile } from './profiler.ts';
 import { median, type Pair, type Result } from './result.ts';
+import type { StageTimes } from './stage-times.ts';
 
 /** What people get unless they choose. */
 export const DEFAULT_PAIR: Pair = { storage: 'sqlite', transport: 'ws' };
@@ -40,6 +41,8 @@ export interface Bench {
   tell(result: Result): void;
   /** Prints that a scenario could not be measured here, and keeps it. */
   notShown(scenario: string, why: string): void;
+  /** Prints what each stage took beside its budget, and keeps it. */
+  tellBudget(times: StageTimes): void;
   /** Keeps where the hub's time went, with its picture. */
   keepProfile(profile: KeptProfile, picture: string): void;
   /** Something for people to read. */

@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { ROOT } from '../../architecture/cruise.ts';
 import { cell as escapedCell, withParts } from '../../architecture/promises/pages.ts';
 import { say } from '../../chaos/rig/chaos-figures.ts';
+import { budgetPart, type KeptBudget } from './budget-table.ts';
 import { peerTable, type PeerResult } from '../peers/peer-table.ts';
 import { plot, seriesIn, type Series } from './growth.ts';
 import type { KeptProfile } from './profiler.ts';
@@ -19,6 +20,7 @@ const RESULTS = 'results/bench.json';
 const LONG_RESULTS = 'results/bench-long.json';
 const LONG_PICTURES = 'long-';
 const PROFILE = 'results/bench-profile.json';
+const BUDGET = 'results/bench-budget.json';
 const PEERS = 'results/bench-peers.json';
 const PICTURES = 'performance';
 export const FLAME_GRAPH = `${PICTURES}/lifecycle.svg`;
@@ -41,6 +43,7 @@ export const PARTS = [
   'growth',
   'long',
   'profile',
+  'budget',
   'peers',
 ];
 
@@ -89,6 +92,7 @@ export function writePage(into: string): void {
     ...pageParts(kept),
     long: longOf(long),
     profile: profileOf(read(PROFILE) as KeptProfileRun | null, sentencesIn(page)),
+    budget: budgetOf(read(BUDGET) as KeptBudget | null),
     peers: peersOf(read(PEERS) as KeptPeers | null),
   };
   mkdirSync(join(into, PICTURES), { recursive: true });
@@ -152,6 +156,8 @@ export function profileOf(run: KeptProfileRun | null, sentences: ReadonlyMap<str
     ...rows,
   ].join('\n');
 }
+
+const budgetOf = (kept: KeptBudget | null): string => (kept === null ? NOTHING : budgetPart(kept));
 
 /** Other queues beside ours, with what they ran on. */
 export function peersOf(kept: KeptPeers | null): string {

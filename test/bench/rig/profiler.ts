@@ -109,13 +109,15 @@ function threadOf({ nodes, samples, timeDeltas }: CpuProfile, count: number): Th
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);
 
-/** Where it stands, from the top of the tree or of its package. */
+/** `name file:line`. */
 export function frameNameOf({ functionName, url, lineNumber }: CpuProfile['nodes'][number]['callFrame']): string {
   const name = functionName === '' ? '(anonymous)' : functionName;
-  if (url === '') return name;
-  const place = url
+  return url === '' ? name : `${name} ${placeOf(url)}:${lineNumber + 1}`;
+}
+
+/** The file of a frame from the top of the tree, or of `node_modules`. */
+export const placeOf = (url: string): string =>
+  url
     .replace(/^file:\/\//, '')
     .replace(/^.*\/(?:\.built\/[^/]+\/(?:dist\/)?)/, '')
     .replace(/^.*\/node_modules\//, '');
-  return `${name} ${place}:${lineNumber + 1}`;
-}

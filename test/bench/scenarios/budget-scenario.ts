@@ -1,0 +1,18 @@
+/** What each stage of a task's life takes of the processor, beside what it may take: tasks submitted, and submitted and worked on together. */
+import { isDefault, type Scenario } from '../rig/bench-rig.ts';
+import { profiledHub } from '../rig/profiled-hub.ts';
+import { stageTimes } from '../rig/stage-times.ts';
+import { WORKLOADS } from '../rig/stages.ts';
+
+const COUNT = 20_000;
+const QUICK_COUNT = 3_000;
+
+export const budget: Scenario = {
+  names: ['budget'],
+  async run(bench) {
+    if (!bench.pairs.some(isDefault)) return bench.say('budget: of sqlite and ws only');
+    for (const workload of WORKLOADS)
+      if (bench.wants(workload))
+        bench.tellBudget(stageTimes(workload, await profiledHub(bench, workload, bench.isQuick ? QUICK_COUNT : COUNT)));
+  },
+};
