@@ -22,7 +22,7 @@ export interface Principal {
 
 export interface Authenticator {
   /** Refuses with 401 without a valid token, and with 429 if the address has sent too many wrong ones. */
-  authenticate(authorization: string | undefined, address: string): Promise<Read<Principal>>;
+  authenticate(authorization: string | undefined, address: string): Read<Principal> | Promise<Read<Principal>>;
   /** The same with a session of that token. Refuses with 401 if the token is no longer valid. */
   resume(session: Session, address: string): Promise<Read<Principal>>;
   /**
@@ -37,6 +37,8 @@ export interface Authenticator {
 /** How long a found token is cached, so that a burst of requests causes one lookup. */
 const CACHED_MS = 5_000;
 const CACHED_TOKENS_MAX = 4_096;
+/** Valid tokens whose hash is remembered: hashing a token costs more than the rest of its check. */
+const HASHED_TOKENS_MAX = 1_000;
 const TOKEN_CHARACTERS_MAX = 1_024;
 /** How many wrong tokens an address may send at once, and at what rate afterwards. */
 const GUESSES = { burst: 20, perSecond: 0.5 };
@@ -46,6 +48,14 @@ const BEARER = /^Bearer +([\x21-\x7e]+) *$/i;
 /** The token in an `authorization` header; undefined if there is none. */
 export const bearerToken = (authorization: string | undefined): string | undefined =>
   authorization === undefined ? undefined : BEARER.exec(authorization)?.[1];
+
+/** A token that was valid. */
+interface HashedToken {
+  readonly hash: string;
+  readonly isAdmin: boolean;
+}
+
+const ADMIN: Principal = { id: 'admin', name: 'admin', role: 'admin', agentId: null, isStillValid: () => Promise.resolve(true) };
 
 interface CachedToken {
   readonly record: TokenRecord;
@@ -59,6 +69,8 @@ interface CachedToken {
 export function authenticator(deps: Pick<HttpApiDeps, 'agents' | 'digest' | 'clock' | 'adminTokenHash' | 'tokenUse'>): Authenticator {
   const { agents, digest, clock, tokenUse } = deps;
   const adminHash = Buffer.from(deps.adminTokenHash, 'hex');
+  /** By token. Holds no wrong guess, and nothing from before the last revocation. */
+  const hashed = new Map<string, HashedToken>();
   const guesses = buckets(GUESSES, ADDRESSES_MAX, clock);
   /** In the order of the last lookup. */
   const cached = new Map<string, CachedToken>();
@@ -71,10 +83,7 @@ export function authenticator(deps: Pick<HttpApiDeps, 'agents' | 'digest' | 'clo
     cached.delete(hash);
     if (record === undefined || isExpired(record, clock.nowMs())) return undefined;
     cached.set(hash, { record, atMs: epoch === epochBefore ? clock.monotonicMs() : -Infinity });
-    if (cached.size > CACHED_TOKENS_MAX) {
-      const [oldest] = cached.keys();
-      if (oldest !== undefined) cached.delete(oldest);
-    }
+    dropOldest(cached, CACHED_TOKENS_MAX);
     return record;
   };
 
@@ -101,16 +110,21 @@ export function authenticator(deps: Pick<HttpApiDeps, 'agents' | 'digest' | 'clo
     return read(found);
   };
 
-  /** The owner of the token with this hash. */
-  const ownerOf = async (hash: string, address: string): Promise<Read<Principal>> => {
+  const isAdmin = (hash: string): boolean => {
     const given = Buffer.from(hash, 'hex');
-    if (given.length === adminHash.length && timingSafeEqual(given, adminHash)) {
-      return read({ id: 'admin', name: 'admin', role: 'admin', agentId: null, isStillValid: () => Promise.resolve(true) });
-    }
+    return given.length === adminHash.length && timingSafeEqual(given, adminHash);
+  };
+
+  /** The owner of the token with this hash, if it need not be looked up. */
+  const cachedOwnerOf = (hash: string): Principal | null => {
     const known = cached.get(hash);
     const isFresh = known !== undefined && clock.monotonicMs() - known.atMs < CACHED_MS && !isExpired(known.record, clock.nowMs());
-    if (isFresh) return read(principal(hash, known.record));
-    const found = known === undefined ? await lookUp(address, () => find(hash)) : read(await find(hash));
+    if (isFresh) return principal(hash, known.record);
+    return known === undefined && isAdmin(hash) ? ADMIN : null;
+  };
+
+  const lookUpOwner = async (hash: string, address: string): Promise<Read<Principal>> => {
+    const found = cached.has(hash) ? read(await find(hash)) : await lookUp(address, () => find(hash));
     if (found.kind === 'refused') return found;
     return found.value === undefined ? refused(unauthorized()) : read(principal(hash, found.value));
   };
@@ -119,21 +133,39 @@ export function authenticator(deps: Pick<HttpApiDeps, 'agents' | 'digest' | 'clo
     lookUp,
     invalidate() {
       epoch += 1;
+      hashed.clear();
       for (const [hash, { record }] of cached) cached.set(hash, { record, atMs: -Infinity });
     },
-    async authenticate(authorization, address) {
+    authenticate(authorization, address) {
       const token = bearerToken(authorization);
       if (token === undefined || token.length > TOKEN_CHARACTERS_MAX) return refused(unauthorized());
-      return ownerOf(digest.sha256(token), address);
+      const known = hashed.get(token);
+      if (known?.isAdmin === true) return read(ADMIN);
+      const hash = known?.hash ?? digest.sha256(token);
+      const owner = cachedOwnerOf(hash);
+      if (owner === null) return lookUpOwner(hash, address);
+      if (known === undefined) {
+        hashed.set(token, { hash, isAdmin: owner === ADMIN });
+        dropOldest(hashed, HASHED_TOKENS_MAX);
+      }
+      return read(owner);
     },
     async resume(session, address) {
-      const known = await ownerOf(session.tokenHash, address);
+      const owner = cachedOwnerOf(session.tokenHash);
+      const known = owner === null ? await lookUpOwner(session.tokenHash, address) : read(owner);
       if (known.kind === 'refused') return known;
       const { isStillValid } = known.value;
       const isOpen = (): boolean => clock.nowMs() < session.expiresAtMs;
       return read({ ...known.value, isStillValid: async () => isOpen() && (await isStillValid()) });
     },
   };
+}
+
+/** The one that was set first. */
+function dropOldest(map: Map<string, unknown>, max: number): void {
+  if (map.size <= max) return;
+  const [oldest] = map.keys();
+  if (oldest !== undefined) map.delete(oldest);
 }
 
 const unauthorized = () =>

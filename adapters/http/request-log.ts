@@ -40,10 +40,7 @@ export function requestLog(deps: Pick<HttpApiDeps, 'log' | 'clock' | 'trustedPro
   const refused = refusalCounts();
   return {
     refused,
-    senderOf: (request) => ({
-      address: clientAddress(request.remoteAddress, request.header('x-forwarded-for') ?? null, deps.trustedProxies),
-      token: tokenText(request),
-    }),
+    senderOf: (request) => new RequestSender(request, deps.trustedProxies),
     answered({ method, path }, sender, reply, thrown) {
       const fields = { method, path, status: reply.status };
       if (reply.refused !== undefined) refused.add(reply.refused);
@@ -52,10 +49,35 @@ export function requestLog(deps: Pick<HttpApiDeps, 'log' | 'clock' | 'trustedPro
       else if (reply.status === 503)
         log.warn('A request was rejected.', { ...fields, ...(thrown === undefined ? {} : { error: messageOf(thrown) }) });
       else if (reply.refused !== undefined)
-        noteRefusal(`${method} ${path ?? ''} ${reply.refused}`, 'A request was refused.', { ...fields, error: reply.refused, ...sender });
+        noteRefusal(`${method} ${path ?? ''} ${reply.refused}`, 'A request was refused.', {
+          ...fields,
+          error: reply.refused,
+          address: sender.address,
+          token: sender.token,
+        });
       else log.debug('A request was answered.', fields);
     },
   };
+}
+
+/** The text of its token is made for the few requests that are logged. */
+class RequestSender implements Sender {
+  readonly address: string;
+  readonly #request: HttpRequest;
+  #tokenId: string | null = null;
+
+  constructor(request: HttpRequest, trustedProxies: readonly string[]) {
+    this.address = clientAddress(request.remoteAddress, request.header('x-forwarded-for') ?? null, trustedProxies);
+    this.#request = request;
+  }
+
+  get token(): string {
+    return this.#tokenId ?? tokenText(this.#request);
+  }
+
+  set token(id: string) {
+    this.#tokenId = id;
+  }
 }
 
 function tokenText(request: HttpRequest): string {

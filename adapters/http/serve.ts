@@ -1,6 +1,7 @@
 /** The checks that every request passes before its handler, in order, and the headers of every response. */
 import type { RefusalCounts } from '../../core/application/refusal-counts.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import type { Role } from '../../core/ports/agent-store.ts';
 import type { HttpRequest, HttpResponse } from '../../core/ports/http.ts';
 import { addressGroup } from '../../core/protocol/client-address.ts';
 import type { Authenticator, Principal } from './authenticate.ts';
@@ -77,7 +78,7 @@ export async function serve(
 ): Promise<Reply> {
   const { deps } = context;
   const { address } = sender;
-  const admitted = await admit(context, route, request, sender);
+  const admitted = route.roles === 'open' ? OPEN : admit(context, route.roles, await identify(context, request, address), sender);
   if (admitted.kind === 'refused') return admitted.reply;
   const shed = refuseIfBusy(context, route);
   if (shed !== null) return shed;
@@ -128,22 +129,27 @@ const READS_WAIT_MS = 1_000;
 /** Whether it reads from the database for the whole request. A stream does not: it reads a little at a time. */
 const isRead = (route: Route): boolean => route.method === 'GET' && route.shed === true;
 
-/** The sender, if the route allows it; null on an open route. */
-async function admit(context: ServeContext, route: Route, request: HttpRequest, sender: Sender): Promise<Read<Principal | null>> {
-  if (route.roles === 'open') return read(null);
-  const known = await identify(context, request, sender.address);
+/** On a route that anybody may ask. */
+const OPEN: Read<null> = read(null);
+
+/** The sender, if it may ask now, and is of one of these roles. */
+function admit({ rates }: ServeContext, roles: readonly Role[], known: Read<Principal>, sender: Sender): Read<Principal> {
   if (known.kind === 'refused') return known;
   const { id, role } = known.value;
   sender.token = id;
-  const rate = context.rates.take(id);
+  const rate = rates.take(id);
   if (!rate.taken) return refused(tooMany('This token sends too many requests.', rate.waitMs));
-  if (route.roles.includes(role)) return known;
-  const message = `The role ${role} does not allow this; it requires one of: ${route.roles.join(', ')}.`;
+  if (roles.includes(role)) return known;
+  const message = `The role ${role} does not allow this; it requires one of: ${roles.join(', ')}.`;
   return refused(refusal('forbidden', message));
 }
 
 /** By the bearer token; without one, by the session cookie of the dashboard. */
-async function identify({ auth, cookies, deps }: ServeContext, request: HttpRequest, address: string): Promise<Read<Principal>> {
+function identify(
+  { auth, cookies, deps }: ServeContext,
+  request: HttpRequest,
+  address: string,
+): Read<Principal> | Promise<Read<Principal>> {
   const authorization = request.header('authorization');
   const session = authorization === undefined ? cookies.open(request.header('cookie'), deps.clock.nowMs()) : null;
   if (session === null) return auth.authenticate(authorization, address);
