@@ -118,9 +118,10 @@ const tooMuchInTotal = refusal('hub_busy', 'The hub has too many bodies in fligh
 const tooMuchOfOwner = tooMany('Too many bytes of requests from this token, or from this address without a token, are in flight.', 1_000);
 
 type Taken = { readonly reply: Reply } | { readonly reply: null; readonly bytes: Uint8Array };
+type Released = Taken & { release(): void };
 
 /** Collects a body as it arrives. */
-async function gather(request: HttpRequest, rules: BodyRules): Promise<Taken & { release(): void }> {
+async function gather(request: HttpRequest, rules: BodyRules): Promise<Released> {
   const chunks: Uint8Array[] = [];
   const { reply, release } = await readBody(request, rules, (chunk) => {
     chunks.push(chunk);
@@ -130,14 +131,17 @@ async function gather(request: HttpRequest, rules: BodyRules): Promise<Taken & {
 }
 
 /** Reads a short body of an announced length. */
-async function readWhole(body: HttpBody, announced: number, rules: BodyRules): Promise<Taken & { release(): void }> {
-  const { bytesMax, clock } = rules;
+function readWhole(body: HttpBody, announced: number, rules: BodyRules): Released | Promise<Released> {
+  const { bytesMax } = rules;
   const { add, release } = bodyCount(rules);
   const over = announced > bytesMax ? tooLarge(bytesMax) : add(announced);
   if (over !== null) return { reply: over, release };
   const whole = body.whole();
   // Most short bodies arrive with their head: those need no timer.
-  if (!(whole instanceof Promise)) return { reply: null, bytes: whole, release };
+  return whole instanceof Promise ? arrived(body, whole, rules, release) : { reply: null, bytes: whole, release };
+}
+
+async function arrived(body: HttpBody, whole: Promise<Uint8Array>, { clock }: BodyRules, release: () => void): Promise<Released> {
   let isLate = false;
   const timer = clock.after(STALL_MS, () => {
     isLate = true;
@@ -162,7 +166,8 @@ export async function readJson(request: HttpRequest, rules: BodyRules): Promise<
   const { body } = request;
   const announced = request.header('content-length') ?? '';
   const isShort = body !== null && LENGTH.test(announced) && Number(announced) <= WHOLE_BYTES_MAX;
-  const { release, ...taken } = await (isShort ? readWhole(body, Number(announced), rules) : gather(request, rules));
+  const taken = await (isShort ? readWhole(body, Number(announced), rules) : gather(request, rules));
+  const { release } = taken;
   if (taken.reply !== null) return { body: refused(taken.reply), release };
   const { bytes } = taken;
   if (bytes.byteLength === 0) return { body: read(undefined), release };

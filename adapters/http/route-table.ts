@@ -14,7 +14,7 @@ export type Found<R extends RoutePath> =
 export function routeTable<R extends RoutePath>(routes: readonly R[]): (method: string, path: string) => Found<R> {
   const rows = routes.map((route) => ({ route, segments: route.path.split('/') }));
 
-  return (method, path) => {
+  const search = (method: string, path: string): Found<R> => {
     const given = path.includes('%') ? path.split('/').map(decoded) : path.split('/');
     const wanted = method === 'HEAD' ? 'GET' : method;
     const row = rows.find(({ route, segments }) => route.method === wanted && fits(segments, given));
@@ -22,6 +22,15 @@ export function routeTable<R extends RoutePath>(routes: readonly R[]): (method: 
     const other = rows.find(({ segments }) => fits(segments, given))?.route;
     return { route: null, others: routes.filter((route) => route.path === other?.path) };
   };
+
+  /** What is found for the paths without parameters, by path and method. */
+  const known = new Map<string, Map<string, Found<R>>>();
+  for (const { method, path } of routes) {
+    if (path.includes('/:')) continue;
+    const methods = known.get(path) ?? new Map<string, Found<R>>();
+    known.set(path, methods.set(method, search(method, path)));
+  }
+  return (method, path) => known.get(path)?.get(method) ?? search(method, path);
 }
 
 const fits = (segments: readonly string[], given: readonly string[]): boolean =>

@@ -36,7 +36,11 @@ const HEADERS: Readonly<Record<string, string>> = {
   'x-frame-options': 'DENY',
 };
 
-export const httpResponse = ({ status, headers, body }: Reply): HttpResponse => ({ status, headers: { ...HEADERS, ...headers }, body });
+export const httpResponse = ({ status, headers, body }: Reply): HttpResponse => ({
+  status,
+  headers: headers === undefined ? HEADERS : { ...HEADERS, ...headers },
+  body,
+});
 
 export interface ServeContext {
   readonly deps: HttpApiDeps;
@@ -170,10 +174,11 @@ function refuseIfBusy({ deps, loop }: ServeContext, route: Route): Reply | null 
 }
 
 function refuseType(route: Route, request: HttpRequest): Reply | null {
-  const encoding = request.header('content-encoding')?.trim().toLowerCase() ?? 'identity';
-  if (encoding !== 'identity')
+  const encoding = request.header('content-encoding');
+  if (encoding !== undefined && encoding.trim().toLowerCase() !== 'identity')
     return refusal('unsupported_media_type', 'The body is compressed; send it uncompressed, without Content-Encoding.');
   if (route.body === 'none') return null;
+  if (route.body === 'json' && request.header('content-type') === JSON_TYPES[0]) return null;
   const [type = '', ...parameters] = (request.header('content-type') ?? '')
     .toLowerCase()
     .split(';')

@@ -5,11 +5,14 @@ const MAPPED_V4 = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/;
 /** `[::1]:80`, `[::1]` and `1.2.3.4:80`: some proxies add the port. */
 const BRACKETED = /^\[([^\]]*)\](?::\d+)?$/;
 const V4_WITH_PORT = /^([\d.]+):\d+$/;
+/** Written as plainly as an address can be; almost every one. */
+const PLAIN_V4 = /^[\d.]+$/;
 /** The longest spelling of an IPv6 address. */
 const ADDRESS_CHARACTERS_MAX = 45;
 
 /** One spelling for one address: lower case, no brackets, port or zone, mapped IPv4 as IPv4. */
 export function plainAddress(address: string): string {
+  if (PLAIN_V4.test(address)) return address;
   const given = address.trim().toLowerCase();
   const bare = (BRACKETED.exec(given)?.[1] ?? V4_WITH_PORT.exec(given)?.[1] ?? given).replace(/%.*$/, '');
   return MAPPED_V4.exec(bare)?.[1] ?? bare;
@@ -20,6 +23,7 @@ export function plainAddress(address: string): string {
  * untrusted address, which could have made up everything before it.
  */
 export function clientAddress(peer: string, forwardedFor: string | null, trustedProxies: readonly string[]): string {
+  if (trustedProxies.length === 0) return plainAddress(peer);
   const trusted = new Set(trustedProxies.map(plainAddress));
   const hops = forwardedFor === null ? [] : forwardedFor.split(',').map(plainAddress);
   let address = plainAddress(peer);
