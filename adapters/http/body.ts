@@ -181,15 +181,17 @@ export type Parsed = { readonly kind: 'parsed'; readonly value: unknown } | { re
 
 /** Parses UTF-8 bytes as a JSON value that can be stored unchanged. An error of kind `json`: it is not JSON. */
 export function parseJson(bytes: Uint8Array): Parsed {
+  let text: string;
   let value: unknown;
   try {
-    value = JSON.parse(UTF8.decode(bytes));
+    text = UTF8.decode(bytes);
+    value = JSON.parse(text);
   } catch (thrown) {
     // The message of the parser may quote the body, which may contain a secret.
     const what = thrown instanceof SyntaxError ? 'is not JSON' : 'is not UTF-8';
     return { kind: 'unfit', error: { field: '', error: 'json', detail: what } };
   }
-  const error = findUnstorable(value);
+  const error = findUnstorable(value, text);
   return error === null ? { kind: 'parsed', value } : { kind: 'unfit', error };
 }
 

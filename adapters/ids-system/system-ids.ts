@@ -18,6 +18,7 @@ export interface SystemIdsOptions {
  */
 export const systemIds = ({ clock }: SystemIdsOptions): Ids => {
   let lastMs = 0;
+  let lastText = hex(lastMs, 12);
   let count = 0;
 
   const random = randomHex();
@@ -27,9 +28,10 @@ export const systemIds = ({ clock }: SystemIdsOptions): Ids => {
     count += 1;
     if (nowMs > lastMs || count === COUNTS_PER_MS) {
       lastMs = Math.max(nowMs, lastMs + 1);
+      lastText = hex(lastMs, 12);
       count = 0;
     }
-    return `task-${hex(lastMs, 12)}${hex(count, 4)}${random(8)}` as TaskId;
+    return `task-${lastText}${hex(count, 4)}${random(8)}` as TaskId;
   };
 
   return {

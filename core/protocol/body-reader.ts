@@ -18,23 +18,30 @@ export function bodyReader<S extends TSchema & { readonly properties: Readonly<R
 ): (value: unknown) => ReadBody<Static<S>> {
   const names = Object.keys(schema.properties);
   let validator: Validator | undefined;
+  const unknownIn = (given: object): readonly FieldError[] =>
+    Object.keys(given)
+      .filter((name) => !names.includes(name))
+      .slice(0, UNKNOWN_REPORTED_MAX)
+      .map((name, index) => ({
+        field: name,
+        error: 'unknown_field',
+        detail: index === 0 ? `is unknown; known fields are ${names.join(', ')}` : 'is unknown',
+      }));
   return (value) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       return { kind: 'invalid', errors: [{ field: '', error: 'type', detail: 'must be a JSON object' }] };
     }
     const given = value as Readonly<Record<string, unknown>>;
-    const unknown = Object.keys(given).filter((name) => !names.includes(name));
     const body: Record<string, unknown> = {};
+    let known = 0;
     for (const name of names) {
-      if (Object.hasOwn(given, name) && given[name] !== null) body[name] = given[name];
+      if (!Object.hasOwn(given, name)) continue;
+      known += 1;
+      if (given[name] !== null) body[name] = given[name];
     }
     validator ??= Compile(schema);
-    const errors: FieldError[] = unknown.slice(0, UNKNOWN_REPORTED_MAX).map((name, index) => ({
-      field: name,
-      error: 'unknown_field',
-      detail: index === 0 ? `is unknown; known fields are ${names.join(', ')}` : 'is unknown',
-    }));
-    if (!validator.Check(body)) errors.push(...fieldErrors(validator, body));
-    return errors.length === 0 ? { kind: 'read', value: body as Static<S> } : { kind: 'invalid', errors };
+    const isKnown = Object.keys(given).length === known;
+    if (validator.Check(body)) return isKnown ? { kind: 'read', value: body as Static<S> } : { kind: 'invalid', errors: unknownIn(given) };
+    return { kind: 'invalid', errors: [...unknownIn(given), ...fieldErrors(validator, body)] };
   };
 }

@@ -7,14 +7,18 @@ const UNFIT_TEXT = /[\u0000\p{Surrogate}]/u;
 
 export const isFitText = (text: string): boolean => !UNFIT_TEXT.test(text);
 
+/** What a text must have for one of its values to be unfit: an escape in a string, or an exponent or sixteen digits in a number. */
+const MAY_BE_UNFIT = /\\u|\d[eE]|\d{16}/;
+
 /**
  * The first thing in a parsed JSON value that cannot be stored unchanged; null if there is none: text that is unfit, a
  * number that JSON.parse has rounded (an integer beyond 2^53, or beyond all numbers), nesting over `depthMax`,
- * more values than a body may hold.
+ * more values than a body may hold. `text`: what the value was parsed from, as decoded from UTF-8; most texts can have nothing unfit.
  */
-export function findUnstorable(value: unknown, depthMax: number = JSON_DEPTH_MAX): FieldError | null {
+export function findUnstorable(value: unknown, text: string | null = null, depthMax: number = JSON_DEPTH_MAX): FieldError | null {
   const excess = findExcess(value, depthMax);
-  return excess === null ? unfitIn(value, '') : { field: '', error: excess, detail: excessText(excess, depthMax) };
+  if (excess !== null) return { field: '', error: excess, detail: excessText(excess, depthMax) };
+  return text === null || MAY_BE_UNFIT.test(text) ? unfitIn(value, '') : null;
 }
 
 function unfitIn(value: unknown, path: string): FieldError | null {

@@ -11,13 +11,15 @@ import { termsFromWire } from '../../../core/protocol/task-terms.ts';
 
 /** Checks that a schema cannot express. Independent of the current time, so that a repeated request gets the same answer. */
 export function semanticErrors(body: SubmitBody): readonly FieldError[] {
+  const errors: FieldError[] = [];
   // Every list in a body has strings or notes.
-  const errors = Object.entries(body).flatMap(([field, value]) =>
-    Array.isArray(value) ? noteErrors(field, value as readonly Note[]) : [],
-  );
+  for (const [field, value] of Object.entries(body))
+    if (Array.isArray(value) && !value.every(isText)) errors.push(...noteErrors(field, value as readonly Note[]));
   const isReversed = body.run_at !== undefined && body.complete_by !== undefined && body.complete_by <= body.run_at;
   return isReversed ? [...errors, { field: 'complete_by', error: 'contradiction', detail: 'must be after run_at' }] : errors;
 }
+
+const isText = (value: unknown): boolean => typeof value === 'string';
 
 /** Notes that are too deep or too large, which a schema cannot express. Strings need no check here: the schema limits them. */
 function noteErrors(field: string, notes: readonly Note[]): readonly FieldError[] {

@@ -33,6 +33,35 @@ t.test('what JSON may hold', async (t) => {
   for (const [value, field] of cases) t.equal(findUnstorable(value)?.field ?? null, field, JSON.stringify(value).slice(0, 60));
 });
 
+t.test('the text of a value tells when nothing in it needs a look', async (t) => {
+  const texts = [
+    '{"a":"b"}',
+    '["\\u0000"]',
+    '["\\ud800"]',
+    '[9007199254740993]',
+    '[9007199254740993.0]',
+    '[999999999999999]',
+    '[1e400]',
+    '[1.5E+300]',
+    '[90071992547409.93e2]',
+  ];
+  for (const text of texts) t.strictSame(findUnstorable(JSON.parse(text), text), findUnstorable(JSON.parse(text)), text);
+  t.equal(findUnstorable('a\u0000', '"a"'), null, 'only the text is looked at: it has to be that of the value');
+  const number = fc.oneof(fc.double(), fc.maxSafeInteger(), fc.bigInt({ min: -(10n ** 20n), max: 10n ** 20n }));
+  const text = fc.oneof(
+    fc.json({ stringUnit: 'binary' }),
+    number.map((one) => `{"a":[${String(one).replace(/NaN|-?Infinity/, '0')}]}`),
+    fc.string({ unit: 'binary' }).map((one) => JSON.stringify({ [one]: one })),
+  );
+  fc.assert(
+    fc.property(text, (one) => {
+      const value: unknown = JSON.parse(one);
+      return JSON.stringify(findUnstorable(value, one)) === JSON.stringify(findUnstorable(value));
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
 t.test('bodies that mean the same have one text', async (t) => {
   t.equal(canonicalJson(JSON.parse('{"b":[1,{"d":null,"c":"x"}],"a":1.0}')), '{"a":1,"b":[1,{"c":"x","d":null}]}');
   t.equal(canonicalJson(JSON.parse('{"__proto__":1,"a":2}')), '{"__proto__":1,"a":2}');
