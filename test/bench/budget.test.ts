@@ -114,6 +114,11 @@ t.test("a stage has its part of the samples, of the main thread's processor time
   t.strictSame(answer?.hottest, [{ what: 'writev in end adapters/transport-ws/node-exchange.js', us: 200 }]);
 });
 
+t.test('a few stray samples are not over a budget of nothing', async (t) => {
+  const of = (us: number) => judgedStages({ ...times, workload: 'submit', stages: [{ stage: 'frame in', us, hottest: [] }] })[0]?.isOver;
+  t.strictSame([of(0.4), of(0.6)], [false, true]);
+});
+
 t.test('what is over its budget is marked, with its hottest functions and a next step', async (t) => {
   const over = judgedStages(times).filter(({ isOver }) => isOver).map(({ stage }) => stage); // prettier-ignore
   t.strictSame(over, ['check', 'sqlite', 'answer', 'garbage']);

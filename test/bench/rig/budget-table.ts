@@ -16,11 +16,15 @@ export interface Judged extends StageTime {
   readonly isOver: boolean;
 }
 
+/** Microseconds a task that a few stray samples make. */
+const STRAY_US = 0.5;
+const isOver = (budgetUs: number, us: number): boolean => us > budgetUs + STRAY_US;
+
 /** Each stage with its budget. */
 export const judgedStages = ({ workload, stages }: StageTimes): readonly Judged[] =>
   stages.map((time) => {
     const budgetUs = BUDGETS[time.stage].us[workload];
-    return { ...time, budgetUs, isOver: time.us > budgetUs };
+    return { ...time, budgetUs, isOver: isOver(budgetUs, time.us) };
   });
 
 export const sumUs = ({ stages }: StageTimes): number => stages.reduce((sum, { us }) => sum + us, 0);
@@ -45,7 +49,7 @@ const hottestOf = ({ hottest }: StageTime): string => hottest.map(({ what, us })
 export function budgetLines(times: StageTimes): readonly string[] {
   const { workload, tasks, helpersUs } = times;
   const line = (name: string, budgetUs: number, us: number): string =>
-    `  ${name.padEnd(13)}${round(budgetUs).padStart(6)}${round(us).padStart(9)}${us > budgetUs ? '  over' : ''}`;
+    `  ${name.padEnd(13)}${round(budgetUs).padStart(6)}${round(us).padStart(9)}${isOver(budgetUs, us) ? '  over' : ''}`;
   return [
     `budget: ${workload} [sqlite + ws]: µs of the processor a task, ${tasks} tasks`,
     `  ${'stage'.padEnd(13)}${'budget'.padStart(6)}${'measured'.padStart(9)}`,
@@ -70,7 +74,7 @@ export function budgetPart({ date, command, budgets }: KeptBudget): string {
 
 function workloadPart(times: StageTimes): readonly string[] {
   const { workload, tasks, helpersUs } = times;
-  const judgement = (budgetUs: number, us: number): string => (us > budgetUs ? '**over**' : 'kept');
+  const judgement = (budgetUs: number, us: number): string => (isOver(budgetUs, us) ? '**over**' : 'kept');
   const rows = judgedStages(times).map((judged) => {
     const { stage, budgetUs, us, isOver, hottest } = judged;
     const { from, next } = BUDGETS[stage];
