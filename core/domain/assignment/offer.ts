@@ -1,7 +1,8 @@
 /** Decides what a sidecar does with an offered assignment, from all it knows of the task. */
+import { entriesOf, findIn } from './assignment-list.ts';
 import { recall, type Ended, type EndedEntry } from './ended-assignments.ts';
-import { findReport, isEnd, OUTBOX_MAX, type EndEntry, type OutboxEntry } from './outbox.ts';
-import { countsAgainstSlots, isSameAssignment, type AssignmentId, type Slot } from './slot.ts';
+import { isEnd, OUTBOX_MAX, type EndEntry, type OutboxEntry } from './outbox.ts';
+import { countsAgainstSlots, type AssignmentId, type Slot } from './slot.ts';
 
 export type OfferDecision =
   /** New. `displaced` are older generations of the task, whose runs must end before this one is woken. */
@@ -23,17 +24,18 @@ export interface Holdings {
 
 /** `capacity`: how many assignments may be held at once. Repeats are recognised before capacity is checked. */
 export function decideOffer(holdings: Holdings, offered: AssignmentId, capacity: number): OfferDecision {
-  const slot = holdings.slots.find((each) => isSameAssignment(each, offered));
-  const entry = findReport(holdings.outbox, offered);
+  const slot = findIn(holdings.slots, offered);
+  const entry = findIn(holdings.outbox, offered);
   if (entry !== undefined && isEnd(entry)) return { kind: 'reported', entry };
   if (slot !== undefined) return { kind: 'held', slot };
   const ended = recall(holdings.ended, offered.taskId);
   if (ended?.generation === offered.generation) return { kind: 'ended', ended };
-  const others = [...holdings.slots, ...holdings.outbox].filter((each) => each.taskId === offered.taskId);
+  const displaced = entriesOf(holdings.slots, offered.taskId);
+  const others = [...displaced, ...entriesOf(holdings.outbox, offered.taskId)];
   const newest = Math.max(ended?.generation ?? -1, ...others.map((each) => each.generation));
   if (newest > offered.generation) return { kind: 'superseded' };
-  const displaced = holdings.slots.filter((each) => each.taskId === offered.taskId);
-  const owed = holdings.slots.filter((each) => countsAgainstSlots(each) && !displaced.includes(each)).length;
+  let owed = 0;
+  for (const slot of holdings.slots) if (countsAgainstSlots(slot) && slot.taskId !== offered.taskId) owed += 1;
   if (owed >= capacity || holdings.outbox.length >= OUTBOX_MAX) return { kind: 'busy' };
   return { kind: 'accept', displaced };
 }

@@ -1,5 +1,6 @@
 /** The sidecar's unanswered reports: per assignment only the newest. */
-import { assignmentKey, isSameAssignment, type AssignmentId, type SlotInability } from './slot.ts';
+import { withEntry, withoutEntry } from './assignment-list.ts';
+import type { AssignmentId, SlotInability } from './slot.ts';
 import type { AckStatus } from '../task/task.ts';
 
 export const OUTBOX_REPORTS = ['accepted', 'complete', 'failed', 'rejected', 'released'] as const;
@@ -40,17 +41,9 @@ export const isEnd = (entry: OutboxEntry): entry is EndEntry => entry.report !==
 /** Whether it reports the end of an accepted assignment. */
 export const isEndOfRun = (entry: OutboxEntry): boolean => hasBody(entry) || entry.report === 'released';
 
-export const findReport = (outbox: readonly OutboxEntry[], assignment: AssignmentId): OutboxEntry | undefined =>
-  outbox.find((entry) => isSameAssignment(entry, assignment));
-
-/** Adds the entry, replacing an earlier one of the same assignment. */
-export const withReport = (outbox: readonly OutboxEntry[], entry: OutboxEntry): readonly OutboxEntry[] => [
-  ...withoutReport(outbox, entry),
-  entry,
-];
-
-export const withoutReport = (outbox: readonly OutboxEntry[], assignment: AssignmentId): readonly OutboxEntry[] =>
-  outbox.filter((entry) => assignmentKey(entry) !== assignmentKey(assignment));
+/** Appends the entry, and drops an earlier one of the same assignment. */
+export const withReport = (outbox: readonly OutboxEntry[], entry: OutboxEntry): readonly OutboxEntry[] =>
+  withEntry(withoutEntry(outbox, entry), entry);
 
 const ANSWERS: Readonly<Record<OutboxReportKind, readonly AckStatus[]>> = {
   accepted: ['accepted'],

@@ -122,23 +122,6 @@ export const hasStarted = (slot: Slot): boolean => slot.status === 'working' || 
 /** Whether its agent was woken, as far as this sidecar knows. */
 export const wasWoken = (slot: Slot): boolean => slot.run?.woken === true || hasStarted(slot);
 
-/**
- * The accepted assignments that may be woken now, oldest first: as many as fit, and none while another generation of
- * the same task may still be running.
- */
-export function wakeableSlots(slots: readonly Slot[], capacity: number): readonly Slot[] {
-  let free = capacity - slots.filter(mayBeRunning).length;
-  const wakeable: Slot[] = [];
-  for (const slot of slots) {
-    if (free <= 0) break;
-    if (slot.status !== 'accepted' || slot.stop !== null) continue;
-    if (slots.some((other) => other.taskId === slot.taskId && other.generation !== slot.generation)) continue;
-    wakeable.push(slot);
-    free -= 1;
-  }
-  return wakeable;
-}
-
 /** How much of `runMaxMs` is left: never more than `runMaxMs`, even after the clock was set back. Null without a limit. */
 export const runLeftMs = (slot: Slot, nowMs: number): number | null => leftMs(slot.runMaxMs, slot.acceptedAtMs, nowMs);
 

@@ -62,8 +62,8 @@ function onEndRefused(step: StepContext, entry: EndEntry, { refuses, reason }: H
  */
 function onUnmatchedAnswer(step: StepContext, entry: EndEntry, reason: string): void {
   const key = assignmentKey(entry);
-  if (!step.state.link.mayBeRefused.includes(key)) return closeReport(step, entry, reason);
-  step.patchLink({ mayBeRefused: step.state.link.mayBeRefused.filter((each) => each !== key) });
+  if (!step.state.link.mayBeRefused.has(key)) return closeReport(step, entry, reason);
+  step.forgetRefusable(entry);
   sendReport(step, entry);
 }
 

@@ -2,12 +2,12 @@
 import {
   assignmentIdOf,
   stopFor,
-  wakeableSlots,
   type AssignmentId,
   type Slot,
   type SlotInability,
   type SlotRun,
 } from '../../../domain/assignment/slot.ts';
+import { wakeableSlots } from '../../../domain/assignment/wakeable-slots.ts';
 import type { PreparedRun } from '../../../ports/result-inbox.ts';
 import type { WakeRequest } from '../../../ports/wake-runner.ts';
 import { ATTACH_RETRY_MS } from '../state/constants.ts';

@@ -153,8 +153,8 @@ export function onStopTimer(step: StepContext): void {
 /** After every input: finishes stopping once all reports are answered. */
 export function stopWhenDone(step: StepContext): void {
   const { phase, link, journal } = step.state;
-  if (journal.slots.some(isReleasing)) return;
-  if (phase === 'stopping' && (link.phase !== 'identified' || journal.outbox.length === 0)) finish(step);
+  if (phase !== 'stopping' || journal.slots.some(isReleasing)) return;
+  if (link.phase !== 'identified' || journal.outbox.length === 0) finish(step);
 }
 
 function finish(step: StepContext): void {

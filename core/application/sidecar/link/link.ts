@@ -1,5 +1,6 @@
 /** Connects to a hub, detects a dead connection and reconnects. hub-handshake.ts identifies the connection. */
 import { backoffMs } from '../../../domain/backoff.ts';
+import { PersistentMap } from '../../../domain/persistent-map.ts';
 import type { HubFrameOf, PolicyFrame } from '../../../protocol/hub-frames.ts';
 import {
   DEFAULT_POLICY,
@@ -49,7 +50,7 @@ export function onIdentified(step: StepContext, frame: HubFrameOf<'identified'>)
     awaitingFrame: false,
     policy,
     storeId: frame.store_id ?? null,
-    mayBeRefused: [],
+    mayBeRefused: new PersistentMap(),
   });
   step.cancelTimers('identify');
   step.startTimer('ping', policy.heartbeat_ms);

@@ -3,6 +3,7 @@
  * delays while unanswered, and dropped only after the hub's answer (its files first).
  */
 import { backoffMs } from '../../../domain/backoff.ts';
+import { PersistentMap } from '../../../domain/persistent-map.ts';
 import { utf8Bytes } from '../../../domain/encoded-text.ts';
 import { hasBody, type EndEntry, type OutboxEntry } from '../../../domain/assignment/outbox.ts';
 import { assignmentKey, assignmentIdOf, type AssignmentId } from '../../../domain/assignment/slot.ts';
@@ -36,7 +37,7 @@ export interface ReportAbout {
 
 /** After `identified`: resends every unanswered report in its original order. */
 export function sendAllReports(step: StepContext): void {
-  step.state = { ...step.state, sendCounts: {} };
+  step.state = { ...step.state, sendCounts: new PersistentMap() };
   for (const entry of step.state.journal.outbox) sendReport(step, entry);
 }
 
@@ -118,9 +119,9 @@ export function sendEnd(step: StepContext, assignment: AssignmentId, frame: EndF
 
 function planRepeat(step: StepContext, assignment: AssignmentId): void {
   const key = assignmentKey(assignment);
-  const sendCounts = step.state.sendCounts[key] ?? 0;
-  step.state = { ...step.state, sendCounts: { ...step.state.sendCounts, [key]: sendCounts + 1 } };
-  step.startTimerOf(assignment, 'repeat', backoffMs(step.settings.timing.reportRepeat, sendCounts + 1));
+  const count = (step.state.sendCounts.get(key) ?? 0) + 1;
+  step.state = { ...step.state, sendCounts: step.state.sendCounts.with(key, count) };
+  step.startTimerOf(assignment, 'repeat', backoffMs(step.settings.timing.reportRepeat, count));
 }
 
 export function onRepeatTimer(step: StepContext, assignment: AssignmentId): void {
@@ -141,7 +142,7 @@ export function closeReport(step: StepContext, entry: EndEntry, refusal: string 
   step.dropReport(assignment);
   const outcome = refusal === null ? entry.report : 'refused';
   step.remember({ ...assignment, outcome, filesKept: entry.keepFiles, mayLive: entry.mayLive });
-  step.patchLink({ mayBeRefused: step.state.link.mayBeRefused.filter((key) => key !== assignmentKey(assignment)) });
+  step.forgetRefusable(assignment);
   if (refusal !== null)
     step.log('warn', 'the hub refused a report', {
       task_id: assignment.taskId,

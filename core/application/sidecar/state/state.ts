@@ -1,6 +1,7 @@
 /** The sidecar's state: its journal, and what only this process knows. Immutable. */
 import type { AgentId, Generation, TaskId } from '../../../domain/ids.ts';
 import type { AssignmentId } from '../../../domain/assignment/slot.ts';
+import { PersistentMap } from '../../../domain/persistent-map.ts';
 import { NO_USAGE, type Usage, type UsageFields } from '../../../domain/usage.ts';
 import type { SidecarTiming } from '../../../config/times.ts';
 import type { OutputStream } from '../../../domain/assignment/output-stream.ts';
@@ -45,9 +46,9 @@ export interface SidecarState {
   readonly journal: JournalState;
   readonly link: LinkState;
   /** By `assignmentKey`. */
-  readonly live: Readonly<Record<string, LiveSlot>>;
+  readonly live: PersistentMap<LiveSlot>;
   /** How often each unanswered report was sent on this link, by `assignmentKey`. */
-  readonly sendCounts: Readonly<Record<string, number>>;
+  readonly sendCounts: PersistentMap<number>;
   readonly drain: { readonly reason: string; readonly drainedSent: boolean } | null;
   /** Set once this process accepts no more tasks; `told`: nothing was left, and the caller knows. */
   readonly ownDrain: { readonly told: boolean } | null;
@@ -101,7 +102,7 @@ export interface LinkState {
    * Keys of the assignments for which a refusable frame, other than the report of the end, was sent on this link. A
    * refusal may be the answer to that frame.
    */
-  readonly mayBeRefused: readonly string[];
+  readonly mayBeRefused: PersistentMap<true>;
 }
 
 /** What this process knows of an assignment beyond the journal. */
@@ -218,10 +219,10 @@ export const loadedState = (journal: JournalState, instanceId: string): SidecarS
     timeRequestedAtMs: null,
     policy: DEFAULT_POLICY,
     storeId: null,
-    mayBeRefused: [],
+    mayBeRefused: new PersistentMap(),
   },
-  live: {},
-  sendCounts: {},
+  live: new PersistentMap(),
+  sendCounts: new PersistentMap(),
   drain: null,
   ownDrain: null,
   fault: null,

@@ -3,8 +3,9 @@
  * that guarantees durability: those before persisting, the journal if it changed, those after.
  */
 import { ENDED_IN_PROCESS_MAX, ENDED_MAX, recall, remember, type Ended } from '../../../domain/assignment/ended-assignments.ts';
-import { findReport, withoutReport, withReport, type OutboxEntry } from '../../../domain/assignment/outbox.ts';
-import { assignmentKey, isSameAssignment, assignmentIdOf, type AssignmentId, type Slot } from '../../../domain/assignment/slot.ts';
+import { findIn, withEntry, withoutEntry } from '../../../domain/assignment/assignment-list.ts';
+import { withReport, type OutboxEntry } from '../../../domain/assignment/outbox.ts';
+import { assignmentKey, assignmentIdOf, type AssignmentId, type Slot } from '../../../domain/assignment/slot.ts';
 import type { LogFields } from '../../../ports/log.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import type { BeforePersistEffect, Effect, AfterPersistEffect } from './effects.ts';
@@ -74,9 +75,13 @@ export class StepContext {
   /** Sends a frame that the hub may refuse but that does not report the assignment's end. */
   sendRefusable(assignment: AssignmentId, frame: V2Frame): void {
     if (this.state.link.phase !== 'identified') return;
-    const key = assignmentKey(assignment);
-    if (!this.state.link.mayBeRefused.includes(key)) this.patchLink({ mayBeRefused: [...this.state.link.mayBeRefused, key] });
+    this.#patchRefusable(this.state.link.mayBeRefused.with(assignmentKey(assignment), true));
     this.afterPersist({ type: 'send', frame });
+  }
+
+  /** A refusal is an answer to its end report from now on. */
+  forgetRefusable(assignment: AssignmentId): void {
+    this.#patchRefusable(this.state.link.mayBeRefused.without(assignmentKey(assignment)));
   }
 
   /** Restarts the timer if it is running. */
@@ -104,26 +109,23 @@ export class StepContext {
   // Journalled state
 
   slot(assignment: AssignmentId): Slot | undefined {
-    return this.state.journal.slots.find((slot) => isSameAssignment(slot, assignment));
+    return findIn(this.state.journal.slots, assignment);
   }
 
   /** Replaces the slot in place, or appends it. */
   putSlot(slot: Slot): void {
-    const slots = this.state.journal.slots;
-    const at = slots.findIndex((each) => isSameAssignment(each, slot));
-    this.#patchJournal({ slots: at < 0 ? [...slots, slot] : slots.with(at, slot) });
+    this.#patchJournal({ slots: withEntry(this.state.journal.slots, slot) });
   }
 
   /** Also drops what is known of it in memory. */
   dropSlot(assignment: AssignmentId): void {
-    this.#patchJournal({ slots: this.state.journal.slots.filter((slot) => !isSameAssignment(slot, assignment)) });
-    const { [assignmentKey(assignment)]: _gone, ...live } = this.state.live;
-    this.state = { ...this.state, live };
+    this.#patchJournal({ slots: withoutEntry(this.state.journal.slots, assignment) });
+    this.state = { ...this.state, live: this.state.live.without(assignmentKey(assignment)) };
   }
 
   /** Its unanswered report, if there is one. */
   findReport(assignment: AssignmentId): OutboxEntry | undefined {
-    return findReport(this.state.journal.outbox, assignment);
+    return findIn(this.state.journal.outbox, assignment);
   }
 
   putReport(entry: OutboxEntry): void {
@@ -133,13 +135,13 @@ export class StepContext {
 
   /** Updates the report in place. */
   patchReport(assignment: AssignmentId, patch: Partial<OutboxEntry>): void {
-    const outbox = this.state.journal.outbox.map((entry) => (isSameAssignment(entry, assignment) ? { ...entry, ...patch } : entry));
-    this.#patchJournal({ outbox });
+    const entry = this.findReport(assignment);
+    if (entry !== undefined) this.#patchJournal({ outbox: withEntry(this.state.journal.outbox, { ...entry, ...patch }) });
   }
 
   dropReport(assignment: AssignmentId): void {
     if (this.findReport(assignment) === undefined) return;
-    this.#patchJournal({ outbox: withoutReport(this.state.journal.outbox, assignment) });
+    this.#patchJournal({ outbox: withoutEntry(this.state.journal.outbox, assignment) });
     this.#forgetSendings(assignment);
     this.cancelTimersOf(assignment, ['repeat']);
   }
@@ -164,16 +166,21 @@ export class StepContext {
   // In-memory state
 
   liveSlot(assignment: AssignmentId): LiveSlot {
-    return this.state.live[assignmentKey(assignment)] ?? INITIAL_LIVE;
+    return this.state.live.get(assignmentKey(assignment)) ?? INITIAL_LIVE;
   }
 
   patchLive(assignment: AssignmentId, patch: Partial<LiveSlot>): void {
-    const live = { ...this.state.live, [assignmentKey(assignment)]: { ...this.liveSlot(assignment), ...patch } };
-    this.state = { ...this.state, live };
+    const key = assignmentKey(assignment);
+    const patched: LiveSlot = { ...(this.state.live.get(key) ?? INITIAL_LIVE), ...patch };
+    this.state = { ...this.state, live: this.state.live.with(key, patched) };
   }
 
   patchLink(patch: Partial<LinkState>): void {
     this.state = { ...this.state, link: { ...this.state.link, ...patch } };
+  }
+
+  #patchRefusable(mayBeRefused: LinkState['mayBeRefused']): void {
+    if (mayBeRefused !== this.state.link.mayBeRefused) this.patchLink({ mayBeRefused });
   }
 
   #patchJournal(patch: Partial<JournalState>): void {
@@ -181,7 +188,7 @@ export class StepContext {
   }
 
   #forgetSendings(assignment: AssignmentId): void {
-    const { [assignmentKey(assignment)]: _gone, ...sendCounts } = this.state.sendCounts;
-    this.state = { ...this.state, sendCounts };
+    const sendCounts = this.state.sendCounts.without(assignmentKey(assignment));
+    if (sendCounts !== this.state.sendCounts) this.state = { ...this.state, sendCounts };
   }
 }

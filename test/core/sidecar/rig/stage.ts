@@ -92,7 +92,7 @@ export function stage(over: Partial<SidecarSettings> = {}, journal: JournalState
     timer: (purpose, of = named()) =>
       made.take({ type: 'timer', timer: isOwn(purpose) ? { purpose } : { purpose: purpose as RunTimer, assignment: of } }),
     prepared: (of = named()) => made.take({ type: 'prepared', assignment: of, paths: pathsOf(of), runId: `run-${(runs += 1)}` }),
-    scanned: (of = named()) => made.take({ type: 'scanned', assignment: of, scan: made.state.live[keyOf(of)]?.scan ?? 0 }),
+    scanned: (of = named()) => made.take({ type: 'scanned', assignment: of, scan: made.state.live.get(keyOf(of))?.scan ?? 0 }),
     slot: (of = named()) => made.state.journal.slots.find((slot) => slot.taskId === of.taskId && slot.generation === of.generation),
     identify(frame = {}) {
       const up = made.take({ type: 'link_up', nonce: NONCE, connectionId: made.state.link.connectionId });

@@ -5,7 +5,7 @@ import { exited, sent, startedFor, TASK, working, type Stage } from '../rig/stag
 const ids = { task_id: TASK, generation: 1 };
 const out = (text: string) => ({ type: 'output', stream: 'stdout', text }) as const;
 const outputIn = (effects: Parameters<typeof sent>[0]) => sent(effects).filter(({ type }) => type === 'task_output');
-const held = (sidecar: Stage) => Object.values(sidecar.state.live)[0]?.heldOutput;
+const held = (sidecar: Stage) => sidecar.state.live.values()[0]?.heldOutput;
 
 t.test('the first piece goes out at once, then at most twice a second, joined by stream', (t) => {
   const sidecar = working();

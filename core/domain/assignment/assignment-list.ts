@@ -1,0 +1,58 @@
+/** Immutable lists with at most one entry for each assignment, in which an entry is found without a search. */
+import type { TaskId } from '../ids.ts';
+import { isSameAssignment, type AssignmentId } from './slot.ts';
+
+/** The entries of each task, one for each generation, in no certain order. */
+type Index = Map<TaskId, readonly AssignmentId[]>;
+
+/**
+ * A cache by list, which gives the same answers without it. The newest list has the index: each change hands it on, and an older list, which is
+ * asked only after a failed save, gets a new one.
+ */
+const indexes = new WeakMap<readonly AssignmentId[], Index>();
+const NONE: readonly never[] = [];
+
+/** The entries of the task, whatever their generation. */
+export const entriesOf = <T extends AssignmentId>(list: readonly T[], taskId: TaskId): readonly T[] =>
+  (indexOf(list).get(taskId) as readonly T[] | undefined) ?? NONE;
+
+export const findIn = <T extends AssignmentId>(list: readonly T[], assignment: AssignmentId): T | undefined => {
+  for (const entry of entriesOf(list, assignment.taskId)) if (entry.generation === assignment.generation) return entry;
+  return undefined;
+};
+
+/** Replaces the entry of the same assignment in its place, or appends it. */
+export function withEntry<T extends AssignmentId>(list: readonly T[], entry: T): readonly T[] {
+  const index = indexOf(list);
+  const replaced = findIn(list, entry);
+  const next = replaced === undefined ? [...list, entry] : list.with(list.indexOf(replaced), entry);
+  const others = (index.get(entry.taskId) ?? NONE).filter((each) => each !== replaced);
+  index.set(entry.taskId, [...others, entry]);
+  return handOn(index, list, next);
+}
+
+export function withoutEntry<T extends AssignmentId>(list: readonly T[], assignment: AssignmentId): readonly T[] {
+  const removed = findIn(list, assignment);
+  if (removed === undefined) return list;
+  const index = indexOf(list);
+  const next = list.toSpliced(list.indexOf(removed), 1);
+  const others = (index.get(assignment.taskId) ?? NONE).filter((each) => !isSameAssignment(each, assignment));
+  if (others.length === 0) index.delete(assignment.taskId);
+  else index.set(assignment.taskId, others);
+  return handOn(index, list, next);
+}
+
+function handOn<T extends AssignmentId>(index: Index, from: readonly T[], to: readonly T[]): readonly T[] {
+  indexes.delete(from);
+  indexes.set(to, index);
+  return to;
+}
+
+function indexOf(list: readonly AssignmentId[]): Index {
+  const cached = indexes.get(list);
+  if (cached !== undefined) return cached;
+  const index: Index = new Map();
+  for (const entry of list) index.set(entry.taskId, [...(index.get(entry.taskId) ?? NONE), entry]);
+  indexes.set(list, index);
+  return index;
+}

@@ -1,0 +1,76 @@
+/**
+ * An immutable map by text whose changes take constant time: the newest version has the entries, and each older one knows in what it differs
+ * from the next. Asking an older version moves the entries there, which takes as long as there are changes between: right for a state whose
+ * older versions are hardly ever asked, such as one that is restored after a failed write.
+ */
+export class PersistentMap<V extends NonNullable<unknown> | null> {
+  /** Null in every version but one. */
+  #entries: Map<string, V> | null;
+  /** The version closer to the entries, and the one key that differs: its value here, undefined if it is absent here. */
+  #closer: PersistentMap<V> | null = null;
+  #key = '';
+  #value: V | undefined = undefined;
+
+  /** Takes the entries over. */
+  constructor(entries = new Map<string, V>()) {
+    this.#entries = entries;
+  }
+
+  get(key: string): V | undefined {
+    return this.#own().get(key);
+  }
+
+  has(key: string): boolean {
+    return this.#own().has(key);
+  }
+
+  /** In no certain order. */
+  values(): readonly V[] {
+    return [...this.#own().values()];
+  }
+
+  with(key: string, value: V): PersistentMap<V> {
+    const entries = this.#own();
+    const replaced = entries.get(key);
+    if (replaced === value) return this;
+    entries.set(key, value);
+    return this.#leadTo(new PersistentMap(entries), key, replaced);
+  }
+
+  without(key: string): PersistentMap<V> {
+    const entries = this.#own();
+    const removed = entries.get(key);
+    if (removed === undefined) return this;
+    entries.delete(key);
+    return this.#leadTo(new PersistentMap(entries), key, removed);
+  }
+
+  #leadTo(closer: PersistentMap<V>, key: string, value: V | undefined): PersistentMap<V> {
+    this.#entries = null;
+    this.#closer = closer;
+    this.#key = key;
+    this.#value = value;
+    return closer;
+  }
+
+  /** The entries, changed to those of this version. */
+  #own(): Map<string, V> {
+    if (this.#entries !== null) return this.#entries;
+    const older: PersistentMap<V>[] = [];
+    let owner: PersistentMap<V> = this; // eslint-disable-line @typescript-eslint/no-this-alias -- the first of a chain
+    for (; owner.#closer !== null; owner = owner.#closer) older.push(owner);
+    const entries = owner.#entries as Map<string, V>;
+    for (const version of older.reverse()) {
+      const key = version.#key;
+      const value = version.#value;
+      const there = entries.get(key);
+      if (value === undefined) entries.delete(key);
+      else entries.set(key, value);
+      version.#entries = entries;
+      version.#closer = null;
+      version.#value = undefined;
+      owner = owner.#leadTo(version, key, there);
+    }
+    return entries;
+  }
+}
