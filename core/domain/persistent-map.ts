@@ -57,7 +57,7 @@ export class PersistentMap<V extends NonNullable<unknown> | null> {
   #own(): Map<string, V> {
     if (this.#entries !== null) return this.#entries;
     const older: PersistentMap<V>[] = [];
-    let owner: PersistentMap<V> = this; // eslint-disable-line @typescript-eslint/no-this-alias -- the first of a chain
+    let owner: PersistentMap<V> = this;
     for (; owner.#closer !== null; owner = owner.#closer) older.push(owner);
     const entries = owner.#entries as Map<string, V>;
     for (const version of older.reverse()) {

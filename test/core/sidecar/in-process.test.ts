@@ -6,8 +6,7 @@ const IN_PROCESS = { inProcess: true, runner: { adoptable: false, hasCheck: fals
 
 t.test('in process: no start is awaited or reported, and a completed ends the run', (t) => {
   const sidecar = online(IN_PROCESS);
-  t.same(words(sidecar.frame(assignFrame())), ['persist', 'send task_accepted', 'prepare']);
-  t.same(words(sidecar.prepared()), ['persist', 'watch', 'wake']);
+  t.same(words(sidecar.frame(assignFrame())), ['persist', 'send task_accepted', 'watch', 'wake'], 'the hub hears of it before it begins');
   t.equal(sidecar.slot()?.status, 'working');
   const ended = sidecar.wake({ type: 'completed', output: 7 });
   t.same(words(ended), ['writeReport', 'unwatch', 'persist', 'send task_complete'], 'no wake_result');
@@ -22,7 +21,6 @@ t.test('in process: no start is awaited or reported, and a completed ends the ru
 t.test('in process: a failure is reported when its end follows', (t) => {
   const sidecar = online(IN_PROCESS);
   sidecar.frame(assignFrame());
-  sidecar.prepared();
   sidecar.wake({ type: 'failed', phase: 'agent', message: 'no', retryable: false });
   sidecar.wake(exited(1));
   t.match(sent(sidecar.scanned()), [{ type: 'task_failed', error: 'no', retryable: false }]);
@@ -32,7 +30,6 @@ t.test('in process: a failure is reported when its end follows', (t) => {
 t.test('its own drain: what runs may end, nothing new begins, and the caller is told once', (t) => {
   const sidecar = online({ ...IN_PROCESS, slots: 2 });
   sidecar.frame(assignFrame());
-  sidecar.prepared();
   t.same(sent(sidecar.take({ type: 'drain' })), [{ type: 'draining', reason: 'stopping' }]);
   t.same(words(sidecar.take({ type: 'drain' })), [], 'twice is once');
   t.match(sent(sidecar.frame(assignFrame(named(1, OTHER)))), [{ type: 'task_rejected', reason: 'draining' }]);

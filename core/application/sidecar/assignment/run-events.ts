@@ -23,6 +23,7 @@ import { reasonText } from '../report/report-frames.ts';
 import { reportFailure } from './finish-assignment.ts';
 import type { StepContext } from '../state/step-context.ts';
 import { readUsage } from '../run/run-usage.ts';
+import { isNoUsage } from '../../../domain/usage.ts';
 import { attachLater, wakeFailed } from './wakes.ts';
 
 /** The slot, if it still has this run and the run has not ended. */
@@ -63,7 +64,7 @@ export function onWakeEvent(
       return progress(step, slot, { used: readUsage(event) });
     case 'completed':
       if (step.settings.inProcess) step.patchLive(slot, { end: UNKNOWN_END, following: false });
-      progress(step, { ...slot, status: 'reporting' }, { used: readUsage(event) });
+      recordUsage(step, slot, event);
       return onRunnerResult(step, slot, event.output ?? null);
     case 'failed':
       return event.phase === 'spawn' ? onSpawnFailed(step, slot, event) : onAgentFailed(step, slot, event);
@@ -121,6 +122,12 @@ function onWoken(step: StepContext, slot: Slot & { readonly run: SlotRun }): voi
   reportWake(step, woken);
   resetSilenceTimer(step, woken);
   if (!hasStarted(woken) && woken.stop === null) step.startTimerOf(slot, 'confirm', step.settings.timing.confirmWithinMs);
+}
+
+/** The usage that comes with a result is sent with it. */
+function recordUsage(step: StepContext, slot: Slot, event: Extract<WakeEvent, { readonly type: 'completed' }>): void {
+  const used = readUsage(event);
+  if (!isNoUsage(used)) progress(step, { ...slot, status: 'reporting' }, { used });
 }
 
 type Failed = Extract<WakeEvent, { readonly type: 'failed' }>;

@@ -1,6 +1,7 @@
 /** Wakes agents when slots are free, retries failed wakes, and attaches to runs of an earlier process. */
 import {
   assignmentIdOf,
+  assignmentKey,
   stopFor,
   type AssignmentId,
   type Slot,
@@ -21,13 +22,17 @@ import { isNoUsage, NO_USAGE } from '../../../domain/usage.ts';
 import type { StepContext } from '../state/step-context.ts';
 import { attemptUsage } from '../run/run-usage.ts';
 
-/** After every input: prepares every assignment that may be woken now. */
+/** After every input: prepares every assignment that may be woken now, or wakes it at once if there is nothing to prepare. */
 export function wakeReady(step: StepContext): void {
   if (step.state.phase !== 'running') return;
   for (const slot of wakeableSlots(step.state.journal.slots, step.settings.slots)) {
-    if (!step.liveSlot(slot).preparing) prepare(step, slot);
+    if (step.settings.inProcess) wake(step, slot, { paths: NO_PATHS, runId: `run-${assignmentKey(slot)}.w${slot.wakes + 1}` });
+    else if (!step.liveSlot(slot).preparing) prepare(step, slot);
   }
 }
+
+/** A function has no folders. */
+const NO_PATHS: PreparedRun = { resultsDir: '', taskFile: '', runDir: '' };
 
 /** The folders exist: wakes, publishes or attaches, depending on the current state. */
 export function onPrepared(

@@ -16,8 +16,11 @@ export interface DriverParts {
   readonly step: (state: SidecarState, input: StepInput) => StepResult;
   /** Rejects on a disk failure; the remaining effects are then skipped. */
   readonly runDurable: (effect: DurableEffect) => Promise<void>;
-  /** Reports its outcome as an input. If it rejects anyway, the effects after it still run. */
-  readonly runAfterPersist: (effect: AfterPersistEffect) => Promise<void>;
+  /**
+   * Reports its outcome as an input. If it throws or rejects anyway, the effects after it still run. Undefined: it is done, and nothing is
+   * awaited: most effects are, and each await costs more than they do.
+   */
+  readonly runAfterPersist: (effect: AfterPersistEffect) => Promise<void> | undefined;
   readonly environment: () => StepEnvironment;
   readonly log: Log;
 }
@@ -60,7 +63,12 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
     state = result.state;
     for (const effect of result.effects) {
       if (!isDurable(effect)) {
-        await parts.runAfterPersist(effect).catch((thrown: unknown) => reportStepFailure(input, thrown));
+        try {
+          const running = parts.runAfterPersist(effect);
+          if (running !== undefined) await running;
+        } catch (thrown) {
+          reportStepFailure(input, thrown);
+        }
         continue;
       }
       try {

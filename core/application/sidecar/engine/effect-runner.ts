@@ -29,7 +29,8 @@ const parseFrame = frameParser<HubFrame>(hubSchemas);
 
 export interface EffectRunner {
   runDurable(effect: DurableEffect): Promise<void>;
-  runAfterPersist(effect: AfterPersistEffect): Promise<void>;
+  /** Undefined: nothing is left to wait for. Throws or rejects as its ports do. */
+  runAfterPersist(effect: AfterPersistEffect): Promise<void> | undefined;
   /** Resolves once every removal requested so far was attempted. */
   removalsDone(): Promise<void>;
   /** Releases timers, connection and runs. */
@@ -245,6 +246,48 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     }
   }
 
+  /** An effect that is done when this returns, or that reports later by itself. */
+  function runAtOnce(
+    effect: Exclude<AfterPersistEffect, { readonly type: 'measureDisk' | 'prepare' | 'publish' | 'withdrawAllExcept' }>,
+  ): void {
+    switch (effect.type) {
+      case 'connect':
+        return connect(effect);
+      case 'disconnect':
+        return disconnect();
+      case 'send':
+        return send(effect.frame);
+      case 'readReport':
+        return void reports.enqueue(effect.assignment);
+      case 'check':
+        return void check();
+      case 'findFolders':
+        return void tryTo('look for orphaned folders', findFolders);
+      case 'watch':
+        return results.watch(effect.assignment, effect.flat);
+      case 'scan':
+        return void scan(effect.assignment, effect.scan);
+      case 'wake':
+        return runs.wake(effect.request);
+      case 'attach':
+        return runs.attach(effect.run, effect.stop);
+      case 'kill':
+        return runs.kill(effect.runId, effect.reason);
+      case 'startTimer':
+        return startTimer(effect.timer, effect.delayMs);
+      case 'cancelTimer':
+        return cancelTimer(effect.timer);
+      case 'log':
+        return log[effect.level](effect.message, effect.fields);
+      case 'ready':
+        return onReady();
+      case 'drained':
+        return options.onDrained();
+      case 'stopped':
+        return onStopped();
+    }
+  }
+
   return {
     async runDurable(effect) {
       switch (effect.type) {
@@ -267,50 +310,18 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
       }
     },
 
-    async runAfterPersist(effect) {
+    runAfterPersist(effect) {
       switch (effect.type) {
-        case 'connect':
-          return connect(effect);
-        case 'disconnect':
-          return disconnect();
-        case 'send':
-          return send(effect.frame);
         case 'measureDisk':
-          return await tryTo('measure disk usage', () => measureDisk(effect));
-        case 'readReport':
-          return void reports.enqueue(effect.assignment);
-        case 'check':
-          return void check();
+          return tryTo('measure disk usage', () => measureDisk(effect));
         case 'prepare':
-          return await prepare(effect.assignment, effect.task, false);
+          return prepare(effect.assignment, effect.task, false);
         case 'publish':
-          return await prepare(effect.assignment, effect.task, true);
+          return prepare(effect.assignment, effect.task, true);
         case 'withdrawAllExcept':
-          return await tryTo('withdraw published tasks', () => results.withdrawAllExcept(effect.assignments));
-        case 'findFolders':
-          return void tryTo('look for orphaned folders', findFolders);
-        case 'watch':
-          return results.watch(effect.assignment, effect.flat);
-        case 'scan':
-          return void scan(effect.assignment, effect.scan);
-        case 'wake':
-          return runs.wake(effect.request);
-        case 'attach':
-          return runs.attach(effect.run, effect.stop);
-        case 'kill':
-          return runs.kill(effect.runId, effect.reason);
-        case 'startTimer':
-          return startTimer(effect.timer, effect.delayMs);
-        case 'cancelTimer':
-          return cancelTimer(effect.timer);
-        case 'log':
-          return log[effect.level](effect.message, effect.fields);
-        case 'ready':
-          return onReady();
-        case 'drained':
-          return options.onDrained();
-        case 'stopped':
-          return onStopped();
+          return tryTo('withdraw published tasks', () => results.withdrawAllExcept(effect.assignments));
+        default:
+          return void runAtOnce(effect);
       }
     },
 
