@@ -1,6 +1,6 @@
 /** The journal of a worker without `journalDir`: it lasts as long as its process. */
+import type { SidecarJournal } from '../../core/application/sidecar/state/ports.ts';
 import { assignmentKey } from '../../core/domain/assignment/slot.ts';
-import type { Journal } from '../../core/ports/journal.ts';
 
 const NOTHING = Promise.resolve();
 const ROOM = Promise.resolve({ refusedBytes: 0, hasReserve: true });
@@ -12,24 +12,24 @@ const ROOM = Promise.resolve({ refusedBytes: 0, hasReserve: true });
  * Every process of this agent is the same instance, wherever it runs, so that the next one is admitted at once; it holds nothing, so the hub
  * then reclaims what the last one held. Another instance would have to wait for the reconnect grace.
  */
-export function volatileJournal(agentId: string): Journal {
+export function volatileJournal(agentId: string): SidecarJournal {
   const instanceId = `worker-${agentId}`;
   const reports = new Map<string, string>();
   return {
     open: () => Promise.resolve({ state: undefined, damage: null, instanceId }),
-    save: () => NOTHING,
+    save: () => undefined,
     writeReport(assignment, text) {
       reports.set(assignmentKey(assignment), text);
-      return NOTHING;
+      return undefined;
     },
     readReport: (assignment) => Promise.resolve(reports.get(assignmentKey(assignment)) ?? null),
     removeReport(assignment) {
       reports.delete(assignmentKey(assignment));
-      return NOTHING;
+      return undefined;
     },
     refuseReport(assignment) {
       reports.delete(assignmentKey(assignment));
-      return NOTHING;
+      return undefined;
     },
     room: () => ROOM,
     close: () => NOTHING,

@@ -172,8 +172,8 @@ export function createSidecar(options: SidecarOptions): Sidecar {
 function tellingOfLink(step: DriverParts['step'], onLink: SidecarOptions['onLink']): DriverParts['step'] {
   if (onLink === undefined) return step;
   let wasIdentified = false;
-  return (state, input) => {
-    const result = step(state, input);
+  return (state, input, environment) => {
+    const result = step(state, input, environment);
     const isIdentified = result.state.link.phase === 'identified';
     if (isIdentified !== wasIdentified) {
       wasIdentified = isIdentified;

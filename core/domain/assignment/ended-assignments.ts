@@ -85,15 +85,15 @@ export function remember(
   const index = indexOf(memory);
   const replacedEntry = index.entries.get(start);
   const entry = writeEntry({ ...ended, mayLive }, hour);
-  const all = replacedEntry === undefined ? [...memory, entry] : [...memory.filter((each) => each !== replacedEntry), entry];
+  const others = replacedEntry === undefined ? memory : memory.filter((each) => each !== replacedEntry);
   const characters = index.characters + charactersOf(entry) - (replacedEntry === undefined ? 0 : charactersOf(replacedEntry));
-  const first = firstKept(all, hour, characters, tasksMax);
-  const dropped = all.slice(0, first);
-  const kept = first === 0 ? all : all.slice(first);
+  const first = firstKept(others, hour, characters, tasksMax - 1);
+  const dropped = others.slice(0, first);
+  const kept = others.slice(first);
+  kept.push(entry);
   moveIndex(index, { from: memory, to: kept, start, entry, characters, dropped });
   const replaced = known !== undefined && known.generation < ended.generation ? [known] : [];
-  const forgotten = [...replaced, ...dropped.map(readEntry)];
-  return { memory: kept, forgotten: forgotten.filter((each) => each.filesKept) };
+  return { memory: kept, forgotten: [...replaced.filter((each) => each.filesKept), ...withFiles(dropped)] };
 }
 
 /** What `recall` would otherwise search the list for, and its size in characters. */

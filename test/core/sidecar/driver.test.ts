@@ -2,7 +2,7 @@ import t from 'tap';
 import { silentLog } from '../../../core/ports/log.ts';
 import { createDriver, type DriverParts } from '../../../core/application/sidecar/engine/driver.ts';
 import type { Effect } from '../../../core/application/sidecar/state/effects.ts';
-import type { StepInput } from '../../../core/application/sidecar/state/inputs.ts';
+import type { SidecarInput } from '../../../core/application/sidecar/state/inputs.ts';
 import { EMPTY_JOURNAL } from '../../../core/application/sidecar/state/journal-state.ts';
 import { loadedState, type SidecarState } from '../../../core/application/sidecar/state/state.ts';
 import { named } from './rig/stage.ts';
@@ -18,7 +18,7 @@ function driven(effects: readonly Effect[], over: Partial<DriverParts> = {}) {
   const states: SidecarState[] = [];
   const driver = createDriver(
     {
-      step: (state, input: StepInput) => {
+      step: (state, input) => {
         done.push(input.type);
         states.push(state);
         return { state: { ...state, instanceId: `${state.instanceId}+` }, effects: input.type === 'persist_failed' ? [] : effects };
@@ -59,7 +59,7 @@ t.test('R3: a durable effect that fails ends its list, the state falls back, and
 
 t.test('R16: a rule that throws costs its own input alone, whose run is told of it', async (t) => {
   const looked = { type: 'scanned', assignment: named(), scan: 1 } as const;
-  const inputs: StepInput[] = [];
+  const inputs: SidecarInput[] = [];
   const { driver, done } = driven([PERSIST], {
     step: (state, input) => {
       inputs.push(input);

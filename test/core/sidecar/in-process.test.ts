@@ -6,7 +6,7 @@ const IN_PROCESS = { inProcess: true, runner: { adoptable: false, hasCheck: fals
 
 t.test('in process: no start is awaited or reported, and a completed ends the run', (t) => {
   const sidecar = online(IN_PROCESS);
-  t.same(words(sidecar.frame(assignFrame())), ['persist', 'send task_accepted', 'watch', 'wake'], 'the hub hears of it before it begins');
+  t.same(words(sidecar.frame(assignFrame())), ['persist', 'send task_accepted', 'wake'], 'the hub hears of it before it begins');
   t.equal(sidecar.slot()?.status, 'working');
   const ended = sidecar.wake({ type: 'completed', output: 7 });
   t.same(words(ended), ['writeReport', 'unwatch', 'persist', 'send task_complete'], 'no wake_result');

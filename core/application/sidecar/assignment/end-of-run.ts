@@ -157,11 +157,8 @@ function outcomeOf(step: StepContext, slot: Slot, stopped: StoppedRun | null): C
 function dropWithoutReport(step: StepContext, slot: Slot, outcome: CancelOutcome): void {
   step.cancelTimersOf(slot, [...TIMERS_UNTIL_REPORTED, 'linger']);
   if (slot.expectedSinceMs !== null) step.beforePersist({ type: 'unwatch', assignment: assignmentIdOf(slot) });
-  step.beforePersist(
-    step.liveSlot(slot).hasUnreadableResult
-      ? { type: 'keepResult', assignment: assignmentIdOf(slot), streams: false }
-      : { type: 'removeFiles', assignment: assignmentIdOf(slot) },
-  );
+  if (step.liveSlot(slot).hasUnreadableResult) step.beforePersist({ type: 'keepResult', assignment: assignmentIdOf(slot), streams: false });
+  else step.removeFiles(slot);
   step.dropReport(slot);
   step.dropSlot(slot);
   step.log('info', 'the agent is stopped', { task_id: slot.taskId, generation: slot.generation, outcome });

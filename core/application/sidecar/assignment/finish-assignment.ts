@@ -94,8 +94,8 @@ export function freeSlot(step: StepContext, slot: Slot): void {
   const survivors = step.liveSlot(slot).end?.survivors ?? [];
   const used = attemptUsage(step, slot);
   const entry = step.findReport(slot);
-  const ended = step.findEnded(slot);
   const isAnswered = entry === undefined;
+  const ended = isAnswered ? step.findEnded(slot) : undefined;
   const filesKept = (entry?.keepFiles ?? ended?.filesKept) === true;
   if (survivors.length > 0) {
     if (entry !== undefined) step.patchReport(slot, { mayLive: true });
@@ -106,7 +106,7 @@ export function freeSlot(step: StepContext, slot: Slot): void {
   if (slot.expectedSinceMs !== null) step.beforePersist({ type: 'unwatch', assignment: assignmentIdOf(slot) });
   if (filesKept) step.beforePersist({ type: 'keepResult', assignment: assignmentIdOf(slot), streams: slot.keepStreams === true });
   // While the report is unanswered the files stay; `closeReport` removes them.
-  else if (isAnswered) step.beforePersist({ type: 'removeFiles', assignment: assignmentIdOf(slot) });
+  else if (isAnswered) step.removeFiles(slot);
   step.dropSlot(slot);
   confirmCancel(step, slot, { outcome: 'already_reported', survivors, used });
 }

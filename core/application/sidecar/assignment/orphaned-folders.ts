@@ -18,7 +18,7 @@ export function findOrphanedFolders(step: StepContext): void {
 export function onFoldersFound(step: StepContext, { assignment, changedAtMs }: FoundFolders): void {
   if (step.slot(assignment) !== undefined || step.findReport(assignment) !== undefined || !isOver(step, assignment, changedAtMs)) return;
   step.log('info', 'removing orphaned files of an assignment', { task_id: assignment.taskId, generation: assignment.generation });
-  step.beforePersist({ type: 'removeFiles', assignment });
+  step.removeFiles(assignment);
 }
 
 /**

@@ -54,7 +54,7 @@ function wake(step: StepContext, slot: Slot, input: { readonly paths: PreparedRu
   const waking: Slot = { ...slot, status, wakes: slot.wakes + 1, run, expectedSinceMs: slot.expectedSinceMs ?? step.nowMs };
   step.putSlot(waking);
   step.patchLive(slot, { following: true, attached: false, end: null, wakeError: null, wakeReported: false, lastOutput: NO_OUTPUT });
-  if (slot.expectedSinceMs === null) watch(step, slot);
+  if (slot.expectedSinceMs === null && !step.settings.inProcess) watch(step, slot);
   step.afterPersist({ type: 'wake', request: requestFor(step, waking, run, input.paths) });
   resetSilenceTimer(step, waking);
 }

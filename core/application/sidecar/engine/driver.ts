@@ -5,17 +5,17 @@
 import { AgentcomError, messageOf } from '../../../errors/agentcom-error.ts';
 import type { Log } from '../../../ports/log.ts';
 import type { AfterPersistEffect, DurableEffect, Effect } from '../state/effects.ts';
-import type { SidecarInput, StepEnvironment, StepInput } from '../state/inputs.ts';
+import type { SidecarInput, StepEnvironment } from '../state/inputs.ts';
 import type { SidecarState } from '../state/state.ts';
-import type { StepResult } from '../state/step-context.ts';
+import type { Step, StepResult } from '../state/step-context.ts';
 
 /** Log message for a step or an effect that threw. */
 export const STEP_FAILED = 'could not process an input';
 
 export interface DriverParts {
-  readonly step: (state: SidecarState, input: StepInput) => StepResult;
-  /** Rejects on a disk failure; the remaining effects are then skipped. */
-  readonly runDurable: (effect: DurableEffect) => Promise<void>;
+  readonly step: Step;
+  /** Rejects on a disk failure; the remaining effects are then skipped. Undefined as below. */
+  readonly runDurable: (effect: DurableEffect) => Promise<void> | undefined;
   /**
    * Reports its outcome as an input. If it throws or rejects anyway, the effects after it still run. Undefined: it is done, and nothing is
    * awaited: most effects are, and each await costs more than they do.
@@ -56,7 +56,7 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
     const before = state;
     let result: StepResult;
     try {
-      result = parts.step(before, { ...input, ...parts.environment() });
+      result = parts.step(before, input, parts.environment());
     } catch (thrown) {
       return reportStepFailure(input, thrown);
     }
@@ -72,7 +72,8 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
         continue;
       }
       try {
-        await parts.runDurable(effect);
+        const running = parts.runDurable(effect);
+        if (running !== undefined) await running;
       } catch (thrown) {
         state = before;
         inbox.unshift({ input: { type: 'persist_failed', input, message: messageOf(thrown) }, done: () => undefined });

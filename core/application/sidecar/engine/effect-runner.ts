@@ -22,14 +22,14 @@ import { reportSendQueue } from '../report/report-send-queue.ts';
 import { runChecks } from '../health/run-checks.ts';
 import { followRuns } from '../run/runs.ts';
 import { assignmentIdIn } from '../state/state.ts';
-import { timerKey, type TimerName } from '../state/timer-names.ts';
+import { runningTimers } from './running-timers.ts';
 
 /** The schemas are compiled once per process. */
 const parseFrame = frameParser<HubFrame>(hubSchemas);
 
 export interface EffectRunner {
-  runDurable(effect: DurableEffect): Promise<void>;
-  /** Undefined: nothing is left to wait for. Throws or rejects as its ports do. */
+  /** Both: undefined if nothing is left to wait for. Throw or reject as their ports do. */
+  runDurable(effect: DurableEffect): Promise<void> | undefined;
   runAfterPersist(effect: AfterPersistEffect): Promise<void> | undefined;
   /** Resolves once every removal requested so far was attempted. */
   removalsDone(): Promise<void>;
@@ -49,7 +49,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   /** Only the streams of runs wait until their events are processed. */
   const deliver = (input: SidecarInput): void => void options.deliver(input);
   const runs = followRuns(options, options.deliver);
-  const timers = new Map<string, { readonly timer: Timer; readonly delayMs: number }>();
+  const timers = runningTimers(clock, (timer) => deliver({ type: 'timer', timer }));
   /** Scans waiting for a retry. */
   const scans = new Set<Timer>();
   const removalRetries = new Set<Timer>();
@@ -64,7 +64,8 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     failed: ({ taskId, generation }, thrown) =>
       log.error('could not send a report; trying again later', { task_id: taskId, generation, error: messageOf(thrown) }),
     bufferedBytes: () => connection?.bufferedBytes() ?? 0,
-    reportFlushed: restartRepeatTimer,
+    // The repeat delay counts from the moment the report has left the socket, which may be late on a slow link.
+    reportFlushed: (assignment) => timers.restart({ purpose: 'repeat', assignment }),
   });
 
   function connect(effect: Extract<AfterPersistEffect, { readonly type: 'connect' }>): void {
@@ -105,30 +106,6 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     reports.clear();
     connection?.destroy();
     connection = null;
-  }
-
-  function startTimer(timer: TimerName, delayMs: number): void {
-    const key = timerKey(timer);
-    timers.get(key)?.timer.cancel();
-    const started: Timer = clock.after(delayMs, () => {
-      // It was replaced in the meantime.
-      if (timers.get(key)?.timer !== started) return;
-      timers.delete(key);
-      deliver({ type: 'timer', timer });
-    });
-    timers.set(key, { timer: started, delayMs });
-  }
-
-  /** The repeat delay counts from the moment the report has left the socket, which may be late on a slow link. */
-  function restartRepeatTimer(assignment: AssignmentId): void {
-    const timer: TimerName = { purpose: 'repeat', assignment };
-    const running = timers.get(timerKey(timer));
-    if (running !== undefined) startTimer(timer, running.delayMs);
-  }
-
-  function cancelTimer(timer: TimerName): void {
-    timers.get(timerKey(timer))?.timer.cancel();
-    timers.delete(timerKey(timer));
   }
 
   async function prepare(assignment: AssignmentId, task: Readonly<Record<string, unknown>>, publish: boolean): Promise<void> {
@@ -274,9 +251,11 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
       case 'kill':
         return runs.kill(effect.runId, effect.reason);
       case 'startTimer':
-        return startTimer(effect.timer, effect.delayMs);
+        return timers.start(effect.timer, effect.delayMs);
       case 'cancelTimer':
-        return cancelTimer(effect.timer);
+        return timers.cancel(effect.timer);
+      case 'cancelTimersOf':
+        return timers.cancelOf(effect.assignment, effect.purposes);
       case 'log':
         return log[effect.level](effect.message, effect.fields);
       case 'ready':
@@ -289,24 +268,24 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   }
 
   return {
-    async runDurable(effect) {
+    runDurable(effect) {
       switch (effect.type) {
         case 'persist':
-          return await journal.save(effect.journal);
+          return journal.save(effect.journal);
         case 'writeReport':
-          return await journal.writeReport(effect.assignment, effect.text);
+          return journal.writeReport(effect.assignment, effect.text);
         case 'refuseReport':
-          return await journal.refuseReport(effect.assignment, effect.reason);
+          return journal.refuseReport(effect.assignment, effect.reason);
         case 'removeReport':
-          return await journal.removeReport(effect.assignment);
+          return journal.removeReport(effect.assignment);
         case 'withdraw':
-          return await withdraw(effect.assignment);
+          return withdraw(effect.assignment);
         case 'unwatch':
-          return results.unwatch(effect.assignment);
+          return void results.unwatch(effect.assignment);
         case 'keepResult':
-          return await removeInBackground(effect.assignment, () => results.keepResult(effect.assignment, effect.streams));
+          return removeInBackground(effect.assignment, () => results.keepResult(effect.assignment, effect.streams));
         case 'removeFiles':
-          return await removeInBackground(effect.assignment);
+          return removeInBackground(effect.assignment);
       }
     },
 
@@ -328,8 +307,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     removalsDone: () => removals,
 
     close() {
-      for (const { timer } of timers.values()) timer.cancel();
-      timers.clear();
+      timers.close();
       for (const timer of scans) timer.cancel();
       scans.clear();
       for (const timer of removalRetries) timer.cancel();

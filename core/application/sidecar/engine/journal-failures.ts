@@ -6,10 +6,10 @@ import { messageOf } from '../../../errors/agentcom-error.ts';
 import { assignmentOf, isRunEvent, deferKey } from '../state/input-subject.ts';
 import { DEFERRED_MAX, JOURNAL_RETRY_MS } from '../state/constants.ts';
 import { watch } from '../assignment/folder-work.ts';
-import type { SidecarInput, StepEnvironment, StepInput } from '../state/inputs.ts';
+import type { SidecarInput, StepEnvironment } from '../state/inputs.ts';
 import { assignmentIdIn, type SidecarSettings, type SidecarState } from '../state/state.ts';
 import { measureDisk, sendDraining } from '../link/drain.ts';
-import { StepContext, type StepResult } from '../state/step-context.ts';
+import { StepContext, type Step, type StepResult } from '../state/step-context.ts';
 import { assignmentKey } from '../../../domain/assignment/slot.ts';
 import { decideOffer } from '../../../domain/assignment/offer.ts';
 import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
@@ -70,37 +70,26 @@ export function defer(step: StepContext, input: SidecarInput): void {
  * Retries with the oldest deferred input or, if there is none, by writing the current state. On failure the state is
  * unchanged and this runs again.
  */
-export function retryJournal(
-  settings: SidecarSettings,
-  state: SidecarState,
-  input: StepInput,
-  takeStep: (state: SidecarState, input: StepInput) => StepResult,
-): StepResult {
+export function retryJournal(settings: SidecarSettings, state: SidecarState, environment: StepEnvironment, takeStep: Step): StepResult {
   if (state.fault === null) return { state, effects: [] };
   const [oldest, ...rest] = state.fault.deferred;
   if (oldest === undefined) {
-    const step = new StepContext(settings, { ...state, fault: null }, input);
+    const step = new StepContext(settings, { ...state, fault: null }, environment);
     step.state = { ...step.state, journal: { ...step.state.journal } };
     step.log('info', 'the journal is writable again; accepting tasks once there is space for reports');
     measureDisk(step);
     return step.end();
   }
-  const { nowMs, random } = input;
-  const result = stepOrFail(takeStep, { ...state, fault: null }, oldest, { nowMs, random });
-  const remaining = new StepContext(settings, { ...result.state, fault: { deferred: rest } }, input);
+  const result = stepOrFail(takeStep, { ...state, fault: null }, oldest, environment);
+  const remaining = new StepContext(settings, { ...result.state, fault: { deferred: rest } }, environment);
   remaining.startTimer('journal', 0);
   return { state: remaining.state, effects: [...result.effects, ...remaining.end().effects] };
 }
 
 /** An input that throws would block those behind it forever, so its run fails instead. */
-function stepOrFail(
-  takeStep: (state: SidecarState, input: StepInput) => StepResult,
-  state: SidecarState,
-  input: SidecarInput,
-  environment: StepEnvironment,
-): StepResult {
+function stepOrFail(takeStep: Step, state: SidecarState, input: SidecarInput, environment: StepEnvironment): StepResult {
   try {
-    return takeStep(state, { ...input, ...environment });
+    return takeStep(state, input, environment);
   } catch (thrown) {
     if (input.type === 'step_failed') return { state, effects: [] };
     return stepOrFail(takeStep, state, { type: 'step_failed', input, message: messageOf(thrown) }, environment);

@@ -9,7 +9,7 @@ import { onCancelled } from '../assignment/cancels.ts';
 import { isAwaitingFirstChecks, requestChecks, onCheckRequested, onRunnerChecked, onHubTime } from '../health/checks.ts';
 import { onLingerTimer, onScanned } from '../assignment/end-of-run.ts';
 import { defer, mustDefer, onPersistFailed, retryJournal } from './journal-failures.ts';
-import type { SidecarInput, StepInput } from '../state/inputs.ts';
+import type { SidecarInput } from '../state/inputs.ts';
 import { onFoldersFound } from '../assignment/orphaned-folders.ts';
 import { onOutputTimer } from '../run/live-output.ts';
 import { onLeaseTimer, onProgressTimer, resolveRunAges } from '../assignment/lease.ts';
@@ -36,27 +36,27 @@ import {
   sendDraining,
 } from '../link/drain.ts';
 import { onStart } from './resume-journal.ts';
-import type { SidecarSettings, SidecarState } from '../state/state.ts';
+import type { SidecarSettings } from '../state/state.ts';
 import type { OwnTimer, RunTimer, TimerName } from '../state/timer-names.ts';
-import { StepContext, type StepResult } from '../state/step-context.ts';
+import { StepContext, type Step, type StepResult } from '../state/step-context.ts';
 import { onAck, onInventoryAnswered, onNack } from '../assignment/hub-answers.ts';
 import { onPrepared, onPrepareFailed, onRetryTimer, wakeReady } from '../assignment/wakes.ts';
 
 export type { StepResult } from '../state/step-context.ts';
 
 /** The step function for these settings. */
-export function sidecarStep(settings: SidecarSettings): (state: SidecarState, input: StepInput) => StepResult {
-  const takeStep = (state: SidecarState, input: StepInput): StepResult => {
+export function sidecarStep(settings: SidecarSettings): Step {
+  const takeStep: Step = (state, input, environment) => {
     if (state.phase === 'stopped' || (state.phase === 'new' && input.type !== 'start')) return { state, effects: [] };
-    if (input.type === 'timer' && input.timer.purpose === 'journal') return retryJournal(settings, state, input, takeStep);
-    const step = new StepContext(settings, state, input);
+    if (input.type === 'timer' && input.timer.purpose === 'journal') return retryJournal(settings, state, environment, takeStep);
+    const step = new StepContext(settings, state, environment);
     handle(step, input);
     wakeReady(step);
     sendDrained(step);
     stopWhenDone(step);
-    if (input.type === 'persist_failed') return alsoWith(step.end(), killsOf(takeStep(state, { ...input, ...input.input })));
+    if (input.type === 'persist_failed') return alsoWith(step.end(), killsOf(takeStep(state, input.input, environment)));
     if (state.fault === null || !(step.needsDisk || mustDefer(state, input))) return step.end();
-    return alsoWith(deferred(settings, state, input), killsOf(step.end()));
+    return alsoWith(deferred(new StepContext(settings, state, environment), input), killsOf(step.end()));
   };
   return takeStep;
 }
@@ -67,15 +67,13 @@ const killsOf = ({ effects }: StepResult): StepResult['effects'] => effects.filt
 const alsoWith = ({ state, effects }: StepResult, more: StepResult['effects']): StepResult => ({ state, effects: [...effects, ...more] });
 
 /** Defers inputs that need the journal while it cannot be written. But a frame shows at once that the hub is alive. */
-function deferred(settings: SidecarSettings, state: SidecarState, input: StepInput): StepResult {
-  const step = new StepContext(settings, state, input);
+function deferred(step: StepContext, input: SidecarInput): StepResult {
   if (input.type === 'frame') markAlive(step);
-  const { nowMs: _nowMs, random: _random, ...rest } = input;
-  defer(step, rest as SidecarInput);
+  defer(step, input);
   return step.end();
 }
 
-function handle(step: StepContext, input: StepInput): void {
+function handle(step: StepContext, input: SidecarInput): void {
   switch (input.type) {
     case 'start':
       return onStart(step);

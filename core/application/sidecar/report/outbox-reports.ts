@@ -6,7 +6,7 @@ import { backoffMs } from '../../../domain/backoff.ts';
 import { PersistentMap } from '../../../domain/persistent-map.ts';
 import { utf8Bytes } from '../../../domain/encoded-text.ts';
 import { hasBody, type EndEntry, type OutboxEntry } from '../../../domain/assignment/outbox.ts';
-import { assignmentKey, assignmentIdOf, type AssignmentId } from '../../../domain/assignment/slot.ts';
+import { assignmentIdOf, type AssignmentId } from '../../../domain/assignment/slot.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import { RETRY_AFTER_MS_MAX } from '../state/constants.ts';
 import { keptResult } from './fit-report.ts';
@@ -118,10 +118,7 @@ export function sendEnd(step: StepContext, assignment: AssignmentId, frame: EndF
 }
 
 function planRepeat(step: StepContext, assignment: AssignmentId): void {
-  const key = assignmentKey(assignment);
-  const count = (step.state.sendCounts.get(key) ?? 0) + 1;
-  step.state = { ...step.state, sendCounts: step.state.sendCounts.with(key, count) };
-  step.startTimerOf(assignment, 'repeat', backoffMs(step.settings.timing.reportRepeat, count));
+  step.startTimerOf(assignment, 'repeat', backoffMs(step.settings.timing.reportRepeat, step.countSending(assignment)));
 }
 
 export function onRepeatTimer(step: StepContext, assignment: AssignmentId): void {
@@ -138,7 +135,7 @@ export function closeReport(step: StepContext, entry: EndEntry, refusal: string 
   if (hasBody(entry))
     step.beforePersist(refusal === null ? { type: 'removeReport', assignment } : { type: 'refuseReport', assignment, reason: refusal });
   const slot = step.slot(assignment);
-  if (slot === undefined && !entry.keepFiles && entry.report !== 'rejected') step.beforePersist({ type: 'removeFiles', assignment });
+  if (slot === undefined && !entry.keepFiles && entry.report !== 'rejected') step.removeFiles(assignment);
   step.dropReport(assignment);
   const outcome = refusal === null ? entry.report : 'refused';
   step.remember({ ...assignment, outcome, filesKept: entry.keepFiles, mayLive: entry.mayLive });

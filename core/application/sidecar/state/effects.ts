@@ -9,7 +9,7 @@ import type { LogFields } from '../../../ports/log.ts';
 import type { AdoptedRun, WakeRequest } from '../../../ports/wake-runner.ts';
 import type { FlatNames } from '../../../ports/result-inbox.ts';
 import type { JournalState } from './journal-state.ts';
-import type { TimerName } from './timer-names.ts';
+import type { RunTimer, TimerName } from './timer-names.ts';
 
 /**
  * If one of these fails, the rest of the list is skipped and `persist_failed` is the next input. All are idempotent.
@@ -83,6 +83,7 @@ export type AfterPersistEffect =
   | { readonly type: 'kill'; readonly runId: string; readonly reason: AbortReason }
   | { readonly type: 'startTimer'; readonly timer: TimerName; readonly delayMs: number }
   | { readonly type: 'cancelTimer'; readonly timer: TimerName }
+  | { readonly type: 'cancelTimersOf'; readonly assignment: AssignmentId; readonly purposes: readonly RunTimer[] }
   | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string; readonly fields: LogFields }
   /** The first `identified`. */
   | { readonly type: 'ready' }

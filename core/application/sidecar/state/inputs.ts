@@ -60,5 +60,3 @@ export interface StepEnvironment {
   /** Uniformly distributed in [0, 1). */
   readonly random: number;
 }
-
-export type StepInput = SidecarInput & StepEnvironment;

@@ -13,9 +13,16 @@ export interface StopController {
   abort(reason?: unknown): void;
 }
 
+type Writes = 'save' | 'writeReport' | 'removeReport' | 'refuseReport';
+
+/** A `Journal`, or one in memory: what its writes answer is undefined once they are done, so that nothing is awaited. */
+export type SidecarJournal = Omit<Journal, Writes> & {
+  readonly [K in Writes]: (...given: Parameters<Journal[K]>) => Promise<void> | undefined;
+};
+
 export interface SidecarPorts {
   readonly link: HubLink;
-  readonly journal: Journal;
+  readonly journal: SidecarJournal;
   readonly results: ResultInbox;
   /** Undefined: the agent polls for tasks. */
   readonly runner: WakeRunner | undefined;

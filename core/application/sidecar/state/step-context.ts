@@ -9,7 +9,7 @@ import { assignmentKey, assignmentIdOf, type AssignmentId, type Slot } from '../
 import type { LogFields } from '../../../ports/log.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import type { BeforePersistEffect, Effect, AfterPersistEffect } from './effects.ts';
-import type { StepEnvironment } from './inputs.ts';
+import type { SidecarInput, StepEnvironment } from './inputs.ts';
 import type { JournalState } from './journal-state.ts';
 import { INITIAL_LIVE, type LinkState, type LiveSlot, type SidecarSettings, type SidecarState } from './state.ts';
 import type { OwnTimer, RunTimer } from './timer-names.ts';
@@ -19,10 +19,15 @@ export interface StepResult {
   readonly effects: readonly Effect[];
 }
 
+/** The sidecar's rules: pure, so that the same state and input always give the same result. */
+export type Step = (state: SidecarState, input: SidecarInput, environment: StepEnvironment) => StepResult;
+
 /** Maximum length of a log field in characters; agents, plugins and the hub may send more. */
 const LOG_TEXT_MAX = 4_096;
-const shortText = (text: string): string =>
-  text.length <= LOG_TEXT_MAX ? text : `${text.slice(0, LOG_TEXT_MAX)}… (${text.length} characters)`;
+const isLongText = (value: unknown): value is string => typeof value === 'string' && value.length > LOG_TEXT_MAX;
+const shortText = (text: string): string => `${text.slice(0, LOG_TEXT_MAX)}… (${text.length} characters)`;
+
+type Own<T> = { -readonly [K in keyof T]: T[K] };
 
 export class StepContext {
   readonly settings: SidecarSettings;
@@ -52,6 +57,7 @@ export class StepContext {
   }
 
   end(): StepResult {
+    if (!this.needsDisk) return { state: this.state, effects: this.#afterPersist };
     const journal = this.state.journal;
     const persist = journal === this.#before.journal ? [] : [{ type: 'persist', journal } as const];
     return { state: this.state, effects: [...this.#beforePersist, ...persist, ...this.#afterPersist] };
@@ -65,6 +71,11 @@ export class StepContext {
 
   afterPersist(effect: AfterPersistEffect): void {
     this.#afterPersist.push(effect);
+  }
+
+  /** A function has no files. */
+  removeFiles(assignment: AssignmentId): void {
+    if (!this.settings.inProcess) this.beforePersist({ type: 'removeFiles', assignment: assignmentIdOf(assignment) });
   }
 
   /** Dropped unless identified; whatever matters is sent again after the next `identified`. */
@@ -98,12 +109,11 @@ export class StepContext {
   }
 
   cancelTimersOf(assignment: AssignmentId, purposes: readonly RunTimer[]): void {
-    for (const purpose of purposes) this.afterPersist({ type: 'cancelTimer', timer: { purpose, assignment: assignmentIdOf(assignment) } });
+    this.afterPersist({ type: 'cancelTimersOf', assignment: assignmentIdOf(assignment), purposes });
   }
 
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields: LogFields = {}): void {
-    const bounded = Object.entries(fields).map(([name, value]) => [name, typeof value === 'string' ? shortText(value) : value] as const);
-    this.afterPersist({ type: 'log', level, message, fields: Object.fromEntries(bounded) });
+    this.afterPersist({ type: 'log', level, message, fields: Object.values(fields).some(isLongText) ? shortened(fields) : fields });
   }
 
   // Journalled state
@@ -114,13 +124,13 @@ export class StepContext {
 
   /** Replaces the slot in place, or appends it. */
   putSlot(slot: Slot): void {
-    this.#patchJournal({ slots: withEntry(this.state.journal.slots, slot) });
+    this.#ownJournal().slots = withEntry(this.state.journal.slots, slot);
   }
 
   /** Also drops what is known of it in memory. */
   dropSlot(assignment: AssignmentId): void {
-    this.#patchJournal({ slots: withoutEntry(this.state.journal.slots, assignment) });
-    this.state = { ...this.state, live: this.state.live.without(assignmentKey(assignment)) };
+    this.#ownJournal().slots = withoutEntry(this.state.journal.slots, assignment);
+    this.#own().live = this.state.live.without(assignmentKey(assignment));
   }
 
   /** Its unanswered report, if there is one. */
@@ -129,19 +139,19 @@ export class StepContext {
   }
 
   putReport(entry: OutboxEntry): void {
-    this.#patchJournal({ outbox: withReport(this.state.journal.outbox, entry) });
+    this.#ownJournal().outbox = withReport(this.state.journal.outbox, entry);
     this.#forgetSendings(entry);
   }
 
   /** Updates the report in place. */
   patchReport(assignment: AssignmentId, patch: Partial<OutboxEntry>): void {
     const entry = this.findReport(assignment);
-    if (entry !== undefined) this.#patchJournal({ outbox: withEntry(this.state.journal.outbox, { ...entry, ...patch }) });
+    if (entry !== undefined) this.#ownJournal().outbox = withEntry(this.state.journal.outbox, { ...entry, ...patch });
   }
 
   dropReport(assignment: AssignmentId): void {
     if (this.findReport(assignment) === undefined) return;
-    this.#patchJournal({ outbox: withoutEntry(this.state.journal.outbox, assignment) });
+    this.#ownJournal().outbox = withoutEntry(this.state.journal.outbox, assignment);
     this.#forgetSendings(assignment);
     this.cancelTimersOf(assignment, ['repeat']);
   }
@@ -159,8 +169,8 @@ export class StepContext {
       this.nowMs,
       this.settings.inProcess ? ENDED_IN_PROCESS_MAX : ENDED_MAX,
     );
-    if (memory !== this.state.journal.ended) this.#patchJournal({ ended: memory });
-    for (const assignment of forgotten) this.beforePersist({ type: 'removeFiles', assignment });
+    if (memory !== this.state.journal.ended) this.#ownJournal().ended = memory;
+    for (const assignment of forgotten) this.removeFiles(assignment);
   }
 
   // In-memory state
@@ -172,23 +182,43 @@ export class StepContext {
   patchLive(assignment: AssignmentId, patch: Partial<LiveSlot>): void {
     const key = assignmentKey(assignment);
     const patched: LiveSlot = { ...(this.state.live.get(key) ?? INITIAL_LIVE), ...patch };
-    this.state = { ...this.state, live: this.state.live.with(key, patched) };
+    this.#own().live = this.state.live.with(key, patched);
   }
 
   patchLink(patch: Partial<LinkState>): void {
-    this.state = { ...this.state, link: { ...this.state.link, ...patch } };
+    const state = this.#own();
+    state.link = { ...state.link, ...patch };
+  }
+
+  /** One more sending of its report on this link; answers how many there are. */
+  countSending(assignment: AssignmentId): number {
+    const key = assignmentKey(assignment);
+    const count = (this.state.sendCounts.get(key) ?? 0) + 1;
+    this.#own().sendCounts = this.state.sendCounts.with(key, count);
+    return count;
   }
 
   #patchRefusable(mayBeRefused: LinkState['mayBeRefused']): void {
     if (mayBeRefused !== this.state.link.mayBeRefused) this.patchLink({ mayBeRefused });
   }
 
-  #patchJournal(patch: Partial<JournalState>): void {
-    this.state = { ...this.state, journal: { ...this.state.journal, ...patch } };
+  /** The state as a copy that only this step has: it is changed in place, and copied once a step. */
+  #own(): Own<SidecarState> {
+    if (this.state === this.#before) this.state = { ...this.state };
+    return this.state;
+  }
+
+  #ownJournal(): Own<JournalState> {
+    const state = this.#own();
+    if (state.journal === this.#before.journal) state.journal = { ...state.journal };
+    return state.journal;
   }
 
   #forgetSendings(assignment: AssignmentId): void {
     const sendCounts = this.state.sendCounts.without(assignmentKey(assignment));
-    if (sendCounts !== this.state.sendCounts) this.state = { ...this.state, sendCounts };
+    if (sendCounts !== this.state.sendCounts) this.#own().sendCounts = sendCounts;
   }
 }
+
+const shortened = (fields: LogFields): LogFields =>
+  Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, isLongText(value) ? shortText(value) : value]));

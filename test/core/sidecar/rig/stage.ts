@@ -81,7 +81,7 @@ export function stage(over: Partial<SidecarSettings> = {}, journal: JournalState
     random: 0,
     all: [],
     take(event) {
-      const done = step(made.state, { ...event, nowMs: made.nowMs, random: made.random });
+      const done = step(made.state, event, made);
       made.state = done.state;
       made.all.push(...done.effects);
       return done.effects;
@@ -162,6 +162,8 @@ export function words(effects: readonly Effect[], options: { readonly timers?: b
         return options.timers === true ? [`start ${effect.timer.purpose} ${effect.delayMs}`] : [];
       case 'cancelTimer':
         return options.timers === true ? [`cancel ${effect.timer.purpose}`] : [];
+      case 'cancelTimersOf':
+        return options.timers === true ? effect.purposes.map((purpose) => `cancel ${purpose}`) : [];
       case 'send':
         return [`send ${effect.frame.type}`];
       default:

@@ -196,7 +196,7 @@ export class StormWorld {
 
   #take(event: SidecarInput): void {
     const before = this.#state;
-    const { state, effects } = this.#step(before, { ...event, nowMs: START_MS, random: 0 });
+    const { state, effects } = this.#step(before, event, { nowMs: START_MS, random: 0 });
     this.#state = state;
     for (const effect of effects) {
       if (this.#runEffect(effect, event, before)) continue;
@@ -246,6 +246,9 @@ export class StormWorld {
         return true;
       case 'cancelTimer':
         this.#timers.delete(timerKey(effect.timer));
+        return true;
+      case 'cancelTimersOf':
+        for (const purpose of effect.purposes) this.#timers.delete(timerKey({ purpose, assignment: effect.assignment }));
         return true;
       default:
         return true;
