@@ -6,7 +6,8 @@ import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock, Timer } from '../../core/ports/clock.ts';
 import type { WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
 import { excessText, findExcess } from '../../core/protocol/json-bounds.ts';
-import { TaskAborted, type Fence, type Handler, type HandlerContext, type Progress, type WorkerTask } from './handler.ts';
+import type { Fence, Handler, HandlerContext, Progress, TaskAborted, WorkerTask } from './handler.ts';
+import type { RunSignal } from './run-signal.ts';
 import { failureOf, TaskFailure } from './task-failure.ts';
 
 export interface FunctionRunnerOptions {
@@ -30,7 +31,7 @@ export function functionRunner(options: FunctionRunnerOptions): WakeRunner {
   };
   return {
     adoptable: false,
-    wake: (request, signal) => ({ [Symbol.asyncIterator]: () => new FunctionRun(options, request, signal as AbortSignal, soon) }),
+    wake: (request, signal) => ({ [Symbol.asyncIterator]: () => new FunctionRun(options, request, signal as unknown as RunSignal, soon) }),
     // A run of an earlier process, or one that never began.
     async *attach() {
       yield { type: 'exited', exitCode: null, signal: null, stderrTail: '' };
@@ -49,7 +50,7 @@ const OVER: Next = { done: true, value: undefined };
 class FunctionRun implements AsyncIterator<WakeEvent, undefined>, HandlerContext {
   readonly #options: FunctionRunnerOptions;
   readonly #request: WakeRequest;
-  readonly signal: AbortSignal;
+  readonly #stop: RunSignal;
   readonly fence: Fence;
   #phase: 'waiting' | 'running' | 'over' = 'waiting';
   readonly #events: WakeEvent[] = [];
@@ -58,10 +59,10 @@ class FunctionRun implements AsyncIterator<WakeEvent, undefined>, HandlerContext
   #take: ((next: Next) => void) | null = null;
   #overdue: Timer | null = null;
 
-  constructor(options: FunctionRunnerOptions, request: WakeRequest, signal: AbortSignal, soon: (begin: () => void) => void) {
+  constructor(options: FunctionRunnerOptions, request: WakeRequest, stop: RunSignal, soon: (begin: () => void) => void) {
     this.#options = options;
     this.#request = request;
-    this.signal = signal;
+    this.#stop = stop;
     const { taskId, generation } = request;
     this.fence = { taskId, generation, token: assignmentKey(request) };
     // Handlers take it out of the context.
@@ -71,6 +72,10 @@ class FunctionRun implements AsyncIterator<WakeEvent, undefined>, HandlerContext
 
   get agentId(): HandlerContext['agentId'] {
     return this.#request.agentId;
+  }
+
+  get signal(): AbortSignal {
+    return this.#stop.signal;
   }
 
   next(): Promise<Next> {
@@ -101,10 +106,14 @@ class FunctionRun implements AsyncIterator<WakeEvent, undefined>, HandlerContext
     });
   }
 
+  get #isStopped(): boolean {
+    return this.#stop.reason !== null;
+  }
+
   #begin(): void {
     this.#phase = 'running';
-    if (this.signal.aborted) return this.#end({ type: 'stopped', survivors: [] });
-    this.signal.addEventListener('abort', () => this.#onAbort(), { once: true });
+    if (this.#isStopped) return this.#end({ type: 'stopped', survivors: [] });
+    this.#stop.onAbort((reason) => this.#onAbort(reason));
     const { handle } = this.#options;
     try {
       const answer = handle(frozen(this.#request.task) as unknown as WorkerTask, this);
@@ -118,7 +127,7 @@ class FunctionRun implements AsyncIterator<WakeEvent, undefined>, HandlerContext
   }
 
   #onValue(value: unknown): void {
-    if (value === undefined && this.signal.aborted) return this.#end({ type: 'stopped', survivors: [] });
+    if (value === undefined && this.#isStopped) return this.#end({ type: 'stopped', survivors: [] });
     const output = value === undefined ? null : value;
     const problem = problemOf(output);
     if (problem === null) this.#end({ type: 'completed', output });
@@ -126,7 +135,7 @@ class FunctionRun implements AsyncIterator<WakeEvent, undefined>, HandlerContext
   }
 
   #onThrown(thrown: unknown): void {
-    if (this.signal.aborted) this.#end({ type: 'stopped', survivors: [] });
+    if (this.#isStopped) this.#end({ type: 'stopped', survivors: [] });
     else this.#fail(thrown);
   }
 
@@ -142,11 +151,9 @@ class FunctionRun implements AsyncIterator<WakeEvent, undefined>, HandlerContext
   }
 
   /** The slot stays taken, and the stop unconfirmed, for as long as the handler does not settle: nothing can end a function. */
-  #onAbort(): void {
+  #onAbort({ graceMs }: TaskAborted): void {
     if (this.#phase === 'over') return;
     const { clock, onOverdue } = this.#options;
-    const reason: unknown = this.signal.reason;
-    const graceMs = reason instanceof TaskAborted ? reason.graceMs : 0;
     this.#overdue = clock.after(graceMs, () => onOverdue(this.fence, graceMs));
   }
 

@@ -4,19 +4,15 @@ import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
 import { systemIds } from '../../adapters/ids-system/system-ids.ts';
 import { wsLink } from '../../adapters/link-ws/ws-link.ts';
 import { createSidecar, type Sidecar } from '../../core/application/sidecar/sidecar.ts';
-import type { StopController } from '../../core/application/sidecar/state/ports.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Journal } from '../../core/ports/journal.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { functionRunner } from './function-runner.ts';
-import { TaskAborted } from './handler.ts';
 import { noFiles } from './no-files.ts';
+import { runStopController } from './run-signal.ts';
 import { volatileJournal } from './volatile-journal.ts';
 import { checkedOptions, logOf, type WorkerEvent, type WorkerOptions } from './worker-options.ts';
-
-/** Grace period of a stop for which the hub asks none, milliseconds. */
-const GRACE_MS = 5_000;
 
 export interface RunningWorker {
   /**
@@ -78,7 +74,7 @@ export function worker(options: WorkerOptions): RunningWorker {
       ids,
       digest: systemDigest(),
       log,
-      stopController,
+      stopController: runStopController,
       onLink,
     });
     await sidecar.start();
@@ -113,21 +109,6 @@ async function journalIn(dataDir: string, agentId: string, clock: Clock, log: Lo
   ]);
   await makeDataDir(dataDir, 'set journalDir');
   return fileJournal({ dataDir, agentId, clock, log });
-}
-
-/** Its signal is the handler's own, so its reason is an error. */
-function stopController(): StopController {
-  const controller = new AbortController();
-  return {
-    signal: controller.signal,
-    abort(why) {
-      const { reason = 'it is no longer wanted', graceMs = GRACE_MS } = (why ?? {}) as {
-        readonly reason?: string;
-        readonly graceMs?: number;
-      };
-      controller.abort(new TaskAborted(reason, graceMs));
-    },
-  };
 }
 
 async function within(clock: Clock, ms: number, work: Promise<void>): Promise<void> {

@@ -74,9 +74,6 @@ const OPTIONS: Readonly<Record<keyof WorkerOptions, true>> = {
   onEvent: true,
   log: true,
 };
-/** Never reached: a year is the most that the hub lets a task run. */
-const NEVER_MS = 1_000_000_000;
-
 /** Throws `AC_CONFIG_INVALID` with every mistake. Opens nothing, prints no secret. */
 export function checkedOptions(options: WorkerOptions): CheckedOptions {
   const { hub, token, agentId, capabilities, slots, name, insecure, idleMs } = options;
@@ -84,13 +81,14 @@ export function checkedOptions(options: WorkerOptions): CheckedOptions {
   const sidecar = {
     hubs: Array.isArray(hubs) ? hubs.map(socketAddress) : hubs,
     ...{ token, agentId, capabilities, slots, name, insecure },
-    timing: { idleMs: idleMs ?? NEVER_MS },
+    timing: idleMs === undefined ? {} : { idleMs },
   };
   const resolved = resolveConfig({ sidecar }, { baseDir: '', absolute: (path) => path });
   const problems = [...(resolved.kind === 'invalid' ? resolved.problems.map(inOwnWords) : []), ...ownProblems(options)];
   if (resolved.kind === 'invalid' || problems.length > 0) throw invalid(problems);
+  const config = resolved.config.sidecar as ResolvedSidecarConfig;
   return {
-    config: { ...(resolved.config.sidecar as ResolvedSidecarConfig), token },
+    config: { ...config, token, timing: { ...config.timing, idleMs: idleMs ?? Infinity } },
     handle: options.handle,
     journalDir: options.journalDir,
     drainMs: options.drainMs ?? DRAIN_MS,

@@ -55,7 +55,8 @@ export const isNoUsage = ({ tokensUsed, costUsd, models = [] }: Usage): boolean 
  * The sum of two runs of one attempt, or two attempts of one task. If one used tokens without a reported cost, as a run that was
  * killed, the cost of the sum is unknown too: a part of it would look like the whole.
  */
-export const sumOf = (a: Usage, b: Usage): Usage => combined(a, b, { count: plus, cost: plusPriced });
+export const sumOf = (a: Usage, b: Usage): Usage =>
+  a === NO_USAGE && b === NO_USAGE ? NO_USAGE : combined(a, b, { count: plus, cost: plusPriced });
 
 /** A later report of the same attempt: counts only grow, so that a late report, or one of a restarted sidecar, takes nothing away. */
 export const maxUsage = (known: Usage, reported: Usage): Usage =>

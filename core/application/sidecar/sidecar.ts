@@ -95,9 +95,10 @@ export function createSidecar(options: SidecarOptions): Sidecar {
   async function open(settings: SidecarSettings): Promise<void> {
     const opened = await journal.open();
     const loaded = loadedState(await stateOf(opened), opened.instanceId);
-    const redactor = createRedactor(config.secrets ?? []);
+    const secrets = config.secrets ?? [];
+    const redactor = createRedactor(secrets);
     // The only entry point for inputs: secrets are redacted before anything is journalled, sent or logged.
-    const deliver = (input: SidecarInput): Promise<void> => driver.deliver(redactInput(input, redactor));
+    const deliver = (input: SidecarInput): Promise<void> => driver.deliver(secrets.length === 0 ? input : redactInput(input, redactor));
     const effects = effectRunner({
       ...options,
       deliver,

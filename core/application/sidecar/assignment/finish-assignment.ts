@@ -63,8 +63,18 @@ function releaseDetails(step: StepContext, slot: Slot): ReleaseDetails {
 }
 
 function addToOutbox(step: StepContext, slot: Slot, report: Pick<OutboxEntry, 'report' | 'reason' | 'keepFiles' | 'aside'>): OutboxEntry {
-  const mayLive = step.liveSlot(slot).mayLive ? { mayLive: true } : {};
-  const entry: OutboxEntry = { ...assignmentIdOf(slot), ...report, ...mayLive, storeId: slot.storeId, assignedAtMs: slot.assignedAtMs };
+  const { taskId, generation, storeId, assignedAtMs } = slot;
+  const ended: OutboxEntry = {
+    taskId,
+    generation,
+    report: report.report,
+    reason: report.reason,
+    keepFiles: report.keepFiles,
+    storeId,
+    assignedAtMs,
+  };
+  const { mayLive } = step.liveSlot(slot);
+  const entry = report.aside === undefined && !mayLive ? ended : { ...ended, aside: report.aside, ...(mayLive ? { mayLive } : {}) };
   step.putReport(entry);
   return entry;
 }

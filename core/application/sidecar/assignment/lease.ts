@@ -64,7 +64,7 @@ function silenceAllowedMs(step: StepContext, slot: Slot): number | null {
   if (step.agentPolls) return hasStarted(slot) ? silenceMs : null;
   if (slot.run === null) return null;
   if (slot.run.detached) return silenceMs;
-  return slot.run.woken ? null : idleMs;
+  return slot.run.woken || idleMs === Infinity ? null : idleMs;
 }
 
 /** There was a sign of life, or the applicable timeout changed. */

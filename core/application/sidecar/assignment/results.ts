@@ -59,11 +59,13 @@ function onResult(step: StepContext, slot: Slot, result: Fields, isReplaced: boo
 /** The runner parsed the result of an attached agent. */
 export function onRunnerResult(step: StepContext, slot: Slot, output: unknown): void {
   if (slot.status === 'reporting') return;
-  const clean = wellFormedValue(output);
-  const isReplaced = JSON.stringify(clean) !== JSON.stringify(output);
+  const text = JSON.stringify(output);
+  // A character that cannot be sent is escaped.
+  const clean = text.includes('\\u') ? wellFormedValue(output) : output;
+  const isReplaced = clean !== output && JSON.stringify(clean) !== text;
   ensureStarted(step, slot);
   const report = completed(step, slot, reportedResult({ output: clean }, isReplaced));
-  reportEnd(step, slot, { ...report, keepStreams: report.keepFiles });
+  reportEnd(step, slot, report.keepFiles ? { ...report, keepStreams: true } : report);
 }
 
 /** A result implies a start, which the task's history should show. */

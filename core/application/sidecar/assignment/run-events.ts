@@ -30,7 +30,7 @@ import { attachLater, wakeFailed } from './wakes.ts';
 function slotOfRun(step: StepContext, assignment: AssignmentId, runId: string): (Slot & { readonly run: SlotRun }) | null {
   const slot = step.slot(assignment);
   if (slot?.run?.runId !== runId || step.liveSlot(assignment).end !== null) return null;
-  return { ...slot, run: slot.run };
+  return slot as Slot & { readonly run: SlotRun };
 }
 
 export function onWakeEvent(

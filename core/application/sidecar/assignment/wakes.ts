@@ -89,8 +89,10 @@ function attach(step: StepContext, slot: Slot, run: SlotRun, paths: PreparedRun)
 }
 
 function requestFor(step: StepContext, slot: Slot, run: SlotRun, paths: PreparedRun): WakeRequest {
-  const session = slot.sessionId === undefined ? {} : { session: slot.sessionId };
-  return { ...assignmentIdOf(slot), agentId: step.settings.agentId, runId: run.runId, task: slot.task, ...session, ...paths };
+  const { taskId, generation, task, sessionId } = slot;
+  const { resultsDir, taskFile, runDir } = paths;
+  const request: WakeRequest = { taskId, generation, agentId: step.settings.agentId, runId: run.runId, task, resultsDir, taskFile, runDir };
+  return sessionId === undefined ? request : { ...request, session: sessionId };
 }
 
 export function onPrepareFailed(

@@ -7,7 +7,7 @@ import type { Log } from '../../../ports/log.ts';
 import type { AfterPersistEffect, DurableEffect, Effect } from '../state/effects.ts';
 import type { SidecarInput, StepEnvironment } from '../state/inputs.ts';
 import type { SidecarState } from '../state/state.ts';
-import type { Step, StepResult } from '../state/step-context.ts';
+import type { Step } from '../state/step-context.ts';
 
 /** Log message for a step or an effect that threw. */
 export const STEP_FAILED = 'could not process an input';
@@ -47,38 +47,15 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
   let breakWith: (error: AgentcomError) => void = () => undefined;
   const broken = new Promise<never>((_resolve, reject) => (breakWith = reject));
 
-  /**
-   * Processes one input and its effects. When a durable effect fails, the remaining effects are skipped and the state
-   * from before the input is restored. That is the last persisted state, since everything visible outside comes after
-   * persisting.
-   */
-  async function process(input: SidecarInput): Promise<void> {
-    const before = state;
-    let result: StepResult;
+  /** Changes the state; answers the effects, none if the step threw. */
+  function takeStep(input: SidecarInput): readonly Effect[] {
     try {
-      result = parts.step(before, input, parts.environment());
+      const result = parts.step(state, input, parts.environment());
+      state = result.state;
+      return result.effects;
     } catch (thrown) {
-      return reportStepFailure(input, thrown);
-    }
-    state = result.state;
-    for (const effect of result.effects) {
-      if (!isDurable(effect)) {
-        try {
-          const running = parts.runAfterPersist(effect);
-          if (running !== undefined) await running;
-        } catch (thrown) {
-          reportStepFailure(input, thrown);
-        }
-        continue;
-      }
-      try {
-        const running = parts.runDurable(effect);
-        if (running !== undefined) await running;
-      } catch (thrown) {
-        state = before;
-        inbox.unshift({ input: { type: 'persist_failed', input, message: messageOf(thrown) }, done: () => undefined });
-        return;
-      }
+      reportStepFailure(input, thrown);
+      return [];
     }
   }
 
@@ -92,14 +69,33 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
     inbox.unshift({ input: { type: 'step_failed', input, message }, done: () => undefined });
   }
 
+  /**
+   * Processes each input and its effects. When a durable effect fails, the remaining effects are skipped and the state
+   * from before the input is restored. That is the last persisted state, since everything visible outside comes after
+   * persisting.
+   */
   async function runInbox(): Promise<void> {
     isRunning = true;
     await Promise.resolve(); // Never run a step inside the caller of deliver().
     for (let next = inbox.shift(); next !== undefined; next = inbox.shift()) {
+      const { input, done } = next;
+      const before = state;
       try {
-        if (!isHalted) await process(next.input);
+        for (const effect of isHalted ? [] : takeStep(input)) {
+          try {
+            const running = isDurable(effect) ? parts.runDurable(effect) : parts.runAfterPersist(effect);
+            if (running !== undefined) await running;
+          } catch (thrown) {
+            if (isDurable(effect)) {
+              state = before;
+              inbox.unshift({ input: { type: 'persist_failed', input, message: messageOf(thrown) }, done: () => undefined });
+              break;
+            }
+            reportStepFailure(input, thrown);
+          }
+        }
       } finally {
-        next.done();
+        done();
       }
     }
     isRunning = false;
@@ -128,15 +124,17 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
   };
 }
 
-const DURABLE: Readonly<Record<DurableEffect['type'], true>> = {
-  persist: true,
-  writeReport: true,
-  refuseReport: true,
-  removeReport: true,
-  withdraw: true,
-  unwatch: true,
-  keepResult: true,
-  removeFiles: true,
-};
+const DURABLE: ReadonlySet<string> = new Set(
+  Object.keys({
+    persist: true,
+    writeReport: true,
+    refuseReport: true,
+    removeReport: true,
+    withdraw: true,
+    unwatch: true,
+    keepResult: true,
+    removeFiles: true,
+  } satisfies Record<DurableEffect['type'], true>),
+);
 
-const isDurable = (effect: Effect): effect is DurableEffect => Object.hasOwn(DURABLE, effect.type);
+const isDurable = (effect: Effect): effect is DurableEffect => DURABLE.has(effect.type);

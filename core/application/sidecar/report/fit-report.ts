@@ -40,10 +40,9 @@ const SHA256_PATTERN = /^[0-9a-f]{64}$/;
 
 /** Builds the reported result from what the agent wrote or its runner parsed. */
 export function reportedResult(result: Fields, isReplaced: boolean): ReportedResult {
-  const omitted = namesWithin(
-    Object.keys(result).filter((name) => !READ_FIELDS.has(name)),
-    OMITTED_BYTES_MAX,
-  );
+  const others = Object.keys(result).filter((name) => !READ_FIELDS.has(name));
+  if (others.length === 0 && !isReplaced && 'output' in result) return { status: 'success', output: result['output'] };
+  const omitted = namesWithin(others, OMITTED_BYTES_MAX);
   return {
     status: 'success',
     ...('output' in result ? { output: result['output'] } : {}),

@@ -17,14 +17,9 @@ import type { StepContext } from '../state/step-context.ts';
 
 /** Puts a report without a body into the outbox and sends it. */
 export function report(step: StepContext, assignment: AssignmentId, kind: 'accepted' | 'rejected', about: ReportAbout): void {
-  const entry: OutboxEntry = {
-    ...assignmentIdOf(assignment),
-    report: kind,
-    reason: about.reason,
-    storeId: about.storeId,
-    assignedAtMs: about.assignedAtMs,
-    keepFiles: false,
-  };
+  const { taskId, generation } = assignment;
+  const { reason, storeId, assignedAtMs } = about;
+  const entry: OutboxEntry = { taskId, generation, report: kind, reason, keepFiles: false, storeId, assignedAtMs };
   step.putReport(entry);
   sendReport(step, entry);
 }
@@ -47,7 +42,8 @@ export function sendReport(step: StepContext, entry: OutboxEntry): void {
   const assignment = assignmentIdOf(entry);
   planRepeat(step, assignment);
   if (hasBody(entry)) return step.afterPersist({ type: 'readReport', assignment });
-  if (entry.report === 'accepted') return step.sendRefusable(assignment, { type: 'task_accepted', ...frameIds(assignment) });
+  if (entry.report === 'accepted')
+    return step.sendRefusable(assignment, { type: 'task_accepted', task_id: entry.taskId, generation: entry.generation });
   step.send(bodylessEnd(entry, step.nowMs));
 }
 
@@ -138,7 +134,8 @@ export function closeReport(step: StepContext, entry: EndEntry, refusal: string 
   if (slot === undefined && !entry.keepFiles && entry.report !== 'rejected') step.removeFiles(assignment);
   step.dropReport(assignment);
   const outcome = refusal === null ? entry.report : 'refused';
-  step.remember({ ...assignment, outcome, filesKept: entry.keepFiles, mayLive: entry.mayLive });
+  const { taskId, generation, keepFiles: filesKept, mayLive } = entry;
+  step.remember({ taskId, generation, outcome, filesKept, mayLive });
   step.forgetRefusable(assignment);
   if (refusal !== null)
     step.log('warn', 'the hub refused a report', {

@@ -1,11 +1,12 @@
 /** Builds the frames that report the end of an assignment, within the frame limits. */
 import { cutEncoded, cutEncodedStart, encodedBytes, wellFormed, wellFormedValue } from '../../../domain/encoded-text.ts';
 import type { AssignmentId } from '../../../domain/assignment/slot.ts';
-import { usageFields, type Usage } from '../../../domain/usage.ts';
+import { isNoUsage, usageFields, type Usage } from '../../../domain/usage.ts';
+import { findExcess } from '../../../protocol/json-bounds.ts';
 import type { V2FrameOf } from '../../../protocol/sidecar-frames.ts';
-import { DETAILS_BYTES_MAX, REASON_BYTES_MAX, STDERR_TAIL_BYTES_MAX } from '../state/constants.ts';
+import { DETAILS_BYTES_MAX, OUTPUT_BYTES_MAX, REASON_BYTES_MAX, STDERR_TAIL_BYTES_MAX } from '../state/constants.ts';
 import type { Failure } from '../state/failure.ts';
-import { fitResult, type ReportedResult } from './fit-report.ts';
+import { fitResult, OUTPUT_DEPTH_MAX, OUTPUT_VALUES_MAX, type ReportedResult } from './fit-report.ts';
 import { frameIds, type RunEnd } from '../state/state.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -33,14 +34,23 @@ export interface FrameLimits {
 
 /** A successful result. Measured last: a frame that is still too large is reported as a failure. */
 export function completeReport(assignment: AssignmentId, result: ReportedResult, attempt: AttemptInfo, limits: FrameLimits): EndReport {
-  const frame = fitFrame({ type: 'task_complete', ...frameIds(assignment), result, ...attemptFields(attempt) }, result, limits);
+  const { taskId: task_id, generation } = assignment;
+  const whole: V2FrameOf<'task_complete'> = { type: 'task_complete', task_id, generation, result };
+  const isPlain = isNoUsage(attempt.used) && attempt.sessionId === undefined;
+  const frame = fitFrame(isPlain ? whole : { ...whole, ...attemptFields(attempt) }, result, limits);
   const fits = frame.type === 'task_complete';
   const isCut = fits && (frame.result as ReportedResult).output_truncated === true;
   return { frame, keepFiles: !fits || isCut || result.omitted !== undefined };
 }
 
+/** Whether it certainly fits as it is: no character takes more than three bytes. Most do, and are spared the exact sizes of their parts. */
+const isSmall = (frame: V2FrameOf<'task_complete'>, { output }: ReportedResult, frameBytesMax: number): boolean =>
+  JSON.stringify(frame).length * 3 <= Math.min(frameBytesMax, OUTPUT_BYTES_MAX) &&
+  findExcess(output, OUTPUT_DEPTH_MAX, OUTPUT_VALUES_MAX) === null;
+
 /** Fits the result into its frame, or returns a failure if that is impossible. */
 export function fitFrame(frame: V2FrameOf<'task_complete'>, result: ReportedResult, { frameBytesMax, sha256 }: FrameLimits): EndFrame {
+  if (isSmall(frame, result, frameBytesMax)) return frame;
   const aroundBytes = encodedBytes({ ...frame, result: {} });
   const fitted = { ...frame, result: fitResult(result, frameBytesMax - aroundBytes, sha256) };
   const bytes = encodedBytes(fitted);

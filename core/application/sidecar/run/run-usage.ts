@@ -36,6 +36,7 @@ export function readUsage(usage: RunUsage): Usage {
 
 /** The agent's own result overrides what its runner counted. */
 export function withResult(used: Usage, result: Readonly<Record<string, unknown>>): Usage {
+  if (result['tokens_used'] === undefined && result['cost_usd'] === undefined) return used;
   return {
     ...used,
     tokensUsed: countOf(result['tokens_used']) ?? used.tokensUsed,

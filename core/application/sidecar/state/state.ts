@@ -1,6 +1,7 @@
 /** The sidecar's state: its journal, and what only this process knows. Immutable. */
 import type { AgentId, Generation, TaskId } from '../../../domain/ids.ts';
-import type { AssignmentId } from '../../../domain/assignment/slot.ts';
+import type { AssignmentId, Slot } from '../../../domain/assignment/slot.ts';
+import { encodedBytes } from '../../../domain/encoded-text.ts';
 import { PersistentMap } from '../../../domain/persistent-map.ts';
 import { NO_USAGE, type Usage, type UsageFields } from '../../../domain/usage.ts';
 import type { SidecarTiming } from '../../../config/times.ts';
@@ -44,6 +45,8 @@ export interface SidecarState {
   readonly phase: 'new' | 'running' | 'stopping' | 'stopped';
   readonly instanceId: string;
   readonly journal: JournalState;
+  /** Of the tasks in the journal together, as JSON, bytes. */
+  readonly tasksBytes: number;
   readonly link: LinkState;
   /** By `assignmentKey`. */
   readonly live: PersistentMap<LiveSlot>;
@@ -202,11 +205,24 @@ export const INITIAL_LIVE: LiveSlot = {
   progressThrottled: false,
 };
 
+/** A cache: a task never changes, and is measured when it comes and when it goes. */
+const sizes = new WeakMap<Slot['task'], number>();
+
+/** The size of a task in the journal. */
+export function taskBytes(task: Slot['task']): number {
+  const known = sizes.get(task);
+  if (known !== undefined) return known;
+  const bytes = encodedBytes(task);
+  sizes.set(task, bytes);
+  return bytes;
+}
+
 /** The state before the start input: only what the journal holds. */
 export const loadedState = (journal: JournalState, instanceId: string): SidecarState => ({
   phase: 'new',
   instanceId,
   journal,
+  tasksBytes: journal.slots.reduce((sum, { task }) => sum + taskBytes(task), 0),
   link: {
     phase: 'down',
     connectionId: 0,

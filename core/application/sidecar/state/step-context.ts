@@ -11,7 +11,7 @@ import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import type { BeforePersistEffect, Effect, AfterPersistEffect } from './effects.ts';
 import type { SidecarInput, StepEnvironment } from './inputs.ts';
 import type { JournalState } from './journal-state.ts';
-import { INITIAL_LIVE, type LinkState, type LiveSlot, type SidecarSettings, type SidecarState } from './state.ts';
+import { INITIAL_LIVE, taskBytes, type LinkState, type LiveSlot, type SidecarSettings, type SidecarState } from './state.ts';
 import type { OwnTimer, RunTimer } from './timer-names.ts';
 
 export interface StepResult {
@@ -124,11 +124,14 @@ export class StepContext {
 
   /** Replaces the slot in place, or appends it. */
   putSlot(slot: Slot): void {
+    if (this.slot(slot) === undefined) this.#own().tasksBytes += taskBytes(slot.task);
     this.#ownJournal().slots = withEntry(this.state.journal.slots, slot);
   }
 
   /** Also drops what is known of it in memory. */
   dropSlot(assignment: AssignmentId): void {
+    const slot = this.slot(assignment);
+    if (slot !== undefined) this.#own().tasksBytes -= taskBytes(slot.task);
     this.#ownJournal().slots = withoutEntry(this.state.journal.slots, assignment);
     this.#own().live = this.state.live.without(assignmentKey(assignment));
   }
