@@ -1,7 +1,7 @@
 /** A `WakeRunner` whose runs are calls of a function in this process. */
 import { OUTPUT_BYTES_MAX } from '../../core/application/sidecar/state/constants.ts';
 import { OUTPUT_DEPTH_MAX, OUTPUT_VALUES_MAX } from '../../core/application/sidecar/report/fit-report.ts';
-import { assignmentKey } from '../../core/domain/assignment/slot.ts';
+import { assignmentKey, type AssignmentId } from '../../core/domain/assignment/slot.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock, Timer } from '../../core/ports/clock.ts';
 import type { WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
@@ -39,6 +39,12 @@ export function functionRunner(options: FunctionRunnerOptions): WakeRunner {
   };
 }
 
+export const fenceOf = ({ taskId, generation }: AssignmentId): Fence => ({
+  taskId,
+  generation,
+  token: assignmentKey({ taskId, generation }),
+});
+
 type Next = IteratorResult<WakeEvent, undefined>;
 
 const OVER: Next = { done: true, value: undefined };
@@ -63,8 +69,7 @@ class FunctionRun implements AsyncIterator<WakeEvent, undefined>, HandlerContext
     this.#options = options;
     this.#request = request;
     this.#stop = stop;
-    const { taskId, generation } = request;
-    this.fence = { taskId, generation, token: assignmentKey(request) };
+    this.fence = fenceOf(request);
     // Handlers take it out of the context.
     this.progress = this.progress.bind(this);
     soon(() => this.#begin());

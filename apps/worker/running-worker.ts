@@ -4,11 +4,13 @@ import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
 import { systemIds } from '../../adapters/ids-system/system-ids.ts';
 import { wsLink } from '../../adapters/link-ws/ws-link.ts';
 import { createSidecar, type Sidecar } from '../../core/application/sidecar/sidecar.ts';
+import type { SidecarJournal } from '../../core/application/sidecar/state/ports.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Journal } from '../../core/ports/journal.ts';
 import type { Log } from '../../core/ports/log.ts';
-import { functionRunner } from './function-runner.ts';
+import { fenceOf, functionRunner } from './function-runner.ts';
+import type { Fence } from './handler.ts';
 import { noFiles } from './no-files.ts';
 import { runStopController } from './run-signal.ts';
 import { volatileJournal } from './volatile-journal.ts';
@@ -63,7 +65,8 @@ export function worker(options: WorkerOptions): RunningWorker {
   });
 
   async function start(): Promise<Sidecar> {
-    const journal = journalDir === undefined ? volatileJournal(config.agentId) : await journalIn(journalDir, config.agentId, clock, log);
+    const kept = journalDir === undefined ? volatileJournal(config.agentId) : await journalIn(journalDir, config.agentId, clock, log);
+    const journal = options.onEvent === undefined ? kept : tellingOfAnswers(kept, (fence) => emit({ type: 'acknowledged', fence }));
     const sidecar = createSidecar({
       config: { ...config, inProcess: true },
       link: wsLink({ log }),
@@ -100,6 +103,15 @@ export function worker(options: WorkerOptions): RunningWorker {
     stop: () => (stopping ??= stop()),
   };
 }
+
+/** The body of a report is removed once the hub has acknowledged it. */
+const tellingOfAnswers = (journal: SidecarJournal, onAnswered: (fence: Fence) => void): SidecarJournal => ({
+  ...journal,
+  removeReport(assignment) {
+    onAnswered(fenceOf(assignment));
+    return journal.removeReport(assignment);
+  },
+});
 
 /** Loaded only if it is used. */
 async function journalIn(dataDir: string, agentId: string, clock: Clock, log: Log): Promise<Journal> {

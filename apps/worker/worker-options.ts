@@ -12,6 +12,8 @@ export type WorkerEvent =
   | { readonly type: 'connected' }
   /** The connection is gone. Handlers go on; the worker reconnects by itself. */
   | { readonly type: 'disconnected' }
+  /** The hub has answered the report of a handler's result or failure and stored it; it will not be sent again. */
+  | { readonly type: 'acknowledged'; readonly fence: Fence }
   /** A handler did not settle within the grace period of its stop. Its slot stays taken until it does. */
   | { readonly type: 'stop_overdue'; readonly fence: Fence; readonly waitedMs: number };
 

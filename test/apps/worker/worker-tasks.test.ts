@@ -28,6 +28,24 @@ t.test('a task completes with what the handler returns', async (t) => {
   );
 });
 
+t.test('the hub has stored a result or a failure: the worker tells of which run', async (t) => {
+  const room = await workerRoom(t);
+  const [well, ill] = await Promise.all([
+    room.worker({ agentId: 'w1', capabilities: ['well'], handle: () => 1 }),
+    room.worker({
+      agentId: 'w2',
+      capabilities: ['ill'],
+      handle() {
+        throw new TaskFailure('no', { retryable: false });
+      },
+    }),
+  ]);
+  const completed = await room.done({ description: 'x', needed_capabilities: ['well'] });
+  const failed = await room.done({ description: 'x', needed_capabilities: ['ill'] });
+  t.match(await well.saw('acknowledged'), { fence: { taskId: completed.id, generation: completed.generation } });
+  t.match(await ill.saw('acknowledged'), { fence: { taskId: failed.id } });
+});
+
 t.test('results: any JSON value', async (t) => {
   const room = await workerRoom(t);
   const values: readonly (readonly [returned: unknown, output: unknown])[] = [

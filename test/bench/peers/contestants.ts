@@ -25,18 +25,18 @@ export interface Contestant {
 
 const SLOTS = 100;
 const ours = { isOurs: true, module: 'agentcom-queue.ts', packages: [] } as const;
-const AT_ONCE = `one connection, ${SLOTS} slots, completes right behind the acceptance`;
+const WORKER = `agentcom/worker, ${SLOTS} slots, a handler that returns at once`;
 
 export const CONTESTANTS: readonly Contestant[] = [
-  { ...ours, name: 'agentcom', store: 'sqlite', settings: { slots: SLOTS, atOnce: true }, worker: AT_ONCE },
+  { ...ours, name: 'agentcom', store: 'sqlite', settings: { slots: SLOTS, inSteps: false }, worker: WORKER },
   {
     ...ours,
     name: 'agentcom-steps',
     store: 'sqlite',
-    settings: { slots: SLOTS, atOnce: false },
-    worker: `one connection, ${SLOTS} slots, completes when the acceptance is acknowledged`,
+    settings: { slots: SLOTS, inSteps: true },
+    worker: `a client that only speaks the protocol, ${SLOTS} slots, completes when the acceptance is acknowledged`,
   },
-  { ...ours, name: 'agentcom-postgres', store: 'postgres', settings: { slots: SLOTS, atOnce: true }, worker: AT_ONCE },
+  { ...ours, name: 'agentcom-postgres', store: 'postgres', settings: { slots: SLOTS, inSteps: false }, worker: WORKER },
   {
     name: 'bullmq',
     isOurs: false,

@@ -1,5 +1,6 @@
-/** The worker of AgentCom: one connection that speaks the protocol of a sidecar and completes each task with a short result. */
+/** The worker of AgentCom: `agentcom/worker` with a handler that returns at once, or a client that only speaks the protocol, step by step. */
 import type { HubClient } from '../../../../apps/client/index.ts';
+import { worker } from '../../../../apps/worker/index.ts';
 import { lightSidecars, type LightSidecars } from '../../load/light-sidecars.ts';
 import type { QueueWorker } from './queue.ts';
 
@@ -7,27 +8,63 @@ export interface AgentcomSettings {
   readonly port: number;
   readonly token: string;
   readonly slots: number;
-  /** Completes right behind the acceptance, without waiting for its acknowledgement. */
-  readonly atOnce: boolean;
+  /** Completes each task only when its acceptance is acknowledged, which no worker waits for. */
+  readonly inSteps: boolean;
+}
+
+interface Enrolled {
+  readonly agentId: string;
+  readonly token: string;
 }
 
 let workers = 0;
 
 export async function agentcomWorker(
   { tokens }: HubClient,
-  { port, slots, atOnce }: AgentcomSettings,
+  settings: AgentcomSettings,
   onCompleted: (n: number) => void,
 ): Promise<QueueWorker> {
   const agentId = `worker-${(workers += 1)}`;
-  const { token } = await tokens.create({ agent_id: agentId, max_slots: slots });
+  const { token } = await tokens.create({ agent_id: agentId, max_slots: settings.slots });
+  return (settings.inSteps ? lightWorker : functionWorker)({ agentId, token: token ?? '' }, settings, onCompleted);
+}
+
+const numberOf = (description: string): number => Number(description.slice('task '.length));
+
+function functionWorker(enrolled: Enrolled, { port, slots }: AgentcomSettings, onCompleted: (n: number) => void): QueueWorker {
+  const numbers = new Map<string, number>();
+  let running: ReturnType<typeof worker> | null = null;
+  return {
+    async run() {
+      running = worker({
+        hub: `http://127.0.0.1:${port}`,
+        ...enrolled,
+        slots,
+        handle(task) {
+          numbers.set(task.task_id, numberOf(task.description));
+          return 'done';
+        },
+        onEvent(event) {
+          if (event.type !== 'acknowledged') return;
+          onCompleted(numbers.get(event.fence.taskId) ?? NaN);
+          numbers.delete(event.fence.taskId);
+        },
+      });
+      await running.ready;
+    },
+    stop: async () => running?.stop(),
+  };
+}
+
+function lightWorker(enrolled: Enrolled, { port, slots }: AgentcomSettings, onCompleted: (n: number) => void): QueueWorker {
   const numbers = new Map<string, number>();
   let connected: LightSidecars | null = null;
   return {
     async run() {
       connected = await lightSidecars(
-        { ports: [port], sidecars: [{ agentId, token: token ?? '', slots }], atOnce },
+        { ports: [port], sidecars: [{ ...enrolled, slots }], atOnce: false },
         {
-          onAssigned: (taskId, description) => void numbers.set(taskId, Number(description.slice('task '.length))),
+          onAssigned: (taskId, description) => void numbers.set(taskId, numberOf(description)),
           onCompleted(taskId) {
             onCompleted(numbers.get(taskId) ?? NaN);
             numbers.delete(taskId);
