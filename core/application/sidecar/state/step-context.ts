@@ -35,6 +35,7 @@ export class StepContext {
   readonly random: number;
   state: SidecarState;
   readonly #before: SidecarState;
+  #keyed: (AssignmentId & { readonly key: string }) | null = null;
   readonly #beforePersist: BeforePersistEffect[] = [];
   readonly #afterPersist: AfterPersistEffect[] = [];
 
@@ -86,13 +87,13 @@ export class StepContext {
   /** Sends a frame that the hub may refuse but that does not report the assignment's end. */
   sendRefusable(assignment: AssignmentId, frame: V2Frame): void {
     if (this.state.link.phase !== 'identified') return;
-    this.#patchRefusable(this.state.link.mayBeRefused.with(assignmentKey(assignment), true));
+    this.#patchRefusable(this.state.link.mayBeRefused.with(this.#keyOf(assignment), true));
     this.afterPersist({ type: 'send', frame });
   }
 
   /** A refusal is an answer to its end report from now on. */
   forgetRefusable(assignment: AssignmentId): void {
-    this.#patchRefusable(this.state.link.mayBeRefused.without(assignmentKey(assignment)));
+    this.#patchRefusable(this.state.link.mayBeRefused.without(this.#keyOf(assignment)));
   }
 
   /** Restarts the timer if it is running. */
@@ -133,7 +134,7 @@ export class StepContext {
     const slot = this.slot(assignment);
     if (slot !== undefined) this.#own().tasksBytes -= taskBytes(slot.task);
     this.#ownJournal().slots = withoutEntry(this.state.journal.slots, assignment);
-    this.#own().live = this.state.live.without(assignmentKey(assignment));
+    this.#own().live = this.state.live.without(this.#keyOf(assignment));
   }
 
   /** Its unanswered report, if there is one. */
@@ -179,11 +180,11 @@ export class StepContext {
   // In-memory state
 
   liveSlot(assignment: AssignmentId): LiveSlot {
-    return this.state.live.get(assignmentKey(assignment)) ?? INITIAL_LIVE;
+    return this.state.live.get(this.#keyOf(assignment)) ?? INITIAL_LIVE;
   }
 
   patchLive(assignment: AssignmentId, patch: Partial<LiveSlot>): void {
-    const key = assignmentKey(assignment);
+    const key = this.#keyOf(assignment);
     const patched: LiveSlot = { ...(this.state.live.get(key) ?? INITIAL_LIVE), ...patch };
     this.#own().live = this.state.live.with(key, patched);
   }
@@ -195,7 +196,7 @@ export class StepContext {
 
   /** One more sending of its report on this link; answers how many there are. */
   countSending(assignment: AssignmentId): number {
-    const key = assignmentKey(assignment);
+    const key = this.#keyOf(assignment);
     const count = (this.state.sendCounts.get(key) ?? 0) + 1;
     this.#own().sendCounts = this.state.sendCounts.with(key, count);
     return count;
@@ -203,6 +204,14 @@ export class StepContext {
 
   #patchRefusable(mayBeRefused: LinkState['mayBeRefused']): void {
     if (mayBeRefused !== this.state.link.mayBeRefused) this.patchLink({ mayBeRefused });
+  }
+
+  /** Most steps are about one assignment: its key is made, and hashed, once. */
+  #keyOf(assignment: AssignmentId): string {
+    const { taskId, generation } = assignment;
+    if (this.#keyed?.taskId !== taskId || this.#keyed.generation !== generation)
+      this.#keyed = { taskId, generation, key: assignmentKey(assignment) };
+    return this.#keyed.key;
   }
 
   /** The state as a copy that only this step has: it is changed in place, and copied once a step. */
@@ -218,7 +227,7 @@ export class StepContext {
   }
 
   #forgetSendings(assignment: AssignmentId): void {
-    const sendCounts = this.state.sendCounts.without(assignmentKey(assignment));
+    const sendCounts = this.state.sendCounts.without(this.#keyOf(assignment));
     if (sendCounts !== this.state.sendCounts) this.#own().sendCounts = sendCounts;
   }
 }

@@ -1,0 +1,66 @@
+/** The sidecar's running timers: one of each name, cancelled together, and delays that count anew. */
+import t from 'tap';
+import { runningTimers } from '../../../core/application/sidecar/engine/running-timers.ts';
+import type { TimerName } from '../../../core/application/sidecar/state/timer-names.ts';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
+import { named } from './rig/stage.ts';
+
+function timed() {
+  const clock = virtualClock();
+  const fired: string[] = [];
+  const timers = runningTimers(clock, (timer) =>
+    fired.push('assignment' in timer ? `${timer.purpose} ${timer.assignment.generation}` : timer.purpose),
+  );
+  return { clock, fired, timers };
+}
+const repeat = (generation: number): TimerName => ({ purpose: 'repeat', assignment: named(generation) });
+
+t.test('one of a name: a second start replaces the first, of this generation alone', (t) => {
+  const { clock, fired, timers } = timed();
+  timers.start(repeat(1), 100);
+  timers.start(repeat(2), 100);
+  timers.start({ purpose: 'ping' }, 100);
+  timers.start(repeat(1), 200);
+  clock.advance(150);
+  t.same(fired, ['repeat 2', 'ping']);
+  clock.advance(100);
+  t.same(fired, ['repeat 2', 'ping', 'repeat 1']);
+  clock.advance(1_000);
+  t.equal(fired.length, 3, 'once');
+  t.end();
+});
+
+t.test('a restart counts the whole delay from then, also the second time, and starts nothing', (t) => {
+  const { clock, fired, timers } = timed();
+  timers.restart(repeat(1));
+  timers.start(repeat(1), 100);
+  clock.advance(60);
+  timers.restart(repeat(1));
+  clock.advance(90);
+  timers.restart(repeat(1));
+  clock.advance(99);
+  t.same(fired, []);
+  clock.advance(1);
+  t.same(fired, ['repeat 1']);
+  clock.advance(1_000);
+  t.equal(fired.length, 1);
+  t.end();
+});
+
+t.test('cancelled: by name, those of an assignment by their purposes, and all', (t) => {
+  const { clock, fired, timers } = timed();
+  for (const purpose of ['lease', 'repeat', 'linger'] as const) timers.start({ purpose, assignment: named(1) }, 100);
+  timers.start(repeat(2), 100);
+  timers.start({ purpose: 'ping' }, 100);
+  timers.cancelOf(named(1), ['lease', 'repeat', 'silence']);
+  timers.cancel({ purpose: 'ping' });
+  timers.cancel({ purpose: 'pong' });
+  timers.restart({ purpose: 'ping' });
+  clock.advance(100);
+  t.same(fired, ['linger 1', 'repeat 2']);
+  timers.start({ purpose: 'ping' }, 100);
+  timers.close();
+  clock.advance(100);
+  t.equal(fired.length, 2);
+  t.end();
+});
