@@ -7,7 +7,7 @@ import type { Log } from '../../../ports/log.ts';
 import type { ResultInbox } from '../../../ports/result-inbox.ts';
 import type { StopSignal, WakeRunner } from '../../../ports/wake-runner.ts';
 
-/** An `AbortController`, which core has no type for. Runners get its signal, so it must be a real one. */
+/** An `AbortController`, which core has no type for. Runners get its signal, so it must be one that they know: for plugins, a real one. */
 export interface StopController {
   readonly signal: StopSignal;
   abort(reason?: unknown): void;
