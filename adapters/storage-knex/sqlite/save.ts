@@ -6,6 +6,7 @@
 import type { SavedRows } from '../engine.ts';
 import type { SqliteConnection } from './connection.ts';
 import { sqliteCodeOf } from './failures.ts';
+import { parameterOf } from './parameters.ts';
 import { INSERT_NUMBERED_EVENTS, SQLITE_STATEMENTS } from './statements.ts';
 
 /** What is raised where an event that was to be new was there before: nothing was saved. */
@@ -54,7 +55,7 @@ export const SAVE_BATCH = `INSERT INTO saved_batch VALUES (${['', ...STEPS].map(
 
 export const parametersOf = (batchId: string, rows: SavedRows): readonly (string | null)[] => [
   JSON.stringify(batchId),
-  ...STEPS.map(([kind]) => (rows[kind].length === 0 ? null : JSON.stringify(rows[kind]))),
+  ...STEPS.map(([kind]) => (rows[kind].length === 0 ? null : parameterOf(kind, rows[kind]))),
 ];
 
 const isRaised = (thrown: unknown, text: string): boolean =>

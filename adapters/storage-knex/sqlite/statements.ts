@@ -3,6 +3,7 @@
  * index says so (`INDEXED BY`, `CROSS JOIN` for the order), because these tables are never analysed.
  */
 import { KEPT_CHANGING, type Statements } from '../statements.ts';
+import { columnsOf } from './parameters.ts';
 
 const NAMES = '(SELECT value FROM json_each(?1))';
 const LANES = '(SELECT 0 AS lane UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3)';
@@ -11,18 +12,22 @@ const WAITS = `status = 'queued' AND parked = 0`;
 const firstKey = (condition: string): string =>
   `(SELECT requirement_key FROM tasks INDEXED BY tasks_claimable WHERE ${WAITS} ${condition} ORDER BY requirement_key LIMIT 1)`;
 
-/** The parameter's elements as rows, each made once: read straight from json_each, every field would make its element anew. */
-const GIVEN = 'WITH given AS MATERIALIZED (SELECT key, value FROM json_each(?1))';
+/**
+ * The parameter's elements as rows, each as it was parsed: `json_each` would make a text of it, for every field to parse. The limit,
+ * which is none, keeps it a query of its own, so that an element is copied once and not for each of its fields.
+ */
+const GIVEN = '(SELECT key, value FROM jsonb_each(?1) LIMIT -1) AS given';
 /** A field of an element, as SQL's value of it. */
 const field = (name: string): string => `value ->> '$.${name}'`;
 /** A field of an element, as JSON text. */
 const json = (name: string): string => `value -> '$.${name}'`;
+/** An element as JSON text. */
+const ELEMENT = `value -> '$'`;
 
-/** Inserts a row for each element, in their order; `columns` says what each takes of its element. */
-const insert = (table: string, columns: Readonly<Record<string, string>>, conflict: string): string => `
+/** Inserts a row for each element; `columns` says what each takes of its element. */
+const insert = (table: string, columns: Readonly<Record<string, string>>, conflict: string, order = ''): string => `
     INSERT INTO ${table} (${Object.keys(columns).join(', ')})
-    ${GIVEN}
-    SELECT ${Object.values(columns).join(', ')} FROM given WHERE true ORDER BY key
+    SELECT ${Object.values(columns).join(', ')} FROM ${GIVEN} WHERE true ${order}
     ON CONFLICT ${conflict}`;
 
 /** Whether a task that is neither completed nor cancelled depends on that one. */
@@ -30,35 +35,11 @@ const isNeeded = (id: string): string => `EXISTS (
       SELECT 1 FROM task_dependencies AS d JOIN tasks AS n ON n.id = d.task_id
       WHERE d.depends_on = ${id} AND +n.status NOT IN ('completed', 'cancelled'))`;
 
-/** What each column takes of the element that is given for it. */
-const TASK_COLUMNS = {
-  id: field('id'),
-  status: field('status'),
-  lane: field('lane'),
-  parked: field('parked'),
-  requirement_key: field('requirementKey'),
-  assigned_to: field('assignedTo'),
-  ready_at: field('readyAt'),
-  due_at: field('dueAt'),
-  submitted_by: field('submittedBy'),
-  created_at: field('createdAt'),
-  ended_at: field('endedAt'),
-  state: json('state'),
-};
-/** What a transition may change. The rest never does, and its indexes are left alone. */
-const CHANGING = ['status', 'parked', 'assigned_to', 'ready_at', 'due_at', 'ended_at', 'state'] as const;
-const EVENT_COLUMNS = {
-  task_id: field('taskId'),
-  seq: field('seq'),
-  event: field('event'),
-  at: field('atMs'),
-  agent_id: field('agentId'),
-  generation: field('generation'),
-  session: field('session'),
-  details: `nullif(${json('details')}, 'null')`,
-};
+const { id: CHANGED_ID, ...CHANGES } = columnsOf('updateTasks', 'state');
+const EVENTS = columnsOf('insertEvents', 'details');
+const { id: EVENT_NUMBER, ...EVENT_COLUMNS } = { ...EVENTS, details: `nullif(${EVENTS.details}, 'null')` };
 /** Saves events that have their numbers already. */
-export const INSERT_NUMBERED_EVENTS = insert('task_events', { id: field('id'), ...EVENT_COLUMNS }, '(task_id, seq) DO NOTHING');
+export const INSERT_NUMBERED_EVENTS = insert('task_events', { id: EVENT_NUMBER, ...EVENT_COLUMNS }, '(task_id, seq) DO NOTHING');
 const AGENT_COLUMNS = { id: field('id'), connected: field('connected'), hub_id: field('hubId'), state: json('state') };
 const STOP_COLUMNS = { agent_id: field('agentId'), task_id: field('taskId'), generation: field('generation') };
 const KEPT_NAME = { task_id: field('taskId'), generation: field('generation'), agent_id: field('agentId') };
@@ -71,13 +52,6 @@ const KEPT_COLUMNS = {
   kept_at: field('keptAt'),
   result: field('result'),
   details: field('details'),
-};
-const KEY_COLUMNS = {
-  owner: field('owner'),
-  key: field('key'),
-  digest: field('digest'),
-  task_ids: json('taskIds'),
-  created_at: field('createdAtMs'),
 };
 const TOKEN_COLUMNS = {
   id: field('id'),
@@ -186,17 +160,19 @@ export const SQLITE_STATEMENTS: Statements = {
       AND NOT (connected = 1 AND coalesce(hub_id, '') IN ${NAMES})
     ORDER BY id`,
 
-  insertTasks: insert('tasks', TASK_COLUMNS, '(id) DO NOTHING'),
-  insertBodies: insert('task_bodies', { task_id: field('taskId'), body: json('body') }, '(task_id) DO NOTHING'),
+  insertTasks: insert('tasks', columnsOf('insertTasks', 'state'), '(id) DO NOTHING'),
+  insertBodies: insert('task_bodies', columnsOf('insertBodies', 'body'), '(task_id) DO NOTHING'),
   insertDependencies: insert('task_dependencies', { depends_on: field('dependsOn'), task_id: field('taskId') }, 'DO NOTHING'),
   updateTasks: `
-    UPDATE tasks SET ${CHANGING.map((column) => `${column} = given.${TASK_COLUMNS[column]}`).join(', ')}
-    FROM (${GIVEN} SELECT value FROM given) AS given WHERE tasks.id = given.${field('id')}`,
-  insertEvents: `${insert('task_events', EVENT_COLUMNS, '(task_id, seq) DO NOTHING')} RETURNING id, task_id, seq`,
+    UPDATE tasks SET ${Object.entries(CHANGES)
+      .map(([column, taken]) => `${column} = given.${taken}`)
+      .join(', ')}
+    FROM ${GIVEN} WHERE tasks.id = given.${CHANGED_ID}`,
+  insertEvents: `${insert('task_events', EVENT_COLUMNS, '(task_id, seq) DO NOTHING', 'ORDER BY key')} RETURNING id, task_id, seq`,
   findEvents: `
     SELECT e.id, e.task_id, e.seq FROM json_each(?1) AS named CROSS JOIN task_events AS e
     WHERE e.task_id = named.${field('taskId')} AND e.seq = named.${field('seq')}`,
-  saveResults: insert('task_results', { task_id: field('taskId'), json: field('json') }, '(task_id) DO UPDATE SET json = excluded.json'),
+  saveResults: insert('task_results', columnsOf('saveResults'), '(task_id) DO UPDATE SET json = excluded.json'),
   saveKept: insert(
     'task_kept_results',
     KEPT_COLUMNS,
@@ -213,13 +189,13 @@ export const SQLITE_STATEMENTS: Statements = {
   insertAgents: insert('agents', AGENT_COLUMNS, '(id) DO NOTHING'),
   saveStops: insert(
     'pending_stops',
-    { ...STOP_COLUMNS, state: 'value' },
+    { ...STOP_COLUMNS, state: ELEMENT },
     '(agent_id, task_id, generation) DO UPDATE SET state = excluded.state',
   ),
   clearStops: `
     DELETE FROM pending_stops
     WHERE (agent_id, task_id, generation) IN (SELECT ${Object.values(STOP_COLUMNS).join(', ')} FROM json_each(?1))`,
-  insertKeys: insert('idempotency_keys', KEY_COLUMNS, '(owner, key) DO NOTHING'),
+  insertKeys: insert('idempotency_keys', columnsOf('insertKeys', 'task_ids'), '(owner, key) DO NOTHING'),
 
   // Ended longest ago first; what is depended on or still being stopped is stepped over.
   removable: `
@@ -240,7 +216,7 @@ export const SQLITE_STATEMENTS: Statements = {
   removeTasks: `DELETE FROM tasks WHERE id IN ${NAMES}`,
   insertTombstones: insert(
     'tombstones',
-    { task_id: field('id'), removed_at: field('removedAtMs'), state: 'value' },
+    { task_id: field('id'), removed_at: field('removedAtMs'), state: ELEMENT },
     '(task_id) DO NOTHING',
   ),
   removeTombstones: `

@@ -9,6 +9,7 @@ import type { Row, SavedRows, Transaction } from '../engine.ts';
 import { acquire, evict, release, type Readers } from '../knex-readers.ts';
 import type { SqliteConnection } from './connection.ts';
 import { breaksConnection, commitUnknown, isBusy, keyTaken, leftAmid, sqliteCodeOf, sqliteFailure } from './failures.ts';
+import { parameterOf } from './parameters.ts';
 import { isKeyTaken, isRepeat, lastEventNumber, parametersOf, SAVE_BATCH, type EventNumbers } from './save.ts';
 import { SQLITE_STATEMENTS } from './statements.ts';
 import { isWrite, type StatementName } from '../statements.ts';
@@ -116,8 +117,8 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
     nowMs: clock.nowMs(),
     removableMs: clock.removableMs(),
     cluster: null,
-    rows: (name, parameter): Promise<readonly Row[]> => run(name, () => writer.rows(SQLITE_STATEMENTS[name], json(parameter))),
-    change: (name, parameter) => run(name, () => writer.change(SQLITE_STATEMENTS[name], json(parameter))),
+    rows: (name, parameter): Promise<readonly Row[]> => run(name, () => writer.rows(SQLITE_STATEMENTS[name], textOf(name, parameter))),
+    change: (name, parameter) => run(name, () => writer.change(SQLITE_STATEMENTS[name], textOf(name, parameter))),
     saveAndCommit,
   };
   const rollBack = async (): Promise<void> => {
@@ -162,7 +163,8 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
   return answer;
 }
 
-const json = (parameter: unknown): string | undefined => (parameter === undefined ? undefined : JSON.stringify(parameter));
+const textOf = (name: StatementName, parameter: unknown): string | undefined =>
+  parameter === undefined ? undefined : parameterOf(name, parameter);
 
 /** Between two interruptions of a read that goes on with its next statement. */
 const INTERRUPT_AGAIN_MS = 50;
