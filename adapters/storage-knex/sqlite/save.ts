@@ -36,9 +36,7 @@ const stepOf = (text: string, column: string): string => `${text.replaceAll('?1'
 
 /** Run once on a connection that saves so. */
 export const SAVE_AT_ONCE: readonly string[] = [
-  `CREATE TEMP TRIGGER refuse_taken_key BEFORE INSERT ON idempotency_keys
-   WHEN EXISTS (SELECT 1 FROM idempotency_keys WHERE owner = NEW.owner AND key = NEW.key AND task_ids <> NEW.task_ids)
-   BEGIN SELECT RAISE(ABORT, '${KEY_TAKEN}'); END`,
+  `CREATE TEMP TRIGGER refuse_taken_key BEFORE UPDATE ON idempotency_keys BEGIN SELECT RAISE(ABORT, '${KEY_TAKEN}'); END`,
   `CREATE TEMP VIEW saved_batch AS SELECT ${['recordBatch', ...STEPS.map(([kind]) => kind)].map((column) => `NULL AS ${column}`).join(', ')}`,
   `CREATE TEMP TRIGGER save_batch INSTEAD OF INSERT ON saved_batch BEGIN
     ${stepOf(SQLITE_STATEMENTS.recordBatch, 'recordBatch')}

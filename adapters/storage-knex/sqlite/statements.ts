@@ -195,7 +195,12 @@ export const SQLITE_STATEMENTS: Statements = {
   clearStops: `
     DELETE FROM pending_stops
     WHERE (agent_id, task_id, generation) IN (SELECT ${Object.values(STOP_COLUMNS).join(', ')} FROM json_each(?1))`,
-  insertKeys: insert('idempotency_keys', columnsOf('insertKeys', 'task_ids'), '(owner, key) DO NOTHING'),
+  // No key is ever changed: the update is what a trigger refuses (save.ts).
+  insertKeys: insert(
+    'idempotency_keys',
+    columnsOf('insertKeys', 'task_ids'),
+    '(owner, key) DO UPDATE SET task_ids = excluded.task_ids WHERE task_ids <> excluded.task_ids',
+  ),
 
   // Ended longest ago first; what is depended on or still being stopped is stepped over.
   removable: `
