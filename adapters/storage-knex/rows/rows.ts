@@ -16,6 +16,7 @@ import {
   PRIORITIES,
   requirementKey,
   type Priority,
+  type Requirement,
   type Task,
   type TaskBody,
   type TaskRow,
@@ -76,16 +77,17 @@ const PLAIN: Task = {
 
 /** Undefined, which JSON leaves out, for what is plain. */
 const unlessZero = (count: number): number | undefined => (count === 0 ? undefined : count);
+const isPlain = ({ capabilities, assignTo }: Requirement): boolean => capabilities.length === 0 && assignTo === null;
 const unlessEmpty = <T>(list: readonly T[]): readonly T[] | undefined => (list.length === 0 ? undefined : list);
 
 /** The task without what is as in `PLAIN`. Field by field: V8 makes that in a twentieth of the time of a loop over their names. */
 const withoutPlain = (task: Task): { readonly [F in keyof Task]: Task[F] | undefined } => ({
   id: task.id,
-  priority: task.priority,
+  priority: task.priority === PLAIN.priority ? undefined : task.priority,
   status: task.status,
   generation: task.generation,
   generationFloor: task.generationFloor === GENERATION_ZERO ? undefined : task.generationFloor,
-  requirement: task.requirement,
+  requirement: isPlain(task.requirement) ? undefined : task.requirement,
   assignedTo: task.assignedTo ?? undefined,
   assignedAtMs: task.assignedAtMs ?? undefined,
   acceptedAtMs: task.acceptedAtMs ?? undefined,
@@ -95,7 +97,7 @@ const withoutPlain = (task: Task): { readonly [F in keyof Task]: Task[F] | undef
   wokenAtMs: task.wokenAtMs ?? undefined,
   resent: unlessZero(task.resent),
   progressCount: unlessZero(task.progressCount),
-  round: task.round,
+  round: task.round === PLAIN.round ? undefined : task.round,
   retryCount: unlessZero(task.retryCount),
   maxRetries: task.maxRetries,
   handBacks: unlessZero(task.handBacks),

@@ -5,14 +5,33 @@ import type { Database } from 'sqlite3';
 import t from 'tap';
 import { acquire, evict, keepPrepared, KNEX_VERSION, readersOn, release } from '../../../adapters/storage-knex/knex-readers.ts';
 import { POSTGRES_STATEMENTS } from '../../../adapters/storage-knex/postgres/statements.ts';
+import { taskColumns, taskIn } from '../../../adapters/storage-knex/rows/rows.ts';
+import { parameterOf } from '../../../adapters/storage-knex/sqlite/parameters.ts';
 import { SQLITE_STATEMENTS } from '../../../adapters/storage-knex/sqlite/statements.ts';
 import { isWrite, type ClusterStatementName, type StatementName } from '../../../adapters/storage-knex/statements.ts';
+import { aTask, anAgentId } from '../../product/contracts/fixtures.ts';
 
 t.test('each statement is said to write where its text does', async (t) => {
   for (const [database, texts] of Object.entries({ SQLite: SQLITE_STATEMENTS, Postgres: POSTGRES_STATEMENTS })) {
     for (const [name, text] of Object.entries(texts) as [StatementName | ClusterStatementName, string][])
       t.equal(isWrite(name), /\b(INSERT INTO|UPDATE \w+ SET|DELETE FROM)\b/.test(text), `${database}: ${name}`);
   }
+});
+
+t.test('a stored state leaves out what most tasks have, and reads back whole', async (t) => {
+  const stored = (task: ReturnType<typeof aTask>) => JSON.stringify(taskColumns({ task, dueAtMs: null }).state);
+  const plain = aTask({ priority: 'normal', round: 1, requirement: { capabilities: [], assignTo: null } });
+  t.notMatch(stored(plain), /"(priority|round|requirement|dependsOn|parked)"/);
+  const special = aTask({ priority: 'urgent', round: 2, requirement: { capabilities: [], assignTo: anAgentId('a1') } });
+  for (const task of [plain, special, aTask({ requirement: { capabilities: ['code'], assignTo: null } })])
+    t.strictSame(taskIn({ id: task.id, state: stored(task) }), task);
+});
+
+t.test('rows of frequent statements are given to SQLite as arrays, others as objects', async (t) => {
+  const body = { description: 'x' };
+  t.equal(parameterOf('insertBodies', [{ body, taskId: 'task-1' }]), JSON.stringify([['task-1', body]]));
+  t.match(SQLITE_STATEMENTS.insertBodies, /\(task_id, body\)\s+SELECT value ->> '\$\[0\]', value -> '\$\[1\]' FROM/);
+  t.equal(parameterOf('insertAgents', [{ id: 'a1' }]), '[{"id":"a1"}]');
 });
 
 t.test('Knex still has the inner members that knex-readers.ts touches', async (t) => {
