@@ -3,7 +3,7 @@ import type { Database, Statement } from 'sqlite3';
 import type { Row } from '../engine.ts';
 
 /** Undefined: none. */
-type SqliteParameter = string | null | undefined;
+type SqliteParameter = string | number | null | undefined;
 
 export interface SqliteConnection {
   /** The rows of a statement. */

@@ -31,29 +31,34 @@ const STEPS: readonly (readonly [kind: keyof SavedRows, statement: string, raise
   ['insertEvents', INSERT_NUMBERED_EVENTS, REPEATED],
 ];
 
+/** Whose rows must all be saved: their numbers are given too, as SQLite would parse the rows once more to count them. */
+const COUNTED = STEPS.filter(([, , raised]) => raised !== undefined).map(([kind]) => kind);
+const countOf = (kind: keyof SavedRows): string => `${kind}Count`;
+
 /** `text` as a step of the trigger: it reads its column of the new row where it would read its parameter. */
 const stepOf = (text: string, column: string): string => `${text.replaceAll('?1', `NEW.${column}`)};`;
 
 /** Run once on a connection that saves so. */
 export const SAVE_AT_ONCE: readonly string[] = [
   `CREATE TEMP TRIGGER refuse_taken_key BEFORE UPDATE ON idempotency_keys BEGIN SELECT RAISE(ABORT, '${KEY_TAKEN}'); END`,
-  `CREATE TEMP VIEW saved_batch AS SELECT ${['recordBatch', ...STEPS.map(([kind]) => kind)].map((column) => `NULL AS ${column}`).join(', ')}`,
+  `CREATE TEMP VIEW saved_batch AS SELECT ${['recordBatch', ...STEPS.map(([kind]) => kind), ...COUNTED.map(countOf)].map((column) => `NULL AS ${column}`).join(', ')}`,
   `CREATE TEMP TRIGGER save_batch INSTEAD OF INSERT ON saved_batch BEGIN
     ${stepOf(SQLITE_STATEMENTS.recordBatch, 'recordBatch')}
     ${STEPS.map(([kind, statement, raised]) =>
       raised === undefined
         ? stepOf(statement, kind)
-        : `${stepOf(statement, kind)} SELECT RAISE(ABORT, '${raised}') WHERE changes() <> json_array_length(coalesce(NEW.${kind}, '[]'));`,
+        : `${stepOf(statement, kind)} SELECT RAISE(ABORT, '${raised}') WHERE changes() <> NEW.${countOf(kind)};`,
     ).join('\n')}
   END`,
 ];
 
 /** Its parameters: `parametersOf`. */
-export const SAVE_BATCH = `INSERT INTO saved_batch VALUES (${['', ...STEPS].map((_, index) => `?${index + 1}`).join(', ')})`;
+export const SAVE_BATCH = `INSERT INTO saved_batch VALUES (${['', ...STEPS, ...COUNTED].map((_, index) => `?${index + 1}`).join(', ')})`;
 
-export const parametersOf = (batchId: string, rows: SavedRows): readonly (string | null)[] => [
+export const parametersOf = (batchId: string, rows: SavedRows): readonly (string | number | null)[] => [
   JSON.stringify(batchId),
   ...STEPS.map(([kind]) => (rows[kind].length === 0 ? null : parameterOf(kind, rows[kind]))),
+  ...COUNTED.map((kind) => rows[kind].length),
 ];
 
 const isRaised = (thrown: unknown, text: string): boolean =>

@@ -80,7 +80,7 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
     // Kept results are rare, and no steps of the statement that nearly every batch is.
     if (batchId === null || state === 'writing' || rows.saveKept.length + rows.dropKept.length > 0) return null;
     let ids: readonly number[] | null = null;
-    const parametersFrom = (last: number): readonly (string | null)[] => {
+    const parametersFrom = (last: number): readonly (string | number | null)[] => {
       const numbered = rows.insertEvents.map((event, index) => ({ id: last + index + 1, ...event }));
       ids = numbered.map(({ id }) => id);
       return parametersOf(batchId, { ...rows, insertEvents: numbered });
