@@ -12,11 +12,8 @@ const WAITS = `status = 'queued' AND parked = 0`;
 const firstKey = (condition: string): string =>
   `(SELECT requirement_key FROM tasks INDEXED BY tasks_claimable WHERE ${WAITS} ${condition} ORDER BY requirement_key LIMIT 1)`;
 
-/**
- * The parameter's elements as rows, each as it was parsed: `json_each` would make a text of it, for every field to parse. The limit,
- * which is none, keeps it a query of its own, so that an element is copied once and not for each of its fields.
- */
-const GIVEN = '(SELECT key, value FROM jsonb_each(?1) LIMIT -1) AS given';
+/** The parameter's elements as rows, each as it was parsed: `json_each` would make a text of it, for every field to parse. */
+const GIVEN = 'jsonb_each(?1) AS given';
 /** A field of an element, as SQL's value of it. */
 const field = (name: string): string => `value ->> '$.${name}'`;
 /** A field of an element, as JSON text. */
