@@ -38,8 +38,6 @@ const PLACES = {
     generation: 'generation',
     session: 'session',
     details: 'details',
-    // Of events that are numbered before they are saved.
-    id: 'id',
   },
 } as const satisfies Partial<Record<StatementName, Readonly<Record<string, string>>>>;
 

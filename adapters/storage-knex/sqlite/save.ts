@@ -36,12 +36,12 @@ const COUNTED = STEPS.filter(([, , raised]) => raised !== undefined).map(([kind]
 const countOf = (kind: keyof SavedRows): string => `${kind}Count`;
 
 /** `text` as a step of the trigger: it reads its column of the new row where it would read its parameter. */
-const stepOf = (text: string, column: string): string => `${text.replaceAll('?1', `NEW.${column}`)};`;
+const stepOf = (text: string, column: string): string => `${text.replaceAll('?1', `NEW.${column}`).replaceAll('?2', 'NEW.lastEvent')};`;
 
 /** Run once on a connection that saves so. */
 export const SAVE_AT_ONCE: readonly string[] = [
   `CREATE TEMP TRIGGER refuse_taken_key BEFORE UPDATE ON idempotency_keys BEGIN SELECT RAISE(ABORT, '${KEY_TAKEN}'); END`,
-  `CREATE TEMP VIEW saved_batch AS SELECT ${['recordBatch', ...STEPS.map(([kind]) => kind), ...COUNTED.map(countOf)].map((column) => `NULL AS ${column}`).join(', ')}`,
+  `CREATE TEMP VIEW saved_batch AS SELECT ${['recordBatch', ...STEPS.map(([kind]) => kind), ...COUNTED.map(countOf), 'lastEvent'].map((column) => `NULL AS ${column}`).join(', ')}`,
   `CREATE TEMP TRIGGER save_batch INSTEAD OF INSERT ON saved_batch BEGIN
     ${stepOf(SQLITE_STATEMENTS.recordBatch, 'recordBatch')}
     ${STEPS.map(([kind, statement, raised]) =>
@@ -52,8 +52,8 @@ export const SAVE_AT_ONCE: readonly string[] = [
   END`,
 ];
 
-/** Its parameters: `parametersOf`. */
-export const SAVE_BATCH = `INSERT INTO saved_batch VALUES (${['', ...STEPS, ...COUNTED].map((_, index) => `?${index + 1}`).join(', ')})`;
+/** Its parameters: `parametersOf`, and the number of the newest event. */
+export const SAVE_BATCH = `INSERT INTO saved_batch VALUES (${['', ...STEPS, ...COUNTED, ''].map((_, index) => `?${index + 1}`).join(', ')})`;
 
 export const parametersOf = (batchId: string, rows: SavedRows): readonly (string | number | null)[] => [
   JSON.stringify(batchId),

@@ -34,9 +34,9 @@ const isNeeded = (id: string): string => `EXISTS (
 
 const { id: CHANGED_ID, ...CHANGES } = columnsOf('updateTasks', 'state');
 const EVENTS = columnsOf('insertEvents', 'details');
-const { id: EVENT_NUMBER, ...EVENT_COLUMNS } = { ...EVENTS, details: `nullif(${EVENTS.details}, 'null')` };
-/** Saves events that have their numbers already. */
-export const INSERT_NUMBERED_EVENTS = insert('task_events', { id: EVENT_NUMBER, ...EVENT_COLUMNS }, '(task_id, seq) DO NOTHING');
+const EVENT_COLUMNS = { ...EVENTS, details: `nullif(${EVENTS.details}, 'null')` };
+/** Saves events with the numbers after that of the newest, which is its second parameter. */
+export const INSERT_NUMBERED_EVENTS = insert('task_events', { id: '?2 + key + 1', ...EVENT_COLUMNS }, '(task_id, seq) DO NOTHING');
 const AGENT_COLUMNS = { id: field('id'), connected: field('connected'), hub_id: field('hubId'), state: json('state') };
 const STOP_COLUMNS = { agent_id: field('agentId'), task_id: field('taskId'), generation: field('generation') };
 const KEPT_NAME = { task_id: field('taskId'), generation: field('generation'), agent_id: field('agentId') };

@@ -80,23 +80,15 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
     // Kept results are rare, and no steps of the statement that nearly every batch is.
     if (batchId === null || state === 'writing' || rows.saveKept.length + rows.dropKept.length > 0) return null;
     let ids: readonly number[] | null = null;
-    const parametersFrom = (last: number): readonly (string | number | null)[] => {
-      const numbered = rows.insertEvents.map((event, index) => ({ id: last + index + 1, ...event }));
-      ids = numbered.map(({ id }) => id);
-      return parametersOf(batchId, { ...rows, insertEvents: numbered });
-    };
-    // Made while the transaction before is being saved, from the number that it leaves, unless it finds that it is another.
-    let last = numbers.last;
-    let parameters = last === null ? null : parametersFrom(last);
+    // Made while the transaction before is being saved.
+    const parameters = parametersOf(batchId, rows);
     if (early?.isEarly === true) early.waiting();
     await early?.requireBefore();
     try {
-      if (parameters === null || last === null || last !== numbers.last) {
-        last = numbers.last ??= await lastEventNumber(writer);
-        parameters = parametersFrom(last);
-      }
+      const last = (numbers.last ??= await lastEventNumber(writer));
+      ids = rows.insertEvents.map((_, index) => last + index + 1);
       numbers.last = last + rows.insertEvents.length;
-      const saved = writer.change(SAVE_BATCH, ...parameters);
+      const saved = writer.change(SAVE_BATCH, ...parameters, last);
       early?.letNextBegin();
       early?.saving();
       await saved;
