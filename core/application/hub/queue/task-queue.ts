@@ -28,9 +28,12 @@ const PART_TRIES_MAX = 2;
 const SPLIT_WITHIN_MS = 20_000;
 /** The delay before the next dispatch when another hub had locked an agent with room. Milliseconds. */
 const LOCKED_AGENT_RETRY_MS = 50;
-/** A batch is decided while the one before it is being saved if it has so many commands, and this share of those of that one: each commit costs. */
-export const EARLY_COMMANDS = 8;
-const EARLY_SHARE = 0.5;
+/**
+ * A batch is decided while the one before it is being saved if it has so many commands, and this share of those of that one: a commit of its
+ * own costs more than what is gained by a few.
+ */
+export const EARLY_COMMANDS = 32;
+const EARLY_SHARE = 1;
 /** Between batches of only low-priority commands. */
 export const LOW_PRIORITY_PACING: PacerBounds = { factor: 3, maxMs: 50 };
 /** How long a stop waits for accepted commands: less than a part of a program may take to stop. Milliseconds. */
