@@ -16,8 +16,8 @@ import type { StateCache } from './cache/state-cache.ts';
 import type { StatementName } from './statements.ts';
 import { KEYS_MAX, type ReadyQueueCache } from './cache/ready-queue-cache.ts';
 
-/** Rows in one parameter: as many as keep the making of its JSON well under 50 ms of the loop. */
-const ROWS_IN_STATEMENT = 500;
+/** Rows in one parameter: all events of a bulk of 500, and so few that the making of its JSON takes some milliseconds of the loop. */
+const ROWS_IN_STATEMENT = 2_000;
 
 /** More than a table has. */
 const ALL_ROWS = Number.MAX_SAFE_INTEGER;
