@@ -54,11 +54,56 @@ export function change(
     session: draft.session ?? null,
     details: draft.details ?? null,
   }));
-  const next: Task = { ...before, ...patch, updatedAtMs: nowMs, eventSeq: before.eventSeq + drafts.length };
-  const usage = usageAfter(before, next);
-  const task = usage === next.usage ? next : { ...next, usage };
+  const task = Object.assign(copyOf(before), patch);
+  task.updatedAtMs = nowMs;
+  task.eventSeq = before.eventSeq + drafts.length;
+  task.usage = usageAfter(before, task);
   return { kind: 'changed', task, events, result: more.result ?? null, stop: more.stop ?? null, keptResults: null };
 }
+
+/** Field by field, in the order of a new task: V8 makes that in a fifth of the time of a spread with other fields behind it. */
+const copyOf = (task: Task): { -readonly [F in keyof Task]: Task[F] } => ({
+  id: task.id,
+  priority: task.priority,
+  status: task.status,
+  generation: task.generation,
+  generationFloor: task.generationFloor,
+  requirement: task.requirement,
+  assignedTo: task.assignedTo,
+  assignedAtMs: task.assignedAtMs,
+  acceptedAtMs: task.acceptedAtMs,
+  deadlineAtMs: task.deadlineAtMs,
+  hushedAtMs: task.hushedAtMs,
+  runDeadlineAtMs: task.runDeadlineAtMs,
+  wokenAtMs: task.wokenAtMs,
+  resent: task.resent,
+  progressCount: task.progressCount,
+  round: task.round,
+  retryCount: task.retryCount,
+  maxRetries: task.maxRetries,
+  handBacks: task.handBacks,
+  parked: task.parked,
+  avoid: task.avoid,
+  takenBack: task.takenBack,
+  eligibleAtMs: task.eligibleAtMs,
+  expiresAtMs: task.expiresAtMs,
+  completeByMs: task.completeByMs,
+  runAtMs: task.runAtMs,
+  ttlMs: task.ttlMs,
+  runMaxMs: task.runMaxMs,
+  dependsOn: task.dependsOn,
+  dependentsAfter: task.dependentsAfter,
+  deadReason: task.deadReason,
+  lastError: task.lastError,
+  usage: task.usage,
+  session: task.session,
+  outcomes: task.outcomes,
+  kept: task.kept,
+  submittedBy: task.submittedBy,
+  createdAtMs: task.createdAtMs,
+  updatedAtMs: task.updatedAtMs,
+  eventSeq: task.eventSeq,
+});
 
 /** Marks an attempt that began and ends without a usage report: the sums are incomplete then. Not on a completed task without any usage. */
 function usageAfter(before: Task, { status, usage }: Task): TaskUsage {
