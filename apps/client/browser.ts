@@ -3,12 +3,12 @@ import { clientOn, type HubClient } from './client.ts';
 import type { Connection } from './api-request.ts';
 import { fetchExchange } from './fetch-exchange.ts';
 
-const KEY_BYTES = 16;
+const RANDOM_BYTES = 16;
 /** A page that came over plain HTTP has no `randomUUID`. */
-const newKey = (): string =>
-  Array.from(crypto.getRandomValues(new Uint8Array(KEY_BYTES)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+const random = (): string =>
+  Array.from(crypto.getRandomValues(new Uint8Array(RANDOM_BYTES)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 
 /** A client for the hub at `connection.url`. Sends nothing yet. */
-export const hubClient = (connection: Connection): HubClient => clientOn({ exchange: fetchExchange, newKey }, connection);
+export const hubClient = (connection: Connection): HubClient => clientOn({ exchange: fetchExchange, random }, connection);
 
 export type * from './types-of-client.ts';

@@ -8,7 +8,7 @@ import { agentsClient, type AgentsClient } from './agents-client.ts';
 import { enrolmentClient, tokensClient, type EnrolmentClient, type TokensClient } from './tokens-client.ts';
 import { tasksClient, type TasksClient } from './tasks-client.ts';
 import type { EventsOptions } from './events.ts';
-import type { Platform } from './platform.ts';
+import { newKey, type Platform } from './platform.ts';
 import type { StreamEvent, WhoAmIJson } from './types.ts';
 
 export interface HubClient {
@@ -37,12 +37,12 @@ export interface HubClient {
 }
 
 /** A client for the hub at `connection.url`, on that platform. */
-export function clientOn({ exchange, newKey }: Platform, connection: Connection): HubClient {
+export function clientOn({ exchange, random }: Platform, connection: Connection): HubClient {
   const requests = requester(connection, exchange);
   const events = eventsClient(requests);
   return {
     url: connection.url,
-    tasks: tasksClient(requests, events, newKey),
+    tasks: tasksClient(requests, events, () => newKey(random)),
     agents: agentsClient(requests),
     tokens: tokensClient(requests),
     enrolment: enrolmentClient(requests),

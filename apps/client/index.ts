@@ -5,6 +5,6 @@ import type { Connection } from './api-request.ts';
 import { exchange } from './http-exchange.ts';
 
 /** A client for the hub at `connection.url`. Sends nothing yet. */
-export const hubClient = (connection: Connection): HubClient => clientOn({ exchange, newKey: randomUUID }, connection);
+export const hubClient = (connection: Connection): HubClient => clientOn({ exchange, random: randomUUID }, connection);
 
 export type * from './types-of-client.ts';

@@ -28,9 +28,15 @@ export type Exchange = (address: URL, question: HttpQuestion) => Promise<HttpAns
 
 export interface Platform {
   readonly exchange: Exchange;
-  /** A random idempotency key. */
-  readonly newKey: () => string;
+  /** 32 random hexadecimal digits or more, dashes apart. */
+  readonly random: () => string;
 }
+
+/**
+ * A new idempotency key: the time as 12 hexadecimal digits, then random ones. Keys of one time are neighbours in the hub's index, so that
+ * what is submitted together changes few pages of it; random ones change a page each.
+ */
+export const newKey = (random: Platform['random']): string => `${Date.now().toString(16).padStart(12, '0')}-${random()}`;
 
 /** An aborted request fails with an error of its connection; what counts is why it was aborted. */
 export const reasonOf = (signal: AbortSignal, thrown: unknown): Error => (signal.aborted ? signal.reason : thrown) as Error;

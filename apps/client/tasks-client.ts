@@ -4,7 +4,6 @@ import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { isEndedStatus, type EndedStatus } from './ended-status.ts';
 import type { EventsClient, EventsOptions } from './events.ts';
 import { pathTo, type Call, type Requester } from './api-request.ts';
-import type { Platform } from './platform.ts';
 import { submitBatcher } from './submit-batcher.ts';
 import type {
   ActAnswer,
@@ -113,7 +112,7 @@ export interface TasksClient {
   wait(taskId: string, options?: WaitOptions): Promise<EndedTask | null>;
 }
 
-export function tasksClient({ get, postOnce, request }: Requester, followEvents: EventsClient, newKey: Platform['newKey']): TasksClient {
+export function tasksClient({ get, postOnce, request }: Requester, followEvents: EventsClient, newKey: () => string): TasksClient {
   const path = (taskId: string, more = ''): string => `${pathTo('/api/tasks', taskId)}${more}`;
   const keyed = (options: SubmitOptions | string = {}) => {
     const given: SubmitOptions = typeof options === 'string' ? { idempotencyKey: options } : options;

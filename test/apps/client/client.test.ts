@@ -30,8 +30,24 @@ t.test('a 503 is waited out as the hub says, and a repeat carries the same key',
   const task = await hubClient({ url, token: 'secret' }).tasks.submit({ description: 'x' });
   t.equal(task.task_id, 'task-00000000000000aa');
   t.equal(keys.length, 3);
-  t.match(keys[0], /^[0-9a-f-]{36}$/);
+  t.match(keys[0], /^[0-9a-f]{12}-[0-9a-f-]{36}$/);
   t.equal(new Set(keys).size, 1);
+});
+
+t.test('the keys of later submits sort after those of earlier ones, so that they are neighbours in an index', async (t) => {
+  const keys: string[] = [];
+  const app = new ScriptedApp().post('/api/tasks', (c) => {
+    keys.push(String(c.headers['idempotency-key']));
+    return c.json({ task_id: 'task-00000000000000aa', status: 'queued', priority: 'normal', created_at: 1 }, 201);
+  });
+  const { tasks } = hubClient({ url: (await listening(t, app)).url });
+  for (let n = 0; n < 5; n += 1) {
+    await tasks.submit({ description: 'x' });
+    const nowMs = Date.now();
+    while (Date.now() === nowMs);
+  }
+  t.equal(new Set(keys).size, 5);
+  t.same(keys, [...keys].sort());
 });
 
 t.test('a Retry-After beyond the bound ends the waiting at once', async (t) => {
