@@ -17,14 +17,21 @@ export interface FunctionRunnerOptions {
   readonly onOverdue: (fence: Fence, waitedMs: number) => void;
 }
 
+/** For so long handlers are called in one turn of the event loop. */
+const TURN_MS = 5;
+
 /** Its runs end with this process, so the next one cannot adopt them. */
 export function functionRunner(options: FunctionRunnerOptions): WakeRunner {
-  /** Handlers are called in a turn of their own, so that the frames that accept their tasks are written before any of them runs. */
+  const { clock } = options;
+  /** Handlers are called in a turn of their own. Those that take long leave the others for later: acceptances and heartbeats wait meanwhile. */
   let beginning: (() => void)[] = [];
   const beginAll = (): void => {
     const all = beginning;
-    beginning = [];
-    for (const begin of all) begin();
+    const untilMs = clock.monotonicMs() + TURN_MS;
+    let begun = 0;
+    while (begun < all.length && clock.monotonicMs() < untilMs) all[begun++]?.();
+    beginning = begun === all.length ? [] : all.slice(begun);
+    if (beginning.length > 0) setImmediate(() => setImmediate(beginAll));
   };
   const soon = (begin: () => void): void => {
     if (beginning.push(begin) === 1) setImmediate(beginAll);

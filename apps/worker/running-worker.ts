@@ -68,7 +68,7 @@ export function worker(options: WorkerOptions): RunningWorker {
     const kept = journalDir === undefined ? volatileJournal(config.agentId) : await journalIn(journalDir, config.agentId, clock, log);
     const journal = options.onEvent === undefined ? kept : tellingOfAnswers(kept, (fence) => emit({ type: 'acknowledged', fence }));
     const sidecar = createSidecar({
-      config: { ...config, inProcess: true },
+      config: { ...config, inProcess: true, isVolatile: journalDir === undefined },
       link: wsLink({ log }),
       journal,
       results: noFiles,
@@ -78,6 +78,8 @@ export function worker(options: WorkerOptions): RunningWorker {
       digest: systemDigest(),
       log,
       stopController: runStopController,
+      // Handlers begin in the first turn, so that those which end at once have.
+      afterTurn: (work) => void setImmediate(() => setImmediate(work)),
       onLink,
     });
     await sidecar.start();

@@ -115,6 +115,8 @@ const commonSchemas = {
     protocol_version: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
     instance_id: Type.Optional(Type.String({ minLength: 8, maxLength: 128 })),
     process_id: Type.Optional(Type.String({ minLength: 8, maxLength: 128 })),
+    // Its journal ends with its process.
+    volatile: Type.Optional(Type.Boolean()),
     slots: Type.Optional(slotsField),
     held: Type.Optional(Type.Array(heldSchema, { maxItems: HELD_MAX })),
     checks: Type.Optional(checksSchema),

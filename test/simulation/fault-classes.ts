@@ -28,6 +28,7 @@ export const FAULT_CLASSES: readonly FaultClass[] = [
   { name: 'frame doubled', counted: ['frame doubled'] },
   { name: 'frame late', counted: ['frame late'] },
   { name: 'frame overtaken by a newer connection', counted: ['frame overtaken'] },
+  { name: 'end that overtakes its acceptance', counted: ['end without its acceptance'] },
   { name: 'answer to the end of an assignment lost, with its connection', counted: ['answer lost'] },
   { name: 'half-open socket, partition', counted: ['half-open socket', 'partition'] },
   { name: 'one agent id on two machines', counted: ['agent id in use'] },

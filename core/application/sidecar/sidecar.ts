@@ -38,6 +38,8 @@ export interface SidecarConfigPart {
    * its run. Default false.
    */
   readonly inProcess?: boolean | undefined;
+  /** Its journal ends with its process, so what it began without an answer cannot be told from what it never got. Default false. */
+  readonly isVolatile?: boolean | undefined;
   /** Redacted from everything the agent writes. */
   readonly secrets?: readonly string[] | undefined;
 }
@@ -184,7 +186,7 @@ function tellingOfLink(step: DriverParts['step'], onLink: SidecarOptions['onLink
   };
 }
 
-function settingsOf({ config, runner, digest, ids }: SidecarOptions): SidecarSettings {
+function settingsOf({ config, runner, digest, ids, afterTurn }: SidecarOptions): SidecarSettings {
   const { agentId, hubs } = config;
   if (!isAgentId(agentId) || hubs.length === 0) {
     throw new AgentcomError(
@@ -202,6 +204,8 @@ function settingsOf({ config, runner, digest, ids }: SidecarOptions): SidecarSet
     hmac: (key, text) => digest.hmac(key, text),
     plainToken: config.plainToken ?? false,
     inProcess: config.inProcess ?? false,
+    isVolatile: config.isVolatile ?? false,
+    awaitsTurns: afterTurn !== undefined,
   };
 }
 

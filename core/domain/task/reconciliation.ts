@@ -77,7 +77,9 @@ export function decideHeld(task: Task | undefined, held: Held, agentId: AgentId)
 export type MissingDecision =
   /** Never accepted: resent with the same generation. */
   | 'resend'
-  /** Accepted, and no longer there. */
+  /** It may have run, and is no longer there. */
   | 'lost';
 
-export const decideMissing = (task: Task): MissingDecision => (task.acceptedAtMs === null ? 'resend' : 'lost');
+/** `mayHaveBegun`: it may have run without being accepted, so its generation must not run once more. */
+export const decideMissing = (task: Task, mayHaveBegun: boolean = false): MissingDecision =>
+  task.acceptedAtMs === null && !mayHaveBegun ? 'resend' : 'lost';

@@ -69,6 +69,23 @@ t.test('results: any JSON value', async (t) => {
   }
 });
 
+t.test('handlers that take long leave the others to later turns, so that the worker is heard of meanwhile', async (t) => {
+  const room = await workerRoom(t);
+  const turns: number[] = [];
+  let turn = 0;
+  await room.worker({
+    slots: 4,
+    handle() {
+      turns.push(turn);
+      setImmediate(() => (turn += 1));
+      const untilMs = performance.now() + 20;
+      while (performance.now() < untilMs);
+    },
+  });
+  await Promise.all([1, 2, 3, 4].map(() => room.done({ description: 'x' })));
+  t.equal(new Set(turns).size, 4, 'each in a turn of its own');
+});
+
 t.test('a failure is retried, with its message, class and stack', async (t) => {
   const room = await workerRoom(t);
   let calls = 0;

@@ -43,6 +43,7 @@ const CASES: readonly { readonly what: string; readonly task: Task | undefined; 
 for (const { what, task, held: said, wanted } of CASES) t.same(decideHeld(task, said, ME), wanted, what);
 
 t.equal(decideMissing(STATES.assigned), 'resend', 'never accepted: it never saw it');
+t.equal(decideMissing(STATES.assigned, true), 'lost', 'it may have run without being accepted');
 t.equal(decideMissing(STATES.accepted), 'lost', 'accepted, and not there any more');
 
 t.test('what a held generation above the stored one leads to', (t) => {

@@ -132,6 +132,27 @@ t.test('R12, R13: a process that starts anew died by itself: its returns count w
   t.match((await rig.record(id)).events.at(-1), { event: 'reclaimed', details: { reason: 'sidecar_restarted', sent: 3 } });
 });
 
+t.test(
+  'R12: what an earlier process may have begun without an acceptance gets a new generation, if its journal ended with it',
+  async (t) => {
+    const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
+    let peer = await rig.peer('a1');
+    await peer.identify({ process_id: 'process-1', volatile: true });
+    const id = await rig.submit();
+    peer = await peer.again();
+    await peer.identify({ process_id: 'process-1', volatile: true });
+    t.match((await rig.record(id)).task, { status: 'assigned', generation: 1, resent: 1 }, 'the same process never got it');
+    await peer.cut();
+    await rig.pass(8_000);
+    const [, ...frames] = await (await peer.again()).identify({ process_id: 'process-2', volatile: true });
+    t.notOk(frames.some((frame) => (frame as { generation?: unknown }).generation === 1));
+    const { events, task } = await rig.record(id);
+    t.ok(events.some(({ event, details }) => event === 'reclaimed' && (details as { reason?: unknown }).reason === 'not_held'));
+    t.ok(task.generation > 1);
+    t.equal(task.retryCount, 0, 'nobody knows that it was begun');
+  },
+);
+
 t.test('R15: an absence before the accept that is shorter than the grace costs nothing, and leaves time to accept', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000, acceptMs: 60_000 } });
   const peer = await rig.peer('a1');

@@ -15,6 +15,7 @@ import { Life, machineClock, mortal, processClock, type MachineClock } from '../
 import { connectFrom, mortalEvents, mortalInbox, letIn, type CrashLoop, type Overtaken, type Machine } from './simulated-machine.ts';
 import { AgentFleet } from '../agents/agent-fleet.ts';
 import { FolderTrouble } from '../agents/folder-trouble.ts';
+import { HeldAcceptances } from './held-acceptances.ts';
 import type { MachinePlan } from '../plan.ts';
 import type { Surroundings } from './simulated-surroundings.ts';
 
@@ -41,6 +42,7 @@ export class SidecarMachine implements Machine {
   readonly #fleet: AgentFleet;
   readonly #config: SidecarConfigPart;
   readonly trouble: FolderTrouble;
+  readonly #held: HeldAcceptances;
   #journal: MemoryJournal;
   #results: MemoryResultInbox;
   #life: Life | null = null;
@@ -71,6 +73,7 @@ export class SidecarMachine implements Machine {
     this.#chance = world.chanceOf(name);
     this.#loops = new CrashLoops(world, (downMs) => this.killFor(downMs, 0));
     this.#clock = machineClock(world.clock, plan.clockOffMs);
+    this.#held = new HeldAcceptances(world, name);
     this.#clockOffMaxMs = world.chanceOf(`${name} clock`).is(0.3) ? SIDECAR_TIMING.clockOffMaxMs : CLOCK_OFF_ANY_MS;
     this.instanceId = `instance of ${name}`;
     this.#config = {
@@ -136,6 +139,7 @@ export class SidecarMachine implements Machine {
       ),
       stopController: () => new AbortController(),
       config: this.#config,
+      ...this.#held.afterTurn(clock),
     });
     this.#sidecar = sidecar;
     sidecar.start().catch((error: unknown) => {
@@ -155,17 +159,15 @@ export class SidecarMachine implements Machine {
     const isTorn = this.#isSaving && this.#chance.is(0.3);
     this.#over({ keepUnsynced: isTorn || this.#chance.is(0.5) });
     // Half of the new state is on the disk: the copy before it is the last good one.
-    if (isTorn) this.#journal.damage('newest');
-    if (isTorn) this.#world.trace.rare('journal torn');
+    if (!isTorn) return;
+    this.#journal.damage('newest');
+    this.#world.trace.rare('journal torn');
   }
 
   killFor(downMs: number, atWrite: number): void {
     if (this.#life === null) return;
     const startAgain = (): void => this.#world.later(downMs, () => this.start());
-    if (atWrite > 0) {
-      this.#killAt = { writesLeft: atWrite, startAgain };
-      return;
-    }
+    if (atWrite > 0) return void (this.#killAt = { writesLeft: atWrite, startAgain });
     this.kill();
     startAgain();
   }
@@ -226,12 +228,10 @@ export class SidecarMachine implements Machine {
 
   #over(crash: { readonly keepUnsynced: boolean }): void {
     this.#holdsJournal = false;
-    this.#life = null;
-    this.#sidecar = null;
+    [this.#life, this.#sidecar] = [null, null];
     this.#link?.destroy();
     this.#link = null;
-    this.#isWriting = false;
-    this.#isIdentified = false;
+    [this.#isWriting, this.#isIdentified] = [false, false];
     this.#killAt = null;
     this.#breakLink = () => undefined;
     this.#overtaken?.link.destroy();
@@ -278,8 +278,7 @@ export class SidecarMachine implements Machine {
 
   get busyWith(): string | null {
     const { slots = [], outbox = [] } = this.#synced ?? {};
-    const [slot] = slots;
-    const [entry] = outbox;
+    const [[slot], [entry]] = [slots, outbox];
     if (slot !== undefined) return `${slot.taskId}.g${slot.generation} is ${slot.status}`;
     if (entry !== undefined) return `the report "${entry.report}" of ${entry.taskId}.g${entry.generation} is unanswered`;
     const [run] = this.#fleet.living();
@@ -349,6 +348,7 @@ export class SidecarMachine implements Machine {
     const [, type = ''] = /^\{"type":"([a-z_]+)"/.exec(text) ?? [];
     if (this.#loops.endsBefore(type, life)) return true;
     const isSent = link.send(text);
+    if (isSent) this.#held.sent(text);
     this.#loops.endsAfter(type, life);
     return isSent;
   }
@@ -374,10 +374,12 @@ export class SidecarMachine implements Machine {
         });
         [this.#connection, this.#link] = [connection, link];
         this.#isIdentified = false;
-        this.#breakLink = (staysOpen) => {
-          this.#breakLink = () => undefined;
-          this.#isIdentified = false;
+        const gone = (): void => {
+          [this.#breakLink, this.#isIdentified] = [() => undefined, false];
           this.#world.ledger.absent(this.agentId, connection);
+        };
+        this.#breakLink = (staysOpen) => {
+          gone();
           if (!staysOpen) link.destroy();
           life.arrive(() => events.onGone(1006, 'reset'));
         };
@@ -388,9 +390,7 @@ export class SidecarMachine implements Machine {
           },
           bufferedBytes: () => link.bufferedBytes(),
           destroy: () => {
-            this.#isIdentified = false;
-            this.#breakLink = () => undefined;
-            this.#world.ledger.absent(this.agentId, connection);
+            gone();
             link.destroy();
           },
         };

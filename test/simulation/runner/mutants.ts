@@ -323,4 +323,12 @@ export const MUTANTS: readonly Mutant[] = [
     find: '        if (before !== null) await before.settled;\n',
     replace: '',
   },
+  {
+    name: 'M39',
+    what: 'an acceptance that waited leaves though its assignment was given up',
+    caughtBy: 'J5',
+    file: 'core/application/sidecar/report/outbox-reports.ts',
+    find: "if (entry?.report === 'accepted') sendReport(step, entry);",
+    replace: "if (entry?.report !== 'complete') step.send({ type: 'task_accepted', ...frameIds(assignment) });",
+  },
 ];

@@ -145,6 +145,8 @@ export interface IdentifyCommand {
   readonly instanceId: string | null;
   /** The sidecar process on that machine; null or left out: not reported. */
   readonly processId?: string | null | undefined;
+  /** Its journal ends with its process. Default false. */
+  readonly isVolatile?: boolean | undefined;
   readonly capabilities: readonly string[];
   readonly slots: number;
   readonly reportedStatus: string | null;

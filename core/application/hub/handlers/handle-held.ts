@@ -18,6 +18,8 @@ interface Return {
   readonly isOtherMachine: boolean;
   /** The same machine but another process: the sidecar itself restarted, not only its connection. */
   readonly isRestarted: boolean;
+  /** Its journal ends with its process: what a new process does not hold may have begun in the one before. */
+  readonly isVolatile: boolean;
 }
 
 /**
@@ -27,7 +29,7 @@ interface Return {
 export function answerHeld(
   batch: Batch,
   agent: Agent,
-  { held, isOtherMachine, isRestarted }: { readonly held: readonly HeldAssignment[] } & Return,
+  { held, isOtherMachine, isRestarted, isVolatile }: { readonly held: readonly HeldAssignment[] } & Return,
   context: HubContext,
 ): readonly HeldAnswer[] {
   const ahead: { one: HeldAssignment; decision: AheadDecision }[] = [];
@@ -58,7 +60,7 @@ export function answerHeld(
     held.some((one) => one.taskId === task.taskId && one.generation === task.generation && one.status !== 'unknown');
   for (const task of batch.liveOf(agent.id)) {
     if (isHeld({ taskId: task.id, generation: task.generation })) continue;
-    if (decideMissing(task) === 'lost') reclaim(batch, agent.id, task, 'not_held', context);
+    if (decideMissing(task, isVolatile && isRestarted) === 'lost') reclaim(batch, agent.id, task, 'not_held', context);
     else if (isOtherMachine) requeue(batch, task, context);
     else resendAssignment(batch, agent, task, { isRestarted, context });
   }

@@ -75,6 +75,7 @@ export async function identifyCommand(
       protocolVersion: version,
       instanceId: version === 2 ? (frame.instance_id ?? null) : null,
       processId: version === 2 ? (frame.process_id ?? null) : null,
+      isVolatile: version === 2 && frame.volatile === true,
       capabilities: fixed === null ? claimed : claimed.filter((capability) => fixed.includes(capability)),
       slots:
         version === 1

@@ -57,6 +57,8 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   let removals: Promise<void> = Promise.resolve();
   let removing = 0;
   let connection: LinkConnection | null = null;
+  /** For whom the end of this turn is awaited. */
+  let awaited: AssignmentId[] = [];
   const hasRoom = (): boolean => (connection?.bufferedBytes() ?? 0) < SOCKET_BYTES_MAX;
   const reports = reportSendQueue({
     hasRoom,
@@ -100,6 +102,16 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     if (connection === null || (frame.type === 'task_output' && !hasRoom())) return;
     reports.onWritten(end);
     connection.send(JSON.stringify(frame));
+  }
+
+  function awaitTurn(assignment: AssignmentId): void {
+    awaited.push(assignment);
+    if (awaited.length > 1) return;
+    options.afterTurn?.(() => {
+      const assignments = awaited;
+      awaited = [];
+      deliver({ type: 'turn_over', assignments });
+    });
   }
 
   function disconnect(): void {
@@ -234,6 +246,8 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
         return disconnect();
       case 'send':
         return send(effect.frame);
+      case 'awaitTurn':
+        return awaitTurn(effect.assignment);
       case 'readReport':
         return void reports.enqueue(effect.assignment);
       case 'check':

@@ -17,7 +17,7 @@ import { onChallenge, onGreetingError, onLinkUp } from '../link/hub-handshake.ts
 import { connect, markAlive, onHubError, onIdentified, onIdentifyTimer, onLinkDown, onPingTimer, onPongTimer } from '../link/link.ts';
 import { onAssign } from '../assignment/offers.ts';
 import { onConfirmTimer, onPickupTimer, onRunMaxTimer, onSilenceTimer } from '../assignment/timeouts.ts';
-import { onRepeatTimer, onReportRead } from '../report/outbox-reports.ts';
+import { onRepeatTimer, onReportRead, onTurnOver } from '../report/outbox-reports.ts';
 import { onFileEvent } from '../assignment/results.ts';
 import { onWakeStreamEnded, onWakeEvent, onInvalidWakeEvent } from '../assignment/run-events.ts';
 import {
@@ -103,6 +103,8 @@ function handle(step: StepContext, input: SidecarInput): void {
       return onScanned(step, input);
     case 'folders_found':
       return onFoldersFound(step, input);
+    case 'turn_over':
+      return onTurnOver(step, input.assignments);
     case 'report_read':
       return onReportRead(step, input);
     case 'disk_measured':

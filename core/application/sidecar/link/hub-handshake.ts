@@ -77,6 +77,7 @@ function identify(step: StepContext, known: { readonly token: string } | { reado
       protocol_version: PROTOCOL_VERSION,
       instance_id: step.state.instanceId,
       process_id: step.settings.processId,
+      ...(step.settings.isVolatile ? { volatile: true } : {}),
       slots,
       held: heldFrames(step),
       checks: checksForIdentify(step),

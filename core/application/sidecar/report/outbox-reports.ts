@@ -3,6 +3,7 @@
  * delays while unanswered, and dropped only after the hub's answer (its files first).
  */
 import { backoffMs } from '../../../domain/backoff.ts';
+import { GENERATION_ZERO, nextGeneration } from '../../../domain/ids.ts';
 import { PersistentMap } from '../../../domain/persistent-map.ts';
 import { utf8Bytes } from '../../../domain/encoded-text.ts';
 import { hasBody, type EndEntry, type OutboxEntry } from '../../../domain/assignment/outbox.ts';
@@ -15,13 +16,26 @@ import type { StoredBody } from '../state/inputs.ts';
 import { frameIds } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
 
-/** Puts a report without a body into the outbox and sends it. */
+/**
+ * Puts a report without a body into the outbox and sends it. The acceptance of a first assignment waits for the end of the turn if its run may
+ * have ended by then. That of a later one does not: what ended the process before may do so again, and has to use up retries.
+ */
 export function report(step: StepContext, assignment: AssignmentId, kind: 'accepted' | 'rejected', about: ReportAbout): void {
   const { taskId, generation } = assignment;
   const { reason, storeId, assignedAtMs } = about;
   const entry: OutboxEntry = { taskId, generation, report: kind, reason, keepFiles: false, storeId, assignedAtMs };
   step.putReport(entry);
-  sendReport(step, entry);
+  const mayWait = kind === 'accepted' && step.settings.awaitsTurns && generation === nextGeneration(GENERATION_ZERO);
+  if (mayWait) step.afterPersist({ type: 'awaitTurn', assignment });
+  else sendReport(step, entry);
+}
+
+/** Acceptances that no end has replaced. */
+export function onTurnOver(step: StepContext, assignments: readonly AssignmentId[]): void {
+  for (const assignment of assignments) {
+    const entry = step.findReport(assignment);
+    if (entry?.report === 'accepted') sendReport(step, entry);
+  }
 }
 
 export interface ReportAbout {

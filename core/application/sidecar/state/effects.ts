@@ -55,6 +55,8 @@ export type AfterPersistEffect =
   | { readonly type: 'connect'; readonly connectionId: number; readonly url: string; readonly frameBytesMax: number }
   | { readonly type: 'disconnect' }
   | { readonly type: 'send'; readonly frame: V2Frame }
+  /** Answered by `turn_over`, with all that asked in this turn. */
+  | { readonly type: 'awaitTurn'; readonly assignment: AssignmentId }
   /** Answered by `report_read`. */
   | { readonly type: 'readReport'; readonly assignment: AssignmentId }
   /**

@@ -37,6 +37,8 @@ export type SidecarInput =
   | { readonly type: 'report_read'; readonly assignment: AssignmentId; readonly body: StoredBody }
   /** The size of `refused/` and of the kept files of unread results, and whether the disk reserve exists; see `Journal.room`. */
   | { readonly type: 'disk_measured'; readonly refusedBytes: number; readonly hasReserve: boolean }
+  /** What this turn of the event loop began is over. */
+  | { readonly type: 'turn_over'; readonly assignments: readonly AssignmentId[] }
   | { readonly type: 'runner_checked'; readonly checks: readonly RunnerCheck[] }
   | { readonly type: 'timer'; readonly timer: TimerName }
   /** Handling the input threw; the state is unchanged. */

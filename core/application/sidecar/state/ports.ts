@@ -32,4 +32,9 @@ export interface SidecarPorts {
   readonly log: Log;
   /** `() => new AbortController()` */
   readonly stopController: () => StopController;
+  /**
+   * Runs `work` after all that this turn of the event loop begins. Given if runs may end within a turn: the acceptance of a first
+   * assignment waits for its end then, and is not sent if the run has ended, as the hub takes the end as an acceptance, too.
+   */
+  readonly afterTurn?: ((work: () => void) => void) | undefined;
 }

@@ -36,6 +36,10 @@ export interface SidecarSettings {
   readonly hmac: Hmac;
   /** Send the token without asking for the hub's proof. */
   readonly plainToken: boolean;
+  /** Its journal ends with its process. */
+  readonly isVolatile: boolean;
+  /** Acceptances wait for the end of a turn; see `SidecarPorts.afterTurn`. */
+  readonly awaitsTurns: boolean;
   /** Its agent is a function of this process; see `SidecarConfigPart.inProcess`. */
   readonly inProcess: boolean;
 }

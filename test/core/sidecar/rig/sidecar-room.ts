@@ -28,6 +28,8 @@ export interface RoomOptions {
   readonly fate?: ((clock: VirtualClock) => Fate) | undefined;
   /** Default true: the hub of a room need not prove itself. */
   readonly plainToken?: boolean | undefined;
+  /** How long its turns of the event loop last; default: acceptances do not wait for their ends. */
+  readonly turnMs?: number | undefined;
   /** Default 1. */
   readonly slots?: number | undefined;
 }
@@ -121,6 +123,7 @@ export async function room(options: RoomOptions = {}): Promise<Room> {
       digest: systemDigest(),
       log,
       stopController: () => new AbortController(),
+      afterTurn: options.turnMs === undefined ? undefined : (work) => void clock.after(options.turnMs ?? 0, work),
     });
   };
   const made: Room = {

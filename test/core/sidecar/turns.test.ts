@@ -1,0 +1,69 @@
+/** A sidecar whose runs may end within a turn of the event loop: acceptances wait for its end. */
+import t from 'tap';
+import { keyOf, TASK } from './rig/stage.ts';
+import { obliging, offer, openRoom, type RoomOptions } from './rig/sidecar-room.ts';
+
+const TURN_MS = 50;
+
+/** What the hub heard of assignments, in a room whose agent takes so long. */
+const heardAfter = async (agentMs: number, options: RoomOptions = {}) => {
+  const room = await openRoom({
+    turnMs: TURN_MS,
+    hub: obliging,
+    script: (_request, made) => ({
+      steps: [
+        { afterMs: 0, event: { type: 'woken' } },
+        {
+          afterMs: agentMs,
+          act: (request) => made.results.write(`results/${keyOf(request)}/${request.taskId}.json`, JSON.stringify({ status: 'success' })),
+        },
+        { afterMs: 0, event: { type: 'exited', exitCode: 0, signal: null, stderrTail: '' } },
+      ],
+    }),
+    ...options,
+  });
+  room.say(offer());
+  return room;
+};
+
+const ofTasks = (types: readonly unknown[]): readonly unknown[] => types.filter((type) => String(type).startsWith('task_'));
+
+t.test('an acceptance leaves at the end of the turn', async (t) => {
+  const room = await heardAfter(10_000);
+  await room.pass(TURN_MS - 1);
+  t.same(ofTasks(room.types()), []);
+  await room.pass(1);
+  t.same(ofTasks(room.types()), ['task_accepted']);
+  await room.pass(20_000);
+  t.same(ofTasks(room.types()).at(-1), 'task_complete');
+});
+
+t.test('the acceptance of a later assignment leaves at once: a run that ends the process must use up retries', async (t) => {
+  const room = await openRoom({ turnMs: TURN_MS, hub: obliging });
+  room.say(offer(2));
+  await room.pass(1);
+  t.same(ofTasks(room.types()), ['task_accepted']);
+});
+
+t.test('what has ended by then is accepted by its end', async (t) => {
+  const room = await heardAfter(0);
+  await room.pass(20_000);
+  t.same(ofTasks(room.types()), ['task_complete'], 'once, and the acceptance never');
+});
+
+t.test('an acceptance that waits when the link goes is sent on the next', async (t) => {
+  const room = await heardAfter(10_000);
+  await room.pass(1);
+  room.cut();
+  await room.pass(5_000);
+  t.same(ofTasks(room.types()), ['task_accepted']);
+});
+
+t.test('what was given up while its acceptance waited is not accepted', async (t) => {
+  const room = await heardAfter(10_000);
+  await room.pass(1);
+  room.say({ type: 'task_cancelled', task_id: TASK, generation: 1, reason: 'cancelled', timestamp: 0 });
+  await room.pass(20_000);
+  t.notOk(ofTasks(room.types()).includes('task_accepted'));
+  t.ok(ofTasks(room.types()).includes('task_cancel_ack'));
+});
