@@ -25,10 +25,28 @@ export const findIn = <T extends AssignmentId>(list: readonly T[], assignment: A
 export function withEntry<T extends AssignmentId>(list: readonly T[], entry: T): readonly T[] {
   const index = indexOf(list);
   const replaced = findIn(list, entry);
-  const next = replaced === undefined ? [...list, entry] : list.with(list.indexOf(replaced), entry);
-  const others = (index.get(entry.taskId) ?? NONE).filter((each) => each !== replaced);
-  index.set(entry.taskId, [...others, entry]);
+  // A spread would make room for more: twice the memory.
+  const next = replaced === undefined ? list.concat(entry) : list.with(list.indexOf(replaced), entry);
+  putInIndex(index, replaced, entry);
   return handOn(index, list, next);
+}
+
+/** Appends the entry, and drops an earlier one of the same assignment. */
+export function withEntryLast<T extends AssignmentId>(list: readonly T[], entry: T): readonly T[] {
+  const replaced = findIn(list, entry);
+  if (replaced === undefined) return withEntry(list, entry);
+  const index = indexOf(list);
+  const at = list.indexOf(replaced);
+  const next = list.slice().copyWithin(at, at + 1);
+  next[next.length - 1] = entry;
+  putInIndex(index, replaced, entry);
+  return handOn(index, list, next);
+}
+
+function putInIndex(index: Index, replaced: AssignmentId | undefined, entry: AssignmentId): void {
+  const known = index.get(entry.taskId) ?? NONE;
+  const isAlone = known.length === 0 || (known.length === 1 && replaced !== undefined);
+  index.set(entry.taskId, isAlone ? [entry] : [...known.filter((each) => each !== replaced), entry]);
 }
 
 export function withoutEntry<T extends AssignmentId>(list: readonly T[], assignment: AssignmentId): readonly T[] {

@@ -15,10 +15,10 @@ export const EXPIRED_AT_ONCE_MAX = 2;
 /** How many tasks are remembered. */
 export const ENDED_MAX = 10_000;
 /**
- * The same where tasks take microseconds: each end copies the list. The hub repeats an assignment only before it is accepted, so those of
- * the last seconds are enough.
+ * The same where tasks take microseconds: each end copies the list. The hub repeats an assignment only before it has its end, so the last few
+ * are enough.
  */
-export const ENDED_IN_PROCESS_MAX = 1_000;
+export const ENDED_IN_PROCESS_MAX = 256;
 /** Maximum size in the journal, characters. */
 export const ENDED_CHARACTERS_MAX = 500_000;
 
@@ -89,11 +89,18 @@ export function remember(
   const characters = index.characters + charactersOf(entry) - (replacedEntry === undefined ? 0 : charactersOf(replacedEntry));
   const first = firstKept(others, hour, characters, tasksMax - 1);
   const dropped = others.slice(0, first);
-  const kept = others.slice(first);
-  kept.push(entry);
+  const kept = appended(others, first, entry);
   moveIndex(index, { from: memory, to: kept, start, entry, characters, dropped });
   const replaced = known !== undefined && known.generation < ended.generation ? [known] : [];
   return { memory: kept, forgotten: [...replaced.filter((each) => each.filesKept), ...withFiles(dropped)] };
+}
+
+/** The list from `first` on, and the entry. In one piece: an array that grows is copied once more, with room for others. */
+function appended(list: readonly EndedEntry[], first: number, entry: EndedEntry): readonly EndedEntry[] {
+  if (first === 0) return [...list, entry];
+  const next = list.slice(first - 1).copyWithin(0, 1);
+  next[next.length - 1] = entry;
+  return next;
 }
 
 /** What `recall` would otherwise search the list for, and its size in characters. */

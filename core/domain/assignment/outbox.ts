@@ -1,5 +1,4 @@
 /** The sidecar's unanswered reports: per assignment only the newest. */
-import { withEntry, withoutEntry } from './assignment-list.ts';
 import type { AssignmentId, SlotInability } from './slot.ts';
 import type { AckStatus } from '../task/task.ts';
 
@@ -40,10 +39,6 @@ export const isEnd = (entry: OutboxEntry): entry is EndEntry => entry.report !==
 
 /** Whether it reports the end of an accepted assignment. */
 export const isEndOfRun = (entry: OutboxEntry): boolean => hasBody(entry) || entry.report === 'released';
-
-/** Appends the entry, and drops an earlier one of the same assignment. */
-export const withReport = (outbox: readonly OutboxEntry[], entry: OutboxEntry): readonly OutboxEntry[] =>
-  withEntry(withoutEntry(outbox, entry), entry);
 
 const ANSWERS: Readonly<Record<OutboxReportKind, readonly AckStatus[]>> = {
   accepted: ['accepted'],

@@ -1,6 +1,6 @@
 /** Lists of assignments: what is found in one is what a search through it would find, also in a list from before a change. */
 import t from 'tap';
-import { entriesOf, findIn, withEntry, withoutEntry } from '../../../core/domain/assignment/assignment-list.ts';
+import { entriesOf, findIn, withEntry, withEntryLast, withoutEntry } from '../../../core/domain/assignment/assignment-list.ts';
 import { isSameAssignment, type AssignmentId } from '../../../core/domain/assignment/slot.ts';
 import type { Generation, TaskId } from '../../../core/domain/ids.ts';
 
@@ -37,10 +37,17 @@ t.test('what is found is what a search finds, whichever list is asked', (t) => {
     const list = lists[Math.max(0, lists.length - 1 - below(below(4) === 0 ? lists.length : 1))] as readonly Entry[];
     const one = entry(below(8), below(3), n);
     const place = list.findIndex((each) => isSameAssignment(each, one));
-    const isRemoved = below(3) === 0;
-    const next = isRemoved ? withoutEntry(list, one) : withEntry(list, one);
+    const change = [withoutEntry, withEntry, withEntryLast][below(3)] as typeof withEntry<Entry>;
+    const next = change(list, one);
     const gone = list.filter((_each, at) => at !== place);
-    const wanted = isRemoved ? gone : place < 0 ? [...list, one] : list.map((each, at) => (at === place ? one : each));
+    const wanted =
+      change === withoutEntry
+        ? gone
+        : change === withEntryLast
+          ? [...gone, one]
+          : place < 0
+            ? [...list, one]
+            : list.map((each, at) => (at === place ? one : each));
     if (short(next).join() !== short(wanted).join()) wrong.push(`change ${n}`);
     const asked = lists[below(lists.length)] as readonly Entry[];
     if (findIn(asked, one) !== asked.find((each) => isSameAssignment(each, one))) wrong.push(`find ${n}`);

@@ -3,8 +3,8 @@
  * that guarantees durability: those before persisting, the journal if it changed, those after.
  */
 import { ENDED_IN_PROCESS_MAX, ENDED_MAX, recall, remember, type Ended } from '../../../domain/assignment/ended-assignments.ts';
-import { findIn, withEntry, withoutEntry } from '../../../domain/assignment/assignment-list.ts';
-import { withReport, type OutboxEntry } from '../../../domain/assignment/outbox.ts';
+import { findIn, withEntry, withEntryLast, withoutEntry } from '../../../domain/assignment/assignment-list.ts';
+import type { OutboxEntry } from '../../../domain/assignment/outbox.ts';
 import { assignmentKey, assignmentIdOf, type AssignmentId, type Slot } from '../../../domain/assignment/slot.ts';
 import type { LogFields } from '../../../ports/log.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
@@ -143,7 +143,7 @@ export class StepContext {
   }
 
   putReport(entry: OutboxEntry): void {
-    this.#ownJournal().outbox = withReport(this.state.journal.outbox, entry);
+    this.#ownJournal().outbox = withEntryLast(this.state.journal.outbox, entry);
     this.#forgetSendings(entry);
   }
 
