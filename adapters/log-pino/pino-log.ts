@@ -66,6 +66,7 @@ const saying = (logger: Logger, outer: LogFields): Log => {
 /** Reading a field may throw (a getter, a proxy); the line then says so in the fields' place. */
 const merged = (outer: LogFields, fields: LogFields): LogFields => {
   try {
+    if (!needsChange(fields)) return { ...outer, ...fields };
     const all: Record<string, unknown> = { ...outer };
     for (const [key, value] of Object.entries(fields)) {
       all[TAKEN_KEYS.has(key) ? `${key}_` : key] = value instanceof Error ? stdSerializers.err(value) : value;
@@ -74,6 +75,11 @@ const merged = (outer: LogFields, fields: LogFields): LogFields => {
   } catch (thrown) {
     return { ...outer, unreadableFields: messageOf(thrown) };
   }
+};
+
+const needsChange = (fields: LogFields): boolean => {
+  for (const key in fields) if (TAKEN_KEYS.has(key) || fields[key] instanceof Error) return true;
+  return false;
 };
 
 const bounded = (line: string): string => {

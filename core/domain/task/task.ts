@@ -175,7 +175,9 @@ export const isLive = (task: Task): boolean => task.status === 'assigned';
 export const isEnded = (task: Task): boolean => task.status === 'completed' || task.status === 'cancelled' || task.status === 'dead_letter';
 
 /** The same text for equal requirements; the store indexes queued tasks by it. */
-export const requirementKey = (requirement: Requirement): string => JSON.stringify([requirement.assignTo, ...requirement.capabilities]);
+export const requirementKey = ({ assignTo, capabilities }: Requirement): string =>
+  assignTo === null && capabilities.length === 0 ? NO_REQUIREMENT : JSON.stringify([assignTo, ...capabilities]);
+const NO_REQUIREMENT = '[null]';
 
 /** A group of requirements: those for one agent only, or those whose first capability is this (null: without any). */
 export type RequirementGroup = { readonly agentId: AgentId } | { readonly capability: string | null };

@@ -392,7 +392,8 @@ export class Batch {
 
 const isReady = (task: Task, nowMs: number): boolean => isClaimable(task, nowMs) && !isOver(task, nowMs);
 
-const keyOf = (name: IdempotencyName): string => JSON.stringify([name.owner, name.key]);
+/** No key has a line break. */
+const keyOf = (name: IdempotencyName): string => `${name.owner}\n${name.key}`;
 /** The key of an assignment, of its stop and of its kept result. */
 const stopKey = (stop: Pick<PendingStop, 'agentId' | 'taskId' | 'generation'>): string =>
   `${stop.agentId} ${stop.taskId} ${stop.generation}`;

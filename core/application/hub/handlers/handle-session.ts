@@ -78,7 +78,8 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
   const isOtherMachine = before.instanceId !== null && before.instanceId !== command.instanceId;
   const isRestarted = !isOtherMachine && isKnown(before.processId) && isKnown(agent.processId) && before.processId !== agent.processId;
   const isVolatile = command.isVolatile === true;
-  const held = command.held === null ? [] : answerHeld(batch, agent, { held: command.held, isOtherMachine, isRestarted, isVolatile }, context);
+  const held =
+    command.held === null ? [] : answerHeld(batch, agent, { held: command.held, isOtherMachine, isRestarted, isVolatile }, context);
   if (command.held === null) resumeWithoutInventory(batch, agent, context);
   for (const stop of batch.stopsOf(agent.id)) batch.send(stop);
   return { kind: 'identified', session: agent.sessionNumber, held, isSettling: command.held === null };

@@ -130,12 +130,16 @@ function v1Checks({ successCriteria, verificationSteps }: TaskBody): Readonly<Re
   };
 }
 
-export function assignFrame(version: ProtocolVersion, task: Task, body: TaskBody, runMaxMs: number): Frame {
+/** The JSON text of an assignment. Its metadata are stored as JSON, and not parsed to be written again. */
+export function assignmentText(version: ProtocolVersion, task: Task, body: TaskBody, runMaxMs: number): string {
+  return `${JSON.stringify(assignFrame(version, task, body, runMaxMs)).slice(0, -1)},"metadata":${body.metadata ?? '{}'}}`;
+}
+
+function assignFrame(version: ProtocolVersion, task: Task, body: TaskBody, runMaxMs: number): Frame {
   return {
     type: 'task_assign',
     task_id: task.id,
     description: body.description,
-    metadata: body.metadata === null ? {} : (JSON.parse(body.metadata) as unknown),
     generation: task.generation,
     assigned_at: task.assignedAtMs,
     ...(version === 2

@@ -13,7 +13,7 @@ import { connectionLog, type ConnectionLog } from './connection-log.ts';
 import { AgentMeter } from './limits/agent-meter.ts';
 import { FrameRates } from './limits/frame-rates.ts';
 import { FrameTurns, LARGE_FRAME_CHARACTERS } from './limits/frame-turns.ts';
-import { type Frame, assignFrame, cancelledFrame, cardOf, drainFrame } from './frames-out.ts';
+import { type Frame, assignmentText, cancelledFrame, cardOf, drainFrame } from './frames-out.ts';
 import { HubSession } from './hub-session.ts';
 import type { SessionDeps } from './session-deps.ts';
 import { UnidentifiedConnections } from './unidentified.ts';
@@ -191,7 +191,7 @@ export class HubSessions implements TransportEvents {
         session.close(1013, 'try again later');
       } else if (one.kind === 'assign') {
         if (session.session === one.session)
-          session.send(assignFrame(session.version, one.task, one.body, this.#deps.context.rules.runMaxMs));
+          session.sendText(assignmentText(session.version, one.task, one.body, this.#deps.context.rules.runMaxMs));
       } else if (one.kind === 'stop') {
         session.send(cancelledFrame(session.version, one, this.#deps.clock.nowMs(), this.#deps.context.timing.killGraceMs));
       } else if (session.version === 2) {
