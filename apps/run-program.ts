@@ -6,6 +6,7 @@ import { systemClock } from '../adapters/clock-system/system-clock.ts';
 import { messageOf } from '../core/errors/agentcom-error.ts';
 import type { Log } from '../core/ports/log.ts';
 import { Lifecycle } from './lifecycle.ts';
+import { serviceNotifier, type ServiceNotifier } from './service/service-notify.ts';
 
 export interface RunningProgram {
   readonly lifecycle: Lifecycle;
@@ -37,13 +38,15 @@ const LEFT_BEHIND_MS = 1_000;
 /** Resolves once the program has stopped after a signal; throws if it could not start, continue or stop. */
 export async function runProgram({ log, start, stopEachMs }: ProgramOptions): Promise<void> {
   const lifecycle = new Lifecycle({ clock: systemClock(), log, stopEachMs, stopAllMs: stopEachMs });
-  const signal = stopOnSignal(lifecycle, log);
+  const service = serviceNotifier(process.env, log);
+  const signal = stopOnSignal(lifecycle, log, service);
   let wasReady = false;
   try {
     const running = await start({ lifecycle, stopping: signal.aborted });
+    if (running !== null) service.started();
     const finished = running?.finished ?? signal.stopped;
     // A program that cannot continue may never be ready.
-    await Promise.race([sayReady(running), finished, signal.stopped]);
+    await Promise.race([sayReady(running, service), finished, signal.stopped]);
     wasReady = running !== null;
     await Promise.race([finished, signal.stopped]);
   } catch (error) {
@@ -64,8 +67,11 @@ export async function runProgram({ log, start, stopEachMs }: ProgramOptions): Pr
 /** What was waiting for the signal's end says no more than that. */
 const isAbort = (error: unknown): boolean => error instanceof Error && error.name === 'AbortError';
 
-async function sayReady(running: Running | null): Promise<void> {
-  if (running !== null) process.stdout.write(`${await running.ready}\n`);
+async function sayReady(running: Running | null, service: ServiceNotifier): Promise<void> {
+  if (running === null) return;
+  const line = await running.ready;
+  service.status(line);
+  process.stdout.write(`${line}\n`);
 }
 
 interface StopOnSignal {
@@ -75,13 +81,14 @@ interface StopOnSignal {
   forget(): void;
 }
 
-function stopOnSignal(lifecycle: Lifecycle, log: Log): StopOnSignal {
+function stopOnSignal(lifecycle: Lifecycle, log: Log, service: ServiceNotifier): StopOnSignal {
   const controller = new AbortController();
   let settle: (stopping: Promise<void>) => void = () => undefined;
   const stopped = new Promise<void>((resolve) => (settle = resolve));
   const onSignal = (signal: NodeJS.Signals): void => {
     if (controller.signal.aborted) process.exit(STOPPED_AT_ONCE);
     log.info('stopping', { signal });
+    service.stopping();
     controller.abort();
     settle(lifecycle.stop());
   };

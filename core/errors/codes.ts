@@ -34,6 +34,7 @@ export const ERROR_CODES = {
   AC_API: { exit: 7, what: 'The hub answered a request with an error.' },
   AC_API_UNREACHABLE: { exit: 7, what: 'The hub could not be reached over HTTP.' },
   AC_ASSIGNMENT_GONE: { exit: 6, what: 'The assignment that the agent reports on is no longer its own.' },
+  AC_SERVICE: { exit: 1, what: 'The service manager of this machine cannot be used, or refuses.' },
   AC_USAGE: { exit: 2, what: 'The command line is wrong.' },
   AC_INTERNAL: { exit: 1, what: 'An internal invariant was violated: a bug, please report it.' },
 } as const satisfies Readonly<Record<string, { readonly exit: number; readonly what: string }>>;

@@ -1,0 +1,89 @@
+/** The service manager of this platform: installs, shows and removes a hub or a sidecar. */
+import { execFile } from 'node:child_process';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import { launchdUnit } from './launchd.ts';
+import { WRITTEN_BY, type Installer, type ServicePlan, type ServiceUnit } from './service-plan.ts';
+import { systemdUnit } from './systemd.ts';
+import { windowsTask } from './windows.ts';
+
+/** How long a command of the service manager may take. Milliseconds. */
+const COMMAND_MS = 60_000;
+const OUTPUT_BYTES_MAX = 1_048_576;
+
+/** Fails with `AC_SERVICE` where there is no service manager that we know. */
+export function unitFor(platform: string, plan: ServicePlan, installer: Installer): ServiceUnit {
+  if (platform === 'linux') return systemdUnit(plan, installer);
+  if (platform === 'darwin') return launchdUnit(plan, installer);
+  if (platform !== 'win32') throw new AgentcomError('AC_SERVICE', `There is no service manager that this command knows on ${platform}.`);
+  if (plan.runAs === null) return windowsTask(plan);
+  throw new AgentcomError('AC_SERVICE', 'On Windows a service runs for the user who installs it.', { cure: 'Leave out --run-as.' });
+}
+
+/** Replaces what an earlier call installed; starts it. */
+export async function install(unit: ServiceUnit, env: Env): Promise<void> {
+  await mustBeOurs(unit);
+  try {
+    await mkdir(dirname(unit.file), { recursive: true });
+    await writeFile(unit.file, unit.text, { encoding: unit.encoding, mode: 0o644 });
+  } catch (cause) {
+    throw new AgentcomError('AC_SERVICE', `Cannot write ${unit.file}: ${messageOf(cause)}.`, {
+      cause,
+      cure: 'With --run-as, run this command as root.',
+    });
+  }
+  for (const line of unit.install) await mustRun(line, env);
+}
+
+/** Stops and removes it. False: it was not installed. */
+export async function uninstall(unit: ServiceUnit, env: Env): Promise<boolean> {
+  if (!(await mustBeOurs(unit))) return false;
+  for (const line of unit.uninstall) await run(line, env);
+  await rm(unit.file, { force: true });
+  for (const line of unit.afterUninstall) await mustRun(line, env);
+  return true;
+}
+
+/** What the service manager says of it, and the exit code of its program. */
+export const statusOf = (unit: ServiceUnit, env: Env): Promise<Ran> => run(unit.status, env);
+
+/** Whether there is one; fails with `AC_SERVICE` if it is somebody else's. */
+async function mustBeOurs({ file, encoding }: ServiceUnit): Promise<boolean> {
+  const text = await readFile(file, encoding).catch((thrown: NodeJS.ErrnoException) => {
+    if (thrown.code === 'ENOENT') return null;
+    throw new AgentcomError('AC_SERVICE', `Cannot read ${file}: ${thrown.message}.`, { cause: thrown });
+  });
+  if (text === null || text.includes(WRITTEN_BY)) return text !== null;
+  throw new AgentcomError('AC_SERVICE', `${file} was not written by this command, and is left as it is.`, {
+    cure: 'Move it away, or choose another --name.',
+  });
+}
+
+/** Of the service manager's programs. */
+type Env = Readonly<Record<string, string | undefined>>;
+
+interface Ran {
+  readonly code: number;
+  readonly output: string;
+}
+
+async function mustRun(line: ServiceUnit['status'], env: Env): Promise<void> {
+  const { code, output } = await run(line, env);
+  if (code !== 0) throw new AgentcomError('AC_SERVICE', `"${line.join(' ')}" failed with ${code}: ${output.trim() || 'it said nothing'}`);
+}
+
+function run([program, ...args]: ServiceUnit['status'], env: Env): Promise<Ran> {
+  return new Promise((resolve, reject) => {
+    execFile(program, args, { env, timeout: COMMAND_MS, maxBuffer: OUTPUT_BYTES_MAX, windowsHide: true }, (error, stdout, stderr) => {
+      if (error !== null && typeof error.code !== 'number')
+        return reject(
+          new AgentcomError('AC_SERVICE', `Cannot run ${program}: ${error.message}.`, {
+            cause: error,
+            cure: 'Print the unit with "agentcom service print", and install it by hand.',
+          }),
+        );
+      resolve({ code: typeof error?.code === 'number' ? error.code : 0, output: `${stdout}${stderr}` });
+    });
+  });
+}

@@ -1,0 +1,50 @@
+/** What a service manager is to run, and what it needs for that: texts and command lines only, so that each platform's can be made on any other. */
+
+export interface ServicePlan {
+  readonly part: 'hub' | 'sidecar';
+  /** Its name for the service manager: letters, digits, `.`, `_` and `-`. */
+  readonly name: string;
+  /** For people: one line. */
+  readonly description: string;
+  readonly argv: readonly string[];
+  /** The folder of the config. */
+  readonly folder: string;
+  readonly dataDir: string;
+  readonly environment: Readonly<Record<string, string>>;
+  /** Started with the machine and run as this user; null: started with, and for, whoever installs it. */
+  readonly runAs: string | null;
+}
+
+/** Of whoever installs it. */
+export interface Installer {
+  readonly home: string;
+  readonly uid: number;
+  readonly userName: string;
+  /** `XDG_CONFIG_HOME`. */
+  readonly configHome?: string | undefined;
+}
+
+type CommandLine = readonly [program: string, ...args: string[]];
+
+export interface ServiceUnit {
+  /** Where it is kept. */
+  readonly file: string;
+  readonly text: string;
+  readonly encoding: 'utf8' | 'utf16le';
+  /** After the file is written. */
+  readonly install: readonly CommandLine[];
+  /** Before the file is removed; that it is not there is no failure. */
+  readonly uninstall: readonly CommandLine[];
+  readonly afterUninstall: readonly CommandLine[];
+  /** Prints its state, and exits with 0 if it runs. */
+  readonly status: CommandLine;
+  /** What is left to do by hand. */
+  readonly notes: readonly string[];
+}
+
+/** In the file, so that no other program's is ever replaced or removed. */
+export const WRITTEN_BY = 'Written by: agentcom service install';
+
+const XML: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;' };
+
+export const escapedForXml = (text: string): string => text.replace(/[&<>"']/g, (character) => XML[character] as string);

@@ -1,0 +1,103 @@
+/** Units for systemd, of a user or of the system. */
+import { join } from 'node:path/posix';
+import { WRITTEN_BY, type Installer, type ServicePlan, type ServiceUnit } from './service-plan.ts';
+
+/** A hub or sidecar stops within 10 s. */
+const STOP_S = 20;
+/** Without a word for so long its event loop is stuck. */
+const WATCHDOG_S = 120;
+
+export function systemdUnit(plan: ServicePlan, installer: Installer): ServiceUnit {
+  const { runAs, name } = plan;
+  const unit = `${name}.service`;
+  const folder = runAs === null ? join(installer.configHome ?? join(installer.home, '.config'), 'systemd', 'user') : '/etc/systemd/system';
+  const systemctl = (...args: string[]) => ['systemctl', ...(runAs === null ? ['--user'] : []), ...args] as [string, ...string[]];
+  return {
+    file: join(folder, unit),
+    text: unitText(plan),
+    encoding: 'utf8',
+    install: [systemctl('daemon-reload'), systemctl('enable', unit), systemctl('restart', unit)],
+    uninstall: [systemctl('disable', '--now', unit)],
+    afterUninstall: [systemctl('daemon-reload')],
+    status: systemctl('status', '--no-pager', '--lines=10', unit),
+    notes: [
+      `Its log: journalctl ${runAs === null ? '--user ' : ''}-u ${name} -f`,
+      ...(runAs === null
+        ? [`To start it with the machine, and keep it after you log out: loginctl enable-linger ${installer.userName}`]
+        : []),
+    ],
+  };
+}
+
+function unitText(plan: ServicePlan): string {
+  const { part, runAs } = plan;
+  return [
+    `# ${WRITTEN_BY}`,
+    '[Unit]',
+    `Description=${specifier(plan.description)}`,
+    ...(runAs === null ? [] : ['Wants=network-online.target', 'After=network-online.target']),
+    // A program that cannot run is started again for as long as it takes; those that a person has to look at are not.
+    'StartLimitIntervalSec=0',
+    '',
+    '[Service]',
+    'Type=notify',
+    // What it has to say, it says through systemd-notify.
+    'NotifyAccess=all',
+    `WatchdogSec=${WATCHDOG_S}`,
+    `ExecStart=${plan.argv.map(argument).join(' ')}`,
+    `WorkingDirectory=${specifier(plan.folder)}`,
+    ...Object.entries(plan.environment).map(([name, value]) => `Environment=${quoted(`${name}=${value}`)}`),
+    'Restart=on-failure',
+    'RestartSec=5',
+    'RestartPreventExitStatus=2 5',
+    `TimeoutStopSec=${STOP_S}`,
+    'LimitNOFILE=65536',
+    ...(runAs === null ? [] : [`User=${specifier(runAs)}`]),
+    ...(part === 'sidecar' ? SIDECAR : hubLines(plan)),
+    '',
+    '[Install]',
+    `WantedBy=${runAs === null ? 'default.target' : 'multi-user.target'}`,
+    '',
+  ].join('\n');
+}
+
+/** Agents outlive their sidecar, which finds them again; one that runs out of memory does not end it. */
+const SIDECAR = ['KillMode=process', 'OOMPolicy=continue'];
+
+/** It starts no programs, and writes where its config and its data are. No MemoryDenyWriteExecute: V8 writes machine code. */
+const hubLines = ({ runAs, folder, dataDir }: ServicePlan): readonly string[] => [
+  'NoNewPrivileges=yes',
+  'UMask=0077',
+  'LockPersonality=yes',
+  'RestrictRealtime=yes',
+  'RestrictSUIDSGID=yes',
+  'RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6',
+  'SystemCallArchitectures=native',
+  // The rest needs mounts of its own, which not every user's manager may make.
+  ...(runAs === null
+    ? []
+    : [
+        'ProtectSystem=strict',
+        `ReadWritePaths=${[...new Set([folder, dataDir])].map(quoted).join(' ')}`,
+        'PrivateTmp=yes',
+        'PrivateDevices=yes',
+        'ProtectClock=yes',
+        'ProtectControlGroups=yes',
+        'ProtectHostname=yes',
+        'ProtectKernelLogs=yes',
+        'ProtectKernelModules=yes',
+        'ProtectKernelTunables=yes',
+        'ProtectProc=invisible',
+        'RestrictNamespaces=yes',
+        'CapabilityBoundingSet=',
+      ]),
+];
+
+/** systemd reads `%` as the beginning of a specifier. */
+const specifier = (text: string): string => text.replaceAll('%', '%%');
+
+/** A word of a setting. */
+const quoted = (text: string): string => `"${specifier(text).replace(/[\\"]/g, '\\$&')}"`;
+
+/** A word of a command line, where `$` would name a variable. */
+const argument = (text: string): string => quoted(text).replaceAll('$', '$$$$');

@@ -1,0 +1,93 @@
+/** `agentcom service` with a systemctl that writes down what it is told. */
+import { access, chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import t, { type Test } from 'tap';
+import { run, type Ran } from '../cli/cli-world.ts';
+
+interface Machine {
+  readonly unit: string;
+  run(...argv: readonly string[]): Promise<Ran>;
+  /** Of systemctl, since the last call. */
+  told(): Promise<readonly string[]>;
+  /** What systemctl does from now on, as a shell script. */
+  answers(script: string): Promise<void>;
+}
+
+async function machine(t: Test): Promise<Machine> {
+  const dir = await mkdtemp(join(tmpdir(), 'agentcom-service-'));
+  t.teardown(() => rm(dir, { recursive: true }));
+  const [bin, cwd, log] = [join(dir, 'bin'), join(dir, 'my app'), join(dir, 'log')];
+  await Promise.all([mkdir(bin), mkdir(cwd), writeFile(log, '')]);
+  const env = { HOME: join(dir, 'home'), PATH: `${bin}:/usr/bin:/bin` };
+  t.match(await run(['init', '--yes'], { cwd }), { code: 0 });
+  const made: Machine = {
+    unit: join(env.HOME, '.config/systemd/user/agentcom-sidecar-worker-1.service'),
+    run: (...argv) => run(argv, { cwd, env }),
+    async told() {
+      const text = await readFile(log, 'utf8');
+      await writeFile(log, '');
+      return text.split('\n').slice(0, -1);
+    },
+    async answers(script) {
+      await writeFile(join(bin, 'systemctl'), `#!/bin/sh\necho "$@" >> '${log}'\n${script}\n`);
+      await chmod(join(bin, 'systemctl'), 0o755);
+    },
+  };
+  await made.answers('exit 0');
+  return made;
+}
+
+const isThere = (file: string): Promise<boolean> =>
+  access(file).then(
+    () => true,
+    () => false,
+  );
+
+t.test('install, status, install again, uninstall', { skip: process.platform !== 'linux' }, async (t) => {
+  const { unit, run, told, answers } = await machine(t);
+  const name = 'agentcom-sidecar-worker-1.service';
+  t.match(await run('service', 'install', 'sidecar'), { code: 0, out: `Installed and started: ${unit}\n` });
+  t.same(await told(), ['--user daemon-reload', `--user enable ${name}`, `--user restart ${name}`]);
+  t.match(await readFile(unit, 'utf8'), /ExecStart="[^"]+" "[^"]+bin\.mjs" "sidecar" "--config" "[^"]+\/my app\/agentcom\.config\.ts"/);
+  t.match(await run('service', 'install', 'sidecar'), { code: 0 }, 'over its own');
+  await answers('echo "Active: failed"; exit 3');
+  t.match(await run('service', 'status', 'sidecar'), { code: 3, out: 'Active: failed\n' });
+  t.match(JSON.parse((await run('service', 'status', 'sidecar', '--json')).out), { code: 3, status: 'Active: failed\n' });
+  await told();
+  await answers('exit 0');
+  t.match(await run('service', 'uninstall', 'sidecar'), { code: 0, out: `Stopped and removed: ${unit}\n` });
+  t.same(await told(), [`--user disable --now ${name}`, '--user daemon-reload']);
+  t.notOk(await isThere(unit));
+  t.match(await run('service', 'uninstall', 'sidecar'), { code: 0, out: /^Not installed/ });
+});
+
+t.test('what goes wrong is said, and nothing of others is touched', { skip: process.platform !== 'linux' }, async (t) => {
+  const { unit, run, told, answers } = await machine(t);
+  await mkdir(dirname(unit), { recursive: true });
+  await writeFile(unit, '[Service]\nExecStart=/bin/true\n');
+  for (const what of ['install', 'uninstall'])
+    t.match(await run('service', what, 'sidecar'), { code: 1, err: /was not written by this command, and is left as it is/ });
+  t.same(await told(), []);
+  t.match(await readFile(unit, 'utf8'), 'ExecStart=/bin/true');
+  await answers('echo "Failed to connect to bus" >&2; exit 1');
+  t.match(await run('service', 'install', 'sidecar', '--name', 'other'), {
+    code: 1,
+    err: /daemon-reload" failed with 1: Failed to connect to bus/,
+  });
+  for (const [argv, err] of [
+    [['--name', '../x'], /Wanted a name of letters/],
+    [['--name', 'x', '--run-as', 'a b'], /Wanted the name of a user/],
+    [['--env-file', 'none'], /There is no .*none/],
+  ] as const)
+    t.match(await run('service', 'print', 'sidecar', ...argv), { code: 2, err });
+  t.match(await run('service', 'print', 'queue'), { code: 2, err: /hub, sidecar/ });
+});
+
+t.test('print changes nothing, and an env file is passed on', { skip: process.platform !== 'linux' }, async (t) => {
+  const { unit, run, told } = await machine(t);
+  const printed = await run('service', 'print', 'hub', '--env-file', 'agentcom.config.ts', '--run-as', 'agentcom');
+  t.match(printed, { code: 0, out: /"--env-file=[^"]+\/agentcom\.config\.ts"/, err: '/etc/systemd/system/agentcom-hub.service:\n' });
+  t.same(await told(), []);
+  t.notOk(await isThere(unit));
+});

@@ -1,0 +1,66 @@
+/** What a program tells systemd, through a systemd-notify that writes down what it is given. */
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
+import { serviceNotifier } from '../../../apps/service/service-notify.ts';
+
+async function manager(t: Test) {
+  const dir = await mkdtemp(join(tmpdir(), 'agentcom-notify-'));
+  t.teardown(() => rm(dir, { recursive: true }));
+  const log = join(dir, 'log');
+  await writeFile(log, '');
+  await writeFile(join(dir, 'systemd-notify'), `#!/bin/sh\necho "$NOTIFY_SOCKET $@" >> '${log}'\n`);
+  await chmod(join(dir, 'systemd-notify'), 0o755);
+  return {
+    env: { NOTIFY_SOCKET: '/run/sock', PATH: `${dir}:/usr/bin:/bin`, SECRET: 'x' },
+    /** Resolves once this was told. */
+    async told(wanted: string): Promise<readonly string[]> {
+      for (;;) {
+        const lines = (await readFile(log, 'utf8')).split('\n').slice(0, -1);
+        if (lines.includes(wanted)) return lines;
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    },
+  };
+}
+
+t.test('ready, its state, alive, stopping', async (t) => {
+  const { env, told } = await manager(t);
+  const service = serviceNotifier({ ...env, WATCHDOG_USEC: '30000', WATCHDOG_PID: String(process.pid) }, memoryLog());
+  service.started();
+  await told('/run/sock READY=1');
+  service.status('agentcom hub ready');
+  await told('/run/sock STATUS=agentcom hub ready');
+  await told('/run/sock WATCHDOG=1');
+  service.stopping();
+  await told('/run/sock STOPPING=1');
+});
+
+t.test('another process of the unit has the watchdog', async (t) => {
+  const { env, told } = await manager(t);
+  const service = serviceNotifier({ ...env, WATCHDOG_USEC: '1000', WATCHDOG_PID: '1' }, memoryLog());
+  service.started();
+  await told('/run/sock READY=1');
+  service.stopping();
+  t.notOk((await told('/run/sock STOPPING=1')).includes('/run/sock WATCHDOG=1'));
+});
+
+t.test('without systemd-notify it says so once; where nobody asks, nothing is run', async (t) => {
+  const log = memoryLog();
+  const service = serviceNotifier({ NOTIFY_SOCKET: '/run/sock', PATH: '/nonexistent' }, log);
+  const warned = new Promise<void>((resolve) => {
+    const { warn } = log;
+    log.warn = (...args) => {
+      warn(...args);
+      resolve();
+    };
+  });
+  service.started();
+  await warned;
+  t.match(log.lines.at(-1), { level: 'warn', message: /the service manager asks to be notified, and cannot be/ });
+  const silent = memoryLog();
+  serviceNotifier({ PATH: '/nonexistent' }, silent).started();
+  t.same(silent.lines, []);
+});
