@@ -1,10 +1,11 @@
-/** The queues that are measured, each with the settings that its documentation gives for throughput, and the server that it needs. */
+/** The queues that are measured, and the yardstick, each with the settings that its documentation gives for throughput, and the server that it needs. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { postgresServer } from '../../adapters/storage-places/postgres-server.ts';
 import type { TestEnd } from '../../apps/app-world.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';
+import { startBare } from '../bare/start-bare.ts';
 import { durabilityOf, postmasterOf, startBenchHub } from '../rig/bench-hub.ts';
 import { redisVersion, startRedis } from './redis-server.ts';
 
@@ -21,10 +22,14 @@ export interface Contestant {
   readonly packages: readonly string[];
   /** Its submit blocks, so that there is never more than one on its way. */
   readonly isSynchronous?: true;
+  /** Not a queue to use: the least that does the hub's job, to show what the machine and JavaScript allow. Never the best peer. */
+  readonly isYardstick?: true;
 }
 
 const SLOTS = 100;
 const ours = { isOurs: true, module: 'agentcom-queue.ts', packages: [] } as const;
+const yardstick = { isOurs: false, isYardstick: true, module: 'bare-queue.ts', store: 'sqlite', packages: [] } as const;
+const BARE = `a yardstick, not a queue to use: one node:http and ws server, SQLite through the sqlite3 package on its thread, one commit for all that arrived during the last; ${SLOTS} slots, a handler that returns at once`;
 const WORKER = `agentcom/worker, ${SLOTS} slots, a handler that returns at once`;
 
 export const CONTESTANTS: readonly Contestant[] = [
@@ -74,6 +79,13 @@ export const CONTESTANTS: readonly Contestant[] = [
     packages: ['plainjob', 'better-sqlite3'],
     isSynchronous: true,
   },
+  { ...yardstick, name: 'bare', settings: { slots: SLOTS, inSteps: false }, worker: BARE },
+  {
+    ...yardstick,
+    name: 'bare-steps',
+    settings: { slots: SLOTS, inSteps: true },
+    worker: 'as bare, but completes when the acceptance is acknowledged',
+  },
 ];
 
 /** What the submitter and the worker of a contestant talk to. */
@@ -93,11 +105,20 @@ export interface Store {
 const POSTGRES_FLAGS = ['shared_buffers=256MB', 'max_wal_size=2GB'];
 
 /** A new one, that is removed with its data when `t` ends. */
-export async function startStore(t: TestEnd, { store, isOurs }: Contestant, tree: BuiltTree, hubProfileDir: string | null): Promise<Store> {
+export async function startStore(
+  t: TestEnd,
+  { store, isOurs, isYardstick }: Contestant,
+  tree: BuiltTree,
+  hubProfileDir: string | null,
+): Promise<Store> {
   const check = async (): Promise<void> => undefined;
   if (store === 'redis') {
     const { pid, port, durability } = await startRedis(t);
     return { pids: [pid], settings: { port }, durability, version: `Redis ${redisVersion()}`, check };
+  }
+  if (isYardstick) {
+    const { pid, port, durability, check } = await startBare(t, tree, hubProfileDir);
+    return { pids: [pid], settings: { port }, durability, version: 'SQLite', check };
   }
   const postgres = store === 'postgres' ? await postgresServer(POSTGRES_FLAGS.flatMap((flag) => ['-c', flag])) : null;
   t.teardown(async () => postgres?.end());

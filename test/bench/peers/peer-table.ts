@@ -17,6 +17,8 @@ export interface Figures {
 export interface PeerResult {
   readonly contestant: string;
   readonly isOurs: boolean;
+  /** What the machine and JavaScript allow, and no peer. */
+  readonly isYardstick?: true | undefined;
   /** Such as `singles, 64 in flight`. */
   readonly scenario: string;
   /** Tasks in each run. */
@@ -45,14 +47,19 @@ export function medianOf({ runs }: Pick<PeerResult, 'runs'>, name: FigureName): 
   return values.length === 0 ? null : median(values);
 }
 
-/** The figure of the best queue that is not ours; null where none has one. */
+const isPeer = ({ isOurs, isYardstick }: PeerResult): boolean => !isOurs && isYardstick !== true;
+
+/** The figure of the best queue that is neither ours nor a yardstick; null where none has one. */
 export function bestPeer(results: readonly PeerResult[], name: FigureName): number | null {
-  const values = results.filter(({ isOurs }) => !isOurs).flatMap((result) => medianOf(result, name) ?? []);
+  const values = results.filter(isPeer).flatMap((result) => medianOf(result, name) ?? []);
   if (values.length === 0) return null;
   return FIGURES.some((figure) => figure.name === name && figure.isLessBetter) ? Math.min(...values) : Math.max(...values);
 }
 
-/** A row for each figure of each scenario, a column for each queue: medians, the best peer in bold, and beside ours what multiple of it they are. */
+/**
+ * A row for each figure of each scenario, a column for each queue: medians, the best peer in bold, and beside ours and a yardstick's what multiple
+ * of it they are.
+ */
 export function peerTable(results: readonly PeerResult[]): string {
   const contestants = [...new Set(results.map(({ contestant }) => contestant))];
   const scenarios = [...new Set(results.map(({ scenario }) => scenario))];
@@ -64,13 +71,14 @@ export function peerTable(results: readonly PeerResult[]): string {
         const result = ofScenario.find((one) => one.contestant === contestant);
         const value = result === undefined ? null : medianOf(result, name);
         if (result === undefined || value === null) return '';
-        if (!result.isOurs) return value === best ? `**${round(value)}**` : round(value);
+        if (isPeer(result)) return value === best ? `**${round(value)}**` : round(value);
         return best === null ? round(value) : `${round(value)} (${round(value / best)} ×)`;
       });
       return cells.every((each) => each === '') ? [] : [[scenario, unit, ...cells]];
     });
   });
-  const head = ['scenario', '', ...contestants];
+  const yardsticks = new Set(results.filter(({ isYardstick }) => isYardstick).map(({ contestant }) => contestant));
+  const head = ['scenario', '', ...contestants.map((name) => (yardsticks.has(name) ? `${name} (yardstick)` : name))];
   const line = (cells: readonly string[]): string => `| ${cells.map(cell).join(' | ')} |`;
   return [line(head), line(head.map((_, n) => (n < 2 ? '---' : '--:'))), ...rows.map(line)].join('\n');
 }

@@ -48,7 +48,7 @@ function requireServers({ contestants }: PeersOptions): void {
 
 /** What package-lock.json names, from the registry. */
 function installPeers({ contestants }: PeersOptions): void {
-  if (contestants.every(({ isOurs }) => isOurs) || existsSync(join(HERE, 'node_modules/.package-lock.json'))) return;
+  if (contestants.every(({ packages }) => packages.length === 0) || existsSync(join(HERE, 'node_modules/.package-lock.json'))) return;
   say('installing the other queues: npm ci, in test/bench/peers');
   execFileSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: HERE, stdio: 'inherit' });
 }
@@ -64,7 +64,7 @@ async function measure({ contestants, scenarios, runs, isQuick, isWrite, cpuProf
   // Whatever changes on the machine in the meantime hits all of them alike.
   for (let nth = 1; nth <= runs; nth += 1) {
     for (const contestant of contestants) {
-      const { name, isOurs, worker, packages } = contestant;
+      const { name, isOurs, isYardstick, worker, packages } = contestant;
       const profiles = cpuProf === null ? null : join(cpuProf, `${name}-${nth}`);
       const run = await runOnce(contestant, { tree, scenarios, isQuick, profiles }).catch((thrown: unknown) => {
         failures += 1;
@@ -76,7 +76,7 @@ async function measure({ contestants, scenarios, runs, isQuick, isWrite, cpuProf
       settings.set(name, { contestant: name, store: [run.version, ...packages.map(peerVersion), run.durability].join(', '), worker });
       for (const { scenario, n, figures } of run.found) {
         const key = `${name}: ${scenario}`;
-        const result = results.get(key) ?? { contestant: name, isOurs, scenario, n, runs: [] };
+        const result = results.get(key) ?? { contestant: name, isOurs, isYardstick, scenario, n, runs: [] };
         result.runs.push(figures);
         results.set(key, result);
       }

@@ -1,0 +1,22 @@
+/** What the yardstick's server and its workers say to each other: arrays, one frame for all that a commit, or a turn of the worker's loop, has to tell. */
+
+/** From the server, once what it tells is committed. */
+export type ServerFrame = readonly [
+  assigned: readonly Assigned[],
+  /** The numbers of tasks whose acceptance is saved. */
+  accepted: readonly number[],
+  completed: readonly number[],
+  /** Tasks that this worker reported and does not hold, or not in that generation or state. */
+  refused: readonly number[],
+];
+
+export type Assigned = readonly [task: number, generation: number, submitted: Submitted];
+
+/** A task as it was submitted, and the row of its line. */
+export type Submitted = readonly [key: string, payload: unknown];
+
+/** From a worker. A task that is accepted and completed at once is in both lists. */
+export type WorkerFrame = readonly [
+  accepted: readonly (readonly [task: number, generation: number])[],
+  completed: readonly (readonly [task: number, generation: number, result: unknown])[],
+];
