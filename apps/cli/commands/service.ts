@@ -4,7 +4,6 @@ import { homedir, userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { Argument, type Command } from 'commander';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
-import { loadConfigFile } from '../../config/load.ts';
 import { PACKAGE_ROOT } from '../../package-root.ts';
 import { install, statusOf, uninstall, unitFor } from '../../service/manager.ts';
 import type { Installer, ServicePlan, ServiceUnit } from '../../service/service-plan.ts';
@@ -76,6 +75,7 @@ async function uninstallService(context: Context, options: ServiceOptions, part:
 
 /** With the config as it is now: one that is wrong is not installed. */
 async function unitOf({ environment, common }: Context, options: ServiceOptions, part: Part): Promise<ServiceUnit> {
+  const { loadConfigFile } = await import('../../config/load.ts');
   const { file, config } = await loadConfigFile({ configFile: common.config, cwd: environment.cwd });
   const dataDir = part === 'hub' ? config.hub?.dataDir : config.sidecar?.dataDir;
   if (dataDir === undefined) throw new AgentcomError('AC_CONFIG_INVALID', `${file} has no "${part}" section.`);
