@@ -17,6 +17,7 @@ import type { ResultInbox } from '../core/ports/result-inbox.ts';
 import type { Storage } from '../core/ports/storage.ts';
 import type { WakeRunner } from '../core/ports/wake-runner.ts';
 import type { HttpApi } from '../adapters/http/deps.ts';
+import type { ServedCertificate } from './tls/served-certificate.ts';
 import type { HubSecrets } from './hub/hub-secrets.ts';
 
 export const TOKENS = {
@@ -27,6 +28,8 @@ export const TOKENS = {
   HubConfig: Symbol('HubConfig') as ServiceIdentifier<ResolvedHubConfig>,
   Storage: Symbol('Storage') as ServiceIdentifier<Storage>,
   HubTransport: Symbol('HubTransport') as ServiceIdentifier<HubTransport>,
+  /** Null: plain HTTP. */
+  Certificate: Symbol('Certificate') as ServiceIdentifier<ServedCertificate | null>,
   HubMetrics: Symbol('HubMetrics') as ServiceIdentifier<HubMetrics>,
   Hub: Symbol('Hub') as ServiceIdentifier<Hub>,
   HubSecrets: Symbol('HubSecrets') as ServiceIdentifier<HubSecrets>,

@@ -1,4 +1,5 @@
 /** Enrols an agent. The hub first proves that it knows the secret; no other gets it, and no other's token is trusted. */
+import type { HubTrust } from '../adapters/kit/hub-connection.ts';
 import { systemDigest } from '../adapters/ids-system/system-digest.ts';
 import { AgentcomError } from '../core/errors/agentcom-error.ts';
 import { enrolHubProof, sealedSecret, unsealedEnrolToken } from '../core/protocol/enrol-proof.ts';
@@ -15,6 +16,8 @@ export interface Enrolling {
   readonly secret: string;
   /** Whether an older hub that cannot prove itself may get the secret without TLS. */
   readonly isTrusted: boolean;
+  /** How the hub is recognized over HTTPS. */
+  readonly tls?: HubTrust | undefined;
 }
 
 /** `not_proved`, `older`: the secret was not sent. */
@@ -22,15 +25,18 @@ export type Enrolled =
   { readonly kind: 'enrolled'; readonly token: string; readonly isProved: boolean } | { readonly kind: 'not_proved' | 'older' };
 
 /** Whether the hub knows this enrolment secret, without using it up. Fails as `enrolAt`. */
-export async function hubKnowsSecret(url: string, of: Pick<Enrolling, 'agentId' | 'secret'>): Promise<'proved' | 'not_proved' | 'older'> {
-  const { challenge, isProved } = await challengedHub(hubClient({ url, token: undefined, retryWithinMs: 0 }), of);
+export async function hubKnowsSecret(
+  url: string,
+  { tls, ...of }: Pick<Enrolling, 'agentId' | 'secret' | 'tls'>,
+): Promise<'proved' | 'not_proved' | 'older'> {
+  const { challenge, isProved } = await challengedHub(hubClient({ url, tls, retryWithinMs: 0 }), of);
   return challenge === null ? 'older' : isProved ? 'proved' : 'not_proved';
 }
 
 /** Fails with `AC_API` where the hub refuses, with `AC_API_UNREACHABLE` where none answers. `url`: `http://…` or `https://…` */
-export async function enrolAt(url: string, { agentId, secret, isTrusted }: Enrolling): Promise<Enrolled> {
+export async function enrolAt(url: string, { agentId, secret, isTrusted, tls }: Enrolling): Promise<Enrolled> {
   const { hmac } = systemDigest();
-  const client = hubClient({ url, token: undefined });
+  const client = hubClient({ url, tls });
   const { enrolment } = client;
   const { key, said, asked, challenge, isProved } = await challengedHub(client, { agentId, secret });
   if (challenge === null) {

@@ -1,5 +1,5 @@
 /** The HTTP API: the routes of the table, with the same checks for every request. */
-import type { HttpRequest, HttpResponse } from '../../core/ports/http.ts';
+import type { HttpHandler, HttpRequest, HttpResponse } from '../../core/ports/http.ts';
 import { agentHandlers } from './endpoints/agent-endpoints.ts';
 import { allAgents } from './endpoints/all-agents.ts';
 import { authenticator } from './authenticate.ts';
@@ -10,6 +10,7 @@ import { dashboardPages } from './dashboard/dashboard-pages.ts';
 import type { HttpApi, HttpApiDeps } from './deps.ts';
 import { docsHandlers } from './endpoints/docs-endpoints.ts';
 import { eventStreams } from './endpoints/event-streams.ts';
+import { withHsts } from './hsts.ts';
 import { hubHandlers } from './endpoints/hub-endpoints.ts';
 import { metricsHandlers } from './endpoints/metrics-endpoint.ts';
 import { loopDelay } from './loop-delay.ts';
@@ -111,8 +112,11 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     }
   };
 
+  const readable: HttpHandler =
+    deps.pageOrigins.length === 0 ? handle : async (request) => context.cors.readable(request, await handle(request));
+
   return {
-    handle: deps.pageOrigins.length === 0 ? handle : async (request) => context.cors.readable(request, await handle(request)),
+    handle: deps.certificate === null ? readable : withHsts(readable),
     close() {
       closed = true;
       streams.close();

@@ -57,6 +57,8 @@ export interface HttpApiDeps {
   readonly deadlocks?: (() => number) | undefined;
   /** The addresses of this hub for sidecars and clients. */
   readonly urls: () => { readonly ws: string; readonly api: string };
+  /** Of the hub's own port; null if it serves plain HTTP. `expiresInMs`: negative once it has expired. */
+  readonly certificate: { readonly expiresInMs: () => number; readonly joinFingerprint: () => string | null } | null;
   /** Calls `listener` after each commit with events, until the returned function is called. */
   readonly onCommit: (listener: () => void) => () => void;
   /** The end of the hub's quiet period, milliseconds since 1970; in the past: there is none. */

@@ -7,7 +7,7 @@ export type OwnAnswer = HttpResponse & { readonly body: string };
 
 const answer = (status: 400 | 500 | 503, body: HttpErrorBody, more: Readonly<Record<string, string>> = {}): OwnAnswer => ({
   status,
-  headers: { 'content-type': 'application/json', ...more },
+  headers: { 'content-type': 'application/json', 'cache-control': 'no-store', 'x-content-type-options': 'nosniff', ...more },
   body: JSON.stringify(body),
 });
 

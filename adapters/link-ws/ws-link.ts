@@ -4,6 +4,7 @@ import { WebSocket, type ClientOptions, type RawData } from 'ws';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { HubLink, LinkConnection, LinkEvents } from '../../core/ports/hub-link.ts';
 import type { Log } from '../../core/ports/log.ts';
+import { connectToKey, type HubAddress, type HubTrust } from '../kit/hub-connection.ts';
 
 const NO_CLOSE_FRAME = 1006;
 /** From the first look-up of the name to the open socket. */
@@ -19,10 +20,12 @@ export interface WsLinkOptions {
   readonly handshakeMs?: number | undefined;
   /** The address of this machine to connect from; the system chooses without it. */
   readonly localAddress?: string | undefined;
+  /** How a hub at a `wss://` address is recognized. */
+  readonly trust?: HubTrust | undefined;
 }
 
 /** A `HubLink` for `ws://` and `wss://` addresses. Follows no redirect and asks for no compression. */
-export const wsLink = ({ log, handshakeMs = HANDSHAKE_MS, localAddress }: WsLinkOptions): HubLink => ({
+export const wsLink = ({ log, handshakeMs = HANDSHAKE_MS, localAddress, trust = {} }: WsLinkOptions): HubLink => ({
   connect({ url, frameBytesMax }, events) {
     // `closeTimeout` is newer than the types of ws.
     const options: ClientOptions & { readonly closeTimeout: number } = {
@@ -30,6 +33,7 @@ export const wsLink = ({ log, handshakeMs = HANDSHAKE_MS, localAddress }: WsLink
       maxPayload: frameBytesMax,
       closeTimeout: CLOSE_MS,
       ...(localAddress === undefined ? {} : { localAddress }),
+      ...(url.startsWith('wss:') ? tlsOptions(trust) : {}),
     };
     try {
       return follow(new WebSocket(url, options), handshakeMs, events, log);
@@ -39,6 +43,20 @@ export const wsLink = ({ log, handshakeMs = HANDSHAKE_MS, localAddress }: WsLink
     }
   },
 });
+
+/** Of our check of the key, of OpenSSL's of the certificate, and of Node's of the name. No attempt can succeed until somebody acts. */
+const CERTIFICATE = /^(AC_HUB_FINGERPRINT$|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_)/;
+
+/** The types of ws know `createConnection` only as a function that returns the socket; node:http also takes one that calls back. */
+type CreateConnection = (address: HubAddress, done: Parameters<typeof connectToKey>[2]) => void;
+
+function tlsOptions({ fingerprints, ca }: HubTrust): ClientOptions {
+  if (fingerprints === undefined || fingerprints.length === 0) {
+    return { minVersion: 'TLSv1.2', ...(ca === undefined ? {} : { ca: [...ca] }) };
+  }
+  const createConnection: CreateConnection = (address, done) => connectToKey(address, fingerprints, done);
+  return { createConnection: createConnection as unknown as NonNullable<ClientOptions['createConnection']> };
+}
 
 /** States: connecting, open, gone. Whatever ws emits after gone is dropped; its errors always have a listener. */
 const follow = (socket: WebSocket, handshakeMs: number, events: LinkEvents, log: Log): LinkConnection => {
@@ -82,7 +100,8 @@ const follow = (socket: WebSocket, handshakeMs: number, events: LinkEvents, log:
   socket.on('error', (error: Error & { readonly code?: unknown }) => {
     if (isGone) return;
     endBecause(error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' ? 1009 : NO_CLOSE_FRAME, error.message);
-    log.debug('The socket to the hub failed.', { error: error.message });
+    if (CERTIFICATE.test(String(error.code))) log.warn('The hub was not recognized, and nothing was sent to it.', { error: error.message });
+    else log.debug('The socket to the hub failed.', { error: error.message });
   });
   socket.on('close', (code: number, reason: Buffer) => {
     clearTimeout(handshake);

@@ -62,6 +62,11 @@ export const METRICS = {
     labels: [],
     help: 'The longest delay of the event loop within the last one to two seconds.',
   },
+  agentcom_tls_certificate_expires_seconds: {
+    type: 'gauge',
+    labels: [],
+    help: "In how many seconds the certificate of the hub expires; absent if the hub doesn't serve TLS itself.",
+  },
   agentcom_build_info: { type: 'gauge', labels: ['version'], help: 'Always 1; the version of this hub is in the label.' },
 } as const satisfies Readonly<Record<`agentcom_${string}`, MetricRow>>;
 

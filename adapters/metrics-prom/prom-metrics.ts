@@ -91,6 +91,9 @@ export function promMetrics({ ofProcess = true }: PromMetricsOptions = {}): HubM
   const agents = gauge('agentcom_agents');
   const slots = gauge('agentcom_slots');
   const loopDelay = gauge('agentcom_loop_delay_seconds');
+  const certificateExpires = gauge('agentcom_tls_certificate_expires_seconds');
+  // The 0 that it begins with would mean that a certificate expires now.
+  certificateExpires.remove();
   const build = gauge('agentcom_build_info');
 
   // Present from the start: an increase from nothing to 1 is invisible to `rate`.
@@ -109,7 +112,7 @@ export function promMetrics({ ofProcess = true }: PromMetricsOptions = {}): HubM
     for (const [index, [value, sum]] of Object.entries(sums).entries()) to.inc({ [label]: index < REASONS_MAX ? value : OTHER }, sum);
   };
 
-  const take = ({ store, load, refused, loopDelayMs, version }: HubReading): void => {
+  const take = ({ store, load, refused, loopDelayMs, certificateExpiresInMs, version }: HubReading): void => {
     storeUp.set(store === null ? 0 : 1);
     for (const one of [tasks, queued, oldestReady]) one.reset();
     if (store !== null) {
@@ -125,6 +128,7 @@ export function promMetrics({ ofProcess = true }: PromMetricsOptions = {}): HubM
     for (const [state, count] of Object.entries(load.sockets)) sockets.set({ state }, count);
     waiting.set(load.commandsWaiting);
     loopDelay.set(loopDelayMs / 1_000);
+    if (certificateExpiresInMs !== null) certificateExpires.set(certificateExpiresInMs / 1_000);
     build.set({ version }, 1);
     copy(frames, 'code', refused.frames);
     copy(refusedSockets, 'reason', refused.sockets);

@@ -1,12 +1,14 @@
 /** A listening port: its uWebSockets.js app, its WebSockets and HTTP requests, and their closing. */
 import { refusalLog } from '../../core/application/refusal-log.ts';
+import { listenFailure } from '../kit/listen-failure.ts';
 import type { OpenPort, PortContext } from '../kit/create-transport.ts';
+import type { PortCertificate } from '../../core/ports/hub-transport.ts';
 import type { Log, LogFields } from '../../core/ports/log.ts';
 import { httpBridge } from './http-bridge.ts';
 import { listenNative } from './listen-native.ts';
 import type { UwsSettings } from './settings.ts';
 import { serveSockets } from './sockets.ts';
-import type { UwsPackage } from './uws-package.ts';
+import type { UwsApp, UwsPackage } from './uws-package.ts';
 
 /** How long peers may take to answer our close frame before their connections are destroyed, milliseconds. */
 const CLOSE_ANSWER_MS = 200;
@@ -15,6 +17,7 @@ export interface PortDeps extends PortContext {
   readonly settings: UwsSettings;
   readonly native: UwsPackage;
   readonly log: Log;
+  readonly certificate?: PortCertificate | undefined;
 }
 
 /** Listens. Rejects with `AC_PORT_BUSY` or `AC_LISTEN`, and then leaves nothing open. */
@@ -25,7 +28,7 @@ export const openPort = async (deps: PortDeps): Promise<OpenPort> => {
   const connectionsMax = options.socketsMax + settings.httpConnectionsMax;
   let connections = 0;
 
-  const app = native.App();
+  const app = appOf(deps);
   // Called with 1 for each new connection, and with -1 for the end of those that did not become WebSockets.
   app.filter((response, change) => {
     connections += Number(change);
@@ -38,8 +41,14 @@ export const openPort = async (deps: PortDeps): Promise<OpenPort> => {
   app.any('/*', http.handle);
 
   const listening = await listenNative(app, options);
+  const forget = deps.certificate?.onRenewed(() => {
+    const fields = { cert_file: deps.certificate?.certFile };
+    log.warn('the certificate was renewed, but uws() serves the old one until it is restarted: restart the hub, or use ws()', fields);
+    return false;
+  });
 
   const closeAll = async (code: number, reason: string): Promise<void> => {
+    forget?.();
     native.us_listen_socket_close(listening);
     const deadline = timeout(settings.closeWithinMs);
     const hadSockets = await sockets.closeAll(code, reason);
@@ -56,6 +65,19 @@ export const openPort = async (deps: PortDeps): Promise<OpenPort> => {
     close: (code, reason) => (closing ??= closeAll(code, reason)),
   };
 };
+
+function appOf({ native, certificate, options: { host, port } }: PortDeps): UwsApp {
+  if (certificate === undefined) return native.App();
+  const { certFile, keyFile } = certificate;
+  try {
+    return native.SSLApp({ cert_file_name: certFile, key_file_name: keyFile });
+  } catch (cause) {
+    throw listenFailure(new Error(`uWebSockets.js cannot use the certificate ${certFile} with the key ${keyFile}`, { cause }), {
+      host,
+      port,
+    });
+  }
+}
 
 const timeout = (ms: number): { readonly over: Promise<void>; cancel(): void } => {
   let timer: NodeJS.Timeout | undefined;

@@ -4,7 +4,13 @@ import { numberProblems, withDefaults } from '../../core/config/number-options.t
 import type { HubTransport } from '../../core/ports/hub-transport.ts';
 
 /** On a frame over the limit uWebSockets.js drops the connection without a close frame, hence 1006. */
-export const UWS_CAPABILITIES: HubTransport['capabilities'] = { tooLargeCode: 1006, tcp: true, checksMask: false };
+export const UWS_CAPABILITIES = {
+  tooLargeCode: 1006,
+  tcp: true,
+  checksMask: false,
+  tls: true,
+  tls13Only: false,
+} as const satisfies HubTransport['capabilities'];
 
 export interface UwsOptions {
   /**

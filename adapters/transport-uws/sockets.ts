@@ -110,6 +110,7 @@ export const serveSockets = (app: UwsApp, deps: SocketsDeps): Sockets => {
 const refuse = (response: UwsResponse, status: number, text: string, headers: Readonly<Record<string, string>>): void => {
   response.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
   response.writeHeader('content-type', 'text/plain; charset=utf-8');
+  response.writeHeader('x-content-type-options', 'nosniff');
   for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value);
   response.end(text, true);
 };

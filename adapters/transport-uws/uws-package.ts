@@ -9,6 +9,8 @@ export interface UwsApp extends Omit<Uws.TemplatedApp, 'listen'> {
 
 export interface UwsPackage {
   App(): UwsApp;
+  /** Serves TLS 1.2 and later. Throws if it cannot use the files. */
+  SSLApp(options: { readonly cert_file_name: string; readonly key_file_name: string }): UwsApp;
   us_listen_socket_close(socket: UwsListenSocket): void;
   us_socket_local_port(socket: UwsListenSocket): number;
 }

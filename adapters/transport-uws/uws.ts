@@ -13,9 +13,9 @@ export const uws = (options: UwsOptions = {}): TransportChoice => ({
   options: { ...options },
   capabilities: { ...UWS_CAPABILITIES },
   problems: () => problemsOf(options),
-  create: async ({ log }) => {
+  create: async ({ log, certificate }) => {
     const { loadUws } = await import('./uws-package.ts');
     const { uwsTransport } = await import('./uws-transport.ts');
-    return uwsTransport({ log, options, native: await loadUws() });
+    return uwsTransport({ log, options, certificate, native: await loadUws() });
   },
 });

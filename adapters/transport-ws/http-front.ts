@@ -1,5 +1,7 @@
-/** The HTTP server of the port: Node's own, with timeouts for slow clients. */
-import { createServer, type Server } from 'node:http';
+/** The HTTP or HTTPS server of the port: Node's own, with timeouts for slow clients. */
+import { createServer as createPlainServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
+import type { PortCertificate } from '../../core/ports/hub-transport.ts';
 import { httpAnswerer, type AnswererDeps } from '../kit/answer-http.ts';
 import { nodeExchange } from './node-exchange.ts';
 import type { WsSettings } from './settings.ts';
@@ -13,26 +15,46 @@ export interface HttpFrontDeps extends AnswererDeps {
   readonly settings: WsSettings;
   /** TCP connections open at once, including WebSockets; more are dropped. */
   readonly connectionsMax: number;
+  readonly certificate?: PortCertificate | undefined;
 }
 
 /** The server, not listening yet. */
-export const httpFront = ({ settings, connectionsMax, ...deps }: HttpFrontDeps): Server => {
+export const httpFront = ({ settings, connectionsMax, certificate, ...deps }: HttpFrontDeps): Server | TlsServer => {
   const answer = httpAnswerer(deps);
-  const server = createServer(
-    {
-      headersTimeout: settings.headersWithinMs,
-      requestTimeout: settings.requestWithinMs,
-      connectionsCheckingInterval: Math.min(CHECK_MS, settings.headersWithinMs, settings.requestWithinMs),
-      keepAliveTimeout: settings.keepAliveMs,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
-    },
-    (incoming, outgoing) => {
-      const { request, exchange } = nodeExchange(incoming, outgoing, deps.isRefusing);
-      answer(request, exchange);
-    },
-  );
+  const options: ServerOptions = {
+    headersTimeout: settings.headersWithinMs,
+    requestTimeout: settings.requestWithinMs,
+    connectionsCheckingInterval: Math.min(CHECK_MS, settings.headersWithinMs, settings.requestWithinMs),
+    keepAliveTimeout: settings.keepAliveMs,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
+  };
+  const onRequest: RequestListener = (incoming, outgoing) => {
+    const { request, exchange } = nodeExchange(incoming, outgoing, deps.isRefusing);
+    answer(request, exchange);
+  };
+  const server =
+    certificate === undefined
+      ? createPlainServer(options, onRequest)
+      : tlsServer(options, { certificate, handshakeWithinMs: settings.headersWithinMs }, onRequest);
   server.setTimeout(settings.idleMs);
   server.maxConnections = connectionsMax;
   return server;
 };
+
+interface TlsParts {
+  readonly certificate: PortCertificate;
+  readonly handshakeWithinMs: number;
+}
+
+/** Connections that are open when a certificate is renewed go on with the one that they began with. */
+function tlsServer(options: ServerOptions, { certificate, handshakeWithinMs }: TlsParts, onRequest: RequestListener): TlsServer {
+  const { minVersion } = certificate;
+  const server = createTlsServer({ ...options, ...certificate.current(), minVersion, handshakeTimeout: handshakeWithinMs }, onRequest);
+  const forget = certificate.onRenewed((pair) => {
+    server.setSecureContext({ ...pair, minVersion });
+    return true;
+  });
+  server.once('close', forget);
+  return server;
+}

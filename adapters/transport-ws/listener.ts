@@ -8,7 +8,7 @@ import { listenFailure } from '../kit/listen-failure.ts';
 import type { OpenPort, PortContext } from '../kit/create-transport.ts';
 import { decideUpgrade } from '../kit/upgrade.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
-import type { HubConnection, ListenOptions } from '../../core/ports/hub-transport.ts';
+import type { HubConnection, ListenOptions, PortCertificate } from '../../core/ports/hub-transport.ts';
 import type { Log, LogFields } from '../../core/ports/log.ts';
 import { plainAddress } from '../../core/protocol/client-address.ts';
 import type { WsSettings } from './settings.ts';
@@ -27,10 +27,11 @@ const BACKLOG = 4_096;
 export interface PortDeps extends PortContext {
   readonly settings: WsSettings;
   readonly log: Log;
+  readonly certificate?: PortCertificate | undefined;
 }
 
 /** Listens. Rejects with `AC_PORT_BUSY` or `AC_LISTEN`, and then leaves nothing open. */
-export const openPort = async ({ options, events, settings, nextId, isRefusing, log }: PortDeps): Promise<OpenPort> => {
+export const openPort = async ({ options, events, settings, nextId, isRefusing, log, certificate }: PortDeps): Promise<OpenPort> => {
   const connections = new Set<HubConnection>();
   /** Every open TCP connection, also those that became WebSockets, so that none can outlive `close`. */
   const sockets = new Set<Socket>();
@@ -46,6 +47,7 @@ export const openPort = async ({ options, events, settings, nextId, isRefusing, 
     http: options.http,
     isRefusing,
     log,
+    certificate,
   });
   // `closeTimeout` (how long the peer may take to answer a close frame) is newer than the types of ws.
   const upgrading: ServerOptions & { readonly closeTimeout: number } = {

@@ -10,6 +10,7 @@ export const refuseUpgrade = (socket: Duplex, refusal: UpgradeRefusal): void => 
     `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status]}`,
     'Connection: close',
     'Content-Type: text/plain; charset=utf-8',
+    'X-Content-Type-Options: nosniff',
     `Content-Length: ${Buffer.byteLength(text)}`,
     ...(refusal.status === 503 ? ['Retry-After: 1'] : []),
   ];

@@ -3,7 +3,13 @@ import type { ConfigProblem } from '../../core/config/config.ts';
 import { numberProblems, withDefaults } from '../../core/config/number-options.ts';
 import type { HubTransport } from '../../core/ports/hub-transport.ts';
 
-export const WS_CAPABILITIES: HubTransport['capabilities'] = { tooLargeCode: 1009, tcp: true, checksMask: true };
+export const WS_CAPABILITIES = {
+  tooLargeCode: 1009,
+  tcp: true,
+  checksMask: true,
+  tls: true,
+  tls13Only: true,
+} as const satisfies HubTransport['capabilities'];
 
 export interface WsOptions {
   /**
@@ -11,7 +17,10 @@ export interface WsOptions {
    * Default 2,000.
    */
   readonly httpConnectionsMax?: number | undefined;
-  /** How long the head of a request may take to arrive, since the connection was opened or the previous request ended. Default 10,000. */
+  /**
+   * How long the head of a request may take to arrive, since the connection was opened or the previous request ended; and how long a TLS
+   * handshake may take. Default 10,000.
+   */
   readonly headersWithinMs?: number | undefined;
   /** How long a complete request, including its body, may take to arrive. At least `headersWithinMs`. Default 60,000. */
   readonly requestWithinMs?: number | undefined;

@@ -10,8 +10,8 @@ export const ws = (options: WsOptions = {}): TransportChoice => ({
   options: { ...options },
   capabilities: { ...WS_CAPABILITIES },
   problems: () => problemsOf(options),
-  create: async ({ log }) => {
+  create: async ({ log, certificate }) => {
     const { wsTransport } = await import('./ws-transport.ts');
-    return wsTransport({ log, options });
+    return wsTransport({ log, options, certificate });
   },
 });

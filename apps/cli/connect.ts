@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hubClient, type HubClient } from '../client/index.ts';
+import type { HubTrust } from '../../adapters/kit/hub-connection.ts';
 import { hubUrls } from '../hub/urls.ts';
 import { isLoopback } from '../../core/config/loopback.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
@@ -51,6 +52,8 @@ export interface ChosenConnection extends Token {
   readonly url: string;
   /** Where the address was taken from. */
   readonly urlFrom: string;
+  /** How the hub is recognized over HTTPS. */
+  readonly tls: HubTrust;
 }
 
 /** The address and the token that commands use. Throws as `connect`. */
@@ -58,10 +61,31 @@ export async function chosenConnection(options: ConnectionOptions, environment: 
   const named = givenUrl(options, environment.env);
   const checked = named === undefined ? undefined : { url: checkedUrl(named.url), urlFrom: named.urlFrom };
   const given = givenToken(options, environment.env);
-  if (checked !== undefined && given !== undefined) return { ...checked, ...given };
+  const pinned = await pinnedIn(environment.env);
+  const tls: HubTrust = pinned === null ? {} : { fingerprints: pinned };
+  if (checked !== undefined && given !== undefined) return { ...checked, ...given, tls };
   const hub = await hubConfig(options.config, environment, { url: checked?.url, needsToken: given === undefined });
   const address = checked ?? { url: checkedUrl(urlOf(hub)), urlFrom: `hub.listen of ${hub.file}` };
-  return { ...address, ...(given ?? (await tokenFor(address.url, hub))) };
+  const token = given ?? (await tokenFor(address.url, hub));
+  return { ...address, ...token, tls: pinned === null ? await trustIn(address.url, hub) : tls };
+}
+
+/** On the hub's own machine it is recognized by the key in its certificate, which need not be for a loopback name. */
+async function trustIn(url: string, hub: ConfigHub): Promise<HubTrust> {
+  if (hub.certFile === null || !isOfConfig(url, hub)) return {};
+  const { fingerprintIn } = await import('../tls/certificate-files.ts');
+  return { fingerprints: [await fingerprintIn(hub.certFile)] };
+}
+
+/** Loads what reads it only if there is one. */
+async function pinnedIn(env: CliEnvironment['env']): Promise<readonly string[] | null> {
+  if ((env['AGENTCOM_HUB_FINGERPRINT'] ?? '') === '') return null;
+  return (await import('../tls/hub-trust.ts')).fingerprintsInEnvironment(env);
+}
+
+function isOfConfig(url: string, { host, names }: ConfigHub): boolean {
+  const hostname = new URL(url).hostname.replace(/^\[|\]$/g, '');
+  return isLoopback(hostname) || hostname === host || names.includes(hostname);
 }
 
 /** The address from the command line or the environment; undefined if the config has to tell it. */
@@ -108,15 +132,15 @@ async function evaluatedHub(file: string, { env }: CliEnvironment, needsToken: b
   const { config, variables } = await loadConfigFile({ configFile: file });
   const { hub } = config;
   if (hub === undefined) throw new AgentcomError('AC_USAGE', `The config ${file} has no hub. Use ${instead}.`);
-  const { host, port, names, dataDir, adminToken } = hub;
-  const place: HubPlace = { host, port, names, dataDir, hasToken: adminToken !== undefined };
+  const { host, port, names, dataDir, tls, adminToken } = hub;
+  const place: HubPlace = { host, port, names, dataDir, certFile: tls?.certFile ?? null, hasToken: adminToken !== undefined };
   const read = new Map([...variables, ['AGENTCOM_ADMIN_TOKEN', env['AGENTCOM_ADMIN_TOKEN']]]);
   if (folder !== null) await keepHub(folder, file, text, read, place);
   return { ...place, file, adminToken };
 }
 
 function urlOf(hub: ConfigHub): string {
-  if (hub.port !== 0) return hubUrls(hub.host, hub.port).api;
+  if (hub.port !== 0) return hubUrls({ host: hub.host, port: hub.port, isTls: hub.certFile !== null }).api;
   throw new AgentcomError('AC_USAGE', 'hub.listen.port is 0, so the hub picked a free port, shown in its first line of output. Use --url.');
 }
 
@@ -130,8 +154,7 @@ function checkedUrl(text: string): string {
 
 /** The config's token is sent only to the config's own hub. */
 async function tokenFor(url: string, hub: ConfigHub): Promise<Token> {
-  const hostname = new URL(url).hostname.replace(/^\[|\]$/g, '');
-  if (!isLoopback(hostname) && hostname !== hub.host && !hub.names.includes(hostname)) {
+  if (!isOfConfig(url, hub)) {
     throw new AgentcomError('AC_USAGE', `No token for ${url}: the config belongs to another hub. Use --token or AGENTCOM_ADMIN_TOKEN.`);
   }
   if (hub.adminToken !== undefined) return { token: hub.adminToken, tokenFrom: `hub.adminToken in ${hub.file}` };

@@ -209,8 +209,10 @@ function parsed(text: string): Readonly<Record<string, unknown>> {
 function unreachable(connection: Connection, { code, message }: Innermost, cause: unknown): AgentcomError {
   const why = code === 'ECONNREFUSED' ? 'connection refused' : code === 'ENETWORK' ? message : (code ?? message);
   const toDo = isNoTls(connection, code)
-    ? 'It does not speak TLS there: use http:// instead of https://, or put a TLS proxy in front of it.'
-    : 'Start it with "agentcom hub", or correct --url or AGENTCOM_API_URL.';
+    ? 'It does not speak TLS there: use http:// instead of https://, or set hub.listen.tls.'
+    : CERTIFICATE.test(code ?? '')
+      ? 'Its certificate is not accepted. If it is self-signed, set AGENTCOM_HUB_FINGERPRINT to what "agentcom tls fingerprint" prints on its machine; if its authority is your own, set NODE_EXTRA_CA_CERTS.'
+      : 'Start it with "agentcom hub", or correct --url or AGENTCOM_API_URL.';
   return new AgentcomError('AC_API_UNREACHABLE', `The hub at ${connection.url} cannot be reached: ${why}. ${toDo}`, {
     cause,
     details: { url: connection.url, reason: code ?? message },
@@ -219,6 +221,9 @@ function unreachable(connection: Connection, { code, message }: Innermost, cause
 
 /** Errors of the connection; those of TLS, of a certificate or of an answer that is not HTTP come again. */
 const isTransient = (code: string | null): boolean => code !== null && /^E[A-Z]+$/.test(code) && code !== 'EPROTO';
+
+/** What OpenSSL says of a certificate that it does not accept, and Node of one for another name. */
+const CERTIFICATE = /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_)/;
 
 /** What OpenSSL says of an answer that is plain HTTP. */
 const isNoTls = ({ url }: Connection, code: string | null): boolean =>

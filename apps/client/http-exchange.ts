@@ -3,17 +3,34 @@
  */
 import { Agent, request as requestHttp, type IncomingMessage } from 'node:http';
 import type { RequestOptions } from 'node:https';
-import { reasonOf, type Exchange, type HttpAnswer } from './platform.ts';
+import type { HubAddress, HubTrust } from '../../adapters/kit/hub-connection.ts';
+import { reasonOf, type Exchange, type HttpAnswer, type HttpQuestion } from './platform.ts';
 
 /** A connection is used again within this time, milliseconds; a hub closes an idle one after five seconds. */
 const REUSED_WITHIN_MS = 1_000;
 const AGENT_OPTIONS = { keepAlive: true, timeout: REUSED_WITHIN_MS } as const;
 
 const httpAgent = new Agent(AGENT_OPTIONS);
-let httpsAgent: Agent | undefined;
+let httpsAgent: Promise<Agent> | undefined;
 
-export const exchange: Exchange = async (address, { method, headers, body, signal }) => {
-  const { send, agent } = await protocolOf(address);
+/** To hubs that are recognized by certificates of the authorities that Node trusts. */
+export const exchange: Exchange = (address, question) => exchangeBy(() => (httpsAgent ??= makeHttpsAgent({})), address, question);
+
+/** To hubs that are recognized in this way over HTTPS. */
+export function exchangeTrusting(trust: HubTrust): Exchange {
+  if ((trust.fingerprints ?? []).length === 0 && trust.ca === undefined) return exchange;
+  let agent: Promise<Agent> | undefined;
+  return (address, question) => exchangeBy(() => (agent ??= makeHttpsAgent(trust)), address, question);
+}
+
+const exchangeBy = async (
+  secureAgent: () => Promise<Agent>,
+  address: URL,
+  { method, headers, body, signal }: HttpQuestion,
+): Promise<HttpAnswer> => {
+  const isSecure = address.protocol === 'https:';
+  const send: Send = isSecure ? (await import('node:https')).request : requestHttp;
+  const agent = isSecure ? await secureAgent() : httpAgent;
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {
     const request = send(address, { method, headers, agent });
@@ -35,11 +52,15 @@ export const exchange: Exchange = async (address, { method, headers, body, signa
 
 type Send = (address: URL, options: RequestOptions) => ReturnType<typeof requestHttp>;
 
-async function protocolOf({ protocol }: URL): Promise<{ readonly send: Send; readonly agent: Agent }> {
-  if (protocol !== 'https:') return { send: requestHttp, agent: httpAgent };
-  const https = await import('node:https');
-  httpsAgent ??= new https.Agent(AGENT_OPTIONS);
-  return { send: https.request, agent: httpsAgent };
+async function makeHttpsAgent({ fingerprints = [], ca }: HubTrust): Promise<Agent> {
+  const { Agent: HttpsAgent } = await import('node:https');
+  if (fingerprints.length === 0) {
+    return new HttpsAgent({ ...AGENT_OPTIONS, minVersion: 'TLSv1.2', ...(ca === undefined ? {} : { ca: [...ca] }) });
+  }
+  const { connectToKey } = await import('../../adapters/kit/hub-connection.ts');
+  const createConnection = (address: HubAddress, done: Parameters<typeof connectToKey>[2]): void =>
+    connectToKey(address, fingerprints, done);
+  return Object.assign(new HttpsAgent(AGENT_OPTIONS), { createConnection });
 }
 
 function answerOf(response: IncomingMessage, signal: AbortSignal): HttpAnswer {

@@ -1,10 +1,20 @@
 /** A typed client of the hub's HTTP API, in Node. */
 import { randomUUID } from 'node:crypto';
+import type { HubTrust } from '../../adapters/kit/hub-connection.ts';
 import { clientOn, type HubClient } from './client.ts';
 import type { Connection } from './api-request.ts';
-import { exchange } from './http-exchange.ts';
+import { exchangeTrusting } from './http-exchange.ts';
+
+/** A connection from Node, which can recognize a hub in more ways than a page in a browser. */
+export interface NodeConnection extends Connection {
+  /** How the hub at an `https://` address is recognized. Default: by a certificate of a public authority for its name. */
+  readonly tls?: HubTrust | undefined;
+}
 
 /** A client for the hub at `connection.url`. Sends nothing yet. */
-export const hubClient = (connection: Connection): HubClient => clientOn({ exchange, random: randomUUID }, connection);
+export const hubClient = ({ tls = {}, ...connection }: NodeConnection): HubClient =>
+  clientOn({ exchange: exchangeTrusting(tls), random: randomUUID }, connection);
+
+export type { HubTrust } from '../../adapters/kit/hub-connection.ts';
 
 export type * from './types-of-client.ts';

@@ -287,6 +287,8 @@ export interface EnrolSecretJson {
   readonly secret: string;
   /** Milliseconds since 1970. */
   readonly expires_at: number;
+  /** Of the hub's key, if its certificate is self-signed; null if it is not, or the hub serves plain HTTP. */
+  readonly fingerprint: string | null;
 }
 
 export interface Registration {

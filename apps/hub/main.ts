@@ -39,8 +39,11 @@ async function startHub(config: ResolvedHubConfig, log: Log, program: RunningPro
   await makeDataDir(config.dataDir, 'set hub.dataDir (AGENTCOM_DATA_DIR)');
   const container = hubContainer(config, log);
   const outcome = await program.lifecycle.start(await hubServices(container));
+  const { host, tls } = config;
   const { port, finished } = await container.getAsync(TOKENS.Hub);
-  return outcome === 'running' ? { ready: Promise.resolve(`agentcom hub ready ${hubUrls(config.host, port).api}`), finished } : null;
+  return outcome === 'running'
+    ? { ready: Promise.resolve(`agentcom hub ready ${hubUrls({ host, port, isTls: tls !== null }).api}`), finished }
+    : null;
 }
 
 function hubPart(config: ResolvedConfig, file: string): ResolvedHubConfig {

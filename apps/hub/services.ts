@@ -7,9 +7,20 @@ export async function hubServices(container: Container): Promise<readonly Servic
   const hub = await container.getAsync(TOKENS.Hub);
   const secrets = await container.getAsync(TOKENS.HubSecrets);
   const http = await container.getAsync(TOKENS.HttpApi);
+  const certificate = await container.getAsync(TOKENS.Certificate);
   return hub.parts({
     handle: http.handle,
     close: () => http.close(),
-    beforePort: { name: 'enrolment', start: () => secrets.startEnrolment(), stop: () => secrets.stop() },
+    beforePort: {
+      name: 'enrolment',
+      start() {
+        certificate?.start();
+        return secrets.startEnrolment();
+      },
+      async stop() {
+        await certificate?.stop();
+        await secrets.stop();
+      },
+    },
   });
 }

@@ -4,7 +4,10 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { ResolvedSidecarConfig } from '../../core/config/config.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Log } from '../../core/ports/log.ts';
+import type { HubTrust } from '../../adapters/kit/hub-connection.ts';
+import { readJoinCode, type JoinCode } from '../../core/config/fingerprint.ts';
 import { readSecretFile, writeSecretFile } from '../data-dir.ts';
+import { fingerprintFile, sidecarTrust, type OwnHub } from '../tls/hub-trust.ts';
 import { enrolAt } from '../enrol.ts';
 
 /** Attempts with a refused secret: another sidecar may have used it, and the hub then writes a new one. */
@@ -14,26 +17,35 @@ const AGAIN_MAX_MS = 10_000;
 
 export interface EnrolmentDeps {
   readonly config: ResolvedSidecarConfig;
-  /** The data directory of the hub in the same config, where its enrolment secret lies; null without one. */
-  readonly hubDataDir: string | null;
+  /** The hub in the same config, with its enrolment secret in its data directory; null without one. */
+  readonly hub: OwnHub | null;
   readonly log: Log;
   /** Ends the wait for a hub that is not up yet. */
   readonly signal: AbortSignal;
 }
 
+/** What a sidecar connects with. */
+export interface SidecarIdentity {
+  readonly token: string;
+  readonly trust: HubTrust;
+}
+
 /**
- * The sidecar's token. Waits for a hub that is not up yet. Fails with `AC_ENROL` when there is no secret to enrol with or
- * the identity is taken, and says what to do.
+ * The sidecar's token, and how it recognizes its hub. Waits for a hub that is not up yet. Fails with `AC_ENROL` when there is no secret to
+ * enrol with or the identity is taken, and says what to do.
  */
-export async function sidecarToken(deps: EnrolmentDeps): Promise<string> {
+export async function sidecarIdentity(deps: EnrolmentDeps): Promise<SidecarIdentity> {
   const { config } = deps;
   const known = await knownToken(config, process.env);
-  if (known !== null) return known.token;
-  const token = await enrol(deps);
+  if (known !== null) return { token: known.token, trust: await sidecarTrust(config, process.env, { hub: deps.hub }) };
+  const code = givenCode();
+  const trust = await sidecarTrust(config, process.env, { code, hub: deps.hub });
+  const token = await enrol(deps, code, trust);
   const file = tokenFile(config);
+  if (code !== null && code.fingerprint !== null) await writeSecretFile(fingerprintFile(config), code.fingerprint);
   await writeSecretFile(file, token);
   deps.log.info('enrolled with the hub', { agent_id: config.agentId, token_file: file });
-  return token;
+  return { token, trust };
 }
 
 export interface KnownToken {
@@ -59,7 +71,7 @@ export const tokenFile = ({ dataDir }: Pick<ResolvedSidecarConfig, 'dataDir'>): 
 type Outcome =
   { readonly kind: 'enrolled'; readonly token: string } | { readonly kind: 'again'; readonly refused: boolean; readonly because: string };
 
-async function enrol(deps: EnrolmentDeps): Promise<string> {
+async function enrol(deps: EnrolmentDeps, code: JoinCode | null, trust: HubTrust): Promise<string> {
   const { hubs } = deps.config;
   let refusals = 0;
   let tries = 0;
@@ -67,7 +79,7 @@ async function enrol(deps: EnrolmentDeps): Promise<string> {
   for (let waitMs = AGAIN_FIRST_MS; ; waitMs = Math.min(waitMs * 2, AGAIN_MAX_MS)) {
     const hub = hubs[tries % hubs.length] ?? '';
     tries += 1;
-    const outcome = await tryToEnrol(deps, hub);
+    const outcome = await tryToEnrol(deps, hub, code, trust);
     if (outcome.kind === 'enrolled') return outcome.token;
     if (outcome.refused) refusals += 1;
     if (refusals >= REFUSED_TRIES_MAX) {
@@ -79,14 +91,14 @@ async function enrol(deps: EnrolmentDeps): Promise<string> {
   }
 }
 
-async function tryToEnrol(deps: EnrolmentDeps, hubUrl: string): Promise<Outcome> {
+async function tryToEnrol(deps: EnrolmentDeps, hubUrl: string, code: JoinCode | null, tls: HubTrust): Promise<Outcome> {
   const { config } = deps;
-  const secret = await enrolSecret(deps);
+  const secret = code?.secret ?? (await secretOfHub(deps));
   if (secret === null)
-    return { kind: 'again', refused: false, because: `the hub has not written its enrolment secret to ${deps.hubDataDir ?? ''} yet` };
+    return { kind: 'again', refused: false, because: `the hub has not written its enrolment secret to ${deps.hub?.dataDir ?? ''} yet` };
   try {
-    const enrolled = await enrolAt(apiUrlOf(hubUrl), { agentId: config.agentId, secret, isTrusted: config.plainToken });
-    if (enrolled.kind !== 'enrolled') return notProved(enrolled.kind, hubUrl);
+    const enrolled = await enrolAt(apiUrlOf(hubUrl), { agentId: config.agentId, secret, isTrusted: config.plainToken, tls });
+    if (enrolled.kind !== 'enrolled') return notProved(enrolled.kind, hubUrl, code);
     if (!enrolled.isProved) {
       deps.log.warn('the hub is older than this sidecar and did not prove itself: the enrolment secret was sent in plain text', {
         hub: hubUrl,
@@ -99,22 +111,23 @@ async function tryToEnrol(deps: EnrolmentDeps, hubUrl: string): Promise<Outcome>
       const message = `The hub already has agent "${config.agentId}", and its token is not in ${config.dataDir}. Choose another agentId, or run on the hub's machine: agentcom tokens revoke ${config.agentId}`;
       throw new AgentcomError('AC_ENROL', message, { cause: error });
     }
-    if (givenSecret() !== null && AgentcomError.is(error, 'AC_API') && error.details?.['error'] === 'invalid_secret') {
+    if (code !== null && AgentcomError.is(error, 'AC_API') && error.details?.['error'] === 'invalid_secret') {
       const message = `The hub at ${hubUrl} refuses the secret in AGENTCOM_ENROL_SECRET: it is wrong, used or over 15 minutes old. On the hub's machine run "agentcom invite" and set it to what that prints.`;
       throw new AgentcomError('AC_ENROL', message, { cause: error });
     }
-    return { kind: 'again', refused: AgentcomError.is(error, 'AC_API'), because: messageOf(error) };
+    const isRefused = AgentcomError.is(error, 'AC_API') || AgentcomError.is(error, 'AC_HUB_FINGERPRINT');
+    return { kind: 'again', refused: isRefused, because: messageOf(error) };
   }
 }
 
 /** The secret was not sent. One that was set by hand does not become right by waiting. */
-function notProved(kind: 'not_proved' | 'older', hubUrl: string): Outcome {
+function notProved(kind: 'not_proved' | 'older', hubUrl: string, code: JoinCode | null): Outcome {
   if (kind === 'older') {
     const because = `the hub at ${hubUrl} does not prove that it knows the enrolment secret: it is older than this sidecar, or not a hub. Update it, use wss://, or set sidecar.plainToken: true to send it the secret anyway. The secret was not sent`;
     return { kind: 'again', refused: true, because };
   }
   const found = `wanted a hub that proves that it knows the enrolment secret, found one at ${hubUrl} that does not`;
-  if (givenSecret() === null) return { kind: 'again', refused: true, because: `${found}; the secret was not sent` };
+  if (code === null) return { kind: 'again', refused: true, because: `${found}; the secret was not sent` };
   throw new AgentcomError(
     'AC_ENROL',
     `Cannot enrol: ${found}. The secret in AGENTCOM_ENROL_SECRET is wrong, used or over 15 minutes old (on the hub's machine run ` +
@@ -122,16 +135,22 @@ function notProved(kind: 'not_proved' | 'older', hubUrl: string): Outcome {
   );
 }
 
-async function enrolSecret({ hubDataDir }: EnrolmentDeps): Promise<string | null> {
-  const given = givenSecret();
-  if (given !== null) return given;
-  if (hubDataDir === null)
-    throw new AgentcomError('AC_ENROL', `The sidecar has no token and no secret to enrol with. ${HOW_TO_GET_A_TOKEN}`);
-  return readSecretFile(join(hubDataDir, 'enrol-secret'));
+async function secretOfHub({ hub }: EnrolmentDeps): Promise<string | null> {
+  if (hub === null) throw new AgentcomError('AC_ENROL', `The sidecar has no token and no secret to enrol with. ${HOW_TO_GET_A_TOKEN}`);
+  return readSecretFile(join(hub.dataDir, 'enrol-secret'));
 }
 
-/** Set by hand, so nothing replaces it, unlike the secret in the hub's own file. */
-const givenSecret = (): string | null => process.env['AGENTCOM_ENROL_SECRET'] || null;
+/** Set by hand, so nothing replaces it, unlike the secret in the hub's own file. Null without one. */
+function givenCode(): JoinCode | null {
+  const given = process.env['AGENTCOM_ENROL_SECRET'] ?? '';
+  if (given === '') return null;
+  const code = readJoinCode(given);
+  if (code !== null) return code;
+  throw new AgentcomError(
+    'AC_ENROL',
+    'AGENTCOM_ENROL_SECRET is incomplete or mistyped: set it to the whole line that "agentcom invite" prints.',
+  );
+}
 
 export const HOW_TO_GET_A_TOKEN =
   'On the hub\'s machine run "agentcom tokens create --agent NAME" and set AGENTCOM_TOKEN here, or "agentcom invite" and set AGENTCOM_ENROL_SECRET here to what it prints.';

@@ -11,7 +11,7 @@ import { machineModule } from '../modules/machine.module.ts';
 import { programLog } from '../program-log.ts';
 import { runProgram, type Running, type RunningProgram } from '../run-program.ts';
 import { TOKENS } from '../container-tokens.ts';
-import { sidecarToken } from './enrolment.ts';
+import { sidecarIdentity, type SidecarIdentity } from './enrolment.ts';
 import { dropOwnVariables, hideEnvironment } from './hidden-environment.ts';
 import { adaptersModule } from './modules/adapters.module.ts';
 import { coreModule } from './modules/core.module.ts';
@@ -37,12 +37,17 @@ export async function runSidecar(options: RunSidecarOptions): Promise<void> {
 /** The container of a sidecar with this config; nothing is opened. */
 export function sidecarContainer(
   config: ResolvedSidecarConfig,
-  options: { readonly baseDir: string; readonly token: string; readonly log: Log; readonly secrets?: readonly string[] | undefined },
+  options: Pick<SidecarIdentity, 'token'> &
+    Partial<Pick<SidecarIdentity, 'trust'>> & {
+      readonly baseDir: string;
+      readonly log: Log;
+      readonly secrets?: readonly string[] | undefined;
+    },
 ): Container {
-  const { baseDir, token, secrets = [] } = options;
+  const { baseDir, token, trust = {}, secrets = [] } = options;
   const container = new Container();
   const log = secrets.length === 0 ? options.log : redactingLog(options.log, createRedactor(secrets));
-  container.load(machineModule(log), adaptersModule(config, baseDir), coreModule(token, secrets));
+  container.load(machineModule(log), adaptersModule(config, { baseDir, trust }), coreModule(token, secrets));
   return container;
 }
 
@@ -53,13 +58,12 @@ async function startSidecar(
   program: RunningProgram,
 ): Promise<Running | null> {
   await makeDataDir(part.dataDir, 'set sidecar.dataDir (AGENTCOM_SIDECAR_DIR)');
-  const hubDataDir = config.hub?.dataDir ?? null;
-  const token = await sidecarToken({ config: part, hubDataDir, log, signal: program.stopping });
+  const { token, trust } = await sidecarIdentity({ config: part, hub: config.hub ?? null, log, signal: program.stopping });
   const secrets = secretsOf(part, token, process.env);
   dropOwnVariables();
   if (secrets.length > SECRETS_MAX)
     log.warn('too many secrets: the shortest are not redacted', { found: secrets.length, max: SECRETS_MAX });
-  const container = sidecarContainer(part, { baseDir: config.baseDir, token, log, secrets });
+  const container = sidecarContainer(part, { baseDir: config.baseDir, token, trust, log, secrets });
   const sidecar = await container.getAsync(TOKENS.Sidecar);
   const outcome = await program.lifecycle.start([{ name: 'sidecar', start: () => sidecar.start(), stop: () => sidecar.stop() }]);
   if (outcome === 'stopped') return null;

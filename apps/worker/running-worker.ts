@@ -9,6 +9,7 @@ import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Journal } from '../../core/ports/journal.ts';
 import type { Log } from '../../core/ports/log.ts';
+import { hubTrust } from '../tls/hub-trust.ts';
 import { fenceOf, functionRunner } from './function-runner.ts';
 import type { Fence } from './handler.ts';
 import { noFiles } from './no-files.ts';
@@ -69,7 +70,7 @@ export function worker(options: WorkerOptions): RunningWorker {
     const journal = options.onEvent === undefined ? kept : tellingOfAnswers(kept, (fence) => emit({ type: 'acknowledged', fence }));
     const sidecar = createSidecar({
       config: { ...config, inProcess: true, isVolatile: journalDir === undefined },
-      link: wsLink({ log }),
+      link: wsLink({ log, trust: await hubTrust(config.tls) }),
       journal,
       results: noFiles,
       runner,

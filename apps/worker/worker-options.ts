@@ -1,5 +1,5 @@
 /** The options of a worker, and their checks: the same as those of a sidecar, in the words of these options. */
-import type { ConfigProblem, ResolvedSidecarConfig } from '../../core/config/config.ts';
+import type { ConfigProblem, HubTls, ResolvedSidecarConfig } from '../../core/config/config.ts';
 import { resolveConfig } from '../../core/config/resolve.ts';
 import { describe } from '../../core/domain/describe-value.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
@@ -47,6 +47,8 @@ export interface WorkerOptions {
   readonly drainMs?: number | undefined;
   /** Allows plain `http://` beyond loopback, on a network that you trust. Default false. */
   readonly insecure?: boolean | undefined;
+  /** How the hub at an `https://` address is recognized. Default: by a certificate of a public authority for its name. */
+  readonly tls?: HubTls | undefined;
   readonly onEvent?: ((event: WorkerEvent) => void) | undefined;
   /** Default: warnings and errors on standard error. */
   readonly log?: WorkerLog | undefined;
@@ -73,16 +75,17 @@ const OPTIONS: Readonly<Record<keyof WorkerOptions, true>> = {
   idleMs: true,
   drainMs: true,
   insecure: true,
+  tls: true,
   onEvent: true,
   log: true,
 };
 /** Throws `AC_CONFIG_INVALID` with every mistake. Opens nothing, prints no secret. */
 export function checkedOptions(options: WorkerOptions): CheckedOptions {
-  const { hub, token, agentId, capabilities, slots, name, insecure, idleMs } = options;
+  const { hub, token, agentId, capabilities, slots, name, insecure, tls, idleMs } = options;
   const hubs = (typeof hub === 'string' ? [hub] : hub) as readonly unknown[];
   const sidecar = {
     hubs: Array.isArray(hubs) ? hubs.map(socketAddress) : hubs,
-    ...{ token, agentId, capabilities, slots, name, insecure },
+    ...{ token, agentId, capabilities, slots, name, insecure, tls },
     timing: idleMs === undefined ? {} : { idleMs },
   };
   const resolved = resolveConfig({ sidecar }, { baseDir: '', absolute: (path) => path });

@@ -4,6 +4,7 @@
  */
 import { Type, type TObject, type TSchema } from 'typebox';
 import { AGENT_ID_PATTERN } from '../domain/ids.ts';
+import { FINGERPRINT_PATTERN, FINGERPRINT_WANTED, FINGERPRINTS_MAX } from './fingerprint.ts';
 import { CAPABILITIES_MAX, SLOTS_MAX } from '../protocol/fields.ts';
 import { HUB_LIMITS, type HubLimits } from './limits.ts';
 import { type HubTiming, type SidecarTiming } from './times.ts';
@@ -42,6 +43,7 @@ const text = (description: string, pattern: string, maxLength = 1_024): TSchema 
 const secret = (description: string, minLength: number): TSchema =>
   Type.String({ pattern: '^[\\x21-\\x7e]+$', minLength, maxLength: 1_024, writeOnly: true, description });
 const yesOrNo = Type.Boolean({ description: 'true or false' });
+const file = text('a file, absolute or relative to the config file', '^[^\\u0000]+$', 4_096);
 const folder = text('a folder, absolute or relative to the config file', '^[^\\u0000]+$', 4_096);
 const backoff = options('firstMs and maxMs', { firstMs: timeMs(), maxMs: timeMs() }, {});
 
@@ -100,7 +102,7 @@ const limits = Object.fromEntries(
 );
 
 const listen = options(
-  'host, port, names, origins, insecure and trustedProxies',
+  'host, port, names, origins, tls, insecure and trustedProxies',
   {},
   {
     host: text('a host name or an IP address, without port and brackets, such as 127.0.0.1', HOST_PATTERN, 253),
@@ -113,6 +115,11 @@ const listen = options(
       maxItems: NAMES_MAX,
       description: 'a list of origins',
     }),
+    tls: options(
+      'certFile, keyFile and minVersion',
+      { certFile: file, keyFile: file },
+      { minVersion: Type.Union([Type.Literal('TLSv1.2'), Type.Literal('TLSv1.3')], { description: 'TLSv1.2 or TLSv1.3' }) },
+    ),
     insecure: yesOrNo,
     trustedProxies: Type.Array(text('an IP address', '^(\\d{1,3}(\\.\\d{1,3}){3}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$', 45), {
       maxItems: NAMES_MAX,
@@ -162,6 +169,18 @@ const sidecar = options(
     wake: adapter('wake-runner', 'command({ argv: ["node", "agent.mjs"] })'),
     insecure: yesOrNo,
     plainToken: yesOrNo,
+    tls: options(
+      'fingerprints and caFile',
+      {},
+      {
+        fingerprints: Type.Array(text(FINGERPRINT_WANTED, FINGERPRINT_PATTERN, 64), {
+          minItems: 1,
+          maxItems: FINGERPRINTS_MAX,
+          description: `a list of 1 to ${FINGERPRINTS_MAX} fingerprints`,
+        }),
+        caFile: file,
+      },
+    ),
     timing: options('times', {}, sidecarTiming),
   },
 );

@@ -1,7 +1,7 @@
 /** The types of `agentcom.config.ts`: as written, and as resolved for the programs. */
 import type { ErrorCode } from '../errors/codes.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { HubTransport } from '../ports/hub-transport.ts';
+import type { HubTransport, PortCertificate } from '../ports/hub-transport.ts';
 import type { Log } from '../ports/log.ts';
 import type { Storage } from '../ports/storage.ts';
 import type { StoreInspection } from '../ports/store-inspection.ts';
@@ -41,6 +41,8 @@ export interface StorageDeps {
 }
 export interface TransportDeps {
   readonly log: Log;
+  /** If given, the transport MUST serve HTTPS and WSS only. Given only to a transport with the capability `tls`. */
+  readonly certificate?: PortCertificate | undefined;
 }
 export interface WakeRunnerDeps {
   readonly agentId: string;
@@ -127,6 +129,8 @@ export interface HubConfig {
         readonly names?: readonly string[] | undefined;
         /** Origins of web pages that may call the API with a bearer token (CORS). */
         readonly origins?: readonly string[] | undefined;
+        /** Serves HTTPS and WSS instead of plain HTTP. */
+        readonly tls?: ListenTls | undefined;
         /** Allows plain-text connections beyond loopback, on a trusted network or behind a TLS proxy. */
         readonly insecure?: boolean | undefined;
         /** Addresses of proxies whose `x-forwarded-for` is trusted. */
@@ -143,6 +147,24 @@ export interface HubConfig {
   readonly agentMessages?: boolean | undefined;
   readonly limits?: Partial<HubLimits> | undefined;
   readonly timing?: Partial<HubTiming> | undefined;
+}
+
+/** PEM files; relative to the config file. */
+export interface ListenTls {
+  /** The certificate, followed by the intermediate ones. Read again when it changes. */
+  readonly certFile: string;
+  /** Its private key, without a passphrase. */
+  readonly keyFile: string;
+  /** The lowest version that clients may use. Default TLSv1.2. */
+  readonly minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined;
+}
+
+/** How a hub is recognized over TLS. Without these: by a certificate of a public authority for its name. */
+export interface HubTls {
+  /** Of the public keys that it may have, `sha256/…`. If given, they decide alone. */
+  readonly fingerprints?: readonly string[] | undefined;
+  /** Certificates of further authorities, PEM; relative to the config file. */
+  readonly caFile?: string | undefined;
 }
 
 export interface SidecarConfig {
@@ -162,6 +184,8 @@ export interface SidecarConfig {
   readonly insecure?: boolean | undefined;
   /** Sends the token to a hub that cannot prove that it knows it. Default false. */
   readonly plainToken?: boolean | undefined;
+  /** How the hubs are recognized over `wss://`. */
+  readonly tls?: HubTls | undefined;
   readonly timing?: Partial<SidecarTiming> | undefined;
 }
 
@@ -173,11 +197,19 @@ export interface ResolvedConfig {
   readonly sidecar: ResolvedSidecarConfig | undefined;
 }
 
+export interface ResolvedListenTls {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+}
+
 export interface ResolvedHubConfig {
   readonly host: string;
   readonly port: number;
   readonly names: readonly string[];
   readonly origins: readonly string[];
+  /** Files absolute; null: plain HTTP. */
+  readonly tls: ResolvedListenTls | null;
   readonly insecure: boolean;
   readonly trustedProxies: readonly string[];
   readonly storage: StorageChoice;
@@ -200,6 +232,7 @@ export interface ResolvedSidecarConfig {
   readonly wake: WakeRunnerChoice | undefined;
   readonly insecure: boolean;
   readonly plainToken: boolean;
+  readonly tls: { readonly fingerprints: readonly string[]; readonly caFile: string | null };
   readonly timing: SidecarTiming;
 }
 

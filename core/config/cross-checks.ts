@@ -10,7 +10,9 @@ import { HUB_TIMING, SIDECAR_TIMING, type BackoffTimes } from './times.ts';
 /** How much larger a `task_assign` is than its submit. */
 const ASSIGN_OVERHEAD_BYTES = 65_536;
 
-const TLS_HINT = 'Put a TLS proxy (Caddy, nginx) in front of the hub and listen on 127.0.0.1, or, on a network that you trust, set';
+const LISTEN_HINT =
+  'Set hub.listen.tls, or listen on 127.0.0.1 behind a TLS proxy (Caddy, nginx), or, on a network that you trust, set hub.listen.insecure: true';
+const WSS_HINT = 'Give the hub a certificate (hub.listen.tls) or a TLS proxy, or, on a network that you trust, set sidecar.insecure: true';
 
 /** Whether all of these options are valid by themselves; otherwise a rule that reads them is skipped. */
 type Sound = (...paths: readonly string[]) => boolean;
@@ -103,6 +105,22 @@ function frameProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
 }
 
 function listenProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
+  return [...tlsProblems(hub, sound), ...openToOthersProblems(hub, sound)];
+}
+
+function tlsProblems({ listen, transport }: HubConfig, sound: Sound): ConfigProblem[] {
+  if (listen?.tls === undefined || !sound('hub.listen.tls', 'hub.transport')) return [];
+  const { name, capabilities } = transport;
+  if (capabilities['tls'] !== true) {
+    const message = `wanted a transport that serves TLS, such as ws(), found ${describe(name)}; use ws(), or a TLS proxy in front of the hub`;
+    return [{ path: 'hub.listen.tls', message }];
+  }
+  if (listen.tls.minVersion !== 'TLSv1.3' || capabilities['tls13Only'] === true) return [];
+  const message = `wanted TLSv1.2, which is the lowest version that ${name}() can be set to, found "TLSv1.3"; omit it, or use ws()`;
+  return [{ path: 'hub.listen.tls.minVersion', message }];
+}
+
+function openToOthersProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
   if (!sound('hub.listen.host')) return [];
   const host = hub.listen?.host ?? DEFAULT_HOST;
   if (isLoopback(host)) return [];
@@ -116,10 +134,10 @@ function listenProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
       code: 'AC_LISTEN_INSECURE',
     });
   }
-  if (hub.listen?.insecure !== true && sound('hub.listen.insecure')) {
+  if (hub.listen?.tls === undefined && hub.listen?.insecure !== true && sound('hub.listen.insecure')) {
     problems.push({
       path: 'hub.listen.host',
-      message: `wanted a loopback address, found ${describe(host)}: tokens and tasks would cross the network unencrypted. ${TLS_HINT} hub.listen.insecure: true`,
+      message: `wanted a loopback address, found ${describe(host)}: tokens and tasks would cross the network unencrypted. ${LISTEN_HINT}`,
       code: 'AC_LISTEN_INSECURE',
     });
   }
@@ -137,7 +155,7 @@ function hubAddressProblems(sidecar: SidecarConfig, sound: Sound): ConfigProblem
     return [
       {
         path,
-        message: `wanted wss:// for a hub on another machine, found ${describe(url)}: tasks and results would cross the network unencrypted. ${TLS_HINT} sidecar.insecure: true`,
+        message: `wanted wss:// for a hub on another machine, found ${describe(url)}: tasks and results would cross the network unencrypted. ${WSS_HINT}`,
         code: 'AC_LISTEN_INSECURE',
       },
     ];

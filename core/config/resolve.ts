@@ -76,6 +76,7 @@ function resolveHub(hub: HubConfig, place: ConfigPlace): ResolvedHubConfig {
     port: hub.listen?.port ?? DEFAULT_PORT,
     names: Object.freeze([...(hub.listen?.names ?? [])]),
     origins: Object.freeze([...(hub.listen?.origins ?? [])]),
+    tls: resolveListenTls(hub, place),
     insecure: hub.listen?.insecure ?? false,
     trustedProxies: Object.freeze([...(hub.listen?.trustedProxies ?? [])]),
     storage: hub.storage,
@@ -86,6 +87,12 @@ function resolveHub(hub: HubConfig, place: ConfigPlace): ResolvedHubConfig {
     limits: Object.freeze({ ...HUB_LIMITS, ...withoutUndefined(hub.limits) }),
     timing: Object.freeze({ ...timing, backoff: Object.freeze({ ...timing.backoff }), breaker: Object.freeze({ ...timing.breaker }) }),
   });
+}
+
+function resolveListenTls({ listen }: HubConfig, { absolute }: ConfigPlace): ResolvedHubConfig['tls'] {
+  if (listen?.tls === undefined) return null;
+  const { certFile, keyFile, minVersion = 'TLSv1.2' } = listen.tls;
+  return Object.freeze({ certFile: absolute(certFile), keyFile: absolute(keyFile), minVersion });
 }
 
 function resolveSidecar(sidecar: SidecarConfig, place: ConfigPlace): ResolvedSidecarConfig {
@@ -101,6 +108,10 @@ function resolveSidecar(sidecar: SidecarConfig, place: ConfigPlace): ResolvedSid
     wake: sidecar.wake,
     insecure: sidecar.insecure ?? false,
     plainToken: sidecar.plainToken ?? false,
+    tls: Object.freeze({
+      fingerprints: Object.freeze([...(sidecar.tls?.fingerprints ?? [])]),
+      caFile: sidecar.tls?.caFile === undefined ? null : place.absolute(sidecar.tls.caFile),
+    }),
     timing: Object.freeze({
       ...timing,
       wakeRetriesMs: Object.freeze([...timing.wakeRetriesMs]),

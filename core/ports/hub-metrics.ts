@@ -38,6 +38,8 @@ export interface HubReading {
   readonly load: HubLoad;
   readonly refused: Refused;
   readonly loopDelayMs: number;
+  /** Negative once it has expired; null: the hub serves plain HTTP. */
+  readonly certificateExpiresInMs: number | null;
   readonly version: string;
 }
 

@@ -13,6 +13,10 @@ export interface HubTransport {
      * garbage.
      */
     readonly checksMask: boolean;
+    /** Whether it serves HTTPS and WSS with the certificate that it is created with. */
+    readonly tls?: boolean;
+    /** Whether it can refuse TLS 1.2. */
+    readonly tls13Only?: boolean;
   };
 
   /**
@@ -30,6 +34,28 @@ export interface HubTransport {
    * MUST be safe to call twice, concurrently, and before `listen`. MUST NOT wait more than 5 s for peers that do not answer.
    */
   close(code: number, reason: string): Promise<void>;
+}
+
+/** A certificate with its chain, and its private key, in PEM. */
+export interface CertificatePair {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** The certificate of a port that serves TLS. Its files may be replaced while the port is open. */
+export interface PortCertificate {
+  /** Absolute; for a server that reads the files itself. */
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** An older version MUST be refused. */
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+  /** What is served, or will be. */
+  current(): CertificatePair;
+  /**
+   * Calls `listener` with each valid pair that is found in the files instead, until the returned function is called. It answers whether
+   * new connections get that pair from now on.
+   */
+  onRenewed(listener: (pair: CertificatePair) => boolean): () => void;
 }
 
 export interface ListenOptions {

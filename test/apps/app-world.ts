@@ -106,6 +106,8 @@ export interface WorldOptions {
   /** More of the hub's config, and of its `listen`, as source text. */
   readonly hubExtra?: string;
   readonly hubListen?: string;
+  /** The hub serves TLS with these files. */
+  readonly hubTls?: { readonly certFile: string; readonly keyFile: string; readonly fingerprint: string };
 }
 
 /** The part of a tap test that a world needs. */
@@ -121,7 +123,11 @@ export async function makeWorld(t: TestEnd, options: WorldOptions = {}): Promise
   const sidecarTiming = { ...QUICK_SIDECAR_TIMING, ...options.sidecarTiming };
   mkdirSync(join(dir, 'ledger'));
   builtTree().installIn(dir);
-  const api = hubClient({ url: `http://127.0.0.1:${port}`, token: adminToken, retryWithinMs: 10_000 });
+  const { hubTls: tls } = options;
+  const hubTls = tls === undefined ? '' : `tls: ${JSON.stringify({ certFile: tls.certFile, keyFile: tls.keyFile })},`;
+  const url = `http${tls === undefined ? '' : 's'}://127.0.0.1:${port}`;
+  const trust = tls === undefined ? {} : { fingerprints: [tls.fingerprint] };
+  const api = hubClient({ url, token: adminToken, tls: trust, retryWithinMs: 10_000 });
   const adapters = { ...adaptersUnderTest(), ...(options.storage === undefined ? {} : { storage: options.storage }) };
   const stopping = new AbortController();
 
@@ -130,7 +136,7 @@ export async function makeWorld(t: TestEnd, options: WorldOptions = {}): Promise
     `import { defineConfig } from 'agentcom';
 import { ${adapters.storage.name} } from 'agentcom/storage';
 import { ${adapters.transport} } from 'agentcom/transport';
-export default defineConfig({ hub: { listen: { port: ${port}, ${options.hubListen ?? ''} }, storage: ${adapters.storage.text}, transport: ${adapters.transport}(), dataDir: 'hub',
+export default defineConfig({ hub: { listen: { port: ${port}, ${hubTls} ${options.hubListen ?? ''} }, storage: ${adapters.storage.text}, transport: ${adapters.transport}(), dataDir: 'hub',
   adminToken: ${JSON.stringify(adminToken)}, timing: ${JSON.stringify(hubTiming)}, ${options.hubExtra ?? ''} } });
 `,
   );

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { memoryLog } from '../product/twins/log-memory/memory-log.ts';
 import { loadConfigFile } from '../../apps/config/load.ts';
-import { sidecarToken } from '../../apps/sidecar/enrolment.ts';
+import { sidecarIdentity } from '../../apps/sidecar/enrolment.ts';
 import { hubBench } from '../adapters/http/hub-bench.ts';
 import { testHub, type TestHub } from './cli/cli-world.ts';
 
@@ -27,7 +27,7 @@ async function tokenAt(t: Test, hubUrl: string, more = '', log = memoryLog()): P
   await writeFile(file, `export default { sidecar: { hubs: [${JSON.stringify(hubUrl)}], agentId: 'w1'${more} } };\n`);
   const { config } = await loadConfigFile({ configFile: file, cwd: dir });
   if (config.sidecar === undefined) throw new Error('no sidecar');
-  return sidecarToken({ config: config.sidecar, hubDataDir: null, log, signal: AbortSignal.timeout(2_000) });
+  return (await sidecarIdentity({ config: config.sidecar, hub: null, log, signal: AbortSignal.timeout(2_000) })).token;
 }
 
 t.test('AGENTCOM_TOKEN is the token, also where the config does not read it', async (t) => {

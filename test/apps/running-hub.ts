@@ -12,6 +12,7 @@ import { hubClient, type HubClient } from '../../apps/client/index.ts';
 import { TOKENS } from '../../apps/container-tokens.ts';
 import { hubContainer } from '../../apps/hub/main.ts';
 import { hubServices } from '../../apps/hub/services.ts';
+import { fingerprintIn, type CertificateFiles } from '../../apps/tls/certificate-files.ts';
 import { Lifecycle } from '../../apps/lifecycle.ts';
 import type { HubLimits } from '../../core/config/limits.ts';
 import { resolveConfig } from '../../core/config/resolve.ts';
@@ -51,6 +52,10 @@ export interface RunningHubOptions {
   readonly clockAheadMs?: number;
   /** Of pages that may call its API. */
   readonly origins?: readonly string[];
+  /** Its certificate; without it, it serves plain HTTP. */
+  readonly tls?: CertificateFiles;
+  /** Further names that it has. */
+  readonly names?: readonly string[];
 }
 
 const ADMIN_TOKEN = 'an-admin-token-of-the-tests-0123456789';
@@ -60,9 +65,11 @@ export async function runningHub({
   limits = {},
   clockAheadMs = 0,
   origins = [],
+  tls,
+  names = [],
 }: RunningHubOptions = {}): Promise<RunningHub> {
   const folder = await mkdtemp(join(tmpdir(), 'agentcom-hub-'));
-  const listen = { port: 0, origins };
+  const listen = { port: 0, origins, names, tls };
   const wanted = { listen, storage: memory(), transport: ws(), dataDir: folder, adminToken: ADMIN_TOKEN, timing, limits };
   const answer = resolveConfig({ hub: wanted }, { baseDir: folder, absolute: (path) => resolve(folder, path) });
   if (answer.kind !== 'resolved' || answer.config.hub === undefined) throw new AgentcomError('AC_INTERNAL', JSON.stringify(answer));
@@ -74,7 +81,11 @@ export async function runningHub({
   await lifecycle.start(await hubServices(container));
   const { port } = await container.getAsync(TOKENS.Hub);
   const storage = await container.getAsync(TOKENS.Storage);
-  const url = `http://127.0.0.1:${port}`;
+  const trust = tls === undefined ? {} : { fingerprints: [await fingerprintIn(tls.certFile)] };
+  const [url, socketUrl] = [
+    `http${tls === undefined ? '' : 's'}://127.0.0.1:${port}`,
+    `ws${tls === undefined ? '' : 's'}://127.0.0.1:${port}/ws`,
+  ];
   const leaving: (() => void)[] = [];
   let made = 0;
 
@@ -89,7 +100,7 @@ export async function runningHub({
   return {
     url,
     adminToken: ADMIN_TOKEN,
-    api: hubClient({ url, token: ADMIN_TOKEN }),
+    api: hubClient({ url, token: ADMIN_TOKEN, tls: trust }),
     storage,
     token,
     async agent(agentId, identify = {}) {
@@ -102,8 +113,8 @@ export async function runningHub({
         protocol_version: 2,
         instance_id: 'machine-1',
       };
-      const link = wsLink({ log: silentLog }).connect(
-        { url: `ws://127.0.0.1:${port}/ws`, frameBytesMax: 1 << 20 },
+      const link = wsLink({ log: silentLog, trust }).connect(
+        { url: socketUrl, frameBytesMax: 1 << 20 },
         {
           onOpen: () => void link.send(JSON.stringify({ ...said, held: [], ...identify })),
           onFrame(text) {

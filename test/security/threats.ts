@@ -27,6 +27,8 @@ const API = 'product/contracts/wire/http-api.contract.ts';
 const WIRE = 'product/contracts/wire/hub-transport.contract.ts';
 const INBOX = 'product/contracts/files/result-inbox.contract.ts';
 const HOSTILE = 'apps/hostile-text.test.ts';
+const TLS = 'adapters/wire/tls.test.ts';
+const JOINING = 'apps/tls/joining.test.ts';
 const CONFIG = 'core/config/resolve.test.ts';
 
 export const THREATS: readonly Threat[] = [
@@ -106,8 +108,36 @@ export const THREATS: readonly Threat[] = [
     ],
   },
   {
+    who: 'impostor hub, or man in the middle',
+    stoppedBy:
+      'TLS: a certificate of a trusted authority for the name, or the one key whose fingerprint the client has, compared before a byte is ' +
+      'sent. A code to join with carries the fingerprint, so that the first connection is safe, too',
+    tests: [
+      [TLS, 'a hub with another key gets the handshake and not a byte more: no token, no frame, no request'],
+      [TLS, 'without a fingerprint, the authority and the name of the certificate decide'],
+      [JOINING, 'R22: a machine joins with a code that names the key of the hub, and its sidecar keeps both'],
+      [JOINING, 'R22: a code is not given away to a hub with another key, or over plain HTTP, and is not used up'],
+      [JOINING, 'R22: a sidecar enrols with the code in AGENTCOM_ENROL_SECRET, and connects to that key from then on'],
+    ],
+  },
+  {
     who: 'network peer',
-    stoppedBy: 'plain sockets beyond loopback only with insecure: true; no listening without a secret',
+    stoppedBy:
+      'TLS 1.2 at least; a plain request to the TLS port gets nothing; handshakes are bounded in time and count as connections of their ' +
+      'address; a certificate that cannot be used never replaces one that can',
+    tests: [
+      [TLS, 'TLS 1.1 is refused, 1.2 is not'],
+      [TLS, 'plain HTTP and nonsense get no answer but the end of their connection, and cost nobody else'],
+      [TLS, 'R20: a handshake that never ends is closed in its time'],
+      [TLS, 'R20: handshakes count as connections of their address; WebSockets do not'],
+      [TLS, 'a renewed certificate is shown to new connections, and no open one is lost'],
+      ['apps/tls/served-certificate.test.ts', 'a broken pair changes nothing; what remains broken is logged once, with its files'],
+      [JOINING, 'over HTTPS browsers are told to stay with it, except on loopback'],
+    ],
+  },
+  {
+    who: 'network peer',
+    stoppedBy: 'plain sockets beyond loopback only with insecure: true, which TLS does not need; no listening without a secret',
     tests: [
       [CONFIG, 'every mistake has its path, what was wanted and what was found'],
       ['apps/process/config.test.ts', 'listening beyond loopback without what makes it safe has a code of its own'],

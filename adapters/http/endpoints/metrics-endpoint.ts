@@ -39,6 +39,7 @@ export function metricsHandlers(
       load: deps.load(),
       refused: { ...deps.refusals(), requests: refusedRequests.all() },
       loopDelayMs: loop.longestMs(),
+      certificateExpiresInMs: deps.certificate?.expiresInMs() ?? null,
       version: deps.version,
     });
     return { status: 200, body: text, headers: { 'content-type': contentType } };

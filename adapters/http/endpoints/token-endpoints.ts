@@ -120,7 +120,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     const secret = ids.secret();
     const expiresAtMs = clock.nowMs() + ENROL_SECRET_MS;
     await agents.addEnrolSecret(digest.sha256(secret), expiresAtMs);
-    return created({ secret, expires_at: expiresAtMs });
+    return created({ secret, expires_at: expiresAtMs, fingerprint: deps.certificate?.joinFingerprint() ?? null });
   };
 
   const addToken = async (request: ApiRequest): Promise<Reply> => {

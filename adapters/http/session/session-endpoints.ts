@@ -11,15 +11,16 @@ import { SESSION_MS, type SessionCookies } from './session-cookies.ts';
 const MS_PER_SECOND = 1_000;
 
 export function sessionHandlers(
-  { clock, digest }: Pick<HttpApiDeps, 'clock' | 'digest'>,
+  { clock, digest, certificate }: Pick<HttpApiDeps, 'clock' | 'digest' | 'certificate'>,
   auth: Authenticator,
   cookies: SessionCookies,
 ): Pick<Handlers, 'openSession' | 'endSession'> {
   const readBody = bodyReader(sessionSchema);
 
-  /** `Secure` where the page was loaded over HTTPS: the hub itself sees only the plain connection of its proxy. */
+  /** `Secure` where the page was loaded over HTTPS: behind a proxy, the hub itself sees only a plain connection. */
   const cookie = (request: ApiRequest, value: string, ageMs: number): string => {
-    const secure = request.header('origin')?.toLowerCase().startsWith('https://') === true ? '; Secure' : '';
+    const isSecure = certificate !== null || request.header('origin')?.toLowerCase().startsWith('https://') === true;
+    const secure = isSecure ? '; Secure' : '';
     return `${cookies.name}=${value}; Max-Age=${Math.floor(ageMs / MS_PER_SECOND)}; Path=/; HttpOnly; SameSite=Strict${secure}`;
   };
   const answered = (reply: Reply, setCookie: string): Reply => ({ ...reply, headers: { ...reply.headers, 'set-cookie': setCookie } });

@@ -6,7 +6,12 @@ import { isAgentId } from '../../../core/domain/ids.ts';
 import { isLoopback } from '../../../core/config/loopback.ts';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { makeDataDir, writeSecretFile } from '../../data-dir.ts';
-import { enrolAt } from '../../enrol.ts';
+import { enrolAt, type Enrolling } from '../../enrol.ts';
+import { tokenFile } from '../../sidecar/enrolment.ts';
+import { fingerprintFile, fingerprintsInEnvironment } from '../../tls/hub-trust.ts';
+import { joinCode, readJoinCode, type JoinCode } from '../../../core/config/fingerprint.ts';
+import type { HubTrust } from '../../../adapters/kit/hub-connection.ts';
+import type { CliEnvironment } from '../cli-environment.ts';
 import type { Action, Context } from '../cli-context.ts';
 import { collect } from '../parse.ts';
 
@@ -21,11 +26,11 @@ interface JoinOptions {
 export function addJoin(program: Command, action: Action): void {
   program
     .command('invite')
-    .description('Create a single-use secret with which one machine can join, valid for 15 minutes')
+    .description('Create a single-use code with which one machine can join, valid for 15 minutes')
     .action(action(makeSecret));
   program
-    .command('join <hub>')
-    .description('Enrol an agent on a new machine with the secret in AGENTCOM_ENROL_SECRET, and write its sidecar config')
+    .command('join <hub> [code]')
+    .description('Enrol an agent on a new machine with the code of "agentcom invite", and write its sidecar config')
     .requiredOption('--agent <agent>', 'its agent ID')
     .option('--capability <capability>', 'a capability of the agent (repeatable)', collect)
     .option('--dir <dir>', 'where to write the config and the token (default: this folder)')
@@ -37,14 +42,17 @@ export function addJoin(program: Command, action: Action): void {
 async function makeSecret({ output, hub }: Context): Promise<void> {
   const client = await hub();
   const made = await client.enrolment.createSecret();
-  output.data(made);
-  output.line(made.secret);
+  // An older hub says nothing of a fingerprint.
+  const { fingerprint = null } = made as Partial<typeof made>;
+  const code = joinCode({ secret: made.secret, fingerprint });
+  output.data({ ...made, code });
+  output.line(code);
   output.note(
-    `Valid once, until ${output.times.moment(made.expires_at)} ${output.times.zone}. On the new machine: AGENTCOM_ENROL_SECRET=… agentcom join ${client.url} --agent NAME`,
+    `Valid once, until ${output.times.moment(made.expires_at)} ${output.times.zone}. On the new machine: agentcom join ${client.url} CODE --agent NAME`,
   );
 }
 
-async function joinHub({ environment, output }: Context, options: JoinOptions, hubUrl: string): Promise<void> {
+async function joinHub({ environment, output }: Context, options: JoinOptions, hubUrl: string, given: string | undefined): Promise<void> {
   const { agent: agentId, capability: capabilities = [] } = options;
   const url = checkedHub(hubUrl);
   if (!isAgentId(agentId)) {
@@ -53,11 +61,12 @@ async function joinHub({ environment, output }: Context, options: JoinOptions, h
       `Wanted an agent ID of lowercase letters, digits, ".", "_" and "-", at most 64, found ${JSON.stringify(agentId)}.`,
     );
   }
-  const secret = environment.env['AGENTCOM_ENROL_SECRET'] ?? '';
-  if (secret === '') {
+  const { secret, fingerprint } = codeFrom(given ?? environment.env['AGENTCOM_ENROL_SECRET'] ?? '');
+  const tls = trustFor(url, fingerprint, environment.env);
+  if (options.version1 === true && tls.fingerprints !== undefined) {
     throw new AgentcomError(
-      'AC_ENROL',
-      'There is no enrolment secret. On the hub\'s machine run "agentcom invite", and set AGENTCOM_ENROL_SECRET here to what it prints.',
+      'AC_USAGE',
+      'A sidecar of the original cannot check the fingerprint of a hub. Give the hub a certificate of an authority, or omit --version-1.',
     );
   }
   const dir = resolve(environment.cwd, options.dir ?? '.');
@@ -66,13 +75,14 @@ async function joinHub({ environment, output }: Context, options: JoinOptions, h
   await mustNotExist(file);
   const dataDir = join(dir, 'data', agentId);
   if (options.version1 !== true) await makeDataDir(dataDir, 'choose another --dir');
-  const { token, isProved } = await tokenFrom(url, agentId, secret, options.insecure === true);
+  const { token, isProved } = await tokenFrom(url, { agentId, secret, isTrusted: options.insecure === true, tls });
   if (!isProved) output.note('The hub is older than this command and did not prove itself: the secret was sent in plain text.');
   const ws = `${url.protocol === 'https:' ? 'wss:' : 'ws:'}//${url.host}/ws`;
   if (options.version1 === true) {
     await writeNew(file, version1Config({ agentId, token, ws, api: url.origin, capabilities }), 0o600);
   } else {
-    await writeSecretFile(join(dataDir, 'token'), token);
+    if (tls.fingerprints !== undefined) await writeSecretFile(fingerprintFile({ dataDir }), tls.fingerprints.join('\n'));
+    await writeSecretFile(tokenFile({ dataDir }), token);
     await writeNew(
       file,
       sidecarConfig({ agentId, ws, capabilities, isPlain: url.protocol === 'http:' && !isLoopback(url.hostname) }),
@@ -94,12 +104,35 @@ function checkedHub(text: string): URL {
   throw new AgentcomError('AC_USAGE', `Wanted the hub's address as http://host:port or https://host, found ${JSON.stringify(text)}.`);
 }
 
-async function tokenFrom(url: URL, agentId: string, secret: string, isTrusted: boolean): Promise<{ token: string; isProved: boolean }> {
-  const enrolled = await enrolAt(url.origin, { agentId, secret, isTrusted });
+function codeFrom(given: string): JoinCode {
+  if (given === '') {
+    throw new AgentcomError(
+      'AC_USAGE',
+      'There is no code to join with. On the hub\'s machine run "agentcom invite", and pass what it prints: agentcom join URL CODE --agent NAME. Or set AGENTCOM_ENROL_SECRET to it.',
+    );
+  }
+  const code = readJoinCode(given);
+  if (code !== null) return code;
+  throw new AgentcomError('AC_USAGE', 'The code is incomplete or mistyped: pass the whole line that "agentcom invite" prints.');
+}
+
+/** AGENTCOM_HUB_FINGERPRINT counts more than the code: it was set on purpose. */
+function trustFor(url: URL, fingerprint: string | null, env: CliEnvironment['env']): HubTrust {
+  const fingerprints = fingerprintsInEnvironment(env) ?? (fingerprint === null ? null : [fingerprint]);
+  if (fingerprints === null) return {};
+  if (url.protocol === 'https:') return { fingerprints };
+  throw new AgentcomError(
+    'AC_USAGE',
+    `Wanted https:// for a hub that is recognized by its fingerprint, found ${JSON.stringify(url.origin)}. Pass ${url.origin.replace('http:', 'https:')}.`,
+  );
+}
+
+async function tokenFrom(url: URL, enrolling: Enrolling): Promise<{ token: string; isProved: boolean }> {
+  const enrolled = await enrolAt(url.origin, enrolling);
   if (enrolled.kind === 'enrolled') return enrolled;
   throw new AgentcomError(
     'AC_ENROL',
-    `Wanted a hub that proves that it knows the secret in AGENTCOM_ENROL_SECRET, found one at ${url.origin} that does not. ` +
+    `Wanted a hub that proves that it knows the secret of the code, found one at ${url.origin} that does not. ` +
       (enrolled.kind === 'older'
         ? 'It is older than this command, or not a hub. Update it, use https://, or pass --insecure to send it the secret anyway. '
         : 'The secret is wrong, used or over 15 minutes old (on the hub\'s machine run "agentcom invite"), or this is not that hub. ') +

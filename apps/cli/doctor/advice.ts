@@ -8,7 +8,8 @@ export type DoctorCheck =
 
 type ConfigCheck = 'config' | 'cannot_look' | 'wake_runner';
 type MachineCheck = 'data_dir' | 'disk_full' | 'open_files' | 'secret_file' | 'clock';
-type HubCheck = 'hub_never_started' | 'storage' | 'port_taken' | 'listen' | 'not_kept' | 'not_looked_at';
+type HubCheck =
+  'certificate' | 'certificate_expires' | 'hub_never_started' | 'storage' | 'port_taken' | 'listen' | 'not_kept' | 'not_looked_at';
 /** About a connection to a hub. */
 type LinkCheck =
   | 'hub_away'
@@ -26,6 +27,7 @@ type LinkCheck =
 const NOTICES: ReadonlySet<DoctorCheck> = new Set<DoctorCheck>([
   ...JOURNAL_NOTICES,
   'hub_never_started',
+  'certificate_expires',
   'hub_version',
   'not_kept',
   'not_looked_at',
@@ -99,13 +101,15 @@ const ADVICE: Readonly<Record<DoctorCheck, string>> = {
   secret_file: 'Run `chmod 600` on the file.',
   disk_full: 'Free disk space.',
   open_files: 'Raise the limit: `ulimit -n 65536` in the shell that starts it, or LimitNOFILE=65536 in its systemd unit.',
+  certificate: 'Correct hub.listen.tls, or renew the certificate.',
+  certificate_expires: 'Renew it. The hub takes the new files without a restart; with uws() it needs one.',
   hub_never_started: 'Nothing, if no hub ran here. Otherwise correct hub.dataDir.',
   port_taken: 'Stop that program, or set another hub.listen.port.',
   listen: 'Correct hub.listen.',
   hub_away: 'Start the hub, or correct its address. If it is on another machine, check the firewall and the proxy.',
   hub_tls: 'Correct the scheme of the address.',
   hub_certificate:
-    'If it has expired, renew it. If its authority is your own, set NODE_EXTRA_CA_CERTS to its certificate where the sidecar starts. If it is for another name, use that name.',
+    'If it has expired, renew it. If its authority is your own, set NODE_EXTRA_CA_CERTS to its certificate where the sidecar starts. If it is for another name, use that name. If it is self-signed, set sidecar.tls.fingerprints, or AGENTCOM_HUB_FINGERPRINT, to what `agentcom tls fingerprint` prints on the machine of the hub.',
   hub_other: 'Correct the address, or start the hub there.',
   hub_version: 'Install the same version on both, the hub first, and restart what was updated.',
   hub_proof: 'Correct sidecar.hubs, and update the hub. To send it the token anyway, set sidecar.plainToken: true. The token was not sent.',

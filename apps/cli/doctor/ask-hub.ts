@@ -1,6 +1,7 @@
 /** Finds out what answers at the address of a hub: a hub, another program, or nothing. Sends no token. */
 import { connect } from 'node:tls';
-import { exchange } from '../../client/http-exchange.ts';
+import type { HubTrust } from '../../../adapters/kit/hub-connection.ts';
+import { exchangeTrusting } from '../../client/http-exchange.ts';
 import { messageOf } from '../../../core/errors/agentcom-error.ts';
 
 export type HubAnswer =
@@ -21,29 +22,29 @@ const ANSWER_WITHIN_MS = 5_000;
 /** More than any hub answers, bytes. */
 const ANSWER_BYTES_MAX = 65_536;
 /** Errors of a connection that was accepted first. */
-const ACCEPTED = /^(ECONNRESET|EPIPE|EPROTO|HPE_|ERR_SSL_|ERR_TLS_|CERT_|DEPTH_|SELF_SIGNED|UNABLE_|HOSTNAME_)/;
+const ACCEPTED = /^(ECONNRESET|EPIPE|EPROTO|HPE_|ERR_SSL_|ERR_TLS_|CERT_|DEPTH_|SELF_SIGNED|UNABLE_|HOSTNAME_|AC_HUB_FINGERPRINT)/;
 
 /** `url`: `http://host:port` or `https://…`. Never rejects. */
-export async function askHub(url: string): Promise<HubAnswer> {
-  const asked = await ask(url);
+export async function askHub(url: string, tls: HubTrust = {}): Promise<HubAnswer> {
+  const asked = await ask(url, tls);
   if (asked.kind !== 'other') return asked;
   const isTls = new URL(url).protocol === 'https:';
   const speaksTls = await handshakes(url);
   if (isTls && speaksTls) return asked.isRefusal ? { kind: 'certificate', why: asked.what } : asked;
   if (!isTls && speaksTls) return { kind: 'scheme', speaks: 'https' };
   if (!isTls) return asked;
-  const plain = await ask(url.replace('https:', 'http:'));
+  const plain = await ask(url.replace('https:', 'http:'), tls);
   return plain.kind === 'hub' ? { kind: 'scheme', speaks: 'http' } : plain.kind === 'other' ? plain : asked;
 }
 
 /** `isRefusal`: nothing was answered. */
 type Asked = Exclude<HubAnswer, { kind: 'other' }> | { readonly kind: 'other'; readonly what: string; readonly isRefusal: boolean };
 
-async function ask(url: string): Promise<Asked> {
+async function ask(url: string, tls: HubTrust): Promise<Asked> {
   const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
   const askedAtMs = Date.now();
   try {
-    const answer = await exchange(new URL('/health', url), { method: 'GET', headers: {}, body: undefined, signal });
+    const answer = await exchangeTrusting(tls)(new URL('/health', url), { method: 'GET', headers: {}, body: undefined, signal });
     const text = await textOf(answer.bytes());
     // The hub's clock as of halfway between question and answer.
     const hereMs = (askedAtMs + Date.now()) / 2;

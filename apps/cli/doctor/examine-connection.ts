@@ -34,9 +34,9 @@ export async function examineConnection(
   } catch (thrown) {
     return examined('no connection', findingOf('cli_token', thrown));
   }
-  const { url, urlFrom, tokenFrom } = connection;
+  const { url, urlFrom, tokenFrom, tls } = connection;
   const what = `hub ${url} (${urlFrom}), token from ${tokenFrom}`;
-  const answer = await askHub(url);
+  const answer = await askHub(url, tls);
   if (answer.kind !== 'hub') return examined(what, noHubFinding(answer, { address: url, from: urlFrom, more: {} }));
   return examined(what, await tokenFinding(connection), isHubRunning ? null : versionFinding(answer.version, url));
 }

@@ -9,6 +9,9 @@ import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { StoreInspection } from '../../../core/ports/store-inspection.ts';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { listenFailure } from '../../../adapters/kit/listen-failure.ts';
+import type { HubTrust } from '../../../adapters/kit/hub-connection.ts';
+import { checkPair, fingerprintIn, readPair } from '../../tls/certificate-files.ts';
+import { EXPIRES_SOON_MS } from '../../tls/served-certificate.ts';
 import { hubUrls } from '../../hub/urls.ts';
 import { hubKnowsSecret } from '../../enrol.ts';
 import { readSecretFile } from '../../data-dir.ts';
@@ -38,8 +41,9 @@ export async function examineHub(hub: ResolvedHubConfig, options: ExamineOptions
   const wasStarted = state === 'usable' && (await readdir(dataDir)).length > 0;
   const isNew = state === 'missing' || (state === 'usable' && !wasStarted);
   const seen = [...(state === 'unusable' ? [] : [await examineStorage(hub, isNew, options)])];
+  await examineCertificate(hub, options);
   const port = await examinePort(hub, options);
-  return { what: `hub: ${place}`, seen: [...seen, 'folder, disk and port'].join('; '), ...port };
+  return { what: `hub: ${place}`, seen: [...seen, `folder, disk${hub.tls === null ? '' : ', certificate'} and port`].join('; '), ...port };
 }
 
 /** What was seen of it. */
@@ -94,21 +98,44 @@ async function examineStorage({ storage, dataDir }: ResolvedHubConfig, isNew: bo
   }
 }
 
+async function examineCertificate({ tls }: ResolvedHubConfig, { onFinding }: ExamineOptions): Promise<void> {
+  if (tls === null) return;
+  try {
+    const { expiresAtMs } = checkPair(await readPair(tls), tls, Date.now());
+    if (expiresAtMs - Date.now() > EXPIRES_SOON_MS) return;
+    onFinding(finding('certificate_expires', `the certificate in ${tls.certFile} expires on ${new Date(expiresAtMs).toISOString()}`));
+  } catch (thrown) {
+    onFinding(findingOf('certificate', thrown));
+  }
+}
+
+/** By the key in its own certificate; what is wrong with that is found apart. */
+async function ownTrust({ tls }: ResolvedHubConfig): Promise<HubTrust> {
+  return tls === null
+    ? {}
+    : fingerprintIn(tls.certFile).then(
+        (fingerprint) => ({ fingerprints: [fingerprint] }),
+        () => ({}),
+      );
+}
+
 /** Either the hub of this data directory listens there, or nobody does and it could. */
 async function examinePort(
-  { host, port, dataDir }: ResolvedHubConfig,
+  hub: ResolvedHubConfig,
   { onFinding, file }: ExamineOptions,
 ): Promise<Pick<ExaminedHub, 'isPortTaken' | 'isRunning'>> {
+  const { host, port, dataDir } = hub;
   const free = { isPortTaken: false, isRunning: false };
   if (port === 0) return free;
   const address = `${host}:${port}`;
-  const { api: url } = hubUrls(host, port);
-  const answer = await askHub(url);
+  const { api: url } = hubUrls({ host, port, isTls: hub.tls !== null });
+  const tls = await ownTrust(hub);
+  const answer = await askHub(url, tls);
   const cure =
     `Stop that program (\`${listenerCommand(port)}\` names it), or let the hub listen on another port: ` +
     `hub: { listen: { port: ${port === 65_535 ? port - 1 : port + 1} } } in ${file}. Sidecars then need that port in sidecar.hubs.`;
   if (answer.kind === 'hub') {
-    if (await isHubOf(dataDir, url)) {
+    if (await isHubOf(dataDir, url, tls)) {
       if (answer.version !== VERSION)
         onFinding(finding('hub_version', `the running hub is version ${answer.version}, installed is ${VERSION}`));
       return { isPortTaken: false, isRunning: true };
@@ -129,18 +156,20 @@ async function examinePort(
 
 function saidBy(answer: Exclude<HubAnswer, { kind: 'hub' | 'away' }>): string {
   if (answer.kind === 'other') return `it ${answer.what}`;
-  return answer.kind === 'silent' ? answer.why : 'it speaks TLS, which a hub does not';
+  if (answer.kind === 'certificate') return `it ${answer.why}`;
+  if (answer.kind === 'silent') return answer.why;
+  return answer.speaks === 'https' ? 'it speaks TLS, and hub.listen.tls is not set' : 'it speaks plain HTTP, and hub.listen.tls is set';
 }
 
 const listenerCommand = (port: number): string =>
   process.platform === 'linux' ? `ss -ltnp 'sport = :${port}'` : `lsof -nP -iTCP:${port} -sTCP:LISTEN`;
 
 /** A running hub keeps a secret in its data directory, and renews it whenever one is used: the second time it must be known. */
-async function isHubOf(dataDir: string, url: string): Promise<boolean> {
+async function isHubOf(dataDir: string, url: string, tls: HubTrust): Promise<boolean> {
   for (let tries = 0; tries < 2; tries += 1) {
     const secret = await readSecretFile(join(dataDir, 'enrol-secret')).catch(() => null); // The folder is examined apart.
     if (secret === null) continue;
-    const answer = await hubKnowsSecret(url, { agentId: ASKING_AS, secret }).catch(() => 'older' as const); // A busy hub, say.
+    const answer = await hubKnowsSecret(url, { agentId: ASKING_AS, secret, tls }).catch(() => 'older' as const); // A busy hub, say.
     if (answer !== 'not_proved') return true;
   }
   return false;

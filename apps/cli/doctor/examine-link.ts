@@ -1,10 +1,13 @@
 /** Whether a sidecar could work with its hubs: does a hub answer, does it accept the token, do clocks and versions agree? */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { HubTrust } from '../../../adapters/kit/hub-connection.ts';
 import { isLoopback } from '../../../core/config/loopback.ts';
 import type { ResolvedConfig, ResolvedSidecarConfig } from '../../../core/config/config.ts';
 import { messageOf } from '../../../core/errors/agentcom-error.ts';
-import { hubClient } from '../../client/index.ts';
+import { hubClient, type HubClient } from '../../client/index.ts';
+import { readJoinCode } from '../../../core/config/fingerprint.ts';
+import { sidecarTrust } from '../../tls/hub-trust.ts';
 import { hubKnowsSecret } from '../../enrol.ts';
 import { apiUrlOf, HOW_TO_GET_A_TOKEN, knownToken, tokenFile, type KnownToken } from '../../sidecar/enrolment.ts';
 import { INSTANCE_ID } from '../../../adapters/journal-file/file-journal.ts';
@@ -27,6 +30,9 @@ export interface LinkToExamine {
 const PROVED_WITHIN_MS = 5_000;
 const MINUTE_MS = 60_000;
 
+/** `trust`: how the hubs are recognized over TLS. */
+type TrustingLink = LinkToExamine & { readonly trust: HubTrust };
+
 /** One of the hubs: its findings, and whether it is a hub at all. */
 interface AskedHub {
   readonly isHub: boolean;
@@ -40,7 +46,14 @@ export async function examineLink(link: LinkToExamine): Promise<readonly Finding
   const hubs = link.sidecar.hubs.filter((url) => !(link.isPortTaken && isOwn(url)));
   if (hubs.length === 0) return [];
   const token = await readToken(link);
-  const asked = await Promise.all(hubs.map((url) => askOne(url, token, link)));
+  let trust: HubTrust;
+  try {
+    const code = token.kind === 'none' ? readJoinCode(link.env['AGENTCOM_ENROL_SECRET'] ?? '') : null;
+    trust = await sidecarTrust(link.sidecar, link.env, { code, hub: hub ?? null });
+  } catch (thrown) {
+    return [findingOf('hub_certificate', thrown, { agentId: link.sidecar.agentId })];
+  }
+  const asked = await Promise.all(hubs.map((url) => askOne(url, token, { ...link, trust })));
   const unreadable = token.kind === 'unreadable' ? [token.finding] : [];
   const answer = asked.find(({ isHub }) => isHub);
   if (answer !== undefined) return [...unreadable, ...answer.findings];
@@ -75,11 +88,11 @@ function joined(findings: readonly Finding[]): readonly Finding[] {
   return [away, ...findings.filter(({ check }) => check !== 'hub_away')];
 }
 
-async function askOne(hub: string, token: Token, link: LinkToExamine): Promise<AskedHub> {
+async function askOne(hub: string, token: Token, link: TrustingLink): Promise<AskedHub> {
   const { sidecar, file, config } = link;
   const { agentId } = sidecar;
   const url = apiUrlOf(hub);
-  const answer = await askHub(url);
+  const answer = await askHub(url, link.trust);
   const missing = noHubFinding(answer, { address: hub, from: `sidecar.hubs of ${file}`, more: { agentId } });
   if (answer.kind !== 'hub' || missing !== null) return { isHub: false, findings: missing === null ? [] : [missing] };
   try {
@@ -101,17 +114,17 @@ function clockFindings(behindMs: number | null, { timing, agentId }: ResolvedSid
   return [finding('clock', `this machine's clock is ${minutes} min ${behindMs > 0 ? 'behind' : 'ahead of'} the hub's`, { agentId })];
 }
 
-async function tokenFindings(hub: string, url: string, token: Token, link: LinkToExamine): Promise<readonly Finding[]> {
-  const { sidecar } = link;
+async function tokenFindings(hub: string, url: string, token: Token, link: TrustingLink): Promise<readonly Finding[]> {
+  const { sidecar, trust } = link;
   const { agentId } = sidecar;
   if (token.kind === 'unreadable') return [];
   if (token.kind === 'none') return secretFindings(url, link);
   const known = token.token;
   const [place, cure] = [placeOf(known, link), tokenCure(known, link)];
   const wrong = (what: string): readonly Finding[] => [finding('token', `${what}; it was taken from ${place}`, { agentId, cure })];
-  if (sidecar.plainToken) return wrongByWhoami(url, known.token, agentId, wrong);
+  if (sidecar.plainToken) return wrongByWhoami(hubClient({ url, tls: trust, token: known.token, retryWithinMs: 0 }), agentId, wrong);
   const proof = await proveHub(
-    { url: hub, agentId, token: known.token, instanceId: await instanceIdIn(sidecar.dataDir) },
+    { url: hub, agentId, token: known.token, instanceId: await instanceIdIn(sidecar.dataDir), trust },
     PROVED_WITHIN_MS,
   );
   switch (proof.kind) {
@@ -141,30 +154,23 @@ const inUseFinding = (url: string, agentId: string): Finding =>
   });
 
 /** The config allows to send the token as it is. */
-async function wrongByWhoami(
-  url: string,
-  token: string,
-  agentId: string,
-  wrong: (what: string) => readonly Finding[],
-): Promise<readonly Finding[]> {
-  const whoami = await hubClient({ url, token, retryWithinMs: 0 })
-    .whoami()
-    .catch((thrown: unknown) => {
-      if ((thrown as { readonly details?: { readonly status?: unknown } }).details?.status === 401) return null;
-      throw thrown;
-    });
+async function wrongByWhoami(client: HubClient, agentId: string, wrong: (what: string) => readonly Finding[]): Promise<readonly Finding[]> {
+  const whoami = await client.whoami().catch((thrown: unknown) => {
+    if ((thrown as { readonly details?: { readonly status?: unknown } }).details?.status === 401) return null;
+    throw thrown;
+  });
   if (whoami === null)
-    return wrong(`the hub at ${url} refuses the token of agent ${agentId}: another hub issued it, or it was revoked or has expired`);
+    return wrong(`the hub at ${client.url} refuses the token of agent ${agentId}: another hub issued it, or it was revoked or has expired`);
   if (whoami.role === 'agent' && whoami.agent_id === agentId) return [];
   const whose = whoami.role === 'agent' ? `agent ${String(whoami.agent_id)}` : `a ${whoami.role}`;
   return wrong(`the token of agent ${agentId} belongs to ${whose}`);
 }
 
 /** Without a token it enrols at its next start, if it has what that takes. */
-async function secretFindings(url: string, { sidecar, config, env }: LinkToExamine): Promise<readonly Finding[]> {
+async function secretFindings(url: string, { sidecar, config, env, trust }: TrustingLink): Promise<readonly Finding[]> {
   const { agentId } = sidecar;
-  const secret = env['AGENTCOM_ENROL_SECRET'] ?? '';
-  if (secret === '') {
+  const given = env['AGENTCOM_ENROL_SECRET'] ?? '';
+  if (given === '') {
     if (config.hub !== undefined) return [];
     return [
       finding('no_token', `the sidecar of agent ${agentId} has no token and no secret to enrol with`, {
@@ -173,7 +179,9 @@ async function secretFindings(url: string, { sidecar, config, env }: LinkToExami
       }),
     ];
   }
-  if ((await hubKnowsSecret(url, { agentId, secret })) !== 'not_proved') return [];
+  const code = readJoinCode(given);
+  if (code === null) return [finding('enrol_secret', 'AGENTCOM_ENROL_SECRET is incomplete or mistyped', { agentId })];
+  if ((await hubKnowsSecret(url, { agentId, secret: code.secret, tls: trust })) !== 'not_proved') return [];
   const what = `the hub at ${url} does not know the enrolment secret in AGENTCOM_ENROL_SECRET: it is wrong, used or over 15 minutes old`;
   return [finding('enrol_secret', what, { agentId })];
 }

@@ -23,8 +23,7 @@ export function noHubFinding(answer: HubAnswer, { address, from, more }: AskedAd
         cure: `Start the hub with \`agentcom hub\`, or correct ${from}. If it is on another machine, check the firewall and the proxy.`,
       });
     case 'scheme': {
-      const [found, orElse] =
-        answer.speaks === 'http' ? ['plain text, not TLS', ', or put a TLS proxy in front of the hub'] : ['TLS, not plain text', ''];
+      const [found, orElse] = answer.speaks === 'http' ? ['plain text, not TLS', ', or set hub.listen.tls'] : ['TLS, not plain text', ''];
       return finding('hub_tls', `${address} has the wrong scheme: what answers there speaks ${found}`, {
         ...more,
         cure: `Write "${withScheme(address, answer.speaks)}" in ${from}${orElse}.`,

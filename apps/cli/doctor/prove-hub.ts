@@ -1,5 +1,6 @@
 /** Has a hub prove that it knows a sidecar's token, as the sidecar does, and asks whether it could identify. No part of the token is sent. */
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
+import type { HubTrust } from '../../../adapters/kit/hub-connection.ts';
 import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { frameParser } from '../../../core/protocol/frame-parser.ts';
@@ -23,6 +24,8 @@ export interface HubToProve {
   readonly token: string;
   /** Of the sidecar here; null if it has never started. */
   readonly instanceId: string | null;
+  /** How the hub is recognized over `wss://`. */
+  readonly trust: HubTrust;
 }
 
 const FRAME_BYTES_MAX = 65_536;
@@ -33,7 +36,7 @@ const REFUSED: readonly string[] = ['invalid_token', 'token_agent_mismatch'];
 const NO_INSTANCE = 'agentcom-doctor';
 
 /** Fails if the hub does not answer within `withinMs`, or is too busy. */
-export function proveHub({ url, agentId, token, instanceId }: HubToProve, withinMs: number): Promise<HubProof> {
+export function proveHub({ url, agentId, token, instanceId, trust }: HubToProve, withinMs: number): Promise<HubProof> {
   const { hmac } = systemDigest();
   const { key, hello } = newHandshake(agentId, token);
   const parseFrame = frameParser<HubFrame>(hubSchemas);
@@ -59,7 +62,7 @@ export function proveHub({ url, agentId, token, instanceId }: HubToProve, within
       const instance = instanceId ?? NO_INSTANCE;
       connection.send(JSON.stringify({ type: 'identify_check', agent_id: agentId, proof: sealed, instance_id: instance }));
     };
-    const connection = wsLink({ log: silentLog, handshakeMs: withinMs }).connect(
+    const connection = wsLink({ log: silentLog, handshakeMs: withinMs, trust }).connect(
       { url, frameBytesMax: FRAME_BYTES_MAX },
       {
         onOpen: () =>

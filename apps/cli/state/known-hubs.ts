@@ -14,6 +14,8 @@ export interface HubPlace {
   readonly port: number;
   readonly names: readonly string[];
   readonly dataDir: string;
+  /** `hub.listen.tls.certFile`; null: plain HTTP. */
+  readonly certFile: string | null;
   /** Whether the config has an admin token of its own, instead of the file in `dataDir`. */
   readonly hasToken: boolean;
 }
@@ -51,14 +53,14 @@ export async function keepHub(
   file: string,
   text: string,
   read: ReadonlyMap<string, string | undefined>,
-  { host, port, names, dataDir, hasToken }: HubPlace,
+  { host, port, names, dataDir, certFile, hasToken }: HubPlace,
 ): Promise<void> {
   // A JavaScript config may be given another instance of `env`, whose reads are not seen.
   if (!file.endsWith('.ts') || !standsAlone(text)) return;
   const salt = randomBytes(SALT_BYTES).toString('hex');
   const variables = [...read.keys()];
   const digest = digestOf(salt, text, variables, Object.fromEntries(read));
-  const kept: KnownHub = { file, variables, salt, digest, host, port, names, dataDir, hasToken };
+  const kept: KnownHub = { file, variables, salt, digest, host, port, names, dataDir, certFile, hasToken };
   const others = (await knownHubs(folder)).filter((each) => each.file !== file);
   await folder.write(NAME, { hubs: [kept, ...others].slice(0, HUBS_MAX) });
 }
@@ -86,7 +88,8 @@ const isTexts = (value: unknown): value is readonly string[] => Array.isArray(va
 
 function isKnownHub(value: unknown): value is KnownHub {
   if (typeof value !== 'object' || value === null) return false;
-  const { file, variables, salt, digest, host, port, names, dataDir, hasToken } = value as Readonly<Record<string, unknown>>;
+  const { file, variables, salt, digest, host, port, names, dataDir, certFile, hasToken } = value as Readonly<Record<string, unknown>>;
   const hasTexts = isTexts([file, salt, digest, host, dataDir]) && isTexts(variables) && isTexts(names);
-  return hasTexts && Number.isInteger(port) && typeof hasToken === 'boolean';
+  const hasCertFile = certFile === null || typeof certFile === 'string';
+  return hasTexts && hasCertFile && Number.isInteger(port) && typeof hasToken === 'boolean';
 }

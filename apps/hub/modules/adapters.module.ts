@@ -1,6 +1,7 @@
 /** The adapters that the config chose. Their packages are loaded here and not before. */
 import { ContainerModule } from 'inversify';
 import type { ResolvedHubConfig } from '../../../core/config/config.ts';
+import { servedCertificate } from '../../tls/served-certificate.ts';
 import { TOKENS } from '../../container-tokens.ts';
 
 export const adaptersModule = (config: ResolvedHubConfig): ContainerModule =>
@@ -10,6 +11,15 @@ export const adaptersModule = (config: ResolvedHubConfig): ContainerModule =>
       .toResolvedValue((clock, log) => config.storage.create({ dataDir: config.dataDir, clock, log }), [TOKENS.Clock, TOKENS.Log])
       .inSingletonScope();
     bind(TOKENS.HubTransport)
-      .toResolvedValue((log) => config.transport.create({ log }), [TOKENS.Log])
+      .toResolvedValue(
+        (log, certificate) => config.transport.create({ log, certificate: certificate ?? undefined }),
+        [TOKENS.Log, TOKENS.Certificate],
+      )
+      .inSingletonScope();
+    bind(TOKENS.Certificate)
+      .toResolvedValue(
+        async (clock, log) => (config.tls === null ? null : servedCertificate({ tls: config.tls, clock, log })),
+        [TOKENS.Clock, TOKENS.Log],
+      )
       .inSingletonScope();
   });

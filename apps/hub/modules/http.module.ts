@@ -24,7 +24,7 @@ export const httpModule = (): ContainerModule =>
       .inSingletonScope();
     bind(TOKENS.HttpApi)
       .toResolvedValue(
-        async (config, hub, storage, transport, ids, digest, log, secrets, metrics) =>
+        async (config, hub, storage, transport, ids, digest, log, secrets, metrics, certificate) =>
           httpApi({
             inbox: hub.queue,
             tasks: storage.tasks,
@@ -52,7 +52,8 @@ export const httpModule = (): ContainerModule =>
             durable: storage.tasks.capabilities.durable,
             healthy: () => storage.healthy(),
             deadlocks: storage.deadlocks,
-            urls: () => hubUrls(config.host, hub.port),
+            urls: () => hubUrls({ host: config.host, port: hub.port, isTls: config.tls !== null }),
+            certificate,
             onCommit: (listener) => hub.onCommit(listener),
             quietUntilMs: () => hub.context.quietPeriod.untilMs,
             lastHeardAtMs: (agentId) => hub.sessions.lastHeardAtMs(agentId),
@@ -72,6 +73,7 @@ export const httpModule = (): ContainerModule =>
           TOKENS.Log,
           TOKENS.HubSecrets,
           TOKENS.HubMetrics,
+          TOKENS.Certificate,
         ],
       )
       .inSingletonScope();

@@ -2,17 +2,24 @@
 import { ContainerModule } from 'inversify';
 import { fileJournal } from '../../../adapters/journal-file/file-journal.ts';
 import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
+import type { HubTrust } from '../../../adapters/kit/hub-connection.ts';
 import { filesResultInbox } from '../../../adapters/results-files/files-result-inbox.ts';
 import type { ResolvedSidecarConfig } from '../../../core/config/config.ts';
 import { TOKENS } from '../../container-tokens.ts';
 
-/** `baseDir`: the folder of the config file, which programs and folders of the runner are relative to. */
-export const adaptersModule = (config: ResolvedSidecarConfig, baseDir: string): ContainerModule =>
+export interface AdaptersPlace {
+  /** The folder of the config file, which programs and folders of the runner are relative to. */
+  readonly baseDir: string;
+  /** How the hub is recognized over TLS. */
+  readonly trust: HubTrust;
+}
+
+export const adaptersModule = (config: ResolvedSidecarConfig, { baseDir, trust }: AdaptersPlace): ContainerModule =>
   new ContainerModule(({ bind }) => {
     const { dataDir, agentId, wake } = config;
     bind(TOKENS.SidecarConfig).toConstantValue(config);
     bind(TOKENS.HubLink)
-      .toResolvedValue((log) => wsLink({ log }), [TOKENS.Log])
+      .toResolvedValue((log) => wsLink({ log, trust }), [TOKENS.Log])
       .inSingletonScope();
     bind(TOKENS.Journal)
       .toResolvedValue((clock, log) => fileJournal({ dataDir, agentId, clock, log }), [TOKENS.Clock, TOKENS.Log])

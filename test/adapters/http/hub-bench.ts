@@ -126,6 +126,7 @@ export async function hubBench(
     clock: hub.clock,
     stopwatchMs: () => 0,
     log,
+    certificate: null,
     limits,
     isAllowedOrigin: ({ host, origin }) => host === HOST && (origin === undefined || origin === `http://${HOST}`),
     pageOrigins: [],

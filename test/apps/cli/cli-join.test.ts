@@ -37,7 +37,7 @@ t.test('a secret is printed alone, with what to do with it', async (t) => {
   const hub = await enrolling(t);
   const ran = await hub.run(['invite']);
   t.equal(ran.out, 'fresh\n');
-  t.match(ran.err, /until 2030-03-1[78] \d\d:\d\d:40 .*agentcom join http:\/\/127\.0\.0\.1:\d+ --agent NAME/);
+  t.match(ran.err, /until 2030-03-1[78] \d\d:\d\d:40 .*agentcom join http:\/\/127\.0\.0\.1:\d+ CODE --agent NAME/);
 });
 
 t.test('join writes a config that the sidecar takes, and the token for its owner alone', async (t) => {

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import t from 'tap';
 import { inspectSqlite } from '../../../adapters/storage-knex/sqlite/inspection.ts';
 import { loadConfigFile } from '../../../apps/config/load.ts';
-import { sidecarToken } from '../../../apps/sidecar/enrolment.ts';
+import { sidecarIdentity } from '../../../apps/sidecar/enrolment.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { sqliteStorage } from '../../adapters/storage-places/sqlite-storage-place.ts';
@@ -133,6 +133,6 @@ t.test('a sidecar with a used secret ends with AC_ENROL and does not go on tryin
   process.env['AGENTCOM_ENROL_SECRET'] = await world.usedSecret();
   t.teardown(() => delete process.env['AGENTCOM_ENROL_SECRET']);
   if (config.sidecar === undefined) throw new AgentcomError('AC_INTERNAL', 'no sidecar');
-  const deps = { config: config.sidecar, hubDataDir: null, log: silentLog, signal: AbortSignal.timeout(5_000) };
-  await t.rejects(sidecarToken(deps), { code: 'AC_ENROL', message: /wrong, used or over 15 minutes old.*agentcom invite/ });
+  const deps = { config: config.sidecar, hub: null, log: silentLog, signal: AbortSignal.timeout(5_000) };
+  await t.rejects(sidecarIdentity(deps), { code: 'AC_ENROL', message: /wrong, used or over 15 minutes old.*agentcom invite/ });
 });

@@ -99,7 +99,7 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
       plant: (m) => onlySidecar(m, sidecarAt(hubPort, undefined, 'wss')),
       check: 'hub_tls',
       found: /^wss:\/\/127\.0\.0\.1:\d+\/ws has the wrong scheme: what answers there speaks plain text, not TLS$/,
-      cure: /^Write "ws:\/\/127\.0\.0\.1:\d+\/ws" in sidecar\.hubs of .*, or put a TLS proxy in front of the hub\.$/,
+      cure: /^Write "ws:\/\/127\.0\.0\.1:\d+\/ws" in sidecar\.hubs of .*, or set hub\.listen\.tls\.$/,
     },
     {
       name: 'ws:// to a server with TLS',

@@ -57,7 +57,7 @@ t.test('its configs load as they stand', async (t) => {
     }),
   );
   t.match(first, { hub: { port: 4000, storage: { name: 'sqlite' } }, sidecar: { agentId: 'worker-1', wake: { name: 'command' } } });
-  t.match(second, { sidecar: { agentId: 'worker-2', token: ELSEWHERE.AGENTCOM_TOKEN, hubs: ['wss://hub.example.com/ws'] } });
+  t.match(second, { sidecar: { agentId: 'worker-2', token: ELSEWHERE.AGENTCOM_TOKEN, hubs: ['wss://hub.example.com:4000/ws'] } });
 });
 
 t.test('its agent is a whole agent', async (t) => {

@@ -18,6 +18,8 @@ const choice = (port: string, name: string, problems: readonly ConfigProblem[] =
 });
 const storage = choice('storage', 'sqlite');
 const transport = choice('transport', 'ws');
+const WITH_TLS = { ...transport, capabilities: { tls: true, tls13Only: true } };
+const TLS = { certFile: 'tls/cert.pem', keyFile: '/etc/keys/key.pem' };
 const wake = choice('wake-runner', 'command');
 const hub = { storage, transport };
 const sidecar = { hubs: ['ws://127.0.0.1:4000/ws'], agentId: 'worker-1' };
@@ -37,6 +39,7 @@ t.test('defaults are in, folders are absolute, everything is frozen', async (t) 
     port: 4000,
     names: [],
     origins: [],
+    tls: null,
     insecure: false,
     trustedProxies: [],
     storage,
@@ -58,6 +61,7 @@ t.test('defaults are in, folders are absolute, everything is frozen', async (t) 
     wake: undefined,
     insecure: false,
     plainToken: false,
+    tls: { fingerprints: [], caFile: null },
     timing: SIDECAR_TIMING,
   });
   const parts = [
@@ -70,6 +74,19 @@ t.test('defaults are in, folders are absolute, everything is frozen', async (t) 
   ];
   for (const part of parts) t.ok(Object.isFrozen(part));
   t.equal(config.hub?.storage, storage, 'an adapter is handed on as it is');
+});
+
+t.test('files of TLS are absolute', (t) => {
+  const config = {
+    hub: { ...hub, transport: WITH_TLS, listen: { tls: { ...TLS, minVersion: 'TLSv1.3' } } },
+    sidecar: { ...sidecar, tls: { caFile: 'ca.pem' } },
+  };
+  const answer = resolveConfig(config, PLACE);
+  t.match(answer.kind === 'resolved' && answer.config, {
+    hub: { tls: { certFile: '/etc/agentcom/tls/cert.pem', keyFile: '/etc/keys/key.pem', minVersion: 'TLSv1.3' } },
+    sidecar: { tls: { fingerprints: [], caFile: '/etc/agentcom/ca.pem' } },
+  });
+  t.end();
 });
 
 t.test('what is given stands beside the defaults, and undefined counts as left out', async (t) => {
@@ -170,7 +187,7 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
   [
     'a plain socket to another machine',
     { sidecar: { ...sidecar, hubs: ['wss://a.example/ws', 'ws://b.example/ws'] } },
-    [['sidecar.hubs[1]', /^wanted wss:\/\/.*unencrypted.*TLS proxy.*sidecar\.insecure: true$/]],
+    [['sidecar.hubs[1]', /^wanted wss:\/\/.*unencrypted.*hub\.listen\.tls.*sidecar\.insecure: true$/]],
   ],
   [
     'a wake retry that is a text',
@@ -239,7 +256,47 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
   [
     'listening everywhere in the clear',
     { hub: { ...hub, adminToken: SECRET, listen: { host: '::' } } },
-    [['hub.listen.host', /unencrypted.*TLS proxy.*hub\.listen\.insecure: true$/]],
+    [['hub.listen.host', /unencrypted.*hub\.listen\.tls.*hub\.listen\.insecure: true$/]],
+  ],
+  [
+    'a certificate without its key',
+    { hub: { ...hub, listen: { tls: { certFile: 'cert.pem', keyfile: 'key.pem' } } } },
+    [
+      ['hub.listen.tls.keyfile', /did you mean "keyFile"/],
+      ['hub.listen.tls.keyFile', /^is missing; wanted a file/],
+    ],
+  ],
+  [
+    'TLS that the transport does not have',
+    { hub: { ...hub, transport: { ...transport, name: 'own', capabilities: {} }, listen: { tls: TLS } } },
+    [['hub.listen.tls', /^wanted a transport that serves TLS, such as ws\(\), found "own"/]],
+  ],
+  [
+    'a lowest version that the transport cannot be set to',
+    {
+      hub: {
+        ...hub,
+        transport: { ...transport, name: 'uws', capabilities: { tls: true } },
+        listen: { tls: { ...TLS, minVersion: 'TLSv1.3' } },
+      },
+    },
+    [['hub.listen.tls.minVersion', /^wanted TLSv1\.2, which is the lowest version that uws\(\) can be set to/]],
+  ],
+  [
+    'TLS 1.1, and a fingerprint in another form',
+    {
+      hub: { ...hub, listen: { tls: { ...TLS, minVersion: 'TLSv1.1' } } },
+      sidecar: { ...sidecar, tls: { fingerprints: ['AB:CD'] } },
+    },
+    [
+      ['hub.listen.tls.minVersion', /^wanted TLSv1\.2 or TLSv1\.3, found "TLSv1\.1"$/],
+      ['sidecar.tls.fingerprints[0]', /^wanted a fingerprint such as sha256\/.*found "AB:CD"$/],
+    ],
+  ],
+  [
+    'listening everywhere with TLS and without a token',
+    { hub: { ...hub, transport: WITH_TLS, listen: { host: '0.0.0.0', tls: TLS } } },
+    [['hub.adminToken', /^is missing; wanted a secret/]],
   ],
   ['a short admin token', { hub: { ...hub, adminToken: 'S3CR3T' } }, [['hub.adminToken', /at least 32 .* found a text of 6 characters$/]]],
   ['a token that is a number', { sidecar: { ...sidecar, token: 12_345 } }, [['sidecar.token', /found a number$/]]],
@@ -303,6 +360,7 @@ t.test('what is allowed is allowed', async (t) => {
       'times scaled down together',
       { hub: { ...hub, timing: { heartbeatMs: 100, pongWaitMs: 50, reconnectMaxMs: 100, graceMarginMs: 50, reconnectGraceMs: 300 } } },
     ],
+    ['listening everywhere with TLS', { hub: { ...hub, transport: WITH_TLS, adminToken: SECRET, listen: { host: '0.0.0.0', tls: TLS } } }],
     ['no request limit', { hub: { ...hub, limits: { requestsPerSecond: 0 } } }],
   ];
   for (const [name, config] of allowed) t.strictSame(check(config), [], name);

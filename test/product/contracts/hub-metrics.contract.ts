@@ -21,6 +21,7 @@ const READING: HubReading = {
   },
   refused: { frames: {}, sockets: {}, requests: {} },
   loopDelayMs: 12,
+  certificateExpiresInMs: null,
   version: '1.2.3',
 };
 

@@ -1,0 +1,84 @@
+/**
+ * TLS connections to a hub that is recognized by the fingerprint of its public key. Nothing is sent before the key was compared: whoever
+ * asks for a connection gets the socket after that, or an error.
+ */
+import { createHash, type X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
+import { connect, type TLSSocket } from 'node:tls';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+
+/** How a hub is recognized. Empty: by a certificate of a public authority for its name. */
+export interface HubTrust {
+  /** `sha256/…`. If given, they decide alone: the name and the issuer of the certificate do not matter. */
+  readonly fingerprints?: readonly string[] | undefined;
+  /** Certificates of all authorities that are trusted, PEM. Default: those that Node trusts. */
+  readonly ca?: readonly string[] | undefined;
+}
+
+/** What `node:http` and `ws` pass on to connect with. */
+export interface HubAddress {
+  readonly host?: string | null | undefined;
+  readonly port?: string | number | null | undefined;
+  readonly servername?: string | undefined;
+  readonly localAddress?: string | undefined;
+}
+
+/** From the first look-up of the name to the compared key. */
+const HANDSHAKE_MS = 10_000;
+
+/** SHA-256 of the public key (SubjectPublicKeyInfo), as in `sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=`. */
+export const fingerprintOf = ({ publicKey }: Pick<X509Certificate, 'publicKey'>): string =>
+  `sha256/${createHash('sha256')
+    .update(publicKey.export({ type: 'spki', format: 'der' }))
+    .digest('base64')}`;
+
+/**
+ * Connects, and calls `done` once: with the socket if the hub has one of these keys, with `AC_HUB_FINGERPRINT` if it has another. A
+ * handshake proves that it has the private key, too. Sessions are not resumed: a resumed one shows no certificate.
+ */
+export function connectToKey(
+  { host, port, servername, localAddress }: HubAddress,
+  fingerprints: readonly string[],
+  done: (error: Error | null, socket?: TLSSocket) => void,
+): void {
+  const name = (host ?? 'localhost').replace(/^\[|\]$/g, '');
+  const socket = connect({
+    host: name,
+    port: Number(port ?? 443),
+    servername: servername ?? (isIP(name) === 0 ? name : ''),
+    ...(localAddress === undefined ? {} : { localAddress }),
+    minVersion: 'TLSv1.2',
+    // The key is compared below instead.
+    rejectUnauthorized: false,
+  });
+  const late = setTimeout(() => socket.destroy(new Error(`no TLS handshake within ${HANDSHAKE_MS / 1_000} s`)), HANDSHAKE_MS);
+  const fail = (error: Error): void => {
+    clearTimeout(late);
+    done(error);
+  };
+  socket.once('error', fail);
+  socket.once('secureConnect', () => {
+    const refusal = keyRefusal(socket, fingerprints, name);
+    if (refusal !== null) return void socket.destroy(refusal);
+    clearTimeout(late);
+    socket.off('error', fail);
+    done(null, socket);
+  });
+}
+
+function keyRefusal(socket: TLSSocket, fingerprints: readonly string[], host: string): AgentcomError | null {
+  const certificate = socket.getPeerX509Certificate();
+  const found = certificate === undefined ? 'no certificate' : fingerprintOf(certificate);
+  if (fingerprints.includes(found)) return null;
+  const wanted = fingerprints.length === 1 ? fingerprints[0] : `one of ${fingerprints.join(', ')}`;
+  return new AgentcomError(
+    'AC_HUB_FINGERPRINT',
+    `Wanted the hub at ${host} to have the key ${wanted}, found ${found}. Nothing was sent to it.`,
+    {
+      cure:
+        'If its key was replaced, run "agentcom tls fingerprint" on its machine and set what that prints in sidecar.tls.fingerprints or ' +
+        'AGENTCOM_HUB_FINGERPRINT. Otherwise another program answers in its place: do not connect to it.',
+      details: { host, wanted: fingerprints, found },
+    },
+  );
+}

@@ -1,0 +1,116 @@
+/**
+ * The certificate that a running hub serves. Its files are read again every few seconds rather than watched: that notices a rename, a
+ * swapped symbolic link (certbot, Kubernetes) and a network file system alike, and costs two small reads.
+ */
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import type { ResolvedHubConfig } from '../../core/config/config.ts';
+import type { Clock, Timer } from '../../core/ports/clock.ts';
+import type { CertificatePair, PortCertificate } from '../../core/ports/hub-transport.ts';
+import type { Log } from '../../core/ports/log.ts';
+import { checkPair, readPair, type CheckedPair } from './certificate-files.ts';
+
+/** How long a replaced certificate can go unnoticed. */
+export const REREAD_MS = 10_000;
+/** From this long before its end on, the log says daily that it expires. */
+export const EXPIRES_SOON_MS = 14 * 86_400_000;
+const DAY_MS = 86_400_000;
+
+export interface ServedCertificate extends PortCertificate {
+  /** Milliseconds; negative once it has expired. */
+  readonly expiresInMs: () => number;
+  /** By which clients can recognize the hub, and must if the certificate is self-signed; null if an authority vouches for it. */
+  readonly joinFingerprint: () => string | null;
+  /** Follows the files from now on. */
+  start(): void;
+  /** Idempotent. Resolves when the files are no longer read. */
+  stop(): Promise<void>;
+}
+
+export interface ServedCertificateDeps {
+  readonly tls: NonNullable<ResolvedHubConfig['tls']>;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Reads the files. Throws `AC_TLS` if the hub cannot serve with them. */
+export async function servedCertificate({ tls, clock, log }: ServedCertificateDeps): Promise<ServedCertificate> {
+  const { certFile, keyFile, minVersion } = tls;
+  let served: CheckedPair = checkPair(await readPair(tls), tls, clock.nowMs());
+  /** The last valid pair in the files: the one that is served, unless the port cannot take it. */
+  let seen: CertificatePair = served;
+  /** Why the last read failed; null if it did not. */
+  let failure: string | null = null;
+  /** The failure that was logged. */
+  let warnedOf: string | null = null;
+  let saidExpiryAtMs: number | null = null;
+  let timer: Timer | null = null;
+  let reading: Promise<void> = Promise.resolve();
+  let isStopped = false;
+  const listeners = new Set<(pair: CertificatePair) => boolean>();
+
+  const sayExpiry = (): void => {
+    const leftMs = served.expiresAtMs - clock.nowMs();
+    const isDue = saidExpiryAtMs === null || clock.monotonicMs() - saidExpiryAtMs >= DAY_MS;
+    if (leftMs > EXPIRES_SOON_MS || !isDue) return;
+    saidExpiryAtMs = clock.monotonicMs();
+    const fields = { cert_file: certFile, expires_at: new Date(served.expiresAtMs).toISOString() };
+    if (leftMs > 0) log.warn('the certificate of the hub expires soon: renew it', fields);
+    else log.error('the certificate of the hub has expired: clients refuse it', fields);
+  };
+
+  const serve = (renewed: CheckedPair): void => {
+    served = renewed;
+    saidExpiryAtMs = null;
+    log.info('serving a renewed certificate', { cert_file: certFile, expires_at: new Date(served.expiresAtMs).toISOString() });
+  };
+
+  const reread = async (): Promise<void> => {
+    const pair = await readPair(tls);
+    if (pair.cert !== seen.cert || pair.key !== seen.key) {
+      const renewed = checkPair(pair, tls, clock.nowMs());
+      seen = renewed;
+      if ([...listeners].map((listener) => listener(renewed)).every((isTaken) => isTaken)) serve(renewed);
+    }
+    failure = null;
+    warnedOf = null;
+  };
+
+  const failed = (thrown: unknown): void => {
+    const message = AgentcomError.is(thrown) ? thrown.found : messageOf(thrown);
+    // Between the replacements of the two files they do not belong together: only what is still so the next time is logged, once.
+    if (message === failure && message !== warnedOf) {
+      warnedOf = message;
+      log.warn('the new certificate cannot be used; the hub goes on with the old one', { cert_file: certFile, key_file: keyFile, message });
+    }
+    failure = message;
+  };
+
+  const schedule = (): void => {
+    if (isStopped) return;
+    timer = clock.after(REREAD_MS, () => {
+      reading = reread().catch(failed).then(sayExpiry).then(schedule);
+    });
+  };
+
+  return {
+    certFile,
+    keyFile,
+    minVersion,
+    current: () => served,
+    onRenewed(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    expiresInMs: () => served.expiresAtMs - clock.nowMs(),
+    joinFingerprint: () => (served.isSelfSigned ? served.fingerprint : null),
+    start() {
+      sayExpiry();
+      schedule();
+    },
+    async stop() {
+      isStopped = true;
+      timer?.cancel();
+      await reading;
+    },
+  };
+}

@@ -1,0 +1,152 @@
+/** The certificate of a running hub, in files that are replaced while it runs. */
+import { chmod, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { checkPair, readPair } from '../../../apps/tls/certificate-files.ts';
+import { REREAD_MS, servedCertificate } from '../../../apps/tls/served-certificate.ts';
+import type { CertificatePair } from '../../../core/ports/hub-transport.ts';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
+import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
+import { tlsPair } from '../../rig/tls-pair.ts';
+
+const DAY_MS = 86_400_000;
+
+/** Files that are replaced together, by a swapped link, as certbot and Kubernetes do it. */
+async function files(t: Test) {
+  const dir = await mkdtemp(join(tmpdir(), 'agentcom-served-'));
+  t.teardown(() => rm(dir, { recursive: true, force: true }));
+  let written = 0;
+  const put = async ({ cert, key }: CertificatePair): Promise<void> => {
+    written += 1;
+    const folder = join(dir, `${written}`);
+    await mkdir(folder);
+    await writeFile(join(folder, 'cert.pem'), cert);
+    await writeFile(join(folder, 'key.pem'), key);
+    await symlink(folder, join(dir, 'next'));
+    await rename(join(dir, 'next'), join(dir, 'live'));
+  };
+  const tls = { certFile: join(dir, 'live', 'cert.pem'), keyFile: join(dir, 'live', 'key.pem'), minVersion: 'TLSv1.2' } as const;
+  return { put, tls };
+}
+
+async function serving(t: Test, first: CertificatePair) {
+  const clock = virtualClock({ wallMs: Date.now() });
+  const log = memoryLog();
+  const { put, tls } = await files(t);
+  await put(first);
+  const served = await servedCertificate({ tls, clock, log });
+  t.teardown(() => served.stop());
+  served.start();
+  const renewed: CertificatePair[] = [];
+  served.onRenewed((pair) => renewed.push(pair) > 0);
+  /** Until the files were read once more, and the next time is set. */
+  const reread = async (): Promise<void> => {
+    clock.advance(REREAD_MS);
+    while (clock.pending === 0) await new Promise(setImmediate);
+  };
+  return { clock, log, put, tls, served, renewed, reread };
+}
+
+t.test('files that a hub cannot serve with are AC_TLS, with what is wrong and where', async (t) => {
+  const { put, tls } = await files(t);
+  const good = tlsPair();
+  const read = async () => checkPair(await readPair(tls), tls, Date.now());
+  await t.rejects(read(), { code: 'AC_TLS', message: /Cannot read the certificate of the hub: ENOENT.*cert\.pem/ });
+  const cases: readonly [string, CertificatePair, RegExp][] = [
+    ['no certificate', { ...good, cert: 'nothing' }, /Wanted a certificate in PEM in .*cert\.pem/],
+    ['no key', { ...good, key: good.cert }, /Wanted a private key in PEM, without a passphrase in .*key\.pem/],
+    ['of another', { ...good, key: tlsPair().key }, /key\.pem does not belong to the certificate in .*cert\.pem/],
+    ['expired', tlsPair({ validForMs: -DAY_MS }), /cert\.pem expired on 20\d\d-.*Renew it/],
+  ];
+  for (const [what, pair, message] of cases) {
+    await put(pair);
+    await t.rejects(read(), { code: 'AC_TLS', message }, what);
+  }
+  await put(good);
+  t.match(await read(), { ...good, isSelfSigned: true });
+  if (process.getuid?.() === 0) return;
+  await chmod(tls.keyFile, 0);
+  await t.rejects(read(), { code: 'AC_TLS', message: /Cannot read the private key of the hub: EACCES.*key\.pem/ });
+});
+
+t.test('a renewed pair is served once, however its files came', async (t) => {
+  const [first, second] = [tlsPair(), tlsPair()];
+  const { served, put, reread, renewed, log, tls } = await serving(t, first);
+  await reread();
+  t.same(renewed, []);
+  await put(second);
+  await reread();
+  await reread();
+  t.match(renewed, [{ cert: second.cert, key: second.key }]);
+  t.equal(renewed.length, 1);
+  t.equal(served.current().cert, second.cert);
+  t.equal(served.joinFingerprint(), second.fingerprint);
+  t.match(log.lines, [{ level: 'info', message: 'serving a renewed certificate', fields: { cert_file: tls.certFile } }]);
+  await served.stop();
+});
+
+t.test('a pair that the port cannot take is offered once, and the end that is told is that of the one that it serves', async (t) => {
+  const first = tlsPair({ validForMs: 20 * DAY_MS });
+  const { served, put, reread, renewed, log, clock } = await serving(t, first);
+  served.onRenewed(() => false);
+  await put(tlsPair());
+  await reread();
+  await reread();
+  t.equal(renewed.length, 1);
+  t.equal(served.current().cert, first.cert);
+  t.equal(served.joinFingerprint(), first.fingerprint);
+  t.same(log.lines, []);
+  clock.advance(10 * DAY_MS);
+  while (clock.pending === 0) await new Promise(setImmediate);
+  t.match(log.lines, [{ level: 'warn', message: /expires soon/ }]);
+});
+
+t.test('a broken pair changes nothing; what remains broken is logged once, with its files', async (t) => {
+  const first = tlsPair();
+  const { served, put, reread, renewed, log, tls } = await serving(t, first);
+  const second = tlsPair();
+  await put({ cert: second.cert, key: first.key });
+  await reread();
+  t.same(log.lines, [], 'the key may be on its way');
+  await reread();
+  await reread();
+  t.match(log.lines, [
+    { level: 'warn', fields: { cert_file: tls.certFile, key_file: tls.keyFile, message: /does not belong to the certificate/ } },
+  ]);
+  t.equal(log.lines.length, 1);
+  t.equal(served.current().cert, first.cert);
+  t.same(renewed, []);
+  await rm(tls.certFile);
+  await reread();
+  await reread();
+  t.match(log.lines[1], { level: 'warn', fields: { message: /Cannot read the certificate/ } });
+  await put(second);
+  await reread();
+  t.equal(served.current().cert, second.cert);
+});
+
+t.test('its end is logged daily from 14 days before on, and after it', async (t) => {
+  const soon = tlsPair({ validForMs: 14 * DAY_MS + 60_000 });
+  const { clock, log, reread, served, put } = await serving(t, soon);
+  t.same(log.lines, []);
+  clock.advance(60_000 - REREAD_MS);
+  while (clock.pending === 0) await new Promise(setImmediate);
+  await reread();
+  t.match(log.lines, [{ level: 'warn', message: /expires soon/ }]);
+  await reread();
+  t.equal(log.lines.length, 1, 'not with each look');
+  clock.advance(DAY_MS - REREAD_MS);
+  while (clock.pending === 0) await new Promise(setImmediate);
+  await reread();
+  t.equal(log.lines.length, 2);
+  t.ok(Math.abs(served.expiresInMs() - 13 * DAY_MS) < 3 * REREAD_MS);
+  clock.advance(14 * DAY_MS);
+  while (clock.pending === 0) await new Promise(setImmediate);
+  await reread();
+  t.match(log.lines.at(-1), { level: 'error', message: /has expired/ });
+  t.ok(served.expiresInMs() < 0);
+  await put(tlsPair({ nowMs: clock.nowMs() }));
+  await reread();
+  t.match(log.lines.at(-1), { level: 'info', message: 'serving a renewed certificate' });
+});
