@@ -19,12 +19,15 @@ export interface Begun {
   readonly markMs: number | null;
 }
 
+/** A text, or a value as Postgres' own bytes. */
+export type Parameter = string | Buffer;
+
 /** What is asked for while an answer is under way is sent at once; the server takes one after the other, in the order of the calls. */
 export interface PostgresConnection {
-  /** The rows of a statement with at most one parameter. `name`: prepared once under it. */
-  rows(sql: string, parameter?: string, name?: string): Promise<readonly Row[]>;
+  /** The rows of a statement. `given`: its only parameter, or all of them. `name`: prepared once under it. */
+  rows(sql: string, given?: Parameter | readonly Parameter[], name?: string): Promise<readonly Row[]>;
   /** How many rows a statement changed. */
-  change(sql: string, parameter?: string, name?: string): Promise<number>;
+  change(sql: string, given?: Parameter | readonly Parameter[], name?: string): Promise<number>;
   /** Begins a transaction that writes. */
   begin(): Promise<Begun>;
   /** Fails also when the server made a ROLLBACK of it, which it does without an error once a statement has failed. */
@@ -72,23 +75,29 @@ export async function connectPostgres(config: ClientConfig, answerMs: number, cl
     await endClient(client, clock);
     throw thrown;
   }
-  const run = (sql: string, parameter?: string, name?: string) =>
-    watched(
-      client.query<Record<string, unknown>>({
-        text: sql,
-        ...(name === undefined ? {} : { name }),
-        ...(parameter === undefined ? {} : { values: [parameter] }),
-      }),
-    );
+  let isCorked = false;
+  /** What is asked for in one turn goes out in one write: the server is woken once. */
+  const cork = (): void => {
+    if (isCorked) return;
+    isCorked = true;
+    const { stream } = client.connection;
+    stream.cork();
+    process.nextTick(() => {
+      isCorked = false;
+      stream.uncork();
+    });
+  };
+  const run = (sql: string, given: Parameter | readonly Parameter[] = [], name?: string) => {
+    cork();
+    const values = typeof given === 'string' || given instanceof Buffer ? [given] : [...given];
+    return watched(client.query<Record<string, unknown>>({ text: sql, ...(name === undefined ? {} : { name }), ...(values.length === 0 ? {} : { values }) })); // prettier-ignore
+  };
   return {
-    rows: async (sql, parameter, name) => (await run(sql, parameter, name)).rows.map(rowOf),
-    change: async (sql, parameter, name) => (await run(sql, parameter, name)).rowCount ?? 0,
+    rows: async (sql, given, name) => (await run(sql, given, name)).rows.map(rowOf),
+    change: async (sql, given, name) => (await run(sql, given, name)).rowCount ?? 0,
     async begin() {
-      // Two statements sent as one come back as two answers, which the types of pg do not know.
-      const answers = (await watched(client.query(BEGIN))) as unknown as readonly {
-        readonly rows: readonly Begun[];
-      }[];
-      const begun = answers[1]?.rows[0];
+      const [, { rows }] = await Promise.all([run(BEGIN), run(ASK_CLOCK, [], 'clock')]);
+      const [begun] = rows as unknown as readonly Begun[];
       if (begun === undefined) throw new AgentcomError('AC_INTERNAL', 'Cannot begin: Postgres did not say what time it is.');
       return begun;
     },
@@ -104,8 +113,8 @@ export async function connectPostgres(config: ClientConfig, answerMs: number, cl
   };
 }
 
-const BEGIN = `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-  SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS "serverMs", (SELECT clock_mark FROM store) AS "markMs"`;
+const BEGIN = 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE';
+const ASK_CLOCK = `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS "serverMs", (SELECT clock_mark FROM store) AS "markMs"`;
 const BACKEND = 'SELECT pid, backend_start::text AS "startedAt" FROM pg_stat_activity WHERE pid = pg_backend_pid()';
 
 async function backendOf(client: Client): Promise<Backend> {

@@ -1,6 +1,5 @@
 /**
- * Postgres' text of the statements. `json_to_recordset($1)` makes rows of the parameter, whose lists of objects have plain
- * fields only (text.ts).
+ * Postgres' text of the statements. Rows are given as arrays of their columns (columns.ts), anything else as one JSON text (binary-parameters.ts).
  * Long on purpose: a table of texts without code; its order of locks is read as a whole.
  *
  * What a transaction loads it also locks, so that it stays true. Every statement that may wait for another transaction has its
@@ -9,6 +8,7 @@
  * each other. The locks are those of an update, which leave foreign keys alone.
  */
 import { DEPENDENTS_LOCKED } from '../../../core/ports/task-store.ts';
+import { CHANGED_COLUMNS, CHANGING, EVENT_COLUMNS, given, GIVEN_COLUMNS, type GivenName } from './columns.ts';
 import { KEPT_CHANGING, type ClusterStatements, type Statements } from '../statements.ts';
 
 export type PostgresStatements = Statements & ClusterStatements;
@@ -21,100 +21,14 @@ const LANES = '(VALUES (0), (1), (2), (3)) AS lanes (lane)';
 const WAITS = `status = 'queued' AND parked = 0`;
 const LOCKED = 'FOR NO KEY UPDATE';
 
-/** The field that a column takes, and the type of it. */
-type Columns = Readonly<Record<string, readonly [field: string, type: string]>>;
-
-const given = (columns: Columns): string =>
-  `json_to_recordset($1::json) AS given (${Object.values(columns)
-    .map(([name, type]) => `"${name}" ${type}`)
-    .join(', ')})`;
-
-const insert = (table: string, columns: Columns, conflict: string): string => `
-    INSERT INTO ${table} (${Object.keys(columns).join(', ')})
-    SELECT ${Object.values(columns)
-      .map(([name]) => `"${name}"`)
-      .join(', ')}
-    FROM ${given(columns)}
-    ON CONFLICT ${conflict}`;
-
-const TASK_COLUMNS = {
-  id: ['id', 'text'],
-  status: ['status', 'text'],
-  lane: ['lane', 'integer'],
-  parked: ['parked', 'integer'],
-  requirement_key: ['requirementKey', 'text'],
-  assigned_to: ['assignedTo', 'text'],
-  ready_at: ['readyAt', 'bigint'],
-  due_at: ['dueAt', 'bigint'],
-  submitted_by: ['submittedBy', 'text'],
-  created_at: ['createdAt', 'bigint'],
-  ended_at: ['endedAt', 'bigint'],
-  state: ['state', 'text'],
-} as const satisfies Columns;
-/** What a transition may change. The rest never does. */
-const CHANGING = ['status', 'parked', 'assigned_to', 'ready_at', 'due_at', 'ended_at', 'state'] as const;
-const EVENT_COLUMNS = {
-  task_id: ['taskId', 'text'],
-  seq: ['seq', 'bigint'],
-  event: ['event', 'text'],
-  at: ['atMs', 'bigint'],
-  agent_id: ['agentId', 'text'],
-  generation: ['generation', 'bigint'],
-  session: ['session', 'bigint'],
-  details: ['details', 'text'],
-} as const satisfies Columns;
-const AGENT_COLUMNS = {
-  id: ['id', 'text'],
-  connected: ['connected', 'integer'],
-  hub_id: ['hubId', 'text'],
-  state: ['state', 'text'],
-} as const satisfies Columns;
-const MAIL_COLUMNS = { id: ['id', 'text'], hub_id: ['hubId', 'text'], state: ['state', 'text'] } as const satisfies Columns;
-const STOP_COLUMNS = {
-  agent_id: ['agentId', 'text'],
-  task_id: ['taskId', 'text'],
-  generation: ['generation', 'bigint'],
-  state: ['state', 'text'],
-} as const satisfies Columns;
-const KEPT_NAME = {
-  task_id: ['taskId', 'text'],
-  generation: ['generation', 'bigint'],
-  agent_id: ['agentId', 'text'],
-} as const satisfies Columns;
-const KEPT_COLUMNS = {
-  ...KEPT_NAME,
-  kind: ['kind', 'text'],
-  reason: ['reason', 'text'],
-  bytes: ['bytes', 'bigint'],
-  sha256: ['sha256', 'text'],
-  kept_at: ['keptAt', 'bigint'],
-  result: ['result', 'text'],
-  details: ['details', 'text'],
-} as const satisfies Columns;
-const KEY_NAME = { owner: ['owner', 'text'], key: ['key', 'text'] } as const satisfies Columns;
-const KEY_COLUMNS = {
-  ...KEY_NAME,
-  digest: ['digest', 'text'],
-  task_ids: ['taskIds', 'text'],
-  created_at: ['createdAtMs', 'bigint'],
-} as const satisfies Columns;
-const EVENT_NAME = { task_id: ['taskId', 'text'], seq: ['seq', 'bigint'] } as const satisfies Columns;
-const TOKEN_COLUMNS = {
-  id: ['id', 'text'],
-  name: ['name', 'text'],
-  role: ['role', 'text'],
-  agent_id: ['agentId', 'text'],
-  hash: ['hash', 'text'],
-  prefix: ['prefix', 'text'],
-  capabilities: ['capabilities', 'text'],
-  max_slots: ['maxSlots', 'bigint'],
-  created_at: ['createdAtMs', 'bigint'],
-  revoked_at: ['revokedAtMs', 'bigint'],
-  expires_at: ['expiresAtMs', 'bigint'],
-  last_used_at: ['lastUsedAtMs', 'bigint'],
-} as const satisfies Columns;
-
-const TOKEN_USE_COLUMNS = { id: ['id', 'text'], last_used_at: ['atMs', 'bigint'] } as const satisfies Columns;
+const insert = (statement: GivenName, table: string, others: string): string => {
+  const columns = Object.entries(GIVEN_COLUMNS[statement]);
+  return `
+    INSERT INTO ${table} (${columns.map(([column]) => column).join(', ')})
+    SELECT ${columns.map(([, [field]]) => `"${field}"`).join(', ')}
+    FROM ${given(statement)}
+    ${others}`;
+};
 
 /** How long a batch can still be asked for, in Postgres' words. A hub asks right after its commit, or as soon as it can. */
 const BATCHES_KEPT_FOR = '1 hour';
@@ -146,12 +60,9 @@ const ACTIVE_AGENTS = `
 /** The texts of a list in a parameter that is one object, for `= ANY`. */
 const listed = (name: string): string => `ARRAY(SELECT json_array_elements_text($1::json -> '${name}'))`;
 
-/** These keep each element of their list as a whole, in its field `state`. */
-export const KEEPS_WHOLE: ReadonlySet<keyof PostgresStatements> = new Set(['saveStops', 'insertTombstones', 'insertMail']);
-
 /** Run before the statement of that name, with its parameter: a statement does not see what was committed while it waited. */
 export const POSTGRES_LOCKS: Partial<PostgresStatements> = {
-  loadKeys: lockNames(`(SELECT 'key ' || owner || ' ' || key FROM ${given(KEY_NAME)})`),
+  loadKeys: lockNames(`(SELECT 'key ' || owner || ' ' || key FROM ${given('loadKeys')})`),
   liveTokenOf: lockNames(`(VALUES ('token ' || ($1::json ->> 'agentId')))`),
   liveTokenNamed: lockNames(`(VALUES ('token of ' || ($1::json ->> 'role') || ' ' || ($1::json ->> 'name')))`),
 };
@@ -170,7 +81,7 @@ const CLUSTER_TEXTS: ClusterStatements = {
   agentsOf: `SELECT id, ${HAS_STOPS} FROM agents WHERE connected = 1 AND hub_id = ($1::json #>> '{}') ORDER BY id`,
   insertMail: `
     INSERT INTO hub_mail (id, hub_id, state)
-    SELECT given.id, given."hubId", given.state FROM ${given(MAIL_COLUMNS)}
+    SELECT given.id, given."hubId", given.state FROM ${given('insertMail')}
     WHERE EXISTS (SELECT 1 FROM hubs WHERE hubs.hub_id = given."hubId")
     ON CONFLICT (id) DO NOTHING`,
   takeMail: `
@@ -215,7 +126,7 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
   readAgents: `SELECT state FROM agents WHERE id = ANY (${NAMES})`,
   loadKeys: `
     SELECT k.owner, k.key, k.digest, k.task_ids, k.created_at
-    FROM ${given(KEY_NAME)} CROSS JOIN LATERAL (
+    FROM ${given('loadKeys')} CROSS JOIN LATERAL (
       SELECT * FROM idempotency_keys AS one WHERE one.owner = given.owner AND one.key = given.key LIMIT 1) AS k`,
   loadBodies: `SELECT task_id, body FROM task_bodies WHERE task_id = ANY (${NAMES})`,
 
@@ -284,18 +195,17 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
     FROM (SELECT DISTINCT unnest(${NAMES}) AS agent_id) AS named`,
   activeAgents: ACTIVE_AGENTS,
 
-  insertTasks: insert('tasks', TASK_COLUMNS, '(id) DO NOTHING'),
-  insertBodies: insert('task_bodies', { task_id: ['taskId', 'text'], body: ['body', 'text'] }, '(task_id) DO NOTHING'),
-  insertDependencies: insert('task_dependencies', { depends_on: ['dependsOn', 'text'], task_id: ['taskId', 'text'] }, 'DO NOTHING'),
+  insertTasks: insert('insertTasks', 'tasks', 'ON CONFLICT (id) DO NOTHING'),
+  insertBodies: insert('insertBodies', 'task_bodies', 'ON CONFLICT (task_id) DO NOTHING'),
+  insertDependencies: insert('insertDependencies', 'task_dependencies', 'ON CONFLICT DO NOTHING'),
   updateTasks: `
-    UPDATE tasks SET ${CHANGING.map((column) => `${column} = given."${TASK_COLUMNS[column][0]}"`).join(', ')}
-    FROM ${given(TASK_COLUMNS)} WHERE tasks.id = given.id`,
+    UPDATE tasks SET ${CHANGING.map((column) => `${column} = given."${CHANGED_COLUMNS[column][0]}"`).join(', ')}
+    FROM ${given('updateTasks')} WHERE tasks.id = given.id`,
   // Numbers come out of one row, which stays locked until the commit: they are in the order of the commits of all hubs.
   insertEvents: `
     WITH new AS MATERIALIZED (
       SELECT given.*, row_number() OVER (ORDER BY place) AS number
-      FROM ROWS FROM (json_to_recordset($1::json) AS (${Object.values(EVENT_COLUMNS).map(([name, type]) => `"${name}" ${type}`).join(', ')}))
-        WITH ORDINALITY AS given (${Object.values(EVENT_COLUMNS).map(([name]) => `"${name}"`).join(', ')}, place)
+      FROM ${given('insertEvents', 'place')}
       WHERE NOT EXISTS (SELECT 1 FROM task_events AS e WHERE e.task_id = given."taskId" AND e.seq = given.seq)
     ), numbers AS (
       UPDATE event_numbers SET last_id = last_id + (SELECT count(*) FROM new) RETURNING last_id - (SELECT count(*) FROM new) AS base
@@ -304,33 +214,29 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
     SELECT numbers.base + new.number, ${Object.values(EVENT_COLUMNS).map(([name]) => `new."${name}"`).join(', ')} FROM numbers, new ORDER BY new.number
     ON CONFLICT (task_id, seq) DO NOTHING RETURNING id, task_id, seq`, // prettier-ignore
   findEvents: `
-    SELECT e.id, e.task_id, e.seq FROM ${given(EVENT_NAME)} CROSS JOIN LATERAL (
+    SELECT e.id, e.task_id, e.seq FROM ${given('findEvents')} CROSS JOIN LATERAL (
       SELECT * FROM task_events AS one WHERE one.task_id = given."taskId" AND one.seq = given.seq LIMIT 1) AS e`,
-  saveResults: insert(
-    'task_results',
-    { task_id: ['taskId', 'text'], json: ['json', 'text'] },
-    '(task_id) DO UPDATE SET json = excluded.json',
-  ),
+  saveResults: insert('saveResults', 'task_results', 'ON CONFLICT (task_id) DO UPDATE SET json = excluded.json'),
   saveKept: insert(
+    'saveKept',
     'task_kept_results',
-    KEPT_COLUMNS,
-    `(task_id, generation, agent_id) DO UPDATE SET ${KEPT_CHANGING.map((column) => `${column} = excluded.${column}`).join(', ')}`,
+    `ON CONFLICT (task_id, generation, agent_id) DO UPDATE SET ${KEPT_CHANGING.map((column) => `${column} = excluded.${column}`).join(', ')}`,
   ),
   dropKept: `
-    DELETE FROM task_kept_results AS k USING ${given(KEPT_NAME)}
+    DELETE FROM task_kept_results AS k USING ${given('dropKept')}
     WHERE k.task_id = given."taskId" AND k.generation = given.generation AND k.agent_id = given."agentId"`,
   saveAgents: insert(
+    'saveAgents',
     'agents',
-    AGENT_COLUMNS,
-    '(id) DO UPDATE SET connected = excluded.connected, hub_id = excluded.hub_id, state = excluded.state',
+    'ON CONFLICT (id) DO UPDATE SET connected = excluded.connected, hub_id = excluded.hub_id, state = excluded.state',
   ),
   // It also locks the row that is there, so that nobody removes the agent of a token that is being made.
-  insertAgents: insert('agents', AGENT_COLUMNS, '(id) DO UPDATE SET id = agents.id'),
-  saveStops: insert('pending_stops', STOP_COLUMNS, '(agent_id, task_id, generation) DO UPDATE SET state = excluded.state'),
+  insertAgents: insert('insertAgents', 'agents', 'ON CONFLICT (id) DO UPDATE SET id = agents.id'),
+  saveStops: insert('saveStops', 'pending_stops', 'ON CONFLICT (agent_id, task_id, generation) DO UPDATE SET state = excluded.state'),
   clearStops: `
-    DELETE FROM pending_stops AS s USING ${given(STOP_COLUMNS)}
+    DELETE FROM pending_stops AS s USING ${given('clearStops')}
     WHERE s.agent_id = given."agentId" AND s.task_id = given."taskId" AND s.generation = given.generation`,
-  insertKeys: insert('idempotency_keys', KEY_COLUMNS, '(owner, key) DO NOTHING'),
+  insertKeys: insert('insertKeys', 'idempotency_keys', 'ON CONFLICT (owner, key) DO NOTHING'),
 
   // Ended longest ago first; what is depended on or still being stopped is stepped over.
   removable: `
@@ -354,11 +260,7 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
     ON CONFLICT (only_row) DO UPDATE SET last_id = greatest(removed_events.last_id, excluded.last_id)`,
   removeEvents: `DELETE FROM task_events WHERE task_id = ANY (${NAMES})`,
   removeTasks: `DELETE FROM tasks WHERE id = ANY (${NAMES})`,
-  insertTombstones: insert(
-    'tombstones',
-    { task_id: ['id', 'text'], removed_at: ['removedAtMs', 'bigint'], state: ['state', 'text'] },
-    '(task_id) DO NOTHING',
-  ),
+  insertTombstones: insert('insertTombstones', 'tombstones', 'ON CONFLICT (task_id) DO NOTHING'),
   removeTombstones: `
     DELETE FROM tombstones WHERE ctid = ANY (ARRAY(
       SELECT b.ctid FROM tombstones AS b
@@ -421,7 +323,7 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
   liveTokenNamed: `
     SELECT id FROM tokens
     WHERE agent_id IS NULL AND name = ${field('name', 'text')} AND role = ${field('role', 'text')} AND ${IS_LIVE_TOKEN} LIMIT 1`,
-  insertTokens: insert('tokens', TOKEN_COLUMNS, '(id) DO NOTHING'),
+  insertTokens: insert('insertTokens', 'tokens', 'ON CONFLICT (id) DO NOTHING'),
   revokeTokens: `
     UPDATE tokens SET revoked_at = ${field('nowMs')}
     WHERE id = ANY (ARRAY(
@@ -429,9 +331,9 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
       ORDER BY id FOR UPDATE)) RETURNING *`,
   // Locked in one order, since several hubs note the same tokens; what is newer by then is seen by the condition at the end.
   noteTokensUsed: `
-    UPDATE tokens SET last_used_at = given."atMs" FROM ${given(TOKEN_USE_COLUMNS)}
+    UPDATE tokens SET last_used_at = given."atMs" FROM ${given('noteTokensUsed')}
     WHERE tokens.id = given.id AND coalesce(tokens.last_used_at, -1) < given."atMs" AND tokens.id = ANY (ARRAY(
-      SELECT id FROM tokens WHERE id = ANY (ARRAY(SELECT used.id FROM json_to_recordset($1::json) AS used (id text)))
+      SELECT id FROM tokens WHERE id = ANY ($1::text[])
       ORDER BY id ${LOCKED}))`,
   saveEnrolSecret: `
     INSERT INTO enrol_secrets (hash, expires_at) VALUES (${field('hash', 'text')}, ${field('expiresAtMs')})

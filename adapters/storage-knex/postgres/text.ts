@@ -7,16 +7,13 @@
  */
 import type { Row } from '../engine.ts';
 
-/**
- * The parameter of a statement as JSON text. In a list of objects, what is not plain (`state`, `body`) becomes JSON text
- * too; `keepsWhole` adds the object itself as its `state`.
- */
-export function parameterText(parameter: unknown, keepsWhole = false): string {
+/** A parameter as JSON text. In a list of objects, what is not plain (`state`, `body`) becomes JSON text too. */
+export function parameterText(parameter: unknown): string {
   if (!Array.isArray(parameter)) return JSON.stringify(plain(parameter));
   return JSON.stringify(
     parameter.map((element: unknown) => {
       if (!isObject(element)) return plain(element);
-      return columnsOf(keepsWhole ? { ...element, state: element } : element);
+      return columnsOf(element);
     }),
   );
 }
@@ -39,8 +36,11 @@ function columnsOf(element: object): Readonly<Record<string, unknown>> {
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
-/** A text as Postgres can keep it; any other value as it is. A surrogate without its other half becomes U+FFFD. */
-const plain = (value: unknown): unknown =>
-  typeof value === 'string' ? value.replace(/\p{Surrogate}/gu, '\ufffd').replace(/[\u0000\u0001]/g, (found) => (found === '\u0000' ? '\u00010' : '\u00011')) : value; // prettier-ignore
+/** A text as Postgres can keep it. A surrogate without its other half becomes U+FFFD. */
+export const plainText = (text: string): string =>
+  NOT_PLAIN.test(text) ? text.replace(/\p{Surrogate}/gu, '\ufffd').replace(/[\u0000\u0001]/g, (found) => (found === '\u0000' ? '\u00010' : '\u00011')) : text; // prettier-ignore
+const NOT_PLAIN = /[\u0000\u0001]|\p{Surrogate}/u;
+
+const plain = (value: unknown): unknown => (typeof value === 'string' ? plainText(value) : value);
 
 const original = (text: string): string => text.replace(/\u0001([01])/g, (_, which: string) => (which === '0' ? '\u0000' : '\u0001'));

@@ -2,10 +2,10 @@
 import type { StoreClock } from '../../../core/domain/store-clock.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { StatementsRun, Transaction } from '../engine.ts';
-import type { Begun, PostgresConnection } from './connection.ts';
+import type { Begun, Parameter, PostgresConnection } from './connection.ts';
 import { commitUnknown, DEADLOCK, isRefusal, postgresFailure, sqlStateOf } from './failures.ts';
-import { KEEPS_WHOLE, POSTGRES_LOCKS, POSTGRES_STATEMENTS, type PostgresStatements } from './statements.ts';
-import { parameterText } from './text.ts';
+import { POSTGRES_LOCKS, POSTGRES_STATEMENTS, type PostgresStatements } from './statements.ts';
+import { parametersOf } from './binary-parameters.ts';
 import { isWrite } from '../statements.ts';
 
 export interface PostgresWrite<T> {
@@ -49,10 +49,18 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
     if (state === 'ended') throw new AgentcomError('AC_INTERNAL', `Cannot run ${name}: its transaction has ended.`);
     if (failure !== undefined) throw failure;
   };
+  const encoded = (name: keyof PostgresStatements, parameter: unknown): readonly Parameter[] => {
+    try {
+      return parametersOf(name, parameter);
+    } catch (thrown) {
+      if (AgentcomError.is(thrown)) failure ??= thrown;
+      throw thrown;
+    }
+  };
   const ask = async <R>(
     name: keyof PostgresStatements,
     parameter: unknown,
-    asked: (sql: string, text?: string) => Promise<R>,
+    asked: (sql: string, given: readonly Parameter[]) => Promise<R>,
   ): Promise<R> => {
     requireAlive(name);
     try {
@@ -61,23 +69,23 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
         await held;
         requireAlive(name);
       }
-      const text = parameter === undefined ? undefined : parameterText(parameter, KEEPS_WHOLE.has(name));
+      const given = encoded(name, parameter);
       const lock = POSTGRES_LOCKS[name];
-      const locked = lock === undefined ? Promise.resolve() : writer.rows(lock, text, `lock ${name}`);
-      const [answer] = await Promise.all([asked(POSTGRES_STATEMENTS[name], text), locked]);
+      const locked = lock === undefined ? Promise.resolve() : writer.rows(lock, given, `lock ${name}`);
+      const [answer] = await Promise.all([asked(POSTGRES_STATEMENTS[name], given), locked]);
       return answer;
     } catch (thrown) {
       throw AgentcomError.is(thrown) ? thrown : fail(thrown, `run ${name}`);
     }
   };
   const change = (name: keyof PostgresStatements, parameter: unknown): Promise<number> =>
-    ask(name, parameter, (sql, text) => writer.change(sql, text, name));
+    ask(name, parameter, (sql, given) => writer.change(sql, given, name));
   const record = async (): Promise<void> => {
     if (batchId !== null) await (recorded ??= change('recordBatch', batchId));
   };
   const statements: StatementsRun<keyof PostgresStatements> = {
     async rows(name, parameter) {
-      const rows = await ask(name, parameter, (sql, text) => writer.rows(sql, text, name));
+      const rows = await ask(name, parameter, (sql, given) => writer.rows(sql, given, name));
       hasWritten ||= rows.length > 0 && isWrite(name);
       return rows;
     },

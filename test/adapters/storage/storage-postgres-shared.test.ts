@@ -4,6 +4,8 @@ import type { OpenEngine } from '../../../adapters/storage-knex/engine.ts';
 import { connectWriter } from '../../../adapters/storage-knex/postgres/connections.ts';
 import { postgresEngine } from '../../../adapters/storage-knex/postgres/engine.ts';
 import { POSTGRES_INSPECTION } from '../../../adapters/storage-knex/postgres/inspection.ts';
+import { given, GIVEN_COLUMNS, type GivenName } from '../../../adapters/storage-knex/postgres/columns.ts';
+import { parametersOf } from '../../../adapters/storage-knex/postgres/binary-parameters.ts';
 import { POSTGRES_STATEMENTS } from '../../../adapters/storage-knex/postgres/statements.ts';
 import type { StoredEvent } from '../../../core/domain/task/event.ts';
 import type { Task } from '../../../core/domain/task/task.ts';
@@ -293,6 +295,25 @@ t.test('notifications are heard again after their connection was lost, and whate
   await until(`SELECT count(*) = 1 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub notifier'`);
 });
 
+t.test('rows that a statement is given arrive as they were, long ones and empty lists too', async (t) => {
+  const deps = engineDeps({ url: server.url, schema: emptySchema(t, server) });
+  const writer = await connectWriter(deps.settings, 5_000, deps.clock);
+  t.teardown(() => writer.close());
+  const arrives = async (rows: readonly object[], expected: readonly object[] = rows) =>
+    t.strictSame(await writer.rows(`SELECT * FROM ${given('insertKeys')}`, parametersOf('insertKeys', rows), 'keys'), expected);
+  const key = { owner: 'a', key: 'k', digest: 'd', taskIds: '[]', createdAtMs: Number.MAX_SAFE_INTEGER };
+  await arrives([]);
+  await arrives([key, { ...key, owner: '', key: 'ä漢😀"\\{},', digest: null, createdAtMs: -1 }]);
+  // Longer than the buffer that columns are written into, and what is written next.
+  await arrives([{ ...key, digest: '漢'.repeat(100_000), key: 'x'.repeat(70_000) }, key]);
+  await arrives([key]);
+  await arrives([{ ...key, key: 'a\u0000\u0001b' }]);
+  await arrives([{ ...key, key: 'a\ud800b' }], [{ ...key, key: 'a\ufffdb' }]);
+  const tasks = ['task-1', 'task-2'];
+  await arrives([{ ...key, taskIds: tasks }], [{ ...key, taskIds: JSON.stringify(tasks) }]);
+  t.throws(() => parametersOf('insertKeys', [{ ...key, createdAtMs: 0.5 }]), { code: 'AC_INTERNAL' });
+});
+
 t.test('the hot statements walk their indexes and never a whole table, however they were planned', async (t) => {
   const deps = engineDeps({ url: server.url, schema: emptySchema(t, server) });
   const engine = await postgresEngine(deps).open();
@@ -323,7 +344,8 @@ t.test('the hot statements walk their indexes and never a whole table, however t
   } as const;
   for (const [name, index] of Object.entries(wanted) as [keyof typeof wanted, string][]) {
     await writer.change(`PREPARE one AS ${POSTGRES_STATEMENTS[name]}`);
-    const plan = (await writer.rows(`EXPLAIN EXECUTE one ('[]')`)).map((row) => String(row['QUERY PLAN']));
+    const given = name in GIVEN_COLUMNS ? Object.keys(GIVEN_COLUMNS[name as GivenName]).map(() => `'{}'`) : [`'[]'`];
+    const plan = (await writer.rows(`EXPLAIN EXECUTE one (${given.join(', ')})`)).map((row) => String(row['QUERY PLAN']));
     await writer.change('DEALLOCATE one');
     t.ok(plan.some((step) => step.includes(`using ${index} on`)), `${name} uses ${index}:\n${plan.join('\n')}`); // prettier-ignore
     t.strictSame(plan.filter((step) => /Seq Scan on (?!event_numbers)|Hash Join|Merge Join/.test(step)), [], `${name} walks over no table`); // prettier-ignore
