@@ -3,8 +3,8 @@ import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts
 
 /** The transaction waited for one that waited for it. */
 export const DEADLOCK = '40P01';
-/** Another try may work: serialization failure, deadlock, a lock not had in time. */
-const RETRY = new Set(['40001', DEADLOCK, '55P03']);
+/** Another try may work: serialization failure, deadlock, a lock not had in time, a row that another inserted at the same time. */
+const RETRY = new Set(['40001', DEADLOCK, '55P03', '23505']);
 
 /** Classes of errors with which the server says that it, or its machine, is at fault or gone. */
 const AWAY_CLASSES = new Set(['08', '28', '3D', '3F', '53', '57', '58', 'F0']);

@@ -8,7 +8,7 @@
  * each other. The locks are those of an update, which leave foreign keys alone.
  */
 import { DEPENDENTS_LOCKED } from '../../../core/ports/task-store.ts';
-import { CHANGED_COLUMNS, CHANGING, EVENT_COLUMNS, given, GIVEN_COLUMNS, type GivenName } from './columns.ts';
+import { CHANGED_COLUMNS, CHANGING, EVENT_COLUMNS, given, GIVEN_COLUMNS, type Columns, type GivenName } from './columns.ts';
 import { KEPT_CHANGING, type ClusterStatements, type Statements } from '../statements.ts';
 
 export type PostgresStatements = Statements & ClusterStatements;
@@ -28,6 +28,16 @@ const insert = (statement: GivenName, table: string, others: string): string => 
     SELECT ${columns.map(([, [field]]) => `"${field}"`).join(', ')}
     FROM ${given(statement)}
     ${others}`;
+};
+
+/**
+ * Leaves out what is there already. Only for names that no other transaction inserts at the same time: ON CONFLICT, which others may
+ * race with, has each row inserted on trial and then confirmed, with a record of its own in the log.
+ */
+const insertNew = (statement: GivenName, table: string, names: readonly string[]): string => {
+  const columns: Columns = GIVEN_COLUMNS[statement];
+  const isThere = names.map((column) => `old.${column} = given."${columns[column]?.[0] ?? column}"`).join(' AND ');
+  return insert(statement, table, `WHERE NOT EXISTS (SELECT 1 FROM ${table} AS old WHERE ${isThere})`);
 };
 
 /** How long a batch can still be asked for, in Postgres' words. A hub asks right after its commit, or as soon as it can. */
@@ -195,8 +205,8 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
     FROM (SELECT DISTINCT unnest(${NAMES}) AS agent_id) AS named`,
   activeAgents: ACTIVE_AGENTS,
 
-  insertTasks: insert('insertTasks', 'tasks', 'ON CONFLICT (id) DO NOTHING'),
-  insertBodies: insert('insertBodies', 'task_bodies', 'ON CONFLICT (task_id) DO NOTHING'),
+  insertTasks: insertNew('insertTasks', 'tasks', ['id']),
+  insertBodies: insertNew('insertBodies', 'task_bodies', ['task_id']),
   insertDependencies: insert('insertDependencies', 'task_dependencies', 'ON CONFLICT DO NOTHING'),
   updateTasks: `
     UPDATE tasks SET ${CHANGING.map((column) => `${column} = given."${CHANGED_COLUMNS[column][0]}"`).join(', ')}
@@ -212,7 +222,7 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
     )
     INSERT INTO task_events (id, ${Object.keys(EVENT_COLUMNS).join(', ')})
     SELECT numbers.base + new.number, ${Object.values(EVENT_COLUMNS).map(([name]) => `new."${name}"`).join(', ')} FROM numbers, new ORDER BY new.number
-    ON CONFLICT (task_id, seq) DO NOTHING RETURNING id, task_id, seq`, // prettier-ignore
+    RETURNING id, task_id, seq`, // prettier-ignore
   findEvents: `
     SELECT e.id, e.task_id, e.seq FROM ${given('findEvents')} CROSS JOIN LATERAL (
       SELECT * FROM task_events AS one WHERE one.task_id = given."taskId" AND one.seq = given.seq LIMIT 1) AS e`,
@@ -236,7 +246,7 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
   clearStops: `
     DELETE FROM pending_stops AS s USING ${given('clearStops')}
     WHERE s.agent_id = given."agentId" AND s.task_id = given."taskId" AND s.generation = given.generation`,
-  insertKeys: insert('insertKeys', 'idempotency_keys', 'ON CONFLICT (owner, key) DO NOTHING'),
+  insertKeys: insertNew('insertKeys', 'idempotency_keys', ['owner', 'key']),
 
   // Ended longest ago first; what is depended on or still being stopped is stepped over.
   removable: `

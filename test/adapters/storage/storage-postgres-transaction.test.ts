@@ -56,12 +56,15 @@ t.test('each statement of a transaction failing in turn', async (t) => {
   const ERROR = 'ERROR';
   const away: ErrorCode = 'AC_STORE_UNAVAILABLE';
   const faults: readonly { readonly fault: Fault; readonly code: ErrorCode; readonly lost: boolean }[] = [
-    ...['40001', '40P01', '55P03'].map((code) => ({ fault: { code, severity: ERROR }, code: 'AC_STORE_RETRY' as const, lost: false })),
+    ...['40001', '40P01', '55P03', '23505'].map((code) => ({
+      fault: { code, severity: ERROR },
+      code: 'AC_STORE_RETRY' as const,
+      lost: false,
+    })),
     ...['53100', '53200', '58030', '57014', '25006', '42501', '42P01', 'XX001'].map((code) => ({ fault: { code, severity: ERROR }, code: away, lost: false })), // prettier-ignore
     ...['57P01', '57P02', '25P03', '08006'].map((code) => ({ fault: { code, severity: 'FATAL' }, code: away, lost: true })),
     { fault: { code: 'ECONNRESET' }, code: away, lost: true },
     { fault: {}, code: away, lost: true },
-    { fault: { code: '23505', severity: ERROR }, code: 'AC_INTERNAL', lost: false },
     { fault: { code: '22P02', severity: ERROR }, code: 'AC_INTERNAL', lost: false },
   ];
   const work = async (transaction: Transaction): Promise<string> => {
