@@ -88,20 +88,23 @@ export async function takeHubLock(
   }
 }
 
+/** By which hubs that listen find each other. */
+export const NOTIFIER_NAME = 'agentcom hub notifier';
+
 /** A connection by which hubs notify each other, with its session set up. That it fails is told to whoever asks something of it, and by `end`. */
 export async function connectNotifier(settings: PostgresSettings, answerMarginMs: number, clock: Clock): Promise<Client> {
   const { default: pg } = await import('pg');
   const { statementTimeoutMs } = settings;
   const client = new pg.Client({
     ...(await clientConfig(settings)),
-    application_name: 'agentcom hub notifier',
     query_timeout: statementTimeoutMs + answerMarginMs,
   });
   let isLost = false;
   client.on('error', () => (isLost = true));
   try {
     await client.connect();
-    await client.query(sessionText(settings, statementTimeoutMs, []));
+    // Set here, since a name in `storage.url` goes before one that is given with it.
+    await client.query(sessionText(settings, statementTimeoutMs, [`application_name = '${NOTIFIER_NAME}'`]));
     if (isLost) throw new Error('the connection ended at once');
     return client;
   } catch (thrown) {

@@ -13,11 +13,15 @@ import type { Clock, Timer } from '../../../core/ports/clock.ts';
 import { ANY_CHANGE, type ChangeHint, type HubNotifier } from '../../../core/ports/hub-notifier.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import { endClient } from './connection.ts';
-import { connectNotifier } from './connections.ts';
+import { connectNotifier, NOTIFIER_NAME } from './connections.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
 
 /** From the loss of the connection, or a failed attempt, to the next attempt. Milliseconds. */
 const RECONNECT_MS = 1_000;
+/** A hub that found no other to notify asks again so much later, unless it hears of one. Milliseconds. */
+const ALONE_MS = 1_000;
+/** For so long after it was found that there are others that is not asked again. Milliseconds. */
+const TOGETHER_MS = 10_000;
 /** What Postgres takes in one notification is less than 8,000 bytes. */
 const PAYLOAD_BYTES_MAX = 7_900;
 /** Agents that one notification names; of more it says that it may be any. */
@@ -37,7 +41,17 @@ export interface PostgresNotifierDeps {
   readonly self: string;
 }
 
-/** Reaches whoever has the same schema of the same database open. What is to be notified while nobody here listens is not sent. */
+const NOTIFY = 'SELECT pg_notify($1, $2)';
+/** Changes no row where no other hub listens. */
+const NOTIFY_OTHERS = `${NOTIFY} FROM pg_stat_activity
+  WHERE application_name = '${NOTIFIER_NAME}' AND datname = current_database() AND pid <> pg_backend_pid() LIMIT 1`;
+/** By this a hub that begins to listen makes itself known to the others. */
+const HELLO: ChangeHint = { events: false, work: false, agents: [] };
+
+/**
+ * Reaches whoever has the same schema of the same database open. What is to be notified while nobody here listens is not sent, nor what
+ * only this hub could hear: a notification is a transaction of its own. Who begins to listen polls, so it misses nothing of before.
+ */
 export function postgresNotifier({ settings, answerMarginMs, clock, log, self }: PostgresNotifierDeps): PostgresNotifier {
   const place = placeOf(settings);
   const channel = settings.schema;
@@ -50,11 +64,27 @@ export function postgresNotifier({ settings, answerMarginMs, clock, log, self }:
   let pending: ChangeHint | null = null;
   let sending: Promise<void> | null = null;
   let isLossLogged = false;
+  /** Runs while no other hub is known: what is to be notified waits. */
+  let alone: Timer | null = null;
+  /** Until then others are taken to be there. Monotonic. */
+  let togetherUntilMs = -Infinity;
 
   const passOn = (hint: ChangeHint): void => listeners.forEach((onHint) => onHint(hint));
 
+  const together = (): void => {
+    togetherUntilMs = clock.monotonicMs() + TOGETHER_MS;
+    endAlone();
+  };
+  const endAlone = (): void => {
+    alone?.cancel();
+    alone = null;
+    send();
+  };
+
   const lost = (why: unknown): void => {
     client = null;
+    alone?.cancel();
+    alone = null;
     if (listeners.size === 0) return;
     // Once for each time without: whatever was missed is found by the next poll.
     if (!isLossLogged) log.warn('this hub hears no notifications of the other hubs, and polls meanwhile', { place, error: messageOf(why) });
@@ -77,6 +107,7 @@ export function postgresNotifier({ settings, answerMarginMs, clock, log, self }:
       });
       connected.on('notification', receive);
       await connected.query(`LISTEN ${channel}`);
+      await connected.query(NOTIFY, [channel, textOf(HELLO, self)]);
       client = connected;
       isLossLogged = false;
       passOn(ANY_CHANGE);
@@ -101,18 +132,23 @@ export function postgresNotifier({ settings, answerMarginMs, clock, log, self }:
 
   const receive = ({ payload = '' }: Notification): void => {
     const hint = hintIn(payload, self);
-    if (hint !== null) passOn(hint);
+    if (hint === null) return;
+    together();
+    if (hint.events || hint.work || hint.agents?.length !== 0) passOn(hint);
   };
 
   /** One at a time: what is to be notified meanwhile goes out together. */
   const send = (): void => {
-    if (client === null || pending === null || sending !== null) return;
+    if (client === null || pending === null || sending !== null || alone !== null) return;
     const text = textOf(pending, self);
     pending = null;
     const to = client;
-    sending = to.query('SELECT pg_notify($1, $2)', [channel, text]).then(
-      () => {
+    const isTogether = clock.monotonicMs() < togetherUntilMs;
+    sending = to.query(isTogether ? NOTIFY : NOTIFY_OTHERS, [channel, text]).then(
+      ({ rowCount }) => {
         sending = null;
+        if (!isTogether && rowCount === 1) together();
+        else if (!isTogether && clock.monotonicMs() >= togetherUntilMs) alone = clock.after(ALONE_MS, endAlone);
         send();
       },
       (thrown: unknown) => {
@@ -143,6 +179,7 @@ export function postgresNotifier({ settings, answerMarginMs, clock, log, self }:
     async close() {
       listeners.clear();
       retry?.cancel();
+      alone?.cancel();
       endNow();
       await living;
     },

@@ -1,4 +1,5 @@
 /** What Postgres' storage keeps when several have it open at the same time: nothing is lost, doubled, passed over or shown early. */
+import pg from 'pg';
 import t, { type Test } from 'tap';
 import type { OpenEngine } from '../../../adapters/storage-knex/engine.ts';
 import { connectWriter } from '../../../adapters/storage-knex/postgres/connections.ts';
@@ -293,6 +294,37 @@ t.test('notifications are heard again after their connection was lost, and whate
   }
   end();
   await until(`SELECT count(*) = 1 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub notifier'`);
+});
+
+t.test('a hub that is alone sends no notifications, until another begins to listen', async (t) => {
+  const schema = emptySchema(t, server);
+  const client = new pg.Client({ connectionString: server.url });
+  await client.connect();
+  t.teardown(() => client.end());
+  const heard = new Set<string>();
+  let wake = (): void => undefined;
+  client.on('notification', ({ payload = '' }) => {
+    const { agents } = JSON.parse(payload) as ChangeHint;
+    for (const agent of agents ?? []) heard.add(agent);
+    wake();
+  });
+  await client.query(`LISTEN ${schema}`);
+  // Their own name in the URL does not hide them from each other.
+  const url = new URL(server.url);
+  url.searchParams.set('application_name', 'mine');
+  const named = () => closedBefore(t, postgresStorage({ url: url.href, schema }));
+  const [one, other] = [named(), named()];
+  await one.open();
+  await other.open();
+  const about = (agentId: string): ChangeHint => ({ events: true, work: false, agents: [anAgentId(agentId)] });
+  t.teardown(one.notifier.listen(() => undefined));
+  one.notifier.notify(about('alone'));
+  // It has asked, and has its answer.
+  await until(`SELECT count(*) = 1 AS answer FROM pg_stat_activity WHERE query LIKE 'SELECT pg_notify($1, $2) FROM%' AND state = 'idle'`);
+  t.teardown(other.notifier.listen(() => undefined));
+  one.notifier.notify(about('together'));
+  while (!heard.has(anAgentId('together'))) await new Promise<void>((resolve) => (wake = resolve));
+  t.notOk(heard.has(anAgentId('alone')), 'nobody could have heard it');
 });
 
 t.test('rows that a statement is given arrive as they were, long ones and empty lists too', async (t) => {
