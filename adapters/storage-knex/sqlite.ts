@@ -4,17 +4,24 @@ import type { ConfigProblem, StorageChoice } from '../../core/config/config.ts';
 import { knexStorage } from './knex-storage.ts';
 import { backUpSqlite, restoreSqlite } from './move/sqlite-backup.ts';
 import { requirePackage } from './require-package.ts';
+import { SQLITE_DRIVERS, type SqliteDriverName } from './sqlite/sqlite-driver.ts';
+import { sqliteDriver } from './sqlite/driver-choice.ts';
 import { SQLITE_CAPABILITIES, sqliteEngine } from './sqlite/engine.ts';
 import { inspectSqlite } from './sqlite/inspection.ts';
 
 export interface SqliteOptions {
   /** The database's file, in the hub's data directory unless absolute. Made if missing. */
   readonly file: string;
+  /**
+   * What runs SQLite: `sqlite3`, the package of that name, or `node`, the `node:sqlite` of Node 22.16 and later. Default: `sqlite3` where
+   * it is installed and loads, else `node`. Both keep the same files.
+   */
+  readonly driver?: SqliteDriverName | undefined;
 }
 
 /**
  * Chooses SQLite: one hub, one file, on a local disk. Nothing is opened before `create`'s storage is. `create` fails with
- * `AC_PACKAGE_MISSING` without the packages knex and sqlite3.
+ * `AC_PACKAGE_MISSING` without the package knex, and where there is no driver.
  */
 export function sqlite(options: SqliteOptions): StorageChoice {
   return {
@@ -25,28 +32,24 @@ export function sqlite(options: SqliteOptions): StorageChoice {
     problems: () => problemsOf(options),
     async create({ dataDir, clock, log }) {
       await requirePackage('sqlite', 'knex', '3', () => import('knex'));
-      await requirePackage('sqlite', 'sqlite3', '6', () => import('sqlite3'));
-      const file = path.resolve(dataDir, options.file);
-      return knexStorage({ engine: sqliteEngine({ file, clock, log }), clock, log });
+      const [driver, file] = [await sqliteDriver(options.driver), path.resolve(dataDir, options.file)];
+      return knexStorage({ engine: sqliteEngine({ driver, file, clock, log }), clock, log });
     },
     async inspect({ dataDir }) {
-      await requirePackage('sqlite', 'sqlite3', '6', () => import('sqlite3'));
-      return inspectSqlite(path.resolve(dataDir, options.file));
+      return inspectSqlite(await sqliteDriver(options.driver), path.resolve(dataDir, options.file));
     },
     async backUp({ dataDir }, to) {
-      await requirePackage('sqlite', 'sqlite3', '6', () => import('sqlite3'));
-      return backUpSqlite(path.resolve(dataDir, options.file), to);
+      return backUpSqlite(await sqliteDriver(options.driver), path.resolve(dataDir, options.file), to);
     },
     async restore({ dataDir, clock }, from) {
-      await requirePackage('sqlite', 'sqlite3', '6', () => import('sqlite3'));
-      return restoreSqlite(path.resolve(dataDir, options.file), from, clock.nowMs());
+      return restoreSqlite(await sqliteDriver(options.driver), path.resolve(dataDir, options.file), from, clock.nowMs());
     },
   };
 }
 
 function problemsOf(options: SqliteOptions): readonly ConfigProblem[] {
   const problems: ConfigProblem[] = [];
-  const { file }: { readonly file?: unknown } = options ?? {};
+  const { file, driver }: { readonly file?: unknown; readonly driver?: unknown } = options ?? {};
   if (typeof file !== 'string' || file.trim() === '')
     problems.push({ path: 'file', message: `wanted a file name, found ${JSON.stringify(file)}` });
   else if (file.includes('\0')) problems.push({ path: 'file', message: 'wanted a file name, found one with a NUL character' });
@@ -55,7 +58,13 @@ function problemsOf(options: SqliteOptions): readonly ConfigProblem[] {
       path: 'file',
       message: `wanted a plain file name, found ${JSON.stringify(file)}; for a hub without a file use memory()`,
     });
+  if (driver !== undefined && !SQLITE_DRIVERS.some((name) => name === driver))
+    problems.push({
+      path: 'driver',
+      message: `wanted ${SQLITE_DRIVERS.map((name) => `"${name}"`).join(' or ')}, found ${JSON.stringify(driver)}`,
+    });
   for (const name of Object.keys(options ?? {}))
-    if (name !== 'file') problems.push({ path: name, message: 'is not an option of sqlite(); it has only file' });
+    if (name !== 'file' && name !== 'driver')
+      problems.push({ path: name, message: 'is not an option of sqlite(); it has file and driver' });
   return problems;
 }

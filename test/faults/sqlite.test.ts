@@ -3,27 +3,23 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import t, { type Test } from 'tap';
 import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import { aBody, aTask, aTaskId, changes, inserting } from '../product/contracts/fixtures.ts';
 import { commit } from '../product/contracts/storage/storage-room.ts';
 import { closedAfter, emptyFolder, otherProgram, sqliteStorage } from '../adapters/storage-places/sqlite-storage-place.ts';
 import { hubRig } from '../core/hub/hub-rig.ts';
+import { builtTree } from '../rig/built-tree.ts';
 
 t.setTimeout(120_000);
 
-const SQLITE = pathToFileURL(path.resolve(import.meta.dirname, '../../node_modules/sqlite3/lib/sqlite3.js')).href;
 /** What the log may keep once it was cut back (`journal_size_limit`), and what the reader makes it grow beyond. */
 const WAL_BYTES_KEPT = 67_108_864;
 
 /** A process that takes the write lock, says so, and lets go of it when its input ends. */
 async function lockHolder(t: Test, file: string): Promise<{ letGo(): Promise<void> }> {
-  const program = `import sqlite3 from ${JSON.stringify(SQLITE)};
-    const database = new sqlite3.Database(${JSON.stringify(file)});
-    database.exec('BEGIN IMMEDIATE', (error) => process.stdout.write(error === null ? 'held' : String(error)));
-    process.stdin.on('end', () => database.exec('ROLLBACK', () => process.exit(0))).resume();`;
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const program = builtTree().compiled('test/faults/rig/write-lock-process.ts');
+  const child = spawn(process.execPath, [program, file], { stdio: ['pipe', 'pipe', 'inherit'] });
   t.teardown(() => child.kill('SIGKILL'));
   const [said] = (await once(child.stdout, 'data')) as [Buffer];
   t.equal(said.toString(), 'held');

@@ -4,7 +4,7 @@ import { faultsRun, KINDS } from './faults-run.ts';
 import { SCENARIOS } from './scenarios.ts';
 
 // Each run is a hub and its sidecars on real files, on a machine that is busy with other tests.
-t.setTimeout(120_000);
+t.setTimeout(300_000);
 
 const chosen = (...names: readonly string[]) => SCENARIOS.filter(({ name }) => names.some((each) => name.startsWith(each)));
 const stores = KINDS.filter(({ where }) => where === 'store');

@@ -11,7 +11,7 @@ import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { sqliteEngine } from '../../adapters/storage-knex/sqlite/engine.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
-import { outside } from '../adapters/storage-places/sqlite-storage-place.ts';
+import { outside, testedDriver } from '../adapters/storage-places/sqlite-storage-place.ts';
 import { readOptions, say, sayMachine, thisMachine, withEnds, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { builtTree } from '../rig/built-tree.ts';
 import { plainDump } from './plain-dump.ts';
@@ -55,7 +55,7 @@ await withEnds(async (end) => {
     return { code, signal, err, seconds: Math.round((performance.now() - beganMs) / 100) / 10 };
   };
 
-  await fillStore(sqliteEngine({ file: inFolder('full'), clock: systemClock(), log: silentLog }), tasks);
+  await fillStore(sqliteEngine({ driver: testedDriver, file: inFolder('full'), clock: systemClock(), log: silentLog }), tasks);
   const states = await outside(inFolder('full'), 'SELECT status, count(*) AS tasks FROM tasks GROUP BY status ORDER BY status');
   const [rows] = await outside(inFolder('full'), 'SELECT count(*) AS events FROM task_events');
   const stored = Object.fromEntries(states.map(({ status, tasks: count }) => [status, count]));

@@ -12,7 +12,7 @@ import { STATUSES } from '../../core/domain/task/task.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { emptySchema, closedBefore, postgresStorage } from '../adapters/storage-places/postgres-storage-place.ts';
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
-import { closedAfter, emptyFolder, outside, sqliteStorage } from '../adapters/storage-places/sqlite-storage-place.ts';
+import { closedAfter, emptyFolder, outside, sqliteStorage, testedDriver } from '../adapters/storage-places/sqlite-storage-place.ts';
 import { run, type Ran } from '../apps/cli/cli-world.ts';
 import { anEvent, aTask, aTaskId, changes, inserting } from '../product/contracts/fixtures.ts';
 import { commit, failsWith } from '../product/contracts/storage/storage-room.ts';
@@ -26,7 +26,7 @@ const server = await postgresServer();
 t.teardown(() => server.end());
 const folder = await emptyFolder(t);
 const full = path.join(folder, 'full.db');
-await fillStore(sqliteEngine({ file: full, clock: systemClock(), log: silentLog }), TASKS);
+await fillStore(sqliteEngine({ driver: testedDriver, file: full, clock: systemClock(), log: silentLog }), TASKS);
 
 const ofSchema = (schema: string): string => `${server.url}?schema=${schema}`;
 const migrate = (from: string, to: string, ...more: readonly string[]): Promise<Ran> =>

@@ -5,7 +5,7 @@ import t, { type Test } from 'tap';
 import { restoreSqlite, backUpSqlite, type RestoreStep } from '../../adapters/storage-knex/move/sqlite-backup.ts';
 import { aTask, aTaskId, anEvent, changes, inserting } from '../product/contracts/fixtures.ts';
 import { commit } from '../product/contracts/storage/storage-room.ts';
-import { emptyFolder, outside, sqliteStorage } from '../adapters/storage-places/sqlite-storage-place.ts';
+import { emptyFolder, outside, sqliteStorage, testedDriver } from '../adapters/storage-places/sqlite-storage-place.ts';
 
 const STEPS: readonly RestoreStep[] = ['copied', 'log home', 'log kept', 'store kept', 'log gone', 'put back'];
 const NOW_MS = Date.UTC(2026, 0, 1);
@@ -17,7 +17,7 @@ async function killedStore(t: Test): Promise<{ readonly folder: string; readonly
   const storage = sqliteStorage(live);
   await storage.open();
   await commit(storage, changes({ ...inserting(aTask()), events: [anEvent()] }));
-  await backUpSqlite(live, { file: backup, replace: false });
+  await backUpSqlite(testedDriver, live, { file: backup, replace: false });
   await commit(storage, changes({ ...inserting(aTask({ id: aTaskId(2) })), events: [anEvent({ taskId: aTaskId(2) })] }));
   for (const end of ['', '-wal', '-shm']) await cp(`${live}${end}`, `${path.join(folder, 'hub', 'hub.db')}${end}`, { recursive: true });
   await storage.close();
@@ -38,13 +38,13 @@ t.test('R1 R22: a restore that is killed at any of its steps loses nothing, and 
     const killed = (step: RestoreStep): void => {
       if (step === last) throw new Error('killed');
     };
-    await t.rejects(restoreSqlite(file, { file: backup, replace: true }, NOW_MS, killed), { message: 'killed' }, last);
+    await t.rejects(restoreSqlite(testedDriver, file, { file: backup, replace: true }, NOW_MS, killed), { message: 'killed' }, last);
     const isAside = ['store kept', 'log gone'].includes(last);
     if (isAside)
       await t.rejects(sqliteStorage(file).open(), { code: 'AC_STORAGE_OPEN', message: /agentcom restore/ }, `no hub after ${last}`);
     const found = await storesIn(folder);
     t.ok(found.some((ids) => ids.length === 2), `${last}: one store has both tasks: ${JSON.stringify(found)}`); // prettier-ignore
-    await restoreSqlite(file, { file: backup, replace: true }, NOW_MS + 1_000);
+    await restoreSqlite(testedDriver, file, { file: backup, replace: true }, NOW_MS + 1_000);
     t.strictSame(
       (await outside(file, 'SELECT id FROM tasks')).map(({ id }) => id),
       [aTaskId(1)],
@@ -64,7 +64,7 @@ t.test('R22: a backup that was killed leaves the store and the backup before it 
   await writeFile(`${backup}.part`, whole.subarray(0, whole.length / 2));
   t.strictSame(await readFile(backup), whole);
   t.strictSame(await outside(backup, 'SELECT id FROM tasks'), [{ id: aTaskId(1) }]);
-  await backUpSqlite(file, { file: backup, replace: true });
+  await backUpSqlite(testedDriver, file, { file: backup, replace: true });
   t.strictSame(await outside(backup, 'SELECT id FROM tasks ORDER BY id'), [{ id: aTaskId(1) }, { id: aTaskId(2) }]);
   await t.rejects(stat(`${backup}.part`), { code: 'ENOENT' });
 });
@@ -72,7 +72,7 @@ t.test('R22: a backup that was killed leaves the store and the backup before it 
 t.test('R21: after a restore no number of an event comes twice, and streams are told', async (t) => {
   const { file, backup } = await killedStore(t);
   const restoredNext = async (nowMs: number) => {
-    await restoreSqlite(file, { file: backup, replace: true }, nowMs);
+    await restoreSqlite(testedDriver, file, { file: backup, replace: true }, nowMs);
     const storage = sqliteStorage(file);
     await storage.open();
     const marks = await storage.events.marks();

@@ -5,6 +5,7 @@ import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import { problemsOf, settingsOf } from '../postgres/options.ts';
 import { requirePackage } from '../require-package.ts';
+import { sqliteDriver } from '../sqlite/driver-choice.ts';
 import { postgresPlace } from './postgres-place.ts';
 import type { Place } from './side.ts';
 import { sqlitePlace } from './sqlite-place.ts';
@@ -29,8 +30,7 @@ export async function placeAt(option: string, address: string, deps: PlacesDeps)
     const file = address.slice('sqlite:'.length);
     if (file === '' || file.includes('\0')) throw wrong(option, 'found no file name after sqlite:');
     await requirePackage('sqlite', 'knex', '3', () => import('knex'));
-    await requirePackage('sqlite', 'sqlite3', '6', () => import('sqlite3'));
-    return sqlitePlace({ file: path.resolve(deps.cwd, file), log: deps.log });
+    return sqlitePlace({ driver: await sqliteDriver(), file: path.resolve(deps.cwd, file), log: deps.log });
   }
   // `postgres:` before an address that begins so itself is as good as without.
   const url = address.replace(/^postgres:(?=postgres(ql)?:)/, '');

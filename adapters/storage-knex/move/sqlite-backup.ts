@@ -5,7 +5,8 @@ import { copyFile, link, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { BackupProgress, BackupSummary, RestoreSummary } from '../../../core/config/config.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
-import { openSqlite, type SqliteConnection } from '../sqlite/connection.ts';
+import type { SqliteConnection } from '../sqlite/connection.ts';
+import type { SqliteDriver } from '../sqlite/sqlite-driver.ts';
 import { sqliteFailure } from '../sqlite/failures.ts';
 import { cannotOpen, prepareSqliteFiles, type SqliteFiles } from '../sqlite/files.ts';
 import { takeSqliteLock } from '../sqlite/lock.ts';
@@ -20,6 +21,7 @@ import { isThere } from './sqlite-place.ts';
  * acknowledged before is in it. Meanwhile the hub goes on; its write-ahead log is not cut back until the end.
  */
 export async function backUpSqlite(
+  driver: SqliteDriver,
   database: string,
   to: { readonly file: string; readonly replace: boolean; readonly onProgress?: ((progress: BackupProgress) => void) | undefined },
 ): Promise<BackupSummary> {
@@ -28,7 +30,7 @@ export async function backUpSqlite(
   const part = `${file}.part`;
   let contents: Awaited<ReturnType<typeof copySqlite>>;
   try {
-    contents = await copySqlite(database, part, { onProgress });
+    contents = await copySqlite(driver, { from: database, to: part, onProgress });
   } catch (thrown) {
     throw AgentcomError.is(thrown) ? thrown : cannotWrite(part, thrown);
   }
@@ -41,6 +43,7 @@ export async function backUpSqlite(
  * lies there gets one. A store that was there is kept beside it, whole.
  */
 export async function restoreSqlite(
+  driver: SqliteDriver,
   database: string,
   from: { readonly file: string | null; readonly replace: boolean },
   nowMs: number,
@@ -48,10 +51,10 @@ export async function restoreSqlite(
 ): Promise<RestoreSummary> {
   if (from.file === null && !(await isThere(database))) throw cannotOpen(database, 'there is no store', 'Name a backup to put there.');
   const files = await prepareSqliteFiles(database);
-  const lock = await takeSqliteLock(files);
+  const lock = await takeSqliteLock(driver, files);
   try {
-    if (from.file === null) return { ...(await renewed(files.database, nowMs)), place: `file "${files.database}"`, kept: null };
-    return await putBack(files, { file: from.file, replace: from.replace }, nowMs, onStep);
+    if (from.file === null) return { ...(await renewed(driver, files.database, nowMs)), place: `file "${files.database}"`, kept: null };
+    return await putBack(driver, files, { file: from.file, replace: from.replace }, nowMs, onStep);
   } finally {
     await lock.release();
   }
@@ -68,6 +71,7 @@ type OnStep = (step: RestoreStep) => Promise<void> | void;
  * step, it is run again; meanwhile no hub starts (`refuseUnfinishedRestore`).
  */
 async function putBack(
+  driver: SqliteDriver,
   { database }: SqliteFiles,
   { file, replace }: { readonly file: string; readonly replace: boolean },
   nowMs: number,
@@ -79,13 +83,13 @@ async function putBack(
     throw new AgentcomError('AC_TARGET_EXISTS', message, { details: { file: database } });
   }
   const made = `${database}.restoring`;
-  const lastBefore = before ? await lastNumberIn(database) : 0;
-  const contents = await copySqlite(file, made, { change: (copy) => renew(copy, lastBefore, nowMs) });
+  const lastBefore = before ? await lastNumberIn(driver, database) : 0;
+  const contents = await copySqlite(driver, { from: file, to: made, change: (copy) => renew(copy, lastBefore, nowMs) });
   await onStep('copied');
   const kept = before ? `${database}.before-${new Date(nowMs).toISOString().replaceAll(/[:.]/g, '-')}` : null;
   try {
     if (kept === null) await moveLeftAside(database);
-    else await keepStore(database, kept, onStep);
+    else await keepStore(driver, { database, kept }, onStep);
   } catch (thrown) {
     throw AgentcomError.is(thrown) || !isOfFiles(thrown) ? thrown : cannotWrite(database, thrown);
   }
@@ -95,8 +99,12 @@ async function putBack(
   return { ...contents, place: `file "${database}"`, kept };
 }
 
-async function keepStore(database: string, kept: string, onStep: OnStep): Promise<void> {
-  await bringLogHome(database);
+async function keepStore(
+  driver: SqliteDriver,
+  { database, kept }: { readonly database: string; readonly kept: string },
+  onStep: OnStep,
+): Promise<void> {
+  await bringLogHome(driver, database);
   await onStep('log home');
   const log = `${database}-wal`;
   if (await isThere(log)) {
@@ -117,20 +125,25 @@ async function moveLeftAside(database: string): Promise<void> {
 }
 
 /** Copies the log into the store, after which the store is whole by itself. One that is damaged keeps its log. */
-async function bringLogHome(database: string): Promise<void> {
-  await looked(database, (connection) => connection.rows('PRAGMA wal_checkpoint(TRUNCATE)'));
+async function bringLogHome(driver: SqliteDriver, database: string): Promise<void> {
+  await looked(driver, database, (connection) => connection.rows('PRAGMA wal_checkpoint(TRUNCATE)'));
 }
 
 /** The highest number that an event of the store ever had; 0 where it cannot be read. */
-async function lastNumberIn(database: string): Promise<number> {
-  const rows = await looked(database, (connection) => connection.rows("SELECT seq FROM sqlite_sequence WHERE name = 'task_events'"));
+async function lastNumberIn(driver: SqliteDriver, database: string): Promise<number> {
+  const rows = await looked(driver, database, (connection) =>
+    connection.rows("SELECT seq FROM sqlite_sequence WHERE name = 'task_events'"),
+  );
   return Number(rows?.[0]?.['seq'] ?? 0);
 }
 
 /** What is found in a store that may be damaged, which is often why it is replaced: undefined where nothing can be. */
-async function looked<T>(database: string, look: (connection: SqliteConnection) => Promise<T>): Promise<T | undefined> {
-  const { default: sqlite3 } = await import('sqlite3');
-  const [opening] = await Promise.allSettled([openSqlite(database, sqlite3.OPEN_READWRITE)]);
+async function looked<T>(
+  driver: SqliteDriver,
+  database: string,
+  look: (connection: SqliteConnection) => Promise<T>,
+): Promise<T | undefined> {
+  const [opening] = await Promise.allSettled([driver.open(database, 'write')]);
   if (opening.status === 'rejected') return undefined;
   const [found] = await Promise.allSettled([look(opening.value.connection)]);
   await Promise.allSettled([opening.value.close()]);
@@ -154,9 +167,8 @@ async function renew(connection: SqliteConnection, lastBefore: number, nowMs: nu
 
 const newStoreId = (): string => `store-${randomUUID().replaceAll('-', '')}`;
 
-async function renewed(database: string, nowMs: number): Promise<Awaited<ReturnType<typeof contentsOf>>> {
-  const { default: sqlite3 } = await import('sqlite3');
-  const { connection, close } = await openSqlite(database, sqlite3.OPEN_READWRITE);
+async function renewed(driver: SqliteDriver, database: string, nowMs: number): Promise<Awaited<ReturnType<typeof contentsOf>>> {
+  const { connection, close } = await driver.open(database, 'write');
   try {
     const rows = (sql: string) => connection.rows(sql);
     if (!(await isOfHub(rows))) throw cannotOpen(database, 'it is no database of a hub', 'Correct storage.file in the config.');

@@ -1,11 +1,11 @@
 /** A whole SQLite database as one new file: as a backup, or out of one. */
 import { link, open, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import type { BackupProgress, StoreContents } from '../../../core/config/config.ts';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { refuseUnknownSteps } from '../migrations/unknown-steps.ts';
-import { openSqlite, type SqliteConnection } from '../sqlite/connection.ts';
+import type { OpenSqlite, SqliteConnection } from '../sqlite/connection.ts';
+import type { SqliteDriver } from '../sqlite/sqlite-driver.ts';
 import { sqliteCodeOf, sqliteFailure } from '../sqlite/failures.ts';
 import { cannotOpen } from '../sqlite/files.ts';
 import { isOfHub, stepsTaken } from '../sqlite/schema.ts';
@@ -23,15 +23,18 @@ export interface CopyOptions {
  * change the copy, checks it whole and puts it on disk. Nothing is left of it when that fails. Fails with `AC_STORAGE_OPEN`,
  * `AC_SCHEMA_UNKNOWN`, `AC_MOVE_UNFINISHED`, `AC_STORE_UNAVAILABLE` (a full disk), `AC_COPY_DIFFERS`.
  */
-export async function copySqlite(from: string, to: string, { change, onProgress }: CopyOptions = {}): Promise<StoreContents> {
+export async function copySqlite(
+  driver: SqliteDriver,
+  { from, to, change, onProgress }: CopyOptions & { readonly from: string; readonly to: string },
+): Promise<StoreContents> {
   await rm(to, { force: true });
   // SQLite would make it readable for others; one that is empty it takes.
   await (await open(to, 'wx', 0o600)).close();
   try {
-    await vacuumInto(from, to, onProgress);
+    await vacuumInto(driver, { from, to }, onProgress);
     const { size } = await stat(to);
     onProgress?.({ doing: 'checking', bytes: size, of: size });
-    const contents = await inCopy(to, async (copy) => {
+    const contents = await inCopy(driver, to, async (copy) => {
       await change?.(copy);
       await refuseDamage(copy, from, to);
       return contentsOf(copy);
@@ -44,11 +47,14 @@ export async function copySqlite(from: string, to: string, { change, onProgress 
   }
 }
 
-async function vacuumInto(from: string, to: string, onProgress: CopyOptions['onProgress']): Promise<void> {
-  const { default: sqlite3 } = await import('sqlite3');
-  let opened: Awaited<ReturnType<typeof openSqlite>>;
+async function vacuumInto(
+  driver: SqliteDriver,
+  { from, to }: { readonly from: string; readonly to: string },
+  onProgress: CopyOptions['onProgress'],
+): Promise<void> {
+  let opened: OpenSqlite;
   try {
-    opened = await openSqlite(`${pathToFileURL(from).href}?mode=ro`, sqlite3.OPEN_READONLY | sqlite3.OPEN_URI);
+    opened = await driver.open(from, 'read');
   } catch (thrown) {
     throw cannotOpen(from, 'there is no database that this user may read', 'Correct the path.', thrown);
   }
@@ -85,9 +91,8 @@ async function watchCopy(
   return { end: () => clearInterval(timer) };
 }
 
-async function inCopy<T>(file: string, work: (copy: SqliteConnection) => Promise<T>): Promise<T> {
-  const { default: sqlite3 } = await import('sqlite3');
-  const { connection, close } = await openSqlite(file, sqlite3.OPEN_READWRITE);
+async function inCopy<T>(driver: SqliteDriver, file: string, work: (copy: SqliteConnection) => Promise<T>): Promise<T> {
+  const { connection, close } = await driver.open(file, 'write');
   try {
     return await work(connection);
   } catch (thrown) {

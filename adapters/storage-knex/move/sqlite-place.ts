@@ -1,11 +1,11 @@
 /** An SQLite file as one side of a move. */
 import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import type { Log } from '../../../core/ports/log.ts';
 import { MOVE_UNFINISHED, refuseUnknownSteps, requireAllSteps } from '../migrations/unknown-steps.ts';
-import { openSqlite, type SqliteConnection } from '../sqlite/connection.ts';
+import type { OpenSqlite, SqliteConnection } from '../sqlite/connection.ts';
 import { openSqliteConnections } from '../sqlite/connections.ts';
+import type { SqliteDriver } from '../sqlite/sqlite-driver.ts';
 import { sqliteFailure } from '../sqlite/failures.ts';
 import { cannotOpen, prepareSqliteFiles, type SqliteFiles } from '../sqlite/files.ts';
 import { takeSqliteLock } from '../sqlite/lock.ts';
@@ -17,19 +17,20 @@ import { targetExists } from './target-exists.ts';
 const BUSY_MS = 5_000;
 
 export interface SqlitePlaceDeps {
+  readonly driver: SqliteDriver;
   /** Absolute. */
   readonly file: string;
   readonly log: Log;
 }
 
-export const sqlitePlace = ({ file, log }: SqlitePlaceDeps): Place => ({
+export const sqlitePlace = ({ driver, file, log }: SqlitePlaceDeps): Place => ({
   shown: placeOf(file),
   takes: `folder "${path.dirname(file)}"`,
   async source() {
     if (!(await isThere(file))) throw cannotOpen(file, 'there is no such file', 'Correct the path.');
-    return alone(file, (files) => openSource(files.database));
+    return alone(driver, file, (files) => openSource(driver, files.database));
   },
-  target: ({ emptyUnfinished }) => alone(file, (files) => openTarget(files, log, emptyUnfinished)),
+  target: ({ emptyUnfinished }) => alone(driver, file, (files) => openTarget(driver, files, { log, emptyUnfinished })),
 });
 
 const placeOf = (file: string): string => `file "${file}"`;
@@ -45,9 +46,9 @@ export async function isThere(file: string): Promise<boolean> {
 }
 
 /** Keeps hubs off while the side is open. */
-async function alone<T extends Side>(file: string, open: (files: SqliteFiles) => Promise<T>): Promise<T> {
+async function alone<T extends Side>(driver: SqliteDriver, file: string, open: (files: SqliteFiles) => Promise<T>): Promise<T> {
   const files = await prepareSqliteFiles(file);
-  const lock = await takeSqliteLock(files);
+  const lock = await takeSqliteLock(driver, files);
   try {
     const side = await open(files);
     const close = async (): Promise<void> => {
@@ -64,8 +65,8 @@ async function alone<T extends Side>(file: string, open: (files: SqliteFiles) =>
   }
 }
 
-async function openSource(database: string): Promise<Side> {
-  const { connection, close } = await openReader(database);
+async function openSource(driver: SqliteDriver, database: string): Promise<Side> {
+  const { connection, close } = await openReader(driver, database);
   try {
     const rows = (sql: string) => connection.rows(sql);
     if (!(await isOfHub(rows))) throw cannotOpen(database, 'it is no database of a hub', 'Correct the path.');
@@ -78,28 +79,30 @@ async function openSource(database: string): Promise<Side> {
   }
 }
 
-async function openReader(database: string): Promise<Awaited<ReturnType<typeof openSqlite>>> {
-  const { default: sqlite3 } = await import('sqlite3');
+async function openReader(driver: SqliteDriver, database: string): Promise<OpenSqlite> {
   try {
-    return await openSqlite(`${pathToFileURL(database).href}?mode=ro`, sqlite3.OPEN_READONLY | sqlite3.OPEN_URI);
+    return await driver.open(database, 'read');
   } catch (thrown) {
     throw cannotOpen(database, 'this user may not read it', 'Correct the path or its permissions.', thrown);
   }
 }
 
-async function openTarget(files: SqliteFiles, log: Log, emptyUnfinished: boolean): Promise<Target> {
-  const { database } = files;
-  await claimSqliteFile(database);
-  const before = await lookedAt(database);
+async function openTarget(
+  driver: SqliteDriver,
+  { database }: SqliteFiles,
+  { log, emptyUnfinished }: { readonly log: Log; readonly emptyUnfinished: boolean },
+): Promise<Target> {
+  await claimSqliteFile(driver, database);
+  const before = await lookedAt(driver, database);
   if (before.steps.includes(MOVE_UNFINISHED) && emptyUnfinished) {
     for (const end of ['', '-wal', '-shm']) await rm(`${database}${end}`, { force: true });
     await prepareSqliteFiles(database);
-    await claimSqliteFile(database);
+    await claimSqliteFile(driver, database);
   } else {
     refuseUnknownSteps('sqlite', placeOf(database), before.steps);
     if (before.full !== null) throw targetExists(placeOf(database), before.full);
   }
-  const connections = await openSqliteConnections({ file: database, log, busyMs: BUSY_MS });
+  const connections = await openSqliteConnections({ driver, file: database, log, busyMs: BUSY_MS });
   const { writer } = connections;
   try {
     await writer.change(`INSERT INTO migrations (name, batch, migration_time) VALUES ('${MOVE_UNFINISHED}', 0, 0)`);
@@ -125,8 +128,11 @@ async function openTarget(files: SqliteFiles, log: Log, emptyUnfinished: boolean
 }
 
 /** What the file has before anything is changed in it: its steps, and a table with something in it. */
-async function lookedAt(database: string): Promise<{ readonly steps: readonly string[]; readonly full: string | null }> {
-  const { connection, close } = await openReader(database);
+async function lookedAt(
+  driver: SqliteDriver,
+  database: string,
+): Promise<{ readonly steps: readonly string[]; readonly full: string | null }> {
+  const { connection, close } = await openReader(driver, database);
   try {
     const steps = await stepsTaken((sql) => connection.rows(sql));
     for (const name of await namesOfTables(connection)) {

@@ -3,21 +3,20 @@
  * closed together, so that after a failure of the disk nothing that a connection had in memory is used again.
  */
 import { randomUUID } from 'node:crypto';
-import { pathToFileURL } from 'node:url';
 import type { Knex } from 'knex';
-import type { Database } from 'sqlite3';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Log } from '../../../core/ports/log.ts';
-import { sqliteConnection, type SqliteConnection } from './connection.ts';
+import type { SqliteConnection } from './connection.ts';
+import type { RawDatabase, SqliteDriver, SqlitePool } from './sqlite-driver.ts';
 import { CURE_OF_DAMAGE, isDamaged, sqliteFailure } from './failures.ts';
 import { cannotOpen } from './files.ts';
 import { SAVE_AT_ONCE, type EventNumbers } from './save.ts';
-import { acquire, keepPrepared, readersOn, release, type Readers } from '../knex-readers.ts';
+import { acquire, readersOn, release, type Readers } from '../knex-readers.ts';
 import { migrateSqlite } from './schema.ts';
 
 /**
- * Pages and streams at the same time; the rest waits in line. Each that runs holds one of the four threads on which Node runs
- * what blocks, so that one is left for the writer and one for the look-ups of tokens.
+ * Pages and streams at the same time; the rest waits in line. With sqlite3 each that runs holds one of the four threads on which Node
+ * runs what blocks, so that one is left for the writer and one for the look-ups of tokens; with `node:sqlite` each has its own.
  */
 const READERS_MAX = 2;
 /** What the write-ahead log is cut back to when it has grown. */
@@ -41,28 +40,21 @@ export interface SqliteConnections {
 
 /** Opens the writer, migrates, brings the log home, then opens the readers. Leaves nothing open when it fails. */
 export async function openSqliteConnections(deps: {
+  readonly driver: SqliteDriver;
   readonly file: string;
   readonly log: Log;
   /** How long a statement waits for a lock that another program holds. */
   readonly busyMs: number;
 }): Promise<SqliteConnections> {
-  const { file, log, busyMs } = deps;
+  const { driver, file, log, busyMs } = deps;
   const { default: knex } = await import('knex');
   const shared = { client: 'sqlite3', useNullAsDefault: true, log: knexLog(log) };
-  const writerKnex = knex({
-    ...shared,
-    connection: { filename: file },
-    pool: { min: 0, max: 1, afterCreate: afterCreate(`PRAGMA busy_timeout = ${busyMs}`, ...WRITER_PRAGMAS) },
-  });
-  const readersPool = (max: number): Knex =>
-    knex({
-      ...shared,
-      connection: { filename: `${pathToFileURL(file).href}?mode=ro`, flags: ['OPEN_URI'] },
-      pool: { min: 0, max, afterCreate: readerMade(busyMs) },
-    });
-  const pool = readersPool(READERS_MAX);
-  const lookUpPool = readersPool(1);
-  let raw: Database | undefined;
+  const busy = `PRAGMA busy_timeout = ${busyMs}`;
+  const poolOf = (of: Omit<SqlitePool, 'file'>): Knex => knex({ ...shared, ...driver.poolConfig(knex, { file, ...of }) });
+  const writerKnex = poolOf({ mode: 'write', max: 1, pragmas: [busy, ...WRITER_PRAGMAS] });
+  const pool = poolOf({ mode: 'read', max: READERS_MAX, pragmas: [busy] });
+  const lookUpPool = poolOf({ mode: 'read', max: 1, pragmas: [busy] });
+  let raw: RawDatabase | undefined;
   let writer: SqliteConnection | undefined;
   // May be called again: whoever could not open anew closes what it had once more. Knex releases a connection only once.
   const close = async (): Promise<void> => {
@@ -75,14 +67,17 @@ export async function openSqliteConnections(deps: {
   };
   try {
     await migrateSqlite(writerKnex, file);
-    raw = await acquire<Database>(writerKnex);
-    writer = sqliteConnection(raw);
-    log.info('database opened', { file, ...(await verifyPragmas(writer, file)) });
+    raw = await acquire<RawDatabase>(writerKnex);
+    writer = driver.connectionOver(raw);
+    const found = await verifyPragmas(writer, file);
+    log.info('database opened', { file, driver: driver.name, sqlite: driver.version, ...found });
     await bringLogHome(writer, file);
     const storeId = await storeIdOf(writer);
     for (const statement of SAVE_AT_ONCE) await writer.change(statement);
     await pool.raw('SELECT store_id FROM store');
-    const [readers, lookUps] = [readersOn(knex, pool, shared), readersOn(knex, lookUpPool, shared)];
+    // Of the driver: that of Knex itself would load the package sqlite3.
+    const readersOf = (of: Knex): Readers => readersOn(knex, of, { ...shared, client: of.client.constructor as typeof Knex.Client });
+    const [readers, lookUps] = [readersOf(pool), readersOf(lookUpPool)];
     return { storeId, writer, numbers: { last: null }, readers, lookUps, close };
   } catch (thrown) {
     await close().catch((failure: unknown) => log.warn('storage connections did not close', { file, error: messageOf(failure) }));
@@ -101,20 +96,6 @@ const WRITER_PRAGMAS = [
   `PRAGMA wal_autocheckpoint = ${WAL_PAGES}`,
   `PRAGMA cache_size = -${CACHE_KIB}`,
 ];
-
-/** A new connection of a pool is ready when these have been said to it. */
-const afterCreate =
-  (...pragmas: readonly string[]) =>
-  (raw: Database, done: (error: Error | null, connection: Database) => void): void => {
-    raw.exec(pragmas.join(';'), (error) => done(error, raw));
-  };
-
-const readerMade =
-  (busyMs: number) =>
-  (raw: Database, done: (error: Error | null, connection: Database) => void): void => {
-    keepPrepared(raw);
-    afterCreate(`PRAGMA busy_timeout = ${busyMs}`)(raw, done);
-  };
 
 /**
  * SQLite answers a pragma that it cannot follow with what it does instead, not with an error. Answers what was read back, for the log:

@@ -10,6 +10,7 @@ import type { StoreCapabilities } from '../../../core/ports/task-store.ts';
 import type { Engine, OpenEngine } from '../engine.ts';
 import type { SqliteConnection } from './connection.ts';
 import { openSqliteConnections, type SqliteConnections } from './connections.ts';
+import type { SqliteDriver } from './sqlite-driver.ts';
 import { prepareSqliteFiles, refuseUnfinishedRestore } from './files.ts';
 import { takeSqliteLock } from './lock.ts';
 import { breaksConnection, sqliteFailure } from './failures.ts';
@@ -29,6 +30,7 @@ const BUSY_MS = 5_000;
 
 /** `file`: absolute. `clock`: limits reads in time. `busyMs`: how long to wait for another program's lock, default 5,000. */
 export interface SqliteEngineDeps {
+  readonly driver: SqliteDriver;
   readonly file: string;
   readonly clock: Clock;
   readonly log: Log;
@@ -42,13 +44,13 @@ export const sqliteEngine = (deps: SqliteEngineDeps): Engine => ({
   open: () => openSqliteEngine(deps),
 });
 
-async function openSqliteEngine({ file, clock, log, busyMs = BUSY_MS }: SqliteEngineDeps): Promise<OpenEngine> {
+async function openSqliteEngine({ driver, file, clock, log, busyMs = BUSY_MS }: SqliteEngineDeps): Promise<OpenEngine> {
   await refuseUnfinishedRestore(file);
   const files = await prepareSqliteFiles(file);
-  const lock = await takeSqliteLock(files);
+  const lock = await takeSqliteLock(driver, files);
   try {
-    await claimSqliteFile(files.database);
-    const connect = () => openSqliteConnections({ file: files.database, log, busyMs });
+    await claimSqliteFile(driver, files.database);
+    const connect = () => openSqliteConnections({ driver, file: files.database, log, busyMs });
     const connections = await connect();
     const opened = { file: files.database, clock, log, connect, connections, release: lock.release };
     try {

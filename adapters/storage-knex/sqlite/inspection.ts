@@ -1,13 +1,13 @@
 /** An SQLite database opened only to be looked at, beside its hub or without one. */
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
-import { pathToFileURL } from 'node:url';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { StoreInspection } from '../../../core/ports/store-inspection.ts';
 import type { Row } from '../engine.ts';
 import { inspectionOver } from '../inspection.ts';
 import { inspectionStatements } from '../inspection-statements.ts';
-import { openSqlite } from './connection.ts';
+import type { OpenSqlite } from './connection.ts';
+import type { SqliteDriver } from './sqlite-driver.ts';
 import { isDamaged, sqliteFailure } from './failures.ts';
 import { cannotOpen, refuseIfShared } from './files.ts';
 import { schemaDamage } from './schema.ts';
@@ -17,12 +17,15 @@ import { READ_CLOCK } from '../stored-clock.ts';
  * Takes a snapshot of the file and holds it until `close`; meanwhile a hub's write-ahead log is not cut back. Fails with
  * `AC_STORAGE_OPEN` when there is no such database.
  */
-export async function inspectSqlite(file: string, { quickBytesMax = QUICK_BYTES_MAX } = {}): Promise<StoreInspection> {
-  const { default: sqlite3 } = await import('sqlite3');
+export async function inspectSqlite(
+  driver: SqliteDriver,
+  file: string,
+  { quickBytesMax = QUICK_BYTES_MAX } = {},
+): Promise<StoreInspection> {
   await requireFile(file);
-  let opened: Awaited<ReturnType<typeof openSqlite>>;
+  let opened: OpenSqlite;
   try {
-    opened = await openSqlite(`${pathToFileURL(file).href}?mode=ro`, sqlite3.OPEN_READONLY | sqlite3.OPEN_URI);
+    opened = await driver.open(file, 'read');
   } catch (thrown) {
     throw cannotOpen(file, messageOf(thrown), 'Let this user read it and write to its folder, or run this as the user of the hub.', thrown);
   }

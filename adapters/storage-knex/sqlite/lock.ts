@@ -3,7 +3,8 @@
  * lets go of it at the moment the process is gone, however it went. The database itself stays free for readers.
  */
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
-import { openSqlite } from './connection.ts';
+import type { OpenSqlite } from './connection.ts';
+import type { SqliteDriver } from './sqlite-driver.ts';
 import { isBusy } from './failures.ts';
 import { cannotOpen, type SqliteFiles } from './files.ts';
 
@@ -12,11 +13,10 @@ export interface SqliteLock {
 }
 
 /** Fails with `AC_STORAGE_LOCKED` at once when another hub holds it. */
-export async function takeSqliteLock(files: SqliteFiles): Promise<SqliteLock> {
-  const { default: sqlite3 } = await import('sqlite3');
-  let held: Awaited<ReturnType<typeof openSqlite>> | undefined;
+export async function takeSqliteLock(driver: SqliteDriver, files: SqliteFiles): Promise<SqliteLock> {
+  let held: OpenSqlite | undefined;
   try {
-    held = await openSqlite(files.lock, sqlite3.OPEN_READWRITE);
+    held = await driver.open(files.lock, 'write');
     await held.connection.rows('PRAGMA busy_timeout = 0');
     await held.connection.rows('PRAGMA journal_mode = OFF');
     await held.connection.change('BEGIN EXCLUSIVE');

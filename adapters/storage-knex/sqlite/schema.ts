@@ -5,7 +5,7 @@ import { ALL_MIGRATIONS } from '../migrations/all-migrations.ts';
 import type { Row } from '../engine.ts';
 import type { Migration } from '../migrations/migration.ts';
 import { damageOfSteps, refuseUnknownSteps, type SchemaDamage } from '../migrations/unknown-steps.ts';
-import { openSqlite } from './connection.ts';
+import type { SqliteDriver } from './sqlite-driver.ts';
 import { CURE_OF_DAMAGE, isDamaged } from './failures.ts';
 import { cannotOpen } from './files.ts';
 
@@ -16,9 +16,8 @@ const APPLICATION_ID = 0x41677443;
 const CURE_OF_NO_DATABASE = `If it is the database of this hub: ${CURE_OF_DAMAGE} Otherwise set storage.file to another file.`;
 
 /** Looks at the file before anything is changed in it: it must be empty or ours. Fails with `AC_STORAGE_OPEN`. */
-export async function claimSqliteFile(file: string): Promise<void> {
-  const { default: sqlite3 } = await import('sqlite3');
-  const looked = await openSqlite(file, sqlite3.OPEN_READWRITE);
+export async function claimSqliteFile(driver: SqliteDriver, file: string): Promise<void> {
+  const looked = await driver.open(file, 'write');
   try {
     const [header] = await looked.connection.rows('PRAGMA application_id');
     if (header?.['application_id'] === APPLICATION_ID) return;

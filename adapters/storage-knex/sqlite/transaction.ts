@@ -1,6 +1,5 @@
 /** One transaction on SQLite's writing connection, and one read beside it: what may fail where, and what that means. */
 import type { Knex } from 'knex';
-import type { Database } from 'sqlite3';
 import type { StoreClock } from '../../../core/domain/store-clock.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
@@ -8,6 +7,7 @@ import { oneAtATime, type EarlyTransaction, type Turn } from '../../../core/port
 import type { Row, SavedRows, Transaction } from '../engine.ts';
 import { acquire, evict, release, type Readers } from '../knex-readers.ts';
 import type { SqliteConnection } from './connection.ts';
+import type { RawDatabase } from './sqlite-driver.ts';
 import { breaksConnection, commitUnknown, isBusy, keyTaken, leftAmid, sqliteCodeOf, sqliteFailure } from './failures.ts';
 import { parameterOf } from './parameters.ts';
 import { isKeyTaken, isRepeat, lastEventNumber, parametersOf, SAVE_BATCH, type EventNumbers } from './save.ts';
@@ -182,13 +182,13 @@ export interface SqliteRead<T> {
 export async function sqliteRead<T>(readers: Readers, options: SqliteRead<T>): Promise<T> {
   const { file, clock, readMs, work, asksOnce, begin, markBroken } = options;
   let state = 'beginning' as 'beginning' | 'reading' | 'ending';
-  let raw: Database | undefined;
-  const giveUp = (left: Database | undefined, why: unknown): void => {
+  let raw: RawDatabase | undefined;
+  const giveUp = (left: RawDatabase | undefined, why: unknown): void => {
     if (left !== undefined) evict(left, why);
     markBroken(why);
   };
   try {
-    raw = await acquire<Database>(readers.pool);
+    raw = await acquire<RawDatabase>(readers.pool);
     begin();
     const snapshot = readers.on(raw);
     if (!asksOnce) await snapshot.raw('BEGIN');
@@ -212,7 +212,7 @@ export async function sqliteRead<T>(readers: Readers, options: SqliteRead<T>): P
 }
 
 /** Interrupts whatever statement of this connection runs once the time is over, and each after it. */
-async function withinTime<T>(raw: Database, { clock, readMs }: { clock: Clock; readMs: number }, work: () => Promise<T>): Promise<T> {
+async function withinTime<T>(raw: RawDatabase, { clock, readMs }: { clock: Clock; readMs: number }, work: () => Promise<T>): Promise<T> {
   const interrupt = (): void => {
     raw.interrupt();
     timer = clock.after(INTERRUPT_AGAIN_MS, interrupt);

@@ -2,10 +2,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import sqlite3 from 'sqlite3';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { knexStorage } from '../../../adapters/storage-knex/knex-storage.ts';
+import type { SqliteParameter } from '../../../adapters/storage-knex/sqlite/connection.ts';
+import type { SqliteDriver, SqliteDriverName } from '../../../adapters/storage-knex/sqlite/sqlite-driver.ts';
+import { sqliteDriver } from '../../../adapters/storage-knex/sqlite/driver-choice.ts';
 import { SQLITE_CAPABILITIES, sqliteEngine } from '../../../adapters/storage-knex/sqlite/engine.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import { silentLog, type Log } from '../../../core/ports/log.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
@@ -13,31 +16,42 @@ import type { Teardown } from '../../product/contracts/contract-case.ts';
 import { makeSqliteNewer } from '../../product/contracts/storage/newer-sqlite.ts';
 import type { StorageSubject } from '../../product/contracts/storage/storage-room.ts';
 
+/**
+ * What runs SQLite in this process, and also in what it does as another program: two libraries in one process drop each other's locks.
+ * That of AGENTCOM_TEST_SQLITE_DRIVER, or the one that a hub takes by itself.
+ */
+export const testedDriver: SqliteDriver = await sqliteDriver(process.env['AGENTCOM_TEST_SQLITE_DRIVER'] as SqliteDriverName | undefined);
+
+/** What else this Node can run SQLite by. */
+export const otherDriver: SqliteDriver | undefined = await sqliteDriver(testedDriver.name === 'node' ? 'sqlite3' : 'node').catch(
+  (thrown: unknown) => {
+    if (AgentcomError.is(thrown, 'AC_PACKAGE_MISSING')) return undefined;
+    throw thrown;
+  },
+);
+
 /** `busyMs` is short, so that a test of waiting need not wait long. `time`: what the store's follows, for a hub whose clock is virtual. */
 export function sqliteStorage(
   file: string,
-  options: { readonly log?: Log; readonly busyMs?: number; readonly time?: Pick<Clock, 'nowMs' | 'monotonicMs'> } = {},
+  options: {
+    readonly driver?: SqliteDriver;
+    readonly log?: Log;
+    readonly busyMs?: number;
+    readonly time?: Pick<Clock, 'nowMs' | 'monotonicMs'>;
+  } = {},
 ): Storage {
   const machine = systemClock();
+  const driver = options.driver ?? testedDriver;
   const time = options.time ?? machine;
   const [clock, log] = [{ ...machine, nowMs: () => time.nowMs(), monotonicMs: () => time.monotonicMs() }, options.log ?? silentLog];
-  return knexStorage({ engine: sqliteEngine({ file, clock, log, busyMs: options.busyMs }), clock, log });
+  return knexStorage({ engine: sqliteEngine({ driver, file, clock, log, busyMs: options.busyMs }), clock, log });
 }
 
 /** Another program's connection to the file, closed by `close`. */
 export async function otherProgram(file: string) {
-  const database = await new Promise<sqlite3.Database>((resolve, reject) => {
-    const made = new sqlite3.Database(file, (error) => (error === null ? resolve(made) : reject(error)));
-  });
-  return {
-    all: (sql: string, ...parameters: readonly unknown[]) =>
-      new Promise<readonly Readonly<Record<string, unknown>>[]>((resolve, reject) => {
-        database.all<Readonly<Record<string, unknown>>>(sql, [...parameters], (error, rows) =>
-          error === null ? resolve(rows) : reject(error),
-        );
-      }),
-    close: () => new Promise<void>((resolve, reject) => database.close((error) => (error === null ? resolve() : reject(error)))),
-  };
+  const { connection, close } = await testedDriver.open(file, 'create');
+  const all = (sql: string, ...parameters: readonly unknown[]) => connection.rows(sql, ...(parameters as readonly SqliteParameter[]));
+  return { all, close };
 }
 
 /** Runs statements as another program would, and lets go of the file. */
@@ -62,12 +76,12 @@ export async function emptyFolder(t: Teardown): Promise<string> {
   return folder;
 }
 
-export const sqliteSubject = (unopenable: Required<StorageSubject>['unopenable']): StorageSubject => ({
+export const sqliteSubject = (driver: SqliteDriver, unopenable: Required<StorageSubject>['unopenable']): StorageSubject => ({
   capabilities: SQLITE_CAPABILITIES,
   async place(t) {
     const file = path.join(await emptyFolder(t), 'data', 'agentcom.db');
     return {
-      storage: (time) => closedAfter(t, sqliteStorage(file, { time })),
+      storage: (time) => closedAfter(t, sqliteStorage(file, { driver, time })),
       makeNewer: () => makeSqliteNewer(file),
     };
   },

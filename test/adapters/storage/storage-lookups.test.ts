@@ -10,7 +10,7 @@ import { silentLog } from '../../../core/ports/log.ts';
 import { aToken } from '../../product/contracts/fixtures.ts';
 import { emptySchema, engineDeps } from '../storage-places/postgres-storage-place.ts';
 import { postgresServer } from '../storage-places/postgres-server.ts';
-import { emptyFolder } from '../storage-places/sqlite-storage-place.ts';
+import { emptyFolder, testedDriver } from '../storage-places/sqlite-storage-place.ts';
 
 /** More than any pool has by default. */
 const READS = 32;
@@ -44,7 +44,7 @@ async function findsAToken(t: Test, engine: Engine): Promise<void> {
 
 t.test('R20: a token is found while every connection for reads is taken: sqlite', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
-  await findsAToken(t, sqliteEngine({ file, clock: systemClock(), log: silentLog }));
+  await findsAToken(t, sqliteEngine({ driver: testedDriver, file, clock: systemClock(), log: silentLog }));
 });
 
 t.test('R20: a token is found while every connection for reads is taken: postgres', async (t) => {

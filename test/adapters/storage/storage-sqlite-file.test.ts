@@ -8,7 +8,15 @@ import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts
 import { SQLITE_STATEMENTS } from '../../../adapters/storage-knex/sqlite/statements.ts';
 import { aKey, anEvent, aTask, aTaskId, changes, inserting } from '../../product/contracts/fixtures.ts';
 import { commit, failsWith } from '../../product/contracts/storage/storage-room.ts';
-import { closedAfter, emptyFolder, otherProgram, outside, sqliteStorage } from '../storage-places/sqlite-storage-place.ts';
+import {
+  closedAfter,
+  emptyFolder,
+  otherDriver,
+  otherProgram,
+  outside,
+  sqliteStorage,
+  testedDriver,
+} from '../storage-places/sqlite-storage-place.ts';
 import { boundedHistoryStep } from './bounded-history-step.ts';
 import { tokenUseStep } from './token-use-step.ts';
 import { usageStep } from './usage-step.ts';
@@ -17,9 +25,10 @@ import { builtTree } from '../../rig/built-tree.ts';
 const modeOf = async (file: string): Promise<string> => ((await stat(file)).mode & 0o777).toString(8);
 
 /** Another hub's process over the same file; answers once it has committed. */
-async function hubProcess(t: Test, file: string) {
-  const child = spawn(process.execPath, [builtTree().compiled('test/adapters/storage/sqlite-hub-process.ts'), file], {
+async function hubProcess(t: Test, file: string, driver = testedDriver) {
+  const child = spawn(process.execPath, [builtTree().compiled('test/adapters/storage-places/sqlite-hub-process.ts'), file], {
     stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, AGENTCOM_TEST_SQLITE_DRIVER: driver.name },
   });
   const gone = once(child, 'exit');
   t.teardown(async () => {
@@ -46,6 +55,26 @@ t.test('what a killed hub said was committed is there, and its lock is free at o
   await storage.open();
   t.strictSame((await storage.tasks.read(aTaskId(1)))?.task, aTask());
 });
+
+t.test(
+  'a hub keeps one of the other driver out, and what it had committed when it was killed is there for that one',
+  { skip: otherDriver === undefined && 'this Node has one driver' },
+  async (t) => {
+    for (const [mine, theirs] of [
+      [testedDriver, otherDriver],
+      [otherDriver, testedDriver],
+    ] as const) {
+      if (mine === undefined || theirs === undefined) continue;
+      const file = path.join(await emptyFolder(t), 'agentcom.db');
+      const other = await hubProcess(t, file, theirs);
+      const storage = closedAfter(t, sqliteStorage(file, { driver: mine }));
+      await failsWith(t, storage.open(), 'AC_STORAGE_LOCKED', `${mine.name} while one of ${theirs.name} lives`);
+      await other.kill();
+      await storage.open();
+      t.strictSame((await storage.tasks.read(aTaskId(1)))?.task, aTask());
+    }
+  },
+);
 
 t.test('a link to the database is the same database', async (t) => {
   const folder = await emptyFolder(t);

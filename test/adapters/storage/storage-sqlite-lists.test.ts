@@ -8,7 +8,7 @@ import { sqliteEngine } from '../../../adapters/storage-knex/sqlite/engine.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import type { TaskQuery } from '../../../core/ports/task-store.ts';
 import { anAgentId } from '../../product/contracts/fixtures.ts';
-import { emptyFolder, otherProgram } from '../storage-places/sqlite-storage-place.ts';
+import { emptyFolder, otherProgram, testedDriver } from '../storage-places/sqlite-storage-place.ts';
 
 const a1 = anAgentId('a1');
 /** What the columns before the order must be, for every walk of the plan. */
@@ -30,7 +30,7 @@ const CASES: readonly (readonly [Omit<TaskQuery, 'limit'>, RegExp])[] = [
 
 t.test('R20: no filter of a list walks tasks of other statuses, lanes, submitters or agents', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
-  const engine = sqliteEngine({ file, clock: systemClock(), log: silentLog });
+  const engine = sqliteEngine({ driver: testedDriver, file, clock: systemClock(), log: silentLog });
   const asked: { readonly sql: string; readonly bindings: readonly unknown[] }[] = [];
   const open = async (): Promise<OpenEngine> => {
     const opened = await engine.open();

@@ -4,34 +4,45 @@ import path from 'node:path';
 import t from 'tap';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { sqlite } from '../../../adapters/storage-knex/sqlite.ts';
+import type { SqliteDriver } from '../../../adapters/storage-knex/sqlite/sqlite-driver.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { storageContract } from '../../product/contracts/storage/storage.contract.ts';
 import type { TaskId } from '../../../core/domain/ids.ts';
 import { aTask, aTaskId, inserting } from '../../product/contracts/fixtures.ts';
-import { closedAfter, emptyFolder, outside, sqliteStorage, sqliteSubject } from '../storage-places/sqlite-storage-place.ts';
+import {
+  closedAfter,
+  emptyFolder,
+  otherDriver,
+  outside,
+  sqliteStorage,
+  sqliteSubject,
+  testedDriver,
+} from '../storage-places/sqlite-storage-place.ts';
 
-const subject = sqliteSubject(async (t) => {
-  const folder = await emptyFolder(t);
-  const place = (...names: readonly string[]) => path.join(folder, ...names);
-  await writeFile(place('a file'), '');
-  await mkdir(place('folder.db'));
-  await writeFile(place('text.db'), 'x'.repeat(5_000), { mode: 0o600 });
-  await writeFile(place('other.db'), '', { mode: 0o600 });
-  await outside(place('other.db'), 'CREATE TABLE accounts (id)');
-  const cases = [
-    { why: 'a file is where the folder should be', file: place('a file', 'x.db'), names: ['storage.file', place('a file')] },
-    { why: 'a folder is where the file should be', file: place('folder.db'), names: ['folder.db', 'not a regular file'] },
-    { why: 'something else is in the file', file: place('text.db'), names: ['text.db', 'not a database'] },
-    { why: 'it is the database of another program', file: place('other.db'), names: ['other.db', 'another program'] },
-  ];
-  return cases.map(({ why, file, names }) => ({
-    why,
-    names: ['Cannot open storage "sqlite"', ...names],
-    storage: closedAfter(t, sqliteStorage(file)),
-  }));
-});
+const subjectOn = (driver: SqliteDriver) =>
+  sqliteSubject(driver, async (t) => {
+    const folder = await emptyFolder(t);
+    const place = (...names: readonly string[]) => path.join(folder, ...names);
+    await writeFile(place('a file'), '');
+    await mkdir(place('folder.db'));
+    await writeFile(place('text.db'), 'x'.repeat(5_000), { mode: 0o600 });
+    await writeFile(place('other.db'), '', { mode: 0o600 });
+    await outside(place('other.db'), 'CREATE TABLE accounts (id)');
+    const cases = [
+      { why: 'a file is where the folder should be', file: place('a file', 'x.db'), names: ['storage.file', place('a file')] },
+      { why: 'a folder is where the file should be', file: place('folder.db'), names: ['folder.db', 'not a regular file'] },
+      { why: 'something else is in the file', file: place('text.db'), names: ['text.db', 'not a database'] },
+      { why: 'it is the database of another program', file: place('other.db'), names: ['other.db', 'another program'] },
+    ];
+    return cases.map(({ why, file, names }) => ({
+      why,
+      names: ['Cannot open storage "sqlite"', ...names],
+      storage: closedAfter(t, sqliteStorage(file, { driver })),
+    }));
+  });
 
-storageContract('sqlite', subject, t);
+storageContract('sqlite', subjectOn(testedDriver), t);
+if (otherDriver !== undefined) storageContract(`sqlite by its driver "${otherDriver.name}"`, subjectOn(otherDriver), t);
 
 t.test('sqlite() says what is wrong with its options, and opens nothing by being chosen', async (t) => {
   const wrong = (options: unknown) => sqlite(options as { readonly file: string }).problems().map(({ path: place }) => place); // prettier-ignore
@@ -39,6 +50,8 @@ t.test('sqlite() says what is wrong with its options, and opens nothing by being
   for (const options of [{}, { file: '' }, { file: 7 }, { file: 'a\0b' }, { file: ':memory:' }, { file: 'file:x?mode=memory' }, undefined])
     t.strictSame(wrong(options), ['file'], JSON.stringify(options));
   t.strictSame(wrong({ file: 'a', fiel: 'b' }), ['fiel']);
+  t.strictSame(wrong({ file: 'a', driver: 'better' }), ['driver']);
+  t.strictSame(wrong({ file: 'a', driver: 'node' }), []);
 
   const dataDir = path.join(await emptyFolder(t), 'data');
   const choice = sqlite({ file: 'agentcom.db' });

@@ -9,7 +9,7 @@ import { loadConfigFile } from '../../../apps/config/load.ts';
 import { sidecarIdentity } from '../../../apps/sidecar/enrolment.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { silentLog } from '../../../core/ports/log.ts';
-import { sqliteStorage } from '../../adapters/storage-places/sqlite-storage-place.ts';
+import { sqliteStorage, testedDriver } from '../../adapters/storage-places/sqlite-storage-place.ts';
 import { builtTree } from '../../rig/built-tree.ts';
 import { destroyPages, faultWorld, HUB, hubsAt, type Machine, type Reported } from './fault-world.ts';
 import { hubFaults } from './hub-faults.ts';
@@ -117,7 +117,7 @@ t.test('of a file that is too large to be read, what a hub reads when it starts 
   const look = async (...pages: readonly number[]) => {
     const machine = await world.machine(t);
     await destroyPages(machine.database, ...pages);
-    const inspection = await inspectSqlite(machine.database, { quickBytesMax: 0 });
+    const inspection = await inspectSqlite(testedDriver, machine.database, { quickBytesMax: 0 });
     const found = [...(await inspection.schema()), ...((await inspection.quick()) ?? [])];
     await inspection.close();
     return [...new Set(found.map(({ check }) => check))];

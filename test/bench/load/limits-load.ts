@@ -1,10 +1,9 @@
 /** What this machine can do without a hub: syncs, group commits, round trips. Each lasts for a given time and answers operations a second. */
 import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import sqlite3 from 'sqlite3';
 import WebSocket from 'ws';
 import pg from 'pg';
-import { openSqlite } from '../../../adapters/storage-knex/sqlite/connection.ts';
+import { sqliteDriver } from '../../../adapters/storage-knex/sqlite/driver-choice.ts';
 import { httpLine } from './http-line.ts';
 import { recordTimes, type Spread } from './spread.ts';
 
@@ -48,7 +47,7 @@ export async function sqliteCommits({
   readonly rows: number;
   readonly ms: number;
 }): Promise<Limit> {
-  const { connection, close } = await openSqlite(join(folder, name), sqlite3.OPEN_READWRITE | sqlite3.OPEN_CREATE);
+  const { connection, close } = await (await sqliteDriver()).open(join(folder, name), 'create');
   try {
     await connection.rows('PRAGMA journal_mode = WAL');
     await connection.rows('PRAGMA synchronous = FULL');

@@ -4,8 +4,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import sqlite3 from 'sqlite3';
-import { openSqlite } from '../../../adapters/storage-knex/sqlite/connection.ts';
+import { sqliteDriver } from '../../../adapters/storage-knex/sqlite/driver-choice.ts';
 import { isDefault, withHub, type Scenario } from '../rig/bench-rig.ts';
 import { round } from '../rig/result.ts';
 
@@ -70,7 +69,7 @@ async function attached(stderr: Readable, ended: Promise<unknown>): Promise<stri
 
 /** How many batches were ever committed. */
 async function committed(database: string): Promise<number> {
-  const { connection, close } = await openSqlite(database, sqlite3.OPEN_READONLY);
+  const { connection, close } = await (await sqliteDriver()).open(database, 'read');
   const [row] = await connection.rows('SELECT max(place) AS batches FROM batches');
   await close();
   return Number(row?.['batches']);

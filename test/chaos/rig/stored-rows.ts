@@ -1,8 +1,7 @@
 /** How many rows a hub's SQLite file has, looked at beside it, and whether they stay as many. */
 import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import sqlite3 from 'sqlite3';
-import { openSqlite } from '../../../adapters/storage-knex/sqlite/connection.ts';
+import { sqliteDriver } from '../../../adapters/storage-knex/sqlite/driver-choice.ts';
 import { AGENT_HISTORIES } from '../../../core/domain/task/event.ts';
 import { bytesOf } from './gauges.ts';
 
@@ -50,7 +49,7 @@ export async function lookAtRows(database: string, { submitters, agentPrefix }: 
     'hostile events': `task_events WHERE ${OF_TASKS} AND agent_id >= '${agentPrefix}' AND agent_id < '${agentPrefix}~'`,
     'hostile kept results': `task_kept_results WHERE agent_id >= '${agentPrefix}' AND agent_id < '${agentPrefix}~'`,
   };
-  const { connection, close } = await openSqlite(database, sqlite3.OPEN_READONLY);
+  const { connection, close } = await (await sqliteDriver()).open(database, 'read');
   try {
     const rows: Record<string, number> = {};
     for (const [name, from] of Object.entries(counted))

@@ -1,11 +1,10 @@
 /** What the store says, looked at beside hubs that may be running or dead: an SQLite file, opened read-only, or a Postgres schema. */
-import sqlite3 from 'sqlite3';
 import type { Row } from '../../../adapters/storage-knex/engine.ts';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { connectWriter } from '../../../adapters/storage-knex/postgres/connections.ts';
 import { settingsOf, type PostgresOptions } from '../../../adapters/storage-knex/postgres/options.ts';
 import { bodyIn, eventIn, keyIn, stateIn, taskIn } from '../../../adapters/storage-knex/rows/rows.ts';
-import { openSqlite } from '../../../adapters/storage-knex/sqlite/connection.ts';
+import { sqliteDriver } from '../../../adapters/storage-knex/sqlite/driver-choice.ts';
 import type { Agent, PendingStop } from '../../../core/domain/agent/agent.ts';
 import type { StoredEvent } from '../../../core/domain/task/event.ts';
 import type { Task } from '../../../core/domain/task/task.ts';
@@ -50,7 +49,7 @@ type Ask = (sql: string) => Promise<readonly Row[]>;
 
 export const sqliteReader = (database: string): StoreReader => {
   const asked = async <T>(work: (ask: Ask) => Promise<T>): Promise<T> => {
-    const { connection, close } = await openSqlite(database, sqlite3.OPEN_READONLY);
+    const { connection, close } = await (await sqliteDriver()).open(database, 'read');
     try {
       return await work((sql) => connection.rows(sql));
     } finally {

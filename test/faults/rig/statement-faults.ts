@@ -2,7 +2,8 @@
  * Fails statements of real SQLite. It stands in the driver, around every statement of every connection (BEGIN, reads,
  * writes, COMMIT, ROLLBACK, checkpoints), so that neither the storage nor Knex knows of it.
  */
-import sqlite3 from 'sqlite3';
+import { ThreadDatabase } from '../../../adapters/storage-knex/sqlite/node-driver.ts';
+import { testedDriver } from '../../adapters/storage-places/sqlite-storage-place.ts';
 import { CallCount } from './call-count.ts';
 
 /**
@@ -17,7 +18,7 @@ const CODES: Readonly<Record<StoreFault, string>> = {
   busy: 'SQLITE_BUSY',
   'answer lost': 'SQLITE_IOERR',
 };
-const METHODS = ['all', 'run', 'get'] as const;
+const METHODS = ['all', 'run'] as const;
 
 type Callback = (this: unknown, error: Error | null, ...rest: unknown[]) => void;
 type Method = (this: object, ...parts: unknown[]) => unknown;
@@ -30,9 +31,12 @@ export interface StatementFaults {
   remove(): void;
 }
 
+/** What every statement goes through. */
+const statements: object = testedDriver.name === 'node' ? ThreadDatabase.prototype : (await import('sqlite3')).default.Statement.prototype;
+
 /** Puts itself into the driver of this process; one at a time. */
 export function statementFaults(): StatementFaults {
-  const prototype = sqlite3.Statement.prototype as unknown as Record<string, Method>;
+  const prototype = statements as Record<string, Method>;
   const count = new CallCount();
   const faults: StatementFaults = {
     count,

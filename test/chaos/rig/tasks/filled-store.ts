@@ -4,6 +4,7 @@ import { systemClock } from '../../../../adapters/clock-system/system-clock.ts';
 import { pinoLog } from '../../../../adapters/log-pino/pino-log.ts';
 import type { OpenEngine } from '../../../../adapters/storage-knex/engine.ts';
 import { agentColumns } from '../../../../adapters/storage-knex/rows/rows.ts';
+import { sqliteDriver } from '../../../../adapters/storage-knex/sqlite/driver-choice.ts';
 import { sqliteEngine } from '../../../../adapters/storage-knex/sqlite/engine.ts';
 import { newAgent } from '../../../../core/domain/agent/agent.ts';
 import type { AgentId } from '../../../../core/domain/ids.ts';
@@ -15,7 +16,12 @@ const ENROLLED_AT_ONCE = 500;
 
 /** Opens the store of a world whose hub does not run, and lets go of it when `work` is done. */
 export async function inStore<T>(world: ChaosWorld, work: (engine: OpenEngine) => Promise<T>): Promise<T> {
-  const engine = await sqliteEngine({ file: world.database, clock: systemClock(), log: pinoLog({ level: 'warn' }) }).open();
+  const engine = await sqliteEngine({
+    driver: await sqliteDriver(),
+    file: world.database,
+    clock: systemClock(),
+    log: pinoLog({ level: 'warn' }),
+  }).open();
   try {
     return await work(engine);
   } finally {

@@ -1,7 +1,7 @@
 /** A process that opens the database named on its command line, commits one task, says so, and lives until it is killed. */
 import { aTask, inserting } from '../../product/contracts/fixtures.ts';
 import { commit } from '../../product/contracts/storage/storage-room.ts';
-import { sqliteStorage } from '../storage-places/sqlite-storage-place.ts';
+import { sqliteStorage } from './sqlite-storage-place.ts';
 
 const storage = sqliteStorage(process.argv[2] ?? '');
 await storage.open();

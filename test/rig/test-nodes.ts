@@ -1,0 +1,70 @@
+/**
+ * The tests of SQLite on other versions of Node, as where the package sqlite3 is not installed: on `node:sqlite`. On the last one also
+ * with both drivers in one process.
+ *
+ *     npm run test:nodes [-- VERSION...]
+ *
+ * The versions come from the npm registry into a temporary folder, which is kept for the next time.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+/** The first whose `node:sqlite` is used, and the newest of each line that is supported. */
+const VERSIONS = ['22.16.0', '22', '24'];
+const STORAGE = [
+  'test/adapters/storage/storage-sqlite.test.ts',
+  'test/adapters/storage/storage-sqlite-file.test.ts',
+  'test/adapters/storage/storage-sqlite-faults.test.ts',
+];
+const TESTS = [
+  ...STORAGE,
+  'test/adapters/storage/storage-sqlite-lists.test.ts',
+  'test/adapters/storage/storage-sqlite-driver.test.ts',
+  'test/adapters/storage/storage-damaged-rows.test.ts',
+  'test/adapters/storage/storage-lookups.test.ts',
+  'test/faults/sqlite.test.ts',
+  'test/faults/small-disk.test.ts',
+  'test/faults/store.test.ts',
+  'test/moving/backup.test.ts',
+  'test/moving/migrate.test.ts',
+  'test/moving/restore-steps.test.ts',
+  'test/apps/doctor/doctor.test.ts',
+  'test/apps/doctor/doctor-faults.test.ts',
+];
+const WITHOUT_SQLITE3 = pathToFileURL(join(import.meta.dirname, 'without-sqlite3.mjs')).href;
+
+/** The program of that Node. */
+function nodeOf(version: string): string {
+  const folder = join(tmpdir(), 'agentcom-nodes', version);
+  const name = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
+  const program = join(folder, 'node_modules', name, 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+  if (existsSync(program)) return program;
+  mkdirSync(folder, { recursive: true });
+  const { status } = spawnSync('npm', ['install', '--no-audit', '--no-fund', '--prefix', folder, `${name}@${version}`], {
+    stdio: 'inherit',
+  });
+  if (status !== 0) throw new Error(`npm could not install ${name}@${version}`);
+  return program;
+}
+
+/** Whether all were green. */
+function testsOn(program: string, tests: readonly string[], env: NodeJS.ProcessEnv): boolean {
+  const told = spawnSync(program, ['-p', '`Node ${process.versions.node}, SQLite ${process.versions.sqlite}`'], { encoding: 'utf8' });
+  process.stdout.write(`# ${told.stdout.trim()}${env['NODE_OPTIONS'] === undefined ? ', with sqlite3 too' : ''}\n`);
+  const path = `${dirname(program)}${delimiter}${process.env['PATH']}`;
+  const { status } = spawnSync(program, ['--import=tsx', join(import.meta.dirname, 'run-tests.ts'), ...tests], {
+    stdio: 'inherit',
+    env: { ...process.env, ...env, PATH: path },
+  });
+  return status === 0;
+}
+
+const given = process.argv.slice(2);
+const programs = (given.length > 0 ? given : VERSIONS).map(nodeOf);
+const green = programs.map((program) => testsOn(program, TESTS, { NODE_OPTIONS: `--import=${WITHOUT_SQLITE3}` }));
+const last = programs.at(-1);
+if (last !== undefined) green.push(testsOn(last, STORAGE, {}));
+process.exitCode = green.every(Boolean) ? 0 : 1;
