@@ -15,7 +15,7 @@ import { destroyPages, faultWorld, HUB, hubsAt, type Machine, type Reported } fr
 import { hubFaults } from './hub-faults.ts';
 import { sidecarFaults } from './sidecar-faults.ts';
 
-t.setTimeout(60_000);
+t.setTimeout(180_000);
 const world = await faultWorld(t);
 const { hub, hubPort, token } = world;
 
