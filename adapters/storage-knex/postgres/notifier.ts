@@ -22,6 +22,8 @@ const RECONNECT_MS = 1_000;
 const ALONE_MS = 1_000;
 /** For so long after it was found that there are others that is not asked again. Milliseconds. */
 const TOGETHER_MS = 10_000;
+/** How long the last notification may take once nobody listens any more. Milliseconds. */
+const LAST_WITHIN_MS = 1_000;
 /** What Postgres takes in one notification is less than 8,000 bytes. */
 const PAYLOAD_BYTES_MAX = 7_900;
 /** Agents that one notification names; of more it says that it may be any. */
@@ -113,7 +115,10 @@ export function postgresNotifier({ settings, answerMarginMs, clock, log, self }:
       passOn(ANY_CHANGE);
       send();
       if (listeners.size > 0) await ended;
+      // What a server that says nothing was told is not waited for: the others poll.
+      const tooLate = clock.after(LAST_WITHIN_MS, () => connected.connection.stream.destroy());
       while (sending !== null) await sending;
+      tooLate.cancel();
     } catch (thrown) {
       why = thrown;
     } finally {

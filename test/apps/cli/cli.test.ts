@@ -139,7 +139,7 @@ t.test('submit sends everything that was said, with a key', async (t) => {
   t.match(await hub.run(['submit', 'x', '--accept', 'all']), { code: 2, err: /Wanted one of empty, truncated, refused/ });
   t.match(hub.requests[0]?.headers, {
     authorization: 'Bearer tok',
-    'idempotency-key': /^[0-9a-f-]{36}$/,
+    'idempotency-key': /^[0-9a-f]{12}-[0-9a-f-]{36}$/,
     'content-type': 'application/json',
   });
   await hub.run(['submit', 'again', '--idempotency-key', 'my-key']);
