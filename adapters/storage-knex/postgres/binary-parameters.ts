@@ -1,7 +1,8 @@
 /** What a statement is given: one JSON text, or the columns of rows as Postgres' own arrays in binary, which nothing has to be escaped in. */
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { ClusterStatementName, StatementName } from '../statements.ts';
-import { GIVEN_COLUMNS, KEEPS_WHOLE, type Columns, type ColumnType } from './columns.ts';
+import type { Columns, ColumnType } from '../rows/columns.ts';
+import { GIVEN_COLUMNS, KEEPS_WHOLE } from './given-columns.ts';
 import type { Parameter } from './connection.ts';
 import { parameterText, plainText } from './text.ts';
 

@@ -1,5 +1,5 @@
 /**
- * Postgres' text of the statements. Rows are given as arrays of their columns (columns.ts), anything else as one JSON text (binary-parameters.ts).
+ * Postgres' text of the statements. Rows are given as arrays of their columns (given-columns.ts), anything else as one JSON text (binary-parameters.ts).
  * Long on purpose: a table of texts without code; its order of locks is read as a whole.
  *
  * What a transaction loads it also locks, so that it stays true. Every statement that may wait for another transaction has its
@@ -8,7 +8,8 @@
  * each other. The locks are those of an update, which leave foreign keys alone.
  */
 import { DEPENDENTS_LOCKED } from '../../../core/ports/task-store.ts';
-import { CHANGED_COLUMNS, CHANGING, EVENT_COLUMNS, given, GIVEN_COLUMNS, type Columns, type GivenName } from './columns.ts';
+import { CHANGING_COLUMNS, EVENT_COLUMNS, type Columns } from '../rows/columns.ts';
+import { given, GIVEN_COLUMNS, type GivenName } from './given-columns.ts';
 import { KEPT_CHANGING, type ClusterStatements, type Statements } from '../statements.ts';
 
 export type PostgresStatements = Statements & ClusterStatements;
@@ -209,7 +210,9 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
   insertBodies: insertNew('insertBodies', 'task_bodies', ['task_id']),
   insertDependencies: insert('insertDependencies', 'task_dependencies', 'ON CONFLICT DO NOTHING'),
   updateTasks: `
-    UPDATE tasks SET ${CHANGING.map((column) => `${column} = given."${CHANGED_COLUMNS[column][0]}"`).join(', ')}
+    UPDATE tasks SET ${Object.entries(CHANGING_COLUMNS)
+      .map(([column, [name]]) => `${column} = given."${name}"`)
+      .join(', ')}
     FROM ${given('updateTasks')} WHERE tasks.id = given.id`,
   // Numbers come out of one row, which stays locked until the commit: they are in the order of the commits of all hubs.
   insertEvents: `

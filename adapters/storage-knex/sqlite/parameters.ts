@@ -2,44 +2,18 @@
  * How rows are given to SQLite. Those of nearly every batch are arrays, with each value at a fixed place: names in every row would be a
  * quarter of the text, which is made here and parsed there. The others are objects.
  */
+import { BODY_COLUMNS, CHANGED_COLUMNS, EVENT_COLUMNS, KEY_COLUMNS, RESULT_COLUMNS, TASK_COLUMNS, type Columns } from '../rows/columns.ts';
 import type { StatementName } from '../statements.ts';
 
-/** What a transition may change. The rest never does, and its indexes are left alone. */
-const CHANGING = {
-  status: 'status',
-  parked: 'parked',
-  assigned_to: 'assignedTo',
-  ready_at: 'readyAt',
-  due_at: 'dueAt',
-  ended_at: 'endedAt',
-  state: 'state',
-} as const;
-
-/** Of a row that is an array: the columns in the order of their places, each with the field that is put there. */
+/** Of a row that is an array: its columns in the order of their places. */
 const PLACES = {
-  insertTasks: {
-    id: 'id',
-    ...CHANGING,
-    lane: 'lane',
-    requirement_key: 'requirementKey',
-    submitted_by: 'submittedBy',
-    created_at: 'createdAt',
-  },
-  updateTasks: { id: 'id', ...CHANGING },
-  insertBodies: { task_id: 'taskId', body: 'body' },
-  saveResults: { task_id: 'taskId', json: 'json' },
-  insertKeys: { owner: 'owner', key: 'key', digest: 'digest', task_ids: 'taskIds', created_at: 'createdAtMs' },
-  insertEvents: {
-    task_id: 'taskId',
-    seq: 'seq',
-    event: 'event',
-    at: 'atMs',
-    agent_id: 'agentId',
-    generation: 'generation',
-    session: 'session',
-    details: 'details',
-  },
-} as const satisfies Partial<Record<StatementName, Readonly<Record<string, string>>>>;
+  insertTasks: TASK_COLUMNS,
+  updateTasks: CHANGED_COLUMNS,
+  insertBodies: BODY_COLUMNS,
+  saveResults: RESULT_COLUMNS,
+  insertKeys: KEY_COLUMNS,
+  insertEvents: EVENT_COLUMNS,
+} as const satisfies Partial<Record<StatementName, Columns>>;
 
 type PlacedName = keyof typeof PLACES;
 type ColumnsOf<N extends PlacedName> = Readonly<Record<keyof (typeof PLACES)[N] & string, string>>;
@@ -55,7 +29,9 @@ export const columnsOf = <N extends PlacedName>(
   return Object.fromEntries(taken) as ColumnsOf<N>;
 };
 
-const FIELDS = new Map<string, readonly string[]>(Object.entries(PLACES).map(([statement, placed]) => [statement, Object.values(placed)]));
+const FIELDS = new Map<string, readonly string[]>(
+  Object.entries<Columns>(PLACES).map(([statement, columns]) => [statement, Object.values(columns).map(([name]) => name)]),
+);
 
 /** The text of a statement's parameter. */
 export function parameterOf(statement: StatementName, parameter: unknown): string {

@@ -3,6 +3,16 @@
  * index says so (`INDEXED BY`, `CROSS JOIN` for the order), because these tables are never analysed.
  */
 import { KEPT_CHANGING, type Statements } from '../statements.ts';
+import {
+  AGENT_COLUMNS,
+  DEPENDENCY_COLUMNS,
+  KEPT_COLUMNS,
+  KEPT_NAME,
+  STOP_NAME,
+  TOKEN_COLUMNS,
+  TOMBSTONE_COLUMNS,
+  type Columns,
+} from '../rows/columns.ts';
 import { columnsOf } from './parameters.ts';
 
 const NAMES = '(SELECT value FROM json_each(?1))';
@@ -37,33 +47,11 @@ const EVENTS = columnsOf('insertEvents', 'details');
 const EVENT_COLUMNS = { ...EVENTS, details: `nullif(${EVENTS.details}, 'null')` };
 /** Saves events with the numbers after that of the newest, which is its second parameter. */
 export const INSERT_NUMBERED_EVENTS = insert('task_events', { id: '?2 + key + 1', ...EVENT_COLUMNS }, '(task_id, seq) DO NOTHING');
-const AGENT_COLUMNS = { id: field('id'), connected: field('connected'), hub_id: field('hubId'), state: json('state') };
-const STOP_COLUMNS = { agent_id: field('agentId'), task_id: field('taskId'), generation: field('generation') };
-const KEPT_NAME = { task_id: field('taskId'), generation: field('generation'), agent_id: field('agentId') };
-const KEPT_COLUMNS = {
-  ...KEPT_NAME,
-  kind: field('kind'),
-  reason: field('reason'),
-  bytes: field('bytes'),
-  sha256: field('sha256'),
-  kept_at: field('keptAt'),
-  result: field('result'),
-  details: field('details'),
-};
-const TOKEN_COLUMNS = {
-  id: field('id'),
-  name: field('name'),
-  role: field('role'),
-  agent_id: field('agentId'),
-  hash: field('hash'),
-  prefix: field('prefix'),
-  capabilities: field('capabilities'),
-  max_slots: field('maxSlots'),
-  created_at: field('createdAtMs'),
-  revoked_at: field('revokedAtMs'),
-  expires_at: field('expiresAtMs'),
-  last_used_at: field('lastUsedAtMs'),
-};
+/** What each column takes of an element that is an object. */
+const fieldsOf = (columns: Columns): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(columns).map(([column, [name]]) => [column, field(name)]));
+const AGENT_FIELDS = { ...fieldsOf(AGENT_COLUMNS), state: json('state') };
+const STOP_FIELDS = fieldsOf(STOP_NAME);
 
 const IS_LIVE_TOKEN = `revoked_at IS NULL AND (expires_at IS NULL OR expires_at > (?1 ->> '$.nowMs'))`;
 
@@ -159,7 +147,7 @@ export const SQLITE_STATEMENTS: Statements = {
 
   insertTasks: insert('tasks', columnsOf('insertTasks', 'state'), '(id) DO NOTHING'),
   insertBodies: insert('task_bodies', columnsOf('insertBodies', 'body'), '(task_id) DO NOTHING'),
-  insertDependencies: insert('task_dependencies', { depends_on: field('dependsOn'), task_id: field('taskId') }, 'DO NOTHING'),
+  insertDependencies: insert('task_dependencies', fieldsOf(DEPENDENCY_COLUMNS), 'DO NOTHING'),
   updateTasks: `
     UPDATE tasks SET ${Object.entries(CHANGES)
       .map(([column, taken]) => `${column} = given.${taken}`)
@@ -172,26 +160,26 @@ export const SQLITE_STATEMENTS: Statements = {
   saveResults: insert('task_results', columnsOf('saveResults'), '(task_id) DO UPDATE SET json = excluded.json'),
   saveKept: insert(
     'task_kept_results',
-    KEPT_COLUMNS,
+    fieldsOf(KEPT_COLUMNS),
     `(task_id, generation, agent_id) DO UPDATE SET ${KEPT_CHANGING.map((column) => `${column} = excluded.${column}`).join(', ')}`,
   ),
   dropKept: `
     DELETE FROM task_kept_results
-    WHERE (task_id, generation, agent_id) IN (SELECT ${Object.values(KEPT_NAME).join(', ')} FROM json_each(?1))`,
+    WHERE (task_id, generation, agent_id) IN (SELECT ${Object.values(fieldsOf(KEPT_NAME)).join(', ')} FROM json_each(?1))`,
   saveAgents: insert(
     'agents',
-    AGENT_COLUMNS,
+    AGENT_FIELDS,
     '(id) DO UPDATE SET connected = excluded.connected, hub_id = excluded.hub_id, state = excluded.state',
   ),
-  insertAgents: insert('agents', AGENT_COLUMNS, '(id) DO NOTHING'),
+  insertAgents: insert('agents', AGENT_FIELDS, '(id) DO NOTHING'),
   saveStops: insert(
     'pending_stops',
-    { ...STOP_COLUMNS, state: ELEMENT },
+    { ...STOP_FIELDS, state: ELEMENT },
     '(agent_id, task_id, generation) DO UPDATE SET state = excluded.state',
   ),
   clearStops: `
     DELETE FROM pending_stops
-    WHERE (agent_id, task_id, generation) IN (SELECT ${Object.values(STOP_COLUMNS).join(', ')} FROM json_each(?1))`,
+    WHERE (agent_id, task_id, generation) IN (SELECT ${Object.values(STOP_FIELDS).join(', ')} FROM json_each(?1))`,
   // No key is ever changed: the update is what a trigger refuses (save.ts).
   insertKeys: insert(
     'idempotency_keys',
@@ -216,11 +204,7 @@ export const SQLITE_STATEMENTS: Statements = {
     ON CONFLICT (only_row) DO UPDATE SET last_id = max(last_id, excluded.last_id)`,
   removeEvents: `DELETE FROM task_events WHERE task_id IN ${NAMES}`,
   removeTasks: `DELETE FROM tasks WHERE id IN ${NAMES}`,
-  insertTombstones: insert(
-    'tombstones',
-    { task_id: field('id'), removed_at: field('removedAtMs'), state: ELEMENT },
-    '(task_id) DO NOTHING',
-  ),
+  insertTombstones: insert('tombstones', { ...fieldsOf(TOMBSTONE_COLUMNS), state: ELEMENT }, '(task_id) DO NOTHING'),
   removeTombstones: `
     DELETE FROM tombstones WHERE task_id IN (
       SELECT b.task_id FROM tombstones AS b INDEXED BY tombstones_by_age
@@ -280,7 +264,7 @@ export const SQLITE_STATEMENTS: Statements = {
   liveTokenNamed: `
     SELECT id FROM tokens
     WHERE agent_id IS NULL AND name = (?1 ->> '$.name') AND role = (?1 ->> '$.role') AND ${IS_LIVE_TOKEN} LIMIT 1`,
-  insertTokens: insert('tokens', TOKEN_COLUMNS, '(id) DO NOTHING'),
+  insertTokens: insert('tokens', fieldsOf(TOKEN_COLUMNS), '(id) DO NOTHING'),
   revokeTokens: `
     UPDATE tokens SET revoked_at = ?1 ->> '$.nowMs'
     WHERE revoked_at IS NULL AND (id = (?1 ->> '$.id') OR agent_id = (?1 ->> '$.agentId')) RETURNING *`,

@@ -5,7 +5,7 @@ import type { OpenEngine } from '../../../adapters/storage-knex/engine.ts';
 import { connectWriter } from '../../../adapters/storage-knex/postgres/connections.ts';
 import { postgresEngine } from '../../../adapters/storage-knex/postgres/engine.ts';
 import { POSTGRES_INSPECTION } from '../../../adapters/storage-knex/postgres/inspection.ts';
-import { given, GIVEN_COLUMNS, type GivenName } from '../../../adapters/storage-knex/postgres/columns.ts';
+import { given, GIVEN_COLUMNS, type GivenName } from '../../../adapters/storage-knex/postgres/given-columns.ts';
 import { parametersOf } from '../../../adapters/storage-knex/postgres/binary-parameters.ts';
 import { POSTGRES_STATEMENTS } from '../../../adapters/storage-knex/postgres/statements.ts';
 import type { StoredEvent } from '../../../core/domain/task/event.ts';

@@ -1,31 +1,27 @@
-/**
- * The rows that a statement is given: one array for each column, so that the server reads each value once, as what it is. Rows as JSON
- * cost it three times as much. `unnest` makes rows of the arrays again.
- */
-import type { ClusterStatementName, StatementName } from '../statements.ts';
+/** The columns of rows that are saved, the same for every database: which field of a row each takes, and its type where the database asks for one. */
 
 export type ColumnType = 'text' | 'integer' | 'bigint';
 /** By column: the field of a row that it takes, and its type. */
 export type Columns = Readonly<Record<string, readonly [field: string, type: ColumnType]>>;
 
-export const TASK_COLUMNS = {
-  id: ['id', 'text'],
+/** What a transition may change. The rest never does, and its indexes are left alone. */
+export const CHANGING_COLUMNS = {
   status: ['status', 'text'],
-  lane: ['lane', 'integer'],
   parked: ['parked', 'integer'],
-  requirement_key: ['requirementKey', 'text'],
   assigned_to: ['assignedTo', 'text'],
   ready_at: ['readyAt', 'bigint'],
   due_at: ['dueAt', 'bigint'],
-  submitted_by: ['submittedBy', 'text'],
-  created_at: ['createdAt', 'bigint'],
   ended_at: ['endedAt', 'bigint'],
   state: ['state', 'text'],
 } as const satisfies Columns;
-/** What a transition may change. The rest never does. */
-export const CHANGING = ['status', 'parked', 'assigned_to', 'ready_at', 'due_at', 'ended_at', 'state'] as const;
-const { id, status, parked, assigned_to, ready_at, due_at, ended_at, state } = TASK_COLUMNS;
-export const CHANGED_COLUMNS = { id, status, parked, assigned_to, ready_at, due_at, ended_at, state } as const satisfies Columns;
+export const CHANGED_COLUMNS = { id: ['id', 'text'], ...CHANGING_COLUMNS } as const satisfies Columns;
+export const TASK_COLUMNS = {
+  ...CHANGED_COLUMNS,
+  lane: ['lane', 'integer'],
+  requirement_key: ['requirementKey', 'text'],
+  submitted_by: ['submittedBy', 'text'],
+  created_at: ['createdAt', 'bigint'],
+} as const satisfies Columns;
 
 export const BODY_COLUMNS = { task_id: ['taskId', 'text'], body: ['body', 'text'] } as const satisfies Columns;
 export const DEPENDENCY_COLUMNS = { depends_on: ['dependsOn', 'text'], task_id: ['taskId', 'text'] } as const satisfies Columns;
@@ -47,7 +43,7 @@ export const AGENT_COLUMNS = {
   state: ['state', 'text'],
 } as const satisfies Columns;
 export const MAIL_COLUMNS = { id: ['id', 'text'], hub_id: ['hubId', 'text'], state: ['state', 'text'] } as const satisfies Columns;
-const STOP_NAME = {
+export const STOP_NAME = {
   agent_id: ['agentId', 'text'],
   task_id: ['taskId', 'text'],
   generation: ['generation', 'bigint'],
@@ -95,39 +91,3 @@ export const TOKEN_COLUMNS = {
   last_used_at: ['lastUsedAtMs', 'bigint'],
 } as const satisfies Columns;
 export const TOKEN_USE_COLUMNS = { id: ['id', 'text'], last_used_at: ['atMs', 'bigint'] } as const satisfies Columns;
-
-/** What each statement is given that takes rows so; all others take one JSON text. */
-export const GIVEN_COLUMNS = {
-  insertTasks: TASK_COLUMNS,
-  updateTasks: CHANGED_COLUMNS,
-  insertBodies: BODY_COLUMNS,
-  insertDependencies: DEPENDENCY_COLUMNS,
-  insertEvents: EVENT_COLUMNS,
-  findEvents: EVENT_NAME,
-  saveResults: RESULT_COLUMNS,
-  saveKept: KEPT_COLUMNS,
-  dropKept: KEPT_NAME,
-  saveAgents: AGENT_COLUMNS,
-  insertAgents: AGENT_COLUMNS,
-  saveStops: STOP_COLUMNS,
-  clearStops: STOP_NAME,
-  loadKeys: KEY_NAME,
-  insertKeys: KEY_COLUMNS,
-  insertTombstones: TOMBSTONE_COLUMNS,
-  insertTokens: TOKEN_COLUMNS,
-  noteTokensUsed: TOKEN_USE_COLUMNS,
-  insertMail: MAIL_COLUMNS,
-} as const satisfies Partial<Record<StatementName | ClusterStatementName, Columns>>;
-
-export type GivenName = keyof typeof GIVEN_COLUMNS;
-
-/** These keep each row as a whole, in its column `state`. */
-export const KEEPS_WHOLE: ReadonlySet<string> = new Set<GivenName>(['saveStops', 'insertTombstones', 'insertMail']);
-
-/** The rows that this statement is given, named by their fields; with `place`, from 1 on, where it is asked for. */
-export const given = (statement: GivenName, place?: 'place'): string => {
-  const columns = Object.values<readonly [string, ColumnType]>(GIVEN_COLUMNS[statement]);
-  const arrays = columns.map(([, type], n) => `$${n + 1}::${type}[]`).join(', ');
-  const names = [...columns.map(([name]) => `"${name}"`), ...(place === undefined ? [] : [place])].join(', ');
-  return `unnest(${arrays})${place === undefined ? '' : ' WITH ORDINALITY'} AS given (${names})`;
-};
