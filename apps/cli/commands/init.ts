@@ -1,11 +1,11 @@
 /** `agentcom init`: the first config of a folder. */
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Option, type Command } from 'commander';
 import { isAgentId } from '../../../core/domain/ids.ts';
-import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Action, Context } from '../cli-context.ts';
+import { writeNewFile } from '../new-file.ts';
 
 const ROLES = ['both', 'hub', 'sidecar'] as const;
 type Runs = (typeof ROLES)[number];
@@ -48,15 +48,7 @@ async function init(context: Context, options: InitOptions): Promise<void> {
   const answered = await askedFor(ask, options).finally(close);
   const { runs, agentId, program } = answered;
   const file = join(environment.cwd, FILE);
-  // Never over another: it may be somebody's only one.
-  await writeFile(file, configOf(runs, agentId, program), { flag: 'wx', mode: 0o644 }).catch((thrown: unknown) => {
-    const isThere = (thrown as NodeJS.ErrnoException).code === 'EEXIST';
-    throw new AgentcomError(
-      'AC_USAGE',
-      isThere ? `${file} already exists and is left as it is. Edit it, or move it away.` : `Cannot write ${file}: ${messageOf(thrown)}.`,
-      { cause: thrown },
-    );
-  });
+  await writeNewFile(file, configOf(runs, agentId, program), { mode: 0o644, cure: 'Edit it, or move it away.' });
   output.data({ config: file });
   output.line(`Wrote ${file}`);
   if (runs !== 'sidecar') output.note('Start the hub with: agentcom hub');

@@ -1,7 +1,7 @@
 /** `agentcom tls`: the hub's own certificate. */
 import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
-import { mkdir, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, unlink } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import type { Command } from 'commander';
 import { fingerprintOf } from '../../../adapters/kit/hub-connection.ts';
@@ -9,6 +9,7 @@ import { isLoopback } from '../../../core/config/loopback.ts';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { makeDataDir } from '../../data-dir.ts';
 import type { Action, Context } from '../cli-context.ts';
+import { writeNewFile } from '../new-file.ts';
 
 /** Clients with the fingerprint do not look at the end of a certificate; this is for the others. Milliseconds. */
 const VALID_MS = 3_650 * 86_400_000;
@@ -86,19 +87,10 @@ async function loadedHub({ common, environment }: Context) {
 
 const isAny = (host: string): boolean => host === '0.0.0.0' || host === '::';
 
-/** Never over another: machines may have its fingerprint. */
+/** Machines may have the fingerprint of the one that is there. */
 async function writeNew(file: string, text: string): Promise<void> {
-  try {
-    await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-    await writeFile(file, text, { flag: 'wx', mode: 0o600 });
-  } catch (cause) {
-    const isThere = (cause as NodeJS.ErrnoException).code === 'EEXIST';
-    throw new AgentcomError(
-      'AC_USAGE',
-      isThere
-        ? `${file} already exists and is left as it is. To replace the key, move it away.`
-        : `Cannot write ${file}: ${messageOf(cause)}.`,
-      { cause },
-    );
-  }
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+    throw new AgentcomError('AC_USAGE', `Cannot write ${file}: ${messageOf(cause)}.`, { cause });
+  });
+  await writeNewFile(file, text, { mode: 0o600, cure: 'To replace the key, move it away.' });
 }
