@@ -1,6 +1,6 @@
 /**
- * TLS connections to a hub that is recognized by the fingerprint of its public key. Nothing is sent before the key was compared: whoever
- * asks for a connection gets the socket after that, or an error.
+ * TLS connections to a hub that is recognized by the fingerprint of its public key. The caller gets the socket only after the key was
+ * compared, so nothing is sent to another hub.
  */
 import { createHash, type X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';

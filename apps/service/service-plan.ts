@@ -11,11 +11,11 @@ export interface ServicePlan {
   readonly folder: string;
   readonly dataDir: string;
   readonly environment: Readonly<Record<string, string>>;
-  /** Started with the machine and run as this user; null: started with, and for, whoever installs it. */
+  /** The user it runs as, from the start of the machine; null: it runs as the user who installs it, from login. */
   readonly runAs: string | null;
 }
 
-/** Of whoever installs it. */
+/** The user who installs it. */
 export interface Installer {
   readonly home: string;
   readonly uid: number;

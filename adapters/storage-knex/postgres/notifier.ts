@@ -51,8 +51,8 @@ const NOTIFY_OTHERS = `${NOTIFY} FROM pg_stat_activity
 const HELLO: ChangeHint = { events: false, work: false, agents: [] };
 
 /**
- * Reaches whoever has the same schema of the same database open. What is to be notified while nobody here listens is not sent, nor what
- * only this hub could hear: a notification is a transaction of its own. Who begins to listen polls, so it misses nothing of before.
+ * Notifies the other hubs on the same schema of the same database. A hub that does not listen sends no notifications, and neither does one that is
+ * alone: each is a transaction of its own. A hub that begins to listen polls first, so it misses nothing.
  */
 export function postgresNotifier({ settings, answerMarginMs, clock, log, self }: PostgresNotifierDeps): PostgresNotifier {
   const place = placeOf(settings);
