@@ -1,5 +1,6 @@
 /** Immutable lists with at most one entry for each assignment, in which an entry is found without a search. */
 import type { TaskId } from '../ids.ts';
+import { withAppended, withMovedLast, withRemoved, withReplaced } from '../list-copies.ts';
 import { isSameAssignment, type AssignmentId } from './slot.ts';
 
 /** The entries of each task, one for each generation, in no certain order. */
@@ -25,8 +26,7 @@ export const findIn = <T extends AssignmentId>(list: readonly T[], assignment: A
 export function withEntry<T extends AssignmentId>(list: readonly T[], entry: T): readonly T[] {
   const index = indexOf(list);
   const replaced = findIn(list, entry);
-  // A spread would make room for more: twice the memory.
-  const next = replaced === undefined ? list.concat(entry) : list.with(list.indexOf(replaced), entry);
+  const next = replaced === undefined ? withAppended(list, entry) : withReplaced(list, list.indexOf(replaced), entry);
   putInIndex(index, replaced, entry);
   return handOn(index, list, next);
 }
@@ -36,11 +36,8 @@ export function withEntryLast<T extends AssignmentId>(list: readonly T[], entry:
   const replaced = findIn(list, entry);
   if (replaced === undefined) return withEntry(list, entry);
   const index = indexOf(list);
-  const at = list.indexOf(replaced);
-  const next = list.slice().copyWithin(at, at + 1);
-  next[next.length - 1] = entry;
   putInIndex(index, replaced, entry);
-  return handOn(index, list, next);
+  return handOn(index, list, withMovedLast(list, list.indexOf(replaced), entry));
 }
 
 function putInIndex(index: Index, replaced: AssignmentId | undefined, entry: AssignmentId): void {
@@ -53,11 +50,10 @@ export function withoutEntry<T extends AssignmentId>(list: readonly T[], assignm
   const removed = findIn(list, assignment);
   if (removed === undefined) return list;
   const index = indexOf(list);
-  const next = list.toSpliced(list.indexOf(removed), 1);
   const others = (index.get(assignment.taskId) ?? NONE).filter((each) => !isSameAssignment(each, assignment));
   if (others.length === 0) index.delete(assignment.taskId);
   else index.set(assignment.taskId, others);
-  return handOn(index, list, next);
+  return handOn(index, list, withRemoved(list, list.indexOf(removed)));
 }
 
 function handOn<T extends AssignmentId>(index: Index, from: readonly T[], to: readonly T[]): readonly T[] {

@@ -3,6 +3,7 @@
  * ever run again. Oldest first.
  */
 import type { Generation, TaskId } from '../ids.ts';
+import { withAppended, withMovedLast } from '../list-copies.ts';
 import type { AssignmentId } from './slot.ts';
 
 /** How long an ended assignment is remembered. */
@@ -89,18 +90,10 @@ export function remember(
   const characters = index.characters + charactersOf(entry) - (replacedEntry === undefined ? 0 : charactersOf(replacedEntry));
   const first = firstKept(others, hour, characters, tasksMax - 1);
   const dropped = others.slice(0, first);
-  const kept = appended(others, first, entry);
+  const kept = withAppended(others, entry, first);
   moveIndex(index, { from: memory, to: kept, start, entry, characters, dropped });
   const replaced = known !== undefined && known.generation < ended.generation ? [known] : [];
   return { memory: kept, forgotten: [...replaced.filter((each) => each.filesKept), ...withFiles(dropped)] };
-}
-
-/** The list from `first` on, and the entry. In one piece: an array that grows is copied once more, with room for others. */
-function appended(list: readonly EndedEntry[], first: number, entry: EndedEntry): readonly EndedEntry[] {
-  if (first === 0) return [...list, entry];
-  const next = list.slice(first - 1).copyWithin(0, 1);
-  next[next.length - 1] = entry;
-  return next;
 }
 
 /** What `recall` would otherwise search the list for, and its size in characters. */
@@ -159,7 +152,7 @@ function markMayLive(memory: readonly EndedEntry[], taskId: TaskId): readonly En
   const known = readEntry(entry);
   if (known.mayLive === true) return memory;
   // Moved to the end like every changed entry, since the journal appends changes.
-  return [...memory.toSpliced(at, 1), writeEntry({ ...known, mayLive: true }, hourOf(entry))];
+  return withMovedLast(memory, at, writeEntry({ ...known, mayLive: true }, hourOf(entry)));
 }
 
 /**
