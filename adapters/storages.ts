@@ -31,6 +31,7 @@ export type { HubLease, HubMail } from '../core/domain/agent/hub-lease.ts';
 export type { OutputStream } from '../core/domain/assignment/output-stream.ts';
 export { compareByAge, compareClaimable, isClaimable, isWaiting, readyAtMs } from '../core/domain/task/claimable.ts';
 export type * from '../core/domain/task/event.ts';
+export * from '../core/domain/task/removal.ts';
 export type * from '../core/domain/ids.ts';
 export type { KeptResult, KeptResultRef, KeptResults, RefusedCount } from '../core/domain/task/kept-results.ts';
 export type * from '../core/domain/task/task.ts';

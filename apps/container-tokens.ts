@@ -14,7 +14,7 @@ import type { HubTransport } from '../core/ports/hub-transport.ts';
 import type { Journal } from '../core/ports/journal.ts';
 import type { Log } from '../core/ports/log.ts';
 import type { ResultInbox } from '../core/ports/result-inbox.ts';
-import type { Storage } from '../core/ports/storage.ts';
+import type { Storage, TaskArchive } from '../core/ports/storage.ts';
 import type { WakeRunner } from '../core/ports/wake-runner.ts';
 import type { HttpApi } from '../adapters/http/deps.ts';
 import type { ServedCertificate } from './tls/served-certificate.ts';
@@ -27,6 +27,8 @@ export const TOKENS = {
   Log: Symbol('Log') as ServiceIdentifier<Log>,
   HubConfig: Symbol('HubConfig') as ServiceIdentifier<ResolvedHubConfig>,
   Storage: Symbol('Storage') as ServiceIdentifier<Storage>,
+  /** Null: removed tasks are not archived. */
+  Archive: Symbol('Archive') as ServiceIdentifier<TaskArchive | null>,
   HubTransport: Symbol('HubTransport') as ServiceIdentifier<HubTransport>,
   /** Null: plain HTTP. */
   Certificate: Symbol('Certificate') as ServiceIdentifier<ServedCertificate | null>,

@@ -8,7 +8,7 @@ import type { OpenEngine, Row } from './engine.ts';
 import type { ReadableOf } from './rows/damaged-rows.ts';
 import { batchedLookup } from './batched-lookup.ts';
 import type { StateCache } from './cache/state-cache.ts';
-import { removeUnneeded } from './remove-agents.ts';
+import { removeUnneeded } from './old-rows.ts';
 import { agentColumns, agentIn, groupedBy, taskIn, tokenIn } from './rows/rows.ts';
 
 /** Tokens looked up in one read: when ten thousand sidecars come back at once, each read costs a transaction. */

@@ -4,23 +4,16 @@ import type { StoredEvent, TaskEvent } from '../../core/domain/task/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
 import { keysOfGroup, type RequirementGroup, type Task } from '../../core/domain/task/task.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
-import { tombstoneOf } from '../../core/domain/task/tombstone.ts';
-import type { Changes, DependentsOf, HeldCount, LoadNames, Loaded, Removal, Removed, StoreUnit } from '../../core/ports/task-store.ts';
+import type { Changes, DependentsOf, HeldCount, LoadNames, Loaded, StoreUnit } from '../../core/ports/task-store.ts';
 import type { Row, SavedRows, Transaction } from './engine.ts';
 import { activeIn, knexClusterUnit } from './knex-cluster-unit.ts';
 import { heldBy, holdingsOf, loadInOrder, tombstonesOf } from './load-in-order.ts';
 import { agentColumns, agentIn, bodyIn, keptColumns, keyIn, taskColumns, taskIn } from './rows/rows.ts';
 import type { ReadableOf } from './rows/damaged-rows.ts';
-import { removeAgents } from './remove-agents.ts';
+import { removeAgents, removeOldRows } from './old-rows.ts';
 import type { StateCache } from './cache/state-cache.ts';
-import type { StatementName } from './statements.ts';
+import { ROWS_IN_STATEMENT, slices, type StatementName } from './statements.ts';
 import { KEYS_MAX, type ReadyQueueCache } from './cache/ready-queue-cache.ts';
-
-/** Rows in one parameter: all events of a bulk of 500, and so few that the making of its JSON takes some milliseconds of the loop. */
-const ROWS_IN_STATEMENT = 2_000;
-
-/** More than a table has. */
-const ALL_ROWS = Number.MAX_SAFE_INTEGER;
 
 /** Later than any time: what is not eligible yet counts too. */
 const WHENEVER_MS = Number.MAX_SAFE_INTEGER;
@@ -180,7 +173,7 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
       return [...known, ...counted];
     },
     activeAgents: async (exceptOf) => (await transaction.rows('activeAgents', exceptOf)).map(activeIn),
-    remove: (old) => remove(transaction, old, readable),
+    remove: (old) => removeOldRows(transaction, old, readable),
     async removeAgents(old) {
       const removed = await removeAgents(transaction, old);
       hooks?.cache.dropAgents(removed.agents);
@@ -221,29 +214,6 @@ function untilTaken(rows: readonly Row[], of: readonly DependentsOf[], limit: nu
     if (row['state'] !== null) taken.set(row['id'], row);
   }
   return [[...taken.values()], []];
-}
-
-async function remove(transaction: Transaction, old: Removal, readable: ReadableOf): Promise<Removed> {
-  const keys = await transaction.change('removeKeys', old);
-  const secrets = await transaction.change('removeSecrets', old);
-  const tombstones = await transaction.change('removeTombstones', old);
-  const { after, lookedMax = ALL_ROWS } = old;
-  const rows = await transaction.rows('removable', { ...old, afterMs: after?.endedAtMs ?? 0, afterId: after?.id ?? '', lookedMax });
-  const wanted = rows.filter((row) => row['state'] !== null).slice(0, old.limit);
-  const last = wanted.length === old.limit ? wanted.at(-1) : rows.length === lookedMax ? rows.at(-1) : undefined;
-  const tasks = readable(wanted, taskIn);
-  for (const slice of slices(tasks)) {
-    const ids = slice.map(({ id }) => id);
-    await transaction.change(
-      'insertTombstones',
-      slice.map((task) => tombstoneOf(task, old.nowMs)),
-    );
-    await transaction.change('noteRemovedEvents', ids);
-    await transaction.change('removeEvents', ids);
-    await transaction.change('removeTasks', ids);
-  }
-  const next = last === undefined ? null : { endedAtMs: Number(last['ended_at']), id: last['id'] as TaskId };
-  return { tasks: tasks.length, tombstones, keys, secrets, next };
 }
 
 /** The last word on a task counts. */
@@ -324,8 +294,4 @@ async function saveEvents(transaction: Transaction, events: readonly TaskEvent[]
     if (id === undefined) throw new AgentcomError('AC_INTERNAL', `Event ${event.seq} of task ${event.taskId} was saved and is not there.`);
     return { ...event, id };
   });
-}
-
-function* slices<T>(rows: readonly T[]): Generator<readonly T[]> {
-  for (let from = 0; from < rows.length; from += ROWS_IN_STATEMENT) yield rows.slice(from, from + ROWS_IN_STATEMENT);
 }

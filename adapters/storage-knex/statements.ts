@@ -89,6 +89,16 @@ export const STATEMENTS = {
    * those to remove, null of those that stay.
    */
   removable: 'reads',
+  /** No parameter. Rows: one, with how many `tasks` are completed or cancelled. */
+  countEnded: 'reads',
+  /** Parameter: task ids. Rows: `task_id`, `bytes` of its body and results. */
+  sizesOfTasks: 'reads',
+  /** Parameter: task ids. Rows: `task_id`, `json`. */
+  loadResults: 'reads',
+  /** Parameter: task ids. Rows: their late and refused results (rows.ts). */
+  loadKept: 'reads',
+  /** Parameter: task ids. Rows: their events (rows.ts), by task and number. */
+  loadEvents: 'reads',
   /** Parameter: task ids. Changes: the highest number of the events that are removed next. */
   noteRemovedEvents: 'writes',
   /** Parameter: task ids. Changes. */
@@ -175,3 +185,10 @@ export const isWrite = (name: StatementName | ClusterStatementName): boolean => 
 
 /** What of a kept result a later one of its name replaces. */
 export const KEPT_CHANGING = ['kind', 'reason', 'bytes', 'sha256', 'kept_at', 'result', 'details'] as const;
+
+/** Rows in one parameter: all events of a bulk of 500, and so few that the making of its JSON takes some milliseconds of the loop. */
+export const ROWS_IN_STATEMENT = 2_000;
+
+export function* slices<T>(rows: readonly T[]): Generator<readonly T[]> {
+  for (let from = 0; from < rows.length; from += ROWS_IN_STATEMENT) yield rows.slice(from, from + ROWS_IN_STATEMENT);
+}

@@ -5,7 +5,7 @@ import type { LockedOut } from '../../core/domain/waiting/agent-waiting.ts';
 import { isExpired, type AgentRow, type AgentStore, type TokenRecord } from '../../core/ports/agent-store.ts';
 import { keptCopy } from './kept-copy.ts';
 import { byId, type InTurn, type MemoryDatabase } from './memory-database.ts';
-import { dropAgent, dropAgentEvents, isUnneeded } from './remove-agents.ts';
+import { dropAgent, dropAgentEvents, isUnneeded } from './old-rows.ts';
 
 export function memoryAgentStore(use: () => MemoryDatabase, inTurn: InTurn): AgentStore {
   const read = async <T>(work: (database: MemoryDatabase) => T): Promise<T> => work(use());

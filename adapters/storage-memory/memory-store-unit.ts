@@ -4,12 +4,28 @@ import { compareClaimable, isClaimable } from '../../core/domain/task/claimable.
 import type { StoredEvent, TaskEvent } from '../../core/domain/task/event.ts';
 import type { HubLease } from '../../core/domain/agent/hub-lease.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
-import { isEnded, keysOfGroup, PRIORITIES, requirementKey, type Requirement, type Task } from '../../core/domain/task/task.ts';
+import { archivePieces, type Removal, type Removed, type WholeTask } from '../../core/domain/task/removal.ts';
+import {
+  isEnded,
+  keysOfGroup,
+  PRIORITIES,
+  requirementKey,
+  type Requirement,
+  type Task,
+  type TaskBody,
+} from '../../core/domain/task/task.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { tombstoneOf } from '../../core/domain/task/tombstone.ts';
-import { DEPENDENTS_LOCKED } from '../../core/ports/task-store.ts';
 import type { ActiveAgent, ClusterUnit } from '../../core/ports/cluster-unit.ts';
-import type { Changes, Holding, Loaded, LoadNames, Removal, Removed, StoreUnit, TaskChange } from '../../core/ports/task-store.ts';
+import {
+  DEPENDENTS_LOCKED,
+  type Changes,
+  type Holding,
+  type Loaded,
+  type LoadNames,
+  type StoreUnit,
+  type TaskChange,
+} from '../../core/ports/task-store.ts';
 import { keptCopy } from './kept-copy.ts';
 import { layer, type Layer } from './layer.ts';
 import {
@@ -23,7 +39,7 @@ import {
   type TableName,
   type ValueOf,
 } from './memory-database.ts';
-import { dropAgentEvents, removeAgents } from './remove-agents.ts';
+import { byEnd, byGeneration, bytesOfWhole, dropAgentEvents, oldBy, removeAgents } from './old-rows.ts';
 import type { TransactionLocks } from './row-locks.ts';
 
 export interface MemoryStoreUnit {
@@ -133,22 +149,22 @@ export function memoryStoreUnit(
     return changes.events.map(addEvent);
   };
 
-  const remove = ({
-    nowMs,
-    endedBeforeMs,
-    deadBeforeMs,
-    tombstonesBeforeMs,
-    keysBeforeMs,
-    limit,
-    after,
-    lookedMax = Infinity,
-  }: Removal): Removed => {
+  /** What is known of it, as `Removal.archive` gets it. */
+  const whole = (task: Task): WholeTask => ({
+    task,
+    body: tasks.get(task.id)?.body as TaskBody,
+    result: results.get(task.id) ?? null,
+    events: [...(database.eventsOf.get(task.id) ?? []), ...newEvents.filter(({ taskId }) => taskId === task.id)],
+    kept: [...kept.values()].filter(({ taskId }) => taskId === task.id).sort(byGeneration),
+  });
+
+  const remove = async (old: Removal): Promise<Removed> => {
+    const { nowMs, tombstonesBeforeMs, keysBeforeMs, limit, after, lookedMax = Infinity, archive } = old;
     const oldKeys = [...keys.values()].filter((key) => key.createdAtMs <= keysBeforeMs).slice(0, limit);
     for (const key of oldKeys) keys.delete(keyOf(key));
     const oldSecrets = [...database.secrets].filter(([, expiresAtMs]) => expiresAtMs < nowMs).slice(0, limit);
     for (const [hash] of oldSecrets) secrets.delete(hash);
-    const isOver = (task: Task): boolean =>
-      isEnded(task) && task.updatedAtMs <= (task.status === 'dead_letter' ? deadBeforeMs : endedBeforeMs);
+    const isOver = oldBy(old, [...tasks.values()]);
     const candidates: Task[] = [];
     for (const { task, dueAtMs } of tasks.values()) if (isOver(task) && dueAtMs === null && lock('task', task.id)) candidates.push(task);
     const stones = [...tombstones.values()].filter((stone) => stone.removedAtMs <= tombstonesBeforeMs);
@@ -166,10 +182,11 @@ export function memoryStoreUnit(
         ({ updatedAtMs, id }) =>
           after === undefined || after === null || updatedAtMs > after.endedAtMs || (updatedAtMs === after.endedAtMs && id > after.id),
       ) // prettier-ignore
-      .sort((one, other) => one.updatedAtMs - other.updatedAtMs || byId(one, other))
+      .sort(byEnd)
       .slice(0, lookedMax);
     const over = looked.filter(({ id }) => !needed.has(id) && !stopped.has(id) && id !== newest?.taskId).slice(0, limit);
     const last = over.length === limit ? over.at(-1) : looked.length === lookedMax ? looked.at(-1) : undefined;
+    if (archive !== undefined) for (const piece of archivePieces(over.map(whole), bytesOfWhole)) await archive(piece);
     for (const task of over) {
       tombstones.set(task.id, tombstoneOf(task, nowMs));
       tasks.delete(task.id);
@@ -320,7 +337,7 @@ export function memoryStoreUnit(
         const isElsewhere = ({ connected, hubId }: Agent): boolean => connected && hubId !== null && exceptOf.includes(hubId);
         return activeAmong((agent, hasStops) => (agent.connected || hasStops) && !isElsewhere(agent));
       }),
-    remove: (old) => inTransaction(() => remove(old)),
+    remove: (old) => inTransaction(() => old).then(remove),
     removeAgents: (old) =>
       inTransaction(() => {
         const { looked, ...removed } = removeAgents({ agents, tokens, current, stops }, old, (id) => lock('agent', id));

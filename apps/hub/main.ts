@@ -37,6 +37,7 @@ export function hubContainer(config: ResolvedHubConfig, log: Log): Container {
 
 async function startHub(config: ResolvedHubConfig, log: Log, program: RunningProgram): Promise<Running | null> {
   await makeDataDir(config.dataDir, 'set hub.dataDir (AGENTCOM_DATA_DIR)');
+  if (config.archiveDir !== null) await makeDataDir(config.archiveDir, 'set hub.archiveDir');
   const container = hubContainer(config, log);
   const outcome = await program.lifecycle.start(await hubServices(container));
   const { host, tls } = config;

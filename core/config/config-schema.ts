@@ -91,6 +91,7 @@ const LIMIT_BOUNDS: Partial<Record<keyof HubLimits, readonly [number, number]>> 
   agentFramesPerSecond: [0, COUNT_MAX],
   agentBytesPerSecond: [0, COUNT_MAX],
   outputBytes: [0, COUNT_MAX],
+  endedTasks: [0, COUNT_MAX],
   slotsPerAgent: [1, SLOTS_MAX],
   page: [1, PAGE_ROWS_MAX],
 };
@@ -137,6 +138,7 @@ const hub = options(
   {
     listen,
     dataDir: folder,
+    archiveDir: folder,
     adminToken: secret(
       `a secret of at least ${ADMIN_TOKEN_CHARACTERS_MIN} visible ASCII characters; omit it to have one created`,
       ADMIN_TOKEN_CHARACTERS_MIN,

@@ -141,6 +141,8 @@ export interface HubConfig {
   readonly transport: TransportChoice;
   /** Default `data/hub`; relative to the config file. */
   readonly dataDir?: string | undefined;
+  /** Where tasks are archived as NDJSON before they are removed; relative to the config file. Default: nowhere. */
+  readonly archiveDir?: string | undefined;
   /** At least 32 characters; if omitted, one is created at the first start in `dataDir/admin-token`. */
   readonly adminToken?: string | undefined;
   /** Whether agents may send each other messages. Default true. */
@@ -215,6 +217,8 @@ export interface ResolvedHubConfig {
   readonly storage: StorageChoice;
   readonly transport: TransportChoice;
   readonly dataDir: string;
+  /** Absolute; null: removed tasks are not archived. */
+  readonly archiveDir: string | null;
   readonly adminToken: string | undefined;
   readonly agentMessages: boolean;
   readonly limits: HubLimits;

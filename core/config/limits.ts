@@ -26,6 +26,8 @@ export interface HubLimits {
   readonly progressPerAttempt: number;
   /** Live output stored for one assignment, bytes: the newest; 0: none is stored. */
   readonly outputBytes: number;
+  /** Completed and cancelled tasks stored; 0: any number, until they are past `endedKeptMs`. */
+  readonly endedTasks: number;
   readonly slotsPerAgent: number;
   readonly sockets: number;
   /** Sockets without identify; when all are taken, an address that has fewer displaces one of the address that has the most. */
@@ -82,6 +84,7 @@ export const HUB_LIMITS: HubLimits = {
   socketQueueBytes: 4_194_304,
   progressPerAttempt: 1_000,
   outputBytes: 262_144,
+  endedTasks: 0,
   slotsPerAgent: 128,
   sockets: 12_000,
   unidentifiedSockets: 2_000,

@@ -82,6 +82,7 @@ function resolveHub(hub: HubConfig, place: ConfigPlace): ResolvedHubConfig {
     storage: hub.storage,
     transport: hub.transport,
     dataDir: place.absolute(hub.dataDir ?? DEFAULT_HUB_DIR),
+    archiveDir: hub.archiveDir === undefined ? null : place.absolute(hub.archiveDir),
     adminToken: hub.adminToken,
     agentMessages: hub.agentMessages ?? true,
     limits: Object.freeze({ ...HUB_LIMITS, ...withoutUndefined(hub.limits) }),

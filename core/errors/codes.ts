@@ -24,6 +24,7 @@ export const ERROR_CODES = {
   AC_COMMIT_UNKNOWN: { exit: 4, what: 'The outcome of a commit is unknown.' },
   AC_STORE_CLOSED: { exit: 1, what: 'The store was used before it was opened or after it was closed.' },
   AC_DATA_DIR: { exit: 4, what: 'A data directory cannot be created, read or written, or other users can read it.' },
+  AC_ARCHIVE: { exit: 4, what: 'The archive of removed tasks cannot be written.' },
   AC_STORAGE_LOCKED: { exit: 5, what: 'Another hub uses the same database.' },
   AC_JOURNAL_LOCKED: { exit: 5, what: 'Another sidecar uses the same data directory.' },
   AC_JOURNAL_CORRUPT: { exit: 4, what: 'No valid copy of the journal is left.' },

@@ -1,4 +1,5 @@
 /** One database with its stores, opened and closed as a whole. */
+import type { WholeTask } from '../domain/task/removal.ts';
 import type { AgentStore } from './agent-store.ts';
 import type { EventFeed } from './event-feed.ts';
 import type { HubNotifier } from './hub-notifier.ts';
@@ -32,6 +33,15 @@ export interface Storage {
    * hub. MUST NOT throw.
    */
   deadlocks?(): number;
+}
+
+/** Where tasks go when they are removed from the store. */
+export interface TaskArchive {
+  /**
+   * Resolves once the tasks would survive a crash of the machine; rejects with `AC_ARCHIVE`. A task is passed again if its removal was
+   * not committed.
+   */
+  append(tasks: readonly WholeTask[], nowMs: number): Promise<void>;
 }
 
 export interface StorageOpened {

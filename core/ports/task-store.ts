@@ -7,6 +7,7 @@ import type { StoredEvent, TaskEvent } from '../domain/task/event.ts';
 import type { HubMail } from '../domain/agent/hub-lease.ts';
 import type { AgentId, Generation, TaskId } from '../domain/ids.ts';
 import type { KeptResult } from '../domain/task/kept-results.ts';
+import type { AgentRemoval, Removal, Removed, RemovedAgents } from '../domain/task/removal.ts';
 import type { Tombstone } from '../domain/task/tombstone.ts';
 import type { TaskRow, Requirement, RequirementGroup, Status, Priority, Task, TaskBody } from '../domain/task/task.ts';
 import type { ActiveAgent, ClusterUnit } from './cluster-unit.ts';
@@ -193,6 +194,8 @@ export interface StoreUnit {
    * - MUST NOT remove a task or tombstone on which a task depends that is neither completed nor cancelled, nor a task that has a pending
    *   stop or a `dueAtMs`, nor the task of the newest event, from which streams know the current position.
    * - MUST read `lookedMax` ended tasks at most, oldest first, from `after` on.
+   * - MUST pass tasks to `archive`, if it is there, before it removes them, in pieces of about `ARCHIVED_BYTES` or one larger task. If
+   *   it fails, MUST fail with its error.
    * - MUST see what was saved before in the same transaction.
    */
   remove(old: Removal): Promise<Removed>;
@@ -255,44 +258,6 @@ export interface LoadNames {
   readonly completing?: readonly TaskId[] | undefined;
   /** Those of `tasks` that may be blocked again by their dependencies. These dependencies are locked with them, and may be returned too. */
   readonly retried?: readonly TaskId[] | undefined;
-}
-
-/** Which rows are old: those that ended, or were created, at or before these times. */
-export interface Removal {
-  readonly nowMs: number;
-  /** Completed and cancelled tasks. */
-  readonly endedBeforeMs: number;
-  /** Dead-lettered tasks. */
-  readonly deadBeforeMs: number;
-  readonly tombstonesBeforeMs: number;
-  readonly keysBeforeMs: number;
-  readonly limit: number;
-  /** Only ended tasks after this position. Default: all. */
-  readonly after?: EndedPlace | null | undefined;
-  /** How many ended tasks are read, including those that must stay. Default: all. */
-  readonly lookedMax?: number | undefined;
-}
-/** A position in the order in which ended tasks are removed: by end, then by id. */
-export type EndedPlace = { readonly endedAtMs: number; readonly id: TaskId };
-export interface Removed {
-  /** The position after which old tasks were not read; null: all were read. */
-  readonly next: EndedPlace | null;
-  readonly tasks: number;
-  readonly tombstones: number;
-  readonly keys: number;
-  readonly secrets: number;
-}
-
-export interface AgentRemoval {
-  readonly beforeMs: number;
-  readonly after: AgentId | null;
-  readonly lookedMax: number;
-  readonly eventsKept: number;
-}
-export interface RemovedAgents {
-  readonly agents: readonly AgentId[];
-  /** The last agent that was read, for the next `after`; null: all were read. */
-  readonly next: AgentId | null;
 }
 
 export interface Loaded {

@@ -6,6 +6,7 @@ import { isAgentEvent, type StoredEvent } from '../domain/task/event.ts';
 import type { KeptResultRef, KeptResult, RefusedCount } from '../domain/task/kept-results.ts';
 import { isIncomplete, totalOf, usageFields, type AttemptUsage } from '../domain/usage.ts';
 import type { WaitingFor } from '../domain/waiting/waiting-for.ts';
+import type { WholeTask } from '../domain/task/removal.ts';
 import type { TaskRow } from '../domain/task/task.ts';
 import { agentWaitingJson } from './agent-json.ts';
 import { partEntries } from './task-body.ts';
@@ -80,6 +81,18 @@ export function taskRecordJson(
     ['waiting_for', waitingFor === null ? null : waitingForJson(waitingFor)],
   ]);
 }
+
+/** JSON text of a task in the archive: everything that was stored of it, and when it was removed. */
+export const archivedTaskJson = (task: WholeTask, archivedAtMs: number): string =>
+  objectText([
+    ['archived_at', archivedAtMs],
+    ...taskFields(task),
+    ['models', usageFields(totalOf(task.task.usage)).models ?? []],
+    ['attempts', task.task.usage.attempts.map(attemptJson)],
+    ['history', task.events.map((event) => ({ id: event.id, ...historyEntry(event) }))],
+    ['kept_results', new RawJson(`[${task.kept.map(keptResultJson).join(',')}]`)],
+    ['refused_reports', task.task.kept.refused.map(refusedCountJson)],
+  ]);
 
 /** The usage of one attempt that reported any. */
 const attemptJson = (attempt: AttemptUsage): Readonly<Record<string, unknown>> => ({

@@ -27,6 +27,7 @@ import { lifecycle } from './scenarios/lifecycle-scenario.ts';
 import { limits } from './scenarios/limits-scenario.ts';
 import { neighbours } from './scenarios/neighbours-scenario.ts';
 import { profile } from './scenarios/profile-scenario.ts';
+import { removal } from './scenarios/removal-scenario.ts';
 import { sidecar } from './scenarios/sidecar-scenario.ts';
 import { submit } from './scenarios/submit-scenario.ts';
 
@@ -43,6 +44,7 @@ const SCENARIOS: readonly Scenario[] = [
   sidecar,
   journal,
   neighbours,
+  removal,
   profile,
   budget,
 ];

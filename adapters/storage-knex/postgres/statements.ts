@@ -267,6 +267,14 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
         AND NOT ${isNeeded('one.id')} AND NOT EXISTS (SELECT 1 FROM pending_stops AS s WHERE s.task_id = one.id)
       FOR UPDATE OF one SKIP LOCKED) AS mine ON true
     ORDER BY old.ended_at, old.id`,
+  countEnded: `SELECT coalesce(sum(tasks), 0) AS tasks FROM task_counts WHERE status IN ('completed', 'cancelled')`,
+  sizesOfTasks: `
+    SELECT b.task_id, octet_length(b.body) + coalesce(octet_length(r.json), 0)
+      + coalesce((SELECT sum(k.bytes) FROM task_kept_results AS k WHERE k.task_id = b.task_id), 0) AS bytes
+    FROM task_bodies AS b LEFT JOIN task_results AS r ON r.task_id = b.task_id WHERE b.task_id = ANY (${NAMES})`,
+  loadResults: `SELECT task_id, json FROM task_results WHERE task_id = ANY (${NAMES})`,
+  loadKept: `SELECT * FROM task_kept_results WHERE task_id = ANY (${NAMES}) ORDER BY task_id, generation, agent_id`,
+  loadEvents: `SELECT * FROM task_events WHERE task_id = ANY (${NAMES}) ORDER BY task_id, seq`,
   noteRemovedEvents: `
     INSERT INTO removed_events (only_row, last_id)
     SELECT 1, max(id) FROM task_events WHERE task_id = ANY (${NAMES}) HAVING max(id) IS NOT NULL

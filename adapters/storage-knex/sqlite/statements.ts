@@ -198,6 +198,14 @@ export const SQLITE_STATEMENTS: Statements = {
     WHERE t.ended_at <= max(?1 ->> '$.endedBeforeMs', ?1 ->> '$.deadBeforeMs')
       AND (t.ended_at, t.id) > (?1 ->> '$.afterMs', ?1 ->> '$.afterId')
     ORDER BY t.ended_at, t.id LIMIT (?1 ->> '$.lookedMax')`,
+  countEnded: `SELECT sum(tasks) AS tasks FROM task_counts WHERE status IN ('completed', 'cancelled')`,
+  sizesOfTasks: `
+    SELECT b.task_id, octet_length(b.body) + coalesce(octet_length(r.json), 0)
+      + coalesce((SELECT sum(k.bytes) FROM task_kept_results AS k WHERE k.task_id = b.task_id), 0) AS bytes
+    FROM task_bodies AS b LEFT JOIN task_results AS r ON r.task_id = b.task_id WHERE b.task_id IN ${NAMES}`,
+  loadResults: `SELECT task_id, json FROM task_results WHERE task_id IN ${NAMES}`,
+  loadKept: `SELECT * FROM task_kept_results WHERE task_id IN ${NAMES} ORDER BY task_id, generation, agent_id`,
+  loadEvents: `SELECT * FROM task_events WHERE task_id IN ${NAMES} ORDER BY task_id, seq`,
   noteRemovedEvents: `
     INSERT INTO removed_events (only_row, last_id)
     SELECT 1, max(id) FROM task_events WHERE task_id IN ${NAMES} HAVING max(id) IS NOT NULL

@@ -1,5 +1,6 @@
 /** The adapters that the config chose. Their packages are loaded here and not before. */
 import { ContainerModule } from 'inversify';
+import { archiveFiles } from '../../../adapters/archive-files/archive-files.ts';
 import type { ResolvedHubConfig } from '../../../core/config/config.ts';
 import { servedCertificate } from '../../tls/served-certificate.ts';
 import { TOKENS } from '../../container-tokens.ts';
@@ -10,6 +11,7 @@ export const adaptersModule = (config: ResolvedHubConfig): ContainerModule =>
     bind(TOKENS.Storage)
       .toResolvedValue((clock, log) => config.storage.create({ dataDir: config.dataDir, clock, log }), [TOKENS.Clock, TOKENS.Log])
       .inSingletonScope();
+    bind(TOKENS.Archive).toConstantValue(config.archiveDir === null ? null : archiveFiles({ dir: config.archiveDir }));
     bind(TOKENS.HubTransport)
       .toResolvedValue(
         (log, certificate) => config.transport.create({ log, certificate: certificate ?? undefined }),

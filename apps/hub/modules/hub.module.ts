@@ -12,12 +12,22 @@ export const hubModule = (): ContainerModule =>
       .inSingletonScope();
     bind(TOKENS.Hub)
       .toResolvedValue(
-        (config, storage, transport, clock, ids, digest, log, metrics) =>
+        (config, storage, transport, clock, ids, digest, log, metrics, archive) =>
           createHub(
-            { storage, transport, clock, ids, digest, log, metrics },
+            { storage, transport, clock, ids, digest, log, metrics, archive },
             { ...config, isAllowedOrigin: allowedOrigins(config.host, config.names) },
           ),
-        [TOKENS.HubConfig, TOKENS.Storage, TOKENS.HubTransport, TOKENS.Clock, TOKENS.Ids, TOKENS.Digest, TOKENS.Log, TOKENS.HubMetrics],
+        [
+          TOKENS.HubConfig,
+          TOKENS.Storage,
+          TOKENS.HubTransport,
+          TOKENS.Clock,
+          TOKENS.Ids,
+          TOKENS.Digest,
+          TOKENS.Log,
+          TOKENS.HubMetrics,
+          TOKENS.Archive,
+        ],
       )
       .inSingletonScope();
   });

@@ -14,7 +14,7 @@ import type { HttpHandler } from '../../ports/http.ts';
 import { noMetrics, type HubLoad, type HubMetrics } from '../../ports/hub-metrics.ts';
 import type { HubTransport, ListenOptions } from '../../ports/hub-transport.ts';
 import type { Log } from '../../ports/log.ts';
-import type { Storage } from '../../ports/storage.ts';
+import type { Storage, TaskArchive } from '../../ports/storage.ts';
 import { CLOSE_CODES } from '../../protocol/close-codes.ts';
 import { rulesOf, type HubContext } from './batch/hub-context.ts';
 import { logEnds } from './batch/task-ends.ts';
@@ -39,6 +39,8 @@ export interface HubPorts {
   readonly log: Log;
   /** Default: counts nothing. */
   readonly metrics?: HubMetrics | undefined;
+  /** Default: removed tasks are not archived. */
+  readonly archive?: TaskArchive | null | undefined;
 }
 
 export interface HubSettings {
@@ -100,7 +102,7 @@ const ENDS: ReadonlySet<EventName> = new Set(['completed', 'cancelled', 'dead_le
 
 /** Nothing is opened or started yet. */
 export function createHub(ports: HubPorts, settings: HubSettings): Hub {
-  const { storage, transport, clock: machine, ids, digest, log, metrics = noMetrics } = ports;
+  const { storage, transport, clock: machine, ids, digest, log, metrics = noMetrics, archive = null } = ports;
   const { timing, limits } = settings;
   const clock = hubClock(machine, storage.tasks);
   const listeners = new Set<() => void>();
@@ -120,6 +122,7 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
     limits,
     log,
     digest,
+    archive,
     quietPeriod: new QuietPeriod(),
     isHere: (agentId, session) => sessions.isHere(agentId, session),
     lastHeardAtMs: (agentId) => sessions.lastHeardAtMs(agentId),

@@ -30,7 +30,7 @@ export interface BenchOptions {
 }
 
 /** A quick run has no time for these unless they are asked for. */
-const SLOW = ['history', 'agents', 'neighbours', 'profile', 'budget'];
+const SLOW = ['history', 'agents', 'neighbours', 'removal', 'profile', 'budget'];
 
 /** Fails naming what is wrong with it. `limits` always runs: every figure is measured by it. */
 export function readBenchOptions(known: readonly string[]): BenchOptions {

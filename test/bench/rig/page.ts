@@ -40,6 +40,7 @@ export const PARTS = [
   'sidecar',
   'journal',
   'neighbours',
+  'removal',
   'growth',
   'long',
   'profile',

@@ -112,6 +112,7 @@ export const PLACES: Readonly<Record<Exclude<Stage, 'sqlite' | 'garbage'>, reado
   other: [
     'adapters/clock-system',
     'adapters/env-process',
+    'adapters/archive-files',
     'adapters/log-pino',
     'adapters/metrics-prom',
     'apps',

@@ -45,6 +45,7 @@ t.test('defaults are in, folders are absolute, everything is frozen', async (t) 
     storage,
     transport,
     dataDir: '/etc/agentcom/data/hub',
+    archiveDir: null,
     adminToken: undefined,
     agentMessages: true,
     limits: HUB_LIMITS,

@@ -17,7 +17,7 @@ import type { HubNotifier } from '../../../core/ports/hub-notifier.ts';
 import { NO_TERMS } from '../../../core/domain/task/task.ts';
 import type { LinkConnection } from '../../../core/ports/hub-link.ts';
 import type { TokenRecord } from '../../../core/ports/agent-store.ts';
-import type { Storage } from '../../../core/ports/storage.ts';
+import type { Storage, TaskArchive } from '../../../core/ports/storage.ts';
 import type { TaskRecord } from '../../../core/ports/task-store.ts';
 import { aBody } from '../../product/contracts/fixtures.ts';
 import { Life, machineClock, processClock } from '../../simulation/runner/world-life.ts';
@@ -74,6 +74,7 @@ export interface RigOptions {
   readonly calm?: () => Promise<void>;
   /** Time that goes on over several hubs. Default: its own. */
   readonly clock?: VirtualClock;
+  readonly archive?: TaskArchive;
   readonly agentMessages?: boolean;
   readonly trustedProxies?: readonly string[];
   /** How far the clock of this hub's machine is from the store's, which is `clock`. Default 0. */
@@ -115,7 +116,7 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
   const transport = wire.transport();
   const digest = systemDigest();
   const hub = createHub(
-    { storage: { ...storage, notifier }, transport, clock: machine, ids, digest, log },
+    { storage: { ...storage, notifier }, transport, clock: machine, ids, digest, log, archive: options.archive },
     {
       host: options.host ?? 'hub',
       port: PORT,

@@ -4,6 +4,8 @@ import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts
 import { Removals } from '../../../core/application/hub/queue/removals.ts';
 import type { SubmitAnswer } from '../../../core/application/hub/batch/commands.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import type { TaskArchive } from '../../../core/ports/storage.ts';
 import { aTaskId, aToken } from '../../product/contracts/fixtures.ts';
 import { aDraft, hubRig } from './hub-rig.ts';
 
@@ -76,6 +78,54 @@ t.test('R20: what is over goes as fast as it came, portion by portion, and comma
   }
   t.equal(await kept(), 0);
   t.ok(between.length >= 4, `commands went in between, at ${between.join(', ')} left`);
+  await rig.stop();
+});
+
+t.test('R4: a task is archived before it is removed, and stays while it cannot be', async (t) => {
+  const archived: string[] = [];
+  let isFull = true;
+  const archive: TaskArchive = {
+    append(tasks) {
+      if (isFull) return Promise.reject(new AgentcomError('AC_ARCHIVE', 'no space left'));
+      archived.push(...tasks.map(({ task, events }) => `${task.id} ${events.map(({ event }) => event).join(' ')}`));
+      return Promise.resolve();
+    },
+  };
+  const rig = await hubRig({ timing, archive });
+  const id = await rig.submit();
+  await rig.queue.do({ kind: 'cancel', taskId: id, by: 'tok-1' });
+  const waiting = await rig.submit({ neededCapabilities: ['gpu'] }); // The task of the newest event would stay.
+  await rig.pass(timing.endedKeptMs + 60_000);
+  t.equal((await rig.record(id)).task.status, 'cancelled', 'it stays');
+  t.match(
+    rig.log.lines.filter(({ level }) => level === 'error').at(-1),
+    { fields: { error: { code: 'AC_ARCHIVE' } } },
+    'the log tells why',
+  );
+  t.match(await rig.story(await rig.submit()), /^queued/, 'work goes on');
+  isFull = false;
+  await rig.pass(60_000);
+  t.equal(await rig.storage.tasks.read(id), undefined);
+  t.strictSame(archived, [`${id} submitted eligible cancelled`]);
+  t.match(await rig.story(waiting), /^queued/);
+  await rig.stop();
+});
+
+t.test('R20: of more ended tasks than may be stored the oldest go before their time, but not within five minutes', async (t) => {
+  const rig = await hubRig({ timing, limits: { endedTasks: 2 } });
+  const ids: TaskId[] = [];
+  for (let n = 0; n < 4; n += 1) {
+    ids.push(await rig.submit());
+    await rig.queue.do({ kind: 'cancel', taskId: ids[n] as TaskId, by: 'tok-1' });
+    await rig.pass(1_000);
+  }
+  await rig.submit({ neededCapabilities: ['gpu'] });
+  const there = async (): Promise<readonly boolean[]> =>
+    Promise.all(ids.map(async (id) => (await rig.storage.tasks.read(id)) !== undefined));
+  await rig.pass(240_000);
+  t.strictSame(await there(), [true, true, true, true]);
+  await rig.pass(120_000);
+  t.strictSame(await there(), [false, false, true, true]);
   await rig.stop();
 });
 

@@ -3,7 +3,7 @@ import { newAgent, type Agent, type PendingStop } from '../../../core/domain/age
 import type { HubMail } from '../../../core/domain/agent/hub-lease.ts';
 import type { TaskEvent } from '../../../core/domain/task/event.ts';
 import { GENERATION_ZERO, type AgentId, type Generation, type TaskId } from '../../../core/domain/ids.ts';
-import { NO_KEPT_RESULTS } from '../../../core/domain/task/kept-results.ts';
+import { NO_KEPT_RESULTS, type KeptResult } from '../../../core/domain/task/kept-results.ts';
 import { NO_TERMS, type Requirement, type Task, type TaskBody } from '../../../core/domain/task/task.ts';
 import { NOTHING_USED } from '../../../core/domain/usage.ts';
 import type { TokenRecord } from '../../../core/ports/agent-store.ts';
@@ -186,3 +186,18 @@ export const inserting = (...tasks: readonly Task[]): Changes =>
 /** Changes that save these tasks anew, never due. */
 export const updating = (...tasks: readonly Task[]): Changes =>
   changes({ updated: tasks.map((task): TaskChange => ({ task, dueAtMs: null })) });
+
+/** A refused result, stored beside its task. */
+export const aKept = (over: Partial<KeptResult> = {}): KeptResult => ({
+  taskId: aTaskId(1),
+  generation: aGeneration(1),
+  agentId: anAgentId(),
+  kind: 'refused',
+  reason: 'stale_generation',
+  bytes: 2,
+  sha256: 'a'.repeat(64),
+  atMs: A_MOMENT_MS,
+  result: '{}',
+  details: null,
+  ...over,
+});

@@ -5,6 +5,7 @@ import type { AgentId } from '../../../domain/ids.ts';
 import type { Rules } from '../../../domain/task/rules.ts';
 import type { Digest } from '../../../ports/chance.ts';
 import type { Log } from '../../../ports/log.ts';
+import type { TaskArchive } from '../../../ports/storage.ts';
 import type { QuietPeriod } from './quiet-period.ts';
 
 export interface HubContext {
@@ -14,6 +15,8 @@ export interface HubContext {
   readonly limits: HubLimits;
   readonly log: Log;
   readonly digest: Digest;
+  /** Null: what is removed is gone. */
+  readonly archive: TaskArchive | null;
   /** The sweeper begins it after starts, stalls and storage outages. */
   readonly quietPeriod: QuietPeriod;
   /** Whether this hub holds the socket of that session. */

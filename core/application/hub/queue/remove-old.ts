@@ -5,7 +5,8 @@
  */
 import { AGENT_EVENTS_KEPT } from '../../../domain/agent/agent-events.ts';
 import type { AgentId } from '../../../domain/ids.ts';
-import type { EndedPlace, StoreUnit } from '../../../ports/task-store.ts';
+import type { EndedPlace } from '../../../domain/task/removal.ts';
+import type { StoreUnit } from '../../../ports/task-store.ts';
 import { hasDuty } from '../batch/duty.ts';
 import type { HubContext } from '../batch/hub-context.ts';
 
@@ -15,6 +16,10 @@ const EXAMINED_PER_BATCH = 2_000;
 const FRUITLESS_MAX = 5;
 /** Rows of each kind that one batch removes. */
 const REMOVED_PER_BATCH = 500;
+/** The same where tasks are archived: other commands wait until they are on disk. */
+const ARCHIVED_PER_BATCH = 100;
+/** However many have ended: whoever waits for a result gets it. */
+const ENDED_KEPT_MS_MIN = 300_000;
 
 /** Agents that one batch examines; each sweep continues where the last one ended, so that all have their turn. */
 const AGENTS_EXAMINED_PER_BATCH = 200;
@@ -29,20 +34,27 @@ export interface RemovalPlace {
 export const removalFromTheOldest = (): RemovalPlace => ({ after: null, agentsAfter: null, fruitless: 0 });
 
 /** Returns whether another batch should follow at once. One hub at a time does it. */
-export async function removeOld(unit: StoreUnit, { timing, log, quietPeriod }: HubContext, place: RemovalPlace): Promise<boolean> {
+export async function removeOld(
+  unit: StoreUnit,
+  { timing, limits, log, quietPeriod, archive }: HubContext,
+  place: RemovalPlace,
+): Promise<boolean> {
   const { nowMs, removableMs } = unit;
   if (removableMs === null || quietPeriod.suspendsRemovals(nowMs)) return false;
   if (!(await hasDuty(unit, 'removal'))) return false;
+  const limit = archive === null ? REMOVED_PER_BATCH : ARCHIVED_PER_BATCH;
   const removed = await unit.remove({
     nowMs,
     endedBeforeMs: removableMs - timing.endedKeptMs,
     deadBeforeMs: removableMs - timing.deadLetterKeptMs,
+    surplus: limits.endedTasks === 0 ? undefined : { max: limits.endedTasks, beforeMs: removableMs - ENDED_KEPT_MS_MIN },
     tombstonesBeforeMs: removableMs - timing.tombstoneMs,
     // Counted from the submit: whatever a key names is kept, or has a tombstone, for longer.
     keysBeforeMs: removableMs - timing.tombstoneMs,
-    limit: REMOVED_PER_BATCH,
+    limit,
     after: place.after,
     lookedMax: EXAMINED_PER_BATCH,
+    archive: archive === null ? undefined : (tasks) => archive.append(tasks, nowMs),
   });
   const { agents, next: nextAgent } = await unit.removeAgents({
     beforeMs: removableMs - timing.agentKeptMs,
@@ -56,7 +68,7 @@ export async function removeOld(unit: StoreUnit, { timing, log, quietPeriod }: H
   place.after = next;
   place.agentsAfter = nextAgent;
   place.fruitless = tasks > 0 || next === null ? 0 : place.fruitless + 1;
-  if (Math.max(tombstones, keys, secrets) === REMOVED_PER_BATCH) return true;
+  if (Math.max(tombstones, keys, secrets) === limit) return true;
   if (next === null) return false;
   if (place.fruitless < FRUITLESS_MAX) return true;
   place.fruitless = 0;

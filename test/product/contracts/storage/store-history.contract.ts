@@ -1,23 +1,8 @@
 /** What every store keeps of histories and of results beside them: pages bounded in number and bytes, and what was removed. */
-import type { KeptResult } from '../../../../core/domain/task/kept-results.ts';
 import { EVENT_BYTES } from '../../../../core/ports/task-store.ts';
 import { inSuite, type TestRunner } from '../contract-case.ts';
-import { A_MOMENT_MS, aGeneration, anAgentId, anEvent, aTask, aTaskId, changes, inserting } from '../fixtures.ts';
+import { A_MOMENT_MS, aGeneration, aKept, anAgentId, anEvent, aTask, aTaskId, changes, inserting } from '../fixtures.ts';
 import { commit, HOSTILE_TEXTS, openedIn, type StorageSubject } from './storage-room.ts';
-
-const aKept = (over: Partial<KeptResult> = {}): KeptResult => ({
-  taskId: aTaskId(1),
-  generation: aGeneration(1),
-  agentId: anAgentId(),
-  kind: 'refused',
-  reason: 'stale_generation',
-  bytes: 2,
-  sha256: 'a'.repeat(64),
-  atMs: A_MOMENT_MS,
-  result: '{}',
-  details: null,
-  ...over,
-});
 
 const manyEvents = (count: number, bytes: number) =>
   Array.from({ length: count }, (_, n) => anEvent({ seq: n + 1, event: 'progress', details: { m: 'x'.repeat(bytes) } }));

@@ -5,12 +5,14 @@ import { agentHistoryId } from '../../../../core/domain/task/event.ts';
 import type { Storage } from '../../../../core/ports/storage.ts';
 import type { AgentId } from '../../../../core/domain/ids.ts';
 import type { TokenRecord } from '../../../../core/ports/agent-store.ts';
-import type { Removal, Removed, RemovedAgents, StoreUnit } from '../../../../core/ports/task-store.ts';
+import { ARCHIVED_BYTES, type Removal, type Removed, type RemovedAgents, type WholeTask } from '../../../../core/domain/task/removal.ts';
+import type { StoreUnit } from '../../../../core/ports/task-store.ts';
 import { inSuite, type TestRunner } from '../contract-case.ts';
 import {
   A_MOMENT_MS,
   aBody,
   aGeneration,
+  aKept,
   aKey,
   aStop,
   aTask,
@@ -73,6 +75,77 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
       t.strictSame((await storage.events.after(0, {}, 10)).events, [kept], 'the history of the other stays');
       t.equal((await storage.tasks.stats()).statuses.completed, 0);
       t.strictSame(await look(storage, (unit) => unit.bodies([task.id])), []);
+    });
+
+    test('what has ended is old, too, where more is stored than may be: the oldest first, dead letters apart', async (t) => {
+      const storage = await openedIn(t, subject);
+      await commit(
+        storage,
+        changes({
+          ...inserting(
+            ended(1, { status: 'dead_letter' }),
+            ended(2),
+            ended(3, { status: 'cancelled' }),
+            ended(4),
+            ended(5),
+            aTask({ id: aTaskId(6) }),
+          ),
+          events: [anEvent({ taskId: aTaskId(6) })],
+        }),
+      );
+      const before = { endedBeforeMs: 0, deadBeforeMs: 0 };
+      const surplus = { max: 2, beforeMs: A_MOMENT_MS };
+      t.equal((await remove(storage, { ...before, surplus: { max: 4, beforeMs: A_MOMENT_MS } })).tasks, 0, 'no more than may be');
+      t.equal((await remove(storage, { ...before, surplus: { ...surplus, beforeMs: OLD_MS } })).tasks, 0, 'none that ended a moment ago');
+      t.equal((await remove(storage, { ...before, surplus, limit: 1 })).tasks, 1, 'no more than the limit');
+      t.strictSame(await left(storage, 1, 2, 3, 4, 5, 6), [1, 3, 4, 5, 6]);
+      t.equal((await remove(storage, { ...before, surplus })).tasks, 1);
+      t.strictSame(await left(storage, 1, 2, 3, 4, 5, 6), [1, 4, 5, 6]);
+      t.equal((await remove(storage, { ...before, surplus })).tasks, 0);
+      t.equal(
+        (await remove(storage, { endedBeforeMs: OLD_MS + 4, deadBeforeMs: 0, surplus })).tasks,
+        1,
+        'what is past its time goes anyway',
+      );
+      t.strictSame(await left(storage, 1, 4, 5, 6), [1, 5, 6]);
+    });
+
+    test('R4: all that is stored of a task is passed on before it is removed; if that fails, it stays', async (t) => {
+      const storage = await openedIn(t, subject);
+      const kept = aKept();
+      const { generation, agentId, kind, bytes, sha256, atMs } = kept;
+      const task = ended(1, { kept: { results: [{ generation, agentId, kind, bytes, sha256, atMs }], refused: [] } });
+      const events = await commit(
+        storage,
+        changes({
+          ...inserting(task, aTask({ id: aTaskId(2) })),
+          events: [anEvent(), anEvent({ seq: 2, event: 'completed', details: { note: 'a\u0000b' } }), anEvent({ taskId: aTaskId(2) })],
+          results: [{ taskId: task.id, json: '{"sum": 1}' }],
+          kept: [kept],
+        }),
+      );
+      const fails = { archive: () => Promise.reject(new Error('the archive is full')) };
+      await t.rejects(remove(storage, fails), { message: 'the archive is full' });
+      t.strictSame(await left(storage, 1, 2), [1, 2], 'nothing is removed');
+      const archived: WholeTask[] = [];
+      const archive = (tasks: readonly WholeTask[]): Promise<void> => Promise.resolve(void archived.push(...tasks));
+      t.equal((await remove(storage, { archive })).tasks, 1);
+      t.strictSame(archived, [{ task, body: aBody(), result: '{"sum": 1}', events: events.slice(0, 2), kept: [kept] }]);
+      t.strictSame(await left(storage, 1, 2), [2]);
+    });
+
+    test('R20: tasks with large results are passed on in pieces', async (t) => {
+      const storage = await openedIn(t, subject);
+      const results = [1, 2, 3].map((n) => ({ taskId: aTaskId(n), json: JSON.stringify('x'.repeat(ARCHIVED_BYTES / 2)) }));
+      const tasks = [1, 2, 3].map((n) => ended(n));
+      await commit(
+        storage,
+        changes({ ...inserting(...tasks, aTask({ id: aTaskId(4) })), results, events: [anEvent({ taskId: aTaskId(4) })] }),
+      );
+      const pieces: (readonly string[])[] = [];
+      const archive = (piece: readonly WholeTask[]): Promise<void> => Promise.resolve(void pieces.push(piece.map(({ task }) => task.id)));
+      t.equal((await remove(storage, { archive })).tasks, 3);
+      t.strictSame(pieces, [[aTaskId(1)], [aTaskId(2)], [aTaskId(3)]]);
     });
 
     test('R21: the newest event stays, so that no number is given twice and a stream goes on where it was', async (t) => {

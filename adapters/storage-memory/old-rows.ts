@@ -1,9 +1,13 @@
-/** Removes agents that no sidecar can use any more, with their tokens. */
+/** What is old: ended tasks, and agents that no sidecar can use any more, which it removes with their tokens. */
 import type { Agent, PendingStop } from '../../core/domain/agent/agent.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
 import { agentHistoryId } from '../../core/domain/task/event.ts';
+import type { KeptResult } from '../../core/domain/task/kept-results.ts';
+import { utf8Bytes } from '../../core/domain/encoded-text.ts';
+import type { AgentRemoval, Removal, RemovedAgents, WholeTask } from '../../core/domain/task/removal.ts';
+import { isEnded, type Task } from '../../core/domain/task/task.ts';
 import { isOverBy, type TokenRecord } from '../../core/ports/agent-store.ts';
-import type { AgentRemoval, RemovedAgents } from '../../core/ports/task-store.ts';
+
 import { byId, type KeptTask, type MemoryDatabase } from './memory-database.ts';
 
 interface Rows<V> {
@@ -55,3 +59,22 @@ export function dropAgent({ agents, tokens }: RowsOfAgents, id: AgentId): void {
   agents.delete(id);
   for (const token of [...tokens.values()]) if (token.agentId === id) tokens.delete(token.id);
 }
+
+export const byEnd = (one: Task, other: Task): number => one.updatedAtMs - other.updatedAtMs || byId(one, other);
+export const byGeneration = (one: KeptResult, other: KeptResult): number =>
+  one.generation - other.generation || (one.agentId < other.agentId ? -1 : 1);
+
+/** Whether a task is to be removed, of all that are stored. */
+export function oldBy({ endedBeforeMs, deadBeforeMs, surplus }: Removal, all: readonly KeptTask[]): (task: Task) => boolean {
+  const finished = all.map(({ task }) => task).filter(({ status }) => status === 'completed' || status === 'cancelled');
+  const excess = Math.max(0, surplus === undefined ? 0 : finished.length - surplus.max);
+  const first = new Set(excess === 0 ? [] : finished.sort(byEnd).slice(0, excess));
+  return (task) => {
+    if (!isEnded(task)) return false;
+    if (first.has(task) && task.updatedAtMs <= (surplus?.beforeMs ?? 0)) return true;
+    return task.updatedAtMs <= (task.status === 'dead_letter' ? deadBeforeMs : endedBeforeMs);
+  };
+}
+
+export const bytesOfWhole = ({ body, result, kept }: WholeTask): number =>
+  utf8Bytes(JSON.stringify(body)) + utf8Bytes(result ?? '') + kept.reduce((sum, { bytes }) => sum + bytes, 0);

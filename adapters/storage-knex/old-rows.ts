@@ -1,0 +1,125 @@
+/** Removes what is old: tasks with what belongs to them, tombstones, keys, and agents that nobody can be any more. Waits for nobody. */
+import type { AgentId, TaskId } from '../../core/domain/ids.ts';
+import { agentHistoryId } from '../../core/domain/task/event.ts';
+import {
+  archivePieces,
+  type AgentRemoval,
+  type Removal,
+  type Removed,
+  type RemovedAgents,
+  type WholeTask,
+} from '../../core/domain/task/removal.ts';
+import type { Task } from '../../core/domain/task/task.ts';
+import { tombstoneOf } from '../../core/domain/task/tombstone.ts';
+import type { Row, Transaction } from './engine.ts';
+import type { ReadableOf } from './rows/damaged-rows.ts';
+import { bodyIn, eventIn, groupedBy, keptIn, taskIn } from './rows/rows.ts';
+import { slices } from './statements.ts';
+
+/** More than a table has. */
+const ALL_ROWS = Number.MAX_SAFE_INTEGER;
+
+export async function removeOldRows(transaction: Transaction, old: Removal, readable: ReadableOf): Promise<Removed> {
+  const keys = await transaction.change('removeKeys', old);
+  const secrets = await transaction.change('removeSecrets', old);
+  const tombstones = await transaction.change('removeTombstones', old);
+  const { after, lookedMax = ALL_ROWS, surplus, endedBeforeMs, deadBeforeMs } = old;
+  const [counted] = surplus === undefined ? [] : await transaction.rows('countEnded');
+  let excess = surplus === undefined ? 0 : Number(counted?.['tasks']) - surplus.max;
+  const rows = await transaction.rows('removable', {
+    ...old,
+    ...(surplus === undefined || excess <= 0 ? {} : { endedBeforeMs: Math.max(endedBeforeMs, surplus.beforeMs) }),
+    afterMs: after?.endedAtMs ?? 0,
+    afterId: after?.id ?? '',
+    lookedMax,
+  });
+  const isOld = ({ status, updatedAtMs }: Task): boolean => {
+    if (status === 'dead_letter') return updatedAtMs <= deadBeforeMs;
+    excess -= 1;
+    return updatedAtMs <= endedBeforeMs || excess >= 0;
+  };
+  const tasks: Task[] = [];
+  let place = rows.length;
+  for (const [at, row] of rows.entries()) {
+    if (row['state'] === null) continue;
+    tasks.push(...readable([row], taskIn).filter(isOld));
+    if (tasks.length < old.limit) continue;
+    place = at + 1;
+    break;
+  }
+  const last = tasks.length === old.limit || rows.length === lookedMax ? rows[place - 1] : undefined;
+  for (const slice of slices(tasks)) {
+    if (old.archive !== undefined) await archive(transaction, slice, old.archive);
+    const ids = slice.map(({ id }) => id);
+    await transaction.change(
+      'insertTombstones',
+      slice.map((task) => tombstoneOf(task, old.nowMs)),
+    );
+    await transaction.change('noteRemovedEvents', ids);
+    await transaction.change('removeEvents', ids);
+    await transaction.change('removeTasks', ids);
+  }
+  const next = last === undefined ? null : { endedAtMs: Number(last['ended_at']), id: last['id'] as TaskId };
+  return { tasks: tasks.length, tombstones, keys, secrets, next };
+}
+
+/** In pieces, because results may be large: the size of a piece is known before it is read. */
+async function archive(
+  transaction: Transaction,
+  tasks: readonly Task[],
+  into: (tasks: readonly WholeTask[]) => Promise<void>,
+): Promise<void> {
+  const sizes = await transaction.rows(
+    'sizesOfTasks',
+    tasks.map(({ id }) => id),
+  );
+  const sizeOf = new Map(sizes.map((row) => [row['task_id'], Number(row['bytes'])]));
+  for (const piece of archivePieces(tasks, ({ id }) => sizeOf.get(id) ?? 0)) await into(await wholeTasks(transaction, piece));
+}
+
+async function wholeTasks(transaction: Transaction, tasks: readonly Task[]): Promise<readonly WholeTask[]> {
+  const ids = tasks.map(({ id }) => id);
+  const rowsOf = async (
+    statement: 'loadBodies' | 'loadResults' | 'loadKept' | 'loadEvents',
+  ): Promise<ReadonlyMap<unknown, readonly Row[]>> => groupedBy(await transaction.rows(statement, ids), (row) => row['task_id']);
+  const [bodies, results, kept, events] = [
+    await rowsOf('loadBodies'),
+    await rowsOf('loadResults'),
+    await rowsOf('loadKept'),
+    await rowsOf('loadEvents'),
+  ];
+  return tasks.map((task) => ({
+    task,
+    body: bodyIn(bodies.get(task.id)?.[0] ?? {}),
+    result: (results.get(task.id)?.[0]?.['json'] ?? null) as string | null,
+    events: (events.get(task.id) ?? []).map(eventIn),
+    kept: (kept.get(task.id) ?? []).map(keptIn),
+  }));
+}
+
+/** Of the agents with an id after `after`. */
+export async function removeAgents(
+  transaction: Transaction,
+  { beforeMs, after, lookedMax, eventsKept }: AgentRemoval,
+): Promise<RemovedAgents> {
+  const looked = idsIn(await transaction.rows('agentsAfter', { after: after ?? '', limit: lookedMax }));
+  const agents = await removeUnneeded(transaction, looked, beforeMs);
+  if (looked.length > 0) await transaction.change('removeAgentEvents', { historyIds: looked.map(agentHistoryId), kept: eventsKept });
+  return { agents, next: looked.length === lookedMax ? (looked.at(-1) ?? null) : null };
+}
+
+/** Of these agents. Answers whom it removed. */
+export async function removeUnneeded(transaction: Transaction, ids: readonly AgentId[], beforeMs: number): Promise<readonly AgentId[]> {
+  if (ids.length === 0) return [];
+  const taken = idsIn(await transaction.rows('takeUnneededAgents', { ids, beforeMs }));
+  if (taken.length === 0) return [];
+  // Now that they are locked: one may have got a token, or a task, while they were looked for.
+  const unneeded = idsIn(await transaction.rows('takeUnneededAgents', { ids: taken, beforeMs }));
+  if (unneeded.length === 0) return [];
+  await transaction.change('removeTokensOf', unneeded);
+  const removed = idsIn(await transaction.rows('removeAgents', unneeded));
+  if (removed.length > 0) await transaction.change('removeAgentEvents', { historyIds: removed.map(agentHistoryId), kept: 0 });
+  return removed;
+}
+
+const idsIn = (rows: readonly Row[]): readonly AgentId[] => rows.map((row) => row['id'] as AgentId);
