@@ -23,6 +23,7 @@ const BATCH_COMMANDS = [1, 4, 16, 64, 256, 1_024, 4_096];
 const DEAD_REASONS = Object.keys({
   retries_spent: true,
   not_retryable: true,
+  rejected: true,
   ttl: true,
   deadline: true,
 } satisfies Record<DeadReason, true>);

@@ -54,6 +54,8 @@ export interface TaskJson {
   readonly last_error: string | null;
   /** The agent that last failed or lost it; older hubs do not say it. */
   readonly failed_by?: string | null | undefined;
+  /** Agents whose policy rejected it; older hubs do not say it. */
+  readonly rejected_by?: readonly string[] | undefined;
   readonly eligible_at: number | null;
   readonly result: unknown;
   readonly tokens_used: number | null;

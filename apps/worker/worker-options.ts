@@ -1,4 +1,5 @@
 /** The options of a worker, and their checks: the same as those of a sidecar, in the words of these options. */
+import type { AcceptConfig } from '../../core/config/accept.ts';
 import type { ConfigProblem, HubTls, ResolvedSidecarConfig } from '../../core/config/config.ts';
 import { resolveConfig } from '../../core/config/resolve.ts';
 import { describe } from '../../core/domain/describe-value.ts';
@@ -49,6 +50,8 @@ export interface WorkerOptions {
   readonly insecure?: boolean | undefined;
   /** How the hub at an `https://` address is recognized. Default: by a certificate of a public authority for its name. */
   readonly tls?: HubTls | undefined;
+  /** Which tasks it accepts; files are relative to the working directory. Default: all. */
+  readonly accept?: AcceptConfig | undefined;
   readonly onEvent?: ((event: WorkerEvent) => void) | undefined;
   /** Default: warnings and errors on standard error. */
   readonly log?: WorkerLog | undefined;
@@ -76,16 +79,17 @@ const OPTIONS: Readonly<Record<keyof WorkerOptions, true>> = {
   drainMs: true,
   insecure: true,
   tls: true,
+  accept: true,
   onEvent: true,
   log: true,
 };
 /** Throws `AC_CONFIG_INVALID` with every mistake. Opens nothing, prints no secret. */
 export function checkedOptions(options: WorkerOptions): CheckedOptions {
-  const { hub, token, agentId, capabilities, slots, name, insecure, tls, idleMs } = options;
+  const { hub, token, agentId, capabilities, slots, name, insecure, tls, accept, idleMs } = options;
   const hubs = (typeof hub === 'string' ? [hub] : hub) as readonly unknown[];
   const sidecar = {
     hubs: Array.isArray(hubs) ? hubs.map(socketAddress) : hubs,
-    ...{ token, agentId, capabilities, slots, name, insecure, tls },
+    ...{ token, agentId, capabilities, slots, name, insecure, tls, accept },
     timing: idleMs === undefined ? {} : { idleMs },
   };
   const resolved = resolveConfig({ sidecar }, { baseDir: '', absolute: (path) => path });

@@ -129,6 +129,25 @@ const listen = options(
   },
 );
 
+const ACCEPT_MAX = 1_000;
+/** A `*` stands for a path, so it follows a slash or a colon: `https://example.org*` would match other hosts. */
+const REPO_PATTERN = '^[^*\\s]+$|^[^*\\s]*[/:]\\*$';
+const word = (what: string): TSchema => text(what, '^[^\\u0000-\\u001f\\u007f]+$', 128);
+/** Whether it names nothing is checked, too: an empty list would accept nothing. */
+const listOf = (item: TSchema, what: string, maxItems = ACCEPT_MAX): TSchema =>
+  Type.Array(item, { minItems: 1, maxItems, description: `a list of 1 to ${maxItems} ${what}` });
+
+/** Which tasks a sidecar accepts. */
+const accept = options(
+  'submitters, repos and maxRuntimeMs',
+  {},
+  {
+    submitters: listOf(word('the ID of a token, or admin'), 'IDs of tokens'),
+    repos: listOf(text('a repository, or the beginning of some up to a "/" or ":" and "*"', REPO_PATTERN), 'repositories'),
+    maxRuntimeMs: timeMs(),
+  },
+);
+
 /** Adapters are validated in adapter-choice.ts, not by a schema. */
 const adapter = (port: string, example: string): TSchema => Type.Unknown({ port, description: `what ${example} returns` });
 
@@ -183,6 +202,7 @@ const sidecar = options(
         caFile: file,
       },
     ),
+    accept,
     timing: options('times', {}, sidecarTiming),
   },
 );

@@ -6,6 +6,7 @@ import type { Log } from '../ports/log.ts';
 import type { Storage } from '../ports/storage.ts';
 import type { StoreInspection } from '../ports/store-inspection.ts';
 import type { WakeRunner } from '../ports/wake-runner.ts';
+import type { AcceptConfig, ResolvedAccept } from './accept.ts';
 import type { HubLimits } from './limits.ts';
 import type { HubTiming, SidecarTiming } from './times.ts';
 
@@ -188,6 +189,8 @@ export interface SidecarConfig {
   readonly plainToken?: boolean | undefined;
   /** How the hubs are recognized over `wss://`. */
   readonly tls?: HubTls | undefined;
+  /** Which tasks it accepts. Default: all. */
+  readonly accept?: AcceptConfig | undefined;
   readonly timing?: Partial<SidecarTiming> | undefined;
 }
 
@@ -237,6 +240,7 @@ export interface ResolvedSidecarConfig {
   readonly insecure: boolean;
   readonly plainToken: boolean;
   readonly tls: { readonly fingerprints: readonly string[]; readonly caFile: string | null };
+  readonly accept: ResolvedAccept;
   readonly timing: SidecarTiming;
 }
 

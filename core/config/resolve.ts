@@ -10,6 +10,7 @@ import type {
 } from './config.ts';
 import { crossProblems } from './cross-checks.ts';
 import { isRecord } from '../domain/describe-value.ts';
+import { resolveAccept } from './accept.ts';
 import { DEFAULT_HOST, withoutUndefined } from './defaults.ts';
 import { HUB_LIMITS } from './limits.ts';
 import { schemaProblems, WHOLE_CONFIG } from './schema-problems.ts';
@@ -113,6 +114,7 @@ function resolveSidecar(sidecar: SidecarConfig, place: ConfigPlace): ResolvedSid
       fingerprints: Object.freeze([...(sidecar.tls?.fingerprints ?? [])]),
       caFile: sidecar.tls?.caFile === undefined ? null : place.absolute(sidecar.tls.caFile),
     }),
+    accept: resolveAccept(sidecar.accept),
     timing: Object.freeze({
       ...timing,
       wakeRetriesMs: Object.freeze([...timing.wakeRetriesMs]),

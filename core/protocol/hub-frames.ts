@@ -76,6 +76,8 @@ export const hubSchemas = {
     description: text,
     metadata: Type.Optional(Type.Unknown()),
     assigned_at: timeField,
+    // The ID of the token that submitted it. Older hubs do not say it.
+    submitted_by: Type.Optional(text),
     ...assignedParts,
     run_max_ms: Type.Optional(Type.Union([countField, Type.Null()])),
     complete_by: Type.Optional(Type.Union([timeField, Type.Null()])),

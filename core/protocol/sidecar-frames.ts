@@ -171,7 +171,13 @@ export const v2Schemas = {
     instance_id: commonSchemas.identify.properties.instance_id,
   }),
   task_accepted: Type.Object({ type: type('task_accepted'), ...v2Task }),
-  task_rejected: Type.Object({ type: type('task_rejected'), ...v2Task, reason: Type.Optional(reasonField) }),
+  task_rejected: Type.Object({
+    type: type('task_rejected'),
+    ...v2Task,
+    reason: Type.Optional(reasonField),
+    // `policy`: the policy of the sidecar does not allow this task.
+    cause: causeFields.cause,
+  }),
   task_released: Type.Object({
     type: type('task_released'),
     ...v2Task,

@@ -46,6 +46,7 @@ function taskFields({ task, body, result }: TaskRow): readonly (readonly [string
     ['assign_to', task.requirement.assignTo],
     ['last_error', task.lastError],
     ['failed_by', task.avoid],
+    ['rejected_by', task.rejectedBy],
     ...termEntries(task),
     ['eligible_at', task.eligibleAtMs],
     ['result', raw(result)],

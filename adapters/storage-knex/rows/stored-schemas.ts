@@ -6,6 +6,7 @@
 import { Type, type TSchema } from 'typebox';
 import { Compile, type Validator } from 'typebox/schema';
 import { KEPT_RESULTS_MAX } from '../../../core/domain/task/kept-results.ts';
+import { REJECTIONS_MAX } from '../../../core/domain/task/rules.ts';
 import { NO_TERMS, OUTCOMES_KEPT, PRIORITIES, STATUSES } from '../../../core/domain/task/task.ts';
 import { ATTEMPTS_KEPT } from '../../../core/domain/usage.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
@@ -36,6 +37,7 @@ export const taskSchema = Type.Object({
   handBacks: countField,
   parked: Type.Boolean(),
   avoid: nullable(agentIdField),
+  rejectedBy: Type.Array(agentIdField, { maxItems: REJECTIONS_MAX }),
   eligibleAtMs: time,
   expiresAtMs: time,
   ...Object.fromEntries(Object.keys(NO_TERMS).map((term) => [term, time])),

@@ -11,6 +11,7 @@ const STDERR_LINES = 20;
 const FIELDS: readonly (readonly [label: string, field: string])[] = [
   ['needs', 'needed_capabilities'],
   ['assign to', 'assign_to'],
+  ['rejected by', 'rejected_by'],
   ['depends on', 'depends_on'],
   ['repo', 'repo'],
   ['branch', 'branch'],

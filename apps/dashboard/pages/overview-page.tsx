@@ -109,6 +109,7 @@ const STUCK_KINDS = 6;
 /** Reasons that do not pass by themselves within minutes. */
 const STUCK_REASONS = new Set([
   'capabilities',
+  'rejected',
   'agent_unknown',
   'agent_offline',
   'agent_paused',

@@ -5,6 +5,7 @@
 import { isAgentId } from '../../domain/ids.ts';
 import { AgentcomError, messageOf } from '../../errors/agentcom-error.ts';
 import type { JournalOpened } from '../../ports/journal.ts';
+import type { ResolvedAccept } from '../../config/accept.ts';
 import type { SidecarTiming } from '../../config/times.ts';
 import { REFUSED_BYTES_MAX } from './state/constants.ts';
 import { effectRunner, type EffectRunner } from './engine/effect-runner.ts';
@@ -40,6 +41,8 @@ export interface SidecarConfigPart {
   readonly inProcess?: boolean | undefined;
   /** Its journal ends with its process, so what it began without an answer cannot be told from what it never got. Default false. */
   readonly isVolatile?: boolean | undefined;
+  /** Which tasks it accepts. Default: all. */
+  readonly accept?: ResolvedAccept | undefined;
   /** Redacted from everything the agent writes. */
   readonly secrets?: readonly string[] | undefined;
 }
@@ -203,6 +206,7 @@ function settingsOf({ config, runner, digest, ids, afterTurn }: SidecarOptions):
     sha256: (text) => digest.sha256(text),
     hmac: (key, text) => digest.hmac(key, text),
     plainToken: config.plainToken ?? false,
+    acceptPolicy: config.accept?.policy ?? null,
     inProcess: config.inProcess ?? false,
     isVolatile: config.isVolatile ?? false,
     awaitsTurns: afterTurn !== undefined,

@@ -1,7 +1,7 @@
 /** Invariants of the store as a whole: agents, keys, stops, and tasks that wait beside free agents. */
 import { mayWork, roomOf } from '../agent/breaker.ts';
 import type { AgentId, TaskId } from '../ids.ts';
-import { canRun } from '../task/scheduling.ts';
+import { mayTake } from '../task/scheduling.ts';
 import { isEnded, isLive } from '../task/task.ts';
 import { ofAgent, ofTask, type StoreState, type View, type Violation } from './view.ts';
 
@@ -40,7 +40,7 @@ function noTaskWaitsBesideFreeAgent(view: View): readonly Violation[] {
   return state.tasks
     .filter((task) => task.status === 'queued' && !task.parked && (task.eligibleAtMs ?? nowMs) < sinceMs)
     .flatMap((task) => {
-      const agent = free.find((one) => canRun(task.requirement, one));
+      const agent = free.find((one) => mayTake(task, one));
       return agent === undefined ? [] : [ofTask('I12', task, `queued, while ${agent.id} may run it and has a free slot`)];
     });
 }

@@ -16,6 +16,12 @@ export interface Rules {
 /** Assignments in a row that spent no retry, after which a task is parked for an operator. */
 export const HAND_BACKS_MAX = 10;
 
+/** Agents whose policy may reject a task in one round; it is dead-lettered with the last of them. */
+export const REJECTIONS_MAX = 32;
+
+/** How long a task that a policy rejected waits for another agent to accept it, unless it has a `ttlMs`. Milliseconds. */
+export const REJECTED_WAIT_MS = 600_000;
+
 /** How often an unaccepted assignment is sent to its agent. A sidecar that crashes on it each time does not get it a third time. */
 export const SENDINGS_MAX = 2;
 

@@ -27,6 +27,14 @@ export const canRun = (requirement: Requirement, agent: { readonly id: AgentId; 
   (requirement.assignTo === null || requirement.assignTo === agent.id) &&
   requirement.capabilities.every((capability) => agent.capabilities.includes(capability));
 
+/** Whether this agent may be given this task: it can run it, and has not rejected it. */
+export const mayTake = (
+  task: Pick<Task, 'requirement' | 'rejectedBy'>,
+  agent: { readonly id: AgentId; readonly capabilities: readonly string[] },
+): boolean => !hasRejected(task, agent.id) && canRun(task.requirement, agent);
+
+const hasRejected = ({ rejectedBy }: Pick<Task, 'rejectedBy'>, id: AgentId): boolean => rejectedBy.length > 0 && rejectedBy.includes(id);
+
 /** An index key of a requirement: the agent id if it is for one agent only, else its first capability. */
 const indexKeyOf = ({ assignTo, capabilities: [first] }: Requirement): string =>
   assignTo !== null ? `agent ${assignTo}` : first === undefined ? '' : `capability ${first}`;
@@ -69,7 +77,7 @@ export class Requirements {
 /**
  * Pairs ready tasks with free slots, one slot of each agent in turn, in the order of assignment. `candidates` are the first ready
  * tasks of each requirement and priority. A task that avoids an agent goes to another one with room, and to that agent only if
- * there is no other.
+ * there is no other; to an agent that has rejected it, it never goes.
  */
 export function decidePairs(candidates: readonly Task[], agents: readonly FreeAgent[]): readonly Pair[] {
   const ready = new ReadyTasks(candidates);
@@ -118,7 +126,9 @@ class ReadyTasks {
     for (const group of this.#groups.values()) {
       if (!canRun(group.requirement, agent)) continue;
       for (const [rank, tasks] of group.byPriority.entries()) {
-        const index = tasks.findIndex((task) => task.avoid !== agent.id || !others().some((other) => canRun(group.requirement, other)));
+        const index = tasks.findIndex(
+          (task) => !hasRejected(task, agent.id) && (task.avoid !== agent.id || !others().some((other) => mayTake(task, other))),
+        );
         const task = tasks[index];
         if (task === undefined) continue;
         const isBetter = best === null || (oldest || rank === best.rank ? compareByAge(task, best.task) < 0 : rank < best.rank);

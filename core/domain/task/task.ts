@@ -46,7 +46,7 @@ export interface TaskSession {
 }
 
 /** Why a task is in the dead letter. */
-export type DeadReason = 'retries_spent' | 'not_retryable' | 'ttl' | 'deadline';
+export type DeadReason = 'retries_spent' | 'not_retryable' | 'rejected' | 'ttl' | 'deadline';
 
 /** Times and limits of a task, as submitted. Null is what was not given. */
 export interface TaskTerms {
@@ -102,6 +102,8 @@ export interface Task extends TaskTerms {
   readonly parked: boolean;
   /** The agent that last failed or lost it: another agent is preferred. */
   readonly avoid: AgentId | null;
+  /** Agents whose policy rejected it: it is not assigned to them again in this round. At most `REJECTIONS_MAX`. */
+  readonly rejectedBy: readonly AgentId[];
   /** The last assignment that was reclaimed while its agent might still finish it: such a result is late, not stale. */
   readonly takenBack: { readonly agentId: AgentId; readonly generation: Generation } | null;
 

@@ -84,6 +84,7 @@ const copyOf = (task: Task): { -readonly [F in keyof Task]: Task[F] } => ({
   handBacks: task.handBacks,
   parked: task.parked,
   avoid: task.avoid,
+  rejectedBy: task.rejectedBy,
   takenBack: task.takenBack,
   eligibleAtMs: task.eligibleAtMs,
   expiresAtMs: task.expiresAtMs,

@@ -21,6 +21,7 @@ export function decideRetry(task: Task, by: string, dependenciesMet: boolean, no
     retryCount: 0,
     handBacks: 0,
     avoid: null,
+    rejectedBy: [],
     takenBack: null,
     deadReason: null,
     completeByMs: task.completeByMs !== null && task.completeByMs <= nowMs ? null : task.completeByMs,

@@ -1,11 +1,22 @@
 /** What reports do to their task. Called only for reports that pass the fence. */
+import { nextGeneration } from '../ids.ts';
 import { refuse } from '../task/refusal.ts';
-import type { Rules } from '../task/rules.ts';
+import { REJECTED_WAIT_MS, REJECTIONS_MAX, type Rules } from '../task/rules.ts';
 import type { Outcome, Task, TaskSession } from '../task/task.ts';
 import { withAttempt, type Usage } from '../usage.ts';
 import { acceptance } from './assigning.ts';
-import { change, mergeChanges, withOutcome, withUsage, type Change, type EventDraft, type Reporter, type Transition } from './change.ts';
-import { handBack, endAttempt } from './retrying.ts';
+import {
+  change,
+  mergeChanges,
+  UNASSIGNED,
+  withOutcome,
+  withUsage,
+  type Change,
+  type EventDraft,
+  type Reporter,
+  type Transition,
+} from './change.ts';
+import { deadLetter, handBack, endAttempt } from './retrying.ts';
 
 /** What a report may carry beside its outcome: the usage of the attempt so far, and the session that the program can resume. */
 export interface AttemptUpdate extends Usage {
@@ -130,6 +141,39 @@ export function decideReject(task: Task, by: Reporter, reason: string, nowMs: nu
   const outcome: Outcome = { generation: task.generation, agentId: by.agentId, report: 'rejected', answer: 'rejected' };
   return { ...back, task: { ...back.task, outcomes: withOutcome(task, outcome) } };
 }
+
+/**
+ * `task_rejected` by the policy of the agent: it says something about the two of them, not about the machine. The task goes to another
+ * agent at once and not to this one again in this round. It is dead-lettered if it is for this agent alone, after `REJECTIONS_MAX`
+ * agents, or if nobody accepts it in time.
+ */
+export function decidePolicyReject(task: Task, by: Reporter, reason: string, nowMs: number): Transition {
+  if (task.acceptedAtMs !== null) return refuse('invalid_state', task.generation);
+  const event = reportEvent(task, by, 'rejected', { reason, cause: POLICY });
+  const rejectedBy = [...task.rejectedBy.filter((id) => id !== by.agentId), by.agentId];
+  const patch: Partial<Task> = {
+    rejectedBy,
+    lastError: `rejected by ${by.agentId}: ${reason}`,
+    outcomes: withOutcome(task, { generation: task.generation, agentId: by.agentId, report: 'rejected', answer: 'rejected' }),
+  };
+  if (task.requirement.assignTo !== null || rejectedBy.length >= REJECTIONS_MAX) return deadLetter(task, 'rejected', [event], nowMs, patch);
+  return change(
+    task,
+    {
+      ...UNASSIGNED,
+      ...patch,
+      status: 'queued',
+      generation: nextGeneration(task.generation),
+      eligibleAtMs: nowMs,
+      expiresAtMs: task.expiresAtMs ?? nowMs + REJECTED_WAIT_MS,
+    },
+    nowMs,
+    [event],
+  );
+}
+
+/** The cause of a rejection by the policy of a sidecar. */
+export const POLICY = 'policy';
 
 const uncounted = (before: Task, back: Change, nowMs: number): Change => ({
   ...back,

@@ -46,6 +46,7 @@ export function decideSubmit(draft: Omit<TaskDraft, 'body'>, submittedBy: string
     handBacks: 0,
     parked: false,
     avoid: null,
+    rejectedBy: [],
     takenBack: null,
     eligibleAtMs: null,
     expiresAtMs: null,

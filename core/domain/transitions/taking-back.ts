@@ -105,9 +105,11 @@ export function decideDeadline(task: Task, nowMs: number): Change {
   return withStop(deadLetter(task, 'deadline', [], nowMs, { lastError: 'deadline' }), stop, nowMs);
 }
 
-/** `ttlMs` has passed before the task was accepted in this round. */
+/** `ttlMs`, or `REJECTED_WAIT_MS` after a rejection by a policy, has passed before the task was accepted in this round. */
 export const decideExpire = (task: Task, nowMs: number): Change =>
-  deadLetter(task, 'ttl', [{ event: 'expired' }], nowMs, { lastError: 'ttl' });
+  task.rejectedBy.length === 0
+    ? deadLetter(task, 'ttl', [{ event: 'expired' }], nowMs, { lastError: 'ttl' })
+    : deadLetter(task, 'rejected', [{ event: 'expired' }], nowMs, {});
 
 const withStop = (done: Change, stop: PendingStop | null, nowMs: number): Change => {
   if (stop === null) return done;

@@ -5,7 +5,7 @@
  */
 import type { AgentId, TaskId } from '../ids.ts';
 import { isWaiting, readyAtMs } from '../task/claimable.ts';
-import { canRun } from '../task/scheduling.ts';
+import { canRun, mayTake } from '../task/scheduling.ts';
 import type { Status, Task } from '../task/task.ts';
 import { isOver } from '../transitions/due.ts';
 import { AGENT_KINDS, blockedAgent, type AgentKind, type AgentLoad, type BlockedAgent, type Blocker } from './agent-waiting.ts';
@@ -23,6 +23,7 @@ export type WaitingReason =
   | 'parked'
   | 'deadline'
   | 'capabilities'
+  | 'rejected'
   | 'agent_unknown'
   | `agent_${Blocker}`
   | 'agents_unavailable'
@@ -50,6 +51,8 @@ export const WAITING_KINDS = [
   'capability_missing',
   /** Each capability is there, but not together. */
   'capabilities_apart',
+  /** The policies of all agents that could run it have rejected it. */
+  'rejected',
   ...AGENT_KINDS,
   'agents_unavailable',
   'ready',
@@ -199,7 +202,7 @@ function blockedBy(task: Task, dependencies: WaitingView['dependencies']): Waiti
 function queuedFor(task: Task, view: WaitingView): WaitingFor {
   const { agents, nowMs } = view;
   if (isOver(task, nowMs)) {
-    const message = 'Its time is over (ttl_ms or complete_by): it is dead-lettered by the next sweep.';
+    const message = 'Its time is over (ttl_ms, complete_by, or the wait after a rejection): it is dead-lettered by the next sweep.';
     return { reason: 'deadline', kind: 'deadline_passed', message };
   }
   if (!isWaiting(task)) {
@@ -225,7 +228,23 @@ function queuedFor(task: Task, view: WaitingView): WaitingFor {
   }
   const able = allowed.filter((load) => canRun(task.requirement, load.agent));
   if (able.length === 0) return lackingCapabilities(task, allowed);
-  return blockedByAgents(able, task, view);
+  const willing = able.filter((load) => mayTake(task, load.agent));
+  if (willing.length === 0) return rejectedByAll(able, task, nowMs);
+  return blockedByAgents(willing, task, view);
+}
+
+function rejectedByAll(able: readonly AgentLoad[], { rejectedBy, lastError, expiresAtMs }: Task, nowMs: number): WaitingFor {
+  const who = able.length === 1 ? 'The only agent that could run it' : `Each of the ${able.length} agents that could run it`;
+  const last = lastError === null ? '' : ` It was ${quoted(lastError)}`;
+  const until =
+    expiresAtMs === null ? '' : ` Unless another agent takes it, it is dead-lettered in ${durationText(Math.max(0, expiresAtMs - nowMs))}.`;
+  return {
+    reason: 'rejected',
+    kind: 'rejected',
+    message: `${who} has rejected it by its policy (${listText(rejectedBy)}).${last}${last === '' || /[.!?…]$/.test(last) ? '' : '.'}${until}`,
+    ...(expiresAtMs === null ? {} : { untilMs: expiresAtMs }),
+    agentCount: able.length,
+  };
 }
 
 function lackingCapabilities({ requirement }: Task, allowed: readonly AgentLoad[]): WaitingFor {

@@ -34,6 +34,7 @@ const taskFields = {
   needed_capabilities: texts,
   assign_to: orNull(text),
   failed_by: orNull(text),
+  rejected_by: Type.Array(text),
   last_error: orNull(text),
   complete_by: orNull(time),
   run_at: orNull(time),

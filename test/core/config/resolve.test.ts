@@ -63,6 +63,7 @@ t.test('defaults are in, folders are absolute, everything is frozen', async (t) 
     insecure: false,
     plainToken: false,
     tls: { fingerprints: [], caFile: null },
+    accept: { policy: null },
     timing: SIDECAR_TIMING,
   });
   const parts = [

@@ -48,6 +48,7 @@ export function aTask(over: Partial<Task> = {}): Task {
     handBacks: 0,
     parked: false,
     avoid: null,
+    rejectedBy: [],
     takenBack: null,
     eligibleAtMs: A_MOMENT_MS,
     expiresAtMs: null,

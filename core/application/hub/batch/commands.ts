@@ -82,7 +82,7 @@ export interface ReportCause {
 
 export type ReportBody =
   | { readonly report: 'accepted' }
-  | { readonly report: 'rejected'; readonly reason: string }
+  | { readonly report: 'rejected'; readonly reason: string; readonly cause?: string | null | undefined }
   | ({
       readonly report: 'released';
       readonly reason: string;

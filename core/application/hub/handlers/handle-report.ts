@@ -126,7 +126,9 @@ function decide(
     case 'failed':
       return reporting.decideFail(task, by, { ...body, session, kind: body.failure, details: withCause(body) }, nowMs, rules);
     case 'rejected':
-      return reporting.decideReject(task, by, body.reason, nowMs, rules);
+      return body.cause === reporting.POLICY
+        ? reporting.decidePolicyReject(task, by, body.reason, nowMs)
+        : reporting.decideReject(task, by, body.reason, nowMs, rules);
     case 'released':
       return reporting.decideRelease(task, by, { ...body, session, details: withCause(body) }, nowMs, rules, isAgentFaultOnly(body));
   }
@@ -182,6 +184,8 @@ function agentAfter(agent: Agent, task: Task, body: ReportBody, nowMs: number, {
       if (isAgentFault(body.cause ?? null)) return withPause(agent, agentFaultOf(body, body.error), nowMs, rules.breaker);
       return isMachineFault(body.failure) ? withStrike(agent, task.id, body.error, nowMs, rules.breaker) : withoutStrikes(agent);
     case 'rejected':
+      // Its policy says nothing about its machine, and nothing about its next task.
+      if (body.cause === reporting.POLICY) return agent;
       return withStrike(withRejection(agent, body.reason, nowMs), task.id, `rejected: ${body.reason}`, nowMs, rules.breaker);
     case 'released':
       if (body.cause === SIDECAR_STOPPED) return agent;

@@ -144,6 +144,7 @@ function assignFrame(version: ProtocolVersion, task: Task, body: TaskBody, runMa
     assigned_at: task.assignedAtMs,
     ...(version === 2
       ? {
+          submitted_by: task.submittedBy,
           ...partsToWire(body),
           run_max_ms: task.runMaxMs ?? runMaxMs,
           complete_by: task.completeByMs,

@@ -39,7 +39,11 @@ function bodyOf(frame: ReportFrame, version: ProtocolVersion): ReportBody {
     case 'task_accepted':
       return { report: 'accepted' };
     case 'task_rejected':
-      return { report: 'rejected', reason: textOf(frame.reason) ?? 'no reason given' };
+      return {
+        report: 'rejected',
+        reason: textOf(frame.reason) ?? 'no reason given',
+        ...('cause' in frame && frame.cause !== undefined ? { cause: frame.cause } : {}),
+      };
     case 'task_released':
       return {
         report: 'released',

@@ -1,5 +1,6 @@
 /** Assignments offered by the hub. */
 import type { Ended } from '../../../domain/assignment/ended-assignments.ts';
+import { policyRefusal } from '../../../domain/assignment/accept-policy.ts';
 import { decideOffer } from '../../../domain/assignment/offer.ts';
 import { stopFor, type AssignmentId, type Slot } from '../../../domain/assignment/slot.ts';
 import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
@@ -35,6 +36,8 @@ export function onAssign(step: StepContext, frame: AssignFrame): void {
       if (step.state.drain !== null || step.state.ownDrain !== null) return reject(step, offered, frame, 'draining');
       if (step.state.refusedFull) return reject(step, offered, frame, 'refused_full');
       const task = taskOf(frame);
+      const refusal = refusalOf(step, frame);
+      if (refusal !== null) return rejectByPolicy(step, offered, refusal);
       if (isTooLargeForJournal(step, task)) return reject(step, offered, frame, 'does not fit into the journal of this sidecar');
       return accept(step, offered, frame, task, decision.displaced);
     }
@@ -64,6 +67,23 @@ function accept(step: StepContext, offered: AssignmentId, frame: AssignFrame, ta
   report(step, offered, 'accepted', { reason: null, storeId: slot.storeId, assignedAtMs: slot.assignedAtMs });
   startAssignmentTimers(step, slot);
   step.log('info', 'accepted', { task_id: taskId, generation });
+}
+
+/** Why the policy of this sidecar does not allow the task; null: it does. */
+function refusalOf(step: StepContext, frame: AssignFrame): string | null {
+  const { acceptPolicy } = step.settings;
+  if (acceptPolicy === null) return null;
+  return policyRefusal(acceptPolicy, {
+    submittedBy: frame.submitted_by ?? null,
+    repo: frame.repo ?? null,
+    runMaxMs: frame.run_max_ms ?? null,
+  });
+}
+
+/** Sent once and kept nowhere: the same task gets the same answer, and a hub that offers many of them fills no disk. */
+function rejectByPolicy(step: StepContext, offered: AssignmentId, reason: string): void {
+  step.log('warn', 'rejected a task by policy', { task_id: offered.taskId, generation: offered.generation, reason });
+  step.send({ type: 'task_rejected', ...frameIds(offered), reason, cause: 'policy' });
 }
 
 /** The task as the agent sees it: known fields only, whatever a later protocol adds. */

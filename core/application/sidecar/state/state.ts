@@ -1,5 +1,6 @@
 /** The sidecar's state: its journal, and what only this process knows. Immutable. */
 import type { AgentId, Generation, TaskId } from '../../../domain/ids.ts';
+import type { AcceptPolicy } from '../../../domain/assignment/accept-policy.ts';
 import type { AssignmentId, Slot } from '../../../domain/assignment/slot.ts';
 import { encodedBytes } from '../../../domain/encoded-text.ts';
 import { PersistentMap } from '../../../domain/persistent-map.ts';
@@ -40,6 +41,8 @@ export interface SidecarSettings {
   readonly isVolatile: boolean;
   /** Acceptances wait for the end of a turn; see `SidecarPorts.afterTurn`. */
   readonly awaitsTurns: boolean;
+  /** Which tasks it accepts; null: all. */
+  readonly acceptPolicy: AcceptPolicy | null;
   /** Its agent is a function of this process; see `SidecarConfigPart.inProcess`. */
   readonly inProcess: boolean;
 }

@@ -37,6 +37,7 @@ export const settings = (over: Partial<SidecarSettings> = {}): SidecarSettings =
   runner: { adoptable: true, hasCheck: false },
   ...systemDigest(),
   plainToken: true,
+  acceptPolicy: null,
   inProcess: false,
   isVolatile: false,
   awaitsTurns: false,

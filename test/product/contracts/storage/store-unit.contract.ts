@@ -47,6 +47,7 @@ const FULL: Task = {
   handBacks: 4,
   parked: false,
   avoid: anAgentId('a2'),
+  rejectedBy: [anAgentId('a4'), anAgentId('a5')],
   takenBack: { agentId: anAgentId('a3'), generation: aGeneration(5) },
   eligibleAtMs: A_MOMENT_MS + 6,
   expiresAtMs: A_MOMENT_MS + 7,

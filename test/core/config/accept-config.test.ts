@@ -1,0 +1,25 @@
+import t from 'tap';
+import { resolveConfig, type ConfigPlace } from '../../../core/config/resolve.ts';
+
+const PLACE: ConfigPlace = { baseDir: '/etc/agentcom', absolute: (path) => (path.startsWith('/') ? path : `/etc/agentcom/${path}`) };
+const resolved = (accept: unknown) => resolveConfig({ sidecar: { hubs: ['ws://127.0.0.1:4000/ws'], agentId: 'worker-1', accept } }, PLACE);
+
+t.test('a policy has all its conditions', (t) => {
+  const repos = ['https://example.org/acme/*'];
+  const answer = resolved({ repos });
+  t.match(answer.kind === 'resolved' && answer.config.sidecar?.accept.policy, { submitters: null, repos, maxRuntimeMs: null });
+  t.end();
+});
+
+t.test('a policy that could not hold, or says less than it seems to, is refused', (t) => {
+  const wrong = [
+    { repos: ['https://example.org*'] },
+    { repos: ['a*b'] },
+    { repos: [] },
+    { submitters: [''] },
+    { maxRuntimeMs: 0 },
+    { runners: ['command'] },
+  ];
+  for (const one of wrong) t.equal(resolved(one).kind, 'invalid', JSON.stringify(one));
+  t.end();
+});

@@ -1,0 +1,118 @@
+/** What the hub does with a task that the policies of sidecars reject. */
+import t from 'tap';
+import { REJECTED_WAIT_MS, REJECTIONS_MAX } from '../../../core/domain/task/rules.ts';
+import { explainWaiting } from '../../../core/domain/waiting/waiting-for.ts';
+import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
+import { agentJson } from '../../../core/protocol/agent-json.ts';
+import { hubRig, type HubRig, type Peer } from './hub-rig.ts';
+
+const CALM = { timing: { heartbeatMs: 86_400_000 } };
+
+const agent = async (rig: HubRig, id: string): Promise<Peer> => {
+  const peer = await rig.peer(id);
+  await peer.identify();
+  return peer;
+};
+const rejects = (peer: Peer, task: TaskId, generation: number, cause: string | undefined = 'policy') =>
+  peer.send({ type: 'task_rejected', task_id: task, generation, reason: 'accept.repos', cause });
+const waitsFor = async (rig: HubRig, id: TaskId) => {
+  const rows = await rig.storage.agents.listAgents({ limit: 10 });
+  const loads = rows.map(({ agent, live, pendingStops }) => ({ agent, liveCount: live.length, stopCount: pendingStops }));
+  return explainWaiting((await rig.record(id)).task, { dependencies: [], agents: loads, nowMs: rig.clock.nowMs() });
+};
+const shown = async (rig: HubRig, id: string) => {
+  const row = await rig.storage.agents.getAgent(id as AgentId);
+  if (row === undefined) throw new Error(`no agent ${id}`);
+  return agentJson(row, rig.clock.nowMs());
+};
+
+t.test('R12 R13: it goes to another agent at once, spends no attempt, and counts neither as a strike nor as busy', async (t) => {
+  const rig = await hubRig(CALM);
+  const one = await agent(rig, 'a1');
+  const id = await rig.submit();
+  const two = await agent(rig, 'a2');
+  two.news();
+  await rejects(one, id, 1);
+  t.match(one.news().at(-1), { type: 'task_ack', status: 'rejected', generation: 1 });
+  t.match(two.news(), [{ type: 'task_assign', task_id: id, generation: 3, submitted_by: String }]);
+  t.match((await rig.record(id)).task, { assignedTo: 'a2', retryCount: 0, handBacks: 0, rejectedBy: ['a1'] });
+  t.match(await shown(rig, 'a1'), { status: 'idle' });
+  const next = await rig.submit();
+  t.match(one.news(), [{ type: 'task_assign', task_id: next }], 'the next task may be one that it accepts');
+  await rig.stop();
+});
+
+t.test('R12: it is never offered to the same agent again; why it waits is explained, and it ends', async (t) => {
+  const rig = await hubRig(CALM);
+  const one = await agent(rig, 'a1');
+  const id = await rig.submit();
+  await rejects(one, id, 1);
+  one.news();
+  await rig.pass(REJECTED_WAIT_MS - 1_000);
+  t.same(one.news(), []);
+  t.match(await waitsFor(rig, id), {
+    reason: 'rejected',
+    kind: 'rejected',
+    message:
+      /^The only agent that could run it has rejected it by its policy \(a1\)\. It was rejected by a1: accept\.repos\. Unless another/,
+  });
+  const other = await rig.submit();
+  t.match(one.news(), [{ type: 'task_assign', task_id: other }], 'and it holds up no other');
+  await rig.pass(60_000);
+  t.match((await rig.record(id)).task, {
+    status: 'dead_letter',
+    deadReason: 'rejected',
+    lastError: 'rejected by a1: accept.repos',
+    retryCount: 0,
+  });
+  t.match((await rig.record(id)).events.map(({ event }) => event).slice(-3), ['rejected', 'expired', 'dead_lettered']);
+  await rig.queue.do({ kind: 'retry', taskId: id, by: 'admin' });
+  t.match((await rig.record(id)).task, { status: 'queued', rejectedBy: [] }, 'a retry asks all of them again');
+  await rig.stop();
+});
+
+t.test('R12: one that is for this agent alone ends at once', async (t) => {
+  const rig = await hubRig(CALM);
+  const one = await agent(rig, 'a1');
+  await agent(rig, 'a2');
+  const id = await rig.submit({ assignTo: 'a1' as AgentId });
+  await rejects(one, id, 1);
+  t.match((await rig.record(id)).task, { status: 'dead_letter', deadReason: 'rejected', lastError: 'rejected by a1: accept.repos' });
+  await rig.stop();
+});
+
+t.test('R12: a ttl_ms of its own says how long it waits for another', async (t) => {
+  const rig = await hubRig(CALM);
+  const one = await agent(rig, 'a1');
+  const id = await rig.submit({ ttlMs: 3 * REJECTED_WAIT_MS });
+  await rejects(one, id, 1);
+  await rig.pass(2 * REJECTED_WAIT_MS);
+  const two = await agent(rig, 'a2');
+  t.match(two.frames.at(-1), { type: 'task_assign', task_id: id });
+  await rig.stop();
+});
+
+t.test(`R12: after ${REJECTIONS_MAX} agents it ends, however many there are`, async (t) => {
+  const rig = await hubRig(CALM);
+  const peers = new Map<string, Peer>();
+  for (let n = 0; n <= REJECTIONS_MAX; n += 1) peers.set(`a${n}`, await agent(rig, `a${n}`));
+  const id = await rig.submit();
+  for (let n = 0; n < REJECTIONS_MAX; n += 1) {
+    const { assignedTo, generation } = (await rig.record(id)).task;
+    await rejects(peers.get(String(assignedTo)) as Peer, id, generation);
+  }
+  const { task } = await rig.record(id);
+  t.match(task, { status: 'dead_letter', deadReason: 'rejected' });
+  t.equal(new Set(task.rejectedBy).size, REJECTIONS_MAX);
+  await rig.stop();
+});
+
+t.test('a rejection for another cause counts as before', async (t) => {
+  const rig = await hubRig(CALM);
+  const one = await agent(rig, 'a1');
+  const id = await rig.submit();
+  await rejects(one, id, 1, 'later_word');
+  t.match((await rig.record(id)).task, { status: 'queued', handBacks: 1, rejectedBy: [], avoid: 'a1' });
+  t.equal(typeof (await rig.storage.agents.getAgent('a1' as AgentId))?.agent.busyUntilMs, 'number');
+  await rig.stop();
+});
