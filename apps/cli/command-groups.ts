@@ -41,6 +41,7 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
   { commands: ['invite', 'join'], load: async () => (await import('./commands/join.ts')).addJoin },
   { commands: ['service'], load: async () => (await import('./commands/service.ts')).addService },
   { commands: ['tls'], load: async () => (await import('./commands/tls.ts')).addTls },
+  { commands: ['keys'], load: async () => (await import('./commands/keys.ts')).addKeys },
   { commands: ['completion'], needsAll: true, load: async () => (await import('./commands/completion.ts')).addCompletion },
   { commands: ['report'], load: async () => (await import('./commands/report.ts')).addReport },
 ];

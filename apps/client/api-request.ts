@@ -1,5 +1,6 @@
 /** Requests to the hub, with bounded retries where a retry is safe. */
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import type { SignTask } from '../signing/signing-options.ts';
 import type { Exchange, HttpAnswer, HttpQuestion } from './platform.ts';
 
 export interface Connection {
@@ -8,6 +9,8 @@ export interface Connection {
   readonly token?: string | undefined;
   /** Where the token was taken from, such as the name of a variable or a file: for the error of a hub that does not accept it. */
   readonly tokenFrom?: string | undefined;
+  /** Signs the tasks that are submitted, for sidecars that accept signed ones only; `taskSigner` makes one in Node. Default: none is signed. */
+  readonly signWith?: SignTask | undefined;
   /** Called before each retry, with the reason. */
   readonly onRetry?: ((reason: string) => void) | undefined;
   /** How long a request may be retried, milliseconds. Default 5,000; 0: no retry. */

@@ -42,7 +42,7 @@ export function clientOn({ exchange, random }: Platform, connection: Connection)
   const events = eventsClient(requests);
   return {
     url: connection.url,
-    tasks: tasksClient(requests, events, () => newKey(random)),
+    tasks: tasksClient(requests, events, { newKey: () => newKey(random), signWith: connection.signWith }),
     agents: agentsClient(requests),
     tokens: tokensClient(requests),
     enrolment: enrolmentClient(requests),

@@ -15,6 +15,8 @@ export interface NodeConnection extends Connection {
 export const hubClient = ({ tls = {}, ...connection }: NodeConnection): HubClient =>
   clientOn({ exchange: exchangeTrusting(tls), random: randomUUID }, connection);
 
+export { taskSigner } from '../signing/task-signer.ts';
+export type { Ed25519PrivateJwk, SignedTask, SignTask, TaskSignerOptions } from '../signing/signing-options.ts';
 export type { HubTrust } from '../../adapters/kit/hub-connection.ts';
 
 export type * from './types-of-client.ts';

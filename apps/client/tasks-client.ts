@@ -2,8 +2,10 @@
 import { traceContextOf } from '../../core/domain/task/trace-context.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { isEndedStatus, type EndedStatus } from './ended-status.ts';
+import type { SignTask } from '../signing/signing-options.ts';
 import type { EventsClient, EventsOptions } from './events.ts';
 import { pathTo, type Call, type Requester } from './api-request.ts';
+import { signedBodies, signedBody, signedPush } from './signed-bodies.ts';
 import { submitBatcher } from './submit-batcher.ts';
 import type {
   ActAnswer,
@@ -47,8 +49,13 @@ export interface SubmitOptions {
    */
   readonly traceparent?: string | undefined;
   readonly tracestate?: string | undefined;
+  /** Signs the tasks. Default: `signWith` of the connection. */
+  readonly signWith?: SignTask | undefined;
   /** Called if the hub knew the key: what it answers was created by an earlier request. */
   readonly onRepeated?: (() => void) | undefined;
+}
+interface SubmittedTasks {
+  readonly task_ids: readonly string[];
 }
 /** `timeoutMs`: how long to wait, up to 24 days. Default: as long as it takes. */
 export type WaitOptions = WatchOptions & { readonly timeoutMs?: number | undefined };
@@ -68,10 +75,7 @@ export interface TasksClient {
    * Submits all tasks or none; returns their IDs in the same order. A string is sent unchanged: one JSON object per line. Retried, like
    * `submit`.
    */
-  submitMany(
-    bodies: readonly SubmitRequest[] | string,
-    options?: SubmitOptions | string,
-  ): Promise<{ readonly task_ids: readonly string[] }>;
+  submitMany(bodies: readonly SubmitRequest[] | string, options?: SubmitOptions | string): Promise<SubmittedTasks>;
   /** Submits an urgent task for one connected agent. Not retried once it was sent. */
   push(body: PushRequest): Promise<PushAnswer>;
   /** A task with the newest events of its history. Retried, for `retryWithinMs` if given. Rejects if `signal` is aborted. */
@@ -112,7 +116,13 @@ export interface TasksClient {
   wait(taskId: string, options?: WaitOptions): Promise<EndedTask | null>;
 }
 
-export function tasksClient({ get, postOnce, request }: Requester, followEvents: EventsClient, newKey: () => string): TasksClient {
+export interface TasksClientParts {
+  readonly newKey: () => string;
+  readonly signWith: SignTask | undefined;
+}
+
+export function tasksClient({ get, postOnce, request }: Requester, followEvents: EventsClient, parts: TasksClientParts): TasksClient {
+  const { newKey } = parts;
   const path = (taskId: string, more = ''): string => `${pathTo('/api/tasks', taskId)}${more}`;
   const keyed = (options: SubmitOptions | string = {}) => {
     const given: SubmitOptions = typeof options === 'string' ? { idempotencyKey: options } : options;
@@ -121,17 +131,24 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
     const headers = { 'idempotency-key': given.idempotencyKey ?? newKey(), ...trace };
     return { method: 'POST', headers, idempotent: true, onStatus } as const;
   };
+  const signerOf = (options: SubmitOptions | string | undefined): SignTask | undefined =>
+    (typeof options === 'object' ? options.signWith : undefined) ?? parts.signWith;
   const submitTogether = submitBatcher({ request });
   const tasks: TasksClient = {
     submit(body, options) {
       const { headers, onStatus } = keyed(options);
-      return submitTogether({ body, headers, onStatus });
+      const sign = signerOf(options);
+      if (sign === undefined) return submitTogether({ body, headers, onStatus });
+      return signedBody(body, sign).then((signed) => submitTogether({ body: signed, headers, onStatus }));
     },
     submitMany(bodies, options) {
-      const content = typeof bodies === 'string' ? bodies : bodies.map((body) => JSON.stringify(body)).join('\n');
-      return request({ ...keyed(options), path: '/api/tasks/bulk', text: { type: 'application/x-ndjson', content } });
+      const send = (content: string) =>
+        request<SubmittedTasks>({ ...keyed(options), path: '/api/tasks/bulk', text: { type: 'application/x-ndjson', content } });
+      const sign = signerOf(options);
+      if (sign !== undefined) return signedBodies(bodies, sign).then(send);
+      return send(typeof bodies === 'string' ? bodies : bodies.map((body) => JSON.stringify(body)).join('\n'));
     },
-    push: (body) => postOnce('/api/admin/push-task', body),
+    push: async (body) => postOnce('/api/admin/push-task', parts.signWith === undefined ? body : await signedPush(body, parts.signWith)),
     get: (taskId, options) => request({ method: 'GET', path: path(taskId), idempotent: true, ...options }),
     list: (query) => get('/api/tasks', query),
     deadLetters: (query) => get('/api/tasks/dead-letter', query),

@@ -74,6 +74,8 @@ export interface TaskJson {
   readonly verification_steps: readonly (string | Readonly<Record<string, unknown>>)[];
   /** The incomplete endings that count as a result; null or absent: none. */
   readonly accept?: Acceptance | null | undefined;
+  /** The signature of its submitter; null or absent: none. */
+  readonly signature?: string | null | undefined;
   /** The trace of its submit, by W3C Trace Context; null or absent: none. */
   readonly traceparent?: string | null | undefined;
   readonly tracestate?: string | null | undefined;

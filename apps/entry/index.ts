@@ -17,7 +17,7 @@ export type {
   WakeRunnerChoice,
   WakeRunnerDeps,
 } from '../../core/config/config.ts';
-export type { AcceptConfig } from '../../core/config/accept.ts';
+export type { AcceptConfig, Ed25519PublicJwk, TrustedKeyConfig } from '../../core/config/accept.ts';
 export type { HubLimits } from '../../core/config/limits.ts';
 export type { BackoffTimes, HubTiming, SidecarTiming } from '../../core/config/times.ts';
 export { AgentcomError } from '../../core/errors/agentcom-error.ts';

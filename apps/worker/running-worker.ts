@@ -9,6 +9,7 @@ import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Journal } from '../../core/ports/journal.ts';
 import type { Log } from '../../core/ports/log.ts';
+import { signaturesFor } from '../signing/signatures-for.ts';
 import { hubTrust } from '../tls/hub-trust.ts';
 import { fenceOf, functionRunner } from './function-runner.ts';
 import type { Fence } from './handler.ts';
@@ -72,6 +73,7 @@ export function worker(options: WorkerOptions): RunningWorker {
       config: { ...config, inProcess: true, isVolatile: journalDir === undefined },
       link: wsLink({ log, trust: await hubTrust(config.tls) }),
       journal,
+      signatures: (await signaturesFor(config.accept, journalDir ?? null)) ?? undefined,
       results: noFiles,
       runner,
       clock,

@@ -130,21 +130,46 @@ const listen = options(
 );
 
 const ACCEPT_MAX = 1_000;
+const KEYS_MAX = 64;
 /** A `*` stands for a path, so it follows a slash or a colon: `https://example.org*` would match other hosts. */
 const REPO_PATTERN = '^[^*\\s]+$|^[^*\\s]*[/:]\\*$';
+/** 32 bytes, base64url. */
+const ED25519_X_PATTERN = '^[A-Za-z0-9_-]{43}$';
 const word = (what: string): TSchema => text(what, '^[^\\u0000-\\u001f\\u007f]+$', 128);
 /** Whether it names nothing is checked, too: an empty list would accept nothing. */
 const listOf = (item: TSchema, what: string, maxItems = ACCEPT_MAX): TSchema =>
   Type.Array(item, { minItems: 1, maxItems, description: `a list of 1 to ${maxItems} ${what}` });
 
+const publicKey = Type.Union(
+  [
+    file,
+    options(
+      'kty, crv and x',
+      { kty: Type.Literal('OKP'), crv: Type.Literal('Ed25519'), x: text('32 bytes in base64url', ED25519_X_PATTERN) },
+      { kid: word('a text'), use: word('a text'), alg: word('a text') },
+    ),
+  ],
+  { description: 'an Ed25519 public key: a JWK without a private part, or a file with a JWK or PEM' },
+);
+
 /** Which tasks a sidecar accepts. */
 const accept = options(
-  'submitters, repos and maxRuntimeMs',
+  'submitters, repos, maxRuntimeMs, signedBy and audiences',
   {},
   {
     submitters: listOf(word('the ID of a token, or admin'), 'IDs of tokens'),
     repos: listOf(text('a repository, or the beginning of some up to a "/" or ":" and "*"', REPO_PATTERN), 'repositories'),
     maxRuntimeMs: timeMs(),
+    signedBy: listOf(
+      options(
+        'publicKey, name and notAfter',
+        { publicKey },
+        { name: word('a name of 1 to 128 characters'), notAfter: text('a day such as 2027-12-31', '^[0-9]{4}-[01][0-9]-[0-3][0-9]$', 10) },
+      ),
+      'keys',
+      KEYS_MAX,
+    ),
+    audiences: listOf(word('a name of 1 to 128 characters'), 'names', KEYS_MAX),
   },
 );
 

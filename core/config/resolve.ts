@@ -114,7 +114,7 @@ function resolveSidecar(sidecar: SidecarConfig, place: ConfigPlace): ResolvedSid
       fingerprints: Object.freeze([...(sidecar.tls?.fingerprints ?? [])]),
       caFile: sidecar.tls?.caFile === undefined ? null : place.absolute(sidecar.tls.caFile),
     }),
-    accept: resolveAccept(sidecar.accept),
+    accept: resolveAccept(sidecar.accept, place.absolute),
     timing: Object.freeze({
       ...timing,
       wakeRetriesMs: Object.freeze([...timing.wakeRetriesMs]),

@@ -81,6 +81,14 @@ export const sessionIdField = Type.String({
   pattern: SESSION_ID_PATTERN,
   description: 'a session ID: letters, digits and "._:@=+-", a letter or digit first, at most 256 characters',
 });
+/** A task with 64 capabilities of 64 characters has one of 7,000 characters. */
+export const SIGNATURE_CHARACTERS_MAX = 8_192;
+/** The signature of a task: a JWS in its compact form. Only sidecars know the keys. */
+export const signatureField = Type.String({
+  pattern: '^[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+$',
+  maxLength: SIGNATURE_CHARACTERS_MAX,
+  description: `a JWS in compact form of at most ${SIGNATURE_CHARACTERS_MAX} characters`,
+});
 /** The checks of a sidecar's machine and its agent program. */
 export const CHECKS_MAX = 32;
 export const CHECK_CHARACTERS_MAX = 1_024;

@@ -17,6 +17,7 @@ import {
   nonceField,
   objectField,
   sealedField,
+  signatureField,
   slotsField,
   taskIdField,
   tokenHintField,
@@ -73,6 +74,7 @@ export const pushSchema = closed({
   agent_id: Type.String({ minLength: 1, maxLength: 256 }),
   description: descriptionField,
   metadata: optional(objectField),
+  signature: optional(signatureField),
 });
 export type PushBody = Static<typeof pushSchema>;
 

@@ -5,7 +5,7 @@
 import { Type, type TSchema } from 'typebox';
 import { acceptanceIn, type Acceptable, type TaskBody } from '../domain/task/task.ts';
 import type { TraceContext } from '../domain/task/trace-context.ts';
-import { acceptFields, maybe, objectField } from './fields.ts';
+import { acceptFields, maybe, objectField, signatureField } from './fields.ts';
 
 /** Entries of a list of texts. */
 export const NOTES_MAX = 256;
@@ -28,6 +28,7 @@ export const submittedParts = {
   success_criteria: Type.Optional(sentences),
   verification_steps: Type.Optional(notes),
   accept: Type.Optional(Type.Object(acceptFields, { additionalProperties: false })),
+  signature: Type.Optional(signatureField),
 } as const satisfies Readonly<Record<string, TSchema>>;
 
 const text = Type.String();
@@ -40,6 +41,7 @@ export const assignedParts = {
   success_criteria: Type.Optional(Type.Array(text)),
   verification_steps: Type.Optional(Type.Array(Type.Union([text, objectField]))),
   accept: Type.Optional(Type.Object(acceptFields)),
+  signature: maybe(text),
   // Headers of the submit.
   traceparent: maybe(text),
   tracestate: maybe(text),
@@ -55,6 +57,7 @@ const WIRE_NAMES: Readonly<Record<Part, WirePart>> = {
   successCriteria: 'success_criteria',
   verificationSteps: 'verification_steps',
   accept: 'accept',
+  signature: 'signature',
   traceparent: 'traceparent',
   tracestate: 'tracestate',
 };
@@ -63,7 +66,7 @@ const PARTS = Object.entries(WIRE_NAMES) as readonly (readonly [Part, WirePart])
 /** A body of which nothing but the description and metadata is given. */
 const NOTHING_GIVEN = { repo: null, branch: null, fileHints: [], successCriteria: [], verificationSteps: [] } satisfies Omit<
   TaskBody,
-  'description' | 'metadata' | 'accept' | keyof TraceContext
+  'description' | 'metadata' | 'accept' | 'signature' | keyof TraceContext
 >;
 
 /** From checked fields of a submit or an assignment; other fields are left out. */

@@ -31,6 +31,14 @@ const TLS = 'adapters/wire/tls.test.ts';
 const JOINING = 'apps/tls/joining.test.ts';
 const CONFIG = 'core/config/resolve.test.ts';
 
+const HOSTILE_HUB = 'security/hostile-hub.test.ts';
+const SIGNATURES = 'apps/signing/trusted-signatures.test.ts';
+const CLAIMS = 'core/protocol/task-claims.test.ts';
+const NONCES = 'apps/signing/nonce-memory.test.ts';
+const SIGNED = 'core/sidecar/accept/signed-offers.test.ts';
+const POLICY = 'core/sidecar/accept/accept-policy.test.ts';
+const REJECTIONS = 'core/hub/policy-rejections.test.ts';
+
 export const THREATS: readonly Threat[] = [
   {
     who: 'network peer',
@@ -88,6 +96,35 @@ export const THREATS: readonly Threat[] = [
     tests: [
       [PROOF, 'a hint that nobody has, that of another agent and that of a revoked token get the same answer as one that is right'],
       [PROOF, 'R20: hellos that guess hold off their address, and who says nothing after it is closed in its time'],
+    ],
+  },
+  {
+    who: 'hub that was taken over',
+    stoppedBy:
+      'a sidecar can be told to run only what a submitter signed, for it and for now: tampered with, unsigned, by another key, expired, for others or replayed, it is rejected before anything is written or woken',
+    tests: [
+      [HOSTILE_HUB, 'a sidecar that trusts a submitter runs what this submitter signed, and nothing that the hub makes of it'],
+      [HOSTILE_HUB, 'a retry of the same task is no replay'],
+      [SIGNATURES, 'everything else is invalid, and says why'],
+      [SIGNATURES, 'a key counts until its last day'],
+      [CLAIMS, 'each part of a task is in its text'],
+      [CLAIMS, 'a sidecar runs what was signed, where and while it was signed for'],
+      [CLAIMS, 'claims are of this form and no other: one that is unknown may forbid to run the task'],
+      [NONCES, 'the same task may come again, another one not, and neither after a restart'],
+      [NONCES, 'beyond its bound, what may have been forgotten is refused, and newer signatures are not'],
+      [SIGNED, 'an offer is checked first, and accepted once it is trusted'],
+      [SIGNED, 'the hub does not choose the session in which signed text is read'],
+    ],
+  },
+  {
+    who: 'submitter',
+    stoppedBy:
+      'a sidecar can be told whose tasks it accepts, of which repositories, and for how long; what it rejects ends elsewhere and is no strike',
+    tests: [
+      [POLICY, 'each condition that is given must hold'],
+      [POLICY, 'a task that the policy does not allow is rejected with the reason, before anything is written or woken'],
+      [REJECTIONS, 'R12 R13: it goes to another agent at once, spends no attempt, and counts neither as a strike nor as busy'],
+      [REJECTIONS, 'R12: it is never offered to the same agent again; why it waits is explained, and it ends'],
     ],
   },
   {

@@ -10,6 +10,7 @@ import {
   pushSchema,
   SUBMITS_PER_BATCH_MAX,
   submitSchema,
+  type SubmitBody,
 } from '../../../core/protocol/http-bodies.ts';
 import type { HttpErrorDetail } from '../../../core/protocol/http-errors.ts';
 import { canonicalJson } from '../../../core/protocol/json-text.ts';
@@ -53,7 +54,8 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     const draft = toTaskDraft(ids.task(), body.value, traceContextOf(item.traceparent, item.tracestate));
     const over = overQuota([draft], by);
     if (over !== null) return over;
-    const idempotency = key.value === null ? null : { key: key.value, digest: digest.sha256(`task\n${canonicalJson(body.value)}`) };
+    const idempotency =
+      key.value === null ? null : { key: key.value, digest: digest.sha256(`task\n${canonicalJson(unsigned(body.value))}`) };
     const answer = await inbox.do({ kind: 'submit', drafts: [draft], submittedBy: by.id, idempotency });
     if (!('tasks' in answer)) return submitRefusal(answer, () => undefined);
     const [task] = answer.tasks;
@@ -109,7 +111,7 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
       if (body.kind === 'invalid' || mistakes.length > 0) return null;
       drafts.push(toTaskDraft(ids.task(), body.value, trace));
       lines.push(number);
-      if (key.value !== null) digests.push(digest.sha256(canonicalJson(body.value)));
+      if (key.value !== null) digests.push(digest.sha256(canonicalJson(unsigned(body.value))));
       return null;
     });
     if (stopped !== null) return stopped;
@@ -143,6 +145,13 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
 
 /** Of the headers. Not in the digest of an idempotency key: the retry of a submit may be another span, and the first one counts. */
 const traceOf = (request: ApiRequest): TraceContext => traceContextOf(request.header('traceparent'), request.header('tracestate'));
+
+/** What the digest of an idempotency key covers: a submit that is repeated may be signed anew, and the first signature counts. */
+function unsigned(body: SubmitBody): Omit<SubmitBody, 'signature'> {
+  if (body.signature === undefined) return body;
+  const { signature: _, ...rest } = body;
+  return rest;
+}
 
 const notConnected = (agentId: string): Reply =>
   refusal('agent_not_connected', 'The agent is not connected; submit the task with assign_to to let it wait.', {

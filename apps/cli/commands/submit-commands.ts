@@ -6,7 +6,7 @@ import { PRIORITIES, type Priority } from '../../../core/domain/task/task.ts';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import type { HubClient, SubmitRequest } from '../../client/index.ts';
+import type { HubClient, SignTask, SubmitRequest } from '../../client/index.ts';
 import type { Action, Context } from '../cli-context.ts';
 import { followTask } from '../follow.ts';
 import { isLast, taskNamed } from '../task-names.ts';
@@ -33,6 +33,9 @@ interface SubmitOptions {
   readonly verify?: SubmitRequest['verification_steps'];
   readonly accept?: SubmitRequest['accept'];
   readonly idempotencyKey?: string;
+  readonly signKey?: string;
+  readonly signFor?: number;
+  readonly audience?: readonly string[];
   readonly wait?: boolean;
 }
 
@@ -59,6 +62,9 @@ export function addSubmit(program: Command, action: Action): void {
     .option('--verify <text>', 'a verification step, text or a JSON object (repeatable)', collectNotes)
     .option('--accept <end>', 'an ending that counts as a result: empty, truncated or refused (repeatable)', collectAccepted)
     .option('--idempotency-key <key>', 'repeating a submit with the same key creates no second task (default: random)')
+    .option('--sign-key <file>', 'sign with this private key, for agents that accept signed tasks only (default: AGENTCOM_SIGN_KEY)')
+    .option('--sign-for <duration>', 'how long the signature is valid, at most 31d (default: 1d)', parseDuration)
+    .option('--audience <name>', 'an agent or an audience that the signature is for (repeatable; default: any)', collect)
     .option('-w, --wait', 'print events until the task ends, and exit with its outcome')
     .action(action(submit));
 }
@@ -72,11 +78,11 @@ async function submit(context: Context, options: SubmitOptions, argument: string
       );
     }
     const { submitBulk } = await import('./bulk-submit.ts');
-    return submitBulk(context, options.bulk, requestOf(context, options));
+    return submitBulk(context, options.bulk, await requestOf(context, options));
   }
   const description = await readDescription(context.environment, argument, options.file);
   const hub = await context.hub();
-  const task = await hub.tasks.submit(await bodyOf(context, hub, description, options), requestOf(context, options));
+  const task = await hub.tasks.submit(await bodyOf(context, hub, description, options), await requestOf(context, options));
   await isLast(context, hub, task.task_id);
   context.output.data(task);
   context.output.line(`${task.task_id} ${task.status} (${task.priority})`);
@@ -84,11 +90,22 @@ async function submit(context: Context, options: SubmitOptions, argument: string
 }
 
 /** A task that is submitted within a trace belongs to it. */
-const requestOf = ({ environment: { env } }: Context, { idempotencyKey }: SubmitOptions) => ({
-  idempotencyKey,
-  traceparent: env['TRACEPARENT'],
-  tracestate: env['TRACESTATE'],
+const requestOf = async ({ environment }: Context, options: SubmitOptions) => ({
+  idempotencyKey: options.idempotencyKey,
+  traceparent: environment.env['TRACEPARENT'],
+  tracestate: environment.env['TRACESTATE'],
+  signWith: await signerOf(environment, options),
 });
+
+async function signerOf({ cwd, env }: CliEnvironment, { signKey, signFor, audience }: SubmitOptions): Promise<SignTask | undefined> {
+  const file = signKey ?? env['AGENTCOM_SIGN_KEY'] ?? '';
+  if (file !== '') {
+    const { signTaskWith } = await import('../../signing/sign-task.ts');
+    return signTaskWith({ key: resolve(cwd, file), expiresInMs: signFor, audience });
+  }
+  if (signFor === undefined && audience === undefined) return undefined;
+  throw new AgentcomError('AC_USAGE', '--sign-for and --audience belong to a signature. Add --sign-key FILE, or set AGENTCOM_SIGN_KEY.');
+}
 
 async function bodyOf(context: Context, hub: HubClient, description: string, options: SubmitOptions): Promise<SubmitRequest> {
   const { dependsOn } = options;

@@ -6,7 +6,7 @@ import type { StoreFinding } from '../../../core/application/doctor/check-store.
 export type DoctorCheck =
   StoreFinding['check'] | ServerFinding['check'] | JournalCheck | JournalNotice | MachineCheck | ConfigCheck | HubCheck | LinkCheck;
 
-type ConfigCheck = 'config' | 'cannot_look' | 'wake_runner';
+type ConfigCheck = 'config' | 'cannot_look' | 'wake_runner' | 'trusted_key' | 'trusted_key_expires';
 type MachineCheck = 'data_dir' | 'disk_full' | 'open_files' | 'secret_file' | 'clock';
 type HubCheck =
   'certificate' | 'certificate_expires' | 'hub_never_started' | 'storage' | 'port_taken' | 'listen' | 'not_kept' | 'not_looked_at';
@@ -28,6 +28,7 @@ const NOTICES: ReadonlySet<DoctorCheck> = new Set<DoctorCheck>([
   ...JOURNAL_NOTICES,
   'hub_never_started',
   'certificate_expires',
+  'trusted_key_expires',
   'hub_version',
   'not_kept',
   'not_looked_at',
@@ -119,6 +120,9 @@ const ADVICE: Readonly<Record<DoctorCheck, string>> = {
   agent_id_in_use: 'Stop the other sidecar, or give this one an agent id, a token and a data directory of its own.',
   cli_token: 'Correct the token.',
   clock: 'Set the clock, preferably with NTP (`timedatectl set-ntp true`). A running sidecar then takes tasks again by itself.',
+  trusted_key:
+    'Correct sidecar.accept.signedBy: `agentcom keys show FILE` prints the public half of a key. A sidecar does not start with a key that it cannot read, and rejects tasks signed with one that has expired.',
+  trusted_key_expires: 'Make another key with `agentcom keys init`, trust both, and sign with the new one.',
   wake_runner: 'Fix what the message names, or correct sidecar.wake in the config.',
 };
 

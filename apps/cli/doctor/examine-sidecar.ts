@@ -27,8 +27,9 @@ export async function examineSidecar(
   if (isUsable) await examineJournal(sidecar, options);
   for (const found of folder.findings) onFinding(found);
   for (const found of link) if (isUsable || found.check !== 'secret_file') onFinding(found);
+  await examineKeys(sidecar, onFinding);
   await examineRunner(sidecar, config.baseDir, onFinding);
-  const seen = `${isUsable ? 'journal, outbox, refused reports, ' : ''}folder, disk, hub, token, clock and wake runner`;
+  const seen = `${isUsable ? 'journal, outbox, refused reports, ' : ''}folder, disk, hub, token, clock${sidecar.accept.signedBy.length === 0 ? '' : ', trusted keys'} and wake runner`;
   return { what: `sidecar ${agentId}: journal in ${dataDir}`, seen };
 }
 
@@ -39,6 +40,27 @@ async function examineJournal({ agentId, dataDir }: ResolvedSidecarConfig, { onF
       if (check !== 'open_to_others') onFinding(finding(check, what, { taskId, agentId }));
   } catch (thrown) {
     onFinding(findingOf('cannot_look', thrown, { agentId }));
+  }
+}
+
+/** Days before the end of a trusted key at which it is told, in milliseconds. */
+const KEY_EXPIRES_SOON_MS = 14 * 86_400_000;
+
+/** The keys whose signatures the sidecar trusts. */
+async function examineKeys({ agentId, accept }: ResolvedSidecarConfig, onFinding: ExamineOptions['onFinding']): Promise<void> {
+  if (accept.signedBy.length === 0) return;
+  const { trustedKey } = await import('../../signing/key-files.ts');
+  const nowMs = systemClock().nowMs();
+  for (const [place, config] of accept.signedBy.entries()) {
+    try {
+      const { name, notAfterMs } = await trustedKey(config, `sidecar.accept.signedBy[${place}]`);
+      if (notAfterMs === null || notAfterMs > nowMs + KEY_EXPIRES_SOON_MS) continue;
+      const isOver = notAfterMs <= nowMs;
+      const what = `the key "${name}" of sidecar.accept.signedBy ${isOver ? 'expired' : 'expires'} at ${new Date(notAfterMs).toISOString()}`;
+      onFinding(finding(isOver ? 'trusted_key' : 'trusted_key_expires', what, { agentId }));
+    } catch (thrown) {
+      onFinding(findingOf('trusted_key', thrown, { agentId }));
+    }
   }
 }
 

@@ -5,6 +5,7 @@ import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
 import type { HubTrust } from '../../../adapters/kit/hub-connection.ts';
 import { filesResultInbox } from '../../../adapters/results-files/files-result-inbox.ts';
 import type { ResolvedSidecarConfig } from '../../../core/config/config.ts';
+import { signaturesFor } from '../../signing/signatures-for.ts';
 import { TOKENS } from '../../container-tokens.ts';
 
 export interface AdaptersPlace {
@@ -29,6 +30,9 @@ export const adaptersModule = (config: ResolvedSidecarConfig, { baseDir, trust }
         (clock, log) => filesResultInbox({ dataDir, clock, log, resultStillMs: config.timing.resultStillMs }),
         [TOKENS.Clock, TOKENS.Log],
       )
+      .inSingletonScope();
+    bind(TOKENS.TaskSignatures)
+      .toResolvedValue(async () => signaturesFor(config.accept, dataDir), [])
       .inSingletonScope();
     bind(TOKENS.WakeRunner)
       .toResolvedValue(

@@ -9,12 +9,13 @@ export const coreModule = (token: string, secrets: readonly string[]): Container
     bind(TOKENS.SidecarToken).toConstantValue(token);
     bind(TOKENS.Sidecar)
       .toResolvedValue(
-        (config, token, link, journal, results, runner, clock, ids, digest, log) =>
+        (config, token, link, journal, results, signatures, runner, clock, ids, digest, log) =>
           createSidecar({
             config: { ...config, token, secrets },
             link,
             journal,
             results,
+            signatures: signatures ?? undefined,
             runner: runner ?? undefined,
             clock,
             ids,
@@ -28,6 +29,7 @@ export const coreModule = (token: string, secrets: readonly string[]): Container
           TOKENS.HubLink,
           TOKENS.Journal,
           TOKENS.ResultInbox,
+          TOKENS.TaskSignatures,
           TOKENS.WakeRunner,
           TOKENS.Clock,
           TOKENS.Ids,

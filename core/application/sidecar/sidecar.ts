@@ -99,6 +99,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
 
   async function open(settings: SidecarSettings): Promise<void> {
     const opened = await journal.open();
+    await options.signatures?.open();
     const loaded = loadedState(await stateOf(opened), opened.instanceId);
     const secrets = config.secrets ?? [];
     const redactor = createRedactor(secrets);
@@ -106,6 +107,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
     const deliver = (input: SidecarInput): Promise<void> => driver.deliver(secrets.length === 0 ? input : redactInput(input, redactor));
     const effects = effectRunner({
       ...options,
+      settings,
       deliver,
       onReady: ready.resolve,
       onStopped: stopped.resolve,
@@ -154,7 +156,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
   }
 
   async function close(): Promise<void> {
-    for (const closing of await Promise.allSettled([results.close(), journal.close()])) {
+    for (const closing of await Promise.allSettled([results.close(), options.signatures?.close(), journal.close()])) {
       if (closing.status === 'rejected') log.warn('could not close a part of the sidecar', { error: messageOf(closing.reason) });
     }
   }
@@ -189,7 +191,7 @@ function tellingOfLink(step: DriverParts['step'], onLink: SidecarOptions['onLink
   };
 }
 
-function settingsOf({ config, runner, digest, ids, afterTurn }: SidecarOptions): SidecarSettings {
+function settingsOf({ config, runner, digest, ids, signatures, afterTurn }: SidecarOptions): SidecarSettings {
   const { agentId, hubs } = config;
   if (!isAgentId(agentId) || hubs.length === 0) {
     throw new AgentcomError(
@@ -197,6 +199,11 @@ function settingsOf({ config, runner, digest, ids, afterTurn }: SidecarOptions):
       `Cannot start the sidecar "${agentId}": wanted an agent id of lower case letters, digits, ".", "_", "-" and at least one hub address.`,
     );
   }
+  if ((config.accept?.signedBy.length ?? 0) > 0 && signatures === undefined)
+    throw new AgentcomError(
+      'AC_INTERNAL',
+      `The sidecar "${agentId}" is to accept signed tasks only, and has nothing to check signatures with.`,
+    );
   return {
     ...config,
     refusedBytesMax: config.refusedBytesMax ?? REFUSED_BYTES_MAX,
@@ -207,6 +214,8 @@ function settingsOf({ config, runner, digest, ids, afterTurn }: SidecarOptions):
     hmac: (key, text) => digest.hmac(key, text),
     plainToken: config.plainToken ?? false,
     acceptPolicy: config.accept?.policy ?? null,
+    requiresSignature: signatures !== undefined,
+    audiences: config.accept?.audiences ?? [],
     inProcess: config.inProcess ?? false,
     isVolatile: config.isVolatile ?? false,
     awaitsTurns: afterTurn !== undefined,

@@ -158,6 +158,8 @@ export interface TaskBody extends TraceContext {
   readonly verificationSteps: readonly Note[];
   /** Left out if it accepts none. */
   readonly accept?: Acceptance;
+  /** The signature of its submitter, a JWS. Left out if it has none. Sidecars judge it; the hub only keeps it. */
+  readonly signature?: string;
 }
 
 /** The length of a note: of the text, or of the JSON of an object. */

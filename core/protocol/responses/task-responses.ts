@@ -54,6 +54,7 @@ const taskFields = {
   success_criteria: texts,
   verification_steps: Type.Array(note),
   accept: orNull(Type.Object({ empty: flag, truncated: flag, refused: flag })),
+  signature: orNull(text),
   traceparent: orNull(text),
   tracestate: orNull(text),
   depends_on: texts,

@@ -1,5 +1,6 @@
 /** The doctor on a sidecar's machine: each thing that keeps a sidecar from working is found, with its cure. */
 import { execFileSync } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -18,7 +19,12 @@ interface Machine {
   readonly folder: string;
   readonly dataDir: string;
   /** What the doctor finds with this runner and hub: `check: what`, damages and notices apart. */
-  look(over?: { readonly wake?: string; readonly hubs?: readonly string[]; readonly plainToken?: boolean }): Promise<Found>;
+  look(over?: {
+    readonly wake?: string;
+    readonly hubs?: readonly string[];
+    readonly plainToken?: boolean;
+    readonly accept?: string;
+  }): Promise<Found>;
 }
 interface Found {
   readonly code: number;
@@ -37,13 +43,13 @@ async function machine(t: Test, hubUrl: string): Promise<Machine> {
   return {
     folder,
     dataDir,
-    async look({ wake = RUNS, hubs = [hubUrl.replace('http', 'ws') + '/ws'], plainToken = true } = {}) {
+    async look({ wake = RUNS, hubs = [hubUrl.replace('http', 'ws') + '/ws'], plainToken = true, accept = '{}' } = {}) {
       const config = join(folder, `${(configs += 1)}.config.ts`);
       await writeFile(
         config,
         `import { defineConfig } from 'agentcom';
 import { command } from 'agentcom/runners';
-export default defineConfig({ sidecar: { hubs: ${JSON.stringify(hubs)}, agentId: 'a1', token: 'tok-of-a1', plainToken: ${plainToken}, dataDir: 'data', wake: ${wake} } });
+export default defineConfig({ sidecar: { hubs: ${JSON.stringify(hubs)}, agentId: 'a1', token: 'tok-of-a1', plainToken: ${plainToken}, dataDir: 'data', accept: ${accept}, wake: ${wake} } });
 `,
       );
       const { out, err, code } = await run(['doctor', '--json', '--config', config], { cwd: folder });
@@ -81,6 +87,25 @@ t.test('a machine that has all it needs', async (t) => {
   const [health, whoami] = hub.requests;
   t.match([health, whoami], [{ request: 'GET /health' }, { request: 'GET /api/whoami', headers: { authorization: 'Bearer tok-of-a1' } }]);
   t.equal(health?.headers['authorization'], undefined);
+});
+
+t.test('keys whose signatures it trusts: missing, private, expired and soon to expire', async (t) => {
+  const here = await machine(t, (await hubOf(t)).url);
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  const jwk = JSON.stringify(publicKey.export({ format: 'jwk' }));
+  await writeFile(join(here.folder, 'private.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  const dayIn = (days: number): string => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10);
+  const accept = `{ signedBy: [{ publicKey: ${jwk}, notAfter: '${dayIn(30)}' }, { publicKey: 'gone.jwk' }, { publicKey: 'private.pem' },
+    { name: 'old', publicKey: ${jwk}, notAfter: '2025-12-31' }, { name: 'soon', publicKey: ${jwk}, notAfter: '${dayIn(3)}' }] }`;
+  const found = await here.look({ accept });
+  matchAll(
+    t,
+    found.damages,
+    /^trusted_key: sidecar\.accept\.signedBy\[1\]: .*gone\.jwk: ENOENT/,
+    /^trusted_key: sidecar\.accept\.signedBy\[2\]: .*found a private one/,
+    /^trusted_key: the key "old" of sidecar\.accept\.signedBy expired at 2025-12-31T23:59:59\.999Z/,
+  );
+  matchAll(t, found.notices, /^trusted_key_expires: the key "soon" .* expires at/);
 });
 
 t.test('its program is not there, and its folder neither', async (t) => {

@@ -52,6 +52,7 @@ t.test('every example runs', async (t) => {
     follow:
       /^event submitted \n(event .*\n)*event completed a1\nagent half of it\nhistory 1 submitted undefined\n(history .*\n)*history \d+ completed 1\n$/,
     many: /^3 reviewed\n(listed task-.*\n){3,}$/,
+    signed: /^signed eyJ[\w-]{5}\n$/,
     operate: /^queued .*gpu.*\ncancelled\nrefused 409 invalid_state\na1 \w+\n$/,
     tokens: /^admin admin null\nshown once true\n(tok-.*\n)+secret true true\n$/,
   };

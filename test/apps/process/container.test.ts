@@ -63,8 +63,11 @@ for (const [name, text] of Object.entries(SHIPPED)) {
       t.ok(programs.length > 0, `${token} is bound in the hub, the sidecar or both`);
       for (const [program, container] of programs) {
         const made: unknown = await container.getAsync<unknown>(id);
-        // None of them serves TLS itself.
-        t.ok(made !== undefined && (made !== null || id === TOKENS.Certificate), `${token} of the ${program}`);
+        // None of them serves TLS itself, or asks for signatures.
+        t.ok(
+          made !== undefined && (made !== null || id === TOKENS.Certificate || id === TOKENS.TaskSignatures),
+          `${token} of the ${program}`,
+        );
         t.equal(await container.getAsync<unknown>(id), made, `${token} is there once`);
       }
     }

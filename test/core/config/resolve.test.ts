@@ -63,7 +63,7 @@ t.test('defaults are in, folders are absolute, everything is frozen', async (t) 
     insecure: false,
     plainToken: false,
     tls: { fingerprints: [], caFile: null },
-    accept: { policy: null },
+    accept: { policy: null, signedBy: [], audiences: [] },
     timing: SIDECAR_TIMING,
   });
   const parts = [

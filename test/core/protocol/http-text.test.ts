@@ -116,7 +116,7 @@ t.test('a task comes out with every field, its texts as they were kept', async (
   t.ok(text.includes(`"result":${result},`));
   t.strictSame(JSON.parse(taskRowJson({ ...row, body: aBody(), result: null })).metadata, {}, 'always an object');
   const fields =
-    'id, description, metadata, priority, status, assigned_to, assigned_at, accepted_at, generation, retry_count, max_retries, needed_capabilities, assign_to, last_error, failed_by, rejected_by, complete_by, run_at, ttl_ms, run_max_ms, eligible_at, result, tokens_used, cost_usd, usage_incomplete, submitted_by, created_at, updated_at, repo, branch, file_hints, success_criteria, verification_steps, accept, traceparent, tracestate, depends_on';
+    'id, description, metadata, priority, status, assigned_to, assigned_at, accepted_at, generation, retry_count, max_retries, needed_capabilities, assign_to, last_error, failed_by, rejected_by, complete_by, run_at, ttl_ms, run_max_ms, eligible_at, result, tokens_used, cost_usd, usage_incomplete, submitted_by, created_at, updated_at, repo, branch, file_hints, success_criteria, verification_steps, accept, signature, traceparent, tracestate, depends_on';
   t.strictSame(Object.keys(JSON.parse(text)), fields.split(', '));
   const events = [
     { ...anEvent(), id: 1 },

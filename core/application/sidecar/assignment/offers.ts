@@ -9,13 +9,14 @@ import { JOURNALLED_TASKS_BYTES_MAX } from '../state/constants.ts';
 import { beginStop } from './end-of-run.ts';
 import { startAssignmentTimers } from './lease.ts';
 import { report, sendReport } from '../report/outbox-reports.ts';
+import type { SignatureVerdict } from '../state/inputs.ts';
 import { assignmentIdIn, frameIds, taskBytes } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
 
 type AssignFrame = HubFrameOf<'task_assign'>;
 
 /** A task for this agent. The schema has validated its id. */
-export function onAssign(step: StepContext, frame: AssignFrame): void {
+export function onAssign(step: StepContext, frame: AssignFrame, signature?: SignatureVerdict): void {
   const offered = assignmentIdIn(frame);
   // Not answered: the hub offers it again, with the same generation, to the next sidecar process.
   if (step.state.phase !== 'running') return;
@@ -38,6 +39,7 @@ export function onAssign(step: StepContext, frame: AssignFrame): void {
       const task = taskOf(frame);
       const refusal = refusalOf(step, frame);
       if (refusal !== null) return rejectByPolicy(step, offered, refusal);
+      if (step.settings.requiresSignature && signature?.kind !== 'trusted') return onUntrusted(step, offered, frame, signature);
       if (isTooLargeForJournal(step, task)) return reject(step, offered, frame, 'does not fit into the journal of this sidecar');
       return accept(step, offered, frame, task, decision.displaced);
     }
@@ -62,7 +64,8 @@ function accept(step: StepContext, offered: AssignmentId, frame: AssignFrame, ta
     run: null,
     stop: null,
   };
-  const slot: Slot = frame.session_id === undefined ? fresh : { ...fresh, sessionId: frame.session_id };
+  // A hub may not choose in which session of the program signed text is read.
+  const slot: Slot = frame.session_id === undefined || step.settings.requiresSignature ? fresh : { ...fresh, sessionId: frame.session_id };
   step.putSlot(slot);
   report(step, offered, 'accepted', { reason: null, storeId: slot.storeId, assignedAtMs: slot.assignedAtMs });
   startAssignmentTimers(step, slot);
@@ -78,6 +81,19 @@ function refusalOf(step: StepContext, frame: AssignFrame): string | null {
     repo: frame.repo ?? null,
     runMaxMs: frame.run_max_ms ?? null,
   });
+}
+
+/** Not checked yet, or not to be run. */
+function onUntrusted(
+  step: StepContext,
+  offered: AssignmentId,
+  frame: AssignFrame,
+  verdict: Exclude<SignatureVerdict, { readonly kind: 'trusted' }> | undefined,
+): void {
+  if (verdict === undefined) return step.afterPersist({ type: 'checkSignature', connectionId: step.state.link.connectionId, frame });
+  if (verdict.kind === 'untrusted') return rejectByPolicy(step, offered, verdict.reason);
+  step.log('error', 'cannot check the signature of a task', { task_id: offered.taskId, reason: verdict.reason });
+  rejectOnce(step, offered, verdict.reason);
 }
 
 /** Sent once and kept nowhere: the same task gets the same answer, and a hub that offers many of them fills no disk. */

@@ -21,7 +21,8 @@ import type { SidecarPorts } from '../state/ports.ts';
 import { reportSendQueue } from '../report/report-send-queue.ts';
 import { runChecks } from '../health/run-checks.ts';
 import { followRuns } from '../run/runs.ts';
-import { assignmentIdIn } from '../state/state.ts';
+import { checkSignature } from '../assignment/check-signature.ts';
+import { assignmentIdIn, type SidecarSettings } from '../state/state.ts';
 import { runningTimers } from './running-timers.ts';
 
 /** The schemas are compiled once per process. */
@@ -38,6 +39,7 @@ export interface EffectRunner {
 }
 
 export interface EffectRunnerOptions extends SidecarPorts {
+  readonly settings: SidecarSettings;
   readonly deliver: (input: SidecarInput) => Promise<void>;
   readonly onReady: () => void;
   readonly onStopped: () => void;
@@ -102,6 +104,13 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     if (connection === null || (frame.type === 'task_output' && !hasRoom())) return;
     reports.onWritten(end);
     connection.send(JSON.stringify(frame));
+  }
+
+  /** Awaited, so that a hub which offers many tasks waits, and no inbox fills. */
+  async function judge({ connectionId, frame }: Extract<AfterPersistEffect, { readonly type: 'checkSignature' }>): Promise<void> {
+    if (options.signatures === undefined) return;
+    const signature = await checkSignature(frame, options.signatures, options.settings, clock.nowMs());
+    deliver({ type: 'frame', connectionId, frame, signature });
   }
 
   function awaitTurn(assignment: AssignmentId): void {
@@ -237,7 +246,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
 
   /** An effect that is done when this returns, or that reports later by itself. */
   function runAtOnce(
-    effect: Exclude<AfterPersistEffect, { readonly type: 'measureDisk' | 'prepare' | 'publish' | 'withdrawAllExcept' }>,
+    effect: Exclude<AfterPersistEffect, { readonly type: 'measureDisk' | 'prepare' | 'publish' | 'withdrawAllExcept' | 'checkSignature' }>,
   ): void {
     switch (effect.type) {
       case 'connect':
@@ -305,6 +314,8 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
 
     runAfterPersist(effect) {
       switch (effect.type) {
+        case 'checkSignature':
+          return judge(effect);
         case 'measureDisk':
           return tryTo('measure disk usage', () => measureDisk(effect));
         case 'prepare':

@@ -9,7 +9,7 @@ import { onCancelled } from '../assignment/cancels.ts';
 import { isAwaitingFirstChecks, requestChecks, onCheckRequested, onRunnerChecked, onHubTime } from '../health/checks.ts';
 import { onLingerTimer, onScanned } from '../assignment/end-of-run.ts';
 import { defer, mustDefer, onPersistFailed, retryJournal } from './journal-failures.ts';
-import type { SidecarInput } from '../state/inputs.ts';
+import type { SidecarInput, SignatureVerdict } from '../state/inputs.ts';
 import { onFoldersFound } from '../assignment/orphaned-folders.ts';
 import { onOutputTimer } from '../run/live-output.ts';
 import { onLeaseTimer, onProgressTimer, resolveRunAges } from '../assignment/lease.ts';
@@ -82,7 +82,7 @@ function handle(step: StepContext, input: SidecarInput): void {
     case 'link_down':
       return onLinkDown(step, input);
     case 'frame':
-      return onFrame(step, input.connectionId, input.frame);
+      return onFrame(step, input.connectionId, input.frame, input.signature);
     case 'bad_frame':
       if (input.connectionId !== step.state.link.connectionId) return;
       markAlive(step);
@@ -128,7 +128,7 @@ function handle(step: StepContext, input: SidecarInput): void {
 }
 
 /** Frames count only on the current connection, and before `identified` only those that answer the handshake, or errors. */
-function onFrame(step: StepContext, connectionId: number, frame: HubFrame): void {
+function onFrame(step: StepContext, connectionId: number, frame: HubFrame, signature: SignatureVerdict | undefined): void {
   if (connectionId !== step.state.link.connectionId) return;
   const { phase } = step.state.link;
   if (phase === 'greeting') {
@@ -151,7 +151,7 @@ function onFrame(step: StepContext, connectionId: number, frame: HubFrame): void
   markAlive(step);
   switch (frame.type) {
     case 'task_assign':
-      return onAssign(step, frame);
+      return onAssign(step, frame, signature);
     case 'task_ack':
       return onAck(step, frame);
     case 'task_nack':

@@ -4,6 +4,7 @@
  * frame or a wake, can happen before what it depends on is on disk.
  */
 import type { AssignmentId, Slot } from '../../../domain/assignment/slot.ts';
+import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import type { LogFields } from '../../../ports/log.ts';
 import type { AdoptedRun, WakeRequest } from '../../../ports/wake-runner.ts';
@@ -55,6 +56,8 @@ export type AfterPersistEffect =
   | { readonly type: 'connect'; readonly connectionId: number; readonly url: string; readonly frameBytesMax: number }
   | { readonly type: 'disconnect' }
   | { readonly type: 'send'; readonly frame: V2Frame }
+  /** Answered by the same `frame` input, with its `signature`. */
+  | { readonly type: 'checkSignature'; readonly connectionId: number; readonly frame: HubFrameOf<'task_assign'> }
   /** Answered by `turn_over`, with all that asked in this turn. */
   | { readonly type: 'awaitTurn'; readonly assignment: AssignmentId }
   /** Answered by `report_read`. */

@@ -12,7 +12,8 @@ export type SidecarInput =
   /** `nonce`: 256 random bits for this connection, hexadecimal. */
   | { readonly type: 'link_up'; readonly connectionId: number; readonly nonce: string }
   | { readonly type: 'link_down'; readonly connectionId: number; readonly code: number; readonly reason: string }
-  | { readonly type: 'frame'; readonly connectionId: number; readonly frame: HubFrame }
+  /** `signature`: of an assignment whose signature was checked, since `checkSignature` asked for it. */
+  | { readonly type: 'frame'; readonly connectionId: number; readonly frame: HubFrame; readonly signature?: SignatureVerdict }
   /** A frame that matches no schema. */
   | { readonly type: 'bad_frame'; readonly connectionId: number; readonly logFields: Readonly<Record<string, unknown>> }
   /** The folders and the task file exist. `runId`: a new one, for the wake that may follow. */
@@ -48,6 +49,10 @@ export type SidecarInput =
   /** Accept no more tasks; answered by the effect `drained` once nothing is left. */
   | { readonly type: 'drain' }
   | { readonly type: 'stop' };
+
+/** `untrusted`: the policy does not allow the task. `unknown`: that cannot be told now. */
+export type SignatureVerdict =
+  { readonly kind: 'trusted'; readonly signer: string } | { readonly kind: 'untrusted' | 'unknown'; readonly reason: string };
 
 /** The body of a report in the outbox folder. */
 export type StoredBody =

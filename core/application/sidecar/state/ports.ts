@@ -5,6 +5,7 @@ import type { HubLink } from '../../../ports/hub-link.ts';
 import type { Journal } from '../../../ports/journal.ts';
 import type { Log } from '../../../ports/log.ts';
 import type { ResultInbox } from '../../../ports/result-inbox.ts';
+import type { TaskSignatures } from '../../../ports/trust/task-signatures.ts';
 import type { StopSignal, WakeRunner } from '../../../ports/wake-runner.ts';
 
 /** An `AbortController`, which core has no type for. Runners get its signal, so it must be one that they know: for plugins, a real one. */
@@ -26,6 +27,8 @@ export interface SidecarPorts {
   readonly results: ResultInbox;
   /** Undefined: the agent polls for tasks. */
   readonly runner: WakeRunner | undefined;
+  /** Given if only signed tasks are accepted. */
+  readonly signatures?: TaskSignatures | undefined;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly digest: Digest;

@@ -43,6 +43,10 @@ export interface SidecarSettings {
   readonly awaitsTurns: boolean;
   /** Which tasks it accepts; null: all. */
   readonly acceptPolicy: AcceptPolicy | null;
+  /** Whether it accepts signed tasks only. */
+  readonly requiresSignature: boolean;
+  /** Its names in signatures, beside its agent id. */
+  readonly audiences: readonly string[];
   /** Its agent is a function of this process; see `SidecarConfigPart.inProcess`. */
   readonly inProcess: boolean;
 }

@@ -38,6 +38,8 @@ export const settings = (over: Partial<SidecarSettings> = {}): SidecarSettings =
   ...systemDigest(),
   plainToken: true,
   acceptPolicy: null,
+  requiresSignature: false,
+  audiences: [],
   inProcess: false,
   isVolatile: false,
   awaitsTurns: false,

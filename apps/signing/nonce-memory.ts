@@ -1,0 +1,123 @@
+/**
+ * The nonces under which tasks ran here, until their signatures expire: a signature is for one task. In memory and, so that a restart
+ * forgets none, in a file to which each use appends a line.
+ */
+import { open, readFile, type FileHandle } from 'node:fs/promises';
+import writeFileAtomic from 'write-file-atomic';
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import type { NonceAnswer, NonceUse } from '../../core/ports/trust/task-signatures.ts';
+import { SIGNATURE_CLOCK_MS } from '../../core/protocol/signed/task-claims.ts';
+
+/** How many are remembered. When one is dropped for it, older signatures are refused from then on. */
+export const NONCES_MAX = 100_000;
+/** Lines beyond twice those in use after which the file is rewritten, and uses between two looks for what has expired. */
+const SPARE_LINES = 1_000;
+
+/** `NONCE TASK ISSUED_AT EXPIRES_AT`, or `- - ISSUED_AT 0`: signatures up to that time are forgotten. Milliseconds. */
+const LINE = /^([A-Za-z0-9_-]+) (task-[0-9a-f]{16,64}|-) ([0-9]{1,16}) ([0-9]{1,16})$/;
+
+interface Remembered {
+  readonly taskId: string;
+  readonly issuedAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+export interface NonceMemory {
+  /** Rejects with `AC_JOURNAL_CORRUPT` for a file that this program has not written. */
+  open(): Promise<void>;
+  remember(use: NonceUse, nowMs: number): Promise<NonceAnswer>;
+  close(): Promise<void>;
+}
+
+/** `file` null: in memory only. */
+export function nonceMemory(file: string | null, noncesMax: number = NONCES_MAX): NonceMemory {
+  /** In the order of their use. */
+  const nonces = new Map<string, Remembered>();
+  let forgottenUntilMs = -1;
+  let lines = 0;
+  let uses = 0;
+  let handle: FileHandle | null = null;
+
+  const lineOf = (nonce: string, { taskId, issuedAtMs, expiresAtMs }: Remembered): string =>
+    `${nonce} ${taskId} ${issuedAtMs} ${expiresAtMs}\n`;
+
+  function take(nonce: string, use: Remembered): void {
+    nonces.set(nonce, use);
+    if (nonces.size <= noncesMax) return;
+    const [oldest] = nonces;
+    if (oldest === undefined) return;
+    forgottenUntilMs = Math.max(forgottenUntilMs, oldest[1].issuedAtMs);
+    nonces.delete(oldest[0]);
+  }
+
+  /** Those that have expired need not be known: their signatures are refused. */
+  function dropExpired(nowMs: number): void {
+    for (const [nonce, { expiresAtMs }] of nonces) if (expiresAtMs + 2 * SIGNATURE_CLOCK_MS < nowMs) nonces.delete(nonce);
+  }
+
+  async function load(path: string): Promise<void> {
+    const text = await readFile(path, 'utf8').catch((thrown: NodeJS.ErrnoException) => {
+      if (thrown.code === 'ENOENT') return '';
+      throw thrown;
+    });
+    // What follows the last line end was never acknowledged.
+    const found = text.split('\n').slice(0, -1);
+    for (const [place, line] of found.entries()) {
+      const [, nonce = '', taskId = '', issuedAt, expiresAt] = LINE.exec(line) ?? [];
+      if (nonce === '')
+        throw new AgentcomError(
+          'AC_JOURNAL_CORRUPT',
+          `Cannot read ${path}: line ${place + 1} is damaged. Restore it from a backup. If you remove it, tasks whose signatures are still valid may run again.`,
+        );
+      if (taskId === '-') forgottenUntilMs = Math.max(forgottenUntilMs, Number(issuedAt));
+      else take(nonce, { taskId, issuedAtMs: Number(issuedAt), expiresAtMs: Number(expiresAt) });
+    }
+  }
+
+  /** Writes what is known into a new file, and continues there. */
+  async function rewrite(path: string): Promise<void> {
+    const floor = forgottenUntilMs < 0 ? '' : `- - ${forgottenUntilMs} 0\n`;
+    await writeFileAtomic(path, floor + [...nonces].map(([nonce, use]) => lineOf(nonce, use)).join(''), { mode: 0o600 });
+    lines = nonces.size;
+    const before = handle;
+    handle = await open(path, 'a', 0o600);
+    await before?.close();
+  }
+
+  async function append(path: string, line: string): Promise<void> {
+    if (handle === null || lines > 2 * nonces.size + SPARE_LINES) await rewrite(path);
+    try {
+      await handle?.appendFile(line);
+      await handle?.datasync();
+      lines += 1;
+    } catch (thrown) {
+      // Part of the line may be there: the next use begins with a new file.
+      await Promise.allSettled([handle?.close()]);
+      handle = null;
+      throw new Error(`cannot write ${path}: ${messageOf(thrown)}`, { cause: thrown });
+    }
+  }
+
+  return {
+    async open() {
+      if (file === null || handle !== null) return;
+      await load(file);
+      await rewrite(file);
+    },
+    async remember({ nonce, taskId, issuedAtMs, expiresAtMs }, nowMs) {
+      const known = nonces.get(nonce);
+      if (known !== undefined) return known.taskId === taskId ? 'remembered' : 'other_task';
+      if (issuedAtMs <= forgottenUntilMs) return 'forgotten';
+      uses += 1;
+      if (nonces.size >= noncesMax || uses % SPARE_LINES === 0) dropExpired(nowMs);
+      const use: Remembered = { taskId, issuedAtMs, expiresAtMs };
+      if (file !== null) await append(file, lineOf(nonce, use));
+      take(nonce, use);
+      return 'remembered';
+    },
+    async close() {
+      await handle?.close();
+      handle = null;
+    },
+  };
+}

@@ -1,0 +1,79 @@
+/** A signature is for one task, also after a restart, and in bounded memory. */
+import { appendFile, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import { nonceMemory } from '../../../apps/signing/nonce-memory.ts';
+import type { TaskId } from '../../../core/domain/ids.ts';
+
+const NOW_MS = Date.UTC(2026, 0, 1);
+const task = (n: number): TaskId => `task-${n.toString(16).padStart(16, '0')}` as TaskId;
+const use = (nonce: string, n: number, issuedAtMs = NOW_MS, expiresAtMs = NOW_MS + 3_600_000) => ({
+  nonce,
+  taskId: task(n),
+  issuedAtMs,
+  expiresAtMs,
+});
+
+t.test('the same task may come again, another one not, and neither after a restart', async (t) => {
+  const file = join(t.testdir(), 'nonces.log');
+  const first = nonceMemory(file);
+  await first.open();
+  t.equal(await first.remember(use('n1', 1), NOW_MS), 'remembered');
+  t.equal(await first.remember(use('n1', 1), NOW_MS), 'remembered', 'a retry, or another generation');
+  t.equal(await first.remember(use('n1', 2), NOW_MS), 'other_task');
+  t.equal((await stat(file)).mode & 0o777, 0o600);
+  await first.close();
+  await appendFile(file, 'n2 task-00000000000');
+  const second = nonceMemory(file);
+  await second.open();
+  t.equal(await second.remember(use('n1', 2), NOW_MS), 'other_task');
+  t.equal(await second.remember(use('n2', 2), NOW_MS), 'remembered', 'half a line was never acknowledged');
+  await second.close();
+  const third = nonceMemory(file);
+  await third.open();
+  t.equal(await third.remember(use('n2', 3), NOW_MS), 'other_task');
+  await third.close();
+});
+
+t.test('a use that a crash follows at once is in the file', async (t) => {
+  const file = join(t.testdir(), 'nonces.log');
+  const memory = nonceMemory(file);
+  await memory.open();
+  await memory.remember(use('n1', 1), NOW_MS);
+  t.match(await readFile(file, 'utf8'), /^n1 task-0000000000000001 \d+ \d+\n$/);
+  await memory.close();
+});
+
+t.test('a file that is damaged is named, and not taken for an empty one', async (t) => {
+  const file = join(t.testdir(), 'nonces.log');
+  await writeFile(file, 'n1 task-0000000000000001 1 2\nrubbish\n');
+  await t.rejects(nonceMemory(file).open(), { code: 'AC_JOURNAL_CORRUPT', message: /line 2 is damaged/ });
+});
+
+t.test('beyond its bound, what may have been forgotten is refused, and newer signatures are not', async (t) => {
+  const file = join(t.testdir(), 'nonces.log');
+  let memory = nonceMemory(file, 2);
+  await memory.open();
+  for (let n = 1; n <= 3; n += 1) t.equal(await memory.remember(use(`n${n}`, n, NOW_MS + n * 1_000), NOW_MS), 'remembered');
+  for (const restarted of [false, true]) {
+    if (restarted) {
+      await memory.close();
+      memory = nonceMemory(file, 2);
+      await memory.open();
+    }
+    t.equal(await memory.remember(use('n1', 9, NOW_MS + 1_000), NOW_MS), 'forgotten', 'the one that was dropped');
+    t.equal(await memory.remember(use('old', 9, NOW_MS + 500), NOW_MS), 'forgotten', 'one from before it');
+    t.equal(await memory.remember(use('n3', 9, NOW_MS + 3_000), NOW_MS), 'other_task');
+  }
+  t.equal(await memory.remember(use('n4', 4, NOW_MS + 4_000), NOW_MS), 'remembered');
+  await memory.close();
+});
+
+t.test('what has expired makes room, and nothing is forgotten for it', async (t) => {
+  const memory = nonceMemory(null, 2);
+  await memory.open();
+  await memory.remember(use('n1', 1, NOW_MS, NOW_MS + 1_000), NOW_MS);
+  await memory.remember(use('n2', 2, NOW_MS, NOW_MS + 1_000), NOW_MS);
+  t.equal(await memory.remember(use('n3', 3, NOW_MS), NOW_MS + 3_600_000), 'remembered');
+  t.equal(await memory.remember(use('n4', 4, NOW_MS), NOW_MS + 3_600_000), 'remembered');
+});
