@@ -15,6 +15,7 @@ import type { Journal } from '../core/ports/journal.ts';
 import type { Log } from '../core/ports/log.ts';
 import type { ResultInbox } from '../core/ports/result-inbox.ts';
 import type { Storage, TaskArchive } from '../core/ports/storage.ts';
+import type { DeviceKey } from '../core/ports/trust/device-key.ts';
 import type { TaskSignatures } from '../core/ports/trust/task-signatures.ts';
 import type { WakeRunner } from '../core/ports/wake-runner.ts';
 import type { HttpApi } from '../adapters/http/deps.ts';
@@ -44,6 +45,8 @@ export const TOKENS = {
   ResultInbox: Symbol('ResultInbox') as ServiceIdentifier<ResultInbox>,
   /** Null: the agent polls for its tasks by itself. */
   WakeRunner: Symbol('WakeRunner') as ServiceIdentifier<WakeRunner | null>,
+  /** Null: its agent is bound to no machine. */
+  DeviceKey: Symbol('DeviceKey') as ServiceIdentifier<DeviceKey | null>,
   /** Null: tasks need no signature. */
   TaskSignatures: Symbol('TaskSignatures') as ServiceIdentifier<TaskSignatures | null>,
   /** The token that the sidecar identifies with. */

@@ -215,6 +215,7 @@ const sidecar = options(
     wake: adapter('wake-runner', 'command({ argv: ["node", "agent.mjs"] })'),
     insecure: yesOrNo,
     plainToken: yesOrNo,
+    deviceKey: yesOrNo,
     tls: options(
       'fingerprints and caFile',
       {},

@@ -187,6 +187,8 @@ export interface SidecarConfig {
   readonly insecure?: boolean | undefined;
   /** Sends the token to a hub that cannot prove that it knows it. Default false. */
   readonly plainToken?: boolean | undefined;
+  /** Makes a key of this machine, and binds the agent to it: a stolen token alone is not enough then. Default false. */
+  readonly deviceKey?: boolean | undefined;
   /** How the hubs are recognized over `wss://`. */
   readonly tls?: HubTls | undefined;
   /** Which tasks it accepts. Default: all. */
@@ -239,6 +241,7 @@ export interface ResolvedSidecarConfig {
   readonly wake: WakeRunnerChoice | undefined;
   readonly insecure: boolean;
   readonly plainToken: boolean;
+  readonly deviceKey: boolean;
   readonly tls: { readonly fingerprints: readonly string[]; readonly caFile: string | null };
   readonly accept: ResolvedAccept;
   readonly timing: SidecarTiming;

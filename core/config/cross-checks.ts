@@ -23,7 +23,9 @@ export function crossProblems({ hub, sidecar }: AgentcomConfig, known: readonly 
     !known.some((problem) => paths.some((path) => problem.path === path || isBelow(problem.path, path) || isBelow(path, problem.path)));
   return [
     ...(isRecord(hub) ? [...hubTimingProblems(hub, sound), ...limitProblems(hub, sound), ...listenProblems(hub, sound)] : []),
-    ...(isRecord(sidecar) ? [...sidecarTimingProblems(sidecar, sound), ...hubAddressProblems(sidecar, sound)] : []),
+    ...(isRecord(sidecar)
+      ? [...deviceKeyProblems(sidecar), ...sidecarTimingProblems(sidecar, sound), ...hubAddressProblems(sidecar, sound)]
+      : []),
   ];
 }
 
@@ -60,6 +62,17 @@ function hubTimingProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
   }
   return problems;
 }
+
+/** The proof covers what hub and sidecar have said before, which is nothing where the token is sent at once. */
+const deviceKeyProblems = ({ deviceKey, plainToken }: SidecarConfig): ConfigProblem[] =>
+  deviceKey === true && plainToken === true
+    ? [
+        {
+          path: 'sidecar.deviceKey',
+          message: 'wanted false or left out with sidecar.plainToken, found true; a device key is proved after the hub has proved itself',
+        },
+      ]
+    : [];
 
 function sidecarTimingProblems(sidecar: SidecarConfig, sound: Sound): ConfigProblem[] {
   const path = 'sidecar.timing.reportRepeat';

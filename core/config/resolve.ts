@@ -110,6 +110,7 @@ function resolveSidecar(sidecar: SidecarConfig, place: ConfigPlace): ResolvedSid
     wake: sidecar.wake,
     insecure: sidecar.insecure ?? false,
     plainToken: sidecar.plainToken ?? false,
+    deviceKey: sidecar.deviceKey ?? false,
     tls: Object.freeze({
       fingerprints: Object.freeze([...(sidecar.tls?.fingerprints ?? [])]),
       caFile: sidecar.tls?.caFile === undefined ? null : place.absolute(sidecar.tls.caFile),

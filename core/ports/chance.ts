@@ -17,4 +17,9 @@ export interface Digest {
   sha256(text: string): string;
   /** HMAC-SHA-256 of `text` in UTF-8, as lowercase hexadecimal. `key`: the bytes of the key in hexadecimal. */
   hmac(key: string, text: string): string;
+  /**
+   * Whether this Ed25519 signature (64 bytes) of `text` in UTF-8 was made with the private half of this public key (32 bytes); both in
+   * base64url. MUST answer false for a key or a signature that is none.
+   */
+  isSignedBy(publicKey: string, text: string, signature: string): boolean;
 }

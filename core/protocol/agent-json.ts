@@ -24,6 +24,7 @@ export function agentJson({ agent, live, pendingStops }: AgentParts, nowMs: numb
     disconnected_at: agent.disconnectedAtMs,
     last_seen: agent.lastHeardAtMs,
     protocol_version: agent.protocolVersion,
+    device_key_bound: (agent.deviceKey ?? null) !== null,
     draining: isDraining(agent),
     draining_reason: agent.ownDrain,
     drain_until: agent.drainUntilMs,

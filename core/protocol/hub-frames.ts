@@ -25,6 +25,7 @@ export const WIRE_ERRORS = [
   'not_identified',
   'invalid_token',
   'token_agent_mismatch',
+  'invalid_device_key',
   'agent_id_in_use',
   'invalid_json',
   'unknown_message_type',

@@ -22,6 +22,7 @@ export const PROVED_TOKEN_MAX = 1_024;
 /** Prefix of each HMAC, so that neither can pass for the other. */
 const HUB_LABEL = 'agentcom hub v1';
 const AGENT_LABEL = 'agentcom agent v1';
+const DEVICE_LABEL = 'agentcom device v1';
 /** Length of an HMAC, hexadecimal digits. */
 const HMAC_DIGITS = 64;
 
@@ -30,6 +31,9 @@ export const transcript = ({ nonce, hubNonce, agentId, tokenHint }: Handshake): 
 
 /** The hub's proof that it knows the key of this token. */
 export const hubProof = (key: string, handshake: Handshake, hmac: Hmac): string => hmac(key, `${HUB_LABEL}\n${transcript(handshake)}`);
+
+/** What a sidecar signs with the key of its machine. */
+export const deviceText = (handshake: Handshake): string => `${DEVICE_LABEL}\n${transcript(handshake)}`;
 
 /** The sidecar's proof: the token, which is ASCII, XORed with a key stream. Without the key it reveals only the token's length. */
 export function sealedToken(token: string, key: string, handshake: Handshake, hmac: Hmac): string {
@@ -78,4 +82,7 @@ const hex = (byte: number): string => (byte & 0xff).toString(16).padStart(2, '0'
 export const TOKEN_HINT_PATTERN = `^[0-9a-f]{${TOKEN_HINT_DIGITS}}$`;
 export const NONCE_PATTERN = '^[0-9a-f]{64}$';
 export const HUB_PROOF_PATTERN = `^[0-9a-f]{${HMAC_DIGITS}}$`;
+/** Base64url without padding. */
+export const DEVICE_KEY_PATTERN = '^[A-Za-z0-9_-]{43}$';
+export const DEVICE_PROOF_PATTERN = '^[A-Za-z0-9_-]{86}$';
 export const SEALED_TOKEN_PATTERN = `^([0-9a-f]{2}){1,${PROVED_TOKEN_MAX}}$`;

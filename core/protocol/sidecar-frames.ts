@@ -24,6 +24,7 @@ import {
   timeField,
   tokenHintField,
 } from './fields.ts';
+import { DEVICE_KEY_PATTERN, DEVICE_PROOF_PATTERN } from './proof.ts';
 
 export const FAILURE_KINDS = [
   'agent_failed',
@@ -108,6 +109,9 @@ const commonSchemas = {
     token: Type.Optional(Type.String({ minLength: 1, maxLength: 1_024, writeOnly: true })),
     // Instead of the token, once the hub has proved itself.
     proof: Type.Optional(sealedField),
+    // The key of its machine, and the proof that it has it: only after `hello`.
+    device_key: Type.Optional(Type.String({ pattern: DEVICE_KEY_PATTERN, description: 'an Ed25519 public key in base64url' })),
+    device_proof: Type.Optional(Type.String({ pattern: DEVICE_PROOF_PATTERN, description: 'an Ed25519 signature in base64url' })),
     name: Type.Optional(nameField),
     status: Type.Optional(Type.String({ maxLength: 64 })),
     capabilities: Type.Optional(capabilitiesField),

@@ -31,6 +31,8 @@ const TLS = 'adapters/wire/tls.test.ts';
 const JOINING = 'apps/tls/joining.test.ts';
 const CONFIG = 'core/config/resolve.test.ts';
 
+const DEVICE = 'core/hub/devices/device-key.test.ts';
+const DEVICE_FILE = 'apps/signing/device-key-file.test.ts';
 const HOSTILE_HUB = 'security/hostile-hub.test.ts';
 const SIGNATURES = 'apps/signing/trusted-signatures.test.ts';
 const CLAIMS = 'core/protocol/task-claims.test.ts';
@@ -210,6 +212,20 @@ export const THREATS: readonly Threat[] = [
     who: 'web page',
     stoppedBy: 'answers that may not be kept, framed or loaded from',
     tests: [[API, 'every answer says what it is and may not be kept or framed']],
+  },
+  {
+    who: 'stolen agent token',
+    stoppedBy: 'an agent can be bound to a key of its machine, without which the token opens no connection',
+    tests: [
+      [DEVICE, 'the first key binds the agent: from then on nobody identifies without it'],
+      [DEVICE, 'a refused identify takes nothing from the session that is open'],
+      [DEVICE, 'a takeover lets another machine bind the agent'],
+      [DEVICE_FILE, 'with deviceKey, who stole the token of a sidecar is not its agent'],
+      [
+        'core/sidecar/hub-proof.test.ts',
+        'the key of its machine is proved over what both have said, and only to a hub that has proved itself',
+      ],
+    ],
   },
   {
     who: 'stolen agent token',

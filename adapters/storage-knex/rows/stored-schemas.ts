@@ -74,6 +74,7 @@ export const agentSchema = Type.Object({
   lastHeardAtMs: time,
   instanceId: nullable(text),
   processId: Type.Optional(nullable(text)),
+  deviceKey: Type.Optional(nullable(text)),
   draining: Type.Boolean(),
   orders: countField,
   pausedUntilMs: time,

@@ -28,6 +28,7 @@ export function showAgent(output: Output, agent: AgentJson, nowMs: number): void
   field('stopping', stopsText(agent.pending_stops));
   field('reports', String(agent['reported_status'] ?? ''));
   field('protocol', `version ${String(agent['protocol_version'] ?? '-')}`);
+  field('device key', agent['device_key_bound'] === true ? 'bound: no other machine can identify as this agent' : '');
   field('resources', agent['resources'] ? JSON.stringify(agent['resources']) : '');
   if (agent.tasks.length > 0) {
     output.line('');

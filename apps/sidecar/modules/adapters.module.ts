@@ -5,6 +5,7 @@ import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
 import type { HubTrust } from '../../../adapters/kit/hub-connection.ts';
 import { filesResultInbox } from '../../../adapters/results-files/files-result-inbox.ts';
 import type { ResolvedSidecarConfig } from '../../../core/config/config.ts';
+import { deviceKeyIn } from '../../signing/device-key-file.ts';
 import { signaturesFor } from '../../signing/signatures-for.ts';
 import { TOKENS } from '../../container-tokens.ts';
 
@@ -30,6 +31,9 @@ export const adaptersModule = (config: ResolvedSidecarConfig, { baseDir, trust }
         (clock, log) => filesResultInbox({ dataDir, clock, log, resultStillMs: config.timing.resultStillMs }),
         [TOKENS.Clock, TOKENS.Log],
       )
+      .inSingletonScope();
+    bind(TOKENS.DeviceKey)
+      .toResolvedValue(async () => (config.deviceKey ? deviceKeyIn(dataDir) : null), [])
       .inSingletonScope();
     bind(TOKENS.TaskSignatures)
       .toResolvedValue(async () => signaturesFor(config.accept, dataDir), [])

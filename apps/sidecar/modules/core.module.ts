@@ -9,13 +9,14 @@ export const coreModule = (token: string, secrets: readonly string[]): Container
     bind(TOKENS.SidecarToken).toConstantValue(token);
     bind(TOKENS.Sidecar)
       .toResolvedValue(
-        (config, token, link, journal, results, signatures, runner, clock, ids, digest, log) =>
+        (config, token, link, journal, results, signatures, deviceKey, runner, clock, ids, digest, log) =>
           createSidecar({
             config: { ...config, token, secrets },
             link,
             journal,
             results,
             signatures: signatures ?? undefined,
+            deviceKey: deviceKey ?? undefined,
             runner: runner ?? undefined,
             clock,
             ids,
@@ -30,6 +31,7 @@ export const coreModule = (token: string, secrets: readonly string[]): Container
           TOKENS.Journal,
           TOKENS.ResultInbox,
           TOKENS.TaskSignatures,
+          TOKENS.DeviceKey,
           TOKENS.WakeRunner,
           TOKENS.Clock,
           TOKENS.Ids,

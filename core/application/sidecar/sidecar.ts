@@ -191,7 +191,7 @@ function tellingOfLink(step: DriverParts['step'], onLink: SidecarOptions['onLink
   };
 }
 
-function settingsOf({ config, runner, digest, ids, signatures, afterTurn }: SidecarOptions): SidecarSettings {
+function settingsOf({ config, runner, digest, ids, signatures, deviceKey, afterTurn }: SidecarOptions): SidecarSettings {
   const { agentId, hubs } = config;
   if (!isAgentId(agentId) || hubs.length === 0) {
     throw new AgentcomError(
@@ -213,6 +213,7 @@ function settingsOf({ config, runner, digest, ids, signatures, afterTurn }: Side
     sha256: (text) => digest.sha256(text),
     hmac: (key, text) => digest.hmac(key, text),
     plainToken: config.plainToken ?? false,
+    deviceKey: deviceKey ?? null,
     acceptPolicy: config.accept?.policy ?? null,
     requiresSignature: signatures !== undefined,
     audiences: config.accept?.audiences ?? [],

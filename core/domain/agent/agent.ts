@@ -23,6 +23,8 @@ export interface Agent {
   readonly instanceId: string | null;
   /** The sidecar process, which stays the same when its connection breaks; null or left out: not reported. */
   readonly processId?: string | null | undefined;
+  /** The public key of its machine, without which nobody identifies as it; null or left out: it is bound to none. */
+  readonly deviceKey?: string | null | undefined;
   readonly protocolVersion: 1 | 2;
   /** When its open connection was recently replaced by another one. */
   readonly replacedAtMs: readonly number[];

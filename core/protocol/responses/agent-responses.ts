@@ -16,6 +16,7 @@ const agentFields = {
   disconnected_at: orNull(time),
   last_seen: orNull(time),
   protocol_version: count,
+  device_key_bound: truth,
   draining: truth,
   draining_reason: orNull(text),
   drain_until: orNull(time),

@@ -9,13 +9,13 @@ const ADMIN = 'admin-token';
 const TOKEN = 'a-token';
 
 function authOf() {
-  const { sha256, hmac } = systemDigest();
+  const { sha256, ...others } = systemDigest();
   const clock = { ...virtualClock(), wallMs: () => 0 };
   const tokens = new Map([[sha256(TOKEN), { id: 'tok-1', name: 'one', role: 'submitter', agentId: null, expiresAtMs: null }]]);
   let hashed = 0;
   const auth = authenticator({
     agents: { findToken: (hash: string) => Promise.resolve(tokens.get(hash) as TokenRecord | undefined) } as never,
-    digest: { sha256: (text) => ((hashed += 1), sha256(text)), hmac },
+    digest: { sha256: (text) => ((hashed += 1), sha256(text)), ...others },
     clock,
     adminTokenHash: sha256(ADMIN),
     tokenUse: { note: () => undefined } as never,

@@ -302,6 +302,7 @@ t.test('agents', async (t) => {
     disconnected_at: null,
     last_seen: A_MOMENT_MS,
     protocol_version: 2,
+    device_key_bound: false,
     draining: false,
     draining_reason: null,
     drain_until: null,

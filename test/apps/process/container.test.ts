@@ -63,9 +63,9 @@ for (const [name, text] of Object.entries(SHIPPED)) {
       t.ok(programs.length > 0, `${token} is bound in the hub, the sidecar or both`);
       for (const [program, container] of programs) {
         const made: unknown = await container.getAsync<unknown>(id);
-        // None of them serves TLS itself, or asks for signatures.
+        // None of them serves TLS itself, asks for signatures or has a device key.
         t.ok(
-          made !== undefined && (made !== null || id === TOKENS.Certificate || id === TOKENS.TaskSignatures),
+          made !== undefined && (made !== null || id === TOKENS.Certificate || id === TOKENS.TaskSignatures || id === TOKENS.DeviceKey),
           `${token} of the ${program}`,
         );
         t.equal(await container.getAsync<unknown>(id), made, `${token} is there once`);

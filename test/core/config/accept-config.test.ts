@@ -23,3 +23,11 @@ t.test('a policy that could not hold, or says less than it seems to, is refused'
   for (const one of wrong) t.equal(resolved(one).kind, 'invalid', JSON.stringify(one));
   t.end();
 });
+
+t.test('a device key needs a hub that proves itself', (t) => {
+  const of = (over: object) =>
+    resolveConfig({ sidecar: { hubs: ['ws://127.0.0.1:4000/ws'], agentId: 'worker-1', deviceKey: true, ...over } }, PLACE);
+  t.equal(of({}).kind, 'resolved');
+  t.match(of({ plainToken: true }), { kind: 'invalid', problems: [{ path: 'sidecar.deviceKey' }] });
+  t.end();
+});

@@ -62,6 +62,7 @@ t.test('defaults are in, folders are absolute, everything is frozen', async (t) 
     wake: undefined,
     insecure: false,
     plainToken: false,
+    deviceKey: false,
     tls: { fingerprints: [], caFile: null },
     accept: { policy: null, signedBy: [], audiences: [] },
     timing: SIDECAR_TIMING,

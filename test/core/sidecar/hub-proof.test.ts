@@ -2,7 +2,7 @@
 import t from 'tap';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import type { HubFrameOf } from '../../../core/protocol/hub-frames.ts';
-import { hubProof, unsealedToken, type Handshake } from '../../../core/protocol/proof.ts';
+import { deviceText, hubProof, unsealedToken, type Handshake } from '../../../core/protocol/proof.ts';
 import { assignFrame, NONCE, only, sent, stage, startedFor, words, type SentFrame, type Stage } from './rig/stage.ts';
 import { openRoom, room, ROOM_TOKEN, type Frame } from './rig/sidecar-room.ts';
 
@@ -36,6 +36,17 @@ t.test('a hub that proves itself gets identify with the proof in place of the to
   t.notMatch(JSON.stringify(sidecar.all), TOKEN);
   sidecar.frame({ type: 'identified', agent_id: 'worker-1' });
   t.equal(sidecar.state.link.phase, 'identified');
+});
+
+t.test('the key of its machine is proved over what both have said, and only to a hub that has proved itself', async (t) => {
+  const deviceKey = { publicKey: 'p'.repeat(43), sign: (text: string) => `signed ${text}` };
+  const sidecar = stage({ plainToken: false, deviceKey });
+  sidecar.take({ type: 'start' });
+  t.notMatch(JSON.stringify(sent(sidecar.take({ type: 'link_up', connectionId: 1, nonce: NONCE }))), /device/);
+  const [identify] = sent(sidecar.frame(challenge())) as Frame[];
+  t.match(identify, { device_key: deviceKey.publicKey, device_proof: `signed ${deviceText(SAID)}` });
+  sidecar.frame({ type: 'error', error: 'invalid_device_key' });
+  t.match(sidecar.all.filter(({ type }) => type === 'log').at(-1), { level: 'error', message: /agentcom takeover worker-1/ });
 });
 
 t.test('R22: a proof by another key, of another connection or for another agent is told nothing more', async (t) => {

@@ -145,6 +145,8 @@ export interface IdentifyCommand {
   readonly instanceId: string | null;
   /** The sidecar process on that machine; null or left out: not reported. */
   readonly processId?: string | null | undefined;
+  /** The key of its machine, which it has proved to have; null or left out: it has proved none. */
+  readonly deviceKey?: string | null | undefined;
   /** Its journal ends with its process. Default false. */
   readonly isVolatile?: boolean | undefined;
   readonly capabilities: readonly string[];
@@ -164,7 +166,8 @@ export type IdentifyAnswer =
       /** Version 1: it has yet to report which tasks it holds. */
       readonly isSettling: boolean;
     }
-  | { readonly kind: 'agent_id_in_use' };
+  /** Its agent is bound to another device key. */
+  | { readonly kind: 'agent_id_in_use' | 'invalid_device_key' };
 export interface HeldAnswer {
   readonly taskId: TaskId;
   readonly generation: Generation;

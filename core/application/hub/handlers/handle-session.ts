@@ -24,6 +24,8 @@ import { confirmStops, clearBusy } from './handle-report.ts';
 
 export function handleIdentify(batch: Batch, command: IdentifyCommand, context: HubContext): IdentifyAnswer {
   const before = batch.agentOrNew(command.agentId);
+  const { deviceKey = null } = before;
+  if (deviceKey !== null && deviceKey !== command.deviceKey) return { kind: 'invalid_device_key' };
   if (isIdInUse(before, command, batch.nowMs, context)) return { kind: 'agent_id_in_use' };
   const isOpenAlive = isConnectionAlive(before, batch.nowMs, context);
   const missingTask = command.held === null ? undefined : missingFrom(batch, before, command.held);
@@ -62,6 +64,7 @@ export function handleIdentify(batch: Batch, command: IdentifyCommand, context: 
     lastHeardAtMs: batch.nowMs,
     instanceId: command.instanceId,
     processId: command.processId ?? null,
+    ...(command.deviceKey === undefined || command.deviceKey === null ? {} : { deviceKey: command.deviceKey }),
     protocolVersion: command.protocolVersion,
     reportedStatus: command.reportedStatus,
     ownDrain: null,
@@ -250,7 +253,7 @@ export function handleAgentControl(batch: Batch, command: AgentControlCommand): 
       batch.putAgent({ ...agent, checksAsked: agent.checksAsked + 1 });
       break;
     case 'takeover':
-      batch.putAgent({ ...agent, instanceId: null, replacedAtMs: [], conflictUntilMs: null });
+      batch.putAgent({ ...agent, instanceId: null, deviceKey: null, replacedAtMs: [], conflictUntilMs: null });
   }
   return { kind: 'done' };
 }

@@ -1,8 +1,23 @@
 /** The challenge after a `hello`: the hub proves that it knows the token, and the sidecar's proof shows which token it has. */
-import { hubProof, unsealedToken } from '../../../protocol/proof.ts';
+import { deviceText, hubProof, unsealedToken } from '../../../protocol/proof.ts';
 import type { V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import type { Frame } from './frames-out.ts';
 import type { SessionDeps } from './session-deps.ts';
+
+/** What an identify proves. */
+export interface Proven {
+  /** Its token, plain or from its proof; null if the proof does not fit the token of its hello. */
+  readonly secret: string | null;
+  /** The key of its machine; null if it proves to have none. */
+  readonly deviceKey: string | null;
+}
+
+/** `challenge`: null if there was no hello. */
+export function provenBy(frame: V2FrameOf<'identify'>, challenge: ChallengeHandler | null): Proven {
+  const secret = frame.token ?? challenge?.tokenIn(frame.proof ?? '') ?? null;
+  // A stranger costs no signature check.
+  return { secret, deviceKey: secret === null ? null : (challenge?.deviceKeyIn(frame) ?? null) };
+}
 
 /** The hello of one connection. It is answered once, and its challenge is valid for one proof. */
 export class ChallengeHandler {
@@ -43,6 +58,12 @@ export class ChallengeHandler {
     const key = this.#key;
     this.#key = null;
     return key === null ? null : unsealedToken(proof, key, this.#handshake, this.#deps.digest);
+  }
+
+  /** The key of the machine that the frame proves to have; null if it proves none. */
+  deviceKeyIn({ device_key: publicKey, device_proof: proof }: V2FrameOf<'identify'>): string | null {
+    if (publicKey === undefined || proof === undefined) return null;
+    return this.#deps.digest.isSignedBy(publicKey, deviceText(this.#handshake), proof) ? publicKey : null;
   }
 
   get #handshake() {

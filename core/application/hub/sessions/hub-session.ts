@@ -20,9 +20,9 @@ import { WAKE_RESULTS } from './limits/agent-meter.ts';
 import { TOO_FAST, type FrameRate } from './limits/frame-rates.ts';
 import { PendingFrames } from './limits/pending-frames.ts';
 import { errorFrame, identifiedFrame, nackFrame, type Frame, type ProtocolVersion } from './frames-out.ts';
-import { ChallengeHandler } from './challenge.ts';
+import { ChallengeHandler, provenBy } from './challenge.ts';
 import { IdentifyDeadline } from './limits/identify-deadline.ts';
-import { identifierOf, identifyChecked, identifyCommand, IN_USE, LOGGED_CHARACTERS, noteOtherStore, tokenErrors } from './identify.ts';
+import { identifierOf, identifyChecked, identifyCommand, refusalOf, LOGGED_CHARACTERS, noteOtherStore, tokenErrors } from './identify.ts';
 import type { RefusedIdentify, SessionToken } from './identify.ts';
 import { isTaskFrame, ReportHandler } from './report-handler.ts';
 import type { SessionDeps } from './session-deps.ts';
@@ -232,8 +232,7 @@ export class HubSession {
     this.#state = 'identifying';
     this.#cancelTimer();
     this.#version = (frame.protocol_version ?? 1) >= 2 ? 2 : 1;
-    const secret = frame.token ?? this.#challenge?.tokenIn(frame.proof ?? '') ?? null;
-    identifyCommand(frame, secret, this.#version, this.#deps).then(
+    identifyCommand(frame, provenBy(frame, this.#challenge), this.#version, this.#deps).then(
       (made) => {
         if (this.#state !== 'identifying' || this.#closing !== null) return;
         if (made.kind === 'refused') return this.#refuseIdentify(made, frame);
@@ -242,10 +241,8 @@ export class HubSession {
         this.#deps.tokenUse.note(made.token.id);
         this.#deps.inbox.post(made.command, (outcome) => {
           if (!outcome.ok) return this.close(1013, 'try again later');
-          if (outcome.answer.kind === 'agent_id_in_use') {
-            const more = this.#version === 1 ? {} : { detail: IN_USE };
-            return this.#refuseIdentify({ error: 'agent_id_in_use', counts: false, more, tokenId: made.token.id }, frame);
-          }
+          if (outcome.answer.kind !== 'identified')
+            return this.#refuseIdentify(refusalOf(outcome.answer.kind, this.#version, made.token.id), frame);
           this.#identified({ agentId: made.command.agentId, session: outcome.answer.session }, outcome.answer);
           noteOtherStore(made.command, this.#deps);
         });

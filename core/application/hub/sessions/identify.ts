@@ -8,15 +8,29 @@ import type { V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import type { IdentifyCommand } from '../batch/commands.ts';
 import { checksFromFrame } from './checks-from-frame.ts';
 import type { Frame, ProtocolVersion } from './frames-out.ts';
+import type { Proven } from './challenge.ts';
 import type { SessionDeps } from './session-deps.ts';
 
 /** What a session remembers of its token. */
 export type SessionToken = Pick<TokenRecord, 'id' | 'expiresAtMs'>;
 
 /** What to do about an agent id that is in use. */
-export const IN_USE =
+const IN_USE =
   'another process uses this agent id: stop one of them. If both use the same data directory or a copy of it, give this one ' +
   'an agent id, a token and a data directory of its own';
+
+/** What to do about an agent that is bound to the key of another machine. */
+const WRONG_DEVICE =
+  'this agent is bound to the device key of another machine or data directory, or the proof does not fit: start the sidecar there with ' +
+  'sidecar.deviceKey, or, if that is gone for good, let an operator run `agentcom takeover` for it';
+
+/** The refusal of an identify that a batch has judged. */
+export const refusalOf = (kind: 'agent_id_in_use' | 'invalid_device_key', version: ProtocolVersion, tokenId: string): RefusedIdentify => ({
+  error: kind,
+  counts: kind === 'invalid_device_key',
+  more: version === 1 ? {} : { detail: kind === 'agent_id_in_use' ? IN_USE : WRONG_DEVICE },
+  tokenId,
+});
 
 export interface RefusedIdentify {
   readonly error: WireError;
@@ -45,10 +59,9 @@ export function tokenErrors({ token, proof }: V2FrameOf<'identify'>): readonly F
   return [{ field: 'proof', error: 'repeated', detail: 'must be left out where there is a token' }];
 }
 
-/** `secret`: its token, plain or from its proof; null if the proof does not fit the token of its hello. */
 export async function identifyCommand(
   frame: V2FrameOf<'identify'>,
-  secret: string | null,
+  { secret, deviceKey }: Proven,
   version: ProtocolVersion,
   deps: SessionDeps,
 ): Promise<Identification> {
@@ -57,6 +70,8 @@ export async function identifyCommand(
     return { kind: 'refused', error: 'invalid_token', counts: true, tokenId: token?.id ?? null };
   if (!isAgentId(frame.agent_id) || token.agentId !== frame.agent_id)
     return { kind: 'refused', error: 'token_agent_mismatch', counts: true, tokenId: token.id };
+  if (frame.device_key !== undefined && deviceKey === null)
+    return { kind: 'refused', error: 'invalid_device_key', counts: true, more: { detail: WRONG_DEVICE }, tokenId: token.id };
   const retryAfterMs = Math.max(
     deps.throttle.retryAfterMs(`agent ${token.agentId}`, deps.clock.nowMs()),
     deps.rates.retryAfterMs(token.agentId),
@@ -73,6 +88,7 @@ export async function identifyCommand(
       agentId: token.agentId,
       name: frame.name ?? token.agentId,
       protocolVersion: version,
+      deviceKey,
       instanceId: version === 2 ? (frame.instance_id ?? null) : null,
       processId: version === 2 ? (frame.process_id ?? null) : null,
       isVolatile: version === 2 && frame.volatile === true,

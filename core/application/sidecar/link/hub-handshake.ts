@@ -6,7 +6,7 @@ import { isEndOfRun } from '../../../domain/assignment/outbox.ts';
 import { isSameAssignment } from '../../../domain/assignment/slot.ts';
 import { PROTOCOL_VERSION } from '../../../protocol/fields.ts';
 import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
-import { hubProof, isSameProof, sealedToken, TOKEN_HINT_DIGITS, type Handshake } from '../../../protocol/proof.ts';
+import { deviceText, hubProof, isSameProof, sealedToken, TOKEN_HINT_DIGITS, type Handshake } from '../../../protocol/proof.ts';
 import type { HeldFrame } from '../../../protocol/sidecar-frames.ts';
 import { TOKEN_RETRY_MS } from '../state/constants.ts';
 import { checksForIdentify } from '../health/checks.ts';
@@ -31,7 +31,8 @@ export function onChallenge(step: StepContext, { nonce: hubNonce, proof }: HubFr
   const { agentId, token, hmac } = step.settings;
   const key = keyOf(step);
   const handshake: Handshake = { agentId, tokenHint: hintOf(key), nonce: step.state.link.nonce, hubNonce };
-  if (isSameProof(proof, hubProof(key, handshake, hmac))) return identify(step, { proof: sealedToken(token, key, handshake, hmac) });
+  if (isSameProof(proof, hubProof(key, handshake, hmac)))
+    return identify(step, { proof: sealedToken(token, key, handshake, hmac), ...deviceProof(step, handshake) });
   step.log(
     'error',
     `cannot identify: the hub at ${urlOf(step)} did not prove that it knows the token of agent "${agentId}". ` +
@@ -41,6 +42,9 @@ export function onChallenge(step: StepContext, { nonce: hubNonce, proof }: HubFr
   );
   reconnectIn(step, TOKEN_RETRY_MS);
 }
+
+const deviceProof = ({ settings: { deviceKey } }: StepContext, handshake: Handshake) =>
+  deviceKey === null ? {} : { device_key: deviceKey.publicKey, device_proof: deviceKey.sign(deviceText(handshake)) };
 
 /** The hub answered `hello` with an error. */
 export function onGreetingError(step: StepContext, frame: HubFrameOf<'error'>): void {

@@ -149,6 +149,14 @@ export function onHubError(step: StepContext, frame: HubFrameOf<'error'>): void 
         { retry_ms: TOKEN_RETRY_MS },
       );
       return reconnectIn(step, TOKEN_RETRY_MS);
+    case 'invalid_device_key':
+      step.log(
+        'error',
+        `the hub refuses the device key of agent "${agentId}": the agent is bound to the key of another machine or data directory. Start it there ` +
+          `with sidecar.deviceKey: true; if that is gone for good, an operator can run agentcom takeover ${agentId}`,
+        { retry_ms: TOKEN_RETRY_MS },
+      );
+      return reconnectIn(step, TOKEN_RETRY_MS);
     case 'agent_id_in_use':
       step.log(
         'error',

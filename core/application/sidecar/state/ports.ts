@@ -5,6 +5,7 @@ import type { HubLink } from '../../../ports/hub-link.ts';
 import type { Journal } from '../../../ports/journal.ts';
 import type { Log } from '../../../ports/log.ts';
 import type { ResultInbox } from '../../../ports/result-inbox.ts';
+import type { DeviceKey } from '../../../ports/trust/device-key.ts';
 import type { TaskSignatures } from '../../../ports/trust/task-signatures.ts';
 import type { StopSignal, WakeRunner } from '../../../ports/wake-runner.ts';
 
@@ -27,6 +28,8 @@ export interface SidecarPorts {
   readonly results: ResultInbox;
   /** Undefined: the agent polls for tasks. */
   readonly runner: WakeRunner | undefined;
+  /** Proves to hubs that this is the machine that its agent is bound to. Default: none. */
+  readonly deviceKey?: DeviceKey | undefined;
   /** Given if only signed tasks are accepted. */
   readonly signatures?: TaskSignatures | undefined;
   readonly clock: Clock;

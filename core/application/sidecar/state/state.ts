@@ -9,6 +9,7 @@ import type { SidecarTiming } from '../../../config/times.ts';
 import type { OutputStream } from '../../../domain/assignment/output-stream.ts';
 import type { PreparedRun } from '../../../ports/result-inbox.ts';
 import type { RunnerCheck } from '../../../ports/wake-runner.ts';
+import type { DeviceKey } from '../../../ports/trust/device-key.ts';
 import type { PolicyFrame } from '../../../protocol/hub-frames.ts';
 import type { Hmac } from '../../../protocol/proof.ts';
 import { DEFAULT_POLICY } from './constants.ts';
@@ -35,6 +36,8 @@ export interface SidecarSettings {
   /** SHA-256 of a text's UTF-8 bytes, hexadecimal. */
   readonly sha256: (text: string) => string;
   readonly hmac: Hmac;
+  /** The key of this machine; null: it has none. */
+  readonly deviceKey: DeviceKey | null;
   /** Send the token without asking for the hub's proof. */
   readonly plainToken: boolean;
   /** Its journal ends with its process. */

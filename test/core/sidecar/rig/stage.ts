@@ -37,6 +37,7 @@ export const settings = (over: Partial<SidecarSettings> = {}): SidecarSettings =
   runner: { adoptable: true, hasCheck: false },
   ...systemDigest(),
   plainToken: true,
+  deviceKey: null,
   acceptPolicy: null,
   requiresSignature: false,
   audiences: [],

@@ -1,0 +1,105 @@
+/** An agent that is bound to the key of its machine: a token alone is not enough then. */
+import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import t, { type Test } from 'tap';
+import { systemDigest } from '../../../../adapters/ids-system/system-digest.ts';
+import type { AgentId } from '../../../../core/domain/ids.ts';
+import { agentJson } from '../../../../core/protocol/agent-json.ts';
+import { deviceText, sealedToken, TOKEN_HINT_DIGITS, type Handshake } from '../../../../core/protocol/proof.ts';
+import { hubRig, type AnyFrame, type HubRig, type Peer } from '../hub-rig.ts';
+
+const { sha256, hmac } = systemDigest();
+const TOKEN = 'token of a1';
+const NONCE = 'cd'.repeat(32);
+
+interface Device {
+  readonly publicKey: string;
+  readonly key: KeyObject;
+}
+function device(): Device {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  return { publicKey: String(publicKey.export({ format: 'jwk' }).x), key: privateKey };
+}
+const MINE = device();
+const THIEFS = device();
+
+const signed = (text: string, { key }: Device): string => sign(null, Buffer.from(text), key).toString('base64url');
+const deviceFields = (said: Handshake, from: Device) => ({ device_key: from.publicKey, device_proof: signed(deviceText(said), from) });
+
+/** Identifies with the token's proof, and what `more` adds to it. */
+async function identify(peer: Peer, more: (said: Handshake) => object = () => ({})): Promise<readonly AnyFrame[]> {
+  peer.news();
+  await peer.send({ type: 'hello', agent_id: 'a1', token_hint: sha256(TOKEN).slice(0, TOKEN_HINT_DIGITS), nonce: NONCE });
+  const [challenge] = peer.news();
+  const said = {
+    agentId: 'a1',
+    tokenHint: sha256(TOKEN).slice(0, TOKEN_HINT_DIGITS),
+    nonce: NONCE,
+    hubNonce: String(challenge?.['nonce']),
+  };
+  return peer.identify({ token: undefined, proof: sealedToken(TOKEN, sha256(TOKEN), said, hmac), instance_id: 'machine-1', ...more(said) });
+}
+
+async function rigOf(t: Test): Promise<HubRig> {
+  const rig = await hubRig();
+  t.teardown(() => rig.stop());
+  return rig;
+}
+const isBound = async (rig: HubRig): Promise<unknown> => {
+  const row = await rig.storage.agents.getAgent('a1' as AgentId);
+  return row === undefined ? undefined : agentJson(row, rig.clock.nowMs())['device_key_bound'];
+};
+const IN = [{ type: 'identified' }];
+const OUT = [{ type: 'error', error: 'invalid_device_key', detail: /bound to the device key of another machine/ }];
+
+t.test('the first key binds the agent: from then on nobody identifies without it', async (t) => {
+  const rig = await rigOf(t);
+  const first = await rig.peer('a1');
+  t.match(await identify(first), IN, 'without a key, as always');
+  t.equal(await isBound(rig), false);
+  await first.cut();
+  const second = await first.again();
+  t.match(await identify(second, (said) => deviceFields(said, MINE)), IN);
+  t.equal(await isBound(rig), true);
+  await second.cut();
+  const attempts: readonly ((said: Handshake) => object)[] = [
+    () => ({}),
+    (said) => deviceFields(said, THIEFS),
+    (said) => ({ ...deviceFields(said, THIEFS), device_key: MINE.publicKey }),
+    (said) => deviceFields({ ...said, hubNonce: 'ef'.repeat(32) }, MINE),
+    () => ({ device_key: MINE.publicKey }),
+  ];
+  for (const [n, attempt] of attempts.entries()) {
+    const thief = await second.again(`10.0.0.${n + 1}`);
+    t.match(await identify(thief, attempt), OUT, `attempt ${n}`);
+  }
+  const plain = await second.again('10.0.0.9');
+  t.match(await plain.identify({ instance_id: 'machine-1' }), OUT, 'with the token in plain text');
+  const old = await second.again('10.0.0.10');
+  t.match(await old.identify({ protocol_version: 1 }), [{ type: 'error', error: 'invalid_device_key' }], 'as version 1');
+  const again = await second.again();
+  t.match(await identify(again, (said) => deviceFields(said, MINE)), IN, 'the machine itself comes back');
+});
+
+t.test('a refused identify takes nothing from the session that is open', async (t) => {
+  const rig = await rigOf(t);
+  const mine = await rig.peer('a1');
+  await identify(mine, (said) => deviceFields(said, MINE));
+  const thief = await mine.again('10.0.0.1');
+  t.match(await identify(thief, (said) => deviceFields(said, THIEFS)), OUT);
+  t.equal(mine.closed(), null);
+  const id = await rig.submit();
+  t.match(mine.news().at(-1), { type: 'task_assign', task_id: id });
+});
+
+t.test('a takeover lets another machine bind the agent', async (t) => {
+  const rig = await rigOf(t);
+  const mine = await rig.peer('a1');
+  await identify(mine, (said) => deviceFields(said, MINE));
+  await mine.cut();
+  await rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change: 'takeover' });
+  t.equal(await isBound(rig), false);
+  const next = await mine.again();
+  t.match(await identify(next, (said) => deviceFields(said, THIEFS)), IN);
+  await next.cut();
+  t.match(await identify(await next.again('10.0.0.1'), (said) => deviceFields(said, MINE)), OUT, 'the old one is out');
+});
