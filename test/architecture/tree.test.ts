@@ -45,7 +45,7 @@ t.test('files are short enough to hold', async (t) => {
   );
 });
 
-/** Adapters of something that is no port, with what is tested in place of a contract. */
+/** Adapters that run no contract, and why. */
 const WITHOUT_CONTRACT: ReadonlyMap<string, string> = new Map([
   ['archive-files', 'nothing reads through its port: its test reads the files'],
   ['env-process', 'read while the config is evaluated, before there is anything to put behind a port'],
