@@ -1,7 +1,12 @@
 /** The request as a handler gets it, after all checks that are the same for every route. */
 import type { Principal } from './authenticate.ts';
 import type { Reply } from './reply.ts';
-import type { OpenRouteName, RouteName } from './routes.ts';
+import type { OpenRouteName, Reach, RouteName } from './routes.ts';
+
+/** Who asks, and what it reaches on this route. */
+export interface Caller extends Principal {
+  readonly reach: Reach;
+}
 
 /** Called with each line of a body. A returned reply ends the reading, and is the response. */
 export type LineHandler = (line: { readonly number: number; readonly bytes: Uint8Array }) => Reply | null;
@@ -22,7 +27,7 @@ export interface ApiRequest {
   readLines(take: LineHandler): Promise<Reply | null>;
 }
 
-export type Handler = (request: ApiRequest, principal: Principal) => Reply | Promise<Reply>;
+export type Handler = (request: ApiRequest, by: Caller) => Reply | Promise<Reply>;
 export type OpenHandler = (request: ApiRequest) => Reply | Promise<Reply>;
 
 /** One for each row of the table. A row without a handler does not compile. */

@@ -1,12 +1,20 @@
-/** Every route of the HTTP API, with the roles that may use it. The router is built from this table alone. */
-import type { Role } from '../../core/ports/agent-store.ts';
+/** Every route of the HTTP API, with the roles that may use it. The router and its checks are built from this table alone. */
+import { ROLES, type Role } from '../../core/ports/agent-store.ts';
+
+/**
+ * What a role reaches on a route: everything, or its own tasks only. A submitter's are those that it submitted, an agent's those assigned
+ * to it. To a caller, the tasks of others do not exist.
+ */
+export type Reach = 'all' | 'own';
 
 export interface Route {
   readonly name: string;
   readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
-  /** `open`: no token needed. */
-  readonly roles: readonly Role[] | 'open';
+  /** The roles that may use it, and what each reaches; other roles get 403. `open`: no token needed. */
+  readonly roles: Readonly<Partial<Record<Role, Reach>>> | 'open';
+  /** Refused with 403 unless the request comes from the hub's own dashboard. */
+  readonly ownPage?: true | undefined;
   /** `json`: one JSON value; `empty`: nothing, or `{}`; `lines`: NDJSON; `none`: ignored. */
   readonly body: 'json' | 'empty' | 'lines' | 'none';
   /** The maximum body length, if it is less than that of a submit. */
@@ -18,13 +26,15 @@ export interface Route {
   readonly shed?: true | undefined;
 }
 
-const ALL = ['agent', 'submitter', 'viewer', 'operator', 'admin'] as const;
-const VIEW = ['viewer', 'operator', 'admin'] as const;
-/** The handlers show a submitter only its own tasks. */
-const VIEW_OWN = ['submitter', ...VIEW] as const;
-const SUBMIT = ['submitter', 'operator', 'admin'] as const;
-const OPERATE = ['operator', 'admin'] as const;
-const ADMIN = ['admin'] as const;
+const ADMIN = { admin: 'all' } as const;
+const OPERATE = { operator: 'all', admin: 'all' } as const;
+const OPERATE_OWN = { submitter: 'own', ...OPERATE } as const;
+const VIEW = { viewer: 'all', ...OPERATE } as const;
+const VIEW_OWN = { submitter: 'own', ...VIEW } as const;
+const VIEW_ASSIGNED = { agent: 'own', ...VIEW_OWN } as const;
+const SUBMIT = { submitter: 'all', ...OPERATE } as const;
+/** Routes that show nothing of any task or agent. */
+const ANY = { agent: 'all', submitter: 'all', ...VIEW } as const;
 
 /** The first matching row wins, so fixed paths come before those with a parameter in the same position. */
 export const ROUTES = [
@@ -34,14 +44,14 @@ export const ROUTES = [
   { name: 'listTasks', method: 'GET', path: '/api/tasks', roles: VIEW_OWN, body: 'none', shed: true },
   { name: 'listDeadLetter', method: 'GET', path: '/api/tasks/dead-letter', roles: VIEW_OWN, body: 'none', shed: true },
   { name: 'taskStats', method: 'GET', path: '/api/tasks/stats', roles: VIEW, body: 'none', shed: true },
-  { name: 'getTask', method: 'GET', path: '/api/tasks/:id', roles: ALL, body: 'none', shed: true },
-  { name: 'taskEvents', method: 'GET', path: '/api/tasks/:id/events', roles: ALL, body: 'none', shed: true },
+  { name: 'getTask', method: 'GET', path: '/api/tasks/:id', roles: VIEW_ASSIGNED, body: 'none', shed: true },
+  { name: 'taskEvents', method: 'GET', path: '/api/tasks/:id/events', roles: VIEW_ASSIGNED, body: 'none', shed: true },
   { name: 'keptResult', method: 'GET', path: '/api/tasks/:id/results/:generation', roles: VIEW_OWN, body: 'none', shed: true },
   { name: 'taskOutput', method: 'GET', path: '/api/tasks/:id/output', roles: VIEW_OWN, body: 'none', shed: true },
   // Not shed: it waits, and would take a turn of its token's reads for that long.
   { name: 'waitForOutput', method: 'GET', path: '/api/tasks/:id/output/wait', roles: VIEW_OWN, body: 'none' },
   { name: 'retryTask', method: 'POST', path: '/api/tasks/:id/retry', roles: OPERATE, body: 'empty' },
-  { name: 'cancelTask', method: 'POST', path: '/api/tasks/:id/cancel', roles: ['submitter', ...OPERATE], body: 'empty' },
+  { name: 'cancelTask', method: 'POST', path: '/api/tasks/:id/cancel', roles: OPERATE_OWN, body: 'empty' },
   { name: 'adoptResult', method: 'POST', path: '/api/tasks/:id/adopt', roles: OPERATE, body: 'json' },
   { name: 'pushTask', method: 'POST', path: '/api/admin/push-task', roles: OPERATE, body: 'json' },
   { name: 'listAgents', method: 'GET', path: '/api/agents', roles: VIEW, body: 'none', shed: true },
@@ -56,12 +66,12 @@ export const ROUTES = [
   { name: 'addToken', method: 'POST', path: '/admin/tokens', roles: ADMIN, body: 'json' },
   { name: 'listTokens', method: 'GET', path: '/admin/tokens', roles: ADMIN, body: 'none', shed: true },
   { name: 'revokeTokens', method: 'DELETE', path: '/admin/tokens/:id', roles: ADMIN, body: 'none' },
-  { name: 'openSession', method: 'POST', path: '/api/session', roles: 'open', body: 'json', bytesMax: 4_096 },
-  { name: 'endSession', method: 'DELETE', path: '/api/session', roles: 'open', body: 'none' },
+  { name: 'openSession', method: 'POST', path: '/api/session', roles: 'open', ownPage: true, body: 'json', bytesMax: 4_096 },
+  { name: 'endSession', method: 'DELETE', path: '/api/session', roles: 'open', ownPage: true, body: 'none' },
   // A stream is not shed, because a browser does not reconnect a stream that was refused.
   { name: 'streamEvents', method: 'GET', path: '/api/events', roles: VIEW_OWN, body: 'none' },
-  { name: 'whoAmI', method: 'GET', path: '/api/whoami', roles: ALL, body: 'none', shed: true },
-  { name: 'schemas', method: 'GET', path: '/api/schemas', roles: ALL, body: 'none', shed: true },
+  { name: 'whoAmI', method: 'GET', path: '/api/whoami', roles: ANY, body: 'none', shed: true },
+  { name: 'schemas', method: 'GET', path: '/api/schemas', roles: ANY, body: 'none', shed: true },
   { name: 'openApi', method: 'GET', path: '/api/openapi.json', roles: 'open', body: 'none', shed: true },
   { name: 'docsPage', method: 'GET', path: '/api/docs', roles: 'open', body: 'none', shed: true },
   { name: 'metrics', method: 'GET', path: '/metrics', roles: VIEW, body: 'none', shed: true },
@@ -71,3 +81,7 @@ export const ROUTES = [
 export type RouteName = (typeof ROUTES)[number]['name'];
 /** The routes that need no token. */
 export type OpenRouteName = Extract<(typeof ROUTES)[number], { readonly roles: 'open' }>['name'];
+
+/** The roles that may use a route, in the order of `ROLES`. */
+export const rolesOf = ({ roles }: Pick<Route, 'roles'>): readonly Role[] =>
+  roles === 'open' ? [] : ROLES.filter((role) => role in roles);

@@ -1,7 +1,6 @@
 /** The checks that every request passes before its handler, in order, and the headers of every response. */
 import type { RefusalCounts } from '../../core/application/refusal-counts.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
-import type { Role } from '../../core/ports/agent-store.ts';
 import type { HttpRequest, HttpResponse } from '../../core/ports/http.ts';
 import { addressGroup } from '../../core/protocol/client-address.ts';
 import type { Authenticator, Principal } from './authenticate.ts';
@@ -13,8 +12,8 @@ import type { LoopDelay } from './loop-delay.ts';
 import type { ReadTurns } from './read-turns.ts';
 import type { Cors } from './cors.ts';
 import { read, refusal, refused, tooMany, type Read, type Reply } from './reply.ts';
-import type { ApiRequest, Handler, OpenHandler } from './request.ts';
-import type { Route } from './routes.ts';
+import type { ApiRequest, Caller, Handler, OpenHandler } from './request.ts';
+import { rolesOf, type Route } from './routes.ts';
 import type { Sender } from './request-log.ts';
 import { refuseForeignPage } from './session/own-page.ts';
 import type { SessionCookies } from './session/session-cookies.ts';
@@ -82,7 +81,9 @@ export async function serve(
 ): Promise<Reply> {
   const { deps } = context;
   const { address } = sender;
-  const admitted = route.roles === 'open' ? OPEN : admit(context, route.roles, await identify(context, request, address), sender);
+  const foreign = route.ownPage === true ? refuseForeignPage(request) : null;
+  if (foreign !== null) return foreign;
+  const admitted = route.roles === 'open' ? OPEN : admit(context, route, await identify(context, request, address), sender);
   if (admitted.kind === 'refused') return admitted.reply;
   const shed = refuseIfBusy(context, route);
   if (shed !== null) return shed;
@@ -136,15 +137,16 @@ const isRead = (route: Route): boolean => route.method === 'GET' && route.shed =
 /** On a route that anybody may ask. */
 const OPEN: Read<null> = read(null);
 
-/** The sender, if it may ask now, and is of one of these roles. */
-function admit({ rates }: ServeContext, roles: readonly Role[], known: Read<Principal>, sender: Sender): Read<Principal> {
+/** The caller, if it may ask now, and its role may use the route. */
+function admit({ rates }: ServeContext, route: Route, known: Read<Principal>, sender: Sender): Read<Caller> {
   if (known.kind === 'refused') return known;
   const { id, role } = known.value;
   sender.token = id;
   const rate = rates.take(id);
   if (!rate.taken) return refused(tooMany('This token sends too many requests.', rate.waitMs));
-  if (roles.includes(role)) return known;
-  const message = `The role ${role} does not allow this; it requires one of: ${roles.join(', ')}.`;
+  const reach = route.roles === 'open' ? undefined : route.roles[role];
+  if (reach !== undefined) return read({ ...known.value, reach });
+  const message = `The role ${role} does not allow this; it requires one of: ${rolesOf(route).join(', ')}.`;
   return refused(refusal('forbidden', message));
 }
 

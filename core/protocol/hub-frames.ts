@@ -117,3 +117,31 @@ export const hubSchemas = {
 export type HubFrameType = keyof typeof hubSchemas;
 export type HubFrame = { [K in HubFrameType]: Static<(typeof hubSchemas)[K]> }[HubFrameType];
 export type HubFrameOf<T extends HubFrameType> = Static<(typeof hubSchemas)[T]>;
+
+/** What a sidecar waits for: the proof of the hub, the answer to its identify, or, from then on, its work. */
+export type HubFramePhase = 'greeting' | 'identifying' | 'identified';
+
+const WORK = ['identified'] as const;
+
+/** Each frame of the hub, with the phases in which a sidecar accepts it. It ignores the frame in any other. */
+export const HUB_FRAMES: Readonly<Record<HubFrameType, readonly HubFramePhase[]>> = {
+  challenge: ['greeting'],
+  identified: ['identifying'],
+  // Answers identify_check, which is sent by `agentcom doctor`, never by a sidecar.
+  identify_checked: [],
+  error: ['greeting', 'identifying', 'identified'],
+  pong: WORK,
+  task_assign: WORK,
+  task_ack: WORK,
+  task_nack: WORK,
+  task_cancelled: WORK,
+  probe: WORK,
+  drain: WORK,
+  resume: WORK,
+  check: WORK,
+  restart_sidecar: WORK,
+};
+
+/** Whether a sidecar in this phase accepts frames of this type. */
+export const acceptsHubFrame = (phase: string, type: string): boolean =>
+  Object.hasOwn(HUB_FRAMES, type) && (HUB_FRAMES[type as HubFrameType] as readonly string[]).includes(phase);

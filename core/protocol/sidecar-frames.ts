@@ -219,6 +219,57 @@ export const v2Schemas = {
   state_report: v1Schemas.state_report,
 };
 
+export type SidecarFrameType = keyof typeof v1Schemas | keyof typeof v2Schemas;
+
+/** When a sidecar may send a frame. */
+export interface SidecarFrameRule {
+  /** Before it is identified. */
+  readonly first: boolean;
+  /** Once it is identified, in sessions of these versions. */
+  readonly identified: readonly (1 | 2)[];
+}
+
+const FIRST = { first: true, identified: [] } as const;
+const BOTH = { first: false, identified: [1, 2] } as const;
+const ONLY_1 = { first: false, identified: [1] } as const;
+const ONLY_2 = { first: false, identified: [2] } as const;
+
+/** Who may send what: each frame of a sidecar, with when it may be sent. The hub refuses it at any other time. */
+export const SIDECAR_FRAMES = {
+  hello: FIRST,
+  identify_check: FIRST,
+  identify: FIRST,
+  ping: BOTH,
+  status: BOTH,
+  list_agents: BOTH,
+  message: BOTH,
+  resource_report: BOTH,
+  agent_restarting: BOTH,
+  task_accepted: BOTH,
+  task_rejected: BOTH,
+  task_released: ONLY_2,
+  task_progress: BOTH,
+  task_output: ONLY_2,
+  wake_result: BOTH,
+  task_complete: BOTH,
+  task_failed: BOTH,
+  task_cancel_ack: ONLY_2,
+  task_recovering: ONLY_1,
+  state_report: BOTH,
+  probe_ack: ONLY_2,
+  draining: ONLY_2,
+  drained: ONLY_2,
+  resumed: ONLY_2,
+  runner_checks: ONLY_2,
+} as const satisfies Readonly<Record<SidecarFrameType, SidecarFrameRule>>;
+
+/** The frames that may be sent before identify. */
+export type FirstFrameType = { [K in SidecarFrameType]: (typeof SIDECAR_FRAMES)[K]['first'] extends true ? K : never }[SidecarFrameType];
+
+/** Whether frames of this type may be sent before identify, and at no other time. */
+export const isFirstFrameType = (type: string): type is FirstFrameType =>
+  Object.hasOwn(SIDECAR_FRAMES, type) && SIDECAR_FRAMES[type as SidecarFrameType].first;
+
 export type V1Frame = { [K in keyof typeof v1Schemas]: Static<(typeof v1Schemas)[K]> }[keyof typeof v1Schemas];
 export type V2Frame = { [K in keyof typeof v2Schemas]: Static<(typeof v2Schemas)[K]> }[keyof typeof v2Schemas];
 export type SidecarFrame = V1Frame | V2Frame;

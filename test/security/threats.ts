@@ -24,6 +24,8 @@ const TOKENS = 'adapters/http/tokens.test.ts';
 const SESSION = 'adapters/http/dashboard-session.test.ts';
 const BAD = 'apps/cli/bad-input.test.ts';
 const API = 'product/contracts/wire/http-api.contract.ts';
+const ROUTE_RIGHTS = 'security/route-rights.test.ts';
+const FRAME_RIGHTS = 'security/frame-rights.test.ts';
 const WIRE = 'product/contracts/wire/hub-transport.contract.ts';
 const INBOX = 'product/contracts/files/result-inbox.contract.ts';
 const HOSTILE = 'apps/hostile-text.test.ts';
@@ -258,11 +260,18 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'stolen agent token',
-    stoppedBy: 'a table of routes and roles; a route without a row is refused',
+    stoppedBy:
+      'one table of routes with what each role reaches, and one of frames with when each may be sent; what has no row is refused, and ' +
+      'every role is tried on every row',
     tests: [
-      [API, '${method} ${path} is for: ${roles}'],
+      [ROUTE_RIGHTS, 'R7: every route does for every role what its row says, and for nobody else anything'],
+      [ROUTE_RIGHTS, 'R7: a list shows a submitter its own tasks and no other, and others all'],
+      [ROUTE_RIGHTS, 'a route without roles neither compiles nor passes'],
       [API, 'what has no row is refused'],
-      ['adapters/http.test.ts', 'docs/http-api.md tells of every route with its roles, and of no other'],
+      [FRAME_RIGHTS, 'R7: the hub takes each frame of a sidecar in the states of its row, and refuses it in all others'],
+      [FRAME_RIGHTS, 'R7: only a live token of role agent identifies, and only the agent that it is for'],
+      [FRAME_RIGHTS, 'R22: a sidecar takes each frame of the hub in the phases of its row, and in others does nothing'],
+      [FRAME_RIGHTS, 'each frame of the protocol has a row, as its schemas have it'],
     ],
   },
   {

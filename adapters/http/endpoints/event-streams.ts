@@ -3,13 +3,13 @@ import type { EventName } from '../../../core/domain/task/event.ts';
 import type { EventFilter, EventMarks } from '../../../core/ports/event-feed.ts';
 import type { ByteStream } from '../../../core/ports/http.ts';
 import { eventsSchema } from '../../../core/protocol/http-queries.ts';
-import type { Principal } from '../authenticate.ts';
 import type { HttpApiDeps } from '../deps.ts';
 import { eventStream, type StreamStart } from './event-stream.ts';
 import { EventTail } from './event-tail.ts';
 import { queryReader } from '../query.ts';
 import { invalid, read, refusal, refused, type Read, type Reply } from '../reply.ts';
-import type { ApiRequest, Handler } from '../request.ts';
+import type { ApiRequest, Caller, Handler } from '../request.ts';
+import { maySee, unknownTask } from './task-endpoints.ts';
 
 export interface EventStreams {
   readonly open: Handler;
@@ -25,10 +25,7 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
   /** Incremented before the first await of `open`, so that concurrent calls cannot exceed the limit together. */
   let openCount = 0;
 
-  const start = async (
-    request: ApiRequest,
-    by: Principal,
-  ): Promise<Read<{ readonly place: StreamStart; readonly filter: EventFilter }>> => {
+  const start = async (request: ApiRequest, by: Caller): Promise<Read<{ readonly place: StreamStart; readonly filter: EventFilter }>> => {
     const query = readQuery(request.query());
     if (query.kind === 'refused') return query;
     const filter: EventFilter = {
@@ -39,11 +36,11 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
     };
     const lastId = lastEventId(request);
     if (lastId.kind === 'refused') return lastId;
-    if (by.role === 'submitter') {
+    if (by.reach === 'own') {
       if (filter.taskId === undefined)
         return refused(refusal('forbidden', 'A submitter can only follow one of its own tasks: pass task_id.'));
       const [task] = await tasks.peek([filter.taskId]);
-      if (task?.submittedBy !== by.id) return refused(refusal('unknown_task', 'There is no such task.'));
+      if (task === undefined || !maySee(by, task)) return refused(unknownTask);
     }
     const place = streamStart(lastId.value, await events.marks(), Number(query.value.last ?? 0));
     // The events of a task are removed together with it: if the task exists, all its events do.
@@ -52,7 +49,7 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
     return read({ place: isComplete ? { ...place, gap: null } : place, filter });
   };
 
-  const open = async (request: ApiRequest, by: Principal): Promise<Reply> => {
+  const open = async (request: ApiRequest, by: Caller): Promise<Reply> => {
     if (request.method === 'HEAD') return refusal('method_not_allowed', 'Allowed: GET.', { headers: { allow: 'GET' } });
     if (openCount >= limits.streams) return refusal('hub_busy', `All ${limits.streams} event streams of the hub are in use.`);
     openCount += 1;

@@ -6,10 +6,9 @@ import { bodyReader } from '../../../core/protocol/body-reader.ts';
 import { adoptSchema, emptySchema } from '../../../core/protocol/http-bodies.ts';
 import { taskRecordJson } from '../../../core/protocol/task-json.ts';
 import type { Waiting } from './waiting.ts';
-import type { Principal } from '../authenticate.ts';
 import type { HttpApiDeps } from '../deps.ts';
 import { invalid, ok, okText, refusal, type Reply } from '../reply.ts';
-import type { ApiRequest, Handlers } from '../request.ts';
+import type { ApiRequest, Caller, Handlers } from '../request.ts';
 import { taskLists } from './task-lists.ts';
 
 type TaskHandlers = Pick<Handlers, 'listTasks' | 'listDeadLetter' | 'getTask' | 'retryTask' | 'cancelTask' | 'adoptResult'>;
@@ -19,7 +18,7 @@ export function taskHandlers(deps: HttpApiDeps, why: Waiting): TaskHandlers {
   const readAdopt = bodyReader(adoptSchema);
   const readEmpty = bodyReader(emptySchema);
 
-  const getTask = async (request: ApiRequest, by: Principal): Promise<Reply> => {
+  const getTask = async (request: ApiRequest, by: Caller): Promise<Reply> => {
     const id = request.params['id'];
     const record = isTaskId(id) ? await tasks.read(id) : undefined;
     if (record === undefined || !maySee(by, record.task)) return unknownTask;
@@ -29,13 +28,13 @@ export function taskHandlers(deps: HttpApiDeps, why: Waiting): TaskHandlers {
 
   const operate = async (
     request: ApiRequest,
-    by: Principal,
+    by: Caller,
     act: (taskId: TaskId) => Promise<OperatorAnswer>,
     allowedFor: string,
   ): Promise<Reply> => {
     const id = request.params['id'];
     if (!isTaskId(id)) return unknownTask;
-    if (by.role === 'submitter') {
+    if (by.reach === 'own') {
       // The submitter of a task never changes, so this is still true when the command is executed.
       const [task] = await tasks.peek([id]);
       if (task === undefined || !maySee(by, task)) return unknownTask;
@@ -49,8 +48,8 @@ export function taskHandlers(deps: HttpApiDeps, why: Waiting): TaskHandlers {
   };
 
   const withEmptyBody =
-    (act: (request: ApiRequest, by: Principal) => Promise<Reply>) =>
-    (request: ApiRequest, by: Principal): Reply | Promise<Reply> => {
+    (act: (request: ApiRequest, by: Caller) => Promise<Reply>) =>
+    (request: ApiRequest, by: Caller): Reply | Promise<Reply> => {
       const body = readEmpty(request.json);
       return body.kind === 'invalid' ? invalid(body.errors) : act(request, by);
     };
@@ -81,6 +80,8 @@ export function taskHandlers(deps: HttpApiDeps, why: Waiting): TaskHandlers {
 
 export const unknownTask = refusal('unknown_task', 'There is no such task.');
 
-/** A submitter sees the tasks that it submitted, an agent those assigned to it, and all others see every task. */
-export const maySee = (by: Principal, task: Task): boolean =>
-  by.role === 'submitter' ? task.submittedBy === by.id : by.role === 'agent' ? by.agentId !== null && task.assignedTo === by.agentId : true;
+/** Whether the task is among those that the caller reaches on this route. */
+export const maySee = (by: Caller, { assignedTo, submittedBy }: Task): boolean => {
+  if (by.reach === 'all') return true;
+  return by.role === 'agent' ? by.agentId !== null && assignedTo === by.agentId : submittedBy === by.id;
+};

@@ -4,18 +4,17 @@ import type { Task } from '../../../core/domain/task/task.ts';
 import { HISTORY_PAGE } from '../../../core/ports/task-store.ts';
 import { historySchema, keptResultSchema } from '../../../core/protocol/http-queries.ts';
 import { historyPageJson, keptResultJson } from '../../../core/protocol/task-json.ts';
-import type { Principal } from '../authenticate.ts';
 import type { HttpApiDeps } from '../deps.ts';
 import { pageLimit, queryReader } from '../query.ts';
 import { invalid, okText, refusal } from '../reply.ts';
-import type { ApiRequest, Handlers } from '../request.ts';
+import type { ApiRequest, Caller, Handlers } from '../request.ts';
 import { maySee, unknownTask } from './task-endpoints.ts';
 
 export function taskHistoryHandlers({ tasks, limits }: HttpApiDeps): Pick<Handlers, 'taskEvents' | 'keptResult'> {
   const readPage = queryReader(historySchema);
   const readKept = queryReader(keptResultSchema);
 
-  const taskOf = async (request: ApiRequest, by: Principal): Promise<Task | undefined> => {
+  const taskOf = async (request: ApiRequest, by: Caller): Promise<Task | undefined> => {
     const id = request.params['id'];
     const [task] = isTaskId(id) ? await tasks.peek([id]) : [];
     return task !== undefined && maySee(by, task) ? task : undefined;

@@ -4,11 +4,10 @@ import type { Priority, Status, TaskRow } from '../../../core/domain/task/task.t
 import type { TaskQuery } from '../../../core/ports/task-store.ts';
 import { deadLetterSchema, readTaskCursor, taskCursor, taskListSchema } from '../../../core/protocol/http-queries.ts';
 import { taskRowJson } from '../../../core/protocol/task-json.ts';
-import type { Principal } from '../authenticate.ts';
 import type { HttpApiDeps } from '../deps.ts';
 import { badCursor, pageLimit, queryReader } from '../query.ts';
 import { invalid, okText, type Reply } from '../reply.ts';
-import type { Handlers } from '../request.ts';
+import type { Caller, Handlers } from '../request.ts';
 
 /** Rows per read of the store, and the size after which a page ends early, because descriptions and results may be large. */
 const ROWS_AT_ONCE = 50;
@@ -116,7 +115,7 @@ export function taskLists({ tasks, limits }: Pick<HttpApiDeps, 'tasks' | 'limits
   };
 }
 
-const submitterOf = (by: Principal): string | undefined => (by.role === 'submitter' ? by.id : undefined);
+const submitterOf = (by: Caller): string | undefined => (by.reach === 'own' ? by.id : undefined);
 
 const pageOf = (texts: readonly string[], cursor: string | null): Reply =>
   okText(`{"tasks":[${texts.join(',')}],"next_cursor":${JSON.stringify(cursor)}}`);

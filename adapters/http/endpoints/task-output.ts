@@ -4,11 +4,10 @@ import { isEnded, type Task } from '../../../core/domain/task/task.ts';
 import type { OutputStream } from '../../../core/domain/assignment/output-stream.ts';
 import type { StoredOutput } from '../../../core/ports/output-store.ts';
 import { outputSchema, outputWaitSchema } from '../../../core/protocol/http-queries.ts';
-import type { Principal } from '../authenticate.ts';
 import type { HttpApiDeps } from '../deps.ts';
 import { pageLimit, queryReader } from '../query.ts';
 import { invalid, ok, refusal, refused, read, type Read } from '../reply.ts';
-import type { ApiRequest, Handlers } from '../request.ts';
+import type { ApiRequest, Caller, Handlers } from '../request.ts';
 import { maySee, unknownTask } from './task-endpoints.ts';
 
 /** How long a request waits if it does not say, and at most. Milliseconds. */
@@ -24,7 +23,7 @@ export function taskOutputHandlers(deps: HttpApiDeps): Pick<Handlers, 'taskOutpu
   const readWait = queryReader(outputWaitSchema);
   let waiting = 0;
 
-  const taskOf = async (request: ApiRequest, by: Principal): Promise<Task | undefined> => {
+  const taskOf = async (request: ApiRequest, by: Caller): Promise<Task | undefined> => {
     const id = request.params['id'];
     const [task] = isTaskId(id) ? await tasks.peek([id]) : [];
     return task !== undefined && maySee(by, task) ? task : undefined;

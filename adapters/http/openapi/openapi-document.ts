@@ -5,7 +5,7 @@ import { HTTP_ERRORS, type HttpErrorCode } from '../../../core/protocol/http-err
 import { IDEMPOTENCY_KEY_CHARACTERS_MAX } from '../../../core/protocol/http-bodies.ts';
 import { errorSchema } from '../../../core/protocol/responses/error-response.ts';
 import { HTTP_STATUSES } from '../reply.ts';
-import { ROUTES, type Route } from '../routes.ts';
+import { ROUTES, rolesOf, type Route } from '../routes.ts';
 import { NAMED_SCHEMAS, ROUTE_DOCS, type RouteDoc } from './route-docs.ts';
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
@@ -121,7 +121,7 @@ export function openApiDocument(version: string): OpenApiDocument {
 
 function operationOf(route: Route, doc: RouteDoc, names: ReadonlyMap<unknown, string>): Operation {
   const isOpen = route.roles === 'open';
-  const roles = isOpen ? 'Open: needs no token.' : `Roles: ${(route.roles as readonly string[]).join(', ')}.`;
+  const roles = isOpen ? 'Open: needs no token.' : `Roles: ${rolesOf(route).join(', ')}.`;
   const description = doc.description === undefined ? roles : `${doc.description}\n\n${roles}`;
   const body = requestBody(route, doc, names);
   return {
@@ -130,7 +130,7 @@ function operationOf(route: Route, doc: RouteDoc, names: ReadonlyMap<unknown, st
     description,
     tags: [doc.tag],
     security: isOpen ? [] : [{ bearer: [] }],
-    ...(isOpen ? {} : { 'x-roles': route.roles as readonly string[] }),
+    ...(isOpen ? {} : { 'x-roles': rolesOf(route) }),
     parameters: [...pathParameters(route), ...queryParameters(doc, names), ...headerParameters(doc)],
     ...(body === null ? {} : { requestBody: body }),
     responses: { ...answers(doc, names), ...refusals(route, doc) },

@@ -5,7 +5,6 @@ import type { Authenticator } from '../authenticate.ts';
 import type { HttpApiDeps } from '../deps.ts';
 import { invalid, ok, refusal, type Reply } from '../reply.ts';
 import type { ApiRequest, Handlers } from '../request.ts';
-import { refuseForeignPage } from './own-page.ts';
 import { SESSION_MS, type SessionCookies } from './session-cookies.ts';
 
 const MS_PER_SECOND = 1_000;
@@ -27,8 +26,6 @@ export function sessionHandlers(
 
   return {
     async openSession(request) {
-      const foreign = refuseForeignPage(request);
-      if (foreign !== null) return foreign;
       const body = readBody(request.json);
       if (body.kind === 'invalid') return invalid(body.errors);
       const known = await auth.authenticate(`Bearer ${body.value.token}`, request.address);
@@ -41,7 +38,7 @@ export function sessionHandlers(
       return answered(ok({ id, role, expires_at: expiresAtMs }), cookie(request, value, SESSION_MS));
     },
     endSession(request) {
-      return refuseForeignPage(request) ?? answered(ok({}), cookie(request, '', 0));
+      return answered(ok({}), cookie(request, '', 0));
     },
   };
 }

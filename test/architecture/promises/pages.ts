@@ -1,10 +1,11 @@
-/** The parts of docs/promises.md, docs/reliability.md and SECURITY.md that are written from tests, planted faults and figures. */
+/** The parts of pages that are written from tests, planted faults, figures and the tables of routes and frames. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { ROOT } from '../cruise.ts';
 import { THREATS } from '../../security/threats.ts';
 import { MUTANTS } from '../../simulation/runner/mutants.ts';
 import { FIGURES } from './result-figures.ts';
+import { frameTable, routeTable } from './rights-tables.ts';
 import { PLANTED_FAULTS } from './planted-faults.ts';
 import { taggedTests } from './tagged-tests.ts';
 
@@ -12,7 +13,7 @@ export const PROMISES_PAGE = 'docs/promises.md';
 export const RELIABILITY_PAGE = 'docs/reliability.md';
 export const SECURITY_PAGE = 'SECURITY.md';
 /** Every page with generated parts. */
-export const PAGES = [PROMISES_PAGE, RELIABILITY_PAGE, SECURITY_PAGE];
+export const PAGES = [PROMISES_PAGE, RELIABILITY_PAGE, SECURITY_PAGE, 'docs/http-api.md', 'docs/protocol.md'];
 const RESULTS = 'docs/results';
 /** Told by docs/performance.md, with targets of their own. */
 const BENCHMARK = ['bench.json', 'bench-long.json', 'bench-profile.json', 'bench-budget.json', 'bench-peers.json'];
@@ -43,7 +44,13 @@ export async function proofs(): Promise<readonly Proof[]> {
 
 /** Each generated part of a page, by its name. */
 export async function generatedParts(): Promise<Readonly<Record<string, string>>> {
-  return { proofs: proofTable(await proofs()), figures: figureTable(), threats: threatTable() };
+  return {
+    proofs: proofTable(await proofs()),
+    figures: figureTable(),
+    threats: threatTable(),
+    routes: routeTable(),
+    frames: frameTable(),
+  };
 }
 
 /** The page with its generated parts as they should be. */

@@ -1,4 +1,4 @@
-/** `npm run promises`: writes the generated parts of docs/promises.md, docs/reliability.md and SECURITY.md. */
+/** `npm run promises`: writes the generated parts of the pages. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { ROOT } from '../cruise.ts';

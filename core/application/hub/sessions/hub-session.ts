@@ -11,7 +11,8 @@ import { isLongerThan } from '../../../domain/encoded-text.ts';
 import { isGeneration, isTaskId, type AgentId, type TaskId } from '../../../domain/ids.ts';
 import { CLOSE_CODES } from '../../../protocol/close-codes.ts';
 import { frameParser, type FrameParseResult } from '../../../protocol/frame-parser.ts';
-import { v1Schemas, v2Schemas, type SidecarFrame, type V2FrameOf } from '../../../protocol/sidecar-frames.ts';
+import { isFirstFrameType, v1Schemas, v2Schemas } from '../../../protocol/sidecar-frames.ts';
+import type { FirstFrameType, SidecarFrame, V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import { isExpired } from '../../../ports/agent-store.ts';
 import type { HubConnection } from '../../../ports/hub-transport.ts';
 import type { Timer } from '../../../ports/clock.ts';
@@ -34,9 +35,10 @@ import { isReport } from './limits/low-priority-inbox.ts';
 const V1_REFUSED_MS = 10_000;
 
 const NO_TASKS: readonly TaskId[] = [];
-const FIRST_FRAMES: readonly string[] = ['hello', 'identify', 'identify_check'];
 
 const parsers = { 1: frameParser<SidecarFrame>(v1Schemas), 2: frameParser<SidecarFrame>(v2Schemas) };
+
+const isFirstFrame = (frame: SidecarFrame): frame is Extract<SidecarFrame, { type: FirstFrameType }> => isFirstFrameType(frame.type);
 
 export type SessionState = 'new' | 'challenging' | 'identifying' | 'identified' | 'closed';
 
@@ -193,12 +195,12 @@ export class HubSession {
     if (isLongerThan(text, limits.unidentifiedFrameBytes))
       return this.close(1009, `at most ${limits.unidentifiedFrameBytes} bytes before identify`);
     const parsed = parsers[2](text);
-    const frame = parsed.kind === 'frame' ? parsed.frame : null;
+    const frame = parsed.kind === 'frame' && isFirstFrame(parsed.frame) ? parsed.frame : null;
     if (frame?.type === 'hello') return this.#hello(frame);
     if (frame?.type === 'identify') return this.#identify(frame);
     if (frame?.type === 'identify_check') return this.#identify({ ...frame, type: 'identify', protocol_version: 2 }, true);
     if (parsed.kind === 'invalid_json') return this.#onInvalid(parsed);
-    if (parsed.kind === 'validation_failed' && FIRST_FRAMES.includes(parsed.messageType)) return this.#onInvalid(parsed);
+    if (parsed.kind === 'validation_failed' && isFirstFrameType(parsed.messageType)) return this.#onInvalid(parsed);
     this.send(errorFrame('not_identified'));
     this.#noteInvalid('not_identified', {});
   }
@@ -338,7 +340,7 @@ export class HubSession {
     this.#noteInvalid(kind, { message_type: messageType?.slice(0, LOGGED_CHARACTERS) ?? null, ...fields });
   }
 
-  #refuseRepeated(messageType: 'hello' | 'identify' | 'identify_check', detail: string): void {
+  #refuseRepeated(messageType: FirstFrameType, detail: string): void {
     this.send(errorFrame('validation_failed', { message_type: messageType, errors: [{ field: 'type', error: 'repeated', detail }] }));
     this.#noteInvalid('validation_failed', { message_type: messageType, fields: ['type'] });
   }
@@ -365,12 +367,9 @@ export class HubSession {
   #onValid(frame: SidecarFrame, characters: number): void {
     const from = this.#from;
     if (from === null) return;
+    if (isFirstFrame(frame)) return this.#refuseRepeated(frame.type, 'this connection is identified already');
     if (isTaskFrame(frame) && frame.type !== 'wake_result') return this.#reports.on(frame, from, characters);
     switch (frame.type) {
-      case 'hello':
-      case 'identify':
-      case 'identify_check':
-        return this.#refuseRepeated(frame.type, 'this connection is identified already');
       case 'ping':
         this.send({ type: 'pong', timestamp: this.#deps.clock.wallMs() });
         if (frame.draining_reason !== undefined) this.#agentFrames.onDrainingReason(frame.draining_reason, from);

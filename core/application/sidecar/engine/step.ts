@@ -3,7 +3,7 @@
  * to their handlers.
  */
 import type { AssignmentId } from '../../../domain/assignment/slot.ts';
-import type { HubFrame } from '../../../protocol/hub-frames.ts';
+import { acceptsHubFrame, type HubFrame, type HubFrameOf } from '../../../protocol/hub-frames.ts';
 import { onStepFailed } from './step-failures.ts';
 import { onCancelled } from '../assignment/cancels.ts';
 import { isAwaitingFirstChecks, requestChecks, onCheckRequested, onRunnerChecked, onHubTime } from '../health/checks.ts';
@@ -127,29 +127,17 @@ function handle(step: StepContext, input: SidecarInput): void {
   }
 }
 
-/** Frames count only on the current connection, and before `identified` only those that answer the handshake, or errors. */
+/** Frames count only on the current connection, in the phases that `HUB_FRAMES` lists. */
 function onFrame(step: StepContext, connectionId: number, frame: HubFrame, signature: SignatureVerdict | undefined): void {
   if (connectionId !== step.state.link.connectionId) return;
   const { phase } = step.state.link;
-  if (phase === 'greeting') {
-    if (frame.type === 'error') return onGreetingError(step, frame);
-    return frame.type === 'challenge' ? onChallenge(step, frame) : undefined;
-  }
-  if (phase === 'identifying') {
-    if (frame.type === 'error') return onHubError(step, frame);
-    if (frame.type !== 'identified') return;
-    onIdentified(step, frame);
-    if (frame.server_time !== undefined) {
-      onHubTime(step, frame.server_time);
-      resolveRunAges(step, frame.server_time);
-    }
-    clearDrain(step);
-    sendDraining(step);
-    return onInventoryAnswered(step, frame);
-  }
-  if (phase !== 'identified') return;
-  markAlive(step);
+  if (phase === 'identified') markAlive(step);
+  if (!acceptsHubFrame(phase, frame.type)) return;
   switch (frame.type) {
+    case 'challenge':
+      return onChallenge(step, frame);
+    case 'identified':
+      return onIdentifiedFrame(step, frame);
     case 'task_assign':
       return onAssign(step, frame, signature);
     case 'task_ack':
@@ -169,16 +157,25 @@ function onFrame(step: StepContext, connectionId: number, frame: HubFrame, signa
       measureDisk(step);
       return onCheckRequested(step);
     case 'error':
-      return onHubError(step, frame);
+      return phase === 'greeting' ? onGreetingError(step, frame) : onHubError(step, frame);
     case 'restart_sidecar':
       return step.log('warn', 'the hub requested a restart; an operator has to restart this sidecar', { reason: frame.reason ?? null });
     case 'pong':
       return onHubTime(step, frame.timestamp);
-    case 'challenge':
-    case 'identified':
     case 'identify_checked':
       return;
   }
+}
+
+function onIdentifiedFrame(step: StepContext, frame: HubFrameOf<'identified'>): void {
+  onIdentified(step, frame);
+  if (frame.server_time !== undefined) {
+    onHubTime(step, frame.server_time);
+    resolveRunAges(step, frame.server_time);
+  }
+  clearDrain(step);
+  sendDraining(step);
+  onInventoryAnswered(step, frame);
 }
 
 const OWN_TIMERS: Readonly<Record<Exclude<OwnTimer, 'journal'>, (step: StepContext) => void>> = {
