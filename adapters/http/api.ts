@@ -2,6 +2,7 @@
 import type { HttpHandler, HttpRequest, HttpResponse } from '../../core/ports/http.ts';
 import { agentHandlers } from './endpoints/agent-endpoints.ts';
 import { allAgents } from './endpoints/all-agents.ts';
+import { auditHandlers } from './endpoints/audit-endpoints.ts';
 import { authenticator } from './authenticate.ts';
 import { bodyBudget } from './body-budget.ts';
 import { buckets } from './buckets.ts';
@@ -17,6 +18,7 @@ import { loopDelay } from './loop-delay.ts';
 import { readTurns } from './read-turns.ts';
 import { refusal, type Reply } from './reply.ts';
 import type { Handlers } from './request.ts';
+import { refusedLogins } from './refused-logins.ts';
 import { requestLog, type Logged, type Sender } from './request-log.ts';
 import { routeTable } from './route-table.ts';
 import { ROUTES, type Route } from './routes.ts';
@@ -36,7 +38,8 @@ const RATED_TOKENS_MAX = 10_000;
 /** Creates the API. Opens nothing. */
 export function httpApi(deps: HttpApiDeps): HttpApi {
   let closed = false;
-  const auth = authenticator(deps);
+  const refusedTokens = refusedLogins(deps);
+  const auth = authenticator(deps, refusedTokens.add);
   const cookies = sessionCookies(deps.sessionSecret);
   const pages = dashboardPages(deps.dashboard);
   const rate = { burst: deps.limits.requestBurst, perSecond: deps.limits.requestsPerSecond };
@@ -70,6 +73,7 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     ...agentHandlers(deps, why),
     ...taskOutputHandlers(deps),
     ...tokenHandlers(deps, auth),
+    ...auditHandlers(deps),
     ...sessionHandlers(deps, auth, cookies),
     ...hubHandlers(deps, context, everyAgent),
     ...metricsHandlers(deps, context),
@@ -120,6 +124,7 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
     close() {
       closed = true;
       streams.close();
+      refusedTokens.close();
       context.loop.close();
     },
   };

@@ -64,9 +64,12 @@ interface CachedToken {
 
 /**
  * Too many wrong tokens block only further guesses from that address, not its valid clients: a token that was valid before is looked up
- * nevertheless, and the admin token of the config is compared without a lookup.
+ * nevertheless, and the admin token of the config is compared without a lookup. `onGuess`: called with the address of each wrong token or secret.
  */
-export function authenticator(deps: Pick<HttpApiDeps, 'agents' | 'digest' | 'clock' | 'adminTokenHash' | 'tokenUse'>): Authenticator {
+export function authenticator(
+  deps: Pick<HttpApiDeps, 'agents' | 'digest' | 'clock' | 'adminTokenHash' | 'tokenUse'>,
+  onGuess: (address: string) => void = () => undefined,
+): Authenticator {
   const { agents, digest, clock, tokenUse } = deps;
   const adminHash = Buffer.from(deps.adminTokenHash, 'hex');
   /** By token. Holds no wrong guess, and nothing from before the last revocation. */
@@ -106,7 +109,10 @@ export function authenticator(deps: Pick<HttpApiDeps, 'agents' | 'digest' | 'clo
     const waitMs = guesses.waitMs(group);
     if (waitMs > 0) return refused(tooMany('Too many wrong tokens or secrets from this address.', waitMs));
     const found = await search();
-    if (found === undefined) guesses.take(group);
+    if (found === undefined) {
+      guesses.take(group);
+      onGuess(address);
+    }
     return read(found);
   };
 

@@ -11,6 +11,7 @@ import type { EventFeed } from '../../core/ports/event-feed.ts';
 import type { HttpHandler } from '../../core/ports/http.ts';
 import type { HubLoad, HubMetrics } from '../../core/ports/hub-metrics.ts';
 import type { Log } from '../../core/ports/log.ts';
+import type { AuditLog } from '../../core/ports/storage.ts';
 import type { OutputStore } from '../../core/ports/output-store.ts';
 import type { TaskStore } from '../../core/ports/task-store.ts';
 import type { DashboardFiles } from './dashboard/dashboard-files.ts';
@@ -22,6 +23,7 @@ export interface HttpApiDeps {
   readonly agents: AgentStore;
   readonly events: EventFeed;
   readonly output: Pick<OutputStore, 'read'>;
+  readonly audit: AuditLog;
   readonly outputWriter: Pick<OutputWriter, 'onOutput' | 'flush' | 'kept'>;
   /** Whether other hubs write to the store too. */
   readonly isShared: boolean;

@@ -68,6 +68,7 @@ export const ROUTES = [
   { name: 'revokeTokens', method: 'DELETE', path: '/admin/tokens/:id', roles: ADMIN, body: 'none' },
   { name: 'openSession', method: 'POST', path: '/api/session', roles: 'open', ownPage: true, body: 'json', bytesMax: 4_096 },
   { name: 'endSession', method: 'DELETE', path: '/api/session', roles: 'open', ownPage: true, body: 'none' },
+  { name: 'listAudit', method: 'GET', path: '/admin/audit', roles: ADMIN, body: 'none', shed: true },
   // A stream is not shed, because a browser does not reconnect a stream that was refused.
   { name: 'streamEvents', method: 'GET', path: '/api/events', roles: VIEW_OWN, body: 'none' },
   { name: 'whoAmI', method: 'GET', path: '/api/whoami', roles: ANY, body: 'none', shed: true },

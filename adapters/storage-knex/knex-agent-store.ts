@@ -1,10 +1,12 @@
 /** `AgentStore` over an engine. */
 import type { Knex } from 'knex';
 import { newAgent, type Agent } from '../../core/domain/agent/agent.ts';
+import type { AuditDraft } from '../../core/domain/audit/audit-entry.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
 import type { LockedOut } from '../../core/domain/waiting/agent-waiting.ts';
 import type { AgentRow, AgentStore, TokenRecord } from '../../core/ports/agent-store.ts';
-import type { OpenEngine, Row } from './engine.ts';
+import { appendAudit } from './audit/append-audit.ts';
+import type { OpenEngine, Row, Transaction } from './engine.ts';
 import type { ReadableOf } from './rows/damaged-rows.ts';
 import { batchedLookup } from './batched-lookup.ts';
 import type { StateCache } from './cache/state-cache.ts';
@@ -36,6 +38,7 @@ export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, cach
         }
         await transaction.change('insertTokens', [token]);
         if (agentId !== null) await transaction.change('insertAgents', [agentColumns(newAgent(agentId, token.name, nowMs))]);
+        await audited(transaction, options?.audit);
         return 'added';
       }),
 
@@ -73,10 +76,12 @@ export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, cach
         return ((await page.limit(limit)) as Row[]).map(tokenIn);
       }),
 
-    revokeTokens: async (which, nowMs) =>
-      use().write(null, async (transaction) =>
-        (await transaction.rows('revokeTokens', { ...which, nowMs })).map(tokenIn).sort(newestFirst),
-      ),
+    revokeTokens: async (which, nowMs, audit) =>
+      use().write(null, async (transaction) => {
+        const revoked = (await transaction.rows('revokeTokens', { ...which, nowMs })).map(tokenIn).sort(newestFirst);
+        if (audit !== undefined) await appendAudit(transaction, revoked.map(audit));
+        return revoked;
+      }),
 
     tokenName: (id) =>
       readOnce(async (db) => {
@@ -119,9 +124,11 @@ export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, cach
         return lockedOut;
       }),
 
-    addEnrolSecret: async (hash, expiresAtMs) => {
-      await use().write(null, (transaction) => transaction.change('saveEnrolSecret', { hash, expiresAtMs }));
-    },
+    addEnrolSecret: async (hash, expiresAtMs, audit) =>
+      use().write(null, async (transaction) => {
+        await transaction.change('saveEnrolSecret', { hash, expiresAtMs });
+        await audited(transaction, audit);
+      }),
 
     findEnrolSecret: (hint, nowMs) =>
       readOnce(async (db) => {
@@ -129,10 +136,12 @@ export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, cach
         return rows.length === 1 ? (rows[0]?.['hash'] as string) : undefined;
       }),
 
-    takeEnrolSecret: async (hash, nowMs) =>
+    takeEnrolSecret: async (hash, nowMs, audit) =>
       use().write(null, async (transaction) => {
         const [row] = await transaction.rows('takeEnrolSecret', hash);
-        return row !== undefined && nowMs <= Number(row['expires_at']);
+        const isTaken = row !== undefined && nowMs <= Number(row['expires_at']);
+        if (isTaken) await audited(transaction, audit);
+        return isTaken;
       }),
 
     listAgents: ({ after, limit }) =>
@@ -145,15 +154,19 @@ export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, cach
     getAgent: (id) =>
       read(async (db) => (await agentRows(db, ((await db('agents').select('state').where('id', id)) as Row[]).map(agentIn), readable))[0]),
 
-    removeAgent: async (id, nowMs) =>
+    removeAgent: async (id, nowMs, audit) =>
       use().write(null, async (transaction) => {
         const removed = await removeUnneeded(transaction, [id], nowMs);
+        if (removed.length > 0) await audited(transaction, audit);
         cache?.dropAgents(removed);
         if (removed.length > 0) return 'removed';
         return (await transaction.rows('readAgents', [id])).length > 0 ? 'needed' : 'unknown';
       }),
   };
 }
+
+const audited = (transaction: Transaction, audit: AuditDraft | undefined): Promise<void> =>
+  appendAudit(transaction, audit === undefined ? [] : [audit]);
 
 /** All hashes that begin with this hint. */
 const rangeOf = (hint: string): [string, string] => [hint.padEnd(HASH_DIGITS, '0'), hint.padEnd(HASH_DIGITS, 'f')];

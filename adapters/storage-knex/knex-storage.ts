@@ -6,6 +6,7 @@ import { opening } from '../../core/ports/opening.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import type { Engine, OpenEngine } from './engine.ts';
 import { readableRows } from './rows/damaged-rows.ts';
+import { knexAuditLog } from './audit/knex-audit-log.ts';
 import { knexAgentStore } from './knex-agent-store.ts';
 import { knexEventFeed } from './knex-event-feed.ts';
 import { knexOutputStore } from './knex-output-store.ts';
@@ -44,6 +45,7 @@ export function knexStorage(deps: { readonly engine: Engine; readonly clock: Clo
     agents: knexAgentStore(handle.use, readable, cache),
     events: knexEventFeed(handle.use),
     output: knexOutputStore(handle.use),
+    audit: knexAuditLog(handle.use),
     notifier: engine.notifier,
     ...(engine.deadlocks === undefined ? {} : { deadlocks: engine.deadlocks }),
     open: async () => ({ storeId: (await handle.open()).storeId }),

@@ -5,6 +5,7 @@ import type { AgentId, TaskId } from '../../core/domain/ids.ts';
 import { keysOfGroup, type RequirementGroup, type Task } from '../../core/domain/task/task.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Changes, DependentsOf, HeldCount, LoadNames, Loaded, StoreUnit } from '../../core/ports/task-store.ts';
+import { appendAudit } from './audit/append-audit.ts';
 import type { Row, SavedRows, Transaction } from './engine.ts';
 import { activeIn, knexClusterUnit } from './knex-cluster-unit.ts';
 import { heldBy, holdingsOf, loadInOrder, tombstonesOf } from './load-in-order.ts';
@@ -183,7 +184,11 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
       const rows = rowsOf(changes);
       cache = null;
       hooks?.onSaved(changes);
-      return isLast === true ? saveLast(transaction, rows, changes.mail) : save(transaction, rows, changes.mail, false);
+      const { audit = [], mail } = changes;
+      if (isLast === true && audit.length === 0) return saveLast(transaction, rows, mail);
+      const events = await save(transaction, rows, mail, false);
+      await appendAudit(transaction, audit);
+      return events;
     },
   };
 }

@@ -148,6 +148,19 @@ export const STATEMENTS = {
   saveEnrolSecret: 'writes',
   /** Parameter: a hash. Rows: `expires_at`. Removes it. */
   takeEnrolSecret: 'writes',
+
+  /** No parameter. Rows: `seq`, `hash`, `removed_seq`, `removed_hash`; none before the first entry. Locks the chain. */
+  lockAuditEnds: 'reads',
+  /** Parameter: entries. Changes. */
+  insertAudit: 'writes',
+  /** Parameter: `{seq, hash, start}`; start: what the first entry follows. Changes. */
+  moveAuditHead: 'writes',
+  /** Parameter: `{limit}`. Rows: `seq`, `at`, `hash`, lowest first. */
+  oldestAudit: 'reads',
+  /** Parameter: `{seq}`. Changes: all up to that one. */
+  removeAudit: 'writes',
+  /** Parameter: `{seq, hash}`. Changes. */
+  moveAuditAnchor: 'writes',
 } as const satisfies Readonly<Record<string, 'reads' | 'writes'>>;
 
 /** Those of a database that several hubs use at once; one that serves one hub has none of them. */

@@ -11,6 +11,8 @@ import type { TransactionLocks } from './row-locks.ts';
 
 /** The lock on the numbers of new events. It is held until the commit, so that they are in the order of the commits. */
 const EVENT_NUMBERS = ['of all'];
+/** The lock on the end of the chain of the audit log, held until the commit. */
+const AUDIT_ENDS = ['of all'];
 
 const idsOf = (rows: readonly { readonly id: string }[]): readonly string[] => rows.map(({ id }) => id);
 const stopsOf = ({ holdings }: Loaded): readonly string[] => holdings.flatMap(({ stops }) => stops.map(stopKeyOf));
@@ -92,6 +94,7 @@ export function lockedUnit(unit: StoreUnit, locks: TransactionLocks): StoreUnit 
       // No other transaction knows a new stop: its task is locked, and a stop that existed was locked when it was loaded.
       for (const stop of changes.stopsSet) locks.tryAcquire('stop', stopKeyOf(stop));
       if (changes.events.length > 0) await locks.acquire('event numbers', EVENT_NUMBERS);
+      if ((changes.audit ?? []).length > 0) await locks.acquire('audit log', AUDIT_ENDS);
       return unit.save(changes);
     },
   };

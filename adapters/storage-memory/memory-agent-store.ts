@@ -1,9 +1,11 @@
 /** `AgentStore` in memory. */
 import { newAgent, type Agent } from '../../core/domain/agent/agent.ts';
+import type { AuditDraft } from '../../core/domain/audit/audit-entry.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
 import type { LockedOut } from '../../core/domain/waiting/agent-waiting.ts';
 import { isExpired, type AgentRow, type AgentStore, type TokenRecord } from '../../core/ports/agent-store.ts';
 import { keptCopy } from './kept-copy.ts';
+import { appendAudit } from './memory-audit-log.ts';
 import { byId, type InTurn, type MemoryDatabase } from './memory-database.ts';
 import { dropAgent, dropAgentEvents, isUnneeded } from './old-rows.ts';
 
@@ -24,6 +26,7 @@ export function memoryAgentStore(use: () => MemoryDatabase, inTurn: InTurn): Age
         if (options?.unlessTaken === true && isTaken()) return 'taken';
         if (!database.tokens.has(token.id)) database.tokens.set(token.id, keptCopy(token));
         if (agentId !== null && !database.agents.has(agentId)) database.agents.set(agentId, keptCopy(newAgent(agentId, token.name, nowMs)));
+        audited(database, options?.audit);
         return 'added';
       }),
 
@@ -45,14 +48,16 @@ export function memoryAgentStore(use: () => MemoryDatabase, inTurn: InTurn): Age
           .slice(0, limit);
       }),
 
-    revokeTokens: (which, nowMs) =>
+    revokeTokens: (which, nowMs, audit) =>
       write((database) => {
         const named = (token: TokenRecord): boolean => ('id' in which ? token.id === which.id : token.agentId === which.agentId);
         const revoked = [...database.tokens.values()]
           .filter((token) => named(token) && token.revokedAtMs === null)
           .map((token) => keptCopy({ ...token, revokedAtMs: nowMs }));
         for (const token of revoked) database.tokens.set(token.id, token);
-        return revoked.sort(newestFirst);
+        revoked.sort(newestFirst);
+        if (audit !== undefined) appendAudit(database, revoked.map(audit));
+        return revoked;
       }),
 
     tokenName: (id) => read(({ tokens }) => tokens.get(id)?.name),
@@ -78,7 +83,11 @@ export function memoryAgentStore(use: () => MemoryDatabase, inTurn: InTurn): Age
         return lockedOut;
       }),
 
-    addEnrolSecret: (hash, expiresAtMs) => write((database) => void database.secrets.set(hash, expiresAtMs)),
+    addEnrolSecret: (hash, expiresAtMs, audit) =>
+      write((database) => {
+        database.secrets.set(hash, expiresAtMs);
+        audited(database, audit);
+      }),
 
     findEnrolSecret: (hint, nowMs) =>
       read((database) => {
@@ -86,11 +95,13 @@ export function memoryAgentStore(use: () => MemoryDatabase, inTurn: InTurn): Age
         return found.length === 1 ? found[0]?.[0] : undefined;
       }),
 
-    takeEnrolSecret: (hash, nowMs) =>
+    takeEnrolSecret: (hash, nowMs, audit) =>
       write((database) => {
         const expiresAtMs = database.secrets.get(hash);
         database.secrets.delete(hash);
-        return expiresAtMs !== undefined && nowMs <= expiresAtMs;
+        const isTaken = expiresAtMs !== undefined && nowMs <= expiresAtMs;
+        if (isTaken) audited(database, audit);
+        return isTaken;
       }),
 
     listAgents: ({ after, limit }) =>
@@ -108,16 +119,20 @@ export function memoryAgentStore(use: () => MemoryDatabase, inTurn: InTurn): Age
         return agent === undefined ? undefined : rowOf(database, agent);
       }),
 
-    removeAgent: (id, nowMs) =>
+    removeAgent: (id, nowMs, audit) =>
       write((database) => {
         if (!database.agents.has(id)) return 'unknown';
         if (!isUnneeded(database, id, nowMs)) return 'needed';
         dropAgent(database, id);
         dropAgentEvents(database, id, 0);
+        audited(database, audit);
         return 'removed';
       }),
   };
 }
+
+const audited = (database: MemoryDatabase, audit: AuditDraft | undefined): void =>
+  appendAudit(database, audit === undefined ? [] : [audit]);
 
 const isLive = (token: TokenRecord, nowMs: number): boolean => token.revokedAtMs === null && !isExpired(token, nowMs);
 

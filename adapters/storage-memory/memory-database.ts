@@ -2,6 +2,7 @@
  * The tables of the memory store, as maps. Several storages may be opened on one database: shared ones at once, others one after the other.
  */
 import type { Agent, PendingStop } from '../../core/domain/agent/agent.ts';
+import { AUDIT_START, type AuditEntry, type AuditPlace } from '../../core/domain/audit/audit-entry.ts';
 import type { HubLease, HubMail } from '../../core/domain/agent/hub-lease.ts';
 import type { StoredEvent } from '../../core/domain/task/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
@@ -42,6 +43,10 @@ export interface MemoryDatabase {
   readonly tokens: Map<string, TokenRecord>;
   /** When each enrolment secret expires, by its hash. */
   readonly secrets: Map<string, number>;
+  /** Lowest number first. */
+  readonly audit: AuditEntry[];
+  /** The place of the newest entry that was removed. */
+  auditAnchor: AuditPlace;
   readonly hubs: Map<string, HubLease>;
   /** By id, oldest first. */
   readonly mail: Map<string, HubMail>;
@@ -110,6 +115,8 @@ export const memoryDatabase = (storeId: string): MemoryDatabase => ({
   keys: new Map(),
   tokens: new Map(),
   secrets: new Map(),
+  audit: [],
+  auditAnchor: AUDIT_START,
   hubs: new Map(),
   mail: new Map(),
   listeners: new Map(),

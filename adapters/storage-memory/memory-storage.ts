@@ -10,6 +10,7 @@ import type { Storage } from '../../core/ports/storage.ts';
 import type { StoreCapabilities } from '../../core/ports/task-store.ts';
 import { withinBytes } from './event-pages.ts';
 import { memoryAgentStore } from './memory-agent-store.ts';
+import { memoryAuditLog } from './memory-audit-log.ts';
 import { memoryDatabase, type InTurn, type MemoryDatabase } from './memory-database.ts';
 import { memoryOutputStore } from './memory-output-store.ts';
 import { memoryTaskStore, type OnStep } from './memory-task-store.ts';
@@ -92,6 +93,7 @@ export function memoryStorage(deps: MemoryStorageDeps): MemoryStorage {
     }),
     agents: memoryAgentStore(handle.use, inTurn),
     events: memoryEventFeed(handle.use),
+    audit: memoryAuditLog(handle.use, inTurn, () => storeClock),
     output: memoryOutputStore(handle.use),
     notifier: memoryNotifier(database, holder),
     open: async () => ({ storeId: (await handle.open()).storeId }),

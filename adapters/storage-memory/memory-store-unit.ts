@@ -1,4 +1,5 @@
 /** One transaction of the memory store: its changes lie over the database and are applied at the commit, all at once. */
+import type { AuditDraft } from '../../core/domain/audit/audit-entry.ts';
 import type { Agent } from '../../core/domain/agent/agent.ts';
 import { compareClaimable, isClaimable } from '../../core/domain/task/claimable.ts';
 import type { StoredEvent, TaskEvent } from '../../core/domain/task/event.ts';
@@ -28,6 +29,7 @@ import {
 } from '../../core/ports/task-store.ts';
 import { keptCopy } from './kept-copy.ts';
 import { layer, type Layer } from './layer.ts';
+import { appendAudit } from './memory-audit-log.ts';
 import {
   byId,
   keptKeyOf,
@@ -128,7 +130,9 @@ export function memoryStoreUnit(
     return stored;
   };
 
+  const audited: AuditDraft[] = [];
   const save = (changes: Changes): readonly StoredEvent[] => {
+    audited.push(...(changes.audit ?? []));
     for (const key of changes.keys) {
       const known = keys.get(keyOf(key));
       if (known !== undefined && known.taskIds.join() !== key.taskIds.join())
@@ -354,6 +358,7 @@ export function memoryStoreUnit(
       ended = true;
       for (const one of [tasks, current, results, kept, tombstones, agents, tokens, stops, keys, secrets, hubs, mail]) one.apply();
       database.lastEventId = lastCommitted() + newEvents.length;
+      appendAudit(database, audited);
       for (const event of newEvents) {
         database.events.push(event);
         const ofTask = database.eventsOf.get(event.taskId);

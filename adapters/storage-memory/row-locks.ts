@@ -8,7 +8,7 @@
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 
 /** The global lock order: by kind, then by id. */
-export const LOCK_ORDER = ['hub', 'key', 'agent', 'task', 'new agent', 'stop', 'event numbers'] as const;
+export const LOCK_ORDER = ['hub', 'key', 'agent', 'task', 'new agent', 'stop', 'event numbers', 'audit log'] as const;
 export type OrderedKind = (typeof LOCK_ORDER)[number];
 /** Duties are outside the order, because no transaction waits for one. */
 export type LockKind = OrderedKind | 'duty';

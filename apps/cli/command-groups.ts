@@ -35,6 +35,7 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
     commands: ['drain', 'resume', 'takeover', 'forget'],
     load: async () => (await import('./commands/control-commands.ts')).addAgentControl,
   },
+  { commands: ['audit'], load: async () => (await import('./audit/audit-commands.ts')).addAudit },
   { commands: ['doctor'], load: async () => (await import('./commands/doctor.ts')).addDoctor },
   { commands: ['migrate', 'backup', 'restore'], load: async () => (await import('./commands/moving.ts')).addMoving },
   { commands: ['import'], load: async () => (await import('./commands/import.ts')).addImport },

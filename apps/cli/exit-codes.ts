@@ -5,7 +5,7 @@ import type { EndedStatus } from '../client/index.ts';
 
 /** The exit code of waiting for a task. */
 export const EXIT_OF_TASK = { completed: 0, dead_letter: 1, cancelled: 6 } as const satisfies Record<EndedStatus, number>;
-/** The doctor found something wrong. */
+/** The doctor found something wrong, or the audit log is not whole. */
 export const EXIT_UNHEALTHY = 8;
 /** Interrupted, as shells report SIGINT; a task that was being waited for continues. */
 export const EXIT_INTERRUPTED = 130;
@@ -20,7 +20,7 @@ Exit codes:
   5    another hub or sidecar uses the same data
   6    with --wait or watch: the task was cancelled; with report: the assignment is gone
   7    the hub refused the request or cannot be reached
-  8    with doctor: something is wrong
+  8    with doctor: something is wrong; with audit verify: the chain is broken
   130  interrupted; a task that was being waited for continues`;
 
 /** The exit code for an error. A value is wrong whether the command or the hub finds it. */

@@ -2,6 +2,7 @@
  * The hub's HTTP API as functions, one for each route. Each throws `AC_API` if the hub refuses and `AC_API_UNREACHABLE` if it does not
  * respond. "Retried": if the response is lost, the request is sent again automatically, within `Connection.retryWithinMs`.
  */
+import { auditClient, type AuditClient } from './audit-client.ts';
 import { eventsClient } from './events.ts';
 import { requester, type Connection } from './api-request.ts';
 import { agentsClient, type AgentsClient } from './agents-client.ts';
@@ -17,6 +18,7 @@ export interface HubClient {
   readonly agents: AgentsClient;
   readonly tokens: TokensClient;
   readonly enrolment: EnrolmentClient;
+  readonly audit: AuditClient;
   /**
    * Events of all tasks that the token may see, each once and in order, as they are committed. Resumes after dropped connections and
    * hub restarts. Ends when `signal` is aborted; throws if the hub cannot be reached for longer than `giveUpAfterMs`.
@@ -46,6 +48,7 @@ export function clientOn({ exchange, random }: Platform, connection: Connection)
     agents: agentsClient(requests),
     tokens: tokensClient(requests),
     enrolment: enrolmentClient(requests),
+    audit: auditClient(requests),
     events,
     whoami: () => requests.get('/api/whoami'),
     health: () => requests.get('/health'),

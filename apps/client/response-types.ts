@@ -7,6 +7,8 @@ import type * as agents from '../../core/protocol/responses/agent-responses.ts';
 import type { errorSchema } from '../../core/protocol/responses/error-response.ts';
 import type * as tasks from '../../core/protocol/responses/task-responses.ts';
 import type { HttpErrorBody } from '../../core/protocol/http-errors.ts';
+import type { auditPageSchema } from '../../core/protocol/responses/audit-responses.ts';
+import type { AuditPageJson } from './audit-client.ts';
 import type * as client from './types.ts';
 
 /** Field names, without an index signature. */
@@ -47,6 +49,7 @@ export type ResponseTypes = Checked<
     Fits<typeof agents.registrationSchema, client.Registration>,
     Fits<typeof agents.registerChallengeSchema, client.RegisterChallenge>,
     Fits<typeof agents.sealedRegistrationSchema, client.SealedRegistration>,
+    Fits<typeof auditPageSchema, AuditPageJson>,
     Fits<typeof agents.whoAmISchema, client.WhoAmIJson>,
     Fits<typeof errorSchema, HttpErrorBody>,
   ]

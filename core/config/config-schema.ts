@@ -67,6 +67,7 @@ const hubTiming: FieldsOf<HubTiming> = {
   endedKeptMs: timeMs(),
   deadLetterKeptMs: timeMs(),
   outputKeptMs: timeMs(),
+  auditKeptMs: timeMs(),
   agentKeptMs: timeMs(),
   tombstoneMs: timeMs(),
   hubLeaseMs: timeMs(),
@@ -92,6 +93,7 @@ const LIMIT_BOUNDS: Partial<Record<keyof HubLimits, readonly [number, number]>> 
   agentBytesPerSecond: [0, COUNT_MAX],
   outputBytes: [0, COUNT_MAX],
   endedTasks: [0, COUNT_MAX],
+  auditEntries: [1_000, COUNT_MAX],
   slotsPerAgent: [1, SLOTS_MAX],
   page: [1, PAGE_ROWS_MAX],
 };

@@ -28,6 +28,8 @@ export interface HubLimits {
   readonly outputBytes: number;
   /** Completed and cancelled tasks stored; 0: any number, until they are past `endedKeptMs`. */
   readonly endedTasks: number;
+  /** Entries of the audit log that are kept: the newest. */
+  readonly auditEntries: number;
   readonly slotsPerAgent: number;
   readonly sockets: number;
   /** Sockets without identify; when all are taken, an address that has fewer displaces one of the address that has the most. */
@@ -85,6 +87,7 @@ export const HUB_LIMITS: HubLimits = {
   progressPerAttempt: 1_000,
   outputBytes: 262_144,
   endedTasks: 0,
+  auditEntries: 100_000,
   slotsPerAgent: 128,
   sockets: 12_000,
   unidentifiedSockets: 2_000,

@@ -44,6 +44,8 @@ export interface HubTiming {
   readonly outputKeptMs: number;
   /** How long an agent is kept after all its tokens were revoked or expired. */
   readonly agentKeptMs: number;
+  /** How long an entry of the audit log is kept. */
+  readonly auditKeptMs: number;
   /** How long repeated submits, and repeated reports about a removed task, get their first answer. */
   readonly tombstoneMs: number;
   readonly hubLeaseMs: number;
@@ -71,6 +73,7 @@ export const HUB_TIMING: HubTiming = {
   deadLetterKeptMs: 15_552_000_000,
   outputKeptMs: 604_800_000,
   agentKeptMs: 2_592_000_000,
+  auditKeptMs: 34_560_000_000,
   tombstoneMs: 7_776_000_000,
   hubLeaseMs: 15_000,
   pollMs: 5_000,

@@ -1,5 +1,6 @@
 /** Identity and access: agents, tokens and enrolment secrets, in the same database as the tasks. */
 import type { Agent } from '../domain/agent/agent.ts';
+import type { AuditDraft } from '../domain/audit/audit-entry.ts';
 import type { AgentId } from '../domain/ids.ts';
 import type { Task } from '../domain/task/task.ts';
 import type { LockedOut } from '../domain/waiting/agent-waiting.ts';
@@ -45,14 +46,20 @@ export interface TokenUsed {
 /** How long an enrolment secret is valid, milliseconds. */
 export const ENROL_SECRET_MS = 900_000;
 
-/** Every call before `open` or after `close` of its storage MUST fail with `AC_STORE_CLOSED`. */
+/**
+ * Every call before `open` or after `close` of its storage MUST fail with `AC_STORE_CLOSED`. Where `audit` is given, it MUST be appended to the
+ * audit log by the commit of the change, and MUST NOT be if nothing is changed.
+ */
 export interface AgentStore {
   /**
    * Adds a token; if its role is `agent`, also the agent, unless it exists.
    * With `unlessTaken` it MUST return `taken` and change nothing if the agent already has a valid token (not revoked, and not expired at
    * `createdAtMs`). For a token without an agent: if a valid one without an agent has the same name and role.
    */
-  addToken(token: TokenRecord, options?: { readonly unlessTaken?: boolean | undefined }): Promise<'added' | 'taken'>;
+  addToken(
+    token: TokenRecord,
+    options?: { readonly unlessTaken?: boolean | undefined; readonly audit?: AuditDraft | undefined },
+  ): Promise<'added' | 'taken'>;
 
   /** The token with this hash, unless revoked. It may be expired: the caller MUST check `isExpired`. */
   findToken(hash: string): Promise<TokenRecord | undefined>;
@@ -66,8 +73,12 @@ export interface AgentStore {
   /** A page of all tokens, newest first, including revoked ones. `after`: the last id of the previous page. */
   listTokens(page: { readonly after?: string | undefined; readonly limit: number }): Promise<readonly TokenRecord[]>;
 
-  /** Revokes a token by its id, or all tokens of an agent. Returns the tokens that it revoked: those not revoked before. */
-  revokeTokens(which: { readonly id: string } | { readonly agentId: AgentId }, nowMs: number): Promise<readonly TokenRecord[]>;
+  /** Revokes a token by its id, or all tokens of an agent. Returns the tokens that it revoked: those not revoked before. `audit`: of each. */
+  revokeTokens(
+    which: { readonly id: string } | { readonly agentId: AgentId },
+    nowMs: number,
+    audit?: (revoked: TokenRecord) => AuditDraft,
+  ): Promise<readonly TokenRecord[]>;
 
   /** The name of the token with this id, also if it is revoked or expired; undefined if there is none. */
   tokenName(id: string): Promise<string | undefined>;
@@ -85,7 +96,7 @@ export interface AgentStore {
   lockedOutAmong(ids: readonly AgentId[], nowMs: number): Promise<ReadonlyMap<AgentId, LockedOut>>;
 
   /** Stores the hash of a new enrolment secret. */
-  addEnrolSecret(hash: string, expiresAtMs: number): Promise<void>;
+  addEnrolSecret(hash: string, expiresAtMs: number, audit?: AuditDraft): Promise<void>;
 
   /**
    * The full hash of the unused, unexpired enrolment secret whose hash starts with these hexadecimal digits; undefined if there are
@@ -94,7 +105,7 @@ export interface AgentStore {
   findEnrolSecret(hint: string, nowMs: number): Promise<string | undefined>;
 
   /** Uses the secret up. MUST return true to exactly one caller, and never after `expiresAtMs`. */
-  takeEnrolSecret(hash: string, nowMs: number): Promise<boolean>;
+  takeEnrolSecret(hash: string, nowMs: number, audit?: AuditDraft): Promise<boolean>;
 
   /** A page of all agents, by id, with their live tasks. `after`: the last id of the previous page. */
   listAgents(page: { readonly after?: AgentId | undefined; readonly limit: number }): Promise<readonly AgentRow[]>;
@@ -105,7 +116,7 @@ export interface AgentStore {
    * Removes an agent with its tokens. Returns `needed` and changes nothing if the agent is connected, has live tasks or pending stops,
    * has a token that is valid at `nowMs` or no token at all, or is locked by another transaction.
    */
-  removeAgent(id: AgentId, nowMs: number): Promise<'removed' | 'needed' | 'unknown'>;
+  removeAgent(id: AgentId, nowMs: number, audit?: AuditDraft): Promise<'removed' | 'needed' | 'unknown'>;
 }
 
 export interface AgentRow {

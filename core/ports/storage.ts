@@ -1,5 +1,6 @@
 /** One database with its stores, opened and closed as a whole. */
 import type { WholeTask } from '../domain/task/removal.ts';
+import type { AuditDraft, AuditEntry, AuditPlace } from '../domain/audit/audit-entry.ts';
 import type { AgentStore } from './agent-store.ts';
 import type { EventFeed } from './event-feed.ts';
 import type { HubNotifier } from './hub-notifier.ts';
@@ -12,6 +13,7 @@ export interface Storage {
   readonly agents: AgentStore;
   readonly events: EventFeed;
   readonly output: OutputStore;
+  readonly audit: AuditLog;
   readonly notifier: HubNotifier;
 
   /**
@@ -47,4 +49,50 @@ export interface TaskArchive {
 export interface StorageOpened {
   /** Identifies this database. Created with it, and replaced by a restore. */
   readonly storeId: string;
+}
+
+/**
+ * The audit log of the store: one chain, whichever hub appends to it. Most entries are appended by the commit of the act itself (`AgentStore`,
+ * `Changes.audit`).
+ */
+export interface AuditLog {
+  /**
+   * Appends these in one commit, in this order. MUST number entries without gaps, and link each to the one before, as `entriesAfter` does.
+   * MUST wait for a transaction of another hub that appends, after everything else that it waits for.
+   */
+  append(drafts: readonly AuditDraft[]): Promise<void>;
+
+  /** Entries with a higher number than `after`, lowest first, and both ends of the chain, as of one moment. */
+  read(query: { readonly after: number; readonly limit: number }): Promise<AuditPage>;
+
+  /**
+   * Removes the oldest entries that `removableEntries` names, and keeps the place of the last of them as the anchor. Returns how many. MUST
+   * remove none while no clock is trusted (`StoreUnit.removableMs`).
+   */
+  remove(old: AuditRemoval): Promise<number>;
+}
+
+export interface AuditPage {
+  readonly entries: readonly AuditEntry[];
+  /** The newest entry that was removed, which the oldest one follows; `AUDIT_START` if none was. */
+  readonly anchor: AuditPlace;
+  /** The newest entry. */
+  readonly head: AuditPlace;
+}
+
+export interface AuditRemoval {
+  readonly keptMs: number;
+  /** The newest entries that stay, if they are not too old. */
+  readonly entriesMax: number;
+  readonly limit: number;
+}
+
+/** Those of the oldest entries, lowest number first, that are to be removed: up to the first that stays. */
+export function removableEntries<E extends AuditPlace & { readonly atMs: number }>(
+  oldest: readonly E[],
+  head: AuditPlace,
+  { keptMs, entriesMax, nowMs }: AuditRemoval & { readonly nowMs: number },
+): readonly E[] {
+  const stays = oldest.findIndex(({ seq, atMs }) => atMs > nowMs - keptMs && seq > head.seq - entriesMax);
+  return stays === -1 ? oldest : oldest.slice(0, stays);
 }

@@ -3,6 +3,7 @@
  * milliseconds since 1970.
  */
 import type { Agent, PendingStop } from '../domain/agent/agent.ts';
+import type { AuditDraft } from '../domain/audit/audit-entry.ts';
 import type { StoredEvent, TaskEvent } from '../domain/task/event.ts';
 import type { HubMail } from '../domain/agent/hub-lease.ts';
 import type { AgentId, Generation, TaskId } from '../domain/ids.ts';
@@ -32,10 +33,7 @@ export interface TaskStore {
    */
   nowMs(): number;
 
-  /**
-   * The time of the clock that the store's time follows, as far as it is trusted, for comparing clocks. Never after `nowMs`. MUST NOT
-   * throw.
-   */
+  /** The time of the clock that the store's time follows, as far as it is trusted, to compare clocks. Never after `nowMs`. MUST NOT throw. */
   wallMs(): number;
 
   /** The store time at which the store was last known to be in use before this `open`; null for a new store. */
@@ -105,7 +103,7 @@ export interface TaskStore {
  *
  * Lock order, if several hubs use the store: to rule out deadlocks, every transaction waits for locks in the same order, which the shape
  * of this interface enforces: the lease of a hub (`cluster.renewLease`); then the rows that `load` names (idempotency keys, agents, tasks,
- * pending stops, each kind by id); then the rows that `save` adds (new agents by id, stops, event numbers). The caller calls `renewLease`
+ * pending stops, each kind by id); then the rows that `save` adds (new agents by id, stops, event numbers, audit log). The caller calls `renewLease`
  * before `load`, `load` once, and `save` after it. Every other call MUST NOT wait for a lock: it reads without locking, or it skips rows
  * that another transaction has locked.
  */
@@ -316,6 +314,8 @@ export interface Changes {
   readonly keys: readonly IdempotencyRecord[];
   /** Frames for other hubs to send. Mail to a hub without a lease is dropped; so is all mail if `cluster` is null. */
   readonly mail: readonly HubMail[];
+  /** Appended to the audit log by this commit, after everything else that it waits for. Default: nothing. */
+  readonly audit?: readonly AuditDraft[] | undefined;
 }
 
 export interface TaskRecord extends TaskRow {

@@ -61,6 +61,9 @@ export const eventsSchema = closed({
 const seq = optional(Type.String({ pattern: '^[0-9]{1,15}$', description: 'a whole number, 0 or more' }));
 export const historySchema = closed({ before: seq, after: seq, limit: page.limit });
 
+/** `GET /admin/audit`: entries after that number. `ndjson`: one on each line, and nothing else. */
+export const auditSchema = closed({ after: seq, limit: page.limit, format: optional(Type.Enum(['json', 'ndjson'])) });
+
 /** `GET /api/tasks/:id/results/:generation` */
 export const keptResultSchema = closed({ agent_id: optional(agentIdField) });
 
@@ -88,6 +91,7 @@ export const httpQuerySchemas = {
   kept_result: keptResultSchema,
   task_output: outputSchema,
   wait_for_output: outputWaitSchema,
+  audit: auditSchema,
 } as const;
 
 /** The place of a task in the list, newest first. */

@@ -1,5 +1,6 @@
 /** A small store in which every command of one hub concerns the rows of another's, and the commands for it. */
 import type { Command } from '../../core/application/hub/batch/commands.ts';
+import type { AuditDraft } from '../../core/domain/audit/audit-entry.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
 import type { Changes } from '../../core/ports/task-store.ts';
 import { aDraft } from '../core/hub/hub-rig.ts';
@@ -73,6 +74,17 @@ const failed = { ...UNUSED, report: 'failed', error: 'no', failure: 'agent_faile
 const held = BOTH.map((taskId) => ({ taskId, generation: aGeneration(1), status: 'working', storeId: null }) as const);
 const identify = (agentId: AgentId, hubId: string): Command => ({ kind: 'identify', agentId, name: agentId, protocolVersion: 2, instanceId: 'instance-1', capabilities: [], slots: 3, reportedStatus: null, held, checks: null, hubId }); // prettier-ignore
 
+/** Of what operators do: the last lock that a transaction waits for. */
+const AUDIT: AuditDraft = {
+  atMs: 0,
+  actor: { id: 'tok-1', name: 'ops', role: 'operator' },
+  address: null,
+  act: 'task.cancel',
+  object: null,
+  outcome: 'done',
+  details: {},
+};
+
 /**
  * Each kind of command, as one of two hubs asks for it (`nth` 0 or 1) beside whatever the other asks for. `fresh`: an id that no
  * other command has.
@@ -80,9 +92,9 @@ const identify = (agentId: AgentId, hubId: string): Command => ({ kind: 'identif
 export const COMMANDS: Readonly<Record<string, (nth: 0 | 1, fresh: TaskId) => Command>> = {
   submit: (_nth, id) => ({ kind: 'submit', submittedBy: 'tok-1', idempotency: { key: 'once', digest: 'd'.repeat(64) }, drafts: [aDraft(id, { assignTo: A, dependsOn: [...BOTH].reverse() })] }), // prettier-ignore
   push: (_nth, id) => ({ kind: 'push', submittedBy: 'tok-1', draft: { ...aDraft(id), assignTo: A } }),
-  'cancel a dependent': () => ({ kind: 'cancel', taskId: TASK.waitsLow, by: 'tok-1' }),
-  'cancel a live task': (nth) => ({ kind: 'cancel', taskId: BOTH[nth] as TaskId, by: 'tok-1' }),
-  retry: () => ({ kind: 'retry', taskId: TASK.dead, by: 'tok-1' }),
+  'cancel a dependent': () => ({ kind: 'cancel', taskId: TASK.waitsLow, by: 'tok-1', audit: AUDIT }),
+  'cancel a live task': (nth) => ({ kind: 'cancel', taskId: BOTH[nth] as TaskId, by: 'tok-1', audit: AUDIT }),
+  retry: () => ({ kind: 'retry', taskId: TASK.dead, by: 'tok-1', audit: AUDIT }),
   adopt: () => ({ kind: 'adopt', taskId: TASK.late, generation: aGeneration(1), by: 'tok-1' }),
   complete: (nth) => report(nth === 0 ? A : B, nth === 0 ? TASK.ofA : TASK.ofB, complete),
   fail: (nth) => report(nth === 0 ? A : B, nth === 0 ? TASK.ofA : TASK.ofB, failed),
@@ -99,5 +111,5 @@ export const COMMANDS: Readonly<Record<string, (nth: 0 | 1, fresh: TaskId) => Co
   'hub started': () => ({ kind: 'hub_started' }),
   poll: () => ({ kind: 'poll', agentIds: [B, A, V], renews: true }),
   mail: (_nth, id) => ({ kind: 'mail', id, from: A, to: null, frame: '{}' }),
-  standing: (nth) => ({ kind: 'agent_control', agentId: nth === 0 ? B : A, change: 'drain' }),
+  standing: (nth) => ({ kind: 'agent_control', agentId: nth === 0 ? B : A, change: 'drain', audit: AUDIT }),
 };

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import type { Engine } from '../../adapters/storage-knex/engine.ts';
 import { knexStorage } from '../../adapters/storage-knex/knex-storage.ts';
+import type { AuditDraft } from '../../core/domain/audit/audit-entry.ts';
 import { HUB_LIMITS } from '../../core/config/limits.ts';
 import { HUB_TIMING } from '../../core/config/times.ts';
 import { rulesOf } from '../../core/application/hub/batch/hub-context.ts';
@@ -100,9 +101,21 @@ export async function fillStore(engine: Engine, tasks: number): Promise<void> {
       aToken({ id: 'tok-person', name: 'ops \u0000 "person"', role: 'operator', agentId: null, hash: sha256('person') }),
     );
     await storage.agents.addEnrolSecret(randomBytes(32).toString('hex'), A_MOMENT_MS);
+    await storage.audit.append(HOSTILE_TEXTS.map(audited));
+    await storage.audit.remove({ keptMs: Number.MAX_SAFE_INTEGER, entriesMax: HOSTILE_TEXTS.length - 2, limit: 100 });
   } finally {
     await storage.close();
   }
 }
+
+const audited = (text: string): AuditDraft => ({
+  atMs: A_MOMENT_MS,
+  actor: { id: null, name: text, role: 'none' },
+  address: null,
+  act: 'session.refuse',
+  object: text,
+  outcome: 'refused',
+  details: { text },
+});
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');

@@ -51,6 +51,7 @@ const AIMS: Readonly<Record<RouteName, (task: TaskId) => Aim>> = {
   addEnrolSecret: () => ({ path: '/admin/enrol-secrets', json: {} }),
   addToken: () => ({ path: '/admin/tokens', json: { agent_id: 'b2' } }),
   listTokens: () => ({ path: '/admin/tokens' }),
+  listAudit: () => ({ path: '/admin/audit' }),
   revokeTokens: () => ({ path: '/admin/tokens/tok-nobody' }),
   openSession: () => ({ path: '/api/session', json: { token: 'viewer-token' } }),
   endSession: () => ({ path: '/api/session' }),

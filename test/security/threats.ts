@@ -26,6 +26,9 @@ const BAD = 'apps/cli/bad-input.test.ts';
 const API = 'product/contracts/wire/http-api.contract.ts';
 const ROUTE_RIGHTS = 'security/route-rights.test.ts';
 const FRAME_RIGHTS = 'security/frame-rights.test.ts';
+const AUDIT = 'security/audit-log.test.ts';
+const AUDIT_STORE = 'product/contracts/storage/audit-log.contract.ts';
+const AUDIT_CLI = 'apps/cli/cli-audit.test.ts';
 const WIRE = 'product/contracts/wire/hub-transport.contract.ts';
 const INBOX = 'product/contracts/files/result-inbox.contract.ts';
 const HOSTILE = 'apps/hostile-text.test.ts';
@@ -620,6 +623,28 @@ export const THREATS: readonly Threat[] = [
       ['plugins/webhook.test.ts', 'which addresses are private'],
       ['plugins/webhook.test.ts', 'what an answer means'],
       ['plugins/webhook.test.ts', 'no answer, an endless one and no server are failures that can be tried again'],
+    ],
+  },
+  {
+    who: 'operator or admin, or their stolen token',
+    stoppedBy:
+      'every administrative act is in the audit log by the commit of the act, with actor and address, in a hash chain over all hubs of the ' +
+      'database; a changed, removed or inserted entry is found by `agentcom audit verify`, and a rewritten chain by a head that was noted elsewhere',
+    tests: [
+      [AUDIT, 'every administrative act is recorded with who did it, from where and to what'],
+      [AUDIT, 'a code to join with is recorded when it is made and when it is used, without the code'],
+      [AUDIT, 'an act that cannot be recorded is not done'],
+      [AUDIT, 'signing in and out is recorded, and only so often'],
+      [AUDIT, 'wrong tokens are counted, and told together'],
+      [AUDIT_STORE, 'commits changes and their entries together, or neither'],
+      [AUDIT_STORE, 'records tokens, enrolment secrets and removed agents with their change, and nothing where nothing changes'],
+      [AUDIT_STORE, 'many that append at once make one chain'],
+      [AUDIT_STORE, 'removes the oldest beyond age and number, and keeps the place that the rest follows'],
+      ['core/domain/audit-chain.test.ts', 'a change of any field of any entry breaks the chain there'],
+      ['core/domain/audit-chain.test.ts', 'an entry that is removed, replaced or put in breaks the chain there'],
+      [AUDIT_CLI, 'the chain of the hub is verified, also against an entry that was noted earlier'],
+      [AUDIT_CLI, 'an export is verified: where it was changed, cut or put together is told'],
+      [AUDIT_CLI, 'a hub whose newest, oldest or middle entries were removed is found out'],
     ],
   },
   {

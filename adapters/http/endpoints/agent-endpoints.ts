@@ -6,10 +6,11 @@ import { agentDetailJson, agentJson } from '../../../core/protocol/agent-json.ts
 import { bodyReader } from '../../../core/protocol/body-reader.ts';
 import { drainSchema, emptySchema } from '../../../core/protocol/http-bodies.ts';
 import { pageSchema } from '../../../core/protocol/http-queries.ts';
+import { auditDraft } from '../audit-source.ts';
 import type { HttpApiDeps } from '../deps.ts';
 import { badCursor, pageLimit, queryReader } from '../query.ts';
 import { invalid, ok, refusal, type Reply } from '../reply.ts';
-import type { ApiRequest, Handler, Handlers } from '../request.ts';
+import type { ApiRequest, Caller, Handler, Handlers } from '../request.ts';
 import type { Waiting } from './waiting.ts';
 
 type AgentHandlers = Pick<
@@ -51,29 +52,34 @@ export function agentHandlers(deps: HttpApiDeps, why: Waiting): AgentHandlers {
     return row === undefined ? unknownAgent : ok(agentDetailJson(withLastHeard(row), await why.ofAgent(row), clock.nowMs()));
   };
 
-  const control = async (request: ApiRequest, command: Pick<AgentControlCommand, 'change' | 'deadlineMs'>): Promise<Reply> => {
+  const control = async (request: ApiRequest, by: Caller, command: Pick<AgentControlCommand, 'change' | 'deadlineMs'>): Promise<Reply> => {
     const id = request.params['id'];
     if (!isAgentId(id)) return unknownAgent;
-    const answer = await inbox.do({ kind: 'agent_control', agentId: id, ...command });
+    const { change, deadlineMs = null } = command;
+    const details = change === 'drain' ? { deadline_ms: deadlineMs } : {};
+    // A check changes nothing.
+    const audit = change === 'check' ? undefined : auditDraft(request, by, clock.nowMs(), { act: `agent.${change}`, object: id, details });
+    const answer = await inbox.do({ kind: 'agent_control', agentId: id, ...command, ...(audit === undefined ? {} : { audit }) });
     return answer.kind === 'done' ? ok({ agent_id: id, change: command.change }) : unknownAgent;
   };
-  const drainAgent: Handler = (request) => {
+  const drainAgent: Handler = (request, by) => {
     const body = readDrain(request.json);
     if (body.kind === 'invalid') return invalid(body.errors);
     const { deadline_ms: deadlineMs } = body.value;
-    return control(request, { change: 'drain', ...(deadlineMs === undefined ? {} : { deadlineMs }) });
+    return control(request, by, { change: 'drain', ...(deadlineMs === undefined ? {} : { deadlineMs }) });
   };
   const controlHandler =
     (change: 'resume' | 'check' | 'takeover'): Handler =>
-    (request) => {
+    (request, by) => {
       const body = readEmpty(request.json);
-      return body.kind === 'invalid' ? invalid(body.errors) : control(request, { change });
+      return body.kind === 'invalid' ? invalid(body.errors) : control(request, by, { change });
     };
 
-  const removeAgent: Handler = async (request) => {
+  const removeAgent: Handler = async (request, by) => {
     const id = request.params['id'];
     if (!isAgentId(id)) return unknownAgent;
-    const removed = await agents.removeAgent(id, clock.nowMs());
+    const nowMs = clock.nowMs();
+    const removed = await agents.removeAgent(id, nowMs, auditDraft(request, by, nowMs, { act: 'agent.remove', object: id }));
     if (removed === 'removed') {
       log.info('An agent and its tokens were removed.', { agent_id: id });
       return ok({ removed: id });

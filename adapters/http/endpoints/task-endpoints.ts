@@ -1,11 +1,12 @@
 /** Routes to read and control tasks. */
-import type { OperatorAnswer } from '../../../core/application/hub/batch/commands.ts';
+import type { Audited, OperatorAnswer } from '../../../core/application/hub/batch/commands.ts';
 import { isTaskId, type TaskId } from '../../../core/domain/ids.ts';
 import type { Task } from '../../../core/domain/task/task.ts';
 import { bodyReader } from '../../../core/protocol/body-reader.ts';
 import { adoptSchema, emptySchema } from '../../../core/protocol/http-bodies.ts';
 import { taskRecordJson } from '../../../core/protocol/task-json.ts';
 import type { Waiting } from './waiting.ts';
+import { auditDraft } from '../audit-source.ts';
 import type { HttpApiDeps } from '../deps.ts';
 import { invalid, ok, okText, refusal, type Reply } from '../reply.ts';
 import type { ApiRequest, Caller, Handlers } from '../request.ts';
@@ -14,7 +15,7 @@ import { taskLists } from './task-lists.ts';
 type TaskHandlers = Pick<Handlers, 'listTasks' | 'listDeadLetter' | 'getTask' | 'retryTask' | 'cancelTask' | 'adoptResult'>;
 
 export function taskHandlers(deps: HttpApiDeps, why: Waiting): TaskHandlers {
-  const { inbox, tasks, agents } = deps;
+  const { inbox, tasks, agents, clock } = deps;
   const readAdopt = bodyReader(adoptSchema);
   const readEmpty = bodyReader(emptySchema);
 
@@ -47,6 +48,10 @@ export function taskHandlers(deps: HttpApiDeps, why: Waiting): TaskHandlers {
     });
   };
 
+  /** A submitter's own cancels are in the history of its tasks, and no act on those of others. */
+  const audited = (request: ApiRequest, by: Caller, act: 'task.cancel' | 'task.retry' | 'task.adopt', details = {}): Audited =>
+    by.reach === 'own' ? {} : { audit: auditDraft(request, by, clock.nowMs(), { act, object: request.params['id'] ?? null, details }) };
+
   const withEmptyBody =
     (act: (request: ApiRequest, by: Caller) => Promise<Reply>) =>
     (request: ApiRequest, by: Caller): Reply | Promise<Reply> => {
@@ -61,18 +66,24 @@ export function taskHandlers(deps: HttpApiDeps, why: Waiting): TaskHandlers {
       operate(
         request,
         by,
-        (taskId) => inbox.do({ kind: 'retry', taskId, by: by.id }),
+        (taskId) => inbox.do({ kind: 'retry', taskId, by: by.id, ...audited(request, by, 'task.retry') }),
         'only dead-lettered and parked tasks can be retried',
       ),
     ),
     cancelTask: withEmptyBody((request, by) =>
-      operate(request, by, (taskId) => inbox.do({ kind: 'cancel', taskId, by: by.id }), 'only a task that has not ended can be cancelled'),
+      operate(
+        request,
+        by,
+        (taskId) => inbox.do({ kind: 'cancel', taskId, by: by.id, ...audited(request, by, 'task.cancel') }),
+        'only a task that has not ended can be cancelled',
+      ),
     ),
     adoptResult(request, by) {
       const body = readAdopt(request.json);
       if (body.kind === 'invalid') return invalid(body.errors);
       const generation = body.value.generation;
-      const adopt = (taskId: TaskId) => inbox.do({ kind: 'adopt', taskId, generation, by: by.id });
+      const adopt = (taskId: TaskId) =>
+        inbox.do({ kind: 'adopt', taskId, generation, by: by.id, ...audited(request, by, 'task.adopt', { generation }) });
       return operate(request, by, adopt, 'only a queued task with a late result of that generation can adopt it');
     },
   };

@@ -15,7 +15,10 @@ import {
 import { TOKEN_PREFIX_CHARACTERS } from '../../../core/application/logged-token.ts';
 import { pageSchema } from '../../../core/protocol/http-queries.ts';
 import type { FieldError } from '../../../core/protocol/field-errors.ts';
-import type { Authenticator } from '../authenticate.ts';
+import type { AuditDraft } from '../../../core/domain/audit/audit-entry.ts';
+import { TOKEN_HINT_DIGITS } from '../../../core/protocol/proof.ts';
+import { auditDraft, type AuditedAct } from '../audit-source.ts';
+import type { Authenticator, Principal } from '../authenticate.ts';
 import type { HttpApiDeps } from '../deps.ts';
 import { badCursor, pageLimit, queryReader } from '../query.ts';
 import { created, invalid, ok, refusal, type Reply } from '../reply.ts';
@@ -58,7 +61,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     const body = readRegister(request.json);
     if (body.kind === 'invalid') return invalid(body.errors);
     const hash = digest.sha256(body.value.secret);
-    return enrol(request.address, body.value.agent_id, {
+    return enrol(request, body.value.agent_id, {
       keyOf: () => Promise.resolve(hash),
       tokenFields: (token) => ({ token }),
     });
@@ -84,7 +87,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     if (body.kind === 'invalid') return invalid(body.errors);
     const { agent_id: agentId, secret_hint: tokenHint, nonce, hub_nonce: hubNonce, sealed_secret: secret } = body.value;
     const exchange = { agentId, tokenHint, nonce, hubNonce };
-    return enrol(request.address, agentId, {
+    return enrol(request, agentId, {
       keyOf: async () => {
         const key = await agents.findEnrolSecret(tokenHint, clock.nowMs());
         return key !== undefined && isSealedSecret(secret, key, exchange, digest) ? key : undefined;
@@ -94,11 +97,14 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
   };
 
   /** `keyOf`: resolves to the hash of the given secret. `tokenFields`: the fields of the response with the token. */
-  const enrol = async (address: string, agentId: AgentId, { keyOf, tokenFields }: Enrolling): Promise<Reply> => {
+  const enrol = async (request: ApiRequest, agentId: AgentId, { keyOf, tokenFields }: Enrolling): Promise<Reply> => {
     // The secret is checked first, so that nobody without one learns which agents exist. It is used up even if the agent ID is taken.
-    const found = await auth.lookUp(address, async () => {
+    const found = await auth.lookUp(request.address, async () => {
       const key = await keyOf();
-      return key !== undefined && (await agents.takeEnrolSecret(key, clock.nowMs())) ? key : undefined;
+      if (key === undefined) return undefined;
+      const nowMs = clock.nowMs();
+      const used = { act: 'enrol_secret.use', object: hintOf(key), details: { agent_id: agentId } } as const;
+      return (await agents.takeEnrolSecret(key, nowMs, auditDraft(request, null, nowMs, used))) ? key : undefined;
     });
     if (found.kind === 'refused') return found.reply;
     if (found.value === undefined) {
@@ -106,7 +112,8 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     }
     deps.onEnrolSecretUsed();
     const { token, record } = mint({ name: agentId, role: 'agent', agentId, capabilities: null, maxSlots: TOKEN_SLOTS_DEFAULT });
-    if ((await agents.addToken(record, { unlessTaken: true })) === 'taken') {
+    const audit = auditDraft(request, null, record.createdAtMs, tokenAct('token.create', record));
+    if ((await agents.addToken(record, { unlessTaken: true, audit })) === 'taken') {
       return refusal('agent_taken', `Agent ${agentId} already has a token; revoke it first, or choose another ID.`);
     }
     log.info('An agent enrolled.', { agent_id: agentId, token_id: record.id });
@@ -114,16 +121,19 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     return created({ agent_id: agentId, ...tokenFields(token, found.value), hub_ws_url: urls.ws, hub_api_url: urls.api });
   };
 
-  const addEnrolSecret = async (request: ApiRequest): Promise<Reply> => {
+  const addEnrolSecret = async (request: ApiRequest, by: Principal): Promise<Reply> => {
     const body = readEmpty(request.json);
     if (body.kind === 'invalid') return invalid(body.errors);
     const secret = ids.secret();
-    const expiresAtMs = clock.nowMs() + ENROL_SECRET_MS;
-    await agents.addEnrolSecret(digest.sha256(secret), expiresAtMs);
+    const nowMs = clock.nowMs();
+    const expiresAtMs = nowMs + ENROL_SECRET_MS;
+    const hash = digest.sha256(secret);
+    const made = { act: 'enrol_secret.create', object: hintOf(hash), details: { expires_at: expiresAtMs } } as const;
+    await agents.addEnrolSecret(hash, expiresAtMs, auditDraft(request, by, nowMs, made));
     return created({ secret, expires_at: expiresAtMs, fingerprint: deps.certificate?.joinFingerprint() ?? null });
   };
 
-  const addToken = async (request: ApiRequest): Promise<Reply> => {
+  const addToken = async (request: ApiRequest, by: Principal): Promise<Reply> => {
     const body = readToken(request.json);
     const errors = body.kind === 'invalid' ? body.errors : tokenErrors(body.value, limits.slotsPerAgent);
     if (body.kind === 'invalid' || errors.length > 0) return invalid(errors);
@@ -139,7 +149,8 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
       body.value.expires_in_ms,
     );
     // An agent may have several tokens, so that one can be replaced while it works. Other tokens are distinguished by name.
-    if ((await agents.addToken(record, { unlessTaken: agentId === null })) === 'taken') {
+    const audit = auditDraft(request, by, record.createdAtMs, tokenAct('token.create', record));
+    if ((await agents.addToken(record, { unlessTaken: agentId === null, audit })) === 'taken') {
       return refusal(
         'name_taken',
         `There is already a live ${role} token named ${JSON.stringify(record.name)}. Choose another name, or revoke that one first: GET /admin/tokens lists it.`,
@@ -167,11 +178,12 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     return tokenJson(usedAtMs === null || usedAtMs < (token.lastUsedAtMs ?? 0) ? token : { ...token, lastUsedAtMs: usedAtMs });
   };
 
-  const revokeTokens = async (request: ApiRequest): Promise<Reply> => {
+  const revokeTokens = async (request: ApiRequest, by: Principal): Promise<Reply> => {
     const id = request.params['id'] ?? '';
     const nowMs = clock.nowMs();
-    let revoked: readonly TokenRecord[] = TOKEN_ID.test(id) ? await agents.revokeTokens({ id }, nowMs) : [];
-    if (revoked.length === 0 && isAgentId(id)) revoked = await agents.revokeTokens({ agentId: id }, nowMs);
+    const audit = (token: TokenRecord): AuditDraft => auditDraft(request, by, nowMs, tokenAct('token.revoke', token));
+    let revoked: readonly TokenRecord[] = TOKEN_ID.test(id) ? await agents.revokeTokens({ id }, nowMs, audit) : [];
+    if (revoked.length === 0 && isAgentId(id)) revoked = await agents.revokeTokens({ agentId: id }, nowMs, audit);
     if (revoked.length === 0) return refusal('unknown_token', 'There is no live token with this ID or of this agent.');
     auth.invalidate();
     deps.revokeSessions(revoked);
@@ -203,6 +215,15 @@ function tokenErrors(body: TokenBody, slotsMax: number): readonly FieldError[] {
   if (body.max_slots !== undefined) return error('max_slots', 'is only for tokens of agents');
   return [];
 }
+
+/** What identifies a secret without revealing it: as on the wire. */
+const hintOf = (hash: string): string => hash.slice(0, TOKEN_HINT_DIGITS);
+
+const tokenAct = (act: 'token.create' | 'token.revoke', { id, name, role, agentId, expiresAtMs }: TokenRecord): AuditedAct => ({
+  act,
+  object: id,
+  details: { name, role, agent_id: agentId, expires_at: expiresAtMs },
+});
 
 const tokenJson = (token: TokenRecord): Readonly<Record<string, unknown>> => ({
   id: token.id,

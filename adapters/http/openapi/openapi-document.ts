@@ -170,10 +170,11 @@ function requestBody(route: Route, { body }: RouteDoc, names: ReadonlyMap<unknow
 
 function answers({ answers: docs }: RouteDoc, names: ReadonlyMap<unknown, string>): Readonly<Record<string, DocumentedResponse>> {
   return Object.fromEntries(
-    docs.map(({ status, description, schema, type = 'application/json' }) => [
-      String(status),
-      { description, content: { [type]: { schema: schema === undefined ? { type: 'string' } : (jsonOf(schema, names) as JsonObject) } } },
-    ]),
+    docs.map(({ status, description, schema, lines, type = 'application/json' }) => {
+      const whole = { [type]: { schema: schema === undefined ? { type: 'string' } : (jsonOf(schema, names) as JsonObject) } };
+      const inLines = lines === undefined ? {} : { 'application/x-ndjson': { schema: { type: 'string', 'x-line': jsonOf(lines, names) } } };
+      return [String(status), { description, content: { ...whole, ...inLines } }];
+    }),
   );
 }
 

@@ -4,6 +4,7 @@ import * as bodies from '../../../core/protocol/http-bodies.ts';
 import type { HttpErrorCode } from '../../../core/protocol/http-errors.ts';
 import * as queries from '../../../core/protocol/http-queries.ts';
 import * as agents from '../../../core/protocol/responses/agent-responses.ts';
+import * as audits from '../../../core/protocol/responses/audit-responses.ts';
 import * as tasks from '../../../core/protocol/responses/task-responses.ts';
 import type { RouteName } from '../routes.ts';
 
@@ -12,6 +13,8 @@ export interface AnswerDoc {
   readonly description: string;
   /** Of a JSON body; a text otherwise. */
   readonly schema?: TSchema | undefined;
+  /** It may be asked for as lines of these, too. */
+  readonly lines?: TSchema | undefined;
   /** Default: `application/json`. */
   readonly type?: string | undefined;
 }
@@ -236,6 +239,14 @@ export const ROUTE_DOCS: Readonly<Record<RouteName, RouteDoc>> = {
     headers: ['X-AgentCom-Dashboard'],
     answers: [ok('The cookie is removed.', agents.sessionEndedSchema)],
   },
+  listAudit: {
+    tag: 'Tokens and enrolment',
+    summary: 'Read the audit log in pages, oldest first',
+    description: 'Each entry has the hash of the one before. With `format=ndjson`, one entry on each line, to be kept elsewhere.',
+    query: queries.auditSchema,
+    answers: [{ ...ok('A page, and both ends of the chain.', audits.auditPageSchema), lines: audits.auditEntrySchema }],
+    refusals: QUERY,
+  },
   streamEvents: {
     tag: 'Hub',
     summary: 'Stream events',
@@ -294,6 +305,8 @@ export const NAMED_SCHEMAS: Readonly<Record<string, TSchema>> = {
   Registration: agents.registrationSchema,
   SealedRegistration: agents.sealedRegistrationSchema,
   RegisterChallenge: agents.registerChallengeSchema,
+  AuditEntry: audits.auditEntrySchema,
+  AuditPage: audits.auditPageSchema,
   SessionOpened: agents.sessionOpenedSchema,
   WhoAmI: agents.whoAmISchema,
   Health: agents.healthSchema,

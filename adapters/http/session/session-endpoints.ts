@@ -1,20 +1,27 @@
 /** Signing in to the dashboard: a token is exchanged for a session cookie. */
+import { messageOf } from '../../../core/errors/agentcom-error.ts';
 import { bodyReader } from '../../../core/protocol/body-reader.ts';
 import { sessionSchema } from '../../../core/protocol/http-bodies.ts';
+import { auditDraft } from '../audit-source.ts';
 import type { Authenticator } from '../authenticate.ts';
+import { buckets } from '../buckets.ts';
 import type { HttpApiDeps } from '../deps.ts';
-import { invalid, ok, refusal, type Reply } from '../reply.ts';
+import { invalid, ok, refusal, tooMany, type Reply } from '../reply.ts';
 import type { ApiRequest, Handlers } from '../request.ts';
 import { SESSION_MS, type SessionCookies } from './session-cookies.ts';
 
 const MS_PER_SECOND = 1_000;
+/** How often a token may sign in and out at once, and at what rate afterwards: each is an entry of the audit log. */
+const SIGN_INS = { burst: 60, perSecond: 1 / 60 };
+const TOKENS_MAX = 10_000;
 
 export function sessionHandlers(
-  { clock, digest, certificate }: Pick<HttpApiDeps, 'clock' | 'digest' | 'certificate'>,
+  { audit, clock, digest, certificate, log }: Pick<HttpApiDeps, 'audit' | 'clock' | 'digest' | 'certificate' | 'log'>,
   auth: Authenticator,
   cookies: SessionCookies,
 ): Pick<Handlers, 'openSession' | 'endSession'> {
   const readBody = bodyReader(sessionSchema);
+  const signIns = buckets(SIGN_INS, TOKENS_MAX, clock);
 
   /** `Secure` where the page was loaded over HTTPS: behind a proxy, the hub itself sees only a plain connection. */
   const cookie = (request: ApiRequest, value: string, ageMs: number): string => {
@@ -23,6 +30,13 @@ export function sessionHandlers(
     return `${cookies.name}=${value}; Max-Age=${Math.floor(ageMs / MS_PER_SECOND)}; Path=/; HttpOnly; SameSite=Strict${secure}`;
   };
   const answered = (reply: Reply, setCookie: string): Reply => ({ ...reply, headers: { ...reply.headers, 'set-cookie': setCookie } });
+
+  const recordEnd = async (request: ApiRequest): Promise<void> => {
+    const session = cookies.open(request.header('cookie'), clock.nowMs());
+    const known = session === null ? null : await auth.resume(session, request.address);
+    if (known?.kind !== 'read' || !signIns.take(known.value.id).taken) return;
+    await audit.append([auditDraft(request, known.value, clock.nowMs(), { act: 'session.end', object: known.value.id })]);
+  };
 
   return {
     async openSession(request) {
@@ -33,11 +47,23 @@ export function sessionHandlers(
       const { id, role } = known.value;
       if (role === 'agent')
         return refusal('forbidden', 'This is the token of an agent. Sign in with one of a person, such as an operator.');
-      const expiresAtMs = clock.nowMs() + SESSION_MS;
+      const rate = signIns.take(id);
+      if (!rate.taken) return tooMany('This token signs in too often.', rate.waitMs);
+      const nowMs = clock.nowMs();
+      const expiresAtMs = nowMs + SESSION_MS;
+      await audit.append([
+        auditDraft(request, known.value, nowMs, { act: 'session.open', object: id, details: { expires_at: expiresAtMs } }),
+      ]);
       const value = cookies.seal({ tokenHash: digest.sha256(body.value.token), expiresAtMs });
       return answered(ok({ id, role, expires_at: expiresAtMs }), cookie(request, value, SESSION_MS));
     },
-    endSession(request) {
+    async endSession(request) {
+      // Signing out always works, also while it cannot be recorded.
+      try {
+        await recordEnd(request);
+      } catch (thrown) {
+        log.warn('the end of a session could not be recorded in the audit log', { error: messageOf(thrown) });
+      }
       return answered(ok({}), cookie(request, '', 0));
     },
   };

@@ -9,6 +9,7 @@ import { storeClock } from './0007-store-clock.ts';
 import { readIndexes } from './0009-read-indexes.ts';
 import { tokenUse } from './0010-token-use.ts';
 import { taskOutput } from './0011-task-output.ts';
+import { auditLog } from './0012-audit-log.ts';
 import type { Migration } from './migration.ts';
 
 export const ALL_MIGRATIONS: readonly Migration[] = [
@@ -22,4 +23,5 @@ export const ALL_MIGRATIONS: readonly Migration[] = [
   readIndexes,
   tokenUse,
   taskOutput,
+  auditLog,
 ];

@@ -5,6 +5,7 @@
 import type { ClusterStatementName, StatementName } from '../statements.ts';
 import {
   AGENT_COLUMNS,
+  AUDIT_COLUMNS,
   BODY_COLUMNS,
   CHANGED_COLUMNS,
   DEPENDENCY_COLUMNS,
@@ -47,6 +48,7 @@ export const GIVEN_COLUMNS = {
   insertTokens: TOKEN_COLUMNS,
   noteTokensUsed: TOKEN_USE_COLUMNS,
   insertMail: MAIL_COLUMNS,
+  insertAudit: AUDIT_COLUMNS,
 } as const satisfies Partial<Record<StatementName | ClusterStatementName, Columns>>;
 
 export type GivenName = keyof typeof GIVEN_COLUMNS;

@@ -76,6 +76,7 @@ export const POSTGRES_LOCKS: Partial<PostgresStatements> = {
   loadKeys: lockNames(`(SELECT 'key ' || owner || ' ' || key FROM ${given('loadKeys')})`),
   liveTokenOf: lockNames(`(VALUES ('token ' || ($1::json ->> 'agentId')))`),
   liveTokenNamed: lockNames(`(VALUES ('token of ' || ($1::json ->> 'role') || ' ' || ($1::json ->> 'name')))`),
+  lockAuditEnds: lockNames(`(VALUES ('audit log'))`),
 };
 
 const IS_LIVE_TOKEN = `revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ${field('nowMs')})`;
@@ -360,6 +361,16 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
     INSERT INTO enrol_secrets (hash, expires_at) VALUES (${field('hash', 'text')}, ${field('expiresAtMs')})
     ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at`,
   takeEnrolSecret: `DELETE FROM enrol_secrets WHERE hash = ($1::json #>> '{}') RETURNING expires_at`,
+
+  lockAuditEnds: `SELECT seq, hash, removed_seq, removed_hash FROM audit_ends`,
+  insertAudit: insert('insertAudit', 'audit_log', ''),
+  moveAuditHead: `
+    INSERT INTO audit_ends (only_row, seq, hash, removed_seq, removed_hash)
+    VALUES (1, ${field('seq')}, ${field('hash', 'text')}, 0, ${field('start', 'text')})
+    ON CONFLICT (only_row) DO UPDATE SET seq = excluded.seq, hash = excluded.hash`,
+  oldestAudit: `SELECT seq, at, hash FROM audit_log ORDER BY seq LIMIT ${field('limit')}`,
+  removeAudit: `DELETE FROM audit_log WHERE seq <= ${field('seq')}`,
+  moveAuditAnchor: `UPDATE audit_ends SET removed_seq = ${field('seq')}, removed_hash = ${field('hash', 'text')}`,
 };
 
 /**
@@ -374,6 +385,7 @@ export const LOCK_ORDER: readonly (readonly (keyof PostgresStatements)[])[] = [
   ['insertAgents', 'revokeTokens', 'noteTokensUsed', 'saveEnrolSecret', 'takeEnrolSecret'],
   ['pendingStops'],
   ['insertEvents'],
+  ['lockAuditEnds'],
   ['recordBatch'],
 ];
 

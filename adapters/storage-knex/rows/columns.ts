@@ -91,3 +91,17 @@ export const TOKEN_COLUMNS = {
   last_used_at: ['lastUsedAtMs', 'bigint'],
 } as const satisfies Columns;
 export const TOKEN_USE_COLUMNS = { id: ['id', 'text'], last_used_at: ['atMs', 'bigint'] } as const satisfies Columns;
+export const AUDIT_COLUMNS = {
+  seq: ['seq', 'bigint'],
+  at: ['atMs', 'bigint'],
+  actor_id: ['actorId', 'text'],
+  actor_name: ['actorName', 'text'],
+  actor_role: ['actorRole', 'text'],
+  address: ['address', 'text'],
+  act: ['act', 'text'],
+  object: ['object', 'text'],
+  outcome: ['outcome', 'text'],
+  details: ['details', 'text'],
+  previous: ['previous', 'text'],
+  hash: ['hash', 'text'],
+} as const satisfies Columns;

@@ -5,6 +5,7 @@
 import { KEPT_CHANGING, type Statements } from '../statements.ts';
 import {
   AGENT_COLUMNS,
+  AUDIT_COLUMNS,
   DEPENDENCY_COLUMNS,
   KEPT_COLUMNS,
   KEPT_NAME,
@@ -283,4 +284,13 @@ export const SQLITE_STATEMENTS: Statements = {
     INSERT INTO enrol_secrets (hash, expires_at) VALUES (?1 ->> '$.hash', ?1 ->> '$.expiresAtMs')
     ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at`,
   takeEnrolSecret: `DELETE FROM enrol_secrets WHERE hash = (?1 ->> '$') RETURNING expires_at`,
+
+  lockAuditEnds: `SELECT seq, hash, removed_seq, removed_hash FROM audit_ends`,
+  insertAudit: insert('audit_log', fieldsOf(AUDIT_COLUMNS), '(seq) DO NOTHING'),
+  moveAuditHead: `
+    INSERT INTO audit_ends (only_row, seq, hash, removed_seq, removed_hash) VALUES (1, ?1 ->> '$.seq', ?1 ->> '$.hash', 0, ?1 ->> '$.start')
+    ON CONFLICT (only_row) DO UPDATE SET seq = excluded.seq, hash = excluded.hash`,
+  oldestAudit: `SELECT seq, at, hash FROM audit_log ORDER BY seq LIMIT (?1 ->> '$.limit')`,
+  removeAudit: `DELETE FROM audit_log WHERE seq <= (?1 ->> '$.seq')`,
+  moveAuditAnchor: `UPDATE audit_ends SET removed_seq = ?1 ->> '$.seq', removed_hash = ?1 ->> '$.hash'`,
 };

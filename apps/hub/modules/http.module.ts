@@ -31,6 +31,7 @@ export const httpModule = (): ContainerModule =>
             agents: storage.agents,
             events: storage.events,
             output: storage.output,
+            audit: storage.audit,
             outputWriter: hub.output,
             isShared: storage.tasks.capabilities.shared,
             tokenUse: hub.tokenUse,

@@ -3,7 +3,7 @@
  * rigs and the benchmarks all run this one.
  *
  *   Parts start in this order and stop in reverse:
- *   storage ─► queue ─► token use ─► output ─► (`beforePort` of the caller) ─► transport ─► gate
+ *   storage ─► queue ─► token use ─► output ─► audit log ─► (`beforePort` of the caller) ─► transport ─► gate
  */
 import { unidentifiedBytesMax, type HubLimits } from '../../config/limits.ts';
 import type { HubTiming } from '../../config/times.ts';
@@ -26,6 +26,7 @@ import { Throttle } from './sessions/limits/throttle.ts';
 import { QuietPeriod } from './batch/quiet-period.ts';
 import { Sweeper } from './upkeep/sweeper.ts';
 import { TaskQueue } from './queue/task-queue.ts';
+import { AuditUpkeep } from './upkeep/audit-upkeep.ts';
 import { OutputWriter } from './upkeep/output-writer.ts';
 import { TokenUse } from './upkeep/token-use.ts';
 
@@ -167,6 +168,13 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
     bytesPerAssignment: limits.outputBytes,
     keptMs: timing.outputKeptMs,
   });
+  const auditUpkeep = new AuditUpkeep({
+    audit: storage.audit,
+    clock,
+    log,
+    keptMs: timing.auditKeptMs,
+    entriesMax: limits.auditEntries,
+  });
   const sessions: HubSessions = new HubSessions({
     inbox: queue,
     agents: storage.agents,
@@ -220,6 +228,11 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
     start: () => Promise.resolve(output.start()),
     stop: () => output.stop(),
   };
+  const auditPart: HubPart = {
+    name: 'audit log',
+    start: () => Promise.resolve(auditUpkeep.start()),
+    stop: () => auditUpkeep.stop(),
+  };
   const transportPart = (front: HubFront): HubPart => ({
     name: `transport ${transport.name}`,
     async start() {
@@ -271,6 +284,7 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
       queuePart,
       tokenUsePart,
       outputPart,
+      auditPart,
       ...(front.beforePort === undefined ? [] : [front.beforePort]),
       transportPart(front),
       gatePart(front),

@@ -118,6 +118,7 @@ export async function hubBench(
     agents: storage.agents,
     events: storage.events,
     output: storage.output,
+    audit: storage.audit,
     outputWriter: hub.output,
     isShared: false,
     tokenUse,

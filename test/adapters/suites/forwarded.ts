@@ -46,6 +46,7 @@ const STORAGE: MembersOf<Storage> = {
   agents: true,
   events: true,
   output: true,
+  audit: true,
   notifier: true,
   open: true,
   close: true,

@@ -51,6 +51,7 @@ const MADE_BY: Readonly<
   addToken: { call: ({ tokens }) => tokens.create({ agent_id: 'a' }), command: 'tokens create' },
   listTokens: { call: ({ tokens }) => tokens.list(), command: 'tokens list' },
   revokeTokens: { call: ({ tokens }) => tokens.revoke('a'), command: 'tokens revoke' },
+  listAudit: { call: ({ audit }) => audit.list(), command: 'audit' },
   streamEvents: { call: (hub) => hub.events({ signal: AbortSignal.timeout(200) }).next(), command: 'watch' },
   whoAmI: { call: (hub) => hub.whoami(), command: 'whoami' },
   openApi: { call: (hub) => hub.openApi(), command: null },

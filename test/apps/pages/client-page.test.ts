@@ -17,8 +17,8 @@ t.test('every example is a file', async (t) => {
 });
 
 t.test('every method is named', async (t) => {
-  const { tasks, agents, tokens, enrolment, ...hub } = hubClient({ url: 'http://127.0.0.1:1' });
-  const parts = { 'hub.tasks': tasks, 'hub.agents': agents, 'hub.tokens': tokens, 'hub.enrolment': enrolment, hub };
+  const { tasks, agents, tokens, enrolment, audit, ...hub } = hubClient({ url: 'http://127.0.0.1:1' });
+  const parts = { 'hub.tasks': tasks, 'hub.agents': agents, 'hub.tokens': tokens, 'hub.enrolment': enrolment, 'hub.audit': audit, hub };
   const table = readPage(PAGE).split('## All methods')[1] ?? '';
   for (const [part, methods] of Object.entries(parts)) {
     const row = new RegExp(`^\\| \`${part}\` \\| (.*) \\|$`, 'm').exec(table)?.[1] ?? '';
@@ -54,7 +54,7 @@ t.test('every example runs', async (t) => {
     many: /^3 reviewed\n(listed task-.*\n){3,}$/,
     signed: /^signed eyJ[\w-]{5}\n$/,
     operate: /^queued .*gpu.*\ncancelled\nrefused 409 invalid_state\na1 \w+\n$/,
-    tokens: /^admin admin null\nshown once true\n(tok-.*\n)+secret true true\n$/,
+    tokens: /^admin admin null\nshown once true\n(tok-.*\n)+1 null hub\.start .*\n(\d+ admin .*\n)+secret true true\n$/,
   };
   t.strictSame(examples.map(({ name }) => name).sort(), ['hub', ...Object.keys(wanted)].map((name) => `${name}.ts`).sort());
   for (const [name, out] of Object.entries(wanted)) t.match(await run(name), { code: 0, out }, name);

@@ -107,7 +107,7 @@ t.test('the services of a hub have names, and making them opens nothing', async 
   const services = await hubServices(hub);
   t.strictSame(
     services.map(({ name }) => name),
-    ['storage sqlite', 'queue', 'token use', 'output', 'enrolment', 'transport ws', 'gate'],
+    ['storage sqlite', 'queue', 'token use', 'output', 'audit log', 'enrolment', 'transport ws', 'gate'],
   );
   t.notOk(
     (await readdir(join(folder, 'data/hub'))).some((file) => file.startsWith('agentcom.db')),

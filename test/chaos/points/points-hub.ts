@@ -21,6 +21,7 @@ function steppedStorage(storage: Storage, kill: Armed): Storage {
     agents: storage.agents,
     events: storage.events,
     output: storage.output,
+    audit: storage.audit,
     notifier: storage.notifier,
     open: () => around(kill, 'opening the store', () => storage.open()),
     close: () => storage.close(),

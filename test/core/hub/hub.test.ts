@@ -59,7 +59,7 @@ t.test('the port opens when all behind it runs, and closes before any of it stop
   const { parts, asked, clock } = notedHub();
   t.strictSame(
     parts.map(({ name }) => name),
-    ['storage memory', 'queue', 'token use', 'output', 'enrolment', 'transport memory', 'gate'],
+    ['storage memory', 'queue', 'token use', 'output', 'audit log', 'enrolment', 'transport memory', 'gate'],
   );
   for (const part of parts) await part.start();
   t.strictSame(asked, ['storage.open', 'notifier.listen', 'enrolment.start', 'transport.listen']);

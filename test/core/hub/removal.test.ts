@@ -188,3 +188,15 @@ t.test(
     t.equal(portions.length, 4);
   },
 );
+
+t.test('the audit log keeps the newest entries, and its chain goes on', async (t) => {
+  const rig = await hubRig({ limits: { auditEntries: 3 } });
+  const draft = { actor: { id: null, name: null, role: 'hub' }, address: null, act: 'hub.start', object: null, outcome: 'done', details: {} } as const; // prettier-ignore
+  const drafts = Array.from({ length: 1_200 }, () => ({ ...draft, atMs: rig.clock.nowMs() }));
+  await rig.storage.audit.append(drafts);
+  await rig.pass(3_700_000);
+  const { entries, anchor, head } = await rig.storage.audit.read({ after: 0, limit: 10 });
+  t.strictSame([entries.map(({ seq }) => seq), anchor.seq, head.seq], [[1_198, 1_199, 1_200], 1_197, 1_200]);
+  t.equal(entries[0]?.previous, anchor.hash);
+  await rig.stop();
+});

@@ -2,6 +2,7 @@
  * Every change to a task or an agent is one of these commands, in the inbox of the TaskQueue. Each has its own answer, given
  * after the commit.
  */
+import type { AuditDraft } from '../../../domain/audit/audit-entry.ts';
 import type { HeldStatus } from '../../../domain/task/reconciliation.ts';
 import type { AgentChecks, StopReason } from '../../../domain/agent/agent.ts';
 import type { AgentId, Generation, TaskId } from '../../../domain/ids.ts';
@@ -49,19 +50,24 @@ export interface PushCommand {
 export type PushAnswer =
   { readonly kind: 'pushed' | 'queued'; readonly taskId: TaskId } | { readonly kind: 'agent_not_connected'; readonly agentId: AgentId };
 
+/** Of an operator: appended to the audit log by the commit of the command, unless it is refused. */
+export interface Audited {
+  readonly audit?: AuditDraft | undefined;
+}
+
 /** From an operator, or a submitter for its own task. `by` is the token's id. */
-export interface CancelCommand {
+export interface CancelCommand extends Audited {
   readonly kind: 'cancel';
   readonly taskId: TaskId;
   readonly by: string;
 }
-export interface RetryCommand {
+export interface RetryCommand extends Audited {
   readonly kind: 'retry';
   readonly taskId: TaskId;
   readonly by: string;
 }
 /** Adopts the late result of `generation`. */
-export interface AdoptCommand {
+export interface AdoptCommand extends Audited {
   readonly kind: 'adopt';
   readonly taskId: TaskId;
   readonly generation: Generation;
@@ -271,7 +277,7 @@ export interface MailCommand {
 }
 export type MailAnswer = { readonly kind: 'sent' | 'agent_not_connected' };
 
-export interface AgentControlCommand {
+export interface AgentControlCommand extends Audited {
   readonly kind: 'agent_control';
   readonly agentId: AgentId;
   /** `resume` also ends a pause; `takeover` lets another instance use the agent id; `check` asks the sidecar to check whether its agent can run. */

@@ -1,5 +1,6 @@
 /** One batch of commands: decided and saved in one transaction, tried again where the store asks for it. */
 import { AgentcomError } from '../../../errors/agentcom-error.ts';
+import type { AuditDraft } from '../../../domain/audit/audit-entry.ts';
 import type { StoredEvent } from '../../../domain/task/event.ts';
 import { isLive } from '../../../domain/task/task.ts';
 import type { Clock } from '../../../ports/clock.ts';
@@ -144,7 +145,8 @@ export class BatchWriter {
     await unblock(batch);
     if (batch.dispatchWanted || mustDispatch) await dispatch(batch, roster, context, turn?.before?.changedAgents ?? []);
     await this.#sendAssignments(batch);
-    const changes = batch.changes();
+    const audit = entries.flatMap(({ command }, at) => auditOf(command, answers[at]));
+    const changes = audit.length === 0 ? batch.changes() : { ...batch.changes(), audit };
     const dueAtMs = earliestDue(changes, roster.nextPauseEndMs(batch.nowMs, changes.agents));
     if (turn !== null) turn.changedAgents = batch.changedAgents();
     const events = await unit.save(changes, true);
@@ -163,4 +165,10 @@ export class BatchWriter {
       if (body !== undefined) batch.outgoing.push({ kind: 'assign', agentId, session, task, body });
     }
   }
+}
+
+/** What the audit log gets of a command, unless it was refused. */
+function auditOf(command: Command, answer: (() => AnswerTo<Command>) | undefined): readonly AuditDraft[] {
+  if (!('audit' in command) || command.audit === undefined) return [];
+  return answer?.().kind === 'done' ? [command.audit] : [];
 }

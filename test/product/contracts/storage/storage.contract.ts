@@ -3,6 +3,7 @@ import { systemClock } from '../../../../adapters/clock-system/system-clock.ts';
 import { inSuite, refuseOptions, type TestRunner } from '../contract-case.ts';
 import { aGeneration, aTask, aTaskId, aToken, anAgentId, inserting } from '../fixtures.ts';
 import { agentStoreCases } from './agent-store.contract.ts';
+import { auditLogCases } from './audit-log.contract.ts';
 import { eventFeedCases } from './event-feed.contract.ts';
 import { outputStoreCases } from './output-store.contract.ts';
 import { commit, failsWith, openedIn, storageIn, type StorageSubject } from './storage-room.ts';
@@ -34,6 +35,7 @@ export function storesContract(name: string, subject: StorageSubject, runner: Te
   agentStoreCases(name, subject, runner);
   eventFeedCases(name, subject, runner);
   outputStoreCases(name, subject, runner);
+  auditLogCases(name, subject, runner);
 }
 
 const clock = systemClock();

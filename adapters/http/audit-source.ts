@@ -1,0 +1,26 @@
+/** What the audit log is told of a request: who asked, from where. */
+import type { AuditAct, AuditDetails, AuditDraft } from '../../core/domain/audit/audit-entry.ts';
+import type { Principal } from './authenticate.ts';
+import type { ApiRequest } from './request.ts';
+
+export interface AuditedAct {
+  readonly act: AuditAct;
+  readonly object: string | null;
+  readonly details?: AuditDetails | undefined;
+}
+
+/** `by` null: nobody who is known, as with an enrolment. */
+export const auditDraft = (
+  { address }: Pick<ApiRequest, 'address'>,
+  by: Pick<Principal, 'id' | 'name' | 'role'> | null,
+  atMs: number,
+  { act, object, details = {} }: AuditedAct,
+): AuditDraft => ({
+  atMs,
+  actor: by === null ? { id: null, name: null, role: 'none' } : { id: by.id, name: by.name, role: by.role },
+  address,
+  act,
+  object,
+  outcome: 'done',
+  details,
+});
