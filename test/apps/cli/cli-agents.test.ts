@@ -18,7 +18,7 @@ t.test('push, agents, stats and tokens', async (t) => {
     last_seen: Date.now(),
     paused_reason: 'three in a row',
     current_task: ID,
-    tasks: [{ task_id: ID, generation: 1, assigned_at: Date.now() - 5_000, accepted_at: A_TIME_MS }],
+    tasks: [{ task_id: ID, generation: 1, assigned_at: Date.now() - 7_260_000, accepted_at: A_TIME_MS }],
     pending_stops: 0,
     connected_at: A_TIME_MS,
     paused_until: A_TIME_MS + 1_000,
@@ -86,7 +86,7 @@ paused        three in a row, until 2023-11-14 22:13:21
 protocol      version 2
 
 TASK                   GENERATION  ACCEPTED             AGE
-task-00000000000000aa  1           2023-11-14 22:13:20  5s
+task-00000000000000aa  1           2023-11-14 22:13:20  2h
 
 checks at 2023-11-14 22:13:20: some failed
   login: no\\x07
