@@ -183,8 +183,8 @@ export default defineConfig({ hub: { listen: { port: ${port} }, storage: ${stora
     lagFile,
     adminToken: ADMIN_TOKEN,
     configOf,
-    startHub: ({ program, env = {}, hub = 0, nodeArgs } = {}) =>
-      start('hub', hubNamed(hub), { program, nodeArgs, env: { ...loopLagTo(lagFile), ...env } }),
+    startHub: ({ program, env = {}, hub = 0, nodeArgs, tree: chosen } = {}) =>
+      start('hub', hubNamed(hub), { program, nodeArgs, tree: chosen, env: { ...loopLagTo(lagFile), ...env } }),
     async enrol({ agentId, hubPort: proxied, slots, capabilities = ['code'], argv = ['/bin/sh', AGENT, '${TASK_DESCRIPTION}'] }) {
       const { token } = await api.tokens.create({ agent_id: agentId });
       const wake = { argv, graceMs: timing.killGraceMs, env: { LEDGER_DIR: ledgerDir } };
