@@ -13,6 +13,7 @@ import type { TaskQueue } from '../../../core/application/hub/queue/task-queue.t
 import { HUB_LIMITS, type HubLimits } from '../../../core/config/limits.ts';
 import { HUB_TIMING, type HubTiming } from '../../../core/config/times.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
+import type { Ids } from '../../../core/ports/chance.ts';
 import type { HubNotifier } from '../../../core/ports/hub-notifier.ts';
 import { NO_TERMS } from '../../../core/domain/task/task.ts';
 import type { LinkConnection } from '../../../core/ports/hub-link.ts';
@@ -83,6 +84,8 @@ export interface RigOptions {
   readonly host?: string;
   /** Default `hub-1`; a hub that starts again has another. */
   readonly hubId?: string;
+  /** Default: the same for the same `hubId`. */
+  readonly ids?: Ids;
 }
 
 const PORT = 4_000;
@@ -101,7 +104,7 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
   const clock = options.clock ?? virtualClock();
   const hubId = options.hubId ?? 'hub-1';
   const log = memoryLog();
-  const ids = seededIds({ seed: `rig of ${hubId}` });
+  const ids = options.ids ?? seededIds({ seed: `rig of ${hubId}` });
   const calm = options.calm ?? (() => settle(clock));
   const storage = options.storage ?? memoryStorage({ clock, ...options.store });
   const timing = { ...HUB_TIMING, quietAfterStartMs: 0, reconnectGraceMs: 0, ...options.timing };

@@ -1,0 +1,121 @@
+/** One side of a recorded conversation, as the other side of today meets it. Answers where today's does not fit, in words. */
+import { virtualClock, type VirtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
+import { memoryWire } from '../product/twins/wire-memory/memory-wire.ts';
+import { HUB_LIMITS } from '../../core/config/limits.ts';
+import type { HubConnection } from '../../core/ports/hub-transport.ts';
+import { settle, type AnyFrame, type Peer } from '../core/hub/hub-rig.ts';
+import { doAtHub, presentHub, presentSidecar } from './recorded-ends.ts';
+import { AGENT, misfit, type Line, type Side } from './recorded-conversation.ts';
+
+/** How much later than at the recording a frame may come, virtual milliseconds, looked for in such steps. */
+const LATER_MS = 60_000;
+const STEP_MS = 500;
+/** Said from time to time, by clocks and without an answer: there may be more or fewer of these. */
+const NOTICES: ReadonlySet<string> = new Set(['ping', 'pong', 'task_progress', 'task_output', 'wake_result']);
+
+/** Says what the recorded sidecar said to a hub of today. */
+export async function replayToHub(lines: readonly Line[]): Promise<readonly string[]> {
+  const clock = virtualClock();
+  const rig = await presentHub({ clock, wire: memoryWire({ clock }) });
+  let peer: Peer = await rig.peer(AGENT);
+  await peer.cut();
+  const heard = hearer('hub', (ms) => rig.pass(ms), clock);
+  for (const line of lines) {
+    await heard.until(line.at);
+    if ('do' in line) {
+      if (line.do === 'connect') peer = await peer.again();
+      else if (line.do === 'cut') await peer.cut();
+      else await doAtHub(rig, line);
+    } else if (line.from === 'sidecar') await peer.send(line.frame);
+    heard.add(peer.news());
+    if ('from' in line && line.from === 'hub') await heard.expect(line.frame, () => peer.news());
+  }
+  await rig.kill();
+  return heard.misfits();
+}
+
+/** Says what the recorded hub said to a sidecar of today. */
+export async function replayToSidecar(lines: readonly Line[]): Promise<readonly string[]> {
+  const clock = virtualClock();
+  const wire = memoryWire({ clock });
+  const connections: HubConnection[] = [];
+  const news: AnyFrame[] = [];
+  await wire.transport().listen(
+    {
+      host: 'hub',
+      port: 4_000,
+      frameBytesMax: HUB_LIMITS.frameBytes,
+      unidentifiedBytesMax: Infinity,
+      socketsMax: 10,
+      socketQueueBytesMax: HUB_LIMITS.socketQueueBytes,
+      http: () => ({ status: 404, headers: {}, body: null }),
+      isAllowedOrigin: () => true,
+    },
+    {
+      onOpen: (connection) => void connections.push(connection),
+      onFrame: (_connection, text) => void news.push(JSON.parse(text) as AnyFrame),
+      onPong: () => undefined,
+      onGone: () => undefined,
+    },
+  );
+  const pass = async (ms: number): Promise<void> => {
+    await settle(clock);
+    await clock.walk(ms, () => settle(clock));
+    await settle(clock);
+  };
+  const heard = hearer('sidecar', pass, clock);
+  const sidecar = presentSidecar({ clock, wire });
+  await sidecar.start();
+  for (const line of lines) {
+    await heard.until(line.at);
+    if ('do' in line) {
+      if (line.do === 'cut') for (const connection of wire.open()) wire.cut(connection);
+    } else if (line.from === 'hub') connections.at(-1)?.send(JSON.stringify(line.frame));
+    await pass(0);
+    heard.add(news.splice(0));
+    if ('from' in line && line.from === 'sidecar') await heard.expect(line.frame, () => news.splice(0));
+  }
+  return heard.misfits();
+}
+
+interface Hearer {
+  /** Moves time to that of the recording. */
+  until(atMs: number): Promise<void>;
+  add(frames: readonly AnyFrame[]): void;
+  /** The next frame of this type about this task comes, and fits. */
+  expect(recorded: AnyFrame, more: () => readonly AnyFrame[]): Promise<void>;
+  misfits(): readonly string[];
+}
+
+/** Compares what `side` says today with what it said then. */
+function hearer(side: Side, pass: (ms: number) => Promise<void>, clock: VirtualClock): Hearer {
+  const unread: AnyFrame[] = [];
+  const misfits: string[] = [];
+  /** After one that never came, what depends on it does not come either. */
+  let patienceMs = LATER_MS;
+  const take = (recorded: AnyFrame): AnyFrame | null => {
+    const at = unread.findIndex((frame) => frame.type === recorded.type && frame['task_id'] === recorded['task_id']);
+    return at < 0 ? null : (unread.splice(at, 1)[0] ?? null);
+  };
+  return {
+    until: (atMs) => pass(Math.max(0, atMs - clock.monotonicMs())),
+    add: (frames) => void unread.push(...frames),
+    async expect(recorded, more) {
+      let found = take(recorded);
+      for (let waitedMs = 0; found === null && waitedMs < patienceMs; waitedMs += STEP_MS) {
+        await pass(STEP_MS);
+        unread.push(...more());
+        found = take(recorded);
+      }
+      if (found === null) patienceMs = 0;
+      const why = found === null ? 'it does not come' : misfit(recorded, found);
+      if (why !== null) misfits.push(`${recorded.type} of the ${side}: ${why}`);
+    },
+    misfits: () => [
+      ...misfits,
+      ...unread
+        .filter(({ type }) => !NOTICES.has(type))
+        .map((frame) => `${frame.type} of the ${side} was never said then: ${JSON.stringify(frame)}`),
+    ],
+  };
+}
