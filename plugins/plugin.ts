@@ -59,6 +59,7 @@ export interface RunnerContext<Options> extends WakeRunnerDeps {
  */
 export type DefinedRunner = Omit<WakeRunner, 'attach'> & Partial<Pick<WakeRunner, 'attach'>>;
 
+/** What `defineWakeRunner` makes a runner of. */
 export interface WakeRunnerDefinition<Schema extends TObject> {
   /** Shown in logs and by the doctor. */
   readonly name: string;

@@ -9,6 +9,7 @@ import { sqliteDriver } from './sqlite/driver-choice.ts';
 import { SQLITE_CAPABILITIES, sqliteEngine } from './sqlite/engine.ts';
 import { inspectSqlite } from './sqlite/inspection.ts';
 
+/** Options of `sqlite()`. */
 export interface SqliteOptions {
   /** The database's file, in the hub's data directory unless absolute. Made if missing. */
   readonly file: string;

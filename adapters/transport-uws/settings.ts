@@ -12,6 +12,7 @@ export const UWS_CAPABILITIES = {
   tls13Only: false,
 } as const satisfies HubTransport['capabilities'];
 
+/** Options of `uws()`. */
 export interface UwsOptions {
   /**
    * HTTP connections open at once, in addition to `socketsMax` WebSockets: a TCP connection beyond the sum of both is dropped.

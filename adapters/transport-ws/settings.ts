@@ -11,6 +11,7 @@ export const WS_CAPABILITIES = {
   tls13Only: true,
 } as const satisfies HubTransport['capabilities'];
 
+/** Options of `ws()`. Times are milliseconds. */
 export interface WsOptions {
   /**
    * HTTP connections open at once, in addition to `socketsMax` WebSockets: a TCP connection beyond the sum of both is dropped.

@@ -12,6 +12,7 @@ export interface WsTransportDeps {
   readonly certificate?: PortCertificate | undefined;
 }
 
+/** The transport of `ws()`, on the package `ws`. Opens nothing until `listen`. */
 export const wsTransport = ({ log, options = {}, certificate }: WsTransportDeps): HubTransport => {
   const settings = settingsOf(options);
   return createTransport({

@@ -3,6 +3,7 @@ import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { SignTask } from '../signing/signing-options.ts';
 import type { Exchange, HttpAnswer, HttpQuestion } from './platform.ts';
 
+/** Where the hub is, and who asks. */
 export interface Connection {
   /** For example `http://127.0.0.1:4000`. */
   readonly url: string;

@@ -12,6 +12,10 @@ import type { EventsOptions } from './events.ts';
 import { newKey, type Platform } from './platform.ts';
 import type { StreamEvent, WhoAmIJson } from './types.ts';
 
+/**
+ * A hub, as programs use it. Creating it sends nothing. Its methods reject with `AC_API` if the hub refuses, with `AC_API_UNREACHABLE` if
+ * it does not respond within `retryWithinMs`, and may be called at the same time.
+ */
 export interface HubClient {
   readonly url: string;
   readonly tasks: TasksClient;

@@ -4,6 +4,7 @@ import { pause, type Requester } from './api-request.ts';
 import { readServerSentEvents } from './sse.ts';
 import type { StreamEvent } from './types.ts';
 
+/** Which events of a stream are wanted, and how long to go on without the hub. Filters that are left out match everything. */
 export interface EventsOptions {
   readonly taskId?: string | undefined;
   readonly agentId?: string | undefined;

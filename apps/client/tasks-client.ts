@@ -39,8 +39,11 @@ const END_WITHIN_MS = 120_000;
  */
 const MAY_END: ReadonlySet<string> = new Set(['completed', 'cancelled', 'dead_lettered', 'gap']);
 
+/** A task that has ended, with the newest events of its history. */
 export type EndedTask = TaskDetail & { readonly status: EndedStatus };
+/** How to follow one task. */
 export type WatchOptions = Pick<EventsOptions, 'signal' | 'onReconnect' | 'giveUpAfterMs' | 'idleMs'>;
+/** What goes with a submit, beside the task. */
 export interface SubmitOptions {
   /** Default: a random one, which makes the retries of this call safe. */
   readonly idempotencyKey?: string | undefined;
@@ -65,6 +68,7 @@ const REPEATED_STATUS = 200;
 /** The longest delay of a timer of Node, milliseconds. */
 const TIMEOUT_MS_MAX = 2_147_483_647;
 
+/** The routes of tasks. */
 export interface TasksClient {
   /**
    * Submits a task. Retried: the same key returns the same task as long as the hub remembers the key. The same key with a different body

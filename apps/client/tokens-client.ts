@@ -14,6 +14,7 @@ import type {
   TokenRequest,
 } from './types.ts';
 
+/** The routes of tokens, for admins. */
 export interface TokensClient {
   /** Creates a token. Only this response has `token`. Not retried once it was sent. */
   create(body: TokenRequest): Promise<TokenJson>;
@@ -23,6 +24,7 @@ export interface TokensClient {
   revoke(id: string): Promise<Readonly<Record<string, unknown>>>;
 }
 
+/** How a new machine gets its token. */
 export interface EnrolmentClient {
   /** Creates a secret with which one agent can enrol once, within 15 minutes. Not retried once it was sent. */
   createSecret(): Promise<EnrolSecretJson>;

@@ -23,13 +23,20 @@ type Loose<Body> = {
 
 /** The body of a submit. Only `description` is required. */
 export type SubmitRequest = Loose<SubmitBody>;
+/** The body of `tasks.push`: the task, and the connected agent that must take it. */
 export type PushRequest = Loose<PushBody>;
+/** The body of `tasks.adopt`: which kept result becomes the result of the task. */
 export type AdoptRequest = Loose<AdoptBody>;
+/** The body of `tokens.create`. */
 export type TokenRequest = Loose<TokenBody>;
+/** The body of `enrolment.register`: the secret and the agent. */
 export type RegisterRequest = Loose<RegisterBody>;
+/** The body of `enrolment.hello`: a random nonce, without the secret. */
 export type RegisterHelloRequest = Loose<RegisterHelloBody>;
+/** The body of `enrolment.registerProved`: the secret, encrypted for the hub that has proved itself. */
 export type RegisterProvedRequest = Loose<RegisterProvedBody>;
 
+/** A task as the hub has stored it. `created_at`: milliseconds since 1970. */
 export interface SubmittedTask {
   readonly task_id: string;
   readonly status: Status;
@@ -100,6 +107,7 @@ export interface AttemptJson {
   readonly models: readonly ModelUsageJson[];
 }
 
+/** One event of a task. `timestamp`: milliseconds since 1970. */
 export interface HistoryEntry {
   readonly event: TaskEventName;
   readonly timestamp: number;
@@ -157,6 +165,7 @@ export interface OutputPage {
   readonly kept: { readonly bytes: number; readonly ms: number };
 }
 
+/** A result that was not recorded, without its content. `timestamp`: when the hub received it, milliseconds since 1970. */
 export interface KeptNameJson {
   readonly generation: number;
   readonly agent_id: string;
@@ -165,6 +174,7 @@ export interface KeptNameJson {
   readonly sha256: string;
   readonly timestamp: number;
 }
+/** A result that was not recorded. `reason`: the code of the refusal, `result` and `details`: as the agent reported them. */
 export interface KeptResultJson extends KeptNameJson {
   readonly task_id: string;
   readonly reason: string;
@@ -222,6 +232,7 @@ export interface WaitingForJson {
 export interface DrainRequest {
   readonly deadline_ms?: number | undefined;
 }
+/** The answer to a change of an agent. `change`: what was asked for, such as `drain`. */
 export interface AgentChanged {
   readonly agent_id: string;
   readonly change: string;
@@ -236,10 +247,12 @@ export interface AgentWaitingJson {
   readonly tasks?: readonly string[] | undefined;
 }
 
+/** One check of a sidecar, and what it found, in a sentence. */
 export interface NamedCheckJson {
   readonly check: string;
   readonly message: string;
 }
+/** A sidecar's checks whether its agent can run. `told_at`: when the hub received them, milliseconds since 1970. */
 export interface AgentChecksJson {
   readonly ok: boolean;
   readonly told_at: number;
@@ -295,6 +308,7 @@ export interface EnrolSecretJson {
   readonly fingerprint: string | null;
 }
 
+/** An enrolled agent: its token, which is shown once, and where its sidecar and commands reach the hub. */
 export interface Registration {
   readonly agent_id: string;
   readonly token: string;
@@ -316,17 +330,20 @@ export interface ActAnswer {
   readonly [more: string]: unknown;
 }
 
+/** Whether the agent got the task at once (`pushed`), or it waits for a free slot of it (`queued`). */
 export interface PushAnswer {
   readonly status: 'pushed' | 'queued';
   readonly task_id: string;
   readonly agent_id: string;
 }
 
+/** One page of a list. `limit`: rows at most; `cursor`: the `next_cursor` of the page before. */
 export interface PageQuery {
   readonly limit?: number | undefined;
   readonly cursor?: string | undefined;
 }
 
+/** Which tasks are listed. Filters that are left out match everything. */
 export interface ListQuery extends PageQuery {
   readonly status?: string | undefined;
   readonly priority?: string | undefined;

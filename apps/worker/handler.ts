@@ -32,6 +32,7 @@ export interface Fence {
   readonly token: string;
 }
 
+/** How far a task is. One of the two is required. */
 export interface Progress {
   /** 0 to 100. */
   readonly percent?: number | undefined;
@@ -39,6 +40,7 @@ export interface Progress {
   readonly message?: string | undefined;
 }
 
+/** What a handler has beside its task. It may be used until the handler has settled. */
 export interface HandlerContext {
   readonly agentId: AgentId;
   /**

@@ -18,6 +18,7 @@ import { runStopController } from './run-signal.ts';
 import { volatileJournal } from './volatile-journal.ts';
 import { checkedOptions, logOf, type WorkerEvent, type WorkerOptions } from './worker-options.ts';
 
+/** A worker that runs in this process. */
 export interface RunningWorker {
   /**
    * Resolves when a hub has first identified the worker. Never times out; the log says why a hub refuses. Rejects if the worker

@@ -9,6 +9,7 @@ const STACK_CHARACTERS_MAX = 4_096;
 /** Maximum length of the name of an error's class, in characters. */
 const CLASS_CHARACTERS_MAX = 128;
 
+/** More about a failure than its message. */
 export interface TaskFailureOptions {
   /** False: a retry cannot help, so the task goes to the dead-letter queue. Default true. */
   readonly retryable?: boolean | undefined;

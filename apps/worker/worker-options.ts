@@ -26,6 +26,7 @@ export interface WorkerLog {
   error?(message: string, fields: LogFields): void;
 }
 
+/** What a worker needs to run. Times are milliseconds. */
 export interface WorkerOptions {
   /** `http://127.0.0.1:4000`; several for a cluster, tried in turn. Addresses such as `ws://127.0.0.1:4000/ws` are accepted too. */
   readonly hub: string | readonly string[];

@@ -25,6 +25,7 @@ export interface AdapterChoice<Port extends string, Made, Deps> {
   create(deps: Deps): Promise<Made>;
 }
 
+/** One mistake in a config. */
 export interface ConfigProblem {
   /** `sidecar.timing.silenceMs`; for an adapter's own option, the path below the adapter. */
   readonly path: string;
@@ -34,17 +35,20 @@ export interface ConfigProblem {
   readonly code?: ErrorCode | undefined;
 }
 
+/** What a storage adapter is created with. */
 export interface StorageDeps {
   /** Absolute; relative files are in it. */
   readonly dataDir: string;
   readonly clock: Clock;
   readonly log: Log;
 }
+/** What a transport is created with. */
 export interface TransportDeps {
   readonly log: Log;
   /** If given, the transport MUST serve HTTPS and WSS only. Given only to a transport with the capability `tls`. */
   readonly certificate?: PortCertificate | undefined;
 }
+/** What a runner is created with. */
 export interface WakeRunnerDeps {
   readonly agentId: string;
   /** Absolute; the folder of the config file, which relative programs and folders are in. */
@@ -100,10 +104,12 @@ export interface StoreContents {
   /** The number of its newest event; 0 without one. */
   readonly lastEventId: number;
 }
+/** What a backup has written. */
 export interface BackupSummary extends StoreContents {
   readonly file: string;
   readonly bytes: number;
 }
+/** What a restore has put in place. */
 export interface RestoreSummary extends StoreContents {
   /** The file or server, without secrets. */
   readonly place: string;
@@ -111,14 +117,18 @@ export interface RestoreSummary extends StoreContents {
   readonly kept: string | null;
 }
 
+/** What `ws()` and `uws()` return, for `hub.transport`. */
 export type TransportChoice = AdapterChoice<'transport', HubTransport, TransportDeps>;
+/** What a runner such as `command()` returns, for `sidecar.wake`. */
 export type WakeRunnerChoice = AdapterChoice<'wake-runner', WakeRunner, WakeRunnerDeps>;
 
+/** The content of `agentcom.config.ts`: a hub, a sidecar, or both. */
 export interface AgentcomConfig {
   readonly hub?: HubConfig | undefined;
   readonly sidecar?: SidecarConfig | undefined;
 }
 
+/** The config of a hub, as people write it. Defaults are in docs/configuration.md. */
 export interface HubConfig {
   readonly listen?:
     | {
@@ -170,6 +180,7 @@ export interface HubTls {
   readonly caFile?: string | undefined;
 }
 
+/** The config of a sidecar, as people write it. Defaults are in docs/configuration.md. */
 export interface SidecarConfig {
   /** `ws://` or `wss://` addresses, tried in turn. */
   readonly hubs: readonly string[];
@@ -210,6 +221,7 @@ export interface ResolvedListenTls {
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
 }
 
+/** The config of a hub with all defaults filled in and absolute folders; frozen. */
 export interface ResolvedHubConfig {
   readonly host: string;
   readonly port: number;
@@ -230,6 +242,7 @@ export interface ResolvedHubConfig {
   readonly timing: HubTiming;
 }
 
+/** The config of a sidecar with all defaults filled in and absolute folders; frozen. */
 export interface ResolvedSidecarConfig {
   readonly hubs: readonly string[];
   readonly agentId: string;

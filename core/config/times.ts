@@ -4,6 +4,7 @@ import type { BackoffTimes } from '../domain/backoff.ts';
 
 export type { BackoffTimes };
 
+/** The hub's times, in milliseconds. How they depend on each other is checked when the config is loaded. */
 export interface HubTiming {
   /** Between pings of a sidecar. */
   readonly heartbeatMs: number;
@@ -79,6 +80,7 @@ export const HUB_TIMING: HubTiming = {
   pollMs: 5_000,
 };
 
+/** The sidecar's times, in milliseconds. */
 export interface SidecarTiming {
   /** The delays before the retries of a wake. */
   readonly wakeRetriesMs: readonly number[];

@@ -28,12 +28,16 @@ const AGENT_ID = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 
 /** Patterns as text, for the schemas of the protocol. */
 export const TASK_ID_PATTERN = TASK_ID.source;
+/** The pattern of agent IDs, as the source of a regular expression. */
 export const AGENT_ID_PATTERN = AGENT_ID.source;
 
+/** Whether this is a string in the form of a task ID. */
 export const isTaskId = (value: unknown): value is TaskId => typeof value === 'string' && TASK_ID.test(value);
 
+/** Whether this is a string in the form of an agent ID. */
 export const isAgentId = (value: unknown): value is AgentId => typeof value === 'string' && AGENT_ID.test(value);
 
+/** Whether this is a whole number from 0 to `GENERATION_MAX`. */
 export const isGeneration = (value: unknown): value is Generation =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= GENERATION_MAX;
 

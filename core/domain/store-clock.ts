@@ -58,6 +58,7 @@ interface Difference {
   readonly leastMs: number;
 }
 
+/** The clock behind all stored times: it never goes back, and a jump of the wall clock does not move it at once. */
 export class StoreClock {
   readonly #source: TimeSource;
   readonly #notify: (news: ClockNews) => void;

@@ -30,6 +30,7 @@ export interface AttemptUsage extends Usage {
   readonly agentId: AgentId;
 }
 
+/** What the attempts of a task have used, in tokens and US dollars. */
 export interface TaskUsage {
   /** The newest attempts that reported usage, oldest first, at most `ATTEMPTS_KEPT`. */
   readonly attempts: readonly AttemptUsage[];

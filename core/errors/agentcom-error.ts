@@ -6,6 +6,7 @@ import type { ErrorCode } from './codes.ts';
 
 const MARK = Symbol.for('agentcom.error');
 
+/** What an error has beside its code and message. */
 export interface AgentcomErrorOptions {
   /** More for machines and logs: JSON values, no secrets. */
   readonly details?: Readonly<Record<string, unknown>> | undefined;
@@ -14,6 +15,7 @@ export interface AgentcomErrorOptions {
   readonly cure?: string | undefined;
 }
 
+/** The one error of this package. `AgentcomError.is(error, code)` recognizes it, also if it comes from another copy of the package. */
 export class AgentcomError extends Error {
   readonly code: ErrorCode;
   readonly details: Readonly<Record<string, unknown>> | undefined;

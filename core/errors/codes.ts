@@ -42,4 +42,5 @@ export const ERROR_CODES = {
   AC_INTERNAL: { exit: 1, what: 'An internal invariant was violated: a bug, please report it.' },
 } as const satisfies Readonly<Record<string, { readonly exit: number; readonly what: string }>>;
 
+/** The code of an error; docs/errors.md explains each. */
 export type ErrorCode = keyof typeof ERROR_CODES;

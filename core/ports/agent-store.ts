@@ -5,9 +5,12 @@ import type { AgentId } from '../domain/ids.ts';
 import type { Task } from '../domain/task/task.ts';
 import type { LockedOut } from '../domain/waiting/agent-waiting.ts';
 
+/** What a token may be for; docs/http-api.md says what each role may do. */
 export const ROLES = ['agent', 'submitter', 'viewer', 'operator', 'admin'] as const;
+/** What a token may do; see `ROLES`. */
 export type Role = (typeof ROLES)[number];
 
+/** A token as stored. Times are milliseconds since 1970 (UTC). */
 export interface TokenRecord {
   /** `tok-` and hexadecimal digits; identifies the token without revealing it. */
   readonly id: string;
@@ -38,6 +41,7 @@ export const isExpired = ({ expiresAtMs }: Pick<TokenRecord, 'expiresAtMs'>, now
 export const isOverBy = (token: Pick<TokenRecord, 'revokedAtMs' | 'expiresAtMs'>, atMs: number): boolean =>
   (token.revokedAtMs !== null && token.revokedAtMs <= atMs) || isExpired(token, atMs);
 
+/** That a token was used, and when. */
 export interface TokenUsed {
   readonly id: string;
   readonly atMs: number;
@@ -119,6 +123,7 @@ export interface AgentStore {
   removeAgent(id: AgentId, nowMs: number, audit?: AuditDraft): Promise<'removed' | 'needed' | 'unknown'>;
 }
 
+/** An agent as lists show it. */
 export interface AgentRow {
   readonly agent: Agent;
   /** The tasks that are assigned to it. */

@@ -5,6 +5,7 @@ export interface Timer {
   cancel(): void;
 }
 
+/** Time, and timers. */
 export interface Clock {
   /** Wall time in milliseconds since 1970 (UTC); may jump in either direction. For times that are stored or shown. */
   nowMs(): number;

@@ -5,6 +5,7 @@
 import type { HubLease, HubMail } from '../domain/agent/hub-lease.ts';
 import type { AgentId } from '../domain/ids.ts';
 
+/** What several hubs on one store share, within one transaction. */
 export interface ClusterUnit {
   /**
    * Creates or renews the lease of a hub, until `leaseMs` after `nowMs`. `made`: there was none, so the hub is new, or another hub has
@@ -28,6 +29,7 @@ export interface ClusterUnit {
   agentsOf(hubId: string): Promise<readonly ActiveAgent[]>;
 }
 
+/** The hubs of a store after the expired ones were removed. */
 export interface HubsAlive {
   /** IDs of the hubs that have a lease. */
   readonly living: readonly string[];
@@ -38,6 +40,7 @@ export interface HubsAlive {
 /** `sweep`: handle tasks that are due, and hubs whose lease expired. `removal`: remove old tasks, keys and agents. */
 export type Duty = 'sweep' | 'removal';
 
+/** An agent with a task or a pending stop. */
 export interface ActiveAgent {
   readonly id: AgentId;
   /** It has a pending stop. */

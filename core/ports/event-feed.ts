@@ -2,6 +2,7 @@
 import { isAgentEvent, type EventName, type StoredEvent } from '../domain/task/event.ts';
 import type { AgentId, TaskId } from '../domain/ids.ts';
 
+/** Which events are wanted: those that match every given field. */
 export interface EventFilter {
   readonly taskId?: TaskId | undefined;
   readonly agentId?: AgentId | undefined;
@@ -17,6 +18,7 @@ export const matchesFilter = ({ taskId, agentId, event: name, about }: EventFilt
   (name === undefined || event.event === name) &&
   (about === undefined || (about === 'agents') === isAgentEvent(event));
 
+/** A part of the events of a store, in order. */
 export interface EventPage {
   /** Lowest id first. */
   readonly events: readonly StoredEvent[];
@@ -40,6 +42,7 @@ export interface EventMarks {
 /** Default size limit of a page of the feed, in bytes. */
 export const FEED_BYTES = 1_048_576;
 
+/** The committed events of a store, in an order that never changes. Reads only. */
 export interface EventFeed {
   /**
    * Matching events with an id above `afterId`: at most `limit`, and not more once they have `bytesMax` bytes (each counts

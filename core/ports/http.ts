@@ -20,6 +20,7 @@ export interface HttpBody extends ByteStream {
   whole(): Uint8Array | Promise<Uint8Array>;
 }
 
+/** A request as the transport received it. */
 export interface HttpRequest {
   /** As received. */
   readonly method: string;
@@ -35,6 +36,7 @@ export interface HttpRequest {
   readonly body: HttpBody | null;
 }
 
+/** What the transport answers. */
 export interface HttpResponse {
   readonly status: number;
   /**

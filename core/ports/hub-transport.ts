@@ -1,6 +1,7 @@
 /** The hub's server: one TCP port for the WebSockets of sidecars (path `/ws`) and the HTTP API. */
 import type { HttpHandler } from './http.ts';
 
+/** The port of a hub: WebSockets for sidecars, and HTTP. */
 export interface HubTransport {
   readonly name: string;
   readonly capabilities: {
@@ -58,6 +59,7 @@ export interface PortCertificate {
   onRenewed(listener: (pair: CertificatePair) => boolean): () => void;
 }
 
+/** What a transport listens on, and the limits that it keeps. */
 export interface ListenOptions {
   readonly host: string;
   /** 0: any free port. */
@@ -99,6 +101,7 @@ export interface TransportEvents {
   onGone(connection: HubConnection, code: number): void;
 }
 
+/** The hub's end of one WebSocket. */
 export interface HubConnection {
   /** Unique among all connections that this transport ever had. */
   readonly id: number;

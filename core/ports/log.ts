@@ -1,6 +1,7 @@
 /** Structured log: one line for each event. MUST NOT throw. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
+/** A structured log. Its methods MUST NOT throw. */
 export interface Log {
   debug(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;

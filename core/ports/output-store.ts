@@ -16,6 +16,7 @@ export interface OutputChunk {
   readonly dropped: number;
 }
 
+/** A chunk of output with its place in the output of its task. */
 export interface StoredOutput extends OutputChunk {
   /** The position in the output of the task, from 1. */
   readonly n: number;
@@ -27,6 +28,7 @@ export interface OutputBounds {
   readonly chunksMax: number;
 }
 
+/** Which chunks of a task's output are wanted: at most `limit`. */
 export interface OutputQuery {
   readonly taskId: TaskId;
   /** Only chunks with a higher `n`. */
@@ -34,6 +36,7 @@ export interface OutputQuery {
   readonly limit: number;
 }
 
+/** A part of a task's output. */
 export interface OutputPage {
   /** Lowest `n` first: at most `limit`, and not more once they have `OUTPUT_PAGE_BYTES`, but at least one if there is one. */
   readonly chunks: readonly StoredOutput[];
@@ -44,6 +47,7 @@ export interface OutputPage {
 /** The size of a page, bytes of text. */
 export const OUTPUT_PAGE_BYTES = 1_048_576;
 
+/** What agents print while they work. Best effort; apart from the tasks, so that it slows no commit down. */
 export interface OutputStore {
   /**
    * Stores the chunks, in the order given. MUST drop a chunk whose agent was never assigned its task in its generation: nobody else may

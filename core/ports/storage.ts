@@ -7,6 +7,7 @@ import type { HubNotifier } from './hub-notifier.ts';
 import type { OutputStore } from './output-store.ts';
 import type { TaskStore } from './task-store.ts';
 
+/** All that a hub stores, on one database. */
 export interface Storage {
   readonly name: string;
   readonly tasks: TaskStore;
@@ -46,6 +47,7 @@ export interface TaskArchive {
   append(tasks: readonly WholeTask[], nowMs: number): Promise<void>;
 }
 
+/** What is known of a storage once it is open. */
 export interface StorageOpened {
   /** Identifies this database. Created with it, and replaced by a restore. */
   readonly storeId: string;

@@ -30,8 +30,10 @@ export const STORE_CHECKS = [
   /** A row belongs to no task. */
   'orphan',
 ] as const;
+/** A check of a whole store; see `STORE_CHECKS`. */
 export type StoreCheck = (typeof STORE_CHECKS)[number];
 
+/** One thing that is wrong in a store. */
 export interface StoreDamage {
   readonly check: StoreCheck;
   /** One sentence for people, without the full stop. */

@@ -226,12 +226,14 @@ export interface DependentsOf {
   readonly after: TaskId | '';
 }
 
+/** Tasks that wait for others, as far as they were found. */
 export interface Dependents {
   readonly tasks: readonly Task[];
   /** What to call `dependentsOf` with to continue; empty: these were all. */
   readonly left: readonly DependentsOf[];
 }
 
+/** The different requirements of queued tasks. `isAll`: there are no further ones. */
 export interface WaitingRequirements {
   readonly requirements: readonly Requirement[];
   readonly isAll: boolean;
@@ -240,6 +242,7 @@ export interface WaitingRequirements {
 /** How many dependents of `completing` tasks `load` locks, in total. */
 export const DEPENDENTS_LOCKED = 500;
 
+/** What a batch loads, by name. */
 export interface LoadNames {
   readonly tasks?: readonly TaskId[] | undefined;
   readonly agents?: readonly AgentId[] | undefined;
@@ -258,6 +261,7 @@ export interface LoadNames {
   readonly retried?: readonly TaskId[] | undefined;
 }
 
+/** What a batch has loaded and locked. What does not exist is left out. */
 export interface Loaded {
   readonly tasks: readonly Task[];
   /** The tombstones of those of the named tasks that were removed. */
@@ -275,17 +279,20 @@ export interface Holding {
   readonly stops: readonly PendingStop[];
 }
 
+/** How many assignments an agent has, with its pending stops. */
 export interface HeldCount {
   readonly agentId: AgentId;
   readonly held: number;
 }
 
+/** An idempotency key, which counts for the token that used it. */
 export interface IdempotencyName {
   /** ID of the token that submitted. */
   readonly owner: string;
   readonly key: string;
 }
 
+/** What a submit with an idempotency key has created. */
 export interface IdempotencyRecord extends IdempotencyName {
   /** SHA-256 of the request body, hexadecimal. */
   readonly digest: string;
@@ -299,6 +306,7 @@ export interface TaskChange {
   readonly dueAtMs: number | null;
 }
 
+/** What one transaction writes. */
 export interface Changes {
   readonly inserted: readonly (TaskChange & { readonly body: TaskBody })[];
   readonly updated: readonly TaskChange[];
@@ -318,6 +326,7 @@ export interface Changes {
   readonly audit?: readonly AuditDraft[] | undefined;
 }
 
+/** A task with everything that is shown of it. */
 export interface TaskRecord extends TaskRow {
   /** Its newest events, oldest first. */
   readonly events: readonly StoredEvent[];
@@ -344,6 +353,7 @@ export const HISTORY_PAGE = { limit: 500, bytesMax: 1_048_576 } as const satisfi
 /** The bytes that an event counts towards `bytesMax`, in addition to its details. */
 export const EVENT_BYTES = 256;
 
+/** Which tasks are listed: at most `limit` that match every given field. */
 export interface TaskQuery {
   readonly status?: Status | undefined;
   readonly priority?: Priority | undefined;
@@ -358,6 +368,7 @@ export interface TaskQuery {
 /** How many requirements `oldestReady` looks at. */
 export const OLDEST_REQUIREMENTS_MAX = 1_024;
 
+/** How many tasks there are. */
 export interface TaskStats {
   readonly statuses: Readonly<Record<Status, number>>;
   /** Queued tasks by priority. */

@@ -172,6 +172,7 @@ export interface WakeRunner {
   check?(signal?: StopSignal): Promise<readonly RunnerCheck[]>;
 }
 
+/** One check whether the agent could run, and what it found. */
 export interface RunnerCheck {
   readonly check: string;
   readonly ok: boolean;

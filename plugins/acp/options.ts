@@ -33,6 +33,7 @@ export const acpOptions = Type.Object({
   session: sessionOption,
 });
 
+/** Options of `acp()`. */
 export type AcpOptions = OptionsOf<typeof acpOptions>;
 
 export const presetOf = ({ agent }: AcpOptions): AcpPreset | null => (agent === undefined ? null : ACP_PRESETS[agent]);

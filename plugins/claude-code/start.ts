@@ -32,6 +32,7 @@ export const claudeOptions = Type.Object({
   whenDenied: Type.Optional(Type.Enum(['complete', 'fail'])),
 });
 
+/** Options of `claudeCode()`. */
 export type ClaudeCodeOptions = OptionsOf<typeof claudeOptions>;
 
 const INNER_RETRIES = 2;

@@ -28,6 +28,7 @@ export const codexOptions = Type.Object({
   session: sessionOption,
 });
 
+/** Options of `codex()`. */
 export type CodexOptions = OptionsOf<typeof codexOptions>;
 
 const SANDBOXES = { 'read-only': 'read-only', edit: 'workspace-write', full: 'danger-full-access' } as const;

@@ -25,6 +25,7 @@ export const geminiOptions = Type.Object({
   session: sessionOption,
 });
 
+/** Options of `gemini()`. */
 export type GeminiOptions = OptionsOf<typeof geminiOptions>;
 
 const MODES = { 'read-only': 'plan', edit: 'auto_edit', full: 'yolo' } as const;

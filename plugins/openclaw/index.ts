@@ -33,6 +33,7 @@ const openclawOptions = Type.Object({
   configFile: Type.Optional(Type.String({ minLength: 1 })),
 });
 
+/** Options of `openclaw()`. */
 export type OpenclawOptions = OptionsOf<typeof openclawOptions>;
 
 const MIN_VERSION = '2026.9.6';

@@ -37,6 +37,7 @@ export const opencodeOptions = Type.Object({
   session: sessionOption,
 });
 
+/** Options of `opencode()`. */
 export type OpencodeOptions = OptionsOf<typeof opencodeOptions>;
 
 const PERMISSIONS = {

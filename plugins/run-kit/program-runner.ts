@@ -4,6 +4,7 @@ import type { LineParser } from './output/follow-output.ts';
 import { startedProgram, type ProgramRunnerDeps, type ProgramStart } from './started-program.ts';
 import { GRACE_MS } from './process/watch-run.ts';
 
+/** A program that is started once for each task. */
 export interface ProgramRunnerOptions {
   readonly start: (request: WakeRequest) => ProgramStart;
   /**

@@ -5,6 +5,7 @@
 import type { WakeRunnerChoice } from '../plugin.ts';
 import { webhook } from './index.ts';
 
+/** Options of `openclawHook()`. */
 export interface OpenclawHookOptions {
   /** URL of the agent hook. Most gateways listen on their own machine, so private addresses are allowed. */
   readonly url: string;

@@ -24,6 +24,7 @@ export const webhookOptions = Type.Object({
   timeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: TIMEOUT_MS_MAX })),
 });
 
+/** Options of `webhook()`. */
 export type WebhookOptions = OptionsOf<typeof webhookOptions>;
 
 /** Problems that the schema cannot express. */

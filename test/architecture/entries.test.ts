@@ -1,4 +1,5 @@
 /** Who writes an adapter needs no file of ours: its entry exports every type that the port names, however deep. */
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import t from 'tap';
 import ts from 'typescript';
@@ -67,4 +68,32 @@ t.test('an entry for authors exports every type that its port names', async (t) 
     const missing = [...types].filter(([type]) => !exported.has(type)).map(([type, by]) => `${type.name}, which ${by} names`);
     t.strictSame(missing.sort(), [], `${entry} exports all of them`);
   }
+});
+
+t.test('every exported name of an entry has a doc comment', async (t) => {
+  const { exports } = JSON.parse(await readFile(path.join(ROOT, 'package.json'), 'utf8')) as {
+    exports: Readonly<Record<string, { readonly 'agentcom-source'?: string }>>;
+  };
+  const entries = Object.values(exports).flatMap(({ 'agentcom-source': source }) =>
+    source === undefined ? [] : [path.join(ROOT, source)],
+  );
+  const { ES2023: target } = ts.ScriptTarget;
+  const { NodeNext: module } = ts.ModuleKind;
+  const program = ts.createProgram({
+    rootNames: entries,
+    options: { target, module, noLib: true, types: [], allowImportingTsExtensions: true, noEmit: true },
+  });
+  const checker = program.getTypeChecker();
+  const without = new Set<string>();
+  let found = 0;
+  for (const entry of entries) {
+    for (const symbol of exportsOf(program, path.relative(ROOT, entry)).values()) {
+      const file = symbol.declarations?.[0]?.getSourceFile().fileName ?? '';
+      if (file.includes('node_modules')) continue;
+      found += 1;
+      if (symbol.getDocumentationComment(checker).length === 0) without.add(`${path.relative(ROOT, file)}: ${symbol.name}`);
+    }
+  }
+  t.strictSame([...without], [], 'what it is for, its shape and units, and which codes it throws');
+  t.ok(found > 300, `${found} names were found`);
 });

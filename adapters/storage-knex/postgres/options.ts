@@ -36,6 +36,7 @@ const SCHEMA = Type.Object({
   idleInTransactionMs: milliseconds(1),
 });
 
+/** Options of `postgres()`. Times are milliseconds; what is left out has the default that docs/configuration.md names. */
 export type PostgresOptions = { readonly [Key in keyof Static<typeof SCHEMA>]: Static<typeof SCHEMA>[Key] | (Key extends 'url' ? never : undefined) }; // prettier-ignore
 
 /** Every option, set. */

@@ -1,6 +1,7 @@
 /** An agent as stored by the hub: its identity, session and availability. Times in milliseconds since 1970. */
 import type { AgentId, TaskId } from '../ids.ts';
 
+/** An agent as stored by the hub. Times are milliseconds since 1970 (UTC). */
 export interface Agent {
   readonly id: AgentId;
   readonly name: string;
@@ -74,6 +75,7 @@ export interface NamedCheck {
   readonly message: string;
 }
 
+/** The results of a sidecar's checks whether its agent can run. */
 export interface AgentChecks {
   /** When the hub received them. */
   readonly atMs: number;
@@ -92,6 +94,7 @@ export interface PendingStop {
   readonly sentAtMs: number | null;
 }
 
+/** Why an assignment has to be stopped. */
 export type StopReason = 'cancelled' | 'reclaimed' | 'deadline';
 
 /** What operators see of an agent. */

@@ -4,6 +4,7 @@
  */
 import type { AgentId, Generation, TaskId } from '../ids.ts';
 
+/** The names of the events of tasks. They are stored and shown, so none changes its meaning. */
 export const TASK_EVENT_NAMES = [
   'submitted',
   'scheduled',
@@ -32,16 +33,22 @@ export const TASK_EVENT_NAMES = [
   'parked',
   'unparked',
 ] as const;
+/** What can happen to a task. */
 export type TaskEventName = (typeof TASK_EVENT_NAMES)[number];
 
 /** What happens to an agent: see agent-events.ts. */
 export const AGENT_EVENT_NAMES = ['agent_connected', 'agent_disconnected', 'agent_draining', 'agent_paused', 'agent_resumed'] as const;
+/** What can happen to an agent. */
 export type AgentEventName = (typeof AGENT_EVENT_NAMES)[number];
+/** Whether this is the name of an event of an agent. */
 export const isAgentEventName = (name: EventName): name is AgentEventName => name.startsWith('agent_');
 
+/** The names of all events. */
 export const EVENT_NAMES = [...TASK_EVENT_NAMES, ...AGENT_EVENT_NAMES] as const;
+/** What can happen to a task or an agent. */
 export type EventName = (typeof EVENT_NAMES)[number];
 
+/** What happened to a task or an agent, as it is written in the commit of the change. */
 export interface TaskEvent {
   /** Of an agent's event: `agentHistoryId`. */
   readonly taskId: TaskId;
@@ -67,6 +74,7 @@ const AGENT_HISTORY = 'agent:';
 /** What the events of an agent have in place of a task: they share the order and the store of all events. No task has such an id. */
 export const agentHistoryId = (agentId: AgentId): TaskId => `${AGENT_HISTORY}${agentId}` as TaskId;
 
+/** Whether this happened to an agent, not to a task. */
 export const isAgentEvent = ({ taskId }: Pick<TaskEvent, 'taskId'>): boolean => taskId.startsWith(AGENT_HISTORY);
 
 /** Every `taskId` of an agent's event, and of no other, is at least the first of these texts and below the second. */

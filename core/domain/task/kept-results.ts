@@ -31,6 +31,7 @@ export interface KeptResultRef {
   readonly atMs: number;
 }
 
+/** A result that was reported and did not become that of its task. */
 export interface KeptResult extends KeptResultRef {
   readonly taskId: TaskId;
   /** Why it did not become the result of the task. */

@@ -57,6 +57,7 @@ export interface Removal {
 /** A position in the order in which ended tasks are removed: by end, then by id. */
 export type EndedPlace = { readonly endedAtMs: number; readonly id: TaskId };
 
+/** What one pass of the removal has removed. */
 export interface Removed {
   /** The position after which old tasks were not read; null: all were read. */
   readonly next: EndedPlace | null;
@@ -66,6 +67,10 @@ export interface Removed {
   readonly secrets: number;
 }
 
+/**
+ * Which agents may be removed: not seen since `beforeMs`, from `after` on, at most `lookedMax` of them read. The last `eventsKept` events
+ * of each are kept.
+ */
 export interface AgentRemoval {
   readonly beforeMs: number;
   readonly after: AgentId | null;
@@ -73,6 +78,7 @@ export interface AgentRemoval {
   readonly eventsKept: number;
 }
 
+/** The agents that were removed. */
 export interface RemovedAgents {
   readonly agents: readonly AgentId[];
   /** The last agent that was read, for the next `after`; null: all were read. */

@@ -9,10 +9,12 @@ import type { TraceContext } from './trace-context.ts';
 
 /** Highest first. Within a priority tasks are ordered by the time they last became eligible, then by id. */
 export const PRIORITIES = ['urgent', 'high', 'normal', 'low'] as const;
+/** How urgent a task is; see `PRIORITIES`. */
 export type Priority = (typeof PRIORITIES)[number];
 
 /** `assigned` covers a whole assignment; `acceptedAtMs` shows whether it was accepted. */
 export const STATUSES = ['scheduled', 'blocked', 'queued', 'assigned', 'completed', 'cancelled', 'dead_letter'] as const;
+/** Where a task is in its life; see `STATUSES`. */
 export type Status = (typeof STATUSES)[number];
 
 /** What a task requires of its agent. `capabilities` is sorted and without repeats. */
@@ -31,6 +33,7 @@ export interface Outcome {
   readonly answer: AckStatus;
 }
 
+/** What a report of an agent has led to, as it is told to the sidecar. */
 export type AckStatus = 'accepted' | 'complete' | 'retried' | 'dead_letter' | 'rejected' | 'released' | 'late';
 
 /** Outcomes kept with a task, the oldest dropped first: more than any round of 100 retries makes between repeats. */
@@ -60,8 +63,10 @@ export interface TaskTerms {
   readonly runMaxMs: number | null;
 }
 
+/** The terms of a task that was submitted without any. */
 export const NO_TERMS: TaskTerms = { completeByMs: null, runAtMs: null, ttlMs: null, runMaxMs: null };
 
+/** The part of a task that transitions rewrite. */
 export interface Task extends TaskTerms {
   readonly id: TaskId;
   readonly priority: Priority;
@@ -137,6 +142,7 @@ export type Note = string | Readonly<Record<string, unknown>>;
 
 /** Agent endings that fail the task unless the submitter accepts them as a result: no answer, a truncated one, a refusal of the model. */
 export const ACCEPTABLE = ['empty', 'truncated', 'refused'] as const;
+/** How an agent may end without a full answer; see `ACCEPTABLE`. */
 export type Acceptable = (typeof ACCEPTABLE)[number];
 /** Those that a task accepts. */
 export type Acceptance = { readonly [End in Acceptable]?: true };
@@ -174,8 +180,10 @@ export const bodyCharacters = (body: TaskBody): number =>
     return sum + JSON.stringify(part).length;
   }, 0);
 
+/** Whether an agent has the task now. */
 export const isLive = (task: Task): boolean => task.status === 'assigned';
 
+/** Whether the task is completed, cancelled or in the dead-letter queue. */
 export const isEnded = (task: Task): boolean => task.status === 'completed' || task.status === 'cancelled' || task.status === 'dead_letter';
 
 /** The same text for equal requirements; the store indexes queued tasks by it. */

@@ -1,10 +1,12 @@
 /** The remains of a removed task: enough to answer repeated reports and submits. */
 import type { Task } from './task.ts';
 
+/** What is kept of a removed task, to recognize repeated requests. */
 export interface Tombstone extends Pick<Task, 'id' | 'priority' | 'status' | 'generation' | 'assignedTo' | 'outcomes' | 'createdAtMs'> {
   readonly removedAtMs: number;
 }
 
+/** The tombstone of a task that is removed at `nowMs`. */
 export const tombstoneOf = (task: Task, nowMs: number): Tombstone => ({
   id: task.id,
   priority: task.priority,

@@ -11,6 +11,7 @@ export interface AcceptableEnd {
 /** The stop reason if the program gives it only in prose. */
 const STOP_REASONS = { truncated: 'max_tokens', refused: 'refusal' } as const;
 
+/** An answer that the agent did not finish, or a refusal. */
 export interface IncompleteAnswer {
   /** Why the answer is incomplete. Undefined: for another reason, which no task can accept. */
   readonly reason: 'truncated' | 'refused' | undefined;

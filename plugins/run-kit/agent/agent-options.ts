@@ -49,11 +49,16 @@ export const sessionOption = Type.Optional(Type.Enum(['fresh', 'resume']));
  */
 export const permissionsOption = Type.Optional(Type.Enum(['read-only', 'edit', 'full', 'cli-default']));
 
+/** Schema of an option: names of tools. */
 export const toolsOption = Type.Optional(names);
+/** Schema of an option: how many turns an attempt may take, 1 or more. */
 export const maxTurnsOption = Type.Optional(Type.Integer({ minimum: 1 }));
+/** Schema of an option: what an attempt may cost, US dollars, above 0. */
 export const maxCostUsdOption = Type.Optional(Type.Number({ exclusiveMinimum: 0 }));
+/** Schema of an option: how often the program itself retries, 0 to 100. */
 export const innerRetriesOption = Type.Optional(Type.Integer({ minimum: 0, maximum: 100 }));
 
+/** The options that all agent programs have, as far as `agentOptionProblems` looks at them. */
 export interface CheckedAgentOptions {
   readonly bin?: string | readonly string[] | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;

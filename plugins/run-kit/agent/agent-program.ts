@@ -8,12 +8,14 @@ import { GRACE_MS } from '../process/watch-run.ts';
 import { withIgnored } from './check-program.ts';
 import { agentRuns, type AgentRunsDeps, type AgentRunsOptions, type AgentStartContext } from './agent-runs.ts';
 
+/** A program that is started once for each task and prints what it does. */
 export interface AgentProgramOptions<State> extends AgentRunsOptions<State> {
   /** What to start. Standard input is the prompt unless `start` sets another. */
   start(facts: AgentStartContext): ProgramStart;
   readonly check?: WakeRunner['check'];
 }
 
+/** What such a runner is created with. */
 export interface AgentProgramDeps extends ProgramRunnerDeps, AgentRunsDeps {}
 
 /**

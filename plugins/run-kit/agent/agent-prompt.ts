@@ -18,6 +18,7 @@ const PLACEHOLDERS = [
 ] as const;
 type Placeholder = (typeof PLACEHOLDERS)[number];
 
+/** The prompt of agent programs whose options set none, with `${…}` for the parts of the task. */
 export const DEFAULT_PROMPT = [
   '${EARLIER_ATTEMPT}',
   'Do this task, to its end. You work alone: nobody can answer questions or approve anything.',
@@ -55,6 +56,7 @@ function howToReportByCommand({ taskId, resultsDir }: WakeRequest): string {
 const EARLIER_ATTEMPT =
   'An earlier attempt of yours at this task was broken off. Look at what is there already, and go on from there; do nothing twice.';
 
+/** What a prompt is made for. */
 export interface PromptContext {
   readonly request: WakeRequest;
   /** The agent resumes the session of an earlier attempt. */

@@ -43,6 +43,7 @@ export interface AgentStartContext {
   readonly session: Session | null;
 }
 
+/** What `agentRuns` needs to know of a program. */
 export interface AgentRunsOptions<State> {
   /** Name of the runner's factory, and of its folder of session notes. */
   readonly name: string;
@@ -62,6 +63,7 @@ export interface AgentRunsOptions<State> {
   readonly hints?: Partial<Hints> | undefined;
 }
 
+/** What `agentRuns` is created with. */
 export interface AgentRunsDeps {
   /** For session notes. */
   readonly dataDir: string;
@@ -69,6 +71,7 @@ export interface AgentRunsDeps {
   readonly log: Log;
 }
 
+/** The runs of one agent program. */
 export interface AgentRuns {
   /** What a run starts with, or why it cannot start. */
   begin(request: WakeRequest): Promise<AgentStartContext | SpawnFailure>;

@@ -7,6 +7,7 @@ import { findProgram, shownPath } from '../process/find-program.ts';
 import { askProgram } from './ask-program.ts';
 import { lastLines } from './dialect.ts';
 
+/** A program that is checked before tasks come: whether it can be started, and its version. */
 export interface CheckedProgram {
   /** The program, with arguments that belong to it. */
   readonly argv: readonly string[];

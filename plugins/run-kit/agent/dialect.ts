@@ -34,6 +34,7 @@ export interface SessionGone {
   readonly message: string;
 }
 
+/** What one line of output means. */
 export interface LineResult<State> {
   readonly state: State;
   readonly events?: readonly (ParsedEvent | RunOutcome | SessionGone)[] | undefined;
@@ -86,6 +87,7 @@ export interface AgentDialect<State> {
 /** Causes that a retry cannot fix, or not before an operator did something. */
 const NOT_RETRYABLE: ReadonlySet<FailureCause> = new Set(['auth', 'config', 'limit', 'denied']);
 
+/** A failure that the program itself reported. */
 export interface AgentFailure {
   readonly kind: FailureCause;
   readonly message: string;
@@ -114,6 +116,7 @@ export function agentFailed({ kind, message, mayHaveSideEffects, retryable, retr
   };
 }
 
+/** What is known of a run that ended without an outcome. */
 export interface SilentEnd {
   readonly mayHaveSideEffects: boolean;
   readonly details?: Readonly<Record<string, unknown>> | undefined;

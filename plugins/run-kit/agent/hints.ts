@@ -1,6 +1,7 @@
 /** How to fix a failure: one sentence per kind, unless its runner has a better one. */
 import type { FailureCause } from '../../../core/ports/wake-runner.ts';
 
+/** What an operator can do about each kind of failure, one sentence each. */
 export type Hints = Readonly<Record<FailureCause, string>>;
 
 /** The message before the hint names the machine. */

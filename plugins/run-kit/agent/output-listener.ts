@@ -18,6 +18,7 @@ import {
   type RunOutcome,
 } from './dialect.ts';
 
+/** How long the program of a run may be silent, milliseconds. */
 export interface AgentTimes {
   /**
    * From the start of the process to its first output; undefined for a program that prints nothing before it has an
@@ -30,6 +31,7 @@ export interface AgentTimes {
   readonly resultGraceMs: number;
 }
 
+/** What the listener of one run needs. */
 export interface OutputListenerOptions<State> {
   readonly dialect: AgentDialect<State>;
   readonly session: Session | null;
@@ -51,6 +53,7 @@ export interface OutputListenerOptions<State> {
   readonly onSessionGone: (gone: SessionGone) => Promise<void>;
 }
 
+/** Turns what the program of one run prints into events. */
 export interface OutputListener extends RunListener {
   /** For a program with which messages are exchanged: handles a message object like a line of standard output. */
   onMessage(message: JsonObject): Promise<readonly ParsedEvent[]>;

@@ -11,8 +11,10 @@ export const CLAUDE_VARIABLES = [
   'CLAUDE_CONFIG_DIR',
 ] as const;
 
+/** The variables that Codex reads from its environment. */
 export const CODEX_VARIABLES = ['CODEX_API_KEY', 'OPENAI_API_KEY', 'CODEX_HOME'] as const;
 
+/** The variables that Gemini reads from its environment. */
 export const GEMINI_VARIABLES = [
   'GEMINI_API_KEY',
   'GOOGLE_API_KEY',

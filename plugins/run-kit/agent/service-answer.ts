@@ -7,6 +7,7 @@ export interface ServiceAnswer {
   readonly text?: string | undefined;
 }
 
+/** What an answer of a model service means. */
 export interface Classification {
   readonly kind: FailureCause;
   /** False: the same request would fail again, now or until an operator acts. */

@@ -22,6 +22,7 @@ export type LineParser = (line: string) => ParsedEvent | readonly ParsedEvent[] 
 /** A `LineParser` that may first persist something. */
 export type AsyncLineParser = (line: string) => ReturnType<LineParser> | Promise<ReturnType<LineParser>>;
 
+/** Which stream of a run is followed, and how far. */
 export interface FollowOutputOptions {
   readonly runId: string;
   readonly runDir: string;
@@ -43,6 +44,7 @@ export interface FollowOutputOptions {
   readonly log: Log;
 }
 
+/** Follows one output stream of a run. */
 export interface OutputFollower {
   /** Starts following. Idempotent. */
   begin(): void;

@@ -16,6 +16,7 @@ export interface DroppedLine {
   readonly isObject: boolean;
 }
 
+/** The lines that a chunk has completed. */
 export interface SplitLines {
   /** Complete lines, without newlines. */
   readonly lines: readonly string[];
@@ -23,6 +24,7 @@ export interface SplitLines {
   readonly dropped: readonly DroppedLine[];
 }
 
+/** Splits a stream of bytes into lines. */
 export interface LineSplitter {
   /** The lines that this chunk completes. The chunk may be reused afterwards. */
   push(chunk: Buffer): SplitLines;

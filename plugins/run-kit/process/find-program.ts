@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
 
+/** Which program is looked for, and where. */
 export interface FindProgramOptions {
   /** A plain name is searched on PATH; a relative path with a slash is resolved against `cwd`. */
   readonly program: string;
@@ -12,6 +13,7 @@ export interface FindProgramOptions {
   readonly path: string | undefined;
 }
 
+/** Where a program is; `file` is absolute. */
 export type FoundProgram =
   | { readonly kind: 'found'; readonly file: string }
   | { readonly kind: 'not_executable'; readonly file: string }

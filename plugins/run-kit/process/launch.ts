@@ -13,6 +13,7 @@ import { markIfKnown, type ProcessTable } from './process-table.ts';
 import { openErrorStream, openStreams } from './run-files.ts';
 import { sendSignal } from './stop-tree.ts';
 
+/** What is started, and where. */
 export interface LaunchOptions {
   /**
    * The program and its arguments; each stays one argument. A plain name is searched on PATH, a relative path with a

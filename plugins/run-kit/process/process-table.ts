@@ -2,6 +2,7 @@
 import type { ProcessMark } from '../../../core/domain/assignment/slot.ts';
 import type { RunCgroups } from './run-groups.ts';
 
+/** One process. */
 export interface ProcessRow {
   readonly pid: number;
   readonly parentPid: number;
@@ -16,6 +17,7 @@ export interface ProcessRow {
   readonly isZombie: boolean;
 }
 
+/** The processes of this machine. */
 export interface ProcessTable {
   /** Every living process, without zombies. */
   list(): Promise<readonly ProcessRow[]>;

@@ -15,6 +15,7 @@ export const TASK_VARIABLES = [
   'AGENTCOM_RUN_ID',
 ] as const;
 
+/** What the environment of an agent is made of. */
 export interface BaseEnvironmentOptions {
   /** Absolute. Also becomes PWD, which some programs trust more than their working directory. */
   readonly cwd: string;
@@ -26,6 +27,7 @@ export interface BaseEnvironmentOptions {
   readonly ambient?: Readonly<Record<string, string | undefined>> | undefined;
 }
 
+/** What the environment of one run is made of. */
 export interface RunEnvironmentOptions extends BaseEnvironmentOptions {
   readonly request: WakeRequest;
 }

@@ -13,12 +13,14 @@ export const STDERR_TAIL_BYTES = 64 * 1024;
 const PRIVATE = 0o600;
 const WAKE_REQUESTED = 'asked';
 
+/** The files that are the standard streams of a run; absolute. */
 export interface RunFiles {
   readonly stdin: string;
   readonly stdout: string;
   readonly stderr: string;
 }
 
+/** The standard streams of the run in this folder. Creates nothing. */
 export const runFiles = (runDir: string): RunFiles => ({
   stdin: join(runDir, 'stdin'),
   stdout: join(runDir, 'stdout'),

@@ -19,6 +19,7 @@ const CONFIRM_EACH_MS = 20;
 /** How long killed processes may take to disappear before they count as survivors. */
 const CONFIRM_WITHIN_MS = 2_000;
 
+/** Which run is stopped, and how. */
 export interface StopTreeOptions {
   /** The process that was started; null if unknown, so that only the run id can identify the run. */
   readonly main: ProcessMark | null;
@@ -34,6 +35,7 @@ export interface StopTreeOptions {
   readonly table: ProcessTable;
 }
 
+/** What a stop has found and left. */
 export interface StopTreeResult {
   /** Whether anything of the run was alive at first. */
   readonly wasAlive: boolean;

@@ -22,6 +22,7 @@ const EXIT_EVENT_WITHIN_MS = 5_000;
 /** Poll interval for the size of a run's streams; a run may exceed its limit by what it writes in between. */
 const STREAMS_POLL_MS = 1_000;
 
+/** Which run is watched. */
 export interface WatchRunOptions {
   readonly runId: string;
   readonly runDir: string;

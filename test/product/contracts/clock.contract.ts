@@ -2,6 +2,7 @@
 import type { Clock } from '../../../core/ports/clock.ts';
 import { inSuite, type TestRunner } from './contract-case.ts';
 
+/** A clock under test. */
 export interface ClockSubject {
   readonly clock: Clock;
   /** Lets at least `ms` go by and every timer due by then fire: by moving the clock or by waiting. */

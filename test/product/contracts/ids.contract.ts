@@ -6,6 +6,7 @@ import { inSuite, type TestRunner } from './contract-case.ts';
 /** Enough to fill several milliseconds' worth of a counter. */
 const MANY = 200_000;
 
+/** Ids under test. */
 export interface IdsSubject {
   /** Ids as a new process makes them. */
   fresh(): Ids;

@@ -2,12 +2,14 @@
 import type { Log } from '../../../core/ports/log.ts';
 import { inSuite, type Teardown, type TestRunner } from './contract-case.ts';
 
+/** A log, and what it said. */
 export interface FreshLog {
   readonly log: Log;
   /** What was said since the last call of this, oldest first, fields in no order. */
   said(): readonly { readonly level: string; readonly message: string; readonly fields: Readonly<Record<string, unknown>> }[];
 }
 
+/** A log under test. */
 export interface LogSubject {
   /** A new log that says everything, also what is for debugging. */
   fresh(t: Teardown): FreshLog;

@@ -29,12 +29,14 @@ export interface InboxPlace {
   readonly odd: OddThings;
 }
 
+/** Makes what should not be in a results folder. Paths are relative to it. */
 export interface OddThings {
   link(path: string, target: string): Promise<void>;
   fifo(path: string): Promise<void>;
   folder(path: string): Promise<void>;
 }
 
+/** A result inbox under test. */
 export interface InboxSubject {
   place(t: Teardown): Promise<InboxPlace>;
 }

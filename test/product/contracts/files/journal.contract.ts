@@ -19,6 +19,7 @@ export interface JournalPlace {
   refused(name: AssignmentId): Promise<{ readonly text: string; readonly reason: string } | null>;
 }
 
+/** A journal under test. */
 export interface JournalSubject {
   /** An empty place; what it needs is let go of by `t.teardown`. */
   place(t: Teardown): Promise<JournalPlace>;

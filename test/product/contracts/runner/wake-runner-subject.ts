@@ -56,11 +56,13 @@ export interface RunnerWorld {
   close(): Promise<void>;
 }
 
+/** The world of runners whose agents are processes. */
 export interface ProcessWorld extends RunnerWorld {
   /** The environment of a living process, as text. */
   environmentOf(pid: number): string;
 }
 
+/** The world of runners that follow what their agents print. */
 export interface HeardWorld extends ProcessWorld {
   /** A runner whose agents talk so. */
   talking(behaviour: SpokenBehaviour): Promise<WakeRunner>;

@@ -24,6 +24,7 @@ export interface Unopenable {
   readonly names: readonly string[];
 }
 
+/** A storage under test. */
 export interface StorageSubject {
   /** What the adapter says of itself. Which cases there are follows from it, and one of them holds the adapter to it. */
   readonly capabilities: StoreCapabilities;

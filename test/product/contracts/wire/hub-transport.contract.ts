@@ -9,11 +9,13 @@ import { hubRecorder, linkRecorder, nextOf } from './wire-recorders.ts';
 import { reply, textOf } from './web-http.ts';
 import { FRAME_BYTES_MAX, join, openToAll, roundTrip, wireRoom, type WireSubject } from './wire-room.ts';
 
+/** A transport under test. */
 export interface HubTransportSubject extends WireSubject {
   /** How HTTP gets to a transport whose capabilities say that it is not on TCP. One that is on TCP is reached by it. */
   readonly reach?: Reach | undefined;
 }
 
+/** HTTP and upgrades to a transport that is not on TCP. */
 export interface Reach {
   fetch(url: string, init?: RequestInit): Promise<Response>;
   /** Asks for a socket as a page of `origin` would: 101, or the status of the refusal. Lets go of it again. */

@@ -10,6 +10,7 @@ export interface VirtualClockOptions {
   readonly wallMs?: number | undefined;
 }
 
+/** A clock that the test moves. */
 export interface VirtualClock extends Clock {
   /** Moves time on by `ms`, firing each timer at its own moment: earliest due first, of the same moment the older one first. */
   advance(ms: number): void;
