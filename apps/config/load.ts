@@ -54,26 +54,14 @@ function check(file: string, config: unknown, baseDir: string): ResolveAnswer {
 }
 
 /**
- * All features of c12 that read other files, merge or download are off. The modules of this package are passed in as loaded
- * here, so that the config gets these very instances wherever it is; only its `env` also says what was read.
+ * Evaluates it with jiti, which takes TypeScript on every Node. The modules of this package are passed in as loaded here, so that the config
+ * gets these very instances wherever it is; only its `env` also says what was read. Nothing is cached: a changed file is read again.
  */
 async function evaluate(file: string, env: Env): Promise<unknown> {
-  const [{ loadConfig }, virtualModules] = await Promise.all([import('c12'), ownModules(env)]);
+  const [{ createJiti }, virtualModules] = await Promise.all([import('jiti'), ownModules(env)]);
   try {
-    const loaded = await loadConfig<Record<string, unknown>>({
-      cwd: dirname(file),
-      configFile: file,
-      rcFile: false,
-      globalRc: false,
-      packageJson: false,
-      dotenv: false,
-      extend: false,
-      giget: false,
-      envName: false,
-      merger: (...sources) => sources.find((source) => source !== undefined && source !== null) ?? {},
-      jitiOptions: { fsCache: false, virtualModules },
-    });
-    return loaded.config;
+    const jiti = createJiti(file, { interopDefault: true, moduleCache: false, fsCache: false, virtualModules });
+    return (await jiti.import(file, { default: true })) ?? {};
   } catch (thrown) {
     throw evaluationError(file, thrown);
   }

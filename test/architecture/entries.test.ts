@@ -97,3 +97,14 @@ t.test('every exported name of an entry has a doc comment', async (t) => {
   t.strictSame([...without], [], 'what it is for, its shape and units, and which codes it throws');
   t.ok(found > 300, `${found} names were found`);
 });
+
+t.test('ARCHITECTURE.md has a reason for each runtime dependency, and for nothing else', async (t) => {
+  const { dependencies } = JSON.parse(await readFile(path.join(ROOT, 'package.json'), 'utf8')) as {
+    dependencies: Readonly<Record<string, string>>;
+  };
+  const section = /^## Dependencies\n(.*?)^## /ms.exec(await readFile(path.join(ROOT, 'ARCHITECTURE.md'), 'utf8'))?.[1] ?? '';
+  const named = [...section.matchAll(/^\| (`[^|]*`) \|/gm)].flatMap(([, cell = '']) =>
+    [...cell.matchAll(/`([^`]+)`/g)].map(([, name]) => name),
+  );
+  t.strictSame(named.sort(), Object.keys(dependencies).sort());
+});

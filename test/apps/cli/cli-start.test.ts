@@ -15,7 +15,7 @@ import { testHub, run } from './cli-world.ts';
 const HOOK = `import { writeSync } from 'node:fs'; export const load = (url, context, next) => (writeSync(2, url + '\\n'), next(url, context));`;
 const REGISTER = `import { register } from 'node:module'; register('data:text/javascript,' + ${JSON.stringify(encodeURIComponent(HOOK))});`;
 /** What takes most of the start of the hub. */
-const HEAVY = /\/(typebox|c12|jiti|knex|pino|ws|inversify|pg|sqlite3)\//;
+const HEAVY = /\/(typebox|jiti|knex|pino|ws|inversify|pg|sqlite3)\//;
 /** Modules of ours and of Node that a short command may load: each takes about a millisecond. */
 const MODULES_MAX = 60;
 
