@@ -3,18 +3,18 @@
  * held to its contract, and the code of the pages compiles. `npm run test:packed`; it builds and compiles for a minute, so it
  * is apart from the ordinary tests.
  */
-import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
-import { existsSync } from 'node:fs';
-import { isBuiltin } from 'node:module';
-import { dirname, join, relative } from 'node:path';
-import t, { type Test } from 'tap';
+import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import t from 'tap';
 import ts from 'typescript';
 import { ROOT } from '../architecture/cruise.ts';
-import { copyOfTree, program, shell, temporaryFolder } from '../apps/pages/newcomer.ts';
+import { program, shell } from '../apps/pages/newcomer.ts';
 import { blocksOf, fileOf } from '../apps/pages/page-blocks.ts';
 import { freePort } from '../apps/app-world.ts';
-
-const json = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, 'utf8')) as T;
+import { apiIsReported, entriesResolve, isSmall, passesPublint } from './package-checks.ts';
+import { firstSteps, ownPlugin } from './first-steps.ts';
+import { complaintsIn } from './complaints.ts';
+import { installed, json } from './installed.ts';
 
 /** What strangers write, as they write it; shipped, to be copied. Each with its test and what that must have run. */
 const EXAMPLES = [
@@ -44,14 +44,17 @@ const GUIDE = 'docs/wake-runners.md';
 const UNDER_NODE = 'node --test --test-reporter=tap';
 /** Pages whose TypeScript is whole files. */
 const PAGES_WITH_CODE = ['README.md', GUIDE, 'docs/configuration.md', 'docs/storage-adapters.md', 'docs/client.md'];
-/** What the author of an adapter or a runner has beside the package. */
-const OF_AUTHORS = ['typescript', '@types/node', '@types/ws'];
-/** What the README has people install on a Node that has no SQLite of its own. */
-const OF_OLD_NODES = isBuiltin('node:sqlite') ? [] : ['sqlite3'];
 
 t.test('the packed package', async (t) => {
-  const folder = await installed(t);
+  const { folder, tarball } = await installed(t);
   t.jobs = 3; // Each waits more than it works.
+
+  void t.test('is what publint wants of a package', { buffered: true }, (t) => passesPublint(t, tarball));
+  void t.test('has entries that each kind of import finds, with their types', { buffered: true }, (t) => entriesResolve(t, tarball));
+  void t.test('exports what its API reports say', { buffered: true }, (t) => apiIsReported(t, folder));
+  void t.test('is small', { buffered: true }, (t) => isSmall(t, folder, tarball));
+  void t.test('takes a newcomer from an empty folder to a result', { buffered: true }, (t) => firstSteps(t, folder));
+  void t.test('runs a plugin in TypeScript, in a folder of its own', { buffered: true }, (t) => ownPlugin(t, folder));
 
   void t.test('runs hub, sidecar and commands with the config of this repository', { buffered: true }, async (t) => {
     const port = await freePort();
@@ -149,55 +152,4 @@ function codeOfPages(): Readonly<Record<string, string>> {
     }
   }
   return files;
-}
-
-/**
- * What the compiler says of these files and of the package's own declarations, as strict as it is for this tree; those of
- * other packages are theirs.
- */
-function complaintsIn(folder: string, files: readonly string[]): readonly string[] {
-  const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), (path) => ts.sys.readFile(path)) as {
-    config: { compilerOptions: object };
-  };
-  const asInstalled = { ...config.compilerOptions, customConditions: [], skipLibCheck: false };
-  const { options } = ts.convertCompilerOptionsFromJson(asInstalled, folder);
-  const host = { ...ts.createCompilerHost(options), getCurrentDirectory: () => folder };
-  const compiled = ts.createProgram({ rootNames: files.map((file) => join(folder, file)), options, host });
-  const isOurs = ({ fileName }: ts.SourceFile): boolean => fileName.startsWith(folder) && !/node_modules\/(?!agentcom\/)/.test(fileName);
-  const ours = compiled.getSourceFiles().filter(isOurs);
-  return ours
-    .flatMap((file) => [...compiled.getSyntacticDiagnostics(file), ...compiled.getSemanticDiagnostics(file)])
-    .map(({ file, messageText }) => `${relative(folder, file?.fileName ?? '')}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`)
-    .sort();
-}
-
-/** A folder with the package as npm installs it from its packed file. */
-async function installed(t: Test): Promise<string> {
-  const [tree, place] = [await copyOfTree(t), await temporaryFolder(t)];
-  // In a copy, since packing builds: a `dist` in this tree would come and go under other tests.
-  const packed = await shell(`npm pack --silent --pack-destination ${place}`, { cwd: tree });
-  if (packed.code !== 0) throw new Error(`npm pack failed: ${packed.out}${packed.err}`);
-  const folder = join(place, 'installed');
-  await mkdir(join(folder, 'node_modules'), { recursive: true });
-  await writeFile(join(folder, 'package.json'), '{ "name": "somebody", "private": true, "type": "module" }\n');
-  await copyDependencies(join(folder, 'node_modules'));
-  const installed = await shell(`npm install --offline --ignore-scripts ${join(place, packed.out.trim())}`, { cwd: folder });
-  if (installed.code !== 0) throw new Error(`npm install failed: ${installed.out}${installed.err}`);
-  for (const name of [...OF_AUTHORS, ...OF_OLD_NODES]) {
-    const link = join(folder, 'node_modules', name);
-    await mkdir(dirname(link), { recursive: true });
-    if (!existsSync(link)) await symlink(join(ROOT, 'node_modules', name), link);
-  }
-  return folder;
-}
-
-/**
- * Puts this tree's copies of what the package depends on where npm finds them. npm would fetch them from the registry, which says
- * nothing of the package; one that is missing in its dependencies is still missed.
- */
-async function copyDependencies(to: string): Promise<void> {
-  const { packages } = await json<{ packages: Record<string, { dev?: boolean }> }>(join(ROOT, 'package-lock.json'));
-  const shipped = Object.entries(packages).flatMap(([path, { dev }]) => (path === '' || dev === true ? [] : [path]));
-  const atTop = shipped.filter((path) => path.lastIndexOf('node_modules/') === 0 && existsSync(join(ROOT, path)));
-  await Promise.all(atTop.map((path) => cp(join(ROOT, path), join(to, path.replace('node_modules/', '')), { recursive: true })));
 }

@@ -1,0 +1,65 @@
+/** What tools that look at packages say of ours. */
+import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { publint, type Message } from 'publint';
+import { formatMessage } from 'publint/utils';
+import type { Test } from 'tap';
+import { shell } from '../apps/pages/newcomer.ts';
+import { ROOT } from '../architecture/cruise.ts';
+import { apiReports, REPORTS } from './api-report.ts';
+import { json } from './installed.ts';
+
+/** The installed package with all that it depends on, without optional packages: bytes of all files. Measured: 18.2 MB. */
+const INSTALLED_BYTES_MAX = 20_000_000;
+/** The packed file: bytes. Measured: 1.6 MB. */
+const PACKED_BYTES_MAX = 2_000_000;
+/** Packages that npm installs, ours included. Measured: 70. */
+const PACKAGES_MAX = 72;
+
+/** What publint says and is so on purpose: each example is a package of its own, to be copied, and names what it exports. */
+const isIgnored = (message: Message): boolean =>
+  message.code === 'NESTED_PACKAGE_JSON_FIELD_IGNORED' && message.args.filePath.startsWith('./examples/');
+
+export async function passesPublint(t: Test, tarball: string): Promise<void> {
+  const content = await readFile(tarball);
+  const { messages, pkg } = await publint({ pack: { tarball: new Uint8Array(content).buffer }, strict: true });
+  t.equal(pkg?.['name'], 'agentcom');
+  const wrong = messages.filter((message) => !isIgnored(message));
+  t.strictSame(
+    wrong.map((message) => `${message.code}: ${formatMessage(message, pkg ?? {})}`),
+    [],
+  );
+}
+
+export async function entriesResolve(t: Test, tarball: string): Promise<void> {
+  // The package is an ES module. Older resolutions know no `exports`; `require` of an ES module works in every Node that we support.
+  const { code, out, err } = await shell(`node_modules/.bin/attw ${tarball} --profile esm-only --no-emoji`, { cwd: ROOT });
+  t.equal(code, 0, `${out}${err}`);
+  const { exports } = await json<{ exports: Record<string, unknown> }>(join(ROOT, 'package.json'));
+  for (const path of Object.keys(exports)) t.ok(out.includes(`"${path.replace(/^\./, 'agentcom')}"`), `${path} was looked at`);
+}
+
+export async function apiIsReported(t: Test, folder: string): Promise<void> {
+  const reports = apiReports(realpathSync(join(folder, 'node_modules/agentcom')));
+  t.strictSame(readdirSync(REPORTS).sort(), reports.map(({ file }) => file).sort(), 'a report for each entry');
+  for (const { entry, file, text } of reports) {
+    t.equal(
+      text,
+      readFileSync(join(REPORTS, file), 'utf8'),
+      `${entry}: if it is meant to change, run "npm run api -- --write" and say so in the changelog`,
+    );
+  }
+}
+
+export async function isSmall(t: Test, folder: string, tarball: string): Promise<void> {
+  const { packages } = await json<{ packages: Record<string, unknown> }>(join(folder, 'node_modules/.package-lock.json'));
+  const installed = Object.keys(packages);
+  const files = readdirSync(join(folder, 'node_modules'), { recursive: true, withFileTypes: true }).filter((file) => file.isFile());
+  const bytes = files.reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
+  t.comment(`${installed.length} packages, ${files.length} files, ${bytes} bytes; packed ${statSync(tarball).size} bytes`);
+  t.ok(installed.includes('node_modules/agentcom'));
+  t.ok(installed.length <= PACKAGES_MAX, `${installed.length} packages, wanted at most ${PACKAGES_MAX}: ${installed.join(' ')}`);
+  t.ok(bytes <= INSTALLED_BYTES_MAX, `${bytes} bytes installed, wanted at most ${INSTALLED_BYTES_MAX}`);
+  t.ok(statSync(tarball).size <= PACKED_BYTES_MAX, `${statSync(tarball).size} bytes packed, wanted at most ${PACKED_BYTES_MAX}`);
+}
