@@ -12,6 +12,8 @@ export interface Block {
   readonly text: string;
   /** Of the line that opens it, from 1 on. */
   readonly line: number;
+  /** Why no test runs it, as the comment `<!-- not run: … -->` above it says; null without one. */
+  readonly notRun: string | null;
 }
 
 /** `page` is relative to the root: `README.md`, `docs/cli.md`. */
@@ -19,14 +21,17 @@ export const readPage = (page: string): string => readFileSync(join(ROOT, page),
 
 export function blocksOf(page: string): readonly Block[] {
   const blocks: Block[] = [];
-  let open: { readonly info: string; readonly line: number; readonly text: string[] } | null = null;
-  for (const [index, line] of readPage(page).split('\n').entries()) {
+  let open: (Pick<Block, 'line' | 'notRun'> & { readonly info: string; readonly text: string[] }) | null = null;
+  const lines = readPage(page).split('\n');
+  for (const [index, line] of lines.entries()) {
     const fence = /^```(.*)$/.exec(line);
     if (fence === null) open?.text.push(line);
-    else if (open === null) open = { info: fence[1] ?? '', line: index + 1, text: [] };
-    else {
+    else if (open === null) {
+      const notRun = /^<!-- not run: (.+) -->$/.exec(lines[index - 1] ?? '')?.[1] ?? null;
+      open = { info: fence[1] ?? '', line: index + 1, text: [], notRun };
+    } else {
       const [language = '', file = null] = open.info.split(' ');
-      blocks.push({ language, file, text: `${open.text.join('\n')}\n`, line: open.line });
+      blocks.push({ language, file, text: `${open.text.join('\n')}\n`, line: open.line, notRun: open.notRun });
       open = null;
     }
   }

@@ -11,11 +11,22 @@ export interface PageFile {
   readonly complaints: readonly string[];
 }
 
-/** All in one program: most of the time goes into the types of the package and of node. */
 export function compiledPages(pages: readonly string[]): readonly PageFile[] {
   const named = pages.flatMap((page) => filesOf(page).map((file) => ({ page, path: join(ROOT, dirname(page), file.name), ...file })));
+  if (new Set(named.map(({ path }) => path)).size < named.length)
+    throw new Error(`Two of the files of ${pages.join(', ')} have one name. Rename one of them.`);
+  return compiled(named);
+}
+
+/** Of files that would be at the top of this tree. */
+export const complaintsOf = (files: readonly { readonly name: string; readonly text: string }[]): readonly Omit<PageFile, 'page'>[] =>
+  compiled(files.map((file) => ({ path: join(ROOT, file.name), ...file })));
+
+/** All in one program: most of the time goes into the types of the package and of node. */
+function compiled<T extends { readonly path: string; readonly text: string }>(
+  named: readonly T[],
+): readonly (T & Pick<PageFile, 'complaints'>)[] {
   const texts = new Map(named.map(({ path, text }) => [path, text]));
-  if (texts.size < named.length) throw new Error(`Two of the files of ${pages.join(', ')} have one name. Rename one of them.`);
   const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), (path) => ts.sys.readFile(path)) as {
     config: { compilerOptions: object };
   };
@@ -29,12 +40,10 @@ export function compiledPages(pages: readonly string[]): readonly PageFile[] {
     return text === undefined ? getSourceFile(file, ...rest) : ts.createSourceFile(file, text, ts.ScriptTarget.ES2023, true);
   };
   const program = ts.createProgram({ rootNames: [...texts.keys()], options, host });
-  return named.map(({ page, name, text, path }) => ({
-    page,
-    name,
-    text,
+  return named.map((file) => ({
+    ...file,
     complaints: ts
-      .getPreEmitDiagnostics(program, program.getSourceFile(path))
+      .getPreEmitDiagnostics(program, program.getSourceFile(file.path))
       .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n')),
   }));
 }
