@@ -1,19 +1,24 @@
 /** The first steps of somebody who has the installed package, an empty folder and an empty home. */
-import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { freePort } from '../apps/app-world.ts';
 import { program, shell, temporaryFolder, type Place } from '../apps/pages/newcomer.ts';
-import { fileOf } from '../apps/pages/page-blocks.ts';
+import { blocksOf, fileOf } from '../apps/pages/page-blocks.ts';
 import { complaintsIn } from './complaints.ts';
 
 /** What `init` writes, on a port that nobody else uses. */
-async function initialized(t: Test, folder: string, name: string): Promise<Place & { readonly port: number }> {
+async function initialized(
+  t: Test,
+  folder: string,
+  name: string,
+  command = 'npx agentcom init --runs both --agent-id worker-1 --program command',
+): Promise<Place & { readonly port: number }> {
   const [cwd, port] = [join(folder, name), await freePort()];
   await mkdir(cwd);
   const env = { HOME: await temporaryFolder(t), AGENTCOM_HUB_URL: '' };
   const place = { cwd, env, port };
-  const init = await shell('npx agentcom init --runs both --agent-id worker-1 --program command', place);
+  const init = await shell(command, place);
   t.match(init, { code: 0, out: /^Wrote .*agentcom\.config\.ts$/m });
   const config = join(cwd, 'agentcom.config.ts');
   await writeFile(config, (await readFile(config, 'utf8')).replaceAll('4000', String(port)));
@@ -25,17 +30,29 @@ const runs = async (t: Test, place: Place & { readonly port: number }): Promise<
   t.equal(await program(t, 'npx agentcom sidecar', place), 'agentcom sidecar ready worker-1');
 };
 
+const GUIDE = 'docs/getting-started.md';
+
+/** Everything that the guide says, in its order. */
 export async function firstSteps(t: Test, folder: string): Promise<void> {
-  const place = await initialized(t, folder, 'first-steps');
-  // The name that the written config has for the agent.
-  await cp(join(folder, 'node_modules/agentcom/examples/agent.mjs'), join(place.cwd, 'agent.mjs'));
-  await runs(t, place);
-  const submitted = await shell('npx agentcom submit "count the files" --wait --metadata \'{"files":["agent.mjs"]}\' --json', place);
-  t.equal(submitted.code, 0, submitted.err);
-  const { task } = JSON.parse(submitted.out.trim().split('\n').at(-1) ?? '') as { task: { id: string } };
-  t.match(task, { status: 'completed', assigned_to: 'worker-1', result: { status: 'success' } });
-  t.match(await shell(`npx agentcom show ${task.id}`, place), { code: 0, out: /completed/ });
-  t.match(await shell('npx agentcom doctor', place), { code: 0 });
+  const commands = blocksOf(GUIDE).flatMap(({ language, text }) => (language === 'sh' ? text.trimEnd().split('\n') : []));
+  const place = await initialized(t, folder, 'first-steps', commands.find((command) => command.startsWith('npx agentcom init ')) ?? '');
+  await writeFile(join(place.cwd, 'agent.mjs'), fileOf(GUIDE, 'agent.mjs'));
+  const outputs = new Map<string, string>();
+  for (const command of commands.filter((one) => !one.startsWith('npx agentcom init '))) {
+    if (/^npx agentcom (hub|sidecar)$/.test(command)) {
+      t.match(await program(t, command, place), /^agentcom (hub|sidecar) ready /);
+      continue;
+    }
+    const { code, out, err } = await shell(command, place);
+    t.equal(code, 0, `${command}: ${err}`);
+    outputs.set(command, out);
+  }
+  const [submitted = '', listed = ''] = outputs.values();
+  t.match(submitted, /\bcompleted by worker-1\b/);
+  t.match(listed, /completed .*Count the words/);
+  const id = /task-[0-9a-f]+/.exec(submitted)?.[0] ?? '';
+  const shown = await shell(`npx agentcom show ${id} --json`, place);
+  t.match(JSON.parse(shown.out), { status: 'completed', result: { output: { words: 3 } } });
 }
 
 /** The runner of the README, as a package in TypeScript beside the config, with an agent that speaks as it wants. */

@@ -22,6 +22,7 @@ const PAGES = [README, ...readdirSync(join(ROOT, 'docs')).flatMap((name) => (nam
 /** Tests that run all blocks of a language on a page. Each names its page. */
 const RUN_BY: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   [README]: { sh: 'test/apps/pages/readme.test.ts', ts: 'test/apps/pages/readme.test.ts' },
+  'docs/getting-started.md': { sh: 'test/packed/first-steps.ts', js: 'test/packed/first-steps.ts' },
   'docs/client.md': { ts: 'test/apps/pages/client-page.test.ts' },
   'docs/worker.md': { ts: 'test/apps/pages/worker-page.test.ts' },
   'docs/http-api.md': { sh: 'test/apps/pages/http-page.test.ts' },
@@ -90,7 +91,15 @@ t.test('the TypeScript of these pages compiles', async (t) => {
 });
 
 /** The commands of these pages, in an order in which each finds what it needs. The last ones want a hub that is stopped. */
-const WITH_HUB = ['docs/dashboard.md', 'docs/monitoring.md', 'docs/migrating.md', 'docs/cli.md', 'docs/configuration.md', 'docs/moving.md'];
+const WITH_HUB = [
+  'docs/operating.md',
+  'docs/dashboard.md',
+  'docs/monitoring.md',
+  'docs/migrating.md',
+  'docs/cli.md',
+  'docs/configuration.md',
+  'docs/moving.md',
+];
 const isForStopped = ({ text }: Block): boolean => text.startsWith('agentcom restore ');
 const commandsOf = (page: string): readonly Block[] =>
   blocksOf(page).filter(({ language, notRun }) => language === 'sh' && notRun === null);
