@@ -10,6 +10,7 @@ export interface Ed25519PrivateJwk {
   readonly d: string;
 }
 
+/** With which key tasks are signed, and how long and where the signatures count. */
 export interface TaskSignerOptions {
   /** An Ed25519 private key: a JWK, or the path of a file with one or with PEM (PKCS #8), as `agentcom keys init` makes it. */
   readonly key: string | Ed25519PrivateJwk;

@@ -15,6 +15,7 @@ export interface AcceptConfig {
   readonly audiences?: readonly string[] | undefined;
 }
 
+/** A submitter whose signed tasks a sidecar accepts. */
 export interface TrustedKeyConfig {
   /** For people, in logs and reasons. Default: the key's thumbprint. */
   readonly name?: string | undefined;
