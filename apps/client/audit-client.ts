@@ -7,6 +7,7 @@ export interface AuditPlaceJson {
   readonly hash: string;
 }
 
+/** An entry of the audit log. Times are milliseconds since 1970, hashes SHA-256 in lowercase hexadecimal. */
 export interface AuditEntryJson extends AuditPlaceJson {
   readonly at: number;
   readonly actor: { readonly id: string | null; readonly name: string | null; readonly role: string };
@@ -19,6 +20,7 @@ export interface AuditEntryJson extends AuditPlaceJson {
   readonly previous: string;
 }
 
+/** A page of the audit log, with what it takes to verify the chain. */
 export interface AuditPageJson {
   readonly entries: readonly AuditEntryJson[];
   /** The newest entry that was removed: the oldest one follows it. */
@@ -28,12 +30,14 @@ export interface AuditPageJson {
   readonly next_after: number | null;
 }
 
+/** Which page of the audit log. */
 export interface AuditQuery {
   /** Only entries with a higher number. */
   readonly after?: number | undefined;
   readonly limit?: number | undefined;
 }
 
+/** `hub.audit`: the audit log. */
 export interface AuditClient {
   /** A page of entries, oldest first. For admins. Retried. */
   list(query?: AuditQuery): Promise<AuditPageJson>;

@@ -17,6 +17,8 @@ export const ADMIN_TOKEN_CHARACTERS_MIN = 32;
 export const PAGE_ROWS_MAX = 500;
 /** Checked by `readSocketAddress`. */
 export const HUB_ADDRESS_WANTED = 'an address such as ws://127.0.0.1:4000/ws or wss://hub.example.org/ws';
+/** Ten years. */
+const AUDIT_KEPT_MS_MAX = 10 * TIME_MS_MAX;
 const COUNT_MAX = 1_000_000_000;
 /** A name or IPv4 address has no colon, an IPv6 address at least two: `name:port` is neither. */
 const HOST_PATTERN = '^([A-Za-z0-9._-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Za-z:.%]*)$';
@@ -38,7 +40,7 @@ const options = (what: string, required: Fields, optional: Fields): TObject =>
   );
 const whole = (minimum: number, maximum: number, unit = ''): TSchema =>
   Type.Integer({ minimum, maximum, description: `a whole number${unit} from ${minimum} to ${maximum}` });
-const timeMs = (minimum = 1): TSchema => whole(minimum, TIME_MS_MAX, ' of milliseconds');
+const timeMs = (minimum = 1, maximum = TIME_MS_MAX): TSchema => whole(minimum, maximum, ' of milliseconds');
 const text = (description: string, pattern: string, maxLength = 1_024): TSchema => Type.String({ pattern, maxLength, description });
 const secret = (description: string, minLength: number): TSchema =>
   Type.String({ pattern: '^[\\x21-\\x7e]+$', minLength, maxLength: 1_024, writeOnly: true, description });
@@ -67,7 +69,7 @@ const hubTiming: FieldsOf<HubTiming> = {
   endedKeptMs: timeMs(),
   deadLetterKeptMs: timeMs(),
   outputKeptMs: timeMs(),
-  auditKeptMs: timeMs(),
+  auditKeptMs: timeMs(1, AUDIT_KEPT_MS_MAX),
   agentKeptMs: timeMs(),
   tombstoneMs: timeMs(),
   hubLeaseMs: timeMs(),

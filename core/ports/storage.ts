@@ -74,6 +74,7 @@ export interface AuditLog {
   remove(old: AuditRemoval): Promise<number>;
 }
 
+/** Entries in the order of their numbers, and where the chain begins and ends. */
 export interface AuditPage {
   readonly entries: readonly AuditEntry[];
   /** The newest entry that was removed, which the oldest one follows; `AUDIT_START` if none was. */
@@ -82,7 +83,9 @@ export interface AuditPage {
   readonly head: AuditPlace;
 }
 
+/** Which of the oldest entries are removed, at most `limit`. */
 export interface AuditRemoval {
+  /** Milliseconds, by store time. */
   readonly keptMs: number;
   /** The newest entries that stay, if they are not too old. */
   readonly entriesMax: number;

@@ -323,6 +323,16 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     '429',
     [HERE, 'R20: 256 different lists of capabilities of one token within an hour, then 429 with Retry-After'],
   ],
+  [
+    'ended tasks (0: any number)',
+    HUB_LIMITS.endedTasks,
+    0,
+    'the oldest are removed',
+    [
+      'core/hub/removal.test.ts',
+      'R20: of more ended tasks than may be stored the oldest go before their time, but not within five minutes',
+    ],
+  ],
   ['max_retries', MAX_RETRIES_MAX, 100, '400', ['adapters/http/submit.test.ts', 'each mistake is named']],
   [
     'messages of an agent in a minute',

@@ -21,6 +21,7 @@ export const AUDIT_ACTS = [
   'task.retry',
   'task.adopt',
 ] as const;
+/** An act that is recorded. */
 export type AuditAct = (typeof AUDIT_ACTS)[number];
 
 /** Who did it. */
@@ -32,6 +33,7 @@ export interface AuditActor {
   readonly role: string;
 }
 
+/** What else is worth knowing: at most `AUDIT_DETAILS_MAX` values, no secrets. */
 export type AuditDetails = Readonly<Record<string, string | number | boolean | null>>;
 
 /** An entry before it has its place in the chain. */
@@ -55,6 +57,7 @@ export interface AuditPlace {
   readonly hash: string;
 }
 
+/** An entry in its place. Stores take acts and outcomes of any text, so that a newer hub's can be verified. */
 export interface AuditEntry extends Omit<AuditDraft, 'act' | 'outcome'>, AuditPlace {
   readonly act: string;
   readonly outcome: string;

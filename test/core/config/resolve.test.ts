@@ -364,6 +364,7 @@ t.test('what is allowed is allowed', async (t) => {
       { hub: { ...hub, timing: { heartbeatMs: 100, pongWaitMs: 50, reconnectMaxMs: 100, graceMarginMs: 50, reconnectGraceMs: 300 } } },
     ],
     ['listening everywhere with TLS', { hub: { ...hub, transport: WITH_TLS, adminToken: SECRET, listen: { host: '0.0.0.0', tls: TLS } } }],
+    ['the defaults', { hub: { ...hub, timing: HUB_TIMING, limits: HUB_LIMITS }, sidecar: { ...sidecar, timing: SIDECAR_TIMING } }],
     ['no request limit', { hub: { ...hub, limits: { requestsPerSecond: 0 } } }],
   ];
   for (const [name, config] of allowed) t.strictSame(check(config), [], name);
