@@ -11,17 +11,17 @@ import { hasDuty } from '../batch/duty.ts';
 import type { HubContext } from '../batch/hub-context.ts';
 
 /** Ended tasks that one batch examines; those that others still depend on are skipped. */
-const EXAMINED_PER_BATCH = 2_000;
+const EXAMINED_PER_BATCH = 200;
 /** Batches in a row that may remove nothing before the rest is left to the next sweep. */
-const FRUITLESS_MAX = 5;
-/** Rows of each kind that one batch removes. */
-const REMOVED_PER_BATCH = 500;
-/** The same where tasks are archived: other commands wait until they are on disk. */
-const ARCHIVED_PER_BATCH = 100;
+const FRUITLESS_MAX = 50;
+/** Rows of each kind that one batch removes: what comes meanwhile waits for all of them, and for the sync of the archive. */
+const REMOVED_PER_BATCH = 100;
+/** A sweep that goes on is logged once for so many removed tasks. */
+const TASKS_PER_LOG_LINE = 10_000;
 /** However many have ended: whoever waits for a result gets it. */
 const ENDED_KEPT_MS_MIN = 300_000;
 
-/** Agents that one batch examines; each sweep continues where the last one ended, so that all have their turn. */
+/** Agents that are examined after the last batch of a sweep; each sweep continues where the last one ended, so that all have their turn. */
 const AGENTS_EXAMINED_PER_BATCH = 200;
 
 /** How far this hub has come through the ended tasks and the agents. Starts over at the end, and after a restart. */
@@ -30,8 +30,12 @@ export interface RemovalPlace {
   agentsAfter: AgentId | null;
   /** Batches in a row that removed nothing. */
   fruitless: number;
+  /** Removed, but not in the log yet. */
+  unlogged: Readonly<Record<Kind, number>>;
 }
-export const removalFromTheOldest = (): RemovalPlace => ({ after: null, agentsAfter: null, fruitless: 0 });
+type Kind = 'tasks' | 'tombstones' | 'keys' | 'secrets' | 'agents';
+const NOTHING: RemovalPlace['unlogged'] = { tasks: 0, tombstones: 0, keys: 0, secrets: 0, agents: 0 };
+export const removalFromTheOldest = (): RemovalPlace => ({ after: null, agentsAfter: null, fruitless: 0, unlogged: NOTHING });
 
 /** Returns whether another batch should follow at once. One hub at a time does it. */
 export async function removeOld(
@@ -42,7 +46,6 @@ export async function removeOld(
   const { nowMs, removableMs } = unit;
   if (removableMs === null || quietPeriod.suspendsRemovals(nowMs)) return false;
   if (!(await hasDuty(unit, 'removal'))) return false;
-  const limit = archive === null ? REMOVED_PER_BATCH : ARCHIVED_PER_BATCH;
   const removed = await unit.remove({
     nowMs,
     endedBeforeMs: removableMs - timing.endedKeptMs,
@@ -51,26 +54,39 @@ export async function removeOld(
     tombstonesBeforeMs: removableMs - timing.tombstoneMs,
     // Counted from the submit: whatever a key names is kept, or has a tombstone, for longer.
     keysBeforeMs: removableMs - timing.tombstoneMs,
-    limit,
+    limit: REMOVED_PER_BATCH,
     after: place.after,
     lookedMax: EXAMINED_PER_BATCH,
     archive: archive === null ? undefined : (tasks) => archive.append(tasks, nowMs),
   });
-  const { agents, next: nextAgent } = await unit.removeAgents({
-    beforeMs: removableMs - timing.agentKeptMs,
-    after: place.agentsAfter,
-    lookedMax: AGENTS_EXAMINED_PER_BATCH,
-    eventsKept: AGENT_EVENTS_KEPT,
-  });
-  const { tasks, tombstones, keys, secrets, next } = removed;
-  if (tasks + tombstones + keys + secrets + agents.length > 0)
-    log.info('removed what was past its retention', { tasks, tombstones, keys, secrets, agents: agents.length });
+  const { next, ...counts } = removed;
   place.after = next;
-  place.agentsAfter = nextAgent;
-  place.fruitless = tasks > 0 || next === null ? 0 : place.fruitless + 1;
-  if (Math.max(tombstones, keys, secrets) === limit) return true;
-  if (next === null) return false;
-  if (place.fruitless < FRUITLESS_MAX) return true;
-  place.fruitless = 0;
-  return false;
+  place.fruitless = counts.tasks > 0 || next === null ? 0 : place.fruitless + 1;
+  const isFull = Math.max(counts.tombstones, counts.keys, counts.secrets) === REMOVED_PER_BATCH;
+  const hasMore = isFull || (next !== null && place.fruitless < FRUITLESS_MAX);
+  let agents = 0;
+  if (!hasMore) {
+    place.fruitless = 0;
+    const examined = await unit.removeAgents({
+      beforeMs: removableMs - timing.agentKeptMs,
+      after: place.agentsAfter,
+      lookedMax: AGENTS_EXAMINED_PER_BATCH,
+      eventsKept: AGENT_EVENTS_KEPT,
+    });
+    place.agentsAfter = examined.next;
+    agents = examined.agents.length;
+  }
+  const unlogged = sumOf(place.unlogged, { ...counts, agents });
+  const isLogged = Object.values(unlogged).some((count) => count > 0) && (!hasMore || unlogged.tasks >= TASKS_PER_LOG_LINE);
+  if (isLogged) log.info('removed what was past its retention', unlogged);
+  place.unlogged = isLogged ? NOTHING : unlogged;
+  return hasMore;
 }
+
+const sumOf = (one: RemovalPlace['unlogged'], other: RemovalPlace['unlogged']): RemovalPlace['unlogged'] => ({
+  tasks: one.tasks + other.tasks,
+  tombstones: one.tombstones + other.tombstones,
+  keys: one.keys + other.keys,
+  secrets: one.secrets + other.secrets,
+  agents: one.agents + other.agents,
+});
