@@ -80,7 +80,8 @@ export async function openSubmitter(plan: SubmitPlan, onFailure: (error: Error) 
           else next(line);
           done?.();
         });
-      const line = free.pop();
+      // In turn: the hub closes a connection on which nothing is asked for long.
+      const line = free.shift();
       if (line === undefined) waiting.push(on);
       else on(line);
     },
