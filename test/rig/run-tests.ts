@@ -4,8 +4,9 @@
  *
  *     npm run tap -- [OPTION...] [test/core/hub/load/one-batch.test.ts | test/core...]
  *
- * A folder means whatever ends in `.test.ts` under it; no word at all means all of `test`, without the folders of `npm run test:faults`. What the tests write is in memory where there is room for it,
- * which takes a third less of the processor than a disk; TMPDIR puts it elsewhere.
+ * A folder means whatever ends in `.test.ts` under it; no word at all means all of `test`, without the folders of `npm run test:faults`.
+ * What the tests write is in memory where there is room for it, which takes a third less of the processor than a disk; TMPDIR puts it
+ * elsewhere.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, statfsSync } from 'node:fs';
@@ -19,7 +20,7 @@ const LEAN_TESTS = join(import.meta.dirname, 'lean-tests.mjs');
 const OWN_OPTIONS = 'AGENTCOM_TEST_NODE_OPTIONS';
 
 /** The folders of `npm run test:faults`: a third of the time of all tests. */
-const FAULTS: ReadonlySet<string> = new Set(['chaos', 'faults', 'fuzz', 'locks', 'moving']);
+const FAULTS = ['test/apps/durability', 'test/chaos', 'test/faults', 'test/fuzz', 'test/locks', 'test/moving'];
 
 /** Of Linux. */
 const MEMORY = '/dev/shm';
@@ -43,10 +44,14 @@ const isTest = (word: string): boolean => /^(\.\/)?test(\/|$)/.test(word);
 const place = (named: string): string =>
   compiledIn(relative(process.cwd(), tree), named.endsWith('.ts') ? named : join(named, '**/*.test.ts'));
 const words = given.map((word) => (isTest(word) ? place(word) : word));
-const ordinary = readdirSync('test', { withFileTypes: true })
-  .filter((entry) => entry.isDirectory() && !FAULTS.has(entry.name))
-  .map(({ name }) => place(`test/${name}`));
-const tests = given.some(isTest) ? [] : ordinary;
+const ordinaryOf = (folder: string): readonly string[] =>
+  readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = `${folder}/${entry.name}`;
+    if (!entry.isDirectory()) return path.endsWith('.test.ts') ? [place(path)] : [];
+    if (FAULTS.includes(path)) return [];
+    return FAULTS.some((faults) => faults.startsWith(`${path}/`)) ? ordinaryOf(path) : [place(path)];
+  });
+const tests = given.some(isTest) ? [] : ordinaryOf('test');
 const own = process.env['NODE_OPTIONS'];
 const env = {
   ...process.env,
