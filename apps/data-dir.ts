@@ -1,15 +1,14 @@
 /** The data directory of a hub or a sidecar, and the small secret files in it: for their owner only. */
-import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { modeOfOthers, replaceFile } from '../adapters/kit/platform-files.ts';
 import { AgentcomError, messageOf } from '../core/errors/agentcom-error.ts';
-
-const OTHERS = 0o077;
 
 /**
  * Creates the directory, mode 0700. Fails with `AC_DATA_DIR`, also if it exists and others can access it: its contents are not
- * trusted, and its permissions are not changed.
+ * trusted, and its permissions are not changed. On Windows the permissions of the folder are not looked at.
  */
-export async function makeDataDir(dataDir: string, setting: string): Promise<void> {
+export async function makeDataDir(dataDir: string, setting: string, platform: string = process.platform): Promise<void> {
   let mode: number;
   try {
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
@@ -22,7 +21,7 @@ export async function makeDataDir(dataDir: string, setting: string): Promise<voi
       cure: `Fix its permissions, or ${setting}.`,
     });
   }
-  if (process.platform === 'win32' || (mode & OTHERS) === 0) return;
+  if (modeOfOthers(mode, platform) === 0) return;
   throw new AgentcomError(
     'AC_DATA_DIR',
     `The data directory ${dataDir} is accessible to other users (mode ${(mode & 0o777).toString(8)}, wanted 700).`,
@@ -31,11 +30,11 @@ export async function makeDataDir(dataDir: string, setting: string): Promise<voi
 }
 
 /** The trimmed text of a secret file; null if there is none. Fails with `AC_DATA_DIR` if others can read it. */
-export async function readSecretFile(file: string): Promise<string | null> {
+export async function readSecretFile(file: string, platform: string = process.platform): Promise<string | null> {
   let text: string;
   try {
     const mode = (await stat(file)).mode;
-    if ((mode & OTHERS) !== 0) {
+    if (modeOfOthers(mode, platform) !== 0) {
       throw new AgentcomError(
         'AC_DATA_DIR',
         `${file} contains a secret and is accessible to other users (mode ${(mode & 0o777).toString(8)}).`,
@@ -57,7 +56,7 @@ export async function writeSecretFile(file: string, secret: string): Promise<voi
   const aside = `${file}.${process.pid}.next`;
   try {
     await writeFile(aside, `${secret}\n`, { mode: 0o600 });
-    await rename(aside, file);
+    await replaceFile(aside, file);
   } catch (cause) {
     throw new AgentcomError('AC_DATA_DIR', `Cannot write ${file}: ${messageOf(cause)}.`, { cause });
   }

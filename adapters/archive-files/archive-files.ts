@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { WholeTask } from '../../core/domain/task/removal.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { TaskArchive } from '../../core/ports/storage.ts';
+import { syncFolder } from '../kit/platform-files.ts';
 import { archivedTaskJson } from '../../core/protocol/task-json.ts';
 
 /** A file that has this many bytes is followed by another one of the same day. */
@@ -45,7 +46,7 @@ export function archiveFiles({ dir, fileBytesMax = FILE_BYTES_MAX }: ArchiveFile
         } finally {
           await handle.close();
         }
-        if (size === 0) await syncDirectory(dir);
+        if (size === 0) await syncFolder(dir); // So that a new file is still there after a crash.
       } catch (cause) {
         throw new AgentcomError('AC_ARCHIVE', `Cannot write the archive of removed tasks in ${dir}: ${messageOf(cause)}.`, { cause });
       }
@@ -59,15 +60,4 @@ async function endsInLine(handle: FileHandle, size: number): Promise<boolean> {
   if (size === 0) return true;
   const { buffer } = await handle.read(Buffer.alloc(1), 0, 1, size - 1);
   return buffer[0] === NEWLINE;
-}
-
-/** So that a new file is still there after a crash. Windows cannot open a directory. */
-async function syncDirectory(dir: string): Promise<void> {
-  if (process.platform === 'win32') return;
-  const handle = await open(dir, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

@@ -13,7 +13,6 @@ import {
   openSync,
   readFileSync,
   readSync,
-  renameSync,
   rmSync,
   writeFileSync,
   writeSync,
@@ -22,6 +21,7 @@ import { lstat, mkdir, opendir, readdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import { modeOfOthers, replaceFile, syncFolder } from '../kit/platform-files.ts';
 
 export interface JournalFiles {
   /** Creates the folder and its parents, readable by their owner only. Idempotent. */
@@ -56,10 +56,6 @@ export interface JournalFiles {
 
 const OWNER_ONLY_FOLDER = 0o700;
 const OWNER_ONLY_FILE = 0o600;
-const MODE_OF_OTHERS = 0o077;
-
-/** Windows has neither modes nor a way to sync a folder; its file system journals names by itself. */
-const isPosix = process.platform !== 'win32';
 
 export const nodeJournalFiles: JournalFiles = {
   async makeFolder(path) {
@@ -67,7 +63,7 @@ export const nodeJournalFiles: JournalFiles = {
     if (first !== undefined) await this.syncFolder(dirname(first));
   },
   async isOpenToOthers(path) {
-    return isPosix && ((await stat(path)).mode & MODE_OF_OTHERS) !== 0;
+    return modeOfOthers((await stat(path)).mode) !== 0;
   },
   list: (folder) => readdir(folder),
   read: (path) => unlessMissing(async () => readFileSync(path), null),
@@ -96,11 +92,9 @@ export const nodeJournalFiles: JournalFiles = {
       linkSync(from, to);
       return true;
     }, false),
-  rename: async (from, to) => renameSync(from, to),
+  rename: replaceFile,
   remove: async (path) => rmSync(path, { force: true }),
-  async syncFolder(path) {
-    if (isPosix) await withOpen(path, 'r', synced);
-  },
+  syncFolder: (path) => syncFolder(path),
   async bytesIn(folder) {
     let bytes = 0;
     for await (const { name } of await opendir(folder)) bytes += (await unlessMissing(() => lstat(join(folder, name)), null))?.size ?? 0;

@@ -19,8 +19,8 @@ const OWNER_ONLY = 0o600;
 const NOBODY = new Set(['ENOENT', 'ECONNREFUSED', 'ENOTSOCK']);
 
 /** Null if the system has no such sockets, or cannot bind a path this long. */
-export async function listenAt(folder: string, name: string): Promise<LockSocket | null> {
-  return await atAddress(folder, name, null, async (address) => {
+export async function listenAt(folder: string, name: string, platform?: string): Promise<LockSocket | null> {
+  return await atAddress({ folder, name, platform }, null, async (address) => {
     const server = createServer((client) => client.destroy());
     server.unref();
     await new Promise<void>((resolve, reject) => {
@@ -33,8 +33,8 @@ export async function listenAt(folder: string, name: string): Promise<LockSocket
 }
 
 /** Whether a process is listening, even if it is stopped or busy. */
-export async function isListening(folder: string, name: string): Promise<boolean> {
-  return await atAddress(folder, name, false, (address) => {
+export async function isListening(folder: string, name: string, platform?: string): Promise<boolean> {
+  return await atAddress({ folder, name, platform }, false, (address) => {
     const client = connect(address);
     return new Promise<boolean>((resolve) => {
       client.once('connect', () => resolve(true));
@@ -43,12 +43,20 @@ export async function isListening(folder: string, name: string): Promise<boolean
   });
 }
 
-/** A path too long for a socket address is reached through the open folder. */
-async function atAddress<T>(folder: string, name: string, without: T, work: (address: string) => Promise<T>): Promise<T> {
+interface Place {
+  readonly folder: string;
+  readonly name: string;
+  /** Default: of this system. */
+  readonly platform?: string | undefined;
+}
+
+/** A path too long for a socket address is reached through the open folder, on Linux. */
+async function atAddress<T>(place: Place, without: T, work: (address: string) => Promise<T>): Promise<T> {
+  const { folder, name, platform = process.platform } = place;
   const path = join(folder, name);
-  if (process.platform === 'win32') return without;
+  if (platform === 'win32') return without;
   if (Buffer.byteLength(path) <= ADDRESS_BYTES_MAX) return await work(path);
-  if (process.platform !== 'linux') return without;
+  if (platform !== 'linux') return without;
   const opened = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     return await work(`/proc/self/fd/${opened}/${name}`);

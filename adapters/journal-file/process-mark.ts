@@ -5,16 +5,16 @@ import { promisify } from 'node:util';
 import type { ProcessMark } from '../../core/domain/assignment/slot.ts';
 
 /** The mark of a running process; null if there is none, or if it is a zombie. */
-export async function processMark(pid: number): Promise<ProcessMark | null> {
+export async function processMark(pid: number, platform: string = process.platform): Promise<ProcessMark | null> {
   if (!isRunning(pid)) return null;
-  const found = process.platform === 'linux' ? await fromProc(pid) : await fromPs(pid);
+  const found = await (platform === 'linux' ? fromProc(pid) : platform === 'win32' ? 'unknown' : fromPs(pid));
   if (found === 'unknown') return { pid, startTime: null, bootId: null };
   return found === 'ended' ? null : { pid, ...found };
 }
 
 /** Whether the marked process is still running. If the system tells too little, any process with that pid counts. */
-export async function isStillRunning(mark: ProcessMark): Promise<boolean> {
-  const now = await processMark(mark.pid);
+export async function isStillRunning(mark: ProcessMark, platform?: string): Promise<boolean> {
+  const now = await processMark(mark.pid, platform);
   if (now === null) return false;
   const differs = (then: string | null, today: string | null): boolean => then !== null && today !== null && then !== today;
   return !differs(mark.bootId, now.bootId) && !differs(mark.startTime, now.startTime);
@@ -60,6 +60,6 @@ async function fromPs(pid: number): Promise<Found> {
     if (state.startsWith('Z')) return 'ended';
     return { startTime: start.join(' ') || null, bootId: null };
   } catch {
-    return 'unknown'; // There is no ps (Windows), or it does not know these options.
+    return 'unknown'; // There is no ps, or it does not know these options.
   }
 }

@@ -6,12 +6,13 @@
  * assignment's folder, all others to `refused/`.
  */
 import { lstatSync } from 'node:fs';
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
 import type { AssignmentId } from '../../core/domain/assignment/slot.ts';
 import { readResult } from '../../core/protocol/agent-files.ts';
 import type { FlatNames as FlatNamesThatCount } from '../../core/ports/result-inbox.ts';
+import { replaceFile } from '../kit/platform-files.ts';
 import { AGENT_FILES, type AgentFile, type AssignmentPaths } from './assignment-paths.ts';
 import { isRegularFile, exists } from './folder-state.ts';
 import { readBytes, withRegularFile, type FileFacts } from './regular-file.ts';
@@ -72,7 +73,7 @@ export function flatNames({ assignment, paths, which, reader, refusedDir }: Flat
     } else if (await exists(paths.own(file))) {
       await refuse(file, `The folder of ${assignmentText(assignment)} already has one.`);
     } else {
-      await rename(paths.flat(file), paths.own(file));
+      await replaceFile(paths.flat(file), paths.own(file));
     }
   }
 
@@ -102,5 +103,5 @@ export async function refuseFlatFile(path: string, refusedDir: string, reason: s
   const kept = join(refusedDir, `${taskId}.flat-${found.value}`);
   await mkdir(refusedDir, { recursive: true, mode: 0o700 });
   await writeFile(`${kept}.reason.txt`, `${reason}\n`, { mode: 0o600 });
-  await rename(path, `${kept}.${file}`);
+  await replaceFile(path, `${kept}.${file}`);
 }

@@ -1,6 +1,6 @@
 /** What the sidecar writes for an agent: its folders, the task file, and the stop note. */
-import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
@@ -8,6 +8,7 @@ import { assignmentText, readAssignmentText } from '../../core/ports/assignment-
 import type { AssignmentId } from '../../core/domain/assignment/slot.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { FoundFolders, PreparedRun } from '../../core/ports/result-inbox.ts';
+import { replaceFile, retriedWhileHeld, syncFolder } from '../kit/platform-files.ts';
 import { keepResultOnly } from './kept-files.ts';
 import { pathsOf, type AssignmentPaths, type InboxFolders } from './assignment-paths.ts';
 import { refuseEarlierFlatNames } from './flat-names.ts';
@@ -45,7 +46,7 @@ export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
       mkdirSync(folder, { recursive: true, mode: OWNER_ONLY_FOLDER });
     }
     // Not synced: the journal has the task, and after a power loss no agent is left to read this file.
-    writeWhole(paths.taskFile, task);
+    await writeWhole(paths.taskFile, task);
     if (publish) await publishTask(paths, { ...task, generation: assignment.generation, results_dir: paths.resultsDir });
     return preparedRun(assignment);
   }
@@ -64,9 +65,9 @@ export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
     if (await exists(paths.published)) return;
     if ((await readdir(paths.resultsDir)).length > 0) return;
     const bytes = bytesOf(task);
-    await writeFileAtomic(paths.unpublished, bytes, { mode: OWNER_ONLY_FILE, fsync: true });
+    await retriedWhileHeld(() => writeFileAtomic(paths.unpublished, bytes, { mode: OWNER_ONLY_FILE, fsync: true }));
     requireWhole(paths.unpublished, paths.unpublished, bytes);
-    await rename(paths.unpublished, paths.published);
+    await replaceFile(paths.unpublished, paths.published);
     await syncFolder(folders.tasks);
   }
 
@@ -146,13 +147,13 @@ async function makeFolder(path: string): Promise<void> {
  * Atomically replaces `path`; not synced. The agent may have put a link under either name; `wx` follows none.
  * Synchronous calls: each takes microseconds, while the thread pool would add 0.1 ms per call before an agent starts.
  */
-function writeWhole(path: string, value: unknown): void {
+async function writeWhole(path: string, value: unknown): Promise<void> {
   const bytes = bytesOf(value);
   const next = `${path}.next`;
   rmSync(next, { force: true });
   writeFileSync(next, bytes, { flag: 'wx', mode: OWNER_ONLY_FILE });
   requireWhole(next, path, bytes);
-  renameSync(next, path);
+  await replaceFile(next, path);
 }
 
 const bytesOf = (value: unknown): Buffer => Buffer.from(`${JSON.stringify(value)}\n`);
@@ -162,17 +163,6 @@ function requireWhole(written: string, path: string, bytes: Buffer): void {
   if (bytes.equals(readFileSync(written))) return;
   rmSync(written, { force: true });
   throw new Error(`"${path}" was truncated when written`);
-}
-
-/** Windows cannot sync a folder; its file system journals names by itself. */
-async function syncFolder(path: string): Promise<void> {
-  if (process.platform === 'win32') return;
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
 }
 
 async function unless(codes: readonly string[], work: Promise<void>): Promise<void> {

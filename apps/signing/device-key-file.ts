@@ -2,21 +2,22 @@
 import { createPrivateKey, generateKeyPairSync, randomUUID, sign, type KeyObject } from 'node:crypto';
 import { link, readFile, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { modeOfOthers } from '../../adapters/kit/platform-files.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { DeviceKey } from '../../core/ports/trust/device-key.ts';
 
 export const DEVICE_KEY_FILE = 'device-key.jwk';
 
 /** Rejects with `AC_DATA_DIR` for a file that is no key or that other users may read: a new key would not be the one that the hub knows. */
-export async function deviceKeyIn(dataDir: string): Promise<DeviceKey> {
+export async function deviceKeyIn(dataDir: string, platform: string = process.platform): Promise<DeviceKey> {
   const file = join(dataDir, DEVICE_KEY_FILE);
-  const key = (await readKey(file)) ?? (await makeKey(file));
+  const key = (await readKey(file, platform)) ?? (await makeKey(file, platform));
   const { x } = key.export({ format: 'jwk' });
   return { publicKey: String(x), sign: (text) => sign(null, Buffer.from(text, 'utf8'), key).toString('base64url') };
 }
 
 /** Whole or not at all, and never over another: two processes may start on one folder. */
-async function makeKey(file: string): Promise<KeyObject> {
+async function makeKey(file: string, platform: string): Promise<KeyObject> {
   const { privateKey } = generateKeyPairSync('ed25519');
   const unfinished = `${file}.${randomUUID()}`;
   await writeFile(unfinished, `${JSON.stringify(privateKey.export({ format: 'jwk' }))}\n`, { mode: 0o600, flush: true });
@@ -24,7 +25,7 @@ async function makeKey(file: string): Promise<KeyObject> {
     await link(unfinished, file);
     return privateKey;
   } catch (thrown) {
-    const other = await readKey(file);
+    const other = await readKey(file, platform);
     if (other === null) throw thrown;
     return other;
   } finally {
@@ -33,11 +34,10 @@ async function makeKey(file: string): Promise<KeyObject> {
 }
 
 /** Null: there is none yet. */
-async function readKey(file: string): Promise<KeyObject | null> {
+async function readKey(file: string, platform: string): Promise<KeyObject | null> {
   try {
     const text = await readFile(file, 'utf8');
-    if (((await stat(file)).mode & 0o077) !== 0 && process.platform !== 'win32')
-      throw new Error('other users may read it; run chmod 600 on it');
+    if (modeOfOthers((await stat(file)).mode, platform) !== 0) throw new Error('other users may read it; run chmod 600 on it');
     const key = createPrivateKey({ key: JSON.parse(text) as never, format: 'jwk' });
     if (key.asymmetricKeyType !== 'ed25519') throw new Error(`wanted an Ed25519 key, found ${String(key.asymmetricKeyType)}`);
     return key;

@@ -4,6 +4,7 @@
  */
 import { open, readFile, type FileHandle } from 'node:fs/promises';
 import writeFileAtomic from 'write-file-atomic';
+import { retriedWhileHeld } from '../../adapters/kit/platform-files.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { NonceAnswer, NonceUse } from '../../core/ports/trust/task-signatures.ts';
 import { SIGNATURE_CLOCK_MS } from '../../core/protocol/signed/task-claims.ts';
@@ -77,11 +78,13 @@ export function nonceMemory(file: string | null, noncesMax: number = NONCES_MAX)
   /** Writes what is known into a new file, and continues there. */
   async function rewrite(path: string): Promise<void> {
     const floor = forgottenUntilMs < 0 ? '' : `- - ${forgottenUntilMs} 0\n`;
-    await writeFileAtomic(path, floor + [...nonces].map(([nonce, use]) => lineOf(nonce, use)).join(''), { mode: 0o600 });
+    // First, since Windows replaces no file that is open.
+    await handle?.close();
+    handle = null;
+    const text = floor + [...nonces].map(([nonce, use]) => lineOf(nonce, use)).join('');
+    await retriedWhileHeld(() => writeFileAtomic(path, text, { mode: 0o600 }));
     lines = nonces.size;
-    const before = handle;
     handle = await open(path, 'a', 0o600);
-    await before?.close();
   }
 
   async function append(path: string, line: string): Promise<void> {

@@ -3,7 +3,16 @@
  * ['my-agent', '--acp'] })`.
  */
 import { resolve } from 'node:path';
-import { agentRuns, defineWakeRunner, GRACE_MS, wakeEvents, withIgnored, type DefinedRunner, type RunnerContext } from '../plugin.ts';
+import {
+  agentRuns,
+  assertCanStartPrograms,
+  defineWakeRunner,
+  GRACE_MS,
+  wakeEvents,
+  withIgnored,
+  type DefinedRunner,
+  type RunnerContext,
+} from '../plugin.ts';
 import { acpDialect } from './dialect.ts';
 import { acpOptions, acpProblems, traitsOf, type AcpOptions } from './options.ts';
 import { loadAcp } from './sdk-package.ts';
@@ -24,6 +33,7 @@ export const acp = defineWakeRunner({
 });
 
 async function createAcp({ options, ...deps }: RunnerContext<AcpOptions>): Promise<DefinedRunner> {
+  assertCanStartPrograms();
   const loaded = await loadAcp();
   const cwd = resolve(deps.baseDir, options.cwd ?? '.');
   const { title, hints, usageOf } = traitsOf(options);

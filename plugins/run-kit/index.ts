@@ -1,6 +1,7 @@
 /** Building blocks for wake runners that start a program, for built-in and third-party runners alike. */
 export * from './agent/index.ts';
 export { adoptRun, type AdoptRunOptions } from './process/adopt-run.ts';
+export { assertCanStartPrograms } from './process/can-start-programs.ts';
 export { findProgram, shownPath, type FindProgramOptions, type FoundProgram } from './process/find-program.ts';
 export { followOutput, type FollowOutputOptions, type LineParser, type OutputFollower, type ParsedEvent } from './output/follow-output.ts';
 export { jsonLines, objectIn, type JsonObject } from './output/json-lines.ts';

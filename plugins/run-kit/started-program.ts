@@ -5,6 +5,7 @@ import type { Log } from '../../core/ports/log.ts';
 import type { AdoptedRun, StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
 import { adoptRun } from './process/adopt-run.ts';
 import { followOutput, type AsyncLineParser, type OutputFollower, type ParsedEvent } from './output/follow-output.ts';
+import { assertCanStartPrograms } from './process/can-start-programs.ts';
 import { launch } from './process/launch.ts';
 import type { DroppedLine } from './output/line-splitter.ts';
 import { systemProcessTable } from './process/process-table-system.ts';
@@ -32,6 +33,8 @@ export interface ProgramRunnerDeps {
   readonly baseDir: string;
   readonly clock: Clock;
   readonly log: Log;
+  /** Default: `process.platform`. For tests. */
+  readonly platform?: string | undefined;
 }
 
 /** Nothing can be started for this task. */
@@ -76,6 +79,7 @@ export interface StartedProgramOptions {
 export function startedProgram(deps: ProgramRunnerDeps, options: StartedProgramOptions): WakeRunner {
   const { baseDir, clock, log } = deps;
   const { start, listener: listenerFor, check, graceMs, detaches } = options;
+  assertCanStartPrograms(deps.platform);
   const table = systemProcessTable();
   const common = { graceMs, clock, log, table };
 

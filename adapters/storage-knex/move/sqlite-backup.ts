@@ -1,10 +1,11 @@
 /** Backing up a store beside its hub, and putting a backup back. */
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { copyFile, link, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, link, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { BackupProgress, BackupSummary, RestoreSummary } from '../../../core/config/config.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import { replaceFile, syncFolder } from '../../kit/platform-files.ts';
 import type { SqliteConnection } from '../sqlite/connection.ts';
 import type { SqliteDriver } from '../sqlite/sqlite-driver.ts';
 import { sqliteFailure } from '../sqlite/failures.ts';
@@ -13,7 +14,7 @@ import { takeSqliteLock } from '../sqlite/lock.ts';
 import { isOfHub, stepsTaken } from '../sqlite/schema.ts';
 import { refuseUnknownSteps } from '../migrations/unknown-steps.ts';
 import { lastNumberAfterRestore, noteSkipped } from './restored-numbers.ts';
-import { cannotWrite, contentsOf, copySqlite, nameFile, refuseIfThere, syncPath } from './sqlite-copy.ts';
+import { cannotWrite, contentsOf, copySqlite, nameFile, refuseIfThere } from './sqlite-copy.ts';
 import { isThere } from './sqlite-place.ts';
 
 /**
@@ -109,11 +110,11 @@ async function keepStore(
   const log = `${database}-wal`;
   if (await isThere(log)) {
     await link(log, `${kept}-wal`).catch(() => copyFile(log, `${kept}-wal`, constants.COPYFILE_EXCL));
-    await syncPath(path.dirname(database));
+    await syncFolder(path.dirname(database));
   }
   await onStep('log kept');
-  await rename(database, kept);
-  await syncPath(path.dirname(database));
+  await replaceFile(database, kept);
+  await syncFolder(path.dirname(database));
   await onStep('store kept');
   // SQLite would read a log into the next database of its name.
   for (const end of ['-wal', '-shm']) await rm(`${database}${end}`, { force: true });
@@ -121,7 +122,8 @@ async function keepStore(
 
 /** What lies beside a store that is not there: of a restore by an older version that was killed. Nobody knows whose it is, so it is kept. */
 async function moveLeftAside(database: string): Promise<void> {
-  for (const end of ['-wal', '-shm']) if (await isThere(`${database}${end}`)) await rename(`${database}${end}`, `${database}.left${end}`);
+  for (const end of ['-wal', '-shm'])
+    if (await isThere(`${database}${end}`)) await replaceFile(`${database}${end}`, `${database}.left${end}`);
 }
 
 /** Copies the log into the store, after which the store is whole by itself. One that is damaged keeps its log. */

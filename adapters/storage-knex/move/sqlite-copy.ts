@@ -1,8 +1,9 @@
 /** A whole SQLite database as one new file: as a backup, or out of one. */
-import { link, open, rename, rm, stat } from 'node:fs/promises';
+import { link, open, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { BackupProgress, StoreContents } from '../../../core/config/config.ts';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+import { replaceFile, syncFile, syncFolder } from '../../kit/platform-files.ts';
 import { refuseUnknownSteps } from '../migrations/unknown-steps.ts';
 import type { OpenSqlite, SqliteConnection } from '../sqlite/connection.ts';
 import type { SqliteDriver } from '../sqlite/sqlite-driver.ts';
@@ -39,7 +40,7 @@ export async function copySqlite(
       await refuseDamage(copy, from, to);
       return contentsOf(copy);
     });
-    await syncPath(to);
+    await syncFile(to);
     return contents;
   } catch (thrown) {
     await rm(to, { force: true });
@@ -124,7 +125,7 @@ export async function contentsOf(connection: SqliteConnection): Promise<StoreCon
 /** Gives a finished file its name, on disk. Fails with `AC_TARGET_EXISTS` when that is taken and not to be replaced. */
 export async function nameFile(made: string, file: string, replace: boolean): Promise<void> {
   try {
-    if (replace) await rename(made, file);
+    if (replace) await replaceFile(made, file);
     else {
       await link(made, file);
       await rm(made);
@@ -134,7 +135,7 @@ export async function nameFile(made: string, file: string, replace: boolean): Pr
     if (thrown instanceof Error && 'code' in thrown && thrown.code === 'EEXIST') throw fileExists(file);
     throw cannotWrite(file, thrown);
   }
-  await syncPath(path.dirname(file));
+  await syncFolder(path.dirname(file));
 }
 
 /** Fails with `AC_TARGET_EXISTS` when there is something. */
@@ -161,14 +162,3 @@ export const cannotWrite = (file: string, thrown: unknown): AgentcomError =>
       details: { file },
     },
   );
-
-/** A file or a folder, whole, on disk; folders need it not on Windows. */
-export async function syncPath(file: string): Promise<void> {
-  if (process.platform === 'win32' && (await stat(file)).isDirectory()) return;
-  const handle = await open(file, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}

@@ -7,6 +7,7 @@
 import { mkdir, open, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+import { modeOfOthers, syncFolder } from '../../kit/platform-files.ts';
 
 export interface SqliteFiles {
   /** The database, with links followed, so that one database has one name. */
@@ -73,23 +74,11 @@ async function makeFile(file: string): Promise<boolean> {
 
 const isExisting = (thrown: unknown): boolean => thrown instanceof Error && 'code' in thrown && thrown.code === 'EEXIST';
 
-/** Puts the names of new files on disk; Windows cannot and need not. */
-async function syncFolder(folder: string): Promise<void> {
-  if (process.platform === 'win32') return;
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
 /** Fails with `AC_DATA_DIR` if others may use it, with `AC_STORAGE_OPEN` if it is no file. */
-export async function refuseIfShared(database: string): Promise<void> {
+export async function refuseIfShared(database: string, platform: string = process.platform): Promise<void> {
   const found = await stat(database);
   if (!found.isFile()) throw cannotOpen(database, 'it is not a regular file', 'Set storage.file to one.');
-  const others = found.mode & 0o077;
-  if (process.platform === 'win32' || others === 0) return;
+  if (modeOfOthers(found.mode, platform) === 0) return;
   throw new AgentcomError(
     'AC_DATA_DIR',
     `Cannot open storage "sqlite": file "${database}" may be used by others (mode ${(found.mode & 0o777).toString(8)}, wanted 600).`,

@@ -2,6 +2,7 @@
 import { constants } from 'node:fs';
 import { access, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { modeOfOthers } from '../../../adapters/kit/platform-files.ts';
 import { messageOf } from '../../../core/errors/agentcom-error.ts';
 import { finding, type Finding, type FindingMore } from './finding.ts';
 
@@ -11,6 +12,8 @@ export interface FolderToExamine {
   readonly setting: string;
   readonly freeBytesMin: number;
   readonly more: FindingMore;
+  /** Default: of this system. */
+  readonly platform?: string | undefined;
 }
 
 export interface ExaminedFolder {
@@ -19,10 +22,9 @@ export interface ExaminedFolder {
   readonly findings: readonly Finding[];
 }
 
-const OTHERS = 0o077;
 const MIB = 1_048_576;
 
-export async function examineFolder({ dataDir, setting, freeBytesMin, more }: FolderToExamine): Promise<ExaminedFolder> {
+export async function examineFolder({ dataDir, setting, freeBytesMin, more, platform }: FolderToExamine): Promise<ExaminedFolder> {
   const cure = `Give it to the user that runs the program (\`chown\`), or set ${setting} to another folder.`;
   const unusable = (what: string): ExaminedFolder => ({ state: 'unusable', findings: [finding('data_dir', what, { ...more, cure })] });
   const existing = await nearestExisting(dataDir);
@@ -40,7 +42,7 @@ export async function examineFolder({ dataDir, setting, freeBytesMin, more }: Fo
     return unusable(`${dataDir} cannot be ${isThere ? 'written' : 'created'} by this user: ${messageOf(thrown)}`);
   }
   const findings: Finding[] = [];
-  if (isThere && process.platform !== 'win32' && (mode & OTHERS) !== 0) {
+  if (isThere && modeOfOthers(mode, platform) !== 0) {
     const what = `other users may enter ${dataDir} (mode ${(mode & 0o777).toString(8)}, wanted 700)`;
     findings.push(finding('open_to_others', what, { ...more, cure: `chmod 700 ${dataDir}` }));
   }

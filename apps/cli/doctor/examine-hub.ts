@@ -161,8 +161,11 @@ function saidBy(answer: Exclude<HubAnswer, { kind: 'hub' | 'away' }>): string {
   return answer.speaks === 'https' ? 'it speaks TLS, and hub.listen.tls is not set' : 'it speaks plain HTTP, and hub.listen.tls is set';
 }
 
-const listenerCommand = (port: number): string =>
-  process.platform === 'linux' ? `ss -ltnp 'sport = :${port}'` : `lsof -nP -iTCP:${port} -sTCP:LISTEN`;
+/** Shows which process listens on the port. */
+export function listenerCommand(port: number, platform: string = process.platform): string {
+  if (platform === 'win32') return `netstat -ano -p TCP | findstr :${port}`;
+  return platform === 'linux' ? `ss -ltnp 'sport = :${port}'` : `lsof -nP -iTCP:${port} -sTCP:LISTEN`;
+}
 
 /** A running hub keeps a secret in its data directory, and renews it whenever one is used: the second time it must be known. */
 async function isHubOf(dataDir: string, url: string, tls: HubTrust): Promise<boolean> {

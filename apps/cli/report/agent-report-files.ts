@@ -3,8 +3,9 @@
  * all in the folder of its assignment. The sidecar writes `<task>.stop` when the assignment is gone.
  */
 import { constants } from 'node:fs';
-import { open, rename, rm, stat } from 'node:fs/promises';
+import { open, rm, stat } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
+import { replaceFile } from '../../../adapters/kit/platform-files.ts';
 import { isTaskId } from '../../../core/domain/ids.ts';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { PROGRESS_LINE_CHARACTERS_MAX, RESULT_FILE_BYTES_MAX } from '../../../core/protocol/agent-files.ts';
@@ -83,7 +84,7 @@ async function replace(path: string, text: string): Promise<void> {
     } finally {
       await handle.close();
     }
-    await rename(aside, path);
+    await replaceFile(aside, path);
   } catch (thrown) {
     await rm(aside, { force: true });
     throw thrown;

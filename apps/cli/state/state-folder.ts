@@ -15,12 +15,12 @@ export interface StateFolder {
 }
 
 /** `AGENTCOM_STATE_DIR`, else the user's folder for such files; null without a home. */
-export function stateFolder(env: Readonly<Record<string, string | undefined>>): StateFolder | null {
+export function stateFolder(env: Readonly<Record<string, string | undefined>>, platform: string = process.platform): StateFolder | null {
   const path = pathIn(env);
   if (path === null) return null;
   return {
     path,
-    read: (name) => readOwn(join(path, name)),
+    read: (name) => readOwn(join(path, name), platform),
     async write(name, value) {
       const { default: writeFileAtomic } = await import('write-file-atomic');
       try {
@@ -44,12 +44,12 @@ function pathIn(env: Readonly<Record<string, string | undefined>>): string | nul
 }
 
 /** Another user who can write it could choose what the next command acts on. */
-async function readOwn(file: string): Promise<unknown> {
+async function readOwn(file: string, platform: string): Promise<unknown> {
   try {
     const handle = await open(file, 'r');
     try {
       const { mode, uid, size } = await handle.stat();
-      const isOwn = process.platform === 'win32' || ((mode & WRITABLE_BY_OTHERS) === 0 && uid === process.getuid?.());
+      const isOwn = platform === 'win32' || ((mode & WRITABLE_BY_OTHERS) === 0 && uid === process.getuid?.());
       return isOwn && size <= FILE_BYTES_MAX ? (JSON.parse(await handle.readFile('utf8')) as unknown) : null;
     } finally {
       await handle.close();

@@ -4,4 +4,5 @@ import { psProcessTable } from './process-table-ps.ts';
 import type { ProcessTable } from './process-table.ts';
 
 /** The process table of this machine: from `/proc` on Linux, from `ps` elsewhere. */
-export const systemProcessTable = (): ProcessTable => (process.platform === 'linux' ? linuxProcessTable() : psProcessTable());
+export const systemProcessTable = (platform: string = process.platform): ProcessTable =>
+  platform === 'linux' ? linuxProcessTable() : psProcessTable();

@@ -1,0 +1,121 @@
+/** What differs on Windows and macOS, with that platform passed in: nothing of this was run on either. */
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import t, { type Test } from 'tap';
+import { systemClock } from '../../adapters/clock-system/system-clock.ts';
+import { isListening, listenAt } from '../../adapters/journal-file/lock-socket.ts';
+import { isStillRunning, processMark } from '../../adapters/journal-file/process-mark.ts';
+import { modeOfOthers, retriedWhileHeld, syncFolder } from '../../adapters/kit/platform-files.ts';
+import { refuseIfShared } from '../../adapters/storage-knex/sqlite/files.ts';
+import { listenerCommand } from '../../apps/cli/doctor/examine-hub.ts';
+import { examineFolder } from '../../apps/cli/doctor/examine-folder.ts';
+import { stateFolder } from '../../apps/cli/state/state-folder.ts';
+import { makeDataDir, readSecretFile } from '../../apps/data-dir.ts';
+import { DEVICE_KEY_FILE, deviceKeyIn } from '../../apps/signing/device-key-file.ts';
+import { silentLog } from '../../core/ports/log.ts';
+import { assertCanStartPrograms, programRunner, systemProcessTable } from '../../plugins/plugin.ts';
+
+/** A file that everybody may read, as every file seems to be on Windows. */
+function openFile(t: Test, name: string, text: string): string {
+  const file = join(t.testdir({}), name);
+  writeFileSync(file, text);
+  chmodSync(file, 0o666);
+  return file;
+}
+
+t.test('files that others may read are refused, except on Windows, which has no modes', async (t) => {
+  t.equal(modeOfOthers(0o100644, 'linux'), 0o044);
+  t.equal(modeOfOthers(0o100666, 'win32'), 0);
+
+  const folder = join(t.testdir({}), 'data');
+  mkdirSync(folder);
+  chmodSync(folder, 0o777);
+  await t.rejects(makeDataDir(folder, 'set it', 'darwin'), { code: 'AC_DATA_DIR' });
+  await t.resolves(makeDataDir(folder, 'set it', 'win32'));
+  const examined = (platform: string) => examineFolder({ dataDir: folder, setting: 'it', freeBytesMin: 0, more: {}, platform });
+  t.match((await examined('linux')).findings, [{ check: 'open_to_others' }]);
+  t.same((await examined('win32')).findings, [], 'the doctor does not complain');
+
+  const secret = openFile(t, 'secret', 'token\n');
+  await t.rejects(readSecretFile(secret, 'linux'), { code: 'AC_DATA_DIR' });
+  t.equal(await readSecretFile(secret, 'win32'), 'token');
+
+  const keys = t.testdir({});
+  const made = await deviceKeyIn(keys);
+  chmodSync(join(keys, DEVICE_KEY_FILE), 0o666);
+  await t.rejects(deviceKeyIn(keys, 'linux'), { code: 'AC_DATA_DIR' });
+  t.equal((await deviceKeyIn(keys, 'win32')).publicKey, made.publicKey);
+
+  const database = openFile(t, 'hub.db', '');
+  await t.rejects(refuseIfShared(database, 'linux'), { code: 'AC_DATA_DIR' });
+  await t.resolves(refuseIfShared(database, 'win32'));
+
+  const state = openFile(t, 'last.json', '{"task":1}');
+  const env = { AGENTCOM_STATE_DIR: dirname(state) };
+  t.equal(await stateFolder(env, 'linux')?.read('last.json'), null);
+  t.same(await stateFolder(env, 'win32')?.read('last.json'), { task: 1 });
+});
+
+t.test('a folder is synced, except on Windows, which cannot', async (t) => {
+  const missing = join(t.testdir({}), 'missing');
+  await t.rejects(syncFolder(missing, 'linux'), { code: 'ENOENT' });
+  await t.resolves(syncFolder(missing, 'win32'));
+});
+
+t.test('on Windows a rename is repeated while a file is in use, for a limited time', async (t) => {
+  const attempts = async (platform: string, code: string, failures: number) => {
+    const waits: number[] = [];
+    let calls = 0;
+    const outcome = await retriedWhileHeld(
+      async () => {
+        calls += 1;
+        if (calls <= failures) throw Object.assign(new Error(code), { code });
+      },
+      { platform, wait: async (ms) => waits.push(ms) },
+    ).then(
+      () => 'done',
+      (error: Error) => error.message,
+    );
+    return { outcome, calls, waited: waits.reduce((sum, ms) => sum + ms, 0) };
+  };
+  for (const code of ['EPERM', 'EACCES', 'EBUSY']) t.same(await attempts('win32', code, 2), { outcome: 'done', calls: 3, waited: 30 });
+  t.same(await attempts('win32', 'EPERM', Infinity), { outcome: 'EPERM', calls: 8, waited: 1_270 });
+  t.same(await attempts('win32', 'ENOENT', Infinity), { outcome: 'ENOENT', calls: 1, waited: 0 }, 'another error is told at once');
+  t.same(await attempts('linux', 'EPERM', 2), { outcome: 'EPERM', calls: 1, waited: 0 });
+});
+
+t.test('the lock of a data directory names its process by what the platform tells', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'agentcom-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const mark = await processMark(process.pid, 'win32');
+  t.same(mark, { pid: process.pid, startTime: null, bootId: null }, 'Windows has no ps');
+  t.equal(mark !== null && (await isStillRunning(mark, 'win32')), true);
+  t.match(await processMark(process.pid, 'darwin'), { startTime: / \d\d:\d\d:\d\d \d{4}$/, bootId: null }, 'from ps');
+
+  t.equal(await listenAt(folder, 'lock.sock', 'win32'), null, 'Windows has no sockets in folders');
+  t.equal(await isListening(folder, 'lock.sock', 'win32'), false);
+  const long = join(folder, 'x'.repeat(100));
+  mkdirSync(long);
+  t.equal(await listenAt(long, 'lock.sock', 'darwin'), null, 'a path that is too long for a socket');
+  const socket = await listenAt(folder, 's', 'darwin');
+  t.equal(await isListening(folder, 's', 'darwin'), true);
+  await socket?.close();
+});
+
+t.test('a wake runner starts no program on Windows, where it could not stop it', (t) => {
+  const deps = { baseDir: t.testdir({}), clock: systemClock(), log: silentLog };
+  const make = (platform: string) => programRunner({ ...deps, platform }, { start: () => ({ argv: ['node'] }) });
+  t.throws(() => make('win32'), { code: 'AC_PLUGIN_INVALID', message: /WSL/ });
+  t.throws(() => assertCanStartPrograms('win32'), { code: 'AC_PLUGIN_INVALID' });
+  t.equal(make('darwin').adoptable, true);
+  t.equal(systemProcessTable('darwin').seesRunIds, false, 'ps shows no environments');
+  t.end();
+});
+
+t.test('the doctor says how to find out who listens', (t) => {
+  t.match(listenerCommand(4000, 'linux'), /^ss .*:4000/);
+  t.match(listenerCommand(4000, 'darwin'), /^lsof .*TCP:4000/);
+  t.match(listenerCommand(4000, 'win32'), /^netstat .*:4000$/);
+  t.end();
+});
