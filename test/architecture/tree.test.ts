@@ -189,18 +189,18 @@ t.test('every link in the pages leads somewhere', async (t) => {
   t.strictSame(broken, []);
 });
 
-/** The anchors of a page's headings, as GitHub makes them. */
+/** The anchors of a page's headings, as GitHub makes them: a second one of the same name ends in `-1`. */
 function headings(text: string): ReadonlySet<string> {
-  const titles = [...text.matchAll(/^#+ (.+)$/gm)].map((match) => match[1] ?? '');
-  return new Set(
-    titles.map((title) =>
-      title
-        .toLowerCase()
-        .replace(/[^\p{L}\p{N}\s_-]/gu, '')
-        .trim()
-        .replace(/\s/g, '-'),
-    ),
-  );
+  const found = new Map<string, number>();
+  for (const [, title = ''] of text.matchAll(/^#+ (.+)$/gm)) {
+    const anchor = title
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .trim()
+      .replace(/\s/g, '-');
+    found.set(anchor, (found.get(anchor) ?? 0) + 1);
+  }
+  return new Set([...found].flatMap(([anchor, times]) => [anchor, ...Array.from({ length: times - 1 }, (_, n) => `${anchor}-${n + 1}`)]));
 }
 
 t.test('a test starts without the loaders of the program that runs it, and so does what the test starts', (t) => {

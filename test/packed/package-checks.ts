@@ -1,13 +1,15 @@
 /** What tools that look at packages say of ours. */
 import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { publint, type Message } from 'publint';
 import { formatMessage } from 'publint/utils';
 import type { Test } from 'tap';
 import { shell } from '../apps/pages/newcomer.ts';
 import { ROOT } from '../architecture/cruise.ts';
-import { apiReports, REPORTS } from './api-report.ts';
+import { PAGES } from './api-page.ts';
+import { REPORTS } from './api-report.ts';
+import { generatedApi } from './generated-api.ts';
 import { json } from './installed.ts';
 
 /** The installed package with all that it depends on, without optional packages: bytes of all files. Measured: 18.0 MB. */
@@ -40,14 +42,19 @@ export async function entriesResolve(t: Test, tarball: string): Promise<void> {
   for (const path of Object.keys(exports)) t.ok(out.includes(`"${path.replace(/^\./, 'agentcom')}"`), `${path} was looked at`);
 }
 
+/** The API reports and the pages of docs/api. */
 export async function apiIsReported(t: Test, folder: string): Promise<void> {
-  const reports = apiReports(realpathSync(join(folder, 'node_modules/agentcom')));
-  t.strictSame(readdirSync(REPORTS).sort(), reports.map(({ file }) => file).sort(), 'a report for each entry');
-  for (const { entry, file, text } of reports) {
+  const generated = await generatedApi(realpathSync(join(folder, 'node_modules/agentcom')));
+  for (const kept of [REPORTS, PAGES]) {
+    const files = generated.filter(({ file }) => dirname(file) === kept).map(({ file }) => basename(file));
+    t.strictSame(readdirSync(kept).sort(), files.sort(), `${relative(ROOT, kept)} has a file for each entry`);
+  }
+  for (const { file, text } of generated) {
+    const name = relative(ROOT, file);
     t.equal(
       text,
-      readFileSync(join(REPORTS, file), 'utf8'),
-      `${entry}: if it is meant to change, run "npm run api -- --write" and say so in the changelog`,
+      readFileSync(file, 'utf8'),
+      `${name}: if it is meant to change, run "npm run api -- --write" and say so in the changelog`,
     );
   }
 }

@@ -1,13 +1,13 @@
 /**
- * `npm run api` compares what the entries of the package export with the reports in test/packed/api, `npm run api -- --write` makes
- * these anew. A report is part of the commit that changes what users of the package see.
+ * `npm run api` compares what the entries of the package export with the reports in test/packed/api and the pages in docs/api,
+ * `npm run api -- --write` makes these anew. They are part of the commit that changes what users of the package see.
  */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { ROOT } from '../architecture/cruise.ts';
-import { apiReports, REPORTS } from './api-report.ts';
+import { generatedApi } from './generated-api.ts';
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'agentcom-api-')));
 try {
@@ -17,12 +17,11 @@ try {
   const args = [tsc, '-p', 'tsconfig.build.json', '--emitDeclarationOnly', '--outDir', join(folder, 'dist')];
   const { status } = spawnSync(process.execPath, args, { cwd: ROOT, stdio: 'inherit' });
   if (status !== 0) throw new Error('The declarations could not be built.');
-  for (const { entry, file, text } of apiReports(folder)) {
-    const path = join(REPORTS, file);
-    if (existsSync(path) && readFileSync(path, 'utf8') === text) continue;
-    if (process.argv.includes('--write')) writeFileSync(path, text);
+  for (const { file, text } of await generatedApi(folder)) {
+    if (existsSync(file) && readFileSync(file, 'utf8') === text) continue;
+    if (process.argv.includes('--write')) writeFileSync(file, text);
     else process.exitCode = 1;
-    process.stdout.write(`${entry}: ${process.exitCode === 1 ? 'differs from' : 'written to'} test/packed/api/${file}\n`);
+    process.stdout.write(`${relative(ROOT, file)} ${process.exitCode === 1 ? 'is out of date' : 'was written'}\n`);
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });
