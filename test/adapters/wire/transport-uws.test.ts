@@ -12,6 +12,7 @@ import { CLOSE, rawPeer, TEXT } from '../../product/contracts/wire/raw-peer.ts';
 import { reply } from '../../product/contracts/wire/web-http.ts';
 import { hubRecorder, nextOf } from '../../product/contracts/wire/wire-recorders.ts';
 import { FRAME_BYTES_MAX, join, openToAll, wireRoom } from '../../product/contracts/wire/wire-room.ts';
+import { testCertificate, tlsPair } from '../../rig/tls-pair.ts';
 import { apiOverHttp } from '../http/api-over-http.ts';
 import { realTransportTests } from './real-transport.ts';
 import { withUws } from './uws-native.ts';
@@ -33,6 +34,13 @@ t.test('a package that cannot be loaded is AC_PACKAGE_MISSING and says how to co
 
 await withUws(t, 'the uws transport', async (native) => {
   hubTransportContract('uws', { transport: () => uwsTransport({ log: silentLog, native }), link: wsLink({ log: silentLog }) }, t);
+  await t.test('over TLS', async (t) => {
+    const pair = tlsPair();
+    const certificate = await testCertificate(t, pair);
+    const { cert: ca } = pair;
+    const link = wsLink({ log: silentLog, trust: { ca: [ca] } });
+    hubTransportContract('uws over TLS', { transport: () => uwsTransport({ log: silentLog, native, certificate }), link, ca }, t);
+  });
   await realTransportTests(t, (log, options = {}) => uwsTransport({ log, options, native }));
   httpApiContract('over uws', { open: () => apiOverHttp(uwsTransport({ log: silentLog, native })) }, t);
   await ownTests(t, native);
@@ -56,7 +64,7 @@ async function ownTests(t: Test, native: UwsPackage): Promise<void> {
       ['y'.repeat(FRAME_BYTES_MAX + 1), 1009],
       [Buffer.from([0xff, 0xfe]), 1007],
     ] as const) {
-      const peer = await rawPeer(port);
+      const peer = await rawPeer({ port });
       peer.frame(TEXT, payload);
       await nextOf(saw, 'open');
       t.equal((await nextOf(saw, 'gone')).code, code);
@@ -67,7 +75,7 @@ async function ownTests(t: Test, native: UwsPackage): Promise<void> {
 
   await t.test('a peer that closes with the words of uWebSockets.js is reported with its own code', async (t) => {
     const room = await wireRoom(t, subject);
-    const peer = await rawPeer(room.port);
+    const peer = await rawPeer(room);
     await nextOf(room.hubSaw, 'open');
     const code = Buffer.from([1_000 >> 8, 1_000 & 0xff]);
     peer.frame(CLOSE, Buffer.concat([code, Buffer.from('Received too big message')]));

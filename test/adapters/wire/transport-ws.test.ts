@@ -13,12 +13,21 @@ import { rawPeer } from '../../product/contracts/wire/raw-peer.ts';
 import { reply, textOf } from '../../product/contracts/wire/web-http.ts';
 import { hubRecorder, nextOf } from '../../product/contracts/wire/wire-recorders.ts';
 import { join, openToAll, roundTrip, wireRoom } from '../../product/contracts/wire/wire-room.ts';
+import { testCertificate, tlsPair } from '../../rig/tls-pair.ts';
 import { apiOverHttp } from '../http/api-over-http.ts';
 import { realTransportTests } from './real-transport.ts';
 
 const subject = { transport: () => wsTransport({ log: silentLog }), link: wsLink({ log: silentLog }) };
 
 hubTransportContract('ws', subject, t);
+
+await t.test('over TLS', async (t) => {
+  const pair = tlsPair();
+  const certificate = await testCertificate(t, pair);
+  const { cert: ca } = pair;
+  const link = wsLink({ log: silentLog, trust: { ca: [ca] } });
+  hubTransportContract('ws over TLS', { transport: () => wsTransport({ log: silentLog, certificate }), link, ca }, t);
+});
 
 await realTransportTests(t, (log, options = {}) => wsTransport({ log, options }));
 
@@ -49,7 +58,7 @@ t.test('slow heads and bodies are cut off, each by its own time, with 408 where 
 
 t.test('R20: of a frame of a stranger no more is kept than it may send, however long it says that it is', async (t) => {
   const room = await wireRoom(t, subject, { frameBytesMax: 1_048_576, unidentifiedBytesMax: 10_000 });
-  const peer = await rawPeer(room.port);
+  const peer = await rawPeer(room);
   await nextOf(room.hubSaw, 'open');
   const head = Buffer.from([0x81, 0xff, 0, 0, 0, 0, 0, 0x0f, 0xff, 0xff, 0, 0, 0, 0]);
   peer.socket.write(Buffer.concat([head, Buffer.alloc(9_900, 'x')]));

@@ -1,10 +1,10 @@
 /** What a `HubTransport` on real sockets must do with HTTP beyond one short answer. */
-import { Agent, request as ask, type IncomingHttpHeaders, type IncomingMessage, type RequestOptions } from 'node:http';
-import { connect } from 'node:net';
+import type { IncomingHttpHeaders, IncomingMessage, RequestOptions } from 'node:http';
 import type { CaseTest } from '../contract-case.ts';
 import { eventInbox } from '../files/event-inbox.ts';
 import type { ByteStream, HttpRequest, HttpResponse } from '../../../../core/ports/http.ts';
 import { reply, textOf } from './web-http.ts';
+import { connectTo, keepAliveAgent, requestTo, type WireAddress } from './wire-address.ts';
 import { wireRoom, type WireSubject } from './wire-room.ts';
 
 interface Got {
@@ -13,9 +13,9 @@ interface Got {
   readonly text: string;
 }
 
-const answerTo = (port: number, options: RequestOptions, body: string | Buffer = ''): Promise<Got> =>
+const answerTo = (address: WireAddress, options: RequestOptions, body: string | Buffer = ''): Promise<Got> =>
   new Promise((resolve, reject) => {
-    const asking = ask({ port, host: '127.0.0.1', agent: false, ...options }, (response) => {
+    const asking = requestTo(address, options, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
       response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, text }));
@@ -26,11 +26,9 @@ const answerTo = (port: number, options: RequestOptions, body: string | Buffer =
   });
 
 /** Begins a request and answers its response, of which nothing is read yet. */
-const begin = (port: number, options: RequestOptions = {}): Promise<IncomingMessage> =>
+const begin = (address: WireAddress, options: RequestOptions = {}): Promise<IncomingMessage> =>
   new Promise((resolve, reject) => {
-    ask({ port, host: '127.0.0.1', agent: false, ...options }, resolve)
-      .on('error', reject)
-      .end();
+    requestTo(address, options, resolve).on('error', reject).end();
   });
 
 const text = (chunk: string): Uint8Array => new TextEncoder().encode(chunk);
@@ -49,7 +47,7 @@ export const httpTests = (test: CaseTest, subject: WireSubject): void => {
     });
     const body = 'é'.repeat(150_000);
     const { text } = await answerTo(
-      room.port,
+      room,
       { method: 'PATCH', path: '/a%20b/c?x=1&x=2', headers: { host: 'named.example:1', 'x-twice': ['one', 'two'], ...many } },
       body,
     );
@@ -61,9 +59,9 @@ export const httpTests = (test: CaseTest, subject: WireSubject): void => {
 
   test('the body of GET and HEAD, and one of no bytes, is null', async (t) => {
     const room = await wireRoom(t, subject, { http: ({ body }) => reply(body === null ? 'none' : 'some') });
-    t.equal((await answerTo(room.port, { method: 'GET', headers: { 'content-length': '2' } }, 'no')).text, 'none');
-    t.equal((await answerTo(room.port, { method: 'POST' })).text, 'none');
-    t.equal((await answerTo(room.port, { method: 'POST' }, 'yes')).text, 'some');
+    t.equal((await answerTo(room, { method: 'GET', headers: { 'content-length': '2' } }, 'no')).text, 'none');
+    t.equal((await answerTo(room, { method: 'POST' })).text, 'none');
+    t.equal((await answerTo(room, { method: 'POST' }, 'yes')).text, 'some');
   });
 
   test('answers with status, headers and length; HEAD and 204 without a body; OPTIONS like any other', async (t) => {
@@ -75,9 +73,9 @@ export const httpTests = (test: CaseTest, subject: WireSubject): void => {
         return reply(path === '/empty' ? null : text, path === '/none' ? 204 : 418, { 'x-kind': 'test' });
       },
     });
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const agent = keepAliveAgent(room);
     t.teardown(() => agent.destroy());
-    const got = async (method: string, path = '/'): Promise<Got> => answerTo(room.port, { method, path, agent });
+    const got = async (method: string, path = '/'): Promise<Got> => answerTo(room, { method, path, agent });
     t.match(await got('GET'), { status: 418, text: 'for GET', headers: { 'x-kind': 'test', 'content-length': '7' } });
     t.match(await got('GET', '/empty'), { status: 418, text: '', headers: { 'content-length': '0' } });
     t.match(await got('HEAD'), { status: 418, text: '', headers: { 'x-kind': 'test', 'content-length': '8' } });
@@ -93,12 +91,12 @@ export const httpTests = (test: CaseTest, subject: WireSubject): void => {
     const room = await wireRoom(t, subject, {
       http: ({ method }) => (method === 'POST' ? reply('too large', 413) : reply('hello')),
     });
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const agent = keepAliveAgent(room);
     t.teardown(() => agent.destroy());
     for (const bytes of [100, 300_000]) {
-      const refused = await answerTo(room.port, { method: 'POST', agent }, Buffer.alloc(bytes));
+      const refused = await answerTo(room, { method: 'POST', agent }, Buffer.alloc(bytes));
       t.match(refused, { status: 413, text: 'too large' }, `${bytes} bytes`);
-      t.match(await answerTo(room.port, { agent }), { status: 200, text: 'hello' });
+      t.match(await answerTo(room, { agent }), { status: 200, text: 'hello' });
     }
   });
 
@@ -111,7 +109,7 @@ export const httpTests = (test: CaseTest, subject: WireSubject): void => {
         return reply(await answered.next('what to answer'));
       },
     });
-    const socket = connect(room.port, '127.0.0.1');
+    const socket = connectTo(room).socket;
     t.teardown(() => socket.destroy());
     socket.write('POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n');
     const { body } = await asked.next('the request, before its end');
@@ -150,7 +148,7 @@ export const httpTests = (test: CaseTest, subject: WireSubject): void => {
       ['POST', ['Transfer-Encoding: identity']],
     ];
     for (const [method, lengths] of heads) {
-      const socket = connect(room.port, '127.0.0.1');
+      const socket = connectTo(room).socket;
       socket.on('error', () => undefined);
       let answer = '';
       const ended = new Promise<void>((resolve) => socket.once('close', () => resolve()));
@@ -176,7 +174,7 @@ export const httpTests = (test: CaseTest, subject: WireSubject): void => {
         return reply('nobody hears this');
       },
     });
-    const socket = connect(room.port, '127.0.0.1');
+    const socket = connectTo(room).socket;
     socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf');
     await bodies.next('the request');
     socket.destroy();
@@ -196,8 +194,7 @@ export const httpTests = (test: CaseTest, subject: WireSubject): void => {
       ['/whole', 'failed'],
       ['/next', 'null'],
     ] as const) {
-      // prettier-ignore
-      const socket = connect(room.port, '127.0.0.1');
+      const socket = connectTo(room).socket;
       socket.write(`POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n`);
       const { body } = await asked.next('the request');
       body?.cancel();
@@ -221,7 +218,7 @@ const streamTests = (test: CaseTest, subject: WireSubject): void => {
     const http = () => reply({ next, cancel: () => undefined }, 200, { 'content-type': 'text/event-stream' });
     const room = await wireRoom(t, subject, { http });
     chunks.put('one\n');
-    const response = await begin(room.port);
+    const response = await begin(room);
     t.match(response.headers, { 'content-type': 'text/event-stream', 'transfer-encoding': 'chunked' });
     const heard: string[] = [];
     const ended = new Promise<void>((resolve) => response.on('end', resolve));
@@ -245,7 +242,7 @@ const streamTests = (test: CaseTest, subject: WireSubject): void => {
       cancel: () => cancelled.put(true),
     };
     const room = await wireRoom(t, subject, { http: () => reply(stream) });
-    const response = await begin(room.port);
+    const response = await begin(room);
     response.pause();
     let before = -1;
     // The buffers between take some megabytes; then nothing is made any more.
@@ -277,7 +274,7 @@ const streamTests = (test: CaseTest, subject: WireSubject): void => {
       };
     };
     const room = await wireRoom(t, subject, { http: () => reply(silent()) });
-    const response = await begin(room.port);
+    const response = await begin(room);
     await new Promise((resolve) => response.once('data', resolve));
     response.destroy();
     t.ok(await ended.next('the end of the stream'));
@@ -295,7 +292,7 @@ const streamTests = (test: CaseTest, subject: WireSubject): void => {
     });
     const endless: ByteStream = { next: async () => text('more'), cancel: () => cancelled.put(true) };
     for (const answer of [reply('text'), reply(endless)]) {
-      const socket = connect(room.port, '127.0.0.1');
+      const socket = connectTo(room).socket;
       socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
       await asked.next('the request');
       socket.destroy();
@@ -304,7 +301,7 @@ const streamTests = (test: CaseTest, subject: WireSubject): void => {
     }
     t.ok(await cancelled.next('the end of the stream'));
     answers.put(reply('hello'));
-    t.equal((await answerTo(room.port, {})).text, 'hello', 'and others are served');
+    t.equal((await answerTo(room, {})).text, 'hello', 'and others are served');
   });
 
   test('a stream that fails ends as what is not whole', async (t) => {
@@ -321,13 +318,13 @@ const streamTests = (test: CaseTest, subject: WireSubject): void => {
       };
     };
     const room = await wireRoom(t, subject, { http: () => reply(failing()) });
-    const response = await begin(room.port);
+    const response = await begin(room);
     const end = new Promise<string>((resolve) => {
       response.on('error', () => resolve('cut'));
       response.on('end', () => resolve('whole'));
     });
     response.resume();
     t.equal(await end, 'cut');
-    t.equal((await begin(room.port)).statusCode, 200, 'and others are served');
+    t.equal((await begin(room)).statusCode, 200, 'and others are served');
   });
 };

@@ -1,9 +1,9 @@
 /** What a `HubTransport` on real sockets must withstand from peers that break the rules. */
-import { connect } from 'node:net';
 import type { TransportEvents } from '../../../../core/ports/hub-transport.ts';
 import type { CaseTest } from '../contract-case.ts';
 import { eventInbox } from '../files/event-inbox.ts';
 import { BINARY, PING, rawPeer, TEXT } from './raw-peer.ts';
+import { connectTo } from './wire-address.ts';
 import { nextOf } from './wire-recorders.ts';
 import { FRAME_BYTES_MAX, openToAll, roundTrip, wireRoom, type WireSubject } from './wire-room.ts';
 
@@ -20,7 +20,7 @@ type Fault = readonly [what: string, does: (peer: Awaited<ReturnType<typeof rawP
 export const rawPeerTests = (test: CaseTest, subject: WireSubject, { checksMask }: { readonly checksMask: boolean }): void => {
   test('closes a socket with 1003 for a binary frame, and delivers nothing of it or after it', async (t) => {
     const room = await wireRoom(t, subject);
-    const peer = await rawPeer(room.port);
+    const peer = await rawPeer(room);
     await nextOf(room.hubSaw, 'open');
     peer.frame(BINARY, 'x');
     peer.frame(TEXT, 'after');
@@ -32,7 +32,7 @@ export const rawPeerTests = (test: CaseTest, subject: WireSubject, { checksMask 
 
   test('puts a message in pieces together, and holds its sum against the limit', async (t) => {
     const room = await wireRoom(t, subject);
-    const peer = await rawPeer(room.port);
+    const peer = await rawPeer(room);
     await nextOf(room.hubSaw, 'open');
     peer.frame(TEXT, 'one ', { fin: false });
     peer.frame(0, 'message');
@@ -48,14 +48,14 @@ export const rawPeerTests = (test: CaseTest, subject: WireSubject, { checksMask 
     ['an opcode that does not exist', (peer) => peer.frame(5, 'what')],
     ['compressed frames, which nobody agreed on', (peer) => void peer.socket.write(Buffer.from([0xc1, 0x80, 0, 0, 0, 0]))],
     ['noise', (peer) => void peer.socket.write(Buffer.alloc(4_096, 0xa5))],
-    ['a reset', (peer) => void peer.socket.resetAndDestroy()],
+    ['a reset', (peer) => peer.reset()],
     ['the end of its half of TCP, and silence', (peer) => void peer.socket.end()],
   ];
   const unmasked: Fault = ['a frame without a mask', (peer) => peer.frame(TEXT, 'bare', { masked: false })];
   for (const [what, does] of checksMask ? [...broken, unmasked] : broken) {
     test(`ends a socket once, and no other, for ${what}`, async (t) => {
       const room = await wireRoom(t, subject);
-      const peer = await rawPeer(room.port);
+      const peer = await rawPeer(room);
       await nextOf(room.hubSaw, 'open');
       does(peer);
       await nextOf(room.hubSaw, 'gone');
@@ -67,7 +67,7 @@ export const rawPeerTests = (test: CaseTest, subject: WireSubject, { checksMask 
 
   test('takes a ping as a sign of life, and passes on x-forwarded-for as given', async (t) => {
     const room = await wireRoom(t, subject);
-    const peer = await rawPeer(room.port, ['X-Forwarded-For: 10.0.0.9, 10.0.0.1']);
+    const peer = await rawPeer(room, ['X-Forwarded-For: 10.0.0.9, 10.0.0.1']);
     t.equal((await nextOf(room.hubSaw, 'open')).connection.forwardedFor, '10.0.0.9, 10.0.0.1');
     peer.frame(PING, 'hm');
     await nextOf(room.hubSaw, 'pong');
@@ -88,7 +88,7 @@ export const rawPeerTests = (test: CaseTest, subject: WireSubject, { checksMask 
         onGone: (_, code) => ended.put(code),
       };
       const { port } = await transport.listen(openToAll({ socketQueueBytesMax: QUEUE_BYTES_MAX }), events);
-      const peer = await rawPeer(port);
+      const peer = await rawPeer({ port, ca: subject.ca });
       if (first !== null) peer.frame(TEXT, first);
       peer.socket.pause();
       const pings = Buffer.concat(Array.from({ length: 500 }, () => PING_OF_125));
@@ -111,7 +111,7 @@ export const rawPeerTests = (test: CaseTest, subject: WireSubject, { checksMask 
 
   test('does not wait for a peer that answers no close', async (t) => {
     const room = await wireRoom(t, subject);
-    const peer = await rawPeer(room.port);
+    const peer = await rawPeer(room);
     const { connection } = await nextOf(room.hubSaw, 'open');
     connection.ping();
     const from = performance.now();
@@ -124,15 +124,15 @@ export const rawPeerTests = (test: CaseTest, subject: WireSubject, { checksMask 
 
   test('closes within its bound while peers of all kinds hang', async (t) => {
     const room = await wireRoom(t, subject, { http: () => new Promise<never>(() => undefined) });
-    const silent = await rawPeer(room.port);
+    const silent = await rawPeer(room);
     await nextOf(room.hubSaw, 'open');
-    const notReading = await rawPeer(room.port);
+    const notReading = await rawPeer(room);
     const { connection } = await nextOf(room.hubSaw, 'open');
     notReading.socket.pause();
     for (let n = 0; n < 30; n += 1) connection.send('x'.repeat(100_000));
-    const speechless = connect(room.port, '127.0.0.1');
-    const waiting = connect(room.port, '127.0.0.1');
-    const halfRequest = connect(room.port, '127.0.0.1');
+    const speechless = connectTo(room).socket;
+    const waiting = connectTo(room).socket;
+    const halfRequest = connectTo(room).socket;
     for (const socket of [speechless, waiting, halfRequest]) socket.on('error', () => undefined);
     waiting.write(`GET /never HTTP/1.1\r\nHost: 127.0.0.1:${room.port}\r\n\r\n`);
     await new Promise<void>((resolve) => halfRequest.write('POST /api HTTP/1.1\r\nContent-Le', () => resolve()));

@@ -1,6 +1,7 @@
-/** A WebSocket client made by hand on TCP, to do what a correct one never does. */
+/** A WebSocket client made by hand on TCP or TLS, to do what a correct one never does. */
 import { randomBytes } from 'node:crypto';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import { connectTo, type WireAddress } from './wire-address.ts';
 
 export interface RawFrame {
   readonly opcode: number;
@@ -9,6 +10,8 @@ export interface RawFrame {
 
 export interface RawPeer {
   readonly socket: Socket;
+  /** Resets the TCP connection. */
+  reset(): void;
   /** Sends a frame; `fin: false` begins a message in pieces, which opcode 0 goes on with. */
   frame(opcode: number, payload: Buffer | string, options?: { readonly fin?: boolean; readonly masked?: boolean }): void;
   /** The code of the close frame that came before the connection ended; null without one. */
@@ -21,8 +24,8 @@ export const CLOSE = 8;
 export const PING = 9;
 
 /** Connects and shakes hands. Answers no ping and no close by itself. */
-export const rawPeer = async (port: number, headers: readonly string[] = []): Promise<RawPeer> => {
-  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+export const rawPeer = async (address: WireAddress, headers: readonly string[] = []): Promise<RawPeer> => {
+  const { socket, tcp } = connectTo(address, { allowHalfOpen: true });
   // The hub may cut the connection at any moment; that it ended is what the tests look at.
   socket.on('error', () => undefined);
   const ended = new Promise<void>((resolve) => {
@@ -30,7 +33,7 @@ export const rawPeer = async (port: number, headers: readonly string[] = []): Pr
   });
   let received = Buffer.alloc(0);
   const key = randomBytes(16).toString('base64');
-  const head = ['GET /ws HTTP/1.1', `Host: 127.0.0.1:${port}`, 'Upgrade: websocket', 'Connection: Upgrade'];
+  const head = ['GET /ws HTTP/1.1', `Host: 127.0.0.1:${address.port}`, 'Upgrade: websocket', 'Connection: Upgrade'];
   socket.write([...head, 'Sec-WebSocket-Version: 13', `Sec-WebSocket-Key: ${key}`, ...headers, '', ''].join('\r\n'));
 
   await new Promise<void>((resolve, reject) => {
@@ -52,6 +55,7 @@ export const rawPeer = async (port: number, headers: readonly string[] = []): Pr
   });
   return {
     socket,
+    reset: () => void tcp.resetAndDestroy(),
     frame: (opcode, payload, { fin = true, masked = true } = {}) => void socket.write(encode(opcode, Buffer.from(payload), fin, masked)),
     closeCode,
   };

@@ -1,8 +1,8 @@
 /** Asking for a socket by hand. */
-import { request } from 'node:http';
+import { requestTo } from './wire-address.ts';
 
-/** Asks for an upgrade by node:http, and lets go of the socket if it gets one. */
-export const upgradeStatus = (url: string, origin?: string): Promise<number> =>
+/** Asks for an upgrade by node:http, and lets go of the socket if it gets one. `ca`: of a `wss:` address. */
+export const upgradeStatus = (url: string, origin?: string, ca?: string): Promise<number> =>
   new Promise((resolve, reject) => {
     const headers = {
       connection: 'Upgrade',
@@ -11,13 +11,13 @@ export const upgradeStatus = (url: string, origin?: string): Promise<number> =>
       'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
       ...(origin === undefined ? {} : { origin }),
     };
-    const asking = request(url.replace('ws:', 'http:'), { headers, agent: false });
-    asking.on('upgrade', (response, socket) => {
-      socket.destroy();
+    const { port, pathname } = new URL(url);
+    const asking = requestTo({ port: Number(port), ca }, { path: pathname, headers }, (response) => {
+      response.resume();
       resolve(response.statusCode ?? 0);
     });
-    asking.on('response', (response) => {
-      response.resume();
+    asking.on('upgrade', (response, socket) => {
+      socket.destroy();
       resolve(response.statusCode ?? 0);
     });
     asking.on('error', reject);

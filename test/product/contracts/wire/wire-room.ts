@@ -4,6 +4,7 @@ import type { HubConnection, HubTransport, ListenOptions } from '../../../../cor
 import type { Teardown } from '../contract-case.ts';
 import type { EventInbox } from '../files/event-inbox.ts';
 import { reply } from './web-http.ts';
+import type { WireAddress } from './wire-address.ts';
 import { hubRecorder, linkRecorder, nextOf, type HubSaw, type LinkSaw } from './wire-recorders.ts';
 
 /** Both ends under test; where one of them is not ours, any correct one. */
@@ -11,11 +12,15 @@ export interface WireSubject {
   /** A transport that does not listen yet. */
   transport(): HubTransport;
   readonly link: HubLink;
+  /**
+   * The certificate with which the transport serves TLS for 127.0.0.1, PEM. The suite then connects by TLS, and the link MUST recognize it.
+   * Without it the transport serves plain connections.
+   */
+  readonly ca?: string | undefined;
 }
 
-export interface WireRoom {
+export interface WireRoom extends WireAddress {
   readonly transport: HubTransport;
-  readonly port: number;
   readonly url: string;
   readonly hubSaw: EventInbox<HubSaw>;
 }
@@ -49,7 +54,8 @@ export const wireRoom = async (t: Teardown, subject: WireSubject, changes: Parti
   t.teardown(() => transport.close(1001, 'the test is over'));
   const { events, saw } = hubRecorder();
   const { port } = await transport.listen(openToAll(changes), events);
-  return { transport, port, url: `ws://127.0.0.1:${port}/ws`, hubSaw: saw };
+  const { ca } = subject;
+  return { transport, port, ca, url: `${ca === undefined ? 'ws' : 'wss'}://127.0.0.1:${port}/ws`, hubSaw: saw };
 };
 
 /** Connects a link, and waits until both ends think it open. */
