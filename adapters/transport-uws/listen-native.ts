@@ -9,6 +9,13 @@ import { createServer, isIP, type AddressInfo } from 'node:net';
 import { listenFailure } from '../kit/listen-failure.ts';
 import type { UwsApp, UwsListenSocket } from './uws-package.ts';
 
+/** A port that is listened on. */
+export interface ListeningPort {
+  readonly socket: UwsListenSocket;
+  /** Listens on it with another app, too. Throws if that fails. */
+  listenToo(app: UwsApp): UwsListenSocket;
+}
+
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
@@ -18,11 +25,12 @@ export interface ListenAddress {
 const LISTEN_DEFAULT = 0;
 
 /** Listens on the address. Rejects with `AC_PORT_BUSY` or `AC_LISTEN`. */
-export const listenNative = async (app: UwsApp, { host, port }: ListenAddress): Promise<UwsListenSocket> => {
+export const listenNative = async (app: UwsApp, { host, port }: ListenAddress): Promise<ListeningPort> => {
   try {
     // Resolves a name as Node does; uWebSockets.js would use the first address of any family.
     const address = isIP(host) === 0 ? (await lookup(host)).address : host;
-    return listenOnce(app, address, await freePort({ host: address, port }));
+    const free = await freePort({ host: address, port });
+    return { socket: listenOnce(app, address, free), listenToo: (another) => listenOnce(another, address, free) };
   } catch (thrown) {
     app.close();
     throw listenFailure(thrown, { host, port });
@@ -48,6 +56,6 @@ const listenOnce = (app: UwsApp, host: string, port: number): UwsListenSocket =>
   let listening: UwsListenSocket | false = false;
   // Calls back synchronously.
   app.listen(host, port, LISTEN_DEFAULT, (socket) => (listening = socket));
-  if (listening === false) throw new Error('uWebSockets.js failed to listen, although the address is free');
+  if (listening === false) throw new Error('uWebSockets.js failed to listen on an address that can be listened on');
   return listening;
 };

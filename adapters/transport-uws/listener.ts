@@ -1,4 +1,9 @@
-/** A listening port: its uWebSockets.js app, its WebSockets and HTTP requests, and their closing. */
+/**
+ * A listening port: its uWebSockets.js apps, its WebSockets and HTTP requests, and their closing.
+ *
+ * An app keeps the certificate that it was made with. For a renewed one another app listens on the same port, and the first one stops
+ * listening and keeps its connections.
+ */
 import { refusalLog } from '../../core/application/refusal-log.ts';
 import { listenFailure } from '../kit/listen-failure.ts';
 import type { OpenPort, PortContext } from '../kit/create-transport.ts';
@@ -8,10 +13,13 @@ import { httpBridge } from './http-bridge.ts';
 import { listenNative } from './listen-native.ts';
 import type { UwsSettings } from './settings.ts';
 import { serveSockets } from './sockets.ts';
-import type { UwsApp, UwsPackage } from './uws-package.ts';
+import type { UwsApp, UwsListenSocket, UwsPackage } from './uws-package.ts';
 
 /** How long peers may take to answer our close frame before their connections are destroyed, milliseconds. */
 const CLOSE_ANSWER_MS = 200;
+
+/** Each renewal of the certificate takes an app of its own, about 30 KiB that uWebSockets.js does not free. */
+const RENEWALS_MAX = 1_000;
 
 export interface PortDeps extends PortContext {
   readonly settings: UwsSettings;
@@ -28,27 +36,57 @@ export const openPort = async (deps: PortDeps): Promise<OpenPort> => {
   const connectionsMax = options.socketsMax + settings.httpConnectionsMax;
   let connections = 0;
 
-  const app = appOf(deps);
-  // Called with 1 for each new connection, and with -1 for the end of those that did not become WebSockets.
-  app.filter((response, change) => {
-    connections += Number(change);
-    if (Number(change) < 0 || connections <= connectionsMax) return;
-    note('connections full', {});
-    response.close();
-  });
-  const sockets = serveSockets(app, { ...deps, note, onClosed: () => (connections -= 1) });
+  const sockets = serveSockets({ ...deps, note, onClosed: () => (connections -= 1) });
   const http = httpBridge({ http: options.http, isRefusing, log });
-  app.any('/*', http.handle);
+  /** With the certificate as it is in its files now. All apps of the port share its limits. */
+  const newApp = (): UwsApp => {
+    const app = appOf(deps);
+    // Called with 1 for each new connection, and with -1 for the end of those that did not become WebSockets.
+    app.filter((response, change) => {
+      connections += Number(change);
+      if (Number(change) < 0 || connections <= connectionsMax) return;
+      note('connections full', {});
+      response.close();
+    });
+    sockets.serve(app);
+    app.any('/*', http.handle);
+    return app;
+  };
 
-  const listening = await listenNative(app, options);
+  const first = newApp();
+  const { socket, listenToo } = await listenNative(first, options);
+  const port = native.us_socket_local_port(socket);
+  const apps = [first];
+  let listening = socket;
+  /** Listen sockets of earlier apps that are not closed yet. */
+  const retired = new Set<UwsListenSocket>();
+  const stopListening = (before: UwsListenSocket): void => {
+    if (retired.delete(before)) native.us_listen_socket_close(before);
+  };
   const forget = deps.certificate?.onRenewed(() => {
     const fields = { cert_file: deps.certificate?.certFile };
-    log.warn('the certificate was renewed, but uws() serves the old one until it is restarted: restart the hub, or use ws()', fields);
-    return false;
+    if (apps.length > RENEWALS_MAX) {
+      log.warn(`the certificate was renewed ${RENEWALS_MAX} times; uws() serves another one only after a restart of the hub`, fields);
+      return false;
+    }
+    try {
+      const app = newApp();
+      apps.push(app);
+      const before = listening;
+      listening = listenToo(app);
+      retired.add(before);
+      // Its open connections go on. Those that wait there to be accepted would be reset, so a whole turn of the loop accepts them first.
+      setImmediate(() => setImmediate(() => stopListening(before)));
+      return true;
+    } catch (error) {
+      log.warn('uws() cannot serve the renewed certificate and goes on with the old one: restart the hub', { ...fields, error });
+      return false;
+    }
   });
 
   const closeAll = async (code: number, reason: string): Promise<void> => {
     forget?.();
+    for (const before of retired) stopListening(before);
     native.us_listen_socket_close(listening);
     const deadline = timeout(settings.closeWithinMs);
     const hadSockets = await sockets.closeAll(code, reason);
@@ -57,11 +95,11 @@ export const openPort = async (deps: PortDeps): Promise<OpenPort> => {
     await Promise.race([Promise.all([http.idle(), answers.over]), deadline.over]);
     deadline.cancel();
     answers.cancel();
-    app.close();
+    for (const app of apps) app.close();
   };
   let closing: Promise<void> | null = null;
   return {
-    port: native.us_socket_local_port(listening),
+    port,
     close: (code, reason) => (closing ??= closeAll(code, reason)),
   };
 };

@@ -7,7 +7,7 @@ import type { Log, LogFields } from '../../core/ports/log.ts';
 import { CLOSE_CODES } from '../../core/protocol/close-codes.ts';
 import { ambiguousLength, padToFlush, partsOf } from './capture-request.ts';
 import { UwsConnection, type Peer } from './peer-connection.ts';
-import type { UwsApp, UwsResponse, UwsSocket } from './uws-package.ts';
+import type { UwsApp, UwsResponse, UwsSocket, WebSocketBehavior } from './uws-package.ts';
 
 /**
  * Idle time after which uWebSockets.js pings a peer, and destroys the connection if there is no answer. Seconds. The hub's own heartbeat
@@ -34,12 +34,13 @@ export interface SocketsDeps extends PortContext {
 }
 
 export interface Sockets {
+  /** Handles the upgrades on all paths of the app. Several apps share the limits. */
+  serve(app: UwsApp): void;
   /** Closes all open WebSockets. Resolves when `onGone` was called for each, to whether there were any. */
   closeAll(code: number, reason: string): Promise<boolean>;
 }
 
-/** Handles the upgrades on all paths of the app. */
-export const serveSockets = (app: UwsApp, deps: SocketsDeps): Sockets => {
+export const serveSockets = (deps: SocketsDeps): Sockets => {
   const { options, events, nextId, isRefusing, log, note, onClosed } = deps;
   const open = new Map<UwsSocket, UwsConnection>();
   /** WebSockets for which `onGone` was not called yet. It is called a moment after a socket was removed from `open`. */
@@ -52,7 +53,7 @@ export const serveSockets = (app: UwsApp, deps: SocketsDeps): Sockets => {
   const { socketQueueBytesMax, unidentifiedBytesMax } = options;
   const shared = { socketQueueBytesMax, unidentifiedBytesMax, events, log, forget };
 
-  app.ws('/*', {
+  const behavior: WebSocketBehavior = {
     maxPayloadLength: options.frameBytesMax,
     // Pongs are sent automatically: over this limit they are dropped and the socket is closed. `UwsConnection` checks the limit itself
     // after each of our frames and after each ping, so that the reason is logged and reported.
@@ -94,9 +95,10 @@ export const serveSockets = (app: UwsApp, deps: SocketsDeps): Sockets => {
       onClosed();
       closed?.onClosed(dropCode ?? code);
     },
-  });
+  };
 
   return {
+    serve: (app) => void app.ws('/*', behavior),
     async closeAll(code, reason) {
       if (known === 0) return false;
       const allGone = new Promise<void>((resolve) => (whenAllGone = resolve));

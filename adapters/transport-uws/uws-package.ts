@@ -17,6 +17,7 @@ export interface UwsPackage {
 
 export type UwsListenSocket = Uws.us_listen_socket;
 export type UwsSocket = Uws.WebSocket<unknown>;
+export type WebSocketBehavior = Uws.WebSocketBehavior<unknown>;
 export type UwsRequest = Uws.HttpRequest;
 export type UwsResponse = Uws.HttpResponse;
 

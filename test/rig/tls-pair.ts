@@ -1,5 +1,6 @@
 /** Certificates for tests, and a port's certificate that a test renews by hand. */
 import { createHash, X509Certificate } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,7 +22,8 @@ export function tlsPair({ hosts = ['localhost', '127.0.0.1'], validForMs = 30 * 
 }
 
 export interface TestCertificate extends PortCertificate {
-  renew(pair: CertificatePair): void;
+  /** Writes the pair into its files and tells the port; whether the port serves it. */
+  renew(pair: CertificatePair): boolean;
   readonly listeners: number;
 }
 
@@ -49,7 +51,9 @@ export async function testCertificate(
     },
     renew(renewed) {
       current = renewed;
-      for (const listener of listeners) listener(renewed);
+      writeFileSync(certFile, renewed.cert);
+      writeFileSync(keyFile, renewed.key);
+      return [...listeners].map((listener) => listener(renewed)).every(Boolean);
     },
     get listeners() {
       return listeners.size;

@@ -103,7 +103,7 @@ const ADVICE: Readonly<Record<DoctorCheck, string>> = {
   disk_full: 'Free disk space.',
   open_files: 'Raise the limit: `ulimit -n 65536` in the shell that starts it, or LimitNOFILE=65536 in its systemd unit.',
   certificate: 'Correct hub.listen.tls, or renew the certificate.',
-  certificate_expires: 'Renew it. The hub takes the new files without a restart; with uws() it needs one.',
+  certificate_expires: 'Renew it. The hub takes the new files without a restart.',
   hub_never_started: 'Nothing, if no hub ran here. Otherwise correct hub.dataDir.',
   port_taken: 'Stop that program, or set another hub.listen.port.',
   listen: 'Correct hub.listen.',

@@ -1,4 +1,5 @@
 /** Both transports over TLS, and who connects to them: which key they accept, and what they send before they know it. */
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer as createPlainServer, type AddressInfo } from 'node:net';
 import { connect as connectTls, createServer, type TLSSocket } from 'node:tls';
@@ -79,6 +80,14 @@ async function untilClosed(port: number, bytes: string): Promise<string> {
   return received;
 }
 
+/** Waits until the port has changed its certificate, for which it may take two turns of the loop, and checks that it is this one. */
+async function newKey(t: Test, port: number, { cert }: TestPair): Promise<void> {
+  for (let turns = 0; turns < 3; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+  const socket = await handshake(port);
+  t.equal(socket.getPeerCertificate().fingerprint256, new X509Certificate(cert).fingerprint256);
+  socket.destroy();
+}
+
 async function onEach(t: Test, make: Make): Promise<void> {
   await t.test('HTTPS and WSS are served on one port, to who has its fingerprint', async (t) => {
     const { pair, port, saw } = await tlsRoom(t, make, { listen: { http: ({ path }) => reply(`you asked for ${path}`) } });
@@ -128,6 +137,65 @@ async function onEach(t: Test, make: Make): Promise<void> {
     t.equal(await ask(port, { fingerprints: [pair.fingerprint] }), 'hello');
   });
 
+  await t.test('a renewed certificate is shown to new connections, and no open one is lost', async (t) => {
+    const { pair, certificate, port, saw } = await tlsRoom(t, make);
+    const old = { fingerprints: [pair.fingerprint] };
+    const before = await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        const one = link(t, port, old);
+        await nextOf(one.saw, 'open');
+        return one;
+      }),
+    );
+    for (const _ of before) await nextOf(saw, 'open');
+    const renewed = tlsPair();
+    t.equal(certificate.renew(renewed), true);
+    await newKey(t, port, renewed);
+    const after = link(t, port, { fingerprints: [renewed.fingerprint] });
+    await nextOf(after.saw, 'open');
+    await nextOf(saw, 'open');
+    t.match(await nextOf(link(t, port, old).saw, 'gone'), { reason: /Wanted the hub at 127\.0\.0\.1 to have the key/ });
+    t.equal(await ask(port, { fingerprints: [renewed.fingerprint] }), 'hello');
+    for (const { connection } of [...before, after]) connection.send('still here');
+    for (const _ of [...before, after]) t.equal((await nextOf(saw, 'frame')).text, 'still here');
+    t.same(
+      before.flatMap(({ saw: { left } }) => left),
+      [],
+    );
+    for (const { connection } of before) connection.destroy();
+    for (const _ of before) await nextOf(saw, 'gone');
+  });
+
+  await t.test(
+    'after several renewals the last certificate is shown, the bound of connections holds for all, and close ends them',
+    async (t) => {
+      const log = memoryLog();
+      const { pair, certificate, port, transport, saw } = await tlsRoom(t, make, {
+        log,
+        options: { httpConnectionsMax: 10 },
+        listen: { socketsMax: 2 },
+      });
+      const first = link(t, port, { fingerprints: [pair.fingerprint] });
+      await nextOf(first.saw, 'open');
+      await nextOf(saw, 'open');
+      let last = pair;
+      for (let n = 0; n < 5; n += 1) {
+        last = tlsPair();
+        t.equal(certificate.renew(last), true);
+      }
+      await newKey(t, port, last);
+      const trust = { fingerprints: [last.fingerprint] };
+      const second = link(t, port, trust);
+      await nextOf(second.saw, 'open');
+      await nextOf(saw, 'open');
+      t.match(await nextOf(link(t, port, trust).saw, 'gone'), { reason: /503/ }, 'two sockets are open, of two certificates');
+      await transport.close(1012, 'restart');
+      for (const { saw } of [first, second]) t.match(await nextOf(saw, 'gone'), { code: 1012 });
+      t.equal(certificate.listeners, 0);
+      t.equal(saw.left.length, 2);
+    },
+  );
+
   await t.test('another transport takes the port when it is closed, and nothing of the certificate is held', async (t) => {
     const { certificate, transport, port } = await tlsRoom(t, make);
     t.equal(certificate.listeners, 1);
@@ -142,32 +210,6 @@ async function onEach(t: Test, make: Make): Promise<void> {
 t.test('ws over TLS', async (t) => {
   const make: Make = (certificate, log = silentLog, options = {}) => wsTransport({ log, options, certificate });
   await onEach(t, make);
-
-  await t.test('a renewed certificate is shown to new connections, and no open one is lost', async (t) => {
-    const { pair, certificate, port, saw } = await tlsRoom(t, make);
-    const old = { fingerprints: [pair.fingerprint] };
-    const before = await Promise.all(
-      Array.from({ length: 20 }, async () => {
-        const one = link(t, port, old);
-        await nextOf(one.saw, 'open');
-        return one;
-      }),
-    );
-    for (const _ of before) await nextOf(saw, 'open');
-    const renewed = tlsPair();
-    certificate.renew(renewed);
-    const after = link(t, port, { fingerprints: [renewed.fingerprint] });
-    await nextOf(after.saw, 'open');
-    await nextOf(saw, 'open');
-    t.match(await nextOf(link(t, port, old).saw, 'gone'), { reason: /Wanted the hub at 127\.0\.0\.1 to have the key/ });
-    t.equal(await ask(port, { fingerprints: [renewed.fingerprint] }), 'hello');
-    for (const { connection } of [...before, after]) connection.send('still here');
-    for (const _ of [...before, after]) t.equal((await nextOf(saw, 'frame')).text, 'still here');
-    t.same(
-      before.flatMap(({ saw: { left } }) => left),
-      [],
-    );
-  });
 
   await t.test('TLS 1.2 is refused where the config wants 1.3', async (t) => {
     const { port } = await tlsRoom(t, make, { certificate: await testCertificate(t, tlsPair(), 'TLSv1.3') });
@@ -219,16 +261,44 @@ t.test('ws over TLS', async (t) => {
 });
 
 await withUws(t, 'uws over TLS', async (native) => {
-  const make: Make = (certificate, log = silentLog) => uwsTransport({ log, native, certificate });
+  const make: Make = (certificate, log = silentLog, options = {}) => uwsTransport({ log, native, options, certificate });
   await t.test('uws over TLS', async (t) => {
     await onEach(t, make);
 
-    await t.test('a renewed certificate is not taken, and the log says so', async (t) => {
+    await t.test('a renewed certificate that it cannot use is not taken, and the log says so', async (t) => {
       const log = memoryLog();
       const { pair, certificate, port } = await tlsRoom(t, make, { log });
-      certificate.renew(tlsPair());
-      t.match(log.lines, [{ level: 'warn', message: /restart the hub, or use ws\(\)/, fields: { cert_file: certificate.certFile } }]);
+      t.equal(certificate.renew({ cert: 'nothing', key: 'nothing' }), false);
+      t.match(log.lines, [{ level: 'warn', message: /goes on with the old one/, fields: { cert_file: certificate.certFile } }]);
       t.equal(await ask(port, { fingerprints: [pair.fingerprint] }), 'hello');
+      const renewed = tlsPair();
+      t.equal(certificate.renew(renewed), true, 'but the next one is');
+      await newKey(t, port, renewed);
+    });
+
+    await t.test('R20: connections of all certificates count together', async (t) => {
+      const log = memoryLog();
+      const { certificate, port } = await tlsRoom(t, make, { log, options: { httpConnectionsMax: 2 }, listen: { socketsMax: 1 } });
+      const open = () => {
+        const socket = connect(port, '127.0.0.1');
+        socket.on('error', () => undefined);
+        socket.resume();
+        t.teardown(() => socket.destroy());
+        return once(socket, 'connect').then(() => socket);
+      };
+      const kept = [await open(), await open()];
+      const renewed = tlsPair();
+      certificate.renew(renewed);
+      await newKey(t, port, renewed);
+      kept.push(await open());
+      await once(await open(), 'close');
+      t.match(log.lines, [{ message: 'Refused at the port: connections full.' }]);
+      for (const socket of kept) {
+        const closed = once(socket, 'close');
+        socket.destroy();
+        await closed;
+      }
+      t.equal(await ask(port, { fingerprints: [renewed.fingerprint] }), 'hello');
     });
 
     await t.test('files that it cannot use are AC_LISTEN and named', async (t) => {
