@@ -102,9 +102,15 @@ const LIMIT_BOUNDS: Partial<Record<keyof HubLimits, readonly [number, number]>> 
 const limits = Object.fromEntries(
   (Object.keys(HUB_LIMITS) as (keyof HubLimits)[]).map((key) => {
     const [least, most] = LIMIT_BOUNDS[key] ?? [1, COUNT_MAX];
-    return [key, whole(least, most)];
+    return [key, whole(least, most, unitOf(key))];
   }),
 );
+
+/** The unit that the name of a limit ends in. */
+function unitOf(key: string): string {
+  if (key.endsWith('Ms')) return ' of milliseconds';
+  return /Bytes(PerToken)?$/.test(key) ? ' of bytes' : '';
+}
 
 const listen = options(
   'host, port, names, origins, tls, insecure and trustedProxies',

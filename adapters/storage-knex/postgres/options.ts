@@ -8,7 +8,8 @@ const MS_MAX = 2_147_483_647;
 const milliseconds = (leastMs: number) =>
   Type.Optional(Type.Integer({ minimum: leastMs, maximum: MS_MAX, description: `whole milliseconds from ${leastMs} to ${MS_MAX}` }));
 
-const SCHEMA = Type.Object({
+/** Of the options of `postgres()`, with the words of their errors. */
+export const POSTGRES_SCHEMA = Type.Object({
   /** `postgres://user:password@host:5432/database`, with `?sslmode=…` and the like where wanted. Never printed with its password. */
   url: Type.String({
     pattern: '^postgres(ql)?://[^\\s\\u0000]+$',
@@ -37,7 +38,7 @@ const SCHEMA = Type.Object({
 });
 
 /** Options of `postgres()`. Times are milliseconds; what is left out has the default that docs/configuration.md names. */
-export type PostgresOptions = { readonly [Key in keyof Static<typeof SCHEMA>]: Static<typeof SCHEMA>[Key] | (Key extends 'url' ? never : undefined) }; // prettier-ignore
+export type PostgresOptions = { readonly [Key in keyof Static<typeof POSTGRES_SCHEMA>]: Static<typeof POSTGRES_SCHEMA>[Key] | (Key extends 'url' ? never : undefined) }; // prettier-ignore
 
 /** Every option, set. */
 export type PostgresSettings = { readonly [Key in keyof PostgresOptions]-?: Exclude<PostgresOptions[Key], undefined> };
@@ -61,7 +62,7 @@ export function settingsOf(options: PostgresOptions): PostgresSettings {
 /** Every mistake in options that come from a config. */
 export function problemsOf(options: unknown): readonly ConfigProblem[] {
   const given = options ?? {};
-  const problems = schemaProblems(SCHEMA, given, '');
+  const problems = schemaProblems(POSTGRES_SCHEMA, given, '');
   if (problems.length > 0) return problems;
   const settings = settingsOf(given as PostgresOptions);
   if (!URL.canParse(settings.url)) return [{ path: 'url', message: 'wanted an address such as postgres://user:password@host:5432/database, found one that cannot be read' }]; // prettier-ignore

@@ -9,6 +9,7 @@ import { configSchema } from '../../../core/config/config-schema.ts';
 import { HUB_TIMING, SIDECAR_TIMING } from '../../../core/config/times.ts';
 import { Readable } from 'node:stream';
 import { ROOT } from '../../architecture/cruise.ts';
+import { optionRows } from '../../architecture/promises/option-table.ts';
 import { filesUnder, sourceFiles } from '../../architecture/tree.ts';
 
 const page = (name: string): Promise<string> => readFile(join(ROOT, 'docs', name), 'utf8');
@@ -63,6 +64,22 @@ t.test('every other option is on its page', async (t) => {
       );
   t.strictSame([...rowsOf(text, 'hub').keys()].sort(), options('hub', hub?.properties ?? {}).sort());
   t.strictSame([...rowsOf(text, 'sidecar').keys()].sort(), options('sidecar', sidecar?.properties ?? {}).sort());
+});
+
+t.test('the defaults on the page are those of the code', async (t) => {
+  const text = await page('configuration.md');
+  const defaults = new Map(optionRows().map(({ path, defaultText }) => [path, defaultText?.replaceAll('"', '') ?? null]));
+  let compared = 0;
+  for (const part of ['hub', 'sidecar', 'Postgres']) {
+    for (const [option, value] of rowsOf(text, part)) {
+      const known = defaults.get(part === 'Postgres' ? `postgres({ ${option} })` : option);
+      const written = /^`?([^` ]+)`?$/.exec(value)?.[1];
+      if (known === null || known === undefined || written === undefined) continue;
+      t.equal(written, known, option);
+      compared += 1;
+    }
+  }
+  t.ok(compared >= 15, `${compared} options have a default in the code`);
 });
 
 t.test('every command is on its page, and the exit codes are those of --help', async (t) => {

@@ -1,10 +1,11 @@
-/** The parts of pages that are written from tests, planted faults, figures and the tables of routes and frames. */
+/** The parts of pages that are written from tests, planted faults, figures, the tables of routes and frames and the schema of the config. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { ROOT } from '../cruise.ts';
 import { THREATS } from '../../security/threats.ts';
 import { MUTANTS } from '../../simulation/runner/mutants.ts';
 import { FIGURES } from './result-figures.ts';
+import { optionTable } from './option-table.ts';
 import { frameTable, routeTable } from './rights-tables.ts';
 import { PLANTED_FAULTS } from './planted-faults.ts';
 import { taggedTests } from './tagged-tests.ts';
@@ -13,7 +14,7 @@ export const PROMISES_PAGE = 'docs/promises.md';
 export const RELIABILITY_PAGE = 'docs/reliability.md';
 export const SECURITY_PAGE = 'SECURITY.md';
 /** Every page with generated parts. */
-export const PAGES = [PROMISES_PAGE, RELIABILITY_PAGE, SECURITY_PAGE, 'docs/http-api.md', 'docs/protocol.md'];
+export const PAGES = [PROMISES_PAGE, RELIABILITY_PAGE, SECURITY_PAGE, 'docs/http-api.md', 'docs/protocol.md', 'docs/configuration.md'];
 const RESULTS = 'docs/results';
 /** Told by docs/performance.md, with targets of their own. */
 const BENCHMARK = ['bench.json', 'bench-long.json', 'bench-profile.json', 'bench-budget.json', 'bench-peers.json'];
@@ -50,6 +51,7 @@ export async function generatedParts(): Promise<Readonly<Record<string, string>>
     threats: threatTable(),
     routes: routeTable(),
     frames: frameTable(),
+    options: optionTable(),
   };
 }
 
