@@ -16,14 +16,14 @@ const MACHINE_ID = /^[0-9a-f]{32}$/;
 /** File system type of a container's root. */
 const OVERLAY_FS = 0x794c7630;
 
-export function placeOf(folder: string): FolderPlace {
+export function placeOf(folder: string, platform: string = process.platform): FolderPlace {
   const { ino, birthtimeMs } = statSync(folder, { bigint: true });
-  return { path: realpathSync(folder), inode: String(ino), bornMs: Number(birthtimeMs), machine: machineId() };
+  return { path: realpathSync(folder), inode: String(ino), bornMs: Number(birthtimeMs), machine: machineId(platform) };
 }
 
-function machineId(): string | null {
+function machineId(platform: string): string | null {
   try {
-    if (process.platform !== 'linux' || statfsSync(MACHINE_ID_FILE).type === OVERLAY_FS) return null;
+    if (platform !== 'linux' || statfsSync(MACHINE_ID_FILE).type === OVERLAY_FS) return null;
     const id = readFileSync(MACHINE_ID_FILE, 'latin1').trim();
     return MACHINE_ID.test(id) ? id : null;
   } catch {

@@ -19,13 +19,13 @@ const ENV_END = 48;
  * Overwrites secrets in the initial environment of this process; `known` are values that count whatever their names.
  * The variables keep their values. If this is not possible, logs a warning about tokens there, with what to do.
  */
-export function hideEnvironment(log: Log, known: readonly string[]): void {
+export function hideEnvironment(log: Log, known: readonly string[], platform: string = process.platform): void {
   const names = Object.entries(process.env).flatMap(([name, value = '']) => (isSecret(name, value, known) ? [name] : []));
   if (names.length === 0) return;
   // Moves each value to new memory, so that nothing uses the initial environment any more.
   for (const name of names) process.env[name] = String(process.env[name]);
   try {
-    if (process.platform !== 'linux') throw new Error(`not possible on ${process.platform}`);
+    if (platform !== 'linux') throw new Error(`not possible on ${platform}`);
     blotOut(new Set(names));
   } catch (thrown) {
     const own = names.filter((name) => (OWN_NAMES as readonly string[]).includes(name) || known.includes(process.env[name] ?? ''));

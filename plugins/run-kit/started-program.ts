@@ -80,7 +80,7 @@ export function startedProgram(deps: ProgramRunnerDeps, options: StartedProgramO
   const { baseDir, clock, log } = deps;
   const { start, listener: listenerFor, check, graceMs, detaches } = options;
   assertCanStartPrograms(deps.platform);
-  const table = systemProcessTable();
+  const table = systemProcessTable(deps.platform);
   const common = { graceMs, clock, log, table };
 
   return {

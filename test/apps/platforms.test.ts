@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
+import { placeOf } from '../../adapters/journal-file/folder-place.ts';
 import { isListening, listenAt } from '../../adapters/journal-file/lock-socket.ts';
 import { isStillRunning, processMark } from '../../adapters/journal-file/process-mark.ts';
 import { modeOfOthers, retriedWhileHeld, syncFolder } from '../../adapters/kit/platform-files.ts';
@@ -13,7 +14,9 @@ import { examineFolder } from '../../apps/cli/doctor/examine-folder.ts';
 import { stateFolder } from '../../apps/cli/state/state-folder.ts';
 import { makeDataDir, readSecretFile } from '../../apps/data-dir.ts';
 import { DEVICE_KEY_FILE, deviceKeyIn } from '../../apps/signing/device-key-file.ts';
+import { hideEnvironment } from '../../apps/sidecar/hidden-environment.ts';
 import { silentLog } from '../../core/ports/log.ts';
+import { memoryLog } from '../product/twins/log-memory/memory-log.ts';
 import { assertCanStartPrograms, programRunner, systemProcessTable } from '../../plugins/plugin.ts';
 
 /** A file that everybody may read, as every file seems to be on Windows. */
@@ -110,6 +113,23 @@ t.test('a wake runner starts no program on Windows, where it could not stop it',
   t.throws(() => assertCanStartPrograms('win32'), { code: 'AC_PLUGIN_INVALID' });
   t.equal(make('darwin').adoptable, true);
   t.equal(systemProcessTable('darwin').seesRunIds, false, 'ps shows no environments');
+  t.end();
+});
+
+t.test('the machine of a folder is known on Linux only', (t) => {
+  const folder = t.testdir({});
+  for (const platform of ['darwin', 'win32']) t.match(placeOf(folder, platform), { machine: null, inode: /^[0-9]+$/ });
+  t.end();
+});
+
+t.test('where a token in the environment cannot be hidden from agents, the log says so', (t) => {
+  process.env['AGENTCOM_TOKEN'] = 'a-token-that-nobody-else-has';
+  t.teardown(() => Reflect.deleteProperty(process.env, 'AGENTCOM_TOKEN'));
+  for (const platform of ['darwin', 'win32']) {
+    const log = memoryLog();
+    hideEnvironment(log, [], platform);
+    t.match(log.lines, [{ level: 'warn', fields: { variables: ['AGENTCOM_TOKEN'], error: `not possible on ${platform}` } }]);
+  }
   t.end();
 });
 

@@ -146,6 +146,19 @@ t.test('nothing here knows the machine it was written on', async (t) => {
   t.strictSame(knowing, []);
 });
 
+t.test('the platform is a parameter, so that a test can pass another one', async (t) => {
+  const inPlace: string[] = [];
+  for (const file of await sourceFiles()) {
+    if (!/^(core|adapters|plugins|apps)\//.test(file)) continue;
+    for (const [index, line] of (await read(file)).split('\n').entries()) {
+      const isComment = /^\s*(\*|\/[/*])/.test(line);
+      // As the default of a parameter or option, or as the first argument of a call.
+      if (!isComment && /(?<!(: string|platform) = |\w\()process\.platform/.test(line)) inPlace.push(`${file}:${index + 1}`);
+    }
+  }
+  t.strictSame(inPlace, []);
+});
+
 t.test('every code is used, and no other', async (t) => {
   const used = new Set<string>();
   for (const file of await sourceFiles()) {
