@@ -72,8 +72,8 @@ export interface HttpApiDeps {
   readonly metrics: HubMetrics;
   /** What the hub holds now. MUST NOT throw. */
   readonly load: () => HubLoad;
-  /** Closes the WebSockets that identified with these tokens, which have just been revoked. */
-  readonly revokeSessions: (tokens: readonly TokenRecord[]) => void;
+  /** These tokens have just been revoked or rotated: closes the WebSockets that identified with them, now or when they expire. */
+  readonly endTokens: (tokens: readonly TokenRecord[]) => void;
   /** An enrolment secret was used up: the hub writes a new one for the sidecars on its machine. */
   readonly onEnrolSecretUsed: () => void;
 }

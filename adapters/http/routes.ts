@@ -65,6 +65,7 @@ export const ROUTES = [
   { name: 'addEnrolSecret', method: 'POST', path: '/admin/enrol-secrets', roles: ADMIN, body: 'empty' },
   { name: 'addToken', method: 'POST', path: '/admin/tokens', roles: ADMIN, body: 'json' },
   { name: 'listTokens', method: 'GET', path: '/admin/tokens', roles: ADMIN, body: 'none', shed: true },
+  { name: 'rotateToken', method: 'POST', path: '/admin/tokens/:id/rotate', roles: ADMIN, body: 'empty' },
   { name: 'revokeTokens', method: 'DELETE', path: '/admin/tokens/:id', roles: ADMIN, body: 'none' },
   { name: 'openSession', method: 'POST', path: '/api/session', roles: 'open', ownPage: true, body: 'json', bytesMax: 4_096 },
   { name: 'endSession', method: 'DELETE', path: '/api/session', roles: 'open', ownPage: true, body: 'none' },

@@ -4,7 +4,7 @@ import { newAgent, type Agent } from '../../core/domain/agent/agent.ts';
 import type { AuditDraft } from '../../core/domain/audit/audit-entry.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
 import type { LockedOut } from '../../core/domain/waiting/agent-waiting.ts';
-import type { AgentRow, AgentStore, TokenRecord } from '../../core/ports/agent-store.ts';
+import type { AgentRow, AgentStore, TokenEnd, TokenRecord } from '../../core/ports/agent-store.ts';
 import { appendAudit } from './audit/append-audit.ts';
 import type { OpenEngine, Row, Transaction } from './engine.ts';
 import type { ReadableOf } from './rows/damaged-rows.ts';
@@ -83,21 +83,32 @@ export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, cach
         return revoked;
       }),
 
-    tokenName: (id) =>
-      readOnce(async (db) => {
-        const [row] = (await db('tokens').where('id', id).select('name')) as Row[];
-        return row === undefined ? undefined : String(row['name']);
+    rotateToken: async (id, successor, expiresAtMs, audit) =>
+      use().write(null, async (transaction) => {
+        const rotation = { id, replacedBy: successor.id, expiresAtMs, nowMs: successor.createdAtMs };
+        const [row] = await transaction.rows('rotateToken', rotation);
+        if (row === undefined) return undefined;
+        await transaction.change('insertTokens', [successor]);
+        await audited(transaction, audit);
+        return tokenIn(row);
       }),
 
-    revokedAmong: async (ids) =>
+    getToken: (id) =>
+      readOnce(async (db) => {
+        const [row] = (await db('tokens').where('id', id)) as Row[];
+        return row === undefined ? undefined : tokenIn(row);
+      }),
+
+    endsAmong: async (ids) =>
       read(async (db) => {
-        const revoked: string[] = [];
+        const ends: TokenEnd[] = [];
         for (let from = 0; from < ids.length; from += TOKENS_PER_READ) {
-          const some = ids.slice(from, from + TOKENS_PER_READ);
-          const rows = (await db('tokens').whereIn('id', some).whereNotNull('revoked_at').select('id')) as Row[];
-          revoked.push(...rows.map((row) => row['id'] as string));
+          const rows = (await db('tokens')
+            .whereIn('id', ids.slice(from, from + TOKENS_PER_READ))
+            .where((any) => void any.whereNotNull('revoked_at').orWhereNotNull('expires_at'))) as Row[];
+          ends.push(...rows.map(tokenIn).map(({ id, revokedAtMs, expiresAtMs }) => ({ id, revokedAtMs, expiresAtMs })));
         }
-        return revoked;
+        return ends;
       }),
 
     noteTokensUsed: async (used) => {

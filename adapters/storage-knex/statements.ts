@@ -142,6 +142,8 @@ export const STATEMENTS = {
   insertAgents: 'writes',
   /** Parameter: `{id?, agentId?, nowMs}`. Rows: the tokens revoked. */
   revokeTokens: 'writes',
+  /** Parameter: `{id, replacedBy, expiresAtMs, nowMs}`. Rows: the token, if it was live and not replaced. */
+  rotateToken: 'writes',
   /** Parameter: `{id, atMs}`s, each id once. Changes; an earlier time than the one that is there changes nothing. */
   noteTokensUsed: 'writes',
   /** Parameter: `{hash, expiresAtMs}`. Changes. */

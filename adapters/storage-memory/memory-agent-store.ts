@@ -60,9 +60,26 @@ export function memoryAgentStore(use: () => MemoryDatabase, inTurn: InTurn): Age
         return revoked;
       }),
 
-    tokenName: (id) => read(({ tokens }) => tokens.get(id)?.name),
+    rotateToken: (id, successor, expiresAtMs, audit) =>
+      write((database) => {
+        const token = database.tokens.get(id);
+        if (token === undefined || token.replacedBy !== null || !isLive(token, successor.createdAtMs)) return undefined;
+        const rotated = keptCopy({ ...token, replacedBy: successor.id, expiresAtMs: Math.min(token.expiresAtMs ?? Infinity, expiresAtMs) });
+        database.tokens.set(id, rotated);
+        database.tokens.set(successor.id, keptCopy(successor));
+        audited(database, audit);
+        return rotated;
+      }),
 
-    revokedAmong: (ids) => read(({ tokens }) => [...new Set(ids)].filter((id) => tokens.has(id) && tokens.get(id)?.revokedAtMs !== null)),
+    getToken: (id) => read(({ tokens }) => tokens.get(id)),
+
+    endsAmong: (ids) =>
+      read(({ tokens }) =>
+        [...new Set(ids)]
+          .flatMap((id) => tokens.get(id) ?? [])
+          .filter(({ revokedAtMs, expiresAtMs }) => revokedAtMs !== null || expiresAtMs !== null)
+          .map(({ id, revokedAtMs, expiresAtMs }) => ({ id, revokedAtMs, expiresAtMs })),
+      ),
 
     noteTokensUsed: (used) =>
       write((database) => {

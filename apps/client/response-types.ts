@@ -45,6 +45,7 @@ export type ResponseTypes = Checked<
     Fits<typeof agents.agentChangedSchema, client.AgentChanged>,
     Fits<typeof agents.tokenPageSchema, client.Page<'tokens', client.TokenJson>>,
     Fits<typeof agents.createdTokenSchema, client.TokenJson>,
+    Fits<typeof agents.rotatedTokenSchema, client.RotatedTokenJson>,
     Fits<typeof agents.enrolSecretSchema, client.EnrolSecretJson>,
     Fits<typeof agents.registrationSchema, client.Registration>,
     Fits<typeof agents.registerChallengeSchema, client.RegisterChallenge>,

@@ -9,6 +9,8 @@ import type {
   RegisterProvedRequest,
   RegisterRequest,
   Registration,
+  RotatedTokenJson,
+  RotateTokenRequest,
   SealedRegistration,
   TokenJson,
   TokenRequest,
@@ -20,6 +22,11 @@ export interface TokensClient {
   create(body: TokenRequest): Promise<TokenJson>;
   /** A page of tokens, with their prefixes only; `next_cursor` gives the next page. Retried. */
   list(query?: PageQuery): Promise<Page<'tokens', TokenJson>>;
+  /**
+   * Creates a token that replaces this one, with the same rights and lifetime. The old one expires after `overlap_ms` (default 1 h, at most
+   * 30 days; 0: at once). Only this response has `token`. Not retried once it was sent.
+   */
+  rotate(id: string, body?: RotateTokenRequest): Promise<RotatedTokenJson>;
   /** Revokes a token by its ID, or all tokens of an agent, and closes their connections. Not retried once it was sent. */
   revoke(id: string): Promise<Readonly<Record<string, unknown>>>;
 }
@@ -41,6 +48,7 @@ export interface EnrolmentClient {
 export const tokensClient = ({ get, postOnce, request }: Requester): TokensClient => ({
   create: (body) => postOnce('/admin/tokens', body),
   list: (query) => get('/admin/tokens', query),
+  rotate: (id, body) => postOnce(`${pathTo('/admin/tokens', id)}/rotate`, body),
   revoke: (id) => request({ method: 'DELETE', path: pathTo('/admin/tokens', id), idempotent: false }),
 });
 

@@ -6,6 +6,7 @@ import type {
   RegisterBody,
   RegisterHelloBody,
   RegisterProvedBody,
+  RotateBody,
   SubmitBody,
   TokenBody,
 } from '../../core/protocol/http-bodies.ts';
@@ -29,6 +30,8 @@ export type PushRequest = Loose<PushBody>;
 export type AdoptRequest = Loose<AdoptBody>;
 /** The body of `tokens.create`. */
 export type TokenRequest = Loose<TokenBody>;
+/** The body of `tokens.rotate`: how long the old token still works. */
+export type RotateTokenRequest = Loose<RotateBody>;
 /** The body of `enrolment.register`: the secret and the agent. */
 export type RegisterRequest = Loose<RegisterBody>;
 /** The body of `enrolment.hello`: a random nonce, without the secret. */
@@ -296,7 +299,15 @@ export interface TokenJson {
   readonly revoked_at?: number | null | undefined;
   readonly expires_at?: number | null | undefined;
   readonly last_used_at?: number | null | undefined;
+  /** The ID of the token that replaces it, since it was rotated. */
+  readonly replaced_by?: string | null | undefined;
   readonly [more: string]: unknown;
+}
+
+/** The new token, and the one that it replaces. */
+export interface RotatedTokenJson extends TokenJson {
+  readonly token: string;
+  readonly rotated: TokenJson;
 }
 
 /** `secret` is only in this response. */

@@ -27,6 +27,8 @@ export interface EnrolmentDeps {
 /** What a sidecar connects with. */
 export interface SidecarIdentity {
   readonly token: string;
+  /** Reads the token file again, which may be replaced while the sidecar runs; null: the token is from the config or a variable. */
+  readonly readToken: (() => Promise<string | null>) | null;
   readonly trust: HubTrust;
 }
 
@@ -37,15 +39,21 @@ export interface SidecarIdentity {
 export async function sidecarIdentity(deps: EnrolmentDeps): Promise<SidecarIdentity> {
   const { config } = deps;
   const known = await knownToken(config, process.env);
-  if (known !== null) return { token: known.token, trust: await sidecarTrust(config, process.env, { hub: deps.hub }) };
+  const file = tokenFile(config);
+  const readToken = (): Promise<string | null> => readSecretFile(file);
+  if (known !== null)
+    return {
+      token: known.token,
+      readToken: known.from === 'file' ? readToken : null,
+      trust: await sidecarTrust(config, process.env, { hub: deps.hub }),
+    };
   const code = givenCode();
   const trust = await sidecarTrust(config, process.env, { code, hub: deps.hub });
   const token = await enrol(deps, code, trust);
-  const file = tokenFile(config);
   if (code !== null && code.fingerprint !== null) await writeSecretFile(fingerprintFile(config), code.fingerprint);
   await writeSecretFile(file, token);
   deps.log.info('enrolled with the hub', { agent_id: config.agentId, token_file: file });
-  return { token, trust };
+  return { token, readToken, trust };
 }
 
 export interface KnownToken {

@@ -38,16 +38,23 @@ export async function runSidecar(options: RunSidecarOptions): Promise<void> {
 export function sidecarContainer(
   config: ResolvedSidecarConfig,
   options: Pick<SidecarIdentity, 'token'> &
-    Partial<Pick<SidecarIdentity, 'trust'>> & {
+    Partial<Pick<SidecarIdentity, 'trust' | 'readToken'>> & {
       readonly baseDir: string;
       readonly log: Log;
       readonly secrets?: readonly string[] | undefined;
     },
 ): Container {
-  const { baseDir, token, trust = {}, secrets = [] } = options;
+  const { baseDir, token, readToken = null, trust = {}, secrets = [] } = options;
   const container = new Container();
-  const log = secrets.length === 0 ? options.log : redactingLog(options.log, createRedactor(secrets));
-  container.load(machineModule(log), adaptersModule(config, { baseDir, trust }), coreModule(token, secrets));
+  const redactor = createRedactor(secrets);
+  const log = secrets.length === 0 && readToken === null ? options.log : redactingLog(options.log, redactor);
+  const read = async (): Promise<string | null> => {
+    const newest = (await readToken?.()) ?? null;
+    if (newest !== null) redactor.add(newest);
+    return newest;
+  };
+  const identity = { token, readToken: readToken === null ? undefined : read };
+  container.load(machineModule(log), adaptersModule(config, { baseDir, trust }), coreModule(identity, secrets));
   return container;
 }
 
@@ -58,12 +65,12 @@ async function startSidecar(
   program: RunningProgram,
 ): Promise<Running | null> {
   await makeDataDir(part.dataDir, 'set sidecar.dataDir (AGENTCOM_SIDECAR_DIR)');
-  const { token, trust } = await sidecarIdentity({ config: part, hub: config.hub ?? null, log, signal: program.stopping });
+  const { token, readToken, trust } = await sidecarIdentity({ config: part, hub: config.hub ?? null, log, signal: program.stopping });
   const secrets = secretsOf(part, token, process.env);
   dropOwnVariables();
   if (secrets.length > SECRETS_MAX)
     log.warn('too many secrets: the shortest are not redacted', { found: secrets.length, max: SECRETS_MAX });
-  const container = sidecarContainer(part, { baseDir: config.baseDir, token, trust, log, secrets });
+  const container = sidecarContainer(part, { baseDir: config.baseDir, token, readToken, trust, log, secrets });
   const sidecar = await container.getAsync(TOKENS.Sidecar);
   const outcome = await program.lifecycle.start([{ name: 'sidecar', start: () => sidecar.start(), stop: () => sidecar.stop() }]);
   if (outcome === 'stopped') return null;

@@ -31,6 +31,8 @@ export interface TokenRecord {
   readonly expiresAtMs: number | null;
   /** When it was last used, accurate to `TOKEN_USE_WRITE_MS`; null: no use is known. */
   readonly lastUsedAtMs: number | null;
+  /** The id of the token that replaces it, since it was rotated; null: none. */
+  readonly replacedBy: string | null;
 }
 
 /** Whether it has expired. */
@@ -40,6 +42,9 @@ export const isExpired = ({ expiresAtMs }: Pick<TokenRecord, 'expiresAtMs'>, now
 /** Whether it was revoked or expired by `atMs`. */
 export const isOverBy = (token: Pick<TokenRecord, 'revokedAtMs' | 'expiresAtMs'>, atMs: number): boolean =>
   (token.revokedAtMs !== null && token.revokedAtMs <= atMs) || isExpired(token, atMs);
+
+/** When a token ends: what connections that use it must know. */
+export type TokenEnd = Pick<TokenRecord, 'id' | 'revokedAtMs' | 'expiresAtMs'>;
 
 /** That a token was used, and when. */
 export interface TokenUsed {
@@ -84,11 +89,18 @@ export interface AgentStore {
     audit?: (revoked: TokenRecord) => AuditDraft,
   ): Promise<readonly TokenRecord[]>;
 
-  /** The name of the token with this id, also if it is revoked or expired; undefined if there is none. */
-  tokenName(id: string): Promise<string | undefined>;
+  /**
+   * Adds `successor`, and has it replace the token with this id: sets that one's `replacedBy`, and its `expiresAtMs` to this one or, if that
+   * is earlier, leaves it. Returns the token that was replaced, as it is now. MUST return undefined and change nothing if it is unknown,
+   * revoked, expired at the `createdAtMs` of `successor`, or replaced already.
+   */
+  rotateToken(id: string, successor: TokenRecord, expiresAtMs: number, audit?: AuditDraft): Promise<TokenRecord | undefined>;
 
-  /** Those of these token ids that are revoked, each once, in any order. */
-  revokedAmong(ids: readonly string[]): Promise<readonly string[]>;
+  /** The token with this id, also if it is revoked or expired; undefined if there is none. */
+  getToken(id: string): Promise<TokenRecord | undefined>;
+
+  /** Those of these token ids that are revoked or have an expiry, past or future, each once, in any order. */
+  endsAmong(ids: readonly string[]): Promise<readonly TokenEnd[]>;
 
   /** Records when these tokens were used; no token is listed twice. MUST keep the latest time recorded by any hub. */
   noteTokensUsed(used: readonly TokenUsed[]): Promise<void>;

@@ -131,6 +131,17 @@ export const tokenSchema = closed({
 });
 export type TokenBody = Static<typeof tokenSchema>;
 
+/** How long a rotated token still works: by default, and at most. Milliseconds. */
+export const OVERLAP_MS_DEFAULT = 3_600_000;
+export const OVERLAP_MS_MAX = 2_592_000_000;
+/** `POST /admin/tokens/:id/rotate`: nothing, or how long the old token still works. 0: it expires at once. */
+export const rotateSchema = closed({
+  overlap_ms: optional(
+    Type.Integer({ minimum: 0, maximum: OVERLAP_MS_MAX, description: `a duration of 0 to ${OVERLAP_MS_MAX} milliseconds (30 days)` }),
+  ),
+});
+export type RotateBody = Static<typeof rotateSchema>;
+
 /** By name, for `GET /api/schemas`. */
 export const httpBodySchemas = {
   submit: submitSchema,
@@ -143,4 +154,5 @@ export const httpBodySchemas = {
   registerProved: registerProvedSchema,
   session: sessionSchema,
   token: tokenSchema,
+  rotate: rotateSchema,
 } as const;

@@ -15,7 +15,7 @@ export const HTTP_ERRORS = {
   agent_not_connected: 'The agent is not connected.',
   request_timeout: 'The body did not arrive in time.',
   idempotency_mismatch: 'The Idempotency-Key was used with a different body.',
-  invalid_state: 'The state of the task does not allow this.',
+  invalid_state: 'The state of the task, agent or token does not allow this.',
   agent_taken: 'The agent already has a token.',
   name_taken: 'There is already a live token with this name and role.',
   body_too_large: 'The body, a line of it or the number of its lines exceeds the limit.',

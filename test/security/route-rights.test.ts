@@ -52,6 +52,7 @@ const AIMS: Readonly<Record<RouteName, (task: TaskId) => Aim>> = {
   addToken: () => ({ path: '/admin/tokens', json: { agent_id: 'b2' } }),
   listTokens: () => ({ path: '/admin/tokens' }),
   listAudit: () => ({ path: '/admin/audit' }),
+  rotateToken: () => ({ path: '/admin/tokens/tok-nobody/rotate', json: {} }),
   revokeTokens: () => ({ path: '/admin/tokens/tok-nobody' }),
   openSession: () => ({ path: '/api/session', json: { token: 'viewer-token' } }),
   endSession: () => ({ path: '/api/session' }),

@@ -109,7 +109,7 @@ t.test('a token for an agent has max_slots 16 unless it says otherwise', async (
 t.test('a revoked token: its socket is closed at once, its next identify refused', async (t) => {
   const { rig, owner, thief } = await twoAgents();
   const [revoked] = await rig.storage.agents.revokeTokens({ agentId: 'thief' as AgentId }, rig.clock.nowMs());
-  rig.sessions.dropTokens([revoked?.id ?? '']);
+  rig.sessions.endTokens(revoked === undefined ? [] : [revoked]);
   await settle(rig.clock);
   t.equal(thief.closed(), 1008);
   t.equal(owner.closed(), null, 'nobody else');
@@ -132,7 +132,7 @@ t.test('a token that is revoked while it is looked up opens nothing', async (t) 
   Object.assign(agents, { findToken: slow });
   await peer.identify();
   const [revoked] = await agents.revokeTokens({ agentId: 'thief' as AgentId }, rig.clock.nowMs());
-  rig.sessions.dropTokens([revoked?.id ?? '']);
+  rig.sessions.endTokens(revoked === undefined ? [] : [revoked]);
   lookedUp();
   await settle(rig.clock);
   t.equal(peer.closed(), 1013);

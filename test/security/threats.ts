@@ -15,6 +15,7 @@ export interface Threat {
 const PEER = 'security/network-peer.test.ts';
 const TRANSPORT = 'adapters/wire/transport-ws.test.ts';
 const TOKEN = 'security/stolen-token.test.ts';
+const ROTATED = 'security/rotated-token.test.ts';
 const PROOF = 'core/hub/token-proof.test.ts';
 const OUTPUT = 'security/agent-output.test.ts';
 const OTHER = 'security/other-agent.test.ts';
@@ -258,6 +259,9 @@ export const THREATS: readonly Threat[] = [
       [TOKEN, 'a revoked token: its socket is closed at once, its next identify refused'],
       [TOKEN, 'a token that is revoked while it is looked up opens nothing'],
       [TOKENS, 'a revoked token is out at once, by its id or by its agent'],
+      [ROTATED, 'R7: the sockets of a rotated token are closed when it expires, and at once if it has'],
+      [ROTATED, 'the overlap is an hour, none with 0, never longer than the old token had, and bounded'],
+      [ROTATED, 'nobody below an admin rotates any token, neither a higher one nor its own'],
       [TOKENS, 'a token revoked elsewhere is out within seconds'],
     ],
   },

@@ -279,6 +279,7 @@ export class World implements Surroundings {
       revokedAtMs: null,
       expiresAtMs: null,
       lastUsedAtMs: null,
+      replacedBy: null,
     });
   }
 

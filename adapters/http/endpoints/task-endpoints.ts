@@ -23,7 +23,7 @@ export function taskHandlers(deps: HttpApiDeps, why: Waiting): TaskHandlers {
     const id = request.params['id'];
     const record = isTaskId(id) ? await tasks.read(id) : undefined;
     if (record === undefined || !maySee(by, record.task)) return unknownTask;
-    const name = by.role === 'agent' ? undefined : await agents.tokenName(record.task.submittedBy);
+    const name = by.role === 'agent' ? undefined : (await agents.getToken(record.task.submittedBy))?.name;
     return okText(taskRecordJson(record, await why.ofTask(record.task), name ?? null));
   };
 

@@ -1,13 +1,15 @@
 /** Routes for tokens, enrolment secrets and the enrolment of agents. A token is shown once, when it is created. */
 import { isAgentId, type AgentId } from '../../../core/domain/ids.ts';
-import { ENROL_SECRET_MS, type TokenRecord } from '../../../core/ports/agent-store.ts';
+import { ENROL_SECRET_MS, isExpired, type TokenRecord } from '../../../core/ports/agent-store.ts';
 import { bodyReader } from '../../../core/protocol/body-reader.ts';
 import { enrolHubProof, isSealedSecret, sealedEnrolToken } from '../../../core/protocol/enrol-proof.ts';
 import {
   emptySchema,
+  OVERLAP_MS_DEFAULT,
   registerHelloSchema,
   registerProvedSchema,
   registerSchema,
+  rotateSchema,
   tokenSchema,
   TOKEN_SLOTS_DEFAULT,
   type TokenBody,
@@ -26,7 +28,7 @@ import type { ApiRequest, Handlers } from '../request.ts';
 
 const TOKEN_ID = /^tok-[0-9a-f]{32}$/;
 
-type TokenHandlers = Pick<Handlers, 'register' | 'addEnrolSecret' | 'addToken' | 'listTokens' | 'revokeTokens'>;
+type TokenHandlers = Pick<Handlers, 'register' | 'addEnrolSecret' | 'addToken' | 'listTokens' | 'rotateToken' | 'revokeTokens'>;
 
 export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHandlers {
   const { agents, ids, digest, clock, limits, log } = deps;
@@ -34,15 +36,20 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
   const readHello = bodyReader(registerHelloSchema);
   const readProved = bodyReader(registerProvedSchema);
   const readToken = bodyReader(tokenSchema);
+  const readRotate = bodyReader(rotateSchema);
   const readEmpty = bodyReader(emptySchema);
   const readPage = queryReader(pageSchema);
 
   /** Creates a token and its record, which has only its hash. */
-  const mint = (fields: Pick<TokenRecord, 'name' | 'role' | 'agentId' | 'capabilities' | 'maxSlots'>, expiresInMs?: number) => {
+  const mint = (fields: TokenRights, expiresInMs?: number) => {
     const token = ids.secret();
     const createdAtMs = clock.nowMs();
     const record: TokenRecord = {
-      ...fields,
+      name: fields.name,
+      role: fields.role,
+      agentId: fields.agentId,
+      capabilities: fields.capabilities,
+      maxSlots: fields.maxSlots,
       id: ids.random('tok'),
       hash: digest.sha256(token),
       prefix: token.slice(0, TOKEN_PREFIX_CHARACTERS),
@@ -50,6 +57,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
       revokedAtMs: null,
       expiresAtMs: expiresInMs === undefined ? null : createdAtMs + expiresInMs,
       lastUsedAtMs: null,
+      replacedBy: null,
     };
     return { token, record };
   };
@@ -178,6 +186,29 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     return tokenJson(usedAtMs === null || usedAtMs < (token.lastUsedAtMs ?? 0) ? token : { ...token, lastUsedAtMs: usedAtMs });
   };
 
+  const rotateToken = async (request: ApiRequest, by: Principal): Promise<Reply> => {
+    const body = readRotate(request.json);
+    if (body.kind === 'invalid') return invalid(body.errors);
+    const id = request.params['id'] ?? '';
+    const old = TOKEN_ID.test(id) ? await agents.getToken(id) : undefined;
+    if (old === undefined)
+      return refusal('unknown_token', `There is no token with the ID ${JSON.stringify(id)}: GET /admin/tokens lists them.`);
+    const { token, record } = mint(old, lifetimeMs(old));
+    const overlapMs = body.value.overlap_ms ?? OVERLAP_MS_DEFAULT;
+    const act = {
+      act: 'token.rotate',
+      object: id,
+      details: { ...tokenDetails(record), replaced_by: record.id, overlap_ms: overlapMs },
+    } as const;
+    const audit = auditDraft(request, by, record.createdAtMs, act);
+    const rotated = await agents.rotateToken(id, record, record.createdAtMs + overlapMs, audit);
+    if (rotated === undefined) return notRotated((await agents.getToken(id)) ?? old, clock.nowMs());
+    auth.invalidate();
+    deps.endTokens([rotated]);
+    log.info('A token was rotated.', { token_id: id, replaced_by: record.id, expires_at: rotated.expiresAtMs });
+    return created({ token, ...tokenJson(record), rotated: listedJson(rotated) });
+  };
+
   const revokeTokens = async (request: ApiRequest, by: Principal): Promise<Reply> => {
     const id = request.params['id'] ?? '';
     const nowMs = clock.nowMs();
@@ -186,12 +217,27 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     if (revoked.length === 0 && isAgentId(id)) revoked = await agents.revokeTokens({ agentId: id }, nowMs, audit);
     if (revoked.length === 0) return refusal('unknown_token', 'There is no live token with this ID or of this agent.');
     auth.invalidate();
-    deps.revokeSessions(revoked);
+    deps.endTokens(revoked);
     log.info('Tokens were revoked.', { token_ids: revoked.map((token) => token.id) });
     return ok({ revoked: revoked.map((token) => token.id) });
   };
 
-  return { register, addEnrolSecret, addToken, listTokens, revokeTokens };
+  return { register, addEnrolSecret, addToken, listTokens, rotateToken, revokeTokens };
+}
+
+type TokenRights = Pick<TokenRecord, 'name' | 'role' | 'agentId' | 'capabilities' | 'maxSlots'>;
+
+/** For how long it was created; undefined: for ever. Not of a rotated token: the rotation has shortened it. */
+const lifetimeMs = ({ createdAtMs, expiresAtMs }: TokenRecord): number | undefined =>
+  expiresAtMs === null ? undefined : expiresAtMs - createdAtMs;
+
+function notRotated({ id, agentId, revokedAtMs, replacedBy, ...token }: TokenRecord, nowMs: number): Reply {
+  const another = `create another one: POST /admin/tokens${agentId === null ? '' : ` with agent_id ${agentId}`}`;
+  if (revokedAtMs !== null) return refusal('invalid_state', `Token ${id} was revoked. Instead of rotating it, ${another}.`);
+  if (replacedBy !== null)
+    return refusal('invalid_state', `Token ${id} was rotated before, and ${replacedBy} replaces it. Rotate that one.`);
+  if (isExpired(token, nowMs)) return refusal('invalid_state', `Token ${id} has expired. Instead of rotating it, ${another}.`);
+  return refusal('invalid_state', `Token ${id} was changed at the same time. Try again.`);
 }
 
 interface Enrolling {
@@ -219,11 +265,13 @@ function tokenErrors(body: TokenBody, slotsMax: number): readonly FieldError[] {
 /** What identifies a secret without revealing it: as on the wire. */
 const hintOf = (hash: string): string => hash.slice(0, TOKEN_HINT_DIGITS);
 
-const tokenAct = (act: 'token.create' | 'token.revoke', { id, name, role, agentId, expiresAtMs }: TokenRecord): AuditedAct => ({
+const tokenAct = (act: 'token.create' | 'token.revoke', token: TokenRecord): AuditedAct => ({
   act,
-  object: id,
-  details: { name, role, agent_id: agentId, expires_at: expiresAtMs },
+  object: token.id,
+  details: tokenDetails(token),
 });
+
+const tokenDetails = ({ name, role, agentId, expiresAtMs }: TokenRecord) => ({ name, role, agent_id: agentId, expires_at: expiresAtMs });
 
 const tokenJson = (token: TokenRecord): Readonly<Record<string, unknown>> => ({
   id: token.id,
@@ -237,4 +285,5 @@ const tokenJson = (token: TokenRecord): Readonly<Record<string, unknown>> => ({
   revoked_at: token.revokedAtMs,
   expires_at: token.expiresAtMs,
   last_used_at: token.lastUsedAtMs,
+  replaced_by: token.replacedBy,
 });

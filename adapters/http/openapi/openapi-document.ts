@@ -69,6 +69,7 @@ const PATH_PARAMETERS: Readonly<Record<string, string>> = {
   '/api/tasks/:id': 'The ID of a task.',
   '/api/agents/:id': 'The ID of an agent.',
   '/admin/tokens/:id': 'The ID of a token, or of an agent for all of its tokens.',
+  '/admin/tokens/:id/rotate': 'The ID of a token.',
 };
 
 const HEADER_PARAMETERS = {

@@ -217,6 +217,15 @@ export const ROUTE_DOCS: Readonly<Record<RouteName, RouteDoc>> = {
     answers: [ok('A page of tokens, also revoked and expired ones.', agents.tokenPageSchema)],
     refusals: QUERY,
   },
+  rotateToken: {
+    tag: 'Tokens and enrolment',
+    summary: 'Replace a token by a new one; both work for a while',
+    description:
+      'The new token has the role, name, agent, bounds and lifetime of the old one, which expires after overlap_ms, or earlier if it would have. Refused if the token was revoked, has expired or was rotated before.',
+    body: bodies.rotateSchema,
+    answers: [created('The new token, which is shown only here, and the old one as `rotated`.', agents.rotatedTokenSchema)],
+    refusals: ['unknown_token', 'invalid_state'],
+  },
   revokeTokens: {
     tag: 'Tokens and enrolment',
     summary: 'Revoke a token, or all tokens of an agent',
@@ -279,6 +288,7 @@ export const NAMED_SCHEMAS: Readonly<Record<string, TSchema>> = {
   RegisterHello: bodies.registerHelloSchema,
   RegisterProved: bodies.registerProvedSchema,
   CreateToken: bodies.tokenSchema,
+  RotateToken: bodies.rotateSchema,
   OpenSession: bodies.sessionSchema,
   SubmittedTask: tasks.submittedSchema,
   SubmittedTasks: tasks.submittedManySchema,
@@ -300,6 +310,7 @@ export const NAMED_SCHEMAS: Readonly<Record<string, TSchema>> = {
   Token: agents.listedTokenSchema,
   TokenPage: agents.tokenPageSchema,
   CreatedToken: agents.createdTokenSchema,
+  RotatedToken: agents.rotatedTokenSchema,
   TokensRevoked: agents.revokedSchema,
   EnrolSecret: agents.enrolSecretSchema,
   Registration: agents.registrationSchema,

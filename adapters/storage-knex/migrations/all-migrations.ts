@@ -10,6 +10,7 @@ import { readIndexes } from './0009-read-indexes.ts';
 import { tokenUse } from './0010-token-use.ts';
 import { taskOutput } from './0011-task-output.ts';
 import { auditLog } from './0012-audit-log.ts';
+import { tokenRotation } from './0013-token-rotation.ts';
 import type { Migration } from './migration.ts';
 
 export const ALL_MIGRATIONS: readonly Migration[] = [
@@ -24,4 +25,5 @@ export const ALL_MIGRATIONS: readonly Migration[] = [
   tokenUse,
   taskOutput,
   auditLog,
+  tokenRotation,
 ];

@@ -351,6 +351,9 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
     WHERE id = ANY (ARRAY(
       SELECT id FROM tokens WHERE revoked_at IS NULL AND (id = ${field('id', 'text')} OR agent_id = ${field('agentId', 'text')})
       ORDER BY id FOR UPDATE)) RETURNING *`,
+  rotateToken: `
+    UPDATE tokens SET replaced_by = ${field('replacedBy', 'text')}, expires_at = least(expires_at, ${field('expiresAtMs')})
+    WHERE id = ${field('id', 'text')} AND replaced_by IS NULL AND ${IS_LIVE_TOKEN} RETURNING *`,
   // Locked in one order, since several hubs note the same tokens; what is newer by then is seen by the condition at the end.
   noteTokensUsed: `
     UPDATE tokens SET last_used_at = given."atMs" FROM ${given('noteTokensUsed')}
@@ -382,7 +385,7 @@ export const LOCK_ORDER: readonly (readonly (keyof PostgresStatements)[])[] = [
   ['loadKeys', 'liveTokenOf', 'liveTokenNamed'],
   ['loadAgents'],
   ['loadTasks', 'loadAllTasks'],
-  ['insertAgents', 'revokeTokens', 'noteTokensUsed', 'saveEnrolSecret', 'takeEnrolSecret'],
+  ['insertAgents', 'revokeTokens', 'rotateToken', 'noteTokensUsed', 'saveEnrolSecret', 'takeEnrolSecret'],
   ['pendingStops'],
   ['insertEvents'],
   ['lockAuditEnds'],

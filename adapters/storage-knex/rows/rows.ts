@@ -237,6 +237,7 @@ export const tokenIn = (row: Row): TokenRecord => ({
   revokedAtMs: numberOrNull(row['revoked_at']),
   expiresAtMs: numberOrNull(row['expires_at']),
   lastUsedAtMs: numberOrNull(row['last_used_at']),
+  replacedBy: row['replaced_by'] as string | null,
 });
 
 const jsonIn = <T>(text: unknown): T => JSON.parse(text as string) as T;

@@ -277,6 +277,9 @@ export const SQLITE_STATEMENTS: Statements = {
   revokeTokens: `
     UPDATE tokens SET revoked_at = ?1 ->> '$.nowMs'
     WHERE revoked_at IS NULL AND (id = (?1 ->> '$.id') OR agent_id = (?1 ->> '$.agentId')) RETURNING *`,
+  rotateToken: `
+    UPDATE tokens SET replaced_by = ?1 ->> '$.replacedBy', expires_at = min(coalesce(expires_at, ?1 ->> '$.expiresAtMs'), ?1 ->> '$.expiresAtMs')
+    WHERE id = (?1 ->> '$.id') AND replaced_by IS NULL AND ${IS_LIVE_TOKEN} RETURNING *`,
   noteTokensUsed: `
     UPDATE tokens SET last_used_at = given.${field('atMs')} FROM json_each(?1) AS given
     WHERE tokens.id = given.${field('id')} AND coalesce(last_used_at, -1) < given.${field('atMs')}`,

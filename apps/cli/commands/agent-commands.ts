@@ -29,7 +29,7 @@ export function addAgents(program: Command, action: Action): void {
     .action(action(push));
   program.command('whoami').description('Show whom the token belongs to').action(action(whoami));
   program.command('schemas').description('Print the JSON Schemas of all bodies, queries and frames').action(action(schemas));
-  const tokens = program.command('tokens').description('Create, list and revoke tokens');
+  const tokens = program.command('tokens').description('Create, list, rotate and revoke tokens');
   tokens
     .command('create')
     .description('Create a token for an agent, or for a person or program with a role; it is shown once')
@@ -41,6 +41,11 @@ export function addAgents(program: Command, action: Action): void {
     .option('--expires <duration>', 'expire the token after this time, such as 12h or 30d (default: never)', parseDuration)
     .action(action(createToken));
   tokens.command('list').description('List the tokens, whether they are live, and when each was last used').action(action(listTokens));
+  tokens
+    .command('rotate <id>')
+    .description('Create a token that replaces this one, and expire this one after a while; the new one is shown once')
+    .option('--overlap <duration>', 'how long the old token still works, such as 0, 30m or 7d (default: 1h)', parseOverlap)
+    .action(action(rotateToken));
   tokens
     .command('revoke <id>')
     .description('Revoke a token, or all tokens of an agent, and close their connections')
@@ -104,12 +109,24 @@ async function createToken({ output, hub }: Context, options: TokenOptions): Pro
   output.note(`${token.id} (${token.role}). The token is not shown again.`);
 }
 
-/** `live`, `live, expires in 3d`, `revoked 5m ago` or `expired 2d ago`. */
-function tokenState({ revoked_at: revokedAtMs, expires_at: expiresAtMs }: TokenJson, nowMs: number): string {
+async function rotateToken({ output, hub }: Context, options: { readonly overlap?: number }, id: string): Promise<void> {
+  const token = await (await hub()).tokens.rotate(id, { overlap_ms: options.overlap });
+  output.data(token);
+  output.line(token.token);
+  const leftMs = (token.rotated.expires_at ?? 0) - Date.now();
+  const old = leftMs > 0 ? `${id} still works for ${duration(leftMs)}` : `${id} no longer works`;
+  output.note(`${token.id} (${token.role}). The token is not shown again. ${old}.`);
+}
+
+/** A duration, or 0. */
+const parseOverlap = (text: string): number => (/^0+(ms|s|m|h|d)?$/.test(text.trim()) ? 0 : parseDuration(text));
+
+/** `live`, `live, expires in 3d`, `rotated, expires in 1h`, `revoked 5m ago` or `expired 2d ago`. */
+function tokenState({ revoked_at: revokedAtMs, expires_at: expiresAtMs, replaced_by: replacedBy }: TokenJson, nowMs: number): string {
   if (typeof revokedAtMs === 'number') return `revoked ${duration(Math.max(0, nowMs - revokedAtMs))} ago`;
   if (typeof expiresAtMs !== 'number') return 'live';
   const left = duration(Math.abs(expiresAtMs - nowMs));
-  return expiresAtMs <= nowMs ? `expired ${left} ago` : `live, expires in ${left}`;
+  return expiresAtMs <= nowMs ? `expired ${left} ago` : `${typeof replacedBy === 'string' ? 'rotated' : 'live'}, expires in ${left}`;
 }
 
 const tokenColumns = ({ moment, zone }: Times): readonly Column<TokenJson>[] => [

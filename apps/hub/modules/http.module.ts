@@ -61,7 +61,7 @@ export const httpModule = (): ContainerModule =>
             refusals: () => hub.sessions.refusals(),
             metrics,
             load: () => hub.load(),
-            revokeSessions: (tokens) => hub.sessions.dropTokens(tokens.map((token) => token.id)),
+            endTokens: (tokens) => hub.sessions.endTokens(tokens),
             onEnrolSecretUsed: () => secrets.renewEnrolment(),
           }),
         [

@@ -3,8 +3,14 @@ import { ContainerModule } from 'inversify';
 import { createSidecar } from '../../../core/application/sidecar/sidecar.ts';
 import { TOKENS } from '../../container-tokens.ts';
 
+export interface TokenSource {
+  readonly token: string;
+  /** See `SidecarPorts.readToken`. */
+  readonly readToken: (() => Promise<string | null>) | undefined;
+}
+
 /** `secrets`: redacted from everything the agent prints. */
-export const coreModule = (token: string, secrets: readonly string[]): ContainerModule =>
+export const coreModule = ({ token, readToken }: TokenSource, secrets: readonly string[]): ContainerModule =>
   new ContainerModule(({ bind }) => {
     bind(TOKENS.SidecarToken).toConstantValue(token);
     bind(TOKENS.Sidecar)
@@ -12,6 +18,7 @@ export const coreModule = (token: string, secrets: readonly string[]): Container
         (config, token, link, journal, results, signatures, deviceKey, runner, clock, ids, digest, log) =>
           createSidecar({
             config: { ...config, token, secrets },
+            readToken,
             link,
             journal,
             results,

@@ -18,7 +18,7 @@ export interface HubMembershipDeps {
   readonly inbox: CommandInbox;
   readonly context: HubContext;
   readonly notifier: HubNotifier;
-  readonly sessions: Pick<HubSessions, 'agentIds' | 'closeAll' | 'dropRevoked'>;
+  readonly sessions: Pick<HubSessions, 'agentIds' | 'closeAll' | 'readTokenEnds'>;
   /** Wakes the event streams. MUST NOT throw. */
   readonly newEvents: () => void;
 }
@@ -72,8 +72,8 @@ export class HubMembership {
     this.#pollTimer = clock.after(context.timing.pollMs, () => this.#pollAll());
     this.#deps.newEvents();
     this.#poll(null, true);
-    sessions.dropRevoked().catch((error: unknown) => {
-      context.log.warn('revoked tokens could not be read; the next poll asks again', { error });
+    sessions.readTokenEnds().catch((error: unknown) => {
+      context.log.warn('revoked and rotated tokens could not be read; the next poll asks again', { error });
     });
   }
 

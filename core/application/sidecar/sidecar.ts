@@ -101,14 +101,15 @@ export function createSidecar(options: SidecarOptions): Sidecar {
     const opened = await journal.open();
     await options.signatures?.open();
     const loaded = loadedState(await stateOf(opened), opened.instanceId);
-    const secrets = config.secrets ?? [];
-    const redactor = createRedactor(secrets);
+    const redactor = createRedactor(config.secrets ?? []);
     // The only entry point for inputs: secrets are redacted before anything is journalled, sent or logged.
-    const deliver = (input: SidecarInput): Promise<void> => driver.deliver(secrets.length === 0 ? input : redactInput(input, redactor));
+    const hasSecrets = (config.secrets ?? []).length > 0 || options.readToken !== undefined;
+    const deliver = (input: SidecarInput): Promise<void> => driver.deliver(hasSecrets ? redactInput(input, redactor) : input);
     const effects = effectRunner({
       ...options,
       settings,
       deliver,
+      onSecret: (secret) => redactor.add(secret),
       onReady: ready.resolve,
       onStopped: stopped.resolve,
       onDrained: drained.resolve,

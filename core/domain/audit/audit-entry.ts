@@ -10,6 +10,7 @@ export const AUDIT_ACTS = [
   'session.end',
   'session.refuse',
   'token.create',
+  'token.rotate',
   'token.revoke',
   'enrol_secret.create',
   'enrol_secret.use',

@@ -57,12 +57,15 @@ const tokenFields = {
   revoked_at: orNull(time),
   expires_at: orNull(time),
   last_used_at: orNull(time),
+  replaced_by: orNull(text),
 };
 export const listedTokenSchema = Type.Object(tokenFields);
 /** `GET /admin/tokens` */
 export const tokenPageSchema = pageOf('tokens', listedTokenSchema);
 /** `POST /admin/tokens` */
 export const createdTokenSchema = Type.Object({ token: text, ...tokenFields });
+/** `POST /admin/tokens/:id/rotate` */
+export const rotatedTokenSchema = Type.Object({ token: text, ...tokenFields, rotated: listedTokenSchema });
 /** `DELETE /admin/tokens/:id` */
 export const revokedSchema = Type.Object({ revoked: texts });
 

@@ -146,7 +146,7 @@ export async function hubBench(
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    revokeSessions: (records) => revoked.push(...records.map((record) => record.id)),
+    endTokens: (records) => revoked.push(...records.map((record) => record.id)),
     quietUntilMs: () => hub.context.quietPeriod.untilMs,
     lastHeardAtMs: () => null,
     refusals: () => ({ frames: { invalid_json: 2 }, sockets: {} }),

@@ -1,6 +1,7 @@
-/** A store of before tokens expired takes the step: its tokens have no end, and were not used as far as is known. */
+/** A store of before tokens expired or were rotated takes the steps: its tokens have no end, and were not used as far as is known. */
 import type { Test } from 'tap';
 import { tokenUse } from '../../../adapters/storage-knex/migrations/0010-token-use.ts';
+import { tokenRotation } from '../../../adapters/storage-knex/migrations/0013-token-rotation.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
 import { A_MOMENT_MS, aToken } from '../../product/contracts/fixtures.ts';
 
@@ -13,8 +14,8 @@ export async function tokenUseStep(
   await before.open();
   await before.agents.addToken(aToken());
   await before.close();
-  for (const column of ['expires_at', 'last_used_at']) await ask(`ALTER TABLE tokens DROP COLUMN ${column}`);
-  await ask(`DELETE FROM migrations WHERE name = '${tokenUse.name}'`);
+  for (const column of ['expires_at', 'last_used_at', 'replaced_by']) await ask(`ALTER TABLE tokens DROP COLUMN ${column}`);
+  for (const { name } of [tokenUse, tokenRotation]) await ask(`DELETE FROM migrations WHERE name = '${name}'`);
   const after = storage();
   await after.open();
   t.strictSame(await after.agents.findToken(aToken().hash), aToken());

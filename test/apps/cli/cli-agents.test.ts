@@ -118,6 +118,31 @@ checks at 2023-11-14 22:13:20: some failed
   t.strictSame(await hub.run(['tokens', 'revoke', 'w1']), { code: 0, out: 'w1 revoked\n', err: '' });
 });
 
+t.test('tokens rotate prints the new token, and how long the old one still works', async (t) => {
+  const hub = await testHub(t, (app) =>
+    app.post(
+      '/admin/tokens/:id/rotate',
+      (c) =>
+      c.json({ id: 'tok-2', role: 'agent', token: 'ac_new', rotated: { id: 'tok-1', expires_at: c.params['id'] === 'tok-1' ? Date.now() + 3_599_000 : 0 } }, 201), // prettier-ignore
+    ),
+  );
+  t.strictSame(await hub.run(['tokens', 'rotate', 'tok-1']), {
+    code: 0,
+    out: 'ac_new\n',
+    err: 'tok-2 (agent). The token is not shown again. tok-1 still works for 59m.\n',
+  });
+  t.strictSame(JSON.parse(hub.requests[0]?.body ?? ''), {});
+  for (const [overlap, ms] of [
+    ['2h', 7_200_000],
+    ['0', 0],
+    ['0s', 0],
+  ] as const) {
+    t.match(await hub.run(['tokens', 'rotate', 'tok-0', '--overlap', overlap]), { code: 0, err: /tok-0 no longer works\.\n$/ });
+    t.strictSame(JSON.parse(hub.requests.at(-1)?.body ?? ''), { overlap_ms: ms });
+  }
+  t.match(await hub.run(['tokens', 'rotate', 'tok-1', '--overlap', 'soon']), { code: 2, err: /Wanted a duration/ });
+});
+
 t.test('each agent is told by itself, and the first refusal decides the exit code', async (t) => {
   const hub = await testHub(t, (app) =>
     app.post('/api/agents/:id/:change', (c) => {

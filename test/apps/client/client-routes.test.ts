@@ -50,6 +50,7 @@ const MADE_BY: Readonly<
   addEnrolSecret: { call: ({ enrolment }) => enrolment.createSecret(), command: 'invite' },
   addToken: { call: ({ tokens }) => tokens.create({ agent_id: 'a' }), command: 'tokens create' },
   listTokens: { call: ({ tokens }) => tokens.list(), command: 'tokens list' },
+  rotateToken: { call: ({ tokens }) => tokens.rotate('a'), command: 'tokens rotate --overlap' },
   revokeTokens: { call: ({ tokens }) => tokens.revoke('a'), command: 'tokens revoke' },
   listAudit: { call: ({ audit }) => audit.list(), command: 'audit' },
   streamEvents: { call: (hub) => hub.events({ signal: AbortSignal.timeout(200) }).next(), command: 'watch' },

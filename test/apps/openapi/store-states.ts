@@ -49,11 +49,11 @@ export async function fillStore(hub: RunningHub): Promise<RunningAgent> {
       }),
     ),
   );
-  await hub.storage.agents.addToken(
-    aToken({ id: `tok-${'f'.repeat(32)}`, agentId: anAgentId(AWAY), hash: systemDigest().sha256('of away') }),
-  );
+  await hub.storage.agents.addToken(aToken({ id: TOKEN_OF_AWAY, agentId: anAgentId(AWAY), hash: systemDigest().sha256('of away') }));
   return agent;
 }
+
+const TOKEN_OF_AWAY = `tok-${'f'.repeat(32)}`;
 
 /** What a path parameter of the document may stand for in this store. */
 export const KNOWN: Readonly<Record<string, readonly string[]>> = {
@@ -113,6 +113,8 @@ export async function aimedRequests(hub: RunningHub): Promise<readonly Aimed[]> 
     { operationId: 'pushTask', status: 200, body: { agent_id: CONNECTED, description: 'pushed' } },
     { operationId: 'pushTask', status: 404, body: { agent_id: AWAY, description: 'pushed' } },
     { operationId: 'removeAgent', status: 409, params: { id: AWAY } },
+    { operationId: 'rotateToken', status: 201, params: { id: TOKEN_OF_AWAY }, body: { overlap_ms: 60_000 } },
+    { operationId: 'rotateToken', status: 409, params: { id: TOKEN_OF_AWAY } },
     { operationId: 'revokeTokens', status: 200, params: { id: AWAY } },
     { operationId: 'removeAgent', status: 200, params: { id: AWAY } },
     { operationId: 'register', status: 201, body: { agent_id: 'enrolled-1', secret: await secret() } },

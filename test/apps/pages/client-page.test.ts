@@ -54,7 +54,7 @@ t.test('every example runs', async (t) => {
     many: /^3 reviewed\n(listed task-.*\n){3,}$/,
     signed: /^signed eyJ[\w-]{5}\n$/,
     operate: /^queued .*gpu.*\ncancelled\nrefused 409 invalid_state\na1 \w+\n$/,
-    tokens: /^admin admin null\nshown once true\n(tok-.*\n)+1 null hub\.start .*\n(\d+ admin .*\n)+secret true true\n$/,
+    tokens: /^admin admin null\nshown once true\n(tok-.*\n)+true\n1 null hub\.start .*\n(\d+ admin .*\n)+secret true true\n$/,
   };
   t.strictSame(examples.map(({ name }) => name).sort(), ['hub', ...Object.keys(wanted)].map((name) => `${name}.ts`).sort());
   for (const [name, out] of Object.entries(wanted)) t.match(await run(name), { code: 0, out }, name);

@@ -166,6 +166,20 @@ t.test('a token revoked at one hub closes its socket at the other within a poll'
   t.equal(peer.closed(), 1008);
 });
 
+t.test('a token rotated at one hub closes its socket at the other once it has expired', async (t) => {
+  const { one, two, pass } = await twoHubs(t);
+  const peer = await two.peer('a1');
+  await peer.identify();
+  const [token] = await one.storage.agents.listTokens({ limit: 1 });
+  const nowMs = one.clock.nowMs();
+  if (token === undefined) throw new Error('no token');
+  await one.storage.agents.rotateToken(token.id, { ...token, id: 'tok-new', hash: 'f'.repeat(64), createdAtMs: nowMs }, nowMs + 2 * pollMs);
+  await pass(pollMs);
+  t.equal(peer.closed(), null, 'it still works');
+  await pass(2 * pollMs);
+  t.equal(peer.closed(), 1008);
+});
+
 t.test('readers of the history are woken by the commits of the other hub', async (t) => {
   const { one, two } = await twoHubs(t);
   const before = two.news.events;

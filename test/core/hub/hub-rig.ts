@@ -234,6 +234,7 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
         revokedAtMs: null,
         expiresAtMs: null,
         lastUsedAtMs: null,
+        replacedBy: null,
         ...over,
       });
       return connect(agentId, token);

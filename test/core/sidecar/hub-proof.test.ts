@@ -38,6 +38,46 @@ t.test('a hub that proves itself gets identify with the proof in place of the to
   t.equal(sidecar.state.link.phase, 'identified');
 });
 
+t.test('a connection identifies with the token that was read for it, and later ones too', async (t) => {
+  const NEW = 'token-after-rotation';
+  const key = digest.sha256(NEW);
+  const said = { ...SAID, tokenHint: key.slice(0, 16) };
+  const sidecar = greeting();
+  for (const [connectionId, token] of [
+    [2, NEW],
+    [3, undefined],
+  ] as const) {
+    sidecar.take({ type: 'link_down', connectionId: connectionId - 1, code: 1008, reason: 'the token has expired' });
+    sidecar.take({ type: 'timer', timer: { purpose: 'reconnect' } });
+    t.match(sent(sidecar.take({ type: 'link_up', connectionId, nonce: NONCE, token })), [{ type: 'hello', token_hint: said.tokenHint }]);
+    const [identify] = sent(sidecar.frame(challenge(key, said))) as Frame[];
+    t.equal(unsealedToken(String(identify?.['proof']), key, said, digest), NEW);
+  }
+});
+
+t.test('the token is read for each connection; where that fails or finds none, the last one is used', async (t) => {
+  const answers = ['second', new Error('cannot be read'), null, 'third'];
+  const here = await openRoom({
+    async readToken() {
+      const answer = answers.shift() ?? null;
+      if (answer instanceof Error) throw answer;
+      return answer;
+    },
+  });
+  for (let times = 0; times < 3; times += 1) {
+    here.cut();
+    await here.pass(5_000);
+  }
+  t.strictSame(
+    here.heard.filter(({ type }) => type === 'identify').map(({ token }) => token),
+    ['second', 'second', 'second', 'third'],
+  );
+  t.match(
+    here.log.lines.filter(({ level }) => level === 'warn'),
+    [{ message: /could not read the token again/ }],
+  );
+});
+
 t.test('the key of its machine is proved over what both have said, and only to a hub that has proved itself', async (t) => {
   const deviceKey = { publicKey: 'p'.repeat(43), sign: (text: string) => `signed ${text}` };
   const sidecar = stage({ plainToken: false, deviceKey });

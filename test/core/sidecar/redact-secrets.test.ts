@@ -2,6 +2,7 @@
 import t from 'tap';
 import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import {
+  ADDED_SECRETS_MAX,
   REDACTED,
   redactInput,
   redactingLog,
@@ -25,6 +26,15 @@ t.test('a secret is redacted from texts, values and names, longest first, also a
   });
   const clean = { a: ['nothing', { of: 'it' }] };
   t.equal(redactor.value(clean), clean, 'the very value where there is none');
+  t.end();
+});
+
+t.test('a secret that is added later is redacted from then on; of these the newest few count', (t) => {
+  const redactor = createRedactor([LONG]);
+  const later = Array.from({ length: ADDED_SECRETS_MAX + 1 }, (_, n) => `a-later-secret-${n}`);
+  t.equal(redactor.text(String(later[0])), later[0]);
+  for (const secret of later) redactor.add(secret);
+  t.equal(redactor.text([LONG, ...later].join(' ')), [REDACTED, later[0], ...later.slice(1).map(() => REDACTED)].join(' '));
   t.end();
 });
 

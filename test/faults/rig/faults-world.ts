@@ -149,6 +149,7 @@ export class World {
       revokedAtMs: null,
       expiresAtMs: null,
       lastUsedAtMs: null,
+      replacedBy: null,
     });
     const dataDir = join(this.#dir, agentId);
     mkdirSync(dataDir, { mode: 0o700 });

@@ -158,6 +158,7 @@ export function aToken(over: Partial<TokenRecord> = {}): TokenRecord {
     revokedAtMs: null,
     expiresAtMs: null,
     lastUsedAtMs: null,
+    replacedBy: null,
     ...over,
   };
 }

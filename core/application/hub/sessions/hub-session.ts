@@ -13,7 +13,7 @@ import { CLOSE_CODES } from '../../../protocol/close-codes.ts';
 import { frameParser, type FrameParseResult } from '../../../protocol/frame-parser.ts';
 import { isFirstFrameType, v1Schemas, v2Schemas } from '../../../protocol/sidecar-frames.ts';
 import type { FirstFrameType, SidecarFrame, V2FrameOf } from '../../../protocol/sidecar-frames.ts';
-import { isExpired } from '../../../ports/agent-store.ts';
+import { isExpired, type TokenEnd } from '../../../ports/agent-store.ts';
 import type { HubConnection } from '../../../ports/hub-transport.ts';
 import type { Timer } from '../../../ports/clock.ts';
 import type { IdentifyCommand, Reporter } from '../batch/commands.ts';
@@ -153,6 +153,13 @@ export class HubSession {
   /** Called for anything that arrives. */
   noteReceived(): void {
     this.#heartbeat.received();
+  }
+
+  /** Its token was revoked or expires: closes it, now or when it expires. */
+  onTokenEnd(token: TokenEnd): void {
+    this.#token = token;
+    if (token.revokedAtMs !== null) this.close(1008, 'the token was revoked');
+    else if (isExpired(token, this.#deps.clock.nowMs())) this.close(1008, 'the token has expired');
   }
 
   /** Probes a silent peer, and closes one that did not answer. Called regularly. */

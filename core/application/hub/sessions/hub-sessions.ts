@@ -1,6 +1,6 @@
 /** All connections of a hub: the session of each agent, delivery of frames, and heartbeats. */
 import type { AgentId } from '../../../domain/ids.ts';
-import type { TokenUsed } from '../../../ports/agent-store.ts';
+import type { TokenEnd, TokenUsed } from '../../../ports/agent-store.ts';
 import type { Timer } from '../../../ports/clock.ts';
 import type { HubConnection, TransportEvents } from '../../../ports/hub-transport.ts';
 import type { HubLoad } from '../../../ports/hub-metrics.ts';
@@ -221,20 +221,26 @@ export class HubSessions implements TransportEvents {
     for (const session of this.#sessions.values()) session.close(code, reason);
   }
 
-  /** Closes the sessions whose tokens were revoked by another hub. Fails with `AC_STORE_UNAVAILABLE`. */
-  async dropRevoked(): Promise<void> {
+  /** Learns which tokens other hubs have revoked or rotated. Fails with `AC_STORE_UNAVAILABLE`. */
+  async readTokenEnds(): Promise<void> {
     const tokens = new Set([...this.#sessions.values()].flatMap(({ tokenId }) => tokenId ?? []));
-    if (tokens.size === 0) return;
-    const revoked = new Set(await this.#deps.agents.revokedAmong([...tokens]));
-    for (const session of this.#sessions.values())
-      if (session.tokenId !== null && revoked.has(session.tokenId)) session.close(1008, 'the token was revoked');
+    if (tokens.size > 0) this.#endTokens(await this.#deps.agents.endsAmong([...tokens]));
   }
 
-  /** Closes the sessions of revoked tokens, and those whose token is being looked up: the lookup may predate the revocation. */
-  dropTokens(tokenIds: readonly string[]): void {
+  /**
+   * These tokens were revoked, or rotated and expire. Closes the sessions of those that are over, the others when they expire, and at
+   * once those whose token is being looked up: the lookup may predate the change.
+   */
+  endTokens(tokens: readonly TokenEnd[]): void {
+    for (const session of this.#sessions.values()) if (session.isLookingUpToken) session.close(1013, 'try again later');
+    this.#endTokens(tokens);
+  }
+
+  #endTokens(tokens: readonly TokenEnd[]): void {
+    const ends = new Map(tokens.map((token) => [token.id, token]));
     for (const session of this.#sessions.values()) {
-      if (session.isLookingUpToken) session.close(1013, 'try again later');
-      else if (session.tokenId !== null && tokenIds.includes(session.tokenId)) session.close(1008, 'the token was revoked');
+      const end = session.tokenId === null ? undefined : ends.get(session.tokenId);
+      if (end !== undefined) session.onTokenEnd(end);
     }
   }
 

@@ -41,6 +41,8 @@ export interface EffectRunner {
 export interface EffectRunnerOptions extends SidecarPorts {
   readonly settings: SidecarSettings;
   readonly deliver: (input: SidecarInput) => Promise<void>;
+  /** The sidecar knows one more secret. */
+  readonly onSecret: (secret: string) => void;
   readonly onReady: () => void;
   readonly onStopped: () => void;
   readonly onDrained: () => void;
@@ -78,12 +80,26 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     connection = options.link.connect(
       { url, frameBytesMax },
       {
-        onOpen: () => deliver({ type: 'link_up', connectionId, nonce: ids.secret() }),
+        onOpen: () => void linkUp(connectionId),
         onFrame: (text) => deliver(frameInput(connectionId, text)),
         onTaken: reports.onFlushed,
         onGone: (code, reason) => deliver({ type: 'link_down', connectionId, code, reason }),
       },
     );
+  }
+
+  /** A file may have been replaced since the last connection. If it cannot be read, the last token may still be valid. */
+  async function linkUp(connectionId: number): Promise<void> {
+    const up = { type: 'link_up', connectionId, nonce: ids.secret() } as const;
+    if (options.readToken === undefined) return deliver(up);
+    let token: string | null = null;
+    try {
+      token = await options.readToken();
+    } catch (thrown) {
+      log.warn('could not read the token again; going on with the last one', { error: messageOf(thrown) });
+    }
+    if (token !== null) options.onSecret(token);
+    deliver(token === null ? up : { ...up, token });
   }
 
   function frameInput(connectionId: number, text: string): SidecarInput {

@@ -11,6 +11,8 @@ import type { SidecarInput } from '../state/inputs.ts';
 export const REDACTED = '[redacted]';
 /** Maximum number of secrets; beyond it the shortest are ignored. */
 export const SECRETS_MAX = 64;
+/** Secrets that were added later: the newest count, so that a sidecar whose token is rotated for years keeps its other ones. */
+export const ADDED_SECRETS_MAX = 4;
 /** A truncated secret at either end of a text is redacted from this length on, in characters. */
 const PARTIAL_CHARACTERS_MIN = 8;
 /** How deep log fields are searched. */
@@ -28,6 +30,8 @@ const RESULT_FIELDS: ReadonlySet<string> = new Set([
 ]);
 
 export interface Redactor {
+  /** Redacts this secret too, from now on. */
+  add(secret: string): void;
   text(text: string): string;
   /** Returns the same value if it contains no secret. The value must be serializable as JSON. */
   value(value: unknown): unknown;
@@ -38,8 +42,8 @@ export interface Redactor {
  * form.
  */
 export function createRedactor(secrets: readonly string[]): Redactor {
-  const longest = [...new Set(secrets.filter((secret) => secret !== ''))].sort((a, b) => b.length - a.length).slice(0, SECRETS_MAX);
-  const forms = [...new Set(longest.flatMap((secret) => [escaped(secret), secret]))].sort((a, b) => b.length - a.length);
+  let forms = formsOf(secrets);
+  let added: readonly string[] = [];
 
   const text = (input: string, among: readonly string[] = forms): string => {
     let clean = input;
@@ -53,6 +57,11 @@ export function createRedactor(secrets: readonly string[]): Redactor {
     return Object.fromEntries(Object.entries(value).map(([key, inner]) => [text(key, among), walk(inner, among)]));
   };
   return {
+    add(secret) {
+      if (secrets.includes(secret) || added.includes(secret)) return;
+      added = [...added, secret].slice(-ADDED_SECRETS_MAX);
+      forms = formsOf([...secrets, ...added]);
+    },
     text: (input) => (forms.length === 0 ? input : redactPartialSecrets(text(input), forms)),
     value(value) {
       if (forms.length === 0) return value;
@@ -63,6 +72,11 @@ export function createRedactor(secrets: readonly string[]): Redactor {
       return found.length === 0 ? value : walk(value, found);
     },
   };
+}
+
+function formsOf(secrets: readonly string[]): readonly string[] {
+  const longest = [...new Set(secrets.filter((secret) => secret !== ''))].sort((a, b) => b.length - a.length).slice(0, SECRETS_MAX);
+  return [...new Set(longest.flatMap((secret) => [escaped(secret), secret]))].sort((a, b) => b.length - a.length);
 }
 
 const escaped = (text: string): string => JSON.stringify(text).slice(1, -1);

@@ -11,6 +11,7 @@ import type { HeldFrame } from '../../../protocol/sidecar-frames.ts';
 import { TOKEN_RETRY_MS } from '../state/constants.ts';
 import { checksForIdentify } from '../health/checks.ts';
 import { onHubError, reconnectIn } from './link.ts';
+import type { SidecarInput } from '../state/inputs.ts';
 import { frameIds } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
 
@@ -18,21 +19,25 @@ import type { StepContext } from '../state/step-context.ts';
 const HELLO_UNKNOWN: readonly string[] = ['not_identified', 'unknown_message_type'];
 
 /** The socket is open: ask the hub to prove itself. */
-export function onLinkUp(step: StepContext, { connectionId, nonce }: { readonly connectionId: number; readonly nonce: string }): void {
+export function onLinkUp(
+  step: StepContext,
+  { connectionId, nonce, token }: Omit<Extract<SidecarInput, { type: 'link_up' }>, 'type'>,
+): void {
   if (connectionId !== step.state.link.connectionId || step.state.link.phase !== 'connecting') return;
-  const { agentId, token, plainToken } = step.settings;
-  if (plainToken) return identify(step, { token });
+  const { agentId, plainToken } = step.settings;
+  if (token !== undefined) step.patchLink({ token });
+  if (plainToken) return identify(step, { token: tokenOf(step) });
   step.patchLink({ phase: 'greeting', nonce });
   step.afterPersist({ type: 'send', frame: { type: 'hello', agent_id: agentId, token_hint: hintOf(keyOf(step)), nonce } });
 }
 
 /** Only the hub that issued the token, or another one on the same database, can compute this proof. */
 export function onChallenge(step: StepContext, { nonce: hubNonce, proof }: HubFrameOf<'challenge'>): void {
-  const { agentId, token, hmac } = step.settings;
+  const { agentId, hmac } = step.settings;
   const key = keyOf(step);
   const handshake: Handshake = { agentId, tokenHint: hintOf(key), nonce: step.state.link.nonce, hubNonce };
   if (isSameProof(proof, hubProof(key, handshake, hmac)))
-    return identify(step, { proof: sealedToken(token, key, handshake, hmac), ...deviceProof(step, handshake) });
+    return identify(step, { proof: sealedToken(tokenOf(step), key, handshake, hmac), ...deviceProof(step, handshake) });
   step.log(
     'error',
     `cannot identify: the hub at ${urlOf(step)} did not prove that it knows the token of agent "${agentId}". ` +
@@ -60,7 +65,8 @@ export function onGreetingError(step: StepContext, frame: HubFrameOf<'error'>): 
 }
 
 /** The token's hash, as the hub stores it. */
-const keyOf = ({ settings }: StepContext): string => settings.sha256(settings.token);
+const keyOf = (step: StepContext): string => step.settings.sha256(tokenOf(step));
+const tokenOf = ({ settings, state }: StepContext): string => state.link.token ?? settings.token;
 const hintOf = (key: string): string => key.slice(0, TOKEN_HINT_DIGITS);
 const urlOf = ({ settings, state }: StepContext): string => settings.hubs[state.link.hubIndex % settings.hubs.length] as string;
 

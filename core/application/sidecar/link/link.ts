@@ -145,7 +145,8 @@ export function onHubError(step: StepContext, frame: HubFrameOf<'error'>): void 
       step.log(
         'error',
         `the hub refuses the token of agent "${agentId}" (${frame.error}): ask an operator for a token for this agent, ` +
-          'put it into sidecar.token, AGENTCOM_TOKEN or the token file in the data directory, and start the sidecar again',
+          'put it into sidecar.token or AGENTCOM_TOKEN and start the sidecar again, or into the token file in the data directory, ' +
+          'which is read at each attempt if neither is set',
         { retry_ms: TOKEN_RETRY_MS },
       );
       return reconnectIn(step, TOKEN_RETRY_MS);

@@ -9,8 +9,8 @@ import type { TimerName } from './timer-names.ts';
 export type SidecarInput =
   /** Sent once, before any other input: resumes what the journal holds. */
   | { readonly type: 'start' }
-  /** `nonce`: 256 random bits for this connection, hexadecimal. */
-  | { readonly type: 'link_up'; readonly connectionId: number; readonly nonce: string }
+  /** `nonce`: 256 random bits for this connection, hexadecimal. `token`: the one to identify with from now on, if it may have changed. */
+  | { readonly type: 'link_up'; readonly connectionId: number; readonly nonce: string; readonly token?: string | undefined }
   | { readonly type: 'link_down'; readonly connectionId: number; readonly code: number; readonly reason: string }
   /** `signature`: of an assignment whose signature was checked, since `checkSignature` asked for it. */
   | { readonly type: 'frame'; readonly connectionId: number; readonly frame: HubFrame; readonly signature?: SignatureVerdict }

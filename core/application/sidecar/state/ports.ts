@@ -32,6 +32,11 @@ export interface SidecarPorts {
   readonly deviceKey?: DeviceKey | undefined;
   /** Given if only signed tasks are accepted. */
   readonly signatures?: TaskSignatures | undefined;
+  /**
+   * The token as it is now, for a new connection; null: unchanged. Without it the token of the config is used as long as the sidecar runs.
+   * May reject; the last token is used then.
+   */
+  readonly readToken?: (() => Promise<string | null>) | undefined;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly digest: Digest;

@@ -21,6 +21,7 @@ import type { JournalState } from './journal-state.ts';
 export interface SidecarSettings {
   readonly agentId: AgentId;
   readonly name: string;
+  /** The token at the start. */
   readonly token: string;
   /** New at every start; distinguishes processes on the same data directory. */
   readonly processId: string;
@@ -103,6 +104,8 @@ export interface LinkState {
   readonly connectionId: number;
   /** Sent in `hello`; the hub's proof must cover it. */
   readonly nonce: string;
+  /** The token that it identifies with. Null: that of the settings. */
+  readonly token: string | null;
   /** Index into `settings.hubs`. */
   readonly hubIndex: number;
   /** Consecutive connections that were not identified, for the backoff. */
@@ -241,6 +244,7 @@ export const loadedState = (journal: JournalState, instanceId: string): SidecarS
     phase: 'down',
     connectionId: 0,
     nonce: '',
+    token: null,
     hubIndex: 0,
     failures: 0,
     identityConflicts: 0,

@@ -63,4 +63,5 @@ const tokenOf = ({ agentId, token }: Enrolled): TokenRecord => ({
   revokedAtMs: null,
   expiresAtMs: null,
   lastUsedAtMs: null,
+  replacedBy: null,
 });

@@ -30,6 +30,8 @@ export interface RoomOptions {
   readonly plainToken?: boolean | undefined;
   /** How long its turns of the event loop last; default: acceptances do not wait for their ends. */
   readonly turnMs?: number | undefined;
+  /** Its token, read for each connection. Default: it stays `ROOM_TOKEN`. */
+  readonly readToken?: (() => Promise<string | null>) | undefined;
   /** Default 1. */
   readonly slots?: number | undefined;
 }
@@ -117,6 +119,7 @@ export async function room(options: RoomOptions = {}): Promise<Room> {
       link: mortalLink(wire.link(), process),
       journal: made.journal,
       results: made.results,
+      readToken: options.readToken,
       runner: options.selfStart === true ? undefined : runner,
       clock: { ...clock, nowMs: () => clock.nowMs(), after: (ms, fire) => clock.after(ms, () => process.isDead || fire()) },
       ids: seededIds({ seed: 'room' }),

@@ -197,19 +197,54 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
       t.strictSame((await agents.listTokens({ limit: 10 })).map(({ revokedAtMs }) => revokedAtMs), [7, 7, 5]); // prettier-ignore
     });
 
-    test('says which of many tokens are revoked', async (t) => {
+    test('says which of many tokens are revoked or expire, and when', async (t) => {
       const { agents } = await openedIn(t, subject);
       for (const n of [1, 2, 3, 4]) await agents.addToken(tokenNo(n));
-      const asked = ['tok-4', 'tok-1', 'tok-2', 'tok-2', 'tok-9', "' OR 1=1 --"];
-      t.strictSame(await agents.revokedAmong(asked), []);
+      const asked = ['tok-5', 'tok-4', 'tok-1', 'tok-2', 'tok-2', 'tok-9', "' OR 1=1 --"];
+      t.strictSame(await agents.endsAmong(asked), []);
+      await agents.addToken(tokenNo(5, { expiresAtMs: 7 }));
       await agents.revokeTokens({ id: 'tok-2' }, 5);
       await agents.revokeTokens({ agentId: anAgentId('a3') }, 5);
       await agents.revokeTokens({ agentId: anAgentId('a4') }, 6);
-      t.strictSame([...(await agents.revokedAmong(asked))].toSorted(), ['tok-2', 'tok-4']);
-      t.strictSame(await agents.revokedAmong([]), []);
-      const listed = (await agents.listTokens({ limit: 10 })).find(({ id }) => id === 'tok-2');
-      t.equal(await agents.tokenName('tok-2'), listed?.name, 'the name of a revoked one');
-      t.equal(await agents.tokenName('tok-none'), undefined);
+      const ends = await agents.endsAmong(asked);
+      t.strictSame(
+        ends.toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+        [
+          { id: 'tok-2', revokedAtMs: 5, expiresAtMs: null },
+          { id: 'tok-4', revokedAtMs: 6, expiresAtMs: null },
+          { id: 'tok-5', revokedAtMs: null, expiresAtMs: 7 },
+        ],
+      );
+      t.strictSame(await agents.endsAmong([]), []);
+      t.strictSame(await agents.getToken('tok-2'), tokenNo(2, { revokedAtMs: 5 }), 'also a revoked one');
+      t.equal(await agents.getToken('tok-none'), undefined);
+    });
+
+    test('rotates a live token: the new one is added, the old one expires, never later than before', async (t) => {
+      const { agents } = await openedIn(t, subject);
+      const nowMs = A_MOMENT_MS + 100;
+      const successor = (n: number) => tokenNo(n, { createdAtMs: nowMs });
+      await agents.addToken(tokenNo(1));
+      await agents.addToken(tokenNo(2, { expiresAtMs: nowMs + 50 }));
+      const first = tokenNo(1, { replacedBy: 'tok-11', expiresAtMs: nowMs + 60 });
+      t.strictSame(await agents.rotateToken('tok-1', successor(11), nowMs + 60), first);
+      t.strictSame(await agents.findToken(first.hash), first, 'it still works');
+      t.strictSame(await agents.findToken(successor(11).hash), successor(11));
+      const second = tokenNo(2, { replacedBy: 'tok-12', expiresAtMs: nowMs + 50 });
+      t.strictSame(await agents.rotateToken('tok-2', successor(12), nowMs + 60), second);
+    });
+
+    test('rotates no token that is unknown, revoked, expired or replaced, and each only once', async (t) => {
+      const { agents } = await openedIn(t, subject);
+      await agents.addToken(tokenNo(1));
+      await agents.addToken(tokenNo(2));
+      await agents.addToken(tokenNo(3, { expiresAtMs: A_MOMENT_MS + 100 }));
+      await agents.revokeTokens({ id: 'tok-2' }, A_MOMENT_MS);
+      const rotate = (id: string, n: number) => agents.rotateToken(id, tokenNo(n, { createdAtMs: A_MOMENT_MS + 100 }), A_MOMENT_MS + 200);
+      const several = await Promise.all([11, 12, 13, 14].map((n) => rotate('tok-1', n)));
+      t.equal(several.filter((rotated) => rotated !== undefined).length, 1);
+      for (const id of ['tok-1', 'tok-2', 'tok-3', 'tok-9']) t.equal(await rotate(id, 20), undefined, id);
+      t.equal((await agents.listTokens({ limit: 10 })).length, 4, 'and adds none');
     });
 
     test('an enrolment secret is used up by exactly one', async (t) => {

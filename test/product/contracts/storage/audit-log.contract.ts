@@ -110,6 +110,10 @@ export function auditLogCases(name: string, subject: StorageSubject, runner: Tes
       const options = { unlessTaken: true, audit: aDraft({ object: 'made' }) };
       t.equal(await agents.addToken(token, options), 'added');
       t.equal(await agents.addToken({ ...token, id: 'tok-10', hash: 'f'.repeat(64) }, options), 'taken');
+      const rotation = aDraft({ object: 'rotated' });
+      const successor = { ...token, id: 'tok-11', hash: 'e'.repeat(64) };
+      t.match(await agents.rotateToken('tok-9', successor, A_MOMENT_MS + 9, rotation), { replacedBy: 'tok-11' });
+      t.equal(await agents.rotateToken('tok-9', { ...successor, id: 'tok-12', hash: 'd'.repeat(64) }, A_MOMENT_MS, rotation), undefined);
       const of = (revoked: { readonly id: string }): AuditDraft => aDraft({ object: `revoked ${revoked.id}` });
       t.equal((await agents.revokeTokens({ id: 'tok-9' }, A_MOMENT_MS, of)).length, 1);
       t.equal((await agents.revokeTokens({ id: 'tok-9' }, A_MOMENT_MS, of)).length, 0);
@@ -126,7 +130,7 @@ export function auditLogCases(name: string, subject: StorageSubject, runner: Tes
       const { entries } = await audit.read({ after: 0, limit: 10 });
       t.strictSame(
         entries.map(({ object }) => object),
-        ['made', 'revoked tok-9', 'secret', 'used', 'removed'],
+        ['made', 'rotated', 'revoked tok-9', 'secret', 'used', 'removed'],
       );
     });
 

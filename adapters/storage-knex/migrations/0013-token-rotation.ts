@@ -1,0 +1,8 @@
+/** Tokens say which one replaces them. None made before was rotated. */
+import type { Migration } from './migration.ts';
+
+export const tokenRotation: Migration = {
+  name: '0013-token-rotation',
+  sqlite: [`ALTER TABLE tokens ADD COLUMN replaced_by TEXT`],
+  postgres: [`ALTER TABLE tokens ADD COLUMN replaced_by text`],
+};
