@@ -61,4 +61,8 @@ export const inspectionStatements = ({ field, among, pairs, keyPlace, keyAfter }
   keys: `
     SELECT ${keyPlace} AS place, k.* FROM idempotency_keys AS k
     WHERE (owner, key) > (${keyAfter(0)}, ${keyAfter(1)}) ORDER BY owner, key LIMIT ${field('limit', 'bigint')}`,
+  /** Parameter: `{after, limit}`. Rows: the columns of entries, lowest number first. */
+  auditEntries: `SELECT * FROM audit_log WHERE seq > ${field('after', 'bigint')} ORDER BY seq LIMIT ${field('limit', 'bigint')}`,
+  /** Rows: the columns of `audit_ends`; none before the first entry. */
+  auditEnds: 'SELECT * FROM audit_ends',
 });

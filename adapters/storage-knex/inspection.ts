@@ -4,6 +4,7 @@ import type { TaskId } from '../../core/domain/ids.ts';
 import type { Task } from '../../core/domain/task/task.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { StoreCheck, StoreDamage, StoreInspection, TaskPage } from '../../core/ports/store-inspection.ts';
+import { auditPageIn } from './audit/knex-audit-log.ts';
 import type { Row } from './engine.ts';
 import type { InspectionStatements } from './inspection-statements.ts';
 import type { SchemaDamage } from './migrations/unknown-steps.ts';
@@ -52,6 +53,10 @@ export function inspectionOver(looked: Inspected): StoreInspection {
     async keys(after, limit) {
       const found = await rows(statements.keys, { after: after ?? FIRST_KEY, limit });
       return { keys: found.map(keyIn), next: found.length < limit ? null : String(found.at(-1)?.['place']) };
+    },
+    async audit(query) {
+      const [ends] = await rows(statements.auditEnds);
+      return auditPageIn(await rows(statements.auditEntries, query), ends);
     },
     close: looked.close,
   };

@@ -4,6 +4,7 @@ import type { StoredEvent } from '../domain/task/event.ts';
 import type { TaskId } from '../domain/ids.ts';
 import type { Task } from '../domain/task/task.ts';
 import type { Tombstone } from '../domain/task/tombstone.ts';
+import type { AuditPage } from './storage.ts';
 import type { IdempotencyRecord } from './task-store.ts';
 
 /** What a storage checks by itself, before the invariants of the domain are checked. */
@@ -81,5 +82,7 @@ export interface StoreInspection {
   stops(): Promise<readonly PendingStop[]>;
   /** A page of idempotency keys, in any stable order. `after`: the `next` of the previous page. */
   keys(after: string | null, limit: number): Promise<{ readonly keys: readonly IdempotencyRecord[]; readonly next: string | null }>;
+  /** As `AuditLog.read`. */
+  audit(query: { readonly after: number; readonly limit: number }): Promise<AuditPage>;
   close(): Promise<void>;
 }

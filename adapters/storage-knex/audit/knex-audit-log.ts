@@ -1,6 +1,6 @@
 /** `AuditLog` over an engine. */
 import type { AuditDetails, AuditEntry } from '../../../core/domain/audit/audit-entry.ts';
-import { removableEntries, type AuditLog } from '../../../core/ports/storage.ts';
+import { removableEntries, type AuditLog, type AuditPage } from '../../../core/ports/storage.ts';
 import type { OpenEngine, Row } from '../engine.ts';
 import { anchorIn, appendAudit, headIn } from './append-audit.ts';
 
@@ -12,7 +12,7 @@ export function knexAuditLog(use: () => OpenEngine): AuditLog {
       use().read(async (db) => {
         const [ends] = (await db('audit_ends').limit(1)) as Row[];
         const rows = (await db('audit_log').where('seq', '>', after).orderBy('seq').limit(limit)) as Row[];
-        return { entries: rows.map(entryIn), anchor: anchorIn(ends), head: headIn(ends) };
+        return auditPageIn(rows, ends);
       }),
 
     remove: async (old) =>
@@ -33,6 +33,13 @@ export function knexAuditLog(use: () => OpenEngine): AuditLog {
       }),
   };
 }
+
+/** From rows of `audit_log`, and that of `audit_ends`, which is not there before the first entry. */
+export const auditPageIn = (rows: readonly Row[], ends: Row | undefined): AuditPage => ({
+  entries: rows.map(entryIn),
+  anchor: anchorIn(ends),
+  head: headIn(ends),
+});
 
 const textOrNull = (value: unknown): string | null => (value === null ? null : String(value));
 

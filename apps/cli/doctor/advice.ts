@@ -67,6 +67,8 @@ const ADVICE: Readonly<Record<DoctorCheck, string>> = {
     'Only the numbers in `agentcom stats` are wrong, no task is. You need not do anything, but find out who else wrote to the database.',
   orphan: `Its task was removed by something other than the hub. The row does no harm. If you miss the task: ${RESTORE}.`,
   due: `The sweeper will not notice its deadline. ${CANCEL}; cancelling stops a running agent.`,
+  audit:
+    'Something other than a hub changed the audit log, or it was lost: entries from there on prove nothing. Keep a copy of the database, find out who can write to it, and compare it with your newest export (`agentcom audit verify FILE`) or a backup. The hub keeps recording, and the break remains until its entries are removed with age.',
   I1: `Neither the row nor the history can be trusted. ${CANCEL}, unless the history shows that it ended. If there are many: ${RESTORE}.`,
   I2: `An older assignment could pass for a newer one. ${CANCEL}. Something else changed the data, or it has gone back in time: ${RESTORE}.`,
   I3: `Nobody would reclaim it from an agent that is gone. ${CANCEL}. To recreate a missing agent: \`agentcom tokens create --agent AGENT\`.`,

@@ -3,11 +3,12 @@ import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { checkStore } from '../../../core/application/doctor/check-store.ts';
+import { checkStore, type CheckProgress } from '../../../core/application/doctor/check-store.ts';
 import type { ResolvedHubConfig } from '../../../core/config/config.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { StoreInspection } from '../../../core/ports/store-inspection.ts';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
+import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import { listenFailure } from '../../../adapters/kit/listen-failure.ts';
 import type { HubTrust } from '../../../adapters/kit/hub-connection.ts';
 import { checkPair, fingerprintIn, readPair } from '../../tls/certificate-files.ts';
@@ -85,9 +86,10 @@ async function examineStorage({ storage, dataDir }: ResolvedHubConfig, isNew: bo
       return `schema${pages === null ? '' : ' and file pages'}; --fsck reads every row`;
     }
     let seen = 'schema';
-    const onCounts = (counts: { readonly tasks: number; readonly events: number }): void =>
-      onProgress((seen = `${counts.tasks} tasks, ${counts.events} events`));
-    for await (const { check, what, taskId, agentId } of checkStore(inspection, Date.now(), onCounts))
+    const onCounts: CheckProgress = ({ tasks, events, entries }) =>
+      onProgress((seen = `${tasks} tasks, ${events} events, ${entries} entries of the audit log`));
+    const { sha256 } = systemDigest();
+    for await (const { check, what, taskId, agentId } of checkStore(inspection, { nowMs: Date.now(), sha256 }, onCounts))
       onFinding(finding(check, what, { taskId, agentId }));
     return seen;
   } catch (thrown) {

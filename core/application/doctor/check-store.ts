@@ -19,6 +19,7 @@ import {
 } from '../../domain/invariants/invariants.ts';
 import type { Task } from '../../domain/task/task.ts';
 import { messageOf } from '../../errors/agentcom-error.ts';
+import { ChainReader } from './chain-reader.ts';
 import type { StoreCheck, StoreDamage, StoreInspection, TaskPage } from '../../ports/store-inspection.ts';
 
 /** Tasks, events or keys read at a time. */
@@ -28,21 +29,25 @@ const ORPHANS_MAX = 1_000;
 
 /** A violation: the check that failed, on what, and what was found. */
 export interface StoreFinding {
-  /** An invariant, a check of the storage itself, or `due`: the stored due time of a task is too late. */
-  readonly check: StoreCheck | 'due' | Invariant;
+  /** An invariant, a check of the storage itself, `due`: the stored due time of a task is too late, or `audit`: the chain of the audit log is broken. */
+  readonly check: StoreCheck | 'due' | 'audit' | Invariant;
   readonly what: string;
   readonly taskId: TaskId | null;
   readonly agentId: AgentId | null;
 }
 
 /** Progress: rows read of each kind. */
-export type CheckProgress = (counts: { readonly tasks: number; readonly events: number }) => void;
+export type CheckProgress = (counts: { readonly tasks: number; readonly events: number; readonly entries: number }) => void;
 
 /**
  * Yields findings as they occur. Invariants about time (I11, I12) are not checked, since the hub of the store may have been down. A
  * part that cannot be read is a finding, and the next part is checked all the same.
  */
-export async function* checkStore(inspection: StoreInspection, nowMs: number, onProgress: CheckProgress): AsyncGenerator<StoreFinding> {
+export async function* checkStore(
+  inspection: StoreInspection,
+  { nowMs, sha256 }: { readonly nowMs: number; readonly sha256: (text: string) => string },
+  onProgress: CheckProgress,
+): AsyncGenerator<StoreFinding> {
   const schema = await inspection.schema();
   yield* schema.map(ofStorage);
   if (schema.length > 0) return;
@@ -58,7 +63,7 @@ export async function* checkStore(inspection: StoreInspection, nowMs: number, on
   yield* readable('pending stops', async function* () {
     stops.push(...(await inspection.stops()));
   });
-  const counts = { tasks: 0, events: 0 };
+  const counts = { tasks: 0, events: 0, entries: 0 };
   const store: CheckedStore = {
     inspection,
     agents,
@@ -69,13 +74,14 @@ export async function* checkStore(inspection: StoreInspection, nowMs: number, on
   yield* readable('events', () => ofEvents(store));
   yield* readable('pending stops', () => ofStops(store, stops));
   yield* readable('idempotency keys', () => ofKeys(store));
+  yield* readable('entries of the audit log', () => ofAudit(store, sha256));
 }
 
 interface CheckedStore {
   readonly inspection: StoreInspection;
   readonly agents: readonly Agent[];
   readonly nowMs: number;
-  readonly count: (kind: 'tasks' | 'events', rows: number) => void;
+  readonly count: (kind: 'tasks' | 'events' | 'entries', rows: number) => void;
 }
 
 const ofStorage = (damage: StoreDamage): StoreFinding => ({ ...damage, agentId: null });
@@ -161,6 +167,20 @@ async function* ofKeys({ inspection, nowMs }: CheckedStore): AsyncGenerator<Stor
     yield* keysNameTasks({ state: { ...stateOf(nowMs), keys: page.keys }, tasks, tombstones }).map(ofRule);
     after = page.next;
   } while (after !== null);
+}
+
+/** Only the first break is told: what follows it cannot be verified. */
+async function* ofAudit({ inspection, count }: CheckedStore, sha256: (text: string) => string): AsyncGenerator<StoreFinding> {
+  let page = await inspection.audit({ after: 0, limit: PAGE });
+  const reader = new ChainReader(page.anchor, sha256);
+  for (let last = page.entries.at(-1); last !== undefined; last = page.entries.at(-1)) {
+    for (const entry of page.entries) reader.add(entry);
+    count('entries', page.entries.length);
+    if (reader.isBroken) break;
+    page = await inspection.audit({ after: last.seq, limit: PAGE });
+  }
+  const { fault } = reader.end(page.head);
+  if (fault !== null) yield { check: 'audit', what: fault.replace(/\.$/, ''), taskId: null, agentId: null };
 }
 
 async function byId(inspection: StoreInspection, ids: readonly TaskId[]): Promise<ReadonlyMap<TaskId, Task>> {

@@ -62,7 +62,7 @@ t.test('I1 to I16: an undamaged store on Postgres is clean, beside its hub and w
   await world.storage.close();
   const { code, out } = await world.agentcom('doctor', '--fsck');
   t.equal(code, 0, out);
-  t.match(out, /6 tasks, 22 events/);
+  t.match(out, /6 tasks, 22 events, 3 entries of the audit log/);
   t.notMatch(out, new URL(server.url).password);
 });
 
@@ -101,6 +101,7 @@ const DAMAGES: readonly (readonly [what: string, check: string, taskId: string |
     'task-00000000000000fd',
     `ALTER TABLE task_bodies DROP CONSTRAINT task_bodies_task_id_fkey; INSERT INTO task_bodies VALUES ('task-00000000000000fd', '{}')`,
   ],
+  ['an entry of the audit log is edited', 'audit', null, `UPDATE audit_log SET actor_name = 'nobody' WHERE seq = 2`],
   ['the numbers of tasks are wrong', 'counts', null, `INSERT INTO task_counts VALUES ('queued', 0, 7)`],
   ['a table is gone', 'unreadable', null, 'DROP TABLE pending_stops'],
   ['a newer version has written it', 'schema_newer', null, `INSERT INTO migrations (name) VALUES ('9999-from-the-future')`],

@@ -135,7 +135,7 @@ export async function doctorWorld(t: Test, state: JournalState = EMPTY_JOURNAL):
   };
 }
 
-/** Commits one task of each kind with its past. */
+/** Commits one task of each kind with its past, and three entries of the audit log. */
 export async function fill(storage: Storage): Promise<void> {
   const tasks = STORED.map(([task, story]) => ({ ...task, eventSeq: story.length }));
   await storage.tasks.transact('filling', async (unit) => {
@@ -150,6 +150,9 @@ export async function fill(storage: Storage): Promise<void> {
       }),
     );
   });
+  const actor = { id: 'tok-1', name: 'ops', role: 'operator' };
+  const entry = { atMs: A_MOMENT_MS, actor, address: '192.0.2.7', object: A1, outcome: 'done', details: { deadline_ms: 1 } } as const;
+  await storage.audit.append((['agent.drain', 'agent.resume', 'agent.takeover'] as const).map((act) => ({ ...entry, act })));
 }
 
 /** Twice, so that there is a copy before the newest. */

@@ -85,6 +85,7 @@ const OF_THE_STORE: readonly Damage[] = [
   ['a state that is no JSON', 'unreadable', TASKS.queued, `UPDATE tasks SET state = '{' WHERE id = '${TASKS.queued}'`],
   ['a task is gone and its history is not', 'I14', TASKS.queued, `DELETE FROM tasks WHERE id = '${TASKS.queued}'`],
   ['the body of no task', 'orphan', 'task-00000000000000fd', `INSERT INTO task_bodies VALUES ('task-00000000000000fd', '{}')`],
+  ['an entry of the audit log is edited', 'audit', null, `UPDATE audit_log SET actor_name = 'nobody' WHERE seq = 2`],
   ['the numbers of tasks are wrong', 'counts', null, `UPDATE task_counts SET tasks = 7 WHERE status = 'queued' AND lane = 0`],
 ];
 
@@ -95,7 +96,7 @@ t.test('I1 to I16: an undamaged store is clean, beside its hub and without it, a
   const before = await readFile(world.database);
   const { code, out } = await world.doctor('--fsck');
   t.equal(code, 0);
-  t.match(out, /6 tasks, 22 events/);
+  t.match(out, /6 tasks, 22 events, 3 entries of the audit log/);
   t.match(out, /No errors found: every row was read/);
   t.ok((await readFile(world.database)).equals(before));
 });
@@ -114,6 +115,28 @@ for (const [what, check, taskId, damage] of OF_THE_STORE) {
     t.ok((found?.cure.length ?? 0) > 30, 'it says what to do');
   });
 }
+
+t.test('audit: where the chain of the audit log is broken is told, whatever was done to it', async (t) => {
+  for (const [damage, found] of [
+    [`UPDATE audit_log SET details = '{}' WHERE seq = 2`, /^Entry 2 was changed after it was recorded/],
+    ['DELETE FROM audit_log WHERE seq = 1', /^Entry 2 does not follow the entry before it: entries between them were removed$/],
+    ['DELETE FROM audit_log WHERE seq = 3', /^The chain ends at entry 2, and the hub recorded 3 entries/],
+    ['DELETE FROM audit_log', /^The chain ends at entry 0, and the hub recorded 3 entries/],
+    [`UPDATE audit_ends SET hash = '${'f'.repeat(64)}'`, /^The chain ends at entry 3, .* removed or replaced$/],
+  ] as const) {
+    const world = await doctorWorld(t);
+    await world.storage.close();
+    await outside(world.database, damage);
+    const { ok, findings } = await world.findings('--fsck');
+    t.notOk(ok);
+    t.match(
+      findings,
+      [{ check: 'audit', severity: 'error', found, cure: /Keep a copy of the database.*agentcom audit verify FILE/ }],
+      damage,
+    );
+    t.equal(findings.length, 1);
+  }
+});
 
 t.test('I9, I10: what was removed after its time, and left a tombstone, is not missed', async (t) => {
   const world = await doctorWorld(t);
