@@ -9,6 +9,7 @@ import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Journal } from '../../core/ports/journal.ts';
 import type { Log } from '../../core/ports/log.ts';
+import type { DeviceKey } from '../../core/ports/trust/device-key.ts';
 import { signaturesFor } from '../signing/signatures-for.ts';
 import { hubTrust } from '../tls/hub-trust.ts';
 import { fenceOf, functionRunner } from './function-runner.ts';
@@ -74,6 +75,7 @@ export function worker(options: WorkerOptions): RunningWorker {
       config: { ...config, inProcess: true, isVolatile: journalDir === undefined },
       link: wsLink({ log, trust: await hubTrust(config.tls) }),
       journal,
+      deviceKey: config.deviceKey && journalDir !== undefined ? await keyIn(journalDir) : undefined,
       signatures: (await signaturesFor(config.accept, journalDir ?? null)) ?? undefined,
       results: noFiles,
       runner,
@@ -127,6 +129,12 @@ async function journalIn(dataDir: string, agentId: string, clock: Clock, log: Lo
   ]);
   await makeDataDir(dataDir, 'set journalDir');
   return fileJournal({ dataDir, agentId, clock, log });
+}
+
+/** Loaded only if it is used. */
+async function keyIn(journalDir: string): Promise<DeviceKey> {
+  const { deviceKeyIn } = await import('../signing/device-key-file.ts');
+  return deviceKeyIn(journalDir);
 }
 
 async function within(clock: Clock, ms: number, work: Promise<void>): Promise<void> {

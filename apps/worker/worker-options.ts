@@ -43,6 +43,11 @@ export interface WorkerOptions {
   readonly name?: string | undefined;
   /** A directory for the journal, for this worker alone. Without it, what it holds is lost when its process dies, and the hub requeues it. */
   readonly journalDir?: string | undefined;
+  /**
+   * Makes a key of this machine at the first start, in `journalDir`, which it needs, and binds the agent to it: whoever steals only the
+   * token cannot connect as this agent. Default false.
+   */
+  readonly deviceKey?: boolean | undefined;
   /** How long a handler may run without reporting progress, milliseconds. Default: as long as the task may run. */
   readonly idleMs?: number | undefined;
   /** How long `stop()` waits for running handlers before it aborts them, milliseconds. Default 10,000. */
@@ -76,6 +81,7 @@ const OPTIONS: Readonly<Record<keyof WorkerOptions, true>> = {
   slots: true,
   name: true,
   journalDir: true,
+  deviceKey: true,
   idleMs: true,
   drainMs: true,
   insecure: true,
@@ -86,11 +92,11 @@ const OPTIONS: Readonly<Record<keyof WorkerOptions, true>> = {
 };
 /** Throws `AC_CONFIG_INVALID` with every mistake. Opens nothing, prints no secret. */
 export function checkedOptions(options: WorkerOptions): CheckedOptions {
-  const { hub, token, agentId, capabilities, slots, name, insecure, tls, accept, idleMs } = options;
+  const { hub, token, agentId, capabilities, slots, name, insecure, tls, accept, deviceKey, idleMs } = options;
   const hubs = (typeof hub === 'string' ? [hub] : hub) as readonly unknown[];
   const sidecar = {
     hubs: Array.isArray(hubs) ? hubs.map(socketAddress) : hubs,
-    ...{ token, agentId, capabilities, slots, name, insecure, tls, accept },
+    ...{ token, agentId, capabilities, slots, name, insecure, tls, accept, deviceKey },
     timing: idleMs === undefined ? {} : { idleMs },
   };
   const resolved = resolveConfig({ sidecar }, { baseDir: '', absolute: (path) => path });
@@ -106,7 +112,7 @@ export function checkedOptions(options: WorkerOptions): CheckedOptions {
 }
 
 function ownProblems(options: WorkerOptions): ConfigProblem[] {
-  const { token, handle, journalDir, drainMs, onEvent, log } = options;
+  const { token, handle, journalDir, deviceKey, drainMs, onEvent, log } = options;
   const problems: ConfigProblem[] = [];
   const want = (isMet: boolean, path: string, wanted: string, found: unknown): void => {
     if (!isMet) problems.push({ path, message: `wanted ${wanted}, found ${describe(found)}` });
@@ -117,6 +123,8 @@ function ownProblems(options: WorkerOptions): ConfigProblem[] {
   }
   if (token === undefined)
     problems.push({ path: 'token', message: 'is missing; wanted the token of this agent, from `agentcom tokens create --agent ID`' });
+  if (deviceKey === true && journalDir === undefined)
+    problems.push({ path: 'deviceKey', message: 'the key is kept in journalDir; wanted journalDir, too' });
   want(typeof handle === 'function', 'handle', 'a function (task, context) => result', handle);
   want(journalDir === undefined || (typeof journalDir === 'string' && journalDir !== ''), 'journalDir', 'a path', journalDir);
   want(drainMs === undefined || (Number.isFinite(drainMs) && drainMs >= 0), 'drainMs', 'a number of milliseconds from 0 on', drainMs);

@@ -228,6 +228,10 @@ export const THREATS: readonly Threat[] = [
       [DEVICE, 'a takeover lets another machine bind the agent'],
       [DEVICE_FILE, 'with deviceKey, who stole the token of a sidecar is not its agent'],
       [
+        'apps/worker/worker-options.test.ts',
+        'with deviceKey, who has only the token of a worker is not its agent; the machine itself comes back',
+      ],
+      [
         'core/sidecar/hub-proof.test.ts',
         'the key of its machine is proved over what both have said, and only to a hub that has proved itself',
       ],

@@ -22,6 +22,8 @@ t.test('every mistake is told at once, by the name of its option', (t) => {
     [{ handle: 'x' }, [/\n {2}handle: wanted a function/]],
     [{ slots: 0, drainMs: -1, journalDir: '', onEvent: 1, log: 1 }, [/slots: /, /drainMs: /, /journalDir: /, /onEvent: /, /log: /]],
     [{ idleMs: 'x' }, [/\n {2}idleMs: /]],
+    [{ deviceKey: 'yes', journalDir: 'x' }, [/\n {2}deviceKey: /]],
+    [{ deviceKey: true }, [/\n {2}deviceKey: the key is kept in journalDir; wanted journalDir, too/]],
     [{ slot: 2 }, [/\n {2}slot: there is no such option; wanted one of hub, /]],
   ];
   for (const [wrong, said] of cases) {
@@ -43,6 +45,26 @@ t.test('a worker whose hub is away stops at once', async (t) => {
   await running.stop();
   await running.finished;
   t.pass('stopped');
+});
+
+t.test('with deviceKey, who has only the token of a worker is not its agent; the machine itself comes back', async (t) => {
+  const room = await workerRoom(t);
+  const token = await room.hub.token('agent', 'w1');
+  const folder = await mkdtemp(join(tmpdir(), 'agentcom-worker-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const journalDir = join(folder, 'journal');
+  const first = await room.worker({ token, journalDir, deviceKey: true, handle: () => 'first' });
+  t.match(await room.hub.api.agents.get('w1'), { connected: true, device_key_bound: true });
+  await first.stop();
+
+  let refused = (_message: string): void => undefined;
+  const refusal = new Promise<string>((resolve) => (refused = resolve));
+  const thief = worker({ ...RIGHT, hub: room.hub.url, token, log: { error: (message) => refused(message) } });
+  t.match(await refusal, /the hub refuses the device key of agent "w1"/);
+  await thief.stop();
+
+  await room.worker({ token, journalDir, deviceKey: true, handle: () => 'again' });
+  t.match(await room.done({ description: 'x' }), { status: 'completed', result: { output: 'again' } });
 });
 
 t.test('the journal of a worker is for it alone', async (t) => {

@@ -154,7 +154,7 @@ export function onHubError(step: StepContext, frame: HubFrameOf<'error'>): void 
       step.log(
         'error',
         `the hub refuses the device key of agent "${agentId}": the agent is bound to the key of another machine or data directory. Start it there ` +
-          `with sidecar.deviceKey: true; if that is gone for good, an operator can run agentcom takeover ${agentId}`,
+          `with deviceKey: true; if that is gone for good, an operator can run agentcom takeover ${agentId}`,
         { retry_ms: TOKEN_RETRY_MS },
       );
       return reconnectIn(step, TOKEN_RETRY_MS);
