@@ -36,7 +36,7 @@ export * from '../core/domain/task/removal.ts';
 export type * from '../core/domain/ids.ts';
 export type { KeptResult, KeptResultRef, KeptResults, RefusedCount } from '../core/domain/task/kept-results.ts';
 export type * from '../core/domain/task/task.ts';
-export { PRIORITIES, requirementKey, STATUSES } from '../core/domain/task/task.ts';
+export { PRIORITIES, requirementKey, STATUSES, waitingRequirement } from '../core/domain/task/task.ts';
 export type { TraceContext } from '../core/domain/task/trace-context.ts';
 export { tombstoneOf, type Tombstone } from '../core/domain/task/tombstone.ts';
 export type { AttemptUsage, ModelUsage, TaskUsage, Usage } from '../core/domain/usage.ts';

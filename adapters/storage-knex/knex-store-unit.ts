@@ -2,7 +2,7 @@
 import type { Agent } from '../../core/domain/agent/agent.ts';
 import type { StoredEvent, TaskEvent } from '../../core/domain/task/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
-import { keysOfGroup, type RequirementGroup, type Task } from '../../core/domain/task/task.ts';
+import { keysOfGroup, waitingRequirement, type RequirementGroup, type Task } from '../../core/domain/task/task.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Changes, DependentsOf, HeldCount, LoadNames, Loaded, StoreUnit } from '../../core/ports/task-store.ts';
 import { appendAudit } from './audit/append-audit.ts';
@@ -127,7 +127,7 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
       const queue = groups === undefined ? await readyQueueWith(nowMs, 1) : undefined;
       if (queue !== undefined) return { requirements: queue.requirements(nowMs), isAll: true };
       const { firsts, isAll } = await keysBy(nowMs, limit, groups);
-      return { requirements: firsts.map((task) => task.requirement), isAll };
+      return { requirements: firsts.map(waitingRequirement), isAll };
     },
     async claimable({ requirementKeys, nowMs, limitPerLane }) {
       const keys = [...new Set(requirementKeys)];

@@ -63,7 +63,7 @@ export const STATEMENTS = {
   insertBodies: 'writes',
   /** Parameter: `{taskId, dependsOn}`s. Changes. */
   insertDependencies: 'writes',
-  /** Parameter: task columns, each id once. Changes. Leaves alone what never changes: lane, requirement, submitter, age. */
+  /** Parameter: task columns, each id once. Changes. Leaves alone what never changes: lane, submitter, age. */
   updateTasks: 'writes',
   /** Parameter: events. Rows: `id`, `task_id`, `seq` of those that are new. Ids follow the order given. */
   insertEvents: 'writes',

@@ -11,6 +11,7 @@ import {
   keysOfGroup,
   PRIORITIES,
   requirementKey,
+  waitingRequirement,
   type Requirement,
   type Task,
   type TaskBody,
@@ -286,8 +287,9 @@ export function memoryStoreUnit(
         const ranges = groups?.map(keysOfGroup);
         const distinct = new Map<string, Requirement>();
         for (const { task } of where(({ task }) => isClaimable(task, nowMs))) {
-          const key = requirementKey(task.requirement);
-          if (ranges?.some(({ from, until }) => from <= key && key < until) ?? true) distinct.set(key, task.requirement);
+          const requirement = waitingRequirement(task);
+          const key = requirementKey(requirement);
+          if (ranges?.some(({ from, until }) => from <= key && key < until) ?? true) distinct.set(key, requirement);
         }
         const found = [...distinct].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, requirement]) => requirement);
         return { requirements: found.slice(0, limit), isAll: found.length <= limit };
@@ -297,7 +299,7 @@ export function memoryStoreUnit(
         const wanted = new Set(requirementKeys);
         const groups = new Map<string, Task[]>();
         for (const { task } of where(({ task }) => isClaimable(task, nowMs)).sort((a, b) => compareClaimable(a.task, b.task))) {
-          const key = requirementKey(task.requirement);
+          const key = requirementKey(waitingRequirement(task));
           if (!wanted.has(key)) continue;
           const name = `${PRIORITIES.indexOf(task.priority)} ${key}`;
           const group = groups.get(name) ?? [];

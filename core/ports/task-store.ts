@@ -136,7 +136,7 @@ export interface StoreUnit {
   takeAgents(ids: readonly AgentId[]): Promise<readonly Agent[]>;
 
   /**
-   * The requirements of the tasks that are claimable at `nowMs` (`isClaimable`), each once. `groups`: only of these; default: all.
+   * The requirements (`waitingRequirement`) of the tasks that are claimable at `nowMs` (`isClaimable`), each once. `groups`: only of these; default: all.
    * MUST read about `limit` requirements at most, however many tasks wait, and report in `isAll` whether these were all.
    */
   waitingRequirements(filter: {
@@ -146,7 +146,7 @@ export interface StoreUnit {
   }): Promise<WaitingRequirements>;
 
   /**
-   * Of each requirement key and priority, the first `limitPerLane` tasks that are claimable at `nowMs` (`isClaimable`), locked. Those of
+   * Of each requirement key (`requirementKey` of `waitingRequirement`, which changes with `rejectedBy`) and priority, the first `limitPerLane` tasks that are claimable at `nowMs` (`isClaimable`), locked. Those of
    * one requirement are in the order of `compareClaimable`. MUST skip those that another transaction has locked. MUST NOT be slowed down
    * by tasks of other requirements.
    */

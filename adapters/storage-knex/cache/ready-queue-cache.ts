@@ -7,7 +7,7 @@
  */
 import type { TaskId } from '../../../core/domain/ids.ts';
 import { compareByAge, isClaimable, isWaiting } from '../../../core/domain/task/claimable.ts';
-import { PRIORITIES, requirementKey, type Requirement, type Task } from '../../../core/domain/task/task.ts';
+import { PRIORITIES, requirementKey, waitingRequirement, type Requirement, type Task } from '../../../core/domain/task/task.ts';
 import type { Changes } from '../../../core/ports/task-store.ts';
 import { priorityRank } from '../rows/rows.ts';
 
@@ -71,7 +71,10 @@ export class ReadyQueueCache {
   takeKeys(firsts: readonly Task[]): void {
     this.clear();
     this.#queues = new Map(
-      firsts.map(({ requirement }) => [requirementKey(requirement), { requirement, lanes: Array.from({ length: LANES }, () => null) }]),
+      firsts.map((task) => {
+        const requirement = waitingRequirement(task);
+        return [requirementKey(requirement), { requirement, lanes: Array.from({ length: LANES }, () => null) }];
+      }),
     );
   }
 
@@ -150,10 +153,11 @@ export class ReadyQueueCache {
       this.#placed.delete(task.id);
     }
     if (!isWaiting(task)) return;
-    const key = requirementKey(task.requirement);
+    const requirement = waitingRequirement(task);
+    const key = requirementKey(requirement);
     // Nothing waited with a requirement that is not among the keys: this task is all there is.
     if (this.#queues?.has(key) === false)
-      this.#queues.set(key, { requirement: task.requirement, lanes: Array.from({ length: LANES }, () => ({ tasks: [], until: null })) });
+      this.#queues.set(key, { requirement, lanes: Array.from({ length: LANES }, () => ({ tasks: [], until: null })) });
     const lane = this.#laneOf(task);
     if (lane === null || (lane.until !== null && compareByAge(task, lane.until) > 0)) return;
     lane.tasks.splice(placeOf(lane.tasks, task), 0, task);
@@ -165,7 +169,7 @@ export class ReadyQueueCache {
   }
 
   #laneOf(task: Task): Lane | null {
-    return this.#queues?.get(requirementKey(task.requirement))?.lanes[priorityRank(task.priority)] ?? null;
+    return this.#queues?.get(requirementKey(waitingRequirement(task)))?.lanes[priorityRank(task.priority)] ?? null;
   }
 
   /** Evicts requirements that nothing waits with, and everything where it is too much. */

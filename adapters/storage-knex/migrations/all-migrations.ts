@@ -11,6 +11,7 @@ import { tokenUse } from './0010-token-use.ts';
 import { taskOutput } from './0011-task-output.ts';
 import { auditLog } from './0012-audit-log.ts';
 import { tokenRotation } from './0013-token-rotation.ts';
+import { rejectedApart } from './0014-rejected-apart.ts';
 import type { Migration } from './migration.ts';
 
 export const ALL_MIGRATIONS: readonly Migration[] = [
@@ -26,4 +27,5 @@ export const ALL_MIGRATIONS: readonly Migration[] = [
   taskOutput,
   auditLog,
   tokenRotation,
+  rejectedApart,
 ];

@@ -9,6 +9,7 @@ export const CHANGING_COLUMNS = {
   status: ['status', 'text'],
   parked: ['parked', 'integer'],
   assigned_to: ['assignedTo', 'text'],
+  requirement_key: ['requirementKey', 'text'],
   ready_at: ['readyAt', 'bigint'],
   due_at: ['dueAt', 'bigint'],
   ended_at: ['endedAt', 'bigint'],
@@ -18,7 +19,6 @@ export const CHANGED_COLUMNS = { id: ['id', 'text'], ...CHANGING_COLUMNS } as co
 export const TASK_COLUMNS = {
   ...CHANGED_COLUMNS,
   lane: ['lane', 'integer'],
-  requirement_key: ['requirementKey', 'text'],
   submitted_by: ['submittedBy', 'text'],
   created_at: ['createdAt', 'bigint'],
 } as const satisfies Columns;

@@ -5,7 +5,7 @@
 import type { AgentId } from '../ids.ts';
 import { compareByAge } from './claimable.ts';
 import { OLDEST_EVERY } from './rules.ts';
-import { PRIORITIES, requirementKey, type Requirement, type Task } from './task.ts';
+import { PRIORITIES, requirementKey, waitingRequirement, type Requirement, type Task } from './task.ts';
 
 /** An agent with room. */
 export interface FreeAgent {
@@ -25,15 +25,14 @@ export interface Pair {
 /** Whether the agent may and can run such a task. */
 export const canRun = (requirement: Requirement, agent: { readonly id: AgentId; readonly capabilities: readonly string[] }): boolean =>
   (requirement.assignTo === null || requirement.assignTo === agent.id) &&
+  requirement.except?.includes(agent.id) !== true &&
   requirement.capabilities.every((capability) => agent.capabilities.includes(capability));
 
 /** Whether this agent may be given this task: it can run it, and has not rejected it. */
 export const mayTake = (
   task: Pick<Task, 'requirement' | 'rejectedBy'>,
   agent: { readonly id: AgentId; readonly capabilities: readonly string[] },
-): boolean => !hasRejected(task, agent.id) && canRun(task.requirement, agent);
-
-const hasRejected = ({ rejectedBy }: Pick<Task, 'rejectedBy'>, id: AgentId): boolean => rejectedBy.length > 0 && rejectedBy.includes(id);
+): boolean => canRun(waitingRequirement(task), agent);
 
 /** An index key of a requirement: the agent id if it is for one agent only, else its first capability. */
 const indexKeyOf = ({ assignTo, capabilities: [first] }: Requirement): string =>
@@ -67,7 +66,7 @@ export class Requirements {
   }
 
   *#of(agent: Pick<FreeAgent, 'id' | 'capabilities'>): Generator<Requirement> {
-    yield* this.#byKey.get('') ?? [];
+    for (const requirement of this.#byKey.get('') ?? []) if (canRun(requirement, agent)) yield requirement;
     for (const requirement of this.#byKey.get(`agent ${agent.id}`) ?? []) if (canRun(requirement, agent)) yield requirement;
     for (const capability of agent.capabilities)
       for (const requirement of this.#byKey.get(`capability ${capability}`) ?? []) if (canRun(requirement, agent)) yield requirement;
@@ -113,8 +112,9 @@ class ReadyTasks {
   constructor(tasks: readonly Task[]) {
     this.left = tasks.length;
     for (const task of [...tasks].sort(compareByAge)) {
-      const key = requirementKey(task.requirement);
-      const group = this.#groups.get(key) ?? { requirement: task.requirement, byPriority: PRIORITIES.map(() => []) };
+      const requirement = waitingRequirement(task);
+      const key = requirementKey(requirement);
+      const group = this.#groups.get(key) ?? { requirement, byPriority: PRIORITIES.map(() => []) };
       this.#groups.set(key, group);
       group.byPriority[PRIORITIES.indexOf(task.priority)]?.push(task);
     }
@@ -126,9 +126,7 @@ class ReadyTasks {
     for (const group of this.#groups.values()) {
       if (!canRun(group.requirement, agent)) continue;
       for (const [rank, tasks] of group.byPriority.entries()) {
-        const index = tasks.findIndex(
-          (task) => !hasRejected(task, agent.id) && (task.avoid !== agent.id || !others().some((other) => mayTake(task, other))),
-        );
+        const index = tasks.findIndex((task) => task.avoid !== agent.id || !others().some((other) => mayTake(task, other)));
         const task = tasks[index];
         if (task === undefined) continue;
         const isBetter = best === null || (oldest || rank === best.rank ? compareByAge(task, best.task) < 0 : rank < best.rank);

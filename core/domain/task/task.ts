@@ -22,6 +22,8 @@ export interface Requirement {
   readonly capabilities: readonly string[];
   /** Only this agent may run it; null: any agent with the capabilities. */
   readonly assignTo: AgentId | null;
+  /** These agents may not run it, in order; see `waitingRequirement`. Not part of what a submitter wanted. */
+  readonly except?: readonly AgentId[] | undefined;
 }
 
 /** How an assignment ended by a report of its agent; repeats of the report are answered from it. */
@@ -186,9 +188,18 @@ export const isLive = (task: Task): boolean => task.status === 'assigned';
 /** Whether the task is completed, cancelled or in the dead-letter queue. */
 export const isEnded = (task: Task): boolean => task.status === 'completed' || task.status === 'cancelled' || task.status === 'dead_letter';
 
+/**
+ * What a waiting task requires: what its submitter wanted, and none of the agents that have rejected it. So tasks that an agent rejected wait
+ * in a queue of their own, and hold up no others for that agent, however many they are.
+ */
+export const waitingRequirement = ({ requirement, rejectedBy }: Pick<Task, 'requirement' | 'rejectedBy'>): Requirement =>
+  rejectedBy.length === 0 ? requirement : { ...requirement, except: [...rejectedBy].sort() };
+
 /** The same text for equal requirements; the store indexes queued tasks by it. */
-export const requirementKey = ({ assignTo, capabilities }: Requirement): string =>
-  assignTo === null && capabilities.length === 0 ? NO_REQUIREMENT : JSON.stringify([assignTo, ...capabilities]);
+export const requirementKey = ({ assignTo, capabilities, except }: Requirement): string => {
+  const key = assignTo === null && capabilities.length === 0 ? NO_REQUIREMENT : JSON.stringify([assignTo, ...capabilities]);
+  return except === undefined ? key : key + JSON.stringify(except);
+};
 const NO_REQUIREMENT = '[null]';
 
 /** A group of requirements: those for one agent only, or those whose first capability is this (null: without any). */
@@ -198,7 +209,7 @@ export type RequirementGroup = { readonly agentId: AgentId } | { readonly capabi
 export function keysOfGroup(group: RequirementGroup): { readonly from: string; readonly until: string } {
   const none = 'capability' in group && group.capability === null;
   const from = none ? '[null]' : 'agentId' in group ? `[${JSON.stringify(group.agentId)}` : `[null,${JSON.stringify(group.capability)}`;
-  // A key continues with a comma or a closing bracket; the caret is the next character after these.
+  // A key continues with a comma or a bracket, or ends; the caret comes after these.
   return { from, until: `${from}^` };
 }
 

@@ -12,6 +12,7 @@ import { storesContract, wholeStorageContract } from '../../product/contracts/st
 import { closedBefore, emptySchema, madeDatabases, postgresStorage, postgresSubject } from '../storage-places/postgres-storage-place.ts';
 import { postgresServer } from '../storage-places/postgres-server.ts';
 import { boundedHistoryStep } from './bounded-history-step.ts';
+import { rejectedStep } from '../suites/rejected-step.ts';
 import { tokenUseStep } from './token-use-step.ts';
 import { usageStep } from './usage-step.ts';
 
@@ -161,6 +162,12 @@ t.test('R15: a server whose clock stays ahead is followed in one step, with the 
   t.ok(seen >= after && seen - after < 30_000, 'by the other hub too');
   const [again] = (await server.ask(`SELECT lease_until FROM ${schema}.hubs`)) as readonly { readonly lease_until: unknown }[];
   t.equal(again?.lease_until, lease?.lease_until, 'and not once more');
+});
+
+t.test('R12: a store of before rejected tasks waited apart takes the step', async (t) => {
+  const schema = emptySchema(t, server);
+  const storage = () => closedBefore(t, postgresStorage({ url: server.url, schema }));
+  await rejectedStep(t, { storage, ask: (sql) => server.ask(sql.replace(/\b(tasks|migrations)\b/, `${schema}.$1`)) });
 });
 
 t.test('a store of before tokens expired takes the step', async (t) => {

@@ -18,6 +18,7 @@ import {
   testedDriver,
 } from '../storage-places/sqlite-storage-place.ts';
 import { boundedHistoryStep } from './bounded-history-step.ts';
+import { rejectedStep } from '../suites/rejected-step.ts';
 import { tokenUseStep } from './token-use-step.ts';
 import { usageStep } from './usage-step.ts';
 import { builtTree } from '../../rig/built-tree.ts';
@@ -235,6 +236,11 @@ t.test('remembers the newest batches and forgets old ones', async (t) => {
 t.test('a store of before usage was kept by attempt takes the step', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   await usageStep(t, { storage: () => closedAfter(t, sqliteStorage(file)), ask: (sql) => outside(file, sql) });
+});
+
+t.test('R12: a store of before rejected tasks waited apart takes the step', async (t) => {
+  const file = path.join(await emptyFolder(t), 'agentcom.db');
+  await rejectedStep(t, { storage: () => closedAfter(t, sqliteStorage(file)), ask: (sql) => outside(file, sql) });
 });
 
 t.test('a store of before tokens expired takes the step', async (t) => {

@@ -71,6 +71,23 @@ t.test('R12: it is never offered to the same agent again; why it waits is explai
   await rig.stop();
 });
 
+t.test('R12: hundreds of them at the head of the queue hold up no other task for that agent', async (t) => {
+  const rig = await hubRig(CALM);
+  const one = await agent(rig, 'a1');
+  const rejected: TaskId[] = [];
+  for (let n = 0; n < 300; n += 1) {
+    const id = await rig.submit();
+    await rejects(one, id, 1);
+    rejected.push(id);
+  }
+  one.news();
+  const other = await rig.submit();
+  t.match(one.news(), [{ type: 'task_assign', task_id: other }]);
+  const two = await agent(rig, 'a2');
+  t.match(two.frames.at(-1), { type: 'task_assign', task_id: rejected[0] }, 'and they go to another, oldest first');
+  await rig.stop();
+});
+
 t.test('R12: one that is for this agent alone ends at once', async (t) => {
   const rig = await hubRig(CALM);
   const one = await agent(rig, 'a1');

@@ -2,7 +2,7 @@
 import { memoryStorage, type MemoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';
 import type { TransactionStep } from '../../../adapters/storage-memory/memory-task-store.ts';
 import type { TaskId } from '../../../core/domain/ids.ts';
-import { requirementKey, type Task } from '../../../core/domain/task/task.ts';
+import { requirementKey, waitingRequirement, type Task } from '../../../core/domain/task/task.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { AgentStore } from '../../../core/ports/agent-store.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
@@ -142,7 +142,7 @@ function noticing(unit: StoreUnit, { plan, trace, database }: Surroundings, begu
     async claimable(filter) {
       // What came after it was asked which requirements wait is not asked for.
       const wanted = new Set(filter.requirementKeys);
-      const before = new Set(free().filter(({ requirement }) => wanted.has(requirementKey(requirement))));
+      const before = new Set(free().filter((task) => wanted.has(requirementKey(waitingRequirement(task)))));
       const found = await unit.claimable(filter);
       seen = new Set([...found, ...free().filter((task) => before.has(task))].map(({ id }) => id));
       return found;

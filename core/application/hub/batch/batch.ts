@@ -9,7 +9,7 @@ import type { TaskEvent } from '../../../domain/task/event.ts';
 import { withBoundedDetails } from '../../../domain/task/event-details.ts';
 import type { KeptResultsChange, KeptResult } from '../../../domain/task/kept-results.ts';
 import type { Tombstone } from '../../../domain/task/tombstone.ts';
-import { requirementKey, type Requirement, type Task, type TaskBody } from '../../../domain/task/task.ts';
+import { requirementKey, waitingRequirement, type Requirement, type Task, type TaskBody } from '../../../domain/task/task.ts';
 import type { Change } from '../../../domain/transitions/change.ts';
 import { AgentcomError } from '../../../errors/agentcom-error.ts';
 import type { Digest } from '../../../ports/chance.ts';
@@ -283,17 +283,14 @@ export class Batch {
 
   /** Ready tasks of these requirement keys, as the batch knows them. */
   readyTasks(keys: ReadonlySet<string>): readonly Task[] {
-    return [...this.#tasks.values()].filter((task) => isReady(task, this.nowMs) && keys.has(requirementKey(task.requirement)));
+    return [...this.#tasks.values()].filter((task) => isReady(task, this.nowMs) && keys.has(requirementKey(waitingRequirement(task))));
   }
 
   /** The distinct requirements of `waiting` and of the tasks that became ready in this batch. */
   withOwnRequirements(waiting: readonly Requirement[]): readonly Requirement[] {
-    const all = new Map(waiting.map((requirement) => [requirementKey(requirement), requirement]));
-    for (const id of this.#dirtyTasks) {
-      const task = this.#tasks.get(id);
-      if (task !== undefined && isReady(task, this.nowMs)) all.set(requirementKey(task.requirement), task.requirement);
-    }
-    return [...all.values()];
+    const own = [...this.#dirtyTasks].flatMap((id) => this.#tasks.get(id) ?? []).filter((task) => isReady(task, this.nowMs));
+    const all = [...waiting, ...own.map(waitingRequirement)];
+    return [...new Map(all.map((requirement) => [requirementKey(requirement), requirement])).values()];
   }
 
   /** Sends a live assignment to its agent after the commit: a new one, or one that the agent may not have received. */

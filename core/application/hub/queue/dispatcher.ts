@@ -3,7 +3,7 @@ import { mayWork, roomOf } from '../../../domain/agent/breaker.ts';
 import { isOver } from '../../../domain/transitions/due.ts';
 import { decidePairs, Requirements, type FreeAgent } from '../../../domain/task/scheduling.ts';
 import type { AgentId } from '../../../domain/ids.ts';
-import { requirementKey, type Requirement, type Task } from '../../../domain/task/task.ts';
+import { requirementKey, waitingRequirement, type Requirement, type Task } from '../../../domain/task/task.ts';
 import { decideAssign } from '../../../domain/transitions/assigning.ts';
 import type { Batch } from '../batch/batch.ts';
 import type { HubContext } from '../batch/hub-context.ts';
@@ -14,7 +14,7 @@ const AGENTS_PER_BATCH = 256;
 /** Assignments in one batch. */
 const ASSIGNMENTS_PER_BATCH = 1_024;
 
-/** Tasks skipped per requirement and priority: those that avoid an agent with room or were rejected by one, and those that have expired. */
+/** Tasks skipped per requirement and priority: those that avoid an agent with room, and those that have expired. */
 const SKIPPED_MAX = 256;
 
 /** Distinct requirements that one batch considers. */
@@ -76,8 +76,8 @@ export async function dispatch(batch: Batch, roster: Roster, context: HubContext
 }
 
 /**
- * The first ready tasks of each requirement and priority. A task that avoids an agent with room or was rejected by one, or that has
- * expired and waits for a sweep, does not count towards the limit: otherwise a task of a lower priority would go before the next one of its own.
+ * The first ready tasks of each requirement and priority. A task that avoids an agent with room, or that has expired and waits for
+ * a sweep, does not count towards the limit: otherwise a task of a lower priority would go before the next one of its own.
  */
 async function firstReady(
   batch: Batch,
@@ -89,13 +89,11 @@ async function firstReady(
   for (let skipped = 0; ;) {
     const limit = limitPerPriority + skipped;
     const tasks = await unit.claimable({ requirementKeys: keys, nowMs, limitPerLane: limit });
-    const isSkipped = (task: Task): boolean =>
-      (task.avoid !== null && withRoom.has(task.avoid)) || task.rejectedBy.some((id) => withRoom.has(id)) || isOver(task, nowMs);
+    const isSkipped = (task: Task): boolean => (task.avoid !== null && withRoom.has(task.avoid)) || isOver(task, nowMs);
     if (!tasks.some(isSkipped)) return tasks;
     const counts = new Map<string, { ready: number; skipped: number }>();
     for (const task of tasks) {
-      const { requirement, priority } = task;
-      const key = `${priority} ${requirementKey(requirement)}`;
+      const key = `${task.priority} ${requirementKey(waitingRequirement(task))}`;
       const count = counts.get(key) ?? { ready: 0, skipped: 0 };
       counts.set(key, count);
       count.ready += 1;

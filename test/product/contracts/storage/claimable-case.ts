@@ -1,11 +1,19 @@
 /** A store's rule of what is claimable, and in which order, against that of the domain. */
 import { systemClock } from '../../../../adapters/clock-system/system-clock.ts';
 import { compareClaimable, isClaimable } from '../../../../core/domain/task/claimable.ts';
-import { PRIORITIES, requirementKey, STATUSES, type Requirement, type Task } from '../../../../core/domain/task/task.ts';
+import {
+  PRIORITIES,
+  requirementKey,
+  STATUSES,
+  waitingRequirement,
+  type Requirement,
+  type RequirementGroup,
+  type Task,
+} from '../../../../core/domain/task/task.ts';
 import type { Storage } from '../../../../core/ports/storage.ts';
 import type { ContractCase } from '../contract-case.ts';
 import { A_MOMENT_MS, anAgentId, aRequirement, aTask, aTaskId, inserting, updating } from '../fixtures.ts';
-import { commit, type StorageSubject } from './storage-room.ts';
+import { commit, openedIn, type StorageSubject } from './storage-room.ts';
 
 const ANYBODY = aRequirement();
 /** More than there are kinds of tasks. */
@@ -27,7 +35,7 @@ export async function findsWhatIsClaimable(t: ContractCase, subject: StorageSubj
     const ofOwn = wanted.filter(({ requirement }) => requirement !== ANYBODY);
     t.strictSame(idsOf(await claim(asked, 1, own)).toSorted(), idsOf(ofOwn).toSorted(), `${when}: those with a requirement of their own`);
     const { requirements } = await asked.tasks.transact('waiting', (unit) => unit.waitingRequirements({ nowMs: A_MOMENT_MS, limit: ALL }));
-    const keys = new Set(wanted.map(({ requirement }) => requirementKey(requirement)));
+    const keys = new Set(wanted.map((task) => requirementKey(waitingRequirement(task))));
     t.strictSame(requirements.map(requirementKey).toSorted(), [...keys].toSorted(), `${when}: the requirements that wait`);
   };
   await check(storage, [], 'before there is any');
@@ -45,6 +53,40 @@ export async function findsWhatIsClaimable(t: ContractCase, subject: StorageSubj
   await check(again, changed, 'by a storage that has changed nothing');
 }
 
+/** Tasks are rejected, and then retried. */
+export async function rejectedWaitApart(t: ContractCase, subject: StorageSubject): Promise<void> {
+  const storage = await openedIn(t, subject);
+  const [a1, a2] = [anAgentId('a1'), anAgentId('a2')];
+  await commit(storage, inserting(...[1, 2, 3].map((n) => waiting(n)), ...[4, 5].map((n) => waiting(n, { requirement: GPU }))));
+  t.strictSame(idsOf(await claim(storage, 10, [ANYBODY])), ids(1, 2, 3));
+  await commit(storage, updating(waiting(1, { rejectedBy: [a2, a1] }), waiting(2, { rejectedBy: [a1, a2] }), waiting(4, { requirement: GPU, rejectedBy: [a1] }))); // prettier-ignore
+  const [byBoth, byOne] = [
+    { ...ANYBODY, except: [a1, a2] },
+    { ...GPU, except: [a1] },
+  ];
+  t.strictSame(idsOf(await claim(storage, 1, [ANYBODY])), ids(3), 'they do not count towards its limit');
+  t.strictSame(idsOf(await claim(storage, 10, [byBoth])), ids(1, 2));
+  t.strictSame(idsOf(await claim(storage, 10, [byOne])), ids(4));
+  const byKey = (found: readonly Requirement[]): readonly string[] => found.map(requirementKey).toSorted();
+  const waits = async (groups?: readonly RequirementGroup[]): Promise<readonly Requirement[]> => {
+    const filter = { nowMs: A_MOMENT_MS, limit: 10, groups };
+    return (await storage.tasks.transact('waiting', (unit) => unit.waitingRequirements(filter))).requirements;
+  };
+  t.strictSame(byKey(await waits()), byKey([ANYBODY, GPU, byBoth, byOne]));
+  for (const [capability, wanted] of [
+    [null, [ANYBODY, byBoth]],
+    ['gpu', [GPU, byOne]],
+  ] as const) {
+    t.strictSame(byKey(await waits([{ capability }])), byKey(wanted), `the group ${String(capability)}`);
+  }
+  await commit(storage, updating(waiting(1), waiting(4, { requirement: GPU })));
+  t.strictSame(idsOf(await claim(storage, 10, [ANYBODY])), ids(1, 3), 'after a retry they wait with the others');
+  t.strictSame(byKey(await waits()), byKey([ANYBODY, GPU, byBoth]));
+}
+
+const GPU = aRequirement(['gpu']);
+const waiting = (n: number, over: Partial<Task> = {}): Task => aTask({ id: aTaskId(n), ...over });
+const ids = (...numbers: readonly number[]): readonly string[] => numbers.map(aTaskId);
 const idsOf = (tasks: readonly Task[]): readonly string[] => tasks.map(({ id }) => id);
 
 const claim = (storage: Storage, limitPerLane: number, requirements: readonly Requirement[]): Promise<readonly Task[]> =>

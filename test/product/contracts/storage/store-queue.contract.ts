@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { seededRandom } from '../../twins/ids-seeded/seeded-random.ts';
 import { compareClaimable, isClaimable } from '../../../../core/domain/task/claimable.ts';
-import { requirementKey, type RequirementGroup, type Task } from '../../../../core/domain/task/task.ts';
+import { requirementKey, waitingRequirement, type RequirementGroup, type Task } from '../../../../core/domain/task/task.ts';
 import type { Storage } from '../../../../core/ports/storage.ts';
 import type { StoreUnit } from '../../../../core/ports/task-store.ts';
 import { inSuite, type TestRunner } from '../contract-case.ts';
@@ -20,7 +20,7 @@ import {
   inserting,
   updating,
 } from '../fixtures.ts';
-import { findsWhatIsClaimable } from './claimable-case.ts';
+import { findsWhatIsClaimable, rejectedWaitApart } from './claimable-case.ts';
 import { commit, openedIn, type StorageSubject } from './storage-room.ts';
 
 const look = <T>(storage: Storage, work: (unit: StoreUnit) => Promise<T>): Promise<T> => storage.tasks.transact('look', work);
@@ -179,11 +179,15 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
       });
     });
 
+    test('R12: tasks that agents have rejected wait apart from the others, by whom they were rejected, in any order', (t) =>
+      rejectedWaitApart(t, subject));
+
     test('R12: whatever came and went before, what waits is found as if it were looked for anew', async (t) => {
       const storage = await openedIn(t, subject);
       const random = seededRandom(`what waits, ${name}`);
       const below = (count: number): number => random() % count;
       const requirements = [ANYBODY, GPU, aRequirement(['a', 'b']), aRequirement([], 'a1')];
+      const asked = requirements.flatMap((requirement) => [requirement, { ...requirement, except: [anAgentId('a1')] }]);
       const all = new Map<string, Task>();
       let made = 0;
       const put = (tasks: readonly Task[]): readonly Task[] => {
@@ -208,6 +212,8 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
           { status: 'assigned', assignedTo: agent, parked: false },
           { status: 'assigned', assignedTo: agent, parked: false },
           { status: 'queued', assignedTo: null, parked: false, ...later },
+          { status: 'queued', assignedTo: null, parked: false, rejectedBy: [agent] },
+          { status: 'queued', assignedTo: null, parked: false, rejectedBy: [] },
           { status: 'queued', assignedTo: null, parked: true },
           { status: 'cancelled', assignedTo: null, parked: false },
         ];
@@ -215,7 +221,7 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
       };
       const inLanes = (tasks: readonly Task[]): Readonly<Record<string, readonly Task[]>> => {
         const lanes: Record<string, Task[]> = {};
-        for (const task of tasks) (lanes[`${requirementKey(task.requirement)} ${task.priority}`] ??= []).push(task);
+        for (const task of tasks) (lanes[`${requirementKey(waitingRequirement(task))} ${task.priority}`] ??= []).push(task);
         return lanes;
       };
       const firsts = (nowMs: number, limit: number): readonly Task[] => {
@@ -230,12 +236,12 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
         const [nowMs, limit] = [A_MOMENT_MS + below(made + 1_000), 1 + below(drains ? 240 : round % 10 === 0 ? 200 : 20)];
         const wanted = firsts(nowMs, limit);
         const found = await look(storage, (unit) =>
-          unit.claimable({ requirementKeys: requirements.map(requirementKey), nowMs, limitPerLane: limit }),
+          unit.claimable({ requirementKeys: asked.map(requirementKey), nowMs, limitPerLane: limit }),
         );
         const [foundBy, wantedBy] = [inLanes(found), inLanes(wanted)];
         // To print hundreds of tasks that are the same takes longer than all else here.
         if (!isDeepStrictEqual(foundBy, wantedBy)) return void t.strictSame(foundBy, wantedBy, `round ${round}: the first ${limit}`);
-        const keys = new Set(wanted.map(({ requirement }) => requirementKey(requirement)));
+        const keys = new Set(wanted.map((task) => requirementKey(waitingRequirement(task))));
         const waiting = await waits(storage, nowMs);
         t.strictSame(waiting.map(requirementKey).toSorted(), [...keys].toSorted(), `round ${round}: the requirements`);
         const bodies = await look(storage, (unit) => unit.bodies(wanted.slice(0, 20).map(({ id }) => id)));
