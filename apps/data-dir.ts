@@ -1,8 +1,12 @@
 /** The data directory of a hub or a sidecar, and the small secret files in it: for their owner only. */
+import { constants } from 'node:fs';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { modeOfOthers, replaceFile } from '../adapters/kit/platform-files.ts';
 import { AgentcomError, messageOf } from '../core/errors/agentcom-error.ts';
+
+// Windows has no such flag.
+const WRITE_WITHOUT_FOLLOWING = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | (constants.O_NOFOLLOW ?? 0);
 
 /**
  * Creates the directory, mode 0700. Fails with `AC_DATA_DIR`, also if it exists and others can access it: its contents are not
@@ -10,18 +14,20 @@ import { AgentcomError, messageOf } from '../core/errors/agentcom-error.ts';
  */
 export async function makeDataDir(dataDir: string, setting: string, platform: string = process.platform): Promise<void> {
   let mode: number;
+  let isOpen: boolean;
   try {
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
     mode = (await stat(dataDir)).mode;
-    const probe = join(dataDir, '.writable');
-    await writeFile(probe, '', { mode: 0o600 });
+    isOpen = modeOfOthers(mode, platform) !== 0;
+    // Nothing is written into a directory of others, nor through a link in it.
+    if (!isOpen) await writeFile(join(dataDir, '.writable'), '', { mode: 0o600, flag: WRITE_WITHOUT_FOLLOWING });
   } catch (cause) {
     throw new AgentcomError('AC_DATA_DIR', `Cannot create or write the data directory ${dataDir}: ${messageOf(cause)}.`, {
       cause,
       cure: `Fix its permissions, or ${setting}.`,
     });
   }
-  if (modeOfOthers(mode, platform) === 0) return;
+  if (!isOpen) return;
   throw new AgentcomError(
     'AC_DATA_DIR',
     `The data directory ${dataDir} is accessible to other users (mode ${(mode & 0o777).toString(8)}, wanted 700).`,

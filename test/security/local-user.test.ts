@@ -1,5 +1,5 @@
 /** Another user of the same machine: folders and secret files are for their owner alone, and wider ones are refused. */
-import { chmod, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -25,6 +25,20 @@ t.test('a data directory is made for its owner alone, and a wider one is refused
     await chmod(dataDir, mode);
     await t.rejects(makeDataDir(dataDir, 'set hub.dataDir'), { code: 'AC_DATA_DIR', message: /chmod 700/ });
     t.equal(await modeOf(dataDir), mode.toString(8));
+  }
+});
+
+t.test('nothing is written through what another user has put into a data directory', { skip }, async (t) => {
+  const dir = await folder(t);
+  const mine = join(dir, 'mine');
+  await writeFile(mine, 'precious');
+  for (const mode of [0o777, 0o700]) {
+    const dataDir = join(dir, `data-${mode}`);
+    await mkdir(dataDir);
+    await symlink(mine, join(dataDir, '.writable'));
+    await chmod(dataDir, mode);
+    await t.rejects(makeDataDir(dataDir, 'set hub.dataDir'), { code: 'AC_DATA_DIR' });
+    t.equal(await readFile(mine, 'utf8'), 'precious', mode.toString(8));
   }
 });
 

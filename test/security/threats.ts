@@ -358,6 +358,7 @@ export const THREATS: readonly Threat[] = [
     stoppedBy: 'folders 0700 and files 0600, refused if wider',
     tests: [
       [LOCAL, 'a data directory is made for its owner alone, and a wider one is refused and left as it is'],
+      [LOCAL, 'nothing is written through what another user has put into a data directory'],
       [LOCAL, 'a secret file is written for its owner alone, and one that others may read is not believed'],
       [LOCAL, 'a command does not use an admin token that others may read'],
       ['adapters/files/journal-file.test.ts', 'folders and files are for their owner only, and a wider folder is refused'],
