@@ -5,6 +5,7 @@ import { isExpired, type Role, type TokenRecord } from '../../core/ports/agent-s
 import { addressGroup } from '../../core/protocol/client-address.ts';
 import { buckets } from './buckets.ts';
 import type { HttpApiDeps } from './deps.ts';
+import { lookupTurns } from './lookup-turns.ts';
 import { read, refusal, refused, tooMany, type Read } from './reply.ts';
 import type { Session } from './session/session-cookies.ts';
 
@@ -43,6 +44,8 @@ const TOKEN_CHARACTERS_MAX = 1_024;
 /** How many wrong tokens an address may send at once, and at what rate afterwards. */
 const GUESSES = { burst: 20, perSecond: 0.5 };
 const ADDRESSES_MAX = 10_000;
+/** After how long an address with too many waiting lookups may retry, milliseconds. */
+const TURN_WAIT_MS = 1_000;
 const BEARER = /^Bearer +([\x21-\x7e]+) *$/i;
 
 /** The token in an `authorization` header; undefined if there is none. */
@@ -75,6 +78,7 @@ export function authenticator(
   /** By token. Holds no wrong guess, and nothing from before the last revocation. */
   const hashed = new Map<string, HashedToken>();
   const guesses = buckets(GUESSES, ADDRESSES_MAX, clock);
+  const turns = lookupTurns();
   /** In the order of the last lookup. */
   const cached = new Map<string, CachedToken>();
   /** Incremented by each revocation, so that the result of a lookup that began before it is not cached. */
@@ -106,14 +110,22 @@ export function authenticator(
 
   const lookUp = async <T>(address: string, search: () => Promise<T | undefined>): Promise<Read<T | undefined>> => {
     const group = addressGroup(address);
-    const waitMs = guesses.waitMs(group);
-    if (waitMs > 0) return refused(tooMany('Too many wrong tokens or secrets from this address.', waitMs));
-    const found = await search();
-    if (found === undefined) {
-      guesses.take(group);
-      onGuess(address);
+    const turn = guesses.waitMs(group) > 0 ? null : turns.enter(group);
+    const leave = await turn;
+    try {
+      // Also after the wait: the lookups before it may have used up the guesses.
+      const waitMs = guesses.waitMs(group);
+      if (leave === null || waitMs > 0)
+        return refused(tooMany('Too many wrong tokens or secrets from this address.', waitMs || TURN_WAIT_MS));
+      const found = await search();
+      if (found === undefined) {
+        guesses.take(group);
+        onGuess(address);
+      }
+      return read(found);
+    } finally {
+      leave?.();
     }
-    return read(found);
   };
 
   const isAdmin = (hash: string): boolean => {

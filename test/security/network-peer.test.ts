@@ -175,6 +175,21 @@ t.test('wrong tokens hold off their address, and nobody can bar an agent by its 
   await rig.stop();
 });
 
+t.test('connections that an address opened before it was held off have one wrong frame each', async (t) => {
+  const rig = await hubRig();
+  const victim = await rig.peer('victim');
+  const open = await Promise.all(Array.from({ length: 20 }, () => victim.again('203.0.113.1')));
+  const [first, ...others] = open;
+  for (let n = 0; n < 10; n += 1) await first?.identify({ token: `guess ${n}` });
+  t.equal(first?.closed(), 1008);
+  for (const other of others) {
+    t.equal(other.closed(), null, 'it may be another sidecar behind the same address');
+    await other.identify({ token: 'a guess' });
+    t.equal(other.closed(), 1008);
+  }
+  await rig.stop();
+});
+
 t.test('after identify it is the session that is held off, not its address', async (t) => {
   const rig = await hubRig();
   const [noisy, other] = [await rig.peer('noisy'), await rig.peer('other')];

@@ -73,8 +73,10 @@ export const THREATS: readonly Threat[] = [
     stoppedBy: 'throttled by address, seen through trustedProxies, until identify',
     tests: [
       [PEER, 'wrong tokens hold off their address, and nobody can bar an agent by its name'],
+      [PEER, 'connections that an address opened before it was held off have one wrong frame each'],
       [BAD, 'who sent ten wrong frames is held off for a while, the address before identify, the agent after; nobody else'],
       [TOKENS, 'an address that guesses is held off; those who were let in are not'],
+      [TOKENS, 'guesses that are sent at the same moment are limited as others are'],
       [TOKENS, 'behind a trusted proxy the address is the one that it names'],
     ],
   },

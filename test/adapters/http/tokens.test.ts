@@ -296,6 +296,19 @@ t.test('an address that guesses is held off; those who were let in are not', asy
   t.equal(await statusOf('wrong', '/api/tasks', '9.9.9.9'), 401, 'after a while there is one more guess');
 });
 
+t.test('guesses that are sent at the same moment are limited as others are', async (t) => {
+  let looks = 0;
+  const { agents } = bench.storage;
+  const counting: HttpApiDeps['agents'] = { ...agents, findToken: (hash) => ((looks += 1), agents.findToken(hash)) };
+  const other = await hubBench({ deps: { agents: counting } });
+  const guess = async (n: number): Promise<number> => (await other.send('/api/tasks', { token: `wrong-${n}`, from: '9.9.9.9' })).status;
+  const statuses = await Promise.all(Array.from({ length: 500 }, (_, n) => guess(n)));
+  t.same([...new Set(statuses)].sort(), [401, 429]);
+  t.ok(looks < 30, `${looks} of 500 were looked up`);
+  t.equal((await other.send('/api/tasks', { token: 'wrong', from: '9.9.9.8' })).status, 401, 'another address is not held up');
+  await other.close();
+});
+
 t.test('right tokens never count, however many at once', async (t) => {
   const right = await Promise.all(Array.from({ length: 60 }, () => statusOf(bench.tokens.viewer, '/api/tasks', '8.8.8.8')));
   t.strictSame([...new Set(right)], [200]);
