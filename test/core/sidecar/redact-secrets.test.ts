@@ -46,6 +46,34 @@ t.test('of a secret that was cut, what is left at the ends of a text is redacted
   t.end();
 });
 
+t.test('what a runner has left of a secret where it shortened a text is redacted, also within values', (t) => {
+  const redactor = createRedactor([LONG]);
+  const cut = `it failed: the key ${LONG.slice(0, 15)} …, on this machine`;
+  t.equal(redactor.text(cut), `it failed: the key ${REDACTED} …, on this machine`);
+  t.equal(redactor.text(`… ${LONG.slice(6)} is the key, or ${LONG.slice(0, 12)}… is`), `… ${REDACTED} is the key, or ${REDACTED}… is`);
+  t.same(redactor.value({ said: [cut] }), { said: [`it failed: the key ${REDACTED} …, on this machine`] });
+  const plain = { said: [`no … key, but sk-ant-0 and so on … yes`] };
+  t.same(redactor.value(plain), plain);
+  t.end();
+});
+
+t.test('each long line of a secret is one, as when a program is read line by line', (t) => {
+  const key = ['-----BEGIN KEY-----', 'MC4CAQAwBQYDK2VwBCIEIF', 'short', '-----END KEY-----'].join('\n');
+  const redactor = createRedactor([key]);
+  t.equal(redactor.text(`> ${key.split('\n')[1] ?? ''}`), `> ${REDACTED}`);
+  t.equal(redactor.text('short'), 'short');
+  t.equal(redactor.text(`key: ${key}.`), `key: ${REDACTED}.`);
+  t.end();
+});
+
+t.test('R20: a text that is shortened in thousands of places takes a bounded time', (t) => {
+  const redactor = createRedactor(Array.from({ length: SECRETS_MAX }, (_, index) => `secret-number-${String(index)}-0123456789`));
+  const beginMs = performance.now();
+  t.equal(redactor.text('… '.repeat(32_768)).length, 65_536);
+  t.ok(performance.now() - beginMs < 5_000, 'of two busy cores');
+  t.end();
+});
+
 t.test('each way by which an agent’s words come in is covered, and names and marks stay', (t) => {
   const redactor = createRedactor([LONG, 'success', 'completed', 'progress']);
   const assignment = named();

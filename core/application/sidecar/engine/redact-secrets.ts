@@ -13,8 +13,16 @@ export const REDACTED = '[redacted]';
 export const SECRETS_MAX = 64;
 /** Secrets that were added later: the newest count, so that a sidecar whose token is rotated for years keeps its other ones. */
 export const ADDED_SECRETS_MAX = 4;
-/** A truncated secret at either end of a text is redacted from this length on, in characters. */
+/** A truncated secret at either end of a text, or beside an ellipsis in it, is redacted from this length on, in characters. */
 const PARTIAL_CHARACTERS_MIN = 8;
+/** What runners put where they have shortened a text. */
+const ELLIPSIS = '…';
+const CUT = / ?… ?/;
+/** How many of them are looked at in one text. */
+const CUTS_MAX = 256;
+/** Lines of secrets with several lines, such as private keys, that are searched one by one; at least so long, in characters. */
+const LINES_MAX = 64;
+const LINE_CHARACTERS_MIN = 16;
 /** How deep log fields are searched. */
 const FIELD_DEPTH_MAX = 6;
 /** Field names of a result file that are ours and never redacted; neither is the value of `status`. */
@@ -39,7 +47,7 @@ export interface Redactor {
 
 /**
  * Longest first, so that a secret containing another is redacted as a whole. Each is also searched in its JSON-escaped
- * form.
+ * form, and each long line of it by itself: programs are read line by line.
  */
 export function createRedactor(secrets: readonly string[]): Redactor {
   let forms = formsOf(secrets);
@@ -48,7 +56,7 @@ export function createRedactor(secrets: readonly string[]): Redactor {
   const text = (input: string, among: readonly string[] = forms): string => {
     let clean = input;
     for (const form of among) if (clean.includes(form)) clean = clean.replaceAll(form, REDACTED);
-    return clean;
+    return clean.includes(ELLIPSIS) ? redactAtCuts(clean, among) : clean;
   };
   const walk = (value: unknown, among: readonly string[]): unknown => {
     if (typeof value === 'string') return text(value, among);
@@ -68,7 +76,10 @@ export function createRedactor(secrets: readonly string[]): Redactor {
       if (typeof value === 'string') return text(value);
       // Hardly any result contains a secret, so search the serialized value once before walking it.
       const whole = JSON.stringify(value) ?? '';
-      const found = forms.filter((form) => whole.includes(form) || whole.includes(escaped(form)));
+      const isCut = whole.includes(ELLIPSIS);
+      const found = forms.filter(
+        (form) => whole.includes(form) || whole.includes(escaped(form)) || (isCut && isLong(form) && mayHaveCut(whole, form)),
+      );
       return found.length === 0 ? value : walk(value, found);
     },
   };
@@ -76,21 +87,46 @@ export function createRedactor(secrets: readonly string[]): Redactor {
 
 function formsOf(secrets: readonly string[]): readonly string[] {
   const longest = [...new Set(secrets.filter((secret) => secret !== ''))].sort((a, b) => b.length - a.length).slice(0, SECRETS_MAX);
-  return [...new Set(longest.flatMap((secret) => [escaped(secret), secret]))].sort((a, b) => b.length - a.length);
+  const lines = longest.flatMap((secret) => (secret.includes('\n') ? secret.split(/\r?\n/) : []));
+  const longLines = lines.filter((line) => line.length >= LINE_CHARACTERS_MIN).slice(0, LINES_MAX);
+  return [...new Set([...longest, ...longLines].flatMap((secret) => [escaped(secret), secret]))].sort((a, b) => b.length - a.length);
 }
 
 const escaped = (text: string): string => JSON.stringify(text).slice(1, -1);
 
+const isLong = (form: string): boolean => form.length > PARTIAL_CHARACTERS_MIN;
+const mayHaveCut = (whole: string, form: string): boolean =>
+  whole.includes(form.slice(0, PARTIAL_CHARACTERS_MIN)) || whole.includes(form.slice(-PARTIAL_CHARACTERS_MIN));
+
+/** Redacts parts of secrets beside each ellipsis. */
+function redactAtCuts(text: string, forms: readonly string[]): string {
+  let rest = text;
+  let clean = '';
+  for (let cuts = 0; ; cuts += 1) {
+    const cut = cuts < CUTS_MAX ? CUT.exec(rest) : null;
+    const part = cut === null ? rest : rest.slice(0, cut.index);
+    clean += redactPartialSecrets(part, forms, { start: cuts > 0, end: cut !== null });
+    if (cut === null) return clean;
+    clean += cut[0];
+    rest = rest.slice(cut.index + cut[0].length);
+  }
+}
+
 /** Redacts parts of secrets at the ends of a truncated text. */
-function redactPartialSecrets(text: string, forms: readonly string[]): string {
+function redactPartialSecrets(
+  text: string,
+  forms: readonly string[],
+  at: { readonly start: boolean; readonly end: boolean } = { start: true, end: true },
+): string {
   let clean = text;
   for (const form of forms) {
-    const atMost = Math.min(form.length - 1, clean.length);
+    const atMost = at.start ? Math.min(form.length - 1, clean.length) : 0;
     for (let length = atMost; length >= PARTIAL_CHARACTERS_MIN; length -= 1) {
       if (!clean.startsWith(form.slice(-length))) continue;
       clean = REDACTED + clean.slice(length);
       break;
     }
+    if (!at.end) continue;
     for (let length = Math.min(form.length - 1, clean.length); length >= PARTIAL_CHARACTERS_MIN; length -= 1) {
       if (!clean.endsWith(form.slice(0, length))) continue;
       clean = clean.slice(0, -length) + REDACTED;
