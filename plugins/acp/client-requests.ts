@@ -11,6 +11,7 @@ import {
   type JsonObject,
   type WakeRunnerDeps,
 } from '../plugin.ts';
+import { withPiece } from '../run-kit/output/whole-lines.ts';
 import { converse } from './conversation.ts';
 import { messageReader } from './messages.ts';
 import { modelOfSession, type AcpOptions } from './options.ts';
@@ -58,10 +59,26 @@ export function connectAgent(
   let isClosed = false;
   let messages = 0;
 
+  /** The end of the text that the agent is writing, which waits for the rest of its line. */
+  let held = '';
+  let heldOf = '';
+  const say = (text: string): Promise<void> => emit({ type: 'output', stream: 'stdout', text });
+  const sayHeld = async (): Promise<void> => {
+    const text = held;
+    held = '';
+    if (text !== '') await say(text);
+  };
+
   const onLine = async (message: JsonObject): Promise<void> => {
+    const piece = pieceOf(message);
+    if (piece?.of !== heldOf) await sayHeld();
     const events = await listener.onMessage(message);
     for (const event of events) await emit(event);
-    if (events.length === 0) await emit({ type: 'output', stream: 'stdout', text: summaryOf(message) });
+    if (piece === null) return events.length === 0 ? await say(summaryOf(message)) : undefined;
+    const split = withPiece(held, piece.text);
+    [held, heldOf] = [split.held, piece.of];
+    // Also without a whole line, as a sign of life.
+    await say(split.whole);
   };
   const onReadFailed = async (error: unknown): Promise<void> => {
     if (isClosed) return;
@@ -119,7 +136,10 @@ export function connectAgent(
       input.end();
     },
     isInputClosed: () => input.writableEnded,
-    flushed: () => within(clock, LAST_OUTPUT_WITHIN_MS, handledOrFailed),
+    async flushed() {
+      await within(clock, LAST_OUTPUT_WITHIN_MS, handledOrFailed);
+      await sayHeld();
+    },
     close() {
       isClosed = true;
       conversation.close();
@@ -129,6 +149,14 @@ export function connectAgent(
   };
 }
 
-/** The text that the agent is writing, or the kind of its update. */
+/** A piece of a text that the agent is writing, and which text it belongs to; null for any other message. */
+function pieceOf({ update }: JsonObject): { readonly of: string; readonly text: string } | null {
+  const { sessionUpdate, messageId, content } = objectOf(update);
+  const text = textOf(objectOf(content)['text']);
+  if (text === null || !String(sessionUpdate).endsWith('_chunk')) return null;
+  return { of: JSON.stringify([sessionUpdate, messageId]), text };
+}
+
+/** The text of an update, or its kind. */
 const summaryOf = ({ kind, update }: JsonObject): string =>
   textOf(objectOf(objectOf(update)['content'])['text']) ?? textOf(objectOf(update)['sessionUpdate']) ?? String(kind);

@@ -27,6 +27,8 @@ import {
   type RunOutcome,
 } from '../plugin.ts';
 
+import { withPiece } from '../run-kit/output/whole-lines.ts';
+
 export interface GeminiDialectOptions {
   /** Limit on tool calls of the agent. */
   readonly maxTurns?: number | undefined;
@@ -38,6 +40,8 @@ interface GeminiState {
   readonly turns: number;
   /** The text since the last tool call: the result, once Gemini CLI reports success. */
   readonly text: string;
+  /** The end of `text` that is not shown yet: it waits for the rest of its line. */
+  readonly held: string;
   /** A line was dropped for its length; it may have held a piece of `text`. */
   readonly hasDroppedLine: boolean;
   /** Number of expected lines that are not the model's text: the prompt and tool results. They may be long. */
@@ -57,29 +61,19 @@ const CAUSE_OF_EXIT: Readonly<Record<number, FailureCause>> = {
 };
 
 export const geminiDialect = (options: GeminiDialectOptions): AgentDialect<GeminiState> => ({
-  begin: (session) => ({ session, sessionId: null, turns: 0, text: '', hasDroppedLine: false, awaited: 1, lastError: null }),
-  onLine(state, { stream, text, json }) {
+  begin: (session) => ({ session, sessionId: null, turns: 0, text: '', held: '', hasDroppedLine: false, awaited: 1, lastError: null }),
+  onLine(state, line) {
+    const { stream, text, json } = line;
     if (stream === 'stderr') return { state, events: parseRetryNotice(text) };
-    switch (json?.['type']) {
-      case 'init': {
-        const sessionId = textOf(json['session_id']);
-        return { state: { ...state, sessionId }, events: [{ type: 'started', sessionId: sessionId ?? undefined }] };
-      }
-      case 'message':
-        // The prompt is echoed as a message.
-        if (json['role'] !== 'assistant') return { state: { ...state, awaited: Math.max(0, state.awaited - 1) } };
-        return { state: { ...state, text: appendPiece(state.text, textOf(json['content']) ?? '') } };
-      case 'tool_use':
-        return onTool(state, textOf(json['tool_name']) ?? 'a tool', options);
-      case 'tool_result':
-        return onToolResult(state, json);
-      case 'error':
-        return { state: { ...state, lastError: textOf(json['message']) } };
-      case 'result':
-        return { state, events: [{ type: 'usage', ...usageIn(objectOf(json['stats'])) }, outcomeOf(state, json)] };
-      default:
-        return { state };
-    }
+    if (json?.['type'] === 'message' && json['role'] === 'assistant') return onText(state, textOf(json['content']) ?? '');
+    const result = onOther(state, json, options);
+    if (state.held === '') return result;
+    const events = result.events ?? [];
+    return {
+      ...result,
+      state: { ...result.state, held: '' },
+      events: [shown(state.held), ...(events.length === 0 ? [shown(text)] : events)],
+    };
   },
   onDropped: (state) => (state.awaited > 0 ? withAnswer(state) : { ...state, hasDroppedLine: true }),
   onEnd(state, end) {
@@ -88,6 +82,37 @@ export const geminiDialect = (options: GeminiDialectOptions): AgentDialect<Gemin
     return agentFailed({ kind: causeOfEnd(state, end), message, mayHaveSideEffects: state.turns > 0 });
   },
 });
+
+const shown = (text: string): ParsedEvent => ({ type: 'output', stream: 'stdout', text });
+
+/** The model's text arrives in pieces of some words. */
+function onText(state: GeminiState, piece: string): LineResult<GeminiState> {
+  const { whole, held } = withPiece(state.held, piece);
+  // Also without a whole line, as a sign of life.
+  return { state: { ...state, text: appendPiece(state.text, piece), held }, events: [shown(whole)] };
+}
+
+function onOther(state: GeminiState, json: JsonObject | null, options: GeminiDialectOptions): LineResult<GeminiState> {
+  switch (json?.['type']) {
+    case 'init': {
+      const sessionId = textOf(json['session_id']);
+      return { state: { ...state, sessionId }, events: [{ type: 'started', sessionId: sessionId ?? undefined }] };
+    }
+    case 'message':
+      // The prompt is echoed as a message.
+      return { state: { ...state, awaited: Math.max(0, state.awaited - 1) } };
+    case 'tool_use':
+      return onTool(state, textOf(json['tool_name']) ?? 'a tool', options);
+    case 'tool_result':
+      return onToolResult(state, json);
+    case 'error':
+      return { state: { ...state, lastError: textOf(json['message']) } };
+    case 'result':
+      return { state, events: [{ type: 'usage', ...usageIn(objectOf(json['stats'])) }, outcomeOf(state, json)] };
+    default:
+      return { state };
+  }
+}
 
 function onTool(state: GeminiState, tool: string, { maxTurns }: GeminiDialectOptions): LineResult<GeminiState> {
   const turns = state.turns + 1;

@@ -132,6 +132,11 @@ const behaviours = {
     writeSync(1, line.slice(0, line.length / 2));
     setTimeout(() => writeSync(1, `${line.slice(line.length / 2)}\n`), 200);
   },
+  /** As a model does: some characters at a time. */
+  'spells-a-key'() {
+    for (const piece of ['The k', 'ey: sk-', 'ant-0123', '4567', '89-abcd', '.\nThat', ' is', ' all.']) write(piece, 'message-1');
+    succeed();
+  },
   'says-a-long-line'() {
     write('interim', 'message-1');
     write('x'.repeat(FLOOD_BYTES), 'message-2');

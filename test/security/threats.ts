@@ -676,6 +676,16 @@ export const THREATS: readonly Threat[] = [
         'an agent cannot read the token of its sidecar, neither in its own environment nor in /proc/PPID/environ',
       ],
       ['core/sidecar/redact-secrets.test.ts', 'each way by which an agent’s words come in is covered, and names and marks stay'],
+      [
+        'security/secrets.test.ts',
+        'a secret in the output, progress, result, error and environment of an agent is nowhere in the hub, its logs, its events and its API',
+      ],
+      ['plugins/programs/acp.test.ts', 'its words are told in whole lines, in which a secret can be found'],
+      ['plugins/programs/gemini.test.ts', 'its words are told in whole lines, in which a secret can be found'],
+      [
+        'core/sidecar/redact-secrets.test.ts',
+        'what a runner has left of a secret where it shortened a text is redacted, also within values',
+      ],
     ],
   },
 ];

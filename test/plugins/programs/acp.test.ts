@@ -82,6 +82,14 @@ withRuns('a run from its first word to its end, with its session and its usage',
   t.strictSame(notes, ['initialize', 'session/new', 'session/prompt', 'end of input']);
 });
 
+withRuns('its words are told in whole lines, in which a secret can be found', async (t, world) => {
+  const { events } = await told(world, 'spells-a-key');
+  const texts = events.flatMap((event) => (event.type === 'output' && event.stream === 'stdout' ? [event.text] : []));
+  const said = texts.filter((text) => text !== '');
+  t.strictSame(said.slice(1, 3), ['The key: sk-ant-0123456789-abcd.', 'That is all.']);
+  t.ok(texts.length >= 8, 'each piece is a sign of life');
+});
+
 withRuns('a failure in the words of a success, as Codex tells it', async (t, world) => {
   const { failure, output } = await told(world, 'says-it-fails');
   t.equal(output, undefined);

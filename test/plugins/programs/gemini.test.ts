@@ -31,6 +31,19 @@ void t.test('a success has what it said since its last tool, and nothing of the 
   t.end();
 });
 
+void t.test('its words are told in whole lines, in which a secret can be found', (t) => {
+  const said = (content: string) => ({ type: 'message', role: 'assistant', content, delta: true });
+  const talk = [
+    ...['The k', 'ey: sk-', 'ant-0123', '456', '789.\nThat', ' is', ' all.'].map(said),
+    { type: 'error', message: 'no' },
+    said('More'),
+    { type: 'result', status: 'success' },
+  ];
+  const told = read(dialect, saying(talk)).events.flatMap((event) => (event.type === 'output' && event.text !== '' ? [event.text] : []));
+  t.strictSame(told, ['The key: sk-ant-0123456789.', 'That is all.', JSON.stringify({ type: 'error', message: 'no' }), 'More']);
+  t.end();
+});
+
 void t.test('R20: what is kept of its text has a bound, and a result that is not whole says so', (t) => {
   const piece = { type: 'message', role: 'assistant', content: 'x'.repeat(100_000), delta: true };
   const talk = [...Array.from({ length: 30 }, () => piece), { type: 'result', status: 'success' }];

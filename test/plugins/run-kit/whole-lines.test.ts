@@ -1,0 +1,26 @@
+/** How the pieces of a text become whole lines. */
+import t from 'tap';
+import { HELD_CHARACTERS_MAX, withPiece } from '../../../plugins/run-kit/output/whole-lines.ts';
+
+const through = (pieces: readonly string[]): readonly string[] => {
+  let held = '';
+  const shown = pieces.map((piece) => {
+    const split = withPiece(held, piece);
+    held = split.held;
+    return split.whole;
+  });
+  return [...shown, held];
+};
+
+void t.test('whole lines are shown, and the rest waits', (t) => {
+  t.strictSame(through(['a', 'b\nc', '\n\nd']), ['', 'ab', 'c\n', 'd']);
+  t.strictSame(through(['']), ['', '']);
+  t.end();
+});
+
+void t.test('R20: a line over the bound is cut after a word, or after all of it', (t) => {
+  const word = 'x'.repeat(HELD_CHARACTERS_MAX - 2);
+  t.strictSame(through([`first\n${word} y`, 'z', 'secret', '\n']), ['first', word, '', ' yzsecret', '']);
+  t.strictSame(through([`a\n${'x'.repeat(HELD_CHARACTERS_MAX + 1)}`]), [`a\n${'x'.repeat(HELD_CHARACTERS_MAX + 1)}`, '']);
+  t.end();
+});
