@@ -1,9 +1,12 @@
 /** Units for systemd, of a user or of the system. */
 import { join } from 'node:path/posix';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { WRITTEN_BY, type Installer, type ServicePlan, type ServiceUnit } from './service-plan.ts';
 
 /** A hub or sidecar stops within 10 s. */
 const STOP_S = 20;
+/** For the backup and the migration of a large store. */
+const START_S = 900;
 /** Without a word for so long its event loop is stuck. */
 const WATCHDOG_S = 120;
 
@@ -45,11 +48,12 @@ function unitText(plan: ServicePlan): string {
     'NotifyAccess=all',
     `WatchdogSec=${WATCHDOG_S}`,
     `ExecStart=${plan.argv.map(argument).join(' ')}`,
-    `WorkingDirectory=${specifier(plan.folder)}`,
+    `WorkingDirectory=${wholeLine(plan.folder)}`,
     ...Object.entries(plan.environment).map(([name, value]) => `Environment=${quoted(`${name}=${value}`)}`),
     'Restart=on-failure',
     'RestartSec=5',
     'RestartPreventExitStatus=2 5',
+    `TimeoutStartSec=${START_S}`,
     `TimeoutStopSec=${STOP_S}`,
     'LimitNOFILE=65536',
     ...(runAs === null ? [] : [`User=${specifier(runAs)}`]),
@@ -95,6 +99,14 @@ const hubLines = ({ runAs, folder, dataDir }: ServicePlan): readonly string[] =>
 
 /** systemd reads `%` as the beginning of a specifier. */
 const specifier = (text: string): string => text.replaceAll('%', '%%');
+
+/** A setting that is one path to the end of its line, without quotes: a backslash there would join it with the next line. */
+function wholeLine(folder: string): string {
+  if (!/[\u0000-\u001f\u007f]|[\s\\]$/.test(folder)) return specifier(folder);
+  throw new AgentcomError('AC_SERVICE', `systemd cannot start a service in the folder ${JSON.stringify(folder)}.`, {
+    cure: 'Rename the folder, so that it has no control characters and ends in neither a blank nor a backslash.',
+  });
+}
 
 /** A word of a setting. */
 const quoted = (text: string): string => `"${specifier(text).replace(/[\\"]/g, '\\$&')}"`;

@@ -105,6 +105,7 @@ async function unitOf({ environment, common }: Context, options: ServiceOptions,
   for (const [what, text] of [
     ...plan.argv.map((each) => ['the command line', each] as const),
     ['PATH', plan.environment['PATH'] ?? ''] as const,
+    ['the data directory', plan.dataDir] as const,
   ])
     if (/[\u0000-\u001f\u007f]/.test(text)) throw wrong(`${what} without control characters`, text);
   if (options.runAs !== undefined && !NAME.test(options.runAs)) throw wrong('the name of a user', options.runAs);

@@ -84,6 +84,21 @@ t.test('what goes wrong is said, and nothing of others is touched', { skip: proc
   t.match(await run('service', 'print', 'queue'), { code: 2, err: /hub, sidecar/ });
 });
 
+t.test('a data directory with a line end adds no line to a unit', { skip: process.platform !== 'linux' }, async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'agentcom-service-'));
+  t.teardown(() => rm(dir, { recursive: true }));
+  await writeFile(
+    join(dir, 'agentcom.config.mjs'),
+    `import { defineConfig } from 'agentcom';
+import { sqlite } from 'agentcom/storage';
+import { ws } from 'agentcom/transport';
+export default defineConfig({ hub: { storage: sqlite({ file: 'h.db' }), transport: ws(), dataDir: 'data\\nExecStartPre=/bin/true' } });
+`,
+  );
+  const printed = await run(['service', 'print', 'hub', '--run-as', 'agentcom'], { cwd: dir });
+  t.match(printed, { code: 2, err: /Wanted the data directory without control characters/ });
+});
+
 t.test('print changes nothing, and an env file is passed on', { skip: process.platform !== 'linux' }, async (t) => {
   const { unit, run, told } = await machine(t);
   const printed = await run('service', 'print', 'hub', '--env-file', 'agentcom.config.ts', '--run-as', 'agentcom');

@@ -40,7 +40,8 @@ t.test('systemd: a unit of the user, and one of the system', (t) => {
 
 t.test('systemd: it is started again unless a person has to look, and says when it is ready', (t) => {
   const { text } = systemdUnit(plan(), ME);
-  for (const line of ['Type=notify', 'WatchdogSec=120', 'Restart=on-failure', 'RestartPreventExitStatus=2 5']) t.match(text, `\n${line}\n`);
+  for (const line of ['Type=notify', 'TimeoutStartSec=900', 'WatchdogSec=120', 'Restart=on-failure', 'RestartPreventExitStatus=2 5'])
+    t.match(text, `\n${line}\n`);
   t.end();
 });
 
@@ -62,6 +63,12 @@ t.test('whatever a path holds, it is one argument and nothing else', (t) => {
   const windows = windowsTask(plan({ argv: ['node.exe', 'a "b" c', 'C:\\dir\\'], dataDir: 'C:\\data' }));
   t.equal(windows.file, 'C:\\data\\agentcom-hub.xml');
   t.match(windows.text, '<Arguments>&quot;a \\&quot;b\\&quot; c&quot; &quot;C:\\dir\\\\&quot;</Arguments>');
+  t.end();
+});
+
+t.test('systemd: a folder that a line of a unit cannot hold is refused', (t) => {
+  for (const folder of ['/srv/app\\', '/srv/app ', '/srv/a\npp'])
+    t.throws(() => systemdUnit(plan({ folder }), ME), { code: 'AC_SERVICE', message: /folder/ }, JSON.stringify(folder));
   t.end();
 });
 
