@@ -12,6 +12,7 @@ import { CURE_OF_DAMAGE, isDamaged, sqliteFailure } from './failures.ts';
 import { cannotOpen } from './files.ts';
 import { SAVE_AT_ONCE, type EventNumbers } from './save.ts';
 import { acquire, readersOn, release, type Readers } from '../knex-readers.ts';
+import { copySqlite, nameFile } from '../move/sqlite-copy.ts';
 import { migrateSqlite } from './schema.ts';
 
 /**
@@ -66,7 +67,12 @@ export async function openSqliteConnections(deps: {
     await writerKnex.destroy();
   };
   try {
-    await migrateSqlite(writerKnex, file);
+    await migrateSqlite(writerKnex, file, async (step) => {
+      const to = `${file}.before-${step}`;
+      log.info('backing up the store before it is migrated', { file: to });
+      await copySqlite(driver, { from: file, to: `${to}.part` });
+      await nameFile(`${to}.part`, to, true);
+    });
     raw = await acquire<RawDatabase>(writerKnex);
     writer = driver.connectionOver(raw);
     const found = await verifyPragmas(writer, file);

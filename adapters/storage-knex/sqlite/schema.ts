@@ -4,7 +4,7 @@ import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts
 import { ALL_MIGRATIONS } from '../migrations/all-migrations.ts';
 import type { Row } from '../engine.ts';
 import type { Migration } from '../migrations/migration.ts';
-import { damageOfSteps, refuseUnknownSteps, type SchemaDamage } from '../migrations/unknown-steps.ts';
+import { damageOfSteps, knownSteps, refuseUnknownSteps, type SchemaDamage } from '../migrations/unknown-steps.ts';
 import type { SqliteDriver } from './sqlite-driver.ts';
 import { CURE_OF_DAMAGE, isDamaged } from './failures.ts';
 import { cannotOpen } from './files.ts';
@@ -35,11 +35,12 @@ export async function claimSqliteFile(driver: SqliteDriver, file: string): Promi
 }
 
 /**
- * Takes the steps that are missing, all in one transaction: a hub killed half-way finds the schema as it was.
+ * Takes the steps that are missing, all in one transaction: a hub killed half-way finds the schema as it was. `beforeSteps` is called
+ * before a store with data takes any, with the name of the first; if it fails, none is taken.
  * Fails with `AC_SCHEMA_UNKNOWN` when the database has steps that this program does not know, with `AC_MOVE_UNFINISHED` when
  * it has only a part of a store.
  */
-export async function migrateSqlite(writer: Knex, file: string): Promise<void> {
+export async function migrateSqlite(writer: Knex, file: string, beforeSteps: (first: string) => Promise<void>): Promise<void> {
   const config: Knex.MigratorConfig = {
     migrationSource: {
       getMigrations: async () => [...ALL_MIGRATIONS],
@@ -57,12 +58,11 @@ export async function migrateSqlite(writer: Knex, file: string): Promise<void> {
     tableName: 'migrations',
     disableMigrationsListValidation: true,
   };
-  const [taken] = (await writer.migrate.list(config)) as [readonly { readonly name: string }[], unknown];
-  refuseUnknownSteps(
-    'sqlite',
-    `file "${file}"`,
-    taken.map(({ name }) => name),
-  );
+  const [rows] = (await writer.migrate.list(config)) as [readonly { readonly name: string }[], unknown];
+  const taken = rows.map(({ name }) => name);
+  refuseUnknownSteps('sqlite', `file "${file}"`, taken);
+  const first = knownSteps().find((name) => !taken.includes(name));
+  if (first !== undefined && taken.length > 0) await beforeSteps(first);
   // The lock on hub.lock says that nobody else migrates: a migrator's lock still set is that of one that was killed.
   await writer.migrate.forceFreeMigrationsLock(config);
   await writer.migrate.latest(config);

@@ -1,10 +1,11 @@
 /** What SQLite's storage does with its file, its folder and its lock. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, readdir, stat, symlink } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rm, rmdir, stat, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import t, { type Test } from 'tap';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
+import { tokenUse } from '../../../adapters/storage-knex/migrations/0010-token-use.ts';
 import { SQLITE_STATEMENTS } from '../../../adapters/storage-knex/sqlite/statements.ts';
 import { aKey, anEvent, aTask, aTaskId, changes, inserting } from '../../product/contracts/fixtures.ts';
 import { commit, failsWith } from '../../product/contracts/storage/storage-room.ts';
@@ -169,6 +170,39 @@ t.test('a migration that fails half-way leaves nothing, and goes through later',
   await outside(file, 'DROP TABLE batches');
   await storage.open();
   await commit(storage, inserting(aTask()));
+});
+
+t.test('R22: a store is backed up before it is migrated, and is not migrated if that fails', async (t) => {
+  const folder = await emptyFolder(t);
+  const file = path.join(folder, 'agentcom.db');
+  const copy = `${file}.before-${tokenUse.name}`;
+  const first = sqliteStorage(file);
+  await first.open();
+  await commit(first, inserting(aTask()));
+  await first.close();
+  const noBackup = (name: string): boolean => !name.includes('before');
+  t.ok((await readdir(folder)).every(noBackup), 'a new store needs none');
+  const older = [
+    ...['expires_at', 'last_used_at'].map((column) => `ALTER TABLE tokens DROP COLUMN ${column}`),
+    `DELETE FROM migrations WHERE name = '${tokenUse.name}'`,
+  ];
+  await outside(file, ...older);
+  const steps = async (of: string): Promise<number> =>
+    (await outside(of, `SELECT name FROM migrations WHERE name = '${tokenUse.name}'`)).length;
+  await mkdir(copy);
+  await t.rejects(closedAfter(t, sqliteStorage(file)).open(), { code: 'AC_STORE_UNAVAILABLE' });
+  t.equal(await steps(file), 0, 'as it was');
+  await rmdir(copy);
+  const next = sqliteStorage(file);
+  await next.open();
+  await next.close();
+  t.strictSame([await steps(file), await steps(copy), await modeOf(copy)], [1, 0, '600']);
+  t.equal((await outside(copy, 'SELECT id FROM tasks')).length, 1);
+  await rm(copy);
+  const again = sqliteStorage(file);
+  await again.open();
+  await again.close();
+  t.ok((await readdir(folder)).every(noBackup), 'nor does one that is up to date');
 });
 
 t.test('a migration is taken up again after a kill that left the migrator locked', async (t) => {
