@@ -19,7 +19,7 @@ export const partsOf = (request: UwsRequest, response: UwsResponse): Omit<Reques
 
 /**
  * Why the length of this request's body is ambiguous; null if it is not. Protects against request smuggling: uWebSockets.js uses the
- * first Content-Length and treats any Transfer-Encoding as chunked. A proxy in front may decide differently, and forward as a body what
+ * first Content-Length, takes an empty one as 0, and treats any Transfer-Encoding as chunked. A proxy in front may decide differently, and forward as a body what
  * is read here as the next request. Node rejects the same requests with 400.
  */
 export const ambiguousLength = ({ headers }: Pick<RequestParts, 'headers'>): string | null => {
@@ -27,7 +27,10 @@ export const ambiguousLength = ({ headers }: Pick<RequestParts, 'headers'>): str
   let encodings = 0;
   for (let at = 0; at < headers.length; at += 2) {
     const name = headers[at];
-    if (name === 'content-length') lengths += 1;
+    if (name === 'content-length') {
+      lengths += 1;
+      if (!/^\d+$/.test(headers[at + 1] ?? '')) return 'the Content-Length must be a number';
+    }
     if (name !== 'transfer-encoding') continue;
     encodings += 1;
     if (headers[at + 1]?.toLowerCase() !== 'chunked') return 'the Transfer-Encoding must be chunked';

@@ -478,7 +478,7 @@ export const THREATS: readonly Threat[] = [
   {
     who: 'network peer',
     stoppedBy:
-      'no address takes all places, of sockets or of other connections; who floods and reads nothing is closed; a request has one length',
+      'no address takes all places, of sockets or, with `ws()`, of other connections; who floods and reads nothing is closed; a request has one length',
     tests: [
       [PEER, 'R20: silent strangers of one address keep out their own, and nobody of another'],
       [PEER, 'R20: a stranger that pings and takes nothing is closed when more waits than it may send'],

@@ -146,6 +146,9 @@ export const httpTests = (test: CaseTest, subject: WireSubject): void => {
       ['POST', ['Content-Length: 5', 'Transfer-Encoding: chunked']],
       ['POST', ['Transfer-Encoding: chunked', `Content-Length: ${hidden.length}`]],
       ['POST', ['Transfer-Encoding: identity']],
+      ['POST', ['Content-Length: ']],
+      ['POST', ['Content-Length: +1']],
+      ['POST', ['Content-Length: 1, 1']],
     ];
     for (const [method, lengths] of heads) {
       const socket = connectTo(room).socket;
