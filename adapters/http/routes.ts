@@ -78,6 +78,7 @@ export const ROUTES = [
   { name: 'docsPage', method: 'GET', path: '/api/docs', roles: 'open', body: 'none', shed: true },
   { name: 'metrics', method: 'GET', path: '/metrics', roles: VIEW, body: 'none', shed: true },
   { name: 'health', method: 'GET', path: '/health', roles: 'open', body: 'none' },
+  { name: 'ready', method: 'GET', path: '/ready', roles: 'open', body: 'none' },
 ] as const satisfies readonly Route[];
 
 export type RouteName = (typeof ROUTES)[number]['name'];

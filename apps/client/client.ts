@@ -32,6 +32,8 @@ export interface HubClient {
   whoami(): Promise<WhoAmIJson>;
   /** Whether the hub can commit now, and which adapters it uses. Needs no token. Retried. */
   health(): Promise<Readonly<Record<string, unknown>>>;
+  /** Resolves if the hub can commit now. Needs no token. Retried, as after any 503, so that it waits a while for a hub that starts. */
+  ready(): Promise<void>;
   /** The OpenAPI 3.1 document of the HTTP API. Needs no token. Retried. */
   openApi(): Promise<Readonly<Record<string, unknown>>>;
   /** The same as a page of HTML. Needs no token. Retried. */
@@ -56,6 +58,7 @@ export function clientOn({ exchange, random }: Platform, connection: Connection)
     events,
     whoami: () => requests.get('/api/whoami'),
     health: () => requests.get('/health'),
+    ready: async () => void (await requests.get('/ready')),
     openApi: () => requests.get('/api/openapi.json'),
     docsPage: () => requests.text('/api/docs'),
     metrics: () => requests.text('/metrics'),

@@ -63,6 +63,7 @@ const AIMS: Readonly<Record<RouteName, (task: TaskId) => Aim>> = {
   docsPage: () => ({ path: '/api/docs' }),
   metrics: () => ({ path: '/metrics' }),
   health: () => ({ path: '/health' }),
+  ready: () => ({ path: '/ready' }),
 };
 
 /** `unknown`: the task is not there, as far as the caller can tell. */

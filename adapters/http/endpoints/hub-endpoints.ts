@@ -7,7 +7,7 @@ import { PROTOCOL_VERSION } from '../../../core/protocol/fields.ts';
 import { v1Schemas, v2Schemas } from '../../../core/protocol/sidecar-frames.ts';
 import type { AllAgents } from './all-agents.ts';
 import type { HttpApiDeps } from '../deps.ts';
-import { ok, okText } from '../reply.ts';
+import { ok, okText, refusal } from '../reply.ts';
 import type { Handlers } from '../request.ts';
 import type { ServeContext } from '../serve.ts';
 
@@ -18,10 +18,15 @@ export function hubHandlers(
   deps: HttpApiDeps,
   { loop, refusedRequests }: Pick<ServeContext, 'loop' | 'refusedRequests'>,
   everyAgent: AllAgents,
-): Pick<Handlers, 'taskStats' | 'health' | 'schemas' | 'whoAmI'> {
+): Pick<Handlers, 'taskStats' | 'health' | 'ready' | 'schemas' | 'whoAmI'> {
   const { tasks, clock } = deps;
   let health: { readonly atMs: number; readonly healthy: Promise<boolean> } | null = null;
   let schemas: string | null = null;
+  const canCommit = (): Promise<boolean> => {
+    const nowMs = clock.monotonicMs();
+    if (health === null || nowMs - health.atMs >= HEALTH_CACHED_MS) health = { atMs: nowMs, healthy: deps.healthy() };
+    return health.healthy;
+  };
 
   return {
     async taskStats() {
@@ -39,13 +44,14 @@ export function hubHandlers(
       });
     },
     async health() {
-      const nowMs = clock.monotonicMs();
-      if (health === null || nowMs - health.atMs >= HEALTH_CACHED_MS) health = { atMs: nowMs, healthy: deps.healthy() };
-      const status = (await health.healthy) ? 'ok' : 'degraded';
+      const status = (await canCommit()) ? 'ok' : 'degraded';
       const loopDelayMs = loop.longestMs();
       const { version, storageName: storage, durable, transportName: transport } = deps;
       const deadlocks = deps.deadlocks === undefined ? {} : { deadlocks: deps.deadlocks() };
       return ok({ status, version, storage, durable, transport, loop_delay_ms: loopDelayMs, server_time: clock.wallMs(), ...deadlocks });
+    },
+    async ready() {
+      return (await canCommit()) ? ok({ status: 'ready' }) : refusal('storage_unavailable', 'The database cannot commit now.');
     },
     whoAmI(_request, { id, name, role, agentId }) {
       return ok({ id, name, role, agent_id: agentId, server_time: clock.wallMs() });

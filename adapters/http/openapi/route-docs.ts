@@ -275,6 +275,12 @@ export const ROUTE_DOCS: Readonly<Record<RouteName, RouteDoc>> = {
   docsPage: { tag: 'Hub', summary: 'This document as a page', answers: [text('HTML.', 'text/html')] },
   metrics: { tag: 'Hub', summary: 'Metrics for Prometheus', answers: [text('The text format of Prometheus.', 'text/plain')] },
   health: { tag: 'Hub', summary: 'Whether the hub can commit now', answers: [ok('Also while it cannot.', agents.healthSchema)] },
+  ready: {
+    tag: 'Hub',
+    summary: 'Whether to send requests to this hub',
+    answers: [ok('It can commit.', agents.readySchema)],
+    refusals: ['storage_unavailable'],
+  },
 };
 
 /** The schemas that have a name in the document. */

@@ -97,6 +97,8 @@ export const healthSchema = Type.Object({
   server_time: time,
   deadlocks: optional(count),
 });
+/** `GET /ready` */
+export const readySchema = Type.Object({ status: Type.Literal('ready') });
 /** `GET /api/schemas` */
 export const schemasSchema = Type.Object({
   protocol_version: count,

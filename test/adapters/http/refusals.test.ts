@@ -220,6 +220,13 @@ t.test('health is open, always answers, and does not wear the database out', asy
   bench.clock.advance(1_000);
   const degraded = await health();
   t.strictSame([degraded.status, degraded.json['status']], [200, 'degraded']);
+  const unready = await bench.send('/ready', { token: null });
+  t.strictSame(refusals(unready), [503, 'storage_unavailable'], 'a hub that only waits for its database runs, and is not ready');
+  t.equal(unready.headers.get('retry-after'), '2');
+  bench.healthy = true;
+  bench.clock.advance(1_000);
+  const ready = await bench.send('/ready', { token: null });
+  t.strictSame([ready.status, ready.json], [200, { status: 'ready' }]);
   t.equal((await bench.send('/health', { method: 'HEAD', token: null })).text, '');
 });
 

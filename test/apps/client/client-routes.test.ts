@@ -60,6 +60,7 @@ const MADE_BY: Readonly<
   metrics: { call: (hub) => hub.metrics(), command: null },
   schemas: { call: (hub) => hub.schemas(), command: 'schemas' },
   health: { call: (hub) => hub.health(), command: 'doctor' },
+  ready: { call: (hub) => hub.ready(), command: null },
 };
 
 const isForPrograms = (name: RouteName): name is ForPrograms => !(FOR_BROWSERS as readonly string[]).includes(name);

@@ -44,6 +44,7 @@ const TABLE: readonly (readonly [method: string, path: string, body: string | nu
   ['GET', '/metrics', null, 'viewer operator admin'],
   ['GET', '/api/docs', null, '-'],
   ['GET', '/health', null, '-'],
+  ['GET', '/ready', null, '-'],
 ];
 
 interface Got {
