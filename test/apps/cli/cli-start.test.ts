@@ -17,7 +17,7 @@ const REGISTER = `import { register } from 'node:module'; register('data:text/ja
 /** What takes most of the start of the hub. */
 const HEAVY = /\/(typebox|jiti|knex|pino|ws|inversify|pg|sqlite3)\//;
 /** Modules of ours and of Node that a short command may load: each takes about a millisecond. */
-const MODULES_MAX = 60;
+const MODULES_MAX = 62;
 
 async function loadedBy(argv: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<readonly string[]> {
   const child = spawn(
