@@ -11,11 +11,11 @@ import { hasDuty } from '../batch/duty.ts';
 import type { HubContext } from '../batch/hub-context.ts';
 
 /** Ended tasks that one batch examines; those that others still depend on are skipped. */
-const EXAMINED_PER_BATCH = 200;
+const EXAMINED_PER_BATCH = 100;
 /** Batches in a row that may remove nothing before the rest is left to the next sweep. */
-const FRUITLESS_MAX = 50;
+const FRUITLESS_MAX = 100;
 /** Rows of each kind that one batch removes: what comes meanwhile waits for all of them, and for the sync of the archive. */
-const REMOVED_PER_BATCH = 100;
+const REMOVED_PER_BATCH = 50;
 /** A sweep that goes on is logged once for so many removed tasks. */
 const TASKS_PER_LOG_LINE = 10_000;
 /** However many have ended: whoever waits for a result gets it. */
