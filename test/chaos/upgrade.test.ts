@@ -1,4 +1,10 @@
-/** An upgrade as docs/service.md has it: stop the hub, install the next version, start it. Submitters and agents go on. */
+/**
+ * An upgrade as docs/service.md has it: stop the hub, install the next version, start it. Submitters and agents go on.
+ *
+ *   AGENTCOM_OLDER_BIN=/older/node_modules/agentcom/apps/cli/bin.mjs npm run tap -- test/chaos/upgrade.test.ts
+ *
+ * upgrades an installed older version; without it, the older version is this build under another name.
+ */
 import t from 'tap';
 import { invariantsOf } from './rig/chaos-judge.ts';
 import { builtTree } from '../rig/built-tree.ts';
@@ -11,7 +17,12 @@ t.setTimeout(180_000);
 
 t.test('R1, R4, R8: the hub is upgraded under 200 submits/s, and each task runs once, in its first attempt', async (t) => {
   const options = { tasksPerSecond: 200, beforeMs: 1_500, afterMs: 1_500, agents: 20 };
-  const outcome = await upgradeRun(t, { ...options, tree: builtTree(), version: '0.2.0-upgraded' });
+  const outcome = await upgradeRun(t, {
+    ...options,
+    tree: builtTree(),
+    olderBin: process.env['AGENTCOM_OLDER_BIN'],
+    version: '0.2.0-upgraded',
+  });
   const { submitted, stored, runs } = outcome;
   const figures = [
     `${submitted.size} tasks`,

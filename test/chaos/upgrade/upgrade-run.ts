@@ -13,6 +13,8 @@ import type { WorkersSetting } from './upgrade-workers.ts';
 
 export interface UpgradeOptions {
   readonly tree: BuiltTree;
+  /** The entry file of an older version's command line, whose hub is upgraded; without, the same build is. */
+  readonly olderBin?: string | undefined;
   readonly version: string;
   readonly tasksPerSecond: number;
   /** How long tasks are submitted before the old hub is told to stop, and after the new one is ready; milliseconds. */
@@ -53,7 +55,7 @@ const LOOK_MS = 50;
 export async function upgradeRun(t: TestEnd, options: UpgradeOptions): Promise<UpgradeOutcome> {
   const world = await makeChaosWorld(t, { tree: options.tree });
   const newer = newerBuild(options.tree, join(world.dir, 'newer'), options.version);
-  const older = world.startHub();
+  const older = world.startHub({ tree: { ...options.tree, bin: options.olderBin ?? options.tree.bin } });
   await ready(older, world, 'hub');
   const { program: workers, ledgerFile } = await startWorkers(t, world, options);
   const versionBefore = await versionOf(world);
