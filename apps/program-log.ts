@@ -14,5 +14,5 @@ export function programLog(program: 'hub' | 'sidecar'): Log {
       `AGENTCOM_LOG_LEVEL is "${wanted}", expected one of ${LEVELS.join(', ')}. Correct or unset it.`,
     );
   }
-  return pinoLog({ level, isReadable: process.stderr.isTTY }).with({ program });
+  return pinoLog({ level, isReadable: process.stderr.isTTY, isTogether: true }).with({ program });
 }

@@ -1,5 +1,5 @@
 /** The log of a running program, by pino: one JSON object a line, or a line for people. */
-import { destination, pino, stdSerializers, type Logger } from 'pino';
+import { destination, pino, stdSerializers, type DestinationStream, type Logger } from 'pino';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Log, LogFields } from '../../core/ports/log.ts';
 import { readableLine } from './readable-line.ts';
@@ -9,6 +9,8 @@ const LINE_CHARACTERS_MAX = 65_536;
 const BEGINNING_CHARACTERS = 1_024;
 /** Bytes kept while they cannot be written (a full disk); what comes after is dropped. */
 const UNWRITTEN_BYTES_MAX = 1_048_576;
+/** Lines that wait for the end of the turn are written sooner once they have so many characters. */
+const TOGETHER_CHARACTERS_MAX = 65_536;
 
 const STANDARD_ERROR = 2;
 /** Keys that pino writes itself; a field of the same name gets a `_` behind it. */
@@ -21,13 +23,18 @@ export interface PinoLogOptions {
   readonly file?: string | undefined;
   /** Lines for people instead of JSON. */
   readonly isReadable?: boolean | undefined;
+  /**
+   * Lines of one turn of the event loop are written together at its end, because the system call costs more than the line. A warning or
+   * an error is written at once, with all before it, and so is everything at an exit. Default: each line by itself.
+   */
+  readonly isTogether?: boolean | undefined;
 }
 
 /**
  * A `Log` with keys `level` (its name), `time` (milliseconds since 1970), `pid`, the fields, and `msg`. Errors among the
- * fields are written with type, message, code and stack. Each line is written before the call returns, so that the last
- * one before an exit is there; a reader of standard error that does not read holds the program up. Nothing is redacted:
- * whoever logs never passes a token.
+ * fields are written with type, message, code and stack. Without `isTogether`, each line is written before the call returns, so
+ * that the last one before a crash is there; a reader of standard error that does not read holds the program up. Nothing is
+ * redacted: whoever logs never passes a token.
  *
  * Fails as the file system does when `file` cannot be opened.
  */
@@ -36,6 +43,7 @@ export const pinoLog = (options: PinoLogOptions = {}): Log => {
   // A log that cannot write has nowhere to say so, and must not stop the program: the lines stay in the output's buffer
   // and go out with the next line that can be written. pino itself handles a reader that has gone.
   output.on('error', () => undefined);
+  const stream = options.isTogether === true ? together(output) : output;
   const logger = pino(
     {
       level: options.level ?? 'info',
@@ -43,23 +51,56 @@ export const pinoLog = (options: PinoLogOptions = {}): Log => {
       formatters: { level: (label) => ({ level: label }) },
       hooks: { streamWrite: options.isReadable === true ? (line) => readableLine(bounded(line)) : bounded },
     },
-    output,
+    stream,
   );
-  return saying(logger, {});
+  return saying(logger, {}, () => stream.flush());
 };
 
-const saying = (logger: Logger, outer: LogFields): Log => {
+/** Flush functions of what waits for the end of the turn. */
+const waitingForExit = new Set<() => void>();
+let isExitWatched = false;
+
+/** Writes what one turn of the event loop logs in one go. */
+function together(output: DestinationStream): DestinationStream & { flush(): void } {
+  let lines = '';
+  const flush = (): void => {
+    if (lines === '') return;
+    const text = lines;
+    lines = '';
+    waitingForExit.delete(flush);
+    output.write(text);
+  };
+  if (!isExitWatched) {
+    isExitWatched = true;
+    process.once('exit', () => waitingForExit.forEach((one) => one()));
+  }
+  return {
+    flush,
+    write(line) {
+      if (lines === '') {
+        waitingForExit.add(flush);
+        setImmediate(flush);
+      }
+      lines += line;
+      if (lines.length >= TOGETHER_CHARACTERS_MAX) flush();
+    },
+  };
+}
+
+const saying = (logger: Logger, outer: LogFields, flush: () => void): Log => {
   const say =
     (level: 'debug' | 'info' | 'warn' | 'error') =>
     (message: string, fields: LogFields = {}): void => {
-      if (logger.isLevelEnabled(level)) logger[level](merged(outer, fields), message);
+      if (!logger.isLevelEnabled(level)) return;
+      logger[level](merged(outer, fields), message);
+      if (level === 'warn' || level === 'error') flush();
     };
   return {
     debug: say('debug'),
     info: say('info'),
     warn: say('warn'),
     error: say('error'),
-    with: (fields) => saying(logger, merged(outer, fields)),
+    with: (fields) => saying(logger, merged(outer, fields), flush),
   };
 };
 

@@ -64,6 +64,23 @@ t.test('errors come with code, message, stack and details; taken names are kept 
   });
 });
 
+t.test('lines of one turn are written together; a warning, an exit and 64 KiB write at once', async (t) => {
+  const { file, read } = inFile(t);
+  const log = pinoLog({ file, isTogether: true }).with({ program: 'hub' });
+  log.info('first');
+  log.info('second');
+  t.equal(readFileSync(file, 'utf8'), '', 'they wait for the end of the turn');
+  await new Promise(setImmediate);
+  t.match(read(), [{ msg: 'first' }, { msg: 'second' }]);
+  log.info('third');
+  log.warn('now');
+  t.match(read().slice(2), [{ msg: 'third' }, { msg: 'now', level: 'warn' }], 'in order, with all before it');
+  for (let n = 0; n < 70; n += 1) log.info('long', { text: 'x'.repeat(1_000) });
+  t.ok(read().length > 60, 'no more than so much waits');
+  await new Promise(setImmediate);
+  t.equal(read().length, 74, 'nothing is lost or repeated');
+});
+
 t.test('a line that is too long is cut to its beginning, and says so', async (t) => {
   const { file, read } = inFile(t);
   const log = pinoLog({ file });
@@ -81,16 +98,18 @@ t.test('a full disk neither throws nor stops anything', { skip: existsSync('/dev
 
 t.test('the last line before an exit is on standard error, and standard output stays clean', async (t) => {
   const source = JSON.stringify(builtTree().compiled('adapters/log-pino/pino-log.ts'));
-  const program = `const { pinoLog } = await import(${source}); const log = pinoLog();
+  for (const options of ['{}', '{ isTogether: true }']) {
+    const program = `const { pinoLog } = await import(${source}); const log = pinoLog(${options});
     for (let n = 0; n < 500; n += 1) log.info('line', { n, text: 'x'.repeat(1000) });
-    log.error('last'); process.exit(3);`;
-  const args = ['--input-type=module', '--eval', program];
-  const { stdout, stderr, status } = spawnSync(process.execPath, args, { encoding: 'utf8', maxBuffer: 10_000_000 });
-  t.equal(status, 3);
-  t.equal(stdout, '');
-  const lines = linesOf(stderr);
-  t.equal(lines.length, 501);
-  t.match(lines.at(-1), { level: 'error', msg: 'last' });
+    log.info('last'); process.exit(3);`;
+    const args = ['--input-type=module', '--eval', program];
+    const { stdout, stderr, status } = spawnSync(process.execPath, args, { encoding: 'utf8', maxBuffer: 10_000_000 });
+    t.equal(status, 3);
+    t.equal(stdout, '');
+    const lines = linesOf(stderr);
+    t.equal(lines.length, 501);
+    t.match(lines.at(-1), { msg: 'last' });
+  }
 });
 
 t.test('lines for people tell time, level, message and fields, and obey nothing in them', async (t) => {

@@ -17,11 +17,15 @@ const lintedDockerfile = (text: string): readonly string[] =>
     ({ range, message }) => `line ${range.start.line + 1}: ${message}`,
   );
 
+interface LintedFile {
+  readonly messages: readonly { readonly line: number; readonly message: string }[];
+}
+
 /** What the linter finds in a compose file: against the schema of the specification, and its rules. */
-const lintedCompose = (file: string): readonly string[] =>
-  new DCLinter({ rules: {}, quiet: false, debug: false, exclude: [] })
-    .lintFiles([file], false)
-    .flatMap(({ messages }) => messages.map(({ line, message }) => `line ${line}: ${message}`));
+function lintedCompose(file: string): readonly string[] {
+  const linted: readonly LintedFile[] = new DCLinter({ rules: {}, quiet: false, debug: false, exclude: [] }).lintFiles([file], false);
+  return linted.flatMap(({ messages }) => messages.map(({ line, message }) => `line ${line}: ${message}`));
+}
 
 t.test('the Dockerfile has no findings, and a broken one has', async (t) => {
   t.strictSame(lintedDockerfile(dockerfile), []);
