@@ -141,26 +141,47 @@ export class ReadyQueueCache {
   /** Takes over what was committed. */
   takeChanges({ inserted, updated }: Changes): void {
     if (this.#queues === null) return;
-    for (const { task } of inserted) this.#takeTask(task);
-    for (const { task } of updated) this.#takeTask(task);
+    const changed = new Map<TaskId, Task>();
+    for (const { task } of inserted) changed.set(task.id, task);
+    for (const { task } of updated) changed.set(task.id, task);
+    this.#removeAll(changed.keys());
+    for (const task of changed.values()) if (isWaiting(task)) this.#insert(task);
     this.#keepBounds();
   }
 
-  #takeTask(task: Task): void {
-    const before = this.#placed.get(task.id);
-    if (before !== undefined) {
-      before.lane.tasks.splice(placeOf(before.lane.tasks, before.task), 1);
-      this.#placed.delete(task.id);
+  /** Those of a lane together: most are its first, and each removal of its own would move all the others. */
+  #removeAll(ids: Iterable<TaskId>): void {
+    const removed = new Map<Lane, Set<Task>>();
+    for (const id of ids) {
+      const placed = this.#placed.get(id);
+      if (placed === undefined) continue;
+      this.#placed.delete(id);
+      const ofLane = removed.get(placed.lane);
+      if (ofLane === undefined) removed.set(placed.lane, new Set([placed.task]));
+      else ofLane.add(placed.task);
     }
-    if (!isWaiting(task)) return;
+    for (const [lane, tasks] of removed) {
+      const isRemoved = (task: Task): boolean => tasks.has(task);
+      const firstLeft = lane.tasks.findIndex((task) => !isRemoved(task));
+      const first = firstLeft === -1 ? lane.tasks.length : firstLeft;
+      lane.tasks = first === tasks.size ? lane.tasks.slice(first) : lane.tasks.filter((task) => !isRemoved(task));
+    }
+  }
+
+  #insert(task: Task): void {
     const requirement = waitingRequirement(task);
     const key = requirementKey(requirement);
+    let queue = this.#queues?.get(key);
     // Nothing waited with a requirement that is not among the keys: this task is all there is.
-    if (this.#queues?.has(key) === false)
-      this.#queues.set(key, { requirement, lanes: Array.from({ length: LANES }, () => ({ tasks: [], until: null })) });
-    const lane = this.#laneOf(task);
+    if (queue === undefined) {
+      queue = { requirement, lanes: Array.from({ length: LANES }, () => ({ tasks: [], until: null })) };
+      this.#queues?.set(key, queue);
+    }
+    const lane = queue.lanes[priorityRank(task.priority)] ?? null;
     if (lane === null || (lane.until !== null && compareByAge(task, lane.until) > 0)) return;
-    lane.tasks.splice(placeOf(lane.tasks, task), 0, task);
+    const place = placeOf(lane.tasks, task);
+    if (place === lane.tasks.length) lane.tasks.push(task);
+    else lane.tasks.splice(place, 0, task);
     this.#placed.set(task.id, { task, lane });
     if (lane.tasks.length > LANE_TASKS_MAX) {
       for (const { id } of lane.tasks.splice(LANE_TASKS_MAX / 2)) this.#placed.delete(id);

@@ -102,6 +102,7 @@ export class StateCache {
 }
 
 function evict<K>(states: Map<K, unknown>, max: number): void {
+  if (states.size <= max) return;
   for (const id of states.keys()) {
     if (states.size <= max) return;
     states.delete(id);
