@@ -1,5 +1,6 @@
 /** Immutable lists with at most one entry for each assignment, in which an entry is found without a search. */
 import type { TaskId } from '../ids.ts';
+import { handIndexOn, indexOf as indexOn } from '../list-index.ts';
 import { withAppended, withMovedLast, withRemoved, withReplaced } from '../list-copies.ts';
 import { isSameAssignment, type AssignmentId } from './slot.ts';
 
@@ -7,10 +8,10 @@ import { isSameAssignment, type AssignmentId } from './slot.ts';
 type Index = Map<TaskId, readonly AssignmentId[]>;
 
 /**
- * A cache by list, which gives the same answers without it. The newest list has the index: each change hands it on, and an older list, which is
- * asked only after a failed save, gets a new one.
+ * A cache of each list, which gives the same answers without it. The newest list has the index: each change hands it on, and an older list,
+ * which is asked only after a failed save, gets a new one.
  */
-const indexes = new WeakMap<readonly AssignmentId[], Index>();
+const indexOf = (list: readonly AssignmentId[]): Index => indexOn(list, () => indexed(list));
 const NONE: readonly never[] = [];
 
 /** The entries of the task, whatever their generation. */
@@ -28,7 +29,7 @@ export function withEntry<T extends AssignmentId>(list: readonly T[], entry: T):
   const replaced = findIn(list, entry);
   const next = replaced === undefined ? withAppended(list, entry) : withReplaced(list, list.indexOf(replaced), entry);
   putInIndex(index, replaced, entry);
-  return handOn(index, list, next);
+  return handIndexOn(list, next);
 }
 
 /** Appends the entry, and drops an earlier one of the same assignment. */
@@ -37,7 +38,7 @@ export function withEntryLast<T extends AssignmentId>(list: readonly T[], entry:
   if (replaced === undefined) return withEntry(list, entry);
   const index = indexOf(list);
   putInIndex(index, replaced, entry);
-  return handOn(index, list, withMovedLast(list, list.indexOf(replaced), entry));
+  return handIndexOn(list, withMovedLast(list, list.indexOf(replaced), entry));
 }
 
 function putInIndex(index: Index, replaced: AssignmentId | undefined, entry: AssignmentId): void {
@@ -53,20 +54,11 @@ export function withoutEntry<T extends AssignmentId>(list: readonly T[], assignm
   const others = (index.get(assignment.taskId) ?? NONE).filter((each) => !isSameAssignment(each, assignment));
   if (others.length === 0) index.delete(assignment.taskId);
   else index.set(assignment.taskId, others);
-  return handOn(index, list, withRemoved(list, list.indexOf(removed)));
+  return handIndexOn(list, withRemoved(list, list.indexOf(removed)));
 }
 
-function handOn<T extends AssignmentId>(index: Index, from: readonly T[], to: readonly T[]): readonly T[] {
-  indexes.delete(from);
-  indexes.set(to, index);
-  return to;
-}
-
-function indexOf(list: readonly AssignmentId[]): Index {
-  const cached = indexes.get(list);
-  if (cached !== undefined) return cached;
+function indexed(list: readonly AssignmentId[]): Index {
   const index: Index = new Map();
   for (const entry of list) index.set(entry.taskId, [...(index.get(entry.taskId) ?? NONE), entry]);
-  indexes.set(list, index);
   return index;
 }

@@ -3,6 +3,7 @@
  * ever run again. Oldest first.
  */
 import type { Generation, TaskId } from '../ids.ts';
+import { handIndexOn, indexOf as indexOn } from '../list-index.ts';
 import { withAppended, withMovedLast } from '../list-copies.ts';
 import type { AssignmentId } from './slot.ts';
 
@@ -103,25 +104,22 @@ interface Index {
   characters: number;
 }
 
-/**
- * A cache by list, which gives the same answers without it. The newest list has the index: `remember` hands it on, and an older list, which is
- * asked only after a failed save, gets a new one.
- */
-const indexes = new WeakMap<readonly EndedEntry[], Index>();
-
 /** As `startOf` its task. */
 const startIn = (entry: EndedEntry): string => entry.slice(0, entry.indexOf(' ') + 1);
 
-function indexOf(memory: readonly EndedEntry[]): Index {
-  const cached = indexes.get(memory);
-  if (cached !== undefined) return cached;
+/**
+ * A cache of each list, which gives the same answers without it. The newest list has the index: `remember` hands it on, and an older list,
+ * which is asked only after a failed save, gets a new one.
+ */
+const indexOf = (memory: readonly EndedEntry[]): Index => indexOn(memory, () => indexed(memory));
+
+function indexed(memory: readonly EndedEntry[]): Index {
   const index: Index = { entries: new Map(), characters: 0 };
   for (const entry of memory) {
     const start = startIn(entry);
     if (!index.entries.has(start)) index.entries.set(start, entry);
     index.characters += charactersOf(entry);
   }
-  indexes.set(memory, index);
   return index;
 }
 
@@ -135,14 +133,13 @@ interface IndexMove {
 }
 
 function moveIndex(index: Index, { from, to, start, entry, characters, dropped }: IndexMove): void {
-  indexes.delete(from);
   index.entries.set(start, entry);
   index.characters = characters;
   for (const old of dropped) {
     index.entries.delete(startIn(old));
     index.characters -= charactersOf(old);
   }
-  indexes.set(to, index);
+  handIndexOn(from, to);
 }
 
 /** Marks the task: part of it may be alive. */

@@ -1,0 +1,27 @@
+/**
+ * An index of a list, carried by the list itself. A WeakMap from list to index would do the same, but V8's collector has to visit each
+ * of its entries, and a list that changes with each task leaves one behind each time.
+ */
+const INDEX = Symbol('index');
+
+interface Indexed {
+  [INDEX]?: unknown;
+}
+
+/** The index, or that which `make` makes and the list has from now on. A frozen list gets a new one each time. */
+export function indexOf<I>(list: readonly unknown[], make: () => I): I {
+  const known = (list as Indexed)[INDEX] as I | undefined;
+  if (known !== undefined) return known;
+  const index = make();
+  if (Object.isExtensible(list)) (list as Indexed)[INDEX] = index;
+  return index;
+}
+
+/** Gives `to` the index of `from`, which has none any more. */
+export function handIndexOn<L extends readonly unknown[]>(from: readonly unknown[], to: L): L {
+  const index = (from as Indexed)[INDEX];
+  if (index === undefined) return to;
+  if (Object.isExtensible(from)) (from as Indexed)[INDEX] = undefined;
+  (to as Indexed)[INDEX] = index;
+  return to;
+}
