@@ -1,6 +1,6 @@
 /** The native package, loaded only by a hub that uses it. */
 import type * as Uws from 'uWebSockets.js';
-import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 
 /** `listen` with host, port and options, which is missing in the types of the package. */
 export interface UwsApp extends Omit<Uws.TemplatedApp, 'listen'> {
@@ -29,11 +29,13 @@ export const loadUws = async (load: () => Promise<unknown> = () => import('uWebS
   try {
     return ((await load()) as { readonly default: UwsPackage }).default;
   } catch (thrown) {
-    throw new AgentcomError(
-      'AC_PACKAGE_MISSING',
-      `Cannot use transport "uws": package uWebSockets.js 20 cannot be loaded on Node ${process.versions.node}. It is not in the npm registry. ` +
-        'Run: npm install uNetworking/uWebSockets.js#v20.52.0 (docs/configuration.md, "uWebSockets.js"). Or choose ws().',
-      { cause: thrown },
-    );
+    const [why = ''] = messageOf(thrown).split('\n');
+    const isInstalled = !/^Cannot find (package|module) /.test(why);
+    const found = isInstalled
+      ? `package uWebSockets.js has no binary for Node ${process.versions.node} on ${process.platform} ${process.arch}: ${why} ` +
+        'Install a release that lists this version of Node, or run the hub on a version that it lists (docs/configuration.md, "uWebSockets.js").'
+      : 'package uWebSockets.js 20 is not installed. It is not in the npm registry. ' +
+        'Run: npm install uNetworking/uWebSockets.js#v20.52.0 (docs/configuration.md, "uWebSockets.js").';
+    throw new AgentcomError('AC_PACKAGE_MISSING', `Cannot use transport "uws": ${found} Or choose ws().`, { cause: thrown });
   }
 };

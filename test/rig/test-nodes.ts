@@ -13,7 +13,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 /** The first whose `node:sqlite` is used, and the newest of each line that is supported. */
-const VERSIONS = ['22.16.0', '22', '24'];
+const VERSIONS = ['22.16.0', '22', '24', '26'];
 const STORAGE = [
   'test/adapters/storage/storage-sqlite.test.ts',
   'test/adapters/storage/storage-sqlite-file.test.ts',

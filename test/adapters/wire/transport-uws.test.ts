@@ -1,10 +1,12 @@
 import { connect } from 'node:net';
+import { join as joinPath } from 'node:path';
 import t, { type Test } from 'tap';
 import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
 import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import { uws } from '../../../adapters/transports.ts';
 import { loadUws, type UwsPackage } from '../../../adapters/transport-uws/uws-package.ts';
 import { uwsTransport } from '../../../adapters/transport-uws/uws-transport.ts';
+import { messageOf } from '../../../core/errors/agentcom-error.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { httpApiContract } from '../../product/contracts/wire/http-api.contract.ts';
 import { hubTransportContract } from '../../product/contracts/wire/hub-transport.contract.ts';
@@ -30,6 +32,15 @@ t.test('uws() opens and loads nothing, and checks its options', async (t) => {
 t.test('a package that cannot be loaded is AC_PACKAGE_MISSING and says how to come by it', async (t) => {
   const missing = loadUws(() => import('uWebSockets.js-that-nobody-has' as string));
   await t.rejects(missing, { code: 'AC_PACKAGE_MISSING', message: /npm install uNetworking\/uWebSockets\.js#v20\.[\s\S]*choose ws\(\)/ });
+  const dir = t.testdir({
+    'index.cjs': 'throw new Error("This version of uWS.js supports only Node.js versions 16 and 18.\\n\\nno file");',
+  });
+  const unsupported = await loadUws(() => import(joinPath(dir, 'index.cjs'))).catch((error: unknown) => messageOf(error));
+  t.match(
+    unsupported,
+    /has no binary for Node [\d.]+ on \w+ \w+: This version of uWS\.js supports only Node\.js versions 16 and 18\. Install a release/,
+  );
+  t.notMatch(unsupported, 'not installed');
 });
 
 await withUws(t, 'the uws transport', async (native) => {
