@@ -71,7 +71,7 @@ t.test('a backup beside a hub under writes has what was acknowledged before, and
   await writeFile(
     path.join(folder, 'agentcom.config.ts'),
     `import { sqlite } from 'agentcom/storage'; import { ws } from 'agentcom/transport';
-     export default { hub: { storage: sqlite({ file: 'hub.db' }), transport: ws(), dataDir: 'data' } };`,
+     export default { hub: { listen: { port: 0 }, storage: sqlite({ file: 'hub.db' }), transport: ws(), dataDir: 'data' } };`,
   );
   t.strictSame(JSON.parse((await run(['--json', 'doctor', '--fsck'], { cwd: folder })).out).findings, [], 'by the checker');
 });
