@@ -53,7 +53,7 @@ export const PEER_SCENARIOS: Readonly<Record<string, (run: PeerRun) => Promise<v
   },
 
   async drain(run) {
-    const count = run.isQuick ? 2_000 : 30_000;
+    const count = run.isQuick ? 2_000 : 20_000;
     const first = run.take(count);
     await run.submitter.do('submit', bulk(first, count));
     const { value, cpuOf } = await costed(run, async () => ({
@@ -66,7 +66,7 @@ export const PEER_SCENARIOS: Readonly<Record<string, (run: PeerRun) => Promise<v
   },
 
   async together(run) {
-    const count = run.isQuick ? 1_000 : 30_000;
+    const count = run.isQuick ? 1_000 : 20_000;
     const first = run.take(count);
     await throughBoth(run, 'submitted and worked on together', { first, count, how: lines(run) }, 0);
   },
@@ -110,7 +110,7 @@ export const PEER_SCENARIOS: Readonly<Record<string, (run: PeerRun) => Promise<v
 
 /** Compiles what is hot, opens connections, fills caches. */
 export async function warmUp(run: PeerRun): Promise<void> {
-  const half = run.isQuick ? 250 : 10_000;
+  const half = run.isQuick ? 250 : 5_000;
   const first = run.take(2 * half);
   await run.worker.do('start', { first, count: 2 * half });
   await run.submitter.do('submit', { first, count: half, how: lines(run) });
