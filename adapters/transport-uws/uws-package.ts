@@ -23,16 +23,19 @@ export type UwsResponse = Uws.HttpResponse;
 
 /**
  * Imports the optional package. Rejects with `AC_PACKAGE_MISSING` if it is not installed, or has no binary for this system and this
- * version of Node. `load` is for tests.
+ * version of Node. `load` and `platform` are for tests.
  */
-export const loadUws = async (load: () => Promise<unknown> = () => import('uWebSockets.js')): Promise<UwsPackage> => {
+export const loadUws = async (
+  load: () => Promise<unknown> = () => import('uWebSockets.js'),
+  platform: NodeJS.Platform = process.platform,
+): Promise<UwsPackage> => {
   try {
     return ((await load()) as { readonly default: UwsPackage }).default;
   } catch (thrown) {
     const [why = ''] = messageOf(thrown).split('\n');
     const isInstalled = !/^Cannot find (package|module) /.test(why);
     const found = isInstalled
-      ? `package uWebSockets.js has no binary for Node ${process.versions.node} on ${process.platform} ${process.arch}: ${why} ` +
+      ? `package uWebSockets.js has no binary for Node ${process.versions.node} on ${platform} ${process.arch}: ${why} ` +
         'Install a release that lists this version of Node, or run the hub on a version that it lists (docs/configuration.md, "uWebSockets.js").'
       : 'package uWebSockets.js 20 is not installed. It is not in the npm registry. ' +
         'Run: npm install uNetworking/uWebSockets.js#v20.52.0 (docs/configuration.md, "uWebSockets.js").';
