@@ -18,14 +18,9 @@ const PLACES = {
 type PlacedName = keyof typeof PLACES;
 type ColumnsOf<N extends PlacedName> = Readonly<Record<keyof (typeof PLACES)[N] & string, string>>;
 
-/** What the columns take of a row of this statement: SQL's value, or JSON text for a column in `jsonColumns`. */
-export const columnsOf = <N extends PlacedName>(
-  statement: N,
-  ...jsonColumns: readonly (keyof (typeof PLACES)[N] & string)[]
-): ColumnsOf<N> => {
-  const isJson: readonly string[] = jsonColumns;
-  const columns = Object.keys(PLACES[statement]);
-  const taken = columns.map((column, place) => [column, `value ${isJson.includes(column) ? '->' : '->>'} '$[${place}]'`]);
+/** What the columns take of a row of this statement: SQL's value, which is JSON text where a row has an object or an array. */
+export const columnsOf = <N extends PlacedName>(statement: N): ColumnsOf<N> => {
+  const taken = Object.keys(PLACES[statement]).map((column, place) => [column, `value ->> '$[${place}]'`]);
   return Object.fromEntries(taken) as ColumnsOf<N>;
 };
 

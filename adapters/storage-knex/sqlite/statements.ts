@@ -43,9 +43,8 @@ const isNeeded = (id: string): string => `EXISTS (
       SELECT 1 FROM task_dependencies AS d JOIN tasks AS n ON n.id = d.task_id
       WHERE d.depends_on = ${id} AND +n.status NOT IN ('completed', 'cancelled'))`;
 
-const { id: CHANGED_ID, ...CHANGES } = columnsOf('updateTasks', 'state');
-const EVENTS = columnsOf('insertEvents', 'details');
-const EVENT_COLUMNS = { ...EVENTS, details: `nullif(${EVENTS.details}, 'null')` };
+const { id: CHANGED_ID, ...CHANGES } = columnsOf('updateTasks');
+const EVENT_COLUMNS = columnsOf('insertEvents');
 /** Saves events with the numbers after that of the newest, which is its second parameter. */
 export const INSERT_NUMBERED_EVENTS = insert('task_events', { id: '?2 + key + 1', ...EVENT_COLUMNS }, '(task_id, seq) DO NOTHING');
 /** What each column takes of an element that is an object. */
@@ -146,8 +145,8 @@ export const SQLITE_STATEMENTS: Statements = {
       AND NOT (connected = 1 AND coalesce(hub_id, '') IN ${NAMES})
     ORDER BY id`,
 
-  insertTasks: insert('tasks', columnsOf('insertTasks', 'state'), '(id) DO NOTHING'),
-  insertBodies: insert('task_bodies', columnsOf('insertBodies', 'body'), '(task_id) DO NOTHING'),
+  insertTasks: insert('tasks', columnsOf('insertTasks'), '(id) DO NOTHING'),
+  insertBodies: insert('task_bodies', columnsOf('insertBodies'), '(task_id) DO NOTHING'),
   insertDependencies: insert('task_dependencies', fieldsOf(DEPENDENCY_COLUMNS), 'DO NOTHING'),
   updateTasks: `
     UPDATE tasks SET ${Object.entries(CHANGES)
@@ -184,7 +183,7 @@ export const SQLITE_STATEMENTS: Statements = {
   // No key is ever changed: the update is what a trigger refuses (save.ts).
   insertKeys: insert(
     'idempotency_keys',
-    columnsOf('insertKeys', 'task_ids'),
+    columnsOf('insertKeys'),
     '(owner, key) DO UPDATE SET task_ids = excluded.task_ids WHERE task_ids <> excluded.task_ids',
   ),
 

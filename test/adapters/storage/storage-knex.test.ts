@@ -30,7 +30,7 @@ t.test('a stored state leaves out what most tasks have, and reads back whole', a
 t.test('rows of frequent statements are given to SQLite as arrays, others as objects', async (t) => {
   const body = { description: 'x' };
   t.equal(parameterOf('insertBodies', [{ body, taskId: 'task-1' }]), JSON.stringify([['task-1', body]]));
-  t.match(SQLITE_STATEMENTS.insertBodies, /\(task_id, body\)\s+SELECT value ->> '\$\[0\]', value -> '\$\[1\]' FROM/);
+  t.match(SQLITE_STATEMENTS.insertBodies, /\(task_id, body\)\s+SELECT value ->> '\$\[0\]', value ->> '\$\[1\]' FROM/);
   t.equal(parameterOf('insertAgents', [{ id: 'a1' }]), '[{"id":"a1"}]');
 });
 
