@@ -92,7 +92,7 @@ export function knexTaskStore(
 
     read: (id) =>
       read(async (db) => {
-        const [row] = await rowsOf(db, db('tasks').select('id', 'state', 'created_at').where('id', id));
+        const [row] = await rowsOf(db, db('tasks').select('id', 'created_at').where('id', id));
         if (row === undefined) return undefined;
         return { ...taskRowIn(row), events: await historyOf(db, id, HISTORY_PAGE) };
       }),
@@ -111,7 +111,7 @@ export function knexTaskStore(
       readOnce(async (db) => {
         // Ids end in hexadecimal digits, and `g` comes after the last of them.
         const first = db('tasks')
-          .select('id', 'state', 'created_at')
+          .select('id', 'created_at')
           .where('id', '>=', prefix)
           .where('id', '<', `${prefix}g`)
           .orderBy('id')
@@ -180,6 +180,8 @@ const byTime = (order: Order, table = '') => ['created_at', 'id'].map((column) =
  * The tasks of a page, each found by an index that has them in order. Those are by status and lane, by submitter and status, and
  * of an agent while live and ended: a filter that says less reads several ranges of its index, one for each status or priority that
  * it leaves open, and takes the first of all. What a filter says beyond its index is compared row by row, among those that the index finds.
+ * Assigned tasks are in none of these but the agent's: their range looks at all of them, which are no more than agents have slots.
+ * The indexes have all that most ranges ask, so that the tasks themselves are read for the page alone.
  */
 function pageOf(db: Knex, query: TaskQuery): Knex.QueryBuilder {
   const ranges = rangesOf(query);
@@ -206,18 +208,22 @@ function rangesOf({ status, priority, assignedTo, submittedBy }: TaskQuery): rea
   if (submittedBy !== undefined) return statuses.map((one) => ({ status: one }));
   if (status === undefined && priority === undefined) return [{}];
   const lanes = (priority === undefined ? PRIORITIES : [priority]).map(priorityRank);
-  return statuses.flatMap((one) => lanes.map((lane) => ({ status: one, lane })));
+  return statuses.flatMap((one): readonly IndexRange[] =>
+    one === 'assigned' ? [{ status: one }] : lanes.map((lane) => ({ status: one, lane })),
+  );
 }
 
 /** One range of the page: what its index finds, and what is compared, as an expression, so that no other index is taken for it. */
 function tasksOf(db: Knex, query: TaskQuery, range: IndexRange): Knex.QueryBuilder {
   const order = orderOf(query);
-  const tasks = db('tasks').select('id', 'state', 'created_at').orderBy(byTime(order));
+  const tasks = db('tasks').select('id', 'created_at').orderBy(byTime(order));
   if (query.assignedTo !== undefined) tasks.where('assigned_to', query.assignedTo);
   else if (query.submittedBy !== undefined) tasks.where('submitted_by', query.submittedBy);
   // The status stands in the text: an index of some statuses alone is not used for a value that comes with the parameters.
   if (range.status === 'ended') tasks.whereNotNull('ended_at');
   else if (range.status !== undefined) tasks.whereRaw(`status = '${range.status}'`);
+  // SQLite uses an index of some rows only where the query says the index's condition as it stands.
+  if (range.status !== undefined && range.status !== 'ended' && range.status !== 'assigned') tasks.whereRaw(`status <> 'assigned'`);
   if (range.lane !== undefined) tasks.where('lane', range.lane);
 
   if (query.assignedTo !== undefined && query.status !== undefined) tasks.whereRaw(`status || '' = ?`, [query.status]);
@@ -229,13 +235,14 @@ function tasksOf(db: Knex, query: TaskQuery, range: IndexRange): Knex.QueryBuild
   return tasks.limit(query.limit);
 }
 
-/** These tasks with their bodies and results, newest first by default. */
+/** These tasks, given by `id` and `created_at`, with their bodies and results, newest first by default. */
 async function rowsOf(db: Knex, tasks: Knex.QueryBuilder, order: Order = 'desc'): Promise<readonly Row[]> {
   return (await db
     .with('page', tasks)
     .from('page')
+    .join('tasks as t', 't.id', 'page.id')
     .join('task_bodies', 'task_bodies.task_id', 'page.id')
     .leftJoin('task_results', 'task_results.task_id', 'page.id')
-    .select('page.id as page_id', 'page.state', 'task_bodies.body', 'task_results.json as result')
+    .select('page.id as page_id', 't.state', 'task_bodies.body', 'task_results.json as result')
     .orderBy(byTime(order, 'page.'))) as Row[];
 }

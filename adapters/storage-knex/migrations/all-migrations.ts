@@ -12,6 +12,7 @@ import { taskOutput } from './0011-task-output.ts';
 import { auditLog } from './0012-audit-log.ts';
 import { tokenRotation } from './0013-token-rotation.ts';
 import { rejectedApart } from './0014-rejected-apart.ts';
+import { listsWithoutAssigned } from './0015-lists-without-assigned.ts';
 import type { Migration } from './migration.ts';
 
 export const ALL_MIGRATIONS: readonly Migration[] = [
@@ -28,4 +29,5 @@ export const ALL_MIGRATIONS: readonly Migration[] = [
   auditLog,
   tokenRotation,
   rejectedApart,
+  listsWithoutAssigned,
 ];

@@ -1,0 +1,17 @@
+/**
+ * A task leaves the indexes of lists while it is assigned, and enters them again when it ends: one entry less to write and one less
+ * to remove in each index for every run. Assigned tasks, of which there are no more than agents have slots, are listed by the index of
+ * live tasks. It has what lists compare and order by, so that no row is read that is not on the page.
+ */
+import type { Migration } from './migration.ts';
+
+const STATEMENTS = [
+  `DROP INDEX tasks_by_status_and_lane`,
+  `CREATE INDEX tasks_by_status_and_lane ON tasks (status, lane, created_at, id) WHERE status <> 'assigned'`,
+  `DROP INDEX tasks_of_submitter`,
+  `CREATE INDEX tasks_of_submitter ON tasks (submitted_by, status, created_at, id) WHERE status <> 'assigned'`,
+  `DROP INDEX tasks_live`,
+  `CREATE INDEX tasks_live ON tasks (status, assigned_to, id, created_at, lane, submitted_by) WHERE status = 'assigned'`,
+];
+
+export const listsWithoutAssigned: Migration = { name: '0015-lists-without-assigned', sqlite: STATEMENTS, postgres: STATEMENTS };
