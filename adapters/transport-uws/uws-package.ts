@@ -27,7 +27,7 @@ export type UwsResponse = Uws.HttpResponse;
  */
 export const loadUws = async (
   load: () => Promise<unknown> = () => import('uWebSockets.js'),
-  platform: NodeJS.Platform = process.platform,
+  platform: string = process.platform,
 ): Promise<UwsPackage> => {
   try {
     return ((await load()) as { readonly default: UwsPackage }).default;
