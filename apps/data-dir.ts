@@ -1,6 +1,6 @@
 /** The data directory of a hub or a sidecar, and the small secret files in it: for their owner only. */
 import { constants } from 'node:fs';
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { modeOfOthers, replaceFile } from '../adapters/kit/platform-files.ts';
 import { AgentcomError, messageOf } from '../core/errors/agentcom-error.ts';
@@ -20,7 +20,11 @@ export async function makeDataDir(dataDir: string, setting: string, platform: st
     mode = (await stat(dataDir)).mode;
     isOpen = modeOfOthers(mode, platform) !== 0;
     // Nothing is written into a directory of others, nor through a link in it.
-    if (!isOpen) await writeFile(join(dataDir, '.writable'), '', { mode: 0o600, flag: WRITE_WITHOUT_FOLLOWING });
+    if (!isOpen) {
+      const probe = join(dataDir, '.writable');
+      await writeFile(probe, '', { mode: 0o600, flag: WRITE_WITHOUT_FOLLOWING });
+      await rm(probe, { force: true });
+    }
   } catch (cause) {
     throw new AgentcomError('AC_DATA_DIR', `Cannot create or write the data directory ${dataDir}: ${messageOf(cause)}.`, {
       cause,
@@ -51,7 +55,10 @@ export async function readSecretFile(file: string, platform: string = process.pl
   } catch (error) {
     if (AgentcomError.is(error)) throw error;
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw new AgentcomError('AC_DATA_DIR', `Cannot read ${file}: ${messageOf(error)}.`, { cause: error });
+    throw new AgentcomError('AC_DATA_DIR', `Cannot read ${file}: ${messageOf(error)}.`, {
+      cause: error,
+      cure: 'Run this as the user that the file belongs to, or give the file to this user (`chown`).',
+    });
   }
   const secret = text.trim();
   return secret === '' ? null : secret;

@@ -39,6 +39,8 @@ t.test('files that others may read are refused, except on Windows, which has no 
   const examined = (platform: string) => examineFolder({ dataDir: folder, setting: 'it', freeBytesMin: 0, more: {}, platform });
   t.match((await examined('linux')).findings, [{ check: 'open_to_others' }]);
   t.same((await examined('win32')).findings, [], 'the doctor does not complain');
+  chmodSync(folder, 0o700);
+  await t.rejects(readSecretFile(folder), { code: 'AC_DATA_DIR', message: /Cannot read .*Run this as the user that the file belongs to/ });
 
   const secret = openFile(t, 'secret', 'token\n');
   await t.rejects(readSecretFile(secret, 'linux'), { code: 'AC_DATA_DIR' });

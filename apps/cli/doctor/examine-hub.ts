@@ -42,8 +42,9 @@ export async function examineHub(hub: ResolvedHubConfig, options: ExamineOptions
   const wasStarted = state === 'usable' && (await readdir(dataDir)).length > 0;
   const isNew = state === 'missing' || (state === 'usable' && !wasStarted);
   const seen = [...(state === 'unusable' ? [] : [await examineStorage(hub, isNew, options)])];
+  if (state === 'usable') await examineSecrets(hub, options);
   await examineCertificate(hub, options);
-  const port = await examinePort(hub, options);
+  const port = await examinePort(hub, state !== 'unusable', options);
   return { what: `hub: ${place}`, seen: [...seen, `folder, disk${hub.tls === null ? '' : ', certificate'} and port`].join('; '), ...port };
 }
 
@@ -100,6 +101,12 @@ async function examineStorage({ storage, dataDir }: ResolvedHubConfig, isNew: bo
   }
 }
 
+/** The files that the hub reads when it starts: it does not start if others can read them, or it cannot. */
+async function examineSecrets({ dataDir, adminToken }: ResolvedHubConfig, { onFinding }: ExamineOptions): Promise<void> {
+  for (const name of [...(adminToken === undefined ? ['admin-token'] : []), 'session-key'])
+    await readSecretFile(join(dataDir, name)).catch((thrown: unknown) => onFinding(findingOf('secret_file', thrown)));
+}
+
 async function examineCertificate({ tls }: ResolvedHubConfig, { onFinding }: ExamineOptions): Promise<void> {
   if (tls === null) return;
   try {
@@ -124,6 +131,7 @@ async function ownTrust({ tls }: ResolvedHubConfig): Promise<HubTrust> {
 /** Either the hub of this data directory listens there, or nobody does and it could. */
 async function examinePort(
   hub: ResolvedHubConfig,
+  isDataReadable: boolean,
   { onFinding, file }: ExamineOptions,
 ): Promise<Pick<ExaminedHub, 'isPortTaken' | 'isRunning'>> {
   const { host, port, dataDir } = hub;
@@ -137,6 +145,7 @@ async function examinePort(
     `Stop that program (\`${listenerCommand(port)}\` names it), or let the hub listen on another port: ` +
     `hub: { listen: { port: ${port === 65_535 ? port - 1 : port + 1} } } in ${file}. Sidecars then need that port in sidecar.hubs.`;
   if (answer.kind === 'hub') {
+    if (!isDataReadable) return free; // Whose hub that is cannot be told, and the folder is a finding.
     if (await isHubOf(dataDir, url, tls)) {
       if (answer.version !== VERSION)
         onFinding(finding('hub_version', `the running hub is version ${answer.version}, installed is ${VERSION}`));
@@ -144,6 +153,12 @@ async function examinePort(
     }
     const what = `${address} is taken by another hub (version ${answer.version}), whose data is not in ${dataDir}`;
     onFinding(finding('port_taken', what, { cure }));
+    return { isPortTaken: true, isRunning: false };
+  }
+  if (answer.kind === 'silent' && (await hasEnrolSecret(dataDir))) {
+    const what = `the program that listens on ${address} gives ${answer.why}. It is probably the hub of ${dataDir}, which hangs or is very busy`;
+    const restart = `Look at the log of the hub. \`${listenerCommand(port)}\` names the process: if it is the hub, restart it. If it is not: s`;
+    onFinding(finding('port_taken', what, { cure: `${restart}${cure.slice(1)}` }));
     return { isPortTaken: true, isRunning: false };
   }
   if (answer.kind !== 'away') {
@@ -179,6 +194,13 @@ async function isHubOf(dataDir: string, url: string, tls: HubTrust): Promise<boo
   }
   return false;
 }
+
+/** A hub removes it when it stops. */
+const hasEnrolSecret = (dataDir: string): Promise<boolean> =>
+  readSecretFile(join(dataDir, 'enrol-secret')).then(
+    (secret) => secret !== null,
+    () => false, // The folder is examined apart.
+  );
 
 /** Listens for a moment; nothing did so just now. Null if that is possible. */
 async function failureToListen(host: string, port: number): Promise<AgentcomError | null> {

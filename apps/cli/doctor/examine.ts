@@ -8,9 +8,18 @@ import { finding, type Examined, type ExamineOptions } from './finding.ts';
 
 /** Examines everything in the config, the hub first; never throws for what it finds. */
 export async function* examine(
-  { config, ...options }: ExamineOptions & { readonly config: ResolvedConfig },
+  { config, onFinding, ...given }: ExamineOptions & { readonly config: ResolvedConfig },
   connection: CliConnection,
 ): AsyncGenerator<Examined> {
+  // The hub and the commands read the same secret.
+  const unreadable = new Set<string>();
+  const options: ExamineOptions = {
+    ...given,
+    onFinding(found) {
+      if (found.check === 'secret_file') unreadable.add(found.what);
+      if (found.check !== 'cli_token' || !unreadable.has(found.what)) onFinding(found);
+    },
+  };
   await examineMachine(options);
   const hub = config.hub === undefined ? null : await examineHub(config.hub, options);
   if (hub !== null) yield hub;

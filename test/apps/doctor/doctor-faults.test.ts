@@ -93,7 +93,8 @@ const asOwner =
 
 t.test('data_dir: folders that this user may not write', { skip: asOwner === null && 'root cannot become less here' }, async (t) => {
   const machine = await world.machine(t);
-  await machine.writeConfig({ hub: HUB, sidecar: `${hubsAt(hubPort)}, token: '${token}'` });
+  // Whose hub it is that answers there cannot be told.
+  await machine.writeConfig({ hub: `listen: { port: ${hubPort} }`, sidecar: `${hubsAt(hubPort)}, token: '${token}'` });
   for (const folder of [machine.hubDir, machine.sidecarDir]) await chmod(folder, 0o500);
   const { code, findings } = await doctorProgram(machine, asOwner ?? '');
   t.equal(code, 8);

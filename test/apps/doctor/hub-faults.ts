@@ -1,6 +1,8 @@
 /** Faults of a config, of a hub and of its storage. */
 import { chmod, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { makeDataDir } from '../../../apps/data-dir.ts';
 import { outside } from '../../adapters/storage-places/sqlite-storage-place.ts';
 import { freePort } from '../cli/cli-world.ts';
 import {
@@ -16,7 +18,7 @@ import {
   type FaultWorld,
 } from './fault-world.ts';
 
-export const hubFaults = ({ hubPort, token }: FaultWorld): readonly Fault[] => [
+export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[] => [
   {
     name: 'no config file',
     plant: async () => undefined,
@@ -79,6 +81,17 @@ export const hubFaults = ({ hubPort, token }: FaultWorld): readonly Fault[] => [
     cure: /Stop that program/,
   },
   {
+    // It was taken for another program, and the cure was to stop that or to choose another port.
+    name: 'the hub of the config hangs',
+    plant: async (m, t) => {
+      await writeFile(join(m.hubDir, 'enrol-secret'), 'of a running hub', { mode: 0o600 });
+      await onlyHub(m, `listen: { port: ${portOf(await listening(t, createServer()))} }`);
+    },
+    check: 'port_taken',
+    found: /^the program that listens on 127\.0\.0\.1:\d+ gives no answer within 5 s\. It is probably the hub of .*hub, which hangs/,
+    cure: /^Look at the log of the hub\. `.*\d+.*` names the process: if it is the hub, restart it\. If it is not: stop that program/,
+  },
+  {
     name: 'the port of the hub is taken by another hub',
     plant: (m) => onlyHub(m, `listen: { port: ${hubPort} }`),
     check: 'port_taken',
@@ -103,6 +116,32 @@ export const hubFaults = ({ hubPort, token }: FaultWorld): readonly Fault[] => [
     check: 'data_dir',
     found: /hub\/data cannot be used: .*\/hub is not a folder$/,
     cure: /`chown`.*hub\.dataDir/,
+  },
+  {
+    // A hub that could not start had left a file behind, and was then told that its database is lost.
+    name: 'a hub has only tried to start',
+    plant: async (m) => {
+      await onlyHub(m);
+      await rm(m.hubDir, { recursive: true });
+      await makeDataDir(m.hubDir, 'set hub.dataDir');
+    },
+    check: 'hub_never_started',
+    severity: 'notice',
+    found: /^there is nothing in .*hub: no hub was started on it yet$/,
+    cure: /^Nothing, if no hub ran here/,
+  },
+  {
+    // The hub does not start with it, and the doctor found nothing.
+    name: 'others may read the admin token of the hub',
+    plant: async (m) => {
+      await onlyHub(m);
+      await writeFile(join(m.hubDir, 'admin-token'), 'x'.repeat(64));
+      await chmod(join(m.hubDir, 'admin-token'), 0o644);
+      return { AGENTCOM_API_URL: hub.url }; // Commands read it, too.
+    },
+    check: 'secret_file',
+    found: /hub\/admin-token contains a secret and is accessible to other users \(mode 644\)$/,
+    cure: /^Run: chmod 600 .*hub\/admin-token$/,
   },
   {
     name: 'others may read the database',
