@@ -44,9 +44,15 @@ export async function runCli(given: readonly string[], environment: CliEnvironme
     }
     if (thrown.exitCode === 0) return 0;
     // Commander has already printed it, except as JSON.
-    if (json) output.error(new AgentcomError('AC_USAGE', thrown.message.replace(/^error: /, '').replaceAll('\n', ' ')));
+    if (json) output.error(new AgentcomError('AC_USAGE', usageMessage(thrown)));
     return 2;
   }
+}
+
+/** Without a command commander prints the help, and has no message. */
+function usageMessage({ code, message }: CommanderError): string {
+  if (code === 'commander.help') return 'Wanted a command. "agentcom --help" lists all, "agentcom COMMAND --help" those of one.';
+  return message.replace(/^error: /, '').replaceAll('\n', ' ');
 }
 
 /** For who types only the name. */

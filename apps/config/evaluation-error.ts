@@ -1,4 +1,5 @@
 /** What went wrong while a config file was evaluated, with its place in the file and without a stack. */
+import { fileURLToPath } from 'node:url';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 
 /** The error to end with: our own coded errors as they are, anything else as `AC_CONFIG_INVALID` with file and line. */
@@ -6,21 +7,45 @@ export function evaluationError(file: string, thrown: unknown): AgentcomError {
   if (AgentcomError.is(thrown)) return thrown;
   const place = placeIn(file, thrown);
   const { found, cure } = whatHappened(file, thrown, place);
-  return new AgentcomError('AC_CONFIG_INVALID', `The config ${place ?? file} cannot be loaded: ${found}`, {
+  const isInConfig = place === null || place.file === file;
+  const where = isInConfig ? `${textOf(place) ?? file} cannot be loaded: ` : `${file} cannot be loaded: ${textOf(place)}: `;
+  return new AgentcomError('AC_CONFIG_INVALID', `The config ${where}${found}`, {
     cause: thrown,
     cure,
-    details: { file, place },
+    details: { file, place: textOf(place) },
   });
 }
 
-/** `file:line:column`, from jiti's own message for a syntax error, else from the first line of the stack in the file. */
-function placeIn(file: string, thrown: unknown): string | null {
-  if (!(thrown instanceof Error)) return null;
-  const text = `${thrown.message}\n${thrown.stack ?? ''}`;
-  const at = text.split(`${file}:`)[1];
-  const position = at === undefined ? null : /^\d+(:\d+)?/.exec(at);
-  return position === null ? null : `${file}:${position[0]}`;
+interface Place {
+  readonly file: string;
+  /** `line`, or `line:column` for a syntax error. The columns of a stack are those of the compiled text. */
+  readonly position: string;
 }
+
+const textOf = (place: Place | null): string | null => (place === null ? null : `${place.file}:${place.position}`);
+
+/** Our own code; the folder above it may hold a config. */
+const OWN = ['apps', 'adapters', 'core', 'plugins'].map((name) => fileURLToPath(new URL(`../../${name}/`, import.meta.url)));
+
+/** What is below it in a stack has loaded the config. */
+const LOADER = fileURLToPath(new URL('./', import.meta.url));
+
+/** From jiti's own message for a syntax error, else from the first line of the stack that is in the config or in a file that it imports. */
+function placeIn(file: string, thrown: unknown): Place | null {
+  if (!(thrown instanceof Error)) return null;
+  for (const line of `${thrown.message}\n${thrown.stack ?? ''}`.split('\n')) {
+    const [, at = '', row, column] = /(?:^|[\s(])((?:[A-Za-z]:[\\/]|\/).*?):(\d+)(?::(\d+))?\)?$/.exec(line.replace('file://', '')) ?? [];
+    if (at.startsWith(LOADER)) return null;
+    const isOurs = /[\\/]node_modules[\\/]/.test(at) || OWN.some((folder) => at.startsWith(folder));
+    if (row === undefined || (isOurs && at !== file)) continue;
+    return { file: at, position: isSyntaxError(thrown) && column !== undefined ? `${row}:${column}` : row };
+  }
+  return null;
+}
+
+const SYNTAX = /^(?:ParseError|SyntaxError): (.*)$/;
+const isSyntaxError = ({ message }: Error): boolean => SYNTAX.test(firstLine(message));
+const firstLine = (text: string): string => text.split('\n')[0]?.trim() ?? '';
 
 interface WhatHappened {
   readonly found: string;
@@ -28,13 +53,14 @@ interface WhatHappened {
   readonly cure?: string;
 }
 
-function whatHappened(file: string, thrown: unknown, place: string | null): WhatHappened {
+function whatHappened(file: string, thrown: unknown, place: Place | null): WhatHappened {
   const code = typeof thrown === 'object' && thrown !== null && 'code' in thrown ? thrown.code : undefined;
-  const first = messageOf(thrown).split('\n')[0]?.trim() ?? '';
+  // An import is compiled to `(0, _module.name)`.
+  const first = firstLine(messageOf(thrown)).replace(/\(0 ?, \w+\.(\w+)\)/g, '$1');
   if (code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND') {
     return { found: `${first}.`, cure: `Install it, or correct the import in ${file}.` };
   }
-  const syntax = /^(?:ParseError|SyntaxError): (.*)$/.exec(first);
+  const syntax = SYNTAX.exec(first);
   if (syntax !== null) return { found: `syntax error: ${syntax[1]?.trim() ?? first}.` };
   return place === null
     ? { found: `${first}.`, cure: 'Its default export should be defineConfig({ … }).' }

@@ -1,5 +1,5 @@
 /** Finds the config file; reads nothing. */
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 
@@ -10,7 +10,14 @@ const FILE_NAMES = ['agentcom.config.ts', 'agentcom.config.js', 'agentcom.config
 export function findConfigFile(named: string | undefined, cwd: string): string {
   if (named !== undefined) {
     const file = resolve(cwd, named);
-    if (existsSync(file)) return file;
+    const found = statSync(file, { throwIfNoEntry: false });
+    if (found?.isDirectory() === true) {
+      throw new AgentcomError('AC_CONFIG_NOT_FOUND', `Wanted a config file, found the folder ${file}.`, {
+        cure: 'Correct --config: it names a file.',
+        details: { file },
+      });
+    }
+    if (found !== undefined) return file;
     throw new AgentcomError('AC_CONFIG_NOT_FOUND', `The config file ${file} does not exist.`, {
       cure: 'Correct --config.',
       details: { file },

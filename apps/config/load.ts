@@ -2,6 +2,7 @@
 import { dirname, resolve } from 'node:path';
 import type { ConfigProblem, ResolvedConfig } from '../../core/config/config.ts';
 import { resolveConfig, type ResolveAnswer } from '../../core/config/resolve.ts';
+import { isRecord } from '../../core/domain/describe-value.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { envOver, type Env } from '../../adapters/env-process/env.ts';
 import { evaluationError } from './evaluation-error.ts';
@@ -35,10 +36,25 @@ export async function loadConfigFile(options: LoadOptions = {}): Promise<LoadedC
     variables.set(name, process.env[name]);
     return process.env[name];
   });
-  const answer = check(file, await evaluate(file, env), baseDir);
+  const written = await evaluate(file, env);
+  mustBeConfig(file, written);
+  const answer = check(file, written, baseDir);
   if (answer.kind === 'invalid') throw invalid(file, answer.problems);
   return { file, config: answer.config, variables };
 }
+
+/** `export const config = defineConfig({ … })`: the whole config is found one level too deep. */
+function mustBeConfig(file: string, written: unknown): void {
+  if (!isRecord(written) || isConfig(written)) return;
+  const name = Object.keys(written).find((key) => isConfig(written[key]));
+  if (name === undefined) return;
+  throw new AgentcomError('AC_CONFIG_INVALID', `The config ${file} has hub or sidecar only in "${name}".`, {
+    cure: 'Write: export default defineConfig({ … })',
+    details: { file },
+  });
+}
+
+const isConfig = (value: unknown): boolean => isRecord(value) && (isRecord(value['hub']) || isRecord(value['sidecar']));
 
 /** A config whose getters throw counts as a file that throws. */
 function check(file: string, config: unknown, baseDir: string): ResolveAnswer {

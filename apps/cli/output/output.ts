@@ -74,11 +74,17 @@ function errorJson(error: unknown): unknown {
 }
 
 function errorText(error: unknown, withStack: boolean): string {
-  const stack = withStack && error instanceof Error && error.stack !== undefined ? `\n${error.stack}` : '';
+  const stack = withStack ? stacksOf(error).join('') : '';
   if (!AgentcomError.is(error)) {
     return `agentcom: internal error: ${messageOf(error)} (AC_INTERNAL). Please report it with the stack trace from AGENTCOM_DEBUG=1.${stack}`;
   }
   return [`agentcom: ${error.message} (${error.code})`, ...answerDetails(error)].join('\n') + stack;
+}
+
+/** Its stack, and that of each error that caused it. */
+function stacksOf(error: unknown): readonly string[] {
+  if (!(error instanceof Error)) return [];
+  return [`\n${error.stack ?? error.message}`, ...stacksOf(error.cause).map((stack) => stack.replace('\n', '\nCaused by: '))];
 }
 
 /** The hub's errors for single fields, unless its message is all that there is to say. */

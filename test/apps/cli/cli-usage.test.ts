@@ -20,13 +20,26 @@ t.test('an error of the command line names the command, and with --json it is on
     ['--json', 'lst'],
     ['show', '--json'],
     ['list', '--json', '--status', 'nope'],
+    ['--json'],
+    ['tokens', '--json'],
   ]) {
     const { code, out, err } = await run(argv);
     t.strictSame([code, out], [2, ''], argv.join(' '));
-    t.match(JSON.parse(err), { error: 'AC_USAGE', message: /^(unknown|missing|option)/ }, argv.join(' '));
+    t.match(JSON.parse(err), { error: 'AC_USAGE', message: /^(unknown|missing|option|Wanted a command\. )/ }, argv.join(' '));
     t.equal(err.trimEnd().split('\n').length, 1);
   }
   t.match((await run(['list', '--nope', '--', '--json'])).err, /^error: unknown option/, 'no option behind --');
+});
+
+t.test('AGENTCOM_DEBUG=1 prints the stack of what caused an error, too', async (t) => {
+  const cwd = t.testdir({ 'agentcom.config.mjs': "throw new Error('of my own');" });
+  const { code, err } = await run(['list'], { cwd, env: { AGENTCOM_DEBUG: '1' } });
+  t.equal(code, 2);
+  t.match(
+    err,
+    /it threw: of my own\. \(AC_CONFIG_INVALID\)\nAgentcomError: [^]*\nCaused by: Error: of my own\n +at .*agentcom\.config\.mjs/,
+  );
+  t.notMatch((await run(['list'], { cwd })).err, / at /);
 });
 
 t.test('a wrong value exits with 2, also if it is the hub that finds it', async (t) => {

@@ -103,6 +103,10 @@ t.test('no config: what was looked for and where', async (t) => {
     code: 'AC_CONFIG_NOT_FOUND',
     message: `The config file ${join(folder, 'nope.ts')} does not exist. Correct --config.`,
   });
+  await t.rejects(loadConfigFile({ cwd: folder, configFile: '.' }), {
+    code: 'AC_CONFIG_NOT_FOUND',
+    message: `Wanted a config file, found the folder ${folder}. Correct --config: it names a file.`,
+  });
 });
 
 t.test('all mistakes of a file, each on a line', async (t) => {
@@ -158,7 +162,7 @@ t.test('a file that does not evaluate tells file and line, not a stack', async (
     [
       'agentcom.config.ts',
       '\n\nconst a: unknown = 3;\nexport default { x: (a as { b: { c: 1 } }).b.c };\n',
-      /agentcom\.config\.ts:4:\d+ cannot be loaded: it threw: Cannot read properties of undefined \(reading 'c'\)\.$/,
+      /agentcom\.config\.ts:4 cannot be loaded: it threw: Cannot read properties of undefined \(reading 'c'\)\.$/,
     ],
     [
       'agentcom.config.ts',
@@ -177,6 +181,16 @@ t.test('a file that does not evaluate tells file and line, not a stack', async (
       /^The config .* has a mistake:\n {2}\(the whole config\): wanted an object with hub, sidecar or both, found 5\.$/,
     ],
     ['agentcom.config.ts', 'export const hub = {};\n', /hub\.storage: is missing/],
+    [
+      'agentcom.config.ts',
+      'export const config = { hub: {} };\n',
+      /has hub or sidecar only in "config"\. Write: export default defineConfig\(\{ … \}\)$/,
+    ],
+    [
+      'agentcom.config.ts',
+      "import { comand } from 'agentcom/runners';\n\nexport default comand({});\n",
+      /agentcom\.config\.ts:3 cannot be loaded: it threw: comand is not a function\.$/,
+    ],
   ];
   for (const [name, content, message] of cases) {
     const folder = await foreignFolder(t, { [name]: content });
@@ -185,6 +199,22 @@ t.test('a file that does not evaluate tells file and line, not a stack', async (
     if (!AgentcomError.is(error)) continue;
     t.match(error.message, message, content);
     t.notMatch(error.message, /\n\s+at |node_modules/, 'no stack');
+  }
+});
+
+t.test('a mistake in a file that the config imports tells that file and its line', async (t) => {
+  for (const [text, found] of [
+    ['\nexport const mine = { a b };\n', ':2:24: syntax error: Unexpected token, expected ","'],
+    ['\n\nexport const mine: string = (null as never as { x: string }).x;\n', ":3: it threw: Cannot read properties of null (reading 'x')"],
+  ] as const) {
+    const folder = await foreignFolder(t, {
+      'agentcom.config.ts': "import { mine } from './my runner (1).ts';\nexport default mine;\n",
+      'my runner (1).ts': text,
+    });
+    await t.rejects(loadConfigFile({ cwd: folder }), {
+      code: 'AC_CONFIG_INVALID',
+      message: `The config ${join(folder, 'agentcom.config.ts')} cannot be loaded: ${join(folder, 'my runner (1).ts')}${found}.`,
+    });
   }
 });
 
