@@ -4,7 +4,8 @@
  */
 import type { Static, TObject } from 'typebox';
 import type { ConfigProblem, WakeRunnerChoice, WakeRunnerDeps } from '../core/config/config.ts';
-import { AgentcomError } from '../core/errors/agentcom-error.ts';
+import { describe, isRecord } from '../core/domain/describe-value.ts';
+import { AgentcomError, messageOf } from '../core/errors/agentcom-error.ts';
 import { WAKE_RUNNER_CONTRACT, type WakeRunner } from '../core/ports/wake-runner.ts';
 import { optionProblems } from './option-problems.ts';
 import { adoptRun, GRACE_MS, systemProcessTable, wakeEvents } from './run-kit/index.ts';
@@ -85,10 +86,11 @@ export type WakeRunnerFactory<Schema extends TObject> = (options: OptionsOf<Sche
  *       create: ({ options, log }) => new Beeper(options.times, log),
  *     });
  *
- * Creating the runner rejects with `AC_CONFIG_INVALID` if the options have problems, and with `AC_PLUGIN_INVALID` if
- * `create` returns something that is not a runner.
+ * Throws `AC_PLUGIN_INVALID` if this is no definition. Creating the runner rejects with `AC_CONFIG_INVALID` if the options
+ * have problems, and with `AC_PLUGIN_INVALID` if `create` throws, or returns something that is not a runner.
  */
 export function defineWakeRunner<Schema extends TObject>(definition: WakeRunnerDefinition<Schema>): WakeRunnerFactory<Schema> {
+  assertDefinition(definition);
   return (options) => {
     const problems = (): readonly ConfigProblem[] => {
       const schemaProblems = optionProblems(definition.options, options);
@@ -102,11 +104,40 @@ export function defineWakeRunner<Schema extends TObject>(definition: WakeRunnerD
       problems,
       async create(deps) {
         assertNoProblems(definition.name, problems());
-        return validated(definition.name, await definition.create({ ...deps, options }), deps);
+        return validated(definition.name, await created(definition, { ...deps, options }), deps);
       },
     };
   };
 }
+
+/** It may be plain JavaScript. */
+function assertDefinition(given: unknown): void {
+  const { name, options, create } = isRecord(given) ? given : {};
+  if (typeof name === 'string' && name !== '' && isRecord(options) && options['type'] === 'object' && typeof create === 'function') return;
+  const wanted = `defineWakeRunner wants { name: "…", options: Type.Object({ … }), create() }, found ${shapeOf(given)}`;
+  throw new AgentcomError('AC_PLUGIN_INVALID', `The wake runner ${JSON.stringify(name) ?? 'without a name'} is invalid: ${wanted}.`);
+}
+
+async function created<Schema extends TObject>(
+  definition: WakeRunnerDefinition<Schema>,
+  context: RunnerContext<OptionsOf<Schema>>,
+): Promise<DefinedRunner> {
+  try {
+    return await definition.create(context);
+  } catch (cause) {
+    if (AgentcomError.is(cause)) throw cause;
+    throw new AgentcomError(
+      'AC_PLUGIN_INVALID',
+      `The wake runner "${definition.name}" cannot be created: its create() threw: ${messageOf(cause)}.`,
+      {
+        cause,
+        cure: 'AGENTCOM_DEBUG=1 shows where. Fix it, or the options in sidecar.wake.',
+      },
+    );
+  }
+}
+
+const shapeOf = (value: unknown): string => (isRecord(value) ? `{ ${Object.keys(value).join(', ')} }` : describe(value));
 
 function assertNoProblems(name: string, problems: readonly ConfigProblem[]): void {
   if (problems.length === 0) return;
@@ -121,8 +152,7 @@ function validated(name: string, made: DefinedRunner, { clock, log }: WakeRunner
   const found = made as Partial<WakeRunner> | null | undefined;
   const { wake, attach, check, adoptable } = found ?? {};
   if (typeof wake !== 'function' || typeof adoptable !== 'boolean' || (adoptable && typeof attach !== 'function')) {
-    const has = found === null || found === undefined ? String(found) : `{ ${Object.keys(found).join(', ')} }`;
-    const message = `The wake runner "${name}" is invalid: wanted { adoptable: boolean, wake(), attach() if adoptable }, found ${has}.`;
+    const message = `The wake runner "${name}" is invalid: wanted { adoptable: boolean, wake(), attach() if adoptable }, found ${shapeOf(found)}.`;
     throw new AgentcomError('AC_PLUGIN_INVALID', `${message} Fix what its create() returns.`);
   }
   const table = systemProcessTable();

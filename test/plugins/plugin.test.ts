@@ -2,7 +2,7 @@ import t from 'tap';
 import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { WAKE_RUNNER_CONTRACT, type WakeEvent } from '../../core/ports/wake-runner.ts';
-import { defineWakeRunner, Type, wakeEvents, type DefinedRunner } from '../../plugins/plugin.ts';
+import { AgentcomError, defineWakeRunner, Type, wakeEvents, type DefinedRunner } from '../../plugins/plugin.ts';
 import { aGeneration, anAgentId, aTaskId } from '../product/contracts/fixtures.ts';
 import { all } from '../product/contracts/runner/wake-runner.contract.ts';
 
@@ -62,6 +62,7 @@ void t.test('what is not a runner is refused', async (t) => {
   const wake = (): AsyncIterable<WakeEvent> => wakeEvents(() => Promise.resolve());
   for (const [made, found] of [
     [undefined, /found undefined\./],
+    [42, /found 42\./],
     [{ adoptable: false }, /found \{ adoptable \}/],
     [{ wake }, /found \{ wake \}/],
     [{ adoptable: true, wake }, /attach\(\) if adoptable/],
@@ -69,6 +70,33 @@ void t.test('what is not a runner is refused', async (t) => {
     const odd = defineWakeRunner({ name: 'odd', options: Type.Object({}), create: () => made as unknown as DefinedRunner });
     await t.rejects(odd({}).create(deps), { code: 'AC_PLUGIN_INVALID', message: found });
   }
+});
+
+// They were internal errors, with the request to report them to us.
+void t.test('a runner that cannot be created is the mistake of its plugin', async (t) => {
+  const failing = (thrown: Error) =>
+    defineWakeRunner({ name: 'odd', options: Type.Object({}), create: () => Promise.reject(thrown) })({}).create(deps);
+  const cause = new Error('no licence');
+  await t.rejects(failing(cause), {
+    code: 'AC_PLUGIN_INVALID',
+    message: /^The wake runner "odd" cannot be created: its create\(\) threw: no licence\. AGENTCOM_DEBUG=1 shows where\./,
+    cause,
+  });
+  await t.rejects(failing(new AgentcomError('AC_PACKAGE_MISSING', 'no package')), { code: 'AC_PACKAGE_MISSING' });
+});
+
+void t.test('what is not a definition is refused where it is defined', (t) => {
+  const options = Type.Object({});
+  const create = (): never => t.fail('not called') as never;
+  for (const [definition, found] of [
+    [undefined, /without a name is invalid: .*found undefined\.$/],
+    [{ options, create }, /without a name is invalid: .*found \{ options, create \}\.$/],
+    [{ name: 'odd', create }, /"odd" is invalid: defineWakeRunner wants .*, found \{ name, create \}\.$/],
+    [{ name: 'odd', options: { argv: [] }, create }, /options: Type\.Object\(\{ … \}\)/],
+    [{ name: 'odd', options }, /found \{ name, options \}\.$/],
+  ] as const)
+    t.throws(() => defineWakeRunner(definition as never), { code: 'AC_PLUGIN_INVALID', message: found });
+  t.end();
 });
 
 void t.test('a runner without attach still answers for what is left of its runs', async (t) => {
