@@ -47,9 +47,17 @@ async function makeSecret({ output, hub }: Context): Promise<void> {
   const code = joinCode({ secret: made.secret, fingerprint });
   output.data({ ...made, code });
   output.line(code);
+  const { address, where } = addressElsewhere(new URL(client.url));
   output.note(
-    `Valid once, until ${output.times.moment(made.expires_at)} ${output.times.zone}. On the new machine: agentcom join ${client.url} CODE --agent NAME`,
+    `Valid once, until ${output.times.moment(made.expires_at)} ${output.times.zone}. On the new machine: agentcom join ${address} CODE --agent NAME${where}`,
   );
+}
+
+/** The address of the hub for another machine, which cannot use a loopback one. */
+function addressElsewhere(url: URL): { readonly address: string; readonly where: string } {
+  if (!isLoopback(url.hostname.replace(/^\[|\]$/g, ''))) return { address: url.origin, where: '' };
+  const port = url.port === '' ? '' : `:${url.port}`;
+  return { address: `${url.protocol}//HOST${port}`, where: ', with the name or address of this machine as HOST' };
 }
 
 async function joinHub({ environment, output }: Context, options: JoinOptions, hubUrl: string, given: string | undefined): Promise<void> {
@@ -128,7 +136,9 @@ function trustFor(url: URL, fingerprint: string | null, env: CliEnvironment['env
 }
 
 async function tokenFrom(url: URL, enrolling: Enrolling): Promise<{ token: string; isProved: boolean }> {
-  const enrolled = await enrolAt(url.origin, enrolling);
+  const enrolled = await enrolAt(url.origin, enrolling).catch((thrown: unknown) => {
+    throw unreachableFromHere(url, thrown);
+  });
   if (enrolled.kind === 'enrolled') return enrolled;
   throw new AgentcomError(
     'AC_ENROL',
@@ -138,6 +148,18 @@ async function tokenFrom(url: URL, enrolling: Enrolling): Promise<{ token: strin
         : 'The secret is wrong, used or over 15 minutes old (on the hub\'s machine run "agentcom invite"), or this is not that hub. ') +
       'The secret was not sent.',
   );
+}
+
+/** The hub is on another machine, and its address was an argument. */
+function unreachableFromHere(url: URL, thrown: unknown): unknown {
+  const reason = AgentcomError.is(thrown, 'AC_API_UNREACHABLE') ? thrown.details?.['reason'] : undefined;
+  const isAway = typeof reason === 'string' && /^E[A-Z_]+$/.test(reason) && reason !== 'EPROTO';
+  if (!isAway) return thrown;
+  return new AgentcomError('AC_API_UNREACHABLE', `The hub at ${url.origin} cannot be reached from this machine: ${reason}.`, {
+    cause: thrown,
+    cure: 'Check the name and the port, that the hub runs and listens beyond loopback (hub.listen.host), and its firewall.',
+    details: { url: url.origin, reason },
+  });
 }
 
 async function mustNotExist(file: string): Promise<void> {

@@ -6,7 +6,7 @@ import t, { type Test } from 'tap';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import { loadConfigFile } from '../../../apps/config/load.ts';
 import { enrolHubProof, sealedEnrolToken } from '../../../core/protocol/enrol-proof.ts';
-import { run, testHub, type TestHub } from './cli-world.ts';
+import { freePort, run, testHub, type TestHub } from './cli-world.ts';
 
 async function folder(t: Test): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'agentcom-join-'));
@@ -37,7 +37,18 @@ t.test('a secret is printed alone, with what to do with it', async (t) => {
   const hub = await enrolling(t);
   const ran = await hub.run(['invite']);
   t.equal(ran.out, 'fresh\n');
-  t.match(ran.err, /until 2030-03-1[78] \d\d:\d\d:40 .*agentcom join http:\/\/127\.0\.0\.1:\d+ CODE --agent NAME/);
+  // The address on the hub's own machine is of no use on another.
+  t.match(ran.err, /until 2030-03-1[78] \d\d:\d\d:40 .*: agentcom join http:\/\/HOST:\d+ CODE --agent NAME, with the name .* as HOST\n$/);
+  t.notMatch(ran.err, /127\.0\.0\.1/);
+});
+
+t.test('a hub that is not reached: what to check on the way to another machine', async (t) => {
+  const dir = await folder(t);
+  const url = `http://127.0.0.1:${await freePort()}`;
+  const ran = await run(['join', url, 'a-secret', '--agent', 'w-2', '--dir', dir], { cwd: dir });
+  t.equal(ran.code, 7);
+  t.match(ran.err, /cannot be reached from this machine: ECONNREFUSED\. Check the name and the port, .*hub\.listen\.host/);
+  t.notMatch(ran.err, /--url|agentcom hub"/);
 });
 
 t.test('join writes a config that the sidecar takes, and the token for its owner alone', async (t) => {
