@@ -1,11 +1,13 @@
 /** `agentcom service`: runs a hub or a sidecar under the service manager of this machine. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { homedir, userInfo } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
+import { parseEnv } from 'node:util';
 import { Argument, type Command } from 'commander';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { PACKAGE_ROOT } from '../../package-root.ts';
 import { install, statusOf, uninstall, unitFor } from '../../service/manager.ts';
+import { VERSION } from '../../version.ts';
 import type { Installer, ServicePlan, ServiceUnit } from '../../service/service-plan.ts';
 import type { Action, Context } from '../cli-context.ts';
 
@@ -40,22 +42,23 @@ export function addService(program: Command, action: Action): void {
 }
 
 async function installService(context: Context, options: ServiceOptions, part: Part): Promise<void> {
-  const unit = await unitOf(context, options, part);
+  const { unit, notes } = await checkedUnit(context, options, part);
   await install(unit, context.environment.env);
   context.output.data({ file: unit.file, installed: true });
   context.output.line(`Installed and started: ${unit.file}`);
-  for (const note of unit.notes) context.output.note(note);
+  for (const note of [...unit.notes, ...notes]) context.output.note(note);
 }
 
 async function printService(context: Context, options: ServiceOptions, part: Part): Promise<void> {
-  const unit = await unitOf(context, options, part);
+  const { unit, notes } = await checkedUnit(context, options, part);
+  for (const note of notes) context.output.note(note);
   context.output.data({ file: unit.file, text: unit.text });
   context.output.note(`${unit.file}:`);
   printLines(context, unit.text);
 }
 
 async function showService(context: Context, options: ServiceOptions, part: Part): Promise<void> {
-  const unit = await unitOf(context, options, part);
+  const unit = await namedUnit(context, options, part);
   const { code, output } = await statusOf(unit, context.environment.env);
   context.output.data({ file: unit.file, code, status: output });
   printLines(context, output);
@@ -67,36 +70,83 @@ const printLines = ({ output }: Context, text: string): void => {
 };
 
 async function uninstallService(context: Context, options: ServiceOptions, part: Part): Promise<void> {
-  const unit = await unitOf(context, options, part);
+  const unit = await namedUnit(context, options, part);
   const wasThere = await uninstall(unit, context.environment.env);
   context.output.data({ file: unit.file, installed: false, was_installed: wasThere });
   context.output.line(wasThere ? `Stopped and removed: ${unit.file}` : `Not installed: there is no ${unit.file}`);
 }
 
-/** With the config as it is now: one that is wrong is not installed. */
-async function unitOf({ environment, common }: Context, options: ServiceOptions, part: Part): Promise<ServiceUnit> {
+interface CheckedUnit {
+  readonly unit: ServiceUnit;
+  /** What to know before it runs. */
+  readonly notes: readonly string[];
+}
+
+/** Variables that hub and sidecar read without the config's asking. */
+const READ_ANYWAY: Readonly<Record<Part, readonly string[]>> = {
+  hub: ['AGENTCOM_ADMIN_TOKEN'],
+  sidecar: ['AGENTCOM_TOKEN', 'AGENTCOM_ENROL_SECRET', 'AGENTCOM_HUB_FINGERPRINT'],
+};
+
+/** Every service has these. */
+const OF_EVERY_SERVICE: ReadonlySet<string> = new Set(['HOME', 'USER', 'LOGNAME', 'SHELL', 'PATH']);
+
+/** With the config as it is now, and the variables that the service will have: one that is wrong is not installed. */
+async function checkedUnit(context: Context, options: ServiceOptions, part: Part): Promise<CheckedUnit> {
+  const { environment, common } = context;
+  const file = envFile(environment.cwd, options.envFile);
+  const given = file === null ? {} : parseEnv(readFileSync(file, 'utf8'));
+  // As `node --env-file` does, which starts the service: what is set already stays.
+  for (const [name, value] of Object.entries(given)) process.env[name] ??= value;
   const { loadConfigFile } = await import('../../config/load.ts');
-  const { file, config } = await loadConfigFile({ configFile: common.config, cwd: environment.cwd });
+  const { config, variables, ...loaded } = await loadConfigFile({ configFile: common.config, cwd: environment.cwd });
   const dataDir = part === 'hub' ? config.hub?.dataDir : config.sidecar?.dataDir;
-  if (dataDir === undefined) throw new AgentcomError('AC_CONFIG_INVALID', `${file} has no "${part}" section.`);
-  const preset = part === 'hub' ? 'agentcom-hub' : `agentcom-sidecar-${config.sidecar?.agentId ?? ''}`;
+  if (dataDir === undefined) throw new AgentcomError('AC_CONFIG_INVALID', `${loaded.file} has no "${part}" section.`);
+  const unit = unitOf(context, options, { part, agentId: config.sidecar?.agentId, file: loaded.file, dataDir });
+  const read = new Set([...variables.keys(), ...READ_ANYWAY[part]]);
+  const isLost = (name: string): boolean => !(name in given) && !OF_EVERY_SERVICE.has(name) && (process.env[name] ?? '') !== '';
+  const missing = [...read].filter(isLost);
+  const note =
+    `The service does not get these variables of your shell, which its config reads: ${missing.join(', ')}. ` +
+    'Write them into a file, one NAME=value per line, and pass --env-file FILE.';
+  return { unit, notes: missing.length === 0 ? [] : [note] };
+}
+
+/** Of a service that is there: its name is enough, whatever has become of its config. */
+async function namedUnit(context: Context, options: ServiceOptions, part: Part): Promise<ServiceUnit> {
+  if (part === 'sidecar' && options.name === undefined) return (await checkedUnit(context, options, part)).unit;
+  const { cwd } = context.environment;
+  return unitOf(context, options, { part, agentId: undefined, file: cwd, dataDir: cwd });
+}
+
+interface Serving {
+  readonly part: Part;
+  readonly agentId: string | undefined;
+  /** The config. */
+  readonly file: string;
+  readonly dataDir: string;
+}
+
+function unitOf({ environment }: Context, options: ServiceOptions, { part, agentId = '', file, dataDir }: Serving): ServiceUnit {
+  const preset = part === 'hub' ? 'agentcom-hub' : `agentcom-sidecar-${agentId}`;
   const name = options.name ?? preset;
   if (!NAME.test(name)) throw wrong('a name of letters, digits, ".", "_" and "-", at most 100', name);
   const command = join(PACKAGE_ROOT, 'apps', 'cli', 'bin.mjs');
   if (/[\\/]_npx[\\/]/.test(command))
     throw new AgentcomError('AC_SERVICE', `${command} is in npm's cache, which npm may clear.`, {
-      cure: 'Install the package first: npm install agentcom',
+      cure: `Install the package in a folder first: npm install ./agentcom-${VERSION}.tgz`,
     });
+  const variables = envFile(environment.cwd, options.envFile);
   const plan: ServicePlan = {
     part,
     name,
-    description: part === 'hub' ? 'AgentCom hub' : `AgentCom sidecar of ${config.sidecar?.agentId ?? ''}`,
-    argv: [process.execPath, ...envFile(environment.cwd, options.envFile), command, part, '--config', file],
+    description: part === 'hub' ? 'AgentCom hub' : `AgentCom sidecar of ${agentId}`,
+    argv: [process.execPath, ...(variables === null ? [] : [`--env-file=${variables}`]), command, part, '--config', file],
     folder: dirname(file),
     dataDir,
     environment: {
       // A service manager's own path has hardly any program; agents are found by this one.
-      PATH: environment.env['PATH'] ?? '',
+      PATH: servicePath(environment.env['PATH'] ?? ''),
       MALLOC_ARENA_MAX: '2',
       MALLOC_TRIM_THRESHOLD_: '131072',
     },
@@ -112,11 +162,17 @@ async function unitOf({ environment, common }: Context, options: ServiceOptions,
   return unitFor(process.platform, plan, installer(environment.env));
 }
 
-function envFile(cwd: string, named: string | undefined): readonly string[] {
-  if (named === undefined) return [];
+/** npx puts the folders of every parent in front, also where there is none: what is put there later would run as the service. */
+function servicePath(path: string): string {
+  const folders = path.split(delimiter).filter((folder) => isAbsolute(folder) && existsSync(folder) && !folder.endsWith('node-gyp-bin'));
+  return [...new Set(folders)].join(delimiter);
+}
+
+function envFile(cwd: string, named: string | undefined): string | null {
+  if (named === undefined) return null;
   const file = resolve(cwd, named);
   if (!existsSync(file)) throw new AgentcomError('AC_USAGE', `There is no ${file}.`, { cure: 'Correct --env-file.' });
-  return [`--env-file=${file}`];
+  return file;
 }
 
 const installer = (env: Context['environment']['env']): Installer => {

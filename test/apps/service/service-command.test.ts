@@ -19,7 +19,8 @@ async function machine(t: Test): Promise<Machine> {
   t.teardown(() => rm(dir, { recursive: true }));
   const [bin, cwd, log] = [join(dir, 'bin'), join(dir, 'my app'), join(dir, 'log')];
   await Promise.all([mkdir(bin), mkdir(cwd), writeFile(log, '')]);
-  const env = { HOME: join(dir, 'home'), PATH: `${bin}:/usr/bin:/bin` };
+  // As npx does: folders that are not there, and some twice.
+  const env = { HOME: join(dir, 'home'), PATH: `${bin}:${dir}/node_modules/.bin:/usr/bin:node_modules/.bin:${bin}:/bin` };
   t.match(await run(['init', '--yes'], { cwd }), { code: 0 });
   const made: Machine = {
     unit: join(env.HOME, '.config/systemd/user/agentcom-sidecar-worker-1.service'),
@@ -50,6 +51,7 @@ t.test('install, status, install again, uninstall', { skip: process.platform !==
   t.match(await run('service', 'install', 'sidecar'), { code: 0, out: `Installed and started: ${unit}\n` });
   t.same(await told(), ['--user daemon-reload', `--user enable ${name}`, `--user restart ${name}`]);
   t.match(await readFile(unit, 'utf8'), /ExecStart="[^"]+" "[^"]+bin\.mjs" "sidecar" "--config" "[^"]+\/my app\/agentcom\.config\.ts"/);
+  t.match(await readFile(unit, 'utf8'), /^Environment="PATH=[^:"]+\/bin:\/usr\/bin:\/bin"$/m);
   t.match(await run('service', 'install', 'sidecar'), { code: 0 }, 'over its own');
   await answers('echo "Active: failed"; exit 3');
   t.match(await run('service', 'status', 'sidecar'), { code: 3, out: 'Active: failed\n' });
@@ -105,4 +107,39 @@ t.test('print changes nothing, and an env file is passed on', { skip: process.pl
   t.match(printed, { code: 0, out: /"--env-file=[^"]+\/agentcom\.config\.ts"/, err: '/etc/systemd/system/agentcom-hub.service:\n' });
   t.same(await told(), []);
   t.notOk(await isThere(unit));
+});
+
+const OPEN_HUB = `import { defineConfig, env } from 'agentcom';
+import { sqlite } from 'agentcom/storage';
+import { ws } from 'agentcom/transport';
+const listen = { host: '0.0.0.0', port: env.integer('SERVICE_TEST_PORT'), insecure: true };
+export default defineConfig({ hub: { storage: sqlite({ file: 'h.db' }), transport: ws(), listen } });
+`;
+
+// A hub for other machines could not be installed: its config was checked without the variables of its env file.
+t.test('the config is checked with the variables that the service gets', { skip: process.platform !== 'linux' }, async (t) => {
+  const cwd = await mkdtemp(join(tmpdir(), 'agentcom-service-'));
+  t.teardown(async () => {
+    for (const name of ['SERVICE_TEST_PORT', 'AGENTCOM_ADMIN_TOKEN']) delete process.env[name];
+    await rm(cwd, { recursive: true });
+  });
+  await writeFile(join(cwd, 'agentcom.config.mjs'), OPEN_HUB);
+  const print = (...argv: readonly string[]) => run(['service', 'print', 'hub', ...argv], { cwd });
+  t.match(await print(), { code: 2, err: /SERVICE_TEST_PORT is not set/ });
+  // Also of a hub that is there.
+  t.match(await run(['service', 'uninstall', 'hub', '--name', 'not-there'], { cwd, env: { HOME: cwd } }), {
+    code: 0,
+    out: /^Not installed/,
+  });
+  await writeFile(join(cwd, 'hub.env'), `SERVICE_TEST_PORT=4000\n`);
+  process.env['AGENTCOM_ADMIN_TOKEN'] = 'a'.repeat(40);
+  const half = await print('--env-file', 'hub.env');
+  t.match(half, {
+    code: 0,
+    err: /^The service does not get these variables of your shell, .*: AGENTCOM_ADMIN_TOKEN\. .*--env-file FILE\.\n/,
+  });
+  t.notMatch(half.err, /aaaa|SERVICE_TEST_PORT/);
+  await writeFile(join(cwd, 'hub.env'), `SERVICE_TEST_PORT=4000\nAGENTCOM_ADMIN_TOKEN=${'b'.repeat(40)}\n`);
+  delete process.env['AGENTCOM_ADMIN_TOKEN'];
+  t.match(await print('--env-file', 'hub.env'), { code: 0, err: /^\S+agentcom-hub\.service:\n$/ });
 });
