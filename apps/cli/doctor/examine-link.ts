@@ -57,9 +57,18 @@ export async function examineLink(link: LinkToExamine): Promise<readonly Finding
   const unreadable = token.kind === 'unreadable' ? [token.finding] : [];
   const answer = asked.find(({ isHub }) => isHub);
   if (answer !== undefined) return [...unreadable, ...answer.findings];
-  // The hub in this config may be stopped while the doctor runs.
-  const found = asked.flatMap(({ findings }) => findings).filter(({ check }) => check !== 'hub_away' || hub === undefined);
+  const found = asked.flatMap(({ findings }, place) => {
+    return findings.filter(({ check }) => check !== 'hub_away' || !mayBeStopped(hub, hubs[place] ?? ''));
+  });
   return [...unreadable, ...joined(found)];
+}
+
+/** The hub in this config may be stopped while the doctor runs; a hub at another address is missing. */
+function mayBeStopped(hub: ResolvedConfig['hub'], url: string): boolean {
+  if (hub === undefined) return false;
+  const host = hostOf(url);
+  if (hub.port === 0 || hub.names.includes(host)) return true;
+  return portOf(url) === hub.port && (isLoopback(host) || host === hub.host);
 }
 
 type Token =

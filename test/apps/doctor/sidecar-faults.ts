@@ -88,6 +88,14 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
       cure: /^Fix that file\.$/,
     },
     {
+      // Nothing was found: that hub may be stopped, whatever the address of the sidecar.
+      name: 'the hub of the same config listens at another address',
+      plant: async (m) => m.writeConfig({ hub: `listen: { port: ${await freePort()} }`, sidecar: sidecarAt(await freePort()) }),
+      check: 'hub_away',
+      found: /^no hub answers at ws:\/\/127\.0\.0\.1:\d+\/ws: connect ECONNREFUSED/,
+      cure: /or correct sidecar\.hubs of .*agentcom\.config\.ts/,
+    },
+    {
       name: 'no hub listens',
       plant: async (m) => onlySidecar(m, sidecarAt(await freePort())),
       check: 'hub_away',
