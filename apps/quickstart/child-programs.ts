@@ -1,7 +1,7 @@
 /** Hub and sidecars as separate processes. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync } from 'node:fs';
+import { openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
@@ -49,7 +49,8 @@ export async function startProgram(
   const ready = await Promise.race([once(lines, 'line').then(([line]) => String(line)), exited]);
   clearTimeout(timer);
   if (ready === undefined) {
-    throw new AgentcomError('AC_INTERNAL', `The ${name} exited before it was ready. See its log: ${logFile}`);
+    const last = readFileSync(logFile, 'utf8').trimEnd().split('\n').at(-1) ?? '';
+    throw new AgentcomError('AC_INTERNAL', `The ${name} exited before it was ready. Its log, ${logFile}, ends with: ${last}`);
   }
   return { ready, kill: () => end(child, 'SIGKILL', exited), stop: () => end(child, 'SIGTERM', exited) };
 }

@@ -4,7 +4,9 @@ import { once } from 'node:events';
 import { chmod } from 'node:fs/promises';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { startProgram } from '../../../apps/quickstart/child-programs.ts';
 import { TASKS } from '../../../apps/quickstart/scenario.ts';
 import { builtTree } from '../../rig/built-tree.ts';
 import { adaptersAsked, requireSaid, type Combination } from '../adapters-under-test.ts';
@@ -86,6 +88,15 @@ t.test('tells of every task, ends with the table, and leaves nothing that runs',
   t.match(account, /failing +failed: the numbers do not add up[\s\S]*failing +dead-lettered/);
   t.match(account, /cancelled +stop confirmed: killed/);
   t.strictSame(processesOf(folder), []);
+});
+
+// The reason was in a log file alone, such as that Node 20 needs the package sqlite3.
+t.test('a program of it that does not start says why', async (t) => {
+  const folder = await openFolder(t);
+  const place = { bin: builtTree().bin, folder, configFile: join(folder, 'none.ts') };
+  const message =
+    /^The hub exited before it was ready\. Its log, .*hub\.log, ends with: agentcom: The config file .*none\.ts does not exist\./;
+  await t.rejects(startProgram(place, 'hub', 'hub'), { message });
 });
 
 // On Postgres whatever the run is on: there is a server more to be stopped, and last, or the hub could not stop its agents.

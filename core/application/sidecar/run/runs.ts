@@ -49,7 +49,11 @@ export function followRuns(
     };
     listen().then(
       () => onOver(null),
-      (thrown: unknown) => onOver(errorText(thrown)),
+      (thrown: unknown) => {
+        // For its author: what follows tells the message alone.
+        log.debug('what the wake runner threw', { run_id: run.runId, error: thrown });
+        onOver(errorText(thrown));
+      },
     );
   };
 
