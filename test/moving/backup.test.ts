@@ -1,5 +1,5 @@
 /** A store copied beside its hub under writes, and put back: by the commands, with real hubs and sidecars. */
-import { chmod, copyFile, mkdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import t from 'tap';
 import { emptyFolder, outside } from '../adapters/storage-places/sqlite-storage-place.ts';
@@ -86,6 +86,25 @@ t.test('a file that is there is not written over, unless told to; one that canno
   t.match(nowhere, { code: 2, err: /no-folder does not exist\. Create the folder, or name another file/ });
   t.match((await agentcom('backup', 'kept.db/new.db')).err, /kept\.db is not a folder/);
   await t.rejects(stat(path.join(world.dir, 'kept.db.part')), { code: 'ENOENT' });
+});
+
+// The running hub went on in a file without a name, and the old write-ahead log was read into the copy: the store was lost.
+t.test('a backup never replaces a store, whatever it is told', async (t) => {
+  const link = path.join(world.dir, 'way-to-hub');
+  await symlink(path.dirname(database), link);
+  for (const file of [database, path.join(link, 'hub.db')]) {
+    const { code, err } = await agentcom('backup', file, '--force');
+    t.equal(code, 4);
+    t.match(JSON.parse(err), { error: 'AC_TARGET_EXISTS', message: /it is the store that is to be backed up\. Name another file\.$/ });
+  }
+  const others = path.join(world.dir, 'others.db');
+  await Promise.all([writeFile(others, ''), writeFile(`${others}-wal`, '')]);
+  t.match(await agentcom('backup', others, '--force'), {
+    code: 4,
+    err: /it may be a store in use: .*others\.db-wal lies beside it\. Name another file, or remove both/,
+  });
+  await Promise.all([rm(others), rm(`${others}-wal`)]);
+  t.equal(await storeIdIn(database), await storeIdIn(kept));
 });
 
 t.test('on a terminal a backup says what it does, on a line that it clears', async (t) => {

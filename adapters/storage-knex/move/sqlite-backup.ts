@@ -1,7 +1,7 @@
 /** Backing up a store beside its hub, and putting a backup back. */
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { copyFile, link, rm, stat } from 'node:fs/promises';
+import { copyFile, link, realpath, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { BackupProgress, BackupSummary, RestoreSummary } from '../../../core/config/config.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
@@ -27,6 +27,7 @@ export async function backUpSqlite(
   to: { readonly file: string; readonly replace: boolean; readonly onProgress?: ((progress: BackupProgress) => void) | undefined },
 ): Promise<BackupSummary> {
   const { file, replace, onProgress } = to;
+  await refuseStore(file, database);
   if (!replace) await refuseIfThere(file);
   const part = `${file}.part`;
   let contents: Awaited<ReturnType<typeof copySqlite>>;
@@ -38,6 +39,29 @@ export async function backUpSqlite(
   await nameFile(part, file, replace);
   return { ...contents, file, bytes: (await stat(file)).size };
 }
+
+/**
+ * A hub would go on writing to the file that has lost its name, and SQLite would read the old write-ahead log into the copy: of a
+ * store that is replaced while a hub has it open, nothing is left.
+ */
+async function refuseStore(file: string, database: string): Promise<void> {
+  const isSame = (await placeOf(file)) === (await placeOf(database));
+  // Also an empty one.
+  const isOpen = await stat(`${file}-wal`).then(
+    () => true,
+    () => false,
+  );
+  if (!isSame && !isOpen) return;
+  const what = isSame ? 'it is the store that is to be backed up' : `it may be a store in use: ${file}-wal lies beside it`;
+  const cure = isSame ? 'Name another file.' : 'Name another file, or remove both if no program has them open.';
+  throw new AgentcomError('AC_TARGET_EXISTS', `Cannot write "${file}": ${what}.`, { cure, details: { file } });
+}
+
+/** Its folder without symbolic links. A link in the place of the file is itself replaced. */
+const placeOf = async (file: string): Promise<string> => {
+  const folder = path.dirname(path.resolve(file));
+  return path.join(await realpath(folder).catch(() => folder), path.basename(file));
+};
 
 /**
  * Puts a backup in the place of `database`, whose hub does not run, with a new store id; without `file` the database that
