@@ -59,9 +59,14 @@ export async function servedCertificate({ tls, clock, log }: ServedCertificateDe
   };
 
   const serve = (renewed: CheckedPair): void => {
+    const { fingerprint, isSelfSigned, expiresAtMs } = renewed;
+    const isOtherKey = fingerprint !== served.fingerprint;
     served = renewed;
     saidExpiryAtMs = null;
-    log.info('serving a renewed certificate', { cert_file: certFile, expires_at: new Date(served.expiresAtMs).toISOString() });
+    const fields = { cert_file: certFile, expires_at: new Date(expiresAtMs).toISOString() };
+    if (isOtherKey && isSelfSigned)
+      log.warn('serving a certificate with another key: who compares fingerprints refuses it without this one', { ...fields, fingerprint });
+    else log.info('serving a renewed certificate', isOtherKey ? { ...fields, fingerprint } : fields);
   };
 
   const reread = async (): Promise<void> => {

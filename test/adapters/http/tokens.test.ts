@@ -76,7 +76,7 @@ t.test('an agent is removed once nobody can be it, and until then the answer say
   await admin('/admin/tokens', { agent_id: 'gone-1' });
   const early = await admin(path, undefined, 'DELETE');
   t.strictSame(refusals(early), [409, 'invalid_state']);
-  t.match(early.json['message'], 'Revoke it first: DELETE /admin/tokens/gone-1.');
+  t.match(early.json['message'], 'Revoke it first: agentcom tokens revoke gone-1, or DELETE /admin/tokens/gone-1.');
   await admin('/admin/tokens/gone-1', undefined, 'DELETE');
   const id = 'gone-1' as AgentId;
   for (const [change, words] of [

@@ -82,7 +82,8 @@ t.test('a renewed pair is served once, however its files came', async (t) => {
   t.equal(renewed.length, 1);
   t.equal(served.current().cert, second.cert);
   t.equal(served.joinFingerprint(), second.fingerprint);
-  t.match(log.lines, [{ level: 'info', message: 'serving a renewed certificate', fields: { cert_file: tls.certFile } }]);
+  const { fingerprint } = second;
+  t.match(log.lines, [{ level: 'warn', message: /certificate with another key/, fields: { cert_file: tls.certFile, fingerprint } }]);
   await served.stop();
 });
 
@@ -148,5 +149,5 @@ t.test('its end is logged daily from 14 days before on, and after it', async (t)
   t.ok(served.expiresInMs() < 0);
   await put(tlsPair({ nowMs: clock.nowMs() }));
   await reread();
-  t.match(log.lines.at(-1), { level: 'info', message: 'serving a renewed certificate' });
+  t.match(log.lines.at(-1), { level: 'warn', message: /certificate with another key/ });
 });

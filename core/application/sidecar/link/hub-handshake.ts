@@ -41,7 +41,7 @@ export function onChallenge(step: StepContext, { nonce: hubNonce, proof }: HubFr
   step.log(
     'error',
     `cannot identify: the hub at ${urlOf(step)} did not prove that it knows the token of agent "${agentId}". ` +
-      'Either it is not the hub that issued the token (check sidecar.hubs), or the token was revoked (ask an operator for a new one). ' +
+      'Either it is not the hub that issued the token (check its address: sidecar.hubs, or the hub of a worker), or the token is wrong or was revoked (ask an operator for a new one). ' +
       'The token was not sent',
     { retry_ms: TOKEN_RETRY_MS },
   );
