@@ -5,6 +5,7 @@ import type { Log } from '../../core/ports/log.ts';
 import type { AdoptedRun, StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
 import { adoptRun } from './process/adopt-run.ts';
 import { followOutput, type AsyncLineParser, type OutputFollower, type ParsedEvent } from './output/follow-output.ts';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { assertCanStartPrograms } from './process/can-start-programs.ts';
 import { launch } from './process/launch.ts';
 import type { DroppedLine } from './output/line-splitter.ts';
@@ -75,11 +76,28 @@ export interface StartedProgramOptions {
   readonly check?: WakeRunner['check'];
 }
 
+/** What a plugin's `start` returns is checked like any other value from outside. */
+function assertStart(started: ProgramStart | SpawnFailure): void {
+  const given: unknown = started;
+  if (typeof given === 'object' && given !== null) {
+    if ('type' in given) return;
+    const argv: unknown = 'argv' in given ? given.argv : undefined;
+    if (Array.isArray(argv) && argv.length > 0 && argv.every((one) => typeof one === 'string')) return;
+  }
+  const found = JSON.stringify(given)?.slice(0, 200) ?? typeof given;
+  throw new AgentcomError('AC_PLUGIN_INVALID', `"start" returned ${found}, wanted { argv: [program, …arguments] }, all of them strings.`);
+}
+
 /** A runner that meets all obligations of `WakeRunner`. */
 export function startedProgram(deps: ProgramRunnerDeps, options: StartedProgramOptions): WakeRunner {
   const { baseDir, clock, log } = deps;
   const { start, listener: listenerFor, check, graceMs, detaches } = options;
   assertCanStartPrograms(deps.platform);
+  if (typeof start !== 'function')
+    throw new AgentcomError(
+      'AC_PLUGIN_INVALID',
+      `A runner of programs needs "start", a function that returns { argv }: found ${typeof start}.`,
+    );
   const table = systemProcessTable(deps.platform);
   const common = { graceMs, clock, log, table };
 
@@ -88,6 +106,7 @@ export function startedProgram(deps: ProgramRunnerDeps, options: StartedProgramO
     wake: (request: WakeRequest, signal: StopSignal): AsyncIterable<WakeEvent> =>
       wakeEvents(async (emit, detachSignal) => {
         const started = await start(request);
+        assertStart(started);
         if ('type' in started) return emit(started);
         const { argv, input, cwd: folder, env, passEnv } = started;
         const cwd = resolve(baseDir, folder ?? '.');

@@ -137,3 +137,20 @@ withRuns('who leaves hears no more and disturbs nothing; who comes back hears al
   await writeFile(end, '');
   t.match(await later, [{ type: 'started' }, { type: 'completed', output: 1 }, { type: 'exited', exitCode: null }]);
 });
+
+withRuns('a start that is no function, or returns no argv, is named', async (t, world) => {
+  const deps = { baseDir: world.baseDir, clock: systemClock(), log: memoryLog() };
+  t.throws(() => programRunner(deps, {} as never), { code: 'AC_PLUGIN_INVALID', message: /needs "start", a function/ });
+  for (const [returned, found] of [
+    [undefined, 'undefined'],
+    [{ args: ['ls'] }, String.raw`\{"args":\["ls"\]\}`],
+    [{ argv: [] }, ''],
+    [{ argv: ['ls', 1] }, ''],
+    ['ls -l', 'ls -l'],
+  ] as const) {
+    const runner = programRunner(deps, { start: () => returned as never });
+    const request = await world.request();
+    const message = new RegExp(`"start" returned .*${found}.*wanted \\{ argv`);
+    await t.rejects(all(runner.wake(request, never())), { code: 'AC_PLUGIN_INVALID', message });
+  }
+});
