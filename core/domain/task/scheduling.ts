@@ -36,13 +36,16 @@ export const mayTake = (
 
 /** An index key of a requirement: the agent id if it is for one agent only, else its first capability. */
 const indexKeyOf = ({ assignTo, capabilities: [first] }: Requirement): string =>
-  assignTo !== null ? `agent ${assignTo}` : first === undefined ? '' : `capability ${first}`;
+  assignTo !== null ? `agent ${assignTo}` : first === undefined ? '' : capabilityKey(first);
+const capabilityKey = (capability: string): string => `capability ${capability}`;
 
 /**
  * Requirements by index key, so that an agent is compared only with those that it may meet and not with thousands of others.
  */
 export class Requirements {
   readonly #byKey = new Map<string, Requirement[]>();
+  readonly #agentIds = new Set<AgentId>();
+  readonly #firstCapabilities = new Set<string>();
 
   constructor(requirements: Iterable<Requirement>) {
     for (const requirement of requirements) {
@@ -50,7 +53,32 @@ export class Requirements {
       const same = this.#byKey.get(key);
       if (same === undefined) this.#byKey.set(key, [requirement]);
       else same.push(requirement);
+      const [first] = requirement.capabilities;
+      if (requirement.assignTo !== null) this.#agentIds.add(requirement.assignTo);
+      else if (first !== undefined) this.#firstCapabilities.add(first);
     }
+  }
+
+  /** The agents that any of them is for alone. */
+  get agentIds(): readonly AgentId[] {
+    return [...this.#agentIds];
+  }
+
+  /** An agent that is not among `agentIds` can run none of them without one of these capabilities; null: it may need none. */
+  get firstCapabilities(): readonly string[] | null {
+    return this.#byKey.has('') ? null : [...this.#firstCapabilities];
+  }
+
+  /** Which agents with these capabilities can run any of those that are not for one agent alone; `some`: not the excepted ones. */
+  fit(capabilities: readonly string[]): 'all' | 'some' | 'none' {
+    let fit: 'some' | 'none' = 'none';
+    for (const key of ['', ...capabilities.map(capabilityKey)])
+      for (const { capabilities: wanted, except = [] } of this.#byKey.get(key) ?? []) {
+        if (!wanted.every((capability) => capabilities.includes(capability))) continue;
+        if (except.length === 0) return 'all';
+        fit = 'some';
+      }
+    return fit;
   }
 
   /** Whether the agent can run any of them. */
@@ -69,7 +97,7 @@ export class Requirements {
     for (const requirement of this.#byKey.get('') ?? []) if (canRun(requirement, agent)) yield requirement;
     for (const requirement of this.#byKey.get(`agent ${agent.id}`) ?? []) if (canRun(requirement, agent)) yield requirement;
     for (const capability of agent.capabilities)
-      for (const requirement of this.#byKey.get(`capability ${capability}`) ?? []) if (canRun(requirement, agent)) yield requirement;
+      for (const requirement of this.#byKey.get(capabilityKey(capability)) ?? []) if (canRun(requirement, agent)) yield requirement;
   }
 }
 

@@ -11,6 +11,7 @@ import type { RequirementGroup } from '../../../domain/task/task.ts';
 import type { HubLoad } from '../../../ports/hub-metrics.ts';
 import type { Batch } from './batch.ts';
 import type { Outgoing } from './commands.ts';
+import { FreeAgents } from './free-agents.ts';
 
 interface Entry {
   readonly agent: Agent;
@@ -23,15 +24,18 @@ export interface SweepPlace {
   readonly expired: readonly HubLease[];
 }
 
-const unavailableUntil = ({ pausedUntilMs, brokenUntilMs, busyUntilMs }: Agent): readonly number[] =>
-  [pausedUntilMs, brokenUntilMs, busyUntilMs].filter((until) => until !== null);
+/** When the last of its pauses and busy times ends; 0: it has none. */
+const unavailableUntilMs = ({ pausedUntilMs, brokenUntilMs, busyUntilMs }: Agent): number =>
+  Math.max(pausedUntilMs ?? 0, brokenUntilMs ?? 0, busyUntilMs ?? 0);
 
 export class Roster {
   readonly #entries = new Map<AgentId, Entry>();
-  /** Agents by their number of tasks, longest at that number first: a dispatch need not scan thousands of idle agents. */
-  readonly #byTaken = new Map<number, Set<AgentId>>();
-  /** When the pauses and busy times of agents end: few have any, so that finding the next end scans few. */
-  readonly #unavailable = new Map<AgentId, readonly number[]>();
+  /** Those of them that seem to have room. */
+  readonly #free = new FreeAgents();
+  /** Until when agents are paused or busy. */
+  readonly #unavailable = new Map<AgentId, number>();
+  /** The earliest of these; it may be that of an agent that is available since. */
+  #nextAvailableMs = Infinity;
   readonly #hubId: string;
   /** Where the next call of `groups` starts when there are more than its limit. */
   #groupsFrom = 0;
@@ -51,11 +55,12 @@ export class Roster {
   apply(batch: Batch): readonly Outgoing[] {
     const notices: Outgoing[] = [];
     for (const agent of batch.agents.values()) {
+      // Most of those with room that a dispatch considered got nothing.
+      if (this.#entries.get(agent.id)?.agent === agent) continue;
       this.#addNotices(agent, batch.nowMs, notices);
-      const untilMs = unavailableUntil(agent);
-      this.#put(agent.id, agent.connected && agent.hubId === this.#hubId ? { agent, taken: this.slotsTaken(agent.id) } : null);
-      if (this.#entries.has(agent.id) && untilMs.length > 0) this.#unavailable.set(agent.id, untilMs);
-      else this.#unavailable.delete(agent.id);
+      const isHere = agent.connected && agent.hubId === this.#hubId;
+      this.#setUnavailable(agent.id, isHere ? unavailableUntilMs(agent) : 0, batch.nowMs);
+      this.#put(agent.id, isHere ? { agent, taken: this.slotsTaken(agent.id) } : null);
     }
     for (const [id, difference] of batch.slotDeltas) this.#setTaken(id, (taken) => taken + difference);
     for (const id of batch.countedAgents) this.#setTaken(id, (taken) => batch.slotsTaken(id) ?? taken);
@@ -80,16 +85,8 @@ export class Roster {
 
   /** At most `limit` agents that seem to have room for one of these: fewest tasks first, then longest at that number. */
   free(requirements: Requirements, nowMs: number, limit: number): readonly AgentId[] {
-    const free: AgentId[] = [];
-    for (const taken of [...this.#byTaken.keys()].sort((a, b) => a - b)) {
-      for (const id of this.#byTaken.get(taken) ?? []) {
-        const agent = this.get(id);
-        if (agent === undefined || taken >= roomOf(agent) || !mayWork(agent, nowMs)) continue;
-        if (requirements.has(agent)) free.push(id);
-        if (free.length === limit) return free;
-      }
-    }
-    return free;
+    this.#endUnavailable(nowMs);
+    return this.#free.first(requirements, limit);
   }
 
   /**
@@ -103,7 +100,8 @@ export class Roster {
       agentIds.add(agent.id);
       for (const capability of agent.capabilities) capabilities.add(capability);
     };
-    for (const { agent, taken } of this.#entries.values()) if (taken < roomOf(agent) && mayWork(agent, nowMs)) add(agent);
+    this.#endUnavailable(nowMs);
+    for (const agent of this.#free) add(agent);
     for (const agent of beside) add(agent);
     if (agentIds.size === 0) return [];
     const named: RequirementGroup[] = [
@@ -115,13 +113,12 @@ export class Roster {
     return [{ capability: null }, ...[...named.slice(from), ...named.slice(0, from)].slice(0, limit)];
   }
 
-  /** When the next pause or busy time of an agent ends, those of `changed` included; null when there is none. */
+  /** When the next agent is no longer paused or busy, those of `changed` included; null when none is. */
   nextPauseEndMs(nowMs: number, changed: readonly Agent[] = []): number | null {
-    let next: number | null = null;
-    for (const untilMs of [...this.#unavailable.values(), ...changed.map(unavailableUntil)]) {
-      for (const until of untilMs) if (until > nowMs && (next === null || until < next)) next = until;
-    }
-    return next;
+    this.#endUnavailable(nowMs);
+    const ends = changed.map(unavailableUntilMs).filter((untilMs) => untilMs > nowMs);
+    const next = ends.reduce((earliest, untilMs) => Math.min(earliest, untilMs), this.#nextAvailableMs);
+    return next === Infinity ? null : next;
   }
 
   /** How many slots of the agent seem to be taken. */
@@ -154,21 +151,34 @@ export class Roster {
 
   #setTaken(id: AgentId, next: (taken: number) => number): void {
     const entry = this.#entries.get(id);
-    if (entry !== undefined) this.#put(id, { ...entry, taken: Math.max(0, next(entry.taken)) });
+    if (entry === undefined) return;
+    const taken = Math.max(0, next(entry.taken));
+    if (taken !== entry.taken) this.#put(id, { ...entry, taken });
   }
 
   /** Sets its entry; null removes it. */
   #put(id: AgentId, entry: Entry | null): void {
-    const before = this.#entries.get(id);
-    if (before !== undefined && before.taken !== entry?.taken) {
-      const same = this.#byTaken.get(before.taken);
-      same?.delete(id);
-      if (same?.size === 0) this.#byTaken.delete(before.taken);
+    if (entry === null) this.#entries.delete(id);
+    else this.#entries.set(id, entry);
+    // Once its pauses are over: until then it is among the unavailable ones.
+    const hasRoom = entry !== null && entry.taken < roomOf(entry.agent) && mayWork(entry.agent, Infinity);
+    if (hasRoom && !this.#unavailable.has(id)) this.#free.set(entry.agent, entry.taken);
+    else this.#free.delete(id);
+  }
+
+  #setUnavailable(id: AgentId, untilMs: number, nowMs: number): void {
+    if (untilMs <= nowMs) return void this.#unavailable.delete(id);
+    this.#unavailable.set(id, untilMs);
+    this.#nextAvailableMs = Math.min(this.#nextAvailableMs, untilMs);
+  }
+
+  /** Agents whose pauses and busy times are over have room again. */
+  #endUnavailable(nowMs: number): void {
+    if (nowMs < this.#nextAvailableMs) return;
+    this.#nextAvailableMs = Infinity;
+    for (const [id, untilMs] of [...this.#unavailable]) {
+      this.#setUnavailable(id, untilMs, nowMs);
+      if (untilMs <= nowMs) this.#put(id, this.#entries.get(id) ?? null);
     }
-    if (entry === null) return void this.#entries.delete(id);
-    this.#entries.set(id, entry);
-    const same = this.#byTaken.get(entry.taken);
-    if (same === undefined) this.#byTaken.set(entry.taken, new Set([id]));
-    else same.add(id);
   }
 }
