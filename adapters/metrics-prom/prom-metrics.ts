@@ -58,6 +58,9 @@ const REQUEUING = ['failed', 'rejected', 'released', 'reclaimed', 'lost'] as con
 /** Default metrics whose names Prometheus reads as counters, though they are not. The same values are in others. */
 const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
+/** How often the delay of the event loop is sampled. Each sample wakes the process, so that a hub at rest costs what it samples. Milliseconds. */
+const LAG_SAMPLED_MS = 50;
+
 export interface PromMetricsOptions {
   /** Whether the metrics of the process (memory, CPU, garbage collection) are added. Default: true. */
   readonly ofProcess?: boolean | undefined;
@@ -102,7 +105,7 @@ export function promMetrics({ ofProcess = true }: PromMetricsOptions = {}): HubM
   for (const [how, reasons] of Object.entries(END_REASONS)) for (const reason of reasons) assignmentsEnded.inc({ how, reason }, 0);
   for (const how of REQUEUING) requeued.inc({ how }, 0);
   if (ofProcess) {
-    collectDefaultMetrics({ register: registry });
+    collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LAG_SAMPLED_MS });
     for (const name of MISNAMED) registry.removeSingleMetric(name);
   }
 

@@ -6,7 +6,7 @@ import { hubBench, type Answered } from './hub-bench.ts';
 
 const BOUND_MS = 300;
 const STALL_MS = 600;
-const PRIMING_MS = 50;
+const PRIMING_MS = 100;
 const RECOVERS_WITHIN_MS = 10_000;
 const TASK = { description: 'a task' };
 const LINES = { 'content-type': 'application/x-ndjson' };
