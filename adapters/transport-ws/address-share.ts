@@ -6,54 +6,63 @@ import type { Socket } from 'node:net';
 import { addressGroup, plainAddress } from '../../core/protocol/client-address.ts';
 
 interface Counted {
+  /** That of TCP. */
+  readonly socket: Socket;
+  /** Null without TLS. */
+  readonly ends: string | null;
   readonly address: string;
-  isReleased: boolean;
 }
 
 export class AddressShare {
   readonly #connectionsMax: number;
+  readonly #isTls: boolean;
   readonly #held = new Map<string, number>();
-  /** The latest connection between two ends. */
-  readonly #counted = new Map<string, Counted>();
+  readonly #counted = new Map<Socket, Counted>();
+  /** The latest connection between two ends, with TLS. */
+  readonly #byEnds = new Map<string, Counted>();
 
   /** `connectionsMax`: of all addresses, including WebSockets. */
-  constructor(connectionsMax: number) {
+  constructor(connectionsMax: number, isTls: boolean) {
     this.#connectionsMax = connectionsMax;
+    this.#isTls = isTls;
   }
 
-  /**
-   * Counts the connection until it is released or closed. False if its address has its share already, given the number of open WebSockets.
-   */
+  /** Counts the connection until `release` or `closed`. False if its address has its share already, given the number of open WebSockets. */
   acquire(socket: Socket, socketsOpen: number): boolean {
     const address = addressGroup(plainAddress(socket.remoteAddress ?? ''));
     const held = this.#held.get(address) ?? 0;
     if (held >= Math.ceil((this.#connectionsMax - socketsOpen) / 2)) return false;
     this.#held.set(address, held + 1);
-    const counted: Counted = { address, isReleased: false };
-    const ends = endsOf(socket);
-    this.#counted.set(ends, counted);
-    socket.once('close', () => {
-      if (this.#counted.get(ends) === counted) this.#counted.delete(ends);
-      this.#release(counted);
-    });
+    const counted: Counted = { socket, ends: this.#isTls ? endsOf(socket) : null, address };
+    this.#counted.set(socket, counted);
+    if (counted.ends !== null) this.#byEnds.set(counted.ends, counted);
     return true;
   }
 
   /** The connection has become a WebSocket of a sidecar. `socket`: that of TCP, or of TLS above it. */
   release(socket: Socket): void {
-    const counted = this.#counted.get(endsOf(socket));
+    const counted = this.#isTls ? this.#byEnds.get(endsOf(socket)) : this.#counted.get(socket);
+    if (counted !== undefined) this.#release(counted);
+  }
+
+  /** The connection is closed. `socket`: that of TCP, counted or not. */
+  closed(socket: Socket): void {
+    const counted = this.#counted.get(socket);
     if (counted !== undefined) this.#release(counted);
   }
 
   #release(counted: Counted): void {
-    if (counted.isReleased) return;
-    counted.isReleased = true;
-    const { address } = counted;
+    const { socket, ends, address } = counted;
+    this.#counted.delete(socket);
+    if (ends !== null && this.#byEnds.get(ends) === counted) this.#byEnds.delete(ends);
     const left = (this.#held.get(address) ?? 1) - 1;
     if (left === 0) this.#held.delete(address);
     else this.#held.set(address, left);
   }
 }
 
-/** A TLS socket has the ends of its TCP socket, and nothing else in common with it that is public. */
+/**
+ * A TLS socket has the ends of its TCP socket, and nothing else in common with it that is public. Node keeps what it was asked of a
+ * socket, so without TLS it is not asked.
+ */
 const endsOf = ({ remoteAddress, remotePort, localAddress }: Socket): string => `${remoteAddress} ${remotePort} ${localAddress}`;

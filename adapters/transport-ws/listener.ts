@@ -59,7 +59,12 @@ export const openPort = async ({ options, events, settings, nextId, isRefusing, 
   };
   const upgrader = new WebSocketServer(upgrading);
 
-  const share = new AddressShare(connectionsMax);
+  const share = new AddressShare(connectionsMax, certificate !== undefined);
+  // One function for all sockets: with `once` and a closure, each of thousands would have several objects of its own.
+  function closed(this: Socket): void {
+    sockets.delete(this);
+    share.closed(this);
+  }
   server.on('connection', (socket) => {
     if (!share.acquire(socket, connections.size)) {
       note('one address has half of the free connections', { remoteAddress: plainAddress(socket.remoteAddress ?? '') });
@@ -67,7 +72,7 @@ export const openPort = async ({ options, events, settings, nextId, isRefusing, 
       return;
     }
     sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+    socket.on('close', closed);
   });
   server.on('drop', (peer) => note('connections full', { remoteAddress: plainAddress(peer?.remoteAddress ?? '') }));
   // Not inside the `upgrade` listener: a closure there would keep the request in memory as long as the connection lives.

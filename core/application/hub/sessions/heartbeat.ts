@@ -23,11 +23,10 @@ export class Heartbeat {
   }
 
   /** `probe`: nothing came for a while, and the caller MUST probe the peer now. `dead`: it was probed and did not answer. */
-  check({ pongWaitMs, heartbeatMs }: Pick<HubTiming, 'pongWaitMs' | 'heartbeatMs'>): 'alive' | 'probe' | 'dead' {
-    const now = this.#clock.monotonicMs();
-    if (this.#probedMonotonicMs !== null) return now - this.#probedMonotonicMs >= pongWaitMs ? 'dead' : 'alive';
-    if (now - this.#lastMonotonicMs < heartbeatMs * 1.5) return 'alive';
-    this.#probedMonotonicMs = now;
+  check(monotonicMs: number, { pongWaitMs, heartbeatMs }: Pick<HubTiming, 'pongWaitMs' | 'heartbeatMs'>): 'alive' | 'probe' | 'dead' {
+    if (this.#probedMonotonicMs !== null) return monotonicMs - this.#probedMonotonicMs >= pongWaitMs ? 'dead' : 'alive';
+    if (monotonicMs - this.#lastMonotonicMs < heartbeatMs * 1.5) return 'alive';
+    this.#probedMonotonicMs = monotonicMs;
     return 'probe';
   }
 }

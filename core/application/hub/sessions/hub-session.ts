@@ -163,10 +163,10 @@ export class HubSession {
   }
 
   /** Probes a silent peer, and closes one that did not answer. Called regularly. */
-  checkHeartbeat(): void {
+  checkHeartbeat(nowMs: number, monotonicMs: number): void {
     if (this.#state !== 'identified') return;
-    if (this.#token !== null && isExpired(this.#token, this.#deps.clock.nowMs())) return this.close(1008, 'the token has expired');
-    const state = this.#heartbeat.check(this.#deps.context.timing);
+    if (this.#token !== null && isExpired(this.#token, nowMs)) return this.close(1008, 'the token has expired');
+    const state = this.#heartbeat.check(monotonicMs, this.#deps.context.timing);
     if (state === 'dead') return this.close(1001, 'no sign of life');
     if (state !== 'probe') return;
     if (this.#version === 1) this.connection.ping();

@@ -89,7 +89,8 @@ export class HubSessions implements TransportEvents {
     const { clock, context } = this.#deps;
     const everyMs = Math.min(context.timing.heartbeatMs, context.timing.pongWaitMs) / 2;
     const check = (): void => {
-      for (const session of this.#sessions.values()) session.checkHeartbeat();
+      const [nowMs, monotonicMs] = [clock.nowMs(), clock.monotonicMs()];
+      for (const session of this.#sessions.values()) session.checkHeartbeat(nowMs, monotonicMs);
       wait();
     };
     const wait = (): void => {

@@ -22,25 +22,27 @@ export const TOO_FAST = 'the agent sends more frames or bytes than it may';
 /** Agents tracked at once; beyond that the one that identified first is dropped. More than there are sockets. */
 const AGENTS_MAX = 20_000;
 
+/** The same for all agents: each of thousands has its own rate. */
+interface RateRules {
+  readonly frames: BucketRule;
+  readonly bytes: BucketRule;
+}
+
 /** The rate of one agent. Mutable: every frame of every agent passes here. */
 export class FrameRate {
-  readonly #limits: RateLimits;
+  readonly #rules: RateRules;
   readonly #clock: Clock;
-  readonly #frameRule: BucketRule;
-  readonly #byteRule: BucketRule;
   #frames: number;
   #bytes: number;
   #atMs: number;
   #blockedUntilMs = 0;
   #waste: Bucket;
 
-  constructor(limits: RateLimits, clock: Clock) {
-    this.#limits = limits;
+  constructor(rules: RateRules, clock: Clock) {
+    this.#rules = rules;
     this.#clock = clock;
-    this.#frameRule = { burst: limits.agentFrameBurst, perSecond: limits.agentFramesPerSecond };
-    this.#byteRule = { burst: limits.agentByteBurst, perSecond: limits.agentBytesPerSecond };
-    this.#frames = limits.agentFrameBurst;
-    this.#bytes = limits.agentByteBurst;
+    this.#frames = rules.frames.burst;
+    this.#bytes = rules.bytes.burst;
     this.#atMs = clock.monotonicMs();
     this.#waste = fullBucket(WASTE, this.#atMs);
   }
@@ -61,18 +63,18 @@ export class FrameRate {
 
   /** Counts a frame and returns whether the agent is within its rate; if not, it is blocked from now on. */
   take(bytes: number): boolean {
-    const { agentFramesPerSecond, agentFrameBurst, agentBytesPerSecond, agentByteBurst } = this.#limits;
+    const { frames, bytes: rate } = this.#rules;
     const nowMs = this.#clock.monotonicMs();
     const elapsedMs = nowMs - this.#atMs;
     this.#atMs = nowMs;
-    this.#frames = refilled(this.#frames, elapsedMs, this.#frameRule) - 1;
-    this.#bytes = refilled(this.#bytes, elapsedMs, this.#byteRule) - bytes;
-    const framesOver = agentFramesPerSecond > 0 && this.#frames < 0;
-    const bytesOver = agentBytesPerSecond > 0 && this.#bytes < 0;
+    this.#frames = refilled(this.#frames, elapsedMs, frames) - 1;
+    this.#bytes = refilled(this.#bytes, elapsedMs, rate) - bytes;
+    const framesOver = frames.perSecond > 0 && this.#frames < 0;
+    const bytesOver = rate.perSecond > 0 && this.#bytes < 0;
     if (!framesOver && !bytesOver) return true;
     const fullInS = Math.max(
-      framesOver ? (agentFrameBurst - this.#frames) / agentFramesPerSecond : 0,
-      bytesOver ? (agentByteBurst - this.#bytes) / agentBytesPerSecond : 0,
+      framesOver ? (frames.burst - this.#frames) / frames.perSecond : 0,
+      bytesOver ? (rate.burst - this.#bytes) / rate.perSecond : 0,
     );
     this.#blockedUntilMs = nowMs + Math.ceil(fullInS * 1_000);
     return false;
@@ -85,12 +87,15 @@ export class FrameRate {
 }
 
 export class FrameRates {
-  readonly #limits: RateLimits;
+  readonly #rules: RateRules;
   readonly #clock: Clock;
   readonly #byAgent = new Map<AgentId, FrameRate>();
 
   constructor(limits: RateLimits, clock: Clock) {
-    this.#limits = limits;
+    this.#rules = {
+      frames: { burst: limits.agentFrameBurst, perSecond: limits.agentFramesPerSecond },
+      bytes: { burst: limits.agentByteBurst, perSecond: limits.agentBytesPerSecond },
+    };
     this.#clock = clock;
   }
 
@@ -98,7 +103,7 @@ export class FrameRates {
   of(agentId: AgentId): FrameRate {
     const known = this.#byAgent.get(agentId);
     if (known !== undefined) return known;
-    const made = new FrameRate(this.#limits, this.#clock);
+    const made = new FrameRate(this.#rules, this.#clock);
     this.#byAgent.set(agentId, made);
     const [oldest] = this.#byAgent.size > AGENTS_MAX ? this.#byAgent.keys() : [];
     if (oldest !== undefined) this.#byAgent.delete(oldest);
