@@ -19,6 +19,9 @@ import { KEYS_MAX, type ReadyQueueCache } from './cache/ready-queue-cache.ts';
 /** Later than any time: what is not eligible yet counts too. */
 const WHENEVER_MS = Number.MAX_SAFE_INTEGER;
 
+/** No hub has less than no agents. */
+const NONE_KNOWN = { hubId: '', count: -1 };
+
 /** Every key is an array's text. */
 const ALL_KEYS = { from: '[', until: '\\' };
 
@@ -173,7 +176,8 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
       if (cache !== null) hooks?.onCounted(counted);
       return [...known, ...counted];
     },
-    activeAgents: async (exceptOf) => (await transaction.rows('activeAgents', exceptOf)).map(activeIn),
+    activeAgents: async (exceptOf, { hubId, count } = NONE_KNOWN) =>
+      (await transaction.rows('activeAgents', { exceptOf, hubId, count })).map(activeIn),
     remove: (old) => removeOldRows(transaction, old, readable),
     async removeAgents(old) {
       const removed = await removeAgents(transaction, old);

@@ -54,7 +54,10 @@ export const STATEMENTS = {
   pendingStops: 'reads',
   /** Parameter: agent ids. Rows: `agent_id` and `held`, how many live tasks and pending stops it has. */
   heldCounts: 'reads',
-  /** Parameter: ids of hubs. Rows: `id`, in their order. */
+  /**
+   * Parameter: `{exceptOf, hubId, count}`; exceptOf: ids of hubs. Rows: `id` and `has_stops`, by id; without agents of that hub that have no
+   * stops if so many are connected to it.
+   */
   activeAgents: 'reads',
 
   /** Parameter: task columns (rows.ts). Changes; what is there already stays. */

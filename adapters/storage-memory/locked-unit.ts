@@ -76,7 +76,7 @@ export function lockedUnit(unit: StoreUnit, locks: TransactionLocks): StoreUnit 
     dependentsOf: (of, limit) => run(() => unit.dependentsOf(of, limit)),
     bodies: (ids) => run(() => unit.bodies(ids)),
     heldCounts: (agentIds) => run(() => unit.heldCounts(agentIds)),
-    activeAgents: (exceptOf) => run(() => unit.activeAgents(exceptOf)),
+    activeAgents: (exceptOf, known) => run(() => unit.activeAgents(exceptOf, known)),
     remove: (old) => run(() => unit.remove(old)),
     removeAgents: (old) => run(() => unit.removeAgents(old)),
     async save(changes) {

@@ -338,10 +338,15 @@ export function memoryStoreUnit(
       inTransaction(() =>
         [...new Set(agentIds)].map(holdingOf).map(({ agentId, live, stops: held }) => ({ agentId, held: live.length + held.length })),
       ),
-    activeAgents: (exceptOf) =>
+    activeAgents: (exceptOf, known) =>
       inTransaction(() => {
-        const isElsewhere = ({ connected, hubId }: Agent): boolean => connected && hubId !== null && exceptOf.includes(hubId);
-        return activeAmong((agent, hasStops) => (agent.connected || hasStops) && !isElsewhere(agent));
+        const isAt = (agent: Agent, hubIds: readonly string[]): boolean =>
+          agent.connected && agent.hubId !== null && hubIds.includes(agent.hubId);
+        const isKnown = (agent: Agent): boolean => known !== undefined && isAt(agent, [known.hubId]);
+        const hasAll = [...agents.values()].filter(isKnown).length === known?.count;
+        return activeAmong(
+          (agent, hasStops) => (agent.connected || hasStops) && !isAt(agent, exceptOf) && (hasStops || !hasAll || !isKnown(agent)),
+        );
       }),
     remove: (old) => inTransaction(() => old).then(remove),
     removeAgents: (old) =>

@@ -40,6 +40,12 @@ export interface HubsAlive {
 /** `sweep`: handle tasks that are due, and hubs whose lease expired. `removal`: remove old tasks, keys and agents. */
 export type Duty = 'sweep' | 'removal';
 
+/** How many agents a hub knows to be connected to it. */
+export interface KnownAgents {
+  readonly hubId: string;
+  readonly count: number;
+}
+
 /** An agent with a task or a pending stop. */
 export interface ActiveAgent {
   readonly id: AgentId;

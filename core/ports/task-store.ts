@@ -11,7 +11,7 @@ import type { KeptResult } from '../domain/task/kept-results.ts';
 import type { AgentRemoval, Removal, Removed, RemovedAgents } from '../domain/task/removal.ts';
 import type { Tombstone } from '../domain/task/tombstone.ts';
 import type { TaskRow, Requirement, RequirementGroup, Status, Priority, Task, TaskBody } from '../domain/task/task.ts';
-import type { ActiveAgent, ClusterUnit } from './cluster-unit.ts';
+import type { ActiveAgent, ClusterUnit, KnownAgents } from './cluster-unit.ts';
 import type { EarlyTransaction } from './opening.ts';
 
 /** How stores differ. */
@@ -181,8 +181,11 @@ export interface StoreUnit {
    */
   heldCounts(agentIds: readonly AgentId[]): Promise<readonly HeldCount[]>;
 
-  /** Agents that are connected or have a pending stop, except those that are connected to one of these hubs. By id. Locks nothing. */
-  activeAgents(exceptOf: readonly string[]): Promise<readonly ActiveAgent[]>;
+  /**
+   * Agents that are connected or have a pending stop, except those that are connected to one of these hubs. By id. Locks nothing. If
+   * exactly `known.count` agents are connected to the hub `known.hubId`, it knows them all: those without a pending stop MUST be left out.
+   */
+  activeAgents(exceptOf: readonly string[], known?: KnownAgents): Promise<readonly ActiveAgent[]>;
 
   /**
    * Removes old rows, at most `limit` of each kind, and returns how many. Of a task it removes the body, results, history and

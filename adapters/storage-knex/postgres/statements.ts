@@ -60,16 +60,18 @@ const lockNames = (names: string): string => `
     ) AS in_order`;
 
 const HAS_STOPS = 'EXISTS (SELECT 1 FROM pending_stops AS s WHERE s.agent_id = agents.id)::integer AS has_stops';
+/** The texts of a list in a parameter that is one object, for `= ANY`. */
+const listed = (name: string): string => `ARRAY(SELECT json_array_elements_text($1::json -> '${name}'))`;
+
 const ACTIVE_AGENTS = `
     SELECT id, ${HAS_STOPS} FROM agents
     WHERE id = ANY (ARRAY(
-      SELECT id FROM agents WHERE connected = 1
+      SELECT id FROM agents WHERE connected = 1 AND (
+        hub_id IS DISTINCT FROM ${field('hubId', 'text')} OR ${field('count')} <> (
+          SELECT count(*) FROM agents WHERE connected = 1 AND hub_id = ${field('hubId', 'text')}))
       UNION SELECT agent_id FROM pending_stops))
-      AND NOT (connected = 1 AND coalesce(hub_id, '') = ANY (${NAMES}))
+      AND NOT (connected = 1 AND coalesce(hub_id, '') = ANY (${listed('exceptOf')}))
     ORDER BY id`;
-
-/** The texts of a list in a parameter that is one object, for `= ANY`. */
-const listed = (name: string): string => `ARRAY(SELECT json_array_elements_text($1::json -> '${name}'))`;
 
 /** Run before the statement of that name, with its parameter: a statement does not see what was committed while it waited. */
 export const POSTGRES_LOCKS: Partial<PostgresStatements> = {

@@ -140,9 +140,11 @@ export const SQLITE_STATEMENTS: Statements = {
   activeAgents: `
     SELECT id, EXISTS (SELECT 1 FROM pending_stops AS s WHERE s.agent_id = agents.id) AS has_stops FROM agents
     WHERE id IN (
-      SELECT id FROM agents INDEXED BY agents_connected WHERE connected = 1
+      SELECT id FROM agents INDEXED BY agents_connected WHERE connected = 1 AND (
+        hub_id IS NOT (SELECT ?1 ->> '$.hubId') OR (SELECT ?1 ->> '$.count') <> (
+          SELECT count(*) FROM agents INDEXED BY agents_connected WHERE connected = 1 AND hub_id = (SELECT ?1 ->> '$.hubId')))
       UNION SELECT agent_id FROM pending_stops)
-      AND NOT (connected = 1 AND coalesce(hub_id, '') IN ${NAMES})
+      AND NOT (connected = 1 AND coalesce(hub_id, '') IN (SELECT value FROM json_each(?1, '$.exceptOf')))
     ORDER BY id`,
 
   insertTasks: insert('tasks', columnsOf('insertTasks'), '(id) DO NOTHING'),

@@ -82,7 +82,7 @@ function steppedUnit(unit: StoreUnit, kill: Armed, saving: (changes: Changes) =>
     dependentsOf: (of, limit) => unit.dependentsOf(of, limit),
     bodies: (ids) => unit.bodies(ids),
     heldCounts: (agentIds) => around(kill, 'counting holdings', () => unit.heldCounts(agentIds)),
-    activeAgents: (exceptOf) => unit.activeAgents(exceptOf),
+    activeAgents: (exceptOf, known) => unit.activeAgents(exceptOf, known),
     remove: (old) => around(kill, 'removing what is over for long', () => unit.remove(old)),
     removeAgents: (old) => unit.removeAgents(old),
     async save(changes) {

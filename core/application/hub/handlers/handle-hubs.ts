@@ -5,6 +5,7 @@
 import type { Agent } from '../../../domain/agent/agent.ts';
 import type { HubLease, HubMail } from '../../../domain/agent/hub-lease.ts';
 import type { AgentId } from '../../../domain/ids.ts';
+import type { StoreUnit } from '../../../ports/task-store.ts';
 import type { Batch } from '../batch/batch.ts';
 import type { Command, MailAnswer, MailCommand, PollAnswer, PollCommand } from '../batch/commands.ts';
 import { hasDuty as takesDuty } from '../batch/duty.ts';
@@ -62,12 +63,27 @@ export async function loadForHubs(batch: Batch, commands: readonly Command[], co
   const checksAgents = isFullSweep || isStart;
   const hubs = ((hasDuty && checksAgents) || isToAll ? await cluster?.expireHubs() : undefined) ?? NO_OTHERS;
   const live = hubs.living.filter((id) => id !== hubId);
-  const active = !checksAgents ? [] : hasDuty ? await unit.activeAgents(live) : isFullSweep ? await cluster?.agentsOf(hubId) : [];
-  const wanting = (active ?? []).filter(({ id, hasStops }) => hasStops || !isConnectedHere(id, roster, context)).map(({ id }) => id);
+  const wanting = checksAgents ? await sweepable(unit, { live, hasDuty, isFullSweep }, context, roster) : [];
   const expired = [...roster.swept.expired, ...hubs.expired];
   const { agentIds, more } = checksAgents ? nextToSweep(wanting, roster.swept) : { agentIds: [], more: false };
   if (checksAgents) roster.swept = { after: more ? (agentIds.at(-1) ?? null) : null, expired: more ? expired : [] };
   return { hasDuty, agentIds, more, live, expired, leaseExpired: renewed === 'made' && !isStart, mail };
+}
+
+/** The agents that a full sweep may have to change, by id. Of those that are connected here, most need nothing, and are not asked of the store. */
+async function sweepable(
+  unit: StoreUnit,
+  { live, hasDuty, isFullSweep }: { readonly live: readonly string[]; readonly hasDuty: boolean; readonly isFullSweep: boolean },
+  context: HubContext,
+  roster: Roster,
+): Promise<readonly AgentId[]> {
+  const { hubId, isHere } = context;
+  if (!hasDuty && !isFullSweep) return [];
+  const known = roster.connected();
+  const active = hasDuty ? await unit.activeAgents(live, { hubId, count: known.length }) : await unit.cluster?.agentsOf(hubId);
+  const wanting = (active ?? []).filter(({ id, hasStops }) => hasStops || !isConnectedHere(id, roster, context));
+  const gone = known.filter(({ id, sessionNumber }) => !isHere(id, sessionNumber));
+  return [...new Set([...wanting, ...gone].map(({ id }) => id))].sort();
 }
 
 /** Continues after the last sweep, so that agents with unconfirmed stops do not hold up the others. `ids`: in order. */

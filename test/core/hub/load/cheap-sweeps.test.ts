@@ -16,14 +16,17 @@ t.test('R20: a moment that is due is no reason to look at every agent; a regular
   }
   await rig.pass(5_000);
   let looks = 0;
+  let listed = 0;
   let loaded = 0;
   watchUnits(rig.storage, (unit) => {
     let isSweep = false;
     return {
-      activeAgents: (exceptOf) => {
+      activeAgents: async (exceptOf, known) => {
         isSweep = true;
         looks += 1;
-        return unit.activeAgents(exceptOf);
+        const active = await unit.activeAgents(exceptOf, known);
+        listed += active.length;
+        return active;
       },
       load: (names) => {
         if (isSweep) loaded += names.holders?.length ?? 0;
@@ -36,6 +39,7 @@ t.test('R20: a moment that is due is no reason to look at every agent; a regular
   t.equal(looks, 0, 'at all agents, in 11 s with 20 due moments');
   await rig.queue.do({ kind: 'sweep' });
   t.equal(looks, 1);
+  t.equal(listed, 0, 'agents that the hub knows of, beside those that the store has');
   t.equal(loaded, 0, 'agents whose sockets are here, and who have nothing to stop');
   await rig.stop();
 });

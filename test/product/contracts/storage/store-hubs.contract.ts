@@ -159,6 +159,19 @@ export function storeHubsCases(name: string, subject: StorageSubject, runner: Te
       t.strictSame(await active(), ['nobody', 'one']);
     });
 
+    test('leaves out the agents of a hub that knows them all', async (t) => {
+      const storage = await openedIn(t, subject);
+      await commit(storage, agentsOfTwoHubs);
+      const active = (hubId: string, count: number) =>
+        inUnit(storage, async (unit) => named(await unit.activeAgents([], { hubId, count })));
+      const all = ['gone, stopping', 'nobody', 'one', 'two, stopping'];
+      t.strictSame(await active('hub-1', 1), ['gone, stopping', 'nobody', 'two, stopping']);
+      t.strictSame(await active('hub-2', 1), all, 'one that has a stop is not left out');
+      t.strictSame(await active('hub-1', 0), all, 'it does not know of one');
+      t.strictSame(await active('hub-1', 2), all, 'it knows of one that is not there');
+      t.strictSame(await active('hub-3', 0), all, 'it has none');
+    });
+
     shared('knows the agents of a hub', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, agentsOfTwoHubs);
