@@ -300,7 +300,7 @@ export class World implements Surroundings {
     }
     if (from === 'hub' && type === 'task_assign') {
       const { task_id: taskId, generation } = JSON.parse(text) as { readonly task_id: TaskId; readonly generation: number };
-      this.#rights.pushed(taskId, generation, this.ledger.isQuiet(this.network.hubOf(connection)));
+      this.#rights.pushed(taskId, generation, this.ledger.mayBeQuiet(this.network.hubOf(connection)));
     }
     if (text.includes('"agent_id_in_use"')) this.trace.rare('agent id in use');
     const [, said, taskId, generation = ''] = from === 'hub' ? [] : (TASK_FRAME.exec(text) ?? []);

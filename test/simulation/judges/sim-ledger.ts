@@ -212,9 +212,9 @@ export class Ledger {
     this.#quietUntilMs.set(hub, this.#deps.clock.monotonicMs() + this.#quietTimeMs());
   }
 
-  /** Whether this hub may take nothing back for silence. */
-  isQuiet(hub: string): boolean {
-    return (this.#quietUntilMs.get(hub) ?? 0) > this.#deps.clock.monotonicMs();
+  /** Whether this hub may still hold its quiet period: store time runs a twentieth slower while the wall clock is behind. */
+  mayBeQuiet(hub: string): boolean {
+    return (this.#quietUntilMs.get(hub) ?? 0) + this.#quietTimeMs() / 19 > this.#deps.clock.monotonicMs();
   }
 
   /** The clock of a hub that has its store to itself went on by so little that nobody sees it: its times are over that much sooner. */
