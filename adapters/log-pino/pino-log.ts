@@ -56,31 +56,20 @@ export const pinoLog = (options: PinoLogOptions = {}): Log => {
   return saying(logger, {}, () => stream.flush());
 };
 
-/** Flush functions of what waits for the end of the turn. */
-const waitingForExit = new Set<() => void>();
-let isExitWatched = false;
-
-/** Writes what one turn of the event loop logs in one go. */
+/** Writes what one turn of the event loop logs in one go. For the one log of a program: it listens to the exit. */
 function together(output: DestinationStream): DestinationStream & { flush(): void } {
   let lines = '';
   const flush = (): void => {
     if (lines === '') return;
     const text = lines;
     lines = '';
-    waitingForExit.delete(flush);
     output.write(text);
   };
-  if (!isExitWatched) {
-    isExitWatched = true;
-    process.once('exit', () => waitingForExit.forEach((one) => one()));
-  }
+  process.once('exit', flush);
   return {
     flush,
     write(line) {
-      if (lines === '') {
-        waitingForExit.add(flush);
-        setImmediate(flush);
-      }
+      if (lines === '') setImmediate(flush);
       lines += line;
       if (lines.length >= TOGETHER_CHARACTERS_MAX) flush();
     },

@@ -279,7 +279,7 @@ const isSmall = (rows: SavedRows): boolean => keysOf(rows).every((statement) => 
 async function saveLast(transaction: Transaction, rows: SavedRows, mail: Changes['mail']): Promise<readonly StoredEvent[]> {
   const numbers = isSmall(rows) ? await transaction.saveAndCommit?.(rows) : null;
   if (numbers === null || numbers === undefined) return save(transaction, rows, mail, true);
-  return rows.insertEvents.map((event, index) => stored(event, numbers[index] as number));
+  return rows.insertEvents.map((event, index) => storedEvent(event, numbers[index] as number));
 }
 
 const keysOf = <K extends string>(object: Readonly<Record<K, unknown>>): readonly K[] => Object.keys(object) as K[];
@@ -301,12 +301,12 @@ async function saveEvents(transaction: Transaction, events: readonly TaskEvent[]
   return events.map((event) => {
     const id = ids.get(`${event.taskId} ${event.seq}`);
     if (id === undefined) throw new AgentcomError('AC_INTERNAL', `Event ${event.seq} of task ${event.taskId} was saved and is not there.`);
-    return stored(event, id);
+    return storedEvent(event, id);
   });
 }
 
 /** Field by field, which V8 does several times as fast as a spread. */
-const stored = ({ taskId, seq, event, atMs, agentId, generation, session, details }: TaskEvent, id: number): StoredEvent => ({
+const storedEvent = ({ taskId, seq, event, atMs, agentId, generation, session, details }: TaskEvent, id: number): StoredEvent => ({
   id,
   taskId,
   seq,

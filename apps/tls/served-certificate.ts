@@ -65,7 +65,7 @@ export async function servedCertificate({ tls, clock, log }: ServedCertificateDe
     saidExpiryAtMs = null;
     const fields = { cert_file: certFile, expires_at: new Date(expiresAtMs).toISOString() };
     if (isOtherKey && isSelfSigned)
-      log.warn('serving a certificate with another key: who compares fingerprints refuses it without this one', { ...fields, fingerprint });
+      log.warn('serving a certificate with another key: clients that pin the old fingerprint refuse it', { ...fields, fingerprint });
     else log.info('serving a renewed certificate', isOtherKey ? { ...fields, fingerprint } : fields);
   };
 

@@ -5,6 +5,7 @@ import type { Log } from '../../core/ports/log.ts';
 import type { AdoptedRun, StopSignal, WakeEvent, WakeRequest, WakeRunner } from '../../core/ports/wake-runner.ts';
 import { adoptRun } from './process/adopt-run.ts';
 import { followOutput, type AsyncLineParser, type OutputFollower, type ParsedEvent } from './output/follow-output.ts';
+import { isRecord } from '../../core/domain/describe-value.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { assertCanStartPrograms } from './process/can-start-programs.ts';
 import { launch } from './process/launch.ts';
@@ -79,11 +80,8 @@ export interface StartedProgramOptions {
 /** What a plugin's `start` returns is checked like any other value from outside. */
 function assertStart(started: ProgramStart | SpawnFailure): void {
   const given: unknown = started;
-  if (typeof given === 'object' && given !== null) {
-    if ('type' in given) return;
-    const argv: unknown = 'argv' in given ? given.argv : undefined;
-    if (Array.isArray(argv) && argv.length > 0 && argv.every((one) => typeof one === 'string')) return;
-  }
+  const { type, argv } = isRecord(given) ? given : {};
+  if (type !== undefined || (Array.isArray(argv) && argv.length > 0 && argv.every((one) => typeof one === 'string'))) return;
   const found = JSON.stringify(given)?.slice(0, 200) ?? typeof given;
   throw new AgentcomError('AC_PLUGIN_INVALID', `"start" returned ${found}, wanted { argv: [program, …arguments] }, all of them strings.`);
 }

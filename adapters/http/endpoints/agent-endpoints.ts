@@ -101,12 +101,12 @@ export function agentHandlers(deps: HttpApiDeps, why: Waiting): AgentHandlers {
 
 /** Why the agent cannot be removed, and what to do first. */
 function whyNeeded({ agent, live, pendingStops }: AgentRow): string {
-  if (agent.connected)
-    return `Agent ${agent.id} is connected. First stop its sidecar, or revoke its tokens (agentcom tokens revoke ${agent.id}, or DELETE /admin/tokens/${agent.id}).`;
+  const revoke = `agentcom tokens revoke ${agent.id}, or DELETE /admin/tokens/${agent.id}`;
+  if (agent.connected) return `Agent ${agent.id} is connected. First stop its sidecar, or revoke its tokens (${revoke}).`;
   if (live.length > 0) return `Agent ${agent.id} still has ${live.length} tasks. Cancel them, or wait until they are reclaimed.`;
   if (pendingStops > 0)
     return `Agent ${agent.id} has yet to confirm ${pendingStops} stops. They count as confirmed after the reconnect grace.`;
-  return `Agent ${agent.id} has a live token. Revoke it first: agentcom tokens revoke ${agent.id}, or DELETE /admin/tokens/${agent.id}.`;
+  return `Agent ${agent.id} has a live token. Revoke it first: ${revoke}.`;
 }
 
 const unknownAgent = refusal('unknown_agent', 'There is no such agent.');

@@ -37,7 +37,12 @@ export class BodyCache {
     this.#kept.set(id, { body, characters });
     this.#characters += characters;
     this.#typical = Math.max(characters, (this.#typical * 7 + characters) / 8);
-    while (this.#characters > CHARACTERS_MAX) this.#dropOldest();
+    // Only where it must: the first step of an iterator goes over all that was deleted before.
+    if (this.#characters <= CHARACTERS_MAX) return;
+    for (const oldest of this.#kept.keys()) {
+      this.#drop(oldest);
+      if (this.#characters <= CHARACTERS_MAX) return;
+    }
   }
 
   /** Takes over what was committed: new ones are wanted soon, those that were given out are not. */
@@ -49,11 +54,6 @@ export class BodyCache {
   clear(): void {
     this.#kept.clear();
     this.#characters = 0;
-  }
-
-  /** Only where it must: the first step of an iterator goes over all that was deleted before. */
-  #dropOldest(): void {
-    for (const oldest of this.#kept.keys()) return this.#drop(oldest);
   }
 
   #drop(id: TaskId): void {

@@ -55,7 +55,7 @@ async function makeSecret({ output, hub }: Context): Promise<void> {
 
 /** The address of the hub for another machine, which cannot use a loopback one. */
 function addressElsewhere(url: URL): { readonly address: string; readonly where: string } {
-  if (!isLoopback(url.hostname.replace(/^\[|\]$/g, ''))) return { address: url.origin, where: '' };
+  if (!isLoopback(url.hostname)) return { address: url.origin, where: '' };
   const port = url.port === '' ? '' : `:${url.port}`;
   return { address: `${url.protocol}//HOST${port}`, where: ', with the name or address of this machine as HOST' };
 }
