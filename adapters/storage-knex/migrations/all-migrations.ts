@@ -13,6 +13,7 @@ import { auditLog } from './0012-audit-log.ts';
 import { tokenRotation } from './0013-token-rotation.ts';
 import { rejectedApart } from './0014-rejected-apart.ts';
 import { listsWithoutAssigned } from './0015-lists-without-assigned.ts';
+import { fewerBatches } from './0016-fewer-batches.ts';
 import type { Migration } from './migration.ts';
 
 export const ALL_MIGRATIONS: readonly Migration[] = [
@@ -30,4 +31,5 @@ export const ALL_MIGRATIONS: readonly Migration[] = [
   tokenRotation,
   rejectedApart,
   listsWithoutAssigned,
+  fewerBatches,
 ];
