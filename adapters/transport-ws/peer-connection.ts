@@ -69,9 +69,6 @@ function onClose(this: OwnedSocket, code: number): void {
 function onBytes(this: OwnedStream, chunk: Buffer): void {
   this[OWNER]?.onBytes(chunk.byteLength);
 }
-function uncork(connection: WsConnection): void {
-  connection.uncork();
-}
 
 class WsConnection implements HubConnection {
   readonly id: number;
@@ -184,7 +181,7 @@ class WsConnection implements HubConnection {
     if (this.#isCorked) return;
     this.#isCorked = true;
     this.#stream.cork();
-    process.nextTick(uncork, this);
+    queueMicrotask(() => this.uncork());
   }
 
   /** Calls a handler of the hub. An exception in it must cost this connection only. */
