@@ -161,3 +161,77 @@ t.test('commands that read more than tasks and agents wait for the end of the ba
   t.equal(peer.closed(), null);
   await rig.stop();
 });
+
+/** An agent that has accepted all of its tasks, and the frames by which it completes them. */
+async function workingAgent(rig: HubRig, slots: number) {
+  const peer = await agentWithSlots(rig, slots);
+  const tasks = await Promise.all(Array.from({ length: slots }, () => rig.submit()));
+  await settle(rig.clock);
+  for (const id of tasks) await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
+  await settle(rig.clock);
+  peer.news();
+  const completions = tasks.map((id) => ({
+    type: 'task_complete',
+    task_id: id,
+    generation: 1,
+    result: { status: 'success', output: 'done' },
+  }));
+  return { peer, completions };
+}
+
+const acknowledged = (frames: readonly AnyFrame[]): number => frames.filter(({ type }) => type === 'task_ack').length;
+
+t.test(
+  'reports of agents that all wait for the hub are committed in two batches, the second decided while the first is saved',
+  async (t) => {
+    const { rig, steps, hold, letGo, letAllGo } = await heldCommits();
+    const slots = 2 * EARLY_COMMANDS + 1;
+    const { peer, completions } = await workingAgent(rig, slots);
+    hold();
+    await Promise.all(completions.map((frame) => peer.send(frame)));
+    await settle(rig.clock);
+    t.strictSame(steps, ['batch 1: begin', 'batch 2: begin', 'batch 1: commit']);
+    await letGo();
+    t.equal(acknowledged(peer.news()), EARLY_COMMANDS, 'the agent goes on with the first half');
+    letAllGo();
+    await settle(rig.clock);
+    t.equal(acknowledged(peer.news()), EARLY_COMMANDS + 1);
+    await rig.stop();
+  },
+);
+
+t.test('R2: a half whose batch fails takes the other with it, and both are tried again', async (t) => {
+  const { rig, steps, hold, letGo, letAllGo } = await heldCommits();
+  const { peer, completions } = await workingAgent(rig, 2 * EARLY_COMMANDS);
+  hold();
+  await Promise.all(completions.map((frame) => peer.send(frame)));
+  await settle(rig.clock);
+  await letGo(new AgentcomError('AC_STORE_RETRY', 'planted'));
+  t.strictSame(
+    steps,
+    ['batch 1: begin', 'batch 2: begin', 'batch 1: commit', 'batch 3: begin', 'batch 3: commit'],
+    'the first again, alone',
+  );
+  t.strictSame(peer.news(), [], 'nobody was told of either');
+  await letGo();
+  letAllGo();
+  await settle(rig.clock);
+  t.equal(acknowledged(peer.news()), completions.length);
+  await rig.stop();
+});
+
+t.test('reports that arrive while a batch is being saved stay together', async (t) => {
+  const { rig, steps, hold, letGo, letAllGo } = await heldCommits();
+  const { peer, completions } = await workingAgent(rig, 2 * EARLY_COMMANDS);
+  hold();
+  const submitted = rig.submit();
+  await settle(rig.clock);
+  await Promise.all(completions.slice(1).map((frame) => peer.send(frame)));
+  await settle(rig.clock);
+  await letGo();
+  t.strictSame(steps.slice(2), ['batch 2: begin', 'batch 1: committed', 'batch 2: commit']);
+  letAllGo();
+  await Promise.all([submitted, settle(rig.clock)]);
+  t.equal(acknowledged(peer.news()), completions.length - 1);
+  await rig.stop();
+});

@@ -177,17 +177,20 @@ export class PriorityInbox<E extends InboxEntry> {
   #sweeps: E[] = [];
   /** Batches since the first of these sweeps arrived. */
   #sweepSkipped = 0;
+  /** The second half of a batch that was split: the next batch. */
+  #half: readonly E[] = [];
+  #halfBytes = 0;
 
   constructor(batch: { readonly commandsMax: number; readonly workMax: number }) {
     this.#normal = new Inbox(batch);
   }
 
   get length(): number {
-    return this.#normal.length + this.#low.length + this.#sweeps.length;
+    return this.#normal.length + this.#low.length + this.#sweeps.length + this.#half.length;
   }
 
   get bytes(): number {
-    return this.#sweeps.reduce((sum, { bytes }) => sum + bytes, this.#normal.bytes + this.#low.bytes);
+    return bytesOf(this.#sweeps) + this.#halfBytes + this.#normal.bytes + this.#low.bytes;
   }
 
   push(entry: E, isLowPriority: boolean): void {
@@ -197,10 +200,26 @@ export class PriorityInbox<E extends InboxEntry> {
 
   /** Whether only low-priority commands wait. */
   get hasOnlyLowPriority(): boolean {
-    return this.#normal.length === 0 && this.#low.length > 0;
+    return this.#normal.length === 0 && this.#half.length === 0 && this.#low.length > 0;
   }
 
-  take(): readonly E[] {
+  /** The next batch. `isHalved`: whether only its first half is to be taken, and the second with the next call. */
+  take(isHalved: (batch: readonly E[]) => boolean = () => false): readonly E[] {
+    if (this.#half.length > 0) {
+      const half = this.#half;
+      this.#half = [];
+      this.#halfBytes = 0;
+      return half;
+    }
+    const batch = this.#takeWhole();
+    if (!isHalved(batch)) return batch;
+    const middle = Math.floor(batch.length / 2);
+    this.#half = batch.slice(middle);
+    this.#halfBytes = bytesOf(this.#half);
+    return batch.slice(0, middle);
+  }
+
+  #takeWhole(): readonly E[] {
     const normal = this.#normal.take();
     if (normal.some(({ work }) => work === Infinity)) return normal;
     const batch = [...normal, ...this.#takeLowPriority(normal.length > 0)];
@@ -220,6 +239,8 @@ export class PriorityInbox<E extends InboxEntry> {
     return this.#low.take();
   }
 }
+
+const bytesOf = (entries: readonly InboxEntry[]): number => entries.reduce((sum, { bytes }) => sum + bytes, 0);
 
 const numberOf = ({ entries, next }: SenderQueue<InboxEntry>): number => entries[next]?.number ?? Infinity;
 

@@ -82,6 +82,10 @@ export class TaskQueue implements CommandInbox {
   #waitingLate = 0;
   /** Called when a batch may begin early. */
   #wake: () => void = () => undefined;
+  /** Whether the store lets a batch be decided while the one before is being saved. */
+  #canOverlap = false;
+  /** Whether a command arrived while the last batch was under way. */
+  #hasArrived = false;
   readonly #removals: Removals;
   #dispatchTimer: Timer | null = null;
 
@@ -213,6 +217,7 @@ export class TaskQueue implements CommandInbox {
     }
     this.#inbox.push({ command, bytes, work: workOf(command), prefetched, isFlushed, isLowPriority, settle }, isLowPriority);
     if (!mayRunEarly(command)) this.#waitingLate += 1;
+    if (this.#turn !== null) this.#hasArrived = true;
     if (this.#running === null) this.#begin();
     else if (this.#mayBeginEarly) this.#wake();
   }
@@ -236,7 +241,9 @@ export class TaskQueue implements CommandInbox {
       while (this.#turn !== null && !this.#mayBeginEarly) await this.#settledOrEnough(this.#turn);
       if (this.#inbox.length === 0 && (!this.#dispatchAgain || this.#isEnding)) break;
       if (this.#inbox.hasOnlyLowPriority && !this.#isEnding) await this.#pacer.wait();
-      const entries = this.#inbox.take();
+      const isInLockStep = this.#canOverlap && this.#turn === null && !this.#hasArrived && !this.#dispatchAgain;
+      const entries = this.#inbox.take((batch) => isInLockStep && this.#isWorthHalving(batch));
+      this.#hasArrived = false;
       for (const { command } of entries) if (!mayRunEarly(command)) this.#waitingLate -= 1;
       const mustDispatch = this.#dispatchAgain;
       this.#dispatchAgain = false;
@@ -249,6 +256,7 @@ export class TaskQueue implements CommandInbox {
     const { clock } = this.#deps;
     const startedMs = clock.monotonicMs();
     const turn = new BatchTurn(entries.length, before, () => {
+      this.#canOverlap = true;
       if (this.#mayBeginEarly) this.#wake();
     });
     turn.settled = this.#settleAll(entries, { mustDispatch, turn }).then(() => {
@@ -259,11 +267,23 @@ export class TaskQueue implements CommandInbox {
     return turn;
   }
 
+  /**
+   * Agents that wait for the hub, which waits for them: nothing arrived while the last batch was under way. With half of their reports
+   * in a batch of its own, agents go on with that half while the hub saves the other. Submits that came in one request are answered together.
+   */
+  #isWorthHalving(batch: readonly Entry[]): boolean {
+    return batch.length >= 2 * this.#earlyCommands && batch.every(({ command }) => command.kind === 'report');
+  }
+
+  get #earlyCommands(): number {
+    return this.#deps.earlyCommands ?? EARLY_COMMANDS;
+  }
+
   /** Whether the next batch may be decided while the last one is being saved, and has enough commands to be worth a commit. */
   get #mayBeginEarly(): boolean {
     const turn = this.#turn;
     if (turn?.isSaving !== true || this.#waitingLate > 0 || this.#dispatchAgain || this.#isEnding) return false;
-    return this.#inbox.length >= Math.max(this.#deps.earlyCommands ?? EARLY_COMMANDS, turn.commands * EARLY_SHARE);
+    return this.#inbox.length >= Math.max(this.#earlyCommands, turn.commands * EARLY_SHARE);
   }
 
   async #settledOrEnough({ settled }: BatchTurn): Promise<void> {
