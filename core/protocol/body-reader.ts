@@ -3,6 +3,9 @@ import type { Static, TSchema } from 'typebox';
 import { Compile, type Validator } from 'typebox/schema';
 import { fieldErrors, type FieldError } from './field-errors.ts';
 
+/** Whether it has no fields but its own, as a parsed object. */
+const isPlain = (given: object): boolean => Object.getPrototypeOf(given) === Object.prototype;
+
 export type ReadBody<T> =
   { readonly kind: 'read'; readonly value: T } | { readonly kind: 'invalid'; readonly errors: readonly FieldError[] };
 
@@ -10,17 +13,18 @@ export type ReadBody<T> =
 const UNKNOWN_REPORTED_MAX = 20;
 
 /**
- * A reader for objects of this closed schema. It returns a new object with only the schema's fields; fields that are `null` are
- * omitted, and any other field is an error `unknown_field`.
+ * A reader for objects of this closed schema. It returns an object with only the schema's fields, the given one if it has no others; fields
+ * that are `null` are omitted, and any other field is an error `unknown_field`.
  */
 export function bodyReader<S extends TSchema & { readonly properties: Readonly<Record<string, TSchema>> }>(
   schema: S,
 ): (value: unknown) => ReadBody<Static<S>> {
   const names = Object.keys(schema.properties);
+  const known: ReadonlySet<string> = new Set(names);
   let validator: Validator | undefined;
   const unknownIn = (given: object): readonly FieldError[] =>
     Object.keys(given)
-      .filter((name) => !names.includes(name))
+      .filter((name) => !known.has(name))
       .slice(0, UNKNOWN_REPORTED_MAX)
       .map((name, index) => ({
         field: name,
@@ -32,16 +36,13 @@ export function bodyReader<S extends TSchema & { readonly properties: Readonly<R
       return { kind: 'invalid', errors: [{ field: '', error: 'type', detail: 'must be a JSON object' }] };
     }
     const given = value as Readonly<Record<string, unknown>>;
-    const body: Record<string, unknown> = {};
-    let known = 0;
-    for (const name of names) {
-      if (!Object.hasOwn(given, name)) continue;
-      known += 1;
-      if (given[name] !== null) body[name] = given[name];
-    }
     validator ??= Compile(schema);
-    const isKnown = Object.keys(given).length === known;
-    if (validator.Check(body)) return isKnown ? { kind: 'read', value: body as Static<S> } : { kind: 'invalid', errors: unknownIn(given) };
-    return { kind: 'invalid', errors: [...unknownIn(given), ...fieldErrors(validator, body)] };
+    const isAsWanted = isPlain(given) && Object.keys(given).every((name) => known.has(name) && given[name] !== null);
+    if (isAsWanted && validator.Check(given)) return { kind: 'read', value: given as Static<S> };
+    const body: Record<string, unknown> = {};
+    for (const name of names) if (Object.hasOwn(given, name) && given[name] !== null) body[name] = given[name];
+    const unknown = unknownIn(given);
+    if (!validator.Check(body)) return { kind: 'invalid', errors: [...unknown, ...fieldErrors(validator, body)] };
+    return unknown.length === 0 ? { kind: 'read', value: body as Static<S> } : { kind: 'invalid', errors: unknown };
   };
 }

@@ -4,21 +4,24 @@ import type { TaskId } from '../../../core/domain/ids.ts';
 import { noteCharacters, type Note, type Priority } from '../../../core/domain/task/task.ts';
 import type { TraceContext } from '../../../core/domain/task/trace-context.ts';
 import type { FieldError } from '../../../core/protocol/field-errors.ts';
-import { MAX_RETRIES_DEFAULT, PRIORITY_SYNONYMS, type SubmitBody } from '../../../core/protocol/http-bodies.ts';
+import { MAX_RETRIES_DEFAULT, PRIORITY_SYNONYMS, submitSchema, type SubmitBody } from '../../../core/protocol/http-bodies.ts';
 import { excessText, findExcess } from '../../../core/protocol/json-bounds.ts';
 import { NOTE_CHARACTERS_MAX, NOTE_DEPTH_MAX, partsFromWire } from '../../../core/protocol/task-body.ts';
 import { termsFromWire } from '../../../core/protocol/task-terms.ts';
+
+const FIELDS = Object.keys(submitSchema.properties) as readonly (keyof SubmitBody)[];
 
 /** Checks that a schema cannot express. Independent of the current time, so that a repeated request gets the same answer. */
 export function semanticErrors(body: SubmitBody): readonly FieldError[] {
   const errors: FieldError[] = [];
   // Every list in a body has strings or notes.
-  for (const [field, value] of Object.entries(body))
-    if (Array.isArray(value) && !value.every(isText)) errors.push(...noteErrors(field, value as readonly Note[]));
+  if (Object.values(body).some(hasNotes))
+    for (const field of FIELDS) if (hasNotes(body[field])) errors.push(...noteErrors(field, body[field] as readonly Note[]));
   const isReversed = body.run_at !== undefined && body.complete_by !== undefined && body.complete_by <= body.run_at;
   return isReversed ? [...errors, { field: 'complete_by', error: 'contradiction', detail: 'must be after run_at' }] : errors;
 }
 
+const hasNotes = (value: unknown): boolean => Array.isArray(value) && !value.every(isText);
 const isText = (value: unknown): boolean => typeof value === 'string';
 
 /** Notes that are too deep or too large, which a schema cannot express. Strings need no check here: the schema limits them. */

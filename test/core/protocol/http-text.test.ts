@@ -65,6 +65,9 @@ t.test('the text of a value tells when nothing in it needs a look', async (t) =>
 t.test('bodies that mean the same have one text', async (t) => {
   t.equal(canonicalJson(JSON.parse('{"b":[1,{"d":null,"c":"x"}],"a":1.0}')), '{"a":1,"b":[1,{"c":"x","d":null}]}');
   t.equal(canonicalJson(JSON.parse('{"__proto__":1,"a":2}')), '{"__proto__":1,"a":2}');
+  t.equal(canonicalJson(JSON.parse('[{"b":[{"9":1,"10":2,":":3}],"a":"é"}]')), '[{"a":"é","b":[{"10":2,"9":1,":":3}]}]');
+  const many = Array.from({ length: 40 }, (_, n) => `n${n}`);
+  t.strictSame(Object.keys(JSON.parse(canonicalJson(Object.fromEntries(many.map((name) => [name, 1])))) as object), [...many].sort());
   fc.assert(
     fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (object) => {
       const turned = Object.fromEntries(Object.entries(object).reverse());
