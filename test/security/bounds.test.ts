@@ -504,6 +504,7 @@ t.test('R20: no timer of the hub is longer than an hour', async (t) => {
     clock,
     inbox: {
       do: () => Promise.reject(new Error('nobody waits for a sweep')),
+      doAll: () => Promise.reject(new Error('nobody waits for a sweep')),
       post: (command, settled) => {
         asked.push(command);
         settled({ ok: true, answer: { kind: 'noted' } as never });

@@ -1,5 +1,5 @@
 /** Routes to create tasks: one, many, or one for a connected agent. */
-import type { SubmitAnswer, TaskDraft } from '../../../core/application/hub/batch/commands.ts';
+import type { SubmitAnswer, SubmitCommand, TaskDraft } from '../../../core/application/hub/batch/commands.ts';
 import { isAgentId } from '../../../core/domain/ids.ts';
 import { traceContextOf, type TraceContext } from '../../../core/domain/task/trace-context.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
@@ -45,7 +45,8 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     );
   };
 
-  const submitOne = async (item: Submitted, by: Principal): Promise<Reply> => {
+  /** The command of a submit, or the reply that refuses it. */
+  const commandOf = (item: Submitted, by: Principal): SubmitCommand | Reply => {
     const key = idempotencyKey(item.key);
     if (key.kind === 'refused') return key.reply;
     const body = readSubmit(item.task);
@@ -56,24 +57,15 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     if (over !== null) return over;
     const idempotency =
       key.value === null ? null : { key: key.value, digest: digest.sha256(`task\n${canonicalJson(unsigned(body.value))}`) };
-    const answer = await inbox.do({ kind: 'submit', drafts: [draft], submittedBy: by.id, idempotency });
-    if (!('tasks' in answer)) return submitRefusal(answer, () => undefined);
-    const [task] = answer.tasks;
-    if (task === undefined) throw new AgentcomError('AC_INTERNAL', 'The queue answered a submit of one task with none.');
-    const value = { task_id: task.id, status: task.status, priority: task.priority, created_at: task.createdAtMs };
-    return { status: answer.kind === 'submitted' ? 201 : 200, body: JSON.stringify(value) };
+    return { kind: 'submit', drafts: [draft], submittedBy: by.id, idempotency };
   };
 
-  const submit = (request: ApiRequest, by: Principal): Promise<Reply> =>
-    submitOne(
-      {
-        task: request.json,
-        key: request.header('idempotency-key'),
-        traceparent: request.header('traceparent'),
-        tracestate: request.header('tracestate'),
-      },
-      by,
-    );
+  const submit = async (request: ApiRequest, by: Principal): Promise<Reply> => {
+    const key = request.header('idempotency-key');
+    const [traceparent, tracestate] = [request.header('traceparent'), request.header('tracestate')];
+    const command = commandOf({ task: request.json, key, traceparent, tracestate }, by);
+    return 'kind' in command ? submitReply(await inbox.do(command)) : command;
+  };
 
   /** Each item is a submit of its own: another one's refusal does not concern it. A failure of the hub fails all: keys make a retry safe. */
   const submitBatch = async (request: ApiRequest, by: Principal): Promise<Reply> => {
@@ -85,12 +77,15 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
         ]);
       const parsed = parseJson(bytes);
       const item = parsed.kind === 'unfit' ? { kind: 'invalid' as const, errors: [parsed.error] } : readItem(parsed.value);
-      items.push(item.kind === 'invalid' ? invalid(item.errors) : { ...item.value, task: item.value.task });
+      items.push(item.kind === 'invalid' ? invalid(item.errors) : item.value);
       return null;
     });
     if (stopped !== null) return stopped;
     if (items.length === 0) return invalid([{ field: '', error: 'empty', detail: 'contains no task' }]);
-    const replies = await Promise.all(items.map(async (item) => ('status' in item ? item : submitOne(item, by))));
+    const decided = items.map((item) => ('status' in item ? item : commandOf(item, by)));
+    const answers = await inbox.doAll(decided.filter((one) => 'kind' in one));
+    let next = 0;
+    const replies = decided.map((one) => ('kind' in one ? submitReply(answers[next++]) : one));
     return { status: 200, body: `{"answers":[${replies.map(answerText).join(',')}]}` };
   };
 
@@ -175,6 +170,16 @@ function idempotencyKey(key: string | null = null): Read<string | null> {
   if (key === null || IDEMPOTENCY_KEY.test(key)) return read(key);
   const detail = `must be 1 to ${IDEMPOTENCY_KEY_CHARACTERS_MAX} printable ASCII characters`;
   return refused(invalid([{ field: 'Idempotency-Key', error: 'pattern', detail }]));
+}
+
+/** The reply to the submit of one task. */
+function submitReply(answer: SubmitAnswer | undefined): Reply {
+  if (answer !== undefined && !('tasks' in answer)) return submitRefusal(answer, () => undefined);
+  const task = answer?.tasks[0];
+  if (task === undefined) throw new AgentcomError('AC_INTERNAL', 'The queue answered a submit of one task with none.');
+  // None of these needs an escape in JSON.
+  const body = `{"task_id":"${task.id}","status":"${task.status}","priority":"${task.priority}","created_at":${task.createdAtMs}}`;
+  return { status: answer?.kind === 'submitted' ? 201 : 200, body };
 }
 
 type SubmitRefused = Exclude<SubmitAnswer, { readonly kind: 'submitted' | 'repeated' }>;

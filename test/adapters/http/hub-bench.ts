@@ -105,6 +105,7 @@ export async function hubBench(
       if (bench.intercept !== null) return (await bench.intercept(command)) as AnswerTo<C>;
       return queue.do(command);
     },
+    doAll: (some) => Promise.all(some.map((command) => inbox.do(command))),
     post: (command, settled) => queue.post(command, settled),
     expect: () => queue.expect(),
     hasWaiters: () => queue.hasWaiters(),

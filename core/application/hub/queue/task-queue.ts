@@ -108,6 +108,21 @@ export class TaskQueue implements CommandInbox {
     });
   }
 
+  doAll<C extends Command>(commands: readonly C[]): Promise<readonly AnswerTo<C>[]> {
+    return new Promise((resolve, reject) => {
+      const answers: AnswerTo<C>[] = [];
+      let left = commands.length;
+      if (left === 0) resolve(answers);
+      for (const [at, command] of commands.entries())
+        this.post(command, (outcome) => {
+          if (!outcome.ok) return reject(outcome.error as Error);
+          answers[at] = outcome.answer;
+          left -= 1;
+          if (left === 0) resolve(answers);
+        });
+    });
+  }
+
   post<C extends Command>(command: C, settled: (outcome: Settled<C>) => void, isLowPriority = false): void {
     const settle = settled as (outcome: Settled<Command>) => void;
     if (command.kind !== 'adopt') return this.#enqueue(command, { lateResult: null }, settle, isLowPriority);

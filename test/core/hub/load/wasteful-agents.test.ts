@@ -241,6 +241,7 @@ t.test('R20: of what wasteful agents ask for some waits for its commit, in numbe
   const inbox = new LowPriorityInbox(
     {
       do: () => Promise.reject(new Error('nobody asks')),
+      doAll: () => Promise.reject(new Error('nobody asks')),
       post: (_command, settled, isLowPriority) => {
         t.ok(isLowPriority);
         settle.push(() => settled({ ok: true, answer: { kind: 'noted' } as never }));

@@ -28,6 +28,8 @@ export class LowPriorityInbox implements CommandInbox {
 
   readonly do: CommandInbox['do'] = (command) => this.#inbox.do(command);
 
+  readonly doAll: CommandInbox['doAll'] = (commands) => this.#inbox.doAll(commands);
+
   /** Whether the frames of wasteful agents must wait until some of their commands are committed. */
   get isFull(): boolean {
     return this.#waiting >= WAITING_MAX || this.#waitingBytes >= WAITING_BYTES_MAX;
