@@ -154,6 +154,7 @@ class ReadyTasks {
     for (const group of this.#groups.values()) {
       if (!canRun(group.requirement, agent)) continue;
       for (const [rank, tasks] of group.byPriority.entries()) {
+        if (tasks.length === 0) continue;
         const index = tasks.findIndex((task) => task.avoid !== agent.id || !others().some((other) => mayTake(task, other)));
         const task = tasks[index];
         if (task === undefined) continue;

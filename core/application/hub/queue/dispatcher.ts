@@ -108,13 +108,18 @@ async function firstReady(
 
 function assign(batch: Batch, free: readonly FreeAgent[], keys: readonly string[], { rules }: HubContext): void {
   const candidates = batch.readyTasks(new Set(keys));
+  const assigned = new Map<AgentId, number>();
   for (const { task, agentId } of decidePairs(candidates, free)) {
     const agent = batch.agent(agentId);
     if (agent === undefined) continue;
     const decided = decideAssign(task, { agentId, session: agent.sessionNumber, instanceId: agent.instanceId }, batch.nowMs, rules);
     if (decided.kind === 'refused') continue;
     batch.put(decided);
-    batch.putAgent({ ...agent, assignedCount: agent.assignedCount + 1 });
+    assigned.set(agentId, (assigned.get(agentId) ?? 0) + 1);
     batch.push(agentId, agent.sessionNumber, decided.task);
+  }
+  for (const [agentId, count] of assigned) {
+    const agent = batch.agent(agentId);
+    if (agent !== undefined) batch.putAgent({ ...agent, assignedCount: agent.assignedCount + count });
   }
 }

@@ -5,7 +5,7 @@ import type { AgentId, Generation, TaskId } from '../../../domain/ids.ts';
 import type { RefusalCode } from '../../../domain/task/refusal.ts';
 import type { WireError, MessageFailure, V1Verb } from '../../../protocol/hub-frames.ts';
 import type { SidecarFrame } from '../../../protocol/sidecar-frames.ts';
-import { partsToWire } from '../../../protocol/task-body.ts';
+import type { WirePart } from '../../../protocol/task-body.ts';
 import type { Task, TaskBody } from '../../../domain/task/task.ts';
 import type { Clock } from '../../../ports/clock.ts';
 import type { HubContext } from '../batch/hub-context.ts';
@@ -132,35 +132,50 @@ function v1Checks({ successCriteria, verificationSteps }: TaskBody): Readonly<Re
 
 /** The JSON text of an assignment. Its metadata are stored as JSON, and not parsed to be written again. */
 export function assignmentText(version: ProtocolVersion, task: Task, body: TaskBody, runMaxMs: number): string {
-  return `${JSON.stringify(assignFrame(version, task, body, runMaxMs)).slice(0, -1)},"metadata":${body.metadata ?? '{}'}}`;
+  const frame = version === 2 ? assignFrame(task, body, runMaxMs) : v1AssignFrame(task, body);
+  return `${JSON.stringify(frame).slice(0, -1)},"metadata":${body.metadata ?? '{}'}}`;
 }
 
-function assignFrame(version: ProtocolVersion, task: Task, body: TaskBody, runMaxMs: number): Frame {
+/** Field by field, which V8 makes and writes in half the time of spreads; JSON leaves out what is undefined. */
+function assignFrame(task: Task, body: TaskBody, runMaxMs: number): Frame & Readonly<Record<WirePart, unknown>> {
   return {
     type: 'task_assign',
     task_id: task.id,
     description: body.description,
     generation: task.generation,
     assigned_at: task.assignedAtMs,
-    ...(version === 2
-      ? {
-          submitted_by: task.submittedBy,
-          ...partsToWire(body),
-          run_max_ms: task.runMaxMs ?? runMaxMs,
-          complete_by: task.completeByMs,
-          ...(task.session === null ? {} : { session_id: task.session.id }),
-        }
-      : {
-          repo: body.repo,
-          branch: body.branch,
-          file_hints: body.fileHints,
-          ...v1Checks(body),
-          complexity: null,
-          routing_decision: null,
-          skip_verification: null,
-          verification_timeout_ms: null,
-          max_verification_retries: null,
-        }),
+    submitted_by: task.submittedBy,
+    repo: body.repo,
+    branch: body.branch,
+    file_hints: body.fileHints,
+    success_criteria: body.successCriteria,
+    verification_steps: body.verificationSteps,
+    accept: body.accept,
+    signature: body.signature,
+    traceparent: body.traceparent,
+    tracestate: body.tracestate,
+    run_max_ms: task.runMaxMs ?? runMaxMs,
+    complete_by: task.completeByMs,
+    session_id: task.session?.id,
+  };
+}
+
+function v1AssignFrame(task: Task, body: TaskBody): Frame {
+  return {
+    type: 'task_assign',
+    task_id: task.id,
+    description: body.description,
+    generation: task.generation,
+    assigned_at: task.assignedAtMs,
+    repo: body.repo,
+    branch: body.branch,
+    file_hints: body.fileHints,
+    ...v1Checks(body),
+    complexity: null,
+    routing_decision: null,
+    skip_verification: null,
+    verification_timeout_ms: null,
+    max_verification_retries: null,
   };
 }
 
