@@ -53,7 +53,7 @@ export const pinoLog = (options: PinoLogOptions = {}): Log => {
     },
     stream,
   );
-  return saying(logger, {}, () => stream.flush());
+  return saying(logger, NO_FIELDS, () => stream.flush());
 };
 
 /** Writes what one turn of the event loop logs in one go. For the one log of a program: it listens to the exit. */
@@ -76,6 +76,8 @@ function together(output: DestinationStream): DestinationStream & { flush(): voi
   };
 }
 
+const NO_FIELDS: LogFields = {};
+
 const saying = (logger: Logger, outer: LogFields, flush: () => void): Log => {
   const say =
     (level: 'debug' | 'info' | 'warn' | 'error') =>
@@ -96,7 +98,7 @@ const saying = (logger: Logger, outer: LogFields, flush: () => void): Log => {
 /** Reading a field may throw (a getter, a proxy); the line then says so in the fields' place. */
 const merged = (outer: LogFields, fields: LogFields): LogFields => {
   try {
-    if (!needsChange(fields)) return { ...outer, ...fields };
+    if (!needsChange(fields)) return outer === NO_FIELDS ? fields : { ...outer, ...fields };
     const all: Record<string, unknown> = { ...outer };
     for (const [key, value] of Object.entries(fields)) {
       all[TAKEN_KEYS.has(key) ? `${key}_` : key] = value instanceof Error ? stdSerializers.err(value) : value;
