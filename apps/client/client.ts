@@ -9,7 +9,7 @@ import { agentsClient, type AgentsClient } from './agents-client.ts';
 import { enrolmentClient, tokensClient, type EnrolmentClient, type TokensClient } from './tokens-client.ts';
 import { tasksClient, type TasksClient } from './tasks-client.ts';
 import type { EventsOptions } from './events.ts';
-import { newKey, type Platform } from './platform.ts';
+import { keyMaker, type Platform } from './platform.ts';
 import type { StreamEvent, WhoAmIJson } from './types.ts';
 
 /**
@@ -50,7 +50,7 @@ export function clientOn({ exchange, random }: Platform, connection: Connection)
   const events = eventsClient(requests);
   return {
     url: connection.url,
-    tasks: tasksClient(requests, events, { newKey: () => newKey(random), signWith: connection.signWith }),
+    tasks: tasksClient(requests, events, { newKey: keyMaker(random), signWith: connection.signWith }),
     agents: agentsClient(requests),
     tokens: tokensClient(requests),
     enrolment: enrolmentClient(requests),

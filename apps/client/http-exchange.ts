@@ -63,6 +63,8 @@ async function makeHttpsAgent({ fingerprints = [], ca }: HubTrust): Promise<Agen
   return Object.assign(new HttpsAgent(AGENT_OPTIONS), { createConnection });
 }
 
+const brokenOff = (): Error => Object.assign(new Error('the connection was closed before the answer was complete'), { code: 'ECONNRESET' });
+
 function answerOf(response: IncomingMessage, signal: AbortSignal): HttpAnswer {
   // Whoever reads gets the error; between two reads it would end the process.
   response.on('error', () => undefined);
@@ -81,10 +83,18 @@ function answerOf(response: IncomingMessage, signal: AbortSignal): HttpAnswer {
       return typeof value === 'string' ? value : null;
     },
     bytes,
-    async text() {
-      const chunks: Uint8Array[] = [];
-      for await (const chunk of bytes()) chunks.push(chunk);
-      return Buffer.concat(chunks).toString('utf8');
-    },
+    // By events, which cost a fraction of an iteration.
+    text: () =>
+      new Promise((resolve, reject) => {
+        const chunks: Uint8Array[] = [];
+        const fail = (thrown: unknown): void => reject(reasonOf(signal, thrown));
+        if (response.destroyed && !response.complete) return fail(response.errored ?? brokenOff());
+        response.on('data', (chunk: Uint8Array) => chunks.push(chunk));
+        response.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
+        response.on('error', fail);
+        // After the end, this changes nothing.
+        response.on('close', () => fail(brokenOff()));
+        return undefined;
+      }),
   };
 }

@@ -33,10 +33,19 @@ export interface Platform {
 }
 
 /**
- * A new idempotency key: the time as 12 hexadecimal digits, then random ones. Keys of one time are neighbours in the hub's index, so that
+ * Makes idempotency keys: the time as 12 hexadecimal digits, then random ones. Keys of one time are neighbours in the hub's index, so that
  * what is submitted together changes few pages of it; random ones change a page each.
  */
-export const newKey = (random: Platform['random']): string => `${Date.now().toString(16).padStart(12, '0')}-${random()}`;
+export function keyMaker(random: Platform['random']): () => string {
+  let atMs = 0;
+  let time = '';
+  return () => {
+    const nowMs = Date.now();
+    if (nowMs !== atMs) time = nowMs.toString(16).padStart(12, '0');
+    atMs = nowMs;
+    return `${time}-${random()}`;
+  };
+}
 
 /** An aborted request fails with an error of its connection; what counts is why it was aborted. */
 export const reasonOf = (signal: AbortSignal, thrown: unknown): Error => (signal.aborted ? signal.reason : thrown) as Error;

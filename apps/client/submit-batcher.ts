@@ -105,10 +105,11 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
 
   return (submission) =>
     new Promise((resolve, reject) => {
-      const { 'idempotency-key': key, ...trace } = submission.headers;
-      const line = JSON.stringify({ key, ...trace, task: submission.body });
+      const { body, headers, onStatus } = submission;
+      const { 'idempotency-key': key, traceparent, tracestate } = headers;
+      const line = JSON.stringify({ key, traceparent, tracestate, task: body });
       if (line.length > LINE_CHARACTERS_MAX) return void single(submission).then(resolve, reject);
-      waiting.push({ ...submission, line, resolve, reject });
+      waiting.push({ body, headers, onStatus, line, resolve, reject });
       characters += line.length;
       if (waiting.length >= BATCH_MAX || characters >= BATCH_CHARACTERS_MAX) return flush();
       if (onTheWay > 0) timer ??= setTimeout(flush, AGE_MAX_MS);

@@ -131,7 +131,8 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
   const keyed = (options: SubmitOptions | string = {}) => {
     const given: SubmitOptions = typeof options === 'string' ? { idempotencyKey: options } : options;
     const trace = traceContextOf(given.traceparent, given.tracestate);
-    const onStatus = (status: number): void => void (status === REPEATED_STATUS && given.onRepeated?.());
+    const { onRepeated } = given;
+    const onStatus = onRepeated === undefined ? undefined : (status: number): void => void (status === REPEATED_STATUS && onRepeated());
     const headers = { 'idempotency-key': given.idempotencyKey ?? newKey(), ...trace };
     return { method: 'POST', headers, idempotent: true, onStatus } as const;
   };
