@@ -1,5 +1,6 @@
 /** The journal of a worker without `journalDir`: it lasts as long as its process. */
 import type { SidecarJournal } from '../../core/application/sidecar/state/ports.ts';
+import { RenewedMap } from '../../core/domain/renewed-map.ts';
 import { assignmentKey } from '../../core/domain/assignment/slot.ts';
 
 const NOTHING = Promise.resolve();
@@ -14,7 +15,7 @@ const ROOM = Promise.resolve({ refusedBytes: 0, hasReserve: true });
  */
 export function volatileJournal(agentId: string): SidecarJournal {
   const instanceId = `worker-${agentId}`;
-  const reports = new Map<string, string>();
+  const reports = new RenewedMap<string, string>();
   return {
     open: () => Promise.resolve({ state: undefined, damage: null, instanceId }),
     save: () => undefined,

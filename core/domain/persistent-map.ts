@@ -1,18 +1,23 @@
+import { RenewedMap } from './renewed-map.ts';
+
 /**
  * An immutable map by text whose changes take constant time: the newest version has the entries, and each older one knows in what it differs
  * from the next. Asking an older version moves the entries there, which takes as long as there are changes between: right for a state whose
  * older versions are hardly ever asked, such as one that is restored after a failed write.
+ *
+ * An older version leads to the newest, through all between. V8's collector moves what has survived twice to where it looks for garbage much
+ * later, and takes what that leads to for alive: one version that was moved there would keep all later ones. So whoever drops a version says so.
  */
 export class PersistentMap<V extends NonNullable<unknown> | null> {
   /** Null in every version but one. */
-  #entries: Map<string, V> | null;
+  #entries: RenewedMap<string, V> | null;
   /** The version closer to the entries, and the one key that differs: its value here, undefined if it is absent here. */
   #closer: PersistentMap<V> | null = null;
   #key = '';
   #value: V | undefined = undefined;
 
   /** Takes the entries over. */
-  constructor(entries = new Map<string, V>()) {
+  constructor(entries = new RenewedMap<string, V>()) {
     this.#entries = entries;
   }
 
@@ -45,6 +50,12 @@ export class PersistentMap<V extends NonNullable<unknown> | null> {
     return this.#leadTo(new PersistentMap(entries), key, removed);
   }
 
+  /** Nobody asks this version any more: unless it is the newest, it lets go of the others. Asking it throws. */
+  release(): void {
+    this.#closer = null;
+    this.#value = undefined;
+  }
+
   #leadTo(closer: PersistentMap<V>, key: string, value: V | undefined): PersistentMap<V> {
     this.#entries = null;
     this.#closer = closer;
@@ -54,12 +65,13 @@ export class PersistentMap<V extends NonNullable<unknown> | null> {
   }
 
   /** The entries, changed to those of this version. */
-  #own(): Map<string, V> {
+  #own(): RenewedMap<string, V> {
     if (this.#entries !== null) return this.#entries;
     const older: PersistentMap<V>[] = [];
     let owner: PersistentMap<V> = this;
     for (; owner.#closer !== null; owner = owner.#closer) older.push(owner);
-    const entries = owner.#entries as Map<string, V>;
+    const entries = owner.#entries;
+    if (entries === null) throw new Error('A version of a map was asked after it was released.');
     for (const version of older.reverse()) {
       const key = version.#key;
       const value = version.#value;

@@ -1,11 +1,12 @@
 /** Immutable lists with at most one entry for each assignment, in which an entry is found without a search. */
 import type { TaskId } from '../ids.ts';
+import { RenewedMap } from '../renewed-map.ts';
 import { handIndexOn, indexOf as indexOn } from '../list-index.ts';
 import { withAppended, withMovedLast, withRemoved, withReplaced } from '../list-copies.ts';
 import { isSameAssignment, type AssignmentId } from './slot.ts';
 
 /** The entries of each task, one for each generation, in no certain order. */
-type Index = Map<TaskId, readonly AssignmentId[]>;
+type Index = RenewedMap<TaskId, readonly AssignmentId[]>;
 
 /**
  * A cache of each list, which gives the same answers without it. The newest list has the index: each change hands it on, and an older list,
@@ -58,7 +59,7 @@ export function withoutEntry<T extends AssignmentId>(list: readonly T[], assignm
 }
 
 function indexed(list: readonly AssignmentId[]): Index {
-  const index: Index = new Map();
+  const index: Index = new RenewedMap();
   for (const entry of list) index.set(entry.taskId, [...(index.get(entry.taskId) ?? NONE), entry]);
   return index;
 }

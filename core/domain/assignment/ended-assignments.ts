@@ -5,6 +5,7 @@
 import type { Generation, TaskId } from '../ids.ts';
 import { handIndexOn, indexOf as indexOn } from '../list-index.ts';
 import { withAppended, withMovedLast } from '../list-copies.ts';
+import { RenewedMap } from '../renewed-map.ts';
 import type { AssignmentId } from './slot.ts';
 
 /** How long an ended assignment is remembered. */
@@ -100,7 +101,7 @@ export function remember(
 /** What `recall` would otherwise search the list for, and its size in characters. */
 interface Index {
   /** By the beginning of the entry, which names the task. */
-  readonly entries: Map<string, EndedEntry>;
+  readonly entries: RenewedMap<string, EndedEntry>;
   characters: number;
 }
 
@@ -114,7 +115,7 @@ const startIn = (entry: EndedEntry): string => entry.slice(0, entry.indexOf(' ')
 const indexOf = (memory: readonly EndedEntry[]): Index => indexOn(memory, () => indexed(memory));
 
 function indexed(memory: readonly EndedEntry[]): Index {
-  const index: Index = { entries: new Map(), characters: 0 };
+  const index: Index = { entries: new RenewedMap(), characters: 0 };
   for (const entry of memory) {
     const start = startIn(entry);
     if (!index.entries.has(start)) index.entries.set(start, entry);

@@ -44,3 +44,15 @@ t.test('versions in a tree, asked in any order, against copies', (t) => {
   t.equal(wrong.length, 0);
   t.end();
 });
+
+t.test('a version that was released is asked no more, and the newest is as before', (t) => {
+  const none = new PersistentMap<number>();
+  const one = none.with('a', 1);
+  const two = one.with('b', 2);
+  none.release();
+  two.release();
+  t.throws(() => none.get('a'), /released/);
+  t.equal(one.get('b'), undefined);
+  t.equal(two.get('b'), 2);
+  t.end();
+});

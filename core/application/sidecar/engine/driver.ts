@@ -6,7 +6,7 @@ import { AgentcomError, messageOf } from '../../../errors/agentcom-error.ts';
 import type { Log } from '../../../ports/log.ts';
 import type { AfterPersistEffect, DurableEffect, Effect } from '../state/effects.ts';
 import type { SidecarInput, StepEnvironment } from '../state/inputs.ts';
-import type { SidecarState } from '../state/state.ts';
+import { releaseState, type SidecarState } from '../state/state.ts';
 import type { Step } from '../state/step-context.ts';
 
 /** Log message for a step or an effect that threw. */
@@ -94,6 +94,7 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
             reportStepFailure(input, thrown);
           }
         }
+        if (state !== before) releaseState(before, state);
       } finally {
         done();
       }

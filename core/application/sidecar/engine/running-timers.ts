@@ -1,4 +1,5 @@
 /** The sidecar's running timers: at most one of each name. */
+import { RenewedMap } from '../../../domain/renewed-map.ts';
 import type { AssignmentId } from '../../../domain/assignment/slot.ts';
 import type { Clock, Timer } from '../../../ports/clock.ts';
 import type { RunTimer, TimerName } from '../state/timer-names.ts';
@@ -31,7 +32,7 @@ const generationOf = (timer: TimerName): number | null => ('assignment' in timer
 
 export function runningTimers(clock: Clock, onFired: (timer: TimerName) => void): RunningTimers {
   /** By task: the few timers of one are found without a name for each, and cancelled together. */
-  const all = new Map<string, Running[]>();
+  const all = new RenewedMap<string, Running[]>();
 
   function find(timer: TimerName): Running | undefined {
     const generation = generationOf(timer);

@@ -1,6 +1,7 @@
 /** Follows the runner's event streams to their end and turns events into inputs. */
 import { messageOf } from '../../../errors/agentcom-error.ts';
 import { assignmentIdOf } from '../../../domain/assignment/slot.ts';
+import { RenewedMap } from '../../../domain/renewed-map.ts';
 import type { AdoptedRun, WakeEvent, WakeRequest, WakeRunner } from '../../../ports/wake-runner.ts';
 import { readWakeEvent, errorText } from '../state/runner-events.ts';
 import type { AbortReason } from '../state/effects.ts';
@@ -16,6 +17,7 @@ export interface Runs {
 }
 
 interface Followed {
+  readonly runId: string;
   readonly controller: StopController;
   readonly iterator: AsyncIterator<WakeEvent>;
 }
@@ -25,7 +27,7 @@ export function followRuns(
   { runner, stopController, log }: Pick<SidecarPorts, 'runner' | 'stopController' | 'log'>,
   deliver: (input: SidecarInput) => Promise<void>,
 ): Runs {
-  const followed = new Map<string, Followed>();
+  const followed = new RenewedMap<string, Followed>();
 
   const follow = (run: WakeRequest, begin: (runner: WakeRunner, controller: StopController) => AsyncIterable<WakeEvent>): void => {
     const about = { assignment: assignmentIdOf(run), runId: run.runId };
@@ -37,7 +39,7 @@ export function followRuns(
     const controller = stopController();
     const listen = async (): Promise<void> => {
       const iterator = begin(runner, controller)[Symbol.asyncIterator]();
-      followed.set(run.runId, { controller, iterator });
+      followed.set(run.runId, { runId: run.runId, controller, iterator });
       for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
         const parsed = readWakeEvent(next.value);
         await deliver(
@@ -66,7 +68,7 @@ export function followRuns(
       }),
     kill: (runId, reason) => followed.get(runId)?.controller.abort(reason),
     detach() {
-      for (const [runId, { iterator }] of followed) {
+      for (const { runId, iterator } of followed.values()) {
         iterator
           .return?.()
           .catch((thrown: unknown) => log.warn('a runner did not stop following a run', { run_id: runId, error: messageOf(thrown) }));

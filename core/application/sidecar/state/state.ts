@@ -265,6 +265,13 @@ export const loadedState = (journal: JournalState, instanceId: string): SidecarS
   checks: { isRunning: false, runner: null, failures: 0, clockBehindMs: null, hasReserve: null, sent: null },
 });
 
+/** Nobody returns to the state `before` any more, now that it is `now`: see `PersistentMap`. */
+export function releaseState(before: SidecarState, now: SidecarState): void {
+  if (before.live !== now.live) before.live.release();
+  if (before.sendCounts !== now.sendCounts) before.sendCounts.release();
+  if (before.link.mayBeRefused !== now.link.mayBeRefused) before.link.mayBeRefused.release();
+}
+
 /** An assignment's identifiers as frame fields. */
 export interface FrameIds {
   readonly task_id: TaskId;

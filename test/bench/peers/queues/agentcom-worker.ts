@@ -1,6 +1,7 @@
 /** The worker of AgentCom: `agentcom/worker` with a handler that returns at once, or a client that only speaks the protocol, step by step. */
 import type { HubClient } from '../../../../apps/client/index.ts';
 import { worker } from '../../../../apps/worker/index.ts';
+import { RenewedMap } from '../../../../core/domain/renewed-map.ts';
 import { lightSidecars, type LightSidecars } from '../../load/light-sidecars.ts';
 import type { QueueWorker } from './queue.ts';
 
@@ -32,7 +33,7 @@ export async function agentcomWorker(
 const numberOf = (description: string): number => Number(description.slice('task '.length));
 
 function functionWorker(enrolled: Enrolled, { port, slots }: AgentcomSettings, onCompleted: (n: number) => void): QueueWorker {
-  const numbers = new Map<string, number>();
+  const numbers = new RenewedMap<string, number>();
   let running: ReturnType<typeof worker> | null = null;
   return {
     async run() {

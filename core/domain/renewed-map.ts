@@ -1,0 +1,47 @@
+/** After how many deleted entries the map is renewed; a larger map after as many as it has. */
+const DELETED_MIN = 128;
+
+/**
+ * A `Map` for entries that come and go. V8 replaces the table of a `Map` that is full of deleted entries, and the old table leads to the new
+ * one, with all that is in it. Once its collector has moved one table to where it looks for garbage much later, it takes all later tables for
+ * alive: each task that passes is copied twice, and stays until then. A new `Map` now and then ends that.
+ */
+export class RenewedMap<K, V> {
+  #entries: Map<K, V>;
+  #deleted = 0;
+
+  /** Takes the entries over. */
+  constructor(entries = new Map<K, V>()) {
+    this.#entries = entries;
+  }
+
+  get(key: K): V | undefined {
+    return this.#entries.get(key);
+  }
+
+  has(key: K): boolean {
+    return this.#entries.has(key);
+  }
+
+  set(key: K, value: V): void {
+    this.#entries.set(key, value);
+  }
+
+  /** In the order of their first `set`. */
+  values(): Iterable<V> {
+    return this.#entries.values();
+  }
+
+  delete(key: K): void {
+    if (!this.#entries.delete(key)) return;
+    this.#deleted += 1;
+    if (this.#deleted < DELETED_MIN || this.#deleted < this.#entries.size) return;
+    this.#entries = new Map(this.#entries);
+    this.#deleted = 0;
+  }
+
+  clear(): void {
+    this.#entries = new Map();
+    this.#deleted = 0;
+  }
+}
