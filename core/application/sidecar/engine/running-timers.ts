@@ -1,6 +1,6 @@
 /** The sidecar's running timers: at most one of each name. */
-import { RenewedMap } from '../../../domain/renewed-map.ts';
 import type { AssignmentId } from '../../../domain/assignment/slot.ts';
+import { RenewedMap } from '../../../domain/renewed-map.ts';
 import type { Clock, Timer } from '../../../ports/clock.ts';
 import type { RunTimer, TimerName } from '../state/timer-names.ts';
 
@@ -16,80 +16,98 @@ export interface RunningTimers {
 
 interface Running {
   readonly timer: TimerName;
-  readonly delayMs: number;
-  /** On the monotonic clock: the delay counts from then, although it was started before; null: from its start. */
-  countsFromMs: number | null;
-  /** Null once it is cancelled. */
-  pending: Timer | null;
+  delayMs: number;
+  /** On the monotonic clock. */
+  dueMs: number;
 }
 
 /** Of the timers that belong to no assignment. */
 const OWN = '';
-const NONE: readonly never[] = [];
 
 const subjectOf = (timer: TimerName): string => ('assignment' in timer ? timer.assignment.taskId : OWN);
 const generationOf = (timer: TimerName): number | null => ('assignment' in timer ? timer.assignment.generation : null);
 
+/** One timer of the clock is armed, for the earliest: most are cancelled long before they are due, and looking through all costs less. */
 export function runningTimers(clock: Clock, onFired: (timer: TimerName) => void): RunningTimers {
   /** By task: the few timers of one are found without a name for each, and cancelled together. */
   const all = new RenewedMap<string, Running[]>();
+  let armed: Timer | null = null;
+  /** When the armed one fires, or earlier if those that were due then are cancelled. */
+  let armedForMs = Infinity;
 
-  function find(timer: TimerName): Running | undefined {
+  function find(of: readonly Running[] | undefined, timer: TimerName): Running | undefined {
+    if (of === undefined) return undefined;
     const generation = generationOf(timer);
-    for (const each of all.get(subjectOf(timer)) ?? NONE)
-      if (each.timer.purpose === timer.purpose && generationOf(each.timer) === generation) return each;
+    for (const each of of) if (each.timer.purpose === timer.purpose && generationOf(each.timer) === generation) return each;
     return undefined;
   }
 
-  function drop(running: Running): void {
-    running.pending?.cancel();
-    running.pending = null;
-    const subject = subjectOf(running.timer);
-    const others = all.get(subject) ?? [];
-    if (others.length <= 1) all.delete(subject);
-    else others.splice(others.indexOf(running), 1);
+  function remove(of: Running[], place: number, subject: string): void {
+    of.splice(place, 1);
+    if (of.length === 0) all.delete(subject);
   }
 
-  function wait(running: Running, delayMs: number): void {
-    const pending = clock.after(delayMs, () => {
-      if (running.pending !== pending) return; // It was replaced or cancelled in the meantime.
-      const leftMs = running.countsFromMs === null ? 0 : running.countsFromMs + running.delayMs - clock.monotonicMs();
-      running.countsFromMs = null;
-      if (leftMs > 0) return wait(running, leftMs);
-      drop(running);
-      onFired(running.timer);
-    });
-    running.pending = pending;
+  function drop(running: Running): void {
+    const subject = subjectOf(running.timer);
+    const of = all.get(subject) ?? [];
+    remove(of, of.indexOf(running), subject);
+  }
+
+  function armFor(dueMs: number, nowMs: number): void {
+    if (dueMs >= armedForMs) return;
+    armed?.cancel();
+    armed = clock.after(dueMs - nowMs, fireDue);
+    armedForMs = dueMs;
+  }
+
+  function fireDue(): void {
+    const nowMs = clock.monotonicMs();
+    const due: Running[] = [];
+    let nextMs = Infinity;
+    for (const of of all.values())
+      for (const each of of)
+        if (each.dueMs <= nowMs) due.push(each);
+        else nextMs = Math.min(nextMs, each.dueMs);
+    armedForMs = Infinity;
+    armFor(nextMs, nowMs);
+    due.sort((a, b) => a.dueMs - b.dueMs);
+    for (const each of due) drop(each);
+    for (const each of due) onFired(each.timer);
   }
 
   return {
     start(timer, delayMs) {
-      const replaced = find(timer);
-      if (replaced !== undefined) drop(replaced);
-      const running: Running = { timer, delayMs, countsFromMs: null, pending: null };
+      const nowMs = clock.monotonicMs();
+      const dueMs = nowMs + delayMs;
       const subject = subjectOf(timer);
-      const others = all.get(subject);
-      if (others === undefined) all.set(subject, [running]);
-      else others.push(running);
-      wait(running, delayMs);
+      const of = all.get(subject);
+      const replaced = find(of, timer);
+      if (replaced !== undefined) {
+        replaced.delayMs = delayMs;
+        replaced.dueMs = dueMs;
+      } else if (of === undefined) all.set(subject, [{ timer, delayMs, dueMs }]);
+      else of.push({ timer, delayMs, dueMs });
+      armFor(dueMs, nowMs);
     },
     restart(timer) {
-      const running = find(timer);
-      if (running !== undefined) running.countsFromMs = clock.monotonicMs();
+      const running = find(all.get(subjectOf(timer)), timer);
+      if (running !== undefined) running.dueMs = clock.monotonicMs() + running.delayMs;
     },
     cancel(timer) {
-      const running = find(timer);
+      const running = find(all.get(subjectOf(timer)), timer);
       if (running !== undefined) drop(running);
     },
     cancelOf({ taskId, generation }, purposes) {
+      const of = all.get(taskId);
       // Most that are named do not run.
-      for (const running of [...(all.get(taskId) ?? NONE)]) {
-        const { timer } = running;
-        if (generationOf(timer) === generation && (purposes as readonly string[]).includes(timer.purpose)) drop(running);
+      for (let place = (of?.length ?? 0) - 1; of !== undefined && place >= 0; place -= 1) {
+        const { timer } = of[place] as Running;
+        if (generationOf(timer) === generation && (purposes as readonly string[]).includes(timer.purpose)) remove(of, place, taskId);
       }
     },
     close() {
-      for (const running of [...all.values()].flat()) running.pending?.cancel();
+      armed?.cancel();
+      armedForMs = Infinity;
       all.clear();
     },
   };
