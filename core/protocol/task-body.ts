@@ -69,11 +69,20 @@ const NOTHING_GIVEN = { repo: null, branch: null, fileHints: [], successCriteria
   'description' | 'metadata' | 'accept' | 'signature' | keyof TraceContext
 >;
 
+/** Those that most tasks do not have. */
+const RARE_PARTS = PARTS.filter(([part]) => !Object.hasOwn(NOTHING_GIVEN, part));
+
+type GivenParts = Readonly<Partial<Record<WirePart, unknown>>>;
+
+/** A part as the domain has it; undefined or null: not given. */
+const given = (parts: GivenParts, wire: WirePart): unknown =>
+  wire === 'accept' ? acceptanceIn(parts.accept as { readonly [End in Acceptable]?: boolean } | undefined) : parts[wire];
+
 /** From checked fields of a submit or an assignment; other fields are left out. */
-export function partsFromWire(given: Readonly<Partial<Record<WirePart, unknown>>>): Pick<TaskBody, Part> {
+export function partsFromWire(fields: GivenParts): Pick<TaskBody, Part> {
   const parts: Partial<Record<Part, unknown>> = { ...NOTHING_GIVEN };
   for (const [part, wire] of PARTS) {
-    const value = wire === 'accept' ? acceptanceIn(given.accept as { readonly [End in Acceptable]?: boolean } | undefined) : given[wire];
+    const value = given(fields, wire);
     if (value !== undefined && value !== null) parts[part] = value;
   }
   return parts as Pick<TaskBody, Part>;
@@ -84,6 +93,14 @@ export function partsToWire(body: Pick<TaskBody, Part>): Readonly<Partial<Record
   const fields: Partial<Record<WirePart, unknown>> = {};
   for (const [part, wire] of PARTS) if (body[part] !== undefined) fields[wire] = body[part];
   return fields;
+}
+
+/** Copies what most tasks do not have from checked fields of an assignment to those of the task that an agent gets. */
+export function copyRareParts(fields: GivenParts, to: Partial<Record<WirePart, unknown>>): void {
+  for (const [, wire] of RARE_PARTS) {
+    const value = given(fields, wire);
+    if (value !== undefined && value !== null) to[wire] = value;
+  }
 }
 
 /** All of them, for an answer: null is what was not given. */

@@ -3,7 +3,7 @@ import type { TaskId } from '../ids.ts';
 import { RenewedMap } from '../renewed-map.ts';
 import { handIndexOn, indexOf as indexOn } from '../list-index.ts';
 import { withAppended, withMovedLast, withRemoved, withReplaced } from '../list-copies.ts';
-import { isSameAssignment, type AssignmentId } from './slot.ts';
+import type { AssignmentId } from './slot.ts';
 
 /** The entries of each task, one for each generation, in no certain order. */
 type Index = RenewedMap<TaskId, readonly AssignmentId[]>;
@@ -25,34 +25,26 @@ export const findIn = <T extends AssignmentId>(list: readonly T[], assignment: A
 };
 
 /** Replaces the entry of the same assignment in its place, or appends it. */
-export function withEntry<T extends AssignmentId>(list: readonly T[], entry: T): readonly T[] {
-  const index = indexOf(list);
-  const replaced = findIn(list, entry);
-  const next = replaced === undefined ? withAppended(list, entry) : withReplaced(list, list.indexOf(replaced), entry);
-  putInIndex(index, replaced, entry);
-  return handIndexOn(list, next);
-}
+export const withEntry = <T extends AssignmentId>(list: readonly T[], entry: T): readonly T[] => put(list, entry, withReplaced);
 
 /** Appends the entry, and drops an earlier one of the same assignment. */
-export function withEntryLast<T extends AssignmentId>(list: readonly T[], entry: T): readonly T[] {
-  const replaced = findIn(list, entry);
-  if (replaced === undefined) return withEntry(list, entry);
-  const index = indexOf(list);
-  putInIndex(index, replaced, entry);
-  return handIndexOn(list, withMovedLast(list, list.indexOf(replaced), entry));
-}
+export const withEntryLast = <T extends AssignmentId>(list: readonly T[], entry: T): readonly T[] => put(list, entry, withMovedLast);
 
-function putInIndex(index: Index, replaced: AssignmentId | undefined, entry: AssignmentId): void {
-  const known = index.get(entry.taskId) ?? NONE;
-  const isAlone = known.length === 0 || (known.length === 1 && replaced !== undefined);
+function put<T extends AssignmentId>(list: readonly T[], entry: T, inPlaceOf: typeof withReplaced<T>): readonly T[] {
+  const index = indexOf(list);
+  const known = index.get(entry.taskId) as readonly T[] | undefined;
+  const replaced = known?.find((each) => each.generation === entry.generation);
+  const isAlone = known === undefined || (known.length === 1 && replaced !== undefined);
   index.set(entry.taskId, isAlone ? [entry] : [...known.filter((each) => each !== replaced), entry]);
+  return handIndexOn(list, replaced === undefined ? withAppended(list, entry) : inPlaceOf(list, list.indexOf(replaced), entry));
 }
 
 export function withoutEntry<T extends AssignmentId>(list: readonly T[], assignment: AssignmentId): readonly T[] {
-  const removed = findIn(list, assignment);
-  if (removed === undefined) return list;
   const index = indexOf(list);
-  const others = (index.get(assignment.taskId) ?? NONE).filter((each) => !isSameAssignment(each, assignment));
+  const known = entriesOf(list, assignment.taskId);
+  const removed = known.find((each) => each.generation === assignment.generation);
+  if (removed === undefined) return list;
+  const others = known.filter((each) => each !== removed);
   if (others.length === 0) index.delete(assignment.taskId);
   else index.set(assignment.taskId, others);
   return handIndexOn(list, withRemoved(list, list.indexOf(removed)));

@@ -57,12 +57,13 @@ export interface Ended extends AssignmentId {
   readonly mayLive?: boolean | undefined;
 }
 
+const NONE: readonly never[] = [];
 const PREFIX = 'task-';
 const HOUR_MS = 3_600_000;
 
 /** What is remembered of the task; its generation may differ from the one in question. */
 export function recall(memory: readonly EndedEntry[], taskId: TaskId): Ended | undefined {
-  const entry = indexOf(memory).entries.get(startOf(taskId));
+  const entry = indexOf(memory).entries.get(taskId);
   return entry === undefined ? undefined : readEntry(entry);
 }
 
@@ -84,29 +85,27 @@ export function remember(
   if (known !== undefined && known.generation > ended.generation)
     return { memory: mayLive ? markMayLive(memory, ended.taskId) : memory, forgotten: ended.filesKept ? [ended] : [] };
   const hour = Math.floor(nowMs / HOUR_MS);
-  const start = startOf(ended.taskId);
+  const { taskId } = ended;
   const index = indexOf(memory);
-  const replacedEntry = index.entries.get(start);
-  const entry = writeEntry({ ...ended, mayLive }, hour);
+  const replacedEntry = known === undefined ? undefined : index.entries.get(taskId);
+  const entry = writeEntry(ended, mayLive, hour);
   const others = replacedEntry === undefined ? memory : memory.filter((each) => each !== replacedEntry);
   const characters = index.characters + charactersOf(entry) - (replacedEntry === undefined ? 0 : charactersOf(replacedEntry));
   const first = firstKept(others, hour, characters, tasksMax - 1);
   const dropped = others.slice(0, first);
   const kept = withAppended(others, entry, first);
-  moveIndex(index, { from: memory, to: kept, start, entry, characters, dropped });
-  const replaced = known !== undefined && known.generation < ended.generation ? [known] : [];
-  return { memory: kept, forgotten: [...replaced.filter((each) => each.filesKept), ...withFiles(dropped)] };
+  moveIndex(index, { from: memory, to: kept, taskId, entry, characters, dropped });
+  const replaced = known !== undefined && known.generation < ended.generation && known.filesKept ? [known] : NONE;
+  return { memory: kept, forgotten: dropped.length === 0 ? replaced : [...replaced, ...withFiles(dropped)] };
 }
 
 /** What `recall` would otherwise search the list for, and its size in characters. */
 interface Index {
-  /** By the beginning of the entry, which names the task. */
-  readonly entries: RenewedMap<string, EndedEntry>;
+  readonly entries: RenewedMap<TaskId, EndedEntry>;
   characters: number;
 }
 
-/** As `startOf` its task. */
-const startIn = (entry: EndedEntry): string => entry.slice(0, entry.indexOf(' ') + 1);
+const taskIdIn = (entry: EndedEntry): TaskId => `${PREFIX}${entry.slice(0, entry.indexOf(' '))}` as TaskId;
 
 /**
  * A cache of each list, which gives the same answers without it. The newest list has the index: `remember` hands it on, and an older list,
@@ -117,8 +116,8 @@ const indexOf = (memory: readonly EndedEntry[]): Index => indexOn(memory, () => 
 function indexed(memory: readonly EndedEntry[]): Index {
   const index: Index = { entries: new RenewedMap(), characters: 0 };
   for (const entry of memory) {
-    const start = startIn(entry);
-    if (!index.entries.has(start)) index.entries.set(start, entry);
+    const taskId = taskIdIn(entry);
+    if (!index.entries.has(taskId)) index.entries.set(taskId, entry);
     index.characters += charactersOf(entry);
   }
   return index;
@@ -127,17 +126,17 @@ function indexed(memory: readonly EndedEntry[]): Index {
 interface IndexMove {
   readonly from: readonly EndedEntry[];
   readonly to: readonly EndedEntry[];
-  readonly start: string;
+  readonly taskId: TaskId;
   readonly entry: EndedEntry;
   readonly characters: number;
   readonly dropped: readonly EndedEntry[];
 }
 
-function moveIndex(index: Index, { from, to, start, entry, characters, dropped }: IndexMove): void {
-  index.entries.set(start, entry);
+function moveIndex(index: Index, { from, to, taskId, entry, characters, dropped }: IndexMove): void {
+  index.entries.set(taskId, entry);
   index.characters = characters;
   for (const old of dropped) {
-    index.entries.delete(startIn(old));
+    index.entries.delete(taskIdIn(old));
     index.characters -= charactersOf(old);
   }
   handIndexOn(from, to);
@@ -150,7 +149,7 @@ function markMayLive(memory: readonly EndedEntry[], taskId: TaskId): readonly En
   const known = readEntry(entry);
   if (known.mayLive === true) return memory;
   // Moved to the end like every changed entry, since the journal appends changes.
-  return withMovedLast(memory, at, writeEntry({ ...known, mayLive: true }, hourOf(entry)));
+  return withMovedLast(memory, at, writeEntry(known, true, hourOf(entry)));
 }
 
 /**
@@ -174,8 +173,8 @@ const charactersOf = (entry: EndedEntry): number => entry.length + 3;
 
 const startOf = (taskId: TaskId): string => `${taskId.slice(PREFIX.length)} `;
 
-const writeEntry = (ended: Ended, hour: number): EndedEntry =>
-  `${startOf(ended.taskId)}${ended.generation} ${OUTCOME_LETTERS[ended.outcome]}${ended.filesKept ? '+' : ''}${ended.mayLive === true ? '!' : ''} ${hour}`;
+const writeEntry = (ended: Ended, mayLive: boolean, hour: number): EndedEntry =>
+  `${startOf(ended.taskId)}${ended.generation} ${OUTCOME_LETTERS[ended.outcome]}${ended.filesKept ? '+' : ''}${mayLive ? '!' : ''} ${hour}`;
 
 function readEntry(entry: EndedEntry): Ended {
   const [hex, generation, letter = ''] = entry.split(' ');

@@ -1,5 +1,5 @@
 /** Decides what a sidecar does with an offered assignment, from all it knows of the task. */
-import { entriesOf, findIn } from './assignment-list.ts';
+import { entriesOf } from './assignment-list.ts';
 import { recall, type Ended, type EndedEntry } from './ended-assignments.ts';
 import { isEnd, OUTBOX_MAX, type EndEntry, type OutboxEntry } from './outbox.ts';
 import { countsAgainstSlots, type AssignmentId, type Slot } from './slot.ts';
@@ -24,16 +24,17 @@ export interface Holdings {
 
 /** `capacity`: how many assignments may be held at once. Repeats are recognised before capacity is checked. */
 export function decideOffer(holdings: Holdings, offered: AssignmentId, capacity: number): OfferDecision {
-  const slot = findIn(holdings.slots, offered);
-  const entry = findIn(holdings.outbox, offered);
+  const isOffered = ({ generation }: AssignmentId): boolean => generation === offered.generation;
+  const displaced = entriesOf(holdings.slots, offered.taskId);
+  const reports = entriesOf(holdings.outbox, offered.taskId);
+  const slot = displaced.find(isOffered);
+  const entry = reports.find(isOffered);
   if (entry !== undefined && isEnd(entry)) return { kind: 'reported', entry };
   if (slot !== undefined) return { kind: 'held', slot };
   const ended = recall(holdings.ended, offered.taskId);
   if (ended?.generation === offered.generation) return { kind: 'ended', ended };
-  const displaced = entriesOf(holdings.slots, offered.taskId);
-  const others = [...displaced, ...entriesOf(holdings.outbox, offered.taskId)];
-  const newest = Math.max(ended?.generation ?? -1, ...others.map((each) => each.generation));
-  if (newest > offered.generation) return { kind: 'superseded' };
+  const isNewer = ({ generation }: AssignmentId): boolean => generation > offered.generation;
+  if ((ended !== undefined && isNewer(ended)) || displaced.some(isNewer) || reports.some(isNewer)) return { kind: 'superseded' };
   let owed = 0;
   for (const slot of holdings.slots) if (countsAgainstSlots(slot) && slot.taskId !== offered.taskId) owed += 1;
   if (owed >= capacity || holdings.outbox.length >= OUTBOX_MAX) return { kind: 'busy' };

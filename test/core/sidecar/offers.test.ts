@@ -137,6 +137,8 @@ t.test('rejections are reports of their own', async (t) => {
     const description = 'x'.repeat(Math.floor(JOURNALLED_TASKS_BYTES_MAX * 0.6));
     t.match(sent(sidecar.frame(assignFrame(named(), { description }))), [{ type: 'task_accepted' }]);
     t.match(sent(sidecar.frame(assignFrame(named(1, OTHER), { description }))), [{ type: 'task_rejected' }]);
+    sidecar.frame({ type: 'task_cancelled', task_id: named().taskId, generation: named().generation });
+    t.match(sent(sidecar.frame(assignFrame(named(2, OTHER), { description }))), [{ type: 'task_accepted' }], 'once there is room');
   });
 });
 

@@ -93,10 +93,10 @@ function retireSlot(step: StepContext, slot: Slot): void {
   // A polling agent must not take the task after its end was reported.
   if (step.agentPolls) step.beforePersist({ type: 'withdraw', assignment: assignmentIdOf(slot) });
   const reporting: Slot = { ...slot, status: 'reporting' };
+  if (!isRunning(step, reporting)) return freeSlot(step, reporting);
   step.putSlot(reporting);
-  if (!isRunning(step, reporting)) freeSlot(step, reporting);
   // A run that is being stopped has a grace period already.
-  else if (reporting.stop === null) step.startTimerOf(slot, 'linger', EXIT_GRACE_MS);
+  if (reporting.stop === null) step.startTimerOf(slot, 'linger', EXIT_GRACE_MS);
 }
 
 /** The end is in the outbox and the run is gone: frees the slot. */

@@ -4,13 +4,13 @@ import { policyRefusal } from '../../../domain/assignment/accept-policy.ts';
 import { decideOffer } from '../../../domain/assignment/offer.ts';
 import { stopFor, type AssignmentId, type Slot } from '../../../domain/assignment/slot.ts';
 import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
-import { partsFromWire, partsToWire } from '../../../protocol/task-body.ts';
+import { copyRareParts, type WirePart } from '../../../protocol/task-body.ts';
 import { JOURNALLED_TASKS_BYTES_MAX } from '../state/constants.ts';
 import { beginStop } from './end-of-run.ts';
 import { startAssignmentTimers } from './lease.ts';
 import { report, sendReport } from '../report/outbox-reports.ts';
 import type { SignatureVerdict } from '../state/inputs.ts';
-import { assignmentIdIn, frameIds, taskBytes } from '../state/state.ts';
+import { assignmentIdIn, frameIds } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
 
 type AssignFrame = HubFrameOf<'task_assign'>;
@@ -40,7 +40,9 @@ export function onAssign(step: StepContext, frame: AssignFrame, signature?: Sign
       const refusal = refusalOf(step, frame);
       if (refusal !== null) return rejectByPolicy(step, offered, refusal);
       if (step.settings.requiresSignature && signature?.kind !== 'trusted') return onUntrusted(step, offered, frame, signature);
-      if (isTooLargeForJournal(step, task)) return reject(step, offered, frame, 'does not fit into the journal of this sidecar');
+      // The journal is bounded and written on every change.
+      if (!step.countTask(task, JOURNALLED_TASKS_BYTES_MAX))
+        return reject(step, offered, frame, 'does not fit into the journal of this sidecar');
       return accept(step, offered, frame, task, decision.displaced);
     }
   }
@@ -104,21 +106,23 @@ function rejectByPolicy(step: StepContext, offered: AssignmentId, reason: string
 
 /** The task as the agent sees it: known fields only, whatever a later protocol adds. */
 function taskOf(frame: AssignFrame): Slot['task'] {
-  return {
+  // In one literal: V8 adds what comes by a spread one by one, at the cost of the rest of an offer.
+  const task: Slot['task'] & Partial<Record<WirePart, unknown>> = {
     task_id: frame.task_id,
     generation: frame.generation,
     description: frame.description,
     metadata: frame.metadata ?? {},
     assigned_at: frame.assigned_at,
-    ...partsToWire(partsFromWire(frame)),
+    repo: frame.repo ?? null,
+    branch: frame.branch ?? null,
+    file_hints: frame.file_hints ?? [],
+    success_criteria: frame.success_criteria ?? [],
+    verification_steps: frame.verification_steps ?? [],
     run_max_ms: frame.run_max_ms ?? null,
     complete_by: frame.complete_by ?? null,
   };
-}
-
-/** The journal is bounded and written on every change. */
-function isTooLargeForJournal(step: StepContext, task: Slot['task']): boolean {
-  return step.state.tasksBytes + taskBytes(task) > JOURNALLED_TASKS_BYTES_MAX;
+  copyRareParts(frame, task);
+  return task;
 }
 
 /** A repeated offer. It does not revive an assignment that is being stopped; the stop has its own answer. */

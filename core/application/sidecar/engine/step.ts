@@ -51,9 +51,12 @@ export function sidecarStep(settings: SidecarSettings): Step {
     if (input.type === 'timer' && input.timer.purpose === 'journal') return retryJournal(settings, state, environment, takeStep);
     const step = new StepContext(settings, state, environment);
     handle(step, input);
-    wakeReady(step);
-    sendDrained(step);
-    stopWhenDone(step);
+    // What follows from a state was done when it came about.
+    if (step.state !== state) {
+      wakeReady(step);
+      sendDrained(step);
+      stopWhenDone(step);
+    }
     if (input.type === 'persist_failed') return alsoWith(step.end(), killsOf(takeStep(state, input.input, environment)));
     if (state.fault === null || !(step.needsDisk || mustDefer(state, input))) return step.end();
     return alsoWith(deferred(new StepContext(settings, state, environment), input), killsOf(step.end()));

@@ -60,7 +60,7 @@ export interface SidecarState {
   readonly phase: 'new' | 'running' | 'stopping' | 'stopped';
   readonly instanceId: string;
   readonly journal: JournalState;
-  /** Of the tasks in the journal together, as JSON, bytes. */
+  /** At least that of the tasks in the journal together, as JSON, bytes: tasks that have gone are in it until it has to be exact. */
   readonly tasksBytes: number;
   readonly link: LinkState;
   /** By `assignmentKey`. */
@@ -222,11 +222,10 @@ export const INITIAL_LIVE: LiveSlot = {
   progressThrottled: false,
 };
 
-/** A cache: a task never changes, and is measured when it comes and when it goes. */
+/** A cache: a task never changes. */
 const sizes = new WeakMap<Slot['task'], number>();
 
-/** The size of a task in the journal. */
-export function taskBytes(task: Slot['task']): number {
+function taskBytes(task: Slot['task']): number {
   const known = sizes.get(task);
   if (known !== undefined) return known;
   const bytes = encodedBytes(task);
@@ -234,12 +233,15 @@ export function taskBytes(task: Slot['task']): number {
   return bytes;
 }
 
+/** The size of all tasks in the journal. */
+export const tasksBytesOf = ({ slots }: JournalState): number => slots.reduce((sum, { task }) => sum + taskBytes(task), 0);
+
 /** The state before the start input: only what the journal holds. */
 export const loadedState = (journal: JournalState, instanceId: string): SidecarState => ({
   phase: 'new',
   instanceId,
   journal,
-  tasksBytes: journal.slots.reduce((sum, { task }) => sum + taskBytes(task), 0),
+  tasksBytes: tasksBytesOf(journal),
   link: {
     phase: 'down',
     connectionId: 0,

@@ -6,12 +6,13 @@ import { ENDED_IN_PROCESS_MAX, ENDED_MAX, recall, remember, type Ended } from '.
 import { findIn, withEntry, withEntryLast, withoutEntry } from '../../../domain/assignment/assignment-list.ts';
 import type { OutboxEntry } from '../../../domain/assignment/outbox.ts';
 import { assignmentKey, assignmentIdOf, type AssignmentId, type Slot } from '../../../domain/assignment/slot.ts';
+import { encodedBytes } from '../../../domain/encoded-text.ts';
 import type { LogFields } from '../../../ports/log.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import type { BeforePersistEffect, Effect, AfterPersistEffect } from './effects.ts';
 import type { SidecarInput, StepEnvironment } from './inputs.ts';
 import type { JournalState } from './journal-state.ts';
-import { INITIAL_LIVE, taskBytes, type LinkState, type LiveSlot, type SidecarSettings, type SidecarState } from './state.ts';
+import { tasksBytesOf, INITIAL_LIVE, type LinkState, type LiveSlot, type SidecarSettings, type SidecarState } from './state.ts';
 import type { OwnTimer, RunTimer } from './timer-names.ts';
 
 export interface StepResult {
@@ -26,6 +27,11 @@ export type Step = (state: SidecarState, input: SidecarInput, environment: StepE
 const LOG_TEXT_MAX = 4_096;
 const isLongText = (value: unknown): value is string => typeof value === 'string' && value.length > LOG_TEXT_MAX;
 const shortText = (text: string): string => `${text.slice(0, LOG_TEXT_MAX)}… (${text.length} characters)`;
+
+function hasLongText(fields: LogFields): boolean {
+  for (const name in fields) if (isLongText(fields[name])) return true;
+  return false;
+}
 
 type Own<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -114,7 +120,7 @@ export class StepContext {
   }
 
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields: LogFields = {}): void {
-    this.afterPersist({ type: 'log', level, message, fields: Object.values(fields).some(isLongText) ? shortened(fields) : fields });
+    this.afterPersist({ type: 'log', level, message, fields: hasLongText(fields) ? shortened(fields) : fields });
   }
 
   // Journalled state
@@ -125,14 +131,11 @@ export class StepContext {
 
   /** Replaces the slot in place, or appends it. */
   putSlot(slot: Slot): void {
-    if (this.slot(slot) === undefined) this.#own().tasksBytes += taskBytes(slot.task);
     this.#ownJournal().slots = withEntry(this.state.journal.slots, slot);
   }
 
   /** Also drops what is known of it in memory. */
   dropSlot(assignment: AssignmentId): void {
-    const slot = this.slot(assignment);
-    if (slot !== undefined) this.#own().tasksBytes -= taskBytes(slot.task);
     this.#ownJournal().slots = withoutEntry(this.state.journal.slots, assignment);
     this.#own().live = this.state.live.without(this.#keyOf(assignment));
   }
@@ -154,8 +157,10 @@ export class StepContext {
   }
 
   dropReport(assignment: AssignmentId): void {
-    if (this.findReport(assignment) === undefined) return;
-    this.#ownJournal().outbox = withoutEntry(this.state.journal.outbox, assignment);
+    const { outbox } = this.state.journal;
+    const left = withoutEntry(outbox, assignment);
+    if (left === outbox) return;
+    this.#ownJournal().outbox = left;
     this.#forgetSendings(assignment);
     this.cancelTimersOf(assignment, ['repeat']);
   }
@@ -175,6 +180,15 @@ export class StepContext {
     );
     if (memory !== this.state.journal.ended) this.#ownJournal().ended = memory;
     for (const assignment of forgotten) this.removeFiles(assignment);
+  }
+
+  /** Counts the size of a task that is about to be put; false: all together would then have more than `bytesMax`, and it is not counted. */
+  countTask(task: Slot['task'], bytesMax: number): boolean {
+    const bytes = encodedBytes(task);
+    if (this.state.tasksBytes + bytes > bytesMax) this.#own().tasksBytes = tasksBytesOf(this.state.journal);
+    if (this.state.tasksBytes + bytes > bytesMax) return false;
+    this.#own().tasksBytes += bytes;
+    return true;
   }
 
   // In-memory state
