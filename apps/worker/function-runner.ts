@@ -126,16 +126,18 @@ class FunctionRun implements AsyncIterator<WakeEvent, undefined>, HandlerContext
     this.#phase = 'running';
     if (this.#isStopped) return this.#end({ type: 'stopped', survivors: [] });
     this.#stop.onAbort((reason) => this.#onAbort(reason));
-    const { handle } = this.#options;
+    let answer: unknown;
     try {
-      const answer = handle(frozen(this.#request.task) as unknown as WorkerTask, this);
-      Promise.resolve(answer).then(
-        (value) => this.#onValue(value),
-        (thrown: unknown) => this.#onThrown(thrown),
-      );
+      answer = this.#options.handle(frozen(this.#request.task) as unknown as WorkerTask, this);
     } catch (thrown) {
-      this.#onThrown(thrown);
+      return this.#onThrown(thrown);
     }
+    // Nothing that is awaited could come of it.
+    if (typeof answer !== 'object' && typeof answer !== 'function') return this.#onValue(answer);
+    Promise.resolve(answer).then(
+      (value) => this.#onValue(value),
+      (thrown: unknown) => this.#onThrown(thrown),
+    );
   }
 
   #onValue(value: unknown): void {
@@ -225,6 +227,6 @@ function readProgress(given: unknown): Progress {
 /** Frozen with everything in it: the journal holds the same object. */
 function frozen<T>(value: T): T {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
-  for (const inner of Object.values(value)) frozen(inner);
+  for (const name in value) frozen(value[name]);
   return Object.freeze(value);
 }

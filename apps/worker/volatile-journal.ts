@@ -1,8 +1,14 @@
 /** The journal of a worker without `journalDir`: it lasts as long as its process. */
 import type { SidecarJournal } from '../../core/application/sidecar/state/ports.ts';
 import { RenewedMap } from '../../core/domain/renewed-map.ts';
-import { assignmentKey } from '../../core/domain/assignment/slot.ts';
+import type { AssignmentId } from '../../core/domain/assignment/slot.ts';
 
+interface Report {
+  readonly generation: number;
+  readonly text: string;
+}
+
+const NONE: readonly never[] = [];
 const NOTHING = Promise.resolve();
 const ROOM = Promise.resolve({ refusedBytes: 0, hasReserve: true });
 
@@ -15,23 +21,26 @@ const ROOM = Promise.resolve({ refusedBytes: 0, hasReserve: true });
  */
 export function volatileJournal(agentId: string): SidecarJournal {
   const instanceId = `worker-${agentId}`;
-  const reports = new RenewedMap<string, string>();
+  /** By task, which has one report but for moments. */
+  const reports = new RenewedMap<string, readonly Report[]>();
+  const othersOf = ({ taskId, generation }: AssignmentId): readonly Report[] =>
+    (reports.get(taskId) ?? NONE).filter((each) => each.generation !== generation);
+  const remove = (assignment: AssignmentId): undefined => {
+    const others = othersOf(assignment);
+    if (others.length === 0) reports.delete(assignment.taskId);
+    else reports.set(assignment.taskId, others);
+  };
   return {
     open: () => Promise.resolve({ state: undefined, damage: null, instanceId }),
     save: () => undefined,
     writeReport(assignment, text) {
-      reports.set(assignmentKey(assignment), text);
+      reports.set(assignment.taskId, [...othersOf(assignment), { generation: assignment.generation, text }]);
       return undefined;
     },
-    readReport: (assignment) => Promise.resolve(reports.get(assignmentKey(assignment)) ?? null),
-    removeReport(assignment) {
-      reports.delete(assignmentKey(assignment));
-      return undefined;
-    },
-    refuseReport(assignment) {
-      reports.delete(assignmentKey(assignment));
-      return undefined;
-    },
+    readReport: (assignment) =>
+      Promise.resolve(reports.get(assignment.taskId)?.find(({ generation }) => generation === assignment.generation)?.text ?? null),
+    removeReport: remove,
+    refuseReport: remove,
     room: () => ROOM,
     close: () => NOTHING,
   };

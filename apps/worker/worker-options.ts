@@ -157,6 +157,7 @@ export function logOf(log: WorkerLog = STANDARD_ERROR, outer: LogFields = {}): L
   const say =
     (level: 'debug' | 'info' | 'warn' | 'error') =>
     (message: string, fields: LogFields = {}): void => {
+      if (log[level] === undefined) return;
       try {
         log[level]?.(message, { ...outer, ...fields });
       } catch (thrown) {

@@ -104,11 +104,11 @@ export function createSidecar(options: SidecarOptions): Sidecar {
     const redactor = createRedactor(config.secrets ?? []);
     // The only entry point for inputs: secrets are redacted before anything is journalled, sent or logged.
     const hasSecrets = (config.secrets ?? []).length > 0 || options.readToken !== undefined;
-    const deliver = (input: SidecarInput): Promise<void> => driver.deliver(hasSecrets ? redactInput(input, redactor) : input);
+    const take = (input: SidecarInput, done?: () => void): void => driver.take(hasSecrets ? redactInput(input, redactor) : input, done);
     const effects = effectRunner({
       ...options,
       settings,
-      deliver,
+      take,
       onSecret: (secret) => redactor.add(secret),
       onReady: ready.resolve,
       onStopped: stopped.resolve,
@@ -123,7 +123,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
     };
     const driver = createDriver(parts, loaded);
     driver.broken.catch(finished.reject);
-    await results.open((event) => void deliver({ type: 'file_event', event }));
+    await results.open((event) => take({ type: 'file_event', event }));
     running = { driver, effects };
     if (opened.damage !== null) log.error(opened.damage.message, { set_aside: opened.damage.setAside });
     await driver.deliver({ type: 'start' });

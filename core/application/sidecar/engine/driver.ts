@@ -26,7 +26,9 @@ export interface DriverParts {
 }
 
 export interface Driver {
-  /** Enqueues an input; resolves once its effects have run. */
+  /** Enqueues an input. `done` is called once its effects have run. */
+  take(input: SidecarInput, done?: () => void): void;
+  /** The same; resolves then. */
   deliver(input: SidecarInput): Promise<void>;
   /** Drops everything after the input in progress. */
   halt(): void;
@@ -36,7 +38,7 @@ export interface Driver {
 
 interface Waiting {
   readonly input: SidecarInput;
-  readonly done: () => void;
+  readonly done: (() => void) | undefined;
 }
 
 export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
@@ -66,7 +68,7 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
     const message = messageOf(thrown);
     parts.log.error(STEP_FAILED, { input: input.type, error: message, stack });
     if (input.type === 'step_failed') return;
-    inbox.unshift({ input: { type: 'step_failed', input, message }, done: () => undefined });
+    inbox.unshift({ input: { type: 'step_failed', input, message }, done: undefined });
   }
 
   /**
@@ -88,7 +90,7 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
           } catch (thrown) {
             if (isDurable(effect)) {
               state = before;
-              inbox.unshift({ input: { type: 'persist_failed', input, message: messageOf(thrown) }, done: () => undefined });
+              inbox.unshift({ input: { type: 'persist_failed', input, message: messageOf(thrown) }, done: undefined });
               break;
             }
             reportStepFailure(input, thrown);
@@ -96,28 +98,29 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
         }
         if (state !== before) releaseState(before, state);
       } finally {
-        done();
+        done?.();
       }
     }
     isRunning = false;
   }
 
+  function onBroken(thrown: unknown): void {
+    isHalted = true;
+    for (const waiting of inbox.splice(0)) waiting.done?.();
+    const error = new AgentcomError('AC_INTERNAL', `The sidecar cannot resume its journal: ${messageOf(thrown)}`, { cause: thrown });
+    parts.log.error(error.message, { stack: thrown instanceof Error ? thrown.stack : null });
+    breakWith(error);
+  }
+
+  function take(input: SidecarInput, done?: () => void): void {
+    if (isHalted) return done?.();
+    inbox.push({ input, done });
+    if (!isRunning) runInbox().catch(onBroken);
+  }
+
   return {
-    deliver: (input) =>
-      new Promise((done) => {
-        if (isHalted) return done();
-        inbox.push({ input, done });
-        if (isRunning) return;
-        runInbox().catch((thrown: unknown) => {
-          isHalted = true;
-          for (const waiting of inbox.splice(0)) waiting.done();
-          const error = new AgentcomError('AC_INTERNAL', `The sidecar cannot resume its journal: ${messageOf(thrown)}`, {
-            cause: thrown,
-          });
-          parts.log.error(error.message, { stack: thrown instanceof Error ? thrown.stack : null });
-          breakWith(error);
-        });
-      }),
+    take,
+    deliver: (input) => new Promise((done) => take(input, done)),
     halt() {
       isHalted = true;
     },

@@ -40,7 +40,8 @@ export interface EffectRunner {
 
 export interface EffectRunnerOptions extends SidecarPorts {
   readonly settings: SidecarSettings;
-  readonly deliver: (input: SidecarInput) => Promise<void>;
+  /** `done` is called once the input is processed. */
+  readonly take: (input: SidecarInput, done?: () => void) => void;
   /** The sidecar knows one more secret. */
   readonly onSecret: (secret: string) => void;
   readonly onReady: () => void;
@@ -50,9 +51,10 @@ export interface EffectRunnerOptions extends SidecarPorts {
 
 export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   const { journal, results, clock, ids, log, onReady, onStopped } = options;
-  /** Only the streams of runs wait until their events are processed. */
-  const deliver = (input: SidecarInput): void => void options.deliver(input);
-  const runs = followRuns(options, options.deliver);
+  const deliver = (input: SidecarInput): void => options.take(input);
+  /** For what waits until its inputs are processed. */
+  const processed = (input: SidecarInput): Promise<void> => new Promise((done) => options.take(input, done));
+  const runs = followRuns(options, options.take);
   const timers = runningTimers(clock, (timer) => deliver({ type: 'timer', timer }));
   /** Scans waiting for a retry. */
   const scans = new Set<Timer>();
@@ -228,13 +230,13 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   async function findFolders(): Promise<void> {
     for (const found of await results.listFolders()) {
       await removals;
-      await options.deliver({ type: 'folders_found', ...found });
+      await processed({ type: 'folders_found', ...found });
     }
   }
 
   /** Reads the body of a report; the step that gets it sends it. */
   async function readAndSend(assignment: AssignmentId): Promise<void> {
-    await options.deliver({ type: 'report_read', assignment, body: await storedBody(assignment) });
+    await processed({ type: 'report_read', assignment, body: await storedBody(assignment) });
   }
 
   async function storedBody(assignment: AssignmentId): Promise<StoredBody> {

@@ -22,10 +22,10 @@ interface Followed {
   readonly iterator: AsyncIterator<WakeEvent>;
 }
 
-/** `deliver` resolves when an event was processed, which gives a chatty run backpressure. */
+/** `take` calls `done` when an event was processed, which gives a chatty run backpressure. */
 export function followRuns(
   { runner, stopController, log }: Pick<SidecarPorts, 'runner' | 'stopController' | 'log'>,
-  deliver: (input: SidecarInput) => Promise<void>,
+  take: (input: SidecarInput, done?: () => void) => void,
 ): Runs {
   const followed = new RenewedMap<string, Followed>();
 
@@ -33,7 +33,7 @@ export function followRuns(
     const about = { assignment: assignmentIdOf(run), runId: run.runId };
     const onOver = (error: string | null): void => {
       followed.delete(run.runId);
-      void deliver({ type: 'wake_stream_ended', ...about, error });
+      take({ type: 'wake_stream_ended', ...about, error });
     };
     if (runner === undefined) return onOver('no wake runner is configured');
     const controller = stopController();
@@ -42,11 +42,11 @@ export function followRuns(
       followed.set(run.runId, { runId: run.runId, controller, iterator });
       for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
         const parsed = readWakeEvent(next.value);
-        await deliver(
+        const input: SidecarInput =
           parsed.kind === 'event'
-            ? { type: 'wake_event', ...about, event: parsed.event }
-            : { ...parsed, type: 'invalid_wake_event', ...about },
-        );
+            ? { type: 'wake_event', assignment: about.assignment, runId: about.runId, event: parsed.event }
+            : { ...parsed, type: 'invalid_wake_event', ...about };
+        await new Promise<void>((done) => take(input, done));
       }
     };
     listen().then(
