@@ -1,13 +1,16 @@
 /** The HTTP or HTTPS server of the port: Node's own, with timeouts for slow clients. */
 import { createServer as createPlainServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
+import type { Socket } from 'node:net';
 import type { PortCertificate } from '../../core/ports/hub-transport.ts';
 import { httpAnswerer, type AnswererDeps } from '../kit/answer-http.ts';
 import { nodeExchange } from './node-exchange.ts';
 import type { WsSettings } from './settings.ts';
 
-/** How often Node checks for requests that exceed a timeout, and so by how much they can exceed it. */
-const CHECK_MS = 5_000;
+/** How often Node checks for requests that exceed a timeout. With `PARSER_WITHIN_MS`, by how much they can exceed it. */
+const CHECK_MS = 1_000;
+/** How long a silent connection has no parser. */
+const PARSER_WITHIN_MS = 4_000;
 /** TCP keep-alive probes start after this idle time. */
 const KEEP_ALIVE_PROBE_MS = 30_000;
 
@@ -35,12 +38,29 @@ export const httpFront = ({ settings, connectionsMax, certificate, ...deps }: Ht
   };
   const server =
     certificate === undefined
-      ? createPlainServer(options, onRequest)
+      ? parsingLate(createPlainServer(options, onRequest), Math.min(PARSER_WITHIN_MS, settings.headersWithinMs))
       : tlsServer(options, { certificate, handshakeWithinMs: settings.headersWithinMs }, onRequest);
   server.setTimeout(settings.idleMs);
   server.maxConnections = connectionsMax;
   return server;
 };
+
+/**
+ * Gives a connection its parser with its first bytes. Node does when it accepts the connection: when ten thousand sidecars reconnect at
+ * once, it then allocates 10 KiB for each, between what their sockets keep, and never returns most of that to the system.
+ */
+function parsingLate(server: Server, withinMs: number): Server {
+  const [parse] = server.listeners('connection');
+  if (parse === undefined) return server;
+  function begin(this: Socket): void {
+    this.off('readable', begin).off('timeout', begin).off('error', closed);
+    parse?.call(server, this);
+  }
+  // `close` follows.
+  const closed = (): void => undefined;
+  server.off('connection', parse as () => void);
+  return server.on('connection', (socket) => socket.on('readable', begin).on('timeout', begin).on('error', closed).setTimeout(withinMs));
+}
 
 interface TlsParts {
   readonly certificate: PortCertificate;
