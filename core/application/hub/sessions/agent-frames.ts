@@ -28,13 +28,17 @@ type AgentFrame = Exclude<
   { type: `task_${string}` | 'wake_result' | 'state_report' | 'hello' | 'identify' | 'identify_check' | 'ping' | 'probe_ack' }
 >;
 
+interface FrameSink {
+  send(frame: Frame): void;
+}
+
 export class AgentFrameHandler {
   readonly #deps: SessionDeps;
-  readonly #send: (frame: Frame) => void;
+  readonly #session: FrameSink;
 
-  constructor(deps: SessionDeps, send: (frame: Frame) => void) {
+  constructor(deps: SessionDeps, session: FrameSink) {
     this.#deps = deps;
-    this.#send = send;
+    this.#session = session;
   }
 
   /** Every ping of version 2 repeats it: why the agent accepts no tasks; null if it does. */
@@ -61,11 +65,11 @@ export class AgentFrameHandler {
       case 'status':
         if (!this.#isAllowed('change', CHANGES, characters, from)) return;
         return this.#postPresence(from, { what: 'status', status: frame.status }, () => {
-          this.#send({ type: 'status_updated', status: frame.status });
+          this.#session.send({ type: 'status_updated', status: frame.status });
           this.#notifyOthers(from.agentId);
         });
       case 'list_agents':
-        if (this.#isAllowed('list_agents', LISTS, characters, from)) this.#send({ type: 'agents', agents: this.#cards() });
+        if (this.#isAllowed('list_agents', LISTS, characters, from)) this.#session.send({ type: 'agents', agents: this.#cards() });
         return;
       case 'message':
         if (this.#isAllowed('message', MESSAGES, characters, from)) this.#message(frame, from.agentId);
@@ -116,18 +120,18 @@ export class AgentFrameHandler {
     const { frameBytes } = this.#deps.context.limits;
     if (encodedBytes(message) > (to === null ? Math.min(BROADCAST_BYTES_MAX, frameBytes) : frameBytes))
       return this.#refuse('message_failed: too_large');
-    if (to !== null && this.#deps.sendTo(to, message)) return this.#send({ type: 'message_sent', id });
+    if (to !== null && this.#deps.sendTo(to, message)) return this.#session.send({ type: 'message_sent', id });
     if (to === null) this.#deps.broadcast(from, message, true);
     // The receiver may be connected to another hub.
     this.#deps.inbox.post({ kind: 'mail', id, from, to, frame: JSON.stringify(message) }, (outcome) => {
-      if (outcome.ok && outcome.answer.kind === 'sent') this.#send({ type: 'message_sent', id });
+      if (outcome.ok && outcome.answer.kind === 'sent') this.#session.send({ type: 'message_sent', id });
       else this.#refuse('message_failed: agent_not_connected');
     });
   }
 
   #refuse(error: ErrorText, more: Readonly<Record<string, unknown>> = {}): void {
     this.#deps.refusedFrames.add(error);
-    this.#send(errorFrame(error, more));
+    this.#session.send(errorFrame(error, more));
   }
 
   #notifyOthers(agentId: AgentId): void {

@@ -81,7 +81,7 @@ export class HubSession {
     return (this.#madeReports ??= new ReportHandler(this.#deps, { version: () => this.#version, send: (frame) => this.send(frame) }));
   }
   get #agentFrames(): AgentFrameHandler {
-    return (this.#madeAgentFrames ??= new AgentFrameHandler(this.#deps, (frame) => this.send(frame)));
+    return (this.#madeAgentFrames ??= new AgentFrameHandler(this.#deps, this));
   }
   get state(): SessionState {
     return this.#state;
