@@ -25,7 +25,7 @@ const WAL_BYTES_KEPT = 67_108_864;
 /** Pages of 4 KiB after which the write-ahead log is copied into the database: a page that changed often by then is copied once. */
 const WAL_PAGES = 4_000;
 /** What the writer keeps of the database in memory: of a million tasks, the upper parts of every index and the ends that are written. */
-const CACHE_KIB = 8_192;
+const CACHE_KIB = 4_096;
 
 export interface SqliteConnections {
   readonly storeId: string;
