@@ -6,7 +6,7 @@ import { RenewedMap } from './renewed-map.ts';
  * older versions are hardly ever asked, such as one that is restored after a failed write.
  *
  * An older version leads to the newest, through all between. V8's collector moves what has survived twice to where it looks for garbage much
- * later, and takes what that leads to for alive: one version that was moved there would keep all later ones. So whoever drops a version says so.
+ * later, and takes what that leads to for alive: one version that was moved there would keep all later ones. So a version that is no longer needed must be released.
  */
 export class PersistentMap<V extends NonNullable<unknown> | null> {
   /** Null in every version but one. */
@@ -50,7 +50,7 @@ export class PersistentMap<V extends NonNullable<unknown> | null> {
     return this.#leadTo(new PersistentMap(entries), key, removed);
   }
 
-  /** Nobody asks this version any more: unless it is the newest, it lets go of the others. Asking it throws. */
+  /** Unless this version is the newest, it drops its reference to the others; reading it then throws. */
   release(): void {
     this.#closer = null;
     this.#value = undefined;
@@ -71,7 +71,7 @@ export class PersistentMap<V extends NonNullable<unknown> | null> {
     let owner: PersistentMap<V> = this;
     for (; owner.#closer !== null; owner = owner.#closer) older.push(owner);
     const entries = owner.#entries;
-    if (entries === null) throw new Error('A version of a map was asked after it was released.');
+    if (entries === null) throw new Error('A version of a map was read after it was released.');
     for (const version of older.reverse()) {
       const key = version.#key;
       const value = version.#value;

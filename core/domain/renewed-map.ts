@@ -3,8 +3,8 @@ const DELETED_MIN = 128;
 
 /**
  * A `Map` for entries that come and go. V8 replaces the table of a `Map` that is full of deleted entries, and the old table leads to the new
- * one, with all that is in it. Once its collector has moved one table to where it looks for garbage much later, it takes all later tables for
- * alive: each task that passes is copied twice, and stays until then. A new `Map` now and then ends that.
+ * one, with all that is in it. Once one table is in the old generation, it keeps all later tables alive until the next full collection, and
+ * with them each entry that passed through. Copying the entries to a new `Map` from time to time breaks that chain.
  */
 export class RenewedMap<K, V> {
   #entries: Map<K, V>;

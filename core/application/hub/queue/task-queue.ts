@@ -283,8 +283,8 @@ export class TaskQueue implements CommandInbox {
   }
 
   /**
-   * Agents that wait for the hub, which waits for them: nothing arrived while the last batch was under way. With half of their reports
-   * in a batch of its own, agents go on with that half while the hub saves the other. Submits that came in one request are answered together.
+   * For a hub and agents that wait for each other: with half of the reports in a batch of its own, agents continue with that half while the
+   * hub saves the other. Submits of one request are answered together, so halving them would only delay the answer.
    */
   #isWorthHalving(batch: readonly Entry[]): boolean {
     return batch.length >= 2 * this.#earlyCommands && batch.every(({ command }) => command.kind === 'report');

@@ -267,7 +267,7 @@ export const loadedState = (journal: JournalState, instanceId: string): SidecarS
   checks: { isRunning: false, runner: null, failures: 0, clockBehindMs: null, hasReserve: null, sent: null },
 });
 
-/** Nobody returns to the state `before` any more, now that it is `now`: see `PersistentMap`. */
+/** Releases the map versions that only the state `before` has; it must not be used any more. See `PersistentMap`. */
 export function releaseState(before: SidecarState, now: SidecarState): void {
   if (before.live !== now.live) before.live.release();
   if (before.sendCounts !== now.sendCounts) before.sendCounts.release();
