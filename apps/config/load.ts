@@ -74,12 +74,17 @@ function check(file: string, config: unknown, baseDir: string): ResolveAnswer {
  * gets these very instances wherever it is; only its `env` also says what was read. Nothing is cached: a changed file is read again.
  */
 async function evaluate(file: string, env: Env): Promise<unknown> {
-  const [{ createJiti }, virtualModules] = await Promise.all([import('jiti'), ownModules(env)]);
+  const { startTransformThread } = await import('./transform-thread.ts');
+  const thread = startTransformThread();
   try {
-    const jiti = createJiti(file, { interopDefault: true, moduleCache: false, fsCache: false, virtualModules });
+    const [{ createJiti }, virtualModules] = await Promise.all([import('jiti'), ownModules(env)]);
+    const { transform } = thread;
+    const jiti = createJiti(file, { interopDefault: true, moduleCache: false, fsCache: false, virtualModules, transform });
     return (await jiti.import(file, { default: true })) ?? {};
   } catch (thrown) {
     throw evaluationError(file, thrown);
+  } finally {
+    thread.end();
   }
 }
 

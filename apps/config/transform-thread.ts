@@ -1,0 +1,74 @@
+/**
+ * Compiles TypeScript with jiti on a thread of its own. Babel takes 18 MiB, which a process that has loaded it keeps for its whole life, and
+ * which ends with a thread.
+ */
+import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import { createJiti, type TransformOptions } from 'jiti';
+
+/** Longer than any config takes. A thread that does not answer by then is not waited for. */
+const ANSWER_MS = 10_000;
+
+interface Compiled {
+  readonly code: string;
+}
+
+export interface TransformThread {
+  /** Answers JavaScript, and blocks until it is compiled, as jiti expects. Without an answer of the thread, it is compiled here. */
+  transform(options: TransformOptions): Compiled;
+  end(): void;
+}
+
+/** Starts the thread, which loads `compiler`, jiti by default, while the caller goes on. */
+export function startTransformThread(compiler: string = import.meta.resolve('jiti')): TransformThread {
+  const { port1: here, port2: there } = new MessageChannel();
+  const answered = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  const thread = new Worker(PROGRAM, {
+    eval: true,
+    name: 'agentcom-config',
+    workerData: { compiler, port: there, answered },
+    transferList: [there],
+    // Without the options of this process, such as a loader.
+    env: {},
+    execArgv: [],
+  });
+  let isUsable = true;
+  thread.on('error', () => (isUsable = false));
+  thread.unref();
+  here.unref();
+
+  /** Null: the thread cannot compile it, or does not answer. */
+  const answerOf = (options: TransformOptions): Compiled | null => {
+    here.postMessage(options);
+    Atomics.wait(answered, 0, 0, ANSWER_MS);
+    Atomics.store(answered, 0, 0);
+    return (receiveMessageOnPort(here)?.message as Compiled | null | undefined) ?? null;
+  };
+
+  return {
+    transform(options) {
+      const compiled = isUsable ? answerOf(options) : null;
+      isUsable = compiled !== null;
+      return compiled ?? { code: createJiti(import.meta.url).transform(options) };
+    },
+    end() {
+      here.close();
+      void thread.terminate();
+    },
+  };
+}
+
+/** As text, so that it is found however this program was compiled or bundled. Babel is loaded before the first source arrives. */
+const PROGRAM = `
+  const { workerData: { compiler, port, answered } } = require('node:worker_threads');
+  const loading = import(compiler).then(({ createJiti }) => {
+    const jiti = createJiti(compiler, { fsCache: false });
+    jiti.transform({ source: '', ts: true });
+    return jiti;
+  });
+  loading.catch(() => 'is the answer to the first source');
+  const compiled = async (options) => ({ code: (await loading).transform(options) });
+  port.on('message', async (options) => {
+    port.postMessage(await compiled(options).catch(() => null));
+    Atomics.store(answered, 0, 1);
+    Atomics.notify(answered, 0);
+  });`;

@@ -1,0 +1,51 @@
+/** TypeScript compiled on a thread of its own, and in this process where the thread does not. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { createJiti } from 'jiti';
+import t, { type Test } from 'tap';
+import { startTransformThread } from '../../../apps/config/transform-thread.ts';
+
+const SOURCE = `import type { A } from './a';\nexport default { n: 1 as number } satisfies A;\n`;
+const OPTIONS = { source: SOURCE, filename: '/somewhere/agentcom.config.ts', ts: true, async: true };
+
+/** A compiler of its own, which marks what it compiled. */
+async function compilerOf(t: Test, transform: string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'agentcom-transform-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  const file = join(folder, 'compiler.mjs');
+  await writeFile(file, `export const createJiti = () => ({ transform: ${transform} });`);
+  return pathToFileURL(file).href;
+}
+
+t.test('the thread compiles as jiti does in this process, one source after another', (t) => {
+  const thread = startTransformThread();
+  t.teardown(() => thread.end());
+  const here = createJiti(import.meta.url, { fsCache: false });
+  for (const name of ['first', 'second', 'third']) {
+    const options = { ...OPTIONS, source: `${SOURCE}export const ${name}: string = '${name}';\n` };
+    const { code } = thread.transform(options);
+    t.match(code, new RegExp(`exports\\.${name} = .*'${name}'`, 's'));
+    t.equal(code, here.transform(options));
+  }
+  t.end();
+});
+
+t.test('what is compiled comes from the thread, until it fails once', async (t) => {
+  const thread = startTransformThread(
+    await compilerOf(t, `({ source }) => { if (source === 'bad') throw new Error('no'); return 'by the thread: ' + source; }`),
+  );
+  t.teardown(() => thread.end());
+  t.equal(thread.transform({ source: 'a' }).code, 'by the thread: a');
+  t.equal(thread.transform({ source: 'b' }).code, 'by the thread: b');
+  t.equal(thread.transform({ ...OPTIONS, source: 'bad' }).code.includes('by the thread'), false);
+  t.equal(thread.transform({ ...OPTIONS, source: '1 as number' }).code.includes('by the thread'), false);
+});
+
+t.test('a compiler that cannot be loaded does not keep a config from being compiled', (t) => {
+  const thread = startTransformThread('file:///nowhere/compiler.mjs');
+  t.teardown(() => thread.end());
+  t.match(thread.transform(OPTIONS).code, /n: 1\b/);
+  t.end();
+});
