@@ -94,7 +94,7 @@ Measures how fast hub and sidecar are. Without options: everything, under 20 min
 
   --only NAME        this scenario; several times for several: ${known.join(', ')}
   --what TEXT        only figures in whose names this stands
-  --sizes N,N        these numbers of waiting tasks (backlog, restart) or of tasks of the past (history)
+  --sizes N,N        these numbers of waiting tasks (backlog, restart, flat) or of tasks of the past (history)
   --storage NAME     ${Object.keys(STORAGES).join(' or ')}
   --transport NAME   ${Object.keys(TRANSPORTS).join(' or ')}
   --quick            small, under 2 minutes

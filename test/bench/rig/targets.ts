@@ -35,7 +35,9 @@ const TARGETS: Readonly<Record<string, Readonly<Record<string, Target>>>> = {
   'connections: 10,000 idle sidecars: CPU at rest': { ws: { figure: 3 }, uws: { figure: 3 } },
   'connections: memory of each, ws ÷ uws': { ws: { figure: 2.5 } },
   'sidecar: acceptance → agent started': { ws: { figure: 5 } },
+  'sidecar: resident, started': { ws: { figure: 80 } },
   'sidecar: resident, after 200 tasks': { ws: { figure: 95 } },
+  'sidecar: resident, at rest after 200 tasks': { ws: { figure: 80 } },
   'sidecar: CPU at rest': { ws: { figure: 0.1 } },
 };
 

@@ -4,7 +4,7 @@ import { repeated, resultOf, type Bench, type Run } from '../rig/bench-rig.ts';
 import type { BenchHub } from '../rig/bench-hub.ts';
 import type { LightSidecarsPlan } from '../load/light-sidecars.ts';
 import type { LoadProcess } from '../rig/load-process.ts';
-import { median, type Result } from '../rig/result.ts';
+import type { Result } from '../rig/result.ts';
 import { fill } from './lifecycle-scenario.ts';
 import { commitsOf, LIMITS } from './limits-scenario.ts';
 
@@ -47,8 +47,23 @@ function tellAt({ bench, over, at }: AtSize, result: Result): void {
 
 const shareOf = (bench: Bench, count: number): number => (bench.isQuick ? count * QUICK_SHARE : count);
 
-/** Submits tasks, and then drains as many: what waits stays as much. Answers how many were drained a second. */
-export async function workAt(here: AtSize): Promise<number> {
+/** Submits tasks in bulk and drains as many. Answers how many were drained a second. */
+export async function drainAt(hub: BenchHub, load: LoadProcess, count: number): Promise<number> {
+  await fill(hub, load, count);
+  const sidecars = await hub.newSidecars(SIDECARS, SLOTS);
+  const { value } = await load.do('live', {
+    ports: hub.ports,
+    token: hub.adminToken,
+    count,
+    sidecars,
+    atOnce: false,
+    submit: { how: 'waiting' },
+  });
+  return count / value.seconds;
+}
+
+/** Submits tasks, and then drains as many: what waits stays as much. */
+export async function workAt(here: AtSize): Promise<void> {
   const { bench, hub, load, scenario } = here;
   const count = shareOf(bench, WORKED);
   const plan = { ports: hub.ports, token: hub.adminToken, count };
@@ -68,7 +83,6 @@ export async function workAt(here: AtSize): Promise<number> {
   const { storage, transport } = hub.pair;
   tellAt(here, resultOf(bench, hub, submits, { scenario, what: 'submit', unit: 'tasks/s', limit: LIMITS.http(transport) }));
   tellAt(here, resultOf(bench, hub, drains, { scenario, what: 'drain', unit: 'tasks/s', limit: commitsOf(storage, 64) }));
-  return median(drains.map(({ figure }) => figure));
 }
 
 /** Has all of these work, as tasks are submitted. */

@@ -1,10 +1,10 @@
 /** The same work with more and more tasks waiting: draining, submitting, reading, sweeping, and a hub that starts over them. */
-import { DEFAULT_PAIR, withHub, type Bench, type Scenario } from '../rig/bench-rig.ts';
+import { DEFAULT_PAIR, repeated, withHub, type Bench, type Scenario } from '../rig/bench-rig.ts';
 import type { BenchHub } from '../rig/bench-hub.ts';
 import type { LoadProcess } from '../rig/load-process.ts';
 import type { Pair } from '../rig/result.ts';
 import { progressBar } from '../../chaos/rig/progress-bar.ts';
-import { readsAt, restartsAt, stepsAt, sweepsAt, workAt, type AtSize } from './at-size-scenario.ts';
+import { drainAt, readsAt, restartsAt, stepsAt, sweepsAt, workAt, type AtSize } from './at-size-scenario.ts';
 import { fill } from './lifecycle-scenario.ts';
 
 /** Tasks waiting. */
@@ -15,27 +15,30 @@ const QUICK_SIZES = [1_000, 20_000];
 const OTHER_SIZES = [1_000, 100_000];
 const FILLED_AT_ONCE = 50_000;
 const OVER = 'waiting tasks';
+/** Of each drain whose rates are compared. */
+const COMPARED = 5_000;
+const QUICK_COMPARED = 500;
 
 export const backlog: Scenario = {
-  names: ['backlog', 'restart'],
+  names: ['backlog', 'restart', 'flat'],
   async run(bench) {
     for (const pair of pairsOf(bench))
       await withHub(bench, pair, async (hub, load) => {
-        const drainsAt = new Map<number, number>();
+        const sizes = sizesOf(bench, pair);
         let waiting = 0;
-        for (const size of sizesOf(bench, pair)) {
+        for (const size of bench.isAsked('backlog') || bench.isAsked('restart') ? sizes : sizes.slice(-1)) {
           await grow(bench, hub, load, size - waiting);
           waiting = size;
           const here: AtSize = { bench, hub, load, scenario: 'backlog', over: OVER, at: size };
           if (bench.isAsked('backlog')) {
-            drainsAt.set(size, await workAt(here));
+            await workAt(here);
             await stepsAt(here);
             await readsAt(here);
             if (!bench.isQuick) await sweepsAt(here);
           }
           if (bench.isAsked('restart')) await restartsAt(here);
         }
-        tellFlatness(bench, pair, drainsAt);
+        if (bench.isAsked('flat')) await flatness(bench, pair, { hub, load, most: waiting, least: Math.min(...sizes) });
       });
   },
 };
@@ -62,10 +65,27 @@ async function grow(bench: Bench, hub: BenchHub, load: LoadProcess, count: numbe
   bar?.end();
 }
 
-/** What is left of the rate with the fewest waiting when the most wait. */
-function tellFlatness(bench: Bench, pair: Pair, drainsAt: ReadonlyMap<number, number>): void {
-  const [[least, fast] = [], [most, slow] = []] = [[...drainsAt].at(0), [...drainsAt].at(-1)];
-  if (least === undefined || most === undefined || fast === undefined || slow === undefined || least === most) return;
+/**
+ * What is left of the rate with the fewest waiting when the most wait: drains in two stores in turn, two each for a ratio, so that what
+ * changes of the speed of the machine and of the hubs meanwhile is in both.
+ */
+async function flatness(
+  bench: Bench,
+  pair: Pair,
+  { hub, load, most, least }: { readonly hub: BenchHub; readonly load: LoadProcess; readonly most: number; readonly least: number },
+): Promise<void> {
+  if (most === least) return;
+  const count = bench.isQuick ? QUICK_COMPARED : COMPARED;
+  const ratios = await withHub(bench, pair, async (small, smallLoad) => {
+    await grow(bench, small, smallLoad, least);
+    const ofMost = (): Promise<number> => drainAt(hub, load, count);
+    const ofLeast = (): Promise<number> => drainAt(small, smallLoad, count);
+    return repeated(bench, pair, async () => {
+      const [most1, least1, least2, most2] = [await ofMost(), await ofLeast(), await ofLeast(), await ofMost()];
+      return (1 / least1 + 1 / least2) / (1 / most1 + 1 / most2);
+    });
+  });
   const words = (size: number): string => `${size.toLocaleString('en-US')} ${OVER}`;
-  bench.tell({ scenario: 'backlog', what: `drain, ${words(most)} ÷ ${words(least)}`, unit: '×', ...pair, n: 1, runs: [slow / fast] });
+  const what = `drain, ${words(most)} ÷ ${words(least)}`;
+  bench.tell({ scenario: 'backlog', what, unit: '×', ...pair, n: 2 * count, runs: ratios, durability: hub.durability });
 }

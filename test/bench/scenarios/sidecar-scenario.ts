@@ -68,7 +68,10 @@ async function measure(bench: Bench, hub: BenchHub, program: Program): Promise<v
   await sleep(SETTLED_MS);
   tellMib(`resident, after ${count} tasks`);
   const restMs = bench.isQuick ? QUICK_AT_REST_MS : AT_REST_MS;
-  if (!bench.isQuick) await sleep(AT_REST_AFTER_MS);
+  if (!bench.isQuick) {
+    await sleep(AT_REST_AFTER_MS);
+    tellMib(`resident, at rest after ${count} tasks`);
+  }
   const rest = cpuMsOf(program.pid);
   say(`  at rest for ${restMs / 1_000} s`);
   await sleep(restMs);
