@@ -1,12 +1,32 @@
-/** Makes V8 collect the hub's old generation less often. */
+/** Makes V8 collect the old generation of a busy hub less often, and keep a hub at rest small. */
 import { setFlagsFromString } from 'node:v8';
 
 /**
- * A full collection stops the hub for 10 to 30 ms. By default V8 starts one whenever the heap has grown by about a third: under a flood
- * of large frames that was every 1.3 s, and the slowest hundredth of submits waited for it. With this it starts one when the heap is
- * three times what survived the last one: an eighth as many, for up to 100 MiB under such a flood. test/bench/HISTORY.md has the figures.
+ * How much the heap grows beyond what survived a full collection before V8 starts the next, in percent. One stops the hub for 10 to 30 ms.
+ * By default V8 starts one whenever the heap has grown by about a third: under a flood of large frames that was every 1.3 s, and the slowest
+ * hundredth of submits waited for it. `busy` makes it an eighth as many, for up to 100 MiB under such a flood. At rest nobody waits for it,
+ * and 10,000 idle sidecars would make 5 MiB of garbage with each heartbeat until the heap is three times what is needed.
+ * test/bench/HISTORY.md has the figures.
  */
-const FLAG = '--heap-growing-percent=200';
+const GROWTH = { busy: 200, atRest: 25 };
+/** V8 cleans up 8 s after a program has become quiet; what it finds then decides when it starts the next collection. */
+const CHECKED_EVERY_MS = 3_000;
+/** The part of the time that a hub at rest works at most. */
+const AT_REST_UTILIZATION = 0.2;
 
-/** Call it before most of the program is loaded. */
-export const collectSeldom = (): void => setFlagsFromString(FLAG);
+/** Call it before most of the program is loaded. `everyMs`: how often it checks whether the hub is at rest. */
+export function collectSeldom(everyMs = CHECKED_EVERY_MS): void {
+  let growth = 0;
+  const setGrowth = (percent: number): void => {
+    if (percent !== growth) setFlagsFromString(`--heap-growing-percent=${percent}`);
+    growth = percent;
+  };
+  setGrowth(GROWTH.busy);
+  let before = performance.eventLoopUtilization();
+  setInterval(() => {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, before);
+    before = now;
+    setGrowth(utilization < AT_REST_UTILIZATION ? GROWTH.atRest : GROWTH.busy);
+  }, everyMs).unref();
+}

@@ -13,12 +13,12 @@ import { commitsOf } from './limits-scenario.ts';
 
 const SIDECARS = 10_000;
 const QUICK_SIDECARS = 500;
-/** One heartbeat of each. */
-const HEARTBEATS_MS = 30_000;
+/** Four heartbeats of each, and what V8 collects of them. */
+const HEARTBEATS_MS = 120_000;
 /** What the start left behind is cleared away by then: V8 begins some 8 s after a program has become quiet. */
 const STARTED_MS = 12_000;
-/** And so is what connecting left, with the first heartbeat of each. */
-const SETTLED_MS = 32_000;
+/** And so is what connecting left, after two heartbeats of each. */
+const SETTLED_MS = 62_000;
 const QUICK_SETTLED_MS = 1_000;
 const DRAINED = 4_000;
 const QUICK_DRAINED = 1_000;
