@@ -2,7 +2,7 @@
  * Compiles TypeScript with jiti on a thread of its own. Babel takes 18 MiB, which a process that has loaded it keeps for its whole life, and
  * which ends with a thread.
  */
-import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { createJiti, type TransformOptions } from 'jiti';
 
 /** Longer than any config takes. A thread that does not answer by then is not waited for. */
@@ -22,18 +22,9 @@ export interface TransformThread {
 export function startTransformThread(compiler: string = import.meta.resolve('jiti')): TransformThread {
   const { port1: here, port2: there } = new MessageChannel();
   const answered = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
-  const thread = new Worker(PROGRAM, {
-    eval: true,
-    name: 'agentcom-config',
-    workerData: { compiler, port: there, answered },
-    transferList: [there],
-    // Without the options of this process, such as a loader.
-    env: {},
-    execArgv: [],
-  });
-  let isUsable = true;
-  thread.on('error', () => (isUsable = false));
-  thread.unref();
+  const thread = newThread({ compiler, port: there, answered });
+  let isUsable = thread !== null;
+  thread?.on('error', () => (isUsable = false)).unref();
   here.unref();
 
   /** Null: the thread cannot compile it, or does not answer. */
@@ -52,9 +43,27 @@ export function startTransformThread(compiler: string = import.meta.resolve('jit
     },
     end() {
       here.close();
-      void thread.terminate();
+      void thread?.terminate();
     },
   };
+}
+
+/** Null where Node's permission model allows no threads. */
+function newThread(given: { readonly compiler: string; readonly port: MessagePort; readonly answered: Int32Array }): Worker | null {
+  try {
+    // Without the options of this process, such as a loader.
+    return new Worker(PROGRAM, {
+      eval: true,
+      name: 'agentcom-config',
+      workerData: given,
+      transferList: [given.port],
+      env: {},
+      execArgv: [],
+    });
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ERR_ACCESS_DENIED') return null;
+    throw thrown;
+  }
 }
 
 /** As text, so that it is found however this program was compiled or bundled. Babel is loaded before the first source arrives. */

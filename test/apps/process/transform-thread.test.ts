@@ -1,11 +1,14 @@
 /** TypeScript compiled on a thread of its own, and in this process where the thread does not. */
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import { createJiti } from 'jiti';
 import t, { type Test } from 'tap';
 import { startTransformThread } from '../../../apps/config/transform-thread.ts';
+import { builtTree } from '../../rig/built-tree.ts';
 
 const SOURCE = `import type { A } from './a';\nexport default { n: 1 as number } satisfies A;\n`;
 const OPTIONS = { source: SOURCE, filename: '/somewhere/agentcom.config.ts', ts: true, async: true };
@@ -48,4 +51,16 @@ t.test('a compiler that cannot be loaded does not keep a config from being compi
   t.teardown(() => thread.end());
   t.match(thread.transform(OPTIONS).code, /n: 1\b/);
   t.end();
+});
+
+t.test('where threads are not allowed, this process compiles', async (t) => {
+  const program = `
+    import { startTransformThread } from ${JSON.stringify(pathToFileURL(builtTree().compiled('apps/config/transform-thread.ts')))};
+    const thread = startTransformThread();
+    process.stdout.write(thread.transform(${JSON.stringify(OPTIONS)}).code);
+    thread.end();`;
+  const flag = process.allowedNodeEnvironmentFlags.has('--permission') ? '--permission' : '--experimental-permission';
+  const args = [flag, '--allow-fs-read=*', '--no-warnings', '--input-type=module', '--eval', program];
+  const { stdout } = await promisify(execFile)(process.execPath, args);
+  t.match(stdout, /n: 1\b/);
 });
