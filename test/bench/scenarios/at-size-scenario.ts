@@ -47,19 +47,12 @@ function tellAt({ bench, over, at }: AtSize, result: Result): void {
 
 const shareOf = (bench: Bench, count: number): number => (bench.isQuick ? count * QUICK_SHARE : count);
 
-/** Submits tasks in bulk and drains as many. Answers how many were drained a second. */
-export async function drainAt(hub: BenchHub, load: LoadProcess, count: number): Promise<number> {
-  await fill(hub, load, count);
+/** Drains so many of what waits. */
+export async function drain(hub: BenchHub, load: LoadProcess, count: number): Promise<Run> {
   const sidecars = await hub.newSidecars(SIDECARS, SLOTS);
-  const { value } = await load.do('live', {
-    ports: hub.ports,
-    token: hub.adminToken,
-    count,
-    sidecars,
-    atOnce: false,
-    submit: { how: 'waiting' },
-  });
-  return count / value.seconds;
+  const plan = { ports: hub.ports, token: hub.adminToken, sidecars, atOnce: false, count, submit: { how: 'waiting' } } as const;
+  const { value, ...cost } = await hub.measured(() => load.do('live', plan));
+  return { figure: count / value.value.seconds, operations: count, cost: { ...cost, loadCpuMs: value.cpuMs } };
 }
 
 /** Submits tasks, and then drains as many: what waits stays as much. */
@@ -69,17 +62,13 @@ export async function workAt(here: AtSize): Promise<void> {
   const plan = { ports: hub.ports, token: hub.adminToken, count };
   const both = await repeated(bench, hub.pair, async () => {
     const submitted = await hub.measured(() => load.do('submit', { ...plan, perRequest: 1, inFlight: SUBMITS_IN_FLIGHT, withKeys: false }));
-    const sidecars = await hub.newSidecars(SIDECARS, SLOTS);
-    const drained = await hub.measured(() => load.do('live', { ...plan, sidecars, atOnce: false, submit: { how: 'waiting' } }));
-    return { submitted, drained };
+    return { submitted, drained: await drain(hub, load, count) };
   });
   const submits = both.map(({ submitted: { value, ...cost } }): Run => {
     const { seconds, answers } = value.value;
     return { figure: count / seconds, operations: count, times: answers, cost: { ...cost, loadCpuMs: value.cpuMs } };
   });
-  const drains = both.map(({ drained: { value, ...cost } }): Run => {
-    return { figure: count / value.value.seconds, operations: count, cost: { ...cost, loadCpuMs: value.cpuMs } };
-  });
+  const drains = both.map(({ drained }) => drained);
   const { storage, transport } = hub.pair;
   tellAt(here, resultOf(bench, hub, submits, { scenario, what: 'submit', unit: 'tasks/s', limit: LIMITS.http(transport) }));
   tellAt(here, resultOf(bench, hub, drains, { scenario, what: 'drain', unit: 'tasks/s', limit: commitsOf(storage, 64) }));

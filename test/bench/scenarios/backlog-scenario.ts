@@ -4,7 +4,7 @@ import type { BenchHub } from '../rig/bench-hub.ts';
 import type { LoadProcess } from '../rig/load-process.ts';
 import type { Pair } from '../rig/result.ts';
 import { progressBar } from '../../chaos/rig/progress-bar.ts';
-import { drainAt, readsAt, restartsAt, stepsAt, sweepsAt, workAt, type AtSize } from './at-size-scenario.ts';
+import { drain, readsAt, restartsAt, stepsAt, sweepsAt, workAt, type AtSize } from './at-size-scenario.ts';
 import { fill } from './lifecycle-scenario.ts';
 
 /** Tasks waiting. */
@@ -75,14 +75,20 @@ async function flatness(
   { hub, load, most, least }: { readonly hub: BenchHub; readonly load: LoadProcess; readonly most: number; readonly least: number },
 ): Promise<void> {
   if (most === least) return;
+  // As freshly started as the other: a hub that has worked for a while has more of its code compiled.
+  await hub.restart();
   const count = bench.isQuick ? QUICK_COMPARED : COMPARED;
   const ratios = await withHub(bench, pair, async (small, smallLoad) => {
     await grow(bench, small, smallLoad, least);
-    const ofMost = (): Promise<number> => drainAt(hub, load, count);
-    const ofLeast = (): Promise<number> => drainAt(small, smallLoad, count);
+    const seconds = async (of: BenchHub, ofLoad: LoadProcess): Promise<number> => {
+      await fill(of, ofLoad, count);
+      return count / (await drain(of, ofLoad, count)).figure;
+    };
+    const ofMost = (): Promise<number> => seconds(hub, load);
+    const ofLeast = (): Promise<number> => seconds(small, smallLoad);
     return repeated(bench, pair, async () => {
       const [most1, least1, least2, most2] = [await ofMost(), await ofLeast(), await ofLeast(), await ofMost()];
-      return (1 / least1 + 1 / least2) / (1 / most1 + 1 / most2);
+      return (least1 + least2) / (most1 + most2);
     });
   });
   const words = (size: number): string => `${size.toLocaleString('en-US')} ${OVER}`;

@@ -8,6 +8,7 @@ import { DEFAULT_PAIR, resultOf, type Bench, type Run, type Scenario } from '../
 import { startBenchHub, type BenchHub } from '../rig/bench-hub.ts';
 import { startLoad, type LoadProcess } from '../rig/load-process.ts';
 import type { Result } from '../rig/result.ts';
+import { drain } from './at-size-scenario.ts';
 import { fill } from './lifecycle-scenario.ts';
 import { commitsOf } from './limits-scenario.ts';
 
@@ -106,10 +107,7 @@ async function drains(bench: Bench, hub: BenchHub, load: LoadProcess, idle: numb
   const runs: Run[] = [];
   for (let nth = 0; nth <= (bench.isQuick ? QUICK_DRAINS : DRAINS); nth += 1) {
     await fill(hub, load, count);
-    const sidecars = await hub.newSidecars(4, 16);
-    const plan = { ports: hub.ports, token: hub.adminToken, sidecars, atOnce: false, count, submit: { how: 'waiting' } } as const;
-    const { value, ...cost } = await hub.measured(() => load.do('live', plan));
-    const run = { figure: count / value.value.seconds, operations: count, cost: { ...cost, loadCpuMs: value.cpuMs } };
+    const run = await drain(hub, load, count);
     if (nth > 0) runs.push(run);
   }
   const what = `drain beside ${idle.toLocaleString('en-US')} idle sidecars`;
