@@ -74,7 +74,8 @@ const PROGRAM = `
     jiti.transform({ source: '', ts: true });
     return jiti;
   });
-  loading.catch(() => 'is the answer to the first source');
+  // A failure is answered to each source, and must not end the thread before.
+  loading.catch(() => undefined);
   const compiled = async (options) => ({ code: (await loading).transform(options) });
   port.on('message', async (options) => {
     port.postMessage(await compiled(options).catch(() => null));

@@ -4,8 +4,8 @@ import { setFlagsFromString } from 'node:v8';
 /**
  * How much the heap grows beyond what survived a full collection before V8 starts the next, in percent. One stops the hub for 10 to 30 ms.
  * By default V8 starts one whenever the heap has grown by about a third: under a flood of large frames that was every 1.3 s, and the slowest
- * hundredth of submits waited for it. `busy` makes it an eighth as many, for up to 100 MiB under such a flood. At rest nobody waits for it,
- * and 10,000 idle sidecars would make 5 MiB of garbage with each heartbeat until the heap is three times what is needed.
+ * hundredth of submits waited for it. `busy` makes it an eighth as many, for up to 100 MiB under such a flood. At rest
+ * hardly anybody waits for it, and 10,000 idle sidecars would make 5 MiB of garbage with each heartbeat until the heap is three times what is needed.
  * test/bench/HISTORY.md has the figures.
  */
 const GROWTH = { busy: 200, atRest: 25 };
@@ -15,7 +15,7 @@ const CHECKED_EVERY_MS = 3_000;
 const AT_REST_UTILIZATION = 0.2;
 
 /** Call it before most of the program is loaded. `everyMs`: how often it checks whether the hub is at rest. */
-export function collectSeldom(everyMs = CHECKED_EVERY_MS): void {
+export function fitHeapToLoad(everyMs = CHECKED_EVERY_MS): void {
   let growth = 0;
   const setGrowth = (percent: number): void => {
     if (percent !== growth) setFlagsFromString(`--heap-growing-percent=${percent}`);

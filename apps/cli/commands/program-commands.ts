@@ -2,7 +2,7 @@
 import { Option, type Command } from 'commander';
 import { STORAGES, TRANSPORTS, type StorageName, type TransportName } from '../../quickstart/config-text.ts';
 import { POSTGRES_COMMAND } from '../../quickstart/child-programs.ts';
-import { collectSeldom } from '../../hub/hub-heap.ts';
+import { fitHeapToLoad } from '../../hub/hub-heap.ts';
 import { keepHeapSmall } from '../../sidecar/small-heap.ts';
 import type { Action, Context } from '../cli-context.ts';
 
@@ -24,7 +24,7 @@ export function addPrograms(program: Command, action: Action): void {
 }
 
 async function hub({ common }: Context): Promise<void> {
-  collectSeldom();
+  fitHeapToLoad();
   const { runHub } = await import('../../hub/main.ts');
   await runHub({ configFile: common.config });
 }

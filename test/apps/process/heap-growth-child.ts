@@ -1,7 +1,7 @@
 /** Prints how many times larger its heap becomes than after a full collection, busy or at rest, before V8 starts the next. */
-import { PerformanceObserver } from 'node:perf_hooks';
+import { constants, PerformanceObserver } from 'node:perf_hooks';
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
-import { collectSeldom } from '../../../apps/hub/hub-heap.ts';
+import { fitHeapToLoad } from '../../../apps/hub/hub-heap.ts';
 
 const CHECKED_EVERY_MS = 20;
 const BEFORE_MS = 400;
@@ -14,7 +14,7 @@ const grow = (arrays: number): void => {
   for (let n = 0; n < arrays; n += 1) kept.push(new Array(NUMBERS).fill(n));
 };
 
-collectSeldom(CHECKED_EVERY_MS);
+fitHeapToLoad(CHECKED_EVERY_MS);
 grow(4 * ARRAYS);
 if (process.argv[2] === 'busy') {
   for (const untilMs = performance.now() + BEFORE_MS; performance.now() < untilMs;) await turn();
@@ -24,9 +24,10 @@ let hasCollected = false;
 global.gc?.();
 const before = process.memoryUsage().heapUsed;
 await sleep(2 * CHECKED_EVERY_MS);
-const full = 4;
 new PerformanceObserver((list) => {
-  hasCollected ||= list.getEntries().some((entry) => (entry as { detail?: { kind?: number } }).detail?.kind === full);
+  hasCollected ||= list
+    .getEntries()
+    .some((entry) => (entry as { detail?: { kind?: number } }).detail?.kind === constants.NODE_PERFORMANCE_GC_MAJOR);
 }).observe({ entryTypes: ['gc'] });
 let largest = before;
 while (!hasCollected) {
