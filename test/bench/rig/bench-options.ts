@@ -90,7 +90,7 @@ export function readBenchOptions(known: readonly string[]): BenchOptions {
 
 const usageOf = (known: readonly string[]): string => `npm run bench -- [options]
 
-Measures how fast hub and sidecar are. Without options: everything, under 25 minutes, into docs/performance.md.
+Measures how fast hub and sidecar are. Without options: everything, about half an hour, into docs/performance.md.
 
   --only NAME        this scenario; several times for several: ${known.join(', ')}
   --what TEXT        only figures in whose names this stands
