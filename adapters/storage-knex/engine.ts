@@ -29,6 +29,11 @@ export interface Transaction extends StatementsRun<StatementName> {
   readonly nowMs: number;
   /** The time by which things are old enough to be removed; null: nothing is. */
   readonly removableMs: number | null;
+  /**
+   * While nobody else writes the database, the same object in each transaction: what was read or saved under it is still true. Null: others
+   * may write at any moment.
+   */
+  readonly exclusive: object | null;
   /** The statements that several hubs need; null where the database serves one hub. */
   readonly cluster: StatementsRun<ClusterStatementName> | null;
   /** Records the batch, together with the last statements. Where nobody asks for it, that is done after the work. */

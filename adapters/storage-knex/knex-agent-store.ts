@@ -20,8 +20,8 @@ const HASH_DIGITS = 64;
 /** Tokens whose last use is written in one transaction: a short one, since batches wait for it. */
 const TOKENS_NOTED_AT_ONCE = 1_000;
 
-/** `cache`: of a database that nobody else writes. */
-export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, cache: StateCache | null): AgentStore {
+/** `cache`: of the task store on the same database. */
+export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, cache: StateCache): AgentStore {
   const read = async <T>(work: (snapshot: Knex) => Promise<T>): Promise<T> => use().read(work);
   const readOnce = async <T>(work: (snapshot: Knex) => Promise<T>): Promise<T> => use().read(work, true);
 
@@ -169,7 +169,7 @@ export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, cach
       use().write(null, async (transaction) => {
         const removed = await removeUnneeded(transaction, [id], nowMs);
         if (removed.length > 0) await audited(transaction, audit);
-        cache?.dropAgents(removed);
+        cache.dropAgents(removed);
         if (removed.length > 0) return 'removed';
         return (await transaction.rows('readAgents', [id])).length > 0 ? 'needed' : 'unknown';
       }),

@@ -26,7 +26,7 @@ export function knexStorage(deps: { readonly engine: Engine; readonly clock: Clo
     close: (opened) => opened.close(),
   });
   const readable = readableRows(log);
-  const cache = engine.capabilities.shared ? null : new StateCache();
+  const cache = new StateCache();
   let lastProbe: { readonly of: OpenEngine; readonly atMs: number; readonly answer: Promise<boolean> } | undefined;
 
   const probe = async (opened: OpenEngine): Promise<boolean> => {

@@ -34,7 +34,7 @@ export interface CacheHooks {
   readonly onCounted: (counts: readonly HeldCount[]) => void;
 }
 
-/** `hooks`: of a database that nobody else writes; null for one that others write too, of which nothing is cached. */
+/** `hooks`: while nobody else writes the database; null where others may, and nothing is cached. */
 export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null, readable: ReadableOf): StoreUnit {
   /** Null once the unit has saved something: from then on the cache is behind the transaction. */
   let cache = hooks?.cache ?? null;
@@ -112,6 +112,7 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
   return {
     nowMs: transaction.nowMs,
     removableMs: transaction.removableMs,
+    isExclusive: transaction.exclusive !== null,
     cluster: knexClusterUnit(transaction),
     load: (names) => (hooks === null ? loadInOrder(transaction, names, readable) : loadAlone(names)),
     async read({ tasks = [], agents = [] }) {
@@ -277,7 +278,7 @@ const isSmall = (rows: SavedRows): boolean => keysOf(rows).every((statement) => 
 
 /** As `save`, and commits with it where the database can and no statement would be too large. */
 async function saveLast(transaction: Transaction, rows: SavedRows, mail: Changes['mail']): Promise<readonly StoredEvent[]> {
-  const numbers = isSmall(rows) ? await transaction.saveAndCommit?.(rows) : null;
+  const numbers = isSmall(rows) && mail.length === 0 ? await transaction.saveAndCommit?.(rows) : null;
   if (numbers === null || numbers === undefined) return save(transaction, rows, mail, true);
   return rows.insertEvents.map((event, index) => storedEvent(event, numbers[index] as number));
 }

@@ -15,7 +15,7 @@ import {
   type TaskQuery,
   type TaskStore,
 } from '../../core/ports/task-store.ts';
-import type { OpenEngine, Row } from './engine.ts';
+import type { OpenEngine, Row, Transaction } from './engine.ts';
 import type { ReadableOf } from './rows/damaged-rows.ts';
 import { withinBytes } from './rows/event-pages.ts';
 import { knexStoreUnit, type CacheHooks } from './knex-store-unit.ts';
@@ -30,17 +30,12 @@ export function knexTaskStore(
     readonly clock: () => StoreClock | null;
     readonly machine: Pick<Clock, 'nowMs'>;
     readonly readable: ReadableOf;
-    readonly cache: StateCache | null;
+    readonly cache: StateCache;
   },
 ): TaskStore {
   const { clock, machine, readable, cache } = deps;
-  let cachedOf: OpenEngine | null = null;
-  /** The engine as it is open now. While it was closed others may have written. */
-  const opened = (): OpenEngine => {
-    const engine = use();
-    if (engine !== cachedOf) cache?.clear();
-    return (cachedOf = engine);
-  };
+  /** While this hub has the database to itself without a break. */
+  let cachedUnder: object | null = null;
   const read = async <T>(work: (snapshot: Knex) => Promise<T>): Promise<T> => use().read(work);
   const readOnce = async <T>(work: (snapshot: Knex) => Promise<T>): Promise<T> => use().read(work, true);
 
@@ -54,22 +49,25 @@ export function knexTaskStore(
       const saved: Changes[] = [];
       const found: (readonly Task[])[] = [];
       const counted: (readonly HeldCount[])[] = [];
-      const hooks: CacheHooks | null =
-        cache === null
-          ? null
-          : {
-              cache,
-              onSaved: (changes) => void saved.push(changes),
-              onRead: (tasks) => void found.push(tasks),
-              onCounted: (counts) => void counted.push(counts),
-            };
+      const hooks: CacheHooks = {
+        cache,
+        onSaved: (changes) => void saved.push(changes),
+        onRead: (tasks) => void found.push(tasks),
+        onCounted: (counts) => void counted.push(counts),
+      };
+      /** What is cached is of another time, or others may write. */
+      const isCached = ({ exclusive }: Transaction): boolean => {
+        if (exclusive !== cachedUnder) cache.clear();
+        cachedUnder = exclusive;
+        return exclusive !== null;
+      };
       let isTaken = false;
       /** From now on the cache has what this transaction leaves. Should it fail, the cache is empty. */
       const take = (): void => {
         if (isTaken) return;
         isTaken = true;
-        cache?.takeRead(found.flat(), counted.flat());
-        for (const changes of saved) cache?.take(changes);
+        cache.takeRead(found.flat(), counted.flat());
+        for (const changes of saved) cache.take(changes);
       };
       const hooked: EarlyTransaction | undefined = early && {
         waiting: () => early.waiting(),
@@ -79,11 +77,15 @@ export function knexTaskStore(
         },
       };
       try {
-        const answer = await opened().write(batchId, (transaction) => work(knexStoreUnit(transaction, hooks, readable)), hooked);
+        const answer = await use().write(
+          batchId,
+          (transaction) => work(knexStoreUnit(transaction, isCached(transaction) ? hooks : null, readable)),
+          hooked,
+        );
         take();
         return answer;
       } catch (thrown) {
-        cache?.clear();
+        cache.clear();
         throw thrown;
       }
     },

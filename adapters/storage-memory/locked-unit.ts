@@ -65,6 +65,7 @@ export function lockedUnit(unit: StoreUnit, locks: TransactionLocks): StoreUnit 
   return {
     nowMs: unit.nowMs,
     removableMs: unit.removableMs,
+    isExclusive: unit.isExclusive,
     cluster: unit.cluster === null ? null : clustered(unit.cluster),
     load,
     read: (names) => run(() => unit.read(names)),

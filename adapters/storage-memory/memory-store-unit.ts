@@ -273,6 +273,7 @@ export function memoryStoreUnit(
   const unit: StoreUnit = {
     nowMs,
     removableMs,
+    isExclusive: tryLock === null,
     cluster: tryLock === null ? null : cluster,
     load: (names) => inTransaction(() => load(names)),
     read: ({ tasks: taskIds = [], agents: agentIds = [] }) =>

@@ -117,6 +117,9 @@ export interface StoreUnit {
   /** The time by which the age of rows is judged for removal, at most `nowMs`. Null: no clock is trusted, rows MUST NOT be removed. */
   readonly removableMs: number | null;
 
+  /** No other hub writes to the store until this transaction ends. True if `capabilities.shared` is false. */
+  readonly isExclusive: boolean;
+
   /** For clusters. Null if `capabilities.shared` is false: the only hub needs no lease, has every duty and gets no mail. */
   readonly cluster: ClusterUnit | null;
 
@@ -214,7 +217,7 @@ export interface StoreUnit {
    *
    * - MUST tolerate a repeated insert of a task, key or event: it changes nothing.
    * - MUST number events in the order given.
-   * - If `cluster` is null, keys may be saved that were not loaded: when one of them is there with other tasks, MUST fail with
+   * - If `isExclusive`, keys may be saved that were not loaded: when one of them is there with other tasks, MUST fail with
    *   `AC_STORE_RETRY`, and the transaction changes nothing.
    * - If `kept` has two results with the same `KeptKey`, MUST keep the later one. `keptDropped` never names one that is in `kept`.
    * - `isLast` (default: false): `work` MUST NOT use the unit after this call and MUST NOT fail, so that the store can commit with the

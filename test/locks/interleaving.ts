@@ -102,6 +102,7 @@ export function gatesOver({ lockWaits, order }: GatesDeps): Gates {
       ...gatedRun(transaction),
       nowMs: transaction.nowMs,
       removableMs: transaction.removableMs,
+      exclusive: transaction.exclusive,
       cluster: transaction.cluster === null ? null : gatedRun(transaction.cluster),
       ...(transaction.record === undefined ? {} : { record: transaction.record }),
     };

@@ -25,11 +25,15 @@ export type Parameter = string | Buffer;
 /** What is asked for while an answer is under way is sent at once; the server takes one after the other, in the order of the calls. */
 export interface PostgresConnection {
   /** The rows of a statement. `given`: its only parameter, or all of them. `name`: prepared once under it. */
-  rows(sql: string, given?: Parameter | readonly Parameter[], name?: string): Promise<readonly Row[]>;
+  rows(sql: string, given?: Parameter | readonly (Parameter | null)[], name?: string): Promise<readonly Row[]>;
   /** How many rows a statement changed. */
   change(sql: string, given?: Parameter | readonly Parameter[], name?: string): Promise<number>;
   /** Begins a transaction that writes. */
   begin(): Promise<Begun>;
+  /** What `begin` says, without one. */
+  askClock(): Promise<Begun>;
+  /** Has `heard` called with the text of each notification on a channel. */
+  listen(channel: string, heard: (text: string) => void): Promise<void>;
   /** Fails also when the server made a ROLLBACK of it, which it does without an error once a statement has failed. */
   commit(): Promise<void>;
   /** Whether it has ended: nothing can be asked of it any more. */
@@ -87,19 +91,26 @@ export async function connectPostgres(config: ClientConfig, answerMs: number, cl
       stream.uncork();
     });
   };
-  const run = (sql: string, given: Parameter | readonly Parameter[] = [], name?: string) => {
+  const run = (sql: string, given: Parameter | readonly (Parameter | null)[] = [], name?: string) => {
     cork();
     const values = typeof given === 'string' || given instanceof Buffer ? [given] : [...given];
     return watched(client.query<Record<string, unknown>>({ text: sql, ...(name === undefined ? {} : { name }), ...(values.length === 0 ? {} : { values }) })); // prettier-ignore
   };
+  const askClock = async (): Promise<Begun> => {
+    const [said] = (await run(ASK_CLOCK, [], 'clock')).rows as unknown as readonly Begun[];
+    if (said === undefined) throw new AgentcomError('AC_INTERNAL', 'Postgres did not say what time it is.');
+    return said;
+  };
   return {
     rows: async (sql, given, name) => (await run(sql, given, name)).rows.map(rowOf),
     change: async (sql, given, name) => (await run(sql, given, name)).rowCount ?? 0,
-    async begin() {
-      const [, { rows }] = await Promise.all([run(BEGIN), run(ASK_CLOCK, [], 'clock')]);
-      const [begun] = rows as unknown as readonly Begun[];
-      if (begun === undefined) throw new AgentcomError('AC_INTERNAL', 'Cannot begin: Postgres did not say what time it is.');
-      return begun;
+    begin: async () => (await Promise.all([run(BEGIN), askClock()]))[1],
+    askClock,
+    async listen(channel, heard) {
+      client.on('notification', (notification) => {
+        if (notification.channel === channel) heard(notification.payload ?? '');
+      });
+      await run(`LISTEN ${channel}`);
     },
     async commit() {
       const { command } = await run('COMMIT');

@@ -3,16 +3,14 @@
  */
 import type { Knex } from 'knex';
 import type { Client, ClientConfig } from 'pg';
-import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import type { Row } from '../engine.ts';
 import { readersOn, type Readers } from '../knex-readers.ts';
 import { connectPostgres, endClient, type Backend, type PostgresConnection } from './connection.ts';
-import { sqlStateOf } from './failures.ts';
 import type { ServerSockets } from './server-sockets.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
-import { lockKey, requireVersion } from './schema.ts';
+import { requireVersion } from './schema.ts';
 import { rowOf } from './text.ts';
 
 /** What the server waits for before it finds that a client is gone without a word. In seconds, as Postgres wants it. */
@@ -53,39 +51,6 @@ export async function endBackend(writer: PostgresConnection, { pid, startedAt }:
      WHERE pid = ($1::json ->> 'pid')::integer AND backend_start = ($1::json ->> 'startedAt')::timestamptz`,
     gone,
   );
-}
-
-/** A hub uses a store beside others; who copies it or puts it back needs it alone. */
-const HUB_LOCKS = {
-  together: {
-    take: 'pg_advisory_lock_shared',
-    refused: 'it is being moved or put back. Start the hub when that is done',
-  },
-  alone: { take: 'pg_advisory_lock', refused: 'hubs use it. Stop them' },
-} as const;
-
-/** How long to wait for the lock of a hub or a move that was killed: the server ends it a moment later. Milliseconds. */
-export const HUB_LOCK_WITHIN_MS = 2_000;
-
-/**
- * Takes the lock that hubs have together and a move has alone. It lives and ends with the connection. Waits shortly for who
- * has just ended; fails with `AC_STORAGE_LOCKED`.
- */
-export async function takeHubLock(
-  writer: PostgresConnection,
-  settings: PostgresSettings,
-  how: keyof typeof HUB_LOCKS,
-  withinMs: number,
-): Promise<void> {
-  const { take, refused } = HUB_LOCKS[how];
-  try {
-    await writer.change(`SET lock_timeout = ${withinMs}`);
-    await writer.rows(`SELECT ${take}(${lockKey(settings.schema, 'hub')})`);
-    await writer.change(`SET lock_timeout = ${settings.lockTimeoutMs}`);
-  } catch (thrown) {
-    if (sqlStateOf(thrown) !== '55P03') throw thrown;
-    throw new AgentcomError('AC_STORAGE_LOCKED', `Cannot open storage "postgres" at ${placeOf(settings)}: ${refused}.`);
-  }
 }
 
 /** By which hubs that listen find each other. */

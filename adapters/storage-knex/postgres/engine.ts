@@ -1,22 +1,22 @@
 /** Postgres behind the stores: one writer of a hub in turn, readers beside it, connections made anew after they were lost. */
 import { randomUUID } from 'node:crypto';
-import type { Client } from 'pg';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
-import { oneAtATime } from '../../../core/ports/opening.ts';
+import { turns } from '../../../core/ports/opening.ts';
 import type { StoreCapabilities } from '../../../core/ports/task-store.ts';
 import type { Engine, OpenEngine, Row } from '../engine.ts';
-import { acquire, release, type Readers } from '../knex-readers.ts';
+import type { Readers } from '../knex-readers.ts';
 import type { Backend, Begun, PostgresConnection } from './connection.ts';
-import { ANSWER_MARGIN_MS, connectWriter, endBackend, HUB_LOCK_WITHIN_MS, readerPool, takeHubLock } from './connections.ts';
+import { ANSWER_MARGIN_MS, connectWriter, endBackend, readerPool } from './connections.ts';
+import { exclusiveUse, HUB_LOCK_WITHIN_MS, joinHubs } from './exclusive.ts';
 import { postgresNotifier, type PostgresNotifier } from './notifier.ts';
-import { openingFailure, postgresFailure, sqlStateOf } from './failures.ts';
+import { openingFailure, postgresFailure } from './failures.ts';
 import { serverSockets, type ServerSockets } from './server-sockets.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
 import { migratePostgres, storeIdIn, verifyServer } from './schema.ts';
-import { FOLD_COUNTS, POSTGRES_STATEMENTS } from './statements.ts';
-import { parameterText } from './text.ts';
+import { onReader, wasCommitted, type Reading } from './reading.ts';
+import { FOLD_COUNTS } from './statements.ts';
 import { postgresTransaction } from './transaction.ts';
 import { oldestReadyText } from '../oldest-ready.ts';
 import { MARK_EVERY_MS, READ_CLOCK, storeClockIn } from '../stored-clock.ts';
@@ -66,7 +66,7 @@ async function openPostgresEngine(deps: PostgresEngineDeps, notifier: PostgresNo
     const writer = await connectWriter(settings, answerMarginMs, clock, sockets);
     try {
       if (former !== null) await endBackend(writer, former);
-      await takeHubLock(writer, settings, 'together', hubLockWithinMs);
+      await joinHubs(writer, settings, hubLockWithinMs);
       return writer;
     } catch (thrown) {
       await writer.close();
@@ -86,6 +86,7 @@ async function openPostgresEngine(deps: PostgresEngineDeps, notifier: PostgresNo
     await Promise.all([readers.pool.raw('SELECT 1'), lookUps.pool.raw('SELECT 1')]);
     const reading = { clock, place, withinMs: settings.readTimeoutMs + answerMarginMs };
     return openedEngine({
+      settings,
       place,
       clock,
       log,
@@ -111,6 +112,7 @@ async function openPostgresEngine(deps: PostgresEngineDeps, notifier: PostgresNo
  *   └────────────────────────────── close ──► closed ◄──┘
  */
 function openedEngine(opened: {
+  readonly settings: PostgresSettings;
   readonly place: string;
   readonly clock: Clock;
   readonly log: Log;
@@ -130,8 +132,8 @@ function openedEngine(opened: {
   /** The store's clock as it was kept. */
   readonly clockRow: Row | undefined;
 }): OpenEngine {
-  const { place, clock, log, reading, lookingUp, storeId } = opened;
-  const inTurn = oneAtATime();
+  const { settings, place, clock, log, reading, lookingUp, storeId } = opened;
+  const inTurn = turns();
   let writer: PostgresConnection | null = opened.writer;
   let former: Backend | null = null;
   let isClosing = false;
@@ -234,15 +236,34 @@ function openedEngine(opened: {
     }
   };
 
+  const exclusive = exclusiveUse({
+    settings,
+    clock,
+    log,
+    joins: (connection) =>
+      void inTurn(async () => {
+        try {
+          await exclusive.end(connection);
+        } catch (thrown) {
+          // The lock ends with the connection.
+          if (connection === writer) await letGo(thrown);
+        }
+      }),
+  });
+
   return {
     storeId,
 
     clock: storeClock,
 
-    write: (batchId, work) =>
-      inTurn(async () => {
-        const connection = await healthyConnection();
-        await stepClock(connection);
+    write: (batchId, work, early) =>
+      inTurn(async (turn) => {
+        // One that began early finds out at its first statement whether the connection was lost meanwhile.
+        const connection = turn.isEarly && writer !== null ? writer : await healthyConnection();
+        if (!turn.isEarly) {
+          await stepClock(connection);
+          await exclusive.attempt(connection);
+        }
         const broken: unknown[] = [];
         const askedMs = clock.monotonicMs();
         try {
@@ -255,6 +276,8 @@ function openedEngine(opened: {
             clock: storeClock,
             isClockKnown,
             begun: (begun) => hear(begun, askedMs),
+            exclusive: exclusive.on(connection),
+            early: early && { ...turn, waiting: () => early.waiting(), saving: () => early.saving() },
           });
           commitsToFold -= 1;
           if (commitsToFold === 0) void inTurn(foldCounts);
@@ -266,7 +289,7 @@ function openedEngine(opened: {
             void inTurn(keepClock);
           }
         }
-      }),
+      }, early !== undefined),
 
     read: (work, asksOnce = false) =>
       onReader(reading, async (raw) => {
@@ -327,58 +350,6 @@ const STEP_CLOCK = `
     first AS (SELECT by_ms, mark FROM store, given WHERE coalesce(clock_mark, 0) < from_ms FOR UPDATE OF store),
     prolonged AS (UPDATE hubs SET lease_until = lease_until + first.by_ms FROM first)
   UPDATE store SET clock_mark = first.mark, clock_offset = 0 FROM first`;
-
-interface Reading {
-  readonly readers: Readers;
-  readonly clock: Clock;
-  readonly place: string;
-  /** How long a read may take as a whole. */
-  readonly withinMs: number;
-}
-
-/** Lends `work` a connection of the readers, and cuts it when that takes too long. A failure of the connection or of the server becomes the stores' error. */
-async function onReader<T>({ readers: { pool }, clock, place, withinMs }: Reading, work: (raw: Client) => Promise<T>): Promise<T> {
-  let raw: Client;
-  try {
-    raw = await acquire<Client>(pool);
-  } catch (thrown) {
-    throw postgresFailure(thrown, 'connect', place);
-  }
-  let isLost = false;
-  const lost = (): void => void (isLost = true);
-  raw.on('error', lost).on('end', lost);
-  const timer = clock.after(withinMs, () => {
-    isLost = true;
-    raw.connection.stream.destroy();
-  });
-  try {
-    return await work(raw);
-  } catch (thrown) {
-    throw isLost || sqlStateOf(thrown) !== undefined ? postgresFailure(thrown, 'read', place) : thrown;
-  } finally {
-    timer.cancel();
-    raw.off('error', lost).off('end', lost);
-    await release(pool, raw);
-  }
-}
-
-/**
- * Tries to record the batch again. While the transaction that did may still end either way, this waits for its end, where
- * a SELECT would find nothing yet. The attempt is rolled back.
- */
-async function wasCommitted(raw: Client, batchId: string, place: string): Promise<boolean> {
-  await raw.query('BEGIN');
-  try {
-    const { rowCount } = await raw.query(POSTGRES_STATEMENTS.recordBatch, [parameterText(batchId)]);
-    return rowCount === 0;
-  } catch (thrown) {
-    if (sqlStateOf(thrown) !== '55P03') throw thrown;
-    const message = `Cannot tell yet whether batch ${batchId} was committed in ${place}: its transaction has not ended. Ask again.`;
-    throw new AgentcomError('AC_STORE_UNAVAILABLE', message, { cause: thrown });
-  } finally {
-    await raw.query('ROLLBACK');
-  }
-}
 
 /** After a connection was lost the server may be another, or its database an older one. */
 async function requireSameStore(writer: PostgresConnection, storeId: string, place: string): Promise<void> {

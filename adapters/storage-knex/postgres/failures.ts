@@ -3,8 +3,10 @@ import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts
 
 /** The transaction waited for one that waited for it. */
 export const DEADLOCK = '40P01';
+/** Raised by us: an idempotency key that was not looked up belongs to other tasks. */
+export const KEY_TAKEN = 'AC003';
 /** Another try may work: serialization failure, deadlock, a lock not had in time, a row that another inserted at the same time. */
-const RETRY = new Set(['40001', DEADLOCK, '55P03', '23505']);
+const RETRY = new Set(['40001', DEADLOCK, '55P03', '23505', KEY_TAKEN]);
 
 /** Classes of errors with which the server says that it, or its machine, is at fault or gone. */
 const AWAY_CLASSES = new Set(['08', '28', '3D', '3F', '53', '57', '58', 'F0']);
@@ -42,6 +44,13 @@ export function postgresFailure(thrown: unknown, doing: string, place: string): 
     return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} Look after the server; it is tried again by itself.`, options);
   return new AgentcomError('AC_INTERNAL', what, options);
 }
+
+/** An idempotency key that was saved without being looked up first belongs to other tasks. */
+export const keyTaken = (place: string): AgentcomError =>
+  new AgentcomError(
+    'AC_STORE_RETRY',
+    `Cannot save a batch in ${place}: an idempotency key of it is not new. It is looked up with the next try.`,
+  );
 
 /** A COMMIT whose answer did not come. */
 export const commitUnknown = (thrown: unknown, batchId: string | null, place: string): AgentcomError =>

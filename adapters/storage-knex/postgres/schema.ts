@@ -13,8 +13,11 @@ const MIGRATE_WITHIN_MS = 300_000;
 /** Postgres 13, as the server itself counts: the oldest that keeps the contracts. */
 const SERVER_VERSION_MIN = 130_000;
 
-/** What of a schema is locked: `hub` by the hubs that use it together, or by who needs it alone; `migrations` by whoever changes it. */
-export const lockKey = (schema: string, what: 'hub' | 'migrations'): string => `${LOCK_CLASS}, hashtext('${schema} ${what}')`;
+/**
+ * What of a schema is locked: `hub` by the hubs that use it together, or by who needs it alone; `only hub` by a hub that has `hub` to
+ * itself, which others may end; `migrations` by whoever changes it.
+ */
+export const lockKey = (schema: string, what: 'hub' | 'only hub' | 'migrations'): string => `${LOCK_CLASS}, hashtext('${schema} ${what}')`;
 
 /**
  * Takes the steps that are missing, all in one transaction, one hub after the other. Fails with `AC_SCHEMA_UNKNOWN` when

@@ -2,8 +2,9 @@
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Row } from '../engine.ts';
-import { ANSWER_MARGIN_MS, connectWriter, HUB_LOCK_WITHIN_MS, takeHubLock } from './connections.ts';
+import { ANSWER_MARGIN_MS, connectWriter } from './connections.ts';
 import type { PostgresConnection } from './connection.ts';
+import { excludeHubs } from './exclusive.ts';
 import { openingFailure, postgresFailure } from './failures.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
 import { parameterText } from './text.ts';
@@ -37,7 +38,7 @@ export async function openPostgresSession(
       );
       const session = sessionOver(writer, place);
       if (how.alone) {
-        await takeHubLock(writer, patient, 'alone', HUB_LOCK_WITHIN_MS);
+        await excludeHubs(writer, patient);
         await refuseLiveHubs(session);
       }
       return session;

@@ -21,6 +21,8 @@ const field = (name: string, type = 'bigint'): string => `(SELECT ($1::json ->> 
 const LANES = '(VALUES (0), (1), (2), (3)) AS lanes (lane)';
 const WAITS = `status = 'queued' AND parked = 0`;
 const LOCKED = 'FOR NO KEY UPDATE';
+/** The same text without the locks of `LOCKED`: for a hub that has the store to itself. */
+export const unlocked = (text: string): string => text.replaceAll(`${LOCKED} SKIP LOCKED`, '').replaceAll(LOCKED, '');
 
 const insert = (statement: GivenName, table: string, others: string): string => {
   const columns = Object.entries(GIVEN_COLUMNS[statement]);
@@ -40,6 +42,18 @@ const insertNew = (statement: GivenName, table: string, names: readonly string[]
   const isThere = names.map((column) => `old.${column} = given."${columns[column]?.[0] ?? column}"`).join(' AND ');
   return insert(statement, table, `WHERE NOT EXISTS (SELECT 1 FROM ${table} AS old WHERE ${isThere})`);
 };
+
+/** Saves events with the numbers after that of the newest, which is its last parameter. */
+export const INSERT_NUMBERED_EVENTS = `
+    INSERT INTO task_events (id, ${Object.keys(EVENT_COLUMNS).join(', ')})
+    SELECT $${Object.keys(EVENT_COLUMNS).length + 1} + given.place, ${Object.values(EVENT_COLUMNS).map(([name]) => `given."${name}"`).join(', ')}
+    FROM ${given('insertEvents', 'place')}`; // prettier-ignore
+/** Changes all of its rows unless a key belongs to other tasks. */
+export const UPSERT_KEYS = insert(
+  'insertKeys',
+  'idempotency_keys',
+  'ON CONFLICT (owner, key) DO UPDATE SET key = excluded.key WHERE idempotency_keys.task_ids = excluded.task_ids',
+);
 
 /** How long a batch can still be asked for, in Postgres' words. A hub asks right after its commit, or as soon as it can. */
 const BATCHES_KEPT_FOR = '1 hour';

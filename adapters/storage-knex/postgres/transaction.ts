@@ -1,10 +1,13 @@
 /** One transaction on the writing connection: what may fail where, and what that means. */
 import type { StoreClock } from '../../../core/domain/store-clock.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
-import type { StatementsRun, Transaction } from '../engine.ts';
+import type { EarlyTransaction, Turn } from '../../../core/ports/opening.ts';
+import type { SavedRows, StatementsRun, Transaction } from '../engine.ts';
 import type { Begun, Parameter, PostgresConnection } from './connection.ts';
-import { commitUnknown, DEADLOCK, isRefusal, postgresFailure, sqlStateOf } from './failures.ts';
-import { POSTGRES_LOCKS, POSTGRES_STATEMENTS, type PostgresStatements } from './statements.ts';
+import type { Exclusive } from './exclusive.ts';
+import { commitUnknown, DEADLOCK, isRefusal, keyTaken, postgresFailure, sqlStateOf } from './failures.ts';
+import { isRepeat, lastEventNumber, saveBatch, savedParameters } from './save.ts';
+import { POSTGRES_LOCKS, POSTGRES_STATEMENTS, unlocked, UPSERT_KEYS, type PostgresStatements } from './statements.ts';
 import { parametersOf } from './binary-parameters.ts';
 import { isWrite } from '../statements.ts';
 
@@ -20,9 +23,19 @@ export interface PostgresWrite<T> {
   readonly clock: Pick<StoreClock, 'nowMs' | 'removableMs'>;
   /** Whether the server's time was heard a moment ago; otherwise it is to be waited for. */
   readonly isClockKnown: () => boolean;
-  /** Called with what the server said at the begin. */
+  /** Called with what the server said of its time. */
   readonly begun: (begun: Begun) => void;
+  /** Set while nobody else writes the store. */
+  readonly exclusive?: Exclusive | null | undefined;
+  /** Its turn among the transactions, and who is notified of that; without, it neither begins early nor lets the next one. */
+  readonly early?: (Pick<Turn, 'isEarly' | 'requireBefore' | 'letNextBegin'> & EarlyTransaction) | undefined;
 }
+
+/** What a hub runs that has the store to itself, where that differs: nothing is locked, and a key that was not looked up is not taken over. */
+const EXCLUSIVE_STATEMENTS: PostgresStatements = {
+  ...(Object.fromEntries(Object.entries(POSTGRES_STATEMENTS).map(([name, text]) => [name, unlocked(text)])) as PostgresStatements),
+  insertKeys: UPSERT_KEYS,
+};
 
 /**
  * BEGIN, the work, the batch's id, COMMIT. Each statement sees what was committed before it began; what must stay true until the commit is locked. Where nothing was written it ends in a ROLLBACK: locks alone make a
@@ -30,11 +43,23 @@ export interface PostgresWrite<T> {
  *
  * Little waits for an answer: reads go right behind the BEGIN where the server's time is known, and so does whatever is asked for
  * together. What writes waits for the BEGIN, since it would be committed alone if that had failed.
+ *
+ * While the hub has the store to itself what was read stays true without a transaction, which begins with the first statement that writes;
+ * and `saveAndCommit` is one of its own. One that asked the server nothing asks whether the connection is still there, since what it
+ * was decided on is true only as long.
  */
 export async function postgresTransaction<T>(writer: PostgresConnection, write: PostgresWrite<T>): Promise<T> {
-  const { place, batchId, markBroken } = write;
+  const { place, batchId, markBroken, early } = write;
+  const exclusive = write.exclusive ?? null;
+  const texts = exclusive === null ? POSTGRES_STATEMENTS : EXCLUSIVE_STATEMENTS;
+  const prefix = exclusive === null ? '' : 'exclusive ';
   let state: 'open' | 'ended' = 'open';
+  /** Whether the server has answered since this began. */
+  let isVouchedFor = exclusive === null || early?.isEarly === true;
+  /** Set when `saveAndCommit` failed and may have been committed all the same. */
+  let unknown: AgentcomError | undefined;
   let failure: AgentcomError | undefined;
+  let hasBegun = false;
   let hasWritten = false;
   /** What the first that writes waits for, and each that was asked for after it. */
   let held: Promise<unknown> | null = null;
@@ -45,7 +70,7 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
     if (sqlStateOf(thrown) === DEADLOCK) write.deadlocked?.();
     return (failure ??= postgresFailure(thrown, doing, place));
   };
-  const requireAlive = (name: keyof PostgresStatements): void => {
+  const requireAlive = (name: string): void => {
     if (state === 'ended') throw new AgentcomError('AC_INTERNAL', `Cannot run ${name}: its transaction has ended.`);
     if (failure !== undefined) throw failure;
   };
@@ -64,47 +89,83 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
   ): Promise<R> => {
     requireAlive(name);
     try {
-      if (isWrite(name)) held ??= begun;
-      if (held !== null) {
-        await held;
+      if (isWrite(name)) held ??= begun ?? beginAfter();
+      if (held !== null || early?.isEarly === true) {
+        await (held ?? early?.requireBefore());
         requireAlive(name);
       }
       const given = encoded(name, parameter);
-      const lock = POSTGRES_LOCKS[name];
+      const lock = exclusive === null ? POSTGRES_LOCKS[name] : undefined;
       const locked = lock === undefined ? Promise.resolve() : writer.rows(lock, given, `lock ${name}`);
-      const [answer] = await Promise.all([asked(POSTGRES_STATEMENTS[name], given), locked]);
+      const [answer] = await Promise.all([asked(texts[name], given), locked]);
+      isVouchedFor = true;
       return answer;
     } catch (thrown) {
       throw AgentcomError.is(thrown) ? thrown : fail(thrown, `run ${name}`);
     }
   };
   const change = (name: keyof PostgresStatements, parameter: unknown): Promise<number> =>
-    ask(name, parameter, (sql, given) => writer.change(sql, given, name));
+    ask(name, parameter, (sql, given) => writer.change(sql, given, prefix + name));
   const record = async (): Promise<void> => {
     if (batchId !== null) await (recorded ??= change('recordBatch', batchId));
   };
   const statements: StatementsRun<keyof PostgresStatements> = {
     async rows(name, parameter) {
-      const rows = await ask(name, parameter, (sql, given) => writer.rows(sql, given, name));
+      const rows = await ask(name, parameter, (sql, given) => writer.rows(sql, given, prefix + name));
       hasWritten ||= rows.length > 0 && isWrite(name);
       return rows;
     },
     async change(name, parameter) {
       const changed = await change(name, parameter);
       hasWritten ||= changed > 0;
+      if (exclusive !== null && name === 'insertKeys' && changed !== (parameter as readonly unknown[]).length)
+        throw (failure ??= keyTaken(place));
       return changed;
     },
+  };
+  const saveAndCommit = async (rows: SavedRows): Promise<readonly number[] | null> => {
+    requireAlive('saveAndCommit');
+    // Kept results are rare, and no steps of the function that nearly every batch is.
+    if (exclusive === null || batchId === null || held !== null || rows.saveKept.length + rows.dropKept.length > 0) return null;
+    let ids: readonly number[] | null = null;
+    try {
+      // Made while the transaction before is being saved.
+      const saved = savedParameters(rows);
+      if (early?.isEarly === true) early.waiting();
+      await early?.requireBefore();
+      const last = (exclusive.lastEvent ??= await lastEventNumber(writer));
+      ids = rows.insertEvents.map((_, index) => last + index + 1);
+      exclusive.lastEvent = last + ids.length;
+      const answer = saveBatch(writer, batchId, last, saved);
+      early?.letNextBegin();
+      early?.saving();
+      await answer;
+      state = 'ended';
+      return ids;
+    } catch (thrown) {
+      exclusive.lastEvent = null;
+      if (isRepeat(thrown)) return null;
+      if (AgentcomError.is(thrown)) throw (failure ??= thrown);
+      if (ids === null || isRefusal(thrown)) throw fail(thrown, 'save a batch');
+      // As with a failed COMMIT: the work is complete, and the caller finds out whether it was committed.
+      markBroken(thrown);
+      state = 'ended';
+      unknown = commitUnknown(thrown, batchId, place);
+      return ids;
+    }
   };
   const transactionNow = (): Transaction => ({
     ...statements,
     nowMs: write.clock.nowMs(),
     removableMs: write.clock.removableMs(),
     cluster: statements,
+    exclusive,
     record,
+    saveAndCommit,
   });
   const rollBack = async (): Promise<void> => {
     state = 'ended';
-    if (writer.isLost) return;
+    if (writer.isLost || !hasBegun) return;
     try {
       await writer.change('ROLLBACK');
     } catch (thrown) {
@@ -112,19 +173,43 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
     }
   };
 
-  const begun = writer.begin();
-  begun.then(write.begun, (thrown: unknown) => void fail(thrown, 'begin a transaction'));
+  const begin = (): Promise<Begun> => {
+    hasBegun = true;
+    const begun = writer.begin();
+    begun.then(write.begun, (thrown: unknown) => void fail(thrown, 'begin a transaction'));
+    return begun;
+  };
+  /** After the one before, which may still have statements to send. */
+  const beginAfter = async (): Promise<Begun> => {
+    await early?.requireBefore();
+    // The statements that follow number the events themselves.
+    if (exclusive !== null) exclusive.lastEvent = null;
+    return begin();
+  };
+  const askClock = async (): Promise<void> => {
+    try {
+      await early?.requireBefore();
+      write.begun(await writer.askClock());
+      isVouchedFor = true;
+    } catch (thrown) {
+      throw fail(thrown, 'ask for the time');
+    }
+  };
+  const begun = exclusive === null ? begin() : null;
   let answer: T;
   try {
     // What hears it was asked for before this.
-    if (!write.isClockKnown()) await begun;
+    if (!write.isClockKnown()) await (begun ?? askClock());
     answer = await write.work(transactionNow());
-    await begun;
+    await (begun ?? held);
+    await early?.requireBefore();
+    if (!isVouchedFor && state === 'open') await askClock();
     if (hasWritten && failure === undefined) await record();
   } catch (thrown) {
     await rollBack();
     throw failure ?? thrown;
   }
+  if (unknown !== undefined) throw unknown as AgentcomError;
   if (failure !== undefined || !hasWritten) await rollBack();
   if (failure !== undefined) throw failure as AgentcomError;
   if (!hasWritten) return answer;

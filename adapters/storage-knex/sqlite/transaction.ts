@@ -109,6 +109,7 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
     nowMs: clock.nowMs(),
     removableMs: clock.removableMs(),
     cluster: null,
+    exclusive: numbers,
     rows: (name, parameter): Promise<readonly Row[]> => run(name, () => writer.rows(SQLITE_STATEMENTS[name], textOf(name, parameter))),
     change: (name, parameter) => run(name, () => writer.change(SQLITE_STATEMENTS[name], textOf(name, parameter))),
     saveAndCommit,

@@ -24,6 +24,8 @@ function failingConnection(failAt: number, fault: Fault) {
     rows: (sql) => step<readonly Row[]>(sql, []),
     change: (sql) => step(sql, 1),
     begin: () => step('BEGIN ISOLATION', { serverMs: 0, markMs: null }),
+    askClock: () => step('SELECT clock', { serverMs: 0, markMs: null }),
+    listen: () => step('LISTEN', undefined),
     commit: () => step('COMMIT', undefined),
     isLost: false,
     backend: { pid: 0, startedAt: '' },

@@ -73,6 +73,7 @@ const TASKS: MembersOf<TaskStore> = {
 const UNIT: MembersOf<StoreUnit> = {
   nowMs: true,
   removableMs: true,
+  isExclusive: true,
   cluster: true,
   load: true,
   read: true,

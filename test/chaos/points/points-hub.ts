@@ -71,6 +71,7 @@ function steppedUnit(unit: StoreUnit, kill: Armed, saving: (changes: Changes) =>
   return {
     nowMs: unit.nowMs,
     removableMs: unit.removableMs,
+    isExclusive: unit.isExclusive,
     cluster: unit.cluster,
     load: (names) => around(kill, 'loading', () => unit.load(names)),
     read: (names) => unit.read(names),

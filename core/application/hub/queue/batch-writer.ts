@@ -82,10 +82,10 @@ export class BatchWriter {
       this.#deps.beforeBatch(unit.nowMs);
       const waitedMs = Math.max(clock.monotonicMs() - startedMs, ...entries.map(({ command }) => sweepDelayMs(command, unit.nowMs, clock)));
       if (waitedMs > STALL_MS) this.#deps.storageFailed(waitedMs, true);
-      assumesNewKeys &&= unit.cluster === null;
+      assumesNewKeys &&= unit.isExclusive;
       return this.#work(unit, entries, { mustDispatch, assumesNewKeys, turn });
     };
-    // On a shared store keys are locked before all other rows, so they are looked up too.
+    // Beside other hubs keys are locked before all other rows, so they are looked up too.
     let assumesNewKeys = isWhole && this.#lookups === 0;
     this.#lookups = Math.max(0, this.#lookups - 1);
     for (let tries = 1; ; tries += 1) {

@@ -1,0 +1,153 @@
+/**
+ * Whether a hub has its store to itself. Nobody else writes it then: the hub locks no rows, keeps what it reads, and decides the next
+ * batch while one is being saved. The server vouches for it with an advisory lock, which ends with the connection that everything is
+ * written by.
+ *
+ *   shared ── nobody else has the hubs' lock ──► exclusive ── a hub joins, or the connection ended ──► shared
+ */
+import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+import type { Clock } from '../../../core/ports/clock.ts';
+import type { Log } from '../../../core/ports/log.ts';
+import type { PostgresConnection } from './connection.ts';
+import { isRefusal, sqlStateOf } from './failures.ts';
+import { placeOf, type PostgresSettings } from './options.ts';
+import { SAVE_AT_ONCE } from './save.ts';
+import { lockKey } from './schema.ts';
+
+/** On this a hub that joins says the schema of its store. */
+const JOIN_CHANNEL = 'agentcom_join';
+/** How long a hub that joins waits before it says so again. Milliseconds. */
+const JOIN_AGAIN_MS = 250;
+/** How long a hub that found others waits before it looks for them again. Milliseconds. */
+const TRY_AGAIN_MS = 5_000;
+
+/** How long to wait for the lock of a hub or a move that was killed: the server ends it a moment later. Milliseconds. */
+export const HUB_LOCK_WITHIN_MS = 2_000;
+
+/** One time of having the store to oneself. */
+export interface Exclusive {
+  readonly connection: PostgresConnection;
+  /** The number of the newest event; null: to be looked up. */
+  lastEvent: number | null;
+}
+
+export interface ExclusiveUse {
+  /** Null while other hubs may write, and on any other connection. */
+  on(connection: PostgresConnection): Exclusive | null;
+  /** Tries to have the store to itself, unless it has tried a moment ago. In turn only, between transactions. */
+  attempt(connection: PostgresConnection): Promise<void>;
+  /** Lets other hubs join. In turn only, between transactions. */
+  end(connection: PostgresConnection): Promise<void>;
+}
+
+/** `joins`: called when another hub wants to join while this one is alone on this connection. */
+export function exclusiveUse(deps: {
+  readonly settings: PostgresSettings;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly joins: (connection: PostgresConnection) => void;
+}): ExclusiveUse {
+  const { settings, clock, log, joins } = deps;
+  const { schema } = settings;
+  const place = placeOf(settings);
+  let exclusive: Exclusive | null = null;
+  let listening: PostgresConnection | null = null;
+  let triedMs = -Infinity;
+
+  const on = (connection: PostgresConnection): Exclusive | null => (exclusive?.connection === connection ? exclusive : null);
+  const release = async (connection: PostgresConnection): Promise<void> =>
+    void (await connection.rows(
+      `SELECT pg_advisory_unlock(${lockKey(schema, 'only hub')}), pg_advisory_unlock(${lockKey(schema, 'hub')})`,
+    ));
+
+  return {
+    on,
+    async attempt(connection) {
+      if (on(connection) !== null || (listening === connection && clock.monotonicMs() - triedMs < TRY_AGAIN_MS)) return;
+      triedMs = clock.monotonicMs();
+      try {
+        // Before the lock: whoever waits for it afterwards is heard.
+        if (listening !== connection)
+          await connection.listen(JOIN_CHANNEL, (text) => {
+            if (text === schema && on(connection) !== null) joins(connection);
+          });
+        listening = connection;
+        const [row] = await connection.rows(
+          `SELECT CASE WHEN pg_try_advisory_lock(${lockKey(schema, 'hub')}) THEN pg_try_advisory_lock(${lockKey(schema, 'only hub')}) END AS got`,
+        );
+        if (row?.['got'] !== true) return;
+        try {
+          await connection.change(SAVE_AT_ONCE);
+        } catch (thrown) {
+          await release(connection);
+          throw thrown;
+        }
+        exclusive = { connection, lastEvent: null };
+        log.info('this hub has the store to itself', { place });
+      } catch (thrown) {
+        // What is wrong with the connection is found by the transaction that follows.
+        if (isRefusal(thrown))
+          log.warn('this hub uses the store as if there were others, which is slower', { place, error: messageOf(thrown) });
+      }
+    },
+    async end(connection) {
+      if (on(connection) === null) return;
+      exclusive = null;
+      triedMs = clock.monotonicMs();
+      await release(connection);
+      log.info('other hubs use the store too', { place });
+    },
+  };
+}
+
+/** Takes the lock that hubs have together. It lives and ends with the connection. Fails with `AC_STORAGE_LOCKED` while the store is moved. */
+export async function joinHubs(writer: PostgresConnection, settings: PostgresSettings, withinMs: number): Promise<void> {
+  const key = lockKey(settings.schema, 'hub');
+  const [row] = await writer.rows(`SELECT pg_try_advisory_lock_shared(${key}) AS got`);
+  if (row?.['got'] === true) return;
+  const isHad = async (): Promise<boolean> => {
+    for (let leftMs = withinMs; leftMs > 0; leftMs -= JOIN_AGAIN_MS) {
+      await writer.rows(`SELECT pg_notify('${JOIN_CHANNEL}', $1)`, settings.schema);
+      if (await hasLock(writer, settings, `pg_advisory_lock_shared(${key})`, Math.min(leftMs, JOIN_AGAIN_MS))) return true;
+    }
+    return false;
+  };
+  if ((await isHad()) || ((await endOnlyHub(writer, settings.schema)) && (await isHad()))) return;
+  throw locked(settings, 'it is being moved or put back. Start the hub when that is done');
+}
+
+/** Takes the lock that a move or a restore has alone. It lives and ends with the connection. Fails with `AC_STORAGE_LOCKED`. */
+export async function excludeHubs(writer: PostgresConnection, settings: PostgresSettings): Promise<void> {
+  if (await hasLock(writer, settings, `pg_advisory_lock(${lockKey(settings.schema, 'hub')})`, HUB_LOCK_WITHIN_MS)) return;
+  throw locked(settings, 'hubs use it. Stop them');
+}
+
+const locked = (settings: PostgresSettings, why: string): AgentcomError =>
+  new AgentcomError('AC_STORAGE_LOCKED', `Cannot open storage "postgres" at ${placeOf(settings)}: ${why}.`);
+
+async function hasLock(writer: PostgresConnection, settings: PostgresSettings, take: string, withinMs: number): Promise<boolean> {
+  try {
+    await writer.change(`SET lock_timeout = ${withinMs}`);
+    await writer.rows(`SELECT ${take}`);
+    return true;
+  } catch (thrown) {
+    if (sqlStateOf(thrown) !== '55P03') throw thrown;
+    return false;
+  } finally {
+    if (!writer.isLost) await writer.change(`SET lock_timeout = ${settings.lockTimeoutMs}`);
+  }
+}
+
+/**
+ * Ends the connection of a hub that has the store to itself and does not let others join: it stands still, or its machine is gone. What
+ * it has not committed by then it cannot commit any more. Returns whether there was one.
+ */
+async function endOnlyHub(writer: PostgresConnection, schema: string): Promise<boolean> {
+  const [first, second] = lockKey(schema, 'only hub').split(/, (.*)/);
+  const rows = await writer.rows(
+    `SELECT pg_terminate_backend(pid) FROM pg_locks
+     WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND classid::bigint = ${first} AND objid::bigint = (${second})::bigint & 4294967295`,
+  );
+  return rows.length > 0;
+}

@@ -1,0 +1,60 @@
+/** Reads beside the writer of a Postgres store. */
+import type { Client } from 'pg';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import type { Clock } from '../../../core/ports/clock.ts';
+import { acquire, release, type Readers } from '../knex-readers.ts';
+import { postgresFailure, sqlStateOf } from './failures.ts';
+import { POSTGRES_STATEMENTS } from './statements.ts';
+import { parameterText } from './text.ts';
+
+export interface Reading {
+  readonly readers: Readers;
+  readonly clock: Clock;
+  readonly place: string;
+  /** How long a read may take as a whole. */
+  readonly withinMs: number;
+}
+
+/** Lends `work` a connection of the readers, and cuts it when that takes too long. A failure of the connection or of the server becomes the stores' error. */
+export async function onReader<T>({ readers: { pool }, clock, place, withinMs }: Reading, work: (raw: Client) => Promise<T>): Promise<T> {
+  let raw: Client;
+  try {
+    raw = await acquire<Client>(pool);
+  } catch (thrown) {
+    throw postgresFailure(thrown, 'connect', place);
+  }
+  let isLost = false;
+  const lost = (): void => void (isLost = true);
+  raw.on('error', lost).on('end', lost);
+  const timer = clock.after(withinMs, () => {
+    isLost = true;
+    raw.connection.stream.destroy();
+  });
+  try {
+    return await work(raw);
+  } catch (thrown) {
+    throw isLost || sqlStateOf(thrown) !== undefined ? postgresFailure(thrown, 'read', place) : thrown;
+  } finally {
+    timer.cancel();
+    raw.off('error', lost).off('end', lost);
+    await release(pool, raw);
+  }
+}
+
+/**
+ * Tries to record the batch again. While the transaction that did may still end either way, this waits for its end, where
+ * a SELECT would find nothing yet. The attempt is rolled back.
+ */
+export async function wasCommitted(raw: Client, batchId: string, place: string): Promise<boolean> {
+  await raw.query('BEGIN');
+  try {
+    const { rowCount } = await raw.query(POSTGRES_STATEMENTS.recordBatch, [parameterText(batchId)]);
+    return rowCount === 0;
+  } catch (thrown) {
+    if (sqlStateOf(thrown) !== '55P03') throw thrown;
+    const message = `Cannot tell yet whether batch ${batchId} was committed in ${place}: its transaction has not ended. Ask again.`;
+    throw new AgentcomError('AC_STORE_UNAVAILABLE', message, { cause: thrown });
+  } finally {
+    await raw.query('ROLLBACK');
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * All that a batch saves as one statement, which is its own transaction: one exchange with the server instead of one for each kind of
+ * row, and no BEGIN and COMMIT. It calls a function that belongs to the connection and is made of the statements that save the kinds
+ * one after the other. Only for a hub that has the store to itself: nothing is locked, and the hub numbers the events.
+ */
+import type { SavedRows } from '../engine.ts';
+import { parametersOf } from './binary-parameters.ts';
+import type { Parameter, PostgresConnection } from './connection.ts';
+import { KEY_TAKEN, sqlStateOf } from './failures.ts';
+import { GIVEN_COLUMNS, type GivenName } from './given-columns.ts';
+import { INSERT_NUMBERED_EVENTS, POSTGRES_STATEMENTS, UPSERT_KEYS } from './statements.ts';
+import { parameterText } from './text.ts';
+
+/** SQLSTATEs that the function raises: a changed task was never inserted. */
+const NEVER_INSERTED = 'AC001';
+/** The numbers of events are not where this hub left them: something else wrote the store. */
+const NOT_ALONE = 'AC002';
+
+type SavedKind = Exclude<keyof SavedRows, 'saveKept' | 'dropKept'> & GivenName;
+
+/** The kinds in the order in which they are saved, each with its statement and what is raised unless it changes all of its rows. */
+const STEPS: readonly (readonly [kind: SavedKind, statement: string, raised?: string])[] = [
+  ['insertTasks', POSTGRES_STATEMENTS.insertTasks],
+  ['insertBodies', POSTGRES_STATEMENTS.insertBodies],
+  ['insertDependencies', POSTGRES_STATEMENTS.insertDependencies],
+  ['updateTasks', POSTGRES_STATEMENTS.updateTasks, NEVER_INSERTED],
+  ['saveResults', POSTGRES_STATEMENTS.saveResults],
+  ['saveAgents', POSTGRES_STATEMENTS.saveAgents],
+  ['clearStops', POSTGRES_STATEMENTS.clearStops],
+  ['saveStops', POSTGRES_STATEMENTS.saveStops],
+  ['insertKeys', UPSERT_KEYS, KEY_TAKEN],
+  ['insertEvents', INSERT_NUMBERED_EVENTS],
+];
+
+const columnsOf = (kind: SavedKind): number => Object.keys(GIVEN_COLUMNS[kind]).length;
+
+/** Where the columns of each kind are among the parameters: the batch, the number of the newest event, and then kind after kind. */
+const BATCH = 1;
+const LAST_EVENT = 2;
+const FIRST_OF = STEPS.map((_, at) => STEPS.slice(0, at).reduce((first, [kind]) => first + columnsOf(kind), LAST_EVENT + 1));
+
+/** A statement that reads `$1`, `$2`… reads the parameters from `first` on; one behind its last column is the number of the newest event. */
+const shifted = (text: string, first: number, columns: number): string =>
+  text.replace(/\$(\d+)/g, (_, n: string) => `$${Number(n) > columns ? LAST_EVENT : first + Number(n) - 1}`);
+
+const STEP_TEXTS = STEPS.map(([kind, statement, raised], at) => {
+  const first = FIRST_OF[at] ?? 0;
+  const counted = `GET DIAGNOSTICS changed_rows = ROW_COUNT;
+      IF changed_rows <> cardinality($${first}) THEN RAISE EXCEPTION '% of % rows of ${kind}', changed_rows, cardinality($${first}) USING ERRCODE = '${raised}'; END IF;`;
+  const numbered = `UPDATE event_numbers SET last_id = $${LAST_EVENT} + cardinality($${first}) WHERE last_id = $${LAST_EVENT};
+      IF NOT FOUND THEN RAISE EXCEPTION 'the newest event is not %', $${LAST_EVENT} USING ERRCODE = '${NOT_ALONE}'; END IF;`;
+  return `IF $${first} IS NOT NULL THEN
+      ${kind === 'insertEvents' ? numbered : ''}
+      ${shifted(statement, first, columnsOf(kind))};
+      ${raised === undefined ? '' : counted}
+    END IF;`;
+});
+
+const TYPES = [
+  'text',
+  'bigint',
+  ...STEPS.flatMap(([kind]) => Object.values<readonly [string, string]>(GIVEN_COLUMNS[kind]).map(([, type]) => `${type}[]`)),
+];
+
+/** Run once on a connection that saves so. */
+export const SAVE_AT_ONCE = `CREATE OR REPLACE FUNCTION pg_temp.save_batch(${TYPES.join(', ')}) RETURNS void LANGUAGE plpgsql AS $function$
+  DECLARE changed_rows bigint;
+  BEGIN
+    ${STEP_TEXTS.join('\n    ')}
+    ${shifted(POSTGRES_STATEMENTS.recordBatch, BATCH, 1)};
+  END $function$`;
+
+const SAVE_BATCH = `SELECT pg_temp.save_batch(${TYPES.map((type, at) => `$${at + 1}::${type}`).join(', ')})`;
+
+/** What `saveBatch` is given but for the number of the newest event: a kind without rows has NULLs. */
+export const savedParameters = (rows: SavedRows): readonly (Parameter | null)[] =>
+  STEPS.flatMap(([kind]): readonly (Parameter | null)[] =>
+    rows[kind].length === 0 ? Array.from({ length: columnsOf(kind) }, () => null) : parametersOf(kind, rows[kind]),
+  );
+
+/** `saved`: by `savedParameters`. */
+export const saveBatch = async (
+  writer: PostgresConnection,
+  batchId: string,
+  lastEvent: number,
+  saved: readonly (Parameter | null)[],
+): Promise<void> => void (await writer.rows(SAVE_BATCH, [parameterText(batchId), String(lastEvent), ...saved], 'saveBatch'));
+
+/** An event that was to be new was there before: nothing was saved. */
+export const isRepeat = (thrown: unknown): boolean =>
+  sqlStateOf(thrown) === '23505' && (thrown as { readonly table?: unknown }).table === 'task_events';
+
+export async function lastEventNumber(writer: PostgresConnection): Promise<number> {
+  const [row] = await writer.rows('SELECT last_id FROM event_numbers', [], 'lastEventNumber');
+  return Number(row?.['last_id']);
+}
