@@ -190,7 +190,7 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
       cache = null;
       hooks?.onSaved(changes);
       const { audit = [], mail } = changes;
-      if (isLast === true && audit.length === 0) return saveLast(transaction, rows, mail);
+      if (isLast === true && audit.length === 0) return isEmpty(rows) && mail.length === 0 ? [] : saveLast(transaction, rows, mail);
       const events = await save(transaction, rows, mail, false);
       await appendAudit(transaction, audit);
       return events;
@@ -274,6 +274,7 @@ async function save(transaction: Transaction, rows: SavedRows, mail: Changes['ma
   return stored.flat();
 }
 
+const isEmpty = (rows: SavedRows): boolean => keysOf(rows).every((statement) => rows[statement].length === 0);
 const isSmall = (rows: SavedRows): boolean => keysOf(rows).every((statement) => rows[statement].length <= ROWS_IN_STATEMENT);
 
 /** As `save`, and commits with it where the database can and no statement would be too large. */

@@ -126,6 +126,8 @@ export async function connectPostgres(config: ClientConfig, answerMs: number, cl
 
 const BEGIN = 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE';
 const ASK_CLOCK = `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS "serverMs", (SELECT clock_mark FROM store) AS "markMs"`;
+/** Parameters: a `Backend`'s. One row if it is still there. */
+export const END_BACKEND = 'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2';
 const BACKEND = 'SELECT pid, backend_start::text AS "startedAt" FROM pg_stat_activity WHERE pid = pg_backend_pid()';
 
 async function backendOf(client: Client): Promise<Backend> {

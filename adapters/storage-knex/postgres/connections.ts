@@ -7,7 +7,7 @@ import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import type { Row } from '../engine.ts';
 import { readersOn, type Readers } from '../knex-readers.ts';
-import { connectPostgres, endClient, type Backend, type PostgresConnection } from './connection.ts';
+import { connectPostgres, END_BACKEND, endClient, type Backend, type PostgresConnection } from './connection.ts';
 import type { ServerSockets } from './server-sockets.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
 import { requireVersion } from './schema.ts';
@@ -45,12 +45,7 @@ export async function connectWriter(
  * does.
  */
 export async function endBackend(writer: PostgresConnection, { pid, startedAt }: Backend): Promise<void> {
-  const gone = JSON.stringify({ pid, startedAt });
-  await writer.rows(
-    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-     WHERE pid = ($1::json ->> 'pid')::integer AND backend_start = ($1::json ->> 'startedAt')::timestamptz`,
-    gone,
-  );
+  await writer.rows(END_BACKEND, [String(pid), startedAt]);
 }
 
 /** By which hubs that listen find each other. */

@@ -15,7 +15,7 @@ import { openingFailure, postgresFailure } from './failures.ts';
 import { serverSockets, type ServerSockets } from './server-sockets.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
 import { migratePostgres, storeIdIn, verifyServer } from './schema.ts';
-import { onReader, wasCommitted, type Reading } from './reading.ts';
+import { onReader, requireEnded, wasCommitted, type Reading } from './reading.ts';
 import { FOLD_COUNTS } from './statements.ts';
 import { postgresTransaction } from './transaction.ts';
 import { oldestReadyText } from '../oldest-ready.ts';
@@ -136,6 +136,8 @@ function openedEngine(opened: {
   const inTurn = turns();
   let writer: PostgresConnection | null = opened.writer;
   let former: Backend | null = null;
+  /** The last batch whose one statement has no answer: it may still arrive at that end of the lost connection. */
+  let inDoubt: { readonly batchId: string; readonly backend: Backend } | null = null;
   let isClosing = false;
   let isClosed = false;
   let commitsToFold = FOLD_EVERY;
@@ -272,6 +274,7 @@ function openedEngine(opened: {
             batchId,
             work,
             markBroken: (why) => broken.push(why),
+            inDoubt: (batchId) => (inDoubt = { batchId, backend: connection.backend }),
             deadlocked: opened.deadlocked,
             clock: storeClock,
             isClockKnown,
@@ -309,7 +312,11 @@ function openedEngine(opened: {
     lookUp: (work) => onReader(lookingUp, (raw) => work(lookingUp.readers.on(raw))),
     oldestReady: oldestReadyText(''),
 
-    committed: (batchId) => onReader(reading, (raw) => wasCommitted(raw, batchId, place)),
+    committed: (batchId) =>
+      onReader(reading, async (raw) => {
+        if (inDoubt?.batchId === batchId) await requireEnded(raw, inDoubt.backend, { place, withinMs: settings.lockTimeoutMs });
+        return wasCommitted(raw, batchId, place);
+      }),
 
     async close() {
       // Whoever waits for a turn goes on with the connection that is there; none is made any more.

@@ -11,7 +11,7 @@ import type { Log } from '../../../core/ports/log.ts';
 import type { PostgresConnection } from './connection.ts';
 import { isRefusal, sqlStateOf } from './failures.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
-import { SAVE_AT_ONCE } from './save.ts';
+import { SAVE_AT_ONCE } from './save-function.ts';
 import { lockKey } from './schema.ts';
 
 /** On this a hub that joins says the schema of its store. */

@@ -3,9 +3,13 @@ import type { Client } from 'pg';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import { acquire, release, type Readers } from '../knex-readers.ts';
+import { END_BACKEND, type Backend } from './connection.ts';
 import { postgresFailure, sqlStateOf } from './failures.ts';
 import { POSTGRES_STATEMENTS } from './statements.ts';
 import { parameterText } from './text.ts';
+
+/** Between two looks whether a connection's end is gone. Milliseconds. */
+const ENDED_AGAIN_MS = 10;
 
 export interface Reading {
   readonly readers: Readers;
@@ -57,4 +61,15 @@ export async function wasCommitted(raw: Client, batchId: string, place: string):
   } finally {
     await raw.query('ROLLBACK');
   }
+}
+
+/** Ends the server's end of a connection that was lost, and waits until it is gone: what it has not committed by then it never will. */
+export async function requireEnded(raw: Client, backend: Backend, { place, withinMs }: { place: string; withinMs: number }): Promise<void> {
+  for (let waitedMs = 0; waitedMs <= withinMs; waitedMs += ENDED_AGAIN_MS) {
+    const { rowCount } = await raw.query(END_BACKEND, [String(backend.pid), backend.startedAt]);
+    if (rowCount === 0) return;
+    await raw.query(`SELECT pg_sleep(${ENDED_AGAIN_MS / 1_000})`);
+  }
+  const message = `Cannot tell yet what was committed in ${place}: process ${backend.pid} of the server, whose connection was lost, has not ended. Ask again.`;
+  throw new AgentcomError('AC_STORE_UNAVAILABLE', message, { details: { pid: backend.pid } });
 }

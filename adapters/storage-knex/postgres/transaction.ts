@@ -6,7 +6,7 @@ import type { SavedRows, StatementsRun, Transaction } from '../engine.ts';
 import type { Begun, Parameter, PostgresConnection } from './connection.ts';
 import type { Exclusive } from './exclusive.ts';
 import { commitUnknown, DEADLOCK, isRefusal, keyTaken, postgresFailure, sqlStateOf } from './failures.ts';
-import { isRepeat, lastEventNumber, saveBatch, savedParameters } from './save.ts';
+import { isRepeat, lastEventNumber, saveBatch, savedParameters } from './save-function.ts';
 import { POSTGRES_LOCKS, POSTGRES_STATEMENTS, unlocked, UPSERT_KEYS, type PostgresStatements } from './statements.ts';
 import { parametersOf } from './binary-parameters.ts';
 import { isWrite } from '../statements.ts';
@@ -17,6 +17,8 @@ export interface PostgresWrite<T> {
   readonly work: (transaction: Transaction) => Promise<T>;
   /** Called when the connection cannot be used any more. */
   readonly markBroken: (why: unknown) => void;
+  /** Called when this batch was sent to be saved as one statement, which the server may not even have yet. */
+  readonly inDoubt?: ((batchId: string) => void) | undefined;
   /** Called when the server ended the transaction in a deadlock. */
   readonly deadlocked?: (() => void) | undefined;
   /** The store's time. */
@@ -149,6 +151,7 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
       if (ids === null || isRefusal(thrown)) throw fail(thrown, 'save a batch');
       // As with a failed COMMIT: the work is complete, and the caller finds out whether it was committed.
       markBroken(thrown);
+      write.inDoubt?.(batchId);
       state = 'ended';
       unknown = commitUnknown(thrown, batchId, place);
       return ids;

@@ -7,6 +7,8 @@ import type { Test } from 'tap';
 export interface CommitOnItsWay {
   /** Lets the server have it, and answers once it has answered. The answer goes no further. */
   deliver(): Promise<void>;
+  /** Lets the server have it, if it still takes anything. */
+  send(): void;
   /** The client sees its connection broken; the server does not. */
   cutClient(): void;
   /** The server sees the connection broken. */
@@ -22,8 +24,8 @@ export interface CommitProxy {
   fallSilent(): void;
 }
 
-/** A COMMIT as the pg package sends it: a simple query. */
-const COMMIT = 'COMMIT\0';
+/** What commits, as the pg package sends it: a simple query, or the statement that saves a whole batch. */
+const COMMITS = ['COMMIT\0', '\0saveBatch\0'];
 
 export async function commitProxy(t: Test, serverUrl: string): Promise<CommitProxy> {
   const sockets = new Set<Socket>();
@@ -40,7 +42,7 @@ export async function commitProxy(t: Test, serverUrl: string): Promise<CommitPro
     }
     client.on('data', (chunk: Buffer) => {
       if (isSilent) return;
-      if (caught === null || !chunk.includes(COMMIT)) return void server.write(chunk);
+      if (caught === null || !COMMITS.some((text) => chunk.includes(text))) return void server.write(chunk);
       const tell = caught;
       caught = null;
       tell({
@@ -49,6 +51,7 @@ export async function commitProxy(t: Test, serverUrl: string): Promise<CommitPro
           server.write(chunk);
           await answered;
         },
+        send: () => void server.write(chunk),
         cutClient: () => client.resetAndDestroy(),
         cutServer: () => server.resetAndDestroy(),
       });

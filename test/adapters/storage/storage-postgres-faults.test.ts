@@ -6,7 +6,7 @@ import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { postgres } from '../../../adapters/storage-knex/postgres.ts';
 import { postgresEngine } from '../../../adapters/storage-knex/postgres/engine.ts';
 import { silentLog } from '../../../core/ports/log.ts';
-import { aTask, aTaskId, anEvent, inserting, updating } from '../../product/contracts/fixtures.ts';
+import { aTask, aTaskId, anEvent, changes, inserting, updating } from '../../product/contracts/fixtures.ts';
 import { commit, failsWith } from '../../product/contracts/storage/storage-room.ts';
 import { commitProxy } from './commit-proxy.ts';
 import { closedBefore, emptySchema, engineDeps, postgresStorage } from '../storage-places/postgres-storage-place.ts';
@@ -78,63 +78,71 @@ t.test('a connection that the server ends amid a transaction: nothing of it stay
   t.equal(told.length, 2, 'each loss is told');
 });
 
-t.test('a connection cut at COMMIT: whether it was committed is found out', async (t) => {
-  const proxy = await commitProxy(t, server.url);
-  const storage = closedBefore(t, postgresStorage({ url: proxy.url, schema: emptySchema(t, server) }));
-  await storage.open();
+/** A batch in single statements with a COMMIT, or saved as one statement. */
+for (const [how, isLast] of [
+  ['at COMMIT', false],
+  ['as one statement is saved', true],
+] as const)
+  t.test(`a connection cut ${how}: whether it was committed is found out`, async (t) => {
+    const proxy = await commitProxy(t, server.url);
+    const storage = closedBefore(t, postgresStorage({ url: proxy.url, schema: emptySchema(t, server) }));
+    await storage.open();
+    await commit(storage, changes({}));
+    const unknown = (batchId: string, n: number) =>
+      failsWith(
+        t,
+        storage.tasks.transact(batchId, (unit) => unit.save(submit(n), isLast)),
+        'AC_COMMIT_UNKNOWN',
+        'not known',
+      );
 
-  await t.test('before the server had it', async (t) => {
-    const caught = proxy.catchCommit();
-    const unknown = failsWith(
-      t,
-      storage.tasks.transact('before', (unit) => unit.save(submit(1))),
-      'AC_COMMIT_UNKNOWN',
-      'not known',
-    );
-    const commitOnItsWay = await caught;
-    commitOnItsWay.cutServer();
-    commitOnItsWay.cutClient();
-    await unknown;
-    t.equal(await storage.tasks.committed('before'), false);
-    t.strictSame(await storage.tasks.peek([aTaskId(1)]), []);
-  });
+    await t.test('before the server had it', async (t) => {
+      const caught = proxy.catchCommit();
+      const failed = unknown('before', 1);
+      const commitOnItsWay = await caught;
+      commitOnItsWay.cutServer();
+      commitOnItsWay.cutClient();
+      await failed;
+      t.equal(await storage.tasks.committed('before'), false);
+      t.strictSame(await storage.tasks.peek([aTaskId(1)]), []);
+    });
 
-  await t.test('after the server had it, before it could answer', async (t) => {
-    const caught = proxy.catchCommit();
-    const unknown = failsWith(
-      t,
-      storage.tasks.transact('after', (unit) => unit.save(submit(2))),
-      'AC_COMMIT_UNKNOWN',
-      'not known',
-    );
-    const commitOnItsWay = await caught;
-    await commitOnItsWay.deliver();
-    commitOnItsWay.cutClient();
-    await unknown;
-    t.equal(await storage.tasks.committed('after'), true);
-    t.strictSame(await storage.tasks.peek([aTaskId(2)]), [aTask({ id: aTaskId(2) })]);
-  });
+    await t.test('after the server had it, before it could answer', async (t) => {
+      const caught = proxy.catchCommit();
+      const failed = unknown('after', 2);
+      const commitOnItsWay = await caught;
+      await commitOnItsWay.deliver();
+      commitOnItsWay.cutClient();
+      await failed;
+      t.equal(await storage.tasks.committed('after'), true);
+      t.strictSame(await storage.tasks.peek([aTaskId(2)]), [aTask({ id: aTaskId(2) })]);
+    });
 
-  await t.test('while the server may still get it: no answer before that is decided', async (t) => {
-    const caught = proxy.catchCommit();
-    const unknown = failsWith(
-      t,
-      storage.tasks.transact('late', (unit) => unit.save(submit(3))),
-      'AC_COMMIT_UNKNOWN',
-      'not known',
-    );
-    const commitOnItsWay = await caught;
-    commitOnItsWay.cutClient();
-    await unknown;
-    const asked = storage.tasks.committed('late');
-    await until(`SELECT count(*) = 1 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub' AND wait_event_type = 'Lock'`);
-    await commitOnItsWay.deliver();
-    commitOnItsWay.cutServer();
-    t.equal(await asked, true, 'a look at the table alone would have said no');
+    await t.test('while the server may still get it: no answer before that is decided', async (t) => {
+      const caught = proxy.catchCommit();
+      const failed = unknown('late', 3);
+      const commitOnItsWay = await caught;
+      commitOnItsWay.cutClient();
+      await failed;
+      const asked = storage.tasks.committed('late');
+      if (isLast) {
+        // Nothing of it is at the server: that it never will be is made sure of.
+        t.equal(await asked, false);
+        commitOnItsWay.send();
+        await commit(storage, submit(5));
+        t.strictSame(await storage.tasks.peek([aTaskId(3)]), [], 'it came too late');
+      } else {
+        await until(
+          `SELECT count(*) = 1 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub' AND wait_event_type = 'Lock'`,
+        );
+        await commitOnItsWay.deliver();
+        commitOnItsWay.cutServer();
+        t.equal(await asked, true, 'a look at the table alone would have said no');
+      }
+    });
+    await commit(storage, submit(4));
+    t.equal((await storage.tasks.stats()).statuses.queued, 3);
   });
-  await commit(storage, submit(4));
-  t.equal((await storage.tasks.stats()).statuses.queued, 3);
-});
 
 t.test('a batch whose transaction never ends is not answered for ever', async (t) => {
   const proxy = await commitProxy(t, server.url);

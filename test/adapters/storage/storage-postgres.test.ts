@@ -11,10 +11,10 @@ import type { StoragePlace } from '../../product/contracts/storage/storage-room.
 import { storesContract, wholeStorageContract } from '../../product/contracts/storage/storage.contract.ts';
 import { closedBefore, emptySchema, madeDatabases, postgresStorage, postgresSubject } from '../storage-places/postgres-storage-place.ts';
 import { postgresServer } from '../storage-places/postgres-server.ts';
-import { boundedHistoryStep } from './bounded-history-step.ts';
+import { boundedHistoryStep } from '../suites/bounded-history-step.ts';
 import { rejectedStep } from '../suites/rejected-step.ts';
-import { tokenUseStep } from './token-use-step.ts';
-import { usageStep } from './usage-step.ts';
+import { tokenUseStep } from '../suites/token-use-step.ts';
+import { usageStep } from '../suites/usage-step.ts';
 
 const server = await postgresServer();
 const databases = await madeDatabases(server);
@@ -71,6 +71,19 @@ const subject = postgresSubject(
 
 wholeStorageContract('postgres', subject, t);
 storesContract('postgres', { ...subject, place: madePlace }, t);
+storesContract('postgres beside another hub', { ...subject, place: besideAnother }, t);
+
+/** Another hub keeps the storage from having the store to itself. */
+async function besideAnother(t: Teardown): Promise<StoragePlace> {
+  const url = await databases.copy(t);
+  const other = closedBefore(t, postgresStorage({ url }));
+  return {
+    async storage(clock) {
+      await other.open();
+      return closedBefore(t, postgresStorage({ url }, { clock }));
+    },
+  };
+}
 
 async function madePlace(t: Teardown): Promise<StoragePlace> {
   const url = await databases.copy(t);

@@ -18,10 +18,10 @@ import {
   sqliteStorage,
   testedDriver,
 } from '../storage-places/sqlite-storage-place.ts';
-import { boundedHistoryStep } from './bounded-history-step.ts';
+import { boundedHistoryStep } from '../suites/bounded-history-step.ts';
 import { rejectedStep } from '../suites/rejected-step.ts';
-import { tokenUseStep } from './token-use-step.ts';
-import { usageStep } from './usage-step.ts';
+import { tokenUseStep } from '../suites/token-use-step.ts';
+import { usageStep } from '../suites/usage-step.ts';
 import { builtTree } from '../../rig/built-tree.ts';
 
 const modeOf = async (file: string): Promise<string> => ((await stat(file)).mode & 0o777).toString(8);

@@ -54,7 +54,7 @@ export function storeEarlyCases(name: string, subject: StorageSubject, runner: T
       const { tasks, events } = await openedIn(t, subject);
       const early = unnoticed();
       await commit({ tasks } as never, changes({ ...inserting(aTask({ id: aTaskId(9) })), keys: [aKey({ taskIds: [aTaskId(9)] })] }));
-      if (!subject.capabilities.shared) {
+      if (await tasks.transact('look', async (unit) => unit.isExclusive)) {
         // Its key is another's: found out only when it is saved.
         const first = tasks.transact(
           'first',
