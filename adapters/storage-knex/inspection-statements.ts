@@ -8,8 +8,8 @@ const OF_TASKS = ['task_bodies', 'task_results', 'task_kept_results', 'task_depe
 export interface InspectionDialect {
   /** A field of a parameter that is one object. */
   readonly field: (name: string, type: 'text' | 'bigint') => string;
-  /** Whether the column's value is among the parameter's texts. */
-  readonly among: (column: string) => string;
+  /** The rows of a table, as `t`, whose column is among the parameter's texts: found by its index. */
+  readonly among: (table: string, column: string) => string;
   /** The parameter's `{taskId, dependsOn}`s as a table with `task_id` and `depends_on`. */
   readonly pairs: string;
   /** `owner` and `key` as a JSON text, and the element of such a text in a field of the parameter. */
@@ -46,11 +46,11 @@ export const inspectionStatements = ({ field, among, pairs, keyPlace, keyAfter }
     SELECT named.task_id, named.depends_on FROM ${pairs} AS named
     WHERE NOT EXISTS (SELECT 1 FROM task_dependencies AS d WHERE d.depends_on = named.depends_on AND d.task_id = named.task_id)`,
   /** Parameter: task ids. Rows: `state`. */
-  tasksById: `SELECT state FROM tasks WHERE ${among('id')}`,
+  tasksById: `SELECT t.state FROM ${among('tasks', 'id')}`,
   /** Parameter: task ids. Rows: `state`. */
-  tombstonesById: `SELECT state FROM tombstones WHERE ${among('task_id')}`,
+  tombstonesById: `SELECT t.state FROM ${among('tombstones', 'task_id')}`,
   /** Parameter: task ids. Rows: events, lowest id first. */
-  eventsOf: `SELECT * FROM task_events WHERE ${among('task_id')} ORDER BY id`,
+  eventsOf: `SELECT t.* FROM ${among('task_events', 'task_id')} ORDER BY t.id`,
   /** Parameter: `{afterId, limit}`. Rows: events, lowest id first. */
   events: `SELECT * FROM task_events WHERE id > ${field('afterId', 'bigint')} ORDER BY id LIMIT ${field('limit', 'bigint')}`,
   /** Rows: the columns of agents. */

@@ -43,7 +43,9 @@ export async function inspectPostgres(settings: PostgresSettings, clock: Clock):
 
 export const POSTGRES_INSPECTION = inspectionStatements({
   field: (name, type) => `($1::json ->> '${name}')::${type}`,
-  among: (column) => `${column} = ANY (ARRAY(SELECT json_array_elements_text($1::json)))`,
+  // Not `= ANY`: where the table has no statistics yet, Postgres compares each of its rows with each text.
+  among: (table, column) =>
+    `(SELECT DISTINCT value FROM json_array_elements_text($1::json) AS value) AS named JOIN ${table} AS t ON t.${column} = named.value`,
   pairs: `(SELECT "taskId" AS task_id, "dependsOn" AS depends_on FROM json_to_recordset($1::json) AS given ("taskId" text, "dependsOn" text))`,
   keyPlace: 'json_build_array(owner, key)::text',
   keyAfter: (element) => `(($1::json ->> 'after')::json ->> ${element})`,

@@ -93,7 +93,7 @@ const pagesWrong = (rows: readonly Row[]): readonly string[] =>
 
 const STATEMENTS = inspectionStatements({
   field: (name) => `(?1 ->> '$.${name}')`,
-  among: (column) => `${column} IN (SELECT value FROM json_each(?1))`,
+  among: (table, column) => `${table} AS t WHERE t.${column} IN (SELECT value FROM json_each(?1))`,
   pairs: `(SELECT value ->> '$.taskId' AS task_id, value ->> '$.dependsOn' AS depends_on FROM json_each(?1))`,
   keyPlace: 'json_array(owner, key)',
   keyAfter: (element) => `(?1 ->> '$.after' ->> '$[${element}]')`,
