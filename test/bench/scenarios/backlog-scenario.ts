@@ -65,6 +65,9 @@ async function grow(bench: Bench, hub: BenchHub, load: LoadProcess, count: numbe
   bar?.end();
 }
 
+/** Drains of each store before those that are compared: the first run at half the rate. */
+const WARM_UPS = 6;
+
 /**
  * What is left of the rate with the fewest waiting when the most wait: drains in two stores in turn, two each for a ratio, so that what
  * changes of the speed of the machine and of the hubs meanwhile is in both.
@@ -86,6 +89,7 @@ async function flatness(
     };
     const ofMost = (): Promise<number> => seconds(hub, load);
     const ofLeast = (): Promise<number> => seconds(small, smallLoad);
+    for (let n = 0; n < WARM_UPS; n += 1) for (const drained of [ofMost, ofLeast]) await drained();
     return repeated(bench, pair, async () => {
       const [most1, least1, least2, most2] = [await ofMost(), await ofLeast(), await ofLeast(), await ofMost()];
       return (least1 + least2) / (most1 + most2);
