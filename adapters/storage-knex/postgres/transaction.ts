@@ -185,6 +185,7 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
   /** After the one before, which may still have statements to send. */
   const beginAfter = async (): Promise<Begun> => {
     await early?.requireBefore();
+    requireAlive('BEGIN');
     // The statements that follow number the events themselves.
     if (exclusive !== null) exclusive.lastEvent = null;
     return begin();

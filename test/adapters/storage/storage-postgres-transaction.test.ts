@@ -1,8 +1,8 @@
 /** The order in which a transaction on Postgres sends its statements, and what becomes of it when one fails: on a connection that only notes them. */
 import t from 'tap';
-import type { Row, Transaction } from '../../../adapters/storage-knex/engine.ts';
+import type { Row, SavedRows, Transaction } from '../../../adapters/storage-knex/engine.ts';
 import type { Begun, PostgresConnection } from '../../../adapters/storage-knex/postgres/connection.ts';
-import { postgresTransaction } from '../../../adapters/storage-knex/postgres/transaction.ts';
+import { postgresTransaction, type PostgresWrite } from '../../../adapters/storage-knex/postgres/transaction.ts';
 import type { ErrorCode } from '../../../core/errors/codes.ts';
 import { failsWith } from '../../product/contracts/storage/storage-room.ts';
 
@@ -185,4 +185,103 @@ t.test('a work that fails by itself while a statement of its own still waits: th
   begins();
   await Promise.all([failed, asked]);
   t.strictSame(statements, ['BEGIN', 'ROLLBACK']);
+});
+
+t.test('with the store to itself: one statement, or a transaction that begins with the first that writes', async (t) => {
+  const NOTHING: SavedRows = {
+    insertTasks: [],
+    insertBodies: [],
+    insertDependencies: [],
+    updateTasks: [],
+    saveResults: [],
+    dropKept: [],
+    saveKept: [],
+    saveAgents: [],
+    clearStops: [],
+    saveStops: [],
+    insertKeys: [],
+    insertEvents: [],
+  };
+  const run = (
+    connection: PostgresConnection,
+    work: (transaction: Transaction) => Promise<unknown>,
+    broken: unknown[] = [],
+    early?: PostgresWrite<unknown>['early'],
+  ) =>
+    postgresTransaction(connection, {
+      place: 'x',
+      batchId: 'b',
+      work,
+      markBroken: (why) => broken.push(why),
+      clock: at(5),
+      isClockKnown: () => true,
+      begun: () => undefined,
+      exclusive: { connection, lastEvent: 7 },
+      early,
+    });
+  const sent = async (work: (transaction: Transaction) => Promise<unknown>): Promise<readonly string[]> => {
+    const { connection, statements } = failingConnection(0, {});
+    await run(connection, work);
+    return statements;
+  };
+  t.strictSame(await sent(async ({ saveAndCommit }) => saveAndCommit?.(NOTHING)), ['SELECT pg_temp.save_batch($1::text,']);
+  t.strictSame(await sent(({ rows }) => rows('loadTasks', [])), ['SELECT state,'], 'what is read stays true without a transaction');
+  t.strictSame(await sent(async () => 'nothing'), ['SELECT clock'], 'what is decided on the cache alone is vouched for');
+  t.strictSame(
+    await sent(({ change }) => change('insertTasks', [])),
+    ['BEGIN ISOLATION', 'INSERT INTO', 'WITH old', 'COMMIT'],
+    'in single statements',
+  );
+  t.strictSame(
+    await sent(async ({ change, saveAndCommit }) => {
+      await change('insertTasks', []);
+      t.equal(await saveAndCommit?.(NOTHING), null, 'not while a transaction is open');
+    }),
+    ['BEGIN ISOLATION', 'INSERT INTO', 'WITH old', 'COMMIT'],
+  );
+
+  for (const [fault, code, isLost] of [
+    [{ code: '53100', severity: 'ERROR' }, 'AC_STORE_UNAVAILABLE', false],
+    [{ code: '40001', severity: 'ERROR' }, 'AC_STORE_RETRY', false],
+    [{ code: 'AC001', severity: 'ERROR' }, 'AC_INTERNAL', false],
+    [{ code: 'AC003', severity: 'ERROR' }, 'AC_STORE_RETRY', false],
+    [{ code: '57P01', severity: 'FATAL' }, 'AC_COMMIT_UNKNOWN', true],
+    [{ code: 'ECONNRESET' }, 'AC_COMMIT_UNKNOWN', true],
+  ] as const) {
+    const { connection, statements } = failingConnection(1, fault);
+    const broken: unknown[] = [];
+    await failsWith(
+      t,
+      run(connection, async ({ saveAndCommit }) => saveAndCommit?.(NOTHING), broken),
+      code,
+      fault.code,
+    );
+    t.equal(broken.length > 0, isLost, fault.code);
+    t.equal(statements.length, 1, 'nothing is rolled back where nothing began');
+  }
+
+  const { connection, statements } = failingConnection(0, {});
+  let endBefore = (): void => undefined;
+  const before = new Promise<void>((resolve) => (endBefore = resolve));
+  const early = {
+    isEarly: true,
+    requireBefore: () => before,
+    letNextBegin: () => undefined,
+    waiting: () => undefined,
+    saving: () => undefined,
+  };
+  let asked: Promise<unknown> = Promise.resolve();
+  const failing = run(
+    connection,
+    async ({ change }) => {
+      asked = failsWith(t, change('insertTasks', []), 'AC_INTERNAL', 'it is refused');
+      throw new Error('of its own');
+    },
+    [],
+    early,
+  );
+  await t.rejects(failing, { message: 'of its own' });
+  endBefore();
+  await asked;
+  t.strictSame(statements, [], 'no transaction is left open on the connection');
 });
