@@ -125,7 +125,9 @@ export function turns(): <T>(work: (turn: Turn) => Promise<T>, mayBeEarly?: bool
         ? work({ isEarly: false, requireBefore: () => Promise.resolve(), letNextBegin })
         : work({ isEarly: true, requireBefore, letNextBegin }),
     );
-    const turn = { lets, hasEnded: false, succeeded: Promise.allSettled([done]).then(([outcome]) => outcome.status === 'fulfilled') };
+    // One that began early and failed has not ended before the one before it: the next must not take that for over.
+    const succeeded = Promise.allSettled([done, before.succeeded]).then(([outcome]) => outcome.status === 'fulfilled');
+    const turn = { lets, hasEnded: false, succeeded };
     void turn.succeeded.then(() => (turn.hasEnded = true));
     last = turn;
     return done;

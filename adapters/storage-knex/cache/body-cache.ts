@@ -1,4 +1,4 @@
-/** A cache of the bodies of tasks that were submitted a moment ago or are given out next, of a database that nobody else writes. A body never changes. */
+/** A cache of the bodies of tasks that were submitted a moment ago or are given out next, while nobody else writes the database. A body never changes. */
 import type { TaskId } from '../../../core/domain/ids.ts';
 import { isEnded, bodyCharacters, type Task, type TaskBody } from '../../../core/domain/task/task.ts';
 import type { Changes } from '../../../core/ports/task-store.ts';

@@ -1,5 +1,5 @@
 /**
- * A cache of the first tasks that wait, of a database that nobody else writes: by requirement and lane, in the order in which they
+ * A cache of the first tasks that wait, while nobody else writes the database: by requirement and lane, in the order in which they
  * are given out, so that finding work for a free slot reads nothing. It is filled by one read of many, then kept up to date by
  * commits; what it does not have (`unread`) is read again.
  *

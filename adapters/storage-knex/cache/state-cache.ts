@@ -1,6 +1,6 @@
 /**
- * A cache of tasks and agents as they were last committed, and of how much each agent holds, of a database that nobody else
- * writes: what is reported on a moment after it was given out need not be read and parsed again. Only what is committed is
+ * A cache of tasks and agents as they were last committed, and of how much each agent holds, while nobody else writes the
+ * database: what is reported on a moment after it was given out need not be read and parsed again. Only what is committed is
  * in it, and nothing that has ended; after a transaction that failed, however it did, it is empty.
  */
 import type { Agent } from '../../../core/domain/agent/agent.ts';

@@ -244,6 +244,7 @@ function openedEngine(opened: {
     log,
     joins: (connection) =>
       void inTurn(async () => {
+        if (isClosed) return;
         try {
           await exclusive.end(connection);
         } catch (thrown) {

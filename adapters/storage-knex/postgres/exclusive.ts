@@ -12,7 +12,7 @@ import type { PostgresConnection } from './connection.ts';
 import { isRefusal, sqlStateOf } from './failures.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
 import { SAVE_AT_ONCE } from './save-function.ts';
-import { lockKey } from './schema.ts';
+import { isLock, lockKey } from './schema.ts';
 
 /** On this a hub that joins says the schema of its store. */
 const JOIN_CHANNEL = 'agentcom_join';
@@ -53,6 +53,8 @@ export function exclusiveUse(deps: {
   let exclusive: Exclusive | null = null;
   let listening: PostgresConnection | null = null;
   let triedMs = -Infinity;
+  /** On it the server refuses something that this needs. */
+  let refusedOn: PostgresConnection | null = null;
 
   const on = (connection: PostgresConnection): Exclusive | null => (exclusive?.connection === connection ? exclusive : null);
   const release = async (connection: PostgresConnection): Promise<void> =>
@@ -63,7 +65,8 @@ export function exclusiveUse(deps: {
   return {
     on,
     async attempt(connection) {
-      if (on(connection) !== null || (listening === connection && clock.monotonicMs() - triedMs < TRY_AGAIN_MS)) return;
+      if (on(connection) !== null || refusedOn === connection || (listening === connection && clock.monotonicMs() - triedMs < TRY_AGAIN_MS))
+        return;
       triedMs = clock.monotonicMs();
       try {
         // Before the lock: whoever waits for it afterwards is heard.
@@ -73,8 +76,11 @@ export function exclusiveUse(deps: {
           });
         listening = connection;
         const [row] = await connection.rows(
-          `SELECT CASE WHEN pg_try_advisory_lock(${lockKey(schema, 'hub')}) THEN pg_try_advisory_lock(${lockKey(schema, 'only hub')}) END AS got`,
+          // Behind a pooler that lends each transaction another session a lock means nothing.
+          `SELECT CASE WHEN pg_backend_pid() = ${connection.backend.pid} AND pg_try_advisory_lock(${lockKey(schema, 'hub')})
+            THEN pg_try_advisory_lock(${lockKey(schema, 'only hub')}) END AS got`,
         );
+        if (row?.['got'] === false) await release(connection);
         if (row?.['got'] !== true) return;
         try {
           await connection.change(SAVE_AT_ONCE);
@@ -86,8 +92,9 @@ export function exclusiveUse(deps: {
         log.info('this hub has the store to itself', { place });
       } catch (thrown) {
         // What is wrong with the connection is found by the transaction that follows.
-        if (isRefusal(thrown))
-          log.warn('this hub uses the store as if there were others, which is slower', { place, error: messageOf(thrown) });
+        if (!isRefusal(thrown)) return;
+        refusedOn = connection;
+        log.warn('this hub uses the store as if there were others, which is slower', { place, error: messageOf(thrown) });
       }
     },
     async end(connection) {
@@ -105,14 +112,21 @@ export async function joinHubs(writer: PostgresConnection, settings: PostgresSet
   const key = lockKey(settings.schema, 'hub');
   const [row] = await writer.rows(`SELECT pg_try_advisory_lock_shared(${key}) AS got`);
   if (row?.['got'] === true) return;
-  const isHad = async (): Promise<boolean> => {
-    for (let leftMs = withinMs; leftMs > 0; leftMs -= JOIN_AGAIN_MS) {
+  const isHad = async (forMs: number): Promise<boolean> => {
+    for (let leftMs = forMs; leftMs > 0; leftMs -= JOIN_AGAIN_MS) {
       await writer.rows(`SELECT pg_notify('${JOIN_CHANNEL}', $1)`, settings.schema);
       if (await hasLock(writer, settings, `pg_advisory_lock_shared(${key})`, Math.min(leftMs, JOIN_AGAIN_MS))) return true;
     }
     return false;
   };
-  if ((await isHad()) || ((await endOnlyHub(writer, settings.schema)) && (await isHad()))) return;
+  const onlyHub = `FROM pg_locks WHERE granted AND ${isLock(settings.schema, 'only hub')}`;
+  if ((await writer.rows(`SELECT 1 ${onlyHub}`)).length > 0) {
+    // It gives the lock up between two batches.
+    if (await isHad(settings.lockTimeoutMs)) return;
+    // It stands still, or its machine is gone. What it has not committed by now it cannot commit any more.
+    await writer.rows(`SELECT pg_terminate_backend(pid) ${onlyHub}`);
+  }
+  if (await isHad(withinMs)) return;
   throw locked(settings, 'it is being moved or put back. Start the hub when that is done');
 }
 
@@ -136,18 +150,4 @@ async function hasLock(writer: PostgresConnection, settings: PostgresSettings, t
   } finally {
     if (!writer.isLost) await writer.change(`SET lock_timeout = ${settings.lockTimeoutMs}`);
   }
-}
-
-/**
- * Ends the connection of a hub that has the store to itself and does not let others join: it stands still, or its machine is gone. What
- * it has not committed by then it cannot commit any more. Returns whether there was one.
- */
-async function endOnlyHub(writer: PostgresConnection, schema: string): Promise<boolean> {
-  const [first, second] = lockKey(schema, 'only hub').split(/, (.*)/);
-  const rows = await writer.rows(
-    `SELECT pg_terminate_backend(pid) FROM pg_locks
-     WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-       AND classid::bigint = ${first} AND objid::bigint = (${second})::bigint & 4294967295`,
-  );
-  return rows.length > 0;
 }

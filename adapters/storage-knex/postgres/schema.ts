@@ -17,7 +17,13 @@ const SERVER_VERSION_MIN = 130_000;
  * What of a schema is locked: `hub` by the hubs that use it together, or by who needs it alone; `only hub` by a hub that has `hub` to
  * itself, which others may end; `migrations` by whoever changes it.
  */
-export const lockKey = (schema: string, what: 'hub' | 'only hub' | 'migrations'): string => `${LOCK_CLASS}, hashtext('${schema} ${what}')`;
+export const lockKey = (schema: string, what: LockName): string => `${LOCK_CLASS}, ${lockNumber(schema, what)}`;
+export type LockName = 'hub' | 'only hub' | 'migrations';
+const lockNumber = (schema: string, what: LockName): string => `hashtext('${schema} ${what}')`;
+/** Whether a row of `pg_locks` is this lock. */
+export const isLock = (schema: string, what: LockName): string =>
+  `locktype = 'advisory' AND objsubid = 2 AND classid::bigint = ${LOCK_CLASS} AND objid::bigint = ${lockNumber(schema, what)}::bigint & 4294967295
+   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
 
 /**
  * Takes the steps that are missing, all in one transaction, one hub after the other. Fails with `AC_SCHEMA_UNKNOWN` when

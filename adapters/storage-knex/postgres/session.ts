@@ -69,7 +69,7 @@ function sessionOver(writer: PostgresConnection, place: string): PostgresSession
   };
 }
 
-/** Hubs that share a store do not hold its lock; each keeps a lease in it, by the clock of the database. */
+/** A hub whose connection was lost does not hold the lock; each keeps a lease in it, by the clock of the database. */
 async function refuseLiveHubs({ rows, place }: PostgresSession): Promise<void> {
   const [table] = await rows("SELECT to_regclass('hubs') IS NOT NULL AS there");
   if (table?.['there'] !== true) return;

@@ -57,7 +57,7 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
   const prefix = exclusive === null ? '' : 'exclusive ';
   let state: 'open' | 'ended' = 'open';
   /** Whether the server has answered since this began. */
-  let isVouchedFor = exclusive === null || early?.isEarly === true;
+  let isVouchedFor = exclusive === null;
   /** Set when `saveAndCommit` failed and may have been committed all the same. */
   let unknown: AgentcomError | undefined;
   let failure: AgentcomError | undefined;
@@ -191,8 +191,8 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
     return begin();
   };
   const askClock = async (): Promise<void> => {
+    await early?.requireBefore();
     try {
-      await early?.requireBefore();
       write.begun(await writer.askClock());
       isVouchedFor = true;
     } catch (thrown) {

@@ -14,8 +14,8 @@ import { programs, postgresServer } from '../storage-places/postgres-server.ts';
 const server = await postgresServer();
 t.teardown(() => server.end());
 
-const storageOn = (t: Test, schema: string, over: EngineOptions = {}): Storage =>
-  closedBefore(t, postgresStorage({ url: server.url, schema }, over));
+const storageOn = (t: Test, schema: string, over: EngineOptions = {}, lockTimeoutMs = 60_000): Storage =>
+  closedBefore(t, postgresStorage({ url: server.url, schema, lockTimeoutMs, statementTimeoutMs: lockTimeoutMs + 1 }, over));
 
 const isExclusive = (storage: Storage): Promise<boolean> => storage.tasks.transact('look', async (unit) => unit.isExclusive);
 const loaded = (storage: Storage): Promise<Task | undefined> =>
@@ -51,7 +51,7 @@ t.test('one that is alone has the store to itself until another joins, which wai
   await commit(one, { ...inserting(aTask()), events: [anEvent()] });
   t.equal((await loaded(one))?.retryCount, 0, 'cached');
 
-  const other = storageOn(t, schema, { hubLockWithinMs: 60_000 });
+  const other = storageOn(t, schema);
   const startedMs = performance.now();
   await other.open();
   t.ok(performance.now() - startedMs < 30_000, 'it did not wait until the first was fenced off');
@@ -102,7 +102,7 @@ t.test('one that stands still is fenced off', async (t) => {
   await one.open();
   await one.close();
   await holding(t, schema, ['hub', 'only hub']);
-  const other = storageOn(t, schema, { hubLockWithinMs: 500 });
+  const other = storageOn(t, schema, {}, 500);
   await other.open();
   await commit(other, inserting(aTask()));
   t.equal(await isExclusive(other), true);
