@@ -13,5 +13,5 @@ async function growth(how: 'busy' | 'at-rest'): Promise<number> {
 t.test('a hub at rest collects its heap much earlier than a busy one', async (t) => {
   const [busy, atRest] = [await growth('busy'), await growth('at-rest')];
   t.ok(busy > 2, `busy: ${busy}`);
-  t.ok(atRest < 1.7, `at rest: ${atRest}`);
+  t.ok(atRest < 2, `at rest: ${atRest}`);
 });
