@@ -34,7 +34,7 @@ export function knexTaskStore(
   },
 ): TaskStore {
   const { clock, machine, readable, cache } = deps;
-  /** While this hub has the database to itself without a break. */
+  /** `Transaction.exclusive` of what is cached. */
   let cachedUnder: object | null = null;
   const read = async <T>(work: (snapshot: Knex) => Promise<T>): Promise<T> => use().read(work);
   const readOnce = async <T>(work: (snapshot: Knex) => Promise<T>): Promise<T> => use().read(work, true);
@@ -55,11 +55,11 @@ export function knexTaskStore(
         onRead: (tasks) => void found.push(tasks),
         onCounted: (counts) => void counted.push(counts),
       };
-      /** What is cached is of another time, or others may write. */
-      const isCached = ({ exclusive }: Transaction): boolean => {
+      /** Null where others may write. Where they may have written since the transaction before, the cache is emptied. */
+      const hooksOf = ({ exclusive }: Transaction): CacheHooks | null => {
         if (exclusive !== cachedUnder) cache.clear();
         cachedUnder = exclusive;
-        return exclusive !== null;
+        return exclusive === null ? null : hooks;
       };
       let isTaken = false;
       /** From now on the cache has what this transaction leaves. Should it fail, the cache is empty. */
@@ -79,7 +79,7 @@ export function knexTaskStore(
       try {
         const answer = await use().write(
           batchId,
-          (transaction) => work(knexStoreUnit(transaction, isCached(transaction) ? hooks : null, readable)),
+          (transaction) => work(knexStoreUnit(transaction, hooksOf(transaction), readable)),
           hooked,
         );
         take();

@@ -14,11 +14,11 @@ import { placeOf, type PostgresSettings } from './options.ts';
 import { SAVE_AT_ONCE } from './save-function.ts';
 import { isLock, lockKey } from './schema.ts';
 
-/** On this a hub that joins says the schema of its store. */
+/** A hub that joins notifies this channel of the schema of its store. */
 const JOIN_CHANNEL = 'agentcom_join';
-/** How long a hub that joins waits before it says so again. Milliseconds. */
+/** How long a hub that joins waits before it notifies again. Milliseconds. */
 const JOIN_AGAIN_MS = 250;
-/** How long a hub that found others waits before it looks for them again. Milliseconds. */
+/** How long a hub that found others waits before it checks again. Milliseconds. */
 const TRY_AGAIN_MS = 5_000;
 
 /** How long to wait for the lock of a hub or a move that was killed: the server ends it a moment later. Milliseconds. */
@@ -51,10 +51,8 @@ export function exclusiveUse(deps: {
   const { schema } = settings;
   const place = placeOf(settings);
   let exclusive: Exclusive | null = null;
-  let listening: PostgresConnection | null = null;
-  let triedMs = -Infinity;
-  /** On it the server refuses something that this needs. */
-  let refusedOn: PostgresConnection | null = null;
+  /** The connection that it was last tried on, and when to try again: never where the server refuses something that this needs. */
+  let tried: { readonly connection: PostgresConnection; readonly againMs: number } | null = null;
 
   const on = (connection: PostgresConnection): Exclusive | null => (exclusive?.connection === connection ? exclusive : null);
   const release = async (connection: PostgresConnection): Promise<void> =>
@@ -65,16 +63,16 @@ export function exclusiveUse(deps: {
   return {
     on,
     async attempt(connection) {
-      if (on(connection) !== null || refusedOn === connection || (listening === connection && clock.monotonicMs() - triedMs < TRY_AGAIN_MS))
-        return;
-      triedMs = clock.monotonicMs();
+      const isNew = tried?.connection !== connection;
+      const nowMs = clock.monotonicMs();
+      if (on(connection) !== null || (!isNew && nowMs < (tried?.againMs ?? 0))) return;
+      tried = { connection, againMs: nowMs + TRY_AGAIN_MS };
       try {
-        // Before the lock: whoever waits for it afterwards is heard.
-        if (listening !== connection)
+        // Before it asks for the lock, so that it hears every hub that waits for it.
+        if (isNew)
           await connection.listen(JOIN_CHANNEL, (text) => {
             if (text === schema && on(connection) !== null) joins(connection);
           });
-        listening = connection;
         const [row] = await connection.rows(
           // Behind a pooler that lends each transaction another session a lock means nothing.
           `SELECT CASE WHEN pg_backend_pid() = ${connection.backend.pid} AND pg_try_advisory_lock(${lockKey(schema, 'hub')})
@@ -93,14 +91,14 @@ export function exclusiveUse(deps: {
       } catch (thrown) {
         // What is wrong with the connection is found by the transaction that follows.
         if (!isRefusal(thrown)) return;
-        refusedOn = connection;
+        tried = { connection, againMs: Infinity };
         log.warn('this hub uses the store as if there were others, which is slower', { place, error: messageOf(thrown) });
       }
     },
     async end(connection) {
       if (on(connection) === null) return;
       exclusive = null;
-      triedMs = clock.monotonicMs();
+      tried = { connection, againMs: clock.monotonicMs() + TRY_AGAIN_MS };
       await release(connection);
       log.info('other hubs use the store too', { place });
     },
@@ -112,7 +110,7 @@ export async function joinHubs(writer: PostgresConnection, settings: PostgresSet
   const key = lockKey(settings.schema, 'hub');
   const [row] = await writer.rows(`SELECT pg_try_advisory_lock_shared(${key}) AS got`);
   if (row?.['got'] === true) return;
-  const isHad = async (forMs: number): Promise<boolean> => {
+  const joins = async (forMs: number): Promise<boolean> => {
     for (let leftMs = forMs; leftMs > 0; leftMs -= JOIN_AGAIN_MS) {
       await writer.rows(`SELECT pg_notify('${JOIN_CHANNEL}', $1)`, settings.schema);
       if (await hasLock(writer, settings, `pg_advisory_lock_shared(${key})`, Math.min(leftMs, JOIN_AGAIN_MS))) return true;
@@ -122,11 +120,11 @@ export async function joinHubs(writer: PostgresConnection, settings: PostgresSet
   const onlyHub = `FROM pg_locks WHERE granted AND ${isLock(settings.schema, 'only hub')}`;
   if ((await writer.rows(`SELECT 1 ${onlyHub}`)).length > 0) {
     // It gives the lock up between two batches.
-    if (await isHad(settings.lockTimeoutMs)) return;
-    // It stands still, or its machine is gone. What it has not committed by now it cannot commit any more.
+    if (await joins(settings.lockTimeoutMs)) return;
+    // It stalls, or its machine is gone. What it has not committed by now, it never will.
     await writer.rows(`SELECT pg_terminate_backend(pid) ${onlyHub}`);
   }
-  if (await isHad(withinMs)) return;
+  if (await joins(withinMs)) return;
   throw locked(settings, 'it is being moved or put back. Start the hub when that is done');
 }
 

@@ -11,9 +11,9 @@ import { GIVEN_COLUMNS, type GivenName } from './given-columns.ts';
 import { INSERT_NUMBERED_EVENTS, POSTGRES_STATEMENTS, UPSERT_KEYS } from './statements.ts';
 import { parameterText } from './text.ts';
 
-/** SQLSTATEs that the function raises: a changed task was never inserted. */
+/** SQLSTATE that the function raises: a changed task was never inserted. */
 const NEVER_INSERTED = 'AC001';
-/** The numbers of events are not where this hub left them: something else wrote the store. */
+/** The same: the numbers of events are not where this hub left them: something else wrote the store. */
 const NOT_ALONE = 'AC002';
 
 type SavedKind = Exclude<keyof SavedRows, 'saveKept' | 'dropKept'> & GivenName;

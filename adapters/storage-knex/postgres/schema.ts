@@ -14,8 +14,8 @@ const MIGRATE_WITHIN_MS = 300_000;
 const SERVER_VERSION_MIN = 130_000;
 
 /**
- * What of a schema is locked: `hub` by the hubs that use it together, or by who needs it alone; `only hub` by a hub that has `hub` to
- * itself, which others may end; `migrations` by whoever changes it.
+ * What of a schema is locked: `hub` by the hubs that use it together, or by who needs it alone; `only hub` by a hub that holds `hub`
+ * exclusively, whose connection others may end; `migrations` by whoever changes it.
  */
 export const lockKey = (schema: string, what: LockName): string => `${LOCK_CLASS}, ${lockNumber(schema, what)}`;
 export type LockName = 'hub' | 'only hub' | 'migrations';

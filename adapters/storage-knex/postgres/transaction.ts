@@ -40,8 +40,8 @@ const EXCLUSIVE_STATEMENTS: PostgresStatements = {
 };
 
 /**
- * BEGIN, the work, the batch's id, COMMIT. Each statement sees what was committed before it began; what must stay true until the commit is locked. Where nothing was written it ends in a ROLLBACK: locks alone make a
- * COMMIT that waits for the disk. After the first statement that failed every other is refused, as Postgres does.
+ * BEGIN, the work, the batch's id, COMMIT. Each statement sees what was committed before it began; what must stay true until the
+ * commit is locked. Where nothing was written it ends in a ROLLBACK: locks alone make a COMMIT that waits for the disk. After the first statement that failed every other is refused, as Postgres does.
  *
  * Little waits for an answer: reads go right behind the BEGIN where the server's time is known, and so does whatever is asked for
  * together. What writes waits for the BEGIN, since it would be committed alone if that had failed.

@@ -1,10 +1,11 @@
 /** The order in which a transaction on Postgres sends its statements, and what becomes of it when one fails: on a connection that only notes them. */
 import t from 'tap';
-import type { Row, SavedRows, Transaction } from '../../../adapters/storage-knex/engine.ts';
+import type { Row, Transaction } from '../../../adapters/storage-knex/engine.ts';
 import type { Begun, PostgresConnection } from '../../../adapters/storage-knex/postgres/connection.ts';
 import { postgresTransaction, type PostgresWrite } from '../../../adapters/storage-knex/postgres/transaction.ts';
 import type { ErrorCode } from '../../../core/errors/codes.ts';
 import { failsWith } from '../../product/contracts/storage/storage-room.ts';
+import { NO_ROWS } from '../suites/no-rows.ts';
 
 type Fault = { readonly code?: string; readonly severity?: string };
 
@@ -188,20 +189,6 @@ t.test('a work that fails by itself while a statement of its own still waits: th
 });
 
 t.test('with the store to itself: one statement, or a transaction that begins with the first that writes', async (t) => {
-  const NOTHING: SavedRows = {
-    insertTasks: [],
-    insertBodies: [],
-    insertDependencies: [],
-    updateTasks: [],
-    saveResults: [],
-    dropKept: [],
-    saveKept: [],
-    saveAgents: [],
-    clearStops: [],
-    saveStops: [],
-    insertKeys: [],
-    insertEvents: [],
-  };
   const run = (
     connection: PostgresConnection,
     work: (transaction: Transaction) => Promise<unknown>,
@@ -224,7 +211,7 @@ t.test('with the store to itself: one statement, or a transaction that begins wi
     await run(connection, work);
     return statements;
   };
-  t.strictSame(await sent(async ({ saveAndCommit }) => saveAndCommit?.(NOTHING)), ['SELECT pg_temp.save_batch($1::text,']);
+  t.strictSame(await sent(async ({ saveAndCommit }) => saveAndCommit?.(NO_ROWS)), ['SELECT pg_temp.save_batch($1::text,']);
   t.strictSame(await sent(({ rows }) => rows('loadTasks', [])), ['SELECT state,'], 'what is read stays true without a transaction');
   t.strictSame(await sent(async () => 'nothing'), ['SELECT clock'], 'what is decided on the cache alone is vouched for');
   t.strictSame(
@@ -235,7 +222,7 @@ t.test('with the store to itself: one statement, or a transaction that begins wi
   t.strictSame(
     await sent(async ({ change, saveAndCommit }) => {
       await change('insertTasks', []);
-      t.equal(await saveAndCommit?.(NOTHING), null, 'not while a transaction is open');
+      t.equal(await saveAndCommit?.(NO_ROWS), null, 'not while a transaction is open');
     }),
     ['BEGIN ISOLATION', 'INSERT INTO', 'WITH old', 'COMMIT'],
   );
@@ -252,7 +239,7 @@ t.test('with the store to itself: one statement, or a transaction that begins wi
     const broken: unknown[] = [];
     await failsWith(
       t,
-      run(connection, async ({ saveAndCommit }) => saveAndCommit?.(NOTHING), broken),
+      run(connection, async ({ saveAndCommit }) => saveAndCommit?.(NO_ROWS), broken),
       code,
       fault.code,
     );

@@ -16,6 +16,7 @@ import { aBody, anEvent, aTask, aTaskId, changes, inserting } from '../../produc
 import { commit, failsWith } from '../../product/contracts/storage/storage-room.ts';
 import { statementFaults } from '../../faults/rig/statement-faults.ts';
 import { closedAfter, emptyFolder, otherProgram, sqliteStorage, testedDriver } from '../storage-places/sqlite-storage-place.ts';
+import { NO_ROWS } from '../suites/no-rows.ts';
 
 const run = promisify(execFile);
 
@@ -96,20 +97,7 @@ t.test('each statement of a transaction failing in turn', async (t) => {
 });
 
 t.test('a batch saved at once: each of its statements failing in turn', async (t) => {
-  const rows: SavedRows = {
-    insertTasks: [],
-    insertBodies: [],
-    insertDependencies: [],
-    updateTasks: [],
-    saveResults: [],
-    dropKept: [],
-    saveKept: [],
-    saveAgents: [],
-    clearStops: [],
-    saveStops: [],
-    insertKeys: [],
-    insertEvents: [anEvent(), anEvent({ seq: 2 })],
-  };
+  const rows: SavedRows = { ...NO_ROWS, insertEvents: [anEvent(), anEvent({ seq: 2 })] };
   let done: readonly (readonly number[] | null | undefined)[] = [];
   const work = async (transaction: Transaction) => {
     const ids = await transaction.saveAndCommit?.(rows);
