@@ -2,6 +2,7 @@
 import type { TaskId } from '../../../core/domain/ids.ts';
 import { isEnded, bodyCharacters, type Task, type TaskBody } from '../../../core/domain/task/task.ts';
 import type { Changes } from '../../../core/ports/task-store.ts';
+import { TwoGenerations } from './two-generations.ts';
 
 /** What is kept, in characters; the oldest are evicted. */
 const CHARACTERS_MAX = 8_388_608;
@@ -17,9 +18,8 @@ interface Kept {
 }
 
 export class BodyCache {
-  readonly #kept = new Map<TaskId, Kept>();
-  #characters = 0;
-  /** Of the last that was taken in. */
+  readonly #kept = new TwoGenerations<TaskId, Kept>(CHARACTERS_MAX, ({ characters }) => characters);
+  /** Characters of those that were taken in last. */
   #typical = BODY_CHARACTERS;
 
   get(id: TaskId): TaskBody | undefined {
@@ -32,38 +32,20 @@ export class BodyCache {
   }
 
   take(id: TaskId, body: TaskBody): void {
-    this.#drop(id);
-    const characters = charactersOf(body);
+    const characters = BODY_CHARACTERS + bodyCharacters(body);
     this.#kept.set(id, { body, characters });
-    this.#characters += characters;
     this.#typical = Math.max(characters, (this.#typical * 7 + characters) / 8);
-    // Only where it must: the first step of an iterator goes over all that was deleted before.
-    if (this.#characters <= CHARACTERS_MAX) return;
-    for (const oldest of this.#kept.keys()) {
-      this.#drop(oldest);
-      if (this.#characters <= CHARACTERS_MAX) return;
-    }
   }
 
   /** Takes over what was committed: new ones are wanted soon, those that were given out are not. */
   takeChanges({ inserted, updated }: Changes): void {
     for (const { task, body } of inserted) if (mayBeGiven(task)) this.take(task.id, body);
-    for (const { task } of updated) if (!mayBeGiven(task)) this.#drop(task.id);
+    for (const { task } of updated) if (!mayBeGiven(task)) this.#kept.delete(task.id);
   }
 
   clear(): void {
     this.#kept.clear();
-    this.#characters = 0;
-  }
-
-  #drop(id: TaskId): void {
-    const kept = this.#kept.get(id);
-    if (kept === undefined) return;
-    this.#kept.delete(id);
-    this.#characters -= kept.characters;
   }
 }
 
 const mayBeGiven = (task: Task): boolean => !isEnded(task) && task.status !== 'assigned';
-
-const charactersOf = (body: TaskBody): number => BODY_CHARACTERS + bodyCharacters(body);

@@ -9,9 +9,10 @@ import { isEnded, type Task } from '../../../core/domain/task/task.ts';
 import type { Changes, HeldCount } from '../../../core/ports/task-store.ts';
 import { BodyCache } from './body-cache.ts';
 import { ReadyQueueCache } from './ready-queue-cache.ts';
+import { TwoGenerations } from './two-generations.ts';
 
-/** The least recently saved are evicted, and read when they are needed. */
-const TASKS_MAX = 10_000;
+/** The least recently saved are evicted, and read when they are needed. The last half of so many tasks are certainly kept. */
+const TASKS_MAX = 20_000;
 const AGENTS_MAX = 10_000;
 
 export class StateCache {
@@ -20,7 +21,7 @@ export class StateCache {
   readonly bodies = new BodyCache();
   /** Whether any task depends on another; null: not known yet. */
   hasDependencies: boolean | null = null;
-  readonly #tasks = new Map<TaskId, Task>();
+  readonly #tasks = new TwoGenerations<TaskId, Task>(TASKS_MAX);
   readonly #agents = new Map<AgentId, Agent>();
   readonly #held = new Map<AgentId, number>();
 
@@ -39,9 +40,8 @@ export class StateCache {
 
   /** Takes over what a transaction read before it saved anything. */
   takeRead(tasks: readonly Task[], counts: readonly HeldCount[]): void {
-    for (const task of tasks) if (!isEnded(task) && !this.#tasks.has(task.id)) this.#tasks.set(task.id, task);
+    for (const task of tasks) if (!isEnded(task) && this.#tasks.get(task.id) === undefined) this.#tasks.set(task.id, task);
     for (const { agentId, held } of counts) this.#held.set(agentId, held);
-    evict(this.#tasks, TASKS_MAX);
     evict(this.#held, AGENTS_MAX);
   }
 
@@ -63,7 +63,6 @@ export class StateCache {
       this.#agents.delete(agent.id);
       this.#agents.set(agent.id, agent);
     }
-    evict(this.#tasks, TASKS_MAX);
     evict(this.#agents, AGENTS_MAX);
   }
 
@@ -82,8 +81,8 @@ export class StateCache {
       this.#addHeld(from, -1);
       this.#addHeld(to, 1);
     }
-    this.#tasks.delete(task.id);
-    if (!isEnded(task)) this.#tasks.set(task.id, task);
+    if (isEnded(task)) this.#tasks.delete(task.id);
+    else this.#tasks.set(task.id, task);
   }
 
   #addHeld(id: AgentId | null, difference: number): void {
