@@ -1,5 +1,7 @@
 /** What is asked of a database that is only looked at: the same of each, but for how a parameter's JSON becomes values. */
 
+import { taskRead } from './rows/columns.ts';
+
 /** Rows of one kind that are named, at most. */
 const NAMED_MAX = 1_000;
 const OF_TASKS = ['task_bodies', 'task_results', 'task_kept_results', 'task_dependencies'] as const;
@@ -45,8 +47,8 @@ export const inspectionStatements = ({ field, among, pairs, keyPlace, keyAfter }
   missingDependencies: `
     SELECT named.task_id, named.depends_on FROM ${pairs} AS named
     WHERE NOT EXISTS (SELECT 1 FROM task_dependencies AS d WHERE d.depends_on = named.depends_on AND d.task_id = named.task_id)`,
-  /** Parameter: task ids. Rows: `state`. */
-  tasksById: `SELECT t.state FROM ${among('tasks', 'id')}`,
+  /** Parameter: task ids. Rows: what is read of a task. */
+  tasksById: `SELECT ${taskRead('t')} FROM ${among('tasks', 'id')}`,
   /** Parameter: task ids. Rows: `state`. */
   tombstonesById: `SELECT t.state FROM ${among('tombstones', 'task_id')}`,
   /** Parameter: task ids. Rows: events, lowest id first. */

@@ -11,6 +11,7 @@ import type { ReadableOf } from './rows/damaged-rows.ts';
 import { batchedLookup } from './batched-lookup.ts';
 import type { StateCache } from './cache/state-cache.ts';
 import { removeUnneeded } from './old-rows.ts';
+import { taskRead } from './rows/columns.ts';
 import { agentColumns, agentIn, groupedBy, taskIn, tokenIn } from './rows/rows.ts';
 
 /** Tokens looked up in one read: when ten thousand sidecars come back at once, each read costs a transaction. */
@@ -186,7 +187,7 @@ const rangeOf = (hint: string): [string, string] => [hint.padEnd(HASH_DIGITS, '0
 async function agentRows(db: Knex, agents: readonly Agent[], readable: ReadableOf): Promise<readonly AgentRow[]> {
   const ids = agents.map(({ id }) => id);
   // The status stands in the text: an index of live tasks alone is not used for a value that comes with the parameters.
-  const assigned = db('tasks').select('state').whereRaw("status = 'assigned'").whereIn('assigned_to', ids).orderBy('id');
+  const assigned = db('tasks').select(db.raw(taskRead())).whereRaw("status = 'assigned'").whereIn('assigned_to', ids).orderBy('id');
   const live = readable((await assigned) as Row[], taskIn);
   const stops = (await db('pending_stops').select('agent_id').count('* as pending').whereIn('agent_id', ids).groupBy('agent_id')) as Row[];
   const liveOf = groupedBy(live, (task) => task.assignedTo);

@@ -17,6 +17,7 @@ import {
 } from '../../core/ports/task-store.ts';
 import type { OpenEngine, Row, Transaction } from './engine.ts';
 import type { ReadableOf } from './rows/damaged-rows.ts';
+import { taskRead } from './rows/columns.ts';
 import { withinBytes } from './rows/event-pages.ts';
 import { knexStoreUnit, type CacheHooks } from './knex-store-unit.ts';
 import type { StateCache } from './cache/state-cache.ts';
@@ -151,7 +152,7 @@ export function knexTaskStore(
         (
           (await db('tasks')
             .whereIn('id', [...new Set(ids)])
-            .select('state')) as Row[]
+            .select(db.raw(taskRead()))) as Row[]
         ).map(taskIn),
       ),
 
@@ -245,6 +246,6 @@ async function rowsOf(db: Knex, tasks: Knex.QueryBuilder, order: Order = 'desc')
     .join('tasks as t', 't.id', 'page.id')
     .join('task_bodies', 'task_bodies.task_id', 'page.id')
     .leftJoin('task_results', 'task_results.task_id', 'page.id')
-    .select('page.id as page_id', 't.state', 'task_bodies.body', 'task_results.json as result')
+    .select('page.id as page_id', db.raw(taskRead('t')), 'task_bodies.body', 'task_results.json as result')
     .orderBy(byTime(order, 'page.'))) as Row[];
 }

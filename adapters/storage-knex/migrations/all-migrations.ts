@@ -14,6 +14,7 @@ import { tokenRotation } from './0013-token-rotation.ts';
 import { rejectedApart } from './0014-rejected-apart.ts';
 import { listsWithoutAssigned } from './0015-lists-without-assigned.ts';
 import { fewerBatches } from './0016-fewer-batches.ts';
+import { statesWithoutColumns } from './0019-states-without-columns.ts';
 import type { Migration } from './migration.ts';
 
 export const ALL_MIGRATIONS: readonly Migration[] = [
@@ -32,4 +33,5 @@ export const ALL_MIGRATIONS: readonly Migration[] = [
   rejectedApart,
   listsWithoutAssigned,
   fewerBatches,
+  statesWithoutColumns,
 ];

@@ -8,7 +8,7 @@
  * each other. The locks are those of an update, which leave foreign keys alone.
  */
 import { DEPENDENTS_LOCKED } from '../../../core/ports/task-store.ts';
-import { CHANGING_COLUMNS, EVENT_COLUMNS, type Columns } from '../rows/columns.ts';
+import { besideState, CHANGING_COLUMNS, EVENT_COLUMNS, taskRead, type Columns } from '../rows/columns.ts';
 import { given, GIVEN_COLUMNS, type GivenName } from './given-columns.ts';
 import { KEPT_CHANGING, type ClusterStatements, type Statements } from '../statements.ts';
 
@@ -132,11 +132,11 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
     INSERT INTO batches (batch_id) VALUES ($1::json #>> '{}') ON CONFLICT (batch_id) DO NOTHING`,
   probe: 'UPDATE store SET probes = probes + 1',
 
-  loadTasks: `SELECT state, id FROM tasks WHERE id = ANY (${NAMES}) ORDER BY id ${LOCKED}`,
+  loadTasks: `SELECT ${taskRead()} FROM tasks WHERE id = ANY (${NAMES}) ORDER BY id ${LOCKED}`,
   // The lists are made before the first row is locked, of what is committed then: after the wait for the agents, who gets no task
   // meanwhile. What is submitted meanwhile and depends on these is found by `dependents`.
   loadAllTasks: `
-    SELECT id, state FROM tasks WHERE id = ANY (ARRAY(
+    SELECT ${taskRead()} FROM tasks WHERE id = ANY (ARRAY(
       SELECT json_array_elements_text($1::json -> 'tasks')
       UNION ALL SELECT t.id FROM tasks AS t WHERE t.assigned_to = ANY (${listed('holders')}) AND t.status = 'assigned'
       UNION ALL SELECT s.task_id FROM pending_stops AS s WHERE s.agent_id = ANY (${listed('holders')})
@@ -147,7 +147,7 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
         LIMIT ${DEPENDENTS_LOCKED}) AS first
       UNION ALL SELECT d.depends_on FROM task_dependencies AS d WHERE d.task_id = ANY (${listed('retried')})))
     ORDER BY id ${LOCKED}`,
-  readTasks: `SELECT id, state FROM tasks WHERE id = ANY (${NAMES})`,
+  readTasks: `SELECT ${taskRead()} FROM tasks WHERE id = ANY (${NAMES})`,
   loadTombstones: `SELECT state FROM tombstones WHERE task_id = ANY (${NAMES})`,
   loadAgents: `SELECT state, id FROM agents WHERE id = ANY (${NAMES}) ORDER BY id ${LOCKED}`,
   takeAgents: `SELECT state FROM agents WHERE id = ANY (${NAMES}) ORDER BY id ${LOCKED} SKIP LOCKED`,
@@ -172,10 +172,10 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
           ORDER BY t.requirement_key LIMIT 1), keys.until
       FROM keys WHERE keys.requirement_key IS NOT NULL
     )
-    SELECT first.state
+    SELECT ${taskRead('first')}
     FROM (SELECT requirement_key FROM keys LIMIT ${field('steps')}) AS found LEFT JOIN LATERAL (
-      SELECT one.state FROM ${LANES} CROSS JOIN LATERAL (
-        SELECT t.state FROM tasks AS t
+      SELECT one.* FROM ${LANES} CROSS JOIN LATERAL (
+        SELECT ${taskRead('t')} FROM tasks AS t
         WHERE t.requirement_key = found.requirement_key AND t.lane = lanes.lane AND ${WAITS} AND t.ready_at <= ${field('nowMs')}
         LIMIT 1) AS one
       LIMIT 1) AS first ON true
@@ -184,15 +184,15 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
 
   // One short walk on the index for each key and lane, however many tasks wait elsewhere.
   claimable: `
-    SELECT t.state
+    SELECT ${taskRead('t')}
     FROM json_array_elements_text($1::json -> 'keys') AS wanted (key) CROSS JOIN ${LANES} CROSS JOIN LATERAL (
-      SELECT c.requirement_key, c.lane, c.ready_at, c.id, c.state FROM tasks AS c
+      SELECT c.requirement_key, c.lane, c.ready_at, ${taskRead('c')} FROM tasks AS c
       WHERE c.requirement_key = wanted.key AND c.lane = lanes.lane AND ${WAITS} AND c.ready_at <= ${field('nowMs')}
       ORDER BY c.ready_at, c.id LIMIT ${field('limitPerLane')} ${LOCKED} SKIP LOCKED) AS t
     ORDER BY t.requirement_key, t.lane, t.ready_at, t.id`,
 
   due: `
-    SELECT state FROM tasks WHERE due_at IS NOT NULL AND due_at <= ${field('nowMs')}
+    SELECT ${taskRead()} FROM tasks WHERE due_at IS NOT NULL AND due_at <= ${field('nowMs')}
     ORDER BY due_at, id LIMIT ${field('limit')} ${LOCKED} SKIP LOCKED`,
   dueAssignees: `
     SELECT DISTINCT assigned_to FROM (
@@ -201,7 +201,7 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
     WHERE assigned_to IS NOT NULL`,
   // The first are locked already, but for those that were submitted meanwhile. One that another has ends the slice.
   dependents: `
-    SELECT naming.place, naming.task_id AS id, (t.status = 'blocked')::integer AS waits, mine.state
+    SELECT naming.place, (t.status = 'blocked')::integer AS waits, naming.task_id AS id, ${besideState('mine')}, mine.state
     FROM (
       SELECT named.place - 1 AS place, d.task_id
       FROM ROWS FROM (json_to_recordset($1::json -> 'of') AS (id text, after text)) WITH ORDINALITY AS named (id, after, place)
@@ -211,10 +211,10 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
       ORDER BY named.place, d.task_id LIMIT ${field('limit')}
     ) AS naming CROSS JOIN LATERAL (
       SELECT one.status FROM tasks AS one WHERE one.id = naming.task_id LIMIT 1) AS t LEFT JOIN LATERAL (
-      SELECT one.state FROM tasks AS one WHERE one.id = naming.task_id AND t.status = 'blocked' ${LOCKED} SKIP LOCKED) AS mine ON true
+      SELECT ${taskRead('one')} FROM tasks AS one WHERE one.id = naming.task_id AND t.status = 'blocked' ${LOCKED} SKIP LOCKED) AS mine ON true
     ORDER BY naming.place, naming.task_id`,
   someDependency: 'SELECT task_id FROM task_dependencies LIMIT 1',
-  liveTasks: `SELECT state FROM tasks WHERE assigned_to = ANY (${NAMES}) AND status = 'assigned' ORDER BY id`,
+  liveTasks: `SELECT ${taskRead()} FROM tasks WHERE assigned_to = ANY (${NAMES}) AND status = 'assigned' ORDER BY id`,
   pendingStops: `SELECT state FROM pending_stops WHERE agent_id = ANY (${NAMES}) ORDER BY task_id, generation, agent_id ${LOCKED}`,
   heldCounts: `
     SELECT named.agent_id,
@@ -270,14 +270,14 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
 
   // Ended longest ago first; what is depended on or still being stopped is stepped over.
   removable: `
-    SELECT old.ended_at, old.id, mine.state
+    SELECT old.ended_at, old.id, ${besideState('mine')}, mine.state
     FROM (
       SELECT t.ended_at, t.id, t.status, t.due_at FROM tasks AS t
       WHERE t.ended_at IS NOT NULL AND t.ended_at <= greatest(${field('endedBeforeMs')}, ${field('deadBeforeMs')})
         AND (t.ended_at, t.id) > (${field('afterMs')}, ${field('afterId', 'text')})
       ORDER BY t.ended_at, t.id LIMIT ${field('lookedMax')}
     ) AS old LEFT JOIN LATERAL (
-      SELECT one.state FROM tasks AS one
+      SELECT ${taskRead('one')} FROM tasks AS one
       WHERE one.id = old.id AND one.due_at IS NULL AND one.ended_at IS NOT NULL
         AND one.ended_at <= CASE one.status WHEN 'dead_letter' THEN ${field('deadBeforeMs')} ELSE ${field('endedBeforeMs')} END
         AND one.id IS DISTINCT FROM (SELECT task_id FROM task_events ORDER BY id DESC LIMIT 1)

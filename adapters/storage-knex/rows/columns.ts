@@ -23,6 +23,14 @@ export const TASK_COLUMNS = {
   created_at: ['createdAt', 'bigint'],
 } as const satisfies Columns;
 
+const BESIDE_STATE = ['assigned_to', 'submitted_by', 'created_at'];
+const qualified = (columns: readonly string[], of: string | undefined): string =>
+  columns.map((column) => (of === undefined ? column : `${of}.${column}`)).join(', ');
+/** What a task's row has beside its id and its state. `of`: the name of the table where it is read. */
+export const besideState = (of?: string): string => qualified(BESIDE_STATE, of);
+/** All that is read of a task. */
+export const taskRead = (of?: string): string => qualified(['id', ...BESIDE_STATE, 'state'], of);
+
 export const BODY_COLUMNS = { task_id: ['taskId', 'text'], body: ['body', 'text'] } as const satisfies Columns;
 export const DEPENDENCY_COLUMNS = { depends_on: ['dependsOn', 'text'], task_id: ['taskId', 'text'] } as const satisfies Columns;
 export const RESULT_COLUMNS = { task_id: ['taskId', 'text'], json: ['json', 'text'] } as const satisfies Columns;

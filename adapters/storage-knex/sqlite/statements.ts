@@ -12,6 +12,8 @@ import {
   STOP_NAME,
   TOKEN_COLUMNS,
   TOMBSTONE_COLUMNS,
+  besideState,
+  taskRead,
   type Columns,
 } from '../rows/columns.ts';
 import { columnsOf } from './parameters.ts';
@@ -59,10 +61,10 @@ export const SQLITE_STATEMENTS: Statements = {
   recordBatch: `INSERT INTO batches (batch_id) VALUES (?1 ->> '$')`,
   probe: 'UPDATE store SET probes = probes + 1',
 
-  loadTasks: `SELECT state, id FROM tasks WHERE id IN ${NAMES}`,
+  loadTasks: `SELECT ${taskRead()} FROM tasks WHERE id IN ${NAMES}`,
   // One hub has the file to itself: nothing is locked, and what belongs to what is named is looked for apart.
-  loadAllTasks: `SELECT id, state FROM tasks WHERE id IN (SELECT value FROM json_each(?1 -> '$.tasks'))`,
-  readTasks: `SELECT id, state FROM tasks WHERE id IN ${NAMES}`,
+  loadAllTasks: `SELECT ${taskRead()} FROM tasks WHERE id IN (SELECT value FROM json_each(?1 -> '$.tasks'))`,
+  readTasks: `SELECT ${taskRead()} FROM tasks WHERE id IN ${NAMES}`,
   loadTombstones: `SELECT state FROM tombstones WHERE task_id IN ${NAMES}`,
   loadAgents: `SELECT state FROM agents WHERE id IN ${NAMES}`,
   takeAgents: `SELECT state FROM agents WHERE id IN ${NAMES}`,
@@ -91,11 +93,11 @@ export const SQLITE_STATEMENTS: Statements = {
         LIMIT 1) AS task
       FROM keys WHERE keys.requirement_key IS NOT NULL
     )
-    SELECT t.state FROM firsts LEFT JOIN tasks AS t ON t.rowid = firsts.task ORDER BY firsts.requirement_key`,
+    SELECT ${taskRead('t')} FROM firsts LEFT JOIN tasks AS t ON t.rowid = firsts.task ORDER BY firsts.requirement_key`,
 
   // One short walk on the index for each key and lane, however many tasks wait elsewhere.
   claimable: `
-    SELECT t.state
+    SELECT ${taskRead('t')}
     FROM json_each(?1, '$.keys') AS wanted CROSS JOIN ${LANES} AS lanes CROSS JOIN tasks AS t
     WHERE t.rowid IN (
       SELECT c.rowid FROM tasks AS c INDEXED BY tasks_claimable
@@ -105,7 +107,7 @@ export const SQLITE_STATEMENTS: Statements = {
     ORDER BY t.requirement_key, t.lane, t.ready_at, t.id`,
 
   due: `
-    SELECT state FROM tasks INDEXED BY tasks_due
+    SELECT ${taskRead()} FROM tasks INDEXED BY tasks_due
     WHERE due_at IS NOT NULL AND due_at <= (?1 ->> '$.nowMs')
     ORDER BY due_at, id LIMIT (?1 ->> '$.limit')`,
   dueAssignees: `
@@ -115,7 +117,7 @@ export const SQLITE_STATEMENTS: Statements = {
       ORDER BY due_at, id LIMIT (?1 ->> '$.limit'))
     WHERE assigned_to IS NOT NULL`,
   dependents: `
-    SELECT naming.place, t.id, t.status = 'blocked' AS waits, CASE t.status WHEN 'blocked' THEN t.state END AS state
+    SELECT naming.place, t.status = 'blocked' AS waits, t.id, ${besideState('t')}, CASE t.status WHEN 'blocked' THEN t.state END AS state
     FROM (
       SELECT named.key AS place, d.task_id
       FROM json_each(?1, '$.of') AS named CROSS JOIN task_dependencies AS d
@@ -128,7 +130,7 @@ export const SQLITE_STATEMENTS: Statements = {
     ORDER BY naming.place, t.id`,
   someDependency: 'SELECT task_id FROM task_dependencies LIMIT 1',
   liveTasks: `
-    SELECT t.state FROM (SELECT DISTINCT value FROM json_each(?1)) AS named CROSS JOIN tasks AS t INDEXED BY tasks_live
+    SELECT ${taskRead('t')} FROM (SELECT DISTINCT value FROM json_each(?1)) AS named CROSS JOIN tasks AS t INDEXED BY tasks_live
     WHERE t.assigned_to = named.value AND t.status = 'assigned'
     ORDER BY t.id`,
   pendingStops: `SELECT state FROM pending_stops WHERE agent_id IN ${NAMES} ORDER BY task_id, generation`,
@@ -191,7 +193,7 @@ export const SQLITE_STATEMENTS: Statements = {
 
   // Ended longest ago first; what is depended on or still being stopped is stepped over.
   removable: `
-    SELECT t.ended_at, t.id, CASE WHEN t.due_at IS NULL
+    SELECT t.ended_at, t.id, ${besideState('t')}, CASE WHEN t.due_at IS NULL
       AND t.ended_at <= CASE t.status WHEN 'dead_letter' THEN ?1 ->> '$.deadBeforeMs' ELSE ?1 ->> '$.endedBeforeMs' END
       AND t.id IS NOT (SELECT task_id FROM task_events WHERE id = (SELECT max(id) FROM task_events))
       AND NOT ${isNeeded('t.id')} AND NOT EXISTS (SELECT 1 FROM pending_stops AS s INDEXED BY pending_stops_by_task WHERE s.task_id = t.id)

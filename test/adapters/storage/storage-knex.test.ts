@@ -20,11 +20,18 @@ t.test('each statement is said to write where its text does', async (t) => {
 
 t.test('a stored state leaves out what most tasks have, and reads back whole', async (t) => {
   const stored = (task: ReturnType<typeof aTask>) => JSON.stringify(taskColumns({ task, dueAtMs: null }).state);
+  const rowOf = (task: ReturnType<typeof aTask>, state: string) => {
+    const { id, assignedTo, submittedBy, createdAt } = taskColumns({ task, dueAtMs: null });
+    return { id, assigned_to: assignedTo, submitted_by: submittedBy, created_at: createdAt, state };
+  };
   const plain = aTask({ priority: 'normal', round: 1, requirement: { capabilities: [], assignTo: null } });
   t.notMatch(stored(plain), /"(priority|round|requirement|dependsOn|parked)"/);
+  t.notMatch(stored(plain), /"(id|assignedTo|submittedBy|createdAtMs)"/, 'nor what its row has in columns');
   const special = aTask({ priority: 'urgent', round: 2, requirement: { capabilities: [], assignTo: anAgentId('a1') } });
   for (const task of [plain, special, aTask({ requirement: { capabilities: ['code'], assignTo: null } })])
-    t.strictSame(taskIn({ id: task.id, state: stored(task) }), task);
+    t.strictSame(taskIn(rowOf(task, stored(task))), task);
+  for (const task of [plain, special, aTask({ status: 'assigned', assignedTo: anAgentId('a1') })])
+    t.strictSame(taskIn(rowOf(task, JSON.stringify(task))), task, 'as an older version stored it');
 });
 
 t.test('rows of frequent statements are given to SQLite as arrays, others as objects', async (t) => {

@@ -106,11 +106,7 @@ t.test('each statement of a transaction failing in turn', async (t) => {
     }),
     'done',
   );
-  t.strictSame(
-    statements,
-    ['BEGIN ISOLATION', 'SELECT state,', 'INSERT INTO', 'WITH old', 'COMMIT'],
-    'the batch is the last before COMMIT',
-  );
+  t.strictSame(statements, ['BEGIN ISOLATION', 'SELECT id,', 'INSERT INTO', 'WITH old', 'COMMIT'], 'the batch is the last before COMMIT');
 });
 
 t.test('what wrote nothing ends without a COMMIT, which would wait for the disk', async (t) => {
@@ -128,7 +124,7 @@ t.test('what wrote nothing ends without a COMMIT, which would wait for the disk'
     return statements.slice(-2);
   };
   t.strictSame(await ended(0, async () => 'nothing'), ['BEGIN ISOLATION', 'ROLLBACK']);
-  t.strictSame(await ended(0, (transaction) => transaction.rows('loadTasks', [])), ['SELECT state,', 'ROLLBACK']);
+  t.strictSame(await ended(0, (transaction) => transaction.rows('loadTasks', [])), ['SELECT id,', 'ROLLBACK']);
   t.strictSame(await ended(0, (transaction) => transaction.change('clearStops', [])), ['DELETE FROM', 'ROLLBACK']);
   t.strictSame(await ended(1, (transaction) => transaction.change('clearStops', [])), ['WITH old', 'COMMIT']);
 });
@@ -153,7 +149,7 @@ t.test('looks go behind a BEGIN that was not answered yet, and what writes waits
   const heard: number[] = [];
   const well = run(({ serverMs }) => heard.push(serverMs));
   await new Promise(setImmediate);
-  t.strictSame(statements.splice(0), ['BEGIN', 'SELECT state,'], 'the first that writes waits, and what was asked after it');
+  t.strictSame(statements.splice(0), ['BEGIN', 'SELECT id,'], 'the first that writes waits, and what was asked after it');
   begins();
   t.equal(await well, 5, 'by the time that was known');
   t.strictSame(heard, [7]);
@@ -163,7 +159,7 @@ t.test('looks go behind a BEGIN that was not answered yet, and what writes waits
   await new Promise(setImmediate);
   failsToBegin(Object.assign(new Error('made up'), { code: '57014', severity: 'ERROR' }));
   await failsWith(t, failed, 'AC_STORE_UNAVAILABLE', 'the BEGIN failed');
-  t.strictSame(statements, ['BEGIN', 'SELECT state,', 'ROLLBACK'], 'nothing was written outside of a transaction');
+  t.strictSame(statements, ['BEGIN', 'SELECT id,', 'ROLLBACK'], 'nothing was written outside of a transaction');
 });
 
 t.test('a work that fails by itself while a statement of its own still waits: that one is not sent any more', async (t) => {
@@ -212,7 +208,7 @@ t.test('with the store to itself: one statement, or a transaction that begins wi
     return statements;
   };
   t.strictSame(await sent(async ({ saveAndCommit }) => saveAndCommit?.(NO_ROWS)), ['SELECT pg_temp.save_batch($1::text,']);
-  t.strictSame(await sent(({ rows }) => rows('loadTasks', [])), ['SELECT state,'], 'what is read stays true without a transaction');
+  t.strictSame(await sent(({ rows }) => rows('loadTasks', [])), ['SELECT id,'], 'what is read stays true without a transaction');
   t.strictSame(await sent(async () => 'nothing'), ['SELECT clock'], 'what is decided on the cache alone is vouched for');
   t.strictSame(
     await sent(({ change }) => change('insertTasks', [])),

@@ -3,6 +3,7 @@ import type { Row } from '../../../adapters/storage-knex/engine.ts';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { connectWriter } from '../../../adapters/storage-knex/postgres/connections.ts';
 import { settingsOf, type PostgresOptions } from '../../../adapters/storage-knex/postgres/options.ts';
+import { taskRead } from '../../../adapters/storage-knex/rows/columns.ts';
 import { bodyIn, eventIn, keyIn, stateIn, taskIn } from '../../../adapters/storage-knex/rows/rows.ts';
 import { sqliteDriver } from '../../../adapters/storage-knex/sqlite/driver-choice.ts';
 import type { Agent, PendingStop } from '../../../core/domain/agent/agent.ts';
@@ -85,7 +86,7 @@ async function storedBy(ask: Ask, integrity: string): Promise<Stored> {
     else of.push(event);
   }
   const stored = await rows(
-    `SELECT state, body, json AS result FROM tasks
+    `SELECT ${taskRead('tasks')}, body, json AS result FROM tasks
      LEFT JOIN task_bodies ON task_bodies.task_id = tasks.id LEFT JOIN task_results ON task_results.task_id = tasks.id`,
     (row): StoredTask => {
       const task = taskIn(row);
