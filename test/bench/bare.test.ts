@@ -3,24 +3,49 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { withEnds } from '../chaos/rig/chaos-figures.ts';
 import { builtTree } from '../rig/built-tree.ts';
 import type { ServerFrame } from './bare/bare-frames.ts';
 import { openBareHub, type BareHub, type WorkerLink } from './bare/bare-hub.ts';
-import { checkBareStore, openBareStore, RETURNED, STATUS } from './bare/bare-store.ts';
+import { checkBarePostgresStore, dropBarePostgresStore, openBarePostgresStore } from './bare/bare-postgres-store.ts';
+import { checkBareSqliteStore, openBareSqliteStore } from './bare/bare-sqlite-store.ts';
+import { RETURNED, STATUS, type BareStore, type StoredTask } from './bare/bare-store.ts';
 import { startBare } from './bare/start-bare.ts';
 
 const lineOf = (n: number): string => JSON.stringify([`key-${n}`, { i: n }]);
 const NUMBERS = [1, 2, 3];
 
-function fileOf(t: Test): string {
-  const folder = mkdtempSync(join(tmpdir(), 'agentcom-bare-test-'));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  return join(folder, 'bare.db');
+/** Where a store is kept. */
+interface Place {
+  /** For a hub that has it alone, or for hub N of several. */
+  open(hub?: number): Promise<BareStore>;
+  check(): Promise<void>;
 }
 
-const openHub = async (file: string): Promise<BareHub> =>
-  openBareHub(await openBareStore(file), (error) => {
+const postgres = await postgresServer();
+t.teardown(() => postgres.end());
+let schemas = 0;
+
+const PLACES: Readonly<Record<string, (t: Test) => Place>> = {
+  sqlite(t) {
+    const folder = mkdtempSync(join(tmpdir(), 'agentcom-bare-test-'));
+    t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+    const file = join(folder, 'bare.db');
+    return { open: () => openBareSqliteStore(file), check: () => checkBareSqliteStore(file) };
+  },
+  postgres(t) {
+    const place = { url: postgres.url, schema: `bare_test_${process.pid}_${(schemas += 1)}` };
+    t.teardown(() => dropBarePostgresStore(place));
+    return {
+      open: (hub) => openBarePostgresStore({ ...place, hub: hub ?? 0, isShared: hub !== undefined }),
+      check: () => checkBarePostgresStore(place),
+    };
+  },
+};
+
+const openHub = async ({ open }: Place, hub?: number): Promise<BareHub> =>
+  openBareHub(await open(hub), (error) => {
     throw error;
   });
 
@@ -46,117 +71,161 @@ function connect(hub: BareHub, slots: number): TestWorker {
   };
 }
 
-t.test('tasks are assigned to free slots, and completed once they were accepted', async (t) => {
-  const file = fileOf(t);
-  const hub = await openHub(file);
-  const { link, next } = connect(hub, 2);
-  t.strictSame(await hub.submit(NUMBERS.map(lineOf)), NUMBERS);
-  const assignedOf = (n: number, generation: number): unknown => [n, generation, [`key-${n}`, { i: n }]];
-  t.strictSame(await next(), [[assignedOf(1, 1), assignedOf(2, 1)], [], [], []], 'no more than there are slots');
-  link.report([[[1, 1]], []]);
-  t.strictSame(await next(), [[], [1], [], []]);
-  link.report([
-    [[2, 1]],
-    [
-      [1, 1, 'one'],
-      [2, 1, 'two'],
-    ],
-  ]);
-  t.strictSame(await next(), [[assignedOf(3, 1)], [2], [1, 2], []], 'slots that are free in a commit are taken in it');
-  link.report([[[3, 1]], [[3, 1, null]]]);
-  t.strictSame(await next(), [[], [3], [3], []]);
-  t.strictSame(await hub.counts(), { [STATUS.completed]: 3 });
-  await hub.close();
-  await checkBareStore(file);
+for (const [database, placeIn] of Object.entries(PLACES)) {
+  t.test(`${database}: tasks are assigned to free slots, and completed once they were accepted`, async (t) => {
+    const place = placeIn(t);
+    const hub = await openHub(place);
+    const { link, next } = connect(hub, 2);
+    t.strictSame(await hub.submit(NUMBERS.map(lineOf)), NUMBERS);
+    const assignedOf = (n: number, generation: number): unknown => [n, generation, [`key-${n}`, { i: n }]];
+    t.strictSame(await next(), [[assignedOf(1, 1), assignedOf(2, 1)], [], [], []], 'no more than there are slots');
+    link.report([[[1, 1]], []]);
+    t.strictSame(await next(), [[], [1], [], []]);
+    link.report([
+      [[2, 1]],
+      [
+        [1, 1, 'one'],
+        [2, 1, 'two'],
+      ],
+    ]);
+    t.strictSame(await next(), [[assignedOf(3, 1)], [2], [1, 2], []], 'slots that are free in a commit are taken in it');
+    link.report([[[3, 1]], [[3, 1, null]]]);
+    t.strictSame(await next(), [[], [3], [3], []]);
+    t.strictSame(await hub.counts(), { [STATUS.completed]: 3 });
+    await hub.close();
+    await place.check();
+  });
+
+  t.test(`${database}: a report of a task that is not held so is refused`, async (t) => {
+    const place = placeIn(t);
+    const hub = await openHub(place);
+    const gone = connect(hub, 1);
+    await hub.submit([lineOf(1)]);
+    await gone.next();
+    gone.link.report([
+      [[1, 2]],
+      [
+        [1, 1, 'not accepted'],
+        [7, 1, 'no such task'],
+      ],
+    ]);
+    t.strictSame(await gone.next(), [[], [], [], [1, 1, 7]]);
+    gone.link.leave();
+    const { link, next } = connect(hub, 1);
+    t.strictSame((await next())[0], [[1, 2, ['key-1', { i: 1 }]]], 'what a worker had that left is assigned anew');
+    link.report([[[1, 1]], []]);
+    t.strictSame(await next(), [[], [], [], [1]], 'the generation before');
+    link.report([[[1, 2]], [[1, 2, 'done']]]);
+    t.strictSame(await next(), [[], [1], [1], []]);
+    await hub.close();
+    await place.check();
+  });
+
+  t.test(`${database}: a key that is known answers with its task`, async (t) => {
+    const place = placeIn(t);
+    const hub = await openHub(place);
+    t.strictSame(await hub.submit([lineOf(1)]), [1]);
+    const { link, next } = connect(hub, 3);
+    await next();
+    // In one commit, with a report.
+    link.report([[[1, 1]], []]);
+    t.strictSame(await Promise.all([hub.submit([lineOf(2), lineOf(1)]), hub.submit([lineOf(2), lineOf(3)])]), [
+      [2, 1],
+      [2, 3],
+    ]);
+    t.strictSame(await next(), [[], [1], [], []], 'the report is saved all the same');
+    t.strictSame(
+      (await next())[0].map(([id]) => id),
+      [2, 3],
+    );
+    await hub.close();
+  });
+
+  t.test(`${database}: what is unfinished is assigned after a restart, with a new generation`, async (t) => {
+    const place = placeIn(t);
+    const before = await openHub(place);
+    const first = connect(before, 1);
+    await before.submit(NUMBERS.map(lineOf));
+    await first.next();
+    await before.close();
+    const after = await openHub(place);
+    const { next } = connect(after, 3);
+    t.strictSame((await next())[0], [
+      [1, 2, ['key-1', { i: 1 }]],
+      [2, 1, ['key-2', { i: 2 }]],
+      [3, 1, ['key-3', { i: 3 }]],
+    ]);
+    t.strictSame(await after.submit([lineOf(4), lineOf(2)]), [4, 2]);
+    await after.close();
+  });
+
+  t.test(`${database}: the check of a store finds what is not completed, and steps that are missing`, async (t) => {
+    const checkOf = async (status: number, kinds: readonly number[]): Promise<void> => {
+      const place = placeIn(t);
+      const store = await place.open();
+      const states = [{ id: 1, status, generation: 1 }];
+      const events = kinds.map((kind) => ({ task: 1, kind, generation: 1, result: null }));
+      await store.save({ submitted: [lineOf(1)], assignedCount: 0, keptCount: 1, states: [], events: [] });
+      await store.save({ submitted: [], assignedCount: 0, keptCount: 0, states, events });
+      await store.close();
+      await place.check();
+    };
+    const { assigned, accepted, completed } = STATUS;
+    for (const kinds of [
+      [assigned, accepted, completed],
+      [assigned, RETURNED, assigned, accepted, RETURNED, assigned, accepted, completed],
+    ])
+      await checkOf(completed, kinds);
+    await t.rejects(checkOf(accepted, [assigned, accepted]), /not completed once/);
+    await t.rejects(checkOf(completed, [assigned, completed]), /not completed once: .*"1,2,4"/);
+    await t.rejects(checkOf(completed, [assigned, accepted, completed, completed]), /not completed once/);
+  });
+}
+
+t.test('hubs on one Postgres share its tasks', async (t) => {
+  const place = PLACES['postgres']?.(t) as Place;
+  const [first, second] = [await openHub(place, 0), await openHub(place, 1)];
+  const ids = [...(await first.submit(NUMBERS.map(lineOf))), ...(await second.submit([4, 5].map(lineOf)))];
+  t.equal(new Set(ids).size, 5);
+  t.strictSame(await second.submit([lineOf(6), lineOf(1)]), [(ids[4] ?? 0) + 1, ids[0]], 'a key that the other hub was given is known');
+  // Nobody works at the first.
+  const worker = connect(second, 4);
+  const completed = new Set<number>();
+  while (completed.size < 6) {
+    const [assigned, , done, refused] = await worker.next();
+    t.strictSame(refused, []);
+    for (const id of done) completed.add(id);
+    worker.link.report([
+      assigned.map(([id, generation]) => [id, generation]),
+      assigned.map(([id, generation]) => [id, generation, 'done']),
+    ]);
+  }
+  t.strictSame(await first.counts(), { [STATUS.completed]: 6 });
+  await Promise.all([first.close(), second.close()]);
+  await place.check();
 });
 
-t.test('a report of a task that is not held so is refused', async (t) => {
-  const file = fileOf(t);
-  const hub = await openHub(file);
-  const gone = connect(hub, 1);
-  await hub.submit([lineOf(1)]);
-  await gone.next();
-  gone.link.report([
-    [[1, 2]],
-    [
-      [1, 1, 'not accepted'],
-      [7, 1, 'no such task'],
-    ],
-  ]);
-  t.strictSame(await gone.next(), [[], [], [], [1, 1, 7]]);
-  gone.link.leave();
-  const { link, next } = connect(hub, 1);
-  t.strictSame((await next())[0], [[1, 2, ['key-1', { i: 1 }]]], 'what a worker had that left is assigned anew');
-  link.report([[[1, 1]], []]);
-  t.strictSame(await next(), [[], [], [], [1]], 'the generation before');
-  link.report([[[1, 2]], [[1, 2, 'done']]]);
-  t.strictSame(await next(), [[], [1], [1], []]);
-  await hub.close();
-  await checkBareStore(file);
-});
-
-t.test('a key that is known answers with its task', async (t) => {
-  const file = fileOf(t);
-  const hub = await openHub(file);
-  t.strictSame(await hub.submit([lineOf(1)]), [1]);
-  const { link, next } = connect(hub, 3);
-  await next();
-  // In one commit, with a report.
-  link.report([[[1, 1]], []]);
-  t.strictSame(await Promise.all([hub.submit([lineOf(2), lineOf(1)]), hub.submit([lineOf(2), lineOf(3)])]), [
-    [2, 1],
-    [2, 3],
-  ]);
-  t.strictSame(await next(), [[], [1], [], []], 'the report is saved all the same');
-  t.strictSame(
-    (await next())[0].map(([id]) => id),
-    [2, 3],
-  );
-  await hub.close();
-});
-
-t.test('what is unfinished is assigned after a restart, with a new generation', async (t) => {
-  const file = fileOf(t);
-  const before = await openHub(file);
-  const first = connect(before, 1);
-  await before.submit(NUMBERS.map(lineOf));
-  await first.next();
-  await before.close();
-  const after = await openHub(file);
-  const { next } = connect(after, 3);
-  t.strictSame((await next())[0], [
-    [1, 2, ['key-1', { i: 1 }]],
-    [2, 1, ['key-2', { i: 2 }]],
-    [3, 1, ['key-3', { i: 3 }]],
-  ]);
-  t.strictSame(await after.submit([lineOf(4), lineOf(2)]), [4, 2]);
-  await after.close();
-});
-
-t.test('the check of a store finds what is not completed, and steps that are missing', async (t) => {
-  const changed = async (status: number, kinds: readonly number[]): Promise<string> => {
-    const file = fileOf(t);
-    const store = await openBareStore(file);
-    const states = [`[1,${status},1]`];
-    await store.save({ submitted: [lineOf(1)], assignedCount: 0, states: [], events: [] });
-    await store.save({ submitted: [], assignedCount: 0, states, events: kinds.map((kind) => `[1,${kind},1]`) });
-    await store.close();
-    return file;
-  };
-  const { assigned, accepted, completed } = STATUS;
-  for (const kinds of [
-    [assigned, accepted, completed],
-    [assigned, RETURNED, assigned, accepted, RETURNED, assigned, accepted, completed],
-  ])
-    await checkBareStore(await changed(completed, kinds));
-  await t.rejects(checkBareStore(await changed(accepted, [assigned, accepted])), /not completed once/);
-  await t.rejects(checkBareStore(await changed(completed, [assigned, completed])), /not completed once: .*"1,2,4"/);
-  await t.rejects(checkBareStore(await changed(completed, [assigned, accepted, completed, completed])), /not completed once/);
+t.test('a task is claimed by one hub, which has it after a restart', async (t) => {
+  const place = PLACES['postgres']?.(t) as Place;
+  const [first, second] = [await place.open(0), await place.open(1)];
+  const count = 40;
+  const submitted = Array.from({ length: count }, (_, n) => lineOf(n));
+  await first.save({ submitted, assignedCount: 0, keptCount: 10, states: [], events: [] });
+  const claimFor = async ({ claim }: BareStore): Promise<readonly StoredTask[]> => (await claim?.(8)) ?? [];
+  const claims = await Promise.all([first, second, first, second].map(claimFor));
+  t.equal(new Set(claims.flat().map(({ id }) => id)).size, count - 10, 'each that was not kept is claimed once');
+  t.strictSame(await claimFor(second), [], "and those that are another hub's are not");
+  await Promise.all([first.close(), second.close()]);
+  const again = await place.open(1);
+  const mine = [...(claims[1] ?? []), ...(claims[3] ?? [])].map(({ line }) => line);
+  t.strictSame((await again.unfinished()).map(({ line }) => line).toSorted(), mine.toSorted());
+  await again.close();
 });
 
 t.test('the server refuses what is no task, whatever comes with it', async (t) => {
   await withEnds(async (end) => {
-    const { port, check } = await startBare(end, builtTree(), null);
+    const { ports, check } = await startBare(end, builtTree(), null);
+    const [port] = ports;
     const post = async (path: string, body: string, key = 'a key'): Promise<number> =>
       (await fetch(`http://127.0.0.1:${port}${path}`, { method: 'POST', body, headers: { 'idempotency-key': key } })).status;
     for (const body of ['', '{', '1],["another",2']) t.equal(await post('/tasks', body), 400, body);

@@ -3,7 +3,7 @@
  * leaves after it. A failure of the store ends the process.
  */
 import type { Submitted, WorkerFrame } from './bare-frames.ts';
-import { RETURNED, STATUS, type BareStore } from './bare-store.ts';
+import { RETURNED, STATUS, type BareStore, type StoredTask, type TaskEvent } from './bare-store.ts';
 
 export interface BareHub {
   /** Lines are JSON of `Submitted`. Answers the number of each task, once all are saved: of a known key, that of the task that has it. */
@@ -54,12 +54,15 @@ interface Request {
 /** What a commit changes of tasks that were there. */
 interface Changes {
   readonly tasks: Set<Task>;
-  /** JSON. */
-  readonly events: string[];
+  readonly events: TaskEvent[];
 }
 
 /** The queue is cut when so many of its first have left it. */
 const LEFT_MAX = 10_000;
+/** Where hubs share a store: so many tasks of it may wait in a hub's queue, and are claimed at once. */
+const BLOCK = 500;
+/** Where they do: how soon a hub looks again after it found fewer than that. */
+const LOOK_AGAIN_MS = 50;
 
 export async function openBareHub(store: BareStore, fail: (error: unknown) => void): Promise<BareHub> {
   /** Those that are not completed. */
@@ -75,12 +78,19 @@ export async function openBareHub(store: BareStore, fail: (error: unknown) => vo
   let running: Promise<void> | null = null;
   /** Something came while a commit ran. */
   let isDue = false;
+  let claiming: Promise<void> | null = null;
+  let lookAgain: NodeJS.Timeout | null = null;
+  let isClosing = false;
 
-  for (const stored of await store.unfinished()) add({ ...stored, status: STATUS.queued, worker: null });
+  (await store.unfinished()).forEach(queueUp);
 
   function add(task: Task): void {
     live.set(task.id, task);
     if (task.status === STATUS.queued) queue.push(task);
+  }
+
+  function queueUp(stored: StoredTask): void {
+    add({ ...stored, status: STATUS.queued, worker: null });
   }
 
   /** Commits after all that this turn of the loop reads, and after the commit that runs. */
@@ -114,16 +124,19 @@ export async function openBareHub(store: BareStore, fail: (error: unknown) => vo
     const lines = submits.length === 1 ? (submits[0] as Request).lines : submits.flatMap((request) => request.lines);
     const first = store.lastTask + 1;
     const fresh = lines.map((line, n): Task => ({ id: first + n, line, generation: 0, status: STATUS.queued, worker: null }));
-    const freshEvents: string[] = [];
+    const freshEvents: TaskEvent[] = [];
     const assignedCount = assign(fresh, 0, freshEvents);
-    if (await save(changes, freshEvents, lines, assignedCount)) {
-      fresh.forEach(add);
+    const keptCount = Math.max(assignedCount, Math.min(fresh.length, room()));
+    const saving = save(changes, freshEvents, lines, assignedCount, keptCount);
+    claim();
+    if (await saving) {
+      for (const task of keptCount === fresh.length ? fresh : fresh.slice(0, keptCount)) add(task);
       let answered = first;
       for (const { lines: some, answer } of submits) answer(some.map(() => answered++));
       for (let n = 0; n < assignedCount; n += 1) assigned.push(fresh[n] as Task);
     } else {
       for (const { worker } of fresh) if (worker !== null) worker.held -= 1;
-      await save(changes, [], [], 0);
+      await save(changes, [], [], 0, 0);
       for (const request of submits) request.answer(await submitSingly(request.lines));
     }
     for (const { id, generation, line, worker } of assigned) worker?.told.assigned.push(`[${id},${generation},${line}]`);
@@ -132,19 +145,42 @@ export async function openBareHub(store: BareStore, fail: (error: unknown) => vo
 
   const save = (
     { tasks, events }: Changes,
-    freshEvents: readonly string[],
+    freshEvents: readonly TaskEvent[],
     lines: readonly string[],
     assignedCount: number,
+    keptCount: number,
   ): Promise<boolean> =>
     store.save({
       submitted: lines,
       assignedCount,
-      states: Array.from(tasks, ({ id, status, generation }) => `[${id},${status},${generation}]`),
+      keptCount,
+      states: [...tasks],
       events: freshEvents.length === 0 ? events : events.concat(freshEvents),
     });
 
+  /** How many more tasks may wait here: all, where nobody else could work on them. */
+  function room(): number {
+    if (store.claim === null) return Infinity;
+    return workers.size === 0 ? 0 : BLOCK - (queue.length - head);
+  }
+
+  /** Claims tasks before the queue is empty. */
+  function claim(): void {
+    if (store.claim === null || claiming !== null || lookAgain !== null || isClosing || room() < BLOCK / 2) return;
+    claiming = store.claim(BLOCK).then((claimed) => {
+      claiming = null;
+      claimed.forEach(queueUp);
+      if (claimed.length > 0) wake();
+      if (claimed.length === BLOCK || isClosing) return;
+      lookAgain = setTimeout(() => {
+        lookAgain = null;
+        claim();
+      }, LOOK_AGAIN_MS);
+    }, fail);
+  }
+
   /** Gives the tasks from that place on to workers with free slots. Answers the place of the first that none had a slot for. */
-  function assign(tasks: readonly Task[], from: number, events: string[]): number {
+  function assign(tasks: readonly Task[], from: number, events: TaskEvent[]): number {
     let place = from;
     for (const worker of workers) {
       for (; worker.held < worker.slots && place < tasks.length; place += 1) {
@@ -153,7 +189,7 @@ export async function openBareHub(store: BareStore, fail: (error: unknown) => vo
         task.generation += 1;
         task.worker = worker;
         worker.held += 1;
-        events.push(`[${task.id},${STATUS.assigned},${task.generation}]`);
+        events.push(eventOf(task, STATUS.assigned));
       }
     }
     return place;
@@ -166,7 +202,7 @@ export async function openBareHub(store: BareStore, fail: (error: unknown) => vo
       if (task === null) continue;
       task.status = STATUS.accepted;
       tasks.add(task);
-      events.push(`[${id},${STATUS.accepted},${generation}]`);
+      events.push(eventOf(task, STATUS.accepted));
       told.accepted.push(id);
     }
     for (const [id, generation, result] of completed) {
@@ -174,7 +210,7 @@ export async function openBareHub(store: BareStore, fail: (error: unknown) => vo
       if (task === null) continue;
       task.status = STATUS.completed;
       tasks.add(task);
-      events.push(`[${id},${STATUS.completed},${generation},${JSON.stringify(result)}]`);
+      events.push(eventOf(task, STATUS.completed, JSON.stringify(result)));
       told.completed.push(id);
       live.delete(id);
       worker.held -= 1;
@@ -196,7 +232,7 @@ export async function openBareHub(store: BareStore, fail: (error: unknown) => vo
       task.status = STATUS.queued;
       task.worker = null;
       tasks.add(task);
-      events.push(`[${task.id},${RETURNED},${task.generation}]`);
+      events.push(eventOf(task, RETURNED));
       queue.push(task);
     }
   }
@@ -206,13 +242,17 @@ export async function openBareHub(store: BareStore, fail: (error: unknown) => vo
     const ids: number[] = [];
     for (const line of lines) {
       const [key] = JSON.parse(line) as Submitted;
-      let id = await store.taskOf(key);
-      if (id === null) {
-        await store.save({ submitted: [line], assignedCount: 0, states: [], events: [] });
-        id = store.lastTask;
-        add({ id, line, generation: 0, status: STATUS.queued, worker: null });
+      const known = await store.taskOf(key);
+      const keptCount = store.claim === null ? 1 : 0;
+      if (known !== null) {
+        ids.push(known);
+      } else if (await store.save({ submitted: [line], assignedCount: 0, keptCount, states: [], events: [] })) {
+        ids.push(store.lastTask);
+        if (keptCount === 1) queueUp({ id: store.lastTask, line, generation: 0 });
+      } else {
+        // Another hub was a moment earlier.
+        ids.push(Number(await store.taskOf(key)));
       }
-      ids.push(id);
     }
     // What is new among them is queued.
     wake();
@@ -258,8 +298,17 @@ export async function openBareHub(store: BareStore, fail: (error: unknown) => vo
     },
     counts: () => store.counts(),
     async close() {
-      while (isScheduled || running !== null) await (running ?? new Promise(setImmediate));
+      isClosing = true;
+      if (lookAgain !== null) clearTimeout(lookAgain);
+      while (isScheduled || running !== null || claiming !== null) await (running ?? claiming ?? new Promise(setImmediate));
       await store.close();
     },
   };
 }
+
+const eventOf = ({ id, generation }: Task, kind: number, result: string | null = null): TaskEvent => ({
+  task: id,
+  kind,
+  generation,
+  result,
+});

@@ -4,15 +4,16 @@ import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
 import type { WorkerFrame } from './bare-frames.ts';
 import { openBareHub } from './bare-hub.ts';
-import { openBareStore } from './bare-store.ts';
-import type { BareListening } from './start-bare.ts';
+import { openBarePostgresStore } from './bare-postgres-store.ts';
+import { openBareSqliteStore } from './bare-sqlite-store.ts';
+import type { BareListening, BarePlace } from './start-bare.ts';
 
-const [, , file = ''] = process.argv;
+const place = JSON.parse(process.argv[2] ?? '') as BarePlace;
 const fail = (error: unknown): never => {
   process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
   process.exit(1);
 };
-const store = await openBareStore(file);
+const store = await ('file' in place ? openBareSqliteStore(place.file) : openBarePostgresStore(place));
 const hub = await openBareHub(store, fail);
 
 const server = createServer((request, response) => {

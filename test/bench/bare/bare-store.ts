@@ -1,9 +1,4 @@
-/**
- * The store of the yardstick: SQLite with one statement, and so one transaction and one sync, for each batch. The statement inserts a row into a
- * view, whose trigger makes rows of JSON; `adapters/storage-knex/sqlite/save.ts` tells why.
- */
-import sqlite3, { type Database, type Statement } from 'sqlite3';
-
+/** What the yardstick saves, and what must be found at the end, whichever database it is in. */
 export const STATUS = { queued: 1, assigned: 2, accepted: 3, completed: 4 } as const;
 /** Of an event: a status that was reached, or that a task came back from a worker that left. */
 export const SUBMITTED = STATUS.queued;
@@ -16,124 +11,50 @@ export interface StoredTask {
   readonly line: string;
 }
 
-/** All that a commit saves; each text is JSON of a row. */
+/** All that a commit saves. */
 export interface Batch {
-  /** `Submitted`: new tasks, numbered from the last one on. */
+  /** JSON of `Submitted`: new tasks, numbered from the last one on. */
   readonly submitted: readonly string[];
   /** So many of the new ones, from the first on, are assigned in the same commit. */
   readonly assignedCount: number;
-  /** `[task, status, generation]`: what became of tasks that were there. */
-  readonly states: readonly string[];
-  /** `[task, kind, generation]`, and the result: of all changes but `submitted`, whose events come before these. */
-  readonly events: readonly string[];
+  /** So many of the new ones, from the first on, are this hub's. The others wait for whichever hub claims them. */
+  readonly keptCount: number;
+  /** What became of tasks that were there. */
+  readonly states: readonly TaskState[];
+  /** Of all changes but `submitted`, whose events come before these. */
+  readonly events: readonly TaskEvent[];
+}
+
+export interface TaskState {
+  readonly id: number;
+  readonly status: number;
+  readonly generation: number;
+}
+
+export interface TaskEvent {
+  readonly task: number;
+  readonly kind: number;
+  readonly generation: number;
+  /** JSON; null where there is none. */
+  readonly result: string | null;
 }
 
 export interface BareStore {
   /** Of the task that was saved last. */
   readonly lastTask: number;
-  /** Such as `synchronous=2`. */
+  /** What its connection read back, such as `synchronous=2`. */
   readonly durability: string;
   /** Answers after the sync. `false`: nothing was saved, as a key of a new task is known already. */
   save(batch: Batch): Promise<boolean>;
   /** The task that was submitted with this key. */
   taskOf(key: string): Promise<number | null>;
+  /** Those of this hub. */
   unfinished(): Promise<readonly StoredTask[]>;
+  /** Makes tasks that no hub has this hub's, at most so many, and answers them. Null where only one hub has the store. */
+  readonly claim: ((most: number) => Promise<readonly StoredTask[]>) | null;
   /** How many tasks there are of each status. */
   counts(): Promise<Readonly<Record<number, number>>>;
   close(): Promise<void>;
-}
-
-/** Measured with 64 tasks a commit: pages of 8 KiB take 10 % less of the processor than those of 4. A log of 8 MiB is written over before it is long. */
-const PRAGMAS = [
-  'page_size = 8192',
-  'locking_mode = EXCLUSIVE',
-  'journal_mode = WAL',
-  'synchronous = FULL',
-  'wal_autocheckpoint = 1000',
-  'cache_size = -65536',
-  'temp_store = MEMORY',
-];
-
-const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS tasks (
-    id INTEGER PRIMARY KEY, status INTEGER NOT NULL, generation INTEGER NOT NULL, key TEXT NOT NULL UNIQUE, payload TEXT NOT NULL) STRICT;
-  CREATE TABLE IF NOT EXISTS events (
-    number INTEGER PRIMARY KEY, task INTEGER NOT NULL, kind INTEGER NOT NULL, generation INTEGER NOT NULL, at INTEGER NOT NULL, details TEXT) STRICT;
-  CREATE INDEX IF NOT EXISTS events_of_task ON events (task);`;
-
-const COLUMNS = ['submitted', 'submittedCount', 'assignedCount', 'states', 'events', 'lastTask', 'lastEvent', 'atMs'];
-const SAVE = `
-  CREATE TEMP VIEW batch AS SELECT ${COLUMNS.map((column) => `NULL AS ${column}`).join(', ')};
-  CREATE TEMP TRIGGER save INSTEAD OF INSERT ON batch BEGIN
-    INSERT INTO tasks
-      SELECT NEW.lastTask + 1 + key, iif(key < NEW.assignedCount, ${STATUS.assigned}, ${STATUS.queued}), key < NEW.assignedCount, value ->> 0, value -> 1
-      FROM jsonb_each(NEW.submitted);
-    INSERT INTO events
-      SELECT NEW.lastEvent + id - NEW.lastTask, id, ${SUBMITTED}, 0, NEW.atMs, NULL
-      FROM tasks WHERE id > NEW.lastTask AND id <= NEW.lastTask + NEW.submittedCount;
-    UPDATE tasks SET status = changed.value ->> 1, generation = changed.value ->> 2
-      FROM jsonb_each(NEW.states) AS changed WHERE tasks.id = changed.value ->> 0;
-    INSERT INTO events
-      SELECT NEW.lastEvent + NEW.submittedCount + 1 + key, value ->> 0, value ->> 1, value ->> 2, NEW.atMs, value -> 3
-      FROM jsonb_each(NEW.events);
-  END;`;
-
-/** Null, of which SQLite makes no rows, for none. */
-const jsonOf = (rows: readonly string[]): string | null => (rows.length === 0 ? null : `[${rows.join(',')}]`);
-
-type Row = Readonly<Record<string, unknown>>;
-
-export async function openBareStore(file: string): Promise<BareStore> {
-  const { database, rows } = await openFile(file);
-  const execute = (sql: string): Promise<void> =>
-    new Promise((resolve, reject) => database.exec(sql, (error) => (error === null ? resolve() : reject(error))));
-  const numberIn = async (sql: string): Promise<number> => Number(Object.values((await rows(sql))[0] ?? {})[0] ?? 0);
-  for (const pragma of PRAGMAS) await execute(`PRAGMA ${pragma}`);
-  await execute(SCHEMA);
-  await execute(SAVE);
-  const statement = await new Promise<Statement>((resolve, reject) => {
-    const text = `INSERT INTO batch VALUES (${COLUMNS.map(() => '?').join(', ')})`;
-    const prepared: Statement = database.prepare(text, (error: Error | null) => (error === null ? resolve(prepared) : reject(error)));
-  });
-  const durability = `synchronous=${await numberIn('PRAGMA synchronous')}`;
-  let lastTask = await numberIn('SELECT max(id) FROM tasks');
-  let lastEvent = await numberIn('SELECT max(number) FROM events');
-  return {
-    get lastTask() {
-      return lastTask;
-    },
-    durability,
-    save: ({ submitted, assignedCount, states, events }) =>
-      new Promise((resolve, reject) => {
-        const given = [jsonOf(submitted), submitted.length, assignedCount, jsonOf(states), jsonOf(events), lastTask, lastEvent, Date.now()];
-        statement.run(given, (error) => {
-          if (error === null) {
-            lastTask += submitted.length;
-            lastEvent += submitted.length + events.length;
-            return resolve(true);
-          }
-          // A statement that failed counts as under way until it is reset.
-          statement.reset(() => (error.message.endsWith('tasks.key') ? resolve(false) : reject(error)));
-        });
-      }),
-    async taskOf(key) {
-      const [row] = await rows('SELECT id FROM tasks WHERE key = ?', key);
-      return row === undefined ? null : Number(row['id']);
-    },
-    unfinished: async () =>
-      (await rows(
-        'SELECT id, generation, json_array(key, json(payload)) AS line FROM tasks WHERE status <> ? ORDER BY id',
-        STATUS.completed,
-      )) as unknown as StoredTask[],
-    async counts() {
-      const found = await rows('SELECT status, count(*) AS number FROM tasks GROUP BY status');
-      return Object.fromEntries(found.map(({ status, number }) => [Number(status), Number(number)]));
-    },
-    async close() {
-      await new Promise<void>((resolve) => statement.finalize(() => resolve()));
-      await closed(database);
-    },
-  };
 }
 
 /** Submitted, then assigned, accepted and completed, and before that any number of times with a worker that left. */
@@ -141,40 +62,16 @@ const WHOLE_LIFE = new RegExp(
   `^${SUBMITTED}(,${STATUS.assigned}(,${STATUS.accepted})?,${RETURNED})*,${STATUS.assigned},${STATUS.accepted},${STATUS.completed}$`,
 );
 
-/** Reads a store that nobody has open. Fails unless each task that is there was completed, once, and no event is missing. */
-export async function checkBareStore(file: string): Promise<void> {
-  const { database, rows } = await openFile(file);
-  try {
-    const [found] = await rows('PRAGMA integrity_check');
-    if (found?.['integrity_check'] !== 'ok') throw new Error(`SQLite found ${JSON.stringify(found)}`);
-    const [numbers] = await rows('SELECT count(*) AS count, ifnull(max(number), 0) AS last FROM events');
-    if (numbers?.['count'] !== numbers?.['last']) throw new Error(`events are missing: ${JSON.stringify(numbers)}`);
-    const lives = await rows(`
-      SELECT status, kinds, count(*) AS tasks FROM tasks LEFT JOIN (
-        SELECT task, group_concat(kind) AS kinds FROM (SELECT task, kind FROM events ORDER BY task, number) GROUP BY task) ON task = id
-      GROUP BY status, kinds`);
-    const wrong = lives.filter(({ status, kinds }) => status !== STATUS.completed || !WHOLE_LIFE.test(String(kinds)));
-    if (wrong.length > 0) throw new Error(`tasks that were not completed once: ${JSON.stringify(wrong)}`);
-  } finally {
-    await closed(database);
-  }
+/** What tasks have in common at the end: their status, and the kinds of their events in order, such as `1,2,3,4`. */
+export interface Lives {
+  readonly status: number;
+  /** Null: it has none. */
+  readonly kinds: string | null;
+  readonly tasks: number;
 }
 
-async function openFile(file: string): Promise<{
-  readonly database: Database;
-  rows(sql: string, ...parameters: readonly unknown[]): Promise<readonly Row[]>;
-}> {
-  const database = await new Promise<Database>((resolve, reject) => {
-    const opened: Database = new sqlite3.Database(file, (error) => (error === null ? resolve(opened) : reject(error)));
-  });
-  return {
-    database,
-    rows: (sql, ...parameters) =>
-      new Promise((resolve, reject) =>
-        database.all<Row>(sql, parameters, (error, found) => (error === null ? resolve(found) : reject(error))),
-      ),
-  };
+/** Fails unless every task was completed, once. */
+export function requireWholeLives(lives: readonly Lives[]): void {
+  const wrong = lives.filter(({ status, kinds }) => status !== STATUS.completed || !WHOLE_LIFE.test(String(kinds)));
+  if (wrong.length > 0) throw new Error(`tasks that were not completed once: ${JSON.stringify(wrong)}`);
 }
-
-const closed = (database: Database): Promise<void> =>
-  new Promise((resolve, reject) => database.close((error) => (error === null ? resolve() : reject(error))));

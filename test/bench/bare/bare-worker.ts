@@ -5,13 +5,31 @@ import type { Assigned, ServerFrame, WorkerFrame } from './bare-frames.ts';
 import type { Payload, QueueWorker } from '../peers/queues/queue.ts';
 
 export interface BareSettings {
-  readonly port: number;
+  /** Of the hubs. */
+  readonly ports: readonly number[];
+  /** Of all hubs together. */
   readonly slots: number;
   /** Completes each task only when its acceptance is acknowledged. */
   readonly inSteps: boolean;
+  /** Each submit is a request of its own. */
+  readonly isSingly?: boolean | undefined;
 }
 
-export function bareWorker({ port, slots, inSteps }: BareSettings, onCompleted: (n: number) => void): QueueWorker {
+interface Connection extends QueueWorker {
+  run(): Promise<void>;
+}
+
+/** One connection to each hub, with as even a part of the slots as can be. */
+export function bareWorker({ ports, slots, inSteps }: BareSettings, onCompleted: (n: number) => void): QueueWorker {
+  const slotsOf = (n: number): number => Math.floor((slots + n) / ports.length);
+  const connections = ports.map((port, n) => workerOf(port, slotsOf(n), inSteps, onCompleted));
+  return {
+    run: async () => void (await Promise.all(connections.map((one) => one.run()))),
+    stop: async () => void (await Promise.all(connections.map((one) => one.stop()))),
+  };
+}
+
+function workerOf(port: number, slots: number, inSteps: boolean, onCompleted: (n: number) => void): Connection {
   const numbers = new Map<number, number>();
   /** Accepted, and not acknowledged. */
   const waiting = new Map<number, Assigned>();

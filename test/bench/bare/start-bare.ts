@@ -1,4 +1,4 @@
-/** The yardstick's server, started in a folder of its own, and what is looked at in its store once it has ended. */
+/** The yardstick's servers, and what is looked at in their store once they have ended. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -6,49 +6,92 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestEnd } from '../../apps/app-world.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';
-import { checkBareStore } from './bare-store.ts';
+import { checkBarePostgresStore, dropBarePostgresStore, type BarePostgresPlace } from './bare-postgres-store.ts';
+import { checkBareSqliteStore } from './bare-sqlite-store.ts';
 
-export interface StartedBare extends BareListening {
-  readonly pid: number;
-  /** Ends it and reads what it stored: `checkBareStore`. */
+export interface StartedBare {
+  readonly pids: readonly number[];
+  readonly ports: readonly number[];
+  readonly durability: string;
+  /** Ends the servers and reads what they stored: `checkBareSqliteStore` or `checkBarePostgresStore`. */
   check(): Promise<void>;
 }
 
-/** What the server says once it listens. */
+/** What a server is given, as JSON. */
+export type BarePlace = { readonly file: string } | BarePostgresPlace;
+
+/** What a server says once it listens. */
 export interface BareListening {
   readonly port: number;
   /** What its connection read back. */
   readonly durability: string;
 }
 
-const FULL = 'synchronous=2';
+interface Server extends BareListening {
+  readonly pid: number;
+  end(): Promise<void>;
+}
 
-/** `profileDir`: where its profile of the processor goes when it ends; null for none. */
+const FULL = 'synchronous=2';
+const ALL_ON = 'synchronous_commit=on fsync=on full_page_writes=on';
+
+/** One server with SQLite in a folder of its own. `profileDir`: where its profile of the processor goes when it ends; null for none. */
 export async function startBare(t: TestEnd, tree: BuiltTree, profileDir: string | null): Promise<StartedBare> {
   const folder = mkdtempSync(join(tmpdir(), 'agentcom-bare-'));
+  t.teardown(async () => rmSync(folder, { recursive: true, force: true }));
   const file = join(folder, 'bare.db');
-  const child = fork(tree.compiled('test/bench/bare/bare-server.ts'), [file], {
+  const server = await startServer(t, tree, { file }, profileDir);
+  return started([server], FULL, () => checkBareSqliteStore(file));
+}
+
+let schemas = 0;
+
+/** So many servers on one Postgres, in a schema of their own. */
+export async function startBarePostgres(
+  t: TestEnd,
+  tree: BuiltTree,
+  { url, hubs }: { readonly url: string; readonly hubs: number },
+  profileDir: string | null,
+): Promise<StartedBare> {
+  const store = { url, schema: `bare_${process.pid}_${(schemas += 1)}` };
+  t.teardown(() => dropBarePostgresStore(store));
+  const places = Array.from({ length: hubs }, (_, hub): BarePostgresPlace => ({ ...store, hub, isShared: hubs > 1 }));
+  const servers = await Promise.all(places.map((place) => startServer(t, tree, place, profileDir)));
+  return started(servers, ALL_ON, () => checkBarePostgresStore(store));
+}
+
+function started(servers: readonly Server[], wanted: string, checkStore: () => Promise<void>): StartedBare {
+  for (const { durability } of servers)
+    if (durability !== wanted) throw new Error(`the yardstick's connection says ${durability}, wanted ${wanted}`);
+  return {
+    pids: servers.map(({ pid }) => pid),
+    ports: servers.map(({ port }) => port),
+    durability: wanted,
+    async check() {
+      for (const server of servers) await server.end();
+      await checkStore();
+    },
+  };
+}
+
+async function startServer(t: TestEnd, tree: BuiltTree, place: BarePlace, profileDir: string | null): Promise<Server> {
+  const child = fork(tree.compiled('test/bench/bare/bare-server.ts'), [JSON.stringify(place)], {
     execArgv: profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`],
   });
   const exited = once(child, 'exit');
   t.teardown(async () => {
     child.kill('SIGKILL');
     await exited;
-    rmSync(folder, { recursive: true, force: true });
   });
   const [told] = (await Promise.race([once(child, 'message'), exited])) as [BareListening | number | null];
   if (told === null || typeof told === 'number') throw new Error(`the yardstick's server did not start: it ended with ${String(told)}`);
-  const { port, durability } = told;
-  if (durability !== FULL) throw new Error(`the yardstick's connection says ${durability}, wanted ${FULL}`);
   return {
+    ...told,
     pid: child.pid ?? 0,
-    port,
-    durability,
-    async check() {
+    async end() {
       child.disconnect();
       const [code] = (await exited) as [number | null];
       if (code !== 0) throw new Error(`the yardstick's server ended with ${String(code)}`);
-      await checkBareStore(file);
     },
   };
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { postgresServer } from '../../adapters/storage-places/postgres-server.ts';
 import type { TestEnd } from '../../apps/app-world.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';
-import { startBare } from '../bare/start-bare.ts';
+import { startBare, startBarePostgres } from '../bare/start-bare.ts';
 import { durabilityOf, postmasterOf, startBenchHub } from '../rig/bench-hub.ts';
 import { redisVersion, startRedis } from './redis-server.ts';
 
@@ -24,11 +24,14 @@ export interface Contestant {
   readonly isSynchronous?: true;
   /** Not a queue to use: the least that does the hub's job, to show what the machine and JavaScript allow. Never the best peer. */
   readonly isYardstick?: true;
+  /** Of a yardstick on Postgres: so many servers on one store. Default 1. */
+  readonly hubs?: number;
 }
 
 const SLOTS = 100;
 const ours = { isOurs: true, module: 'agentcom-queue.ts', packages: [] } as const;
 const yardstick = { isOurs: false, isYardstick: true, module: 'bare-queue.ts', store: 'sqlite', packages: [] } as const;
+const yardstickOnPostgres = { ...yardstick, store: 'postgres' } as const;
 const BARE = `a yardstick, not a queue to use: one node:http and ws server, SQLite through the sqlite3 package on its thread, one commit for all that arrived during the last; ${SLOTS} slots, a handler that returns at once`;
 const WORKER = `agentcom/worker, ${SLOTS} slots, a handler that returns at once`;
 
@@ -86,6 +89,33 @@ export const CONTESTANTS: readonly Contestant[] = [
     settings: { slots: SLOTS, inSteps: true },
     worker: 'as bare, but completes when the acceptance is acknowledged',
   },
+  {
+    ...yardstickOnPostgres,
+    name: 'bare-postgres',
+    settings: { slots: SLOTS, inSteps: false },
+    worker: 'as bare, on Postgres through one connection of the pg package, one statement for all that arrived during the last',
+  },
+  {
+    ...yardstickOnPostgres,
+    name: 'bare-postgres-3',
+    hubs: 3,
+    settings: { slots: SLOTS, inSteps: false },
+    worker: 'as bare-postgres, three servers on one Postgres: submits take turns, slots are divided, what waits is claimed in blocks',
+  },
+  // These two are made as `scenarios/lifecycle-scenario.ts` makes one hub and three.
+  {
+    ...yardstickOnPostgres,
+    name: 'bare-postgres-steps',
+    settings: { slots: 64, inSteps: true, isSingly: true },
+    worker: '64 slots, completes when the acceptance is acknowledged; each submit is a request of its own',
+  },
+  {
+    ...yardstickOnPostgres,
+    name: 'bare-postgres-3-steps',
+    hubs: 3,
+    settings: { slots: 66, inSteps: true, isSingly: true },
+    worker: 'as bare-postgres-steps, three servers on one Postgres, 66 slots',
+  },
 ];
 
 /** What the submitter and the worker of a contestant talk to. */
@@ -107,7 +137,7 @@ const POSTGRES_FLAGS = ['shared_buffers=256MB', 'max_wal_size=2GB'];
 /** A new one, that is removed with its data when `t` ends. */
 export async function startStore(
   t: TestEnd,
-  { store, isOurs, isYardstick }: Contestant,
+  { store, isOurs, isYardstick, hubs = 1 }: Contestant,
   tree: BuiltTree,
   hubProfileDir: string | null,
 ): Promise<Store> {
@@ -116,9 +146,9 @@ export async function startStore(
     const { pid, port, durability } = await startRedis(t);
     return { pids: [pid], settings: { port }, durability, version: `Redis ${redisVersion()}`, check };
   }
-  if (isYardstick) {
-    const { pid, port, durability, check } = await startBare(t, tree, hubProfileDir);
-    return { pids: [pid], settings: { port }, durability, version: 'SQLite', check };
+  if (isYardstick && store === 'sqlite') {
+    const { pids, ports, durability, check } = await startBare(t, tree, hubProfileDir);
+    return { pids, settings: { ports }, durability, version: 'SQLite', check };
   }
   const postgres = store === 'postgres' ? await postgresServer(POSTGRES_FLAGS.flatMap((flag) => ['-c', flag])) : null;
   t.teardown(async () => postgres?.end());
@@ -129,6 +159,10 @@ export async function startStore(
     const { port, adminToken: token, durability } = hub;
     const stop = async (): Promise<void> => void (await hub.close());
     return { pids: [hub.pid(), ...servers], settings: { port, token }, durability, version, check: stop };
+  }
+  if (isYardstick && postgres !== null) {
+    const { pids, ports, durability, check } = await startBarePostgres(t, tree, { url: postgres.url, hubs }, hubProfileDir);
+    return { pids: [...pids, ...servers], settings: { ports }, durability, version, check };
   }
   if (postgres !== null)
     return { pids: servers, settings: { url: postgres.url }, durability: await durabilityOf(postgres), version, check };

@@ -22,7 +22,7 @@ const RUNS = { default: 5, quick: 2 };
 const USAGE = `npm run bench:peers -- [options]
 
 Measures AgentCom beside other queues on this machine: the same tasks, durable stores, one submitter and one worker process.
-bare and bare-steps are no queues to use: they do the least that AgentCom's job takes, as a yardstick.
+Those whose names begin with bare are no queues to use: they do the least that AgentCom's job takes, as a yardstick.
 Installs the other queues in test/bench/peers when they are not there. Needs Linux, and redis-server for BullMQ.
 
   --only NAME,NAME       these queues: ${CONTESTANTS.map(({ name }) => name).join(', ')}

@@ -1,4 +1,4 @@
-/** The yardstick: submits that are made while a request is on its way travel together, as those of AgentCom's client do. */
+/** The yardstick: submits that are made while a request is on its way travel together, as those of AgentCom's client do. Several hubs take turns. */
 import { httpLine, type HttpLine } from '../../load/http-line.ts';
 import { STATUS } from '../../bare/bare-store.ts';
 import { bareWorker, type BareSettings } from '../../bare/bare-worker.ts';
@@ -14,15 +14,45 @@ interface Waiting {
   done(): void;
 }
 
+interface Hub {
+  submit(key: string, text: string): Promise<void>;
+  request(head: string, body: string, wanted: number): Promise<string>;
+  close(): void;
+}
+
 export async function open(settings: BareSettings, payloadOf: (n: number) => Payload): Promise<Queue> {
+  const run = `${process.pid.toString(36)}-${Date.now().toString(36)}`;
+  const hubs = settings.ports.map((port) => hubAt(port, settings.isSingly === true));
+  let turn = 0;
+  const next = (): Hub => hubs[turn++ % hubs.length] as Hub;
+  return {
+    submit: (n) => next().submit(`${run}-${n}`, JSON.stringify(payloadOf(n))),
+    async submitMany(first, count) {
+      let body = '';
+      for (let n = first; n < first + count; n += 1) body += `${n === first ? '' : '\n'}["${run}-${n}",${JSON.stringify(payloadOf(n))}]`;
+      await next().request('POST /tasks/batch HTTP/1.1', body, 201);
+    },
+    worker: async (onCompleted) => bareWorker(settings, onCompleted),
+    async counts() {
+      // Of the whole store.
+      const counts = JSON.parse(await next().request('GET /counts HTTP/1.1', '', 200)) as Readonly<Record<string, number>>;
+      const completed = counts[STATUS.completed] ?? 0;
+      return { unfinished: Object.values(counts).reduce((sum, each) => sum + each, 0) - completed, completed };
+    },
+    async close() {
+      for (const hub of hubs) hub.close();
+    },
+  };
+}
+
+function hubAt(port: number, isSingly: boolean): Hub {
   const fail = (error: Error): never => {
     throw error;
   };
-  const run = `${process.pid.toString(36)}-${Date.now().toString(36)}`;
   const lines = new Set<HttpLine>();
   const free: HttpLine[] = [];
   const request = async (head: string, body: string, wanted: number): Promise<string> => {
-    const line = free.pop() ?? (await httpLine(settings.port, fail));
+    const line = free.pop() ?? (await httpLine(port, fail));
     lines.add(line);
     return new Promise((resolve, reject) => {
       const text = `${head}\r\nHost: 127.0.0.1\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
@@ -65,25 +95,16 @@ export async function open(settings: BareSettings, payloadOf: (n: number) => Pay
       });
   };
   return {
-    submit: (n) =>
+    submit: (key, text) =>
       new Promise((done) => {
-        waiting.push({ key: `${run}-${n}`, text: JSON.stringify(payloadOf(n)), done });
+        if (isSingly) return void send([{ key, text, done }]).catch(fail);
+        waiting.push({ key, text, done });
         if (waiting.length >= BATCH_MAX) flush();
         else if (onTheWay > 0) timer ??= setTimeout(flush, AGE_MAX_MS);
         else schedule();
       }),
-    async submitMany(first, count) {
-      let body = '';
-      for (let n = first; n < first + count; n += 1) body += `${n === first ? '' : '\n'}["${run}-${n}",${JSON.stringify(payloadOf(n))}]`;
-      await request('POST /tasks/batch HTTP/1.1', body, 201);
-    },
-    worker: async (onCompleted) => bareWorker(settings, onCompleted),
-    async counts() {
-      const counts = JSON.parse(await request('GET /counts HTTP/1.1', '', 200)) as Readonly<Record<string, number>>;
-      const completed = counts[STATUS.completed] ?? 0;
-      return { unfinished: Object.values(counts).reduce((sum, each) => sum + each, 0) - completed, completed };
-    },
-    async close() {
+    request,
+    close() {
       for (const line of lines) line.end();
     },
   };
