@@ -31,14 +31,17 @@ export function bodyReader<S extends TSchema & { readonly properties: Readonly<R
         error: 'unknown_field',
         detail: index === 0 ? `is unknown; known fields are ${names.join(', ')}` : 'is unknown',
       }));
+  const isAsWanted = (given: Readonly<Record<string, unknown>>): boolean => {
+    for (const name in given) if (!known.has(name) || given[name] === null) return false;
+    return true;
+  };
   return (value) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       return { kind: 'invalid', errors: [{ field: '', error: 'type', detail: 'must be a JSON object' }] };
     }
     const given = value as Readonly<Record<string, unknown>>;
     validator ??= Compile(schema);
-    const isAsWanted = isPlain(given) && Object.keys(given).every((name) => known.has(name) && given[name] !== null);
-    if (isAsWanted && validator.Check(given)) return { kind: 'read', value: given as Static<S> };
+    if (isPlain(given) && isAsWanted(given) && validator.Check(given)) return { kind: 'read', value: given as Static<S> };
     const body: Record<string, unknown> = {};
     for (const name of names) if (Object.hasOwn(given, name) && given[name] !== null) body[name] = given[name];
     const unknown = unknownIn(given);

@@ -19,17 +19,26 @@ export function findExcess(value: unknown, depthMax: number = JSON_DEPTH_MAX, va
 
 function excessIn(value: object, depthLeft: number, left: { values: number }): Excess | null {
   if (depthLeft === 0) return 'depth';
-  const isArray = Array.isArray(value);
-  const inners: readonly unknown[] = isArray ? value : Object.values(value);
-  left.values -= isArray ? inners.length : inners.length * VALUES_PER_MEMBER;
+  if (Array.isArray(value)) left.values -= value.length;
+  else for (const _ in value) left.values -= VALUES_PER_MEMBER;
   if (left.values < 0) return 'values';
-  for (const inner of inners) {
-    if (typeof inner !== 'object' || inner === null) continue;
-    const found = excessIn(inner, depthLeft - 1, left);
+  if (!Array.isArray(value)) {
+    // Of each frame and body: V8 goes through names several times as fast as it makes a list of values.
+    for (const name in value) {
+      const found = excessOf((value as Readonly<Record<string, unknown>>)[name], depthLeft, left);
+      if (found !== null) return found;
+    }
+    return null;
+  }
+  for (const inner of value as readonly unknown[]) {
+    const found = excessOf(inner, depthLeft, left);
     if (found !== null) return found;
   }
   return null;
 }
+
+const excessOf = (inner: unknown, depthLeft: number, left: { values: number }): Excess | null =>
+  typeof inner === 'object' && inner !== null ? excessIn(inner, depthLeft - 1, left) : null;
 
 /** The text of the error, to follow the name of the field or of the whole value. */
 export const excessText = (excess: Excess, depthMax: number = JSON_DEPTH_MAX, valuesMax: number = JSON_VALUES_MAX): string =>

@@ -29,7 +29,9 @@ const isKept = (number: number): boolean => (Number.isInteger(number) ? Number.i
 function hasUnfitNumber(value: unknown): boolean {
   if (typeof value === 'number') return !isKept(value);
   if (typeof value !== 'object' || value === null) return false;
-  for (const inner of Array.isArray(value) ? (value as readonly unknown[]) : Object.values(value)) if (hasUnfitNumber(inner)) return true;
+  if (Array.isArray(value)) return value.some(hasUnfitNumber);
+  // Faster than a list of the values, which costs more than all else here.
+  for (const name in value) if (hasUnfitNumber((value as Readonly<Record<string, unknown>>)[name])) return true;
   return false;
 }
 
