@@ -78,57 +78,58 @@ const PLAIN: Task = {
   eventSeq: 0,
 };
 
-/** Undefined, which JSON leaves out, for what is plain. */
-const unlessZero = (count: number): number | undefined => (count === 0 ? undefined : count);
 const isPlain = ({ capabilities, assignTo }: Requirement): boolean => capabilities.length === 0 && assignTo === null;
-const unlessEmpty = <T>(list: readonly T[]): readonly T[] | undefined => (list.length === 0 ? undefined : list);
 
 /** The fields of a task that are columns of its row alone. */
 type InColumns = 'id' | 'assignedTo' | 'submittedBy' | 'createdAtMs';
+type StoredState = { -readonly [F in Exclude<keyof Task, InColumns>]?: Task[F] };
 
 /**
- * The task without what is in columns, and without what is as in `PLAIN`. Field by field: V8 makes that in a twentieth of the time of a loop
- * over their names.
+ * The task without what is in columns, and without what is as in `PLAIN`. Field by field: V8 makes that in a tenth of the time of a loop
+ * over their names, and writes it as JSON in half of the time that it needs for an object with undefined fields.
  */
-const withoutPlain = (task: Task): { readonly [F in Exclude<keyof Task, InColumns>]: Task[F] | undefined } => ({
-  priority: task.priority === PLAIN.priority ? undefined : task.priority,
-  status: task.status,
-  generation: task.generation,
-  generationFloor: task.generationFloor === GENERATION_ZERO ? undefined : task.generationFloor,
-  requirement: isPlain(task.requirement) ? undefined : task.requirement,
-  assignedAtMs: task.assignedAtMs ?? undefined,
-  acceptedAtMs: task.acceptedAtMs ?? undefined,
-  deadlineAtMs: task.deadlineAtMs ?? undefined,
-  hushedAtMs: task.hushedAtMs ?? undefined,
-  runDeadlineAtMs: task.runDeadlineAtMs ?? undefined,
-  wokenAtMs: task.wokenAtMs ?? undefined,
-  resent: unlessZero(task.resent),
-  progressCount: unlessZero(task.progressCount),
-  round: task.round === PLAIN.round ? undefined : task.round,
-  retryCount: unlessZero(task.retryCount),
-  maxRetries: task.maxRetries,
-  handBacks: unlessZero(task.handBacks),
-  parked: task.parked ? true : undefined,
-  avoid: task.avoid ?? undefined,
-  rejectedBy: unlessEmpty(task.rejectedBy),
-  takenBack: task.takenBack ?? undefined,
-  eligibleAtMs: task.eligibleAtMs ?? undefined,
-  expiresAtMs: task.expiresAtMs ?? undefined,
-  completeByMs: task.completeByMs ?? undefined,
-  runAtMs: task.runAtMs ?? undefined,
-  ttlMs: task.ttlMs ?? undefined,
-  runMaxMs: task.runMaxMs ?? undefined,
-  dependsOn: unlessEmpty(task.dependsOn),
-  dependentsAfter: task.dependentsAfter ?? undefined,
-  deadReason: task.deadReason ?? undefined,
-  lastError: task.lastError ?? undefined,
-  usage: task.usage === NOTHING_USED ? undefined : task.usage,
-  session: task.session ?? undefined,
-  outcomes: unlessEmpty(task.outcomes),
-  kept: task.kept === NO_KEPT_RESULTS ? undefined : task.kept,
-  updatedAtMs: task.updatedAtMs,
-  eventSeq: task.eventSeq,
-});
+function withoutPlain(task: Task): StoredState {
+  const { status, generation, maxRetries, updatedAtMs, eventSeq } = task;
+  const state: StoredState = { status, generation, maxRetries, updatedAtMs, eventSeq };
+  if (task.eligibleAtMs !== null) state.eligibleAtMs = task.eligibleAtMs;
+  if (task.assignedAtMs !== null) state.assignedAtMs = task.assignedAtMs;
+  if (task.acceptedAtMs !== null) state.acceptedAtMs = task.acceptedAtMs;
+  if (task.deadlineAtMs !== null) state.deadlineAtMs = task.deadlineAtMs;
+  if (task.outcomes.length > 0) state.outcomes = task.outcomes;
+  if (task.usage !== NOTHING_USED) state.usage = task.usage;
+  if (task.progressCount !== 0) state.progressCount = task.progressCount;
+  addRare(state, task);
+  return state;
+}
+
+/** What few tasks have. */
+function addRare(state: StoredState, task: Task): void {
+  if (task.priority !== PLAIN.priority) state.priority = task.priority;
+  if (task.generationFloor !== GENERATION_ZERO) state.generationFloor = task.generationFloor;
+  if (!isPlain(task.requirement)) state.requirement = task.requirement;
+  if (task.hushedAtMs !== null) state.hushedAtMs = task.hushedAtMs;
+  if (task.runDeadlineAtMs !== null) state.runDeadlineAtMs = task.runDeadlineAtMs;
+  if (task.wokenAtMs !== null) state.wokenAtMs = task.wokenAtMs;
+  if (task.resent !== 0) state.resent = task.resent;
+  if (task.round !== PLAIN.round) state.round = task.round;
+  if (task.retryCount !== 0) state.retryCount = task.retryCount;
+  if (task.handBacks !== 0) state.handBacks = task.handBacks;
+  if (task.parked) state.parked = true;
+  if (task.avoid !== null) state.avoid = task.avoid;
+  if (task.rejectedBy.length > 0) state.rejectedBy = task.rejectedBy;
+  if (task.takenBack !== null) state.takenBack = task.takenBack;
+  if (task.expiresAtMs !== null) state.expiresAtMs = task.expiresAtMs;
+  if (task.completeByMs !== null) state.completeByMs = task.completeByMs;
+  if (task.runAtMs !== null) state.runAtMs = task.runAtMs;
+  if (task.ttlMs !== null) state.ttlMs = task.ttlMs;
+  if (task.runMaxMs !== null) state.runMaxMs = task.runMaxMs;
+  if (task.dependsOn.length > 0) state.dependsOn = task.dependsOn;
+  if (task.dependentsAfter !== null) state.dependentsAfter = task.dependentsAfter;
+  if (task.deadReason !== null) state.deadReason = task.deadReason;
+  if (task.lastError !== null) state.lastError = task.lastError;
+  if (task.session !== null) state.session = task.session;
+  if (task.kept !== NO_KEPT_RESULTS) state.kept = task.kept;
+}
 
 /** What the statements of tasks take. `readyAt`: its place within its lane. */
 export const taskColumns = ({ task, dueAtMs }: TaskChange) => ({

@@ -34,6 +34,20 @@ t.test('a stored state leaves out what most tasks have, and reads back whole', a
     t.strictSame(taskIn(rowOf(task, JSON.stringify(task))), task, 'as an older version stored it');
 });
 
+t.test('no field of a task is lost: each that is not as most tasks have it is in the state or in a column', async (t) => {
+  const plain = aTask({ priority: 'normal', round: 1, requirement: { capabilities: [], assignTo: null } });
+  const others: Readonly<Record<string, unknown>> = {
+    priority: 'urgent',
+    requirement: { capabilities: ['code'], assignTo: null },
+    parked: true,
+  };
+  for (const [name, value] of Object.entries(plain)) {
+    const other = others[name] ?? (typeof value === 'number' ? 987_654_321 : Array.isArray(value) ? ['one'] : { other: true });
+    const { state, ...columns } = taskColumns({ task: { ...plain, [name]: other }, dueAtMs: null });
+    t.ok(JSON.stringify([state, columns]).includes(JSON.stringify(other)), `${name}: ${JSON.stringify(other)}`);
+  }
+});
+
 t.test('rows of frequent statements are given to SQLite as arrays, others as objects', async (t) => {
   const body = { description: 'x' };
   t.equal(parameterOf('insertBodies', [{ body, taskId: 'task-1' }]), JSON.stringify([['task-1', body]]));
