@@ -47,8 +47,17 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
   /** An older hub knows single submits only. */
   let isKnown = true;
 
+  /** It is no longer on its way when whoever submitted is told: a submit that follows at once need not wait for others. */
+  const counted = <T>(call: Call): Promise<T> => {
+    onTheWay += 1;
+    return request<T>(call).finally(() => {
+      onTheWay -= 1;
+      schedule();
+    });
+  };
+
   const single = ({ body, headers, onStatus }: Submission): Promise<SubmittedTask> =>
-    request<SubmittedTask>({ method: 'POST', path: '/api/tasks', body, headers, idempotent: true, onStatus });
+    counted<SubmittedTask>({ method: 'POST', path: '/api/tasks', body, headers, idempotent: true, onStatus });
 
   const sendSingly = async (batch: readonly Waiting[]): Promise<void> => {
     await Promise.all(batch.map((one) => single(one).then(one.resolve, one.reject)));
@@ -61,7 +70,7 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
     const content = batch.map(({ line }) => line).join('\n');
     const call = { method: 'POST', path: '/api/tasks/batch', text: { type: 'application/x-ndjson', content }, idempotent: true } as const;
     try {
-      const { answers } = await request<BatchAnswer>(call);
+      const { answers } = await counted<BatchAnswer>(call);
       if (!Array.isArray(answers) || answers.length !== batch.length)
         throw new AgentcomError('AC_API', `The hub did not answer each of ${batch.length} submits.`);
       for (const [place, one] of batch.entries()) settle(one, answers[place] as BatchAnswer['answers'][number], call);
@@ -89,11 +98,7 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
     const batch = waiting;
     waiting = [];
     characters = 0;
-    onTheWay += 1;
-    void send(batch).finally(() => {
-      onTheWay -= 1;
-      schedule();
-    });
+    void send(batch);
   };
 
   /** Whoever was just answered may submit the next at once. */
