@@ -1,7 +1,7 @@
 /** Requests to the hub, with bounded retries where a retry is safe. */
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { SignTask } from '../signing/signing-options.ts';
-import type { Exchange, HttpAnswer, HttpQuestion } from './platform.ts';
+import { Stop, type Exchange, type HttpAnswer, type HttpQuestion, type StopSignal } from './platform.ts';
 
 /** Where the hub is, and who asks. */
 export interface Connection {
@@ -44,7 +44,11 @@ const ANSWER_WITHIN_MS = 30_000;
 const NOT_CONNECTED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']);
 
 /** A connection and what it is made with. */
-type Link = Connection & { readonly exchange: Exchange };
+interface Link extends Connection {
+  readonly exchange: Exchange;
+  /** Throws if the address of the hub is none. Parsed once: it takes as long as the rest of an attempt. */
+  readonly base: () => URL;
+}
 
 const request = <T>(link: Link, call: Call): Promise<T> =>
   retried(link, call, (response) => {
@@ -53,14 +57,14 @@ const request = <T>(link: Link, call: Call): Promise<T> =>
   });
 
 /** Sends the request until it is answered with success, within the bounds of its retries. */
-async function retried<T>(connection: Link, call: Call, read: (response: HttpAnswer) => Promise<T>): Promise<T> {
-  const giveUpAtMs = performance.now() + (call.retryWithinMs ?? connection.retryWithinMs ?? RETRY_WITHIN_MS);
+async function retried<T>(link: Link, call: Call, read: (response: HttpAnswer) => Promise<T>): Promise<T> {
+  const giveUpAtMs = performance.now() + (call.retryWithinMs ?? link.retryWithinMs ?? RETRY_WITHIN_MS);
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, WAIT_MAX_MS)) {
-    const outcome = await attempt(connection, call, read);
+    const outcome = await attempt(link, call, read);
     if (outcome.kind === 'answer') return outcome.answer;
     const pauseMs = outcome.retryAfterMs ?? waitMs;
     if (!outcome.retryable || performance.now() + pauseMs > giveUpAtMs) throw outcome.error;
-    connection.onRetry?.(outcome.error.message);
+    link.onRetry?.(outcome.error.message);
     await pause(pauseMs, call.signal);
   }
 }
@@ -82,7 +86,8 @@ export interface Requester {
 }
 
 export function requester(connection: Connection, exchange: Exchange): Requester {
-  const link: Link = { ...connection, exchange };
+  let base: URL | undefined;
+  const link: Link = { ...connection, exchange, base: () => (base ??= baseOf(connection.url)) };
   const send = <T>(path: string, body: unknown, idempotent: boolean): Promise<T> =>
     request<T>(link, { method: 'POST', path, body, idempotent });
   return {
@@ -107,45 +112,54 @@ type Outcome<T> =
   | { readonly kind: 'failed'; readonly error: AgentcomError; readonly retryable: boolean; readonly retryAfterMs?: number | undefined };
 
 /** `read` gets the answer from a successful response, within the same timeout. */
-async function attempt<T>(connection: Link, call: Call, read: (response: HttpAnswer) => Promise<T>): Promise<Outcome<T>> {
-  const late = new AbortController();
+async function attempt<T>(link: Link, call: Call, read: (response: HttpAnswer) => Promise<T>): Promise<Outcome<T>> {
+  const late = call.signal === undefined ? new Stop() : new AbortController();
   const timer = setTimeout(() => late.abort(new Error(`no answer within ${ANSWER_WITHIN_MS / 1_000} s`)), ANSWER_WITHIN_MS);
-  const signal = call.signal === undefined ? late.signal : AbortSignal.any([call.signal, late.signal]);
+  const signal = late instanceof Stop ? late : AbortSignal.any([call.signal as AbortSignal, late.signal]);
   try {
-    const response = await connection.exchange(addressOf(connection, call), questionOf(connection, call, signal));
+    const response = await link.exchange(link.base(), questionOf(link, call, signal));
     if (isSuccess(response)) return { kind: 'answer', answer: await read(response) };
     const retryable = call.idempotent && (response.status === 503 || response.status === 429);
-    return { kind: 'failed', error: await apiError(response, connection, call), retryable, retryAfterMs: retryAfterMs(response) };
+    return { kind: 'failed', error: await apiError(response, link, call), retryable, retryAfterMs: retryAfterMs(response) };
   } catch (thrown) {
     if (call.signal?.aborted === true) throw thrown;
     if (AgentcomError.is(thrown)) return { kind: 'failed', error: thrown, retryable: false };
     const failure = innermost(thrown);
     const retryable = NOT_CONNECTED.has(failure.code ?? '') || (call.idempotent && isTransient(failure.code));
-    return { kind: 'failed', error: unreachable(connection, failure, thrown), retryable };
+    return { kind: 'failed', error: unreachable(link, failure, thrown), retryable };
   } finally {
     clearTimeout(timer);
   }
 }
 
-function addressOf(connection: Connection, call: Call): URL {
-  const base = connection.url.endsWith('/') ? connection.url : `${connection.url}/`;
-  const address = new URL(call.path.replace(/^\//, ''), base);
-  for (const [name, value] of Object.entries(call.query ?? {})) {
-    if (value !== undefined) address.searchParams.set(name, String(value));
-  }
-  return address;
+/** Its path ends without a slash. */
+function baseOf(url: string): URL {
+  const base = new URL(url);
+  base.pathname = base.pathname.replace(/\/$/, '');
+  return base;
+}
+
+function pathOf(base: URL, { path, query }: Call): string {
+  const { pathname } = base;
+  const whole = pathname === '/' ? path : pathname + path;
+  if (query === undefined) return whole;
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) parameters.set(name, String(value));
+  const text = parameters.toString();
+  return text === '' ? whole : `${whole}?${text}`;
 }
 
 const isSuccess = ({ status }: HttpAnswer): boolean => status >= 200 && status < 300;
 
-function questionOf(connection: Connection, call: Call, signal: AbortSignal): HttpQuestion {
+function questionOf(link: Link, call: Call, signal: StopSignal): HttpQuestion {
   const json = call.body === undefined ? undefined : { type: 'application/json', content: JSON.stringify(call.body) };
   const body = call.text ?? json;
   return {
     method: call.method,
+    path: pathOf(link.base(), call),
     headers: {
       accept: 'application/json',
-      ...(connection.token === undefined ? {} : { authorization: `Bearer ${connection.token}` }),
+      ...(link.token === undefined ? {} : { authorization: `Bearer ${link.token}` }),
       ...(body === undefined ? {} : { 'content-type': body.type }),
       ...call.headers,
     },

@@ -1,21 +1,28 @@
 /** HTTP over `fetch`, in a browser. */
-import { reasonOf, type Exchange, type HttpAnswer } from './platform.ts';
+import { reasonOf, type Exchange, type HttpAnswer, type StopSignal } from './platform.ts';
 
 /** A browser does not let a page see why a connection failed, or whether the hub got the request. */
 const NETWORK_ERROR = 'ENETWORK';
 const NETWORK_CAUSES =
   'the browser does not say why. Either nothing listens there, or the origin of this page is not in hub.listen.origins';
 
-export const fetchExchange: Exchange = async (address, { method, headers, body, signal }) => {
-  const init = { method, headers, signal, redirect: 'manual', cache: 'no-store', credentials: 'omit' } as const;
+export const fetchExchange: Exchange = async (base, { method, path, headers, body, signal }) => {
+  const init = { method, headers, signal: abortSignal(signal), redirect: 'manual', cache: 'no-store', credentials: 'omit' } as const;
   try {
-    return answerOf(await fetch(address, body === undefined ? init : { ...init, body }), signal);
+    return answerOf(await fetch(base.origin + path, body === undefined ? init : { ...init, body }), signal);
   } catch (thrown) {
     throw failure(signal, thrown);
   }
 };
 
-function answerOf(response: Response, signal: AbortSignal): HttpAnswer {
+function abortSignal(signal: StopSignal): AbortSignal {
+  if (signal instanceof AbortSignal) return signal;
+  const controller = new AbortController();
+  signal.addEventListener('abort', () => controller.abort(signal.reason));
+  return controller.signal;
+}
+
+function answerOf(response: Response, signal: StopSignal): HttpAnswer {
   async function* bytes(): AsyncGenerator<Uint8Array, void> {
     // Not every browser can iterate a stream.
     const reader = response.body?.getReader();
@@ -46,7 +53,7 @@ function answerOf(response: Response, signal: AbortSignal): HttpAnswer {
   };
 }
 
-function failure(signal: AbortSignal, thrown: unknown): Error {
+function failure(signal: StopSignal, thrown: unknown): Error {
   const reason = reasonOf(signal, thrown);
   return signal.aborted ? reason : Object.assign(new Error(NETWORK_CAUSES, { cause: reason }), { code: NETWORK_ERROR });
 }

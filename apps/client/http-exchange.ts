@@ -3,8 +3,9 @@
  */
 import { Agent, request as requestHttp, type IncomingMessage } from 'node:http';
 import type { RequestOptions } from 'node:https';
+import { urlToHttpOptions } from 'node:url';
 import type { HubAddress, HubTrust } from '../../adapters/kit/hub-connection.ts';
-import { reasonOf, type Exchange, type HttpAnswer, type HttpQuestion } from './platform.ts';
+import { reasonOf, type Exchange, type HttpAnswer, type HttpQuestion, type StopSignal } from './platform.ts';
 
 /** A connection is used again within this time, milliseconds; a hub closes an idle one after five seconds. */
 const REUSED_WITHIN_MS = 1_000;
@@ -14,32 +15,54 @@ const httpAgent = new Agent(AGENT_OPTIONS);
 let httpsAgent: Promise<Agent> | undefined;
 
 /** To hubs that are recognized by certificates of the authorities that Node trusts. */
-export const exchange: Exchange = (address, question) => exchangeBy(() => (httpsAgent ??= makeHttpsAgent({})), address, question);
+export const exchange: Exchange = (base, question) => exchangeBy(() => (httpsAgent ??= makeHttpsAgent({})), base, question);
 
 /** To hubs that are recognized in this way over HTTPS. */
 export function exchangeTrusting(trust: HubTrust): Exchange {
   if ((trust.fingerprints ?? []).length === 0 && trust.ca === undefined) return exchange;
   let agent: Promise<Agent> | undefined;
-  return (address, question) => exchangeBy(() => (agent ??= makeHttpsAgent(trust)), address, question);
+  return (base, question) => exchangeBy(() => (agent ??= makeHttpsAgent(trust)), base, question);
+}
+
+/** As node:http takes it; a client has one base for all of its requests. */
+const hosts = new WeakMap<URL, RequestOptions>();
+
+function hostOf(base: URL): RequestOptions {
+  const known = hosts.get(base);
+  if (known !== undefined) return known;
+  const host = urlToHttpOptions(base) as RequestOptions;
+  hosts.set(base, host);
+  return host;
 }
 
 const exchangeBy = async (
   secureAgent: () => Promise<Agent>,
-  address: URL,
-  { method, headers, body, signal }: HttpQuestion,
+  base: URL,
+  { method, path, headers, body, signal }: HttpQuestion,
 ): Promise<HttpAnswer> => {
-  const isSecure = address.protocol === 'https:';
+  const host = hostOf(base);
+  const isSecure = host.protocol === 'https:';
   const send: Send = isSecure ? (await import('node:https')).request : requestHttp;
   const agent = isSecure ? await secureAgent() : httpAgent;
-  signal.throwIfAborted();
+  if (signal.aborted) throw signal.reason as Error;
   return new Promise((resolve, reject) => {
-    const request = send(address, { method, headers, agent });
+    const request = send({
+      protocol: host.protocol,
+      hostname: host.hostname,
+      port: host.port,
+      auth: host.auth,
+      method,
+      path,
+      headers,
+      agent,
+    });
     // Without an error of ours: a connection whose answer is complete has nobody left who hears it.
     const abort = (): void => void request.destroy();
     const over = (): void => signal.removeEventListener('abort', abort);
-    signal.addEventListener('abort', abort, { once: true });
+    signal.addEventListener('abort', abort);
     request.on('response', (response) => {
-      response.once('end', over).once('close', over);
+      // Follows the end, and whatever breaks it off.
+      response.on('close', over);
       resolve(answerOf(response, signal));
     });
     request.on('error', (error) => {
@@ -50,7 +73,7 @@ const exchangeBy = async (
   });
 };
 
-type Send = (address: URL, options: RequestOptions) => ReturnType<typeof requestHttp>;
+type Send = (options: RequestOptions) => ReturnType<typeof requestHttp>;
 
 async function makeHttpsAgent({ fingerprints = [], ca }: HubTrust): Promise<Agent> {
   const { Agent: HttpsAgent } = await import('node:https');
@@ -65,7 +88,7 @@ async function makeHttpsAgent({ fingerprints = [], ca }: HubTrust): Promise<Agen
 
 const brokenOff = (): Error => Object.assign(new Error('the connection was closed before the answer was complete'), { code: 'ECONNRESET' });
 
-function answerOf(response: IncomingMessage, signal: AbortSignal): HttpAnswer {
+function answerOf(response: IncomingMessage, signal: StopSignal): HttpAnswer {
   // Whoever reads gets the error; between two reads it would end the process.
   response.on('error', () => undefined);
   async function* bytes(): AsyncGenerator<Uint8Array, void> {
@@ -91,9 +114,8 @@ function answerOf(response: IncomingMessage, signal: AbortSignal): HttpAnswer {
         if (response.destroyed && !response.complete) return fail(response.errored ?? brokenOff());
         response.on('data', (chunk: Uint8Array) => chunks.push(chunk));
         response.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
-        response.on('error', fail);
-        // After the end, this changes nothing.
-        response.on('close', () => fail(brokenOff()));
+        // Follows an error, too. After the end, this changes nothing.
+        response.on('close', () => fail(response.errored ?? brokenOff()));
         return undefined;
       }),
   };

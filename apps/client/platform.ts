@@ -3,10 +3,41 @@
 /** One HTTP request. */
 export interface HttpQuestion {
   readonly method: string;
+  /** With the query; it begins with a slash. */
+  readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | undefined;
   /** Ends the request, and the body of its answer. */
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
+}
+
+/** What an exchange needs of an `AbortSignal`, which is one. */
+export interface StopSignal {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  addEventListener(type: 'abort', listener: () => void): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+}
+
+/** One that has a single listener: an `AbortController` and its events take a request that follows a pause a tenth of its processor time. */
+export class Stop implements StopSignal {
+  aborted = false;
+  reason: unknown = undefined;
+  #listener: (() => void) | null = null;
+
+  addEventListener(_type: 'abort', listener: () => void): void {
+    this.#listener = listener;
+  }
+
+  removeEventListener(): void {
+    this.#listener = null;
+  }
+
+  abort(reason: Error): void {
+    this.aborted = true;
+    this.reason = reason;
+    this.#listener?.();
+  }
 }
 
 export interface HttpAnswer {
@@ -21,10 +52,10 @@ export interface HttpAnswer {
 }
 
 /**
- * Sends a request and follows no redirect: it would send the token to another address. Rejects with the signal's reason once it is
+ * Sends a request to the host of `base` and follows no redirect: it would send the token to another address. Rejects with the signal's reason once it is
  * aborted; if the connection fails, with an error whose `code` begins with `E`.
  */
-export type Exchange = (address: URL, question: HttpQuestion) => Promise<HttpAnswer>;
+export type Exchange = (base: URL, question: HttpQuestion) => Promise<HttpAnswer>;
 
 export interface Platform {
   readonly exchange: Exchange;
@@ -48,4 +79,4 @@ export function keyMaker(random: Platform['random']): () => string {
 }
 
 /** An aborted request fails with an error of its connection; what counts is why it was aborted. */
-export const reasonOf = (signal: AbortSignal, thrown: unknown): Error => (signal.aborted ? signal.reason : thrown) as Error;
+export const reasonOf = (signal: StopSignal, thrown: unknown): Error => (signal.aborted ? signal.reason : thrown) as Error;

@@ -44,7 +44,7 @@ async function ask(url: string, tls: HubTrust): Promise<Asked> {
   const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
   const askedAtMs = Date.now();
   try {
-    const answer = await exchangeTrusting(tls)(new URL('/health', url), { method: 'GET', headers: {}, body: undefined, signal });
+    const answer = await exchangeTrusting(tls)(new URL(url), { method: 'GET', path: '/health', headers: {}, body: undefined, signal });
     const text = await textOf(answer.bytes());
     // The hub's clock as of halfway between question and answer.
     const hereMs = (askedAtMs + Date.now()) / 2;

@@ -52,8 +52,8 @@ function link(t: Test, port: number, trust: HubTrust, { host = '127.0.0.1', log 
 }
 
 async function ask(port: number, trust: HubTrust, host = '127.0.0.1'): Promise<string> {
-  const question = { method: 'GET', headers: {}, body: undefined, signal: AbortSignal.timeout(5_000) };
-  return (await exchangeTrusting(trust)(new URL(`https://${host}:${port}/x`), question)).text();
+  const question = { method: 'GET', path: '/x', headers: {}, body: undefined, signal: AbortSignal.timeout(5_000) };
+  return (await exchangeTrusting(trust)(new URL(`https://${host}:${port}`), question)).text();
 }
 
 /** The key that the port shows, and the version that is agreed on. */

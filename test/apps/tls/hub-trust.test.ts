@@ -68,7 +68,7 @@ t.test('an authority of one’s own is trusted beside the public ones and NODE_E
   const trust = await hubTrust(sidecarOf(dir, { caFile: certFile }).tls);
   t.ok((trust.ca ?? []).length > 100, 'the public ones');
   const ask = (path: string) =>
-    exchangeTrusting(trust)(new URL(path, hub.url), { method: 'GET', headers: {}, body: undefined, signal: AbortSignal.timeout(5_000) });
+    exchangeTrusting(trust)(new URL(hub.url), { method: 'GET', path, headers: {}, body: undefined, signal: AbortSignal.timeout(5_000) });
   t.equal((await ask('/health')).status, 200);
   await t.rejects(hubTrust({ fingerprints: [], caFile: join(dir, 'missing.pem') }), { code: 'AC_TLS', message: /missing\.pem/ });
   await t.rejects(hubTrust({ fingerprints: [], caFile: keyFile }), { code: 'AC_TLS', message: /key\.pem, found none/ });
