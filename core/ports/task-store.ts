@@ -316,6 +316,7 @@ export interface TaskChange {
 export interface Changes {
   readonly inserted: readonly (TaskChange & { readonly body: TaskBody })[];
   readonly updated: readonly TaskChange[];
+  /** Those of one task in the order of their `seq`. A hub's often stand next to each other, so that a store can keep these together. */
   readonly events: readonly TaskEvent[];
   /** Results of completed tasks: JSON text, stored unchanged. */
   readonly results: readonly { readonly taskId: TaskId; readonly json: string }[];

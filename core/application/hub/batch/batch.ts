@@ -24,6 +24,7 @@ import type {
   StoreUnit,
 } from '../../../ports/task-store.ts';
 import type { Outgoing } from './commands.ts';
+import { groupedByTask } from './events-by-task.ts';
 import { endsOf, type TaskEnd } from './task-ends.ts';
 
 export class Batch {
@@ -345,7 +346,7 @@ export class Batch {
     return {
       inserted,
       updated,
-      events: this.#events,
+      events: groupedByTask(this.#events),
       results: this.#results,
       kept: [...this.#kept.values()],
       keptDropped: [...this.#keptDropped.values()],

@@ -1,5 +1,7 @@
 /** What several commands about the same task or agent do to each other when one transaction carries them all. */
 import t from 'tap';
+import { anAgentId, anEvent, aTaskId } from '../../../product/contracts/fixtures.ts';
+import { groupedByTask } from '../../../../core/application/hub/batch/events-by-task.ts';
 import type { Command } from '../../../../core/application/hub/batch/commands.ts';
 import type { AgentId, Generation, TaskId } from '../../../../core/domain/ids.ts';
 import { seededIds } from '../../../product/twins/ids-seeded/seeded-ids.ts';
@@ -188,4 +190,22 @@ const anIdentify = (agentId: string): Command => ({
   reportedStatus: null,
   held: [],
   hubId: 'hub-1',
+});
+
+t.test('an event that no agent has to do with waits for the next of its task, all others stay in their order', (t) => {
+  const none = { agentId: null, session: null };
+  const event = (task: number, seq: number, over = {}) => anEvent({ taskId: aTaskId(task), seq, ...none, ...over });
+  const ofAgent = { agentId: anAgentId('a1') };
+  const placesOf = (events: Parameters<typeof groupedByTask>[0]) => groupedByTask(events).map((one) => events.indexOf(one));
+  const submits = [event(1, 1), event(1, 2), event(2, 1), event(2, 2), event(3, 1), event(1, 3, ofAgent), event(2, 3, ofAgent)];
+  t.strictSame(placesOf(submits), [4, 0, 1, 5, 2, 3, 6]);
+  const reports = [
+    event(1, 3, { ...ofAgent, session: 1 }),
+    event(2, 3, { ...ofAgent, session: 2 }),
+    event(1, 4, { ...ofAgent, session: 2 }),
+  ];
+  t.strictSame(placesOf(reports), [0, 1, 2], 'what agents do');
+  t.strictSame(placesOf([event(1, 1), event(1, 2)]), [0, 1]);
+  t.strictSame(groupedByTask([]), []);
+  t.end();
 });
