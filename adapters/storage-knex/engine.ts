@@ -9,6 +9,7 @@ import type { TaskBody } from '../../core/domain/task/task.ts';
 import type { HubNotifier } from '../../core/ports/hub-notifier.ts';
 import type { EarlyTransaction } from '../../core/ports/opening.ts';
 import type { Changes, StoreCapabilities } from '../../core/ports/task-store.ts';
+import type { EventRow } from './rows/event-rows.ts';
 import type { Row } from './rows/row.ts';
 import type { agentColumns, keptColumns, taskColumns } from './rows/rows.ts';
 import type { ClusterStatementName, StatementName } from './statements.ts';
@@ -39,10 +40,10 @@ export interface Transaction extends StatementsRun<StatementName> {
   /** Records the batch, together with the last statements. Where nobody asks for it, that is done after the work. */
   readonly record?: () => Promise<void>;
   /**
-   * Saves all of it in one go and commits, as the last thing that is done in the transaction; answers the number of each event.
+   * Saves all of it in one go and commits, as the last thing that is done in the transaction; answers the number of the newest event before.
    * Null: nothing was done, and it is to be saved by one statement after the other. Undefined: this database cannot.
    */
-  readonly saveAndCommit?: (rows: SavedRows) => Promise<readonly number[] | null>;
+  readonly saveAndCommit?: (rows: SavedRows) => Promise<number | null>;
 }
 
 /** What a batch saves, by the statement that saves it, in the order of the statements. */
@@ -58,7 +59,7 @@ export interface SavedRows {
   readonly clearStops: Changes['stopsCleared'];
   readonly saveStops: Changes['stopsSet'];
   readonly insertKeys: Changes['keys'];
-  readonly insertEvents: Changes['events'];
+  readonly insertEvents: readonly EventRow[];
 }
 
 export interface Engine {

@@ -51,9 +51,9 @@ export const inspectionStatements = ({ field, among, pairs, keyPlace, keyAfter }
   tasksById: `SELECT ${taskRead('t')} FROM ${among('tasks', 'id')}`,
   /** Parameter: task ids. Rows: `state`. */
   tombstonesById: `SELECT t.state FROM ${among('tombstones', 'task_id')}`,
-  /** Parameter: task ids. Rows: events, lowest id first. */
+  /** Parameter: task ids. Rows: rows of events, lowest id first. */
   eventsOf: `SELECT t.* FROM ${among('task_events', 'task_id')} ORDER BY t.id`,
-  /** Parameter: `{afterId, limit}`. Rows: events, lowest id first. */
+  /** Parameter: `{afterId, limit}`. Rows: rows of events, lowest id first; the first may begin with events up to `afterId`. */
   events: `SELECT * FROM task_events WHERE id > ${field('afterId', 'bigint')} ORDER BY id LIMIT ${field('limit', 'bigint')}`,
   /** Rows: the columns of agents. */
   agents: 'SELECT * FROM agents ORDER BY id',

@@ -8,7 +8,8 @@ import { auditPageIn } from './audit/knex-audit-log.ts';
 import type { Row } from './engine.ts';
 import type { InspectionStatements } from './inspection-statements.ts';
 import type { SchemaDamage } from './migrations/unknown-steps.ts';
-import { agentColumns, eventIn, keyIn, stateIn, taskColumns, taskIn, tombstoneIn } from './rows/rows.ts';
+import { eventsIn } from './rows/event-rows.ts';
+import { agentColumns, keyIn, stateIn, taskColumns, taskIn, tombstoneIn } from './rows/rows.ts';
 
 export interface Inspected {
   readonly statements: InspectionStatements;
@@ -46,8 +47,11 @@ export function inspectionOver(looked: Inspected): StoreInspection {
     tasks: (after, limit) => taskPage(looked, after, limit),
     tasksById: async (ids) => (await rows(statements.tasksById, ids)).flatMap((row) => readTask(row) ?? []),
     tombstonesById: async (ids) => (await rows(statements.tombstonesById, ids)).map(tombstoneIn),
-    eventsOf: async (ids) => (await rows(statements.eventsOf, ids)).map(eventIn),
-    events: async (afterId, limit) => (await rows(statements.events, { afterId, limit })).map(eventIn),
+    eventsOf: async (ids) => (await rows(statements.eventsOf, ids)).flatMap(eventsIn),
+    async events(afterId, limit) {
+      const events = (await rows(statements.events, { afterId, limit })).flatMap(eventsIn);
+      return events.filter(({ id }) => id > afterId).slice(0, limit);
+    },
     agents: async () => (await rows(statements.agents)).map((row) => stateIn<Agent>(row)),
     stops: async () => (await rows(statements.stops)).map((row) => stateIn<PendingStop>(row)),
     async keys(after, limit) {

@@ -1,12 +1,14 @@
 /** `EventFeed` over an engine whose events become visible in the order of their ids. */
+import type { Knex } from 'knex';
 import { AGENT_HISTORIES } from '../../core/domain/task/event.ts';
-import { FEED_BYTES, type EventFeed } from '../../core/ports/event-feed.ts';
+import { FEED_BYTES, matchesFilter, type EventFeed } from '../../core/ports/event-feed.ts';
+import { eventsWithinBytes } from '../kit/bounded-events.ts';
 import type { OpenEngine, Row } from './engine.ts';
-import { withinBytes } from './rows/event-pages.ts';
-import { eventIn } from './rows/rows.ts';
+import { rowsWithinBytes } from './rows/event-pages.ts';
+import { eventsIn } from './rows/event-rows.ts';
 
-/** Events that one look with a filter reads: there is no index of agents or names, which every event would have to be put into. */
-const EVENTS_LOOKED_AT = 20_000;
+/** Rows that one look with a filter reads: there is no index of agents or names, which every event would have to be put into. */
+const ROWS_LOOKED_AT = 20_000;
 
 const REMOVED_ID = '(SELECT last_id FROM removed_events)';
 
@@ -16,24 +18,26 @@ export const knexEventFeed = (use: () => OpenEngine): EventFeed => ({
       const { taskId, agentId, event, about } = filter;
       const later = db('task_events').where('id', '>', afterId).orderBy('id');
       // Those of one task have their index.
-      const looked = taskId === undefined ? later.limit(EVENTS_LOOKED_AT) : later.where('task_id', taskId);
+      const looked = taskId === undefined ? later.limit(ROWS_LOOKED_AT) : later.where('task_id', taskId);
       const page = db
         .select('*', db.raw(`${REMOVED_ID} AS removed_id`))
         .from(looked.clone().as('looked'))
         .orderBy('id')
         .limit(limit);
-      if (agentId !== undefined) page.where('agent_id', agentId);
-      if (event !== undefined) page.where('event', event);
+      if (agentId !== undefined) holding(page, 'agent_id', agentId);
+      if (event !== undefined) holding(page, 'event', event);
       if (about === 'agents') page.where('task_id', '>=', AGENT_HISTORIES[0]).where('task_id', '<', AGENT_HISTORIES[1]);
       if (about === 'tasks')
         page.where((one) => one.where('task_id', '<', AGENT_HISTORIES[0]).orWhere('task_id', '>=', AGENT_HISTORIES[1]));
-      const rows = await withinBytes(db, page, 'id', 'asc', bytesMax);
-      const events = rows.map(eventIn);
+      const rows = await rowsWithinBytes(db, page, { column: 'id', way: 'asc', bytesMax });
+      const found = rows.flatMap(eventsIn).filter((one) => one.id > afterId && matchesFilter(filter, one));
+      const events = eventsWithinBytes(found.slice(0, limit), bytesMax);
       const last = rows.at(-1);
-      const untilId = events.at(-1)?.id ?? afterId;
+      const isCut = events.length < found.length || events.length === limit;
+      const untilId = (isCut ? events.at(-1)?.id : undefined) ?? Number(last?.['id'] ?? afterId);
       const removedId = Number(last?.['removed_id'] ?? 0);
-      const isCut = events.length === limit || Number(last?.['read_bytes'] ?? 0) >= bytesMax;
-      if (isCut || (agentId ?? event ?? about) === undefined) return { events, untilId, removedId };
+      const isFull = rows.length === limit || Number(last?.['read_bytes'] ?? 0) >= bytesMax;
+      if (isCut || isFull || (agentId ?? event ?? about) === undefined) return { events, untilId, removedId };
       const [end] = (await db.select(db.raw(`max(id) AS id, ${REMOVED_ID} AS removed_id`)).from(looked.clone().as('looked'))) as Row[];
       if (end === undefined || end['id'] === null) return { events, untilId, removedId };
       return { events, untilId: Number(end['id']), removedId: Number(end['removed_id'] ?? 0) };
@@ -46,3 +50,7 @@ export const knexEventFeed = (use: () => OpenEngine): EventFeed => ({
       return { lastId: Number(highest?.['id'] ?? 0), removedId: Number(removed?.['last_id'] ?? 0) };
     }),
 });
+
+/** Of the rows of `page` those that may hold an event with this value: its own, or one of the earlier ones. */
+const holding = (page: Knex.QueryBuilder, column: 'agent_id' | 'event', value: string): Knex.QueryBuilder =>
+  page.where((row) => row.where(column, value).orWhere('earlier', 'like', `%${JSON.stringify(value)}%`));

@@ -11,6 +11,7 @@ import { activeIn, knexClusterUnit } from './knex-cluster-unit.ts';
 import { heldBy, holdingsOf, loadInOrder, tombstonesOf } from './load-in-order.ts';
 import { agentColumns, agentIn, bodyIn, keptColumns, keyIn, taskColumns, taskIn } from './rows/rows.ts';
 import type { ReadableOf } from './rows/damaged-rows.ts';
+import { countEvents, eventRows, storedEvent, type EventRow } from './rows/event-rows.ts';
 import { removeAgents, removeOldRows } from './old-rows.ts';
 import type { StateCache } from './cache/state-cache.ts';
 import { ROWS_IN_STATEMENT, slices, type StatementName } from './statements.ts';
@@ -190,8 +191,8 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
       cache = null;
       hooks?.onSaved(changes);
       const { audit = [], mail } = changes;
-      if (isLast === true && audit.length === 0) return isEmpty(rows) && mail.length === 0 ? [] : saveLast(transaction, rows, mail);
-      const events = await save(transaction, rows, mail, false);
+      if (isLast === true && audit.length === 0) return isEmpty(rows) && mail.length === 0 ? [] : saveLast(transaction, rows, changes);
+      const events = await save(transaction, rows, changes, false);
       await appendAudit(transaction, audit);
       return events;
     },
@@ -240,14 +241,17 @@ const rowsOf = ({ inserted, updated, results, kept, keptDropped, agents, stopsCl
   clearStops: stopsCleared,
   saveStops: stopsSet,
   insertKeys: keys,
-  insertEvents: events,
+  insertEvents: eventRows(events),
 });
+
+/** What is saved beside rows, or in more events than rows. */
+type Said = Pick<Changes, 'mail' | 'events'>;
 
 /**
  * All at once where no statement would be too large. A task that changed and is not there is a mistake of the caller, and fails
  * the transaction.
  */
-async function save(transaction: Transaction, rows: SavedRows, mail: Changes['mail'], isLast: boolean): Promise<readonly StoredEvent[]> {
+async function save(transaction: Transaction, rows: SavedRows, { mail, events }: Said, isLast: boolean): Promise<readonly StoredEvent[]> {
   const { insertEvents, ...others } = rows;
   const { cluster } = transaction;
   const stored: (readonly StoredEvent[])[] = [];
@@ -260,7 +264,10 @@ async function save(transaction: Transaction, rows: SavedRows, mail: Changes['ma
       }),
     ),
     ...(cluster === null ? [] : [...slices(mail)].map((slice) => () => cluster.change('insertMail', slice))),
-    ...[...slices(insertEvents)].map((slice, nth) => async () => void (stored[nth] = await saveEvents(transaction, slice))),
+    ...[...slices(insertEvents)].map((slice, nth, all) => async () => {
+      const sliced = events.slice(countEvents(all[nth - 1] ?? []), countEvents(slice));
+      stored[nth] = await saveEvents(transaction, sliced, slice);
+    }),
   ];
   if (isLast && transaction.record !== undefined && steps.length > 0) steps.push(transaction.record);
   if (isSmall(rows) && mail.length <= ROWS_IN_STATEMENT) await Promise.all(steps.map((step) => step()));
@@ -278,28 +285,39 @@ const isEmpty = (rows: SavedRows): boolean => keysOf(rows).every((statement) => 
 const isSmall = (rows: SavedRows): boolean => keysOf(rows).every((statement) => rows[statement].length <= ROWS_IN_STATEMENT);
 
 /** As `save`, and commits with it where the database can and no statement would be too large. */
-async function saveLast(transaction: Transaction, rows: SavedRows, mail: Changes['mail']): Promise<readonly StoredEvent[]> {
-  const numbers = isSmall(rows) && mail.length === 0 ? await transaction.saveAndCommit?.(rows) : null;
-  if (numbers === null || numbers === undefined) return save(transaction, rows, mail, true);
-  return rows.insertEvents.map((event, index) => storedEvent(event, numbers[index] as number));
+async function saveLast(transaction: Transaction, rows: SavedRows, said: Said): Promise<readonly StoredEvent[]> {
+  const last = isSmall(rows) && said.mail.length === 0 ? await transaction.saveAndCommit?.(rows) : null;
+  if (last === null || last === undefined) return save(transaction, rows, said, true);
+  return said.events.map((event, index) => storedEvent(event, last + index + 1));
 }
 
 const keysOf = <K extends string>(object: Readonly<Record<K, unknown>>): readonly K[] => Object.keys(object) as K[];
 
-/** New events get their numbers; of repeated ones the numbers they have are looked up. */
-async function saveEvents(transaction: Transaction, events: readonly TaskEvent[]): Promise<readonly StoredEvent[]> {
+/**
+ * New events get their numbers; of repeated ones the numbers they have are looked up. A batch that is run again may share rows out
+ * differently: of a row that is there in part, what is new is saved after the rest.
+ */
+async function saveEvents(
+  transaction: Transaction,
+  events: readonly TaskEvent[],
+  rows: readonly EventRow[],
+): Promise<readonly StoredEvent[]> {
   const ids = new Map<string, number>();
-  const remember = (rows: Awaited<ReturnType<Transaction['rows']>>): void => {
-    for (const row of rows) ids.set(`${String(row['task_id'])} ${String(row['seq'])}`, Number(row['id']));
+  const insert = async (given: readonly EventRow[]): Promise<void> => {
+    const inserted = new Map((await transaction.rows('insertEvents', given)).map((row) => [nameIn(row), Number(row['id'])]));
+    for (const { taskId, seq, firstSeq } of given) {
+      const id = inserted.get(`${taskId} ${seq}`);
+      if (id !== undefined) for (let one = firstSeq; one <= seq; one += 1) ids.set(`${taskId} ${one}`, id - (seq - one));
+    }
   };
-  remember(await transaction.rows('insertEvents', events));
-  if (ids.size < events.length)
-    remember(
-      await transaction.rows(
-        'findEvents',
-        events.map(({ taskId, seq }) => ({ taskId, seq })),
-      ),
-    );
+  const missing = (): readonly TaskEvent[] => events.filter(({ taskId, seq }) => !ids.has(`${taskId} ${seq}`));
+  await insert(rows);
+  if (ids.size < events.length) {
+    const names = missing().map(({ taskId, seq }) => ({ taskId, seq }));
+    for (const row of await transaction.rows('findEvents', names)) ids.set(nameIn(row), Number(row['id']));
+    const left = missing();
+    if (left.length > 0) await insert(eventRows(left));
+  }
   return events.map((event) => {
     const id = ids.get(`${event.taskId} ${event.seq}`);
     if (id === undefined) throw new AgentcomError('AC_INTERNAL', `Event ${event.seq} of task ${event.taskId} was saved and is not there.`);
@@ -307,15 +325,4 @@ async function saveEvents(transaction: Transaction, events: readonly TaskEvent[]
   });
 }
 
-/** Field by field, which V8 does several times as fast as a spread. */
-const storedEvent = ({ taskId, seq, event, atMs, agentId, generation, session, details }: TaskEvent, id: number): StoredEvent => ({
-  id,
-  taskId,
-  seq,
-  event,
-  atMs,
-  agentId,
-  generation,
-  session,
-  details,
-});
+const nameIn = (row: Row): string => `${String(row['task_id'])} ${String(row['seq'])}`;

@@ -3,6 +3,7 @@ import type { Knex } from 'knex';
 import type { StoreClock } from '../../core/domain/store-clock.ts';
 import { PRIORITIES, STATUSES, type Priority, type Status, type Task } from '../../core/domain/task/task.ts';
 import type { Clock } from '../../core/ports/clock.ts';
+import { historyPage } from '../kit/bounded-events.ts';
 import type { EarlyTransaction } from '../../core/ports/opening.ts';
 import type { StoredEvent } from '../../core/domain/task/event.ts';
 import type { TaskId } from '../../core/domain/ids.ts';
@@ -18,10 +19,11 @@ import {
 import type { OpenEngine, Row, Transaction } from './engine.ts';
 import type { ReadableOf } from './rows/damaged-rows.ts';
 import { taskRead } from './rows/columns.ts';
-import { withinBytes } from './rows/event-pages.ts';
+import { rowsWithinBytes } from './rows/event-pages.ts';
+import { eventsIn } from './rows/event-rows.ts';
 import { knexStoreUnit, type CacheHooks } from './knex-store-unit.ts';
 import type { StateCache } from './cache/state-cache.ts';
-import { eventIn, keptIn, priorityRank, taskIn, taskRowIn } from './rows/rows.ts';
+import { keptIn, priorityRank, taskIn, taskRowIn } from './rows/rows.ts';
 
 /** `clock`: the store's, once it was opened; before that the machine's counts. */
 export function knexTaskStore(
@@ -165,14 +167,19 @@ export function knexTaskStore(
   };
 }
 
-async function historyOf(db: Knex, id: TaskId, { before, after, limit, bytesMax }: HistoryQuery): Promise<readonly StoredEvent[]> {
+async function historyOf(db: Knex, id: TaskId, query: HistoryQuery): Promise<readonly StoredEvent[]> {
+  const { before, after, limit, bytesMax } = query;
   const way = after === undefined ? 'desc' : 'asc';
-  const page = db('task_events').where('task_id', id).orderBy('seq', way).limit(limit);
-  if (before !== undefined) page.where('seq', '<', before);
-  if (after !== undefined) page.where('seq', '>', after);
-  return (await withinBytes(db, page, 'seq', way, bytesMax)).map(eventIn).sort((a, b) => a.seq - b.seq);
+  // With the row that begins below `before` and ends there or above: it is one, and counts nothing.
+  const rows = db('task_events').where('task_id', id).orderBy('seq', way).limit(limit + 1); // prettier-ignore
+  if (before !== undefined)
+    rows.whereRaw('seq <= coalesce((SELECT min(seq) FROM task_events WHERE task_id = ? AND seq >= ?), ?)', [id, before, before]);
+  if (after !== undefined) rows.where('seq', '>', after);
+  const found = await rowsWithinBytes(db, rows, { column: 'seq', way, bytesMax, uncountedFrom: before });
+  return historyPage([...found].sort(bySeq).flatMap(eventsIn), query);
 }
 
+const bySeq = (a: Row, b: Row): number => Number(a['seq']) - Number(b['seq']);
 const byId = (a: Row, b: Row): number => (String(a['page_id']) < String(b['page_id']) ? -1 : 1);
 
 type Order = 'asc' | 'desc';

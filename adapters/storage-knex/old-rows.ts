@@ -13,7 +13,8 @@ import type { Task } from '../../core/domain/task/task.ts';
 import { tombstoneOf } from '../../core/domain/task/tombstone.ts';
 import type { Row, Transaction } from './engine.ts';
 import type { ReadableOf } from './rows/damaged-rows.ts';
-import { bodyIn, eventIn, groupedBy, keptIn, taskIn } from './rows/rows.ts';
+import { eventsIn } from './rows/event-rows.ts';
+import { bodyIn, groupedBy, keptIn, taskIn } from './rows/rows.ts';
 import { slices } from './statements.ts';
 
 /** More than a table has. */
@@ -92,7 +93,7 @@ async function wholeTasks(transaction: Transaction, tasks: readonly Task[]): Pro
     task,
     body: bodyIn(bodies.get(task.id)?.[0] ?? {}),
     result: (results.get(task.id)?.[0]?.['json'] ?? null) as string | null,
-    events: (events.get(task.id) ?? []).map(eventIn),
+    events: (events.get(task.id) ?? []).flatMap(eventsIn),
     kept: (kept.get(task.id) ?? []).map(keptIn),
   }));
 }

@@ -68,9 +68,12 @@ export const STATEMENTS = {
   insertDependencies: 'writes',
   /** Parameter: task columns, each id once. Changes. Leaves alone what never changes: lane, submitter, age. */
   updateTasks: 'writes',
-  /** Parameter: events. Rows: `id`, `task_id`, `seq` of those that are new. Ids follow the order given. */
+  /**
+   * Parameter: rows of events (event-rows.ts). Rows: `id`, `task_id`, `seq` of those that are new; one that shares an event with what is there
+   * stays out. Ids follow the order given, one for each event.
+   */
   insertEvents: 'writes',
-  /** Parameter: `{taskId, seq}`s. Rows: `id`, `task_id`, `seq`. */
+  /** Parameter: `{taskId, seq}`s. Rows: `id`, `task_id`, `seq` of those of these events that are there. */
   findEvents: 'reads',
   /** Parameter: `{taskId, json}`s. Changes. */
   saveResults: 'writes',
@@ -100,7 +103,7 @@ export const STATEMENTS = {
   loadResults: 'reads',
   /** Parameter: task ids. Rows: their late and refused results (rows.ts). */
   loadKept: 'reads',
-  /** Parameter: task ids. Rows: their events (rows.ts), by task and number. */
+  /** Parameter: task ids. Rows: their rows of events (event-rows.ts), by task and number. */
   loadEvents: 'reads',
   /** Parameter: task ids. Changes: the highest number of the events that are removed next. */
   noteRemovedEvents: 'writes',
@@ -132,7 +135,7 @@ export const STATEMENTS = {
   removeTokensOf: 'writes',
   /** Parameter: agent ids. Rows: `id` of those removed: those that have no token left. */
   removeAgents: 'writes',
-  /** Parameter: `{historyIds, kept}`. Changes: all but the newest events of these agents; the newest event of all stays. */
+  /** Parameter: `{historyIds, kept}`. Changes: all but the newest events of these agents, which have a row each; the newest event of all stays. */
   removeAgentEvents: 'writes',
 
   /** Parameter: `{agentId, nowMs}`. Rows: one if it has a token that is neither revoked nor expired. */

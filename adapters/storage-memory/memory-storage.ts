@@ -6,9 +6,9 @@ import { FEED_BYTES, matchesFilter, type EventFeed } from '../../core/ports/even
 import type { Clock } from '../../core/ports/clock.ts';
 import type { HubNotifier } from '../../core/ports/hub-notifier.ts';
 import { turns, opening } from '../../core/ports/opening.ts';
+import { eventsWithinBytes } from '../kit/bounded-events.ts';
 import type { Storage } from '../../core/ports/storage.ts';
 import type { StoreCapabilities } from '../../core/ports/task-store.ts';
-import { withinBytes } from './event-pages.ts';
 import { memoryAgentStore } from './memory-agent-store.ts';
 import { memoryAuditLog } from './memory-audit-log.ts';
 import { memoryDatabase, type InTurn, type MemoryDatabase } from './memory-database.ts';
@@ -128,7 +128,7 @@ function memoryEventFeed(use: () => MemoryDatabase): EventFeed {
         untilId = event.id;
         if (matchesFilter(filter, event)) page.push(event);
       }
-      const within = withinBytes(page, bytesMax);
+      const within = eventsWithinBytes(page, bytesMax);
       const until = within.length < page.length ? (within.at(-1)?.id ?? afterId) : untilId;
       return { events: within, untilId: until, removedId: until > afterId ? removedEventId : 0 };
     },

@@ -14,9 +14,9 @@ import {
   type TaskQuery,
   type TaskStore,
 } from '../../core/ports/task-store.ts';
+import { historyPage } from '../kit/bounded-events.ts';
 import type { Turn } from '../../core/ports/opening.ts';
 import { lockedUnit } from './locked-unit.ts';
-import { withinBytes } from './event-pages.ts';
 import { BATCHES_KEPT, byId, keptKeyOf, type InTurn, type KeptTask, type MemoryDatabase } from './memory-database.ts';
 import { memoryStoreUnit, type MemoryStoreUnit } from './memory-store-unit.ts';
 
@@ -200,11 +200,8 @@ function remember(database: MemoryDatabase, batchId: string): void {
   }
 }
 
-function historyOf(database: MemoryDatabase, id: TaskId, { before, after, limit, bytesMax }: HistoryQuery): readonly StoredEvent[] {
-  const events = (database.eventsOf.get(id) ?? []).filter(({ seq }) => seq < (before ?? Infinity) && seq > (after ?? 0));
-  if (after !== undefined) return withinBytes(events.slice(0, limit), bytesMax);
-  return withinBytes(events.slice(-limit).reverse(), bytesMax).reverse();
-}
+const historyOf = (database: MemoryDatabase, id: TaskId, page: HistoryQuery): readonly StoredEvent[] =>
+  historyPage(database.eventsOf.get(id) ?? [], page);
 
 const rowOf = (database: MemoryDatabase, { task, body }: KeptTask): TaskRow => ({
   task,

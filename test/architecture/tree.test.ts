@@ -102,7 +102,7 @@ const PARTS: readonly (readonly [where: RegExp, names: readonly string[]])[] = [
     /^adapters\/storage-knex\//,
     ['connection', 'connections', 'engine', 'failures', 'inspection', 'schema', 'statements', 'transaction'].map((name) => `${name}.ts`),
   ],
-  [/^adapters\/storage-(knex|memory)\//, ['event-pages.ts', 'old-rows.ts']],
+  [/^adapters\/storage-(knex|memory)\//, ['old-rows.ts']],
   [/^adapters\/transport-(ws|uws)\//, ['listener.ts', 'peer-connection.ts', 'settings.ts']],
   [/^plugins\//, ['check.ts', 'dialect.ts', 'options.ts', 'program-usage.ts', 'start.ts']],
   [/^adapters\/storage-knex\/postgres\//, ['options.ts']],

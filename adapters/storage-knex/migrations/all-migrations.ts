@@ -14,6 +14,7 @@ import { tokenRotation } from './0013-token-rotation.ts';
 import { rejectedApart } from './0014-rejected-apart.ts';
 import { listsWithoutAssigned } from './0015-lists-without-assigned.ts';
 import { fewerBatches } from './0016-fewer-batches.ts';
+import { fewerEventRows } from './0017-fewer-event-rows.ts';
 import { statesWithoutColumns } from './0019-states-without-columns.ts';
 import type { Migration } from './migration.ts';
 
@@ -33,5 +34,6 @@ export const ALL_MIGRATIONS: readonly Migration[] = [
   rejectedApart,
   listsWithoutAssigned,
   fewerBatches,
+  fewerEventRows,
   statesWithoutColumns,
 ];

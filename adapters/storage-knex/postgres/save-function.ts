@@ -15,12 +15,14 @@ import { parameterText } from './text.ts';
 const NEVER_INSERTED = 'AC001';
 /** The same: the numbers of events are not where this hub left them: something else wrote the store. */
 const NOT_ALONE = 'AC002';
+/** The same: a task that was to be new was there before. Its events may be there in other rows, where their own names do not tell. */
+const REPEATED = 'AC004';
 
 type SavedKind = Exclude<keyof SavedRows, 'saveKept' | 'dropKept'> & GivenName;
 
 /** The kinds in the order in which they are saved, each with its statement and what is raised unless it changes all of its rows. */
 const STEPS: readonly (readonly [kind: SavedKind, statement: string, raised?: string])[] = [
-  ['insertTasks', POSTGRES_STATEMENTS.insertTasks],
+  ['insertTasks', POSTGRES_STATEMENTS.insertTasks, REPEATED],
   ['insertBodies', POSTGRES_STATEMENTS.insertBodies],
   ['insertDependencies', POSTGRES_STATEMENTS.insertDependencies],
   ['updateTasks', POSTGRES_STATEMENTS.updateTasks, NEVER_INSERTED],
@@ -43,11 +45,15 @@ const FIRST_OF = STEPS.map((_, at) => STEPS.slice(0, at).reduce((first, [kind]) 
 const shifted = (text: string, first: number, columns: number): string =>
   text.replace(/\$(\d+)/g, (_, n: string) => `$${Number(n) > columns ? LAST_EVENT : first + Number(n) - 1}`);
 
+/** Where a row of events says how many events there are up to it. */
+const NUMBER_PLACE = Object.keys(GIVEN_COLUMNS.insertEvents).indexOf('number');
+
 const STEP_TEXTS = STEPS.map(([kind, statement, raised], at) => {
   const first = FIRST_OF[at] ?? 0;
   const counted = `GET DIAGNOSTICS changed_rows = ROW_COUNT;
       IF changed_rows <> cardinality($${first}) THEN RAISE EXCEPTION '% of % rows of ${kind}', changed_rows, cardinality($${first}) USING ERRCODE = '${raised}'; END IF;`;
-  const numbered = `UPDATE event_numbers SET last_id = $${LAST_EVENT} + cardinality($${first}) WHERE last_id = $${LAST_EVENT};
+  const numbers = `$${first + NUMBER_PLACE}`;
+  const numbered = `UPDATE event_numbers SET last_id = $${LAST_EVENT} + (${numbers})[cardinality(${numbers})] WHERE last_id = $${LAST_EVENT};
       IF NOT FOUND THEN RAISE EXCEPTION 'the newest event is not %', $${LAST_EVENT} USING ERRCODE = '${NOT_ALONE}'; END IF;`;
   return `IF $${first} IS NOT NULL THEN
       ${kind === 'insertEvents' ? numbered : ''}
@@ -86,9 +92,9 @@ export const saveBatch = async (
   saved: readonly (Parameter | null)[],
 ): Promise<void> => void (await writer.rows(SAVE_BATCH, [parameterText(batchId), String(lastEvent), ...saved], 'saveBatch'));
 
-/** An event that was to be new was there before: nothing was saved. */
+/** A task or an event that was to be new was there before: nothing was saved. */
 export const isRepeat = (thrown: unknown): boolean =>
-  sqlStateOf(thrown) === '23505' && (thrown as { readonly table?: unknown }).table === 'task_events';
+  sqlStateOf(thrown) === REPEATED || (sqlStateOf(thrown) === '23505' && (thrown as { readonly table?: unknown }).table === 'task_events');
 
 export async function lastEventNumber(writer: PostgresConnection): Promise<number> {
   const [row] = await writer.rows('SELECT last_id FROM event_numbers', [], 'lastEventNumber');

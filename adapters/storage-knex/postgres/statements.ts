@@ -9,6 +9,7 @@
  */
 import { DEPENDENTS_LOCKED } from '../../../core/ports/task-store.ts';
 import { besideState, CHANGING_COLUMNS, EVENT_COLUMNS, taskRead, type Columns } from '../rows/columns.ts';
+import { EVENTS_IN_ROW_MAX } from '../rows/event-rows.ts';
 import { given, GIVEN_COLUMNS, type GivenName } from './given-columns.ts';
 import { KEPT_CHANGING, type ClusterStatements, type Statements } from '../statements.ts';
 
@@ -43,11 +44,14 @@ const insertNew = (statement: GivenName, table: string, names: readonly string[]
   return insert(statement, table, `WHERE NOT EXISTS (SELECT 1 FROM ${table} AS old WHERE ${isThere})`);
 };
 
-/** Saves events with the numbers after that of the newest, which is its last parameter. */
+/** Saves events with the numbers after that of the newest, which is its last parameter. Of their tasks no event may be there that is among these. */
 export const INSERT_NUMBERED_EVENTS = `
     INSERT INTO task_events (id, ${Object.keys(EVENT_COLUMNS).join(', ')})
-    SELECT $${Object.keys(EVENT_COLUMNS).length + 1} + given.place, ${Object.values(EVENT_COLUMNS).map(([name]) => `given."${name}"`).join(', ')}
-    FROM ${given('insertEvents', 'place')}`; // prettier-ignore
+    SELECT $${Object.keys(GIVEN_COLUMNS.insertEvents).length + 1} + given.number, ${Object.values(EVENT_COLUMNS).map(([name]) => `given."${name}"`).join(', ')}
+    FROM ${given('insertEvents')}`; // prettier-ignore
+/** Whether a stored row `e` has an event from `first` to `last` of its task. */
+const hasEvents = (first: string, last: string): string => `
+        e.seq >= ${first} AND e.seq < ${last} + ${EVENTS_IN_ROW_MAX} AND e.seq - coalesce(json_array_length(e.earlier::json), 0) <= ${last}`;
 /** Changes all of its rows unless a key belongs to other tasks. */
 export const UPSERT_KEYS = insert(
   'insertKeys',
@@ -234,18 +238,19 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
   // Numbers come out of one row, which stays locked until the commit: they are in the order of the commits of all hubs.
   insertEvents: `
     WITH new AS MATERIALIZED (
-      SELECT given.*, row_number() OVER (ORDER BY place) AS number
+      SELECT given.*, (sum(given.seq - given."firstSeq" + 1) OVER (ORDER BY place))::bigint AS ends
       FROM ${given('insertEvents', 'place')}
-      WHERE NOT EXISTS (SELECT 1 FROM task_events AS e WHERE e.task_id = given."taskId" AND e.seq = given.seq)
+      WHERE NOT EXISTS (SELECT 1 FROM task_events AS e WHERE e.task_id = given."taskId" AND ${hasEvents('given."firstSeq"', 'given.seq')})
+    ), events AS (SELECT coalesce(max(ends), 0) AS added FROM new
     ), numbers AS (
-      UPDATE event_numbers SET last_id = last_id + (SELECT count(*) FROM new) RETURNING last_id - (SELECT count(*) FROM new) AS base
+      UPDATE event_numbers SET last_id = last_id + (SELECT added FROM events) RETURNING last_id - (SELECT added FROM events) AS base
     )
     INSERT INTO task_events (id, ${Object.keys(EVENT_COLUMNS).join(', ')})
-    SELECT numbers.base + new.number, ${Object.values(EVENT_COLUMNS).map(([name]) => `new."${name}"`).join(', ')} FROM numbers, new ORDER BY new.number
+    SELECT numbers.base + new.ends, ${Object.values(EVENT_COLUMNS).map(([name]) => `new."${name}"`).join(', ')} FROM numbers, new ORDER BY new.ends
     RETURNING id, task_id, seq`, // prettier-ignore
   findEvents: `
-    SELECT e.id, e.task_id, e.seq FROM ${given('findEvents')} CROSS JOIN LATERAL (
-      SELECT * FROM task_events AS one WHERE one.task_id = given."taskId" AND one.seq = given.seq LIMIT 1) AS e`,
+    SELECT found.id - found.seq + given.seq AS id, found.task_id, given.seq FROM ${given('findEvents')} CROSS JOIN LATERAL (
+      SELECT e.id, e.task_id, e.seq FROM task_events AS e WHERE e.task_id = given."taskId" AND ${hasEvents('given.seq', 'given.seq')} LIMIT 1) AS found`,
   saveResults: insert('saveResults', 'task_results', 'ON CONFLICT (task_id) DO UPDATE SET json = excluded.json'),
   saveKept: insert(
     'saveKept',

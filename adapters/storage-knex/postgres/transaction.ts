@@ -8,6 +8,7 @@ import type { Exclusive } from './exclusive.ts';
 import { commitUnknown, DEADLOCK, isRefusal, keyTaken, postgresFailure, sqlStateOf } from './failures.ts';
 import { isRepeat, lastEventNumber, saveBatch, savedParameters } from './save-function.ts';
 import { POSTGRES_LOCKS, POSTGRES_STATEMENTS, unlocked, UPSERT_KEYS, type PostgresStatements } from './statements.ts';
+import { countEvents } from '../rows/event-rows.ts';
 import { parametersOf } from './binary-parameters.ts';
 import { isWrite } from '../statements.ts';
 
@@ -125,36 +126,35 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
       return changed;
     },
   };
-  const saveAndCommit = async (rows: SavedRows): Promise<readonly number[] | null> => {
+  const saveAndCommit = async (rows: SavedRows): Promise<number | null> => {
     requireAlive('saveAndCommit');
     // Kept results are rare, and no steps of the function that nearly every batch is.
     if (exclusive === null || batchId === null || held !== null || rows.saveKept.length + rows.dropKept.length > 0) return null;
-    let ids: readonly number[] | null = null;
+    let last: number | null = null;
     try {
       // Made while the transaction before is being saved.
       const saved = savedParameters(rows);
       if (early?.isEarly === true) early.waiting();
       await early?.requireBefore();
-      const last = (exclusive.lastEvent ??= await lastEventNumber(writer));
-      ids = rows.insertEvents.map((_, index) => last + index + 1);
-      exclusive.lastEvent = last + ids.length;
+      last = exclusive.lastEvent ??= await lastEventNumber(writer);
+      exclusive.lastEvent = last + countEvents(rows.insertEvents);
       const answer = saveBatch(writer, batchId, last, saved);
       early?.letNextBegin();
       early?.saving();
       await answer;
       state = 'ended';
-      return ids;
+      return last;
     } catch (thrown) {
       exclusive.lastEvent = null;
       if (isRepeat(thrown)) return null;
       if (AgentcomError.is(thrown)) throw (failure ??= thrown);
-      if (ids === null || isRefusal(thrown)) throw fail(thrown, 'save a batch');
+      if (last === null || isRefusal(thrown)) throw fail(thrown, 'save a batch');
       // As with a failed COMMIT: the work is complete, and the caller finds out whether it was committed.
       markBroken(thrown);
       write.inDoubt?.(batchId);
       state = 'ended';
       unknown = commitUnknown(thrown, batchId, place);
-      return ids;
+      return last;
     }
   };
   const transactionNow = (): Transaction => ({

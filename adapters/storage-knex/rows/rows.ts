@@ -7,7 +7,6 @@
  */
 import type { Agent } from '../../../core/domain/agent/agent.ts';
 import { readyAtMs } from '../../../core/domain/task/claimable.ts';
-import type { EventName, StoredEvent, TaskEvent } from '../../../core/domain/task/event.ts';
 import { GENERATION_ZERO, type AgentId, type Generation, type TaskId } from '../../../core/domain/ids.ts';
 import { NO_KEPT_RESULTS, type KeptResult } from '../../../core/domain/task/kept-results.ts';
 import type { Tombstone } from '../../../core/domain/task/tombstone.ts';
@@ -190,18 +189,6 @@ export const keyIn = (row: Row): IdempotencyRecord => ({
   digest: row['digest'] as string,
   taskIds: jsonIn<readonly TaskId[]>(row['task_ids']),
   createdAtMs: Number(row['created_at']),
-});
-
-export const eventIn = (row: Row): StoredEvent => ({
-  id: Number(row['id']),
-  taskId: row['task_id'] as TaskId,
-  seq: Number(row['seq']),
-  event: row['event'] as EventName,
-  atMs: Number(row['at']),
-  agentId: row['agent_id'] as AgentId | null,
-  generation: numberOrNull(row['generation']) as Generation | null,
-  session: numberOrNull(row['session']),
-  details: row['details'] === null ? null : jsonIn<NonNullable<TaskEvent['details']>>(row['details']),
 });
 
 export const keptColumns = (kept: KeptResult) => ({

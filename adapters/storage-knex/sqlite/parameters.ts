@@ -2,7 +2,15 @@
  * How rows are given to SQLite. Those of nearly every batch are arrays, with each value at a fixed place: names in every row would be a
  * quarter of the text, which is made here and parsed there. The others are objects.
  */
-import { BODY_COLUMNS, CHANGED_COLUMNS, EVENT_COLUMNS, KEY_COLUMNS, RESULT_COLUMNS, TASK_COLUMNS, type Columns } from '../rows/columns.ts';
+import {
+  BODY_COLUMNS,
+  CHANGED_COLUMNS,
+  EVENT_ROW_COLUMNS,
+  KEY_COLUMNS,
+  RESULT_COLUMNS,
+  TASK_COLUMNS,
+  type Columns,
+} from '../rows/columns.ts';
 import type { StatementName } from '../statements.ts';
 
 /** Of a row that is an array: its columns in the order of their places. */
@@ -12,7 +20,7 @@ const PLACES = {
   insertBodies: BODY_COLUMNS,
   saveResults: RESULT_COLUMNS,
   insertKeys: KEY_COLUMNS,
-  insertEvents: EVENT_COLUMNS,
+  insertEvents: EVENT_ROW_COLUMNS,
 } as const satisfies Partial<Record<StatementName, Columns>>;
 
 type PlacedName = keyof typeof PLACES;

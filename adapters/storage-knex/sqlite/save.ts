@@ -9,8 +9,8 @@ import { sqliteCodeOf } from './failures.ts';
 import { parameterOf } from './parameters.ts';
 import { INSERT_NUMBERED_EVENTS, SQLITE_STATEMENTS } from './statements.ts';
 
-/** What is raised where an event that was to be new was there before: nothing was saved. */
-const REPEATED = 'agentcom: an event was saved before';
+/** What is raised where a task or an event that was to be new was there before: nothing was saved. */
+const REPEATED = 'agentcom: a task or an event was saved before';
 /** What is raised where a changed task was never inserted. */
 const NEVER_INSERTED = 'agentcom: a changed task was never inserted';
 
@@ -19,7 +19,8 @@ const KEY_TAKEN = 'agentcom: an idempotency key was saved before';
 
 /** The kinds in the order in which they are saved, each with its statement. */
 const STEPS: readonly (readonly [kind: keyof SavedRows, statement: string, raised?: string])[] = [
-  ['insertTasks', SQLITE_STATEMENTS.insertTasks],
+  // The events of a repeated task may be there in other rows, where their own names do not tell.
+  ['insertTasks', SQLITE_STATEMENTS.insertTasks, REPEATED],
   ['insertBodies', SQLITE_STATEMENTS.insertBodies],
   ['insertDependencies', SQLITE_STATEMENTS.insertDependencies],
   ['updateTasks', SQLITE_STATEMENTS.updateTasks, NEVER_INSERTED],

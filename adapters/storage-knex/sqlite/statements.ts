@@ -16,6 +16,7 @@ import {
   taskRead,
   type Columns,
 } from '../rows/columns.ts';
+import { EVENTS_IN_ROW_MAX } from '../rows/event-rows.ts';
 import { columnsOf } from './parameters.ts';
 
 const NAMES = '(SELECT value FROM json_each(?1))';
@@ -46,9 +47,12 @@ const isNeeded = (id: string): string => `EXISTS (
       WHERE d.depends_on = ${id} AND +n.status NOT IN ('completed', 'cancelled'))`;
 
 const { id: CHANGED_ID, ...CHANGES } = columnsOf('updateTasks');
-const EVENT_COLUMNS = columnsOf('insertEvents');
-/** Saves events with the numbers after that of the newest, which is its second parameter. */
-export const INSERT_NUMBERED_EVENTS = insert('task_events', { id: '?2 + key + 1', ...EVENT_COLUMNS }, '(task_id, seq) DO NOTHING');
+const { number: NUMBER, first_seq: FIRST_SEQ, ...EVENT_COLUMNS } = columnsOf('insertEvents');
+/** Saves events with the numbers after that of the newest, which is its second parameter. Of their tasks no event may be there that is among these. */
+export const INSERT_NUMBERED_EVENTS = insert('task_events', { id: `?2 + (${NUMBER})`, ...EVENT_COLUMNS }, '(task_id, seq) DO NOTHING');
+/** Whether a stored row `e` has an event from `first` to `last` of its task. */
+const hasEvents = (first: string, last: string): string => `
+      e.seq >= (${first}) AND e.seq < (${last}) + ${EVENTS_IN_ROW_MAX} AND e.seq - coalesce(json_array_length(e.earlier), 0) <= (${last})`;
 /** What each column takes of an element that is an object. */
 const fieldsOf = (columns: Columns): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(columns).map(([column, [name]]) => [column, field(name)]));
@@ -157,10 +161,18 @@ export const SQLITE_STATEMENTS: Statements = {
       .map(([column, taken]) => `${column} = given.${taken}`)
       .join(', ')}
     FROM ${GIVEN} WHERE tasks.id = given.${CHANGED_ID}`,
-  insertEvents: `${insert('task_events', EVENT_COLUMNS, '(task_id, seq) DO NOTHING', 'ORDER BY key')} RETURNING id, task_id, seq`,
+  insertEvents: `
+    INSERT INTO task_events (id, ${Object.keys(EVENT_COLUMNS).join(', ')})
+    SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'task_events'), 0)
+        + sum((${EVENT_COLUMNS.seq}) - (${FIRST_SEQ}) + 1) OVER (ORDER BY key ROWS UNBOUNDED PRECEDING),
+      ${Object.values(EVENT_COLUMNS).join(', ')}
+    FROM ${GIVEN} WHERE NOT EXISTS (SELECT 1 FROM task_events AS e WHERE e.task_id = ${EVENT_COLUMNS.task_id} AND ${hasEvents(FIRST_SEQ, EVENT_COLUMNS.seq)})
+    ORDER BY key
+    ON CONFLICT (task_id, seq) DO NOTHING RETURNING id, task_id, seq`,
   findEvents: `
-    SELECT e.id, e.task_id, e.seq FROM json_each(?1) AS named CROSS JOIN task_events AS e
-    WHERE e.task_id = named.${field('taskId')} AND e.seq = named.${field('seq')}`,
+    SELECT e.id - e.seq + (named.${field('seq')}) AS id, e.task_id, named.${field('seq')} AS seq
+    FROM json_each(?1) AS named CROSS JOIN task_events AS e
+    WHERE e.task_id = named.${field('taskId')} AND ${hasEvents(`named.${field('seq')}`, `named.${field('seq')}`)}`,
   saveResults: insert('task_results', columnsOf('saveResults'), '(task_id) DO UPDATE SET json = excluded.json'),
   saveKept: insert(
     'task_kept_results',

@@ -9,6 +9,7 @@ import { acquire, evict, release, type Readers } from '../knex-readers.ts';
 import type { SqliteConnection } from './connection.ts';
 import type { RawDatabase } from './sqlite-driver.ts';
 import { breaksConnection, commitUnknown, isBusy, keyTaken, leftAmid, sqliteCodeOf, sqliteFailure } from './failures.ts';
+import { countEvents } from '../rows/event-rows.ts';
 import { parameterOf } from './parameters.ts';
 import { isKeyTaken, isRepeat, lastEventNumber, parametersOf, SAVE_BATCH, type EventNumbers } from './save.ts';
 import { SQLITE_STATEMENTS } from './statements.ts';
@@ -75,34 +76,33 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
         throw fail(thrown, `run ${name}`);
       }
     });
-  const saveAndCommit = async (rows: SavedRows): Promise<readonly number[] | null> => {
+  const saveAndCommit = async (rows: SavedRows): Promise<number | null> => {
     requireAlive('saveAndCommit');
     // Kept results are rare, and no steps of the statement that nearly every batch is.
     if (batchId === null || state === 'writing' || rows.saveKept.length + rows.dropKept.length > 0) return null;
-    let ids: readonly number[] | null = null;
+    let last: number | null = null;
     // Made while the transaction before is being saved.
     const parameters = parametersOf(batchId, rows);
     if (early?.isEarly === true) early.waiting();
     await early?.requireBefore();
     try {
-      const last = (numbers.last ??= await lastEventNumber(writer));
-      ids = rows.insertEvents.map((_, index) => last + index + 1);
-      numbers.last = last + rows.insertEvents.length;
+      last = numbers.last ??= await lastEventNumber(writer);
+      numbers.last = last + countEvents(rows.insertEvents);
       const saved = writer.change(SAVE_BATCH, ...parameters, last);
       early?.letNextBegin();
       early?.saving();
       await saved;
       state = 'ended';
-      return ids;
+      return last;
     } catch (thrown) {
       numbers.last = null;
       if (isRepeat(thrown)) return null;
-      if (ids === null || !breaksConnection(thrown)) throw fail(thrown, 'save a batch');
+      if (last === null || !breaksConnection(thrown)) throw fail(thrown, 'save a batch');
       // As with a failed COMMIT: the work is complete, and the caller finds out whether it was committed.
       markBroken(thrown);
       state = 'ended';
       unknown = commitUnknown(thrown, batchId, file);
-      return ids;
+      return last;
     }
   };
   const transaction: Transaction = {

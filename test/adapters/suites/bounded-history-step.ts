@@ -31,21 +31,18 @@ export async function boundedHistoryStep(
       details: { reason: 'stale_generation', result: REFUSED },
     }),
   );
-  await commit(
-    before,
-    changes({
-      ...inserting(aTask({ eventSeq: LAST }), aTask({ id: aTaskId(2) })),
-      events: [
-        anEvent({ ...of, seq: 1, event: 'progress', details: { message: 'kept', log: 'y'.repeat(100_000) } }),
-        anEvent({ ...of, seq: 2, event: 'late_result', generation: aGeneration(1), details: { result: LATE, usage: { tokens_used: 7 } } }),
-        ...flood,
-        anEvent({ ...of, seq: LAST, event: 'report_refused', details: { reason: 'store_rolled_back', raised_to: 9 } }),
-        anEvent({ taskId: aTaskId(2) }),
-        anEvent({ taskId: aTaskId(3) }),
-        anEvent({ taskId: aTaskId(2), seq: 2 }),
-      ],
-    }),
-  );
+  const told = [
+    anEvent({ ...of, seq: 1, event: 'progress', details: { message: 'kept', log: 'y'.repeat(100_000) } }),
+    anEvent({ ...of, seq: 2, event: 'late_result', generation: aGeneration(1), details: { result: LATE, usage: { tokens_used: 7 } } }),
+    ...flood,
+    anEvent({ ...of, seq: LAST, event: 'report_refused', details: { reason: 'store_rolled_back', raised_to: 9 } }),
+    anEvent({ taskId: aTaskId(2) }),
+    anEvent({ taskId: aTaskId(3) }),
+    anEvent({ taskId: aTaskId(2), seq: 2 }),
+  ];
+  await commit(before, inserting(aTask({ eventSeq: LAST }), aTask({ id: aTaskId(2) })));
+  // Each had a row of its own.
+  for (const event of told) await commit(before, changes({ events: [event] }));
   const { lastId } = await before.events.marks();
   await before.close();
   // As the program before left it; one event went with its task.

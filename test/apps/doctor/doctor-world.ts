@@ -7,6 +7,7 @@ import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts
 import { fileJournal } from '../../../adapters/journal-file/file-journal.ts';
 import { EMPTY_JOURNAL, type JournalState } from '../../../core/application/sidecar/state/journal-state.ts';
 import { dueAtMs } from '../../../core/domain/transitions/due.ts';
+import type { TaskId } from '../../../core/domain/ids.ts';
 import type { TaskEvent } from '../../../core/domain/task/event.ts';
 import type { Task } from '../../../core/domain/task/task.ts';
 import { silentLog } from '../../../core/ports/log.ts';
@@ -135,6 +136,12 @@ export async function doctorWorld(t: Test, state: JournalState = EMPTY_JOURNAL):
   };
 }
 
+/** How many events of each task share its first row. */
+const SHARING_ROW = 2;
+
+const eventsOf = (taskId: TaskId, story: (typeof STORED)[number][1]): readonly TaskEvent[] =>
+  story.map((event, place) => anEvent({ taskId, seq: place + 1, ...event }));
+
 /** Commits one task of each kind with its past, and three entries of the audit log. */
 export async function fill(storage: Storage): Promise<void> {
   const tasks = STORED.map(([task, story]) => ({ ...task, eventSeq: story.length }));
@@ -142,13 +149,16 @@ export async function fill(storage: Storage): Promise<void> {
     await unit.save(
       changes({
         inserted: tasks.map((task) => ({ task, dueAtMs: dueAtMs(task, A_MOMENT_MS), body: aBody() })),
-        events: STORED.flatMap(([{ id }, story]) => story.map((event, place) => anEvent({ taskId: id, seq: place + 1, ...event }))),
+        // The others are saved one by one, so that each has a row that can be damaged alone.
+        events: STORED.flatMap(([{ id }, story]) => eventsOf(id, story).slice(0, SHARING_ROW)),
         results: [{ taskId: TASKS.completed, json: '{"output":"done"}' }],
         agents: [anAgent({ id: A1, slots: 2 }), anAgent({ id: A2 })],
         stopsSet: [aStop({ agentId: A2, taskId: TASKS.takenBack, reason: 'reclaimed' })],
         keys: [aKey({ taskIds: [TASKS.completed] })],
       }),
     );
+    for (const [{ id }, story] of STORED)
+      for (const event of eventsOf(id, story).slice(SHARING_ROW)) await unit.save(changes({ events: [event] }));
   });
   const actor = { id: 'tok-1', name: 'ops', role: 'operator' };
   const entry = { atMs: A_MOMENT_MS, actor, address: '192.0.2.7', object: A1, outcome: 'done', details: { deadline_ms: 1 } } as const;

@@ -4,7 +4,8 @@ import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { connectWriter } from '../../../adapters/storage-knex/postgres/connections.ts';
 import { settingsOf, type PostgresOptions } from '../../../adapters/storage-knex/postgres/options.ts';
 import { taskRead } from '../../../adapters/storage-knex/rows/columns.ts';
-import { bodyIn, eventIn, keyIn, stateIn, taskIn } from '../../../adapters/storage-knex/rows/rows.ts';
+import { eventsIn } from '../../../adapters/storage-knex/rows/event-rows.ts';
+import { bodyIn, keyIn, stateIn, taskIn } from '../../../adapters/storage-knex/rows/rows.ts';
 import { sqliteDriver } from '../../../adapters/storage-knex/sqlite/driver-choice.ts';
 import type { Agent, PendingStop } from '../../../core/domain/agent/agent.ts';
 import type { StoredEvent } from '../../../core/domain/task/event.ts';
@@ -78,7 +79,7 @@ export const readStored = (database: string): Promise<Stored> => sqliteReader(da
 
 async function storedBy(ask: Ask, integrity: string): Promise<Stored> {
   const rows = async <T>(sql: string, read: (row: Row) => T): Promise<T[]> => (await ask(sql)).map(read);
-  const events = await rows('SELECT * FROM task_events ORDER BY id', eventIn);
+  const events = (await rows('SELECT * FROM task_events ORDER BY id', eventsIn)).flat();
   const eventsOf = new Map<string, StoredEvent[]>();
   for (const event of events) {
     const of = eventsOf.get(event.taskId);

@@ -1,5 +1,6 @@
 /** A store as it is after much work: most tasks have ended, many wait, some are in the hands of agents that never come back. */
 import type { OpenEngine, Transaction } from '../../../../adapters/storage-knex/engine.ts';
+import { eventRows } from '../../../../adapters/storage-knex/rows/event-rows.ts';
 import { agentColumns, taskColumns } from '../../../../adapters/storage-knex/rows/rows.ts';
 import type { StatementName } from '../../../../adapters/storage-knex/statements.ts';
 import { systemClock } from '../../../../adapters/clock-system/system-clock.ts';
@@ -91,8 +92,9 @@ async function save(transaction: Transaction, { inserted, events, results, agent
     inserted.flatMap(({ task }) => task.dependsOn.map((dependsOn) => ({ taskId: task.id, dependsOn }))),
   );
   await write('saveResults', results);
-  for (let from = 0; from < events.length; from += ROWS_IN_STATEMENT)
-    await transaction.rows('insertEvents', events.slice(from, from + ROWS_IN_STATEMENT));
+  const rows = eventRows(events);
+  for (let from = 0; from < rows.length; from += ROWS_IN_STATEMENT)
+    await transaction.rows('insertEvents', rows.slice(from, from + ROWS_IN_STATEMENT));
 }
 
 /** One transition after the other, each decided of the one before. */

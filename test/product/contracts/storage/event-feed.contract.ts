@@ -1,5 +1,6 @@
 /** What every `EventFeed` keeps. Each MUST of core/ports/event-feed.ts is a test here. */
 import { agentHistoryId, type StoredEvent } from '../../../../core/domain/task/event.ts';
+import { matchesFilter } from '../../../../core/ports/event-feed.ts';
 import { inSuite, type TestRunner } from '../contract-case.ts';
 import { aTaskId, anAgentId, anEvent, changes } from '../fixtures.ts';
 import { commit, openedIn, type StorageSubject } from './storage-room.ts';
@@ -16,6 +17,36 @@ export function eventFeedCases(name: string, subject: StorageSubject, runner: Te
       t.strictSame((await storage.events.after(stored[1]?.id ?? 0, {}, 2)).events, stored.slice(2, 4));
       t.strictSame((await storage.events.after(stored[4]?.id ?? 0, {}, 10)).events, []);
       t.strictSame((await storage.events.after(Number.MAX_SAFE_INTEGER, {}, 10)).events, []);
+    });
+
+    test('gives events one by one, however many of a task are of one commit and wherever a page begins', async (t) => {
+      const storage = await openedIn(t, subject);
+      const [a1, a2] = [anAgentId('a1'), anAgentId('a2')];
+      const one = Array.from({ length: 20 }, (_, n) =>
+        anEvent({
+          seq: n + 1,
+          event: n % 3 === 0 ? 'progress' : 'woken',
+          agentId: n % 2 === 0 ? a1 : a2,
+          details: n % 5 === 0 ? { n } : null,
+        }),
+      );
+      const other = [1, 2, 3].map((seq) => anEvent({ taskId: aTaskId(2), seq, event: 'accepted', details: { told: 'a2', of: 'woken' } }));
+      const stored = await commit(storage, changes({ events: [...one, ...other] }));
+      for (const filter of [{}, { taskId: aTaskId(1) }, { agentId: a2 }, { event: 'woken' }, { event: 'woken', agentId: a2 }] as const)
+        for (const limit of [1, 2, 7, 100])
+          for (const from of [0, 4, 9, 19]) {
+            const afterId = stored[from]?.id ?? 0;
+            const found: StoredEvent[] = [];
+            for (let at = afterId; ;) {
+              const page = await storage.events.after(at, filter, limit);
+              if (page.events.length > limit) t.fail(`${page.events.length} of ${limit}`);
+              found.push(...page.events);
+              if (page.untilId === at) break;
+              at = page.untilId;
+            }
+            const wanted = stored.filter((event) => event.id > afterId && matchesFilter(filter, event));
+            t.strictSame(found, wanted, `${JSON.stringify(filter)}, ${limit} at once after ${afterId}`);
+          }
     });
 
     test('filters, alone and together', async (t) => {

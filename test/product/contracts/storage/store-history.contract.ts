@@ -25,6 +25,22 @@ export function storeHistoryCases(name: string, subject: StorageSubject, runner:
       t.strictSame(await storage.tasks.history(aTaskId(3), { limit: 4, bytesMax: 1 }), [], 'of an unknown task there is none');
     });
 
+    test('a page begins and ends anywhere among the events that one commit added', async (t) => {
+      const storage = await openedIn(t, subject);
+      await commit(storage, changes({ ...inserting(aTask({ eventSeq: 3 })), events: manyEvents(3, 1) }));
+      await commit(storage, changes({ events: manyEvents(21, 1).slice(3) }));
+      await commit(storage, changes({ events: manyEvents(22, 1).slice(21) }));
+      const all = Array.from({ length: 22 }, (_, n) => n + 1);
+      const page = async (over: { before?: number; after?: number }, limit: number, bytesMax = 1_000_000) =>
+        (await storage.tasks.history(aTaskId(1), { ...over, limit, bytesMax })).map(({ seq }) => seq);
+      for (const seq of all)
+        for (const limit of [1, 4, 100]) {
+          t.strictSame(await page({ before: seq }, limit), all.filter((one) => one < seq).slice(-limit), `${limit} before ${seq}`);
+          t.strictSame(await page({ after: seq }, limit), all.filter((one) => one > seq).slice(0, limit), `${limit} after ${seq}`);
+          if (seq > 1) t.strictSame(await page({ before: seq }, limit, 1), [seq - 1], `one before ${seq}, however small the bound`);
+        }
+    });
+
     test('a page ends once it has its bytes, with one event at least', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, changes({ ...inserting(aTask({ eventSeq: 9 })), events: manyEvents(9, 1_000) }));

@@ -174,6 +174,20 @@ export function storeUnitCases(name: string, subject: StorageSubject, runner: Te
       t.strictSame((await look(storage, (unit) => unit.load({ tasks: [], agents: [], keys: [aKey()] }))).keys, [aKey()]);
     });
 
+    test('tolerates repeats of some of the events that one commit added to a task, with and without more', async (t) => {
+      const storage = await openedIn(t, subject);
+      const events = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, n) => anEvent({ seq: from + n }));
+      const stored = await commit(storage, changes({ ...inserting(aTask()), events: events(1, 4) }));
+      t.strictSame(await commit(storage, changes({ ...inserting(aTask()), events: events(1, 2) })), stored.slice(0, 2), 'the first');
+      t.strictSame(await commit(storage, changes({ ...inserting(aTask()), events: events(1, 4) })), stored, 'all');
+      const next = await commit(storage, changes({ ...inserting(aTask()), events: [...events(2, 6), anEvent({ taskId: aTaskId(2) })] }));
+      t.strictSame(next.slice(0, 3), stored.slice(1), 'the last, and two more');
+      const all = (await storage.events.after(0, { taskId: aTaskId(1) }, 100)).events;
+      t.strictSame(all, [...stored, ...next.slice(3, 5)]);
+      const ids = [...all.map(({ id }) => id), next[5]?.id ?? 0].sort((a, b) => a - b);
+      t.strictSame(ids, ids.map((_, n) => n + 1), 'and no number is left out'); // prettier-ignore
+    });
+
     test('a key that was not loaded and belongs to other tasks fails the whole transaction, which may be repeated', async (t) => {
       const storage = await openedIn(t, subject);
       if (!(await look(storage, async (unit) => unit.isExclusive))) return;
