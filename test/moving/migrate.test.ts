@@ -194,8 +194,8 @@ async function killedAmid(to: string): Promise<void> {
 t.test('a damaged store is not copied, and the doctor is named', async (t) => {
   const [schema, file] = [emptySchema(t, server), path.join(await emptyFolder(t), 'damaged.db')];
   await migrate('sqlite:full.db', `sqlite:${file}`);
-  await outside(file, "INSERT INTO task_bodies VALUES ('task-00000000000000fd', '{}')");
-  await refused(t, migrate(`sqlite:${file}`, ofSchema(schema)), 'AC_COPY_DIFFERS', /task_bodies.*doctor --fsck/);
+  await outside(file, "INSERT INTO task_dependencies VALUES ('task-00000000000000fc', 'task-00000000000000fd')");
+  await refused(t, migrate(`sqlite:${file}`, ofSchema(schema)), 'AC_COPY_DIFFERS', /task_dependencies.*doctor --fsck/);
   await failsWith(t, closedBefore(t, postgresStorage({ url: server.url, schema })).open(), 'AC_MOVE_UNFINISHED', 'no hub opens the part');
 });
 

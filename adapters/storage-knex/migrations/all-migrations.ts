@@ -15,6 +15,7 @@ import { rejectedApart } from './0014-rejected-apart.ts';
 import { listsWithoutAssigned } from './0015-lists-without-assigned.ts';
 import { fewerBatches } from './0016-fewer-batches.ts';
 import { fewerEventRows } from './0017-fewer-event-rows.ts';
+import { lighterSaves } from './0018-lighter-saves.ts';
 import { statesWithoutColumns } from './0019-states-without-columns.ts';
 import type { Migration } from './migration.ts';
 
@@ -35,5 +36,6 @@ export const ALL_MIGRATIONS: readonly Migration[] = [
   listsWithoutAssigned,
   fewerBatches,
   fewerEventRows,
+  lighterSaves,
   statesWithoutColumns,
 ];
