@@ -12,9 +12,10 @@ import type { Changes, StoreCapabilities } from '../../core/ports/task-store.ts'
 import type { EventRow } from './rows/event-rows.ts';
 import type { Row } from './rows/row.ts';
 import type { agentColumns, keptColumns, taskColumns } from './rows/rows.ts';
-import type { ClusterStatementName, StatementName } from './statements.ts';
+import type { ClusterStatementName, CountingStatementName, StatementName } from './statements.ts';
 
 export type { Row } from './rows/row.ts';
+export type { CountingStatementName } from './statements.ts';
 
 /** Runs statements by their names. A statement's parameter is any JSON value. */
 export interface StatementsRun<Name extends string> {
@@ -37,13 +38,27 @@ export interface Transaction extends StatementsRun<StatementName> {
   readonly exclusive: object | null;
   /** The statements that several hubs need; null where the database serves one hub. */
   readonly cluster: StatementsRun<ClusterStatementName> | null;
+  /** The statements by which who saves tasks counts them; null where the database counts them itself. */
+  readonly counting: StatementsRun<CountingStatementName> | null;
   /** Records the batch, together with the last statements. Where nobody asks for it, that is done after the work. */
   readonly record?: () => Promise<void>;
   /**
    * Saves all of it in one go and commits, as the last thing that is done in the transaction; answers the number of the newest event before.
    * Null: nothing was done, and it is to be saved by one statement after the other. Undefined: this database cannot.
+   * `counts`: where `counting` is not null, what the rows change of the counts if every new task is new. With one that is not, nothing is done.
    */
-  readonly saveAndCommit?: (rows: SavedRows) => Promise<number | null>;
+  readonly saveAndCommit?: (rows: SavedRows, counts: readonly CountChange[]) => Promise<number | null>;
+}
+
+/** Where a task is counted: by its status, and its lane, which never changes. */
+export interface CountedPlace {
+  readonly status: string;
+  readonly lane: number;
+}
+
+/** By how many the tasks of a place change; never 0. */
+export interface CountChange extends CountedPlace {
+  readonly tasks: number;
 }
 
 /** What a batch saves, by the statement that saves it, in the order of the statements. */

@@ -6,7 +6,7 @@ import { keysOfGroup, waitingRequirement, type RequirementGroup, type Task } fro
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Changes, DependentsOf, HeldCount, LoadNames, Loaded, StoreUnit } from '../../core/ports/task-store.ts';
 import { appendAudit } from './audit/append-audit.ts';
-import type { Row, SavedRows, Transaction } from './engine.ts';
+import type { CountedPlace, Row, SavedRows, Transaction } from './engine.ts';
 import { activeIn, knexClusterUnit } from './knex-cluster-unit.ts';
 import { heldBy, holdingsOf, loadInOrder, tombstonesOf } from './load-in-order.ts';
 import { agentColumns, agentIn, bodyIn, keptColumns, keyIn, taskColumns, taskIn } from './rows/rows.ts';
@@ -15,6 +15,7 @@ import { countEvents, eventRows, storedEvent, type EventRow } from './rows/event
 import { removeAgents, removeOldRows } from './old-rows.ts';
 import type { StateCache } from './cache/state-cache.ts';
 import { ROWS_IN_STATEMENT, slices, type StatementName } from './statements.ts';
+import { countsOfAny, countsOfNew, placeOf } from './rows/task-counts.ts';
 import { KEYS_MAX, type ReadyQueueCache } from './cache/ready-queue-cache.ts';
 
 /** Later than any time: what is not eligible yet counts too. */
@@ -33,16 +34,24 @@ export interface CacheHooks {
   readonly onSaved: (changes: Changes) => void;
   readonly onRead: (tasks: readonly Task[]) => void;
   readonly onCounted: (counts: readonly HeldCount[]) => void;
+  /** Called when new tasks were there already: they are not what was said of them. */
+  readonly onRepeated: () => void;
 }
 
 /** `hooks`: while nobody else writes the database; null where others may, and nothing is cached. */
 export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null, readable: ReadableOf): StoreUnit {
   /** Null once the unit has saved something: from then on the cache is behind the transaction. */
   let cache = hooks?.cache ?? null;
+  /** Tasks that this unit read or was given out of the ready queue, which need not be cached as tasks. Of use to who counts. */
+  const seen = new Map<TaskId, Task>();
+  const see = (tasks: readonly Task[]): readonly Task[] => {
+    if (transaction.counting !== null) for (const task of tasks) seen.set(task.id, task);
+    return tasks;
+  };
   const tasksBy = async (statement: StatementName, parameter: unknown): Promise<readonly Task[]> => {
     const rows = await transaction.rows(statement, parameter);
     const tasks = statement === 'loadTasks' ? rows.map(taskIn) : readable(rows, taskIn);
-    if (cache !== null) hooks?.onRead(tasks);
+    if (cache !== null) hooks?.onRead(see(tasks));
     return tasks;
   };
   const agentsBy = async (statement: StatementName, parameter: unknown): Promise<readonly Agent[]> => {
@@ -138,7 +147,7 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
       const keys = [...new Set(requirementKeys)];
       if (keys.length === 0) return [];
       const queue = await readyQueueWith(nowMs, limitPerLane, keys);
-      return queue?.claimable(keys, nowMs, limitPerLane) ?? tasksBy('claimable', { keys, nowMs, limitPerLane });
+      return queue === undefined ? tasksBy('claimable', { keys, nowMs, limitPerLane }) : see(queue.claimable(keys, nowMs, limitPerLane));
     },
     due: (nowMs, limit) => tasksBy('due', { nowMs, limit }),
     async dependentsOf(of, limit) {
@@ -188,11 +197,21 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
     },
     async save(changes, isLast) {
       const rows = rowsOf(changes);
+      const before = cache;
+      const saving: Saving = {
+        transaction,
+        rows,
+        mail: changes.mail,
+        events: changes.events,
+        // What it saved before is not among what it knows.
+        known: (id) => placeIn(before === null ? undefined : (seen.get(id) ?? before.task(id))),
+        onRepeated: () => hooks?.onRepeated(),
+      };
       cache = null;
       hooks?.onSaved(changes);
       const { audit = [], mail } = changes;
-      if (isLast === true && audit.length === 0) return isEmpty(rows) && mail.length === 0 ? [] : saveLast(transaction, rows, changes);
-      const events = await save(transaction, rows, changes, false);
+      if (isLast === true && audit.length === 0) return isEmpty(rows) && mail.length === 0 ? [] : saveLast(saving);
+      const events = await save(saving, false);
       await appendAudit(transaction, audit);
       return events;
     },
@@ -244,16 +263,29 @@ const rowsOf = ({ inserted, updated, results, kept, keptDropped, agents, stopsCl
   insertEvents: eventRows(events),
 });
 
-/** What is saved beside rows, or in more events than rows. */
-type Said = Pick<Changes, 'mail' | 'events'>;
+/** What is being saved, and what is known of it. */
+interface Saving {
+  readonly transaction: Transaction;
+  readonly rows: SavedRows;
+  readonly mail: Changes['mail'];
+  /** More of them than rows. */
+  readonly events: Changes['events'];
+  /** Where a task stands before this. */
+  readonly known: (id: TaskId) => CountedPlace | undefined;
+  readonly onRepeated: () => void;
+}
+
+const placeIn = (task: Task | undefined): CountedPlace | undefined => (task === undefined ? undefined : placeOf(task));
 
 /**
  * All at once where no statement would be too large. A task that changed and is not there is a mistake of the caller, and fails
  * the transaction.
  */
-async function save(transaction: Transaction, rows: SavedRows, { mail, events }: Said, isLast: boolean): Promise<readonly StoredEvent[]> {
+async function save({ transaction, rows, mail, events, onRepeated }: Saving, isLast: boolean): Promise<readonly StoredEvent[]> {
   const { insertEvents, ...others } = rows;
-  const { cluster } = transaction;
+  const { cluster, counting } = transaction;
+  const counts = counting === null ? null : await countsOfAny(counting, rows);
+  if (counts?.repeated === true) onRepeated();
   const stored: (readonly StoredEvent[])[] = [];
   let updated = 0;
   const steps: (() => Promise<unknown>)[] = [
@@ -263,6 +295,7 @@ async function save(transaction: Transaction, rows: SavedRows, { mail, events }:
         if (statement === 'updateTasks') updated += changed;
       }),
     ),
+    ...(counting === null || counts === null || counts.changes.length === 0 ? [] : [() => counting.change('saveCounts', counts.changes)]),
     ...(cluster === null ? [] : [...slices(mail)].map((slice) => () => cluster.change('insertMail', slice))),
     ...[...slices(insertEvents)].map((slice, nth, all) => async () => {
       const sliced = events.slice(countEvents(all[nth - 1] ?? []), countEvents(slice));
@@ -285,10 +318,13 @@ const isEmpty = (rows: SavedRows): boolean => keysOf(rows).every((statement) => 
 const isSmall = (rows: SavedRows): boolean => keysOf(rows).every((statement) => rows[statement].length <= ROWS_IN_STATEMENT);
 
 /** As `save`, and commits with it where the database can and no statement would be too large. */
-async function saveLast(transaction: Transaction, rows: SavedRows, said: Said): Promise<readonly StoredEvent[]> {
-  const last = isSmall(rows) && said.mail.length === 0 ? await transaction.saveAndCommit?.(rows) : null;
-  if (last === null || last === undefined) return save(transaction, rows, said, true);
-  return said.events.map((event, index) => storedEvent(event, last + index + 1));
+async function saveLast(saving: Saving): Promise<readonly StoredEvent[]> {
+  const { transaction, rows, mail, events, known } = saving;
+  const { counting, saveAndCommit } = transaction;
+  if (saveAndCommit === undefined || !isSmall(rows) || mail.length > 0) return save(saving, true);
+  const last = await saveAndCommit(rows, counting === null ? [] : await countsOfNew(counting, rows, known));
+  if (last === null) return save(saving, true);
+  return events.map((event, index) => storedEvent(event, last + index + 1));
 }
 
 const keysOf = <K extends string>(object: Readonly<Record<K, unknown>>): readonly K[] => Object.keys(object) as K[];

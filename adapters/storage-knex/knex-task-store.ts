@@ -52,11 +52,13 @@ export function knexTaskStore(
       const saved: Changes[] = [];
       const found: (readonly Task[])[] = [];
       const counted: (readonly HeldCount[])[] = [];
+      let isRepeated = false;
       const hooks: CacheHooks = {
         cache,
         onSaved: (changes) => void saved.push(changes),
         onRead: (tasks) => void found.push(tasks),
         onCounted: (counts) => void counted.push(counts),
+        onRepeated: () => void (isRepeated = true),
       };
       /** Null where others may write. Where they may have written since the transaction before, the cache is emptied. */
       const hooksOf = ({ exclusive }: Transaction): CacheHooks | null => {
@@ -86,6 +88,7 @@ export function knexTaskStore(
           hooked,
         );
         take();
+        if (isRepeated) cache.clear();
         return answer;
       } catch (thrown) {
         cache.clear();

@@ -195,14 +195,24 @@ export const CLUSTER_STATEMENTS = {
   dropMail: 'writes',
 } as const satisfies Readonly<Record<string, 'reads' | 'writes'>>;
 
+/** Those of a database whose tasks are counted by who saves them; one that counts them itself has none of these. */
+export const COUNTING_STATEMENTS = {
+  /** Parameter: task ids. Rows: `id`, `status`, `lane`. */
+  countedPlaces: 'reads',
+  /** Parameter: `{status, lane, tasks}`s, each status and lane once; tasks: by how many they change. Changes. */
+  saveCounts: 'writes',
+} as const satisfies Readonly<Record<string, 'reads' | 'writes'>>;
+
 export type StatementName = keyof typeof STATEMENTS;
 export type ClusterStatementName = keyof typeof CLUSTER_STATEMENTS;
+export type CountingStatementName = keyof typeof COUNTING_STATEMENTS;
 /** A database's text of each. */
 export type Statements = Readonly<Record<StatementName, string>>;
 export type ClusterStatements = Readonly<Record<ClusterStatementName, string>>;
+export type CountingStatements = Readonly<Record<CountingStatementName, string>>;
 
-const ALL = { ...STATEMENTS, ...CLUSTER_STATEMENTS };
-export const isWrite = (name: StatementName | ClusterStatementName): boolean => ALL[name] === 'writes';
+const ALL = { ...STATEMENTS, ...CLUSTER_STATEMENTS, ...COUNTING_STATEMENTS };
+export const isWrite = (name: keyof typeof ALL): boolean => ALL[name] === 'writes';
 
 /** What of a kept result a later one of its name replaces. */
 export const KEPT_CHANGING = ['kind', 'reason', 'bytes', 'sha256', 'kept_at', 'result', 'details'] as const;

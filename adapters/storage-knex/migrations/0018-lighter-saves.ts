@@ -1,4 +1,7 @@
 /**
+ * Who saves tasks in SQLite counts them, too, once for a whole batch: triggers counted each row that came or changed. Removals are rare, and
+ * still counted by their trigger. On Postgres triggers count once for each statement, as ever.
+ *
  * Bodies and results no longer refer to their task: they are saved in one transaction with it, or with a change of it, and the reference
  * was looked up for each of them. As a task is removed, a trigger removes both.
  */
@@ -10,6 +13,8 @@ const REFERENCE = ' REFERENCES tasks (id) ON DELETE CASCADE';
 export const lighterSaves: Migration = {
   name: '0018-lighter-saves',
   sqlite: [
+    `DROP TRIGGER tasks_counted_in`,
+    `DROP TRIGGER tasks_counted_over`,
     // SQLite has no statement that takes a reference away, but means nothing by it that is stored. So its text is taken out, as SQLite's
     // documentation of ALTER TABLE describes: to copy both tables takes a minute per million tasks, and room for both twice.
     `PRAGMA writable_schema = ON`,

@@ -51,6 +51,7 @@ async function copied(source: Side, target: Target, onProgress: Move['onProgress
   const progress = counting('copying', of, onProgress);
   for (const table of tables) await copyTable(source, target, table, progress);
   await target.setLastEvent(await lastEventOf(source));
+  await target.countTasks();
 
   const compared = counting('comparing', 2 * of, onProgress);
   const wanted = await digestsOf(source, tables, compared);

@@ -34,6 +34,8 @@ export interface Place {
 export interface Target extends Side {
   /** The next event gets a higher number. */
   setLastEvent(last: number): Promise<void>;
+  /** Counts the tasks that came, where no trigger has. */
+  countTasks(): Promise<void>;
   /** Takes the mark away, with a commit that is on disk as all before it. */
   finish(): Promise<void>;
 }

@@ -115,6 +115,7 @@ async function openTarget(
         await writer.change("DELETE FROM sqlite_sequence WHERE name = 'task_events'");
         await writer.change(`INSERT INTO sqlite_sequence (name, seq) VALUES ('task_events', ${last})`);
       },
+      countTasks: async () => void (await writer.change(COUNT_TASKS)),
       async finish() {
         await writer.change('PRAGMA synchronous = FULL');
         await writer.change(`DELETE FROM migrations WHERE name = '${MOVE_UNFINISHED}'`);
@@ -126,6 +127,10 @@ async function openTarget(
     throw thrown;
   }
 }
+
+const COUNT_TASKS = `
+  INSERT INTO task_counts (status, lane, tasks) SELECT status, lane, count(*) FROM tasks WHERE true GROUP BY status, lane
+  ON CONFLICT (status, lane) DO UPDATE SET tasks = excluded.tasks`;
 
 /** What the file has before anything is changed in it: its steps, and a table with something in it. */
 async function lookedAt(

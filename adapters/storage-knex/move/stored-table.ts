@@ -22,7 +22,7 @@ export const STAYING: Readonly<Record<string, string>> = {
   migrations_lock: 'belongs to Knex',
   sqlite_sequence: "SQLite's number of the last event: moved as a number",
   event_numbers: "Postgres' number of the last event: moved as a number",
-  task_counts: 'made by triggers as tasks come in: compared after the move',
+  task_counts: 'counted anew, of the tasks that came: compared after the move',
   batches: 'committed batches, of which only the hub that wrote them asks',
   hubs: 'which hubs live: none does while a store is moved',
   hub_mail: 'what living hubs ask each other to send at once; whoever comes back is told anew from the tasks themselves',

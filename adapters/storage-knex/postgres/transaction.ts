@@ -162,6 +162,7 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
     nowMs: write.clock.nowMs(),
     removableMs: write.clock.removableMs(),
     cluster: statements,
+    counting: null,
     exclusive,
     record,
     saveAndCommit,

@@ -3,14 +3,14 @@
  * thread a hand-over each, which takes longer than most of them. The statement inserts a row into a view, whose columns are
  * the rows of each kind as JSON; the view's trigger is made of the statements that save them one after the other.
  */
-import type { SavedRows } from '../engine.ts';
+import type { CountChange, SavedRows } from '../engine.ts';
 import type { SqliteConnection } from './connection.ts';
 import { sqliteCodeOf } from './failures.ts';
 import { parameterOf } from './parameters.ts';
 import { INSERT_NUMBERED_EVENTS, SQLITE_STATEMENTS } from './statements.ts';
 
 /** What is raised where a task or an event that was to be new was there before: nothing was saved. */
-const REPEATED = 'agentcom: a task or an event was saved before';
+const REPEATED = 'agentcom: a new row was saved before';
 /** What is raised where a changed task was never inserted. */
 const NEVER_INSERTED = 'agentcom: a changed task was never inserted';
 
@@ -19,7 +19,7 @@ const KEY_TAKEN = 'agentcom: an idempotency key was saved before';
 
 /** The kinds in the order in which they are saved, each with its statement. */
 const STEPS: readonly (readonly [kind: keyof SavedRows, statement: string, raised?: string])[] = [
-  // The events of a repeated task may be there in other rows, where their own names do not tell.
+  // The events of a repeated task may be there in other rows, where their own names do not tell; and it must not be counted again.
   ['insertTasks', SQLITE_STATEMENTS.insertTasks, REPEATED],
   ['insertBodies', SQLITE_STATEMENTS.insertBodies],
   ['insertDependencies', SQLITE_STATEMENTS.insertDependencies],
@@ -42,7 +42,7 @@ const stepOf = (text: string, column: string): string => `${text.replaceAll('?1'
 /** Run once on a connection that saves so. */
 export const SAVE_AT_ONCE: readonly string[] = [
   `CREATE TEMP TRIGGER refuse_taken_key BEFORE UPDATE ON idempotency_keys BEGIN SELECT RAISE(ABORT, '${KEY_TAKEN}'); END`,
-  `CREATE TEMP VIEW saved_batch AS SELECT ${['recordBatch', ...STEPS.map(([kind]) => kind), ...COUNTED.map(countOf), 'lastEvent'].map((column) => `NULL AS ${column}`).join(', ')}`,
+  `CREATE TEMP VIEW saved_batch AS SELECT ${['recordBatch', ...STEPS.map(([kind]) => kind), 'saveCounts', ...COUNTED.map(countOf), 'lastEvent'].map((column) => `NULL AS ${column}`).join(', ')}`,
   `CREATE TEMP TRIGGER save_batch INSTEAD OF INSERT ON saved_batch BEGIN
     ${stepOf(SQLITE_STATEMENTS.recordBatch, 'recordBatch')}
     ${STEPS.map(([kind, statement, raised]) =>
@@ -50,15 +50,17 @@ export const SAVE_AT_ONCE: readonly string[] = [
         ? stepOf(statement, kind)
         : `${stepOf(statement, kind)} SELECT RAISE(ABORT, '${raised}') WHERE changes() <> NEW.${countOf(kind)};`,
     ).join('\n')}
+    ${stepOf(SQLITE_STATEMENTS.saveCounts, 'saveCounts')}
   END`,
 ];
 
 /** Its parameters: `parametersOf`, and the number of the newest event. */
-export const SAVE_BATCH = `INSERT INTO saved_batch VALUES (${['', ...STEPS, ...COUNTED, ''].map((_, index) => `?${index + 1}`).join(', ')})`;
+export const SAVE_BATCH = `INSERT INTO saved_batch VALUES (${['', ...STEPS, '', ...COUNTED, ''].map((_, index) => `?${index + 1}`).join(', ')})`;
 
-export const parametersOf = (batchId: string, rows: SavedRows): readonly (string | number | null)[] => [
+export const parametersOf = (batchId: string, rows: SavedRows, counts: readonly CountChange[]): readonly (string | number | null)[] => [
   JSON.stringify(batchId),
   ...STEPS.map(([kind]) => (rows[kind].length === 0 ? null : parameterOf(kind, rows[kind]))),
+  counts.length === 0 ? null : parameterOf('saveCounts', counts),
   ...COUNTED.map((kind) => rows[kind].length),
 ];
 

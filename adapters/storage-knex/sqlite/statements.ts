@@ -2,7 +2,7 @@
  * SQLite's text of the statements. `json_each(?1)` makes rows of the parameter; a statement that must not wander off its
  * index says so (`INDEXED BY`, `CROSS JOIN` for the order), because these tables are never analysed.
  */
-import { KEPT_CHANGING, type Statements } from '../statements.ts';
+import { KEPT_CHANGING, type CountingStatements, type Statements } from '../statements.ts';
 import {
   AGENT_COLUMNS,
   AUDIT_COLUMNS,
@@ -61,7 +61,13 @@ const STOP_FIELDS = fieldsOf(STOP_NAME);
 
 const IS_LIVE_TOKEN = `revoked_at IS NULL AND (expires_at IS NULL OR expires_at > (?1 ->> '$.nowMs'))`;
 
-export const SQLITE_STATEMENTS: Statements = {
+/** Where a batch changes how many tasks. */
+const COUNT_FIELDS = { status: field('status'), lane: field('lane'), tasks: field('tasks') };
+
+export const SQLITE_STATEMENTS: Statements & CountingStatements = {
+  countedPlaces: `SELECT id, status, lane FROM tasks WHERE id IN ${NAMES}`,
+  saveCounts: insert('task_counts', COUNT_FIELDS, '(status, lane) DO UPDATE SET tasks = tasks + excluded.tasks'),
+
   recordBatch: `INSERT INTO batches (batch_id) VALUES (?1 ->> '$')`,
   probe: 'UPDATE store SET probes = probes + 1',
 

@@ -4,7 +4,7 @@ import type { StoreClock } from '../../../core/domain/store-clock.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import { oneAtATime, type EarlyTransaction, type Turn } from '../../../core/ports/opening.ts';
-import type { Row, SavedRows, Transaction } from '../engine.ts';
+import type { CountChange, CountingStatementName, Row, SavedRows, StatementsRun, Transaction } from '../engine.ts';
 import { acquire, evict, release, type Readers } from '../knex-readers.ts';
 import type { SqliteConnection } from './connection.ts';
 import type { RawDatabase } from './sqlite-driver.ts';
@@ -14,6 +14,8 @@ import { parameterOf } from './parameters.ts';
 import { isKeyTaken, isRepeat, lastEventNumber, parametersOf, SAVE_BATCH, type EventNumbers } from './save.ts';
 import { SQLITE_STATEMENTS } from './statements.ts';
 import { isWrite, type StatementName } from '../statements.ts';
+
+type AnyStatement = StatementName | CountingStatementName;
 
 export interface SqliteWrite<T> {
   /** Whose time the transaction has. */
@@ -65,7 +67,7 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
     }
     state = 'writing';
   };
-  const run = <R>(name: StatementName, work: () => Promise<R>): Promise<R> =>
+  const run = <R>(name: AnyStatement, work: () => Promise<R>): Promise<R> =>
     inTurn(async () => {
       await early?.requireBefore();
       requireAlive(name);
@@ -76,13 +78,13 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
         throw fail(thrown, `run ${name}`);
       }
     });
-  const saveAndCommit = async (rows: SavedRows): Promise<number | null> => {
+  const saveAndCommit = async (rows: SavedRows, counts: readonly CountChange[]): Promise<number | null> => {
     requireAlive('saveAndCommit');
     // Kept results are rare, and no steps of the statement that nearly every batch is.
     if (batchId === null || state === 'writing' || rows.saveKept.length + rows.dropKept.length > 0) return null;
     let last: number | null = null;
     // Made while the transaction before is being saved.
-    const parameters = parametersOf(batchId, rows);
+    const parameters = parametersOf(batchId, rows, counts);
     if (early?.isEarly === true) early.waiting();
     await early?.requireBefore();
     try {
@@ -105,13 +107,17 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
       return last;
     }
   };
+  const statements: StatementsRun<AnyStatement> = {
+    rows: (name, parameter): Promise<readonly Row[]> => run(name, () => writer.rows(SQLITE_STATEMENTS[name], textOf(name, parameter))),
+    change: (name, parameter) => run(name, () => writer.change(SQLITE_STATEMENTS[name], textOf(name, parameter))),
+  };
   const transaction: Transaction = {
+    ...statements,
     nowMs: clock.nowMs(),
     removableMs: clock.removableMs(),
     cluster: null,
+    counting: statements,
     exclusive: numbers,
-    rows: (name, parameter): Promise<readonly Row[]> => run(name, () => writer.rows(SQLITE_STATEMENTS[name], textOf(name, parameter))),
-    change: (name, parameter) => run(name, () => writer.change(SQLITE_STATEMENTS[name], textOf(name, parameter))),
     saveAndCommit,
   };
   const rollBack = async (): Promise<void> => {
@@ -156,7 +162,7 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
   return answer;
 }
 
-const textOf = (name: StatementName, parameter: unknown): string | undefined =>
+const textOf = (name: AnyStatement, parameter: unknown): string | undefined =>
   parameter === undefined ? undefined : parameterOf(name, parameter);
 
 /** Between two interruptions of a read that goes on with its next statement. */

@@ -207,7 +207,7 @@ t.test('with the store to itself: one statement, or a transaction that begins wi
     await run(connection, work);
     return statements;
   };
-  t.strictSame(await sent(async ({ saveAndCommit }) => saveAndCommit?.(NO_ROWS)), ['SELECT pg_temp.save_batch($1::text,']);
+  t.strictSame(await sent(async ({ saveAndCommit }) => saveAndCommit?.(NO_ROWS, [])), ['SELECT pg_temp.save_batch($1::text,']);
   t.strictSame(await sent(({ rows }) => rows('loadTasks', [])), ['SELECT id,'], 'what is read stays true without a transaction');
   t.strictSame(await sent(async () => 'nothing'), ['SELECT clock'], 'what is decided on the cache alone is vouched for');
   t.strictSame(
@@ -218,7 +218,7 @@ t.test('with the store to itself: one statement, or a transaction that begins wi
   t.strictSame(
     await sent(async ({ change, saveAndCommit }) => {
       await change('insertTasks', []);
-      t.equal(await saveAndCommit?.(NO_ROWS), null, 'not while a transaction is open');
+      t.equal(await saveAndCommit?.(NO_ROWS, []), null, 'not while a transaction is open');
     }),
     ['BEGIN ISOLATION', 'INSERT INTO', 'WITH old', 'COMMIT'],
   );
@@ -235,7 +235,7 @@ t.test('with the store to itself: one statement, or a transaction that begins wi
     const broken: unknown[] = [];
     await failsWith(
       t,
-      run(connection, async ({ saveAndCommit }) => saveAndCommit?.(NO_ROWS), broken),
+      run(connection, async ({ saveAndCommit }) => saveAndCommit?.(NO_ROWS, []), broken),
       code,
       fault.code,
     );

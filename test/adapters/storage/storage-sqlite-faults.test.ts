@@ -101,7 +101,7 @@ t.test('a batch saved at once: each of its statements failing in turn', async (t
   const rows: SavedRows = { ...NO_ROWS, insertEvents: eventRows([anEvent(), anEvent({ seq: 2 })]) };
   let done: readonly (number | null | undefined)[] = [];
   const work = async (transaction: Transaction) => {
-    const last = await transaction.saveAndCommit?.(rows);
+    const last = await transaction.saveAndCommit?.(rows, []);
     done = [...done, last];
     return last;
   };

@@ -2,6 +2,7 @@
 import type { OpenEngine, Transaction } from '../../../../adapters/storage-knex/engine.ts';
 import { eventRows } from '../../../../adapters/storage-knex/rows/event-rows.ts';
 import { agentColumns, taskColumns } from '../../../../adapters/storage-knex/rows/rows.ts';
+import { countsOfNew } from '../../../../adapters/storage-knex/rows/task-counts.ts';
 import type { StatementName } from '../../../../adapters/storage-knex/statements.ts';
 import { systemClock } from '../../../../adapters/clock-system/system-clock.ts';
 import { systemIds } from '../../../../adapters/ids-system/system-ids.ts';
@@ -82,7 +83,11 @@ async function save(transaction: Transaction, { inserted, events, results, agent
       await transaction.change(statement, rows.slice(from, from + ROWS_IN_STATEMENT));
   };
   await write('saveAgents', agents.map(agentColumns));
-  await write('insertTasks', inserted.map(taskColumns));
+  const insertTasks = inserted.map(taskColumns);
+  await write('insertTasks', insertTasks);
+  const { counting } = transaction;
+  if (counting !== null)
+    await counting.change('saveCounts', await countsOfNew(counting, { insertTasks, updateTasks: [] }, () => undefined));
   await write(
     'insertBodies',
     inserted.map(({ task, body }) => ({ taskId: task.id, body })),

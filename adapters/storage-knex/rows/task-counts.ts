@@ -1,0 +1,77 @@
+/**
+ * How many tasks have each status and priority, where who saves tasks also counts them: the changes of a whole batch, in one statement. A
+ * trigger would count each row by itself.
+ */
+import type { Task } from '../../../core/domain/task/task.ts';
+import type { CountChange, CountedPlace, CountingStatementName, SavedRows, StatementsRun } from '../engine.ts';
+import { priorityRank } from './rows.ts';
+import { slices } from '../statements.ts';
+
+/** By the ids of tasks. */
+type CountedPlaces = ReadonlyMap<string, CountedPlace>;
+
+type ChangedTasks = Pick<SavedRows, 'insertTasks' | 'updateTasks'>;
+type Counting = StatementsRun<CountingStatementName>;
+
+export const placeOf = ({ status, priority }: Task): CountedPlace => ({ status, lane: priorityRank(priority) });
+
+/**
+ * By how many saving these tasks changes the counts. `before`: where the changed tasks stood, and new ones that are there already, which stay as they are. A changed
+ * task that is neither there nor new is not counted: it cannot be saved.
+ */
+function countChanges({ insertTasks, updateTasks }: ChangedTasks, before: CountedPlaces): readonly CountChange[] {
+  const inserted = new Map<string, CountedPlace>();
+  const changes = new Map<string, CountChange>();
+  const add = ({ status, lane }: CountedPlace, tasks: number): void => {
+    const name = `${status} ${lane}`;
+    changes.set(name, { status, lane, tasks: (changes.get(name)?.tasks ?? 0) + tasks });
+  };
+  for (const task of insertTasks) {
+    if (before.has(task.id) || inserted.has(task.id)) continue;
+    inserted.set(task.id, task);
+    add(task, 1);
+  }
+  for (const { id, status } of updateTasks) {
+    const place = before.get(id) ?? inserted.get(id);
+    if (place === undefined || place.status === status) continue;
+    add(place, -1);
+    add({ status, lane: place.lane }, 1);
+  }
+  return [...changes.values()].filter(({ tasks }) => tasks !== 0);
+}
+
+/** Of a batch whose new tasks are new. `known`: a task as it stands before this batch; what it does not know is looked up. */
+export async function countsOfNew(
+  counting: Counting,
+  rows: ChangedTasks,
+  known: (id: Task['id']) => CountedPlace | undefined,
+): Promise<readonly CountChange[]> {
+  const inserted = new Set<string>(rows.insertTasks.map(({ id }) => id));
+  const before = new Map<string, CountedPlace>();
+  const unknown: string[] = [];
+  for (const { id } of rows.updateTasks) {
+    if (inserted.has(id)) continue;
+    const place = known(id);
+    if (place === undefined) unknown.push(id);
+    else before.set(id, place);
+  }
+  for (const [id, place] of await placesIn(counting, unknown)) before.set(id, place);
+  return countChanges(rows, before);
+}
+
+/** Of any batch: all of its tasks are looked up. To be asked for before it is saved. `repeated`: whether new tasks were there already. */
+export async function countsOfAny(
+  counting: Counting,
+  rows: ChangedTasks,
+): Promise<{ readonly changes: readonly CountChange[]; readonly repeated: boolean }> {
+  const before = await placesIn(counting, [...rows.insertTasks, ...rows.updateTasks].map(({ id }) => id)); // prettier-ignore
+  return { changes: countChanges(rows, before), repeated: rows.insertTasks.some(({ id }) => before.has(id)) };
+}
+
+async function placesIn(counting: Counting, ids: readonly string[]): Promise<CountedPlaces> {
+  const places = new Map<string, CountedPlace>();
+  for (const slice of slices(ids))
+    for (const row of await counting.rows('countedPlaces', slice))
+      places.set(String(row['id']), { status: String(row['status']), lane: Number(row['lane']) });
+  return places;
+}
