@@ -31,8 +31,8 @@ export function dueAtMs(task: Task, nowMs: number): number | null {
 
 /** What a sweep knows beside the task. */
 export interface SweepView {
-  /** Whether the assignee is connected now; meaningless for an unassigned task. */
-  readonly agentConnected: boolean;
+  /** Whether the assignee is away, and its task's deadline is the end of that absence; meaningless for an unassigned task. */
+  readonly agentAway: boolean;
   /** The end of the quiet period after a start, a jump of the clock or a storage outage. */
   readonly quietUntilMs: number;
   /** The length of a quiet period. Milliseconds. */
@@ -72,7 +72,7 @@ const reclaimed = (task: Task, reason: ReclaimReason, nowMs: number, rules: Rule
 
 const reasonOf = (task: Task, view: SweepView, nowMs: number): ReclaimReason => {
   // A disconnected agent has until its deadline to return; its run may reach its limit before that.
-  const isAway = !view.agentConnected && isPast(task.deadlineAtMs, nowMs);
+  const isAway = view.agentAway && isPast(task.deadlineAtMs, nowMs);
   if (isAway) return 'disconnected';
   if (isPast(task.runDeadlineAtMs, nowMs)) return 'run_limit';
   return task.acceptedAtMs === null ? 'not_accepted' : 'lease_expired';

@@ -81,7 +81,7 @@ t.test(
 );
 
 t.test('sweeping: what time does to each state', async (t) => {
-  const healthy = { agentConnected: true, quietUntilMs: 0, quietMs: 300_000, disturbedMs: 0 };
+  const healthy = { agentAway: false, quietUntilMs: 0, quietMs: 300_000, disturbedMs: 0 };
   const past = NOW_MS - 1;
   const cases: readonly { readonly what: string; readonly task: Task; readonly view?: typeof healthy; readonly wanted: string | null }[] = [
     { what: 'nothing is due', task: STATES.accepted, wanted: null },
@@ -97,7 +97,7 @@ t.test('sweeping: what time does to each state', async (t) => {
     {
       what: 'lease over in the quiet time',
       task: { ...STATES.accepted, deadlineAtMs: past },
-      view: { agentConnected: true, quietUntilMs: NOW_MS + 9, quietMs: 300_000, disturbedMs: 0 },
+      view: { agentAway: false, quietUntilMs: NOW_MS + 9, quietMs: 300_000, disturbedMs: 0 },
       wanted: '',
     },
   ];
@@ -107,7 +107,7 @@ t.test('sweeping: what time does to each state', async (t) => {
   }
   const hushed = decideSweep(
     { ...STATES.accepted, deadlineAtMs: past },
-    { agentConnected: true, quietUntilMs: NOW_MS + 9, quietMs: 300_000, disturbedMs: 0 },
+    { agentAway: false, quietUntilMs: NOW_MS + 9, quietMs: 300_000, disturbedMs: 0 },
     NOW_MS,
     RULES,
   );
@@ -118,7 +118,7 @@ t.test('sweeping: what time does to each state', async (t) => {
   );
   const away = decideSweep(
     { ...STATES.accepted, deadlineAtMs: past },
-    { agentConnected: false, quietUntilMs: 0, quietMs: 300_000, disturbedMs: 0 },
+    { agentAway: true, quietUntilMs: 0, quietMs: 300_000, disturbedMs: 0 },
     NOW_MS,
     RULES,
   );

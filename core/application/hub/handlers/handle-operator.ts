@@ -10,6 +10,7 @@ import { decideCancel } from '../../../domain/transitions/taking-back.ts';
 import type { Batch } from '../batch/batch.ts';
 import type { AdoptCommand, CancelCommand, OperatorAnswer, RetryCommand } from '../batch/commands.ts';
 import type { HubContext } from '../batch/hub-context.ts';
+import { isV1RunOver } from './handle-held.ts';
 import { confirmStops } from './handle-report.ts';
 import { markDisconnected } from './handle-session.ts';
 import { dependenciesMet } from './handle-submit.ts';
@@ -59,7 +60,7 @@ export function sweep(batch: Batch, due: readonly Task[], active: readonly Agent
 function sweepTask(batch: Batch, task: Task, context: HubContext): void {
   const agent = task.assignedTo === null ? undefined : batch.agent(task.assignedTo);
   const view = {
-    agentConnected: agent?.connected ?? false,
+    agentAway: agent === undefined || isAwayWith(agent, task, context),
     quietUntilMs: context.quietPeriod.untilMs,
     quietMs: quietMsOf(context.timing),
     disturbedMs: task.hushedAtMs === null ? 0 : context.quietPeriod.disturbedMsSince(task.hushedAtMs),
@@ -72,6 +73,13 @@ function sweepTask(batch: Batch, task: Task, context: HubContext): void {
     batch.putAgent(withStrike(agent, task.id, reason, batch.nowMs, context.rules.breaker));
   }
 }
+
+/**
+ * Whether the agent is away and the task waits for its return. A version 1 run that had reached its limit when its agent left was given no
+ * time for that (`markDisconnected`): it ends by that limit, not by an absence that may have been shorter than the grace.
+ */
+const isAwayWith = (agent: Agent, task: Task, context: HubContext): boolean =>
+  !agent.connected && !isV1RunOver(agent, task, agent.disconnectedAtMs ?? 0, context);
 
 /** Sends stops that another hub requested for agents of this one. */
 export function sendPendingStops(batch: Batch, agent: Agent): void {

@@ -111,6 +111,27 @@ t.test('R16: reconnects do not put off the end of a run: v1RunMaxMs and run_max_
   }
 });
 
+t.test('R15: a version 1 run over its limit ends by its lease, not by a short absence that it was given no time for', async (t) => {
+  for (const [leftAtMs, reason] of [
+    [90_000, 'disconnected'],
+    [140_000, 'lease_expired'],
+  ] as const) {
+    const { rig, peer, id } = await atWork({ timing: { v1RunMaxMs: 100_000, leaseMs: 60_000 }, maxRetries: 0 });
+    for (let ms = 0; ms < leftAtMs; ms += 10_000) {
+      await rig.pass(10_000);
+      await peer.send({ type: 'ping' });
+    }
+    await peer.cut();
+    await rig.pass(reason === 'disconnected' ? 182_000 : 15_000);
+    t.match(
+      (await rig.record(id)).events.find(({ event }) => event === 'lost'),
+      { details: { reason } },
+      `left ${leftAtMs} ms after its accept`,
+    );
+    await rig.stop();
+  }
+});
+
 t.test('R16: a version 2 run that is over its limit ends within one grace more, however often its sidecar reconnects', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   let peer = await rig.peer('a1');
