@@ -85,8 +85,8 @@ export interface Task extends TaskTerms {
   /** Acceptance or lease deadline. Null unless assigned. */
   readonly deadlineAtMs: number | null;
   /**
-   * When a sweep first postponed that deadline because of a quiet period; null if it has not since the agent's last frame. So one
-   * absence is granted one quiet period, not one for each disturbance of the hub (`quietUntilMs`).
+   * When a sweep first postponed that deadline because of a quiet period, plus what was disturbed until it last did; null if it has
+   * not since the agent's last frame. So one absence is granted one quiet period, not one for each disturbance of the hub.
    */
   readonly hushedAtMs: number | null;
   /** When the accepted run exceeds its limit. Null unless accepted. */

@@ -37,7 +37,7 @@ export interface SweepView {
   readonly quietUntilMs: number;
   /** The length of a quiet period. Milliseconds. */
   readonly quietMs: number;
-  /** How long the hub could receive nothing since the task's deadline was first postponed (`hushedAtMs`). Milliseconds. */
+  /** How long the hub could receive nothing since the task's deadline was last postponed. Milliseconds. */
   readonly disturbedMs: number;
 }
 
@@ -54,7 +54,7 @@ export function decideSweep(task: Task, view: SweepView, nowMs: number, rules: R
   if (task.status !== 'assigned') return null;
   if (!isPast(task.deadlineAtMs, nowMs) && !isPast(task.runDeadlineAtMs, nowMs)) return null;
   const untilMs = postponedUntilMs(task, view);
-  if (untilMs > nowMs) return change(notBefore(task, untilMs), { hushedAtMs: task.hushedAtMs ?? nowMs }, nowMs, []);
+  if (untilMs > nowMs) return change(notBefore(task, untilMs), { hushedAtMs: movedOn(task, view, nowMs) }, nowMs, []);
   return reclaimed(task, reasonOf(task, view, nowMs), nowMs, rules);
 }
 
@@ -64,6 +64,13 @@ export function decideSweep(task: Task, view: SweepView, nowMs: number, rules: R
  */
 const postponedUntilMs = ({ hushedAtMs }: Task, view: SweepView): number =>
   hushedAtMs === null ? view.quietUntilMs : Math.min(view.quietUntilMs, hushedAtMs + view.quietMs + view.disturbedMs);
+
+/**
+ * When its quiet period began, moved on in the row by what was disturbed: the next process of the hub knows only of its own disturbances,
+ * and would take an outage before the last one for the agent's silence.
+ */
+const movedOn = (task: Task, { disturbedMs }: SweepView, nowMs: number): number =>
+  task.hushedAtMs === null ? nowMs : task.hushedAtMs + disturbedMs;
 
 const reclaimed = (task: Task, reason: ReclaimReason, nowMs: number, rules: Rules): Change | null => {
   const decided = decideReclaim(task, { reason, stop: true }, nowMs, rules);

@@ -63,7 +63,8 @@ function sweepTask(batch: Batch, task: Task, context: HubContext): void {
     agentAway: agent === undefined || isAwayWith(agent, task, context),
     quietUntilMs: context.quietPeriod.untilMs,
     quietMs: quietMsOf(context.timing),
-    disturbedMs: task.hushedAtMs === null ? 0 : context.quietPeriod.disturbedMsSince(task.hushedAtMs),
+    // Since its last change, which is the sweep that postponed it: what was disturbed before that is in `hushedAtMs`.
+    disturbedMs: task.hushedAtMs === null ? 0 : context.quietPeriod.disturbedMsSince(task.updatedAtMs),
   };
   const decided = decideSweep(task, view, batch.nowMs, context.rules);
   if (decided === null) return batch.touch(task);

@@ -214,6 +214,28 @@ t.test('R15: an outage in the middle of a quiet time takes nothing of it', async
   }
 });
 
+t.test('R15: a hub that is down for an hour again and again, and up for a moment each time, costs nothing', async (t) => {
+  const clock = virtualClock();
+  const database = memoryDatabase('store-1');
+  const start = (time: number) => hubRig({ clock, timing: TIMING, store: { database }, hubId: `hub-${time}` });
+  let rig = await start(0);
+  const peer = await rig.peer('a1');
+  await peer.identify();
+  const id = await rig.submit();
+  const name = { task_id: id, generation: 1 };
+  await peer.send({ type: 'task_accepted', ...name });
+  for (let time = 1; time <= 6; time += 1) {
+    await rig.kill();
+    clock.advance(HOUR_MS);
+    rig = await start(time);
+    await rig.pass(1_000);
+    t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 }, `after ${time} h`);
+  }
+  await rig.pass(5 * MINUTE_MS + 1_000);
+  t.match((await rig.record(id)).events.find(({ event }) => event === 'lost')?.details, { reason: 'disconnected' }, 'one quiet time');
+  await rig.stop();
+});
+
 t.test('a hub that starts with a wrong clock goes on from where its store was', async (t) => {
   const clock = virtualClock();
   const database = memoryDatabase('store-1');
