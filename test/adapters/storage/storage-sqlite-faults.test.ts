@@ -92,7 +92,7 @@ t.test('each statement of a transaction failing in turn', async (t) => {
   );
   t.strictSame(
     statements,
-    ['SELECT state,', 'BEGIN IMMEDIATE', 'INSERT INTO', 'INSERT INTO', 'COMMIT'],
+    ['SELECT id,', 'BEGIN IMMEDIATE', 'INSERT INTO', 'INSERT INTO', 'COMMIT'],
     'the batch is the last before COMMIT',
   );
 });
