@@ -14,9 +14,7 @@ import { tokenRotation } from './0013-token-rotation.ts';
 import { rejectedApart } from './0014-rejected-apart.ts';
 import { listsWithoutAssigned } from './0015-lists-without-assigned.ts';
 import { fewerBatches } from './0016-fewer-batches.ts';
-import { fewerEventRows } from './0017-fewer-event-rows.ts';
-import { lighterSaves } from './0018-lighter-saves.ts';
-import { statesWithoutColumns } from './0019-states-without-columns.ts';
+import { lighterSaves } from './0017-lighter-saves.ts';
 import type { Migration } from './migration.ts';
 
 export const ALL_MIGRATIONS: readonly Migration[] = [
@@ -35,7 +33,5 @@ export const ALL_MIGRATIONS: readonly Migration[] = [
   rejectedApart,
   listsWithoutAssigned,
   fewerBatches,
-  fewerEventRows,
   lighterSaves,
-  statesWithoutColumns,
 ];

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import type { Engine, OpenEngine } from '../../../adapters/storage-knex/engine.ts';
 import { knexStorage } from '../../../adapters/storage-knex/knex-storage.ts';
-import { lighterSaves } from '../../../adapters/storage-knex/migrations/0018-lighter-saves.ts';
+import { lighterSaves } from '../../../adapters/storage-knex/migrations/0017-lighter-saves.ts';
 import { postgresEngine } from '../../../adapters/storage-knex/postgres/engine.ts';
 import { inspectPostgres } from '../../../adapters/storage-knex/postgres/inspection.ts';
 import { sqliteEngine } from '../../../adapters/storage-knex/sqlite/engine.ts';
@@ -244,6 +244,7 @@ t.test('a store of before saves were lighter takes the step', async (t) => {
   await outside(
     file,
     'DROP TRIGGER tasks_removed',
+    'ALTER TABLE task_events DROP COLUMN earlier',
     ...old('task_bodies', 'body'),
     ...old('task_results', 'json'),
     'CREATE TRIGGER tasks_counted_in AFTER INSERT ON tasks BEGIN UPDATE task_counts SET tasks = tasks + 1; END',

@@ -1,5 +1,5 @@
 import { test } from 'tap';
-import { TwoGenerations } from '../../../adapters/storage-knex/cache/two-generations.ts';
+import { TwoGenerations } from '../../adapters/storage-knex/cache/two-generations.ts';
 
 test('keeps all that is no more than half of its size, whatever was set and deleted before', (t) => {
   const kept = new TwoGenerations<number, string>(10);

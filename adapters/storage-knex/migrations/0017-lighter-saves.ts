@@ -1,4 +1,7 @@
 /**
+ * What is saved with a task is less. The events that one commit adds to it share a row: `earlier` has those before the row's own
+ * (rows/event-rows.ts). Its state no longer repeats what its row has in columns. Rows that are there are not rewritten.
+ *
  * Who saves tasks in SQLite counts them, too, once for a whole batch: triggers counted each row that came or changed. Removals are rare, and
  * still counted by their trigger. On Postgres triggers count once for each statement, as ever.
  *
@@ -7,12 +10,15 @@
  */
 import type { Migration } from './migration.ts';
 
+const EARLIER_EVENTS = 'ALTER TABLE task_events ADD COLUMN earlier TEXT';
+
 /** As `0001` wrote it into both tables. */
 const REFERENCE = ' REFERENCES tasks (id) ON DELETE CASCADE';
 
 export const lighterSaves: Migration = {
-  name: '0018-lighter-saves',
+  name: '0017-lighter-saves',
   sqlite: [
+    EARLIER_EVENTS,
     `DROP TRIGGER tasks_counted_in`,
     `DROP TRIGGER tasks_counted_over`,
     // SQLite has no statement that takes a reference away, but means nothing by it that is stored. So its text is taken out, as SQLite's
@@ -26,6 +32,7 @@ export const lighterSaves: Migration = {
     END`,
   ],
   postgres: [
+    EARLIER_EVENTS,
     `ALTER TABLE task_bodies DROP CONSTRAINT IF EXISTS task_bodies_task_id_fkey`,
     `ALTER TABLE task_results DROP CONSTRAINT IF EXISTS task_results_task_id_fkey`,
     // An array, and no join: a plan that was made for a few tasks never walks a whole table.
