@@ -173,9 +173,10 @@ export interface TaskBody extends TraceContext {
 /** The length of a note: of the text, or of the JSON of an object. */
 export const noteCharacters = (note: Note): number => (typeof note === 'string' ? note.length : JSON.stringify(note).length);
 
-/** About how long a body is as JSON, in characters. `for in`: V8 needs an eighth of the time of `Object.values` and a function for each. */
+/** About how long a body is as JSON, in characters. */
 export function bodyCharacters(body: TaskBody): number {
   let characters = 0;
+  // V8 needs an eighth of the time of `Object.values` and a function for each.
   for (const name in body) characters += partCharacters(body[name as keyof TaskBody]);
   return characters;
 }
