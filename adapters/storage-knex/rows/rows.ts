@@ -18,6 +18,7 @@ import {
   waitingRequirement,
   type Priority,
   type Requirement,
+  type Status,
   type Task,
   type TaskBody,
   type TaskRow,
@@ -39,7 +40,8 @@ export const priorityRank = (priority: Priority): number => PRIORITIES.indexOf(p
 const PLAIN: Task = {
   id: '' as TaskId,
   priority: 'normal',
-  status: 'queued',
+  // Every state has its own: one without it is refused.
+  status: '' as Status,
   generation: GENERATION_ZERO,
   generationFloor: GENERATION_ZERO,
   requirement: { capabilities: [], assignTo: null },

@@ -34,6 +34,12 @@ t.test('a stored state leaves out what most tasks have, and reads back whole', a
     t.strictSame(taskIn(rowOf(task, JSON.stringify(task))), task, 'as an older version stored it');
 });
 
+t.test('a state that is empty, or no object, is no plain task', async (t) => {
+  const columns = { id: aTask().id, assigned_to: null, submitted_by: 'admin', created_at: 1 };
+  for (const state of ['{}', 'null', '[]', '1', '"queued"'])
+    t.throws(() => taskIn({ ...columns, state }), { code: 'AC_STORE_DAMAGED', message: new RegExp(columns.id) }, state);
+});
+
 t.test('no field of a task is lost: each that is not as most tasks have it is in the state or in a column', async (t) => {
   const plain = aTask({ priority: 'normal', round: 1, requirement: { capabilities: [], assignTo: null } });
   const others: Readonly<Record<string, unknown>> = {
