@@ -49,9 +49,11 @@ export const INSERT_NUMBERED_EVENTS = `
     INSERT INTO task_events (id, ${Object.keys(EVENT_COLUMNS).join(', ')})
     SELECT $${Object.keys(GIVEN_COLUMNS.insertEvents).length + 1} + given.number, ${Object.values(EVENT_COLUMNS).map(([name]) => `given."${name}"`).join(', ')}
     FROM ${given('insertEvents')}`; // prettier-ignore
+/** How many events a row has before its own. */
+const earlierCount = (row: string): string => `coalesce(json_array_length(${row}.earlier::json), 0)`;
 /** Whether a stored row `e` has an event from `first` to `last` of its task. */
 const hasEvents = (first: string, last: string): string => `
-        e.seq >= ${first} AND e.seq < ${last} + ${EVENTS_IN_ROW_MAX} AND e.seq - coalesce(json_array_length(e.earlier::json), 0) <= ${last}`;
+        e.seq >= ${first} AND e.seq < ${last} + ${EVENTS_IN_ROW_MAX} AND e.seq - ${earlierCount('e')} <= ${last}`;
 /** Changes all of its rows unless a key belongs to other tasks. */
 export const UPSERT_KEYS = insert(
   'insertKeys',
@@ -238,9 +240,9 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
   // Numbers come out of one row, which stays locked until the commit: they are in the order of the commits of all hubs.
   insertEvents: `
     WITH new AS MATERIALIZED (
-      SELECT given.*, (sum(given.seq - given."firstSeq" + 1) OVER (ORDER BY place))::bigint AS ends
+      SELECT given.*, (sum(${earlierCount('given')} + 1) OVER (ORDER BY place))::bigint AS ends
       FROM ${given('insertEvents', 'place')}
-      WHERE NOT EXISTS (SELECT 1 FROM task_events AS e WHERE e.task_id = given."taskId" AND ${hasEvents('given."firstSeq"', 'given.seq')})
+      WHERE NOT EXISTS (SELECT 1 FROM task_events AS e WHERE e.task_id = given."taskId" AND ${hasEvents(`(given.seq - ${earlierCount('given')})`, 'given.seq')})
     ), events AS (SELECT coalesce(max(ends), 0) AS added FROM new
     ), numbers AS (
       UPDATE event_numbers SET last_id = last_id + (SELECT added FROM events) RETURNING last_id - (SELECT added FROM events) AS base

@@ -46,11 +46,7 @@ export const EVENT_COLUMNS = {
   earlier: ['earlier', 'text'],
 } as const satisfies Columns;
 /** What is given of a row of events: its columns, and what numbers it (event-rows.ts). */
-export const EVENT_ROW_COLUMNS = {
-  ...EVENT_COLUMNS,
-  number: ['number', 'bigint'],
-  first_seq: ['firstSeq', 'bigint'],
-} as const satisfies Columns;
+export const EVENT_ROW_COLUMNS = { ...EVENT_COLUMNS, number: ['number', 'bigint'] } as const satisfies Columns;
 export const AGENT_COLUMNS = {
   id: ['id', 'text'],
   connected: ['connected', 'integer'],

@@ -5,9 +5,9 @@
  */
 import { isAgentEvent, type EventName, type StoredEvent, type TaskEvent } from '../../../core/domain/task/event.ts';
 import type { AgentId, Generation, TaskId } from '../../../core/domain/ids.ts';
-import type { Row } from './row.ts';
+import { jsonIn, numberOrNull, type Row } from './row.ts';
 
-/** Events of one row. So whoever wants one event reads few others, and a row has at most 8 times `EVENT_DETAILS_BYTES_MAX`. */
+/** The most events in one row. It bounds how many others are read with an event, and a row's size, at 8 times `EVENT_DETAILS_BYTES_MAX`. */
 export const EVENTS_IN_ROW_MAX = 8;
 
 type Details = TaskEvent['details'];
@@ -86,7 +86,7 @@ export function eventsIn(row: Row): readonly StoredEvent[] {
   const last = lastIn(row);
   const text = row['earlier'] ?? null;
   if (text === null) return [last];
-  const earlier = JSON.parse(text as string) as readonly EarlierEvent[];
+  const earlier = jsonIn<readonly EarlierEvent[]>(text);
   const events = earlier.map(([event, atMs, agentId = null, generation = null, session = null, details = null], place) => {
     const before = earlier.length - place;
     return storedEvent(
@@ -106,10 +106,8 @@ const lastIn = (row: Row): StoredEvent => ({
   agentId: row['agent_id'] as AgentId | null,
   generation: numberOrNull(row['generation']) as Generation | null,
   session: numberOrNull(row['session']),
-  details: row['details'] === null ? null : (JSON.parse(row['details'] as string) as Details),
+  details: row['details'] === null ? null : jsonIn<Details>(row['details']),
 });
-
-const numberOrNull = (value: unknown): number | null => (value === null ? null : Number(value));
 
 /** Field by field, which V8 does several times as fast as a spread. */
 export const storedEvent = ({ taskId, seq, event, atMs, agentId, generation, session, details }: TaskEvent, id: number): StoredEvent => ({

@@ -26,7 +26,7 @@ import {
 import { NOTHING_USED } from '../../../core/domain/usage.ts';
 import type { Role, TokenRecord } from '../../../core/ports/agent-store.ts';
 import type { IdempotencyRecord, TaskChange } from '../../../core/ports/task-store.ts';
-import type { Row } from './row.ts';
+import { jsonIn, numberOrNull, type Row } from './row.ts';
 import { agentSchema, damaged, storedCheck, taskSchema } from './stored-schemas.ts';
 
 /** A priority is stored as its place, in the column `lane`: 0 is urgent. */
@@ -236,10 +236,6 @@ export const tokenIn = (row: Row): TokenRecord => ({
   lastUsedAtMs: numberOrNull(row['last_used_at']),
   replacedBy: row['replaced_by'] as string | null,
 });
-
-const jsonIn = <T>(text: unknown): T => JSON.parse(text as string) as T;
-
-const numberOrNull = (value: unknown): number | null => (value === null ? null : Number(value));
 
 /** The values of each key, in the order given. */
 export function groupedBy<K, V>(values: readonly V[], keyOf: (value: V) => K): Map<K, V[]> {

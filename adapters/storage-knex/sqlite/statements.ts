@@ -47,12 +47,15 @@ const isNeeded = (id: string): string => `EXISTS (
       WHERE d.depends_on = ${id} AND +n.status NOT IN ('completed', 'cancelled'))`;
 
 const { id: CHANGED_ID, ...CHANGES } = columnsOf('updateTasks');
-const { number: NUMBER, first_seq: FIRST_SEQ, ...EVENT_COLUMNS } = columnsOf('insertEvents');
+const { number: NUMBER, ...EVENT_COLUMNS } = columnsOf('insertEvents');
+/** How many events a row has before its own. */
+const earlierCount = (earlier: string): string => `coalesce(json_array_length(${earlier}), 0)`;
+const FIRST_SEQ = `(${EVENT_COLUMNS.seq}) - ${earlierCount(EVENT_COLUMNS.earlier)}`;
 /** Saves events with the numbers after that of the newest, which is its second parameter. Of their tasks no event may be there that is among these. */
 export const INSERT_NUMBERED_EVENTS = insert('task_events', { id: `?2 + (${NUMBER})`, ...EVENT_COLUMNS }, '(task_id, seq) DO NOTHING');
 /** Whether a stored row `e` has an event from `first` to `last` of its task. */
 const hasEvents = (first: string, last: string): string => `
-      e.seq >= (${first}) AND e.seq < (${last}) + ${EVENTS_IN_ROW_MAX} AND e.seq - coalesce(json_array_length(e.earlier), 0) <= (${last})`;
+      e.seq >= (${first}) AND e.seq < (${last}) + ${EVENTS_IN_ROW_MAX} AND e.seq - ${earlierCount('e.earlier')} <= (${last})`;
 /** What each column takes of an element that is an object. */
 const fieldsOf = (columns: Columns): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(columns).map(([column, [name]]) => [column, field(name)]));
@@ -170,7 +173,7 @@ export const SQLITE_STATEMENTS: Statements & CountingStatements = {
   insertEvents: `
     INSERT INTO task_events (id, ${Object.keys(EVENT_COLUMNS).join(', ')})
     SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'task_events'), 0)
-        + sum((${EVENT_COLUMNS.seq}) - (${FIRST_SEQ}) + 1) OVER (ORDER BY key ROWS UNBOUNDED PRECEDING),
+        + sum(${earlierCount(EVENT_COLUMNS.earlier)} + 1) OVER (ORDER BY key ROWS UNBOUNDED PRECEDING),
       ${Object.values(EVENT_COLUMNS).join(', ')}
     FROM ${GIVEN} WHERE NOT EXISTS (SELECT 1 FROM task_events AS e WHERE e.task_id = ${EVENT_COLUMNS.task_id} AND ${hasEvents(FIRST_SEQ, EVENT_COLUMNS.seq)})
     ORDER BY key
