@@ -47,7 +47,7 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
   /** An older hub knows single submits only. */
   let isKnown = true;
 
-  /** It is no longer on its way when whoever submitted is told: a submit that follows at once need not wait for others. */
+  /** Counts the request as done before its callers get their answers, so that a submit that follows at once does not wait for others. */
   const counted = <T>(call: Call): Promise<T> => {
     onTheWay += 1;
     return request<T>(call).finally(() => {

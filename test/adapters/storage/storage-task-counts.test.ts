@@ -113,7 +113,7 @@ for (const [name, place] of [
   ['postgres', onPostgres],
 ] as const) {
   // prettier-ignore
-  t.test(`${name}: batches that overlap are counted, without a look at what the one before them saved`, async (t) => {
+  t.test(`${name}: overlapping batches are counted without reading what the one before them saved`, async (t) => {
     const { storage, lookedUp, exact } = await place(t);
     await Promise.all([
       soon(storage, 'b1', inserting(queued(1), queued(2), queued(3, { priority: 'urgent' }))),
