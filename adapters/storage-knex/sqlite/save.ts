@@ -1,7 +1,8 @@
 /**
  * All that a batch saves as one statement, which is its own transaction: a statement of its own costs the loop and SQLite's
  * thread a hand-over each, which takes longer than most of them. The statement inserts a row into a view, whose columns are
- * the rows of each kind as JSON; the view's trigger is made of the statements that save them one after the other.
+ * the rows of each kind as JSON. Each kind has a trigger on the view, with the statement that saves it. A trigger of a kind without rows
+ * is skipped, where its statement would open a table and all of its indexes.
  */
 import type { CountChange, SavedRows } from '../engine.ts';
 import type { SqliteConnection } from './connection.ts';
@@ -17,8 +18,8 @@ const NEVER_INSERTED = 'agentcom: a changed task was never inserted';
 /** What is raised where an idempotency key belongs to other tasks: it was not looked up, and is not new. */
 const KEY_TAKEN = 'agentcom: an idempotency key was saved before';
 
-/** The kinds in the order in which they are saved, each with its statement. */
-const STEPS: readonly (readonly [kind: keyof SavedRows, statement: string, raised?: string])[] = [
+/** The kinds, each with the statement that saves its rows. */
+const KINDS: readonly (readonly [kind: keyof SavedRows, statement: string, raised?: string])[] = [
   // The events of a repeated task may be there in other rows, where their own names do not tell; and it must not be counted again.
   ['insertTasks', SQLITE_STATEMENTS.insertTasks, REPEATED],
   ['insertBodies', SQLITE_STATEMENTS.insertBodies],
@@ -33,33 +34,41 @@ const STEPS: readonly (readonly [kind: keyof SavedRows, statement: string, raise
 ];
 
 /** Whose rows must all be saved: their numbers are given too, as SQLite would parse the rows once more to count them. */
-const COUNTED = STEPS.filter(([, , raised]) => raised !== undefined).map(([kind]) => kind);
+const COUNTED = KINDS.filter(([, , raised]) => raised !== undefined).map(([kind]) => kind);
 const countOf = (kind: keyof SavedRows): string => `${kind}Count`;
 
-/** `text` as a step of the trigger: it reads its column of the new row where it would read its parameter. */
-const stepOf = (text: string, column: string): string => `${text.replaceAll('?1', `NEW.${column}`).replaceAll('?2', 'NEW.lastEvent')};`;
+/** `text` as a step of a trigger: it reads its column of the new row where it would read its parameter. */
+const stepOf = (column: string, text: string, raised?: string): string => {
+  const check = raised === undefined ? '' : ` SELECT RAISE(ABORT, '${raised}') WHERE changes() <> NEW.${column}Count;`;
+  return `${text.replaceAll('?1', `NEW.${column}`).replaceAll('?2', 'NEW.lastEvent')};${check}`;
+};
+const STEP_OF = Object.fromEntries(KINDS.map(([kind, text, raised]) => [kind, stepOf(kind, text, raised)]));
+
+const triggerOf = (column: string, steps: string | undefined, also = ''): string =>
+  `CREATE TEMP TRIGGER save_batch_${column} INSTEAD OF INSERT ON saved_batch WHEN NEW.${column} IS NOT NULL${also} BEGIN ${steps} END`;
+
+/** A task that is new in a batch and changes in it is inserted first; otherwise the triggers may run in any order. */
+const TRIGGERS: readonly string[] = [
+  triggerOf('recordBatch', stepOf('recordBatch', SQLITE_STATEMENTS.recordBatch)),
+  triggerOf('insertTasks', STEP_OF['insertTasks'], ' AND NEW.updateTasks IS NULL'),
+  triggerOf('updateTasks', `${STEP_OF['insertTasks']} ${STEP_OF['updateTasks']}`),
+  ...KINDS.filter(([kind]) => kind !== 'insertTasks' && kind !== 'updateTasks').map(([kind]) => triggerOf(kind, STEP_OF[kind])),
+  triggerOf('saveCounts', stepOf('saveCounts', SQLITE_STATEMENTS.saveCounts)),
+];
 
 /** Run once on a connection that saves so. */
 export const SAVE_AT_ONCE: readonly string[] = [
   `CREATE TEMP TRIGGER refuse_taken_key BEFORE UPDATE ON idempotency_keys BEGIN SELECT RAISE(ABORT, '${KEY_TAKEN}'); END`,
-  `CREATE TEMP VIEW saved_batch AS SELECT ${['recordBatch', ...STEPS.map(([kind]) => kind), 'saveCounts', ...COUNTED.map(countOf), 'lastEvent'].map((column) => `NULL AS ${column}`).join(', ')}`,
-  `CREATE TEMP TRIGGER save_batch INSTEAD OF INSERT ON saved_batch BEGIN
-    ${stepOf(SQLITE_STATEMENTS.recordBatch, 'recordBatch')}
-    ${STEPS.map(([kind, statement, raised]) =>
-      raised === undefined
-        ? stepOf(statement, kind)
-        : `${stepOf(statement, kind)} SELECT RAISE(ABORT, '${raised}') WHERE changes() <> NEW.${countOf(kind)};`,
-    ).join('\n')}
-    ${stepOf(SQLITE_STATEMENTS.saveCounts, 'saveCounts')}
-  END`,
+  `CREATE TEMP VIEW saved_batch AS SELECT ${['recordBatch', ...KINDS.map(([kind]) => kind), 'saveCounts', ...COUNTED.map(countOf), 'lastEvent'].map((column) => `NULL AS ${column}`).join(', ')}`,
+  ...TRIGGERS,
 ];
 
 /** Its parameters: `parametersOf`, and the number of the newest event. */
-export const SAVE_BATCH = `INSERT INTO saved_batch VALUES (${['', ...STEPS, '', ...COUNTED, ''].map((_, index) => `?${index + 1}`).join(', ')})`;
+export const SAVE_BATCH = `INSERT INTO saved_batch VALUES (${['', ...KINDS, '', ...COUNTED, ''].map((_, index) => `?${index + 1}`).join(', ')})`;
 
 export const parametersOf = (batchId: string, rows: SavedRows, counts: readonly CountChange[]): readonly (string | number | null)[] => [
   JSON.stringify(batchId),
-  ...STEPS.map(([kind]) => (rows[kind].length === 0 ? null : parameterOf(kind, rows[kind]))),
+  ...KINDS.map(([kind]) => (rows[kind].length === 0 ? null : parameterOf(kind, rows[kind]))),
   counts.length === 0 ? null : parameterOf('saveCounts', counts),
   ...COUNTED.map((kind) => rows[kind].length),
 ];
