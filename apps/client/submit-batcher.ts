@@ -14,6 +14,12 @@ const BATCH_CHARACTERS_MAX = 262_144;
 const LINE_CHARACTERS_MAX = 65_536;
 /** The longest that a submit waits for others, milliseconds. */
 const AGE_MAX_MS = 1;
+/**
+ * With so many requests on their way, submits wait for one to be answered, but no longer than this, in milliseconds. A busy hub takes new
+ * submits between two commits: more requests would not bring them there sooner, and each costs both sides as much as several submits.
+ */
+const REQUESTS_AT_ONCE = 2;
+const BUSY_AGE_MAX_MS = 10;
 /** After all that is under way in this turn of the event loop. */
 const soon: (work: () => void) => void = typeof setImmediate === 'function' ? setImmediate : queueMicrotask;
 /** Statuses of a request whose submits are to be sent one by one: an older hub, or one that refuses a line. */
@@ -117,7 +123,7 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
       waiting.push({ body, headers, onStatus, line, resolve, reject });
       characters += line.length;
       if (waiting.length >= BATCH_MAX || characters >= BATCH_CHARACTERS_MAX) return flush();
-      if (onTheWay > 0) timer ??= setTimeout(flush, AGE_MAX_MS);
+      if (onTheWay > 0) timer ??= setTimeout(flush, onTheWay < REQUESTS_AT_ONCE ? AGE_MAX_MS : BUSY_AGE_MAX_MS);
       else schedule();
       return undefined;
     });

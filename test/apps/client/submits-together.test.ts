@@ -2,6 +2,8 @@
 import t, { type Test } from 'tap';
 import type { AddressInfo } from 'node:net';
 import { hubClient, type SubmitRequest } from '../../../apps/client/index.ts';
+import type { Call } from '../../../apps/client/api-request.ts';
+import { submitBatcher } from '../../../apps/client/submit-batcher.ts';
 import { runningHub } from '../running-hub.ts';
 import { ScriptedApp } from '../cli/scripted-app.ts';
 
@@ -72,6 +74,48 @@ t.test('those of one moment are one request, the next follow when it is answered
   await Promise.all(submit(...many));
   t.ok(sent.slice(2).every((batch) => batch.length <= 256));
   t.strictSame(sent.slice(2).flat(), many, 'in order');
+});
+
+t.test('with two requests on their way, submits wait for an answer, or ten milliseconds', async (t) => {
+  const timers: { readonly delayMs: number; readonly fire: () => void }[] = [];
+  const { setTimeout: realTimeout } = globalThis;
+  t.teardown(() => void (globalThis.setTimeout = realTimeout));
+  globalThis.setTimeout = ((fire: () => void, delayMs: number) => timers.push({ delayMs, fire })) as unknown as typeof setTimeout;
+  const sent: { readonly names: readonly unknown[]; readonly answer: () => void }[] = [];
+  const request = <T>({ text }: Call): Promise<T> =>
+    new Promise<T>((resolve) => {
+      const lines = linesOf(text?.content ?? '');
+      const answers = lines.map((_, n) => ({ status: 201, body: task(n) }));
+      sent.push({ names: lines.map((line) => line.task.description), answer: () => resolve({ answers } as T) });
+    });
+  const submitted = submitBatcher({ request });
+  let keys = 0;
+  const submit = (...names: string[]) => {
+    for (const description of names) void submitted({ body: { description }, headers: { 'idempotency-key': `key-${(keys += 1)}` } });
+  };
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  submit('a', 'b');
+  await turn();
+  submit('c', 'd');
+  t.equal(timers.at(-1)?.delayMs, 1, 'one is on its way');
+  timers.at(-1)?.fire();
+  submit('e', 'f');
+  t.equal(timers.at(-1)?.delayMs, 10, 'two are');
+  submit('g');
+  sent[0]?.answer();
+  await turn();
+  await turn();
+  submit('h', 'i');
+  timers.at(-1)?.fire();
+  t.strictSame(
+    sent.map(({ names }) => names),
+    [
+      ['a', 'b'],
+      ['c', 'd'],
+      ['e', 'f', 'g'],
+      ['h', 'i'],
+    ],
+  );
 });
 
 t.test('one that is large travels alone', async (t) => {
