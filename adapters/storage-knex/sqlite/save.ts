@@ -18,48 +18,53 @@ const NEVER_INSERTED = 'agentcom: a changed task was never inserted';
 /** What is raised where an idempotency key belongs to other tasks: it was not looked up, and is not new. */
 const KEY_TAKEN = 'agentcom: an idempotency key was saved before';
 
-/** The kinds, each with the statement that saves its rows. */
-const KINDS: readonly (readonly [kind: keyof SavedRows, statement: string, raised?: string])[] = [
+/** Kept results are rare, and never saved so. */
+type Kind = Exclude<keyof SavedRows, 'saveKept' | 'dropKept'>;
+
+/** The statement that saves the rows of each kind, and what is raised unless it saves them all. */
+const STATEMENTS: Readonly<Record<Kind, readonly [text: string, raised?: string]>> = {
   // The events of a repeated task may be there in other rows, where their own names do not tell; and it must not be counted again.
-  ['insertTasks', SQLITE_STATEMENTS.insertTasks, REPEATED],
-  ['insertBodies', SQLITE_STATEMENTS.insertBodies],
-  ['insertDependencies', SQLITE_STATEMENTS.insertDependencies],
-  ['updateTasks', SQLITE_STATEMENTS.updateTasks, NEVER_INSERTED],
-  ['saveResults', SQLITE_STATEMENTS.saveResults],
-  ['saveAgents', SQLITE_STATEMENTS.saveAgents],
-  ['clearStops', SQLITE_STATEMENTS.clearStops],
-  ['saveStops', SQLITE_STATEMENTS.saveStops],
-  ['insertKeys', SQLITE_STATEMENTS.insertKeys],
-  ['insertEvents', INSERT_NUMBERED_EVENTS, REPEATED],
-];
+  insertTasks: [SQLITE_STATEMENTS.insertTasks, REPEATED],
+  insertBodies: [SQLITE_STATEMENTS.insertBodies],
+  insertDependencies: [SQLITE_STATEMENTS.insertDependencies],
+  updateTasks: [SQLITE_STATEMENTS.updateTasks, NEVER_INSERTED],
+  saveResults: [SQLITE_STATEMENTS.saveResults],
+  saveAgents: [SQLITE_STATEMENTS.saveAgents],
+  clearStops: [SQLITE_STATEMENTS.clearStops],
+  saveStops: [SQLITE_STATEMENTS.saveStops],
+  insertKeys: [SQLITE_STATEMENTS.insertKeys],
+  insertEvents: [INSERT_NUMBERED_EVENTS, REPEATED],
+};
+const KINDS = Object.keys(STATEMENTS) as readonly Kind[];
 
 /** Whose rows must all be saved: their numbers are given too, as SQLite would parse the rows once more to count them. */
-const COUNTED = KINDS.filter(([, , raised]) => raised !== undefined).map(([kind]) => kind);
-const countOf = (kind: keyof SavedRows): string => `${kind}Count`;
+const COUNTED = KINDS.filter((kind) => STATEMENTS[kind][1] !== undefined);
+const countOf = (kind: Kind): string => `${kind}Count`;
 
 /** `text` as a step of a trigger: it reads its column of the new row where it would read its parameter. */
-const stepOf = (column: string, text: string, raised?: string): string => {
-  const check = raised === undefined ? '' : ` SELECT RAISE(ABORT, '${raised}') WHERE changes() <> NEW.${column}Count;`;
-  return `${text.replaceAll('?1', `NEW.${column}`).replaceAll('?2', 'NEW.lastEvent')};${check}`;
+const stepWith = (column: string, text: string): string => `${text.replaceAll('?1', `NEW.${column}`).replaceAll('?2', 'NEW.lastEvent')};`;
+const stepOf = (kind: Kind): string => {
+  const [text, raised] = STATEMENTS[kind];
+  const check = raised === undefined ? '' : ` SELECT RAISE(ABORT, '${raised}') WHERE changes() <> NEW.${countOf(kind)};`;
+  return stepWith(kind, text) + check;
 };
-const STEP_OF = Object.fromEntries(KINDS.map(([kind, text, raised]) => [kind, stepOf(kind, text, raised)]));
 
-const triggerOf = (column: string, steps: string | undefined, also = ''): string =>
+const trigger = (column: string, steps: string, also = ''): string =>
   `CREATE TEMP TRIGGER save_batch_${column} INSTEAD OF INSERT ON saved_batch WHEN NEW.${column} IS NOT NULL${also} BEGIN ${steps} END`;
 
 /** A task that is new in a batch and changes in it is inserted first; otherwise the triggers may run in any order. */
 const TRIGGERS: readonly string[] = [
-  triggerOf('recordBatch', stepOf('recordBatch', SQLITE_STATEMENTS.recordBatch)),
-  triggerOf('insertTasks', STEP_OF['insertTasks'], ' AND NEW.updateTasks IS NULL'),
-  triggerOf('updateTasks', `${STEP_OF['insertTasks']} ${STEP_OF['updateTasks']}`),
-  ...KINDS.filter(([kind]) => kind !== 'insertTasks' && kind !== 'updateTasks').map(([kind]) => triggerOf(kind, STEP_OF[kind])),
-  triggerOf('saveCounts', stepOf('saveCounts', SQLITE_STATEMENTS.saveCounts)),
+  trigger('recordBatch', stepWith('recordBatch', SQLITE_STATEMENTS.recordBatch)),
+  trigger('insertTasks', stepOf('insertTasks'), ' AND NEW.updateTasks IS NULL'),
+  trigger('updateTasks', `${stepOf('insertTasks')} ${stepOf('updateTasks')}`),
+  ...KINDS.filter((kind) => kind !== 'insertTasks' && kind !== 'updateTasks').map((kind) => trigger(kind, stepOf(kind))),
+  trigger('saveCounts', stepWith('saveCounts', SQLITE_STATEMENTS.saveCounts)),
 ];
 
 /** Run once on a connection that saves so. */
 export const SAVE_AT_ONCE: readonly string[] = [
   `CREATE TEMP TRIGGER refuse_taken_key BEFORE UPDATE ON idempotency_keys BEGIN SELECT RAISE(ABORT, '${KEY_TAKEN}'); END`,
-  `CREATE TEMP VIEW saved_batch AS SELECT ${['recordBatch', ...KINDS.map(([kind]) => kind), 'saveCounts', ...COUNTED.map(countOf), 'lastEvent'].map((column) => `NULL AS ${column}`).join(', ')}`,
+  `CREATE TEMP VIEW saved_batch AS SELECT ${['recordBatch', ...KINDS, 'saveCounts', ...COUNTED.map(countOf), 'lastEvent'].map((column) => `NULL AS ${column}`).join(', ')}`,
   ...TRIGGERS,
 ];
 
@@ -68,7 +73,7 @@ export const SAVE_BATCH = `INSERT INTO saved_batch VALUES (${['', ...KINDS, '', 
 
 export const parametersOf = (batchId: string, rows: SavedRows, counts: readonly CountChange[]): readonly (string | number | null)[] => [
   JSON.stringify(batchId),
-  ...KINDS.map(([kind]) => (rows[kind].length === 0 ? null : parameterOf(kind, rows[kind]))),
+  ...KINDS.map((kind) => (rows[kind].length === 0 ? null : parameterOf(kind, rows[kind]))),
   counts.length === 0 ? null : parameterOf('saveCounts', counts),
   ...COUNTED.map((kind) => rows[kind].length),
 ];
