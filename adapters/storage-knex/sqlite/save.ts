@@ -52,20 +52,28 @@ const stepOf = (kind: Kind): string => {
 const trigger = (column: string, steps: string, also = ''): string =>
   `CREATE TEMP TRIGGER save_batch_${column} INSTEAD OF INSERT ON saved_batch WHEN NEW.${column} IS NOT NULL${also} BEGIN ${steps} END`;
 
-/** A task that is new in a batch and changes in it is inserted first; otherwise the triggers may run in any order. */
-const TRIGGERS: readonly string[] = [
-  trigger('recordBatch', stepWith('recordBatch', SQLITE_STATEMENTS.recordBatch)),
-  trigger('insertTasks', stepOf('insertTasks'), ' AND NEW.updateTasks IS NULL'),
-  trigger('updateTasks', `${stepOf('insertTasks')} ${stepOf('updateTasks')}`),
-  ...KINDS.filter((kind) => kind !== 'insertTasks' && kind !== 'updateTasks').map((kind) => trigger(kind, stepOf(kind))),
-  trigger('saveCounts', stepWith('saveCounts', SQLITE_STATEMENTS.saveCounts)),
+/**
+ * Kinds that may have the same row: the first is saved before the second, by the second's trigger where both have rows. SQLite does not say
+ * in which order triggers run.
+ */
+const IN_ORDER: readonly (readonly [first: Kind, second: Kind])[] = [
+  ['insertTasks', 'updateTasks'],
+  ['clearStops', 'saveStops'],
 ];
+const triggerOf = (kind: Kind): string => {
+  const before = IN_ORDER.find(([, second]) => second === kind)?.[0];
+  const after = IN_ORDER.find(([first]) => first === kind)?.[1];
+  const steps = before === undefined ? stepOf(kind) : `${stepOf(before)} ${stepOf(kind)}`;
+  return trigger(kind, steps, after === undefined ? '' : ` AND NEW.${after} IS NULL`);
+};
 
 /** Run once on a connection that saves so. */
 export const SAVE_AT_ONCE: readonly string[] = [
   `CREATE TEMP TRIGGER refuse_taken_key BEFORE UPDATE ON idempotency_keys BEGIN SELECT RAISE(ABORT, '${KEY_TAKEN}'); END`,
   `CREATE TEMP VIEW saved_batch AS SELECT ${['recordBatch', ...KINDS, 'saveCounts', ...COUNTED.map(countOf), 'lastEvent'].map((column) => `NULL AS ${column}`).join(', ')}`,
-  ...TRIGGERS,
+  trigger('recordBatch', stepWith('recordBatch', SQLITE_STATEMENTS.recordBatch)),
+  ...KINDS.map(triggerOf),
+  trigger('saveCounts', stepWith('saveCounts', SQLITE_STATEMENTS.saveCounts)),
 ];
 
 /** Its parameters: `parametersOf`, and the number of the newest event. */

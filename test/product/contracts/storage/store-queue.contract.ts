@@ -345,6 +345,9 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
       const sent = aStop({ agentId: a1, taskId: aTaskId(8), sentAtMs: 6 });
       await commit(storage, changes({ stopsSet: [sent], stopsCleared: [{ agentId: a1, taskId: aTaskId(8), generation: 3 }, aStop({ agentId: a2 })] })); // prettier-ignore
       t.strictSame((await of('a1'))[0]?.stops, [sent], 'set again, and cleared');
+      const again = aStop({ agentId: a1, taskId: aTaskId(8), sentAtMs: 7 });
+      await commit(storage, changes({ stopsSet: [again], stopsCleared: [sent] }));
+      t.strictSame((await of('a1'))[0]?.stops, [again], 'one that is cleared and set is set');
       await commit(storage, updating(aTask({ id: aTaskId(1) })));
       t.strictSame((await of('a1'))[0]?.live, []);
       t.strictSame(await of(), []);
