@@ -56,6 +56,10 @@ export class FreeAgents {
     if (group.byTaken.size === 0) this.#removeGroup(group);
   }
 
+  get isEmpty(): boolean {
+    return this.#places.size === 0;
+  }
+
   /** All of them. */
   *[Symbol.iterator](): Generator<Agent> {
     for (const { agent } of this.#places.values()) yield agent;

@@ -83,6 +83,12 @@ export class Roster {
     notices.push(agent.draining ? { kind: 'drain', agentId, deadlineMs } : { kind: 'resume', agentId });
   }
 
+  /** Whether any agent seems to have room. */
+  hasFree(nowMs: number): boolean {
+    this.#endUnavailable(nowMs);
+    return !this.#free.isEmpty;
+  }
+
   /** At most `limit` agents that seem to have room for one of these: fewest tasks first, then longest at that number. */
   free(requirements: Requirements, nowMs: number, limit: number): readonly AgentId[] {
     this.#endUnavailable(nowMs);

@@ -43,6 +43,7 @@ async function waitingRequirements(batch: Batch, roster: Roster, besides: readon
 
 /** `besides`: agents that may have room, of which the roster does not know yet. */
 export async function dispatch(batch: Batch, roster: Roster, context: HubContext, besides: readonly AgentId[]): Promise<void> {
+  if (besides.length === 0 && batch.changedAgents().length === 0 && !roster.hasFree(batch.nowMs)) return;
   const waiting = await waitingRequirements(batch, roster, besides);
   if (waiting.length === 0 && !batch.hasReadyTasks) return;
   const requirements = new Requirements(batch.withOwnRequirements(waiting));
