@@ -1,6 +1,5 @@
 /** Finds, evaluates and checks the config file. */
 import { dirname, resolve } from 'node:path';
-import type { TransformOptions } from 'jiti';
 import type { ConfigProblem, ResolvedConfig } from '../../core/config/config.ts';
 import { resolveConfig, type ResolveAnswer } from '../../core/config/resolve.ts';
 import { isRecord } from '../../core/domain/describe-value.ts';
@@ -70,38 +69,22 @@ function check(file: string, config: unknown, baseDir: string): ResolveAnswer {
   }
 }
 
-/** Compiled sources that a process keeps. */
-const COMPILED_MAX = 64;
-/** By all that they were compiled from: the file's name is not in what comes of it. */
-const compiled = new Map<string, { readonly code: string }>();
-
 /**
  * Evaluates it with jiti, which takes TypeScript on every Node. The modules of this package are passed in as loaded here, so that the config
- * gets these very instances wherever it is; only its `env` also says what was read. Files are read and evaluated each time; a process that reads a
- * config again compiles only what has changed.
+ * gets these very instances wherever it is; only its `env` also says what was read. Nothing is cached: a changed file is read again.
  */
 async function evaluate(file: string, env: Env): Promise<unknown> {
   const { startTransformThread } = await import('./transform-thread.ts');
-  // The first time at once, so that it loads the compiler meanwhile.
-  let thread = compiled.size === 0 ? startTransformThread() : null;
-  const transform = (options: TransformOptions): { readonly code: string } => {
-    const source = JSON.stringify({ ...options, filename: undefined });
-    const known = compiled.get(source);
-    if (known !== undefined) return known;
-    thread ??= startTransformThread();
-    const made = thread.transform(options);
-    if (compiled.size === COMPILED_MAX) compiled.clear();
-    compiled.set(source, made);
-    return made;
-  };
+  const thread = startTransformThread();
   try {
     const [{ createJiti }, virtualModules] = await Promise.all([import('jiti'), ownModules(env)]);
+    const { transform } = thread;
     const jiti = createJiti(file, { interopDefault: true, moduleCache: false, fsCache: false, virtualModules, transform });
     return (await jiti.import(file, { default: true })) ?? {};
   } catch (thrown) {
     throw evaluationError(file, thrown);
   } finally {
-    thread?.end();
+    thread.end();
   }
 }
 
