@@ -28,7 +28,7 @@ const MANY_FOR_MS = 10_000;
  * The requirements of waiting tasks; when there are more than a batch considers, only those that agents with room may run. So
  * thousands of tasks that nobody can run, each with a capability of its own, do not slow down the others.
  */
-async function waitingRequirements(batch: Batch, roster: Roster, besides: readonly AgentId[]): Promise<readonly Requirement[]> {
+async function waitingRequirements(batch: Batch, roster: Roster, unsettled: readonly AgentId[]): Promise<readonly Requirement[]> {
   const { unit, nowMs } = batch;
   const limit = REQUIREMENTS_PER_BATCH;
   if (nowMs >= roster.manyRequirementsUntilMs || nowMs + MANY_FOR_MS < roster.manyRequirementsUntilMs) {
@@ -36,19 +36,21 @@ async function waitingRequirements(batch: Batch, roster: Roster, besides: readon
     if (isAll) return requirements;
     roster.manyRequirementsUntilMs = nowMs + MANY_FOR_MS;
   }
-  const changed = [...besides, ...batch.changedAgents()].flatMap((id) => batch.agent(id) ?? []);
+  const changed = unsettled.flatMap((id) => batch.agent(id) ?? []);
   const groups = roster.groups(changed, nowMs, GROUPS_PER_BATCH);
   return groups.length === 0 ? [] : (await unit.waitingRequirements({ nowMs, limit, groups })).requirements;
 }
 
 /** `besides`: agents that may have room, of which the roster does not know yet. */
 export async function dispatch(batch: Batch, roster: Roster, context: HubContext, besides: readonly AgentId[]): Promise<void> {
-  if (besides.length === 0 && batch.changedAgents().length === 0 && !roster.hasFree(batch.nowMs)) return;
-  const waiting = await waitingRequirements(batch, roster, besides);
+  // Their room may be other than the roster knows.
+  const unsettled = [...besides, ...batch.changedAgents()];
+  if (unsettled.length === 0 && !roster.hasFree(batch.nowMs)) return;
+  const waiting = await waitingRequirements(batch, roster, unsettled);
   if (waiting.length === 0 && !batch.hasReadyTasks) return;
   const requirements = new Requirements(batch.withOwnRequirements(waiting));
   const known = roster.free(requirements, batch.nowMs, AGENTS_PER_BATCH);
-  const ids = [...new Set([...known, ...besides, ...batch.changedAgents()])];
+  const ids = [...new Set([...known, ...unsettled])];
   if (ids.length === 0) return;
   const unknown = ids.filter((id) => batch.agent(id) === undefined);
   if (unknown.length > 0) {
