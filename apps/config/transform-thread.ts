@@ -18,8 +18,31 @@ export interface TransformThread {
   end(): void;
 }
 
-/** Starts the thread, which loads `compiler`, jiti by default, while the caller goes on. */
+/** The threads in use, by their compiler. */
+const inUse = new Map<string, { readonly thread: TransformThread; users: number }>();
+
+/**
+ * A thread that loads `compiler`, jiti by default, while the caller goes on. Callers at the same time share one, and it ends with the last of them.
+ */
 export function startTransformThread(compiler: string = import.meta.resolve('jiti')): TransformThread {
+  const shared = inUse.get(compiler) ?? { thread: newTransformThread(compiler), users: 0 };
+  inUse.set(compiler, shared);
+  shared.users += 1;
+  let isOver = false;
+  return {
+    transform: (options) => shared.thread.transform(options),
+    end() {
+      if (isOver) return;
+      isOver = true;
+      shared.users -= 1;
+      if (shared.users > 0) return;
+      inUse.delete(compiler);
+      shared.thread.end();
+    },
+  };
+}
+
+function newTransformThread(compiler: string): TransformThread {
   const { port1: here, port2: there } = new MessageChannel();
   const answered = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   const thread = newThread({ compiler, port: there, answered });

@@ -5,7 +5,11 @@ import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import type { Test } from 'tap';
 import { runCli } from '../../../apps/cli/main.ts';
+import { startTransformThread } from '../../../apps/config/transform-thread.ts';
 import { ScriptedApp } from './scripted-app.ts';
+
+// The configs of all commands are compiled by one thread: to load the compiler for each takes longer than most tests.
+startTransformThread();
 
 export interface Ran {
   readonly code: number;
