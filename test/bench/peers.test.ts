@@ -60,20 +60,28 @@ t.test('the table has ours as a multiple of the best peer, and no row without a 
   );
 });
 
+const KEPT = {
+  date: '2026-01-02T03:04:05Z',
+  command: 'npm run bench:peers -- --write',
+  seconds: 1,
+  environment: { processor: 'P', cores: 2, memoryGiB: 1, system: 'S', node: 'v20', agentcom: '0.1.0', loadBefore: 0, packages: {} },
+  settings: [{ contestant: 'bullmq', store: 'Redis 7.0.15', worker: 'concurrency 100' }],
+  results: [OURS, FAST],
+};
+
 t.test('the page tells what the queues ran on', async (t) => {
   t.equal(peersOf(null), 'Not measured yet.');
-  const part = peersOf({
-    date: '2026-01-02T03:04:05Z',
-    command: 'npm run bench:peers -- --write',
-    seconds: 1,
-    environment: { processor: 'P', cores: 2, memoryGiB: 1, system: 'S', node: 'v20', agentcom: '0.1.0', loadBefore: 0, packages: {} },
-    settings: [{ contestant: 'bullmq', store: 'Redis 7.0.15', worker: 'concurrency 100' }],
-    results: [OURS, FAST],
-  });
+  const part = peersOf(KEPT);
   t.match(part, /`npm run bench:peers -- --write`, 2026-01-02, 1 s; 2 × P/);
   t.match(part, /Medians of 3 runs/);
   t.match(part, /500 \(0\.25 ×\)/);
   t.match(part, '| bullmq | Redis 7.0.15 | concurrency 100 |');
+  t.notMatch(part, /failed/);
+  const failures = [{ contestant: 'plainjob', runs: 2, error: 'the worker ended with SIGABRT\nat somewhere' }];
+  t.match(
+    peersOf({ ...KEPT, failures }),
+    /Medians of 3 runs\. Runs that failed and are not in these figures: 2 of plainjob \(the worker ended with SIGABRT\)\.\n/,
+  );
 });
 
 t.test('queues and scenarios are chosen by name, in one list or several', async (t) => {

@@ -26,6 +26,20 @@ export interface PeerResult {
   readonly runs: readonly Figures[];
 }
 
+/** Runs of a queue that failed, none of whose figures count. */
+export interface FailedRuns {
+  readonly contestant: string;
+  readonly runs: number;
+  /** Of the last one. */
+  readonly error: string;
+}
+
+/** For one line; empty without any. */
+export const failedRuns = (failures: readonly FailedRuns[]): string =>
+  failures.length === 0
+    ? ''
+    : `Runs that failed and are not in these figures: ${failures.map(({ contestant, runs, error }) => `${runs} of ${contestant} (${error.split('\n')[0]})`).join(', ')}.`;
+
 const FIGURES = [
   { name: 'perSecond', unit: 'tasks/s', isLessBetter: false },
   { name: 'cpuUs', unit: 'CPU µs/task', isLessBetter: true },

@@ -12,7 +12,7 @@ import { HOTTEST, readProfiles, sayThread } from '../rig/profiler.ts';
 import { peerVersion } from './contestants.ts';
 import { runOnce, type RunFound } from './peer-run.ts';
 import { readPeersOptions, type PeersOptions } from './peers-options.ts';
-import { peerTable, type Figures, type PeerResult } from './peer-table.ts';
+import { failedRuns, peerTable, type FailedRuns, type Figures, type PeerResult } from './peer-table.ts';
 import { redisVersion } from './redis-server.ts';
 
 const HERE = import.meta.dirname;
@@ -59,16 +59,19 @@ async function measure({ contestants, scenarios, runs, isQuick, isWrite, cpuProf
   const tree = builtTree();
   const results = new Map<string, PeerResult & { readonly runs: Figures[] }>();
   const settings = new Map<string, { readonly contestant: string; readonly store: string; readonly worker: string }>();
+  const failed = new Map<string, FailedRuns>();
+  let isOursWhole = true;
   const beganMs = performance.now();
-  let failures = 0;
   // Whatever changes on the machine in the meantime hits all of them alike.
   for (let nth = 1; nth <= runs; nth += 1) {
     for (const contestant of contestants) {
       const { name, isOurs, isYardstick, worker, packages } = contestant;
       const profiles = cpuProf === null ? null : join(cpuProf, `${name}-${nth}`);
       const run = await runOnce(contestant, { tree, scenarios, isQuick, profiles }).catch((thrown: unknown) => {
-        failures += 1;
-        process.stderr.write(`${name}: run ${nth} failed: ${messageOf(thrown)}\n`);
+        const error = messageOf(thrown);
+        process.stderr.write(`${name}: run ${nth} failed: ${error}\n`);
+        failed.set(name, { contestant: name, error, runs: (failed.get(name)?.runs ?? 0) + 1 });
+        if (isOurs || isYardstick === true) isOursWhole = false;
         return null;
       });
       if (run === null) continue;
@@ -87,12 +90,15 @@ async function measure({ contestants, scenarios, runs, isQuick, isWrite, cpuProf
   for (const { contestant, store, worker } of settings.values()) say(`${contestant}: ${store}; ${worker}`);
   const seconds = Math.round((performance.now() - beganMs) / 1_000);
   say(`in ${seconds} s`);
-  if (failures > 0) {
+  const failures = [...failed.values()];
+  if (failures.length > 0) {
     process.exitCode = 1;
-    return say(`runs that failed: ${failures}${isWrite ? '; nothing is kept' : ''}`);
+    say(failedRuns(failures));
   }
   if (!isWrite) return;
-  writeFigures('bench-peers', true, { seconds, environment: here, settings: [...settings.values()], results: all }, 'bench:peers');
+  if (!isOursWhole) return say('Nothing is kept: a run of AgentCom or of a yardstick failed.');
+  const kept = { seconds, environment: here, settings: [...settings.values()], failures, results: all };
+  writeFigures('bench-peers', true, kept, 'bench:peers');
   writePeers();
 }
 

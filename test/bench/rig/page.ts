@@ -5,7 +5,7 @@ import { ROOT } from '../../architecture/cruise.ts';
 import { cell as escapedCell, withParts } from '../../architecture/promises/pages.ts';
 import { say } from '../../chaos/rig/chaos-figures.ts';
 import { budgetPart, type KeptBudget } from './budget-table.ts';
-import { peerTable, type PeerResult } from '../peers/peer-table.ts';
+import { failedRuns, peerTable, type FailedRuns, type PeerResult } from '../peers/peer-table.ts';
 import { plot, seriesIn, type Series } from './growth.ts';
 import type { KeptProfile } from './profiler.ts';
 import { median, partsOf, round, type Result } from './result.ts';
@@ -75,6 +75,7 @@ export interface KeptPeers extends Pick<KeptResults, 'date' | 'command' | 'secon
   /** Of each queue. */
   readonly settings: readonly { readonly contestant: string; readonly store: string; readonly worker: string }[];
   readonly results: readonly PeerResult[];
+  readonly failures?: readonly FailedRuns[];
 }
 
 interface KeptProfileRun {
@@ -163,12 +164,12 @@ const budgetOf = (kept: KeptBudget | null): string => (kept === null ? NOTHING :
 /** Other queues beside ours, with what they ran on. */
 export function peersOf(kept: KeptPeers | null): string {
   if (kept === null) return NOTHING;
-  const { date, command, seconds, environment, settings, results } = kept;
+  const { date, command, seconds, environment, settings, results, failures = [] } = kept;
   const { processor, cores, memoryGiB, system, node, agentcom, loadBefore } = environment;
   const rows = settings.map(({ contestant, store, worker }) => `| ${[contestant, store, worker].map(escapedCell).join(' | ')} |`);
   return [
     `\`${command}\`, ${date.slice(0, 10)}, ${seconds} s; ${cores} × ${processor}, ${memoryGiB} GiB, ${system}; load of the machine before ${loadBefore}; node ${node}, agentcom ${agentcom}.`,
-    `Medians of ${Math.max(...results.map(({ runs }) => runs.length))} runs.`,
+    `Medians of ${Math.max(...results.map(({ runs }) => runs.length))} runs. ${failedRuns(failures)}`.trimEnd(),
     '',
     peerTable(results),
     '',
