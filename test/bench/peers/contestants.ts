@@ -22,6 +22,8 @@ export interface Contestant {
   readonly packages: readonly string[];
   /** Its submit blocks, so that there is never more than one on its way. */
   readonly isSynchronous?: true;
+  /** The first version of Node on which it runs, where that is not ours. */
+  readonly nodeMin?: number;
   /** Not a queue to use: the least that does the hub's job, to show what the machine and JavaScript allow. Never the best peer. */
   readonly isYardstick?: true;
   /** Of a yardstick on Postgres: so many servers on one store. Default 1. */
@@ -81,6 +83,7 @@ export const CONTESTANTS: readonly Contestant[] = [
     worker: 'one job at a time, polling each 10 ms (default 1,000); in the worker process itself; completed jobs are kept',
     packages: ['plainjob', 'better-sqlite3'],
     isSynchronous: true,
+    nodeMin: 22,
   },
   { ...yardstick, name: 'bare', settings: { slots: SLOTS, inSteps: false }, worker: BARE },
   {

@@ -28,6 +28,7 @@ if (options !== null) await measure(options);
 function asked(): PeersOptions | null {
   try {
     const read = readPeersOptions(process.argv.slice(2));
+    requireNode(read);
     requireServers(read);
     installPeers(read);
     return read;
@@ -36,6 +37,13 @@ function asked(): PeersOptions | null {
     process.exitCode = 2;
     return null;
   }
+}
+
+/** Native code that was built for another Node ends the process that loads it. */
+function requireNode({ contestants }: PeersOptions): void {
+  const major = Number(process.versions.node.split('.')[0]);
+  for (const { name, nodeMin = 0 } of contestants)
+    if (major < nodeMin) throw new Error(`${name} needs Node ${nodeMin} or later, and this is ${process.version}: choose others by --only`);
 }
 
 /** Before anything is measured. */
