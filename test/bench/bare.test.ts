@@ -141,6 +141,32 @@ for (const [database, placeIn] of Object.entries(PLACES)) {
     await hub.close();
   });
 
+  t.test(`${database}: what does not wait in memory is assigned in turn, with what is submitted meanwhile behind it`, async (t) => {
+    const place = placeIn(t);
+    const hub = await openHub(place);
+    const lines = Array.from({ length: 5_000 }, (_, n) => lineOf(n + 1));
+    await hub.submit(lines.slice(0, 4_500));
+    const { link, next } = connect(hub, 300);
+    const assigned: number[] = [];
+    let completed = 0;
+    let last: Promise<readonly number[]> | null = null;
+    while (completed < lines.length) {
+      const [given, , ended] = await next();
+      completed += ended.length;
+      const names = given.map(([id, generation]) => [id, generation] as const);
+      assigned.push(...names.map(([id]) => id));
+      if (names.length > 0) link.report([names, names.map(([id, generation]) => [id, generation, 'done'])]);
+      if (assigned.length > 1_000) last ??= hub.submit([...lines.slice(4_500), lineOf(7)]);
+    }
+    t.strictSame(
+      assigned,
+      lines.map((_, n) => n + 1),
+    );
+    t.strictSame((await last)?.at(-1), 7, 'a known key among them');
+    await hub.close();
+    await place.check();
+  });
+
   t.test(`${database}: what is unfinished is assigned after a restart, with a new generation`, async (t) => {
     const place = placeIn(t);
     const before = await openHub(place);

@@ -59,6 +59,8 @@ interface Changes {
 
 /** The queue is cut when so many of its first have left it. */
 const LEFT_MAX = 10_000;
+/** Where a hub has its store alone: so many wait in its queue, and the others in the store alone. */
+const QUEUED_MAX = 2_000;
 /** Where hubs share a store: so many tasks of it may wait in a hub's queue, and are claimed at once. */
 const BLOCK = 500;
 /** Where they do: how soon a hub looks again after it found fewer than that. */
@@ -78,6 +80,9 @@ export async function openBareHub(store: BareStore, fail: (error: unknown) => vo
   let running: Promise<void> | null = null;
   /** Something came while a commit ran. */
   let isDue = false;
+  /** What is numbered behind it is in the store alone. */
+  let lastQueued = store.lastTask;
+  let reading: Promise<void> | null = null;
   let claiming: Promise<void> | null = null;
   let lookAgain: NodeJS.Timeout | null = null;
   let isClosing = false;
@@ -125,16 +130,21 @@ export async function openBareHub(store: BareStore, fail: (error: unknown) => vo
     const first = store.lastTask + 1;
     const fresh = lines.map((line, n): Task => ({ id: first + n, line, generation: 0, status: STATUS.queued, worker: null }));
     const freshEvents: TaskEvent[] = [];
-    const assignedCount = assign(fresh, 0, freshEvents);
+    // In turn: none goes before those that are in the store alone.
+    const assignedCount = isBehind() ? 0 : assign(fresh, 0, freshEvents);
     const keptCount = Math.max(assignedCount, Math.min(fresh.length, room()));
+    const queued = isBehind() ? 0 : keptCount;
+    lastQueued += queued;
     const saving = save(changes, freshEvents, lines, assignedCount, keptCount);
     claim();
+    readOn();
     if (await saving) {
       for (const task of keptCount === fresh.length ? fresh : fresh.slice(0, keptCount)) add(task);
       let answered = first;
       for (const { lines: some, answer } of submits) answer(some.map(() => answered++));
       for (let n = 0; n < assignedCount; n += 1) assigned.push(fresh[n] as Task);
     } else {
+      lastQueued -= queued;
       for (const { worker } of fresh) if (worker !== null) worker.held -= 1;
       await save(changes, [], [], 0, 0);
       for (const request of submits) request.answer(await submitSingly(request.lines));
@@ -153,15 +163,32 @@ export async function openBareHub(store: BareStore, fail: (error: unknown) => vo
     store.save({
       submitted: lines,
       assignedCount,
-      keptCount,
+      keptCount: store.claim === null ? lines.length : keptCount,
       states: [...tasks],
       events: freshEvents.length === 0 ? events : events.concat(freshEvents),
     });
 
-  /** How many more tasks may wait here: all, where nobody else could work on them. */
+  function isBehind(): boolean {
+    return store.claim === null && lastQueued < store.lastTask;
+  }
+
+  /** How many more tasks may wait here. */
   function room(): number {
-    if (store.claim === null) return Infinity;
+    if (store.claim === null) return isBehind() ? 0 : Math.max(0, QUEUED_MAX - (queue.length - head));
     return workers.size === 0 ? 0 : BLOCK - (queue.length - head);
+  }
+
+  /** Reads what is in the store alone, before the queue is empty. */
+  function readOn(): void {
+    if (store.waitingBehind === null || reading !== null || !isBehind() || isClosing || queue.length - head > QUEUED_MAX / 2) return;
+    reading = store.waitingBehind(lastQueued, QUEUED_MAX / 2).then((found) => {
+      reading = null;
+      found.forEach(queueUp);
+      const last = found.at(-1);
+      if (last === undefined) return;
+      lastQueued = last.id;
+      wake();
+    }, fail);
   }
 
   /** Claims tasks before the queue is empty. */
@@ -243,12 +270,15 @@ export async function openBareHub(store: BareStore, fail: (error: unknown) => vo
     for (const line of lines) {
       const [key] = JSON.parse(line) as Submitted;
       const known = await store.taskOf(key);
-      const keptCount = store.claim === null ? 1 : 0;
+      const keptCount = store.claim === null && room() > 0 ? 1 : 0;
       if (known !== null) {
         ids.push(known);
       } else if (await store.save({ submitted: [line], assignedCount: 0, keptCount, states: [], events: [] })) {
         ids.push(store.lastTask);
-        if (keptCount === 1) queueUp({ id: store.lastTask, line, generation: 0 });
+        if (keptCount === 1) {
+          queueUp({ id: store.lastTask, line, generation: 0 });
+          lastQueued = store.lastTask;
+        }
       } else {
         // Another hub was a moment earlier.
         ids.push(Number(await store.taskOf(key)));
@@ -300,7 +330,8 @@ export async function openBareHub(store: BareStore, fail: (error: unknown) => vo
     async close() {
       isClosing = true;
       if (lookAgain !== null) clearTimeout(lookAgain);
-      while (isScheduled || running !== null || claiming !== null) await (running ?? claiming ?? new Promise(setImmediate));
+      while (isScheduled || running !== null || claiming !== null || reading !== null)
+        await (running ?? claiming ?? reading ?? new Promise(setImmediate));
       await store.close();
     },
   };

@@ -125,6 +125,12 @@ export async function openBarePostgresStore({ url, schema, hub, isShared }: Bare
     },
     unfinished: async () =>
       (await rows('SELECT * FROM tasks WHERE hub = $1 AND status <> $2 ORDER BY id', hub, STATUS.completed)).map(storedTask),
+    waitingBehind: isShared
+      ? null
+      : async (id, most) =>
+          (
+            await client.query<Row>({ name: 'behind', text: 'SELECT * FROM tasks WHERE id > $1 ORDER BY id LIMIT $2', values: [id, most] })
+          ).rows.map(storedTask),
     claim:
       claimer === null
         ? null

@@ -56,6 +56,8 @@ const eventText = ({ task, kind, generation, result }: TaskEvent): string =>
 /** Null, of which SQLite makes no rows, for none. */
 const jsonOf = (rows: readonly string[]): string | null => (rows.length === 0 ? null : `[${rows.join(',')}]`);
 
+const STORED = 'SELECT id, generation, json_array(key, json(payload)) AS line FROM tasks';
+
 type Row = Readonly<Record<string, unknown>>;
 
 export async function openBareSqliteStore(file: string): Promise<BareStore> {
@@ -96,11 +98,8 @@ export async function openBareSqliteStore(file: string): Promise<BareStore> {
       const [row] = await rows('SELECT id FROM tasks WHERE key = ?', key);
       return row === undefined ? null : Number(row['id']);
     },
-    unfinished: async () =>
-      (await rows(
-        'SELECT id, generation, json_array(key, json(payload)) AS line FROM tasks WHERE status <> ? ORDER BY id',
-        STATUS.completed,
-      )) as unknown as StoredTask[],
+    unfinished: async () => (await rows(`${STORED} WHERE status <> ? ORDER BY id`, STATUS.completed)) as unknown as StoredTask[],
+    waitingBehind: async (id, most) => (await rows(`${STORED} WHERE id > ? ORDER BY id LIMIT ?`, id, most)) as unknown as StoredTask[],
     claim: null,
     async counts() {
       const found = await rows('SELECT status, count(*) AS number FROM tasks GROUP BY status');

@@ -50,6 +50,8 @@ export interface BareStore {
   taskOf(key: string): Promise<number | null>;
   /** Those of this hub. */
   unfinished(): Promise<readonly StoredTask[]>;
+  /** What waits behind the task of that number, in order, at most so many. None of it was ever assigned. Null where several hubs have the store. */
+  readonly waitingBehind: ((id: number, most: number) => Promise<readonly StoredTask[]>) | null;
   /** Makes tasks that no hub has this hub's, at most so many, and answers them. Null where only one hub has the store. */
   readonly claim: ((most: number) => Promise<readonly StoredTask[]>) | null;
   /** How many tasks there are of each status. */

@@ -3,7 +3,10 @@ import { DEFAULT_PAIR, repeated, withHub, type Bench, type Scenario } from '../r
 import type { BenchHub } from '../rig/bench-hub.ts';
 import type { LoadProcess } from '../rig/load-process.ts';
 import type { Pair } from '../rig/result.ts';
+import { withEnds } from '../../chaos/rig/chaos-figures.ts';
 import { progressBar } from '../../chaos/rig/progress-bar.ts';
+import { bareDrains } from '../bare/bare-flatness.ts';
+import { startBare, startBarePostgres, type StartedBare } from '../bare/start-bare.ts';
 import { drain, readsAt, restartsAt, stepsAt, sweepsAt, workAt, type AtSize } from './at-size-scenario.ts';
 import { fill } from './lifecycle-scenario.ts';
 
@@ -87,15 +90,56 @@ async function flatness(
       await fill(of, ofLoad, count);
       return count / (await drain(of, ofLoad, count)).figure;
     };
-    const ofMost = (): Promise<number> => seconds(hub, load);
-    const ofLeast = (): Promise<number> => seconds(small, smallLoad);
-    for (let n = 0; n < WARM_UPS; n += 1) for (const drained of [ofMost, ofLeast]) await drained();
-    return repeated(bench, pair, async () => {
-      const [most1, least1, least2, most2] = [await ofMost(), await ofLeast(), await ofLeast(), await ofMost()];
-      return (least1 + least2) / (most1 + most2);
-    });
+    return ratiosOf(
+      bench,
+      pair,
+      () => seconds(hub, load),
+      () => seconds(small, smallLoad),
+    );
   });
   const words = (size: number): string => `${size.toLocaleString('en-US')} ${OVER}`;
   const what = `drain, ${words(most)} ÷ ${words(least)}`;
-  bench.tell({ scenario: 'backlog', what, unit: '×', ...pair, n: 2 * count, runs: ratios, durability: hub.durability });
+  const told = { scenario: 'backlog', unit: '×', ...pair, n: 2 * count, durability: hub.durability } as const;
+  bench.tell({ ...told, what, runs: ratios });
+  bench.tell({ ...told, what: `the yardstick: ${what}`, runs: await flatnessOfYardstick(bench, pair, { most, least, count }) });
+}
+
+/** What the smallest program that does the hub's job has left of its rate, measured in the same way. */
+async function flatnessOfYardstick(
+  bench: Bench,
+  pair: Pair,
+  { most, least, count }: { readonly most: number; readonly least: number; readonly count: number },
+): Promise<readonly number[]> {
+  const postgres = await bench.postgresOf(pair);
+  return withEnds(async (end) => {
+    const start = (): Promise<StartedBare> =>
+      postgres === null ? startBare(end, bench.tree, null) : startBarePostgres(end, bench.tree, { url: postgres.url, hubs: 1 }, null);
+    const [large, small] = [await start(), await start()];
+    const [ofLarge, ofSmall] = [await bareDrains(large, 'large'), await bareDrains(small, 'small')];
+    await ofLarge.fill(most);
+    await ofSmall.fill(least);
+    const ratios = await ratiosOf(
+      bench,
+      pair,
+      () => ofLarge.drain(count),
+      () => ofSmall.drain(count),
+    );
+    for (const drains of [ofLarge, ofSmall]) await drains.end();
+    for (const servers of [large, small]) await servers.check();
+    return ratios;
+  });
+}
+
+/** What is left of the rate: each answers how long a drain took, with the most or the fewest waiting. */
+async function ratiosOf(
+  bench: Bench,
+  pair: Pair,
+  ofMost: () => Promise<number>,
+  ofLeast: () => Promise<number>,
+): Promise<readonly number[]> {
+  for (let n = 0; n < WARM_UPS; n += 1) for (const drained of [ofMost, ofLeast]) await drained();
+  return repeated(bench, pair, async () => {
+    const [most1, least1, least2, most2] = [await ofMost(), await ofLeast(), await ofLeast(), await ofMost()];
+    return (least1 + least2) / (most1 + most2);
+  });
 }
