@@ -5,11 +5,11 @@ import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import type { Test } from 'tap';
 import { runCli } from '../../../apps/cli/main.ts';
-import { startTransformThread } from '../../../apps/config/transform-thread.ts';
+import { startTransformThread, type TransformThread } from '../../../apps/config/transform-thread.ts';
 import { ScriptedApp } from './scripted-app.ts';
 
-// The configs of all commands are compiled by one thread: to load the compiler for each takes longer than most tests.
-startTransformThread();
+/** Compiles the configs of all commands, once one may read a config: to load the compiler for each takes longer than most tests. */
+let compiling: TransformThread | undefined;
 
 export interface Ran {
   readonly code: number;
@@ -31,6 +31,7 @@ export interface RunOptions {
 
 /** Runs one command to its end. */
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<Ran> {
+  if (options.cwd !== undefined) compiling ??= startTransformThread();
   let out = '';
   let err = '';
   const tty = options.tty === true ? { isTTY: true, columns: options.columns ?? 120 } : {};

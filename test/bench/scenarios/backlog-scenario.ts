@@ -115,7 +115,7 @@ async function flatnessOfYardstick(
     const start = (): Promise<StartedBare> =>
       postgres === null ? startBare(end, bench.tree, null) : startBarePostgres(end, bench.tree, { url: postgres.url, hubs: 1 }, null);
     const [large, small] = [await start(), await start()];
-    const [ofLarge, ofSmall] = [await bareDrains(large, 'large'), await bareDrains(small, 'small')];
+    const [ofLarge, ofSmall] = [await bareDrains(large), await bareDrains(small)];
     await ofLarge.fill(most);
     await ofSmall.fill(least);
     const ratios = await ratiosOf(
