@@ -127,7 +127,8 @@ export async function readMuch({ ask }: Asker, targets: Targets): Promise<void> 
   ]);
   if (assigned?.[0] !== 200) return;
   const { tasks } = JSON.parse(assigned[1]) as { readonly tasks: readonly { readonly id: string; readonly generation: number }[] };
-  targets.others = tasks.map(({ id, generation }) => ({ id, generation }));
+  // Between two assignments there may be none: those seen last then stay targets, which the hub refuses as well.
+  if (tasks.length > 0) targets.others = tasks.map(({ id, generation }) => ({ id, generation }));
 }
 
 /** Streams of all events, of which nothing is read once they have begun. */

@@ -28,6 +28,10 @@ const { port, seed, agents, tokens } = JSON.parse(readFileSync(process.argv[2] ?
 const over = new AbortController();
 const isOver = (): boolean => over.signal.aborted;
 const targets: Targets = { others: [], hostile: [] };
+let targetsKnown = (): void => undefined;
+/** Until the viewer has seen tasks of others, agents have none to report on. */
+const knowsTargets = new Promise<void>((resolve) => (targetsKnown = resolve));
+over.signal.addEventListener('abort', () => targetsKnown());
 const number = chooser(seed).below(2 ** 31);
 const pools = framePools(number, POOL);
 const tallies = Object.fromEntries(NEIGHBOURS.map((name) => [name, tallying()])) as Record<Neighbour, Tallying>;
@@ -65,8 +69,8 @@ function playAgents(): readonly Promise<void>[] {
   const crashing = depsOf('crash-looping agent');
   const crashes = askerOf('crash-looping agent', tokens.crashes);
   return [
-    again(REST_MS.flood, () => flood(flooding, floods, 2, words)),
-    again(REST_MS.old, () => flood(old, olds, 1, oldWords)),
+    knowsTargets.then(() => again(REST_MS.flood, () => flood(flooding, floods, 2, words))),
+    knowsTargets.then(() => again(REST_MS.old, () => flood(old, olds, 1, oldWords))),
     ...rested(agents.crashing).map((agent) => again(REST_MS.crash, () => crash(crashing, agent))),
     ...Array.from({ length: CRASHES_AT_ONCE }, () => again(REST_MS.crash, () => doomedTask(crashes, crashing.tally, isOver))),
   ];
@@ -98,7 +102,11 @@ function playViewer(): readonly Promise<void>[] {
   const viewer = askerOf('greedy viewer', tokens.viewer);
   const streams = deafStreams(senderOf('greedy viewer', tokens.viewer));
   const opening = again(REST_MS.viewer, () => streams.open());
-  return [again(REST_MS.viewer, () => readMuch(viewer, targets)), opening.finally(() => streams.closeAll())];
+  const reading = again(REST_MS.viewer, async () => {
+    await readMuch(viewer, targets);
+    if (targets.others.length > 0) targetsKnown();
+  });
+  return [reading, opening.finally(() => streams.closeAll())];
 }
 
 const tell = (): void =>
