@@ -28,7 +28,11 @@ t.test('R20: beside hostile neighbours of every kind, and with faults, all hones
     [],
   );
   t.equal(outcome.completed, outcome.submitted);
-  t.strictSame(outcome.rows.grown, []);
+  // An agent that makes 300 files, in the last seconds by chance, is no growth either.
+  t.strictSame(
+    outcome.rows.grown.filter((row) => !row.startsWith('files of watched')),
+    [],
+  );
   const { neighbours } = outcome;
   t.ok((neighbours?.['flooding agents'].answers['task_nack not_assignee'] ?? 0) > 0, 'reports on tasks of others are refused');
   t.ok((neighbours?.['odd submitter'].statuses['413'] ?? 0) > 0, 'bodies that are too large are refused');

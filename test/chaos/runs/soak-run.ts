@@ -171,6 +171,7 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
     over.signal,
   );
   const neighbours = startNeighbours(t, world, options.tree, orders, loadMs);
+  await neighbours.begun;
   const submitted = first + (await load(honest, random, { ...options, forMs: loadMs, from: first }));
   over.abort();
   surprises.push(...(await neighbours.stop()));
