@@ -1,15 +1,17 @@
 /**
- * An agent on a disk that is about to be full: it takes the room for its result when it starts, and writes into it once
- * `$LEDGER_DIR/release-<task id>` is there.
+ * An agent on a disk that is about to be full: it takes the room for its result when it starts, which is a line in `$LEDGER_DIR`, on
+ * another disk. It writes into that room once `$LEDGER_DIR/release-<task id>` is there.
  */
-import { existsSync, openSync, renameSync, writeFileSync, writeSync } from 'node:fs';
+import { appendFileSync, existsSync, openSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
-const { AGENTCOM_TASK_ID: taskId, AGENTCOM_RESULTS_DIR: resultsDir, LEDGER_DIR: dir } = process.env;
+const { AGENTCOM_TASK_ID: taskId, AGENTCOM_GENERATION: generation, AGENTCOM_RESULTS_DIR: resultsDir, LEDGER_DIR: dir } = process.env;
 const ROOM_BYTES = 4_096;
 const prepared = join(resultsDir, 'prepared');
 writeFileSync(prepared, ' '.repeat(ROOM_BYTES));
 writeFileSync(join(resultsDir, `${taskId}.started`), '');
+const line = { what: 'start', pid: process.pid, task: taskId, generation: Number(generation), at: Date.now() };
+appendFileSync(join(dir, 'ledger.jsonl'), `${JSON.stringify(line)}\n`);
 setInterval(() => {
   if (!existsSync(join(dir, `release-${taskId}`))) return;
   const text = JSON.stringify({ status: 'success', output: 'written in place' });

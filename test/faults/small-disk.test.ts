@@ -114,6 +114,8 @@ t.test(
     await world.startSidecar('a1', { argv: AGENT, extra: 'slots: 2' });
     const { task_id: running } = await world.api.tasks.submit({ description: 'running' });
     await world.event(running, ['woken']);
+    // The program was started; only its own line says that it has its room.
+    await world.ledgerLine(running, 'start');
     disk.fill();
     const { task_id: refused } = await world.api.tasks.submit({ description: 'refused' });
     t.equal(await world.event(refused, ['rejected', 'accepted']), 'rejected');

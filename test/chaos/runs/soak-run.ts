@@ -97,6 +97,7 @@ const KEPT_SHARE = 1 / 8;
 const KEPT_MAX_MS = 300_000;
 const LOOKS = 40;
 const LOOK_MAX_MS = 60_000;
+const STORIES_MAX = 5;
 const DRAINED_WITHIN_MS = 120_000;
 /** Garbage is collected this often, so that the lowest of each window is what is alive. */
 const COLLECT_EACH_MS = 30_000;
@@ -183,7 +184,10 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
   await sleep(idleMs);
   const filesAfter = filesOf();
   surprises.push(...hub.unasked, ...all.flatMap((one) => one.unasked), ...openTooMany(looks), ...judgeLog(world.logOf('hub')));
-  if (honest.waiting() > 0) surprises.push(`${submitted} tasks were submitted and ${submitted - honest.waiting()} completed`);
+  if (honest.waiting() > 0) {
+    surprises.push(`${submitted} tasks were submitted and ${submitted - honest.waiting()} completed`);
+    surprises.push(...(await stories(world, honest.open().slice(0, STORIES_MAX))));
+  }
   const agentsMax = options.sidecars + watched.sidecars.length + HOSTILE_AGENTS;
   if (looks.some(({ rows }) => (rows['agents'] ?? 0) > agentsMax)) surprises.push(`there were more than ${agentsMax} agents`);
   const deeds = watched.deeds();
@@ -225,8 +229,10 @@ function openTooMany(looks: readonly RowLook[]): readonly string[] {
 }
 
 interface HonestTasks extends Pick<Submitter, 'submit'> {
-  /** Submitted, answered, and not completed. */
+  /** Submitted, and not completed. */
   waiting(): number;
+  /** The ids of those that were answered. */
+  open(): readonly string[];
   completed(): number;
   readonly tookMs: readonly number[];
   stop(): Promise<void>;
@@ -255,6 +261,7 @@ function honestTasks({ api }: ChaosWorld): HonestTasks {
   return {
     tookMs,
     waiting: () => open,
+    open: () => [...beganMs.keys()],
     completed: () => tookMs.length,
     stop: () => stream.stop(),
     async submit(key, body) {
@@ -308,6 +315,10 @@ async function load(
   await Promise.all(submits);
   return count;
 }
+
+/** What happened to each of them last, as JSON. */
+const stories = ({ api }: ChaosWorld, ids: readonly string[]): Promise<readonly string[]> =>
+  Promise.all(ids.map(async (id) => JSON.stringify([(await api.tasks.get(id)).status, (await api.tasks.events(id)).events])));
 
 async function drained(waiting: () => number): Promise<void> {
   const untilMs = performance.now() + DRAINED_WITHIN_MS;
