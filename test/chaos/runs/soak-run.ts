@@ -20,10 +20,11 @@ import {
 import { bytesOf, eachSecond, openFiles, readLag, sampleOf, type LagSample, type Sample } from '../rig/gauges.ts';
 import { judgeLog } from '../rig/hub-log.ts';
 import { startProgram, type Program } from '../rig/chaos-program.ts';
-import { readStream, submitter, type Submitter } from '../rig/told.ts';
+import type { Submitter } from '../rig/told.ts';
 import { judgeRows, lookAtRows, type RowLook, type RowVerdict } from '../rig/stored-rows.ts';
 import { MALLOC, makeChaosWorld, type ChaosWorld } from '../rig/chaos-world.ts';
 import type { LightSetting } from '../soak/soak-sidecars.ts';
+import { honestTasks } from '../soak/honest-tasks.ts';
 import type { Tallies } from '../soak/neighbour-kinds.ts';
 import { HOSTILE_AGENTS, HOSTILE_OPEN_MAX, neighbourTokens, startNeighbours } from '../soak/start-neighbours.ts';
 import { AGENT_DEEDS, startWatched } from '../soak/watched-sidecars.ts';
@@ -44,6 +45,8 @@ export interface SoakOptions {
   readonly faultEachMs?: number;
   /** How long all are left alone before open files are counted, milliseconds; default more than the hub keeps idle connections. */
   readonly idleMs?: number;
+  /** The load goes on until this holds for what the neighbours have done, at most a minute: a short run on a busy machine sees few of their turns. */
+  readonly mischief?: (done: Tallies) => boolean;
   readonly onProgress?: (seconds: number, note: string) => void;
 }
 
@@ -97,7 +100,7 @@ const KEPT_SHARE = 1 / 8;
 const KEPT_MAX_MS = 300_000;
 const LOOKS = 40;
 const LOOK_MAX_MS = 60_000;
-const STORIES_MAX = 5;
+const MISCHIEF_WITHIN_MS = 60_000;
 const DRAINED_WITHIN_MS = 120_000;
 /** Garbage is collected this often, so that the lowest of each window is what is alive. */
 const COLLECT_EACH_MS = 30_000;
@@ -173,7 +176,13 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
   );
   const neighbours = startNeighbours(t, world, options.tree, orders, loadMs);
   await neighbours.begun;
-  const submitted = first + (await load(honest, random, { ...options, forMs: loadMs, from: first }));
+  let submitted = first + (await load(honest, random, { ...options, forMs: loadMs, from: first }));
+  const isMischiefDone = (): boolean => {
+    const done = neighbours.now();
+    return options.mischief === undefined || (done !== null && options.mischief(done));
+  };
+  for (const untilMs = performance.now() + MISCHIEF_WITHIN_MS; !isMischiefDone() && performance.now() < untilMs;)
+    submitted += await load(honest, random, { ...options, forMs: 1_000, from: submitted });
   over.abort();
   surprises.push(...(await neighbours.stop()));
   const endedMs = Date.now();
@@ -184,9 +193,10 @@ export async function soakRun(t: TestEnd, options: SoakOptions): Promise<SoakOut
   await sleep(idleMs);
   const filesAfter = filesOf();
   surprises.push(...hub.unasked, ...all.flatMap((one) => one.unasked), ...openTooMany(looks), ...judgeLog(world.logOf('hub')));
+  if (honest.gaps() > 0) surprises.push(`the stream of events had ${honest.gaps()} gaps`);
   if (honest.waiting() > 0) {
     surprises.push(`${submitted} tasks were submitted and ${submitted - honest.waiting()} completed`);
-    surprises.push(...(await stories(world, honest.open().slice(0, STORIES_MAX))));
+    surprises.push(...(await honest.stories()));
   }
   const agentsMax = options.sidecars + watched.sidecars.length + HOSTILE_AGENTS;
   if (looks.some(({ rows }) => (rows['agents'] ?? 0) > agentsMax)) surprises.push(`there were more than ${agentsMax} agents`);
@@ -226,53 +236,6 @@ function keptFor(loadMs: number): Pick<HubTiming, 'endedKeptMs' | 'deadLetterKep
 function openTooMany(looks: readonly RowLook[]): readonly string[] {
   const most = Math.max(0, ...looks.map(({ rows }) => rows['hostile tasks not ended'] ?? 0));
   return most > HOSTILE_OPEN_MAX ? [`${most} tasks of the neighbours had not ended, at most ${HOSTILE_OPEN_MAX} may be`] : [];
-}
-
-interface HonestTasks extends Pick<Submitter, 'submit'> {
-  /** Submitted, and not completed. */
-  waiting(): number;
-  /** The ids of those that were answered. */
-  open(): readonly string[];
-  completed(): number;
-  readonly tookMs: readonly number[];
-  stop(): Promise<void>;
-}
-
-/** Submits of the honest, and how each of them ends. */
-function honestTasks({ api }: ChaosWorld): HonestTasks {
-  const told = submitter(api, new AbortController().signal);
-  const beganMs = new Map<string, number>();
-  const completedMs = new Map<string, number>();
-  const tookMs: number[] = [];
-  let open = 0;
-  const settle = (taskId: string): void => {
-    const [from, to] = [beganMs.get(taskId), completedMs.get(taskId)];
-    if (from === undefined || to === undefined) return;
-    beganMs.delete(taskId);
-    completedMs.delete(taskId);
-    open -= 1;
-    tookMs.push(to - from);
-  };
-  const stream = readStream(api, ({ event, taskId }) => {
-    if (event !== 'completed') return;
-    completedMs.set(taskId, performance.now());
-    settle(taskId);
-  });
-  return {
-    tookMs,
-    waiting: () => open,
-    open: () => [...beganMs.keys()],
-    completed: () => tookMs.length,
-    stop: () => stream.stop(),
-    async submit(key, body) {
-      const fromMs = performance.now();
-      open += 1;
-      const taskId = await told.submit(key, body);
-      beganMs.set(taskId, fromMs);
-      settle(taskId);
-      return taskId;
-    },
-  };
 }
 
 /** Whole sidecars `light-1` to `light-COUNT` in one process, on these ports of the hub. */
@@ -315,10 +278,6 @@ async function load(
   await Promise.all(submits);
   return count;
 }
-
-/** What happened to each of them last, as JSON. */
-const stories = ({ api }: ChaosWorld, ids: readonly string[]): Promise<readonly string[]> =>
-  Promise.all(ids.map(async (id) => JSON.stringify([(await api.tasks.get(id)).status, (await api.tasks.events(id)).events])));
 
 async function drained(waiting: () => number): Promise<void> {
   const untilMs = performance.now() + DRAINED_WITHIN_MS;

@@ -1,0 +1,87 @@
+/** The tasks of honest submitters, beside all that is done to the hub. */
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import type { ChaosWorld } from '../rig/chaos-world.ts';
+import { readStream, submitter, type Submitter } from '../rig/told.ts';
+
+const STORIES_MAX = 5;
+/** A hub that was killed is back long before. */
+const LOOK_UP_MS = 60_000;
+
+export interface HonestTasks extends Pick<Submitter, 'submit'> {
+  /** Submitted, and not completed. */
+  waiting(): number;
+  /** What happened to some of them, as JSON. */
+  stories(): Promise<readonly string[]>;
+  /** How often events were removed before they were read. */
+  gaps(): number;
+  completed(): number;
+  readonly tookMs: readonly number[];
+  stop(): Promise<void>;
+}
+
+/** Submits of the honest, and how each of them ends. */
+export function honestTasks({ api }: ChaosWorld): HonestTasks {
+  const told = submitter(api, new AbortController().signal);
+  const beganMs = new Map<string, number>();
+  const completedMs = new Map<string, number>();
+  const tookMs: number[] = [];
+  let open = 0;
+  const settle = (taskId: string): void => {
+    const [from, to] = [beganMs.get(taskId), completedMs.get(taskId)];
+    if (from === undefined || to === undefined) return;
+    beganMs.delete(taskId);
+    completedMs.delete(taskId);
+    open -= 1;
+    tookMs.push(to - from);
+  };
+  const complete = (taskId: string): void => {
+    completedMs.set(taskId, performance.now());
+    settle(taskId);
+  };
+  let gaps = 0;
+  let lookedUp: Promise<unknown> = Promise.resolve();
+  /** Null: it was removed. */
+  const statusOf = async (taskId: string): Promise<string | null> => {
+    try {
+      return (await api.tasks.get(taskId, { retryWithinMs: LOOK_UP_MS })).status;
+    } catch (thrown) {
+      if (AgentcomError.is(thrown, 'AC_API') && thrown.details?.['status'] === 404) return null;
+      throw thrown;
+    }
+  };
+  // Only what has ended is removed.
+  const lookUp = async (taskId: string): Promise<void> => {
+    const status = await statusOf(taskId);
+    if (status === null || status === 'completed') complete(taskId);
+  };
+  const story = async (taskId: string): Promise<string> => {
+    const status = await statusOf(taskId);
+    return JSON.stringify([taskId, status, status === null ? [] : (await api.tasks.events(taskId)).events]);
+  };
+  const stream = readStream(api, ({ event, taskId }) => {
+    if (event === 'completed') complete(taskId);
+    if (event !== 'gap') return;
+    gaps += 1;
+    lookedUp = Promise.all([lookedUp, ...[...beganMs.keys()].map(lookUp)]);
+  });
+  return {
+    tookMs,
+    gaps: () => gaps,
+    waiting: () => open,
+    stories: () => Promise.all([...beganMs.keys()].slice(0, STORIES_MAX).map(story)),
+    completed: () => tookMs.length,
+    async stop() {
+      await stream.stop();
+      await lookedUp;
+    },
+    async submit(key, body) {
+      const [fromMs, gapsBefore] = [performance.now(), gaps];
+      open += 1;
+      const taskId = await told.submit(key, body);
+      beganMs.set(taskId, fromMs);
+      settle(taskId);
+      if (gaps !== gapsBefore && beganMs.has(taskId)) await lookUp(taskId);
+      return taskId;
+    },
+  };
+}
