@@ -53,7 +53,7 @@ const SLOTS = 4;
 /** A step that comes again and again is not always killed at its first time. */
 const SKIP_MAX = 4;
 /** How long a step may take to be met, milliseconds; after that it is tried again without skipping, and then given up for good. */
-const MET_WITHIN_MS = 15_000;
+const MET_WITHIN_MS = 30_000;
 const TIMING = {
   hubTiming: {
     heartbeatMs: 1_000,
