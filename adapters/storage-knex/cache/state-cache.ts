@@ -11,9 +11,9 @@ import { BodyCache } from './body-cache.ts';
 import { ReadyQueueCache } from './ready-queue-cache.ts';
 import { TwoGenerations } from './two-generations.ts';
 
-/** The least recently saved are evicted, and read when they are needed. The last half of so many are certainly kept. */
+/** The least recently saved are evicted, and read when they are needed. The last half of so many tasks are certainly kept. */
 const TASKS_MAX = 20_000;
-const AGENTS_MAX = 20_000;
+const AGENTS_MAX = 10_000;
 
 export class StateCache {
   /** What is given out next. */
@@ -22,8 +22,8 @@ export class StateCache {
   /** Whether any task depends on another; null: not known yet. */
   hasDependencies: boolean | null = null;
   readonly #tasks = new TwoGenerations<TaskId, Task>(TASKS_MAX);
-  readonly #agents = new TwoGenerations<AgentId, Agent>(AGENTS_MAX);
-  readonly #held = new TwoGenerations<AgentId, number>(AGENTS_MAX);
+  readonly #agents = new Map<AgentId, Agent>();
+  readonly #held = new Map<AgentId, number>();
 
   task(id: TaskId): Task | undefined {
     return this.#tasks.get(id);
@@ -42,6 +42,7 @@ export class StateCache {
   takeRead(tasks: readonly Task[], counts: readonly HeldCount[]): void {
     for (const task of tasks) if (!isEnded(task) && this.#tasks.get(task.id) === undefined) this.#tasks.set(task.id, task);
     for (const { agentId, held } of counts) this.#held.set(agentId, held);
+    evict(this.#held, AGENTS_MAX);
   }
 
   /** Takes over what was committed. */
@@ -58,7 +59,11 @@ export class StateCache {
       this.#takeTask(task, before ?? null);
     }
     for (const { agentId } of [...stopsSet, ...stopsCleared]) this.#held.delete(agentId);
-    for (const agent of agents) this.#agents.set(agent.id, agent);
+    for (const agent of agents) {
+      this.#agents.delete(agent.id);
+      this.#agents.set(agent.id, agent);
+    }
+    evict(this.#agents, AGENTS_MAX);
   }
 
   /** They are removed, or about to be: reading one that stays costs a read. */
@@ -92,6 +97,14 @@ export class StateCache {
     this.#held.clear();
     this.#tasks.clear();
     this.#agents.clear();
+  }
+}
+
+function evict<K>(states: Map<K, unknown>, max: number): void {
+  if (states.size <= max) return;
+  for (const id of states.keys()) {
+    if (states.size <= max) return;
+    states.delete(id);
   }
 }
 
