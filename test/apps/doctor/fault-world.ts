@@ -14,6 +14,7 @@ import { sqliteStorage } from '../../adapters/storage-places/sqlite-storage-plac
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { run, type Ran } from '../cli/cli-world.ts';
 import { runningHub, type RunningHub } from '../running-hub.ts';
+import { UNHURRIED } from '../../adapters/http/hub-bench.ts';
 
 /** The part of a tap test that this needs. */
 export interface TestEnd {
@@ -57,8 +58,6 @@ export interface FaultWorld {
   usedSecret(): Promise<string>;
 }
 
-/** The hub shares a process with the tests, on a machine that may be busy: it does not refuse reads because its loop is late. */
-export const UNHURRIED = { loopDelayMs: 60_000 };
 export const portOf = (server: Server): number => (server.address() as AddressInfo).port;
 
 export async function faultWorld(t: TestEnd): Promise<FaultWorld> {

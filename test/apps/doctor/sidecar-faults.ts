@@ -10,17 +10,8 @@ import { silentLog } from '../../../core/ports/log.ts';
 import { aToken } from '../../product/contracts/fixtures.ts';
 import { freePort } from '../cli/cli-world.ts';
 import { runningHub } from '../running-hub.ts';
-import {
-  hubsAt,
-  UNHURRIED,
-  onlySidecar,
-  otherVersion,
-  tlsServer,
-  webServer,
-  type Fault,
-  type FaultWorld,
-  type Machine,
-} from './fault-world.ts';
+import { hubsAt, onlySidecar, otherVersion, tlsServer, webServer, type Fault, type FaultWorld, type Machine } from './fault-world.ts';
+import { UNHURRIED } from '../../adapters/http/hub-bench.ts';
 
 /** An agent's program that answers as these lines of sh say. */
 async function program(m: Machine, lines: string): Promise<string> {

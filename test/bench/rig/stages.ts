@@ -24,7 +24,7 @@ export type Stage = (typeof STAGES)[number];
 
 export const STAGE_TITLES: Readonly<Record<Stage, string>> = {
   read: 'the bytes, head and JSON of a request',
-  authenticate: 'whose token it is, and how often it may ask',
+  authenticate: 'the token and the rate limits',
   check: 'schemas and bounds of bodies and frames',
   decide: 'queue, transitions, dispatcher',
   encode: 'rows as JSON and their hand-over to the database; what is remembered of them',
