@@ -62,6 +62,7 @@ const WIRE_NAMES: Readonly<Record<Part, WirePart>> = {
   tracestate: 'tracestate',
 };
 const PARTS = Object.entries(WIRE_NAMES) as readonly (readonly [Part, WirePart])[];
+const PART_OF: ReadonlyMap<string, Part> = new Map(PARTS.map(([part, wire]) => [wire, part]));
 
 /** A body of which nothing but the description and metadata is given. */
 const NOTHING_GIVEN = { repo: null, branch: null, fileHints: [], successCriteria: [], verificationSteps: [] } satisfies Omit<
@@ -79,13 +80,26 @@ const given = (parts: GivenParts, wire: WirePart): unknown =>
   wire === 'accept' ? acceptanceIn(parts.accept as { readonly [End in Acceptable]?: boolean } | undefined) : parts[wire];
 
 /** From checked fields of a submit or an assignment; other fields are left out. */
-export function partsFromWire(fields: GivenParts): Pick<TaskBody, Part> {
-  const parts: Partial<Record<Part, unknown>> = { ...NOTHING_GIVEN };
-  for (const [part, wire] of PARTS) {
-    const value = given(fields, wire);
+export const partsFromWire = (fields: GivenParts): Pick<TaskBody, Part> => withParts({ ...NOTHING_GIVEN }, fields);
+
+/** The body of a task, of the checked fields of a submit. */
+export function bodyFromWire(description: string, metadata: string | null, fields: GivenParts, trace: TraceContext): TaskBody {
+  const { repo, branch, fileHints, successCriteria, verificationSteps } = NOTHING_GIVEN;
+  const body: TaskBody = { description, metadata, repo, branch, fileHints, successCriteria, verificationSteps };
+  withParts(body, fields);
+  return trace.traceparent === undefined ? body : { ...body, ...trace };
+}
+
+/** Adds what is given to a body that has no parts yet. Goes over the fields, because most tasks have none of the parts. */
+function withParts<B extends Pick<TaskBody, Part>>(body: B, fields: GivenParts): B {
+  const parts: Partial<Record<Part, unknown>> = body;
+  for (const name in fields) {
+    const part = PART_OF.get(name);
+    if (part === undefined) continue;
+    const value = given(fields, name as WirePart);
     if (value !== undefined && value !== null) parts[part] = value;
   }
-  return parts as Pick<TaskBody, Part>;
+  return body;
 }
 
 /** Fields of an assignment, and of the task that an agent gets. */

@@ -3,7 +3,7 @@
  * body, the draft and the task's JSON have it then.
  */
 import { Type, type TSchema } from 'typebox';
-import { NO_TERMS, type TaskTerms } from '../domain/task/task.ts';
+import type { TaskTerms } from '../domain/task/task.ts';
 import { durationField, timeField } from './fields.ts';
 
 /** As submitted. */
@@ -23,13 +23,6 @@ const WIRE_NAMES: Readonly<Record<keyof TaskTerms, WireTerm>> = {
   runMaxMs: 'run_max_ms',
 };
 const TERMS = Object.entries(WIRE_NAMES) as readonly (readonly [keyof TaskTerms, WireTerm])[];
-
-/** From the checked fields of a submit. */
-export function termsFromWire(given: Readonly<Partial<Record<WireTerm, number>>>): TaskTerms {
-  const terms: { -readonly [T in keyof TaskTerms]: TaskTerms[T] } = { ...NO_TERMS };
-  for (const [term, wire] of TERMS) terms[term] = given[wire] ?? null;
-  return terms;
-}
 
 /** All of them, for an answer: null is what was not given. */
 export const termEntries = (terms: TaskTerms): readonly (readonly [WireTerm, number | null])[] =>

@@ -20,8 +20,10 @@ export class TwoGenerations<K, V> {
     return this.#young.get(key) ?? this.#old.get(key);
   }
 
+  /** The old generation may keep an older value of the key: nobody reads it while the young one has a value. */
   set(key: K, value: V): void {
-    this.delete(key);
+    const replaced = this.#young.get(key);
+    if (replaced !== undefined) this.#youngSize -= this.#sizeOf(replaced);
     const size = this.#sizeOf(value);
     if (this.#youngSize + size > this.#youngMax) {
       this.#old = this.#young;
@@ -34,12 +36,11 @@ export class TwoGenerations<K, V> {
 
   delete(key: K): void {
     const young = this.#young.get(key);
-    if (young === undefined) {
-      this.#old.delete(key);
-      return;
+    if (young !== undefined) {
+      this.#young.delete(key);
+      this.#youngSize -= this.#sizeOf(young);
     }
-    this.#young.delete(key);
-    this.#youngSize -= this.#sizeOf(young);
+    this.#old.delete(key);
   }
 
   clear(): void {

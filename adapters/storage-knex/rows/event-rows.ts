@@ -39,7 +39,8 @@ export const countEvents = (rows: readonly EventRow[]): number => rows.at(-1)?.n
 export function eventRows(events: readonly TaskEvent[]): readonly EventRow[] {
   const rows: EventRow[] = [];
   let earlier: EarlierEvent[] | null = null;
-  for (const [place, event] of events.entries()) {
+  for (let place = 0; place < events.length; place += 1) {
+    const event = events[place] as TaskEvent;
     const next = events[place + 1];
     if (next !== undefined && sharesRow(event, next) && (earlier?.length ?? 0) < EVENTS_IN_ROW_MAX - 1) {
       earlier ??= [];

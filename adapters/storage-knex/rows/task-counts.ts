@@ -21,10 +21,12 @@ export const placeOf = ({ status, priority }: Task): CountedPlace => ({ status, 
  */
 function countChanges({ insertTasks, updateTasks }: ChangedTasks, before: CountedPlaces): readonly CountChange[] {
   const inserted = new Map<string, CountedPlace>();
-  const changes = new Map<string, CountChange>();
+  const changes: { -readonly [F in keyof CountChange]: CountChange[F] }[] = [];
+  // There are few places: looking through them is faster than a map with names of both.
   const add = ({ status, lane }: CountedPlace, tasks: number): void => {
-    const name = `${status} ${lane}`;
-    changes.set(name, { status, lane, tasks: (changes.get(name)?.tasks ?? 0) + tasks });
+    const change = changes.find((one) => one.lane === lane && one.status === status);
+    if (change === undefined) changes.push({ status, lane, tasks });
+    else change.tasks += tasks;
   };
   for (const task of insertTasks) {
     if (before.has(task.id) || inserted.has(task.id)) continue;
@@ -37,7 +39,7 @@ function countChanges({ insertTasks, updateTasks }: ChangedTasks, before: Counte
     add(place, -1);
     add({ status, lane: place.lane }, 1);
   }
-  return [...changes.values()].filter(({ tasks }) => tasks !== 0);
+  return changes.filter(({ tasks }) => tasks !== 0);
 }
 
 /** Of a batch whose new tasks are new. `known`: a task as it stands before this batch; what it does not know is looked up. */
@@ -46,8 +48,9 @@ export async function countsOfNew(
   rows: ChangedTasks,
   known: (id: Task['id']) => CountedPlace | undefined,
 ): Promise<readonly CountChange[]> {
-  const inserted = new Set<string>(rows.insertTasks.map(({ id }) => id));
   const before = new Map<string, CountedPlace>();
+  if (rows.updateTasks.length === 0) return countChanges(rows, before);
+  const inserted = new Set<string>(rows.insertTasks.map(({ id }) => id));
   const unknown: string[] = [];
   for (const { id } of rows.updateTasks) {
     if (inserted.has(id)) continue;

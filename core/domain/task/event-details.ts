@@ -68,6 +68,7 @@ function roomAfter(value: unknown, room: number): number {
     for (const inner of value) if ((left = roomAfter(inner, left - 1)) < 0) return left;
     return left;
   }
-  for (const [name, inner] of Object.entries(value)) if ((left = roomAfter(inner, left - 4 - name.length * 6)) < 0) return left;
+  const object = value as Readonly<Record<string, unknown>>;
+  for (const name in object) if ((left = roomAfter(object[name], left - 4 - name.length * 6)) < 0) return left;
   return left;
 }

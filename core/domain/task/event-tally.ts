@@ -43,7 +43,8 @@ export function tallyEvents(events: readonly TaskEvent[]): EventTally {
     if (known === undefined) assignmentsEnded.push({ how, reason, requeued, count: 1 });
     else known.count += 1;
   };
-  for (const [index, one] of events.entries()) {
+  for (let index = 0; index < events.length; index += 1) {
+    const one = events[index] as TaskEvent;
     if (isAgentEventName(one.event)) continue;
     switch (one.event) {
       case 'submitted':

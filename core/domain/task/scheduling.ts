@@ -34,6 +34,8 @@ export const mayTake = (
   agent: { readonly id: AgentId; readonly capabilities: readonly string[] },
 ): boolean => canRun(waitingRequirement(task), agent);
 
+const mayAnyTake = (task: Task, agents: readonly FreeAgent[]): boolean => agents.some((agent) => mayTake(task, agent));
+
 /** An index key of a requirement: the agent id if it is for one agent only, else its first capability. */
 const indexKeyOf = ({ assignTo, capabilities: [first] }: Requirement): string =>
   assignTo !== null ? `agent ${assignTo}` : first === undefined ? '' : capabilityKey(first);
@@ -142,8 +144,8 @@ class ReadyTasks {
     for (const task of [...tasks].sort(compareByAge)) {
       const requirement = waitingRequirement(task);
       const key = requirementKey(requirement);
-      const group = this.#groups.get(key) ?? { requirement, byPriority: PRIORITIES.map(() => []) };
-      this.#groups.set(key, group);
+      let group = this.#groups.get(key);
+      if (group === undefined) this.#groups.set(key, (group = { requirement, byPriority: PRIORITIES.map(() => []) }));
       group.byPriority[PRIORITIES.indexOf(task.priority)]?.push(task);
     }
   }
@@ -153,10 +155,11 @@ class ReadyTasks {
     let best: { readonly tasks: Task[]; readonly index: number; readonly task: Task; readonly rank: number } | null = null;
     for (const group of this.#groups.values()) {
       if (!canRun(group.requirement, agent)) continue;
-      for (const [rank, tasks] of group.byPriority.entries()) {
-        if (tasks.length === 0) continue;
-        const index = tasks.findIndex((task) => task.avoid !== agent.id || !others().some((other) => mayTake(task, other)));
-        const task = tasks[index];
+      for (let rank = 0; rank < PRIORITIES.length; rank += 1) {
+        const tasks = group.byPriority[rank] ?? [];
+        let index = 0;
+        let task = tasks[index];
+        while (task?.avoid === agent.id && mayAnyTake(task, others())) task = tasks[(index += 1)];
         if (task === undefined) continue;
         const isBetter = best === null || (oldest || rank === best.rank ? compareByAge(task, best.task) < 0 : rank < best.rank);
         if (isBetter) best = { tasks, index, task, rank };

@@ -1,7 +1,7 @@
 /** The result of a transition: the new state of the task, with its events. */
 import type { PendingStop, StopReason } from '../agent/agent.ts';
 import type { EventName, TaskEvent } from '../task/event.ts';
-import type { AgentId, Generation } from '../ids.ts';
+import type { AgentId, Generation, TaskId } from '../ids.ts';
 import type { KeptResultsChange } from '../task/kept-results.ts';
 import type { Refusal } from '../task/refusal.ts';
 import { OUTCOMES_KEPT, type Outcome, type Task } from '../task/task.ts';
@@ -44,22 +44,25 @@ export function change(
   drafts: readonly EventDraft[],
   more: { readonly result?: string; readonly stop?: PendingStop | null } = {},
 ): Change {
-  const events = drafts.map((draft, index): TaskEvent => ({
-    taskId: before.id,
-    seq: before.eventSeq + index + 1,
-    event: draft.event,
-    atMs: nowMs,
-    agentId: draft.agentId ?? null,
-    generation: draft.generation ?? null,
-    session: draft.session ?? null,
-    details: draft.details ?? null,
-  }));
+  const events = drafts.map((draft, index) => eventOf(draft, before.id, before.eventSeq + index + 1, nowMs));
   const task = Object.assign(copyOf(before), patch);
   task.updatedAtMs = nowMs;
   task.eventSeq = before.eventSeq + drafts.length;
   task.usage = usageAfter(before, task);
   return { kind: 'changed', task, events, result: more.result ?? null, stop: more.stop ?? null, keptResults: null };
 }
+
+/** `seq`: its number among the events of its task. */
+export const eventOf = (draft: EventDraft, taskId: TaskId, seq: number, nowMs: number): TaskEvent => ({
+  taskId,
+  seq,
+  event: draft.event,
+  atMs: nowMs,
+  agentId: draft.agentId ?? null,
+  generation: draft.generation ?? null,
+  session: draft.session ?? null,
+  details: draft.details ?? null,
+});
 
 /** Field by field, in the order of a new task: V8 makes that in a fifth of the time of a spread with other fields behind it. */
 const copyOf = (task: Task): { -readonly [F in keyof Task]: Task[F] } => ({

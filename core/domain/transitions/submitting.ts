@@ -3,7 +3,7 @@ import type { Priority, Requirement, Task, TaskBody, TaskTerms } from '../task/t
 import { NO_KEPT_RESULTS } from '../task/kept-results.ts';
 import { NOTHING_USED } from '../usage.ts';
 import { GENERATION_ZERO, type AgentId, type TaskId } from '../ids.ts';
-import { change, type Change, type EventDraft } from './change.ts';
+import { change, eventOf, type Change, type EventDraft } from './change.ts';
 
 /** A task as submitted, with all defaults filled in. */
 export interface TaskDraft extends TaskTerms {
@@ -18,16 +18,22 @@ export interface TaskDraft extends TaskTerms {
 
 /** A requirement in canonical form: capabilities sorted, without repeats. */
 export const requirementOf = (capabilities: readonly string[], assignTo: AgentId | null): Requirement => ({
-  capabilities: [...new Set(capabilities)].sort(),
+  capabilities: capabilities.length < 2 ? capabilities : [...new Set(capabilities)].sort(),
   assignTo,
 });
 
-/** A new task: blocked while a dependency is open, scheduled before its `runAt`, else queued. `submittedBy` is the id of the token. */
+/**
+ * A new task: blocked while a dependency is open, scheduled before its `runAt`, else queued. `submittedBy` is the id of the token. Made at
+ * once: a copy of a task costs as much as all else here.
+ */
 export function decideSubmit(draft: Omit<TaskDraft, 'body'>, submittedBy: string, dependenciesMet: boolean, nowMs: number): Change {
-  const empty: Task = {
+  const { patch, event } = waitOf(draft, dependenciesMet, nowMs);
+  const submitted: EventDraft = { event: 'submitted', details: { by: submittedBy } };
+  const events = [eventOf(submitted, draft.id, 1, nowMs), eventOf(event, draft.id, 2, nowMs)];
+  const task: Task = {
     id: draft.id,
     priority: draft.priority,
-    status: 'queued',
+    status: patch.status,
     generation: GENERATION_ZERO,
     generationFloor: GENERATION_ZERO,
     requirement: requirementOf(draft.neededCapabilities, draft.assignTo),
@@ -48,8 +54,8 @@ export function decideSubmit(draft: Omit<TaskDraft, 'body'>, submittedBy: string
     avoid: null,
     rejectedBy: [],
     takenBack: null,
-    eligibleAtMs: null,
-    expiresAtMs: null,
+    eligibleAtMs: patch.eligibleAtMs,
+    expiresAtMs: patch.expiresAtMs ?? null,
     completeByMs: draft.completeByMs,
     runAtMs: draft.runAtMs,
     ttlMs: draft.ttlMs,
@@ -65,9 +71,9 @@ export function decideSubmit(draft: Omit<TaskDraft, 'body'>, submittedBy: string
     submittedBy,
     createdAtMs: nowMs,
     updatedAtMs: nowMs,
-    eventSeq: 0,
+    eventSeq: events.length,
   };
-  return waitOrQueue(empty, { dependenciesMet, first: { event: 'submitted', details: { by: submittedBy } } }, nowMs);
+  return { kind: 'changed', task, events, result: null, stop: null, keptResults: null };
 }
 
 /** Unblocks a task whose dependencies are all completed; null if it is not blocked. */
@@ -76,7 +82,7 @@ export const decideUnblock = (task: Task, nowMs: number): Change | null =>
 
 /** Queues a scheduled task whose `runAt` has passed. */
 export const decideDue = (task: Task, nowMs: number): Change | null =>
-  task.status === 'scheduled' && (task.runAtMs ?? 0) <= nowMs ? change(task, queued(task, nowMs), nowMs, [{ event: 'eligible' }]) : null;
+  task.status === 'scheduled' && (task.runAtMs ?? 0) <= nowMs ? change(task, queued(task, nowMs), nowMs, [ELIGIBLE]) : null;
 
 /** The next status of an unassigned task: blocked, scheduled or queued. `first` is the event that caused it. */
 export function waitOrQueue(
@@ -84,25 +90,29 @@ export function waitOrQueue(
   how: { readonly dependenciesMet: boolean; readonly first: EventDraft | null },
   nowMs: number,
 ): Change {
-  const before = how.first === null ? [] : [how.first];
-  if (!how.dependenciesMet) {
-    return change(task, { status: 'blocked', eligibleAtMs: null }, nowMs, [
-      ...before,
-      { event: 'blocked', details: { depends_on: task.dependsOn } },
-    ]);
-  }
-  if (task.runAtMs !== null && task.runAtMs > nowMs) {
-    return change(task, { status: 'scheduled', eligibleAtMs: null }, nowMs, [
-      ...before,
-      { event: 'scheduled', details: { run_at: task.runAtMs } },
-    ]);
-  }
-  return change(task, queued(task, nowMs), nowMs, [...before, { event: 'eligible' }]);
+  const { patch, event } = waitOf(task, how.dependenciesMet, nowMs);
+  return change(task, patch, nowMs, how.first === null ? [event] : [how.first, event]);
 }
 
+/** What a task waits for now: the fields that say so, and the event. */
+interface Wait {
+  readonly patch: Pick<Task, 'status' | 'eligibleAtMs'> & { readonly expiresAtMs?: number | null };
+  readonly event: EventDraft;
+}
+
+function waitOf(task: Pick<Task, 'dependsOn' | 'runAtMs' | 'ttlMs'>, dependenciesMet: boolean, nowMs: number): Wait {
+  if (!dependenciesMet)
+    return { patch: { status: 'blocked', eligibleAtMs: null }, event: { event: 'blocked', details: { depends_on: task.dependsOn } } };
+  if (task.runAtMs !== null && task.runAtMs > nowMs)
+    return { patch: { status: 'scheduled', eligibleAtMs: null }, event: { event: 'scheduled', details: { run_at: task.runAtMs } } };
+  return { patch: queued(task, nowMs), event: ELIGIBLE };
+}
+
+const ELIGIBLE: EventDraft = { event: 'eligible' };
+
 /** `ttlMs` counts from the first time that the round is eligible. */
-const queued = (task: Task, nowMs: number): Partial<Task> => ({
+const queued = ({ ttlMs }: Pick<Task, 'ttlMs'>, nowMs: number): Wait['patch'] => ({
   status: 'queued',
   eligibleAtMs: nowMs,
-  expiresAtMs: task.ttlMs === null ? null : nowMs + task.ttlMs,
+  expiresAtMs: ttlMs === null ? null : nowMs + ttlMs,
 });

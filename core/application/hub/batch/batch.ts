@@ -2,14 +2,14 @@
 import { newAgent, type Agent, type PendingStop } from '../../../domain/agent/agent.ts';
 import { recordAgent } from '../../../domain/agent/agent-events.ts';
 import type { HubMail } from '../../../domain/agent/hub-lease.ts';
-import { dueAtMs, isOver } from '../../../domain/transitions/due.ts';
+import { dueAtMs } from '../../../domain/transitions/due.ts';
 import type { AgentId, TaskId } from '../../../domain/ids.ts';
 import { isClaimable } from '../../../domain/task/claimable.ts';
 import type { TaskEvent } from '../../../domain/task/event.ts';
 import { withBoundedDetails } from '../../../domain/task/event-details.ts';
 import type { KeptResultsChange, KeptResult } from '../../../domain/task/kept-results.ts';
 import type { Tombstone } from '../../../domain/task/tombstone.ts';
-import { requirementKey, waitingRequirement, type Requirement, type Task, type TaskBody } from '../../../domain/task/task.ts';
+import type { Requirement, Task, TaskBody } from '../../../domain/task/task.ts';
 import type { Change } from '../../../domain/transitions/change.ts';
 import { AgentcomError } from '../../../errors/agentcom-error.ts';
 import type { Digest } from '../../../ports/chance.ts';
@@ -25,7 +25,8 @@ import type {
 } from '../../../ports/task-store.ts';
 import type { Outgoing } from './commands.ts';
 import { groupedByTask } from './events-by-task.ts';
-import { endsOf, type TaskEnd } from './task-ends.ts';
+import { distinctRequirements, isReady, readyOf } from './ready-tasks.ts';
+import { endOf, type TaskEnd } from './task-ends.ts';
 
 export class Batch {
   readonly nowMs: number;
@@ -64,6 +65,8 @@ export class Batch {
   readonly #dirtyTasks = new Set<TaskId>();
   readonly #dirtyAgents = new Set<AgentId>();
   readonly #events: TaskEvent[] = [];
+  /** Whether events of other tasks or of agents stand between those of one task. */
+  #areEventsScattered = false;
   readonly ends: TaskEnd[] = [];
   readonly #results: { readonly taskId: TaskId; readonly json: string }[] = [];
   readonly #kept = new Map<string, KeptResult>();
@@ -192,10 +195,12 @@ export class Batch {
       const found = `it ends at event ${made.task.eventSeq} after ${made.events.length}, the batch is at ${before?.eventSeq ?? 0}`;
       throw new AgentcomError('AC_INTERNAL', `A change of task ${made.task.id} was decided on an older state of it: ${found}.`);
     }
-    this.ends.push(...endsOf(before, made));
+    const end = endOf(before, made);
+    if (end !== null) this.ends.push(end);
     this.#tasks.set(made.task.id, made.task);
     if (before?.status === 'queued' && !this.#dirtyTasks.has(made.task.id)) this.#queuedBefore.add(made.task.id);
-    this.#dirtyTasks.add(made.task.id);
+    if (this.#dirtyTasks.has(made.task.id)) this.#areEventsScattered ||= this.#events.at(-1)?.taskId !== made.task.id;
+    else this.#dirtyTasks.add(made.task.id);
     for (const event of made.events) this.#events.push(withBoundedDetails(event, this.#digest.sha256));
     if (made.keptResults !== null) this.#keep(made.task.id, made.keptResults);
     if (made.result !== null) this.#results.push({ taskId: made.task.id, json: made.result });
@@ -284,14 +289,13 @@ export class Batch {
 
   /** Ready tasks of these requirement keys, as the batch knows them. */
   readyTasks(keys: ReadonlySet<string>): readonly Task[] {
-    return [...this.#tasks.values()].filter((task) => isReady(task, this.nowMs) && keys.has(requirementKey(waitingRequirement(task))));
+    return readyOf(this.#tasks.values(), keys, this.nowMs);
   }
 
   /** The distinct requirements of `waiting` and of the tasks that became ready in this batch. */
   withOwnRequirements(waiting: readonly Requirement[]): readonly Requirement[] {
-    const own = [...this.#dirtyTasks].flatMap((id) => this.#tasks.get(id) ?? []).filter((task) => isReady(task, this.nowMs));
-    const all = [...waiting, ...own.map(waitingRequirement)];
-    return [...new Map(all.map((requirement) => [requirementKey(requirement), requirement])).values()];
+    const changed = [...this.#dirtyTasks].map((id) => this.#tasks.get(id)).filter((task) => task !== undefined);
+    return distinctRequirements(waiting, changed, this.nowMs);
   }
 
   /** Sends a live assignment to its agent after the commit: a new one, or one that the agent may not have received. */
@@ -346,7 +350,7 @@ export class Batch {
     return {
       inserted,
       updated,
-      events: groupedByTask(this.#events),
+      events: this.#areEventsScattered ? groupedByTask(this.#events) : this.#events,
       results: this.#results,
       kept: [...this.#kept.values()],
       keptDropped: [...this.#keptDropped.values()],
@@ -387,8 +391,6 @@ export class Batch {
     this.#slotDeltas.set(agentId, (this.#slotDeltas.get(agentId) ?? 0) + difference);
   }
 }
-
-const isReady = (task: Task, nowMs: number): boolean => isClaimable(task, nowMs) && !isOver(task, nowMs);
 
 /** No key has a line break. */
 const keyOf = (name: IdempotencyName): string => `${name.owner}\n${name.key}`;

@@ -10,14 +10,18 @@ export function groupedByTask(events: readonly TaskEvent[]): readonly TaskEvent[
   if (lastOf.size === events.length) return events;
   const waiting = new Map<TaskId, TaskEvent[]>();
   const grouped: TaskEvent[] = [];
-  for (const [place, event] of events.entries()) {
-    const before = waiting.get(event.taskId) ?? [];
-    before.push(event);
-    if (event.agentId === null && event.session === null && lastOf.get(event.taskId) !== place) waiting.set(event.taskId, before);
-    else {
+  events.forEach((event, place) => {
+    const before = waiting.get(event.taskId);
+    if (event.agentId === null && event.session === null && lastOf.get(event.taskId) !== place) {
+      if (before === undefined) waiting.set(event.taskId, [event]);
+      else before.push(event);
+      return;
+    }
+    if (before !== undefined) {
       grouped.push(...before);
       waiting.delete(event.taskId);
     }
-  }
+    grouped.push(event);
+  });
   return grouped;
 }

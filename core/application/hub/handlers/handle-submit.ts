@@ -11,7 +11,8 @@ export function handleSubmit(batch: Batch, command: SubmitCommand): SubmitAnswer
     const known = batch.key({ owner: submittedBy, key: idempotency.key });
     if (known !== undefined) {
       if (known.digest !== idempotency.digest) return { kind: 'idempotency_mismatch' };
-      return { kind: 'repeated', tasks: known.taskIds.flatMap((id) => submitted(batch.taskSnapshot(id))) };
+      const tasks = known.taskIds.map((id) => batch.taskSnapshot(id)).filter((task) => task !== undefined);
+      return { kind: 'repeated', tasks: tasks.map(submitted) };
     }
   }
   const refusal = refusalOf(batch, command);
@@ -19,7 +20,7 @@ export function handleSubmit(batch: Batch, command: SubmitCommand): SubmitAnswer
     if (idempotency !== null) batch.requireKeysLoaded();
     return refusal;
   }
-  const tasks = command.drafts.flatMap((draft) => insert(batch, draft, submittedBy));
+  const tasks = command.drafts.map((draft) => insert(batch, draft, submittedBy));
   if (idempotency !== null) {
     batch.addKey({ owner: submittedBy, ...idempotency, taskIds: tasks.map((task) => task.id), createdAtMs: batch.nowMs });
   }
@@ -27,7 +28,8 @@ export function handleSubmit(batch: Batch, command: SubmitCommand): SubmitAnswer
 }
 
 function refusalOf(batch: Batch, { drafts }: SubmitCommand): SubmitAnswer | null {
-  for (const [index, draft] of drafts.entries()) {
+  for (let index = 0; index < drafts.length; index += 1) {
+    const draft = drafts[index] as TaskDraft;
     if (draft.assignTo !== null && batch.agentSnapshot(draft.assignTo) === undefined)
       return { kind: 'unknown_agent', index, agentId: draft.assignTo };
     const { completeByMs } = draft;
@@ -52,11 +54,15 @@ export const dependenciesMet = (batch: Batch, dependsOn: readonly TaskId[]): boo
 
 const isMet = (batch: Batch, id: TaskId): boolean => batch.taskSnapshot(id)?.status === 'completed';
 
-function insert(batch: Batch, draft: TaskDraft, submittedBy: string): readonly SubmittedTask[] {
+function insert(batch: Batch, draft: TaskDraft, submittedBy: string): SubmittedTask {
   const made = decideSubmit(draft, submittedBy, dependenciesMet(batch, draft.dependsOn), batch.nowMs);
   batch.insert(made, draft.body);
   return submitted(made.task);
 }
 
-const submitted = (task: Pick<Task, 'id' | 'status' | 'priority' | 'createdAtMs'> | undefined): readonly SubmittedTask[] =>
-  task === undefined ? [] : [{ id: task.id, status: task.status, priority: task.priority, createdAtMs: task.createdAtMs }];
+const submitted = ({ id, status, priority, createdAtMs }: Pick<Task, keyof SubmittedTask>): SubmittedTask => ({
+  id,
+  status,
+  priority,
+  createdAtMs,
+});

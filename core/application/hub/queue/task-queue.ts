@@ -113,13 +113,14 @@ export class TaskQueue implements CommandInbox {
       const answers: AnswerTo<C>[] = [];
       let left = commands.length;
       if (left === 0) resolve(answers);
-      for (const [at, command] of commands.entries())
+      commands.forEach((command, at) =>
         this.post(command, (outcome) => {
           if (!outcome.ok) return reject(outcome.error as Error);
           answers[at] = outcome.answer;
           left -= 1;
           if (left === 0) resolve(answers);
-        });
+        }),
+      );
     });
   }
 
@@ -347,10 +348,10 @@ export class TaskQueue implements CommandInbox {
     // The next batch is handed to the store before this one is answered, where it only waits for that.
     if (this.#turn !== turn) await this.#turn?.handedOver();
     const notices = this.#deps.roster.apply(done.batch);
-    for (const [index, entry] of entries.entries()) {
-      const answer = done.answers[index];
-      if (answer !== undefined) this.#settle(entry, { ok: true, answer: answer() });
-    }
+    done.answers.forEach((answer, index) => {
+      const entry = entries[index];
+      if (entry !== undefined) this.#settle(entry, { ok: true, answer: answer() });
+    });
     // An agent gets `resume` before any task, and `drain` after the tasks that were assigned before it.
     const first = notices.filter(({ kind }) => kind === 'resume');
     this.#deps.deliver(

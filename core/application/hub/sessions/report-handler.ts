@@ -67,15 +67,8 @@ export class ReportHandler {
     if (frame.type === 'task_recovering' || frame.type === 'state_report') return this.#onRecovery(frame, from);
     if (frame.type === 'task_cancel_ack') return this.#onStopConfirmed(frame, from);
     const { taskId, generation, body } = reportFromFrame(frame, this.#sender.version());
-    const command: ReportCommand = {
-      kind: 'report',
-      from,
-      taskId,
-      generation,
-      body,
-      characters,
-      ...(isForeign(frame, from) ? { rejectReason: 'not_assignee' } : {}),
-    };
+    const own: ReportCommand = { kind: 'report', from, taskId, generation, body, characters };
+    const command = isForeign(frame, from) ? { ...own, rejectReason: 'not_assignee' as const } : own;
     if (body.report === 'progress') return this.#gate.offer(taskId, () => this.#post(command));
     if (body.report !== 'accepted' && body.report !== 'woken') this.#gate.flush(taskId);
     this.#post(command);
