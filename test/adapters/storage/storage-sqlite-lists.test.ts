@@ -43,9 +43,14 @@ t.test('R20: no filter of a list walks waiting or ended tasks of other statuses,
   const open = async (): Promise<OpenEngine> => {
     const opened = await engine.open();
     const read: OpenEngine['read'] = (work, asksOnce) =>
-      opened.read((db) => {
-        db.on('query', (query: (typeof asked)[number]) => asked.push(query));
-        return work(db);
+      opened.read(async (db) => {
+        const note = (query: (typeof asked)[number]): unknown => asked.push(query);
+        db.on('query', note);
+        try {
+          return await work(db);
+        } finally {
+          db.removeListener('query', note);
+        }
       }, asksOnce);
     return { ...opened, read };
   };
