@@ -214,7 +214,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     name: 'P48',
     what: 'a task whose time is over is still given to an agent',
     breaks: ['R16'],
-    file: 'core/application/hub/batch/batch.ts',
+    file: 'core/application/hub/batch/ready-tasks.ts',
     find: 'isClaimable(task, nowMs) && !isOver(task, nowMs);',
     replace: 'isClaimable(task, nowMs);',
     test: `${HUB}/time/passing-time.test.ts`,
