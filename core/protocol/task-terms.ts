@@ -1,6 +1,6 @@
 /**
- * Times and limits that a submitter gives a task, and that the queue goes by. A new one is added here and to `TaskTerms`; the submit
- * body, the draft and the task's JSON have it then.
+ * Times and limits that a submitter gives a task, and that the queue goes by. A new one is added here and to `TaskTerms`: the submit body
+ * and the task's JSON have it then, and the compiler asks for it in the draft.
  */
 import { Type, type TSchema } from 'typebox';
 import type { TaskTerms } from '../domain/task/task.ts';
