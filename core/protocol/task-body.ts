@@ -85,8 +85,7 @@ export const partsFromWire = (fields: GivenParts): Pick<TaskBody, Part> => withP
 /** The body of a task, of the checked fields of a submit. */
 export function bodyFromWire(description: string, metadata: string | null, fields: GivenParts, trace: TraceContext): TaskBody {
   const { repo, branch, fileHints, successCriteria, verificationSteps } = NOTHING_GIVEN;
-  const body: TaskBody = { description, metadata, repo, branch, fileHints, successCriteria, verificationSteps };
-  withParts(body, fields);
+  const body = withParts<TaskBody>({ description, metadata, repo, branch, fileHints, successCriteria, verificationSteps }, fields);
   return trace.traceparent === undefined ? body : { ...body, ...trace };
 }
 

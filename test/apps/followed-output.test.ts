@@ -77,7 +77,7 @@ t.test('live output: a flood is bounded, says what is missing, and delays no rep
   const task = await api.tasks.wait(taskId);
   t.equal(task?.status, 'completed');
   for await (const chunk of api.tasks.followOutput(taskId)) t.ok(chunk.text.length <= 16_384);
-  // The report does not wait for the output, which may arrive after it. What is removed until all of it is there is not kept.
+  // The report does not wait for the output, so some may arrive after it. What was removed before the last chunk arrived is gone.
   let { output } = await api.tasks.output(taskId);
   for (const untilMs = performance.now() + OUTPUT_WITHIN_MS; !isWhole(output) && performance.now() < untilMs;) {
     await sleep(LOOK_MS);

@@ -44,7 +44,10 @@ const toPriority = (priority: SubmitBody['priority'] = 'normal'): Priority =>
 
 const NO_NAMES: readonly never[] = [];
 
-/** Fills in the defaults, field by field: V8 takes several times as long for a spread. From here on metadata is JSON text, which is parsed again only for the frame of an assignment. */
+/**
+ * Fills in the defaults, field by field: V8 takes several times as long for a spread. From here on metadata is JSON text, which is parsed
+ * again only for the frame of an assignment.
+ */
 export function toTaskDraft(id: TaskId, body: SubmitBody, trace: TraceContext): TaskDraft {
   const metadata = body.metadata === undefined ? null : JSON.stringify(body.metadata);
   return {

@@ -27,7 +27,7 @@ export const STAGE_TITLES: Readonly<Record<Stage, string>> = {
   authenticate: 'the token and the rate limits',
   check: 'schemas and bounds of bodies and frames',
   decide: 'queue, transitions, dispatcher',
-  encode: 'rows as JSON and their hand-over to the database; what is remembered of them',
+  encode: 'rows as JSON, passing them to the database, and caching them',
   sqlite: "SQLite's thread",
   answer: 'the reply of a request',
   'frame in': 'the bytes and JSON of a frame, and its session',
