@@ -20,6 +20,11 @@ const AGE_MAX_MS = 1;
  */
 const REQUESTS_AT_ONCE = 2;
 const BUSY_AGE_MAX_MS = 10;
+/**
+ * With none on its way, at least so many submits travel in two requests: the hub decides the second half while it saves the first, and
+ * this process makes the next submits of one half while the hub works on the other. A hub overlaps two commits only where the second has 32.
+ */
+const HALVED_FROM = 64;
 /** After all that is under way in this turn of the event loop. */
 const soon: (work: () => void) => void = typeof setImmediate === 'function' ? setImmediate : queueMicrotask;
 /** Statuses of a request whose submits are to be sent one by one: an older hub, or one that refuses a line. */
@@ -104,7 +109,9 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
     const batch = waiting;
     waiting = [];
     characters = 0;
-    void send(batch);
+    const middle = onTheWay === 0 && batch.length >= HALVED_FROM ? Math.ceil(batch.length / 2) : batch.length;
+    void send(batch.slice(0, middle));
+    void send(batch.slice(middle));
   };
 
   /** Whoever was just answered may submit the next at once. */
