@@ -64,7 +64,8 @@ export async function lookAtRows(database: string, { submitters, agentPrefix }: 
 
 /** What is a turn's work of a neighbour more or less is no growth; nor is one page of a database that is half empty. */
 const FEW_ROWS = 400;
-const FEW_BYTES = 8 * 2 ** 20;
+/** SQLite's write-ahead log is copied into the database each 16 MiB: it may be nearly empty at one time, and full at another. */
+const FEW_BYTES = 18 * 2 ** 20;
 /** Of a count in KiB: a few large results more that wait for somebody to look at them. */
 const FEW_KIB = 16 * 2 ** 10;
 /** What is bounded by the time that it is kept varies with the load by less. */
