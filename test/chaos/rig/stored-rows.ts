@@ -1,6 +1,6 @@
 /** How many rows a hub's SQLite file has, looked at beside it, and whether they stay as many. */
 import { readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { sqliteDriver } from '../../../adapters/storage-knex/sqlite/driver-choice.ts';
 import { AGENT_HISTORIES } from '../../../core/domain/task/event.ts';
 import { bytesOf } from './gauges.ts';
@@ -9,7 +9,7 @@ export interface RowLook {
   readonly atMs: number;
   /** By table; `hostile …` is what is of the submitters and agents that were asked for. */
   readonly rows: Readonly<Record<string, number>>;
-  /** Of all files beside the database, bytes. */
+  /** Of the database and all files beside it, bytes, but not of its write-ahead log: that fills up and is emptied, and is bounded apart. */
   readonly fileBytes: number;
 }
 
@@ -55,7 +55,8 @@ export async function lookAtRows(database: string, { submitters, agentPrefix }: 
     for (const [name, from] of Object.entries(counted))
       rows[name] = Number((await connection.rows(`SELECT count(*) AS n FROM ${from}`))[0]?.['n']);
     const folder = dirname(database);
-    const fileBytes = readdirSync(folder).reduce((sum, file) => sum + bytesOf(join(folder, file)), 0);
+    const files = readdirSync(folder).filter((file) => file !== `${basename(database)}-wal`);
+    const fileBytes = files.reduce((sum, file) => sum + bytesOf(join(folder, file)), 0);
     return { atMs: Date.now(), rows, fileBytes };
   } finally {
     await close();
@@ -64,8 +65,7 @@ export async function lookAtRows(database: string, { submitters, agentPrefix }: 
 
 /** What is a turn's work of a neighbour more or less is no growth; nor is one page of a database that is half empty. */
 const FEW_ROWS = 400;
-/** SQLite's write-ahead log is copied into the database each 16 MiB: it may be nearly empty at one time, and full at another. */
-const FEW_BYTES = 18 * 2 ** 20;
+const FEW_BYTES = 8 * 2 ** 20;
 /** Of a count in KiB: a few large results more that wait for somebody to look at them. */
 const FEW_KIB = 16 * 2 ** 10;
 /** What is bounded by the time that it is kept varies with the load by less. */
