@@ -1,6 +1,6 @@
 /**
- * Submits that are made while another one is on its way travel together: one request for all of them costs the hub and this process little
- * more than one for each would. Transparent to the caller: each has its own key, its own answer and its own refusal, and a failed
+ * Submits that are made while another one is on its way travel together: a request of many costs the hub and this process little more than
+ * a request of one. Transparent to the caller: each has its own key, its own answer and its own refusal, and a failed
  * request is retried as a whole, which its keys make safe.
  */
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
@@ -109,9 +109,11 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
     const batch = waiting;
     waiting = [];
     characters = 0;
-    const middle = onTheWay === 0 && batch.length >= HALVED_FROM ? Math.ceil(batch.length / 2) : batch.length;
+    if (onTheWay > 0 || batch.length < HALVED_FROM) return void send(batch);
+    const middle = Math.ceil(batch.length / 2);
     void send(batch.slice(0, middle));
     void send(batch.slice(middle));
+    return undefined;
   };
 
   /** Whoever was just answered may submit the next at once. */
