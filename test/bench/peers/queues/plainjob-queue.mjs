@@ -21,9 +21,11 @@ const logger = {
 
 export async function open({ file, pollMs }, payloadOf) {
   const database = new Database(file);
-  // First: two processes open the file at once.
-  database.pragma(`busy_timeout = ${BUSY_MS}`);
+  const waitForLocks = () => database.pragma(`busy_timeout = ${BUSY_MS}`);
+  // Before, because two processes open the file at once, and again after: plainjob sets 5 s, in which a busy worker can starve the submitter.
+  waitForLocks();
   const queue = defineQueue({ connection: better(database), logger, maintenanceInterval: MAINTENANCE_MS });
+  waitForLocks();
   database.pragma('synchronous = FULL');
   const synchronous = database.pragma('synchronous', { simple: true });
   if (synchronous !== FULL) throw new Error(`plainjob's connection says synchronous = ${synchronous}, wanted ${FULL} (FULL)`);
