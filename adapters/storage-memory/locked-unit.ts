@@ -5,7 +5,7 @@
  * locked (`tryAcquire`, SKIP LOCKED on Postgres).
  */
 import type { ClusterUnit } from '../../core/ports/cluster-unit.ts';
-import type { Loaded, LoadNames, StoreUnit } from '../../core/ports/task-store.ts';
+import type { Changes, Loaded, LoadNames, StoreUnit } from '../../core/ports/task-store.ts';
 import { keyOf, stopKeyOf } from './memory-database.ts';
 import type { TransactionLocks } from './row-locks.ts';
 
@@ -62,6 +62,13 @@ export function lockedUnit(unit: StoreUnit, locks: TransactionLocks): StoreUnit 
     agentsOf: (hubId) => run(() => cluster.agentsOf(hubId)),
   });
 
+  /** Of these stops, those that are stored: as in Postgres, what was set and cleared in one transaction has no row to lock. */
+  const existing = async (stops: Changes['stopsCleared']): Promise<readonly string[]> => {
+    if (stops.length === 0) return [];
+    const stored = new Set(stopsOf(await run(() => unit.load({ holders: stops.map(({ agentId }) => agentId) }))));
+    return stops.map(stopKeyOf).filter((key) => stored.has(key));
+  };
+
   return {
     nowMs: unit.nowMs,
     removableMs: unit.removableMs,
@@ -91,7 +98,7 @@ export function lockedUnit(unit: StoreUnit, locks: TransactionLocks): StoreUnit 
       const inserted = changed.filter((id) => !known.has(id));
       await locks.acquire('new agent', inserted);
       for (const id of inserted) locks.tryAcquire('agent', id);
-      await locks.acquire('stop', changes.stopsCleared.map(stopKeyOf));
+      await locks.acquire('stop', await existing(changes.stopsCleared));
       // No other transaction knows a new stop: its task is locked, and a stop that existed was locked when it was loaded.
       for (const stop of changes.stopsSet) locks.tryAcquire('stop', stopKeyOf(stop));
       if (changes.events.length > 0) await locks.acquire('event numbers', EVENT_NUMBERS);
