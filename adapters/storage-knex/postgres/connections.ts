@@ -32,7 +32,7 @@ export async function connectWriter(
   const writer = await connectPostgres(await clientConfig(settings, sockets), statementTimeoutMs + answerMarginMs, clock);
   try {
     await requireVersion(writer, placeOf(settings));
-    await writer.change(sessionText(settings, statementTimeoutMs, WRITER_PLANS));
+    await writer.change(sessionText(settings, statementTimeoutMs, INDEX_PLANS));
     return writer;
   } catch (thrown) {
     await writer.close();
@@ -77,7 +77,7 @@ export async function connectNotifier(settings: PostgresSettings, answerMarginMs
 export async function readerPool(settings: PostgresSettings, log: Log, max: number, sockets: ServerSockets): Promise<Readers> {
   const { default: knex } = await import('knex');
   const { connectWithinMs, readTimeoutMs } = settings;
-  const setUp = sessionText(settings, readTimeoutMs, []);
+  const setUp = sessionText(settings, readTimeoutMs, INDEX_PLANS);
   const shared: Knex.Config = {
     client: 'pg',
     postProcessResponse: (answer: unknown) => (Array.isArray(answer) ? (answer as Row[]).map(rowOf) : answer),
@@ -120,10 +120,10 @@ async function clientConfig({ url, connectWithinMs }: PostgresSettings, sockets?
 }
 
 /**
- * A plan that was made while a table was small is kept while it grows. All statements of the writer are made to walk an
- * index, so it is told to do nothing else.
+ * All statements of a hub walk an index, in its order where they have one. The planner does not know that of a table that was never analysed, or
+ * of a plan that was made while the table was small: it would read and sort all tasks of a status for a page of 50. So it may do nothing else.
  */
-const WRITER_PLANS = ['enable_seqscan', 'enable_bitmapscan', 'enable_hashjoin', 'enable_mergejoin'].map((name) => `${name} = off`);
+const INDEX_PLANS = ['enable_seqscan', 'enable_bitmapscan', 'enable_hashjoin', 'enable_mergejoin'].map((name) => `${name} = off`);
 
 const sessionText = (settings: PostgresSettings, statementMs: number, more: readonly string[]): string =>
   [

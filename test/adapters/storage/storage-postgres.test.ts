@@ -1,15 +1,29 @@
 /** Postgres keeps the contract of storage on a real server. */
 import { createServer, type AddressInfo, type Socket } from 'node:net';
+import type { Knex } from 'knex';
 import t from 'tap';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
+import type { OpenEngine } from '../../../adapters/storage-knex/engine.ts';
+import { knexStorage } from '../../../adapters/storage-knex/knex-storage.ts';
 import { postgres } from '../../../adapters/storage-knex/postgres.ts';
+import { postgresEngine } from '../../../adapters/storage-knex/postgres/engine.ts';
 import type { PostgresOptions } from '../../../adapters/storage-knex/postgres/options.ts';
+import type { Row } from '../../../adapters/storage-knex/rows/row.ts';
 import { silentLog } from '../../../core/ports/log.ts';
+import type { TaskQuery } from '../../../core/ports/task-store.ts';
+import { anAgentId } from '../../product/contracts/fixtures.ts';
 import { clusterOf } from '../../product/contracts/storage/cluster-of.ts';
 import type { Teardown } from '../../product/contracts/contract-case.ts';
 import type { StoragePlace } from '../../product/contracts/storage/storage-room.ts';
 import { storesContract, wholeStorageContract } from '../../product/contracts/storage/storage.contract.ts';
-import { closedBefore, emptySchema, madeDatabases, postgresStorage, postgresSubject } from '../storage-places/postgres-storage-place.ts';
+import {
+  closedBefore,
+  emptySchema,
+  engineDeps,
+  madeDatabases,
+  postgresStorage,
+  postgresSubject,
+} from '../storage-places/postgres-storage-place.ts';
 import { postgresServer } from '../storage-places/postgres-server.ts';
 import { boundedHistoryStep } from '../suites/bounded-history-step.ts';
 import { rejectedStep } from '../suites/rejected-step.ts';
@@ -187,4 +201,55 @@ t.test('a store of before tokens expired takes the step', async (t) => {
   const schema = emptySchema(t, server);
   const storage = () => closedBefore(t, postgresStorage({ url: server.url, schema }));
   await tokenUseStep(t, { storage, ask: (sql) => server.ask(sql.replace(/\b(tokens|migrations)\b/, `${schema}.$1`)) });
+});
+
+/** The index of each list, and whether it has the order of the list, too. Assigned tasks are few, and sorted. */
+const LISTS: readonly (readonly [Omit<TaskQuery, 'limit'>, RegExp])[] = [
+  [{}, /tasks_by_age/],
+  [{ sinceMs: 1 }, /tasks_by_age/],
+  [{ status: 'queued' }, /tasks_by_status_and_lane/],
+  [{ status: 'completed', priority: 'low' }, /tasks_by_status_and_lane/],
+  [{ priority: 'low' }, /tasks_by_status_and_lane|tasks_live/],
+  [{ submittedBy: 'tok-1' }, /tasks_of_submitter|tasks_live/],
+  [{ submittedBy: 'tok-1', status: 'dead_letter', sinceMs: 1 }, /tasks_of_submitter/],
+  [{ assignedTo: anAgentId('a1') }, /tasks_by_assignee|tasks_live/],
+];
+
+t.test('R20: a list walks an index in its order, also where the server does not know yet how many tasks there are', async (t) => {
+  const deps = engineDeps({ url: server.url, schema: emptySchema(t, server) });
+  const engine = postgresEngine(deps);
+  const plans: string[] = [];
+  const open = async (): Promise<OpenEngine> => {
+    const opened = await engine.open();
+    const read: OpenEngine['read'] = (work, asksOnce) =>
+      opened.read(async (db) => {
+        const asked: { readonly sql: string; readonly bindings: readonly Knex.Value[] }[] = [];
+        const note = (query: (typeof asked)[number]): unknown => asked.push(query);
+        db.on('query', note);
+        const answer = await work(db).finally(() => db.removeListener('query', note));
+        for (const { sql, bindings } of asked) {
+          const { rows } = (await db.raw(`EXPLAIN ${sql.replaceAll(/\$\d+/g, '?')}`, [...bindings])) as { readonly rows: readonly Row[] };
+          plans.push(...rows.map((row) => String(row['QUERY PLAN'])));
+        }
+        return answer;
+      }, asksOnce);
+    return { ...opened, read };
+  };
+  const storage = closedBefore(t, knexStorage({ engine: { ...engine, open }, clock: deps.clock, log: silentLog }));
+  await storage.open();
+  for (const [query, wanted] of LISTS) {
+    plans.length = 0;
+    await storage.tasks.list({ ...query, limit: 50 });
+    const steps = plans.filter((step) => step.includes('  (cost'));
+    const named = JSON.stringify(query);
+    // Those of the page, whose rows are then read by their ID.
+    const walks = steps.filter((step) => / on tasks(_\d+)? /.test(step) && !/ on tasks t /.test(step));
+    t.ok(walks.length > 0, named);
+    for (const walk of walks) {
+      t.match(walk, /Index (Only )?Scan /, `${named}: ${walk}`);
+      t.match(walk, wanted, `${named}: ${walk}`);
+    }
+    const sorted = steps.filter((step, at) => / Sort /.test(` ${steps[at - 1] ?? ''}`) && walks.includes(step));
+    t.strictSame(sorted.filter((walk) => !walk.includes('tasks_live')), [], `${named}: no walk is sorted`); // prettier-ignore
+  }
 });
