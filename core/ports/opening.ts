@@ -97,6 +97,8 @@ export interface Turn {
   requireBefore(): Promise<void>;
   /** Lets the next one begin, if it may begin early. */
   letNextBegin(): void;
+  /** Whatever the next one was decided on while it began early is void, although this one may still succeed. */
+  voidNext(): void;
 }
 
 /**
@@ -104,10 +106,11 @@ export interface Turn {
  * await `requireBefore` before it makes anything visible. A failure rejects only its own call.
  */
 export function turns(): <T>(work: (turn: Turn) => Promise<T>, mayBeEarly?: boolean) => Promise<T> {
-  let last: { readonly succeeded: Promise<boolean>; readonly lets: Promise<void>; hasEnded: boolean } = {
+  let last: { readonly succeeded: Promise<boolean>; readonly lets: Promise<void>; hasEnded: boolean; voidsNext: boolean } = {
     succeeded: Promise.resolve(true),
     lets: Promise.resolve(),
     hasEnded: true,
+    voidsNext: false,
   };
   return (work, mayBeEarly = false) => {
     const before = last;
@@ -115,19 +118,24 @@ export function turns(): <T>(work: (turn: Turn) => Promise<T>, mayBeEarly?: bool
     const lets = new Promise<void>((resolve) => (letNextBegin = resolve));
     const begin = mayBeEarly ? Promise.race([before.lets, before.succeeded]) : before.succeeded;
     const requireBefore = async (): Promise<void> => {
-      if (await before.succeeded) return;
-      throw new AgentcomError('AC_STORE_RETRY', 'This transaction began on what the one before it was to leave, which was not committed.', {
-        details: { early: 'void' },
-      });
+      if ((await before.succeeded) && !before.voidsNext) return;
+      throw new AgentcomError(
+        'AC_STORE_RETRY',
+        'This transaction began on what the one before it was to leave, which is not what was committed.',
+        {
+          details: { early: 'void' },
+        },
+      );
     };
+    const voidNext = (): void => void (turn.voidsNext = true);
     const done = begin.then(() =>
       before.hasEnded
-        ? work({ isEarly: false, requireBefore: () => Promise.resolve(), letNextBegin })
-        : work({ isEarly: true, requireBefore, letNextBegin }),
+        ? work({ isEarly: false, requireBefore: () => Promise.resolve(), letNextBegin, voidNext })
+        : work({ isEarly: true, requireBefore, letNextBegin, voidNext }),
     );
     // One that began early and failed has not ended before the one before it: the next must not take that for over.
     const succeeded = Promise.allSettled([done, before.succeeded]).then(([outcome]) => outcome.status === 'fulfilled');
-    const turn = { lets, hasEnded: false, succeeded };
+    const turn = { lets, hasEnded: false, succeeded, voidsNext: false };
     void turn.succeeded.then(() => (turn.hasEnded = true));
     last = turn;
     return done;

@@ -31,7 +31,7 @@ export interface PostgresWrite<T> {
   /** Set while nobody else writes the store. */
   readonly exclusive?: Exclusive | null | undefined;
   /** Its turn among the transactions, and who is notified of that; without, it neither begins early nor lets the next one. */
-  readonly early?: (Pick<Turn, 'isEarly' | 'requireBefore' | 'letNextBegin'> & EarlyTransaction) | undefined;
+  readonly early?: (Pick<Turn, 'isEarly' | 'requireBefore' | 'letNextBegin' | 'voidNext'> & EarlyTransaction) | undefined;
 }
 
 /** What a hub runs that has the store to itself, where that differs: nothing is locked, and a key that was not looked up is not taken over. */
@@ -146,7 +146,10 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
       return last;
     } catch (thrown) {
       exclusive.lastEvent = null;
-      if (isRepeat(thrown)) return null;
+      if (isRepeat(thrown)) {
+        early?.voidNext();
+        return null;
+      }
       if (AgentcomError.is(thrown)) throw (failure ??= thrown);
       if (last === null || isRefusal(thrown)) throw fail(thrown, 'save a batch');
       // As with a failed COMMIT: the work is complete, and the caller finds out whether it was committed.

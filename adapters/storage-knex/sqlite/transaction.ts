@@ -26,7 +26,7 @@ export interface SqliteWrite<T> {
   readonly batchId: string | null;
   readonly work: (transaction: Transaction) => Promise<T>;
   /** Its turn among the transactions, and who is notified of that; without, it neither begins early nor lets the next one. */
-  readonly early?: (Pick<Turn, 'isEarly' | 'requireBefore' | 'letNextBegin'> & EarlyTransaction) | undefined;
+  readonly early?: (Pick<Turn, 'isEarly' | 'requireBefore' | 'letNextBegin' | 'voidNext'> & EarlyTransaction) | undefined;
   /** Called when the connection must not be used any more. */
   readonly markBroken: (why: unknown) => void;
 }
@@ -98,7 +98,10 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
       return last;
     } catch (thrown) {
       numbers.last = null;
-      if (isRepeat(thrown)) return null;
+      if (isRepeat(thrown)) {
+        early?.voidNext();
+        return null;
+      }
       if (last === null || !breaksConnection(thrown)) throw fail(thrown, 'save a batch');
       // As with a failed COMMIT: the work is complete, and the caller finds out whether it was committed.
       markBroken(thrown);

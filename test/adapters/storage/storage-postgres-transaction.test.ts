@@ -250,6 +250,7 @@ t.test('with the store to itself: one statement, or a transaction that begins wi
     isEarly: true,
     requireBefore: () => before,
     letNextBegin: () => undefined,
+    voidNext: () => undefined,
     waiting: () => undefined,
     saving: () => undefined,
   };

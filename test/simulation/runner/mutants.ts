@@ -312,7 +312,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'a batch that was decided early is committed though the one before it was not',
     caughtBy: 'I14',
     file: 'core/ports/opening.ts',
-    find: 'if (await before.succeeded) return;',
+    find: 'if ((await before.succeeded) && !before.voidsNext) return;',
     replace: 'if ((await before.succeeded) || before.hasEnded) return;',
   },
   {

@@ -50,6 +50,20 @@ export function storeEarlyCases(name: string, subject: StorageSubject, runner: T
       for (const batchId of ['first', 'second', 'third']) t.ok(await tasks.committed(batchId), batchId);
     });
 
+    test('what began on a new task that was there already is not committed', async (t) => {
+      const { tasks } = await openedIn(t, subject);
+      await commit({ tasks } as never, inserting(aTask({ status: 'cancelled' })));
+      const first = tasks.transact('first', (unit) => unit.save(inserting(aTask()), true), unnoticed());
+      const second = tasks.transact('second', makeUrgent, unnoticed());
+      const [one, two] = await Promise.allSettled([first, second]);
+      t.equal(one.status, 'fulfilled', 'an insert may be repeated');
+      if (two.status === 'fulfilled') t.equal(two.value?.status, 'cancelled', 'it saw what is stored');
+      else t.ok(AgentcomError.is(two.reason, 'AC_STORE_RETRY'), 'it is to be tried again');
+      const seen = await tasks.transact('again', makeUrgent, unnoticed());
+      t.equal(seen?.status, 'cancelled', 'what is stored stays');
+      t.equal((await tasks.stats()).statuses.cancelled, 1);
+    });
+
     test('what began on the state of a transaction that was not committed is not committed either', async (t) => {
       const { tasks, events } = await openedIn(t, subject);
       const early = unnoticed();
