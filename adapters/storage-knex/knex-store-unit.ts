@@ -2,14 +2,14 @@
 import type { Agent } from '../../core/domain/agent/agent.ts';
 import type { StoredEvent, TaskEvent } from '../../core/domain/task/event.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
-import { keysOfGroup, waitingRequirement, type RequirementGroup, type Task } from '../../core/domain/task/task.ts';
+import { keysOfGroup, requirementKey, waitingRequirement, type RequirementGroup, type Task } from '../../core/domain/task/task.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Changes, DependentsOf, HeldCount, LoadNames, Loaded, StoreUnit } from '../../core/ports/task-store.ts';
 import { appendAudit } from './audit/append-audit.ts';
 import type { CountedPlace, Row, SavedRows, Transaction } from './engine.ts';
 import { activeIn, knexClusterUnit } from './knex-cluster-unit.ts';
 import { heldBy, holdingsOf, loadInOrder, tombstonesOf } from './load-in-order.ts';
-import { agentColumns, agentIn, bodyIn, keptColumns, keyIn, taskColumns, taskIn } from './rows/rows.ts';
+import { agentColumns, agentIn, bodyIn, keptColumns, keyIn, requirementIn, taskColumns, taskIn } from './rows/rows.ts';
 import type { ReadableOf } from './rows/damaged-rows.ts';
 import { countEvents, eventRows, storedEvent, type EventRow } from './rows/event-rows.ts';
 import { removeAgents, removeOldRows } from './old-rows.ts';
@@ -23,6 +23,9 @@ const WHENEVER_MS = Number.MAX_SAFE_INTEGER;
 
 /** No hub has less than no agents. */
 const NONE_KNOWN = { hubId: '', count: -1 };
+
+/** Rows that cannot be read, at the most, for which others are read from the same lanes. */
+const UNREADABLE_MAX = 1_000;
 
 /** Every key is an array's text. */
 const ALL_KEYS = { from: '[', until: '\\' };
@@ -61,13 +64,30 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
   const named = async <N, R>(names: readonly N[], load: () => Promise<readonly R[]>): Promise<readonly R[]> =>
     names.length === 0 ? [] : load();
 
-  /** One waiting task of each requirement. */
-  const keysBy = async (nowMs: number, limit: number, groups?: readonly RequirementGroup[]) => {
+  /** Requirements with which a task waits that is eligible by `nowMs`. */
+  const requirementsBy = async (nowMs: number, limit: number, groups?: readonly RequirementGroup[]) => {
     const ranges = groups?.map(keysOfGroup) ?? [ALL_KEYS];
     const rows = await transaction.rows('waitingRequirements', { nowMs, ranges, steps: limit + 1 + ranges.length });
-    const firsts = readable(rows.filter((row) => row['state'] !== null), taskIn); // prettier-ignore
-    if (cache !== null) hooks?.onRead(firsts);
-    return { firsts, isAll: rows.length <= limit };
+    const eligible = rows.filter((row) => Number(row['eligible']) === 1);
+    return { requirements: readable(eligible, requirementIn), isAll: rows.length <= limit };
+  };
+
+  /**
+   * The first tasks of lanes. `isWhole`: each of their rows could be read; else those that follow take the places of the others, since one
+   * damaged row must not stop its lane.
+   */
+  const claimableBy = async (keys: readonly string[], nowMs: number, limitPerLane: number) => {
+    for (let unreadable = 0; ;) {
+      const rows = await transaction.rows('claimable', { keys, nowMs, limitPerLane: limitPerLane + unreadable });
+      const tasks = readable(rows, taskIn);
+      const found = rows.length - tasks.length;
+      if (found <= unreadable || unreadable === UNREADABLE_MAX) {
+        const taken = found === 0 ? tasks : firstOfLanes(tasks, limitPerLane);
+        if (cache !== null) hooks?.onRead(see(taken));
+        return { tasks: taken, isWhole: found === 0 };
+      }
+      unreadable = Math.min(found, UNREADABLE_MAX);
+    }
   };
 
   /** The queue of what is ready, with the first `limit` of these keys' lanes; undefined where it cannot be cached. */
@@ -75,16 +95,18 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
     const queue = cache?.readyQueue;
     if (queue === undefined) return undefined;
     if (!queue.isKnown) {
-      if (queue.hasMany(nowMs)) return undefined;
-      const { firsts, isAll } = await keysBy(WHENEVER_MS, KEYS_MAX);
-      if (!isAll) return void queue.holdMany(nowMs);
-      queue.takeKeys(firsts);
+      if (queue.isPaused(nowMs)) return undefined;
+      const { requirements, isAll } = await requirementsBy(WHENEVER_MS, KEYS_MAX);
+      if (!isAll) return void queue.pause(nowMs);
+      queue.takeRequirements(requirements);
     }
     const unread = queue.unread(keys ?? queue.keys, nowMs, limit);
     if (unread.length > 0) {
       const limitPerLane = queue.limitFor(unread.length, limit);
       if (limitPerLane === null) return undefined;
-      queue.take(unread, await tasksBy('claimable', { keys: unread, nowMs: WHENEVER_MS, limitPerLane }), limitPerLane);
+      const { tasks, isWhole } = await claimableBy(unread, WHENEVER_MS, limitPerLane);
+      if (!isWhole) return void queue.pause(nowMs);
+      queue.take(unread, tasks, limitPerLane);
     }
     return queue.isKnown ? queue : undefined;
   };
@@ -140,14 +162,14 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
     async waitingRequirements({ nowMs, limit, groups }) {
       const queue = groups === undefined ? await readyQueueWith(nowMs, 1) : undefined;
       if (queue !== undefined) return { requirements: queue.requirements(nowMs), isAll: true };
-      const { firsts, isAll } = await keysBy(nowMs, limit, groups);
-      return { requirements: firsts.map(waitingRequirement), isAll };
+      return requirementsBy(nowMs, limit, groups);
     },
     async claimable({ requirementKeys, nowMs, limitPerLane }) {
       const keys = [...new Set(requirementKeys)];
       if (keys.length === 0) return [];
       const queue = await readyQueueWith(nowMs, limitPerLane, keys);
-      return queue === undefined ? tasksBy('claimable', { keys, nowMs, limitPerLane }) : see(queue.claimable(keys, nowMs, limitPerLane));
+      if (queue !== undefined) return see(queue.claimable(keys, nowMs, limitPerLane));
+      return (await claimableBy(keys, nowMs, limitPerLane)).tasks;
     },
     due: (nowMs, limit) => tasksBy('due', { nowMs, limit }),
     async dependentsOf(of, limit) {
@@ -216,6 +238,17 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
       return events;
     },
   };
+}
+
+/** The first `limit` tasks of each lane. */
+function firstOfLanes(tasks: readonly Task[], limit: number): readonly Task[] {
+  const taken = new Map<string, number>();
+  return tasks.filter((task) => {
+    const lane = `${task.priority} ${requirementKey(waitingRequirement(task))}`;
+    const before = taken.get(lane) ?? 0;
+    taken.set(lane, before + 1);
+    return before < limit;
+  });
 }
 
 /** What is known of these, and the names of the rest. */

@@ -31,8 +31,8 @@ export const STATEMENTS = {
   /** Parameter: task ids. Rows: `task_id`, `body`. */
   loadBodies: 'reads',
   /**
-   * Parameter: `{nowMs, ranges, steps}`; ranges of keys as `{from, until}`. Rows: for each key with waiting tasks, by key, `state` of one
-   * that is eligible, null where none is. Makes at most so many steps, one for each key and one for the end of each range.
+   * Parameter: `{nowMs, ranges, steps}`; ranges of keys as `{from, until}`. Rows: each key with waiting tasks, by key, and `eligible`: 1 if one
+   * of them is, else 0 or null. Makes at most so many steps, one for each key and one for the end of each range.
    */
   waitingRequirements: 'reads',
   /** Parameter: `{keys, nowMs, limitPerLane}`. Rows: `state`, by key, lane, readiness, id. */

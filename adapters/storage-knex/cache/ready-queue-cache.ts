@@ -13,8 +13,8 @@ import { priorityRank } from '../rows/rows.ts';
 
 /** Requirements that are kept; with more of them nothing is, and only what free agents can run is read, each time. */
 export const KEYS_MAX = 1_024;
-/** How long there are taken to be more than that before they are counted again. Milliseconds. */
-const MANY_FOR_MS = 10_000;
+/** How long nothing is kept once that was found, or a row that cannot be read, before it is tried again. Milliseconds. */
+const PAUSED_FOR_MS = 10_000;
 /** Tasks of one lane; of a longer one the later half is evicted. */
 const LANE_TASKS_MAX = 2_048;
 /** Tasks of all lanes; with more all is evicted, and read again as it is needed. */
@@ -41,7 +41,7 @@ interface RequirementQueue {
 export class ReadyQueueCache {
   /** By requirement key, each that has a waiting task; null: not read. */
   #queues: Map<string, RequirementQueue> | null = null;
-  #manyUntilMs = 0;
+  #pausedUntilMs = 0;
   readonly #placed = new Map<TaskId, { readonly task: Task; readonly lane: Lane }>();
 
   /** Whether it is known which requirements wait. */
@@ -53,13 +53,15 @@ export class ReadyQueueCache {
     return [...(this.#queues?.keys() ?? [])];
   }
 
-  /** Whether more requirements wait than are kept, as it was found a moment ago. */
-  hasMany(nowMs: number): boolean {
-    return nowMs < this.#manyUntilMs && nowMs + MANY_FOR_MS >= this.#manyUntilMs;
+  /** Whether it was found a moment ago that what waits cannot be kept. */
+  isPaused(nowMs: number): boolean {
+    return nowMs < this.#pausedUntilMs && nowMs + PAUSED_FOR_MS >= this.#pausedUntilMs;
   }
 
-  holdMany(nowMs: number): void {
-    this.#manyUntilMs = nowMs + MANY_FOR_MS;
+  /** Forgets everything, and keeps nothing for a while. */
+  pause(nowMs: number): void {
+    this.clear();
+    this.#pausedUntilMs = nowMs + PAUSED_FOR_MS;
   }
 
   clear(): void {
@@ -67,14 +69,11 @@ export class ReadyQueueCache {
     this.#placed.clear();
   }
 
-  /** Takes over one waiting task of each requirement that has any, eligible or not yet. */
-  takeKeys(firsts: readonly Task[]): void {
+  /** Takes over the requirements with which any task waits, eligible or not yet. */
+  takeRequirements(requirements: readonly Requirement[]): void {
     this.clear();
     this.#queues = new Map(
-      firsts.map((task) => {
-        const requirement = waitingRequirement(task);
-        return [requirementKey(requirement), { requirement, lanes: Array.from({ length: LANES }, () => null) }];
-      }),
+      requirements.map((requirement) => [requirementKey(requirement), { requirement, lanes: Array.from({ length: LANES }, () => null) }]),
     );
   }
 

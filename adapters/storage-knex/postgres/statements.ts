@@ -178,13 +178,13 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
           ORDER BY t.requirement_key LIMIT 1), keys.until
       FROM keys WHERE keys.requirement_key IS NOT NULL
     )
-    SELECT ${taskRead('first')}
-    FROM (SELECT requirement_key FROM keys LIMIT ${field('steps')}) AS found LEFT JOIN LATERAL (
-      SELECT one.* FROM ${LANES} CROSS JOIN LATERAL (
-        SELECT ${taskRead('t')} FROM tasks AS t
+    SELECT found.requirement_key, (
+      SELECT 1 FROM ${LANES} CROSS JOIN LATERAL (
+        SELECT 1 FROM tasks AS t
         WHERE t.requirement_key = found.requirement_key AND t.lane = lanes.lane AND ${WAITS} AND t.ready_at <= ${field('nowMs')}
         LIMIT 1) AS one
-      LIMIT 1) AS first ON true
+      LIMIT 1) AS eligible
+    FROM (SELECT requirement_key FROM keys LIMIT ${field('steps')}) AS found
     WHERE found.requirement_key IS NOT NULL
     ORDER BY found.requirement_key`,
 

@@ -15,6 +15,7 @@ import {
   NO_TERMS,
   PRIORITIES,
   requirementKey,
+  requirementOf,
   waitingRequirement,
   type Priority,
   type Requirement,
@@ -163,6 +164,16 @@ export const taskIn = (row: Row): Task => {
   if (typeof state !== 'object') return checkedTask(state, id);
   const columns = { id, assignedTo: row['assigned_to'], submittedBy: row['submitted_by'], createdAtMs: Number(row['created_at']) };
   return checkedTask(Object.assign({ ...PLAIN }, columns, state), id);
+};
+
+/** Of a row with the `requirement_key` of waiting tasks, none of which need be readable. Throws `AC_STORE_DAMAGED`. */
+export const requirementIn = (row: Row): Requirement => {
+  const key = String(row['requirement_key']);
+  try {
+    return requirementOf(key);
+  } catch (cause) {
+    throw damaged('task', `with the requirement_key ${key}`, 'its requirement_key cannot be read', cause);
+  }
 };
 
 /** Throws `AC_STORE_DAMAGED`. */

@@ -98,15 +98,12 @@ export const SQLITE_STATEMENTS: Statements & CountingStatements = {
       SELECT ${firstKey('AND requirement_key > keys.requirement_key AND requirement_key < keys.until')}, keys.until
       FROM keys WHERE keys.requirement_key IS NOT NULL
       LIMIT (?1 ->> '$.steps')
-    ), firsts AS (
-      SELECT keys.requirement_key, (
-        SELECT t.rowid FROM ${LANES} AS lanes CROSS JOIN tasks AS t INDEXED BY tasks_claimable
-        WHERE t.requirement_key = keys.requirement_key AND t.lane = lanes.lane AND t.status = 'queued' AND t.parked = 0
-          AND t.ready_at <= (?1 ->> '$.nowMs')
-        LIMIT 1) AS task
-      FROM keys WHERE keys.requirement_key IS NOT NULL
     )
-    SELECT ${taskRead('t')} FROM firsts LEFT JOIN tasks AS t ON t.rowid = firsts.task ORDER BY firsts.requirement_key`,
+    SELECT keys.requirement_key, EXISTS (
+      SELECT 1 FROM ${LANES} AS lanes CROSS JOIN tasks AS t INDEXED BY tasks_claimable
+      WHERE t.requirement_key = keys.requirement_key AND t.lane = lanes.lane AND t.status = 'queued' AND t.parked = 0
+        AND t.ready_at <= (?1 ->> '$.nowMs')) AS eligible
+    FROM keys WHERE keys.requirement_key IS NOT NULL ORDER BY keys.requirement_key`,
 
   // One short walk on the index for each key and lane, however many tasks wait elsewhere.
   claimable: `

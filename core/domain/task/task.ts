@@ -210,6 +210,25 @@ export const requirementKey = ({ assignTo, capabilities, except }: Requirement):
 };
 const NO_REQUIREMENT = '[null]';
 
+/** The requirement with this key. Throws a `SyntaxError` if it is not a key. */
+export function requirementOf(key: string): Requirement {
+  if (key === NO_REQUIREMENT) return { assignTo: null, capabilities: [] };
+  // The second list, if there is one, has names of agents alone, which have no brackets.
+  const second = isJson(key) ? -1 : key.lastIndexOf('][') + 1;
+  const [assignTo = null, ...capabilities] = JSON.parse(second < 1 ? key : key.slice(0, second)) as [AgentId | null, ...string[]];
+  const requirement = { assignTo, capabilities };
+  return second < 1 ? requirement : { ...requirement, except: JSON.parse(key.slice(second)) as readonly AgentId[] };
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** A group of requirements: those for one agent only, or those whose first capability is this (null: without any). */
 export type RequirementGroup = { readonly agentId: AgentId } | { readonly capability: string | null };
 

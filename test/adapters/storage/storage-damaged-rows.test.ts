@@ -1,6 +1,7 @@
 /** What the database gives back is checked where it enters: a row that no hub writes is named, and stops nothing else. */
 import path from 'node:path';
 import t from 'tap';
+import { requirementKey } from '../../../core/domain/task/task.ts';
 import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import { A_MOMENT_MS, anAgent, anAgentId, aTask, aTaskId, changes, inserting } from '../../product/contracts/fixtures.ts';
 import { commit, failsWith } from '../../product/contracts/storage/storage-room.ts';
@@ -55,6 +56,37 @@ for (const [what, sql, says] of DAMAGES) {
     await failsWith(t, tasks.read(BAD), 'AC_STORE_DAMAGED', 'and beside the writer');
     const logged = log.lines.filter(({ message }) => message === 'a stored row cannot be read and is left out');
     t.equal(logged.length, 1, 'logged once, however often it was met');
+  });
+}
+
+for (const [bad, count] of [
+  [1, 3],
+  [2, 700],
+  [700, 700],
+] as const) {
+  t.test(`R16: the damaged row ${bad} of ${count} that wait hides none of the others`, async (t) => {
+    const file = path.join(await emptyFolder(t), 'agentcom.db');
+    const before = closedAfter(t, sqliteStorage(file));
+    await before.open();
+    const ids = Array.from({ length: count }, (_, at) => aTaskId(at + 1));
+    await commit(before, inserting(...ids.map((id) => aTask({ id, requirement: { capabilities: ['gpu'], assignTo: null } }))));
+    await before.close();
+    await outside(file, `UPDATE tasks SET state = '{' WHERE id = '${ids[bad - 1] ?? ''}'`);
+    const { tasks, ...storage } = closedAfter(t, sqliteStorage(file));
+    await storage.open();
+    const given = new Set<string>();
+    for (let batch = 0; given.size < count - 1; batch += 1) {
+      const found = await tasks.transact(`give out ${batch}`, async (unit) => {
+        const { requirements } = await unit.waitingRequirements({ nowMs: A_MOMENT_MS, limit: 10 });
+        const first = await unit.claimable({ requirementKeys: requirements.map(requirementKey), nowMs: A_MOMENT_MS, limitPerLane: 64 });
+        if (first.length > 0) await unit.save(changes({ updated: first.map((task) => ({ task: { ...task, status: 'cancelled' as const, updatedAtMs: A_MOMENT_MS }, dueAtMs: null })) }), true); // prettier-ignore
+        return first;
+      });
+      t.ok(found.length <= 64);
+      if (found.length === 0) break;
+      for (const { id } of found) given.add(id);
+    }
+    t.strictSame([...given].sort(), ids.filter((_, at) => at !== bad - 1).sort(), 'each of the others is given out'); // prettier-ignore
   });
 }
 
