@@ -179,8 +179,13 @@ export async function readJson(request: HttpRequest, rules: BodyRules): Promise<
 
 export type Parsed = { readonly kind: 'parsed'; readonly value: unknown } | { readonly kind: 'unfit'; readonly error: FieldError };
 
-/** Parses UTF-8 bytes as a JSON value that can be stored unchanged. An error of kind `json`: it is not JSON. */
-export function parseJson(bytes: Uint8Array): Parsed {
+const whole = (value: unknown): unknown => value;
+
+/**
+ * Parses UTF-8 bytes as a JSON value that can be stored unchanged, or of which this part can. The field of an error is one of that part; an error
+ * of kind `json`: it is not JSON.
+ */
+export function parseJson(bytes: Uint8Array, stored: (value: unknown) => unknown = whole): Parsed {
   let text: string;
   let value: unknown;
   try {
@@ -191,7 +196,7 @@ export function parseJson(bytes: Uint8Array): Parsed {
     const what = thrown instanceof SyntaxError ? 'is not JSON' : 'is not UTF-8';
     return { kind: 'unfit', error: { field: '', error: 'json', detail: what } };
   }
-  const error = findUnstorable(value, text);
+  const error = findUnstorable(stored(value), text);
   return error === null ? { kind: 'parsed', value } : { kind: 'unfit', error };
 }
 

@@ -1,4 +1,5 @@
 /** The reply of a handler: an HTTP response without the headers that all responses have. */
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { ByteStream } from '../../core/ports/http.ts';
 import type { FieldError } from '../../core/protocol/field-errors.ts';
 import type { HttpErrorBody, HttpErrorCode, HttpErrorDetail } from '../../core/protocol/http-errors.ts';
@@ -82,3 +83,17 @@ export function invalid(errors: readonly (FieldError & { readonly line?: number 
 /** 429, with the time after which the request may be retried. */
 export const tooMany = (message: string, waitMs: number): Reply =>
   refusal('rate_limited', message, { headers: { 'retry-after': String(Math.max(1, Math.ceil(waitMs / 1_000))) } });
+
+/** The reply to a request whose handler threw this. */
+export function replyToFailure(thrown: unknown): Reply {
+  if (AgentcomError.is(thrown, 'AC_HUB_STOPPING') || AgentcomError.is(thrown, 'AC_STORE_CLOSED')) {
+    return refusal('hub_stopping', 'The hub is stopping; retry when it is back.');
+  }
+  if (AgentcomError.is(thrown, 'AC_HUB_BUSY')) return refusal('hub_busy', 'The command queue of the hub is full; retry later.');
+  if (AgentcomError.is(thrown, 'AC_STORE_DAMAGED'))
+    return refusal('storage_damaged', 'A stored row that this request needs cannot be read. Run agentcom doctor --fsck on the hub.');
+  for (const code of ['AC_STORE_UNAVAILABLE', 'AC_STORE_RETRY', 'AC_COMMIT_UNKNOWN'] as const) {
+    if (AgentcomError.is(thrown, code)) return refusal('storage_unavailable', 'The database cannot answer or commit now; retry later.');
+  }
+  return refusal('internal', 'Internal error; see the log of the hub.');
+}

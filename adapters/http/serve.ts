@@ -1,6 +1,5 @@
 /** The checks that every request passes before its handler, in order, and the headers of every response. */
 import type { RefusalCounts } from '../../core/application/refusal-counts.ts';
-import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { HttpRequest, HttpResponse } from '../../core/ports/http.ts';
 import { addressGroup } from '../../core/protocol/client-address.ts';
 import type { Authenticator, Principal } from './authenticate.ts';
@@ -193,18 +192,4 @@ function refuseType(route: Route, request: HttpRequest): Reply | null {
     .replaceAll('"', '');
   if (wanted.includes(type) && (charset === undefined || charset === 'utf-8' || charset === 'utf8')) return null;
   return refusal('unsupported_media_type', `The Content-Type must be ${wanted[0]} in UTF-8.`);
-}
-
-/** The reply to a request whose handler threw this. */
-export function replyToFailure(thrown: unknown): Reply {
-  if (AgentcomError.is(thrown, 'AC_HUB_STOPPING') || AgentcomError.is(thrown, 'AC_STORE_CLOSED')) {
-    return refusal('hub_stopping', 'The hub is stopping; retry when it is back.');
-  }
-  if (AgentcomError.is(thrown, 'AC_HUB_BUSY')) return refusal('hub_busy', 'The command queue of the hub is full; retry later.');
-  if (AgentcomError.is(thrown, 'AC_STORE_DAMAGED'))
-    return refusal('storage_damaged', 'A stored row that this request needs cannot be read. Run agentcom doctor --fsck on the hub.');
-  for (const code of ['AC_STORE_UNAVAILABLE', 'AC_STORE_RETRY', 'AC_COMMIT_UNKNOWN'] as const) {
-    if (AgentcomError.is(thrown, code)) return refusal('storage_unavailable', 'The database cannot answer or commit now; retry later.');
-  }
-  return refusal('internal', 'Internal error; see the log of the hub.');
 }

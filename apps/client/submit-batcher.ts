@@ -4,7 +4,7 @@
  * request is retried as a whole, which its keys make safe.
  */
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
-import { pause, refusalError, type Call, type Requester } from './api-request.ts';
+import { refusalError, type Call, type Requester } from './api-request.ts';
 import type { SubmitRequest, SubmittedTask } from './types.ts';
 
 /** The size of a request: at most so many submits, and not more once they have so many characters. */
@@ -38,15 +38,17 @@ export interface Submission {
   readonly onStatus?: ((status: number) => void) | undefined;
 }
 
-interface Waiting extends Submission {
-  /** Its line, once it is made. */
+interface Waiting extends Omit<Submission, 'body'> {
+  /** The task as JSON text, of when it was submitted: its caller may change the object later. */
+  readonly task: string;
+  /** The task with its headers, as a line of a batch. */
   readonly line: string;
   resolve(task: SubmittedTask): void;
   reject(error: unknown): void;
 }
 
 interface BatchAnswer {
-  readonly answers: readonly { readonly status: number; readonly retry_after?: number; readonly body: Readonly<Record<string, unknown>> }[];
+  readonly answers: readonly { readonly status: number; readonly body: Readonly<Record<string, unknown>> }[];
 }
 
 export function submitBatcher({ request }: Pick<Requester, 'request'>): (submission: Submission) => Promise<SubmittedTask> {
@@ -67,8 +69,10 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
     });
   };
 
-  const single = ({ body, headers, onStatus }: Submission): Promise<SubmittedTask> =>
-    counted<SubmittedTask>({ method: 'POST', path: '/api/tasks', body, headers, idempotent: true, onStatus });
+  const single = ({ task, headers, onStatus }: Pick<Waiting, 'task' | 'headers' | 'onStatus'>): Promise<SubmittedTask> => {
+    const text = { type: 'application/json', content: task };
+    return counted<SubmittedTask>({ method: 'POST', path: '/api/tasks', text, headers, idempotent: true, onStatus });
+  };
 
   const sendSingly = async (batch: readonly Waiting[]): Promise<void> => {
     await Promise.all(batch.map((one) => single(one).then(one.resolve, one.reject)));
@@ -80,25 +84,31 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
     if (batch.length === 1 || !isKnown) return sendSingly(batch);
     const content = batch.map(({ line }) => line).join('\n');
     const call = { method: 'POST', path: '/api/tasks/batch', text: { type: 'application/x-ndjson', content }, idempotent: true } as const;
+    let answers: BatchAnswer['answers'];
     try {
-      const { answers } = await counted<BatchAnswer>(call);
+      ({ answers } = await counted<BatchAnswer>(call));
       if (!Array.isArray(answers) || answers.length !== batch.length)
         throw new AgentcomError('AC_API', `The hub did not answer each of ${batch.length} submits.`);
-      for (const [place, one] of batch.entries()) settle(one, answers[place] as BatchAnswer['answers'][number], call);
     } catch (thrown) {
       const status = AgentcomError.is(thrown, 'AC_API') ? thrown.details?.['status'] : undefined;
       if (status === 404 || status === 405) isKnown = false;
       if (REFUSES_BATCH.has(status)) await sendSingly(batch);
       else for (const one of batch) one.reject(thrown);
+      return;
     }
+    for (const [place, one] of batch.entries()) settle(one, answers[place] as BatchAnswer['answers'][number]);
   };
 
-  const settle = (one: Waiting, { status, body, retry_after: waitS }: BatchAnswer['answers'][number], call: Call): void => {
-    if (status < 300) {
+  /** One that may be retried is sent once more by itself, which is retried and given up as any other request. */
+  const settle = (one: Waiting, { status, body }: BatchAnswer['answers'][number]): void => {
+    if (status === 429 || status === 503) return void single(one).then(one.resolve, one.reject);
+    if (status >= 300) return one.reject(refusalError({ method: 'POST', path: '/api/tasks' }, status, body));
+    try {
       one.onStatus?.(status);
       one.resolve(body as unknown as SubmittedTask);
-    } else if (status === 429 || status === 503) void pause((waitS ?? 1) * 1_000).then(() => single(one).then(one.resolve, one.reject));
-    else one.reject(refusalError({ ...call, path: '/api/tasks' }, status, body));
+    } catch (thrown) {
+      one.reject(thrown); // The caller's own function threw.
+    }
   };
 
   const flush = (): void => {
@@ -127,9 +137,10 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
     new Promise((resolve, reject) => {
       const { body, headers, onStatus } = submission;
       const { 'idempotency-key': key, traceparent, tracestate } = headers;
-      const line = JSON.stringify({ key, traceparent, tracestate, task: body });
-      if (line.length > LINE_CHARACTERS_MAX) return void single(submission).then(resolve, reject);
-      waiting.push({ body, headers, onStatus, line, resolve, reject });
+      const task = JSON.stringify(body ?? null);
+      const line = `${JSON.stringify({ key, traceparent, tracestate }).slice(0, -1)},"task":${task}}`;
+      if (line.length > LINE_CHARACTERS_MAX) return void single({ task, headers, onStatus }).then(resolve, reject);
+      waiting.push({ task, headers, onStatus, line, resolve, reject });
       characters += line.length;
       if (waiting.length >= BATCH_MAX || characters >= BATCH_CHARACTERS_MAX) return flush();
       if (onTheWay > 0) timer ??= setTimeout(flush, onTheWay < REQUESTS_AT_ONCE ? AGE_MAX_MS : BUSY_AGE_MAX_MS);

@@ -1,8 +1,8 @@
 /** Routes to create tasks: one, many, or one for a connected agent. */
-import type { SubmitAnswer, SubmitCommand, TaskDraft } from '../../../core/application/hub/batch/commands.ts';
+import type { Settled, SubmitAnswer, SubmitCommand, TaskDraft } from '../../../core/application/hub/batch/commands.ts';
 import { isAgentId } from '../../../core/domain/ids.ts';
 import { traceContextOf, type TraceContext } from '../../../core/domain/task/trace-context.ts';
-import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { bodyReader } from '../../../core/protocol/body-reader.ts';
 import {
   batchItemSchema,
@@ -17,7 +17,7 @@ import { canonicalJson } from '../../../core/protocol/json-text.ts';
 import type { Principal } from '../authenticate.ts';
 import { parseJson } from '../body.ts';
 import type { HttpApiDeps } from '../deps.ts';
-import { invalid, ok, read, refusal, refused, tooMany, type Read, type Reply } from '../reply.ts';
+import { invalid, ok, read, refusal, refused, replyToFailure, tooMany, type Read, type Reply } from '../reply.ts';
 import type { ApiRequest, Handlers } from '../request.ts';
 import { requirementQuota } from './requirement-quota.ts';
 import { semanticErrors, toTaskDraft } from './task-draft.ts';
@@ -27,7 +27,7 @@ const BULK_ERRORS_MAX = 100;
 const IDEMPOTENCY_KEY = new RegExp(`^[\\x20-\\x7e]{1,${IDEMPOTENCY_KEY_CHARACTERS_MAX}}$`);
 
 export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'submitBatch' | 'submitBulk' | 'pushTask'> {
-  const { inbox, ids, digest, limits } = deps;
+  const { inbox, ids, digest, limits, log } = deps;
   const quota = requirementQuota(limits.capabilityListsPerToken, deps.clock);
   const readSubmit = bodyReader(submitSchema);
   const readItem = bodyReader(batchItemSchema);
@@ -67,25 +67,34 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     return 'kind' in command ? submitReply(await inbox.do(command)) : command;
   };
 
-  /** Each item is a submit of its own: another one's refusal does not concern it. A failure of the hub fails all: keys make a retry safe. */
+  /** The command of a line, or the reply that refuses it. */
+  const commandOfLine = (line: Uint8Array, by: Principal): SubmitCommand | Reply => {
+    const parsed = parseJson(line, taskOf);
+    if (parsed.kind === 'unfit') return invalid([parsed.error]);
+    const item = readItem(parsed.value);
+    return item.kind === 'invalid' ? invalid(item.errors) : commandOf(item.value, by);
+  };
+
+  /** Each line is a submit of its own: another one's refusal or failure does not concern it. If all fail, so does the request. */
   const submitBatch = async (request: ApiRequest, by: Principal): Promise<Reply> => {
-    const items: (Submitted | Reply)[] = [];
+    const commands: (SubmitCommand | Reply)[] = [];
     const stopped = await request.readLines(({ number, bytes }) => {
-      if (items.length === SUBMITS_PER_BATCH_MAX)
+      if (commands.length === SUBMITS_PER_BATCH_MAX)
         return invalid([
           { line: number, field: '', error: 'maxItems', detail: `is one more than the ${SUBMITS_PER_BATCH_MAX} of a batch` },
         ]);
-      const parsed = parseJson(bytes);
-      const item = parsed.kind === 'unfit' ? { kind: 'invalid' as const, errors: [parsed.error] } : readItem(parsed.value);
-      items.push(item.kind === 'invalid' ? invalid(item.errors) : item.value);
+      commands.push(commandOfLine(bytes, by));
       return null;
     });
     if (stopped !== null) return stopped;
-    if (items.length === 0) return invalid([{ field: '', error: 'empty', detail: 'contains no task' }]);
-    const decided = items.map((item) => ('status' in item ? item : commandOf(item, by)));
-    const answers = await inbox.doAll(decided.filter((one) => 'kind' in one));
+    if (commands.length === 0) return invalid([{ field: '', error: 'empty', detail: 'contains no task' }]);
+    const outcomes = await inbox.doAll(commands.filter((one) => 'kind' in one));
+    const failures = outcomes.filter((outcome) => !outcome.ok);
+    if (failures.length === commands.length) throw failures[0]?.error;
+    if (failures.length > 0)
+      log.error('Submits of a batch failed.', { failed: failures.length, lines: commands.length, error: messageOf(failures[0]?.error) });
     let next = 0;
-    const replies = decided.map((one) => ('kind' in one ? submitReply(answers[next++]) : one));
+    const replies = commands.map((one) => ('kind' in one ? replyTo(outcomes[next++]) : one));
     return { status: 200, body: `{"answers":[${replies.map(answerText).join(',')}]}` };
   };
 
@@ -171,6 +180,12 @@ function idempotencyKey(key: string | null = null): Read<string | null> {
   const detail = `must be 1 to ${IDEMPOTENCY_KEY_CHARACTERS_MAX} printable ASCII characters`;
   return refused(invalid([{ field: 'Idempotency-Key', error: 'pattern', detail }]));
 }
+
+/** What is stored of a line of a batch. */
+const taskOf = (item: unknown): unknown => (typeof item === 'object' && item !== null && 'task' in item ? item.task : undefined);
+
+const replyTo = (outcome: Settled<SubmitCommand> | undefined): Reply =>
+  outcome?.ok === false ? replyToFailure(outcome.error) : submitReply(outcome?.answer);
 
 /** The reply to the submit of one task. */
 function submitReply(answer: SubmitAnswer | undefined): Reply {

@@ -9,7 +9,7 @@ import { memoryLog, type MemoryLog } from '../../product/twins/log-memory/memory
 import { virtualClock, type VirtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { memoryWire } from '../../product/twins/wire-memory/memory-wire.ts';
 import { memoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';
-import type { AnswerTo, Command, CommandInbox } from '../../../core/application/hub/batch/commands.ts';
+import type { AnswerTo, Command, CommandInbox, Settled } from '../../../core/application/hub/batch/commands.ts';
 import { createHub } from '../../../core/application/hub/hub.ts';
 import { HUB_LIMITS, type HubLimits } from '../../../core/config/limits.ts';
 import { HUB_TIMING } from '../../../core/config/times.ts';
@@ -20,6 +20,9 @@ import type { Changes } from '../../../core/ports/task-store.ts';
 import { A_MOMENT_MS, aToken } from '../../product/contracts/fixtures.ts';
 import { askHandler } from '../../product/contracts/wire/web-http.ts';
 import type { AgentId } from '../../../core/domain/ids.ts';
+
+const outcomeOf = <C extends Command>(answer: Promise<AnswerTo<C>>): Promise<Settled<C>> =>
+  answer.then((value) => ({ ok: true, answer: value }), (error: unknown) => ({ ok: false, error })); // prettier-ignore
 
 export const ADMIN_TOKEN = 'admin-token-of-the-config-0123456789';
 export const HOST = 'hub.test:4000';
@@ -108,7 +111,7 @@ export async function hubBench(
       if (bench.intercept !== null) return (await bench.intercept(command)) as AnswerTo<C>;
       return queue.do(command);
     },
-    doAll: (some) => Promise.all(some.map((command) => inbox.do(command))),
+    doAll: (some) => Promise.all(some.map((command) => outcomeOf(inbox.do(command)))),
     post: (command, settled) => queue.post(command, settled),
     expect: () => queue.expect(),
     hasWaiters: () => queue.hasWaiters(),

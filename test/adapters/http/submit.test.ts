@@ -3,7 +3,8 @@ import t from 'tap';
 import type { SubmitCommand } from '../../../core/application/hub/batch/commands.ts';
 import { HUB_LIMITS } from '../../../core/config/limits.ts';
 import type { TaskId } from '../../../core/domain/ids.ts';
-import { A_MOMENT_MS, anAgent, changes } from '../../product/contracts/fixtures.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import { A_MOMENT_MS, anAgent, aTaskId, changes } from '../../product/contracts/fixtures.ts';
 import { BENCH_AGENT, hubBench, type Answered, type HubBench } from './hub-bench.ts';
 
 let bench: HubBench;
@@ -231,6 +232,44 @@ t.test('batch: each line is a submit of its own, answered in its place', async (
   t.equal(await totalTasks(), 2);
   const task = await bench.send(`/api/tasks/${String(answers[0]?.body['task_id'])}`, { token: 'submitter' });
   t.match(task.json, trace);
+});
+
+t.test('batch: a line that fails concerns no other; if all fail, so does the request', async (t) => {
+  bench.intercept = (command) => {
+    const [draft] = command.kind === 'submit' ? command.drafts : [];
+    if (draft?.body.description === 'damaged') throw new AgentcomError('AC_STORE_DAMAGED', 'a row that nobody can read');
+    if (draft?.body.description === 'busy') throw new AgentcomError('AC_HUB_BUSY', 'full');
+    return { kind: 'submitted', tasks: [{ id: aTaskId(1), status: 'queued', priority: 'normal', createdAtMs: 0 }] };
+  };
+  const lines = (...descriptions: string[]) => descriptions.map((description) => ({ task: { description } }));
+  const got = await batch(lines('a', 'damaged', 'busy', 'b'));
+  t.match(got, {
+    status: 200,
+    json: {
+      answers: [
+        { status: 201 },
+        { status: 500, body: { error: 'storage_damaged' } },
+        { status: 503, retry_after: 2, body: { error: 'hub_busy' } },
+        { status: 201 },
+      ],
+    },
+  });
+  const logged = bench.log.lines.filter(({ level }) => level === 'error');
+  t.match(logged, [{ message: 'Submits of a batch failed.', fields: { failed: 2, lines: 4 } }]);
+  t.match(await batch(lines('busy', 'busy')), { status: 503, json: { error: 'hub_busy' } });
+  t.match(await batch(lines('busy', '')), { status: 200, json: { answers: [{ status: 503 }, { status: 400 }] } });
+});
+
+t.test('batch: a task is nested as deep as one that is submitted alone', async (t) => {
+  const nested = (depth: number): object => (depth === 0 ? {} : { a: nested(depth - 1) });
+  for (const depth of [29, 30, 31, 32]) {
+    const task = { description: 'x', metadata: nested(depth) };
+    const alone = await submit(task);
+    const [together] = (await batch([{ task }])).json['answers'] as readonly { status: number; body: object }[];
+    t.equal(together?.status, alone.status, `${depth} deep`);
+    if (alone.status === 400) t.strictSame(together?.body, alone.json);
+  }
+  t.equal((await submit({ description: 'x', metadata: nested(30) })).status, 201);
 });
 
 t.test('batch: as many lines as its bound, and one at least', async (t) => {

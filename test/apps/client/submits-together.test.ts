@@ -219,3 +219,64 @@ t.test('a batch that is refused as a whole is sent one by one, so that nobody is
   await Promise.all(['a', 'b'].map((description) => tasks.submit({ description })));
   t.equal(singles, 2);
 });
+
+t.test('R8: one that may come again much later is given up by itself, as if it had travelled alone', async (t) => {
+  const quota = { error: 'rate_limited', message: 'too many lists' };
+  const app = new ScriptedApp()
+    .post('/api/tasks', (c) => c.json(quota, 429, { 'retry-after': '3600' }))
+    .post('/api/tasks/batch', (c) =>
+      c.json({
+        answers: [
+          { status: 201, body: task(1) },
+          { status: 429, retry_after: 3_600, body: quota },
+        ],
+      }),
+    );
+  const { tasks } = hubClient({ url: await listening(t, app) });
+  const [one, two] = await Promise.allSettled([tasks.submit({ description: 'a' }), tasks.submit({ description: 'b' })]);
+  t.match(one, { status: 'fulfilled', value: { task_id: task(1).task_id } });
+  t.match(two, { status: 'rejected', reason: { code: 'AC_API', details: { status: 429, error: 'rate_limited' } } });
+});
+
+t.test('a task is sent as it was when it was submitted, however it travels', async (t) => {
+  for (const knowsBatches of [true, false]) {
+    const sent: unknown[] = [];
+    const app = new ScriptedApp()
+      .post('/api/tasks', (c) => (sent.push((JSON.parse(c.text) as SubmitRequest).description), c.json(task(1), 201)))
+      .post('/api/tasks/batch', (c) => {
+        if (!knowsBatches) return c.json({ error: 'unknown_route' }, 404);
+        const lines = linesOf(c.text);
+        sent.push(...lines.map((line) => line.task.description));
+        return c.json({ answers: lines.map((_, n) => ({ status: 201, body: task(n) })) });
+      });
+    const { tasks } = hubClient({ url: await listening(t, app) });
+    const reused = { description: '' };
+    const submits = [0, 1, 2].map((n) => ((reused.description = `task ${n}`), tasks.submit(reused)));
+    reused.description = 'changed';
+    await Promise.all(submits);
+    const alone = tasks.submit(reused);
+    reused.description = 'changed once more';
+    await alone;
+    t.strictSame(sent, ['task 0', 'task 1', 'task 2', 'changed']);
+  }
+});
+
+t.test('a function of a caller that throws fails its own submit alone', async (t) => {
+  const app = new ScriptedApp().post('/api/tasks/batch', (c) =>
+    c.json({ answers: linesOf(c.text).map((_, n) => ({ status: 200, body: task(n) })) }),
+  );
+  const { tasks } = hubClient({ url: await listening(t, app) });
+  const onRepeated = (): never => {
+    throw new Error('of the caller');
+  };
+  const submits = [
+    tasks.submit({ description: 'a' }),
+    tasks.submit({ description: 'b' }, { onRepeated }),
+    tasks.submit({ description: 'c' }),
+  ];
+  t.match(await Promise.allSettled(submits), [
+    { status: 'fulfilled' },
+    { status: 'rejected', reason: { message: 'of the caller' } },
+    { status: 'fulfilled' },
+  ]);
+});

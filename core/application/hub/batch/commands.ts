@@ -362,8 +362,8 @@ export type Settled<C extends Command> =
 /** The inbox. Fails with `AC_HUB_BUSY`, `AC_HUB_STOPPING` or `AC_STORE_UNAVAILABLE`; a refusal is an answer, not a failure. */
 export interface CommandInbox {
   do<C extends Command>(command: C): Promise<AnswerTo<C>>;
-  /** The same for several, each by itself: the answers in their order. Rejects as soon as one is rejected; the others go on. */
-  doAll<C extends Command>(commands: readonly C[]): Promise<readonly AnswerTo<C>[]>;
+  /** The same for several, each by itself: the outcomes in their order. Does not reject: one that fails does not concern the others. */
+  doAll<C extends Command>(commands: readonly C[]): Promise<readonly Settled<C>[]>;
   /**
    * The same; `settled` is called once, in commit order and before the commit's frames are sent. MUST NOT throw. `isLowPriority`:
    * the command runs when nothing else waits; while other commands do, a few such commands join a batch now and then.

@@ -108,17 +108,16 @@ export class TaskQueue implements CommandInbox {
     });
   }
 
-  doAll<C extends Command>(commands: readonly C[]): Promise<readonly AnswerTo<C>[]> {
-    return new Promise((resolve, reject) => {
-      const answers: AnswerTo<C>[] = [];
+  doAll<C extends Command>(commands: readonly C[]): Promise<readonly Settled<C>[]> {
+    return new Promise((resolve) => {
+      const outcomes: Settled<C>[] = [];
       let left = commands.length;
-      if (left === 0) resolve(answers);
+      if (left === 0) resolve(outcomes);
       commands.forEach((command, at) =>
         this.post(command, (outcome) => {
-          if (!outcome.ok) return reject(outcome.error as Error);
-          answers[at] = outcome.answer;
+          outcomes[at] = outcome;
           left -= 1;
-          if (left === 0) resolve(answers);
+          if (left === 0) resolve(outcomes);
         }),
       );
     });
