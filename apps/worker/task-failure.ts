@@ -50,8 +50,17 @@ export function failureOf(thrown: unknown): Failed {
     retryable,
     kind,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    details: { ...details, ...stackOf(thrown) },
+    details: { ...ownDetails(details), ...stackOf(thrown) },
   };
+}
+
+/** None if one of them throws as it is read. */
+function ownDetails(details: TaskFailureOptions['details']): TaskFailureOptions['details'] {
+  try {
+    return { ...details };
+  } catch {
+    return {};
+  }
 }
 
 /** Marked, not by class: the handler may use another copy of the package. */

@@ -119,6 +119,19 @@ t.test('a failure that no retry can help goes to the dead-letter queue', async (
   t.equal(calls, 1);
 });
 
+t.test('details that throw as they are read are left out, and the worker goes on', async (t) => {
+  const room = await workerRoom(t);
+  const details = Object.defineProperty({}, 'file', { enumerable: true, get: () => { throw new Error('of the getter'); } }); // prettier-ignore
+  await room.worker({
+    handle: ({ description }) => {
+      if (description === 'x') throw new TaskFailure('no such file', { retryable: false, details });
+      return 'done';
+    },
+  });
+  t.match(await room.done({ description: 'x' }), { status: 'dead_letter', last_error: /no such file/ });
+  t.match(await room.done({ description: 'y' }), { status: 'completed' });
+});
+
 t.test('a failure of the agent hands the task back without using up a retry', async (t) => {
   const room = await workerRoom(t);
   let calls = 0;
