@@ -21,7 +21,7 @@ export interface BenchOptions {
   readonly isPage: boolean;
   /** Where results, page and pictures are kept, a folder as `docs`; null: nowhere, since the run is smaller than its figures. */
   readonly into: string | null;
-  /** Only figures in whose names this stands. */
+  /** Only figures whose name contains this. */
   readonly what: string;
   /** Instead of those that `backlog` and `history` go through. */
   readonly sizes: readonly number[] | null;
@@ -90,25 +90,25 @@ export function readBenchOptions(known: readonly string[]): BenchOptions {
 
 const usageOf = (known: readonly string[]): string => `npm run bench -- [options]
 
-Measures how fast hub and sidecar are. Without options: everything, about half an hour, into docs/performance.md.
+Measures how fast the hub and the sidecar are. Without options: everything, about 40 minutes, into docs/performance.md.
 
   --only NAME        this scenario; several times for several: ${known.join(', ')}
-  --what TEXT        only figures in whose names this stands
-  --sizes N,N        these numbers of waiting tasks (backlog, restart, flat) or of tasks of the past (history)
+  --what TEXT        only figures whose name contains this text
+  --sizes N,N        these numbers of waiting tasks (backlog, restart, flat), of past tasks (history, removal) or of agents (agents)
   --storage NAME     ${Object.keys(STORAGES).join(' or ')}
   --transport NAME   ${Object.keys(TRANSPORTS).join(' or ')}
   --quick            small, under 2 minutes
   --long             with ten million
-  --check            fails when a figure is two and a half times as far from its limit as in test/bench/stored-ratios.json
+  --check            fails if a figure is 2.5 times as far from its limit as in test/bench/stored-ratios.json
   --keep-ratios      stores the ratios of this run there
   --json             one line for each result, and nothing else
   --profile          only where the hub's time goes, into the page
-  --budget           only what each stage of a task may take of the processor, and what it takes, into the page
-  --cpu-prof DIR     leaves the hub's profiles there
-  --into DIR         keeps what was measured there
-  --page             measures nothing; writes the page anew from what was kept
+  --budget           only the processor time that each stage of a task may take and does take, into the page
+  --cpu-prof DIR     writes the hub's profiles there
+  --into DIR         stores the measurements there
+  --page             measures nothing; rewrites the page from stored measurements
 
-test/bench/README.md tells what each scenario does and how to read a result.
+test/bench/README.md says what each scenario does and how to read a result.
 `;
 
 function sizesIn(text: string): readonly number[] {

@@ -67,7 +67,7 @@ export function budgetLines(times: StageTimes): readonly string[] {
 /** The part `budget` of the page. */
 export function budgetPart({ date, command, budgets }: KeptBudget): string {
   return [
-    `\`${command}\`, ${date.slice(0, 10)}, while the profiler looked.`,
+    `\`${command}\`, ${date.slice(0, 10)}, with the profiler running.`,
     ...budgets.flatMap((times) => ['', ...workloadPart(times)]),
   ].join('\n');
 }
@@ -90,6 +90,6 @@ function workloadPart(times: StageTimes): readonly string[] {
     ...[...rows, all].map((cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`),
     '',
     `SQLite's thread took ${round(rowUs(times))} µs for each of the ${ROWS_SAVED[workload]} rows that a task saves. V8's own threads, the profiler's among them,`,
-    `took ${round(helpersUs)} µs a task, which no stage has.`,
+    `took ${round(helpersUs)} µs a task, which no stage includes.`,
   ];
 }

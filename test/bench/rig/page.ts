@@ -147,9 +147,9 @@ export function profileOf(run: KeptProfileRun | null, sentences: ReadonlyMap<str
     return `| \`${frame}\` | ${share(selfMs)} | ${sentences.get(frame) ?? ''} |`;
   });
   return [
-    `\`${run.command}\`, ${run.date.slice(0, 10)}: ${tasks.toLocaleString('en-US')} tasks in ${round(wholeMs / 1_000)} s, while the profiler looked. Of that time the hub's own`,
-    `thread spent ${share(busyMs)} in functions, ${share(nativeMs)} outside of them (the system's calls, add-ons) and ${share(idleMs)} waiting. Bars on the picture say`,
-    `how long when they are pointed at.`,
+    `\`${run.command}\`, ${run.date.slice(0, 10)}: ${tasks.toLocaleString('en-US')} tasks in ${round(wholeMs / 1_000)} s, with the profiler running. Of that time the hub's own`,
+    `thread spent ${share(busyMs)} in functions, ${share(nativeMs)} outside of them (system calls, add-ons) and ${share(idleMs)} waiting. Point at a bar`,
+    `of the picture to see how long it took.`,
     '',
     `![Flame graph of the hub's own thread](${FLAME_GRAPH})`,
     '',
@@ -235,7 +235,7 @@ function picturesOf(results: readonly Result[], prefix = ''): readonly Picture[]
   const all = seriesIn(results, 'sqlite');
   return [...new Set(all.map(({ over }) => over))].map((over) => ({
     file: `${prefix}over-${over.replaceAll(' ', '-')}.svg`,
-    title: `What one takes over the number of ${over}`,
+    title: `Time of one operation by the number of ${over}`,
     over,
     series: all.filter((series) => series.over === over),
   }));
