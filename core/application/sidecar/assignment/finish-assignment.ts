@@ -11,7 +11,7 @@ import { flushOutput } from '../run/live-output.ts';
 import { failedReport, type AttemptInfo, type EndReport } from '../report/report-frames.ts';
 import { sendEnd, sendReport } from '../report/outbox-reports.ts';
 import { frameIds } from '../state/state.ts';
-import { TIMERS_UNTIL_REPORTED } from '../state/timer-names.ts';
+import { TIMERS_UNTIL_REPORTED, TIMERS_UNTIL_REPORTED_WHILE_STOPPING } from '../state/timer-names.ts';
 import type { StepContext } from '../state/step-context.ts';
 import { attemptUsage, withResult } from '../run/run-usage.ts';
 
@@ -89,14 +89,15 @@ const reasonOf = (frame: EndReport['frame']): LogFields =>
 
 /** The end is reported: stops the timers, and frees the slot now or when the run exits. */
 function retireSlot(step: StepContext, slot: Slot): void {
-  step.cancelTimersOf(slot, TIMERS_UNTIL_REPORTED);
+  const isStopping = slot.stop !== null && isRunning(step, slot);
+  step.cancelTimersOf(slot, isStopping ? TIMERS_UNTIL_REPORTED_WHILE_STOPPING : TIMERS_UNTIL_REPORTED);
   // A polling agent must not take the task after its end was reported.
   if (step.agentPolls) step.beforePersist({ type: 'withdraw', assignment: assignmentIdOf(slot) });
   const reporting: Slot = { ...slot, status: 'reporting' };
   if (!isRunning(step, reporting)) return freeSlot(step, reporting);
   step.putSlot(reporting);
-  // A run that is being stopped has a grace period already.
-  if (reporting.stop === null) step.startTimerOf(slot, 'linger', EXIT_GRACE_MS);
+  // A run that is being stopped has a grace period already, or its runner is about to be asked again.
+  if (!isStopping) step.startTimerOf(slot, 'linger', EXIT_GRACE_MS);
 }
 
 /** The end is in the outbox and the run is gone: frees the slot. */

@@ -36,3 +36,6 @@ export const TIMERS_UNTIL_REPORTED: readonly RunTimer[] = [
   'progress',
   'output',
 ];
+
+/** The same while the run is still being stopped: if its runner threw, only `retry` asks it again to stop the run. */
+export const TIMERS_UNTIL_REPORTED_WHILE_STOPPING: readonly RunTimer[] = TIMERS_UNTIL_REPORTED.filter((purpose) => purpose !== 'retry');

@@ -290,6 +290,21 @@ t.test('a runner that throws', async (t) => {
     t.same(words(sidecar.timer('retry')), ['prepare']);
     t.match(only(sidecar.prepared(), 'attach'), [{ stop: {} }]);
   });
+  t.test('while it stops a run: it is asked again although a result was reported meanwhile', async (t) => {
+    const sidecar = waking();
+    sidecar.frame({ type: 'task_cancelled', task_id: TASK, generation: 1 });
+    const runId = sidecar.slot()?.run?.runId ?? '';
+    const thrown = sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId, error: 'boom' });
+    t.equal(startedFor(thrown, 'retry'), 5_000);
+    const reported = sidecar.sight({ kind: 'result', value: { status: 'success' }, replaced: false });
+    t.match(sent(reported), [{ type: 'task_complete' }]);
+    t.equal(sidecar.slot()?.status, 'reporting');
+    t.notOk(words(reported, { timers: true }).includes('cancel retry'), 'nothing else stops the run');
+    t.same(words(sidecar.timer('retry')), ['prepare']);
+    t.match(only(sidecar.prepared(), 'attach'), [{ stop: {}, run: { runId } }]);
+    t.match(sent(sidecar.wake(stoppedRun())), [{ type: 'task_cancel_ack', outcome: 'already_reported' }]);
+    t.equal(sidecar.slot(), undefined);
+  });
 });
 
 t.test('nothing of this is said by a sidecar that is offline, and all of it once it is back', async (t) => {
