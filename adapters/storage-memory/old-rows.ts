@@ -1,7 +1,7 @@
 /** What is old: ended tasks, and agents that no sidecar can use any more, which it removes with their tokens. */
 import type { Agent, PendingStop } from '../../core/domain/agent/agent.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
-import { agentHistoryId } from '../../core/domain/task/event.ts';
+import { agentHistoryId, PRESENCE_EVENT_NAMES, type StoredEvent } from '../../core/domain/task/event.ts';
 import type { KeptResult } from '../../core/domain/task/kept-results.ts';
 import { utf8Bytes } from '../../core/domain/encoded-text.ts';
 import type { AgentRemoval, Removal, RemovedAgents, WholeTask } from '../../core/domain/task/removal.ts';
@@ -42,11 +42,17 @@ export function isUnneeded({ agents, tokens, current, stops }: RowsOfAgents, id:
   return agents.get(id)?.connected !== true && !holds && !isStopping && own.length > 0 && own.every((token) => isOverBy(token, beforeMs));
 }
 
-/** Keeps the newest `kept` events of the agent, and the newest of the store. */
+/**
+ * Keeps the newest `kept` events of the agent, and what those before them say of its state; with `kept` 0 none. Keeps the newest of the
+ * store.
+ */
 export function dropAgentEvents({ events, eventsOf }: Pick<MemoryDatabase, 'events' | 'eventsOf'>, id: AgentId, kept: number): void {
   const own = eventsOf.get(agentHistoryId(id)) ?? [];
   const newest = events.at(-1);
-  const dropped = new Set(own.slice(0, Math.max(0, own.length - kept)).filter((event) => event !== newest));
+  const old = own.slice(0, Math.max(0, own.length - kept));
+  const isPresence = ({ event }: StoredEvent): boolean => PRESENCE_EVENT_NAMES.includes(event);
+  const state = kept === 0 ? [] : [old.findLast(isPresence), old.findLast((event) => !isPresence(event))];
+  const dropped = new Set(old.filter((event) => event !== newest && !state.includes(event)));
   if (dropped.size === 0) return;
   events.splice(0, events.length, ...events.filter((event) => !dropped.has(event)));
   eventsOf.set(

@@ -208,7 +208,9 @@ export interface StoreUnit {
    * Removes agents that no sidecar can use any more, with their tokens: those that are not connected, have no live tasks or pending stops,
    * and whose tokens (at least one) were all revoked or expired by `beforeMs`. MUST read `lookedMax` agents at most, by id, from `after`
    * on, and MUST skip those that another transaction has locked. Of the agents that it reads and that stay it keeps the newest
-   * `eventsKept` events, of those removed none; `EventFeed.marks` does not count these. MUST NOT remove the newest event of the store.
+   * `eventsKept` events, and of those before them the newest in `PRESENCE_EVENT_NAMES` and the newest that is not, so that what is left
+   * gives the state of the agent. Of the agents that it removes it keeps none. `EventFeed.marks` does not count these. MUST NOT remove the
+   * newest event of the store.
    */
   removeAgents(old: AgentRemoval): Promise<RemovedAgents>;
 

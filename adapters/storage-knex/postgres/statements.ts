@@ -9,7 +9,7 @@
  */
 import { DEPENDENTS_LOCKED } from '../../../core/ports/task-store.ts';
 import { besideState, CHANGING_COLUMNS, EVENT_COLUMNS, taskRead, type Columns } from '../rows/columns.ts';
-import { EVENTS_IN_ROW_MAX } from '../rows/event-rows.ts';
+import { EVENTS_IN_ROW_MAX, isSameKind } from '../rows/event-rows.ts';
 import { given, GIVEN_COLUMNS, type GivenName } from './given-columns.ts';
 import { KEPT_CHANGING, type ClusterStatements, type Statements } from '../statements.ts';
 
@@ -100,6 +100,9 @@ export const POSTGRES_LOCKS: Partial<PostgresStatements> = {
   liveTokenNamed: lockNames(`(VALUES ('token of ' || ($1::json ->> 'role') || ' ' || ($1::json ->> 'name')))`),
   lockAuditEnds: lockNames(`(VALUES ('audit log'))`),
 };
+
+/** Of the history `named` of an agent: the number of the last event before the newest ones, which are all kept. */
+const LAST_OLD_SEQ = `(SELECT max(newest.seq) FROM task_events AS newest WHERE newest.task_id = named.id) - ${field('kept')}`;
 
 const IS_LIVE_TOKEN = `revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ${field('nowMs')})`;
 
@@ -359,8 +362,10 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
     DELETE FROM task_events WHERE id = ANY (ARRAY(
       SELECT old.id FROM unnest(${listed('historyIds')}) AS named (id) CROSS JOIN LATERAL (
         SELECT e.id FROM task_events AS e
-        WHERE e.task_id = named.id
-          AND e.seq <= (SELECT max(newest.seq) FROM task_events AS newest WHERE newest.task_id = named.id) - ${field('kept')}) AS old))
+        WHERE e.task_id = named.id AND e.seq <= ${LAST_OLD_SEQ}
+          AND (${field('kept')} = 0 OR EXISTS (
+            SELECT 1 FROM task_events AS later
+            WHERE later.task_id = e.task_id AND later.seq > e.seq AND later.seq <= ${LAST_OLD_SEQ} AND ${isSameKind('later', 'e')}))) AS old))
       AND id <> (SELECT max(id) FROM task_events)`,
 
   liveTokenOf: `SELECT id FROM tokens WHERE agent_id = ${field('agentId', 'text')} AND ${IS_LIVE_TOKEN} LIMIT 1`,

@@ -3,12 +3,16 @@
  * of the last of them, and its column `earlier` has those before, oldest first. Their `id` and `seq` follow from their place: the one right
  * before the row's has both less by one. So a commit that moves a task by three events writes one row and one entry of each index.
  */
-import { isAgentEvent, type EventName, type StoredEvent, type TaskEvent } from '../../../core/domain/task/event.ts';
+import { isAgentEvent, PRESENCE_EVENT_NAMES, type EventName, type StoredEvent, type TaskEvent } from '../../../core/domain/task/event.ts';
 import type { AgentId, Generation, TaskId } from '../../../core/domain/ids.ts';
 import { jsonIn, numberOrNull, type Row } from './row.ts';
 
 /** The most events in one row. It bounds how many others are read with an event, and a row's size, at 8 times `EVENT_DETAILS_BYTES_MAX`. */
 export const EVENTS_IN_ROW_MAX = 8;
+
+const PRESENCE = `(${PRESENCE_EVENT_NAMES.map((name) => `'${name}'`).join(', ')})`;
+/** Of the rows of two events of an agent: whether both say if it is connected, or both if it may get tasks. */
+export const isSameKind = (one: string, other: string): string => `(${one}.event IN ${PRESENCE}) = (${other}.event IN ${PRESENCE})`;
 
 type Details = TaskEvent['details'];
 

@@ -16,7 +16,7 @@ import {
   taskRead,
   type Columns,
 } from '../rows/columns.ts';
-import { EVENTS_IN_ROW_MAX } from '../rows/event-rows.ts';
+import { EVENTS_IN_ROW_MAX, isSameKind } from '../rows/event-rows.ts';
 import { columnsOf } from './parameters.ts';
 
 const NAMES = '(SELECT value FROM json_each(?1))';
@@ -61,6 +61,9 @@ const fieldsOf = (columns: Columns): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(columns).map(([column, [name]]) => [column, field(name)]));
 const AGENT_FIELDS = { ...fieldsOf(AGENT_COLUMNS), state: json('state') };
 const STOP_FIELDS = fieldsOf(STOP_NAME);
+
+/** Of the history `named` of an agent: the number of the last event before the newest ones, which are all kept. */
+const LAST_OLD_SEQ = `(SELECT max(newest.seq) FROM task_events AS newest WHERE newest.task_id = named.value) - (?1 ->> '$.kept')`;
 
 const IS_LIVE_TOKEN = `revoked_at IS NULL AND (expires_at IS NULL OR expires_at > (?1 ->> '$.nowMs'))`;
 
@@ -285,8 +288,10 @@ export const SQLITE_STATEMENTS: Statements & CountingStatements = {
   removeAgentEvents: `
     DELETE FROM task_events WHERE id IN (
       SELECT e.id FROM json_each(?1, '$.historyIds') AS named CROSS JOIN task_events AS e
-      WHERE e.task_id = named.value
-        AND e.seq <= (SELECT max(newest.seq) FROM task_events AS newest WHERE newest.task_id = named.value) - (?1 ->> '$.kept'))
+      WHERE e.task_id = named.value AND e.seq <= ${LAST_OLD_SEQ}
+        AND ((?1 ->> '$.kept') = 0 OR EXISTS (
+          SELECT 1 FROM task_events AS later
+          WHERE later.task_id = e.task_id AND later.seq > e.seq AND later.seq <= ${LAST_OLD_SEQ} AND ${isSameKind('later', 'e')})))
       AND id <> (SELECT max(id) FROM task_events)`,
 
   liveTokenOf: `SELECT id FROM tokens WHERE agent_id = (?1 ->> '$.agentId') AND ${IS_LIVE_TOKEN} LIMIT 1`,

@@ -5,7 +5,10 @@
 import { agentHistoryId, type AgentEventName, type TaskEvent } from '../task/event.ts';
 import { pauseOf, type Agent } from './agent.ts';
 
-/** The newest events that are kept of one agent: one that connects and disconnects all the time must not fill the store. */
+/**
+ * The newest events that are kept of one agent: one that connects and disconnects all the time must not fill the store. What those before
+ * them say of its state is kept as well (`StoreUnit.removeAgents`).
+ */
 export const AGENT_EVENTS_KEPT = 1_000;
 
 type Details = Readonly<Record<string, unknown>>;

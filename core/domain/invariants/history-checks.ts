@@ -4,7 +4,7 @@
  */
 import type { Agent } from '../agent/agent.ts';
 import { availabilityOf } from '../agent/agent-events.ts';
-import { isAgentEvent, type StoredEvent } from '../task/event.ts';
+import { isAgentEvent, PRESENCE_EVENT_NAMES, type StoredEvent } from '../task/event.ts';
 import type { AgentId, TaskId } from '../ids.ts';
 import { foldHistory, EMPTY_HISTORY, type FoldedHistory } from './history-fold.ts';
 import { ofAgent, type Violation } from './view.ts';
@@ -93,7 +93,7 @@ function agentsAgree(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
     next(event) {
       if (event.agentId === null || !isAgentEvent(event)) return [];
       const before = lastOf.get(event.agentId);
-      const isPresence = event.event === 'agent_connected' || event.event === 'agent_disconnected';
+      const isPresence = PRESENCE_EVENT_NAMES.includes(event.event);
       lastOf.set(event.agentId, {
         last: event,
         connected: isPresence ? event.event === 'agent_connected' : (before?.connected ?? false),

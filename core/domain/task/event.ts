@@ -42,6 +42,8 @@ export const AGENT_EVENT_NAMES = ['agent_connected', 'agent_disconnected', 'agen
 export type AgentEventName = (typeof AGENT_EVENT_NAMES)[number];
 /** Whether this is the name of an event of an agent. */
 export const isAgentEventName = (name: EventName): name is AgentEventName => name.startsWith('agent_');
+/** The names of the events that say whether an agent is connected. The others of an agent say whether it may get tasks. */
+export const PRESENCE_EVENT_NAMES: readonly EventName[] = ['agent_connected', 'agent_disconnected'] satisfies AgentEventName[];
 
 /** The names of all events. */
 export const EVENT_NAMES = [...TASK_EVENT_NAMES, ...AGENT_EVENT_NAMES] as const;

@@ -69,7 +69,7 @@ export interface Removed {
 
 /**
  * Which agents may be removed: not seen since `beforeMs`, from `after` on, at most `lookedMax` of them read. The last `eventsKept` events
- * of each are kept.
+ * of each are kept, and what those before them say of its state.
  */
 export interface AgentRemoval {
   readonly beforeMs: number;

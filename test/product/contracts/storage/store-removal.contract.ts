@@ -1,7 +1,7 @@
 /** What every unit of work removes, what it leaves in place of it, and what it must keep. */
 import type { Task } from '../../../../core/domain/task/task.ts';
 import { tombstoneOf } from '../../../../core/domain/task/tombstone.ts';
-import { agentHistoryId } from '../../../../core/domain/task/event.ts';
+import { agentHistoryId, type AgentEventName } from '../../../../core/domain/task/event.ts';
 import type { Storage } from '../../../../core/ports/storage.ts';
 import type { AgentId } from '../../../../core/domain/ids.ts';
 import type { TokenRecord } from '../../../../core/ports/agent-store.ts';
@@ -302,7 +302,8 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
       const left = async (): Promise<readonly string[]> =>
         (await events.after(0, {}, 100)).events.map(({ agentId, seq }) => `${String(agentId)} ${seq}`);
       await trim(3);
-      t.strictSame(await left(), ['a-agent 3', 'a-agent 4', 'a-agent 5', 'b-agent 1', 'b-agent 2']);
+      const newest = ['a-agent 3', 'a-agent 4', 'a-agent 5'];
+      t.strictSame(await left(), ['a-agent 2', ...newest, 'b-agent 1', 'b-agent 2'], 'with whether it was connected before');
       t.equal((await events.marks()).removedId, 0, 'a reader that resumes is not notified of a gap: the state is in what is left');
       t.strictSame(
         (await tasks.history(agentHistoryId(busy), { limit: 2, bytesMax: 10_000 })).map(({ seq }) => seq),
@@ -311,7 +312,36 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
       );
       await agents.addToken(aToken({ agentId: quiet, id: 'tok-b', hash: 'b'.repeat(64), revokedAtMs: OLD_MS }));
       t.strictSame((await trim(3)).agents, [quiet]);
-      t.strictSame(await left(), ['a-agent 3', 'a-agent 4', 'a-agent 5', 'b-agent 2'], 'the newest event of the store stays');
+      t.strictSame(await left(), ['a-agent 2', ...newest, 'b-agent 2'], 'the newest event of the store stays');
+    });
+
+    test('what is left of the events of an agent gives its state', async (t) => {
+      const storage = await openedIn(t, subject);
+      const { tasks, events } = storage;
+      const agentId = anAgentId();
+      let seq = 0;
+      const say = (...names: readonly AgentEventName[]): Promise<unknown> =>
+        commit(
+          storage,
+          changes({ events: names.map((event) => anEvent({ taskId: agentHistoryId(agentId), seq: (seq += 1), event, agentId, generation: null })) }), // prettier-ignore
+        );
+      const trimmed = async (eventsKept: number): Promise<readonly string[]> => {
+        await tasks.transact('remove', (unit) => unit.removeAgents({ beforeMs: OLD_MS, after: null, lookedMax: 10, eventsKept }));
+        return (await events.after(0, {}, 100)).events.map((one) => `${one.seq} ${one.event}`);
+      };
+      await commit(storage, changes({ agents: [anAgent({ id: agentId })] }));
+      await say('agent_connected', 'agent_paused', 'agent_draining');
+      await say('agent_disconnected', 'agent_connected', 'agent_disconnected', 'agent_connected');
+      const draining = '3 agent_draining';
+      const away = ['6 agent_disconnected', '7 agent_connected'];
+      t.strictSame(await trimmed(2), [draining, '5 agent_connected', ...away]);
+      t.strictSame(await trimmed(2), [draining, '5 agent_connected', ...away], 'nothing more');
+      await say('agent_disconnected', 'agent_connected');
+      const again = ['7 agent_connected', '8 agent_disconnected', '9 agent_connected'];
+      t.strictSame(await trimmed(2), [draining, ...again], 'the drain was told long ago, and nothing ended it');
+      await say('agent_resumed', 'agent_paused', 'agent_resumed', 'agent_paused');
+      const paused = ['12 agent_resumed', '13 agent_paused'];
+      t.strictSame(await trimmed(2), ['9 agent_connected', '11 agent_paused', ...paused], 'it is still connected');
     });
 
     test('a task that is due is not removed: its dependents are still being unblocked', async (t) => {
