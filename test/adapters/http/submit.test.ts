@@ -1,4 +1,7 @@
-/** Submitting: one, many, pushed; what is refused, and how it is told. */
+/**
+ * Submitting: one, many, pushed; what is refused, and the answers.
+ * Long on purpose: every way to submit keeps the same rules, which are tested side by side.
+ */
 import t from 'tap';
 import type { SubmitCommand } from '../../../core/application/hub/batch/commands.ts';
 import { HUB_LIMITS } from '../../../core/config/limits.ts';

@@ -85,7 +85,6 @@ export const PLACES: Readonly<Record<Exclude<Stage, 'sqlite' | 'garbage'>, reado
     'adapters/http/api answered',
     'adapters/http/reply',
     'adapters/http/serve httpResponse',
-    'adapters/http/serve replyToFailure',
     'adapters/kit/answer-http',
     'adapters/kit/own-answers',
     'adapters/transport-ws/node-exchange abort',
