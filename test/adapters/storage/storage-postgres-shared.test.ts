@@ -314,14 +314,15 @@ t.test('a hub that is alone sends no notifications, until another begins to list
   url.searchParams.set('application_name', 'mine');
   const named = () => closedBefore(t, postgresStorage({ url: url.href, schema }));
   const [one, other] = [named(), named()];
-  await one.open();
-  await other.open();
+  for (const hub of [one, other]) await hub.open();
   const about = (agentId: string): ChangeHint => ({ events: true, work: false, agents: [anAgentId(agentId)] });
   t.teardown(one.notifier.listen(() => undefined));
   one.notifier.notify(about('alone'));
   // It has asked, and has its answer.
   await until(`SELECT count(*) = 1 AS answer FROM pg_stat_activity WHERE query LIKE 'SELECT pg_notify($1, $2) FROM%' AND state = 'idle'`);
   t.teardown(other.notifier.listen(() => undefined));
+  // What is notified before it listens reaches nobody: it polls first.
+  await until(`SELECT count(*) = 2 AS answer FROM pg_stat_activity WHERE query LIKE 'SELECT pg_notify($1, $2)%' AND state = 'idle'`);
   one.notifier.notify(about('together'));
   while (!heard.has(anAgentId('together'))) await new Promise<void>((resolve) => (wake = resolve));
   t.notOk(heard.has(anAgentId('alone')), 'nobody could have heard it');
