@@ -179,13 +179,13 @@ export async function readJson(request: HttpRequest, rules: BodyRules): Promise<
 
 export type Parsed = { readonly kind: 'parsed'; readonly value: unknown } | { readonly kind: 'unfit'; readonly error: FieldError };
 
-const whole = (value: unknown): unknown => value;
+const everything = (value: unknown): unknown => value;
 
 /**
- * Parses UTF-8 bytes as a JSON value that can be stored unchanged, or of which this part can. The field of an error is one of that part; an error
- * of kind `json`: it is not JSON.
+ * Parses UTF-8 bytes as JSON. `stored` selects the part that must be storable unchanged; the field of an error is relative to it. An error of
+ * kind `json`: it is not JSON.
  */
-export function parseJson(bytes: Uint8Array, stored: (value: unknown) => unknown = whole): Parsed {
+export function parseJson(bytes: Uint8Array, stored: (value: unknown) => unknown = everything): Parsed {
   let text: string;
   let value: unknown;
   try {

@@ -99,7 +99,7 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
     for (const [place, one] of batch.entries()) settle(one, answers[place] as BatchAnswer['answers'][number]);
   };
 
-  /** One that may be retried is sent once more by itself, which is retried and given up as any other request. */
+  /** A submit that the hub refuses for now is sent again by itself, with the retries of any other request. */
   const settle = (one: Waiting, { status, body }: BatchAnswer['answers'][number]): void => {
     if (status === 429 || status === 503) return void single(one).then(one.resolve, one.reject);
     if (status >= 300) return one.reject(refusalError({ method: 'POST', path: '/api/tasks' }, status, body));

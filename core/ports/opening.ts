@@ -119,13 +119,8 @@ export function turns(): <T>(work: (turn: Turn) => Promise<T>, mayBeEarly?: bool
     const begin = mayBeEarly ? Promise.race([before.lets, before.succeeded]) : before.succeeded;
     const requireBefore = async (): Promise<void> => {
       if ((await before.succeeded) && !before.voidsNext) return;
-      throw new AgentcomError(
-        'AC_STORE_RETRY',
-        'This transaction began on what the one before it was to leave, which is not what was committed.',
-        {
-          details: { early: 'void' },
-        },
-      );
+      const message = 'This transaction began on changes of the one before it that were not committed.';
+      throw new AgentcomError('AC_STORE_RETRY', message, { details: { early: 'void' } });
     };
     const voidNext = (): void => void (turn.voidsNext = true);
     const done = begin.then(() =>

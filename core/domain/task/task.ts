@@ -212,20 +212,17 @@ const NO_REQUIREMENT = '[null]';
 
 /** The requirement with this key. Throws a `SyntaxError` if it is not a key. */
 export function requirementOf(key: string): Requirement {
-  if (key === NO_REQUIREMENT) return { assignTo: null, capabilities: [] };
-  // The second list, if there is one, has names of agents alone, which have no brackets.
-  const second = isJson(key) ? -1 : key.lastIndexOf('][') + 1;
-  const [assignTo = null, ...capabilities] = JSON.parse(second < 1 ? key : key.slice(0, second)) as [AgentId | null, ...string[]];
-  const requirement = { assignTo, capabilities };
-  return second < 1 ? requirement : { ...requirement, except: JSON.parse(key.slice(second)) as readonly AgentId[] };
+  const [[assignTo = null, ...capabilities], except] = listsOf(key);
+  return except === undefined ? { assignTo, capabilities } : { assignTo, capabilities, except };
 }
 
-function isJson(text: string): boolean {
+function listsOf(key: string): readonly [wanted: readonly [AgentId | null, ...string[]], except?: readonly AgentId[]] {
   try {
-    JSON.parse(text);
-    return true;
+    return [JSON.parse(key) as [AgentId | null, ...string[]]];
   } catch {
-    return false;
+    // Two lists. The second has only IDs of agents, which contain no brackets; without one, nothing is left to parse.
+    const second = key.lastIndexOf('][') + 1;
+    return [JSON.parse(key.slice(0, second)) as [AgentId | null, ...string[]], JSON.parse(key.slice(second)) as readonly AgentId[]];
   }
 }
 

@@ -203,7 +203,7 @@ t.test('a store of before tokens expired takes the step', async (t) => {
   await tokenUseStep(t, { storage, ask: (sql) => server.ask(sql.replace(/\b(tokens|migrations)\b/, `${schema}.$1`)) });
 });
 
-/** The index of each list, and whether it has the order of the list, too. Assigned tasks are few, and sorted. */
+/** The index of each list. Assigned tasks are few, and may be sorted. */
 const LISTS: readonly (readonly [Omit<TaskQuery, 'limit'>, RegExp])[] = [
   [{}, /tasks_by_age/],
   [{ sinceMs: 1 }, /tasks_by_age/],

@@ -3,7 +3,7 @@ import t from 'tap';
 import fc from 'fast-check';
 import type { AgentId } from '../../../core/domain/ids.ts';
 import { decidePairs, type FreeAgent } from '../../../core/domain/task/scheduling.ts';
-import { PRIORITIES, type Task } from '../../../core/domain/task/task.ts';
+import { PRIORITIES, requirementKey, requirementOf, type Task } from '../../../core/domain/task/task.ts';
 import { aRequirement, aTask, aTaskId, A_MOMENT_MS } from '../../product/contracts/fixtures.ts';
 
 const task = (n: number, over: Partial<Task> = {}): Task => aTask({ id: aTaskId(n), eligibleAtMs: A_MOMENT_MS + n, ...over });
@@ -88,3 +88,17 @@ t.test(
     );
   },
 );
+
+t.test('a requirement is read back from its key', (t) => {
+  const except = ['a1', 'b.2_c-d'] as AgentId[];
+  const lists: readonly (readonly string[])[] = [[], ['gpu'], ['"', '][', '[null]["a1"]', 'ä'].toSorted()];
+  for (const capabilities of lists)
+    for (const assignTo of [null, 'a1' as AgentId])
+      for (const requirement of [
+        { capabilities, assignTo },
+        { capabilities, assignTo, except },
+      ])
+        t.strictSame(requirementOf(requirementKey(requirement)), requirement, requirementKey(requirement));
+  for (const key of ['', 'null]', '[null', '[null][', '[null]["a1"']) t.throws(() => requirementOf(key), SyntaxError, key);
+  t.end();
+});
