@@ -52,16 +52,21 @@ const ordinaryOf = (folder: string): readonly string[] =>
     return FAULTS.some((faults) => faults.startsWith(`${path}/`)) ? ordinaryOf(path) : [place(path)];
   });
 const tests = given.some(isTest) ? [] : ordinaryOf('test');
+// Into a file or a pipe: a line for each file of tests, and at the end once more what failed.
+const intoFile = process.stdout.isTTY !== true && !given.some((word) => /^(-R|--reporter)/.test(word));
+const report = intoFile ? ['--reporter=base'] : [];
 const own = process.env['NODE_OPTIONS'];
 const env = {
   ...process.env,
+  // Else the reporter draws its progress, which moves the cursor.
+  ...(intoFile ? { CI: 'true' } : {}),
   ...(own === undefined ? {} : { [OWN_OPTIONS]: own }),
   [TREE_VARIABLE]: tree,
   NODE_OPTIONS: `${own ?? ''} --import=${pathToFileURL(LEAN_TESTS).href}`.trim(),
 };
 const folder = folderInMemory();
 const placed = folder === null ? env : { ...env, TMPDIR: folder };
-const { status, signal } = spawnSync('tap', [...words, ...tests], { stdio: 'inherit', env: placed });
+const { status, signal } = spawnSync('tap', [...report, ...words, ...tests], { stdio: 'inherit', env: placed });
 if (folder !== null) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 if (signal !== null) process.kill(process.pid, signal);
 process.exitCode = status ?? 1;
