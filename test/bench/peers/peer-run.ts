@@ -49,8 +49,10 @@ export async function runOnce(contestant: Contestant, { tree, scenarios, isQuick
         say(`${name}: ${scenario}: ${inWords(figures)}`);
       },
     };
-    await warmUp(run);
-    for (const scenario of scenarios) await PEER_SCENARIOS[scenario]?.(run);
+    for (const scenario of scenarios) {
+      await warmUp(run, scenario);
+      await PEER_SCENARIOS[scenario]?.(run);
+    }
     const { unfinished, completed } = await submitter.do('counts', undefined);
     if (unfinished !== 0 || (completed !== null && completed !== taken))
       throw new Error(
