@@ -102,6 +102,7 @@ t.test('queues and scenarios are chosen by name, in one list or several', async 
   t.strictSame(readPeersOptions(['--quick']).contestants, CONTESTANTS);
   t.throws(() => readPeersOptions(['--only', 'sidekiq']), /--only is sidekiq; there are agentcom, .*plainjob/);
   t.throws(() => readPeersOptions(['--runs', 'many']), /--runs many: wanted a whole number from 1/);
+  t.throws(() => readPeersOptions(['--warm-up=-1']), /--warm-up -1: wanted a whole number from 0/);
   t.throws(() => readPeersOptions(['--quick', '--write']), /choose one/);
 });
 
@@ -181,7 +182,7 @@ for (const [name, wanted] of [
   t.test(`${name} is measured without the packages of the other queues, and checked to have lost nothing`, { skip }, async (t) => {
     const contestant = CONTESTANTS.find((one) => one.name === name);
     if (contestant === undefined) throw new Error(`there is no ${name}`);
-    const plan = { tree: builtTree(), scenarios: ['bulk', 'together', 'idle'], isQuick: true, profiles: null };
+    const plan = { tree: builtTree(), scenarios: ['bulk', 'together', 'idle'], isQuick: true, warmUpMs: 1, profiles: null };
     const { durability, found } = await runOnce(contestant, plan);
     t.equal(durability, wanted);
     t.strictSame(

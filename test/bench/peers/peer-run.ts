@@ -4,13 +4,15 @@ import { say, withEnds } from '../../chaos/rig/chaos-figures.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';
 import { startStore, type Contestant } from './contestants.ts';
 import { startParticipant, type Participant } from './participants.ts';
-import { PEER_SCENARIOS, warmUp, type PeerRun, type TimeWindow } from './peer-scenarios.ts';
+import { PEER_SCENARIOS, warmUp, warmUpWith, type PeerRun, type TimeWindow } from './peer-scenarios.ts';
 import { inWords, type Figures } from './peer-table.ts';
 
 export interface RunPlan {
   readonly tree: BuiltTree;
   readonly scenarios: readonly string[];
   readonly isQuick: boolean;
+  /** How long each scenario runs before it is measured; 0: as soon as the general warm-up is over. */
+  readonly warmUpMs: number;
   /** A folder for each process goes there. */
   readonly profiles: string | null;
 }
@@ -22,7 +24,7 @@ export interface RunFound {
 }
 
 /** All scenarios on one queue with a new store, and whether anything was lost. */
-export async function runOnce(contestant: Contestant, { tree, scenarios, isQuick, profiles }: RunPlan): Promise<RunFound> {
+export async function runOnce(contestant: Contestant, { tree, scenarios, isQuick, warmUpMs, profiles }: RunPlan): Promise<RunFound> {
   const { name, module, isSynchronous = false } = contestant;
   const profileOf = (process: string): string | null => (profiles === null ? null : join(profiles, process));
   const found: RunFound['found'][number][] = [];
@@ -49,8 +51,9 @@ export async function runOnce(contestant: Contestant, { tree, scenarios, isQuick
         say(`${name}: ${scenario}: ${inWords(figures)}`);
       },
     };
+    await warmUp(run);
     for (const scenario of scenarios) {
-      await warmUp(run, scenario);
+      await warmUpWith(run, scenario, warmUpMs);
       await PEER_SCENARIOS[scenario]?.(run);
     }
     const { unfinished, completed } = await submitter.do('counts', undefined);

@@ -29,7 +29,6 @@ export interface TimeWindow {
 const IN_FLIGHT = 64;
 const PER_REQUEST = 500;
 const RATES = [200, 2_000];
-const WARM_UP_MS = 6_000;
 
 export const PEER_SCENARIOS: Readonly<Record<string, (run: PeerRun) => Promise<void>>> = {
   async singles(run) {
@@ -109,12 +108,23 @@ export const PEER_SCENARIOS: Readonly<Record<string, (run: PeerRun) => Promise<v
   },
 };
 
+/** Opens connections, fills caches, and lets V8 compile most of what is hot. */
+export async function warmUp(run: PeerRun): Promise<void> {
+  const half = run.isQuick ? 250 : 5_000;
+  const first = run.take(2 * half);
+  await run.worker.do('start', { first, count: 2 * half });
+  await run.submitter.do('submit', { first, count: half, how: lines(run) });
+  await run.submitter.do('submit', bulk(first + half, half));
+  await run.worker.do('all', undefined);
+  await run.worker.do('stop', undefined);
+}
+
 /**
- * Runs the scenario in small rounds that are not measured. What is measured afterwards is warm: connections are open, caches full, and V8
- * has compiled what this scenario runs, which it does only while that runs.
+ * Runs the scenario in small rounds that are not measured, for so long. V8 compiles what a scenario runs only while it runs: what is measured
+ * afterwards is as fast as a process that has run for long.
  */
-export async function warmUp(run: PeerRun, scenario: string): Promise<void> {
-  const untilMs = performance.now() + (run.isQuick ? 0 : WARM_UP_MS);
+export async function warmUpWith(run: PeerRun, scenario: string, ms: number): Promise<void> {
+  const untilMs = performance.now() + ms;
   while (performance.now() < untilMs) await PEER_SCENARIOS[scenario]?.({ ...run, isQuick: true, tell: () => undefined });
 }
 

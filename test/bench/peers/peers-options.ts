@@ -11,6 +11,8 @@ export interface PeersOptions {
   readonly scenarios: readonly string[];
   readonly runs: number;
   readonly isQuick: boolean;
+  /** How long each scenario runs before it is measured. */
+  readonly warmUpMs: number;
   /** Keeps what was measured and writes the page anew. */
   readonly isWrite: boolean;
   /** A folder for the profiles of each process; null for none. */
@@ -28,6 +30,7 @@ Installs the other queues in test/bench/peers when they are not there. Needs Lin
   --only NAME,NAME       these queues: ${CONTESTANTS.map(({ name }) => name).join(', ')}
   --scenarios NAME,NAME  these scenarios: ${Object.keys(PEER_SCENARIOS).join(', ')}
   --runs N               runs of each queue, in turn; default ${RUNS.default}
+  --warm-up SECONDS      runs each scenario for so long before it is measured; default 0. 10,000 tasks go before all scenarios in any case
   --quick                small, ${RUNS.quick} runs: says whether it works, not how fast anything is
   --write                keeps the results in docs/results/bench-peers.json, and writes the table in docs/performance.md
   --cpu-prof DIR         leaves the profiles of the submitters, workers and hubs there, and prints their hottest functions
@@ -44,6 +47,7 @@ export function readPeersOptions(args: readonly string[]): PeersOptions {
       only: { type: 'string', multiple: true },
       scenarios: { type: 'string', multiple: true },
       runs: { type: 'string' },
+      'warm-up': { type: 'string', default: '0' },
       quick: { type: 'boolean', default: false },
       write: { type: 'boolean', default: false },
       'cpu-prof': { type: 'string' },
@@ -64,6 +68,7 @@ export function readPeersOptions(args: readonly string[]): PeersOptions {
     scenarios: chosen('--scenarios', values.scenarios, Object.keys(PEER_SCENARIOS)),
     runs: values.runs === undefined ? (values.quick ? RUNS.quick : RUNS.default) : numberIn('--runs', values.runs),
     isQuick: values.quick,
+    warmUpMs: numberIn('--warm-up', values['warm-up'], 0) * 1_000,
     isWrite: values.write,
     cpuProf,
   };
@@ -76,8 +81,8 @@ function chosen(option: string, given: readonly string[] | undefined, known: rea
   return known.filter((name) => names.includes(name));
 }
 
-function numberIn(option: string, text: string): number {
+function numberIn(option: string, text: string, least = 1): number {
   const number = Number(text);
-  if (!Number.isSafeInteger(number) || number < 1) throw new Error(`${option} ${text}: wanted a whole number from 1`);
+  if (!Number.isSafeInteger(number) || number < least) throw new Error(`${option} ${text}: wanted a whole number from ${least}`);
   return number;
 }

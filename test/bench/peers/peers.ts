@@ -61,7 +61,7 @@ function installPeers({ contestants }: PeersOptions): void {
   execFileSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: HERE, stdio: 'inherit' });
 }
 
-async function measure({ contestants, scenarios, runs, isQuick, isWrite, cpuProf }: PeersOptions): Promise<void> {
+async function measure({ contestants, scenarios, runs, isQuick, warmUpMs, isWrite, cpuProf }: PeersOptions): Promise<void> {
   const here = { ...environment(), loadBefore: Math.round((loadavg()[0] ?? 0) * 10) / 10 };
   sayEnvironment(here);
   const tree = builtTree();
@@ -74,7 +74,7 @@ async function measure({ contestants, scenarios, runs, isQuick, isWrite, cpuProf
     for (const contestant of contestants) {
       const { name, isOurs, isYardstick, worker, packages } = contestant;
       const profiles = cpuProf === null ? null : join(cpuProf, `${name}-${nth}`);
-      const run = await runOnce(contestant, { tree, scenarios, isQuick, profiles }).catch((thrown: unknown) => {
+      const run = await runOnce(contestant, { tree, scenarios, isQuick, warmUpMs, profiles }).catch((thrown: unknown) => {
         const error = messageOf(thrown);
         process.stderr.write(`${name}: run ${nth} failed: ${error}\n`);
         failed.set(name, { contestant: name, error, runs: (failed.get(name)?.runs ?? 0) + 1 });

@@ -104,6 +104,30 @@ t.test('R2: when a commit fails, what was decided on it is void, and both are tr
   }
 });
 
+t.test('R2: what was decided on a commit of unknown outcome is not tried again before that outcome is known', async (t) => {
+  const { rig, steps, hold, letGo, letAllGo } = await heldCommits();
+  const peer = await agentWithSlots(rig, 100);
+  const { tasks } = rig.storage;
+  const { committed } = tasks;
+  let find: () => void = () => undefined;
+  const foundOut = new Promise<void>((resolve) => (find = resolve));
+  Object.assign(tasks, { committed: (batchId: string) => foundOut.then(() => committed(batchId)) });
+  hold();
+  const first = rig.submit();
+  await settle(rig.clock);
+  const others = Array.from({ length: EARLY_COMMANDS }, () => rig.submit());
+  await settle(rig.clock);
+  await letGo(new AgentcomError('AC_COMMIT_UNKNOWN', 'planted'));
+  t.strictSame(steps, ['batch 1: begin', 'batch 1: commit', 'batch 2: begin'], 'the second would overtake the first');
+  find();
+  await settle(rig.clock);
+  t.strictSame(steps.slice(3), ['batch 3: begin', 'batch 3: commit'], 'the first again, alone');
+  letAllGo();
+  await settle(rig.clock);
+  t.strictSame(assignments(peer.news()), await Promise.all([first, ...others]));
+  await rig.stop();
+});
+
 t.test('R2: when a commit fails for good, what was decided on it is decided again without it', async (t) => {
   const { rig, hold, letGo, letAllGo } = await heldCommits();
   const peer = await agentWithSlots(rig, 100);
