@@ -49,6 +49,15 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     test: `${HUB}/task-queue.test.ts`,
   },
   {
+    name: 'P56',
+    what: 'a batch that was decided early is tried again before the one that it was decided on',
+    breaks: ['R2'],
+    file: 'core/application/hub/queue/batch-writer.ts',
+    find: '        if (before !== null) await before.settled;\n',
+    replace: '',
+    test: `${HUB}/early-batches.test.ts`,
+  },
+  {
     name: 'P4',
     what: 'assigning adds nothing to the generation',
     breaks: ['R6'],

@@ -317,14 +317,6 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M38',
-    what: 'a batch that was decided early is tried again before the one that it was decided on',
-    caughtBy: 'I4',
-    file: 'core/application/hub/queue/batch-writer.ts',
-    find: '        if (before !== null) await before.settled;\n',
-    replace: '',
-  },
-  {
-    name: 'M39',
     what: 'an acceptance that waited leaves though its assignment was given up',
     caughtBy: 'J5',
     file: 'core/application/sidecar/report/outbox-reports.ts',
