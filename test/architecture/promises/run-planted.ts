@@ -36,7 +36,7 @@ async function outcomeOf(tree: PlantedTree, fault: PlantedFault, green: Set<stri
 function keep(outcomes: ReadonlyMap<string, PlantedOutcome>): void {
   const faults = PLANTED_FAULTS.flatMap(({ name }) => outcomes.get(name) ?? []);
   const found = faults.filter((outcome) => outcome.found).length;
-  writeFigures('planted', true, { found, of: PLANTED_FAULTS.length, faults });
+  writeFigures('planted', true, { reached: found === PLANTED_FAULTS.length, found, of: PLANTED_FAULTS.length, faults });
 }
 
 const { values } = parseArgs({ options: { only: { type: 'string' }, missing: { type: 'boolean' } } });

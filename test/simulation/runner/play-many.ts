@@ -31,6 +31,9 @@ export interface SeedFigures {
 
 /** From so many seeds on each class of faults must be met so often. */
 export const FULL_SEEDS = 2_000;
+/** What is to be reached: so many seeds, and so much more virtual time than real. */
+export const WANTED_SEEDS = 10_000;
+const WANTED_VIRTUAL_TO_REAL = 500;
 const MET_MIN = 100;
 
 export async function playMany({ from, count, minutes, processes, untilBroken, quiet }: ManySeeds): Promise<SeedFigures> {
@@ -85,6 +88,12 @@ export async function playMany({ from, count, minutes, processes, untilBroken, q
 
 /** Whether everything is as it must be. */
 export const isGood = ({ broken, rareFaults }: SeedFigures): boolean => broken.length === 0 && rareFaults.length === 0;
+
+/** Undefined for fewer seeds than are wanted, unless one broke a rule. */
+export function isReached(figures: SeedFigures): boolean | undefined {
+  if (isGood(figures) && figures.seeds < WANTED_SEEDS) return undefined;
+  return isGood(figures) && figures.virtualToReal >= WANTED_VIRTUAL_TO_REAL;
+}
 
 function tell(seen: ReadonlyMap<string, number>): void {
   for (const [name, times] of [...seen].sort(([a], [b]) => (a < b ? -1 : 1))) console.log(`${String(times).padStart(9)}  ${name}`);
