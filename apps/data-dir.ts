@@ -10,7 +10,7 @@ const WRITE_WITHOUT_FOLLOWING = constants.O_WRONLY | constants.O_CREAT | constan
 
 /**
  * Creates the directory, mode 0700. Fails with `AC_DATA_DIR`, also if it exists and others can access it: its contents are not
- * trusted, and its permissions are not changed. On Windows the permissions of the folder are not looked at.
+ * trusted, and its permissions are not changed. On Windows the permissions of the folder are not checked.
  */
 export async function makeDataDir(dataDir: string, setting: string, platform: string = process.platform): Promise<void> {
   let mode: number;

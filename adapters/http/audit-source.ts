@@ -1,4 +1,4 @@
-/** What the audit log is told of a request: who asked, from where. */
+/** What the audit log records of a request: who asked, from where. */
 import type { AuditAct, AuditDetails, AuditDraft } from '../../core/domain/audit/audit-entry.ts';
 import type { Principal } from './authenticate.ts';
 import type { ApiRequest } from './request.ts';

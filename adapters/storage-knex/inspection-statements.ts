@@ -1,4 +1,4 @@
-/** What is asked of a database that is only looked at: the same of each, but for how a parameter's JSON becomes values. */
+/** What is asked of a database that is only inspected: the same of each, but for how a parameter's JSON becomes values. */
 
 import { taskRead } from './rows/columns.ts';
 

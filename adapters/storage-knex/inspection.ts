@@ -1,4 +1,4 @@
-/** A database opened only to be looked at: what is the same whichever it is. */
+/** A database opened only to be inspected: what is the same whichever it is. */
 import type { Agent, PendingStop } from '../../core/domain/agent/agent.ts';
 import type { TaskId } from '../../core/domain/ids.ts';
 import type { Task } from '../../core/domain/task/task.ts';
@@ -70,12 +70,12 @@ const damage = (check: StoreCheck, what: string, taskId: unknown = null): StoreD
 
 const withoutStop = (text: string): string => text.replace(/\.$/, '');
 
-/** What `look` finds; that it cannot be looked at is damage of the same kind. */
+/** What `look` finds; that it cannot be inspected is damage of the same kind. */
 async function damageOf(check: StoreCheck, look: () => Promise<readonly StoreDamage[]>): Promise<readonly StoreDamage[]> {
   try {
     return await look();
   } catch (thrown) {
-    return [damage(check, `it could not be looked at: ${withoutStop(AgentcomError.is(thrown) ? thrown.found : messageOf(thrown))}`)];
+    return [damage(check, `it could not be inspected: ${withoutStop(AgentcomError.is(thrown) ? thrown.found : messageOf(thrown))}`)];
   }
 }
 

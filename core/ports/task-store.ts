@@ -374,7 +374,7 @@ export interface TaskQuery {
   readonly limit: number;
 }
 
-/** How many requirements `oldestReady` looks at. */
+/** How many requirements `oldestReady` considers. */
 export const OLDEST_REQUIREMENTS_MAX = 1_024;
 
 /** How many tasks there are. */

@@ -178,6 +178,6 @@ export interface RunnerCheck {
   readonly ok: boolean;
   /** What was found. Sentences, with their full stops. */
   readonly message: string;
-  /** What to do if it is not `ok`, in a sentence or two. Without it, `message` says so. Told after `message`, which is cut first. */
+  /** What to do if it is not `ok`, in a sentence or two. Without it, `message` says so. Shown after `message`, which is cut first. */
   readonly cure?: string | undefined;
 }

@@ -16,7 +16,7 @@ wakeRunnerContract(
   { test },
 );
 
-test('a wrong key is told as such, and whether it had begun to work', () => {
+test('a wrong key is reported as such, and whether it had begun to work', () => {
   /** @param {Readonly<Record<string, unknown>>} json */
   const line = (json) => ({ stream: /** @type {const} */ ('stdout'), text: JSON.stringify(json), json, readAtMs: 0 });
   const sorry = line({ say: 'sorry', key: 'wrong', text: 'who are you?' });

@@ -13,7 +13,7 @@ const OPTIONS = ['slowMs'];
  * Chooses it. Like every choice it opens nothing, and says by `problems` what is wrong with its options.
  *
  * @param {StorageChoice} inner Keeps the tasks.
- * @param {{ readonly slowMs?: number | undefined }} [options] From how many milliseconds on a commit is told; default 1,000.
+ * @param {{ readonly slowMs?: number | undefined }} [options] From how many milliseconds on a commit is logged; default 1,000.
  * @returns {StorageChoice}
  */
 export function timed(inner, options = {}) {

@@ -48,7 +48,7 @@ storageContract(
   { test },
 );
 
-test('a commit that took long is told, one that did not is not', async () => {
+test('a commit that took long is logged, one that did not is not', async () => {
   const [clock, log] = [virtualClock(), memoryLog()];
   const storage = await timed(memory(), { slowMs: 200 }).create({ dataDir: '/nowhere', clock, log });
   assert.equal(storage.name, 'timed memory', 'as /health will name it');

@@ -65,7 +65,7 @@ t.test('R20: a reader that lasts lets the write-ahead log grow; once it ends the
   let number = 0;
   const large = () => changes({ inserted: Array.from({ length: 40 }, () => ({ task: aTask({ id: aTaskId((number += 1) + 10) }), dueAtMs: null, body })) }); // prettier-ignore
   for (let batches = 0; batches < 20 && (await walBytes()) <= 1.2 * WAL_BYTES_KEPT; batches += 1) await commit(storage, large());
-  t.ok((await walBytes()) > WAL_BYTES_KEPT, 'nothing of it could be brought home meanwhile');
+  t.ok((await walBytes()) > WAL_BYTES_KEPT, 'none of it could be checkpointed meanwhile');
   await program.all('ROLLBACK');
   for (let commits = 0; commits < 4; commits += 1) await commit(storage, inserting(aTask({ id: aTaskId(9_000 + commits) })));
   t.ok((await walBytes()) <= WAL_BYTES_KEPT, `${await walBytes()} bytes`);

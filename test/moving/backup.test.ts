@@ -1,4 +1,4 @@
-/** A store copied beside its hub under writes, and put back: by the commands, with real hubs and sidecars. */
+/** A store copied beside its hub under writes, and restored: by the commands, with real hubs and sidecars. */
 import { chmod, copyFile, mkdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import t from 'tap';
@@ -156,7 +156,7 @@ t.test('restored: a new id, the store before is kept, and the sidecar with newer
   t.strictSame(JSON.parse((await agentcom('doctor', '--fsck')).out).findings, [], 'by the checker');
 });
 
-t.test('what other tools have put back gets its new id by restore without a file', async (t) => {
+t.test('what other tools have restored gets its new id by restore without a file', async (t) => {
   t.equal(await hub.kill('SIGTERM'), 0);
   const storeId = await storeIdIn(database);
   const done = await answer('restore');

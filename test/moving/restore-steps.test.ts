@@ -7,7 +7,7 @@ import { aTask, aTaskId, anEvent, changes, inserting } from '../product/contract
 import { commit } from '../product/contracts/storage/storage-room.ts';
 import { emptyFolder, outside, sqliteStorage, testedDriver } from '../adapters/storage-places/sqlite-storage-place.ts';
 
-const STEPS: readonly RestoreStep[] = ['copied', 'log home', 'log kept', 'store kept', 'log gone', 'put back'];
+const STEPS: readonly RestoreStep[] = ['copied', 'checkpointed', 'log kept', 'store kept', 'log gone', 'restored'];
 const NOW_MS = Date.UTC(2026, 0, 1);
 
 /** A store as a hub that was killed leaves it: what it acknowledged last is only in its write-ahead log. */
@@ -85,6 +85,6 @@ t.test('R21: after a restore no number of an event comes twice, and streams are 
   t.equal(first.id, first.marks.removedId + 1);
   t.equal(first.marks.lastId, 1);
   const second = await restoredNext(NOW_MS);
-  t.ok(second.marks.removedId > first.id, 'also when the same backup is put back in the same millisecond');
+  t.ok(second.marks.removedId > first.id, 'also when the same backup is restored in the same millisecond');
   t.ok(Number.isSafeInteger(second.id + 1_000_000_000));
 });

@@ -1,6 +1,6 @@
 /**
  * Lists by what they filter: a status and a lane had an index each, of which a list of both had to walk one to its end, and so had
- * a submitter's list of one status. One index of both serves either alone, by a look for each status or lane; a submitter's has the
+ * a submitter's list of one status. One index of both serves either alone, by a lookup for each status or lane; a submitter's has the
  * status in it. There is one index less to write for each submit, and one more for each change of status.
  */
 import type { Migration } from './migration.ts';

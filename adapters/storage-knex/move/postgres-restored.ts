@@ -1,4 +1,4 @@
-/** What can be done from here for a Postgres store that the server's own tools back up and put back. */
+/** What can be done from here for a Postgres store that the server's own tools back up and restore. */
 import { randomUUID } from 'node:crypto';
 import type { RestoreSummary } from '../../../core/config/config.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
@@ -22,7 +22,7 @@ export const refuseFile = (settings: PostgresSettings): AgentcomError =>
     `Cannot restore a file into storage "postgres" from here; its server does it: stop the hub, pg_restore --clean --if-exists --schema=${settings.schema} --dbname=DATABASE FILE. Then run \`agentcom restore\` without a file, and start the hub.`,
   );
 
-/** Gives a store that was put back its new id, so that sidecars notice. Fails with `AC_STORAGE_LOCKED` while a hub runs. */
+/** Gives a store that was restored its new id, so that sidecars notice. Fails with `AC_STORAGE_LOCKED` while a hub runs. */
 export async function renewPostgres(settings: PostgresSettings, clock: Clock): Promise<RestoreSummary> {
   const session = await openPostgresSession(settings, { clock, doing: 'copy', alone: true });
   try {

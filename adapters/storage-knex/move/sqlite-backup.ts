@@ -79,23 +79,23 @@ export async function restoreSqlite(
   const lock = await takeSqliteLock(driver, files);
   try {
     if (from.file === null) return { ...(await renewed(driver, files.database, nowMs)), place: `file "${files.database}"`, kept: null };
-    return await putBack(driver, files, { file: from.file, replace: from.replace }, nowMs, onStep);
+    return await replaceStore(driver, files, { file: from.file, replace: from.replace }, nowMs, onStep);
   } finally {
     await lock.release();
   }
 }
 
 /** The steps of a restore, in their order, each called when it is done. What it throws ends the restore there, as a kill would. */
-export type RestoreStep = 'copied' | 'log home' | 'log kept' | 'store kept' | 'log gone' | 'put back';
+export type RestoreStep = 'copied' | 'checkpointed' | 'log kept' | 'store kept' | 'log gone' | 'restored';
 type OnStep = (step: RestoreStep) => Promise<void> | void;
 
 /**
- * The copy is made whole beside the store, the store's write-ahead log is brought home, the store is renamed, and the copy takes its
- * name. A log that cannot be brought home, because the store is damaged, first gets the second name that it is to have beside the
+ * The copy is made whole beside the store, the store's write-ahead log is checkpointed, the store is renamed, and the copy takes its
+ * name. A log that cannot be checkpointed, because the store is damaged, first gets the second name that it is to have beside the
  * renamed store. So at each moment the store is whole, with its log, under its old name or its new one. Killed before the last
  * step, it is run again; meanwhile no hub starts (`refuseUnfinishedRestore`).
  */
-async function putBack(
+async function replaceStore(
   driver: SqliteDriver,
   { database }: SqliteFiles,
   { file, replace }: { readonly file: string; readonly replace: boolean },
@@ -120,7 +120,7 @@ async function putBack(
   }
   await onStep('log gone');
   await nameFile(made, database, true);
-  await onStep('put back');
+  await onStep('restored');
   return { ...contents, place: `file "${database}"`, kept };
 }
 
@@ -129,8 +129,8 @@ async function keepStore(
   { database, kept }: { readonly database: string; readonly kept: string },
   onStep: OnStep,
 ): Promise<void> {
-  await bringLogHome(driver, database);
-  await onStep('log home');
+  await checkpoint(driver, database);
+  await onStep('checkpointed');
   const log = `${database}-wal`;
   if (await isThere(log)) {
     await link(log, `${kept}-wal`).catch(() => copyFile(log, `${kept}-wal`, constants.COPYFILE_EXCL));
@@ -151,7 +151,7 @@ async function moveLeftAside(database: string): Promise<void> {
 }
 
 /** Copies the log into the store, after which the store is whole by itself. One that is damaged keeps its log. */
-async function bringLogHome(driver: SqliteDriver, database: string): Promise<void> {
+async function checkpoint(driver: SqliteDriver, database: string): Promise<void> {
   await looked(driver, database, (connection) => connection.rows('PRAGMA wal_checkpoint(TRUNCATE)'));
 }
 

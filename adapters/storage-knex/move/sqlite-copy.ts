@@ -11,7 +11,7 @@ import { sqliteCodeOf, sqliteFailure } from '../sqlite/failures.ts';
 import { cannotOpen } from '../sqlite/files.ts';
 import { isOfHub, stepsTaken } from '../sqlite/schema.ts';
 
-/** Between two looks at the size of a copy, milliseconds. */
+/** Between two polls of the size of a copy, milliseconds. */
 const WATCHED_EACH_MS = 100;
 
 export interface CopyOptions {

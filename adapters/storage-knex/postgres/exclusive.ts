@@ -125,7 +125,7 @@ export async function joinHubs(writer: PostgresConnection, settings: PostgresSet
     await writer.rows(`SELECT pg_terminate_backend(pid) ${onlyHub}`);
   }
   if (await joins(withinMs)) return;
-  throw locked(settings, 'it is being moved or put back. Start the hub when that is done');
+  throw locked(settings, 'it is being moved or restored. Start the hub when that is done');
 }
 
 /** Takes the lock that a move or a restore has alone. It lives and ends with the connection. Fails with `AC_STORAGE_LOCKED`. */

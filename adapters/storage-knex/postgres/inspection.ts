@@ -1,4 +1,4 @@
-/** A store on Postgres opened only to be looked at, beside its hubs or without one. */
+/** A store on Postgres opened only to be inspected, beside its hubs or without one. */
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { StoreInspection } from '../../../core/ports/store-inspection.ts';
 import { inspectionOver } from '../inspection.ts';

@@ -1,4 +1,4 @@
-/** A connection that has a Postgres store to itself, or looks at it: statements may take as long as a whole store takes. */
+/** A connection that has a Postgres store to itself, or inspects it: statements may take as long as a whole store takes. */
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Row } from '../engine.ts';

@@ -39,7 +39,7 @@ export interface SqliteConnections {
   close(): Promise<void>;
 }
 
-/** Opens the writer, migrates, brings the log home, then opens the readers. Leaves nothing open when it fails. */
+/** Opens the writer, migrates, checkpoints the write-ahead log, then opens the readers. Leaves nothing open when it fails. */
 export async function openSqliteConnections(deps: {
   readonly driver: SqliteDriver;
   readonly file: string;
@@ -77,7 +77,7 @@ export async function openSqliteConnections(deps: {
     writer = driver.connectionOver(raw);
     const found = await verifyPragmas(writer, file);
     log.info('database opened', { file, driver: driver.name, sqlite: driver.version, ...found });
-    await bringLogHome(writer, file);
+    await checkpoint(writer, file);
     const storeId = await storeIdOf(writer);
     for (const statement of SAVE_AT_ONCE) await writer.change(statement);
     await pool.raw('SELECT store_id FROM store');
@@ -124,12 +124,12 @@ async function verifyPragmas(writer: SqliteConnection, file: string): Promise<Re
  * Copies the write-ahead log into the database and syncs both. After a sync that failed, what the system shows of a file
  * need not be on its disk; after this it is, or opening fails.
  */
-async function bringLogHome(writer: SqliteConnection, file: string): Promise<void> {
+async function checkpoint(writer: SqliteConnection, file: string): Promise<void> {
   const [answer] = await writer.rows('PRAGMA wal_checkpoint(TRUNCATE)');
   if (answer?.['busy'] !== 0)
     throw sqliteFailure(
       Object.assign(new Error('readers of another program are in the way'), { code: 'SQLITE_BUSY' }),
-      'bring the log home',
+      'checkpoint the write-ahead log',
       file,
     );
 }

@@ -1,4 +1,4 @@
-/** An SQLite database opened only to be looked at, beside its hub or without one. */
+/** An SQLite database opened only to be inspected, beside its hub or without one. */
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';

@@ -15,7 +15,7 @@ const APPLICATION_ID = 0x41677443;
 /** Its first page is damaged, or it never was a database. */
 const CURE_OF_NO_DATABASE = `If it is the database of this hub: ${CURE_OF_DAMAGE} Otherwise set storage.file to another file.`;
 
-/** Looks at the file before anything is changed in it: it must be empty or ours. Fails with `AC_STORAGE_OPEN`. */
+/** Checks the file before anything is changed in it: it must be empty or ours. Fails with `AC_STORAGE_OPEN`. */
 export async function claimSqliteFile(driver: SqliteDriver, file: string): Promise<void> {
   const looked = await driver.open(file, 'write');
   try {

@@ -43,7 +43,7 @@ async function examineJournal({ agentId, dataDir }: ResolvedSidecarConfig, { onF
   }
 }
 
-/** Days before the end of a trusted key at which it is told, in milliseconds. */
+/** Days before the end of a trusted key at which it is reported, in milliseconds. */
 const KEY_EXPIRES_SOON_MS = 14 * 86_400_000;
 
 /** The keys whose signatures the sidecar trusts. */

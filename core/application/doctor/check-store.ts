@@ -169,7 +169,7 @@ async function* ofKeys({ inspection, nowMs }: CheckedStore): AsyncGenerator<Stor
   } while (after !== null);
 }
 
-/** Only the first break is told: what follows it cannot be verified. */
+/** Only the first break is reported: what follows it cannot be verified. */
 async function* ofAudit({ inspection, count }: CheckedStore, sha256: (text: string) => string): AsyncGenerator<StoreFinding> {
   let page = await inspection.audit({ after: 0, limit: PAGE });
   const reader = new ChainReader(page.anchor, sha256);

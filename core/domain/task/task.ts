@@ -35,7 +35,7 @@ export interface Outcome {
   readonly answer: AckStatus;
 }
 
-/** What a report of an agent has led to, as it is told to the sidecar. */
+/** The outcome of an agent's report, as it is sent to the sidecar. */
 export type AckStatus = 'accepted' | 'complete' | 'retried' | 'dead_letter' | 'rejected' | 'released' | 'late';
 
 /** Outcomes kept with a task, the oldest dropped first: more than any round of 100 retries makes between repeats. */

@@ -11,7 +11,7 @@ export interface TraceContext {
 
 /** A longer list is dropped; the standard asks for at least 512. */
 export const TRACESTATE_CHARACTERS_MAX = 512;
-/** A longer header is not looked at. */
+/** A longer header is ignored. */
 const HEADER_CHARACTERS_MAX = 4_096;
 const TRACESTATE_MEMBERS_MAX = 32;
 

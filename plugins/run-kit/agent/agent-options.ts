@@ -58,7 +58,7 @@ export const maxCostUsdOption = Type.Optional(Type.Number({ exclusiveMinimum: 0 
 /** Schema of an option: how often the program itself retries, 0 to 100. */
 export const innerRetriesOption = Type.Optional(Type.Integer({ minimum: 0, maximum: 100 }));
 
-/** The options that all agent programs have, as far as `agentOptionProblems` looks at them. */
+/** The options that all agent programs have, as far as `agentOptionProblems` checks them. */
 export interface CheckedAgentOptions {
   readonly bin?: string | readonly string[] | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;

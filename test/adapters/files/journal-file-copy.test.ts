@@ -1,4 +1,4 @@
-/** A data directory that was copied, moved, or put back from a backup. */
+/** A data directory that was copied, moved, or restored from a backup. */
 import { cp, mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -49,7 +49,7 @@ t.test('R10: a copied data directory is another instance, also while the first o
   t.match(same, { instanceId: original.instanceId, isCopy: undefined, warned: false });
 });
 
-t.test('R4: one that was moved, or put back from a backup, is the same instance with all its runs', async (t) => {
+t.test('R4: one that was moved, or restored from a backup, is the same instance with all its runs', async (t) => {
   const { first, second } = await folders(t);
   const original = await started(first, { saves: true });
   await rename(first, second);

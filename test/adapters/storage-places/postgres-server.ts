@@ -30,7 +30,7 @@ export interface PostgresPower {
   start(): Promise<void>;
   /** Ends all connections and stops. */
   stop(): Promise<void>;
-  /** Stops as a crash would: nothing is brought home. */
+  /** Stops as a crash would: without a checkpoint. */
   crash(): Promise<void>;
 }
 

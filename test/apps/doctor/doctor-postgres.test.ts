@@ -127,7 +127,7 @@ t.test('a server or a store that is not there is said', async (t) => {
   );
 });
 
-t.test('a backup is the server’s own; what it put back gets a new id, and not while a hub runs', async (t) => {
+t.test('a backup is the server’s own; what it restored gets a new id, and not while a hub runs', async (t) => {
   const world = await postgresWorld(t);
   const [before] = await server.ask(`SELECT store_id FROM ${world.schema}.store`);
   t.match((await world.agentcom('backup', 'x.db')).err, new RegExp(`pg_dump .*--schema=${world.schema}.*AC_USAGE`));

@@ -18,7 +18,7 @@ const PARTIAL_CHARACTERS_MIN = 8;
 /** What runners put where they have shortened a text. */
 const ELLIPSIS = '…';
 const CUT = / ?… ?/;
-/** How many of them are looked at in one text. */
+/** How many of them are checked in one text. */
 const CUTS_MAX = 256;
 /** Lines of secrets with several lines, such as private keys, that are searched one by one; at least so long, in characters. */
 const LINES_MAX = 64;

@@ -11,7 +11,7 @@ export interface LogLine {
   readonly fields: LogFields;
 }
 
-/** A log that keeps what it is told. */
+/** A log that keeps every entry. */
 export interface MemoryLog extends Log {
   /** What was said, oldest first, by this log and all made of it by `with`. */
   readonly lines: readonly LogLine[];
