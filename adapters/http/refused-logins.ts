@@ -1,4 +1,4 @@
-/** Wrong tokens and secrets in the audit log: counted, and reported together, so that whoever guesses writes few entries. */
+/** Records wrong tokens and secrets in the audit log: several in one entry, so that guessing adds few entries. */
 import type { AuditLog } from '../../core/ports/storage.ts';
 import type { HubClock } from '../../core/application/hub/upkeep/hub-clock.ts';
 import type { Timer } from '../../core/ports/clock.ts';
@@ -13,7 +13,7 @@ const ADDRESSES_MAX = 5;
 export interface RefusedLogins {
   /** A wrong token or secret came from this address. */
   add(address: string): void;
-  /** Stops counting. What is not reported yet is lost. Idempotent. */
+  /** Stops counting. What has not been recorded yet is lost. Idempotent. */
   close(): void;
 }
 

@@ -1,4 +1,4 @@
-/** A Postgres store that the server's own tools have restored: no number of an event comes twice, and streams are told. */
+/** A Postgres store that the server's own tools have restored: no event number is used twice, and streams are notified. */
 import t from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { renewPostgres } from '../../adapters/storage-knex/move/postgres-restored.ts';

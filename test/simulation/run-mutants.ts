@@ -26,5 +26,5 @@ const figures = await huntAll({
   processes: Number(values.processes),
   only,
 });
-writeFigures('sim-mutants', only === null && Number(values.seeds) >= FULL_SEEDS, { reached: figures.caught === figures.of, ...figures });
-process.exitCode = figures.caught === figures.of ? 0 : 1;
+writeFigures('sim-mutants', only === null && Number(values.seeds) >= FULL_SEEDS, { ...figures });
+process.exitCode = figures.reached ? 0 : 1;

@@ -1,4 +1,4 @@
-/** What can be done from here for a Postgres store that the server's own tools back up and restore. */
+/** What `agentcom` can do for a Postgres store that the server's own tools back up and restore. */
 import { randomUUID } from 'node:crypto';
 import type { RestoreSummary } from '../../../core/config/config.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';

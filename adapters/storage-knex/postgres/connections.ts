@@ -51,7 +51,7 @@ export async function endBackend(writer: PostgresConnection, { pid, startedAt }:
 /** By which hubs that listen find each other. */
 export const NOTIFIER_NAME = 'agentcom hub notifier';
 
-/** A connection by which hubs notify each other, with its session set up. Its failure is reported to whoever asks something of it, and by `end`. */
+/** A connection by which hubs notify each other, with its session set up. After a failure, queries on it fail, and it emits `end`. */
 export async function connectNotifier(settings: PostgresSettings, answerMarginMs: number, clock: Clock): Promise<Client> {
   const { default: pg } = await import('pg');
   const { statementTimeoutMs } = settings;

@@ -30,7 +30,7 @@ Installs the other queues in test/bench/peers when they are not there. Needs Lin
   --only NAME,NAME       these queues: ${CONTESTANTS.map(({ name }) => name).join(', ')}
   --scenarios NAME,NAME  these scenarios: ${Object.keys(PEER_SCENARIOS).join(', ')}
   --runs N               runs of each queue, in turn; default ${RUNS.default}
-  --warm-up SECONDS      runs each scenario for so long before it is measured; default 0. 10,000 tasks go before all scenarios in any case
+  --warm-up SECONDS      runs each scenario unmeasured for this time first, after the general warm-up of 10,000 tasks; default 0
   --quick                small, ${RUNS.quick} runs: says whether it works, not how fast anything is
   --write                keeps the results in docs/results/bench-peers.json, and writes the table in docs/performance.md
   --cpu-prof DIR         leaves the profiles of the submitters, workers and hubs there, and prints their hottest functions

@@ -27,6 +27,8 @@ export interface Hunted {
 }
 
 export interface HuntFigures {
+  /** Whether all were found. */
+  readonly reached: boolean;
   readonly caught: number;
   readonly of: number;
   readonly mutants: readonly Hunted[];
@@ -46,7 +48,7 @@ export async function huntAll(hunt: Hunt): Promise<HuntFigures> {
   }
   const caught = mutants.filter(({ seed }) => seed !== null).length;
   console.log(`${caught} of ${chosen.length} planted bugs were found`);
-  return { caught, of: chosen.length, mutants };
+  return { reached: caught === chosen.length, caught, of: chosen.length, mutants };
 }
 
 async function huntOne(mutant: Mutant, tree: PlainTree, { seedsMax, from, processes }: Hunt): Promise<Hunted> {

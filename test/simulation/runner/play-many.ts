@@ -16,6 +16,8 @@ export interface ManySeeds {
 }
 
 export interface SeedFigures {
+  /** Whether the target was reached; undefined for a good run of fewer seeds than it wants. */
+  readonly reached: boolean | undefined;
   readonly seeds: number;
   readonly from: number;
   readonly broken: readonly { readonly seed: number; readonly rule: string; readonly what: string }[];
@@ -73,7 +75,7 @@ export async function playMany({ from, count, minutes, processes, untilBroken, q
   console.log(
     `${played} seeds from ${from}, ${broken.length} broke a rule; ${Math.round(realMs / 1_000)} s, virtual:real ${virtualToReal}:1, ${processes} processes`,
   );
-  return {
+  const figures = {
     seeds: played,
     from,
     broken,
@@ -84,16 +86,13 @@ export async function playMany({ from, count, minutes, processes, untilBroken, q
     faults: Object.fromEntries(FAULT_CLASSES.map((one) => [one.name, countOf(one, seen)])),
     rareFaults: rare.map(({ name }: FaultClass) => name),
   };
+  const isShort = isGood(figures) && played < WANTED_SEEDS;
+  return { reached: isShort ? undefined : isGood(figures) && virtualToReal >= WANTED_VIRTUAL_TO_REAL, ...figures };
 }
 
 /** Whether everything is as it must be. */
-export const isGood = ({ broken, rareFaults }: SeedFigures): boolean => broken.length === 0 && rareFaults.length === 0;
-
-/** Undefined for fewer seeds than are wanted, unless one broke a rule. */
-export function isReached(figures: SeedFigures): boolean | undefined {
-  if (isGood(figures) && figures.seeds < WANTED_SEEDS) return undefined;
-  return isGood(figures) && figures.virtualToReal >= WANTED_VIRTUAL_TO_REAL;
-}
+export const isGood = ({ broken, rareFaults }: Pick<SeedFigures, 'broken' | 'rareFaults'>): boolean =>
+  broken.length === 0 && rareFaults.length === 0;
 
 function tell(seen: ReadonlyMap<string, number>): void {
   for (const [name, times] of [...seen].sort(([a], [b]) => (a < b ? -1 : 1))) console.log(`${String(times).padStart(9)}  ${name}`);
