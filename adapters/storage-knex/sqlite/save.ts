@@ -76,15 +76,64 @@ export const SAVE_AT_ONCE: readonly string[] = [
   trigger('saveCounts', stepWith('saveCounts', SQLITE_STATEMENTS.saveCounts)),
 ];
 
-/** Its parameters: `parametersOf`, and the number of the newest event. */
-export const SAVE_BATCH = `INSERT INTO saved_batch VALUES (${['', ...KINDS, '', ...COUNTED, ''].map((_, index) => `?${index + 1}`).join(', ')})`;
+/**
+ * Of more new tasks than these, a batch is several rows of the view: a text of over 128 KiB is made on pages of memory of its own, which the
+ * system has to clear first.
+ */
+export const NEW_TASKS_IN_ROW = 128;
 
-export const parametersOf = (batchId: string, rows: SavedRows, counts: readonly CountChange[]): readonly (string | number | null)[] => [
-  JSON.stringify(batchId),
+/** The statement that saves a batch whose newest event before it has this number. */
+export interface SaveBatch {
+  readonly sql: string;
+  readonly parameters: (lastEvent: number) => readonly (string | number | null)[];
+}
+
+export function saveBatch(batchId: string, rows: SavedRows, counts: readonly CountChange[]): SaveBatch {
+  const [first, ...others] = divided(rows);
+  const values = [valuesOf(JSON.stringify(batchId), first, counts), ...others.map((part) => valuesOf(null, part, []))];
+  return { sql: insertOf(values.length), parameters: (lastEvent) => values.flatMap((row) => [...row, lastEvent]) };
+}
+
+const WIDTH = KINDS.length + COUNTED.length + 3;
+const inserts = new Map<number, string>();
+
+/** The statement that inserts so many rows into the view. */
+function insertOf(rows: number): string {
+  const known = inserts.get(rows);
+  if (known !== undefined) return known;
+  const row = (nth: number): string => `(${Array.from({ length: WIDTH }, (_, column) => `?${nth * WIDTH + column + 1}`).join(', ')})`;
+  const text = `INSERT INTO saved_batch VALUES ${Array.from({ length: rows }, (_, nth) => row(nth)).join(', ')}`;
+  inserts.set(rows, text);
+  return text;
+}
+
+/** The columns of a row of the view, without the last: the number of the newest event. */
+const valuesOf = (batchId: string | null, rows: SavedRows, counts: readonly CountChange[]): readonly (string | number | null)[] => [
+  batchId,
   ...KINDS.map((kind) => (rows[kind].length === 0 ? null : parameterOf(kind, rows[kind]))),
   counts.length === 0 ? null : parameterOf('saveCounts', counts),
   ...COUNTED.map((kind) => rows[kind].length),
 ];
+
+/** New tasks, and what is saved with each, in parts that are saved in this order; the last has the rest, which may refer to any of them. */
+function divided(rows: SavedRows): readonly [first: SavedRows, ...others: SavedRows[]] {
+  const { insertTasks, insertBodies, insertKeys, insertEvents, ...rest } = rows;
+  const count = Math.ceil(insertTasks.length / NEW_TASKS_IN_ROW);
+  if (count < 2) return [rows];
+  const none = Object.fromEntries(Object.keys(rest).map((kind) => [kind, []])) as unknown as typeof rest;
+  const part = (nth: number): SavedRows => {
+    const of = <R>(all: readonly R[]): readonly R[] =>
+      all.slice(Math.floor((all.length * nth) / count), Math.floor((all.length * (nth + 1)) / count));
+    return {
+      ...(nth === count - 1 ? rest : none),
+      insertTasks: of(insertTasks),
+      insertBodies: of(insertBodies),
+      insertKeys: of(insertKeys),
+      insertEvents: of(insertEvents),
+    };
+  };
+  return [part(0), ...Array.from({ length: count - 1 }, (_, before) => part(before + 1))];
+}
 
 const isRaised = (thrown: unknown, text: string): boolean =>
   sqliteCodeOf(thrown) === 'SQLITE_CONSTRAINT' && thrown instanceof Error && thrown.message.endsWith(text);

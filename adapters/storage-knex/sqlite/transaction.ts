@@ -11,7 +11,7 @@ import type { RawDatabase } from './sqlite-driver.ts';
 import { breaksConnection, commitUnknown, isBusy, keyTaken, leftAmid, sqliteCodeOf, sqliteFailure } from './failures.ts';
 import { countEvents } from '../rows/event-rows.ts';
 import { parameterOf } from './parameters.ts';
-import { isKeyTaken, isRepeat, lastEventNumber, parametersOf, SAVE_BATCH, type EventNumbers } from './save.ts';
+import { isKeyTaken, isRepeat, lastEventNumber, saveBatch, type EventNumbers } from './save.ts';
 import { SQLITE_STATEMENTS } from './statements.ts';
 import { isWrite, type StatementName } from '../statements.ts';
 
@@ -84,13 +84,13 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
     if (batchId === null || state === 'writing' || rows.saveKept.length + rows.dropKept.length > 0) return null;
     let last: number | null = null;
     // Made while the transaction before is being saved.
-    const parameters = parametersOf(batchId, rows, counts);
+    const { sql, parameters } = saveBatch(batchId, rows, counts);
     if (early?.isEarly === true) early.waiting();
     await early?.requireBefore();
     try {
       last = numbers.last ??= await lastEventNumber(writer);
       numbers.last = last + countEvents(rows.insertEvents);
-      const saved = writer.change(SAVE_BATCH, ...parameters, last);
+      const saved = writer.change(sql, ...parameters(last));
       early?.letNextBegin();
       early?.saving();
       await saved;

@@ -1,0 +1,69 @@
+/** Many new tasks at once in SQLite: one statement with several rows of the view that saves a batch. */
+import path from 'node:path';
+import t, { type Test } from 'tap';
+import { NEW_TASKS_IN_ROW } from '../../../adapters/storage-knex/sqlite/save.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import type { Changes } from '../../../core/ports/task-store.ts';
+import { STORE_FAULTS, statementFaults } from '../../faults/rig/statement-faults.ts';
+import { aKey, anEvent, aTask, aTaskId, inserting, updating } from '../../product/contracts/fixtures.ts';
+import { commit, failsWith } from '../../product/contracts/storage/storage-room.ts';
+import { closedAfter, emptyFolder, sqliteStorage } from '../storage-places/sqlite-storage-place.ts';
+
+const TASKS = 2 * NEW_TASKS_IN_ROW + 1;
+
+/** New tasks in three rows, each with an event and an idempotency key. The first and the last are changed at once, by the last row. */
+function bulk(nth: number): Changes {
+  const tasks = Array.from({ length: TASKS }, (_, n) => aTask({ id: aTaskId(1_000 * nth + n), eventSeq: 1 }));
+  const keys = tasks.map(({ id }) => aKey({ key: id, taskIds: [id] }));
+  const ends = tasks.filter((_, n) => n === 0 || n === TASKS - 1);
+  const { updated } = updating(...ends.map((task) => ({ ...task, status: 'completed' as const })));
+  return { ...inserting(...tasks), updated, events: tasks.map(({ id }) => anEvent({ taskId: id })), keys };
+}
+
+async function openStorage(t: Test) {
+  const statements = statementFaults();
+  t.teardown(() => statements.remove());
+  const storage = closedAfter(t, sqliteStorage(path.join(await emptyFolder(t), 'agentcom.db')));
+  await storage.open();
+  return { statements, storage };
+}
+
+t.test('R1: whatever statement fails, all tasks of a bulk are there or none', async (t) => {
+  const { statements, storage } = await openStorage(t);
+  let bulks = 0;
+  for (const fault of STORE_FAULTS)
+    for (let nth = 1, isMet = true; isMet; nth += 1) {
+      const batchId = `${fault} ${nth}`;
+      statements.fault = fault;
+      statements.count.arm({ nth, lasting: false });
+      const [outcome] = await Promise.allSettled([storage.tasks.transact(batchId, (unit) => unit.save(bulk(bulks)))]);
+      isMet = statements.count.isMet;
+      statements.count.mend();
+      const isCommitted = await storage.tasks.committed(batchId);
+      if (outcome.status === 'fulfilled') t.ok(isCommitted, `${batchId}: what was answered as saved is there`);
+      else t.ok(AgentcomError.is(outcome.reason), `${batchId}: ${String(outcome.reason)}`);
+      if (isCommitted) bulks += 1;
+      const { queued, completed } = (await storage.tasks.stats()).statuses;
+      t.strictSame({ queued, completed }, { queued: bulks * (TASKS - 2), completed: bulks * 2 }, `${batchId}: ${bulks} bulks are there`);
+    }
+  t.ok(bulks >= STORE_FAULTS.length, 'the last try with each fault met none');
+});
+
+t.test('a task or a key in the last row of a bulk was saved before', async (t) => {
+  const { storage } = await openStorage(t);
+  const { inserted, events, keys, ...rest } = bulk(1);
+  const lastOf = <T>(all: readonly T[]): readonly T[] => all.slice(-1);
+  await commit(storage, { ...inserting(aTask({ id: aTaskId(1) })), keys: [aKey({ ...keys.at(-1), taskIds: [aTaskId(1)] })] });
+  await failsWith(t, commit(storage, bulk(1)), 'AC_STORE_RETRY', 'the key belongs to another task');
+  t.equal((await storage.tasks.stats()).statuses.queued, 1, 'nothing of the rows before stays');
+
+  const [before] = await commit(storage, { ...rest, updated: [], inserted: lastOf(inserted), events: lastOf(events), keys: [] });
+  const first = Number(before?.id);
+  const stored = await commit(storage, { ...rest, inserted, events, keys: [] });
+  t.equal((await storage.tasks.stats()).statuses.queued, 1 + TASKS - 2, 'each task once');
+  t.strictSame(
+    stored.map(({ id }) => id),
+    [...Array.from({ length: TASKS - 1 }, (_, n) => first + 1 + n), first],
+    'the event that was there keeps its number',
+  );
+});
