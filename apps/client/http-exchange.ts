@@ -114,8 +114,8 @@ function answerOf(response: IncomingMessage, signal: StopSignal): HttpAnswer {
         if (response.destroyed && !response.complete) return fail(response.errored ?? brokenOff());
         response.on('data', (chunk: Uint8Array) => chunks.push(chunk));
         response.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
-        // Follows an error, too. After the end, this changes nothing.
-        response.on('close', () => fail(response.errored ?? brokenOff()));
+        // Follows an error, and the end too.
+        response.on('close', () => (response.readableEnded ? undefined : fail(response.errored ?? brokenOff())));
         return undefined;
       }),
   };

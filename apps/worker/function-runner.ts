@@ -38,7 +38,7 @@ export function functionRunner(options: FunctionRunnerOptions): WakeRunner {
   };
   return {
     adoptable: false,
-    wake: (request, signal) => ({ [Symbol.asyncIterator]: () => new FunctionRun(options, request, signal as unknown as RunSignal, soon) }),
+    wake: (request, signal) => new FunctionRun(options, request, signal as unknown as RunSignal, soon),
     // A run of an earlier process, or one that never began.
     async *attach() {
       yield { type: 'exited', exitCode: null, signal: null, stderrTail: '' };
@@ -60,7 +60,7 @@ const OVER: Next = { done: true, value: undefined };
  * waiting ─► running ─settled─► over. The handler is called soon after the run is made. What happened and was not taken yet waits in `events`,
  * the newest progress in `progressed`. An aborted signal changes what an end means: an error or undefined is then a confirmed stop.
  */
-class FunctionRun implements AsyncIterator<WakeEvent, undefined>, HandlerContext {
+class FunctionRun implements AsyncIterableIterator<WakeEvent, undefined>, HandlerContext {
   readonly #options: FunctionRunnerOptions;
   readonly #request: WakeRequest;
   readonly #stop: RunSignal;
@@ -88,6 +88,11 @@ class FunctionRun implements AsyncIterator<WakeEvent, undefined>, HandlerContext
 
   get signal(): AbortSignal {
     return this.#stop.signal;
+  }
+
+  /** A run is followed once. */
+  [Symbol.asyncIterator](): this {
+    return this;
   }
 
   next(): Promise<Next> {
