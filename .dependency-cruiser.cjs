@@ -140,7 +140,7 @@ module.exports = {
       name: 'container-in-composition-only',
       severity: 'error',
       comment: 'Only the hub and sidecar apps wire. Take what you need as an argument of a factory function.',
-      from: { pathNot: '^apps/(container-tokens\\.ts$|(hub|sidecar|modules)/)|^test/(apps|chaos)/' },
+      from: { pathNot: '^apps/(container-tokens\\.ts$|(hub|sidecar|modules)/)|^test/(apps|chaos|postgres)/' },
       to: { path: 'node_modules/(inversify|@inversifyjs|reflect-metadata)/' },
     },
     {

@@ -117,7 +117,7 @@ async function hubConfig(named: string | undefined, environment: CliEnvironment,
     }
     if (url === undefined || AgentcomError.is(thrown, 'AC_USAGE')) throw thrown;
     // The config is not what was asked for, so its mistakes are only the reason why there is no token.
-    throw new AgentcomError('AC_USAGE', `No token for ${url}. Use ${instead}. The config cannot tell it: ${messageOf(thrown)}`, {
+    throw new AgentcomError('AC_USAGE', `No token for ${url}. Use ${instead}. None could be read from the config: ${messageOf(thrown)}`, {
       cause: thrown,
     });
   }

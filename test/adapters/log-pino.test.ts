@@ -40,7 +40,7 @@ const subject: LogSubject = {
 };
 logContract('pino', subject, t);
 
-t.test('says info and above unless told otherwise', async (t) => {
+t.test('logs info and above by default', async (t) => {
   const { file, read } = inFile(t);
   const log = pinoLog({ file });
   log.debug('no');

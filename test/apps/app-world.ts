@@ -13,7 +13,7 @@ import { adaptersUnderTest, requireAdapters, type StorageUnderTest } from './ada
 import { builtTree } from '../rig/built-tree.ts';
 
 const GUARD = resolve(import.meta.dirname, 'process/world-guard.mjs');
-const LEDGER_ARGV = [process.execPath, resolve(import.meta.dirname, 'durability/ledger-agent.mjs')];
+const LEDGER_ARGV = [process.execPath, resolve(import.meta.dirname, '../durability/ledger-agent.mjs')];
 /** How long a program may take to say that it is ready, milliseconds, on two busy cores. */
 const READY_WITHIN_MS = 60_000;
 /** How long a test waits for what must happen, milliseconds. */

@@ -12,8 +12,8 @@ import { SAID_FILE, type Combination } from './adapters-under-test.ts';
 /** Tests that run whole programs on an adapter of their own choice, and why. */
 export const ON_THEIR_OWN: Readonly<Record<string, string>> = {
   'test/apps/process/memory.test.ts': 'what a hub says that keeps nothing',
-  'test/apps/postgres.test.ts': 'what only a hub on a server can meet',
-  'test/apps/postgres-silent.test.ts': 'what only a hub on a server can meet',
+  'test/postgres/postgres.test.ts': 'what only a hub on a server can meet',
+  'test/postgres/postgres-silent.test.ts': 'what only a hub on a server can meet',
   'test/faults/small-disk.test.ts': 'fills the disk on which SQLite is',
   'test/moving/backup.test.ts': 'copies and puts back SQLite’s file',
 };

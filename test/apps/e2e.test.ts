@@ -26,8 +26,8 @@ t.test('a hub that runs on something else is a fault, and so is a run in which n
 t.test('it runs every test of whole programs but those that choose their own adapters', async (t) => {
   const files = await e2eFiles();
   for (const file of [
-    'test/apps/durability/kills.test.ts',
-    'test/apps/durability/cuts.test.ts',
+    'test/durability/kills.test.ts',
+    'test/durability/cuts.test.ts',
     'test/apps/version1/version1.test.ts',
     'test/apps/pages/quickstart.test.ts',
   ])
@@ -51,7 +51,7 @@ t.test('the command line says what there is', async (t) => {
   t.match(missing, { code: 1, err: /required option '--transport <name>' not specified/ });
   t.match(unknown, {
     code: 1,
-    err: /no test of whole programs: test\/apps\/nothing\.test\.ts[\s\S]*test\/apps\/durability\/kills\.test\.ts/,
+    err: /no test of whole programs: test\/apps\/nothing\.test\.ts[\s\S]*test\/durability\/kills\.test\.ts/,
   });
 });
 

@@ -11,7 +11,7 @@ import { e2eFiles, e2eRun, faultsOf, named } from './e2e-run.ts';
 
 const program = new Command('npm run test:e2e --')
   .description('Runs the tests of whole programs on a storage and a transport, and requires that the hubs say that they ran on these.')
-  .argument('[files...]', 'only these of them, such as test/apps/durability/kills.test.ts')
+  .argument('[files...]', 'only these of them, such as test/durability/kills.test.ts')
   .addOption(new Option('--storage <name>', 'what the hubs keep their tasks in').choices(Object.keys(STORAGES)).makeOptionMandatory())
   .addOption(new Option('--transport <name>', 'what carries sockets and HTTP').choices(Object.keys(TRANSPORTS)).makeOptionMandatory())
   .addHelpText(

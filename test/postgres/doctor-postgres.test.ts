@@ -2,17 +2,17 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import t, { type Test } from 'tap';
-import { inspectPostgres } from '../../../adapters/storage-knex/postgres/inspection.ts';
-import { settingsOf } from '../../../adapters/storage-knex/postgres/options.ts';
-import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
-import type { Storage } from '../../../core/ports/storage.ts';
-import { closedBefore, emptySchema, postgresStorage } from '../../adapters/storage-places/postgres-storage-place.ts';
-import { postgresServer } from '../../adapters/storage-places/postgres-server.ts';
-import { emptyFolder } from '../../adapters/storage-places/sqlite-storage-place.ts';
-import { aTask, aTaskId, inserting } from '../../product/contracts/fixtures.ts';
-import { commit } from '../../product/contracts/storage/storage-room.ts';
-import { run, type Ran } from '../cli/cli-world.ts';
-import { fill, TASKS, type Answer } from './doctor-world.ts';
+import { inspectPostgres } from '../../adapters/storage-knex/postgres/inspection.ts';
+import { settingsOf } from '../../adapters/storage-knex/postgres/options.ts';
+import { systemClock } from '../../adapters/clock-system/system-clock.ts';
+import type { Storage } from '../../core/ports/storage.ts';
+import { closedBefore, emptySchema, postgresStorage } from '../adapters/storage-places/postgres-storage-place.ts';
+import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
+import { emptyFolder } from '../adapters/storage-places/sqlite-storage-place.ts';
+import { aTask, aTaskId, inserting } from '../product/contracts/fixtures.ts';
+import { commit } from '../product/contracts/storage/storage-room.ts';
+import { run, type Ran } from '../apps/cli/cli-world.ts';
+import { fill, TASKS, type Answer } from '../apps/doctor/doctor-world.ts';
 
 const server = await postgresServer();
 t.teardown(() => server.end());

@@ -2,9 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
-import { postgresUnderTest } from './adapters-under-test.ts';
-import { tcpProxy } from './durability/tcp-proxy.ts';
-import { makeWorld } from './app-world.ts';
+import { postgresUnderTest } from '../apps/adapters-under-test.ts';
+import { tcpProxy } from '../durability/tcp-proxy.ts';
+import { makeWorld } from '../apps/app-world.ts';
 
 /** What a program that was told to stop has. */
 const STOPPED_WITHIN_MS = 10_000;

@@ -2,8 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
-import { postgresUnderTest } from './adapters-under-test.ts';
-import { makeWorld } from './app-world.ts';
+import { postgresUnderTest } from '../apps/adapters-under-test.ts';
+import { makeWorld } from '../apps/app-world.ts';
 
 /** How long the server is gone. */
 const GONE_MS = 20_000;

@@ -24,7 +24,7 @@ import { emptySchema } from '../adapters/storage-places/postgres-storage-place.t
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { aToken } from '../product/contracts/fixtures.ts';
 import { aDraft, type AnyFrame } from '../core/hub/hub-rig.ts';
-import { temporaryFolder } from './pages/newcomer.ts';
+import { temporaryFolder } from '../apps/pages/newcomer.ts';
 
 const server = await postgresServer();
 t.teardown(() => server.end());

@@ -1,15 +1,15 @@
 /** A hub that has a Postgres store to itself: another one joins at once, what was cached is forgotten then, and one that stands still is fenced off. */
 import pg from 'pg';
 import t, { type Test } from 'tap';
-import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
-import { lockKey } from '../../../adapters/storage-knex/postgres/schema.ts';
-import type { Task } from '../../../core/domain/task/task.ts';
-import { silentLog } from '../../../core/ports/log.ts';
-import type { Storage } from '../../../core/ports/storage.ts';
-import { aTask, aTaskId, anEvent, inserting, updating } from '../../product/contracts/fixtures.ts';
-import { commit, failsWith } from '../../product/contracts/storage/storage-room.ts';
-import { closedBefore, emptySchema, postgresStorage, type EngineOptions } from '../storage-places/postgres-storage-place.ts';
-import { programs, postgresServer } from '../storage-places/postgres-server.ts';
+import { systemClock } from '../../adapters/clock-system/system-clock.ts';
+import { lockKey } from '../../adapters/storage-knex/postgres/schema.ts';
+import type { Task } from '../../core/domain/task/task.ts';
+import { silentLog } from '../../core/ports/log.ts';
+import type { Storage } from '../../core/ports/storage.ts';
+import { aTask, aTaskId, anEvent, inserting, updating } from '../product/contracts/fixtures.ts';
+import { commit, failsWith } from '../product/contracts/storage/storage-room.ts';
+import { closedBefore, emptySchema, postgresStorage, type EngineOptions } from '../adapters/storage-places/postgres-storage-place.ts';
+import { programs, postgresServer } from '../adapters/storage-places/postgres-server.ts';
 
 const server = await postgresServer();
 t.teardown(() => server.end());

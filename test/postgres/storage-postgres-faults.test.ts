@@ -1,16 +1,16 @@
 /** What Postgres' storage answers when a lock, the connection or the server is in the way, and that it is well again afterwards. */
 import t from 'tap';
-import type { ErrorCode } from '../../../core/errors/codes.ts';
-import type { Row } from '../../../adapters/storage-knex/engine.ts';
-import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
-import { postgres } from '../../../adapters/storage-knex/postgres.ts';
-import { postgresEngine } from '../../../adapters/storage-knex/postgres/engine.ts';
-import { silentLog } from '../../../core/ports/log.ts';
-import { aTask, aTaskId, anEvent, changes, inserting, updating } from '../../product/contracts/fixtures.ts';
-import { commit, failsWith } from '../../product/contracts/storage/storage-room.ts';
-import { commitProxy } from './commit-proxy.ts';
-import { closedBefore, emptySchema, engineDeps, postgresStorage } from '../storage-places/postgres-storage-place.ts';
-import { postgresServer } from '../storage-places/postgres-server.ts';
+import type { ErrorCode } from '../../core/errors/codes.ts';
+import type { Row } from '../../adapters/storage-knex/engine.ts';
+import { systemClock } from '../../adapters/clock-system/system-clock.ts';
+import { postgres } from '../../adapters/storage-knex/postgres.ts';
+import { postgresEngine } from '../../adapters/storage-knex/postgres/engine.ts';
+import { silentLog } from '../../core/ports/log.ts';
+import { aTask, aTaskId, anEvent, changes, inserting, updating } from '../product/contracts/fixtures.ts';
+import { commit, failsWith } from '../product/contracts/storage/storage-room.ts';
+import { commitProxy } from '../adapters/storage/commit-proxy.ts';
+import { closedBefore, emptySchema, engineDeps, postgresStorage } from '../adapters/storage-places/postgres-storage-place.ts';
+import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 
 const server = await postgresServer();
 t.teardown(() => server.end());

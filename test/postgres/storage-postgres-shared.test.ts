@@ -1,18 +1,18 @@
 /** What Postgres' storage keeps when several have it open at the same time: nothing is lost, doubled, passed over or shown early. */
 import pg from 'pg';
 import t, { type Test } from 'tap';
-import type { OpenEngine } from '../../../adapters/storage-knex/engine.ts';
-import { connectWriter } from '../../../adapters/storage-knex/postgres/connections.ts';
-import { postgresEngine } from '../../../adapters/storage-knex/postgres/engine.ts';
-import { POSTGRES_INSPECTION } from '../../../adapters/storage-knex/postgres/inspection.ts';
-import { given, GIVEN_COLUMNS, type GivenName } from '../../../adapters/storage-knex/postgres/given-columns.ts';
-import { parametersOf } from '../../../adapters/storage-knex/postgres/binary-parameters.ts';
-import { POSTGRES_STATEMENTS } from '../../../adapters/storage-knex/postgres/statements.ts';
-import type { StoredEvent } from '../../../core/domain/task/event.ts';
-import type { Task } from '../../../core/domain/task/task.ts';
-import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
-import type { Storage } from '../../../core/ports/storage.ts';
-import { ANY_CHANGE, type ChangeHint } from '../../../core/ports/hub-notifier.ts';
+import type { OpenEngine } from '../../adapters/storage-knex/engine.ts';
+import { connectWriter } from '../../adapters/storage-knex/postgres/connections.ts';
+import { postgresEngine } from '../../adapters/storage-knex/postgres/engine.ts';
+import { POSTGRES_INSPECTION } from '../../adapters/storage-knex/postgres/inspection.ts';
+import { given, GIVEN_COLUMNS, type GivenName } from '../../adapters/storage-knex/postgres/given-columns.ts';
+import { parametersOf } from '../../adapters/storage-knex/postgres/binary-parameters.ts';
+import { POSTGRES_STATEMENTS } from '../../adapters/storage-knex/postgres/statements.ts';
+import type { StoredEvent } from '../../core/domain/task/event.ts';
+import type { Task } from '../../core/domain/task/task.ts';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import type { Storage } from '../../core/ports/storage.ts';
+import { ANY_CHANGE, type ChangeHint } from '../../core/ports/hub-notifier.ts';
 import {
   A_MOMENT_MS,
   aKey,
@@ -28,11 +28,11 @@ import {
   changes,
   inserting,
   updating,
-} from '../../product/contracts/fixtures.ts';
-import { clusterOf } from '../../product/contracts/storage/cluster-of.ts';
-import { commit, failsWith } from '../../product/contracts/storage/storage-room.ts';
-import { closedBefore, emptySchema, engineDeps, postgresStorage } from '../storage-places/postgres-storage-place.ts';
-import { postgresServer } from '../storage-places/postgres-server.ts';
+} from '../product/contracts/fixtures.ts';
+import { clusterOf } from '../product/contracts/storage/cluster-of.ts';
+import { commit, failsWith } from '../product/contracts/storage/storage-room.ts';
+import { closedBefore, emptySchema, engineDeps, postgresStorage } from '../adapters/storage-places/postgres-storage-place.ts';
+import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 
 const server = await postgresServer(['-c', 'fsync=off', '-c', 'deadlock_timeout=50ms']);
 t.teardown(() => server.end());

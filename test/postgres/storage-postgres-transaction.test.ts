@@ -1,11 +1,11 @@
 /** The order in which a transaction on Postgres sends its statements, and what becomes of it when one fails: on a connection that only notes them. */
 import t from 'tap';
-import type { Row, Transaction } from '../../../adapters/storage-knex/engine.ts';
-import type { Begun, PostgresConnection } from '../../../adapters/storage-knex/postgres/connection.ts';
-import { postgresTransaction, type PostgresWrite } from '../../../adapters/storage-knex/postgres/transaction.ts';
-import type { ErrorCode } from '../../../core/errors/codes.ts';
-import { failsWith } from '../../product/contracts/storage/storage-room.ts';
-import { NO_ROWS } from '../suites/no-rows.ts';
+import type { Row, Transaction } from '../../adapters/storage-knex/engine.ts';
+import type { Begun, PostgresConnection } from '../../adapters/storage-knex/postgres/connection.ts';
+import { postgresTransaction, type PostgresWrite } from '../../adapters/storage-knex/postgres/transaction.ts';
+import type { ErrorCode } from '../../core/errors/codes.ts';
+import { failsWith } from '../product/contracts/storage/storage-room.ts';
+import { NO_ROWS } from '../adapters/suites/no-rows.ts';
 
 type Fault = { readonly code?: string; readonly severity?: string };
 

@@ -2,9 +2,9 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
-import { failsWith } from '../../product/contracts/storage/storage-room.ts';
-import { closedBefore, emptySchema, postgresStorage } from '../storage-places/postgres-storage-place.ts';
-import { postgresServer } from '../storage-places/postgres-server.ts';
+import { failsWith } from '../product/contracts/storage/storage-room.ts';
+import { closedBefore, emptySchema, postgresStorage } from '../adapters/storage-places/postgres-storage-place.ts';
+import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 
 const server = await postgresServer();
 t.teardown(() => server.end());

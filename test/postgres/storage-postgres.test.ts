@@ -2,20 +2,20 @@
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import type { Knex } from 'knex';
 import t from 'tap';
-import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
-import type { OpenEngine } from '../../../adapters/storage-knex/engine.ts';
-import { knexStorage } from '../../../adapters/storage-knex/knex-storage.ts';
-import { postgres } from '../../../adapters/storage-knex/postgres.ts';
-import { postgresEngine } from '../../../adapters/storage-knex/postgres/engine.ts';
-import type { PostgresOptions } from '../../../adapters/storage-knex/postgres/options.ts';
-import type { Row } from '../../../adapters/storage-knex/rows/row.ts';
-import { silentLog } from '../../../core/ports/log.ts';
-import type { TaskQuery } from '../../../core/ports/task-store.ts';
-import { anAgentId } from '../../product/contracts/fixtures.ts';
-import { clusterOf } from '../../product/contracts/storage/cluster-of.ts';
-import type { Teardown } from '../../product/contracts/contract-case.ts';
-import type { StoragePlace } from '../../product/contracts/storage/storage-room.ts';
-import { storesContract, wholeStorageContract } from '../../product/contracts/storage/storage.contract.ts';
+import { systemClock } from '../../adapters/clock-system/system-clock.ts';
+import type { OpenEngine } from '../../adapters/storage-knex/engine.ts';
+import { knexStorage } from '../../adapters/storage-knex/knex-storage.ts';
+import { postgres } from '../../adapters/storage-knex/postgres.ts';
+import { postgresEngine } from '../../adapters/storage-knex/postgres/engine.ts';
+import type { PostgresOptions } from '../../adapters/storage-knex/postgres/options.ts';
+import type { Row } from '../../adapters/storage-knex/rows/row.ts';
+import { silentLog } from '../../core/ports/log.ts';
+import type { TaskQuery } from '../../core/ports/task-store.ts';
+import { anAgentId } from '../product/contracts/fixtures.ts';
+import { clusterOf } from '../product/contracts/storage/cluster-of.ts';
+import type { Teardown } from '../product/contracts/contract-case.ts';
+import type { StoragePlace } from '../product/contracts/storage/storage-room.ts';
+import { storesContract, wholeStorageContract } from '../product/contracts/storage/storage.contract.ts';
 import {
   closedBefore,
   emptySchema,
@@ -23,12 +23,12 @@ import {
   madeDatabases,
   postgresStorage,
   postgresSubject,
-} from '../storage-places/postgres-storage-place.ts';
-import { postgresServer } from '../storage-places/postgres-server.ts';
-import { boundedHistoryStep } from '../suites/bounded-history-step.ts';
-import { rejectedStep } from '../suites/rejected-step.ts';
-import { tokenUseStep } from '../suites/token-use-step.ts';
-import { usageStep } from '../suites/usage-step.ts';
+} from '../adapters/storage-places/postgres-storage-place.ts';
+import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
+import { boundedHistoryStep } from '../adapters/suites/bounded-history-step.ts';
+import { rejectedStep } from '../adapters/suites/rejected-step.ts';
+import { tokenUseStep } from '../adapters/suites/token-use-step.ts';
+import { usageStep } from '../adapters/suites/usage-step.ts';
 
 const server = await postgresServer();
 const databases = await madeDatabases(server);

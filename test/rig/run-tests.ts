@@ -4,12 +4,12 @@
  *
  *     npm run tap -- [OPTION...] [test/core/hub/load/one-batch.test.ts | test/core...]
  *
- * A folder means whatever ends in `.test.ts` under it; no word at all means all of `test`, without the folders of `npm run test:faults`.
- * What the tests write is in memory where there is room for it, which takes a third less of the processor than a disk; TMPDIR puts it
- * elsewhere.
+ * A folder means whatever ends in `.test.ts` under it; no word at all means all of `test`, without the folders of
+ * `npm run test:integration` and `npm run test:faults`. What the tests write is in memory where there is room for it, which takes a third
+ * less of the processor than a disk; TMPDIR puts it elsewhere.
  */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, statfsSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { compileTree } from './compile-tree.ts';
@@ -19,8 +19,9 @@ const LEAN_TESTS = join(import.meta.dirname, 'lean-tests.mjs');
 /** The options of node that the tests have, of who runs them; NODE_OPTIONS is that of tap itself. */
 const OWN_OPTIONS = 'AGENTCOM_TEST_NODE_OPTIONS';
 
-/** The folders of `npm run test:faults`: a third of the time of all tests. */
-const FAULTS = ['test/apps/durability', 'test/chaos', 'test/faults', 'test/fuzz', 'test/locks', 'test/moving'];
+/** What has a command of its own: over half of the time of all tests. */
+const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Readonly<Record<string, string>> };
+const APART = ['test:integration', 'test:faults'].flatMap((command) => scripts[command]?.match(/(?<= )test\/[a-z/]+(?= |$)/g) ?? []);
 
 /** Of Linux. */
 const MEMORY = '/dev/shm';
@@ -48,8 +49,8 @@ const ordinaryOf = (folder: string): readonly string[] =>
   readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = `${folder}/${entry.name}`;
     if (!entry.isDirectory()) return path.endsWith('.test.ts') ? [place(path)] : [];
-    if (FAULTS.includes(path)) return [];
-    return FAULTS.some((faults) => faults.startsWith(`${path}/`)) ? ordinaryOf(path) : [place(path)];
+    if (APART.includes(path)) return [];
+    return APART.some((apart) => apart.startsWith(`${path}/`)) ? ordinaryOf(path) : [place(path)];
   });
 const tests = given.some(isTest) ? [] : ordinaryOf('test');
 // Into a file or a pipe: a line for each file of tests, and at the end once more what failed.

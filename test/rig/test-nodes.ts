@@ -16,6 +16,7 @@ import { pathToFileURL } from 'node:url';
 const VERSIONS = ['22.16.0', '22', '24', '26'];
 const STORAGE = [
   'test/adapters/storage/storage-sqlite.test.ts',
+  'test/adapters/storage/storage-sqlite-bulk.test.ts',
   'test/adapters/storage/storage-sqlite-file.test.ts',
   'test/adapters/storage/storage-sqlite-faults.test.ts',
 ];

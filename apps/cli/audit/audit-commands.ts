@@ -24,7 +24,7 @@ interface ListOptions {
 export function addAudit(program: Command, action: Action): void {
   const audit = program
     .command('audit')
-    .description(`Print the audit log: who changed what, from where; the last ${LISTED_DEFAULT} entries unless told otherwise`)
+    .description(`Print the audit log: who changed what, from where; the last ${LISTED_DEFAULT} entries by default`)
     .option('-f, --follow', 'print new entries until interrupted')
     .option('--since <time>', 'only entries since this time, such as 7d (ago) or 2026-03-01', parsePast)
     .option('--after <number>', 'only entries after this number; 0: all', parseWhole)

@@ -42,7 +42,7 @@ export function agentFiles(env: Readonly<Record<string, string | undefined>>): A
   const file = (kind: string): string => join(folder, `${taskId}.${kind}`);
   const refuseGone = async (): Promise<void> => {
     if (!(await exists(folder))) throw gone(taskId, `${folder} no longer exists`);
-    if (await exists(file('stop'))) throw gone(taskId, 'its sidecar has been told to stop it');
+    if (await exists(file('stop'))) throw gone(taskId, 'a stop of it was requested');
   };
   return {
     taskId,

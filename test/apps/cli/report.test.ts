@@ -84,7 +84,7 @@ t.test('once the assignment is gone, started and progress exit with 6; a result 
     t.equal(ran.code, 6, argv.join(' '));
     t.match(
       ran.err,
-      /^agentcom: The assignment of task-00000000000000aa is gone: its sidecar has been told to stop it\. .* \(AC_ASSIGNMENT_GONE\)\n$/,
+      /^agentcom: The assignment of task-00000000000000aa is gone: a stop of it was requested\. .* \(AC_ASSIGNMENT_GONE\)\n$/,
     );
   }
   t.strictSame(await readdir(agent.folder), [`${ID}.stop`], 'nothing was written');

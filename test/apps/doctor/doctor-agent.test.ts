@@ -11,7 +11,7 @@ t.test('R13: dispatch is blocked while its checks fail, with the reason, and rel
   const world = await makeWorld(t);
   await world.startHub();
   const program = join(world.dir, 'agent-program');
-  await world.startSidecar('a1', { argv: [program, resolve(import.meta.dirname, '../durability/ledger-agent.mjs')] });
+  await world.startSidecar('a1', { argv: [program, resolve(import.meta.dirname, '../../durability/ledger-agent.mjs')] });
   const { task_id: id } = await world.api.tasks.submit({ description: 'waits for a program', metadata: { ms: 10 } });
   t.match(await world.api.tasks.get(id), { status: 'queued', waiting_for: { message: /until its checks pass \(program: There is no / } });
 

@@ -19,7 +19,7 @@ import { blocksOf, fileOf, readPage } from './page-blocks.ts';
 import { freePort } from '../app-world.ts';
 
 /** The commands that a run of this test cannot repeat, since it is part of them: `.ci/run` runs each. */
-const RUN_BY_CI = ['npm ci', 'npm run quickstart', 'npm test', 'npm run test:faults', 'npm run test:packed'];
+const RUN_BY_CI = ['npm ci', 'npm run quickstart', 'npm test', 'npm run test:integration', 'npm run test:faults', 'npm run test:packed'];
 /** What the config of the other machine reads. */
 const ELSEWHERE = { AGENTCOM_TOKEN: 'the-token-of-worker-2' };
 
@@ -139,7 +139,7 @@ t.test('its commands do what it says, in the order that it has them', async (t) 
     if (RUN_BY_CI.includes(command)) {
       t.match(ci, new RegExp(`^step ${command}$`, 'm'), `.ci/run runs: ${command}`);
     } else if (command === 'npm run check') {
-      t.match(scripts['check'], /typecheck.*lint.*build.*npm test.*test:faults.*test:packed/, command);
+      t.match(scripts['check'], /typecheck.*lint.*build.*npm test.*test:integration.*test:faults.*test:packed/, command);
     } else if (command.startsWith('npm run test:e2e ')) {
       t.match(scripts['test:e2e'], 'test/apps/e2e.ts', `${command}: minutes of other tests, see e2e.test.ts`);
     } else if (/^npm run (hub|sidecar)$/.test(command)) {

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import t from 'tap';
 import { TaskAborted, type WorkerOptions } from '../../../apps/worker/index.ts';
-import { tcpProxy } from '../durability/tcp-proxy.ts';
+import { tcpProxy } from '../../durability/tcp-proxy.ts';
 import { gate, workerRoom } from './worker-room.ts';
 
 /** Works until it is stopped. */

@@ -1,7 +1,7 @@
 /** What is done to a running world, at instants that only the seed and the world's progress decide. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RandomBits } from '../../product/twins/ids-seeded/seeded-random.ts';
-import type { TcpProxy } from '../../apps/durability/tcp-proxy.ts';
+import type { TcpProxy } from '../../durability/tcp-proxy.ts';
 import type { Absence } from './chaos-judge.ts';
 import { isAlive, runOf, uptimeSeconds } from './chaos-ledger.ts';
 import type { Program, ProgramEnd } from './chaos-program.ts';

@@ -1,7 +1,7 @@
 /** Real processes killed at random instants and networks cut, while tasks run: what `npm run chaos` does. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom } from '../../product/twins/ids-seeded/seeded-random.ts';
-import { tcpProxy } from '../../apps/durability/tcp-proxy.ts';
+import { tcpProxy } from '../../durability/tcp-proxy.ts';
 import type { TestEnd } from '../../apps/app-world.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';
 import {

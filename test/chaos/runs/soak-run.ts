@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom, type RandomBits } from '../../product/twins/ids-seeded/seeded-random.ts';
-import { tcpProxy } from '../../apps/durability/tcp-proxy.ts';
+import { tcpProxy } from '../../durability/tcp-proxy.ts';
 import type { HubTiming } from '../../../core/config/times.ts';
 import type { TestEnd } from '../../apps/app-world.ts';
 import type { BuiltTree } from '../../rig/built-tree.ts';

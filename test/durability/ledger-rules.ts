@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
-import type { LedgerLine } from '../app-world.ts';
+import type { LedgerLine } from '../apps/app-world.ts';
 
 /** No run had a second one of its assignment, and none of these tasks had two runs alive at the same time. */
 export function neverTwice(t: Test, ledger: readonly LedgerLine[], taskIds: readonly string[]): void {

@@ -1,10 +1,10 @@
 /** Submits to a hub that is killed again and again, and what became of them: R1 with real processes. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { seededRandom } from '../../product/twins/ids-seeded/seeded-random.ts';
-import type { HubClient } from '../../../apps/client/index.ts';
-import { hubClient } from '../../../apps/client/index.ts';
-import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
-import type { Program, World } from '../app-world.ts';
+import { seededRandom } from '../product/twins/ids-seeded/seeded-random.ts';
+import type { HubClient } from '../../apps/client/index.ts';
+import { hubClient } from '../../apps/client/index.ts';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import type { Program, World } from '../apps/app-world.ts';
 
 /** One submit, or one bulk of several tasks: each task's description names it and stands nowhere else. */
 export interface Submit {

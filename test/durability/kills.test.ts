@@ -5,9 +5,9 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import type { TaskDetail } from '../../../apps/client/index.ts';
+import type { TaskDetail } from '../../apps/client/index.ts';
 import { endsOf, neverTwice } from './ledger-rules.ts';
-import { makeWorld, type Program } from '../app-world.ts';
+import { makeWorld, type Program } from '../apps/app-world.ts';
 
 const LEDGER_AGENT = join(import.meta.dirname, 'ledger-agent.mjs');
 /** What the history of a task shows that nothing ever happened to. */

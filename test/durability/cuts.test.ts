@@ -6,10 +6,10 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import type { HistoryEntry } from '../../../apps/client/index.ts';
+import type { HistoryEntry } from '../../apps/client/index.ts';
 import { endsOf, isGone, lives, neverTwice } from './ledger-rules.ts';
 import { tcpProxy } from './tcp-proxy.ts';
-import { makeWorld } from '../app-world.ts';
+import { makeWorld } from '../apps/app-world.ts';
 
 const UNDISTURBED = ['submitted', 'eligible', 'assigned', 'accepted', 'woken', 'completed'];
 

@@ -1,14 +1,14 @@
 /**
  * Kills a hub with -9 at random moments under submits in flight, and counts what became of every submit it answered:
  *
- *     node --conditions=agentcom-source --import=tsx test/apps/durability/durability.ts --kills 100 [--seed TEXT]
+ *     node --conditions=agentcom-source --import=tsx test/durability/durability.ts --kills 100 [--seed TEXT]
  *
  * Exits with 1 unless nothing is missing, doubled or changed.
  */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { durabilityRun } from './durability-run.ts';
-import { makeWorld } from '../app-world.ts';
+import { makeWorld } from '../apps/app-world.ts';
 
 const IN_FLIGHT = 32;
 

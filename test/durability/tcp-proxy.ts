@@ -1,7 +1,7 @@
 /** A network between a sidecar and its hub that can be cut, refuse, or fall silent without closing anything. */
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
-import type { TestEnd } from '../app-world.ts';
+import type { TestEnd } from '../apps/app-world.ts';
 
 /** How long a sidecar may take to find out that its connection is dead and to begin another, milliseconds. */
 const CONNECTED_WITHIN_MS = 20_000;

@@ -1,7 +1,7 @@
 /** The short form of durability.ts, and that its judge sees what it must. */
 import t from 'tap';
 import { durabilityRun, judge } from './durability-run.ts';
-import { makeWorld } from '../app-world.ts';
+import { makeWorld } from '../apps/app-world.ts';
 
 t.test('R1: what was answered is there after kill -9, once, and a repeat finds it', async (t) => {
   const world = await makeWorld(t);
