@@ -67,10 +67,12 @@ const triggerOf = (kind: Kind): string => {
   return trigger(kind, steps, after === undefined ? '' : ` AND NEW.${after} IS NULL`);
 };
 
+const COLUMNS = ['recordBatch', ...KINDS, 'saveCounts', ...COUNTED.map(countOf), 'lastEvent'];
+
 /** Run once on a connection that saves so. */
 export const SAVE_AT_ONCE: readonly string[] = [
   `CREATE TEMP TRIGGER refuse_taken_key BEFORE UPDATE ON idempotency_keys BEGIN SELECT RAISE(ABORT, '${KEY_TAKEN}'); END`,
-  `CREATE TEMP VIEW saved_batch AS SELECT ${['recordBatch', ...KINDS, 'saveCounts', ...COUNTED.map(countOf), 'lastEvent'].map((column) => `NULL AS ${column}`).join(', ')}`,
+  `CREATE TEMP VIEW saved_batch AS SELECT ${COLUMNS.map((column) => `NULL AS ${column}`).join(', ')}`,
   trigger('recordBatch', stepWith('recordBatch', SQLITE_STATEMENTS.recordBatch)),
   ...KINDS.map(triggerOf),
   trigger('saveCounts', stepWith('saveCounts', SQLITE_STATEMENTS.saveCounts)),
@@ -89,50 +91,49 @@ export interface SaveBatch {
 }
 
 export function saveBatch(batchId: string, rows: SavedRows, counts: readonly CountChange[]): SaveBatch {
-  const [first, ...others] = divided(rows);
-  const values = [valuesOf(JSON.stringify(batchId), first, counts), ...others.map((part) => valuesOf(null, part, []))];
+  const values = divided(rows).map((part, nth) => (nth === 0 ? valuesOf(JSON.stringify(batchId), part, counts) : valuesOf(null, part, [])));
   return { sql: insertOf(values.length), parameters: (lastEvent) => values.flatMap((row) => [...row, lastEvent]) };
 }
 
-const WIDTH = KINDS.length + COUNTED.length + 3;
 const inserts = new Map<number, string>();
 
 /** The statement that inserts so many rows into the view. */
 function insertOf(rows: number): string {
   const known = inserts.get(rows);
   if (known !== undefined) return known;
-  const row = (nth: number): string => `(${Array.from({ length: WIDTH }, (_, column) => `?${nth * WIDTH + column + 1}`).join(', ')})`;
+  const row = (nth: number): string => `(${COLUMNS.map((_, column) => `?${nth * COLUMNS.length + column + 1}`).join(', ')})`;
   const text = `INSERT INTO saved_batch VALUES ${Array.from({ length: rows }, (_, nth) => row(nth)).join(', ')}`;
   inserts.set(rows, text);
   return text;
 }
 
+/** What a row of the view has of the batch: the rows of some kinds. */
+type Part = Partial<SavedRows>;
+
 /** The columns of a row of the view, without the last: the number of the newest event. */
-const valuesOf = (batchId: string | null, rows: SavedRows, counts: readonly CountChange[]): readonly (string | number | null)[] => [
+const valuesOf = (batchId: string | null, rows: Part, counts: readonly CountChange[]): readonly (string | number | null)[] => [
   batchId,
-  ...KINDS.map((kind) => (rows[kind].length === 0 ? null : parameterOf(kind, rows[kind]))),
+  ...KINDS.map((kind) => ((rows[kind]?.length ?? 0) === 0 ? null : parameterOf(kind, rows[kind]))),
   counts.length === 0 ? null : parameterOf('saveCounts', counts),
-  ...COUNTED.map((kind) => rows[kind].length),
+  ...COUNTED.map((kind) => rows[kind]?.length ?? 0),
 ];
 
 /** New tasks, and what is saved with each, in parts that are saved in this order; the last has the rest, which may refer to any of them. */
-function divided(rows: SavedRows): readonly [first: SavedRows, ...others: SavedRows[]] {
+function divided(rows: SavedRows): readonly Part[] {
   const { insertTasks, insertBodies, insertKeys, insertEvents, ...rest } = rows;
   const count = Math.ceil(insertTasks.length / NEW_TASKS_IN_ROW);
   if (count < 2) return [rows];
-  const none = Object.fromEntries(Object.keys(rest).map((kind) => [kind, []])) as unknown as typeof rest;
-  const part = (nth: number): SavedRows => {
+  return Array.from({ length: count }, (_, nth) => {
     const of = <R>(all: readonly R[]): readonly R[] =>
       all.slice(Math.floor((all.length * nth) / count), Math.floor((all.length * (nth + 1)) / count));
-    return {
-      ...(nth === count - 1 ? rest : none),
+    const part = {
       insertTasks: of(insertTasks),
       insertBodies: of(insertBodies),
       insertKeys: of(insertKeys),
       insertEvents: of(insertEvents),
     };
-  };
-  return [part(0), ...Array.from({ length: count - 1 }, (_, before) => part(before + 1))];
+    return nth === count - 1 ? { ...rest, ...part } : part;
+  });
 }
 
 const isRaised = (thrown: unknown, text: string): boolean =>

@@ -1,13 +1,12 @@
 /** Many new tasks at once in SQLite: one statement with several rows of the view that saves a batch. */
-import path from 'node:path';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { NEW_TASKS_IN_ROW } from '../../../adapters/storage-knex/sqlite/save.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Changes } from '../../../core/ports/task-store.ts';
-import { STORE_FAULTS, statementFaults } from '../../faults/rig/statement-faults.ts';
+import { faultyStorage } from '../../faults/rig/faulty-storage.ts';
+import { STORE_FAULTS } from '../../faults/rig/statement-faults.ts';
 import { aKey, anEvent, aTask, aTaskId, inserting, updating } from '../../product/contracts/fixtures.ts';
 import { commit, failsWith } from '../../product/contracts/storage/storage-room.ts';
-import { closedAfter, emptyFolder, sqliteStorage } from '../storage-places/sqlite-storage-place.ts';
 
 const TASKS = 2 * NEW_TASKS_IN_ROW + 1;
 
@@ -20,16 +19,8 @@ function bulk(nth: number): Changes {
   return { ...inserting(...tasks), updated, events: tasks.map(({ id }) => anEvent({ taskId: id })), keys };
 }
 
-async function openStorage(t: Test) {
-  const statements = statementFaults();
-  t.teardown(() => statements.remove());
-  const storage = closedAfter(t, sqliteStorage(path.join(await emptyFolder(t), 'agentcom.db')));
-  await storage.open();
-  return { statements, storage };
-}
-
 t.test('R1: whatever statement fails, all tasks of a bulk are there or none', async (t) => {
-  const { statements, storage } = await openStorage(t);
+  const { statements, storage } = await faultyStorage(t);
   let bulks = 0;
   for (const fault of STORE_FAULTS)
     for (let nth = 1, isMet = true; isMet; nth += 1) {
@@ -50,7 +41,7 @@ t.test('R1: whatever statement fails, all tasks of a bulk are there or none', as
 });
 
 t.test('a task or a key in the last row of a bulk was saved before', async (t) => {
-  const { storage } = await openStorage(t);
+  const { storage } = await faultyStorage(t);
   const { inserted, events, keys, ...rest } = bulk(1);
   const lastOf = <T>(all: readonly T[]): readonly T[] => all.slice(-1);
   await commit(storage, { ...inserting(aTask({ id: aTaskId(1) })), keys: [aKey({ ...keys.at(-1), taskIds: [aTaskId(1)] })] });

@@ -15,7 +15,7 @@ import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { aBody, anEvent, aTask, aTaskId, changes, inserting } from '../../product/contracts/fixtures.ts';
 import { commit, failsWith } from '../../product/contracts/storage/storage-room.ts';
-import { statementFaults } from '../../faults/rig/statement-faults.ts';
+import { faultyStorage } from '../../faults/rig/faulty-storage.ts';
 import { closedAfter, emptyFolder, otherProgram, sqliteStorage, testedDriver } from '../storage-places/sqlite-storage-place.ts';
 import { NO_ROWS } from '../suites/no-rows.ts';
 
@@ -38,15 +38,6 @@ function failingConnection(failAt: number, code: string) {
     finalize: async () => undefined,
   };
   return { connection, statements };
-}
-
-/** An open storage, each of whose statements can be made to fail. */
-async function faultyStorage(t: Test) {
-  const statements = statementFaults();
-  t.teardown(() => statements.remove());
-  const storage = closedAfter(t, sqliteStorage(path.join(await emptyFolder(t), 'agentcom.db')));
-  await storage.open();
-  return { statements, storage };
 }
 
 t.test('each statement of a transaction failing in turn', async (t) => {
