@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { HistoryEntry } from '../../apps/client/index.ts';
+import { atWorkIn } from './at-work.ts';
 import { endsOf, isGone, lives, neverTwice } from './ledger-rules.ts';
 import { tcpProxy } from './tcp-proxy.ts';
 import { makeWorld } from '../apps/app-world.ts';
@@ -22,13 +23,7 @@ const proxy = await tcpProxy(t, world.port);
 const throughProxy = { hubUrl: `ws://127.0.0.1:${proxy.port}/ws`, extra: 'slots: 4' };
 await world.startSidecar('a1', throughProxy);
 
-/** Submits a task and waits until its agent is at work; answers its id and the agent's pid. */
-async function atWork(description: string, metadata: Readonly<Record<string, unknown>> = {}): Promise<{ id: string; pid: number }> {
-  const { task_id: id } = await api.tasks.submit({ description, metadata, needed_capabilities: ['code'] });
-  await world.event(id, ['woken']);
-  const { pid } = await world.ledgerLine(id, 'start');
-  return { id, pid };
-}
+const atWork = atWorkIn(world);
 
 async function endsUndisturbed(t: Test, { id, pid }: { readonly id: string; readonly pid: number }): Promise<void> {
   await world.event(id, ['completed', 'dead_lettered']);

@@ -6,6 +6,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { TaskDetail } from '../../apps/client/index.ts';
+import { atWorkIn } from './at-work.ts';
 import { endsOf, neverTwice } from './ledger-rules.ts';
 import { makeWorld, type Program } from '../apps/app-world.ts';
 
@@ -19,13 +20,7 @@ const { api } = world;
 let hub: Program = await world.startHub();
 let sidecar: Program = await world.startSidecar('a1', { extra: 'slots: 8' });
 
-/** Submits a task and waits until its agent is at work; answers its id and the agent's pid. */
-async function atWork(description: string, metadata: Readonly<Record<string, unknown>> = {}): Promise<{ id: string; pid: number }> {
-  const { task_id: id } = await api.tasks.submit({ description, metadata, needed_capabilities: ['code'] });
-  await world.event(id, ['woken']);
-  const { pid } = await world.ledgerLine(id, 'start');
-  return { id, pid };
-}
+const atWork = atWorkIn(world);
 
 /** Waits for the task's end, which must be the only one, by the first assignment and by this run. */
 async function endsUndisturbed(t: Test, { id, pid }: { readonly id: string; readonly pid: number }): Promise<void> {
