@@ -25,6 +25,8 @@ const READ_MAX = 8_192;
 /** Tasks of a lane that are read at once to be given out later, divided by the number of requirements. */
 const READ_AHEAD = 512;
 
+const NONE: ReadonlyMap<TaskId, Task> = new Map();
+
 interface Lane {
   /** In the order in which they are given out. */
   tasks: Task[];
@@ -137,24 +139,24 @@ export class ReadyQueueCache {
     return ids;
   }
 
-  /** Takes over what was committed. */
+  /** Takes over what was committed. A new task is in no lane, so that only changed ones are looked for. */
   takeChanges({ inserted, updated }: Changes): void {
     if (this.#queues === null) return;
-    const changed = new Map<TaskId, Task>();
-    for (const { task } of inserted) changed.set(task.id, task);
-    for (const { task } of updated) changed.set(task.id, task);
-    this.#removeAll(changed.keys());
-    for (const task of changed.values()) if (isWaiting(task)) this.#insert(task);
+    for (const { task } of inserted) if (isWaiting(task)) this.#insert(task);
+    this.#removeAll(updated);
+    // Few changes let a task wait again.
+    const last = updated.some(({ task }) => isWaiting(task)) ? new Map(updated.map(({ task }) => [task.id, task])) : NONE;
+    for (const task of last.values()) if (isWaiting(task)) this.#insert(task);
     this.#keepBounds();
   }
 
   /** Those of a lane together: most are its first, and each removal of its own would move all the others. */
-  #removeAll(ids: Iterable<TaskId>): void {
+  #removeAll(changed: Changes['updated']): void {
     const removed = new Map<Lane, Set<Task>>();
-    for (const id of ids) {
-      const placed = this.#placed.get(id);
+    for (const { task } of changed) {
+      const placed = this.#placed.get(task.id);
       if (placed === undefined) continue;
-      this.#placed.delete(id);
+      this.#placed.delete(task.id);
       const ofLane = removed.get(placed.lane);
       if (ofLane === undefined) removed.set(placed.lane, new Set([placed.task]));
       else ofLane.add(placed.task);
