@@ -11,7 +11,7 @@ import {
   TASK_COLUMNS,
   type Columns,
 } from '../rows/columns.ts';
-import type { CountingStatementName, StatementName } from '../statements.ts';
+import type { StatementName } from '../statements.ts';
 
 /** Of a row that is an array: its columns in the order of their places. */
 const PLACES = {
@@ -37,7 +37,7 @@ const FIELDS = new Map<string, readonly string[]>(
 );
 
 /** The text of a statement's parameter. */
-export function parameterOf(statement: StatementName | CountingStatementName, parameter: unknown): string {
+export function parameterOf(statement: string, parameter: unknown): string {
   const fields = FIELDS.get(statement);
   if (fields === undefined) return JSON.stringify(parameter);
   const rows = parameter as readonly Readonly<Record<string, unknown>>[];

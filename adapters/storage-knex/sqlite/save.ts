@@ -8,6 +8,7 @@ import type { CountChange, SavedRows } from '../engine.ts';
 import type { SqliteConnection } from './connection.ts';
 import { sqliteCodeOf } from './failures.ts';
 import { parameterOf } from './parameters.ts';
+import { GROUP_STATEMENTS, groupsMax, groupsOf } from './row-groups.ts';
 import { INSERT_NUMBERED_EVENTS, SQLITE_STATEMENTS } from './statements.ts';
 
 /** What is raised where a task or an event that was to be new was there before: nothing was saved. */
@@ -19,7 +20,10 @@ const NEVER_INSERTED = 'agentcom: a changed task was never inserted';
 const KEY_TAKEN = 'agentcom: an idempotency key was saved before';
 
 /** Kept results are rare, and never saved so. */
-type Kind = Exclude<keyof SavedRows, 'saveKept' | 'dropKept'>;
+type RowKind = Exclude<keyof SavedRows, 'saveKept' | 'dropKept'>;
+/** Rows of these kinds may be given as groups instead (row-groups.ts). */
+const GROUPS_OF = { insertTaskGroups: 'insertTasks', updateTaskGroups: 'updateTasks', insertEventGroups: 'insertEvents' } as const;
+type Kind = RowKind | keyof typeof GROUPS_OF;
 
 /** The statement that saves the rows of each kind, and what is raised unless it saves them all. */
 const STATEMENTS: Readonly<Record<Kind, readonly [text: string, raised?: string]>> = {
@@ -34,12 +38,15 @@ const STATEMENTS: Readonly<Record<Kind, readonly [text: string, raised?: string]
   saveStops: [SQLITE_STATEMENTS.saveStops],
   insertKeys: [SQLITE_STATEMENTS.insertKeys],
   insertEvents: [INSERT_NUMBERED_EVENTS, REPEATED],
+  insertTaskGroups: [GROUP_STATEMENTS.insertTasks, REPEATED],
+  updateTaskGroups: [GROUP_STATEMENTS.updateTasks, NEVER_INSERTED],
+  insertEventGroups: [GROUP_STATEMENTS.insertEvents, REPEATED],
 };
 const KINDS = Object.keys(STATEMENTS) as readonly Kind[];
 
-/** Whose rows must all be saved: their numbers are given too, as SQLite would parse the rows once more to count them. */
-const COUNTED = KINDS.filter((kind) => STATEMENTS[kind][1] !== undefined);
-const countOf = (kind: Kind): string => `${kind}Count`;
+/** Whose rows must all be saved, as rows or as groups: their numbers are given too, as SQLite would parse the rows once more to count them. */
+const COUNTED = Object.values(GROUPS_OF);
+const countOf = (kind: Kind): string => `${kind in GROUPS_OF ? GROUPS_OF[kind as keyof typeof GROUPS_OF] : kind}Count`;
 
 /** `text` as a step of a trigger: it reads its column of the new row where it would read its parameter. */
 const stepWith = (column: string, text: string): string => `${text.replaceAll('?1', `NEW.${column}`).replaceAll('?2', 'NEW.lastEvent')};`;
@@ -54,10 +61,11 @@ const trigger = (column: string, steps: string, also = ''): string =>
 
 /**
  * Kinds that may have the same row: the first is saved before the second, by the second's trigger where both have rows. SQLite does not say
- * in which order triggers run.
+ * in which order triggers grp.
  */
 const IN_ORDER: readonly (readonly [first: Kind, second: Kind])[] = [
   ['insertTasks', 'updateTasks'],
+  ['insertTaskGroups', 'updateTaskGroups'],
   ['clearStops', 'saveStops'],
 ];
 const triggerOf = (kind: Kind): string => {
@@ -111,12 +119,29 @@ function insertOf(rows: number): string {
 type Part = Partial<SavedRows>;
 
 /** The columns of a row of the view, without the last: the number of the newest event. */
-const valuesOf = (batchId: string | null, rows: Part, counts: readonly CountChange[]): readonly (string | number | null)[] => [
-  batchId,
-  ...KINDS.map((kind) => ((rows[kind]?.length ?? 0) === 0 ? null : parameterOf(kind, rows[kind]))),
-  counts.length === 0 ? null : parameterOf('saveCounts', counts),
-  ...COUNTED.map((kind) => rows[kind]?.length ?? 0),
-];
+const valuesOf = (batchId: string | null, rows: Part, counts: readonly CountChange[]): readonly (string | number | null)[] => {
+  const given = givenRows(rows);
+  return [
+    batchId,
+    ...KINDS.map((kind) => ((given[kind]?.length ?? 0) === 0 ? null : parameterOf(kind, given[kind]))),
+    counts.length === 0 ? null : parameterOf('saveCounts', counts),
+    ...COUNTED.map((kind) => rows[kind]?.length ?? 0),
+  ];
+};
+
+/** As groups where that is less. New and changed tasks are both rows or both groups, as the first are saved before the second. */
+function givenRows(rows: Part): Partial<Readonly<Record<Kind, readonly unknown[]>>> {
+  const { insertTasks = [], updateTasks = [], insertEvents = [], ...others } = rows;
+  const taskGroupsMax = groupsMax(insertTasks.length + updateTasks.length);
+  const insertTaskGroups = groupsOf('insertTasks', insertTasks, taskGroupsMax);
+  const updateTaskGroups = insertTaskGroups && groupsOf('updateTasks', updateTasks, taskGroupsMax - insertTaskGroups.length);
+  const insertEventGroups = groupsOf('insertEvents', insertEvents, groupsMax(insertEvents.length));
+  return {
+    ...others,
+    ...(updateTaskGroups === null ? { insertTasks, updateTasks } : { insertTaskGroups: insertTaskGroups ?? [], updateTaskGroups }),
+    ...(insertEventGroups === null ? { insertEvents } : { insertEventGroups }),
+  };
+}
 
 /** New tasks, and what is saved with each, in parts that are saved in this order; the last has the rest, which may refer to any of them. */
 function divided(rows: SavedRows): readonly Part[] {

@@ -27,7 +27,7 @@ t.test('R1: whatever statement fails, all tasks of a bulk are there or none', as
       const batchId = `${fault} ${nth}`;
       statements.fault = fault;
       statements.count.arm({ nth, lasting: false });
-      const [outcome] = await Promise.allSettled([storage.tasks.transact(batchId, (unit) => unit.save(bulk(bulks)))]);
+      const [outcome] = await Promise.allSettled([storage.tasks.transact(batchId, (unit) => unit.save(bulk(bulks), true))]);
       isMet = statements.count.isMet;
       statements.count.mend();
       const isCommitted = await storage.tasks.committed(batchId);
