@@ -1,7 +1,6 @@
 /** A cache of the bodies of tasks that were submitted a moment ago or are given out next, while nobody else writes the database. A body never changes. */
 import type { TaskId } from '../../../core/domain/ids.ts';
 import { isEnded, bodyCharacters, type Task, type TaskBody } from '../../../core/domain/task/task.ts';
-import type { Changes } from '../../../core/ports/task-store.ts';
 import { TwoGenerations } from './two-generations.ts';
 
 /** What is kept, in characters; the oldest are evicted. */
@@ -31,16 +30,21 @@ export class BodyCache {
     return Math.min(AHEAD_MAX, Math.floor(AHEAD_CHARACTERS / this.#typical));
   }
 
+  /** Takes in a body that is not here. */
   take(id: TaskId, body: TaskBody): void {
     const characters = BODY_CHARACTERS + bodyCharacters(body);
-    this.#kept.set(id, { body, characters });
+    this.#kept.add(id, { body, characters });
     this.#typical = Math.max(characters, (this.#typical * 7 + characters) / 8);
   }
 
-  /** Takes over what was committed: new ones are wanted soon, those that were given out are not. */
-  takeChanges({ inserted, updated }: Changes): void {
-    for (const { task, body } of inserted) if (mayBeGiven(task)) this.take(task.id, body);
-    for (const { task } of updated) if (!mayBeGiven(task)) this.#kept.delete(task.id);
+  /** Takes over the body of a new task. */
+  takeNew(task: Task, body: TaskBody): void {
+    if (mayBeGiven(task)) this.take(task.id, body);
+  }
+
+  /** Takes over a changed task: what was given out is not wanted soon. */
+  takeChanged(task: Task): void {
+    if (!mayBeGiven(task)) this.#kept.delete(task.id);
   }
 
   clear(): void {

@@ -139,13 +139,17 @@ export class ReadyQueueCache {
     return ids;
   }
 
-  /** Takes over what was committed. A new task is in no lane, so that only changed ones are looked for. */
-  takeChanges({ inserted, updated }: Changes): void {
+  /** Takes over a new task. False: it waits behind all that is kept, and is read before it is given out. `takeChanged` follows. */
+  takeNew(task: Task): boolean {
+    return this.#queues === null || !isWaiting(task) || this.#insert(task);
+  }
+
+  /** Takes over tasks that changed, of those that waited before or wait now. */
+  takeChanged(changed: Changes['updated']): void {
     if (this.#queues === null) return;
-    for (const { task } of inserted) if (isWaiting(task)) this.#insert(task);
-    this.#removeAll(updated);
+    this.#removeAll(changed);
     // Few changes let a task wait again.
-    const last = updated.some(({ task }) => isWaiting(task)) ? new Map(updated.map(({ task }) => [task.id, task])) : NONE;
+    const last = changed.some(({ task }) => isWaiting(task)) ? new Map(changed.map(({ task }) => [task.id, task])) : NONE;
     for (const task of last.values()) if (isWaiting(task)) this.#insert(task);
     this.#keepBounds();
   }
@@ -169,7 +173,8 @@ export class ReadyQueueCache {
     }
   }
 
-  #insert(task: Task): void {
+  /** False: it waits behind all that is kept of its lane. */
+  #insert(task: Task): boolean {
     const requirement = waitingRequirement(task);
     const key = requirementKey(requirement);
     let queue = this.#queues?.get(key);
@@ -179,7 +184,8 @@ export class ReadyQueueCache {
       this.#queues?.set(key, queue);
     }
     const lane = queue.lanes[priorityRank(task.priority)] ?? null;
-    if (lane === null || (lane.until !== null && compareByAge(task, lane.until) > 0)) return;
+    if (lane === null) return true;
+    if (lane.until !== null && compareByAge(task, lane.until) > 0) return false;
     const place = placeOf(lane.tasks, task);
     if (place === lane.tasks.length) lane.tasks.push(task);
     else lane.tasks.splice(place, 0, task);
@@ -188,6 +194,7 @@ export class ReadyQueueCache {
       for (const { id } of lane.tasks.splice(LANE_TASKS_MAX / 2)) this.#placed.delete(id);
       lane.until = lane.tasks.at(-1) ?? null;
     }
+    return true;
   }
 
   #laneOf(task: Task): Lane | null {

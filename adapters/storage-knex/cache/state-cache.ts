@@ -5,7 +5,8 @@
  */
 import type { Agent } from '../../../core/domain/agent/agent.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
-import { isEnded, type Task } from '../../../core/domain/task/task.ts';
+import { isWaiting } from '../../../core/domain/task/claimable.ts';
+import { isEnded, type Task, type TaskBody } from '../../../core/domain/task/task.ts';
 import type { Changes, HeldCount } from '../../../core/ports/task-store.ts';
 import { BodyCache } from './body-cache.ts';
 import { ReadyQueueCache } from './ready-queue-cache.ts';
@@ -40,24 +41,27 @@ export class StateCache {
 
   /** Takes over what a transaction read before it saved anything. */
   takeRead(tasks: readonly Task[], counts: readonly HeldCount[]): void {
-    for (const task of tasks) if (!isEnded(task) && this.#tasks.get(task.id) === undefined) this.#tasks.set(task.id, task);
+    for (const task of tasks) if (!isEnded(task) && this.#tasks.get(task.id) === undefined) this.#tasks.add(task.id, task);
     for (const { agentId, held } of counts) this.#held.set(agentId, held);
     evict(this.#held, AGENTS_MAX);
   }
 
   /** Takes over what was committed. */
-  take(changes: Changes): void {
-    const { inserted, updated, agents, stopsSet, stopsCleared } = changes;
-    this.readyQueue.takeChanges(changes);
-    this.bodies.takeChanges(changes);
-    if (inserted.some(({ task }) => task.dependsOn.length > 0)) this.hasDependencies = true;
-    for (const { task } of inserted) this.#takeTask(task, this.#tasks.get(task.id) ?? null);
-    for (const { task } of updated) {
+  take({ inserted, updated, agents, stopsSet, stopsCleared }: Changes): void {
+    for (const { task, body } of inserted) this.#takeNew(task, body);
+    const moved: Changes['updated'][number][] = [];
+    for (const change of updated) {
+      const { task } = change;
       const before = this.#tasks.get(task.id);
       // Whose it was before is not known.
       if (before === undefined) this.#held.clear();
+      // One that was assigned is not among those that wait, and its body was dropped.
+      const wasAssigned = before?.status === 'assigned';
+      if (!wasAssigned) this.bodies.takeChanged(task);
+      if (!wasAssigned || isWaiting(task)) moved.push(change);
       this.#takeTask(task, before ?? null);
     }
+    this.readyQueue.takeChanged(moved);
     for (const { agentId } of [...stopsSet, ...stopsCleared]) this.#held.delete(agentId);
     for (const agent of agents) {
       this.#agents.delete(agent.id);
@@ -72,6 +76,14 @@ export class StateCache {
       this.#agents.delete(id);
       this.#held.delete(id);
     }
+  }
+
+  #takeNew(task: Task, body: TaskBody): void {
+    if (task.dependsOn.length > 0) this.hasDependencies = true;
+    this.bodies.takeNew(task, body);
+    if (!this.readyQueue.takeNew(task)) return;
+    this.#addHeld(holderOf(task), 1);
+    if (!isEnded(task)) this.#tasks.add(task.id, task);
   }
 
   #takeTask(task: Task, before: Task | null): void {

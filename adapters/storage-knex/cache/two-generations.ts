@@ -24,6 +24,11 @@ export class TwoGenerations<K, V> {
   set(key: K, value: V): void {
     const replaced = this.#young.get(key);
     if (replaced !== undefined) this.#youngSize -= this.#sizeOf(replaced);
+    this.add(key, value);
+  }
+
+  /** As `set` of a key that has no value, without looking for one: in a large map that takes as long as all else. */
+  add(key: K, value: V): void {
     const size = this.#sizeOf(value);
     if (this.#youngSize + size > this.#youngMax) {
       this.#old = this.#young;

@@ -13,16 +13,8 @@ import type { Requirement, Task, TaskBody } from '../../../domain/task/task.ts';
 import type { Change } from '../../../domain/transitions/change.ts';
 import { AgentcomError } from '../../../errors/agentcom-error.ts';
 import type { Digest } from '../../../ports/chance.ts';
-import type {
-  Changes,
-  HeldCount,
-  Holding,
-  IdempotencyName,
-  IdempotencyRecord,
-  KeptKey,
-  Loaded,
-  StoreUnit,
-} from '../../../ports/task-store.ts';
+import type { Changes, HeldCount, Holding, KeptKey, Loaded, StoreUnit } from '../../../ports/task-store.ts';
+import { BatchKeys } from './batch-keys.ts';
 import type { Outgoing } from './commands.ts';
 import { groupedByTask } from './events-by-task.ts';
 import { distinctRequirements, isReady, readyOf } from './ready-tasks.ts';
@@ -58,7 +50,6 @@ export class Batch {
   readonly #held = new Map<AgentId, Set<TaskId>>();
   readonly #stops = new Map<AgentId, Map<string, PendingStop>>();
   readonly #tombstones = new Map<TaskId, Tombstone>();
-  readonly #keys = new Map<string, IdempotencyRecord>();
   readonly #bodies = new Map<TaskId, TaskBody>();
 
   readonly #inserted = new Set<TaskId>();
@@ -73,7 +64,6 @@ export class Batch {
   readonly #keptDropped = new Map<string, KeptKey>();
   readonly #stopsSet = new Map<string, PendingStop>();
   readonly #stopsCleared = new Map<string, PendingStop>();
-  readonly #newKeys: IdempotencyRecord[] = [];
   /** By how much each agent's taken slots changed. */
   readonly #slotDeltas = new Map<AgentId, number>();
   /** Taken slots by agent, as counted in the store before the batch. */
@@ -82,13 +72,13 @@ export class Batch {
   readonly #queuedBefore = new Set<TaskId>();
 
   readonly #digest: Digest;
-  /** Keys were not looked up: `save` fails if one of them is not new. */
-  readonly #assumesNewKeys: boolean;
+  readonly keys: BatchKeys;
 
+  /** `assumesNewKeys`: idempotency keys are not looked up. */
   constructor(unit: StoreUnit, digest: Digest, assumesNewKeys = false) {
     this.unit = unit;
     this.#digest = digest;
-    this.#assumesNewKeys = assumesNewKeys;
+    this.keys = new BatchKeys(assumesNewKeys);
     this.nowMs = unit.nowMs;
   }
 
@@ -97,7 +87,7 @@ export class Batch {
     for (const task of loaded.tasks ?? []) if (!this.#tasks.has(task.id)) this.#tasks.set(task.id, task);
     for (const tombstone of loaded.tombstones ?? []) this.#tombstones.set(tombstone.id, tombstone);
     for (const agent of loaded.agents ?? []) if (!this.#agents.has(agent.id)) this.#agents.set(agent.id, agent);
-    for (const key of loaded.keys ?? []) this.#keys.set(keyOf(key), key);
+    for (const key of loaded.keys ?? []) this.keys.load(key);
   }
 
   /** Adds rows that were read without a lock. This batch changes none of them and assigns nothing to these agents. */
@@ -144,26 +134,6 @@ export class Batch {
   /** The agent, also if it was read without a lock. */
   agentSnapshot(id: AgentId): Agent | undefined {
     return this.#agents.get(id) ?? this.#unlockedAgents.get(id);
-  }
-
-  /** The keys that must be looked up before the commands run. */
-  keysToLoad(names: readonly IdempotencyName[]): readonly IdempotencyName[] {
-    return this.#assumesNewKeys ? [] : names;
-  }
-
-  /** For an answer that saves no key, so that `save` cannot find out whether it is new. Fails with `AC_STORE_RETRY` if it was not looked up. */
-  requireKeysLoaded(): void {
-    if (!this.#assumesNewKeys) return;
-    throw new AgentcomError('AC_STORE_RETRY', 'Cannot refuse a submit whose idempotency key was not looked up. Look it up first.');
-  }
-
-  key(name: IdempotencyName): IdempotencyRecord | undefined {
-    return this.#keys.get(keyOf(name));
-  }
-
-  addKey(record: IdempotencyRecord): void {
-    this.#keys.set(keyOf(record), record);
-    this.#newKeys.push(record);
   }
 
   /** The live assignments of an agent whose holdings were added, as they are now. */
@@ -357,7 +327,7 @@ export class Batch {
       agents: [...this.#dirtyAgents].flatMap((id) => this.#agents.get(id) ?? []),
       stopsSet: [...this.#stopsSet.values()],
       stopsCleared: [...this.#stopsCleared.values()],
-      keys: this.#newKeys,
+      keys: this.keys.added,
       mail: this.mail,
     };
   }
@@ -392,8 +362,6 @@ export class Batch {
   }
 }
 
-/** No key has a line break. */
-const keyOf = (name: IdempotencyName): string => `${name.owner}\n${name.key}`;
 /** The key of an assignment, of its stop and of its kept result. */
 const stopKey = (stop: Pick<PendingStop, 'agentId' | 'taskId' | 'generation'>): string =>
   `${stop.agentId} ${stop.taskId} ${stop.generation}`;

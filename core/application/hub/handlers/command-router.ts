@@ -49,7 +49,7 @@ export async function loadBatch(batch: Batch, commands: readonly Command[], cont
   const holders = new Set([...names.holders, ...hubs.agentIds]);
   const [loaded, unlocked] = await Promise.all([
     unit.load({
-      keys: batch.keysToLoad(names.keys),
+      keys: batch.keys.toLoad(names.keys),
       agents: [...names.agents, ...assignees],
       tasks: [...names.tasks],
       holders: [...holders],
@@ -229,7 +229,7 @@ const confirmsStops = (from: Reporter, roster: Roster): boolean => {
 
 /** Reads the tasks of known idempotency keys, and the tombstones of removed tasks that a retried one depends on. */
 async function readReferenced(batch: Batch, { keys, retried }: RowNames): Promise<void> {
-  const ofKeys = keys.flatMap((name) => batch.key(name)?.taskIds ?? []);
+  const ofKeys = keys.flatMap((name) => batch.keys.get(name)?.taskIds ?? []);
   const ofRetries = [...retried].flatMap((id) => batch.task(id)?.dependsOn ?? []);
   const missing = [...ofKeys, ...ofRetries].filter((id) => batch.task(id) === undefined);
   if (missing.length > 0) batch.addUnlocked(await batch.unit.read({ tasks: missing }));

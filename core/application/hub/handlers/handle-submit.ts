@@ -8,7 +8,7 @@ import type { PushAnswer, PushCommand, SubmitAnswer, SubmitCommand, SubmittedTas
 export function handleSubmit(batch: Batch, command: SubmitCommand): SubmitAnswer {
   const { idempotency, submittedBy } = command;
   if (idempotency !== null) {
-    const known = batch.key({ owner: submittedBy, key: idempotency.key });
+    const known = batch.keys.get({ owner: submittedBy, key: idempotency.key });
     if (known !== undefined) {
       if (known.digest !== idempotency.digest) return { kind: 'idempotency_mismatch' };
       const tasks = known.taskIds.map((id) => batch.taskSnapshot(id)).filter((task) => task !== undefined);
@@ -17,12 +17,12 @@ export function handleSubmit(batch: Batch, command: SubmitCommand): SubmitAnswer
   }
   const refusal = refusalOf(batch, command);
   if (refusal !== null) {
-    if (idempotency !== null) batch.requireKeysLoaded();
+    if (idempotency !== null) batch.keys.requireLoaded();
     return refusal;
   }
   const tasks = command.drafts.map((draft) => insert(batch, draft, submittedBy));
   if (idempotency !== null) {
-    batch.addKey({ owner: submittedBy, ...idempotency, taskIds: tasks.map((task) => task.id), createdAtMs: batch.nowMs });
+    batch.keys.add({ owner: submittedBy, ...idempotency, taskIds: tasks.map((task) => task.id), createdAtMs: batch.nowMs });
   }
   return { kind: 'submitted', tasks };
 }
