@@ -254,6 +254,12 @@ t.test('R1 J1: idempotency: the same key gives the same task, also within one ba
   t.equal((await rig.queue.do(keyed('d1'))).kind, 'repeated');
   t.equal((await rig.queue.do(keyed('d2'))).kind, 'idempotency_mismatch');
   t.equal((await rig.queue.do({ ...keyed('d2'), submittedBy: 'tok-2' })).kind, 'submitted', "another token's key is another key");
+
+  const inOneBatch = ['tok-3', 'tok-4', 'tok-3', 'tok-4'].map((submittedBy) => rig.queue.do({ ...keyed('d3'), submittedBy }));
+  const [three, four, threeAgain, fourAgain] = (await Promise.all(inOneBatch)).map((one) => ('tasks' in one ? one.tasks[0]?.id : null));
+  t.equal(threeAgain, three);
+  t.equal(fourAgain, four);
+  t.not(three, four, 'within one batch too');
 });
 
 t.test('R1 J1: a key is looked up when it may be known: at once for whoever is refused, and for a while after a known one', async (t) => {
