@@ -5,7 +5,6 @@
 import { spawn } from 'node:child_process';
 import { appendFileSync, closeSync, existsSync, renameSync, watch, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 
 const { AGENTCOM_TASK_ID: taskId = 'task', AGENTCOM_RESULTS_DIR: resultsDir = '.' } = process.env;
 const [behaviour = 'succeeds'] = process.argv.slice(2);
@@ -238,14 +237,26 @@ const methods = {
   },
 };
 
-createInterface({ input: process.stdin })
-  .on('line', (line) => {
-    const { id, method, params, result } = JSON.parse(line);
-    note(method ?? `answer ${JSON.stringify(result)}`);
-    if (method !== undefined) methods[method]?.(id, params);
-    else if (id === 'ask-1') succeed();
+const hear = (line) => {
+  const { id, method, params, result } = JSON.parse(line);
+  note(method ?? `answer ${JSON.stringify(result)}`);
+  if (method !== undefined) methods[method]?.(id, params);
+  else if (id === 'ask-1') succeed();
+};
+
+// Not by node:readline, which ends lines at U+2028 too.
+let unread = '';
+process.stdin
+  .setEncoding('utf8')
+  .on('data', (text) => {
+    const [first, ...others] = text.split('\n');
+    unread += first;
+    for (const next of others) {
+      hear(unread);
+      unread = next;
+    }
   })
-  .on('close', () => {
+  .on('end', () => {
     note('end of input');
     if (!hasFailed) process.exit(0);
   });

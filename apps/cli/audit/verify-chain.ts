@@ -1,7 +1,6 @@
 /** Reads the audit log of a hub, or an export of it, and verifies its chain. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { ChainReader, type VerifiedChain } from '../../../core/application/doctor/chain-reader.ts';
 import { AUDIT_START, type AuditEntry, type AuditPlace } from '../../../core/domain/audit/audit-entry.ts';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
@@ -9,6 +8,8 @@ import type { AuditEntryJson, AuditPageJson, HubClient } from '../../client/inde
 
 /** Entries of a page. */
 const PAGE = 500;
+/** Of an exported entry: some times what the longest one has. */
+const LINE_CHARACTERS_MAX = 65_536;
 
 /** All pages after that number. */
 export async function* pagesAfter(client: HubClient, from: number): AsyncGenerator<AuditPageJson> {
@@ -40,7 +41,7 @@ export async function verifyFile(file: string, wanted: AuditPlace | null): Promi
   const reader = new ChainReader(null, sha256, wanted);
   let number = 0;
   try {
-    for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
+    for await (const line of linesOf(file)) {
       number += 1;
       if (line.trim() !== '') reader.add(entryOf(parseLine(line, file, number)));
     }
@@ -49,6 +50,25 @@ export async function verifyFile(file: string, wanted: AuditPlace | null): Promi
     throw new AgentcomError('AC_USAGE', `Cannot read ${file}: ${messageOf(thrown)}`, { cause: thrown });
   }
   return reader.end(null);
+}
+
+/** Ended by a line feed alone: `node:readline` also ends lines at U+2028, from Node 24 on, which a text in an entry may have. */
+async function* linesOf(file: string): AsyncGenerator<string> {
+  let rest = '';
+  for await (const chunk of createReadStream(file, 'utf8') as AsyncIterable<string>) {
+    const [first = '', ...others] = chunk.split('\n');
+    rest += first;
+    for (const next of others) {
+      yield rest;
+      rest = next;
+    }
+    if (rest.length > LINE_CHARACTERS_MAX)
+      throw new AgentcomError(
+        'AC_USAGE',
+        `${file}: a line has more than ${LINE_CHARACTERS_MAX} characters, and no entry of the audit log has so many.`,
+      );
+  }
+  if (rest !== '') yield rest;
 }
 
 function parseLine(line: string, file: string, number: number): AuditEntryJson {

@@ -94,6 +94,24 @@ t.test('an export is verified: where it was changed, cut or put together is told
   t.ok((await readFile(file, 'utf8')).length > 0);
 });
 
+t.test('an export is read by its line feeds, whatever its texts have, and no line without end', async (t) => {
+  const { sha256 } = systemDigest();
+  const draft = { atMs: 1, actor: { id: null, name: 'one\u2028two\u2029three\u0085four\u000bfive', role: 'hub' }, address: null, act: 'hub.start', object: 'hub-1', outcome: 'done', details: {} } as const; // prettier-ignore
+  const lines = entriesAfter({ seq: 0, hash: '0'.repeat(64) }, Array(2_000).fill(draft), sha256).map(({ atMs, ...entry }) =>
+    JSON.stringify({ ...entry, at: atMs }),
+  );
+  const file = join(await folderOf(t), 'audit.ndjson');
+  const verified = async (text: string): Promise<Ran> => {
+    await writeFile(file, text);
+    return run(['audit', 'verify', file]);
+  };
+  for (const end of ['\n', '\r\n', '\n\n']) {
+    t.match(await verified(lines.join(end)), { code: 0, out: /2000 entries, 1 to 2000/ });
+    t.match(await verified(lines.join(end) + end), { code: 0, out: /2000 entries, 1 to 2000/ });
+  }
+  t.match(await verified(`${lines[0]}\n${'x'.repeat(200_000)}`), { code: 2, err: /a line has more than 65536 characters/ });
+});
+
 t.test('a hub whose newest, oldest or middle entries were removed is found out', async (t) => {
   const { sha256 } = systemDigest();
   const start = { seq: 0, hash: '0'.repeat(64) };
