@@ -11,7 +11,7 @@ import {
   TASK_COLUMNS,
   type Columns,
 } from '../rows/columns.ts';
-import type { StatementName } from '../statements.ts';
+import type { CountingStatementName, StatementName } from '../statements.ts';
 
 /** Of a row that is an array: its columns in the order of their places. */
 const PLACES = {
@@ -36,8 +36,11 @@ const FIELDS = new Map<string, readonly string[]>(
   Object.entries<Columns>(PLACES).map(([statement, columns]) => [statement, Object.values(columns).map(([name]) => name)]),
 );
 
+/** The fields of a row of this statement, in the order of their places. */
+export const fieldsOf = (statement: PlacedName): readonly string[] => FIELDS.get(statement) ?? [];
+
 /** The text of a statement's parameter. */
-export function parameterOf(statement: string, parameter: unknown): string {
+export function parameterOf(statement: StatementName | CountingStatementName, parameter: unknown): string {
   const fields = FIELDS.get(statement);
   if (fields === undefined) return JSON.stringify(parameter);
   const rows = parameter as readonly Readonly<Record<string, unknown>>[];

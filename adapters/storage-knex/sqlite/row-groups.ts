@@ -4,30 +4,27 @@
  *
  * A group is an array like a row (parameters.ts), with a list of ids in place of the id.
  */
-import { CHANGED_COLUMNS, EVENT_ROW_COLUMNS, TASK_COLUMNS, type Columns } from '../rows/columns.ts';
 import type { EventRow } from '../rows/event-rows.ts';
+import { columnsOf, fieldsOf } from './parameters.ts';
+import { earlierCount } from './statements.ts';
 
-/** The columns of each kind that has groups; the first is the id. */
-const COLUMNS = { insertTasks: TASK_COLUMNS, updateTasks: CHANGED_COLUMNS, insertEvents: EVENT_ROW_COLUMNS } as const satisfies Record<
-  string,
-  Columns
->;
-type GroupedKind = keyof typeof COLUMNS;
+/** The first column of each is the id. */
+type GroupedKind = 'insertTasks' | 'updateTasks' | 'insertEvents';
 
 /** With fewer rows in a group on average, each is written by itself: SQLite takes longer for a group of one than for a row. */
 const ROWS_IN_GROUP = 2;
 
-const namesOf = (kind: GroupedKind): readonly string[] => Object.keys(COLUMNS[kind]).slice(1);
-const placeOf = (kind: GroupedKind, column: string): string => `'$[${Object.keys(COLUMNS[kind]).indexOf(column)}]'`;
+const namesOf = (kind: GroupedKind): readonly string[] => Object.keys(columnsOf(kind)).slice(1);
 /** The groups, each with its columns; as a table of its own, SQLite takes them out of the JSON once a group and not once a row. */
 const groups = (kind: GroupedKind, ...more: readonly string[]): string => {
-  const columns = namesOf(kind).map((column) => `value ->> ${placeOf(kind, column)} AS ${column}`);
-  return `(SELECT value -> '$[0]' AS ids, ${[...columns, ...more].join(', ')} FROM jsonb_each(?1) LIMIT -1 OFFSET 0) AS grp`;
+  const [[, ids] = [], ...others] = Object.entries<string>(columnsOf(kind));
+  const columns = others.map(([column, taken]) => `${taken} AS ${column}`);
+  return `(SELECT ${ids} AS ids, ${[...columns, ...more].join(', ')} FROM jsonb_each(?1) LIMIT -1 OFFSET 0) AS grp`;
 };
 const taken = (columns: readonly string[]): string => columns.map((column) => `grp.${column}`).join(', ');
 const TASKS = namesOf('insertTasks');
 const EVENTS = namesOf('insertEvents').filter((column) => column !== 'number');
-const EVENTS_IN_ROW = `1 + json_array_length(value, ${placeOf('insertEvents', 'earlier')}) AS events`;
+const EVENTS_IN_ROW = `1 + ${earlierCount(columnsOf('insertEvents').earlier)} AS events`;
 
 /** The same as the statements of rows (statements.ts). */
 export const GROUP_STATEMENTS: Readonly<Record<GroupedKind, string>> = {
@@ -50,9 +47,6 @@ export const GROUP_STATEMENTS: Readonly<Record<GroupedKind, string>> = {
 };
 
 type Fields = Readonly<Record<string, unknown>>;
-const fieldsOf = (kind: GroupedKind): readonly string[] =>
-  Object.values<readonly [string, ...unknown[]]>(COLUMNS[kind]).map(([field]) => field);
-const FIELDS = { insertTasks: fieldsOf('insertTasks'), updateTasks: fieldsOf('updateTasks'), insertEvents: fieldsOf('insertEvents') };
 /** The place of a row follows from that of its group. */
 const PLACE: keyof EventRow = 'number';
 
@@ -61,7 +55,7 @@ export const groupsMax = (rows: number): number => Math.floor(rows / ROWS_IN_GRO
 
 /** The rows as groups; null where there are more than `max`. */
 export function groupsOf(kind: GroupedKind, rows: readonly object[], max: number): readonly (readonly unknown[])[] | null {
-  const [id = '', ...others] = FIELDS[kind];
+  const [id = '', ...others] = fieldsOf(kind);
   const found: (readonly unknown[])[] = [];
   let first: Fields | null = null;
   let ids: unknown[] = [];

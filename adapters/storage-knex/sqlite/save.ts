@@ -23,7 +23,9 @@ const KEY_TAKEN = 'agentcom: an idempotency key was saved before';
 type RowKind = Exclude<keyof SavedRows, 'saveKept' | 'dropKept'>;
 /** Rows of these kinds may be given as groups instead (row-groups.ts). */
 const GROUPS_OF = { insertTaskGroups: 'insertTasks', updateTaskGroups: 'updateTasks', insertEventGroups: 'insertEvents' } as const;
-type Kind = RowKind | keyof typeof GROUPS_OF;
+type GroupKind = keyof typeof GROUPS_OF;
+type Kind = RowKind | GroupKind;
+const isGroupKind = (kind: Kind): kind is GroupKind => kind in GROUPS_OF;
 
 /** The statement that saves the rows of each kind, and what is raised unless it saves them all. */
 const STATEMENTS: Readonly<Record<Kind, readonly [text: string, raised?: string]>> = {
@@ -46,7 +48,7 @@ const KINDS = Object.keys(STATEMENTS) as readonly Kind[];
 
 /** Whose rows must all be saved, as rows or as groups: their numbers are given too, as SQLite would parse the rows once more to count them. */
 const COUNTED = Object.values(GROUPS_OF);
-const countOf = (kind: Kind): string => `${kind in GROUPS_OF ? GROUPS_OF[kind as keyof typeof GROUPS_OF] : kind}Count`;
+const countOf = (kind: Kind): string => `${isGroupKind(kind) ? GROUPS_OF[kind] : kind}Count`;
 
 /** `text` as a step of a trigger: it reads its column of the new row where it would read its parameter. */
 const stepWith = (column: string, text: string): string => `${text.replaceAll('?1', `NEW.${column}`).replaceAll('?2', 'NEW.lastEvent')};`;
@@ -123,11 +125,13 @@ const valuesOf = (batchId: string | null, rows: Part, counts: readonly CountChan
   const given = givenRows(rows);
   return [
     batchId,
-    ...KINDS.map((kind) => ((given[kind]?.length ?? 0) === 0 ? null : parameterOf(kind, given[kind]))),
+    ...KINDS.map((kind) => ((given[kind]?.length ?? 0) === 0 ? null : textOf(kind, given[kind]))),
     counts.length === 0 ? null : parameterOf('saveCounts', counts),
     ...COUNTED.map((kind) => rows[kind]?.length ?? 0),
   ];
 };
+
+const textOf = (kind: Kind, rows: unknown): string => (isGroupKind(kind) ? JSON.stringify(rows) : parameterOf(kind, rows));
 
 /** As groups where that is less. New and changed tasks are both rows or both groups, as the first are saved before the second. */
 function givenRows(rows: Part): Partial<Readonly<Record<Kind, readonly unknown[]>>> {

@@ -49,7 +49,7 @@ const isNeeded = (id: string): string => `EXISTS (
 const { id: CHANGED_ID, ...CHANGES } = columnsOf('updateTasks');
 const { number: NUMBER, ...EVENT_COLUMNS } = columnsOf('insertEvents');
 /** How many events a row has before its own. */
-const earlierCount = (earlier: string): string => `coalesce(json_array_length(${earlier}), 0)`;
+export const earlierCount = (earlier: string): string => `coalesce(json_array_length(${earlier}), 0)`;
 const FIRST_SEQ = `(${EVENT_COLUMNS.seq}) - ${earlierCount(EVENT_COLUMNS.earlier)}`;
 /** Saves events with the numbers after that of the newest, which is its second parameter. Of their tasks no event may be there that is among these. */
 export const INSERT_NUMBERED_EVENTS = insert('task_events', { id: `?2 + (${NUMBER})`, ...EVENT_COLUMNS }, '(task_id, seq) DO NOTHING');

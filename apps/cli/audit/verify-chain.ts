@@ -8,7 +8,7 @@ import type { AuditEntryJson, AuditPageJson, HubClient } from '../../client/inde
 
 /** Entries of a page. */
 const PAGE = 500;
-/** Of an exported entry: some times what the longest one has. */
+/** Of an exported entry: more than the longest one has. */
 const LINE_CHARACTERS_MAX = 65_536;
 
 /** All pages after that number. */
