@@ -24,6 +24,7 @@ import {
   type TaskBody,
   type TaskRow,
 } from '../../../core/domain/task/task.ts';
+import { copyOf } from '../../../core/domain/transitions/change.ts';
 import { NOTHING_USED } from '../../../core/domain/usage.ts';
 import type { Role, TokenRecord } from '../../../core/ports/agent-store.ts';
 import type { IdempotencyRecord, TaskChange } from '../../../core/ports/task-store.ts';
@@ -35,8 +36,7 @@ export const priorityRank = (priority: Priority): number => PRIORITIES.indexOf(p
 
 /**
  * A task with what most tasks have. A field that is as here is left out of a stored state, and filled in again when it is read.
- * Never changed: stored rows mean it. With the fields of every state, in the order in which the domain makes them: tasks that
- * were read and tasks that were made are then of one shape for V8.
+ * Never changed: stored rows mean it.
  */
 const PLAIN: Task = {
   id: '' as TaskId,
@@ -163,7 +163,8 @@ export const taskIn = (row: Row): Task => {
   const id = row['id'];
   if (typeof state !== 'object') return checkedTask(state, id);
   const columns = { id, assignedTo: row['assigned_to'], submittedBy: row['submitted_by'], createdAtMs: Number(row['created_at']) };
-  return checkedTask(Object.assign({ ...PLAIN }, columns, state), id);
+  // Copied, so that V8 sees one shape of tasks that were read and of tasks that were made.
+  return copyOf(checkedTask(Object.assign({ ...PLAIN }, columns, state), id));
 };
 
 /** Of a row with the `requirement_key` of waiting tasks, none of which need be readable. Throws `AC_STORE_DAMAGED`. */

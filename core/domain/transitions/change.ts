@@ -64,8 +64,11 @@ export const eventOf = (draft: EventDraft, taskId: TaskId, seq: number, nowMs: n
   details: draft.details ?? null,
 });
 
-/** Field by field, in the order of a new task: V8 makes that in a fifth of the time of a spread with other fields behind it. */
-const copyOf = (task: Task): { -readonly [F in keyof Task]: Task[F] } => ({
+/**
+ * Field by field, in the order of a new task: V8 makes that in a fifth of the time of a spread with other fields behind it, and all tasks
+ * have one shape.
+ */
+export const copyOf = (task: Task): { -readonly [F in keyof Task]: Task[F] } => ({
   id: task.id,
   priority: task.priority,
   status: task.status,

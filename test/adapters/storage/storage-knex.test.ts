@@ -1,5 +1,7 @@
 /** What the stores over SQL stand on, whichever database it is. */
 import { createRequire } from 'node:module';
+import { setFlagsFromString } from 'node:v8';
+import { runInThisContext } from 'node:vm';
 import knex, { type Knex } from 'knex';
 import type { Database } from 'sqlite3';
 import t from 'tap';
@@ -9,6 +11,7 @@ import { taskColumns, taskIn } from '../../../adapters/storage-knex/rows/rows.ts
 import { parameterOf } from '../../../adapters/storage-knex/sqlite/parameters.ts';
 import { SQLITE_STATEMENTS } from '../../../adapters/storage-knex/sqlite/statements.ts';
 import { isWrite, type ClusterStatementName, type StatementName } from '../../../adapters/storage-knex/statements.ts';
+import { change } from '../../../core/domain/transitions/change.ts';
 import { aTask, anAgentId } from '../../product/contracts/fixtures.ts';
 
 t.test('each statement is said to write where its text does', async (t) => {
@@ -32,6 +35,19 @@ t.test('a stored state leaves out what most tasks have, and reads back whole', a
     t.strictSame(taskIn(rowOf(task, stored(task))), task);
   for (const task of [plain, special, aTask({ status: 'assigned', assignedTo: anAgentId('a1') })])
     t.strictSame(taskIn(rowOf(task, JSON.stringify(task))), task, 'as an older version stored it');
+});
+
+t.test('for V8, tasks that were read have the shape of those that were made', async (t) => {
+  const { task: made } = change(aTask(), { status: 'cancelled' }, 1, []);
+  const { state, ...columns } = taskColumns({ task: made, dueAtMs: null });
+  const row = { id: columns.id, assigned_to: null, submitted_by: columns.submittedBy, created_at: columns.createdAt };
+  setFlagsFromString('--allow-natives-syntax');
+  const haveSameShape = runInThisContext('(one, other) => %HaveSameMap(one, other)') as (one: object, other: object) => boolean;
+  t.ok(haveSameShape(made, made), 'compiled while the flag is set');
+  setFlagsFromString('--no-allow-natives-syntax');
+  for (const fields of [state, {}, { lastError: 'a field between others' }])
+    t.ok(haveSameShape(taskIn({ ...row, state: JSON.stringify({ ...state, ...fields }) }), made), JSON.stringify(fields));
+  t.notOk(haveSameShape({ ...made, more: 1 }, made));
 });
 
 t.test('a state that is empty, or no object, is no plain task', async (t) => {
