@@ -21,6 +21,8 @@ const world = await makeWorld(t, {
     quietAfterStartMs: 0,
     // Longer than a busy machine takes for a row.
     leaseMs: 15_000,
+    // A stop is not sent again before its row is over.
+    stopResendMs: 30_000,
     backoff: { firstMs: 60_000, maxMs: 60_000 },
   },
   hubListen: "trustedProxies: ['127.0.0.1']",
