@@ -2,7 +2,9 @@
  * The tests of SQLite on other versions of Node, as where the package sqlite3 is not installed: on `node:sqlite`. On the last one also
  * with both drivers in one process.
  *
- *     npm run test:nodes [-- VERSION...]
+ *     npm run test:nodes [-- [--all] VERSION...]
+ *
+ * With --all: whatever `npm test` runs, with the package sqlite3.
  *
  * The versions come from the npm registry into a temporary folder, which is kept for the next time.
  */
@@ -11,6 +13,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
 
 /** The first whose `node:sqlite` is used, and the newest of each line that is supported. */
 const VERSIONS = ['22.16.0', '22', '24', '26'];
@@ -22,6 +25,7 @@ const STORAGE = [
 ];
 const TESTS = [
   ...STORAGE,
+  'test/adapters/storage/storage-sqlite-groups.test.ts',
   'test/adapters/storage/storage-sqlite-lists.test.ts',
   'test/adapters/storage/storage-sqlite-driver.test.ts',
   'test/adapters/storage/storage-damaged-rows.test.ts',
@@ -63,9 +67,11 @@ function testsOn(program: string, tests: readonly string[], env: NodeJS.ProcessE
   return status === 0;
 }
 
-const given = process.argv.slice(2);
-const programs = (given.length > 0 ? given : VERSIONS).map(nodeOf);
-const green = programs.map((program) => testsOn(program, TESTS, { NODE_OPTIONS: `--import=${WITHOUT_SQLITE3}` }));
+const { values, positionals } = parseArgs({ options: { all: { type: 'boolean', default: false } }, allowPositionals: true });
+const programs = (positionals.length > 0 ? positionals : VERSIONS).map(nodeOf);
+const green = values.all
+  ? programs.map((program) => testsOn(program, [], {}))
+  : programs.map((program) => testsOn(program, TESTS, { NODE_OPTIONS: `--import=${WITHOUT_SQLITE3}` }));
 const last = programs.at(-1);
-if (last !== undefined) green.push(testsOn(last, STORAGE, {}));
+if (!values.all && last !== undefined) green.push(testsOn(last, STORAGE, {}));
 process.exitCode = green.every(Boolean) ? 0 : 1;
