@@ -163,8 +163,8 @@ export const taskIn = (row: Row): Task => {
   const id = row['id'];
   if (typeof state !== 'object') return checkedTask(state, id);
   const columns = { id, assignedTo: row['assigned_to'], submittedBy: row['submitted_by'], createdAtMs: Number(row['created_at']) };
-  // Copied, so that V8 sees one shape of tasks that were read and of tasks that were made.
-  return copyOf(checkedTask(Object.assign({ ...PLAIN }, columns, state), id));
+  // Not a spread, which would have another shape for V8 than a task that was made.
+  return checkedTask(Object.assign(copyOf(PLAIN), columns, state), id);
 };
 
 /** Of a row with the `requirement_key` of waiting tasks, none of which need be readable. Throws `AC_STORE_DAMAGED`. */
