@@ -69,9 +69,8 @@ function testsOn(program: string, tests: readonly string[], env: NodeJS.ProcessE
 
 const { values, positionals } = parseArgs({ options: { all: { type: 'boolean', default: false } }, allowPositionals: true });
 const programs = (positionals.length > 0 ? positionals : VERSIONS).map(nodeOf);
-const green = values.all
-  ? programs.map((program) => testsOn(program, [], {}))
-  : programs.map((program) => testsOn(program, TESTS, { NODE_OPTIONS: `--import=${WITHOUT_SQLITE3}` }));
-const last = programs.at(-1);
-if (!values.all && last !== undefined) green.push(testsOn(last, STORAGE, {}));
+const [tests, options] = values.all ? [[], {}] : [TESTS, { NODE_OPTIONS: `--import=${WITHOUT_SQLITE3}` }];
+const green = programs.map((program) => testsOn(program, tests, options));
+const last = values.all ? undefined : programs.at(-1);
+if (last !== undefined) green.push(testsOn(last, STORAGE, {}));
 process.exitCode = green.every(Boolean) ? 0 : 1;
