@@ -9,7 +9,10 @@ import { memoryWire } from '../../product/twins/wire-memory/memory-wire.ts';
 import { createHub, type HubPorts } from '../../../core/application/hub/hub.ts';
 import { HUB_LIMITS } from '../../../core/config/limits.ts';
 import { HUB_TIMING } from '../../../core/config/times.ts';
-import { aDraft, settle } from './hub-rig.ts';
+import type { AgentId } from '../../../core/domain/ids.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import { memoryDatabase } from '../../../adapters/storage-memory/memory-database.ts';
+import { aDraft, hubRig, settle } from './hub-rig.ts';
 
 /** A hub whose ports note what is asked of them, in order. */
 function notedHub(over: Partial<HubPorts['storage']> = {}) {
@@ -96,4 +99,27 @@ t.test('R2: a hub in which something throws after a commit ends, and refuses wha
   await settle(clock);
   t.equal(ended, planted);
   await t.rejects(submit(), { code: 'AC_HUB_STOPPING' });
+});
+
+t.test('R15: a sweep that the store asks to repeat skips no agent that a crash of the hub has left', async (t) => {
+  const clock = virtualClock();
+  const database = memoryDatabase('crashed');
+  const first = await hubRig({ clock, store: { database } });
+  const agents = Array.from({ length: 401 }, (_, n) => `a${n}` as AgentId);
+  for (const agent of agents) await (await first.peer(agent)).identify();
+  await first.kill();
+  let commits = 0;
+  const onStep = (step: string): void => {
+    if (step === 'commit' && (commits += 1) === 2) throw new AgentcomError('AC_STORE_RETRY', 'another transaction was faster');
+  };
+  const second = await hubRig({ clock, hubId: 'hub-2', store: { database, onStep } });
+  await second.pass(1_000);
+  const found = await Promise.all(agents.map((id) => second.storage.agents.getAgent(id)));
+  t.strictSame(
+    found.filter((one) => one?.agent.connected !== false).map((one) => one?.agent.id),
+    [],
+    'all are marked as disconnected',
+  );
+  t.ok(commits > 2);
+  await second.stop();
 });

@@ -81,6 +81,27 @@ t.test('R20: what is over goes as fast as it came, portion by portion, and comma
   await rig.stop();
 });
 
+t.test('R20: a removal that the store asks to repeat skips nothing, and is logged once', async (t) => {
+  let commitsLeft = Infinity;
+  const onStep = (step: string): void => {
+    if (step === 'commit' && (commitsLeft -= 1) === 0) throw new AgentcomError('AC_STORE_RETRY', 'another transaction was faster');
+  };
+  const rig = await hubRig({ timing, store: { onStep } });
+  const drafts = Array.from({ length: 60 }, (_, n) => aDraft(aTaskId(n)));
+  await rig.queue.do({ kind: 'submit', submittedBy: 'tok-1', drafts, idempotency: null });
+  await Promise.all(drafts.map(({ id }) => rig.queue.do({ kind: 'cancel', taskId: id, by: 'tok-1' })));
+  await rig.submit(); // The task of the newest event would stay.
+  rig.clock.advance(timing.endedKeptMs);
+  commitsLeft = 2; // The sweep, and the removal of the first 50.
+  await rig.queue.do({ kind: 'sweep' });
+  await rig.pass(0);
+  t.ok(commitsLeft < 0, 'the store asked, and the removal went on');
+  t.equal((await rig.storage.tasks.stats()).statuses.cancelled, 0);
+  const logged = rig.log.lines.filter(({ message }) => message === 'removed what was past its retention');
+  t.match(logged, [{ fields: { tasks: 60 } }]);
+  await rig.stop();
+});
+
 t.test('R4: a task is archived before it is removed, and stays while it cannot be', async (t) => {
   const archived: string[] = [];
   let isFull = true;

@@ -1,7 +1,7 @@
 /** The working set of one transaction: loaded rows, changes, and what is to be saved and sent. Its rules are in core/domain. */
 import { newAgent, type Agent, type PendingStop } from '../../../domain/agent/agent.ts';
 import { recordAgent } from '../../../domain/agent/agent-events.ts';
-import type { HubMail } from '../../../domain/agent/hub-lease.ts';
+import type { HubLease, HubMail } from '../../../domain/agent/hub-lease.ts';
 import { dueAtMs } from '../../../domain/transitions/due.ts';
 import type { AgentId, TaskId } from '../../../domain/ids.ts';
 import { isClaimable } from '../../../domain/task/claimable.ts';
@@ -20,13 +20,22 @@ import { groupedByTask } from './events-by-task.ts';
 import { distinctRequirements, isReady, readyOf } from './ready-tasks.ts';
 import { endOf, type TaskEnd } from './task-ends.ts';
 
+/**
+ * How far the current sweeps of this hub have come through the agents that need one, by id, and the leases that expired since the first of
+ * these sweeps.
+ */
+export interface SweepPlace {
+  readonly after: AgentId | null;
+  readonly expired: readonly HubLease[];
+}
+
 export class Batch {
   readonly nowMs: number;
   readonly unit: StoreUnit;
   readonly outgoing: Outgoing[] = [];
   /** Assignments to send once their bodies are loaded, at the end of the batch. */
   readonly assignments: { readonly agentId: AgentId; readonly session: number; readonly task: Task }[] = [];
-  /** Something in this batch may let a ready task meet a free slot. */
+  /** After this batch, a ready task may match a free slot. */
   dispatchWanted = false;
   /** More was due or ready than one batch handles. */
   hasMore = false;
@@ -41,6 +50,8 @@ export class Batch {
   /** Agents with a new session here whose old socket another hub may still have. */
   readonly takenOver: AgentId[] = [];
   readonly mail: HubMail[] = [];
+  /** Where the next full sweep continues once this batch is committed; null if the batch had none. */
+  sweptTo: SweepPlace | null = null;
 
   readonly #tasks = new Map<TaskId, Task>();
   readonly #agents = new Map<AgentId, Agent>();
@@ -56,7 +67,7 @@ export class Batch {
   readonly #dirtyTasks = new Set<TaskId>();
   readonly #dirtyAgents = new Set<AgentId>();
   readonly #events: TaskEvent[] = [];
-  /** Whether events of other tasks or of agents stand between those of one task. */
+  /** Whether the events of some task are interleaved with those of other tasks or of agents. */
   #areEventsScattered = false;
   readonly ends: TaskEnd[] = [];
   readonly #results: { readonly taskId: TaskId; readonly json: string }[] = [];
@@ -82,7 +93,7 @@ export class Batch {
     this.nowMs = unit.nowMs;
   }
 
-  /** Adds locked rows. Rows that the batch has already are newer and stay. */
+  /** Adds locked rows. Rows that the batch already has are newer and are kept. */
   add(loaded: Partial<Loaded>): void {
     for (const task of loaded.tasks ?? []) if (!this.#tasks.has(task.id)) this.#tasks.set(task.id, task);
     for (const tombstone of loaded.tombstones ?? []) this.#tombstones.set(tombstone.id, tombstone);
@@ -156,8 +167,8 @@ export class Batch {
   }
 
   /**
-   * Applies a transition. Fails with `AC_INTERNAL` when it was decided on an older state of the task: the store would take its events
-   * for repeats and drop them.
+   * Applies a transition. Fails with `AC_INTERNAL` when it was decided on an older state of the task: the store would mistake its
+   * events for repeats and drop them.
    */
   put(made: Change): void {
     const before = this.#tasks.get(made.task.id);
@@ -232,7 +243,7 @@ export class Batch {
     });
   }
 
-  /** Agents whose row or slots this batch changed: they may have room that the roster does not know of yet. */
+  /** Agents whose row or slots this batch changed: they may have room that the roster does not know about yet. */
   changedAgents(): readonly AgentId[] {
     return [...new Set([...this.#dirtyAgents, ...this.#slotDeltas.keys()])];
   }
@@ -246,7 +257,7 @@ export class Batch {
     return false;
   }
 
-  /** How many tasks that are queued in the store this batch has changed: as many rows of a read may be out of date. */
+  /** How many tasks that are queued in the store this batch has changed: up to that many rows of a read may be out of date. */
   get changedQueuedCount(): number {
     return this.#queuedBefore.size;
   }

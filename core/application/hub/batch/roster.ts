@@ -1,15 +1,14 @@
 /**
- * What this hub remembers of its connected agents: who may have room. It saves reading agents that are full from the store;
- * it decides nothing, since every dispatch counts again inside its transaction.
+ * What this hub remembers about its connected agents: which of them may have room. This avoids reading full agents from the store, but
+ * decides nothing, since every dispatch counts again inside its transaction.
  */
 import { presenceOf, type Agent } from '../../../domain/agent/agent.ts';
 import { mayWork, roomOf } from '../../../domain/agent/breaker.ts';
-import type { HubLease } from '../../../domain/agent/hub-lease.ts';
 import type { AgentId } from '../../../domain/ids.ts';
 import type { Requirements } from '../../../domain/task/scheduling.ts';
 import type { RequirementGroup } from '../../../domain/task/task.ts';
 import type { HubLoad } from '../../../ports/hub-metrics.ts';
-import type { Batch } from './batch.ts';
+import type { Batch, SweepPlace } from './batch.ts';
 import type { Outgoing } from './commands.ts';
 import { FreeAgents } from './free-agents.ts';
 
@@ -18,23 +17,17 @@ interface Entry {
   readonly taken: number;
 }
 
-/** How far the sweeps of this hub have come through the agents that need one, by id, and the leases that expired since the first of them. */
-export interface SweepPlace {
-  readonly after: AgentId | null;
-  readonly expired: readonly HubLease[];
-}
-
 /** When the last of its pauses and busy times ends; 0: it has none. */
 const unavailableUntilMs = ({ pausedUntilMs, brokenUntilMs, busyUntilMs }: Agent): number =>
   Math.max(pausedUntilMs ?? 0, brokenUntilMs ?? 0, busyUntilMs ?? 0);
 
 export class Roster {
   readonly #entries = new Map<AgentId, Entry>();
-  /** Those of them that seem to have room. */
+  /** The connected agents that seem to have room. */
   readonly #free = new FreeAgents();
   /** Until when agents are paused or busy. */
   readonly #unavailable = new Map<AgentId, number>();
-  /** The earliest of these; it may be that of an agent that is available since. */
+  /** The earliest of these; it may be that of an agent that has become available since. */
   #nextAvailableMs = Infinity;
   readonly #hubId: string;
   /** Where the next call of `groups` starts when there are more than its limit. */
@@ -42,20 +35,25 @@ export class Roster {
   /** Until when there are assumed to be more requirements than one batch considers. */
   manyRequirementsUntilMs = 0;
 
-  swept: SweepPlace = { after: null, expired: [] };
+  #swept: SweepPlace = { after: null, expired: [] };
 
   constructor(hubId: string) {
     this.#hubId = hubId;
   }
 
+  /** Where the next full sweep continues. */
+  get swept(): SweepPlace {
+    return this.#swept;
+  }
+
   /**
-   * Applies the agents of a committed batch, and returns the frames that they are owed for it, whichever hub made the change:
+   * Applies the agents of a committed batch, and returns the frames that must be sent to them for it, whichever hub made the change:
    * operators' drain, resume and check, and the close of a session that a newer one elsewhere has replaced.
    */
   apply(batch: Batch): readonly Outgoing[] {
     const notices: Outgoing[] = [];
     for (const agent of batch.agents.values()) {
-      // Most of those with room that a dispatch considered got nothing.
+      // Unchanged: most agents with room that a dispatch considered got no task.
       if (this.#entries.get(agent.id)?.agent === agent) continue;
       this.#addNotices(agent, batch.nowMs, notices);
       const isHere = agent.connected && agent.hubId === this.#hubId;
@@ -64,6 +62,7 @@ export class Roster {
     }
     for (const [id, difference] of batch.slotDeltas) this.#setTaken(id, (taken) => taken + difference);
     for (const id of batch.countedAgents) this.#setTaken(id, (taken) => batch.slotsTaken(id) ?? taken);
+    this.#swept = batch.sweptTo ?? this.#swept;
     return notices;
   }
 
@@ -75,7 +74,7 @@ export class Roster {
       return;
     }
     if (!agent.connected) return;
-    // A new session was sent nothing yet: it may be another process, or have missed the last frame.
+    // Nothing has been sent to a new session yet: it may be another process, or may have missed the last frame.
     const isNew = before?.sessionNumber !== session;
     if (!isNew && before.checksAsked !== agent.checksAsked) notices.push({ kind: 'check', agentId });
     if (isNew ? !agent.draining : before.orders === agent.orders) return;
@@ -89,7 +88,7 @@ export class Roster {
     return !this.#free.isEmpty;
   }
 
-  /** At most `limit` agents that seem to have room for one of these: fewest tasks first, then longest at that number. */
+  /** At most `limit` agents that seem to have room for one of these: fewest tasks first, then those longest at that number. */
   free(requirements: Requirements, nowMs: number, limit: number): readonly AgentId[] {
     this.#endUnavailable(nowMs);
     return this.#free.first(requirements, limit);
@@ -119,7 +118,7 @@ export class Roster {
     return [{ capability: null }, ...[...named.slice(from), ...named.slice(0, from)].slice(0, limit)];
   }
 
-  /** When the next agent is no longer paused or busy, those of `changed` included; null when none is. */
+  /** When the next agent stops being paused or busy, including those in `changed`; null when none is paused or busy. */
   nextPauseEndMs(nowMs: number, changed: readonly Agent[] = []): number | null {
     this.#endUnavailable(nowMs);
     const ends = changed.map(unavailableUntilMs).filter((untilMs) => untilMs > nowMs);
@@ -166,7 +165,7 @@ export class Roster {
   #put(id: AgentId, entry: Entry | null): void {
     if (entry === null) this.#entries.delete(id);
     else this.#entries.set(id, entry);
-    // Once its pauses are over: until then it is among the unavailable ones.
+    // Judged as if its pauses were over: until then it is in `#unavailable`.
     const hasRoom = entry !== null && entry.taken < roomOf(entry.agent) && mayWork(entry.agent, Infinity);
     if (hasRoom && !this.#unavailable.has(id)) this.#free.set(entry.agent, entry.taken);
     else this.#free.delete(id);

@@ -1,18 +1,18 @@
 /**
- * Several hubs on one store. Each has its connections and a lease. What one decides about an agent of another is stored, and that
- * hub reads it at its next poll. When a hub's lease expires, another hub marks its agents as disconnected.
+ * Several hubs on one store. Each has its connections and a lease. What one hub decides about an agent of another is stored, and the
+ * other hub reads it at its next poll. When a hub's lease expires, another hub marks its agents as disconnected.
  */
 import type { Agent } from '../../../domain/agent/agent.ts';
 import type { HubLease, HubMail } from '../../../domain/agent/hub-lease.ts';
 import type { AgentId } from '../../../domain/ids.ts';
 import type { StoreUnit } from '../../../ports/task-store.ts';
-import type { Batch } from '../batch/batch.ts';
+import type { Batch, SweepPlace } from '../batch/batch.ts';
 import type { Command, MailAnswer, MailCommand, PollAnswer, PollCommand } from '../batch/commands.ts';
 import { hasDuty as takesDuty } from '../batch/duty.ts';
 import type { HubContext } from '../batch/hub-context.ts';
 import { sendPendingStops } from './handle-operator.ts';
 import { markDisconnected } from './handle-session.ts';
-import type { Roster, SweepPlace } from '../batch/roster.ts';
+import type { Roster } from '../batch/roster.ts';
 
 /** Mail that one batch takes; the next poll takes more. */
 const MAIL_PER_BATCH = 256;
@@ -20,22 +20,22 @@ const MAIL_PER_BATCH = 256;
 /** Agents that one sweep loads, with their holdings; the next sweep follows at once if there are more. */
 const AGENTS_PER_SWEEP = 200;
 
-/** What this batch needs to know of the hubs. */
+/** What this batch needs to know about the hubs. */
 export interface HubsLoad {
   /** This hub has the duty to sweep due tasks for all hubs. */
   readonly hasDuty: boolean;
   /**
-   * The agents that a full sweep checks: those of this hub with pending stops, or without a connection here; with the duty also
-   * disconnected ones and those of hubs without a lease. To be loaded.
+   * The agents to load for a full sweep, which checks them: those of this hub with pending stops, or without a connection here; with
+   * the duty also disconnected ones and those of hubs without a lease.
    */
   readonly agentIds: readonly AgentId[];
-  /** There are more of them. */
+  /** There are more of these agents. */
   readonly more: boolean;
   /** Other hubs with a lease; only with the duty, and for mail to all. */
   readonly live: readonly string[];
-  /** Leases that ended and are removed with this batch. */
+  /** Expired leases: removed with this batch, or by an earlier sweep that left agents for this one. */
   readonly expired: readonly HubLease[];
-  /** This hub had lost its lease when it renewed it. */
+  /** This hub found that it had lost its lease when it renewed it. */
   readonly leaseExpired: boolean;
   readonly mail: readonly HubMail[];
 }
@@ -44,7 +44,7 @@ const NOTHING: HubsLoad = { hasDuty: false, agentIds: [], more: false, live: [],
 /** For a hub that has its store to itself. */
 const NO_OTHERS = { living: [], expired: [] } as const;
 
-/** Loads what the commands need to know of the hubs; most batches need nothing. */
+/** Loads what the commands need to know about the hubs; most batches need nothing. */
 export async function loadForHubs(batch: Batch, commands: readonly Command[], context: HubContext, roster: Roster): Promise<HubsLoad> {
   const { hubId, timing } = context;
   const has = (matches: (command: Command) => boolean): boolean => commands.some(matches);
@@ -66,11 +66,11 @@ export async function loadForHubs(batch: Batch, commands: readonly Command[], co
   const wanting = checksAgents ? await sweepable(unit, { live, hasDuty, isFullSweep }, context, roster) : [];
   const expired = [...roster.swept.expired, ...hubs.expired];
   const { agentIds, more } = checksAgents ? nextToSweep(wanting, roster.swept) : { agentIds: [], more: false };
-  if (checksAgents) roster.swept = { after: more ? (agentIds.at(-1) ?? null) : null, expired: more ? expired : [] };
+  if (checksAgents) batch.sweptTo = { after: more ? (agentIds.at(-1) ?? null) : null, expired: more ? expired : [] };
   return { hasDuty, agentIds, more, live, expired, leaseExpired: renewed === 'made' && !isStart, mail };
 }
 
-/** The agents that a full sweep may have to change, by id. Of those that are connected here, most need nothing, and are not asked of the store. */
+/** The agents that a full sweep may have to change, by id. Most of those connected here need nothing, and are not requested from the store. */
 async function sweepable(
   unit: StoreUnit,
   { live, hasDuty, isFullSweep }: { readonly live: readonly string[]; readonly hasDuty: boolean; readonly isFullSweep: boolean },
@@ -86,19 +86,19 @@ async function sweepable(
   return [...new Set([...wanting, ...gone].map(({ id }) => id))].sort();
 }
 
-/** Continues after the last sweep, so that agents with unconfirmed stops do not hold up the others. `ids`: in order. */
+/** Continues after the last sweep, so that agents with unconfirmed stops do not hold up the others. `ids` are sorted. */
 function nextToSweep(ids: readonly AgentId[], { after }: SweepPlace): { readonly agentIds: readonly AgentId[]; readonly more: boolean } {
   const left = after === null ? ids : ids.filter((id) => id > after);
   return { agentIds: left.slice(0, AGENTS_PER_SWEEP), more: left.length > AGENTS_PER_SWEEP };
 }
 
-/** Whether the agent is connected here: then a sweep need not check it, unless it has pending stops. */
+/** Whether the agent is connected here. If so, a sweep need not check it unless it has pending stops. */
 const isConnectedHere = (id: AgentId, roster: Roster, { isHere }: HubContext): boolean => {
   const agent = roster.get(id);
   return agent !== undefined && isHere(id, agent.sessionNumber);
 };
 
-/** The loaded agents that a sweep checks, without those that have moved to another hub meanwhile. */
+/** The loaded agents that a sweep checks, except those that have moved to another hub meanwhile. */
 export const sweptAgents = (batch: Batch, { hasDuty, agentIds, live }: HubsLoad, { hubId }: HubContext): readonly Agent[] =>
   agentIds.flatMap((id) => {
     const agent = batch.agent(id);
@@ -108,7 +108,7 @@ export const sweptAgents = (batch: Batch, { hasDuty, agentIds, live }: HubsLoad,
   });
 
 /**
- * Marks the agents of hubs without a lease as disconnected, from the end of that lease on. Only the hub with the duty knows which hubs
+ * Marks the agents of hubs without a lease as disconnected, as of the end of that lease. Only the hub with the duty knows which hubs
  * are live. Agents and hubs were listed before the rows were locked: an agent that has moved to another hub meanwhile stays connected,
  * even if that hub has only just started.
  */

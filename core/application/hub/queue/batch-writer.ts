@@ -1,4 +1,4 @@
-/** One batch of commands: decided and saved in one transaction, tried again where the store asks for it. */
+/** One batch of commands: decided and saved in one transaction, and tried again if the store asks for it. */
 import { AgentcomError } from '../../../errors/agentcom-error.ts';
 import type { AuditDraft } from '../../../domain/audit/audit-entry.ts';
 import type { StoredEvent } from '../../../domain/task/event.ts';
@@ -16,11 +16,11 @@ import { loadBatch, runCommands, type Prefetched } from '../handlers/command-rou
 import { unblock } from '../handlers/unblock.ts';
 import type { BatchTurn } from './batch-turn.ts';
 import { dispatch } from './dispatcher.ts';
-import { removalFromTheOldest, removeOld } from './remove-old.ts';
+import { FROM_THE_OLDEST, logRemoved, removeOld, type Removal } from './remove-old.ts';
 
-/** So many batches look their idempotency keys up after one that had assumed a known key to be new: known keys come together. */
+/** How many batches look up their idempotency keys after one that wrongly assumed a key to be new: known keys tend to come together. */
 const BATCHES_WITH_LOOKUPS = 64;
-/** A transaction that waits or takes this long means that the store was away without an error, or that the hub stalled. Milliseconds. */
+/** A transaction that waits or takes this long means that the store was unavailable without an error, or that the hub stalled. Milliseconds. */
 const STALL_MS = 5_000;
 
 export interface BatchWriterDeps {
@@ -32,8 +32,8 @@ export interface BatchWriterDeps {
   /** Sends frames, in commit order. MUST NOT throw. */
   readonly deliver: (outgoing: readonly Outgoing[]) => void;
   /**
-   * Notified when the store could not commit a batch, or one waited or took too long, before any later command runs. `lastedMs`: how
-   * long so far; `isOver`: the store works again.
+   * Notified, before any later command runs, that the store could not commit a batch, or that a batch waited or took too long.
+   * `lastedMs`: how long so far; `isOver`: the store works again.
    */
   readonly storageFailed: (lastedMs: number, isOver: boolean) => void;
   /** Called with the store's time before the commands of a batch run. */
@@ -46,6 +46,8 @@ export interface Done {
   readonly answers: readonly (() => AnswerTo<Command>)[];
   readonly events: readonly StoredEvent[];
   readonly dueAtMs: number | null;
+  /** Set if the batch removed old rows. */
+  readonly removal?: Removal;
 }
 
 interface BatchEntry {
@@ -57,18 +59,18 @@ export interface BatchOptions {
   /** Dispatches even if none of the commands asks for it. */
   readonly mustDispatch: boolean;
   readonly triesMax: number;
-  /** Not a part of a batch that was split. */
+  /** Whether this is a whole batch, not a part of one that was split. */
   readonly isWhole: boolean;
-  /** Null: a part of a batch, which neither begins early nor lets the next one. */
+  /** Null: a part of a batch, which neither begins early nor lets the next one do so. */
   readonly turn: BatchTurn | null;
-  /** Whether the hub has given up what is not committed: nothing is tried again. */
+  /** Whether the hub has given up on everything that is not committed: nothing is tried again. */
   readonly isRefused: () => boolean;
 }
 
 export class BatchWriter {
   readonly #deps: BatchWriterDeps;
-  readonly #removal = removalFromTheOldest();
-  /** So many of the next batches look their idempotency keys up before they run; 0: keys are assumed to be new, as nearly all are. */
+  #removal = FROM_THE_OLDEST;
+  /** How many of the next batches look up their idempotency keys before they run; 0: keys are assumed to be new, as nearly all are. */
   #lookups = 0;
 
   constructor(deps: BatchWriterDeps) {
@@ -85,20 +87,21 @@ export class BatchWriter {
       assumesNewKeys &&= unit.isExclusive;
       return this.#work(unit, entries, { mustDispatch, assumesNewKeys, turn });
     };
-    // Beside other hubs keys are locked before all other rows, so they are looked up too.
+    // With other hubs on the store, keys are locked before all other rows, so they are looked up too.
     let assumesNewKeys = isWhole && this.#lookups === 0;
     this.#lookups = Math.max(0, this.#lookups - 1);
     for (let tries = 1; ; tries += 1) {
       const batchId = ids.random('batch');
       let done: Done | null = null;
       try {
-        return await store.transact(batchId, async (unit) => (done = await work(unit)), turn ?? undefined);
+        return this.#committed(await store.transact(batchId, async (unit) => (done = await work(unit)), turn ?? undefined));
       } catch (error) {
         const before = turn?.before ?? null;
         turn?.failed();
-        if (AgentcomError.is(error, 'AC_COMMIT_UNKNOWN') && done !== null && (await this.#wasCommitted(batchId, done))) return done;
+        if (AgentcomError.is(error, 'AC_COMMIT_UNKNOWN') && done !== null && (await this.#wasCommitted(batchId, done)))
+          return this.#committed(done);
         const mayRetry = AgentcomError.is(error, 'AC_STORE_RETRY') || AgentcomError.is(error, 'AC_COMMIT_UNKNOWN');
-        // A try that began early may have failed for what the batch before did: it does not count, and that one is settled first.
+        // A try that began early may have failed because of the batch before: it does not count, and the batch before is settled first.
         if (before !== null) await before.settled;
         if (!mayRetry || (before === null && tries === triesMax) || isRefused()) throw error;
         if (before !== null) {
@@ -108,11 +111,16 @@ export class BatchWriter {
         if (assumesNewKeys) this.#lookups = BATCHES_WITH_LOOKUPS;
         assumesNewKeys = false;
       } finally {
-        // Its own commands ran before that; those of the next batch waited as long.
+        // Too late for the commands of this batch, but those of the next one have waited as long.
         const tookMs = clock.monotonicMs() - startedMs;
         if (tookMs > STALL_MS) this.#deps.storageFailed(tookMs, true);
       }
     }
+  }
+
+  #committed(done: Done): Done {
+    if (done.removal !== undefined) this.#removal = logRemoved(done.removal, this.#deps.context.log);
+    return done;
   }
 
   /** Whether a batch was committed. Until that is known it is neither answered nor retried. */
@@ -136,8 +144,8 @@ export class BatchWriter {
     const { context, roster } = this.#deps;
     const batch = new Batch(unit, context.digest, assumesNewKeys);
     if (entries.length === 1 && entries[0]?.command.kind === 'remove_old') {
-      const more = await removeOld(unit, context, this.#removal);
-      return { batch, answers: [() => ({ kind: 'removed', more })], events: [], dueAtMs: null };
+      const removal = await removeOld(unit, context, this.#removal);
+      return { batch, answers: [() => ({ kind: 'removed', more: removal.more })], events: [], dueAtMs: null, removal };
     }
     const commands = entries.map((entry) => entry.command);
     const load = await loadBatch(batch, commands, context, roster);
@@ -167,7 +175,7 @@ export class BatchWriter {
   }
 }
 
-/** What the audit log gets of a command, unless it was refused. */
+/** The audit log entry of a command, unless the command was refused. */
 function auditOf(command: Command, answer: (() => AnswerTo<Command>) | undefined): readonly AuditDraft[] {
   if (!('audit' in command) || command.audit === undefined) return [];
   return answer?.().kind === 'done' ? [command.audit] : [];

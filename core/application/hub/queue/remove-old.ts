@@ -1,11 +1,12 @@
 /**
- * Removes ended tasks, tombstones, keys and agents past their retention: after each sweep, and again while a batch was full. Each
+ * Removes ended tasks, tombstones, keys and agents past their retention: after each sweep, and again as long as batches are full. Each
  * removal is a batch of its own, between the batches of commands, so that no command waits for more than one of them. Nothing is
  * removed in a quiet period, nor while the store's clock is in doubt.
  */
 import { AGENT_EVENTS_KEPT } from '../../../domain/agent/agent-events.ts';
 import type { AgentId } from '../../../domain/ids.ts';
 import type { EndedPlace } from '../../../domain/task/removal.ts';
+import type { Log } from '../../../ports/log.ts';
 import type { StoreUnit } from '../../../ports/task-store.ts';
 import { hasDuty } from '../batch/duty.ts';
 import type { HubContext } from '../batch/hub-context.ts';
@@ -14,11 +15,11 @@ import type { HubContext } from '../batch/hub-context.ts';
 const EXAMINED_PER_BATCH = 100;
 /** Batches in a row that may remove nothing before the rest is left to the next sweep. */
 const FRUITLESS_MAX = 100;
-/** Rows of each kind that one batch removes: what comes meanwhile waits for all of them, and for the sync of the archive. */
+/** Rows of each kind that one batch removes: commands that arrive meanwhile wait for all of them, and for the archive to be synced. */
 const REMOVED_PER_BATCH = 50;
-/** A sweep that goes on is logged once for so many removed tasks. */
+/** While a removal goes on, it is logged once for this many removed tasks. */
 const TASKS_PER_LOG_LINE = 10_000;
-/** However many have ended: whoever waits for a result gets it. */
+/** The least age of a task that is removed because too many have ended: whoever waits for its result gets it. */
 const ENDED_KEPT_MS_MIN = 300_000;
 
 /** Agents that are examined after the last batch of a sweep; each sweep continues where the last one ended, so that all have their turn. */
@@ -26,26 +27,33 @@ const AGENTS_EXAMINED_PER_BATCH = 200;
 
 /** How far this hub has come through the ended tasks and the agents. Starts over at the end, and after a restart. */
 export interface RemovalPlace {
-  after: EndedPlace | null;
-  agentsAfter: AgentId | null;
+  readonly after: EndedPlace | null;
+  readonly agentsAfter: AgentId | null;
   /** Batches in a row that removed nothing. */
-  fruitless: number;
-  /** Removed, but not in the log yet. */
-  unlogged: Readonly<Record<Kind, number>>;
+  readonly fruitless: number;
+  /** What was removed, but is not in the log yet. */
+  readonly unlogged: Readonly<Record<Kind, number>>;
 }
 type Kind = 'tasks' | 'tombstones' | 'keys' | 'secrets' | 'agents';
 const NOTHING: RemovalPlace['unlogged'] = { tasks: 0, tombstones: 0, keys: 0, secrets: 0, agents: 0 };
-export const removalFromTheOldest = (): RemovalPlace => ({ after: null, agentsAfter: null, fruitless: 0, unlogged: NOTHING });
+export const FROM_THE_OLDEST: RemovalPlace = { after: null, agentsAfter: null, fruitless: 0, unlogged: NOTHING };
 
-/** Returns whether another batch should follow at once. One hub at a time does it. */
+/** What one batch removed, and where the next one continues once this one is committed. */
+export interface Removal {
+  readonly place: RemovalPlace;
+  /** Another batch should follow at once. */
+  readonly more: boolean;
+}
+
+/** Only one hub at a time removes. Changes nothing in memory: the batch may be retried. */
 export async function removeOld(
   unit: StoreUnit,
-  { timing, limits, log, quietPeriod, archive }: HubContext,
+  { timing, limits, quietPeriod, archive }: HubContext,
   place: RemovalPlace,
-): Promise<boolean> {
+): Promise<Removal> {
   const { nowMs, removableMs } = unit;
-  if (removableMs === null || quietPeriod.suspendsRemovals(nowMs)) return false;
-  if (!(await hasDuty(unit, 'removal'))) return false;
+  if (removableMs === null || quietPeriod.suspendsRemovals(nowMs)) return { place, more: false };
+  if (!(await hasDuty(unit, 'removal'))) return { place, more: false };
   const removed = await unit.remove({
     nowMs,
     endedBeforeMs: removableMs - timing.endedKeptMs,
@@ -60,27 +68,27 @@ export async function removeOld(
     archive: archive === null ? undefined : (tasks) => archive.append(tasks, nowMs),
   });
   const { next, ...counts } = removed;
-  place.after = next;
-  place.fruitless = counts.tasks > 0 || next === null ? 0 : place.fruitless + 1;
+  const fruitless = counts.tasks > 0 || next === null ? 0 : place.fruitless + 1;
   const isFull = Math.max(counts.tombstones, counts.keys, counts.secrets) === REMOVED_PER_BATCH;
-  const hasMore = isFull || (next !== null && place.fruitless < FRUITLESS_MAX);
-  let agents = 0;
-  if (!hasMore) {
-    place.fruitless = 0;
-    const examined = await unit.removeAgents({
-      beforeMs: removableMs - timing.agentKeptMs,
-      after: place.agentsAfter,
-      lookedMax: AGENTS_EXAMINED_PER_BATCH,
-      eventsKept: AGENT_EVENTS_KEPT,
-    });
-    place.agentsAfter = examined.next;
-    agents = examined.agents.length;
-  }
-  const unlogged = sumOf(place.unlogged, { ...counts, agents });
-  const isLogged = Object.values(unlogged).some((count) => count > 0) && (!hasMore || unlogged.tasks >= TASKS_PER_LOG_LINE);
-  if (isLogged) log.info('removed what was past its retention', unlogged);
-  place.unlogged = isLogged ? NOTHING : unlogged;
-  return hasMore;
+  if (isFull || (next !== null && fruitless < FRUITLESS_MAX))
+    return { place: { ...place, after: next, fruitless, unlogged: sumOf(place.unlogged, { ...counts, agents: 0 }) }, more: true };
+  const examined = await unit.removeAgents({
+    beforeMs: removableMs - timing.agentKeptMs,
+    after: place.agentsAfter,
+    lookedMax: AGENTS_EXAMINED_PER_BATCH,
+    eventsKept: AGENT_EVENTS_KEPT,
+  });
+  const unlogged = sumOf(place.unlogged, { ...counts, agents: examined.agents.length });
+  return { place: { after: next, agentsAfter: examined.next, fruitless: 0, unlogged }, more: false };
+}
+
+/** Logs what committed batches removed: after the last of them, and now and then before. Returns the place without what it logged. */
+export function logRemoved({ place, more }: Removal, log: Log): RemovalPlace {
+  const { unlogged } = place;
+  const isDue = Object.values(unlogged).some((count) => count > 0) && (!more || unlogged.tasks >= TASKS_PER_LOG_LINE);
+  if (!isDue) return place;
+  log.info('removed what was past its retention', unlogged);
+  return { ...place, unlogged: NOTHING };
 }
 
 const sumOf = (one: RemovalPlace['unlogged'], other: RemovalPlace['unlogged']): RemovalPlace['unlogged'] => ({
