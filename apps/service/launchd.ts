@@ -12,8 +12,11 @@ export function launchdUnit(plan: ServicePlan, installer: Installer): ServiceUni
     file,
     text: listText(plan, log),
     encoding: 'utf8',
+    // A service that is loaded cannot be bootstrapped again, and `bootout` may return while it is still stopping.
+    stop: [['launchctl', 'bootout', `${domain}/${name}`]],
+    isLoaded: ['launchctl', 'print', `${domain}/${name}`],
     install: [['launchctl', 'bootstrap', domain, file]],
-    uninstall: [['launchctl', 'bootout', `${domain}/${name}`]],
+    uninstall: [],
     afterUninstall: [],
     status: ['launchctl', 'print', `${domain}/${name}`],
     notes: [`Its log: ${log} (launchd does not rotate it: see newsyslog)`],
@@ -39,7 +42,7 @@ ${[
       .join('')}</dict>`,
   ),
   key('RunAtLoad', '<true/>'),
-  // It is started again unless it was stopped.
+  // It is restarted unless it was stopped.
   key('KeepAlive', '<dict><key>SuccessfulExit</key><false/></dict>'),
   key('ThrottleInterval', '<integer>5</integer>'),
   key('ExitTimeOut', '<integer>20</integer>'),

@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import { launchdUnit } from './launchd.ts';
 import { WRITTEN_BY, type Installer, type ServicePlan, type ServiceUnit } from './service-plan.ts';
@@ -10,9 +11,12 @@ import { windowsTask } from './windows.ts';
 
 /** How long a command of the service manager may take. Milliseconds. */
 const COMMAND_MS = 60_000;
+/** How long a service may take to stop, and how often that is checked, since no service manager reports it. Milliseconds. */
+const STOP_MS = 30_000;
+const STOP_CHECK_MS = 200;
 const OUTPUT_BYTES_MAX = 1_048_576;
 
-/** Fails with `AC_SERVICE` where there is no service manager that we know. */
+/** Fails with `AC_SERVICE` on a platform without a service manager that we know. */
 export function unitFor(platform: string, plan: ServicePlan, installer: Installer): ServiceUnit {
   if (platform === 'linux') return systemdUnit(plan, installer);
   if (platform === 'darwin') return launchdUnit(plan, installer);
@@ -21,9 +25,9 @@ export function unitFor(platform: string, plan: ServicePlan, installer: Installe
   throw new AgentcomError('AC_SERVICE', 'On Windows a service runs for the user who installs it.', { cure: 'Leave out --run-as.' });
 }
 
-/** Replaces what an earlier call installed; starts it. */
+/** Replaces what an earlier call installed, and starts it. */
 export async function install(unit: ServiceUnit, env: Env): Promise<void> {
-  await mustBeOurs(unit);
+  const isThere = await mustBeOurs(unit);
   try {
     await mkdir(dirname(unit.file), { recursive: true });
     await writeFile(unit.file, unit.text, { encoding: unit.encoding, mode: 0o644 });
@@ -33,22 +37,33 @@ export async function install(unit: ServiceUnit, env: Env): Promise<void> {
       cure: 'With --run-as, run this command as root.',
     });
   }
+  if (isThere) await stop(unit, env);
   for (const line of unit.install) await mustRun(line, env);
 }
 
 /** Stops and removes it. False: it was not installed. */
 export async function uninstall(unit: ServiceUnit, env: Env): Promise<boolean> {
   if (!(await mustBeOurs(unit))) return false;
+  await stop(unit, env);
   for (const line of unit.uninstall) await run(line, env);
   await rm(unit.file, { force: true });
   for (const line of unit.afterUninstall) await mustRun(line, env);
   return true;
 }
 
-/** What the service manager says of it, and the exit code of its program. */
+async function stop({ stop: lines, isLoaded }: ServiceUnit, env: Env): Promise<void> {
+  for (const line of lines) await run(line, env);
+  const untilMs = performance.now() + STOP_MS;
+  while (isLoaded !== null && (await run(isLoaded, env)).code === 0) {
+    if (performance.now() > untilMs) throw new AgentcomError('AC_SERVICE', `It did not stop within ${STOP_MS / 1_000} s.`);
+    await setTimeout(STOP_CHECK_MS);
+  }
+}
+
+/** What the service manager says about it, and the exit code of the service manager's program. */
 export const statusOf = (unit: ServiceUnit, env: Env): Promise<Ran> => run(unit.status, env);
 
-/** Whether there is one; fails with `AC_SERVICE` if it is somebody else's. */
+/** Whether the file of the unit exists; fails with `AC_SERVICE` if it is somebody else's. */
 async function mustBeOurs({ file, encoding }: ServiceUnit): Promise<boolean> {
   const text = await readFile(file, encoding).catch((thrown: NodeJS.ErrnoException) => {
     if (thrown.code === 'ENOENT') return null;
@@ -60,7 +75,7 @@ async function mustBeOurs({ file, encoding }: ServiceUnit): Promise<boolean> {
   });
 }
 
-/** Of the service manager's programs. */
+/** The environment of the service manager's programs. */
 type Env = Readonly<Record<string, string | undefined>>;
 
 interface Ran {

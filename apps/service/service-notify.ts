@@ -1,4 +1,4 @@
-/** Tells systemd when a program is ready, that it is alive, and that it stops. Does nothing where no service manager asks. */
+/** Tells systemd when a program is ready, that it is alive, and when it stops. Does nothing unless a service manager asks for it. */
 import { execFile } from 'node:child_process';
 import type { Log } from '../../core/ports/log.ts';
 
@@ -12,7 +12,7 @@ export interface ServiceNotifier {
 
 const NOBODY_ASKS: ServiceNotifier = { started: () => undefined, status: () => undefined, stopping: () => undefined };
 
-/** Node has no datagram sockets of this kind, so systemd's own program sends what is said. */
+/** Node has no datagram sockets of this kind, so systemd's own program sends the messages. */
 const PROGRAM = 'systemd-notify';
 
 export function serviceNotifier(env: Readonly<Record<string, string | undefined>>, log: Log): ServiceNotifier {

@@ -1,10 +1,13 @@
-/** What a service manager is to run, and what it needs for that: texts and command lines only, so that each platform's can be made on any other. */
+/**
+ * What a service manager should run, and what it needs for that: texts and command lines only, so that the unit of any platform can be made on
+ * any other.
+ */
 
 export interface ServicePlan {
   readonly part: 'hub' | 'sidecar';
   /** Its name for the service manager: letters, digits, `.`, `_` and `-`. */
   readonly name: string;
-  /** For people: one line. */
+  /** One line, for people. */
   readonly description: string;
   readonly argv: readonly string[];
   /** The folder of the config. */
@@ -27,13 +30,17 @@ export interface Installer {
 type CommandLine = readonly [program: string, ...args: string[]];
 
 export interface ServiceUnit {
-  /** Where it is kept. */
+  /** Its path. */
   readonly file: string;
   readonly text: string;
   readonly encoding: 'utf8' | 'utf16le';
-  /** After the file is written. */
+  /** Commands that stop what an earlier install started, before it is replaced or removed; they may fail, since it may not be running. */
+  readonly stop: readonly CommandLine[];
+  /** Fails once the service has stopped, if `stop` does not wait for that. */
+  readonly isLoaded: CommandLine | null;
+  /** Commands to run after the file is written. */
   readonly install: readonly CommandLine[];
-  /** Before the file is removed; that it is not there is no failure. */
+  /** Commands to run before the file is removed; they may fail, for example if there is no such service. */
   readonly uninstall: readonly CommandLine[];
   readonly afterUninstall: readonly CommandLine[];
   /** Prints its state, and exits with 0 if it runs. */
@@ -42,7 +49,7 @@ export interface ServiceUnit {
   readonly notes: readonly string[];
 }
 
-/** In the file, so that no other program's is ever replaced or removed. */
+/** Marks our files, so that no other program's file is ever replaced or removed. */
 export const WRITTEN_BY = 'Written by: agentcom service install';
 
 const XML: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;' };

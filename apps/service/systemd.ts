@@ -7,7 +7,7 @@ import { WRITTEN_BY, type Installer, type ServicePlan, type ServiceUnit } from '
 const STOP_S = 20;
 /** For the backup and the migration of a large store. */
 const START_S = 900;
-/** Without a word for so long its event loop is stuck. */
+/** The event loop of a program that says nothing for this long is stuck. */
 const WATCHDOG_S = 120;
 
 export function systemdUnit(plan: ServicePlan, installer: Installer): ServiceUnit {
@@ -19,6 +19,8 @@ export function systemdUnit(plan: ServicePlan, installer: Installer): ServiceUni
     file: join(folder, unit),
     text: unitText(plan),
     encoding: 'utf8',
+    stop: [],
+    isLoaded: null,
     install: [systemctl('daemon-reload'), systemctl('enable', unit), systemctl('restart', unit)],
     uninstall: [systemctl('disable', '--now', unit)],
     afterUninstall: [systemctl('daemon-reload')],
@@ -39,12 +41,12 @@ function unitText(plan: ServicePlan): string {
     '[Unit]',
     `Description=${specifier(plan.description)}`,
     ...(runAs === null ? [] : ['Wants=network-online.target', 'After=network-online.target']),
-    // A program that cannot run is started again for as long as it takes; those that a person has to look at are not.
+    // A program that cannot run is restarted for as long as it takes, except after failures that a person has to look at.
     'StartLimitIntervalSec=0',
     '',
     '[Service]',
     'Type=notify',
-    // What it has to say, it says through systemd-notify.
+    // The program sends its notifications through systemd-notify.
     'NotifyAccess=all',
     `WatchdogSec=${WATCHDOG_S}`,
     `ExecStart=${plan.argv.map(argument).join(' ')}`,
@@ -65,10 +67,10 @@ function unitText(plan: ServicePlan): string {
   ].join('\n');
 }
 
-/** Agents outlive their sidecar, which finds them again; one that runs out of memory does not end it. */
+/** Agents outlive their sidecar, which finds them again; an agent that runs out of memory does not end the sidecar. */
 const SIDECAR = ['KillMode=process', 'OOMPolicy=continue'];
 
-/** It starts no programs, and writes where its config and its data are. No MemoryDenyWriteExecute: V8 writes machine code. */
+/** A hub starts no programs, and writes only where its config and its data are. No MemoryDenyWriteExecute: V8 writes machine code. */
 const hubLines = ({ runAs, folder, dataDir }: ServicePlan): readonly string[] => [
   'NoNewPrivileges=yes',
   'UMask=0077',
@@ -77,7 +79,7 @@ const hubLines = ({ runAs, folder, dataDir }: ServicePlan): readonly string[] =>
   'RestrictSUIDSGID=yes',
   'RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6',
   'SystemCallArchitectures=native',
-  // The rest needs mounts of its own, which not every user's manager may make.
+  // The rest needs private mounts, which not every user's service manager may make.
   ...(runAs === null
     ? []
     : [
@@ -100,7 +102,7 @@ const hubLines = ({ runAs, folder, dataDir }: ServicePlan): readonly string[] =>
 /** systemd reads `%` as the beginning of a specifier. */
 const specifier = (text: string): string => text.replaceAll('%', '%%');
 
-/** A setting that is one path to the end of its line, without quotes: a backslash there would join it with the next line. */
+/** A setting that is one path to the end of its line, without quotes: a backslash at its end would join it with the next line. */
 function wholeLine(folder: string): string {
   if (!/[\u0000-\u001f\u007f]|[\s\\]$/.test(folder)) return specifier(folder);
   throw new AgentcomError('AC_SERVICE', `systemd cannot start a service in the folder ${JSON.stringify(folder)}.`, {

@@ -9,14 +9,14 @@ export function windowsTask(plan: ServicePlan): ServiceUnit {
     file,
     text: `\uFEFF${taskText(plan)}`,
     encoding: 'utf16le',
+    // A task that is running keeps the program that it was started with, and is not started a second time.
+    stop: [['schtasks', '/End', '/TN', name]],
+    isLoaded: null,
     install: [
       ['schtasks', '/Create', '/TN', name, '/XML', file, '/F'],
       ['schtasks', '/Run', '/TN', name],
     ],
-    uninstall: [
-      ['schtasks', '/End', '/TN', name],
-      ['schtasks', '/Delete', '/TN', name, '/F'],
-    ],
+    uninstall: [['schtasks', '/Delete', '/TN', name, '/F']],
     afterUninstall: [],
     status: ['schtasks', '/Query', '/TN', name, '/V', '/FO', 'LIST'],
     notes: ['It starts when you log on. The Task Scheduler keeps no output: "agentcom doctor" and the dashboard show its state.'],
@@ -46,5 +46,5 @@ const taskText = (plan: ServicePlan): string => `<?xml version="1.0" encoding="U
 </Task>
 `;
 
-/** As programs of Windows take their command line apart: backslashes count only before a quote. */
+/** Quoted as Windows programs parse their command line: backslashes count only before a quote. */
 const quoted = (argument: string): string => `"${argument.replace(/(\\*)"/g, '$1$1\\"').replace(/(\\+)$/, '$1$1')}"`;

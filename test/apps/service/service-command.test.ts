@@ -3,6 +3,7 @@ import { access, chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
+import { install, uninstall, unitFor } from '../../../apps/service/manager.ts';
 import { run, type Ran } from '../cli/cli-world.ts';
 
 interface Machine {
@@ -142,4 +143,41 @@ t.test('the config is checked with the variables that the service gets', { skip:
   await writeFile(join(cwd, 'hub.env'), `SERVICE_TEST_PORT=4000\nAGENTCOM_ADMIN_TOKEN=${'b'.repeat(40)}\n`);
   delete process.env['AGENTCOM_ADMIN_TOKEN'];
   t.match(await print('--env-file', 'hub.env'), { code: 0, err: /^\S+agentcom-hub\.service:\n$/ });
+});
+
+/** Stands in for launchd: a loaded service cannot be bootstrapped, and is still listed for a while after it was booted out. */
+const LAUNCHCTL = `#!/bin/sh
+echo "$1" >> log
+case $1 in
+  bootstrap) if [ -e loaded ]; then echo 'Bootstrap failed: 5: Input/output error' >&2; exit 5; fi; echo 2 > loaded;;
+  bootout) [ -e loaded ] || exit 3;;
+  print) [ -e loaded ] || exit 113; read left < loaded; if [ "$left" = 0 ]; then rm loaded; else echo $((left - 1)) > loaded; fi;;
+esac
+`;
+
+t.test('launchd: installed again, it is stopped first', { skip: process.platform === 'win32' }, async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'agentcom-service-'));
+  t.teardown(() => rm(dir, { recursive: true }));
+  await writeFile(
+    join(dir, 'launchctl'),
+    LAUNCHCTL.replaceAll(/\b(log|loaded)\b/g, (name) => join(dir, name)),
+    { mode: 0o755 },
+  );
+  const env = { PATH: `${dir}:/usr/bin:/bin` };
+  const unitOf = (argv: readonly string[]) =>
+    unitFor(
+      'darwin',
+      { part: 'hub', name: 'agentcom-hub', description: 'hub', argv, folder: dir, dataDir: dir, environment: {}, runAs: null },
+      { home: dir, uid: 1000, userName: 'me' },
+    );
+  const told = async (): Promise<string> => (await readFile(join(dir, 'log'), 'utf8')).replaceAll('\n', ' ').trim();
+  await install(unitOf(['/bin/one']), env);
+  t.equal(await told(), 'bootstrap');
+  const second = unitOf(['/bin/two']);
+  await install(second, env);
+  t.equal(await told(), 'bootstrap bootout print print print print bootstrap');
+  t.match(await readFile(second.file, 'utf8'), '/bin/two');
+  t.equal(await uninstall(second, env), true);
+  t.notOk(await isThere(second.file));
+  t.equal(await uninstall(second, env), false);
 });
