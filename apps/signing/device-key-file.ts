@@ -8,7 +8,7 @@ import type { DeviceKey } from '../../core/ports/trust/device-key.ts';
 
 export const DEVICE_KEY_FILE = 'device-key.jwk';
 
-/** Rejects with `AC_DATA_DIR` for a file that is no key or that other users may read: a new key would not be the one that the hub knows. */
+/** Rejects with `AC_DATA_DIR` for a file that is not a key or that other users may read: a new key would not be the one that the hub knows. */
 export async function deviceKeyIn(dataDir: string, platform: string = process.platform): Promise<DeviceKey> {
   const file = join(dataDir, DEVICE_KEY_FILE);
   const key = (await readKey(file, platform)) ?? (await makeKey(file, platform));
@@ -16,7 +16,7 @@ export async function deviceKeyIn(dataDir: string, platform: string = process.pl
   return { publicKey: String(x), sign: (text) => sign(null, Buffer.from(text, 'utf8'), key).toString('base64url') };
 }
 
-/** Whole or not at all, and never over another: two processes may start on one folder. */
+/** Writes the file whole or not at all, and never over another: two processes may start in one folder. */
 async function makeKey(file: string, platform: string): Promise<KeyObject> {
   const { privateKey } = generateKeyPairSync('ed25519');
   const unfinished = `${file}.${randomUUID()}`;

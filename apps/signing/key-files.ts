@@ -5,7 +5,7 @@ import type { TrustedKeyConfig } from '../../core/config/accept.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import { SIGNATURE_ALGORITHM } from '../../core/protocol/signed/task-claims.ts';
 
-/** Larger files are no keys, bytes. */
+/** A larger file is not a key, bytes. */
 const KEY_BYTES_MAX = 65_536;
 const PEM_PUBLIC = '-----BEGIN PUBLIC KEY-----';
 const PEM_PRIVATE = '-----BEGIN PRIVATE KEY-----';
@@ -14,7 +14,7 @@ const EXTRACTABLE = { extractable: true } as const;
 /** A key whose signatures a sidecar trusts. */
 export interface TrustedKey {
   readonly name: string;
-  /** Its thumbprint (RFC 7638, SHA-256), by which signatures name it. */
+  /** Its thumbprint (RFC 7638, SHA-256), by which signatures refer to it. */
   readonly kid: string;
   readonly key: CryptoKey;
   /** Its signatures count until then; null: forever. */
@@ -52,7 +52,6 @@ export async function signingKey(file: string): Promise<SigningKey> {
   try {
     const text = await keyText(file);
     const jwk = text.includes(PEM_PRIVATE) ? await exportJWK(await importPKCS8(text, SIGNATURE_ALGORITHM, EXTRACTABLE)) : jwkIn(text);
-    if (jwk.d === undefined) throw new Error('wanted a private key, found a public one');
     return await signingKeyOf(jwk);
   } catch (cause) {
     throw new AgentcomError('AC_USAGE', `Cannot sign with ${file}: ${messageOf(cause)}. Make a key with \`agentcom keys init\`.`, {
@@ -61,11 +60,12 @@ export async function signingKey(file: string): Promise<SigningKey> {
   }
 }
 
-/** Throws for what is no private Ed25519 key. */
+/** Throws for a key that is public, or not Ed25519. */
 export async function signingKeyOf(jwk: JWK): Promise<SigningKey> {
   const publicJwk = ed25519(jwk);
+  if (jwk.d === undefined) throw new Error('wanted a private key, found a public one');
   const kid = await calculateJwkThumbprint(publicJwk);
-  return { kid, publicJwk, key: (await importJWK({ ...publicJwk, d: jwk.d as string }, SIGNATURE_ALGORITHM)) as CryptoKey };
+  return { kid, publicJwk, key: (await importJWK({ ...publicJwk, d: jwk.d }, SIGNATURE_ALGORITHM)) as CryptoKey };
 }
 
 async function publicJwkIn(file: string): Promise<PublicJwk> {

@@ -1,5 +1,5 @@
 /**
- * The nonces under which tasks ran here, until their signatures expire: a signature is for one task. In memory and, so that a restart
+ * Remembers the nonces under which tasks ran here until their signatures expire: a signature is for one task. In memory and, so that a restart
  * forgets none, in a file to which each use appends a line.
  */
 import { open, readFile, type FileHandle } from 'node:fs/promises';
@@ -9,9 +9,12 @@ import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { NonceAnswer, NonceUse } from '../../core/ports/trust/task-signatures.ts';
 import { SIGNATURE_CLOCK_MS } from '../../core/protocol/signed/task-claims.ts';
 
-/** How many are remembered. When one is dropped for it, older signatures are refused from then on. */
+/** How many are remembered. When one has to be dropped, signatures that are not newer are refused from then on. */
 export const NONCES_MAX = 100_000;
-/** Lines beyond twice those in use after which the file is rewritten, and uses between two looks for what has expired. */
+/**
+ * The file is rewritten once it has this many lines more than twice those in use. Also how many uses there are between two checks for expired
+ * nonces.
+ */
 const SPARE_LINES = 1_000;
 
 /** `NONCE TASK ISSUED_AT EXPIRES_AT`, or `- - ISSUED_AT 0`: signatures up to that time are forgotten. Milliseconds. */
@@ -51,7 +54,7 @@ export function nonceMemory(file: string | null, noncesMax: number = NONCES_MAX)
     nonces.delete(oldest[0]);
   }
 
-  /** Those that have expired need not be known: their signatures are refused. */
+  /** Expired nonces need not be remembered: their signatures are refused. */
   function dropExpired(nowMs: number): void {
     for (const [nonce, { expiresAtMs }] of nonces) if (expiresAtMs + 2 * SIGNATURE_CLOCK_MS < nowMs) nonces.delete(nonce);
   }
@@ -75,10 +78,10 @@ export function nonceMemory(file: string | null, noncesMax: number = NONCES_MAX)
     }
   }
 
-  /** Writes what is known into a new file, and continues there. */
+  /** Writes everything remembered into a new file, and continues there. */
   async function rewrite(path: string): Promise<void> {
     const floor = forgottenUntilMs < 0 ? '' : `- - ${forgottenUntilMs} 0\n`;
-    // First, since Windows replaces no file that is open.
+    // Closed first, because Windows cannot replace an open file.
     await handle?.close();
     handle = null;
     const text = floor + [...nonces].map(([nonce, use]) => lineOf(nonce, use)).join('');
@@ -94,7 +97,7 @@ export function nonceMemory(file: string | null, noncesMax: number = NONCES_MAX)
       await handle?.datasync();
       lines += 1;
     } catch (thrown) {
-      // Part of the line may be there: the next use begins with a new file.
+      // Part of the line may have been written: the next use begins with a new file.
       await Promise.allSettled([handle?.close()]);
       handle = null;
       throw new Error(`cannot write ${path}: ${messageOf(thrown)}`, { cause: thrown });

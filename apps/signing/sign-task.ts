@@ -1,7 +1,7 @@
 /** The signature of a task, made with jose. */
 import { createHash, randomBytes } from 'node:crypto';
 import { SignJWT } from 'jose';
-import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import {
   AUDIENCES_MAX,
   claimsFor,
@@ -12,8 +12,8 @@ import {
   SIGNATURE_TYPE,
   withoutNulls,
 } from '../../core/protocol/signed/task-claims.ts';
-import { signingKey, signingKeyOf } from './key-files.ts';
-import type { SignedTask, SignTask, TaskSignerOptions } from './signing-options.ts';
+import { signingKey, signingKeyOf, type SigningKey } from './key-files.ts';
+import type { Ed25519PrivateJwk, SignedTask, SignTask, TaskSignerOptions } from './signing-options.ts';
 
 const NONCE_BYTES = 16;
 const LIFE_MS_MIN = 1_000;
@@ -25,9 +25,9 @@ export async function signTaskWith({ key, expiresInMs = SIGNATURE_LIFE_MS, audie
     throw wrong(`a signature may be valid for ${LIFE_MS_MIN} to ${SIGNATURE_LIFE_MS_MAX} milliseconds, found ${String(expiresInMs)}`);
   if (audience.length > AUDIENCES_MAX || audience.some((name) => name === '' || name.length > NAME_CHARACTERS_MAX))
     throw wrong(`wanted at most ${AUDIENCES_MAX} audiences of 1 to ${NAME_CHARACTERS_MAX} characters`);
-  const { key: privateKey, kid } = typeof key === 'string' ? await signingKey(key) : await signingKeyOf(key);
+  const { key: privateKey, kid } = typeof key === 'string' ? await signingKey(key) : await givenKey(key);
   return async (task) => {
-    // As it is sent: JSON leaves out what is undefined.
+    // The task as it is sent: JSON leaves out fields that are undefined.
     const sent = withoutNulls(JSON.parse(JSON.stringify(task)) as SignedTask);
     const claims = claimsFor(sent, {
       nowMs: Date.now(),
@@ -40,4 +40,9 @@ export async function signTaskWith({ key, expiresInMs = SIGNATURE_LIFE_MS, audie
   };
 }
 
-const wrong = (what: string): AgentcomError => new AgentcomError('AC_USAGE', `Cannot sign a task: ${what}.`);
+const givenKey = (key: Ed25519PrivateJwk): Promise<SigningKey> =>
+  signingKeyOf(key).catch((cause: unknown) => {
+    throw wrong(messageOf(cause), cause);
+  });
+
+const wrong = (what: string, cause?: unknown): AgentcomError => new AgentcomError('AC_USAGE', `Cannot sign a task: ${what}.`, { cause });

@@ -1,4 +1,4 @@
-/** What a submitter signs with, and what. */
+/** What a submitter signs, and what it signs with. */
 import type { SignedContent, SignedTerms } from '../../core/protocol/signed/task-claims.ts';
 
 /** A private key as a JWK. */
@@ -10,13 +10,13 @@ export interface Ed25519PrivateJwk {
   readonly d: string;
 }
 
-/** With which key tasks are signed, and how long and where the signatures count. */
+/** The key that tasks are signed with, and how long and where the signatures count. */
 export interface TaskSignerOptions {
   /** An Ed25519 private key: a JWK, or the path of a file with one or with PEM (PKCS #8), as `agentcom keys init` makes it. */
   readonly key: string | Ed25519PrivateJwk;
   /** How long sidecars accept a signature, from now or from the task's `run_at`, milliseconds. Default a day, at most 31 days. */
   readonly expiresInMs?: number | undefined;
-  /** Agent IDs and audiences, one of which a sidecar has to be. Default: any sidecar that trusts the key. */
+  /** Agent IDs and audiences, one of which has to match the sidecar. Default: any sidecar that trusts the key. */
   readonly audience?: readonly string[] | undefined;
 }
 

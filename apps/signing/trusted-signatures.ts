@@ -27,7 +27,7 @@ export function trustedSignatures({ signedBy, nonceFile }: TrustedSignaturesOpti
   async function verify(signature: string, nowMs: number): Promise<Verified> {
     try {
       const { kid, alg } = decodeProtectedHeader(signature);
-      // Before any key is chosen: the algorithm is ours to say, not the signature's.
+      // Checked before a key is chosen: we decide the algorithm, not the signature.
       if (alg !== SIGNATURE_ALGORITHM) return invalid(`is signed with another algorithm than ${SIGNATURE_ALGORITHM}`);
       const key = keys.get(String(kid));
       if (key === undefined) return invalid('is signed by a key that this sidecar does not trust');

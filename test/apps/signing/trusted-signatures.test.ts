@@ -133,6 +133,7 @@ t.test('keys: JWK and PEM, from the config and from files; what is none is named
     });
   }
   await t.rejects(signTaskWith({ key: publicJwk }), { code: 'AC_USAGE', message: /found a public one/ });
+  await t.rejects(signTaskWith({ key: OURS.publicJwk as never }), { code: 'AC_USAGE', message: /found a public one/ });
   await t.rejects(signTaskWith({ key: OURS.privateJwk, expiresInMs: 32 * 86_400_000 }), { code: 'AC_USAGE' });
   await t.rejects(signTaskWith({ key: OURS.privateJwk, audience: [''] }), { code: 'AC_USAGE' });
 });
