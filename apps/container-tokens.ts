@@ -45,7 +45,7 @@ export const TOKENS = {
   ResultInbox: Symbol('ResultInbox') as ServiceIdentifier<ResultInbox>,
   /** Null: the agent polls for its tasks by itself. */
   WakeRunner: Symbol('WakeRunner') as ServiceIdentifier<WakeRunner | null>,
-  /** Null: its agent is bound to no machine. */
+  /** Null: its agent is not bound to a machine. */
   DeviceKey: Symbol('DeviceKey') as ServiceIdentifier<DeviceKey | null>,
   /** Null: tasks need no signature. */
   TaskSignatures: Symbol('TaskSignatures') as ServiceIdentifier<TaskSignatures | null>,

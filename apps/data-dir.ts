@@ -19,7 +19,7 @@ export async function makeDataDir(dataDir: string, setting: string, platform: st
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
     mode = (await stat(dataDir)).mode;
     isOpen = modeOfOthers(mode, platform) !== 0;
-    // Nothing is written into a directory of others, nor through a link in it.
+    // Nothing is written into a directory that others can access, nor through a link in it.
     if (!isOpen) {
       const probe = join(dataDir, '.writable');
       await writeFile(probe, '', { mode: 0o600, flag: WRITE_WITHOUT_FOLLOWING });

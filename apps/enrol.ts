@@ -1,4 +1,4 @@
-/** Enrols an agent. The hub first proves that it knows the secret; no other gets it, and no other's token is trusted. */
+/** Enrols an agent. The hub first proves that it knows the secret; no other hub gets the secret, and no other hub's token is trusted. */
 import type { HubTrust } from '../adapters/kit/hub-connection.ts';
 import { systemDigest } from '../adapters/ids-system/system-digest.ts';
 import { AgentcomError } from '../core/errors/agentcom-error.ts';
@@ -24,7 +24,7 @@ export interface Enrolling {
 export type Enrolled =
   { readonly kind: 'enrolled'; readonly token: string; readonly isProved: boolean } | { readonly kind: 'not_proved' | 'older' };
 
-/** Whether the hub knows this enrolment secret, without using it up. Fails as `enrolAt`. */
+/** Whether the hub knows this enrolment secret, without using it up. Fails like `enrolAt`. */
 export async function hubKnowsSecret(
   url: string,
   { tls, ...of }: Pick<Enrolling, 'agentId' | 'secret' | 'tls'>,
@@ -33,14 +33,14 @@ export async function hubKnowsSecret(
   return challenge === null ? 'older' : isProved ? 'proved' : 'not_proved';
 }
 
-/** Fails with `AC_API` where the hub refuses, with `AC_API_UNREACHABLE` where none answers. `url`: `http://…` or `https://…` */
+/** Fails with `AC_API` if the hub refuses, with `AC_API_UNREACHABLE` if none answers. `url`: `http://…` or `https://…` */
 export async function enrolAt(url: string, { agentId, secret, isTrusted, tls }: Enrolling): Promise<Enrolled> {
   const { hmac } = systemDigest();
   const client = hubClient({ url, tls });
   const { enrolment } = client;
   const { key, said, asked, challenge, isProved } = await challengedHub(client, { agentId, secret });
   if (challenge === null) {
-    // With TLS the certificate identifies it. Without, even on loopback, whoever took the port could pose as an older hub.
+    // With TLS the certificate identifies the hub. Without it, even on loopback, whoever took the port could pose as an older hub.
     if (new URL(url).protocol !== 'https:' && !isTrusted) return { kind: 'older' };
     return { kind: 'enrolled', token: (await enrolment.register({ agent_id: agentId, secret })).token, isProved: false };
   }
@@ -59,7 +59,7 @@ export async function enrolAt(url: string, { agentId, secret, isTrusted, tls }: 
   );
 }
 
-/** Has the hub prove that it knows the secret. `challenge` null: it is older and cannot. */
+/** Has the hub prove that it knows the secret. `challenge` null: the hub is older and cannot. */
 async function challengedHub({ enrolment }: HubClient, { agentId, secret }: Pick<Enrolling, 'agentId' | 'secret'>) {
   const { key, hello } = newHandshake(agentId, secret);
   const asked = { agent_id: agentId, secret_hint: hello.tokenHint, nonce: hello.nonce };

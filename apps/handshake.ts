@@ -1,4 +1,4 @@
-/** The first message of an exchange in which a hub proves that it knows a secret. It reveals nothing of the secret. */
+/** The first message of an exchange in which a hub proves that it knows a secret. It reveals nothing about the secret. */
 import { randomBytes } from 'node:crypto';
 import { systemDigest } from '../adapters/ids-system/system-digest.ts';
 import { TOKEN_HINT_DIGITS, type Handshake } from '../core/protocol/proof.ts';

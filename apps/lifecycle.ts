@@ -9,7 +9,7 @@ export interface Service {
   readonly name: string;
   /** MUST leave nothing behind when it fails. Is called once. */
   start(): Promise<void>;
-  /** MUST be safe while `start` is still under way, after it never ended. Is called once, after `start` was. */
+  /** MUST be safe while `start` is still running, even if it never ends. Is called once, after `start` was called. */
   stop(): Promise<void>;
 }
 
@@ -56,9 +56,9 @@ export class Lifecycle {
   }
 
   /**
-   * Starts each service after the one before it runs. Answers `stopped` when `stop` came first or in between.
-   * If one fails, stops those that run and throws with the service's name, the code of the cause (else `AC_INTERNAL`)
-   * and the cause; what failed while stopping is in `details.stopFailures`. A second call is `AC_INTERNAL`.
+   * Starts each service once the previous one is running. Returns `stopped` if `stop` was called first or in between. If one fails, stops those
+   * that run and throws with the service's name, the code of the cause (else `AC_INTERNAL`) and the cause; what failed while stopping is in
+   * `details.stopFailures`. A second call is `AC_INTERNAL`.
    */
   async start(services: readonly Service[]): Promise<'running' | 'stopped'> {
     if (this.#startCalled) throw new AgentcomError('AC_INTERNAL', 'This lifecycle was already started. Create a new one.');
@@ -81,9 +81,8 @@ export class Lifecycle {
   }
 
   /**
-   * Stops what runs, last started first. May be called many times and at once: every caller waits for the same end.
-   * One service that fails or hangs (`AC_STOP_TIMEOUT`) keeps no other from being stopped; all failures come in one
-   * `AggregateError`.
+   * Stops what runs, last started first. May be called repeatedly and concurrently: every caller waits for the same stop. A service that fails
+   * or hangs (`AC_STOP_TIMEOUT`) does not keep the others from being stopped; all failures are thrown in one `AggregateError`.
    */
   stop(): Promise<void> {
     this.#stopped ??= this.#stopAll();
@@ -105,7 +104,7 @@ export class Lifecycle {
   }
 
   async #stopOne(service: Service, withinMs: number): Promise<AgentcomError | undefined> {
-    // In a function of its own, so that a `stop` that throws at once counts as one that rejects.
+    // An async function, so that a `stop` that throws synchronously counts as one that rejects.
     const stop = async (): Promise<void> => service.stop();
     const outcome = await this.#settledWithin(stop(), withinMs);
     if (outcome.kind === 'fulfilled') {
@@ -152,7 +151,7 @@ type Settled = { readonly kind: 'fulfilled' } | { readonly kind: 'pending' } | {
 
 function begin(service: Service): Part {
   const started = async (): Promise<void> => {
-    // Not in the same turn as the caller, so that `part` exists when the outcome is noted.
+    // One microtask later, so that `part` is initialized when its state is set.
     await Promise.resolve();
     try {
       await service.start();

@@ -23,14 +23,14 @@ export interface Running {
 
 export interface ProgramOptions {
   readonly log: Log;
-  /** How long one part may take to stop, milliseconds; the Lifecycle's own bound without it. */
+  /** How long one part may take to stop, milliseconds. Default: the Lifecycle's own bound. */
   readonly stopEachMs?: number | undefined;
-  /** Starts the parts; returns null if it was stopped meanwhile. */
+  /** Starts the parts; returns null if it was stopped in the meantime. */
   readonly start: (program: RunningProgram) => Promise<Running | null>;
 }
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
-/** The exit code of a program that gets a second signal: the same as of one that a SIGTERM killed. */
+/** The exit code of a program that gets a second signal: the same as that of a program killed by SIGTERM. */
 const STOPPED_AT_ONCE = 143;
 /** How long leftovers, such as a hung connection, may delay the exit of a stopped program. Milliseconds. */
 const LEFT_BEHIND_MS = 1_000;
@@ -64,7 +64,7 @@ export async function runProgram({ log, start, stopEachMs }: ProgramOptions): Pr
   }
 }
 
-/** What was waiting for the signal's end says no more than that. */
+/** An abort error only says that the signal was aborted. */
 const isAbort = (error: unknown): boolean => error instanceof Error && error.name === 'AbortError';
 
 async function sayReady(running: Running | null, service: ServiceNotifier): Promise<void> {
@@ -76,7 +76,7 @@ async function sayReady(running: Running | null, service: ServiceNotifier): Prom
 
 interface StopOnSignal {
   readonly aborted: AbortSignal;
-  /** Settles with the end of the stop that a signal asked for; never without one. */
+  /** Settles when the stop that a signal requested has ended; never without a signal. */
   readonly stopped: Promise<void>;
   forget(): void;
 }

@@ -5,7 +5,7 @@ import { Errors } from 'typebox/schema';
 import type { ConfigProblem } from '../core/config/config.ts';
 import { mistakesIn } from '../core/domain/schema-mistakes.ts';
 
-/** All problems in `options`, each with its path; unknown options are problems too. No string is shown, since it may be a secret. */
+/** All problems in `options`, each with its path; unknown options are problems too. Strings are never shown, since any may be a secret. */
 export function optionProblems(schema: TObject, options: unknown): readonly ConfigProblem[] {
   const strict = Type.Object(schema.properties, { additionalProperties: false });
   const known = Object.keys(schema.properties).join(', ');

@@ -60,7 +60,7 @@ export interface RunnerContext<Options> extends WakeRunnerDeps {
  */
 export type DefinedRunner = Omit<WakeRunner, 'attach'> & Partial<Pick<WakeRunner, 'attach'>>;
 
-/** What `defineWakeRunner` makes a runner of. */
+/** What `defineWakeRunner` turns into a runner. */
 export interface WakeRunnerDefinition<Schema extends TObject> {
   /** Shown in logs and by the doctor. */
   readonly name: string;
@@ -86,7 +86,7 @@ export type WakeRunnerFactory<Schema extends TObject> = (options: OptionsOf<Sche
  *       create: ({ options, log }) => new Beeper(options.times, log),
  *     });
  *
- * Throws `AC_PLUGIN_INVALID` if this is no definition. Creating the runner rejects with `AC_CONFIG_INVALID` if the options
+ * Throws `AC_PLUGIN_INVALID` if the definition is invalid. Creating the runner rejects with `AC_CONFIG_INVALID` if the options
  * have problems, and with `AC_PLUGIN_INVALID` if `create` throws, or returns something that is not a runner.
  */
 export function defineWakeRunner<Schema extends TObject>(definition: WakeRunnerDefinition<Schema>): WakeRunnerFactory<Schema> {
@@ -110,7 +110,7 @@ export function defineWakeRunner<Schema extends TObject>(definition: WakeRunnerD
   };
 }
 
-/** It may be plain JavaScript. */
+/** Checked at run time, since a plugin may be plain JavaScript. */
 function assertDefinition(given: unknown): void {
   const { name, options, create } = isRecord(given) ? given : {};
   if (typeof name === 'string' && name !== '' && isRecord(options) && options['type'] === 'object' && typeof create === 'function') return;

@@ -1,6 +1,6 @@
 /**
  * The archive: a folder of NDJSON files, one for each day (UTC), with a line for each task that was removed from the store. Its files
- * are only appended to. A line that a crash cut short is followed by whole ones.
+ * are append-only. A line that a crash cut short stays, and the next one starts on a new line.
  */
 import { mkdir, open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import type { TaskArchive } from '../../core/ports/storage.ts';
 import { syncFolder } from '../kit/platform-files.ts';
 import { archivedTaskJson } from '../../core/protocol/task-json.ts';
 
-/** A file that has this many bytes is followed by another one of the same day. */
+/** Once a file has this many bytes, another one is started for the same day. */
 const FILE_BYTES_MAX = 268_435_456;
 const NEWLINE = 0x0a;
 
@@ -21,7 +21,7 @@ export interface ArchiveFilesOptions {
 }
 
 export function archiveFiles({ dir, fileBytesMax = FILE_BYTES_MAX }: ArchiveFilesOptions): TaskArchive {
-  /** The number of the file of the day that is written to. */
+  /** The day, and the number of its file that is written to. */
   let [day, part] = ['', 1];
 
   /** The file to append to, and its size. */

@@ -2,15 +2,15 @@
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Clock, Timer } from '../../core/ports/clock.ts';
 
-/** The longest delay that `setTimeout` takes; a longer one fires at once there. */
+/** The longest delay that `setTimeout` supports; a longer one fires at once. */
 const NODE_DELAY_MS_MAX = 2_147_483_647;
 
 /**
  * The `Clock` of a running program: wall time from the system, durations from its monotonic clock, which stands still
  * while the machine sleeps.
  *
- * A pending timer keeps the process alive. Whoever starts one cancels it when it stops; one that was forgotten shows as
- * a program that does not end, and is not hidden.
+ * A pending timer keeps the process alive. Whoever starts one cancels it when stopping; a forgotten one keeps the program
+ * from exiting, so that the mistake is not hidden.
  */
 export const systemClock = (): Clock => ({
   nowMs: () => Date.now(),
@@ -23,8 +23,8 @@ const startTimer = (delayMs: number, fire: () => void): Timer => {
   const fromMs = performance.now();
   let handle: NodeJS.Timeout | undefined;
 
-  // Long delays go in stretches. A stretch may also end early: Node counts from the start of its loop's turn, in whole
-  // milliseconds, so what is left is measured again before it fires.
+  // A long delay is split into several timeouts. Each may also end early, because Node counts whole milliseconds from the
+  // start of the event loop's turn; so the remaining time is measured again before the timer fires.
   const wait = (): void => {
     const leftMs = delayMs - (performance.now() - fromMs);
     handle = setTimeout(look, Math.min(Math.max(0, Math.ceil(leftMs)), NODE_DELAY_MS_MAX));

@@ -1,7 +1,7 @@
 /** Reads the environment while a config is evaluated. A variable that is set but empty counts as not set. */
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 
-/** Found values are shown up to this many characters. */
+/** How many characters of an invalid value an error message shows. */
 const SHOWN_CHARACTERS = 40;
 const INTEGER = /^[+-]?\d+$/;
 
@@ -41,7 +41,7 @@ export function envOver(read: (name: string) => string | undefined): Env {
   });
 }
 
-/** The environment of this process, as it is when asked. */
+/** The environment of this process, read at each call. */
 export const env: Env = envOver((name) => process.env[name]);
 
 function missing(variable: string, wanted: string): never {

@@ -32,7 +32,7 @@ import { taskHandlers } from './endpoints/task-endpoints.ts';
 import { tokenHandlers } from './endpoints/token-endpoints.ts';
 import { waiting } from './endpoints/waiting.ts';
 
-/** How many tokens' request rates are remembered. */
+/** For how many tokens the request rate is remembered. */
 const RATED_TOKENS_MAX = 10_000;
 
 /** Creates the API. Opens nothing. */
@@ -85,7 +85,7 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
 
   const answered = (logged: Logged | Route, sender: Sender, reply: Reply, thrown?: unknown): HttpResponse => {
     requests.answered(logged, sender, reply, thrown);
-    // Without a route the method is whatever the client made up.
+    // Without a route, the method is any text that the client sent.
     deps.metrics.requestAnswered({ route: 'name' in logged ? logged : null, status: reply.status });
     return httpResponse(reply);
   };

@@ -75,7 +75,7 @@ export function authenticator(
 ): Authenticator {
   const { agents, digest, clock, tokenUse } = deps;
   const adminHash = Buffer.from(deps.adminTokenHash, 'hex');
-  /** By token. Holds no wrong guess, and nothing from before the last revocation. */
+  /** By token. Holds no wrong guesses, and nothing from before the last revocation. */
   const hashed = new Map<string, HashedToken>();
   const guesses = buckets(GUESSES, ADDRESSES_MAX, clock);
   const turns = lookupTurns();
@@ -113,7 +113,7 @@ export function authenticator(
     const turn = guesses.waitMs(group) > 0 ? null : turns.enter(group);
     const leave = await turn;
     try {
-      // Also after the wait: the lookups before it may have used up the guesses.
+      // Checked again after the wait: the lookups before this one may have used up the guesses.
       const waitMs = guesses.waitMs(group);
       if (leave === null || waitMs > 0)
         return refused(tooMany('Too many wrong tokens or secrets from this address.', waitMs || TURN_WAIT_MS));
@@ -179,7 +179,7 @@ export function authenticator(
   };
 }
 
-/** The one that was set first. */
+/** Removes the entry that was set first if there are more than `max`. */
 function dropOldest(map: Map<string, unknown>, max: number): void {
   if (map.size <= max) return;
   const [oldest] = map.keys();

@@ -1,4 +1,4 @@
-/** Reads request bodies, limited in bytes and time each, and in bytes per sender and in total. */
+/** Reads request bodies. Each is limited in bytes and time; together they are limited in bytes, per sender and in total. */
 import type { FieldError } from '../../core/protocol/field-errors.ts';
 import { findUnstorable } from '../../core/protocol/json-text.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
@@ -8,7 +8,7 @@ import type { BodyBudget } from './body-budget.ts';
 import { invalid, read, refusal, refused, tooMany, type Read, type Reply } from './reply.ts';
 import type { LineHandler } from './request.ts';
 
-/** How long a body may take to arrive, and how long it may stall. It can take up to twice as long until a stall is detected. */
+/** How long a body may take to arrive, and how long it may stall. Detecting a stall can take up to twice as long. */
 const BODY_MS = 60_000;
 const STALL_MS = 10_000;
 /**
@@ -16,7 +16,7 @@ const STALL_MS = 10_000;
  * rest of the request.
  */
 const WHOLE_BYTES_MAX = 16_384;
-/** The lines between two pauses for the event loop: some milliseconds of parsing. */
+/** The bytes and lines that are parsed between two pauses for the event loop: a few milliseconds of work. */
 const SLICE_BYTES = 131_072;
 const SLICE_LINES = 200;
 const NEWLINE = 0x0a;
@@ -137,7 +137,7 @@ function readWhole(body: HttpBody, announced: number, rules: BodyRules): Release
   const over = announced > bytesMax ? tooLarge(bytesMax) : add(announced);
   if (over !== null) return { reply: over, release };
   const whole = body.whole();
-  // Most short bodies arrive with their head: those need no timer.
+  // Most short bodies arrive together with the head of the request, and need no timer.
   return whole instanceof Promise ? arrived(body, whole, rules, release) : { reply: null, bytes: whole, release };
 }
 
@@ -182,8 +182,8 @@ export type Parsed = { readonly kind: 'parsed'; readonly value: unknown } | { re
 const everything = (value: unknown): unknown => value;
 
 /**
- * Parses UTF-8 bytes as JSON. `stored` selects the part that must be storable unchanged; the field of an error is relative to it. An error of
- * kind `json`: it is not JSON.
+ * Parses UTF-8 bytes as JSON. `stored` selects the part that must be storable unchanged; the field of an error is relative to it. The error
+ * is `json` if the bytes are not UTF-8 or not JSON.
  */
 export function parseJson(bytes: Uint8Array, stored: (value: unknown) => unknown = everything): Parsed {
   let text: string;
@@ -192,7 +192,7 @@ export function parseJson(bytes: Uint8Array, stored: (value: unknown) => unknown
     text = UTF8.decode(bytes);
     value = JSON.parse(text);
   } catch (thrown) {
-    // The message of the parser may quote the body, which may contain a secret.
+    // The parser's message may quote the body, which may contain a secret.
     const what = thrown instanceof SyntaxError ? 'is not JSON' : 'is not UTF-8';
     return { kind: 'unfit', error: { field: '', error: 'json', detail: what } };
   }

@@ -10,7 +10,7 @@ export interface Buckets {
 }
 
 /**
- * `namesMax`: above it, the least recently used names are forgotten, which fills their buckets: memory is limited at the price of
+ * `namesMax`: above it, the least recently used names are forgotten, which refills their buckets. This limits memory at the cost of
  * leniency. A rule with `perSecond` 0 limits nothing.
  */
 export function buckets(rule: BucketRule, namesMax: number, clock: Clock): Buckets {

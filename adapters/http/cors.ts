@@ -3,17 +3,17 @@ import type { HttpRequest, HttpResponse } from '../../core/ports/http.ts';
 import type { Reply } from './reply.ts';
 
 const ALLOWED_METHODS = 'GET, POST, DELETE';
-/** Without that of the dashboard: it marks requests of the hub's own pages. */
+/** Excludes the dashboard's header, which marks requests of the hub's own pages. */
 const ALLOWED_HEADERS = 'authorization, content-type, idempotency-key, last-event-id, traceparent, tracestate';
-/** How long a browser may remember the answer to a preflight, seconds. */
+/** How long a browser may cache the answer to a preflight, seconds. */
 const PREFLIGHT_KEPT_S = 600;
 
 export interface Cors {
   /** Whether pages of this origin may call the API. */
   allows(origin: string | undefined): boolean;
-  /** The answer to a preflight; null if the request is none, or its origin is not allowed. */
+  /** The answer to a preflight; null if the request is not one, or its origin is not allowed. */
   preflight(request: Pick<HttpRequest, 'method' | 'header'>): Reply | null;
-  /** The response, readable for the page that asked, if its origin is allowed. */
+  /** The response, made readable for the requesting page if its origin is allowed. */
   readable(request: Pick<HttpRequest, 'header'>, response: HttpResponse): HttpResponse;
 }
 

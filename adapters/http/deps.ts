@@ -31,7 +31,7 @@ export interface HttpApiDeps {
   readonly ids: Ids;
   readonly digest: Digest;
   readonly clock: HubClock;
-  /** Measures what work costs: real time, milliseconds from any moment on. */
+  /** Measures what work costs: real time in milliseconds, from an arbitrary starting point. */
   readonly stopwatchMs: () => number;
   readonly log: Log;
   readonly limits: HubLimits;
@@ -59,11 +59,11 @@ export interface HttpApiDeps {
   readonly deadlocks?: (() => number) | undefined;
   /** The addresses of this hub for sidecars and clients. */
   readonly urls: () => { readonly ws: string; readonly api: string };
-  /** Of the hub's own port; null if it serves plain HTTP. `expiresInMs`: negative once it has expired. */
+  /** The certificate of the hub's own port; null if it serves plain HTTP. `expiresInMs`: negative once it has expired. */
   readonly certificate: { readonly expiresInMs: () => number; readonly joinFingerprint: () => string | null } | null;
   /** Calls `listener` after each commit with events, until the returned function is called. */
   readonly onCommit: (listener: () => void) => () => void;
-  /** The end of the hub's quiet period, milliseconds since 1970; in the past: there is none. */
+  /** The end of the hub's quiet period, milliseconds since 1970; in the past if there is none. */
   readonly quietUntilMs: () => number;
   /** When something was last received from an agent, milliseconds since 1970; null if it is not connected to this hub. */
   readonly lastHeardAtMs: (agentId: AgentId) => number | null;

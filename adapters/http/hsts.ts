@@ -1,10 +1,10 @@
-/** Strict-Transport-Security: browsers that came over HTTPS once never ask this host in plain text again. */
+/** Strict-Transport-Security: browsers that have used HTTPS once no longer send this host anything in plain text. */
 import { isLoopback } from '../../core/config/loopback.ts';
 import type { HttpHandler, HttpRequest } from '../../core/ports/http.ts';
 
 const HEADER = { 'strict-transport-security': 'max-age=31536000' };
 
-/** Adds it to each response. Not for loopback names: it would concern every other server on the same machine, too. */
+/** Adds the header to each response, except for loopback names: there it would affect every other server on the same machine, too. */
 export const withHsts =
   (handle: HttpHandler): HttpHandler =>
   async (request) => {

@@ -1,10 +1,10 @@
 /**
- * Lets a few lookups of each address run at once. Those that find nothing are then counted before others begin, and many guesses
+ * Lets only a few lookups of each address run at once. So those that find nothing are counted before others begin, and many guesses
  * sent at the same moment are limited like guesses sent one after another.
  */
 
 export interface LookupTurns {
-  /** Resolves when the lookup may run, to a function that ends it. Null if too many of this address wait already. */
+  /** Resolves when the lookup may run, to a function that ends it. Null if too many lookups of this address are already waiting. */
   enter(address: string): Promise<() => void> | null;
 }
 
@@ -14,7 +14,7 @@ const RUNNING_MAX = 8;
 const WAITING_MAX = 2_000;
 
 export function lookupTurns(): LookupTurns {
-  /** Only addresses with a lookup that runs. */
+  /** Only addresses with a running lookup. */
   const queues = new Map<string, { running: number; readonly waiting: (() => void)[] }>();
 
   return {

@@ -1,7 +1,7 @@
 /** Measures the delay of the event loop, the first sign of an overloaded hub. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
-/** Each sample wakes the process: finer ones are a good part of what a hub costs at rest. */
+/** Each sample wakes the process: with a finer resolution, samples would be a large part of what an idle hub costs. */
 const RESOLUTION_MS = 50;
 /** A stall counts for the rest of its window, and for the next one. */
 const WINDOW_MS = 1_000;

@@ -5,9 +5,9 @@ import type { Timer } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 
-/** How long refused logins are counted before one entry tells of them, milliseconds. */
+/** How long refused logins are counted before one entry records them, milliseconds. */
 export const REFUSED_LOGINS_MS = 600_000;
-/** Addresses that an entry names. */
+/** The maximum number of addresses that an entry names. */
 const ADDRESSES_MAX = 5;
 
 export interface RefusedLogins {

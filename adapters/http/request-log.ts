@@ -1,4 +1,4 @@
-/** What is logged and counted of each request: never its query, headers or body, which may contain secrets. */
+/** What is logged and counted for each request: never its query, headers or body, which may contain secrets. */
 import { refusalCounts, type RefusalCounts } from '../../core/application/refusal-counts.ts';
 import { refusalLog } from '../../core/application/refusal-log.ts';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
@@ -24,7 +24,7 @@ export interface Sender {
 }
 
 export interface RequestLog {
-  /** The sender before its token was looked up. */
+  /** The sender before its token is looked up. */
   senderOf(request: HttpRequest): Sender;
   /**
    * Logs one line for each failed request; refusals are counted, and logged at a limited rate; everything else is logged at debug level.
@@ -60,7 +60,7 @@ export function requestLog(deps: Pick<HttpApiDeps, 'log' | 'clock' | 'trustedPro
   };
 }
 
-/** The text of its token is made for the few requests that are logged. */
+/** Determines the text of its token only for the few requests that are logged. */
 class RequestSender implements Sender {
   readonly address: string;
   readonly #request: HttpRequest;

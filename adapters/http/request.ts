@@ -3,12 +3,12 @@ import type { Principal } from './authenticate.ts';
 import type { Reply } from './reply.ts';
 import type { OpenRouteName, Reach, RouteName } from './routes.ts';
 
-/** Who asks, and what it reaches on this route. */
+/** Who sent the request, and what it reaches on this route. */
 export interface Caller extends Principal {
   readonly reach: Reach;
 }
 
-/** Called with each line of a body. A returned reply ends the reading, and is the response. */
+/** Called with each line of a body. If it returns a reply, reading stops and that is the response. */
 export type LineHandler = (line: { readonly number: number; readonly bytes: Uint8Array }) => Reply | null;
 
 export interface ApiRequest {

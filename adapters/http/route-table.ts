@@ -23,7 +23,7 @@ export function routeTable<R extends RoutePath>(routes: readonly R[]): (method: 
     return { route: null, others: routes.filter((route) => route.path === other?.path) };
   };
 
-  /** What is found for the paths without parameters, by path and method. */
+  /** The precomputed matches of paths without parameters, by path and method. */
   const known = new Map<string, Map<string, Found<R>>>();
   for (const { method, path } of routes) {
     if (path.includes('/:')) continue;

@@ -2,8 +2,8 @@
 import { ROLES, type Role } from '../../core/ports/agent-store.ts';
 
 /**
- * What a role reaches on a route: everything, or its own tasks only. A submitter's are those that it submitted, an agent's those assigned
- * to it. To a caller, the tasks of others do not exist.
+ * What a role reaches on a route: everything, or its own tasks only. The tasks of a submitter are those that it submitted, the tasks of an
+ * agent those assigned to it. For such a caller, all other tasks do not exist.
  */
 export type Reach = 'all' | 'own';
 
@@ -15,7 +15,7 @@ export interface Route {
   readonly roles: Readonly<Partial<Record<Role, Reach>>> | 'open';
   /** Refused with 403 unless the request comes from the hub's own dashboard. */
   readonly ownPage?: true | undefined;
-  /** `json`: one JSON value; `empty`: nothing, or `{}`; `lines`: NDJSON; `none`: ignored. */
+  /** `json`: one JSON value; `empty`: a small JSON object, `{}` if there is none; `lines`: NDJSON; `none`: ignored. */
   readonly body: 'json' | 'empty' | 'lines' | 'none';
   /** The maximum body length, if it is less than that of a submit. */
   readonly bytesMax?: number | undefined;
@@ -33,7 +33,7 @@ const VIEW = { viewer: 'all', ...OPERATE } as const;
 const VIEW_OWN = { submitter: 'own', ...VIEW } as const;
 const VIEW_ASSIGNED = { agent: 'own', ...VIEW_OWN } as const;
 const SUBMIT = { submitter: 'all', ...OPERATE } as const;
-/** Routes that show nothing of any task or agent. */
+/** For routes that reveal nothing about any task or agent. */
 const ANY = { agent: 'all', submitter: 'all', ...VIEW } as const;
 
 /** The first matching row wins, so fixed paths come before those with a parameter in the same position. */
@@ -48,7 +48,7 @@ export const ROUTES = [
   { name: 'taskEvents', method: 'GET', path: '/api/tasks/:id/events', roles: VIEW_ASSIGNED, body: 'none', shed: true },
   { name: 'keptResult', method: 'GET', path: '/api/tasks/:id/results/:generation', roles: VIEW_OWN, body: 'none', shed: true },
   { name: 'taskOutput', method: 'GET', path: '/api/tasks/:id/output', roles: VIEW_OWN, body: 'none', shed: true },
-  // Not shed: it waits, and would take a turn of its token's reads for that long.
+  // Not shed: a shed GET counts as a read, and this one would occupy a turn of its token's reads while it waits.
   { name: 'waitForOutput', method: 'GET', path: '/api/tasks/:id/output/wait', roles: VIEW_OWN, body: 'none' },
   { name: 'retryTask', method: 'POST', path: '/api/tasks/:id/retry', roles: OPERATE, body: 'empty' },
   { name: 'cancelTask', method: 'POST', path: '/api/tasks/:id/cancel', roles: OPERATE_OWN, body: 'empty' },

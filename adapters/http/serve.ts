@@ -18,7 +18,7 @@ import { refuseForeignPage } from './session/own-page.ts';
 import type { SessionCookies } from './session/session-cookies.ts';
 
 const JSON_TYPES = ['application/json'];
-/** The maximum body of a route without content, `{}` or blanks. It does not count in the budget. */
+/** The maximum body of a route with `body: 'empty'`. It does not count in the budget. */
 const EMPTY_BYTES_MAX = 1_024;
 const UNCOUNTED: BodyBudget = { reserve: () => 'reserved', release: () => undefined };
 const LINE_TYPES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl'];
@@ -133,10 +133,10 @@ const READS_WAIT_MS = 1_000;
 /** Whether it reads from the database for the whole request. A stream does not: it reads a little at a time. */
 const isRead = (route: Route): boolean => route.method === 'GET' && route.shed === true;
 
-/** On a route that anybody may ask. */
+/** For a route that anybody may use. */
 const OPEN: Read<null> = read(null);
 
-/** The caller, if it may ask now, and its role may use the route. */
+/** The caller, if its request rate allows the request and its role may use the route. */
 function admit({ rates }: ServeContext, route: Route, known: Read<Principal>, sender: Sender): Read<Caller> {
   if (known.kind === 'refused') return known;
   const { id, role } = known.value;
@@ -149,7 +149,7 @@ function admit({ rates }: ServeContext, route: Route, known: Read<Principal>, se
   return refused(refusal('forbidden', message));
 }
 
-/** By the bearer token; without one, by the session cookie of the dashboard. */
+/** Identifies the caller by the bearer token; without one, by the session cookie of the dashboard. */
 function identify(
   { auth, cookies, deps }: ServeContext,
   request: HttpRequest,

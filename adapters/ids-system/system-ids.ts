@@ -4,7 +4,7 @@ import type { TaskId } from '../../core/domain/ids.ts';
 import type { Ids } from '../../core/ports/chance.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 
-/** Ids of one millisecond are counted in 16 bits; the next one after that takes the next millisecond. */
+/** Ids of one millisecond are counted in 16 bits; once that count is used up, the next id uses the next millisecond. */
 const COUNTS_PER_MS = 65_536;
 
 export interface SystemIdsOptions {
@@ -12,9 +12,9 @@ export interface SystemIdsOptions {
 }
 
 /**
- * The `Ids` of a running program. A task id is 48 bits of wall milliseconds, 16 bits of count within one, 64 random bits,
- * so that ids sort by when they were made, by and large across machines too, and two hubs do not meet. When the wall
- * clock goes back, ids go on from the last millisecond used until it is reached again.
+ * The `Ids` of a running program. A task id has 48 bits of wall-clock milliseconds, a 16-bit count within the millisecond,
+ * and 64 random bits. So ids sort by creation time, by and large even across machines, and those of two hubs do not
+ * collide. When the wall clock goes back, ids continue from the last millisecond used until the clock reaches it again.
  */
 export const systemIds = ({ clock }: SystemIdsOptions): Ids => {
   let lastMs = 0;
@@ -42,10 +42,10 @@ export const systemIds = ({ clock }: SystemIdsOptions): Ids => {
   };
 };
 
-/** Bytes that are drawn from the system at once: each draw costs more than the use of what it gives. */
+/** How many random bytes are drawn from the system at once: a draw costs more than using its bytes. */
 const DRAWN_BYTES = 4_096;
 
-/** Random bytes as hexadecimal digits, each given once. */
+/** Random bytes as hexadecimal digits, each returned only once. */
 function randomHex(): (bytes: number) => string {
   let drawn = Buffer.alloc(0);
   let used = 0;

@@ -1,5 +1,5 @@
 /**
- * The list of ended assignments, stored apart from the state so that a save costs what changed, not what is remembered.
+ * The list of ended assignments, stored apart from the state, so that the cost of a save depends on the change, not on the list.
  * Each save appends one line to `ended-<n>.log`:
  *
  *     {"less":[indexes removed],"more":[entries added]}

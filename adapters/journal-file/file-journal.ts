@@ -27,7 +27,7 @@ export interface FileJournalOptions {
    * The sidecar's data directory, absolute; created if missing, readable by its owner only. Must be on a local disk.
    */
   readonly dataDir: string;
-  /** Whose journal it is, for who finds the folder in use. */
+  /** The agent whose journal it is, for whoever finds the folder in use. */
   readonly agentId?: string | undefined;
   /** For the names of files that are set aside. */
   readonly clock: Clock;
@@ -162,7 +162,7 @@ export function fileJournal(options: FileJournalOptions): Journal {
     log.warn('Could not write a journal file; released the reserve so that reports can still be written.', { dataDir });
   }
 
-  /** If `freeBytes` are free. Running without the reserve is no reason to stop. */
+  /** Creates the reserve if `freeBytes` are free. Running without it is no reason to stop. */
   async function takeReserve(freeBytes: number): Promise<void> {
     try {
       if ((await files.freeBytes(dataDir)) < freeBytes) return;

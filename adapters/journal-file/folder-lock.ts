@@ -1,5 +1,5 @@
 /**
- * The `lock` file keeps a second sidecar off a folder. It names its holder by process mark and by a socket in the folder.
+ * The `lock` file keeps a second sidecar out of a folder. It names its holder by process mark and by a socket in the folder.
  * A dead holder is replaced: its process is gone, and nobody answers on its socket, which also works from another
  * container that shares the folder. The folder must be on a local disk: processes on other machines are not visible.
  *
@@ -41,7 +41,7 @@ export interface FolderLockDeps {
 interface Holder extends ProcessMark {
   /** Name of the socket it listens on; null if it has none. */
   readonly socket: string | null;
-  /** Whose sidecar it is; null if it did not say. */
+  /** The agent of its sidecar; null if the mark does not name it. */
   readonly agentId: string | null;
 }
 
@@ -53,7 +53,7 @@ const CANDIDATE = /^lock\.([0-9]+)-[0-9a-f-]{36}$/;
 const CANDIDATE_PREFIX = /^lock\.([0-9]+)-/;
 const SOCKET = /^lock-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.sock$/;
 
-/** `agentId`: whose sidecar this is, for who finds the lock held. */
+/** `agentId`: the agent of this sidecar, for whoever finds the lock held. */
 export function folderLock(folder: string, { files, log, agentId }: FolderLockDeps): FolderLock {
   const lockPath = join(folder, 'lock');
   let heldText: Buffer | null = null;

@@ -5,7 +5,7 @@ export interface FolderPlace {
   readonly path: string;
   /** Inode of the folder, as text. */
   readonly inode: string;
-  /** When the folder was created, milliseconds; 0 if the file system does not say. */
+  /** When the folder was created, milliseconds; 0 if the file system does not record it. */
   readonly bornMs: number;
   /** Null if unknown: outside Linux, and in containers, which share the file of their image. */
   readonly machine: string | null;

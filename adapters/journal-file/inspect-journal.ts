@@ -46,7 +46,7 @@ async function inspectFolder(dataDir: string): Promise<JournalInspection['found'
   }
 }
 
-/** Read twice before it is called bad: a running sidecar may just have replaced what the copy refers to. */
+/** Reads it twice before reporting it as bad: a running sidecar may just have replaced what the copy refers to. */
 async function inspectCopy(dataDir: string, name: string): Promise<JournalCopy> {
   const copy = await readCopy(dataDir, nodeJournalFiles, name);
   return copy.kind === 'bad' ? await readCopy(dataDir, nodeJournalFiles, name) : copy;

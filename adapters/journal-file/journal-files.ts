@@ -1,8 +1,8 @@
 /**
  * The journal's disk operations, behind an interface so that tests can make each of them fail or crash.
  *
- * Only syncs, which wait for the disk, use the thread pool. The other operations take microseconds; through the pool
- * each would add 0.1 ms before an agent starts.
+ * What a task waits for before its agent starts uses the thread pool only to sync, which waits for the disk. The other steps take
+ * microseconds; through the pool each would add 0.1 ms.
  */
 import {
   closeSync,
@@ -34,8 +34,8 @@ export interface JournalFiles {
   /** Writes and syncs the whole file. A crash may leave a part of it, and a full disk may truncate it: read it back. */
   write(path: string, bytes: Buffer): Promise<void>;
   /**
-   * Truncates the file at this byte, appends there and syncs. What precedes it is untouched. May be truncated like
-   * `write`.
+   * Truncates the file at this byte, appends there and syncs. What precedes it is untouched. As with `write`, the result
+   * may be truncated.
    */
   append(path: string, at: number, bytes: Buffer): Promise<void>;
   /** The content from this byte on; null if there is no such file. */

@@ -46,7 +46,7 @@ export async function isListening(folder: string, name: string, platform?: strin
 interface Place {
   readonly folder: string;
   readonly name: string;
-  /** Default: of this system. */
+  /** Default: the current platform. */
   readonly platform?: string | undefined;
 }
 

@@ -12,7 +12,7 @@ export async function processMark(pid: number, platform: string = process.platfo
   return found === 'ended' ? null : { pid, ...found };
 }
 
-/** Whether the marked process is still running. If the system tells too little, any process with that pid counts. */
+/** Whether the marked process is still running. If the system reveals too little, any process with that pid counts. */
 export async function isStillRunning(mark: ProcessMark, platform?: string): Promise<boolean> {
   const now = await processMark(mark.pid, platform);
   if (now === null) return false;

@@ -68,7 +68,7 @@ export function stateCopies(folder: string, files: JournalFiles): StateCopies {
     const setAside = newest.kind === 'bad' ? aside(newestPath) : null;
     if (newest.kind === 'bad' && newest.ended !== null) {
       const path = join(folder, newest.ended.file);
-      await files.remove(aside(path)); // A link replaces nothing; this one is left from an earlier start.
+      await files.remove(aside(path)); // A link cannot replace a file; this one is left over from an earlier start.
       await files.link(path, aside(path));
     }
     if (setAside !== null) await files.rename(newestPath, setAside);
@@ -79,7 +79,7 @@ export function stateCopies(folder: string, files: JournalFiles): StateCopies {
     return { state: previous.state, damage: { message, setAside } };
   }
 
-  /** Through another name, since a link replaces nothing and `queue.json.1` must never be missing. */
+  /** Through another name, since a link cannot replace a file, and `queue.json.1` must never be missing. */
   async function keepNewestAsPrevious(): Promise<boolean> {
     const step = nextOf(previousPath);
     await files.remove(step); // Renaming between two links of one file keeps both, and so may a crash.

@@ -1,6 +1,6 @@
 /**
  * A request body while it arrives. Chunks are buffered until they are read, and reading from the socket is paused if there are too many.
- * The body is arriving, then complete, or broken if the client disconnects. It is dropped once it was cancelled.
+ * The body is arriving, then complete, or broken if the client disconnects. It is dropped once it is cancelled.
  */
 import type { HttpBody } from '../../core/ports/http.ts';
 

@@ -1,4 +1,4 @@
-/** Pages of events, as every store bounds them. */
+/** Limits pages of events, in the same way for every store. */
 import { encodedBytes } from '../../core/domain/encoded-text.ts';
 import type { StoredEvent } from '../../core/domain/task/event.ts';
 import { EVENT_BYTES, type HistoryQuery } from '../../core/ports/task-store.ts';

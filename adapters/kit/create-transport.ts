@@ -5,14 +5,14 @@
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { HubTransport, ListenOptions, TransportEvents } from '../../core/ports/hub-transport.ts';
 
-/** A port that is being listened on. */
+/** A listening port. */
 export interface OpenPort {
   readonly port: number;
   /** Resolves when the port is free and every `onGone` was called. A second call returns the same promise. */
   close(code: number, reason: string): Promise<void>;
 }
 
-/** What a port is opened with. */
+/** What `openPort` needs. */
 export interface PortContext {
   readonly options: ListenOptions;
   readonly events: TransportEvents;

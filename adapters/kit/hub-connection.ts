@@ -1,13 +1,13 @@
 /**
  * TLS connections to a hub that is recognized by the fingerprint of its public key. The caller gets the socket only after the key was
- * compared, so nothing is sent to another hub.
+ * checked, so nothing is sent to another hub.
  */
 import { createHash, type X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 
-/** How a hub is recognized. Empty: by a certificate of a public authority for its name. */
+/** How a hub is recognized. If empty: by a certificate of a public authority for its name. */
 export interface HubTrust {
   /** `sha256/…`. If given, they decide alone: the name and the issuer of the certificate do not matter. */
   readonly fingerprints?: readonly string[] | undefined;
@@ -15,7 +15,7 @@ export interface HubTrust {
   readonly ca?: readonly string[] | undefined;
 }
 
-/** What `node:http` and `ws` pass on to connect with. */
+/** The connection options that `node:http` and `ws` pass on. */
 export interface HubAddress {
   readonly host?: string | null | undefined;
   readonly port?: string | number | null | undefined;
@@ -23,7 +23,7 @@ export interface HubAddress {
   readonly localAddress?: string | undefined;
 }
 
-/** From the first look-up of the name to the compared key. */
+/** The time limit from the lookup of the name to the checked key. */
 const HANDSHAKE_MS = 10_000;
 
 /** SHA-256 of the public key (SubjectPublicKeyInfo), as in `sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=`. */
@@ -48,7 +48,7 @@ export function connectToKey(
     servername: servername ?? (isIP(name) === 0 ? name : ''),
     ...(localAddress === undefined ? {} : { localAddress }),
     minVersion: 'TLSv1.2',
-    // The key is compared below instead.
+    // The key is checked below instead.
     rejectUnauthorized: false,
   });
   const late = setTimeout(() => socket.destroy(new Error(`no TLS handshake within ${HANDSHAKE_MS / 1_000} s`)), HANDSHAKE_MS);

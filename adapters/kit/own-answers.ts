@@ -1,4 +1,4 @@
-/** The HTTP responses of a transport itself, without the handler. */
+/** The HTTP responses that a transport sends itself, without the handler. */
 import type { HttpResponse } from '../../core/ports/http.ts';
 import type { HttpErrorBody } from '../../core/protocol/http-errors.ts';
 

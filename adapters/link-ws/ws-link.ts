@@ -1,4 +1,4 @@
-/** The sidecar's end of the wire on `ws`. */
+/** The sidecar's side of the connection to the hub, on `ws`. */
 import type { Socket } from 'node:net';
 import { WebSocket, type ClientOptions, type RawData } from 'ws';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
@@ -7,11 +7,11 @@ import type { Log } from '../../core/ports/log.ts';
 import { connectToKey, type HubAddress, type HubTrust } from '../kit/hub-connection.ts';
 
 const NO_CLOSE_FRAME = 1006;
-/** From the first look-up of the name to the open socket. */
+/** The time limit from the lookup of the name to the open socket. */
 const HANDSHAKE_MS = 10_000;
-/** How long the hub may take to answer a close before the socket is cut. */
+/** How long the hub may take to answer a close before the socket is destroyed. */
 const CLOSE_MS = 1_000;
-/** Bytes that may wait for a hub that does not take them; more, and the link is given up. */
+/** How many unsent bytes may wait for a hub that does not read them; above that, the link is given up. */
 const QUEUE_BYTES_MAX = 16_777_216;
 
 export interface WsLinkOptions {
@@ -24,7 +24,7 @@ export interface WsLinkOptions {
   readonly trust?: HubTrust | undefined;
 }
 
-/** A `HubLink` for `ws://` and `wss://` addresses. Follows no redirect and asks for no compression. */
+/** A `HubLink` for `ws://` and `wss://` addresses. Follows no redirects and does not offer compression. */
 export const wsLink = ({ log, handshakeMs = HANDSHAKE_MS, localAddress, trust = {} }: WsLinkOptions): HubLink => ({
   connect({ url, frameBytesMax }, events) {
     // `closeTimeout` is newer than the types of ws.
@@ -38,13 +38,13 @@ export const wsLink = ({ log, handshakeMs = HANDSHAKE_MS, localAddress, trust = 
     try {
       return follow(new WebSocket(url, options), handshakeMs, events, log);
     } catch (thrown) {
-      // ws throws, and does not emit, on an address that cannot be one.
+      // For an invalid address, ws throws instead of emitting an error.
       return neverOpened(messageOf(thrown), events);
     }
   },
 });
 
-/** Of our check of the key, of OpenSSL's of the certificate, and of Node's of the name. No attempt can succeed until somebody acts. */
+/** Error codes of our key check, OpenSSL's certificate check and Node's name check. No attempt can succeed until somebody acts. */
 const CERTIFICATE = /^(AC_HUB_FINGERPRINT$|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_)/;
 
 /** The types of ws know `createConnection` only as a function that returns the socket; node:http also takes one that calls back. */
@@ -61,7 +61,7 @@ function tlsOptions({ fingerprints, ca }: HubTrust): ClientOptions {
 /** States: connecting, open, gone. Whatever ws emits after gone is dropped; its errors always have a listener. */
 const follow = (socket: WebSocket, handshakeMs: number, events: LinkEvents, log: Log): LinkConnection => {
   let isGone = false;
-  /** Why it ends, where we know better than the close frame. */
+  /** Why it ends, if we know better than the close frame. */
   let cause: { readonly code: number; readonly reason: string } | null = null;
 
   const endBecause = (code: number, reason: string): void => {
@@ -72,7 +72,7 @@ const follow = (socket: WebSocket, handshakeMs: number, events: LinkEvents, log:
     socket.terminate();
   }, handshakeMs);
 
-  /** What is sent in one turn of the loop leaves in one write: each costs more than the frames in it. */
+  /** Frames that are sent in one turn of the event loop go out in one write, because a write costs more than the frames in it. */
   let raw: Socket | null = null;
   let isHeld = false;
   const holdWrites = (): void => {
@@ -120,7 +120,7 @@ const follow = (socket: WebSocket, handshakeMs: number, events: LinkEvents, log:
       }
       holdWrites();
       socket.send(text, (error) => {
-        // What could not be written ends the socket, which says so itself.
+        // A failed write ends the socket, which reports that itself.
         if (!isGone && (error === undefined || error === null)) events.onTaken();
       });
       return true;
@@ -134,7 +134,7 @@ const follow = (socket: WebSocket, handshakeMs: number, events: LinkEvents, log:
   };
 };
 
-/** A connection that could not even begin; says so after `connect` has returned. */
+/** A connection that could not even be started; reports that after `connect` has returned. */
 const neverOpened = (reason: string, events: LinkEvents): LinkConnection => {
   const telling = setImmediate(() => events.onGone(NO_CLOSE_FRAME, reason));
   return {

@@ -1,31 +1,31 @@
-/** The log of a running program, by pino: one JSON object a line, or a line for people. */
+/** The log of a running program, written by pino: one JSON object per line, or human-readable lines. */
 import { destination, pino, stdSerializers, type DestinationStream, type Logger } from 'pino';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Log, LogFields } from '../../core/ports/log.ts';
 import { readableLine } from './readable-line.ts';
 
-/** A longer line is replaced by one that tells its beginning. */
+/** A longer line is replaced by one that quotes its beginning. */
 const LINE_CHARACTERS_MAX = 65_536;
 const BEGINNING_CHARACTERS = 1_024;
-/** Bytes kept while they cannot be written (a full disk); what comes after is dropped. */
+/** Bytes kept while they cannot be written (a full disk); anything beyond that is dropped. */
 const UNWRITTEN_BYTES_MAX = 1_048_576;
-/** Lines that wait for the end of the turn are written sooner once they have so many characters. */
+/** Lines that wait for the end of the turn are written sooner once they have this many characters. */
 const TOGETHER_CHARACTERS_MAX = 65_536;
 
 const STANDARD_ERROR = 2;
-/** Keys that pino writes itself; a field of the same name gets a `_` behind it. */
+/** Keys that pino writes itself; a field of the same name gets a `_` appended to its name. */
 const TAKEN_KEYS: ReadonlySet<string> = new Set(['level', 'time', 'pid', 'msg']);
 
 export interface PinoLogOptions {
-  /** The least important level written. Default `info`. */
+  /** The lowest level that is written. Default `info`. */
   readonly level?: 'debug' | 'info' | 'warn' | 'error' | undefined;
   /** A file to append to. Default: standard error. */
   readonly file?: string | undefined;
-  /** Lines for people instead of JSON. */
+  /** Human-readable lines instead of JSON. */
   readonly isReadable?: boolean | undefined;
   /**
    * Lines of one turn of the event loop are written together at its end, because the system call costs more than the line. A warning or
-   * an error is written at once, with all before it, and so is everything at an exit. Default: each line by itself.
+   * an error is written at once, together with all lines before it, and what is left is written at exit. Default: each line by itself.
    */
   readonly isTogether?: boolean | undefined;
 }
@@ -33,14 +33,14 @@ export interface PinoLogOptions {
 /**
  * A `Log` with keys `level` (its name), `time` (milliseconds since 1970), `pid`, the fields, and `msg`. Errors among the
  * fields are written with type, message, code and stack. Without `isTogether`, each line is written before the call returns, so
- * that the last one before a crash is there; a reader of standard error that does not read holds the program up. Nothing is
- * redacted: whoever logs never passes a token.
+ * that the last one before a crash is not lost; if standard error is a pipe whose reader does not read, the program blocks. Nothing
+ * is redacted: callers never pass a token.
  *
- * Fails as the file system does when `file` cannot be opened.
+ * Fails with the error of the file system if `file` cannot be opened.
  */
 export const pinoLog = (options: PinoLogOptions = {}): Log => {
   const output = destination({ dest: options.file ?? STANDARD_ERROR, sync: true, maxLength: UNWRITTEN_BYTES_MAX });
-  // A log that cannot write has nowhere to say so, and must not stop the program: the lines stay in the output's buffer
+  // A log that cannot write has nowhere to report it, and must not stop the program: the lines stay in the output's buffer
   // and go out with the next line that can be written. pino itself handles a reader that has gone.
   output.on('error', () => undefined);
   const stream = options.isTogether === true ? together(output) : output;
@@ -56,7 +56,7 @@ export const pinoLog = (options: PinoLogOptions = {}): Log => {
   return saying(logger, NO_FIELDS, () => stream.flush());
 };
 
-/** Writes what one turn of the event loop logs in one go. For the one log of a program: it listens to the exit. */
+/** Writes the lines of one turn of the event loop together. Only for the single log of a program, because it listens for the exit. */
 function together(output: DestinationStream): DestinationStream & { flush(): void } {
   let lines = '';
   const flush = (): void => {
@@ -95,7 +95,7 @@ const saying = (logger: Logger, outer: LogFields, flush: () => void): Log => {
   };
 };
 
-/** Reading a field may throw (a getter, a proxy); the line then says so in the fields' place. */
+/** Reading a field may throw (a getter, a proxy); the line then contains that error instead of the fields. */
 const merged = (outer: LogFields, fields: LogFields): LogFields => {
   try {
     if (!needsChange(fields)) return outer === NO_FIELDS ? fields : { ...outer, ...fields };

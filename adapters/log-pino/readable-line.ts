@@ -1,8 +1,8 @@
-/** A line of the log for people: `12:03:04 WARN  a request was refused  path=/api/tasks status=401`. */
+/** A human-readable line of the log: `12:03:04 WARN  a request was refused  path=/api/tasks status=401`. */
 
-/** Control characters and bidirectional marks: what agents and strangers send is in the log too. */
+/** Control characters and bidirectional marks: the log also contains what agents and strangers send. */
 const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/g;
-/** Said by the time and place of the line, or the same on each. */
+/** Fields that have their own place in the line, or are the same on every line. */
 const LEFT_OUT: ReadonlySet<string> = new Set(['level', 'time', 'pid', 'program', 'msg']);
 
 /** `json`: a line as pino writes it. */
@@ -16,7 +16,7 @@ export function readableLine(json: string): string {
   return `${time} ${level} ${[escaped(String(fields['msg'] ?? '')), said.join(' ')].join('  ').trimEnd()}\n${stackOf(fields)}`;
 }
 
-/** Quoted where it would not be one word; of an error what it says. */
+/** Quoted unless it is a single word; for an error, its message. */
 function valueText(value: unknown): string {
   if (typeof value === 'string' && /^[^\s"=]+$/.test(value)) return escaped(value);
   if (isError(value)) return escaped(JSON.stringify(value.message));

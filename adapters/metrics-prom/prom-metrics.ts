@@ -1,5 +1,5 @@
 /**
- * `HubMetrics` for Prometheus. Each label has values of a fixed set only: never a task, an agent, a path or a text of a peer, so that
+ * `HubMetrics` for Prometheus. Each label takes values from a fixed set only: never a task, an agent, a path or text from a peer, so that
  * the number of series stays bounded, whatever is sent.
  */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
@@ -11,13 +11,13 @@ import { FAILURE_KINDS } from '../../core/protocol/sidecar-frames.ts';
 import { HTTP_ERRORS } from '../../core/protocol/http-errors.ts';
 import { METRICS, type MetricName } from './metric-table.ts';
 
-/** Any other value of a label. */
+/** The label value that replaces any other. */
 const OTHER = 'other';
-/** Different reasons of one refusal metric; further ones count as `other`. There are fewer. */
+/** The maximum number of reasons of one refusal metric; further ones count as `other`. In practice there are fewer. */
 const REASONS_MAX = 100;
-/** Upper bounds, seconds: from a commit in memory to one that is found to be stalled. */
+/** Upper bounds, seconds: from a commit in memory to one that counts as stalled. */
 const COMMIT_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
-/** Upper bounds: powers of 4, to above the most commands of a batch. */
+/** Upper bounds: powers of 4, up to more commands than a batch can have. */
 const BATCH_COMMANDS = [1, 4, 16, 64, 256, 1_024, 4_096];
 
 const DEAD_REASONS = Object.keys({
@@ -43,7 +43,7 @@ const RECLAIM_REASONS = Object.keys({
   sidecar_restarted: true,
   store_rolled_back: true,
 } satisfies Record<ReclaimReason, true>);
-/** The reasons of each end of an assignment; `none`: it has none to tell. */
+/** The possible reasons for each end of an assignment; `none` if it gives no reason. */
 const END_REASONS: Readonly<Record<AssignmentEnded['how'], readonly string[]>> = {
   completed: ['none'],
   failed: FAILURE_KINDS,
@@ -55,10 +55,10 @@ const END_REASONS: Readonly<Record<AssignmentEnded['how'], readonly string[]>> =
   deadline: ['none'],
 };
 const REQUEUING = ['failed', 'rejected', 'released', 'reclaimed', 'lost'] as const satisfies readonly AssignmentEnded['how'][];
-/** Default metrics whose names Prometheus reads as counters, though they are not. The same values are in others. */
+/** Default metrics that are not counters, although their names say so to Prometheus. Other metrics have the same values. */
 const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
-/** How often the delay of the event loop is sampled. Each sample wakes the process, so that a hub at rest costs what it samples. Milliseconds. */
+/** The sampling interval of the event loop delay, milliseconds. Each sample wakes the process, so a shorter one makes an idle hub cost more. */
 const LAG_SAMPLED_MS = 50;
 
 export interface PromMetricsOptions {
@@ -96,7 +96,7 @@ export function promMetrics({ ofProcess = true }: PromMetricsOptions = {}): HubM
   const slots = gauge('agentcom_slots');
   const loopDelay = gauge('agentcom_loop_delay_seconds');
   const certificateExpires = gauge('agentcom_tls_certificate_expires_seconds');
-  // The 0 that it begins with would mean that a certificate expires now.
+  // Its initial value of 0 would mean that a certificate expires now.
   certificateExpires.remove();
   const build = gauge('agentcom_build_info');
 

@@ -36,7 +36,7 @@ export interface AssignmentPaths {
   readonly stop: string;
   /** In the assignment's own folder. */
   own(file: AgentFile): string;
-  /** In the shared folder, for agents that know only one. */
+  /** In the shared folder, for agents that know only one folder. */
   flat(file: AgentFile): string;
 }
 

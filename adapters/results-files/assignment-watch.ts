@@ -72,7 +72,7 @@ export function assignmentWatch(options: AssignmentWatchOptions): AssignmentWatc
     lastWarning = warning;
   }
 
-  /** One scan; returns when to scan again, null if nothing is incomplete. */
+  /** One scan; resolves to the milliseconds after which to scan again, null if nothing is incomplete. */
   async function scanOnce(reportAgain: boolean): Promise<number | null> {
     if (isEnded || !(await isFolder(paths.resultsDir))) return null;
     const flatRetryMs = acceptsFlat() ? await flat.take(overSinceMs()) : null;

@@ -102,7 +102,7 @@ export function filesResultInbox(options: FilesResultInboxOptions): ResultInbox 
     unclaimed = seen;
   }
 
-  /** Reports nothing of it from now on; resolves when its watch is closed. */
+  /** Stops reporting its events at once; resolves when its watch is closed. */
   function release(key: string): Promise<unknown> {
     const found = watched.get(key);
     if (found === undefined) return Promise.resolve();

@@ -1,9 +1,9 @@
 /**
  * Flat files, for agents that know only one results folder: `results/<task_id>.started`, `.json` and `.progress`. Such
- * a name has no generation, so the file may come from an earlier run. Whatever is there before the first wake does,
- * whatever its timestamp says: clocks are adjusted, and a mount may have its own. Later files count unless their
- * content names another generation, or names none while an earlier run may be alive. They are then moved into the
- * assignment's folder, all others to `refused/`.
+ * a name has no generation, so the file may come from an earlier run. A file that is there before the first wake does,
+ * regardless of its timestamp: clocks are adjusted, and a mount may have its own. Later files count unless their
+ * content names another generation, or names none while an earlier run may be alive. Files that count are moved into
+ * the assignment's folder, all others to `refused/`.
  */
 import { lstatSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -24,7 +24,7 @@ const STARTED_BYTES_MAX = 65_536;
 export interface FlatNames {
   /**
    * Moves the flat `.started` and `.json` files into the assignment's folder, or to `refused/`. An incomplete result
-   * stays; returns when to try again, else null. `overSinceMs`: see `ResultReader.read`.
+   * stays; resolves to the milliseconds after which to retry, else null. `overSinceMs`: see `ResultReader.read`.
    */
   take(overSinceMs: number | null): Promise<number | null>;
 }
@@ -46,7 +46,7 @@ export function flatNames({ assignment, paths, which, reader, refusedDir }: Flat
   }
 
   async function moveResult(overSinceMs: number | null): Promise<number | null> {
-    // The folder already has a result, so this one is too late. Reading it would reset what is known of the other.
+    // The folder already has a result, so this one is too late. Reading it would reset what the reader knows about the other.
     const isSecond = await exists(paths.own('json'));
     const result: ResultFound = isSecond ? { kind: 'missing' } : await reader.read(paths.flat('json'), overSinceMs);
     if (result.kind === 'waiting') return result.retryMs;

@@ -23,8 +23,8 @@ export type ResultFound =
 
 export interface ResultReader {
   /**
-   * Tracks since when the last file seen is unchanged; a rename does not reset that. `overSinceMs`: monotonic time
-   * since when the run is over; null while its agent may be running.
+   * Tracks since when the last file seen has been unchanged; a rename does not reset that. `overSinceMs`: monotonic time
+   * since which the run has been over; null while its agent may be running.
    */
   read(path: string, overSinceMs: number | null): Promise<ResultFound>;
 }

@@ -1,4 +1,4 @@
-/** Lookups of one row each, run as few reads of many rows: what is asked for while a read runs goes into the next. */
+/** Lookups of single rows, combined into a few reads of many rows: lookups that arrive while a read runs go into the next one. */
 
 interface PendingLookup<Row> {
   readonly resolve: (row: Row | undefined) => void;
@@ -6,8 +6,8 @@ interface PendingLookup<Row> {
 }
 
 /**
- * Answers a lookup by key that calls `read` for up to `keysMax` keys at a time, one read after the other. A lookup is
- * always in a read that began after it. When a read fails, so does each lookup that is in it.
+ * Returns a lookup by key that calls `read` with up to `keysMax` keys, one read at a time. The read that serves a lookup always begins
+ * after the lookup. If a read fails, so does each lookup in it.
  */
 export function batchedLookup<Row>(
   keysMax: number,
@@ -28,7 +28,7 @@ export function batchedLookup<Row>(
   };
   const readAll = async (): Promise<void> => {
     isReading = true;
-    // One turn of microtasks: what is asked for together is one read.
+    // Waits for one microtask, so that lookups made together share a read.
     await Promise.resolve();
     while (pending.size > 0) await readOnce();
     isReading = false;

@@ -1,6 +1,6 @@
 /**
- * What a database offers to the stores of this folder. The stores know rows, JSON and the names of statements; an engine
- * knows one database: how to open it, its text of each statement, its transactions and its failures.
+ * What a database offers to the stores in this folder. The stores know rows, JSON and the names of statements; an engine knows one
+ * database: how to open it, its text for each statement, its transactions and its failures.
  */
 import type { Knex } from 'knex';
 import type { TaskId } from '../../core/domain/ids.ts';
@@ -17,35 +17,38 @@ import type { ClusterStatementName, CountingStatementName, StatementName } from 
 export type { Row } from './rows/row.ts';
 export type { CountingStatementName } from './statements.ts';
 
-/** Runs statements by their names. A statement's parameter is any JSON value. */
+/** Runs statements by name. A statement's parameter is any JSON value. */
 export interface StatementsRun<Name extends string> {
-  /** The rows that the statement answers. */
+  /** The rows that the statement returns. */
   rows(statement: Name, parameter?: unknown): Promise<readonly Row[]>;
   /** How many rows the statement changed. */
   change(statement: Name, parameter?: unknown): Promise<number>;
 }
 
-/** One transaction. Statements may be asked for together: they run in the order of the calls, and none after one that failed. */
+/**
+ * One transaction. Statements may be issued without awaiting earlier ones: they run in the order of the calls, and none runs after one that
+ * failed.
+ */
 export interface Transaction extends StatementsRun<StatementName> {
   /** The store's time when it began. */
   readonly nowMs: number;
-  /** The time by which things are old enough to be removed; null: nothing is. */
+  /** The time by which age is judged for removal; null: nothing may be removed. */
   readonly removableMs: number | null;
   /**
-   * While nobody else writes the database, the same object in each transaction: what was read or saved under it is still true. Null: others
-   * may write at any moment.
+   * While nobody else writes to the database, the same object in each transaction: what was read or saved under it is still valid. Null:
+   * others may write at any moment.
    */
   readonly exclusive: object | null;
-  /** The statements that several hubs need; null where the database serves one hub. */
+  /** The statements that several hubs need; null if the database serves one hub. */
   readonly cluster: StatementsRun<ClusterStatementName> | null;
-  /** The statements by which who saves tasks counts them; null where the database counts them itself. */
+  /** The statements with which the code that saves tasks counts them; null if the database counts them itself. */
   readonly counting: StatementsRun<CountingStatementName> | null;
-  /** Records the batch, together with the last statements. Where nobody asks for it, that is done after the work. */
+  /** Records the batch, together with the last statements. If it is not called, the batch is recorded after the work. */
   readonly record?: () => Promise<void>;
   /**
-   * Saves all of it in one go and commits, as the last thing that is done in the transaction; answers the number of the newest event before.
-   * Null: nothing was done, and it is to be saved by one statement after the other. Undefined: this database cannot.
-   * `counts`: where `counting` is not null, what the rows change of the counts if every new task is new. With one that is not, nothing is done.
+   * Saves all rows at once and commits, as the last action of the transaction; returns the number of the newest event before. Null: nothing
+   * was done, and the rows must be saved statement by statement. Undefined: this database cannot do it. `counts`: if `counting` is not
+   * null, how the rows change the counts if every new task is really new. If one is not, nothing is done.
    */
   readonly saveAndCommit?: (rows: SavedRows, counts: readonly CountChange[]) => Promise<number | null>;
 }
@@ -56,7 +59,7 @@ export interface CountedPlace {
   readonly lane: number;
 }
 
-/** By how many the tasks of a place change; never 0. */
+/** By how much the number of tasks in a place changes; never 0. */
 export interface CountChange extends CountedPlace {
   readonly tasks: number;
 }
@@ -90,26 +93,26 @@ export interface Engine {
 
 export interface OpenEngine {
   readonly storeId: string;
-  /** Whose time the transactions have. Still asked after `close`. */
+  /** Gives the transactions their time. Still read after `close`. */
   readonly clock: StoreClock;
 
   /**
-   * Runs `work` in a transaction, after those asked for before it, and answers after the commit; nothing stays when it
-   * fails. `batchId` is recorded in the same commit. Fails with the codes of `TaskStore.transact`.
+   * Runs `work` in a transaction, after those requested before it, and resolves after the commit; if it fails, everything is rolled back.
+   * `batchId` is recorded in the same commit. Fails with the codes of `TaskStore.transact`.
    *
    * With `early`, statements of a transaction that began early wait for the end of the one before.
    */
   write<T>(batchId: string | null, work: (transaction: Transaction) => Promise<T>, early?: EarlyTransaction): Promise<T>;
 
   /**
-   * Runs `work` on one committed state, beside the writer, limited in time. `asksOnce`: it asks one statement, which needs no transaction
-   * around it for that. Fails with `AC_STORE_UNAVAILABLE`.
+   * Runs `work` on one committed state, concurrently with the writer, within a time limit. `asksOnce`: it runs a single statement, which
+   * needs no transaction for that. Fails with `AC_STORE_UNAVAILABLE`.
    */
   read<T>(work: (snapshot: Knex) => Promise<T>, asksOnce?: boolean): Promise<T>;
 
   /**
-   * As `read` of one statement, on a connection that nothing else uses: who may speak is never behind what anybody reads. MUST be
-   * asked one at a time, and for rows that an index finds.
+   * As `read` of one statement, on a connection that nothing else uses, so that checks of tokens never wait for other reads. MUST be called
+   * one at a time, and for rows that an index finds.
    */
   lookUp<T>(work: (snapshot: Knex) => Promise<T>): Promise<T>;
 
@@ -122,6 +125,6 @@ export interface OpenEngine {
    */
   committed(batchId: string): Promise<boolean>;
 
-  /** Lets running work end, then lets go of everything. */
+  /** Waits for running work to end, then releases everything. */
   close(): Promise<void>;
 }

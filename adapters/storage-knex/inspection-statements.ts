@@ -1,12 +1,12 @@
-/** What is asked of a database that is only inspected: the same of each, but for how a parameter's JSON becomes values. */
+/** The statements for a database that is only inspected: the same for each, except for how a parameter's JSON becomes values. */
 
 import { taskRead } from './rows/columns.ts';
 
-/** Rows of one kind that are named, at most. */
+/** Maximum number of rows of one kind that are named. */
 const NAMED_MAX = 1_000;
 const OF_TASKS = ['task_bodies', 'task_results', 'task_kept_results', 'task_dependencies'] as const;
 
-/** How a database takes a statement's one parameter apart. */
+/** How a database takes apart a statement's only parameter. */
 export interface InspectionDialect {
   /** A field of a parameter that is one object. */
   readonly field: (name: string, type: 'text' | 'bigint') => string;
@@ -14,7 +14,7 @@ export interface InspectionDialect {
   readonly among: (table: string, column: string) => string;
   /** The parameter's `{taskId, dependsOn}`s as a table with `task_id` and `depends_on`. */
   readonly pairs: string;
-  /** `owner` and `key` as a JSON text, and the element of such a text in a field of the parameter. */
+  /** `owner` and `key` as a JSON text, and an element of such a text in the parameter's field `after`. */
   readonly keyPlace: string;
   readonly keyAfter: (element: 0 | 1) => string;
 }
@@ -24,7 +24,7 @@ export type InspectionStatements = ReturnType<typeof inspectionStatements>;
 export const inspectionStatements = ({ field, among, pairs, keyPlace, keyAfter }: InspectionDialect) => ({
   /** Rows: `place`, `task_id`. */
   orphans:
-    // Not `NOT IN`: of more ids than fit in its memory Postgres looks through all for each row.
+    // Not `NOT IN`: if the ids do not fit in its memory, Postgres scans all of them for each row.
     OF_TASKS.map(
       (table) =>
         `SELECT '${table}' AS place, o.task_id FROM ${table} AS o WHERE NOT EXISTS (SELECT 1 FROM tasks AS t WHERE t.id = o.task_id)`,
@@ -36,18 +36,18 @@ export const inspectionStatements = ({ field, among, pairs, keyPlace, keyAfter }
     SELECT coalesce(c.status, f.status) AS status, coalesce(c.lane, f.lane) AS lane, coalesce(c.tasks, 0) AS counted, coalesce(f.tasks, 0) AS found
     FROM c FULL JOIN found AS f ON c.status = f.status AND c.lane = f.lane
     WHERE coalesce(c.tasks, 0) <> coalesce(f.tasks, 0)`,
-  /** Parameter: `{after, limit}`. Rows: the columns of tasks, `has_body`, `has_result`, `kept`: how many results are kept apart. */
+  /** Parameter: `{after, limit}`. Rows: the columns of tasks, `has_body`, `has_result`, `kept`: how many late and refused results it has. */
   taskPage: `
     SELECT t.*,
       EXISTS (SELECT 1 FROM task_bodies AS b WHERE b.task_id = t.id) AS has_body,
       EXISTS (SELECT 1 FROM task_results AS r WHERE r.task_id = t.id) AS has_result,
       (SELECT count(*) FROM task_kept_results AS k WHERE k.task_id = t.id) AS kept
     FROM tasks AS t WHERE t.id > ${field('after', 'text')} ORDER BY t.id LIMIT ${field('limit', 'bigint')}`,
-  /** Parameter: `{taskId, dependsOn}`s. Rows: those that are not there. */
+  /** Parameter: `{taskId, dependsOn}`s. Rows: those that are missing. */
   missingDependencies: `
     SELECT named.task_id, named.depends_on FROM ${pairs} AS named
     WHERE NOT EXISTS (SELECT 1 FROM task_dependencies AS d WHERE d.depends_on = named.depends_on AND d.task_id = named.task_id)`,
-  /** Parameter: task ids. Rows: what is read of a task. */
+  /** Parameter: task ids. Rows: the columns of `taskRead`. */
   tasksById: `SELECT ${taskRead('t')} FROM ${among('tasks', 'id')}`,
   /** Parameter: task ids. Rows: `state`. */
   tombstonesById: `SELECT t.state FROM ${among('tombstones', 'task_id')}`,

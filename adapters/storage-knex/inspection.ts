@@ -1,4 +1,4 @@
-/** A database opened only to be inspected: what is the same whichever it is. */
+/** A database opened only to be inspected: the part that is the same for every database. */
 import type { Agent, PendingStop } from '../../core/domain/agent/agent.ts';
 import type { TaskId } from '../../core/domain/ids.ts';
 import type { Task } from '../../core/domain/task/task.ts';
@@ -17,9 +17,9 @@ export interface Inspected {
   readonly rows: (sql: string, parameter?: unknown) => Promise<readonly Row[]>;
   /** What keeps this program from reading it. */
   readonly schema: () => Promise<readonly SchemaDamage[]>;
-  /** What the database itself finds wrong with its pages, a sentence each. */
+  /** What the database itself finds wrong with its pages, one sentence each. */
   readonly file: () => Promise<readonly string[]>;
-  /** The same within seconds; null where that cannot be. */
+  /** The same within seconds; null if that is not possible. */
   readonly quick: () => Promise<readonly string[] | null>;
   readonly close: () => Promise<void>;
 }
@@ -70,7 +70,7 @@ const damage = (check: StoreCheck, what: string, taskId: unknown = null): StoreD
 
 const withoutStop = (text: string): string => text.replace(/\.$/, '');
 
-/** What `look` finds; that it cannot be inspected is damage of the same kind. */
+/** What `look` finds; if it fails, that counts as damage of the same kind. */
 async function damageOf(check: StoreCheck, look: () => Promise<readonly StoreDamage[]>): Promise<readonly StoreDamage[]> {
   try {
     return await look();
@@ -79,7 +79,7 @@ async function damageOf(check: StoreCheck, look: () => Promise<readonly StoreDam
   }
 }
 
-/** The task of a row; undefined where its state is damaged, which the page that it is on tells. */
+/** The task of a row; undefined if its state is damaged, which the page that it is on reports. */
 function readTask(row: Row): Task | undefined {
   try {
     return taskIn(row);
@@ -89,7 +89,7 @@ function readTask(row: Row): Task | undefined {
   }
 }
 
-/** Rows that belong to no task, agents that say two things, and numbers of tasks that are not theirs. */
+/** Rows that belong to no task, agents whose columns contradict their state, and wrong counts of tasks. */
 async function looseRows({ rows, statements }: Inspected): Promise<readonly StoreDamage[]> {
   const orphans = await damageOf('orphan', async () =>
     (await rows(statements.orphans)).map((row) => damage('orphan', `a row of ${String(row['place'])} belongs to no task`, row['task_id'])),
@@ -137,10 +137,10 @@ async function taskPage({ rows, statements }: Inspected, after: string | null, l
   return { tasks, damage: wrong, next: found.length < limit ? null : String(found.at(-1)?.['id']) };
 }
 
-/** SQLite's truth is 1. */
+/** SQLite represents true as 1. */
 const isTrue = (value: unknown): boolean => value === true || value === 1;
 
-/** The first column that is not what its row's state says, as a sentence. */
+/** The first column that differs from its row's state, as a sentence. */
 function differing(row: Row, columns: Readonly<Record<string, unknown>>): string | null {
   for (const [name, wanted] of Object.entries(columns)) {
     const column = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);

@@ -14,11 +14,11 @@ import { removeUnneeded } from './old-rows.ts';
 import { taskRead } from './rows/columns.ts';
 import { agentColumns, agentIn, groupedBy, taskIn, tokenIn } from './rows/rows.ts';
 
-/** Tokens looked up in one read: when ten thousand sidecars come back at once, each read costs a transaction. */
+/** Maximum number of tokens that one read looks up: when ten thousand sidecars reconnect at once, each read costs a transaction. */
 const TOKENS_PER_READ = 200;
-/** A SHA-256 in hexadecimal digits. */
+/** The length of a SHA-256 in hexadecimal digits. */
 const HASH_DIGITS = 64;
-/** Tokens whose last use is written in one transaction: a short one, since batches wait for it. */
+/** Maximum number of tokens whose last use is written in one transaction: a short one, since batches wait for it. */
 const TOKENS_NOTED_AT_ONCE = 1_000;
 
 /** `cache`: of the task store on the same database. */
@@ -55,7 +55,7 @@ export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, cach
         const rows = (await db('tokens')
           .whereNull('revoked_at')
           .where((any) => {
-            // Ranges, which the index of the whole hash answers.
+            // Ranges, so that the index on the whole hash can be used.
             for (const hint of hints) void any.orWhereBetween('hash', rangeOf(hint));
           })) as Row[];
         const found = new Map<string, TokenRecord>();
@@ -180,13 +180,13 @@ export function knexAgentStore(use: () => OpenEngine, readable: ReadableOf, cach
 const audited = (transaction: Transaction, audit: AuditDraft | undefined): Promise<void> =>
   appendAudit(transaction, audit === undefined ? [] : [audit]);
 
-/** All hashes that begin with this hint. */
+/** The range of all hashes that begin with this hint. */
 const rangeOf = (hint: string): [string, string] => [hint.padEnd(HASH_DIGITS, '0'), hint.padEnd(HASH_DIGITS, 'f')];
 
 /** Adds to these agents what they hold. */
 async function agentRows(db: Knex, agents: readonly Agent[], readable: ReadableOf): Promise<readonly AgentRow[]> {
   const ids = agents.map(({ id }) => id);
-  // The status stands in the text: an index of live tasks alone is not used for a value that comes with the parameters.
+  // The status is a literal: the partial index of live tasks is not used for a value that is passed as a parameter.
   const assigned = db('tasks').select(db.raw(taskRead())).whereRaw("status = 'assigned'").whereIn('assigned_to', ids).orderBy('id');
   const live = readable((await assigned) as Row[], taskIn);
   const stops = (await db('pending_stops').select('agent_id').count('* as pending').whereIn('agent_id', ids).groupBy('agent_id')) as Row[];

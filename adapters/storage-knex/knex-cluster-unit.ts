@@ -1,11 +1,11 @@
-/** What several hubs on one database need of a transaction, over the statements of an engine. */
+/** `ClusterUnit` over the statements of an engine. */
 import type { HubMail } from '../../core/domain/agent/hub-lease.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
 import type { ActiveAgent, ClusterUnit } from '../../core/ports/cluster-unit.ts';
 import type { Row, Transaction } from './engine.ts';
 import { stateIn } from './rows/rows.ts';
 
-/** Null where the database serves one hub. */
+/** Null if the database serves one hub. */
 export function knexClusterUnit({ nowMs, cluster }: Transaction): ClusterUnit | null {
   if (cluster === null) return null;
   return {

@@ -7,7 +7,7 @@ import type { OpenEngine, Row } from './engine.ts';
 import { rowsWithinBytes } from './rows/event-pages.ts';
 import { eventsIn } from './rows/event-rows.ts';
 
-/** Rows that one look with a filter reads: there is no index of agents or names, which every event would have to be put into. */
+/** Maximum number of rows that one filtered read scans: there is no index on agents or names, to which every event would have to be added. */
 const ROWS_LOOKED_AT = 20_000;
 
 const REMOVED_ID = '(SELECT last_id FROM removed_events)';
@@ -17,7 +17,7 @@ export const knexEventFeed = (use: () => OpenEngine): EventFeed => ({
     use().read(async (db) => {
       const { taskId, agentId, event, about } = filter;
       const later = db('task_events').where('id', '>', afterId).orderBy('id');
-      // Those of one task have their index.
+      // The events of one task have an index.
       const looked = taskId === undefined ? later.limit(ROWS_LOOKED_AT) : later.where('task_id', taskId);
       const page = db
         .select('*', db.raw(`${REMOVED_ID} AS removed_id`))
@@ -51,6 +51,6 @@ export const knexEventFeed = (use: () => OpenEngine): EventFeed => ({
     }),
 });
 
-/** Of the rows of `page` those that may hold an event with this value: its own, or one of the earlier ones. */
+/** Restricts `page` to the rows that may hold an event with this value: the row's own, or one of the earlier ones. */
 const holding = (page: Knex.QueryBuilder, column: 'agent_id' | 'event', value: string): Knex.QueryBuilder =>
   page.where((row) => row.where(column, value).orWhere('earlier', 'like', `%${JSON.stringify(value)}%`));

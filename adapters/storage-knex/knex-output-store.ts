@@ -5,15 +5,18 @@ import type { AgentId, Generation, TaskId } from '../../core/domain/ids.ts';
 import { OUTPUT_PAGE_BYTES, type OutputChunk, type OutputStore, type StoredOutput } from '../../core/ports/output-store.ts';
 import type { OpenEngine, Row } from './engine.ts';
 
-/** The oldest chunks of an assignment are removed once so many were added, or so much of what is kept. */
+/** The oldest chunks of an assignment are removed once this many chunks, or this share of the bytes that are kept, were added. */
 const TRIM_AFTER = { chunks: 32, share: 1 / 8 };
-/** Assignments of which that is known; of any other they are removed with the next chunk. */
+/** Maximum number of assignments for which this is tracked; for any other, the oldest chunks are removed with the next chunk. */
 const ASSIGNMENTS_KNOWN = 4_096;
 
 type Assignment = Pick<OutputChunk, 'taskId' | 'generation'>;
 
 export function knexOutputStore(use: () => OpenEngine): OutputStore {
-  /** By assignment, the one that was added to last at the end: how much was added since its oldest chunks were removed; 1: so much that they are again. */
+  /**
+   * How much was added to each assignment since its oldest chunks were removed; at 1 they are removed again. The assignment that was added
+   * to last is at the end.
+   */
   const added = new Map<string, number>();
 
   const dueForTrim = (chunks: readonly OutputChunk[], bytesMax: number): readonly Assignment[] => {
@@ -45,7 +48,7 @@ export function knexOutputStore(use: () => OpenEngine): OutputStore {
       use().read(async (db) => {
         const page = db('task_output').where('task_id', taskId).where('n', '>', after).orderBy('n').limit(limit + 1); // prettier-ignore
         const summed = db.select('*', db.raw('sum(octet_length(text)) OVER (ORDER BY n) - octet_length(text) AS bytes_before')).from(page.as('page')); // prettier-ignore
-        // One row over the size of a page shows that there are more.
+        // One row more than a page shows that there are more.
         const rows = (await db.select('*').from(summed.as('summed')).orderBy('n')) as Row[];
         const chunks = rows.filter((row, index) => index < limit && Number(row['bytes_before']) < OUTPUT_PAGE_BYTES).map(chunkIn);
         return { chunks, more: rows.length > chunks.length };

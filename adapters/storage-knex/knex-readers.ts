@@ -1,26 +1,27 @@
 /**
- * Connections of Knex' pools, lent to reads of one committed state: all that this program touches of Knex beside what it documents.
+ * Connections of Knex' pools, lent to reads of one committed state. Everything undocumented that this program uses of Knex:
  *
  *   - `client.acquireConnection` and `client.releaseConnection` of a Knex
- *   - `connectionPool` of its configuration: a pool that somebody else made
- *   - `__knex__disposed` of a connection: its pool ends it instead of lending it again
- *   - that a Knex of sqlite3 runs a SELECT by the connection's method `all`
+ *   - `connectionPool` of its configuration: a pool that was made elsewhere
+ *   - `__knex__disposed` of a connection: its pool closes it instead of lending it again
+ *   - that a Knex of sqlite3 runs a SELECT with the connection's method `all`
+ *   - `_driver`, `acquireRawConnection` and `destroyRawConnection` of its client of sqlite3, which node-driver.ts overrides
  *
- * None of it is promised, so package.json holds Knex to the version for which this was written, and storage-knex.test.ts tries each.
+ * None of it is guaranteed, so package.json pins Knex to `KNEX_VERSION`, and storage-knex.test.ts tests each item.
  */
 import type { Knex } from 'knex';
 import type { Database, Statement } from 'sqlite3';
 
-/** As package.json has it. */
+/** The version in package.json. */
 export const KNEX_VERSION = '3.3.0';
 
-/** A pool, and a Knex for each connection of it: whatever it is asked goes through that one. */
+/** A pool, and a Knex for each of its connections: all queries of that Knex use that connection. */
 export interface Readers {
   readonly pool: Knex;
   on(connection: object): Knex;
 }
 
-/** Waits for a connection of the pool; `release` gives it back. */
+/** Waits for a connection of the pool; `release` returns it. */
 export const acquire = async <Connection extends object>(pool: Knex): Promise<Connection> =>
   (await pool.client.acquireConnection()) as Connection;
 
@@ -28,12 +29,12 @@ export const release = async (pool: Knex, connection: object): Promise<void> => 
   await pool.client.releaseConnection(connection);
 };
 
-/** Has the pool end the connection once it is released, instead of lending it again: it may be amid a transaction. */
+/** Makes the pool close the connection once it is released, instead of lending it again: it may be in the middle of a transaction. */
 export const evict = (connection: object, why: unknown): void => void Object.assign(connection, { __knex__disposed: why });
 
 /**
- * Knex's own transactions leave chains of objects behind that collections of young objects cannot break: those then take 5 to
- * 10 ms instead of 0.1, and everything else waits. `config`: that of the pool without its connections.
+ * Reads do not use Knex' own transactions: those leave chains of objects behind that garbage collections of the young generation cannot
+ * free. These then take 5 to 10 ms instead of 0.1 ms, and everything else waits. `config`: that of the pool, without its connections.
  */
 export function readersOn(knex: (config: Knex.Config) => Knex, pool: Knex, config: Knex.Config): Readers {
   const made = new WeakMap<object, Knex>();
@@ -53,12 +54,12 @@ export function readersOn(knex: (config: Knex.Config) => Knex, pool: Knex, confi
   return { pool, on: (connection) => made.get(connection) ?? make(connection) };
 }
 
-/** Statements that one connection keeps prepared; the least recently used one makes room. */
+/** Maximum number of statements that one connection keeps prepared; the least recently used one is evicted. */
 const PREPARED_MAX = 64;
 
 /**
- * Has a connection of sqlite3 keep the statements prepared that Knex runs on it. Knex has each prepared anew: a fifth of what a read
- * costs, and what is left of them is taken down by the garbage collector, while everything else waits.
+ * Makes a connection of sqlite3 keep the statements prepared that Knex runs on it. Knex prepares each one every time: that is a fifth of
+ * the cost of a read, and the garbage collector disposes of the old statements while everything else waits.
  */
 export function keepPrepared(raw: Database): void {
   const prepared = new Map<string, Statement>();
@@ -79,7 +80,7 @@ export function keepPrepared(raw: Database): void {
   raw.all = <T>(sql: string, parameters: unknown, done?: (this: Statement, error: Error | null, rows: T[]) => void): Database => {
     const run = (statement: Statement): void =>
       void statement.all<T>(parameters, function answered(error, rows) {
-        // One that failed may count as under way still.
+        // A statement that failed may still count as running.
         if (error !== null) letGo(sql);
         done?.call(statement, error, rows);
       });

@@ -1,4 +1,4 @@
-/** `Storage` over an engine: the three stores, opened and closed as a whole. */
+/** `Storage` over an engine: its stores, opened and closed together. */
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
@@ -13,12 +13,12 @@ import { knexOutputStore } from './knex-output-store.ts';
 import { knexTaskStore } from './knex-task-store.ts';
 import { StateCache } from './cache/state-cache.ts';
 
-/** A probe is a commit; whoever asks more often than this is answered with the last one. */
+/** A probe is a commit; calls that come more often than this get the result of the last one. */
 const PROBE_MS = 1_000;
 
 export function knexStorage(deps: { readonly engine: Engine; readonly clock: Clock; readonly log: Log }): Storage {
   const { engine, clock, log } = deps;
-  /** The last one that was opened: its clock goes on after it was closed. */
+  /** The last one that was opened: its clock keeps running after it is closed. */
   let opened: OpenEngine | undefined;
   const handle = opening<OpenEngine>({
     name: `storage "${engine.name}"`,

@@ -18,34 +18,34 @@ import { ROWS_IN_STATEMENT, slices, type StatementName } from './statements.ts';
 import { countsOfAny, countsOfNew, placeOf } from './rows/task-counts.ts';
 import { KEYS_MAX, type ReadyQueueCache } from './cache/ready-queue-cache.ts';
 
-/** Later than any time: what is not eligible yet counts too. */
+/** Later than any time: tasks that are not eligible yet count too. */
 const WHENEVER_MS = Number.MAX_SAFE_INTEGER;
 
-/** No hub has less than no agents. */
+/** Matches no hub: none has fewer than 0 agents. */
 const NONE_KNOWN = { hubId: '', count: -1 };
 
-/** Rows that cannot be read, at the most, for which others are read from the same lanes. */
+/** Maximum number of unreadable rows for which others are read from the same lanes. */
 const UNREADABLE_MAX = 1_000;
 
-/** Every key is an array's text. */
+/** Every key is the JSON text of an array. */
 const ALL_KEYS = { from: '[', until: '\\' };
 
-/** How a unit uses what is cached: what was committed before it, and who takes over what it reads and saves once it is committed. */
+/** How a unit uses the cache: what was committed before it, and callbacks that collect what it reads and saves. */
 export interface CacheHooks {
   readonly cache: StateCache;
   /** Called before they are saved. */
   readonly onSaved: (changes: Changes) => void;
   readonly onRead: (tasks: readonly Task[]) => void;
   readonly onCounted: (counts: readonly HeldCount[]) => void;
-  /** Called when new tasks were there already: they are not what was said of them. */
+  /** Called if new tasks existed already: they are not what the changes say. */
   readonly onRepeated: () => void;
 }
 
-/** `hooks`: while nobody else writes the database; null where others may, and nothing is cached. */
+/** `hooks`: while nobody else writes to the database; null if others may, and nothing is cached. */
 export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null, readable: ReadableOf): StoreUnit {
   /** Null once the unit has saved something: from then on the cache is behind the transaction. */
   let cache = hooks?.cache ?? null;
-  /** Tasks that this unit read or was given out of the ready queue, which need not be cached as tasks. Of use to who counts. */
+  /** Tasks that this unit read or got from the ready queue, which need not be in the cache of tasks. Only for counting. */
   const seen = new Map<TaskId, Task>();
   const see = (tasks: readonly Task[]): readonly Task[] => {
     if (transaction.counting !== null) for (const task of tasks) seen.set(task.id, task);
@@ -64,7 +64,7 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
   const named = async <N, R>(names: readonly N[], load: () => Promise<readonly R[]>): Promise<readonly R[]> =>
     names.length === 0 ? [] : load();
 
-  /** Requirements with which a task waits that is eligible by `nowMs`. */
+  /** The requirements of waiting tasks that are eligible by `nowMs`. */
   const requirementsBy = async (nowMs: number, limit: number, groups?: readonly RequirementGroup[]) => {
     const ranges = groups?.map(keysOfGroup) ?? [ALL_KEYS];
     const rows = await transaction.rows('waitingRequirements', { nowMs, ranges, steps: limit + 1 + ranges.length });
@@ -73,8 +73,8 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
   };
 
   /**
-   * The first tasks of lanes. `isWhole`: each of their rows could be read; else those that follow take the places of the others, since one
-   * damaged row must not stop its lane.
+   * The first tasks of lanes. `isWhole`: each of their rows could be read; otherwise the tasks that follow replace the unreadable ones,
+   * since one damaged row must not stop its lane.
    */
   const claimableBy = async (keys: readonly string[], nowMs: number, limitPerLane: number) => {
     for (let unreadable = 0; ;) {
@@ -90,7 +90,7 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
     }
   };
 
-  /** The queue of what is ready, with the first `limit` of these keys' lanes; undefined where it cannot be cached. */
+  /** The ready queue, with the first `limit` tasks of these keys' lanes; undefined if it cannot be cached. */
   const readyQueueWith = async (nowMs: number, limit: number, keys?: readonly string[]): Promise<ReadyQueueCache | undefined> => {
     const queue = cache?.readyQueue;
     if (queue === undefined) return undefined;
@@ -116,7 +116,7 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
     return [...known, ...(await named(others, () => tasksBy(statement, others)))];
   };
 
-  /** Of a database that nobody else writes: nothing has to be locked, and most is cached. */
+  /** For a database that nobody else writes to: nothing needs to be locked, and most rows are cached. */
   const loadAlone = async ({ tasks = [], agents = [], keys = [], holders = [] }: LoadNames): Promise<Loaded> => {
     const isNamed = new Set(agents);
     const [knownAgents, otherAgents] = parted([...agents, ...holders], (id) => cache?.agent(id));
@@ -225,7 +225,7 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
         rows,
         mail: changes.mail,
         events: changes.events,
-        // What it saved before is not among what it knows.
+        // Nothing is known after an earlier save of this unit: the cache is out of date then.
         known: (id) => placeIn(before === null ? undefined : (seen.get(id) ?? before.task(id))),
         onRepeated: () => hooks?.onRepeated(),
       };
@@ -251,7 +251,7 @@ function firstOfLanes(tasks: readonly Task[], limit: number): readonly Task[] {
   });
 }
 
-/** What is known of these, and the names of the rest. */
+/** The known values of these names, and the names of the rest. */
 function parted<N, V>(names: readonly N[], knownOf: (name: N) => V | undefined): readonly [readonly V[], readonly N[]] {
   const known: V[] = [];
   const rest: N[] = [];
@@ -263,7 +263,7 @@ function parted<N, V>(names: readonly N[], knownOf: (name: N) => V | undefined):
   return [known, rest];
 }
 
-/** The rows of `dependents` before the first that is too many or that another has, and what is left from that one on. */
+/** The rows of `dependents` before the first that exceeds `limit` or that another transaction has locked, and what is left from that one on. */
 function untilTaken(rows: readonly Row[], of: readonly DependentsOf[], limit: number): readonly [readonly Row[], readonly DependentsOf[]] {
   const taken = new Map<unknown, Row>();
   const last = new Map<number, TaskId>();
@@ -279,9 +279,9 @@ function untilTaken(rows: readonly Row[], of: readonly DependentsOf[], limit: nu
   return [[...taken.values()], []];
 }
 
-/** The last word on a task counts. */
+/** The last change of a task counts. */
 const rowsOf = ({ inserted, updated, results, kept, keptDropped, agents, stopsCleared, stopsSet, keys, events }: Changes): SavedRows => ({
-  // New ones wait for whoever makes them too, so they come by id, after all that was loaded.
+  // Inserting a new agent waits for a transaction that inserts it too, so they come by id, after all that was loaded.
   saveAgents: [...agents].sort((one, other) => (one.id < other.id ? -1 : 1)).map(agentColumns),
   insertTasks: inserted.map(taskColumns),
   insertBodies: inserted.map(({ task, body }) => ({ taskId: task.id, body })),
@@ -296,14 +296,14 @@ const rowsOf = ({ inserted, updated, results, kept, keptDropped, agents, stopsCl
   insertEvents: eventRows(events),
 });
 
-/** What is being saved, and what is known of it. */
+/** What is being saved, and what is known about it. */
 interface Saving {
   readonly transaction: Transaction;
   readonly rows: SavedRows;
   readonly mail: Changes['mail'];
-  /** More of them than rows. */
+  /** Several of these may share a row. */
   readonly events: Changes['events'];
-  /** Where a task stands before this. */
+  /** Where a task is counted before this save. */
   readonly known: (id: TaskId) => CountedPlace | undefined;
   readonly onRepeated: () => void;
 }
@@ -311,7 +311,7 @@ interface Saving {
 const placeIn = (task: Task | undefined): CountedPlace | undefined => (task === undefined ? undefined : placeOf(task));
 
 /**
- * All at once where no statement would be too large. A task that changed and is not there is a mistake of the caller, and fails
+ * Issues all statements at once, unless one would be too large. A changed task that does not exist is a mistake of the caller, and fails
  * the transaction.
  */
 async function save({ transaction, rows, mail, events, onRepeated }: Saving, isLast: boolean): Promise<readonly StoredEvent[]> {
@@ -350,7 +350,7 @@ async function save({ transaction, rows, mail, events, onRepeated }: Saving, isL
 const isEmpty = (rows: SavedRows): boolean => keysOf(rows).every((statement) => rows[statement].length === 0);
 const isSmall = (rows: SavedRows): boolean => keysOf(rows).every((statement) => rows[statement].length <= ROWS_IN_STATEMENT);
 
-/** As `save`, and commits with it where the database can and no statement would be too large. */
+/** As `save`, and commits with the same statement if the database can and no statement would be too large. */
 async function saveLast(saving: Saving): Promise<readonly StoredEvent[]> {
   const { transaction, rows, mail, events, known } = saving;
   const { counting, saveAndCommit } = transaction;
@@ -363,8 +363,8 @@ async function saveLast(saving: Saving): Promise<readonly StoredEvent[]> {
 const keysOf = <K extends string>(object: Readonly<Record<K, unknown>>): readonly K[] => Object.keys(object) as K[];
 
 /**
- * New events get their numbers; of repeated ones the numbers they have are looked up. A batch that is run again may share rows out
- * differently: of a row that is there in part, what is new is saved after the rest.
+ * Numbers new events, and looks up the numbers of repeated ones. A batch that is run again may divide its events into rows differently: if
+ * a row exists in part, its new events are saved after the rest.
  */
 async function saveEvents(
   transaction: Transaction,

@@ -1,4 +1,4 @@
-/** `TaskStore` over an engine. Transactions go through its statements; pages and lookups through Knex, beside the writer. */
+/** `TaskStore` over an engine. Transactions use its statements; pages and lookups use Knex, concurrently with the writer. */
 import type { Knex } from 'knex';
 import type { StoreClock } from '../../core/domain/store-clock.ts';
 import { PRIORITIES, STATUSES, type Priority, type Status, type Task } from '../../core/domain/task/task.ts';
@@ -25,7 +25,7 @@ import { knexStoreUnit, type CacheHooks } from './knex-store-unit.ts';
 import type { StateCache } from './cache/state-cache.ts';
 import { keptIn, priorityRank, taskIn, taskRowIn } from './rows/rows.ts';
 
-/** `clock`: the store's, once it was opened; before that the machine's counts. */
+/** `clock`: the store's, once it was opened; until then the machine's is used. */
 export function knexTaskStore(
   capabilities: StoreCapabilities,
   use: () => OpenEngine,
@@ -37,7 +37,7 @@ export function knexTaskStore(
   },
 ): TaskStore {
   const { clock, machine, readable, cache } = deps;
-  /** `Transaction.exclusive` of what is cached. */
+  /** The `Transaction.exclusive` under which the cache was filled. */
   let cachedUnder: object | null = null;
   const read = async <T>(work: (snapshot: Knex) => Promise<T>): Promise<T> => use().read(work);
   const readOnce = async <T>(work: (snapshot: Knex) => Promise<T>): Promise<T> => use().read(work, true);
@@ -60,14 +60,14 @@ export function knexTaskStore(
         onCounted: (counts) => void counted.push(counts),
         onRepeated: () => void (isRepeated = true),
       };
-      /** Null where others may write. Where they may have written since the transaction before, the cache is emptied. */
+      /** Null if others may write. If they may have written since the previous transaction, the cache is cleared. */
       const hooksOf = ({ exclusive }: Transaction): CacheHooks | null => {
         if (exclusive !== cachedUnder) cache.clear();
         cachedUnder = exclusive;
         return exclusive === null ? null : hooks;
       };
       let isTaken = false;
-      /** From now on the cache has what this transaction leaves. Should it fail, the cache is empty. */
+      /** From now on the cache has the state that this transaction leaves. If it fails, the cache is cleared. */
       const take = (): void => {
         if (isTaken) return;
         isTaken = true;
@@ -117,7 +117,7 @@ export function knexTaskStore(
 
     beginningWith: (prefix, limit) =>
       readOnce(async (db) => {
-        // Ids end in hexadecimal digits, and `g` comes after the last of them.
+        // Ids end in hexadecimal digits, and `g` sorts after all of them.
         const first = db('tasks')
           .select('id', 'created_at')
           .where('id', '>=', prefix)
@@ -173,7 +173,7 @@ export function knexTaskStore(
 async function historyOf(db: Knex, id: TaskId, query: HistoryQuery): Promise<readonly StoredEvent[]> {
   const { before, after, limit, bytesMax } = query;
   const way = after === undefined ? 'desc' : 'asc';
-  // With the row that begins below `before` and ends there or above: it is one, and counts nothing.
+  // Includes the row that begins below `before` and ends there or above: there is at most one, and its size does not count.
   const rows = db('task_events').where('task_id', id).orderBy('seq', way).limit(limit + 1); // prettier-ignore
   if (before !== undefined)
     rows.whereRaw('seq <= coalesce((SELECT min(seq) FROM task_events WHERE task_id = ? AND seq >= ?), ?)', [id, before, before]);
@@ -190,11 +190,11 @@ const orderOf = ({ oldestFirst }: Pick<TaskQuery, 'oldestFirst'>): Order => (old
 const byTime = (order: Order, table = '') => ['created_at', 'id'].map((column) => ({ column: `${table}${column}`, order }));
 
 /**
- * The tasks of a page, each found by an index that has them in order. Those are by status and lane, by submitter and status, and
- * of an agent while live and ended: a filter that says less reads several ranges of its index, one for each status or priority that
- * it leaves open, and takes the first of all. What a filter says beyond its index is compared row by row, among those that the index finds.
- * Assigned tasks are in none of these but the agent's: their range looks at all of them, which are no more than agents have slots.
- * The indexes have all that most ranges ask, so that the tasks themselves are read for the page alone.
+ * The tasks of a page, each found by an index that has them in order. There are indexes by status and lane, by submitter and status, and by
+ * agent, separate ones for live and for ended tasks. A filter that specifies less reads several ranges of its index, one for each status or
+ * priority that it leaves open, and takes the first of all. Conditions beyond the index are checked row by row, among the rows that the
+ * index finds. Assigned tasks are only in the index by agent: their range scans all of them, which are no more than agents have slots. The
+ * indexes contain all that most ranges need, so that the tasks themselves are read for the page alone.
  */
 function pageOf(db: Knex, query: TaskQuery): Knex.QueryBuilder {
   const ranges = rangesOf(query);
@@ -209,7 +209,7 @@ function pageOf(db: Knex, query: TaskQuery): Knex.QueryBuilder {
     .limit(query.limit);
 }
 
-/** What one range says of the columns of its index before those of the order. */
+/** The values of one range for the columns of its index that precede the sort columns. */
 interface IndexRange {
   readonly status?: Status | 'ended';
   readonly lane?: number;
@@ -226,16 +226,16 @@ function rangesOf({ status, priority, assignedTo, submittedBy }: TaskQuery): rea
   );
 }
 
-/** One range of the page: what its index finds, and what is compared, as an expression, so that no other index is taken for it. */
+/** One range of the page: the conditions that its index finds, and further ones as expressions, so that no other index is used for them. */
 function tasksOf(db: Knex, query: TaskQuery, range: IndexRange): Knex.QueryBuilder {
   const order = orderOf(query);
   const tasks = db('tasks').select('id', 'created_at').orderBy(byTime(order));
   if (query.assignedTo !== undefined) tasks.where('assigned_to', query.assignedTo);
   else if (query.submittedBy !== undefined) tasks.where('submitted_by', query.submittedBy);
-  // The status stands in the text: an index of some statuses alone is not used for a value that comes with the parameters.
+  // The status is a literal: a partial index on some statuses is not used for a value that is passed as a parameter.
   if (range.status === 'ended') tasks.whereNotNull('ended_at');
   else if (range.status !== undefined) tasks.whereRaw(`status = '${range.status}'`);
-  // SQLite uses an index of some rows only where the query says the index's condition as it stands.
+  // SQLite uses a partial index only if the query repeats the index's condition literally.
   if (range.status !== undefined && range.status !== 'ended' && range.status !== 'assigned') tasks.whereRaw(`status <> 'assigned'`);
   if (range.lane !== undefined) tasks.where('lane', range.lane);
 

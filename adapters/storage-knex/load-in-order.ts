@@ -1,4 +1,4 @@
-/** What a unit of work loads: on a database that others write too, with all its locks, in one order. */
+/** What a unit of work loads: on a database that others write to as well, with all its locks, in one order. */
 import type { PendingStop } from '../../core/domain/agent/agent.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
 import type { Task } from '../../core/domain/task/task.ts';
@@ -11,9 +11,9 @@ import { agentIn, groupedBy, keyIn, stateIn, taskIn, tombstoneIn } from './rows/
 const NOTHING: readonly Row[] = [];
 
 /**
- * Loads and locks: keys, agents, tasks, pending stops. The statements are sent together, and each sees what was committed while
- * those before it waited: whoever holds a task is looked for once its agent is locked, and stops once the tasks are, since
- * what ended meanwhile has left one.
+ * Loads and locks keys, agents, tasks and pending stops, in this order. The statements are sent together, and each sees what was committed
+ * while those before it waited: the tasks that an agent holds are searched once the agent is locked, and its stops once the tasks are,
+ * since an assignment that ended meanwhile has left one.
  */
 export async function loadInOrder(transaction: Transaction, names: LoadNames, readable: ReadableOf): Promise<Loaded> {
   const { tasks = [], agents = [], keys = [], holders = [], completing = [], retried = [] } = names;
@@ -39,13 +39,13 @@ export async function loadInOrder(transaction: Transaction, names: LoadNames, re
   };
 }
 
-/** What was asked for by name must be readable; what was found with it is left out where it is not. */
+/** Rows that are requested by name must be readable; rows found along with them are omitted if they are not. */
 function readNamed<T>(rows: readonly Row[], names: readonly string[], read: (row: Row) => T, readable: ReadableOf): readonly T[] {
   const named = new Set(names);
   return rows.flatMap((row) => (named.has(row['id'] as string) ? [read(row)] : readable([row], read)));
 }
 
-/** What is left of those of these tasks that were not found. */
+/** The tombstones of those of these tasks that were not found. */
 export async function tombstonesOf(
   transaction: Transaction,
   ids: readonly TaskId[],

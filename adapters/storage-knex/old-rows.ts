@@ -1,4 +1,7 @@
-/** Removes what is old: tasks with what belongs to them, tombstones, keys, and agents that nobody can be any more. Waits for nobody. */
+/**
+ * Removes what is old: tasks with what belongs to them, tombstones, keys, and agents that no sidecar can use any more. Waits for no other
+ * transaction.
+ */
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
 import { agentHistoryId } from '../../core/domain/task/event.ts';
 import {
@@ -17,7 +20,7 @@ import { eventsIn } from './rows/event-rows.ts';
 import { bodyIn, groupedBy, keptIn, taskIn } from './rows/rows.ts';
 import { slices } from './statements.ts';
 
-/** More than a table has. */
+/** More rows than a table has. */
 const ALL_ROWS = Number.MAX_SAFE_INTEGER;
 
 export async function removeOldRows(transaction: Transaction, old: Removal, readable: ReadableOf): Promise<Removed> {
@@ -98,7 +101,7 @@ async function wholeTasks(transaction: Transaction, tasks: readonly Task[]): Pro
   }));
 }
 
-/** Of the agents with an id after `after`. */
+/** Removes unneeded agents, of those with an id after `after`. */
 export async function removeAgents(
   transaction: Transaction,
   { beforeMs, after, lookedMax, eventsKept }: AgentRemoval,
@@ -109,12 +112,12 @@ export async function removeAgents(
   return { agents, next: looked.length === lookedMax ? (looked.at(-1) ?? null) : null };
 }
 
-/** Of these agents. Answers whom it removed. */
+/** Removes those of these agents that are not needed, and returns which it removed. */
 export async function removeUnneeded(transaction: Transaction, ids: readonly AgentId[], beforeMs: number): Promise<readonly AgentId[]> {
   if (ids.length === 0) return [];
   const taken = idsIn(await transaction.rows('takeUnneededAgents', { ids, beforeMs }));
   if (taken.length === 0) return [];
-  // Now that they are locked: one may have got a token, or a task, while they were looked for.
+  // Checked again now that they are locked: one may have gotten a token or a task in between.
   const unneeded = idsIn(await transaction.rows('takeUnneededAgents', { ids: taken, beforeMs }));
   if (unneeded.length === 0) return [];
   await transaction.change('removeTokensOf', unneeded);

@@ -1,9 +1,12 @@
-/** Since when the longest-waiting task of each lane waits: one step on the index for each requirement and lane, however many tasks wait. */
+/**
+ * Since when the longest-waiting task of each lane has been waiting: one lookup in the index for each requirement and lane, however many
+ * tasks wait.
+ */
 import { OLDEST_REQUIREMENTS_MAX } from '../../core/ports/task-store.ts';
 
 const WAITS = `status = 'queued' AND parked = 0`;
 
-/** Rows: `lane`, `ready_at`, the earliest, also if it is in the future. `byIndex`: what keeps the database on the index of waiting tasks. */
+/** Rows: `lane`, `ready_at`, the earliest, even if it is in the future. `byIndex`: makes the database use the index of waiting tasks. */
 export const oldestReadyText = (byIndex: string): string => {
   const firstKey = (condition: string): string =>
     `(SELECT requirement_key FROM tasks ${byIndex} WHERE ${WAITS} ${condition} ORDER BY requirement_key LIMIT 1)`;

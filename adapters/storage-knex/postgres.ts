@@ -1,4 +1,4 @@
-/** What a config writes for a hub that keeps its tasks in a Postgres database. */
+/** `postgres()` in a config: for a hub that keeps its tasks in a Postgres database. */
 import type { StorageChoice } from '../../core/config/config.ts';
 import { knexStorage } from './knex-storage.ts';
 import { refuseBackUp, refuseFile, renewPostgres } from './move/postgres-restored.ts';
@@ -11,8 +11,8 @@ import { requirePackage } from './require-package.ts';
 export type { PostgresOptions } from './postgres/options.ts';
 
 /**
- * Chooses Postgres 13 or later. Nothing is connected before `create`'s storage is opened. `create` fails with
- * `AC_PACKAGE_MISSING` without the packages knex and pg.
+ * Chooses Postgres 13 or later. No connection is made before the storage from `create` is opened. `create` fails with `AC_PACKAGE_MISSING`
+ * without the packages knex and pg.
  */
 export function postgres(options: PostgresOptions): StorageChoice {
   const requirePackages = async (): Promise<void> => {

@@ -1,7 +1,7 @@
-/** Packages that only some hubs need are loaded when they are chosen. */
+/** Loads packages that only some hubs need, once they are chosen. */
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 
-/** Loads it. Fails with `AC_PACKAGE_MISSING`, saying how to install it and what to choose instead. */
+/** Loads a package. Fails with `AC_PACKAGE_MISSING`, saying how to install it and what to choose instead. */
 export async function requirePackage(storage: string, name: string, major: string, load: () => Promise<unknown>): Promise<void> {
   try {
     await load();

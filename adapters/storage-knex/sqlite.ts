@@ -1,4 +1,4 @@
-/** What a config writes for a hub that keeps its tasks in one SQLite file. */
+/** `sqlite()` in a config: for a hub that keeps its tasks in one SQLite file. */
 import path from 'node:path';
 import type { ConfigProblem, StorageChoice } from '../../core/config/config.ts';
 import { knexStorage } from './knex-storage.ts';
@@ -11,18 +11,18 @@ import { inspectSqlite } from './sqlite/inspection.ts';
 
 /** Options of `sqlite()`. */
 export interface SqliteOptions {
-  /** The database's file, in the hub's data directory unless absolute. Made if missing. */
+  /** The database's file, in the hub's data directory unless absolute. Created if missing. */
   readonly file: string;
   /**
-   * What runs SQLite: `sqlite3`, the package of that name, or `node`, the `node:sqlite` of Node 22.16 and later. Default: `sqlite3` where
-   * it is installed and loads, else `node`. Both keep the same files.
+   * What runs SQLite: `sqlite3`, the package of that name, or `node`, the `node:sqlite` of Node 22.16 and later. Default: `sqlite3` if it
+   * is installed and loads, else `node`. Both use the same files.
    */
   readonly driver?: SqliteDriverName | undefined;
 }
 
 /**
- * Chooses SQLite: one hub, one file, on a local disk. Nothing is opened before `create`'s storage is. `create` fails with
- * `AC_PACKAGE_MISSING` without the package knex, and where there is no driver.
+ * Chooses SQLite: one hub, one file, on a local disk. Nothing is opened before the storage from `create` is. `create` fails with
+ * `AC_PACKAGE_MISSING` without the package knex, and if there is no driver.
  */
 export function sqlite(options: SqliteOptions): StorageChoice {
   return {

@@ -1,16 +1,19 @@
-/** The store's clock as a database keeps it: read once when the store is opened, written now and then beside the batches. */
+/** The store's clock as a database keeps it: read once when the store is opened, written from time to time outside the batches. */
 import { StoreClock, type ClockNews, type StoredClock, type TimeSource } from '../../core/domain/store-clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { Row } from './rows/row.ts';
 
-/** How far store time goes before its mark is written again: what a killed hub may lose of it, beyond its newest event. Milliseconds. */
+/**
+ * How far store time advances before its mark is written again: the most of it that a killed hub may lose, beyond its newest event.
+ * Milliseconds.
+ */
 export const MARK_EVERY_MS = 60_000;
 
 /** No parameter. One row for `storeClockIn`. */
 export const READ_CLOCK = `
   SELECT clock_mark, clock_offset, removals_from, (SELECT at FROM task_events ORDER BY id DESC LIMIT 1) AS newest_at FROM store`;
 
-/** The clock of a store that was just opened. `place`: what is said of it in the log. */
+/** The clock of a store that was just opened. `place`: how the log names it. */
 export function storeClockIn(row: Row | undefined, { source, log, place }: { source: TimeSource; log: Log; place: string }): StoreClock {
   const number = (name: string): number | null => {
     const value = row?.[name] ?? null;

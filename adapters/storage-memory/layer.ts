@@ -11,7 +11,7 @@ export interface Layer<K, V> {
   readonly isApplied: boolean;
 }
 
-/** `beneath`: a layer over the same map that is applied before this one is. */
+/** `beneath`: a layer over the same map that is applied before this one. */
 export function layer<K, V>(map: Map<K, V>, beneath?: Layer<K, V>): Layer<K, V> {
   let under = beneath;
   let isApplied = false;

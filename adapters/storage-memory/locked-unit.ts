@@ -1,17 +1,17 @@
 /**
- * A unit of work that runs concurrently with those of other hubs, as on Postgres at READ COMMITTED: each statement sees what is
- * committed when it runs, and the writes of its own transaction. Rows that must not change are locked until the end and read after
- * the lock was acquired, in the lock order of row-locks.ts. Rows that the next batch can find as well are skipped while they are
- * locked (`tryAcquire`, SKIP LOCKED on Postgres).
+ * A unit of work that runs concurrently with those of other hubs, as on Postgres at READ COMMITTED: each statement sees what is committed
+ * when it runs, and the writes of its own transaction. Rows that must not change are locked until the end and read after the lock was
+ * acquired, in the lock order of row-locks.ts. Rows that a later batch can find just as well are skipped while they are locked
+ * (`tryAcquire`, SKIP LOCKED on Postgres).
  */
 import type { ClusterUnit } from '../../core/ports/cluster-unit.ts';
 import type { Changes, Loaded, LoadNames, StoreUnit } from '../../core/ports/task-store.ts';
 import { keyOf, stopKeyOf } from './memory-database.ts';
 import type { TransactionLocks } from './row-locks.ts';
 
-/** The lock on the numbers of new events. It is held until the commit, so that they are in the order of the commits. */
+/** The lock on the numbers of new events, held until the commit, so that the numbers follow the order of the commits. */
 const EVENT_NUMBERS = ['of all'];
-/** The lock on the end of the chain of the audit log, held until the commit. */
+/** The lock on the end of the audit log's chain, held until the commit. */
 const AUDIT_ENDS = ['of all'];
 
 const idsOf = (rows: readonly { readonly id: string }[]): readonly string[] => rows.map(({ id }) => id);
@@ -35,7 +35,7 @@ export function lockedUnit(unit: StoreUnit, locks: TransactionLocks): StoreUnit 
     // A locked agent gets no more tasks, so all that it holds is found now.
     const tasks = new Set(idsOf((await unit.load(names)).tasks));
     await locks.acquire('task', tasks);
-    // An assignment that ended during the wait has left its stop, so stops are read after it.
+    // An assignment that ended during the wait has left a pending stop, so stops are read after the wait.
     const stops = new Set(stopsOf(await unit.load(names)));
     await locks.acquire('stop', stops);
     const loaded = await unit.load(names);
@@ -62,7 +62,7 @@ export function lockedUnit(unit: StoreUnit, locks: TransactionLocks): StoreUnit 
     agentsOf: (hubId) => run(() => cluster.agentsOf(hubId)),
   });
 
-  /** Of these stops, those that are stored: as in Postgres, what was set and cleared in one transaction has no row to lock. */
+  /** Those of these stops that are stored: as in Postgres, a stop that is set and cleared in one transaction has no row to lock. */
   const existing = async (stops: Changes['stopsCleared']): Promise<readonly string[]> => {
     if (stops.length === 0) return [];
     const stored = new Set(stopsOf(await run(() => unit.load({ holders: stops.map(({ agentId }) => agentId) }))));
@@ -93,13 +93,13 @@ export function lockedUnit(unit: StoreUnit, locks: TransactionLocks): StoreUnit 
       await locks.acquire('key', changes.keys.map(keyOf));
       await locks.acquire('agent', known);
       await locks.acquire('task', idsOf(changes.updated.map(({ task }) => task)));
-      // No other transaction knows an inserted row, except an agent that another hub inserts too.
+      // No other transaction knows about an inserted row, except an agent that another hub inserts too.
       for (const { task } of changes.inserted) locks.tryAcquire('task', task.id);
       const inserted = changed.filter((id) => !known.has(id));
       await locks.acquire('new agent', inserted);
       for (const id of inserted) locks.tryAcquire('agent', id);
       await locks.acquire('stop', await existing(changes.stopsCleared));
-      // No other transaction knows a new stop: its task is locked, and a stop that existed was locked when it was loaded.
+      // No other transaction knows about a new stop: its task is locked, and a stop that existed was locked when it was loaded.
       for (const stop of changes.stopsSet) locks.tryAcquire('stop', stopKeyOf(stop));
       if (changes.events.length > 0) await locks.acquire('event numbers', EVENT_NUMBERS);
       if ((changes.audit ?? []).length > 0) await locks.acquire('audit log', AUDIT_ENDS);

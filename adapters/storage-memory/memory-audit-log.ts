@@ -8,7 +8,7 @@ import type { InTurn, MemoryDatabase } from './memory-database.ts';
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
-/** At once, so that nothing comes in between. */
+/** Synchronous, so that nothing else is appended in between. */
 export function appendAudit(database: MemoryDatabase, drafts: readonly AuditDraft[]): void {
   database.audit.push(...entriesAfter(headOf(database), drafts, sha256).map(keptCopy));
 }

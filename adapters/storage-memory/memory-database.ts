@@ -28,14 +28,14 @@ export interface MemoryDatabase {
   readonly kept: Map<string, KeptResult>;
   /** Of removed tasks. */
   readonly tombstones: Map<TaskId, Tombstone>;
-  /** All events but those of removed tasks, by id. */
+  /** All events that were not removed, by id. */
   readonly events: StoredEvent[];
   /** The highest event id ever assigned. */
   lastEventId: number;
   /** The highest id of the removed events. */
   removedEventId: number;
   readonly eventsOf: Map<TaskId, StoredEvent[]>;
-  /** Lowest `n` first. Of tasks that exist. */
+  /** Lowest `n` first. That of a removed task stays until its time. */
   readonly outputOf: Map<TaskId, StoredOutput[]>;
   readonly agents: Map<AgentId, Agent>;
   readonly stops: Map<string, PendingStop>;
@@ -50,19 +50,19 @@ export interface MemoryDatabase {
   readonly hubs: Map<string, HubLease>;
   /** By id, oldest first. */
   readonly mail: Map<string, HubMail>;
-  /** The listeners of each storage to the notifications of the others. */
+  /** The listeners of each storage, for notifications from the others. */
   readonly listeners: Map<object, Set<(hint: ChangeHint) => void>>;
   /** Committed batches, oldest first, at most `BATCHES_KEPT`. */
   readonly batches: Set<string>;
-  /** Of the transactions of shared storages, which run concurrently. */
+  /** The locks of the transactions of shared storages, which run concurrently. */
   readonly locks: RowLocks;
   /** Serializes the writes of a storage that is not shared. */
   readonly inTurn: ReturnType<typeof turns>;
-  /** What the transaction leaves that is being committed while the next one begins. Of a storage that is not shared. */
+  /** The state left by the transaction that is being committed while the next one begins. Only for a storage that is not shared. */
   leaving: Changed | undefined;
   /** The store's clock as of the last transaction; null before the first. */
   clock: StoredClock | null;
-  /** The storage that has it open; null if none has. For storages that are not shared. */
+  /** The storage that has it open; null if none has. Only for storages that are not shared. */
   holder: object | null;
 }
 
@@ -70,7 +70,7 @@ export interface MemoryDatabase {
 export interface Changed {
   readonly tables: { readonly [T in TableName]: Layer<string, ValueOf<T>> };
   readonly addedBy: ReadonlyMap<string, StoredEvent>;
-  /** The highest event id that it leaves. */
+  /** The highest event id after it. */
   readonly lastEventId: number;
 }
 export type TableName =
@@ -84,7 +84,7 @@ export interface KeptTask extends TaskChange {
   readonly body: TaskBody;
 }
 
-/** Batches that are remembered. A hub asks for one right after its commit, so few later ones are in between. */
+/** How many committed batches are remembered. A hub asks about a batch right after its commit, so only a few later ones come in between. */
 export const BATCHES_KEPT = 4_096;
 
 export const stopKeyOf = (stop: Pick<PendingStop, 'agentId' | 'taskId' | 'generation'>): string =>

@@ -51,7 +51,7 @@ export const memoryOutputStore = (use: () => MemoryDatabase): OutputStore => ({
   },
 });
 
-/** Without the oldest chunks of this generation that are over the bounds. */
+/** These chunks without the oldest ones of this generation that exceed the bounds. */
 function within(chunks: readonly StoredOutput[], generation: number, { bytesMax, chunksMax }: OutputBounds): StoredOutput[] {
   const over = new Set<StoredOutput>();
   let [bytes, count] = [0, 0];

@@ -34,7 +34,7 @@ export interface MemoryStorage extends Storage {
    * makes its further statements fail with `AC_STORE_UNAVAILABLE`. Only for a shared storage.
    */
   endTransaction(): void;
-  /** Simulates a crash of the process: aborts its transaction and ends its listening to other hubs. */
+  /** Simulates a crash of the process: aborts its transaction and stops listening to other hubs. */
   crash(): void;
 }
 
@@ -44,7 +44,7 @@ export function memoryStorage(deps: MemoryStorageDeps): MemoryStorage {
   const holder = {};
   const ownTurn = turns();
   const inTurn: InTurn = (opened, work, isEarly) => (capabilities.shared ? ownTurn(work) : opened.inTurn(work, isEarly));
-  /** The latest one; it keeps running after the storage was closed. */
+  /** The latest one; it keeps running after the storage is closed. */
   let storeClock: StoreClock | null = null;
   const started = (): MemoryDatabase => {
     const source = { wallMs: () => deps.clock.nowMs(), monotonicMs: () => deps.clock.monotonicMs() };

@@ -1,4 +1,4 @@
-/** One transaction of the memory store: its changes lie over the database and are applied at the commit, all at once. */
+/** One transaction of the memory store: its changes are layered over the database and applied at the commit, all at once. */
 import type { AuditDraft } from '../../core/domain/audit/audit-entry.ts';
 import type { Agent } from '../../core/domain/agent/agent.ts';
 import { compareClaimable, isClaimable } from '../../core/domain/task/claimable.ts';
@@ -47,7 +47,7 @@ import type { TransactionLocks } from './row-locks.ts';
 
 export interface MemoryStoreUnit {
   readonly unit: StoreUnit;
-  /** What it leaves, once it is saved, for a transaction that begins before this one is committed. */
+  /** The state that it leaves once it is saved, for a transaction that begins before this one is committed. */
   changed(): Changed;
   /** Makes the changes visible. The unit cannot be used afterwards. */
   commit(): void;
@@ -56,8 +56,9 @@ export interface MemoryStoreUnit {
 }
 
 /**
- * `time`: when it begins. `tryLock`: locks a row until the transaction ends; returns false if another transaction holds it, and that
- * row is then skipped. Null: the database is not shared. `before`: what a transaction leaves that is committed before this one.
+ * `time`: the time at which it begins. `tryLock`: locks a row until the transaction ends; returns false if another transaction holds it,
+ * and that row is then skipped. Null: the database is not shared. `before`: the state left by a transaction that is committed before this
+ * one.
  */
 export function memoryStoreUnit(
   database: MemoryDatabase,
@@ -116,7 +117,7 @@ export function memoryStoreUnit(
     put({ task: keptCopy(task), dueAtMs, body: before.body });
   };
 
-  // A database that a test filled by hand has not counted.
+  // A test that fills a database by hand does not set `lastEventId`.
   const lastCommitted = (): number => Math.max(database.lastEventId, database.events.at(-1)?.id ?? 0);
   const lastBefore = (): number => before?.lastEventId ?? lastCommitted();
 
@@ -154,7 +155,7 @@ export function memoryStoreUnit(
     return changes.events.map(addEvent);
   };
 
-  /** What is known of it, as `Removal.archive` gets it. */
+  /** Everything that is stored of it, in the form that `Removal.archive` takes. */
   const whole = (task: Task): WholeTask => ({
     task,
     body: tasks.get(task.id)?.body as TaskBody,

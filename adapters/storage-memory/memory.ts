@@ -4,8 +4,8 @@ import { memoryDatabase } from './memory-database.ts';
 import { MEMORY_CAPABILITIES, memoryStorage } from './memory-storage.ts';
 
 /**
- * Keeps tasks in the hub's memory: for trying things out, and for tests. Everything is lost when the hub stops. Its next start has
- * another `storeId`, so that sidecars notice.
+ * Keeps tasks in the hub's memory: for trying things out, and for tests. Everything is lost when the hub stops. The next start has a new
+ * `storeId`, so that sidecars notice.
  */
 export function memory(): StorageChoice {
   return {

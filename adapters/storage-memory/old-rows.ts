@@ -1,4 +1,4 @@
-/** What is old: ended tasks, and agents that no sidecar can use any more, which it removes with their tokens. */
+/** Finds old ended tasks, and removes agents that no sidecar can use any more, with their tokens. */
 import type { Agent, PendingStop } from '../../core/domain/agent/agent.ts';
 import type { AgentId } from '../../core/domain/ids.ts';
 import { agentHistoryId, PRESENCE_EVENT_NAMES, type StoredEvent } from '../../core/domain/task/event.ts';
@@ -21,7 +21,7 @@ export interface RowsOfAgents {
   readonly stops: Pick<Rows<PendingStop>, 'values'>;
 }
 
-/** Of the agents with an id after `after`. `tryLock`: false if another transaction holds the row, which is then skipped. */
+/** Removes unneeded agents, of those with an id after `after`. `tryLock`: false if another transaction holds the row, which is then skipped. */
 export function removeAgents(
   rows: RowsOfAgents,
   { beforeMs, after, lookedMax }: AgentRemoval,
@@ -43,8 +43,8 @@ export function isUnneeded({ agents, tokens, current, stops }: RowsOfAgents, id:
 }
 
 /**
- * Keeps the newest `kept` events of the agent, and what those before them say of its state; with `kept` 0 none. Keeps the newest of the
- * store.
+ * Keeps the newest `kept` events of the agent and, of those before them, the ones that give its state; none if `kept` is 0. Always keeps
+ * the newest event of the store.
  */
 export function dropAgentEvents({ events, eventsOf }: Pick<MemoryDatabase, 'events' | 'eventsOf'>, id: AgentId, kept: number): void {
   const own = eventsOf.get(agentHistoryId(id)) ?? [];
@@ -70,7 +70,7 @@ export const byEnd = (one: Task, other: Task): number => one.updatedAtMs - other
 export const byGeneration = (one: KeptResult, other: KeptResult): number =>
   one.generation - other.generation || (one.agentId < other.agentId ? -1 : 1);
 
-/** Whether a task is to be removed, of all that are stored. */
+/** Returns whether a task is old enough to be removed, given all stored tasks. */
 export function oldBy({ endedBeforeMs, deadBeforeMs, surplus }: Removal, all: readonly KeptTask[]): (task: Task) => boolean {
   const finished = all.map(({ task }) => task).filter(({ status }) => status === 'completed' || status === 'cancelled');
   const excess = Math.max(0, surplus === undefined ? 0 : finished.length - surplus.max);

@@ -50,7 +50,7 @@ interface Transaction {
   last: Lock | null;
   /** It runs one statement at a time, so it waits for one lock at most. */
   waiting: Waiter | null;
-  /** Why it can acquire nothing any more; null while it runs. */
+  /** Why it can no longer acquire locks; null while it runs. */
   ended: AgentcomError | null;
 }
 

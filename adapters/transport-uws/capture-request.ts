@@ -19,8 +19,8 @@ export const partsOf = (request: UwsRequest, response: UwsResponse): Omit<Reques
 
 /**
  * Why the length of this request's body is ambiguous; null if it is not. Protects against request smuggling: uWebSockets.js uses the
- * first Content-Length, takes an empty one as 0, and treats any Transfer-Encoding as chunked. A proxy in front may decide differently, and forward as a body what
- * is read here as the next request. Node rejects the same requests with 400.
+ * first Content-Length, takes an empty one as 0, and treats any Transfer-Encoding as chunked. A proxy in front may decide differently, and
+ * forward as a body what is read here as the next request. Node rejects the same requests with 400.
  */
 export const ambiguousLength = ({ headers }: Pick<RequestParts, 'headers'>): string | null => {
   let lengths = 0;

@@ -32,7 +32,7 @@ export const httpBridge = (deps: AnswererDeps): HttpBridge => {
         running -= 1;
         if (running === 0) whenIdle();
       },
-      // The rest of an unread body would have to be read before the next request.
+      // Otherwise the rest of an unread body would have to be read before the next request.
       closeAfter() {
         const isLeft = body !== null && !body.isComplete();
         if (isLeft) body.cancel();
@@ -58,7 +58,7 @@ const arrivingBody = (response: UwsResponse): ArrivingBody => {
     resume: () => void response.resume(),
   });
   response.onData((chunk, isLast) => {
-    // The chunk is memory of the parser, which reuses it after this call.
+    // The chunk is in memory that the parser reuses after this call.
     body.push(new Uint8Array(chunk.slice(0)));
     if (isLast) body.end();
   });

@@ -9,7 +9,7 @@ import { createServer, isIP, type AddressInfo } from 'node:net';
 import { listenFailure } from '../kit/listen-failure.ts';
 import type { UwsApp, UwsListenSocket } from './uws-package.ts';
 
-/** A port that is listened on. */
+/** A listening port. */
 export interface ListeningPort {
   readonly socket: UwsListenSocket;
   /** Listens on it with another app, too. Throws if that fails. */

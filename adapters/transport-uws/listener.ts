@@ -1,8 +1,8 @@
 /**
  * A listening port: its uWebSockets.js apps, its WebSockets and HTTP requests, and their closing.
  *
- * An app keeps the certificate that it was made with. For a renewed one another app listens on the same port, and the first one stops
- * listening and keeps its connections.
+ * An app keeps the certificate that it was created with. For a renewed one, another app listens on the same port, and the earlier one
+ * stops listening but keeps its connections.
  */
 import { refusalLog } from '../../core/application/refusal-log.ts';
 import { listenFailure } from '../kit/listen-failure.ts';
@@ -18,7 +18,7 @@ import type { UwsApp, UwsListenSocket, UwsPackage } from './uws-package.ts';
 /** How long peers may take to answer our close frame before their connections are destroyed, milliseconds. */
 const CLOSE_ANSWER_MS = 200;
 
-/** Each renewal of the certificate takes an app of its own, about 30 KiB that uWebSockets.js does not free. */
+/** Each renewal of the certificate needs another app, about 30 KiB that uWebSockets.js does not free. */
 const RENEWALS_MAX = 1_000;
 
 export interface PortDeps extends PortContext {
@@ -38,10 +38,10 @@ export const openPort = async (deps: PortDeps): Promise<OpenPort> => {
 
   const sockets = serveSockets({ ...deps, note, onClosed: () => (connections -= 1) });
   const http = httpBridge({ http: options.http, isRefusing, log });
-  /** With the certificate as it is in its files now. All apps of the port share its limits. */
+  /** Creates an app with the certificate that is in its files now. All apps of the port share its limits. */
   const newApp = (): UwsApp => {
     const app = appOf(deps);
-    // Called with 1 for each new connection, and with -1 for the end of those that did not become WebSockets.
+    // Called with 1 for each new connection, and with -1 when one ends that did not become a WebSocket.
     app.filter((response, change) => {
       connections += Number(change);
       if (Number(change) < 0 || connections <= connectionsMax) return;
@@ -75,7 +75,7 @@ export const openPort = async (deps: PortDeps): Promise<OpenPort> => {
       const before = listening;
       listening = listenToo(app);
       retired.add(before);
-      // Its open connections go on. Those that wait there to be accepted would be reset, so a whole turn of the loop accepts them first.
+      // Its open connections continue. Those still waiting to be accepted would be reset, so they get a whole turn of the event loop first.
       setImmediate(() => setImmediate(() => stopListening(before)));
       return true;
     } catch (error) {

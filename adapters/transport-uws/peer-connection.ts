@@ -1,6 +1,6 @@
 /**
- * The WebSocket of one sidecar: open, then closed once either side closes it. With our close, uWebSockets.js ends the socket at once and
- * delivers nothing more from it. `onGone` follows in a microtask, never synchronously in a call of the hub. uWebSockets.js ends the TCP
+ * The WebSocket of one sidecar: open, then closed once either side closes it. On our close, uWebSockets.js ends the socket at once and
+ * delivers nothing more from it. `onGone` follows in a microtask, never synchronously in a call by the hub. uWebSockets.js ends the TCP
  * connection itself: when the peer answers the close frame, or after the idle timeout.
  */
 import type { HubConnection, TransportEvents } from '../../core/ports/hub-transport.ts';
@@ -18,7 +18,7 @@ export interface ConnectionDeps {
   readonly forget: () => void;
 }
 
-/** What is kept of the upgrade request. */
+/** What is kept from the upgrade request. */
 export interface Peer {
   readonly remoteAddress: string;
   readonly forwardedFor: string | null;
@@ -121,7 +121,7 @@ export class UwsConnection implements HubConnection {
     });
   }
 
-  /** Calls a handler of the hub. An exception in it must cost this connection only. */
+  /** Calls a handler of the hub. An exception in it must affect only this connection. */
   #notify(handler: () => void): void {
     try {
       handler();

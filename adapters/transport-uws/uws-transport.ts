@@ -10,7 +10,7 @@ export interface UwsTransportDeps {
   readonly log: Log;
   readonly native: UwsPackage;
   readonly options?: UwsOptions | undefined;
-  /** Without it, plain HTTP is served. Its files are read once. */
+  /** Without it, plain HTTP is served. Its files are read when it listens, and again after each renewal. */
   readonly certificate?: PortCertificate | undefined;
 }
 

@@ -1,14 +1,14 @@
 /**
- * Limits the HTTP connections of each address, those that are not WebSockets of sidecars, to half of the free connections. A client
- * that opens many then blocks only itself. Behind a proxy, all clients share the address of the proxy.
+ * Limits the HTTP connections of each address (those that are not WebSockets of sidecars) to half of the free connections. So a client
+ * that opens many blocks only itself. Behind a proxy, all clients share the address of the proxy.
  */
 import type { Socket } from 'node:net';
 import { addressGroup, plainAddress } from '../../core/protocol/client-address.ts';
 
 interface Counted {
-  /** That of TCP. */
+  /** The TCP socket. */
   readonly socket: Socket;
-  /** Null without TLS. */
+  /** Its two ends, see `endsOf`; null without TLS. */
   readonly ends: string | null;
   readonly address: string;
 }
@@ -27,7 +27,7 @@ export class AddressShare {
     this.#isTls = isTls;
   }
 
-  /** Counts the connection until `release` or `closed`. False if its address has its share already, given the number of open WebSockets. */
+  /** Counts the connection until `release` or `closed`. False if its address already has its share, given the number of open WebSockets. */
   acquire(socket: Socket, socketsOpen: number): boolean {
     const address = addressGroup(plainAddress(socket.remoteAddress ?? ''));
     const held = this.#held.get(address) ?? 0;
@@ -39,13 +39,13 @@ export class AddressShare {
     return true;
   }
 
-  /** The connection has become a WebSocket of a sidecar. `socket`: that of TCP, or of TLS above it. */
+  /** The connection has become a WebSocket of a sidecar. `socket`: the TCP socket, or the TLS socket above it. */
   release(socket: Socket): void {
     const counted = this.#isTls ? this.#byEnds.get(endsOf(socket)) : this.#counted.get(socket);
     if (counted !== undefined) this.#release(counted);
   }
 
-  /** The connection is closed. `socket`: that of TCP, counted or not. */
+  /** The connection is closed. `socket`: the TCP socket, counted or not. */
   closed(socket: Socket): void {
     const counted = this.#counted.get(socket);
     if (counted !== undefined) this.#release(counted);
@@ -62,7 +62,7 @@ export class AddressShare {
 }
 
 /**
- * A TLS socket has the ends of its TCP socket, and nothing else in common with it that is public. Node keeps what it was asked of a
- * socket, so without TLS it is not asked.
+ * The ends are the only public properties that a TLS socket has in common with its TCP socket. Node caches them on the socket once they
+ * are read, so without TLS they are not read here.
  */
 const endsOf = ({ remoteAddress, remotePort, localAddress }: Socket): string => `${remoteAddress} ${remotePort} ${localAddress}`;

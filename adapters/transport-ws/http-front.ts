@@ -7,9 +7,9 @@ import { httpAnswerer, type AnswererDeps } from '../kit/answer-http.ts';
 import { nodeExchange } from './node-exchange.ts';
 import type { WsSettings } from './settings.ts';
 
-/** How often Node checks for requests that exceed a timeout. With `PARSER_WITHIN_MS`, by how much they can exceed it. */
+/** How often Node checks for requests that exceed a timeout. Together with `PARSER_WITHIN_MS`, this is by how much they can exceed it. */
 const CHECK_MS = 1_000;
-/** How long a silent connection has no parser. */
+/** How long a silent connection stays without a parser. */
 const PARSER_WITHIN_MS = 4_000;
 /** TCP keep-alive probes start after this idle time. */
 const KEEP_ALIVE_PROBE_MS = 30_000;
@@ -46,8 +46,8 @@ export const httpFront = ({ settings, connectionsMax, certificate, ...deps }: Ht
 };
 
 /**
- * Gives a connection its parser with its first bytes. Node does when it accepts the connection: when ten thousand sidecars reconnect at
- * once, it then allocates 10 KiB for each, between what their sockets keep, and never returns most of that to the system.
+ * Gives a connection its parser when its first bytes arrive. Node does so when it accepts the connection: when ten thousand sidecars
+ * reconnect at once, that allocates 10 KiB for each, interleaved with what their sockets keep, and most of it never returns to the system.
  */
 function parsingLate(server: Server, withinMs: number): Server {
   const [parse] = server.listeners('connection');
@@ -67,7 +67,7 @@ interface TlsParts {
   readonly handshakeWithinMs: number;
 }
 
-/** Connections that are open when a certificate is renewed go on with the one that they began with. */
+/** Connections that are open when a certificate is renewed keep the one that they began with. */
 function tlsServer(options: ServerOptions, { certificate, handshakeWithinMs }: TlsParts, onRequest: RequestListener): TlsServer {
   const { minVersion } = certificate;
   const server = createTlsServer({ ...options, ...certificate.current(), minVersion, handshakeTimeout: handshakeWithinMs }, onRequest);

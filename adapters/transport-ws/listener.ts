@@ -33,7 +33,7 @@ export interface PortDeps extends PortContext {
 /** Listens. Rejects with `AC_PORT_BUSY` or `AC_LISTEN`, and then leaves nothing open. */
 export const openPort = async ({ options, events, settings, nextId, isRefusing, log, certificate }: PortDeps): Promise<OpenPort> => {
   const connections = new Set<HubConnection>();
-  /** Every open TCP connection, also those that became WebSockets, so that none can outlive `close`. */
+  /** Every open TCP connection, including those that became WebSockets, so that none can outlive `close`. */
   const sockets = new Set<Socket>();
   const noteRefusal = refusalLog({ log, clock: { monotonicMs: () => performance.now() } });
   const note = (what: string, fields: LogFields): void => noteRefusal(what, `Refused at the port: ${what}.`, fields);

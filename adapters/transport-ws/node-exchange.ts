@@ -86,7 +86,7 @@ function arrivingBody(incoming: IncomingMessage): ArrivingBody {
     pause: () => void incoming.pause(),
     resume: () => void incoming.resume(),
   });
-  // The last byte comes with the head of a short body, `end` only after the handler has begun.
+  // The last byte of a short body arrives together with the head, but `end` is emitted only after the handler has begun.
   let leftBytes = Number(headerIn(incoming.rawHeaders, 'content-length') ?? NaN);
   incoming.on('data', (chunk: Buffer) => {
     body.push(chunk);

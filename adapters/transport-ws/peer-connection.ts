@@ -10,8 +10,8 @@ import type { Log } from '../../core/ports/log.ts';
 import { CLOSE_CODES, closeReason } from '../../core/protocol/close-codes.ts';
 
 /**
- * Corked bytes above which they are written before the end of the turn, so that buffered bytes are only those that the peer is too slow
- * to receive.
+ * When more than this many bytes are corked, they are written before the end of the turn, so that buffered bytes are only those that the
+ * peer is too slow to receive.
  */
 const CORKED_BYTES_MAX = 65_536;
 
@@ -42,7 +42,7 @@ export function openConnection(upgraded: Upgraded, deps: ConnectionDeps): HubCon
   socket[OWNER] = connection;
   const stream: OwnedStream = upgraded.stream;
   stream[OWNER] = connection;
-  // To count the bytes before ws reads them.
+  // Prepended, to count the bytes before ws reads them.
   stream.prependListener('data', onBytes);
   socket.on('message', onMessage).on('pong', onAlive).on('ping', onAlive).on('error', onError).on('close', onClose);
   connection.onOpen();
@@ -184,7 +184,7 @@ class WsConnection implements HubConnection {
     queueMicrotask(() => this.uncork());
   }
 
-  /** Calls a handler of the hub. An exception in it must cost this connection only. */
+  /** Calls a handler of the hub. An exception in it must affect only this connection. */
   #notify(handler: () => void): void {
     try {
       handler();

@@ -22,10 +22,10 @@ export interface Context {
   exitWith(code: number): void;
 }
 
-/** What a command does. `context` is made for it from the options that all have. */
+/** What a command does. `context` is built from the options that all commands share. */
 export type Run<Args extends readonly unknown[], Options> = (context: Context, options: Options, ...args: Args) => Promise<void>;
 
-/** Binds a command's action: commander's arguments, options and command in, ours out. */
+/** Adapts a command's function to commander, which passes the arguments, the options and the command. */
 export type Action = <Args extends readonly unknown[], Options>(run: Run<Args, Options>) => (...args: unknown[]) => Promise<void>;
 
 /** Adds commands to the program; one function for each group. */

@@ -1,4 +1,4 @@
-/** Which module has which commands. Only what a call needs is loaded: modules are most of what a short command takes. */
+/** Which module has which commands. A call loads only what it needs: loading modules is most of the time that a short command takes. */
 import type { Command } from 'commander';
 import type { Action } from './cli-context.ts';
 
@@ -8,7 +8,7 @@ export type AddCommands = (program: Command, action: Action) => void;
 interface CommandGroup {
   readonly commands: readonly string[];
   readonly load: () => Promise<AddCommands>;
-  /** Its work is with all commands. */
+  /** It works on all commands, so all modules are loaded. */
   readonly needsAll?: boolean | undefined;
 }
 
@@ -47,10 +47,10 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
   { commands: ['report'], load: async () => (await import('./commands/report.ts')).addReport },
 ];
 
-/** Options before the command that take the next argument. */
+/** Options that may precede the command and take the next argument as their value. */
 const WITH_VALUE: ReadonlySet<string> = new Set(['--url', '--token', '--config', '-c']);
 
-/** The modules that this command line needs: one, or all when it names no command of ours (help, a misspelt one). */
+/** The modules that this command line needs: one, or all if it names no known command (help, a misspelled command). */
 export function groupsFor(argv: readonly string[]): readonly CommandGroup['load'][] {
   const name = commandNamed(argv);
   const group = COMMAND_GROUPS.find(({ commands }) => name !== undefined && commands.includes(name));
@@ -68,7 +68,7 @@ function commandNamed(argv: readonly string[]): string | undefined {
   return undefined;
 }
 
-/** Whether the answer and errors are wanted as JSON; what follows `--` are no options. */
+/** Whether output and errors are wanted as JSON; arguments after `--` are not options. */
 export function asksForJson(argv: readonly string[]): boolean {
   const end = argv.indexOf('--');
   return (end === -1 ? argv : argv.slice(0, end)).includes('--json');

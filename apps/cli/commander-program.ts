@@ -24,7 +24,7 @@ export async function agentcomProgram(
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .configureOutput({
       writeOut: (text) => void environment.stdout.write(text),
-      // As JSON an error is one object, which the caller prints.
+      // With `--json` an error is one object, which the caller prints.
       writeErr: (text) => void (asksForJson(argv) || environment.stderr.write(text)),
     })
     .addHelpText('after', EXIT_CODES_HELP)
@@ -52,7 +52,7 @@ export async function agentcomProgram(
   return program;
 }
 
-/** The line after an error of the command line names the command that it is about. */
+/** Makes the hint after a command-line error name the command that the error is about. */
 function nameInErrors(command: Command, name: string): void {
   command.showHelpAfterError(`(see ${name} --help)`);
   for (const each of command.commands) nameInErrors(each, `${name} ${each.name()}`);

@@ -20,11 +20,11 @@ export interface ConnectionOptions {
 
 interface Token {
   readonly token: string;
-  /** Where it was taken from, for the error of a hub that does not accept it. */
+  /** Where it was taken from, for the error if a hub does not accept it. */
   readonly tokenFrom: string;
 }
 
-/** The hub in the config; its own token only if that is in the config itself and was asked for. */
+/** The hub in the config. `adminToken`: its token, if that is in the config itself; may be undefined if no token was needed. */
 interface ConfigHub extends HubPlace {
   readonly file: string;
   readonly adminToken: string | undefined;
@@ -56,7 +56,7 @@ export interface ChosenConnection extends Token {
   readonly tls: HubTrust;
 }
 
-/** The address and the token that commands use. Throws as `connect`. */
+/** The address and the token that commands use. Throws like `connect`. */
 export async function chosenConnection(options: ConnectionOptions, environment: CliEnvironment): Promise<ChosenConnection> {
   const named = givenUrl(options, environment.env);
   const checked = named === undefined ? undefined : { url: checkedUrl(named.url), urlFrom: named.urlFrom };
@@ -70,14 +70,14 @@ export async function chosenConnection(options: ConnectionOptions, environment: 
   return { ...address, ...token, tls: pinned === null ? await trustIn(address.url, hub) : tls };
 }
 
-/** On the hub's own machine it is recognized by the key in its certificate, which need not be for a loopback name. */
+/** On its own machine the hub is recognized by the key in its certificate, which need not be issued for a loopback name. */
 async function trustIn(url: string, hub: ConfigHub): Promise<HubTrust> {
   if (hub.certFile === null || !isOfConfig(url, hub)) return {};
   const { fingerprintIn } = await import('../tls/certificate-files.ts');
   return { fingerprints: [await fingerprintIn(hub.certFile)] };
 }
 
-/** Loads what reads it only if there is one. */
+/** Loads the module that parses fingerprints only if the variable is set. */
 async function pinnedIn(env: CliEnvironment['env']): Promise<readonly string[] | null> {
   if ((env['AGENTCOM_HUB_FINGERPRINT'] ?? '') === '') return null;
   return (await import('../tls/hub-trust.ts')).fingerprintsInEnvironment(env);
@@ -88,7 +88,7 @@ function isOfConfig(url: string, { host, names }: ConfigHub): boolean {
   return isLoopback(hostname) || hostname === host || names.includes(hostname);
 }
 
-/** The address from the command line or the environment; undefined if the config has to tell it. */
+/** The address from the command line or the environment; undefined if it has to come from the config. */
 export function givenUrl({ url }: ConnectionOptions, env: CliEnvironment['env']): Pick<ChosenConnection, 'url' | 'urlFrom'> | undefined {
   if (url !== undefined) return { url, urlFrom: '--url' };
   const variable = env['AGENTCOM_API_URL'] ?? '';
@@ -116,7 +116,7 @@ async function hubConfig(named: string | undefined, environment: CliEnvironment,
       throw new AgentcomError('AC_CONFIG_NOT_FOUND', `${thrown.message} Or use ${instead}.`, { cause: thrown });
     }
     if (url === undefined || AgentcomError.is(thrown, 'AC_USAGE')) throw thrown;
-    // The config is not what was asked for, so its mistakes are only the reason why there is no token.
+    // The address was given, so mistakes in the config only explain why there is no token.
     throw new AgentcomError('AC_USAGE', `No token for ${url}. Use ${instead}. None could be read from the config: ${messageOf(thrown)}`, {
       cause: thrown,
     });

@@ -3,7 +3,7 @@ import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { ERROR_CODES } from '../../core/errors/codes.ts';
 import type { EndedStatus } from '../client/index.ts';
 
-/** The exit code of waiting for a task. */
+/** The exit code after waiting for a task, by the status that it ended with. */
 export const EXIT_OF_TASK = { completed: 0, dead_letter: 1, cancelled: 6 } as const satisfies Record<EndedStatus, number>;
 /** The doctor found something wrong, or the audit log is not whole. */
 export const EXIT_UNHEALTHY = 8;
@@ -23,7 +23,7 @@ Exit codes:
   8    with doctor: something is wrong; with audit verify: the chain is broken
   130  interrupted; a task that was being waited for continues`;
 
-/** The exit code for an error. A value is wrong whether the command or the hub finds it. */
+/** The exit code for an error. A wrong value has the same code whether the command or the hub finds it. */
 export function exitCodeOf(error: unknown): number {
   if (!AgentcomError.is(error)) return ERROR_CODES.AC_INTERNAL.exit;
   const isWrongValue = error.code === 'AC_API' && error.details?.['error'] === 'validation_failed';

@@ -10,8 +10,8 @@ import type { EndedTask, HubClient } from '../client/index.ts';
 /** Lines of a failed attempt's standard error; `agentcom show` prints more. */
 export const STDERR_LINES = 5;
 /**
- * Prints the task's events from its submit on, and why it waits, and returns after its end, with the exit code set by its outcome. Ends
- * early if the user interrupts; the task then continues. Survives dropped connections.
+ * Prints the task's events since its submit, and why it waits. Returns after the task has ended, with the exit code set by its outcome, or
+ * earlier if the user interrupts; the task then continues. Survives dropped connections.
  */
 export async function followTask(context: Context, hub: HubClient, taskId: string): Promise<void> {
   const { output, environment } = context;

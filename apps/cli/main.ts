@@ -7,10 +7,10 @@ import { outputFor } from './output/output.ts';
 import { agentcomProgram } from './commander-program.ts';
 import type { CliEnvironment } from './cli-environment.ts';
 
-/** Runs one command in this process's environment and answers its exit code. */
+/** Runs one command in this process's environment and returns its exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
   const { stdout, stderr, stdin, env } = process;
-  // If the reader of the output is gone (`head`), waiting commands end. Others continue: a hub must not die of that.
+  // If the reader of the output is gone (`head`), waiting commands end. Others continue: a hub must not exit because of it.
   const readerGone = new AbortController();
   stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
@@ -22,7 +22,7 @@ export async function main(argv: readonly string[]): Promise<number> {
 
 /** Runs one command in any environment; never throws. */
 export async function runCli(given: readonly string[], environment: CliEnvironment): Promise<number> {
-  // The other letter that programs have for it.
+  // Some programs use `-V` for the version.
   const argv = given[0] === '-V' ? ['--version', ...given.slice(1)] : given;
   if (argv.length === 0) {
     environment.stdout.write(FIRST_PAGE);
@@ -49,13 +49,13 @@ export async function runCli(given: readonly string[], environment: CliEnvironme
   }
 }
 
-/** Without a command commander prints the help, and has no message. */
+/** Without a command, commander prints the help and its error has no message. */
 function usageMessage({ code, message }: CommanderError): string {
   if (code === 'commander.help') return 'Wanted a command. "agentcom --help" lists all, "agentcom COMMAND --help" those of one.';
   return message.replace(/^error: /, '').replaceAll('\n', ' ');
 }
 
-/** For who types only the name. */
+/** For users who type only the name. */
 const FIRST_PAGE = `A durable task queue for a fleet of AI agents.
 
   agentcom quickstart            a demo on this machine

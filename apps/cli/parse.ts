@@ -56,13 +56,13 @@ export function parseJsonObject(text: string): Record<string, unknown> {
 /** Text, or a JSON object. */
 export const parseNote = (text: string): string | Record<string, unknown> => (text.startsWith('{') ? parseJsonObject(text) : text);
 
-/** For repeatable options that take these. */
+/** For repeatable options that take text or JSON objects. */
 export const collectNotes = (
   text: string,
   before: readonly (string | Record<string, unknown>)[] = [],
 ): (string | Record<string, unknown>)[] => [...before, parseNote(text)];
 
-/** In an object, because commander takes a bare `null` for an option without a value. */
+/** Wrapped in an object, because commander takes a bare `null` for an option without a value. */
 export const parseJsonValue = (text: string): { readonly value: unknown } => ({ value: parseJson(text) });
 
 function parseJson(text: string): unknown {
@@ -76,7 +76,7 @@ function parseJson(text: string): unknown {
 /** For repeatable options. */
 export const collect = (text: string, before: readonly string[] = []): string[] => [...before, text];
 
-/** Endings of an agent. */
+/** For a repeatable option that takes endings of an agent. */
 export function collectAccepted(text: string, before: Acceptance = {}): Acceptance {
   if (!ACCEPTABLE.includes(text as Acceptable)) throw new InvalidArgumentError(`Wanted one of ${ACCEPTABLE.join(', ')}.`);
   return { ...before, [text]: true };

@@ -41,7 +41,7 @@ export const queryOf = (options: FilterOptions): ListQuery => ({
   since: options.since,
 });
 
-/** Requests for one list, so that a search through millions of tasks ends: each looks through up to 2,000. */
+/** The most requests for one list, so that a search through millions of tasks ends: each request searches up to 2,000. */
 const PAGES_MAX = 100;
 
 /** Up to `limit` tasks: a hub that searches row by row may answer in short pages. */
@@ -60,13 +60,13 @@ export async function listed(
   return { tasks, next_cursor: page.next_cursor };
 }
 
-/** As the hub has it. */
+/** The hub's default. */
 const LIMIT_DEFAULT = 50;
 
 export interface TaskColumnOptions {
-  /** IDs as short as these tasks allow, for a terminal. */
+  /** Whether IDs are as short as these tasks allow, for a terminal. */
   readonly isShort: boolean;
-  /** By the hub's clock. Default: now, by this one. */
+  /** By the hub's clock. Default: now, by this machine's clock. */
   readonly nowMs?: number | undefined;
   /** Default: why the last attempt failed. */
   readonly reasonOf?: ((task: TaskJson) => string) | undefined;
@@ -92,6 +92,6 @@ export function taskColumns(
   ];
 }
 
-/** Of a completed task that is over. */
+/** The last error of a completed task no longer matters. */
 const lastErrorOf = ({ status, last_error: reason }: TaskJson): string =>
   status === 'completed' ? '' : ((reason ?? '').trim().split('\n')[0] ?? '');

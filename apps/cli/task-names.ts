@@ -8,13 +8,13 @@ import { stateFolder } from './state/state-folder.ts';
 
 const LAST = '@last';
 const BEFORE_DIGITS = 'task-';
-/** Digits of our IDs. With fewer, without `task-`, it is looked up. */
+/** Digits of our IDs. A name with fewer digits, without `task-`, is looked up. */
 const DIGITS = 32;
 const DIGITS_MIN = 4;
-/** Fewest digits in a list: our IDs begin with the time, which these tell apart for minutes. */
+/** The fewest digits in a list: our IDs begin with the time, and this many digits change about once a minute. */
 const SHORT_DIGITS_MIN = 8;
 
-/** The ID of the task that `name` means. Throws `AC_USAGE` if it means none or several, naming these. */
+/** The ID of the task that `name` means. Throws `AC_USAGE` if it means none or several, and lists these. */
 export async function taskNamed(context: Context, hub: HubClient, name: string): Promise<string> {
   if (isTaskId(name)) return name;
   if (name === LAST) return lastOf(context, hub);

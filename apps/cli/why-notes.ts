@@ -1,12 +1,12 @@
 /**
- * Says why a watched task is not running: at first, and whenever the reason changes. It never polls: it asks the hub after events of the
- * task or of agents that may change the reason, and at the time at which the last reason said that it ends.
+ * Prints why a watched task is not running: at first, and whenever the reason changes. It never polls: it asks the hub after events of the task
+ * or of agents that may change the reason, and at the time at which the last reason is said to end.
  */
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { HubClient, TaskDetail, WaitingForJson } from '../client/index.ts';
 import type { Output } from './output/output.ts';
 
-/** Kinds that the events of the task tell already, or that pass at once. */
+/** Kinds that the events of the task already show, or that pass at once. */
 const UNTOLD: ReadonlySet<string> = new Set(['ready', 'not_accepted', 'not_woken']);
 /** Events that begin or change a wait. */
 const BEGINS_WAIT: ReadonlySet<string> = new Set([
@@ -23,11 +23,11 @@ const BEGINS_WAIT: ReadonlySet<string> = new Set([
   'parked',
   'unparked',
 ]);
-/** How long after the named time the hub is asked: its sweep comes first. Milliseconds. */
+/** How long after the end of a reason the hub is asked: its sweep comes first. Milliseconds. */
 const AFTER_MS = 500;
-/** Between two questions about what happens to agents: hundreds may connect at once. Milliseconds. */
+/** How long events of agents are collected before the hub is asked: hundreds may connect at once. Milliseconds. */
 const GAP_MS = 1_000;
-/** The longest timer. Milliseconds. */
+/** The longest that a timer is set for. Milliseconds. */
 const TIMER_MAX_MS = 86_400_000;
 
 export interface WhyNotes {
@@ -60,7 +60,7 @@ export function whyNotes(output: Output, hub: HubClient, taskId: string): WhyNot
     isWaiting = waiting !== null && !UNTOLD.has(waiting.kind ?? '');
     if (isWaiting) following ??= followAgents();
     const untilMs = waiting?.until;
-    // Once for each time, so that clocks that differ do not make it poll.
+    // Only once for each time, so that differing clocks do not make it poll.
     if (untilMs === undefined || untilMs === armedForMs) return;
     armedForMs = untilMs;
     clearTimeout(timer);
@@ -93,7 +93,7 @@ export function whyNotes(output: Output, hub: HubClient, taskId: string): WhyNot
     try {
       for await (const { event } of hub.events({ about: 'agents', signal: ended.signal })) if (event.startsWith('agent_')) askAfterGap();
     } catch (thrown) {
-      // A submitter may not watch agents: it hears of them with the next event of its task.
+      // A submitter may not watch agents: it learns about them with the next event of its task.
       if (!isStopped && !isForbidden(thrown)) output.note(`cannot follow the agents: ${messageOf(thrown)}`);
     }
   };
@@ -112,7 +112,7 @@ export function whyNotes(output: Output, hub: HubClient, taskId: string): WhyNot
 
 const isForbidden = (thrown: unknown): boolean => AgentcomError.is(thrown, 'AC_API') && thrown.details?.['status'] === 403;
 
-/** Equal as long as the reason is the same, whatever its durations. */
+/** Equal as long as the reason is the same, regardless of its durations. */
 function signatureOf({ kind, reason, tasks = [], capabilities = [], agents = [] }: WaitingForJson): string {
   return JSON.stringify([kind ?? reason, tasks, capabilities, agents.map((agent) => [agent.agent_id, agent.kind ?? agent.hindrance])]);
 }

@@ -8,7 +8,7 @@ export interface Connection {
   /** For example `http://127.0.0.1:4000`. */
   readonly url: string;
   readonly token?: string | undefined;
-  /** Where the token was taken from, such as the name of a variable or a file: for the error of a hub that does not accept it. */
+  /** Where the token was taken from, such as the name of a variable or a file: for the error if the hub does not accept it. */
   readonly tokenFrom?: string | undefined;
   /** Signs the tasks that are submitted, for sidecars that accept signed ones only; `taskSigner` makes one in Node. Default: none is signed. */
   readonly signWith?: SignTask | undefined;
@@ -43,10 +43,10 @@ const ANSWER_WITHIN_MS = 30_000;
 /** Errors after which nothing was sent, so any request may be retried. */
 const NOT_CONNECTED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']);
 
-/** A connection and what it is made with. */
+/** A connection, with what its requests need. */
 interface Link extends Connection {
   readonly exchange: Exchange;
-  /** Throws if the address of the hub is none. Parsed once: it takes as long as the rest of an attempt. */
+  /** Throws if the address of the hub is not a URL. Parsed once: parsing takes as long as the rest of an attempt. */
   readonly base: () => URL;
 }
 
@@ -56,7 +56,7 @@ const request = <T>(link: Link, call: Call): Promise<T> =>
     return readJson<T>(response, link, call);
   });
 
-/** Sends the request until it is answered with success, within the bounds of its retries. */
+/** Sends the request until it succeeds, within the limits of its retries. */
 async function retried<T>(link: Link, call: Call, read: (response: HttpAnswer) => Promise<T>): Promise<T> {
   const giveUpAtMs = performance.now() + (call.retryWithinMs ?? link.retryWithinMs ?? RETRY_WITHIN_MS);
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, WAIT_MAX_MS)) {
@@ -132,7 +132,7 @@ async function attempt<T>(link: Link, call: Call, read: (response: HttpAnswer) =
   }
 }
 
-/** Its path ends without a slash. */
+/** Without a slash at the end of its path, unless it is the whole path. */
 function baseOf(url: string): URL {
   const base = new URL(url);
   base.pathname = base.pathname.replace(/\/$/, '');
@@ -207,7 +207,7 @@ export function refusalError(
   });
 }
 
-/** Redirects are not followed: the token would go along. */
+/** Redirects are not followed: the token would be sent along. */
 function redirection(response: HttpAnswer): string | null {
   const target = response.header('location');
   return response.status < 300 || response.status > 399 || target === null
@@ -237,13 +237,13 @@ function unreachable(connection: Connection, { code, message }: Innermost, cause
   });
 }
 
-/** Errors of the connection; those of TLS, of a certificate or of an answer that is not HTTP come again. */
+/** Errors of the connection; a retry would repeat those of TLS, of a certificate or of an answer that is not HTTP. */
 const isTransient = (code: string | null): boolean => code !== null && /^E[A-Z]+$/.test(code) && code !== 'EPROTO';
 
-/** What OpenSSL says of a certificate that it does not accept, and Node of one for another name. */
+/** Error codes of OpenSSL for a certificate that it does not accept, and of Node for one with another name. */
 const CERTIFICATE = /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_)/;
 
-/** What OpenSSL says of an answer that is plain HTTP. */
+/** Whether this is OpenSSL's error for an answer that is plain HTTP. */
 const isNoTls = ({ url }: Connection, code: string | null): boolean =>
   url.startsWith('https:') && (code === 'EPROTO' || code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG');
 
@@ -253,7 +253,7 @@ interface Innermost {
   readonly message: string;
 }
 
-/** The underlying error: of a host with several addresses it is in a list. */
+/** The underlying error: for a host with several addresses it is in a list. */
 function innermost(thrown: unknown): Innermost {
   if (typeof thrown !== 'object' || thrown === null) return { code: null, message: messageOf(thrown) };
   if ('code' in thrown && typeof thrown.code === 'string') return { code: thrown.code, message: messageOf(thrown) };

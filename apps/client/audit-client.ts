@@ -16,14 +16,14 @@ export interface AuditEntryJson extends AuditPlaceJson {
   readonly object: string | null;
   readonly outcome: string;
   readonly details: Readonly<Record<string, string | number | boolean | null>>;
-  /** The hash of the entry before. */
+  /** The hash of the previous entry. */
   readonly previous: string;
 }
 
 /** A page of the audit log, with what it takes to verify the chain. */
 export interface AuditPageJson {
   readonly entries: readonly AuditEntryJson[];
-  /** The newest entry that was removed: the oldest one follows it. */
+  /** The newest entry that was removed: the oldest remaining entry follows it. */
   readonly anchor: AuditPlaceJson;
   readonly head: AuditPlaceJson;
   /** `after` for the next page; null: this is the last. */

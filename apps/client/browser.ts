@@ -4,7 +4,7 @@ import type { Connection } from './api-request.ts';
 import { fetchExchange } from './fetch-exchange.ts';
 
 const RANDOM_BYTES = 16;
-/** A page that came over plain HTTP has no `randomUUID`. */
+/** A page that was served over plain HTTP has no `randomUUID`. */
 const random = (): string =>
   Array.from(crypto.getRandomValues(new Uint8Array(RANDOM_BYTES)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 

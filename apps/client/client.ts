@@ -32,19 +32,19 @@ export interface HubClient {
   whoami(): Promise<WhoAmIJson>;
   /** Whether the hub can commit now, and which adapters it uses. Needs no token. Retried. */
   health(): Promise<Readonly<Record<string, unknown>>>;
-  /** Resolves if the hub can commit now. Needs no token. Retried, as after any 503, so that it waits a while for a hub that starts. */
+  /** Resolves if the hub can commit now. Needs no token. Retried, as after any 503, so that it waits a while for a hub that is starting. */
   ready(): Promise<void>;
   /** The OpenAPI 3.1 document of the HTTP API. Needs no token. Retried. */
   openApi(): Promise<Readonly<Record<string, unknown>>>;
-  /** The same as a page of HTML. Needs no token. Retried. */
+  /** The same as an HTML page. Needs no token. Retried. */
   docsPage(): Promise<string>;
-  /** What the hub has counted, in the text format of Prometheus. Retried. */
+  /** The hub's metrics, in the text format of Prometheus. Retried. */
   metrics(): Promise<string>;
   /** The JSON Schemas of all bodies, queries and frames. Retried. */
   schemas(): Promise<Readonly<Record<string, unknown>>>;
 }
 
-/** A client for the hub at `connection.url`, on that platform. */
+/** A client for the hub at `connection.url`, on the given platform. */
 export function clientOn({ exchange, random }: Platform, connection: Connection): HubClient {
   const requests = requester(connection, exchange);
   const events = eventsClient(requests);

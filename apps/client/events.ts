@@ -4,7 +4,7 @@ import { pause, type Requester } from './api-request.ts';
 import { readServerSentEvents } from './sse.ts';
 import type { StreamEvent } from './types.ts';
 
-/** Which events of a stream are wanted, and how long to go on without the hub. Filters that are left out match everything. */
+/** Which events of a stream are wanted, and how long to continue without the hub. Filters that are left out match everything. */
 export interface EventsOptions {
   readonly taskId?: string | undefined;
   readonly agentId?: string | undefined;
@@ -13,11 +13,11 @@ export interface EventsOptions {
   readonly about?: 'tasks' | 'agents' | undefined;
   /** Yields events after this one; `0`: all that are kept. Default: from now on. */
   readonly lastEventId?: string | undefined;
-  /** Without `lastEventId`: starts so many events before the end. */
+  /** Without `lastEventId`: starts this many events before the end. */
   readonly last?: number | undefined;
   /** Ends the stream: the generator returns. */
   readonly signal?: AbortSignal | undefined;
-  /** Called when the stream is open, and whenever anything arrives. */
+  /** Called when the stream opens, and whenever anything arrives. */
   readonly onReceived?: (() => void) | undefined;
   /** Called before each reconnect, with the reason. */
   readonly onReconnect?: ((reason: string) => void) | undefined;
@@ -125,7 +125,7 @@ function idleSignal(idleMs: number, outer: AbortSignal | undefined): IdleSignal 
   };
 }
 
-/** Whether a retry can help: the hub restarts or is busy, and does not refuse the request. */
+/** Whether a retry can help: the hub is restarting or busy, and does not refuse the request. */
 function canReconnect(thrown: unknown): boolean {
   if (!AgentcomError.is(thrown, 'AC_API')) return true;
   const status = thrown.details?.['status'];

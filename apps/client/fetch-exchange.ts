@@ -38,7 +38,7 @@ function answerOf(response: Response, signal: StopSignal): HttpAnswer {
   }
   return {
     status: response.status,
-    // What a redirect is, and where it leads, is hidden from pages.
+    // Browsers hide from pages the status of a redirect and where it leads.
     statusText:
       response.type === 'opaqueredirect' ? "it redirects. Use the address it redirects to if it is your hub's." : response.statusText,
     header: (name) => response.headers.get(name),

@@ -1,30 +1,28 @@
-/**
- * HTTP over node:http: the `fetch` of Node 20 takes 0.16 s of the processor to load, longer than everything else that a short command does.
- */
+/** HTTP over node:http: the `fetch` of Node 20 takes 0.16 s of CPU time to load, longer than everything else that a short command does. */
 import { Agent, request as requestHttp, type IncomingMessage } from 'node:http';
 import type { RequestOptions } from 'node:https';
 import { urlToHttpOptions } from 'node:url';
 import type { HubAddress, HubTrust } from '../../adapters/kit/hub-connection.ts';
 import { reasonOf, type Exchange, type HttpAnswer, type HttpQuestion, type StopSignal } from './platform.ts';
 
-/** A connection is used again within this time, milliseconds; a hub closes an idle one after five seconds. */
+/** An idle connection is reused within this time, milliseconds; a hub closes one after five seconds. */
 const REUSED_WITHIN_MS = 1_000;
 const AGENT_OPTIONS = { keepAlive: true, timeout: REUSED_WITHIN_MS } as const;
 
 const httpAgent = new Agent(AGENT_OPTIONS);
 let httpsAgent: Promise<Agent> | undefined;
 
-/** To hubs that are recognized by certificates of the authorities that Node trusts. */
+/** For hubs that are recognized by certificates of the authorities that Node trusts. */
 export const exchange: Exchange = (base, question) => exchangeBy(() => (httpsAgent ??= makeHttpsAgent({})), base, question);
 
-/** To hubs that are recognized in this way over HTTPS. */
+/** For hubs that are recognized over HTTPS in the way that `trust` says. */
 export function exchangeTrusting(trust: HubTrust): Exchange {
   if ((trust.fingerprints ?? []).length === 0 && trust.ca === undefined) return exchange;
   let agent: Promise<Agent> | undefined;
   return (base, question) => exchangeBy(() => (agent ??= makeHttpsAgent(trust)), base, question);
 }
 
-/** As node:http takes it; a client has one base for all of its requests. */
+/** Bases as options of node:http, converted once: a client has one base for all of its requests. */
 const hosts = new WeakMap<URL, RequestOptions>();
 
 function hostOf(base: URL): RequestOptions {
@@ -56,12 +54,12 @@ const exchangeBy = async (
       headers,
       agent,
     });
-    // Without an error of ours: a connection whose answer is complete has nobody left who hears it.
+    // Without an error of our own: once its answer is complete, a connection has no listener left for it.
     const abort = (): void => void request.destroy();
     const over = (): void => signal.removeEventListener('abort', abort);
     signal.addEventListener('abort', abort);
     request.on('response', (response) => {
-      // Follows the end, and whatever breaks it off.
+      // Emitted after the end, and after whatever cuts the answer off.
       response.on('close', over);
       resolve(answerOf(response, signal));
     });
@@ -89,7 +87,7 @@ async function makeHttpsAgent({ fingerprints = [], ca }: HubTrust): Promise<Agen
 const brokenOff = (): Error => Object.assign(new Error('the connection was closed before the answer was complete'), { code: 'ECONNRESET' });
 
 function answerOf(response: IncomingMessage, signal: StopSignal): HttpAnswer {
-  // Whoever reads gets the error; between two reads it would end the process.
+  // Whoever reads gets the error; between two reads, an unhandled one would end the process.
   response.on('error', () => undefined);
   async function* bytes(): AsyncGenerator<Uint8Array, void> {
     try {
@@ -106,7 +104,7 @@ function answerOf(response: IncomingMessage, signal: StopSignal): HttpAnswer {
       return typeof value === 'string' ? value : null;
     },
     bytes,
-    // By events, which cost a fraction of an iteration.
+    // Reads by events, which cost a fraction of an iteration.
     text: () =>
       new Promise((resolve, reject) => {
         const chunks: Uint8Array[] = [];
@@ -114,7 +112,7 @@ function answerOf(response: IncomingMessage, signal: StopSignal): HttpAnswer {
         if (response.destroyed && !response.complete) return fail(response.errored ?? brokenOff());
         response.on('data', (chunk: Uint8Array) => chunks.push(chunk));
         response.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
-        // Follows an error, and the end too.
+        // Emitted after an error, and after the end too.
         response.on('close', () => (response.readableEnded ? undefined : fail(response.errored ?? brokenOff())));
         return undefined;
       }),

@@ -1,4 +1,4 @@
-/** What the client needs of the platform that it runs on: Node, or a browser. */
+/** What the client needs from the platform that it runs on: Node, or a browser. */
 
 /** One HTTP request. */
 export interface HttpQuestion {
@@ -7,11 +7,11 @@ export interface HttpQuestion {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | undefined;
-  /** Ends the request, and the body of its answer. */
+  /** Aborts the request, and the body of its answer. */
   readonly signal: StopSignal;
 }
 
-/** What an exchange needs of an `AbortSignal`, which is one. */
+/** The part of an `AbortSignal` that an exchange needs. */
 export interface StopSignal {
   readonly aborted: boolean;
   readonly reason: unknown;
@@ -19,7 +19,7 @@ export interface StopSignal {
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 
-/** One that has a single listener: an `AbortController` and its events take a request that follows a pause a tenth of its processor time. */
+/** A stop signal with a single listener: an `AbortController` and its events cost a tenth of the CPU time of a request that follows a pause. */
 export class Stop implements StopSignal {
   aborted = false;
   reason: unknown = undefined;
@@ -52,20 +52,20 @@ export interface HttpAnswer {
 }
 
 /**
- * Sends a request to the host of `base` and follows no redirect: it would send the token to another address. Rejects with the signal's reason once it is
- * aborted; if the connection fails, with an error whose `code` begins with `E`.
+ * Sends a request to the host of `base`. Does not follow redirects, which would send the token to another address. Rejects with the signal's
+ * reason once it is aborted, or, if the connection fails, with an error whose `code` begins with `E`.
  */
 export type Exchange = (base: URL, question: HttpQuestion) => Promise<HttpAnswer>;
 
 export interface Platform {
   readonly exchange: Exchange;
-  /** 32 random hexadecimal digits or more, dashes apart. */
+  /** At least 32 random hexadecimal digits, not counting dashes. */
   readonly random: () => string;
 }
 
 /**
- * Makes idempotency keys: the time as 12 hexadecimal digits, then random ones. Keys of one time are neighbours in the hub's index, so that
- * what is submitted together changes few pages of it; random ones change a page each.
+ * Makes idempotency keys: the time as 12 hexadecimal digits, then random ones. Keys made at the same time are neighbors in the hub's index, so
+ * that tasks submitted together change few of its pages; fully random keys would change a page each.
  */
 export function keyMaker(random: Platform['random']): () => string {
   let atMs = 0;

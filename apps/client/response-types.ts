@@ -1,6 +1,6 @@
 /**
- * Checked by the compiler, and by nothing else: whatever a schema of core/protocol/responses says that the hub answers fits the type with
- * which the client returns it, and has every field that the type names. A difference does not compile, and names the field.
+ * Checked by the compiler, and by nothing else: every response that a schema of core/protocol/responses describes fits the type with which the
+ * client returns it, and has every field that the type names. A mismatch does not compile, and the error names the field.
  */
 import type { Static, TSchema } from 'typebox';
 import type * as agents from '../../core/protocol/responses/agent-responses.ts';
@@ -22,7 +22,7 @@ type Fits<Schema extends TSchema, Client> =
       : { readonly neverAnswered: Missing<Static<Schema>, Client> }
     : { readonly doesNotFit: { [K in keyof Client & keyof Static<Schema> as Static<Schema>[K] extends Client[K] ? never : K]: Client[K] } };
 
-/** True if the hub sends fewer fields here. */
+/** Also true if the hub sends fewer fields here. */
 type FitsInPart<Schema extends TSchema, Client> = Static<Schema> extends Client ? true : Fits<Schema, Client>;
 
 type Checked<All extends readonly true[]> = All;

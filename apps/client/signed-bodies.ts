@@ -1,4 +1,4 @@
-/** Submits with the signature of their submitter. One that has a signature already is sent as it is. */
+/** Adds the submitter's signature to submits. A submit that already has one is sent unchanged. */
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { SignTask } from '../signing/signing-options.ts';
 import type { PushRequest, SubmitRequest } from './types.ts';
@@ -12,7 +12,7 @@ export const signedPush = async ({ agent_id: agentId, ...body }: PushRequest, si
   agent_id: agentId,
 });
 
-/** Lines of JSON. Rejects with `AC_USAGE` for a line that is no object. */
+/** Lines of JSON. Rejects with `AC_USAGE` for a line that is not an object. */
 export async function signedBodies(bodies: readonly SubmitRequest[] | string, sign: SignTask): Promise<string> {
   const lines: string[] = [];
   for (const body of typeof bodies === 'string' ? parsed(bodies) : bodies) lines.push(JSON.stringify(await signedBody(body, sign)));
@@ -33,6 +33,6 @@ function parsedLine(line: string): unknown {
   try {
     return JSON.parse(line);
   } catch {
-    return null; // Its number is in the error.
+    return null; // The caller's error names the line.
   }
 }

@@ -1,45 +1,46 @@
 /**
- * Submits that are made while another one is on its way travel together: a request of many costs the hub and this process little more than
- * a request of one. Transparent to the caller: each has its own key, its own answer and its own refusal, and a failed
- * request is retried as a whole, which its keys make safe.
+ * Batches submits that are made while a request is in flight: a request with many submits costs the hub and this process little more than a
+ * request with one. Transparent to the caller: each submit has its own key, its own answer and its own refusal, and a failed request is retried
+ * as a whole, which the keys make safe.
  */
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { refusalError, type Call, type Requester } from './api-request.ts';
 import type { SubmitRequest, SubmittedTask } from './types.ts';
 
-/** The size of a request: at most so many submits, and not more once they have so many characters. */
+/** The size of a batch: at most this many submits, and no more are added once they have this many characters. */
 const BATCH_MAX = 256;
 const BATCH_CHARACTERS_MAX = 262_144;
-/** A longer one travels alone: a hub refuses a request for one line that is too long. */
+/** A longer submit is sent alone: a hub refuses a whole request because of one line that is too long. */
 const LINE_CHARACTERS_MAX = 65_536;
 /** The longest that a submit waits for others, milliseconds. */
 const AGE_MAX_MS = 1;
 /**
- * With so many requests on their way, submits wait for one to be answered, but no longer than this, in milliseconds. A busy hub takes new
- * submits between two commits: more requests would not bring them there sooner, and each costs both sides as much as several submits.
+ * With this many requests in flight, submits wait for one to be answered, but at most `BUSY_AGE_MAX_MS` milliseconds. A busy hub takes new
+ * submits between two commits: more requests would not get them there sooner, and each request costs both sides as much as several submits.
  */
 const REQUESTS_AT_ONCE = 2;
 const BUSY_AGE_MAX_MS = 10;
 /**
- * With none on its way, at least so many submits travel in two requests: the hub decides the second half while it saves the first, and
- * this process makes the next submits of one half while the hub works on the other. A hub overlaps two commits only where the second has 32.
+ * With no request in flight, at least this many submits are sent as two requests: the hub decides the second half while saving the first, and
+ * this process makes the next submits of one half while the hub works on the other. A hub overlaps two commits only if the second has at least
+ * 32.
  */
 const HALVED_FROM = 64;
-/** After all that is under way in this turn of the event loop. */
+/** Runs `work` after everything else in this turn of the event loop. */
 const soon: (work: () => void) => void = typeof setImmediate === 'function' ? setImmediate : queueMicrotask;
-/** Statuses of a request whose submits are to be sent one by one: an older hub, or one that refuses a line. */
+/** Statuses after which the submits of a batch are sent one by one: from an older hub, or one that refuses a line. */
 const REFUSES_BATCH: ReadonlySet<unknown> = new Set([400, 404, 405, 413, 415]);
 
-/** A submit; `headers` as those of `POST /api/tasks`. */
+/** A submit; `headers` are those of `POST /api/tasks`. */
 export interface Submission {
   readonly body: SubmitRequest;
   readonly headers: { readonly 'idempotency-key': string; readonly traceparent?: string; readonly tracestate?: string };
-  /** As that of a call. */
+  /** Like `onStatus` of a `Call`. */
   readonly onStatus?: ((status: number) => void) | undefined;
 }
 
 interface Waiting extends Omit<Submission, 'body'> {
-  /** The task as JSON text, of when it was submitted: its caller may change the object later. */
+  /** The task as JSON text, as it was when submitted: the caller may change the object later. */
   readonly task: string;
   /** The task with its headers, as a line of a batch. */
   readonly line: string;
@@ -57,10 +58,10 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
   let onTheWay = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isScheduled = false;
-  /** An older hub knows single submits only. */
+  /** Whether the hub knows batches: an older hub knows only single submits. */
   let isKnown = true;
 
-  /** Counts the request as done before its callers get their answers, so that a submit that follows at once does not wait for others. */
+  /** Counts the request as done before its callers get their answers, so that a submit that follows immediately does not wait for others. */
   const counted = <T>(call: Call): Promise<T> => {
     onTheWay += 1;
     return request<T>(call).finally(() => {
@@ -99,7 +100,7 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
     for (const [place, one] of batch.entries()) settle(one, answers[place] as BatchAnswer['answers'][number]);
   };
 
-  /** A submit that the hub refuses for now is sent again by itself, with the retries of any other request. */
+  /** A submit that the hub refuses for now is sent again on its own, with the retries of any other request. */
   const settle = (one: Waiting, { status, body }: BatchAnswer['answers'][number]): void => {
     if (status === 429 || status === 503) return void single(one).then(one.resolve, one.reject);
     if (status >= 300) return one.reject(refusalError({ method: 'POST', path: '/api/tasks' }, status, body));
@@ -107,7 +108,7 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
       one.onStatus?.(status);
       one.resolve(body as unknown as SubmittedTask);
     } catch (thrown) {
-      one.reject(thrown); // The caller's own function threw.
+      one.reject(thrown); // The caller's `onStatus` threw.
     }
   };
 
@@ -126,7 +127,7 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
     return undefined;
   };
 
-  /** Whoever was just answered may submit the next at once. */
+  /** Waits for the end of the turn: a caller that was just answered may submit its next task immediately. */
   const schedule = (): void => {
     if (isScheduled) return;
     isScheduled = true;

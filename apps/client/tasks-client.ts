@@ -43,7 +43,7 @@ const MAY_END: ReadonlySet<string> = new Set(['completed', 'cancelled', 'dead_le
 export type EndedTask = TaskDetail & { readonly status: EndedStatus };
 /** How to follow one task. */
 export type WatchOptions = Pick<EventsOptions, 'signal' | 'onReconnect' | 'giveUpAfterMs' | 'idleMs'>;
-/** What goes with a submit, beside the task. */
+/** What goes with a submit, besides the task. */
 export interface SubmitOptions {
   /** Default: a random one, which makes the retries of this call safe. */
   readonly idempotencyKey?: string | undefined;
@@ -54,7 +54,7 @@ export interface SubmitOptions {
   readonly tracestate?: string | undefined;
   /** Signs the tasks. Default: `signWith` of the connection. */
   readonly signWith?: SignTask | undefined;
-  /** Called if the hub knew the key: what it answers was created by an earlier request. */
+  /** Called if the hub already knew the key: the tasks that it answers with were created by an earlier request. */
   readonly onRepeated?: (() => void) | undefined;
 }
 interface SubmittedTasks {
@@ -63,9 +63,9 @@ interface SubmittedTasks {
 /** `timeoutMs`: how long to wait, up to 24 days. Default: as long as it takes. */
 export type WaitOptions = WatchOptions & { readonly timeoutMs?: number | undefined };
 
-/** Of a submit whose key was known; else it is 201. */
+/** The status of a submit whose key was already known; otherwise it is 201. */
 const REPEATED_STATUS = 200;
-/** The longest delay of a timer of Node, milliseconds. */
+/** The longest delay of a timer in Node, milliseconds. */
 const TIMEOUT_MS_MAX = 2_147_483_647;
 
 /** The routes of tasks. */
@@ -109,13 +109,13 @@ export interface TasksClient {
   /** Completes a task with a late result. Not retried once it was sent, like `cancel`. */
   adopt(taskId: string, body: AdoptRequest): Promise<ActAnswer>;
   /**
-   * Yields the events of a task from its submit on, each once, even if connections drop. Returns the task once it has ended, or null if
-   * `signal` was aborted first; the task itself continues.
+   * Yields the events of a task since its submit, each once, even if connections drop. Returns the task once it has ended, or null if `signal`
+   * was aborted first; the task itself continues.
    */
   watch(taskId: string, options?: WatchOptions): AsyncGenerator<StreamEvent, EndedTask | null>;
   /**
-   * Waits until the task has ended, with whatever `status`, on the event stream. Null if `signal` was aborted or `timeoutMs` have passed
-   * first; the task itself continues. Survives what `watch` survives.
+   * Waits on the event stream until the task has ended, whatever its `status`. Null if `signal` was aborted or `timeoutMs` have passed first;
+   * the task itself continues. Survives what `watch` survives.
    */
   wait(taskId: string, options?: WaitOptions): Promise<EndedTask | null>;
 }

@@ -62,9 +62,9 @@ export interface TaskJson {
   readonly needed_capabilities: readonly string[];
   readonly assign_to: string | null;
   readonly last_error: string | null;
-  /** The agent that last failed or lost it; older hubs do not say it. */
+  /** The agent that last failed or lost it; absent from older hubs. */
   readonly failed_by?: string | null | undefined;
-  /** Agents whose policy rejected it; older hubs do not say it. */
+  /** Agents whose policy rejected it; absent from older hubs. */
   readonly rejected_by?: readonly string[] | undefined;
   readonly eligible_at: number | null;
   readonly result: unknown;
@@ -149,7 +149,7 @@ export interface OutputChunkJson {
   readonly seq: number;
   readonly dropped: number;
 }
-/** `after`: a position; `search`: text in a chunk, whatever its case. */
+/** `after`: a position; `search`: text in a chunk, in upper or lower case. */
 export interface OutputQuery {
   readonly after?: number | undefined;
   readonly limit?: number | undefined;
@@ -177,7 +177,7 @@ export interface KeptNameJson {
   readonly sha256: string;
   readonly timestamp: number;
 }
-/** A result that was not recorded. `reason`: the code of the refusal, `result` and `details`: as the agent reported them. */
+/** A result that was not recorded. `reason`: the code of the refusal; `result` and `details`: as the agent reported them. */
 export interface KeptResultJson extends KeptNameJson {
   readonly task_id: string;
   readonly reason: string;
@@ -255,7 +255,7 @@ export interface NamedCheckJson {
   readonly check: string;
   readonly message: string;
 }
-/** A sidecar's checks whether its agent can run. `told_at`: when the hub received them, milliseconds since 1970. */
+/** A sidecar's checks of whether its agent can run. `told_at`: when the hub received them, milliseconds since 1970. */
 export interface AgentChecksJson {
   readonly ok: boolean;
   readonly told_at: number;
@@ -281,7 +281,7 @@ export interface AgentJson {
   /** The latest results of its checks; null if it never reported any. */
   readonly checks?: AgentChecksJson | null | undefined;
   readonly busy_reason?: string | null | undefined;
-  /** Only of one agent: why it gets no tasks, or `free`. */
+  /** Only when a single agent is read: why it gets no tasks, or `free`. */
   readonly waiting_for?: AgentWaitingJson | undefined;
   readonly current_task: string | null;
   readonly tasks: readonly { readonly task_id: string; readonly generation: number }[];
@@ -299,7 +299,7 @@ export interface TokenJson {
   readonly revoked_at?: number | null | undefined;
   readonly expires_at?: number | null | undefined;
   readonly last_used_at?: number | null | undefined;
-  /** The ID of the token that replaces it, since it was rotated. */
+  /** The ID of the token that replaces it, once it has been rotated. */
   readonly replaced_by?: string | null | undefined;
   readonly [more: string]: unknown;
 }
@@ -315,7 +315,7 @@ export interface EnrolSecretJson {
   readonly secret: string;
   /** Milliseconds since 1970. */
   readonly expires_at: number;
-  /** Of the hub's key, if its certificate is self-signed; null if it is not, or the hub serves plain HTTP. */
+  /** The fingerprint of the hub's key if its certificate is self-signed; null if it is not, or if the hub serves plain HTTP. */
   readonly fingerprint: string | null;
 }
 
@@ -341,14 +341,14 @@ export interface ActAnswer {
   readonly [more: string]: unknown;
 }
 
-/** Whether the agent got the task at once (`pushed`), or it waits for a free slot of it (`queued`). */
+/** Whether the agent got the task at once (`pushed`), or the task waits for one of its slots (`queued`). */
 export interface PushAnswer {
   readonly status: 'pushed' | 'queued';
   readonly task_id: string;
   readonly agent_id: string;
 }
 
-/** One page of a list. `limit`: rows at most; `cursor`: the `next_cursor` of the page before. */
+/** One page of a list. `limit`: the most rows; `cursor`: the `next_cursor` of the previous page. */
 export interface PageQuery {
   readonly limit?: number | undefined;
   readonly cursor?: string | undefined;
@@ -362,7 +362,7 @@ export interface ListQuery extends PageQuery {
   /** The agent that last failed or lost it. */
   readonly failed_by?: string | undefined;
   readonly capability?: string | undefined;
-  /** In the description or the last error, in upper or lower case. */
+  /** Text in the description or the last error, in upper or lower case. */
   readonly text?: string | undefined;
   /** Created at or after this time, milliseconds since 1970. */
   readonly since?: number | undefined;
@@ -376,8 +376,8 @@ export interface ListQuery extends PageQuery {
 export type Page<Name extends string, Item> = { readonly [key in Name]: readonly Item[] } & { readonly next_cursor: string | null };
 
 /**
- * An event of the stream: a change of a task, or of an agent (`agent_…`, without `task_id`); `gap` if events are missing because they were removed; `dropped` if this reader was too slow
- * and its connection ends, after which the client resumes.
+ * An event of the stream: a change of a task, or of an agent (`agent_…`, without `task_id`); `gap` if events were removed and are missing;
+ * `dropped` if this reader was too slow and its connection ends, after which the client resumes.
  */
 export interface StreamEvent {
   /** Its position in the stream, after which a stream can resume. */

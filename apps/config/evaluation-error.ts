@@ -18,7 +18,7 @@ export function evaluationError(file: string, thrown: unknown): AgentcomError {
 
 interface Place {
   readonly file: string;
-  /** `line`, or `line:column` for a syntax error. The columns of a stack are those of the compiled text. */
+  /** `line`, or `line:column` for a syntax error. The columns in a stack are those of the compiled text. */
   readonly position: string;
 }
 
@@ -27,10 +27,10 @@ const textOf = (place: Place | null): string | null => (place === null ? null : 
 /** Our own code; the folder above it may hold a config. */
 const OWN = ['apps', 'adapters', 'core', 'plugins'].map((name) => fileURLToPath(new URL(`../../${name}/`, import.meta.url)));
 
-/** What is below it in a stack has loaded the config. */
+/** From a frame in this folder on, a stack shows only what loaded the config. */
 const LOADER = fileURLToPath(new URL('./', import.meta.url));
 
-/** From jiti's own message for a syntax error, else from the first line of the stack that is in the config or in a file that it imports. */
+/** From jiti's own message for a syntax error, otherwise from the first line of the stack that is in the config or in a file that it imports. */
 function placeIn(file: string, thrown: unknown): Place | null {
   if (!(thrown instanceof Error)) return null;
   for (const line of `${thrown.message}\n${thrown.stack ?? ''}`.split('\n')) {

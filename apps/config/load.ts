@@ -24,8 +24,8 @@ export interface LoadedConfig {
 }
 
 /**
- * Throws `AC_CONFIG_NOT_FOUND`, `AC_CONFIG_INVALID` with every mistake or the place where the file does not evaluate,
- * `AC_LISTEN_INSECURE` if all mistakes are about security, and any coded error that the file itself throws, such as `AC_ENV_INVALID`.
+ * Throws `AC_CONFIG_NOT_FOUND`, `AC_CONFIG_INVALID` with every mistake or with the place where the evaluation fails, `AC_LISTEN_INSECURE` if all
+ * mistakes are about security, and any coded error that the file itself throws, such as `AC_ENV_INVALID`.
  */
 export async function loadConfigFile(options: LoadOptions = {}): Promise<LoadedConfig> {
   const cwd = resolve(options.cwd ?? '.');
@@ -70,8 +70,9 @@ function check(file: string, config: unknown, baseDir: string): ResolveAnswer {
 }
 
 /**
- * Evaluates it with jiti, which takes TypeScript on every Node. The modules of this package are passed in as loaded here, so that the config
- * gets these very instances wherever it is; only its `env` also says what was read. Nothing is cached: a changed file is read again.
+ * Evaluates the config with jiti, which takes TypeScript on every version of Node. The modules of this package are passed in as they are loaded
+ * here, so that the config gets these very instances wherever it is; only its `env` differs, which also records what was read. Nothing is
+ * cached: a changed file is read again.
  */
 async function evaluate(file: string, env: Env): Promise<unknown> {
   const { startTransformThread } = await import('./transform-thread.ts');

@@ -1,11 +1,11 @@
 /**
- * Compiles TypeScript with jiti on a thread of its own. Babel takes 18 MiB, which a process that has loaded it keeps for its whole life, and
- * which ends with a thread.
+ * Compiles TypeScript with jiti on a thread of its own. Babel takes 18 MiB: a process that has loaded it keeps them for its whole life, a thread
+ * gives them back when it ends.
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { createJiti, type TransformOptions } from 'jiti';
 
-/** Longer than any config takes. A thread that does not answer by then is not waited for. */
+/** Longer than any config takes. A thread that has not answered by then is not waited for any longer. */
 const ANSWER_MS = 10_000;
 
 interface Compiled {
@@ -13,7 +13,7 @@ interface Compiled {
 }
 
 export interface TransformThread {
-  /** Answers JavaScript, and blocks until it is compiled, as jiti expects. Without an answer of the thread, it is compiled here. */
+  /** Returns JavaScript, and blocks until it is compiled, as jiti expects. If the thread does not answer, the calling thread compiles. */
   transform(options: TransformOptions): Compiled;
   end(): void;
 }
@@ -21,9 +21,7 @@ export interface TransformThread {
 /** The threads in use, by their compiler. */
 const inUse = new Map<string, { readonly thread: TransformThread; users: number }>();
 
-/**
- * A thread that loads `compiler`, jiti by default, while the caller goes on. Callers at the same time share one, and it ends with the last of them.
- */
+/** A thread that loads `compiler`, jiti by default, while the caller continues. Concurrent callers share it, and it ends with the last of them. */
 export function startTransformThread(compiler: string = import.meta.resolve('jiti')): TransformThread {
   const shared = inUse.get(compiler) ?? { thread: newTransformThread(compiler), users: 0 };
   inUse.set(compiler, shared);
@@ -71,7 +69,7 @@ function newTransformThread(compiler: string): TransformThread {
   };
 }
 
-/** Null where Node's permission model allows no threads. */
+/** Null if Node's permission model allows no threads. */
 function newThread(given: { readonly compiler: string; readonly port: MessagePort; readonly answered: Int32Array }): Worker | null {
   try {
     // Without the options of this process, such as a loader.
@@ -89,7 +87,7 @@ function newThread(given: { readonly compiler: string; readonly port: MessagePor
   }
 }
 
-/** As text, so that it is found however this program was compiled or bundled. Babel is loaded before the first source arrives. */
+/** The program of the thread, as text so that it works however this one was compiled or bundled. It loads Babel before the first source arrives. */
 const PROGRAM = `
   const { workerData: { compiler, port, answered } } = require('node:worker_threads');
   const loading = import(compiler).then(({ createJiti }) => {

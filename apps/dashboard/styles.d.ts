@@ -1,2 +1,2 @@
-/** Imported for the build alone. */
+/** Imported for the build only. */
 declare module '*.css';

@@ -29,7 +29,8 @@ export default defineConfig({
     emptyOutDir: true,
     target: ['chrome123', 'firefox121', 'safari17.5'],
     modulePreload: { polyfill: false },
-    // The page's policy allows no inline data but images; and names without hashes keep the links of an open page valid after an update.
+    // The page's content security policy allows no inline data except images. Names without hashes keep the links of an open page valid after an
+    // update.
     assetsInlineLimit: 0,
     cssCodeSplit: false,
     rollupOptions: { output: { entryFileNames: 'app.js', chunkFileNames: '[name].js', assetFileNames: 'app[extname]' } },

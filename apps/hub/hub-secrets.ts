@@ -7,7 +7,7 @@ import type { Clock, Timer } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { readSecretFile, writeSecretFile } from '../data-dir.ts';
 
-/** A new one is written this long before the old one expires, so that one just read can still be used. */
+/** A new enrolment secret is written this long before the old one expires, so that one that was just read can still be used. */
 const RENEW_EARLY_MS = 60_000;
 
 export interface HubSecrets {
@@ -17,7 +17,7 @@ export interface HubSecrets {
   readonly sessionSecret: string;
   /** Writes a new enrolment secret now and before each one expires. */
   startEnrolment(): Promise<void>;
-  /** One was used: writes the next. */
+  /** Call it when a secret was used: writes the next one. */
   renewEnrolment(): void;
   stop(): Promise<void>;
 }

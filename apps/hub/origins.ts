@@ -12,8 +12,8 @@ export interface NamedHeaders {
 }
 
 /**
- * Host must be a loopback name, the listen host, a configured name, or an address in digits (which no foreign name can be
- * rebound to). Origin, where a browser sends one, must be one of the names; digits are not enough there.
+ * Host must be a loopback name, the listen host, a configured name, or an IP address (which a foreign name that is rebound to this hub is not).
+ * Origin, if a browser sends one, must be one of the names; being an IP address is not enough there.
  */
 export function allowedOrigins(listenHost: string, names: readonly string[]): (headers: NamedHeaders) => boolean {
   const known = new Set([...LOOPBACK, listenHost, ...names].map((name) => name.toLowerCase()));
@@ -34,7 +34,7 @@ export function allowedOrigins(listenHost: string, names: readonly string[]): (h
   };
 }
 
-/** The host name of an address, without port and brackets; null when it is none. */
+/** The host name of an address, without port and brackets; null if it is not an address. */
 function hostNameOf(address: string): string | null {
   if (!URL.canParse(address)) return null;
   return new URL(address).hostname.toLowerCase().replace(/^\[(.*)\]$/, '$1');

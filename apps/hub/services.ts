@@ -7,10 +7,10 @@ import { VERSION } from '../version.ts';
 import type { HubSecrets } from './hub-secrets.ts';
 import { TOKENS } from '../container-tokens.ts';
 
-/** Digits of the digest of the admin token in the audit log: enough to see that it is another one, and too few to guess it by. */
+/** Digits of the admin token's hash in the audit log: enough to see that the token is another one, and too few to guess it from. */
 const ADMIN_TOKEN_DIGITS = 8;
 
-/** What the audit log gets of a start: a config with another admin token shows there. */
+/** The entry for a start in the audit log, which shows if the config has another admin token. */
 const hubStart = ({ hubId, clock }: Pick<Hub, 'hubId' | 'clock'>, { adminTokenHash }: Pick<HubSecrets, 'adminTokenHash'>): AuditDraft => ({
   atMs: clock.nowMs(),
   actor: { id: hubId, name: null, role: 'hub' },

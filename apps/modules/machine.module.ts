@@ -1,4 +1,4 @@
-/** What the machine gives: time, chance, digests, a log. */
+/** What the machine provides: time, randomness, digests, a log. */
 import { ContainerModule } from 'inversify';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { systemDigest } from '../../adapters/ids-system/system-digest.ts';

@@ -15,7 +15,7 @@ const AGENT_WIDTH = 8;
 const TASK_WIDTH = 10;
 const MS_A_SECOND = 1_000;
 
-/** Writes lines as time passes; `sinceMs` is when it began, on the monotonic clock. */
+/** Writes lines with the time since `sinceMs`, by the monotonic clock. */
 export const liveLog =
   (output: Output, sinceMs: number) =>
   ({ agent, task, what, event }: LiveEvent): void => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 
-/** The command that runs the quickstart's own Postgres server; it is not for people. */
+/** The command that runs the quickstart's own Postgres server; it is not for users. */
 export const POSTGRES_COMMAND = 'quickstart-postgres';
 /** How long a program may take to say that it is ready, milliseconds. */
 const READY_WITHIN_MS = 30_000;
@@ -14,16 +14,16 @@ const READY_WITHIN_MS = 30_000;
 const STOP_WITHIN_MS = 10_000;
 
 export interface Program {
-  /** What it said when it was ready. */
+  /** The line that it printed when it was ready. */
   readonly ready: string;
-  /** As `kill -9` does; answers when it is gone. */
+  /** Kills it like `kill -9`; resolves when it is gone. */
   kill(): Promise<void>;
   /** Asks it to stop, and kills it if it does not. */
   stop(): Promise<void>;
 }
 
 export interface ProgramPlace {
-  /** The command of this package. */
+  /** The path of this package's command. */
   readonly bin: string;
   readonly folder: string;
   readonly configFile: string;
@@ -40,7 +40,7 @@ export async function startProgram(
   const child = spawn(process.execPath, [place.bin, command, '--config', place.configFile], {
     stdio: ['ignore', 'pipe', openSync(logFile, 'a', 0o600)],
     env: { ...process.env, ...env },
-    // Ctrl-C is for the quickstart, which then ends what agents do; a hub that was already gone could not tell them.
+    // Ctrl-C is for the quickstart, which then stops the agents through the hub; a hub that was already gone could not tell them.
     detached: true,
   });
   const exited = once(child, 'exit').then(() => undefined);

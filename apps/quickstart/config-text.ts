@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { AGENTS } from './scenario.ts';
 
-/** What the hub can be run on: its text in the config, by the name that imports it and that `/health` reports. */
+/** What the hub can run on: its text in the config, by the name that imports it and that `/health` reports. */
 export const STORAGES = {
   sqlite: () => `sqlite({ file: 'agentcom.db' })`,
   postgres: (databaseUrl: string) => `postgres({ url: '${databaseUrl}' })`,

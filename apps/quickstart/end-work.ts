@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { HubClient } from '../client/index.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 
-/** A cancelled agent has the config's grace to exit by itself. */
+/** A cancelled agent has the grace period of the config to exit by itself. */
 const ENDED_WITHIN_MS = 8_000;
 const LOOK_MS = 100;
 

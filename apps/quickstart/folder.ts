@@ -5,7 +5,7 @@ import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 
 const FOLDER = 'data/quickstart';
 
-/** Makes `data/quickstart` below the current folder, empty; answers its absolute path. */
+/** Creates an empty `data/quickstart` in the current folder; returns its absolute path. */
 export function freshFolder(): string {
   const folder = resolve(FOLDER);
   const pidFile = join(folder, 'pid');

@@ -1,6 +1,6 @@
 /**
- * The first minute: a hub, two sidecars and real agent processes; tasks of several priorities, one that fails, one that is
- * cancelled, and a sidecar that is killed in the middle of a task. Everything runs as people run it, in data/quickstart.
+ * The first minute: a hub, two sidecars and real agent processes; tasks of several priorities, one that fails, one that is cancelled, and a
+ * sidecar that is killed in the middle of a task. Everything runs as users run it, in data/quickstart.
  */
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -28,7 +28,7 @@ export interface QuickstartOptions {
   readonly output: Output;
 }
 
-/** By when every task must have ended, milliseconds. */
+/** How long until every task must have ended, milliseconds. */
 const ALL_WITHIN_MS = 35_000;
 /** How long the killed sidecar stays dead, so that people can see that its agent continues. */
 const DEAD_FOR_MS = 1_500;
@@ -48,7 +48,7 @@ export async function runQuickstart({ stay, storage, transport, output }: Quicks
   const interrupted = interruption(() => tell({ agent: '-', task: '-', what: 'interrupted: stopping everything' }));
   const over = new AbortController();
   interrupted.signal.addEventListener('abort', () => over.abort(), { once: true });
-  // An own timer, because the signal of `AbortSignal.timeout` can be garbage-collected early.
+  // A timer of our own, because the signal of `AbortSignal.timeout` can be garbage-collected early.
   let timer: NodeJS.Timeout | undefined;
   try {
     const hub = await programs.startAll();
@@ -76,7 +76,7 @@ export async function runQuickstart({ stay, storage, transport, output }: Quicks
   }
 }
 
-/** As the reader would type it. */
+/** The path as the reader would type it. */
 const shown = (path: string): string => relative(process.cwd(), path);
 
 interface ProgramsOptions extends Pick<QuickstartOptions, 'storage' | 'transport'> {
@@ -144,7 +144,7 @@ class Programs {
     }
   }
 
-  /** Prints what the hub reports to run on, which must be what the command line chose. */
+  /** Prints the storage and the transport that the hub reports, which must be those that the command line chose. */
   async #requireWhatWasAsked(hub: HubClient): Promise<void> {
     const { storage, transport } = this.#options;
     const says = await hub.health();
@@ -203,7 +203,7 @@ function interruption(onInterrupt: () => void): { readonly signal: AbortSignal; 
   };
 }
 
-/** A port that is free now; the hub fails if it is taken meanwhile. */
+/** A port that is free now; the hub fails if it is taken in the meantime. */
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');

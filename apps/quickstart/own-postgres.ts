@@ -28,10 +28,10 @@ export interface OwnPostgres {
   clear(): Promise<void>;
 }
 
-/** Chooses where it will run; starts nothing. Fails with `AC_PACKAGE_MISSING` where it could not. */
+/** Chooses where it will run; starts nothing. Fails with `AC_PACKAGE_MISSING` if it could not run. */
 export async function ownPostgres(folder: string, port: number): Promise<OwnPostgres> {
   requireEmbeddedPostgres();
-  // Postgres refuses to run as root. The user as whom it then runs may not get to where root is.
+  // Postgres refuses to run as root. The user that it then runs as may not have access to the folder of root.
   const elsewhere = process.getuid?.() === 0 ? await mkdtemp(join(tmpdir(), 'agentcom-quickstart-')) : null;
   if (elsewhere !== null) await chmod(elsewhere, 0o711);
   const place: PostgresPlace = { dataDir: join(elsewhere ?? folder, 'postgres'), port, password: randomBytes(16).toString('hex') };
@@ -43,7 +43,7 @@ export async function ownPostgres(folder: string, port: number): Promise<OwnPost
   };
 }
 
-/** The program: says that it is ready on standard output and runs until SIGTERM, by which the package stops it. */
+/** The program: prints on standard output that it is ready, and runs until SIGTERM, on which the package stops it. */
 export async function runOwnPostgres(environment: Readonly<Record<string, string | undefined>>): Promise<void> {
   const place = environment[PLACE];
   if (place === undefined)

@@ -1,4 +1,4 @@
-/** The tasks of the quickstart and how each is to end. */
+/** The tasks of the quickstart and how each should end. */
 import type { SubmitRequest } from '../client/index.ts';
 
 export const ENDS = ['completed', 'dead_letter', 'cancelled'] as const;

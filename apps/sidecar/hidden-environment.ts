@@ -7,7 +7,7 @@ import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { isSecretName, passwordOf } from './sidecar-secrets.ts';
 
-/** Known only to the sidecar and its hub: removed from the variables too, once they were read. */
+/** Known only to the sidecar and its hub: these variables are also removed once they have been read. */
 const OWN_NAMES = ['AGENTCOM_TOKEN', 'AGENTCOM_ENROL_SECRET', 'AGENTCOM_ADMIN_TOKEN'] as const;
 /** A larger environment is left unchanged, bytes; Linux allows a quarter of the stack, 2 MiB. */
 const ENVIRONMENT_BYTES_MAX = 8_388_608;
@@ -16,8 +16,8 @@ const ENV_START = 47;
 const ENV_END = 48;
 
 /**
- * Overwrites secrets in the initial environment of this process; `known` are values that count whatever their names.
- * The variables keep their values. If this is not possible, logs a warning about tokens there, with what to do.
+ * Overwrites secrets in the initial environment of this process; `known` are values that count as secrets whatever their names. The variables
+ * keep their values. If this is not possible, logs a warning about tokens there, with what to do.
  */
 export function hideEnvironment(log: Log, known: readonly string[], platform: string = process.platform): void {
   const names = Object.entries(process.env).flatMap(([name, value = '']) => (isSecret(name, value, known) ? [name] : []));

@@ -11,7 +11,7 @@ const NAMED_CHARACTERS_MIN = 6;
 const SECRET_CHARACTERS_MIN = 8;
 /** How deep the options of a wake runner are searched. */
 const OPTIONS_DEPTH_MAX = 6;
-/** The password of an address: `postgres://user:HERE@host`. */
+/** The password in an address: `postgres://user:HERE@host`. */
 const ADDRESS_PASSWORD = /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@:]*:([^\s/?#@]+)@/i;
 /** `Authorization: Bearer HERE` */
 const SCHEME = /^(?:Bearer|Basic|Token)\s+(\S+)$/i;

@@ -1,4 +1,4 @@
-/** Makes V8 keep a small heap: there is a sidecar beside every agent, mostly idle. */
+/** Makes V8 keep a small heap: there is a sidecar next to every agent, and it is mostly idle. */
 import { setFlagsFromString } from 'node:v8';
 
 /**

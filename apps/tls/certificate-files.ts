@@ -40,19 +40,19 @@ export function checkPair({ cert, key }: CertificatePair, { certFile, keyFile }:
       cure: 'Renew it.',
     });
   }
-  // What OpenSSL refuses, such as a key that is too short.
+  // Finds what OpenSSL refuses, such as a key that is too short.
   parsed(certFile, 'a certificate and key that OpenSSL accepts', () => createSecureContext({ cert, key }));
   const isSelfSigned = certificate.verify(certificate.publicKey);
   return { cert, key, expiresAtMs, fingerprint: fingerprintOf(certificate), isSelfSigned };
 }
 
-/** Of the certificate alone, whose key may be readable only for the hub. Throws `AC_TLS`. */
+/** Reads only the certificate, because its key may be readable only by the hub. Throws `AC_TLS`. */
 export async function fingerprintIn(certFile: string): Promise<string> {
   const cert = await readText(certFile, 'certificate');
   return fingerprintOf(parsed(certFile, 'a certificate in PEM', () => new X509Certificate(cert)));
 }
 
-/** By the key in this file at the time of each connection: a renewed certificate may have another. */
+/** Trusts the key that is in this file at the time of each connection: a renewed certificate may have another. */
 export const keyInFile = (certFile: string): HubTrust => ({
   get fingerprints() {
     const cert = readFileSync(certFile, 'utf8');
@@ -75,7 +75,7 @@ function parsed<T>(file: string, wanted: string, parse: () => T): T {
   try {
     return parse();
   } catch (cause) {
-    // The message of OpenSSL quotes nothing of the file.
+    // OpenSSL's message quotes nothing from the file.
     throw new AgentcomError('AC_TLS', `Wanted ${wanted} in ${file}, found something else: ${messageOf(cause)}.`, { cause });
   }
 }

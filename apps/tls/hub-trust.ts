@@ -13,7 +13,7 @@ import { keyInFile } from './certificate-files.ts';
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
-/** What AGENTCOM_HUB_FINGERPRINT says; null without it. Throws `AC_ENV_INVALID`. */
+/** The fingerprints in AGENTCOM_HUB_FINGERPRINT; null if it is not set. Throws `AC_ENV_INVALID`. */
 export function fingerprintsInEnvironment(env: Variables): readonly string[] | null {
   const text = env['AGENTCOM_HUB_FINGERPRINT'] ?? '';
   if (text.trim() === '') return null;
@@ -32,16 +32,16 @@ export const fingerprintFile = ({ dataDir }: Pick<ResolvedSidecarConfig, 'dataDi
 export type OwnHub = Pick<ResolvedHubConfig, 'dataDir' | 'tls'>;
 
 export interface TrustPlace {
-  /** What it enrols with; null if it does not. */
+  /** The code that it enrols with; null if it does not enrol with one. */
   readonly code?: JoinCode | null;
   /** The hub in the same config, whose certificate is on this machine. */
   readonly hub: OwnHub | null;
 }
 
 /**
- * How a sidecar recognizes its hub: by fingerprints from the config, the environment, the code that it enrols with, or the file that an
- * earlier one was kept in; the hub of the same config, on loopback, by its own certificate; without any, by authorities. Throws
- * `AC_ENV_INVALID`, `AC_DATA_DIR` or `AC_TLS`.
+ * How a sidecar recognizes its hub: by fingerprints from the config, the environment, the code that it enrols with, or the file that has kept
+ * that of an earlier code. Without any, a hub of the same config, on loopback, is recognized by its own certificate, and any other by
+ * authorities. Throws `AC_ENV_INVALID`, `AC_DATA_DIR` or `AC_TLS`.
  */
 export async function sidecarTrust(config: ResolvedSidecarConfig, env: Variables, { code = null, hub }: TrustPlace): Promise<HubTrust> {
   const { fingerprints } = config.tls;
@@ -66,11 +66,11 @@ export async function hubTrust({ fingerprints, caFile }: ResolvedSidecarConfig['
   return caFile === null || fingerprints.length > 0 ? { fingerprints } : { ca: await authoritiesWith(caFile) };
 }
 
-/** The certificates in this file, beside those that Node trusts by itself. Throws `AC_TLS`. */
+/** The certificates in this file, in addition to those that Node trusts by itself. Throws `AC_TLS`. */
 async function authoritiesWith(caFile: string): Promise<readonly string[]> {
   const own = await readPem(caFile);
   const extraFile = process.env['NODE_EXTRA_CA_CERTS'] ?? '';
-  // Since Node 22.15; includes NODE_EXTRA_CA_CERTS and what --use-system-ca adds.
+  // Available since Node 22.15; includes NODE_EXTRA_CA_CERTS and what --use-system-ca adds.
   const { getCACertificates } = tls as { readonly getCACertificates?: (type: 'default') => readonly string[] };
   if (getCACertificates !== undefined) return [...getCACertificates('default'), own];
   return [...rootCertificates, ...(extraFile === '' ? [] : [await readPem(extraFile)]), own];

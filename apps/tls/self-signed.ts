@@ -1,5 +1,5 @@
 /**
- * Makes a key and a self-signed certificate for it. Node signs and encodes keys, but writes no certificates; what remains is the frame
+ * Makes a key and a self-signed certificate for it. Node signs and encodes keys, but writes no certificates; what remains is the structure
  * around them (RFC 5280), which is short for the one kind that a hub needs.
  */
 import { createHash, generateKeyPairSync, randomBytes, sign, X509Certificate } from 'node:crypto';
@@ -59,7 +59,7 @@ const LONG_LENGTH = 0x80;
 function element(tag: number, content: Buffer): Buffer {
   const { length } = content;
   if (length < LONG_LENGTH) return Buffer.concat([Buffer.from([tag, length]), content]);
-  // DER wants the fewest bytes.
+  // DER requires the fewest bytes.
   const hex = length.toString(16);
   const digits = Buffer.from(hex.padStart(hex.length + (hex.length % 2), '0'), 'hex');
   return Buffer.concat([Buffer.from([tag, LONG_LENGTH + digits.length]), digits, content]);
@@ -68,7 +68,7 @@ function element(tag: number, content: Buffer): Buffer {
 const sequence = (...parts: readonly Buffer[]): Buffer => element(TAG.sequence, Buffer.concat(parts));
 const set = (...parts: readonly Buffer[]): Buffer => element(TAG.set, Buffer.concat(parts));
 const octets = (content: Buffer): Buffer => element(TAG.octets, content);
-/** Of whole bytes: none of the last one is unused. */
+/** A string of whole bytes: no bits of the last one are unused. */
 const bits = (content: Buffer): Buffer => element(TAG.bits, Buffer.concat([Buffer.from([0]), content]));
 const oid = (hex: string): Buffer => element(TAG.oid, Buffer.from(hex, 'hex'));
 const TRUE = element(TAG.boolean, Buffer.from([0xff]));
@@ -85,7 +85,7 @@ const SERVER_AUTHENTICATION = oid('2b06010505070301');
 /** The first bit of nine; the last seven of the byte are unused. */
 const DIGITAL_SIGNATURE = element(TAG.bits, Buffer.from([7, 0x80]));
 
-/** It signs nothing but handshakes, and no other certificates. */
+/** The key signs nothing but handshakes, and no other certificates. */
 const extensions = (hosts: readonly string[], keyId: Buffer): readonly Buffer[] => [
   sequence(BASIC_CONSTRAINTS, TRUE, octets(sequence())),
   sequence(KEY_USAGE, TRUE, octets(DIGITAL_SIGNATURE)),
@@ -103,7 +103,7 @@ const alternativeName = (host: string): Buffer =>
 
 function addressBytes(address: string): Buffer {
   if (isIP(address) === 4) return Buffer.from(address.split('.').map(Number));
-  // A URL has it in its short form, and without an IPv4 address in it.
+  // `URL` gives it in its short form, without an IPv4 address in it.
   const [head = '', tail] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::');
   const groups = (text: string): readonly string[] => text.split(':').filter((group) => group !== '');
   const [first, last] = [groups(head), groups(tail ?? '')];

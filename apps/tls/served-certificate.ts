@@ -9,16 +9,16 @@ import type { CertificatePair, PortCertificate } from '../../core/ports/hub-tran
 import type { Log } from '../../core/ports/log.ts';
 import { checkPair, readPair, type CheckedPair } from './certificate-files.ts';
 
-/** How long a replaced certificate can go unnoticed. */
+/** How long a replaced certificate can go unnoticed. Milliseconds. */
 export const REREAD_MS = 10_000;
-/** From this long before its end on, the log says daily that it expires. */
+/** From this long before it expires, the log warns daily. Milliseconds. */
 export const EXPIRES_SOON_MS = 14 * 86_400_000;
 const DAY_MS = 86_400_000;
 
 export interface ServedCertificate extends PortCertificate {
   /** Milliseconds; negative once it has expired. */
   readonly expiresInMs: () => number;
-  /** By which clients can recognize the hub, and must if the certificate is self-signed; null if an authority vouches for it. */
+  /** The fingerprint by which clients must recognize the hub if its certificate is self-signed; null if an authority vouches for it. */
   readonly joinFingerprint: () => string | null;
   /** Follows the files from now on. */
   start(): void;
@@ -36,7 +36,7 @@ export interface ServedCertificateDeps {
 export async function servedCertificate({ tls, clock, log }: ServedCertificateDeps): Promise<ServedCertificate> {
   const { certFile, keyFile, minVersion } = tls;
   let served: CheckedPair = checkPair(await readPair(tls), tls, clock.nowMs());
-  /** The last valid pair in the files: the one that is served, unless the port cannot take it. */
+  /** The last valid pair in the files: the one that is served, unless the port did not take it. */
   let seen: CertificatePair = served;
   /** Why the last read failed; null if it did not. */
   let failure: string | null = null;
@@ -82,7 +82,7 @@ export async function servedCertificate({ tls, clock, log }: ServedCertificateDe
 
   const failed = (thrown: unknown): void => {
     const message = AgentcomError.is(thrown) ? thrown.found : messageOf(thrown);
-    // Between the replacements of the two files they do not belong together: only what is still so the next time is logged, once.
+    // Between the replacements of the two files, they do not belong together: only a failure that is still there at the next read is logged, once.
     if (message === failure && message !== warnedOf) {
       warnedOf = message;
       log.warn('the new certificate cannot be used; the hub goes on with the old one', { cert_file: certFile, key_file: keyFile, message });

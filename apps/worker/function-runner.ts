@@ -17,13 +17,13 @@ export interface FunctionRunnerOptions {
   readonly onOverdue: (fence: Fence, waitedMs: number) => void;
 }
 
-/** For so long handlers are called in one turn of the event loop. */
+/** How long handlers are called in one turn of the event loop, milliseconds. */
 const TURN_MS = 5;
 
 /** Its runs end with this process, so the next one cannot adopt them. */
 export function functionRunner(options: FunctionRunnerOptions): WakeRunner {
   const { clock } = options;
-  /** Handlers are called in a turn of their own. Those that take long leave the others for later: acceptances and heartbeats wait meanwhile. */
+  /** Handlers are called in a turn of their own. If that takes too long, the rest are called later: acceptances and heartbeats would have to wait. */
   let beginning: (() => void)[] = [];
   const beginAll = (): void => {
     const all = beginning;
@@ -57,8 +57,8 @@ type Next = IteratorResult<WakeEvent, undefined>;
 const OVER: Next = { done: true, value: undefined };
 
 /**
- * waiting ─► running ─settled─► over. The handler is called soon after the run is made. What happened and was not taken yet waits in `events`,
- * the newest progress in `progressed`. An aborted signal changes what an end means: an error or undefined is then a confirmed stop.
+ * waiting ─► running ─settled─► over. The handler is called soon after the run is created. Events that were not taken yet wait in `#events`, the
+ * newest progress in `#progressed`. An aborted signal changes what an end means: an error or undefined is then a confirmed stop.
  */
 class FunctionRun implements AsyncIterableIterator<WakeEvent, undefined>, HandlerContext {
   readonly #options: FunctionRunnerOptions;
@@ -77,7 +77,7 @@ class FunctionRun implements AsyncIterableIterator<WakeEvent, undefined>, Handle
     this.#request = request;
     this.#stop = stop;
     this.fence = fenceOf(request);
-    // Handlers take it out of the context.
+    // Handlers may destructure it from the context.
     this.progress = this.progress.bind(this);
     soon(() => this.#begin());
   }
@@ -90,7 +90,7 @@ class FunctionRun implements AsyncIterableIterator<WakeEvent, undefined>, Handle
     return this.#stop.signal;
   }
 
-  /** A run is followed once. */
+  /** A run can be followed only once. */
   [Symbol.asyncIterator](): this {
     return this;
   }
@@ -114,7 +114,7 @@ class FunctionRun implements AsyncIterableIterator<WakeEvent, undefined>, Handle
     const read = readProgress(progress);
     if (this.#phase === 'over') return;
     this.#progressed = { ...this.#progressed, ...read };
-    // After this turn: what is reported at once is one event.
+    // In a microtask, so that progress that is reported together becomes one event.
     if (this.#isHanding) return;
     this.#isHanding = true;
     queueMicrotask(() => {
@@ -137,7 +137,7 @@ class FunctionRun implements AsyncIterableIterator<WakeEvent, undefined>, Handle
     } catch (thrown) {
       return this.#onThrown(thrown);
     }
-    // Nothing that is awaited could come of it.
+    // It cannot be a promise.
     if (typeof answer !== 'object' && typeof answer !== 'function') return this.#onValue(answer);
     Promise.resolve(answer).then(
       (value) => this.#onValue(value),
@@ -169,14 +169,14 @@ class FunctionRun implements AsyncIterableIterator<WakeEvent, undefined>, Handle
     this.#hand();
   }
 
-  /** The slot stays taken, and the stop unconfirmed, for as long as the handler does not settle: nothing can end a function. */
+  /** The slot stays taken, and the stop unconfirmed, until the handler settles: nothing can end a function. */
   #onAbort({ graceMs }: TaskAborted): void {
     if (this.#phase === 'over') return;
     const { clock, onOverdue } = this.#options;
     this.#overdue = clock.after(graceMs, () => onOverdue(this.fence, graceMs));
   }
 
-  /** Gives what there is to whoever waits. */
+  /** Hands the next event, if there is one, to a waiting `next`. */
   #hand(): void {
     const take = this.#take;
     if (take === null) return;
@@ -194,7 +194,7 @@ class FunctionRun implements AsyncIterableIterator<WakeEvent, undefined>, Handle
   }
 }
 
-/** Why the value cannot be a result; null if it can. It completes a sentence. */
+/** Why the value cannot be a result; null if it can. The text completes a sentence. */
 function problemOf(value: unknown): string | null {
   if (value === null || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))) return null;
   try {
@@ -202,7 +202,7 @@ function problemOf(value: unknown): string | null {
     if (excess !== null) return excessText(excess, OUTPUT_DEPTH_MAX, OUTPUT_VALUES_MAX);
     const text = JSON.stringify(value) as string | undefined;
     if (text === undefined) return `cannot be written as JSON: found a ${typeof value}. Return a JSON value.`;
-    // No character takes more than three bytes.
+    // No UTF-16 code unit takes more than three bytes.
     if (text.length * 3 <= OUTPUT_BYTES_MAX) return null;
     const bytes = Buffer.byteLength(text);
     if (bytes <= OUTPUT_BYTES_MAX) return null;
@@ -229,7 +229,7 @@ function readProgress(given: unknown): Progress {
   };
 }
 
-/** Frozen with everything in it: the journal holds the same object. */
+/** Freezes the value and everything in it: the journal holds the same object. */
 function frozen<T>(value: T): T {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
   for (const name in value) frozen(value[name]);

@@ -22,13 +22,13 @@ export interface WorkerTask extends Readonly<AssignedParts> {
 }
 
 /**
- * Identifies this assignment outside AgentCom. A store that refuses a lower `generation` of the same `taskId` than it has seen is safe from
- * a handler that was given up on and writes late.
+ * Identifies this assignment outside AgentCom. A store that refuses a `generation` lower than the highest that it has seen for the same `taskId`
+ * is safe from late writes of a handler that was given up on.
  */
 export interface Fence {
   readonly taskId: TaskId;
   readonly generation: Generation;
-  /** Both in one text, such as an idempotency key: `task-….g3`. */
+  /** Both in one string, for example for an idempotency key: `task-….g3`. */
   readonly token: string;
 }
 
@@ -40,7 +40,7 @@ export interface Progress {
   readonly message?: string | undefined;
 }
 
-/** What a handler has beside its task. It may be used until the handler has settled. */
+/** What a handler has besides its task. It may be used until the handler has settled. */
 export interface HandlerContext {
   readonly agentId: AgentId;
   /**
@@ -62,10 +62,10 @@ export interface HandlerContext {
  */
 export type Handler = (task: WorkerTask, context: HandlerContext) => unknown;
 
-/** The reason of an aborted `signal`. Its name is `AbortError`, as that of the platform's own, so that libraries take it for one. */
+/** The reason of an aborted `signal`. Its name is `AbortError`, like that of the platform's own, so that libraries recognize it as one. */
 export class TaskAborted extends Error {
   override readonly name = 'AbortError';
-  /** How long the hub asks the handler to take at most, milliseconds. */
+  /** The longest that the handler should take to settle, milliseconds. */
   readonly graceMs: number;
 
   constructor(reason: string, graceMs: number) {

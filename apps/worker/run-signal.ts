@@ -3,16 +3,16 @@ import type { StopController } from '../../core/application/sidecar/state/ports.
 import type { StopSignal } from '../../core/ports/wake-runner.ts';
 import { TaskAborted } from './handler.ts';
 
-/** Grace period of a stop for which the hub asks none, milliseconds. */
+/** The grace period of a stop for which the hub names none, milliseconds. */
 const GRACE_MS = 5_000;
 
-/** An `AbortSignal` costs as much as the rest of a short run, and most handlers never look at theirs: it is made when it is first asked for. */
+/** Makes its `AbortSignal` on first use: one costs as much as the rest of a short run, and most handlers never look at theirs. */
 export class RunSignal {
   #reason: TaskAborted | null = null;
   #made: AbortController | null = null;
   #onAbort: ((reason: TaskAborted) => void) | null = null;
 
-  /** Why the run has to stop; null while it may go on. */
+  /** Why the run has to stop; null while it may continue. */
   get reason(): TaskAborted | null {
     return this.#reason;
   }

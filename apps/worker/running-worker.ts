@@ -26,11 +26,11 @@ export interface RunningWorker {
    * cannot start, for example with `AC_JOURNAL_LOCKED`.
    */
   readonly ready: Promise<void>;
-  /** Resolves after `stop`; rejects if the worker cannot start or cannot go on. */
+  /** Resolves after `stop`; rejects if the worker cannot start or cannot continue. */
   readonly finished: Promise<void>;
   /**
-   * Accepts no more tasks, waits up to `drainMs` for the handlers and the hub's answers to their reports, aborts the handlers that still
-   * run, hands their tasks back, and disconnects. Resolves within `drainMs` and 10 s, whatever handlers and hub do. May be called more than once.
+   * Accepts no more tasks, waits up to `drainMs` for the handlers and the hub's answers to their reports, aborts the handlers that still run,
+   * hands their tasks back, and disconnects. Resolves within `drainMs` plus 10 s, whatever handlers and hub do. May be called more than once.
    */
   stop(): Promise<void>;
 }
@@ -38,7 +38,7 @@ export interface RunningWorker {
 /**
  * Starts to work on tasks. A worker keeps its process alive until `stop` is called. Throws `AC_CONFIG_INVALID` for options that are wrong.
  *
- * `task` calls `handle` once per assignment, at most `slots` at the same time. The rules are those of a sidecar: see docs/worker.md.
+ * It calls `handle` once per assignment, with at most `slots` calls at the same time. The rules are those of a sidecar: see docs/worker.md.
  */
 export function worker(options: WorkerOptions): RunningWorker {
   const { config, handle, journalDir, drainMs } = checkedOptions(options);
@@ -84,7 +84,7 @@ export function worker(options: WorkerOptions): RunningWorker {
       digest: systemDigest(),
       log,
       stopController: runStopController,
-      // Handlers begin in the first turn, so that those which end at once have.
+      // Handlers begin in the first turn, so that those that end immediately have ended by then.
       afterTurn: (work) => void setImmediate(() => setImmediate(work)),
       onLink,
     });
@@ -112,7 +112,7 @@ export function worker(options: WorkerOptions): RunningWorker {
   };
 }
 
-/** The body of a report is removed once the hub has acknowledged it. */
+/** Calls `onAnswered` when the body of a report is removed, which happens once the hub has acknowledged it. */
 const tellingOfAnswers = (journal: SidecarJournal, onAnswered: (fence: Fence) => void): SidecarJournal => ({
   ...journal,
   removeReport(assignment) {
@@ -145,7 +145,7 @@ async function within(clock: Clock, ms: number, work: Promise<void>): Promise<vo
   timer.cancel();
 }
 
-/** A rejection is in the log; whoever awaits the promise sees it too. */
+/** Marks a rejection as handled: it is in the log, and whoever awaits the promise sees it too. */
 function handled(work: Promise<void>): Promise<void> {
   void Promise.allSettled([work]);
   return work;

@@ -1,4 +1,4 @@
-/** Failures of a handler: how it says more than an error does, and what is reported of whatever it throws. */
+/** Failures of a handler: how it can say more than an error does, and what is reported for whatever it throws. */
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { FailureCause, WakeEvent } from '../../core/ports/wake-runner.ts';
 
@@ -9,7 +9,7 @@ const STACK_CHARACTERS_MAX = 4_096;
 /** Maximum length of the name of an error's class, in characters. */
 const CLASS_CHARACTERS_MAX = 128;
 
-/** More about a failure than its message. */
+/** What a failure says besides its message. */
 export interface TaskFailureOptions {
   /** False: a retry cannot help, so the task goes to the dead-letter queue. Default true. */
   readonly retryable?: boolean | undefined;
@@ -54,7 +54,7 @@ export function failureOf(thrown: unknown): Failed {
   };
 }
 
-/** None if one of them throws as it is read. */
+/** Empty if reading one of them throws. */
 function ownDetails(details: TaskFailureOptions['details']): TaskFailureOptions['details'] {
   try {
     return { ...details };
@@ -63,12 +63,12 @@ function ownDetails(details: TaskFailureOptions['details']): TaskFailureOptions[
   }
 }
 
-/** Marked, not by class: the handler may use another copy of the package. */
+/** Recognized by its mark, not by its class: the handler may use another copy of the package. */
 function optionsOf(thrown: unknown): TaskFailureOptions {
   try {
     return thrown instanceof Error && MARK in thrown ? (thrown as TaskFailure).options : {};
   } catch {
-    return {}; // A proxy that throws is reported as any other error.
+    return {}; // A proxy that throws is reported like any other error.
   }
 }
 

@@ -16,12 +16,12 @@ const ROOM = Promise.resolve({ refusedBytes: 0, hasReserve: true });
  * Only the bodies of unanswered reports are kept: the sidecar's own state is in its memory anyway. A refused report is dropped: it is in the
  * log.
  *
- * Every process of this agent is the same instance, wherever it runs, so that the next one is admitted at once; it holds nothing, so the hub
- * then reclaims what the last one held. Another instance would have to wait for the reconnect grace.
+ * Every process of this agent has the same instance ID, wherever it runs, so that the hub admits the next one at once. That one holds nothing,
+ * so the hub reclaims what the last one held. Another instance ID would have to wait for the reconnect grace.
  */
 export function volatileJournal(agentId: string): SidecarJournal {
   const instanceId = `worker-${agentId}`;
-  /** By task, which has one report but for moments. */
+  /** By task. A task has more than one report only for moments. */
   const reports = new RenewedMap<string, readonly Report[]>();
   const othersOf = ({ taskId, generation }: AssignmentId): readonly Report[] =>
     (reports.get(taskId) ?? NONE).filter((each) => each.generation !== generation);

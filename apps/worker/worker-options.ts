@@ -1,4 +1,4 @@
-/** The options of a worker, and their checks: the same as those of a sidecar, in the words of these options. */
+/** The options of a worker, and their checks: the same as those of a sidecar, in terms of these options. */
 import type { AcceptConfig } from '../../core/config/accept.ts';
 import type { ConfigProblem, HubTls, ResolvedSidecarConfig } from '../../core/config/config.ts';
 import { resolveConfig } from '../../core/config/resolve.ts';
@@ -7,11 +7,11 @@ import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Log, LogFields } from '../../core/ports/log.ts';
 import type { Fence, Handler } from './handler.ts';
 
-/** What happens to a worker beside its tasks. */
+/** What happens to a worker besides its tasks. */
 export type WorkerEvent =
   /** A hub has identified it and may assign tasks. */
   | { readonly type: 'connected' }
-  /** The connection is gone. Handlers go on; the worker reconnects by itself. */
+  /** The connection is gone. Handlers continue; the worker reconnects by itself. */
   | { readonly type: 'disconnected' }
   /** The hub has answered the report of a handler's result or failure and stored it; it will not be sent again. */
   | { readonly type: 'acknowledged'; readonly fence: Fence }
@@ -39,12 +39,15 @@ export interface WorkerOptions {
   readonly capabilities?: readonly string[] | undefined;
   /** How many handlers run at the same time. Default 1. */
   readonly slots?: number | undefined;
-  /** Shown beside the ID. Default: the ID. */
+  /** Shown next to the ID. Default: the ID. */
   readonly name?: string | undefined;
-  /** A directory for the journal, for this worker alone. Without it, what it holds is lost when its process dies, and the hub requeues it. */
+  /**
+   * A directory for the journal, for this worker alone. Without it, the tasks that the worker holds are lost when its process dies, and the hub
+   * requeues them.
+   */
   readonly journalDir?: string | undefined;
   /**
-   * Makes a key of this machine at the first start, in `journalDir`, which it needs, and binds the agent to it: whoever steals only the
+   * Makes a key for this machine at the first start, in `journalDir`, which is then required, and binds the agent to it: whoever steals only the
    * token cannot connect as this agent. Default false.
    */
   readonly deviceKey?: boolean | undefined;
@@ -139,7 +142,7 @@ function socketAddress(address: unknown): unknown {
   return rest === undefined ? address : `ws${secure}://${rest}/ws`;
 }
 
-/** A problem of the sidecar's config, by the names of these options. */
+/** A problem of the sidecar's config, with the names of these options. */
 const inOwnWords = ({ path, message, ...rest }: ConfigProblem): ConfigProblem => ({
   ...rest,
   path: path.replace(/^sidecar\.(timing\.)?/, '').replace(/^hubs/, 'hub'),
@@ -152,7 +155,7 @@ function invalid(problems: readonly ConfigProblem[]): AgentcomError {
   return new AgentcomError('AC_CONFIG_INVALID', [`The options of worker() have ${count}:`, ...lines].join('\n'), { details: { problems } });
 }
 
-/** The log that core writes to. A logger that throws is none of its business. */
+/** The log that core writes to. It never throws: if a method of `log` throws, that goes to standard error. */
 export function logOf(log: WorkerLog = STANDARD_ERROR, outer: LogFields = {}): Log {
   const say =
     (level: 'debug' | 'info' | 'warn' | 'error') =>

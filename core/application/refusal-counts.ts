@@ -1,6 +1,6 @@
-/** Refusals by reason since the hub started: the log names each kind now and then, the counts are complete. */
+/** Refusals by reason since the hub started: the log names each kind only now and then, but the counts are complete. */
 export interface RefusalCounts {
-  /** Counts one refusal. `reason` is one of a few fixed texts, never text of a peer. */
+  /** Counts one refusal. `reason` is one of a few fixed texts, never text from a peer. */
   add(reason: string): void;
   /** The count of each reason. */
   all(): Readonly<Record<string, number>>;

@@ -5,18 +5,18 @@ import type { Log, LogFields } from '../ports/log.ts';
 
 /** At most one line of each kind and address in this time, milliseconds. */
 const QUIET_MS = 10_000;
-/** Lines of one address, of whatever kinds. */
+/** Lines of one address, of all kinds together. */
 const LINES_OF_ADDRESS: BucketRule = { burst: 50, perSecond: 1 };
 /** Lines of all addresses: an attacker may have many. */
 const LINES: BucketRule = { burst: 200, perSecond: 10 };
-/** Kinds of an address, and addresses, that are remembered. */
+/** How many pairs of kind and address, and how many addresses, are remembered. */
 const REMEMBERED_MAX = 1_000;
 
 /**
- * Logs one refusal. `kind` is one of a few fixed texts, never text of a peer; `fields.address`, if there is one, is the peer. The first of
- * a kind and address is logged at once, later ones at most once in 10 s, with how many there were since the previous line
- * (`also_since_last_line`). Beyond 50 lines of an address and one a second, or 200 lines in all and ten a second, they are only counted, and
- * the next line says how many (`not_logged`).
+ * Logs one refusal. `kind` is one of a few fixed texts, never text from a peer; `fields.address`, if there is one, is the peer. The first
+ * of a kind and address is logged at once, later ones at most once in 10 s, with how many there were since the previous line
+ * (`also_since_last_line`). Beyond a burst of 50 lines and then one a second for each address, or of 200 lines and then ten a second in
+ * total, refusals are only counted, and the next line says how many (`not_logged`).
  */
 export type NoteRefusal = (kind: string, message: string, fields: LogFields) => void;
 
@@ -27,7 +27,7 @@ export function refusalLog({ log, clock }: { readonly log: Log; readonly clock: 
   let all = fullBucket(LINES, clock.monotonicMs());
   let notLogged = 0;
 
-  /** Whether the address, and all together, may have one more line. */
+  /** Whether one more line is allowed, for the address and in total. */
   const takeLine = (address: unknown, nowMs: number): boolean => {
     if (typeof address === 'string') {
       const own = takeOne(addresses.get(address) ?? fullBucket(LINES_OF_ADDRESS, nowMs), LINES_OF_ADDRESS, nowMs);
@@ -63,7 +63,7 @@ export function refusalLog({ log, clock }: { readonly log: Log; readonly clock: 
   };
 }
 
-/** Puts it last, and returns what had to go for it: the first, if there are too many. */
+/** Puts the value last, and returns the value evicted for it: the first one, if there are too many. */
 function putLast<T>(map: Map<string, T>, key: string, value: T): T | undefined {
   map.delete(key);
   map.set(key, value);

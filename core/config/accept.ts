@@ -3,15 +3,15 @@ import type { AcceptPolicy } from '../domain/assignment/accept-policy.ts';
 
 /** All conditions that are given must hold. A task that does not meet them goes to another agent. */
 export interface AcceptConfig {
-  /** IDs of the tokens that may submit, or `admin`, as the hub says it. */
+  /** IDs of the tokens that may submit, or `admin`, as reported by the hub. */
   readonly submitters?: readonly string[] | undefined;
-  /** Repositories; `https://github.com/acme/*` stands for all below it. */
+  /** Repositories; `https://github.com/acme/*` matches all below it. */
   readonly repos?: readonly string[] | undefined;
   /** The longest run limit that a task may have, milliseconds. */
   readonly maxRuntimeMs?: number | undefined;
   /** Only tasks that one of these submitters has signed. */
   readonly signedBy?: readonly TrustedKeyConfig[] | undefined;
-  /** Names of the audiences that this sidecar belongs to, beside its agent ID. */
+  /** Names of the audiences that this sidecar belongs to, in addition to its agent ID. */
   readonly audiences?: readonly string[] | undefined;
 }
 
@@ -21,7 +21,7 @@ export interface TrustedKeyConfig {
   readonly name?: string | undefined;
   /** An Ed25519 public key: a JWK, or a file with one or with PEM, relative to the config file. */
   readonly publicKey: string | Ed25519PublicJwk;
-  /** The last day (UTC) on which its signatures count, `2027-12-31`. Default: forever. */
+  /** The last day (UTC) on which its signatures are accepted, such as `2027-12-31`. Default: forever. */
   readonly notAfter?: string | undefined;
 }
 
@@ -37,14 +37,14 @@ export interface Ed25519PublicJwk {
 }
 
 export interface ResolvedAccept {
-  /** Null: no condition but the signature. */
+  /** Null: no conditions other than the signature. */
   readonly policy: AcceptPolicy | null;
-  /** Files absolute; empty: a signature is not required. */
+  /** With absolute file paths. Empty: no signature is required. */
   readonly signedBy: readonly TrustedKeyConfig[];
   readonly audiences: readonly string[];
 }
 
-/** `absolute`: a path of the config made absolute. */
+/** `absolute`: makes a path from the config absolute. */
 export function resolveAccept(accept: AcceptConfig | undefined, absolute: (path: string) => string): ResolvedAccept {
   const { submitters, repos, maxRuntimeMs, signedBy = [], audiences = [] } = accept ?? {};
   const hasPolicy = submitters !== undefined || repos !== undefined || maxRuntimeMs !== undefined;

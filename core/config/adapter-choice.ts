@@ -1,4 +1,4 @@
-/** Validates an adapter in the config: that it is one, of the right port, with valid options. */
+/** Validates an adapter in the config: it must be an adapter, for the right port, with valid options. */
 import { WAKE_RUNNER_CONTRACT } from '../ports/wake-runner.ts';
 import { messageOf } from '../errors/agentcom-error.ts';
 import type { AdapterChoice, ConfigProblem } from './config.ts';
@@ -6,7 +6,7 @@ import { describe, isRecord } from '../domain/describe-value.ts';
 
 type AnyChoice = AdapterChoice<string, unknown, never>;
 
-/** Every problem with the adapter `value`, which should be one of `port`; `wanted` is an example. */
+/** Every problem with `value`, which should be an adapter for `port`; `wanted` describes an example. */
 export function adapterProblems(port: string, wanted: string, value: unknown, path: string): ConfigProblem[] {
   if (!isChoice(value)) return [{ path, message: `wanted ${wanted}, found ${describe(value)}` }];
   if (value.port !== port) {
@@ -30,7 +30,7 @@ function isChoice(value: unknown): value is AnyChoice {
   return typeof port === 'string' && typeof name === 'string' && typeof problems === 'function' && typeof create === 'function';
 }
 
-/** `problems` returns paths below the adapter: `file`, `argv[0]`, or nothing. */
+/** `problems` returns paths below the adapter: `file`, `argv[0]`, or an empty string. */
 function joined(path: string, below: string): string {
   if (below === '') return path;
   return below.startsWith('[') ? `${path}${below}` : `${path}.${below}`;

@@ -25,10 +25,10 @@ const HOST_PATTERN = '^([A-Za-z0-9._-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Za-z:.
 const WAKE_RETRIES_MAX = 20;
 const HUBS_MAX = 32;
 const NAMES_MAX = 256;
-/** Of a web page: scheme, host and perhaps port, without a path. */
+/** Of a web page: scheme, host and an optional port, without a path. */
 const ORIGIN_PATTERN = '^https?://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?$';
 
-/** Keys of `T`, each with a schema: a key added to `T` and forgotten here does not compile. */
+/** A schema for each key of `T`: a key that is added to `T` but not here is a compile error. */
 type FieldsOf<T> = { readonly [Key in keyof T]-?: TSchema };
 type Fields = Readonly<Record<string, TSchema>>;
 
@@ -87,7 +87,7 @@ const sidecarTiming: FieldsOf<SidecarTiming> = {
   clockOffMaxMs: timeMs(1_000),
 };
 
-/** The bounds of limits whose bounds are not the usual ones. */
+/** The bounds of the limits that do not have the default bounds. */
 const LIMIT_BOUNDS: Partial<Record<keyof HubLimits, readonly [number, number]>> = {
   requestsPerSecond: [0, COUNT_MAX],
   readMsPerSecond: [0, COUNT_MAX],
@@ -106,7 +106,7 @@ const limits = Object.fromEntries(
   }),
 );
 
-/** The unit that the name of a limit ends in. */
+/** The unit of a limit, from the end of its name. */
 function unitOf(key: string): string {
   if (key.endsWith('Ms')) return ' of milliseconds';
   return /Bytes(PerToken)?$/.test(key) ? ' of bytes' : '';
@@ -141,12 +141,12 @@ const listen = options(
 
 const ACCEPT_MAX = 1_000;
 const KEYS_MAX = 64;
-/** A `*` stands for a path, so it follows a slash or a colon: `https://example.org*` would match other hosts. */
+/** A `*` matches a path, so it must follow a slash or a colon: `https://example.org*` would match other hosts. */
 const REPO_PATTERN = '^[^*\\s]+$|^[^*\\s]*[/:]\\*$';
 /** 32 bytes, base64url. */
 const ED25519_X_PATTERN = '^[A-Za-z0-9_-]{43}$';
 const word = (what: string): TSchema => text(what, '^[^\\u0000-\\u001f\\u007f]+$', 128);
-/** Whether it names nothing is checked, too: an empty list would accept nothing. */
+/** Must not be empty: an empty list would accept nothing. */
 const listOf = (item: TSchema, what: string, maxItems = ACCEPT_MAX): TSchema =>
   Type.Array(item, { minItems: 1, maxItems, description: `a list of 1 to ${maxItems} ${what}` });
 

@@ -11,8 +11,8 @@ import type { HubLimits } from './limits.ts';
 import type { HubTiming, SidecarTiming } from './times.ts';
 
 /**
- * A chosen adapter: what a factory such as `sqlite({ file })` returns. Opens nothing; `create` does, later, and imports
- * native packages only then.
+ * A chosen adapter: what a factory such as `sqlite({ file })` returns. Opens nothing; `create` does so later, and only then
+ * imports native packages.
  */
 export interface AdapterChoice<Port extends string, Made, Deps> {
   readonly port: Port;
@@ -20,7 +20,7 @@ export interface AdapterChoice<Port extends string, Made, Deps> {
   /** As passed, validated by the adapter's factory or by `problems`. */
   readonly options: Readonly<Record<string, unknown>>;
   readonly capabilities: Readonly<Record<string, boolean | number>>;
-  /** Mistakes in the options, each with its path below the adapter; none if it is fine. */
+  /** Mistakes in the options, each with its path below the adapter; empty if there are none. */
   problems(): readonly ConfigProblem[];
   create(deps: Deps): Promise<Made>;
 }
@@ -31,13 +31,13 @@ export interface ConfigProblem {
   readonly path: string;
   /** What was expected and what was found. */
   readonly message: string;
-  /** The error that ends a program when all problems carry this one code; `AC_CONFIG_INVALID` otherwise. */
+  /** The code of the error that is thrown if all problems have this same code; `AC_CONFIG_INVALID` otherwise. */
   readonly code?: ErrorCode | undefined;
 }
 
 /** What a storage adapter is created with. */
 export interface StorageDeps {
-  /** Absolute; relative files are in it. */
+  /** Absolute; relative files are resolved against it. */
   readonly dataDir: string;
   readonly clock: Clock;
   readonly log: Log;
@@ -51,7 +51,7 @@ export interface TransportDeps {
 /** What a runner is created with. */
 export interface WakeRunnerDeps {
   readonly agentId: string;
-  /** Absolute; the folder of the config file, which relative programs and folders are in. */
+  /** Absolute; the folder of the config file, against which relative programs and folders are resolved. */
   readonly baseDir: string;
   /** The sidecar's data directory, absolute. */
   readonly dataDir: string;
@@ -59,7 +59,7 @@ export interface WakeRunnerDeps {
   readonly log: Log;
 }
 
-/** `of`: an estimate, because rows that are deleted are not copied. */
+/** `of` is an estimate, because deleted rows are not copied. */
 export interface BackupProgress {
   readonly doing: 'copying' | 'checking';
   readonly bytes: number;
@@ -68,8 +68,8 @@ export interface BackupProgress {
 
 /**
  * `inspect` opens the store read-only for `agentcom doctor`; `backUp` copies it into a new file while the hub runs; `restore`
- * replaces the store with such a file and gives it a new `storeId`, so that sidecars notice that it went back in time. All are omitted
- * by storages that keep nothing. `check` checks the database server, if there is one.
+ * replaces the store with such a file and gives it a new `storeId`, so that sidecars notice that it was rolled back. Storages that
+ * persist nothing omit all of these. `check` checks the database server, if there is one.
  */
 export type StorageChoice = AdapterChoice<'storage', Storage, StorageDeps> & {
   inspect?(deps: Pick<StorageDeps, 'dataDir' | 'clock'>): Promise<StoreInspection>;
@@ -90,10 +90,10 @@ export type StorageChoice = AdapterChoice<'storage', Storage, StorageDeps> & {
   check?(deps: Pick<StorageDeps, 'clock'>): Promise<readonly ServerFinding[]>;
 };
 
-/** A problem of the server: `not_durable` can lose acknowledged tasks, `no_notifications` slows down clusters of hubs. */
+/** A problem with the server: `not_durable` can lose acknowledged tasks, `no_notifications` slows down clusters of hubs. */
 export interface ServerFinding {
   readonly check: 'not_durable' | 'no_notifications';
-  /** One sentence, without a full stop. */
+  /** One sentence, without a final period. */
   readonly what: string;
 }
 
@@ -101,7 +101,7 @@ export interface ServerFinding {
 export interface StoreContents {
   readonly storeId: string;
   readonly tasks: number;
-  /** The number of its newest event; 0 without one. */
+  /** The number of its newest event; 0 if there is none. */
   readonly lastEventId: number;
 }
 /** What a backup has written. */
@@ -164,7 +164,7 @@ export interface HubConfig {
 
 /** PEM files; relative to the config file. */
 export interface ListenTls {
-  /** The certificate, followed by the intermediate ones. Read again when it changes. */
+  /** The certificate, followed by the intermediate ones. Reloaded when it changes. */
   readonly certFile: string;
   /** Its private key, without a passphrase. */
   readonly keyFile: string;
@@ -172,11 +172,14 @@ export interface ListenTls {
   readonly minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined;
 }
 
-/** How a hub is recognized over TLS. Without these: by a certificate of a public authority for its name. */
+/**
+ * How a hub is authenticated over TLS. Without these: by fingerprints from the environment or from its enrolment; a hub on loopback by the
+ * certificate of the same config; any other by a certificate for its name from a public certificate authority.
+ */
 export interface HubTls {
-  /** Of the public keys that it may have, `sha256/…`. If given, they decide alone. */
+  /** Fingerprints (`sha256/…`) of the public keys that it may have. If given, only they are checked. */
   readonly fingerprints?: readonly string[] | undefined;
-  /** Certificates of further authorities, PEM; relative to the config file. */
+  /** Certificates of additional certificate authorities, in PEM; relative to the config file. */
   readonly caFile?: string | undefined;
 }
 
@@ -196,18 +199,18 @@ export interface SidecarConfig {
   readonly wake?: WakeRunnerChoice | undefined;
   /** Allows plain `ws://` beyond loopback. */
   readonly insecure?: boolean | undefined;
-  /** Sends the token to a hub that cannot prove that it knows it. Default false. */
+  /** Sends the token even to a hub that cannot prove that it knows the token. Default false. */
   readonly plainToken?: boolean | undefined;
-  /** Makes a key of this machine, and binds the agent to it: a stolen token alone is not enough then. Default false. */
+  /** Creates a key for this machine and binds the agent to it, so that a stolen token alone is not enough. Default false. */
   readonly deviceKey?: boolean | undefined;
-  /** How the hubs are recognized over `wss://`. */
+  /** How the hubs are authenticated over `wss://`. */
   readonly tls?: HubTls | undefined;
   /** Which tasks it accepts. Default: all. */
   readonly accept?: AcceptConfig | undefined;
   readonly timing?: Partial<SidecarTiming> | undefined;
 }
 
-/** The config with all defaults filled in, frozen; folders absolute. */
+/** The config with all defaults filled in and absolute folders; frozen. */
 export interface ResolvedConfig {
   /** The folder of the config file. */
   readonly baseDir: string;
@@ -227,7 +230,7 @@ export interface ResolvedHubConfig {
   readonly port: number;
   readonly names: readonly string[];
   readonly origins: readonly string[];
-  /** Files absolute; null: plain HTTP. */
+  /** With absolute file paths; null: plain HTTP. */
   readonly tls: ResolvedListenTls | null;
   readonly insecure: boolean;
   readonly trustedProxies: readonly string[];
@@ -260,5 +263,5 @@ export interface ResolvedSidecarConfig {
   readonly timing: SidecarTiming;
 }
 
-/** Gives the config its type, so that a misspelt key does not compile. */
+/** Gives the config its type, so that a misspelled key does not compile. */
 export const defineConfig = (config: AgentcomConfig): AgentcomConfig => config;

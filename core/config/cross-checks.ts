@@ -1,4 +1,4 @@
-/** Rules between options. */
+/** Rules that involve several options. */
 import type { AgentcomConfig, ConfigProblem, HubConfig, SidecarConfig } from './config.ts';
 import { describe, isRecord } from '../domain/describe-value.ts';
 import { DEFAULT_HOST, withoutUndefined } from './defaults.ts';
@@ -7,7 +7,7 @@ import { isLoopback, readSocketAddress } from './loopback.ts';
 import { HUB_ADDRESS_WANTED } from './config-schema.ts';
 import { HUB_TIMING, SIDECAR_TIMING, type BackoffTimes } from './times.ts';
 
-/** How much larger a `task_assign` is than its submit. */
+/** How much larger a `task_assign` may be than its submit. */
 const ASSIGN_OVERHEAD_BYTES = 65_536;
 
 const LISTEN_HINT =
@@ -17,7 +17,7 @@ const WSS_HINT = 'Give the hub a certificate (hub.listen.tls) or a TLS proxy, or
 /** Whether all of these options are valid by themselves; otherwise a rule that reads them is skipped. */
 type Sound = (...paths: readonly string[]) => boolean;
 
-/** Problems between options; `known` are those already found. */
+/** Problems that involve several options. `known`: the problems found so far. */
 export function crossProblems({ hub, sidecar }: AgentcomConfig, known: readonly ConfigProblem[]): ConfigProblem[] {
   const sound: Sound = (...paths) =>
     !known.some((problem) => paths.some((path) => problem.path === path || isBelow(problem.path, path) || isBelow(path, problem.path)));
@@ -31,7 +31,7 @@ export function crossProblems({ hub, sidecar }: AgentcomConfig, known: readonly 
 
 const isBelow = (path: string, above: string): boolean => path.startsWith(`${above}.`) || path.startsWith(`${above}[`);
 
-/** Polls, and so renewals, per hub lease. */
+/** The minimum number of polls, and so of renewals, per hub lease. */
 const LEASE_POLLS = 3;
 
 const GRACE_PARTS = ['heartbeatMs', 'pongWaitMs', 'reconnectMaxMs', 'graceMarginMs'] as const;
@@ -63,7 +63,7 @@ function hubTimingProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
   return problems;
 }
 
-/** The proof covers what hub and sidecar have said before, which is nothing where the token is sent at once. */
+/** The proof covers the handshake of hub and sidecar, which does not take place if the token is sent at once. */
 const deviceKeyProblems = ({ deviceKey, plainToken }: SidecarConfig): ConfigProblem[] =>
   deviceKey === true && plainToken === true
     ? [

@@ -1,16 +1,16 @@
-/** The fingerprint of a hub's public key, by which it is recognized without a certificate authority, and codes that carry it. */
+/** The fingerprint of a hub's public key, which authenticates the hub without a certificate authority, and codes that contain it. */
 
 /** SHA-256 of the key (SubjectPublicKeyInfo in DER), in base64. */
 export const FINGERPRINT_PATTERN = '^sha256/[A-Za-z0-9+/]{43}=$';
 export const FINGERPRINT_WANTED = 'a fingerprint such as sha256/ and 44 characters of base64, as `agentcom tls fingerprint` prints it';
-/** Keys that a fleet's hubs may have at one time: one each, and one more while it is replaced. */
+/** How many keys the hubs of a fleet may have at a time: one each, and one more while it is being replaced. */
 export const FINGERPRINTS_MAX = 64;
 
 const FINGERPRINT = new RegExp(FINGERPRINT_PATTERN);
 
 export const isFingerprint = (text: string): boolean => FINGERPRINT.test(text);
 
-/** Fingerprints with commas or blanks between them; null if one of them is none. */
+/** Fingerprints separated by commas or whitespace; null if one is invalid, or if there are none or too many. */
 export function readFingerprints(text: string): readonly string[] | null {
   const found = text.split(/[\s,]+/).filter((part) => part !== '');
   return found.length > 0 && found.length <= FINGERPRINTS_MAX && found.every(isFingerprint) ? found : null;
@@ -22,10 +22,10 @@ export interface JoinCode {
   readonly fingerprint: string | null;
 }
 
-/** What a new machine is given to join with: an enrolment secret, and the fingerprint of the hub if it has one. */
+/** The code with which a new machine joins: an enrolment secret, and the fingerprint of the hub if it has one. */
 export const joinCode = ({ secret, fingerprint }: JoinCode): string => (fingerprint === null ? secret : `${secret}.${fingerprint}`);
 
-/** The parts of a code; null if what follows the secret is no fingerprint. */
+/** The parts of a code; null if what follows the secret is not a fingerprint. */
 export function readJoinCode(code: string): JoinCode | null {
   const dot = code.indexOf('.');
   if (dot === -1) return { secret: code, fingerprint: null };

@@ -1,62 +1,62 @@
-/** Every bound of the hub, with its unit and default. Beyond a bound the answer is 429, 503 or a closed socket. */
+/** Every limit of the hub, with its unit and default. Exceeding a limit results in 413, 429, 503, a closed socket, or a shortened text. */
 export interface HubLimits {
   /** A frame from an identified sidecar, bytes. */
   readonly frameBytes: number;
   /** A frame before identify, bytes. */
   readonly unidentifiedFrameBytes: number;
-  /** How long a socket may stay without identify, milliseconds. */
+  /** How long a socket may stay open without identifying, milliseconds. */
   readonly identifyMs: number;
   /** The body of a submit, bytes. */
   readonly submitBytes: number;
   readonly bulkLines: number;
   readonly bulkBytes: number;
-  /** Bytes of request bodies of one token in hand at once, from their arrival to the answer; of one address without a token. */
+  /** Bytes of request bodies that one token, or one address without a token, may have in flight, from arrival to response. */
   readonly bodyBytesPerToken: number;
   /** Commands waiting for a commit. */
   readonly inboxCommands: number;
-  /** Their size, bytes. */
+  /** The total size of these commands, bytes. */
   readonly inboxBytes: number;
   /** Commands in one commit. */
   readonly batchCommands: number;
-  /** Work in one commit: tasks read or written. A command that is more than that has a commit of its own. */
+  /** Work in one commit: tasks read or written. A command that exceeds this gets a commit of its own. */
   readonly batchWork: number;
-  /** Bytes waiting in one socket. */
+  /** Unsent bytes of one socket. */
   readonly socketQueueBytes: number;
   /** Progress events stored for one attempt. */
   readonly progressPerAttempt: number;
-  /** Live output stored for one assignment, bytes: the newest; 0: none is stored. */
+  /** Live output stored for one assignment, bytes; the newest is kept. 0: none is stored. */
   readonly outputBytes: number;
   /** Completed and cancelled tasks stored; 0: any number, until they are past `endedKeptMs`. */
   readonly endedTasks: number;
-  /** Entries of the audit log that are kept: the newest. */
+  /** How many of the newest entries of the audit log are kept. */
   readonly auditEntries: number;
   readonly slotsPerAgent: number;
   readonly sockets: number;
-  /** Sockets without identify; when all are taken, an address that has fewer displaces one of the address that has the most. */
+  /** Sockets that have not identified. When all are taken, a new one displaces one of the address with the most, if its own address has fewer. */
   readonly unidentifiedSockets: number;
   /** Rows on a page. */
   readonly page: number;
-  /** Reads of one token that run or wait their turn. */
+  /** Reads of one token that are running or queued. */
   readonly readsPerToken: number;
-  /** Time that reads of one token may take in a second, milliseconds; 0 is off. */
+  /** Time that reads of one token may take per second, milliseconds; 0 disables the limit. */
   readonly readMsPerSecond: number;
-  /** Time that reads of one token may take at once, over `readMsPerSecond`, milliseconds. */
+  /** Time that reads of one token may take in a burst above `readMsPerSecond`, milliseconds. */
   readonly readBurstMs: number;
   /** Event streams open at once. */
   readonly streams: number;
-  /** Requests of one token in a second; 0 is off. */
+  /** Requests of one token per second; 0 disables the limit. */
   readonly requestsPerSecond: number;
-  /** Requests of one token at once, over `requestsPerSecond`. */
+  /** Requests of one token in a burst above `requestsPerSecond`. */
   readonly requestBurst: number;
-  /** Different lists of needed capabilities that one token may ask for within an hour. */
+  /** Different lists of needed capabilities that one token may use within an hour. */
   readonly capabilityListsPerToken: number;
-  /** Frames of one agent in a second, over all its connections, whatever they are; 0 is off. */
+  /** Frames of any type from one agent per second, over all its connections; 0 disables the limit. */
   readonly agentFramesPerSecond: number;
-  /** Frames of one agent at once, over `agentFramesPerSecond`. */
+  /** Frames of one agent in a burst above `agentFramesPerSecond`. */
   readonly agentFrameBurst: number;
-  /** Their length in a second, characters; 0 is off. */
+  /** The total length of these frames per second, characters; 0 disables the limit. */
   readonly agentBytesPerSecond: number;
-  /** Their length at once, over `agentBytesPerSecond`. */
+  /** The total length of these frames in a burst above `agentBytesPerSecond`, characters. */
   readonly agentByteBurst: number;
   /** How late the event loop may be before bulk submits and reads are refused, milliseconds. */
   readonly loopDelayMs: number;
@@ -64,10 +64,10 @@ export interface HubLimits {
   readonly invalidFrames: number;
 }
 
-/** Of the heads of frames, and of pings, before identify. Bytes. */
+/** Allowance for the headers of frames, and for pings, before identify. Bytes. */
 const UNIDENTIFIED_BESIDE = 4_096;
 
-/** What a connection may send before it has identified, bytes: that frame, and as much of others that wait for its answer. */
+/** What a connection may send before it has identified, bytes: one frame of the maximum size, and as much again until that is answered. */
 export const unidentifiedBytesMax = ({ unidentifiedFrameBytes }: Pick<HubLimits, 'unidentifiedFrameBytes'>): number =>
   2 * unidentifiedFrameBytes + UNIDENTIFIED_BESIDE;
 

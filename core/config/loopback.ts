@@ -2,7 +2,7 @@
 
 const LOOPBACK_V4 = /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/;
 
-/** Whether `host` (a name or an address, IPv6 with or without brackets) is loopback: nothing beyond this machine reaches it. */
+/** Whether `host` (a name or an address, IPv6 with or without brackets) is loopback: it cannot be reached from other machines. */
 export function isLoopback(host: string): boolean {
   const bare = host.toLowerCase().replace(/^\[|\]$/g, '');
   return bare === 'localhost' || bare === '::1' || LOOPBACK_V4.test(bare);
@@ -17,7 +17,7 @@ export interface SocketAddress {
 const SOCKET_ADDRESS = /^(wss?):\/\/(?:[^\s/?#@\\]*@)?(\[[0-9a-f:.]+\]|[^\s/?#@:[\]\\]+)(?::(\d{1,5}))?(?:[/?][^\s#\\]*)?$/i;
 const PORT_MAX = 65_535;
 
-/** Reads `ws://host:port/path`; null when it is not the address of a WebSocket. */
+/** Reads `ws://host:port/path`; null if it is not the address of a WebSocket. */
 export function readSocketAddress(text: string): SocketAddress | null {
   const match = SOCKET_ADDRESS.exec(text);
   const [, scheme, host, port] = match ?? [];

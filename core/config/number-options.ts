@@ -1,7 +1,7 @@
-/** Options of an adapter that are all whole numbers with a default each. */
+/** Options of an adapter that are all whole numbers, each with a default. */
 import type { ConfigProblem } from './config.ts';
 
-/** The limit of timers. */
+/** The longest delay that timers support. */
 const NUMBER_MAX = 2_147_483_647;
 
 /** The options with defaults filled in; unknown and undefined ones are dropped. */

@@ -17,11 +17,11 @@ import { schemaProblems, WHOLE_CONFIG } from './schema-problems.ts';
 import { configSchema } from './config-schema.ts';
 import { HUB_TIMING, SIDECAR_TIMING } from './times.ts';
 
-/** The environment of the config file; core has no file system. */
+/** The environment of the config file; core has no access to the file system. */
 export interface ConfigPlace {
   /** The folder of the config file, absolute. */
   readonly baseDir: string;
-  /** A path of the config made absolute, relative ones below `baseDir`. */
+  /** Makes a path from the config absolute; a relative one is resolved against `baseDir`. */
   readonly absolute: (path: string) => string;
   /** An admin token from the environment, used if the config sets none. */
   readonly adminToken?: string | undefined;
@@ -35,7 +35,7 @@ export type ResolveAnswer =
 const DEFAULT_PORT = 4_000;
 const DEFAULT_HUB_DIR = 'data/hub';
 
-/** Checks the whole of `config`, whatever it is. Opens nothing, prints no secret. */
+/** Checks all of `config`, which may be any value. Opens nothing and prints no secrets. */
 export function resolveConfig(config: unknown, place: ConfigPlace): ResolveAnswer {
   const completed = withAdminToken(config, place.adminToken);
   const mistakes = schemaProblems(configSchema, completed, '');
@@ -57,7 +57,7 @@ export function resolveConfig(config: unknown, place: ConfigPlace): ResolveAnswe
   return { kind: 'resolved', config: Object.freeze(resolved) };
 }
 
-/** A mistake in the admin token says that the token is not from the file. */
+/** Adds to a mistake in the admin token that the token does not come from the config file. */
 const withItsVariable = ({ path, message }: ConfigProblem): ConfigProblem => ({
   path,
   message: path === 'hub.adminToken' ? `${message}; it was taken from the environment, AGENTCOM_ADMIN_TOKEN` : message,

@@ -5,7 +5,7 @@ import type { ConfigProblem } from './config.ts';
 import { adapterProblems } from './adapter-choice.ts';
 import { describe, describeHidden, isRecord } from '../domain/describe-value.ts';
 
-/** The path of a problem that is not in any one option. */
+/** The path of a problem that does not belong to a single option. */
 export const WHOLE_CONFIG = '(the whole config)';
 /** A key this many edits away from a known one counts as a misspelling of it. */
 const EDITS_MAX = 2;
@@ -72,7 +72,7 @@ function unknownKey(key: string, known: readonly string[]): string {
   return `there is no such option; wanted one of ${known.join(', ')}`;
 }
 
-/** Levenshtein's distance: how many letters to add, drop or change to get from one word to the other. */
+/** The Levenshtein distance: how many letters must be added, dropped or changed to turn one word into the other. */
 function editsBetween(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, index) => index);
   for (const [index, letter] of [...from].entries()) {

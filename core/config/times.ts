@@ -31,7 +31,7 @@ export interface HubTiming {
   readonly runMaxMs: number;
   /** How long pings of a version 1 sidecar renew its leases, after acceptance. */
   readonly v1RunMaxMs: number;
-  /** How long after `killGraceMs` a stop of a version 1 sidecar counts as confirmed. */
+  /** A stop of a version 1 sidecar counts as confirmed this long after `killGraceMs`. */
   readonly v1StopMs: number;
   /** Before a task is assigned again. */
   readonly backoff: BackoffTimes;
@@ -47,7 +47,7 @@ export interface HubTiming {
   readonly agentKeptMs: number;
   /** How long an entry of the audit log is kept. */
   readonly auditKeptMs: number;
-  /** How long repeated submits, and repeated reports about a removed task, get their first answer. */
+  /** How long repeated submits, and repeated reports on a removed task, still get the original answer. */
   readonly tombstoneMs: number;
   readonly hubLeaseMs: number;
   readonly pollMs: number;
@@ -111,5 +111,5 @@ export const SIDECAR_TIMING: SidecarTiming = {
   clockOffMaxMs: 300_000,
 };
 
-/** Between two progress reports of one task, milliseconds, in the sidecar and in the hub's queue. */
+/** The minimum time between two progress reports of one task, in the sidecar and in the hub's queue, milliseconds. */
 export const PROGRESS_EVERY_MS = 1_000;

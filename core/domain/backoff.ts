@@ -4,7 +4,7 @@ export interface BackoffTimes {
   readonly maxMs: number;
 }
 
-/** Doublings after which the wait is at its maximum whatever the first one is; keeps the power finite. */
+/** The number of doublings after which any wait has reached its maximum; keeps the power finite. */
 const DOUBLINGS_MAX = 40;
 
 /** The wait after the `count`-th failure in a row, from 1: `firstMs`, then twice as long each time, up to `maxMs`. */

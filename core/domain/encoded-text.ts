@@ -15,18 +15,18 @@ export function utf8Bytes(text: string): number {
   return bytes;
 }
 
-/** Whether `text` has more than `bytesMax` bytes in UTF-8; they are counted only if its length does not decide it. */
+/** Whether `text` has more than `bytesMax` bytes in UTF-8; they are counted only if its length alone does not decide that. */
 export const isLongerThan = (text: string, bytesMax: number): boolean =>
   text.length > bytesMax || (text.length * 3 > bytesMax && utf8Bytes(text) > bytesMax);
 
 /** The bytes of `value` as encoded JSON. */
 export const encodedBytes = (value: unknown): number => utf8Bytes(JSON.stringify(value) ?? 'null');
 
-/** No character takes more in JSON; and no number, `true`, `false` or `null`. */
+/** The most bytes that a character takes in JSON, and the most that a number, `true`, `false` or `null` takes. */
 const CHARACTER_BYTES_MAX = 6;
 const SCALAR_BYTES_MAX = 32;
 
-/** No less than `encodedBytes` of what was parsed from JSON, in a fifth of the time: nothing is written. */
+/** An upper bound of `encodedBytes` for a value parsed from JSON, in a fifth of the time, because nothing is serialized. */
 export function encodedBytesAtMost(value: unknown): number {
   if (typeof value === 'string') return value.length * CHARACTER_BYTES_MAX + 2;
   if (typeof value !== 'object' || value === null) return SCALAR_BYTES_MAX;
@@ -37,7 +37,7 @@ export function encodedBytesAtMost(value: unknown): number {
   return bytes;
 }
 
-/** The longest beginning of `text` whose JSON, quotes included, has at most `bytesMax` bytes; never half a character. */
+/** The longest prefix of `text` whose JSON, quotes included, has at most `bytesMax` bytes; never splits a character. */
 export function cutEncoded(text: string, bytesMax: number): string {
   let bytes = 2;
   for (let at = 0; at < text.length; at += 1) {
@@ -49,7 +49,7 @@ export function cutEncoded(text: string, bytesMax: number): string {
   return text;
 }
 
-/** The longest end of `text` whose JSON has at most `bytesMax` bytes: the end of a log is the most useful part. */
+/** The longest suffix of `text` whose JSON has at most `bytesMax` bytes: the end of a log is the most useful part. */
 export function cutEncodedStart(text: string, bytesMax: number): string {
   const reversed = [...text].reverse();
   let bytes = 2;

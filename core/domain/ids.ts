@@ -14,7 +14,7 @@ export type AgentId = string & { readonly [brand]: 'AgentId' };
 /** The fencing token of an assignment: a count that only grows; 0 before the first assignment. */
 export type Generation = number & { readonly [brand]: 'Generation' };
 
-/** The same without brands, at any depth: what others send and are sent. */
+/** The same type without brands, at any depth: for data that is exchanged with others. */
 export type Unbranded<T> = T extends TaskId | AgentId
   ? string
   : T extends Generation
@@ -42,7 +42,7 @@ export const isGeneration = (value: unknown): value is Generation =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= GENERATION_MAX;
 
 /**
- * The highest generation in any frame. Each assignment and each reclaim takes one: at a thousand of both a second a task would
+ * The highest generation in any frame. Each assignment and each reclaim takes one: at a thousand of each per second a task would
  * reach it in 15 years, and one more can still be added and stored exactly.
  */
 export const GENERATION_MAX = 1_000_000_000_000;

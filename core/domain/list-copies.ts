@@ -1,9 +1,9 @@
 /**
  * Copies of lists with one entry changed. `concat` with an object, `copyWithin` and `toSpliced` take V8 ten times as long as
- * these loops (15 µs for 256 entries, where a task takes 100), and `push` on a copy allocates room for more.
+ * these loops (15 µs for 256 entries, while a whole task takes 100 µs), and `push` on a copy allocates extra capacity.
  */
 
-/** From the entry at `first` on, and `entry` behind them. */
+/** The entries from `first` on, followed by `entry`. */
 export function withAppended<T>(list: readonly T[], entry: T, first = 0): readonly T[] {
   const length = list.length - first;
   const next = new Array<T>(length + 1);
@@ -12,14 +12,14 @@ export function withAppended<T>(list: readonly T[], entry: T, first = 0): readon
   return next;
 }
 
-/** `entry` in the place of the one at `place`. */
+/** With `entry` instead of the one at `place`. */
 export function withReplaced<T>(list: readonly T[], place: number, entry: T): readonly T[] {
   const next = list.slice();
   next[place] = entry;
   return next;
 }
 
-/** Without the entry at `place`, and `entry` behind the others. */
+/** Without the entry at `place`, and with `entry` at the end. */
 export function withMovedLast<T>(list: readonly T[], place: number, entry: T): readonly T[] {
   const next = list.slice();
   const last = next.length - 1;

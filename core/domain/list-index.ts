@@ -1,6 +1,6 @@
 /**
- * An index of a list, carried by the list itself. A WeakMap from list to index would do the same, but V8's collector has to visit each
- * of its entries, and a list that changes with each task leaves one behind each time.
+ * An index of a list, stored on the list itself. A WeakMap from list to index would do the same, but V8's garbage collector has to visit
+ * each of its entries, and a list that changes with each task leaves one behind each time.
  */
 const INDEX = Symbol('index');
 
@@ -8,7 +8,7 @@ interface Indexed {
   [INDEX]?: unknown;
 }
 
-/** The index, or that which `make` makes and the list has from now on. A frozen list gets a new one each time. */
+/** The index of the list. If it has none, `make` creates one, which the list keeps; a frozen list gets a new one each time. */
 export function indexOf<I>(list: readonly unknown[], make: () => I): I {
   const known = (list as Indexed)[INDEX] as I | undefined;
   if (known !== undefined) return known;
@@ -17,7 +17,7 @@ export function indexOf<I>(list: readonly unknown[], make: () => I): I {
   return index;
 }
 
-/** Gives `to` the index of `from`, which has none any more. */
+/** Moves the index, if there is one, from `from` to `to`. */
 export function handIndexOn<L extends readonly unknown[]>(from: readonly unknown[], to: L): L {
   const index = (from as Indexed)[INDEX];
   if (index === undefined) return to;

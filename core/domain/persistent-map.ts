@@ -1,12 +1,13 @@
 import { RenewedMap } from './renewed-map.ts';
 
 /**
- * An immutable map by text whose changes take constant time: the newest version has the entries, and each older one knows in what it differs
- * from the next. Asking an older version moves the entries there, which takes as long as there are changes between: right for a state whose
- * older versions are hardly ever asked, such as one that is restored after a failed write.
+ * An immutable map with string keys whose changes take constant time: the newest version holds the entries, and each older one records how
+ * it differs from the next. Reading an older version moves the entries there, in time proportional to the number of changes in between. This
+ * suits a state whose older versions are hardly ever read, such as one that is restored after a failed write.
  *
- * An older version leads to the newest, through all between. V8's collector moves what has survived twice to where it looks for garbage much
- * later, and takes what that leads to for alive: one version that was moved there would keep all later ones. So a version that is no longer needed must be released.
+ * An older version references the newest one through all versions in between. V8 moves objects that survive two collections to its old
+ * generation, where it collects garbage much later and until then treats everything that they reference as alive: a single version there
+ * would retain all later ones. So a version that is no longer needed must be released.
  */
 export class PersistentMap<V extends NonNullable<unknown> | null> {
   /** Null in every version but one. */
@@ -16,7 +17,7 @@ export class PersistentMap<V extends NonNullable<unknown> | null> {
   #key = '';
   #value: V | undefined = undefined;
 
-  /** Takes the entries over. */
+  /** Takes ownership of `entries`. */
   constructor(entries = new RenewedMap<string, V>()) {
     this.#entries = entries;
   }
@@ -29,7 +30,7 @@ export class PersistentMap<V extends NonNullable<unknown> | null> {
     return this.#own().has(key);
   }
 
-  /** In no certain order. */
+  /** In no particular order. */
   values(): readonly V[] {
     return [...this.#own().values()];
   }
@@ -64,7 +65,7 @@ export class PersistentMap<V extends NonNullable<unknown> | null> {
     return closer;
   }
 
-  /** The entries, changed to those of this version. */
+  /** The entries, brought to the state of this version. */
   #own(): RenewedMap<string, V> {
     if (this.#entries !== null) return this.#entries;
     const older: PersistentMap<V>[] = [];

@@ -1,16 +1,16 @@
-/** After how many deleted entries the map is renewed; a larger map after as many as it has. */
+/** After how many deletions the map is renewed; one that has more entries than this, after as many deletions as it has entries. */
 const DELETED_MIN = 128;
 
 /**
- * A `Map` for entries that come and go. V8 replaces the table of a `Map` that is full of deleted entries, and the old table leads to the new
- * one, with all that is in it. Once one table is in the old generation, it keeps all later tables alive until the next full collection, and
- * with them each entry that passed through. Copying the entries to a new `Map` from time to time breaks that chain.
+ * A `Map` for entries that come and go. V8 replaces the table of a `Map` that is full of deleted entries, and the old table references the
+ * new one, with everything in it. Once one table is in the old generation, it keeps all later tables alive until the next full collection,
+ * and with them each entry that passed through. Copying the entries to a new `Map` from time to time breaks that chain.
  */
 export class RenewedMap<K, V> {
   #entries: Map<K, V>;
   #deleted = 0;
 
-  /** Takes the entries over. */
+  /** Takes ownership of `entries`. */
   constructor(entries = new Map<K, V>()) {
     this.#entries = entries;
   }

@@ -1,20 +1,20 @@
-/** What a schema validator found, in words: what was wanted, and what was found. */
+/** Describes the findings of a schema validator in words: what was expected, and what was found. */
 import { describe, describeHidden } from './describe-value.ts';
 
-/** A finding as TypeBox has it. */
+/** A finding as TypeBox reports it. */
 export interface SchemaFinding {
   readonly keyword: string;
   /** A JSON pointer to the schema that the value violates, after `#`. */
   readonly schemaPath: string;
-  /** A JSON pointer to the value; empty: the whole. */
+  /** A JSON pointer to the value; empty: the whole value. */
   readonly instancePath: string;
-  /** Of the keyword; each has its own. */
+  /** The parameters of the keyword; each keyword has its own. */
   readonly params: object;
   readonly message: string;
 }
 
 export interface SchemaMistake {
-  /** The names and list positions that lead to the value; empty: the whole. */
+  /** The names and list positions that lead to the value; empty: the whole value. */
   readonly path: readonly string[];
   /** The violated keyword, `required` or `unknown_field`. */
   readonly kind: string;
@@ -22,10 +22,10 @@ export interface SchemaMistake {
   readonly text: string;
 }
 
-/** `secrets`: the values of fields that are `writeOnly`. `strings`: those of all strings, any of which may be secret. */
+/** Which values are not shown. `secrets`: those of fields that are `writeOnly`. `strings`: all strings, any of which may be secret. */
 export type Hidden = 'secrets' | 'strings';
 
-/** The keywords that texts are made from. */
+/** The schema keywords from which the texts are built. */
 interface SchemaParts {
   readonly type?: string;
   /** For people, after "must be". */
@@ -58,8 +58,8 @@ export function mistakesIn(findings: readonly SchemaFinding[], schema: unknown, 
 }
 
 /**
- * A value that may have one of several types fails for each. The mistake is that of the type that it has; if it has none of them, it is
- * the union's, which lists all.
+ * A value that may have one of several types fails for each. The mistake reported is that of the type that the value has; if it has none
+ * of them, that of the union, which lists them all.
  */
 function isOfTheUnion({ keyword, instancePath }: SchemaFinding, findings: readonly SchemaFinding[]): boolean {
   const here = findings.filter((other) => other.instancePath.startsWith(instancePath));
@@ -151,5 +151,5 @@ const stepsOf = (pointer: string): readonly string[] =>
 const valueAt = (value: unknown, path: readonly string[]): unknown =>
   path.reduce<unknown>((inner, step) => (inner as Readonly<Record<string, unknown>> | null | undefined)?.[step], value);
 
-/** Nothing for a pointer that cannot be followed. */
+/** An empty object for a pointer that cannot be followed. */
 const schemaAt = (schema: unknown, pointer: string): SchemaParts => (valueAt(schema, stepsOf(pointer)) ?? {}) as SchemaParts;

@@ -37,16 +37,16 @@ export type ClockNews =
 
 /** Clocks this close count as in sync: the wall clock is read in whole milliseconds. Milliseconds. */
 const IN_SYNC_MS = 2;
-/** A wall clock that is ahead by at most this is followed by running faster; by more, in one step once confirmed. Milliseconds. */
+/** A wall clock that is at most this far ahead is followed by running faster; one that is further ahead, in one step once confirmed. Milliseconds. */
 const SLEW_MS_MAX = 1_000;
-/** How much faster than the monotonic clock store time may run: more than clocks drift, and too little to end a grace early. */
+/** How much faster than the monotonic clock store time may run: more than clocks drift, and too little to end a grace period early. */
 const SPEED_UP = 1 / 500;
 /** How much slower it runs while the wall clock is behind: a longer lease does no harm. */
 const SLOW_DOWN = 1 / 20;
 /** A wall clock is trusted once its difference has lasted for a hundredth of that difference, and at least this long. Milliseconds. */
 const CONFIRM_MS_MIN = 300_000;
 const CONFIRM_SHARE = 1 / 100;
-/** How far ahead of the mark a start trusts the wall clock at once: the hub may have been down. 30 days in milliseconds. */
+/** How far ahead of the mark the wall clock may be to be trusted at once at a start: the hub may have been down. 30 days in milliseconds. */
 const START_TRUSTED_MS = 2_592_000_000;
 /** A step longer than this suspends removals for as long as the step was, at most for `REMOVALS_SUSPENDED_MS_MAX`. Milliseconds. */
 const LONG_STEP_MS = 3_600_000;
@@ -88,7 +88,7 @@ export class StoreClock {
     this.lastUsedMs = reachedMs;
     this.#storeMs = reachedMs ?? this.#wallMs;
     if (reachedMs === null) return;
-    // A wall clock that was not trusted when the hub stopped is not trusted now by the same amount.
+    // If the wall clock was ahead and not trusted when the hub stopped, the same amount is not trusted now.
     const nowMs = this.#wallMs + Math.min(0, saved?.offsetMs ?? 0);
     const awayMs = nowMs - reachedMs;
     if (awayMs > 0 && (saved === null || awayMs <= START_TRUSTED_MS)) this.#stepBy(awayMs);
@@ -134,7 +134,7 @@ export class StoreClock {
     this.#notify({ news: 'stepped', byMs });
   }
 
-  /** Another hub on the same store has reached this time: it is no earlier here. */
+  /** Another hub on the same store has reached this time, so it is at least this time here. */
   atLeast(reachedMs: number): void {
     this.#update();
     if (reachedMs > this.#storeMs) this.#stepBy(reachedMs - this.#storeMs);

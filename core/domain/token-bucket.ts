@@ -13,7 +13,7 @@ export interface Bucket {
 
 export const fullBucket = (rule: BucketRule, nowMs: number): Bucket => ({ left: rule.burst, atMs: nowMs });
 
-/** The content of a bucket that had `left` this long ago. */
+/** The content of a bucket that had `left` `elapsedMs` ago. */
 export const refilled = (left: number, elapsedMs: number, rule: BucketRule): number =>
   Math.min(rule.burst, left + (Math.max(0, elapsedMs) / 1_000) * rule.perSecond);
 
@@ -28,7 +28,7 @@ export function takeOne(
   return { taken: false, bucket: now, waitMs: Math.ceil(((1 - now.left) / rule.perSecond) * 1_000) };
 }
 
-/** Takes `much`, into debt if need be. `waitMs`: how long until the bucket is above zero. */
+/** Takes `much`, going into debt if necessary. `waitMs`: how long until the bucket is above zero. */
 export function spend(bucket: Bucket, rule: BucketRule, nowMs: number, much: number): { readonly bucket: Bucket; readonly waitMs: number } {
   const left = refilled(bucket.left, nowMs - bucket.atMs, rule) - much;
   return { bucket: { left, atMs: nowMs }, waitMs: left > 0 ? 0 : Math.floor((-left / rule.perSecond) * 1_000) + 1 };

@@ -6,7 +6,7 @@ import type { AgentId, Generation } from './ids.ts';
 
 /** Usage of one model. Null: not reported. */
 export interface ModelUsage {
-  /** The program's name of the model, at most `MODEL_CHARACTERS_MAX`. */
+  /** The program's name for the model, at most `MODEL_CHARACTERS_MAX`. */
   readonly model: string;
   /** Including those from a cache. */
   readonly inputTokens: number | null;
@@ -53,13 +53,13 @@ export const isNoUsage = ({ tokensUsed, costUsd, models = [] }: Usage): boolean 
   tokensUsed === null && costUsd === null && models.length === 0;
 
 /**
- * The sum of two runs of one attempt, or two attempts of one task. If one used tokens without a reported cost, as a run that was
- * killed, the cost of the sum is unknown too: a part of it would look like the whole.
+ * The sum of two runs of one attempt, or two attempts of one task. If one used tokens without a reported cost, such as a run that
+ * was killed, the cost of the sum is unknown too: a part of it would look like the whole.
  */
 export const sumOf = (a: Usage, b: Usage): Usage =>
   a === NO_USAGE && b === NO_USAGE ? NO_USAGE : combined(a, b, { count: plus, cost: plusPriced });
 
-/** A later report of the same attempt: counts only grow, so that a late report, or one of a restarted sidecar, takes nothing away. */
+/** A later report of the same attempt: counts only grow, so that a late report, or one of a restarted sidecar, lowers nothing. */
 export const maxUsage = (known: Usage, reported: Usage): Usage =>
   combined(known, reported, { count: larger, cost: (a, b) => larger(a.costUsd, b.costUsd) });
 

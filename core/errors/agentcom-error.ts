@@ -6,16 +6,16 @@ import type { ErrorCode } from './codes.ts';
 
 const MARK = Symbol.for('agentcom.error');
 
-/** What an error has beside its code and message. */
+/** What an error has besides its code and message. */
 export interface AgentcomErrorOptions {
-  /** More for machines and logs: JSON values, no secrets. */
+  /** Further data for programs and logs: JSON values, no secrets. */
   readonly details?: Readonly<Record<string, unknown>> | undefined;
   readonly cause?: unknown;
-  /** What to do, one or more sentences with a full stop. The message ends with it. */
+  /** What to do: one or more sentences, each with its period. The message ends with it. */
   readonly cure?: string | undefined;
 }
 
-/** The one error of this package. `AgentcomError.is(error, code)` recognizes it, also if it comes from another copy of the package. */
+/** The one error of this package. `AgentcomError.is(error, code)` recognizes it, even if it comes from another copy of the package. */
 export class AgentcomError extends Error {
   readonly code: ErrorCode;
   readonly details: Readonly<Record<string, unknown>> | undefined;
@@ -48,7 +48,7 @@ export class AgentcomError extends Error {
 /** The message of anything that was thrown. */
 export function messageOf(thrown: unknown): string {
   try {
-    // A connection that failed at every address of a name has no message of its own.
+    // The error of a connection that failed at every address of a host name has no message of its own.
     if (thrown instanceof AggregateError && thrown.message === '') return thrown.errors.map(messageOf).join('; ');
     return String(thrown instanceof Error ? thrown.message : thrown);
   } catch {

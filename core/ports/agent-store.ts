@@ -46,7 +46,7 @@ export const isOverBy = (token: Pick<TokenRecord, 'revokedAtMs' | 'expiresAtMs'>
 /** When a token ends: what connections that use it must know. */
 export type TokenEnd = Pick<TokenRecord, 'id' | 'revokedAtMs' | 'expiresAtMs'>;
 
-/** That a token was used, and when. */
+/** A use of a token, and when it was. */
 export interface TokenUsed {
   readonly id: string;
   readonly atMs: number;
@@ -56,14 +56,14 @@ export interface TokenUsed {
 export const ENROL_SECRET_MS = 900_000;
 
 /**
- * Every call before `open` or after `close` of its storage MUST fail with `AC_STORE_CLOSED`. Where `audit` is given, it MUST be appended to the
- * audit log by the commit of the change, and MUST NOT be if nothing is changed.
+ * Every call before `open` or after `close` of its storage MUST fail with `AC_STORE_CLOSED`. If `audit` is given, it MUST be appended to the
+ * audit log in the commit of the change, and MUST NOT be if nothing is changed.
  */
 export interface AgentStore {
   /**
    * Adds a token; if its role is `agent`, also the agent, unless it exists.
    * With `unlessTaken` it MUST return `taken` and change nothing if the agent already has a valid token (not revoked, and not expired at
-   * `createdAtMs`). For a token without an agent: if a valid one without an agent has the same name and role.
+   * `createdAtMs`). For a token without an agent: if a valid token without an agent has the same name and role.
    */
   addToken(
     token: TokenRecord,
@@ -82,7 +82,10 @@ export interface AgentStore {
   /** A page of all tokens, newest first, including revoked ones. `after`: the last id of the previous page. */
   listTokens(page: { readonly after?: string | undefined; readonly limit: number }): Promise<readonly TokenRecord[]>;
 
-  /** Revokes a token by its id, or all tokens of an agent. Returns the tokens that it revoked: those not revoked before. `audit`: of each. */
+  /**
+   * Revokes a token by its id, or all tokens of an agent. Returns the tokens that it revoked: those not revoked before. `audit`: the entry
+   * for each.
+   */
   revokeTokens(
     which: { readonly id: string } | { readonly agentId: AgentId },
     nowMs: number,
@@ -90,13 +93,13 @@ export interface AgentStore {
   ): Promise<readonly TokenRecord[]>;
 
   /**
-   * Adds `successor`, and has it replace the token with this id: sets that one's `replacedBy`, and its `expiresAtMs` to this one or, if that
-   * is earlier, leaves it. Returns the token that was replaced, as it is now. MUST return undefined and change nothing if it is unknown,
-   * revoked, expired at the `createdAtMs` of `successor`, or replaced already.
+   * Adds `successor`, which replaces the token with this id: sets the `replacedBy` of that token and, unless it expires earlier, its
+   * `expiresAtMs`. Returns the replaced token in its new state. MUST return undefined and change nothing if it is unknown, revoked, expired at
+   * the `createdAtMs` of `successor`, or already replaced.
    */
   rotateToken(id: string, successor: TokenRecord, expiresAtMs: number, audit?: AuditDraft): Promise<TokenRecord | undefined>;
 
-  /** The token with this id, also if it is revoked or expired; undefined if there is none. */
+  /** The token with this id, even if it is revoked or expired; undefined if there is none. */
   getToken(id: string): Promise<TokenRecord | undefined>;
 
   /** Those of these token ids that are revoked or have an expiry, past or future, each once, in any order. */
@@ -106,8 +109,8 @@ export interface AgentStore {
   noteTokensUsed(used: readonly TokenUsed[]): Promise<void>;
 
   /**
-   * Those of these agents that have tokens but no valid one: `revoked` if all their tokens are revoked, `expired` if at least one has
-   * only expired.
+   * Those of these agents that have tokens but no valid one: `revoked` if all their tokens are revoked, `expired` if at least one is
+   * expired but not revoked.
    */
   lockedOutAmong(ids: readonly AgentId[], nowMs: number): Promise<ReadonlyMap<AgentId, LockedOut>>;
 

@@ -19,7 +19,7 @@ export interface Digest {
   hmac(key: string, text: string): string;
   /**
    * Whether this Ed25519 signature (64 bytes) of `text` in UTF-8 was made with the private half of this public key (32 bytes); both in
-   * base64url. MUST answer false for a key or a signature that is none.
+   * base64url. MUST return false for an invalid key or signature.
    */
   isSignedBy(publicKey: string, text: string, signature: string): boolean;
 }

@@ -19,7 +19,7 @@ export interface ClusterUnit {
    */
   expireHubs(): Promise<HubsAlive>;
 
-  /** Tries to take a duty until this transaction ends; false if a transaction of another hub has it. MUST NOT wait. */
+  /** Tries to take a duty until this transaction ends; false if a transaction of another hub holds it. MUST NOT wait. */
   tryTakeDuty(duty: Duty): Promise<boolean>;
 
   /** Removes the oldest mail for this hub from the store, at most `limit` items, and returns it, oldest first. */
@@ -46,7 +46,7 @@ export interface KnownAgents {
   readonly count: number;
 }
 
-/** An agent with a task or a pending stop. */
+/** An agent that is connected or has a pending stop. */
 export interface ActiveAgent {
   readonly id: AgentId;
   /** It has a pending stop. */

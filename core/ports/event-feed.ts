@@ -33,7 +33,7 @@ export interface EventMarks {
   /** The highest id in the store. */
   readonly lastId: number;
   /**
-   * The highest id that was removed, or skipped after a restore. A reader that has not come this far may have missed events, even if
+   * The highest id that was removed, or skipped after a restore. A reader that has not read this far may have missed events, even if
    * some with lower ids still exist.
    */
   readonly removedId: number;
@@ -45,8 +45,8 @@ export const FEED_BYTES = 1_048_576;
 /** The committed events of a store, in an order that never changes. Reads only. */
 export interface EventFeed {
   /**
-   * Matching events with an id above `afterId`: at most `limit`, and not more once they have `bytesMax` bytes (each counts
-   * `EVENT_BYTES` and its details; default `FEED_BYTES`), but at least one if there is one. If the returned `untilId` is above `afterId`,
+   * Matching events with an id above `afterId`: at most `limit`, and no further ones once they have `bytesMax` bytes (each counts
+   * `EVENT_BYTES` plus its details; default `FEED_BYTES`), but at least one if there is one. If the returned `untilId` is above `afterId`,
    * there may be more: continue from there. If they are equal, there are no more.
    * MUST NOT return an event, or an `untilId`, while an event with a lower id may still be committed.
    * MUST read a bounded number of events per call, even if few match.

@@ -17,7 +17,7 @@ export interface LinkEvents {
   onGone(code: number, reason: string): void;
 }
 
-/** A connection that was asked for, open or not. */
+/** A requested connection, open or not. */
 export interface LinkConnection {
   /** Sends a text frame. Returns false if it can no longer be sent. MUST NOT throw. */
   send(text: string): boolean;

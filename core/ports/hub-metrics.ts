@@ -1,6 +1,6 @@
 /**
  * What a hub counts for a monitoring system. The counting methods are called on the data path, once for a whole batch or request: they
- * MUST be cheap, MUST NOT throw, and MUST NOT keep more the longer the hub runs, whatever they are given.
+ * MUST be cheap, MUST NOT throw, and MUST NOT use more memory the longer the hub runs, whatever they are given.
  */
 import type { AgentPresence } from '../domain/agent/agent.ts';
 import type { StoredEvent } from '../domain/task/event.ts';
@@ -21,17 +21,17 @@ export interface HubMetrics {
 export interface CommittedBatch {
   readonly commands: number;
   readonly events: readonly StoredEvent[];
-  /** From the start of its transaction to the end of its commit, with all tries. */
+  /** From the start of its transaction to the end of its commit, including retries. */
   readonly tookMs: number;
 }
 
 export interface AnsweredRequest {
-  /** Those of the route, with parameter names instead of values; null if there is no such route. */
+  /** The method and path of the route, with parameter names instead of values; null if there is no such route. */
   readonly route: { readonly method: string; readonly path: string } | null;
   readonly status: number;
 }
 
-/** What is read when a monitoring system asks, rather than counted. */
+/** What is read when a monitoring system requests it, rather than counted. */
 export interface HubReading {
   /** Null: the database could not be read. */
   readonly store: StoreReading | null;
@@ -44,7 +44,7 @@ export interface HubReading {
 }
 
 export interface StoreReading extends TaskStats {
-  /** How long the longest-waiting ready task of each priority has been ready, milliseconds; 0: none is. */
+  /** How long the longest-waiting ready task of each priority has been ready, milliseconds; 0: there is none. */
   readonly oldestReadyMs: Readonly<Record<Priority, number>>;
 }
 
@@ -52,14 +52,14 @@ export interface StoreReading extends TaskStats {
 export interface HubLoad {
   /** WebSockets: of agents, and those that have not identified. */
   readonly sockets: { readonly identified: number; readonly unidentified: number };
-  /** Agents that are connected to this hub, by what they do. */
+  /** Agents that are connected to this hub, by presence. */
   readonly agents: Readonly<Record<Exclude<AgentPresence, 'offline'>, number>>;
   readonly slots: { readonly taken: number; readonly all: number };
   /** Commands that wait for their batch. */
   readonly commandsWaiting: number;
 }
 
-/** Refusals since the hub started, by reason: each of a fixed set of texts. */
+/** Refusals since the hub started, by reason. The reasons are a fixed set of texts. */
 export interface Refused {
   readonly frames: Readonly<Record<string, number>>;
   readonly sockets: Readonly<Record<string, number>>;

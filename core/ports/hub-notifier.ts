@@ -21,7 +21,7 @@ export const ANY_CHANGE: ChangeHint = { events: true, work: true, agents: null }
 export interface HubNotifier {
   /**
    * Notifies all other hubs of this store, as soon as possible and in the order of the calls; several calls may be merged into one
-   * notification. Need only work while this hub listens. MUST NOT throw, and MUST NOT wait.
+   * notification. It needs to work only while this hub listens. MUST NOT throw, and MUST NOT wait.
    */
   notify(hint: ChangeHint): void;
   /**

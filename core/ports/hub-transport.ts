@@ -10,8 +10,8 @@ export interface HubTransport {
     /** Whether it listens on a TCP port, to which any program can connect. */
     readonly tcp: boolean;
     /**
-     * Whether it closes a WebSocket on an unmasked frame, which the protocol forbids to clients. Otherwise it reads such a frame as
-     * garbage.
+     * Whether it closes a WebSocket on an unmasked frame, which the protocol does not allow clients to send. Otherwise it reads such a
+     * frame as garbage.
      */
     readonly checksMask: boolean;
     /** Whether it serves HTTPS and WSS with the certificate that it is created with. */
@@ -50,16 +50,16 @@ export interface PortCertificate {
   readonly keyFile: string;
   /** An older version MUST be refused. */
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
-  /** What is served, or will be. */
+  /** The pair that is served, or will be. */
   current(): CertificatePair;
   /**
-   * Calls `listener` with each valid pair that is found in the files instead, until the returned function is called. It answers whether
-   * new connections get that pair from now on.
+   * Calls `listener` with each new valid pair that is found in the files, until the returned function is called. The listener returns
+   * whether new connections get that pair from now on.
    */
   onRenewed(listener: (pair: CertificatePair) => boolean): () => void;
 }
 
-/** What a transport listens on, and the limits that it keeps. */
+/** What a transport listens on, and the limits that it enforces. */
 export interface ListenOptions {
   readonly host: string;
   /** 0: any free port. */

@@ -86,7 +86,7 @@ export interface JournalInspection {
     readonly instanceId: 'good' | 'missing' | 'bad';
     /** Whether the reserve file exists, which is given up for reports when the disk is full. */
     readonly hasReserve: boolean;
-    /** The running sidecar that uses the directory; `agentId` null: it did not say whose it is. */
+    /** The running sidecar that uses the directory; `agentId` null: its agent is unknown. */
     readonly holder: { readonly pid: number; readonly agentId: string | null } | null;
     /** File names of the damaged state copies and `ended` lists that were set aside. */
     readonly setAside: readonly string[];

@@ -78,31 +78,31 @@ export function oneAtATime(): <T>(work: () => Promise<T>) => Promise<T> {
   };
 }
 
-/** A transaction that may begin early, and let the next one begin early. Its methods MUST NOT throw. */
+/** A transaction that may begin early, and may let the next one begin early. Its methods MUST NOT throw. */
 export interface EarlyTransaction {
-  /** MAY be called once: it has begun early and is decided; it waits for the end of the one before. */
+  /** MAY be called once: it began early, its work is done, and it waits for the end of the previous transaction. */
   waiting(): void;
   /** MAY be called once: it is being committed, so that a `transact` with `early` would begin now. */
   saving(): void;
 }
 
-/** A turn among others. */
+/** A turn in a queue. */
 export interface Turn {
-  /** It began before the one before it has ended. */
+  /** It began before the previous turn had ended. */
   readonly isEarly: boolean;
   /**
-   * Waits for the end of the one before, if this one began early. Fails with `AC_STORE_RETRY` if that one failed: what was done on the
-   * state that it was to leave is void.
+   * Waits for the end of the previous turn, if this one began early. Fails with `AC_STORE_RETRY` if that one failed: what was done based on
+   * the state that it would have left is void.
    */
   requireBefore(): Promise<void>;
-  /** Lets the next one begin, if it may begin early. */
+  /** Lets the next turn begin, if it may begin early. */
   letNextBegin(): void;
-  /** Whatever the next one was decided on while it began early is void, although this one may still succeed. */
+  /** Voids what the next turn was based on if it began early, even if this one succeeds: its `requireBefore` fails. */
   voidNext(): void;
 }
 
 /**
- * A queue that runs work serially, in the order of the calls. Work that may begin early begins once the one before lets it, and MUST
+ * A queue that runs work serially, in the order of the calls. Work that may begin early begins once the previous turn lets it, and MUST
  * await `requireBefore` before it makes anything visible. A failure rejects only its own call.
  */
 export function turns(): <T>(work: (turn: Turn) => Promise<T>, mayBeEarly?: boolean) => Promise<T> {
@@ -128,7 +128,7 @@ export function turns(): <T>(work: (turn: Turn) => Promise<T>, mayBeEarly?: bool
         ? work({ isEarly: false, requireBefore: () => Promise.resolve(), letNextBegin, voidNext })
         : work({ isEarly: true, requireBefore, letNextBegin, voidNext }),
     );
-    // One that began early and failed has not ended before the one before it: the next must not take that for over.
+    // A turn that began early may fail before the previous one has ended. It counts as ended only after that one, so that the next one waits.
     const succeeded = Promise.allSettled([done, before.succeeded]).then(([outcome]) => outcome.status === 'fulfilled');
     const turn = { lets, hasEnded: false, succeeded, voidsNext: false };
     void turn.succeeded.then(() => (turn.hasEnded = true));

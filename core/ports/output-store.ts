@@ -1,4 +1,4 @@
-/** The live output of agents. Best effort: bounded, apart from the commits of the queue, and never needed to decide anything. */
+/** The live output of agents. Best effort: bounded, separate from the commits of the queue, and never needed to decide anything. */
 import type { OutputStream } from '../domain/assignment/output-stream.ts';
 import type { AgentId, Generation, TaskId } from '../domain/ids.ts';
 
@@ -38,7 +38,7 @@ export interface OutputQuery {
 
 /** A part of a task's output. */
 export interface OutputPage {
-  /** Lowest `n` first: at most `limit`, and not more once they have `OUTPUT_PAGE_BYTES`, but at least one if there is one. */
+  /** Lowest `n` first: at most `limit`, and no further ones once they have `OUTPUT_PAGE_BYTES`, but at least one if there is one. */
   readonly chunks: readonly StoredOutput[];
   /** There are more. */
   readonly more: boolean;
@@ -47,11 +47,11 @@ export interface OutputPage {
 /** The size of a page, bytes of text. */
 export const OUTPUT_PAGE_BYTES = 1_048_576;
 
-/** What agents print while they work. Best effort; apart from the tasks, so that it slows no commit down. */
+/** What agents print while they work. Best effort, and separate from the tasks, so that it does not slow down commits. */
 export interface OutputStore {
   /**
    * Stores the chunks, in the order given. MUST drop a chunk whose agent was never assigned its task in its generation: nobody else may
-   * write there. MUST remove the oldest chunks of an assignment beyond `bounds` before an eighth more, or 32 more, are stored.
+   * write there. MUST remove the oldest chunks of an assignment beyond `bounds` before an eighth of `bytesMax`, or 32 chunks, more are stored.
    */
   append(chunks: readonly OutputChunk[], bounds: OutputBounds): Promise<void>;
 

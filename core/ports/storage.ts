@@ -7,7 +7,7 @@ import type { HubNotifier } from './hub-notifier.ts';
 import type { OutputStore } from './output-store.ts';
 import type { TaskStore } from './task-store.ts';
 
-/** All that a hub stores, on one database. */
+/** All that a hub stores, in one database. */
 export interface Storage {
   readonly name: string;
   readonly tasks: TaskStore;
@@ -47,24 +47,24 @@ export interface TaskArchive {
   append(tasks: readonly WholeTask[], nowMs: number): Promise<void>;
 }
 
-/** What is known of a storage once it is open. */
+/** What is known about a storage once it is open. */
 export interface StorageOpened {
   /** Identifies this database. Created with it, and replaced by a restore. */
   readonly storeId: string;
 }
 
 /**
- * The audit log of the store: one chain, whichever hub appends to it. Most entries are appended by the commit of the act itself (`AgentStore`,
+ * The audit log of the store: one chain, whichever hub appends to it. Most entries are appended in the commit of the act itself (`AgentStore`,
  * `Changes.audit`).
  */
 export interface AuditLog {
   /**
-   * Appends these in one commit, in this order. MUST number entries without gaps, and link each to the one before, as `entriesAfter` does.
-   * MUST wait for a transaction of another hub that appends, after everything else that it waits for.
+   * Appends these in one commit, in this order. MUST number entries without gaps, and link each to the previous one, as `entriesAfter` does.
+   * MUST wait for a transaction of another hub that is appending, and this MUST be the last thing that it waits for.
    */
   append(drafts: readonly AuditDraft[]): Promise<void>;
 
-  /** Entries with a higher number than `after`, lowest first, and both ends of the chain, as of one moment. */
+  /** Entries with a higher number than `after`, lowest first, and both ends of the chain, all from one snapshot. */
   read(query: { readonly after: number; readonly limit: number }): Promise<AuditPage>;
 
   /**

@@ -16,7 +16,7 @@ export const STORE_CHECKS = [
   'schema_unfinished',
   /** The database's own check of its file failed: pages, indexes, keys. */
   'file',
-  /** A row cannot be read, or a whole table from some row on. */
+  /** A row cannot be read, or a table cannot be read from some row on. */
   'unreadable',
   /** A task has no body. */
   'body',
@@ -37,7 +37,7 @@ export type StoreCheck = (typeof STORE_CHECKS)[number];
 /** One thing that is wrong in a store. */
 export interface StoreDamage {
   readonly check: StoreCheck;
-  /** One sentence for people, without the full stop. */
+  /** One sentence for people, without the final period. */
   readonly what: string;
   readonly taskId: TaskId | null;
 }
@@ -65,7 +65,7 @@ export interface StoreInspection {
   quick(): Promise<readonly StoreDamage[] | null>;
   /**
    * Checks the file completely, and the tables as a whole. Reads the whole database. If the file is damaged, MUST return that
-   * damage only: whatever else is found then follows from it.
+   * damage only: whatever else is found is then a consequence of it.
    */
   whole(): Promise<readonly StoreDamage[]>;
   /** A page of tasks. MUST return those that can be read, and report in `damage` those that cannot. */
@@ -82,7 +82,7 @@ export interface StoreInspection {
   stops(): Promise<readonly PendingStop[]>;
   /** A page of idempotency keys, in any stable order. `after`: the `next` of the previous page. */
   keys(after: string | null, limit: number): Promise<{ readonly keys: readonly IdempotencyRecord[]; readonly next: string | null }>;
-  /** As `AuditLog.read`. */
+  /** Like `AuditLog.read`. */
   audit(query: { readonly after: number; readonly limit: number }): Promise<AuditPage>;
   close(): Promise<void>;
 }

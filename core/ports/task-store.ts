@@ -16,7 +16,7 @@ import type { EarlyTransaction } from './opening.ts';
 
 /** How stores differ. */
 export interface StoreCapabilities {
-  /** A commit survives a crash of the process and, if the disk honours sync, of the machine. */
+  /** A commit survives a crash of the process and, if the disk honors sync, of the machine. */
   readonly durable: boolean;
   /** Several hubs can use it at once. */
   readonly shared: boolean;
@@ -29,7 +29,7 @@ export interface TaskStore {
   /**
    * The store's time, as closely as it is known outside a transaction (core/domain/store-clock.ts). It follows the clock of this
    * machine or, if several hubs can use the store, of the database server. Whole milliseconds. MUST NOT throw. From the first `open` on
-   * it MUST NOT go backwards, whatever those clocks do, not even over `close` and `open`. Before that, it is the time of this machine.
+   * it MUST NOT go backwards, whatever those clocks do, not even across `close` and `open`. Before that, it is the time of this machine.
    */
   nowMs(): number;
 
@@ -48,7 +48,7 @@ export interface TaskStore {
    *   lost connection as `AC_STORE_UNAVAILABLE`; and a COMMIT whose outcome is unknown as `AC_COMMIT_UNKNOWN`.
    * - If `capabilities.durable`, MUST NOT resolve before the commit is on disk.
    * - MUST record `batchId` in the same commit, for `committed`. Need not if nothing was saved.
-   * - With `early`, `work` MAY begin while the transaction before it is being committed, and then sees the state that this one leaves.
+   * - With `early`, `work` MAY begin while the previous transaction is being committed, and then sees the state that that one will leave.
    *   MUST NOT commit or resolve before that one has ended and, unless it was committed, MUST reject with `AC_STORE_RETRY`.
    */
   transact<T>(batchId: string, work: (unit: StoreUnit) => Promise<T>, early?: EarlyTransaction): Promise<T>;
@@ -61,8 +61,8 @@ export interface TaskStore {
 
   /**
    * A page of the events of a task, oldest first: the newest events, the newest with a `seq` below `before`, or the oldest with a `seq`
-   * above `after`. The numbers (`seq`) have no gaps. At most `limit` events, and not more once they have `bytesMax` bytes, but at least
-   * one. Empty for an unknown task.
+   * above `after`. The numbers (`seq`) have no gaps. At most `limit` events, and no further ones once they have `bytesMax` bytes, but at
+   * least one. Empty for an unknown task.
    * MUST NOT load more than that.
    */
   history(id: TaskId, page: HistoryQuery): Promise<readonly StoredEvent[]>;
@@ -72,7 +72,7 @@ export interface TaskStore {
 
   /**
    * A page of tasks, newest first by (createdAtMs, id) or oldest first, with body and result but without events. MUST NOT skip or repeat
-   * a task that existed all the time, however many are added between two pages.
+   * a task that exists throughout, however many are added between two pages.
    */
   list(query: TaskQuery): Promise<readonly TaskRow[]>;
 
@@ -86,12 +86,12 @@ export interface TaskStore {
   stats(): Promise<TaskStats>;
 
   /**
-   * When the longest-waiting task of each priority that is claimable at `nowMs` (`isClaimable`) became so; null: none is. MUST NOT be
+   * When the longest-waiting task of each priority that is claimable at `nowMs` (`isClaimable`) became so; null: there is none. MUST NOT be
    * slowed down by the number of tasks: it MAY look at the tasks of only `OLDEST_REQUIREMENTS_MAX` requirements, the first by key.
    */
   oldestReady(nowMs: number): Promise<Readonly<Record<Priority, number | null>>>;
 
-  /** The states of these tasks, without unknown ones. For reads that need no transaction. */
+  /** The states of these tasks; omits unknown ones. For reads that need no transaction. */
   peek(ids: readonly TaskId[]): Promise<readonly Task[]>;
 
   /** The earliest `dueAtMs` of all tasks; null if none has one. */
@@ -139,8 +139,8 @@ export interface StoreUnit {
   takeAgents(ids: readonly AgentId[]): Promise<readonly Agent[]>;
 
   /**
-   * The requirements (`waitingRequirement`) of the tasks that are claimable at `nowMs` (`isClaimable`), each once. `groups`: only of these; default: all.
-   * MUST read about `limit` requirements at most, however many tasks wait, and report in `isAll` whether these were all.
+   * The requirements (`waitingRequirement`) of the tasks that are claimable at `nowMs` (`isClaimable`), each once. `groups`: only these;
+   * default: all. MUST read about `limit` requirements at most, however many tasks wait, and report in `isAll` whether these were all.
    */
   waitingRequirements(filter: {
     readonly nowMs: number;
@@ -149,9 +149,9 @@ export interface StoreUnit {
   }): Promise<WaitingRequirements>;
 
   /**
-   * Of each requirement key (`requirementKey` of `waitingRequirement`, which changes with `rejectedBy`) and priority, the first `limitPerLane` tasks that are claimable at `nowMs` (`isClaimable`), locked. Those of
-   * one requirement are in the order of `compareClaimable`. MUST skip those that another transaction has locked. MUST NOT be slowed down
-   * by tasks of other requirements.
+   * For each requirement key (`requirementKey` of `waitingRequirement`, which changes with `rejectedBy`) and priority, the first
+   * `limitPerLane` tasks that are claimable at `nowMs` (`isClaimable`), locked. Those of one requirement are in the order of
+   * `compareClaimable`. MUST skip those that another transaction has locked. MUST NOT be slowed down by tasks of other requirements.
    */
   claimable(filter: {
     readonly requirementKeys: readonly string[];
@@ -191,14 +191,14 @@ export interface StoreUnit {
   activeAgents(exceptOf: readonly string[], known?: KnownAgents): Promise<readonly ActiveAgent[]>;
 
   /**
-   * Removes old rows, at most `limit` of each kind, and returns how many. Of a task it removes the body, results, history and
+   * Removes old rows, at most `limit` of each kind, and returns how many. It removes a task with its body, results, history and
    * dependencies, and leaves a tombstone. It also removes enrolment secrets that expired by `nowMs`.
    *
    * - MUST keep the highest id of the removed events, for `EventFeed.marks`.
    * - MUST NOT remove a task or tombstone on which a task depends that is neither completed nor cancelled, nor a task that has a pending
    *   stop or a `dueAtMs`, nor the task of the newest event, from which streams know the current position.
    * - MUST read `lookedMax` ended tasks at most, oldest first, from `after` on.
-   * - MUST pass tasks to `archive`, if it is there, before it removes them, in pieces of about `ARCHIVED_BYTES` or one larger task. If
+   * - MUST pass tasks to `archive`, if it is given, before it removes them, in pieces of about `ARCHIVED_BYTES` or one larger task. If
    *   it fails, MUST fail with its error.
    * - MUST see what was saved before in the same transaction.
    */
@@ -207,10 +207,10 @@ export interface StoreUnit {
   /**
    * Removes agents that no sidecar can use any more, with their tokens: those that are not connected, have no live tasks or pending stops,
    * and whose tokens (at least one) were all revoked or expired by `beforeMs`. MUST read `lookedMax` agents at most, by id, from `after`
-   * on, and MUST skip those that another transaction has locked. Of the agents that it reads and that stay it keeps the newest
-   * `eventsKept` events, and of those before them the newest in `PRESENCE_EVENT_NAMES` and the newest that is not, so that what is left
-   * gives the state of the agent. Of the agents that it removes it keeps none. `EventFeed.marks` does not count these. MUST NOT remove the
-   * newest event of the store.
+   * on, and MUST skip those that another transaction has locked. Of each agent that it reads and that stays it keeps the newest
+   * `eventsKept` events and, of those before them, the newest in `PRESENCE_EVENT_NAMES` and the newest that is not, so that the events that
+   * are left give the agent's state. Of the agents that it removes it keeps no events. `EventFeed.marks` does not count these removals. MUST
+   * NOT remove the newest event of the store.
    */
   removeAgents(old: AgentRemoval): Promise<RemovedAgents>;
 
@@ -219,7 +219,7 @@ export interface StoreUnit {
    *
    * - MUST tolerate a repeated insert of a task, key or event: it changes nothing.
    * - MUST number events in the order given.
-   * - If `isExclusive`, keys may be saved that were not loaded: when one of them is there with other tasks, MUST fail with
+   * - If `isExclusive`, keys that were not loaded may be saved: if one of them already exists with other tasks, MUST fail with
    *   `AC_STORE_RETRY`, and the transaction changes nothing.
    * - If `kept` has two results with the same `KeptKey`, MUST keep the later one. `keptDropped` never names one that is in `kept`.
    * - `isLast` (default: false): `work` MUST NOT use the unit after this call and MUST NOT fail, so that the store can commit with the
@@ -287,7 +287,7 @@ export interface Holding {
   readonly stops: readonly PendingStop[];
 }
 
-/** How many assignments an agent has, with its pending stops. */
+/** How many assignments an agent has, including its pending stops. */
 export interface HeldCount {
   readonly agentId: AgentId;
   readonly held: number;
@@ -318,7 +318,7 @@ export interface TaskChange {
 export interface Changes {
   readonly inserted: readonly (TaskChange & { readonly body: TaskBody })[];
   readonly updated: readonly TaskChange[];
-  /** Those of one task in the order of their `seq`. A hub's often stand next to each other, so that a store can keep these together. */
+  /** Those of one task in the order of their `seq`. A hub often puts them next to each other, which lets a store keep them together. */
   readonly events: readonly TaskEvent[];
   /** Results of completed tasks: JSON text, stored unchanged. */
   readonly results: readonly { readonly taskId: TaskId; readonly json: string }[];
@@ -331,11 +331,11 @@ export interface Changes {
   readonly keys: readonly IdempotencyRecord[];
   /** Frames for other hubs to send. Mail to a hub without a lease is dropped; so is all mail if `cluster` is null. */
   readonly mail: readonly HubMail[];
-  /** Appended to the audit log by this commit, after everything else that it waits for. Default: nothing. */
+  /** Appended to the audit log in this commit, after everything else that the commit waits for. Default: nothing. */
   readonly audit?: readonly AuditDraft[] | undefined;
 }
 
-/** A task with everything that is shown of it. */
+/** A task with everything that is shown about it. */
 export interface TaskRecord extends TaskRow {
   /** Its newest events, oldest first. */
   readonly events: readonly StoredEvent[];

@@ -172,11 +172,11 @@ export interface WakeRunner {
   check?(signal?: StopSignal): Promise<readonly RunnerCheck[]>;
 }
 
-/** One check whether the agent could run, and what it found. */
+/** One check of whether the agent could run, and what it found. */
 export interface RunnerCheck {
   readonly check: string;
   readonly ok: boolean;
-  /** What was found. Sentences, with their full stops. */
+  /** What was found. Sentences, with their periods. */
   readonly message: string;
   /** What to do if it is not `ok`, in a sentence or two. Without it, `message` says so. Shown after `message`, which is cut first. */
   readonly cure?: string | undefined;

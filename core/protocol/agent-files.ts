@@ -18,13 +18,16 @@ export const RESULT_IN_WORK_MAX_MS = 600_000;
 
 /** Since when a result does not parse. Times are monotonic. */
 export interface Unfinished {
-  /** As it is now. */
+  /** With its current content. */
   readonly sinceMs: number;
-  /** At all. */
+  /** With any content. */
   readonly firstMs: number;
 }
 
-/** How long it may still become valid. `overSinceMs` null: its agent may still be writing it. `stillMs`: how long it must be unchanged after the run. */
+/**
+ * How much time it has left to become valid. `overSinceMs` null: its agent may still be writing it. `stillMs`: how long it must be unchanged
+ * after the run.
+ */
 export function unfinishedLeftMs({ sinceMs, firstMs }: Unfinished, overSinceMs: number | null, stillMs: number, nowMs: number): number {
   if (overSinceMs === null) return Math.min(sinceMs + Math.max(stillMs, RESULT_IN_WORK_STILL_MS), firstMs + RESULT_IN_WORK_MAX_MS) - nowMs;
   return Math.min(sinceMs + stillMs, Math.max(firstMs, overSinceMs) + RESULT_UNFINISHED_MAX_MS) - nowMs;

@@ -3,7 +3,7 @@ import type { Static, TSchema } from 'typebox';
 import { Compile, type Validator } from 'typebox/schema';
 import { fieldErrors, type FieldError } from './field-errors.ts';
 
-/** Whether it has no fields but its own, as a parsed object. */
+/** Whether it is a plain object without inherited fields, like one that was parsed. */
 const isPlain = (given: object): boolean => Object.getPrototypeOf(given) === Object.prototype;
 
 export type ReadBody<T> =
@@ -13,7 +13,7 @@ export type ReadBody<T> =
 const UNKNOWN_REPORTED_MAX = 20;
 
 /**
- * A reader for objects of this closed schema. It returns an object with only the schema's fields, the given one if it has no others; fields
+ * A reader for objects of this closed schema. It returns an object with only the schema's fields: the given one if it has no others; fields
  * that are `null` are omitted, and any other field is an error `unknown_field`.
  */
 export function bodyReader<S extends TSchema & { readonly properties: Readonly<Record<string, TSchema>> }>(

@@ -5,7 +5,7 @@ const MAPPED_V4 = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/;
 /** `[::1]:80`, `[::1]` and `1.2.3.4:80`: some proxies add the port. */
 const BRACKETED = /^\[([^\]]*)\](?::\d+)?$/;
 const V4_WITH_PORT = /^([\d.]+):\d+$/;
-/** Written as plainly as an address can be; almost every one. */
+/** Almost every address: it is in its plainest form already. */
 const PLAIN_V4 = /^[\d.]+$/;
 /** The longest spelling of an IPv6 address. */
 const ADDRESS_CHARACTERS_MAX = 45;

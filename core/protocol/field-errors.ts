@@ -15,7 +15,7 @@ const FIELD_ERRORS_MAX = 20;
 /** Findings that are examined: a value can be wrong in a hundred thousand places. */
 const FINDINGS_MAX = 100;
 
-/** The errors of a value that the validator refuses. `hidden`: the values that they do not show. */
+/** The errors of a value that the validator refuses. `hidden`: which values they do not show. */
 export function fieldErrors(validator: Validator, value: unknown, hidden: Hidden = 'secrets'): readonly FieldError[] {
   const findings = validator.Errors(value)[1].slice(0, FINDINGS_MAX);
   return mistakesIn(findings, validator.Schema(), value, hidden)

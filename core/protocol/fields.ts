@@ -10,7 +10,7 @@ export const PROTOCOL_VERSION = 2;
 /** Capabilities of an agent or a task; sidecars and submitters alike. */
 export const CAPABILITIES_MAX = 64;
 export const SLOTS_MAX = 128;
-/** A task of dozens of pages; the bytes of the whole submit are bounded beside it (`limits.submitBytes`). */
+/** A task of dozens of pages; the bytes of the whole submit are bounded separately (`limits.submitBytes`). */
 export const DESCRIPTION_CHARACTERS_MAX = 200_000;
 export const MAX_RETRIES_MAX = 100;
 /** How many assignments a sidecar may hold, running and reporting. */
@@ -27,7 +27,7 @@ export const agentIdField = Type.Unsafe<AgentId>(
   }),
 );
 export const generationField = Type.Unsafe<Generation>(Type.Integer({ minimum: 0, maximum: GENERATION_MAX }));
-/** In an inventory, where one that cannot be is answered by itself: the rest of the inventory counts. */
+/** In an inventory, where an impossible generation is answered individually: the rest of the inventory counts. */
 export const heldGenerationField = Type.Unsafe<Generation>(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }));
 /** The last moment that a `Date` can hold, milliseconds since 1970. */
 export const TIME_MS_MAX = 8_640_000_000_000_000;
@@ -39,7 +39,7 @@ export const durationField = Type.Integer({
   maximum: DURATION_MS_MAX,
   description: `a duration of 1 to ${DURATION_MS_MAX} milliseconds`,
 });
-/** The same, or at once. */
+/** The same, or 0: at once. */
 export const waitField = Type.Integer({
   minimum: 0,
   maximum: DURATION_MS_MAX,
@@ -56,7 +56,7 @@ const COST_USD_MAX = 1_000_000_000;
 export const costField = Type.Number({ minimum: 0, maximum: COST_USD_MAX });
 /** A model's name, as reported by the program. */
 const modelField = Type.String({ minLength: 1, maxLength: MODEL_CHARACTERS_MAX });
-/** What an attempt used of each model until now. */
+/** What an attempt has used of each model so far. */
 export const modelsField = Type.Array(
   Type.Object({
     model: modelField,
@@ -67,7 +67,7 @@ export const modelsField = Type.Array(
   }),
   { maxItems: MODELS_MAX },
 );
-/** Ends that count as a result: see `Acceptance`. */
+/** Endings that count as a result: see `Acceptance`. */
 export const acceptFields = {
   empty: Type.Optional(Type.Boolean()),
   truncated: Type.Optional(Type.Boolean()),
@@ -81,7 +81,7 @@ export const sessionIdField = Type.String({
   pattern: SESSION_ID_PATTERN,
   description: 'a session ID: letters, digits and "._:@=+-", a letter or digit first, at most 256 characters',
 });
-/** A task with 64 capabilities of 64 characters has one of 7,000 characters. */
+/** A task with 64 capabilities of 64 characters has a signature of 7,000 characters. */
 export const SIGNATURE_CHARACTERS_MAX = 8_192;
 /** The signature of a task: a JWS in its compact form. Only sidecars know the keys. */
 export const signatureField = Type.String({

@@ -1,5 +1,5 @@
 /**
- * The body of every HTTP request. A field that is not listed is refused, so that a misspelt one is not lost silently;
+ * The body of every HTTP request. A field that is not listed is refused, so that a misspelled one is not lost silently;
  * `null` stands for an absent field. Lengths count Unicode code points; times are milliseconds since 1970.
  */
 import { Type, type Static, type TSchema } from 'typebox';
@@ -82,7 +82,7 @@ export type PushBody = Static<typeof pushSchema>;
 export const adoptSchema = closed({ generation: generationField });
 export type AdoptBody = Static<typeof adoptSchema>;
 
-/** `POST /api/agents/:id/drain`: nothing, or until when. 0 hands back at once. */
+/** `POST /api/agents/:id/drain`: empty, or how long runs may continue before they are released. 0: at once. */
 export const drainSchema = closed({ deadline_ms: optional(waitField) });
 
 /** Actions without parameters take no body or an empty object. */
@@ -134,7 +134,7 @@ export type TokenBody = Static<typeof tokenSchema>;
 /** How long a rotated token still works: by default, and at most. Milliseconds. */
 export const OVERLAP_MS_DEFAULT = 3_600_000;
 export const OVERLAP_MS_MAX = 2_592_000_000;
-/** `POST /admin/tokens/:id/rotate`: nothing, or how long the old token still works. 0: it expires at once. */
+/** `POST /admin/tokens/:id/rotate`: empty, or how long the old token still works. 0: it expires at once. */
 export const rotateSchema = closed({
   overlap_ms: optional(
     Type.Integer({ minimum: 0, maximum: OVERLAP_MS_MAX, description: `a duration of 0 to ${OVERLAP_MS_MAX} milliseconds (30 days)` }),

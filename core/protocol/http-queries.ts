@@ -7,7 +7,7 @@ import { agentIdField, capabilityField, taskIdField } from './fields.ts';
 import { OUTPUT_STREAMS } from '../domain/assignment/output-stream.ts';
 
 export const PAGE_DEFAULT = 50;
-/** Of the text that a list is searched for. */
+/** The maximum length of the text that a list is searched for. */
 const TEXT_CHARACTERS_MAX = 256;
 
 const closed = <T extends Record<string, TSchema>>(fields: T) => Type.Object(fields, { additionalProperties: false });
@@ -48,7 +48,7 @@ export const deadLetterSchema = closed({ priority: optional(Type.Enum([...PRIORI
 export const pageSchema = closed(page);
 export type PageQuery = Static<typeof pageSchema>;
 
-/** `GET /api/events`. `last`: start so many events before the end, unless `Last-Event-ID` says where. */
+/** `GET /api/events`. `last`: starts this many events before the end, unless `Last-Event-ID` gives the position. */
 export const eventsSchema = closed({
   task_id: optional(taskIdField),
   agent_id: optional(agentIdField),
@@ -57,7 +57,7 @@ export const eventsSchema = closed({
   last: optional(Type.String({ pattern: '^[0-9]{1,5}$', description: 'a whole number from 0 to 99999' })),
 });
 
-/** `GET /api/tasks/:id/events`: numbers of events among those of the task. */
+/** `GET /api/tasks/:id/events`: `before` and `after` are event numbers within the task. */
 const seq = optional(Type.String({ pattern: '^[0-9]{1,15}$', description: 'a whole number, 0 or more' }));
 export const historySchema = closed({ before: seq, after: seq, limit: page.limit });
 
@@ -67,7 +67,7 @@ export const auditSchema = closed({ after: seq, limit: page.limit, format: optio
 /** `GET /api/tasks/:id/results/:generation` */
 export const keptResultSchema = closed({ agent_id: optional(agentIdField) });
 
-/** `GET /api/tasks/:id/output`: chunks after that position. `search`: text in a chunk, whatever its case. */
+/** `GET /api/tasks/:id/output`: chunks after that position. `search`: text in a chunk, case-insensitive. */
 export const outputSchema = closed({
   after: seq,
   limit: page.limit,
@@ -102,7 +102,7 @@ export interface TaskPlace {
 
 export const taskCursor = (place: TaskPlace): string => `${place.createdAtMs}.${place.id}`;
 
-/** Null when the text is no cursor of ours. */
+/** Null if the text is not one of our cursors. */
 export function readTaskCursor(text: string): TaskPlace | null {
   const [time = '', id, ...rest] = text.split('.');
   const createdAtMs = Number(time);

@@ -77,7 +77,7 @@ export const hubSchemas = {
     description: text,
     metadata: Type.Optional(Type.Unknown()),
     assigned_at: timeField,
-    // The ID of the token that submitted it. Older hubs do not say it.
+    // The ID of the token that submitted it. Older hubs do not send it.
     submitted_by: Type.Optional(text),
     ...assignedParts,
     run_max_ms: Type.Optional(Type.Union([countField, Type.Null()])),

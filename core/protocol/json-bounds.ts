@@ -23,7 +23,7 @@ function excessIn(value: object, depthLeft: number, left: { values: number }): E
   else for (const _ in value) left.values -= VALUES_PER_MEMBER;
   if (left.values < 0) return 'values';
   if (!Array.isArray(value)) {
-    // Of each frame and body: V8 goes through names several times as fast as it makes a list of values.
+    // Runs for each frame and body: V8 iterates over names several times as fast as it builds a list of values.
     for (const name in value) {
       const found = excessOf((value as Readonly<Record<string, unknown>>)[name], depthLeft, left);
       if (found !== null) return found;

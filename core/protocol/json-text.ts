@@ -2,18 +2,18 @@
 import type { FieldError } from './field-errors.ts';
 import { excessText, findExcess, JSON_DEPTH_MAX } from './json-bounds.ts';
 
-/** U+0000, which databases and arguments of programs refuse, and lone surrogates, which are not characters. */
+/** U+0000, which databases and program arguments do not allow, and lone surrogates, which are not characters. */
 const UNFIT_TEXT = /[\u0000\p{Surrogate}]/u;
 
 export const isFitText = (text: string): boolean => !UNFIT_TEXT.test(text);
 
-/** What a text must have for one of its strings to be unfit. */
+/** What JSON text must contain for one of its strings to be unfit. */
 const ESCAPE = '\\u';
 
 /**
  * The first thing in a parsed JSON value that cannot be stored unchanged; null if there is none: text that is unfit, a
- * number that JSON.parse has rounded (an integer beyond 2^53, or beyond all numbers), nesting over `depthMax`,
- * more values than a body may hold. `text`: what the value was parsed from, as decoded from UTF-8; most texts can have nothing unfit.
+ * number that JSON.parse has rounded (an integer beyond 2^53, or a number too large to represent), nesting over `depthMax`,
+ * more values than a body may hold. `text`: what the value was parsed from, as decoded from UTF-8; most texts show that nothing is unfit.
  */
 export function findUnstorable(value: unknown, text: string | null = null, depthMax: number = JSON_DEPTH_MAX): FieldError | null {
   const excess = findExcess(value, depthMax);
@@ -25,12 +25,12 @@ export function findUnstorable(value: unknown, text: string | null = null, depth
 /** Whether JSON.parse cannot have rounded it. */
 const isKept = (number: number): boolean => (Number.isInteger(number) ? Number.isSafeInteger(number) : Number.isFinite(number));
 
-/** Whether `unfitIn` would find a number. It makes the path of every value on its way, which costs more than all else here. */
+/** Whether `unfitIn` would find a number. That one builds the path of every value it visits, which costs more than everything else here. */
 function hasUnfitNumber(value: unknown): boolean {
   if (typeof value === 'number') return !isKept(value);
   if (typeof value !== 'object' || value === null) return false;
   if (Array.isArray(value)) return value.some(hasUnfitNumber);
-  // Faster than a list of the values, which costs more than all else here.
+  // Faster than a list of the values, which would cost more than everything else here.
   for (const name in value) if (hasUnfitNumber((value as Readonly<Record<string, unknown>>)[name])) return true;
   return false;
 }
@@ -70,10 +70,10 @@ function written(value: unknown): string {
   return `{${members.join(',')}}`;
 }
 
-/** A value with an object that cannot keep its names in order. */
+/** Stands for a value with an object that cannot keep its names in order. */
 const UNSORTABLE = Symbol('unsortable');
 
-/** A copy with the members of every object sorted by name, because V8 writes that in a third of the time of single members. */
+/** A copy with the members of every object sorted by name, because V8 serializes that in a third of the time of its single members. */
 function sorted(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) {
@@ -89,10 +89,10 @@ function sorted(value: unknown): unknown {
   return copy;
 }
 
-/** An object has names that are whole numbers before all others, and `__proto__` sets its prototype. */
+/** An object lists names that are whole numbers before all others, and `__proto__` sets its prototype. */
 const keepsOrder = (name: string): boolean => !(name >= '0' && name < ':') && name !== '__proto__';
 
-/** Names up to which they are sorted here: V8's sort costs as much for five as all else that is done with their object. */
+/** Up to this many names are sorted here: for five, V8's sort costs as much as everything else that is done with their object. */
 const FEW_NAMES = 16;
 
 function sortedNames(value: object): readonly string[] {

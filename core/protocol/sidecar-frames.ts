@@ -53,7 +53,7 @@ export const heldSchema = Type.Object({
 });
 export type HeldFrame = Static<typeof heldSchema>;
 
-/** The results of a sidecar's checks whether its agent could run. */
+/** The results of a sidecar's checks of whether its agent could run. */
 const checksFields = { ok: Type.Boolean(), failed: Type.Optional(checksField), passed: Type.Optional(checksField) };
 const checksSchema = Type.Object(checksFields);
 export type ChecksFrame = Static<typeof checksSchema>;
@@ -101,7 +101,7 @@ const wakeResultFields = {
   reason: Type.Optional(Type.Unknown()),
 };
 
-/** Frames both versions have, the same in both. */
+/** Frames that are the same in both versions. */
 const commonSchemas = {
   identify: Type.Object({
     type: type('identify'),
@@ -119,7 +119,7 @@ const commonSchemas = {
     protocol_version: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
     instance_id: Type.Optional(Type.String({ minLength: 8, maxLength: 128 })),
     process_id: Type.Optional(Type.String({ minLength: 8, maxLength: 128 })),
-    // Its journal ends with its process.
+    // Its journal does not outlive its process.
     volatile: Type.Optional(Type.Boolean()),
     slots: Type.Optional(slotsField),
     held: Type.Optional(Type.Array(heldSchema, { maxItems: HELD_MAX })),
@@ -234,7 +234,7 @@ const BOTH = { first: false, identified: [1, 2] } as const;
 const ONLY_1 = { first: false, identified: [1] } as const;
 const ONLY_2 = { first: false, identified: [2] } as const;
 
-/** Who may send what: each frame of a sidecar, with when it may be sent. The hub refuses it at any other time. */
+/** When each frame of a sidecar may be sent. The hub refuses it at any other time. */
 export const SIDECAR_FRAMES = {
   hello: FIRST,
   identify_check: FIRST,
@@ -273,5 +273,5 @@ export const isFirstFrameType = (type: string): type is FirstFrameType =>
 export type V1Frame = { [K in keyof typeof v1Schemas]: Static<(typeof v1Schemas)[K]> }[keyof typeof v1Schemas];
 export type V2Frame = { [K in keyof typeof v2Schemas]: Static<(typeof v2Schemas)[K]> }[keyof typeof v2Schemas];
 export type SidecarFrame = V1Frame | V2Frame;
-/** One frame by its type, as version 2 has it. */
+/** One frame by its type, in version 2. */
 export type V2FrameOf<T extends keyof typeof v2Schemas> = Static<(typeof v2Schemas)[T]>;

@@ -1,6 +1,6 @@
 /**
- * What a submitter says of a task beside its description and metadata. It never changes, and nothing of the queue goes by it. A new
- * part is added here and to `TaskBody`; the submit body, the assignment, the agent's task file and the task's JSON have it then.
+ * What a submitter says about a task besides its description and metadata. It never changes, and the queue decides nothing by it. A new
+ * part is added here and to `TaskBody`; the submit body, the assignment, the agent's task file and the task's JSON then contain it.
  */
 import { Type, type TSchema } from 'typebox';
 import { acceptanceIn, type Acceptable, type TaskBody } from '../domain/task/task.ts';
@@ -20,7 +20,7 @@ const sentences = Type.Array(sentence, { maxItems: NOTES_MAX });
 const note = Type.Union([sentence, Type.Record(Type.String(), Type.Unknown(), { maxProperties: NOTE_NAMES_MAX })]);
 const notes = Type.Array(note, { maxItems: NOTES_MAX });
 
-/** As submitted: bounded, and nothing beside it. */
+/** As submitted: bounded, with no other fields. */
 export const submittedParts = {
   repo: Type.Optional(place),
   branch: Type.Optional(place),
@@ -33,7 +33,7 @@ export const submittedParts = {
 
 const text = Type.String();
 
-/** As assigned: a later hub may say more. */
+/** As assigned: a newer hub may send more. */
 export const assignedParts = {
   repo: maybe(text),
   branch: maybe(text),
@@ -64,32 +64,32 @@ const WIRE_NAMES: Readonly<Record<Part, WirePart>> = {
 const PARTS = Object.entries(WIRE_NAMES) as readonly (readonly [Part, WirePart])[];
 const PART_OF: ReadonlyMap<string, Part> = new Map(PARTS.map(([part, wire]) => [wire, part]));
 
-/** A body of which nothing but the description and metadata is given. */
+/** A body for which nothing but the description and metadata is given. */
 const NOTHING_GIVEN = { repo: null, branch: null, fileHints: [], successCriteria: [], verificationSteps: [] } satisfies Omit<
   TaskBody,
   'description' | 'metadata' | 'accept' | 'signature' | keyof TraceContext
 >;
 
-/** Those that most tasks do not have. */
+/** Parts that most tasks do not have. */
 const RARE_PARTS = PARTS.filter(([part]) => !Object.hasOwn(NOTHING_GIVEN, part));
 
 type GivenParts = Readonly<Partial<Record<WirePart, unknown>>>;
 
-/** A part as the domain has it; undefined or null: not given. */
+/** A part as the domain represents it; undefined or null: not given. */
 const given = (parts: GivenParts, wire: WirePart): unknown =>
   wire === 'accept' ? acceptanceIn(parts.accept as { readonly [End in Acceptable]?: boolean } | undefined) : parts[wire];
 
 /** From checked fields of a submit or an assignment; other fields are left out. */
 export const partsFromWire = (fields: GivenParts): Pick<TaskBody, Part> => withParts({ ...NOTHING_GIVEN }, fields);
 
-/** The body of a task, of the checked fields of a submit. */
+/** The body of a task, from the checked fields of a submit. */
 export function bodyFromWire(description: string, metadata: string | null, fields: GivenParts, trace: TraceContext): TaskBody {
   const { repo, branch, fileHints, successCriteria, verificationSteps } = NOTHING_GIVEN;
   const body = withParts<TaskBody>({ description, metadata, repo, branch, fileHints, successCriteria, verificationSteps }, fields);
   return trace.traceparent === undefined ? body : { ...body, ...trace };
 }
 
-/** Adds what is given to a body that has no parts yet. Goes over the fields, because most tasks have none of the parts. */
+/** Adds what is given to a body that has no parts yet. Iterates over the fields, because most tasks have none of the parts. */
 function withParts<B extends Pick<TaskBody, Part>>(body: B, fields: GivenParts): B {
   const parts: Partial<Record<Part, unknown>> = body;
   for (const name in fields) {
@@ -116,6 +116,6 @@ export function copyRareParts(fields: GivenParts, to: Partial<Record<WirePart, u
   }
 }
 
-/** All of them, for an answer: null is what was not given. */
+/** All of them, for a response; null: not given. */
 export const partEntries = (body: TaskBody): readonly (readonly [WirePart, unknown])[] =>
   PARTS.map(([part, wire]) => [wire, body[part] ?? null] as const);

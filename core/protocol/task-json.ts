@@ -12,7 +12,7 @@ import { agentWaitingJson } from './agent-json.ts';
 import { partEntries } from './task-body.ts';
 import { termEntries } from './task-terms.ts';
 
-/** JSON text of one object: a value that is `{ raw }` is JSON text already. */
+/** JSON text of one object: a value that is a `RawJson` is JSON text already. */
 function objectText(fields: readonly (readonly [name: string, value: unknown])[]): string {
   const parts = fields.map(([name, value]) => `${JSON.stringify(name)}:${value instanceof RawJson ? value.text : JSON.stringify(value)}`);
   return `{${parts.join(',')}}`;
@@ -83,7 +83,7 @@ export function taskRecordJson(
   ]);
 }
 
-/** JSON text of a task in the archive: everything that was stored of it, and when it was removed. */
+/** JSON text of a task in the archive: everything that was stored about it, and when it was archived. */
 export const archivedTaskJson = (task: WholeTask, archivedAtMs: number): string =>
   objectText([
     ['archived_at', archivedAtMs],
@@ -104,7 +104,7 @@ const attemptJson = (attempt: AttemptUsage): Readonly<Record<string, unknown>> =
   models: usageFields(attempt).models ?? [],
 });
 
-/** The number before which there are older events; null: these are from the first on. */
+/** The number before which there are older events; null: these begin with the first. */
 const olderBefore = (events: readonly StoredEvent[]): number | null => {
   const first = events[0]?.seq ?? 1;
   return first > 1 ? first : null;

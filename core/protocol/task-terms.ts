@@ -1,6 +1,6 @@
 /**
- * Times and limits that a submitter gives a task, and that the queue goes by. A new one is added here and to `TaskTerms`: the submit body
- * and the task's JSON have it then, and the compiler asks for it in the draft.
+ * Times and limits that a submitter sets for a task, and that the queue enforces. A new one is added here and to `TaskTerms`: the submit body
+ * and the task's JSON then contain it, and the compiler requires it in the draft.
  */
 import { Type, type TSchema } from 'typebox';
 import type { TaskTerms } from '../domain/task/task.ts';
@@ -24,6 +24,6 @@ const WIRE_NAMES: Readonly<Record<keyof TaskTerms, WireTerm>> = {
 };
 const TERMS = Object.entries(WIRE_NAMES) as readonly (readonly [keyof TaskTerms, WireTerm])[];
 
-/** All of them, for an answer: null is what was not given. */
+/** All of them, for a response; null: not given. */
 export const termEntries = (terms: TaskTerms): readonly (readonly [WireTerm, number | null])[] =>
   TERMS.map(([term, wire]) => [wire, terms[term]] as const);

@@ -77,7 +77,7 @@ export function connectAgent(
     if (piece === null) return events.length === 0 ? await say(summaryOf(message)) : undefined;
     const split = withPiece(held, piece.text);
     [held, heldOf] = [split.held, piece.of];
-    // Also without a whole line, as a sign of life.
+    // Even if there is no whole line, as a sign of life.
     await say(split.whole);
   };
   const onReadFailed = async (error: unknown): Promise<void> => {

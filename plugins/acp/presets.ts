@@ -82,7 +82,7 @@ export const ACP_PRESETS = {
   },
 } as const satisfies Readonly<Record<string, AcpPreset>>;
 
-/** For a program named by the config: nothing is known of it except that it speaks the protocol. */
+/** For a program named by the config: nothing is known about it except that it speaks the protocol. */
 export const UNKNOWN_AGENT: Omit<AcpPreset, 'program' | 'minVersion'> = {
   title: 'The agent',
   args: [],

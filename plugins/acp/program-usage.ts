@@ -11,7 +11,7 @@ import {
   type SessionTotals,
 } from '../plugin.ts';
 
-/** Of a prompt: tokens without caching, read from a cache, and written to one. */
+/** Tokens of a prompt. `input` includes tokens written to a cache, but not those read from one (`cached`). */
 interface Counted {
   readonly input: number;
   /** Undefined: not reported. */

@@ -16,7 +16,7 @@ export interface ShutdownOptions {
   readonly deps: { readonly clock: Clock };
 }
 
-/** Passed to `watchRun`; each takes effect once the agent was asked. */
+/** Passed to `watchRun`. `signal` and `endSignal` are aborted once the agent was asked to exit. */
 export interface Shutdown {
   readonly signal: StopSignal;
   readonly endSignal: StopSignal;

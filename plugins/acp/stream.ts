@@ -18,7 +18,7 @@ export interface AcpStreamOptions {
   readonly output: Readable;
   /** Longer lines are dropped. Default 4 MiB. */
   readonly lineBytesMax?: number | undefined;
-  /** Limit on all input; what follows is dropped. Default 256 MiB, as for agents whose output goes to files. */
+  /** Limit on the agent's whole output; what follows is dropped. Default 256 MiB, as for agents whose output goes to files. */
   readonly bytesMax?: number | undefined;
   readonly clock: Clock;
   /** Called with each message before it is sent. */

@@ -55,8 +55,8 @@ const added = (byModel: UsedSoFar['earlier'], { model, usage }: ReportedMessage)
 export type UsageOfModels = Readonly<Record<string, RunModelUsage>>;
 
 /**
- * The usage after this result. A run that continues by itself ends each turn with a result, which covers only what came
- * since the one before. `modelUsage` and `total_cost_usd` cover the whole session, earlier runs included.
+ * The usage after this result. A run that continues by itself ends each turn with a result, which covers only the usage
+ * since the previous one. `modelUsage` and `total_cost_usd` cover the whole session, earlier runs included.
  */
 export function withResult(before: UsageOfModels, result: JsonObject): UsageOfModels {
   const since = Object.entries(objectOf(result['model_usage_since_last_result']));

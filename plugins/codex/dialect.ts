@@ -38,7 +38,7 @@ interface CodexState {
   readonly mayHaveSideEffects: boolean;
   /** Actions and messages so far. */
   readonly turns: number;
-  /** Its last message: the result, once the turn is completed. */
+  /** The agent's last message: the result, once the turn is completed. */
   readonly text: string;
   /** The agent has acted since its last message. */
   readonly isTextPast: boolean;

@@ -45,7 +45,7 @@ async function checkProgram({ argv, cwd, env }: CheckedCommand): Promise<RunnerC
   }
 }
 
-/** Many programs work without an optional variable, so an unset one fails no check. */
+/** Many programs work without an optional variable, so an unset one does not fail the check. */
 function checkPassed(name: string): RunnerCheck {
   const isSet = process.env[name] !== undefined;
   const message = isSet

@@ -85,10 +85,10 @@ export const geminiDialect = (options: GeminiDialectOptions): AgentDialect<Gemin
 
 const shown = (text: string): ParsedEvent => ({ type: 'output', stream: 'stdout', text });
 
-/** The model's text arrives in pieces of some words. */
+/** The model's text arrives in pieces of a few words. */
 function onText(state: GeminiState, piece: string): LineResult<GeminiState> {
   const { whole, held } = withPiece(state.held, piece);
-  // Also without a whole line, as a sign of life.
+  // Even if there is no whole line, as a sign of life.
   return { state: { ...state, text: appendPiece(state.text, piece), held }, events: [shown(whole)] };
 }
 
@@ -125,7 +125,7 @@ function onTool(state: GeminiState, tool: string, { maxTurns }: GeminiDialectOpt
   return { state: next, events: [...progress, { type: 'progress', message: `uses ${tool}` }] };
 }
 
-/** Text after a tool's result is a new text. */
+/** Text after a tool's result starts anew. */
 const withAnswer = (state: GeminiState): GeminiState => ({
   ...state,
   text: '',

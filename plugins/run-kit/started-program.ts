@@ -39,7 +39,7 @@ export interface ProgramRunnerDeps {
   readonly platform?: string | undefined;
 }
 
-/** Nothing can be started for this task. */
+/** The failure of a task for which nothing can be started. */
 export type SpawnFailure = Extract<WakeEvent, { readonly type: 'failed' }> & { readonly phase: 'spawn' };
 type ExitedEvent = Extract<WakeEvent, { readonly type: 'exited' }>;
 

@@ -6,7 +6,7 @@ const PRIVATE_V4 = [
   ...['0.0.0.0/8', '10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8', '169.254.0.0/16', '172.16.0.0/12', '192.0.0.0/24'],
   ...['192.168.0.0/16', '198.18.0.0/15', '224.0.0.0/4', '240.0.0.0/4'],
 ];
-/** Includes all forms that embed an IPv4 address (compatible, mapped, translated, 6to4), which no public name has. */
+/** Includes all forms that embed an IPv4 address (compatible, mapped, translated, 6to4), which no public name resolves to. */
 const PRIVATE_V6 = [
   ...['::/96', '::ffff:0:0/96', '::ffff:0:0:0/96', '64:ff9b::/96', '64:ff9b:1::/48', '2002::/16'],
   ...['fc00::/7', 'fe80::/10', 'fec0::/10', 'ff00::/8'],

@@ -1,4 +1,4 @@
-/** Wakes an agent by a POST: `webhook({ url: 'https://agents.example.com/wake', secret: process.env.HOOK_SECRET })`. */
+/** Wakes an agent with a POST: `webhook({ url: 'https://agents.example.com/wake', secret: process.env.HOOK_SECRET })`. */
 import { once } from 'node:events';
 import { lstat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ export const webhook = defineWakeRunner({
   create: (context) => createWebhook(context),
 });
 
-/** File in the run's folder: the call was answered with 2xx. */
+/** File in the run's folder that records that the call was answered with 2xx. */
 const ANSWERED = 'woken';
 
 function createWebhook({ options, clock }: RunnerContext<WebhookOptions>): DefinedRunner {
@@ -41,7 +41,7 @@ function createWebhook({ options, clock }: RunnerContext<WebhookOptions>): Defin
           const message = 'the sidecar ended before the webhook had answered';
           return emit({ type: 'failed', phase: 'spawn', kind: 'no_result', message, retryable: true, beforeWork: true });
         }
-        // The agent can be neither followed nor stopped from here, so its end is unknown when it is to be stopped.
+        // The agent can be neither followed nor stopped from here, so a stop reports an unknown end.
         if (!signal.aborted && !detachSignal.aborted) await once(AbortSignal.any([signal, detachSignal]), 'abort');
         if (detachSignal.aborted) return;
         await emit({ type: 'exited', exitCode: null, signal: null, stderrTail: '' });

@@ -13,7 +13,7 @@ export interface OpenclawHookOptions {
   readonly token: string;
   /** Replaces the prompt; it must tell the agent to report with `agentcom report`. */
   readonly prompt?: string | undefined;
-  /** Milliseconds until the gateway must have answered. Default 10,000. */
+  /** Milliseconds to wait for the gateway's answer. Default 10,000. */
   readonly timeoutMs?: number | undefined;
 }
 

@@ -20,7 +20,7 @@ export const webhookOptions = Type.Object({
   prompt: Type.Optional(Type.String({ minLength: 1 })),
   /** Allow addresses of this machine and of networks behind it. Default false. */
   allowPrivate: Type.Optional(Type.Boolean()),
-  /** Milliseconds until there must be an answer. Default 10,000. */
+  /** Milliseconds to wait for an answer. Default 10,000. */
   timeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: TIMEOUT_MS_MAX })),
 });
 

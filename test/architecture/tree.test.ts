@@ -221,3 +221,16 @@ t.test('a test starts without the loaders of the program that runs it, and so do
   t.strictSame(options, [], 'they would take a tenth of a second of each process: see test/rig/lean-tests.mjs');
   t.end();
 });
+
+t.test('the READMEs of the tests name files that exist', async (t) => {
+  const files = [...(await sourceFiles()), ...(await filesUnder('test'))];
+  const readmes = files.filter((file) => file.endsWith('/README.md'));
+  for (const readme of readmes) {
+    const named = new Set(
+      [...(await read(readme)).matchAll(/`((?:[\w.-]+\/)*[\w-]+(?:\.[\w-]+)*\.(?:ts|mjs|sh))`/g)].map(([, name = '']) => name),
+    );
+    const missing = [...named].filter((name) => !files.some((file) => `/${file}`.endsWith(`/${name}`)));
+    t.strictSame(missing, [], readme);
+  }
+  t.ok(readmes.length > 4);
+});

@@ -10,7 +10,7 @@ import type { World } from './sim-world.ts';
 
 const HOUR_MS = 3_600_000;
 
-/** A span of time that a number from 0 to 1 stands for, each doubling as likely as the one before. */
+/** The duration that a number from 0 to 1 stands for, on a logarithmic scale: each doubling is as likely as the one before. */
 const spanMs = (place: number, lowMs: number, highMs: number): number => Math.round(lowMs * (highMs / lowMs) ** place);
 
 export function play(act: Act, world: World, clients: Clients): void {
@@ -48,7 +48,7 @@ export function play(act: Act, world: World, clients: Clients): void {
     case 'hub_jump':
       return hub.jump(how < 0.5 ? -spanMs(long, 1_000, HOUR_MS) : spanMs(long, 1_000, HOUR_MS));
     case 'store_outage':
-      // Of several hubs one alone, or all: then it is the database that is gone.
+      // Either one hub loses it, or all hubs do: then the database itself is gone.
       for (const each of how < 0.3 ? world.hubs : [hub]) each.loseStore(spanMs(long, 500, 300_000));
       return;
     case 'cut':
@@ -66,14 +66,14 @@ export function play(act: Act, world: World, clients: Clients): void {
 
 const isOfTheEdge = (act: Act): act is Act & EdgeAct => (EDGE_ACTS as readonly string[]).includes(act.kind);
 
-/** From everybody, or, of several hubs, often only from the one that it is at. */
+/** Cuts the machine off from everybody or, if there are several hubs, often only from the one that it is connected to. */
 function partition({ name, connection }: Machine, { hubs, network, later }: World, how: number, ms: number): void {
   const hub = hubs.length > 1 && how < 0.6 ? network.hubOf(connection) : undefined;
   network.part(name, hub);
   later(ms, () => network.join(name, hub));
 }
 
-/** Mostly one that has something to do: what goes wrong with an idle one teaches little. */
+/** Usually a busy machine: what goes wrong with an idle one teaches little. */
 function victim(machines: readonly Machine[], which: number): Machine {
   const busy = machines.filter((machine) => machine.busyWith !== null);
   const isAny = busy.length === 0 || (which * 100) % 1 < 0.3;
@@ -83,8 +83,8 @@ function victim(machines: readonly Machine[], which: number): Machine {
 const KILL_STEPS = ['begin', 'commit', 'committed', 'rest'] as const;
 
 /**
- * A sidecar speaks of an assignment that is another agent's, or of an older one of its own, as an echo from a network that
- * kept it.
+ * A sidecar reports on an assignment of another agent, or on an older one of its own, like an echo from a network that held
+ * it back.
  */
 function sayForeign(machine: Machine, how: number, which: number, { database, trace }: World): void {
   const live = [...database.current.values()].map(({ task }) => task).filter((task) => task.status === 'assigned');
@@ -102,8 +102,8 @@ function sayForeign(machine: Machine, how: number, which: number, { database, tr
 }
 
 /**
- * A machine stands still until the time of its assignment is over. Then, for so short that it does not notice, the hub
- * does too, and what reaches it meanwhile is there before the next sweep.
+ * Freezes a machine until the deadline of its assignment has passed. The hubs freeze across that deadline too, so briefly that
+ * they do not notice, and what reaches them meanwhile is there before the next sweep.
  */
 function freezeOverDeadline(world: World, long: number): void {
   const { hubs, database, machines, storeMs } = world;
@@ -121,13 +121,13 @@ function freezeOverDeadline(world: World, long: number): void {
   });
 }
 
-/** So that one of them comes at the moment that matters. */
+/** How often each frame is sent, so that one of them arrives at the moment that matters. */
 const SAID_TIMES = 8;
 const BEFORE_DUE_MS = 100;
-/** A machine that is silent for longer is cut off. */
+/** A machine that is silent for longer than this is cut off. */
 const DUE_WITHIN_MS = 40_000;
 
-/** What a sidecar may say of what it has, some times over. */
+/** Frames that a sidecar may send about its own assignments, each several times. */
 function ownWords(machine: Machine, { database }: World): readonly Readonly<Record<string, unknown>>[] {
   const own = [...database.current.values()].filter(({ task }) => task.status === 'assigned' && task.assignedTo === machine.agentId);
   const once = own.map(({ task }) => ({ type: 'task_progress', task_id: task.id, generation: task.generation, percent: 9 }));

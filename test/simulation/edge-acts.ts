@@ -1,4 +1,4 @@
-/** Plays the acts that come from the edges of a world. */
+/** Plays the edge acts of a world; see edges.ts. */
 import { placed } from './seeded-chance.ts';
 import type { Clients } from './machines/clients.ts';
 import type { EdgeAct } from './edges.ts';
@@ -9,15 +9,15 @@ import type { World } from './sim-world.ts';
 const SECOND_MS = 1_000;
 const HOUR_MS = 3_600_000;
 const YEAR_MS = 365 * 24 * HOUR_MS;
-/** Just over what a hub takes note of. */
+/** Just over the smallest step that a hub notices. */
 const SHAKE_MS = 6_000;
 const SHAKES = 30;
-/** Of the time for which silence does not count after one. */
+/** The time between two steps, as a share of the time for which silence does not count after one. */
 const SHAKE_EVERY = 0.6;
 const CRASHES = [5, 80] as const;
 const CRASHED_MS = [500, 60_000] as const;
 const AWAY_MS = [20_000, 1_200_000] as const;
-/** Shorter than a folder is looked at in vain before it is given up. */
+/** Shorter than the time after which a folder that cannot be read is given up. */
 const REFUSING_MS = [200, 50_000] as const;
 const STORMS = 3;
 const STORM_EVERY_MS = 400;
@@ -60,7 +60,7 @@ export function playEdge({ kind, n: [which, how, long] }: EdgeAct, world: World,
   }
 }
 
-/** A machine is gone, and the clock steps a little before the time is over for which silence does not count: each step may begin that anew. */
+/** A machine is gone, and the hubs' clocks step a little each time before silence counts again: each step may restart that period. */
 function shake({ hubs, plan: { timing }, later }: World, machine: Machine): void {
   const everyMs = Math.max(timing.quietAfterStartMs, timing.reconnectGraceMs) * SHAKE_EVERY;
   machine.killFor((SHAKES + 1) * everyMs, 0);
@@ -68,7 +68,7 @@ function shake({ hubs, plan: { timing }, later }: World, machine: Machine): void
     later(time * everyMs, () => hubs.forEach((hub) => hub.jump(time % 2 === 0 ? -SHAKE_MS : SHAKE_MS)));
 }
 
-/** Many come back at the same moment, at whichever hub, while hubs look at what is due. */
+/** Many machines reconnect at the same moment, each to any hub, while the hubs sweep. */
 function storm({ machines, hubs }: World, which: number): void {
   for (const [place, machine] of machines.entries()) if ((place + which) % 2 < 1.5) machine.resetLink([]);
   for (const hub of hubs) hub.sweepSoon();

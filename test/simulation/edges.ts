@@ -1,7 +1,7 @@
 /**
- * What comes in at the edges of a world: hostile agents, odd submitters, a wall clock that steps, machines that die at one
- * step again and again, cloned data folders, hubs that meet at every lock, a model's service that is away, folders that
- * refuse, and a second sidecar on one folder. Drawn from choices of their own: worlds without them are what they are.
+ * The edges of a world: hostile agents, odd submitters, a wall clock that steps, machines that die at the same step again and
+ * again, cloned data folders, hubs that contend for every lock, a model service that is down, folders that refuse access, and a
+ * second sidecar on one folder. They are drawn from random streams of their own, so that worlds without them do not change.
  */
 import type { Chance } from './seeded-chance.ts';
 import { chance } from './seeded-chance.ts';
@@ -9,13 +9,13 @@ import { chance } from './seeded-chance.ts';
 export interface HostilePlan {
   readonly agentId: string;
   readonly version: 1 | 2;
-  /** It is given tasks, and does with them what it likes. */
+  /** Whether it is given tasks, with which it does what it likes. */
   readonly takesTasks: boolean;
 }
 
 export interface EdgePlan {
   readonly hostiles: readonly HostilePlan[];
-  /** Statements that another hub's may come between, as a share of all; 0: as in every world. */
+  /** The share of statements that are slow, so that another hub's may come between; 0: the same as without edges. */
   readonly slowStatements: number;
 }
 
@@ -48,10 +48,10 @@ export interface Edges {
   readonly acts: readonly EdgeAct[];
 }
 
-/** Worlds that have edges, as a share of all. */
+/** The share of worlds that have edges. */
 const SHARE = 0.25;
 const KIND_SHARE = 0.35;
-/** Acts of each kind that is on. */
+/** The fewest and the most acts of each kind, if it is enabled. */
 const TIMES = {
   hostile: [4, 30],
   clock_step: [1, 4],
@@ -63,7 +63,7 @@ const TIMES = {
   storm: [2, 8],
 } as const satisfies Partial<Record<EdgeActKind, readonly [number, number]>>;
 type Drawn = keyof typeof TIMES;
-/** What befalls machines and their agents from outside, in worlds with edges and without. */
+/** What happens to machines and their agents from outside, in worlds with and without edges. */
 const TROUBLE_SHARE = 0.3;
 const TROUBLE_KIND_SHARE = 0.6;
 const TROUBLES = {
@@ -71,13 +71,13 @@ const TROUBLES = {
   folders_refuse: [1, 10],
   second_sidecar: [1, 8],
 } as const satisfies Partial<Record<EdgeActKind, readonly [number, number]>>;
-/** They need time after them in which nothing else happens. */
+/** Kinds that must be followed by a time in which nothing else happens. */
 const LONG: readonly Drawn[] = ['clock_step', 'clock_shake', 'crash_loop'];
 const REST_MS = [300_000, 1_200_000] as const;
 const HOSTILES = [1, 3] as const;
 const SLOW_STATEMENTS = 0.5;
 
-/** What a seed's world has of it; `lastMs`: when its last act is. */
+/** The edges of a seed's world; null if it has none. `lastMs`: the time of its last act. */
 export function edgesOf(seed: number, world: { readonly shared: boolean; readonly lastMs: number }): Edges | null {
   const from = chance(`edges ${seed}`);
   if (!from.is(SHARE)) return null;
@@ -98,7 +98,7 @@ export function edgesOf(seed: number, world: { readonly shared: boolean; readonl
   };
 }
 
-/** Drawn from choices of their own once more. */
+/** Also drawn from a random stream of their own. */
 export function troublesOf(seed: number, lastMs: number): readonly EdgeAct[] {
   const from = chance(`troubles ${seed}`);
   if (!from.is(TROUBLE_SHARE)) return [];
@@ -106,7 +106,7 @@ export function troublesOf(seed: number, lastMs: number): readonly EdgeAct[] {
   return kinds.flatMap((kind) => actsOf(from, kind, TROUBLES[kind], lastMs));
 }
 
-/** A clock that is asked for the time is that of a hub alone; rows are locked where hubs share a store. */
+/** Clock acts need a hub that has its store to itself: only then is the time that of the hub's own clock. */
 const fits = (kind: Drawn, shared: boolean): boolean => (kind === 'clock_step' || kind === 'clock_shake' ? !shared : true);
 
 function actsOf(from: Chance, kind: EdgeActKind, [fewest, most]: readonly [number, number], lastMs: number): EdgeAct[] {

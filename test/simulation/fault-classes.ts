@@ -1,7 +1,7 @@
-/** The classes of faults that the simulation must meet, each with what is counted for it. */
+/** The classes of faults that the simulation must cover, each with the counters that count for it. */
 export interface FaultClass {
   readonly name: string;
-  /** Names or beginnings of names in the trace's count. */
+  /** Names, or prefixes of names, of counters in the trace. */
   readonly counted: readonly string[];
 }
 
@@ -62,7 +62,7 @@ export const FAULT_CLASSES: readonly FaultClass[] = [
   },
 ];
 
-/** How often a class was met. */
+/** How often faults of a class occurred. */
 export const countOf = (one: FaultClass, seen: ReadonlyMap<string, number>): number => {
   let count = 0;
   for (const [name, times] of seen) if (one.counted.some((beginning) => name.startsWith(beginning))) count += times;

@@ -1,7 +1,7 @@
 /**
  * `npm run sim -- --seeds N [--from K]`: plays N seeds. `--minutes M`: as many as fit. `--seed N`: plays one and prints
- * its trace; with `--shrink` it is cut down and kept as a regression. Ends with 1 when a rule was broken, or when a class
- * of faults was hardly met in 2,000 seeds or more.
+ * its trace; with `--shrink` its plan is shrunk and stored as a regression. Exits with 1 if a rule was broken, or if a class
+ * of faults hardly occurred in 2,000 seeds or more.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * `npm run sim:nightly [-- --seeds 10000]`: that many seeds, then all planted bugs. Ends with 1 when a rule was broken, a
- * class of faults was hardly met, or a bug was not found.
+ * `npm run sim:nightly [-- --seeds 10000]`: plays that many seeds, then hunts all planted bugs. Exits with 1 if a rule was broken,
+ * a class of faults hardly occurred, or a bug was not found.
  */
 import { availableParallelism } from 'node:os';
 import { readOptions, sayMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';

@@ -1,5 +1,5 @@
 /**
- * What a world is made of, copied to a folder as plain JavaScript: worlds play a fifth quicker there than through a loader,
+ * Copies the sources of a world to a folder as plain JavaScript: worlds run a fifth faster from there than through a loader,
  * their processes start at once, and a bug can be planted on the way.
  */
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
@@ -8,10 +8,10 @@ import path from 'node:path';
 import { plainScript } from '../rig/plain-script.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
-/** Everything that it imports goes along. */
+/** Everything that it imports is copied too. */
 const ENTRY = 'test/simulation/runner/worker.ts';
 
-/** The text of each file that is needed, as it is and as plain JavaScript, by its name from the root of the tree. */
+/** The text of each required file, as written and as plain JavaScript, by its path from the root of the tree. */
 export type PlainTree = ReadonlyMap<string, { readonly text: string; readonly plain: string }>;
 
 /** Changes the text of a file before it is copied. */
@@ -23,7 +23,7 @@ export interface PlainCopy {
   remove(): Promise<void>;
 }
 
-/** Reads the tree as it stands now. It takes a second or two of the processor. */
+/** Reads the current tree. Takes a second or two of processor time. */
 export async function plainTree(): Promise<PlainTree> {
   const tree = new Map<string, { readonly text: string; readonly plain: string }>();
   const waiting = [ENTRY];
@@ -58,6 +58,6 @@ export async function plainCopy(tree: PlainTree, change: Change = (_file, text) 
 
 const plainName = (file: string): string => file.replace(/\.ts$/, '.js');
 
-/** The files of the tree that plain text imports; types are not in it any more. */
+/** The files of the tree that a plain script imports; imports of types are no longer in it. */
 const importsOf = (file: string, plain: string): readonly string[] =>
   [...plain.matchAll(/ from ['"](\.[^'"]+)\.js['"]/g)].map(([, name]) => path.posix.join(path.posix.dirname(file), `${name}.ts`));

@@ -1,4 +1,4 @@
-/** What a seed stands for: a world, its faults, and the acts that are played in it. Plain JSON, so that it can be kept and cut down. */
+/** What a seed stands for: a world, its faults, and the acts that are played in it. Plain JSON, so that it can be stored and shrunk. */
 import { HUB_TIMING, SIDECAR_TIMING, type HubTiming, type SidecarTiming } from '../../core/config/times.ts';
 import { chance, type Chance } from './seeded-chance.ts';
 import { edgesOf, troublesOf, type EdgeActKind, type EdgePlan } from './edges.ts';
@@ -18,29 +18,29 @@ export interface HubPlan {
   readonly clockOffMs: number;
 }
 
-/** How often what goes wrong by itself, as shares of the cases. */
+/** How often things go wrong by themselves, as shares of all cases. */
 export interface FaultPlan {
-  /** Transactions that the store asks to repeat; of unknown outcome; that fail. */
+  /** Transactions: those that the store asks to repeat, those of unknown outcome, and those that fail. */
   readonly busy: number;
   readonly unknownCommit: number;
   readonly failedCommit: number;
-  /** The longest that a commit takes. */
+  /** The longest time that a commit takes. */
   readonly commitMs: number;
   /** Connections that are slow from the start; task frames that arrive twice. */
   readonly slow: number;
   readonly doubled: number;
-  /** What may wait for one connection before the hub closes it; 0: as much as it allows by itself. */
+  /** How much may be queued for one connection before the hub closes it; 0: the hub's own limit. */
   readonly queueBytes: number;
   /** Wakes that cannot be spawned; agents that do not do what they should. */
   readonly spawnFails: number;
   readonly badAgents: number;
   /** Writes of a journal that fail. */
   readonly journalFails: number;
-  /** Calls from hub to hub that never arrive. */
+  /** Notifications between hubs that never arrive. */
   readonly notificationsLost: number;
-  /** Answers to the end of an assignment that never arrive, and nothing more on their connection; in kept plans of before, none. */
+  /** Answers to the end of an assignment that never arrive, like everything after them on their connection. Older stored plans have none. */
   readonly answersLost?: number;
-  /** Wakes whose runner says megabytes, or tens of thousands of names; in kept plans of before, none. */
+  /** Wakes whose runner reports megabytes, or tens of thousands of names. Older stored plans have none. */
   readonly hugeWords?: number;
 }
 
@@ -77,7 +77,7 @@ export const ACT_KINDS = [
 ] as const;
 export type ActKind = (typeof ACT_KINDS)[number];
 
-/** `n`: three numbers from 0 to 1 that say which, how long and how. */
+/** `n`: three numbers from 0 to 1, which choose the target, the variant and the duration. */
 export interface Act {
   readonly atMs: number;
   readonly kind: ActKind | EdgeActKind;
@@ -86,23 +86,23 @@ export interface Act {
 
 export interface Plan {
   readonly seed: number;
-  /** Ends with mended faults and the demand that everything comes to its end. */
+  /** At the end, faults stop and everything must come to its end. */
   readonly liveness: boolean;
   readonly timing: HubTiming;
   readonly sidecarTiming: SidecarTiming;
   readonly hubs: readonly HubPlan[];
-  /** Other hubs may use the store, whose clock then counts; otherwise one has it to itself, as with SQLite. */
+  /** Several hubs may use the store, whose clock then counts; otherwise one hub has it to itself, as with SQLite. */
   readonly shared: boolean;
   readonly machines: readonly MachinePlan[];
   readonly faults: FaultPlan;
   readonly acts: readonly Act[];
-  /** What comes in at its edges; in most worlds, and in those that were kept before, nothing. */
+  /** Its edges. Most worlds, and older stored plans, have none. */
   readonly edges?: EdgePlan;
 }
 
 const CAPABILITIES = ['code', 'gpu', 'web'];
 
-/** Weight of each kind of act in a world where it is on. */
+/** Weight of each kind of act in a world where it is enabled. */
 const WEIGHTS: Readonly<Record<ActKind, number>> = {
   submit: 18,
   bulk: 1,
@@ -135,14 +135,14 @@ const WEIGHTS: Readonly<Record<ActKind, number>> = {
   foreign: 2,
 };
 
-/** Acts that are no faults are always on. */
+/** Acts that are not faults, and are always enabled. */
 const ALWAYS: readonly ActKind[] = ['submit', 'bulk', 'push', 'cancel', 'retry', 'adopt', 'resume'];
 
-/** After each of these nothing is taken back for a while: they are off where sidecars are to be away for too long. */
+/** After each of these, the hub reclaims nothing for a while, so they are disabled in worlds where sidecars are to be away for too long. */
 const OF_THE_HUB: readonly ActKind[] = ['hub_kill', 'hub_stop', 'hub_freeze', 'hub_jump', 'store_outage'];
 
 const UNLIMITED_EVERY = 10;
-/** Numbers of acts. What goes wrong mostly needs few of them; what only piles up over time needs many. */
+/** Numbers of acts. Most problems need few acts; those that build up over time need many. */
 const SMALL = [60, 240] as const;
 const LARGE = [240, 2_000] as const;
 const LARGE_SHARE = 0.04;
@@ -203,7 +203,7 @@ export function planOf(seed: number): Plan {
   };
 }
 
-/** One that has its store to itself, or up to three that share it. From choices of their own, which change no other. */
+/** One hub that has its store to itself, or up to three that share it. Drawn from a stream of their own, so that other choices do not change. */
 function hubsOf(from: Chance): Pick<Plan, 'hubs' | 'shared'> {
   const place = from.next();
   const count = place < 0.65 ? 1 : place < 0.85 ? 2 : 3;
@@ -214,7 +214,7 @@ function hubsOf(from: Chance): Pick<Plan, 'hubs' | 'shared'> {
   return { hubs, shared };
 }
 
-/** From choices of its own, too. */
+/** Also drawn from a random stream of its own. */
 const answersLostOf = (from: Chance): number => (from.is(ANSWERS_LOST_SHARE) ? from.next() * ANSWERS_LOST_MAX : 0);
 
 const hugeWordsOf = (from: Chance): number => (from.is(HUGE_WORDS_SHARE) ? from.next() * HUGE_WORDS_MAX : 0);
@@ -273,7 +273,7 @@ function actsOf(from: Chance, kinds: readonly ActKind[], count: number, gapMs: n
   };
   let atMs = 1_000;
   for (let made = 0; made < count; made += 1) {
-    // Mostly apart, often together: races need things at the same moment.
+    // Usually apart, but often together: races need things to happen at the same moment.
     atMs += from.is(0.3) ? from.between(0, 40) : Math.round(-Math.log(1 - from.next()) * gapMs);
     acts.push({ atMs, kind: draw(), n: [from.next(), from.next(), from.next()] });
   }

@@ -1,6 +1,6 @@
 /**
  * `npm run sim:mutants [-- --seeds 500] [--only M7,M8]`: plants each bug in a copy of the tree and plays seeds until its
- * rule is broken. Ends with 1 when one is not found.
+ * rule is broken. Exits with 1 if a bug is not found.
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';

@@ -1,4 +1,4 @@
-/** Every choice of the simulation: numbers from a seed, in independent streams by name. */
+/** The random choices of the simulation: numbers from a seed, in independent named streams. */
 import { seededRandom } from '../product/twins/ids-seeded/seeded-random.ts';
 
 const TWO_TO_32 = 4_294_967_296;
@@ -10,13 +10,13 @@ export interface Chance {
   between(low: number, high: number): number;
   /** True in this share of the cases. */
   is(share: number): boolean;
-  /** One of these; there must be one. */
+  /** An element of the list, which must not be empty. */
   pick<T>(list: readonly T[]): T;
   /** Mostly near `low`, at times up to `high`: each doubling is as likely as the one before. */
   skewed(low: number, high: number): number;
 }
 
-/** The same numbers for the same name. Streams of different names do not touch each other. */
+/** The same numbers for the same name. Streams with different names do not affect each other. */
 export function chance(name: string): Chance {
   const bits = seededRandom(name);
   const next = (): number => bits() / TWO_TO_32;
@@ -29,7 +29,7 @@ export function chance(name: string): Chance {
   };
 }
 
-/** The element of a list that a number from 0 to 1 points at; the list must have one. */
+/** The element of a list that a number from 0 to 1 points at; the list must not be empty. */
 export function placed<T>(list: readonly T[], place: number): T {
   const found = list[Math.min(list.length - 1, Math.floor(place * list.length))];
   if (found === undefined) throw new Error('nothing to choose from');

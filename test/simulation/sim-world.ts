@@ -1,4 +1,4 @@
-/** A simulated world: one time, one network, one database, one to three hubs, machines with sidecars and agents, and who watches them. */
+/** A simulated world: one clock, one network, one database, one to three hubs, machines with sidecars and agents, and the judges that watch them. */
 import { virtualClock, type VirtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
 import { memoryDatabase, type MemoryDatabase } from '../../adapters/storage-memory/memory-database.ts';
@@ -44,13 +44,13 @@ export const NO_FAULTS: FaultPlan = {
   hugeWords: 0,
 };
 
-/** Type, task and, where it is there, generation. */
+/** Type, task and, if present, generation. */
 const TASK_FRAME = /^\{"type":"(task_[a-z]+|wake_result)","task_id":"(task-[0-9a-f]+)"(?:,"generation":(\d+))?/;
 
-/** Frames by which an agent says what it has. */
+/** Frames in which an agent says what it holds. */
 const RETURNS: readonly string[] = ['identify', 'task_recovering', 'state_report'];
 
-/** What takes longer may be overtaken by a newer connection. */
+/** A frame that takes longer may be overtaken by a newer connection. */
 const LATE_MS = 100;
 
 const digest = systemDigest();
@@ -73,9 +73,9 @@ export class World implements Surroundings {
   #lookedMs = 0;
   #awayUntilMs = 0;
   readonly violations: Violation[] = [];
-  /** What goes wrong by itself, now. */
+  /** How often things go wrong by themselves, at present. */
   faults: FaultPlan;
-  /** A sidecar has just said that this task is complete. */
+  /** Called when a sidecar has just reported that this task is complete. */
   onCompleting: (taskId: TaskId) => void = () => undefined;
   #lastConnection = 0;
   #eventsSeen = 0;
@@ -135,7 +135,7 @@ export class World implements Surroundings {
     return this.#hostiles;
   }
 
-  /** Two with a copy of the machine's token and instance fights for its identity. */
+  /** Two hostile agents with a copy of the machine's token and instance id fight for its identity. */
   pose({ agentId, instanceId }: { readonly agentId: string; readonly instanceId: string }): void {
     this.trace.rare('identity fought for');
     this.ledger.copied();
@@ -150,18 +150,18 @@ export class World implements Surroundings {
     return this.clock.monotonicMs() < this.#awayUntilMs;
   }
 
-  /** For this long no model answers anybody; 0: it is back. */
+  /** For this long, no model answers anybody; 0: the service is back. */
   loseService(ms: number): void {
     this.#awayUntilMs = this.clock.monotonicMs() + ms;
   }
 
-  /** One more machine, from now on. */
+  /** Adds a machine and starts it. */
   addMachine(machine: Machine): void {
     this.#machines.push(machine);
     machine.start();
   }
 
-  /** A stream of choices of this seed. */
+  /** A named stream of random choices of this seed. */
   chanceOf(name: string): Chance {
     return chance(`${this.plan.seed} ${name}`);
   }
@@ -200,13 +200,13 @@ export class World implements Surroundings {
     return [first, ...urls.filter((url) => url !== first)];
   }
 
-  /** One that takes commands, chosen by a number from 0 to 1; null when none does. */
+  /** A hub that takes commands, chosen by a number from 0 to 1; null if none does. */
   openHub(place: number): NonNullable<HubNode['open']> | null {
     const open = this.hubs.flatMap((hub) => hub.open ?? []);
     return open.length === 0 ? null : placed(open, place);
   }
 
-  /** The time by which everything is stored. */
+  /** The store's time. */
   get storeMs(): number {
     return (this.hubs[0] as HubNode).storeMs;
   }
@@ -228,7 +228,7 @@ export class World implements Surroundings {
     for (const { rule, what } of checkStep(step)) this.violated(rule, what);
   }
 
-  /** What takes too long shows while time passes. */
+  /** Checks, as time passes, whether anything takes too long. */
   look(): void {
     const nowMs = this.clock.monotonicMs();
     if (nowMs < this.#lookedMs + LOOK_MS) return;
@@ -236,7 +236,7 @@ export class World implements Surroundings {
     this.#patience.look();
   }
 
-  /** What only shows over time, and the fold of all that was checked step by step. */
+  /** Checks what only shows over time, and the invariants over the whole store instead of step by step. */
   checkWhole(): void {
     const { database, plan, hubs, storeMs } = this;
     const someLives = hubs.some((hub) => hub.open !== null);
@@ -245,7 +245,7 @@ export class World implements Surroundings {
     for (const { rule, what } of checkWhole(database, storeMs, plan.timing.sweepMs, healthySinceMs)) this.violated(rule, what);
   }
 
-  /** Results that sidecars keep because the hub would not have them. */
+  /** Results that sidecars keep because the hub refused them. */
   refusedResults(): readonly Finished[] {
     return this.machines.flatMap((machine) => {
       if (!(machine instanceof SidecarMachine)) return [];
@@ -283,7 +283,7 @@ export class World implements Surroundings {
     });
   }
 
-  /** What the ledger must know of a frame at the moment it leaves. */
+  /** Tells the ledger what it must know about a frame at the moment it is sent. */
   #heardFrame({ from, text, connection }: Crossing, node: string): void {
     const type = /^\{"type":"([a-z_]+)"/.exec(text)?.[1] ?? '?';
     if (from === 'sidecar' && utf8Bytes(text) > HUB_LIMITS.frameBytes) this.ledger.saidTooMuch(this.agentOf(connection));
@@ -291,7 +291,7 @@ export class World implements Surroundings {
     if (from === 'sidecar' && RETURNS.includes(type)) this.#rights.returned(this.agentOf(connection));
     if (from === 'sidecar' && type === 'identify') {
       const { held } = JSON.parse(text) as { readonly held?: readonly { readonly task_id: TaskId; readonly generation: number }[] };
-      // Who has it has accepted it, and says so by that.
+      // An agent that holds an assignment has accepted it, and says so by that.
       for (const one of held ?? []) this.ledger.said(this.agentOf(connection), 'held', one.task_id, String(one.generation));
     }
     if (from === 'hub' && type === 'identified') {

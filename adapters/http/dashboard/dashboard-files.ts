@@ -16,7 +16,7 @@ export interface DashboardFile {
 /** By name, such as `app.js`. */
 export type DashboardFiles = ReadonlyMap<string, DashboardFile>;
 
-/** More than the build makes; a folder with more is not the dashboard. */
+/** More than the build produces; a folder that exceeds a limit is not the dashboard. */
 const FILES_MAX = 32;
 const BYTES_MAX = 4_194_304;
 const ETAG_CHARACTERS = 20;

@@ -6,7 +6,7 @@ import type { ByteStream, HttpRequest } from '../../../core/ports/http.ts';
 import { refusal, type Reply } from '../reply.ts';
 import type { DashboardFile, DashboardFiles } from './dashboard-files.ts';
 
-/** Only the hub's own files, nothing inline, and no other site may frame it or be sent anything. */
+/** Allows only the hub's own files, and nothing inline. No other site may frame the page or be sent anything by it. */
 const PAGE_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -18,7 +18,7 @@ const PAGE_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 const HTML = 'text/html; charset=utf-8';
-/** A browser asks again each time, and gets 304 unless the hub was updated. */
+/** A browser revalidates each time, and gets 304 unless the hub was updated. */
 const REVALIDATE = 'no-cache';
 
 const NOT_BUILT = `<!doctype html><html lang="en"><meta charset="utf-8"><title>AgentCom</title>
@@ -30,7 +30,7 @@ const NOT_BUILT = `<!doctype html><html lang="en"><meta charset="utf-8"><title>A
 /** The reply to a request for the dashboard, or for `/`; null if the request is for something else. */
 export type DashboardPages = (request: HttpRequest) => Reply | null;
 
-/** `files` null: they were not built. */
+/** `files` is null if they were not built. */
 export function dashboardPages(files: DashboardFiles | null): DashboardPages {
   return (request) => {
     const { path } = request;

@@ -57,7 +57,7 @@ export function agentHandlers(deps: HttpApiDeps, why: Waiting): AgentHandlers {
     if (!isAgentId(id)) return unknownAgent;
     const { change, deadlineMs = null } = command;
     const details = change === 'drain' ? { deadline_ms: deadlineMs } : {};
-    // A check changes nothing.
+    // A check changes nothing, so it is not audited.
     const audit = change === 'check' ? undefined : auditDraft(request, by, clock.nowMs(), { act: `agent.${change}`, object: id, details });
     const answer = await inbox.do({ kind: 'agent_control', agentId: id, ...command, ...(audit === undefined ? {} : { audit }) });
     return answer.kind === 'done' ? ok({ agent_id: id, change: command.change }) : unknownAgent;

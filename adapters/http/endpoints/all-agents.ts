@@ -3,11 +3,11 @@ import type { AgentId } from '../../../core/domain/ids.ts';
 import type { AgentRow } from '../../../core/ports/agent-store.ts';
 import type { HttpApiDeps } from '../deps.ts';
 
-/** The cache is valid until the next commit of this hub, and not longer than this, because another hub may commit. */
+/** The cache is valid until the next commit of this hub, but at most for this long, because another hub may commit. */
 const CACHED_MS = 1_000;
 
 /**
- * From this number of agents on, the cache stays valid over commits: reading all agents after each commit would cost more than the commits.
+ * From this number of agents on, the cache stays valid across commits: reading all agents after each commit would cost more than the commits.
  */
 const MANY = 1_000;
 

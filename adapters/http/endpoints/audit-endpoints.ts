@@ -1,4 +1,4 @@
-/** `GET /admin/audit`: the audit log, in pages, as JSON or as lines to keep elsewhere. */
+/** `GET /admin/audit`: the audit log, in pages, as JSON or as lines to be stored elsewhere. */
 import { auditEntryJson } from '../../../core/protocol/responses/audit-responses.ts';
 import { auditSchema } from '../../../core/protocol/http-queries.ts';
 import type { HttpApiDeps } from '../deps.ts';

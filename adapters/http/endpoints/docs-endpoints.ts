@@ -1,4 +1,4 @@
-/** The API's description of itself. Both answers are the same for everybody and made once, at the first request. */
+/** The API's description of itself. Both answers are the same for everybody, and are built once, at the first request. */
 import type { HttpApiDeps } from '../deps.ts';
 import { DOCS_PAGE_CSP, docsPage } from '../openapi/docs-page.ts';
 import { openApiDocument } from '../openapi/openapi-document.ts';

@@ -1,8 +1,8 @@
 /**
- * A stream of server-sent events from the history of all tasks. It always reads from its last event on, so that it skips none and
- * buffers at most one batch. A commit wakes it up.
+ * A stream of server-sent events from the history of all tasks. It always continues reading after its last event, so that it skips
+ * none and buffers at most one batch. A commit wakes it up.
  *
- * It is reading from the feed, or waiting (for a commit, for the next check of its token, or for its end), or it has a batch that the
+ * At any time it is reading from the feed, or waiting (for a commit, for the next check of its token, or for its end), or it has a batch that the
  * client has not read yet. It ends when the client disconnects, the hub stops, its token is revoked, the feed fails, or the client reads
  * nothing for `STALLED_MS`. The client then reconnects with `Last-Event-ID`. All streams share one reader of the newest events (event-tail.ts).
  */
@@ -25,7 +25,7 @@ const RETRY_MS = 2_000;
 
 /** Where a stream starts. */
 export interface StreamStart {
-  /** The stream has the events after this id. */
+  /** The stream delivers the events after this id. */
   readonly afterId: number;
   /** Missing events up to this id are accounted for: `gap` reports them, or the client does not need them. */
   readonly removedId: number;
@@ -45,7 +45,7 @@ export function eventStream(
   let { afterId, removedId } = place;
   let greeting: string | null = greetingText(place);
   let ended = false;
-  /** Its first events do not wait for others. */
+  /** The first events do not wait for a round. */
   let isFirst = true;
   let commits = 0;
   let wake: () => void = () => undefined;

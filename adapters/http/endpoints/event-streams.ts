@@ -93,8 +93,9 @@ function lastEventId(request: ApiRequest): Read<number | null> {
 }
 
 /**
- * Without a last id, the stream starts with new events, or `before` events earlier. If the last id is below a removed event, or above every existing id (it is of
- * another store, or of a newer state of this one before a restore), the stream reports a gap and continues with the existing events.
+ * Without a last id, the stream starts with new events, or `before` events earlier. If the last id is below a removed event, or above every
+ * existing id (because it is from another store, or from a newer state of this one before a restore), the stream reports a gap and continues
+ * with the existing events.
  */
 function streamStart(lastId: number | null, { lastId: keptId, removedId }: EventMarks, before: number): StreamStart {
   const end = Math.max(keptId, removedId);

@@ -1,8 +1,8 @@
 /**
- * The newest events, read once for all streams, and each made into text once. Holds the events of a range of ids without a gap, within
- * bounds; a stream that has not come so far yet reads the store. Streams continue together, in rounds, and those at the same place share
- * one batch. The pause between two rounds grows with what the last one cost, so that readers never take much time from the queue: under
- * load they fall behind, and catch up when it is over. What a round costs is measured, and batches become smaller where that is too much.
+ * The newest events, read and serialized once for all streams. The tail holds all events of a contiguous range of ids, within bounds; a
+ * stream that has not yet reached that range reads from the store. Streams continue together, in rounds, and those at the same position
+ * share one batch. The pause between two rounds grows with the cost of the last one, so that readers never take much time from the queue:
+ * under load they fall behind, and they catch up afterwards. The cost of a round is measured, and batches become smaller where it is too high.
  */
 import type { StoredEvent } from '../../../core/domain/task/event.ts';
 import type { Clock, Timer } from '../../../core/ports/clock.ts';
@@ -10,36 +10,35 @@ import { matchesFilter, type EventFeed, type EventFilter } from '../../../core/p
 import { EVENT_BYTES } from '../../../core/ports/task-store.ts';
 import { eventJson } from '../../../core/protocol/task-json.ts';
 
-/** The size of a batch for one stream: at most so many events, and not more once they have so many bytes; on a slow machine fewer. */
+/** The size of a batch for one stream: at most this many events, and no more once they have this many bytes; fewer bytes on a slow machine. */
 const BATCH_EVENTS = 1_000;
 const BATCH_BYTES = 65_536;
 const BATCH_BYTES_MIN = 4_096;
 /** The minimum time between two rounds, and between two reads of the tail, so that the load does not grow with streams times commits. */
 export const GATHER_MS = 50;
 /**
- * The pause after a round is so many times what it cost, so that all streams together take a sixtieth of the event loop; as long as it, if
- * nothing was committed meanwhile.
+ * The pause after a round is this many times its cost, so that all streams together take a sixtieth of the event loop. If nothing was
+ * committed in the meantime, the pause equals the cost.
  */
 const PAUSE_FACTOR = 59;
 const PAUSE_MAX_MS = 10_000;
-/** What a round may cost for the longest pause to be long enough. */
+/** The highest cost of a round for which the maximum pause is long enough. */
 const ROUND_MS_MAX = PAUSE_MAX_MS / PAUSE_FACTOR;
 /**
- * What costs a fast machine how much, as measured on loopback: an event that is read and made into text, a delivery, and each of its
- * bytes. Milliseconds.
+ * Costs on a fast machine, measured on loopback, milliseconds: reading and serializing an event, a delivery, and each byte of a delivery.
  */
 const EVENT_MS = 0.012;
 const DELIVERY_MS = 0.05;
 const BYTE_MS = 4e-6;
-/** A round that should cost less does not show how slow this machine is, milliseconds; and the most that one may show. */
+/** A round with a lower estimated cost (milliseconds) does not show how slow this machine is; and the highest slowness that one can show. */
 const SHOWING_MS = 20;
 const SLOWNESS_MAX = 16;
-/** The share of the last round in what the rounds have shown, where it shows less. */
+/** The weight of the last round in the moving average of the slowness, if it shows a lower one. */
 const SLOWNESS_SHARE = 0.1;
-/** The size of one read of the tail: at most so many events, and not more once they have so many bytes. */
+/** The size of one read of the tail: at most this many events, and no more once they have this many bytes. */
 const READ_EVENTS = 1_000;
 const READ_BYTES = 1_048_576;
-/** What the tail holds: at most so many events, and not more than so many bytes of text. */
+/** What the tail holds: at most this many events, and at most this many bytes of text. */
 const TAIL_EVENTS_MAX = 4_000;
 const TAIL_BYTES_MAX = 8_388_608;
 
@@ -58,7 +57,7 @@ interface Held {
 interface Deps {
   readonly events: EventFeed;
   readonly clock: Clock;
-  /** Real time, whatever clock pauses go by. Milliseconds. */
+  /** Real time in milliseconds, whatever clock the pauses use. */
   readonly stopwatchMs: () => number;
   readonly onCommit: (listener: () => void) => () => void;
 }
@@ -67,37 +66,37 @@ export class EventTail {
   readonly #deps: Deps;
   #held: Held[] = [];
   #bytes = 0;
-  /** It has every event with an id above `#fromId` and up to `#untilId`; null: not read yet. */
+  /** The tail has every event with an id above `#fromId` and up to `#untilId`. Null until the first read. */
   #fromId: number | null = null;
   #untilId = 0;
   #streams = 0;
   #commits = 0;
-  /** The commits that the tail has seen. */
+  /** The value of `#commits` up to which the tail has read. */
   #readCommits = -1;
   #readAtMs = -Infinity;
   #reading: Promise<boolean> | null = null;
   #unsubscribe: () => void = () => undefined;
   #endWait: () => void = () => undefined;
-  /** The batches of this round, by the commits that they have seen, where they begin, and their filter. */
+  /** The batches of this round, by the value of `#commits`, the id after which they begin, and their filter. */
   readonly #batches = new Map<string, Promise<EventBatch>>();
   #waiting: (() => void)[] = [];
   #roundTimer: Timer | null = null;
   #roundAtMs = -Infinity;
-  /** The commits before this round. */
+  /** The value of `#commits` at the start of this round. */
   #roundCommits = 0;
-  /** What this round costs: as reckoned, and as measured. */
+  /** The cost of this round: estimated, and measured. */
   #costMs = 0;
   #measuredMs = 0;
-  /** The deliveries of this turn of the event loop have begun. */
+  /** Whether the deliveries of this turn of the event loop have begun. */
   #isMeasuring = false;
-  /** How many times as long as reckoned the rounds take on this machine; at least 1. */
+  /** How many times their estimated cost the rounds take on this machine; at least 1. */
   #slowness = 1;
 
   constructor(deps: Deps) {
     this.#deps = deps;
   }
 
-  /** A stream begins. The returned function is called once, when it has ended: without streams nothing is held. */
+  /** Adds a stream. The returned function is called once, when the stream has ended; without streams, the tail holds nothing. */
   join(): () => void {
     if (this.#streams === 0) {
       this.#unsubscribe = this.#deps.onCommit(() => (this.#commits += 1));
@@ -124,12 +123,12 @@ export class EventTail {
     });
   }
 
-  /** Now, or once the pause is over: what the last round delivered after the pause began makes it longer. */
+  /** Starts a round now, or once the pause is over. What the last round delivers after the pause has begun makes the pause longer. */
   #startRound(): void {
     if (this.#waiting.length === 0) return;
     const { clock } = this.#deps;
     const factor = this.#commits === this.#roundCommits ? 1 : PAUSE_FACTOR;
-    // Whatever else the turn did, or waited for, is in what was measured.
+    // Capped, because the measured time includes whatever else the turn did or waited for.
     const costMs = Math.min(Math.max(this.#costMs, this.#measuredMs), this.#costMs * SLOWNESS_MAX);
     const pauseMs = Math.min(Math.max(GATHER_MS, costMs * factor), PAUSE_MAX_MS);
     const restMs = this.#roundAtMs + pauseMs - clock.monotonicMs();
@@ -146,14 +145,14 @@ export class EventTail {
     this.#proceed();
   }
 
-  /** A slower round counts at once, a faster one little by little. */
+  /** A slower round counts at once, a faster one only gradually. */
   #learn(): void {
     if (this.#costMs < SHOWING_MS) return;
     const shown = Math.min(Math.max(this.#measuredMs / this.#costMs, 1), SLOWNESS_MAX);
     this.#slowness = shown > this.#slowness ? shown : this.#slowness + (shown - this.#slowness) * SLOWNESS_SHARE;
   }
 
-  /** The bytes of a batch with which a round costs at most `ROUND_MS_MAX`. */
+  /** The batch size in bytes at which a round costs at most `ROUND_MS_MAX`, within bounds. */
   #batchBytes(): number {
     const deliveryMs = ROUND_MS_MAX / (this.#slowness * this.#streams);
     return Math.round(Math.min(Math.max((deliveryMs - DELIVERY_MS) / BYTE_MS, BATCH_BYTES_MIN), BATCH_BYTES));
@@ -165,7 +164,7 @@ export class EventTail {
     for (const proceed of waiting) proceed();
   }
 
-  /** A stream delivers so many bytes now. They are written before this turn of the event loop ends, as are those of other streams. */
+  /** A stream delivers this many bytes now. Like those of the other streams, they are written before this turn of the event loop ends. */
   delivered(bytes: number): void {
     this.#costMs += DELIVERY_MS + bytes * BYTE_MS;
     if (this.#isMeasuring) return;
@@ -185,7 +184,7 @@ export class EventTail {
     const known = this.#batches.get(key);
     if (known !== undefined) return known;
     const batch = this.#after(afterId, filter).catch((thrown: unknown) => {
-      // Whoever comes next reads again.
+      // The next caller reads again.
       this.#batches.delete(key);
       throw thrown;
     });
@@ -199,7 +198,7 @@ export class EventTail {
       const isMore = await (this.#reading ??= this.#read());
       // The stream that waited for it has ended.
       if (this.#streams === 0) return { bytes: NOTHING, untilId: afterId, removedId: 0 };
-      // The next rounds read on.
+      // The next rounds read the rest.
       if (isMore && this.#fromId !== null) break;
     }
     if (afterId < this.#fromId) return this.#fromStore(afterId, filter, this.#fromId);
@@ -221,7 +220,7 @@ export class EventTail {
     return { bytes, untilId: tailFromId, removedId: (await events.marks()).removedId };
   }
 
-  /** Nothing is missing in the tail, so there is nothing removed to report. */
+  /** No event is missing in the tail, so there are no removed ones to report. */
   #fromTail(afterId: number, filter: EventFilter): EventBatch {
     const texts: string[] = [];
     let characters = 0;
@@ -250,7 +249,7 @@ export class EventTail {
         this.#restart(Math.max(lastId, removedId));
       } else {
         const { events: found, untilId, removedId } = await events.after(this.#untilId, {}, READ_EVENTS, READ_BYTES);
-        // Events may have been removed before they were read: each stream reads the store, and reports its gap.
+        // Events may have been removed before they were read: each stream then reads the store, and reports its gap.
         if (removedId > this.#untilId) this.#restart(Math.max(untilId, removedId));
         else this.#append(found, untilId);
         this.#costMs += found.length * EVENT_MS;
@@ -263,7 +262,7 @@ export class EventTail {
     }
   }
 
-  /** Until the time has passed, or no stream is left. */
+  /** Waits until the time has passed, or no stream is left. */
   async #wait(ms: number): Promise<void> {
     await new Promise<void>((resolve) => {
       const timer = this.#deps.clock.after(ms, resolve);
@@ -304,7 +303,7 @@ const NOTHING = new Uint8Array();
 const encoder = new TextEncoder();
 const encoded = (texts: readonly string[]): Uint8Array => (texts.length === 0 ? NOTHING : encoder.encode(texts.join('')));
 
-/** Whether a read may have ended at its size: a character has at most three bytes. */
+/** Whether a read may have stopped at its size limit; a character has at most three bytes. */
 const isCut = (found: readonly StoredEvent[]): boolean =>
   found.length === READ_EVENTS ||
   found.reduce((bytes, { details }) => bytes + EVENT_BYTES + (details === null ? 0 : 3 * JSON.stringify(details).length), 0) >= READ_BYTES;

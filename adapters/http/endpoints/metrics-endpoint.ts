@@ -7,7 +7,7 @@ import type { Reply } from '../reply.ts';
 import type { Handlers } from '../request.ts';
 import type { ServeContext } from '../serve.ts';
 
-/** How long an answer is used again: the store is read once a second at most, however many ask. */
+/** How long an answer is reused, so that the store is read at most once a second, however many clients ask. */
 const CACHED_MS = 1_000;
 
 export function metricsHandlers(
@@ -17,7 +17,7 @@ export function metricsHandlers(
   const { tasks, clock, metrics } = deps;
   let last: { readonly atMs: number; readonly reply: Promise<Reply>; isDone: boolean } | null = null;
 
-  /** Null if the store cannot answer: then the rest is what a monitoring system needs most. */
+  /** Null if the store cannot answer: that is when a monitoring system needs the other metrics most. */
   const readStore = async (): Promise<StoreReading | null> => {
     try {
       const nowMs = clock.nowMs();

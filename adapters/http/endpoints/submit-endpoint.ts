@@ -75,7 +75,7 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
     return item.kind === 'invalid' ? invalid(item.errors) : commandOf(item.value, by);
   };
 
-  /** Each line is a submit of its own: another one's refusal or failure does not concern it. If all fail, so does the request. */
+  /** Each line is a submit of its own, which the refusal or failure of another does not affect. If all fail, so does the request. */
   const submitBatch = async (request: ApiRequest, by: Principal): Promise<Reply> => {
     const commands: (SubmitCommand | Reply)[] = [];
     const stopped = await request.readLines(({ number, bytes }) => {
@@ -147,10 +147,10 @@ export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'su
   return { submit, submitBatch, submitBulk, pushTask };
 }
 
-/** Of the headers. Not in the digest of an idempotency key: the retry of a submit may be another span, and the first one counts. */
+/** The trace context in the headers. Not in the digest of an idempotency key: a retried submit may have another span, and the first counts. */
 const traceOf = (request: ApiRequest): TraceContext => traceContextOf(request.header('traceparent'), request.header('tracestate'));
 
-/** What the digest of an idempotency key covers: a submit that is repeated may be signed anew, and the first signature counts. */
+/** The part that the digest of an idempotency key covers: a repeated submit may have a new signature, and the first one counts. */
 function unsigned(body: SubmitBody): Omit<SubmitBody, 'signature'> {
   if (body.signature === undefined) return body;
   const { signature: _, ...rest } = body;
@@ -162,7 +162,7 @@ const notConnected = (agentId: string): Reply =>
     more: { agent_id: agentId },
   });
 
-/** One submit, as its request or its line of a batch says it. */
+/** One submit, as given by its request or by its line of a batch. */
 interface Submitted {
   readonly task: unknown;
   readonly key?: string | undefined;
@@ -181,7 +181,7 @@ function idempotencyKey(key: string | null = null): Read<string | null> {
   return refused(invalid([{ field: 'Idempotency-Key', error: 'pattern', detail }]));
 }
 
-/** What is stored of a line of a batch. */
+/** The part of a line of a batch that is stored. */
 const taskOf = (item: unknown): unknown => (typeof item === 'object' && item !== null && 'task' in item ? item.task : undefined);
 
 const replyTo = (outcome: Settled<SubmitCommand> | undefined): Reply =>
@@ -192,7 +192,7 @@ function submitReply(answer: SubmitAnswer | undefined): Reply {
   if (answer !== undefined && !('tasks' in answer)) return submitRefusal(answer, () => undefined);
   const task = answer?.tasks[0];
   if (task === undefined) throw new AgentcomError('AC_INTERNAL', 'The queue answered a submit of one task with none.');
-  // None of these needs an escape in JSON.
+  // None of these values needs escaping in JSON.
   const body = `{"task_id":"${task.id}","status":"${task.status}","priority":"${task.priority}","created_at":${task.createdAtMs}}`;
   return { status: answer?.kind === 'submitted' ? 201 : 200, body };
 }

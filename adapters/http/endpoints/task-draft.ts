@@ -10,7 +10,7 @@ import { NOTE_CHARACTERS_MAX, NOTE_DEPTH_MAX, bodyFromWire } from '../../../core
 
 const FIELDS = Object.keys(submitSchema.properties) as readonly (keyof SubmitBody)[];
 
-/** Checks that a schema cannot express. Independent of the current time, so that a repeated request gets the same answer. */
+/** The checks that a schema cannot express. They are independent of the current time, so that a repeated request gets the same answer. */
 export function semanticErrors(body: SubmitBody): readonly FieldError[] {
   const errors: FieldError[] = [];
   if (hasListOfNotes(body))
@@ -19,7 +19,7 @@ export function semanticErrors(body: SubmitBody): readonly FieldError[] {
   return isReversed ? [...errors, { field: 'complete_by', error: 'contradiction', detail: 'must be after run_at' }] : errors;
 }
 
-/** Every list in a body has strings or notes. */
+/** Whether a list in the body contains anything but strings: then it is a list of notes. */
 function hasListOfNotes(body: SubmitBody): boolean {
   for (const field in body) if (hasNotes(body[field as keyof SubmitBody])) return true;
   return false;

@@ -48,7 +48,7 @@ export function taskHandlers(deps: HttpApiDeps, why: Waiting): TaskHandlers {
     });
   };
 
-  /** A submitter's own cancels are in the history of its tasks, and no act on those of others. */
+  /** A submitter's cancels are not audited: they are in the history of its tasks, and do not affect the tasks of others. */
   const audited = (request: ApiRequest, by: Caller, act: 'task.cancel' | 'task.retry' | 'task.adopt', details = {}): Audited =>
     by.reach === 'own' ? {} : { audit: auditDraft(request, by, clock.nowMs(), { act, object: request.params['id'] ?? null, details }) };
 

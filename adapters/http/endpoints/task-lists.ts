@@ -12,10 +12,10 @@ import type { Caller, Handlers } from '../request.ts';
 /** Rows per read of the store, and the size after which a page ends early, because descriptions and results may be large. */
 const ROWS_AT_ONCE = 50;
 const PAGE_BYTES_MAX = 8_388_608;
-/** Rows and characters that one request searches through where no index helps; the next page goes on from there. */
+/** Rows and characters that one request searches through where no index helps; the next page continues from there. */
 export const SEARCHED_MAX = 2_000;
 const SEARCHED_CHARACTERS_MAX = 4_194_304;
-/** Tasks whose ID begins with a prefix: enough to say that it is not one. */
+/** The maximum number of tasks for an ID prefix: enough to show that it is ambiguous. */
 const PREFIX_ROWS_MAX = 10;
 
 interface Paging {
@@ -23,7 +23,7 @@ interface Paging {
   readonly cursor?: string | undefined;
 }
 
-/** What is compared row by row. */
+/** The criteria that are checked row by row. */
 interface Sought {
   readonly text?: string | undefined;
   readonly capability?: string | undefined;
@@ -68,7 +68,7 @@ export function taskLists({ tasks, limits }: Pick<HttpApiDeps, 'tasks' | 'limits
     return pageOf(texts, more && after !== undefined ? taskCursor(after) : null);
   };
 
-  /** By ID, oldest first: IDs are in the order of time. Of the first few, those that the token may see. */
+  /** Sorted by ID, which is oldest first. Of the first few tasks, those that the token may see. */
   const beginning = async (prefix: string, submittedBy: string | undefined): Promise<Reply> => {
     const rows = await tasks.beginningWith(prefix, PREFIX_ROWS_MAX);
     const seen = rows.filter(({ task }) => submittedBy === undefined || task.submittedBy === submittedBy);
@@ -120,7 +120,7 @@ const submitterOf = (by: Caller): string | undefined => (by.reach === 'own' ? by
 const pageOf = (texts: readonly string[], cursor: string | null): Reply =>
   okText(`{"tasks":[${texts.join(',')}],"next_cursor":${JSON.stringify(cursor)}}`);
 
-/** Null if every row is sought. */
+/** Null if every row matches. */
 function matcherOf({ text, capability, failed_by: failedBy }: Sought): ((row: TaskRow) => boolean) | null {
   if (text === undefined && capability === undefined && failedBy === undefined) return null;
   const lower = text?.toLowerCase();

@@ -10,11 +10,11 @@ import { invalid, ok, refusal, refused, read, type Read } from '../reply.ts';
 import type { ApiRequest, Caller, Handlers } from '../request.ts';
 import { maySee, unknownTask } from './task-endpoints.ts';
 
-/** How long a request waits if it does not say, and at most. Milliseconds. */
+/** How long a request waits by default, and at most. Milliseconds. */
 const WAIT_MS = { default: 25_000, max: 60_000 };
-/** A program may print its last lines when its result is already reported; no output is awaited longer than this after the end of the task. */
+/** A program may print its last lines after its result was reported. This is how long they are awaited after the end of the task. */
 const LAST_OUTPUT_MS = 1_000;
-/** The poll interval on a store that other hubs write to: their writes wake no one here. Milliseconds. */
+/** The poll interval on a store that other hubs write to: their writes do not wake the waiting requests here. Milliseconds. */
 const SHARED_STORE_MS = 1_000;
 
 export function taskOutputHandlers(deps: HttpApiDeps): Pick<Handlers, 'taskOutput' | 'waitForOutput'> {
@@ -29,7 +29,7 @@ export function taskOutputHandlers(deps: HttpApiDeps): Pick<Handlers, 'taskOutpu
     return task !== undefined && maySee(by, task) ? task : undefined;
   };
 
-  /** How long from now until no more output comes: null while the task goes on. What has arrived by 0 is stored. Milliseconds. */
+  /** Milliseconds until no more output is expected; null while the task has not ended. At 0, everything that has arrived is stored. */
   const endsInMs = async (taskId: TaskId): Promise<number | null> => {
     const [task] = await tasks.peek([taskId]);
     if (task !== undefined && !isEnded(task)) return null;
@@ -40,7 +40,7 @@ export function taskOutputHandlers(deps: HttpApiDeps): Pick<Handlers, 'taskOutpu
   const hasMore = async (taskId: TaskId, after: number): Promise<boolean> =>
     (await output.read({ taskId, after, limit: 1 })).chunks.length > 0;
 
-  /** Resolves when there may be output after that, or the task may have ended, and at the latest after `ms`. */
+  /** `arrived` resolves when there may be new output, or the task may have ended, and at the latest after `ms`. */
   const change = (taskId: TaskId, ms: number): { readonly arrived: Promise<void>; cancel(): void } => {
     let done: () => void = () => undefined;
     const arrived = new Promise<void>((resolve) => (done = resolve));

@@ -40,7 +40,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
   const readEmpty = bodyReader(emptySchema);
   const readPage = queryReader(pageSchema);
 
-  /** Creates a token and its record, which has only its hash. */
+  /** Creates a token and its record, which has the hash instead of the token. */
   const mint = (fields: TokenRights, expiresInMs?: number) => {
     const token = ids.secret();
     const createdAtMs = clock.nowMs();
@@ -180,7 +180,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     return ok({ tokens: shown.map(listedJson), next_cursor: rows.length > shown.length ? (shown.at(-1)?.id ?? null) : null });
   };
 
-  /** With a last use that this hub has not written yet. */
+  /** Includes a last use that this hub has not written yet. */
   const listedJson = (token: TokenRecord) => {
     const usedAtMs = deps.tokenUse.lastUsedAtMs(token.id);
     return tokenJson(usedAtMs === null || usedAtMs < (token.lastUsedAtMs ?? 0) ? token : { ...token, lastUsedAtMs: usedAtMs });
@@ -227,7 +227,7 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
 
 type TokenRights = Pick<TokenRecord, 'name' | 'role' | 'agentId' | 'capabilities' | 'maxSlots'>;
 
-/** For how long it was created; undefined: for ever. Not of a rotated token: the rotation has shortened it. */
+/** The lifetime that the token was created with; undefined if unlimited. Wrong for a rotated token: rotation has shortened its lifetime. */
 const lifetimeMs = ({ createdAtMs, expiresAtMs }: TokenRecord): number | undefined =>
   expiresAtMs === null ? undefined : expiresAtMs - createdAtMs;
 
@@ -262,7 +262,7 @@ function tokenErrors(body: TokenBody, slotsMax: number): readonly FieldError[] {
   return [];
 }
 
-/** What identifies a secret without revealing it: as on the wire. */
+/** Identifies a secret without revealing it, as on the wire. */
 const hintOf = (hash: string): string => hash.slice(0, TOKEN_HINT_DIGITS);
 
 const tokenAct = (act: 'token.create' | 'token.revoke', token: TokenRecord): AuditedAct => ({

@@ -1,4 +1,4 @@
-/** Reads what an explanation needs: why a task is not running, and why an agent gets no tasks. */
+/** Reads what is needed to explain why a task is not running, and why an agent gets no tasks. */
 import { PRIORITIES, type Task } from '../../../core/domain/task/task.ts';
 import { explainAgent, type AgentLoad, type AgentWaiting } from '../../../core/domain/waiting/agent-waiting.ts';
 import { explainWaiting, type TasksAhead, type WaitingFor, type WaitingView } from '../../../core/domain/waiting/waiting-for.ts';

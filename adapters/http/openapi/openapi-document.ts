@@ -1,4 +1,4 @@
-/** The OpenAPI 3.1 document of the HTTP API, made of the route table, the schemas of bodies and responses, and the error codes. */
+/** The OpenAPI 3.1 document of the HTTP API, built from the route table, the schemas of bodies and responses, and the error codes. */
 import { TRACESTATE_CHARACTERS_MAX } from '../../../core/domain/task/trace-context.ts';
 import type { TSchema } from 'typebox';
 import { HTTP_ERRORS, type HttpErrorCode } from '../../../core/protocol/http-errors.ts';
@@ -37,7 +37,7 @@ export interface Operation {
   readonly description: string;
   readonly tags: readonly string[];
   readonly security: readonly JsonObject[];
-  /** The roles that may use it; left out on an open route. */
+  /** The roles that may use it; omitted on an open route. */
   readonly 'x-roles'?: readonly string[];
   readonly parameters: readonly Parameter[];
   readonly requestBody?: RequestBody;
@@ -60,7 +60,7 @@ forbidden_origin, 404 unknown_route and 405 method_not_allowed. HEAD is answered
 
 /** Any of these can be the answer to a request on any route. */
 const OF_ALL: readonly HttpErrorCode[] = ['forbidden_origin', 'unsupported_media_type', 'internal', 'hub_stopping'];
-/** A token is looked up in the database. */
+/** For routes that need a token, which is looked up in the database. */
 const OF_TOKENS: readonly HttpErrorCode[] = ['unauthorized', 'forbidden', 'rate_limited', 'storage_unavailable'];
 const OF_STORE: readonly HttpErrorCode[] = ['storage_damaged', 'storage_unavailable'];
 const OF_BODIES: readonly HttpErrorCode[] = ['invalid_json', 'validation_failed', 'request_timeout', 'body_too_large'];
@@ -75,7 +75,7 @@ const PATH_PARAMETERS: Readonly<Record<string, string>> = {
 const HEADER_PARAMETERS = {
   'Idempotency-Key': {
     description: 'Identifies the request among those of this token: a repeat gets the first answer with 200 and creates nothing.',
-    // HTTP takes blanks off both ends.
+    // HTTP strips blanks at both ends.
     schema: {
       type: 'string',
       pattern: '^[\\x21-\\x7e]([\\x20-\\x7e]*[\\x21-\\x7e])?$',
@@ -217,7 +217,7 @@ function refusalResponse(status: number, codes: ReadonlySet<HttpErrorCode>): Doc
   };
 }
 
-/** The schema as JSON; a schema that has a name becomes a reference. `isWhole`: except at the top. */
+/** The schema as JSON; a schema that has a name becomes a reference, except at the top level if `isWhole`. */
 function jsonOf(value: unknown, names: ReadonlyMap<unknown, string>, isWhole = false): Json {
   if (typeof value !== 'object' || value === null) return value as Json;
   const name = isWhole ? undefined : names.get(value);

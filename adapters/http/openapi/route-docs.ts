@@ -1,4 +1,4 @@
-/** What the OpenAPI document says about each route beyond the route table: a route without it does not compile. */
+/** What the OpenAPI document says about each route beyond the route table. A route without an entry does not compile. */
 import { Type, type TSchema } from 'typebox';
 import * as bodies from '../../../core/protocol/http-bodies.ts';
 import type { HttpErrorCode } from '../../../core/protocol/http-errors.ts';
@@ -11,9 +11,9 @@ import type { RouteName } from '../routes.ts';
 export interface AnswerDoc {
   readonly status: 200 | 201;
   readonly description: string;
-  /** Of a JSON body; a text otherwise. */
+  /** The schema of a JSON body; undefined if the body is text. */
   readonly schema?: TSchema | undefined;
-  /** It may be asked for as lines of these, too. */
+  /** The schema of each line, if the answer is also available as NDJSON. */
   readonly lines?: TSchema | undefined;
   /** Default: `application/json`. */
   readonly type?: string | undefined;
@@ -27,7 +27,7 @@ export interface RouteDoc {
   readonly headers?: readonly ('Idempotency-Key' | 'Last-Event-ID' | 'X-AgentCom-Dashboard' | 'traceparent' | 'tracestate')[] | undefined;
   readonly body?: TSchema | undefined;
   readonly answers: readonly AnswerDoc[];
-  /** What its handler refuses, beyond what all routes of its kind do. A pair: with another status than usual. */
+  /** What its handler refuses, beyond what all routes of its kind refuse. A pair: with a status other than the default. */
   readonly refusals?: readonly (HttpErrorCode | readonly [HttpErrorCode, number])[] | undefined;
 }
 

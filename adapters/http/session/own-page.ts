@@ -1,18 +1,18 @@
 /**
- * Whether a request with a session cookie was made by the dashboard. A browser adds the cookie by itself, also to a request that another
- * page makes, and cookies and `SameSite` ignore ports; so the cookie alone proves nothing about who asks.
+ * Whether a request with a session cookie was made by the dashboard. A browser adds the cookie by itself, even to a request that another
+ * page makes, and cookies and `SameSite` ignore ports; so the cookie alone does not prove which page made the request.
  */
 import type { HttpRequest } from '../../../core/ports/http.ts';
 import { refusal, type Reply } from '../reply.ts';
 
-/** A page of another origin cannot set it without asking first, and no answer allows it (cors.ts). */
+/** A page of another origin cannot set it without a preflight, and no answer to a preflight allows it (cors.ts). */
 export const DASHBOARD_HEADER = 'x-agentcom-dashboard';
 
 /** 403 if it may come from another page; null if it comes from the hub's own. */
 export function refuseForeignPage(request: Pick<HttpRequest, 'method' | 'header'>): Reply | null {
   const { method } = request;
   const changes = method !== 'GET' && method !== 'HEAD';
-  // Set by the browser, never by a page: it compares the ports too. Only sent over HTTPS and on loopback.
+  // Set by the browser, never by a page, and takes ports into account. Only sent over HTTPS and on loopback.
   const site = request.header('sec-fetch-site');
   if (site !== undefined && site !== 'same-origin' && (changes || site !== 'none')) return foreign(`Sec-Fetch-Site is ${printable(site)}`);
   if (!changes) return null;

@@ -1,5 +1,5 @@
 /**
- * The cookie of a person who signed in to the dashboard. It holds the digest of their token and when the session ends, encrypted and
+ * The cookie of a person who signed in to the dashboard. It holds the digest of their token and the end of the session, encrypted and
  * authenticated with a key of the hub: nothing is stored for a session, a restart of the hub ends none, and a token that is revoked ends
  * all of its sessions at once. The token itself is never in it, because a browser sends cookies to every port of a host.
  */
@@ -30,7 +30,7 @@ const HASH_BYTES = 32;
 const TIME_BYTES = 8;
 const VALUE_BYTES = NONCE_BYTES + HASH_BYTES + TIME_BYTES + TAG_BYTES;
 const NAME_CHARACTERS = 8;
-/** Cookies of this name that are tried: a page on another port may have set more, to hide ours. */
+/** How many cookies of this name are tried: a page on another port may have set more, to hide ours. */
 const TRIED_MAX = 4;
 const HEADER_CHARACTERS_MAX = 16_384;
 

@@ -11,7 +11,7 @@ import type { ApiRequest, Handlers } from '../request.ts';
 import { SESSION_MS, type SessionCookies } from './session-cookies.ts';
 
 const MS_PER_SECOND = 1_000;
-/** How often a token may sign in and out at once, and at what rate afterwards: each is an entry of the audit log. */
+/** How often a token may sign in and out at once, and at what rate afterwards: each time adds an entry to the audit log. */
 const SIGN_INS = { burst: 60, perSecond: 1 / 60 };
 const TOKENS_MAX = 10_000;
 
@@ -58,7 +58,7 @@ export function sessionHandlers(
       return answered(ok({ id, role, expires_at: expiresAtMs }), cookie(request, value, SESSION_MS));
     },
     async endSession(request) {
-      // Signing out always works, also while it cannot be recorded.
+      // Signing out always works, even if it cannot be recorded.
       try {
         await recordEnd(request);
       } catch (thrown) {

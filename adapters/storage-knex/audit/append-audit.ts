@@ -1,11 +1,11 @@
-/** Appends to the chain of the audit log, as the last thing that a transaction waits for. */
+/** Appends to the audit log's chain, whose row is locked after all others. */
 import { createHash } from 'node:crypto';
 import { AUDIT_START, entriesAfter, type AuditDraft, type AuditPlace } from '../../../core/domain/audit/audit-entry.ts';
 import type { Row, Transaction } from '../engine.ts';
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
-/** Waits for other transactions that append, and has the end of the chain until the commit. */
+/** Waits for other transactions that append, and locks the end of the chain until the commit. */
 export async function appendAudit(transaction: Transaction, drafts: readonly AuditDraft[]): Promise<void> {
   if (drafts.length === 0) return;
   const [ends] = await transaction.rows('lockAuditEnds');

@@ -34,7 +34,7 @@ export function knexAuditLog(use: () => OpenEngine): AuditLog {
   };
 }
 
-/** From rows of `audit_log`, and that of `audit_ends`, which is not there before the first entry. */
+/** From rows of `audit_log` and the row of `audit_ends`, which does not exist before the first entry. */
 export const auditPageIn = (rows: readonly Row[], ends: Row | undefined): AuditPage => ({
   entries: rows.map(entryIn),
   anchor: anchorIn(ends),
@@ -56,7 +56,7 @@ const entryIn = (row: Row): AuditEntry => ({
   hash: String(row['hash']),
 });
 
-/** Text that is no JSON was changed by somebody: the entry is shown with it, and its hash tells. */
+/** Text that is not JSON was tampered with: the entry is shown with that text, and its hash reveals the change. */
 function detailsIn(text: string): AuditDetails {
   try {
     return JSON.parse(text) as AuditDetails;

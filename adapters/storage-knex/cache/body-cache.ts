@@ -1,14 +1,17 @@
-/** A cache of the bodies of tasks that were submitted a moment ago or are given out next, while nobody else writes the database. A body never changes. */
+/**
+ * A cache of the bodies of tasks that were just submitted or are assigned next, while nobody else writes to the database. A body never
+ * changes.
+ */
 import type { TaskId } from '../../../core/domain/ids.ts';
 import { isEnded, bodyCharacters, type Task, type TaskBody } from '../../../core/domain/task/task.ts';
 import { TwoGenerations } from './two-generations.ts';
 
-/** What is kept, in characters; the oldest are evicted. */
+/** The size of the cache, in characters; the oldest bodies are evicted. */
 const CHARACTERS_MAX = 8_388_608;
-/** What is read ahead at once: fewer bodies where they are large. */
+/** How much is read ahead at once: fewer bodies if they are large. */
 const AHEAD_CHARACTERS = 131_072;
 const AHEAD_MAX = 128;
-/** What a body weighs beside its texts. */
+/** What a body counts in addition to its texts, in characters. */
 const BODY_CHARACTERS = 256;
 
 interface Kept {
@@ -18,31 +21,31 @@ interface Kept {
 
 export class BodyCache {
   readonly #kept = new TwoGenerations<TaskId, Kept>(CHARACTERS_MAX, ({ characters }) => characters);
-  /** Characters of those that were taken in last. */
+  /** The size of recently added bodies, in characters: an average, which a larger body raises at once. */
   #typical = BODY_CHARACTERS;
 
   get(id: TaskId): TaskBody | undefined {
     return this.#kept.get(id)?.body;
   }
 
-  /** How many that are not known are worth reading with others. */
+  /** How many uncached bodies are worth reading along with others. */
   get readAhead(): number {
     return Math.min(AHEAD_MAX, Math.floor(AHEAD_CHARACTERS / this.#typical));
   }
 
-  /** Takes in a body that is not here. */
+  /** Adds a body that is not cached. */
   take(id: TaskId, body: TaskBody): void {
     const characters = BODY_CHARACTERS + bodyCharacters(body);
     this.#kept.add(id, { body, characters });
     this.#typical = Math.max(characters, (this.#typical * 7 + characters) / 8);
   }
 
-  /** Takes over the body of a new task. */
+  /** Adds the body of a new task, if the task may yet be assigned. */
   takeNew(task: Task, body: TaskBody): void {
     if (mayBeGiven(task)) this.take(task.id, body);
   }
 
-  /** Takes over a changed task: what was given out is not wanted soon. */
+  /** Applies a change of a task: the body of a task that is assigned or has ended is not needed soon. */
   takeChanged(task: Task): void {
     if (!mayBeGiven(task)) this.#kept.delete(task.id);
   }

@@ -1,9 +1,9 @@
 /**
- * A cache of the first tasks that wait, while nobody else writes the database: by requirement and lane, in the order in which they
- * are given out, so that finding work for a free slot reads nothing. It is filled by one read of many, then kept up to date by
- * commits; what it does not have (`unread`) is read again.
+ * A cache of the first waiting tasks of each requirement and lane, while nobody else writes to the database. They are in the order in which
+ * they are assigned, so that finding work for a free slot needs no read. One read fills it with many tasks, then commits keep it up to
+ * date; what it does not have (`unread`) is read again.
  *
- * A lane has all that waits in it up to a place, or all of it. A task that comes to wait behind that place is not taken in.
+ * A lane has all of its waiting tasks, or all up to a certain position. A task that begins to wait behind that position is not added.
  */
 import type { TaskId } from '../../../core/domain/ids.ts';
 import { compareByAge, isClaimable, isWaiting } from '../../../core/domain/task/claimable.ts';
@@ -11,26 +11,26 @@ import { PRIORITIES, requirementKey, waitingRequirement, type Requirement, type 
 import type { Changes } from '../../../core/ports/task-store.ts';
 import { priorityRank } from '../rows/rows.ts';
 
-/** Requirements that are kept; with more of them nothing is, and only what free agents can run is read, each time. */
+/** Maximum number of cached requirements. If there are more, nothing is cached, and each time only what free agents can run is read. */
 export const KEYS_MAX = 1_024;
-/** How long nothing is kept once that was found, or a row that cannot be read, before it is tried again. Milliseconds. */
+/** How long nothing is cached after too many requirements, or a row that cannot be read, were found. Milliseconds. */
 const PAUSED_FOR_MS = 10_000;
-/** Tasks of one lane; of a longer one the later half is evicted. */
+/** Maximum number of tasks of one lane; the later half of a longer one is evicted. */
 const LANE_TASKS_MAX = 2_048;
-/** Tasks of all lanes; with more all is evicted, and read again as it is needed. */
+/** Maximum number of tasks of all lanes; if there are more, everything is evicted, and read again when it is needed. */
 const TASKS_MAX = 16_384;
 const LANES = PRIORITIES.length;
-/** Tasks that one read may bring. */
+/** Maximum number of tasks that one read may return. */
 const READ_MAX = 8_192;
-/** Tasks of a lane that are read at once to be given out later, divided by the number of requirements. */
+/** How many tasks of a lane are read ahead, divided by the number of requirements. */
 const READ_AHEAD = 512;
 
 const NONE: ReadonlyMap<TaskId, Task> = new Map();
 
 interface Lane {
-  /** In the order in which they are given out. */
+  /** In the order in which they are assigned. */
   tasks: Task[];
-  /** The last place up to which all that waits is in `tasks`; null: all that waits. */
+  /** All tasks that wait up to the position of this one are in `tasks`; null: all that wait. */
   until: Task | null;
 }
 
@@ -41,12 +41,12 @@ interface RequirementQueue {
 }
 
 export class ReadyQueueCache {
-  /** By requirement key, each that has a waiting task; null: not read. */
+  /** All requirements with a waiting task, by key; null: not read yet. */
   #queues: Map<string, RequirementQueue> | null = null;
   #pausedUntilMs = 0;
   readonly #placed = new Map<TaskId, { readonly task: Task; readonly lane: Lane }>();
 
-  /** Whether it is known which requirements wait. */
+  /** Whether the requirements of waiting tasks are known. */
   get isKnown(): boolean {
     return this.#queues !== null;
   }
@@ -55,12 +55,12 @@ export class ReadyQueueCache {
     return [...(this.#queues?.keys() ?? [])];
   }
 
-  /** Whether it was found a moment ago that what waits cannot be kept. */
+  /** Whether it was found a moment ago that the waiting tasks cannot be cached. */
   isPaused(nowMs: number): boolean {
     return nowMs < this.#pausedUntilMs && nowMs + PAUSED_FOR_MS >= this.#pausedUntilMs;
   }
 
-  /** Forgets everything, and keeps nothing for a while. */
+  /** Forgets everything, and caches nothing for a while. */
   pause(nowMs: number): void {
     this.clear();
     this.#pausedUntilMs = nowMs + PAUSED_FOR_MS;
@@ -71,7 +71,7 @@ export class ReadyQueueCache {
     this.#placed.clear();
   }
 
-  /** Takes over the requirements with which any task waits, eligible or not yet. */
+  /** Resets the cache to the requirements of all waiting tasks, eligible or not yet. */
   takeRequirements(requirements: readonly Requirement[]): void {
     this.clear();
     this.#queues = new Map(
@@ -79,18 +79,18 @@ export class ReadyQueueCache {
     );
   }
 
-  /** Those of these keys of which the first `limit` of each lane that are eligible by `nowMs` are not all known. */
+  /** Those of these keys with a lane whose first `limit` tasks that are eligible by `nowMs` are not all cached. */
   unread(keys: readonly string[], nowMs: number, limit: number): readonly string[] {
     return keys.filter((key) => this.#queues?.get(key)?.lanes.some((lane) => !knows(lane, nowMs, limit)) ?? false);
   }
 
-  /** How many of each lane to read of so many keys where `limit` are wanted; null: too many to keep. */
+  /** How many tasks of each lane to read for this many keys if `limit` are wanted; null: too many to cache. */
   limitFor(keys: number, limit: number): number | null {
     if (keys * LANES * limit > READ_MAX) return null;
     return Math.max(limit, Math.floor(READ_AHEAD / keys));
   }
 
-  /** Takes over the first `limit` of each lane of these keys, eligible or not yet. */
+  /** Replaces the lanes of these keys with the first `limit` tasks of each, eligible or not yet. */
   take(keys: readonly string[], tasks: readonly Task[], limit: number): void {
     for (const key of keys) {
       const lanes = this.#queues?.get(key)?.lanes;
@@ -108,7 +108,7 @@ export class ReadyQueueCache {
     this.#keepBounds();
   }
 
-  /** The requirements of tasks that are eligible by `nowMs`. Of keys that have been read. */
+  /** The requirements of tasks that are eligible by `nowMs`. Only for keys that have been read. */
   requirements(nowMs: number): readonly Requirement[] {
     const waiting: Requirement[] = [];
     for (const { requirement, lanes } of this.#queues?.values() ?? [])
@@ -116,7 +116,7 @@ export class ReadyQueueCache {
     return waiting;
   }
 
-  /** The first `limit` of each lane of these keys that are eligible by `nowMs`. Of keys that have been read. */
+  /** The first `limit` tasks of each lane of these keys that are eligible by `nowMs`. Only for keys that have been read. */
   claimable(keys: readonly string[], nowMs: number, limit: number): readonly Task[] {
     const found: Task[] = [];
     for (const key of keys)
@@ -127,7 +127,7 @@ export class ReadyQueueCache {
     return found;
   }
 
-  /** The ids of at most `count` tasks that are given out next, lane by lane. */
+  /** The ids of at most `count` tasks that are assigned next, lane by lane. */
   ahead(count: number): readonly TaskId[] {
     const ids: TaskId[] = [];
     for (const { lanes } of this.#queues?.values() ?? [])
@@ -139,22 +139,22 @@ export class ReadyQueueCache {
     return ids;
   }
 
-  /** Takes over a new task. False: it waits behind all that is kept, and is read before it is given out. `takeChanged` follows. */
+  /** Adds a new task. False: it waits behind everything that is cached, and is read before it is assigned. `takeChanged` is called afterwards. */
   takeNew(task: Task): boolean {
     return this.#queues === null || !isWaiting(task) || this.#insert(task);
   }
 
-  /** Takes over tasks that changed, of those that waited before or wait now. */
+  /** Applies the changes of tasks that waited before or wait now. */
   takeChanged(changed: Changes['updated']): void {
     if (this.#queues === null) return;
     this.#removeAll(changed);
-    // Few changes let a task wait again.
+    // Few changes make a task wait again.
     const last = changed.some(({ task }) => isWaiting(task)) ? new Map(changed.map(({ task }) => [task.id, task])) : NONE;
     for (const task of last.values()) if (isWaiting(task)) this.#insert(task);
     this.#keepBounds();
   }
 
-  /** Those of a lane together: most are its first, and each removal of its own would move all the others. */
+  /** Removes the tasks of a lane together: most are its first ones, and removing them one by one would move all the others each time. */
   #removeAll(changed: Changes['updated']): void {
     const removed = new Map<Lane, Set<Task>>();
     for (const { task } of changed) {
@@ -173,12 +173,12 @@ export class ReadyQueueCache {
     }
   }
 
-  /** False: it waits behind all that is kept of its lane. */
+  /** False: it waits behind everything that is cached of its lane. */
   #insert(task: Task): boolean {
     const requirement = waitingRequirement(task);
     const key = requirementKey(requirement);
     let queue = this.#queues?.get(key);
-    // Nothing waited with a requirement that is not among the keys: this task is all there is.
+    // No task waited with a requirement that is not among the keys: this task is the only one.
     if (queue === undefined) {
       queue = { requirement, lanes: Array.from({ length: LANES }, () => ({ tasks: [], until: null })) };
       this.#queues?.set(key, queue);
@@ -201,7 +201,7 @@ export class ReadyQueueCache {
     return this.#queues?.get(requirementKey(waitingRequirement(task)))?.lanes[priorityRank(task.priority)] ?? null;
   }
 
-  /** Evicts requirements that nothing waits with, and everything where it is too much. */
+  /** Evicts requirements without waiting tasks, and everything if the cache is too large. */
   #keepBounds(): void {
     if (this.#queues !== null && this.#queues.size > KEYS_MAX / 2)
       for (const [key, { lanes }] of this.#queues)
@@ -213,7 +213,7 @@ export class ReadyQueueCache {
 const knows = (lane: Lane | null, nowMs: number, limit: number): boolean =>
   lane !== null && (lane.until === null || lane.tasks.length >= limit || !isClaimable(lane.until, nowMs));
 
-/** Where a task stands or would stand among those of a lane; most come last or go first. */
+/** The index at which a task belongs among those of a lane; most belong at the end. */
 function placeOf(tasks: readonly Task[], task: Task): number {
   const last = tasks.at(-1);
   if (last === undefined || compareByAge(last, task) < 0) return tasks.length;

@@ -1,7 +1,7 @@
 /**
- * A cache of tasks and agents as they were last committed, and of how much each agent holds, while nobody else writes the
- * database: what is reported on a moment after it was given out need not be read and parsed again. Only what is committed is
- * in it, and nothing that has ended; after a transaction that failed, however it did, it is empty.
+ * A cache of tasks and agents as they were last committed, and of how much each agent holds, while nobody else writes to the database: a
+ * task that is reported on shortly after it was assigned need not be read and parsed again. It has no ended tasks, and
+ * only states that are committed or being committed; after a transaction failed in any way, it is empty.
  */
 import type { Agent } from '../../../core/domain/agent/agent.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
@@ -12,12 +12,12 @@ import { BodyCache } from './body-cache.ts';
 import { ReadyQueueCache } from './ready-queue-cache.ts';
 import { TwoGenerations } from './two-generations.ts';
 
-/** The least recently saved are evicted, and read when they are needed. The last half of so many tasks are certainly kept. */
+/** The least recently saved are evicted, and read again when they are needed. The last `TASKS_MAX / 2` tasks are never evicted. */
 const TASKS_MAX = 20_000;
 const AGENTS_MAX = 10_000;
 
 export class StateCache {
-  /** What is given out next. */
+  /** What is assigned next. */
   readonly readyQueue = new ReadyQueueCache();
   readonly bodies = new BodyCache();
   /** Whether any task depends on another; null: not known yet. */
@@ -39,23 +39,23 @@ export class StateCache {
     return this.#held.get(id);
   }
 
-  /** Takes over what a transaction read before it saved anything. */
+  /** Adds what a transaction read before it saved anything. */
   takeRead(tasks: readonly Task[], counts: readonly HeldCount[]): void {
     for (const task of tasks) if (!isEnded(task) && this.#tasks.get(task.id) === undefined) this.#tasks.add(task.id, task);
     for (const { agentId, held } of counts) this.#held.set(agentId, held);
     evict(this.#held, AGENTS_MAX);
   }
 
-  /** Takes over what was committed. */
+  /** Applies the changes of a transaction. */
   take({ inserted, updated, agents, stopsSet, stopsCleared }: Changes): void {
     for (const { task, body } of inserted) this.#takeNew(task, body);
     const moved: Changes['updated'][number][] = [];
     for (const change of updated) {
       const { task } = change;
       const before = this.#tasks.get(task.id);
-      // Whose it was before is not known.
+      // Which agent held it before is unknown.
       if (before === undefined) this.#held.clear();
-      // One that was assigned is not among those that wait, and its body was dropped.
+      // A task that was assigned is not in the ready queue, and its body was dropped.
       const wasAssigned = before?.status === 'assigned';
       if (!wasAssigned) this.bodies.takeChanged(task);
       if (!wasAssigned || isWaiting(task)) moved.push(change);
@@ -70,7 +70,7 @@ export class StateCache {
     evict(this.#agents, AGENTS_MAX);
   }
 
-  /** They are removed, or about to be: reading one that stays costs a read. */
+  /** They are removed, or about to be: one that stays after all only costs a read. */
   dropAgents(ids: readonly AgentId[]): void {
     for (const id of ids) {
       this.#agents.delete(id);

@@ -1,7 +1,7 @@
 /**
- * A map of bounded size that forgets what was set longest ago. What is set goes into the young generation; once that is full, it becomes the
- * old one, and the old one before it is dropped as a whole. Evicting one entry of a `Map` after the other costs more the more were evicted
- * before: an iterator begins with stepping over all that was deleted.
+ * A map of bounded size that evicts what was set longest ago. New values go into the young generation; once that is full, it becomes the
+ * old one, and the previous old one is dropped as a whole. Evicting the entries of a `Map` one by one gets slower with each eviction,
+ * because an iterator first steps over all deleted entries.
  */
 export class TwoGenerations<K, V> {
   readonly #youngMax: number;
@@ -10,7 +10,7 @@ export class TwoGenerations<K, V> {
   #old = new Map<K, V>();
   #youngSize = 0;
 
-  /** Keeps values of `max` together at most, and all as long as they are no more than half of that. `sizeOf`: default 1 for each value. */
+  /** Keeps values of at most `max` in total, and evicts none while they total at most half of that. `sizeOf`: default 1 for each value. */
   constructor(max: number, sizeOf: (value: V) => number = () => 1) {
     this.#youngMax = max / 2;
     this.#sizeOf = sizeOf;
@@ -27,7 +27,7 @@ export class TwoGenerations<K, V> {
     this.add(key, value);
   }
 
-  /** As `set` of a key that has no value, without looking for one: in a large map that takes as long as all else. */
+  /** As `set` for a key that has no value, without looking for one: in a large map the lookup takes as long as everything else. */
   add(key: K, value: V): void {
     const size = this.#sizeOf(value);
     if (this.#youngSize + size > this.#youngMax) {

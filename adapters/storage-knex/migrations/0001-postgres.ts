@@ -1,15 +1,15 @@
-/** The first schema on Postgres. Texts that are compared or sorted do so byte by byte, whatever the server's language. */
+/** The first schema on Postgres. Texts are compared and sorted byte by byte, whatever the server's locale. */
 
 const TEXT = 'text COLLATE "C"';
 
-/** Rows that come and go all day: dead ones are taken away before they slow the indexes down. */
+/** For tables whose rows are constantly added and removed: dead ones are vacuumed before they slow the indexes down. */
 const BUSY = 'autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_analyze_scale_factor = 0.05';
 
 export const FIRST_SCHEMA_OF_POSTGRES: readonly string[] = [
-  // One row: what this database is.
+  // One row, which identifies this database.
   `CREATE TABLE store (only_row integer PRIMARY KEY CHECK (only_row = 1), store_id text NOT NULL, probes bigint NOT NULL DEFAULT 0)`,
 
-  // The small part of a task, which every transition rewrites. The columns are copies out of \`state\`, for the indexes.
+  // The small part of a task, which every transition rewrites. The columns are copies of fields of `state`, for the indexes.
   `CREATE TABLE tasks (
     id ${TEXT} PRIMARY KEY, status ${TEXT} NOT NULL, lane integer NOT NULL, parked integer NOT NULL,
     requirement_key ${TEXT} NOT NULL, assigned_to ${TEXT}, ready_at bigint NOT NULL, due_at bigint,
@@ -23,14 +23,14 @@ export const FIRST_SCHEMA_OF_POSTGRES: readonly string[] = [
   `CREATE INDEX tasks_by_assignee ON tasks (assigned_to, created_at, id) WHERE assigned_to IS NOT NULL`,
   `CREATE INDEX tasks_by_submitter ON tasks (submitted_by, created_at, id)`,
 
-  // What the submitter said and what the agent answered: large, and written once.
+  // What was submitted and what the agent returned: large, and written once.
   `CREATE TABLE task_bodies (task_id ${TEXT} PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE, body text NOT NULL)`,
   `CREATE TABLE task_results (task_id ${TEXT} PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE, json text NOT NULL)`,
   `CREATE TABLE task_dependencies (
     depends_on ${TEXT} NOT NULL, task_id ${TEXT} NOT NULL REFERENCES tasks (id) ON DELETE CASCADE, PRIMARY KEY (depends_on, task_id))`,
 
-  // The number of tasks of a status and lane is the sum of its rows: each commit adds what it changed and waits for nobody,
-  // and every now and then rows are replaced by their sum.
+  // The number of tasks of a status and lane is the sum of its rows: each commit adds its changes without waiting for another, and from
+  // time to time rows are replaced by their sum.
   `CREATE TABLE task_counts (status ${TEXT} NOT NULL, lane integer NOT NULL, tasks bigint NOT NULL) WITH (${BUSY})`,
   `CREATE FUNCTION count_tasks() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
     BEGIN
@@ -58,8 +58,8 @@ export const FIRST_SCHEMA_OF_POSTGRES: readonly string[] = [
     agent_id ${TEXT}, generation bigint, session bigint, details text, UNIQUE (task_id, seq))`,
   `CREATE INDEX task_events_by_agent ON task_events (agent_id, id) WHERE agent_id IS NOT NULL`,
   `CREATE INDEX task_events_by_name ON task_events (event, id)`,
-  // One row, which whoever has new events holds until its commit. A sequence would hand out numbers before it is known which
-  // commit comes first, and a reader at the higher number would never see the lower one.
+  // One row, which a transaction with new events locks until its commit. A sequence would assign numbers before it is known which commit
+  // comes first, and a reader that is past the higher number would never see the lower one.
   `CREATE TABLE event_numbers (only_row integer PRIMARY KEY CHECK (only_row = 1), last_id bigint NOT NULL) WITH (fillfactor = 10)`,
   `INSERT INTO event_numbers VALUES (1, 0)`,
 
@@ -80,7 +80,7 @@ export const FIRST_SCHEMA_OF_POSTGRES: readonly string[] = [
   `CREATE INDEX tokens_by_age ON tokens (created_at, id)`,
   `CREATE TABLE enrol_secrets (hash ${TEXT} PRIMARY KEY, expires_at bigint NOT NULL)`,
 
-  // Which batches were committed, for who lost the answer to a COMMIT.
+  // Which batches were committed, for a hub that lost the response to a COMMIT.
   `CREATE TABLE batches (batch_id ${TEXT} PRIMARY KEY, at timestamptz NOT NULL DEFAULT now()) WITH (${BUSY})`,
   `CREATE INDEX batches_by_age ON batches (at)`,
 ];

@@ -3,17 +3,17 @@ import { STATUSES } from '../../../core/domain/task/task.ts';
 import { FIRST_SCHEMA_OF_POSTGRES } from './0001-postgres.ts';
 import type { Migration } from './migration.ts';
 
-/** A hub asks for a batch right after its commit; this many later ones do not hide it. */
+/** How many batches are kept. A hub asks about a batch right after its commit, so only a few later ones come in between. */
 const BATCHES_KEPT = 4_096;
 
 export const tasksAgentsEvents: Migration = {
   name: '0001-tasks-agents-events',
   sqlite: [
-    // One row: what this database is.
+    // One row, which identifies this database.
     `CREATE TABLE store (
       only_row INTEGER PRIMARY KEY CHECK (only_row = 1), store_id TEXT NOT NULL, probes INTEGER NOT NULL DEFAULT 0) STRICT`,
 
-    // The small part of a task, which every transition rewrites. The columns are copies out of \`state\`, for the indexes.
+    // The small part of a task, which every transition rewrites. The columns are copies of fields of `state`, for the indexes.
     `CREATE TABLE tasks (
       id TEXT NOT NULL PRIMARY KEY, status TEXT NOT NULL, lane INTEGER NOT NULL, parked INTEGER NOT NULL,
       requirement_key TEXT NOT NULL, assigned_to TEXT, ready_at INTEGER NOT NULL, due_at INTEGER,
@@ -27,7 +27,7 @@ export const tasksAgentsEvents: Migration = {
     `CREATE INDEX tasks_by_assignee ON tasks (assigned_to, created_at, id) WHERE assigned_to IS NOT NULL`,
     `CREATE INDEX tasks_by_submitter ON tasks (submitted_by, created_at, id)`,
 
-    // What the submitter said and what the agent answered: large, and written once.
+    // What was submitted and what the agent returned: large, and written once.
     `CREATE TABLE task_bodies (task_id TEXT NOT NULL PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE, body TEXT NOT NULL) STRICT`,
     `CREATE TABLE task_results (task_id TEXT NOT NULL PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE, json TEXT NOT NULL) STRICT`,
     `CREATE TABLE task_dependencies (
@@ -51,7 +51,7 @@ export const tasksAgentsEvents: Migration = {
       UPDATE task_counts SET tasks = tasks - 1 WHERE status = OLD.status AND lane = OLD.lane;
     END`,
 
-    // AUTOINCREMENT: a number is never given again, not even when the events with the highest are gone.
+    // AUTOINCREMENT: a number is never reused, not even when the events with the highest numbers are gone.
     `CREATE TABLE task_events (
       id INTEGER PRIMARY KEY AUTOINCREMENT, task_id TEXT NOT NULL, seq INTEGER NOT NULL, event TEXT NOT NULL, at INTEGER NOT NULL,
       agent_id TEXT, generation INTEGER, session INTEGER, details TEXT, UNIQUE (task_id, seq)) STRICT`,
@@ -75,7 +75,7 @@ export const tasksAgentsEvents: Migration = {
     `CREATE INDEX tokens_by_age ON tokens (created_at, id)`,
     `CREATE TABLE enrol_secrets (hash TEXT NOT NULL PRIMARY KEY, expires_at INTEGER NOT NULL) STRICT`,
 
-    // Which batches were committed, for who lost the answer to a COMMIT.
+    // Which batches were committed, for a hub that lost the response to a COMMIT.
     `CREATE TABLE batches (place INTEGER PRIMARY KEY, batch_id TEXT NOT NULL UNIQUE) STRICT`,
     `CREATE TRIGGER batches_bounded AFTER INSERT ON batches BEGIN
       DELETE FROM batches WHERE place <= NEW.place - ${BATCHES_KEPT};

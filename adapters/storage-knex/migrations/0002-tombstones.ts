@@ -1,4 +1,4 @@
-/** What is over for long is removed: when a task ended, what is left of removed ones, and the indexes to find both by. */
+/** For the removal of old rows: when a task ended, the tombstones of removed tasks, and the indexes to find both. */
 import type { Migration } from './migration.ts';
 
 export const tombstones: Migration = {
@@ -11,10 +11,10 @@ export const tombstones: Migration = {
     `CREATE INDEX tombstones_by_age ON tombstones (removed_at)`,
     `CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at)`,
     `CREATE INDEX pending_stops_by_task ON pending_stops (task_id)`,
-    // A task that is removed takes its dependencies with it.
+    // For the removal of a task, which removes its dependencies as well.
     `CREATE INDEX task_dependencies_by_task ON task_dependencies (task_id)`,
   ],
-  // No store on Postgres is older than this step: there is nothing to look up in old rows.
+  // No store on Postgres is older than this step, so there are no old rows to fill in.
   postgres: [
     `ALTER TABLE tasks ADD COLUMN ended_at bigint`,
     `CREATE INDEX tasks_ended ON tasks (ended_at, id) WHERE ended_at IS NOT NULL`,

@@ -1,4 +1,4 @@
-/** Several hubs on one store: who is alive, which agents each holds, and what they ask each other to send. */
+/** Several hubs on one store: which hubs are alive, which agents are connected to each, and what they ask each other to send. */
 import type { Migration } from './migration.ts';
 
 export const hubs: Migration = {
@@ -11,7 +11,7 @@ export const hubs: Migration = {
       place INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, hub_id TEXT NOT NULL, state TEXT NOT NULL) STRICT`,
     `CREATE INDEX hub_mail_by_hub ON hub_mail (hub_id, place)`,
   ],
-  // No store on Postgres is older than this step: no row has to be filled in.
+  // No store on Postgres is older than this step, so there are no old rows to fill in.
   postgres: [
     `ALTER TABLE agents ADD COLUMN hub_id text COLLATE "C"`,
     `CREATE INDEX agents_by_hub ON agents (hub_id, id) WHERE connected = 1`,

@@ -1,6 +1,6 @@
 /**
- * What agents used is kept by attempt, the session of a task's last attempt with it, and why an agent is paused. What older
- * tasks used is known as one sum.
+ * Stores the usage of each attempt, the session of a task's last attempt, and why an agent is paused. The usage of older tasks is known
+ * only as one sum.
  */
 import type { Migration } from './migration.ts';
 
@@ -18,7 +18,8 @@ export const usage: Migration = {
     `UPDATE agents SET state = json_set(
       state, '$.pausedCause', json('null'), '$.pauses', 0, '$.checks', json('null'), '$.checksAsked', 0)`,
   ],
-  // As text: its JSON functions refuse some texts that a state may hold. A name with its quotes stands nowhere inside of one.
+  // Edited as text, since the JSON functions of Postgres reject some texts that a state may contain. A name with its quotes never occurs
+  // inside such a text.
   postgres: [
     `UPDATE tasks SET state = regexp_replace(
       state,

@@ -1,7 +1,7 @@
 /**
- * A commit writes less: the pages that it touches are what it costs. The state of a task leaves out what is as in most tasks;
- * events are in the order of their numbers only; the tasks of an agent have an index once they have ended, and before that the
- * one of live tasks; the few batches that are remembered need none. Whole states are read as before; older programs cannot read short ones.
+ * A commit writes less: its cost is the pages that it touches. The state of a task omits what is the same in most tasks; events are no
+ * longer indexed by agent or name; an agent's tasks have an index once they have ended, and until then the one of live tasks; the few
+ * batches that are remembered need none. Whole states are read as before; older programs cannot read short ones.
  */
 import type { Migration } from './migration.ts';
 
@@ -12,7 +12,7 @@ const FEWER_INDEXES = [
   `CREATE INDEX tasks_by_assignee ON tasks (assigned_to, created_at, id) WHERE assigned_to IS NOT NULL AND ended_at IS NOT NULL`,
 ];
 
-/** A hub asks for a batch right after its commit; this many later ones do not hide it. */
+/** How many batches are kept. A hub asks about a batch right after its commit, so only a few later ones come in between. */
 const BATCHES_KEPT = 4_096;
 
 export const smallerCommits: Migration = {

@@ -1,7 +1,7 @@
 /**
- * Events are bounded in bytes, and finished results that were not taken as a task's own have a table of their own. Of an
- * older store, larger details are cut, and late and refused results move out of the history. With them the highest number of
- * the events that were removed; where some are missing and it is not known which, all numbers up to the last count.
+ * Events are bounded in bytes, and results that did not become the result of their task have a table of their own. In an older store,
+ * larger details are truncated, and late and refused results move out of the history. Also stores the highest number of the removed events;
+ * if some are missing and it is unknown which, that is the last number assigned.
  */
 import { createHash } from 'node:crypto';
 import { EVENT_DETAILS_BYTES_MAX, boundedDetails } from '../../../core/domain/task/event-details.ts';
@@ -42,7 +42,7 @@ export const boundedHistory: Migration = {
     `CREATE TABLE removed_events (only_row integer PRIMARY KEY CHECK (only_row = 1), last_id bigint NOT NULL)`,
     `INSERT INTO removed_events SELECT 1, last_id FROM event_numbers WHERE last_id <> (SELECT count(*) FROM task_events)`,
   ],
-  /** One event at a time: a history may have been larger than memory. */
+  /** One event at a time: a history may be larger than memory. */
   async code(database) {
     let afterId = 0;
     for (;;) {
@@ -65,7 +65,7 @@ type Details = Readonly<Record<string, unknown>>;
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 const given = ({ dialect }: MigratedDatabase): string => (dialect === 'sqlite' ? '?' : '$1');
 
-/** The details without a result that was not taken, which is kept apart as far as there is room for it. */
+/** The details without a result that did not become the task's, which is stored separately if there is room for it. */
 async function withoutResult(database: MigratedDatabase, row: Row, details: Details | null): Promise<Details | null> {
   const kind = row['event'] === 'late_result' ? 'late' : row['event'] === 'report_refused' ? 'refused' : null;
   if (kind === null || typeof details?.['result'] !== 'string' || row['agent_id'] === null) return details;
@@ -117,7 +117,7 @@ async function keep(database: MigratedDatabase, state: Record<string, unknown>, 
   return isKept;
 }
 
-/** Those that are in the history already count, however many they are. */
+/** Refusals that are already in the history count, however many there are. */
 const withToldRefusal = ({ results, refused }: KeptResults, agentId: AgentId): KeptResults => {
   const isNamed = refused.some((one) => one.agentId === agentId) || refused.length < REFUSING_AGENTS_MAX;
   const name = isNamed ? agentId : null;

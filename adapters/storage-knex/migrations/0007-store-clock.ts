@@ -1,6 +1,6 @@
 /**
- * The store's time goes on from where it was, whatever the machine's clock says when a hub starts (core/domain/store-clock.ts).
- * A store made before has no mark yet: its newest event is one.
+ * The store's time continues from where it was, whatever the machine's clock says when a hub starts (core/domain/store-clock.ts). An older
+ * store has no mark yet: the time of its newest event is used instead.
  */
 import type { Migration } from './migration.ts';
 

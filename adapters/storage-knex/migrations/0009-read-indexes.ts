@@ -1,7 +1,7 @@
 /**
- * Lists by what they filter: a status and a lane had an index each, of which a list of both had to walk one to its end, and so had
- * a submitter's list of one status. One index of both serves either alone, by a lookup for each status or lane; a submitter's has the
- * status in it. There is one index less to write for each submit, and one more for each change of status.
+ * Indexes for filtered lists. Status and lane had an index each: a list filtered by both had to walk one of them to its end, and so had a
+ * submitter's list of one status. One index on both also serves either filter alone, with a lookup for each status or lane; a submitter's
+ * index includes the status. There is one index less to write for each submit, and one more for each change of status.
  */
 import type { Migration } from './migration.ts';
 

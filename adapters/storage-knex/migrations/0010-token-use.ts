@@ -1,4 +1,4 @@
-/** Tokens may expire, and say when they were last used. Those made before have no end and count as not used yet. */
+/** Tokens may expire, and record when they were last used. Existing ones never expire and count as not used yet. */
 import type { Migration } from './migration.ts';
 
 export const tokenUse: Migration = {

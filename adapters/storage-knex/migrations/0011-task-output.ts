@@ -1,4 +1,4 @@
-/** The live output of agents. It goes with its task, and earlier when it is old. */
+/** The live output of agents. It is removed with its task, or earlier once it is old. */
 import type { Migration } from './migration.ts';
 
 export const taskOutput: Migration = {

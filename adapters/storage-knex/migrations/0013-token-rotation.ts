@@ -1,4 +1,4 @@
-/** Tokens say which one replaces them. None made before was rotated. */
+/** Tokens record which one replaces them. No existing one was rotated. */
 import type { Migration } from './migration.ts';
 
 export const tokenRotation: Migration = {

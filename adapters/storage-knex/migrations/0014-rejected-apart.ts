@@ -1,4 +1,4 @@
-/** Tasks that agents have rejected wait in queues of their own: their key says by which, sorted (`waitingRequirement`). */
+/** Tasks that agents have rejected wait in queues of their own: their key includes these agents, sorted (`waitingRequirement`). */
 import type { Migration } from './migration.ts';
 
 export const rejectedApart: Migration = {

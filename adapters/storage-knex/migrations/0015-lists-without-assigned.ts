@@ -1,7 +1,7 @@
 /**
- * A task leaves the indexes of lists while it is assigned, and enters them again when it ends: one entry less to write and one less
- * to remove in each index for every run. Assigned tasks, of which there are no more than agents have slots, are listed by the index of
- * live tasks. It has what lists compare and order by, so that no row is read that is not on the page.
+ * A task leaves the indexes of lists while it is assigned, and enters them again when it ends: one entry less to write and one less to
+ * remove in each index for every run. Assigned tasks, of which there are no more than agents have slots, are listed with the index of live
+ * tasks. It has the columns that lists filter and sort by, so that only the rows of the page are read.
  */
 import type { Migration } from './migration.ts';
 

@@ -1,10 +1,10 @@
 /**
- * SQLite remembers the last 64 batches instead of 4,096. They fit on one page, so a commit adds its own and drops the oldest with one page
- * written instead of two.
+ * SQLite remembers the last 64 batches instead of 4,096. They fit on one page, so a commit, which adds its own and drops the oldest, writes
+ * one page instead of two.
  */
 import type { Migration } from './migration.ts';
 
-/** A hub asks for a batch right after its commit, and at most one other is being saved by then. */
+/** A hub asks about a batch right after its commit, when at most one other is being saved. */
 const BATCHES_KEPT = 64;
 
 export const fewerBatches: Migration = {

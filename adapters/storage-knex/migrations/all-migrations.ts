@@ -1,4 +1,4 @@
-/** Every step of the schema, oldest first. A released one is never changed: mend it by another. */
+/** Every step of the schema, oldest first. A released one is never changed: fix it with another. */
 import { tasksAgentsEvents } from './0001-tasks-agents-events.ts';
 import { tombstones } from './0002-tombstones.ts';
 import { hubs } from './0003-hubs.ts';

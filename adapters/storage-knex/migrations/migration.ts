@@ -1,8 +1,8 @@
-/** A step from one schema to the next. Steps are code, in a list: nothing is looked for on disk when the hub starts. */
+/** A step from one schema to the next. Steps are code, in a list: nothing is searched for on disk when the hub starts. */
 import type { Row } from '../rows/row.ts';
 
 export interface Migration {
-  /** Unique and never changed: the database remembers by it which steps it has taken. */
+  /** Unique and never changed: the database records by name which steps it has taken. */
   readonly name: string;
   /** The statements for each database, run in order in one transaction with all other new steps. */
   readonly sqlite: readonly string[];
@@ -11,7 +11,7 @@ export interface Migration {
   readonly code?: (database: MigratedDatabase) => Promise<void>;
 }
 
-/** A database amid its steps. A statement has at most one parameter, a text: `?` for SQLite, `$1` for Postgres. */
+/** A database in the middle of its steps. A statement has at most one parameter, a text: `?` for SQLite, `$1` for Postgres. */
 export interface MigratedDatabase {
   readonly dialect: 'sqlite' | 'postgres';
   rows(sql: string, parameter?: string): Promise<readonly Row[]>;

@@ -1,11 +1,11 @@
-/** What keeps a hub off a database whose steps are not all its own: a newer version, or a move that was never finished. */
+/** Keeps a hub off a database with steps that it does not know: of a newer version, or of a move that was never finished. */
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { StoreCheck } from '../../../core/ports/store-inspection.ts';
 import { ALL_MIGRATIONS } from './all-migrations.ts';
 
 /**
- * Stands among the steps of a database while a store is moved into it, from before the first row until all was compared.
- * Every hub, older ones too, refuses a database with a step that it does not know.
+ * Listed among the steps of a database while a store is moved into it, from before the first row until everything was compared. Every hub,
+ * including older ones, refuses a database with a step that it does not know.
  */
 export const MOVE_UNFINISHED = 'move-unfinished';
 
@@ -13,8 +13,8 @@ export const MOVE_UNFINISHED = 'move-unfinished';
 export const knownSteps = (): readonly string[] => ALL_MIGRATIONS.map(({ name }) => name);
 
 /**
- * Fails with `AC_MOVE_UNFINISHED` or `AC_SCHEMA_UNKNOWN` when a database has taken a step that is not known here. `storage`
- * and `place` name it: `sqlite`, `file "…"`.
+ * Fails with `AC_MOVE_UNFINISHED` or `AC_SCHEMA_UNKNOWN` if a database has taken a step that is not known here. `storage` and `place` name
+ * it: `sqlite`, `file "…"`.
  */
 export function refuseUnknownSteps(storage: string, place: string, taken: readonly string[]): void {
   if (taken.includes(MOVE_UNFINISHED))
@@ -32,7 +32,7 @@ export function refuseUnknownSteps(storage: string, place: string, taken: readon
   );
 }
 
-/** Fails as `refuseUnknownSteps`, and with `AC_SCHEMA_OLD` when a step was not taken yet: what is copied is copied as it is. */
+/** Fails as `refuseUnknownSteps`, and with `AC_SCHEMA_OLD` if a step was not taken yet: a store is copied as it is. */
 export function requireAllSteps(storage: string, place: string, taken: readonly string[]): void {
   refuseUnknownSteps(storage, place, taken);
   const missing = knownSteps().filter((name) => !taken.includes(name));

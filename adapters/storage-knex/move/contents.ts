@@ -1,16 +1,16 @@
-/** What a store holds, read in the one order and written in the one way that every database shares. */
+/** The contents of a store, read in an order and written in a form that are the same for every database. */
 import { createHash } from 'node:crypto';
 import type { Row } from '../engine.ts';
 import { COUNTS, type Side } from './side.ts';
 import type { Table } from './stored-table.ts';
 
-/** Rows in memory at a time. A body has at most 256 KiB, an event some 16, so that this is at most some 64 MiB. */
+/** Rows in memory at a time. A body has at most 256 KiB, an event about 16 KiB, so this is at most about 64 MiB. */
 export const ROWS_AT_ONCE = 250;
-/** Of tables whose rows may be as large as a frame, which has 1 MiB unless the config says otherwise. */
+/** For tables whose rows may be as large as a frame, which is 1 MiB unless the config says otherwise. */
 const LARGE_ROWS_AT_ONCE = 32;
 const LARGE_ROWS: ReadonlySet<string> = new Set(['task_results', 'task_kept_results']);
 
-/** The rows of a table along its key, a page at a time. */
+/** The rows of a table in the order of its key, a page at a time. */
 export async function* pagesOf(side: Side, table: Table): AsyncGenerator<readonly Row[]> {
   const atOnce = LARGE_ROWS.has(table.name) ? LARGE_ROWS_AT_ONCE : ROWS_AT_ONCE;
   let last: Row | undefined;
@@ -34,8 +34,8 @@ export interface PartDigest {
 }
 
 /**
- * The whole of a side, part by part: each row as one line, a JSON array of its values by the names of the columns, in the
- * order of the key. Two sides with equal answers hold the same.
+ * The digests of a whole side, part by part: each row as one line, a JSON array of its values by the names of the columns, in the order of
+ * the key. Two sides with equal digests have the same contents.
  */
 export async function digestsOf(side: Side, tables: readonly Table[], onRows: (rows: number) => void): Promise<readonly PartDigest[]> {
   const digests: PartDigest[] = [];

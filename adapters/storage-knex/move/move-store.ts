@@ -1,6 +1,6 @@
 /**
- * Moves a whole store from one database to another: every table, then the comparison of both sides, then the mark of an
- * unfinished move goes. What is ended on the way leaves the source as it was, and a target that no hub opens.
+ * Moves a whole store from one database to another: copies every table, compares both sides, then removes the mark of an unfinished move. A
+ * move that is interrupted leaves the source as it was, and a target that no hub opens.
  */
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { digestsOf, lastEventOf, pagesOf, type PartDigest } from './contents.ts';
@@ -10,12 +10,12 @@ import { tablesToCopy, type Table } from './stored-table.ts';
 export interface Move {
   readonly from: Place;
   readonly to: Place;
-  /** Empties a target that an ended move has left; a store that is whole is never emptied. */
+  /** Empties a target that an interrupted move has left; a complete store is never emptied. */
   readonly emptyUnfinished: boolean;
   readonly onProgress: (progress: MoveProgress) => void;
 }
 
-/** `rows` of `of`: of the whole store, once to copy and twice to compare. */
+/** `rows` of `of` are done. `of` counts the rows of the whole store, once to copy and twice to compare. */
 export interface MoveProgress {
   readonly doing: 'copying' | 'comparing';
   readonly rows: number;
@@ -28,7 +28,10 @@ export interface Moved {
   readonly parts: readonly PartDigest[];
 }
 
-/** Fails with `AC_USAGE` when both cannot be had at once, with the codes of `Place`, with `AC_COPY_DIFFERS`, and with those of the databases; the target is then unfinished. */
+/**
+ * Fails with `AC_USAGE` if both cannot be open at once, with the codes of `Place`, with `AC_COPY_DIFFERS`, and with those of the databases;
+ * the target is then unfinished.
+ */
 export async function moveStore({ from, to, emptyUnfinished, onProgress }: Move): Promise<Moved> {
   if (from.takes === to.takes)
     throw new AgentcomError('AC_USAGE', `Cannot copy ${from.shown} to ${to.shown}: both take ${from.takes} for themselves. Name another as the target.`); // prettier-ignore
@@ -68,7 +71,7 @@ async function copyTable(source: Side, target: Target, table: Table, progress: (
     try {
       await target.change(insert, page);
     } catch (thrown) {
-      // Anything else is the target's, such as a full disk.
+      // Any other failure is the target's, such as a full disk.
       if (!AgentcomError.is(thrown, 'AC_INTERNAL')) throw thrown;
       const message = `Rows of ${table.name} in ${source.place} cannot be copied, since they contradict others: ${thrown.message} \`agentcom doctor --fsck\` says what is damaged there.`;
       throw new AgentcomError('AC_COPY_DIFFERS', message, { cause: thrown, details: { table: table.name } });

@@ -11,7 +11,7 @@ import type { Place } from './side.ts';
 import { sqlitePlace } from './sqlite-place.ts';
 
 export interface PlacesDeps {
-  /** Relative files are in it. */
+  /** Relative files are resolved against it. */
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
@@ -21,8 +21,8 @@ export interface PlacesDeps {
 const WANTED = 'sqlite:FILE, postgres://USER:PASSWORD@HOST:PORT/DATABASE?schema=NAME, or env:VARIABLE with one of these in it';
 
 /**
- * The place that an address names; nothing is opened. Fails with `AC_USAGE`, which tells nothing of a password, and with
- * `AC_PACKAGE_MISSING`. `option` is where it was given.
+ * The place that an address names; nothing is opened. Fails with `AC_USAGE`, which reveals no password, and with `AC_PACKAGE_MISSING`.
+ * `option`: where it was given.
  */
 export async function placeAt(option: string, address: string, deps: PlacesDeps): Promise<Place> {
   if (address.startsWith('env:')) return placeInVariable(option, address.slice('env:'.length), deps);
@@ -32,7 +32,7 @@ export async function placeAt(option: string, address: string, deps: PlacesDeps)
     await requirePackage('sqlite', 'knex', '3', () => import('knex'));
     return sqlitePlace({ driver: await sqliteDriver(), file: path.resolve(deps.cwd, file), log: deps.log });
   }
-  // `postgres:` before an address that begins so itself is as good as without.
+  // A `postgres:` before an address that already begins like that is ignored.
   const url = address.replace(/^postgres:(?=postgres(ql)?:)/, '');
   if (!/^postgres(ql)?:/.test(url)) throw wrong(option, 'found neither');
   await requirePackage('postgres', 'pg', '8', () => import('pg'));

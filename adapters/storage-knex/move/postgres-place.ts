@@ -53,7 +53,7 @@ async function openTarget(session: PostgresSession, settings: PostgresSettings, 
   }
   await migratePostgres(writer, settings.schema, place);
   await session.change(`BEGIN; INSERT INTO migrations (name) VALUES ('${MOVE_UNFINISHED}'); DELETE FROM store; COMMIT`);
-  // Each commit is in order; only the last waits for the disk.
+  // Commits reach the disk in order; only the last one waits for it.
   await session.change('SET synchronous_commit = off');
   return {
     ...sideOver(session),
@@ -62,13 +62,13 @@ async function openTarget(session: PostgresSession, settings: PostgresSettings, 
     async finish() {
       await session.change('RESET synchronous_commit');
       await session.change(`DELETE FROM migrations WHERE name = '${MOVE_UNFINISHED}'`);
-      // A server learns from these how large its tables are, before the hub's first plans.
+      // Lets the server learn how large its tables are, before it plans the hub's first statements.
       await session.change('ANALYZE');
     },
   };
 }
 
-/** Removes what an ended move has left, and then its mark: one ended here is the same again. */
+/** Removes what an interrupted move has left, with its mark, in one transaction: if that is interrupted too, nothing has changed. */
 async function empty(session: PostgresSession): Promise<void> {
   const tables = (await tablesOf(session)).filter((name) => name !== 'migrations' && name !== 'event_numbers');
   await session.change(

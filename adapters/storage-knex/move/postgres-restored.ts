@@ -8,21 +8,21 @@ import type { PostgresSettings } from '../postgres/options.ts';
 import { lastNumberAfterRestore, noteSkipped } from './restored-numbers.ts';
 import { openPostgresSession, refuseNoStore, stepsIn } from '../postgres/session.ts';
 
-/** Fails with `AC_USAGE`, saying what does it. */
+/** The error `AC_USAGE`, which names the command to use instead. */
 export const refuseBackUp = (settings: PostgresSettings): AgentcomError =>
   new AgentcomError(
     'AC_USAGE',
     `Cannot back up storage "postgres" from here; its server does it, beside the running hub: pg_dump --format=custom --schema=${settings.schema} --file=FILE DATABASE. After a pg_restore run \`agentcom restore\` without a file.`,
   );
 
-/** Fails with `AC_USAGE`, saying what does it. */
+/** The error `AC_USAGE`, which names the command to use instead. */
 export const refuseFile = (settings: PostgresSettings): AgentcomError =>
   new AgentcomError(
     'AC_USAGE',
     `Cannot restore a file into storage "postgres" from here; its server does it: stop the hub, pg_restore --clean --if-exists --schema=${settings.schema} --dbname=DATABASE FILE. Then run \`agentcom restore\` without a file, and start the hub.`,
   );
 
-/** Gives a store that was restored its new id, so that sidecars notice. Fails with `AC_STORAGE_LOCKED` while a hub runs. */
+/** Gives a restored store a new id, so that sidecars notice. Fails with `AC_STORAGE_LOCKED` while a hub runs. */
 export async function renewPostgres(settings: PostgresSettings, clock: Clock): Promise<RestoreSummary> {
   const session = await openPostgresSession(settings, { clock, doing: 'copy', alone: true });
   try {

@@ -1,9 +1,9 @@
-/** One of the two databases of a move. Whoever has one has it alone: no hub uses it until `close`. */
+/** One of the two databases of a move, opened exclusively: no hub uses it until `close`. */
 import type { Row } from '../engine.ts';
 import type { Column, Table } from './stored-table.ts';
 
 export interface Side {
-  /** As people may see it. */
+  /** As it is shown to people. */
   readonly place: string;
   readonly text: SideText;
   tables(): Promise<readonly Table[]>;
@@ -13,20 +13,20 @@ export interface Side {
   close(): Promise<void>;
 }
 
-/** Where a store is or shall be; nothing is opened yet. */
+/** Where a store is or will be; nothing is opened yet. */
 export interface Place {
-  /** As people may see it. */
+  /** As it is shown to people. */
   readonly shown: string;
-  /** What it takes for itself: two places that share it, such as two files of one folder, cannot be open at once. */
+  /** What it locks when it is opened: two places that share it, such as two files of one folder, cannot be open at once. */
   readonly takes: string;
   /**
-   * Takes it to read from. Fails with `AC_STORAGE_OPEN` where there is no store, `AC_STORAGE_LOCKED` while a hub runs on
-   * it, `AC_SCHEMA_UNKNOWN`, `AC_SCHEMA_OLD`, or `AC_MOVE_UNFINISHED`.
+   * Opens it to read from. Fails with `AC_STORAGE_OPEN` if there is no store, `AC_STORAGE_LOCKED` while a hub runs on it,
+   * `AC_SCHEMA_UNKNOWN`, `AC_SCHEMA_OLD`, or `AC_MOVE_UNFINISHED`.
    */
   source(): Promise<Side>;
   /**
-   * Takes it to write to, empty, of this schema, and marked as unfinished, which keeps every hub off until `finish`. Fails
-   * also with `AC_TARGET_EXISTS` when it holds something. `emptyUnfinished`: what an ended move has left is removed first.
+   * Opens it to write to, empty, with this schema, and marked as unfinished, which keeps every hub off until `finish`. Also fails with
+   * `AC_TARGET_EXISTS` if it is not empty. `emptyUnfinished`: what an interrupted move has left is removed first.
    */
   target(options: { readonly emptyUnfinished: boolean }): Promise<Target>;
 }
@@ -34,13 +34,13 @@ export interface Place {
 export interface Target extends Side {
   /** The next event gets a higher number. */
   setLastEvent(last: number): Promise<void>;
-  /** Counts the tasks that came, where no trigger has. */
+  /** Counts the copied tasks, if no trigger has. */
   countTasks(): Promise<void>;
-  /** Takes the mark away, with a commit that is on disk as all before it. */
+  /** Removes the mark, with a commit that is on disk, as is everything before it. */
   finish(): Promise<void>;
 }
 
-/** What one database says in its own words. */
+/** The SQL of one database. */
 export interface SideText {
   /** Parameter: `[{…the key of the row before}]`, or nothing for the first page. */
   page(table: Table, limit: number, isFirst: boolean): string;
@@ -50,14 +50,14 @@ export interface SideText {
   readonly lastEvent: string;
 }
 
-/** The same on both: how many tasks stand where, by status and lane. */
+/** The same on both: how many tasks there are, by status and lane. */
 export const COUNTS = `
   SELECT status, lane, CAST(sum(tasks) AS bigint) AS tasks FROM task_counts
   GROUP BY status, lane HAVING sum(tasks) <> 0 ORDER BY status, lane`;
 
 export const columnNames = (columns: readonly Column[]): string => columns.map(({ name }) => name).join(', ');
 
-/** `SELECT … ORDER BY` along the key; `after` makes the values of the key that the page begins after. */
+/** `SELECT … ORDER BY` the key; `after` makes the SQL for the values of the key that the page begins after. */
 export function pageText(
   { name, columns, key }: Table,
   limit: number,

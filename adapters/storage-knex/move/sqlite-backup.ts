@@ -1,4 +1,4 @@
-/** Backing up a store beside its hub, and putting a backup back. */
+/** Backs up a store while its hub runs, and restores a backup. */
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { copyFile, link, realpath, rm, stat } from 'node:fs/promises';
@@ -18,8 +18,8 @@ import { cannotWrite, contentsOf, copySqlite, nameFile, refuseIfThere } from './
 import { isThere } from './sqlite-place.ts';
 
 /**
- * Writes a copy of `database` as it is at this moment, checked and on disk, under its name only once it is whole. What a hub
- * acknowledged before is in it. Meanwhile the hub goes on; its write-ahead log is not cut back until the end.
+ * Writes a copy of `database` as it is at this moment. The copy gets its name only once it is complete, checked and on disk. It contains
+ * everything that the hub acknowledged before. The hub goes on meanwhile; its write-ahead log is not truncated until the end.
  */
 export async function backUpSqlite(
   driver: SqliteDriver,
@@ -41,12 +41,12 @@ export async function backUpSqlite(
 }
 
 /**
- * A hub would go on writing to the file that has lost its name, and SQLite would read the old write-ahead log into the copy: of a
- * store that is replaced while a hub has it open, nothing is left.
+ * Replacing a store while a hub has it open would destroy it: the hub would go on writing to the unlinked file, and SQLite would apply the
+ * old write-ahead log to the copy.
  */
 async function refuseStore(file: string, database: string): Promise<void> {
   const isSame = (await placeOf(file)) === (await placeOf(database));
-  // Also an empty one.
+  // An empty one counts too.
   const isOpen = await stat(`${file}-wal`).then(
     () => true,
     () => false,
@@ -57,15 +57,15 @@ async function refuseStore(file: string, database: string): Promise<void> {
   throw new AgentcomError('AC_TARGET_EXISTS', `Cannot write "${file}": ${what}.`, { cure, details: { file } });
 }
 
-/** Its folder without symbolic links. A link in the place of the file is itself replaced. */
+/** The file with the symbolic links of its folder resolved. If the file itself is a link, the link is replaced. */
 const placeOf = async (file: string): Promise<string> => {
   const folder = path.dirname(path.resolve(file));
   return path.join(await realpath(folder).catch(() => folder), path.basename(file));
 };
 
 /**
- * Puts a backup in the place of `database`, whose hub does not run, with a new store id; without `file` the database that
- * lies there gets one. A store that was there is kept beside it, whole.
+ * Replaces `database`, whose hub does not run, with a backup that gets a new store id; without `file`, the existing database gets one. A
+ * store that was there is kept beside it, complete.
  */
 export async function restoreSqlite(
   driver: SqliteDriver,
@@ -85,15 +85,15 @@ export async function restoreSqlite(
   }
 }
 
-/** The steps of a restore, in their order, each called when it is done. What it throws ends the restore there, as a kill would. */
+/** The steps of a restore, in order. `OnStep` is called after each; if it throws, the restore ends there, as if it were killed. */
 export type RestoreStep = 'copied' | 'checkpointed' | 'log kept' | 'store kept' | 'log gone' | 'restored';
 type OnStep = (step: RestoreStep) => Promise<void> | void;
 
 /**
- * The copy is made whole beside the store, the store's write-ahead log is checkpointed, the store is renamed, and the copy takes its
- * name. A log that cannot be checkpointed, because the store is damaged, first gets the second name that it is to have beside the
- * renamed store. So at each moment the store is whole, with its log, under its old name or its new one. Killed before the last
- * step, it is run again; meanwhile no hub starts (`refuseUnfinishedRestore`).
+ * The complete copy is made beside the store, the store's write-ahead log is checkpointed, the store is renamed, and the copy takes its
+ * name. A log that cannot be checkpointed, because the store is damaged, is first linked or copied to the name that it needs beside the
+ * renamed store. So at each moment the store is complete, with its log, under its old name or its new one. If the restore is killed before
+ * the last step, it must be run again; until then no hub starts (`refuseUnfinishedRestore`).
  */
 async function replaceStore(
   driver: SqliteDriver,
@@ -140,22 +140,25 @@ async function keepStore(
   await replaceFile(database, kept);
   await syncFolder(path.dirname(database));
   await onStep('store kept');
-  // SQLite would read a log into the next database of its name.
+  // SQLite would apply a leftover log to the next database of this name.
   for (const end of ['-wal', '-shm']) await rm(`${database}${end}`, { force: true });
 }
 
-/** What lies beside a store that is not there: of a restore by an older version that was killed. Nobody knows whose it is, so it is kept. */
+/**
+ * Renames files that lie beside a missing store: left by a restore of an older version that was killed. It is unknown which store they
+ * belong to, so they are kept.
+ */
 async function moveLeftAside(database: string): Promise<void> {
   for (const end of ['-wal', '-shm'])
     if (await isThere(`${database}${end}`)) await replaceFile(`${database}${end}`, `${database}.left${end}`);
 }
 
-/** Copies the log into the store, after which the store is whole by itself. One that is damaged keeps its log. */
+/** Copies the log into the store, after which the store is complete without it. A damaged store keeps its log. */
 async function checkpoint(driver: SqliteDriver, database: string): Promise<void> {
   await looked(driver, database, (connection) => connection.rows('PRAGMA wal_checkpoint(TRUNCATE)'));
 }
 
-/** The highest number that an event of the store ever had; 0 where it cannot be read. */
+/** The highest number that an event of the store ever had; 0 if it cannot be read. */
 async function lastNumberIn(driver: SqliteDriver, database: string): Promise<number> {
   const rows = await looked(driver, database, (connection) =>
     connection.rows("SELECT seq FROM sqlite_sequence WHERE name = 'task_events'"),
@@ -163,7 +166,7 @@ async function lastNumberIn(driver: SqliteDriver, database: string): Promise<num
   return Number(rows?.[0]?.['seq'] ?? 0);
 }
 
-/** What is found in a store that may be damaged, which is often why it is replaced: undefined where nothing can be. */
+/** What `look` finds in a store that may be damaged, which is often why it is replaced; undefined if that fails. */
 async function looked<T>(
   driver: SqliteDriver,
   database: string,
@@ -178,7 +181,7 @@ async function looked<T>(
 
 const isOfFiles = (thrown: unknown): boolean => thrown instanceof Error && 'code' in thrown && 'syscall' in thrown;
 
-/** A new id, by which sidecars notice; and events go on above every number that was given, by which streams do. */
+/** Sets a new id, so that sidecars notice, and continues the numbers of events above every one that was assigned, so that streams notice. */
 async function renew(connection: SqliteConnection, lastBefore: number, nowMs: number): Promise<void> {
   const [sequence] = await connection.rows("SELECT seq FROM sqlite_sequence WHERE name = 'task_events'");
   const last = lastNumberAfterRestore(Math.max(Number(sequence?.['seq'] ?? 0), lastBefore), nowMs);

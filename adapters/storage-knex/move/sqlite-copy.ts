@@ -1,4 +1,4 @@
-/** A whole SQLite database as one new file: as a backup, or out of one. */
+/** Copies a whole SQLite database into one new file: to make a backup, or to restore one. */
 import { link, open, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { BackupProgress, StoreContents } from '../../../core/config/config.ts';
@@ -11,7 +11,7 @@ import { sqliteCodeOf, sqliteFailure } from '../sqlite/failures.ts';
 import { cannotOpen } from '../sqlite/files.ts';
 import { isOfHub, stepsTaken } from '../sqlite/schema.ts';
 
-/** Between two polls of the size of a copy, milliseconds. */
+/** The interval between two polls of the size of a copy, milliseconds. */
 const WATCHED_EACH_MS = 100;
 
 export interface CopyOptions {
@@ -20,16 +20,16 @@ export interface CopyOptions {
 }
 
 /**
- * Copies what is committed in `from` at this moment into `to`, which is made anew for this user alone, and lets `change`
- * change the copy, checks it whole and puts it on disk. Nothing is left of it when that fails. Fails with `AC_STORAGE_OPEN`,
- * `AC_SCHEMA_UNKNOWN`, `AC_MOVE_UNFINISHED`, `AC_STORE_UNAVAILABLE` (a full disk), `AC_COPY_DIFFERS`.
+ * Copies what is committed in `from` at this moment into `to`, a new file for this user only, lets `change` change the copy, checks it
+ * completely and syncs it to disk. If that fails, the copy is removed. Fails with `AC_STORAGE_OPEN`, `AC_SCHEMA_UNKNOWN`,
+ * `AC_MOVE_UNFINISHED`, `AC_STORE_UNAVAILABLE` (a full disk), `AC_COPY_DIFFERS`.
  */
 export async function copySqlite(
   driver: SqliteDriver,
   { from, to, change, onProgress }: CopyOptions & { readonly from: string; readonly to: string },
 ): Promise<StoreContents> {
   await rm(to, { force: true });
-  // SQLite would make it readable for others; one that is empty it takes.
+  // SQLite would make it readable by others; it accepts an existing empty file.
   await (await open(to, 'wx', 0o600)).close();
   try {
     await vacuumInto(driver, { from, to }, onProgress);
@@ -75,7 +75,7 @@ async function vacuumInto(
   }
 }
 
-/** SQLite tells nothing while it copies, but the file grows. */
+/** SQLite reports no progress while it copies, but the file grows. */
 async function watchCopy(
   rows: (sql: string) => Promise<readonly Readonly<Record<string, unknown>>[]>,
   to: string,
@@ -122,7 +122,7 @@ export async function contentsOf(connection: SqliteConnection): Promise<StoreCon
   return { storeId: String(row?.['id']), tasks: Number(row?.['tasks']), lastEventId: Number(row?.['last'] ?? 0) };
 }
 
-/** Gives a finished file its name, on disk. Fails with `AC_TARGET_EXISTS` when that is taken and not to be replaced. */
+/** Gives a finished file its name, on disk. Fails with `AC_TARGET_EXISTS` if the name is taken and must not be replaced. */
 export async function nameFile(made: string, file: string, replace: boolean): Promise<void> {
   try {
     if (replace) await replaceFile(made, file);
@@ -138,7 +138,7 @@ export async function nameFile(made: string, file: string, replace: boolean): Pr
   await syncFolder(path.dirname(file));
 }
 
-/** Fails with `AC_TARGET_EXISTS` when there is something. */
+/** Fails with `AC_TARGET_EXISTS` if the file exists. */
 export async function refuseIfThere(file: string): Promise<void> {
   const found = await stat(file).catch(() => null);
   if (found !== null) throw fileExists(file);

@@ -35,7 +35,7 @@ export const sqlitePlace = ({ driver, file, log }: SqlitePlaceDeps): Place => ({
 
 const placeOf = (file: string): string => `file "${file}"`;
 
-/** Whether there is a file with anything in it. */
+/** Whether there is a file that is not empty. */
 export async function isThere(file: string): Promise<boolean> {
   try {
     return (await stat(file)).size > 0;
@@ -107,7 +107,7 @@ async function openTarget(
   try {
     await writer.change(`INSERT INTO migrations (name, batch, migration_time) VALUES ('${MOVE_UNFINISHED}', 0, 0)`);
     await writer.change('DELETE FROM store');
-    // Each commit is in order; only the last waits for the disk.
+    // Commits reach the disk in order; only the last one waits for it.
     await writer.change('PRAGMA synchronous = NORMAL');
     return {
       ...sideOver(database, writer, connections.close),
@@ -132,7 +132,7 @@ const COUNT_TASKS = `
   INSERT INTO task_counts (status, lane, tasks) SELECT status, lane, count(*) FROM tasks WHERE true GROUP BY status, lane
   ON CONFLICT (status, lane) DO UPDATE SET tasks = excluded.tasks`;
 
-/** What the file has before anything is changed in it: its steps, and a table with something in it. */
+/** What the file has before anything is changed in it: its steps, and a table that is not empty. */
 async function lookedAt(
   driver: SqliteDriver,
   database: string,

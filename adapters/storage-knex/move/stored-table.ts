@@ -1,4 +1,4 @@
-/** The tables of a store as its database tells of them, so that one that a later step of the schema adds is copied as well. */
+/** The tables of a store as its database describes them, so that a table that a later step of the schema adds is copied as well. */
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 
 export interface Column {
@@ -16,7 +16,7 @@ export interface Table {
   readonly references: readonly string[];
 }
 
-/** Tables that mean something only where they are, each with what becomes of it in a move. */
+/** Tables that are meaningful only in their own database, each with what happens to it in a move. */
 export const STAYING: Readonly<Record<string, string>> = {
   migrations: 'the steps that this very database has taken: compared before the move',
   migrations_lock: 'belongs to Knex',
@@ -29,8 +29,8 @@ export const STAYING: Readonly<Record<string, string>> = {
 };
 
 /**
- * The tables to copy, each after those that it refers to. Fails with `AC_INTERNAL` when the two sides differ in them, though
- * they have taken the same steps.
+ * The tables to copy, each after those that it refers to. Fails with `AC_INTERNAL` if the tables of the two sides differ although both have
+ * taken the same steps.
  */
 export function tablesToCopy(from: readonly Table[], to: readonly Table[]): readonly Table[] {
   const moving = (tables: readonly Table[]): readonly Table[] =>

@@ -1,6 +1,6 @@
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 
-/** A target of a move that holds something. `table`: one with a row in it. */
+/** The error for a target of a move that is not empty. `table`: one that has rows. */
 export const targetExists = (place: string, table: string): AgentcomError =>
   new AgentcomError(
     'AC_TARGET_EXISTS',

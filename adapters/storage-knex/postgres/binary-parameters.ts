@@ -1,4 +1,4 @@
-/** What a statement is given: one JSON text, or the columns of rows as Postgres' own arrays in binary, which nothing has to be escaped in. */
+/** The parameters of a statement: one JSON text, or the columns of rows as Postgres arrays in binary format, which need no escaping. */
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { ClusterStatementName, StatementName } from '../statements.ts';
 import type { Columns, ColumnType } from '../rows/columns.ts';
@@ -8,16 +8,16 @@ import { parameterText, plainText } from './text.ts';
 
 type Given = Readonly<Record<string, unknown>>;
 
-/** Postgres' numbers of these types, and how many bytes one value of the last two takes. */
+/** Postgres' OIDs of these types, and how many bytes one value of the last two takes. */
 const TYPES: Readonly<Record<ColumnType, readonly [oid: number, bytes: number]>> = { text: [25, 0], integer: [23, 4], bigint: [20, 8] };
-/** One dimension whose first index is 1, which may have NULLs. */
+/** The header of a one-dimensional array whose first index is 1 and which may contain NULLs. */
 const HEADER_BYTES = 20;
 const NULL_LENGTH = -1;
-/** A UTF-16 unit in UTF-8, at most. */
+/** Maximum number of bytes that one UTF-16 unit takes in UTF-8. */
 const UNIT_BYTES_MAX = 3;
-/** What the upper four bytes of eight count. */
+/** The value of a 1 in the upper four of eight bytes. */
 const HIGH = 2 ** 32;
-/** To begin with; it doubles. */
+/** The initial size of the buffer; it doubles as needed. */
 const BUFFER_BYTES = 65_536;
 /** A larger buffer is not kept for the next rows. */
 const KEPT_BYTES_MAX = 4_194_304;
@@ -38,10 +38,10 @@ export function parametersOf(statement: StatementName | ClusterStatementName, pa
   });
 }
 
-/** Written into one at a time, and copied from: making a large one anew for each column would cost more. */
+/** Used by one writer at a time, which copies its result out: allocating a large buffer for each column would cost more. */
 let shared = Buffer.allocUnsafe(BUFFER_BYTES);
 
-/** One array in Postgres' binary format: its header, and each value behind its length. */
+/** One array in Postgres' binary format: its header, then each value preceded by its length. */
 class ArrayWriter {
   readonly #type: ColumnType;
   #buffer = shared;

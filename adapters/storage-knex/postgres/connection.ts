@@ -5,13 +5,13 @@ import type { Clock, Timer } from '../../../core/ports/clock.ts';
 import type { Row } from '../engine.ts';
 import { rowOf } from './text.ts';
 
-/** The server's end of a connection: its process, and when that began. */
+/** The server's end of a connection: its process, and when it began. */
 export interface Backend {
   readonly pid: number;
   readonly startedAt: string;
 }
 
-/** What the server says at the begin of a transaction. Milliseconds since 1970. */
+/** What the server reports at the beginning of a transaction. Milliseconds since 1970. */
 export interface Begun {
   /** Its own clock. */
   readonly serverMs: number;
@@ -19,39 +19,39 @@ export interface Begun {
   readonly markMs: number | null;
 }
 
-/** A text, or a value as Postgres' own bytes. */
+/** A text, or a value in Postgres' binary format. */
 export type Parameter = string | Buffer;
 
-/** What is asked for while an answer is under way is sent at once; the server takes one after the other, in the order of the calls. */
+/** Statements are pipelined: each is sent at once, without waiting for earlier responses, and the server runs them in the order of the calls. */
 export interface PostgresConnection {
-  /** The rows of a statement. `given`: its only parameter, or all of them. `name`: prepared once under it. */
+  /** The rows of a statement. `given`: its only parameter, or all of them. `name`: prepared once under this name. */
   rows(sql: string, given?: Parameter | readonly (Parameter | null)[], name?: string): Promise<readonly Row[]>;
   /** How many rows a statement changed. */
   change(sql: string, given?: Parameter | readonly Parameter[], name?: string): Promise<number>;
   /** Begins a transaction that writes. */
   begin(): Promise<Begun>;
-  /** What `begin` says, without one. */
+  /** What `begin` returns, without beginning a transaction. */
   askClock(): Promise<Begun>;
-  /** Has `heard` called with the text of each notification on a channel. */
+  /** Calls `heard` with the text of each notification on a channel. */
   listen(channel: string, heard: (text: string) => void): Promise<void>;
-  /** Fails also when the server made a ROLLBACK of it, which it does without an error once a statement has failed. */
+  /** Also fails if the server rolled back instead, which it does without an error once a statement has failed. */
   commit(): Promise<void>;
-  /** Whether it has ended: nothing can be asked of it any more. */
+  /** Whether it has ended: no more statements can run on it. */
   readonly isLost: boolean;
   readonly backend: Backend;
-  /** Ends it, politely where the server still answers. */
+  /** Closes it, gracefully if the server still responds. */
   close(): Promise<void>;
 }
 
-/** How long a connection may take to say goodbye before it is cut. */
+/** How long a graceful close may take before the connection is cut. */
 const CLOSE_WITHIN_MS = 1_000;
 
-/** `answerMs`: how long the server may take for each answer, before the connection is cut. */
+/** `answerMs`: how long the server may take for each response before the connection is cut. */
 export async function connectPostgres(config: ClientConfig, answerMs: number, clock: Clock): Promise<PostgresConnection> {
   const { default: pg } = await import('pg');
   const client = new pg.Client({ ...config, pipeline: true });
   let isLost = false;
-  // Whatever the connection fails of, whoever asks something of it next is told.
+  // The cause is not needed here: the next statement on the connection fails.
   client.on('error', () => (isLost = true));
   client.on('end', () => (isLost = true));
   let waiting = 0;
@@ -60,7 +60,7 @@ export async function connectPostgres(config: ClientConfig, answerMs: number, cl
     tooLate?.cancel();
     tooLate = waiting === 0 ? null : clock.after(answerMs, () => client.connection.stream.destroy());
   };
-  /** What waits behind others has its time from the answer before its own on; that of pg begins when it is sent. */
+  /** The timeout of a queued statement begins with the response before its own; that of pg would begin when it is sent. */
   const watched = async <T>(answer: Promise<T>): Promise<T> => {
     waiting += 1;
     if (waiting === 1) watch();
@@ -80,7 +80,7 @@ export async function connectPostgres(config: ClientConfig, answerMs: number, cl
     throw thrown;
   }
   let isCorked = false;
-  /** What is asked for in one turn goes out in one write: the server is woken once. */
+  /** Statements that are issued in one tick go out in one write, so that the server is woken once. */
   const cork = (): void => {
     if (isCorked) return;
     isCorked = true;
@@ -126,7 +126,7 @@ export async function connectPostgres(config: ClientConfig, answerMs: number, cl
 
 const BEGIN = 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE';
 const ASK_CLOCK = `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS "serverMs", (SELECT clock_mark FROM store) AS "markMs"`;
-/** Parameters: a `Backend`'s. One row if it is still there. */
+/** Parameters: the fields of a `Backend`. One row if it still exists. */
 export const END_BACKEND = 'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2';
 const BACKEND = 'SELECT pid, backend_start::text AS "startedAt" FROM pg_stat_activity WHERE pid = pg_backend_pid()';
 
@@ -136,7 +136,7 @@ async function backendOf(client: Client): Promise<Backend> {
   return backend;
 }
 
-/** Ends a connection, politely where the server still answers. */
+/** Closes a connection, gracefully if the server still responds. */
 export async function endClient(client: Client, clock: Clock): Promise<void> {
   const ended = client.end();
   const timer = clock.after(CLOSE_WITHIN_MS, () => client.connection.stream.destroy());

@@ -1,6 +1,4 @@
-/**
- * The connections of a store to its server: one that writes, made anew when it is lost, and a pool that reads beside it.
- */
+/** The connections of a store to its server: one that writes, replaced when it is lost, and a pool that reads concurrently. */
 import type { Knex } from 'knex';
 import type { Client, ClientConfig } from 'pg';
 import type { Clock } from '../../../core/ports/clock.ts';
@@ -13,12 +11,12 @@ import { placeOf, type PostgresSettings } from './options.ts';
 import { requireVersion } from './schema.ts';
 import { rowOf } from './text.ts';
 
-/** What the server waits for before it finds that a client is gone without a word. In seconds, as Postgres wants it. */
+/** TCP keepalive, with which the server detects a client that is gone without closing. In seconds, as Postgres expects. */
 const KEEPALIVE_S = { idle: 15, interval: 5, count: 3 };
-/** Postgres' number of the type of eight-byte integers. All of ours are whole milliseconds, counts and generations. */
+/** Postgres' OID of eight-byte integers. All of ours are whole milliseconds, counts and generations. */
 const INT8 = 20;
 
-/** How much longer than the server's own statement timeout an answer may take before the connection counts as lost. Milliseconds. */
+/** How much longer than the server's own statement timeout a response may take before the connection counts as lost. Milliseconds. */
 export const ANSWER_MARGIN_MS = 5_000;
 
 /** A connection that writes, with its session set up. */
@@ -40,15 +38,12 @@ export async function connectWriter(
   }
 }
 
-/**
- * Ends the server's end of a connection that was lost here, which may not know it yet: it would hold its locks until it
- * does.
- */
+/** Terminates the server's end of a connection that was lost here. The server may not have noticed yet, and would hold its locks until it does. */
 export async function endBackend(writer: PostgresConnection, { pid, startedAt }: Backend): Promise<void> {
   await writer.rows(END_BACKEND, [String(pid), startedAt]);
 }
 
-/** By which hubs that listen find each other. */
+/** The name by which hubs that listen find each other. */
 export const NOTIFIER_NAME = 'agentcom hub notifier';
 
 /** A connection by which hubs notify each other, with its session set up. After a failure, queries on it fail, and it emits `end`. */
@@ -63,7 +58,7 @@ export async function connectNotifier(settings: PostgresSettings, answerMarginMs
   client.on('error', () => (isLost = true));
   try {
     await client.connect();
-    // Set here, since a name in `storage.url` goes before one that is given with it.
+    // Set here, since a name in `storage.url` takes precedence over one that is passed with it.
     await client.query(sessionText(settings, statementTimeoutMs, [`application_name = '${NOTIFIER_NAME}'`]));
     if (isLost) throw new Error('the connection ended at once');
     return client;
@@ -120,8 +115,9 @@ async function clientConfig({ url, connectWithinMs }: PostgresSettings, sockets?
 }
 
 /**
- * All statements of a hub walk an index, in its order where they have one. The planner does not know that of a table that was never analysed, or
- * of a plan that was made while the table was small: it would read and sort all tasks of a status for a page of 50. So it may do nothing else.
+ * All statements of a hub walk an index, in its order if they are ordered. The planner cannot know that for a table that was never
+ * analyzed, or for a plan that was made while the table was small: it would read and sort all tasks of a status for a page of 50. So the
+ * alternatives are disabled.
  */
 const INDEX_PLANS = ['enable_seqscan', 'enable_bitmapscan', 'enable_hashjoin', 'enable_mergejoin'].map((name) => `${name} = off`);
 

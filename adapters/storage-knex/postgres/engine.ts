@@ -1,4 +1,4 @@
-/** Postgres behind the stores: one writer of a hub in turn, readers beside it, connections made anew after they were lost. */
+/** Postgres behind the stores: the transactions of a hub one at a time, reads concurrently with them, lost connections replaced. */
 import { randomUUID } from 'node:crypto';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
@@ -24,20 +24,20 @@ import { MARK_EVERY_MS, READ_CLOCK, storeClockIn } from '../stored-clock.ts';
 /** Any number of hubs; what was committed is on disk. */
 export const POSTGRES_CAPABILITIES: StoreCapabilities = { durable: true, shared: true };
 
-/** How long closing waits for what is under way, and for a server that does not answer, before every connection is cut. Milliseconds. */
+/** How long closing waits for running work, and for a server that does not respond, before every connection is cut. Milliseconds. */
 const CLOSE_WITHIN_MS = 2_000;
-/** The counts of tasks are added up once in so many commits. */
+/** The counts of tasks are added up once per this many commits. */
 const FOLD_EVERY = 64;
-/** For so long after a batch the server's time is extrapolated; then the next batch waits for the server to say it. Milliseconds. */
+/** How long the server's time is extrapolated after it was read; then the next batch waits for the server to report it. Milliseconds. */
 const RECKONED_MS = 1_000;
 
 export interface PostgresEngineDeps {
   readonly settings: PostgresSettings;
   readonly clock: Clock;
   readonly log: Log;
-  /** How much longer than the server lets a statement take its answer may need. Default 5,000. */
+  /** How much longer than the server's statement timeout a response may take. Default 5,000. */
   readonly answerMarginMs?: number | undefined;
-  /** How long a move of the store that was killed may still be there. Default 2,000. */
+  /** How long the lock of a killed move of the store may remain. Default 2,000. */
   readonly hubLockWithinMs?: number | undefined;
 }
 
@@ -116,7 +116,7 @@ function openedEngine(opened: {
   readonly place: string;
   readonly clock: Clock;
   readonly log: Log;
-  /** `former`: the server's end of the connection before, which is ended if it is still there. */
+  /** `former`: the server's end of the previous connection, which is terminated if it still exists. */
   readonly connect: (former: Backend | null) => Promise<PostgresConnection>;
   readonly sockets: ServerSockets;
   readonly notifier: PostgresNotifier;
@@ -124,32 +124,32 @@ function openedEngine(opened: {
   readonly deadlocked: () => void;
   readonly writer: PostgresConnection;
   readonly reading: Reading;
-  /** Of tokens, on a connection of its own. */
+  /** For tokens, on a connection of its own. */
   readonly lookingUp: Reading;
   readonly storeId: string;
-  /** What the server said at this moment. */
+  /** What the server just reported. */
   readonly begun: Begun;
-  /** The store's clock as it was kept. */
+  /** The stored state of the store's clock. */
   readonly clockRow: Row | undefined;
 }): OpenEngine {
   const { settings, place, clock, log, reading, lookingUp, storeId } = opened;
   const inTurn = turns();
   let writer: PostgresConnection | null = opened.writer;
   let former: Backend | null = null;
-  /** The last batch whose one statement has no answer: it may still arrive at that end of the lost connection. */
+  /** The last batch whose single statement got no response: it may still arrive at the server's end of the lost connection. */
   let inDoubt: { readonly batchId: string; readonly backend: Backend } | null = null;
   let isClosing = false;
   let isClosed = false;
   let commitsToFold = FOLD_EVERY;
   let heard = { serverMs: opened.begun.serverMs, atMs: clock.nowMs(), atMonotonicMs: clock.monotonicMs() };
-  /** The server's clock, extrapolated with the monotonic one of this machine since it was last read: every hub's clock on this store. */
+  /** The server's clock, extrapolated with this machine's monotonic clock since it was last read. Every hub on this store goes by it. */
   const source = {
     wallMs: () => heard.serverMs + clock.monotonicMs() - heard.atMonotonicMs,
     monotonicMs: () => clock.monotonicMs(),
   };
   const storeClock = storeClockIn(opened.clockRow, { source, log, place });
   let savedMs = -Infinity;
-  /** Whether it was read on this connection. */
+  /** Whether the server's clock was read on this connection. */
   let isHeard = false;
 
   const letGo = async (why: unknown): Promise<void> => {
@@ -161,7 +161,7 @@ function openedEngine(opened: {
     await lost.close();
   };
 
-  /** A writer whose connection is not lost. In turn only, since it may have to connect. */
+  /** A writer whose connection is not lost. Only within a turn, since it may have to connect. */
   const healthyConnection = async (): Promise<PostgresConnection> => {
     if (isClosed || (isClosing && (writer === null || writer.isLost)))
       throw new AgentcomError('AC_STORE_CLOSED', `Cannot use storage "postgres": ${place} was closed.`);
@@ -184,7 +184,7 @@ function openedEngine(opened: {
     return made;
   };
 
-  /** Adds the counts up. A failure is harmless: the next one adds up more. */
+  /** Adds the counts up. A failure is harmless: the next time more are added up. */
   const foldCounts = async (): Promise<void> => {
     commitsToFold = FOLD_EVERY;
     if (writer === null || writer.isLost) return;
@@ -195,7 +195,10 @@ function openedEngine(opened: {
     }
   };
 
-  /** Its time now lies between what it said and that plus how long the answer took. An extrapolation within these bounds is kept, so that time is not set back. */
+  /**
+   * The server's time now lies between what it reported and that plus the time that the response took. An extrapolation within these bounds
+   * is kept, so that time is not set back.
+   */
   const hear = ({ serverMs: saidMs, markMs }: Begun, askedMonotonicMs: number): void => {
     const atMonotonicMs = clock.monotonicMs();
     const reckonedMs = heard.serverMs + atMonotonicMs - heard.atMonotonicMs;
@@ -204,13 +207,16 @@ function openedEngine(opened: {
     isHeard = true;
     if (markMs !== null) storeClock.atLeast(markMs);
   };
-  /** Not after a reconnect, which may be to another server, and not where the two clocks here disagree on how long ago it was: one may have stood still. */
+  /**
+   * Not after a reconnect, which may be to another server, and not if the two local clocks disagree on how long ago it was read: one may
+   * have stopped.
+   */
   const isClockKnown = (): boolean => {
     const [agoMs, byWallMs] = [clock.monotonicMs() - heard.atMonotonicMs, clock.nowMs() - heard.atMs];
     return isHeard && agoMs < RECKONED_MS && Math.abs(byWallMs - agoMs) < RECKONED_MS;
   };
 
-  /** Outside the batches, so that no hub waits for another's. A failure is harmless: the next one writes a later mark. */
+  /** Outside the batches, so that no hub waits for another's write. A failure is harmless: the next write has a later mark. */
   const keepClock = async (): Promise<void> => {
     if (writer === null || writer.isLost) return;
     try {
@@ -220,8 +226,8 @@ function openedEngine(opened: {
     }
   };
   /**
-   * Moves the store's time forward where that is due, with the leases of all hubs: they are as long as they were. Whoever begins a
-   * transaction after it goes by the new time.
+   * Steps the store's time forward if that is due, and extends the leases of all hubs by the same step, so that they keep their remaining
+   * time. Later transactions go by the new time.
    */
   const stepClock = async (connection: PostgresConnection): Promise<void> => {
     const byMs = storeClock.confirmedStepMs;
@@ -261,7 +267,7 @@ function openedEngine(opened: {
 
     write: (batchId, work, early) =>
       inTurn(async (turn) => {
-        // One that began early finds out at its first statement whether the connection was lost meanwhile.
+        // A transaction that began early finds out at its first statement whether the connection was lost meanwhile.
         const connection = turn.isEarly && writer !== null ? writer : await healthyConnection();
         if (!turn.isEarly) {
           await stepClock(connection);
@@ -304,7 +310,7 @@ function openedEngine(opened: {
           await raw.query('COMMIT');
           return answer;
         } catch (thrown) {
-          // A connection that cannot even do that is not used again.
+          // A connection that cannot even roll back is not used again.
           await raw.query('ROLLBACK').catch(() => raw.connection.stream.destroy());
           throw thrown;
         }
@@ -320,7 +326,7 @@ function openedEngine(opened: {
       }),
 
     async close() {
-      // Whoever waits for a turn goes on with the connection that is there; none is made any more.
+      // Work that waits for its turn uses the existing connection; no new one is made.
       isClosing = true;
       const tooLate = clock.after(CLOSE_WITHIN_MS, () => {
         log.warn('Postgres took too long at the close: its connections are cut', { place, within_ms: CLOSE_WITHIN_MS });
@@ -348,18 +354,18 @@ async function begunOnce(writer: PostgresConnection): Promise<Begun> {
 
 const GIVEN_CLOCK = `(SELECT ($1::json ->> 'markMs')::bigint AS mark, ($1::json ->> 'offsetMs')::bigint AS wall_offset,
   ($1::json ->> 'removalsFromMs')::bigint AS held) AS given`;
-/** Hubs write it one after the other, each in a transaction of its own with this one row. */
+/** Hubs write it one after the other, each in its own transaction, with this row only. */
 const SAVE_CLOCK = `
   UPDATE store SET clock_mark = greatest(clock_mark, given.mark), clock_offset = given.wall_offset,
     removals_from = greatest(removals_from, given.held) FROM ${GIVEN_CLOCK}`;
-/** The first hub that takes a step prolongs the leases; whoever comes after finds the mark past `fromMs`. */
+/** The first hub that steps extends the leases; the others find the mark past `fromMs`. */
 const STEP_CLOCK = `
   WITH given AS (SELECT ($1::json ->> 'byMs')::bigint AS by_ms, ($1::json ->> 'fromMs')::bigint AS from_ms, ($1::json ->> 'markMs')::bigint AS mark),
     first AS (SELECT by_ms, mark FROM store, given WHERE coalesce(clock_mark, 0) < from_ms FOR UPDATE OF store),
     prolonged AS (UPDATE hubs SET lease_until = lease_until + first.by_ms FROM first)
   UPDATE store SET clock_mark = first.mark, clock_offset = 0 FROM first`;
 
-/** After a connection was lost the server may be another, or its database an older one. */
+/** After a reconnect the server may be another one, or its database an older copy. */
 async function requireSameStore(writer: PostgresConnection, storeId: string, place: string): Promise<void> {
   const found = await storeIdIn(writer);
   if (found === storeId) return;

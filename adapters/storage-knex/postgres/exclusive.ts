@@ -1,7 +1,7 @@
 /**
- * Whether a hub has its store to itself. Nobody else writes it then: the hub locks no rows, keeps what it reads, and decides the next
- * batch while one is being saved. The server vouches for it with an advisory lock, which ends with the connection that everything is
- * written by.
+ * Whether a hub has its store to itself. Then nobody else writes to it: the hub locks no rows, caches what it reads, and decides the next
+ * batch while one is being saved. The server guarantees this with an advisory lock, which ends with the connection that does all the
+ * writing.
  *
  *   shared ── nobody else has the hubs' lock ──► exclusive ── a hub joins, or the connection ended ──► shared
  */
@@ -14,29 +14,29 @@ import { placeOf, type PostgresSettings } from './options.ts';
 import { SAVE_AT_ONCE } from './save-function.ts';
 import { isLock, lockKey } from './schema.ts';
 
-/** A hub that joins notifies this channel of the schema of its store. */
+/** A hub that joins sends the schema of its store on this channel. */
 const JOIN_CHANNEL = 'agentcom_join';
 /** How long a hub that joins waits before it notifies again. Milliseconds. */
 const JOIN_AGAIN_MS = 250;
 /** How long a hub that found others waits before it checks again. Milliseconds. */
 const TRY_AGAIN_MS = 5_000;
 
-/** How long to wait for the lock of a hub or a move that was killed: the server ends it a moment later. Milliseconds. */
+/** How long to wait for the lock of a hub or a move that was killed: the server releases it a moment later. Milliseconds. */
 export const HUB_LOCK_WITHIN_MS = 2_000;
 
-/** One time of having the store to oneself. */
+/** A period in which the hub has the store to itself. */
 export interface Exclusive {
   readonly connection: PostgresConnection;
-  /** The number of the newest event; null: to be looked up. */
+  /** The number of the newest event; null: must be looked up. */
   lastEvent: number | null;
 }
 
 export interface ExclusiveUse {
   /** Null while other hubs may write, and on any other connection. */
   on(connection: PostgresConnection): Exclusive | null;
-  /** Tries to have the store to itself, unless it has tried a moment ago. In turn only, between transactions. */
+  /** Tries to get the store to itself, unless it tried a moment ago. Only within a turn, between transactions. */
   attempt(connection: PostgresConnection): Promise<void>;
-  /** Lets other hubs join. In turn only, between transactions. */
+  /** Lets other hubs join. Only within a turn, between transactions. */
   end(connection: PostgresConnection): Promise<void>;
 }
 
@@ -51,7 +51,7 @@ export function exclusiveUse(deps: {
   const { schema } = settings;
   const place = placeOf(settings);
   let exclusive: Exclusive | null = null;
-  /** The connection that it was last tried on, and when to try again: never where the server refuses something that this needs. */
+  /** The connection that it was last tried on, and when to try again: never if the server refuses something that this needs. */
   let tried: { readonly connection: PostgresConnection; readonly againMs: number } | null = null;
 
   const on = (connection: PostgresConnection): Exclusive | null => (exclusive?.connection === connection ? exclusive : null);
@@ -68,13 +68,13 @@ export function exclusiveUse(deps: {
       if (on(connection) !== null || (!isNew && nowMs < (tried?.againMs ?? 0))) return;
       tried = { connection, againMs: nowMs + TRY_AGAIN_MS };
       try {
-        // Before it asks for the lock, so that it hears every hub that waits for it.
+        // Listens before it requests the lock, so that it hears from every hub that waits for it.
         if (isNew)
           await connection.listen(JOIN_CHANNEL, (text) => {
             if (text === schema && on(connection) !== null) joins(connection);
           });
         const [row] = await connection.rows(
-          // Behind a pooler that lends each transaction another session a lock means nothing.
+          // Behind a pooler that gives each transaction another session, a lock means nothing.
           `SELECT CASE WHEN pg_backend_pid() = ${connection.backend.pid} AND pg_try_advisory_lock(${lockKey(schema, 'hub')})
             THEN pg_try_advisory_lock(${lockKey(schema, 'only hub')}) END AS got`,
         );
@@ -89,7 +89,7 @@ export function exclusiveUse(deps: {
         exclusive = { connection, lastEvent: null };
         log.info('this hub has the store to itself', { place });
       } catch (thrown) {
-        // What is wrong with the connection is found by the transaction that follows.
+        // If something is wrong with the connection, the transaction that follows finds it.
         if (!isRefusal(thrown)) return;
         tried = { connection, againMs: Infinity };
         log.warn('this hub uses the store as if there were others, which is slower', { place, error: messageOf(thrown) });
@@ -105,7 +105,7 @@ export function exclusiveUse(deps: {
   };
 }
 
-/** Takes the lock that hubs have together. It lives and ends with the connection. Fails with `AC_STORAGE_LOCKED` while the store is moved. */
+/** Takes the lock that hubs share. It ends with the connection. Fails with `AC_STORAGE_LOCKED` while the store is moved. */
 export async function joinHubs(writer: PostgresConnection, settings: PostgresSettings, withinMs: number): Promise<void> {
   const key = lockKey(settings.schema, 'hub');
   const [row] = await writer.rows(`SELECT pg_try_advisory_lock_shared(${key}) AS got`);
@@ -119,16 +119,16 @@ export async function joinHubs(writer: PostgresConnection, settings: PostgresSet
   };
   const onlyHub = `FROM pg_locks WHERE granted AND ${isLock(settings.schema, 'only hub')}`;
   if ((await writer.rows(`SELECT 1 ${onlyHub}`)).length > 0) {
-    // It gives the lock up between two batches.
+    // It releases the lock between two batches.
     if (await joins(settings.lockTimeoutMs)) return;
-    // It stalls, or its machine is gone. What it has not committed by now, it never will.
+    // It is stalled, or its machine is gone. What it has not committed by now, it never will.
     await writer.rows(`SELECT pg_terminate_backend(pid) ${onlyHub}`);
   }
   if (await joins(withinMs)) return;
   throw locked(settings, 'it is being moved or restored. Start the hub when that is done');
 }
 
-/** Takes the lock that a move or a restore has alone. It lives and ends with the connection. Fails with `AC_STORAGE_LOCKED`. */
+/** Takes the lock that a move or a restore holds exclusively. It ends with the connection. Fails with `AC_STORAGE_LOCKED`. */
 export async function excludeHubs(writer: PostgresConnection, settings: PostgresSettings): Promise<void> {
   if (await hasLock(writer, settings, `pg_advisory_lock(${lockKey(settings.schema, 'hub')})`, HUB_LOCK_WITHIN_MS)) return;
   throw locked(settings, 'hubs use it. Stop them');

@@ -1,27 +1,27 @@
-/** What Postgres' errors mean for a hub. Decided by the SQLSTATE, never by the text; an error without one is the connection's. */
+/** What Postgres' errors mean for a hub. Decided by the SQLSTATE, never by the text; an error without one is an error of the connection. */
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 
 /** The transaction waited for one that waited for it. */
 export const DEADLOCK = '40P01';
 /** Raised by us: an idempotency key that was not looked up belongs to other tasks. */
 export const KEY_TAKEN = 'AC003';
-/** Another try may work: serialization failure, deadlock, a lock not had in time, a row that another inserted at the same time. */
+/** A retry may succeed: serialization failure, deadlock, lock timeout, a row that another transaction inserted at the same time. */
 const RETRY = new Set(['40001', DEADLOCK, '55P03', '23505', KEY_TAKEN]);
 
-/** Classes of errors with which the server says that it, or its machine, is at fault or gone. */
+/** Classes of errors that say that the server or its machine is at fault or gone. */
 const AWAY_CLASSES = new Set(['08', '28', '3D', '3F', '53', '57', '58', 'F0']);
-/** Such errors of other classes: a standby, a transaction ended for its slowness, rights or tables taken away, broken pages. */
+/** Such errors of other classes: a standby, a transaction ended for taking too long, missing rights or tables, damaged pages. */
 const AWAY = new Set(['25006', '25P03', '25P04', '42501', '42P01', 'XX001', 'XX002']);
 /** Stopped by `statement_timeout`. */
 const TOO_SLOW = '57014';
 
-/** Postgres' own name of the error; undefined for any other error. */
+/** The SQLSTATE of an error of Postgres; undefined for any other error. */
 export function sqlStateOf(thrown: unknown): string | undefined {
   if (typeof thrown !== 'object' || thrown === null || !('code' in thrown) || !('severity' in thrown)) return undefined;
   return typeof thrown.code === 'string' && /^[0-9A-Z]{5}$/.test(thrown.code) ? thrown.code : undefined;
 }
 
-/** Whether the server refused a statement and goes on; otherwise it, or the connection to it, has ended. */
+/** Whether the server refused a statement and keeps running; otherwise it, or the connection to it, has ended. */
 export function isRefusal(thrown: unknown): boolean {
   const state = sqlStateOf(thrown);
   if (state === undefined || state.startsWith('08')) return false;
@@ -29,7 +29,7 @@ export function isRefusal(thrown: unknown): boolean {
   return severity === 'ERROR' && !/^57P/.test(state);
 }
 
-/** The error that the stores' callers get. `doing` goes on after "Cannot"; `place` names server and database. */
+/** The error that the stores' callers get. `doing` follows "Cannot"; `place` names server and database. */
 export function postgresFailure(thrown: unknown, doing: string, place: string): AgentcomError {
   if (AgentcomError.is(thrown)) return thrown;
   const state = sqlStateOf(thrown);
@@ -52,7 +52,7 @@ export const keyTaken = (place: string): AgentcomError =>
     `Cannot save a batch in ${place}: an idempotency key of it is not new. It is looked up with the next try.`,
   );
 
-/** A COMMIT whose answer did not come. */
+/** A COMMIT that got no response. */
 export const commitUnknown = (thrown: unknown, batchId: string | null, place: string): AgentcomError =>
   new AgentcomError(
     'AC_COMMIT_UNKNOWN',

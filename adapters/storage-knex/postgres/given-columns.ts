@@ -1,6 +1,6 @@
 /**
- * The rows that a statement is given: one array for each column, so that the server reads each value once, as what it is. Rows as JSON
- * cost it three times as much. `unnest` makes rows of the arrays again.
+ * The rows that are passed to a statement: one array for each column, so that the server reads each value once, in its own type. Rows as
+ * JSON cost it three times as much. `unnest` turns the arrays back into rows.
  */
 import type { ClusterStatementName, StatementName } from '../statements.ts';
 import {
@@ -27,7 +27,7 @@ import {
   type ColumnType,
 } from '../rows/columns.ts';
 
-/** What each statement is given that takes rows so; all others take one JSON text. */
+/** The columns of each statement that takes rows this way; all others take one JSON text. */
 export const GIVEN_COLUMNS = {
   insertTasks: TASK_COLUMNS,
   updateTasks: CHANGED_COLUMNS,
@@ -53,10 +53,10 @@ export const GIVEN_COLUMNS = {
 
 export type GivenName = keyof typeof GIVEN_COLUMNS;
 
-/** These keep each row as a whole, in its column `state`. */
+/** These store each row as a whole, in its column `state`. */
 export const KEEPS_WHOLE: ReadonlySet<string> = new Set<GivenName>(['saveStops', 'insertTombstones', 'insertMail']);
 
-/** The rows that this statement is given, named by their fields; with `place`, from 1 on, where it is asked for. */
+/** The rows that are passed to this statement, their columns named after the fields; on request with `place`, from 1 on. */
 export const given = (statement: GivenName, place?: 'place'): string => {
   const columns = Object.values<readonly [string, ColumnType]>(GIVEN_COLUMNS[statement]);
   const arrays = columns.map(([, type], n) => `$${n + 1}::${type}[]`).join(', ');

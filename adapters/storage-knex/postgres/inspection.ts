@@ -8,8 +8,8 @@ import { openPostgresSession, refuseNoStore, stepsIn, type PostgresSession } fro
 import type { PostgresSettings } from './options.ts';
 
 /**
- * Takes a snapshot and holds it until `close`; meanwhile the server does not take away rows that died since. Locks nothing
- * and writes nothing. Fails with `AC_STORAGE_OPEN`.
+ * Takes a snapshot and holds it until `close`; meanwhile the server cannot vacuum rows that died since. Locks nothing and writes nothing.
+ * Fails with `AC_STORAGE_OPEN`.
  */
 export async function inspectPostgres(settings: PostgresSettings, clock: Clock): Promise<StoreInspection> {
   const session = await openPostgresSession(settings, { clock, doing: 'look', alone: false });
@@ -17,7 +17,7 @@ export async function inspectPostgres(settings: PostgresSettings, clock: Clock):
     await session.change('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SAVEPOINT begun');
     const steps = await stepsIn(session);
     refuseNoStore(session.place, steps);
-    // After a statement that failed, what is asked next is asked of the same snapshot.
+    // After a failed statement, the next ones still read the same snapshot.
     const rows: PostgresSession['rows'] = async (sql, parameter) => {
       try {
         return await session.rows(sql, parameter);
@@ -30,7 +30,7 @@ export async function inspectPostgres(settings: PostgresSettings, clock: Clock):
       statements: POSTGRES_INSPECTION,
       rows,
       schema: async () => damageOfSteps(steps),
-      // Its pages are for the server's own tools: pg_amcheck.
+      // Checking its pages is the job of the server's own tools: pg_amcheck.
       file: async () => [],
       quick: async () => null,
       close: session.close,
@@ -43,7 +43,7 @@ export async function inspectPostgres(settings: PostgresSettings, clock: Clock):
 
 export const POSTGRES_INSPECTION = inspectionStatements({
   field: (name, type) => `($1::json ->> '${name}')::${type}`,
-  // Not `= ANY`: where the table has no statistics yet, Postgres compares each of its rows with each text.
+  // Not `= ANY`: if the table has no statistics yet, Postgres compares each of its rows with each text.
   among: (table, column) =>
     `(SELECT DISTINCT value FROM json_array_elements_text($1::json) AS value) AS named JOIN ${table} AS t ON t.${column} = named.value`,
   pairs: `(SELECT "taskId" AS task_id, "dependsOn" AS depends_on FROM json_to_recordset($1::json) AS given ("taskId" text, "dependsOn" text))`,

@@ -1,6 +1,6 @@
 /**
- * How hubs on one Postgres notify each other: NOTIFY on a connection that also LISTENs, apart from the writer. In the writer's
- * commit all commits of the server that notify would wait for each other, with their disks.
+ * How hubs on one Postgres notify each other: NOTIFY on a connection that also LISTENs, separate from the writer. If the writer's commits
+ * notified, all notifying commits of the server would wait for each other's disk writes.
  *
  *   ended ── the first who listens ──► connecting ── LISTEN ──► connected
  *     ▲                                 ▲     └── failed: again after `RECONNECT_MS`
@@ -18,19 +18,19 @@ import { placeOf, type PostgresSettings } from './options.ts';
 
 /** From the loss of the connection, or a failed attempt, to the next attempt. Milliseconds. */
 const RECONNECT_MS = 1_000;
-/** A hub that found no other to notify asks again so much later, unless it hears of one. Milliseconds. */
+/** How long a hub that found no other to notify waits before it checks again, unless it hears from one. Milliseconds. */
 const ALONE_MS = 1_000;
-/** For so long after it was found that there are others that is not asked again. Milliseconds. */
+/** How long after other hubs were found it is not checked again whether there are any. Milliseconds. */
 const TOGETHER_MS = 10_000;
 /** How long the last notification may take once nobody listens any more. Milliseconds. */
 const LAST_WITHIN_MS = 1_000;
-/** What Postgres takes in one notification is less than 8,000 bytes. */
+/** Postgres accepts less than 8,000 bytes in one notification. */
 const PAYLOAD_BYTES_MAX = 7_900;
-/** Agents that one notification names; of more it says that it may be any. */
+/** Maximum number of agents that one notification names; if there are more, it says that it may be any. */
 const NAMED_MAX = 300;
 
 export interface PostgresNotifier extends HubNotifier {
-  /** Sends what waits to be sent, and lets go of the connection. */
+  /** Sends pending notifications, and closes the connection. */
   close(): Promise<void>;
 }
 
@@ -44,31 +44,31 @@ export interface PostgresNotifierDeps {
 }
 
 const NOTIFY = 'SELECT pg_notify($1, $2)';
-/** Changes no row where no other hub listens. */
+/** Returns no row if no other hub listens. */
 const NOTIFY_OTHERS = `${NOTIFY} FROM pg_stat_activity
   WHERE application_name = '${NOTIFIER_NAME}' AND datname = current_database() AND pid <> pg_backend_pid() LIMIT 1`;
-/** By this a hub that begins to listen makes itself known to the others. */
+/** With this a hub that begins to listen makes itself known to the others. */
 const HELLO: ChangeHint = { events: false, work: false, agents: [] };
 
 /**
- * Notifies the other hubs on the same schema of the same database. A hub that does not listen sends no notifications, and neither does one that is
- * alone: each is a transaction of its own. A hub that begins to listen polls first, so it misses nothing.
+ * Notifies the other hubs on the same schema of the same database. A hub that does not listen sends no notifications, and neither does one
+ * that is alone: each would be a transaction of its own. A hub that begins to listen polls first, so it misses nothing.
  */
 export function postgresNotifier({ settings, answerMarginMs, clock, log, self }: PostgresNotifierDeps): PostgresNotifier {
   const place = placeOf(settings);
   const channel = settings.schema;
   const listeners = new Set<(hint: ChangeHint) => void>();
   let client: Client | null = null;
-  /** Settles when the connection was let go of; null while there is none, nor one in the making. */
+  /** Settles when the connection was closed; null while there is none and none is being made. */
   let living: Promise<void> | null = null;
   let retry: Timer | null = null;
   let endNow: () => void = () => undefined;
   let pending: ChangeHint | null = null;
   let sending: Promise<void> | null = null;
   let isLossLogged = false;
-  /** Runs while no other hub is known: what is to be notified waits. */
+  /** Runs while no other hub is known; notifications wait meanwhile. */
   let alone: Timer | null = null;
-  /** Until then others are taken to be there. Monotonic. */
+  /** Until then it is assumed that there are other hubs. Monotonic. */
   let togetherUntilMs = -Infinity;
 
   const passOn = (hint: ChangeHint): void => listeners.forEach((onHint) => onHint(hint));
@@ -88,7 +88,7 @@ export function postgresNotifier({ settings, answerMarginMs, clock, log, self }:
     alone?.cancel();
     alone = null;
     if (listeners.size === 0) return;
-    // Once for each time without: whatever was missed is found by the next poll.
+    // Once per outage: whatever was missed is found by the next poll.
     if (!isLossLogged) log.warn('this hub hears no notifications of the other hubs, and polls meanwhile', { place, error: messageOf(why) });
     isLossLogged = true;
     retry = clock.after(RECONNECT_MS, begin);
@@ -115,7 +115,7 @@ export function postgresNotifier({ settings, answerMarginMs, clock, log, self }:
       passOn(ANY_CHANGE);
       send();
       if (listeners.size > 0) await ended;
-      // What a server that says nothing was told is not waited for: the others poll.
+      // A server that does not respond is not waited for: the other hubs poll.
       const tooLate = clock.after(LAST_WITHIN_MS, () => connected.connection.stream.destroy());
       while (sending !== null) await sending;
       tooLate.cancel();
@@ -142,7 +142,7 @@ export function postgresNotifier({ settings, answerMarginMs, clock, log, self }:
     if (hint.events || hint.work || hint.agents?.length !== 0) passOn(hint);
   };
 
-  /** One at a time: what is to be notified meanwhile goes out together. */
+  /** Sends one at a time: hints that arrive meanwhile go out together. */
   const send = (): void => {
     if (client === null || pending === null || sending !== null || alone !== null) return;
     const text = textOf(pending, self);
@@ -171,7 +171,7 @@ export function postgresNotifier({ settings, answerMarginMs, clock, log, self }:
       send();
     },
     listen(onHint) {
-      // A function of its own, so that one that listens twice is counted twice.
+      // A function of its own, so that a callback that listens twice is counted twice.
       const listener = (hint: ChangeHint): void => onHint(hint);
       listeners.add(listener);
       begin();
@@ -197,13 +197,13 @@ function both(one: ChangeHint, other: ChangeHint): ChangeHint {
   return { events: one.events || other.events, work: one.work || other.work, agents };
 }
 
-/** Without names where those would not fit. */
+/** Without names if they would not fit. */
 function textOf({ events, work, agents }: ChangeHint, self: string): string {
   const text = JSON.stringify({ from: self, events, work, agents: (agents?.length ?? 0) > NAMED_MAX ? null : agents });
   return Buffer.byteLength(text) <= PAYLOAD_BYTES_MAX ? text : JSON.stringify({ from: self, events, work, agents: null });
 }
 
-/** Null for one of our own. What cannot be read is by a newer hub, or by a stranger: it may mean anything. */
+/** Null for a notification of our own. One that cannot be read is from a newer hub or from something else: it may mean anything. */
 function hintIn(payload: string, self: string): ChangeHint | null {
   let said: unknown;
   try {

@@ -1,4 +1,4 @@
-/** What can be set about Postgres as storage, and what is wrong with what was. */
+/** The options of Postgres as storage, and how they are validated. */
 import { Type, type Static } from 'typebox';
 import type { ConfigProblem } from '../../../core/config/config.ts';
 import { schemaProblems } from '../../../core/config/schema-problems.ts';
@@ -8,15 +8,15 @@ const MS_MAX = 2_147_483_647;
 const milliseconds = (leastMs: number) =>
   Type.Optional(Type.Integer({ minimum: leastMs, maximum: MS_MAX, description: `whole milliseconds from ${leastMs} to ${MS_MAX}` }));
 
-/** Of the options of `postgres()`, with the words of their errors. */
+/** The schema of the options of `postgres()`, with the wording of their errors. */
 export const POSTGRES_SCHEMA = Type.Object({
-  /** `postgres://user:password@host:5432/database`, with `?sslmode=…` and the like where wanted. Never printed with its password. */
+  /** `postgres://user:password@host:5432/database`, with `?sslmode=…` and the like if needed. Never printed with its password. */
   url: Type.String({
     pattern: '^postgres(ql)?://[^\\s\\u0000]+$',
     description: 'an address such as postgres://user:password@host:5432/database',
     writeOnly: true,
   }),
-  /** The schema of its tables, made if missing. Two stores in one database differ in it. Default `agentcom`. */
+  /** The schema of its tables, created if missing. Two stores in one database need different schemas. Default `agentcom`. */
   schema: Type.Optional(
     Type.String({
       pattern: '^(?!pg_)[a-z_][a-z0-9_]{0,62}$',
@@ -33,7 +33,7 @@ export const POSTGRES_SCHEMA = Type.Object({
   readTimeoutMs: milliseconds(1),
   /** How long a statement waits for the locks of others; no longer than a statement may take. Default 5,000. */
   lockTimeoutMs: milliseconds(1),
-  /** After how long without a word amid a commit the server ends it, and its locks with it. Default 5,000. */
+  /** How long a transaction may be idle before the server ends it and releases its locks. Default 5,000. */
   idleInTransactionMs: milliseconds(1),
 });
 
@@ -53,7 +53,7 @@ const DEFAULTS = {
   idleInTransactionMs: 5_000,
 } satisfies Omit<PostgresSettings, 'url'>;
 
-/** The options with the defaults in. */
+/** The options with the defaults filled in. */
 export function settingsOf(options: PostgresOptions): PostgresSettings {
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   return { ...DEFAULTS, ...(Object.fromEntries(given) as PostgresOptions) } as PostgresSettings;
@@ -71,14 +71,14 @@ export function problemsOf(options: unknown): readonly ConfigProblem[] {
   return [];
 }
 
-/** The server and database as people may see them: without user, password and whatever else the address has. */
+/** The server and database as they are shown to people: without user, password and whatever else the address has. */
 export function placeOf({ url, schema }: Pick<PostgresSettings, 'url' | 'schema'>): string {
   const { host, pathname, searchParams } = new URL(url);
   const server = host === '' ? (searchParams.get('host') ?? 'this machine') : host;
   return `database "${decodeURIComponent(pathname.slice(1))}" (schema ${schema}) on ${server}`;
 }
 
-/** The address as people may see it. */
+/** The address as it is shown to people. */
 export function shownUrl(url: unknown): unknown {
   if (typeof url !== 'string' || !URL.canParse(url)) return '(hidden)';
   const shown = new URL(url);

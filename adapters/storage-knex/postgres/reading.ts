@@ -1,4 +1,4 @@
-/** Reads beside the writer of a Postgres store. */
+/** Reads that run concurrently with the writer of a Postgres store. */
 import type { Client } from 'pg';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
@@ -8,7 +8,7 @@ import { postgresFailure, sqlStateOf } from './failures.ts';
 import { POSTGRES_STATEMENTS } from './statements.ts';
 import { parameterText } from './text.ts';
 
-/** Between two looks whether a connection's end is gone. Milliseconds. */
+/** The interval between two checks whether the server's end of a connection is gone. Milliseconds. */
 const ENDED_AGAIN_MS = 10;
 
 export interface Reading {
@@ -19,7 +19,10 @@ export interface Reading {
   readonly withinMs: number;
 }
 
-/** Lends `work` a connection of the readers, and cuts it when that takes too long. A failure of the connection or of the server becomes the stores' error. */
+/**
+ * Lends `work` a connection of the readers, and cuts it if that takes too long. A failure of the connection or of the server becomes the
+ * stores' error.
+ */
 export async function onReader<T>({ readers: { pool }, clock, place, withinMs }: Reading, work: (raw: Client) => Promise<T>): Promise<T> {
   let raw: Client;
   try {
@@ -46,8 +49,8 @@ export async function onReader<T>({ readers: { pool }, clock, place, withinMs }:
 }
 
 /**
- * Tries to record the batch again. While the transaction that did may still end either way, this waits for its end, where
- * a SELECT would find nothing yet. The attempt is rolled back.
+ * Tries to record the batch again. If the transaction that recorded it has not ended yet, this waits for its end, whereas a SELECT would
+ * find nothing. The attempt is rolled back.
  */
 export async function wasCommitted(raw: Client, batchId: string, place: string): Promise<boolean> {
   await raw.query('BEGIN');
@@ -63,7 +66,7 @@ export async function wasCommitted(raw: Client, batchId: string, place: string):
   }
 }
 
-/** Ends the server's end of a connection that was lost, and waits until it is gone: what it has not committed by then it never will. */
+/** Terminates the server's end of a connection that was lost, and waits until it is gone: what it has not committed by then, it never will. */
 export async function requireEnded(raw: Client, backend: Backend, { place, withinMs }: { place: string; withinMs: number }): Promise<void> {
   for (let waitedMs = 0; waitedMs <= withinMs; waitedMs += ENDED_AGAIN_MS) {
     const { rowCount } = await raw.query(END_BACKEND, [String(backend.pid), backend.startedAt]);

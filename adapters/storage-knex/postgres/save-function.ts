@@ -1,7 +1,7 @@
 /**
- * All that a batch saves as one statement, which is its own transaction: one exchange with the server instead of one for each kind of
- * row, and no BEGIN and COMMIT. It calls a function that belongs to the connection and is made of the statements that save the kinds
- * one after the other. Only for a hub that has the store to itself: nothing is locked, and the hub numbers the events.
+ * Everything that a batch saves, as one statement that is its own transaction: one round trip to the server instead of one for each kind of
+ * row, and no BEGIN and COMMIT. It calls a function that belongs to the connection and consists of the statements that save the kinds, one
+ * after the other. Only for a hub that has the store to itself: nothing is locked, and the hub numbers the events.
  */
 import type { SavedRows } from '../engine.ts';
 import { parametersOf } from './binary-parameters.ts';
@@ -13,14 +13,14 @@ import { parameterText } from './text.ts';
 
 /** SQLSTATE that the function raises: a changed task was never inserted. */
 const NEVER_INSERTED = 'AC001';
-/** The same: the numbers of events are not where this hub left them: something else wrote the store. */
+/** The same: the numbers of events are not where this hub left them, so something else wrote to the store. */
 const NOT_ALONE = 'AC002';
-/** The same: a task that was to be new was there before. Its events may be there in other rows, where their own names do not tell. */
+/** The same: a task that should be new existed before. Its events may be stored in other rows, so that their own keys do not reveal it. */
 const REPEATED = 'AC004';
 
 type SavedKind = Exclude<keyof SavedRows, 'saveKept' | 'dropKept'> & GivenName;
 
-/** The kinds in the order in which they are saved, each with its statement and what is raised unless it changes all of its rows. */
+/** The kinds in the order in which they are saved, each with its statement and the SQLSTATE that is raised unless it changes all of its rows. */
 const STEPS: readonly (readonly [kind: SavedKind, statement: string, raised?: string])[] = [
   ['insertTasks', POSTGRES_STATEMENTS.insertTasks, REPEATED],
   ['insertBodies', POSTGRES_STATEMENTS.insertBodies],
@@ -36,16 +36,16 @@ const STEPS: readonly (readonly [kind: SavedKind, statement: string, raised?: st
 
 const columnsOf = (kind: SavedKind): number => Object.keys(GIVEN_COLUMNS[kind]).length;
 
-/** Where the columns of each kind are among the parameters: the batch, the number of the newest event, and then kind after kind. */
+/** The positions of the columns of each kind among the parameters: the batch, the number of the newest event, and then kind after kind. */
 const BATCH = 1;
 const LAST_EVENT = 2;
 const FIRST_OF = STEPS.map((_, at) => STEPS.slice(0, at).reduce((first, [kind]) => first + columnsOf(kind), LAST_EVENT + 1));
 
-/** A statement that reads `$1`, `$2`… reads the parameters from `first` on; one behind its last column is the number of the newest event. */
+/** Renumbers the parameters `$1`, `$2`… of a statement to begin at `first`; one after its last column becomes the number of the newest event. */
 const shifted = (text: string, first: number, columns: number): string =>
   text.replace(/\$(\d+)/g, (_, n: string) => `$${Number(n) > columns ? LAST_EVENT : first + Number(n) - 1}`);
 
-/** Where a row of events says how many events there are up to it. */
+/** The position of the column that says how many events there are up to a row. */
 const NUMBER_PLACE = Object.keys(GIVEN_COLUMNS.insertEvents).indexOf('number');
 
 const STEP_TEXTS = STEPS.map(([kind, statement, raised], at) => {
@@ -68,7 +68,7 @@ const TYPES = [
   ...STEPS.flatMap(([kind]) => Object.values<readonly [string, string]>(GIVEN_COLUMNS[kind]).map(([, type]) => `${type}[]`)),
 ];
 
-/** Run once on a connection that saves so. */
+/** Run once on a connection that saves this way. */
 export const SAVE_AT_ONCE = `CREATE OR REPLACE FUNCTION pg_temp.save_batch(${TYPES.join(', ')}) RETURNS void LANGUAGE plpgsql AS $function$
   DECLARE changed_rows bigint;
   BEGIN
@@ -78,13 +78,13 @@ export const SAVE_AT_ONCE = `CREATE OR REPLACE FUNCTION pg_temp.save_batch(${TYP
 
 const SAVE_BATCH = `SELECT pg_temp.save_batch(${TYPES.map((type, at) => `$${at + 1}::${type}`).join(', ')})`;
 
-/** What `saveBatch` is given but for the number of the newest event: a kind without rows has NULLs. */
+/** The parameters of `saveBatch` for the rows; a kind without rows has NULLs. */
 export const savedParameters = (rows: SavedRows): readonly (Parameter | null)[] =>
   STEPS.flatMap(([kind]): readonly (Parameter | null)[] =>
     rows[kind].length === 0 ? Array.from({ length: columnsOf(kind) }, () => null) : parametersOf(kind, rows[kind]),
   );
 
-/** `saved`: by `savedParameters`. */
+/** `saved`: from `savedParameters`. */
 export const saveBatch = async (
   writer: PostgresConnection,
   batchId: string,
@@ -92,7 +92,7 @@ export const saveBatch = async (
   saved: readonly (Parameter | null)[],
 ): Promise<void> => void (await writer.rows(SAVE_BATCH, [parameterText(batchId), String(lastEvent), ...saved], 'saveBatch'));
 
-/** A task or an event that was to be new was there before: nothing was saved. */
+/** Whether a task or an event that should be new existed before: nothing was saved. */
 export const isRepeat = (thrown: unknown): boolean =>
   sqlStateOf(thrown) === REPEATED || (sqlStateOf(thrown) === '23505' && (thrown as { readonly table?: unknown }).table === 'task_events');
 

@@ -1,4 +1,4 @@
-/** Makes the schema what this program wants, and refuses servers and databases that cannot hold it or are too new for us. */
+/** Migrates the schema to what this program needs, and refuses servers and databases that cannot hold it or are too new. */
 import { randomUUID } from 'node:crypto';
 import type { Log } from '../../../core/ports/log.ts';
 import { ALL_MIGRATIONS } from '../migrations/all-migrations.ts';
@@ -6,16 +6,16 @@ import { refuseUnknownSteps } from '../migrations/unknown-steps.ts';
 import type { PostgresConnection } from './connection.ts';
 import { cannotOpenPostgres } from './failures.ts';
 
-/** "AgtC": the first half of our advisory locks' keys; the second is made of the schema's name and what it is locked for. */
+/** "AgtC": the first half of our advisory locks' keys; the second is made from the schema's name and what it is locked for. */
 const LOCK_CLASS = 0x41677443;
-/** Another hub may be at a long step of the schema. */
+/** Another hub may be running a long step of the schema. */
 const MIGRATE_WITHIN_MS = 300_000;
-/** Postgres 13, as the server itself counts: the oldest that keeps the contracts. */
+/** Postgres 13, as the server itself counts: the oldest that fulfills the contracts. */
 const SERVER_VERSION_MIN = 130_000;
 
 /**
- * What of a schema is locked: `hub` by the hubs that use it together, or by who needs it alone; `only hub` by a hub that holds `hub`
- * exclusively, whose connection others may end; `migrations` by whoever changes it.
+ * The locks of a schema: `hub` is held by the hubs that use it together, or exclusively by a process that needs it alone; `only hub` by a
+ * hub that holds `hub` exclusively, whose connection others may terminate; `migrations` by a process that migrates it.
  */
 export const lockKey = (schema: string, what: LockName): string => `${LOCK_CLASS}, ${lockNumber(schema, what)}`;
 export type LockName = 'hub' | 'only hub' | 'migrations';
@@ -26,8 +26,8 @@ export const isLock = (schema: string, what: LockName): string =>
    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
 
 /**
- * Takes the steps that are missing, all in one transaction, one hub after the other. Fails with `AC_SCHEMA_UNKNOWN` when
- * the database has steps that this program does not know, with `AC_MOVE_UNFINISHED` when it has only a part of a store.
+ * Takes the steps that are missing, all in one transaction, one hub at a time. Fails with `AC_SCHEMA_UNKNOWN` if the database has steps
+ * that this program does not know, with `AC_MOVE_UNFINISHED` if it has only a part of a store.
  */
 export async function migratePostgres(writer: PostgresConnection, schema: string, place: string): Promise<void> {
   await writer.change('BEGIN');
@@ -35,7 +35,7 @@ export async function migratePostgres(writer: PostgresConnection, schema: string
   await writer.change(`SET LOCAL idle_in_transaction_session_timeout = 0`);
   await writer.change(`SET LOCAL lock_timeout = ${MIGRATE_WITHIN_MS}`);
   await writer.rows(`SELECT pg_advisory_xact_lock(${lockKey(schema, 'migrations')})`);
-  // Asked first, because `IF NOT EXISTS` wants the right to create also where nothing is created.
+  // Checked first, because `IF NOT EXISTS` requires the right to create even if nothing is created.
   if ((await writer.rows('SELECT 1 FROM pg_namespace WHERE nspname = $1', schema)).length === 0)
     await writer.change(`CREATE SCHEMA ${schema}`);
   if ((await writer.rows('SELECT 1 FROM pg_tables WHERE schemaname = $1 AND tablename = $$migrations$$', schema)).length === 0)
@@ -61,7 +61,7 @@ export async function storeIdIn(writer: PostgresConnection): Promise<string> {
   return String(row?.['store_id']);
 }
 
-/** Refuses a server that is too old. To be asked first: such a one may fail at anything else with a word that helps nobody. */
+/** Refuses a server that is too old. Must be called first: such a server may fail at anything else with an unhelpful message. */
 export async function requireVersion(writer: PostgresConnection, place: string): Promise<void> {
   if (Number(await settingOf(writer, 'server_version_num')) >= SERVER_VERSION_MIN) return;
   const version = await settingOf(writer, 'server_version');
@@ -72,7 +72,7 @@ export async function requireVersion(writer: PostgresConnection, place: string):
   );
 }
 
-/** Refuses what cannot hold a store, and tells of what does not keep what was committed. */
+/** Refuses a server that cannot hold a store, and warns about one that may lose what was committed. */
 export async function verifyServer(writer: PostgresConnection, place: string, log: Log): Promise<void> {
   const encoding = await settingOf(writer, 'server_encoding');
   if (encoding !== 'UTF8')

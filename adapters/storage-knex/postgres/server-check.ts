@@ -1,4 +1,4 @@
-/** What `agentcom doctor` asks a Postgres server that holds a store: whether it keeps what it commits, and lets hubs notify each other. */
+/** What `agentcom doctor` checks on a Postgres server that holds a store: whether it keeps what it commits, and lets hubs notify each other. */
 import { randomUUID } from 'node:crypto';
 import type { Client } from 'pg';
 import type { ServerFinding } from '../../../core/config/config.ts';
@@ -8,10 +8,10 @@ import { ANSWER_MARGIN_MS, connectNotifier } from './connections.ts';
 import { openingFailure } from './failures.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
 
-/** How long a notification to ourselves may be on its way. */
+/** How long a notification to ourselves may take. */
 const HEARD_WITHIN_MS = 3_000;
 
-/** Fails with `AC_STORAGE_OPEN` when the server cannot be asked. */
+/** Fails with `AC_STORAGE_OPEN` if the server cannot be checked. */
 export async function checkPostgres(settings: PostgresSettings, clock: Clock): Promise<readonly ServerFinding[]> {
   const place = placeOf(settings);
   try {
@@ -46,7 +46,7 @@ export async function checkPostgres(settings: PostgresSettings, clock: Clock): P
 
 const SAFE_SETTINGS = ['synchronous_commit', 'fsync'] as const;
 
-/** Whether a notification comes in time. */
+/** Whether a notification arrives in time. */
 const hearing = (listener: Client, clock: Clock): Promise<boolean> =>
   new Promise((resolve) => {
     const timer = clock.after(HEARD_WITHIN_MS, () => resolve(false));

@@ -1,10 +1,10 @@
-/** The sockets of a store to its server, together: a server that does not answer any more is given up by cutting all of them. */
+/** All sockets of a store to its server: if the server no longer responds, all of them are cut. */
 import { Socket } from 'node:net';
 
 export interface ServerSockets {
-  /** A new socket, as the pg package wants them: it connects it itself. After `cut` it never does. */
+  /** A new, unconnected socket, as the pg package expects: it connects the socket itself. After `cut` it never connects. */
   socket(): Socket;
-  /** Ends every connection at once, also those in the making and those to come. */
+  /** Ends every connection at once, including those being made and future ones. */
   cut(): void;
 }
 
@@ -16,7 +16,7 @@ export function serverSockets(): ServerSockets {
       const socket = new Socket();
       sockets.add(socket);
       socket.once('close', () => sockets.delete(socket));
-      // After whoever asked for it has its listeners on it, so that its end is heard.
+      // Only after the caller has attached its listeners, so that it notices the end.
       if (isCut) setImmediate(() => socket.destroy());
       return socket;
     },

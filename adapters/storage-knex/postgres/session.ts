@@ -1,4 +1,4 @@
-/** A connection that has a Postgres store to itself, or inspects it: statements may take as long as a whole store takes. */
+/** A connection that has a Postgres store to itself, or inspects it: statements may take as long as reading a whole store takes. */
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Row } from '../engine.ts';
@@ -9,7 +9,7 @@ import { openingFailure, postgresFailure } from './failures.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
 import { parameterText } from './text.ts';
 
-/** How long one statement may take: counting the rows of a large table. */
+/** How long one statement may take, such as counting the rows of a large table. */
 const STATEMENT_MS = 600_000;
 
 export interface PostgresSession {
@@ -22,7 +22,7 @@ export interface PostgresSession {
   close(): Promise<void>;
 }
 
-/** `doing`: what the server shows the connection as. `alone`: no hub may use the store until `close`; fails with `AC_STORAGE_LOCKED`. */
+/** `doing`: how the server shows the connection. `alone`: no hub may use the store until `close`; fails with `AC_STORAGE_LOCKED`. */
 export async function openPostgresSession(
   settings: PostgresSettings,
   how: { readonly clock: Clock; readonly doing: 'copy' | 'look'; readonly alone: boolean },
@@ -32,7 +32,7 @@ export async function openPostgresSession(
   try {
     const writer = await connectWriter(patient, ANSWER_MARGIN_MS, how.clock);
     try {
-      // Whole tables are read here, which the plans of a hub's writer are kept from.
+      // Whole tables are read here, which the settings of a hub's writer prevent.
       await writer.change(
         `SET application_name = 'agentcom ${how.doing}'; RESET enable_seqscan; RESET enable_hashjoin; RESET enable_mergejoin`,
       );
@@ -69,7 +69,7 @@ function sessionOver(writer: PostgresConnection, place: string): PostgresSession
   };
 }
 
-/** A hub whose connection was lost does not hold the lock; each keeps a lease in it, by the clock of the database. */
+/** A hub whose connection was lost does not hold the lock; but each has a lease in the store, by the clock of the database. */
 async function refuseLiveHubs({ rows, place }: PostgresSession): Promise<void> {
   const [table] = await rows("SELECT to_regclass('hubs') IS NOT NULL AS there");
   if (table?.['there'] !== true) return;
@@ -89,13 +89,13 @@ export const tablesOf = async ({ rows }: Pick<PostgresSession, 'rows'>): Promise
     String(row['tablename']),
   );
 
-/** The steps that the database has taken, oldest first; none where there is no store. */
+/** The steps that the database has taken, oldest first; none if there is no store. */
 export async function stepsIn(session: Pick<PostgresSession, 'rows'>): Promise<readonly string[]> {
   if (!(await tablesOf(session)).includes('migrations')) return [];
   return (await session.rows('SELECT name FROM migrations ORDER BY name')).map((row) => String(row['name']));
 }
 
-/** Fails with `AC_STORAGE_OPEN` where there is no store. */
+/** Fails with `AC_STORAGE_OPEN` if there is no store. */
 export function refuseNoStore(place: string, steps: readonly string[]): void {
   if (steps.length > 0) return;
   const message = `Cannot open storage "postgres": ${place}: there is no store in it.`;

@@ -1,11 +1,12 @@
 /**
- * Postgres' text of the statements. Rows are given as arrays of their columns (given-columns.ts), anything else as one JSON text (binary-parameters.ts).
+ * Postgres' text of the statements. Rows are passed as arrays of their columns (given-columns.ts), anything else as one JSON text
+ * (binary-parameters.ts).
  * Long on purpose: a table of texts without code; its order of locks is read as a whole.
  *
- * What a transaction loads it also locks, so that it stays true. Every statement that may wait for another transaction has its
- * place in `LOCK_ORDER`, and a transaction runs them in this order; each takes its rows one after the other in the order of
- * their ids. All others read without a lock, or step over what another has (SKIP LOCKED). So no two transactions can wait for
- * each other. The locks are those of an update, which leave foreign keys alone.
+ * A transaction locks what it loads, so that it does not change. Every statement that may wait for another transaction has its place in
+ * `LOCK_ORDER`, and a transaction runs them in this order; each locks its rows one after the other in the order of their ids. All others
+ * read without a lock, or skip what another transaction has locked (SKIP LOCKED). So no two transactions can wait for each other. The locks
+ * are those of an update, which do not block checks of foreign keys.
  */
 import { DEPENDENTS_LOCKED } from '../../../core/ports/task-store.ts';
 import { besideState, CHANGING_COLUMNS, EVENT_COLUMNS, taskRead, type Columns } from '../rows/columns.ts';
@@ -17,7 +18,7 @@ export type PostgresStatements = Statements & ClusterStatements;
 
 /** The parameter's texts, for `= ANY`. */
 const NAMES = 'ARRAY(SELECT json_array_elements_text($1::json))';
-/** A field of a parameter that is one object; looked up once for a statement. */
+/** A field of a parameter that is one object; evaluated once for a statement. */
 const field = (name: string, type = 'bigint'): string => `(SELECT ($1::json ->> '${name}')::${type})`;
 const LANES = '(VALUES (0), (1), (2), (3)) AS lanes (lane)';
 const WAITS = `status = 'queued' AND parked = 0`;
@@ -35,8 +36,8 @@ const insert = (statement: GivenName, table: string, others: string): string => 
 };
 
 /**
- * Leaves out what is there already. Only for names that no other transaction inserts at the same time: ON CONFLICT, which others may
- * race with, has each row inserted on trial and then confirmed, with a record of its own in the log.
+ * Skips rows that exist already. Only for names that no other transaction inserts at the same time. ON CONFLICT, which allows for such a
+ * race, inserts each row speculatively and then confirms it, with a record of its own in the write-ahead log.
  */
 const insertNew = (statement: GivenName, table: string, names: readonly string[]): string => {
   const columns: Columns = GIVEN_COLUMNS[statement];
@@ -44,14 +45,14 @@ const insertNew = (statement: GivenName, table: string, names: readonly string[]
   return insert(statement, table, `WHERE NOT EXISTS (SELECT 1 FROM ${table} AS old WHERE ${isThere})`);
 };
 
-/** Saves events with the numbers after that of the newest, which is its last parameter. Of their tasks no event may be there that is among these. */
+/** Saves events with the numbers after that of the newest, which is its last parameter. None of these events may exist already. */
 export const INSERT_NUMBERED_EVENTS = `
     INSERT INTO task_events (id, ${Object.keys(EVENT_COLUMNS).join(', ')})
     SELECT $${Object.keys(GIVEN_COLUMNS.insertEvents).length + 1} + given.number, ${Object.values(EVENT_COLUMNS).map(([name]) => `given."${name}"`).join(', ')}
     FROM ${given('insertEvents')}`; // prettier-ignore
 /** How many events a row has before its own. */
 const earlierCount = (row: string): string => `coalesce(json_array_length(${row}.earlier::json), 0)`;
-/** Whether a stored row `e` has an event from `first` to `last` of its task. */
+/** Whether a stored row `e` contains an event from `first` to `last` of its task. */
 const hasEvents = (first: string, last: string): string => `
         e.seq >= ${first} AND e.seq < ${last} + ${EVENTS_IN_ROW_MAX} AND e.seq - ${earlierCount('e')} <= ${last}`;
 /** Changes all of its rows unless a key belongs to other tasks. */
@@ -61,11 +62,11 @@ export const UPSERT_KEYS = insert(
   'ON CONFLICT (owner, key) DO UPDATE SET key = excluded.key WHERE idempotency_keys.task_ids = excluded.task_ids',
 );
 
-/** How long a batch can still be asked for, in Postgres' words. A hub asks right after its commit, or as soon as it can. */
+/** How long a committed batch can be looked up, as an interval of Postgres. A hub asks right after its commit, or as soon as it can. */
 const BATCHES_KEPT_FOR = '1 hour';
-/** Old batches that go with each new one, at most. */
+/** Maximum number of old batches that are removed with each new one. */
 const BATCHES_REMOVED = 16;
-/** Parts of the counts that are added up at once. */
+/** Maximum number of parts of the counts that are added up at once. */
 const COUNTS_FOLDED = 2_048;
 
 /** Whether a task that is neither completed nor cancelled depends on that one. */
@@ -73,7 +74,7 @@ const isNeeded = (id: string): string => `EXISTS (
       SELECT 1 FROM task_dependencies AS d JOIN tasks AS n ON n.id = d.task_id
       WHERE d.depends_on = ${id} AND n.status NOT IN ('completed', 'cancelled'))`;
 
-/** Has the lock of each name until the end of the transaction, also of names that nothing in the database has yet. */
+/** Holds the lock of each name until the end of the transaction, even if nothing in the database has that name yet. */
 const lockNames = (names: string): string => `
     SELECT pg_advisory_xact_lock(name) FROM (
       SELECT DISTINCT hashtextextended(current_schema() || ' ' || wanted.name, 0) AS name FROM ${names} AS wanted (name) ORDER BY 1
@@ -93,7 +94,7 @@ const ACTIVE_AGENTS = `
       AND NOT (connected = 1 AND coalesce(hub_id, '') = ANY (${listed('exceptOf')}))
     ORDER BY id`;
 
-/** Run before the statement of that name, with its parameter: a statement does not see what was committed while it waited. */
+/** Run before the statement of the same name, with its parameter: a statement does not see what was committed while it waited. */
 export const POSTGRES_LOCKS: Partial<PostgresStatements> = {
   loadKeys: lockNames(`(SELECT 'key ' || owner || ' ' || key FROM ${given('loadKeys')})`),
   liveTokenOf: lockNames(`(VALUES ('token ' || ($1::json ->> 'agentId')))`),
@@ -125,7 +126,7 @@ const CLUSTER_TEXTS: ClusterStatements = {
     DELETE FROM hub_mail WHERE place = ANY (ARRAY(
       SELECT place FROM hub_mail WHERE hub_id = ${field('hubId', 'text')} ORDER BY place LIMIT ${field('limit')} FOR UPDATE SKIP LOCKED))
     RETURNING place, state`,
-  // What another hub takes at this moment is left to it.
+  // Mail that another hub is taking at this moment is left to it.
   dropMail: `
     DELETE FROM hub_mail WHERE place = ANY (ARRAY(
       SELECT place FROM hub_mail WHERE NOT EXISTS (SELECT 1 FROM hubs WHERE hubs.hub_id = hub_mail.hub_id) FOR UPDATE SKIP LOCKED))`,
@@ -142,8 +143,8 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
   probe: 'UPDATE store SET probes = probes + 1',
 
   loadTasks: `SELECT ${taskRead()} FROM tasks WHERE id = ANY (${NAMES}) ORDER BY id ${LOCKED}`,
-  // The lists are made before the first row is locked, of what is committed then: after the wait for the agents, who gets no task
-  // meanwhile. What is submitted meanwhile and depends on these is found by `dependents`.
+  // The lists are made before the first row is locked, from what is committed then: after the wait for the agents, which get no tasks
+  // meanwhile. Tasks that are submitted meanwhile and depend on these are found by `dependents`.
   loadAllTasks: `
     SELECT ${taskRead()} FROM tasks WHERE id = ANY (ARRAY(
       SELECT json_array_elements_text($1::json -> 'tasks')
@@ -167,8 +168,8 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
       SELECT * FROM idempotency_keys AS one WHERE one.owner = given.owner AND one.key = given.key LIMIT 1) AS k`,
   loadBodies: `SELECT task_id, body FROM task_bodies WHERE task_id = ANY (${NAMES})`,
 
-  // Steps from key to key on the index and looks once into each lane: costs what there are requirements, not tasks. All ranges go on
-  // in turn, each ends with a step to nowhere, and no more steps are made than are asked for.
+  // Steps from key to key on the index and looks once into each lane: the cost grows with the requirements, not with the tasks. All ranges
+  // advance in turn, each ends with a step that finds nothing, and no more than `steps` steps are made.
   waitingRequirements: `
     WITH RECURSIVE keys (requirement_key, until) AS (
       SELECT (
@@ -191,7 +192,7 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
     WHERE found.requirement_key IS NOT NULL
     ORDER BY found.requirement_key`,
 
-  // One short walk on the index for each key and lane, however many tasks wait elsewhere.
+  // One short scan of the index for each key and lane, however many tasks wait elsewhere.
   claimable: `
     SELECT ${taskRead('t')}
     FROM json_array_elements_text($1::json -> 'keys') AS wanted (key) CROSS JOIN ${LANES} CROSS JOIN LATERAL (
@@ -208,7 +209,7 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
       SELECT assigned_to FROM tasks WHERE due_at IS NOT NULL AND due_at <= ${field('nowMs')}
       ORDER BY due_at, id LIMIT ${field('limit')}) AS due
     WHERE assigned_to IS NOT NULL`,
-  // The first are locked already, but for those that were submitted meanwhile. One that another has ends the slice.
+  // The first are locked already, except those that were submitted meanwhile. One that another transaction has locked ends the result.
   dependents: `
     SELECT naming.place, (t.status = 'blocked')::integer AS waits, naming.task_id AS id, ${besideState('mine')}, mine.state
     FROM (
@@ -240,7 +241,7 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
       .map(([column, [name]]) => `${column} = given."${name}"`)
       .join(', ')}
     FROM ${given('updateTasks')} WHERE tasks.id = given.id`,
-  // Numbers come out of one row, which stays locked until the commit: they are in the order of the commits of all hubs.
+  // Numbers are taken from one row, which stays locked until the commit, so that they follow the order of the commits of all hubs.
   insertEvents: `
     WITH new AS MATERIALIZED (
       SELECT given.*, (sum(${earlierCount('given')} + 1) OVER (ORDER BY place))::bigint AS ends
@@ -270,7 +271,7 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
     'agents',
     'ON CONFLICT (id) DO UPDATE SET connected = excluded.connected, hub_id = excluded.hub_id, state = excluded.state',
   ),
-  // It also locks the row that is there, so that nobody removes the agent of a token that is being made.
+  // Also locks an existing row, so that nobody removes the agent of a token that is being created.
   insertAgents: insert('insertAgents', 'agents', 'ON CONFLICT (id) DO UPDATE SET id = agents.id'),
   saveStops: insert('saveStops', 'pending_stops', 'ON CONFLICT (agent_id, task_id, generation) DO UPDATE SET state = excluded.state'),
   clearStops: `
@@ -278,7 +279,7 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
     WHERE s.agent_id = given."agentId" AND s.task_id = given."taskId" AND s.generation = given.generation`,
   insertKeys: insertNew('insertKeys', 'idempotency_keys', ['owner', 'key']),
 
-  // Ended longest ago first; what is depended on or still being stopped is stepped over.
+  // Ended longest ago first; tasks that others depend on or that are still being stopped are skipped.
   removable: `
     SELECT old.ended_at, old.id, ${besideState('mine')}, mine.state
     FROM (
@@ -314,7 +315,7 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
       SELECT b.ctid FROM tombstones AS b
       WHERE b.removed_at <= ${field('tombstonesBeforeMs')} AND NOT ${isNeeded('b.task_id')}
       ORDER BY b.removed_at LIMIT ${field('limit')} FOR UPDATE SKIP LOCKED))`,
-  // A small table: what is over does not stay.
+  // A small table, since expired secrets are removed.
   removeSecrets: `
     DELETE FROM enrol_secrets WHERE hash = ANY (ARRAY(
       SELECT hash FROM enrol_secrets WHERE expires_at < ${field('nowMs')} LIMIT ${field('limit')} FOR UPDATE SKIP LOCKED))`,
@@ -369,7 +370,7 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
       AND id <> (SELECT max(id) FROM task_events)`,
 
   liveTokenOf: `SELECT id FROM tokens WHERE agent_id = ${field('agentId', 'text')} AND ${IS_LIVE_TOKEN} LIMIT 1`,
-  // There are few tokens, and they are made by hand: their list is read rather than kept in one more index.
+  // There are few tokens, and they are created by hand: scanning the table is cheaper than one more index.
   liveTokenNamed: `
     SELECT id FROM tokens
     WHERE agent_id IS NULL AND name = ${field('name', 'text')} AND role = ${field('role', 'text')} AND ${IS_LIVE_TOKEN} LIMIT 1`,
@@ -382,7 +383,8 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
   rotateToken: `
     UPDATE tokens SET replaced_by = ${field('replacedBy', 'text')}, expires_at = least(expires_at, ${field('expiresAtMs')})
     WHERE id = ${field('id', 'text')} AND replaced_by IS NULL AND ${IS_LIVE_TOKEN} RETURNING *`,
-  // Locked in one order, since several hubs note the same tokens; what is newer by then is seen by the condition at the end.
+  // Locked in one order, since several hubs note the same tokens; a later use that was noted meanwhile is found by the condition on
+  // `last_used_at`.
   noteTokensUsed: `
     UPDATE tokens SET last_used_at = given."atMs" FROM ${given('noteTokensUsed')}
     WHERE tokens.id = given.id AND coalesce(tokens.last_used_at, -1) < given."atMs" AND tokens.id = ANY (ARRAY(
@@ -405,8 +407,8 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
 };
 
 /**
- * The statements that may wait for another transaction, in the order in which every transaction runs them: those in one line
- * lock rows of one kind, and one of them is run at most once. Inserts of what has a new name wait for nobody.
+ * The statements that may wait for another transaction, in the order in which every transaction runs them: those in one line lock rows of
+ * one kind. Inserts of rows with new names wait for no other transaction.
  */
 export const LOCK_ORDER: readonly (readonly (keyof PostgresStatements)[])[] = [
   ['renewLease', 'insertLease'],
@@ -420,7 +422,7 @@ export const LOCK_ORDER: readonly (readonly (keyof PostgresStatements)[])[] = [
   ['recordBatch'],
 ];
 
-/** Adds up parts of the counts; what others add up at this moment is left to them. */
+/** Adds up parts of the counts; parts that another hub is adding up at this moment are left to it. */
 export const FOLD_COUNTS = `
   WITH parts AS (
     DELETE FROM task_counts WHERE ctid = ANY (ARRAY(SELECT ctid FROM task_counts LIMIT ${COUNTS_FOLDED} FOR UPDATE SKIP LOCKED))

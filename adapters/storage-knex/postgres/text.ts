@@ -1,13 +1,13 @@
 /**
- * Postgres' text has no U+0000, and its JSON functions refuse `\u0000` and lone surrogates wherever they meet them. What is
- * given to a statement is therefore made plain first, and texts that come back are made what they were.
+ * Postgres' text cannot contain U+0000, and its JSON functions refuse `\u0000` and lone surrogates anywhere. Parameters of a statement are
+ * therefore made plain first, and texts that come back are restored.
  *
- * U+0001 begins an escape: `U+0001 0` stands for U+0000, `U+0001 1` for U+0001 itself. Nearly no text has either, and
- * equal texts stay equal. The JSON texts that columns keep have neither: JSON escapes both.
+ * U+0001 begins an escape: `U+0001 0` stands for U+0000, `U+0001 1` for U+0001 itself. Hardly any text contains either, and equal texts
+ * stay equal. The JSON texts in columns contain neither: JSON escapes both.
  */
 import type { Row } from '../engine.ts';
 
-/** A parameter as JSON text. In a list of objects, what is not plain (`state`, `body`) becomes JSON text too. */
+/** A parameter as JSON text. In a list of objects, values that are objects (`state`, `body`) become JSON text too. */
 export function parameterText(parameter: unknown): string {
   if (!Array.isArray(parameter)) return JSON.stringify(plain(parameter));
   return JSON.stringify(
@@ -36,7 +36,7 @@ function columnsOf(element: object): Readonly<Record<string, unknown>> {
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
-/** A text as Postgres can keep it. A surrogate without its other half becomes U+FFFD. */
+/** A text that Postgres can store. A lone surrogate becomes U+FFFD. */
 export const plainText = (text: string): string =>
   NOT_PLAIN.test(text) ? text.replace(/\p{Surrogate}/gu, '\ufffd').replace(/[\u0000\u0001]/g, (found) => (found === '\u0000' ? '\u00010' : '\u00011')) : text; // prettier-ignore
 const NOT_PLAIN = /[\u0000\u0001]|\p{Surrogate}/u;

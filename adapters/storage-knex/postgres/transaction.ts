@@ -18,38 +18,42 @@ export interface PostgresWrite<T> {
   readonly work: (transaction: Transaction) => Promise<T>;
   /** Called when the connection cannot be used any more. */
   readonly markBroken: (why: unknown) => void;
-  /** Called when this batch was sent to be saved as one statement, which the server may not even have yet. */
+  /** Called if the outcome of a batch that was sent as one statement is unknown: the server may not even have received it yet. */
   readonly inDoubt?: ((batchId: string) => void) | undefined;
   /** Called when the server ended the transaction in a deadlock. */
   readonly deadlocked?: (() => void) | undefined;
   /** The store's time. */
   readonly clock: Pick<StoreClock, 'nowMs' | 'removableMs'>;
-  /** Whether the server's time was heard a moment ago; otherwise it is to be waited for. */
+  /** Whether the server's time was read a moment ago; otherwise it must be waited for. */
   readonly isClockKnown: () => boolean;
-  /** Called with what the server said of its time. */
+  /** Called with the time that the server reported. */
   readonly begun: (begun: Begun) => void;
-  /** Set while nobody else writes the store. */
+  /** Set while nobody else writes to the store. */
   readonly exclusive?: Exclusive | null | undefined;
-  /** Its turn among the transactions, and who is notified of that; without, it neither begins early nor lets the next one. */
+  /** Its turn among the transactions, and the callbacks for that; without it, the transaction neither begins early nor lets the next one do so. */
   readonly early?: (Pick<Turn, 'isEarly' | 'requireBefore' | 'letNextBegin' | 'voidNext'> & EarlyTransaction) | undefined;
 }
 
-/** What a hub runs that has the store to itself, where that differs: nothing is locked, and a key that was not looked up is not taken over. */
+/**
+ * The statements of a hub that has the store to itself: nothing is locked, and inserting a key detects that it belongs to other tasks,
+ * since it may not have been looked up.
+ */
 const EXCLUSIVE_STATEMENTS: PostgresStatements = {
   ...(Object.fromEntries(Object.entries(POSTGRES_STATEMENTS).map(([name, text]) => [name, unlocked(text)])) as PostgresStatements),
   insertKeys: UPSERT_KEYS,
 };
 
 /**
- * BEGIN, the work, the batch's id, COMMIT. Each statement sees what was committed before it began; what must stay true until the
- * commit is locked. Where nothing was written it ends in a ROLLBACK: locks alone make a COMMIT that waits for the disk. After the first statement that failed every other is refused, as Postgres does.
+ * BEGIN, the work, the batch's id, COMMIT. Each statement sees what was committed before it began; what must not change until the commit is
+ * locked. If nothing was written it ends in a ROLLBACK: locks alone would make a COMMIT wait for the disk. After the first failed statement
+ * every other one is refused, as Postgres does.
  *
- * Little waits for an answer: reads go right behind the BEGIN where the server's time is known, and so does whatever is asked for
- * together. What writes waits for the BEGIN, since it would be committed alone if that had failed.
+ * It rarely waits for a response: if the server's time is known, reads are sent right behind the BEGIN, and statements that are issued
+ * together are sent together. Writes wait for the BEGIN, since they would be committed on their own if it had failed.
  *
- * While the hub has the store to itself what was read stays true without a transaction, which begins with the first statement that writes;
- * and `saveAndCommit` is one of its own. One that asked the server nothing asks whether the connection is still there, since what it
- * was decided on is true only as long.
+ * While the hub has the store to itself, what was read stays valid without a transaction, so BEGIN is only sent before the first statement
+ * that writes; `saveAndCommit` is a transaction of its own. A transaction that sent nothing to the server checks that the connection still
+ * exists, since what it was decided on is valid only as long as that.
  */
 export async function postgresTransaction<T>(writer: PostgresConnection, write: PostgresWrite<T>): Promise<T> {
   const { place, batchId, markBroken, early } = write;
@@ -57,14 +61,14 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
   const texts = exclusive === null ? POSTGRES_STATEMENTS : EXCLUSIVE_STATEMENTS;
   const prefix = exclusive === null ? '' : 'exclusive ';
   let state: 'open' | 'ended' = 'open';
-  /** Whether the server has answered since this began. */
+  /** Whether the server has responded since this began. */
   let isVouchedFor = exclusive === null;
-  /** Set when `saveAndCommit` failed and may have been committed all the same. */
+  /** Set when `saveAndCommit` failed and may have been committed nevertheless. */
   let unknown: AgentcomError | undefined;
   let failure: AgentcomError | undefined;
   let hasBegun = false;
   let hasWritten = false;
-  /** What the first that writes waits for, and each that was asked for after it. */
+  /** What the first statement that writes waits for, and each that was issued after it. */
   let held: Promise<unknown> | null = null;
   let recorded: Promise<number> | null = null;
 
@@ -128,11 +132,11 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
   };
   const saveAndCommit = async (rows: SavedRows): Promise<number | null> => {
     requireAlive('saveAndCommit');
-    // Kept results are rare, and no steps of the function that nearly every batch is.
+    // Kept results are rare, so the function that saves nearly every batch has no steps for them.
     if (exclusive === null || batchId === null || held !== null || rows.saveKept.length + rows.dropKept.length > 0) return null;
     let last: number | null = null;
     try {
-      // Made while the transaction before is being saved.
+      // Made while the previous transaction is being saved.
       const saved = savedParameters(rows);
       if (early?.isEarly === true) early.waiting();
       await early?.requireBefore();
@@ -186,11 +190,11 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
     begun.then(write.begun, (thrown: unknown) => void fail(thrown, 'begin a transaction'));
     return begun;
   };
-  /** After the one before, which may still have statements to send. */
+  /** After the previous transaction, which may still have statements to send. */
   const beginAfter = async (): Promise<Begun> => {
     await early?.requireBefore();
     requireAlive('BEGIN');
-    // The statements that follow number the events themselves.
+    // The statements that follow number the events themselves, so the known number is no longer valid.
     if (exclusive !== null) exclusive.lastEvent = null;
     return begin();
   };
@@ -206,7 +210,7 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
   const begun = exclusive === null ? begin() : null;
   let answer: T;
   try {
-    // What hears it was asked for before this.
+    // The handler of the BEGIN was attached before this, so the time is known afterwards.
     if (!write.isClockKnown()) await (begun ?? askClock());
     answer = await write.work(transactionNow());
     await (begun ?? held);
@@ -225,7 +229,7 @@ export async function postgresTransaction<T>(writer: PostgresConnection, write: 
   try {
     await writer.commit();
   } catch (thrown) {
-    // A refusal says that nothing was committed. Anything else, such as the end of the server, may have come after it was.
+    // A refusal means that nothing was committed. Any other failure, such as the end of the server, may have come after the commit.
     if (AgentcomError.is(thrown) || isRefusal(thrown)) throw postgresFailure(thrown, 'commit', place);
     markBroken(thrown);
     throw commitUnknown(thrown, batchId, place);

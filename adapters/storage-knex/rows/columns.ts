@@ -1,10 +1,10 @@
-/** The columns of rows that are saved, the same for every database: which field of a row each takes, and its type where the database asks for one. */
+/** The columns of rows that are saved, the same for every database: which field of a row each takes, and its type if the database needs one. */
 
 export type ColumnType = 'text' | 'integer' | 'bigint';
 /** By column: the field of a row that it takes, and its type. */
 export type Columns = Readonly<Record<string, readonly [field: string, type: ColumnType]>>;
 
-/** What a transition may change. The rest never does, and its indexes are left alone. */
+/** The columns that a transition may change. The others never change, and their indexes are not touched. */
 export const CHANGING_COLUMNS = {
   status: ['status', 'text'],
   parked: ['parked', 'integer'],
@@ -26,9 +26,9 @@ export const TASK_COLUMNS = {
 const BESIDE_STATE = ['assigned_to', 'submitted_by', 'created_at'];
 const qualified = (columns: readonly string[], of: string | undefined): string =>
   columns.map((column) => (of === undefined ? column : `${of}.${column}`)).join(', ');
-/** What a task's row has beside its id and its state. `of`: the name of the table where it is read. */
+/** The columns of a task that are read besides its id and its state. `of`: the name of the table in the query. */
 export const besideState = (of?: string): string => qualified(BESIDE_STATE, of);
-/** All that is read of a task. */
+/** All columns that are read of a task. */
 export const taskRead = (of?: string): string => qualified(['id', ...BESIDE_STATE, 'state'], of);
 
 export const BODY_COLUMNS = { task_id: ['taskId', 'text'], body: ['body', 'text'] } as const satisfies Columns;
@@ -45,7 +45,7 @@ export const EVENT_COLUMNS = {
   details: ['details', 'text'],
   earlier: ['earlier', 'text'],
 } as const satisfies Columns;
-/** What is given of a row of events: its columns, and what numbers it (event-rows.ts). */
+/** The fields that are passed for a row of events: its columns, and its number (event-rows.ts). */
 export const EVENT_ROW_COLUMNS = { ...EVENT_COLUMNS, number: ['number', 'bigint'] } as const satisfies Columns;
 export const AGENT_COLUMNS = {
   id: ['id', 'text'],

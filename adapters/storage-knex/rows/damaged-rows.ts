@@ -1,12 +1,12 @@
 /**
- * Rows that cannot be read. Who asks for one by its name gets the error; a search over many leaves it out and goes on, since
- * one damaged row must not stop the queue. Each is logged once.
+ * Rows that cannot be read. A request for one by name gets the error; a search over many omits it and goes on, since one damaged row must
+ * not stop the queue. Each is logged once.
  */
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import type { Row } from './row.ts';
 
-/** Rows that are remembered as logged, names. */
+/** Maximum number of rows that are logged, and remembered as logged. */
 const LOGGED_MAX = 1_000;
 
 /** What a search finds of these rows, without those that cannot be read. */

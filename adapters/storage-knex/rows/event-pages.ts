@@ -1,22 +1,22 @@
-/** Pages of rows of events, bounded in bytes by the database itself, so that little more is ever read than is answered. */
+/** Pages of rows of events, bounded in bytes by the database itself, so that little more is ever read than is returned. */
 import type { Knex } from 'knex';
 import { EVENT_BYTES } from '../../../core/ports/task-store.ts';
 import type { Row } from '../engine.ts';
 
-/** At most what a row's events count: an event in `earlier` takes less than `EVENT_BYTES` beside its details. */
+/** At most what a row's events count: an event in `earlier` takes less than `EVENT_BYTES` in addition to its details. */
 const SIZE = `(coalesce(octet_length(details), 0) + coalesce(octet_length(earlier), 0) + ${EVENT_BYTES})`;
 
 export interface RowPage {
   readonly column: 'id' | 'seq';
   readonly way: 'asc' | 'desc';
   readonly bytesMax: number;
-  /** Rows whose `column` is this or more count nothing. Default: all count. */
+  /** Rows whose `column` is this or more do not count. Default: all count. */
   readonly uncountedFrom?: number | undefined;
 }
 
 /**
- * The first rows of `page`, which is ordered by `column`, until they have `bytesMax` bytes; one at least. Each with `read_bytes`:
- * the bytes up to it, itself included.
+ * The first rows of `page`, which is ordered by `column`, until they have `bytesMax` bytes; at least one. Each with `read_bytes`: the bytes
+ * up to it, itself included.
  */
 export async function rowsWithinBytes(
   db: Knex,

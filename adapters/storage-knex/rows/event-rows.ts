@@ -1,17 +1,20 @@
 /**
- * Between events and the rows of `task_events`. Events of one task that are saved together and follow each other share a row: it is the row
- * of the last of them, and its column `earlier` has those before, oldest first. Their `id` and `seq` follow from their place: the one right
- * before the row's has both less by one. So a commit that moves a task by three events writes one row and one entry of each index.
+ * Converts between events and the rows of `task_events`. Consecutive events of one task that are saved together share a row: it is the row
+ * of the last of them, and its column `earlier` has those before, oldest first. Their `id` and `seq` follow from their position: both are
+ * one less for each step back from the row's own event. So a commit with three events of a task writes one row and one entry of each index.
  */
 import { isAgentEvent, PRESENCE_EVENT_NAMES, type EventName, type StoredEvent, type TaskEvent } from '../../../core/domain/task/event.ts';
 import type { AgentId, Generation, TaskId } from '../../../core/domain/ids.ts';
 import { jsonIn, numberOrNull, type Row } from './row.ts';
 
-/** The most events in one row. It bounds how many others are read with an event, and a row's size, at 8 times `EVENT_DETAILS_BYTES_MAX`. */
+/**
+ * Maximum number of events in one row. It bounds how many others are read with an event, and a row's size, at 8 times
+ * `EVENT_DETAILS_BYTES_MAX`.
+ */
 export const EVENTS_IN_ROW_MAX = 8;
 
 const PRESENCE = `(${PRESENCE_EVENT_NAMES.map((name) => `'${name}'`).join(', ')})`;
-/** Of the rows of two events of an agent: whether both say if it is connected, or both if it may get tasks. */
+/** For the rows of two events of an agent: whether both say if it is connected, or both say if it may get tasks. */
 export const isSameKind = (one: string, other: string): string => `(${one}.event IN ${PRESENCE}) = (${other}.event IN ${PRESENCE})`;
 
 type Details = TaskEvent['details'];
@@ -26,20 +29,20 @@ export type EarlierEvent = readonly [
   details?: Details,
 ];
 
-/** A row to save: its last event, and where it and those before it stand. */
+/** A row to save: its last event, those before it, and their positions. */
 export interface EventRow extends TaskEvent {
   /** Null: none. */
   readonly earlier: readonly EarlierEvent[] | null;
   /** `seq` of the oldest event of the row. */
   readonly firstSeq: number;
-  /** The place of the row's last event among all events that are saved with it, from 1. */
+  /** The position of the row's last event among all events that are saved with it, from 1. */
   readonly number: number;
 }
 
-/** How many events these rows have, which `eventRows` made. */
+/** The number of events in these rows, which `eventRows` made. */
 export const countEvents = (rows: readonly EventRow[]): number => rows.at(-1)?.number ?? 0;
 
-/** The rows of these events, in their order. Only those that stand next to each other can share a row. */
+/** The rows of these events, in order. Only adjacent events can share a row. */
 export function eventRows(events: readonly TaskEvent[]): readonly EventRow[] {
   const rows: EventRow[] = [];
   let earlier: EarlierEvent[] | null = null;
@@ -58,8 +61,8 @@ export function eventRows(events: readonly TaskEvent[]): readonly EventRow[] {
 }
 
 /**
- * Whether `event` can stand before `next` in its row. `assigned` is always a row's last: who may append output is looked up by its columns.
- * Events of an agent have rows of their own, as they are removed one by one.
+ * Whether `event` can precede `next` in its row. `assigned` is always a row's last: the check of who may append output searches its
+ * columns. Events of an agent have rows of their own, since they are removed one by one.
  */
 const sharesRow = (event: TaskEvent, next: TaskEvent): boolean =>
   event.taskId === next.taskId && event.seq + 1 === next.seq && event.event !== 'assigned' && !isAgentEvent(event);
@@ -86,7 +89,7 @@ function earlierOf({ event, atMs, agentId, generation, session, details }: TaskE
   return agentId === null ? [event, atMs] : [event, atMs, agentId];
 }
 
-/** The events of a stored row, oldest first. Those saved by older versions are one each. */
+/** The events of a stored row, oldest first. Rows saved by older versions have one event each. */
 export function eventsIn(row: Row): readonly StoredEvent[] {
   const last = lastIn(row);
   const text = row['earlier'] ?? null;
@@ -114,7 +117,7 @@ const lastIn = (row: Row): StoredEvent => ({
   details: row['details'] === null ? null : jsonIn<Details>(row['details']),
 });
 
-/** Field by field, which V8 does several times as fast as a spread. */
+/** Field by field, which in V8 is several times as fast as a spread. */
 export const storedEvent = ({ taskId, seq, event, atMs, agentId, generation, session, details }: TaskEvent, id: number): StoredEvent => ({
   id,
   taskId,

@@ -1,9 +1,9 @@
 /**
- * Between domain values and rows, the same for every database.
+ * Converts between domain values and rows, the same for every database.
  *
- * The state of a task, agent or stop is one JSON text, so that a new field needs no new column; the columns beside it are
- * for the indexes, written by the same statement from the same value. Nothing is ever searched inside the JSON. A task's state leaves out
- * what its row has in columns of one value each (`taskRead`); those of older versions have it too.
+ * The state of a task, agent or stop is one JSON text, so that a new field needs no new column; the other columns are for the indexes,
+ * written by the same statement from the same value. Nothing is ever searched inside the JSON. A task's state omits the fields that its row
+ * has as columns (`taskRead`); states of older versions include them.
  */
 import type { Agent } from '../../../core/domain/agent/agent.ts';
 import { readyAtMs } from '../../../core/domain/task/claimable.ts';
@@ -35,13 +35,13 @@ import { agentSchema, damaged, storedCheck, taskSchema } from './stored-schemas.
 export const priorityRank = (priority: Priority): number => PRIORITIES.indexOf(priority);
 
 /**
- * A task with what most tasks have. A field that is as here is left out of a stored state, and filled in again when it is read.
- * Never changed: stored rows mean it.
+ * A task with the values that most tasks have. A field with the same value is omitted from a stored state, and filled in again when it is
+ * read. Never changed: stored rows depend on it.
  */
 const PLAIN: Task = {
   id: '' as TaskId,
   priority: 'normal',
-  // Every state has its own: one without it is refused.
+  // Every state has its own status: one without it is refused.
   status: '' as Status,
   generation: GENERATION_ZERO,
   generationFloor: GENERATION_ZERO,
@@ -82,13 +82,13 @@ const PLAIN: Task = {
 
 const isPlain = ({ capabilities, assignTo }: Requirement): boolean => capabilities.length === 0 && assignTo === null;
 
-/** The fields of a task that are columns of its row alone. */
+/** The fields of a task that are stored only as columns of its row. */
 type InColumns = 'id' | 'assignedTo' | 'submittedBy' | 'createdAtMs';
 type StoredState = { -readonly [F in Exclude<keyof Task, InColumns>]?: Task[F] };
 
 /**
- * The task without what is in columns, and without what is as in `PLAIN`. Field by field: V8 makes that in a tenth of the time of a loop
- * over their names, and writes it as JSON in half of the time that it needs for an object with undefined fields.
+ * The task without the fields that are columns, and without values that are as in `PLAIN`. Field by field: in V8 this takes a tenth of the
+ * time of a loop over the names, and writing the result as JSON takes half the time of an object with undefined fields.
  */
 function withoutPlain(task: Task): StoredState {
   const { status, generation, maxRetries, updatedAtMs, eventSeq } = task;
@@ -133,7 +133,7 @@ function addRare(state: StoredState, task: Task): void {
   if (task.kept !== NO_KEPT_RESULTS) state.kept = task.kept;
 }
 
-/** What the statements of tasks take. `readyAt`: its place within its lane. */
+/** What the statements for tasks take. `readyAt`: its position within its lane. */
 export const taskColumns = ({ task, dueAtMs }: TaskChange) => ({
   id: task.id,
   status: task.status,
@@ -151,23 +151,23 @@ export const taskColumns = ({ task, dueAtMs }: TaskChange) => ({
 
 export const agentColumns = (agent: Agent) => ({ id: agent.id, connected: agent.connected ? 1 : 0, hubId: agent.hubId, state: agent });
 
-/** The value in a row's `state`; of a task or an agent: `taskIn`, `agentIn`. */
+/** The value in a row's `state`. For a task or an agent, use `taskIn` or `agentIn`. */
 export const stateIn = <T>(row: Row): T => jsonIn<T>(row['state']);
 
 const checkedTask = storedCheck<Task>('task', taskSchema);
 const checkedAgent = storedCheck<Agent>('agent', agentSchema);
 
-/** Of a row with what `taskRead` names. Throws `AC_STORE_DAMAGED`. */
+/** From a row with the columns of `taskRead`. Throws `AC_STORE_DAMAGED`. */
 export const taskIn = (row: Row): Task => {
   const state = stateOf('task', row);
   const id = row['id'];
   if (typeof state !== 'object') return checkedTask(state, id);
   const columns = { id, assignedTo: row['assigned_to'], submittedBy: row['submitted_by'], createdAtMs: Number(row['created_at']) };
-  // Not a spread, which would have another shape for V8 than a task that was made.
+  // Not a spread, which would give it another shape in V8 than a new task has.
   return checkedTask(Object.assign(copyOf(PLAIN), columns, state), id);
 };
 
-/** Of a row with the `requirement_key` of waiting tasks, none of which need be readable. Throws `AC_STORE_DAMAGED`. */
+/** From a row with the `requirement_key` of waiting tasks, none of which need be readable. Throws `AC_STORE_DAMAGED`. */
 export const requirementIn = (row: Row): Requirement => {
   const key = String(row['requirement_key']);
   try {

@@ -1,7 +1,7 @@
 /**
- * What the state of a stored row has to be: the door between the database and the domain. Checked when a row is read from
- * the database, never when it comes from memory. Fields that are not named here may be anything; numbers that only grow,
- * names, lists and what is counted with are.
+ * The schemas of the states of stored rows, at the boundary between the database and the domain. Checked when a row is read from the
+ * database, never when it comes from memory. Fields that are not named here may be anything; named are numbers that only grow, names, lists
+ * and values that are used in calculations.
  */
 import { Type, type TSchema } from 'typebox';
 import { Compile, type Validator } from 'typebox/schema';
@@ -84,7 +84,7 @@ export const agentSchema = Type.Object({
   assignedCount: countField,
 });
 
-/** A check that answers the value, or throws `AC_STORE_DAMAGED` naming the row and what was found instead. */
+/** A check that returns the value, or throws `AC_STORE_DAMAGED` naming the row and what was found instead. */
 export function storedCheck<T>(table: string, schema: TSchema): (value: unknown, id: unknown) => T {
   let validator: Validator | undefined;
   return (value, id) => {

@@ -1,13 +1,13 @@
 /**
- * How many tasks have each status and priority, where who saves tasks also counts them: the changes of a whole batch, in one statement. A
- * trigger would count each row by itself.
+ * How many tasks have each status and priority, for a database where the code that saves tasks also counts them: the changes of a whole
+ * batch, in one statement. A trigger would count each row by itself.
  */
 import type { Task } from '../../../core/domain/task/task.ts';
 import type { CountChange, CountedPlace, CountingStatementName, SavedRows, StatementsRun } from '../engine.ts';
 import { priorityRank } from './rows.ts';
 import { slices } from '../statements.ts';
 
-/** By the ids of tasks. */
+/** By task id. */
 type CountedPlaces = ReadonlyMap<string, CountedPlace>;
 
 type ChangedTasks = Pick<SavedRows, 'insertTasks' | 'updateTasks'>;
@@ -16,13 +16,13 @@ type Counting = StatementsRun<CountingStatementName>;
 export const placeOf = ({ status, priority }: Task): CountedPlace => ({ status, lane: priorityRank(priority) });
 
 /**
- * By how many saving these tasks changes the counts. `before`: where the changed tasks stood, and new ones that are there already, which stay as they are. A changed
- * task that is neither there nor new is not counted: it cannot be saved.
+ * How saving these tasks changes the counts. `before`: the places of the changed tasks, and of new ones that exist already, which stay as
+ * they are. A changed task that neither exists nor is new is not counted: it cannot be saved.
  */
 function countChanges({ insertTasks, updateTasks }: ChangedTasks, before: CountedPlaces): readonly CountChange[] {
   const inserted = new Map<string, CountedPlace>();
   const changes: { -readonly [F in keyof CountChange]: CountChange[F] }[] = [];
-  // There are few places: looking through them is faster than a map with names of both.
+  // There are few places: searching through them is faster than a map with combined keys.
   const add = ({ status, lane }: CountedPlace, tasks: number): void => {
     const change = changes.find((one) => one.lane === lane && one.status === status);
     if (change === undefined) changes.push({ status, lane, tasks });
@@ -42,7 +42,7 @@ function countChanges({ insertTasks, updateTasks }: ChangedTasks, before: Counte
   return changes.filter(({ tasks }) => tasks !== 0);
 }
 
-/** Of a batch whose new tasks are new. `known`: a task as it stands before this batch; what it does not know is looked up. */
+/** For a batch whose new tasks are all really new. `known`: the place of a task before this batch; what it does not know is looked up. */
 export async function countsOfNew(
   counting: Counting,
   rows: ChangedTasks,
@@ -62,7 +62,7 @@ export async function countsOfNew(
   return countChanges(rows, before);
 }
 
-/** Of any batch: all of its tasks are looked up. To be asked for before it is saved. `repeated`: whether new tasks were there already. */
+/** For any batch: all of its tasks are looked up. Must be called before the batch is saved. `repeated`: whether new tasks existed already. */
 export async function countsOfAny(
   counting: Counting,
   rows: ChangedTasks,

@@ -1,4 +1,4 @@
-/** A connection of SQLite, whichever driver it is of. */
+/** A connection of SQLite, whichever driver it belongs to. */
 import type { Row } from '../engine.ts';
 
 /** Undefined: none. */
@@ -9,20 +9,20 @@ export interface SqliteConnection {
   rows(sql: string, ...parameters: readonly SqliteParameter[]): Promise<readonly Row[]>;
   /** How many rows a statement changed, without those of triggers. */
   change(sql: string, ...parameters: readonly SqliteParameter[]): Promise<number>;
-  /** Lets go of the prepared statements, without which the connection cannot be closed. */
+  /** Releases the prepared statements; until then the connection cannot be closed. */
   finalize(): Promise<void>;
 }
 
-/** `write` and `create` differ where there is no such file. */
+/** `write` and `create` differ only if there is no such file. */
 export type SqliteMode = 'read' | 'write' | 'create';
 
-/** A file that Knex has no part in. */
+/** A file that is opened without Knex. */
 export interface OpenSqlite {
   readonly connection: SqliteConnection;
-  /** Also finalizes. */
+  /** Also finalizes the statements. */
   close(): Promise<void>;
 }
 
-/** Without those that are not given. */
+/** The parameters that are given. */
 export const givenOf = (parameters: readonly SqliteParameter[]): (string | number | null)[] =>
   parameters.filter((one) => one !== undefined);

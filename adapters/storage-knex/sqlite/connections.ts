@@ -1,6 +1,6 @@
 /**
- * The connections of one open database: one that writes, a few that read beside it, one that looks up tokens. They are opened and
- * closed together, so that after a failure of the disk nothing that a connection had in memory is used again.
+ * The connections of one open database: one that writes, a few that read concurrently, one that looks up tokens. They are opened and closed
+ * together, so that after a failure of the disk nothing that a connection had in memory is used again.
  */
 import { randomUUID } from 'node:crypto';
 import type { Knex } from 'knex';
@@ -16,30 +16,31 @@ import { copySqlite, nameFile } from '../move/sqlite-copy.ts';
 import { migrateSqlite } from './schema.ts';
 
 /**
- * Pages and streams at the same time; the rest waits in line. With sqlite3 each that runs holds one of the four threads on which Node
- * runs what blocks, so that one is left for the writer and one for the look-ups of tokens; with `node:sqlite` each has its own.
+ * Maximum number of pages and streams that are read at the same time; the rest queue up. With sqlite3 each running read occupies one of the
+ * four threads on which Node runs blocking work, so that one is left for the writer and one for the lookups of tokens; with `node:sqlite`
+ * each has its own.
  */
 const READERS_MAX = 2;
-/** What the write-ahead log is cut back to when it has grown. */
+/** The size to which the write-ahead log is truncated after it has grown. */
 const WAL_BYTES_KEPT = 67_108_864;
 /** Pages of 4 KiB after which the write-ahead log is copied into the database: a page that changed often by then is copied once. */
 const WAL_PAGES = 4_000;
-/** What the writer keeps of the database in memory: of a million tasks, the upper parts of every index and the ends that are written. */
+/** The writer's page cache: with a million tasks, it holds the upper levels of every index and the ends that are written to. */
 const CACHE_KIB = 4_096;
 
 export interface SqliteConnections {
   readonly storeId: string;
   readonly writer: SqliteConnection;
-  /** Of what the writer saves. */
+  /** The numbers of the events that the writer saves. */
   readonly numbers: EventNumbers;
   readonly readers: Readers;
-  /** One connection that only looks up who may speak. */
+  /** One connection that only looks up tokens. */
   readonly lookUps: Readers;
   /** Waits for running reads, then closes all. */
   close(): Promise<void>;
 }
 
-/** Opens the writer, migrates, checkpoints the write-ahead log, then opens the readers. Leaves nothing open when it fails. */
+/** Opens the writer, migrates, checkpoints the write-ahead log, then opens the readers. Leaves nothing open if it fails. */
 export async function openSqliteConnections(deps: {
   readonly driver: SqliteDriver;
   readonly file: string;
@@ -57,7 +58,7 @@ export async function openSqliteConnections(deps: {
   const lookUpPool = poolOf({ mode: 'read', max: 1, pragmas: [busy] });
   let raw: RawDatabase | undefined;
   let writer: SqliteConnection | undefined;
-  // May be called again: whoever could not open anew closes what it had once more. Knex releases a connection only once.
+  // May be called again: after a failed reopening, the engine closes the old connections once more. Knex releases a connection only once.
   const close = async (): Promise<void> => {
     await Promise.all([pool.destroy(), lookUpPool.destroy()]);
     const held = raw;
@@ -81,7 +82,7 @@ export async function openSqliteConnections(deps: {
     const storeId = await storeIdOf(writer);
     for (const statement of SAVE_AT_ONCE) await writer.change(statement);
     await pool.raw('SELECT store_id FROM store');
-    // Of the driver: that of Knex itself would load the package sqlite3.
+    // The client of the driver: that of Knex itself would load the package sqlite3.
     const readersOf = (of: Knex): Readers => readersOn(knex, of, { ...shared, client: of.client.constructor as typeof Knex.Client });
     const [readers, lookUps] = [readersOf(pool), readersOf(lookUpPool)];
     return { storeId, writer, numbers: { last: null }, readers, lookUps, close };
@@ -96,7 +97,7 @@ export async function openSqliteConnections(deps: {
 const WRITER_PRAGMAS = [
   'PRAGMA journal_mode = WAL',
   'PRAGMA synchronous = FULL',
-  // Without it, a sync on macOS ends in the cache of the disk, which a power loss empties. No effect elsewhere.
+  // Without it, a sync on macOS only reaches the cache of the disk, which a power loss clears. No effect elsewhere.
   'PRAGMA fullfsync = ON',
   'PRAGMA foreign_keys = ON',
   'PRAGMA temp_store = MEMORY',
@@ -106,8 +107,8 @@ const WRITER_PRAGMAS = [
 ];
 
 /**
- * SQLite answers a pragma that it cannot follow with what it does instead, not with an error. Answers what was read back, for the log:
- * no other connection can see it.
+ * If SQLite cannot apply a pragma, it reports what it does instead, not an error. Returns what was read back, for the log: no other
+ * connection can see it.
  */
 async function verifyPragmas(writer: SqliteConnection, file: string): Promise<Readonly<Record<string, unknown>>> {
   const wanted = { journal_mode: 'wal', synchronous: 2, fullfsync: 1, foreign_keys: 1 };
@@ -121,8 +122,8 @@ async function verifyPragmas(writer: SqliteConnection, file: string): Promise<Re
 }
 
 /**
- * Copies the write-ahead log into the database and syncs both. After a sync that failed, what the system shows of a file
- * need not be on its disk; after this it is, or opening fails.
+ * Copies the write-ahead log into the database and syncs both. After a failed sync, what the system shows of a file need not be on its
+ * disk; after this it is, or opening fails.
  */
 async function checkpoint(writer: SqliteConnection, file: string): Promise<void> {
   const [answer] = await writer.rows('PRAGMA wal_checkpoint(TRUNCATE)');

@@ -1,16 +1,16 @@
-/** Which driver a process takes. */
+/** Chooses the driver of a process. */
 import { isBuiltin } from 'node:module';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { isAtLeast, type SqliteDriver, type SqliteDriverName } from './sqlite-driver.ts';
 
-/** The first Node whose `node:sqlite` names the columns of a statement. */
+/** The first Node whose `node:sqlite` can name the columns of a statement. */
 const NODE_WANTED = [22, 16] as const;
-/** That of Node 22.16, the oldest library that the tests run on. */
+/** The SQLite of Node 22.16, the oldest that the tests run on. */
 const SQLITE_WANTED = [3, 49] as const;
 
 /**
- * The driver of this name; without one sqlite3 where it is installed and loads, else that of Node. Fails with `AC_PACKAGE_MISSING`
- * when this process has none, or one whose SQLite is too old.
+ * The driver of this name; without a name, sqlite3 if it is installed and loads, else that of Node. Fails with `AC_PACKAGE_MISSING` if this
+ * process has none, or one whose SQLite is too old.
  */
 export async function sqliteDriver(wanted?: SqliteDriverName): Promise<SqliteDriver> {
   const driver = await loadedDriver(wanted);
@@ -18,7 +18,7 @@ export async function sqliteDriver(wanted?: SqliteDriverName): Promise<SqliteDri
   return driver;
 }
 
-/** Fails with `AC_PACKAGE_MISSING` when its statements would. */
+/** Fails with `AC_PACKAGE_MISSING` if its SQLite is too old for the statements. */
 export function refuseOldSqlite({ name, version }: Pick<SqliteDriver, 'name' | 'version'>): void {
   if (isAtLeast(version, SQLITE_WANTED)) return;
   const place = name === 'node' ? `Node ${process.versions.node}` : 'the package sqlite3';

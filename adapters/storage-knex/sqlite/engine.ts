@@ -1,4 +1,4 @@
-/** SQLite behind the stores: one writer in turn, readers beside it, everything opened anew after the disk has failed. */
+/** SQLite behind the stores: transactions one at a time, reads concurrently with them, everything reopened after the disk has failed. */
 import type { Knex } from 'knex';
 import type { StoreClock } from '../../../core/domain/store-clock.ts';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
@@ -22,7 +22,7 @@ import { MARK_EVERY_MS, READ_CLOCK, storeClockIn } from '../stored-clock.ts';
 /** One hub at a time; what was committed is on disk. */
 export const SQLITE_CAPABILITIES: StoreCapabilities = { durable: true, shared: false };
 
-/** A longer read would keep the write-ahead log from being cut back. */
+/** A longer read would keep the write-ahead log from being truncated. */
 export const READ_MS_MAX = 5_000;
 
 /** How long a statement waits for a lock that another program holds. */
@@ -97,7 +97,7 @@ function openedEngine(opened: {
     state = { kind: 'broken', connections: of };
   };
 
-  /** Connections that are not broken. In turn only, since it may have to open them. */
+  /** Connections that are not broken. Only within a turn, since it may have to open them. */
   const healthyConnections = async (): Promise<SqliteConnections> => {
     if (state.kind === 'closed') throw new AgentcomError('AC_STORE_CLOSED', `Cannot use storage "sqlite": "${file}" was closed.`);
     if (state.kind === 'open') return state.connections;
@@ -121,14 +121,14 @@ function openedEngine(opened: {
       try {
         return await sqliteRead(connections[of], options);
       } catch (thrown) {
-        // What waits for a connection while all are opened anew is refused by those that are closed: the new ones read it.
+        // A read that waits for a connection while all are reopened is refused by the closed ones: it is retried on the new ones.
         if (hasBegun || (state.kind === 'open' && state.connections === connections)) throw thrown;
       }
     }
   };
   const read: OpenEngine['read'] = (work, asksOnce = false) => readBy('readers', work, asksOnce);
 
-  /** Outside the batches, so that none is slowed by it. A failure is harmless: the next one writes a later mark. */
+  /** Outside the batches, so that none is slowed down by it. A failure is harmless: the next write has a later mark. */
   const keepClock = async (): Promise<void> => {
     if (state.kind !== 'open') return;
     const { connections } = state;
@@ -147,7 +147,7 @@ function openedEngine(opened: {
 
     write: (batchId, work, early) =>
       inTurn(async (turn) => {
-        // One that began early finds out at its first statement whether they broke meanwhile.
+        // A transaction that began early finds out at its first statement whether they broke meanwhile.
         const connections = turn.isEarly && state.kind !== 'closed' ? state.connections : await healthyConnections();
         const { writer, numbers } = connections;
         storeClock.step();
@@ -165,7 +165,7 @@ function openedEngine(opened: {
 
     read,
     lookUp: (work) => readBy('lookUps', work, true),
-    // These tables are never analysed: without the name of the index SQLite takes another.
+    // These tables are never analyzed: without the name of the index SQLite would use another.
     oldestReady: oldestReadyText('INDEXED BY tasks_claimable'),
 
     committed: (batchId) => read(async (db) => (await db('batches').where('batch_id', batchId).select('place')).length > 0, true),

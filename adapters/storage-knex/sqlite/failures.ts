@@ -1,7 +1,7 @@
 /** What SQLite's errors mean for a hub. Decided by SQLite's code, never by its text. */
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 
-/** Another try may work: somebody else holds a lock. */
+/** A retry may succeed: something else holds a lock. */
 const BUSY = new Set(['SQLITE_BUSY', 'SQLITE_LOCKED']);
 
 /** The disk, the file or the machine is at fault: what the connection has in memory may not be what is on the disk. */
@@ -19,17 +19,17 @@ const BREAKS_CONNECTION = new Set([
   'SQLITE_NOLFS',
 ]);
 
-/** The file itself is wrong; no new connection changes that. */
+/** The file itself is damaged; a new connection does not help. */
 const DAMAGED = new Set(['SQLITE_CORRUPT', 'SQLITE_NOTADB']);
 
-/** SQLite's own name of the error; undefined for any other error. */
+/** SQLite's own code of the error; undefined for any other error. */
 export function sqliteCodeOf(thrown: unknown): string | undefined {
   if (typeof thrown !== 'object' || thrown === null || !('code' in thrown)) return undefined;
   const { code } = thrown;
   return typeof code === 'string' && code.startsWith('SQLITE_') ? code : undefined;
 }
 
-/** Whether the file is damaged, or is no database. */
+/** Whether the file is damaged, or is not a database. */
 export const isDamaged = (thrown: unknown): boolean => DAMAGED.has(sqliteCodeOf(thrown) ?? '');
 
 export const CURE_OF_DAMAGE =
@@ -37,10 +37,10 @@ export const CURE_OF_DAMAGE =
 
 export const isBusy = (thrown: unknown): boolean => BUSY.has(sqliteCodeOf(thrown) ?? '');
 
-/** Whether the connection must be opened anew before it is used again. */
+/** Whether the connection must be reopened before it is used again. */
 export const breaksConnection = (thrown: unknown): boolean => BREAKS_CONNECTION.has(sqliteCodeOf(thrown) ?? '');
 
-/** The error that the stores' callers get. `doing` goes on after "Cannot". */
+/** The error that the stores' callers get. `doing` follows "Cannot". */
 export function sqliteFailure(thrown: unknown, doing: string, file: string): AgentcomError {
   if (AgentcomError.is(thrown)) return thrown;
   const what = `Cannot ${doing} in "${file}": ${messageOf(thrown)}.`;
@@ -69,7 +69,7 @@ export const keyTaken = (thrown: unknown, file: string): AgentcomError =>
     },
   );
 
-/** A read whose BEGIN or COMMIT failed: its connection may be amid a transaction, and is given up. */
+/** A read whose BEGIN or COMMIT failed: its connection may be in the middle of a transaction, and is given up. */
 export const leftAmid = (thrown: unknown, file: string): AgentcomError =>
   new AgentcomError(
     'AC_STORE_UNAVAILABLE',

@@ -1,8 +1,8 @@
 /**
- * The database's file and folder: made for this user alone, and refused when others may read them.
+ * The database's file and folder, created for this user only. A file that others may read is refused.
  *
- * A file that SQLite has open is never opened here a second time: closing it would drop SQLite's locks, which the system
- * keeps for the process and not for the handle.
+ * A file that SQLite has open is never opened here a second time: closing it would drop SQLite's locks, which the system keeps for the
+ * process, not for the handle.
  */
 import { mkdir, open, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -16,7 +16,7 @@ export interface SqliteFiles {
   readonly lock: string;
 }
 
-/** Makes what is missing. Fails with `AC_STORAGE_OPEN` or `AC_DATA_DIR`, naming the file and what to do. */
+/** Creates what is missing. Fails with `AC_STORAGE_OPEN` or `AC_DATA_DIR`, naming the file and what to do. */
 export async function prepareSqliteFiles(file: string): Promise<SqliteFiles> {
   const folder = path.dirname(file);
   try {
@@ -39,7 +39,7 @@ export async function prepareSqliteFiles(file: string): Promise<SqliteFiles> {
   }
 }
 
-/** A restore that was ended after it had put the store aside: a hub would begin with an empty one. */
+/** Fails after a restore that was interrupted once it had moved the store aside: a hub would begin with an empty one. */
 export async function refuseUnfinishedRestore(file: string): Promise<void> {
   const sizeOf = async (path: string): Promise<number> => (await stat(path).catch(() => null))?.size ?? 0;
   if ((await sizeOf(file)) > 0 || (await sizeOf(`${file}.restoring`)) === 0) return;
@@ -60,7 +60,7 @@ async function makeFolder(folder: string): Promise<void> {
   for (let made = folder; made.length >= first.length; made = path.dirname(made)) await syncFolder(path.dirname(made));
 }
 
-/** Whether the file was made. It is only ever created here, never opened when it is there. */
+/** Creates the file if it is missing, and returns whether it did. An existing file is never opened here. */
 async function makeFile(file: string): Promise<boolean> {
   try {
     const handle = await open(file, 'wx', 0o600);
@@ -74,7 +74,7 @@ async function makeFile(file: string): Promise<boolean> {
 
 const isExisting = (thrown: unknown): boolean => thrown instanceof Error && 'code' in thrown && thrown.code === 'EEXIST';
 
-/** Fails with `AC_DATA_DIR` if others may use it, with `AC_STORAGE_OPEN` if it is no file. */
+/** Fails with `AC_DATA_DIR` if others may use it, with `AC_STORAGE_OPEN` if it is not a file. */
 export async function refuseIfShared(database: string, platform: string = process.platform): Promise<void> {
   const found = await stat(database);
   if (!found.isFile()) throw cannotOpen(database, 'it is not a regular file', 'Set storage.file to one.');

@@ -14,8 +14,8 @@ import { schemaDamage } from './schema.ts';
 import { READ_CLOCK } from '../stored-clock.ts';
 
 /**
- * Takes a snapshot of the file and holds it until `close`; meanwhile a hub's write-ahead log is not cut back. Fails with
- * `AC_STORAGE_OPEN` when there is no such database.
+ * Takes a snapshot of the file and holds it until `close`; meanwhile a hub's write-ahead log is not truncated. Fails with `AC_STORAGE_OPEN`
+ * if there is no such database.
  */
 export async function inspectSqlite(
   driver: SqliteDriver,
@@ -54,7 +54,7 @@ export async function inspectSqlite(
     async quick() {
       const [size] = await rows('SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size');
       if (Number(size?.['bytes']) <= quickBytesMax) return pagesWrong(await rows(`PRAGMA quick_check(${LINES_MAX})`));
-      // At least what a hub reads when it opens the file.
+      // Checks at least what a hub reads when it opens the file.
       await rows(READ_CLOCK);
       const wrong: string[] = [];
       for (const table of OPENED_TABLES) wrong.push(...pagesWrong(await rows(`PRAGMA quick_check('${table}')`)));
@@ -64,13 +64,13 @@ export async function inspectSqlite(
   });
 }
 
-/** Lines that SQLite says of a damaged file. */
+/** Maximum number of lines that SQLite reports about a damaged file. */
 const LINES_MAX = 100;
 const OPENED_TABLES = ['migrations', 'migrations_lock', 'store'];
-/** A larger file is not read without being asked for: it takes more than about a second. */
+/** A larger file is only read on request: it takes more than about a second. */
 const QUICK_BYTES_MAX = 268_435_456;
 
-/** As a hub wants it: its own, and for nobody else. */
+/** As a hub requires it: for this user, and for nobody else. */
 async function requireFile(file: string): Promise<void> {
   try {
     await refuseIfShared(file);

@@ -1,6 +1,6 @@
 /**
- * Keeps a second hub off a database: a small database beside it, held in `BEGIN EXCLUSIVE` for the hub's life. The system
- * lets go of it at the moment the process is gone, however it went. The database itself stays free for readers.
+ * Keeps a second hub off a database: a small database beside it, locked with `BEGIN EXCLUSIVE` while the hub runs. The system releases the
+ * lock as soon as the process is gone, however it ended. The database itself stays free for readers.
  */
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { OpenSqlite } from './connection.ts';
@@ -12,7 +12,7 @@ export interface SqliteLock {
   release(): Promise<void>;
 }
 
-/** Fails with `AC_STORAGE_LOCKED` at once when another hub holds it. */
+/** Fails with `AC_STORAGE_LOCKED` at once if another hub holds it. */
 export async function takeSqliteLock(driver: SqliteDriver, files: SqliteFiles): Promise<SqliteLock> {
   let held: OpenSqlite | undefined;
   try {

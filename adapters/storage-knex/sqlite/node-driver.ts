@@ -1,4 +1,4 @@
-/** SQLite by `node:sqlite`. It blocks the thread that calls it, so that each connection has a thread of its own. */
+/** SQLite through `node:sqlite`. It blocks the thread that calls it, so each connection has a thread of its own. */
 import { stat } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
 import type { Knex } from 'knex';
@@ -10,9 +10,9 @@ import { THREAD_PROGRAM, type Answered, type Asked, type SqliteValue, type Threa
 
 /** How long a connection without Knex waits for another program's lock, as sqlite3 does. */
 const BUSY_MS = 1_000;
-/** Statements that one connection keeps prepared; the least recently used one makes room. */
+/** Maximum number of statements that one connection keeps prepared; the least recently used one is evicted. */
 const PREPARED_MAX = 128;
-/** Threads of a pool that were given up and whose statement still runs; with more of them, none is made. */
+/** Maximum number of threads of a pool that were given up while their statement still runs; at this number, no new one is started. */
 const GIVEN_UP_MAX = 2;
 
 export function nodeDriver(): SqliteDriver {
@@ -27,7 +27,7 @@ export function nodeDriver(): SqliteDriver {
     },
     poolConfig: (knex, pool) => ({
       client: clientOf(knex, pool, textOf),
-      // Knex makes no pool without one.
+      // Knex makes no pool without a connection setting.
       connection: { filename: pool.file },
       pool: { min: 0, max: pool.max },
     }),
@@ -35,7 +35,7 @@ export function nodeDriver(): SqliteDriver {
   };
 }
 
-/** Knex' client of sqlite3, with other connections: it asks them as it does those of sqlite3. */
+/** Knex' client of sqlite3, with other connections: it uses them like those of sqlite3. */
 function clientOf(
   knex: (config: Knex.Config) => Knex,
   { file, mode, pragmas }: SqlitePool,
@@ -59,27 +59,27 @@ function clientOf(
   };
 }
 
-/** As Knex asks a connection of sqlite3: what it was told of is in `this`. */
+/** The callback that Knex passes to a connection of sqlite3: the number of changes is in `this`. */
 type Done<Answer> = (this: { readonly changes: number; readonly lastID: number }, error: Error | null, answer: Answer) => void;
 type Pending = (error: Error | null, answered: Answered) => void;
 
 /**
  * open ── close ──► closed
- *   ├── interrupt ──► given up: the statement that runs is answered for at once, and the thread ends after it ──► closed
- *   └── the thread fails ──► failed: whatever is asked fails
+ *   ├── interrupt ──► given up: the running statement fails at once, and the thread ends after it ──► closed
+ *   └── the thread fails ──► failed: every request fails
  */
 export class ThreadDatabase implements RawDatabase {
   readonly #thread: Worker;
   readonly #textOf: (sql: string) => string;
-  /** What was asked and not answered, oldest first. */
+  /** The callbacks of requests without a response yet, oldest first. */
   readonly #pending: Pending[] = [];
-  /** Where the thread has each statement, least recently used first. */
+  /** The place of each statement in the thread, least recently used first. */
   readonly #places = new Map<string, number>();
   readonly #freePlaces: number[] = [];
   #failure: Error | null = null;
   #isGivenUp = false;
 
-  /** Fails as opening the file does. */
+  /** Fails if opening the file does. */
   static async open(plan: ThreadPlan, textOf: (sql: string) => string): Promise<ThreadDatabase> {
     if (plan.mode === 'write' && (await stat(plan.file).catch(() => null)) === null)
       throw sqliteError('SQLITE_CANTOPEN', 'unable to open database file');
@@ -99,7 +99,7 @@ export class ThreadDatabase implements RawDatabase {
       eval: true,
       name: 'agentcom-sqlite',
       workerData: plan,
-      // Without this program's own options, such as a loader's. In some versions Node says that node:sqlite is experimental.
+      // Without this program's own options, such as a loader's. Some versions of Node warn that node:sqlite is experimental.
       env: {},
       execArgv: ['--disable-warning=ExperimentalWarning'],
     });
@@ -123,7 +123,7 @@ export class ThreadDatabase implements RawDatabase {
     );
   }
 
-  /** Nothing can interrupt a statement of `node:sqlite`. It is answered for, and its connection is not used again. */
+  /** Nothing can interrupt a statement of `node:sqlite`. Its request fails at once, and its connection is not used again. */
   interrupt(): void {
     if (this.#isGivenUp || this.#failure !== null) return;
     this.#isGivenUp = true;
@@ -132,7 +132,7 @@ export class ThreadDatabase implements RawDatabase {
     void this.#thread.terminate();
   }
 
-  /** After what was asked before. */
+  /** Closes after all earlier requests. */
   close(done: (error: Error | null) => void): void {
     const end = (error: Error | null): void => void this.#thread.terminate().then(() => done(error));
     if (this.#failure !== null) return end(null);
@@ -140,14 +140,14 @@ export class ThreadDatabase implements RawDatabase {
   }
 
   #ask(kind: 'all' | 'run', sql: string, parameters: readonly unknown[] = [], done: Pending): void {
-    // The end of the connection is the end of its transaction.
+    // The transaction ends with the connection.
     if (this.#isGivenUp && sql.startsWith('ROLLBACK')) return queueMicrotask(() => done(null, { rows: [] }));
     const known = this.#places.get(sql);
     const place = known ?? this.#freePlace();
     this.#places.delete(sql);
     this.#places.set(sql, place);
     this.#post([kind, place, known === undefined ? this.#textOf(sql) : null, parameters.map(valueOf)], (error, answered) => {
-      // One that could not be prepared is not there.
+      // A statement that could not be prepared is not there.
       if (error !== null && this.#places.get(sql) === place) {
         this.#places.delete(sql);
         this.#freePlaces.push(place);
@@ -172,7 +172,7 @@ export class ThreadDatabase implements RawDatabase {
     this.#thread.postMessage(asked);
   }
 
-  /** A thread keeps the process alive while it has something to do. */
+  /** A thread keeps the process alive only while it has something to do. */
   #await(done: Pending): void {
     if (this.#pending.push(done) === 1) this.#thread.ref();
   }
@@ -213,11 +213,11 @@ const connectionOver = (database: ThreadDatabase): SqliteConnection => ({
         else reject(error);
       }),
     ),
-  // They are let go of with their connection.
+  // They are released with their connection.
   finalize: () => Promise.resolve(),
 });
 
-/** As sqlite3 takes the values that Knex gives. */
+/** Converts the values that Knex passes, as sqlite3 does. */
 function valueOf(value: unknown): SqliteValue {
   if (value === undefined) return null;
   if (typeof value === 'boolean') return Number(value);
@@ -225,16 +225,16 @@ function valueOf(value: unknown): SqliteValue {
   return value as SqliteValue;
 }
 
-/** SQLite's names of its errors, each at the place of its number. */
+/** The names of SQLite's errors, each at the index of its code. */
 const CODES = [
   ...['OK', 'ERROR', 'INTERNAL', 'PERM', 'ABORT', 'BUSY', 'LOCKED', 'NOMEM', 'READONLY', 'INTERRUPT', 'IOERR', 'CORRUPT', 'NOTFOUND'],
   ...['FULL', 'CANTOPEN', 'PROTOCOL', 'EMPTY', 'SCHEMA', 'TOOBIG', 'CONSTRAINT', 'MISMATCH', 'MISUSE', 'NOLFS', 'AUTH', 'FORMAT'],
   ...['RANGE', 'NOTADB'],
 ];
 
-/** An error as those of sqlite3 are. */
+/** An error in the form of those of sqlite3. */
 const sqliteError = (code: string, message: string): Error => Object.assign(new Error(`${code}: ${message}`), { code });
 
-/** The lower eight bits are the code, those above say more of it. */
+/** The lower eight bits are the code, those above give details. */
 const errorOf = ({ errcode, message }: { readonly errcode: number | null; readonly message: string }): Error =>
   errcode === null ? new Error(message) : sqliteError(`SQLITE_${CODES[errcode & 0xff] ?? 'ERROR'}`, message);

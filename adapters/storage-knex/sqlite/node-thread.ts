@@ -1,6 +1,6 @@
 /**
- * What runs on the thread of one connection of `node:sqlite`, whose calls block. The thread is made from the text of `serve`, so that it
- * is there however this program was compiled or bundled: the function MUST use nothing but its parameters.
+ * The code that runs on the thread of one connection of `node:sqlite`, whose calls block. The thread is started from the source text of
+ * `serve`, which works however this program was compiled or bundled: the function MUST use nothing but its parameters.
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { SqliteMode } from './connection.ts';
@@ -9,7 +9,7 @@ export type SqliteValue = string | number | bigint | null | Uint8Array;
 
 type Row = Record<string, SqliteValue>;
 
-/** What a thread is made with. */
+/** What a thread is started with. */
 export interface ThreadPlan {
   readonly file: string;
   readonly mode: SqliteMode;
@@ -17,12 +17,12 @@ export interface ThreadPlan {
 }
 
 /**
- * Asked for and answered in order. `place`: of the prepared statement; `sql`: null where the one that is there is meant, else it is
- * prepared anew.
+ * A request; requests are answered in order. `place`: of the prepared statement; `sql`: null to use the one that is there, else it is
+ * prepared first.
  */
 export type Asked = readonly [kind: 'all' | 'run' | 'close', place: number, sql: string | null, parameters: readonly SqliteValue[]];
 
-/** The first tells that the file is open. `errcode`: of SQLite; null of an error that is not SQLite's. */
+/** A response; the first says whether the file could be opened. `errcode`: of SQLite; null for an error that is not SQLite's. */
 export type Answered =
   | { readonly rows: readonly Readonly<Row>[] }
   | { readonly changes: number; readonly lastID: number }
@@ -34,7 +34,7 @@ interface Prepared {
   run(...parameters: unknown[]): { readonly changes: number | bigint; readonly lastInsertRowid: number | bigint };
 }
 
-/** What is used of `node:sqlite`, which the types of Node 20 do not have. */
+/** The part of `node:sqlite` that is used; the types of Node 20 do not have it. */
 interface NodeSqlite {
   readonly DatabaseSync: new (
     file: string,
@@ -60,14 +60,17 @@ function serve(port: MessagePort, { file, mode, pragmas }: ThreadPlan, { Databas
   }
   const prepared: ({ readonly statement: Prepared; readonly isNumbered: boolean } | undefined)[] = [];
 
-  /** Whether this Node reads a text to its first U+0000 only: those of 22, and of 24 before 24.17. The file may be locked, or no database. */
+  /**
+   * Whether this Node cuts a text off at its first U+0000, as 22 does, and 24 before 24.17. Tested in memory, since the file may be locked
+   * or not a database.
+   */
   const memory = new DatabaseSync(':memory:', { readOnly: false, enableForeignKeyConstraints: false, defensive: false });
   const cutsText = memory.prepare('SELECT char(0) AS text').all()[0]?.['text'] === '';
   memory.close();
   const prepare = (sql: string, isRead: boolean): Prepared => {
     const statement = database.prepare(sql);
     if (!cutsText || !isRead || !/^\s*(SELECT|WITH)\b/i.test(sql)) return statement;
-    // The bytes of such a text are read whole. What is a row of RETURNING cannot be asked so.
+    // As bytes, such a text is read completely. Rows of RETURNING cannot be read this way.
     const columns = statement.columns().map(({ name }) => `"${name.replaceAll('"', '""')}"`);
     const whole = columns.map((name) => `CASE WHEN instr(${name}, char(0)) THEN CAST(${name} AS BLOB) ELSE ${name} END AS ${name}`);
     return database.prepare(`SELECT ${whole.join(', ')} FROM (${sql})`);
@@ -85,14 +88,14 @@ function serve(port: MessagePort, { file, mode, pragmas }: ThreadPlan, { Databas
       return { rows: [] };
     }
     if (sql !== null) {
-      // Until it is prepared there is none: one that fails leaves not that of before.
+      // Cleared first, so that a statement that fails to prepare does not leave the previous one there.
       prepared[place] = undefined;
       prepared[place] = { statement: prepare(sql, kind === 'all'), isNumbered: /\?\d/.test(sql) };
     }
     const one = prepared[place];
     if (one === undefined) throw new Error('the statement could not be prepared');
     const { statement, isNumbered } = one;
-    // Node 22.16 binds numbered parameters by their names only.
+    // Node 22.16 binds numbered parameters only by name.
     const given = isNumbered ? [Object.fromEntries(parameters.map((value, index) => [`?${index + 1}`, value]))] : parameters;
     if (kind === 'all') return { rows: rowsOf(statement.all(...given)) };
     const { changes, lastInsertRowid } = statement.run(...given);
@@ -108,7 +111,7 @@ function serve(port: MessagePort, { file, mode, pragmas }: ThreadPlan, { Databas
   port.postMessage({ rows: [] });
 }
 
-/** The thread's program. `__name` is what some compilers put into functions to keep their names. */
+/** The thread's program. `__name`: some compilers insert calls of it into functions to keep their names. */
 export const THREAD_PROGRAM = `
   const __name = (made) => made;
   const { parentPort, workerData } = require('node:worker_threads');

@@ -1,6 +1,6 @@
 /**
- * How rows are given to SQLite. Those of nearly every batch are arrays, with each value at a fixed place: names in every row would be a
- * quarter of the text, which is made here and parsed there. The others are objects.
+ * How rows are passed to SQLite. Those of nearly every batch are arrays, with each value at a fixed place: names in every row would be a
+ * quarter of the text, which is serialized here and parsed there. The others are objects.
  */
 import {
   BODY_COLUMNS,
@@ -13,7 +13,7 @@ import {
 } from '../rows/columns.ts';
 import type { CountingStatementName, StatementName } from '../statements.ts';
 
-/** Of a row that is an array: its columns in the order of their places. */
+/** For a row that is an array: its columns in the order of their places. */
 const PLACES = {
   insertTasks: TASK_COLUMNS,
   updateTasks: CHANGED_COLUMNS,
@@ -26,7 +26,7 @@ const PLACES = {
 type PlacedName = keyof typeof PLACES;
 type ColumnsOf<N extends PlacedName> = Readonly<Record<keyof (typeof PLACES)[N] & string, string>>;
 
-/** What the columns take of a row of this statement: SQL's value, which is JSON text where a row has an object or an array. */
+/** The SQL for what each column takes from a row of this statement: its value, or JSON text if the row has an object or an array there. */
 export const columnsOf = <N extends PlacedName>(statement: N): ColumnsOf<N> => {
   const taken = Object.keys(PLACES[statement]).map((column, place) => [column, `value ->> '$[${place}]'`]);
   return Object.fromEntries(taken) as ColumnsOf<N>;

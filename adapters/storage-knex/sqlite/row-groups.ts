@@ -1,6 +1,6 @@
 /**
- * Rows of one kind that follow each other and differ only in their task are a group: what they share is written and parsed once, beside the
- * ids of their tasks. Tasks that are submitted, assigned or completed in one batch are mostly alike, as its time is theirs.
+ * Consecutive rows of one kind that differ only in their task form a group: what they share is written and parsed once, along with the ids
+ * of their tasks. Tasks that are submitted, assigned or completed in one batch are mostly alike, since they share its time.
  *
  * A group is an array like a row (parameters.ts), with a list of ids in place of the id.
  */
@@ -11,11 +11,11 @@ import { earlierCount } from './statements.ts';
 /** The first column of each is the id. */
 type GroupedKind = 'insertTasks' | 'updateTasks' | 'insertEvents';
 
-/** With fewer rows in a group on average, each is written by itself: SQLite takes longer for a group of one than for a row. */
+/** If groups have fewer rows than this on average, each row is written by itself: SQLite takes longer for a group of one than for a row. */
 const ROWS_IN_GROUP = 2;
 
 const namesOf = (kind: GroupedKind): readonly string[] => Object.keys(columnsOf(kind)).slice(1);
-/** The groups, each with its columns; as a table of its own, SQLite takes them out of the JSON once a group and not once a row. */
+/** The groups, each with its columns; as a table of its own, so that SQLite extracts them from the JSON once per group, not once per row. */
 const groups = (kind: GroupedKind, ...more: readonly string[]): string => {
   const [[, ids] = [], ...others] = Object.entries<string>(columnsOf(kind));
   const columns = others.map(([column, taken]) => `${taken} AS ${column}`);
@@ -26,19 +26,19 @@ const TASKS = namesOf('insertTasks');
 const EVENTS = namesOf('insertEvents').filter((column) => column !== 'number');
 const EVENTS_IN_ROW = `1 + ${earlierCount(columnsOf('insertEvents').earlier)} AS events`;
 
-/** The same as the statements of rows (statements.ts). */
+/** The same as the statements for rows (statements.ts). */
 export const GROUP_STATEMENTS: Readonly<Record<GroupedKind, string>> = {
   insertTasks: `
     INSERT INTO tasks (id, ${TASKS.join(', ')})
     SELECT given.value, ${taken(TASKS)} FROM ${groups('insertTasks')} CROSS JOIN json_each(grp.ids) AS given WHERE true
     ON CONFLICT (id) DO NOTHING`,
-  // Not by a join with the ids, for which SQLite would go through all tasks.
+  // Not with a join with the ids, for which SQLite would scan all tasks.
   updateTasks: `
     UPDATE tasks SET ${namesOf('updateTasks')
       .map((column) => `${column} = grp.${column}`)
       .join(', ')}
     FROM ${groups('updateTasks')} WHERE tasks.id IN (SELECT value FROM json_each(grp.ids))`,
-  // Every row of a group has as many events.
+  // Every row of a group has the same number of events.
   insertEvents: `
     INSERT INTO task_events (id, task_id, ${EVENTS.join(', ')})
     SELECT ?2 + grp.number + given.key * grp.events, given.value, ${taken(EVENTS)}
@@ -47,13 +47,13 @@ export const GROUP_STATEMENTS: Readonly<Record<GroupedKind, string>> = {
 };
 
 type Fields = Readonly<Record<string, unknown>>;
-/** The place of a row follows from that of its group. */
+/** The number of a row follows from that of its group. */
 const PLACE: keyof EventRow = 'number';
 
-/** How many groups so many rows may have: with more, they are better written as rows. */
+/** Maximum number of groups that this many rows may have: with more, they are better written as rows. */
 export const groupsMax = (rows: number): number => Math.floor(rows / ROWS_IN_GROUP);
 
-/** The rows as groups; null where there are more than `max`. */
+/** The rows as groups; null if there are more than `max`. */
 export function groupsOf(kind: GroupedKind, rows: readonly object[], max: number): readonly (readonly unknown[])[] | null {
   const [id = '', ...others] = fieldsOf(kind);
   const found: (readonly unknown[])[] = [];
@@ -76,7 +76,7 @@ function isAlike(one: Fields, other: Fields, fields: readonly string[]): boolean
   return true;
 }
 
-/** Whether both are the same as JSON. Of values with something undefined it does not find out. */
+/** Whether both are the same as JSON. Objects with undefined fields may count as different. */
 function isSame(one: unknown, other: unknown): boolean {
   if (one === other) return true;
   if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) return false;

@@ -1,8 +1,8 @@
 /**
- * All that a batch saves as one statement, which is its own transaction: a statement of its own costs the loop and SQLite's
- * thread a hand-over each, which takes longer than most of them. The statement inserts a row into a view, whose columns are
- * the rows of each kind as JSON. Each kind has a trigger on the view, with the statement that saves it. A trigger of a kind without rows
- * is skipped, where its statement would open a table and all of its indexes.
+ * Everything that a batch saves, as one statement that is its own transaction: each separate statement costs a handover between the event
+ * loop and SQLite's thread, which takes longer than most statements. The statement inserts a row into a view, whose columns are the rows of
+ * each kind as JSON. Each kind has a trigger on the view, with the statement that saves it. The trigger of a kind without rows is skipped,
+ * whereas its statement would open a table and all of its indexes.
  */
 import type { CountChange, SavedRows } from '../engine.ts';
 import type { SqliteConnection } from './connection.ts';
@@ -11,17 +11,17 @@ import { parameterOf } from './parameters.ts';
 import { GROUP_STATEMENTS, groupsMax, groupsOf } from './row-groups.ts';
 import { INSERT_NUMBERED_EVENTS, SQLITE_STATEMENTS } from './statements.ts';
 
-/** What is raised where a task or an event that was to be new was there before: nothing was saved. */
+/** Raised if a task or an event that should be new existed before: nothing was saved. */
 const REPEATED = 'agentcom: a new row was saved before';
-/** What is raised where a changed task was never inserted. */
+/** Raised if a changed task was never inserted. */
 const NEVER_INSERTED = 'agentcom: a changed task was never inserted';
 
-/** What is raised where an idempotency key belongs to other tasks: it was not looked up, and is not new. */
+/** Raised if an idempotency key belongs to other tasks: it was not looked up, and is not new. */
 const KEY_TAKEN = 'agentcom: an idempotency key was saved before';
 
-/** Kept results are rare, and never saved so. */
+/** Kept results are rare, and never saved this way. */
 type RowKind = Exclude<keyof SavedRows, 'saveKept' | 'dropKept'>;
-/** Rows of these kinds may be given as groups instead (row-groups.ts). */
+/** Rows of these kinds may be passed as groups instead (row-groups.ts). */
 const GROUPS_OF = { insertTaskGroups: 'insertTasks', updateTaskGroups: 'updateTasks', insertEventGroups: 'insertEvents' } as const;
 type GroupKind = keyof typeof GROUPS_OF;
 type Kind = RowKind | GroupKind;
@@ -29,7 +29,7 @@ const isGroupKind = (kind: Kind): kind is GroupKind => kind in GROUPS_OF;
 
 /** The statement that saves the rows of each kind, and what is raised unless it saves them all. */
 const STATEMENTS: Readonly<Record<Kind, readonly [text: string, raised?: string]>> = {
-  // The events of a repeated task may be there in other rows, where their own names do not tell; and it must not be counted again.
+  // The events of a repeated task may be stored in other rows, so that their own keys do not reveal it; and it must not be counted again.
   insertTasks: [SQLITE_STATEMENTS.insertTasks, REPEATED],
   insertBodies: [SQLITE_STATEMENTS.insertBodies],
   insertDependencies: [SQLITE_STATEMENTS.insertDependencies],
@@ -46,11 +46,14 @@ const STATEMENTS: Readonly<Record<Kind, readonly [text: string, raised?: string]
 };
 const KINDS = Object.keys(STATEMENTS) as readonly Kind[];
 
-/** Whose rows must all be saved, as rows or as groups: their numbers are given too, as SQLite would parse the rows once more to count them. */
+/**
+ * The kinds whose rows must all be saved, as rows or as groups: the numbers of rows are passed too, since SQLite would parse the rows again
+ * to count them.
+ */
 const COUNTED = Object.values(GROUPS_OF);
 const countOf = (kind: Kind): string => `${isGroupKind(kind) ? GROUPS_OF[kind] : kind}Count`;
 
-/** `text` as a step of a trigger: it reads its column of the new row where it would read its parameter. */
+/** `text` as a step of a trigger: it reads its column of the new row instead of its parameter. */
 const stepWith = (column: string, text: string): string => `${text.replaceAll('?1', `NEW.${column}`).replaceAll('?2', 'NEW.lastEvent')};`;
 const stepOf = (kind: Kind): string => {
   const [text, raised] = STATEMENTS[kind];
@@ -62,8 +65,8 @@ const trigger = (column: string, steps: string, also = ''): string =>
   `CREATE TEMP TRIGGER save_batch_${column} INSTEAD OF INSERT ON saved_batch WHEN NEW.${column} IS NOT NULL${also} BEGIN ${steps} END`;
 
 /**
- * Kinds that may have the same row: the first is saved before the second, by the second's trigger where both have rows. SQLite does not say
- * in which order triggers grp.
+ * Kinds that may have the same row: the first is saved before the second, by the second's trigger if both have rows. SQLite does not define
+ * in which order triggers run.
  */
 const IN_ORDER: readonly (readonly [first: Kind, second: Kind])[] = [
   ['insertTasks', 'updateTasks'],
@@ -79,7 +82,7 @@ const triggerOf = (kind: Kind): string => {
 
 const COLUMNS = ['recordBatch', ...KINDS, 'saveCounts', ...COUNTED.map(countOf), 'lastEvent'];
 
-/** Run once on a connection that saves so. */
+/** Run once on a connection that saves this way. */
 export const SAVE_AT_ONCE: readonly string[] = [
   `CREATE TEMP TRIGGER refuse_taken_key BEFORE UPDATE ON idempotency_keys BEGIN SELECT RAISE(ABORT, '${KEY_TAKEN}'); END`,
   `CREATE TEMP VIEW saved_batch AS SELECT ${COLUMNS.map((column) => `NULL AS ${column}`).join(', ')}`,
@@ -89,12 +92,12 @@ export const SAVE_AT_ONCE: readonly string[] = [
 ];
 
 /**
- * Of more new tasks than these, a batch is several rows of the view: a text of over 128 KiB is made on pages of memory of its own, which the
- * system has to clear first.
+ * With more new tasks than this, a batch is several rows of the view: a text of over 128 KiB is allocated on memory pages of its own, which
+ * the system has to clear first.
  */
 export const NEW_TASKS_IN_ROW = 128;
 
-/** The statement that saves a batch whose newest event before it has this number. */
+/** The statement that saves a batch. `lastEvent`: the number of the newest event before it. */
 export interface SaveBatch {
   readonly sql: string;
   readonly parameters: (lastEvent: number) => readonly (string | number | null)[];
@@ -107,7 +110,7 @@ export function saveBatch(batchId: string, rows: SavedRows, counts: readonly Cou
 
 const inserts = new Map<number, string>();
 
-/** The statement that inserts so many rows into the view. */
+/** The statement that inserts this many rows into the view. */
 function insertOf(rows: number): string {
   const known = inserts.get(rows);
   if (known !== undefined) return known;
@@ -117,10 +120,10 @@ function insertOf(rows: number): string {
   return text;
 }
 
-/** What a row of the view has of the batch: the rows of some kinds. */
+/** The part of a batch in one row of the view: the rows of some kinds. */
 type Part = Partial<SavedRows>;
 
-/** The columns of a row of the view, without the last: the number of the newest event. */
+/** The values of a row of the view, without the last: the number of the newest event. */
 const valuesOf = (batchId: string | null, rows: Part, counts: readonly CountChange[]): readonly (string | number | null)[] => {
   const given = givenRows(rows);
   return [
@@ -133,7 +136,7 @@ const valuesOf = (batchId: string | null, rows: Part, counts: readonly CountChan
 
 const textOf = (kind: Kind, rows: unknown): string => (isGroupKind(kind) ? JSON.stringify(rows) : parameterOf(kind, rows));
 
-/** As groups where that is less. New and changed tasks are both rows or both groups, as the first are saved before the second. */
+/** As groups if that is shorter. New and changed tasks are both rows or both groups, since the first are saved before the second. */
 function givenRows(rows: Part): Partial<Readonly<Record<Kind, readonly unknown[]>>> {
   const { insertTasks = [], updateTasks = [], insertEvents = [], ...others } = rows;
   const taskGroupsMax = groupsMax(insertTasks.length + updateTasks.length);
@@ -147,7 +150,10 @@ function givenRows(rows: Part): Partial<Readonly<Record<Kind, readonly unknown[]
   };
 }
 
-/** New tasks, and what is saved with each, in parts that are saved in this order; the last has the rest, which may refer to any of them. */
+/**
+ * Divides new tasks, and what is saved with each, into parts that are saved in this order; the last also has the rest, which may refer to
+ * any of them.
+ */
 function divided(rows: SavedRows): readonly Part[] {
   const { insertTasks, insertBodies, insertKeys, insertEvents, ...rest } = rows;
   const count = Math.ceil(insertTasks.length / NEW_TASKS_IN_ROW);
@@ -170,9 +176,9 @@ const isRaised = (thrown: unknown, text: string): boolean =>
 export const isRepeat = (thrown: unknown): boolean => isRaised(thrown, REPEATED);
 export const isKeyTaken = (thrown: unknown): boolean => isRaised(thrown, KEY_TAKEN);
 
-/** Where the numbers of events stand on a connection. */
+/** The numbers of events as known on a connection. */
 export interface EventNumbers {
-  /** The number of the newest event; null: to be looked up. */
+  /** The number of the newest event; null: must be looked up. */
   last: number | null;
 }
 

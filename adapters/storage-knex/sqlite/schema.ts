@@ -1,4 +1,4 @@
-/** Makes the schema what this program wants, and refuses files that are not ours or too new for us. */
+/** Migrates the schema to what this program needs, and refuses files that are not ours or are too new. */
 import type { Knex } from 'knex';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { ALL_MIGRATIONS } from '../migrations/all-migrations.ts';
@@ -35,10 +35,9 @@ export async function claimSqliteFile(driver: SqliteDriver, file: string): Promi
 }
 
 /**
- * Takes the steps that are missing, all in one transaction: a hub killed half-way finds the schema as it was. `beforeSteps` is called
- * before a store with data takes any, with the name of the first; if it fails, none is taken.
- * Fails with `AC_SCHEMA_UNKNOWN` when the database has steps that this program does not know, with `AC_MOVE_UNFINISHED` when
- * it has only a part of a store.
+ * Takes the steps that are missing, all in one transaction: a hub that is killed halfway leaves the schema as it was. `beforeSteps` is
+ * called before an existing store takes any, with the name of the first; if it fails, none is taken. Fails with `AC_SCHEMA_UNKNOWN` if the
+ * database has steps that this program does not know, with `AC_MOVE_UNFINISHED` if it has only a part of a store.
  */
 export async function migrateSqlite(writer: Knex, file: string, beforeSteps: (first: string) => Promise<void>): Promise<void> {
   const config: Knex.MigratorConfig = {
@@ -63,17 +62,17 @@ export async function migrateSqlite(writer: Knex, file: string, beforeSteps: (fi
   refuseUnknownSteps('sqlite', `file "${file}"`, taken);
   const first = knownSteps().find((name) => !taken.includes(name));
   if (first !== undefined && taken.length > 0) await beforeSteps(first);
-  // The lock on hub.lock says that nobody else migrates: a migrator's lock still set is that of one that was killed.
+  // The lock on hub.lock guarantees that nobody else migrates: a migration lock that is still set is from a hub that was killed.
   await writer.migrate.forceFreeMigrationsLock(config);
   await writer.migrate.latest(config);
 }
 
-/** What keeps this program from reading a database as it is, without a change to it: none when nothing does. */
+/** What keeps this program from reading a database as it is, without changing it; empty if nothing does. */
 export async function schemaDamage(rows: (sql: string) => Promise<readonly Row[]>): Promise<readonly SchemaDamage[]> {
   return (await isOfHub(rows)) ? damageOfSteps(await stepsTaken(rows)) : [{ check: 'schema', what: 'it is no database of a hub' }];
 }
 
-/** Whether it says that it is a database of ours. */
+/** Whether its header says that it is a database of ours. */
 export async function isOfHub(rows: (sql: string) => Promise<readonly Row[]>): Promise<boolean> {
   return (await rows('PRAGMA application_id'))[0]?.['application_id'] === APPLICATION_ID;
 }

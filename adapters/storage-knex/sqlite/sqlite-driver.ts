@@ -1,18 +1,18 @@
 /**
- * What runs SQLite in this process: the package sqlite3, which brings a library of its own, or `node:sqlite`, which Node has. Both
- * keep the same files with the same locks. A process MUST use one of them only for a file: two libraries in one process drop each
- * other's locks.
+ * What runs SQLite in this process: the package sqlite3, which includes a library of its own, or `node:sqlite`, which is part of Node. Both
+ * use the same files with the same locks. A process MUST use only one of them for a file: two libraries in one process drop each other's
+ * locks.
  */
 import type { Knex } from 'knex';
 import type { OpenSqlite, SqliteConnection, SqliteMode } from './connection.ts';
 
-/** As the option `driver` of `sqlite()` has them. */
+/** The values of the option `driver` of `sqlite()`. */
 export const SQLITE_DRIVERS = ['sqlite3', 'node'] as const;
 export type SqliteDriverName = (typeof SQLITE_DRIVERS)[number];
 
 /** A connection as Knex' pool lends it. */
 export interface RawDatabase {
-  /** Ends the statement that runs with `SQLITE_INTERRUPT`. */
+  /** Ends the running statement with `SQLITE_INTERRUPT`. */
   interrupt(): void;
 }
 
@@ -21,7 +21,7 @@ export interface SqlitePool {
   readonly file: string;
   readonly mode: 'read' | 'write';
   readonly max: number;
-  /** Said to each connection before anything else. */
+  /** Run on each connection before anything else. */
   readonly pragmas: readonly string[];
 }
 
@@ -29,15 +29,15 @@ export interface SqliteDriver {
   readonly name: SqliteDriverName;
   /** Of its SQLite library, such as 3.51.3. */
   readonly version: string;
-  /** Opens a file that Knex has no part in: the lock, a first look, a copy. `write` wants it to be there. */
+  /** Opens a file without Knex: the lock, a first check, a copy. `write` requires that it exists. */
   open(file: string, mode: SqliteMode): Promise<OpenSqlite>;
-  /** What Knex needs to make connections to a file, beside what is the same for each driver. */
+  /** What Knex needs to make connections to a file, in addition to what is the same for each driver. */
   poolConfig(knex: (config: Knex.Config) => Knex, pool: SqlitePool): Knex.Config;
   /** A connection of a pool, with its statements prepared once. */
   connectionOver(raw: RawDatabase): SqliteConnection;
 }
 
-/** The first that has `jsonb_each`. */
+/** The first version that has `jsonb_each`. */
 const SQLITE_WITH_JSONB_EACH = [3, 51] as const;
 
 /** `version`: such as 3.51.3. */
@@ -47,8 +47,8 @@ export const isAtLeast = (version: string, [major, minor]: readonly [number, num
 };
 
 /**
- * A statement as a library of this version takes it. An older one has `json_each` only, which makes a text of each element, for every
- * field to parse: the same rows, at more of the processor.
+ * A statement in the form that a library of this version accepts. An older one has only `json_each`, which turns each element into text
+ * that is parsed again for every field: the same rows, for more CPU time.
  */
 export const statementFor = (version: string): ((sql: string) => string) =>
   isAtLeast(version, SQLITE_WITH_JSONB_EACH) ? (sql) => sql : (sql) => sql.replaceAll('jsonb_each(', 'json_each(');

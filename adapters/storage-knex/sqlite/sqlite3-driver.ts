@@ -1,4 +1,4 @@
-/** SQLite by the package sqlite3: its connections with promises, and with their statements prepared once. */
+/** SQLite through the package sqlite3: its connections with promises, and with their statements prepared once. */
 import { pathToFileURL } from 'node:url';
 import type { Database, Statement } from 'sqlite3';
 import type { Row } from '../engine.ts';
@@ -48,7 +48,7 @@ const readOnly = (file: string): string => `${pathToFileURL(file).href}?mode=ro`
 
 function preparedOn(raw: Database, textOf: (sql: string) => string): SqliteConnection {
   const prepared = new Map<string, Promise<Statement>>();
-  /** Those that are prepared, so that what is asked of them begins at once. */
+  /** Those that are already prepared, so that they can run at once. */
   const ready = new Map<string, Statement>();
 
   const prepare = (sql: string): Promise<Statement> => {
@@ -66,8 +66,8 @@ function preparedOn(raw: Database, textOf: (sql: string) => string): SqliteConne
   };
 
   /**
-   * A statement that failed for a lock counts as under way until it is reset, and while one is under way a later one that is its
-   * own transaction answers without having committed.
+   * A statement that failed because of a lock counts as running until it is reset, and while one is running, a later one that is its own
+   * transaction completes without having committed.
    */
   const ended = (statement: Statement, reject: (error: Error) => void, error: Error): void => {
     statement.reset(() => reject(error));

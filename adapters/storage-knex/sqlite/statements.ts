@@ -1,6 +1,6 @@
 /**
- * SQLite's text of the statements. `json_each(?1)` makes rows of the parameter; a statement that must not wander off its
- * index says so (`INDEXED BY`, `CROSS JOIN` for the order), because these tables are never analysed.
+ * SQLite's text of the statements. `json_each(?1)` turns the parameter into rows; a statement that must use a certain index says so
+ * (`INDEXED BY`, `CROSS JOIN` for the order), because these tables are never analyzed.
  */
 import { KEPT_CHANGING, type CountingStatements, type Statements } from '../statements.ts';
 import {
@@ -22,20 +22,20 @@ import { columnsOf } from './parameters.ts';
 const NAMES = '(SELECT value FROM json_each(?1))';
 const LANES = '(SELECT 0 AS lane UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3)';
 const WAITS = `status = 'queued' AND parked = 0`;
-/** The first requirement key of waiting tasks for which `condition` holds: one step on the index. */
+/** The first requirement key of waiting tasks for which `condition` holds: one lookup in the index. */
 const firstKey = (condition: string): string =>
   `(SELECT requirement_key FROM tasks INDEXED BY tasks_claimable WHERE ${WAITS} ${condition} ORDER BY requirement_key LIMIT 1)`;
 
-/** The parameter's elements as rows, each as it was parsed: `json_each` would make a text of it, for every field to parse. */
+/** The parameter's elements as rows, each in parsed form: `json_each` would turn it into text that is parsed again for every field. */
 const GIVEN = 'jsonb_each(?1) AS given';
-/** A field of an element, as SQL's value of it. */
+/** A field of an element, as an SQL value. */
 const field = (name: string): string => `value ->> '$.${name}'`;
 /** A field of an element, as JSON text. */
 const json = (name: string): string => `value -> '$.${name}'`;
 /** An element as JSON text. */
 const ELEMENT = `value -> '$'`;
 
-/** Inserts a row for each element; `columns` says what each takes of its element. */
+/** Inserts a row for each element; `columns`: what each column takes from the element. */
 const insert = (table: string, columns: Readonly<Record<string, string>>, conflict: string, order = ''): string => `
     INSERT INTO ${table} (${Object.keys(columns).join(', ')})
     SELECT ${Object.values(columns).join(', ')} FROM ${GIVEN} WHERE true ${order}
@@ -51,12 +51,12 @@ const { number: NUMBER, ...EVENT_COLUMNS } = columnsOf('insertEvents');
 /** How many events a row has before its own. */
 export const earlierCount = (earlier: string): string => `coalesce(json_array_length(${earlier}), 0)`;
 const FIRST_SEQ = `(${EVENT_COLUMNS.seq}) - ${earlierCount(EVENT_COLUMNS.earlier)}`;
-/** Saves events with the numbers after that of the newest, which is its second parameter. Of their tasks no event may be there that is among these. */
+/** Saves events with the numbers after that of the newest, which is its second parameter. None of these events may exist already. */
 export const INSERT_NUMBERED_EVENTS = insert('task_events', { id: `?2 + (${NUMBER})`, ...EVENT_COLUMNS }, '(task_id, seq) DO NOTHING');
-/** Whether a stored row `e` has an event from `first` to `last` of its task. */
+/** Whether a stored row `e` contains an event from `first` to `last` of its task. */
 const hasEvents = (first: string, last: string): string => `
       e.seq >= (${first}) AND e.seq < (${last}) + ${EVENTS_IN_ROW_MAX} AND e.seq - ${earlierCount('e.earlier')} <= (${last})`;
-/** What each column takes of an element that is an object. */
+/** What each column takes from an element that is an object. */
 const fieldsOf = (columns: Columns): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(columns).map(([column, [name]]) => [column, field(name)]));
 const AGENT_FIELDS = { ...fieldsOf(AGENT_COLUMNS), state: json('state') };
@@ -67,7 +67,7 @@ const LAST_OLD_SEQ = `(SELECT max(newest.seq) FROM task_events AS newest WHERE n
 
 const IS_LIVE_TOKEN = `revoked_at IS NULL AND (expires_at IS NULL OR expires_at > (?1 ->> '$.nowMs'))`;
 
-/** Where a batch changes how many tasks. */
+/** The fields of a change of the counts. */
 const COUNT_FIELDS = { status: field('status'), lane: field('lane'), tasks: field('tasks') };
 
 export const SQLITE_STATEMENTS: Statements & CountingStatements = {
@@ -78,7 +78,7 @@ export const SQLITE_STATEMENTS: Statements & CountingStatements = {
   probe: 'UPDATE store SET probes = probes + 1',
 
   loadTasks: `SELECT ${taskRead()} FROM tasks WHERE id IN ${NAMES}`,
-  // One hub has the file to itself: nothing is locked, and what belongs to what is named is looked for apart.
+  // One hub has the file to itself: nothing is locked, and what belongs to the named tasks is looked up separately.
   loadAllTasks: `SELECT ${taskRead()} FROM tasks WHERE id IN (SELECT value FROM json_each(?1 -> '$.tasks'))`,
   readTasks: `SELECT ${taskRead()} FROM tasks WHERE id IN ${NAMES}`,
   loadTombstones: `SELECT state FROM tombstones WHERE task_id IN ${NAMES}`,
@@ -91,8 +91,8 @@ export const SQLITE_STATEMENTS: Statements & CountingStatements = {
     WHERE k.owner = named.${field('owner')} AND k.key = named.${field('key')}`,
   loadBodies: `SELECT task_id, body FROM task_bodies WHERE task_id IN ${NAMES}`,
 
-  // Steps from key to key on the index and looks once into each lane: costs what there are requirements, not tasks. All ranges go on
-  // in turn, and each ends with a step to nowhere.
+  // Steps from key to key on the index and looks once into each lane: the cost grows with the requirements, not with the tasks. All ranges
+  // advance in turn, and each ends with a step that finds nothing.
   waitingRequirements: `
     WITH RECURSIVE keys (requirement_key, until) AS (
       SELECT ${firstKey("AND requirement_key >= (range.value ->> '$.from') AND requirement_key < (range.value ->> '$.until')")}, range.value ->> '$.until'
@@ -108,7 +108,7 @@ export const SQLITE_STATEMENTS: Statements & CountingStatements = {
         AND t.ready_at <= (?1 ->> '$.nowMs')) AS eligible
     FROM keys WHERE keys.requirement_key IS NOT NULL ORDER BY keys.requirement_key`,
 
-  // One short walk on the index for each key and lane, however many tasks wait elsewhere.
+  // One short scan of the index for each key and lane, however many tasks wait elsewhere.
   claimable: `
     SELECT ${taskRead('t')}
     FROM json_each(?1, '$.keys') AS wanted CROSS JOIN ${LANES} AS lanes CROSS JOIN tasks AS t
@@ -205,14 +205,14 @@ export const SQLITE_STATEMENTS: Statements & CountingStatements = {
   clearStops: `
     DELETE FROM pending_stops
     WHERE (agent_id, task_id, generation) IN (SELECT ${Object.values(STOP_FIELDS).join(', ')} FROM json_each(?1))`,
-  // No key is ever changed: the update is what a trigger refuses (save.ts).
+  // No key is ever changed: a trigger refuses the update (save.ts).
   insertKeys: insert(
     'idempotency_keys',
     columnsOf('insertKeys'),
     '(owner, key) DO UPDATE SET task_ids = excluded.task_ids WHERE task_ids <> excluded.task_ids',
   ),
 
-  // Ended longest ago first; what is depended on or still being stopped is stepped over.
+  // Ended longest ago first; tasks that others depend on or that are still being stopped are skipped.
   removable: `
     SELECT t.ended_at, t.id, ${besideState('t')}, CASE WHEN t.due_at IS NULL
       AND t.ended_at <= CASE t.status WHEN 'dead_letter' THEN ?1 ->> '$.deadBeforeMs' ELSE ?1 ->> '$.endedBeforeMs' END
@@ -243,7 +243,7 @@ export const SQLITE_STATEMENTS: Statements & CountingStatements = {
       SELECT b.task_id FROM tombstones AS b INDEXED BY tombstones_by_age
       WHERE b.removed_at <= (?1 ->> '$.tombstonesBeforeMs') AND NOT ${isNeeded('b.task_id')}
       ORDER BY b.removed_at LIMIT (?1 ->> '$.limit'))`,
-  // A small table: what is over does not stay.
+  // A small table, since expired secrets are removed.
   removeSecrets: `
     DELETE FROM enrol_secrets WHERE hash IN (
       SELECT hash FROM enrol_secrets WHERE expires_at < (?1 ->> '$.nowMs') LIMIT (?1 ->> '$.limit'))`,
@@ -295,7 +295,7 @@ export const SQLITE_STATEMENTS: Statements & CountingStatements = {
       AND id <> (SELECT max(id) FROM task_events)`,
 
   liveTokenOf: `SELECT id FROM tokens WHERE agent_id = (?1 ->> '$.agentId') AND ${IS_LIVE_TOKEN} LIMIT 1`,
-  // There are few tokens, and they are made by hand: their list is read rather than kept in one more index.
+  // There are few tokens, and they are created by hand: scanning the table is cheaper than one more index.
   liveTokenNamed: `
     SELECT id FROM tokens
     WHERE agent_id IS NULL AND name = (?1 ->> '$.name') AND role = (?1 ->> '$.role') AND ${IS_LIVE_TOKEN} LIMIT 1`,

@@ -1,4 +1,4 @@
-/** One transaction on SQLite's writing connection, and one read beside it: what may fail where, and what that means. */
+/** One transaction on SQLite's writing connection, and one read concurrent with it: what may fail where, and what that means. */
 import type { Knex } from 'knex';
 import type { StoreClock } from '../../../core/domain/store-clock.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
@@ -18,14 +18,14 @@ import { isWrite, type StatementName } from '../statements.ts';
 type AnyStatement = StatementName | CountingStatementName;
 
 export interface SqliteWrite<T> {
-  /** Whose time the transaction has. */
+  /** Gives the transaction its time. */
   readonly clock: Pick<StoreClock, 'nowMs' | 'removableMs'>;
   readonly file: string;
-  /** Of this connection. */
+  /** The numbers of events of this connection. */
   readonly numbers: EventNumbers;
   readonly batchId: string | null;
   readonly work: (transaction: Transaction) => Promise<T>;
-  /** Its turn among the transactions, and who is notified of that; without, it neither begins early nor lets the next one. */
+  /** Its turn among the transactions, and the callbacks for that; without it, the transaction neither begins early nor lets the next one do so. */
   readonly early?: (Pick<Turn, 'isEarly' | 'requireBefore' | 'letNextBegin' | 'voidNext'> & EarlyTransaction) | undefined;
   /** Called when the connection must not be used any more. */
   readonly markBroken: (why: unknown) => void;
@@ -36,16 +36,15 @@ export interface SqliteWrite<T> {
  *    ├── `saveAndCommit`: one statement ─────────────────────────────────────────────────────────────────►┤
  *    └── nothing was written ────────────────────────────────────────────────────────────────────────────►┘
  *
- * What was read stays true without a transaction: nobody else writes, and here is one after the other.
- * After the first statement that failed every other is refused: SQLite may have rolled back by itself, and what came
- * after would be committed alone.
+ * What was read stays valid without a transaction: nobody else writes, and transactions run one at a time. After the first failed statement
+ * every other one is refused: SQLite may have rolled back by itself, and later statements would be committed on their own.
  */
 export async function sqliteTransaction<T>(writer: SqliteConnection, write: SqliteWrite<T>): Promise<T> {
   const { file, clock, numbers, batchId, markBroken } = write;
   const { early } = write;
   let state = 'reading' as 'reading' | 'writing' | 'ended';
   let failure: AgentcomError | undefined;
-  /** Set when the one-statement transaction failed and may have been committed all the same. */
+  /** Set when the one-statement transaction failed and may have been committed nevertheless. */
   let unknown: AgentcomError | undefined;
   const inTurn = oneAtATime();
 
@@ -80,10 +79,10 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
     });
   const saveAndCommit = async (rows: SavedRows, counts: readonly CountChange[]): Promise<number | null> => {
     requireAlive('saveAndCommit');
-    // Kept results are rare, and no steps of the statement that nearly every batch is.
+    // Kept results are rare, so the statement that saves nearly every batch has no step for them.
     if (batchId === null || state === 'writing' || rows.saveKept.length + rows.dropKept.length > 0) return null;
     let last: number | null = null;
-    // Made while the transaction before is being saved.
+    // Made while the previous transaction is being saved.
     const { sql, parameters } = saveBatch(batchId, rows, counts);
     if (early?.isEarly === true) early.waiting();
     await early?.requireBefore();
@@ -135,13 +134,13 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
   let answer: T;
   try {
     answer = await write.work(transaction);
-    await inTurn(() => Promise.resolve()); // What was asked and not waited for.
+    await inTurn(() => Promise.resolve()); // Statements that were issued but not awaited.
     await early?.requireBefore();
     if (failure !== undefined) throw failure as AgentcomError;
-    // What `saveAndCommit` has not done, and where anything was written.
+    // Unless `saveAndCommit` has done it, and only if anything was written.
     if (state === 'writing' && batchId !== null) await transaction.change('recordBatch', batchId);
   } catch (thrown) {
-    // After what still runs: a statement that began the transaction meanwhile would leave it open.
+    // After the statements that still run: one that began the transaction meanwhile would leave it open.
     await inTurn(async () => {
       if (state === 'writing') await rollBack();
       state = 'ended';
@@ -168,26 +167,26 @@ export async function sqliteTransaction<T>(writer: SqliteConnection, write: Sqli
 const textOf = (name: AnyStatement, parameter: unknown): string | undefined =>
   parameter === undefined ? undefined : parameterOf(name, parameter);
 
-/** Between two interruptions of a read that goes on with its next statement. */
+/** The interval between two interruptions of a read that goes on with its next statement. */
 const INTERRUPT_AGAIN_MS = 50;
 
 export interface SqliteRead<T> {
   readonly file: string;
   readonly clock: Clock;
-  /** Whatever statement runs once this is over is interrupted, and so is each after it. */
+  /** Any statement that runs after this time is interrupted, and so is each one after it. */
   readonly readMs: number;
   readonly work: (snapshot: Knex) => Promise<T>;
-  /** It asks one statement, which sees one committed state by itself. */
+  /** It runs a single statement, which sees one committed state by itself. */
   readonly asksOnce: boolean;
-  /** Called when it has a connection; a read that fails before has asked nothing. */
+  /** Called when it has a connection; a read that fails before that has run nothing. */
   readonly begin: () => void;
   /** Called when the connections must not be used any more. */
   readonly markBroken: (why: unknown) => void;
 }
 
 /**
- * Reads one committed state, limited in time. A connection on which BEGIN, COMMIT or ROLLBACK failed may still be amid a
- * transaction, and would go back so to its pool: it is not used again.
+ * Reads one committed state, within a time limit. A connection on which BEGIN, COMMIT or ROLLBACK failed may still be in the middle of a
+ * transaction, and would return to its pool like that: it is not used again.
  */
 export async function sqliteRead<T>(readers: Readers, options: SqliteRead<T>): Promise<T> {
   const { file, clock, readMs, work, asksOnce, begin, markBroken } = options;
@@ -221,7 +220,7 @@ export async function sqliteRead<T>(readers: Readers, options: SqliteRead<T>): P
   }
 }
 
-/** Interrupts whatever statement of this connection runs once the time is over, and each after it. */
+/** Interrupts the statement of this connection that runs once the time is over, and each one after it. */
 async function withinTime<T>(raw: RawDatabase, { clock, readMs }: { clock: Clock; readMs: number }, work: () => Promise<T>): Promise<T> {
   const interrupt = (): void => {
     raw.interrupt();

@@ -10,9 +10,9 @@ import type { Times } from '../output/time-text.ts';
 import { parsePast, parseWhole } from '../parse.ts';
 import { pagesAfter, verifyFile, verifyHub } from './verify-chain.ts';
 
-/** Between two looks for new entries, milliseconds. */
+/** How often to look for new entries, milliseconds. */
 const FOLLOW_MS = 2_000;
-/** Entries that are listed unless more are asked for. */
+/** Entries listed by default. */
 const LISTED_DEFAULT = 100;
 
 interface ListOptions {
@@ -61,7 +61,7 @@ async function list({ output, environment, hub, exitWith }: Context, { follow = 
   if (!follow) return;
   const signal = environment.interrupt();
   while (!signal.aborted) {
-    // Rejects when it is interrupted.
+    // The pause rejects when interrupted.
     await Promise.allSettled([pause(FOLLOW_MS, undefined, { signal })]);
     if (!signal.aborted) await printNew();
   }

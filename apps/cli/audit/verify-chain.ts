@@ -6,12 +6,12 @@ import { AUDIT_START, type AuditEntry, type AuditPlace } from '../../../core/dom
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { AuditEntryJson, AuditPageJson, HubClient } from '../../client/index.ts';
 
-/** Entries of a page. */
+/** Entries per page. */
 const PAGE = 500;
-/** Of an exported entry: more than the longest one has. */
+/** The longest line accepted in an export, characters: longer than any entry. */
 const LINE_CHARACTERS_MAX = 65_536;
 
-/** All pages after that number. */
+/** All pages of entries after the number `from`. */
 export async function* pagesAfter(client: HubClient, from: number): AsyncGenerator<AuditPageJson> {
   for (let after: number | null = from; after !== null;) {
     const page: AuditPageJson = await client.audit.list({ after, limit: PAGE });
@@ -52,7 +52,7 @@ export async function verifyFile(file: string, wanted: AuditPlace | null): Promi
   return reader.end(null);
 }
 
-/** Ended by a line feed alone: `node:readline` also ends lines at U+2028, from Node 24 on, which a text in an entry may have. */
+/** Splits at line feeds only: from Node 24 on, `node:readline` also splits at U+2028, which text in an entry may contain. */
 async function* linesOf(file: string): AsyncGenerator<string> {
   let rest = '';
   for await (const chunk of createReadStream(file, 'utf8') as AsyncIterable<string>) {

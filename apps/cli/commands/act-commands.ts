@@ -19,9 +19,9 @@ interface ActOptions extends FilterOptions {
 interface Act {
   readonly name: 'retry' | 'cancel';
   readonly run: (hub: HubClient, taskId: string) => Promise<ActAnswer>;
-  /** Between a task and its new status. */
+  /** Printed between a task and its new status. */
   readonly verb: string;
-  /** The statuses that it takes: what a filter without one means. */
+  /** The statuses that it applies to: the default of a filter without a status. */
   readonly statuses: readonly Status[];
 }
 
@@ -33,12 +33,12 @@ const CANCEL: Act = {
   statuses: STATUSES.filter((status) => !isEndedStatus(status)),
 };
 
-/** Tasks of one call; the next call takes the rest. */
+/** The most tasks of one call; the next call handles the rest. */
 const TASKS_MAX = 10_000;
 const PAGE_TASKS = 500;
 /** Rows of the preview. */
 const SHOWN_TASKS = 10;
-/** Requests under way at once. */
+/** Concurrent requests. */
 const AT_ONCE = 4;
 
 export function addActs(program: Command, action: Action): void {
@@ -64,7 +64,7 @@ async function run(context: Context, act: Act, options: ActOptions, names: reado
   return actOnEach(context, act, names);
 }
 
-/** Acts on each; a refusal is printed and the others continue. The first refusal decides the exit code. */
+/** Acts on each task; a failure is printed and the rest continue. The first failure decides the exit code. */
 async function actOnEach(context: Context, { run: runOn, verb }: Act, names: readonly string[]): Promise<void> {
   const { output, exitWith } = context;
   const client = await context.hub();
@@ -84,7 +84,7 @@ async function actOnEach(context: Context, { run: runOn, verb }: Act, names: rea
   if (firstFailure !== undefined) exitWith(exitCodeOf(firstFailure));
 }
 
-/** Shows what was found, asks, and acts on it. What others changed in the meantime is counted and left. */
+/** Shows the tasks found, asks for confirmation, and acts on them. Tasks that changed in the meantime are counted and left as they are. */
 async function actOnFound(context: Context, act: Act, options: ActOptions): Promise<void> {
   const { output, environment, exitWith } = context;
   const client = await context.hub();
@@ -134,7 +134,7 @@ async function found(hub: HubClient, { statuses }: Act, options: FilterOptions):
   return { ids, first, isAll: true };
 }
 
-/** Null if there is nobody to ask. */
+/** Null if there is no terminal to ask on. */
 async function confirmed({ environment, output }: Context, question: string): Promise<boolean | null> {
   const { stdin, stderr } = environment;
   if (output.json || stderr.isTTY !== true || !('isTTY' in stdin) || stdin.isTTY !== true) return null;
@@ -148,7 +148,7 @@ async function confirmed({ environment, output }: Context, question: string): Pr
 interface Acted {
   readonly done: number;
   readonly left: number;
-  /** What ended it; null: nothing. */
+  /** The error that ended it early; null if there was none. */
   readonly failure: Error | null;
 }
 
@@ -177,7 +177,7 @@ async function actOnAll(context: Context, hub: HubClient, act: Act, ids: readonl
   return { done, left, failure };
 }
 
-/** It ended, was retried or was removed since it was found. */
+/** The task ended, was retried or was removed after it was found. */
 function isChanged(thrown: unknown): boolean {
   const status = AgentcomError.is(thrown, 'AC_API') ? thrown.details?.['status'] : null;
   return status === 409 || status === 404;

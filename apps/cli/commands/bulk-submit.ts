@@ -1,4 +1,4 @@
-/** `agentcom submit --bulk`: a file of tasks, in as many requests as the hub's limits need. */
+/** `agentcom submit --bulk`: a file of tasks, in as many requests as the hub's limits require. */
 import { createHash } from 'node:crypto';
 import { stat, readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
@@ -10,24 +10,24 @@ import type { CliEnvironment } from '../cli-environment.ts';
 import { progressOn, progressText } from '../output/progress.ts';
 import { isLast } from '../task-names.ts';
 
-/** Lines of one request: the default of `hub.limits.bulkLines`. */
+/** Lines per request: the default of `hub.limits.bulkLines`. */
 export const BATCH_LINES = 10_000;
-/** Bytes of one request: half of the default of `hub.limits.bulkBytes`. */
+/** Bytes per request: half of the default of `hub.limits.bulkBytes`. */
 const BATCH_BYTES = 8_388_608;
-/** The largest file that is sent as one request, because it fits the defaults of the hub, bytes. */
+/** The largest file that is sent as one request, bytes: it fits the hub's default limits. */
 const WHOLE_BYTES = 16_777_216;
-/** The largest file, bytes. */
+/** The largest file accepted, bytes. */
 const FILE_BYTES_MAX = 268_435_456;
 const KEY_DIGITS = 40;
 
 export interface BulkBatch {
-  /** Lines of the file, from 1. */
+  /** Line numbers in the file, from 1. */
   readonly first: number;
   readonly last: number;
   readonly text: string;
 }
 
-/** The lines of a file, with those that are blank, in batches that fit a request. */
+/** The lines of a file, including blank ones, in batches that each fit a request. */
 export function batchesOf(content: string): readonly BulkBatch[] {
   const lines = content.replace(/\n$/, '').split('\n');
   if (lines.length <= BATCH_LINES && Buffer.byteLength(content) <= WHOLE_BYTES) return [{ first: 1, last: lines.length, text: content }];
@@ -46,7 +46,7 @@ export function batchesOf(content: string): readonly BulkBatch[] {
   return batches.filter((batch) => batch.text.trim() !== '');
 }
 
-/** Prints the IDs in the order of the lines. A file of several batches is all or none batch by batch, and may be submitted again. */
+/** Prints the IDs in the order of the lines. If a file takes several batches, each batch is all or none; the file may be submitted again. */
 export async function submitBulk(context: Context, file: string, request: SubmitOptions): Promise<void> {
   const { output, environment } = context;
   const batches = batchesOf(await contentOf(environment, file));
@@ -84,7 +84,7 @@ export async function submitBulk(context: Context, file: string, request: Submit
     );
 }
 
-/** The same for the same lines in the same place, so that a file whose submit broke off can be submitted again. */
+/** The same key for the same lines at the same position, so that a file whose submit was cut off can be submitted again. */
 function keyOf({ text: lines }: BulkBatch, index: number, given: string | undefined): string {
   if (given !== undefined) return `${given}-${index + 1}`;
   return `bulk-${createHash('sha256').update(`${index}\n${lines}`).digest('hex').slice(0, KEY_DIGITS)}`;
@@ -103,7 +103,7 @@ async function submitted(
   }
 }
 
-/** With the numbers of the lines in the file, and what to do. */
+/** The error with the line numbers of the whole file, and with what to do. */
 function ofLines(thrown: AgentcomError, first: number, last: number): AgentcomError {
   const answer = thrown.details?.['answer'];
   const details = typeof answer === 'object' && answer !== null && 'details' in answer ? answer.details : undefined;

@@ -19,14 +19,14 @@ export function addCompletion(program: Command, action: Action): void {
     );
 }
 
-/** What may follow these words. */
+/** A command, with the words that lead to it. */
 interface Place {
-  /** Of the command, without `agentcom`: `tokens create`. */
+  /** The words of the command, without `agentcom`: `tokens create`. */
   readonly words: string;
   readonly command: Command;
 }
 
-/** The program and all its commands. A list of words in a script has none of a shell's signs: names, long options and choices. */
+/** The program and all its commands. Word lists in a script need no quoting: names, long options and choices have no shell metacharacters. */
 function placesIn(command: Command, words = ''): readonly Place[] {
   const inner = visibleIn(command).flatMap((each) => placesIn(each, `${words} ${each.name()}`.trim()));
   return [{ words, command }, ...inner];
@@ -47,7 +47,7 @@ function optionsOf(
 const followersOf = (program: Command, { command }: Place): string =>
   [...visibleIn(command).map((each) => each.name()), ...optionsOf(program, command).map(({ long }) => long), '--help'].join(' ');
 
-/** Where an option is followed by one of a few values. */
+/** The options that take one of a few values. */
 const choicesOf = (program: Command, { command }: Place): readonly (readonly [option: string, values: string])[] =>
   optionsOf(program, command).flatMap(({ long, choices }) => (choices.length === 0 ? [] : [[long, choices.join(' ')] as const]));
 
@@ -82,7 +82,7 @@ ${followers.join('\n')}
 complete -o filenames -F _agentcom agentcom`;
 }
 
-/** Zsh takes the functions of bash. */
+/** Zsh can use bash's completion functions. */
 const zshScript = (program: Command): string => `autoload -U +X bashcompinit && bashcompinit\n${bashScript(program)}`;
 
 function fishScript(program: Command): string {

@@ -11,7 +11,7 @@ interface DrainOptions {
   readonly wait?: boolean;
 }
 
-/** Between two polls of a draining agent, milliseconds. */
+/** Interval between polls of a draining agent, milliseconds. */
 const LOOK_MS = 500;
 
 export function addAgentControl(program: Command, action: Action): void {
@@ -54,7 +54,7 @@ async function drain(context: Context, { deadline, wait = false }: DrainOptions,
   if (wait) for (const agentId of drained) await waitUntilEmpty(context, agentId);
 }
 
-/** Acts on each; a refusal is printed and the others continue. The first refusal decides the exit code. Returns those that succeeded. */
+/** Acts on each agent; a failure is printed and the rest continue. The first failure decides the exit code. Returns the agents that succeeded. */
 async function eachAgent(
   { output, hub, exitWith }: Context,
   agentIds: readonly string[],

@@ -8,9 +8,9 @@ import { givenUrl } from '../connect.ts';
 import { EXIT_UNHEALTHY } from '../exit-codes.ts';
 import { progressOn } from '../output/progress.ts';
 
-/** Findings of one kind that are printed; the rest are counted. */
+/** Findings of one kind that are printed; the rest are only counted. */
 const PRINTED_PER_KIND = 20;
-/** Findings in the JSON output at most. */
+/** The most findings in the JSON output. */
 const FINDINGS_MAX = 10_000;
 
 export function addDoctor(program: Command, action: Action): void {
@@ -78,7 +78,7 @@ type LoadedConfig =
   | { readonly file: string; readonly config: ResolvedConfig; readonly findings: readonly Finding[] }
   | { readonly file: null; readonly config: null; readonly findings: readonly Finding[] };
 
-/** A config that cannot be used is a finding, or one for each mistake. */
+/** A config that cannot be used becomes a finding, or one finding per mistake. */
 async function loadedConfig({ common, environment }: Context): Promise<LoadedConfig> {
   const { finding: findingAbout, findingOf, withoutStop } = await import('../doctor/finding.ts');
   const { findConfigFile } = await import('../../config/find-file.ts');
@@ -88,7 +88,7 @@ async function loadedConfig({ common, environment }: Context): Promise<LoadedCon
     const { file, config } = await loadConfigFile({ configFile: common.config, cwd: environment.cwd });
     return { file, config, findings: [] };
   } catch (thrown) {
-    // Who names the hub needs no config.
+    // A user who names the hub needs no config.
     const isOptional = common.config === undefined && givenUrl(common, environment.env) !== undefined;
     if (AgentcomError.is(thrown, 'AC_CONFIG_NOT_FOUND')) return { ...isMissing, findings: isOptional ? [] : [findingOf('config', thrown)] };
     const file = findConfigFile(common.config, environment.cwd);
@@ -100,7 +100,7 @@ async function loadedConfig({ common, environment }: Context): Promise<LoadedCon
   }
 }
 
-/** Checks an agent anywhere, through the hub. */
+/** Checks an agent on any machine, through the hub. */
 async function doctorOfAgent({ output, hub, exitWith }: Context, agentId: string): Promise<void> {
   const { examineAgent } = await import('../doctor/examine-agent.ts');
   const { agent, isFresh } = await examineAgent(await hub(), agentId);
@@ -119,7 +119,7 @@ async function doctorOfAgent({ output, hub, exitWith }: Context, agentId: string
   if (!isWell) exitWith(EXIT_UNHEALTHY);
 }
 
-/** Findings of one kind with one cure, in the order of the first of each. */
+/** The findings grouped by kind and cure, in the order in which each group first occurs. */
 function groupsOf(findings: readonly Finding[]): readonly (readonly Finding[])[] {
   const groups = new Map<string, Finding[]>();
   for (const found of findings) {

@@ -1,4 +1,4 @@
-/** `agentcom import`: imports open tasks of the original hub from its HTTP API's lists. */
+/** `agentcom import`: imports open tasks of the original hub from lists that its HTTP API returned. */
 import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
@@ -8,7 +8,7 @@ import type { ImportPlan, SkippedTask } from '../moving-in/field-tasks.ts';
 import type { CliEnvironment } from '../cli-environment.ts';
 import { progressOn, progressText } from '../output/progress.ts';
 
-/** The largest file of an import, bytes. */
+/** The largest file that can be imported, bytes. */
 const FILE_BYTES_MAX = 67_108_864;
 
 interface ImportOptions {

@@ -1,4 +1,4 @@
-/** `agentcom init`: the first config of a folder. */
+/** `agentcom init`: writes the first config of a folder. */
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Option, type Command } from 'commander';
@@ -70,7 +70,7 @@ type Ask = <Answer extends string>(
   preset: Answer,
 ) => Promise<Answer>;
 
-/** Asks on a terminal. Without one nothing is assumed unless `--yes` says so. */
+/** Asks on a terminal. Without a terminal, defaults are used only with `--yes`. */
 function asker({ environment, output }: Context, takesPresets: boolean): { readonly ask: Ask; readonly close: () => void } {
   const { stdin, stderr } = environment;
   const isTerminal = !output.json && stderr.isTTY === true && 'isTTY' in stdin && stdin.isTTY === true;

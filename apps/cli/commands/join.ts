@@ -42,7 +42,7 @@ export function addJoin(program: Command, action: Action): void {
 async function makeSecret({ output, hub }: Context): Promise<void> {
   const client = await hub();
   const made = await client.enrolment.createSecret();
-  // An older hub says nothing of a fingerprint.
+  // An older hub sends no fingerprint.
   const { fingerprint = null } = made as Partial<typeof made>;
   const code = joinCode({ secret: made.secret, fingerprint });
   output.data({ ...made, code });
@@ -53,7 +53,7 @@ async function makeSecret({ output, hub }: Context): Promise<void> {
   );
 }
 
-/** The address of the hub for another machine, which cannot use a loopback one. */
+/** The hub's address for use on another machine, where a loopback address is of no use. */
 function addressElsewhere(url: URL): { readonly address: string; readonly where: string } {
   if (!isLoopback(url.hostname)) return { address: url.origin, where: '' };
   const port = url.port === '' ? '' : `:${url.port}`;
@@ -124,7 +124,7 @@ function codeFrom(given: string): JoinCode {
   throw new AgentcomError('AC_USAGE', 'The code is incomplete or mistyped: pass the whole line that "agentcom invite" prints.');
 }
 
-/** AGENTCOM_HUB_FINGERPRINT counts more than the code: it was set on purpose. */
+/** AGENTCOM_HUB_FINGERPRINT takes precedence over the code: it was set on purpose. */
 function trustFor(url: URL, fingerprint: string | null, env: CliEnvironment['env']): HubTrust {
   const fingerprints = fingerprintsInEnvironment(env) ?? (fingerprint === null ? null : [fingerprint]);
   if (fingerprints === null) return {};
@@ -150,7 +150,7 @@ async function tokenFrom(url: URL, enrolling: Enrolling): Promise<{ token: strin
   );
 }
 
-/** The hub is on another machine, and its address was an argument. */
+/** Rewords the error for a hub that cannot be reached: here it is on another machine, and its address was an argument. */
 function unreachableFromHere(url: URL, thrown: unknown): unknown {
   const reason = AgentcomError.is(thrown, 'AC_API_UNREACHABLE') ? thrown.details?.['reason'] : undefined;
   const isAway = typeof reason === 'string' && /^E[A-Z_]+$/.test(reason) && reason !== 'EPROTO';

@@ -80,7 +80,7 @@ async function migrate({ output, environment }: Context, { from, to, emptyTarget
   }
 }
 
-/** Prints warnings of the databases as notes. */
+/** Prints warnings and errors of the databases as notes. */
 const warningsTo = ({ note }: Context['output']): Log => ({ ...silentLog, warn: note, error: note });
 
 async function storageOf({ common, environment }: Context): Promise<{ readonly storage: StorageChoice; readonly dataDir: string }> {

@@ -78,11 +78,11 @@ async function uninstallService(context: Context, options: ServiceOptions, part:
 
 interface CheckedUnit {
   readonly unit: ServiceUnit;
-  /** What to know before it runs. */
+  /** What the user should know before it runs. */
   readonly notes: readonly string[];
 }
 
-/** Variables that hub and sidecar read without the config's asking. */
+/** Variables that hub and sidecar read even if the config does not. */
 const READ_ANYWAY: Readonly<Record<Part, readonly string[]>> = {
   hub: ['AGENTCOM_ADMIN_TOKEN'],
   sidecar: ['AGENTCOM_TOKEN', 'AGENTCOM_ENROL_SECRET', 'AGENTCOM_HUB_FINGERPRINT'],
@@ -91,12 +91,12 @@ const READ_ANYWAY: Readonly<Record<Part, readonly string[]>> = {
 /** Every service has these. */
 const OF_EVERY_SERVICE: ReadonlySet<string> = new Set(['HOME', 'USER', 'LOGNAME', 'SHELL', 'PATH']);
 
-/** With the config as it is now, and the variables that the service will have: one that is wrong is not installed. */
+/** Evaluates the current config with the variables that the service will have: a service with an invalid config is not installed. */
 async function checkedUnit(context: Context, options: ServiceOptions, part: Part): Promise<CheckedUnit> {
   const { environment, common } = context;
   const file = envFile(environment.cwd, options.envFile);
   const given = file === null ? {} : parseEnv(readFileSync(file, 'utf8'));
-  // As `node --env-file` does, which starts the service: what is set already stays.
+  // Like `node --env-file`, which starts the service: variables that are already set stay.
   for (const [name, value] of Object.entries(given)) process.env[name] ??= value;
   const { loadConfigFile } = await import('../../config/load.ts');
   const { config, variables, ...loaded } = await loadConfigFile({ configFile: common.config, cwd: environment.cwd });
@@ -112,7 +112,7 @@ async function checkedUnit(context: Context, options: ServiceOptions, part: Part
   return { unit, notes: missing.length === 0 ? [] : [note] };
 }
 
-/** Of a service that is there: its name is enough, whatever has become of its config. */
+/** The unit of an installed service: its name is enough, whatever has become of its config. */
 async function namedUnit(context: Context, options: ServiceOptions, part: Part): Promise<ServiceUnit> {
   if (part === 'sidecar' && options.name === undefined) return (await checkedUnit(context, options, part)).unit;
   const { cwd } = context.environment;
@@ -145,7 +145,7 @@ function unitOf({ environment }: Context, options: ServiceOptions, { part, agent
     folder: dirname(file),
     dataDir,
     environment: {
-      // A service manager's own path has hardly any program; agents are found by this one.
+      // A service manager's own PATH has hardly any programs; agents are found through this one.
       PATH: servicePath(environment.env['PATH'] ?? ''),
       MALLOC_ARENA_MAX: '2',
       MALLOC_TRIM_THRESHOLD_: '131072',
@@ -162,7 +162,7 @@ function unitOf({ environment }: Context, options: ServiceOptions, { part, agent
   return unitFor(process.platform, plan, installer(environment.env));
 }
 
-/** npx puts the folders of every parent in front, also where there is none: what is put there later would run as the service. */
+/** npx prepends a folder for every parent folder, even if it does not exist: a program put there later would run as the service. */
 function servicePath(path: string): string {
   const folders = path.split(delimiter).filter((folder) => isAbsolute(folder) && existsSync(folder) && !folder.endsWith('node-gyp-bin'));
   return [...new Set(folders)].join(delimiter);

@@ -129,13 +129,13 @@ async function stats({ output, hub }: Context): Promise<void> {
     output.line(`${(STATS_LABELS[name] ?? name).padEnd(STATS_LABEL_CHARACTERS)}  ${value}`);
 }
 
-/** Times as ages; without those that there are not. */
+/** Times as ages; those that are not set are omitted. */
 function agesIn(times: unknown): Readonly<Record<string, string>> {
   const known = Object.entries(times ?? {}).filter((entry): entry is [string, number] => typeof entry[1] === 'number');
   return Object.fromEntries(known.map(([name, timeMs]) => [name, age(timeMs, Date.now())]));
 }
 
-/** The names of counts for people, where they are others. */
+/** Labels of counts for people, where they differ from the names. */
 const STATS_LABELS: Readonly<Record<string, string>> = { lanes: 'queued by priority', oldest_ready: 'oldest ready' };
 const STATS_LABEL_CHARACTERS = 18;
 

@@ -11,9 +11,9 @@ import { makeDataDir } from '../../data-dir.ts';
 import type { Action, Context } from '../cli-context.ts';
 import { writeNewFile } from '../new-file.ts';
 
-/** Clients with the fingerprint do not look at the end of a certificate; this is for the others. Milliseconds. */
+/** How long a certificate is valid, milliseconds. Clients that have the fingerprint do not check its expiry; this is for the others. */
 const VALID_MS = 3_650 * 86_400_000;
-/** For clients whose clock is behind. */
+/** How far in the past it becomes valid, milliseconds, for clients whose clock is behind. */
 const VALID_BEFORE_MS = 86_400_000;
 const HOST = /^(?=.{1,253}$)(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*$/i;
 
@@ -87,7 +87,7 @@ async function loadedHub({ common, environment }: Context) {
 
 const isAny = (host: string): boolean => host === '0.0.0.0' || host === '::';
 
-/** Machines may have the fingerprint of the one that is there. */
+/** Replaces no file: machines may have the fingerprint of the key that is there. */
 async function writeNew(file: string, text: string): Promise<void> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
     throw new AgentcomError('AC_USAGE', `Cannot write ${file}: ${messageOf(cause)}.`, { cause });

@@ -1,4 +1,4 @@
-/** `agentcom top`: the queue, the agents and what needs attention, live on a terminal, elsewhere as they are now. */
+/** `agentcom top`: the queue, the agents and what needs attention, live on a terminal, as a snapshot elsewhere. */
 import type { Command } from 'commander';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import type { HubClient } from '../../client/index.ts';
@@ -10,9 +10,9 @@ import { BACKFILL_EVENTS, runTop } from '../top/live-top.ts';
 import { ThroughputCounter } from '../top/throughput.ts';
 import { topPage } from '../top/top-page.ts';
 
-/** A stream that is silent for so long has sent the events of the past, milliseconds. */
+/** A stream that is silent for this long has sent all past events, milliseconds. */
 const CAUGHT_UP_MS = 300;
-/** The longest that a snapshot waits for them, milliseconds. */
+/** The longest that a snapshot waits for past events, milliseconds. */
 const EVENTS_WITHIN_MS = 3_000;
 
 export function addTop(program: Command, action: Action): void {
@@ -59,7 +59,7 @@ async function snapshot({ output, environment }: Context, hub: HubClient): Promi
   for (const { text, colour } of topPage(view, { columns, rows: Infinity }, output.times, nowMs)) output.line(text, colour);
 }
 
-/** The events of the past, as far as the hub sends them at once. */
+/** Counts past events, as far as the hub sends them without a pause. */
 async function countedEvents(hub: HubClient): Promise<ThroughputCounter> {
   const counter = new ThroughputCounter(BACKFILL_EVENTS);
   const caughtUp = new AbortController();

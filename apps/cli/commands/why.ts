@@ -15,7 +15,7 @@ export function addWhy(program: Command, action: Action): void {
 async function why(context: Context, _options: object, name: string): Promise<void> {
   const { output } = context;
   const client = await context.hub();
-  // Digits alone may be an agent's.
+  // Digits alone may be the ID of an agent.
   const id = name === '@last' || name.startsWith('task-') ? await taskNamed(context, client, name) : name;
   if (!isTaskId(id)) {
     const { agent_id, status, waiting_for } = await client.agents.get(id);

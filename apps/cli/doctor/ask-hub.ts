@@ -5,11 +5,11 @@ import { exchangeTrusting } from '../../client/http-exchange.ts';
 import { messageOf } from '../../../core/errors/agentcom-error.ts';
 
 export type HubAnswer =
-  /** `behindMs`: how far this machine's clock is behind the hub's; null from a hub that does not tell its time. */
+  /** `behindMs`: how far this machine's clock is behind the hub's; null from a hub that does not send its time. */
   | { readonly kind: 'hub'; readonly version: string; readonly behindMs: number | null }
   /** Nobody accepts the connection. */
   | { readonly kind: 'away'; readonly why: string }
-  /** The connection is accepted, but nothing is answered in time. */
+  /** The connection is accepted, but no answer arrives in time. */
   | { readonly kind: 'silent'; readonly why: string }
   /** The address has the wrong scheme: this one is right. */
   | { readonly kind: 'scheme'; readonly speaks: 'http' | 'https' }
@@ -17,11 +17,11 @@ export type HubAnswer =
   /** `what` completes a sentence that starts with "it". */
   | { readonly kind: 'other'; readonly what: string };
 
-/** Of each question, milliseconds. */
+/** Timeout of each request, milliseconds. */
 const ANSWER_WITHIN_MS = 5_000;
-/** More than any hub answers, bytes. */
+/** More than any hub's answer, bytes. */
 const ANSWER_BYTES_MAX = 65_536;
-/** Errors of a connection that was accepted first. */
+/** Errors of a connection that had been accepted. */
 const ACCEPTED = /^(ECONNRESET|EPIPE|EPROTO|HPE_|ERR_SSL_|ERR_TLS_|CERT_|DEPTH_|SELF_SIGNED|UNABLE_|HOSTNAME_|AC_HUB_FINGERPRINT)/;
 
 /** `url`: `http://host:port` or `https://…`. Never rejects. */
@@ -46,7 +46,7 @@ async function ask(url: string, tls: HubTrust): Promise<Asked> {
   try {
     const answer = await exchangeTrusting(tls)(new URL(url), { method: 'GET', path: '/health', headers: {}, body: undefined, signal });
     const text = await textOf(answer.bytes());
-    // The hub's clock as of halfway between question and answer.
+    // Assumes that the hub read its clock halfway between request and answer.
     const hereMs = (askedAtMs + Date.now()) / 2;
     const health = hubHealth(text);
     if (health !== null) {
@@ -81,11 +81,11 @@ function hubHealth(text: string): { readonly version: string; readonly serverTim
     if ((status !== 'ok' && status !== 'degraded') || typeof version !== 'string') return null;
     return { version, serverTimeMs: typeof serverTimeMs === 'number' ? serverTimeMs : null };
   } catch {
-    return null; // No JSON: another program.
+    return null; // Not JSON: another program.
   }
 }
 
-/** Whether TLS is spoken there, whatever the certificate. */
+/** Whether the program there speaks TLS, whatever its certificate. */
 function handshakes(url: string): Promise<boolean> {
   const { hostname, port } = new URL(url);
   const host = hostname.replace(/^\[|\]$/g, '');

@@ -17,7 +17,7 @@ export interface ExaminedConnection {
   readonly findings: readonly Finding[];
 }
 
-/** Null where there is nothing to examine: no address was given, and the hub of the config does not run. */
+/** Null if there is nothing to examine: no address was given, and the hub of the config is not running. */
 export async function examineConnection(
   { options, environment }: CliConnection,
   { isHubRunning }: { readonly isHubRunning: boolean },

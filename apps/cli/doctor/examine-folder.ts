@@ -12,7 +12,7 @@ export interface FolderToExamine {
   readonly setting: string;
   readonly freeBytesMin: number;
   readonly more: FindingMore;
-  /** Default: of this system. */
+  /** Default: this system's. */
   readonly platform?: string | undefined;
 }
 
@@ -60,7 +60,7 @@ async function nearestExisting(folder: string): Promise<string> {
       return at;
     } catch (thrown) {
       const code = (thrown as NodeJS.ErrnoException).code;
-      // Anything else says why it cannot be used.
+      // Any other error is the reason why the folder cannot be used.
       if ((code !== 'ENOENT' && code !== 'ENOTDIR') || dirname(at) === at) return at;
     }
   }

@@ -21,15 +21,15 @@ import { askHub, type HubAnswer } from './ask-hub.ts';
 import { examineFolder } from './examine-folder.ts';
 import { finding, findingOf, type Examined, type ExamineOptions } from './finding.ts';
 
-/** What a hub writes to its disk before the log is copied into the database, bytes: less free space soon stops it. */
+/** What a hub writes to its disk before the log is copied into the database, bytes: with less free space it soon stops. */
 const FREE_BYTES_MIN = 67_108_864;
-/** Agent id of the question whether the hub knows its own enrolment secret; nothing is enrolled. */
+/** The agent ID with which the hub is asked whether it knows its own enrolment secret; nothing is enrolled. */
 const ASKING_AS = 'agentcom-doctor';
 
 export interface ExaminedHub extends Examined {
   /** Whether something else listens on its port. */
   readonly isPortTaken: boolean;
-  /** Whether it runs. */
+  /** Whether the hub is running. */
   readonly isRunning: boolean;
 }
 
@@ -48,7 +48,7 @@ export async function examineHub(hub: ResolvedHubConfig, options: ExamineOptions
   return { what: `hub: ${place}`, seen: [...seen, `folder, disk${hub.tls === null ? '' : ', certificate'} and port`].join('; '), ...port };
 }
 
-/** What was seen of it. */
+/** Returns what was examined. */
 async function examineStorage({ storage, dataDir }: ResolvedHubConfig, isNew: boolean, options: ExamineOptions): Promise<string> {
   const { fsck, onFinding, onProgress } = options;
   const clock = systemClock();
@@ -69,7 +69,7 @@ async function examineStorage({ storage, dataDir }: ResolvedHubConfig, isNew: bo
     else onFinding(finding('not_kept', `storage ${storage.name} stores nothing permanently`));
     return storage.check === undefined ? 'nothing' : 'server';
   }
-  // The data directory of a hub says nothing about a server that others use, too.
+  // The data directory of one hub says nothing about a server that others use as well.
   if (isNew && storage.capabilities['shared'] !== true) return noStorage();
   let inspection: StoreInspection;
   try {
@@ -101,7 +101,7 @@ async function examineStorage({ storage, dataDir }: ResolvedHubConfig, isNew: bo
   }
 }
 
-/** The files that the hub reads when it starts: it does not start if others can read them, or it cannot. */
+/** The files that the hub reads when it starts: it does not start if others can read them, or if it cannot. */
 async function examineSecrets({ dataDir, adminToken }: ResolvedHubConfig, { onFinding }: ExamineOptions): Promise<void> {
   for (const name of [...(adminToken === undefined ? ['admin-token'] : []), 'session-key'])
     await readSecretFile(join(dataDir, name)).catch((thrown: unknown) => onFinding(findingOf('secret_file', thrown)));
@@ -118,7 +118,7 @@ async function examineCertificate({ tls }: ResolvedHubConfig, { onFinding }: Exa
   }
 }
 
-/** By the key in its own certificate; what is wrong with that is found apart. */
+/** The hub is recognized by the key in its own certificate; problems with the certificate are found separately. */
 async function ownTrust({ tls }: ResolvedHubConfig): Promise<HubTrust> {
   return tls === null
     ? {}
@@ -128,7 +128,7 @@ async function ownTrust({ tls }: ResolvedHubConfig): Promise<HubTrust> {
       );
 }
 
-/** Either the hub of this data directory listens there, or nobody does and it could. */
+/** Checks that either the hub of this data directory listens on the port, or nobody does and it could. */
 async function examinePort(
   hub: ResolvedHubConfig,
   isDataReadable: boolean,
@@ -145,7 +145,7 @@ async function examinePort(
     `Stop that program (\`${listenerCommand(port)}\` names it), or let the hub listen on another port: ` +
     `hub: { listen: { port: ${port === 65_535 ? port - 1 : port + 1} } } in ${file}. Sidecars then need that port in sidecar.hubs.`;
   if (answer.kind === 'hub') {
-    if (!isDataReadable) return free; // Whose hub that is cannot be told, and the folder is a finding.
+    if (!isDataReadable) return free; // It is impossible to tell whose hub that is, and the folder is a finding.
     if (await isHubOf(dataDir, url, tls)) {
       if (answer.version !== VERSION)
         onFinding(finding('hub_version', `the running hub is version ${answer.version}, installed is ${VERSION}`));
@@ -178,31 +178,31 @@ function saidBy(answer: Exclude<HubAnswer, { kind: 'hub' | 'away' }>): string {
   return answer.speaks === 'https' ? 'it speaks TLS, and hub.listen.tls is not set' : 'it speaks plain HTTP, and hub.listen.tls is set';
 }
 
-/** Shows which process listens on the port. */
+/** The command that shows which process listens on the port. */
 export function listenerCommand(port: number, platform: string = process.platform): string {
   if (platform === 'win32') return `netstat -ano -p TCP | findstr :${port}`;
   return platform === 'linux' ? `ss -ltnp 'sport = :${port}'` : `lsof -nP -iTCP:${port} -sTCP:LISTEN`;
 }
 
-/** A running hub keeps a secret in its data directory, and renews it whenever one is used: the second time it must be known. */
+/** A running hub keeps a secret in its data directory and renews it when it is used, so one that was just replaced is read again once. */
 async function isHubOf(dataDir: string, url: string, tls: HubTrust): Promise<boolean> {
   for (let tries = 0; tries < 2; tries += 1) {
-    const secret = await readSecretFile(join(dataDir, 'enrol-secret')).catch(() => null); // The folder is examined apart.
+    const secret = await readSecretFile(join(dataDir, 'enrol-secret')).catch(() => null); // The folder is examined separately.
     if (secret === null) continue;
-    const answer = await hubKnowsSecret(url, { agentId: ASKING_AS, secret, tls }).catch(() => 'older' as const); // A busy hub, say.
+    const answer = await hubKnowsSecret(url, { agentId: ASKING_AS, secret, tls }).catch(() => 'older' as const); // For example, a busy hub.
     if (answer !== 'not_proved') return true;
   }
   return false;
 }
 
-/** A hub removes it when it stops. */
+/** A hub removes the secret when it stops. */
 const hasEnrolSecret = (dataDir: string): Promise<boolean> =>
   readSecretFile(join(dataDir, 'enrol-secret')).then(
     (secret) => secret !== null,
-    () => false, // The folder is examined apart.
+    () => false, // The folder is examined separately.
   );
 
-/** Listens for a moment; nothing did so just now. Null if that is possible. */
+/** Tries to listen for a moment, on a port where nothing was listening just now. Null if it can. */
 async function failureToListen(host: string, port: number): Promise<AgentcomError | null> {
   const server = createServer((socket) => socket.destroy());
   try {

@@ -22,7 +22,7 @@ export interface LinkToExamine {
   /** The config file. */
   readonly file: string;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Whether the hub of the same config was found to be unable to listen: what else answers there is known. */
+  /** Whether the hub of the same config was found to be unable to listen: what answers there instead is already a finding. */
   readonly isPortTaken: boolean;
 }
 
@@ -33,13 +33,13 @@ const MINUTE_MS = 60_000;
 /** `trust`: how the hubs are recognized over TLS. */
 type TrustingLink = LinkToExamine & { readonly trust: HubTrust };
 
-/** One of the hubs: its findings, and whether it is a hub at all. */
+/** What was found at the address of one hub, and whether a hub answers there. */
 interface AskedHub {
   readonly isHub: boolean;
   readonly findings: readonly Finding[];
 }
 
-/** Asks all hubs at once; the first one that answers decides. */
+/** Asks all hubs at once; the first in the list that answers decides. */
 export async function examineLink(link: LinkToExamine): Promise<readonly Finding[]> {
   const { hub } = link.config;
   const isOwn = (url: string): boolean => hub !== undefined && isLoopback(hostOf(url)) && portOf(url) === hub.port;
@@ -63,7 +63,7 @@ export async function examineLink(link: LinkToExamine): Promise<readonly Finding
   return [...unreadable, ...joined(found)];
 }
 
-/** The hub in this config may be stopped while the doctor runs; a hub at another address is missing. */
+/** The hub in this config may be stopped while the doctor runs; a hub at another address counts as missing. */
 function mayBeStopped(hub: ResolvedConfig['hub'], url: string): boolean {
   if (hub === undefined) return false;
   const host = hostOf(url);
@@ -73,7 +73,7 @@ function mayBeStopped(hub: ResolvedConfig['hub'], url: string): boolean {
 
 type Token =
   | { readonly kind: 'known'; readonly token: KnownToken }
-  /** It has to enrol. */
+  /** The sidecar has to enrol. */
   | { readonly kind: 'none' }
   | { readonly kind: 'unreadable'; readonly finding: Finding };
 
@@ -89,7 +89,7 @@ async function readToken({ sidecar, env }: LinkToExamine): Promise<Token> {
 const hostOf = (url: string): string => new URL(url).hostname.replace(/^\[|\]$/g, '');
 const portOf = (url: string): number => Number(new URL(url).port || (url.startsWith('wss:') ? 443 : 80));
 
-/** Several hubs that are away have one cure. */
+/** Merges the findings of several hubs that are away: they have the same cure. */
 function joined(findings: readonly Finding[]): readonly Finding[] {
   const [first, ...others] = findings.filter(({ check }) => check === 'hub_away');
   if (first === undefined || others.length === 0) return findings;
@@ -106,10 +106,10 @@ async function askOne(hub: string, token: Token, link: TrustingLink): Promise<As
   if (answer.kind !== 'hub' || missing !== null) return { isHub: false, findings: missing === null ? [] : [missing] };
   try {
     const ofToken = await tokenFindings(hub, url, token, link);
-    // The clock of a hub that may be another's says nothing.
+    // If this may be somebody else's hub, its clock says nothing.
     const isOurs = ofToken.every(({ check }) => check !== 'token' && check !== 'hub_proof');
     const found = isOurs ? [...ofToken, ...clockFindings(answer.behindMs, sidecar)] : ofToken;
-    // That of the hub in the same config is reported with the hub.
+    // The version of a hub in the same config is reported with that hub.
     const version = config.hub === undefined ? versionFinding(answer.version, url, { agentId }) : null;
     return { isHub: true, findings: version === null ? found : [...found, version] };
   } catch (thrown) {
@@ -162,7 +162,7 @@ const inUseFinding = (url: string, agentId: string): Finding =>
       `If the agent has moved here for good: \`agentcom takeover ${agentId}\`.`,
   });
 
-/** The config allows to send the token as it is. */
+/** The config allows sending the token in plain text. */
 async function wrongByWhoami(client: HubClient, agentId: string, wrong: (what: string) => readonly Finding[]): Promise<readonly Finding[]> {
   const whoami = await client.whoami().catch((thrown: unknown) => {
     if ((thrown as { readonly details?: { readonly status?: unknown } }).details?.status === 401) return null;
@@ -175,7 +175,7 @@ async function wrongByWhoami(client: HubClient, agentId: string, wrong: (what: s
   return wrong(`the token of agent ${agentId} belongs to ${whose}`);
 }
 
-/** Without a token it enrols at its next start, if it has what that takes. */
+/** A sidecar without a token enrols at its next start, if it has a secret to enrol with. */
 async function secretFindings(url: string, { sidecar, config, env, trust }: TrustingLink): Promise<readonly Finding[]> {
   const { agentId } = sidecar;
   const given = env['AGENTCOM_ENROL_SECRET'] ?? '';
@@ -212,6 +212,6 @@ function tokenCure({ token, from }: KnownToken, { sidecar, config, file, env }: 
 
 /** Null if no sidecar was started here yet. */
 async function instanceIdIn(dataDir: string): Promise<string | null> {
-  const text = await readFile(join(dataDir, 'instance-id'), 'utf8').catch(() => ''); // What is wrong with it is reported with the journal.
+  const text = await readFile(join(dataDir, 'instance-id'), 'utf8').catch(() => ''); // Problems with it are reported with the journal.
   return INSTANCE_ID.test(text.trim()) ? text.trim() : null;
 }

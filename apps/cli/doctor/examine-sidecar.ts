@@ -9,7 +9,7 @@ import { examineFolder } from './examine-folder.ts';
 import { examineLink } from './examine-link.ts';
 import { finding, findingOf, withoutStop, type Examined, type ExamineOptions } from './finding.ts';
 
-/** With less, a sidecar cannot recreate its reserve, bytes. */
+/** With less free space, a sidecar cannot recreate its reserve, bytes. */
 const FREE_BYTES_MIN = 16_777_216;
 
 export async function examineSidecar(
@@ -36,14 +36,14 @@ export async function examineSidecar(
 async function examineJournal({ agentId, dataDir }: ResolvedSidecarConfig, { onFinding }: ExamineOptions): Promise<void> {
   try {
     for (const { check, what, taskId } of await checkJournal(agentId, () => inspectJournal(dataDir)))
-      // With its mode, it is a finding about the folder.
+      // It is already a finding about the folder, which names the mode.
       if (check !== 'open_to_others') onFinding(finding(check, what, { taskId, agentId }));
   } catch (thrown) {
     onFinding(findingOf('cannot_look', thrown, { agentId }));
   }
 }
 
-/** Days before the end of a trusted key at which it is reported, in milliseconds. */
+/** A trusted key is reported this long before it expires, milliseconds. */
 const KEY_EXPIRES_SOON_MS = 14 * 86_400_000;
 
 /** The keys whose signatures the sidecar trusts. */

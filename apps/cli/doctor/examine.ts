@@ -11,7 +11,7 @@ export async function* examine(
   { config, onFinding, ...given }: ExamineOptions & { readonly config: ResolvedConfig },
   connection: CliConnection,
 ): AsyncGenerator<Examined> {
-  // The hub and the commands read the same secret.
+  // The hub and the commands read the same secret file: it is reported once.
   const unreadable = new Set<string>();
   const options: ExamineOptions = {
     ...given,
@@ -28,7 +28,7 @@ export async function* examine(
   yield* connectionOf(connection, options, hub?.isRunning === true);
 }
 
-/** What can be examined where no config can be read. */
+/** What can be examined without a readable config. */
 export async function* examineWithoutConfig(options: Omit<ExamineOptions, 'file'>, connection: CliConnection): AsyncGenerator<Examined> {
   await examineMachine(options);
   yield* connectionOf(connection, options, false);
@@ -45,12 +45,12 @@ async function* connectionOf(
   yield connected.examined;
 }
 
-/** Each agent of a hub is a connection, and a sidecar has files for each run. */
+/** A hub has a connection for each agent, and a sidecar has files for each run. */
 const OPEN_FILES_MIN = 1_024;
 
 /** The hard limit of open files, to which Node raises the soft one. Linux only. */
 async function examineMachine({ onFinding }: Pick<ExamineOptions, 'onFinding'>): Promise<void> {
-  const limits = await readFile('/proc/self/limits', 'utf8').catch(() => ''); // Another system.
+  const limits = await readFile('/proc/self/limits', 'utf8').catch(() => ''); // Not Linux.
   const hard = /^Max open files +\S+ +(\d+)/m.exec(limits)?.[1];
   if (hard === undefined || Number(hard) >= OPEN_FILES_MIN) return;
   onFinding(finding('open_files', `a program of this user may open ${hard} files, wanted at least ${OPEN_FILES_MIN}`));

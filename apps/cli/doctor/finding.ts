@@ -1,4 +1,4 @@
-/** What the doctor is asked and answers: what it examined, what is wrong, and what to do about it. */
+/** What the doctor is asked for and what it reports: what it examined, what is wrong, and what to do about it. */
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { adviceFor, isNotice, type DoctorCheck } from './advice.ts';
 
@@ -6,7 +6,7 @@ export interface Finding {
   readonly check: DoctorCheck;
   /** `notice`: nothing is broken. */
   readonly severity: 'error' | 'notice';
-  /** One sentence, without a full stop. */
+  /** One sentence, without its period. */
   readonly what: string;
   /** What to do: a command, an edit, or a sentence or two about them. */
   readonly cure: string;
@@ -33,7 +33,7 @@ export interface ExamineOptions {
 
 export type FindingMore = Partial<Pick<Finding, 'cure' | 'taskId' | 'agentId'>>;
 
-/** Without a cure it has that of its check. */
+/** The default cure is that of its check. */
 export const finding = (check: DoctorCheck, what: string, more: FindingMore = {}): Finding => ({
   check,
   severity: isNotice(check) ? 'notice' : 'error',
@@ -43,7 +43,7 @@ export const finding = (check: DoctorCheck, what: string, more: FindingMore = {}
   agentId: more.agentId ?? null,
 });
 
-/** An error that says what it found and what to do. */
+/** A finding from an error. A coded error says what it found and what to do. */
 export function findingOf(check: DoctorCheck, thrown: unknown, more: FindingMore = {}): Finding {
   const { found = messageOf(thrown), cure } = AgentcomError.is(thrown) ? thrown : {};
   return finding(check, withoutStop(found), cure === undefined ? more : { ...more, cure });

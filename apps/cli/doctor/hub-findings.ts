@@ -4,14 +4,14 @@ import { finding, type Finding, type FindingMore } from './finding.ts';
 import type { HubAnswer } from './ask-hub.ts';
 
 export interface AskedAddress {
-  /** As it is written. */
+  /** As the user wrote it. */
   readonly address: string;
   /** Where it is written: `sidecar.hubs in FILE`, `AGENTCOM_API_URL`. */
   readonly from: string;
   readonly more: FindingMore;
 }
 
-/** Null where a hub answers. */
+/** Null if a hub answers. */
 export function noHubFinding(answer: HubAnswer, { address, from, more }: AskedAddress): Finding | null {
   switch (answer.kind) {
     case 'hub':

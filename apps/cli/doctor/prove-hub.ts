@@ -1,4 +1,4 @@
-/** Has a hub prove that it knows a sidecar's token, as the sidecar does, and asks whether it could identify. No part of the token is sent. */
+/** Has a hub prove that it knows a sidecar's token, as the sidecar does, and asks if the sidecar could identify. Sends no part of the token. */
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import type { HubTrust } from '../../../adapters/kit/hub-connection.ts';
 import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
@@ -9,9 +9,9 @@ import { hubProof, isSameProof, sealedToken } from '../../../core/protocol/proof
 import { newHandshake } from '../../handshake.ts';
 
 export type HubProof =
-  /** `inUse`: a machine with another instance id is connected with this agent id; null from a hub that does not tell. */
+  /** `inUse`: a machine with another instance id is connected with this agent id; null from a hub that does not say. */
   | { readonly kind: 'proved'; readonly inUse: boolean | null }
-  /** It knows the token, and does not accept it: it has expired. */
+  /** It knows the token but does not accept it: the token has expired. */
   | { readonly kind: 'refused' }
   | { readonly kind: 'not_proved' }
   /** It does not know `hello`. */
@@ -22,17 +22,17 @@ export interface HubToProve {
   readonly url: string;
   readonly agentId: string;
   readonly token: string;
-  /** Of the sidecar here; null if it has never started. */
+  /** The instance ID of the sidecar on this machine; null if it has never started. */
   readonly instanceId: string | null;
   /** How the hub is recognized over `wss://`. */
   readonly trust: HubTrust;
 }
 
 const FRAME_BYTES_MAX = 65_536;
-/** The answer of a hub that does not know `hello`, or `identify_check`. */
+/** Errors from a hub that does not know `hello`, or `identify_check`. */
 const UNKNOWN_FRAME: readonly string[] = ['not_identified', 'unknown_message_type'];
 const REFUSED: readonly string[] = ['invalid_token', 'token_agent_mismatch'];
-/** That of no sidecar. */
+/** An instance ID that no sidecar has. */
 const NO_INSTANCE = 'agentcom-doctor';
 
 /** Fails if the hub does not answer within `withinMs`, or is too busy. */

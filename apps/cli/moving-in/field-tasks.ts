@@ -7,13 +7,13 @@ import { IDEMPOTENCY_KEY_CHARACTERS_MAX, MAX_RETRIES_DEFAULT, PRIORITY_SYNONYMS 
 import { MAX_RETRIES_MAX } from '../../../core/protocol/fields.ts';
 import type { SubmitRequest } from '../../client/index.ts';
 
-/** Tasks of one import. */
+/** The most tasks of one import. */
 export const IMPORT_TASKS_MAX = 100_000;
 const KEY_PREFIX = 'import-';
 /** Statuses of open tasks. An assigned one starts over, because its agent stays with the original. */
 const OPEN = ['queued', 'assigned', 'dead_letter', 'scheduled', 'blocked'];
 const ENDED = ['completed', 'cancelled'];
-/** Fields that do not exist here; kept in the metadata, so that nothing is lost silently. */
+/** Fields that do not exist here; they are kept in the metadata, so that nothing is lost silently. */
 const KEPT_ASIDE = [
   'submitted_by',
   'created_at',
@@ -32,7 +32,7 @@ export interface PlannedTask {
   readonly from: string;
   /** The same for the same task, so that importing twice creates no duplicates. */
   readonly key: string;
-  /** Without `depends_on`, whose new IDs are known only after submitting those. */
+  /** Without `depends_on`: the new IDs are known only once those tasks have been submitted. */
   readonly body: SubmitRequest;
   /** IDs at the original hub; these tasks come before this one. */
   readonly dependsOn: readonly string[];
@@ -53,7 +53,7 @@ export interface ImportPlan {
   readonly left: readonly SkippedTask[];
 }
 
-/** The tasks in the text of a file: a list, `{"tasks": […]}` as the API answers, or one task. Null where it is none of these. */
+/** The tasks in the text of a file: a list, `{"tasks": […]}` as the API answers, or one task. Null if it is none of these. */
 export function tasksIn(value: unknown): readonly unknown[] | null {
   if (Array.isArray(value)) return value;
   if (!isObject(value)) return null;
@@ -136,7 +136,7 @@ function withoutWhatTheyNeed(needs: ReadonlyMap<string, readonly string[]>): Rea
   return missing;
 }
 
-/** The same tasks, each after those that it depends on, else in the order given. */
+/** The same tasks, each after those that it depends on, otherwise in the order given. */
 function afterWhatTheyNeed(tasks: readonly PlannedTask[]): readonly PlannedTask[] {
   const byId = new Map(tasks.map((task) => [task.from, task]));
   const placed = new Set<string>();

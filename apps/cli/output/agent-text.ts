@@ -1,11 +1,11 @@
-/** An agent in a few words, the same in each list. */
+/** An agent in a few words, the same in every list. */
 import { HUB_TIMING } from '../../../core/config/times.ts';
 import type { AgentJson } from '../../client/index.ts';
 import { age } from './time-text.ts';
 
 /**
- * `now` if it is connected and was heard within a heartbeat, else how long ago. For an agent of another hub, this one
- * knows only when it connected.
+ * `now` if it is connected and was heard from within a heartbeat, otherwise how long ago it was. For an agent of another hub, this one knows
+ * only when it connected.
  */
 export function seenText({ connected, connected_at, last_seen }: AgentJson, nowMs: number): string {
   const isFresh = last_seen === null || nowMs - last_seen <= HUB_TIMING.heartbeatMs || last_seen <= (connected_at ?? 0);

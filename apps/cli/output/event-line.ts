@@ -26,10 +26,10 @@ export const colourOf = (event: string): Colour | undefined => COLOURS[event];
 
 const EVENT_CHARACTERS = 14;
 const TIME_CHARACTERS = 8;
-/** Of the IDs that the hub makes. */
+/** The length of the IDs that the hub makes. */
 const TASK_CHARACTERS = 37;
 
-/** The titles of events that are followed, with the zone of their times. */
+/** Prints the column titles for events that are followed, with the zone of their times. */
 export function printEventTitles(output: Output, withTask: boolean): void {
   const task = withTask ? [`TASK`.padEnd(TASK_CHARACTERS)] : [];
   const titles = [

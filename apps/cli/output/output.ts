@@ -1,4 +1,4 @@
-/** Command output: tables and sentences for people, JSON for programs. Standard output has only the answer. */
+/** Command output: tables and sentences for people, JSON for programs. Standard output gets only the results. */
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { CliEnvironment } from '../cli-environment.ts';
 import { printable, printableJson, printableLines } from './printable.ts';
@@ -10,7 +10,7 @@ const CODES: Readonly<Record<Colour, number>> = { green: 32, red: 31, yellow: 33
 
 export interface Output {
   readonly json: boolean;
-  /** For texts; JSON has milliseconds since 1970. */
+  /** For text output; JSON has milliseconds since 1970. */
   readonly times: Times;
   /** One line for people; control characters in it are escaped. Nothing with `--json`. */
   line(text: string, colour?: Colour): void;
@@ -25,7 +25,7 @@ export interface Output {
   error(error: unknown): void;
 }
 
-/** Colours a text, or not. */
+/** Colors a text if colors are on. */
 export type Paint = (text: string, colour: Colour | undefined) => string;
 
 export const painterFor = ({ stdout, env }: Pick<CliEnvironment, 'stdout' | 'env'>): Paint => {
@@ -61,7 +61,7 @@ export function outputFor(environment: CliEnvironment, json: boolean, isUtc = fa
   };
 }
 
-/** `FORCE_COLOR` (other than `0`) also colours what is not a terminal, as in Node itself; `NO_COLOR` colours nothing. */
+/** `FORCE_COLOR` (other than `0` or `false`) turns colors on even without a terminal, as in Node itself. Without it, `NO_COLOR` turns them off. */
 function hasColours({ isTTY }: CliEnvironment['stdout'], env: CliEnvironment['env']): boolean {
   const forced = env['FORCE_COLOR'] ?? '';
   if (forced !== '') return forced !== '0' && forced !== 'false';
@@ -81,13 +81,13 @@ function errorText(error: unknown, withStack: boolean): string {
   return [`agentcom: ${error.message} (${error.code})`, ...answerDetails(error)].join('\n') + stack;
 }
 
-/** Its stack, and that of each error that caused it. */
+/** The stack of the error, and of each error that caused it. */
 function stacksOf(error: unknown): readonly string[] {
   if (!(error instanceof Error)) return [];
   return [`\n${error.stack ?? error.message}`, ...stacksOf(error.cause).map((stack) => stack.replace('\n', '\nCaused by: '))];
 }
 
-/** The hub's errors for single fields, unless its message is all that there is to say. */
+/** The hub's errors for single fields, unless its message already says it. */
 function answerDetails({ message, details: said }: AgentcomError): string[] {
   const answer = said?.['answer'];
   const details = typeof answer === 'object' && answer !== null && 'details' in answer ? answer.details : undefined;

@@ -1,4 +1,4 @@
-/** Makes outside text safe for a terminal. */
+/** Makes untrusted text safe for a terminal. */
 
 /** C0 and C1 control characters, bidirectional marks and invisible line breaks. */
 const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]|\p{Surrogate}/gu;
@@ -7,14 +7,14 @@ const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t'
 /** One line, with control characters escaped as `\n`, `\e`, `\x07` or `\u202e`. */
 export const printable = (text: string): string => text.replace(UNPRINTABLE, (character) => NAMED[character] ?? codeOf(character));
 
-/** As `printable`, but line feeds stay and tabs become two spaces. */
+/** Like `printable`, but line feeds stay and tabs become two spaces. */
 export const printableLines = (text: string): string =>
   text
     .split('\n')
     .map((line) => printable(line.replaceAll('\t', '  ').replace(/\r$/, '')))
     .join('\n');
 
-/** JSON on one line, with control characters that JSON leaves bare escaped. */
+/** JSON on one line; also escapes control characters that JSON itself leaves as they are. */
 export const printableJson = (value: unknown): string =>
   JSON.stringify(value).replace(UNPRINTABLE, (character) => unicodeEscape(character));
 

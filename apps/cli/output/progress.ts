@@ -1,15 +1,15 @@
-/** The progress of long work: one line on standard error that changes, on a terminal only. */
+/** The progress of long work: one line on standard error that is updated in place, on a terminal only. */
 import type { CliEnvironment } from '../cli-environment.ts';
 import { printable, shortened } from './printable.ts';
 
-/** Between two updates of the line, milliseconds. */
+/** The least time between two updates of the line, milliseconds. */
 const PROGRESS_EACH_MS = 100;
 const COLUMNS_DEFAULT = 80;
 
 export interface Progress {
-  /** Nothing is shown elsewhere than on a terminal, and with `--json`. */
+  /** False without a terminal and with `--json`: then nothing is shown. */
   readonly isShown: boolean;
-  /** Replaces the line, if it is time or `isNow`. */
+  /** Replaces the line if an update is due or `isNow`. */
   at(text: string, isNow?: boolean): void;
   /** Clears the line. May be called twice. */
   end(): void;

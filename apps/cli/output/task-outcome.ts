@@ -2,7 +2,7 @@
 import type { TaskDetail, TaskJson } from '../../client/index.ts';
 import { duration } from './time-text.ts';
 
-/** `1 of 4`: attempts that failed or were lost, of those that it may take. */
+/** `1 of 4`: attempts that failed or were lost, of those that the task may take. */
 export const failedAttempts = ({ retry_count: failed, max_retries: retries }: Pick<TaskJson, 'retry_count' | 'max_retries'>): string =>
   `${failed} of ${retries + 1}`;
 

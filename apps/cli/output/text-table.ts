@@ -6,9 +6,9 @@ export interface Column<Row> {
   readonly cell: (row: Row) => string;
   /** On a terminal longer cells are cut to this many characters. */
   readonly charactersMax?: number | undefined;
-  /** In a table that does not fit, its cells are cut, but not below this. The last column has one of its own. */
+  /** If the table does not fit, the cells are cut, but not below this. The last column has a default of its own. */
   readonly charactersMin?: number | undefined;
-  /** In a table that does not fit otherwise, these columns are left out, those with the lowest number first. */
+  /** If the table still does not fit, columns that have this number are left out, the lowest number first. */
   readonly leftOut?: number | undefined;
 }
 
@@ -40,7 +40,7 @@ export function tableLines<Row>(columns: readonly Column<Row>[], rows: readonly 
   );
 }
 
-/** First columns that can be cut give way, down to their least; then columns are left out; what room is left is shared. */
+/** First, columns that can be cut shrink to their minimum; then columns are left out; the remaining width is shared. */
 function fitting(columns: readonly Measured[], width: number): readonly Measured[] {
   let shown = columns;
   const least = (): number => shown.reduce((sum, { min }) => sum + min + GAP.length, -GAP.length);
@@ -52,7 +52,7 @@ function fitting(columns: readonly Measured[], width: number): readonly Measured
   }
   let room = Math.max(0, width - least());
   const widths = new Map(shown.map((column) => [column, column.min]));
-  // A share each, until the room or the need is at its end.
+  // One character each in turn, until the width is used up or no column needs more.
   for (let wanting = shown; room > 0 && wanting.length > 0;) {
     wanting = wanting.filter((column) => (widths.get(column) ?? 0) < column.width);
     for (const column of wanting) {

@@ -1,10 +1,10 @@
 /** Times as people read them: local, or in UTC with `--utc`, with the date unless it is today's. */
 
-/** Times of one zone. */
+/** Formats times in one zone. */
 export interface Times {
   /** `12:03:04`, or `2026-03-01 12:03:04` if that is not today; `-` without a time. */
   moment(timeMs: number | null | undefined, nowMs?: number): string;
-  /** Of all its times, such as `Europe/Berlin`: named once on a page. */
+  /** The zone of all its times, such as `Europe/Berlin`: a page names it once. */
   readonly zone: string;
 }
 
@@ -37,7 +37,7 @@ export function timesIn(isUtc: boolean): Times {
   };
 }
 
-/** How long ago, in its largest unit: `5s`, `12m`, `3h`, `9d`; a time to come is `in 5s`. */
+/** How long ago, in its largest unit: `5s`, `12m`, `3h`, `9d`; a future time is `in 5s`. */
 export function age(timeMs: number | null | undefined, nowMs: number): string {
   if (timeMs === null || timeMs === undefined) return '-';
   const text = duration(Math.abs(nowMs - timeMs));

@@ -25,7 +25,7 @@ export interface AgentFiles {
   readonly taskId: string;
   /** Fails with `AC_ASSIGNMENT_GONE`. May be called twice. */
   started(): Promise<void>;
-  /** Appends one line, or, without fields, only checks. Fails with `AC_ASSIGNMENT_GONE`. */
+  /** Appends one line; without fields, it only checks that the assignment is not gone. Fails with `AC_ASSIGNMENT_GONE`. */
   progress(words: ProgressFields): Promise<void>;
   /**
    * Writes the result atomically. `gone`: the assignment is gone, and the result is kept for the operator.
@@ -34,7 +34,7 @@ export interface AgentFiles {
   result(words: ResultFields): Promise<{ readonly gone: boolean }>;
 }
 
-/** The files of the run whose environment this is; `AC_USAGE` outside of one. */
+/** The files of the run that has this environment; throws `AC_USAGE` outside of a run. */
 export function agentFiles(env: Readonly<Record<string, string | undefined>>): AgentFiles {
   const taskId = env['AGENTCOM_TASK_ID'];
   const folder = env['AGENTCOM_RESULTS_DIR'];

@@ -1,14 +1,14 @@
 /**
- * Where the hub of a config is, kept from the last time that the config was evaluated: that takes over a second, most commands a fifth
- * of it. Kept only of a config that depends on nothing but its own text and the variables that it reads with `env`, and used only
- * while these are the same.
+ * Caches where the hub of a config is, from the last evaluation of the config: an evaluation takes over a second, most commands a fifth of that.
+ * Only for a config that depends on nothing but its own text and the variables that it reads with `env`; an entry is used only while these are
+ * unchanged.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { VERSION } from '../../version.ts';
 import type { StateFolder } from './state-folder.ts';
 
-/** What commands need of the hub of a config. */
+/** What commands need to know about the hub of a config. */
 export interface HubPlace {
   readonly host: string;
   readonly port: number;
@@ -25,7 +25,7 @@ interface KnownHub extends HubPlace {
   /** The variables that the config read. */
   readonly variables: readonly string[];
   readonly salt: string;
-  /** Of the config's text and the values of the variables. */
+  /** Digest of the config's text and the values of the variables. */
   readonly digest: string;
 }
 
@@ -34,12 +34,12 @@ const NAME = 'hubs.json';
 const HUBS_MAX = 32;
 const SALT_BYTES = 16;
 const OWN_MODULES = /^agentcom(\/(storage|transport|runners|plugin))?$/;
-/** Words with which a config could depend on something else. */
+/** Words that could make a config depend on something else. */
 const DEPENDS = /\b(process|require|globalThis|eval|fetch|Date|random|await)\b|\bimport\s*\(/;
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
-/** The hub of the config in this file as it is now; null if it must be evaluated. */
+/** The cached hub, if it is still that of the config in this file; null if the config must be evaluated. */
 export async function knownHub(folder: StateFolder, file: string, env: Variables): Promise<HubPlace | null> {
   const known = (await knownHubs(folder)).find((each) => each.file === file);
   if (known === undefined) return null;
@@ -47,7 +47,7 @@ export async function knownHub(folder: StateFolder, file: string, env: Variables
   return digestOf(known.salt, text, known.variables, env) === known.digest ? known : null;
 }
 
-/** Keeps it after `text` was evaluated with these variables. */
+/** Caches the hub after `text` was evaluated with these variables. */
 export async function keepHub(
   folder: StateFolder,
   file: string,
@@ -55,7 +55,7 @@ export async function keepHub(
   read: ReadonlyMap<string, string | undefined>,
   { host, port, names, dataDir, certFile, hasToken }: HubPlace,
 ): Promise<void> {
-  // A JavaScript config may be given another instance of `env`, whose reads are not seen.
+  // A JavaScript config may get another instance of `env`, whose reads are not recorded.
   if (!file.endsWith('.ts') || !standsAlone(text)) return;
   const salt = randomBytes(SALT_BYTES).toString('hex');
   const variables = [...read.keys()];
@@ -65,7 +65,7 @@ export async function keepHub(
   await folder.write(NAME, { hubs: [kept, ...others].slice(0, HUBS_MAX) });
 }
 
-/** Whether evaluating it anew gives the same, as far as can be told from its text. */
+/** Whether evaluating it again gives the same result, as far as its text shows. */
 function standsAlone(text: string): boolean {
   const imported = [...text.matchAll(/\b(?:from|import)\s*(['"])(.*?)\1/g)].map(([, , name = '']) => name);
   return !DEPENDS.test(text) && imported.every((name) => OWN_MODULES.test(name));

@@ -2,7 +2,7 @@
 import type { StateFolder } from './state-folder.ts';
 
 const NAME = 'last-task.json';
-/** Hubs that are kept, the latest first. */
+/** How many hubs are kept, the latest first. */
 const HUBS_MAX = 32;
 
 type Kept = Readonly<Record<string, string>>;

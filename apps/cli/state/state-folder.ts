@@ -8,9 +8,9 @@ const WRITABLE_BY_OTHERS = 0o022;
 
 export interface StateFolder {
   readonly path: string;
-  /** Null if there is none, or none that only this user can have written. */
+  /** Null if there is no such file, or if anybody but this user could have written it. */
   read(name: string): Promise<unknown>;
-  /** Replaces the file as a whole. False if it cannot be written: commands do their work without it. */
+  /** Replaces the file as a whole. False if it cannot be written: commands work without it. */
   write(name: string, value: unknown): Promise<boolean>;
 }
 
@@ -28,7 +28,7 @@ export function stateFolder(env: Readonly<Record<string, string | undefined>>, p
         await writeFileAtomic(join(path, name), `${JSON.stringify(value)}\n`, { mode: 0o600, fsync: false });
         return true;
       } catch {
-        return false; // such as a home that is read-only
+        return false; // for example, in a read-only home
       }
     },
   };
@@ -43,7 +43,7 @@ function pathIn(env: Readonly<Record<string, string | undefined>>): string | nul
   return home === undefined || home === '' ? null : join(home, '.local', 'state', 'agentcom');
 }
 
-/** Another user who can write it could choose what the next command acts on. */
+/** Another user who can write the file could choose what the next command acts on. */
 async function readOwn(file: string, platform: string): Promise<unknown> {
   try {
     const handle = await open(file, 'r');
@@ -55,6 +55,6 @@ async function readOwn(file: string, platform: string): Promise<unknown> {
       await handle.close();
     }
   } catch {
-    return null; // not there, or cut off: as if nothing was kept
+    return null; // missing or truncated: as if nothing was kept
   }
 }

@@ -1,27 +1,27 @@
-/** What `agentcom top` shows of a hub, as read at one moment. */
+/** What `agentcom top` shows about a hub, as read at one moment. */
 import { PRIORITIES, STATUSES, type Priority, type Status } from '../../../core/domain/task/task.ts';
 import type { AgentJson, HubClient, TaskDetail, TaskJson } from '../../client/index.ts';
 
 export interface HubState {
   readonly statuses: Readonly<Record<Status, number>>;
-  /** Queued tasks, and since when the longest-waiting one that can be assigned is so. */
+  /** Queued tasks, and since when the longest-waiting one of them that can be assigned has been ready. */
   readonly queue: Readonly<Record<Priority, { readonly queued: number; readonly oldestReadyMs: number | null }>>;
   readonly agents: readonly AgentJson[];
-  /** Agents that were not read. */
+  /** How many agents were not read. */
   readonly moreAgents: number;
 }
 
 export interface Attention {
   /** The newest. */
   readonly deadLetters: readonly TaskJson[];
-  /** Queued and blocked tasks, each longest-waiting first, with why. */
+  /** Queued tasks, then blocked ones, each longest-waiting first, with the reason. */
   readonly waiting: readonly TaskDetail[];
 }
 
-/** Agents that are read, the first by ID. */
+/** The most agents that are read, the first by ID. */
 const AGENTS_MAX = 500;
 const DEAD_LETTERS_MAX = 5;
-/** Tasks of each status that are asked why they wait. */
+/** The most tasks of each status whose reason to wait is read. */
 const WAITING_MAX = 4;
 
 const numberIn = (value: unknown, name: string): number | null => {
@@ -45,7 +45,7 @@ export async function readHubState(hub: HubClient): Promise<HubState> {
   };
 }
 
-/** A few tasks, each of which a person may have to look at. A task that ends meanwhile is left out. */
+/** A few tasks, each of which a person may have to look at. A task that ends in the meantime is left out. */
 export async function readAttention(hub: HubClient): Promise<Attention> {
   const oldest = async (status: Status): Promise<readonly TaskDetail[]> => {
     const { tasks } = await hub.tasks.list({ status, order: 'oldest', limit: WAITING_MAX });

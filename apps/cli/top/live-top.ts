@@ -1,6 +1,6 @@
 /**
- * The live page. The event stream says when something has changed of a task or an agent, and then the state is read again, at most once a
- * second. Without events nothing is asked.
+ * The live page. When the event stream reports a change of a task or an agent, the state is read again, at most once a second. Without events
+ * nothing is requested.
  */
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Clock, Timer } from '../../../core/ports/clock.ts';
@@ -14,19 +14,19 @@ import { enterScreen } from './terminal-screen.ts';
 import { ThroughputCounter } from './throughput.ts';
 import { topPage, type Connection } from './top-page.ts';
 
-/** Events of the past that the counts of the last minute begin with. */
+/** Past events from which the counts of the last minute start. */
 export const BACKFILL_EVENTS = 5_000;
-/** Between two reads of the state, milliseconds. */
+/** The least time between two reads of the state, milliseconds. */
 const STATE_GAP_MS = 1_000;
-/** Between two reads of the tasks that need attention, which take a dozen requests, milliseconds. */
+/** The least time between two reads of the tasks that need attention, which take a dozen requests, milliseconds. */
 const ATTENTION_GAP_MS = 5_000;
-/** Before a failed read is tried again, milliseconds. */
+/** How long before a failed read is retried, milliseconds. */
 const RETRY_MS = 5_000;
-/** Ages are drawn again so often, milliseconds. */
+/** How often ages are redrawn, milliseconds. */
 const TICK_MS = 1_000;
-/** Between two drawings, milliseconds. */
+/** The least time between two redraws, milliseconds. */
 const DRAW_GAP_MS = 100;
-/** Shown as behind from here on, milliseconds. */
+/** A stream that is later than this is shown as behind, milliseconds. */
 const BEHIND_MS = 5_000;
 const CTRL_C = '\u0003';
 
@@ -38,7 +38,7 @@ export interface LiveTop {
   readonly clock: Clock;
 }
 
-/** Shows the page until the user leaves it. Throws what the hub refuses, after the terminal is as it was. */
+/** Shows the page until the user leaves it. If the hub refuses a request, throws its error after restoring the terminal. */
 export async function runTop({ hub, environment, times, paint, clock }: LiveTop): Promise<'quit' | 'interrupted'> {
   const [{ version, aheadMs }, first] = await Promise.all([readHubClock(hub), readHubState(hub)]);
   const beganMs = clock.nowMs() + aheadMs;
@@ -119,7 +119,7 @@ export async function runTop({ hub, environment, times, paint, clock }: LiveTop)
     for await (const event of events) {
       counter.note(event);
       const atMs = event.data['timestamp'];
-      // The events before this command are old on purpose.
+      // Events from before this command are old by design.
       const byMs = typeof atMs === 'number' && atMs > beganMs ? nowMs() - atMs : 0;
       connection = byMs > BEHIND_MS ? { kind: 'behind', byMs } : { kind: 'live' };
       readAgain();
@@ -135,7 +135,7 @@ export async function runTop({ hub, environment, times, paint, clock }: LiveTop)
   return end;
 }
 
-/** The token does not allow it, or no longer does: it will not pass. */
+/** The token does not allow it, or no longer does: a retry cannot help. */
 function isRefusal(thrown: unknown): boolean {
   const status = AgentcomError.is(thrown, 'AC_API') ? thrown.details?.['status'] : null;
   return status === 401 || status === 403;

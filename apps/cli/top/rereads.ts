@@ -1,4 +1,4 @@
-/** Reads again after whatever may have changed the answer, at most once in a while, however often that is. */
+/** Reads again after anything that may have changed the answer, at most once per interval, however often that happens. */
 import type { Clock, Timer } from '../../../core/ports/clock.ts';
 
 export interface Rereads {
@@ -7,7 +7,7 @@ export interface Rereads {
   stop(): void;
 }
 
-/** `read` must not reject. `gapMs`: the least time between the beginnings of two reads. */
+/** `read` must not reject. `gapMs`: the least time between the starts of two reads. */
 export function rereads(clock: Pick<Clock, 'monotonicMs' | 'after'>, gapMs: number, read: () => Promise<void>): Rereads {
   let readAtMs = -Infinity;
   let timer: Timer | null = null;

@@ -1,4 +1,4 @@
-/** The whole terminal for one page, as it was before when the page is left: the alternate screen, without a cursor, keys as they are pressed. */
+/** Uses the whole terminal for one page, and restores it when the page is left: the alternate screen, no cursor, keys as they are pressed. */
 import type { CliEnvironment } from '../cli-environment.ts';
 
 const ENTER = '\u001b[?1049h\u001b[?25l\u001b[?7l';
@@ -11,13 +11,13 @@ const ROWS_DEFAULT = 24;
 
 export interface TerminalScreen {
   size(): { readonly columns: number; readonly rows: number };
-  /** Lines that are safe for a terminal; wider ones are cut by it. */
+  /** The lines must be safe for a terminal, which cuts those that are too wide. */
   draw(lines: readonly string[]): void;
   /** May be called twice. */
   leave(): void;
 }
 
-/** `onKey`: what was typed; Ctrl-C is `\u0003`, no signal. */
+/** `onKey`: what was typed; Ctrl-C is `\u0003`, not a signal. */
 export function enterScreen(
   { stdout, stdin }: Pick<CliEnvironment, 'stdout' | 'stdin'>,
   { onKey, onResize }: { readonly onKey: (key: string) => void; readonly onResize: () => void },
@@ -34,7 +34,7 @@ export function enterScreen(
     process.off('exit', leave);
     stdout.write(LEAVE);
   };
-  // Also when something throws where nobody waits.
+  // Also restores the terminal after an uncaught error.
   process.on('exit', leave);
   stdout.write(ENTER);
   input.setRawMode?.(true);

@@ -5,19 +5,19 @@ export const COUNTED = ['submitted', 'completed', 'failed', 'dead_lettered'] as 
 type Counted = (typeof COUNTED)[number];
 
 export interface Throughput {
-  /** What the counts cover, milliseconds; less than a minute while older events are not known. */
+  /** The time that the counts cover, milliseconds; less than a minute while older events are not known. */
   readonly coveredMs: number;
   readonly counts: Readonly<Record<Counted, number>>;
 }
 
-/** What is counted, milliseconds. */
+/** The time that is counted, milliseconds. */
 const WINDOW_MS = 60_000;
 const SLOT_MS = 1_000;
 
-/** `askedEvents`: how many events of the past the stream was asked for; if it had fewer, all of the minute are known. */
+/** `askedEvents`: how many past events the stream was asked for; if it had fewer, all events of the last minute are known. */
 export class ThroughputCounter {
   readonly #askedEvents: number;
-  /** By second; those that have left the window are removed. */
+  /** Counts by second; those that have left the window are removed. */
   readonly #slots = new Map<number, Record<Counted, number>>();
   #firstMs: number | null = null;
   #received = 0;

@@ -11,7 +11,7 @@ import { shortNames } from '../task-names.ts';
 import type { Attention, HubState } from './hub-state.ts';
 import { COUNTED, type Throughput } from './throughput.ts';
 
-/** `behind`: connected, and receiving events of the past. */
+/** `behind`: connected, and still receiving past events. */
 export type Connection =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'live' }
@@ -42,9 +42,9 @@ export interface PageLine {
   readonly colour?: Colour | undefined;
 }
 
-/** In the order of what matters while work goes on. */
+/** In the order of importance while work goes on. */
 const STATUS_ORDER: readonly Status[] = ['queued', 'assigned', 'scheduled', 'blocked', 'dead_letter', 'completed', 'cancelled'];
-/** Agents with something to say come first. */
+/** Agents that need attention come first. */
 const AGENT_ORDER: readonly AgentJson['status'][] = ['paused', 'stopping', 'draining', 'working', 'idle', 'offline'];
 const LABEL_CHARACTERS = 13;
 const FOOTER = 'q quits, r reads again';
@@ -105,7 +105,7 @@ function connectionText(connection: Connection | null, times: Times, nowMs: numb
   }
 }
 
-/** What is on the left gives way first, then the last of what is on the right. */
+/** If there is no room, the left part is cut first, then the end of the right part. */
 function bothEnds(left: string, right: readonly string[], columns: number | undefined): string {
   const end = right.filter((part) => part !== '').join(GAP);
   if (columns === undefined) return `${left}${GAP}${end}`;
@@ -148,7 +148,7 @@ function agentColour(agent: AgentJson): Colour | undefined {
   return agent.status === 'paused' || agent.status === 'stopping' ? 'yellow' : undefined;
 }
 
-/** As `agentcom agents` has them, with the age of the task. */
+/** Like the columns of `agentcom agents`, with the age of the task. */
 function agentColumns(nameOf: (taskId: string) => string, nowMs: number): readonly Column<AgentJson>[] {
   const assignedMs = ({ tasks }: AgentJson): number | null => {
     const at = (tasks[0] as Readonly<Record<string, unknown>> | undefined)?.['assigned_at'];
@@ -193,7 +193,7 @@ function section<Row>(
   });
 }
 
-/** The last line says how many are missing. */
+/** If lines are cut, the last line says how many are missing. */
 function cutSection(lines: readonly PageLine[], rows: number): readonly PageLine[] {
   if (lines.length <= rows) return lines;
   const kept = Math.max(0, rows - 1);

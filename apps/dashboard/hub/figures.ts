@@ -6,13 +6,13 @@ import { onEvents, type LiveEvent } from './live-events.ts';
 export const BUCKET_MS = 30_000;
 const WINDOW_MS = 3_600_000;
 const BUCKETS = WINDOW_MS / BUCKET_MS;
-/** Measured times that one bucket keeps; further ones replace earlier ones. */
+/** The most measured times that one bucket keeps; further ones replace earlier ones. */
 const SAMPLES_MAX = 256;
-/** Tasks whose last steps are remembered; above it, the oldest are forgotten and not measured. */
+/** The most tasks whose last steps are remembered; beyond that, the oldest are forgotten and not measured. */
 const TASKS_MAX = 20_000;
 const FAILURES_MAX = 8;
 const SHOWN_AFTER_MS = 250;
-/** What a chart shows at least. */
+/** The shortest time that a chart shows. */
 const SHOWN_MIN_MS = 600_000;
 
 interface Bucket {
@@ -61,7 +61,7 @@ export function startFigures(): void {
       figures.value = summed();
     }, SHOWN_AFTER_MS);
   });
-  // Time passes without events too.
+  // The hour moves on without events too.
   setInterval(() => (figures.value = summed()), BUCKET_MS);
 }
 
@@ -86,7 +86,7 @@ function count(event: LiveEvent): void {
   const known = steps.get(event.task_id) ?? { readyMs: null, acceptedMs: null };
   if (FAILURES.has(event.event)) {
     bucketAt(atMs).failed += event.event === 'failed' ? 1 : 0;
-    // The end of the last attempt is followed by that of its task, which says less.
+    // The failure of the last attempt is followed by `dead_lettered` of its task, which says less.
     const isTold = event.event === 'dead_lettered' && failures.some(({ task_id: id }) => id === event.task_id);
     if (!isTold) failures = [event, ...failures].slice(0, FAILURES_MAX);
   }
@@ -116,7 +116,7 @@ function summed(): Figures {
   const last = Math.floor((Date.now() + clockOffsetMs.value) / BUCKET_MS) * BUCKET_MS;
   const first = last - WINDOW_MS + BUCKET_MS;
   for (const start of buckets.keys()) if (start < first) buckets.delete(start);
-  // A page that knows a few minutes does not show an hour of nothing.
+  // A page that has data for a few minutes does not show an empty hour.
   const from = Math.max(first, Math.min(fromMs ?? last, last - SHOWN_MIN_MS));
   const starts = Array.from({ length: BUCKETS }, (_, at) => first + at * BUCKET_MS).filter((start) => start + BUCKET_MS > from);
   const each = starts.map((start) => buckets.get(start));

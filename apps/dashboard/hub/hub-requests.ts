@@ -1,4 +1,4 @@
-/** Requests to the hub that served this page, as whoever is signed in. */
+/** Requests to the hub that served this page, as the user who is signed in. */
 import { signal } from '@preact/signals';
 
 /** How long an answer may take, milliseconds. */
@@ -31,13 +31,13 @@ export const signedOutBecause = signal<string | null>(null);
 export const clockOffsetMs = signal(0);
 
 export const role = (): Identity['role'] | null => (identity.value === null || identity.value === 'unknown' ? null : identity.value.role);
-/** Whether it may retry, cancel, drain and so on. */
+/** Whether the user may retry, cancel, drain and so on. */
 export const canOperate = (): boolean => role() === 'operator' || role() === 'admin';
 export const canSubmit = (): boolean => canOperate() || role() === 'submitter';
-/** Whether it sees more than its own tasks. */
+/** Whether the user sees more than their own tasks. */
 export const canView = (): boolean => role() !== null && role() !== 'submitter';
 
-/** Only pages of the hub itself can send it: other origins cannot without the hub's permission, which it never gives. */
+/** Only pages of the hub itself can send this header: other origins cannot without the hub's permission, which it never gives. */
 export const OWN_PAGE = { 'x-agentcom-dashboard': '1' } as const;
 
 type Method = 'GET' | 'POST' | 'DELETE';
@@ -88,7 +88,7 @@ function parsed(text: string): Readonly<Record<string, unknown>> {
   }
 }
 
-/** The mistakes after the first, which the message names. */
+/** Up to three mistakes after the first, which the message already names. */
 function detailsText(details: unknown): string {
   if (!Array.isArray(details) || details.length < 2) return '';
   const more = (details as readonly { readonly field?: unknown; readonly detail?: unknown }[]).slice(1, 4);
@@ -100,7 +100,7 @@ export function signedOut(why: string | null): void {
   identity.value = null;
 }
 
-/** Asks who is signed in. A hub that does not answer leaves it unknown, and throws. */
+/** Asks who is signed in. Throws if the hub does not answer; `identity` then stays as it is. */
 export async function readIdentity(): Promise<void> {
   const fromMs = Date.now();
   try {
@@ -109,7 +109,7 @@ export async function readIdentity(): Promise<void> {
     identity.value = { id: answer.id, role: answer.role };
   } catch (thrown) {
     if (!(thrown instanceof HubError) || thrown.status !== UNAUTHORIZED) throw thrown;
-    // Nobody was signed in before, so nothing has ended. Else `ask` has said what has.
+    // Nobody was signed in before, so no session has ended. Otherwise `ask` has already said what has.
     if (identity.value === 'unknown') signedOut(null);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The event stream of the hub, from some events before now and then as they happen. It reconnects by itself and resumes after the last
- * event that it has, so that nothing is missed. Listeners get events in batches, as they arrive.
+ * The event stream of the hub, starting with some past events and then as they happen. It reconnects by itself and resumes after the last event
+ * that it received, so that nothing is missed. Listeners get events in batches, as they arrive.
  */
 import { effect, signal } from '@preact/signals';
 import { readServerSentEvents } from '../../client/sse.ts';
@@ -16,7 +16,7 @@ export interface LiveEvent {
   readonly details?: Readonly<Record<string, unknown>> | null;
 }
 
-/** `behind`: connected, and still receiving events of the past. */
+/** `behind`: connected, and still receiving past events. */
 export type LiveState =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'live' }
@@ -38,11 +38,11 @@ export function onEvents(listener: Listener): () => void {
 
 /** Events before the page was opened that the charts start with. */
 const BACKFILL_EVENTS = 5_000;
-/** The hub sends a comment every 15 s; after so long without anything the connection is dead, milliseconds. */
+/** The hub sends a comment every 15 s; after this long without anything the connection is dead, milliseconds. */
 const SILENT_MS = 40_000;
-/** No data for so long: the hub has sent all that it has, milliseconds. */
+/** After this long without data, the hub has sent everything that it has, milliseconds. */
 const CAUGHT_UP_MS = 400;
-/** Shown as behind from here on, milliseconds. */
+/** A stream that is later than this is shown as behind, milliseconds. */
 const BEHIND_MS = 5_000;
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 5_000;
@@ -71,7 +71,7 @@ async function follow(stop: AbortSignal): Promise<void> {
     let why = 'The hub closed the connection.';
     try {
       lastId = await readStream(stop, lastId, () => {
-        // Events of tasks arrive again by themselves; what is no event may have changed meanwhile.
+        // The hub sends the missed events, but data that has no events may have changed in the meantime.
         if (cutAtMs !== null) tell(null);
         cutAtMs = null;
         retryMs = RETRY_FIRST_MS;
@@ -87,14 +87,14 @@ async function follow(stop: AbortSignal): Promise<void> {
     if (Date.now() - sinceMs >= UNNOTICED_MS) liveState.value = { kind: 'cut', sinceMs, why };
     await nextDelay(retryMs);
     retryMs = Math.min(RETRY_MAX_MS, retryMs * 2);
-    // A session that has ended is found out here, and signs the user out.
+    // This notices a session that has ended, and signs the user out.
     await readIdentity().catch(() => {
       if (!stop.aborted) liveState.value = { kind: 'cut', sinceMs, why: 'The hub does not answer.' };
     });
   }
 }
 
-/** A stream that broke off, with the last event that it had. */
+/** A stream that was cut off, with the ID of its last event. */
 class Broken extends Error {
   readonly lastId: string | null;
   constructor(message: string, lastId: string | null) {
@@ -159,7 +159,7 @@ async function readStream(stop: AbortSignal, fromId: string | null, onOpen: () =
 function noteLag(event: LiveEvent): void {
   const byMs = Date.now() + clockOffsetMs.value - event.timestamp;
   const { kind } = liveState.value;
-  // The events before the page was opened are old on purpose.
+  // Events from before the page was opened are old by design.
   if (byMs > BEHIND_MS && kind !== 'connecting') liveState.value = { kind: 'behind', byMs };
   else if (byMs <= BEHIND_MS && kind !== 'live') liveState.value = { kind: 'live' };
 }

@@ -19,7 +19,7 @@ const readAgent = (id: string): Promise<AgentJson> => get(agentPath(id));
 const CHECKED_WITHIN_MS = 15_000;
 const CHECKED_EVERY_MS = 500;
 
-/** Resolves when its sidecar has reported new results: there is no event for these. */
+/** Resolves when its sidecar has reported new results. It polls, because there is no event for these. */
 export async function checkAgent(id: string): Promise<void> {
   const before = (await readAgent(id)).checks?.told_at;
   await ask('POST', agentPath(id, '/check'));

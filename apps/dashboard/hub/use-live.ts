@@ -4,16 +4,16 @@ import { clockOffsetMs, HubError } from './hub-requests.ts';
 import { liveState, onEvents, type LiveEvent } from './live-events.ts';
 
 export interface LiveOptions<T> {
-  /** Whether an event may have changed the data. Default: each may. */
+  /** Whether an event may have changed the data. Default: every event may. */
   readonly concerns?: (event: LiveEvent) => boolean;
   /** The least time between two reads, milliseconds. */
   readonly gapMs?: number;
-  /** When the data changes without an event, such as at the end of a pause: times of the hub; those that have passed are ignored. */
+  /** When the data changes without an event, such as at the end of a pause: times by the hub's clock; those that have passed are ignored. */
   readonly changesAt?: (data: T) => readonly unknown[];
 }
 
 export interface Live<T> {
-  /** The last that was read; undefined at first. */
+  /** The data that was last read; undefined at first. */
   readonly data: T | undefined;
   /** Why the last read failed; null if it did not. */
   readonly error: HubError | null;
@@ -22,14 +22,14 @@ export interface Live<T> {
 
 const GAP_MS = 1_000;
 const RETRY_MS = 2_000;
-/** How often a user without the event stream of all tasks reads again, milliseconds. */
+/** How often data is read again for a user without the event stream of all tasks, milliseconds. */
 const UNFOLLOWED_MS = 10_000;
 /** A change that is later than this is not waited for, milliseconds. */
 const CHANGE_WITHIN_MS = 86_400_000;
-/** The data is read so long after the change, milliseconds: clocks differ a little. */
+/** How long after the change the data is read, milliseconds: clocks differ a little. */
 const AFTER_CHANGE_MS = 500;
 
-/** How long from now until the first of these times that is still to come; Infinity: none. Milliseconds. */
+/** How long from now until the next of these times, milliseconds; Infinity: none is left. */
 function nextChange(times: readonly unknown[]): number {
   const nowMs = Date.now() + clockOffsetMs.value;
   return Math.min(...times.filter((time) => typeof time === 'number').map((time) => (time > nowMs ? time - nowMs : Infinity)), Infinity);

@@ -1,6 +1,7 @@
 /**
- * What the page keeps of the output of a task: neighbouring chunks, at most `WINDOW_MAX` of them. While the reader is at the end it follows,
- * and the oldest make room. A reader who has scrolled up keeps what is seen: then the newest are left out, until `follow` is called again.
+ * What the page keeps of the output of a task: consecutive chunks, at most `WINDOW_MAX` of them. While the reader is at the end, it follows new
+ * output and drops the oldest. A reader who has scrolled up keeps what is visible: then the newest output is left out, until `follow` is called
+ * again.
  */
 import { signal } from '@preact/signals';
 import type { OutputChunkJson, OutputPage } from '../../client/types.ts';
@@ -12,23 +13,23 @@ interface Size {
   readonly elements: number;
 }
 
-/** What is in the page at most; at least one chunk is. */
+/** The most that the page holds; it always holds at least one chunk. */
 export const WINDOW_MAX: Size = { characters: 300_000, elements: 4_000 };
-/** A chunk without the marks in its text, elements. */
+/** Elements of a chunk, without the marks in its text. */
 const CHUNK_ELEMENTS = 3;
-/** What a mark shows beyond the character that it stands for, characters: `[U+001B]`. */
+/** How many characters a mark, such as `[U+001B]`, has beyond the one that it stands for. */
 const MARK_CHARACTERS = 8;
-/** Chunks of one request. */
+/** Chunks per request. */
 const PAGE_CHUNKS = 200;
-/** A download ends here, characters. */
+/** A download ends after this many characters. */
 const DOWNLOAD_CHARACTERS_MAX = 100_000_000;
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 5_000;
-/** Output that arrives sooner after other output, or is longer, is not read out. */
+/** Output that arrives sooner than this after other output, or is longer, is not read out. */
 const READ_OUT = { gapMs: 2_000, charactersMax: 400 };
 const GONE = new Set([401, 403, 404]);
 
-/** `idle`: nothing is asked, because the end of the window is not the newest output, or the page is hidden. */
+/** `idle`: nothing is requested, because the end of the window is not the newest output, or the page is hidden. */
 export type Following = 'loading' | 'live' | 'retrying' | 'idle' | 'ended';
 
 export class OutputWindow {
@@ -39,7 +40,7 @@ export class OutputWindow {
   hasEarlier = false;
   hasLater = false;
   following: Following = 'loading';
-  /** Why the hub is asked again; null if it answers. */
+  /** Why the request is being retried; null if the hub answers. */
   error: HubError | null = null;
   /** What the hub stores; null until it has said so. */
   kept: OutputPage['kept'] | null = null;
@@ -51,7 +52,7 @@ export class OutputWindow {
   /** Positions to read from, about a page apart: the hub is asked for older output from there. */
   readonly #starts: number[] = [0];
   #readSinceStart = 0;
-  /** By chunk, counted once. */
+  /** Sizes by chunk, each computed once. */
   readonly #sizes = new WeakMap<OutputChunkJson, Size>();
   #arrivedMs = -Infinity;
   #stop: AbortController | null = null;
@@ -60,7 +61,7 @@ export class OutputWindow {
     this.#path = `/api/tasks/${encodeURIComponent(taskId)}/output`;
   }
 
-  /** Reads on after the last chunk, until the task has ended or `pause` is called. Does nothing if it does so already. */
+  /** Continues to read after the last chunk, until the task has ended or `pause` is called. Does nothing if it is already following. */
   follow(): void {
     if (this.#stop !== null) return;
     const stop = new AbortController();
@@ -133,7 +134,7 @@ export class OutputWindow {
     }
   }
 
-  /** Reads older output, at most half of the window, and leaves out newer for it. Throws `HubError`. */
+  /** Reads older output, at most half a window of it, and drops newer output to fit it in. Throws `HubError`. */
   async readEarlier(): Promise<void> {
     let older: readonly OutputChunkJson[] = [];
     let start: number;
@@ -178,7 +179,7 @@ export class OutputWindow {
     return parts;
   }
 
-  /** From the first on, as many as there is room for, and at least one. */
+  /** As many chunks from the first on as fit, and at least one. */
   #oldestWithin(chunks: readonly OutputChunkJson[], max: Size): readonly OutputChunkJson[] {
     let { characters, elements } = max;
     const end = chunks.findIndex((chunk) => {

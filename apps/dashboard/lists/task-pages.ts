@@ -1,6 +1,6 @@
 /**
- * A list of tasks that is read page by page as it is scrolled. Only the pages around the ones that are seen are kept; of the others it
- * keeps the cursor, so that a list of any length needs little memory and can be scrolled back.
+ * A list of tasks that is read page by page as it is scrolled. It keeps the rows of the pages around the visible ones, and only the cursors of
+ * the others, so that a list of any length needs little memory and can be scrolled back.
  */
 import { signal } from '@preact/signals';
 import type { Page, TaskJson } from '../../client/types.ts';
@@ -11,20 +11,20 @@ export interface TaskFilter {
   readonly status?: string | undefined;
   readonly priority?: string | undefined;
   readonly assigned_to?: string | undefined;
-  /** In the description or the last error. The hub looks through the tasks for it, so this is slow where few have it. */
+  /** In the description or the last error. The hub searches the tasks for it, so this is slow if few match. */
   readonly text?: string | undefined;
 }
 
 const PAGE_ROWS = 100;
-/** Pages with their rows in memory. */
+/** Pages whose rows are in memory. */
 const KEPT_PAGES = 20;
 
 interface ListPage {
-  /** The cursor that it was read with; undefined: the first. */
+  /** The cursor that it was read with; undefined for the first page. */
   readonly cursor: string | undefined;
   /** The place of its first row in the list. */
   readonly start: number;
-  /** How many rows it had at first. A row that has left the list since leaves an empty place at its end. */
+  /** How many rows it had at first. A row that has since left the list leaves an empty place at the end of the page. */
   readonly count: number;
   rows: readonly TaskRow[] | null;
 }
@@ -38,7 +38,7 @@ export class TaskPages {
   /** Changes with everything that is shown. */
   readonly version = signal(0);
   error: HubError | null = null;
-  /** The rows that are known to be there. */
+  /** How many rows are known to be there. */
   count = 0;
   isComplete = false;
   readonly #filter: TaskFilter;
@@ -57,13 +57,13 @@ export class TaskPages {
     this.#stop.abort();
   }
 
-  /** Undefined while it is read, or if its task has left the list. */
+  /** Undefined while it is being read, or if its task has left the list. */
   row(index: number): TaskRow | undefined {
     const page = this.#pageOf(index);
     return page?.rows?.[index - page.start];
   }
 
-  /** The rows from `first` to `last` are on the screen: reads what is missing of them. */
+  /** Call it when the rows from `first` to `last` are on the screen: it reads those that are missing. */
   see(first: number, last: number): void {
     this.#seen = { first, last };
     this.#forgetFar();
@@ -73,7 +73,7 @@ export class TaskPages {
     else if (!this.isComplete && last >= this.count - PAGE_ROWS / 2) this.#begin(() => this.#readNext());
   }
 
-  /** Reads what is on the screen again; at the top of the list also what is new. */
+  /** Reads the rows on the screen again; at the top of the list also new ones. */
   refresh(): void {
     this.error = null;
     if (this.#pages.length === 0 || this.#seen.first < this.#firstCount()) {
@@ -101,7 +101,7 @@ export class TaskPages {
     return undefined;
   }
 
-  /** One read at a time; what is missing after it is seen to by the next call of `see`. */
+  /** One read at a time; what is missing after it is left to the next call of `see`. */
   #begin(read: () => Promise<void>): void {
     if (this.#reading !== null || this.#stop.signal.aborted) return;
     this.#reading = read()
@@ -135,13 +135,13 @@ export class TaskPages {
 
   async #readPage(page: ListPage): Promise<void> {
     const { rows } = await this.#read(page.cursor);
-    // What is on the next page stays there.
+    // Rows that are on the next page stay there.
     const after = this.#pages[this.#pages.indexOf(page) + 1]?.rows?.[0]?.id;
     const end = rows.findIndex(({ id }) => id === after);
     page.rows = rows.slice(0, end === -1 ? page.count : Math.min(end, page.count));
   }
 
-  /** The first page anew. Pages below it keep their place if it only changed, and are read again if tasks were added. */
+  /** Reads the first page again. The pages below it are dropped, and read again when they are seen. */
   async #restart(): Promise<void> {
     const { rows, next } = await this.#read(undefined);
     this.#pages = [{ cursor: undefined, start: 0, count: rows.length, rows }];

@@ -1,4 +1,4 @@
-/** What a list keeps of a task: not its metadata, result or the end of a long description, so that thousands fit in memory. */
+/** What a list keeps of a task, without its metadata, its result and the end of a long description, so that thousands fit in memory. */
 import type { TaskJson } from '../../client/types.ts';
 
 export type TaskStatus = TaskJson['status'];

@@ -1,7 +1,7 @@
 /** Keyboard shortcuts. They work while no field has the focus and no dialog is open. */
 import { useEffect, useRef } from 'preact/hooks';
 
-/** By key, or by two that follow each other: `g t`. */
+/** Actions by key, or by two keys in sequence: `g t`. */
 export type Keys = Readonly<Record<string, () => void>>;
 
 const SEQUENCE_WITHIN_MS = 1_200;

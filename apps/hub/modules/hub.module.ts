@@ -1,4 +1,4 @@
-/** The hub, and what it counts. */
+/** The hub, and its metrics. */
 import { ContainerModule } from 'inversify';
 import { promMetrics } from '../../../adapters/metrics-prom/prom-metrics.ts';
 import { createHub } from '../../../core/application/hub/hub.ts';

@@ -2,12 +2,12 @@
 import { breakAt, type AuditBreak } from '../../domain/audit/audit-chain.ts';
 import type { AuditEntry, AuditPlace } from '../../domain/audit/audit-entry.ts';
 
-/** What a chain of entries turned out to be. */
+/** The result of verifying a chain of entries. */
 export interface VerifiedChain {
   readonly count: number;
   readonly first: number | null;
   readonly last: AuditPlace | null;
-  /** Null: it is whole. */
+  /** Null: the chain is intact. */
   readonly fault: string | null;
 }
 
@@ -27,7 +27,7 @@ export class ChainReader {
   readonly #wanted: AuditPlace | null;
   readonly #sha256: (text: string) => string;
 
-  /** `before` null: what the first one follows is not known. */
+  /** `before` null: the entry before the first one is not known. */
   constructor(before: AuditPlace | null, sha256: (text: string) => string, wanted: AuditPlace | null = null) {
     this.#before = before;
     this.#sha256 = sha256;

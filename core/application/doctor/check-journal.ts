@@ -38,8 +38,8 @@ export interface JournalFinding {
 }
 
 /**
- * `agentId`: whose sidecar uses the folder by the config. `inspect` is called again before a missing file is reported: a running sidecar first drops a report from the journal and then
- * removes its file, so one inspection may see the journal before and the file after.
+ * `agentId`: whose sidecar uses the folder, according to the config. `inspect` is called again before a missing file is reported: a running
+ * sidecar first drops a report from the journal and then removes its file, so one inspection may see the journal before and the file after.
  */
 export async function checkJournal(agentId: string, inspect: () => Promise<JournalInspection>): Promise<readonly JournalFinding[]> {
   const inspection = await inspect();

@@ -1,5 +1,5 @@
 /**
- * Checks all invariants of a store, in pieces. In memory at once are one page of tasks with their dependencies and histories, and
+ * Checks all invariants of a store, in pieces. It holds in memory at once one page of tasks with their dependencies and histories, and
  * all agents, pending stops and live assignments.
  */
 import type { Agent, PendingStop } from '../../domain/agent/agent.ts';
@@ -24,12 +24,12 @@ import type { StoreCheck, StoreDamage, StoreInspection, TaskPage } from '../../p
 
 /** Tasks, events or keys read at a time. */
 const PAGE = 500;
-/** Histories without a task that are listed; more would add nothing. */
+/** At most this many histories without a task are listed; more would add nothing. */
 const ORPHANS_MAX = 1_000;
 
 /** A violation: the check that failed, on what, and what was found. */
 export interface StoreFinding {
-  /** An invariant, a check of the storage itself, `due`: the stored due time of a task is too late, or `audit`: the chain of the audit log is broken. */
+  /** An invariant, a check of the storage itself, `due` (the stored due time of a task is too late) or `audit` (the audit log's chain is broken). */
   readonly check: StoreCheck | 'due' | 'audit' | Invariant;
   readonly what: string;
   readonly taskId: TaskId | null;
@@ -41,7 +41,7 @@ export type CheckProgress = (counts: { readonly tasks: number; readonly events: 
 
 /**
  * Yields findings as they occur. Invariants about time (I11, I12) are not checked, since the hub of the store may have been down. A
- * part that cannot be read is a finding, and the next part is checked all the same.
+ * part that cannot be read is a finding, and the next part is still checked.
  */
 export async function* checkStore(
   inspection: StoreInspection,
@@ -53,7 +53,7 @@ export async function* checkStore(
   if (schema.length > 0) return;
   const whole = await inspection.whole();
   yield* whole.map(ofStorage);
-  // Findings from damaged pages would only repeat this one, with contradicting advice.
+  // Findings from damaged pages would only repeat this one, with contradictory advice.
   if (whole.some(({ check }) => check === 'file')) return;
   const agents: Agent[] = [];
   const stops: PendingStop[] = [];
@@ -123,7 +123,7 @@ async function rulesOfPage({ inspection, agents, nowMs }: CheckedStore, page: Ta
 const stateOf = (nowMs: number): StoreState => ({ tasks: [], agents: [], stops: [], keys: [], sweepMs: 0, healthySinceMs: nowMs });
 
 function dueTooLate(task: Task, storedMs: number | null, nowMs: number): readonly StoreFinding[] {
-  // The hub's clock may be ahead of this one: times that it has passed are past.
+  // The hub's clock may be ahead of this one: times up to the task's last update are in the past.
   const wantedMs = dueAtMs(task, Math.max(nowMs, task.updatedAtMs));
   if (wantedMs === null || (storedMs !== null && storedMs <= wantedMs)) return [];
   const what = `it is due at ${wantedMs}, but its stored due time is ${storedMs ?? 'missing'}`;

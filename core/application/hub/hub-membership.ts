@@ -1,5 +1,5 @@
 /**
- * One hub among several on one store: it renews its lease, polls for changes of the others, and notifies them of its own.
+ * One hub among several on one store: it renews its lease, polls for changes by the others, and notifies them of its own.
  *
  *   leased ── no renewal within `hubLeaseMs`, or found expired ──► closes its connections ── the next renewal ──► leased
  *
@@ -37,7 +37,7 @@ export class HubMembership {
     this.#deps = deps;
   }
 
-  /** `hub_started` has taken the lease, requested at `requestedMonotonicMs`. Polls at once, and from now on. */
+  /** `hub_started` has taken the lease, requested at `requestedMonotonicMs`. Polls at once, and regularly from now on. */
   start(requestedMonotonicMs: number): void {
     this.#isStopped = false;
     this.#watchLease(requestedMonotonicMs);
@@ -77,7 +77,7 @@ export class HubMembership {
     });
   }
 
-  /** One poll at a time; requests meanwhile become one more. `agents` null: all that are connected here. */
+  /** One poll at a time; requests that arrive meanwhile are merged into one more. `agents` null: all that are connected here. */
   #poll(agents: Set<string> | null, renews: boolean): void {
     if (this.#agentPolls) {
       const before = this.#next ?? { agents: new Set<string>(), renews: false };

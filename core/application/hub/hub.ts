@@ -1,6 +1,6 @@
 /**
- * Assembles a hub: the queue, the sessions, the sweeper, the membership among several hubs. The app, the simulation, the tests'
- * rigs and the benchmarks all run this one.
+ * Assembles a hub: the queue, the sessions, the sweeper, the membership among several hubs. The app, the simulation, the test rigs
+ * and the benchmarks all use it.
  *
  *   Parts start in this order and stop in reverse:
  *   storage ─► queue ─► token use ─► output ─► audit log ─► (`beforePort` of the caller) ─► transport ─► gate
@@ -46,7 +46,7 @@ export interface HubPorts {
 
 export interface HubSettings {
   readonly host: string;
-  /** 0 takes a free one. */
+  /** 0 picks a free one. */
   readonly port: number;
   readonly timing: HubTiming;
   readonly limits: HubLimits;
@@ -88,11 +88,11 @@ export interface Hub {
   readonly context: HubContext;
   /** The port that the transport got; 0 before it listens. */
   readonly port: number;
-  /** What it holds now. Reads memory only. */
+  /** Its current load. Reads memory only. */
   load(): HubLoad;
-  /** In start order. To be started once each. */
+  /** In start order. Each is to be started once. */
   parts(front: HubFront): readonly HubPart[];
-  /** Calls `listener` after each commit with events, also of another hub. Returns the unsubscribe function. */
+  /** Calls `listener` after each commit with events, including those of other hubs. Returns the unsubscribe function. */
   onCommit(listener: () => void): () => void;
   /** Never settles while the hub works; rejects with the cause once it cannot continue, because an internal invariant was violated. */
   readonly finished: Promise<never>;
@@ -113,7 +113,7 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
   let [storeId, port] = ['', 0];
   let fail: (cause: unknown) => void = () => undefined;
   const finished = new Promise<never>((_, reject) => (fail = reject));
-  // The queue has logged it: not an unhandled rejection when nobody awaits it.
+  // The queue has logged it, so it must not be an unhandled rejection if nobody awaits it.
   void Promise.allSettled([finished]);
 
   const context: HubContext = {
@@ -214,7 +214,7 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
     async stop() {
       sweeper.stop();
       await queue.stop();
-      // The other hubs are notified of the last commits too.
+      // After the queue, so that the other hubs are notified of the last commits too.
       membership.stop();
     },
   };
@@ -258,7 +258,7 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
     name: 'gate',
     start: () => Promise.resolve(),
     async stop() {
-      // First: a hub whose stop takes long reclaims nothing from the agents that it has disconnected.
+      // First, so that a hub that takes long to stop reclaims nothing from the agents that it has disconnected.
       sweeper.stop();
       transport.refuseNew();
       front.close();

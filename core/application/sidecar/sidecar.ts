@@ -39,7 +39,7 @@ export interface SidecarConfigPart {
    * its run. Default false.
    */
   readonly inProcess?: boolean | undefined;
-  /** Its journal ends with its process, so what it began without an answer cannot be told from what it never got. Default false. */
+  /** Its journal ends with its process, so what it began without an answer cannot be told apart from what it never got. Default false. */
   readonly isVolatile?: boolean | undefined;
   /** Which tasks it accepts. Default: all. */
   readonly accept?: ResolvedAccept | undefined;
@@ -55,8 +55,7 @@ export interface SidecarOptions extends SidecarPorts {
 
 export interface Sidecar {
   /**
-   * Reads the journal, resumes what it holds, and connects to the hub. Resolves once that is under way; safe to call
-   * twice.
+   * Reads the journal, resumes what it holds, and connects to the hub. Resolves once that is under way; safe to call twice.
    * Rejects like `Journal.open` and `ResultInbox.open`; with `AC_SCHEMA_UNKNOWN` or `AC_JOURNAL_CORRUPT` for a journal
    * that this version cannot read; and with `AC_CONFIG_INVALID`.
    */
@@ -71,7 +70,7 @@ export interface Sidecar {
    */
   drain(): Promise<void>;
   /**
-   * Accepts no new task, waits up to 10 s for the hub to answer the last reports, and leaves agents running for the
+   * Accepts no new task, waits up to 8 s for the hub to answer the last reports, and leaves agents running for the
    * next process to adopt. May be called before or during `start`, and more than once.
    */
   stop(): Promise<void>;
@@ -177,7 +176,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
   };
 }
 
-/** A step that tells when the sidecar becomes identified and when it no longer is. */
+/** Wraps the step: calls `onLink` when the sidecar becomes identified and when it no longer is. */
 function tellingOfLink(step: DriverParts['step'], onLink: SidecarOptions['onLink']): DriverParts['step'] {
   if (onLink === undefined) return step;
   let wasIdentified = false;

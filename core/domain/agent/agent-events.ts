@@ -1,27 +1,27 @@
 /**
- * The events of an agent: what a watcher needs to know its presence and availability without a poll. They follow from how its row
- * changed. The end of a pause by time is no change of the row: `agent_paused` says until when it lasts.
+ * The events of an agent: what a watcher needs to know its presence and availability without polling. They are derived from the changes
+ * of its row. A pause that ends by time does not change the row: `agent_paused` says until when it lasts.
  */
 import { agentHistoryId, type AgentEventName, type TaskEvent } from '../task/event.ts';
 import { pauseOf, type Agent } from './agent.ts';
 
 /**
- * The newest events that are kept of one agent: one that connects and disconnects all the time must not fill the store. What those before
- * them say of its state is kept as well (`StoreUnit.removeAgents`).
+ * How many of an agent's newest events are kept: one that keeps connecting and disconnecting must not fill the store. The older events
+ * that its state depends on are kept as well (`StoreUnit.removeAgents`).
  */
 export const AGENT_EVENTS_KEPT = 1_000;
 
 type Details = Readonly<Record<string, unknown>>;
 
-/** The row that replaces `before` (undefined: a new one), with its new events counted, and these. */
+/** The row that replaces `before` (undefined: the agent is new) with its new events counted, and those events. */
 export function recordAgent(
   before: Agent | undefined,
   after: Agent,
   nowMs: number,
 ): { readonly agent: Agent; readonly events: readonly TaskEvent[] } {
-  // The numbers of a removed agent with the same id are lower.
+  // The events of a removed agent with the same id have lower numbers.
   const lastSeq = before?.eventSeq ?? after.madeAtMs ?? 0;
-  // Of a row without events nothing is known to those who follow them: its first events tell its whole state.
+  // Watchers know nothing about a row without events, so its first events give its whole state.
   const known = before?.eventSeq === undefined ? undefined : before;
   const events = changesOf(known, after, nowMs).map(([event, details], index): TaskEvent => ({
     taskId: agentHistoryId(after.id),
@@ -48,7 +48,7 @@ function changesOf(before: Agent | undefined, after: Agent, nowMs: number): read
   return changes;
 }
 
-/** Whether it may get tasks while it is connected, as the event that says so. */
+/** Whether it may get tasks while it is connected, expressed as the event that reports it. */
 interface Availability {
   readonly event: 'agent_resumed' | 'agent_draining' | 'agent_paused';
   readonly details: Details | null;

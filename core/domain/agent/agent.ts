@@ -8,9 +8,9 @@ export interface Agent {
   readonly capabilities: readonly string[];
   /** How many tasks it may run at once, within what its token allows. */
   readonly slots: number;
-  /** Counts identifies; 0 if it never identified. Frames of an older session change nothing. */
+  /** How often it has identified; 0: never. Frames of an older session change nothing. */
   readonly sessionNumber: number;
-  /** Earlier events are of a removed agent with the same id. Left out: none was removed. */
+  /** Events from before this time belong to a removed agent with the same id. Missing in agents of older versions. */
   readonly madeAtMs?: number | undefined;
   /** The number of its newest event; left out: it has none. */
   readonly eventSeq?: number | undefined;
@@ -24,7 +24,7 @@ export interface Agent {
   readonly instanceId: string | null;
   /** The sidecar process, which stays the same when its connection breaks; null or left out: not reported. */
   readonly processId?: string | null | undefined;
-  /** The public key of its machine, without which nobody identifies as it; null or left out: it is bound to none. */
+  /** The public key of the machine that it is bound to: no other machine can identify as it. Null or left out: it is not bound. */
   readonly deviceKey?: string | null | undefined;
   readonly protocolVersion: 1 | 2;
   /** When its open connection was recently replaced by another one. */
@@ -39,20 +39,20 @@ export interface Agent {
   readonly drainUntilMs: number | null;
   /** How often an operator has drained or resumed it: the hub that it is connected to sends it what it has not received yet. */
   readonly orders: number;
-  /** Why it drains itself, as it reported; ends with its next report, or with its session. */
+  /** Why it drains itself, as it reported; valid until its next report or the end of its session. */
   readonly ownDrain: string | null;
   /** It reported that it can run nothing: it gets no tasks before this time. The reason is for people. */
   readonly pausedUntilMs: number | null;
   readonly pausedReason: string | null;
   /** The failure that paused it: `auth`, `config`, `rate_limited`, `model_unavailable` or another cause of its runner; null: none reported. */
   readonly pausedCause: string | null;
-  /** Pauses in a row, for the doubling. While there is one it gets one task at a time. */
+  /** Pauses in a row, from which their length is doubled. While it is above 0, the agent gets one task at a time. */
   readonly pauses: number;
-  /** Its last checks whether its program can run; null: none reported. With a failed check it gets no tasks. */
+  /** The results of the last checks of whether its program can run; null: none reported. While a check fails, it gets no tasks. */
   readonly checks: AgentChecks | null;
   /** How often an operator has requested new checks: the hub that it is connected to passes that on. */
   readonly checksAsked: number;
-  /** Counts as busy until then, whatever its slots: it rejected a task, or (version 1) has yet to report what it holds. */
+  /** Counts as busy until then, even with free slots: it rejected a task, or (version 1) has yet to report what it holds. */
   readonly busyUntilMs: number | null;
   readonly busyReason: string | null;
   /** The breaker: too many tasks in a row ended through its fault. It gets no tasks before this time, whatever it reports. */
@@ -61,9 +61,9 @@ export interface Agent {
   /** Different tasks in a row that ended through a fault of this machine, and how often the breaker has tripped in a row. */
   readonly strikes: readonly TaskId[];
   readonly breakerTrips: number;
-  /** Rejections in a row, for the doubling of its busy time after each. */
+  /** Rejections in a row; each doubles the time for which it counts as busy. */
   readonly rejections: number;
-  /** Assignments that it has ever had; each 16th takes the oldest task of any priority. */
+  /** How many assignments it has ever had; each 16th takes the oldest task of any priority. */
   readonly assignedCount: number;
   /** The last `resource_report`, as sent. */
   readonly resources: Readonly<Record<string, unknown>> | null;
@@ -75,7 +75,7 @@ export interface NamedCheck {
   readonly message: string;
 }
 
-/** The results of a sidecar's checks whether its agent can run. */
+/** The results of a sidecar's checks of whether its agent can run. */
 export interface AgentChecks {
   /** When the hub received them. */
   readonly atMs: number;
@@ -107,7 +107,7 @@ export interface Pause {
   readonly cause: 'checks' | 'breaker' | 'agent' | (string & Record<never, never>);
 }
 
-/** Null if it is not paused. Of several pauses its failed checks, else the longer one. */
+/** Null if it is not paused. If there are several pauses: its failed checks or, if there are none, the longer pause. */
 export function pauseOf(agent: Agent, nowMs: number): Pause | null {
   const failed = agent.checks?.failed ?? [];
   if (failed.length > 0) {
@@ -121,14 +121,14 @@ export function pauseOf(agent: Agent, nowMs: number): Pause | null {
     : { untilMs: brokenMs, reason: agent.brokenReason, cause: 'breaker' };
 }
 
-/** Whether it counts as busy, whatever its slots. */
+/** Whether it counts as busy, even with free slots. */
 export const isBusy = (agent: Agent, nowMs: number): boolean => agent.busyUntilMs !== null && agent.busyUntilMs > nowMs;
 
 /** Whether it is drained, by an operator or by itself. */
 export const isDraining = (agent: Agent): boolean => agent.draining || agent.ownDrain !== null;
 
 /**
- * Presence from the row, the number of live tasks, and the number of pending stops. Shown only; nothing is decided by it. An agent
+ * Presence from the row, the number of live tasks, and the number of pending stops. For display only; no decision depends on it. An agent
  * with only pending stops is `stopping`: its slots are not free.
  */
 export function presenceOf(agent: Agent, liveCount: number, nowMs: number, stopCount = 0): AgentPresence {
@@ -140,7 +140,7 @@ export function presenceOf(agent: Agent, liveCount: number, nowMs: number, stopC
   return isBusy(agent, nowMs) || agent.reportedStatus === 'working' ? 'working' : 'idle';
 }
 
-/** A new agent: its token was just made, or it identified for the first time. */
+/** A new agent: its token was just created, or it identified for the first time. */
 export function newAgent(id: AgentId, name: string = id, madeAtMs?: number): Agent {
   return {
     id,

@@ -1,6 +1,6 @@
 /**
- * The circuit breaker: one broken machine must not drain the queue into the dead letter. An agent on which `STRIKES_MAX` different
- * tasks in a row ended through a fault of its machine is paused, longer each time.
+ * The circuit breaker: one broken machine must not drain the queue into the dead-letter queue. An agent on which `STRIKES_MAX`
+ * different tasks in a row ended through a fault of its machine is paused, longer each time.
  */
 import { isBusy, isDraining, pauseOf, type Agent, type AgentChecks } from './agent.ts';
 import { backoffMs, type BackoffTimes } from '../backoff.ts';
@@ -33,33 +33,33 @@ export const withoutStrikes = (agent: Agent): Agent =>
 
 /**
  * Pauses after an outage of the model's service: most outages are short; longer ones are probed every 5 min with one task. Neither
- * time exceeds that of the breaker.
+ * time exceeds the breaker's.
  */
 export const OUTAGE_PAUSE: BackoffTimes = { firstMs: 15_000, maxMs: 300_000 };
 /** The shortest pause of an agent that reports its own retry time, so that one which always reports 1 ms does not spin. */
 export const REPORTED_PAUSE: BackoffTimes = { firstMs: 1_000, maxMs: 60_000 };
-/** The longest reported retry time that is honoured, milliseconds: then one task probes whether the service is back. */
+/** The longest reported retry time that is honored, milliseconds: then one task probes whether the service is back. */
 export const RETRY_AFTER_MAX_MS = 3_600_000;
-/** A run this long after a pause proves that the agent works, milliseconds. */
+/** A run of this length after a pause proves that the agent works, milliseconds. */
 export const PROVEN_MS = 120_000;
 
-/** Causes for which the agent can run no task at all: login, configuration, rate limit, outage of its model's service. */
+/** Causes that keep the agent from running any task: login, configuration, rate limit, outage of its model's service. */
 export const isAgentFault = (cause: string | null): boolean => cause === 'auth' || cause === 'config' || endsByItself(cause);
 
-/** Causes that end with time alone, whatever the checks of the machine report. */
+/** Causes that only time resolves, whatever the checks of the machine report. */
 const endsByItself = (cause: string | null): boolean => cause === 'rate_limited' || cause === 'model_unavailable';
 
-/** The cause of a release that is no fault of the agent: its sidecar was stopped, and the run could not outlive it. */
+/** The cause of a release that is not the agent's fault: its sidecar was stopped, and the run could not outlive it. */
 export const SIDECAR_STOPPED = 'sidecar_stopped';
 
-/** Why an agent can run nothing, as reported, and for how long; null: unknown, so longer each time in a row. */
+/** Why an agent can run nothing, as reported, and for how long. `retryAfterMs` null: unknown, so each pause in a row is longer. */
 export interface AgentFault {
   readonly cause: string | null;
   readonly reason: string;
   readonly retryAfterMs: number | null;
 }
 
-/** Pauses the agent; a longer pause stays. Tasks that fail during a pause count as one failure. */
+/** Pauses the agent; a longer pause is kept. Tasks that fail during a pause count as one failure. */
 export function withPause(agent: Agent, why: AgentFault, nowMs: number, breaker: BackoffTimes): Agent {
   const isPaused = agent.pausedUntilMs !== null && agent.pausedUntilMs > nowMs;
   const pauses = isPaused && agent.pauses > 0 ? agent.pauses : agent.pauses + 1;
@@ -75,7 +75,7 @@ function pauseMs({ cause, retryAfterMs }: AgentFault, pauses: number, breaker: B
   return Math.max(backoffMs(times, pauses), Math.min(retryAfterMs ?? 0, RETRY_AFTER_MAX_MS));
 }
 
-/** How many tasks it may have: after a pause one, until a task proves that it works again. */
+/** How many tasks it may have: only one after a pause, until a task proves that it works again. */
 export const roomOf = (agent: Agent): number => (agent.pauses > 0 ? Math.min(agent.slots, 1) : agent.slots);
 
 /**
@@ -87,8 +87,8 @@ export const provesRecovery = (agent: Agent, task: Task, tokensUsed: number | nu
   ((tokensUsed ?? 0) > 0 || nowMs - task.assignedAtMs >= PROVEN_MS);
 
 /**
- * Stores reported checks. Checks that pass after a failure also end a pause, except one for a rate limit or an outage, which ends
- * with time alone.
+ * Stores reported checks. Checks that pass after a failure also end a pause, except one for a rate limit or an outage, which only
+ * time ends.
  */
 export function withChecks(agent: Agent, checks: AgentChecks | null): Agent {
   const isRepaired = (agent.checks?.failed ?? []).length > 0 && checks?.failed.length === 0;

@@ -2,7 +2,7 @@
 import type { Agent } from './agent.ts';
 import { backoffMs, type BackoffTimes } from '../backoff.ts';
 
-/** After a rejection: 60 s, doubling to 10 min with each in a row. */
+/** After a rejection: 60 s, doubling up to 10 min with each rejection in a row. */
 export const REJECTION_BUSY: BackoffTimes = { firstMs: 60_000, maxMs: 600_000 };
 /** Version 1 agents identify as idle even if they are working. They have this long to report the task that they hold, milliseconds. */
 export const SETTLE_MS = 5_000;
@@ -26,6 +26,6 @@ export const isSettling = (agent: Agent): boolean =>
 /** Ends its busy time: it sent a frame that shows what it has. */
 export const notBusy = (agent: Agent): Agent => (agent.busyUntilMs === null ? agent : { ...agent, busyUntilMs: null, busyReason: null });
 
-/** A longer busy time stays. */
+/** A longer busy time is kept. */
 const busy = (agent: Agent, untilMs: number, reason: string): Pick<Agent, 'busyUntilMs' | 'busyReason'> =>
   agent.busyUntilMs !== null && agent.busyUntilMs > untilMs ? agent : { busyUntilMs: untilMs, busyReason: reason };

@@ -1,7 +1,7 @@
 /** A hub among several on one store: live until its lease expires, in store time. */
 import type { AgentId } from '../ids.ts';
 
-/** The place of a hub in its cluster, until `untilMs` (milliseconds since 1970) unless it renews it. */
+/** The claim of a hub on its place in its cluster: valid until `untilMs` (milliseconds since 1970) unless renewed. */
 export interface HubLease {
   readonly hubId: string;
   readonly untilMs: number;

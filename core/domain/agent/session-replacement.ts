@@ -1,7 +1,7 @@
 /**
  * A connection that replaces an open one of the same agent. A machine whose connection died unnoticed must be let in again. But two
  * processes with the same agent id (a copied data directory, or a version 1 sidecar that runs twice) would replace each other forever,
- * each time at the cost of the other's work: replacements are bounded, and refused if they show a conflict.
+ * each time at the cost of the other's work: replacements are limited, and refused if they indicate a conflict.
  */
 import type { Agent } from './agent.ts';
 import type { Task } from '../task/task.ts';
@@ -10,7 +10,7 @@ import type { Task } from '../task/task.ts';
 const REPLACEMENTS_MAX = 3;
 /** A replaced sidecar waits a minute before it reconnects, so two of them replace each other once a minute. Milliseconds. */
 const WINDOW_MS = 600_000;
-/** The same for connections without an instance id, milliseconds. */
+/** The same for connections whose instance id is missing or differs, milliseconds. */
 const ANONYMOUS_WINDOW_MS = 60_000;
 /** How long further connections are then refused, milliseconds. */
 const CONFLICT_MS = 300_000;
@@ -29,7 +29,7 @@ export interface IncomingSession {
 
 /**
  * Decides whether a connection may replace an open one. A process of the same machine holds everything that the machine has accepted,
- * since the journal had it first. One that does not is a different process, whatever id it sends, or its identify was sent over an
+ * because it was journalled first. One that does not is a different process, whatever id it sends, or its identify was sent over an
  * earlier connection and arrives only now: admitting it would lose the work of the open one.
  */
 export function decideReplacement(agent: Agent, incoming: IncomingSession, nowMs: number): ReplacementDecision {
@@ -47,5 +47,5 @@ export function decideReplacement(agent: Agent, incoming: IncomingSession, nowMs
   return { kind: 'admitted', agent: { ...agent, replacedAtMs: [...recentMs, nowMs], conflictUntilMs: null } };
 }
 
-/** Whether two machines seem to use the identity, so that nobody may replace its open connection now. */
+/** Whether two machines seem to share the identity, so that its open connection may not be replaced now. */
 export const isConflict = (agent: Agent, nowMs: number): boolean => agent.conflictUntilMs !== null && agent.conflictUntilMs > nowMs;

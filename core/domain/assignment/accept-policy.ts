@@ -1,23 +1,23 @@
-/** Which tasks a sidecar accepts, by what the hub says of them. What a submitter signed is judged apart. */
+/** Which tasks a sidecar accepts, by what the hub reports about them. Signatures of submitters are checked separately. */
 
 /** Null: no such condition. All that are given must hold. */
 export interface AcceptPolicy {
   /** IDs of the tokens that may submit. */
   readonly submitters: readonly string[] | null;
-  /** Repositories; one that ends with `*` stands for all that begin with the rest. */
+  /** Repositories; one that ends with `*` matches those that begin with the part before it. */
   readonly repos: readonly string[] | null;
   /** The longest run limit of a task, milliseconds. */
   readonly maxRuntimeMs: number | null;
 }
 
-/** Null: the hub does not say it, or the task has none. */
+/** Null: the hub does not report it, or the task has none. */
 export interface OfferedTask {
   readonly submittedBy: string | null;
   readonly repo: string | null;
   readonly runMaxMs: number | null;
 }
 
-/** Characters of a text from the hub that a reason quotes. */
+/** How many characters of a text from the hub a reason quotes. */
 const QUOTED_CHARACTERS_MAX = 256;
 const quoted = (text: string): string => JSON.stringify(text.slice(0, QUOTED_CHARACTERS_MAX));
 
@@ -41,7 +41,7 @@ export function policyRefusal(
   return null;
 }
 
-/** What may stand for `*`: a path that cannot lead out of where the pattern points, however a program reads it. */
+/** What `*` may match: a path that cannot lead out of where the pattern points, however a program interprets it. */
 const REST = /^[A-Za-z0-9_~-][A-Za-z0-9._~-]*(\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*\/?$/;
 
 function isOfRepo(pattern: string, repo: string): boolean {

@@ -5,12 +5,12 @@ import { handIndexOn, indexOf as indexOn } from '../list-index.ts';
 import { withAppended, withMovedLast, withRemoved, withReplaced } from '../list-copies.ts';
 import type { AssignmentId } from './slot.ts';
 
-/** The entries of each task, one for each generation, in no certain order. */
+/** The entries of each task, one for each generation, in no particular order. */
 type Index = RenewedMap<TaskId, readonly AssignmentId[]>;
 
 /**
- * A cache of each list, which gives the same answers without it. The newest list has the index: each change hands it on, and an older list,
- * which is asked only after a failed save, gets a new one.
+ * A cache for each list, which does not affect the results. The newest list holds the index: each change hands it on. An older list, which
+ * is read only after a failed save, gets a new one.
  */
 const indexOf = (list: readonly AssignmentId[]): Index => indexOn(list, () => indexed(list));
 const NONE: readonly never[] = [];

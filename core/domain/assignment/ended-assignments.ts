@@ -18,8 +18,8 @@ export const EXPIRED_AT_ONCE_MAX = 2;
 /** How many tasks are remembered. */
 export const ENDED_MAX = 10_000;
 /**
- * The same where tasks take microseconds: each end copies the list. The hub repeats an assignment only before it has its end, so the last few
- * are enough.
+ * The same in a sidecar whose tasks take microseconds, because each end copies the list. The hub resends an assignment only until it has
+ * received its end, so the last few are enough.
  */
 export const ENDED_IN_PROCESS_MAX = 256;
 /** Maximum size in the journal, characters. */
@@ -53,7 +53,7 @@ export interface Ended extends AssignmentId {
   readonly outcome: EndedOutcome;
   /** Its folders still exist, because they hold more than its report. */
   readonly filesKept: boolean;
-  /** Part of its run, or of an earlier run of the task here, could not be stopped, or that is not known. */
+  /** Part of its run, or of an earlier run of the task here, could not be stopped, or it is not known whether it was. */
   readonly mayLive?: boolean | undefined;
 }
 
@@ -61,7 +61,7 @@ const NONE: readonly never[] = [];
 const PREFIX = 'task-';
 const HOUR_MS = 3_600_000;
 
-/** What is remembered of the task; its generation may differ from the one in question. */
+/** What is remembered about the task; its generation may differ from the one in question. */
 export function recall(memory: readonly EndedEntry[], taskId: TaskId): Ended | undefined {
   const entry = indexOf(memory).entries.get(taskId);
   return entry === undefined ? undefined : readEntry(entry);
@@ -71,8 +71,8 @@ export function recall(memory: readonly EndedEntry[], taskId: TaskId): Ended | u
 export const withFiles = (memory: readonly EndedEntry[]): readonly Ended[] => memory.filter((entry) => entry.includes('+')).map(readEntry);
 
 /**
- * Adds an assignment. `forgotten`: assignments dropped for it or for their age that still have files. `tasksMax`: how many tasks are
- * remembered.
+ * Adds an assignment. `forgotten`: assignments that still have files and are no longer remembered, because of this one or of their age.
+ * `tasksMax`: how many tasks are remembered.
  */
 export function remember(
   memory: readonly EndedEntry[],
@@ -99,7 +99,7 @@ export function remember(
   return { memory: kept, forgotten: dropped.length === 0 ? replaced : [...replaced, ...withFiles(dropped)] };
 }
 
-/** What `recall` would otherwise search the list for, and its size in characters. */
+/** The entries by task, so that `recall` need not search the list, and the size of the list in characters. */
 interface Index {
   readonly entries: RenewedMap<TaskId, EndedEntry>;
   characters: number;
@@ -108,8 +108,8 @@ interface Index {
 const taskIdIn = (entry: EndedEntry): TaskId => `${PREFIX}${entry.slice(0, entry.indexOf(' '))}` as TaskId;
 
 /**
- * A cache of each list, which gives the same answers without it. The newest list has the index: `remember` hands it on, and an older list,
- * which is asked only after a failed save, gets a new one.
+ * A cache for each list, which does not affect the results. The newest list holds the index: `remember` hands it on. An older list, which
+ * is read only after a failed save, gets a new one.
  */
 const indexOf = (memory: readonly EndedEntry[]): Index => indexOn(memory, () => indexed(memory));
 

@@ -1,4 +1,4 @@
-/** Decides what a sidecar does with an offered assignment, from all it knows of the task. */
+/** Decides what a sidecar does with an offered assignment, from all it knows about the task. */
 import { entriesOf } from './assignment-list.ts';
 import { recall, type Ended, type EndedEntry } from './ended-assignments.ts';
 import { isEnd, OUTBOX_MAX, type EndEntry, type OutboxEntry } from './outbox.ts';
@@ -22,7 +22,7 @@ export interface Holdings {
   readonly ended: readonly EndedEntry[];
 }
 
-/** `capacity`: how many assignments may be held at once. Repeats are recognised before capacity is checked. */
+/** `capacity`: how many assignments may be held at once. Repeats are recognized before capacity is checked. */
 export function decideOffer(holdings: Holdings, offered: AssignmentId, capacity: number): OfferDecision {
   const isOffered = ({ generation }: AssignmentId): boolean => generation === offered.generation;
   const displaced = entriesOf(holdings.slots, offered.taskId);

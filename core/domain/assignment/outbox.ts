@@ -19,7 +19,7 @@ export interface OutboxEntry extends AssignmentId {
   readonly aside?: ReleaseDetails | undefined;
   /** Its result file or streams hold more than the report; they are kept until the assignment is forgotten. */
   readonly keepFiles: boolean;
-  /** Part of its run may still be alive: it could not be stopped, or that is not known. */
+  /** Part of its run may still be alive: it could not be stopped, or it is not known whether it was. */
   readonly mayLive?: boolean | undefined;
 }
 
@@ -33,7 +33,7 @@ export interface ReleaseDetails {
 /** Whether the report has a body in the outbox folder. */
 export const hasBody = (entry: OutboxEntry): boolean => entry.report === 'complete' || entry.report === 'failed';
 
-/** Everything but `accepted`: nothing follows it. */
+/** Everything but `accepted`: no report follows it. */
 export type EndEntry = OutboxEntry & { readonly report: Exclude<OutboxReportKind, 'accepted'> };
 export const isEnd = (entry: OutboxEntry): entry is EndEntry => entry.report !== 'accepted';
 

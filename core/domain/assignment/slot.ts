@@ -10,7 +10,7 @@
  * - `reporting`: its end is in the outbox and its run is shutting down.
  *
  * The slot is freed when its end is in the outbox (or needs no report) and its run is gone. From then on the outbox,
- * and later the list of ended assignments, answers for it.
+ * and later the list of ended assignments, records its outcome.
  *
  * `stop` may be set in any status: the run is being stopped for that cause. It is never cleared.
  */
@@ -92,7 +92,7 @@ export interface Slot extends AssignmentId {
   readonly spent?: Usage | undefined;
   /** The session to resume: of an earlier attempt here or, once reported, of this one. */
   readonly sessionId?: string | undefined;
-  /** Its end is reported, and the run's streams hold what is stored nowhere else. */
+  /** Its end is reported, and the run's streams hold output that is stored nowhere else. */
   readonly keepStreams?: boolean | undefined;
   readonly run: SlotRun | null;
   readonly stop: SlotStop | null;

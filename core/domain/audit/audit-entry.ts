@@ -1,6 +1,6 @@
 /**
- * The audit log: who did what to the hub, in a chain. Each entry carries the hash of the one before it, so that none can be changed, removed
- * or put in between unless all later ones are made anew.
+ * The audit log: who did what to the hub, in a chain. Each entry contains the hash of the previous one, so that none can be changed, removed
+ * or inserted without recomputing all later ones.
  */
 
 /** What is recorded. Submits and the reports of agents are not: they are in the history of their task. */
@@ -27,14 +27,14 @@ export type AuditAct = (typeof AUDIT_ACTS)[number];
 
 /** Who did it. */
 export interface AuditActor {
-  /** The token's ID, `admin` for the admin token of the config, the hub's own ID, or null: nobody who is known. */
+  /** The token's ID, `admin` for the admin token of the config, the hub's own ID, or null for an unknown actor. */
   readonly id: string | null;
   readonly name: string | null;
   /** The role of the token; `hub`: the hub itself; `none`: no token was needed, or it was wrong. */
   readonly role: string;
 }
 
-/** What else is worth knowing: at most `AUDIT_DETAILS_MAX` values, no secrets. */
+/** Further information: at most `AUDIT_DETAILS_MAX` values, no secrets. */
 export type AuditDetails = Readonly<Record<string, string | number | boolean | null>>;
 
 /** An entry before it has its place in the chain. */
@@ -42,7 +42,7 @@ export interface AuditDraft {
   /** Store time. */
   readonly atMs: number;
   readonly actor: AuditActor;
-  /** Where it came from, as trusted proxies report it; null: from the hub itself. */
+  /** The address it came from, as reported by trusted proxies; null: from the hub itself. */
   readonly address: string | null;
   readonly act: AuditAct;
   /** The ID of the token, agent or task that it was done to. */
@@ -58,23 +58,23 @@ export interface AuditPlace {
   readonly hash: string;
 }
 
-/** An entry in its place. Stores take acts and outcomes of any text, so that a newer hub's can be verified. */
+/** An entry with its place in the chain. Stores accept any text as act and outcome, so that entries of a newer hub can be verified. */
 export interface AuditEntry extends Omit<AuditDraft, 'act' | 'outcome'>, AuditPlace {
   readonly act: string;
   readonly outcome: string;
-  /** The hash of the entry before. */
+  /** The hash of the previous entry. */
   readonly previous: string;
 }
 
-/** What the first entry of a store follows. */
+/** The place that the first entry of a store follows. */
 export const AUDIT_START: AuditPlace = { seq: 0, hash: '0'.repeat(64) };
 
-/** Characters of a text in an entry. Longer ones are cut. */
+/** The maximum length of a text in an entry, characters. Longer ones are cut. */
 export const AUDIT_TEXT_MAX = 256;
-/** Details of an entry. Further ones are left out. */
+/** The maximum number of details in an entry. Further ones are left out. */
 export const AUDIT_DETAILS_MAX = 16;
 
-/** As every store can keep it, and within its bounds: a text that a store had to change would break the chain. */
+/** The draft within its bounds and in a form that every store keeps unchanged: a text that a store had to change would break the chain. */
 export function boundedDraft(draft: AuditDraft): AuditDraft {
   const { actor, address, object, details } = draft;
   const entries = Object.entries(details).slice(0, AUDIT_DETAILS_MAX);
@@ -90,14 +90,14 @@ export function boundedDraft(draft: AuditDraft): AuditDraft {
 const boundedText = <T extends string | null>(text: T): T | string =>
   text === null ? text : [...text.replace(/[\u0000\u0001]|\p{Surrogate}/gu, '\ufffd')].slice(0, AUDIT_TEXT_MAX).join('');
 
-/** What the hash of an entry covers: all of it, in one order of fields, as JSON. */
+/** What the hash of an entry covers: all of it as JSON, with the fields in a fixed order. */
 export function canonicalEntry(entry: Omit<AuditEntry, 'hash'>): string {
   const { seq, atMs, actor, address, act, object, outcome, details, previous } = entry;
   const sorted = Object.entries(details).sort(([a], [b]) => (a < b ? -1 : 1));
   return JSON.stringify(['agentcom audit 1', seq, atMs, actor.id, actor.name, actor.role, address, act, object, outcome, sorted, previous]);
 }
 
-/** The entries that follow `place`, in this order. `sha256`: lowercase hexadecimal. */
+/** The drafts as entries that follow `place`, in the order given. `sha256`: lowercase hexadecimal. */
 export function entriesAfter(place: AuditPlace, drafts: readonly AuditDraft[], sha256: (text: string) => string): readonly AuditEntry[] {
   let last = place;
   return drafts.map((draft) => {

@@ -10,7 +10,7 @@ import { foldHistory, EMPTY_HISTORY, type FoldedHistory } from './history-fold.t
 import { ofAgent, type Violation } from './view.ts';
 
 export interface HistoryCheck {
-  /** Violations by this event, after those before it. */
+  /** Violations caused by this event, given the events before it. */
   next(event: StoredEvent): readonly Violation[];
   /** Violations after the last event. */
   end(): readonly Violation[];
@@ -27,7 +27,7 @@ export const historyChecks = (agents: ReadonlyMap<AgentId, Agent>): readonly His
 /** I4: at each assignment in an agent's current session its assignments and stops fit its slots. */
 function slotsSuffice(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
   const holds = new Map<AgentId, Set<string>>();
-  /** Live tasks only: an assignment has its generation in its event. */
+  /** Live tasks only: the event of an assignment contains its generation. */
   const live = new Map<TaskId, FoldedHistory>();
 
   const hold = (agentId: AgentId): Set<string> => {
@@ -63,7 +63,7 @@ function slotsSuffice(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
   };
 }
 
-/** I6, of agents: a replaced session changes nothing. Removed agents cannot be checked. */
+/** I6, for agents: a replaced session changes nothing. Removed agents cannot be checked. */
 function sessionsGrow(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
   const latest = new Map<AgentId, number>();
   const isOfRemovedAgent = (agentId: AgentId, atMs: number): boolean => {
@@ -86,7 +86,7 @@ function sessionsGrow(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
   };
 }
 
-/** I16: the events of an agent give its present state. Agents without events cannot be checked. */
+/** I16: the events of an agent agree with its current state. Agents without events cannot be checked. */
 function agentsAgree(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
   const lastOf = new Map<AgentId, { last: StoredEvent; connected: boolean; availability: StoredEvent | null }>();
   return {
@@ -122,7 +122,7 @@ function agentsAgree(agents: ReadonlyMap<AgentId, Agent>): HistoryCheck {
   };
 }
 
-/** I14, of the order: event ids grow. */
+/** I14, for the order of all events: their ids grow. */
 function idsGrow(): HistoryCheck {
   let last = 0;
   return {

@@ -1,7 +1,7 @@
 /**
  * What must be true of a store at any moment, whatever has happened. Each invariant is a small pure function from rows and
  * history to violations. `checkInvariants` checks a whole store in memory; larger ones are checked in pieces: `checkTasks` for
- * some tasks with their histories, `historyChecks` for one event after the other.
+ * some tasks with their histories, `historyChecks` for the events one by one.
  */
 import type { StoredEvent } from '../task/event.ts';
 import { historyChecks, type HistoryCheck } from './history-checks.ts';
@@ -13,7 +13,7 @@ import type { Task } from '../task/task.ts';
 export { historyWithoutTask, keysNameTasks, stopsArePast } from './store-invariants.ts';
 export { historyChecks, viewOf, type HistoryCheck, type Invariant, type StoreState, type View, type Violation };
 
-/** Violations of these tasks. `view` has them, their dependencies, their histories, and all agents. */
+/** Violations of these tasks. `view` contains them, their dependencies, their histories, and all agents. */
 export const checkTasks = (tasks: readonly Task[], view: View): readonly Violation[] =>
   tasks.flatMap((task) => TASK_INVARIANTS.flatMap((check) => check(task, view)));
 

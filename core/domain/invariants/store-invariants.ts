@@ -1,4 +1,4 @@
-/** Invariants of the store as a whole: agents, keys, stops, and tasks that wait beside free agents. */
+/** Invariants of the store as a whole: agents, keys, stops, and tasks that wait although an agent is free. */
 import { mayWork, roomOf } from '../agent/breaker.ts';
 import type { AgentId, TaskId } from '../ids.ts';
 import { mayTake } from '../task/scheduling.ts';
@@ -25,7 +25,7 @@ export function keysNameTasks({ state, tasks, tombstones }: Pick<View, 'state' |
   ];
 }
 
-/** I12: no task waits for over a sweep beside a free agent that may run it. */
+/** I12: no task waits for longer than a sweep interval while an agent that may run it is free. */
 function noTaskWaitsBesideFreeAgent(view: View): readonly Violation[] {
   const { state, nowMs } = view;
   const sinceMs = nowMs - state.sweepMs;
@@ -45,7 +45,7 @@ function noTaskWaitsBesideFreeAgent(view: View): readonly Violation[] {
     });
 }
 
-/** I14, of the whole: each history belongs to a task, and each agent has one row. */
+/** I14, for the whole store: each history belongs to a task, and each agent has one row. */
 function noOrphans({ state, historyOf, tasks }: View): readonly Violation[] {
   const found = [...historyOf.keys()].filter((taskId) => !tasks.has(taskId)).map(historyWithoutTask);
   const ids = state.agents.map((agent) => agent.id);
@@ -60,7 +60,7 @@ export const historyWithoutTask = (taskId: TaskId): Violation => ({
   agentId: null,
 });
 
-/** I15: a pending stop is never of the current assignment. */
+/** I15: a pending stop is never for the current assignment. */
 export function stopsArePast({ state, tasks }: Pick<View, 'state' | 'tasks'>): readonly Violation[] {
   return state.stops.flatMap((stop) => {
     const task = tasks.get(stop.taskId);

@@ -14,7 +14,7 @@ function agreesWithHistory(task: Task, view: View): readonly Violation[] {
     .map((field) => ofTask('I1', task, `its ${field} is ${String(task[field])}, its history has ${String(folded[field])}`));
 }
 
-/** Events of the current assignment or state; others may be of a past one. */
+/** Events that belong to the current assignment or state; others may belong to a past one. */
 const OF_CURRENT_STATE: readonly EventName[] = [
   'assigned',
   'accepted',
@@ -42,7 +42,7 @@ function generationsGrow(task: Task, view: View): readonly Violation[] {
   return found;
 }
 
-/** I14, of one task: its events are numbered without a gap, and the row has the last number. */
+/** I14, for one task: its events are numbered without a gap, and the row has the last number. */
 function historyIsNumbered(task: Task, view: View): readonly Violation[] {
   const events = history(task, view);
   const gap = events.findIndex((event, place) => event.seq !== place + 1);
@@ -51,7 +51,7 @@ function historyIsNumbered(task: Task, view: View): readonly Violation[] {
   return task.eventSeq === last ? found : [...found, ofTask('I14', task, `it counts ${task.eventSeq} events, there are ${last}`)];
 }
 
-/** I3: exactly live tasks have a deadline, and their agent exists. */
+/** I3: live tasks, and only these, have a deadline, and their agent exists. */
 function liveHasDeadline(task: Task, { agents }: View): readonly Violation[] {
   const found: Violation[] = [];
   if (isLive(task) !== (task.deadlineAtMs !== null)) found.push(ofTask('I3', task, `${task.status} with deadline ${task.deadlineAtMs}`));
@@ -81,7 +81,7 @@ function endsOnce(task: Task, view: View): readonly Violation[] {
 /** Events in which a frame changes the assignment of its sender. */
 const BY_FRAME: readonly EventName[] = ['accepted', 'woken', 'wake_failed', 'progress', 'completed', 'failed', 'rejected', 'released'];
 
-/** I6, of one task: a frame changes only the current assignment of its sender. */
+/** I6, for one task: a frame changes only the current assignment of its sender. */
 function changedByAssignee(task: Task, view: View): readonly Violation[] {
   const found: Violation[] = [];
   let folded = EMPTY_HISTORY;
@@ -109,7 +109,7 @@ function attemptsAreBounded(task: Task, view: View): readonly Violation[] {
   return found;
 }
 
-/** I8: a task in the dead letter has a valid reason. */
+/** I8: a task in the dead-letter queue has a valid reason. */
 function deadForAReason(task: Task): readonly Violation[] {
   const isDead = task.status === 'dead_letter';
   if (isDead !== (task.deadReason !== null)) return [ofTask('I8', task, `${task.status} with reason ${task.deadReason}`)];
@@ -118,7 +118,7 @@ function deadForAReason(task: Task): readonly Violation[] {
   return [];
 }
 
-/** I9: a task is blocked exactly while a dependency is open, or until its slice is unblocked once that has completed. */
+/** I9: a task is blocked while a dependency is not completed; after that only until its slice of the dependents is unblocked. */
 function blockedByDependencies(task: Task, { tasks, tombstones }: View): readonly Violation[] {
   // A final task no longer needs its dependencies: their tombstones may be removed before it is.
   if (task.status === 'completed' || task.status === 'cancelled') return [];
@@ -137,7 +137,7 @@ function blockedByDependencies(task: Task, { tasks, tombstones }: View): readonl
 /** I11: no task stays due for two sweeps of a healthy hub. */
 function nothingIsOverdue(task: Task, { state, nowMs }: View): readonly Violation[] {
   const dueMs = dueAtMs(task, nowMs);
-  // A task that got a passed time is due only since then.
+  // A task that was given a time in the past is due only since it was updated.
   if (dueMs === null || Math.max(dueMs, task.updatedAtMs, state.healthySinceMs) + 2 * state.sweepMs >= nowMs) return [];
   return [ofTask('I11', task, `${task.status}, and due for ${nowMs - dueMs} ms`)];
 }

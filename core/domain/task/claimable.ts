@@ -4,7 +4,7 @@
  */
 import { PRIORITIES, type Task } from './task.ts';
 
-/** From when on a queued task is claimable. Orders the tasks of one priority. */
+/** When a queued task becomes claimable. Orders the tasks of one priority. */
 export const readyAtMs = (task: Pick<Task, 'eligibleAtMs' | 'createdAtMs'>): number => task.eligibleAtMs ?? task.createdAtMs;
 
 /** Whether it waits for an agent, or for its backoff to end first. */
@@ -13,7 +13,7 @@ export const isWaiting = (task: Pick<Task, 'status' | 'parked'>): boolean => tas
 /** Whether it is queued, not parked and past its backoff. Callers also check `isOver`: the sweep that expires it may be late. */
 export const isClaimable = (task: Task, nowMs: number): boolean => isWaiting(task) && readyAtMs(task) <= nowMs;
 
-/** The order within one priority, and over all priorities for the oldest task: by the time when it became claimable, then by id. */
+/** The order within one priority, and across all priorities for the oldest task: by the time when it became claimable, then by id. */
 export const compareByAge = (a: Task, b: Task): number => readyAtMs(a) - readyAtMs(b) || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
 
 /** The order in which tasks of one requirement are assigned: by priority, from urgent to low, then by age. */

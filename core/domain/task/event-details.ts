@@ -12,14 +12,14 @@ export const EVENT_DETAILS_BYTES_MAX = 16_384;
 const SMALL_FIELD_BYTES = 1_024;
 /** Reserved for the `truncated` field. */
 const MARK_BYTES = 2_048;
-/** Names of cut fields in `truncated`, and the characters of each. */
+/** How many cut fields `truncated` names, and with how many characters each. */
 const NAMED_MAX = 16;
 const NAME_CHARACTERS_MAX = 64;
 
 type Details = Readonly<Record<string, unknown>>;
 
 /**
- * Details that fit are returned unchanged. Larger ones keep their small fields; large texts share the rest of the room, each cut
+ * Details that fit are returned unchanged. Larger ones keep their small fields; large texts share the remaining space, each cut
  * at its end, and other large values are left out. `truncated` then describes the original: `{bytes, sha256, fields}`, where
  * `fields` names what was cut or left out.
  */

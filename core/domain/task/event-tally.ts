@@ -1,12 +1,12 @@
-/** What a list of events says about tasks, as counts: submitted, assigned, ended and why. */
+/** Counts from a list of events: how many tasks were submitted, assigned and ended, and why. */
 import { isAgentEventName, type TaskEvent } from './event.ts';
 
 export interface EventTally {
   readonly submitted: number;
   readonly assigned: number;
-  /** Tasks that ended: how many of each status and reason. */
+  /** Tasks that ended: how many with each status and reason. */
   readonly ended: readonly (Ended & Count)[];
-  /** Assignments that ended: how many of each. */
+  /** Assignments that ended: how many of each kind. */
   readonly assignmentsEnded: readonly (AssignmentEnded & Count)[];
 }
 
@@ -16,13 +16,13 @@ interface Count {
 
 export interface Ended {
   readonly status: 'completed' | 'dead_letter' | 'cancelled';
-  /** `reported`, `adopted`, `operator`, or what the event says: a `DeadReason`. */
+  /** `reported`, `adopted`, `operator`, or the `DeadReason` from the event. */
   readonly reason: unknown;
 }
 
 export interface AssignmentEnded {
   readonly how: 'completed' | 'failed' | 'rejected' | 'released' | 'reclaimed' | 'lost' | 'cancelled' | 'deadline';
-  /** What the event says: of a failure a `FailureKind`, of a reclaim a `ReclaimReason`; null if there is none to tell. */
+  /** From the event: the `FailureKind` of a failure, the `ReclaimReason` of a reclaim; null if there is none. */
   readonly reason: unknown;
   /** Whether the task went back to the queue. */
   readonly requeued: boolean;
@@ -54,7 +54,7 @@ export function tallyEvents(events: readonly TaskEvent[]): EventTally {
         assigned += 1;
         break;
       case 'completed':
-        // That of an adopted result follows `adopted`: its assignment has ended before.
+        // The event of an adopted result follows `adopted`: its assignment had ended already.
         if (events[index - 1]?.event === 'adopted' && isNextOf(one, events[index - 1])) break;
         end('completed', 'reported');
         leave('completed', null, false);
@@ -64,7 +64,7 @@ export function tallyEvents(events: readonly TaskEvent[]): EventTally {
         break;
       case 'cancelled':
         end('cancelled', 'operator');
-        // That of a task that no agent had names none.
+        // The event names no agent if none had the task.
         if (one.agentId !== null) leave('cancelled', null, false);
         break;
       case 'dead_lettered':

@@ -4,7 +4,7 @@
  */
 import type { AgentId, Generation, TaskId } from '../ids.ts';
 
-/** The names of the events of tasks. They are stored and shown, so none changes its meaning. */
+/** The names of the events of tasks. They are stored and shown, so their meaning never changes. */
 export const TASK_EVENT_NAMES = [
   'submitted',
   'scheduled',
@@ -42,7 +42,7 @@ export const AGENT_EVENT_NAMES = ['agent_connected', 'agent_disconnected', 'agen
 export type AgentEventName = (typeof AGENT_EVENT_NAMES)[number];
 /** Whether this is the name of an event of an agent. */
 export const isAgentEventName = (name: EventName): name is AgentEventName => name.startsWith('agent_');
-/** The names of the events that say whether an agent is connected. The others of an agent say whether it may get tasks. */
+/** The names of the events that say whether an agent is connected. The other events of an agent say whether it may get tasks. */
 export const PRESENCE_EVENT_NAMES: readonly EventName[] = ['agent_connected', 'agent_disconnected'] satisfies AgentEventName[];
 
 /** The names of all events. */
@@ -52,7 +52,7 @@ export type EventName = (typeof EVENT_NAMES)[number];
 
 /** What happened to a task or an agent, as it is written in the commit of the change. */
 export interface TaskEvent {
-  /** Of an agent's event: `agentHistoryId`. */
+  /** For an agent's event: `agentHistoryId`. */
   readonly taskId: TaskId;
   /** The number of this event in its task, from 1; that of an agent's event only grows. */
   readonly seq: number;
@@ -73,11 +73,11 @@ export interface StoredEvent extends TaskEvent {
 
 const AGENT_HISTORY = 'agent:';
 
-/** What the events of an agent have in place of a task: they share the order and the store of all events. No task has such an id. */
+/** What the events of an agent have instead of a task id, since all events share one order and one store. No task has such an id. */
 export const agentHistoryId = (agentId: AgentId): TaskId => `${AGENT_HISTORY}${agentId}` as TaskId;
 
 /** Whether this happened to an agent, not to a task. */
 export const isAgentEvent = ({ taskId }: Pick<TaskEvent, 'taskId'>): boolean => taskId.startsWith(AGENT_HISTORY);
 
-/** Every `taskId` of an agent's event, and of no other, is at least the first of these texts and below the second. */
+/** The `taskId` of every agent event, and of no other, is at least the first of these texts and below the second. */
 export const AGENT_HISTORIES = [AGENT_HISTORY, 'agent;'] as const;

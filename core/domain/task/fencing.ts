@@ -1,6 +1,6 @@
 /**
  * The fence: only the current assignee, with the current generation, may change a task. A repeat of a report that was already
- * answered is recognised before the fence, and changes nothing.
+ * answered is recognized before the fence, and changes nothing.
  */
 import type { AgentId, Generation } from '../ids.ts';
 import { refuse, type Refusal } from './refusal.ts';
@@ -17,7 +17,7 @@ export type FenceResult =
   | { readonly kind: 'late' }
   | Refusal;
 
-/** What the fence reads of a task, or of a tombstone. */
+/** The fields of a task, or of a tombstone, that the fence reads. */
 export type FencedTask = Pick<Task, 'status' | 'generation' | 'assignedTo' | 'outcomes'> & Partial<Pick<Task, 'takenBack'>>;
 
 /**

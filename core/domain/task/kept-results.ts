@@ -1,14 +1,14 @@
 /**
- * Results that did not become the result of their task, stored apart from its history: late ones, which an operator may adopt,
+ * Results that did not become the result of their task, stored separately from its history: late ones, which an operator may adopt,
  * and refused ones, of which version 1 sidecars delete their copy. One is kept for each task, generation and agent. The task
  * lists them, so that the bounds below need no read from the store.
  */
 import type { AgentId, Generation, TaskId } from '../ids.ts';
 
-/** Results kept for one task, and their bytes together. Beyond that a late one replaces the oldest, and a refused one is dropped. */
+/** Results kept for one task, and their total bytes. Beyond that a late one replaces the oldest, and a refused one is dropped. */
 export const KEPT_RESULTS_MAX = 32;
 export const KEPT_BYTES_MAX = 16_777_216;
-/** Refused results kept of one agent for one task, and their bytes together; a first one may be larger. */
+/** Refused results of one agent kept for one task, and their total bytes; the first one may be larger. */
 export const REFUSED_KEPT_MAX = 8;
 export const REFUSED_BYTES_MAX = 1_048_576;
 /** Refused results and claims of one agent that get an event in the history of a task; further ones are only counted. */
@@ -31,7 +31,7 @@ export interface KeptResultRef {
   readonly atMs: number;
 }
 
-/** A result that was reported and did not become that of its task. */
+/** A result that was reported and did not become the result of its task. */
 export interface KeptResult extends KeptResultRef {
   readonly taskId: TaskId;
   /** Why it did not become the result of the task. */
@@ -48,9 +48,9 @@ export interface KeptResult extends KeptResultRef {
  */
 export interface RefusedCount {
   readonly agentId: AgentId | null;
-  /** With an event in the history. The name is that of the stored JSON. */
+  /** Those with an event in the history. The name is the one in the stored JSON. */
   readonly told: number;
-  /** Without one. */
+  /** Those without an event. */
   readonly counted: number;
 }
 

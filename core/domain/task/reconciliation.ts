@@ -6,7 +6,7 @@ import type { AgentId, Generation, TaskId } from '../ids.ts';
 import { withRefusal } from './kept-results.ts';
 import type { Task } from './task.ts';
 
-/** The status of an assignment in its sidecar, as reported at identify. `unknown`: its journal does not show it. */
+/** The status of an assignment on its sidecar, as reported at identify. `unknown`: its journal does not show it. */
 export const HELD_STATUSES = ['accepted', 'waking', 'waking_confirmation', 'working', 'reporting', 'unknown'] as const;
 export type HeldStatus = (typeof HELD_STATUSES)[number];
 

@@ -4,7 +4,7 @@ import type { StoredEvent } from './event.ts';
 import type { KeptResult } from './kept-results.ts';
 import type { TaskRow } from './task.ts';
 
-/** A task with everything that is stored of it, except what its agent printed. */
+/** A task with everything that is stored about it, except the output of its agent. */
 export interface WholeTask extends TaskRow {
   /** All of them, oldest first. */
   readonly events: readonly StoredEvent[];
@@ -15,7 +15,7 @@ export interface WholeTask extends TaskRow {
 /** How much is passed to `Removal.archive` at once: bodies and results, bytes. */
 export const ARCHIVED_BYTES = 4_194_304;
 
-/** The tasks in pieces of at most `ARCHIVED_BYTES`, or of one larger task. `bytesOf`: of its body and results. */
+/** The tasks in pieces of at most `ARCHIVED_BYTES`, or of one larger task. `bytesOf`: the size of its body and results. */
 export function* archivePieces<T>(tasks: readonly T[], bytesOf: (task: T) => number): Generator<readonly T[]> {
   let piece: T[] = [];
   let bytes = 0;
@@ -39,8 +39,8 @@ export interface Removal {
   /** Dead-lettered tasks. */
   readonly deadBeforeMs: number;
   /**
-   * If more than `max` completed and cancelled tasks are stored, those that ended longest ago are old too, up to that number, if they
-   * ended at or before `beforeMs`. Default: any number may stay.
+   * If more than `max` completed and cancelled tasks are stored, the excess ones, those that ended longest ago, are old too if they ended
+   * at or before `beforeMs`. Default: any number may stay.
    */
   readonly surplus?: { readonly max: number; readonly beforeMs: number } | undefined;
   readonly tombstonesBeforeMs: number;
@@ -48,7 +48,7 @@ export interface Removal {
   readonly limit: number;
   /** Only ended tasks after this position. Default: all. */
   readonly after?: EndedPlace | null | undefined;
-  /** How many ended tasks are read, including those that must stay. Default: all. */
+  /** How many ended tasks are read at most, including those that must stay. Default: all. */
   readonly lookedMax?: number | undefined;
   /** Where tasks are stored before they are removed. It may get a task more than once. Default: nowhere. */
   readonly archive?: ((tasks: readonly WholeTask[]) => Promise<void>) | undefined;
@@ -68,8 +68,8 @@ export interface Removed {
 }
 
 /**
- * Which agents may be removed: not seen since `beforeMs`, from `after` on, at most `lookedMax` of them read. The last `eventsKept` events
- * of each are kept, and what those before them say of its state.
+ * Which agents may be removed: those whose tokens were all revoked or expired by `beforeMs`, from `after` on; at most `lookedMax` agents are
+ * read. The last `eventsKept` events of each that stays are kept, and the older events that its state depends on.
  */
 export interface AgentRemoval {
   readonly beforeMs: number;

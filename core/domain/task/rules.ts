@@ -16,7 +16,7 @@ export interface Rules {
 /** Assignments in a row that spent no retry, after which a task is parked for an operator. */
 export const HAND_BACKS_MAX = 10;
 
-/** Agents whose policy may reject a task in one round; it is dead-lettered with the last of them. */
+/** How many agents may reject a task by their policy in one round; the last of these rejections dead-letters it. */
 export const REJECTIONS_MAX = 32;
 
 /** How long a task that a policy rejected waits for another agent to accept it, unless it has a `ttlMs`. Milliseconds. */

@@ -7,7 +7,7 @@ import { compareByAge } from './claimable.ts';
 import { OLDEST_EVERY } from './rules.ts';
 import { PRIORITIES, requirementKey, waitingRequirement, type Requirement, type Task } from './task.ts';
 
-/** An agent with room. */
+/** An agent with free slots. */
 export interface FreeAgent {
   readonly id: AgentId;
   readonly capabilities: readonly string[];
@@ -61,17 +61,17 @@ export class Requirements {
     }
   }
 
-  /** The agents that any of them is for alone. */
+  /** The agents that at least one of the requirements names in `assignTo`. */
   get agentIds(): readonly AgentId[] {
     return [...this.#agentIds];
   }
 
-  /** An agent that is not among `agentIds` can run none of them without one of these capabilities; null: it may need none. */
+  /** An agent that is not among `agentIds` can run none of them without one of these capabilities; null: one of them needs no capability. */
   get firstCapabilities(): readonly string[] | null {
     return this.#byKey.has('') ? null : [...this.#firstCapabilities];
   }
 
-  /** Which agents with these capabilities can run any of those that are not for one agent alone; `some`: not the excepted ones. */
+  /** Which agents with these capabilities can run any of the requirements that are not for one agent alone. `some`: not the excepted ones. */
   fit(capabilities: readonly string[]): 'all' | 'some' | 'none' {
     let fit: 'some' | 'none' = 'none';
     for (const key of ['', ...capabilities.map(capabilityKey)])
@@ -105,8 +105,8 @@ export class Requirements {
 
 /**
  * Pairs ready tasks with free slots, one slot of each agent in turn, in the order of assignment. `candidates` are the first ready
- * tasks of each requirement and priority. A task that avoids an agent goes to another one with room, and to that agent only if
- * there is no other; to an agent that has rejected it, it never goes.
+ * tasks of each requirement and priority. A task that avoids an agent goes to another one with a free slot, and to that agent only if
+ * there is no other. It never goes to an agent that has rejected it.
  */
 export function decidePairs(candidates: readonly Task[], agents: readonly FreeAgent[]): readonly Pair[] {
   const ready = new ReadyTasks(candidates);

@@ -1,6 +1,6 @@
 /**
  * The trace that a task belongs to, by W3C Trace Context (https://www.w3.org/TR/trace-context/). It is passed on from the submit to the
- * agent; nothing goes by it.
+ * agent; no decision depends on it.
  */
 
 /** As in the headers of these names. Both are absent without a valid `traceparent`. */
@@ -24,7 +24,7 @@ const SAMPLED = 1;
 const MEMBER =
   /^([a-z0-9][a-z0-9_\-*/]{0,255}|[a-z0-9][a-z0-9_\-*/]{0,240}@[a-z][a-z0-9_\-*/]{0,13})=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]$/;
 
-/** From headers or variables. What is not valid is ignored, as the standard demands: it is never a reason to refuse a task. */
+/** From headers or variables. Invalid values are ignored, as the standard requires: they are never a reason to refuse a task. */
 export function traceContextOf(parent: string | undefined, state: string | undefined): TraceContext {
   const traceparent = parent === undefined ? null : validParent(parent);
   if (traceparent === null) return {};
@@ -32,7 +32,7 @@ export function traceContextOf(parent: string | undefined, state: string | undef
   return tracestate === null ? { traceparent } : { traceparent, tracestate };
 }
 
-/** In the form of version 00, which is all that is known here; null if it is invalid. */
+/** In the form of version 00, the only one that is known here; null if it is invalid. */
 function validParent(header: string): string | null {
   if (header.length > HEADER_CHARACTERS_MAX) return null;
   const [, version = '', traceId = '', parentId = '', flags = '', more] = TRACEPARENT.exec(header) ?? [];

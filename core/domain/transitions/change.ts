@@ -65,8 +65,8 @@ export const eventOf = (draft: EventDraft, taskId: TaskId, seq: number, nowMs: n
 });
 
 /**
- * Field by field, in the order of a new task: V8 makes that in a fifth of the time of a spread with other fields behind it, and all tasks
- * have one shape.
+ * Field by field, in the order of a new task: that takes V8 a fifth of the time of a spread followed by other fields, and gives all tasks
+ * the same shape.
  */
 export const copyOf = (task: Task): { -readonly [F in keyof Task]: Task[F] } => ({
   id: task.id,
@@ -112,7 +112,7 @@ export const copyOf = (task: Task): { -readonly [F in keyof Task]: Task[F] } => 
   eventSeq: task.eventSeq,
 });
 
-/** Marks an attempt that began and ends without a usage report: the sums are incomplete then. Not on a completed task without any usage. */
+/** Marks an attempt that began and ends without a usage report: the sums are then incomplete. Not for a completed task without any usage. */
 function usageAfter(before: Task, { status, usage }: Task): TaskUsage {
   const isEnd = before.status === 'assigned' && status !== 'assigned' && before.wokenAtMs !== null;
   if (!isEnd || (status === 'completed' && isNoUsage(totalOf(usage)))) return usage;

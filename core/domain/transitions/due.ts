@@ -29,7 +29,7 @@ export function dueAtMs(task: Task, nowMs: number): number | null {
   }
 }
 
-/** What a sweep knows beside the task. */
+/** What a sweep knows besides the task. */
 export interface SweepView {
   /** Whether the assignee is away, and its task's deadline is the end of that absence; meaningless for an unassigned task. */
   readonly agentAway: boolean;
@@ -66,8 +66,8 @@ const postponedUntilMs = ({ hushedAtMs }: Task, view: SweepView): number =>
   hushedAtMs === null ? view.quietUntilMs : Math.min(view.quietUntilMs, hushedAtMs + view.quietMs + view.disturbedMs);
 
 /**
- * When its quiet period began, moved on in the row by what was disturbed: the next process of the hub knows only of its own disturbances,
- * and would take an outage before the last one for the agent's silence.
+ * When its quiet period began, moved forward by the length of the disturbances. Kept in the row, because the next process of the hub knows
+ * only its own disturbances and would mistake an outage before the last one for the agent's silence.
  */
 const movedOn = (task: Task, { disturbedMs }: SweepView, nowMs: number): number =>
   task.hushedAtMs === null ? nowMs : task.hushedAtMs + disturbedMs;

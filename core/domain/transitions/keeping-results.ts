@@ -1,4 +1,4 @@
-/** Results that do not become the result of their task: late and refused ones. They are stored apart, with an event in the history. */
+/** Results that do not become the result of their task: late and refused ones. They are stored separately, with an event in the history. */
 import { utf8Bytes } from '../encoded-text.ts';
 import { hasRoomForRefused, RESULT_INLINE_BYTES_MAX, withLate, withRefusal, withRefused, type KeptResult } from '../task/kept-results.ts';
 import type { Generation } from '../ids.ts';

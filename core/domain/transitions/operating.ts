@@ -6,8 +6,8 @@ import { change, type Transition } from './change.ts';
 import { waitOrQueue } from './submitting.ts';
 
 /**
- * Retries a task from the dead letter: a new round with no retry spent, a new `ttlMs`, and without a passed `completeBy`; the
- * generation continues to grow. A parked task is unparked in its current round.
+ * Retries a task from the dead-letter queue: a new round with no retry spent, a new `ttlMs`, and without a `completeBy` that has
+ * passed; the generation continues to grow. A parked task is unparked in its current round.
  */
 export function decideRetry(task: Task, by: string, dependenciesMet: boolean, nowMs: number): Transition {
   if (task.status === 'queued' && task.parked) {

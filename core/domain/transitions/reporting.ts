@@ -18,7 +18,7 @@ import {
 } from './change.ts';
 import { deadLetter, handBack, endAttempt } from './retrying.ts';
 
-/** What a report may carry beside its outcome: the usage of the attempt so far, and the session that the program can resume. */
+/** What a report may carry besides its outcome: the usage of the attempt so far, and the session that the program can resume. */
 export interface AttemptUpdate extends Usage {
   readonly session?: TaskSession | undefined;
 }
@@ -105,7 +105,7 @@ export function decideComplete(
   return mergeChanges(accepted, done);
 }
 
-/** `task_failed`: spends a retry; requeued with a backoff, or the dead letter. */
+/** `task_failed`: spends a retry; requeued with a backoff, or dead-lettered. */
 export function decideFail(
   task: Task,
   by: Reporter,
@@ -143,8 +143,8 @@ export function decideReject(task: Task, by: Reporter, reason: string, nowMs: nu
 }
 
 /**
- * `task_rejected` by the policy of the agent: it says something about the two of them, not about the machine. The task goes to another
- * agent at once and not to this one again in this round. It is dead-lettered if it is for this agent alone, after `REJECTIONS_MAX`
+ * `task_rejected` by the policy of the agent: it concerns this task on this agent, and not the machine. The task goes to another agent at
+ * once and not to this one again in this round. It is dead-lettered if it is for this agent alone, after `REJECTIONS_MAX`
  * agents, or if nobody accepts it in time.
  */
 export function decidePolicyReject(task: Task, by: Reporter, reason: string, nowMs: number): Transition {

@@ -1,4 +1,4 @@
-/** What follows an assignment that ended without a result: a retry, the dead letter, or parking. */
+/** What follows an assignment that ended without a result: a retry, the dead-letter queue, or parking. */
 import { backoffMs } from '../backoff.ts';
 import { nextGeneration } from '../ids.ts';
 import { HAND_BACKS_MAX, type Rules } from '../task/rules.ts';
@@ -47,7 +47,7 @@ export function handBack(task: Task, end: EventDraft, nowMs: number, rules: Rule
   );
 }
 
-/** Moves the task to the dead letter, with the event that led there first. Also reclaims a live assignment. */
+/** Moves the task to the dead-letter queue; `first` are the events that led there. Also reclaims a live assignment. */
 export function deadLetter(task: Task, reason: DeadReason, first: readonly EventDraft[], nowMs: number, patch: Partial<Task>): Change {
   return change(
     task,

@@ -23,8 +23,8 @@ export const requirementOf = (capabilities: readonly string[], assignTo: AgentId
 });
 
 /**
- * A new task: blocked while a dependency is open, scheduled before its `runAt`, else queued. `submittedBy` is the id of the token. Made at
- * once: a copy of a task costs as much as all else here.
+ * A new task: blocked while a dependency is open, scheduled before its `runAt`, else queued. `submittedBy` is the id of the token. Built in
+ * one step, because a copy of a task costs as much as everything else here.
  */
 export function decideSubmit(draft: Omit<TaskDraft, 'body'>, submittedBy: string, dependenciesMet: boolean, nowMs: number): Change {
   const { patch, event } = waitOf(draft, dependenciesMet, nowMs);

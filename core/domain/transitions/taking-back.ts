@@ -1,4 +1,4 @@
-/** Reclaims by the hub, and cancels: lost assignments, missed deadlines, cancelled tasks. */
+/** Reclaims and cancellations by the hub: lost assignments, missed deadlines, cancelled tasks. */
 import type { PendingStop } from '../agent/agent.ts';
 import { nextGeneration, type Generation } from '../ids.ts';
 import { withRefusal } from '../task/kept-results.ts';
@@ -99,7 +99,7 @@ export function decideCancel(task: Task, by: string, nowMs: number): Transition 
   return withStop(cancelled, stop, nowMs);
 }
 
-/** `completeBy` has passed: the dead letter without a retry; a running agent is sent a stop. */
+/** `completeBy` has passed: dead-lettered without a retry; a running agent is sent a stop. */
 export function decideDeadline(task: Task, nowMs: number): Change {
   const stop = task.status === 'assigned' && task.assignedTo !== null ? stopOf(task, task.assignedTo, 'deadline', nowMs) : null;
   return withStop(deadLetter(task, 'deadline', [], nowMs, { lastError: 'deadline' }), stop, nowMs);

@@ -1,6 +1,6 @@
 /**
- * Explains why an agent gets no tasks. Pure, and built on what the dispatcher asks (`mayWork`, `roomOf`): an agent is free here exactly
- * if a task may be assigned to it.
+ * Explains why an agent gets no tasks. Pure, and built on the predicates that the dispatcher uses (`mayWork`, `roomOf`): an agent is free
+ * here exactly if a task may be assigned to it.
  */
 import { isBusy, pauseOf, type Agent } from '../agent/agent.ts';
 import { mayWork, roomOf } from '../agent/breaker.ts';

@@ -1,6 +1,6 @@
 /**
  * Explains why a task is not running, in one sentence for operators and as data. Pure: the task, its dependencies and the agents in, the
- * reason out. Nothing is decided by it. What it says rests on the predicates that decide (`isClaimable`, `isOver`, `canRun`, `mayWork`,
+ * reason out. No decision depends on it. It is built on the predicates that decide (`isClaimable`, `isOver`, `canRun`, `mayWork`,
  * `roomOf`): it says `ready` exactly if the dispatcher would assign the task.
  */
 import type { AgentId, TaskId } from '../ids.ts';
@@ -32,7 +32,7 @@ export type WaitingReason =
   | 'not_woken'
   | 'about_to_be_assigned';
 
-/** The same in more detail. Of a queued task that agents could run: that of all these agents, or `agents_unavailable`. */
+/** The same in more detail. For a queued task that agents could run: the kind that all these agents share, or `agents_unavailable`. */
 export const WAITING_KINDS = [
   'not_due',
   'blocked',
@@ -47,9 +47,9 @@ export const WAITING_KINDS = [
   'no_agent',
   'assignee_unknown',
   'assignee_lacks_capability',
-  /** Of at least one capability there is no agent. */
+  /** At least one capability is missing from every agent. */
   'capability_missing',
-  /** Each capability is there, but not together. */
+  /** Each capability is available, but no single agent has all of them. */
   'capabilities_apart',
   /** The policies of all agents that could run it have rejected it. */
   'rejected',
@@ -88,7 +88,7 @@ export interface TasksAhead {
   readonly same: number;
 }
 
-/** What an explanation needs to know beside the task. */
+/** What an explanation needs to know besides the task. */
 export interface WaitingView {
   /** The tasks in `dependsOn`; missing ones count as unfinished. Only for a blocked task. */
   readonly dependencies: readonly Pick<Task, 'id' | 'status'>[];

@@ -3,7 +3,7 @@
 /** Agents, tasks and capabilities that an explanation lists; it counts the rest. */
 export const NAMED_MAX = 10;
 
-/** Characters of a text of others, such as an error, that an explanation quotes. */
+/** How many characters of an external text, such as an error, an explanation quotes. */
 const QUOTED_CHARACTERS_MAX = 200;
 
 /** `a`, `a and b`, `a, b and c`, with a count of the items beyond the bound. */

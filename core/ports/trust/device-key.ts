@@ -1,4 +1,4 @@
-/** The key of a sidecar's machine, which proves beside its token that it is that machine. */
+/** The key of a sidecar's machine, with which it proves, in addition to its token, that it is that machine. */
 export interface DeviceKey {
   /** An Ed25519 public key: 32 bytes, base64url. */
   readonly publicKey: string;

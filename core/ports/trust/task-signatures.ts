@@ -1,7 +1,7 @@
-/** The signatures of tasks, judged by the keys that a sidecar trusts. */
+/** The signatures of tasks, verified with the keys that a sidecar trusts. */
 import type { TaskId } from '../../domain/ids.ts';
 
-/** What is known of a signature: whose it is and what was signed, or why it does not count. */
+/** The result of verifying a signature: who signed and what was signed, or why it is not valid. */
 export type Verified =
   | {
       readonly kind: 'valid';
@@ -13,7 +13,7 @@ export type Verified =
   /** `reason` continues a sentence that begins with the task. */
   | { readonly kind: 'invalid'; readonly reason: string };
 
-/** A nonce that a sidecar is about to run a task under. */
+/** The nonce of a signed task that a sidecar is about to run. */
 export interface NonceUse {
   readonly nonce: string;
   readonly taskId: TaskId;
@@ -23,20 +23,20 @@ export interface NonceUse {
 }
 
 /**
- * `remembered`: of this task, from now on or already. `other_task`: it was used for another task. `forgotten`: it was signed before what is
- * still remembered, so it may have been.
+ * `remembered`: for this task, from now on or already. `other_task`: it was used for another task. `forgotten`: it was signed before the
+ * period that is still remembered, so it may have been used for another task.
  */
 export type NonceAnswer = 'remembered' | 'other_task' | 'forgotten';
 
 export interface TaskSignatures {
-  /** Reads the keys and what is remembered. Rejects with `AC_CONFIG_INVALID` for a key that cannot be used. */
+  /** Reads the keys and the remembered nonces. Rejects with `AC_CONFIG_INVALID` for a key that cannot be used. */
   open(): Promise<void>;
   /**
-   * MUST accept nothing but a JWS of `SIGNATURE_ALGORITHM` and `SIGNATURE_TYPE` by one of its keys, of which neither the signature nor the
-   * key has expired at `nowMs`. MUST NOT throw for any text.
+   * MUST accept nothing but a JWS of `SIGNATURE_ALGORITHM` and `SIGNATURE_TYPE` by one of its keys, if neither the signature nor the key has
+   * expired at `nowMs`. MUST NOT throw for any text.
    */
   verify(signature: string, nowMs: number): Promise<Verified>;
-  /** MUST resolve to `remembered` only once that outlives the process, unless nothing of the sidecar does. Rejects if it cannot be written. */
+  /** MUST resolve to `remembered` only once that outlives the process, unless no state of the sidecar does. Rejects if it cannot be written. */
   remember(use: NonceUse, nowMs: number): Promise<NonceAnswer>;
   close(): Promise<void>;
 }

@@ -1,7 +1,7 @@
 /**
- * What a submitter signs of a task: the claims of a JWT (RFC 7519), made by its client and judged by sidecars. The text of the task is in it
- * by its digest; a sidecar computes that again from the assignment. What the sidecar can check by itself is in it word by word, so that it
- * need not believe the hub.
+ * What a submitter signs of a task: the claims of a JWT (RFC 7519), created by its client and checked by sidecars. They contain the digest of
+ * the task's text, which a sidecar recomputes from the assignment. What the sidecar can check by itself is included verbatim, so that it need
+ * not trust the hub.
  */
 import { Type, type Static } from 'typebox';
 import { Compile, type Validator } from 'typebox/schema';
@@ -13,9 +13,9 @@ import { partsFromWire, partsToWire, type WirePart } from '../task-body.ts';
 export const SIGNATURE_ALGORITHM = 'EdDSA';
 /** So that no other JWT of the same key passes for a task. */
 export const SIGNATURE_TYPE = 'agentcom-task+jwt';
-/** How long a signature is valid if its submitter says nothing: a day. Milliseconds. */
+/** How long a signature is valid by default: a day. Milliseconds. */
 export const SIGNATURE_LIFE_MS = 86_400_000;
-/** The longest that one may be valid: a sidecar remembers it as long. Milliseconds. */
+/** The longest that a signature may be valid: a sidecar remembers it for that long. Milliseconds. */
 export const SIGNATURE_LIFE_MS_MAX = 31 * 86_400_000;
 /** How far the clocks of submitter and sidecar may differ, milliseconds. */
 export const SIGNATURE_CLOCK_MS = 60_000;
@@ -23,7 +23,7 @@ export const AUDIENCES_MAX = 64;
 
 const secondsField = Type.Integer({ minimum: 0, maximum: 8_640_000_000_000 });
 
-/** Closed: a claim that this version does not know may be one that forbids to run the task here. */
+/** Closed: a claim that this version does not know may be one that forbids running the task here. */
 const claimsSchema = Type.Object(
   {
     iat: secondsField,
@@ -53,10 +53,10 @@ export function readClaims(payload: unknown): TaskClaims | null {
   return validator.Check(payload) ? (payload as TaskClaims) : null;
 }
 
-/** Parts of a task that are not signed: the signature itself, and what leaves open what runs. */
+/** Parts of a task that are not signed: the signature itself, and what does not affect what runs. */
 const UNSIGNED: ReadonlySet<string> = new Set<WirePart>(['signature', 'traceparent', 'tracestate']);
 
-/** The fields of a submit or an assignment that are the text of the task. */
+/** The fields of a submit or an assignment that make up the text of the task. */
 export type SignedContent = Readonly<Partial<Record<WirePart, unknown>>> & {
   readonly description: string;
   readonly metadata?: unknown;
@@ -81,7 +81,7 @@ export const withoutNulls = <T extends object>(task: T): T =>
 const isEmpty = (value: unknown): boolean =>
   value === undefined || value === null || (typeof value === 'object' && Object.keys(value).length === 0);
 
-/** The terms of a submit that are signed beside its text. */
+/** The terms of a submit that are signed in addition to its text. */
 export interface SignedTerms {
   readonly needed_capabilities?: readonly string[] | undefined;
   readonly assign_to?: string | undefined;
@@ -100,7 +100,7 @@ export interface SigningTerms {
   readonly contentSha256: string;
 }
 
-/** What to sign of a submit. */
+/** The claims to sign for a submit. */
 export function claimsFor(task: SignedTerms, { nowMs, expiresInMs, audience, nonce, contentSha256 }: SigningTerms): TaskClaims {
   const { run_at: runAtMs, needed_capabilities: needed = [], assign_to: assignTo } = task;
   return {

@@ -15,7 +15,7 @@ export interface AgentProgramOptions<State> extends AgentRunsOptions<State> {
   readonly check?: WakeRunner['check'];
 }
 
-/** What such a runner is created with. */
+/** Dependencies of such a runner. */
 export interface AgentProgramDeps extends ProgramRunnerDeps, AgentRunsDeps {}
 
 /**

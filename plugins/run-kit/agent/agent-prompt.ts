@@ -56,7 +56,7 @@ function howToReportByCommand({ taskId, resultsDir }: WakeRequest): string {
 const EARLIER_ATTEMPT =
   'An earlier attempt of yours at this task was broken off. Look at what is there already, and go on from there; do nothing twice.';
 
-/** What a prompt is made for. */
+/** What a prompt is built from. */
 export interface PromptContext {
   readonly request: WakeRequest;
   /** The agent resumes the session of an earlier attempt. */

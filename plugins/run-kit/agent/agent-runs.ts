@@ -43,7 +43,7 @@ export interface AgentStartContext {
   readonly session: Session | null;
 }
 
-/** What `agentRuns` needs to know of a program. */
+/** What `agentRuns` needs to know about a program. */
 export interface AgentRunsOptions<State> {
   /** Name of the runner's factory, and of its folder of session notes. */
   readonly name: string;
@@ -63,7 +63,7 @@ export interface AgentRunsOptions<State> {
   readonly hints?: Partial<Hints> | undefined;
 }
 
-/** What `agentRuns` is created with. */
+/** Dependencies of `agentRuns`. */
 export interface AgentRunsDeps {
   /** For session notes. */
   readonly dataDir: string;

@@ -9,7 +9,7 @@ const ASK_WITHIN_MS = 4_000;
 /** Per stream; the rest is not read. */
 const ANSWER_CHARACTERS_MAX = 1024 * 1024;
 
-/** What a program has answered to a short question, such as `--version`. */
+/** A program's answer to a short question, such as `--version`. */
 export type AskResult =
   | { readonly kind: 'answered'; readonly exitCode: number | null; readonly stdout: string; readonly stderr: string }
   /**
@@ -20,7 +20,7 @@ export type AskResult =
   /** The program could not be started, or the call was aborted. */
   | { readonly kind: 'failed'; readonly message: string };
 
-/** How a program is asked. */
+/** How to ask a program. */
 export interface AskOptions {
   /** Absolute. */
   readonly cwd: string;

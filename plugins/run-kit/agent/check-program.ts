@@ -7,7 +7,7 @@ import { findProgram, shownPath } from '../process/find-program.ts';
 import { askProgram } from './ask-program.ts';
 import { lastLines } from './dialect.ts';
 
-/** A program that is checked before tasks come: whether it can be started, and its version. */
+/** A program to check before tasks arrive: whether it can be started, and its version. */
 export interface CheckedProgram {
   /** The program, with arguments that belong to it. */
   readonly argv: readonly string[];
@@ -97,7 +97,7 @@ const MIB = 1_048_576;
 const FREE_MIB_MIN = 16;
 
 /**
- * The agent's working directory: it exists, is writable, has space, and is no folder in which it could change
+ * The agent's working directory: it exists, is writable, has space, and is not a folder in which the agent could change
  * everything.
  */
 export async function checkAgentFolder(cwd: string, { readOnly = false } = {}): Promise<RunnerCheck> {

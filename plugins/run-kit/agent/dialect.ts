@@ -41,7 +41,7 @@ export interface LineResult<State> {
   /** What the session has used so far. */
   readonly totals?: SessionTotals | undefined;
   /**
-   * The current answer, unless the program goes on: the last one settles the attempt when the program ends, or when it
+   * The answer so far, which a later one may replace: the last one settles the attempt when the program ends, or when it
    * prints nothing more for a moment (`isAtWork` false) or for its idle time (true: it works in the background or in
    * another turn). Omitted: unchanged.
    */
@@ -84,7 +84,7 @@ export interface AgentDialect<State> {
   onEnd(state: State, end: ProgramEnd): RunOutcome | SessionGone;
 }
 
-/** Causes that a retry cannot fix, or not before an operator did something. */
+/** Causes that a retry cannot fix, or only after an operator has done something. */
 const NOT_RETRYABLE: ReadonlySet<FailureCause> = new Set(['auth', 'config', 'limit', 'denied']);
 
 /** A failure that the program itself reported. */
@@ -116,7 +116,7 @@ export function agentFailed({ kind, message, mayHaveSideEffects, retryable, retr
   };
 }
 
-/** What is known of a run that ended without an outcome. */
+/** What is known about a run that ended without an outcome. */
 export interface SilentEnd {
   readonly mayHaveSideEffects: boolean;
   readonly details?: Readonly<Record<string, unknown>> | undefined;

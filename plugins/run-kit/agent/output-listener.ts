@@ -55,7 +55,7 @@ export interface OutputListenerOptions<State> {
 
 /** Turns what the program of one run prints into events. */
 export interface OutputListener extends RunListener {
-  /** For a program with which messages are exchanged: handles a message object like a line of standard output. */
+  /** For a program that exchanges messages: handles a message object like a line of standard output. */
   onMessage(message: JsonObject): Promise<readonly ParsedEvent[]>;
 }
 
@@ -85,7 +85,7 @@ export function outputListener<State>(options: OutputListenerOptions<State>): Ou
       ending.abort();
     });
   };
-  /** Incomplete text is no result; and if the program succeeded without one, the result was in what was dropped. */
+  /** Incomplete text is not a result; and if the program succeeded without a result, the result was in a dropped line. */
   const rejectIncomplete = (found: RunOutcome, endedWell: boolean): RunOutcome => {
     const isLost = found.type === 'completed' ? isIncomplete : endedWell && found.kind === 'no_result' && droppedLines > 0;
     return isLost ? droppedLineFailure({ mayHaveSideEffects: found.type === 'completed' || found.beforeWork !== true }) : found;
@@ -147,8 +147,8 @@ export function outputListener<State>(options: OutputListenerOptions<State>): Ou
     answer = result.answer ?? answer;
     hasPrinted ||= line.stream === 'stdout';
     const isLife = line.stream === 'stdout' || options.stderrIsLife || (result.events ?? []).length > 0;
-    // Anything may write to standard error, even next to a program that hangs, so there only the first line counts, as
-    // a sign that it starts.
+    // Anything may write to standard error, even next to a program that hangs, so of standard error only the first line
+    // counts, as a sign that the program is starting.
     if (isLife || !(hasPrinted || hasPrintedError)) watch(times.idleMs, 'printed nothing');
     hasPrintedError = true;
     const events: ParsedEvent[] = [];

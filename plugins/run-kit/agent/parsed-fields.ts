@@ -23,7 +23,7 @@ export const amountOf = (value: unknown): number => (typeof value === 'number' &
 /** The items of a list; none for anything else. */
 export const itemsOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? (value as readonly unknown[]) : []);
 
-/** Maximum length of a message that an agent sends in pieces, characters: four times what a report takes. */
+/** Maximum length of a message that an agent sends in pieces, characters: four times what a report accepts. */
 export const MESSAGE_CHARACTERS_MAX = 1_048_576;
 
 /** Appends a piece to a message, within the bound. */

@@ -1,7 +1,7 @@
 /** Classifies the error responses of model services, as agent programs pass them on: one table for all programs. */
 import type { FailureCause } from '../../../core/ports/wake-runner.ts';
 
-/** What is known of a response: its HTTP status, if the program reports it, and its text. */
+/** What is known about a response: its HTTP status, if the program reports it, and its text. */
 export interface ServiceAnswer {
   readonly status?: number | null | undefined;
   readonly text?: string | undefined;

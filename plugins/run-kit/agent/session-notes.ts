@@ -1,7 +1,7 @@
 /**
  * Stores, per task, the agent session and the usage that it has reported so far. Sessions that can only be resumed in
  * one place are kept in a folder of their own. The hub decides whether a session is resumed, since it knows whether
- * another machine had the task in between. If a note is lost, the agent starts a new session.
+ * the task ran on another machine in between. If a note is lost, the agent starts a new session.
  */
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -100,7 +100,7 @@ function parseNote(text: string): Note | null {
 const totalsOf = (value: unknown): SessionTotals =>
   Object.fromEntries(Object.entries(objectOf(value)).map(([name, count]) => [name, amountOf(count)]));
 
-/** Removes the oldest files, those that a crash left half-written included. Other runs may remove files meanwhile. */
+/** Removes the oldest files, including those that a crash left half-written. Other runs may remove files meanwhile. */
 async function prune(folder: string): Promise<void> {
   const names = await readdir(folder);
   if (names.length <= NOTES_MAX) return;

@@ -1,4 +1,4 @@
-/** Waiting, by the injected clock. */
+/** Waiting on the injected clock. */
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { StopSignal } from '../../../core/ports/wake-runner.ts';
 

@@ -22,7 +22,7 @@ export type LineParser = (line: string) => ParsedEvent | readonly ParsedEvent[] 
 /** A `LineParser` that may first persist something. */
 export type AsyncLineParser = (line: string) => ReturnType<LineParser> | Promise<ReturnType<LineParser>>;
 
-/** Which stream of a run is followed, and how far. */
+/** Which stream of a run to follow, and how far. */
 export interface FollowOutputOptions {
   readonly runId: string;
   readonly runDir: string;

@@ -7,7 +7,7 @@ import { LINE_BYTES_MAX, lineSplitter, type DroppedLine } from './line-splitter.
 /** Bytes per read. */
 const CHUNK_BYTES = 64 * 1024;
 
-/** Which file is read line by line. */
+/** Which file to read line by line. */
 export interface LineFollowerOptions {
   readonly path: string;
   /** Where to start: an `offset` returned by an earlier `read`. Default 0. */
@@ -38,7 +38,7 @@ export interface LineFollower {
   end(): Pick<FollowedLines, 'lines' | 'dropped'>;
 }
 
-/** Reads the complete lines that were appended to a file since the last read. Rejects with `AC_DATA_DIR` if it is no regular file. */
+/** Reads the complete lines that were appended to a file since the last read. Rejects with `AC_DATA_DIR` if it is not a regular file. */
 export function lineFollower(options: LineFollowerOptions): LineFollower {
   const { path, lineBytesMax = LINE_BYTES_MAX } = options;
   const splitter = lineSplitter(lineBytesMax);

@@ -1,16 +1,16 @@
 /** Joins the pieces in which a model's text arrives into whole lines: a secret that is split between two pieces could not be redacted. */
 
-/** Text that is shown now, and text that waits for the rest of its line. */
+/** Text to show now, and text held back until the rest of its line arrives. */
 export interface SplitText {
   /** Whole lines, without the last newline; may be empty. */
   readonly whole: string;
   readonly held: string;
 }
 
-/** What may wait. A longer line is cut after its last blank, characters. */
+/** How much text may be held back, characters. A longer line is cut at its last blank. */
 export const HELD_CHARACTERS_MAX = 4_096;
 
-/** Adds a piece to the text that waits. */
+/** Adds a piece to the text held back. */
 export function withPiece(held: string, piece: string): SplitText {
   const text = held + piece;
   const end = text.lastIndexOf('\n');

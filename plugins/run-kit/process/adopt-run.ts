@@ -9,7 +9,7 @@ import { wasWakeRequested, wereStreamsOpened } from './run-files.ts';
 import type { Emit } from '../events/wake-events.ts';
 import { watchRun } from './watch-run.ts';
 
-/** A run of an earlier sidecar that this one goes on with. */
+/** A run of an earlier sidecar that this one continues. */
 export interface AdoptRunOptions {
   readonly run: AdoptedRun;
   /**

@@ -2,8 +2,8 @@
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 
 /**
- * Throws `AC_PLUGIN_INVALID` on Windows. A cancel has to stop an agent with everything that it started and to confirm it; Windows has no
- * process groups to signal and no `ps` to look after them.
+ * Throws `AC_PLUGIN_INVALID` on Windows. A cancel has to stop an agent and everything that it started, and to confirm that; Windows has
+ * no process groups to signal and no `ps` to check on them.
  */
 export function assertCanStartPrograms(platform: string = process.platform): void {
   if (platform !== 'win32') return;

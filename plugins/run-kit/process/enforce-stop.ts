@@ -15,7 +15,7 @@ export const STOP_MARGIN_MS = 10_000;
 
 export interface EnforceStopOptions {
   readonly runId: string;
-  /** As known to the sidecar; replaced by the run's `spawned`. */
+  /** As known to the sidecar; replaced by that of the run's `spawned` event. */
   readonly process: ProcessMark | null;
   /** A new wake, not an attach. */
   readonly isWake: boolean;

@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
 
-/** Which program is looked for, and where. */
+/** Which program to look for, and where. */
 export interface FindProgramOptions {
   /** A plain name is searched on PATH; a relative path with a slash is resolved against `cwd`. */
   readonly program: string;
@@ -33,10 +33,10 @@ export async function findProgram(options: FindProgramOptions): Promise<FoundPro
   return denied === null ? { kind: 'missing' } : { kind: 'not_executable', file: denied };
 }
 
-/** Of a PATH that is shown. */
+/** How much of a PATH is shown. */
 const SHOWN_CHARACTERS = 48;
 
-/** The beginning of a PATH as a sentence; the whole would hide what is said beside it. */
+/** The beginning of a PATH, as a sentence; a whole PATH would drown out the rest of the message. */
 export function shownPath(path: string | undefined): string {
   if (path === undefined) return 'PATH is not set.';
   if (path.length <= SHOWN_CHARACTERS) return `PATH: ${path}`;

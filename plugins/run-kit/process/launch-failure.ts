@@ -7,7 +7,7 @@ export interface LaunchFailure {
   readonly message: string;
   /** False: the config, the machine or the task has to change first. */
   readonly retryable: boolean;
-  /** `limit`: this task can be passed to no program, here or on a similar machine. */
+  /** `limit`: this task cannot be passed to any program, neither here nor on a similar machine. */
   readonly cause?: 'limit' | undefined;
   readonly details: Readonly<Record<string, unknown>>;
 }
@@ -15,7 +15,7 @@ export interface LaunchFailure {
 /** Linux's limit for one argument: MAX_ARG_STRLEN, 32 pages of 4 KiB including the closing NUL. */
 const ARGUMENT_BYTES_MAX = 128 * 1024;
 
-/** Whether a launch may fail like this: an error of the system, or an argument that no program can get. */
+/** Whether this is an expected launch error: a system error, or an argument that cannot be passed to any program. */
 export const isLaunchError = (error: unknown): error is NodeJS.ErrnoException =>
   error instanceof Error && ('syscall' in error || ('code' in error && EXPECTED_CODE.test(String(error.code))));
 

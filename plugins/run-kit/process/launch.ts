@@ -13,7 +13,7 @@ import { markIfKnown, type ProcessTable } from './process-table.ts';
 import { openErrorStream, openStreams } from './run-files.ts';
 import { sendSignal } from './stop-tree.ts';
 
-/** What is started, and where. */
+/** What to start, and where. */
 export interface LaunchOptions {
   /**
    * The program and its arguments; each stays one argument. A plain name is searched on PATH, a relative path with a
@@ -61,7 +61,7 @@ export interface ProcessExit {
 
 /**
  * Starts the child and resolves once it runs. The child is detached: it survives the sidecar, and does not keep it
- * alive. Errors of the system are returned, not thrown.
+ * alive. System errors are returned, not thrown.
  */
 export async function launch(options: LaunchOptions): Promise<LaunchOutcome> {
   const outcome = await start(options, () => {
@@ -81,7 +81,7 @@ export async function launchPiped(options: Omit<LaunchOptions, 'input'>): Promis
     return { stdio: ['pipe', 'pipe', stderr], close: () => closeSync(stderr) };
   });
   if (!('child' in outcome)) return outcome;
-  // Not in the types: their overloads for pipes know no file descriptors.
+  // The types do not express this: their overloads for pipes do not allow file descriptors.
   const { stdin: input, stdout: output } = outcome.child as ChildProcess & { readonly stdin: Writable; readonly stdout: Readable };
   return { ...outcome.launched, input, output };
 }

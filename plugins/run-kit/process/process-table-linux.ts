@@ -5,8 +5,8 @@ import type { ProcessRow, ProcessTable } from './process-table.ts';
 import { linuxRunCgroups } from './run-groups.ts';
 
 /**
- * Files of /proc read before yielding to the event loop. Read synchronously: each takes microseconds, and going through
- * the thread pool took four times the CPU.
+ * How many /proc files are read before yielding to the event loop. They are read synchronously: each takes microseconds, and going
+ * through the thread pool took four times the CPU.
  */
 const READS_PER_TICK = 128;
 

@@ -1,4 +1,4 @@
-/** The system's processes as a runner needs them: which are alive, their parents, and which have a run's id. */
+/** The system's processes as a runner needs them: which are alive, their parents, and which carry a run's id. */
 import type { ProcessMark } from '../../../core/domain/assignment/slot.ts';
 import type { RunCgroups } from './run-groups.ts';
 
@@ -13,7 +13,7 @@ export interface ProcessRow {
    * As reported by the system, a number or a UTC date; only ever compared. Distinguishes processes with the same pid.
    */
   readonly startTime: string;
-  /** Ended but not reaped by its parent yet. */
+  /** Ended, but not yet reaped by its parent. */
   readonly isZombie: boolean;
 }
 

@@ -15,7 +15,7 @@ export const TASK_VARIABLES = [
   'AGENTCOM_RUN_ID',
 ] as const;
 
-/** What the environment of an agent is made of. */
+/** What the environment of an agent is built from. */
 export interface BaseEnvironmentOptions {
   /** Absolute. Also becomes PWD, which some programs trust more than their working directory. */
   readonly cwd: string;
@@ -27,7 +27,7 @@ export interface BaseEnvironmentOptions {
   readonly ambient?: Readonly<Record<string, string | undefined>> | undefined;
 }
 
-/** What the environment of one run is made of. */
+/** What the environment of one run is built from. */
 export interface RunEnvironmentOptions extends BaseEnvironmentOptions {
   readonly request: WakeRequest;
 }
@@ -42,7 +42,7 @@ export function baseEnvironment({ cwd, env, passEnv = [], ambient = process.env 
   return { ...environment, PWD: cwd, ...env };
 }
 
-/** The trace of the task, in the variables that tracing libraries and tools read. The hub has checked it, but may be another's. */
+/** The trace of the task, in the variables that tracing libraries and tools read. Validated again, since the hub may be somebody else's. */
 function traceVariables({ task }: WakeRequest): Record<string, string> {
   const [parent, state] = [task['traceparent'], task['tracestate']].map((value) => (typeof value === 'string' ? value : undefined));
   const { traceparent, tracestate } = traceContextOf(parent, state);

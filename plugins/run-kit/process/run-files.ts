@@ -53,7 +53,7 @@ export function openStreams(runDir: string, input: string): OpenStreams {
     return file;
   };
   try {
-    // stderr marks all three as open, so it is removed first and created last.
+    // The stderr file marks all three as open, so it is removed first and created last.
     for (const path of [files.stderr, files.stdout, files.stdin]) rmSync(path, { force: true });
     writeFileSync(files.stdin, input, { flag: 'wx', mode: PRIVATE });
     const stdin = openNext(files.stdin, 'r');
@@ -93,7 +93,7 @@ export function markWakeRequested(runDir: string): void {
   writeFileSync(join(runDir, WAKE_REQUESTED), '', { mode: PRIVATE });
 }
 
-/** Whether the runner was asked. A folder that cannot be read was tampered with, so assume it was. */
+/** Whether the runner was asked to wake the run. A folder that cannot be read was tampered with, so assume it was. */
 export const wasWakeRequested = (runDir: string): Promise<boolean> =>
   unlessMissing(() => lstat(join(runDir, WAKE_REQUESTED))).then(
     (found) => found !== null,

@@ -13,7 +13,8 @@ export interface RunCgroups {
   /** Puts a process that was just started into a new group for its run. False if that is not permitted. */
   add(runId: string, pid: number): boolean;
   /**
-   * Processes in the run's group; none if it has no group. `mainPid` is its first process, to find a group elsewhere.
+   * Processes in the run's group; none if it has no group. `mainPid` is the run's first process, used to find a group that is not
+   * under the sidecar's own.
    */
   membersOf(runId: string, mainPid: number | null): readonly number[];
   /**
@@ -25,7 +26,7 @@ export interface RunCgroups {
   remove(runId: string, mainPid: number | null): void;
 }
 
-/** An agent may create groups inside its own. */
+/** Bounds the search, since an agent may create groups inside its own. */
 const GROUPS_MAX = 1_000;
 const PREFIX = 'agentcom-';
 const RUN_ID = /^[\w.-]{1,128}$/;

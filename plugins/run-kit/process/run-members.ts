@@ -6,8 +6,8 @@ export interface RunTraces {
   /** The process that was started; null if unknown or from another boot. */
   readonly main: ProcessMark | null;
   /**
-   * Whether it is known to have lived until just now: only then does a group without its leader certainly belong to the
-   * run.
+   * Whether `main` is known to have been alive until just now: only then does a group without its leader certainly belong to
+   * the run.
    */
   readonly leaderSeen: boolean;
   /** Processes known to belong to the run: those with its run id, and those remembered from an earlier walk. */
@@ -21,9 +21,9 @@ export interface RunTraces {
  * processes in `seen`, and all their descendants.
  *
  * The main process may be gone while its group lives on. A process with its pid but another start time proves that the
- * group has ended, so its namesakes are unrelated. If no process has the pid, the group counts only if the main process
- * was seen until just now: daemons leave groups without a leader too, and pids are reused. Processes with the run id
- * are found in any case.
+ * group has ended, so processes with the same group id are unrelated. If no process has the pid, the group counts only
+ * if the main process was seen until just now: daemons leave groups without a leader too, and pids are reused.
+ * Processes with the run id are found in any case.
  */
 export function runMembers(rows: readonly ProcessRow[], traces: RunTraces): readonly ProcessRow[] {
   const { main, leaderSeen, seen, selfPid } = traces;

@@ -19,12 +19,12 @@ const CONFIRM_EACH_MS = 20;
 /** How long killed processes may take to disappear before they count as survivors. */
 const CONFIRM_WITHIN_MS = 2_000;
 
-/** Which run is stopped, and how. */
+/** Which run to stop, and how. */
 export interface StopTreeOptions {
   /** The process that was started; null if unknown, so that only the run id can identify the run. */
   readonly main: ProcessMark | null;
   /**
-   * Whether `main` is known to have lived until just now; otherwise its group counts only while it is alive itself.
+   * Whether `main` is known to have been alive until just now; otherwise its group counts only while `main` itself is alive.
    * Default false.
    */
   readonly leaderSeen?: boolean | undefined;
@@ -35,9 +35,9 @@ export interface StopTreeOptions {
   readonly table: ProcessTable;
 }
 
-/** What a stop has found and left. */
+/** What a stop found, and what it left behind. */
 export interface StopTreeResult {
-  /** Whether anything of the run was alive at first. */
+  /** Whether any process of the run was alive at first. */
   readonly wasAlive: boolean;
   /** Processes of the run that are still alive: not ours to kill, or stuck in the kernel. */
   readonly survivors: readonly number[];
@@ -92,7 +92,7 @@ export async function stopTree(options: StopTreeOptions): Promise<StopTreeResult
   return end(true, survivors);
 }
 
-/** Tracks the run's living processes, also after they lost their parent. */
+/** Tracks the run's living processes, even after they lost their parent. */
 function trackedTree(options: StopTreeOptions) {
   const { runId, table, leaderSeen = false } = options;
   const main = mainOfThisBoot(options);

@@ -1,4 +1,4 @@
-/** Follows a run, started here or by an earlier sidecar, to its end, and makes sure that nothing of it is left. */
+/** Follows a run, started here or by an earlier sidecar, to its end, and makes sure that none of its processes are left. */
 import { messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
@@ -17,12 +17,12 @@ export const GRACE_MS = 5_000;
 const FOREIGN_POLL_MS = 500;
 /** How recently a process that is not our child must have been seen for its group to count as its own. */
 const SEEN_WITHIN_MS = 2_000;
-/** How long the exit event of our child may take once it is gone. */
+/** How long the exit event of our child may take once the child is gone. */
 const EXIT_EVENT_WITHIN_MS = 5_000;
 /** Poll interval for the size of a run's streams; a run may exceed its limit by what it writes in between. */
 const STREAMS_POLL_MS = 1_000;
 
-/** Which run is watched. */
+/** Which run to watch. */
 export interface WatchRunOptions {
   readonly runId: string;
   readonly runDir: string;
@@ -51,7 +51,7 @@ export interface WatchRunOptions {
 
 /**
  * Emits, last of all, `stopped` if the run was stopped and `exited` if it ended by itself; before `exited` also
- * `failed` if it was ended because its output exceeds the limit or cannot be measured. Emits nothing once
+ * `failed` if it was ended because its output exceeded the limit or could not be measured. Emits nothing once
  * `detachSignal` is aborted.
  */
 export async function watchRun(options: WatchRunOptions, emit: Emit): Promise<void> {
@@ -86,7 +86,7 @@ export async function watchRun(options: WatchRunOptions, emit: Emit): Promise<vo
     graceMs: graceOf(signal, options.graceMs),
   });
   if (survivors.length > 0) options.log.warn('processes of a run could not be killed', { runId: options.runId, survivors });
-  // An adopted run of which nothing was left had ended by itself, even if it is to be stopped now.
+  // If nothing was left of an adopted run, it had ended by itself, even if it is to be stopped now.
   if (signal.aborted && (wasAlive || options.exited !== undefined)) {
     await emit({ type: 'stopped', survivors });
     return;
@@ -106,7 +106,7 @@ const ownMark = ({ main, table }: WatchRunOptions): ProcessMark | null => (main?
 
 const UNKNOWN_EXIT: ProcessExit = { exitCode: null, signal: null };
 
-/** How our child exited. The event is due, since the child is gone. Until then the timer keeps the sidecar alive. */
+/** How our child exited. The event is imminent, since the child is gone; until it arrives, the timer keeps the sidecar alive. */
 async function exitOf(exited: Promise<ProcessExit>, clock: Clock): Promise<ProcessExit> {
   const settled = new AbortController();
   const tooLate = wait(clock, EXIT_EVENT_WITHIN_MS, settled.signal).then(() => UNKNOWN_EXIT);
@@ -137,7 +137,7 @@ function watchForeign({ main, table, clock }: WatchRunOptions) {
   };
 }
 
-/** Resolves once the run's streams exceed their limit or cannot be measured: the reason to end the run. */
+/** Resolves once the run's streams exceed their limit or cannot be measured, with the reason to end the run. */
 async function overflow({ runDir, clock }: WatchRunOptions, bytesMax: number, over: StopSignal): Promise<WakeEvent> {
   try {
     while (!over.aborted && (await streamedBytes(runDir)) <= bytesMax) await wait(clock, STREAMS_POLL_MS, over);

@@ -35,8 +35,8 @@ const OF_THE_HUB: readonly PlantedFault[] = [
     what: 'a COMMIT of unknown outcome counts as committed',
     breaks: ['R2', 'J3'],
     file: 'core/application/hub/queue/batch-writer.ts',
-    find: ' && done !== null && (await this.#wasCommitted(batchId, done))) return done;',
-    replace: ' && done !== null) return done;',
+    find: ' && done !== null && (await this.#wasCommitted(batchId, done)))',
+    replace: ' && done !== null)',
     test: `${HUB}/task-queue.test.ts`,
   },
   {

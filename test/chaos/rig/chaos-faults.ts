@@ -1,4 +1,4 @@
-/** What is done to a running world, at instants that only the seed and the world's progress decide. */
+/** Injects faults into a running world, at moments that only the seed and the world's progress determine. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RandomBits } from '../../product/twins/ids-seeded/seeded-random.ts';
 import type { TcpProxy } from '../../durability/tcp-proxy.ts';
@@ -7,19 +7,19 @@ import { isAlive, runOf, uptimeSeconds } from './chaos-ledger.ts';
 import type { Program, ProgramEnd } from './chaos-program.ts';
 import type { ChaosWorld, StartMore } from './chaos-world.ts';
 
-/** A process that is started again whenever it was killed. */
+/** A process that is restarted after each kill. */
 export interface Kept {
-  /** The process of now; the last one while it is down. */
+  /** The current process; while it is down, the previous one. */
   current(): Program;
-  /** Whether the process of now has said that it is. */
+  /** Whether the current process has reported that it is ready. */
   isReady(): boolean;
-  /** Kills it at once, in whatever it is doing, also in its start; starts the next one `downMs` later. */
+  /** Kills it at once, whatever it is doing, even during its startup; starts the next one `downMs` later. */
   kill(downMs: number): Promise<void>;
-  /** Kills it, if it lives, and starts the next one, which may end itself by SIGKILL. */
+  /** Kills it, if it is alive, and starts the next one, which may end itself with SIGKILL. */
   restart(env: Readonly<Record<string, string>>): Promise<Program>;
-  /** Stops it for good and answers its exit code. */
+  /** Stops it for good and resolves with how it ended. */
   stop(): Promise<ProgramEnd>;
-  /** Ends of its processes that nobody asked for. */
+  /** Unexpected ends of its processes. */
   readonly unasked: readonly string[];
 }
 
@@ -81,7 +81,7 @@ export interface KeptSidecar extends Kept {
   readonly agentId: string;
 }
 
-/** A sidecar that is kept running, and its absences noted: from each end of its process until it is ready again. */
+/** Keeps a sidecar running and records its absences: from each end of its process until it is ready again. */
 export function keepSidecar(world: ChaosWorld, agentId: string, absences: Absence[], more: StartMore = {}): KeptSidecar {
   let awaySince: number | null = null;
   const kept = keepRunning({
@@ -103,7 +103,7 @@ export interface FaultLog {
   sidecar: number;
   agent: number;
   cut: number;
-  /** Sidecars that were left dead for longer than the grace. */
+  /** Sidecars that were left dead for longer than the grace period. */
   longDead: number;
   readonly cutKinds: Record<CutKind, number>;
   /** Kills that hit a process before it was ready. */
@@ -140,21 +140,21 @@ export interface FaultParts {
   readonly lines: readonly Line[];
   readonly log: FaultLog;
   readonly reconnectGraceMs: number;
-  /** One outage in this many is longer than the grace; 0: none. */
+  /** One outage in this many lasts longer than the grace period; 0: none. */
   readonly longEvery: number;
 }
 
-/** A dead sidecar comes back within this, unless it stays away for long. Milliseconds. */
+/** A killed sidecar is restarted within this time, unless it is to stay away for long. Milliseconds. */
 const DOWN_MS = 1_500;
 const REFUSED_MS = 3_000;
 const BEYOND_MS = 5_000;
-/** How long a fault waits for something that it can be done to, and how often it looks. Milliseconds. */
+/** How long a fault waits for a target, and how often it looks for one. Milliseconds. */
 const TARGET_WITHIN_MS = 60_000;
 const LOOK_MS = 25;
 
 export type FaultKind = 'hub' | 'sidecar' | 'agent' | 'cut';
 
-/** Does one fault and answers when its outage is over. */
+/** Injects one fault and resolves when its outage is over. */
 export async function doFault(kind: FaultKind, parts: FaultParts): Promise<void> {
   const { random, log, reconnectGraceMs, longEvery } = parts;
   const isLong = longEvery > 0 && random() % longEvery === 0;
@@ -184,7 +184,7 @@ export async function doFault(kind: FaultKind, parts: FaultParts): Promise<void>
   }
 }
 
-/** False when it ended by itself at this very moment. */
+/** False if the process ended by itself at that very moment. */
 function killed(pid: number): boolean {
   try {
     return process.kill(pid, 'SIGKILL');

@@ -1,4 +1,4 @@
-/** What a figure was reached on, how it is printed, and where it is kept: `docs/results/<name>.json`. */
+/** Which machine a figure was measured on, how it is printed, and where it is stored: `docs/results/<name>.json`. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { arch, cpus, release, totalmem, type } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -35,8 +35,8 @@ export function sayMachine(machine: Machine, store = 'SQLite, synchronous=FULL')
 }
 
 /**
- * Keeps what was measured, with the machine, the command line and the day; a run that is smaller than its figure is not
- * kept. `script` is the command of package.json, if it is not named as the figure; `into` is another folder than `docs`.
+ * Stores what was measured, with the machine, the command line and the date; a run that is smaller than its figure requires is not
+ * stored. `script`: the script in package.json, if it is not named after the figure. `into`: a folder other than `docs`.
  */
 export function writeFigures(
   name: string,
@@ -54,7 +54,7 @@ export function writeFigures(
   say(`written to ${file}`);
 }
 
-/** JSON with a line for each member, and for each item of a member that is a list of objects: short, and a diff shows what changed. */
+/** JSON with one line per member, and one per item of a member that is a list of objects: short, and a diff shows what changed. */
 export function linedJson(value: Readonly<Record<string, unknown>>): string {
   const listOf = (items: readonly unknown[]): string => `[\n${items.map((item) => `    ${JSON.stringify(item)}`).join(',\n')}\n  ]`;
   const members = Object.entries(value).filter(([, member]) => member !== undefined);
@@ -65,7 +65,7 @@ export function linedJson(value: Readonly<Record<string, unknown>>): string {
   return `{\n${lines.join(',\n')}\n}\n`;
 }
 
-/** The command line's numbers over their defaults, and `--seed`; fails naming the option that is no number. */
+/** The numbers on the command line, or their defaults, and `--seed`. Throws if an option is not a number from 0 on, and names it. */
 export function readOptions<Name extends string>(
   defaults: Readonly<Record<Name, number>>,
 ): Record<Name, number> & { readonly seed: string } {
@@ -83,7 +83,7 @@ export function readOptions<Name extends string>(
   return { ...(Object.fromEntries(numbers) as Record<Name, number>), seed: typeof seed === 'string' ? seed : String(Date.now()) };
 }
 
-/** Runs `work` with what it wants undone at the end, which is done whatever happens, newest first. */
+/** Runs `work`, and then the teardowns that it registered, newest first, even if it failed. */
 export async function withEnds<T>(work: (end: { teardown(fn: () => Promise<void>): void }) => Promise<T>): Promise<T> {
   const ends: (() => Promise<void>)[] = [];
   try {
@@ -93,7 +93,7 @@ export async function withEnds<T>(work: (end: { teardown(fn: () => Promise<void>
   }
 }
 
-/** The values at these shares of the sorted list, rounded. */
+/** The value at this share of the sorted list, rounded to one decimal; 0 if the list is empty. */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   const value = sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)];

@@ -1,7 +1,7 @@
 /**
- * Judges a run by what was told and what was done, as Jepsen does: what submitters were answered, what agents wrote down
- * of their runs, what the event stream said, and what the store and the sidecars' folders hold at the end. The marks are
- * those of RELIABILITY: J1 to J4, J6, J7 and the promises behind them.
+ * Judges a run by what was reported and what was done, as Jepsen does: what submitters were answered, what agents recorded
+ * about their runs, what the event stream delivered, and what the store and the sidecars' folders contain at the end. The
+ * rule names are those of docs/promises.md: J1, J2, J4, J6, J7 and the promises behind them.
  */
 import { isAgentEvent, type StoredEvent } from '../../../core/domain/task/event.ts';
 import { checkInvariants } from '../../../core/domain/invariants/invariants.ts';
@@ -16,7 +16,7 @@ export interface Violation {
   readonly task: string | null;
 }
 
-/** A time in which an agent's machine was dead or cut off, seconds since the machine started; `to` null: until the end. */
+/** A period in which an agent's machine was dead or cut off, in seconds since this host booted. */
 export interface Absence {
   readonly agent: string;
   readonly from: number;
@@ -28,10 +28,10 @@ export interface Evidence {
   /** The text of each task whose submit was answered. */
   readonly answered: ReadonlyMap<string, string>;
   readonly ledger: readonly LedgerLine[];
-  /** Event ids as a reader of the stream got them. */
+  /** Event ids, as a reader of the stream received them. */
   readonly streamed: readonly number[];
   readonly stored: Stored;
-  /** `<task_id>.g<generation>` of each result that a sidecar keeps because the hub did not take it. */
+  /** `<task_id>.g<generation>` of each result that a sidecar keeps because the hub refused it. */
   readonly refused: ReadonlySet<string>;
   /** Reports that no hub has answered, as `<agent>/<file>`. */
   readonly unanswered: readonly string[];
@@ -39,30 +39,30 @@ export interface Evidence {
   readonly killed: ReadonlySet<string>;
   readonly absences: readonly Absence[];
   readonly reconnectGraceMs: number;
-  /** How each task must have ended, by its text. */
+  /** How a task must have ended, given its text. */
   readonly wanted: (description: string) => 'completed' | 'cancelled' | 'dead_letter' | 'any';
 }
 
 export interface Verdict {
   readonly answered: number;
-  /** Answered tasks that are not there, have another text, or have not ended as they must. */
+  /** Tasks whose submit was answered, but that are missing, have another text, or have not ended as they must. */
   readonly lost: number;
-  /** Tasks that are there twice, or whose end was recorded twice. */
+  /** Tasks that exist twice, or whose end was recorded twice. */
   readonly recordedTwice: number;
-  /** Runs that began while another one of their task lived, but for those that J4 allows. */
+  /** Runs that began while another run of their task was alive, except those that J4 allows. */
   readonly overlapping: number;
-  /** Runs of a later generation beside one whose machine was away for over the grace: J4 allows these. */
+  /** Runs of a later generation beside one whose machine was away for longer than the grace period: J4 allows these. */
   readonly besideCutOff: number;
   readonly runs: number;
   readonly finishedRuns: number;
   readonly late: number;
   readonly refused: number;
-  /** Attempts that ended without a result, each with its reason: a killed agent, a killed machine, a cut beyond the grace. */
+  /** Attempts that ended without a result. Each needs a cause: a killed agent, a killed sidecar, or an absence beyond the grace period. */
   readonly attemptsLost: number;
   readonly violations: readonly Violation[];
 }
 
-/** After the end of an absence the hub may take this long to hear of it, seconds. */
+/** How long the hub may take to notice the end of an absence, seconds. */
 const SLACK_SECONDS = 8;
 
 export function judge(evidence: Evidence): Verdict {
@@ -94,7 +94,7 @@ export function judge(evidence: Evidence): Verdict {
   };
 }
 
-/** I1 to I16 over the whole store. Its hub is stopped, so nothing is asked of what only a healthy hub must have done by now. */
+/** Checks I1 to I16 over the whole store. Its hub is stopped, so what only a healthy hub must have done by now is not checked. */
 export function invariantsOf(stored: Stored): ReturnType<typeof checkInvariants> {
   const nowMs = Date.now();
   const tasks = [...stored.tasks.values()].map(({ task }) => task);
@@ -103,7 +103,7 @@ export function invariantsOf(stored: Stored): ReturnType<typeof checkInvariants>
 
 type Violate = (rule: string, what: string, task?: string | null) => void;
 
-/** J1: submits answered ⊆ tasks; and each has come to its end. */
+/** J1: submits answered ⊆ tasks; and each has ended as it must. */
 function judgeAnswered({ answered, stored, wanted }: Evidence, violate: Violate): number {
   let lost = 0;
   for (const [taskId, description] of answered) {
@@ -124,7 +124,7 @@ function judgeAnswered({ answered, stored, wanted }: Evidence, violate: Violate)
   return lost;
 }
 
-/** J1: one each; I2, I5, I14: its history is whole and ends once. */
+/** J1: one task per submit; I2, I5, I14: its history is complete and ends once. */
 function judgeRecords({ stored }: Evidence, violate: Violate): number {
   let twice = 0;
   const seen = new Map<string, string>();
@@ -150,7 +150,7 @@ function judgeRecords({ stored }: Evidence, violate: Violate): number {
   return twice;
 }
 
-/** J4: runs of one generation never overlap; of two only while the machine of the first is cut off or dead. */
+/** J4: runs of one generation never overlap; runs of two overlap only while the machine of the first is cut off or dead. */
 function judgeRuns({ ledger, absences, reconnectGraceMs }: Evidence, violate: Violate): { overlapping: number; besideCutOff: number } {
   let overlapping = 0;
   let besideCutOff = 0;
@@ -215,7 +215,7 @@ function judgeResults({ ledger, stored, refused }: Evidence, violate: Violate): 
   return { late, finishedRuns };
 }
 
-/** J7, R15, R10: an attempt is lost only with its agent, with its sidecar, or by an absence over the grace. */
+/** J7, R15, R10: an attempt is lost only if its agent or its sidecar was killed, or by an absence longer than the grace period. */
 function judgeLosses({ ledger, stored, absences, killed, reconnectGraceMs }: Evidence, violate: Violate): number {
   const runs = groupBy(
     ledger.filter((line) => line.what === 'start'),
@@ -234,7 +234,7 @@ function judgeLosses({ ledger, stored, absences, killed, reconnectGraceMs }: Evi
       const away = absences.filter(
         (absence) => absence.agent === event.agentId && absence.from <= to && absence.to + SLACK_SECONDS >= from,
       );
-      // Its sidecar came back twice as another process without it: that it was killed explains it, however short that was.
+      // Its sidecar came back twice as a new process without it: a kill explains that, however short the absence was.
       const isRestarted = event.details?.['reason'] === 'sidecar_restarted';
       const isTakenBack = (event.event === 'reclaimed' && !isRestarted) || event.details?.['reason'] === 'disconnected';
       const isExplained = isTakenBack
@@ -253,7 +253,7 @@ function judgeLosses({ ledger, stored, absences, killed, reconnectGraceMs }: Evi
 
 const isAsTold = (description: string, event: StoredEvent): boolean => event.event === 'failed' && / fail /.test(description);
 
-/** J6: the stream read is the store's events, each once and in order. Agents leave when the run ends, after its reader. */
+/** J6: the stream that was read equals the store's events, each once and in order. Agents disconnect when the run ends, after the last read. */
 function judgeStream({ streamed, stored }: Evidence, violate: Violate): void {
   const lastId = streamed.at(-1) ?? 0;
   const wanted = stored.events.filter((event) => !isAgentEvent(event) || event.id <= lastId).map(({ id }) => id);
@@ -268,7 +268,7 @@ interface MadeBy {
   readonly generation: number;
 }
 
-/** Which run a stored result says that it is of. */
+/** The run that a stored result claims to be from. */
 function madeBy({ result }: StoredTask): MadeBy | null {
   const value = JSON.parse(result ?? 'null') as { readonly output?: Partial<MadeBy> } | null;
   const { pid, began, generation } = value?.output ?? {};

@@ -1,4 +1,4 @@
-/** What the agents wrote down of their runs, read as it grows. */
+/** The ledger in which the agents record their runs, read as it grows. */
 import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -6,12 +6,12 @@ export interface LedgerLine {
   /** `end`: its result is written. */
   readonly what: 'start' | 'end';
   readonly pid: number;
-  /** The process's start time, which with its number names it. */
+  /** The process's start time, which together with its pid identifies it. */
   readonly began: string;
   readonly task: string;
   readonly generation: number;
   readonly agent: string;
-  /** Seconds since the machine started. */
+  /** Seconds since the machine booted. */
   readonly at: number;
   /** Runs of the same task that were alive when this one began. */
   readonly beside: readonly number[];
@@ -20,16 +20,16 @@ export interface LedgerLine {
 export interface Ledger {
   /** All lines so far. */
   readonly lines: readonly LedgerLine[];
-  /** Takes in what was written since the last call. */
+  /** Reads what was written since the last call. */
   read(): void;
-  /** Runs that have begun, have not written their result, and whose process lives. */
+  /** Runs that have begun, have not written their result, and whose process is alive. */
   living(): readonly LedgerLine[];
 }
 
-/** Two hexadecimal digits: the agents' marks lie in as many folders, so that none has to be long to look through. */
+/** Two hexadecimal digits: the agents' marker files are spread over this many folders, so that each is quick to search. */
 const SHARDS = 256;
 
-/** Makes the folders that agent.sh writes to and reads what it writes. */
+/** Creates the folders that agent.sh writes to, and reads what it writes. */
 export function openLedger(dir: string): Ledger {
   for (let shard = 0; shard < SHARDS; shard += 1) {
     mkdirSync(join(dir, 'alive', shard.toString(16).padStart(2, '0')), { recursive: true });
@@ -67,10 +67,10 @@ export function openLedger(dir: string): Ledger {
   };
 }
 
-/** Names a process for good. */
+/** Identifies a process, even after its pid was reused. */
 export const runOf = ({ pid, began }: Pick<LedgerLine, 'pid' | 'began'>): string => `${pid}.${began}`;
 
-/** Whether this very process lives. */
+/** Whether this very process is alive. */
 export function isAlive({ pid, began }: Pick<LedgerLine, 'pid' | 'began'>): boolean {
   const fields = statOf(pid);
   return fields !== null && fields[19] === began && fields[0] !== 'Z' && fields[0] !== 'X';
@@ -87,5 +87,5 @@ export function statOf(pid: number): readonly string[] | null {
   }
 }
 
-/** Seconds since the machine started: what the agents' times are told in. */
+/** Seconds since the machine booted, as in the agents' records. */
 export const uptimeSeconds = (): number => Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]);

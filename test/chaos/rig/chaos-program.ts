@@ -1,4 +1,4 @@
-/** One process of ours: started, killed at any instant, its words kept. */
+/** One process of ours: started, killed at any moment, with its standard error kept in a file. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
@@ -10,11 +10,11 @@ export type ProgramEnd = number | NodeJS.Signals;
 
 export interface Program {
   readonly pid: number;
-  /** The first line of standard output; null when it ended before. */
+  /** The first line of standard output; null if the process ended before that. */
   readonly ready: Promise<string | null>;
   readonly ended: Promise<ProgramEnd>;
   isAlive(): boolean;
-  /** Sends the signal, and answers when the process is gone. */
+  /** Sends the signal, and resolves when the process is gone. */
   kill(signal: NodeJS.Signals): Promise<ProgramEnd>;
 }
 
@@ -22,12 +22,12 @@ export interface ProgramStart {
   /** What node runs, and its arguments. */
   readonly args: readonly string[];
   readonly cwd: string;
-  /** Standard error goes to its end. */
+  /** Standard error is appended to it. */
   readonly logFile: string;
   readonly env?: Readonly<Record<string, string>> | undefined;
 }
 
-/** Plain node with nothing of our own environment but where programs and the home are. */
+/** Starts plain node with only PATH and HOME of our own environment, and `env`. */
 export function startProgram({ args, cwd, logFile, env = {} }: ProgramStart): Program {
   const log = openSync(logFile, 'a');
   const child = spawn(process.execPath, [...args], {
@@ -37,7 +37,7 @@ export function startProgram({ args, cwd, logFile, env = {} }: ProgramStart): Pr
   });
   closeSync(log);
   const ended = (once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>).then(([code, signal]) => code ?? signal ?? 0);
-  const lines = createInterface({ input: child.stdout as Readable }); // a pipe, as asked for
+  const lines = createInterface({ input: child.stdout as Readable }); // a pipe, as requested above
   const ready = Promise.race([once(lines, 'line').then(([line]) => line as string), ended.then(() => null)]);
   const isAlive = (): boolean => child.exitCode === null && child.signalCode === null;
   return {

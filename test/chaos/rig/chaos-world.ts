@@ -1,6 +1,6 @@
 /**
- * A hub and many sidecars as people run them, each a process of its own, in a folder of their own. They are started and
- * killed here; what that did to the tasks is judged from what their agents, submitters and files say (judge.ts).
+ * Hubs and many sidecars as people run them, each in its own process, in a folder of their own. They are started and killed
+ * here; what that did to the tasks is judged by what their agents, submitters and files report (chaos-judge.ts).
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,19 +18,19 @@ import { startProgram, type Program } from './chaos-program.ts';
 import { postgresReader, sqliteReader, type StoreReader } from './stored.ts';
 
 const AGENT = resolve(import.meta.dirname, 'scripts/agent.sh');
-/** What docs/performance.md says for what runs for months on glibc: without it, what threads have freed stays theirs. For runs that judge memory. */
+/** For long runs on glibc, as in docs/performance.md; otherwise memory that threads freed stays with the process. For runs that judge memory. */
 export const MALLOC = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072' };
 const LOOP_LAG = resolve(import.meta.dirname, 'scripts/loop-lag.mjs');
-/** The environment of a program that loop-lag.mjs measures; what it collects by is experimental in Node. */
+/** The environment of a program that loop-lag.mjs measures; how it triggers garbage collection is experimental in Node. */
 export const loopLagTo = (file: string): Readonly<Record<string, string>> => ({
   NODE_OPTIONS: `--import=${LOOP_LAG} --disable-warning=ExperimentalWarning`,
   LOOP_LAG_FILE: file,
 });
-/** Ends what runs in a world's folder, and removes it. */
+/** Ends the processes that run in a world's folder, and removes the folder. */
 const GUARD = resolve(import.meta.dirname, '../../apps/process/world-guard.mjs');
 const ADMIN_TOKEN = 'a-token-of-the-chaos-runs-'.repeat(2);
 
-/** Times scaled down, with room for a machine on which fifty processes start at once: nobody is away for long by chance. */
+/** Scaled-down times, generous enough for a machine on which fifty processes start at once, so that nobody is away for long by chance. */
 export const CHAOS_HUB_TIMING: Partial<HubTiming> = {
   heartbeatMs: 2_000,
   pongWaitMs: 3_000,
@@ -51,12 +51,12 @@ export const CHAOS_SIDECAR_TIMING: Partial<SidecarTiming> = {
   confirmWithinMs: 30_000,
   reportRepeat: { firstMs: 1_000, maxMs: 4_000 },
 };
-/** The submitters are one client that never rests, and so is the one that looks at what came of it. */
+/** No request limits: the submitters share one token and never pause, and neither does the client that checks the outcome. */
 const LIMITS: Partial<HubLimits> = { requestsPerSecond: 0, readMsPerSecond: 0 };
 
 export interface SidecarSetting {
   readonly agentId: string;
-  /** Through a proxy, say; else the hubs themselves. */
+  /** The port of a proxy, for example. Default: the hubs themselves. */
   readonly hubPort?: number | undefined;
   readonly slots: number;
   readonly capabilities?: readonly string[] | undefined;
@@ -66,28 +66,28 @@ export interface SidecarSetting {
 
 export interface ChaosWorld {
   readonly dir: string;
-  /** Of the first hub. */
+  /** The port of the first hub. */
   readonly hubPort: number;
   readonly hubPorts: readonly number[];
-  /** The SQLite file, where its hub has one. */
+  /** The SQLite file, if the hub has one. */
   readonly database: string;
   readonly store: StoreReader;
-  /** Admits to `api`. */
+  /** The token that `api` uses. */
   readonly adminToken: string;
-  /** Where the config of a program lies: `hub`, or an agent's id. */
+  /** The path of a program's config file. `name`: `hub`, or an agent's id. */
   configOf(name: string): string;
-  /** Of the first hub. Every failed try is the caller's: nothing is repeated inside. */
+  /** Client of the first hub. It does not retry: every failure reaches the caller. */
   readonly api: HubClient;
   /** One for each hub. */
   readonly apis: readonly HubClient[];
   readonly ledger: Ledger;
-  /** Agents have it as LEDGER_DIR. */
+  /** Passed to agents as LEDGER_DIR. */
   readonly ledgerDir: string;
-  /** Loop lag of all hubs that ran. */
+  /** Event-loop lag of all hubs that ran. */
   readonly lagFile: string;
-  /** `compiled`: a program of the built tree instead of the command `agentcom`. `HUB_TIMING` in its environment: times of its own, as JSON. */
+  /** `program`: a program of the built tree, instead of the command `agentcom`. `HUB_TIMING` in `env`: times that override the world's, as JSON. */
   startHub(more?: StartMore): Program;
-  /** Makes its token and config; needs a hub that runs. */
+  /** Creates its token and config; needs a running hub. */
   enrol(setting: SidecarSetting): Promise<void>;
   startSidecar(agentId: string, more?: StartMore): Program;
   /** Files in a folder of a sidecar's data directory. */
@@ -98,23 +98,23 @@ export interface ChaosWorld {
 export interface StartMore {
   readonly program?: string | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;
-  /** Of several hubs, which; from 0, the default. */
+  /** Index of the hub to start, if there are several. Default 0. */
   readonly hub?: number | undefined;
-  /** Instead of the world's. */
+  /** Used instead of the world's tree. */
   readonly tree?: BuiltTree | undefined;
-  /** For node itself, before the program. */
+  /** Arguments for node itself, before the program. */
   readonly nodeArgs?: readonly string[] | undefined;
 }
 
 export interface WorldOptions {
   readonly tree: BuiltTree;
   readonly hubTiming?: Partial<HubTiming> | undefined;
-  /** Over the defaults; unless given, only requests of a token are not limited. */
+  /** Override the hub's defaults. If omitted, only the requests of a token are unlimited. */
   readonly limits?: Partial<HubLimits> | undefined;
   readonly sidecarTiming?: Partial<SidecarTiming> | undefined;
   /** By its name in `agentcom/transport`; default `ws`. */
   readonly transport?: string | undefined;
-  /** On one Postgres; unless given, one hub on SQLite. */
+  /** Hubs that share one Postgres. Default: one hub on SQLite. */
   readonly postgres?: { readonly options: PostgresOptions; readonly hubs: number } | undefined;
 }
 
@@ -159,7 +159,7 @@ export default defineConfig({ hub: { listen: { port: ${port} }, storage: ${stora
     return startProgram({ args, cwd: dir, logFile: logOf(name), env });
   };
 
-  // Also when this process is killed: agents outlive their sidecars on purpose.
+  // Cleans up even if this process is killed: agents outlive their sidecars on purpose.
   const guard = spawn(process.execPath, [GUARD, dir], { detached: true, stdio: ['pipe', 'ignore', 'inherit'] });
   const guardEnded = once(guard, 'exit');
   t.teardown(async () => {
@@ -168,7 +168,7 @@ export default defineConfig({ hub: { listen: { port: ${port} }, storage: ${stora
   });
 
   const apis = hubPorts.map((port) => hubClient({ url: `http://127.0.0.1:${port}`, token: ADMIN_TOKEN, retryWithinMs: 0 }));
-  const api = apis[0] as HubClient; // there is one at least
+  const api = apis[0] as HubClient; // there is at least one
   const database = join(dir, 'hub', 'hub.db');
   return {
     dir,

@@ -1,4 +1,4 @@
-/** The end of a run: all comes to rest, is stopped as an operator does it, and is judged. */
+/** The end of a run: everything settles, is stopped as an operator would stop it, and is judged. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FaultLog, Kept, KeptSidecar } from './chaos-faults.ts';
 import { judge, type Evidence, type Verdict } from './chaos-judge.ts';
@@ -9,8 +9,8 @@ const SETTLED_WITHIN_MS = 60_000;
 const LOOK_MS = 200;
 
 /**
- * Waits until no sidecar has a report to hand in, no stop is unconfirmed and the stream has told all; the judge names
- * what does not come to that.
+ * Waits until no sidecar has a report left to deliver, no stop is unconfirmed and the stream has delivered all events, or until
+ * time is up; the judge then reports what has not settled.
  */
 export async function settle(world: ChaosWorld, stream: StreamReader, agents: readonly string[]): Promise<void> {
   const untilMs = performance.now() + SETTLED_WITHIN_MS;
@@ -22,7 +22,7 @@ export async function settle(world: ChaosWorld, stream: StreamReader, agents: re
   while (!(await isSettled()) && performance.now() < untilMs) await sleep(LOOK_MS);
 }
 
-/** Stops everything as an operator does, and answers what did not go as it should. */
+/** Stops everything as an operator would, and returns what did not go as it should. */
 export async function stopAll(
   sidecars: readonly KeptSidecar[],
   ...hubs: readonly Pick<Kept, 'stop' | 'unasked'>[]
@@ -34,7 +34,7 @@ export async function stopAll(
   return [...notStopped, ...hubs.flatMap((hub) => hub.unasked), ...sidecars.flatMap((one) => one.unasked)];
 }
 
-/** Gathers the evidence of a world that is stopped, and judges it. */
+/** Gathers the evidence of a stopped world, and judges it. */
 export async function judgeWorld(
   world: ChaosWorld,
   run: {

@@ -1,4 +1,4 @@
-/** Processes that cannot be killed, made with the freezer of control groups, version 1; needs root. */
+/** Makes processes unkillable, with the freezer of cgroup v1; needs root. */
 import { accessSync, constants, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,11 +8,11 @@ const FREEZER = '/sys/fs/cgroup/freezer';
 
 export interface Freezer {
   freeze(pid: number): void;
-  /** All that is frozen goes on, and takes what signals came meanwhile. */
+  /** Everything that is frozen resumes, and receives the signals that were sent meanwhile. */
   thaw(): void;
 }
 
-/** Null where there is none or it is not ours to use. Version 2 does not serve: what it freezes still dies of SIGKILL. */
+/** Null if there is no freezer, or we may not use it. Cgroup v2 is of no use here: what it freezes still dies of SIGKILL. */
 export function freezer(t: TestEnd): Freezer | null {
   try {
     accessSync(join(FREEZER, 'release_agent'), constants.W_OK);

@@ -1,4 +1,4 @@
-/** Looks each second at what processes take: memory, open files, the lateness of a loop. */
+/** Samples every second what processes use: memory, open files, and how late an event loop is. */
 import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { statOf } from './chaos-ledger.ts';
@@ -10,7 +10,7 @@ export interface Sample {
 
 const PAGE_BYTES = 4_096;
 
-/** What a process takes now; null when it is gone. */
+/** What a process uses now; null if it is gone. */
 export function sampleOf(pid: number): Sample | null {
   try {
     const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]);
@@ -21,22 +21,22 @@ export function sampleOf(pid: number): Sample | null {
   }
 }
 
-/** Processor time is counted in these: USER_HZ, the same on every Linux. */
+/** The unit of processor time, from USER_HZ, which is the same on every Linux. */
 const TICK_MS = 10;
 
-/** The processor time that a process has taken so far, milliseconds; 0 when it is gone. Other work on the machine hardly changes it. */
+/** The processor time that a process has used so far, milliseconds; 0 if it is gone. Other work on the machine hardly affects it. */
 export function cpuMsOf(pid: number): number {
   const fields = statOf(pid);
   return fields === null ? 0 : (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
-/** That of its children which have ended, milliseconds. */
+/** The processor time of its children that have ended, milliseconds. */
 export function endedChildrenCpuMs(pid: number): number {
   const fields = statOf(pid);
   return fields === null ? 0 : (Number(fields[13]) + Number(fields[14])) * TICK_MS;
 }
 
-/** How many descriptors a process has open of each kind: sockets, pipes, and each file by its name. */
+/** How many descriptors of each kind a process has open: sockets, pipes, and each file by its name. */
 export function openFiles(pid: number): Readonly<Record<string, number>> {
   const kinds: Record<string, number> = {};
   for (const fd of readdirSync(`/proc/${pid}/fd`)) {
@@ -46,7 +46,7 @@ export function openFiles(pid: number): Readonly<Record<string, number>> {
   return kinds;
 }
 
-/** Null for one that was closed meanwhile. */
+/** Null if it was closed meanwhile. */
 function kindOf(fd: string): string | null {
   try {
     const target = readlinkSync(fd);
@@ -62,7 +62,7 @@ export interface LagSample {
   readonly p99Ms: number;
   readonly maxMs: number;
   readonly heapBytes: number;
-  /** Of all turns since the program began. */
+  /** Over all turns of the loop since the program began. */
   readonly p99SinceStartMs: number;
 }
 
@@ -76,10 +76,10 @@ export function readLag(file: string): readonly LagSample[] {
   });
 }
 
-/** How large a file is; 0 when there is none. */
+/** How large a file is; 0 if there is none. */
 export const bytesOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 
-/** Calls `look` now and each second until the answer is called. */
+/** Calls `look` now and every second, until the returned function is called. */
 export function eachSecond(look: () => void): () => void {
   look();
   const timer = setInterval(look, 1_000);

@@ -1,9 +1,9 @@
-/** What a hub that hostile peers have spoken to may not have written. */
+/** What a hub must not have logged after hostile peers talked to it. */
 import { readFileSync } from 'node:fs';
 
 const SHOWN = 10;
 
-/** A bug of ours is an error in the log, or a request that was answered with 500. */
+/** Signs of a bug of ours: an error in the log, a request that was answered with 500, or a line that is not JSON. */
 export function judgeLog(file: string): readonly string[] {
   const violations: string[] = [];
   for (const line of readFileSync(file, 'utf8').split('\n')) {

@@ -1,4 +1,4 @@
-/** The hub as a program, assembled as it always is, with parts of its container put in the place of others. */
+/** The hub as a program, assembled as usual, with some parts of its container replaced. */
 import 'reflect-metadata';
 import type { Container } from 'inversify';
 import { loadConfigFile } from '../../../apps/config/load.ts';
@@ -9,7 +9,7 @@ import { programLog } from '../../../apps/program-log.ts';
 import { runProgram } from '../../../apps/run-program.ts';
 import { TOKENS } from '../../../apps/container-tokens.ts';
 
-/** Runs the hub of the config file named on the command line. `change` rebinds what it likes before anything starts. */
+/** Runs the hub of the config file named on the command line. `change` may rebind anything before anything starts. */
 export async function runHubWith(change: (container: Container) => Promise<void>): Promise<void> {
   const [configFile] = process.argv.slice(2);
   const { config } = await loadConfigFile({ configFile });

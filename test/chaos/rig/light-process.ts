@@ -1,4 +1,4 @@
-/** Thousands of whole sidecars in one process, as who started it sees them. */
+/** Thousands of complete sidecars in one process, as seen by whoever started it. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -9,14 +9,14 @@ import type { LightSetting } from '../soak/soak-sidecars.ts';
 import { startProgram, type Program } from './chaos-program.ts';
 import type { ChaosWorld } from './chaos-world.ts';
 
-/** Loopback addresses to call from. */
+/** How many loopback addresses the sidecars connect from. */
 const SOURCES = 8;
-/** The other files of the process with the sockets. */
+/** Files that the process may have open in addition to its sockets. */
 const OTHER_FILES = 500;
 const LOOK_MS = 20;
 const ALL_WITHIN_MS = 120_000;
 
-/** Node takes as many files as the system lets it have; fails with what to say to the shell when those are too few. */
+/** Node opens as many files as the system lets it. If those are too few, throws an error with the shell command to run. */
 export function needFiles(sockets: number): void {
   const wanted = sockets + OTHER_FILES;
   const found = Number(/^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? Infinity);
@@ -27,7 +27,7 @@ export interface Light {
   readonly program: Program;
   /** How many are identified. */
   now(): number;
-  /** Waits until so many are; answers when that was, milliseconds since 1970, null when it did not come to that in time. */
+  /** Waits until this many are identified; resolves with when that was, milliseconds since 1970, or null if it took too long. */
   reaches(count: number): Promise<number | null>;
 }
 
@@ -65,7 +65,7 @@ export function startLight(
   };
 }
 
-/** When something takes connections at the port, milliseconds since 1970. */
+/** Waits until something accepts connections at the port; resolves with when that was, milliseconds since 1970. */
 export async function listening(port: number): Promise<number> {
   for (;;) {
     const isOpen = await new Promise<boolean>((resolve) => {

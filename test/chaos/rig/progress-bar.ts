@@ -1,13 +1,13 @@
-/** A line on a terminal that says how far long work is; elsewhere nothing but a line now and then. */
+/** Shows how far long work has come: a bar on a terminal; elsewhere just a line now and then. */
 
 export interface ProgressBar {
-  /** `note` is what stands behind the bar. */
+  /** `note` is shown after the bar. */
   at(done: number, note: string): void;
   end(): void;
 }
 
 const BAR_CHARACTERS = 30;
-/** Between two lines where there is no terminal. */
+/** Time between two lines if there is no terminal. */
 const LINE_EACH_MS = 30_000;
 
 export function progressBar(total: number): ProgressBar {

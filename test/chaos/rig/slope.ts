@@ -1,4 +1,4 @@
-/** How a measured quantity grows: a straight line through it, and how sure its slope is. */
+/** How a measured quantity grows: the slope of a straight line through it, and how certain that slope is. */
 
 export interface Point {
   readonly atMs: number;
@@ -17,9 +17,9 @@ const HOUR_MS = 3_600_000;
 const Z = 1.96;
 
 /**
- * The median of the slopes between all pairs of the lowest value of each window of time (Theil and Sen), with Sen's interval from
- * the ranks. The lowest, because what is in flight comes and goes; the median, because a few windows that are far from the others
- * turn a line of least squares.
+ * The median of the slopes between all pairs of points (Theil and Sen), with Sen's interval from the ranks. The points are the
+ * lowest value of each time window, because what is in flight comes and goes. The median, because a few windows far from the
+ * others would tilt a least-squares line.
  */
 export function slopeOf(points: readonly Point[], windowMs: number): Slope {
   const all = lowestOfEach(points, windowMs);
@@ -35,7 +35,7 @@ export function slopeOf(points: readonly Point[], windowMs: number): Slope {
   return { perHour: middle * HOUR_MS, plusMinus: ((high - low) / 2) * HOUR_MS, points: count };
 }
 
-/** In the order of time, of each window that has any. */
+/** The lowest point of each window that has any, in order of time. */
 export function lowestOfEach(points: readonly Point[], windowMs: number): readonly Point[] {
   const lowest = new Map<number, Point>();
   for (const point of points) {

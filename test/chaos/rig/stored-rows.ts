@@ -1,4 +1,4 @@
-/** How many rows a hub's SQLite file has, looked at beside it, and whether they stay as many. */
+/** Counts the rows of a hub's SQLite file from outside the hub, and judges whether their number stays bounded. */
 import { readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { sqliteDriver } from '../../../adapters/storage-knex/sqlite/driver-choice.ts';
@@ -7,16 +7,16 @@ import { bytesOf } from './gauges.ts';
 
 export interface RowLook {
   readonly atMs: number;
-  /** By table; `hostile …` is what is of the submitters and agents that were asked for. */
+  /** By table; `hostile …` counts the rows of the submitters and agents that were asked for. */
   readonly rows: Readonly<Record<string, number>>;
-  /** Of the database and all files beside it, bytes, but not of its write-ahead log: that fills up and is emptied, and is bounded apart. */
+  /** Of the database and all files next to it, bytes, but without its write-ahead log, which fills up and is emptied, and has its own bound. */
   readonly fileBytes: number;
 }
 
 export interface Hostile {
   /** Ids of tokens that submit. */
   readonly submitters: readonly string[];
-  /** All of these begin so. */
+  /** The ids of all hostile agents begin with it. */
   readonly agentPrefix: string;
 }
 
@@ -35,7 +35,7 @@ const TABLES = [
   'enrol_secrets',
 ] as const;
 
-/** Of each agent the newest 1,000 events are kept, however old: that is their bound, and far above what a short run makes. */
+/** Leaves out the agents' own events: the newest 1,000 of each agent are kept, however old, which is far more than a short run makes. */
 const OF_TASKS = `NOT (task_id >= '${AGENT_HISTORIES[0]}' AND task_id < '${AGENT_HISTORIES[1]}')`;
 
 export async function lookAtRows(database: string, { submitters, agentPrefix }: Hostile): Promise<RowLook> {
@@ -63,12 +63,12 @@ export async function lookAtRows(database: string, { submitters, agentPrefix }: 
   }
 }
 
-/** What is a turn's work of a neighbour more or less is no growth; nor is one page of a database that is half empty. */
+/** One turn's work of a hostile neighbor, more or less, is not growth; nor is one page of a half-empty database. */
 const FEW_ROWS = 400;
 const FEW_BYTES = 8 * 2 ** 20;
-/** Of a count in KiB: a few large results more that wait for somebody to look at them. */
+/** For a count in KiB: a few more large results that wait for somebody to look at them. */
 const FEW_KIB = 16 * 2 ** 10;
-/** What is bounded by the time that it is kept varies with the load by less. */
+/** What is bounded by its retention time varies with the load by less than this factor. */
 const GROWTH_MAX = 1.2;
 
 function slackOf(name: string): number {
@@ -77,18 +77,18 @@ function slackOf(name: string): number {
 }
 
 export interface RowVerdict {
-  /** The highest of each of the quarter around the middle, and of the last. */
+  /** The first look. `middle` and `end`: the highest of each count in the quarter around the middle, and in the last quarter. */
   readonly start: RowLook['rows'];
   readonly middle: RowLook['rows'];
   readonly end: RowLook['rows'];
   readonly middleFileBytes: number;
   readonly endFileBytes: number;
   readonly bounded: boolean;
-  /** What has grown, by how much. */
+  /** What has grown, and by how much. */
   readonly grown: readonly string[];
 }
 
-/** Looks from the beginning of a load to its end. Until three eighths of it nothing is asked: what is kept for a time comes to its number then. */
+/** Judges the looks of one load. Its first three eighths do not count: until then, what is kept for a limited time is still accumulating. */
 export function judgeRows(looks: readonly RowLook[], fromMs: number, toMs: number): RowVerdict {
   const within = (from: number, to: number): readonly RowLook[] =>
     looks.filter(({ atMs }) => atMs >= fromMs + (toMs - fromMs) * from && atMs <= fromMs + (toMs - fromMs) * to);

@@ -1,4 +1,4 @@
-/** What the store says, looked at beside hubs that may be running or dead: an SQLite file, opened read-only, or a Postgres schema. */
+/** What the store contains, read from outside hubs that may be running or dead: an SQLite file, opened read-only, or a Postgres schema. */
 import type { Row } from '../../../adapters/storage-knex/engine.ts';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { connectWriter } from '../../../adapters/storage-knex/postgres/connections.ts';
@@ -12,7 +12,7 @@ import type { StoredEvent } from '../../../core/domain/task/event.ts';
 import type { Task } from '../../../core/domain/task/task.ts';
 import type { IdempotencyRecord } from '../../../core/ports/task-store.ts';
 
-/** What an answer may take longer than Postgres lets its statement. */
+/** How much longer than the server's statement timeout an answer of Postgres may take. */
 const ANSWER_MARGIN_MS = 5_000;
 
 export interface StoredTask {
@@ -31,11 +31,11 @@ export interface Stored {
   readonly keys: readonly IdempotencyRecord[];
   /** By id. */
   readonly events: readonly StoredEvent[];
-  /** The database's own look at its files: `ok`, or what is wrong. */
+  /** What the database's own integrity check says: `ok`, or what is wrong. */
   readonly integrity: string;
 }
 
-/** Looks at one store, again and again. */
+/** Reads one store, as often as needed. */
 export interface StoreReader {
   readStored(): Promise<Stored>;
   readRest(): Promise<Rest>;
@@ -62,7 +62,7 @@ export const sqliteReader = (database: string): StoreReader => {
   return { readStored: () => asked(async (ask) => storedBy(ask, await integrity(ask))), readRest: () => asked(restBy) };
 };
 
-/** Postgres is not asked for the integrity of its files. */
+/** The integrity of Postgres's files is not checked; it is always `ok`. */
 export function postgresReader(options: PostgresOptions): StoreReader {
   const asked = async <T>(work: (ask: Ask) => Promise<T>): Promise<T> => {
     const connection = await connectWriter(settingsOf(options), ANSWER_MARGIN_MS, systemClock());

@@ -1,25 +1,25 @@
-/** What submitters and readers were told, over every death of the hub. */
+/** What submitters and readers of the stream were told, across every death of the hub. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HubClient, SubmitRequest } from '../../../apps/client/index.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 
-/** Between two tries of a submit that was not answered. */
+/** Delay before a submit that was not answered is tried again. */
 const AGAIN_MS = 20;
-/** One answered submit in this many is said again, and must be answered as it was. */
+/** One answered submit in this many is repeated, and must get the same answer. */
 const ASK_AGAIN_EVERY = 50;
 
 export interface Told {
   /** The text of each task whose submit was answered, by the task's id. */
   readonly answered: ReadonlyMap<string, string>;
-  /** Submits that a fault left unanswered and that were said again. */
+  /** Submits that a fault left unanswered, and that were repeated. */
   readonly repeated: number;
   readonly askedAgain: number;
-  /** Keys that were answered with another task than at first. */
+  /** Keys for which a repeated submit was answered with another task. */
   readonly changed: readonly string[];
 }
 
 export interface Submitter extends Told {
-  /** Says it until it is answered, and answers the task's id. */
+  /** Repeats the submit until it is answered, and resolves with the task's id. */
   submit(key: string, body: SubmitRequest): Promise<string>;
 }
 
@@ -62,14 +62,14 @@ export function submitter(api: HubClient, signal: AbortSignal): Submitter {
   };
 }
 
-/** No answer, or that the hub has too much to do; every other refusal is a finding. */
+/** Whether an error may pass: there was no answer, or the hub is overloaded. Every other refusal is a finding. */
 export function mayPass(thrown: unknown): boolean {
   if (AgentcomError.is(thrown, 'AC_API_UNREACHABLE')) return true;
   const status = AgentcomError.is(thrown, 'AC_API') ? thrown.details?.['status'] : undefined;
   return status === 429 || status === 503;
 }
 
-/** An event as the stream told it. */
+/** An event, as the stream delivered it. */
 export interface ToldEvent {
   readonly id: number;
   readonly event: string;
@@ -79,13 +79,13 @@ export interface ToldEvent {
 }
 
 export interface StreamReader {
-  /** The ids of all events, in the order in which they were told. */
+  /** The ids of all events, in the order in which they were delivered. */
   readonly ids: readonly number[];
-  /** Fails with what the stream failed with. */
+  /** Rejects with the error that the stream failed with. */
   stop(): Promise<void>;
 }
 
-/** Reads the hub's stream from the first event on, over every restart. `onEvent` MUST NOT throw. */
+/** Reads the hub's stream from the first event on, across every restart. `onEvent` MUST NOT throw. */
 export function readStream(api: HubClient, onEvent: (event: ToldEvent) => void): StreamReader {
   const stopping = new AbortController();
   const ids: number[] = [];
@@ -101,7 +101,7 @@ export function readStream(api: HubClient, onEvent: (event: ToldEvent) => void):
       });
     }
   };
-  // What it fails with is told by `stop`.
+  // `stop` reports a failure.
   const ended = read().then(
     () => null,
     (thrown: unknown) => thrown,

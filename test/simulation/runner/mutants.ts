@@ -159,8 +159,8 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'a COMMIT of unknown outcome is repeated blindly',
     caughtBy: 'J1',
     file: 'core/application/hub/queue/batch-writer.ts',
-    find: "        if (AgentcomError.is(error, 'AC_COMMIT_UNKNOWN') && done !== null && (await this.#wasCommitted(batchId, done))) return done;\n",
-    replace: '',
+    find: ' && done !== null && (await this.#wasCommitted(batchId, done)))',
+    replace: ' && false)',
   },
   {
     name: 'M19',

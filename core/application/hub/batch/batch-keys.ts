@@ -5,7 +5,7 @@ import type { IdempotencyName, IdempotencyRecord } from '../../../ports/task-sto
 export class BatchKeys {
   /** Keys were not looked up: `save` fails if one of them is not new. */
   readonly #assumesNew: boolean;
-  /** By key, as few owners use the same one. */
+  /** By key, since few owners use the same one. */
   readonly #known = new Map<string, readonly IdempotencyRecord[]>();
   readonly #added: IdempotencyRecord[] = [];
 
@@ -18,7 +18,7 @@ export class BatchKeys {
     return this.#assumesNew ? [] : names;
   }
 
-  /** For an answer that saves no key, so that `save` cannot find out whether it is new. Fails with `AC_STORE_RETRY` if it was not looked up. */
+  /** For an answer that saves no key, so `save` cannot detect whether the key is new. Fails with `AC_STORE_RETRY` if it was not looked up. */
   requireLoaded(): void {
     if (!this.#assumesNew) return;
     throw new AgentcomError('AC_STORE_RETRY', 'Cannot refuse a submit whose idempotency key was not looked up. Look it up first.');
@@ -28,7 +28,7 @@ export class BatchKeys {
     return this.#known.get(key)?.find((one) => one.owner === owner);
   }
 
-  /** Takes over one that the store has. */
+  /** Adds a key that the store has. */
   load(record: IdempotencyRecord): void {
     const { owner, key } = record;
     this.#known.set(key, [...(this.#known.get(key) ?? []).filter((one) => one.owner !== owner), record]);
@@ -39,7 +39,7 @@ export class BatchKeys {
     this.#added.push(record);
   }
 
-  /** To be saved. */
+  /** The keys to save. */
   get added(): readonly IdempotencyRecord[] {
     return this.#added;
   }

@@ -10,7 +10,7 @@ const COMMAND_BYTES = 256;
 /** Looking up this many dependencies of a draft costs as much as writing one task. */
 const DEPENDENCIES_PER_WORK = 8;
 
-/** Roughly the rows of tasks that it reads or writes; `Infinity`: it needs a batch of its own. */
+/** Roughly how many task rows it reads or writes; `Infinity`: it needs a batch of its own. */
 export function workOf(command: Command): number {
   switch (command.kind) {
     case 'submit':
@@ -53,7 +53,7 @@ function reportCharacters(body: ReportBody): number {
 export const isInternal = ({ kind }: Command): boolean =>
   kind === 'sweep' || kind === 'remove_old' || kind === 'disconnect' || kind === 'hub_started' || kind === 'poll';
 
-/** Commands that stop work may exceed the inbox bound by this factor: a flood of submits and reports cannot keep them out. */
+/** Commands that stop work may fill the inbox to this multiple of its bound, so that a flood of submits and reports cannot keep them out. */
 const RESERVED_SHARE = 1.25;
 
 /** The share of the inbox bound that this command may use. */

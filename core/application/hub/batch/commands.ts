@@ -15,7 +15,7 @@ import type { CancelOutcome, FailureKind } from '../../../protocol/sidecar-frame
 
 export type { Reporter };
 
-/** A task as submitted; already validated. Ids are made before the transaction. */
+/** A task as submitted; already validated. Ids are generated before the transaction. */
 export type { TaskDraft };
 
 export interface SubmitCommand {
@@ -50,7 +50,7 @@ export interface PushCommand {
 export type PushAnswer =
   { readonly kind: 'pushed' | 'queued'; readonly taskId: TaskId } | { readonly kind: 'agent_not_connected'; readonly agentId: AgentId };
 
-/** Of an operator: appended to the audit log by the commit of the command, unless it is refused. */
+/** A command of an operator: its entry is appended to the audit log in the same commit, unless the command is refused. */
 export interface Audited {
   readonly audit?: AuditDraft | undefined;
 }
@@ -75,7 +75,7 @@ export interface AdoptCommand extends Audited {
 }
 export type OperatorAnswer = { readonly kind: 'done'; readonly status: Status; readonly generation: Generation } | Refusal;
 
-/** What a report may carry beside its outcome. `sessionId`: the session that the agent's program can resume. */
+/** What a report may carry besides its outcome. `sessionId`: the session that the agent's program can resume. */
 export interface ReportExtras extends Usage {
   readonly sessionId?: string | undefined;
 }
@@ -151,7 +151,7 @@ export interface IdentifyCommand {
   readonly instanceId: string | null;
   /** The sidecar process on that machine; null or left out: not reported. */
   readonly processId?: string | null | undefined;
-  /** The key of its machine, which it has proved to have; null or left out: it has proved none. */
+  /** The key of its machine, possession of which it has proved; null or left out: it has proved none. */
   readonly deviceKey?: string | null | undefined;
   /** Its journal ends with its process. Default false. */
   readonly isVolatile?: boolean | undefined;
@@ -160,7 +160,7 @@ export interface IdentifyCommand {
   readonly reportedStatus: string | null;
   /** Null from version 1, which has no inventory. */
   readonly held: readonly HeldAssignment[] | null;
-  /** The result of its checks whether the agent can run; null: not reported. */
+  /** The result of its checks of whether the agent can run; null: not reported. */
   readonly checks?: ReportedChecks | null | undefined;
   readonly hubId: string;
 }
@@ -201,7 +201,7 @@ export interface PresenceCommand {
     | { readonly what: 'status'; readonly status: string }
     | { readonly what: 'resources'; readonly resources: Readonly<Record<string, unknown>> }
     | { readonly what: 'restarting'; readonly reason: string }
-    /** It accepts no new tasks: the answer to an operator's drain, or for a reason of its own. */
+    /** It accepts no new tasks: in answer to an operator's drain, or for a reason of its own. */
     | { readonly what: 'draining'; readonly reason: string }
     | { readonly what: 'drained' | 'resumed' }
     | { readonly what: 'checks'; readonly checks: ReportedChecks }
@@ -218,7 +218,7 @@ export interface StopConfirmedCommand {
   readonly generation: Generation;
   readonly outcome: CancelOutcome;
   readonly survivors: readonly number[];
-  /** What its attempt used in all. */
+  /** What its attempt used in total. */
   readonly used?: Usage | undefined;
 }
 
@@ -282,7 +282,7 @@ export interface AgentControlCommand extends Audited {
   readonly agentId: AgentId;
   /** `resume` also ends a pause; `takeover` lets another instance use the agent id; `check` asks the sidecar to check whether its agent can run. */
   readonly change: 'drain' | 'resume' | 'takeover' | 'check';
-  /** Of a drain: runs that last longer are stopped and released, milliseconds. Without it the agent finishes them. */
+  /** For a drain, in milliseconds: runs that last longer are stopped and released. Without it the agent finishes them. */
   readonly deadlineMs?: number | undefined;
 }
 export type AgentControlAnswer = { readonly kind: 'done' } | { readonly kind: 'unknown_agent' };
@@ -319,7 +319,7 @@ export interface Answers {
   presence: { readonly kind: 'noted' };
   stop_confirmed: { readonly kind: 'noted' };
   recover: RecoverAnswer;
-  /** `hadDuty`: this hub swept the due tasks; otherwise another hub was doing so. `more`: agents are left for an immediate sweep. */
+  /** `hadDuty`: this hub swept the due tasks; otherwise another hub was doing so. `more`: some agents are left for an immediate sweep. */
   sweep: { readonly kind: 'swept'; readonly hadDuty: boolean; readonly more: boolean };
   /** `more`: the batch was full, so there may be more to remove. */
   remove_old: { readonly kind: 'removed'; readonly more: boolean };
@@ -362,14 +362,14 @@ export type Settled<C extends Command> =
 /** The inbox. Fails with `AC_HUB_BUSY`, `AC_HUB_STOPPING` or `AC_STORE_UNAVAILABLE`; a refusal is an answer, not a failure. */
 export interface CommandInbox {
   do<C extends Command>(command: C): Promise<AnswerTo<C>>;
-  /** The same for several, each by itself: the outcomes in their order. Does not reject: one that fails does not concern the others. */
+  /** The same for several, each on its own; returns the outcomes in their order. Does not reject: one that fails does not affect the others. */
   doAll<C extends Command>(commands: readonly C[]): Promise<readonly Settled<C>[]>;
   /**
    * The same; `settled` is called once, in commit order and before the commit's frames are sent. MUST NOT throw. `isLowPriority`:
    * the command runs when nothing else waits; while other commands do, a few such commands join a batch now and then.
    */
   post<C extends Command>(command: C, settled: (outcome: Settled<C>) => void, isLowPriority?: boolean): void;
-  /** Announces a command of normal priority: counts as a waiter until the returned function is called, for some milliseconds at most. */
+  /** Announces a command of normal priority: it counts as a waiter until the returned function is called, but only for some milliseconds. */
   expect(): () => void;
   /** Whether a command of normal priority waits for its commit, or was announced by `expect`. */
   hasWaiters(): boolean;

@@ -5,15 +5,15 @@ import type { Batch } from './batch.ts';
 import type { Roster } from './roster.ts';
 import type { TaskEnd } from './task-ends.ts';
 
-/** What others need to know of a commit. */
+/** What others need to know about a commit. */
 export interface Commit {
   readonly events: readonly StoredEvent[];
-  /** How many commands its batch had, and how long its transaction took, with all tries. */
+  /** How many commands its batch had, and how long its transaction took, including all tries. */
   readonly commands: number;
   readonly tookMs: number;
   /** The earliest time at which something is due, in store time. */
   readonly dueAtMs: number | null;
-  /** What other hubs are notified of; null: of nothing. */
+  /** What other hubs are notified of; null: nothing. */
   readonly hint: ChangeHint | null;
   readonly ends: readonly TaskEnd[];
 }

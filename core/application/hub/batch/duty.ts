@@ -1,4 +1,4 @@
-/** Duties that one hub at a time does for all. */
+/** Duties, each done by one hub at a time for all hubs. */
 import type { Duty } from '../../../ports/cluster-unit.ts';
 import type { StoreUnit } from '../../../ports/task-store.ts';
 

@@ -2,8 +2,8 @@ import type { TaskId } from '../../../domain/ids.ts';
 import type { TaskEvent } from '../../../domain/task/event.ts';
 
 /**
- * The same events, but one that no agent has to do with, such as `eligible`, waits for the next of its task, so that a store can keep both
- * together. All others stay in the order in which they happened: who reads them sees what an agent does as it did it.
+ * The same events, except that one that involves no agent, such as `eligible`, is moved to just before the next event of its task, so that
+ * a store can keep both together. All others stay in the order in which they happened, so a reader sees what an agent did in that order.
  */
 export function groupedByTask(events: readonly TaskEvent[]): readonly TaskEvent[] {
   const lastOf = new Map(events.map(({ taskId }, place) => [taskId, place]));

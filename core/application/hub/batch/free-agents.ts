@@ -1,6 +1,6 @@
 /**
- * The agents of this hub that may have room, by what they can run: a dispatch visits those that can run something that waits, and not
- * the thousands beside them. Agents with the same capabilities are one group, since the same tasks fit all of them.
+ * The agents of this hub that may have room, by what they can run: a dispatch visits only those that can run something that waits, not
+ * the thousands of others. Agents with the same capabilities are one group, since the same tasks fit all of them.
  */
 import type { Agent } from '../../../domain/agent/agent.ts';
 import type { AgentId } from '../../../domain/ids.ts';
@@ -10,7 +10,7 @@ interface Place {
   readonly agent: Agent;
   readonly taken: number;
   readonly group: Group;
-  /** The larger, the shorter it has had this number of tasks. */
+  /** The larger, the more recently the agent reached this number of tasks. */
   readonly order: number;
 }
 
@@ -26,12 +26,12 @@ interface Group {
 
 export class FreeAgents {
   readonly #places: Places = new Map();
-  /** By key, each that has an agent. */
+  /** By key; only groups that have an agent. */
   readonly #groups = new Map<string, Group>();
   readonly #byCapability = new Map<string, Set<Group>>();
   #orders = 0;
 
-  /** Adds an agent, or changes one. It keeps its place while it has as many tasks and the same capabilities. */
+  /** Adds or changes an agent. It keeps its place as long as its number of tasks and its capabilities stay the same. */
   set(agent: Agent, taken: number): void {
     const before = this.#places.get(agent.id);
     const group = before?.agent.capabilities === agent.capabilities ? before.group : this.#groupOf(agent.capabilities);
@@ -65,7 +65,7 @@ export class FreeAgents {
     for (const { agent } of this.#places.values()) yield agent;
   }
 
-  /** At most `limit` agents that can run any of these: fewest tasks first, then longest at that number. */
+  /** At most `limit` agents that can run any of these: fewest tasks first, then those longest at that number. */
   first(requirements: Requirements, limit: number): readonly AgentId[] {
     const found = this.#named(requirements);
     for (const group of this.#groupsFor(requirements)) {
@@ -115,7 +115,7 @@ export class FreeAgents {
   }
 }
 
-/** At most `limit` places of the group that are wanted: fewest tasks first, then longest at that number. */
+/** At most `limit` places of the group that are wanted: fewest tasks first, then those longest at that number. */
 function firstOf({ byTaken }: Group, limit: number, isWanted: (place: Place) => boolean): readonly Place[] {
   const found: Place[] = [];
   for (const taken of [...byTaken.keys()].sort((a, b) => a - b))

@@ -1,4 +1,4 @@
-/** What the handlers share beside the batch: settings, ids, and what only this process knows. */
+/** What the handlers share besides the batch: settings, ids, and what only this process knows. */
 import type { HubLimits } from '../../../config/limits.ts';
 import type { HubTiming } from '../../../config/times.ts';
 import type { AgentId } from '../../../domain/ids.ts';

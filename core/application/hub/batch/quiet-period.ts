@@ -25,7 +25,7 @@ interface Disturbance {
 }
 
 export class QuietPeriod {
-  /** When the current or last quiet period ends, in store time. Before the first one, which begins with the start, never. */
+  /** When the current or last quiet period ends, in store time. Never, until the first one begins when the hub starts. */
   untilMs: number;
   /** When the current one began; null before the first. */
   #sinceMs: number | null = null;

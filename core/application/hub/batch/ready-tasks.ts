@@ -1,4 +1,4 @@
-/** Which tasks of a batch are ready to be given out, and what they require. Plain loops: each dispatch goes over all tasks of its batch. */
+/** Which tasks of a batch are ready to be assigned, and what they require. Plain loops: each dispatch goes over all tasks of its batch. */
 import { isClaimable } from '../../../domain/task/claimable.ts';
 import { requirementKey, waitingRequirement, type Requirement, type Task } from '../../../domain/task/task.ts';
 import { isOver } from '../../../domain/transitions/due.ts';
@@ -12,7 +12,7 @@ export function readyOf(tasks: Iterable<Task>, keys: ReadonlySet<string>, nowMs:
   return ready;
 }
 
-/** The distinct requirements of `waiting` and of those of the tasks that are ready. */
+/** The distinct requirements among `waiting` and those of the ready tasks. */
 export function distinctRequirements(waiting: readonly Requirement[], tasks: Iterable<Task>, nowMs: number): readonly Requirement[] {
   const byKey = new Map<string, Requirement>();
   for (const requirement of waiting) byKey.set(requirementKey(requirement), requirement);

@@ -20,13 +20,13 @@ export interface TaskEnd {
 
 const ENDS: ReadonlySet<EventName> = new Set(['completed', 'dead_lettered', 'cancelled']);
 
-/** The end of the task; null: this change is none. */
+/** The end of the task; null: this change does not end it. */
 export function endOf(before: Task | undefined, { task, events }: Change): TaskEnd | null {
   const end = events.findLast(({ event }) => ENDS.has(event));
   if (end === undefined) return null;
   const fromMs = before?.assignedAtMs ?? null;
   const ranMs = fromMs === null ? null : end.atMs - fromMs;
-  // A change that takes the task back has already raised its generation. A late result completes one that nobody has any more.
+  // A change that takes the task back has already raised its generation. A late result completes a task that nobody has any more.
   const { generation } = before ?? task;
   const agentId = before?.assignedTo ?? task.assignedTo;
   return { taskId: task.id, outcome: task.status, agentId, generation, ranMs, totalMs: end.atMs - task.createdAtMs };

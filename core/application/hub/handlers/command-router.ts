@@ -72,8 +72,8 @@ export async function loadBatch(batch: Batch, commands: readonly Command[], cont
 }
 
 /**
- * Runs the commands in order, a sweep after all others: frames that arrived while it waited count before it. Each answer is
- * a function that is called once all changes of the batch are known.
+ * Runs the commands in order, a sweep after all others, so that frames that arrived while it waited take effect before it. Each answer
+ * is a function that is called once all changes of the batch are known.
  */
 export function runCommands(
   batch: Batch,
@@ -221,7 +221,7 @@ function addNames(names: RowNames, command: Command, roster: Roster): void {
   }
 }
 
-/** Whether its report confirms its stops, as in version 1. An agent that the roster does not know may be of version 1. */
+/** Whether a report of the agent confirms its stops, as in version 1. An agent that is not in the roster may use version 1. */
 const confirmsStops = (from: Reporter, roster: Roster): boolean => {
   const agent = roster.get(from.agentId);
   return agent === undefined || agent.sessionNumber !== from.session || agent.protocolVersion === 1;

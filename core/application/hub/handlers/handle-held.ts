@@ -18,13 +18,13 @@ interface Return {
   readonly isOtherMachine: boolean;
   /** The same machine but another process: the sidecar itself restarted, not only its connection. */
   readonly isRestarted: boolean;
-  /** Its journal ends with its process: what a new process does not hold may have begun in the one before. */
+  /** Its journal ends with its process: an assignment that a new process does not hold may have begun in the one before. */
   readonly isVolatile: boolean;
 }
 
 /**
- * Version 2: answers every held assignment. Those that the agent should hold but does not are resent or lost. A different machine
- * does not get the same generation again: the previous one may have it, with a report still under way.
+ * Version 2: answers every held assignment. Those that the agent should hold but does not are resent or reclaimed. A different machine
+ * does not get the same generation again: the previous machine may still have it, with a report under way.
  */
 export function answerHeld(
   batch: Batch,
@@ -42,7 +42,7 @@ export function answerHeld(
     const decision = decideHeld(task, one, agent.id);
     switch (decision.action) {
       case 'report':
-        // Its report is under way: until then the assignment continues.
+        // Its report is under way; until it arrives, the assignment continues.
         if (task !== undefined && isCurrent(task, one, agent.id)) confirmHeld(batch, agent, task, context);
         return { ...name, action: 'report', reason: null };
       case 'continue':
@@ -69,7 +69,7 @@ export function answerHeld(
 }
 
 /**
- * An agent that holds its assignment has accepted it, even if the accept was lost: from now on the lease and the run limit count.
+ * An agent that holds its assignment has accepted it, even if the accept was lost: from now on the lease and the run limit apply.
  * Otherwise a sidecar that dies after each reconnect, before its next frame, would keep the task forever.
  */
 function confirmHeld(batch: Batch, agent: Agent, task: Task, { rules }: HubContext): void {
@@ -78,7 +78,7 @@ function confirmHeld(batch: Batch, agent: Agent, task: Task, { rules }: HubConte
   else batch.touch(resumedDeadline(task, batch.nowMs, rules));
 }
 
-/** Applies a held generation above the stored one, as far as it is plausible. */
+/** Applies a held generation above the stored one, if it is plausible. */
 function applyAhead(batch: Batch, agent: Agent, held: HeldAssignment, context: HubContext): AheadDecision {
   const task = batch.task(held.taskId);
   const decision = decideAhead(task, held, agent.id);
@@ -122,7 +122,7 @@ export function resumeWithoutInventory(batch: Batch, agent: Agent, context: HubC
 
 /**
  * Version 1 has had its time to report the tasks that it accepted. Those that it did not mention are lost: a result may have been
- * sent into the dead connection, and a second run under the same generation could not be told from the first.
+ * sent into the dead connection, and a second run under the same generation could not be told apart from the first.
  */
 export function reclaimUnmentioned(batch: Batch, agent: Agent, mentioned: readonly TaskId[], context: HubContext): void {
   for (const task of batch.liveOf(agent.id)) {
@@ -141,7 +141,7 @@ export const isV1RunOver = (agent: Agent, task: Task, nowMs: number, { timing }:
 
 /**
  * Resends an assignment that was apparently never accepted, with a new accept deadline, since the absence may not have been
- * the agent's fault. An agent that returns without it once more may be crashing because of it: another agent gets the task, and the
+ * the agent's fault. An agent that returns without it yet again may be crashing because of it: another agent gets the task, and the
  * machine gets a strike. The count is in the row, so it survives a restart of the hub. In a quiet period nothing is reclaimed
  * from a process that kept running: it may have been the hub that went away each time.
  */
@@ -153,7 +153,7 @@ function resendAssignment(
 ): void {
   const sent = task.resent + 1;
   if (sent >= SENDINGS_MAX && (isRestarted || batch.nowMs >= context.quietPeriod.untilMs)) {
-    // Version 1 has no inventory: it may be working on it after all.
+    // Version 1 has no inventory: it may be working on the task after all.
     const stop = agent.protocolVersion === 1;
     return reclaim(batch, agent.id, task, isRestarted ? 'sidecar_restarted' : 'not_accepted', context, { sent, stop });
   }

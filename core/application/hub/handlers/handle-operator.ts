@@ -38,7 +38,7 @@ function applyTransition(batch: Batch, task: Task | undefined, decide: (task: Ta
   return { kind: 'done', status: decided.task.status, generation: decided.task.generation };
 }
 
-/** Handles everything that is due: tasks, disconnected agents, unconfirmed stops. `due` and `active` are as loaded. */
+/** Handles everything that is due: tasks, disconnected agents, unconfirmed stops. `due` and `active`: as they were loaded. */
 export function sweep(batch: Batch, due: readonly Task[], active: readonly Agent[], context: HubContext): void {
   for (const loaded of active) {
     const agent = batch.agent(loaded.id) ?? loaded;
@@ -63,7 +63,7 @@ function sweepTask(batch: Batch, task: Task, context: HubContext): void {
     agentAway: agent === undefined || isAwayWith(agent, task, context),
     quietUntilMs: context.quietPeriod.untilMs,
     quietMs: quietMsOf(context.timing),
-    // Since its last change, which is the sweep that postponed it: what was disturbed before that is in `hushedAtMs`.
+    // Since its last change, which is the sweep that postponed its deadline: `hushedAtMs` includes the disturbances before that.
     disturbedMs: task.hushedAtMs === null ? 0 : context.quietPeriod.disturbedMsSince(task.updatedAtMs),
   };
   const decided = decideSweep(task, view, batch.nowMs, context.rules);
@@ -77,7 +77,7 @@ function sweepTask(batch: Batch, task: Task, context: HubContext): void {
 
 /**
  * Whether the agent is away and the task waits for its return. A version 1 run that had reached its limit when its agent left was given no
- * time for that (`markDisconnected`): it ends by that limit, not by an absence that may have been shorter than the grace.
+ * time to return (`markDisconnected`): it ends because of that limit, not because of an absence that may have been shorter than the grace.
  */
 const isAwayWith = (agent: Agent, task: Task, context: HubContext): boolean =>
   !agent.connected && !isV1RunOver(agent, task, agent.disconnectedAtMs ?? 0, context);
@@ -102,7 +102,7 @@ function sweepStops(batch: Batch, agent: Agent, { timing }: HubContext): void {
   }
   for (const stop of stops) {
     if (stop.requestedAtMs > batch.nowMs) {
-      // The clock went back: restart its times, or it would keep its slot until the clock has caught up.
+      // The clock went back: restart the times of the stop, or it would keep its slot until the clock has caught up.
       const restarted = { ...stop, requestedAtMs: batch.nowMs, sentAtMs: batch.nowMs };
       batch.setStop(restarted);
       batch.send(restarted);

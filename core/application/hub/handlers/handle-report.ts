@@ -34,7 +34,7 @@ export function handleReport(batch: Batch, command: ReportCommand, context: HubC
   }
   if (before.protocolVersion === 1) confirmByReport(batch, before, command);
   const agent = endsRun(command.body) ? clearBusy(batch, before) : before;
-  // Read only now: the confirmed stop may be of this task, and then its event has changed the row.
+  // Read only now: the confirmed stop may be of this task, in which case its event has changed the row.
   const task = batch.task(command.taskId);
   const judgement = checkFence(task ?? batch.tombstone(command.taskId), {
     kind: command.body.report,
@@ -56,7 +56,7 @@ export function handleReport(batch: Batch, command: ReportCommand, context: HubC
   return applyReport(batch, agent, task, command, context);
 }
 
-/** Version 1 rejects every task while it works, even the one it is working on: that one it still has. */
+/** While it works, version 1 rejects every task, even the one that it is working on, which it still has. */
 const isStillWorking = (agent: Agent, task: Task, body: ReportBody): boolean =>
   agent.protocolVersion === 1 && body.report === 'rejected' && task.acceptedAtMs !== null;
 
@@ -81,7 +81,7 @@ function applyReport(batch: Batch, agent: Agent, task: Task, command: ReportComm
 /** The reason in the rejects of a drained sidecar. */
 const DRAINING = 'draining';
 
-/** A reject because of a drain that has ended meanwhile: the first one in a row is not the fault of the agent. */
+/** A reject because of a drain that has ended in the meantime: the first one in a row is not the agent's fault. */
 const isCrossedReject = (agent: Agent, reason: string): boolean =>
   agent.protocolVersion === 2 && reason === DRAINING && !agent.draining && agent.rejections === 0;
 
@@ -184,7 +184,7 @@ function agentAfter(agent: Agent, task: Task, body: ReportBody, nowMs: number, {
       if (isAgentFault(body.cause ?? null)) return withPause(agent, agentFaultOf(body, body.error), nowMs, rules.breaker);
       return isMachineFault(body.failure) ? withStrike(agent, task.id, body.error, nowMs, rules.breaker) : withoutStrikes(agent);
     case 'rejected':
-      // Its policy says nothing about its machine, and nothing about its next task.
+      // A reject by its policy says nothing about its machine or its next task.
       if (body.cause === reporting.POLICY) return agent;
       return withStrike(withRejection(agent, body.reason, nowMs), task.id, `rejected: ${body.reason}`, nowMs, rules.breaker);
     case 'released':
@@ -223,7 +223,7 @@ function keepRefused(
   batch.put(decideRefused(task, by, refused, batch.nowMs, context.digest.sha256));
 }
 
-/** Whether the report ends a run, whatever its task: the agent is free then. */
+/** Whether the report ends a run, of whatever task; the agent is free then. */
 const endsRun = (body: ReportBody): boolean => body.report === 'complete' || body.report === 'failed';
 
 /** Ends the busy time of the agent. */

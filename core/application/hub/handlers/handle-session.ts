@@ -137,7 +137,7 @@ function failOversized(batch: Batch, agent: Agent, { from, tooLarge }: Disconnec
 }
 
 /**
- * The agent is away since `sinceMs`: the deadline of each of its tasks becomes the end of the reconnect grace, or of the quiet
+ * The agent has been away since `sinceMs`: the deadline of each of its tasks becomes the end of the reconnect grace, or of the quiet
  * period if that is later. A version 2 run that reaches its limit meanwhile gets at most one more grace over all absences;
  * version 1 keeps no result to wait for.
  */
@@ -169,7 +169,7 @@ export function handlePresence(batch: Batch, command: PresenceCommand, context: 
     case 'restarting':
       return batch.putAgent({ ...agent, reportedStatus: change.reason === '' ? 'restarting' : `restarting: ${change.reason}` });
     case 'draining':
-      // The answer to an operator's drain is not a drain of its own, and must not outlast it.
+      // What it reports in answer to an operator's drain is not a drain of its own, and must not outlast the operator's.
       return agent.draining ? undefined : batch.putAgent({ ...agent, ownDrain: change.reason });
     case 'drained':
       return batch.putAgent({ ...agent, reportedStatus: 'drained' });
@@ -212,7 +212,7 @@ export function handleRecover(batch: Batch, command: RecoverCommand, context: Hu
   return { kind: 'continue', generation: task.generation };
 }
 
-/** Without a generation it means an assignment that it accepted, or that was sent before it reconnected; never one sent since. */
+/** Without a generation, the command is about an assignment that was accepted, or made before the agent reconnected; never one made since. */
 function isOwn(task: Task, agent: Agent, { generation }: RecoverCommand): boolean {
   if (task.status !== 'assigned' || task.assignedTo !== agent.id) return false;
   if (generation !== null) return task.generation === generation;

@@ -1,4 +1,4 @@
-/** Submitting and pushing. All drafts of a command, or none. */
+/** Submitting and pushing. Either all drafts of a command are inserted, or none. */
 import type { TaskId } from '../../../domain/ids.ts';
 import { decideSubmit } from '../../../domain/transitions/submitting.ts';
 import type { Task } from '../../../domain/task/task.ts';

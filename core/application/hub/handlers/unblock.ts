@@ -1,7 +1,7 @@
 /**
- * Unblocks the dependents of completed tasks, also those that became blocked in the same batch. Each batch handles a bounded slice:
+ * Unblocks the dependents of completed tasks, including those that became blocked in the same batch. Each batch handles a bounded slice:
  * the completed task's row stores where the rest begins, and is due until none is left. So a sweep follows at once for the next
- * slice, other commands run in between, and none is lost if the hub stops.
+ * slice, other commands run in between, and no dependent is lost if the hub stops.
  */
 import type { TaskId } from '../../../domain/ids.ts';
 import { decideUnblock } from '../../../domain/transitions/submitting.ts';

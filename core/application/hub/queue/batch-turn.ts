@@ -1,4 +1,4 @@
-/** A batch among others: while it is being saved, the next may be decided on the state that it will leave. */
+/** A batch in the sequence of batches: while it is being saved, the next may be decided on the state that it will leave. */
 import type { AgentId } from '../../../domain/ids.ts';
 import type { EarlyTransaction } from '../../../ports/opening.ts';
 
@@ -20,14 +20,14 @@ export class BatchTurn implements EarlyTransaction {
   #handedOver: Promise<void> = Promise.resolve();
   #handOver: () => void = () => undefined;
 
-  /** `before`: the one that is being saved while this one begins. */
+  /** `before`: the batch that is being saved while this one begins. */
   constructor(commands: number, before: BatchTurn | null, onSaving: () => void) {
     this.commands = commands;
     this.#before = before;
     this.#onSaving = onSaving;
   }
 
-  /** The one before, until it has ended: it is answered first, and the roster does not know of its changes yet. */
+  /** The batch before, until it has ended: it is answered first, and until then the roster does not reflect its changes. */
   get before(): BatchTurn | null {
     if (this.#before?.hasEnded === true) this.#before = null;
     return this.#before;
@@ -63,7 +63,7 @@ export class BatchTurn implements EarlyTransaction {
     this.#before = null;
   }
 
-  /** Resolves when nothing but the batch before keeps it from being saved any more. */
+  /** If it waits for the batch before, resolves once it no longer does: it is being saved, or its try failed. Otherwise resolves at once. */
   async handedOver(): Promise<void> {
     if (this.#state === 'waiting') await this.#handedOver;
   }

@@ -41,9 +41,9 @@ async function waitingRequirements(batch: Batch, roster: Roster, unsettled: read
   return groups.length === 0 ? [] : (await unit.waitingRequirements({ nowMs, limit, groups })).requirements;
 }
 
-/** `besides`: agents that may have room, of which the roster does not know yet. */
+/** `besides`: agents that may have room that the roster does not know about yet. */
 export async function dispatch(batch: Batch, roster: Roster, context: HubContext, besides: readonly AgentId[]): Promise<void> {
-  // Their room may be other than the roster knows.
+  // Their room may differ from what the roster knows.
   const unsettled = [...besides, ...batch.changedAgents()];
   if (unsettled.length === 0 && !roster.hasFree(batch.nowMs)) return;
   const waiting = await waitingRequirements(batch, roster, unsettled);
@@ -80,7 +80,7 @@ export async function dispatch(batch: Batch, roster: Roster, context: HubContext
 
 /**
  * The first ready tasks of each requirement and priority. A task that avoids an agent with room, or that has expired and waits for
- * a sweep, does not count towards the limit: otherwise a task of a lower priority would go before the next one of its own.
+ * a sweep, does not count towards the limit: otherwise a task of a lower priority would go before the next one of the same priority.
  */
 async function firstReady(
   batch: Batch,

@@ -10,7 +10,7 @@ import type { Command } from '../batch/commands.ts';
 /** The quantum of an agent's queue, and of any other. Work. */
 const AGENT_QUANTUM = 16;
 const QUANTUM = 256;
-/** What a batch takes of low-priority commands: some milliseconds, for which all others wait. */
+/** How many low-priority commands a batch takes: some milliseconds of work, for which all others wait. */
 const LOW_PRIORITY_BATCH = { commandsMax: 8, workMax: 16 };
 /** After this many batches without one, low-priority commands join a batch of others; sooner while a sweep waits for them. */
 const LOW_PRIORITY_SKIPPED_MAX = 16;
@@ -22,9 +22,9 @@ const QUEUE_TRIMMED_AT = 1_024;
 
 export interface InboxEntry {
   readonly command: Command;
-  /** In memory. */
+  /** Its size in memory. */
   readonly bytes: number;
-  /** Roughly the rows of tasks that it reads or writes; `Infinity`: it needs a batch of its own. */
+  /** Roughly how many task rows it reads or writes; `Infinity`: it needs a batch of its own. */
   readonly work: number;
 }
 
@@ -47,7 +47,7 @@ interface SenderQueue<E> {
 export class Inbox<E extends InboxEntry> {
   readonly #commandsMax: number;
   readonly #workMax: number;
-  /** Not sorted into queues yet: all there is, as long as each batch takes everything. */
+  /** Entries that are not sorted into queues yet: all of them, as long as each batch takes everything. */
   #arrived: E[] = [];
   #arrivedWork = 0;
   readonly #queues = new Map<string, SenderQueue<E>>();
@@ -167,17 +167,17 @@ export class Inbox<E extends InboxEntry> {
   }
 }
 
-/** An inbox with a second one for low-priority commands: a few at a time, and together with others only after enough batches without. */
+/** An inbox with a second one for low-priority commands: taken a few at a time, and with others only after enough batches without any. */
 export class PriorityInbox<E extends InboxEntry> {
   readonly #normal: Inbox<E>;
   readonly #low = new Inbox<E>(LOW_PRIORITY_BATCH);
   /** Batches since the last one with low-priority commands. */
   #skipped = 0;
-  /** A sweep judges missed deadlines: frames that arrived before it go first, also those of low priority. */
+  /** A sweep judges missed deadlines: frames that arrived before it go first, including those of low priority. */
   #sweeps: E[] = [];
   /** Batches since the first of these sweeps arrived. */
   #sweepSkipped = 0;
-  /** The second half of a batch that was split: the next batch. */
+  /** The second half of a batch that was halved: the next batch. */
   #half: readonly E[] = [];
   #halfBytes = 0;
 
@@ -203,7 +203,7 @@ export class PriorityInbox<E extends InboxEntry> {
     return this.#normal.length === 0 && this.#half.length === 0 && this.#low.length > 0;
   }
 
-  /** The next batch. `isHalved`: whether only its first half is to be taken, and the second with the next call. */
+  /** The next batch. `isHalved`: whether only its first half is to be taken now, and the second half by the next call. */
   take(isHalved: (batch: readonly E[]) => boolean = () => false): readonly E[] {
     if (this.#half.length > 0) {
       const half = this.#half;

@@ -29,20 +29,20 @@ const SPLIT_WITHIN_MS = 20_000;
 /** The delay before the next dispatch when another hub had locked an agent with room. Milliseconds. */
 const LOCKED_AGENT_RETRY_MS = 50;
 /**
- * A batch is decided while the one before it is being saved if it has so many commands, and this share of those of that one: a commit of its
- * own costs more than what is gained by a few.
+ * A batch is decided while the one before it is being saved if it has at least this many commands, and at least this share of the number in
+ * that one: for only a few commands, a commit of their own costs more than it gains.
  */
 export const EARLY_COMMANDS = 32;
 const EARLY_SHARE = 1;
-/** Between batches of only low-priority commands. */
+/** The pauses between batches that have only low-priority commands. */
 export const LOW_PRIORITY_PACING: PacerBounds = { factor: 3, maxMs: 50 };
-/** How long a stop waits for accepted commands: less than a part of a program may take to stop. Milliseconds. */
+/** How long a stop waits for accepted commands: less than the time that a part of a program may take to stop. Milliseconds. */
 export const END_WITHIN_MS = 3_000;
 
 export interface TaskQueueDeps extends BatchWriterDeps {
   /** Notified of each commit. MUST NOT throw. */
   readonly committed: (commit: Commit) => void;
-  /** Called once, with the cause, when something threw after a commit. What waits is refused; the hub must stop. */
+  /** Called once, with the cause, when something threw after a commit. All waiting commands are refused; the hub must stop. */
   readonly broken: (cause: unknown) => void;
   /** How many commands a batch needs to be decided while the one before it is being saved. Default: `EARLY_COMMANDS`. */
   readonly earlyCommands?: number | undefined;
@@ -63,22 +63,22 @@ export class TaskQueue implements CommandInbox {
   #running: Promise<void> | null = null;
   #stopping = false;
   #flushed: Promise<void> | null = null;
-  /** The stop has begun: no background work starts, and a store that is away is not retried. */
+  /** The stop has begun: no background work starts, and an unavailable store is not retried. */
   #isEnding = false;
   /** Accepted commands were not committed within `END_WITHIN_MS`. */
   #isOverdue = false;
   /** The answer to every command that will not be committed. */
   #refusal: AgentcomError | null = null;
-  /** Entries accepted before the stop began and not settled yet. */
+  /** How many entries were accepted before the stop began and are not settled yet. */
   #unflushed = 0;
   #onFlushed: () => void = () => undefined;
   readonly #waiters: Waiters;
-  /** The next batch dispatches even if none of its commands asks for it: a full one left tasks waiting. */
+  /** The next batch dispatches even if none of its commands asks for it: a full batch left tasks waiting. */
   #dispatchAgain = false;
   readonly #writer: BatchWriter;
   /** The batch that began last, until it is settled. */
   #turn: BatchTurn | null = null;
-  /** Waiting commands that only a batch that does not begin early may have. */
+  /** How many waiting commands must not be in a batch that begins early. */
   #waitingLate = 0;
   /** Called when a batch may begin early. */
   #wake: () => void = () => undefined;
@@ -89,7 +89,7 @@ export class TaskQueue implements CommandInbox {
   readonly #removals: Removals;
   #dispatchTimer: Timer | null = null;
 
-  /** When the store last succeeded, by the monotonic clock: since then it may have been away. */
+  /** When the store last succeeded, by the monotonic clock: since then it may have been unavailable. */
   #lastSuccessMs: number | null = null;
 
   constructor(deps: TaskQueueDeps) {
@@ -146,22 +146,22 @@ export class TaskQueue implements CommandInbox {
   }
 
   /**
-   * The first step of a stop: resolves when all commands that wait now are committed and answered, or refused. From now on a store
-   * that is away is not retried, and what is not committed within `END_WITHIN_MS` is refused.
+   * The first step of a stop: resolves when all commands that wait now are committed and answered, or refused. From now on an
+   * unavailable store is not retried, and what is not committed within `END_WITHIN_MS` is refused.
    */
   flush(): Promise<void> {
     const flushed = (): Promise<void> => new Promise((resolve) => (this.#onFlushed = resolve));
     return (this.#flushed ??= this.#endWith(this.#unflushed === 0 ? null : flushed()));
   }
 
-  /** Accepts nothing new, and resolves when all that waited is committed and answered, or refused as by `flush`. */
+  /** Accepts nothing new, and resolves when all waiting commands are committed and answered, or refused as by `flush`. */
   stop(): Promise<void> {
     this.#stopping = true;
     this.#dispatchTimer?.cancel();
     return this.#endWith(this.#running);
   }
 
-  /** A commit that is still running after the time may hang: no later step of the stop waits for it again. */
+  /** A commit that is still running after that time may hang: no later step of the stop waits for it again. */
   async #endWith(done: Promise<void> | null): Promise<void> {
     this.#isEnding = true;
     this.#removals.stop();
@@ -241,7 +241,7 @@ export class TaskQueue implements CommandInbox {
     this.#running ??= this.#run().catch((cause: unknown) => this.#break(cause));
   }
 
-  /** The work of whatever threw is half done: no further command is accepted, and all that wait are refused rather than left waiting. */
+  /** Whatever threw left its work half done: no further command is accepted, and all that wait are refused rather than left waiting. */
   #break(cause: unknown): void {
     this.#deps.context.log.error('the queue is broken: the hub must stop', { error: cause });
     this.#stopping = true;
@@ -250,7 +250,7 @@ export class TaskQueue implements CommandInbox {
   }
 
   async #run(): Promise<void> {
-    // One microtask later: commands that arrive together are committed together.
+    // Waits one microtask, so that commands that arrive together are committed together.
     await Promise.resolve();
     for (;;) {
       while (this.#turn !== null && !this.#mayBeginEarly) await this.#settledOrEnough(this.#turn);
@@ -283,8 +283,8 @@ export class TaskQueue implements CommandInbox {
   }
 
   /**
-   * For a hub and agents that wait for each other: with half of the reports in a batch of its own, agents continue with that half while the
-   * hub saves the other. Submits of one request are answered together, so halving them would only delay the answer.
+   * For when the hub and its agents wait for each other: with half of the reports in a batch of its own, agents continue with that half
+   * while the hub saves the other. Submits of one request are answered together, so halving them would only delay the answer.
    */
   #isWorthHalving(batch: readonly Entry[]): boolean {
     return batch.length >= 2 * this.#earlyCommands && batch.every(({ command }) => command.kind === 'report');
@@ -307,7 +307,7 @@ export class TaskQueue implements CommandInbox {
   }
 
   /**
-   * Commits the entries together. A batch that fails because of a command, or that conflicts with another transaction again and again,
+   * Commits the entries together. A batch that fails because of a command, or that repeatedly conflicts with another transaction,
    * is split until the culprit is alone. `splitUntilMs`: until when a conflicting batch is split further, by the monotonic clock.
    */
   async #settleAll(
@@ -344,7 +344,7 @@ export class TaskQueue implements CommandInbox {
     }
     this.#lastSuccessMs = clock.monotonicMs();
     await turn?.before?.settled;
-    // The next batch is handed to the store before this one is answered, where it only waits for that.
+    // If the next batch waits only for this one, it is handed to the store before this one is answered.
     if (this.#turn !== turn) await this.#turn?.handedOver();
     const notices = this.#deps.roster.apply(done.batch);
     done.answers.forEach((answer, index) => {

@@ -1,7 +1,7 @@
-/** Counts senders that wait for the hub: deferrable work leaves the time to them. */
+/** Counts senders that wait for the hub; deferrable work yields to them. */
 import type { Clock } from '../../../ports/clock.ts';
 
-/** How long an announced command is waited for: its sender may be slow. Milliseconds. */
+/** How long to wait for an announced command: its sender may be slow. Milliseconds. */
 const EXPECTED_MS = 20;
 
 export class Waiters {
@@ -24,7 +24,7 @@ export class Waiters {
     this.#count -= 1;
   }
 
-  /** Adds a waiter for a command that is about to be posted. Returns what removes it; it expires after `EXPECTED_MS`. Idempotent. */
+  /** Adds a waiter for a command that is about to be posted; it expires after `EXPECTED_MS`. Returns an idempotent function that removes it. */
   expect(): () => void {
     let isRemoved = false;
     const remove = (): void => {

@@ -41,7 +41,7 @@ export class AgentFrameHandler {
     this.#session = session;
   }
 
-  /** Every ping of version 2 repeats it: why the agent accepts no tasks; null if it does. */
+  /** Why the agent accepts no tasks; null if it accepts them. Every ping of version 2 repeats it. */
   onDrainingReason(reason: string | null, from: Reporter): void {
     const agent = this.#deps.roster.get(from.agentId);
     if (agent === undefined || agent.draining || agent.ownDrain === reason) return;
@@ -50,7 +50,7 @@ export class AgentFrameHandler {
     this.#postPresence(from, reason === null ? { what: 'resumed' } : { what: 'draining', reason });
   }
 
-  /** Every ping of version 2 repeats it: whether the agent can run. */
+  /** Whether the agent can run. Every ping of version 2 repeats it. */
   onChecks(frame: ChecksFrame, from: Reporter): void {
     const agent = this.#deps.roster.get(from.agentId);
     const checks = checksFromFrame(frame);
@@ -59,7 +59,7 @@ export class AgentFrameHandler {
     this.#postPresence(from, { what: 'checks', checks });
   }
 
-  /** `characters`: of the frame's text. */
+  /** `characters`: the length of the frame's text. */
   on(frame: AgentFrame, from: Reporter, characters: number): void {
     switch (frame.type) {
       case 'status':

@@ -8,14 +8,14 @@ import type { SessionDeps } from './session-deps.ts';
 export interface Proven {
   /** Its token, plain or from its proof; null if the proof does not fit the token of its hello. */
   readonly secret: string | null;
-  /** The key of its machine; null if it proves to have none. */
+  /** The key of its machine; null if it proves none. */
   readonly deviceKey: string | null;
 }
 
 /** `challenge`: null if there was no hello. */
 export function provenBy(frame: V2FrameOf<'identify'>, challenge: ChallengeHandler | null): Proven {
   const secret = frame.token ?? challenge?.tokenIn(frame.proof ?? '') ?? null;
-  // A stranger costs no signature check.
+  // No signature is checked for a stranger.
   return { secret, deviceKey: secret === null ? null : (challenge?.deviceKeyIn(frame) ?? null) };
 }
 
@@ -60,7 +60,7 @@ export class ChallengeHandler {
     return key === null ? null : unsealedToken(proof, key, this.#handshake, this.#deps.digest);
   }
 
-  /** The key of the machine that the frame proves to have; null if it proves none. */
+  /** The key of the machine, if the frame proves possession of it; null otherwise. */
   deviceKeyIn({ device_key: publicKey, device_proof: proof }: V2FrameOf<'identify'>): string | null {
     if (publicKey === undefined || proof === undefined) return null;
     return this.#deps.digest.isSignedBy(publicKey, deviceText(this.#handshake), proof) ? publicKey : null;

@@ -5,7 +5,7 @@ import type { Log } from '../../../ports/log.ts';
 import { CLOSE_CODES } from '../../../protocol/close-codes.ts';
 import type { HubSession } from './hub-session.ts';
 
-/** Why a connection ended that neither the hub nor a fault of the peer did, by close code. */
+/** By close code, why a connection ended that was ended neither by the hub nor by a fault of the peer. */
 const ENDS: Readonly<Record<number, string>> = {
   1000: 'the agent disconnected',
   1001: 'the agent disconnected',

@@ -119,7 +119,7 @@ export function identifiedFrame(
 }
 
 /**
- * Version 1 runs each verification step by its `type`; a step without one fails there, and then it does not push its work. So
+ * Version 1 runs each verification step by its `type`; a step without one fails there, and then the work is not pushed. So
  * steps that are plain sentences go to the agent with the success criteria, which are sentences too.
  */
 function v1Checks({ successCriteria, verificationSteps }: TaskBody): Readonly<Record<string, unknown>> {
@@ -130,13 +130,13 @@ function v1Checks({ successCriteria, verificationSteps }: TaskBody): Readonly<Re
   };
 }
 
-/** The JSON text of an assignment. Its metadata are stored as JSON, and not parsed to be written again. */
+/** The JSON text of an assignment. Its metadata is stored as JSON, and inserted as it is rather than parsed and serialized again. */
 export function assignmentText(version: ProtocolVersion, task: Task, body: TaskBody, runMaxMs: number): string {
   const frame = version === 2 ? assignFrame(task, body, runMaxMs) : v1AssignFrame(task, body);
   return `${JSON.stringify(frame).slice(0, -1)},"metadata":${body.metadata ?? '{}'}}`;
 }
 
-/** Field by field, which V8 makes and writes in half the time of spreads; JSON leaves out what is undefined. */
+/** Field by field, which V8 builds and serializes in half the time that spreads take; JSON leaves out undefined fields. */
 function assignFrame(task: Task, body: TaskBody, runMaxMs: number): Frame & Readonly<Record<WirePart, unknown>> {
   return {
     type: 'task_assign',

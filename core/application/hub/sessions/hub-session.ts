@@ -3,7 +3,7 @@
  *
  *   new ( ── hello ─► challenging ── challenge ─► new ) ── identify ─► identifying ── committed ─► identified ── closed ─► closed
  *
- * Frames before identify are refused; those that arrive while a token is looked up or the identify is committed wait for it. Each
+ * Frames before identify are refused; those that arrive while a token is looked up or the identify is committed wait for that. Each
  * task frame becomes a command; its answer is sent in commit order.
  */
 import { SETTLE_MS } from '../../../domain/agent/busy-agents.ts';
@@ -45,7 +45,7 @@ export type SessionState = 'new' | 'challenging' | 'identifying' | 'identified' 
 export class HubSession {
   readonly connection: HubConnection;
   readonly #deps: SessionDeps;
-  /** Made with the first frame that needs them: there are thousands of sessions, and most are idle. */
+  /** Created by the first frame that needs them: there are thousands of sessions, and most are idle. */
   #madeReports: ReportHandler | null = null;
   #madeAgentFrames: AgentFrameHandler | null = null;
   #state: SessionState = 'new';
@@ -102,7 +102,7 @@ export class HubSession {
   get isLowPriority(): boolean {
     return this.#state !== 'identified' || this.#rate?.isWasteful === true;
   }
-  /** Whether its token is being looked up and not known yet. */
+  /** Whether its token is still being looked up. */
   get isLookingUpToken(): boolean {
     return this.#state === 'identifying' && this.#token === null;
   }
@@ -155,7 +155,7 @@ export class HubSession {
     this.#heartbeat.received();
   }
 
-  /** Its token was revoked or expires: closes it, now or when it expires. */
+  /** Its token was revoked or will expire: closes the session, now or when the token expires. */
   onTokenEnd(token: TokenEnd): void {
     this.#token = token;
     if (token.revokedAtMs !== null) this.close(1008, 'the token was revoked');
@@ -178,7 +178,7 @@ export class HubSession {
     this.noteReceived();
     if (this.#state === 'new') return this.#onFirstFrame(text);
     if (this.#state !== 'identified') {
-      // All of them together may be as large as one frame before identify.
+      // Together they may be as large as one frame before identify.
       this.#pendingFrames ??= new PendingFrames(this.#deps.context.limits.unidentifiedFrameBytes);
       return this.#pendingFrames.add(text) ? undefined : this.close(1008, 'wait for identified');
     }
@@ -219,7 +219,7 @@ export class HubSession {
     this.#timer = null;
   }
 
-  /** Proves that this hub knows the token, before the sidecar reveals its own. The lookup does not count towards the identify deadline. */
+  /** Proves that this hub knows the token, before the sidecar reveals it. The lookup does not count towards the identify deadline. */
   #hello(frame: V2FrameOf<'hello'>): void {
     if (this.#challenge !== null) return this.#refuseRepeated('hello', 'this connection has sent hello already');
     this.#challenge = new ChallengeHandler(frame, this.#deps);
@@ -319,7 +319,7 @@ export class HubSession {
     this.#deps.noteRefusal(`identify ${error}`, 'an identify was refused', { error, ...more, ...sender });
     if (counts) this.#countInvalid();
     if (error !== 'agent_id_in_use') return;
-    // Version 1 counts every socket that opens as a success and reconnects after a second: it is closed only after a while.
+    // Version 1 counts every socket that opens as a success and reconnects after a second, so it is closed only after a while.
     if (this.#version === 2) return this.close(CLOSE_CODES.idInUse, error);
     this.#cancelTimer();
     this.#timer = this.#deps.clock.after(V1_REFUSED_MS, () => this.close(CLOSE_CODES.idInUse, error));
@@ -363,7 +363,7 @@ export class HubSession {
     this.#countInvalid();
   }
 
-  /** Too many within a minute close the socket and block the address before identify, the agent after it. */
+  /** Too many within a minute close the socket and block the address (before identify) or the agent (after it). */
   #countInvalid(): void {
     const { throttle, clock, addressOf } = this.#deps;
     const name = this.#from === null ? `address ${addressOf(this.connection)}` : `agent ${this.#from.agentId}`;

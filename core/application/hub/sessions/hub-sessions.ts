@@ -35,7 +35,7 @@ const FAULTS: Readonly<Record<number, string>> = {
   1013: 'it takes our frames too slowly',
 };
 
-/** What may wait of one connection in addition to one frame, bytes. */
+/** How many bytes of one connection may wait in addition to one frame. */
 const WAITING_BYTES = 1_048_576;
 
 export class HubSessions implements TransportEvents {
@@ -94,7 +94,7 @@ export class HubSessions implements TransportEvents {
       wait();
     };
     const wait = (): void => {
-      // One more turn of the event loop: frames that arrived while it was blocked count before anyone is found silent.
+      // Waits one more turn of the event loop: frames that arrived while it was blocked count before any peer is found silent.
       this.#heartbeatTimer = clock.after(everyMs, () => (this.#heartbeatTimer = clock.after(0, check)));
     };
     wait();
@@ -186,7 +186,7 @@ export class HubSessions implements TransportEvents {
       const session = this.#byAgent.get(one.agentId);
       if (session === undefined) continue;
       if (one.kind === 'close_older') {
-        // The newer session has registered with its answer, before this, unless its socket had closed by then.
+        // The newer session was registered with its answer, before this, unless its socket had closed by then.
         if (session.session < one.session) this.#closeReplaced(session);
       } else if (one.kind === 'close') {
         session.close(1013, 'try again later');
@@ -217,7 +217,7 @@ export class HubSessions implements TransportEvents {
     for (const { tokenId, lastHeardAtMs } of this.#byAgent.values()) if (tokenId !== null) yield { id: tokenId, atMs: lastHeardAtMs };
   }
 
-  /** Closes every connection, also unidentified ones. */
+  /** Closes every connection, including unidentified ones. */
   closeAll(code: number, reason: string): void {
     for (const session of this.#sessions.values()) session.close(code, reason);
   }
@@ -229,8 +229,8 @@ export class HubSessions implements TransportEvents {
   }
 
   /**
-   * These tokens were revoked, or rotated and expire. Closes the sessions of those that are over, the others when they expire, and at
-   * once those whose token is being looked up: the lookup may predate the change.
+   * These tokens were revoked, or rotated and will expire. Closes the sessions of tokens that are no longer valid, those of the others
+   * when they expire, and at once every session whose token is being looked up: the lookup may predate the change.
    */
   endTokens(tokens: readonly TokenEnd[]): void {
     for (const session of this.#sessions.values()) if (session.isLookingUpToken) session.close(1013, 'try again later');

@@ -11,7 +11,7 @@ import type { Frame, ProtocolVersion } from './frames-out.ts';
 import type { Proven } from './challenge.ts';
 import type { SessionDeps } from './session-deps.ts';
 
-/** What a session remembers of its token. */
+/** What a session remembers about its token. */
 export type SessionToken = Pick<TokenRecord, 'id' | 'expiresAtMs'>;
 
 /** What to do about an agent id that is in use. */
@@ -24,7 +24,7 @@ const WRONG_DEVICE =
   'this agent is bound to the device key of another machine or data directory, or the proof does not fit: start the sidecar there with ' +
   'sidecar.deviceKey, or, if that is gone for good, let an operator run `agentcom takeover` for it';
 
-/** The refusal of an identify that a batch has judged. */
+/** The refusal of an identify that its batch refused. */
 export const refusalOf = (kind: 'agent_id_in_use' | 'invalid_device_key', version: ProtocolVersion, tokenId: string): RefusedIdentify => ({
   error: kind,
   counts: kind === 'invalid_device_key',
@@ -136,7 +136,7 @@ export function noteOtherStore({ agentId, held }: IdentifyCommand, { storeId, re
   });
 }
 
-/** Text of a peer is cut to this many characters in the log. */
+/** Text from a peer is truncated to this many characters in the log. */
 export const LOGGED_CHARACTERS = 64;
 /** Tasks that one log line names. */
 const LOGGED_MAX = 20;

@@ -20,7 +20,7 @@ export interface NamedReport {
   readonly body: ReportBody;
 }
 
-/** Reasons and error texts are cut to this many characters. */
+/** Reasons and error texts are truncated to this many characters. */
 const REASON_CHARACTERS_MAX = 16_384;
 
 /** Of a version 1 frame only the fields of that version are read: others were not validated. */
@@ -99,7 +99,7 @@ const usedIn = (frame: { readonly tokens_used?: number | null; readonly cost_usd
   costUsd: frame.cost_usd ?? null,
 });
 
-/** What version 2 adds to a report; null if nothing, as in most. */
+/** What version 2 adds to a report; null if nothing, as for most reports. */
 function extrasOf(frame: V2Frame): Partial<ReportExtras & ReportCause> | null {
   if (frame.type === 'task_accepted' || frame.type === 'task_rejected' || frame.type === 'wake_result') return null;
   const models = modelsIn(frame);
@@ -126,7 +126,7 @@ const modelsIn = ({ models = [] }: { readonly models?: readonly ModelFields[] })
     costUsd: fields.cost_usd ?? null,
   }));
 
-/** `tokens_used` may also stand inside `result`. */
+/** `tokens_used` may also be inside `result`. */
 function tokensInside(result: unknown): number | null {
   if (typeof result !== 'object' || result === null || Array.isArray(result)) return null;
   const tokens = (result as Readonly<Record<string, unknown>>)['tokens_used'];

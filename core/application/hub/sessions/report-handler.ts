@@ -30,7 +30,7 @@ export const isTaskFrame = (frame: SidecarFrame): frame is TaskFrame => Object.h
 /** Statuses of a crashed version 1 task whose agent had been woken. */
 const WOKEN = ['waking_confirmation', 'working'];
 
-/** Tasks of which a settling version 1 agent may send frames: it has one, and repeats of a few. */
+/** How many of the tasks that a settling version 1 agent mentions are recorded: it has one, and repeats frames about a few others. */
 const MENTIONED_MAX = 64;
 
 interface Settling {
@@ -88,7 +88,7 @@ export class ReportHandler {
     this.#settling = { mentioned: new Set(), unanswered: 0, from: null };
   }
 
-  /** Its time is over. Frames that it sent before are waited for until they are committed. */
+  /** Its time is over. Takes effect once the frames that it sent before are committed. */
   endSettling(from: Reporter): void {
     if (this.#settling === null) return;
     this.#settling.from = from;
@@ -103,7 +103,7 @@ export class ReportHandler {
     this.#deps.inbox.post({ kind: 'presence', from: settling.from, change }, () => undefined);
   }
 
-  /** A frame about a task is being posted. Returns what to call with whether it shows that the agent has the task. */
+  /** A frame about a task is being posted. Returns a function to call with whether it shows that the agent has the task. */
   #mention(taskId: TaskId): (hasIt: boolean) => void {
     const settling = this.#settling;
     if (settling === null) return NOT_SETTLING;
@@ -212,9 +212,9 @@ export class ReportHandler {
 
 const NOT_SETTLING = (): void => undefined;
 
-/** Whether a report was accepted; one that could not be stored counts, since that is not the agent's fault. */
+/** Whether a report was accepted; one that could not be stored counts as accepted, since that is not the agent's fault. */
 const isTaken = (outcome: Settled<ReportCommand>): boolean =>
   !outcome.ok || (outcome.answer.kind !== 'refused' && outcome.answer.kind !== 'replaced');
 
-/** Whether the frame names an agent other than that of its session: it is refused then. */
+/** Whether the frame names an agent other than that of its session; if so, it is refused. */
 const isForeign = (frame: TaskFrame, from: Reporter): boolean => frame.agent_id !== undefined && frame.agent_id !== from.agentId;

@@ -45,7 +45,7 @@ export interface SessionDeps {
   readonly refusedFrames: RefusalCounts;
   /** The peer, seen through trusted proxies: the key by which its failures are counted. */
   readonly addressOf: (connection: HubConnection) => string;
-  /** The session of this connection is now the one of its agent. */
+  /** The session of this connection is now the current one of its agent. */
   readonly registered: (connection: HubConnection) => void;
   /** Sends to an agent of this hub; false when it is not here. */
   readonly sendTo: (agentId: AgentId, frame: Frame) => boolean;

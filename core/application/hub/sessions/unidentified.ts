@@ -1,6 +1,6 @@
 /**
- * Unidentified connections by address group. Their number is bounded. One group may use all of it while no other needs any;
- * beyond that a connection from another group displaces the oldest silent one of the largest group.
+ * Unidentified connections by address group. Their number is bounded. One group may take all places while no other needs any; when
+ * they are all taken, a connection from another group displaces the oldest silent one of the largest group.
  */
 import type { HubSession } from './hub-session.ts';
 
@@ -15,8 +15,8 @@ export class UnidentifiedConnections {
   }
 
   /**
-   * Whether there is room for one more of this group; call `add` then. `displaced` has lost its place to it: it no longer
-   * counts, and MUST be closed.
+   * Whether there is room for one more connection of this group; if so, call `add`. `displaced` has lost its place to it: it no
+   * longer counts, and MUST be closed.
    */
   makeRoom(group: string): { readonly hasRoom: boolean; readonly displaced: HubSession | null } {
     if (this.#count < this.#max) return { hasRoom: true, displaced: null };

@@ -32,7 +32,7 @@ export class AuditUpkeep {
     this.#removeLater(ROUND_MS);
   }
 
-  /** Waits for a removal that runs. */
+  /** Waits for a removal in progress. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#timer?.cancel();

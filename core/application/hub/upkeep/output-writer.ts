@@ -1,6 +1,6 @@
 /**
- * The live output of agents on its way to the store: gathered in memory, and written together every `OUTPUT_WRITE_MS`, apart from the
- * commits of the queue. What there is no room for is dropped and counted. A hub that is killed loses what it had not written.
+ * The live output of agents on its way to the store: gathered in memory, and written together every `OUTPUT_WRITE_MS`, separately from
+ * the commits of the queue. What there is no room for is dropped and counted. A hub that is killed loses what it had not written.
  */
 import type { TaskId } from '../../../domain/ids.ts';
 import { utf8Bytes } from '../../../domain/encoded-text.ts';
@@ -12,13 +12,13 @@ import type { OutputChunk, OutputStore } from '../../../ports/output-store.ts';
 
 /** Between two writes, milliseconds. */
 export const OUTPUT_WRITE_MS = 200;
-/** What waits for a write, bytes; further chunks are dropped. */
+/** How many bytes may wait for a write; further chunks are dropped. */
 export const OUTPUT_WAITING_BYTES = 8_388_608;
 /** Chunks in one write: a short transaction, since commits of the queue wait for it. */
 const CHUNKS_PER_WRITE = 200;
 /** The most chunks that are kept of one assignment, whatever their size. */
 export const CHUNKS_PER_ASSIGNMENT = 4_096;
-/** A chunk without its text, bytes. */
+/** The size of a chunk without its text, bytes. */
 const CHUNK_BYTES = 256;
 /** Between two rounds that remove old output, and the chunks removed in one transaction. */
 const REMOVE_EVERY_MS = 60_000;
@@ -30,9 +30,9 @@ export interface OutputWriterDeps {
   readonly store: OutputStore;
   readonly clock: Clock;
   readonly log: Log;
-  /** Called when the store could not write: it may be away. */
+  /** Called when the store could not write: it may be unavailable. */
   readonly storageFailed: () => void;
-  /** Kept of one assignment, bytes; 0: no output is stored. */
+  /** How many bytes are kept of one assignment; 0: no output is stored. */
   readonly bytesPerAssignment: number;
   /** How long output is kept, milliseconds. */
   readonly keptMs: number;
@@ -62,7 +62,7 @@ export class OutputWriter {
     return { bytes: this.#deps.bytesPerAssignment, ms: this.#deps.keptMs };
   }
 
-  /** Takes a chunk that arrived. Returns at once; whether it is stored is never known to the sender. */
+  /** Takes a chunk that arrived. Returns at once; the sender never learns whether it is stored. */
   add(chunk: OutputChunk): void {
     if (this.#isStopped || this.#deps.bytesPerAssignment === 0) return;
     const bytes = CHUNK_BYTES + utf8Bytes(chunk.text);

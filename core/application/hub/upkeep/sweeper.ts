@@ -11,7 +11,7 @@ import { quietMsOf } from '../batch/quiet-period.ts';
 const JUMP_MS = 5_000;
 /** The longest timer, so that a jump is noticed in time. Milliseconds. */
 export const TIMER_MAX_MS = 3_600_000;
-/** The shortest time between two sweeps: tasks that stay due must not busy the event loop. Milliseconds. */
+/** The shortest time between two sweeps: tasks that stay due must not keep the event loop busy. Milliseconds. */
 const GAP_MS = 20;
 /** The delay after a sweep that could not be committed. Milliseconds. */
 const RETRY_MS = 1_000;
@@ -38,9 +38,9 @@ export class Sweeper {
   /** The earliest due time reported while a sweep was running. */
   #pendingDueAtMs: number | null = null;
   #stopped = true;
-  /** Since when the storage is away, in store time; null while it works. */
+  /** Since when the storage has been unavailable, in store time; null while it works. */
   #storageAwayFromMs: number | null = null;
-  /** When the next full sweep is due, which checks agents too, by the monotonic clock. */
+  /** When the next full sweep, which also checks agents, is due, by the monotonic clock. */
   #fullSweepAtMonotonicMs = 0;
 
   constructor(deps: SweeperDeps) {
@@ -77,7 +77,7 @@ export class Sweeper {
 
   /**
    * The storage could not commit, or delayed a batch for too long. Lease renewals were lost or delayed with it, so a quiet period
-   * begins. `lastedMs`: how long that took so far. `isOver`: it works again.
+   * begins. `lastedMs`: how long that has lasted so far. `isOver`: it works again.
    */
   storageFailed(lastedMs = 0, isOver = false): void {
     if (this.#stopped) return;
@@ -95,7 +95,7 @@ export class Sweeper {
   }
 
   /**
-   * A batch is about to run at `nowMs`, in store time. If that has just jumped forward, past deadlines and the end of a quiet period, a
+   * A batch is about to run at `nowMs`. If store time has just jumped forward, past deadlines and the end of a quiet period, a
    * new quiet period must begin before the batch, not with the next timer.
    */
   beforeBatch(nowMs: number): void {
@@ -123,7 +123,7 @@ export class Sweeper {
     // This sweep may be the first to succeed again, so the quiet period begins before it.
     if (this.#storageAwayFromMs !== null) this.#startQuietPeriod('the storage was away', this.#storageAwayFromMs);
     this.#running = true;
-    // One more turn of the event loop: frames that have arrived are posted before the sweep.
+    // Waits one more turn of the event loop: frames that have arrived are posted before the sweep.
     this.#timer = clock.after(0, () => this.#post());
   }
 
@@ -139,7 +139,7 @@ export class Sweeper {
     });
   }
 
-  /** While another hub has the duty, this one checks again after `RETRY_MS` what that one may have left. */
+  /** While another hub has the duty, this one checks again after `RETRY_MS` for what that one may have left. */
   async #swept(ok: boolean, hadDuty: boolean): Promise<void> {
     if (ok) this.#storageAwayFromMs = null;
     const storedDueAtMs = await this.#nextDueAtMs();

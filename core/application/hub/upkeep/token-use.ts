@@ -13,7 +13,7 @@ import type { Log } from '../../../ports/log.ts';
 export const TOKEN_USE_WRITE_MS = 300_000;
 /** Tokens recorded between two writes; further ones are recorded when they are used after the next write. */
 export const TOKENS_NOTED_MAX = 16_384;
-/** How long a stop waits for the last write: a store that is away must not keep a hub from stopping. Milliseconds. */
+/** How long a stop waits for the last write: an unavailable store must not keep a hub from stopping. Milliseconds. */
 const LAST_WRITE_WITHIN_MS = 1_000;
 
 export interface TokenUseDeps {
@@ -55,7 +55,7 @@ export class TokenUse {
     timer?.cancel();
   }
 
-  /** The token is used now. */
+  /** Records that the token is used now. */
   note(tokenId: string): void {
     this.#set({ id: tokenId, atMs: this.#deps.clock.nowMs() });
   }

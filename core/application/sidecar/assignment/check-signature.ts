@@ -8,7 +8,7 @@ import type { SignatureVerdict } from '../state/inputs.ts';
 
 type Self = Pick<SidecarSettings, 'agentId' | 'capabilities' | 'audiences' | 'sha256'>;
 
-/** Never throws. The nonce is remembered last, so that only what is to be run uses it up. */
+/** Never throws. The nonce is remembered last, so that only a task that is to be run uses it up. */
 export async function checkSignature(
   frame: HubFrameOf<'task_assign'>,
   signatures: TaskSignatures,

@@ -14,8 +14,8 @@ import { attemptUsage } from '../run/run-usage.ts';
 import { wakeFailed } from './wakes.ts';
 
 /**
- * Starts to stop the run of an assignment; a stop is never taken back. Its report or confirmation follows once the run is
- * gone and its folder was scanned again. A cancel overrides any other cause, since only a cancel needs a confirmation.
+ * Starts to stop the run of an assignment; a stop is never undone. Its report or confirmation follows once the run is
+ * gone and its folder has been scanned again. A cancel overrides any other cause, since only a cancel needs a confirmation.
  */
 export function beginStop(step: StepContext, slot: Slot, stop: SlotStop): void {
   const isOverridden = slot.stop !== null && stop.cause === 'cancelled' && slot.stop.cause !== 'cancelled';
@@ -69,7 +69,7 @@ export function failUnlessResult(step: StepContext, slot: Slot, failure: Failure
   scan(step, slot);
 }
 
-/** A scan has finished; any result it found was delivered before. Only the newest scan counts. */
+/** A scan has finished; any result it found has already been delivered. Only the newest scan counts. */
 export function onScanned(step: StepContext, input: { readonly assignment: AssignmentId; readonly scan: number }): void {
   const slot = step.slot(input.assignment);
   const { scan: newest, end, failure } = step.liveSlot(input.assignment);
@@ -100,7 +100,7 @@ function concludeRun(step: StepContext, slot: Slot, end: RunEnd): void {
   if (isUnknown) return reportFailure(step, gone, step.settings.runner?.adoptable === false ? LOST_NOT_ADOPTABLE : LOST);
   const isEarly = !hasStarted(slot) && step.nowMs - (slot.run?.startedAtMs ?? 0) <= step.settings.timing.confirmWithinMs;
   const failure = endWithoutResult(end);
-  // Never wake an agent beside processes that could not be killed.
+  // Never wake an agent alongside processes that could not be killed.
   if (isSurvived) return reportFailure(step, gone, { ...failure, details: { ...failure.details, ...survivors } });
   if (isEarly && !step.liveSlot(slot).attached) {
     // A crash means that it did start, so a restart is a new attempt. A clean early exit may only mean that it was
@@ -128,7 +128,7 @@ interface StoppedRun {
   readonly end: RunEnd;
 }
 
-/** The run is stopped and left no result: sends what is owed about it. */
+/** The run was stopped and left no result: sends the report or confirmation that is owed, if any. */
 function finishStop(step: StepContext, slot: Slot, stopped: StoppedRun | null): void {
   const stop = slot.stop as SlotStop;
   const end = stopped?.end ?? UNKNOWN_END;

@@ -16,8 +16,8 @@ import type { StepContext } from '../state/step-context.ts';
 import { attemptUsage, withResult } from '../run/run-usage.ts';
 
 /**
- * Writes the end report, journals it and sends it. It replaces an `accepted` report that is still unanswered: the hub takes the end as
- * an acceptance, too. A run that is still alive gets `EXIT_GRACE_MS` to exit by itself.
+ * Writes the end report, journals it and sends it. It replaces an `accepted` report that is still unanswered: the hub treats the
+ * end as an acceptance, too. A run that is still alive gets `EXIT_GRACE_MS` to exit by itself.
  */
 export function reportEnd(step: StepContext, slot: Slot, end: EndReport): void {
   const report = end.frame.type === 'task_complete' ? 'complete' : 'failed';

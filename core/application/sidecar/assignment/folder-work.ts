@@ -9,7 +9,7 @@ export function prepare(step: StepContext, slot: Slot): void {
   step.afterPersist({ type: 'prepare', assignment: assignmentIdOf(slot), task: slot.task });
 }
 
-/** Watches its files. While an earlier run of the task may be alive, flat file names must name their generation. */
+/** Watches its files. While an earlier run of the task may be alive, flat file names must include their generation. */
 export function watch(step: StepContext, slot: Slot): void {
   const { outbox, ended } = step.state.journal;
   const mayLive =

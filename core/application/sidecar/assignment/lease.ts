@@ -56,8 +56,8 @@ export function renew(step: StepContext, slot: Slot): void {
 }
 
 /**
- * How long the agent may be silent; null if a living process is enough. `idleMs` where the runner follows its output,
- * `silenceMs` where only files can show life.
+ * How long the agent may be silent; null if a living process is enough. `idleMs` if the runner follows its output,
+ * `silenceMs` if only files can show signs of life.
  */
 function silenceAllowedMs(step: StepContext, slot: Slot): number | null {
   const { idleMs, silenceMs } = step.settings.timing;
@@ -102,7 +102,7 @@ export interface Progress {
   readonly sessionId?: string | undefined;
 }
 
-/** Sends progress at most once a second; fields that arrive in between are merged, newest first. */
+/** Sends progress at most once a second; fields that arrive in between are merged, and newer ones win. */
 export function progress(step: StepContext, slot: Slot, reported: Progress): void {
   const live = step.liveSlot(slot);
   if (reported.used !== undefined) step.patchLive(slot, { used: maxUsage(live.used, reported.used) });

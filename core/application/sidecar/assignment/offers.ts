@@ -51,7 +51,7 @@ export function onAssign(step: StepContext, frame: AssignFrame, signature?: Sign
 function accept(step: StepContext, offered: AssignmentId, frame: AssignFrame, task: Slot['task'], displaced: readonly Slot[]): void {
   for (const older of displaced) beginStop(step, older, stopFor('taken_back', 'the hub assigned the task again'));
   const { taskId, generation } = offered;
-  // Field by field here and wherever each task has one: V8 makes such an object in one go, and one that begins with others in many.
+  // Field by field, here and wherever each task needs an object: V8 creates it in one step, but one that begins with spreads in many.
   const fresh: Slot = {
     taskId,
     generation,
@@ -98,7 +98,7 @@ function onUntrusted(
   rejectOnce(step, offered, verdict.reason);
 }
 
-/** Sent once and kept nowhere: the same task gets the same answer, and a hub that offers many of them fills no disk. */
+/** Sent once and not stored: the same task gets the same answer, and a hub that offers many such tasks cannot fill the disk. */
 function rejectByPolicy(step: StepContext, offered: AssignmentId, reason: string): void {
   step.log('warn', 'rejected a task by policy', { task_id: offered.taskId, generation: offered.generation, reason });
   step.send({ type: 'task_rejected', ...frameIds(offered), reason, cause: 'policy' });
@@ -106,7 +106,7 @@ function rejectByPolicy(step: StepContext, offered: AssignmentId, reason: string
 
 /** The task as the agent sees it: known fields only, whatever a later protocol adds. */
 function taskOf(frame: AssignFrame): Slot['task'] {
-  // In one literal: V8 adds what comes by a spread one by one, at the cost of the rest of an offer.
+  // In one literal: V8 adds the fields of a spread one by one, which costs as much as the rest of an offer.
   const task: Slot['task'] & Partial<Record<WirePart, unknown>> = {
     task_id: frame.task_id,
     generation: frame.generation,

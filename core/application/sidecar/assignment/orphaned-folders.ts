@@ -7,7 +7,7 @@ import type { StepContext } from '../state/step-context.ts';
 const HOUR_MS = 3_600_000;
 
 /**
- * With an empty journal nothing is known to be orphaned; it may have been removed by an operator, so the folders stay.
+ * With an empty journal nothing is known to be orphaned; an operator may have removed the journal, so the folders stay.
  */
 export function findOrphanedFolders(step: StepContext): void {
   const { slots, outbox, ended } = step.state.journal;

@@ -60,7 +60,7 @@ function onResult(step: StepContext, slot: Slot, result: Fields, isReplaced: boo
 export function onRunnerResult(step: StepContext, slot: Slot, output: unknown): void {
   if (slot.status === 'reporting') return;
   const text = JSON.stringify(output);
-  // A character that cannot be sent is escaped.
+  // In JSON text, a character that cannot be sent is escaped.
   const clean = text.includes('\\u') ? wellFormedValue(output) : output;
   const isReplaced = clean !== output && JSON.stringify(clean) !== text;
   ensureStarted(step, slot);

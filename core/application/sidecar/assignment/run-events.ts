@@ -84,7 +84,7 @@ export function onWakeEvent(
 
 /**
  * The runner yielded an invalid event, so it cannot be trusted any more: the run fails, and an agent that is alive is
- * stopped, so that none is woken beside it. An invalid result is the agent's fault, and the run ends as usual.
+ * stopped, so that none is woken alongside it. An invalid result is the agent's fault, and the run ends as usual.
  */
 export function onInvalidWakeEvent(
   step: StepContext,
@@ -163,7 +163,7 @@ function onAgentFailed(step: StepContext, slot: Slot, event: Omit<Failed, 'type'
 
 /**
  * The agent cannot work at present. The task is released without spending an attempt once its run is known to be gone,
- * and the hub assigns this agent nothing for as long as the report asks. Work already begun continues in its session where the
+ * and the hub assigns this agent nothing for as long as the report asks. Work already begun continues in its session if the
  * runner can resume it.
  */
 function releaseUnspent(step: StepContext, slot: Slot, event: Omit<Failed, 'type' | 'phase'>): void {
@@ -208,7 +208,7 @@ export function onWakeStreamEnded(
 }
 
 /**
- * It may have started something before it threw: processes with this run id are found and stopped before the next
+ * The runner may have started something before it threw: processes with this run id are found and stopped before the next
  * attempt.
  */
 function stopUnspawned(step: StepContext, slot: Slot & { readonly run: SlotRun }, error: string): void {

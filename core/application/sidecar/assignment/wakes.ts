@@ -139,7 +139,7 @@ export interface WakeFailure {
   readonly inability?: SlotInability | undefined;
 }
 
-/** The wake failed and nothing of it is alive. `slot` has no run any more. */
+/** The wake failed and nothing that it started is alive. `slot` has no run any more. */
 export function wakeFailed(step: StepContext, slot: Slot, failure: WakeFailure): void {
   const { wakeRetriesMs } = step.settings.timing;
   const error = reasonText(failure.message);

@@ -17,8 +17,8 @@ export interface DriverParts {
   /** Rejects on a disk failure; the remaining effects are then skipped. Undefined as below. */
   readonly runDurable: (effect: DurableEffect) => Promise<void> | undefined;
   /**
-   * Reports its outcome as an input. If it throws or rejects anyway, the effects after it still run. Undefined: it is done, and nothing is
-   * awaited: most effects are, and each await costs more than they do.
+   * Reports its outcome as an input. If it throws or rejects anyway, the effects after it still run. Undefined: it is already done, so
+   * nothing is awaited. That is true of most effects, and an await costs more than they do.
    */
   readonly runAfterPersist: (effect: AfterPersistEffect) => Promise<void> | undefined;
   readonly environment: () => StepEnvironment;
@@ -28,7 +28,7 @@ export interface DriverParts {
 export interface Driver {
   /** Enqueues an input. `done` is called once its effects have run. */
   take(input: SidecarInput, done?: () => void): void;
-  /** The same; resolves then. */
+  /** The same, as a promise that resolves then. */
   deliver(input: SidecarInput): Promise<void>;
   /** Drops everything after the input in progress. */
   halt(): void;
@@ -49,7 +49,7 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
   let breakWith: (error: AgentcomError) => void = () => undefined;
   const broken = new Promise<never>((_resolve, reject) => (breakWith = reject));
 
-  /** Changes the state; answers the effects, none if the step threw. */
+  /** Changes the state and returns the effects; none if the step threw. */
   function takeStep(input: SidecarInput): readonly Effect[] {
     try {
       const result = parts.step(state, input, parts.environment());

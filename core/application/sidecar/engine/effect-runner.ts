@@ -52,7 +52,7 @@ export interface EffectRunnerOptions extends SidecarPorts {
 export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   const { journal, results, clock, ids, log, onReady, onStopped } = options;
   const deliver = (input: SidecarInput): void => options.take(input);
-  /** For what waits until its inputs are processed. */
+  /** For callers that wait until their inputs are processed. */
   const processed = (input: SidecarInput): Promise<void> => new Promise((done) => options.take(input, done));
   const runs = followRuns(options, options.take);
   const timers = runningTimers(clock, (timer) => deliver({ type: 'timer', timer }));
@@ -63,7 +63,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   let removals: Promise<void> = Promise.resolve();
   let removing = 0;
   let connection: LinkConnection | null = null;
-  /** For whom the end of this turn is awaited. */
+  /** The assignments that wait for the end of this turn. */
   let awaited: AssignmentId[] = [];
   const hasRoom = (): boolean => (connection?.bufferedBytes() ?? 0) < SOCKET_BYTES_MAX;
   const reports = reportSendQueue({
@@ -90,7 +90,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     );
   }
 
-  /** A file may have been replaced since the last connection. If it cannot be read, the last token may still be valid. */
+  /** The token may have been replaced since the last connection. If it cannot be read, the last token may still be valid. */
   async function linkUp(connectionId: number): Promise<void> {
     const up = { type: 'link_up', connectionId, nonce: ids.secret() } as const;
     if (options.readToken === undefined) return deliver(up);
@@ -124,7 +124,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     connection.send(JSON.stringify(frame));
   }
 
-  /** Awaited, so that a hub which offers many tasks waits, and no inbox fills. */
+  /** Awaited, so that a hub that offers many tasks has to wait and no inbox fills up. */
   async function judge({ connectionId, frame }: Extract<AfterPersistEffect, { readonly type: 'checkSignature' }>): Promise<void> {
     if (options.signatures === undefined) return;
     const signature = await checkSignature(frame, options.signatures, options.settings, clock.nowMs());
@@ -262,7 +262,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     }
   }
 
-  /** An effect that is done when this returns, or that reports later by itself. */
+  /** Runs an effect that is done when this returns, or that reports its outcome by itself later. */
   function runAtOnce(
     effect: Exclude<AfterPersistEffect, { readonly type: 'measureDisk' | 'prepare' | 'publish' | 'withdrawAllExcept' | 'checkSignature' }>,
   ): void {

@@ -11,16 +11,16 @@ import type { SidecarInput } from '../state/inputs.ts';
 export const REDACTED = '[redacted]';
 /** Maximum number of secrets; beyond it the shortest are ignored. */
 export const SECRETS_MAX = 64;
-/** Secrets that were added later: the newest count, so that a sidecar whose token is rotated for years keeps its other ones. */
+/** How many secrets added later are kept: the newest ones, so that a sidecar whose token is rotated for years keeps its other secrets. */
 export const ADDED_SECRETS_MAX = 4;
-/** A truncated secret at either end of a text, or beside an ellipsis in it, is redacted from this length on, in characters. */
+/** A truncated secret at either end of a text, or next to an ellipsis in it, is redacted if it has at least this many characters. */
 const PARTIAL_CHARACTERS_MIN = 8;
-/** What runners put where they have shortened a text. */
+/** What runners insert where they have shortened a text. */
 const ELLIPSIS = '…';
 const CUT = / ?… ?/;
-/** How many of them are checked in one text. */
+/** How many ellipses are checked in one text. */
 const CUTS_MAX = 256;
-/** Lines of secrets with several lines, such as private keys, that are searched one by one; at least so long, in characters. */
+/** How many lines of multi-line secrets, such as private keys, are searched for by themselves, and the minimum length of one in characters. */
 const LINES_MAX = 64;
 const LINE_CHARACTERS_MIN = 16;
 /** How deep log fields are searched. */
@@ -46,8 +46,8 @@ export interface Redactor {
 }
 
 /**
- * Longest first, so that a secret containing another is redacted as a whole. Each is also searched in its JSON-escaped
- * form, and each long line of it by itself: programs are read line by line.
+ * Longest first, so that a secret containing another is redacted as a whole. Each is also searched for in its JSON-escaped
+ * form, and each of its long lines by itself: the output of programs is read line by line.
  */
 export function createRedactor(secrets: readonly string[]): Redactor {
   let forms = formsOf(secrets);
@@ -98,7 +98,7 @@ const isLong = (form: string): boolean => form.length > PARTIAL_CHARACTERS_MIN;
 const mayHaveCut = (whole: string, form: string): boolean =>
   whole.includes(form.slice(0, PARTIAL_CHARACTERS_MIN)) || whole.includes(form.slice(-PARTIAL_CHARACTERS_MIN));
 
-/** Redacts parts of secrets beside each ellipsis. */
+/** Redacts parts of secrets next to each ellipsis. */
 function redactAtCuts(text: string, forms: readonly string[]): string {
   let rest = text;
   let clean = '';

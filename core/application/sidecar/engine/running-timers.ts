@@ -5,9 +5,9 @@ import type { Clock, Timer } from '../../../ports/clock.ts';
 import type { RunTimer, TimerName } from '../state/timer-names.ts';
 
 export interface RunningTimers {
-  /** Replaces a running one. */
+  /** Replaces a running timer of the same name. */
   start(timer: TimerName, delayMs: number): void;
-  /** Its delay counts from now, if it runs. */
+  /** If it is running, its delay starts over. */
   restart(timer: TimerName): void;
   cancel(timer: TimerName): void;
   cancelOf(assignment: AssignmentId, purposes: readonly RunTimer[]): void;
@@ -17,22 +17,22 @@ export interface RunningTimers {
 interface Running {
   readonly timer: TimerName;
   delayMs: number;
-  /** On the monotonic clock. */
+  /** By the monotonic clock. */
   dueMs: number;
 }
 
-/** Of the timers that belong to no assignment. */
+/** The subject of the timers that belong to no assignment. */
 const OWN = '';
 
 const subjectOf = (timer: TimerName): string => ('assignment' in timer ? timer.assignment.taskId : OWN);
 const generationOf = (timer: TimerName): number | null => ('assignment' in timer ? timer.assignment.generation : null);
 
-/** One timer of the clock is armed, for the earliest: most are cancelled long before they are due, and looking through all costs less. */
+/** Only one timer of the clock is armed, for the earliest: most are cancelled long before they are due, and searching them all costs less. */
 export function runningTimers(clock: Clock, onFired: (timer: TimerName) => void): RunningTimers {
-  /** By task: the few timers of one are found without a name for each, and cancelled together. */
+  /** By task: the few timers of a task are found without a key for each, and are cancelled together. */
   const all = new RenewedMap<string, Running[]>();
   let armed: Timer | null = null;
-  /** When the armed one fires, or earlier if those that were due then are cancelled. */
+  /** When the armed timer fires; the earliest running one may be due later, since a cancel does not rearm it. */
   let armedForMs = Infinity;
 
   function find(of: readonly Running[] | undefined, timer: TimerName): Running | undefined {
@@ -99,7 +99,7 @@ export function runningTimers(clock: Clock, onFired: (timer: TimerName) => void)
     },
     cancelOf({ taskId, generation }, purposes) {
       const of = all.get(taskId);
-      // Most that are named do not run.
+      // Goes through the running ones, since most of those named are not running.
       for (let place = (of?.length ?? 0) - 1; of !== undefined && place >= 0; place -= 1) {
         const { timer } = of[place] as Running;
         if (generationOf(timer) === generation && (purposes as readonly string[]).includes(timer.purpose)) remove(of, place, taskId);

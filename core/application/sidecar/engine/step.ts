@@ -51,7 +51,7 @@ export function sidecarStep(settings: SidecarSettings): Step {
     if (input.type === 'timer' && input.timer.purpose === 'journal') return retryJournal(settings, state, environment, takeStep);
     const step = new StepContext(settings, state, environment);
     handle(step, input);
-    // What follows from a state was done when it came about.
+    // What follows from an unchanged state was done when that state arose.
     if (step.state !== state) {
       wakeReady(step);
       sendDrained(step);

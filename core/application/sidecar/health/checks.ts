@@ -13,7 +13,7 @@ import { CLOCK_ANSWER_MAX_MS, CHECKS_BACKOFF, CHECKS_EVERY_MS } from '../state/c
 import type { ChecksState, SidecarState } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
 
-/** Of each check in `identify`, bytes of JSON. */
+/** The maximum size of the message of each check in `identify`, bytes of JSON. */
 export const IDENTIFY_MESSAGE_BYTES = 256;
 
 /** Runs the runner's checks unless they are running. */
@@ -91,7 +91,7 @@ const toFrame = (one: RunnerCheck, messageBytes: number): NamedCheck => ({
 });
 
 const CUT = '… ';
-/** What a finding may always take, however long its cure is. */
+/** How much a finding may always take, however long its cure is, bytes of JSON. */
 const FOUND_BYTES_MIN = 96;
 
 /** What a check found and its cure, at most `bytesMax` bytes of JSON; the cure is cut last, since it is what helps. */

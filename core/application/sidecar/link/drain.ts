@@ -41,8 +41,8 @@ export function ownDrainReason(state: SidecarState): 'journal_unwritable' | 'ref
 }
 
 /**
- * Sent when draining starts. A reason of the sidecar's own is repeated to every hub; an operator's drain is the hub's
- * to repeat.
+ * Sent when draining starts. The sidecar repeats a reason of its own to every hub; repeating an operator's drain is up to
+ * the hub.
  */
 export function sendDraining(step: StepContext): void {
   const reason = ownDrainReason(step.state) ?? step.state.drain?.reason;
@@ -98,7 +98,7 @@ export function onDiskMeasured(step: StepContext, disk: { readonly refusedBytes:
   sendResumed(step);
 }
 
-/** This process is about to stop: what it runs may end, and nothing new begins. */
+/** This process is about to stop: its runs may finish, and nothing new begins. */
 export function onOwnDrain(step: StepContext): void {
   if (step.state.ownDrain !== null) return;
   step.state = { ...step.state, ownDrain: { told: false } };

@@ -17,8 +17,8 @@ import { frameIds } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
 
 /**
- * Puts a report without a body into the outbox and sends it. The acceptance of a first assignment waits for the end of the turn if its run may
- * have ended by then. That of a later one does not: what ended the process before may do so again, and has to use up retries.
+ * Puts a report without a body into the outbox and sends it. The acceptance of a task's first assignment waits for the end of the turn if its
+ * run may have ended by then. That of a later one does not: whatever ended the process last time may do so again, and has to use up retries.
  */
 export function report(step: StepContext, assignment: AssignmentId, kind: 'accepted' | 'rejected', about: ReportAbout): void {
   const { taskId, generation } = assignment;
@@ -30,7 +30,7 @@ export function report(step: StepContext, assignment: AssignmentId, kind: 'accep
   else sendReport(step, entry);
 }
 
-/** Acceptances that no end has replaced. */
+/** Sends the acceptances that no end report has replaced. */
 export function onTurnOver(step: StepContext, assignments: readonly AssignmentId[]): void {
   for (const assignment of assignments) {
     const entry = step.findReport(assignment);
@@ -96,7 +96,7 @@ export function onReportRead(
   step.send(fit);
 }
 
-/** The report fitted when it was made, so no files were to be kept; now the hub receives less of it. */
+/** The report fit into a frame when it was made, so no files were to be kept; now the hub receives less of it. */
 function keepWhatIsCut(step: StepContext, entry: OutboxEntry): void {
   if (entry.keepFiles) return;
   step.patchReport(entry, { keepFiles: true });

@@ -29,7 +29,7 @@ export interface EndReport {
 
 /** What every end report says about the attempt. */
 export interface AttemptInfo {
-  /** Of the whole attempt. */
+  /** The usage of the whole attempt. */
   readonly used: Usage;
   readonly sessionId?: string | undefined;
 }
@@ -50,7 +50,7 @@ export function completeReport(assignment: AssignmentId, result: ReportedResult,
   return { frame, keepFiles: !fits || isCut || result.omitted !== undefined };
 }
 
-/** Whether it certainly fits as it is. Most do, and are spared the exact sizes of their parts. */
+/** Whether the frame certainly fits as it is. Most do, so the exact sizes of their parts need not be computed. */
 const isSmall = (frame: V2FrameOf<'task_complete'>, { output }: ReportedResult, frameBytesMax: number): boolean =>
   findExcess(output, OUTPUT_DEPTH_MAX, OUTPUT_VALUES_MAX) === null &&
   encodedBytesAtMost(frame) <= Math.min(frameBytesMax, OUTPUT_BYTES_MAX);

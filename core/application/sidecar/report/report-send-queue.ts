@@ -19,7 +19,7 @@ export interface ReportSendQueueDeps {
   readonly hasRoom: () => boolean;
   /** Reads the report from disk and sends it. Resolves when it was written to the socket, or could not be. */
   readonly readAndSend: (assignment: AssignmentId) => Promise<void>;
-  /** `readAndSend` rejected. The reports behind this one are sent all the same. */
+  /** `readAndSend` rejected. The reports behind this one are still sent. */
   readonly failed: (assignment: AssignmentId, thrown: unknown) => void;
   /** Bytes buffered in the socket. */
   readonly bufferedBytes: () => number;

@@ -18,7 +18,7 @@ export function recordOutput(step: StepContext, slot: Slot, stream: keyof LastOu
   step.patchLive(slot, { lastOutput: { ...lastOutput, [stream]: end.slice(-charactersMax) } });
 }
 
-/** Adds the run's last output to the failure's details, as far as they have bytesLeft. */
+/** Adds the run's last output to the failure's details, as far as there is room in them. */
 export function withLastOutput(failure: Failure, { end, lastOutput }: LiveSlot): Failure {
   const details = failure.details ?? {};
   let bytesLeft = DETAILS_BYTES_MAX - encodedBytes(details);

@@ -1,6 +1,6 @@
 /**
- * Sends what a run prints to the hub while it works. Best effort: what comes too fast, or cannot be sent, is dropped and counted, and
- * nothing waits for it. A report is sent after all output that came before it; what a program prints after its result is sent when it exits.
+ * Sends what a run prints to the hub while it works. Best effort: output that comes too fast, or cannot be sent, is dropped and counted,
+ * and nothing waits for it. A report is sent after all output that came before it; what a program prints after its result is sent when it exits.
  */
 import type { AssignmentId, Slot } from '../../../domain/assignment/slot.ts';
 import { cutEncodedStart, encodedBytes, wellFormed } from '../../../domain/encoded-text.ts';
@@ -9,7 +9,7 @@ import { OUTPUT_EVERY_MS, OUTPUT_HELD } from '../state/constants.ts';
 import { frameIds, type HeldOutput } from '../state/state.ts';
 import type { StepContext } from '../state/step-context.ts';
 
-/** A frame without its text, bytes. */
+/** The size of a frame without its text, bytes. */
 const FRAME_HEAD_BYTES = 512;
 
 /** Takes a piece of output, and sends it unless some was sent a moment ago. */
@@ -21,7 +21,7 @@ export function streamOutput(step: StepContext, slot: Slot, stream: OutputStream
   if (!held.isThrottled && slot.status !== 'reporting') flushOutput(step, slot);
 }
 
-/** Also while the hub is away: what is held is bounded. */
+/** Also runs while the hub is not connected: what is held is bounded. */
 export function onOutputTimer(step: StepContext, assignment: AssignmentId): void {
   const slot = step.slot(assignment);
   if (slot === undefined) return;
@@ -29,7 +29,7 @@ export function onOutputTimer(step: StepContext, assignment: AssignmentId): void
   else step.patchLive(slot, { heldOutput: { ...step.liveSlot(slot).heldOutput, isThrottled: false } });
 }
 
-/** Sends what is held, if the hub is there. */
+/** Sends what is held, if the link is identified. */
 export function flushOutput(step: StepContext, slot: Slot): void {
   const held = step.liveSlot(slot).heldOutput;
   if (held.pieces.length === 0) return;
@@ -50,7 +50,7 @@ function sendPieces(step: StepContext, slot: Slot, { pieces, dropped, seq }: Hel
   }
 }
 
-/** Adds a piece; the oldest text makes room. */
+/** Adds a piece; if it is too much, the oldest text is dropped. */
 function withPiece(held: HeldOutput, stream: OutputStream, text: string): HeldOutput {
   const last = held.pieces.at(-1);
   const isSame = last?.stream === stream;

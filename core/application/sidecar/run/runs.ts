@@ -22,7 +22,7 @@ interface Followed {
   readonly iterator: AsyncIterator<WakeEvent>;
 }
 
-/** `take` calls `done` when an event was processed, which gives a chatty run backpressure. */
+/** `take` calls `done` when an event has been processed, which puts backpressure on a chatty run. */
 export function followRuns(
   { runner, stopController, log }: Pick<SidecarPorts, 'runner' | 'stopController' | 'log'>,
   take: (input: SidecarInput, done?: () => void) => void,
@@ -52,7 +52,7 @@ export function followRuns(
     listen().then(
       () => onOver(null),
       (thrown: unknown) => {
-        // For its author: what follows tells the message alone.
+        // For the author of the runner: all that follows only passes on the message.
         log.debug('what the wake runner threw', { run_id: run.runId, error: thrown });
         onOver(errorText(thrown));
       },

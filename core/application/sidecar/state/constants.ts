@@ -23,7 +23,7 @@ export const CHECKS_BACKOFF = { firstMs: 10_000, maxMs: 600_000 };
 export const CLOCK_ANSWER_MAX_MS = 10_000;
 /** Retry interval while the journal cannot be written. */
 export const JOURNAL_RETRY_MS = 5_000;
-/** Retries of a scan of an unreadable results folder: a minute in all. */
+/** Retries of a scan of an unreadable results folder: a minute in total. */
 export const SCAN_RETRY_MS = 5_000;
 export const SCAN_ATTEMPTS_MAX = 12;
 /** Retry interval for removing an assignment's folders, and how many removals may be pending. */
@@ -68,7 +68,7 @@ export const REASON_BYTES_MAX = 8_192;
 
 /** Least time between two sends of a run's live output. */
 export const OUTPUT_EVERY_MS = 500;
-/** Live output that is held between two sends, or while the hub is away: the newest. */
+/** How much live output is held between two sends, or while the hub is not connected; the newest is kept. */
 export const OUTPUT_HELD = { charactersMax: 16_384, piecesMax: 32 };
 
 /** Maximum number of surviving processes in a frame. */

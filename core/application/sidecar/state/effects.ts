@@ -58,7 +58,7 @@ export type AfterPersistEffect =
   | { readonly type: 'send'; readonly frame: V2Frame }
   /** Answered by the same `frame` input, with its `signature`. */
   | { readonly type: 'checkSignature'; readonly connectionId: number; readonly frame: HubFrameOf<'task_assign'> }
-  /** Answered by `turn_over`, with all that asked in this turn. */
+  /** Answered by `turn_over`, with all assignments that asked for it in this turn. */
   | { readonly type: 'awaitTurn'; readonly assignment: AssignmentId }
   /** Answered by `report_read`. */
   | { readonly type: 'readReport'; readonly assignment: AssignmentId }
@@ -92,7 +92,7 @@ export type AfterPersistEffect =
   | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string; readonly fields: LogFields }
   /** The first `identified`. */
   | { readonly type: 'ready' }
-  /** It drains itself: no assignment and no unanswered report of one is left. */
+  /** The sidecar drains itself, and no assignment and no unanswered report of one is left. */
   | { readonly type: 'drained' }
   /** Nothing is left to do. */
   | { readonly type: 'stopped' };

@@ -12,7 +12,7 @@ export type SidecarInput =
   /** `nonce`: 256 random bits for this connection, hexadecimal. `token`: the one to identify with from now on, if it may have changed. */
   | { readonly type: 'link_up'; readonly connectionId: number; readonly nonce: string; readonly token?: string | undefined }
   | { readonly type: 'link_down'; readonly connectionId: number; readonly code: number; readonly reason: string }
-  /** `signature`: of an assignment whose signature was checked, since `checkSignature` asked for it. */
+  /** `signature`: the verdict on an assignment whose signature was checked, because `checkSignature` asked for it. */
   | { readonly type: 'frame'; readonly connectionId: number; readonly frame: HubFrame; readonly signature?: SignatureVerdict }
   /** A frame that matches no schema. */
   | { readonly type: 'bad_frame'; readonly connectionId: number; readonly logFields: Readonly<Record<string, unknown>> }
@@ -38,7 +38,7 @@ export type SidecarInput =
   | { readonly type: 'report_read'; readonly assignment: AssignmentId; readonly body: StoredBody }
   /** The size of `refused/` and of the kept files of unread results, and whether the disk reserve exists; see `Journal.room`. */
   | { readonly type: 'disk_measured'; readonly refusedBytes: number; readonly hasReserve: boolean }
-  /** What this turn of the event loop began is over. */
+  /** The turn of the event loop that these assignments waited for is over. */
   | { readonly type: 'turn_over'; readonly assignments: readonly AssignmentId[] }
   | { readonly type: 'runner_checked'; readonly checks: readonly RunnerCheck[] }
   | { readonly type: 'timer'; readonly timer: TimerName }
@@ -50,7 +50,7 @@ export type SidecarInput =
   | { readonly type: 'drain' }
   | { readonly type: 'stop' };
 
-/** `untrusted`: the policy does not allow the task. `unknown`: that cannot be told now. */
+/** `untrusted`: the policy does not allow the task. `unknown`: whether it does cannot be determined now. */
 export type SignatureVerdict =
   { readonly kind: 'trusted'; readonly signer: string } | { readonly kind: 'untrusted' | 'unknown'; readonly reason: string };
 
@@ -60,7 +60,7 @@ export type StoredBody =
   | { readonly kind: 'missing' }
   | { readonly kind: 'unreadable'; readonly error: string };
 
-/** What the environment gives to a step. */
+/** What the environment provides to a step. */
 export interface StepEnvironment {
   /** Wall-clock time of the step, milliseconds since 1970. */
   readonly nowMs: number;

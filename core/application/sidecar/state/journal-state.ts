@@ -22,7 +22,7 @@ export interface JournalState {
 export const EMPTY_JOURNAL: JournalState = { version: JOURNAL_VERSION, slots: [], outbox: [], ended: [] };
 
 /**
- * What a copied data directory takes over. Reports and ended assignments are valid wherever they come from. Runs belong
+ * What is kept of the journal in a copied data directory. Reports and ended assignments are valid wherever they come from. Runs belong
  * to the original sidecar: they are neither resumed nor reported as lost, and the hub decides.
  */
 export const stateOfCopy = (state: JournalState): JournalState => ({ ...state, slots: [] });

@@ -9,7 +9,7 @@ import type { DeviceKey } from '../../../ports/trust/device-key.ts';
 import type { TaskSignatures } from '../../../ports/trust/task-signatures.ts';
 import type { StopSignal, WakeRunner } from '../../../ports/wake-runner.ts';
 
-/** An `AbortController`, which core has no type for. Runners get its signal, so it must be one that they know: for plugins, a real one. */
+/** An `AbortController`, which core has no type for. Runners get its signal, so it must be one that they accept: for plugins, a real one. */
 export interface StopController {
   readonly signal: StopSignal;
   abort(reason?: unknown): void;
@@ -17,7 +17,7 @@ export interface StopController {
 
 type Writes = 'save' | 'writeReport' | 'removeReport' | 'refuseReport';
 
-/** A `Journal`, or one in memory: what its writes answer is undefined once they are done, so that nothing is awaited. */
+/** A `Journal`, or one in memory whose writes return undefined if they are already done, so that nothing is awaited. */
 export type SidecarJournal = Omit<Journal, Writes> & {
   readonly [K in Writes]: (...given: Parameters<Journal[K]>) => Promise<void> | undefined;
 };
@@ -33,8 +33,8 @@ export interface SidecarPorts {
   /** Given if only signed tasks are accepted. */
   readonly signatures?: TaskSignatures | undefined;
   /**
-   * The token as it is now, for a new connection; null: unchanged. Without it the token of the config is used as long as the sidecar runs.
-   * May reject; the last token is used then.
+   * The current token, for a new connection; null: unchanged. Without this port the token of the config is used for as long as the sidecar
+   * runs. May reject; the last token is used then.
    */
   readonly readToken?: (() => Promise<string | null>) | undefined;
   readonly clock: Clock;
@@ -44,8 +44,8 @@ export interface SidecarPorts {
   /** `() => new AbortController()` */
   readonly stopController: () => StopController;
   /**
-   * Runs `work` after all that this turn of the event loop begins. Given if runs may end within a turn: the acceptance of a first
-   * assignment waits for its end then, and is not sent if the run has ended, as the hub takes the end as an acceptance, too.
+   * Runs `work` after everything that this turn of the event loop begins. Given if runs may end within a turn: the acceptance of a first
+   * assignment then waits for the end of the turn, and is not sent if the run has ended, because the hub treats the end as an acceptance, too.
    */
   readonly afterTurn?: ((work: () => void) => void) | undefined;
 }

@@ -49,7 +49,7 @@ export interface SidecarSettings {
   readonly acceptPolicy: AcceptPolicy | null;
   /** Whether it accepts signed tasks only. */
   readonly requiresSignature: boolean;
-  /** Its names in signatures, beside its agent id. */
+  /** Its names in signatures, besides its agent id. */
   readonly audiences: readonly string[];
   /** Its agent is a function of this process; see `SidecarConfigPart.inProcess`. */
   readonly inProcess: boolean;
@@ -60,7 +60,7 @@ export interface SidecarState {
   readonly phase: 'new' | 'running' | 'stopping' | 'stopped';
   readonly instanceId: string;
   readonly journal: JournalState;
-  /** At least that of the tasks in the journal together, as JSON, bytes: tasks that have gone are in it until it has to be exact. */
+  /** At least the size of all tasks in the journal, as JSON, bytes: tasks that are gone are included until it has to be exact. */
   readonly tasksBytes: number;
   readonly link: LinkState;
   /** By `assignmentKey`. */
@@ -68,7 +68,7 @@ export interface SidecarState {
   /** How often each unanswered report was sent on this link, by `assignmentKey`. */
   readonly sendCounts: PersistentMap<number>;
   readonly drain: { readonly reason: string; readonly drainedSent: boolean } | null;
-  /** Set once this process accepts no more tasks; `told`: nothing was left, and the caller knows. */
+  /** Set once this process accepts no more tasks; `told`: nothing was left, and the caller was notified. */
   readonly ownDrain: { readonly told: boolean } | null;
   /** Set while the journal cannot be written: the inputs deferred since, in order. */
   readonly fault: { readonly deferred: readonly SidecarInput[] } | null;
@@ -125,7 +125,7 @@ export interface LinkState {
   readonly mayBeRefused: PersistentMap<true>;
 }
 
-/** What this process knows of an assignment beyond the journal. */
+/** What this process knows about an assignment beyond the journal. */
 export interface LiveSlot {
   /** Its folders are being created. */
   readonly preparing: boolean;
@@ -141,7 +141,7 @@ export interface LiveSlot {
   readonly wakeError: string | null;
   /** The runner reported a failure; sent once the folder was scanned and had no result. */
   readonly failure: Failure | null;
-  /** Part of its run may still be alive: it could not be stopped, or that is not known. */
+  /** Part of its run may still be alive: it could not be stopped, or it is not known whether it was. */
   readonly mayLive: boolean;
   /** The run's age is unknown, since a clock may have been moved while the sidecar was down. */
   readonly ageUnknown: boolean;

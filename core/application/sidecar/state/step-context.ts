@@ -97,7 +97,7 @@ export class StepContext {
     this.afterPersist({ type: 'send', frame });
   }
 
-  /** A refusal is an answer to its end report from now on. */
+  /** From now on a refusal counts as the answer to its end report. */
   forgetRefusable(assignment: AssignmentId): void {
     this.#patchRefusable(this.state.link.mayBeRefused.without(this.#keyOf(assignment)));
   }
@@ -134,7 +134,7 @@ export class StepContext {
     this.#ownJournal().slots = withEntry(this.state.journal.slots, slot);
   }
 
-  /** Also drops what is known of it in memory. */
+  /** Also drops what is known about it in memory. */
   dropSlot(assignment: AssignmentId): void {
     const slots = withoutEntry(this.state.journal.slots, assignment);
     this.#ownJournal().slots = slots;
@@ -185,7 +185,7 @@ export class StepContext {
     for (const assignment of forgotten) this.removeFiles(assignment);
   }
 
-  /** Counts the size of a task that is about to be put; false: all together would then have more than `bytesMax`, and it is not counted. */
+  /** Counts the size of a task that is about to be added; false, without counting it, if all tasks together would then exceed `bytesMax`. */
   countTask(task: Slot['task'], bytesMax: number): boolean {
     let bytes = encodedBytesAtMost(task);
     if (this.state.tasksBytes + bytes > bytesMax) {
@@ -214,7 +214,7 @@ export class StepContext {
     state.link = { ...state.link, ...patch };
   }
 
-  /** One more sending of its report on this link; answers how many there are. */
+  /** Counts one more sending of its report on this link; returns how many there have been. */
   countSending(assignment: AssignmentId): number {
     const key = this.#keyOf(assignment);
     const count = (this.state.sendCounts.get(key) ?? 0) + 1;
@@ -226,7 +226,7 @@ export class StepContext {
     if (mayBeRefused !== this.state.link.mayBeRefused) this.patchLink({ mayBeRefused });
   }
 
-  /** Most steps are about one assignment: its key is made, and hashed, once. */
+  /** Most steps are about one assignment, whose key is then made, and hashed, only once. */
   #keyOf(assignment: AssignmentId): string {
     const { taskId, generation } = assignment;
     if (this.#keyed?.taskId !== taskId || this.#keyed.generation !== generation)
@@ -234,7 +234,7 @@ export class StepContext {
     return this.#keyed.key;
   }
 
-  /** The state as a copy that only this step has: it is changed in place, and copied once a step. */
+  /** A copy of the state that only this step has: it is changed in place, so the state is copied once per step. */
   #own(): Own<SidecarState> {
     if (this.state === this.#before) this.state = { ...this.state };
     return this.state;

@@ -11,7 +11,7 @@ import type { Clock } from '../../../../ports/clock.ts';
 type RateLimits = Pick<HubLimits, 'agentFramesPerSecond' | 'agentFrameBurst' | 'agentBytesPerSecond' | 'agentByteBurst'>;
 
 /**
- * Frames that advance no task: refused reports, and everything that is no report. A healthy sidecar sends some each minute. One
+ * Frames that advance no task: refused reports, and everything that is not a report. A healthy sidecar sends some each minute. One
  * that sends more is wasteful: its frames and commands get low priority until it has been quiet for long enough.
  */
 const WASTE: BucketRule = { burst: 30, perSecond: 1 };
@@ -22,13 +22,13 @@ export const TOO_FAST = 'the agent sends more frames or bytes than it may';
 /** Agents tracked at once; beyond that the one that identified first is dropped. More than there are sockets. */
 const AGENTS_MAX = 20_000;
 
-/** The same for all agents: each of thousands has its own rate. */
+/** Shared by all agents: each of thousands has its own rate. */
 interface RateRules {
   readonly frames: BucketRule;
   readonly bytes: BucketRule;
 }
 
-/** The rate of one agent. Mutable: every frame of every agent passes here. */
+/** The rate of one agent. Mutable, since every frame of every agent passes through here. */
 export class FrameRate {
   readonly #rules: RateRules;
   readonly #clock: Clock;

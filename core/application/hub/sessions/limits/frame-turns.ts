@@ -16,13 +16,13 @@ const PAUSE_AT_BYTES = 65_536;
 const FRAMES_MAX = 16_384;
 /** A queue drops its taken frames once there are this many. */
 const QUEUE_TRIMMED_AT = 1_024;
-/** While commands of normal priority wait, slices get one part in this many of the time: always some, however long a frame takes. */
+/** While commands of normal priority wait, slices get one part in this many of the time: never none, however long a frame takes. */
 const BUSY_PARTS = 8;
 /** Otherwise wasteful agents get one part in this many. */
 const WASTEFUL_PARTS = 5;
 /** How often to check whether commands still wait, milliseconds. */
 const BUSY_POLL_MS = 1;
-/** Longer frames get one part in this many of the time, whoever sends them: a single one takes longer than a slice. */
+/** Frames longer than this get one part in `LARGE_PARTS` of the time, whoever sends them: a single one takes longer than a slice. */
 export const LARGE_FRAME_CHARACTERS = 65_536;
 const LARGE_PARTS = 5;
 /** The delay when all waiting connections are blocked, milliseconds. */
@@ -63,13 +63,13 @@ export class FrameTurns<S extends FrameSource> {
   readonly #deps: FrameTurnsDeps<S>;
   /** In the order of their turns. */
   readonly #queues = new Map<S, FrameQueue>();
-  /** In this turn of the event loop. */
+  /** Time spent in this turn of the event loop. */
   #spentMs = 0;
   #timer: Timer | null = null;
   #isStopped = false;
-  /** The next slice while commands of normal priority wait, by the monotonic clock. */
+  /** When the next slice may begin while commands of normal priority wait, by the monotonic clock. */
   #nextBusySliceMs = -Infinity;
-  /** The next slice of wasteful agents otherwise. */
+  /** When the next frame of a wasteful agent may be handled. */
   #nextWastefulSliceMs = -Infinity;
   /** When the next large frame may be handled. */
   #nextLargeFrameMs = -Infinity;
@@ -147,7 +147,7 @@ export class FrameTurns<S extends FrameSource> {
     let blocked = 0;
     for (const [source, queue] of this.#queues) {
       if (this.#spentMs >= SLICE_MS || blocked === this.#queues.size) break;
-      // To the end of the order: this loop comes back to it if there is time.
+      // Moves it to the end of the order: this loop comes back to it if there is time.
       this.#queues.delete(source);
       const text = queue.frames[queue.next] ?? '';
       if (this.#isBlocked(source, text)) {

@@ -10,7 +10,7 @@ export class IdentifyDeadline {
   #sinceMonotonicMs = 0;
   #timer: Timer | null = null;
 
-  /** `hasPendingFrame`: a frame of it has arrived and waits for its turn. */
+  /** `hasPendingFrame`: whether a frame of the connection has arrived and waits for its turn. */
   constructor(
     clock: Clock,
     totalMs: number,

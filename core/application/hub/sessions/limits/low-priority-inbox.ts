@@ -16,7 +16,7 @@ const WAITING_BYTES_MAX = 2_097_152;
 export class LowPriorityInbox implements CommandInbox {
   readonly #inbox: CommandInbox;
   readonly #rates: FrameRates;
-  /** Low-priority commands that wait for their commit: by agent, in all, and their bytes in memory. */
+  /** Low-priority commands that wait for their commit: by agent, in total, and their bytes in memory. */
   readonly #waitingByAgent = new Map<AgentId, number>();
   #waiting = 0;
   #waitingBytes = 0;
@@ -72,7 +72,7 @@ export class LowPriorityInbox implements CommandInbox {
 const isRefused = (outcome: Settled<Command>): boolean =>
   outcome.ok && 'kind' in outcome.answer && (outcome.answer.kind === 'refused' || outcome.answer.kind === 'replaced');
 
-/** Whether the frame is a report: those count as wasted only when the answer refuses them. */
+/** Whether the frame is a report: a report counts as wasted only when its answer refuses it. */
 export const isReport = (type: SidecarFrame['type']): boolean => REPORTS.has(type);
 const REPORTS: ReadonlySet<string> = new Set<SidecarFrame['type']>([
   'task_accepted',

@@ -1,4 +1,4 @@
-/** Throttles progress reports to one per task and second; of faster ones the latest is kept, and passes when the second is over. */
+/** Throttles the progress reports of each task to one per second; of those in between, the latest is kept and passes when the second is over. */
 import { PROGRESS_EVERY_MS } from '../../../../config/times.ts';
 import type { TaskId } from '../../../../domain/ids.ts';
 import type { Clock, Timer } from '../../../../ports/clock.ts';
@@ -16,7 +16,7 @@ export class ProgressGate {
     this.#clock = clock;
   }
 
-  /** Calls `pass` now, or when the task's second is over unless a newer one came. */
+  /** Calls `pass` now, or when the task's second is over unless a newer report has arrived by then. */
   offer(taskId: TaskId, pass: () => void): void {
     const gate = this.#gates.get(taskId);
     if (gate !== undefined) {

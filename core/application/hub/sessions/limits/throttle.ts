@@ -28,7 +28,7 @@ export class Throttle {
     return Math.max(0, (this.#known.get(name)?.untilMs ?? 0) - nowMs);
   }
 
-  /** Counts a failure and returns whether the name is blocked from now on, or was already: through a connection that was open before. */
+  /** Counts a failure and returns whether the name is blocked: from now on, or already, if the connection was open before the block. */
   failed(name: string, nowMs: number): boolean {
     const before = this.#known.get(name) ?? { failuresMs: [], untilMs: 0, times: 0 };
     if (nowMs < before.untilMs) return true;
