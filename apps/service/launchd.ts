@@ -7,18 +7,19 @@ export function launchdUnit(plan: ServicePlan, installer: Installer): ServiceUni
   const domain = runAs === null ? `gui/${installer.uid}` : 'system';
   const folder = runAs === null ? join(installer.home, 'Library', 'LaunchAgents') : '/Library/LaunchDaemons';
   const file = join(folder, `${name}.plist`);
+  const print = ['launchctl', 'print', `${domain}/${name}`] as const;
   const log = join(plan.dataDir, `${plan.part}.log`);
   return {
     file,
     text: listText(plan, log),
     encoding: 'utf8',
     // A service that is loaded cannot be bootstrapped again, and `bootout` may return while it is still stopping.
-    stop: [['launchctl', 'bootout', `${domain}/${name}`]],
-    isLoaded: ['launchctl', 'print', `${domain}/${name}`],
+    stop: ['launchctl', 'bootout', `${domain}/${name}`],
+    isLoaded: print,
     install: [['launchctl', 'bootstrap', domain, file]],
     uninstall: [],
     afterUninstall: [],
-    status: ['launchctl', 'print', `${domain}/${name}`],
+    status: print,
     notes: [`Its log: ${log} (launchd does not rotate it: see newsyslog)`],
   };
 }

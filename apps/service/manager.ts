@@ -51,11 +51,13 @@ export async function uninstall(unit: ServiceUnit, env: Env): Promise<boolean> {
   return true;
 }
 
-async function stop({ stop: lines, isLoaded }: ServiceUnit, env: Env): Promise<void> {
-  for (const line of lines) await run(line, env);
+async function stop({ stop: line, isLoaded }: ServiceUnit, env: Env): Promise<void> {
+  if (line === null) return;
+  const stopped = await run(line, env);
   const untilMs = performance.now() + STOP_MS;
   while (isLoaded !== null && (await run(isLoaded, env)).code === 0) {
-    if (performance.now() > untilMs) throw new AgentcomError('AC_SERVICE', `It did not stop within ${STOP_MS / 1_000} s.`);
+    if (performance.now() > untilMs)
+      throw new AgentcomError('AC_SERVICE', `"${line.join(' ')}" did not stop it within ${STOP_MS / 1_000} s: ${wordsOf(stopped)}`);
     await setTimeout(STOP_CHECK_MS);
   }
 }
@@ -83,9 +85,11 @@ interface Ran {
   readonly output: string;
 }
 
+const wordsOf = ({ output }: Ran): string => output.trim() || 'it said nothing';
+
 async function mustRun(line: ServiceUnit['status'], env: Env): Promise<void> {
-  const { code, output } = await run(line, env);
-  if (code !== 0) throw new AgentcomError('AC_SERVICE', `"${line.join(' ')}" failed with ${code}: ${output.trim() || 'it said nothing'}`);
+  const ran = await run(line, env);
+  if (ran.code !== 0) throw new AgentcomError('AC_SERVICE', `"${line.join(' ')}" failed with ${ran.code}: ${wordsOf(ran)}`);
 }
 
 function run([program, ...args]: ServiceUnit['status'], env: Env): Promise<Ran> {

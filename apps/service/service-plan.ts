@@ -34,8 +34,11 @@ export interface ServiceUnit {
   readonly file: string;
   readonly text: string;
   readonly encoding: 'utf8' | 'utf16le';
-  /** Commands that stop what an earlier install started, before it is replaced or removed; they may fail, since it may not be running. */
-  readonly stop: readonly CommandLine[];
+  /**
+   * Stops what an earlier install started, before it is replaced or removed; it may fail, since that may not be running. Null: `install` and
+   * `uninstall` stop it.
+   */
+  readonly stop: CommandLine | null;
   /** Fails once the service has stopped, if `stop` does not wait for that. */
   readonly isLoaded: CommandLine | null;
   /** Commands to run after the file is written. */

@@ -19,7 +19,7 @@ export function systemdUnit(plan: ServicePlan, installer: Installer): ServiceUni
     file: join(folder, unit),
     text: unitText(plan),
     encoding: 'utf8',
-    stop: [],
+    stop: null,
     isLoaded: null,
     install: [systemctl('daemon-reload'), systemctl('enable', unit), systemctl('restart', unit)],
     uninstall: [systemctl('disable', '--now', unit)],

@@ -10,7 +10,7 @@ export function windowsTask(plan: ServicePlan): ServiceUnit {
     text: `\uFEFF${taskText(plan)}`,
     encoding: 'utf16le',
     // A task that is running keeps the program that it was started with, and is not started a second time.
-    stop: [['schtasks', '/End', '/TN', name]],
+    stop: ['schtasks', '/End', '/TN', name],
     isLoaded: null,
     install: [
       ['schtasks', '/Create', '/TN', name, '/XML', file, '/F'],

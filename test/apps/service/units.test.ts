@@ -76,14 +76,14 @@ t.test('launchd and the Task Scheduler', (t) => {
   const mine = launchdUnit(plan(), ME);
   t.equal(mine.file, '/users/me/Library/LaunchAgents/agentcom-hub.plist');
   t.same(mine.install, [['launchctl', 'bootstrap', 'gui/1000', mine.file]]);
-  t.same(mine.stop, [['launchctl', 'bootout', 'gui/1000/agentcom-hub']]);
+  t.same(mine.stop, ['launchctl', 'bootout', 'gui/1000/agentcom-hub']);
   const systems = launchdUnit(plan({ runAs: 'agentcom' }), ME);
   t.equal(systems.file, '/Library/LaunchDaemons/agentcom-hub.plist');
   t.match(systems.text, '<key>UserName</key>\n  <string>agentcom</string>');
   const task = windowsTask(plan());
   t.equal(task.encoding, 'utf16le');
   t.equal(task.text.charCodeAt(0), 0xfeff);
-  t.same(task.stop, [['schtasks', '/End', '/TN', 'agentcom-hub']], 'a task that runs is not started a second time');
+  t.same(task.stop, ['schtasks', '/End', '/TN', 'agentcom-hub'], 'a task that runs is not started a second time');
   t.match(task.text, /<RestartOnFailure>/);
   t.throws(() => unitFor('win32', plan({ runAs: 'x' }), ME), { code: 'AC_SERVICE', message: /for the user who installs it/ });
   t.throws(() => unitFor('sunos', plan(), ME), { code: 'AC_SERVICE', message: /sunos/ });
