@@ -40,7 +40,7 @@ export async function enrolAt(url: string, { agentId, secret, isTrusted, tls }: 
   const { enrolment } = client;
   const { key, said, asked, challenge, isProved } = await challengedHub(client, { agentId, secret });
   if (challenge === null) {
-    // With TLS the certificate identifies the hub. Without it, even on loopback, whoever took the port could pose as an older hub.
+    // With TLS the certificate identifies the hub. Without it, even on loopback, a program that took the port could pose as an older hub.
     if (new URL(url).protocol !== 'https:' && !isTrusted) return { kind: 'older' };
     return { kind: 'enrolled', token: (await enrolment.register({ agent_id: agentId, secret })).token, isProved: false };
   }

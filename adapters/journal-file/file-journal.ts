@@ -27,7 +27,7 @@ export interface FileJournalOptions {
    * The sidecar's data directory, absolute; created if missing, readable by its owner only. Must be on a local disk.
    */
   readonly dataDir: string;
-  /** The agent whose journal it is, for whoever finds the folder in use. */
+  /** The agent whose journal it is, which is named to a process that finds the folder in use. */
   readonly agentId?: string | undefined;
   /** For the names of files that are set aside. */
   readonly clock: Clock;

@@ -53,7 +53,7 @@ const CANDIDATE = /^lock\.([0-9]+)-[0-9a-f-]{36}$/;
 const CANDIDATE_PREFIX = /^lock\.([0-9]+)-/;
 const SOCKET = /^lock-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.sock$/;
 
-/** `agentId`: the agent of this sidecar, for whoever finds the lock held. */
+/** `agentId`: the agent of this sidecar, which is named to a process that finds the lock held. */
 export function folderLock(folder: string, { files, log, agentId }: FolderLockDeps): FolderLock {
   const lockPath = join(folder, 'lock');
   let heldText: Buffer | null = null;

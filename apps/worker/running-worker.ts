@@ -145,7 +145,7 @@ async function within(clock: Clock, ms: number, work: Promise<void>): Promise<vo
   timer.cancel();
 }
 
-/** Marks a rejection as handled: it is in the log, and whoever awaits the promise sees it too. */
+/** Marks a rejection as handled: it is in the log, and code that awaits the promise sees it, too. */
 function handled(work: Promise<void>): Promise<void> {
   void Promise.allSettled([work]);
   return work;

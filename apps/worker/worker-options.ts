@@ -47,7 +47,7 @@ export interface WorkerOptions {
    */
   readonly journalDir?: string | undefined;
   /**
-   * Makes a key for this machine at the first start, in `journalDir`, which is then required, and binds the agent to it: whoever steals only the
+   * Makes a key for this machine at the first start, in `journalDir`, which is then required, and binds the agent to it: someone who steals only the
    * token cannot connect as this agent. Default false.
    */
   readonly deviceKey?: boolean | undefined;

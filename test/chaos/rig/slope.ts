@@ -35,7 +35,7 @@ export function slopeOf(points: readonly Point[], windowMs: number): Slope {
   return { perHour: middle * HOUR_MS, plusMinus: ((high - low) / 2) * HOUR_MS, points: count };
 }
 
-/** The lowest point of each window that has any, in order of time. */
+/** The lowest point of each window that contains points, in chronological order. */
 export function lowestOfEach(points: readonly Point[], windowMs: number): readonly Point[] {
   const lowest = new Map<number, Point>();
   for (const point of points) {
