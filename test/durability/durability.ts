@@ -6,13 +6,13 @@
  * Exits with 1 unless nothing is missing, doubled or changed.
  */
 import { cpus } from 'node:os';
-import { parseArgs } from 'node:util';
 import { durabilityRun } from './durability-run.ts';
 import { makeWorld } from '../apps/app-world.ts';
+import { scriptOptions } from '../rig/script-options.ts';
 
 const IN_FLIGHT = 32;
 
-const { values } = parseArgs({ options: { kills: { type: 'string', default: '100' }, seed: { type: 'string' } } });
+const values = scriptOptions({ kills: { type: 'string', default: '100' }, seed: { type: 'string' } });
 const kills = Number(values.kills);
 if (!Number.isInteger(kills) || kills < 1) throw new Error(`--kills ${values.kills}: wanted a whole number from 1`);
 const seed = values.seed ?? String(Date.now());

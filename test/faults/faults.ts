@@ -4,22 +4,20 @@
  * or any invariant does not hold afterwards.
  */
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
 import { say, sayMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { progressBar } from '../chaos/rig/progress-bar.ts';
 import type { Outcome } from './faults-run.ts';
 import { faultsInProcesses } from './in-processes.ts';
 import { SCENARIOS } from './scenarios.ts';
+import { scriptOptions } from '../rig/script-options.ts';
 
 const SHOWN = 30;
 
-const { values } = parseArgs({
-  options: {
-    step: { type: 'string', default: '1' },
-    first: { type: 'string', default: '1' },
-    scenario: { type: 'string', default: '' },
-    processes: { type: 'string', default: String(availableParallelism()) },
-  },
+const values = scriptOptions({
+  step: { type: 'string', default: '1' },
+  first: { type: 'string', default: '1' },
+  scenario: { type: 'string', default: '' },
+  processes: { type: 'string', default: String(availableParallelism()) },
 });
 const [step, first] = [wholeNumber('step', values.step), wholeNumber('first', values.first)];
 const processes = wholeNumber('processes', values.processes);

@@ -6,28 +6,26 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import { sayMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { planOf, type Plan } from './plan.ts';
 import { FULL_SEEDS, isGood, playMany } from './runner/play-many.ts';
 import { runPlan } from './runner/run-plan.ts';
 import { shrink } from './runner/shrink.ts';
+import { scriptOptions } from '../rig/script-options.ts';
 
 const SHRINK_RUNS_MAX = 1_500;
 const REGRESSIONS = path.join(import.meta.dirname, 'regressions');
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string' },
-    from: { type: 'string', default: '1' },
-    minutes: { type: 'string' },
-    seed: { type: 'string' },
-    plan: { type: 'string' },
-    shrink: { type: 'boolean', default: false },
-    first: { type: 'boolean', default: false },
-    quiet: { type: 'boolean', default: false },
-    processes: { type: 'string', default: String(availableParallelism()) },
-  },
+const values = scriptOptions({
+  seeds: { type: 'string' },
+  from: { type: 'string', default: '1' },
+  minutes: { type: 'string' },
+  seed: { type: 'string' },
+  plan: { type: 'string' },
+  shrink: { type: 'boolean', default: false },
+  first: { type: 'boolean', default: false },
+  quiet: { type: 'boolean', default: false },
+  processes: { type: 'string', default: String(availableParallelism()) },
 });
 
 process.exitCode = values.seed !== undefined || values.plan !== undefined ? await playOne() : await playSeeds();

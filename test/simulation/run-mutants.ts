@@ -3,19 +3,17 @@
  * rule is broken. Exits with 1 if a bug is not found.
  */
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
 import { sayMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { huntAll } from './runner/hunt.ts';
+import { scriptOptions } from '../rig/script-options.ts';
 
 const FULL_SEEDS = 2_000;
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string', default: String(FULL_SEEDS) },
-    from: { type: 'string', default: '1' },
-    only: { type: 'string' },
-    processes: { type: 'string', default: String(availableParallelism()) },
-  },
+const values = scriptOptions({
+  seeds: { type: 'string', default: String(FULL_SEEDS) },
+  from: { type: 'string', default: '1' },
+  only: { type: 'string' },
+  processes: { type: 'string', default: String(availableParallelism()) },
 });
 
 sayMachine(thisMachine(), 'simulated store');

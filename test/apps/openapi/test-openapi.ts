@@ -3,12 +3,12 @@
  *
  *     npm run test:openapi -- --runs 20000 --seed 7
  */
-import { parseArgs } from 'node:util';
 import { callOperations } from './call-operations.ts';
+import { scriptOptions } from '../../rig/script-options.ts';
 
 const RUNS = 10_000;
 
-const { values } = parseArgs({ options: { runs: { type: 'string' }, seed: { type: 'string' } } });
+const values = scriptOptions({ runs: { type: 'string' }, seed: { type: 'string' } });
 const seed = Number(values.seed ?? Date.now() % 1_000_000_000);
 const runs = Number(values.runs ?? RUNS);
 console.log(`seed ${seed}, ${runs} random requests`);

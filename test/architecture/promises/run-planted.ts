@@ -5,13 +5,13 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import { say, sayMachine, thisMachine, writeFigures } from '../../chaos/rig/chaos-figures.ts';
 import { progressBar } from '../../chaos/rig/progress-bar.ts';
 import { ROOT } from '../cruise.ts';
 import { plantedTree, type PlantedTree } from './plant.ts';
 import { PLANTED_FAULTS, type PlantedFault } from './planted-faults.ts';
 import { digestOf, type PlantedOutcome, type PlantedResult } from './planted-result.ts';
+import { scriptOptions } from '../../rig/script-options.ts';
 
 const RESULT = path.join(ROOT, 'docs/results/planted.json');
 
@@ -39,7 +39,7 @@ function keep(outcomes: ReadonlyMap<string, PlantedOutcome>): void {
   writeFigures('planted', true, { reached: found === PLANTED_FAULTS.length, found, of: PLANTED_FAULTS.length, faults });
 }
 
-const { values } = parseArgs({ options: { only: { type: 'string' }, missing: { type: 'boolean' } } });
+const values = scriptOptions({ only: { type: 'string' }, missing: { type: 'boolean' } });
 const only = values.only?.split(',') ?? null;
 const outcomes = keptOutcomes();
 const isChosen = ({ name }: PlantedFault): boolean =>

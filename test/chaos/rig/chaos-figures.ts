@@ -2,7 +2,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { arch, cpus, release, totalmem, type } from 'node:os';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { messageOf } from '../../../core/errors/agentcom-error.ts';
+import { refuseValue, scriptOptions } from '../../rig/script-options.ts';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 
@@ -65,32 +66,39 @@ export function linedJson(value: Readonly<Record<string, unknown>>): string {
   return `{\n${lines.join(',\n')}\n}\n`;
 }
 
-/** The numbers on the command line, or their defaults, and `--seed`. Throws if an option is not a number from 0 on, and names it. */
+/** The numbers on the command line, or their defaults, and `--seed`. Ends the process if an option is unknown or not a number from 0 on. */
 export function readOptions<Name extends string>(
   defaults: Readonly<Record<Name, number>>,
 ): Record<Name, number> & { readonly seed: string } {
   const names = Object.keys(defaults) as Name[];
-  const options = Object.fromEntries([...names, 'seed'].map((name) => [name, { type: 'string' as const }]));
-  const { values } = parseArgs({ options });
+  const options = Object.fromEntries(names.map((name) => [name, { type: 'string' as const, default: String(defaults[name]) }]));
+  const values: Readonly<Record<string, string | undefined>> = scriptOptions({ ...options, seed: { type: 'string' } });
   const numbers = names.map((name) => {
     const given = values[name];
-    if (given === undefined) return [name, defaults[name]];
     const number = Number(given);
-    if (!Number.isFinite(number) || number < 0) throw new Error(`--${name} ${String(given)}: wanted a number from 0`);
+    if (given === undefined || !Number.isFinite(number) || number < 0) refuseValue(name, String(given), 'a number from 0');
     return [name, number];
   });
-  const seed = values['seed'];
-  return { ...(Object.fromEntries(numbers) as Record<Name, number>), seed: typeof seed === 'string' ? seed : String(Date.now()) };
+  return { ...(Object.fromEntries(numbers) as Record<Name, number>), seed: values['seed'] ?? String(Date.now()) };
 }
 
-/** Runs `work`, and then the teardowns that it registered, newest first, even if it failed. */
+/** Runs `work`, and then the teardowns that it registered, newest first, whichever of these fail. */
 export async function withEnds<T>(work: (end: { teardown(fn: () => Promise<void>): void }) => Promise<T>): Promise<T> {
   const ends: (() => Promise<void>)[] = [];
-  try {
-    return await work({ teardown: (end) => ends.unshift(end) });
-  } finally {
-    for (const end of ends) await end();
-  }
+  const failures: unknown[] = [];
+  const attempt = async <R>(step: () => Promise<R>): Promise<R | undefined> => {
+    try {
+      return await step();
+    } catch (thrown) {
+      failures.push(thrown);
+      return undefined;
+    }
+  };
+  const answer = await attempt(() => work({ teardown: (end) => ends.unshift(end) }));
+  for (const end of ends) await attempt(end);
+  if (failures.length > 1) throw new AggregateError(failures, failures.map(messageOf).join('; '));
+  if (failures.length === 1) throw failures[0];
+  return answer as T;
 }
 
 /** The value at this share of the sorted list, rounded to one decimal; 0 if the list is empty. */

@@ -1,0 +1,34 @@
+/** The command line of a script of this repository. */
+import { parseArgs, type ParseArgsConfig } from 'node:util';
+
+type Options = NonNullable<ParseArgsConfig['options']>;
+type ValuesOf<Given extends Options> = ReturnType<typeof parseArgs<{ readonly options: Given }>>['values'];
+
+const HELP = { help: { type: 'boolean', short: 'h' } } as const;
+
+/** As `parseArgs`. Prints the options and ends the process for `--help` (exit code 0) and for anything that is not among them (2). */
+export function scriptOptions<const Given extends Options>(options: Given): ValuesOf<Given> {
+  try {
+    const values: Readonly<Record<string, unknown>> = parseArgs({ options: { ...options, ...HELP } }).values;
+    if (values['help'] !== true) return values as ValuesOf<Given>;
+    process.stdout.write(usageOf(options));
+    process.exit(0);
+  } catch (thrown) {
+    process.stderr.write(`${thrown instanceof Error ? thrown.message : String(thrown)}\n${usageOf(options)}`);
+    process.exit(2);
+  }
+}
+
+/** Ends the process with exit code 2, for a value that an option must not have. `wanted`: "a number from 0". */
+export function refuseValue(option: string, found: string, wanted: string): never {
+  process.stderr.write(`--${option} ${found}: wanted ${wanted}\n`);
+  process.exit(2);
+}
+
+function usageOf(options: Options): string {
+  const lines = Object.entries(options).map(([name, { type, default: standard }]) => {
+    const value = type === 'string' ? ' VALUE' : '';
+    return `  --${name}${value}${standard === undefined || standard === '' || standard === false ? '' : `  (default ${String(standard)})`}`;
+  });
+  return `Options, after \`--\`:\n${lines.join('\n')}\n`;
+}
