@@ -12,9 +12,24 @@ export interface BodySource {
   resume(): void;
 }
 
+/** A chunk costs far more than its bytes. A body may have this many, and one more for every `CHUNK_BYTES_MIN` bytes. */
+export const CHUNKS_FREE = 1_024;
+export const CHUNK_BYTES_MIN = 64;
+/** Once this many chunks are buffered, chunks smaller than `SMALL_BYTES` are copied into a block. */
+const UNMERGED_MAX = 16;
+const SMALL_BYTES = 1_024;
+const BLOCK_BYTES = 16_384;
+
 export class ArrivingBody implements HttpBody {
   readonly #source: BodySource;
   readonly #buffered: Uint8Array[] = [];
+  /** Follows what is in `#buffered`: the bytes from `#blockFrom` to `#blockTo`. */
+  #block = new Uint8Array(0);
+  #blockFrom = 0;
+  #blockTo = 0;
+  #chunks = 0;
+  #bytes = 0;
+  #isRefused = false;
   #bufferedBytes = 0;
   #state: 'arriving' | 'complete' | 'broken' = 'arriving';
   #error: Error | null = null;
@@ -29,7 +44,8 @@ export class ArrivingBody implements HttpBody {
   }
 
   async next(): Promise<Uint8Array | null> {
-    while (this.#buffered.length === 0 && this.#isExpected()) await this.#change();
+    while (this.#bufferedBytes === 0 && this.#isExpected()) await this.#change();
+    if (this.#buffered.length === 0) this.#seal();
     const chunk = this.#buffered.shift();
     if (chunk !== undefined) {
       this.#bufferedBytes -= chunk.byteLength;
@@ -54,6 +70,7 @@ export class ArrivingBody implements HttpBody {
   }
 
   #taken(): Uint8Array {
+    this.#seal();
     const [first] = this.#buffered;
     const bytes = first !== undefined && this.#buffered.length === 1 ? first : Buffer.concat(this.#buffered);
     this.cancel();
@@ -62,8 +79,7 @@ export class ArrivingBody implements HttpBody {
 
   cancel(): void {
     this.#isDropped = true;
-    this.#buffered.length = 0;
-    this.#bufferedBytes = 0;
+    this.#clear();
     this.#pauseOrResume();
     this.#wake();
   }
@@ -73,13 +89,55 @@ export class ArrivingBody implements HttpBody {
     return this.#state === 'complete';
   }
 
+  /** Whether it was broken off for its small chunks. The connection should be closed: the rest would cost as much. */
+  isRefused(): boolean {
+    return this.#isRefused;
+  }
+
   /** Adds bytes that arrived. The caller MUST NOT reuse their memory. */
   push(chunk: Uint8Array): void {
-    if (this.#isDropped || chunk.byteLength === 0) return;
-    this.#buffered.push(chunk);
-    this.#bufferedBytes += chunk.byteLength;
+    const { byteLength } = chunk;
+    if (this.#isDropped || this.#isRefused || byteLength === 0) return;
+    this.#chunks += 1;
+    this.#bytes += byteLength;
+    if (this.#chunks > CHUNKS_FREE + this.#bytes / CHUNK_BYTES_MIN) return this.#refuse();
+    if (byteLength >= SMALL_BYTES || this.#buffered.length < UNMERGED_MAX) {
+      this.#seal();
+      this.#buffered.push(chunk);
+    } else this.#merge(chunk);
+    this.#bufferedBytes += byteLength;
     this.#pauseOrResume();
     this.#wake();
+  }
+
+  #merge(chunk: Uint8Array): void {
+    if (this.#blockTo + chunk.byteLength > this.#block.byteLength) {
+      this.#seal();
+      this.#block = new Uint8Array(BLOCK_BYTES);
+      this.#blockFrom = 0;
+      this.#blockTo = 0;
+    }
+    this.#block.set(chunk, this.#blockTo);
+    this.#blockTo += chunk.byteLength;
+  }
+
+  /** Moves what the block has to `#buffered`. */
+  #seal(): void {
+    if (this.#blockTo === this.#blockFrom) return;
+    this.#buffered.push(this.#block.subarray(this.#blockFrom, this.#blockTo));
+    this.#blockFrom = this.#blockTo;
+  }
+
+  #refuse(): void {
+    this.#isRefused = true;
+    this.#clear();
+    this.breakOff(`it arrives in too many small chunks: more than ${CHUNKS_FREE}, with less than ${CHUNK_BYTES_MIN} bytes each on average`);
+  }
+
+  #clear(): void {
+    this.#buffered.length = 0;
+    this.#blockFrom = this.#blockTo;
+    this.#bufferedBytes = 0;
   }
 
   /** The body is complete. */

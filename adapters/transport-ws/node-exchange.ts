@@ -100,9 +100,10 @@ function arrivingBody(incoming: IncomingMessage): ArrivingBody {
   return body;
 }
 
-/** Called after the response was written: discards the rest of the body, and closes the connection if that takes too long. */
+/** Called after the response was written: discards the rest of the body, and closes the connection if that takes too long or costs too much. */
 function discardRest(incoming: IncomingMessage, body: ArrivingBody | null): void {
   if (body === null || body.isComplete()) return;
+  if (body.isRefused()) return incoming.socket.destroySoon();
   body.cancel();
   const timer = setTimeout(() => incoming.socket.destroySoon(), LEFTOVER_MS);
   incoming.once('close', () => clearTimeout(timer));
