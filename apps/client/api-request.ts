@@ -50,29 +50,65 @@ interface Link extends Connection {
   readonly base: () => URL;
 }
 
-const request = <T>(link: Link, call: Call): Promise<T> =>
-  retried(link, call, (response) => {
-    call.onStatus?.(response.status);
+async function request<T>(link: Link, call: Call, retries?: Retries): Promise<T> {
+  let status = 0;
+  const read = (response: HttpAnswer): Promise<T> => {
+    ({ status } = response);
     return readJson<T>(response, link, call);
-  });
+  };
+  const answer = await retried(link, call, read, retries);
+  // Not while reading the response, where an error counts as one of the connection.
+  call.onStatus?.(status);
+  return answer;
+}
 
 /** Sends the request until it succeeds, within the limits of its retries. */
-async function retried<T>(link: Link, call: Call, read: (response: HttpAnswer) => Promise<T>): Promise<T> {
-  const giveUpAtMs = performance.now() + (call.retryWithinMs ?? link.retryWithinMs ?? RETRY_WITHIN_MS);
-  for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, WAIT_MAX_MS)) {
+async function retried<T>(link: Link, call: Call, read: (response: HttpAnswer) => Promise<T>, retries = new Retries()): Promise<T> {
+  retries.begin(call.retryWithinMs ?? link.retryWithinMs, link.onRetry);
+  for (;;) {
     const outcome = await attempt(link, call, read);
     if (outcome.kind === 'answer') return outcome.answer;
-    const pauseMs = outcome.retryAfterMs ?? waitMs;
-    if (!outcome.retryable || performance.now() + pauseMs > giveUpAtMs) throw outcome.error;
-    link.onRetry?.(outcome.error.message);
-    await pause(pauseMs, call.signal);
+    const { error, retryable, retryAfterMs: afterMs } = outcome;
+    if (!retryable || !(await retries.next(error.message, afterMs, call.signal))) throw error;
+  }
+}
+
+/** The retries of a request and of those that continue it: how long to wait before each, and for how long in all. */
+export class Retries {
+  /** 0 before the first request. */
+  #giveUpAtMs = 0;
+  #waitMs = FIRST_WAIT_MS;
+  #onRetry: Connection['onRetry'];
+
+  /** Starts the time limit, unless an earlier request did. */
+  begin(withinMs = RETRY_WITHIN_MS, onRetry?: Connection['onRetry']): void {
+    if (this.#giveUpAtMs !== 0) return;
+    this.#giveUpAtMs = performance.now() + withinMs;
+    this.#onRetry = onRetry;
+  }
+
+  /** How long retries are still allowed, milliseconds. */
+  leftMs(): number {
+    return this.#giveUpAtMs - performance.now();
+  }
+
+  /** Waits before the next retry. Resolves to false immediately if that retry would be too late. Rejects if `signal` is aborted. */
+  async next(reason: string, afterMs = this.#waitMs, signal?: AbortSignal): Promise<boolean> {
+    this.#waitMs = Math.min(this.#waitMs * 2, WAIT_MAX_MS);
+    if (afterMs > this.leftMs()) return false;
+    this.#onRetry?.(reason);
+    await pause(afterMs, signal);
+    return true;
   }
 }
 
 /** Sends the requests of one client. */
 export interface Requester {
-  /** Resolves to the JSON of the response. Rejects with `AC_API` if the hub refuses, with `AC_API_UNREACHABLE` if it does not respond. */
-  request<T>(call: Call): Promise<T>;
+  /**
+   * Resolves to the JSON of the response. Rejects with `AC_API` if the hub refuses, with `AC_API_UNREACHABLE` if it does not respond.
+   * `retries`: those of an earlier request that this one continues, within the same time limit. Default: new ones.
+   */
+  request<T>(call: Call, retries?: Retries): Promise<T>;
   /** Retried. */
   get<T>(path: string, query?: object): Promise<T>;
   /** A response that is not JSON. Retried. */
@@ -91,7 +127,7 @@ export function requester(connection: Connection, exchange: Exchange): Requester
   const send = <T>(path: string, body: unknown, idempotent: boolean): Promise<T> =>
     request<T>(link, { method: 'POST', path, body, idempotent });
   return {
-    request: (call) => request(link, call),
+    request: (call, retries) => request(link, call, retries),
     get: (path, query = {}) => request(link, { method: 'GET', path, query: query as NonNullable<Call['query']>, idempotent: true }),
     text: (path) => retried(link, { method: 'GET', path, headers: { accept: '*/*' }, idempotent: true }, (response) => response.text()),
     post: (path, body = {}) => send(path, body, true),
@@ -120,7 +156,12 @@ async function attempt<T>(link: Link, call: Call, read: (response: HttpAnswer) =
     const response = await link.exchange(link.base(), questionOf(link, call, signal));
     if (isSuccess(response)) return { kind: 'answer', answer: await read(response) };
     const retryable = call.idempotent && (response.status === 503 || response.status === 429);
-    return { kind: 'failed', error: await apiError(response, link, call), retryable, retryAfterMs: retryAfterMs(response) };
+    return {
+      kind: 'failed',
+      error: await apiError(response, link, call),
+      retryable,
+      retryAfterMs: retryAfterMs(response.header('retry-after')),
+    };
   } catch (thrown) {
     if (call.signal?.aborted === true) throw thrown;
     if (AgentcomError.is(thrown)) return { kind: 'failed', error: thrown, retryable: false };
@@ -261,8 +302,9 @@ function innermost(thrown: unknown): Innermost {
   return 'cause' in thrown && thrown.cause !== undefined ? innermost(thrown.cause) : { code: null, message: messageOf(thrown) };
 }
 
-function retryAfterMs(response: HttpAnswer): number | undefined {
-  const seconds = Number(response.header('retry-after') ?? NaN);
+/** The delay that a `Retry-After` header or a `retry_after` gives in seconds, as milliseconds; undefined if it does not give one. */
+export function retryAfterMs(value: unknown): number | undefined {
+  const seconds = Number(value ?? NaN);
   return Number.isFinite(seconds) && seconds >= 0 ? seconds * 1_000 : undefined;
 }
 

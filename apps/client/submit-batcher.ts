@@ -1,10 +1,10 @@
 /**
  * Batches submits that are made while a request is in flight: a request with many submits costs the hub and this process little more than a
  * request with one. Transparent to the caller: each submit has its own key, its own answer and its own refusal, and a failed request is retried
- * as a whole, which the keys make safe.
+ * as a whole, which the keys make safe. Submits that the hub refuses for now are sent again together.
  */
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
-import { refusalError, type Call, type Requester } from './api-request.ts';
+import { refusalError, Retries, retryAfterMs, type Call, type Requester } from './api-request.ts';
 import type { SubmitRequest, SubmittedTask } from './types.ts';
 
 /** The size of a batch: at most this many submits, and no more are added once they have this many characters. */
@@ -26,6 +26,8 @@ const BUSY_AGE_MAX_MS = 10;
  * 32.
  */
 const HALVED_FROM = 64;
+/** The shortest wait before submits that were refused for now are sent again, even with a `retry_after` of 0, milliseconds. */
+const REPEAT_AFTER_MIN_MS = 50;
 /** Runs `work` after everything else in this turn of the event loop. */
 const soon: (work: () => void) => void = typeof setImmediate === 'function' ? setImmediate : queueMicrotask;
 /** Statuses after which the submits of a batch are sent one by one: from an older hub, or one that refuses a line. */
@@ -48,8 +50,19 @@ interface Waiting extends Omit<Submission, 'body'> {
   reject(error: unknown): void;
 }
 
-interface BatchAnswer {
-  readonly answers: readonly { readonly status: number; readonly body: Readonly<Record<string, unknown>> }[];
+/** The answer to one line of a batch. */
+interface LineAnswer {
+  readonly status: number;
+  readonly body: Readonly<Record<string, unknown>>;
+  /** Seconds. */
+  readonly retry_after?: unknown;
+}
+
+/** A submit that the hub refused for now. */
+interface Refused {
+  readonly one: Waiting;
+  readonly error: AgentcomError;
+  readonly afterMs: number | undefined;
 }
 
 export function submitBatcher({ request }: Pick<Requester, 'request'>): (submission: Submission) => Promise<SubmittedTask> {
@@ -62,48 +75,94 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
   let isKnown = true;
 
   /** Counts the request as done before its callers get their answers, so that a submit that follows immediately does not wait for others. */
-  const counted = <T>(call: Call): Promise<T> => {
+  const counted = <T>(call: Call, retries?: Retries): Promise<T> => {
     onTheWay += 1;
-    return request<T>(call).finally(() => {
+    return request<T>(call, retries).finally(() => {
       onTheWay -= 1;
       schedule();
     });
   };
 
-  const single = ({ task, headers, onStatus }: Pick<Waiting, 'task' | 'headers' | 'onStatus'>): Promise<SubmittedTask> => {
+  const single = (
+    { task, headers, onStatus }: Pick<Waiting, 'task' | 'headers' | 'onStatus'>,
+    retryWithinMs?: number,
+  ): Promise<SubmittedTask> => {
     const text = { type: 'application/json', content: task };
-    return counted<SubmittedTask>({ method: 'POST', path: '/api/tasks', text, headers, idempotent: true, onStatus });
+    return counted<SubmittedTask>({ method: 'POST', path: '/api/tasks', text, headers, idempotent: true, retryWithinMs, onStatus });
   };
 
-  const sendSingly = async (batch: readonly Waiting[]): Promise<void> => {
-    await Promise.all(batch.map((one) => single(one).then(one.resolve, one.reject)));
+  const sendSingly = async (batch: readonly Waiting[], retryWithinMs?: number): Promise<void> => {
+    await Promise.all(batch.map((one) => single(one, retryWithinMs).then(one.resolve, one.reject)));
   };
 
-  const send = async (batch: readonly Waiting[]): Promise<void> => {
+  /** `earlier`: the retries of a batch in which these submits were refused for now. Never rejects. */
+  const send = async (batch: readonly Waiting[], earlier?: Retries): Promise<void> => {
     const [first] = batch;
     if (first === undefined) return;
-    if (batch.length === 1 || !isKnown) return sendSingly(batch);
+    if (batch.length === 1 || !isKnown) return sendSingly(batch, earlier?.leftMs());
+    const retries = earlier ?? new Retries();
     const content = batch.map(({ line }) => line).join('\n');
     const call = { method: 'POST', path: '/api/tasks/batch', text: { type: 'application/x-ndjson', content }, idempotent: true } as const;
-    let answers: BatchAnswer['answers'];
+    let answers: unknown;
     try {
-      ({ answers } = await counted<BatchAnswer>(call));
+      answers = (await counted<{ readonly answers?: unknown } | null>(call, retries))?.answers;
       if (!Array.isArray(answers) || answers.length !== batch.length)
         throw new AgentcomError('AC_API', `The hub did not answer each of ${batch.length} submits.`);
     } catch (thrown) {
       const status = AgentcomError.is(thrown, 'AC_API') ? thrown.details?.['status'] : undefined;
       if (status === 404 || status === 405) isKnown = false;
-      if (REFUSES_BATCH.has(status)) await sendSingly(batch);
+      if (REFUSES_BATCH.has(status)) await sendSingly(batch, earlier?.leftMs());
       else for (const one of batch) one.reject(thrown);
       return;
     }
-    for (const [place, one] of batch.entries()) settle(one, answers[place] as BatchAnswer['answers'][number]);
+    let refused: Refused[] | undefined;
+    for (const [place, one] of batch.entries()) {
+      const answer: unknown = (answers as readonly unknown[])[place];
+      if (!isLineAnswer(answer))
+        one.reject(new AgentcomError('AC_API', 'The hub answered a submit of a batch without a valid status and body.'));
+      else if (isForNow(answer)) (refused ??= []).push({ one, error: refusalOf(answer), afterMs: retryAfterMs(answer.retry_after) });
+      else settle(one, answer);
+    }
+    if (refused !== undefined) await repeat(refused, retries);
   };
 
-  /** A submit that the hub refuses for now is sent again on its own, with the retries of any other request. */
-  const settle = (one: Waiting, { status, body }: BatchAnswer['answers'][number]): void => {
-    if (status === 429 || status === 503) return void single(one).then(one.resolve, one.reject);
-    if (status >= 300) return one.reject(refusalError({ method: 'POST', path: '/api/tasks' }, status, body));
+  /**
+   * Sends submits that the hub refused for now again, together and in their order, once each of them may be sent. One that may not be sent
+   * before the time for retries is over fails immediately, as if it had been sent alone. Never rejects.
+   */
+  const repeat = async (refused: readonly Refused[], retries: Retries): Promise<void> => {
+    const leftMs = retries.leftMs();
+    const inTime: Refused[] = [];
+    let waitMs: number | undefined;
+    for (const each of refused) {
+      const { one, error, afterMs } = each;
+      if (afterMs !== undefined && afterMs > leftMs) {
+        one.reject(error);
+        continue;
+      }
+      inTime.push(each);
+      if (afterMs !== undefined) waitMs = Math.max(waitMs ?? REPEAT_AFTER_MIN_MS, afterMs);
+    }
+    const [first] = inTime;
+    if (first === undefined) return;
+    let mayRepeat: boolean;
+    try {
+      mayRepeat = await retries.next(first.error.message, waitMs);
+    } catch (thrown) {
+      for (const { one } of inTime) one.reject(thrown); // The caller's `onRetry` threw.
+      return;
+    }
+    if (!mayRepeat) for (const { one, error } of inTime) one.reject(error);
+    else
+      await send(
+        inTime.map(({ one }) => one),
+        retries,
+      );
+  };
+
+  const settle = (one: Waiting, answer: LineAnswer): void => {
+    const { status, body } = answer;
+    if (status >= 300) return one.reject(refusalOf(answer));
     try {
       one.onStatus?.(status);
       one.resolve(body as unknown as SubmittedTask);
@@ -149,3 +208,15 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
       return undefined;
     });
 }
+
+function isLineAnswer(answer: unknown): answer is LineAnswer {
+  if (typeof answer !== 'object' || answer === null) return false;
+  const { status, body } = answer as Partial<LineAnswer>;
+  return typeof status === 'number' && status >= 200 && typeof body === 'object' && body !== null && !Array.isArray(body);
+}
+
+/** Refusals that the hub may withdraw, as after a single submit. */
+const isForNow = ({ status }: LineAnswer): boolean => status === 429 || status === 503;
+
+/** The same error as that of a single submit. */
+const refusalOf = ({ status, body }: LineAnswer): AgentcomError => refusalError({ method: 'POST', path: '/api/tasks' }, status, body);
