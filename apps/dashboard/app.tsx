@@ -185,8 +185,9 @@ function LiveBanner(): JSX.Element | null {
   if (state.kind === 'cut') {
     const forMs = Math.max(0, nowMs.value - state.sinceMs);
     return (
-      <p class="banner is-bad" role="alert">
-        No connection to the hub for {durationText(forMs)}: what you see is out of date. Reconnecting…{' '}
+      <p class="banner is-bad">
+        {/* Without what changes each second: a screen reader reads an alert aloud whenever its text changes. */}
+        <span role="alert">No connection to the hub: what you see is out of date.</span> Reconnecting for {durationText(forMs)}…{' '}
         <span class="muted">{state.why}</span>
       </p>
     );

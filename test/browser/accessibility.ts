@@ -30,7 +30,7 @@ export async function accessibility(t: Test, room: BrowserRoom): Promise<void> {
   ];
   for (const theme of ['light', 'dark'] as const) {
     for (const width of [1_280, 390]) {
-      await t.test(`nothing that axe-core calls serious: ${theme}, ${width} pixels wide`, async (t) => {
+      await t.test(`no serious axe-core violations: ${theme}, ${width} pixels wide`, async (t) => {
         const { page, faults } = await watchedPage(t, browser, origin, { theme, width });
         const check = async (place: string): Promise<void> => {
           await page.evaluate(AXE);
@@ -58,7 +58,7 @@ export async function accessibility(t: Test, room: BrowserRoom): Promise<void> {
           await goTo(page, room, place);
           await page.locator('h1, .empty-title').first().waitFor();
           await page.waitForTimeout(SETTLED_MS);
-          if (place.endsWith(`/${printed?.id}`)) t.equal(await page.getByRole('log').count(), 1, 'with the output of its agent');
+          if (place.endsWith(`/${printed?.id}`)) t.equal(await page.getByRole('log').count(), 1, 'with agent output');
           await check(`/${place}`);
         }
         t.strictSame(faults, []);

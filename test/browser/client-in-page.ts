@@ -36,7 +36,7 @@ document.title = 'ready';
 type Flow = 'work' | 'refusals' | 'unreachable';
 
 export async function clientInPage(t: Test, browser: Browser): Promise<void> {
-  await t.test('the client works in a page of an origin that the hub names, and in no other', async (t) => {
+  await t.test('the client works in pages of an allowed origin, and in no others', async (t) => {
     const script = bundledForBrowser(PROGRAM);
     const site = createServer(({ url }, response) => {
       const isScript = url === '/app.js';

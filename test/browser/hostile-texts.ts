@@ -23,7 +23,7 @@ const SETTLED_MS = 500;
 const PLACES = ['', 'tasks', 'agents', 'dead-letters'];
 
 export async function hostileText(t: Test, room: BrowserRoom): Promise<void> {
-  await t.test('hostile text in every field runs nothing, and is shown as it is', async (t) => {
+  await t.test('hostile text in every field runs nothing and is shown verbatim', async (t) => {
     const { world, browser, origin } = room;
     await world.startSidecar(HOSTILE_AGENT, {
       capabilities: ['hostile', 'x<script>alert(1)</script>'],
@@ -55,7 +55,7 @@ export async function hostileText(t: Test, room: BrowserRoom): Promise<void> {
         t.ok(await page.locator('.mark', { hasText: code }).count(), `${code} is visible`);
       }
       const shown = (await page.evaluate('document.body.innerText')) as string;
-      t.notMatch(shown, /[\u202a-\u202e\u2066-\u2069\u001b\u0007]/, 'and none of them is in the page itself');
+      t.notMatch(shown, /[\u202a-\u202e\u2066-\u2069\u001b\u0007]/, 'and no hostile text is in the page source');
     }
     await world.api.tasks.submit({ description: HOSTILE_TEXT, needed_capabilities: [ATTACKS[0] ?? ''] });
     for (const place of [

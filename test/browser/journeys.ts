@@ -9,9 +9,9 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
   const { world, browser, origin } = room;
   const { page, faults } = await watchedPage(t, browser, origin);
 
-  await t.test('a wrong token is refused with a reason, a right one opens the overview', async (t) => {
+  await t.test('an invalid token is refused with a reason, and a valid one opens the overview', async (t) => {
     await page.goto(origin);
-    t.equal(new URL(page.url()).pathname, '/dashboard', 'the address of the hub leads to the dashboard');
+    t.equal(new URL(page.url()).pathname, '/dashboard', 'the URL of the hub leads to the dashboard');
     const paintMs = (await page.evaluate(`new Promise((resolve) => {
       new PerformanceObserver((list) => {
         for (const paint of list.getEntriesByName('first-contentful-paint')) resolve(paint.startTime);
@@ -26,10 +26,10 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     await page.getByRole('heading', { name: 'Needs attention' }).waitFor();
     t.equal(await page.evaluate('document.cookie'), '', 'no script can read the cookie');
     const kept = (await page.evaluate('JSON.stringify([localStorage, sessionStorage])')) as string;
-    t.notOk(kept.includes(world.adminToken), 'the token is not kept');
+    t.notOk(kept.includes(world.adminToken), 'the token is not stored');
   });
 
-  await t.test('a submitted task is seen to run and to complete, live', async (t) => {
+  await t.test('a submitted task is shown running and completing, live', async (t) => {
     await goTo(page, room, 'submit');
     await page.getByLabel('What should the agent do?').fill('Count the samples');
     await page.getByLabel('Needs these capabilities').fill('code');
@@ -42,7 +42,7 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     t.match(await page.locator('.panel', { hasText: 'Result' }).first().innerText(), /"pid": \d+/);
   });
 
-  await t.test('a failed task: found from the overview, its reason read, and retried', async (t) => {
+  await t.test('a failed task can be found from the overview, with its reason, and retried', async (t) => {
     const { task_id: id } = await world.api.tasks.submit({
       description: 'Migrate the table',
       needed_capabilities: ['code'],
@@ -62,7 +62,7 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     t.equal((await world.history(id)).filter((name) => name === 'retried').length, 1);
   });
 
-  await t.test('a running task is cancelled, and the page says when its agent has stopped', async (t) => {
+  await t.test('a running task is cancelled, and the page shows when its agent has stopped', async (t) => {
     const { task_id: id } = await world.api.tasks.submit({ description: 'Runs for long', needed_capabilities: ['code'] });
     await goTo(page, room, `tasks/${id}`);
     await badge(page, 'running').waitFor();
@@ -74,7 +74,7 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     t.equal((await world.api.tasks.get(id)).status, 'cancelled');
   });
 
-  await t.test('an agent is drained and resumed; meanwhile a task says why it waits', async (t) => {
+  await t.test('an agent is drained and resumed; meanwhile a task shows why it waits', async (t) => {
     await goTo(page, room, 'agents');
     await page.getByRole('button', { name: 'Drain…' }).click();
     await page.getByRole('button', { name: 'Drain', exact: true }).click();
@@ -89,7 +89,7 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     t.equal((await world.api.agents.get('worker-1'))['draining'], false);
   });
 
-  await t.test('many tasks are cancelled at once, after a preview', async (t) => {
+  await t.test('many tasks are cancelled at once after a preview', async (t) => {
     await world.api.tasks.submitMany(
       Array.from({ length: 30 }, (_, at) => ({ description: `Nobody can do ${at}`, needed_capabilities: ['gpu'] })),
     );
@@ -103,7 +103,7 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     await page.getByLabel('Text').press('Enter');
     await page.getByText('1 task', { exact: true }).waitFor();
     await page.getByRole('link', { name: /Nobody can do 17/ }).waitFor();
-    t.match(page.url(), /text=do\+17/, 'a filter is in the address');
+    t.match(page.url(), /text=do\+17/, 'the filter is in the URL');
     await goTo(page, room, 'tasks?status=queued');
     await page.getByRole('link', { name: /Nobody can do 29/ }).waitFor();
     await page.getByRole('button', { name: 'Cancel…' }).click();
@@ -115,7 +115,7 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     t.equal((await world.api.tasks.stats())['queued'], 0);
   });
 
-  await t.test('by keyboard: to the tasks, down the list, into a task, and the list of shortcuts', async (t) => {
+  await t.test('keyboard: go to the tasks, down the list, into a task, and to the shortcuts', async (t) => {
     await goTo(page, room, '');
     await page.keyboard.press('g');
     await page.keyboard.press('t');
@@ -130,14 +130,69 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     t.equal(await page.getByRole('dialog').count(), 0);
   });
 
-  await t.test('a hub that restarts: the page says that it is cut off, and catches up by itself', async (t) => {
+  await t.test('keyboard: on the list of tasks, Enter activates what has the focus', async (t) => {
+    await goTo(page, room, 'tasks');
+    await page.getByRole('list', { name: 'Tasks, newest first' }).waitFor();
+    await page.keyboard.press('j');
+    await page.getByRole('link', { name: 'Agents', exact: true }).press('Enter');
+    await page.getByText('worker-1').first().waitFor();
+    t.match(page.url(), /#\/agents$/);
+  });
+
+  await t.test('a task that is submitted while the list is read appears as well', async (t) => {
+    await goTo(page, room, 'tasks');
+    await page.getByRole('list', { name: 'Tasks, newest first' }).waitFor();
+    let release = (): void => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    let reads = 0;
+    await page.route(/\/api\/tasks\?.*limit=100/, async (route) => {
+      reads += 1;
+      const response = await route.fetch();
+      if (reads === 1) await held;
+      await route.fulfill({ response });
+    });
+    const submit = async (description: string) => (await world.api.tasks.submit({ description, needed_capabilities: ['gpu'] })).task_id;
+    const isRead = page.waitForRequest(/\/api\/tasks\?.*limit=100/);
+    const first = await submit('Before the read');
+    await isRead;
+    const second = await submit('During the read');
+    await page.getByRole('button', { name: 'queued 2' }).waitFor();
+    release();
+    await page.getByRole('link', { name: 'During the read' }).waitFor();
+    t.ok(reads >= 2);
+    await page.unroute(/\/api\/tasks\?.*limit=100/);
+    for (const id of [first, second]) await world.api.tasks.cancel(id);
+  });
+
+  await t.test('a draft survives leaving the page, and an invalid field that is folded away is shown', async (t) => {
+    await goTo(page, room, 'submit');
+    const description = page.getByLabel('What should the agent do?');
+    await description.fill('A long description');
+    await goTo(page, room, 'agents');
+    await goTo(page, room, 'submit');
+    t.equal(await description.inputValue(), 'A long description');
+    const folded = page.locator('details', { hasText: 'When and how often' });
+    await folded.locator('summary').click();
+    await page.getByLabel('Retries').fill('');
+    await folded.locator('summary').click();
+    t.equal(await folded.getAttribute('open'), null);
+    await page.getByRole('button', { name: 'Submit', exact: true }).click();
+    t.equal(await folded.getAttribute('open'), '');
+    await page.getByLabel('Retries').fill('3');
+    await description.fill('');
+  });
+
+  await t.test('during a hub restart the page shows that it is disconnected, and catches up by itself', async (t) => {
     const { task_id: id } = await world.api.tasks.submit({ description: 'Runs through a restart', needed_capabilities: ['code'] });
     await goTo(page, room, `tasks/${id}`);
     await badge(page, 'running').waitFor();
     await room.hub.kill('SIGKILL');
     await page.getByText('No connection to the hub').waitFor();
+    const followed = page.waitForResponse((response) => response.url().includes('/api/events') && response.ok());
     room.hub = await world.startHub();
     await page.getByText('No connection to the hub').waitFor({ state: 'detached' });
+    t.match((await followed).request().headers()['last-event-id'], /^\d+$/, 'the stream resumes after the last event');
+    t.equal(await page.getByText('live', { exact: true }).count(), 1);
     world.release(id);
     await badge(page, 'completed').waitFor();
     t.equal(await page.getByText('live', { exact: true }).count(), 1, 'and nobody was signed out');
@@ -151,7 +206,7 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     t.strictSame(await page.context().cookies(), []);
   });
 
-  await t.test('a token that is revoked ends its session while the page is open', async (t) => {
+  await t.test('revoking a token ends its session while the page is open', async (t) => {
     const { id, token } = await world.api.tokens.create({ name: 'guest', role: 'viewer' });
     await signIn(page, origin, token ?? '');
     await goTo(page, room, 'agents');

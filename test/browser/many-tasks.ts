@@ -49,7 +49,7 @@ export async function manyTasks(t: Test, room: BrowserRoom): Promise<void> {
     t.comment(
       `scrolled through ${scrolled.rows} rows in ${Math.round(scrolled.ms)} ms; heap ${before} to ${after} bytes, ${elements} elements`,
     );
-    t.ok(scrolled.rows >= SCROLLED_ROWS, 'it goes on as long as one scrolls');
+    t.ok(scrolled.rows >= SCROLLED_ROWS, 'it continues as long as the user scrolls');
     t.ok(after - before < HEAP_GROWTH_MAX, `the heap grows by less than ${HEAP_GROWTH_MAX} bytes: ${after - before}`);
     t.ok(elements < ELEMENTS_MAX, `${elements} elements`);
     await page.evaluate('scrollTo(0, 200 * 44)');

@@ -13,7 +13,7 @@ const PAUSE_MS = 8_000;
 const STARTS_MAX = 2;
 
 export async function quietPages(t: Test, { browser }: BrowserRoom): Promise<void> {
-  await t.test('no request while nothing happens, and agents that come, pause and go are seen at once', async (t) => {
+  await t.test('an idle page sends no requests, and agent changes are shown at once', async (t) => {
     const hub = await runningHub();
     t.teardown(() => hub.stop());
     const agent = await hub.agent('steady');

@@ -39,7 +39,7 @@ export async function liveOutput(t: Test, room: BrowserRoom): Promise<void> {
     return decodeURIComponent(page.url().split('/').at(-1) ?? '');
   };
 
-  await t.test('the output of an agent is seen while it works, through a restart of the hub, once and without a gap', async (t) => {
+  await t.test('agent output is shown live, across a hub restart, exactly once and without gaps', async (t) => {
     const [silent, go, again, end] = ['silent', 'go', 'again', 'end'].map((name) => join(world.dir, name)) as [
       string,
       string,
@@ -65,12 +65,12 @@ export async function liveOutput(t: Test, room: BrowserRoom): Promise<void> {
     writeFileSync(silent, '');
     await log(page).getByText('line 1').waitFor();
     await page.locator('.output-tools').getByText('following').waitFor();
-    t.equal((await world.api.tasks.get(id)).status, 'assigned', 'seen while it works');
+    t.equal((await world.api.tasks.get(id)).status, 'assigned', 'shown while it works');
     await page.locator('.output-chunk.is-stderr', { hasText: 'a warning' }).waitFor();
     t.match(await page.locator('.output-chunk.is-stderr').getAttribute('title'), /^stderr, \d/, 'its time is shown on hover');
     await page.locator('.output-run', { hasText: 'printer, generation 1' }).waitFor();
     for (const code of ['U+001B', 'U+202E', 'U+0007']) await log(page).locator('.mark', { hasText: code }).first().waitFor();
-    t.equal(await page.evaluate('document.querySelectorAll(".output-log img").length'), 0, 'no element came out of text');
+    t.equal(await page.evaluate('document.querySelectorAll(".output-log img").length'), 0, 'no text became an element');
 
     writeFileSync(go, '');
     await log(page).getByText('line 2').waitFor();
@@ -101,14 +101,14 @@ export async function liveOutput(t: Test, room: BrowserRoom): Promise<void> {
     await page.getByLabel('Search the output').fill('');
     await page.getByRole('button', { name: 'Copy', exact: true }).click();
     await page.getByText('The output is copied.').waitFor();
-    t.ok(((await page.evaluate('navigator.clipboard.readText()')) as string).includes(HOSTILE), 'copied as it was printed');
+    t.ok(((await page.evaluate('navigator.clipboard.readText()')) as string).includes(HOSTILE), 'copied verbatim');
     const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download' }).click()]);
     t.match(download.suggestedFilename(), /^task-[0-9a-f]+\.log$/);
     const file = readFileSync(await download.path(), 'utf8');
-    t.ok(file.includes(`${HOSTILE}\n`) && file.endsWith('line 4\n'), 'downloaded as it was printed');
+    t.ok(file.includes(`${HOSTILE}\n`) && file.endsWith('line 4\n'), 'downloaded verbatim');
   });
 
-  await t.test('without documentation: submit a task, watch its output, cancel it, and see that its agent has stopped', async (t) => {
+  await t.test('without documentation a user can submit a task, watch its output, cancel it and see its agent stop', async (t) => {
     const id = await submit(steps({ out: 'working on it' }, { until: join(world.dir, 'never') }));
     await log(page).getByText('working on it').waitFor();
     await page.getByRole('button', { name: 'Cancel…' }).click();
@@ -116,10 +116,10 @@ export async function liveOutput(t: Test, room: BrowserRoom): Promise<void> {
     await badge(page, 'cancelled').waitFor();
     await page.locator('[data-event="stop_confirmed"]').waitFor();
     t.equal((await world.api.tasks.get(id)).status, 'cancelled');
-    t.equal(await log(page).getByText('working on it').count(), 1, 'what it printed stays');
+    t.equal(await log(page).getByText('working on it').count(), 1, 'its output stays');
   });
 
-  await t.test('why an agent failed is seen at once: on the task, and in the dead letters', async () => {
+  await t.test('the reason an agent failed is shown at once, on the task and in the dead letters', async () => {
     const script = 'console.error("Traceback: no module named torch"); setTimeout(() => process.exit(3), 50)';
     await world.startSidecar('crasher', { capabilities: ['crash'], argv: [process.execPath, '-e', script] });
     const { task_id: id } = await world.api.tasks.submit({ description: 'Crashes', needed_capabilities: ['crash'], max_retries: 0 });
@@ -131,7 +131,7 @@ export async function liveOutput(t: Test, room: BrowserRoom): Promise<void> {
   });
   t.strictSame(faults, [], 'no error, no violation of the policy, no dialog, no request to another host');
 
-  await t.test('a page that is left waits for no more output', async (t) => {
+  await t.test('leaving a page ends its wait for output', async (t) => {
     const id = await submit(steps({ out: 'working' }, { until: join(world.dir, 'left') }));
     await log(page).getByText('working').waitFor();
     const aborted = page.waitForEvent('requestfailed', (request) => request.url().includes(`${id}/output/wait`));
@@ -143,7 +143,7 @@ export async function liveOutput(t: Test, room: BrowserRoom): Promise<void> {
 }
 
 export async function muchOutput(t: Test, { browser }: BrowserRoom): Promise<void> {
-  await t.test('5 MB of output leave the page small, and are read page by page', async (t) => {
+  await t.test('5 MB of output keep the page small, and are read page by page', async (t) => {
     const hub = await runningHub({ limits: { outputBytes: 8_000_000, frameBytes: 2_000_000 } });
     t.teardown(() => hub.stop());
     const agent = await hub.agent('flood');
@@ -199,7 +199,7 @@ export async function muchOutput(t: Test, { browser }: BrowserRoom): Promise<voi
     t.strictSame(faults, []);
   });
 
-  await t.test('a task without output: none was printed, none is stored, or none is kept any more', async (t) => {
+  await t.test('a task without output shows whether none was printed, stored or retained', async (t) => {
     const textOf = async (options: RunningHubOptions, text: string): Promise<void> => {
       const hub = await runningHub(options);
       t.teardown(() => hub.stop());

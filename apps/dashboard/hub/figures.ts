@@ -49,6 +49,7 @@ const buckets = new Map<number, Bucket>();
 const steps = new Map<string, Steps>();
 let failures: LiveEvent[] = [];
 let fromMs: number | null = null;
+let lastCounted = 0;
 
 export const figures = signal<Figures>(summed());
 
@@ -80,6 +81,9 @@ function sample(list: number[], ms: number): void {
 }
 
 function count(event: LiveEvent): void {
+  // Another stream, such as after signing in again, starts with events that were counted.
+  if (event.id <= lastCounted) return;
+  lastCounted = event.id;
   const atMs = event.timestamp;
   if (event.task_id === undefined || Date.now() + clockOffsetMs.value - atMs > WINDOW_MS) return;
   fromMs = Math.min(fromMs ?? atMs, atMs);

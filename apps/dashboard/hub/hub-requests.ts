@@ -106,7 +106,10 @@ export async function readIdentity(): Promise<void> {
   try {
     const answer = await get<Identity & { readonly server_time: number }>('/api/whoami');
     clockOffsetMs.value = answer.server_time - (fromMs + Date.now()) / 2;
-    identity.value = { id: answer.id, role: answer.role };
+    const before = identity.value;
+    // The same user in a new object would start everything anew that follows the identity, such as the event stream.
+    const isSame = before !== null && before !== 'unknown' && before.id === answer.id && before.role === answer.role;
+    if (!isSame) identity.value = { id: answer.id, role: answer.role };
   } catch (thrown) {
     if (!(thrown instanceof HubError) || thrown.status !== UNAUTHORIZED) throw thrown;
     // Nobody was signed in before, so no session has ended. Otherwise `ask` has already said what has.
@@ -118,6 +121,8 @@ export async function signIn(token: string): Promise<void> {
   await ask('POST', '/api/session', { body: { token: token.trim() } });
   signedOutBecause.value = null;
   await readIdentity();
+  if (identity.value === null)
+    throw new HubError(UNAUTHORIZED, 'no_session', 'The browser did not store the session. Allow cookies for this address.');
 }
 
 export async function signOut(): Promise<void> {

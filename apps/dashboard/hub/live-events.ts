@@ -21,6 +21,7 @@ export type LiveState =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'live' }
   | { readonly kind: 'behind'; readonly byMs: number }
+  /** `sinceMs`: by the hub's clock. */
   | { readonly kind: 'cut'; readonly sinceMs: number; readonly why: string }
   | { readonly kind: 'off' };
 
@@ -61,11 +62,13 @@ export function startLiveEvents(): void {
   });
 }
 
+const hubNowMs = (): number => Date.now() + clockOffsetMs.value;
 const nextDelay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function follow(stop: AbortSignal): Promise<void> {
   let lastId: string | null = null;
   let retryMs = RETRY_FIRST_MS;
+  /** By the hub's clock. */
   let cutAtMs: number | null = null;
   while (!stop.aborted) {
     let why = 'The hub closed the connection.';
@@ -82,14 +85,14 @@ async function follow(stop: AbortSignal): Promise<void> {
       why = thrown instanceof Error ? thrown.message : String(thrown);
     }
     if (stop.aborted) return;
-    cutAtMs ??= Date.now();
+    cutAtMs ??= hubNowMs();
     const sinceMs = cutAtMs;
-    if (Date.now() - sinceMs >= UNNOTICED_MS) liveState.value = { kind: 'cut', sinceMs, why };
+    if (hubNowMs() - sinceMs >= UNNOTICED_MS) liveState.value = { kind: 'cut', sinceMs, why };
     await nextDelay(retryMs);
     retryMs = Math.min(RETRY_MAX_MS, retryMs * 2);
     // This notices a session that has ended, and signs the user out.
     await readIdentity().catch(() => {
-      if (!stop.aborted) liveState.value = { kind: 'cut', sinceMs, why: 'The hub does not answer.' };
+      if (!stop.aborted && liveState.value.kind !== 'cut') liveState.value = { kind: 'cut', sinceMs, why: 'The hub does not answer.' };
     });
   }
 }
@@ -157,7 +160,7 @@ async function readStream(stop: AbortSignal, fromId: string | null, onOpen: () =
 }
 
 function noteLag(event: LiveEvent): void {
-  const byMs = Date.now() + clockOffsetMs.value - event.timestamp;
+  const byMs = hubNowMs() - event.timestamp;
   const { kind } = liveState.value;
   // Events from before the page was opened are old by design.
   if (byMs > BEHIND_MS && kind !== 'connecting') liveState.value = { kind: 'behind', byMs };

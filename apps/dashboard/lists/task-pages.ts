@@ -46,6 +46,8 @@ export class TaskPages {
   #pages: ListPage[] = [];
   #next: string | undefined;
   #reading: Promise<void> | null = null;
+  /** Something changed during the current read, which may have missed it. */
+  #isStale = false;
   #seen: { readonly first: number; readonly last: number } = { first: 0, last: 0 };
 
   constructor(filter: TaskFilter) {
@@ -75,6 +77,11 @@ export class TaskPages {
 
   /** Reads the rows on the screen again; at the top of the list also new ones. */
   refresh(): void {
+    if (this.#reading !== null) {
+      this.#isStale = true;
+      return;
+    }
+    this.#isStale = false;
     this.error = null;
     if (this.#pages.length === 0 || this.#seen.first < this.#firstCount()) {
       this.#begin(() => this.#restart());
@@ -115,6 +122,7 @@ export class TaskPages {
         this.#reading = null;
         if (this.#stop.signal.aborted) return;
         this.version.value += 1;
+        if (this.#isStale) return this.refresh();
         this.see(this.#seen.first, this.#seen.last);
       });
   }

@@ -33,7 +33,7 @@ export function OverviewPage(): JSX.Element {
   const agents = useAgents();
   const stuck = useLive('stuck', readStuck, {
     gapMs: ATTENTION_GAP_MS,
-    changesAt: (all) => all.map(({ task }) => task.waiting_for?.['until']),
+    changesAt: ({ found }) => found.map(({ task }) => task.waiting_for?.['until']),
   });
   return (
     <>
@@ -63,12 +63,12 @@ function Tiles({
   readonly agents: readonly AgentJson[] | undefined;
 }): JSX.Element {
   const connected = (agents ?? []).filter(({ connected }) => connected).length;
-  const waiting = stats === undefined ? undefined : stats.scheduled + stats.blocked;
   return (
     <ul class="tiles">
       <Tile word="With an agent" value={stats?.assigned} link={href(['tasks'], { status: 'assigned' })} tone="assigned" />
       <Tile word="Queued" value={stats?.queued} link={href(['tasks'], { status: 'queued' })} tone="queued" />
-      <Tile word="Scheduled or blocked" value={waiting} link={href(['tasks'], { status: 'blocked' })} tone="scheduled" />
+      <Tile word="Scheduled" value={stats?.scheduled} link={href(['tasks'], { status: 'scheduled' })} tone="scheduled" />
+      <Tile word="Blocked" value={stats?.blocked} link={href(['tasks'], { status: 'blocked' })} tone="blocked" />
       <Tile word="Dead letters" value={stats?.dead_letter} link={href(['dead-letters'])} tone="dead_letter" />
       <Tile word="Completed" value={stats?.completed} link={href(['tasks'], { status: 'completed' })} tone="completed" />
       <Tile
@@ -126,12 +126,16 @@ function isStuck({ waiting_for: waiting }: TaskDetail): boolean {
 }
 
 interface Stuck {
-  readonly task: TaskDetail;
-  /** How many of the queued tasks that were read are of its kind. */
-  readonly count: number;
+  readonly found: readonly {
+    readonly task: TaskDetail;
+    /** How many of the waiting tasks that were read are of its kind. */
+    readonly count: number;
+  }[];
+  /** Whether all waiting tasks were read, and one of each kind was checked. */
+  readonly isAll: boolean;
 }
 
-async function readStuck(stop: AbortSignal): Promise<readonly Stuck[]> {
+async function readStuck(stop: AbortSignal): Promise<Stuck> {
   const lists = await Promise.all(
     ['queued', 'blocked'].map((status) => get<Page<'tasks', TaskJson>>(`/api/tasks?status=${status}&limit=${STUCK_ROWS}`, stop)),
   );
@@ -142,14 +146,14 @@ async function readStuck(stop: AbortSignal): Promise<readonly Stuck[]> {
     if (known === undefined) kinds.set(kind, [task]);
     else known.push(task);
   }
-  const found: Stuck[] = [];
+  const found: Stuck['found'][number][] = [];
   for (const tasks of [...kinds.values()].slice(0, STUCK_KINDS)) {
     const oldest = tasks.at(-1);
     if (oldest === undefined) continue;
     const task = await readTask(oldest.id, stop);
     if (isStuck(task)) found.push({ task, count: tasks.length });
   }
-  return found;
+  return { found, isAll: lists.every(({ next_cursor: next }) => next === null) && kinds.size <= STUCK_KINDS };
 }
 
 const TROUBLED_SHOWN = 6;
@@ -158,7 +162,7 @@ function Attention({ stats, agents, stuck }: AttentionProps): JSX.Element {
   const troubled = (agents ?? []).filter((agent) => troubleOf(agent) !== null);
   const offline = (agents ?? []).filter((agent) => !agent.connected && agent.tasks.length > 0);
   const dead = stats?.dead_letter ?? 0;
-  const count = (dead > 0 ? 1 : 0) + troubled.length + offline.length + (stuck?.length ?? 0);
+  const count = (dead > 0 ? 1 : 0) + troubled.length + offline.length + (stuck?.found.length ?? 0);
   const isKnown = stats !== undefined && agents !== undefined && stuck !== undefined;
   return (
     <Panel title="Needs attention" beside={count > 0 ? <span class="badge is-dead_letter">{count}</span> : undefined}>
@@ -168,7 +172,9 @@ function Attention({ stats, agents, stuck }: AttentionProps): JSX.Element {
             ? 'Checking…'
             : agents.length === 0
               ? 'Nothing. No agent has connected yet.'
-              : 'Nothing. All agents can work, and every task can run.'}
+              : stuck.isAll
+                ? 'Nothing. All agents can work, and every task can run.'
+                : `Nothing found. All agents can work, and so can the tasks that were checked: at most ${STUCK_KINDS} kinds among the newest ${STUCK_ROWS} queued and ${STUCK_ROWS} blocked ones.`}
         </p>
       )}
       <ul class="attention">
@@ -183,10 +189,10 @@ function Attention({ stats, agents, stuck }: AttentionProps): JSX.Element {
             </a>
           </li>
         )}
-        {stuck?.map(({ task, count: alike }) => (
+        {stuck?.found.map(({ task, count: alike }) => (
           <li key={task.id} class="is-warn">
             <div>
-              <strong>{alike === 1 ? '1 task waits' : `${alike} tasks wait`}:</strong>{' '}
+              <strong>{`${stuck.isAll ? '' : 'At least '}${alike === 1 ? '1 task waits' : `${alike} tasks wait`}`}:</strong>{' '}
               <LineText text={task.waiting_for?.message ?? ''} max={300} />
             </div>
             <a class="button small" href={href(['tasks', task.id])}>
@@ -234,7 +240,7 @@ function Attention({ stats, agents, stuck }: AttentionProps): JSX.Element {
 interface AttentionProps {
   readonly stats: HubStats | undefined;
   readonly agents: readonly AgentJson[] | undefined;
-  readonly stuck: readonly Stuck[] | undefined;
+  readonly stuck: Stuck | undefined;
 }
 
 function QueuePanel({ stats }: { readonly stats: HubStats | undefined }): JSX.Element {

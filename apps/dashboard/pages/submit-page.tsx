@@ -2,7 +2,7 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { PRIORITIES } from '../../../core/domain/task/task.ts';
-import { canSubmit } from '../hub/hub-requests.ts';
+import { canSubmit, identity } from '../hub/hub-requests.ts';
 import { goTo } from '../hub/routing.ts';
 import { newKey, submitTask } from '../hub/task-actions.ts';
 import { say } from '../parts/messages.tsx';
@@ -67,15 +67,22 @@ function metadataOf(text: string): unknown {
   }
 }
 
+/** Survives leaving the page and signing in again, for the same user; gone once it is submitted. */
+let unsent: { readonly of: string; readonly draft: Draft; readonly key: string } | null = null;
+
+const userId = (): string => (identity.value === null || identity.value === 'unknown' ? '' : identity.value.id);
+
 export function SubmitPage(): JSX.Element {
-  const [draft, setDraft] = useState<Draft>(EMPTY);
+  const [kept] = useState(() => (unsent?.of === userId() ? unsent : null));
+  const [draft, setDraft] = useState<Draft>(kept?.draft ?? EMPTY);
   // The same until the task is created, so that sending it again creates no second one; a changed task is another one.
-  const [key, setKey] = useState(newKey);
+  const [key, setKey] = useState(kept?.key ?? newKey);
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const change = (more: Partial<Draft>): void => {
-    setDraft({ ...draft, ...more });
-    setKey(newKey());
+    unsent = { of: userId(), draft: { ...draft, ...more }, key: newKey() };
+    setDraft(unsent.draft);
+    setKey(unsent.key);
   };
   const text = (name: Exclude<keyof Draft, 'acceptEmpty'>) => ({
     value: draft[name],
@@ -86,6 +93,7 @@ export function SubmitPage(): JSX.Element {
     setError(null);
     try {
       const { task_id: id } = await submitTask(bodyOf(draft), key);
+      unsent = null;
       say('The task is submitted.');
       goTo(['tasks', id]);
     } catch (thrown) {
@@ -102,6 +110,11 @@ export function SubmitPage(): JSX.Element {
       </div>
       <form
         class="submit-form"
+        onInvalidCapture={(event) => {
+          // The browser cannot show its message at a field that is folded away.
+          const folded = (event.target as Element).closest('details');
+          if (folded !== null) folded.open = true;
+        }}
         onSubmit={(event) => {
           event.preventDefault();
           void submit();

@@ -9,7 +9,7 @@ import { useLive } from '../hub/use-live.ts';
 import { PriorityText, StatusBadge } from '../parts/badges.tsx';
 import { attempt } from '../parts/messages.tsx';
 import { Modal } from '../parts/modal.tsx';
-import { Ago, durationText, timeText } from '../parts/moments.tsx';
+import { Ago, durationText, nowMs, timeText } from '../parts/moments.tsx';
 import { Empty, ErrorNotice, Loading, Panel } from '../parts/notices.tsx';
 import { BlockText, JsonText, LineText } from '../parts/untrusted-text.tsx';
 import { useKeys } from '../parts/use-keys.ts';
@@ -161,7 +161,7 @@ function Callouts({ task }: { readonly task: TaskDetail }): JSX.Element {
 }
 
 function Facts({ task }: { readonly task: TaskDetail }): JSX.Element {
-  const duration = task.accepted_at === null ? null : (hasEnded(task.status) ? task.updated_at : Date.now()) - task.accepted_at;
+  const duration = task.accepted_at === null ? null : (hasEnded(task.status) ? task.updated_at : nowMs.value) - task.accepted_at;
   const runMs = task['run_max_ms'];
   const rows: readonly (readonly [string, JSX.Element | string | null])[] = [
     ['Agent', agentLink(task.assigned_to)],

@@ -4,7 +4,7 @@ import { useEffect, useMemo, useState } from 'preact/hooks';
 import { PRIORITIES, STATUSES } from '../../../core/domain/task/task.ts';
 import { canOperate, canSubmit, canView, get } from '../hub/hub-requests.ts';
 import { onEvents } from '../hub/live-events.ts';
-import { goTo, href, place, setFilters } from '../hub/routing.ts';
+import { href, place, setFilters } from '../hub/routing.ts';
 import { useLive } from '../hub/use-live.ts';
 import { BulkDialog, type BulkAction, type BulkTarget } from '../lists/bulk-dialog.tsx';
 import { TaskPages, type TaskFilter } from '../lists/task-pages.ts';
@@ -168,10 +168,6 @@ function TaskList({ filter }: { readonly filter: TaskFilter }): JSX.Element {
     x: () => {
       const row = pages.row(at);
       if (row !== undefined && canOperate()) toggle(row);
-    },
-    Enter: () => {
-      const row = pages.row(at);
-      if (row !== undefined) goTo(['tasks', row.id]);
     },
   });
 
