@@ -95,7 +95,7 @@ const ADVICE: Readonly<Record<DoctorCheck, string>> = {
   instance_id:
     'The next start creates a new one, and the hub accepts it once the old one has been gone for the reconnect grace. `agentcom takeover AGENT` is faster.',
   open_to_others: 'Run chmod 700 on the folder: it holds tasks, results and a token. The sidecar does not start with it as it is.',
-  never_started: 'Nothing, if no sidecar ran here. Otherwise correct sidecar.dataDir.',
+  never_started: 'If a sidecar should run here, see in its log whether it reaches the hub, and check sidecar.dataDir. Otherwise nothing.',
   no_reserve: 'Free disk space: the sidecar creates the file again once 16 MiB are free.',
   set_aside: 'The disk once damaged a file. Check whether you miss something, then remove it.',
   refused: 'Check it: it may be finished work. `agentcom show TASK` shows what became of the task. Remove the file afterwards.',

@@ -44,13 +44,13 @@ export interface JournalFinding {
 export async function checkJournal(agentId: string, inspect: () => Promise<JournalInspection>): Promise<readonly JournalFinding[]> {
   const inspection = await inspect();
   const { found, dataDir } = inspection;
-  if (found === null) return [finding('never_started', `there is no ${dataDir}: no sidecar was started on it yet`)];
+  if (found === null) return [finding('never_started', `there is no ${dataDir}: no sidecar has used it yet`)];
   const { holder } = found;
   // Whatever else is found would be about the other sidecar.
   if (holder !== null && holder.agentId !== null && holder.agentId !== agentId)
     return [finding('data_dir_held', `${dataDir} is in use by the sidecar of agent ${holder.agentId} (process ${holder.pid})`)];
   if (found.newest.kind === 'missing' && found.previous.kind === 'missing' && found.instanceId === 'missing')
-    return [finding('never_started', `there is no journal in ${dataDir}: no sidecar was started on it yet`)];
+    return [finding('never_started', `there is no journal in ${dataDir}: no sidecar has enrolled with it yet`)];
   const findings: JournalFinding[] = [];
   const note = (check: JournalFinding['check'], what: string): void => void findings.push(finding(check, what));
   if (found.openToOthers) note('open_to_others', `other users may enter ${dataDir}`);
