@@ -5,13 +5,13 @@ import { clockContract } from '../product/contracts/clock.contract.ts';
 const contractClock = virtualClock();
 clockContract('virtual', { clock: contractClock, pass: async (ms) => contractClock.advance(ms) }, t);
 
-t.test('stands still by itself', async (t) => {
+t.test('does not advance by itself', async (t) => {
   const clock = virtualClock({ wallMs: 1_000 });
   await new Promise(setImmediate);
   t.same([clock.monotonicMs(), clock.nowMs()], [0, 1_000]);
 });
 
-t.test('fires by due time, then by age, each at its own moment, new ones included', async (t) => {
+t.test('timers fire by due time, then by age, each at its due time, including new ones', async (t) => {
   const clock = virtualClock();
   const fired: [string, number][] = [];
   const note = (name: string) => () => fired.push([name, clock.monotonicMs()]);
@@ -36,7 +36,7 @@ t.test('fires by due time, then by age, each at its own moment, new ones include
   t.same([clock.monotonicMs(), clock.pending, clock.nextDueMs], [20, 1, 30]);
 });
 
-t.test('runNext jumps to the next timer, whenever it is', async (t) => {
+t.test('runNext jumps to the next timer, however far away', async (t) => {
   const clock = virtualClock({ wallMs: 0 });
   const fired: string[] = [];
   clock.after(86_400_000, () => fired.push('tomorrow'));
@@ -49,7 +49,7 @@ t.test('runNext jumps to the next timer, whenever it is', async (t) => {
   t.same(fired, ['soon', 'tomorrow']);
 });
 
-t.test('a jump of the wall clock moves no timer', async (t) => {
+t.test('a wall clock jump does not move any timer', async (t) => {
   const clock = virtualClock({ wallMs: 1_000_000 });
   let fired = 0;
   clock.after(100, () => (fired += 1));
@@ -64,7 +64,7 @@ t.test('a jump of the wall clock moves no timer', async (t) => {
   t.equal(clock.nowMs(), 1_000_000 + 3_600_000 + 100);
 });
 
-t.test('walk lets other work step between the timers', async (t) => {
+t.test('walk lets other work run between timers', async (t) => {
   const clock = virtualClock();
   const steps: string[] = [];
   const worker = async (): Promise<void> => {
@@ -80,7 +80,7 @@ t.test('walk lets other work step between the timers', async (t) => {
   t.equal(clock.monotonicMs(), 100);
 });
 
-t.test('a timer may move the clock itself; time never goes back', async (t) => {
+t.test('a timer may advance the clock itself, and time never goes backwards', async (t) => {
   const clock = virtualClock();
   const seen: number[] = [];
   clock.after(10, () => clock.advance(50));
@@ -90,7 +90,7 @@ t.test('a timer may move the clock itself; time never goes back', async (t) => {
   t.equal(clock.monotonicMs(), 60);
 });
 
-t.test('refuses to go back, and to turn for ever in one moment', async (t) => {
+t.test('refuses to go backwards or to loop forever at one moment', async (t) => {
   const clock = virtualClock();
   t.throws(() => clock.advance(-1), { code: 'AC_INTERNAL' });
   t.throws(() => clock.advance(NaN), { code: 'AC_INTERNAL' });

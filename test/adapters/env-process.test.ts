@@ -16,7 +16,7 @@ const VARIABLES: Readonly<Record<string, string>> = {
 };
 const some = envOver((name) => VARIABLES[name]);
 
-t.test('a variable, its default, or an error', async (t) => {
+t.test('reads a variable, its default, or throws an error', async (t) => {
   t.equal(some('TEXT'), 'a b');
   t.equal(some('TEXT', 'other'), 'a b');
   t.equal(some('NONE', 'other'), 'other');
@@ -54,7 +54,7 @@ t.test('a bad value throws at once and names the variable', async (t) => {
   }
 });
 
-t.test('env reads this process when it is asked', async (t) => {
+t.test('env reads the environment of the process on each call', async (t) => {
   t.equal(env.optional('AGENTCOM_TEST_ENV_PROCESS'), undefined);
   process.env['AGENTCOM_TEST_ENV_PROCESS'] = '7';
   t.teardown(() => delete process.env['AGENTCOM_TEST_ENV_PROCESS']);

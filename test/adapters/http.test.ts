@@ -21,12 +21,12 @@ const subject: HttpApiSubject = {
 };
 httpApiContract('over the memory storage', subject, t);
 
-t.test('docs/http-api.md has a part for every route', async (t) => {
+t.test('docs/http-api.md has a section for every route', async (t) => {
   const page = await readFile(new URL('../../docs/http-api.md', import.meta.url), 'utf8');
-  for (const route of ROUTES) t.match(page, `### ${route.method} ${route.path}\n`, `${route.name} has its part`);
+  for (const route of ROUTES) t.match(page, `### ${route.method} ${route.path}\n`, `${route.name} has its section`);
 });
 
-t.test('docs/http-api.md tells of every error', async (t) => {
+t.test('docs/http-api.md documents every error', async (t) => {
   const page = await readFile(new URL('../../docs/http-api.md', import.meta.url), 'utf8');
   const told = [...page.matchAll(/^\| `([a-z_]+)` \| \d{3}/gm)].map((match) => match[1]);
   t.strictSame([...told].sort(), Object.keys(HTTP_ERRORS).sort());

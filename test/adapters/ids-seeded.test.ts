@@ -7,12 +7,12 @@ idsContract('seeded', { fresh: () => seededIds({ seed: 'contract' }) }, t);
 
 const draw = (ids: Ids) => Array.from({ length: 100 }, () => [ids.task(), ids.random('run'), ids.secret(), ids.jitter()]);
 
-t.test('the same seed draws the same, another seed does not', async (t) => {
+t.test('the same seed produces the same values, another seed does not', async (t) => {
   t.same(draw(seededIds({ seed: 'a' })), draw(seededIds({ seed: 'a' })));
   t.notSame(draw(seededIds({ seed: 'a' })), draw(seededIds({ seed: 'b' })));
 });
 
-t.test('what a seed draws never changes, so that a kept seed replays what it found', async (t) => {
+t.test('the values of a seed never change, so a recorded seed replays what it found', async (t) => {
   const ids = seededIds({ seed: '123' });
   t.same(
     [ids.task(), ids.random('run'), ids.jitter()],

@@ -8,7 +8,7 @@ import { idsContract } from '../product/contracts/ids.contract.ts';
 idsContract('system', { fresh: () => systemIds({ clock: systemClock() }) }, t);
 idsContract('system, while the clock stands still', { fresh: () => systemIds({ clock: virtualClock() }) }, t);
 
-t.test('task ids begin with the wall time and go on in order when it goes back', async (t) => {
+t.test('task ids begin with the wall time and stay in order when it goes backwards', async (t) => {
   const clock = virtualClock({ wallMs: 0x0123_4567_89ab });
   const ids = systemIds({ clock });
   const made = [ids.task(), ids.task()];
@@ -23,7 +23,7 @@ t.test('task ids begin with the wall time and go on in order when it goes back',
   t.same(made, [...made].sort());
 });
 
-t.test('two hubs in the same millisecond do not meet', async (t) => {
+t.test('ids of two hubs in the same millisecond do not collide', async (t) => {
   const clock = virtualClock();
   const hubs = [systemIds({ clock }), systemIds({ clock })];
   const made = hubs.flatMap((ids) => Array.from({ length: 10_000 }, () => ids.task()));

@@ -49,7 +49,7 @@ t.test('logs info and above by default', async (t) => {
   t.equal(read().length, 1);
 });
 
-t.test('errors come with code, message, stack and details; taken names are kept apart', async (t) => {
+t.test('errors are logged with code, message, stack and details; conflicting field names are kept separate', async (t) => {
   const { file, read } = inFile(t);
   pinoLog({ file }).error('failed', {
     error: new AgentcomError('AC_LISTEN', 'Cannot listen.', { details: { port: 1 }, cause: new Error('EACCES') }),
@@ -64,7 +64,7 @@ t.test('errors come with code, message, stack and details; taken names are kept 
   });
 });
 
-t.test('lines of one turn are written together; a warning, an exit and 64 KiB write at once', async (t) => {
+t.test('lines of one turn are written together; a warning, an exit or 64 KiB triggers an immediate write', async (t) => {
   const { file, read } = inFile(t);
   const log = pinoLog({ file, isTogether: true }).with({ program: 'hub' });
   log.info('first');
@@ -74,14 +74,14 @@ t.test('lines of one turn are written together; a warning, an exit and 64 KiB wr
   t.match(read(), [{ msg: 'first' }, { msg: 'second' }]);
   log.info('third');
   log.warn('now');
-  t.match(read().slice(2), [{ msg: 'third' }, { msg: 'now', level: 'warn' }], 'in order, with all before it');
+  t.match(read().slice(2), [{ msg: 'third' }, { msg: 'now', level: 'warn' }], 'in order, after all earlier lines');
   for (let n = 0; n < 70; n += 1) log.info('long', { text: 'x'.repeat(1_000) });
-  t.ok(read().length > 60, 'no more than so much waits');
+  t.ok(read().length > 60, 'the pending lines are bounded');
   await new Promise(setImmediate);
   t.equal(read().length, 74, 'nothing is lost or repeated');
 });
 
-t.test('a line that is too long is cut to its beginning, and says so', async (t) => {
+t.test('a line that is too long is truncated and marked as such', async (t) => {
   const { file, read } = inFile(t);
   const log = pinoLog({ file });
   log.info('huge', { text: 'x'.repeat(200_000) });
@@ -90,7 +90,7 @@ t.test('a line that is too long is cut to its beginning, and says so', async (t)
   t.ok(readFileSync(file).length < 5_000);
 });
 
-t.test('a full disk neither throws nor stops anything', { skip: existsSync('/dev/full') ? false : 'no /dev/full here' }, async (t) => {
+t.test('a full disk neither throws nor stops the process', { skip: existsSync('/dev/full') ? false : 'no /dev/full here' }, async (t) => {
   const log = pinoLog({ file: '/dev/full' });
   for (let n = 0; n < 1_000; n += 1) t.doesNotThrow(() => log.error('lost', { text: 'x'.repeat(5_000) }));
   await new Promise(setImmediate);
@@ -112,7 +112,7 @@ t.test('the last line before an exit is on standard error, and standard output s
   }
 });
 
-t.test('lines for people tell time, level, message and fields, and obey nothing in them', async (t) => {
+t.test('human-readable lines show time, level, message and fields, with control characters neutralized', async (t) => {
   const file = join(t.testdir(), 'log.txt');
   const log = pinoLog({ file, isReadable: true }).with({ program: 'hub' });
   log.info('a sidecar has connected', { agent_id: 'w1', slots: 2, capabilities: ['a b'], reason: 'it said\n\u001b[31m"no"\u202e\u009b' });

@@ -19,7 +19,7 @@ hubMetricsContract(
 const tally = (...events: readonly Partial<TaskEvent>[]) =>
   tallyEvents(events.map((event, index) => anEvent({ seq: index + 1, ...event })));
 
-t.test('an attempt that fails is requeued, unless the task is dead-lettered with it', (t) => {
+t.test('a failed attempt counts as requeued unless it dead-letters the task', (t) => {
   const failed = { event: 'failed', details: { kind: 'silent', retry_at: 5 } } as const;
   const dead = { event: 'dead_lettered', details: { reason: 'retries_spent' } } as const;
   const end = { how: 'failed', reason: 'silent' } as const;
@@ -28,12 +28,12 @@ t.test('an attempt that fails is requeued, unless the task is dead-lettered with
   t.strictSame(
     tally(failed, { ...dead, seq: 3 }).assignmentsEnded,
     [{ ...end, requeued: true, count: 1 }],
-    'it was, and was dead-lettered later',
+    'requeued first, dead-lettered later',
   );
   t.end();
 });
 
-t.test('what ends a task and what ends an assignment', (t) => {
+t.test('the ends of tasks and of assignments are counted by reason', (t) => {
   const all = tally(
     { event: 'submitted' },
     { event: 'assigned' },

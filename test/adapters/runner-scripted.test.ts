@@ -7,7 +7,7 @@ import { aWakeRequest, scriptedSubject, turning } from './suites/twin-subjects.t
 
 wakeRunnerContract('scripted', scriptedSubject, t);
 
-void t.test('steps happen in order, each its time after the one before', async (t) => {
+void t.test('steps run in order, each after its own delay', async (t) => {
   const clock = virtualClock();
   const done: string[] = [];
   const runner = scriptedRunner({
@@ -34,7 +34,7 @@ void t.test('steps happen in order, each its time after the one before', async (
   t.equal(clock.pending, 0);
 });
 
-void t.test('a stop takes what the script says, and at most the grace', async (t) => {
+void t.test('a stop takes as long as scripted, but at most the grace period', async (t) => {
   for (const [endsWithinMs, graceMs, wantedMs] of [
     [50, 200, 50],
     [Infinity, 200, 200],
@@ -51,7 +51,7 @@ void t.test('a stop takes what the script says, and at most the grace', async (t
   }
 });
 
-void t.test('what nobody listened to is told to the next who does', async (t) => {
+void t.test('events without a listener are delivered to the next listener', async (t) => {
   const clock = virtualClock();
   const runner = scriptedRunner({ clock, script: () => ({ steps: [{ afterMs: 10, event: { type: 'completed', output: 1 } }] }) });
   const request = aWakeRequest(1);

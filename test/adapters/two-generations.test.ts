@@ -1,7 +1,7 @@
 import { test } from 'tap';
 import { TwoGenerations } from '../../adapters/storage-knex/cache/two-generations.ts';
 
-test('keeps all that is no more than half of its size, whatever was set and deleted before', (t) => {
+test('retains anything up to half of its size, regardless of earlier sets and deletes', (t) => {
   const kept = new TwoGenerations<number, string>(10);
   for (let n = 0; n < 1_000; n += 1) {
     kept.set(n, `${n}`);
@@ -12,7 +12,7 @@ test('keeps all that is no more than half of its size, whatever was set and dele
   t.end();
 });
 
-test('forgets what was set longest ago, and never keeps more than its size', (t) => {
+test('forgets the oldest values, and never holds more than its size', (t) => {
   const kept = new TwoGenerations<number, string>(10);
   for (let n = 0; n < 100; n += 1) kept.set(n, `${n}`);
   const left = Array.from({ length: 100 }, (_, n) => n).filter((n) => kept.get(n) !== undefined);
@@ -32,14 +32,14 @@ test('counts values by their size', (t) => {
   kept.set(3, 'x'.repeat(10));
   t.equal(kept.get(1), undefined);
   kept.set(4, 'x'.repeat(100));
-  t.equal(kept.get(4), 'x'.repeat(100), 'one that is larger than all of it is kept until the next');
+  t.equal(kept.get(4), 'x'.repeat(100), 'a value larger than the whole size is retained until the next one');
   kept.set(5, 'x');
   kept.set(6, 'x'.repeat(10));
   t.equal(kept.get(4), undefined);
   t.end();
 });
 
-test('has the last value of a key, in whichever generation it was, and none after it was deleted', (t) => {
+test('returns the last value of a key from either generation, and none after it is deleted', (t) => {
   const kept = new TwoGenerations<number, string>(4);
   kept.set(1, 'old');
   kept.set(2, '');

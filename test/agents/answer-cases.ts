@@ -38,7 +38,7 @@ const COMES_OF: Readonly<Record<Outcome['end'], (room: Room, tag: string, cause:
   'tried again': triedAgain,
   async completed(room, tag) {
     const task = await room.completed(await room.submit(tag));
-    assert.notEqual(outputOf(task).text.trim(), '', 'a result says something');
+    assert.notEqual(outputOf(task).text.trim(), '', 'the result is not empty');
     return undefined;
   },
 };
@@ -55,7 +55,7 @@ function untold(program: AgentProgram, name: AnswerName): string | null {
 /** A task that takes such an end gets it as its result, which says so; where there is not a word of it, it takes that too. */
 const takenCase = (name: keyof typeof TAKEN): AgentCase => ({
   name: `${name}-taken`,
-  about: `${ANSWERS[name].about}, for a task that takes it as its result`,
+  about: `${ANSWERS[name].about}, for a task that accepts it as its result`,
   unsupported: (program) => impossible(program, name) ?? untold(program, name),
   async run(room) {
     const accept: Acceptance = Object.fromEntries(['empty', TAKEN[name]].map((end) => [end, true]));
@@ -74,7 +74,7 @@ const takenCase = (name: keyof typeof TAKEN): AgentCase => ({
 export const ANSWER_CASES: readonly AgentCase[] = [
   {
     name: '401',
-    about: 'a wrong key, whatever is asked: no attempt is spent, and the agent is paused with the reason',
+    about: 'a wrong key, whatever the request: no attempt is spent, and the agent is paused with the reason',
     isKeyWrong: true,
     run: (room) => handedBack(room, '[[shell: true]]', 'auth'),
   },

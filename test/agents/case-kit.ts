@@ -40,7 +40,7 @@ export async function handedBack(room: Room, description: string, cause: string)
 /** Trying again would end the same: one attempt, whatever the task allows, and the agent goes on with others. */
 export async function givenUp(room: Room, description: string, cause: string): Promise<undefined> {
   const id = await room.submit(description, { max_retries: 2 });
-  assert.equal(await failuresOf(room, id, cause), 1, 'how often it was tried');
+  assert.equal(await failuresOf(room, id, cause), 1, 'number of attempts');
   assert.equal(await room.pausedCause(), null);
   await room.nothingLeft(id);
   return undefined;
@@ -49,7 +49,7 @@ export async function givenUp(room: Room, description: string, cause: string): P
 /** It may end better another time: an attempt is spent, and another follows. */
 export async function triedAgain(room: Room, description: string, cause: string): Promise<undefined> {
   const id = await room.submit(description, { max_retries: 1 });
-  assert.equal(await failuresOf(room, id, cause), 2, 'how often it was tried');
+  assert.equal(await failuresOf(room, id, cause), 2, 'number of attempts');
   await room.nothingLeft(id);
   return undefined;
 }
@@ -71,7 +71,7 @@ export async function triesUntilCancelled(room: Room, description: string): Prom
   const { status: stands, history } = await room.task(id);
   assert.equal(stands, 'assigned');
   const isTold = history.some(({ event, details }) => event === 'progress' && /attempt \d|retry/i.test(String(details?.['message'])));
-  assert.equal(isTold, tellsRetries, 'whether the hub was told that it tries again');
+  assert.equal(isTold, tellsRetries, 'whether the hub was notified of the retry');
   await room.cancel(id);
   const { details } = await room.event(id, 'stop_confirmed');
   assert.equal(details?.['outcome'], 'killed');
@@ -167,7 +167,7 @@ export function usedOverAttempts({ program, calls }: Room, task: TaskDetail, cal
     used !== null && used >= later && used <= all,
     `${String(used)} tokens, of ${String(later)} and ${String(all)} with those before`,
   );
-  if (program.tellsUsageEarly) assert.ok(used > later, 'what was told before the end of the program is counted');
+  if (program.tellsUsageEarly) assert.ok(used > later, 'usage reported before the program ended is counted');
   // Of tokens whose price nobody said, nobody knows what all of it cost.
   const wanted = used === later ? dollarsOf(program, after) : null;
   assert.ok(isSameAmount(task.cost_usd, wanted), `it cost ${String(task.cost_usd)}, not ${String(wanted)}`);

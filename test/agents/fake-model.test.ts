@@ -10,7 +10,7 @@ const tool = (text: string): Turn => ({ role: 'tool', text });
 const assistant = (text: string): Turn => ({ role: 'assistant', text });
 const says = (text: string) => ({ kind: 'answer', answer: { text } });
 
-t.test('the newest word of the user counts, and a tool is called once for it', async (t) => {
+t.test('the newest user message counts, and a tool is called once for it', async (t) => {
   const shell = user('do it: [[shell: ls -l]] now');
   const cases: readonly [string, readonly Turn[], readonly string[], unknown][] = [
     ['a call', [shell], ['Read', 'Bash'], { kind: 'answer', answer: { call: { name: 'Bash', args: { command: 'ls -l' } } } }],
@@ -26,7 +26,7 @@ t.test('the newest word of the user counts, and a tool is called once for it', a
   for (const [title, turns, tools, wanted] of cases) t.match(actFor(turns, tools), wanted, title);
 });
 
-t.test('an outage, or a context that is too long, is over after some calls; those beside the work do not count', async (t) => {
+t.test('an outage or a context that is too long ends after some calls; calls beside the work do not count', async (t) => {
   const before = [user('[[outage: 2 before ls]]')];
   t.match(actFor(before, ['Bash'], 1), { kind: 'fail', what: 503 });
   t.match(actFor(before, ['Bash'], 2), { answer: { call: { name: 'Bash', args: { command: 'ls' } } } });
@@ -39,7 +39,7 @@ t.test('an outage, or a context that is too long, is over after some calls; thos
   t.match(actFor([user('[[overflow]]')], ['Bash'], 1), says('it goes on after that'));
 });
 
-t.test('what is in the background is over once something is said after it has begun', async (t) => {
+t.test('background work is over once a message follows its start', async (t) => {
   const shell = [user('[[background: ls]]')];
   t.match(actFor(shell, ['Bash']), { answer: { call: { name: 'Bash', args: { command: 'ls', run_in_background: true } } } });
   t.match(actFor([...shell, assistant(''), tool('begun'), user('a reminder')], ['Bash']), says(BEGUN_TEXT));
@@ -62,7 +62,7 @@ const ask = (task: string): readonly (readonly [path: string, keyHeader: string,
 ];
 const headersOf = (header: string, key: string) => ({ [header]: header === 'authorization' ? `Bearer ${key}` : key });
 
-t.test('each API is spoken, streamed or not; calls are counted by their key, and a wrong one is refused', async (t) => {
+t.test('each API works with and without streaming; calls are counted by key, and a wrong key is refused', async (t) => {
   const model = await fakeModel();
   t.teardown(() => model.close());
   for (const [path, header, body] of ask(TASK)) {
@@ -146,7 +146,7 @@ const SAID: Readonly<Record<string, readonly (readonly [status: number, words: R
   ],
 };
 
-t.test('each failure and each short end is told in the words of its API', async (t) => {
+t.test('each failure and each short end has the format of its API', async (t) => {
   const model = await fakeModel();
   t.teardown(() => model.close());
   for (const [name, said] of Object.entries(SAID)) {

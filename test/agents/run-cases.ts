@@ -29,20 +29,20 @@ export const RUN_CASES: readonly AgentCase[] = [
   },
   {
     name: 'hang',
-    about: 'a model that never answers: stopped after idleMs without a word',
+    about: 'a model that never answers: stopped after idleMs without output',
     options: ({ idleMs }) => ({ idleMs }),
     async run(room) {
       await stoppedAsSilent(room);
       assert.ok(
         room.calls().some(({ status }) => status === null),
-        'it was the model that it waited for',
+        'it was waiting for the model',
       );
       return undefined;
     },
   },
   {
     name: 'cancel',
-    about: 'cancelled while its tool works: the whole tree is gone, and that is confirmed',
+    about: 'cancelled while its tool runs: the whole process tree is gone, and that is confirmed',
     async run(room) {
       const id = await room.submit(WAITING_TOOL);
       await room.file('at-work');
@@ -56,7 +56,7 @@ export const RUN_CASES: readonly AgentCase[] = [
   },
   {
     name: 'adopt',
-    about: 'kill -9 of the sidecar: the next one takes the run up and gets its result; or, where it cannot, stops what is left',
+    about: 'kill -9 of the sidecar: the next one adopts the run and gets its result, or stops what is left of it',
     run: (room) =>
       overSidecars(room, async () => {
         await room.startSidecar();
@@ -65,7 +65,7 @@ export const RUN_CASES: readonly AgentCase[] = [
   },
   {
     name: 'missed',
-    about: 'the same, but the program has ended before the next sidecar starts: its result is found all the same',
+    about: 'the same, but the program ends before the next sidecar starts: its result is still found',
     run: (room) =>
       overSidecars(room, async (id) => {
         writeFileSync(join(room.cwd, 'go'), '');
@@ -75,7 +75,7 @@ export const RUN_CASES: readonly AgentCase[] = [
   },
   {
     name: 'stopped',
-    about: 'the sidecar is told to stop: the next one takes the run up; or, where it cannot, the task comes back unspent and is done',
+    about: 'the sidecar is stopped: the next one adopts the run, or the task is handed back unspent and completes',
     async run(room) {
       const id = await room.submit(WAITING_TOOL);
       await room.file('at-work');
@@ -94,7 +94,7 @@ export const RUN_CASES: readonly AgentCase[] = [
   },
   {
     name: 'resume',
-    about: 'the program is killed in the middle of its tool: the next attempt goes on with its session',
+    about: 'the program is killed while its tool runs: the next attempt continues its session',
     unsupported: (program) => noSessions(program) ?? program.losesFreshSessions ?? null,
     async run(room) {
       const { task, callsBefore } = await killedInTheMiddle(room, () => Promise.resolve());
@@ -104,7 +104,7 @@ export const RUN_CASES: readonly AgentCase[] = [
   },
   {
     name: 'forgotten',
-    about: 'the same, but the program has lost the session: begins afresh without a further attempt',
+    about: 'the same, but the program has lost the session: it starts afresh without another attempt',
     unsupported: noSessions,
     async run(room) {
       const { task, callsBefore } = await killedInTheMiddle(room, () => room.forgetSessions());

@@ -16,7 +16,7 @@ const isOfSettings = ({ check, message }: NamedCheckJson): boolean =>
 export const SETTINGS_CASES: readonly AgentCase[] = [
   {
     name: 'own-settings',
-    about: 'settings that work by hand, with comments, a key in a file or a provider without one: no check keeps it from work',
+    about: 'settings that work by hand, with comments, a key in a file or a provider without one, pass every check',
     options: async ({ ownSettings }, _own, place) => (await ownSettings?.(place)) ?? {},
     unsupported: ({ ownSettings }) => (ownSettings === undefined ? NO_SETTINGS : null),
     async run(room) {
@@ -28,7 +28,7 @@ export const SETTINGS_CASES: readonly AgentCase[] = [
   },
   {
     name: 'broken-settings',
-    about: 'settings with a mistake: a check finds it before any task is given to it',
+    about: 'invalid settings: a check fails before any task is assigned',
     options: async ({ brokenSettings }, _own, place) => (await brokenSettings?.(place)) ?? {},
     unsupported: ({ brokenSettings }) => (brokenSettings === undefined ? NO_SETTINGS : null),
     async run(room) {
@@ -47,7 +47,7 @@ export const SETTINGS_CASES: readonly AgentCase[] = [
   },
   {
     name: 'at-path',
-    about: 'a task names files as "@path": with what the docs say to set, none of them is in its prompt',
+    about: 'a task names files as "@path": with the documented setting, none of them is in its prompt',
     options: async ({ keepsFilesOut }, _own, place) => (await keepsFilesOut?.(place)) ?? {},
     async run(room) {
       const files = [join(room.cwd, 'secret.txt'), join(room.home, 'secret.txt')];
@@ -55,7 +55,7 @@ export const SETTINGS_CASES: readonly AgentCase[] = [
       const named = ['@secret.txt', ...files.map((file) => `@${file}`)].join(' ');
       const id = await room.submit(`Look at ${named} [[shell: ${QUICK_TOOL}]]`);
       saidInTurn(room, await room.completed(id), 1);
-      assert.ok(!room.calls().some(({ hasSecret }) => hasSecret), 'its model was sent the file');
+      assert.ok(!room.calls().some(({ hasSecret }) => hasSecret), 'its model received the file');
       return undefined;
     },
   },

@@ -17,14 +17,14 @@ const WITH_NOISE = '(while kill -0 $$ 2>/dev/null; do echo noise >&2; sleep 1; d
 export const WORD_CASES: readonly AgentCase[] = [
   ...(['shell', 'subagent'] as const).map((what): AgentCase => ({
     name: `background-${what}`,
-    about: `a ${what} is at work in the background when it first says that it is done: its result is what it says at last`,
+    about: `a ${what} runs in the background when it first reports that it is done: its last message is the result`,
     unsupported: ({ background, forgetsBackground }) =>
       background?.includes(what) === true ? null : (forgetsBackground ?? `it has no ${what} in the background`),
     async run(room) {
       const id = await room.submit(what === 'shell' ? `[[background: sleep 3; ${QUICK_TOOL}]]` : '[[subagent]]');
       const task = await room.completed(id);
       assert.equal(outputOf(task).text.trim(), OVER_TEXT);
-      if (what === 'shell') assert.ok(existsSync(join(room.cwd, 'made.txt')), 'what was in the background has ended by itself');
+      if (what === 'shell') assert.ok(existsSync(join(room.cwd, 'made.txt')), 'the background command ended by itself');
       usedAsCounted(room, task);
       await room.nothingLeft(id);
       return undefined;
@@ -32,18 +32,18 @@ export const WORD_CASES: readonly AgentCase[] = [
   })),
   ...(['before', 'after'] as const).map((when): AgentCase => ({
     name: `outage-${when}`,
-    about: `a short outage of its model, ${when} a tool has run: no attempt is spent, and the task is completed`,
+    about: `a short outage of its model, ${when} a tool has run: no attempt is spent, and the task completes`,
     run: (room) => overOutage(room, `[[outage: ${String(OUTAGE_CALLS)} ${when} ${QUICK_TOOL}]]`),
   })),
   {
     name: 'long-line',
-    about: 'its answer is in a line over maxLineBytes: no result, and no part of it',
+    about: 'its answer is in a line over maxLineBytes: there is no result, not even a partial one',
     options: () => ({ maxLineBytes: LINE_BYTES_MAX }),
     run: (room) => givenUp(room, '[[answers: long]]', 'limit'),
   },
   {
     name: 'overflow',
-    about: 'its context is too long, it makes it shorter, and ends well: completed',
+    about: 'its context is too long, it compacts it and ends well: completed',
     unsupported: ({ compacts }) => (compacts === true ? null : 'it does not go on after that'),
     async run(room) {
       const id = await room.submit('[[overflow]]');
@@ -55,14 +55,14 @@ export const WORD_CASES: readonly AgentCase[] = [
   },
   {
     name: 'noise',
-    about: 'a model that never answers, beside noise on standard error: that is no sign of life',
+    about: 'a model that never answers, with noise on standard error: noise is no sign of life',
     options: ({ idleMs }, { bin }) => ({ idleMs, bin: ['sh', '-c', WITH_NOISE, bin] }),
     unsupported: ({ noiseIsLife }) => noiseIsLife ?? null,
     run: stoppedAsSilent,
   },
   {
     name: 'slash',
-    about: 'a task whose text begins with the name of a command of the program, as the whole prompt: it is text for the model',
+    about: 'a task whose prompt begins with the name of a command of the program: it is text for the model',
     options: () => ({ prompt: '${TASK_DESCRIPTION}' }),
     async run(room) {
       const id = await room.submit(`/clear [[shell: ${QUICK_TOOL}]]`);

@@ -66,7 +66,7 @@ const spoken = (name: string): readonly string[] =>
 
 const asOperator = ({ port, adminToken }: World) => ({ AGENTCOM_API_URL: `http://127.0.0.1:${port}`, AGENTCOM_ADMIN_TOKEN: adminToken });
 
-t.test('R13: a failure that is the agent’s spends no retry, is told with its cure, pauses it, and others take the work', async (t) => {
+t.test('R13: an agent’s own failure spends no retry, reports its remedy and pauses it, and others take the work', async (t) => {
   const world = await makeWorld(t);
   const { api } = world;
   await world.startHub();
@@ -105,7 +105,7 @@ t.test('R13: a failure that is the agent’s spends no retry, is told with its c
   const { task_id: fourth } = await api.tasks.submit({ description: 'for whoever can, again' });
   await world.event(fourth, ['completed']);
   t.match(await api.tasks.get(fourth), { assigned_to: 'a2' });
-  t.equal(one.prompts(), prompts, 'it was not tried again');
+  t.equal(one.prompts(), prompts, 'it was not retried');
   // What was handed back waits for its backoff first.
   const { waiting_for: waits } = await api.tasks.get(third);
   if (waits?.reason === 'backoff') await sleep(Number(waits['until']) - Date.now() + 1);
@@ -116,7 +116,7 @@ t.test('R13: a failure that is the agent’s spends no retry, is told with its c
   t.match((await run(['show', third], { env })).out, /waiting for .*a1 is paused for \d+ min \(Claude Code on /);
 });
 
-t.test('what was used is shown by attempt and for the task, each by model', async (t) => {
+t.test('usage is shown per attempt and per task, by model', async (t) => {
   // Long enough to say what the second attempt says.
   const world = await makeWorld(t, { hubTiming: { backoff: { firstMs: 2_000, maxMs: 2_000 } } });
   const { api } = world;
@@ -168,74 +168,71 @@ function mounted(t: Test, folder: string, options: string): () => void {
   return leave;
 }
 
-t.test(
-  'R13: each thing that keeps an agent from working blocks its tasks, is told where it is asked for, and frees them once mended',
-  async (t) => {
-    const world = await makeWorld(t);
-    const { api } = world;
-    const hub = await world.startHub();
-    const claude = fakeClaude(world, 'a1');
-    const project = join(world.dir, 'a1-claude', 'project');
-    const journal = join(world.dir, 'a1');
-    mkdirSync(journal, { mode: 0o700 });
-    if (noMount === false) mounted(t, journal, 'size=64m,mode=0700');
-    const ballast = join(journal, 'ballast');
-    // Ten minutes ahead, whatever it is asked.
-    const ahead = 'const now = Date.now; Date.now = () => now() + 600000;';
-    const clock = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(ahead)}` };
-    let sidecar = await world.startSidecar('a1', { wake: claude.wake, programEnv: clock });
-    const restart = async (): Promise<void> => {
-      await sidecar.kill('SIGTERM');
-      sidecar = await world.startSidecar('a1');
-    };
-    const env = { AGENTCOM_API_URL: `http://127.0.0.1:${world.port}`, AGENTCOM_ADMIN_TOKEN: world.adminToken };
-    const doctor = () => run(['doctor', '--agent', 'a1'], { env });
-    let done = 0;
-    const ill = async (what: string, check: string, message: RegExp, mend: () => Promise<void> | void): Promise<void> => {
-      const found = await doctor();
-      t.equal(found.code, 8, what);
-      t.match(found.out, new RegExp(`a1: paused\\n  ${check}: .*${message.source}`, 's'), what);
-      t.match(await api.agents.get('a1'), { status: 'paused', paused_cause: 'checks', paused_reason: message }, what);
-      const { task_id: id } = await api.tasks.submit({ description: what });
-      t.match(await api.tasks.get(id), { status: 'queued', waiting_for: { reason: 'agent_paused', message } }, what);
-      await mend();
-      await doctor();
-      await world.event(id, ['completed']);
-      t.equal(claude.prompts(), (done += 1), `${what}: no check has called the model`);
-    };
-
-    await ill('clock', 'clock', /10 min ahead of (the clock of the hub|the hub.s)/, restart);
-    renameSync(claude.bin, `${claude.bin}-away`);
-    await ill('no binary', 'program', /There is no ".*claude"/, () => renameSync(`${claude.bin}-away`, claude.bin));
-    claude.version('2.0.1');
-    await ill('too old', 'program', /2\.0\.1 is older than 2\.1\.328/, () => claude.version('2.1.328'));
-    claude.isLoggedIn(false);
-    await ill('not logged in', 'login', /not logged in\. Run "claude" on the sidecar's machine/, () => claude.isLoggedIn(true));
-    renameSync(project, `${project}-away`);
-    await ill('no folder', 'cwd', /project" is not a folder/, () => renameSync(`${project}-away`, project));
-    await t.test('with disks of its own', { skip: noMount }, async (t) => {
-      await ill('a folder that cannot be written', 'cwd', /is not writable/, mounted(t, project, 'ro,size=64m'));
-      await ill('a full disk under its folder', 'cwd', /only 4 MiB are free/, mounted(t, project, 'size=4m'));
-      execFileSync('sh', ['-c', `cat /dev/zero > ${ballast} 2> /dev/null || true`]);
-      await ill('a full disk under its journal', 'disk', /data directory is full/, () => rmSync(ballast));
-    });
-
+t.test('R13: every agent fault blocks its tasks, is reported wherever queried, and frees them once fixed', async (t) => {
+  const world = await makeWorld(t);
+  const { api } = world;
+  const hub = await world.startHub();
+  const claude = fakeClaude(world, 'a1');
+  const project = join(world.dir, 'a1-claude', 'project');
+  const journal = join(world.dir, 'a1');
+  mkdirSync(journal, { mode: 0o700 });
+  if (noMount === false) mounted(t, journal, 'size=64m,mode=0700');
+  const ballast = join(journal, 'ballast');
+  // Ten minutes ahead, whatever it is asked.
+  const ahead = 'const now = Date.now; Date.now = () => now() + 600000;';
+  const clock = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(ahead)}` };
+  let sidecar = await world.startSidecar('a1', { wake: claude.wake, programEnv: clock });
+  const restart = async (): Promise<void> => {
     await sidecar.kill('SIGTERM');
-    const gone = await doctor();
-    t.equal(gone.code, 8);
-    t.match(gone.out, /^a1: offline\n {2}Its sidecar is not connected\. Start it, and run `agentcom doctor` on its machine\./);
-    const { task_id: id } = await api.tasks.submit({ description: 'for nobody' });
-    t.match(await api.tasks.get(id), { waiting_for: { reason: 'agent_offline' } });
-    const config = readFileSync(join(world.dir, 'a1.config.mjs'), 'utf8');
-    const onItsMachine = async (name: string, text: string): Promise<readonly string[]> => {
-      writeFileSync(join(world.dir, name), text);
-      const { out } = await run(['doctor', '--json', '--config', join(world.dir, name)], { cwd: world.dir });
-      const { findings } = JSON.parse(out) as { readonly findings: readonly { readonly check: string; readonly severity: string }[] };
-      return findings.flatMap(({ check, severity }) => (severity === 'error' ? [check] : []));
-    };
-    t.strictSame(await onItsMachine('well.config.mjs', config), []);
-    t.strictSame(await onItsMachine('token.config.mjs', config.replace(/token: "[^"]+"/, 'token: "a-token-of-nobody"')), ['token']);
-    await hub.kill('SIGTERM');
-    t.strictSame(await onItsMachine('away.config.mjs', config), ['hub_away']);
-  },
-);
+    sidecar = await world.startSidecar('a1');
+  };
+  const env = { AGENTCOM_API_URL: `http://127.0.0.1:${world.port}`, AGENTCOM_ADMIN_TOKEN: world.adminToken };
+  const doctor = () => run(['doctor', '--agent', 'a1'], { env });
+  let done = 0;
+  const ill = async (what: string, check: string, message: RegExp, mend: () => Promise<void> | void): Promise<void> => {
+    const found = await doctor();
+    t.equal(found.code, 8, what);
+    t.match(found.out, new RegExp(`a1: paused\\n  ${check}: .*${message.source}`, 's'), what);
+    t.match(await api.agents.get('a1'), { status: 'paused', paused_cause: 'checks', paused_reason: message }, what);
+    const { task_id: id } = await api.tasks.submit({ description: what });
+    t.match(await api.tasks.get(id), { status: 'queued', waiting_for: { reason: 'agent_paused', message } }, what);
+    await mend();
+    await doctor();
+    await world.event(id, ['completed']);
+    t.equal(claude.prompts(), (done += 1), `${what}: no check has called the model`);
+  };
+
+  await ill('clock', 'clock', /10 min ahead of (the clock of the hub|the hub.s)/, restart);
+  renameSync(claude.bin, `${claude.bin}-away`);
+  await ill('no binary', 'program', /There is no ".*claude"/, () => renameSync(`${claude.bin}-away`, claude.bin));
+  claude.version('2.0.1');
+  await ill('too old', 'program', /2\.0\.1 is older than 2\.1\.328/, () => claude.version('2.1.328'));
+  claude.isLoggedIn(false);
+  await ill('not logged in', 'login', /not logged in\. Run "claude" on the sidecar's machine/, () => claude.isLoggedIn(true));
+  renameSync(project, `${project}-away`);
+  await ill('no folder', 'cwd', /project" is not a folder/, () => renameSync(`${project}-away`, project));
+  await t.test('with its own disks', { skip: noMount }, async (t) => {
+    await ill('a folder that cannot be written', 'cwd', /is not writable/, mounted(t, project, 'ro,size=64m'));
+    await ill('a full disk under its folder', 'cwd', /only 4 MiB are free/, mounted(t, project, 'size=4m'));
+    execFileSync('sh', ['-c', `cat /dev/zero > ${ballast} 2> /dev/null || true`]);
+    await ill('a full disk under its journal', 'disk', /data directory is full/, () => rmSync(ballast));
+  });
+
+  await sidecar.kill('SIGTERM');
+  const gone = await doctor();
+  t.equal(gone.code, 8);
+  t.match(gone.out, /^a1: offline\n {2}Its sidecar is not connected\. Start it, and run `agentcom doctor` on its machine\./);
+  const { task_id: id } = await api.tasks.submit({ description: 'for nobody' });
+  t.match(await api.tasks.get(id), { waiting_for: { reason: 'agent_offline' } });
+  const config = readFileSync(join(world.dir, 'a1.config.mjs'), 'utf8');
+  const onItsMachine = async (name: string, text: string): Promise<readonly string[]> => {
+    writeFileSync(join(world.dir, name), text);
+    const { out } = await run(['doctor', '--json', '--config', join(world.dir, name)], { cwd: world.dir });
+    const { findings } = JSON.parse(out) as { readonly findings: readonly { readonly check: string; readonly severity: string }[] };
+    return findings.flatMap(({ check, severity }) => (severity === 'error' ? [check] : []));
+  };
+  t.strictSame(await onItsMachine('well.config.mjs', config), []);
+  t.strictSame(await onItsMachine('token.config.mjs', config.replace(/token: "[^"]+"/, 'token: "a-token-of-nobody"')), ['token']);
+  await hub.kill('SIGTERM');
+  t.strictSame(await onItsMachine('away.config.mjs', config), ['hub_away']);
+});

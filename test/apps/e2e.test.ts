@@ -7,7 +7,7 @@ import { requireSaid } from './adapters-under-test.ts';
 import { countSaid, e2eFiles, faultsOf, ON_THEIR_OWN } from './e2e-run.ts';
 import { shell } from './pages/newcomer.ts';
 
-t.test('a hub that runs on something else is a fault, and so is a run in which none says anything', (t) => {
+t.test('a hub on other adapters is a fault, and so is a run in which no hub reports its own', (t) => {
   const asked = { storage: 'postgres', transport: 'uws' };
   const line = (storage: string, transport: string): string => `${JSON.stringify({ storage, transport })}\n`;
   t.strictSame(faultsOf(countSaid(line('postgres', 'uws').repeat(3)), asked), []);
@@ -23,7 +23,7 @@ t.test('a hub that runs on something else is a fault, and so is a run in which n
   t.end();
 });
 
-t.test('it runs every test of whole programs but those that choose their own adapters', async (t) => {
+t.test('it runs every end-to-end test except those that choose their own adapters', async (t) => {
   const files = await e2eFiles();
   for (const file of [
     'test/durability/kills.test.ts',
@@ -38,7 +38,7 @@ t.test('it runs every test of whole programs but those that choose their own ada
   }
 });
 
-t.test('the command line says what there is', async (t) => {
+t.test('the command line lists the valid choices', async (t) => {
   const run = (args: string) => shell(`npm run --silent test:e2e -- ${args}`, { cwd: ROOT });
   const [help, wrong, missing, unknown] = await Promise.all([
     run('--help'),
@@ -55,7 +55,7 @@ t.test('the command line says what there is', async (t) => {
   });
 });
 
-t.test('a process that has had a Postgres server of its own ends with its own exit code', async (t) => {
+t.test('a process with an embedded Postgres server ends with its own exit code', async (t) => {
   for (const code of [0, 7]) {
     const program = `
       import { embeddedPostgres } from './apps/quickstart/embedded-postgres.ts';

@@ -30,7 +30,7 @@ async function tokenAt(t: Test, hubUrl: string, more = '', log = memoryLog()): P
   return (await sidecarIdentity({ config: config.sidecar, hub: null, log, signal: AbortSignal.timeout(2_000) })).token;
 }
 
-t.test('AGENTCOM_TOKEN is the token, also where the config does not read it', async (t) => {
+t.test('AGENTCOM_TOKEN is used even if the config does not read it', async (t) => {
   environment(t, { AGENTCOM_TOKEN: 'from-the-environment' });
   t.equal(await tokenAt(t, 'ws://127.0.0.1:1/ws'), 'from-the-environment');
 });
@@ -40,7 +40,7 @@ const wsOf = (url: string): string => `${url.replace('http', 'ws')}/ws`;
 const answering = (t: Test, json: Readonly<Record<string, unknown>>, status: 200 | 201 | 400 | 401): Promise<TestHub> =>
   testHub(t, (app) => app.post('/api/onboard/register', (c) => c.json(json, status)));
 
-t.test('a secret that the hub does not know ends it at once, with what to do', async (t) => {
+t.test('a secret unknown to the hub ends enrolment at once, with a remedy', async (t) => {
   environment(t, { AGENTCOM_ENROL_SECRET: 'used' });
   const hub = await answering(t, { hub_nonce: 'ab'.repeat(32), proof: 'cd'.repeat(32) }, 200);
   await t.rejects(tokenAt(t, wsOf(hub.url)), {
@@ -50,11 +50,11 @@ t.test('a secret that the hub does not know ends it at once, with what to do', a
   t.equal(hub.requests.length, 1);
 });
 
-t.test('with neither token nor secret it says how to get one', async (t) => {
+t.test('without a token or secret the error explains how to get one', async (t) => {
   await t.rejects(tokenAt(t, 'ws://127.0.0.1:1/ws'), { code: 'AC_ENROL', message: /AGENTCOM_TOKEN/ });
 });
 
-t.test('R22: an impostor on the port is told nothing of the secret that opens anything, and no token of his is believed', async (t) => {
+t.test('R22: an impostor on the port learns nothing usable of the secret, and its token is not accepted', async (t) => {
   const secret = 'never-said-'.padEnd(43, 'x');
   environment(t, { AGENTCOM_ENROL_SECRET: secret });
   const token = 'a-token-of-his-own';
@@ -74,7 +74,7 @@ t.test('R22: an impostor on the port is told nothing of the secret that opens an
   }
 });
 
-t.test('R22: who passes an enrolment on reads neither secret nor token, and what he changes is not believed', async (t) => {
+t.test('R22: a man in the middle of an enrolment reads neither secret nor token, and its changes are rejected', async (t) => {
   const bench = await hubBench();
   t.teardown(() => bench.close());
   const heard: string[] = [];
@@ -95,7 +95,7 @@ t.test('R22: who passes an enrolment on reads neither secret nor token, and what
   for (const known of [secret, token]) t.notOk([known, Buffer.from(known).toString('hex')].some((form) => all.includes(form)));
   for (const { body } of line.requests) {
     const { json } = await bench.send('/api/onboard/register', { json: JSON.parse(body), token: null });
-    t.notOk('sealed_token' in json || 'token' in json, 'nor does he get anything for saying it again');
+    t.notOk('sealed_token' in json || 'token' in json, 'a replay gets nothing either');
   }
   await bench.send('/admin/tokens/w1', { method: 'DELETE' });
   environment(t, { AGENTCOM_ENROL_SECRET: await secretOf() });
@@ -103,7 +103,7 @@ t.test('R22: who passes an enrolment on reads neither secret nor token, and what
   await t.rejects(tokenAt(t, wsOf(line.url)), { code: 'AC_ENROL', message: /was modified between.*tokens revoke w1/ });
 });
 
-t.test('a hub that is older, and proves nothing, is sent the secret where the config says so alone, and the log has it', async (t) => {
+t.test('an older hub that proves nothing gets the secret only if the config allows it, and it is logged', async (t) => {
   environment(t, { AGENTCOM_ENROL_SECRET: 'for-an-older-hub' });
   const hub = await testHub(t, (app) =>
     app.post('/api/onboard/register', (c) =>
@@ -112,7 +112,7 @@ t.test('a hub that is older, and proves nothing, is sent the secret where the co
         : c.json({ error: 'validation_failed', message: 'secret_hint is unknown' }, 400),
     ),
   );
-  await t.rejects(tokenAt(t, wsOf(hub.url)), { name: 'AbortError' }, 'it tries on until the hub is updated');
+  await t.rejects(tokenAt(t, wsOf(hub.url)), { name: 'AbortError' }, 'it keeps trying until the hub is updated');
   t.notOk(hub.requests.some(({ body }) => body.includes('for-an-older-hub')));
   const log = memoryLog();
   t.equal(await tokenAt(t, wsOf(hub.url), ', plainToken: true', log), 'of-an-older-hub');

@@ -20,7 +20,7 @@ const OUTPUT_WITHIN_MS = 30_000;
 const LOOK_MS = 100;
 const isWhole = (output: readonly OutputChunkJson[]): boolean => /after the flood$/.test(output.at(-1)?.text ?? '');
 
-t.test('live output: followed while the agent works, complete to the last line, searched, shown harmless', async (t) => {
+t.test('live output: followed while the agent works, complete, searchable, and shown escaped', async (t) => {
   const world = await makeWorld(t);
   const { api, dir } = world;
   await world.startHub();
@@ -47,13 +47,13 @@ t.test('live output: followed while the agent works, complete to the last line, 
   const followed = await following;
   t.equal(followed.code, 0, 'ends with the task');
   t.match(followed.out, /last words\n$/);
-  t.match(followed.out, /red \\e\[31m and \\u202ereversed/, 'shown, not obeyed');
+  t.match(followed.out, /red \\e\[31m and \\u202ereversed/, 'escaped, not interpreted');
   t.notMatch(followed.out, '\u001b');
   t.match(followed.err, /==> a1 g1 <==/);
 
   const whole = await run(['logs', taskId], { env });
   t.strictSame(whole.out.split('\n').sort(), followed.out.split('\n').sort(), 'the same afterwards');
-  t.equal((await run(['logs', taskId.slice(0, 17)], { env })).out, whole.out, 'named by the beginning of its ID');
+  t.equal((await run(['logs', taskId.slice(0, 17)], { env })).out, whole.out, 'named by an ID prefix');
   t.equal((await run(['logs', taskId, '--stream', 'stderr'], { env })).out, 'a warning\n');
   t.match((await run(['logs', taskId, '--search', 'LAST WORDS'], { env })).out, /last words/);
   t.match((await run(['logs', taskId, '--search', 'never said'], { env })).err, /Nothing is kept/);
@@ -62,12 +62,12 @@ t.test('live output: followed while the agent works, complete to the last line, 
 
   const stranger = await api.tokens.create({ role: 'submitter', name: 'stranger' });
   const other = hubClient({ url: api.url, token: stranger.token });
-  await t.rejects(other.tasks.output(taskId), { code: 'AC_API' }, 'nobody reads the output of a task of another submitter');
+  await t.rejects(other.tasks.output(taskId), { code: 'AC_API' }, 'a submitter cannot read the output of another submitter’s task');
   await t.rejects(other.tasks.waitForOutput(taskId, 0), { code: 'AC_API' });
   t.equal((await run(['logs', 'task-00000000000000aa'], { env })).code, 7);
 });
 
-t.test('live output: a flood is bounded, says what is missing, and delays no report', async (t) => {
+t.test('live output: a flood is bounded, reports what is missing, and delays no report', async (t) => {
   const world = await makeWorld(t, { hubExtra: 'limits: { outputBytes: 20_000 },' });
   const { api } = world;
   await world.startHub();
@@ -85,11 +85,11 @@ t.test('live output: a flood is bounded, says what is missing, and delays no rep
   }
   const kept = output.reduce((sum, { text }) => sum + text.length, 0);
   t.ok(kept > 1_000 && kept <= 20_000 * 1.125 + 16_384, `${kept} characters are kept of 6,000,000`);
-  t.ok(output.some(({ dropped }) => dropped > 100_000), 'and it says that some are missing'); // prettier-ignore
+  t.ok(output.some(({ dropped }) => dropped > 100_000), 'and it reports that some are missing'); // prettier-ignore
   t.match(output.at(-1)?.text, /after the flood$/);
 });
 
-t.test('live output: a hub that stores none says so', async (t) => {
+t.test('live output: a hub that stores none reports so', async (t) => {
   const world = await makeWorld(t, { hubExtra: 'limits: { outputBytes: 0 },' });
   await world.startHub();
   await world.startSidecar('a1', { argv: AGENT });

@@ -65,7 +65,7 @@ const METADATA = JSON.parse(
   `{"$(${touch('key')})":["\\u001b[2J",{"../":"\`x\`"}],"__proto__":{"polluted":true},"constructor":null}`,
 ) as Readonly<Record<string, unknown>>;
 
-t.test('every text arrives byte for byte by standard input, file and argument, and as a result', async (t) => {
+t.test('every text arrives byte for byte via standard input, file, argument and result', async (t) => {
   const sent = await Promise.all(
     Object.entries(TEXTS).map(async ([name, text]) => {
       const { task_id: id } = await api.tasks.submit({ description: text, metadata: METADATA, repo: `$(${touch('repo')})` });
@@ -88,7 +88,7 @@ t.test('every text arrives byte for byte by standard input, file and argument, a
   }
 });
 
-t.test('and nothing of it was run', async (t) => {
+t.test('none of it was executed', async (t) => {
   t.strictSame(await readdir(planted), []);
   t.equal(({} as Readonly<Record<string, unknown>>)['polluted'], undefined);
   t.strictSame((await readdir(world.dir)).sort(), [
@@ -105,7 +105,7 @@ t.test('and nothing of it was run', async (t) => {
   ]);
 });
 
-t.test('U+0000, half a character and one character too many are refused, and nothing is stored', async (t) => {
+t.test('U+0000, lone surrogates and overlong texts are refused, and nothing is stored', async (t) => {
   const before = await stored();
   const refused: readonly (readonly [name: string, body: string, field: string])[] = [
     ['NUL', '{"description":"a\\u0000b"}', 'description'],

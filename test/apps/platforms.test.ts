@@ -27,7 +27,7 @@ function openFile(t: Test, name: string, text: string): string {
   return file;
 }
 
-t.test('files that others may read are refused, except on Windows, which has no modes', async (t) => {
+t.test('files readable by others are refused, except on Windows, which has no modes', async (t) => {
   t.equal(modeOfOthers(0o100644, 'linux'), 0o044);
   t.equal(modeOfOthers(0o100666, 'win32'), 0);
 
@@ -62,7 +62,7 @@ t.test('files that others may read are refused, except on Windows, which has no 
   t.same(await stateFolder(env, 'win32')?.read('last.json'), { task: 1 });
 });
 
-t.test('a folder is synced, except on Windows, which cannot', async (t) => {
+t.test('folders are synced, except on Windows, which cannot', async (t) => {
   const missing = join(t.testdir({}), 'missing');
   await t.rejects(syncFolder(missing, 'linux'), { code: 'ENOENT' });
   await t.resolves(syncFolder(missing, 'win32'));
@@ -86,11 +86,11 @@ t.test('on Windows a rename is repeated while a file is in use, for a limited ti
   };
   for (const code of ['EPERM', 'EACCES', 'EBUSY']) t.same(await attempts('win32', code, 2), { outcome: 'done', calls: 3, waited: 30 });
   t.same(await attempts('win32', 'EPERM', Infinity), { outcome: 'EPERM', calls: 8, waited: 1_270 });
-  t.same(await attempts('win32', 'ENOENT', Infinity), { outcome: 'ENOENT', calls: 1, waited: 0 }, 'another error is told at once');
+  t.same(await attempts('win32', 'ENOENT', Infinity), { outcome: 'ENOENT', calls: 1, waited: 0 }, 'another error is thrown at once');
   t.same(await attempts('linux', 'EPERM', 2), { outcome: 'EPERM', calls: 1, waited: 0 });
 });
 
-t.test('the lock of a data directory names its process by what the platform tells', async (t) => {
+t.test('the lock of a data directory identifies its process by what the platform provides', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'agentcom-'));
   t.teardown(() => rmSync(folder, { recursive: true }));
   const mark = await processMark(process.pid, 'win32');
@@ -118,13 +118,13 @@ t.test('a wake runner starts no program on Windows, where it could not stop it',
   t.end();
 });
 
-t.test('the machine of a folder is known on Linux only', (t) => {
+t.test('the machine of a folder is known only on Linux', (t) => {
   const folder = t.testdir({});
   for (const platform of ['darwin', 'win32']) t.match(placeOf(folder, platform), { machine: null, inode: /^[0-9]+$/ });
   t.end();
 });
 
-t.test('where a token in the environment cannot be hidden from agents, the log says so', (t) => {
+t.test('if a token in the environment cannot be hidden from agents, a warning is logged', (t) => {
   process.env['AGENTCOM_TOKEN'] = 'a-token-that-nobody-else-has';
   t.teardown(() => Reflect.deleteProperty(process.env, 'AGENTCOM_TOKEN'));
   for (const platform of ['darwin', 'win32']) {
@@ -135,7 +135,7 @@ t.test('where a token in the environment cannot be hidden from agents, the log s
   t.end();
 });
 
-t.test('the doctor says how to find out who listens', (t) => {
+t.test('the doctor shows how to find the process that listens', (t) => {
   t.match(listenerCommand(4000, 'linux'), /^ss .*:4000/);
   t.match(listenerCommand(4000, 'darwin'), /^lsof .*TCP:4000/);
   t.match(listenerCommand(4000, 'win32'), /^netstat .*:4000$/);

@@ -46,7 +46,7 @@ async function ended(id: string): Promise<TaskDetail> {
   return api.tasks.get(id);
 }
 
-t.test('another attempt goes on with it, and what was used before is not counted twice', async (t) => {
+t.test('the next attempt continues the session, and earlier usage is not counted twice', async (t) => {
   const { id, starts } = await begin('a1', 'die die answer');
   const task = await ended(id);
   const [first, ...later] = starts();
@@ -57,7 +57,7 @@ t.test('another attempt goes on with it, and what was used before is not counted
   t.match(task, { status: 'completed', retry_count: 2, tokens_used: 3 * 107, result: { output: { text: 'turn 3' } } });
 });
 
-t.test('one that is not there any more costs no attempt: its task begins afresh in the same one', async (t) => {
+t.test('a session that is gone costs no attempt: the task starts afresh in the same attempt', async (t) => {
   const { id, starts } = await begin('a2', 'forget answer answer');
   const task = await ended(id);
   const [first] = starts();
@@ -68,7 +68,7 @@ t.test('one that is not there any more costs no attempt: its task begins afresh 
   t.match(task, { status: 'completed', retry_count: 1, tokens_used: 2 * 107, result: { output: { text: 'turn 1' } } });
 });
 
-t.test('a sidecar that is killed with its agent gives it to the next attempt all the same', async (t) => {
+t.test('a sidecar killed with its agent still passes the session to the next attempt', async (t) => {
   const { id, sidecar, starts } = await begin('a3', 'hang answer');
   await fileAppears(join(world.dir, 'a3'), 'queue.json', (path) => {
     const [start] = starts();

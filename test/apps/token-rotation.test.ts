@@ -10,7 +10,7 @@ t.setTimeout(120_000);
 const OVERLAP_MS = 3_000;
 const AGENT = 'w1';
 
-t.test('R7: a sidecar whose token file is replaced goes on with its agent and its task when the old token expires', async (t) => {
+t.test('R7: a sidecar whose token file is replaced keeps its agent and task when the old token expires', async (t) => {
   const world = await makeWorld(t);
   const { api } = world;
   await world.startHub();
@@ -37,7 +37,7 @@ t.test('R7: a sidecar whose token file is replaced goes on with its agent and it
   ]);
   const asOld = hubClient({ url: `http://127.0.0.1:${world.port}`, token: old.token ?? '', retryWithinMs: 0 });
   await t.rejects(asOld.whoami(), { code: 'AC_API', details: { status: 401 } });
-  t.match(sidecar.log(), 'the token has expired', 'the hub said why it closed the socket');
+  t.match(sidecar.log(), 'the token has expired', 'the hub sent the reason for closing the socket');
   t.notMatch(sidecar.log(), 'refuses the token');
 
   world.release();
@@ -50,7 +50,7 @@ t.test('R7: a sidecar whose token file is replaced goes on with its agent and it
       ['start', start.pid],
       ['end', start.pid],
     ],
-    'by the run that began before the rotation',
+    'completed by the run that began before the rotation',
   );
   t.notOk((sidecar.log() + JSON.stringify(await api.audit.list())).includes(rotated.token));
 

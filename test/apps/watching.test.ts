@@ -19,7 +19,7 @@ async function read(events: AsyncGenerator<StreamEvent, void>, isLast: (event: S
   return seen;
 }
 
-t.test('R21: agents that come, pause, drain, resume and go are events: their watcher asks for nothing else', async (t) => {
+t.test('R21: agents connecting, pausing, draining, resuming and leaving are events, so no polling is needed', async (t) => {
   const hub = await runningHub();
   t.teardown(() => hub.stop());
   const viewerToken = await hub.token('viewer');
@@ -56,14 +56,10 @@ t.test('R21: agents that come, pause, drain, resume and go are events: their wat
   await watching.return();
 
   const submitter = hubClient({ url: hub.url, token: await hub.token('submitter') });
-  await t.rejects(
-    submitter.events({ about: 'agents' }).next(),
-    { code: 'AC_API', message: /403/ },
-    'agents are nothing that a submitter sees',
-  );
+  await t.rejects(submitter.events({ about: 'agents' }).next(), { code: 'AC_API', message: /403/ }, 'a submitter cannot see agents');
 });
 
-t.test('who waits for a task hears why it waits when that changes with its agents, and asks no more than that', async (t) => {
+t.test('a waiting client gets the reason a task waits when it changes with its agents, with few requests', async (t) => {
   const hub = await runningHub();
   t.teardown(() => hub.stop());
   const lines: string[] = [];
@@ -98,7 +94,7 @@ t.test('who waits for a task hears why it waits when that changes with its agent
   t.ok(asked <= 8, `${asked} questions`);
 });
 
-t.test('R21: a reader that was away for 10,000 events resumes over a socket without a gap or a repeat, while more come', async (t) => {
+t.test('R21: a reader that missed 10,000 events resumes over a socket without gaps or repeats while more arrive', async (t) => {
   const hub = await runningHub();
   t.teardown(() => hub.stop());
   const submit = (count: number): Promise<unknown> => hub.api.tasks.submitMany(Array.from({ length: count }, () => ({ description: 'x' })));

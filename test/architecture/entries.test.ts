@@ -54,7 +54,7 @@ function reachable(program: ts.Program, roots: readonly ts.Symbol[]): ReadonlyMa
   return found;
 }
 
-t.test('an entry for authors exports every type that its port names', async (t) => {
+t.test('an author entry exports every type that its port names', async (t) => {
   const program = await programOf(ENTRIES.map(({ entry }) => entry));
   for (const { entry, roots } of ENTRIES) {
     const exported = new Set(exportsOf(program, entry).values());

@@ -25,7 +25,7 @@ function rowsUnder(heading: string): readonly (readonly string[])[] {
 
 const wordsUnder = (heading: string): readonly string[] => rowsUnder(heading).map(([word = '']) => word);
 
-t.test('each word of the code stands on the page once, and no other', async (t) => {
+t.test('every error code is listed on the page once, and no other', async (t) => {
   const tables: readonly (readonly [heading: string, words: readonly string[]])[] = [
     ['## Program errors', Object.keys(ERROR_CODES)],
     ['## HTTP errors', Object.keys(HTTP_ERRORS)],
@@ -36,16 +36,16 @@ t.test('each word of the code stands on the page once, and no other', async (t) 
   for (const [heading, words] of tables) t.strictSame([...wordsUnder(heading)].sort(), [...words].sort(), heading);
 });
 
-t.test('the page names each refusal of version 1', async (t) => {
+t.test('the page lists every refusal of version 1', async (t) => {
   for (const verb of V1_VERBS) t.match(page, `\`task_${verb}_failed: WORD\``);
 });
 
-t.test('the exit codes are those of the code table', async (t) => {
+t.test('the exit codes match the code table', async (t) => {
   const onPage = Object.fromEntries(rowsUnder('## Program errors').map(([code = '', exit]) => [code, Number(exit)]));
   t.strictSame(onPage, Object.fromEntries(Object.entries(ERROR_CODES).map(([code, { exit }]) => [code, exit])));
 });
 
-t.test('each row says what it means and what to do', async (t) => {
+t.test('every row has a meaning and a remedy', async (t) => {
   for (const heading of ['## Program errors', '## HTTP errors']) {
     for (const [word = '', , meaning = '', remedy = ''] of rowsUnder(heading)) {
       t.ok(meaning.length > 10 && remedy.length > 5, word);

@@ -50,7 +50,7 @@ async function glossary(): Promise<readonly { readonly term: string; readonly na
   });
 }
 
-t.test('each row of the glossary has one term, and each term one row', async (t) => {
+t.test('every glossary row has one term, and every term one row', async (t) => {
   const terms = (await glossary()).map(({ term }) => term);
   for (const [index, term] of terms.entries()) {
     t.match(term, /^[a-z][a-z -]+$/, `${term} is one term`);
@@ -58,7 +58,7 @@ t.test('each row of the glossary has one term, and each term one row', async (t)
   }
 });
 
-t.test('each name in the glossary is exported', async (t) => {
+t.test('every name in the glossary is exported', async (t) => {
   const exported = await exportedNames();
   const names = (await glossary()).flatMap((row) => row.names);
   t.ok(names.length > 50, `the glossary has ${names.length} names`);

@@ -14,12 +14,12 @@ import { tagsOf, taggedTests, testsIn } from './promises/tagged-tests.ts';
 const textOf = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8');
 const numbered = (letter: string, last: number): readonly string[] => Array.from({ length: last }, (_, place) => `${letter}${place + 1}`);
 
-t.test('each promise and invariant has a test, and a fault that turns one red', async (t) => {
+t.test('every promise and invariant has a test, and a planted fault that makes one fail', async (t) => {
   const rows = await proofs();
   t.strictSame(
     rows.map(({ promise }) => promise),
     [...numbered('R', 22), ...numbered('I', 16), ...numbered('J', 16)],
-    'the page has them all, in order',
+    'the page lists them all, in order',
   );
   for (const { promise, tests, faults } of rows) {
     t.ok(tests.length > 0, `${promise} has a test`);
@@ -27,7 +27,7 @@ t.test('each promise and invariant has a test, and a fault that turns one red', 
   }
 });
 
-t.test('no tag is of a promise that there is not', async (t) => {
+t.test('every tag names an existing promise', async (t) => {
   const known = new Set((await proofs()).map(({ promise }) => promise));
   for (const { file, title, tags } of await taggedTests())
     t.strictSame(
@@ -37,7 +37,7 @@ t.test('no tag is of a promise that there is not', async (t) => {
     );
 });
 
-t.test('each fault stands in its file exactly once, and breaks what a test of its file proves', async (t) => {
+t.test('every fault matches its file exactly once, and breaks a promise its test proves', async (t) => {
   const tests = await taggedTests();
   const contracts = (file: string): readonly string[] =>
     [...textOf(file).matchAll(/from '(\.[\w./-]*\.ts)'/g)]
@@ -49,31 +49,31 @@ t.test('each fault stands in its file exactly once, and breaks what a test of it
     const proven = tests.filter(({ file }) => files.includes(file)).flatMap(({ tags }) => tags);
     for (const promise of fault.breaks) t.ok(proven.includes(promise), `${fault.name}: ${fault.test} has a test of ${promise}`);
   }
-  t.equal(new Set(PLANTED_FAULTS.map(({ name }) => name)).size, PLANTED_FAULTS.length, 'each has a name of its own');
+  t.equal(new Set(PLANTED_FAULTS.map(({ name }) => name)).size, PLANTED_FAULTS.length, 'names are unique');
 });
 
-t.test('the last run of all planted faults found each, and none was planted since', async (t) => {
+t.test('the last run found every planted fault, and none was added since', async (t) => {
   const { found, of, faults } = JSON.parse(textOf('docs/results/planted.json')) as PlantedResult;
   t.equal(found, of);
   t.strictSame(
     faults.filter((fault) => fault.found).map(({ name, digest }) => [name, digest]),
     PLANTED_FAULTS.map((fault) => [fault.name, digestOf(fault)]),
-    'else run: npm run planted -- --missing',
+    'otherwise run: npm run planted -- --missing',
   );
 });
 
-t.test('the pages are as `npm run promises` writes them', async (t) => {
+t.test('the pages match the output of `npm run promises`', async (t) => {
   const parts = await generatedParts();
   for (const page of PAGES) t.equal(textOf(page), withParts(page, parts), page);
 });
 
-t.test('each figure has its command, and each result its figure', async (t) => {
+t.test('every figure has a command, and every result a figure', async (t) => {
   const { scripts } = JSON.parse(textOf('package.json')) as { readonly scripts: Readonly<Record<string, string>> };
   for (const { script } of FIGURES) t.ok(script in scripts, `npm run ${script}`);
   t.strictSame(resultsWithoutFigure(), []);
 });
 
-t.test('tags are read from titles, and from nothing else', async (t) => {
+t.test('tags are read only from titles', async (t) => {
   t.strictSame(tagsOf('R5 R9: repeats'), ['R5', 'R9']);
   t.strictSame(tagsOf('R1, R2: both'), ['R1', 'R2']);
   t.strictSame(tagsOf('I1 to I3, J7 and R16: all'), ['I1', 'I2', 'I3', 'J7', 'R16']);

@@ -37,7 +37,7 @@ function complaints(sources: readonly string[]): readonly (readonly string[])[] 
   );
 }
 
-t.test('the compiler refuses the machine in core', async (t) => {
+t.test('the compiler rejects platform APIs in core', async (t) => {
   const planted: readonly (readonly [name: string, source: string])[] = [
     ['process', 'export const pid = process.pid;'],
     ['Buffer', "export const bytes = Buffer.from('a');"],
@@ -61,7 +61,7 @@ t.test('the compiler refuses the machine in core', async (t) => {
   }
 });
 
-t.test('the dashboard compiles, against a browser and not against node', (t) => {
+t.test('the dashboard compiles against the browser, not Node', (t) => {
   const folder = path.join(ROOT, 'apps/dashboard');
   const { config } = ts.readConfigFile(path.join(folder, 'tsconfig.json'), (file) => ts.sys.readFile(file)) as { readonly config: unknown };
   const { fileNames, options } = ts.parseJsonConfigFileContent(config, ts.sys, folder);
@@ -91,7 +91,7 @@ async function broken(place: string, source: string): Promise<readonly string[]>
   return result.messages.map((message) => message.ruleId ?? message.message);
 }
 
-t.test('the linter refuses ambient time and chance in core', async (t) => {
+t.test('the linter rejects ambient time and randomness in core', async (t) => {
   const planted: readonly (readonly [rule: string, source: string])[] = [
     ['no-restricted-properties', 'export const now = Date.now();'],
     ['no-restricted-syntax', 'export const now = new Date();'],
@@ -112,7 +112,7 @@ t.test('the linter refuses ambient time and chance in core', async (t) => {
   t.strictSame(await broken('core/domain/planted.ts', typeOnly), []);
 });
 
-t.test('the linter refuses swallowed errors, any, and tests that do not run', async (t) => {
+t.test('the linter rejects swallowed errors, any, and tests that do not run', async (t) => {
   const planted: readonly (readonly [rule: string, place: string, source: string])[] = [
     [
       'agentcom/no-swallowed-errors',

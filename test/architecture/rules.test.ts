@@ -14,7 +14,7 @@ const { forbidden } = createRequire(import.meta.url)(path.join(ROOT, '.dependenc
   forbidden: readonly { readonly name: string; readonly comment?: string; readonly severity: string }[];
 };
 
-t.test('every rule is an error that tells the offender what to do, and has a planted file', async (t) => {
+t.test('every rule is an error with a remedy, and has a planted file', async (t) => {
   const planted = await plantedFiles();
   t.strictSame([...planted.keys()].sort(), forbidden.map((rule) => rule.name).sort());
   for (const rule of forbidden) {
@@ -28,7 +28,7 @@ t.test('every rule is an error that tells the offender what to do, and has a pla
 });
 
 // One cruise, of a copy with the planted files: they are the only ones that trip a rule.
-t.test('the tree keeps its layers, all of it was cruised, and each planted file trips its rule and no other', async (t) => {
+t.test('the tree keeps its layers, all of it is checked, and each planted file breaks only its rule', async (t) => {
   const copy = await mkdtemp(path.join(tmpdir(), 'agentcom-planted-'));
   t.teardown(() => rm(copy, { recursive: true, force: true }));
   await copyWithPlanted(copy);
@@ -44,7 +44,7 @@ t.test('the tree keeps its layers, all of it was cruised, and each planted file 
   t.strictSame(
     violations.filter((violation) => !offenders.has(violation.from)),
     [],
-    'nothing else trips',
+    'no other rule is broken',
   );
   const cruised = new Set(modules);
   const roots = archArguments();

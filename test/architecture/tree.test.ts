@@ -27,7 +27,7 @@ async function pages(): Promise<readonly string[]> {
   return ['README.md', 'ARCHITECTURE.md', 'CHANGELOG.md', ...inDocs];
 }
 
-t.test('files are short enough to hold', async (t) => {
+t.test('files are short enough to grasp', async (t) => {
   const lengths: number[] = [];
   for (const file of await sourceFiles()) {
     const text = await read(file);
@@ -59,7 +59,7 @@ async function withPlaces(test: string): Promise<string> {
   return [text, ...(await Promise.all(places.map(read)))].join('\n');
 }
 
-t.test('every adapter is tested, and by the contract of its port', async (t) => {
+t.test('every adapter is tested against the contract of its port', async (t) => {
   const inFolders = (await filesUnder('adapters')).map((file) => file.split('/')).filter((parts) => parts.length > 2);
   // What adapters share is no adapter; it is tested through each of them.
   const folders = new Set(inFolders.map((parts) => parts[1] ?? '').filter((folder) => folder !== 'kit'));
@@ -87,7 +87,7 @@ t.test('every contract is run', async (t) => {
 /** So many files at one level are seen at a glance; more want rooms. */
 const FILES_OF_FOLDER_MAX = 20;
 
-t.test('no folder has more files at one level than can be seen at a glance', async (t) => {
+t.test('no folder has too many files at one level', async (t) => {
   const counts = new Map<string, number>();
   for (const file of await sourceFiles()) counts.set(path.dirname(file), (counts.get(path.dirname(file)) ?? 0) + 1);
   t.strictSame(
@@ -110,7 +110,7 @@ const PARTS: readonly (readonly [where: RegExp, names: readonly string[]])[] = [
   [/./, ['index.ts', 'main.ts']],
 ];
 
-t.test('two files of one name are the same part of two folders', async (t) => {
+t.test('files with the same name are the same part of different folders', async (t) => {
   const byName = new Map<string, string[]>();
   for (const file of await sourceFiles()) {
     const name = path.basename(file);
@@ -123,7 +123,7 @@ t.test('two files of one name are the same part of two folders', async (t) => {
   );
 });
 
-t.test('files are named for their job, in kebab case', async (t) => {
+t.test('files are named for their job in kebab case', async (t) => {
   const vague = /(^|[/.-])(utils?|commons?|helpers?|misc)([/.-]|$)/;
   const kebab = /^[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9-]+)*$/;
   const files = await sourceFiles();
@@ -133,7 +133,7 @@ t.test('files are named for their job, in kebab case', async (t) => {
   );
 });
 
-t.test('nothing here knows the machine it was written on', async (t) => {
+t.test('no file mentions the machine it was written on', async (t) => {
   const locks = ['package-lock.json', 'test/bench/peers/package-lock.json'];
   const named = [...locks, 'package.json', 'agentcom.config.ts', '.ci/run', 'eslint.config.mjs', '.dependency-cruiser.cjs'];
   const files = [...(await sourceFiles()), ...(await pages()), ...named].filter((file) => file !== 'test/architecture/tree.test.ts');
@@ -159,7 +159,7 @@ t.test('the platform is a parameter, so that a test can pass another one', async
   t.strictSame(inPlace, []);
 });
 
-t.test('every code is used, and no other', async (t) => {
+t.test('exactly the defined error codes are used', async (t) => {
   const used = new Set<string>();
   for (const file of await sourceFiles()) {
     if (file === 'core/errors/codes.ts' || file.startsWith('test/')) continue;
@@ -186,7 +186,7 @@ t.test('the entries of the package exist', async (t) => {
   for (const file of manifest.files) t.ok(file === 'dist' || (await exists(file.replace(/^!/, ''))), `${file}, to be packed`);
 });
 
-t.test('every link in the pages leads somewhere', async (t) => {
+t.test('every link in the pages resolves', async (t) => {
   const broken: string[] = [];
   for (const page of await pages()) {
     const text = (await read(page)).replace(/^```.*?^```/gms, '');
@@ -216,13 +216,13 @@ function headings(text: string): ReadonlySet<string> {
   return new Set([...found].flatMap(([anchor, times]) => [anchor, ...Array.from({ length: times - 1 }, (_, n) => `${anchor}-${n + 1}`)]));
 }
 
-t.test('a test starts without the loaders of the program that runs it, and so does what the test starts', (t) => {
+t.test('a test and its child processes start without the loaders of the test runner', (t) => {
   const options = [...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].filter((option) => option.includes('tapjs'));
   t.strictSame(options, [], 'they would take a tenth of a second of each process: see test/rig/lean-tests.mjs');
   t.end();
 });
 
-t.test('the READMEs of the tests name files that exist', async (t) => {
+t.test('the test READMEs name existing files', async (t) => {
   const files = [...(await sourceFiles()), ...(await filesUnder('test'))];
   const readmes = files.filter((file) => file.endsWith('/README.md'));
   for (const readme of readmes) {

@@ -72,7 +72,7 @@ function connect(hub: BareHub, slots: number): TestWorker {
 }
 
 for (const [database, placeIn] of Object.entries(PLACES)) {
-  t.test(`${database}: tasks are assigned to free slots, and completed once they were accepted`, async (t) => {
+  t.test(`${database}: tasks are assigned to free slots, and completed once accepted`, async (t) => {
     const place = placeIn(t);
     const hub = await openHub(place);
     const { link, next } = connect(hub, 2);
@@ -88,7 +88,7 @@ for (const [database, placeIn] of Object.entries(PLACES)) {
         [2, 1, 'two'],
       ],
     ]);
-    t.strictSame(await next(), [[assignedOf(3, 1)], [2], [1, 2], []], 'slots that are free in a commit are taken in it');
+    t.strictSame(await next(), [[assignedOf(3, 1)], [2], [1, 2], []], 'slots freed in a commit are filled in it');
     link.report([[[3, 1]], [[3, 1, null]]]);
     t.strictSame(await next(), [[], [3], [3], []]);
     t.strictSame(await hub.counts(), { [STATUS.completed]: 3 });
@@ -96,7 +96,7 @@ for (const [database, placeIn] of Object.entries(PLACES)) {
     await place.check();
   });
 
-  t.test(`${database}: a report of a task that is not held so is refused`, async (t) => {
+  t.test(`${database}: a report for a task the agent does not hold is refused`, async (t) => {
     const place = placeIn(t);
     const hub = await openHub(place);
     const gone = connect(hub, 1);
@@ -112,16 +112,16 @@ for (const [database, placeIn] of Object.entries(PLACES)) {
     t.strictSame(await gone.next(), [[], [], [], [1, 1, 7]]);
     gone.link.leave();
     const { link, next } = connect(hub, 1);
-    t.strictSame((await next())[0], [[1, 2, ['key-1', { i: 1 }]]], 'what a worker had that left is assigned anew');
+    t.strictSame((await next())[0], [[1, 2, ['key-1', { i: 1 }]]], 'tasks of a disconnected worker are reassigned');
     link.report([[[1, 1]], []]);
-    t.strictSame(await next(), [[], [], [], [1]], 'the generation before');
+    t.strictSame(await next(), [[], [], [], [1]], 'the previous generation');
     link.report([[[1, 2]], [[1, 2, 'done']]]);
     t.strictSame(await next(), [[], [1], [1], []]);
     await hub.close();
     await place.check();
   });
 
-  t.test(`${database}: a key that is known answers with its task`, async (t) => {
+  t.test(`${database}: a known key answers with its task`, async (t) => {
     const place = placeIn(t);
     const hub = await openHub(place);
     t.strictSame(await hub.submit([lineOf(1)]), [1]);
@@ -141,7 +141,7 @@ for (const [database, placeIn] of Object.entries(PLACES)) {
     await hub.close();
   });
 
-  t.test(`${database}: what does not wait in memory is assigned in turn, with what is submitted meanwhile behind it`, async (t) => {
+  t.test(`${database}: tasks not in memory are assigned in order, with later submits behind them`, async (t) => {
     const place = placeIn(t);
     const hub = await openHub(place);
     const lines = Array.from({ length: 5_000 }, (_, n) => lineOf(n + 1));
@@ -167,7 +167,7 @@ for (const [database, placeIn] of Object.entries(PLACES)) {
     await place.check();
   });
 
-  t.test(`${database}: what is unfinished is assigned after a restart, with a new generation`, async (t) => {
+  t.test(`${database}: unfinished tasks are reassigned after a restart with a new generation`, async (t) => {
     const place = placeIn(t);
     const before = await openHub(place);
     const first = connect(before, 1);
@@ -185,7 +185,7 @@ for (const [database, placeIn] of Object.entries(PLACES)) {
     await after.close();
   });
 
-  t.test(`${database}: the check of a store finds what is not completed, and steps that are missing`, async (t) => {
+  t.test(`${database}: the store check finds uncompleted tasks and missing steps`, async (t) => {
     const checkOf = async (status: number, kinds: readonly number[]): Promise<void> => {
       const place = placeIn(t);
       const store = await place.open();
@@ -213,7 +213,7 @@ t.test('hubs on one Postgres share its tasks', async (t) => {
   const [first, second] = [await openHub(place, 0), await openHub(place, 1)];
   const ids = [...(await first.submit(NUMBERS.map(lineOf))), ...(await second.submit([4, 5].map(lineOf)))];
   t.equal(new Set(ids).size, 5);
-  t.strictSame(await second.submit([lineOf(6), lineOf(1)]), [(ids[4] ?? 0) + 1, ids[0]], 'a key that the other hub was given is known');
+  t.strictSame(await second.submit([lineOf(6), lineOf(1)]), [(ids[4] ?? 0) + 1, ids[0]], 'a key given to the other hub is known');
   // Nobody works at the first.
   const worker = connect(second, 4);
   const completed = new Set<number>();
@@ -231,7 +231,7 @@ t.test('hubs on one Postgres share its tasks', async (t) => {
   await place.check();
 });
 
-t.test('a task is claimed by one hub, which has it after a restart', async (t) => {
+t.test('a task is claimed by one hub, which still owns it after a restart', async (t) => {
   const place = PLACES['postgres']?.(t) as Place;
   const [first, second] = [await place.open(0), await place.open(1)];
   const count = 40;
@@ -239,8 +239,8 @@ t.test('a task is claimed by one hub, which has it after a restart', async (t) =
   await first.save({ submitted, assignedCount: 0, keptCount: 10, states: [], events: [] });
   const claimFor = async ({ claim }: BareStore): Promise<readonly StoredTask[]> => (await claim?.(8)) ?? [];
   const claims = await Promise.all([first, second, first, second].map(claimFor));
-  t.equal(new Set(claims.flat().map(({ id }) => id)).size, count - 10, 'each that was not kept is claimed once');
-  t.strictSame(await claimFor(second), [], "and those that are another hub's are not");
+  t.equal(new Set(claims.flat().map(({ id }) => id)).size, count - 10, 'each task not kept in memory is claimed once');
+  t.strictSame(await claimFor(second), [], 'and tasks of another hub are not');
   await Promise.all([first.close(), second.close()]);
   const again = await place.open(1);
   const mine = [...(claims[1] ?? []), ...(claims[3] ?? [])].map(({ line }) => line);
@@ -248,7 +248,7 @@ t.test('a task is claimed by one hub, which has it after a restart', async (t) =
   await again.close();
 });
 
-t.test('the server refuses what is no task, whatever comes with it', async (t) => {
+t.test('the server refuses invalid tasks', async (t) => {
   await withEnds(async (end) => {
     const { ports, check } = await startBare(end, builtTree(), null);
     const [port] = ports;
@@ -259,6 +259,6 @@ t.test('the server refuses what is no task, whatever comes with it', async (t) =
       t.equal(await post('/tasks/batch', body), 400, body);
     t.strictSame(await (await fetch(`http://127.0.0.1:${port}/counts`)).json(), {});
     t.strictSame([await post('/tasks', '{}'), await post('/tasks/batch', `${lineOf(1)}\n${lineOf(2)}\n`)], [201, 201]);
-    await t.rejects(check(), /not completed once/, 'a run that ends with tasks that wait has failed');
+    await t.rejects(check(), /not completed once/, 'a run that ends with waiting tasks fails');
   });
 });

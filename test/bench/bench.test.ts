@@ -29,7 +29,7 @@ t.test('a hub is loaded, measured and checked', async (t) => {
     const plan = { ports: hub.ports, token: hub.adminToken };
 
     const bulk = await load.do('submit', { ...plan, count: COUNT, perRequest: 50, inFlight: 2, withKeys: false });
-    t.equal(bulk.value.answers.count, 3, 'a bulk is a request for each 50');
+    t.equal(bulk.value.answers.count, 3, 'a bulk is one request per 50 tasks');
     t.equal((await hub.api.tasks.stats())['queued'], COUNT);
 
     const sidecars = await hub.newSidecars(2, 8);
@@ -38,8 +38,8 @@ t.test('a hub is loaded, measured and checked', async (t) => {
     const { value, hubCpuMs } = await hub.measured(() => load.do('live', { ...live, count: drained, submit: { how: 'waiting' } }));
     t.ok(value.value.seconds > 0 && hubCpuMs >= 0 && value.cpuMs > 0);
     const left = (await hub.api.tasks.stats()) as Readonly<Record<string, number>>;
-    t.ok((left['completed'] ?? 0) >= drained && (left['queued'] ?? 0) > 0, 'a drain leaves what it was not asked for');
-    t.equal(left['assigned'], 0, 'and nothing half done');
+    t.ok((left['completed'] ?? 0) >= drained && (left['queued'] ?? 0) > 0, 'a drain leaves tasks it was not asked for');
+    t.equal(left['assigned'], 0, 'and nothing half-done');
 
     const rest = await load.do('live', {
       ...live,
@@ -51,7 +51,7 @@ t.test('a hub is loaded, measured and checked', async (t) => {
     const rate = { ...live, sidecars: await hub.newSidecars(1, 16), count: 60, submit: { how: 'rate', perSecond: 400 } } as const;
     const timed = await load.do('live', rate);
     t.equal(timed.value.toCompleted.count, 60);
-    t.ok(timed.value.seconds >= 59 / 400, 'a rate is kept');
+    t.ok(timed.value.seconds >= 59 / 400, 'the rate is kept up');
     t.ok(timed.value.toAssigned.p50Ms < timed.value.toCompleted.p50Ms);
 
     await load.do('submit', { ...plan, count: 10, perRequest: 10, inFlight: 1, withKeys: false });
@@ -83,7 +83,7 @@ const result = (more: Partial<Result>): Result => ({
   ...more,
 });
 
-t.test('drift is told, either way that is worse, and so is what was not measured', async (t) => {
+t.test('drift for the worse is reported in either direction, and so are missing measurements', async (t) => {
   const rate = result({});
   const time = result({ scenario: 'latency', unit: 'ms', ratio: 8 });
   const stored = { [nameOf(rate)]: 0.5, [nameOf(time)]: 8 };
@@ -95,7 +95,7 @@ t.test('drift is told, either way that is worse, and so is what was not measured
   t.match(drifted([rate], stored), [/^latency: .* was not measured/]);
 });
 
-t.test('the exponent says how a cost grows', async (t) => {
+t.test('the exponent shows how a cost grows', async (t) => {
   const at = (size: number, ms: number): Result =>
     result({ unit: 'ms', runs: [ms], series: { name: 'list', over: 'waiting tasks', at: size } });
   const [flat] = seriesIn([at(1_000, 2), at(1_000_000, 2)], 'sqlite');
@@ -105,14 +105,14 @@ t.test('the exponent says how a cost grows', async (t) => {
   t.strictSame(seriesIn([at(10, 1), at(100, 10)], 'postgres'), []);
 });
 
-t.test('the page tells which target was reached', async (t) => {
+t.test('the page shows which targets were reached', async (t) => {
   const table = tableOf([result({ what: 'singles, 64 in flight', runs: [19_000, 25_000, 21_000] })]);
   t.match(table, /21,000 tasks\/s \| 19,000–25,000 \| 3 × 1/);
-  t.match(table, /≥ 20,000, p99 ≤ 8 ms: \*\*missed\*\*/, 'a time that was not measured is none that was reached');
+  t.match(table, /≥ 20,000, p99 ≤ 8 ms: \*\*missed\*\*/, 'a time that was not measured counts as missed');
   t.equal(median([1, 2, 4, 3]), 2.5);
 });
 
-t.test('each part of the page is filled by a whole run, and has its place there', async (t) => {
+t.test('a whole run fills every part of the page', async (t) => {
   const measured = PARTS.filter((part) => !['environment', 'growth', 'long', 'profile', 'budget', 'peers'].includes(part));
   const points = [10, 100].map((at) => result({ series: { name: 'list', over: 'waiting tasks', at } }));
   const kept: KeptResults = {
@@ -132,7 +132,7 @@ t.test('each part of the page is filled by a whole run, and has its place there'
   t.equal(pageParts(kept)['commits'], 'Not shown: strace is not installed.');
 });
 
-t.test('what people wrote of a hot function stays when the page is written anew', async (t) => {
+t.test('hand-written notes on a hot function survive regenerating the page', async (t) => {
   const thread = (line: number) => ({
     tasks: 10,
     busyMs: 8,
@@ -144,10 +144,10 @@ t.test('what people wrote of a hot function stays when the page is written anew'
   const first = profileOf(run(7), new Map([['read core/a.js', 'It reads | all.']]));
   t.match(first, /\| `read core\/a\.js` \| 40\.0 % \| It reads \| all\. \|/);
   const page = `<!-- generated: profile -->\n\n${first}\n\n<!-- end -->`;
-  t.equal(profileOf(run(9), sentencesIn(page)), first, 'though the function has moved');
+  t.equal(profileOf(run(9), sentencesIn(page)), first, 'although the function has moved');
 });
 
-t.test('a profile tells what a thread worked on, by self time and without its rest', async (t) => {
+t.test('a profile shows what a thread worked on, by self time and without idle time', async (t) => {
   const frame = (functionName: string) => ({ functionName, url: 'file:///x/.built/abc/dist/core/a.js', lineNumber: 4 });
   const profile = {
     nodes: [
@@ -172,7 +172,7 @@ t.test('a profile tells what a thread worked on, by self time and without its re
     ],
   );
   const [part] = readProfiles(folder, 10, { fromUs: 11_000, toUs: 13_000 }).threads;
-  t.strictSame([part?.busyMs, part?.idleMs], [3, 0], 'only what was seen in the window');
+  t.strictSame([part?.busyMs, part?.idleMs], [3, 0], 'only samples in the window count');
   const picture = flameGraph(profile, frameNameOf);
   t.match(picture, /outer core\/a\.js:5: 100\.0 %, 4 ms/);
   t.match(picture, /inner core\/a\.js:5: 75\.0 %, 3 ms/);

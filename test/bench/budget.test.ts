@@ -24,7 +24,7 @@ const frame = (functionName: string, file: string) => ({
 });
 const root = frame('(root)', '');
 
-t.test('a sample is of the stage of the nearest frame of ours', async (t) => {
+t.test('a sample belongs to the stage of its nearest own frame', async (t) => {
   const writev = frame('writev', '');
   const node = frame('writevGeneric', 'node:internal/stream_base_commons');
   const uncork = frame('uncork', 'adapters/transport-ws/peer-connection.js');
@@ -33,24 +33,24 @@ t.test('a sample is of the stage of the nearest frame of ours', async (t) => {
   t.equal(stageOf([writev, node, uncork, serve, root]), 'frame out');
   t.equal(stageOf([writev, frame('end', 'node:_http_outgoing'), end, serve, root]), 'answer');
   t.equal(stageOf([serve, root]), 'check');
-  t.equal(stageOf([frame('admit', 'adapters/http/serve.js'), serve, root]), 'authenticate', 'a function before its file');
+  t.equal(stageOf([frame('admit', 'adapters/http/serve.js'), serve, root]), 'authenticate', 'a function takes precedence over its file');
   t.equal(stageOf([frame('change', 'core/domain/transitions/change.js'), uncork, root]), 'decide', 'a folder');
   t.equal(stageOf([frame('check_3', ''), frame('', 'core/protocol/frame-parser.js'), root]), 'check', 'a compiled schema');
-  t.equal(stageOf([frame('(garbage collector)', ''), uncork, root]), 'garbage', 'whoever began it');
+  t.equal(stageOf([frame('(garbage collector)', ''), uncork, root]), 'garbage', 'whichever code triggered it');
 });
 
-t.test('what nobody named is of the stage other', async (t) => {
+t.test('unassigned code belongs to the stage other', async (t) => {
   t.equal(stageOf([frame('made', 'core/made-up/file.js'), root]), 'other');
   t.equal(
     stageOf([frame('made', 'core/made-up/file.js'), frame('serve', 'adapters/http/serve.js'), root]),
     'other',
-    'not of who called it',
+    'not the stage of its caller',
   );
   t.equal(stageOf([frame('(program)', ''), root]), 'other');
   t.equal(stageOf([frame('runMicrotasks', ''), frame('processTicksAndRejections', 'node:internal/process/task_queues'), root]), 'other');
 });
 
-t.test('a package counts only where nothing of ours is on the stack', async (t) => {
+t.test('a package counts only if no own code is on the stack', async (t) => {
   const consume = frame('consume', 'node_modules/ws/lib/receiver.js');
   t.equal(stageOf([frame('emit', 'node:events'), consume, root]), 'frame in');
   t.equal(stageOf([consume, frame('send', 'adapters/transport-ws/peer-connection.js'), root]), 'frame out');
@@ -70,7 +70,7 @@ t.test('every file of the hub belongs to a stage, and every place in the table e
     [],
   );
   const all = Object.values(PLACES).flat();
-  t.strictSame(all.length, new Set(all).size, 'each is in it once');
+  t.strictSame(all.length, new Set(all).size, 'each is listed once');
   for (const [file = '', name] of all.map((place) => place.split(' '))) {
     if (file.startsWith('node:') || file === 'ws') continue;
     const source = join(ROOT, `${file}.ts`);
@@ -79,7 +79,7 @@ t.test('every file of the hub belongs to a stage, and every place in the table e
   }
 });
 
-t.test('the budgets of all stages are that of all', async (t) => {
+t.test('the budgets of the stages add up to the total', async (t) => {
   for (const workload of WORKLOADS) {
     const total = STAGES.reduce((sum, stage) => sum + BUDGETS[stage].us[workload], 0);
     t.equal(total, BUDGET_US[workload], workload);
@@ -101,25 +101,25 @@ const profile: CpuProfile = {
 };
 const times = stageTimes('together', { tasks: 10, profile, times: { main: 4, pool: 1.1, helpers: 2 } });
 
-t.test("a stage has its part of the samples, of the main thread's processor time", async (t) => {
+t.test("a stage gets the main thread's CPU time by its share of samples", async (t) => {
   const us = Object.fromEntries(times.stages.map((one) => [one.stage, one.us]));
   t.strictSame(
     [us['check'], us['answer'], us['garbage'], us['sqlite'], us['read']],
     [100, 200, 100, 110, 0],
-    'a sample that was taken late counts as one, and no idle one does',
+    'a late sample counts as one, and idle samples do not count',
   );
   t.equal(sumUs(times), 510, 'the main thread and that of SQLite');
-  t.equal(times.helpersUs, 200, 'V8 has threads of its own');
+  t.equal(times.helpersUs, 200, 'V8 has its own threads');
   const answer = times.stages.find(({ stage }) => stage === 'answer');
   t.strictSame(answer?.hottest, [{ what: 'writev in end adapters/transport-ws/node-exchange.js', us: 200 }]);
 });
 
-t.test('a few stray samples are not over a budget of nothing', async (t) => {
+t.test('a few stray samples do not exceed a zero budget', async (t) => {
   const of = (us: number) => judgedStages({ ...times, workload: 'submit', stages: [{ stage: 'frame in', us, hottest: [] }] })[0]?.isOver;
   t.strictSame([of(0.4), of(0.6)], [false, true]);
 });
 
-t.test('what is over its budget is marked, with its hottest functions and a next step', async (t) => {
+t.test('a stage over its budget is marked, with its hottest functions and a next step', async (t) => {
   const over = judgedStages(times).filter(({ isOver }) => isOver).map(({ stage }) => stage); // prettier-ignore
   t.strictSame(over, ['check', 'sqlite', 'answer', 'garbage']);
   const text = budgetLines(times).join('\n');
@@ -135,11 +135,11 @@ t.test('what is over its budget is marked, with its hottest functions and a next
   t.match(part, /\| read: [^|]+ \| 7\.00 \| 0\.00 \| kept \|/);
 });
 
-t.test('a real hub is profiled, and all code of it that is seen belongs to a stage', async (t) => {
+t.test('a real hub is profiled, and all of its sampled code belongs to a stage', async (t) => {
   const bench = { tree: builtTree(), postgresOf: () => Promise.resolve(null), say: () => undefined } as unknown as Bench;
   const seen = await profiledHub(bench, 'together', 400);
   const ours = seen.profile.nodes.map(({ callFrame }) => callFrame).filter(({ url }) => isOurs(url));
-  t.ok(ours.length > 0, 'its code is recognized');
+  t.ok(ours.length > 0, 'the code of the hub is recognized');
   t.strictSame(
     ours
       .map(({ functionName, url }) => [placeOf(url).replace(/\.js$/, ''), functionName] as const)

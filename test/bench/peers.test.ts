@@ -28,19 +28,16 @@ const SLOW = result('pg-boss', false, { perSecond: 200, p99Ms: 2.5 });
 const SYNCHRONOUS = result('plainjob', false, { perSecond: 250 });
 const YARDSTICK: PeerResult = { ...result('bare', false, { perSecond: 9_000, p99Ms: 1 }), isYardstick: true };
 
-t.test(
-  'the figure of a queue is the median of the runs that have it, and a best peer is neither one of ours nor a yardstick',
-  async (t) => {
-    const all = [OURS, FAST, SLOW, SYNCHRONOUS, YARDSTICK];
-    t.equal(medianOf(OURS, 'perSecond'), 500);
-    t.equal(medianOf(SYNCHRONOUS, 'p99Ms'), null);
-    t.equal(bestPeer(all, 'perSecond'), 2_000, 'the most tasks a second');
-    t.equal(bestPeer(all, 'p99Ms'), 2.5, 'the shortest time');
-    t.equal(bestPeer([OURS, YARDSTICK], 'perSecond'), null);
-  },
-);
+t.test("a queue's figure is the median of its runs, and the best peer is neither ours nor a yardstick", async (t) => {
+  const all = [OURS, FAST, SLOW, SYNCHRONOUS, YARDSTICK];
+  t.equal(medianOf(OURS, 'perSecond'), 500);
+  t.equal(medianOf(SYNCHRONOUS, 'p99Ms'), null);
+  t.equal(bestPeer(all, 'perSecond'), 2_000, 'the most tasks a second');
+  t.equal(bestPeer(all, 'p99Ms'), 2.5, 'the shortest time');
+  t.equal(bestPeer([OURS, YARDSTICK], 'perSecond'), null);
+});
 
-t.test('the table has ours as a multiple of the best peer, and no row without a figure', async (t) => {
+t.test('the table shows ours as a multiple of the best peer, and no rows without figures', async (t) => {
   t.strictSame(peerTable([OURS, FAST, SLOW, SYNCHRONOUS]).split('\n'), [
     '| scenario |  | agentcom | bullmq | pg-boss | plainjob |',
     '| --- | --- | --: | --: | --: | --: |',
@@ -56,7 +53,7 @@ t.test('the table has ours as a multiple of the best peer, and no row without a 
       '| singles | tasks/s | 500 (0.25 ×) | **2,000** | 9,000 (4.50 ×) |',
       '| singles | p99 ms | 5.00 (0.50 ×) | **10.0** | 1.00 (0.10 ×) |',
     ],
-    'a yardstick says that it is one, and is a multiple of the best peer too',
+    'a yardstick is labelled, and also shown as a multiple of the best peer',
   );
 });
 
@@ -69,7 +66,7 @@ const KEPT = {
   results: [OURS, FAST],
 };
 
-t.test('the page tells what the queues ran on', async (t) => {
+t.test('the page shows what the queues ran on', async (t) => {
   t.equal(peersOf(null), 'Not measured yet.');
   const part = peersOf(KEPT);
   t.match(part, /`npm run bench:peers -- --write`, 2026-01-02, 1 s; 2 × P/);
@@ -84,7 +81,7 @@ t.test('the page tells what the queues ran on', async (t) => {
   );
 });
 
-t.test('queues and scenarios are chosen by name, in one list or several', async (t) => {
+t.test('queues and scenarios are selected by name, in one list or several', async (t) => {
   const { contestants, scenarios, runs } = readPeersOptions([
     '--only',
     'bullmq,agentcom',
@@ -106,7 +103,7 @@ t.test('queues and scenarios are chosen by name, in one list or several', async 
   t.throws(() => readPeersOptions(['--quick', '--write']), /choose one/);
 });
 
-t.test('the other queues are packages of nobody who installs AgentCom', async (t) => {
+t.test('installing AgentCom installs none of the other queues', async (t) => {
   type Manifest = { private: boolean; files: string[]; dependencies: Record<string, string>; devDependencies: Record<string, string> };
   const manifestIn = (folder: string): Manifest => JSON.parse(readFileSync(join(ROOT, folder, 'package.json'), 'utf8')) as Manifest;
   const [own, peers] = [manifestIn('.'), manifestIn('test/bench/peers')];
@@ -114,7 +111,7 @@ t.test('the other queues are packages of nobody who installs AgentCom', async (t
   t.strictSame(
     Object.values(peers.dependencies).filter((version) => !/^\d+\.\d+\.\d+$/.test(version)),
     [],
-    'what was measured can be installed again',
+    'the measured versions can be reinstalled',
   );
   const ours = Object.keys({ ...own.dependencies, ...own.devDependencies });
   t.strictSame(
@@ -135,7 +132,7 @@ const IN_MEMORY = `data:text/javascript,
     close: async () => undefined,
   });`;
 
-t.test('each task is submitted once and timed, as many at a time as was asked', async (t) => {
+t.test('each task is submitted once and timed, with the given concurrency', async (t) => {
   await withEnds(async (end) => {
     const both = startParticipant(end, builtTree(), 'the queue', null);
     await both.do('open', { module: IN_MEMORY, settings: {} });
@@ -159,7 +156,7 @@ t.test('each task is submitted once and timed, as many at a time as was asked', 
   });
 });
 
-t.test('a task that is completed twice fails the run', async (t) => {
+t.test('completing a task twice fails the run', async (t) => {
   await withEnds(async (end) => {
     const both = startParticipant(end, builtTree(), 'the queue', null);
     await both.do('open', { module: IN_MEMORY, settings: { twice: true } });
@@ -179,7 +176,7 @@ for (const [name, wanted] of [
 ] as const) {
   const given = process.env['AGENTCOM_TEST_DATABASE_URL'] ?? '';
   const skip = wanted === POSTGRES && given !== '' && 'the Postgres that is given may be without fsync';
-  t.test(`${name} is measured without the packages of the other queues, and checked to have lost nothing`, { skip }, async (t) => {
+  t.test(`${name} is measured without the packages of the other queues, and loses nothing`, { skip }, async (t) => {
     const contestant = CONTESTANTS.find((one) => one.name === name);
     if (contestant === undefined) throw new Error(`there is no ${name}`);
     const plan = { tree: builtTree(), scenarios: ['bulk', 'together', 'idle'], isQuick: true, warmUpMs: 1, profiles: null };

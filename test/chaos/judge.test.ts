@@ -121,7 +121,7 @@ const lostOnce = (loss: StoredEvent, more: Partial<Evidence> = {}): Evidence => 
 
 const rulesOf = (evidence: Evidence): readonly string[] => [...new Set(judge(evidence).violations.map(({ rule }) => rule))].sort();
 
-t.test('nothing is wrong where nothing is', (t) => {
+t.test('sound evidence gives no violations', (t) => {
   t.strictSame(judge(GOOD).violations, []);
   t.match(judge(GOOD), { answered: 1, lost: 0, recordedTwice: 0, overlapping: 0, runs: 1, finishedRuns: 1 });
   t.end();
@@ -130,11 +130,11 @@ t.test('nothing is wrong where nothing is', (t) => {
 const stored = (more: Partial<Evidence['stored']>): Evidence => ({ ...GOOD, stored: { ...GOOD.stored, ...more } });
 const other = aTaskId(2);
 
-t.test('J1, J2, J4, J6, J7, R5, R11: each rule is broken by what breaks it', (t) => {
+t.test('J1, J2, J4, J6, J7, R5, R11: the judge finds each planted violation under its rule', (t) => {
   const cases: readonly (readonly [string, string, Evidence])[] = [
-    ['an answered task is not there', 'J1', { ...GOOD, answered: new Map([...GOOD.answered, [other, 'key 2 ok 1']]) }],
-    ['it has another text', 'J1', { ...GOOD, answered: new Map([[TASK, 'key ok 2']]) }],
-    ['it has not ended as it must', 'J1', { ...GOOD, wanted: () => 'cancelled' }],
+    ['an acknowledged task is missing', 'J1', { ...GOOD, answered: new Map([...GOOD.answered, [other, 'key 2 ok 1']]) }],
+    ['it has a different text', 'J1', { ...GOOD, answered: new Map([[TASK, 'key ok 2']]) }],
+    ['it has not ended as expected', 'J1', { ...GOOD, wanted: () => 'cancelled' }],
     ['its end was recorded twice', 'I5', history(...EVENTS, completed)],
     ['an event is missing from its history', 'I14', stored({ tasks: new Map([[TASK, { ...COMPLETED, events: EVENTS.slice(0, 4) }]]) })],
     [
@@ -143,36 +143,36 @@ t.test('J1, J2, J4, J6, J7, R5, R11: each rule is broken by what breaks it', (t)
       { ...GOOD, ledger: [line('start'), line('start', { pid: 9, began: '90', beside: [7] }), line('end')] },
     ],
     [
-      'a result that was written is nowhere',
+      'a written result is missing',
       'J2',
       { ...GOOD, ledger: [...GOOD.ledger, line('start', { generation: 2, pid: 9 }), line('end', { generation: 2, pid: 9 })] },
     ],
     ['a result is recorded and refused', 'J2', { ...GOOD, refused: new Set([`${TASK}.g1`]) }],
-    ['the recorded result is of no run', 'J2', { ...GOOD, ledger: [line('start', { pid: 9 })] }],
-    ['the stream left an event out', 'J6', { ...GOOD, streamed: [1, 2, 4, 5] }],
-    ['the stream told one twice', 'J6', { ...GOOD, streamed: [1, 2, 3, 3, 4, 5] }],
-    ['an attempt was taken back and its agent had not been away', 'J7', lostOnce(LOST)],
+    ['the recorded result belongs to no run', 'J2', { ...GOOD, ledger: [line('start', { pid: 9 })] }],
+    ['the stream skipped an event', 'J6', { ...GOOD, streamed: [1, 2, 4, 5] }],
+    ['the stream repeated an event', 'J6', { ...GOOD, streamed: [1, 2, 3, 3, 4, 5] }],
+    ['an attempt was reclaimed although its agent had not been away', 'J7', lostOnce(LOST)],
     [
-      'its agent had been away, but for less than the grace',
+      'its agent had been away for less than the grace period',
       'J7',
       lostOnce(LOST, { absences: [{ agent: AGENT, from: nowAt - 5, to: nowAt, why: 'cut off' }] }),
     ],
-    ['an attempt failed and nobody had killed it', 'J7', lostOnce({ ...LOST, event: 'failed', details: { kind: 'lost' } })],
-    ['a report waits for ever', 'R5', { ...GOOD, unanswered: ['a1/x.json'] }],
+    ['an attempt failed although it was not killed', 'J7', lostOnce({ ...LOST, event: 'failed', details: { kind: 'lost' } })],
+    ['a report was never answered', 'R5', { ...GOOD, unanswered: ['a1/x.json'] }],
     [
       'a stop was never confirmed',
       'R11',
       stored({ stops: [{ agentId: AGENT, taskId: TASK, generation: 1, reason: 'cancelled', requestedAtMs: BEGAN_MS, sentAtMs: null }] }),
     ],
-    ['SQLite finds its file broken', 'store', stored({ integrity: 'row 1 missing from index' })],
+    ['SQLite reports a damaged file', 'store', stored({ integrity: 'row 1 missing from index' })],
   ];
   for (const [what, rule, evidence] of cases) t.ok(rulesOf(evidence).includes(rule), `${what}: ${rule} among ${rulesOf(evidence).join()}`);
   t.end();
 });
 
-t.test('J4, J7: what faults explain is no violation', (t) => {
+t.test('J4, J7: losses explained by faults are no violations', (t) => {
   const away = { agent: AGENT, from: nowAt - GRACE_MS / 1_000 - 2, to: nowAt + 1, why: 'cut off' } as const;
-  t.strictSame(rulesOf(lostOnce(LOST, { absences: [away] })), [], 'taken back from one that was away for longer than the grace');
+  t.strictSame(rulesOf(lostOnce(LOST, { absences: [away] })), [], 'reclaimed from an agent away for longer than the grace period');
   const killed = { ...LOST, event: 'failed', details: { kind: 'lost' } } as const;
   t.strictSame(rulesOf(lostOnce(killed, { killed: new Set(['7.70']) })), [], 'lost with its agent');
   const beside = lostOnce(LOST, { absences: [away] });
@@ -181,15 +181,15 @@ t.test('J4, J7: what faults explain is no violation', (t) => {
   t.end();
 });
 
-t.test('a slope is found in noise, and how sure it is', (t) => {
+t.test('a slope is found in noise, with its uncertainty', (t) => {
   const hour = 3_600_000;
   const points = Array.from({ length: 600 }, (_, n) => ({ atMs: n * 1_000, value: 100 + (n * 1_000 * 6) / hour + (n % 7) }));
   const { perHour, plusMinus } = slopeOf(points, 30_000);
   t.ok(Math.abs(perHour - 6) < Math.max(plusMinus, 0.5), `${perHour} ± ${plusMinus}`);
-  t.ok(plusMinus < 6, 'it is told from none');
-  t.match(slopeOf(points.slice(0, 40), 30_000), { plusMinus: Infinity }, 'two windows tell nothing');
+  t.ok(plusMinus < 6, 'the slope is distinguishable from zero');
+  t.match(slopeOf(points.slice(0, 40), 30_000), { plusMinus: Infinity }, 'two windows are too few');
   // Flat, but for a few windows at the beginning that are far below, which would turn a line of least squares.
   const dips = points.map(({ atMs }, n) => ({ atMs, value: n < 60 ? 80 : 100 + (n % 3) }));
-  t.ok(Math.abs(slopeOf(dips, 10_000).perHour) < 1, 'a few that are far from the others do not count');
+  t.ok(Math.abs(slopeOf(dips, 10_000).perHour) < 1, 'a few outliers do not count');
   t.end();
 });

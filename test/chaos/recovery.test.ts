@@ -19,10 +19,10 @@ const TIMING = {
 // A whole world starts here, on a machine that is busy with other tests.
 t.setTimeout(120_000);
 
-t.test('R1, R16: a hub with many stored tasks takes submits soon after kill -9, and what a dead machine had runs elsewhere', async (t) => {
+t.test('R1, R16: a hub with many stored tasks accepts submits soon after kill -9, and tasks of a dead machine move', async (t) => {
   const outcome = await recoveryRun(t, { tree: builtTree(), seed: 'in the tests', tasks: 5_000, kills: 1, hubTiming: TIMING });
   t.strictSame(outcome.surprises, []);
-  t.equal(outcome.stored.queued, 2_250, 'the store is as large as it was meant to be');
+  t.equal(outcome.stored.queued, 2_250, 'the store has its planned size');
   t.equal(outcome.recoveries.length, 1);
   for (const { submitMs } of outcome.recoveries) t.ok(submitMs <= 3_000 + BUSY_MS, `a submit was answered ${submitMs} ms after the kill`);
   t.ok(

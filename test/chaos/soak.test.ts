@@ -17,7 +17,7 @@ const mischiefOf = (done: Tallies): Readonly<Record<string, number>> => ({
   'assignments are dropped': done['crash-looping agent'].answers[DEEDS.dropped] ?? 0,
 });
 
-t.test('R20: beside hostile neighbours of every kind, and with faults, all honest work completes and no rows stay', async (t) => {
+t.test('R20: with faults and hostile neighbours of every kind, all honest work completes and no rows are left behind', async (t) => {
   const outcome = await soakRun(t, {
     tree: builtTree(),
     seed: 'in the tests',
@@ -44,12 +44,12 @@ t.test('R20: beside hostile neighbours of every kind, and with faults, all hones
     [],
   );
   for (const [what, count] of Object.entries(outcome.neighbours === null ? {} : mischiefOf(outcome.neighbours))) t.ok(count > 0, what);
-  t.not(outcome.neighbours, null, 'there were neighbours');
+  t.not(outcome.neighbours, null, 'neighbours were running');
   t.ok(Object.keys(outcome.deeds).length > 0, 'agents harm their own sidecar');
   t.ok(outcome.honestMs.length > 0 && outcome.walMaxMiB > 0 && outcome.walMaxMiB < 64);
 });
 
-t.test('the judge of a soak: rows that grow, and a neighbour that has stopped, are named', (t) => {
+t.test('the judge of a soak names growing rows and a neighbour that has stopped', (t) => {
   const look = (atMs: number, events: number, tokens: number): RowLook => ({ atMs, rows: { task_events: events, tokens }, fileBytes: 1 });
   const looks = (last: RowLook): readonly RowLook[] => [look(0, 0, 5), look(50, 10_000, 5), last];
   t.match(judgeRows(looks(look(100, 12_400, 5)), 0, 100), { bounded: true, middle: { task_events: 10_000 } });

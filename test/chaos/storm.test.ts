@@ -21,7 +21,7 @@ const TIMING = {
 // A whole world starts here, on a machine that is busy with other tests.
 t.setTimeout(120_000);
 
-t.test('R15, R20: many sidecars come back at once to a hub that was killed, and none loses what it has in hand', async (t) => {
+t.test('R15, R20: many sidecars reconnect at once to a killed hub, and none loses its work', async (t) => {
   const outcome = await stormRun(t, {
     tree: builtTree(),
     seed: 'in the tests',

@@ -38,7 +38,7 @@ async function story(id: string, names: readonly string[]): Promise<readonly His
   return (await api.tasks.get(id)).history.filter((entry) => names.includes(entry.event));
 }
 
-t.test('a socket cut in mid-task, and one refused for a moment: the same assignment goes on', async (t) => {
+t.test('a connection cut during a task, then refused for a moment: the same assignment continues', async (t) => {
   const goesOn = await atWork('goes on over the cut');
   const ends = await atWork('ends while nobody gets through');
   const again = proxy.nextConnection();
@@ -54,7 +54,7 @@ t.test('a socket cut in mid-task, and one refused for a moment: the same assignm
   await endsUndisturbed(t, goesOn);
 });
 
-t.test('a connection that falls silent without an end: found out, and what was said into it is said again', async (t) => {
+t.test('a connection that goes silent without closing is detected, and what was sent into it is resent', async (t) => {
   const task = await atWork('its result goes into a dead connection first');
   const again = proxy.nextConnection();
   proxy.freeze();
@@ -63,7 +63,7 @@ t.test('a connection that falls silent without an end: found out, and what was s
   await endsUndisturbed(t, task);
 });
 
-t.test('a cancel ends the whole tree, deaf processes too, and the history has its confirmation', async (t) => {
+t.test('a cancel ends the whole process tree, even if SIGTERM is ignored, and the history has its confirmation', async (t) => {
   const { id, pid } = await atWork('cancelled', { ignore_term: true, child: true });
   const child = await world.ledgerLine(id, 'child');
   t.ok(await lives(pid));
@@ -71,7 +71,7 @@ t.test('a cancel ends the whole tree, deaf processes too, and the history has it
   await api.tasks.cancel(id);
   await world.event(id, ['stop_confirmed']);
   t.notOk(await lives(pid), 'the agent is gone');
-  t.notOk(await lives(child.pid), 'what it started is gone');
+  t.notOk(await lives(child.pid), 'its child is gone');
   t.match(await api.tasks.get(id), { status: 'cancelled', assigned_to: null });
   t.strictSame(await world.history(id), [...UNDISTURBED.slice(0, -1), 'cancelled', 'stop_requested', 'stop_confirmed']);
   const [confirmed, ...more] = await story(id, ['stop_confirmed']);
@@ -81,7 +81,7 @@ t.test('a cancel ends the whole tree, deaf processes too, and the history has it
   t.strictSame((await api.agents.get('a1')).tasks, [], 'its slot is free');
 });
 
-t.test('away for longer than the grace: another agent gets the tasks, and nothing of the first one counts', async (t) => {
+t.test('away for longer than the grace period: another agent gets the tasks, and the first results do not count', async (t) => {
   const silentProxy = await tcpProxy(t, world.port);
   await world.startSidecar('a3', { hubUrl: `ws://127.0.0.1:${silentProxy.port}/ws`, capabilities: ['silent'] });
   const obeys = await atWork('its agent obeys SIGTERM');
@@ -95,14 +95,14 @@ t.test('away for longer than the grace: another agent gets the tasks, and nothin
   await proxy.refuse();
   silentProxy.fallSilent();
   await Promise.all(ids.map((id) => world.event(id, ['woken'], 30_000, ({ agent_id: agentId }) => agentId === 'a2')));
-  t.ok((await lives(obeys.pid)) && (await lives(deaf.pid)), 'cut off, the first agents work on');
+  t.ok((await lives(obeys.pid)) && (await lives(deaf.pid)), 'cut off, the first agents continue to work');
   world.release(late.id, 1);
   t.equal((await world.ledgerLine(late.id, 'end')).pid, late.pid);
   await Promise.all([proxy.restore(), silentProxy.restore()]);
   silentProxy.cut();
 
-  t.equal((await world.ledgerLine(obeys.id, 'stopped')).pid, obeys.pid, 'it was told to stop');
-  t.equal((await world.ledgerLine(unheard, 'stopped')).generation, 1, 'so was the one that fell silent');
+  t.equal((await world.ledgerLine(obeys.id, 'stopped')).pid, obeys.pid, 'it was asked to stop');
+  t.equal((await world.ledgerLine(unheard, 'stopped')).generation, 1, 'so was the one that went silent');
   t.ok((await isGone(obeys.pid)) && (await isGone(deaf.pid)), 'both are gone');
   await refusedReport(t, late);
 
@@ -114,7 +114,7 @@ t.test('away for longer than the grace: another agent gets the tasks, and nothin
     t.match(await api.tasks.get(id), { status: 'completed', generation: 3, retry_count: 1, assigned_to: 'a2', result: { output } });
     t.strictSame(await story(id, ['late_result', 'retried', 'failed']), []);
     const confirmed = (await story(id, ['stop_confirmed'])).map(({ details }) => details);
-    t.strictSame(confirmed, [{ outcome: 'agent_away' }], 'for the grace nothing was heard of it');
+    t.strictSame(confirmed, [{ outcome: 'agent_away' }], 'the agent was away for the grace period');
     // The confirmation is a regular sweep's, before or after the next assignment.
     const taken = await story(id, ['assigned', 'lost', 'stop_requested', 'completed']);
     const first = id === unheard ? 'a3' : 'a1';

@@ -3,17 +3,17 @@ import t from 'tap';
 import { durabilityRun, judge } from './durability-run.ts';
 import { makeWorld } from '../apps/app-world.ts';
 
-t.test('R1: what was answered is there after kill -9, once, and a repeat finds it', async (t) => {
+t.test('R1: an acknowledged task exists exactly once after kill -9, and a repeated submit finds it', async (t) => {
   const world = await makeWorld(t);
   const outcome = await durabilityRun({ world, kills: 8, seed: 'eight kills' });
   t.strictSame([outcome.missing, outcome.duplicated, outcome.changed], [[], [], []]);
   t.equal(outcome.found, outcome.answered);
-  t.ok(outcome.answered > 32, `${outcome.answered} tasks answered`);
+  t.ok(outcome.answered > 32, `${outcome.answered} tasks acknowledged`);
   t.ok(outcome.repeated > 0, `${outcome.repeated} submits were cut off and repeated`);
-  t.ok(outcome.askedAgain > 0, `${outcome.askedAgain} answered ones were asked again`);
+  t.ok(outcome.askedAgain > 0, `${outcome.askedAgain} acknowledged ones were submitted again`);
 });
 
-t.test('the judge sees a missing, a mixed up and a doubled task', (t) => {
+t.test('the judge detects a missing, a mixed up and a duplicate task', (t) => {
   const single = { key: 'a', descriptions: ['a0'], taskIds: ['task-1'] };
   const bulk = { key: 'b', descriptions: ['b0', 'b1'], taskIds: ['task-2', 'task-3'] };
   const all = [

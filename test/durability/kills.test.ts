@@ -27,7 +27,7 @@ async function endsUndisturbed(t: Test, { id, pid }: { readonly id: string; read
   await world.event(id, ['completed', 'dead_lettered']);
   const task = await api.tasks.get(id);
   t.match(task, { status: 'completed', generation: 1, retry_count: 0, assigned_to: 'a1' });
-  t.strictSame(resultOf(task), { pid, generation: 1 }, 'the result of the run that was there all the time');
+  t.strictSame(resultOf(task), { pid, generation: 1 }, 'the result of the original run');
   t.strictSame(await world.history(id), UNDISTURBED);
   t.strictSame(endsOf(world.ledger(), id), [pid]);
   neverTwice(t, world.ledger(), [id]);
@@ -35,7 +35,7 @@ async function endsUndisturbed(t: Test, { id, pid }: { readonly id: string; read
 
 const resultOf = (task: TaskDetail): unknown => (task.result as { readonly output: unknown } | null)?.output;
 
-t.test('the hub: agents work on, and what ends meanwhile is reported when it is back', async (t) => {
+t.test('the hub is killed: agents continue, and runs that end meanwhile are reported when it restarts', async (t) => {
   const goesOn = await atWork('goes on while the hub is down');
   const ends = await atWork('ends while the hub is down');
   const cuts: string[] = [];
@@ -48,11 +48,11 @@ t.test('the hub: agents work on, and what ends meanwhile is reported when it is 
   t.match(await api.tasks.get(goesOn.id), { status: 'assigned', generation: 1, assigned_to: 'a1' });
   world.release(goesOn.id);
   await endsUndisturbed(t, goesOn);
-  t.match(await waiting, { id: goesOn.id, status: 'completed' }, 'a client that waited all the time has the final task');
+  t.match(await waiting, { id: goesOn.id, status: 'completed' }, 'a client that waited throughout gets the final task');
   t.ok(cuts.length > 0, 'although its stream was cut');
 });
 
-t.test('the sidecar: its runs are adopted, and a result that was written meanwhile is found', async (t) => {
+t.test('the sidecar is killed: its runs are adopted, and a result written meanwhile is found', async (t) => {
   const goesOn = await atWork('goes on while the sidecar is down');
   const ends = await atWork('ends while the sidecar is down');
   t.equal(await sidecar.kill('SIGKILL'), 'SIGKILL');
@@ -65,7 +65,7 @@ t.test('the sidecar: its runs are adopted, and a result that was written meanwhi
   await endsUndisturbed(t, goesOn);
 });
 
-t.test('both', async (t) => {
+t.test('hub and sidecar are killed: runs are adopted, and results written meanwhile are found', async (t) => {
   const goesOn = await atWork('goes on while both are down');
   const ends = await atWork('ends while both are down');
   await Promise.all([hub.kill('SIGKILL'), sidecar.kill('SIGKILL')]);
@@ -77,7 +77,7 @@ t.test('both', async (t) => {
   await endsUndisturbed(t, goesOn);
 });
 
-t.test('the agent: its attempt is spent and the next one ends the task', async (t) => {
+t.test('the agent is killed: its attempt is spent, and the next one completes the task', async (t) => {
   const { id, pid } = await atWork('killed once');
   process.kill(pid, 'SIGKILL');
   await world.event(id, ['failed', 'lost']);
@@ -104,7 +104,7 @@ t.test('the agent: its attempt is spent and the next one ends the task', async (
   neverTwice(t, world.ledger(), [id]);
 });
 
-t.test('the sidecar and its agent: the assignment is lost, not left hanging', async (t) => {
+t.test('the sidecar and its agent are killed: the assignment is lost, not left hanging', async (t) => {
   const { id, pid } = await atWork('killed with its sidecar');
   await sidecar.kill('SIGKILL');
   process.kill(pid, 'SIGKILL');
@@ -118,7 +118,7 @@ t.test('the sidecar and its agent: the assignment is lost, not left hanging', as
   neverTwice(t, world.ledger(), [id]);
 });
 
-t.test('the sidecar between acceptance and wake: the next one wakes, once', async (t) => {
+t.test('the sidecar is killed between acceptance and wake: the next one wakes the agent, once', async (t) => {
   const program = join(world.dir, 'broken.sh');
   await writeFile(program, '#!/bin/sh\nexit 0\n', { mode: 0o700 });
   const options = { capabilities: ['late'], argv: [program], timing: { wakeRetriesMs: [1_000, 1_000, 1_000] } };
@@ -130,7 +130,7 @@ t.test('the sidecar between acceptance and wake: the next one wakes, once', asyn
     );
   await world.event(id, ['wake_failed']);
   await first.kill('SIGKILL');
-  t.strictSame(await wakes(), ['success', 'failed'], 'its program began, and ended before it took the task');
+  t.strictSame(await wakes(), ['success', 'failed'], 'its program started, and ended before it claimed the task');
   await writeFile(program, `#!/bin/sh\nexec '${process.execPath}' '${LEDGER_AGENT}'\n`);
   const second = await world.startSidecar('a2');
   await world.ledgerLine(id, 'start');
@@ -144,7 +144,7 @@ t.test('the sidecar between acceptance and wake: the next one wakes, once', asyn
   await second.kill('SIGTERM');
 });
 
-t.test('R10, R12: an agent that crashes at its start is started once for each attempt, and three such tasks pause it', async (t) => {
+t.test('R10, R12: an agent that crashes at start is started once per attempt, and three such tasks pause it', async (t) => {
   const program = join(world.dir, 'crashes.sh');
   const starts = join(world.dir, 'crashes.starts');
   await writeFile(program, `#!/bin/sh\necho "$AGENTCOM_TASK_ID" >> '${starts}'\necho 'no such module' >&2\nexit 3\n`, { mode: 0o700 });
@@ -169,7 +169,7 @@ t.test('R10, R12: an agent that crashes at its start is started once for each at
   await crashing.kill('SIGTERM');
 });
 
-t.test('R12: tasks that are too large for a program are their own fault, and pause nobody', async (t) => {
+t.test('R12: tasks too large for a program fail without pausing any agent', async (t) => {
   const program = join(world.dir, 'takes.sh');
   await writeFile(program, `#!/bin/sh\necho '{"status":"success","output":1}' > "$AGENTCOM_RESULTS_DIR/$AGENTCOM_TASK_ID.json"\n`, {
     mode: 0o700,
@@ -188,7 +188,7 @@ t.test('R12: tasks that are too large for a program are their own fault, and pau
   await small.kill('SIGTERM');
 });
 
-t.test('both, amid the wakes of many tasks: each ends, once', async (t) => {
+t.test('hub and sidecar are killed during the wakes of many tasks: each task ends once', async (t) => {
   const drafts = Array.from({ length: 16 }, (_, n) => ({ description: `one of many: ${n}`, needed_capabilities: ['code'] }));
   const { task_ids: ids } = await api.tasks.submitMany(drafts);
   // Eight are given out at once. Here some are not accepted yet, some not woken, some at work.
@@ -200,7 +200,7 @@ t.test('both, amid the wakes of many tasks: each ends, once', async (t) => {
   for (const id of ids) {
     const task = await api.tasks.get(id);
     t.equal(task.status, 'completed');
-    t.equal(task.retry_count, lostBeforeTheyBegan(task), 'what was at work or finished cost nothing');
+    t.equal(task.retry_count, lostBeforeTheyBegan(task), 'work that was running or finished cost nothing');
     t.equal((await world.history(id)).filter((event) => event === 'completed').length, 1);
     t.equal(endsOf(world.ledger(), id).length, 1, 'one run ended it');
   }

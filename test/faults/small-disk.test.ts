@@ -55,7 +55,7 @@ async function until(what: string, isSo: () => Promise<boolean>): Promise<void> 
 const statusOf = async (world: World, id: string): Promise<string> => (await world.api.tasks.get(id)).status;
 
 t.test(
-  'R1, R2: a hub whose disk is full acknowledges nothing, says 503 with Retry-After, and goes on when there is room',
+  'R1, R2: a hub with a full disk acknowledges nothing, sends 503 with Retry-After, and recovers with space',
   { skip: noSmallDisk() },
   async (t) => {
     const world = await makeWorld(t);
@@ -81,14 +81,14 @@ t.test(
     t.match(answers.at(-1)?.response.headers.get('retry-after'), /^[1-9]/);
     t.ok(
       answers.every(({ response: { status } }) => status === 201 || status === 503),
-      'nothing else is answered',
+      'no other status is returned',
     );
-    for (let n = 0; n < 3; n += 1) t.equal((await submit('key-again')).status, 503, 'as long as it lasts');
+    for (let n = 0; n < 3; n += 1) t.equal((await submit('key-again')).status, 503, 'as long as the disk is full');
     world.release(held);
     await world.ledgerLine(held, 'end');
 
     disk.makeRoom();
-    t.equal(await world.event(held, ['completed', 'failed', 'lost']), 'completed', 'the report that it could not take was said again');
+    t.equal(await world.event(held, ['completed', 'failed', 'lost']), 'completed', 'the report that it could not store was resent');
     const again = new Map<string, string>();
     for (const { key } of [...answers, { key: 'key-again' }]) {
       const response = await submit(key);
@@ -97,15 +97,15 @@ t.test(
     }
     for (const { key, response } of answers) {
       if (response.status !== 201) continue;
-      t.equal(again.get(key), ((await response.json()) as { readonly task_id: string }).task_id, 'what was acknowledged is there');
+      t.equal(again.get(key), ((await response.json()) as { readonly task_id: string }).task_id, 'the acknowledged task exists');
     }
     const { tasks } = await world.api.tasks.list({ limit: 500 });
-    t.strictSame(tasks.map(({ id }) => id).sort(), [held, ...again.values()].sort(), 'each once, and nothing more');
+    t.strictSame(tasks.map(({ id }) => id).sort(), [held, ...again.values()].sort(), 'each once, and nothing else');
   },
 );
 
 t.test(
-  'R3, R4, R5: a sidecar whose disk is full takes no task, still gets its result through, and takes tasks again by itself',
+  'R3, R4, R5: a sidecar with a full disk rejects tasks, delivers its result, and recovers by itself',
   { skip: noSmallDisk() },
   async (t) => {
     const world = await makeWorld(t);
@@ -128,10 +128,10 @@ t.test(
       'completed',
       'with the disk still full: the reserve let it through',
     );
-    t.equal(await statusOf(world, refused), 'queued', 'and nothing new is taken');
+    t.equal(await statusOf(world, refused), 'queued', 'nothing new is accepted');
 
     disk.makeRoom();
-    t.equal(await world.event(refused, ['accepted']), 'accepted', 'nobody had to resume it');
+    t.equal(await world.event(refused, ['accepted']), 'accepted', 'without a resume by an operator');
     world.release(refused);
     t.equal(await world.event(refused, ['completed', 'failed', 'lost']), 'completed');
     t.equal((await world.api.agents.get('a1')).draining_reason, null);

@@ -32,7 +32,7 @@ async function lockHolder(t: Test, file: string): Promise<{ letGo(): Promise<voi
   };
 }
 
-t.test('R2: while another process holds the write lock nothing is answered; the batch is repeated until it is free', async (t) => {
+t.test('R2: while another process holds the write lock nothing is acknowledged, and the batch is retried', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   const clock = virtualClock();
   const storage = closedAfter(t, sqliteStorage(file, { busyMs: 2_000, time: clock }));
@@ -44,14 +44,14 @@ t.test('R2: while another process holds the write lock nothing is answered; the 
     isAnswered = true;
     return id;
   });
-  t.equal((await storage.tasks.stats()).statuses.queued, 0, 'reads go on beside it');
+  t.equal((await storage.tasks.stats()).statuses.queued, 0, 'reads continue meanwhile');
   t.notOk(isAnswered, 'nothing is acknowledged');
   await holder.letGo();
-  t.equal((await storage.tasks.read(await submitted))?.task.status, 'queued', 'then it is there, once');
+  t.equal((await storage.tasks.read(await submitted))?.task.status, 'queued', 'then it is stored, once');
   t.equal((await storage.tasks.stats()).statuses.queued, 1);
 });
 
-t.test('R20: a reader that lasts lets the write-ahead log grow; once it ends the log is used anew and cut back', async (t) => {
+t.test('R20: a long reader lets the write-ahead log grow; once it ends, the log is reused and truncated', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   const storage = closedAfter(t, sqliteStorage(file));
   await storage.open();
@@ -69,5 +69,5 @@ t.test('R20: a reader that lasts lets the write-ahead log grow; once it ends the
   await program.all('ROLLBACK');
   for (let commits = 0; commits < 4; commits += 1) await commit(storage, inserting(aTask({ id: aTaskId(9_000 + commits) })));
   t.ok((await walBytes()) <= WAL_BYTES_KEPT, `${await walBytes()} bytes`);
-  t.equal((await storage.tasks.stats()).statuses.queued, 1 + number + 4, 'and all is there');
+  t.equal((await storage.tasks.stats()).statuses.queued, 1 + number + 4, 'and everything is stored');
 });

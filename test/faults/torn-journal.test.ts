@@ -53,7 +53,7 @@ function flipped(bytes: Buffer, at: number): Buffer {
   return copy;
 }
 
-t.test('R22: damaged at any byte, the copy before it is read; damaged both, it is refused', async (t) => {
+t.test('R22: with the newest copy damaged at any byte the previous one is read; with both damaged it is refused', async (t) => {
   const { dataDir, newest, previous } = await twoCopies(t);
   const wrong: string[] = [];
   let tried = 0;
@@ -74,7 +74,7 @@ t.test('R22: damaged at any byte, the copy before it is read; damaged both, it i
   t.equal(tried, newest.length);
 });
 
-t.test('R22, R10: a sidecar never tells the hub that it holds nothing because its journal is torn', async (t) => {
+t.test('R22, R10: a sidecar with a torn journal never tells the hub that it holds nothing', async (t) => {
   const statements = statementFaults();
   t.teardown(() => statements.remove());
   const world = await World.make(statements, null);
@@ -91,7 +91,7 @@ t.test('R22, R10: a sidecar never tells the hub that it holds nothing because it
   await writeFile(queue, whole.subarray(0, whole.length / 2));
   await machine.start();
   await world.pass(3_000);
-  t.ok(machine.isRunning, 'with one copy torn it goes on from the other');
+  t.ok(machine.isRunning, 'with one copy torn it continues from the other');
   machine.kill();
 
   for (const name of ['queue.json', 'queue.json.1']) await writeFile(join(machine.dataDir, name), '');
@@ -107,7 +107,7 @@ t.test('R22, R10: a sidecar never tells the hub that it holds nothing because it
   t.strictSame(
     [...new Set(task?.events.map(({ event }) => event))],
     ['submitted', 'eligible', 'assigned', 'accepted', 'woken', 'completed'],
-    'restored, it goes on with its run as if nothing had been',
+    'restored, it continues its run as if nothing had happened',
   );
   t.strictSame(world.evidence.violations, []);
 });

@@ -5,7 +5,7 @@ import { fuzzRun } from './fuzz-run.ts';
 
 t.setTimeout(180_000);
 
-t.test('R7, R20, R22: hostile frames and bodies crash nothing, and the honest lose nothing', async (t) => {
+t.test('R7, R20, R22: hostile frames and bodies crash nothing, and honest clients lose nothing', async (t) => {
   const { tally, refused, honest, violations } = await fuzzRun(t, {
     tree: builtTree(),
     seed: 'in the tests',

@@ -39,7 +39,7 @@ function answersOrFails<T>(read: () => T, what: string): T | AgentcomError {
   }
 }
 
-t.test('R22: whatever stands in a frame, the decoder answers and never throws', async (t) => {
+t.test('R22: the decoder answers any frame and never throws', async (t) => {
   const parsers = [frameParser<SidecarFrame>(v1Schemas), frameParser<SidecarFrame>(v2Schemas), frameParser<HubFrame>(hubSchemas)];
   const texts = [...wellMadeFrames(RUNS, SEED), ...brokenFrames(2 * RUNS, SEED), ...brokenIdentifies(RUNS / 2, SEED)];
   const kinds = new Map<string, number>();
@@ -58,7 +58,7 @@ t.test('R22: whatever stands in a frame, the decoder answers and never throws', 
   t.equal(({} as Readonly<Record<string, unknown>>)['polluted'], undefined);
 });
 
-t.test('R22: whatever stands in a body, its reader answers with the fields of its schema alone', async (t) => {
+t.test('R22: the reader of a body returns only fields of its schema, whatever the body contains', async (t) => {
   let [taken, refused] = [0, 0];
   for (const [name, schema] of Object.entries(httpBodySchemas)) {
     const read = bodyReader(schema);
@@ -75,7 +75,7 @@ t.test('R22: whatever stands in a body, its reader answers with the fields of it
   t.ok(taken > RUNS / 4 && refused > RUNS / 4, `${taken} taken, ${refused} refused`);
 });
 
-t.test('R22: an id that is none never becomes a path, a frame or a body', async (t) => {
+t.test('R22: an invalid id never becomes a path, a frame or a body', async (t) => {
   const parseFrame = frameParser<SidecarFrame>(v2Schemas);
   const submit = bodyReader(httpBodySchemas.submit);
   const near = fc.oneof(
@@ -97,10 +97,10 @@ t.test('R22: an id that is none never becomes a path, a frame or a body', async 
       t.fail(`agent: ${JSON.stringify(id)}`);
     if (isOne && /[^0-9a-z-]/.test(id)) t.fail(`a path could be made of ${id}`);
   }
-  t.ok(passed > RUNS / 20, `${passed} were ids`);
+  t.ok(passed > RUNS / 20, `${passed} were valid ids`);
 });
 
-t.test('R22: whatever stands in a journal, it is read, or called corrupt or newer', async (t) => {
+t.test('R22: any journal is read, or reported as corrupt or newer', async (t) => {
   const kinds = new Map<string, number>();
   const note = (kind: string): void => void kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
   /** As somebody would make it who knows how digests are made. */
@@ -133,7 +133,7 @@ t.test('R22: whatever stands in a journal, it is read, or called corrupt or newe
   for (const kind of ['bad', 'AC_JOURNAL_CORRUPT', 'read']) t.ok((kinds.get(kind) ?? 0) > 20, `${kind}: ${kinds.get(kind) ?? 0}`);
 });
 
-t.test('R22: whatever an agent writes as its result or progress, it is read, waited for, or called invalid', async (t) => {
+t.test('R22: any result or progress file of an agent is read, awaited, or reported as invalid', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'agentcom-readers-'));
   t.teardown(() => rm(folder, { recursive: true, force: true }));
   const clock = virtualClock();
@@ -170,7 +170,7 @@ t.test('R22: whatever an agent writes as its result or progress, it is read, wai
   t.equal((await resultReader(clock, 0).read(file, clock.monotonicMs())).kind, 'not_regular');
 });
 
-t.test('R22: whatever a config says, every mistake is told, and nothing is thrown', async (t) => {
+t.test('R22: any config is read or refused with every mistake, and nothing throws', async (t) => {
   const place = { baseDir: '/etc/agentcom', absolute: (path: string) => path };
   const parts = (configSchema as unknown as { readonly properties: Record<string, typeof configSchema> }).properties;
   const hub = oneWrong(parts['hub'] as typeof configSchema);

@@ -41,17 +41,17 @@ async function refused(t: Test, ran: Promise<Ran>, code: string, says: RegExp): 
 const { password } = new URL(server.url);
 const passwords = [password, decodeURIComponent(password)].filter((text) => text !== '');
 
-t.test('there and back: the same dumps, the same store id, and a hub that goes on with the next number', async (t) => {
+t.test('there and back: the same dumps, the same store id, and a hub that continues with the next number', async (t) => {
   const schema = emptySchema(t, server);
   const before = await plainDump(full);
   const there = await migrate('sqlite:full.db', ofSchema(schema));
   t.equal(there.code, 0, there.err);
-  t.strictSame(await plainDump(full), before, 'the source is as it was');
+  t.strictSame(await plainDump(full), before, 'the source is unchanged');
   const back = await migrate(`postgres:${ofSchema(schema)}`, 'sqlite:back/agentcom.db');
   t.equal(back.code, 0, back.err);
   t.strictSame(await plainDump(path.join(folder, 'back', 'agentcom.db')), before);
   const [one, other] = [JSON.parse(there.out), JSON.parse(back.out)];
-  t.strictSame(one.parts, other.parts, 'what the command says of both ways');
+  t.strictSame(one.parts, other.parts, 'the same summary both ways');
   for (const text of [there.out, there.err, back.out, back.err])
     for (const secret of passwords) t.notOk(text.includes(secret), 'no password');
 
@@ -78,7 +78,7 @@ t.test('from one file to another, and from one schema to another', async (t) => 
   t.strictSame(await plainDump(path.join(folder, 'copied/a.db')), await plainDump(full));
 });
 
-t.test('every table of both schemas is copied or named as one that stays, and none that is copied is empty here', async (t) => {
+t.test('every table of both schemas is copied or listed as not copied, and no copied one is empty here', async (t) => {
   const schema = emptySchema(t, server);
   await migrate('sqlite:full.db', ofSchema(schema));
   const deps = { cwd: folder, env: {}, clock: systemClock(), log: silentLog };
@@ -93,14 +93,14 @@ t.test('every table of both schemas is copied or named as one that stays, and no
   for (const { name } of copied)
     t.ok((await from.rows(`SELECT 1 FROM ${name} LIMIT 1`)).length > 0, `${name} has rows: fill it in store-of-everything.ts`);
   const statuses = await from.rows('SELECT DISTINCT status FROM tasks');
-  t.strictSame(statuses.map(({ status }) => status).sort(), [...STATUSES].sort(), 'there are tasks in every state');
+  t.strictSame(statuses.map(({ status }) => status).sort(), [...STATUSES].sort(), 'the store has tasks in every state');
   const [of] = await outside(full, "SELECT count(*) AS tables FROM sqlite_master WHERE type = 'table'");
   t.equal((await from.tables()).length, of?.['tables']);
   const [there] = await server.ask('SELECT count(*)::integer AS tables FROM pg_tables WHERE schemaname = $1', [schema]);
   t.equal((await to.tables()).length, there?.['tables']);
 });
 
-t.test('a running hub keeps a move off, on either side', async (t) => {
+t.test('a running hub on either side refuses a move', async (t) => {
   const schema = emptySchema(t, server);
   const [onFile, onServer] = [sqliteStorage(full), postgresStorage({ url: server.url, schema })];
   t.teardown(() => Promise.all([onFile.close(), onServer.close()]));
@@ -112,7 +112,7 @@ t.test('a running hub keeps a move off, on either side', async (t) => {
   await refused(t, migrate(ofSchema(schema), 'sqlite:none/a.db'), 'AC_STORAGE_LOCKED', /hubs use it/);
 });
 
-t.test('so does one of several hubs that share a store, until its lease has run out', async (t) => {
+t.test('any hub sharing a store refuses a move too, until its lease has run out', async (t) => {
   const [schema, file] = [emptySchema(t, server), path.join(await emptyFolder(t), 'from.db')];
   t.equal((await migrate('sqlite:full.db', ofSchema(schema))).code, 0);
   const lease = (ms: number): string =>
@@ -125,7 +125,7 @@ t.test('so does one of several hubs that share a store, until its lease has run 
   t.equal((await migrate(ofSchema(schema), `sqlite:${file}`)).code, 0);
 });
 
-t.test('a target with anything in it is refused and left alone', async (t) => {
+t.test('a target that is not empty is refused and left alone', async (t) => {
   const schema = emptySchema(t, server);
   const storage = closedBefore(t, postgresStorage({ url: server.url, schema }));
   await storage.open();
@@ -159,7 +159,7 @@ for (const [what, target] of [
   ['a Postgres', (t: Test) => Promise.resolve(ofSchema(emptySchema(t, server)))],
   ['an SQLite', async (t: Test) => `sqlite:${path.join(await emptyFolder(t), 'target.db')}`],
 ] as const)
-  t.test(`killed in the middle, ${what} target is refused by hubs and by the next move, until that is told to empty it`, async (t) => {
+  t.test(`after a kill halfway, ${what} target is refused by hubs and by the next move, unless it may be emptied`, async (t) => {
     const to = await target(t);
     await killedAmid(to);
     const half = to.startsWith('sqlite:')
@@ -191,15 +191,20 @@ async function killedAmid(to: string): Promise<void> {
   if (signal !== 'SIGKILL') throw new Error('it had ended before it was killed');
 }
 
-t.test('a damaged store is not copied, and the doctor is named', async (t) => {
+t.test('a damaged store is not copied, and the error points to the doctor', async (t) => {
   const [schema, file] = [emptySchema(t, server), path.join(await emptyFolder(t), 'damaged.db')];
   await migrate('sqlite:full.db', `sqlite:${file}`);
   await outside(file, "INSERT INTO task_dependencies VALUES ('task-00000000000000fc', 'task-00000000000000fd')");
   await refused(t, migrate(`sqlite:${file}`, ofSchema(schema)), 'AC_COPY_DIFFERS', /task_dependencies.*doctor --fsck/);
-  await failsWith(t, closedBefore(t, postgresStorage({ url: server.url, schema })).open(), 'AC_MOVE_UNFINISHED', 'no hub opens the part');
+  await failsWith(
+    t,
+    closedBefore(t, postgresStorage({ url: server.url, schema })).open(),
+    'AC_MOVE_UNFINISHED',
+    'no hub opens the partial copy',
+  );
 });
 
-t.test('an address that is wrong is said without what is secret in it', async (t) => {
+t.test('a wrong address is reported without its secrets', async (t) => {
   await refused(t, migrate('mysql:x', 'sqlite:none/a.db'), 'AC_USAGE', /sqlite:FILE/);
   await refused(t, migrate('sqlite:', 'sqlite:none/a.db'), 'AC_USAGE', /no file name/);
   await refused(t, migrate('sqlite:full.db', 'env:NOT_SET'), 'AC_USAGE', /NOT_SET/);
@@ -208,7 +213,7 @@ t.test('an address that is wrong is said without what is secret in it', async (t
     await refused(t, migrate('sqlite:full.db', address), address.includes(':1/') ? 'AC_STORAGE_OPEN' : 'AC_USAGE', /./);
 });
 
-t.test('people read what is copied, how far it is, and the sums of both sides', async (t) => {
+t.test('a move shows what is copied, its progress, and the checksums of both sides', async (t) => {
   const { code, out, err } = await run(['migrate', '--from', 'sqlite:full.db', '--to', 'sqlite:told/a.db'], {
     cwd: folder,
     tty: true,

@@ -11,7 +11,7 @@ import { commit } from '../product/contracts/storage/storage-room.ts';
 const server = await postgresServer();
 t.teardown(() => server.end());
 
-t.test('R21: after a restore no number of an event comes twice, also after a second one', async (t) => {
+t.test('R21: after a restore no event number is reused, not even after a second one', async (t) => {
   const schema = emptySchema(t, server);
   const storage = postgresStorage({ url: server.url, schema });
   const { storeId } = await storage.open();
@@ -39,7 +39,7 @@ t.test('R21: after a restore no number of an event comes twice, also after a sec
     const id = (await commit(store, changes({ events: [anEvent({ taskId: aTaskId(7 + again) })] })))[0]?.id ?? 0;
     await store.close();
     t.notOk(given.has(id), `${id} after restore ${again}`);
-    t.ok(marks.removedId > Math.max(...[...given].map(Number)), 'whoever follows the stream is told that numbers were skipped');
+    t.ok(marks.removedId > Math.max(...[...given].map(Number)), 'streams are notified that numbers were skipped');
     t.equal(id, marks.removedId + 1);
     given.add(id);
   }

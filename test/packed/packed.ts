@@ -26,7 +26,9 @@ const EXAMPLES = [
   [
     'my-runner',
     'my-runner.test.mjs',
-    ['tells one result, before the end', 'hears the result behind a flood'].map((title) => `WakeRunner contract, my agent: ${title}`),
+    ['reports one result, before the end', 'reads the result after a flood of output'].map(
+      (title) => `WakeRunner contract, my agent: ${title}`,
+    ),
   ],
 ] as const;
 const AS_JAVASCRIPT: ts.CompilerOptions = {
@@ -49,12 +51,12 @@ t.test('the packed package', async (t) => {
   const { folder, tarball } = await installed(t);
   t.jobs = 3; // Each waits more than it works.
 
-  void t.test('is what publint wants of a package', { buffered: true }, (t) => passesPublint(t, tarball));
-  void t.test('has entries that each kind of import finds, with their types', { buffered: true }, (t) => entriesResolve(t, tarball));
-  void t.test('exports what its API reports say', { buffered: true }, (t) => apiIsReported(t, folder));
+  void t.test('passes publint', { buffered: true }, (t) => passesPublint(t, tarball));
+  void t.test('has entries that resolve for every kind of import, with their types', { buffered: true }, (t) => entriesResolve(t, tarball));
+  void t.test('exports exactly what its API reports list', { buffered: true }, (t) => apiIsReported(t, folder));
   void t.test('is small', { buffered: true }, (t) => isSmall(t, folder, tarball));
   void t.test('takes a newcomer from an empty folder to a result', { buffered: true }, (t) => firstSteps(t, folder));
-  void t.test('runs a plugin in TypeScript, in a folder of its own', { buffered: true }, (t) => ownPlugin(t, folder));
+  void t.test('runs a TypeScript plugin in its own folder', { buffered: true }, (t) => ownPlugin(t, folder));
 
   void t.test('runs hub, sidecar and commands with the config of this repository', { buffered: true }, async (t) => {
     const port = await freePort();
@@ -81,7 +83,7 @@ t.test('the packed package', async (t) => {
     t.match(help, { code: 0, out: /Usage: agentcom .*\n {2}submit /s });
   });
 
-  void t.test('holds runners of a stranger to their contract', { buffered: true }, async (t) => {
+  void t.test('checks third-party runners against their contract', { buffered: true }, async (t) => {
     const target = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023 };
     for (const name of ['coder', 'coder.test', 'scribe', 'scribe.test']) {
       const built = ts.transpile(fileOf(GUIDE, `${name}.ts`), target).replace(/'(\.\/\w+)\.ts'/g, "'$1.mjs'");
@@ -94,13 +96,13 @@ t.test('the packed package', async (t) => {
   });
 
   for (const [name, test, cases] of EXAMPLES) {
-    void t.test(`holds ${name}, a package of its own, to the contracts`, { buffered: true }, async (t) => {
+    void t.test(`checks ${name}, a separate package, against the contracts`, { buffered: true }, async (t) => {
       const own = join(folder, name);
       await cp(join(folder, 'node_modules/agentcom/examples', name), own, { recursive: true });
       const { code, out, err } = await shell(`${UNDER_NODE} ${test}`, { cwd: own });
       t.equal(code, 0, `${out}${err}`);
       for (const title of cases) t.match(out, new RegExp(`^ *ok \\d+ - ${title}`, 'm'));
-      t.match(out, /^# pass \d{2,3}$/m, 'many cases');
+      t.match(out, /^# pass \d{2,3}$/m, 'many contract cases');
       t.match(out, /^# skipped 0$/m, 'and nothing was skipped');
       const program = ts.createProgram({ rootNames: [join(own, test)], options: AS_JAVASCRIPT });
       const isItsOwn = ({ file }: ts.Diagnostic): boolean => file?.fileName.startsWith(own) === true;
@@ -113,7 +115,7 @@ t.test('the packed package', async (t) => {
     });
   }
 
-  void t.test('compiles the code of the pages, and has types for every entry', { buffered: true }, async (t) => {
+  void t.test('compiles the code on the pages, and has types for every entry', { buffered: true }, async (t) => {
     const { exports } = await json<{ exports: Record<string, unknown> }>(join(ROOT, 'package.json'));
     const entries = Object.keys(exports).filter((entry) => entry !== './package.json');
     const uses = entries.map((entry, index) => `import * as entry${index} from '${entry.replace(/^\./, 'agentcom')}';`);

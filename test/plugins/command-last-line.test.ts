@@ -25,7 +25,7 @@ void t.test('the last line that is an object is the result, with code 0', (t) =>
   t.end();
 });
 
-void t.test('neither a line nor a code is a result by itself', (t) => {
+void t.test('neither a line nor an exit code alone is a result', (t) => {
   t.match(outcomeOf([]), { type: 'failed', kind: 'no_result', retryable: true });
   t.match(outcomeOf(['12', '[1]', '"x"', '{"cut":']), { kind: 'no_result' });
   t.match(outcomeOf([{ status: 'success', output: 1 }], { exitCode: 1 }), {
@@ -51,7 +51,7 @@ void t.test('a failure has the kind of its exit code, and its own reason', (t) =
   t.end();
 });
 
-void t.test('lines on the way are progress', (t) => {
+void t.test('earlier lines are progress', (t) => {
   const { events } = read(dialect, saying([{ percent: 5 }, { message: 'half', percent: 50 }, { status: 'success', message: 'x' }]));
   t.match(events, [
     { type: 'progress', percent: 5 },
@@ -74,7 +74,7 @@ void t.test('what its exit codes may be', (t) => {
   t.end();
 });
 
-void t.test('R4: its last line needs no line end, and may begin with a byte order mark', async (t) => {
+void t.test('R4: the last line needs no line end, and may begin with a byte order mark', async (t) => {
   const world = await runWorld();
   t.teardown(() => world.close());
   const deps = { agentId: 'agent-1', baseDir: world.baseDir, dataDir: world.baseDir, clock: systemClock(), log: silentLog };

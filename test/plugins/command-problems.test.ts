@@ -2,7 +2,7 @@
 import t from 'tap';
 import { command } from '../../plugins/command/index.ts';
 
-void t.test('options that fit the schema and still cannot be', (t) => {
+void t.test('options that match the schema and are still invalid', (t) => {
   for (const [options, path, message] of [
     [{ argv: [''] }, 'argv[0]', /must name a program/],
     [{ argv: ['${TASK_DESCRIPTION}'] }, 'argv[0]', /a task cannot choose it/],

@@ -38,7 +38,7 @@ withRuns('a missing, unexecutable or impossible program is refused with what to 
   }
 });
 
-withRuns('R10: a program that only wakes and hands over has not ended too early, and is found when it must stop', async (t, world) => {
+withRuns('R10: a program that only wakes and hands over does not count as ended early, and is found on a stop', async (t, world) => {
   // As docker run -d and tmux do: what works on is neither its child nor of its group.
   const argv = ['sh', '-c', 'setsid sleep 60 </dev/null >/dev/null 2>&1 & exit "$1"', 'sh'];
   const request = await world.request();
@@ -58,7 +58,7 @@ withRuns('R10: a program that only wakes and hands over has not ended too early,
   t.match(command({ argv, detaches: true, report: 'last-json-line' }).problems(), [{ path: /detaches/ }]);
 });
 
-withRuns('an argument that is too long is refused with the limit and the way out', async (t, world) => {
+withRuns('an argument that is too long is refused with the limit and a remedy', async (t, world) => {
   const runner = await create({ argv: [NODE, PROBE_AGENT, 'reports', '${TASK_DESCRIPTION}'] }, world.baseDir);
   const events = await all(runner.wake(await world.request({ description: 'x'.repeat(131_072) }), never()));
   t.match(events, [
@@ -110,7 +110,7 @@ withRuns('hostile task text arrives byte for byte by standard input, file and ar
   await t.rejects(stat(mark), { code: 'ENOENT' }, 'nothing of it was run');
 });
 
-withRuns('the agent gets a small environment, and nothing of the sidecar’s that was not asked for', async (t, world) => {
+withRuns('the agent gets a small environment, and no variable of the sidecar’s that was not requested', async (t, world) => {
   process.env['PLANTED_SECRET'] = 'do not pass on';
   process.env['PASSED_ON'] = 'as it is';
   t.teardown(() => {
@@ -148,7 +148,7 @@ withRuns('the streams are private files', async (t, world) => {
   for (const name of ['stdin', 'stdout', 'stderr']) t.equal((await stat(join(request.runDir, name))).mode & 0o777, 0o600, name);
 });
 
-withRuns('a stop ends the whole tree: own groups, own sessions, orphans, all deaf to SIGTERM', async (t, world) => {
+withRuns('a stop ends the whole tree: own groups, own sessions, orphans, all ignoring SIGTERM', async (t, world) => {
   const request = await world.request();
   const stop = new AbortController();
   const events = all((await create({ argv: [NODE, PROBE_AGENT, 'tree'], graceMs: 300 }, world.baseDir)).wake(request, stop.signal));
@@ -172,14 +172,14 @@ withRuns('an agent that is stopped may clean up first, within the grace', async 
   t.ok(existsSync(join(request.resultsDir, 'tidied')));
 });
 
-withRuns('what an agent that ends by itself leaves behind ends with it', async (t, world) => {
+withRuns('processes that an agent leaves behind when it exits are ended', async (t, world) => {
   const request = await world.request();
   const events = await all((await create({ argv: [NODE, PROBE_AGENT, 'leaves'], graceMs: 100 }, world.baseDir)).wake(request, never()));
   t.match(events.at(-1), { type: 'exited', exitCode: 0, signal: null });
   t.strictSame(carriersOf(request.runId), []);
 });
 
-withRuns('an agent killed from outside is told as exited by that signal', async (t, world) => {
+withRuns('an agent killed from outside is reported as exited by that signal', async (t, world) => {
   const request = await world.request();
   const runner = await create({ argv: [NODE, PROBE_AGENT, 'works'] }, world.baseDir);
   const events: WakeEvent[] = [];
@@ -220,7 +220,7 @@ withRuns('the agent outlives its sidecar, and the next one sees its end', async 
   t.strictSame(carriersOf(request.runId), []);
 });
 
-withRuns('a sidecar that lets go of a run can end, and the agent lives on', async (t, world) => {
+withRuns('a sidecar that detaches from a run can exit, and the agent keeps running', async (t, world) => {
   const request = await world.request();
   const sidecar = sidecarProcess({ options: { argv: [NODE, PROBE_AGENT, 'works'] }, request, baseDir: world.baseDir, leaves: true });
   t.teardown(() => sidecar.kill('SIGKILL'));
@@ -232,7 +232,7 @@ withRuns('a sidecar that lets go of a run can end, and the agent lives on', asyn
   t.match((await all(runner.attach({ ...request, process: null }, never()))).at(-1), { type: 'exited' });
 });
 
-withRuns('a process that has the number of the run’s by chance is left alone', async (t, world) => {
+withRuns('a process that has the pid of the run’s process by chance is left alone', async (t, world) => {
   const stranger = spawn(NODE, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore', detached: true });
   t.teardown(() => stranger.kill('SIGKILL'));
   await once(stranger, 'spawn');
@@ -253,7 +253,7 @@ withRuns('50 MiB of output go to the file and not through the sidecar', async (t
   t.ok(grownBytes < 32 * 1024 * 1024, `grew by ${String(grownBytes)} bytes`);
 });
 
-withRuns('the doctor learns of program, folder and variables, and starts nothing', async (t, world) => {
+withRuns('the doctor checks program, folder and variables, and starts nothing', async (t, world) => {
   const good = await create({ argv: ['node', 'agent.mjs'] }, world.baseDir);
   t.match(await good.check?.(), [
     { check: 'cwd', ok: true },
@@ -281,7 +281,7 @@ withRuns('the doctor learns of program, folder and variables, and starts nothing
   }
 });
 
-void t.test('R16: a variable that is not set, or a check that the config overrules, keeps no agent from work', async (t) => {
+void t.test('R16: an unset variable or a check that the config overrides does not block an agent', async (t) => {
   const world = await runWorld();
   t.teardown(() => world.close());
   const checks = async (options: CommandOptions) => (await (await create(options, world.baseDir)).check?.()) ?? [];
@@ -297,7 +297,7 @@ void t.test('R16: a variable that is not set, or a check that the config overrul
   );
 });
 
-void t.test('every mistake in the options is told with its path', async (t) => {
+void t.test('every mistake in the options is reported with its path', async (t) => {
   const given = { argv: ['ok', 3], cwdd: 'x', graceMs: -1, env: { A: 1 } } as unknown as CommandOptions;
   t.strictSame(
     command(given)
@@ -318,7 +318,7 @@ void t.test('every mistake in the options is told with its path', async (t) => {
   await create(given, '/').catch((error: unknown) => t.ok(AgentcomError.is(error)));
 });
 
-void t.test('task text that a program may take for an option is warned of', async (t) => {
+void t.test('task text that a program may parse as an option causes a warning', async (t) => {
   for (const [argv, warnings] of [
     [['agent', '${TASK_DESCRIPTION}'], 1],
     [['agent', '--', '${TASK_DESCRIPTION}'], 0],

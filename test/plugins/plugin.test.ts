@@ -28,7 +28,7 @@ const beep = defineWakeRunner({
   }),
 });
 
-void t.test('a runner of a stranger is called in the config and made later', async (t) => {
+void t.test('a third-party runner is configured first and created later', async (t) => {
   const choice = beep({ times: 2, tone: undefined, names: ['x'] as readonly string[], extra: { a: 1 } });
   t.match(choice, { port: 'wake-runner', name: 'beep', options: { times: 2 }, capabilities: { contract: WAKE_RUNNER_CONTRACT } });
   t.strictSame(choice.problems(), []);
@@ -36,7 +36,7 @@ void t.test('a runner of a stranger is called in the config and made later', asy
   t.strictSame(await all(runner.wake(request, never)), [{ type: 'progress', message: 'a1 beeps 2 times' }]);
 });
 
-void t.test('mistakes in options are listed, first those of shape, then those of sense', async (t) => {
+void t.test('mistakes in options are listed, first schema errors, then invalid values', async (t) => {
   // @ts-expect-error a misspelt option does not compile
   t.match(beep({ times: 0, tonne: 'high' }).problems(), [
     { path: 'tonne', message: 'is not an option; the options are times, tone, names, extra' },
@@ -51,14 +51,14 @@ void t.test('mistakes in options are listed, first those of shape, then those of
   });
 });
 
-void t.test('no problem tells a value, which may be a secret', (t) => {
+void t.test('no problem shows a value, which may be a secret', (t) => {
   const problems = beep({ times: 'hunter2', names: [7], extra: { key: 'hunter2' } } as never).problems();
   t.equal(problems.length, 3);
   t.notMatch(JSON.stringify(problems), /hunter2/);
   t.end();
 });
 
-void t.test('what is not a runner is refused', async (t) => {
+void t.test('anything that is not a runner is refused', async (t) => {
   const wake = (): AsyncIterable<WakeEvent> => wakeEvents(() => Promise.resolve());
   for (const [made, found] of [
     [undefined, /found undefined\./],
@@ -73,7 +73,7 @@ void t.test('what is not a runner is refused', async (t) => {
 });
 
 // They were internal errors, with the request to report them to us.
-void t.test('a runner that cannot be created is the mistake of its plugin', async (t) => {
+void t.test('a runner that cannot be created is reported as an error of its plugin', async (t) => {
   const failing = (thrown: Error) =>
     defineWakeRunner({ name: 'odd', options: Type.Object({}), create: () => Promise.reject(thrown) })({}).create(deps);
   const cause = new Error('no licence');
@@ -85,7 +85,7 @@ void t.test('a runner that cannot be created is the mistake of its plugin', asyn
   await t.rejects(failing(new AgentcomError('AC_PACKAGE_MISSING', 'no package')), { code: 'AC_PACKAGE_MISSING' });
 });
 
-void t.test('what is not a definition is refused where it is defined', (t) => {
+void t.test('an invalid definition is refused where it is defined', (t) => {
   const options = Type.Object({});
   const create = (): never => t.fail('not called') as never;
   for (const [definition, found] of [

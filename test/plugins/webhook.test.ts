@@ -54,7 +54,7 @@ async function hooked(t: Test, options: Partial<WebhookOptions> = {}, answer: Re
   return { world, runner, received, wake, url };
 }
 
-void t.test('it sends the task, signed, with a key that a repeat has too, and then the agent is on its own', async (t) => {
+void t.test('it sends the signed task with a key that a retry reuses, and then leaves the agent alone', async (t) => {
   const secret = 'sixteen letters!';
   const { world, received, wake } = await hooked(t, { secret, headers: { Authorization: 'Bearer x' } });
   const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
@@ -87,7 +87,7 @@ void t.test('it sends the task, signed, with a key that a repeat has too, and th
   });
 });
 
-void t.test('it sends the body that is wanted, and words in a task are only text', async (t) => {
+void t.test('it sends the configured body, and placeholders in a task stay plain text', async (t) => {
   const body = { message: '${PROMPT}', name: 'AgentCom ${TASK_ID}', deliver: false, list: ['${RUN_ID}', 3] };
   const { world, received, wake } = await hooked(t, { body });
   const request = await world.request({ description: 'say ${RUN_ID} "aloud"' });
@@ -120,7 +120,7 @@ void t.test('what an answer means', async (t) => {
   }
 });
 
-void t.test('R12: a task that a webhook refuses is one attempt, and no strike of the machine', async (t) => {
+void t.test('R12: a task that a webhook refuses costs one attempt and no strike against the machine', async (t) => {
   for (const status of [400, 413, 422]) {
     const { wake } = await hooked(t, {}, (_, response) => void response.writeHead(status).end('too much of it'));
     const [event] = await wake();
@@ -133,7 +133,7 @@ void t.test('R12: a task that a webhook refuses is one attempt, and no strike of
   }
 });
 
-void t.test('no answer, an endless one and no server are failures that can be tried again', async (t) => {
+void t.test('no answer, an endless answer and no server are retryable failures', async (t) => {
   const silent = await hooked(t, { timeoutMs: 100 }, () => undefined);
   t.match(await silent.wake(), [{ type: 'failed', phase: 'spawn', retryable: true, message: /no answer within 100 ms/ }]);
   const endless = await hooked(t, { timeoutMs: 5_000 }, (_, response) => {
@@ -164,7 +164,7 @@ void t.test('a stop before or during the call ends it', async (t) => {
   t.strictSame(await all(slow.wake(await other.request(), stop.signal)), [{ type: 'stopped', survivors: [] }]);
 });
 
-void t.test('after a restart a call without an answer is made again, and an agent that was woken is left alone', async (t) => {
+void t.test('after a restart an unanswered call is repeated, and an agent that was woken is left alone', async (t) => {
   const { runner, world } = await hooked(t);
   const request = await world.request();
   const run = { ...request, process: null };

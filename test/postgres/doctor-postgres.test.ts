@@ -50,14 +50,14 @@ async function postgresWorld(t: Test): Promise<PostgresWorld> {
   };
 }
 
-t.test('I1 to I16: an undamaged store on Postgres is clean, beside its hub and without it', async (t) => {
+t.test('I1 to I16: an undamaged store on Postgres is clean, with its hub running and without it', async (t) => {
   const world = await postgresWorld(t);
   const beside = await world.findings('--fsck');
   t.match(beside, { ok: true, code: 0 }, 'beside the hub');
   t.strictSame(
     beside.findings.map(({ check }) => check),
     ['not_durable'],
-    'but that the server of these tests does not sync',
+    'except that the test server does not sync',
   );
   await world.storage.close();
   const { code, out } = await world.agentcom('doctor', '--fsck');
@@ -66,7 +66,7 @@ t.test('I1 to I16: an undamaged store on Postgres is clean, beside its hub and w
   t.notMatch(out, new URL(server.url).password);
 });
 
-t.test('it is one state throughout: what is committed meanwhile is not seen, and nothing waits for it', async (t) => {
+t.test('the doctor sees one snapshot: commits made meanwhile are invisible, and none waits for it', async (t) => {
   const { schema, storage } = await postgresWorld(t);
   const inspection = await inspectPostgres(settingsOf({ url: server.url, schema }), systemClock());
   t.teardown(() => inspection.close());
@@ -85,25 +85,30 @@ const set = (task: string, field: string, value: string): string =>
   `UPDATE tasks SET state = jsonb_set(state::jsonb, '{${field}}', '${value}')::text WHERE id = '${task}'`;
 
 const DAMAGES: readonly (readonly [what: string, check: string, taskId: string | null, damage: string])[] = [
-  ['an event is gone', 'I14', TASKS.completed, `DELETE FROM task_events WHERE task_id = '${TASKS.completed}' AND seq = 4`],
-  ['its generation is set back', 'I1', TASKS.takenBack, set(TASKS.takenBack, 'generation', '0')],
-  ['its status in the column alone', 'copies', TASKS.queued, `UPDATE tasks SET status = 'cancelled' WHERE id = '${TASKS.queued}'`],
+  ['an event is missing', 'I14', TASKS.completed, `DELETE FROM task_events WHERE task_id = '${TASKS.completed}' AND seq = 4`],
+  ['a generation that went back', 'I1', TASKS.takenBack, set(TASKS.takenBack, 'generation', '0')],
+  ['a status that differs in its column', 'copies', TASKS.queued, `UPDATE tasks SET status = 'cancelled' WHERE id = '${TASKS.queued}'`],
   ['two assignments in one slot', 'I4', null, `UPDATE agents SET state = jsonb_set(state::jsonb, '{slots}', '0')::text WHERE id = 'a1'`],
-  ['its body is gone', 'body', TASKS.queued, `DELETE FROM task_bodies WHERE task_id = '${TASKS.queued}'`],
-  ['its result is gone', 'result', TASKS.completed, `DELETE FROM task_results WHERE task_id = '${TASKS.completed}'`],
-  ['a key points nowhere', 'I10', 'task-00000000000000ff', `UPDATE idempotency_keys SET task_ids = '["task-00000000000000ff"]'`],
-  ['the note of a dependency is gone', 'dependency', TASKS.blocked, 'DELETE FROM task_dependencies'],
-  ['a deadline is not known', 'due', TASKS.live, `UPDATE tasks SET due_at = NULL WHERE id = '${TASKS.live}'`],
-  ['a state that is no JSON', 'unreadable', TASKS.queued, `UPDATE tasks SET state = '{' WHERE id = '${TASKS.queued}'`],
-  ['the body of no task', 'orphan', 'task-00000000000000fd', `INSERT INTO task_bodies VALUES ('task-00000000000000fd', '{}')`],
+  ['a body is missing', 'body', TASKS.queued, `DELETE FROM task_bodies WHERE task_id = '${TASKS.queued}'`],
+  ['a result is missing', 'result', TASKS.completed, `DELETE FROM task_results WHERE task_id = '${TASKS.completed}'`],
+  [
+    'an idempotency key without its task',
+    'I10',
+    'task-00000000000000ff',
+    `UPDATE idempotency_keys SET task_ids = '["task-00000000000000ff"]'`,
+  ],
+  ['a dependency row is missing', 'dependency', TASKS.blocked, 'DELETE FROM task_dependencies'],
+  ['a deadline is missing from its column', 'due', TASKS.live, `UPDATE tasks SET due_at = NULL WHERE id = '${TASKS.live}'`],
+  ['a state that is not JSON', 'unreadable', TASKS.queued, `UPDATE tasks SET state = '{' WHERE id = '${TASKS.queued}'`],
+  ['a body without a task', 'orphan', 'task-00000000000000fd', `INSERT INTO task_bodies VALUES ('task-00000000000000fd', '{}')`],
   ['an entry of the audit log is edited', 'audit', null, `UPDATE audit_log SET actor_name = 'nobody' WHERE seq = 2`],
-  ['the numbers of tasks are wrong', 'counts', null, `INSERT INTO task_counts VALUES ('queued', 0, 7)`],
-  ['a table is gone', 'unreadable', null, 'DROP TABLE pending_stops'],
-  ['a newer version has written it', 'schema_newer', null, `INSERT INTO migrations (name) VALUES ('9999-from-the-future')`],
+  ['wrong task counts', 'counts', null, `INSERT INTO task_counts VALUES ('queued', 0, 7)`],
+  ['a table is missing', 'unreadable', null, 'DROP TABLE pending_stops'],
+  ['a store written by a newer version', 'schema_newer', null, `INSERT INTO migrations (name) VALUES ('9999-from-the-future')`],
 ];
 
 for (const [what, check, taskId, damage] of DAMAGES)
-  t.test(`${check}: on Postgres ${what}: is named with its cure`, async (t) => {
+  t.test(`${check}: on Postgres ${what}: is reported with its cure`, async (t) => {
     const world = await postgresWorld(t);
     await world.storage.close();
     await server.ask(`SET search_path = ${world.schema}; ${damage}`);
@@ -112,10 +117,10 @@ for (const [what, check, taskId, damage] of DAMAGES)
     t.equal(code, 8);
     const found = findings.find((one) => one.check === check && (taskId === null || one.task_id === taskId));
     t.ok(found, `found ${findings.map((one) => `${one.check} ${one.task_id ?? ''}: ${one.found}`).join('; ')}`);
-    t.ok((found?.cure.length ?? 0) > 30, 'it says what to do');
+    t.ok((found?.cure.length ?? 0) > 30, 'the cure says what to do');
   });
 
-t.test('a server or a store that is not there is said', async (t) => {
+t.test('a missing server or store is reported', async (t) => {
   const world = await postgresWorld(t);
   await world.storage.close();
   await server.ask(`DROP SCHEMA ${world.schema} CASCADE`);
@@ -127,7 +132,7 @@ t.test('a server or a store that is not there is said', async (t) => {
   );
 });
 
-t.test('a backup is the server’s own; what it restored gets a new id, and not while a hub runs', async (t) => {
+t.test('backups are made by the server’s own tools; a restored store gets a new id, but not while a hub runs', async (t) => {
   const world = await postgresWorld(t);
   const [before] = await server.ask(`SELECT store_id FROM ${world.schema}.store`);
   t.match((await world.agentcom('backup', 'x.db')).err, new RegExp(`pg_dump .*--schema=${world.schema}.*AC_USAGE`));

@@ -14,7 +14,7 @@ const ASKED_MS = 500;
 const server = await postgresServer();
 t.teardown(() => server.end());
 
-t.test('R1, R2: told to stop while Postgres says nothing, a hub ends in time and in order, and nothing that it told is lost', async (t) => {
+t.test('R1, R2: a hub stopped while Postgres is unresponsive ends in time and in order, and loses no acknowledged task', async (t) => {
   const url = new URL(server.url);
   const network = await tcpProxy(t, Number(url.port));
   url.port = String(network.port);

@@ -32,7 +32,7 @@ async function endsOnce(id: string): Promise<void> {
   t.strictSame(await world.history(id), ['submitted', 'eligible', 'assigned', 'accepted', 'woken', 'completed']);
 }
 
-t.test('a task travels, and /health tells what it is kept in', async (t) => {
+t.test('a task completes, and /health names the storage', async (t) => {
   t.match(await api.health(), { status: 'ok', storage: 'postgres' });
   const id = await atWork('the first one');
   world.release(id);
@@ -40,7 +40,7 @@ t.test('a task travels, and /health tells what it is kept in', async (t) => {
   t.match(await api.tasks.stats(), { completed: 1 });
 });
 
-t.test('the hub killed: what was acknowledged is there, and the agent works on', async () => {
+t.test('when the hub is killed, acknowledged tasks survive, and the agent keeps working', async () => {
   const id = await atWork('goes on while the hub is down');
   await hub.kill('SIGKILL');
   hub = await world.startHub();
@@ -49,7 +49,7 @@ t.test('the hub killed: what was acknowledged is there, and the agent works on',
 });
 
 t.test(
-  'Postgres gone for a while: submits are told so, agents work on, and their reports arrive',
+  'while Postgres is down, submits are refused with 503, agents keep working, and their reports arrive later',
   { skip: server.power === null && 'the server is not ours to stop' },
   async (t) => {
     const { power } = server;
@@ -81,7 +81,7 @@ t.test(
   },
 );
 
-t.test('a password is told nowhere', async (t) => {
+t.test('the password is never logged', async (t) => {
   t.equal(await hub.kill('SIGTERM'), 0);
   t.notMatch(hub.log(), decodeURIComponent(new URL(server.url).password));
   t.notMatch(hub.log(), new URL(server.url).password);

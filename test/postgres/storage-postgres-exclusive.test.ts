@@ -42,7 +42,7 @@ async function holding(t: Test, schema: string, locks: readonly Parameters<typeo
   for (const lock of locks) await client.query(`SELECT pg_advisory_lock(${lockKey(schema, lock)})`);
 }
 
-t.test('one that is alone has the store to itself until another joins, which waits for no timer', async (t) => {
+t.test('a single hub has the store to itself until another joins, which waits for no timer', async (t) => {
   const schema = emptySchema(t, server);
   const { clock, pass } = clockAhead();
   const one = storageOn(t, schema, { clock });
@@ -58,12 +58,12 @@ t.test('one that is alone has the store to itself until another joins, which wai
   t.same([await isExclusive(one), await isExclusive(other)], [false, false]);
 
   await commit(other, { ...retried(1), events: [anEvent({ seq: 2 })] });
-  t.equal((await loaded(one))?.retryCount, 1, 'the first sees what the other has written');
+  t.equal((await loaded(one))?.retryCount, 1, "the first sees the other's write");
   await commit(one, { ...retried(2), events: [anEvent({ seq: 3 })] });
   t.equal((await loaded(other))?.retryCount, 2);
 
   await other.close();
-  t.equal(await isExclusive(one), false, 'not looked for yet');
+  t.equal(await isExclusive(one), false, 'not checked yet');
   pass(60_000);
   t.equal(await isExclusive(one), true, 'alone again');
   t.equal((await loaded(one))?.retryCount, 2);
@@ -72,7 +72,7 @@ t.test('one that is alone has the store to itself until another joins, which wai
   t.strictSame(events.map(({ id, seq }) => [id, seq]), [[1, 1], [2, 2], [3, 3], [4, 4]]); // prettier-ignore
 });
 
-t.test('another joins while batches begin on what those before them leave', async (t) => {
+t.test('another hub joins while batches build on uncommitted ones', async (t) => {
   const schema = emptySchema(t, server);
   const one = storageOn(t, schema);
   await one.open();
@@ -96,7 +96,7 @@ t.test('another joins while batches begin on what those before them leave', asyn
   t.equal((await loaded(other))?.retryCount, 250);
 });
 
-t.test('one that stands still is fenced off', async (t) => {
+t.test('a stalled hub is fenced off', async (t) => {
   const schema = emptySchema(t, server);
   const one = storageOn(t, schema);
   await one.open();
@@ -108,7 +108,7 @@ t.test('one that stands still is fenced off', async (t) => {
   t.equal(await isExclusive(other), true);
 });
 
-t.test('a move is not', async (t) => {
+t.test('a move is not fenced off', async (t) => {
   const schema = emptySchema(t, server);
   const one = storageOn(t, schema);
   await one.open();
@@ -117,7 +117,7 @@ t.test('a move is not', async (t) => {
   await failsWith(t, storageOn(t, schema, { hubLockWithinMs: 500 }).open(), 'AC_STORAGE_LOCKED', 'refused');
 });
 
-t.test('what one cached is not used after its connection was ended, though nothing is read or saved', async (t) => {
+t.test("a hub's cache is not used after its connection has ended, even if nothing is read or saved", async (t) => {
   const schema = emptySchema(t, server);
   const one = storageOn(t, schema);
   await one.open();
@@ -136,12 +136,12 @@ t.test('what one cached is not used after its connection was ended, though nothi
     answers += 1;
     return tasks[0]?.retryCount;
   });
-  await failsWith(t, late, 'AC_STORE_UNAVAILABLE', 'what it was decided on is not vouched for');
+  await failsWith(t, late, 'AC_STORE_UNAVAILABLE', 'the data it was based on may be stale');
   t.equal(answers, 1);
   t.equal((await loaded(one))?.retryCount, 7);
 });
 
-t.test('a user who may make no temporary function has a store that works as with other hubs', async (t) => {
+t.test('for a user without the right to temporary functions, the store works as if shared with other hubs', async (t) => {
   const database = `test_${Date.now()}`;
   await server.ask(`CREATE DATABASE ${database}`);
   t.teardown(async () => {

@@ -22,7 +22,7 @@ async function until(question: string): Promise<void> {
   while ((await server.ask(question))[0]?.['answer'] !== true) await new Promise(setImmediate);
 }
 
-t.test("the server's time does not go back from one transaction to the next, known or heard", async (t) => {
+t.test("the server's time never goes back from one transaction to the next, known or heard", async (t) => {
   const storage = closedBefore(t, postgresStorage({ url: server.url, schema: emptySchema(t, server) }));
   await storage.open();
   const asked = async (): Promise<number> => Number((await server.ask('SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS ms'))[0]?.['ms']); // prettier-ignore
@@ -39,7 +39,7 @@ t.test("the server's time does not go back from one transaction to the next, kno
   t.ok(before <= afterMs && afterMs - before < 1_000, `the last of them, ${before}, is the server's, ${afterMs}`);
 });
 
-t.test('a work that goes on after a failed statement commits nothing', async (t) => {
+t.test('work that continues after a failed statement commits nothing', async (t) => {
   const storage = closedBefore(t, postgresStorage({ url: server.url, schema: emptySchema(t, server) }));
   await storage.open();
   const wrong = { ...aTask(), createdAtMs: 0.5 };
@@ -52,10 +52,10 @@ t.test('a work that goes on after a failed statement commits nothing', async (t)
   await failsWith(t, failed, 'AC_INTERNAL', 'the transaction fails');
   t.strictSame(await storage.tasks.list({ limit: 10 }), []);
   await commit(storage, submit(1));
-  t.equal((await storage.tasks.stats()).statuses.queued, 1, 'the next one is well');
+  t.equal((await storage.tasks.stats()).statuses.queued, 1, 'the next one succeeds');
 });
 
-t.test('a connection that the server ends amid a transaction: nothing of it stays, the next one works', async (t) => {
+t.test('when the server ends a connection within a transaction, nothing of it remains, and the next one works', async (t) => {
   const told: string[] = [];
   const log = { ...silentLog, error: (message: string) => told.push(message) };
   const storage = closedBefore(t, postgresStorage({ url: server.url, schema: emptySchema(t, server) }, { log }));
@@ -74,8 +74,8 @@ t.test('a connection that the server ends amid a transaction: nothing of it stay
   await server.ask(END);
   await until(`SELECT count(*) = 0 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub'`);
   await commit(storage, submit(4));
-  t.equal((await storage.tasks.stats()).statuses.queued, 2, 'one that ended in between is noticed before it is used');
-  t.equal(told.length, 2, 'each loss is told');
+  t.equal((await storage.tasks.stats()).statuses.queued, 2, 'a connection that ended in between is noticed before use');
+  t.equal(told.length, 2, 'each loss is logged');
 });
 
 /** A batch in single statements with a COMMIT, or saved as one statement. */
@@ -83,7 +83,7 @@ for (const [how, isLast] of [
   ['at COMMIT', false],
   ['as one statement is saved', true],
 ] as const)
-  t.test(`a connection cut ${how}: whether it was committed is found out`, async (t) => {
+  t.test(`a connection cut ${how}: the outcome of the commit is found out`, async (t) => {
     const proxy = await commitProxy(t, server.url);
     const storage = closedBefore(t, postgresStorage({ url: proxy.url, schema: emptySchema(t, server) }));
     await storage.open();
@@ -96,7 +96,7 @@ for (const [how, isLast] of [
         'not known',
       );
 
-    await t.test('before the server had it', async (t) => {
+    await t.test('before the server received it', async (t) => {
       const caught = proxy.catchCommit();
       const failed = unknown('before', 1);
       const commitOnItsWay = await caught;
@@ -107,7 +107,7 @@ for (const [how, isLast] of [
       t.strictSame(await storage.tasks.peek([aTaskId(1)]), []);
     });
 
-    await t.test('after the server had it, before it could answer', async (t) => {
+    await t.test('after the server received it, before it could answer', async (t) => {
       const caught = proxy.catchCommit();
       const failed = unknown('after', 2);
       const commitOnItsWay = await caught;
@@ -118,7 +118,7 @@ for (const [how, isLast] of [
       t.strictSame(await storage.tasks.peek([aTaskId(2)]), [aTask({ id: aTaskId(2) })]);
     });
 
-    await t.test('while the server may still get it: no answer before that is decided', async (t) => {
+    await t.test('while the server may still receive it: no answer before that is decided', async (t) => {
       const caught = proxy.catchCommit();
       const failed = unknown('late', 3);
       const commitOnItsWay = await caught;
@@ -137,14 +137,14 @@ for (const [how, isLast] of [
         );
         await commitOnItsWay.deliver();
         commitOnItsWay.cutServer();
-        t.equal(await asked, true, 'a look at the table alone would have said no');
+        t.equal(await asked, true, 'the table alone would have said no');
       }
     });
     await commit(storage, submit(4));
     t.equal((await storage.tasks.stats()).statuses.queued, 3);
   });
 
-t.test('a batch whose transaction never ends is not answered for ever', async (t) => {
+t.test('a batch whose transaction never ends does not stay unanswered for ever', async (t) => {
   const proxy = await commitProxy(t, server.url);
   const storage = closedBefore(
     t,
@@ -165,11 +165,11 @@ t.test('a batch whose transaction never ends is not answered for ever', async (t
   await until(
     `SELECT count(*) = 0 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub' AND state LIKE 'idle in transaction%'`,
   );
-  t.equal(await storage.tasks.committed('lost'), false, 'once the server gave it up');
+  t.equal(await storage.tasks.committed('lost'), false, 'once the server gave up on it');
   await commit(storage, submit(2));
 });
 
-t.test('a server that falls silent is given up', async (t) => {
+t.test('an unresponsive server is given up', async (t) => {
   const proxy = await commitProxy(t, server.url);
   const options = {
     url: proxy.url,
@@ -188,7 +188,7 @@ t.test('a server that falls silent is given up', async (t) => {
   t.equal(await storage.healthy(), false);
 });
 
-t.test('what takes too long is stopped', async (t) => {
+t.test('a query that takes too long is stopped', async (t) => {
   const options = { url: server.url, schema: emptySchema(t, server), readTimeoutMs: 50, lockTimeoutMs: 50 };
   const engine = await postgresEngine(engineDeps(options)).open();
   t.teardown(() => engine.close());
@@ -201,10 +201,14 @@ t.test('what takes too long is stopped', async (t) => {
   t.match(slow?.message, 'took too long');
   t.equal((await engine.read(async (db) => (await db('store').select('store_id')) as readonly Row[])).length, 1, 'the next one works');
   const mistake = new TypeError('a mistake of ours');
-  t.equal(await engine.read(() => Promise.reject(mistake)).catch((thrown: unknown) => thrown), mistake, 'is not taken for the server');
+  t.equal(
+    await engine.read(() => Promise.reject(mistake)).catch((thrown: unknown) => thrown),
+    mistake,
+    'is not mistaken for a server fault',
+  );
 });
 
-t.test("another program's lock asks for a repeat, which works when it is gone", async (t) => {
+t.test("another program's lock asks for a repeat, which succeeds once the lock is gone", async (t) => {
   const schema = emptySchema(t, server);
   const storage = closedBefore(t, postgresStorage({ url: server.url, schema, lockTimeoutMs: 50 }));
   await storage.open();
@@ -219,7 +223,7 @@ t.test("another program's lock asks for a repeat, which works when it is gone", 
   await save();
 });
 
-t.test('a database that was made anew is not taken for the one that was opened', async (t) => {
+t.test('a recreated database is not taken for the one that was opened', async (t) => {
   const schema = emptySchema(t, server);
   const storage = closedBefore(t, postgresStorage({ url: server.url, schema }));
   await storage.open();
@@ -232,7 +236,7 @@ t.test('a database that was made anew is not taken for the one that was opened',
   await failsWith(t, commit(storage, submit(1)), 'AC_STORE_UNAVAILABLE', 'gone altogether');
 });
 
-t.test('tells when the server does not keep what it commits', async (t) => {
+t.test('a server that does not persist its commits is logged as a warning', async (t) => {
   const told: string[] = [];
   const log = { ...silentLog, warn: (message: string) => told.push(message) };
   const url = new URL(server.url);
@@ -244,7 +248,7 @@ t.test('tells when the server does not keep what it commits', async (t) => {
   );
 });
 
-t.test('the doctor is told when the server does not keep what it commits', async (t) => {
+t.test('the doctor reports a server that does not persist its commits', async (t) => {
   const schema = emptySchema(t, server);
   // The server of the tests is without fsync, which is told too.
   const checked = async (url: string) =>
@@ -258,7 +262,7 @@ t.test('the doctor is told when the server does not keep what it commits', async
   await failsWith(t, checked(nobody.href), 'AC_STORAGE_OPEN', 'no server');
 });
 
-t.test('a server stopped, crashed and started', { skip: server.power === null && 'the server is not ours to stop' }, async (t) => {
+t.test('a server is stopped, crashed and started', { skip: server.power === null && 'the server is not ours to stop' }, async (t) => {
   const { power } = server;
   if (power === null) return;
   const storage = closedBefore(t, postgresStorage({ url: server.url, schema: emptySchema(t, server) }));
@@ -290,7 +294,7 @@ t.test('a server stopped, crashed and started', { skip: server.power === null &&
     await working;
     await failsWith(t, commit(storage, submit(100_000)), 'AC_STORE_UNAVAILABLE', 'a commit while it is away');
     await failsWith(t, storage.tasks.stats(), 'AC_STORE_UNAVAILABLE', 'a read while it is away');
-    await failsWith(t, storage.tasks.committed('batch-1'), 'AC_STORE_UNAVAILABLE', 'nor is it known what was committed');
+    await failsWith(t, storage.tasks.committed('batch-1'), 'AC_STORE_UNAVAILABLE', 'nor are commit outcomes known');
     t.equal(await storage.healthy(), false);
     await power.start();
     for (const { batchId, n: mine } of unknown) if (await storage.tasks.committed(batchId)) committed.add(mine);
@@ -298,7 +302,7 @@ t.test('a server stopped, crashed and started', { skip: server.power === null &&
     await commit(storage, submit(n));
     committed.add(n);
     const found = await storage.tasks.peek(Array.from({ length: n }, (_, at) => aTaskId(at + 1)));
-    t.strictSame(found.map(({ id }) => id).toSorted(), [...committed].map(aTaskId).toSorted(), 'what was said to be committed, no more and no less'); // prettier-ignore
+    t.strictSame(found.map(({ id }) => id).toSorted(), [...committed].map(aTaskId).toSorted(), 'exactly what was reported as committed'); // prettier-ignore
     t.equal((await storage.tasks.stats()).statuses.queued, committed.size, 'and counted');
   }
   const events = (await storage.events.after(0, {}, 100_000)).events;

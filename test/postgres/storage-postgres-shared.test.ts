@@ -61,7 +61,7 @@ async function until(question: string): Promise<void> {
 const someoneWaits = (): Promise<void> =>
   until(`SELECT count(*) > 0 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub' AND wait_event_type = 'Lock'`);
 
-t.test('many that open an empty database at once make one schema of it', async (t) => {
+t.test('hubs that open an empty database at the same time create one schema', async (t) => {
   const schema = emptySchema(t, server);
   const opening = Array.from({ length: 6 }, () => postgresEngine(engineDeps({ url: server.url, schema })).open());
   const engines: readonly OpenEngine[] = await Promise.all(opening);
@@ -71,7 +71,7 @@ t.test('many that open an empty database at once make one schema of it', async (
   t.equal(taken?.['steps'], taken?.['names']);
 });
 
-t.test('a step that fails leaves nothing of the steps before it', async (t) => {
+t.test('a failing migration step rolls back the steps before it', async (t) => {
   const schema = emptySchema(t, server);
   await server.ask(`CREATE SCHEMA ${schema}`);
   await server.ask(`CREATE TABLE ${schema}.tombstones (in_the_way integer)`);
@@ -83,7 +83,7 @@ t.test('a step that fails leaves nothing of the steps before it', async (t) => {
   await commit(storage, inserting(aTask()));
 });
 
-t.test('what one has loaded waits for it, and no change is lost', async (t) => {
+t.test('a row loaded by one hub waits for it, and no change is lost', async (t) => {
   const both = await two(t);
   await commit(both[0], inserting(aTask()));
   const increments = Array.from({ length: 20 }, (_, n) =>
@@ -97,7 +97,7 @@ t.test('what one has loaded waits for it, and no change is lost', async (t) => {
   t.equal((await both[1].tasks.peek([aTaskId(1)]))[0]?.retryCount, 20);
 });
 
-t.test('a key that nobody has yet is given to one', async (t) => {
+t.test('an unused idempotency key is given to one submit only', async (t) => {
   const both = await two(t);
   const made = await Promise.all(
     Array.from({ length: 12 }, (_, n) =>
@@ -113,14 +113,14 @@ t.test('a key that nobody has yet is given to one', async (t) => {
   t.equal((await both[0].tasks.stats()).statuses.queued, 1);
 });
 
-t.test('an agent is enrolled by one', async (t) => {
+t.test('an agent is enrolled only once', async (t) => {
   const both = await two(t);
   const tokens = Array.from({ length: 8 }, (_, n) => aToken({ id: `tok-${n}`, hash: String(n).padStart(64, '0') }));
   const answers = await Promise.all(tokens.map((token, n) => both[n % 2 === 0 ? 0 : 1].agents.addToken(token, { unlessTaken: true })));
   t.equal(answers.filter((answer) => answer === 'added').length, 1);
 });
 
-t.test('what one claims the other steps over, without waiting', async (t) => {
+t.test('tasks claimed by one hub are skipped by the other, without waiting', async (t) => {
   const [one, other] = await two(t);
   const tasks = Array.from({ length: 6 }, (_, n) => aTask({ id: aTaskId(n), eligibleAtMs: A_MOMENT_MS + n }));
   await commit(one, inserting(...tasks));
@@ -133,7 +133,7 @@ t.test('what one claims the other steps over, without waiting', async (t) => {
   t.strictSame(ids, [tasks.slice(0, 3), tasks.slice(3)].map((found) => found.map(({ id }) => id))); // prettier-ignore
 });
 
-t.test('of two that wait for each other one is asked to repeat, and both get through', async (t) => {
+t.test('of two transactions that deadlock one is asked to repeat, and both get through', async (t) => {
   const [one, other] = await two(t);
   await commit(one, inserting(aTask(), aTask({ id: aTaskId(2) })));
   const [first, second] = [gate(), gate()];
@@ -173,14 +173,14 @@ t.test('an event is not shown while one with a lower number may still be committ
     committing = commit(other, event(2));
     await someoneWaits();
     await readOn();
-    t.strictSame(read, [], 'neither the one that has its number nor the one that waits for it');
+    t.strictSame(read, [], 'neither the numbered event nor the one waiting for its number');
   });
   await committing;
   await readOn();
   t.strictSame(read.map(({ id, taskId }) => [id, taskId]), [[1, aTaskId(1)], [2, aTaskId(2)]]); // prettier-ignore
 });
 
-t.test('who reads on while several commit skips none and repeats none, and the numbers have no holes', async (t) => {
+t.test('a reader skips and repeats no event while several hubs commit, and the numbers have no gaps', async (t) => {
   const both = await two(t);
   const COMMITS = 40;
   const commits = Array.from({ length: COMMITS }, (_, n) =>
@@ -201,7 +201,7 @@ t.test('who reads on while several commit skips none and repeats none, and the n
   );
 });
 
-t.test('the counts stay true, and few, while several commit', async (t) => {
+t.test('the counts stay correct, and their rows few, while several hubs commit', async (t) => {
   const options = { url: server.url, schema: emptySchema(t, server) };
   const both = [1, 2].map(() => closedBefore(t, postgresStorage(options)));
   for (const storage of both) await storage.open();
@@ -216,7 +216,7 @@ t.test('the counts stay true, and few, while several commit', async (t) => {
   );
 });
 
-t.test('a renewal waits for an expiry, and an expiry steps over a renewal', async (t) => {
+t.test('a renewal waits for an expiry, and an expiry skips a renewal', async (t) => {
   const [one, other] = await two(t);
   const renewed = (storage: Storage, hubId: string, leaseMs: number) =>
     storage.tasks.transact('renew', (unit) => clusterOf(unit).renewLease(hubId, leaseMs));
@@ -227,16 +227,16 @@ t.test('a renewal waits for an expiry, and an expiry steps over a renewal', asyn
     renewing = renewed(other, 'hub-1', 60_000);
     await someoneWaits();
   });
-  t.equal(await renewing, 'made', 'and hears of it');
+  t.equal(await renewing, 'made', 'and learns that it had expired');
   await renewed(one, 'hub-1', 0);
   await one.tasks.transact('renew', async (unit) => {
     t.equal(await clusterOf(unit).renewLease('hub-1', 60_000), 'renewed');
     const hubs = await other.tasks.transact('expire', (inner) => clusterOf(inner).expireHubs());
-    t.strictSame(hubs, { living: ['hub-1'], expired: [] }, 'though its lease had ended, as far as this one sees');
+    t.strictSame(hubs, { living: ['hub-1'], expired: [] }, 'although its lease looks expired from here');
   });
 });
 
-t.test('a duty is had by one at a time, and the other does not wait', async (t) => {
+t.test('a duty is held by one hub at a time, and the other does not wait', async (t) => {
   const [one, other] = await two(t);
   await one.tasks.transact('one', async (unit) => {
     t.equal(await clusterOf(unit).tryTakeDuty('sweep'), true);
@@ -261,11 +261,11 @@ t.test('a transaction that writes nothing records no batch', async (t) => {
   t.equal(await storage.tasks.committed('renewal'), true);
   await commit(storage, changes({ mail: [aMail()] }));
   await storage.tasks.transact('taking', (unit) => clusterOf(unit).takeMail('hub-1', 10));
-  t.equal(await storage.tasks.committed('taking'), true, 'what is taken out is written too');
+  t.equal(await storage.tasks.committed('taking'), true, 'taking mail is a write too');
   t.strictSame(await storage.tasks.transact('again', (unit) => clusterOf(unit).takeMail('hub-1', 10)), []);
 });
 
-t.test('notifications are heard again after their connection was lost, and whatever was missed is polled for', async (t) => {
+t.test('notifications resume after a lost connection, and missed ones are covered by polling', async (t) => {
   const schema = emptySchema(t, server);
   const [one, other] = await two(t, schema);
   const heard: ChangeHint[] = [];
@@ -287,7 +287,7 @@ t.test('notifications are heard again after their connection was lost, and whate
   one.notifier.notify(said);
   let last = await next();
   while (last === ANY_CHANGE) last = await next();
-  t.strictSame(last, said, 'also what was notified while there was no connection');
+  t.strictSame(last, said, 'also a notification sent while there was no connection');
   for (const text of ['', 'null', '{"from":1}', '[]', '{"from":"x","events":true,"work":1}']) {
     await server.ask(`SELECT pg_notify($1, $2)`, [schema, text]);
     t.equal(await next(), ANY_CHANGE, `a word of a stranger: ${text}`);
@@ -296,7 +296,7 @@ t.test('notifications are heard again after their connection was lost, and whate
   await until(`SELECT count(*) = 1 AS answer FROM pg_stat_activity WHERE application_name = 'agentcom hub notifier'`);
 });
 
-t.test('a hub that is alone sends no notifications, until another begins to listen', async (t) => {
+t.test('a hub that is alone sends no notifications until another one listens', async (t) => {
   const schema = emptySchema(t, server);
   const client = new pg.Client({ connectionString: server.url });
   await client.connect();
@@ -325,10 +325,10 @@ t.test('a hub that is alone sends no notifications, until another begins to list
   await until(`SELECT count(*) = 2 AS answer FROM pg_stat_activity WHERE query LIKE 'SELECT pg_notify($1, $2)%' AND state = 'idle'`);
   one.notifier.notify(about('together'));
   while (!heard.has(anAgentId('together'))) await new Promise<void>((resolve) => (wake = resolve));
-  t.notOk(heard.has(anAgentId('alone')), 'nobody could have heard it');
+  t.notOk(heard.has(anAgentId('alone')), 'no hub was listening');
 });
 
-t.test('rows that a statement is given arrive as they were, long ones and empty lists too', async (t) => {
+t.test('rows passed to a statement arrive unchanged, including long ones and empty lists', async (t) => {
   const deps = engineDeps({ url: server.url, schema: emptySchema(t, server) });
   const writer = await connectWriter(deps.settings, 5_000, deps.clock);
   t.teardown(() => writer.close());
@@ -347,7 +347,7 @@ t.test('rows that a statement is given arrive as they were, long ones and empty 
   t.throws(() => parametersOf('insertKeys', [{ ...key, createdAtMs: 0.5 }]), { code: 'AC_INTERNAL' });
 });
 
-t.test('the hot statements walk their indexes and never a whole table, however they were planned', async (t) => {
+t.test('the hot statements use their indexes and never scan a whole table, whatever the plan', async (t) => {
   const deps = engineDeps({ url: server.url, schema: emptySchema(t, server) });
   const engine = await postgresEngine(deps).open();
   await engine.close();
@@ -388,7 +388,7 @@ t.test('the hot statements walk their indexes and never a whole table, however t
   }
 });
 
-t.test('rows without a task are found by a join: looking through all tasks for each row takes hours where there are many', async (t) => {
+t.test('rows without a task are found by a join: a scan of all tasks per row takes hours in a large store', async (t) => {
   const deps = engineDeps({ url: server.url, schema: emptySchema(t, server) });
   const engine = await postgresEngine(deps).open();
   await engine.close();

@@ -55,7 +55,7 @@ function slowConnection() {
   };
 }
 
-t.test('each statement of a transaction failing in turn', async (t) => {
+t.test('each statement of a transaction fails in turn', async (t) => {
   const ERROR = 'ERROR';
   const away: ErrorCode = 'AC_STORE_UNAVAILABLE';
   const faults: readonly { readonly fault: Fault; readonly code: ErrorCode; readonly lost: boolean }[] = [
@@ -109,7 +109,7 @@ t.test('each statement of a transaction failing in turn', async (t) => {
   t.strictSame(statements, ['BEGIN ISOLATION', 'SELECT id,', 'INSERT INTO', 'WITH old', 'COMMIT'], 'the batch is the last before COMMIT');
 });
 
-t.test('what wrote nothing ends without a COMMIT, which would wait for the disk', async (t) => {
+t.test('a transaction that wrote nothing ends without a COMMIT, which would wait for the disk', async (t) => {
   const ended = async (changed: number, work: (transaction: Transaction) => Promise<unknown>): Promise<readonly string[]> => {
     const { connection, statements } = failingConnection(0, {});
     const unchanging = { ...connection, change: async (sql: string) => Math.min(changed, await connection.change(sql)) };
@@ -129,7 +129,7 @@ t.test('what wrote nothing ends without a COMMIT, which would wait for the disk'
   t.strictSame(await ended(1, (transaction) => transaction.change('clearStops', [])), ['WITH old', 'COMMIT']);
 });
 
-t.test('looks go behind a BEGIN that was not answered yet, and what writes waits for it', async (t) => {
+t.test('reads are sent behind an unanswered BEGIN, and writes wait for it', async (t) => {
   const { slow, statements, begins, failsToBegin } = slowConnection();
   const run = (begun: (begun: Begun) => void = () => undefined) =>
     postgresTransaction(slow, {
@@ -149,9 +149,9 @@ t.test('looks go behind a BEGIN that was not answered yet, and what writes waits
   const heard: number[] = [];
   const well = run(({ serverMs }) => heard.push(serverMs));
   await new Promise(setImmediate);
-  t.strictSame(statements.splice(0), ['BEGIN', 'SELECT id,'], 'the first that writes waits, and what was asked after it');
+  t.strictSame(statements.splice(0), ['BEGIN', 'SELECT id,'], 'the first write waits, and so does everything after it');
   begins();
-  t.equal(await well, 5, 'by the time that was known');
+  t.equal(await well, 5, 'with the time known before');
   t.strictSame(heard, [7]);
   t.strictSame(statements.splice(0), ['INSERT INTO', 'SELECT state,', 'INSERT INTO', 'WITH old', 'COMMIT'], 'in their order');
 
@@ -162,7 +162,7 @@ t.test('looks go behind a BEGIN that was not answered yet, and what writes waits
   t.strictSame(statements, ['BEGIN', 'SELECT id,', 'ROLLBACK'], 'nothing was written outside of a transaction');
 });
 
-t.test('a work that fails by itself while a statement of its own still waits: that one is not sent any more', async (t) => {
+t.test('if the work fails while one of its statements still waits, that statement is no longer sent', async (t) => {
   const { slow, statements, begins } = slowConnection();
   let asked: Promise<unknown> = Promise.resolve();
   const ended = postgresTransaction(slow, {
@@ -184,7 +184,7 @@ t.test('a work that fails by itself while a statement of its own still waits: th
   t.strictSame(statements, ['BEGIN', 'ROLLBACK']);
 });
 
-t.test('with the store to itself: one statement, or a transaction that begins with the first that writes', async (t) => {
+t.test('with exclusive use: one statement, or a transaction that begins with the first write', async (t) => {
   const run = (
     connection: PostgresConnection,
     work: (transaction: Transaction) => Promise<unknown>,
@@ -208,8 +208,8 @@ t.test('with the store to itself: one statement, or a transaction that begins wi
     return statements;
   };
   t.strictSame(await sent(async ({ saveAndCommit }) => saveAndCommit?.(NO_ROWS, [])), ['SELECT pg_temp.save_batch($1::text,']);
-  t.strictSame(await sent(({ rows }) => rows('loadTasks', [])), ['SELECT id,'], 'what is read stays true without a transaction');
-  t.strictSame(await sent(async () => 'nothing'), ['SELECT clock'], 'what is decided on the cache alone is vouched for');
+  t.strictSame(await sent(({ rows }) => rows('loadTasks', [])), ['SELECT id,'], 'reads need no transaction');
+  t.strictSame(await sent(async () => 'nothing'), ['SELECT clock'], 'a decision based only on the cache is verified');
   t.strictSame(
     await sent(({ change }) => change('insertTasks', [])),
     ['BEGIN ISOLATION', 'INSERT INTO', 'WITH old', 'COMMIT'],

@@ -47,7 +47,7 @@ async function aged(t: Test, { version, knowsJit }: (typeof THEN)[number]): Prom
 }
 
 for (const then of THEN) {
-  t.test(`version ${then.version} is refused by that, with what to do`, async (t) => {
+  t.test(`version ${then.version} is refused by its number, with what to do`, async (t) => {
     const storage = postgresStorage({ url: await aged(t, then), schema: emptySchema(t, server) });
     closedBefore(t, storage);
     const refused = await failsWith(t, storage.open(), 'AC_STORAGE_OPEN', 'refused');

@@ -104,7 +104,7 @@ async function madePlace(t: Teardown): Promise<StoragePlace> {
   return { storage: (clock) => closedBefore(t, postgresStorage({ url }, { clock })) };
 }
 
-t.test('postgres() says what is wrong with its options, and connects nowhere by being chosen', async (t) => {
+t.test('postgres() reports what is wrong with its options, and does not connect until opened', async (t) => {
   const url = 'postgres://somebody:secret@db.example/agentcom?sslmode=require&password=secret';
   const wrong = (options: unknown) => postgres(options as PostgresOptions).problems().map(({ path }) => path); // prettier-ignore
   t.strictSame(wrong({ url }), []);
@@ -134,8 +134,8 @@ t.test('postgres() says what is wrong with its options, and connects nowhere by 
     postgres({ url: 'postgres://secret' } as never).problems(),
     postgres({ url: ['secret'] } as never),
   ]);
-  t.notMatch(told, 'somebody:secret', 'the password is told nowhere');
-  t.notMatch(JSON.stringify(postgres({ url })), 'secret', 'nor what follows the address');
+  t.notMatch(told, 'somebody:secret', 'the password appears nowhere');
+  t.notMatch(JSON.stringify(postgres({ url })), 'secret', 'nor anything after the address');
 
   const choice = postgres({ url: server.url, schema: emptySchema(t, server) });
   t.match(choice, { port: 'storage', name: 'postgres', capabilities: { durable: true } });
@@ -145,20 +145,20 @@ t.test('postgres() says what is wrong with its options, and connects nowhere by 
   t.equal(await storage.healthy(), true);
 });
 
-t.test('a store of before usage was kept by attempt takes the step', async (t) => {
+t.test('a store from before usage was stored per attempt is migrated', async (t) => {
   const schema = emptySchema(t, server);
   const storage = () => closedBefore(t, postgresStorage({ url: server.url, schema }));
   await usageStep(t, { storage, ask: (sql) => server.ask(sql.replace(/\b(tasks|agents|migrations)\b/, `${schema}.$1`)) });
 });
 
-t.test('R4: a store of before histories were bounded takes the step', async (t) => {
+t.test('R4: a store from before histories were bounded is migrated', async (t) => {
   const schema = emptySchema(t, server);
   const storage = () => closedBefore(t, postgresStorage({ url: server.url, schema }));
   const ask = (sql: string) => server.ask(sql.replace(/\b(task_events|task_kept_results|removed_events|migrations)\b/, `${schema}.$1`));
   await boundedHistoryStep(t, { storage, ask });
 });
 
-t.test('R15: a server whose clock stays ahead is followed in one step, with the leases of all hubs, and by all hubs', async (t) => {
+t.test('R15: when the server clock stays ahead, all hubs follow it in one step, and all leases move with it', async (t) => {
   const schema = emptySchema(t, server);
   const right = systemClock();
   const state = { passedMs: 0 };
@@ -191,13 +191,13 @@ t.test('R15: a server whose clock stays ahead is followed in one step, with the 
   t.equal(again?.lease_until, lease?.lease_until, 'and not once more');
 });
 
-t.test('R12: a store of before rejected tasks waited apart takes the step', async (t) => {
+t.test('R12: a store from before rejected tasks waited separately is migrated', async (t) => {
   const schema = emptySchema(t, server);
   const storage = () => closedBefore(t, postgresStorage({ url: server.url, schema }));
   await rejectedStep(t, { storage, ask: (sql) => server.ask(sql.replace(/\b(tasks|migrations)\b/, `${schema}.$1`)) });
 });
 
-t.test('a store of before tokens expired takes the step', async (t) => {
+t.test('a store from before tokens expired is migrated', async (t) => {
   const schema = emptySchema(t, server);
   const storage = () => closedBefore(t, postgresStorage({ url: server.url, schema }));
   await tokenUseStep(t, { storage, ask: (sql) => server.ask(sql.replace(/\b(tokens|migrations)\b/, `${schema}.$1`)) });
@@ -215,7 +215,7 @@ const LISTS: readonly (readonly [Omit<TaskQuery, 'limit'>, RegExp])[] = [
   [{ assignedTo: anAgentId('a1') }, /tasks_by_assignee|tasks_live/],
 ];
 
-t.test('R20: a list walks an index in its order, also where the server does not know yet how many tasks there are', async (t) => {
+t.test('R20: a list walks an index in order, even if the server has no statistics on the number of tasks yet', async (t) => {
   const deps = engineDeps({ url: server.url, schema: emptySchema(t, server) });
   const engine = postgresEngine(deps);
   const plans: string[] = [];

@@ -14,7 +14,7 @@ const IS_WHOLE = process.env['AGENTCOM_FOLDERS'] === 'whole';
 t.setTimeout(IS_WHOLE ? 3_600_000 : 240_000);
 
 t.test(
-  'R16, R4: whatever an agent does to its own folders, whenever, the other slot completes, its own task ends with a reason, and its slot is free',
+  'R16, R4: an agent that tampers with its own folders ends its own task with a reason, and blocks no slot',
   { skip: process.platform === 'win32' && 'Windows has no modes and no FIFOs' },
   async (t) => {
     const cells = IS_WHOLE ? wholeTable() : shortTable();

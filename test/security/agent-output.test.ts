@@ -13,17 +13,17 @@ const codePoints = (from: number, to: number): string =>
 const HOSTILE = `${codePoints(0, 31)}${codePoints(127, 159)}\u061c\u200e\u200f\u2028\u2029${codePoints(0x202a, 0x202e)}${codePoints(0x2066, 0x2069)}\ufeff`;
 const OBEYED = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/;
 
-t.test('control bytes are escaped, each of them, in each form of output', async (t) => {
+t.test('every control byte is escaped in every form of output', async (t) => {
   for (const character of HOSTILE) {
     const name = `U+${character.codePointAt(0)?.toString(16)}`;
     t.notMatch(printable(`a${character}b`), /[\n]|[^\u0020-\u007e]/, name);
     t.notMatch(printableLines(`a${character}b`), OBEYED, name);
     t.notMatch(printableJson({ [character]: character }), /[\n]|[^\u0020-\u007e]/, name);
-    t.strictSame(JSON.parse(printableJson({ [character]: character })), { [character]: character }, `${name} is still itself in JSON`);
+    t.strictSame(JSON.parse(printableJson({ [character]: character })), { [character]: character }, `${name} is unchanged in JSON`);
   }
 });
 
-t.test('control bytes of a task, its result, its history and its agent reach no terminal from any command', async (t) => {
+t.test('no command prints control bytes of a task, its result, its history or its agent to a terminal', async (t) => {
   const task = taskJson({
     id: 'task-00000000000000aa',
     description: HOSTILE,
@@ -81,14 +81,14 @@ t.test('control bytes of a task, its result, its history and its agent reach no 
   for (const command of commands) {
     for (const argv of [command, [...command, '--json']]) {
       const { out, err } = await hub.run(argv);
-      t.ok(out.length + err.length > 0, `${argv.join(' ')} says something`);
+      t.ok(out.length + err.length > 0, `${argv.join(' ')} prints something`);
       t.notMatch(out, OBEYED, `${argv.join(' ')}: standard output`);
       t.notMatch(err, OBEYED, `${argv.join(' ')}: standard error`);
     }
   }
 });
 
-t.test('__proto__ in a frame, a result or a body is data or nothing, never a prototype', async (t) => {
+t.test('__proto__ in a frame, a result or a body is plain data or dropped, never a prototype', async (t) => {
   const polluted = '{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}}}';
   const rig = await hubRig();
   const peer = await rig.peer('a1');
@@ -97,11 +97,11 @@ t.test('__proto__ in a frame, a result or a body is data or nothing, never a pro
   await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
   await peer.send(`{"type":"resource_report","cpu_percent":1,"__proto__":{"polluted":true},"inner":${polluted}}`);
   await peer.send(`{"__proto__":{"type":"task_complete","task_id":"${id}","generation":1,"result":1}}`);
-  t.match(peer.news().at(-1), { type: 'error', error: 'unknown_message_type' }, 'an inherited type is none');
+  t.match(peer.news().at(-1), { type: 'error', error: 'unknown_message_type' }, 'an inherited type does not count');
   await peer.send(`{"type":"task_complete","task_id":"${id}","generation":1,"result":${polluted}}`);
   const record = await rig.record(id);
   t.equal(record.task.status, 'completed');
-  t.equal(record.result, polluted, 'a result is kept as it was said');
+  t.equal(record.result, polluted, 'a result is stored as it was reported');
   const read = readResult(`{"status":"success","output":1,"__proto__":{"status":"failed","polluted":true}}`);
   t.ok(read.kind === 'object' && read.value['status'] === 'success' && read.value['polluted'] === undefined);
   if (read.kind === 'object') {

@@ -7,7 +7,7 @@ const LIMITS = { agentFramesPerSecond: 10, agentFrameBurst: 50, invalidFrames: 1
 const TOO_FAST = 'the agent sends more frames or bytes than it may';
 const TASK = 'task-00000000000000aa';
 
-t.test('R20: frames of one agent over its rate close its socket, whatever they are, and a new one is no way around', async (t) => {
+t.test('R20: an agent over its frame rate is disconnected, whatever the frames, and reconnecting does not help', async (t) => {
   for (const [version, frame] of [
     [2, { type: 'ping' }],
     [2, { type: 'probe_ack', nonce: 'n' }],
@@ -26,7 +26,7 @@ t.test('R20: frames of one agent over its rate close its socket, whatever they a
     const again = await noisy.again();
     t.match(await again.identify({ protocol_version: version }), [{ type: 'error', error: 'rate_limited', retry_after_ms: 5_100 }]);
     await other.send({ type: 'ping' });
-    t.match(other.news().at(-1), { type: 'pong' }, 'others are as before');
+    t.match(other.news().at(-1), { type: 'pong' }, 'other agents are not affected');
     await rig.pass(5_100);
     const back = await noisy.again();
     t.match((await back.identify({ protocol_version: version }))[0], { type: 'identified' });
@@ -34,7 +34,7 @@ t.test('R20: frames of one agent over its rate close its socket, whatever they a
   }
 });
 
-t.test('R20: frames that mean nothing count, too', async (t) => {
+t.test('R20: unknown frames count too', async (t) => {
   const rig = await hubRig({ limits: LIMITS });
   const noisy = await rig.peer('noisy');
   await noisy.identify();
@@ -43,7 +43,7 @@ t.test('R20: frames that mean nothing count, too', async (t) => {
   await rig.stop();
 });
 
-t.test('R20: the frames of several connections count together, and an agent that keeps to its rate is never cut off', async (t) => {
+t.test('R20: frames count across reconnects, and an agent within its rate is never disconnected', async (t) => {
   const rig = await hubRig({ limits: LIMITS });
   let noisy = await rig.peer('noisy');
   for (let connection = 0; connection < 5; connection += 1) {
@@ -66,7 +66,7 @@ t.test('R20: the frames of several connections count together, and an agent that
   await rig.stop();
 });
 
-t.test('R4 R20: a result over the rate is stored, and one that came behind it is taken when it is sent again', async (t) => {
+t.test('R4 R20: a result over the rate is stored, and one sent after it is accepted when it is sent again', async (t) => {
   const rig = await hubRig({ limits: LIMITS, timing: { reconnectGraceMs: 180_000 } });
   const noisy = await rig.peer('noisy');
   await noisy.identify({ slots: 2 });
@@ -88,7 +88,7 @@ t.test('R4 R20: a result over the rate is stored, and one that came behind it is
   await rig.stop();
 });
 
-t.test('R4 R20: a sidecar of 128 slots that comes back with 1,000 reports is not held up', async (t) => {
+t.test('R4 R20: a sidecar with 128 slots that reconnects with 1,000 reports is not throttled', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify({ slots: 128 });
@@ -105,7 +105,7 @@ t.test('R4 R20: a sidecar of 128 slots that comes back with 1,000 reports is not
   await rig.stop();
 });
 
-t.test('R20: the length of what one agent sends is bounded, and 0 is off', async (t) => {
+t.test('R20: the bytes that one agent sends are limited, and 0 turns the limit off', async (t) => {
   for (const [agentBytesPerSecond, closed] of [
     [1_000, 1013],
     [0, null],

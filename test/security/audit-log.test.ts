@@ -22,7 +22,7 @@ const recorded = async () => (await bench.storage.audit.read({ after: 0, limit: 
 const told = async (): Promise<readonly string[]> =>
   (await recorded()).map(({ act, object, outcome, actor, address }) => [act, object, outcome, actor.id, actor.role, address].join(' '));
 
-t.test('every administrative act is recorded with who did it, from where and to what', async (t) => {
+t.test('every administrative act is recorded with its actor, address and object', async (t) => {
   await bench.commit(changes({ agents: [anAgent({ connected: false }), anAgent({ id: anAgentId('a2'), connected: false })] }));
   await bench.commit(inserting(aTask(), aTask({ id: aTaskId(2), status: 'dead_letter', deadReason: 'retries_spent' })));
   const made = (await send('POST', '/admin/tokens', 'admin', { name: 'ci', role: 'viewer' })).json;
@@ -46,7 +46,7 @@ t.test('every administrative act is recorded with who did it, from where and to 
   t.match(await recorded(), { 0: { atMs: A_MOMENT_MS, actor: { name: 'admin' }, details: { name: 'ci', role: 'viewer' } } });
 });
 
-t.test('a code to join with is recorded when it is made and when it is used, without the code', async (t) => {
+t.test('an enrolment code is recorded when it is created and when it is used, without the code itself', async (t) => {
   const { json: made } = await send('POST', '/admin/enrol-secrets', 'admin', {});
   const secret = String(made['secret']);
   const hint = systemDigest().sha256(secret).slice(0, 16);
@@ -61,7 +61,7 @@ t.test('a code to join with is recorded when it is made and when it is used, wit
   for (const word of [secret, String(joined.json['token']), ADMIN_TOKEN]) t.notOk(text.includes(word), 'nothing secret');
 });
 
-t.test('what is refused, read, or in the history of a task already is not recorded', async (t) => {
+t.test("refusals, reads and acts that a task's history already has are not recorded", async (t) => {
   await bench.commit(inserting(aTask({ submittedBy: 'tok-submitter' })));
   await send('POST', '/api/tasks', 'submitter', { description: 'x' });
   await send('POST', `/api/tasks/${aTaskId(1)}/cancel`, 'submitter', {});
@@ -75,7 +75,7 @@ t.test('what is refused, read, or in the history of a task already is not record
   t.strictSame(await told(), []);
 });
 
-t.test('signing in and out is recorded, and only so often', async (t) => {
+t.test('signing in and out is recorded, at a limited rate', async (t) => {
   const signIn = (): Promise<Answered> =>
     bench.send('/api/session', { token: null, json: { token: bench.tokens.viewer }, headers: OWN_PAGE, from: '192.0.2.7' });
   const cookie = ((await signIn()).headers.get('set-cookie') ?? '').split(';')[0] ?? '';
@@ -91,10 +91,10 @@ t.test('signing in and out is recorded, and only so often', async (t) => {
   for (let n = 0; n < 70; n += 1) statuses.push((await signIn()).status);
   t.equal(statuses.at(-1), 429);
   t.equal((await signOut({ cookie })).status, 200, 'signing out always works');
-  t.ok((await recorded()).length <= 60, 'and no token fills the log');
+  t.ok((await recorded()).length <= 60, 'and no token can fill the log');
 });
 
-t.test('wrong tokens are counted, and told together', async (t) => {
+t.test('wrong tokens are counted and recorded as one entry', async (t) => {
   for (let n = 0; n < 3; n += 1) await bench.send('/api/tasks', { token: `wrong-${n}`, from: '192.0.2.8' });
   await bench.send('/api/tasks', { token: 'wrong', from: '192.0.2.9' });
   await bench.send('/api/tasks', { token: null, from: '192.0.2.9' });
@@ -111,7 +111,7 @@ t.test('wrong tokens are counted, and told together', async (t) => {
   t.strictSame(more, []);
   bench.clock.advance(2 * REFUSED_LOGINS_MS);
   await new Promise(setImmediate);
-  t.equal((await recorded()).length, 1, 'none came since');
+  t.equal((await recorded()).length, 1, 'no more since then');
 });
 
 t.test('an act that cannot be recorded is not done', async (t) => {
@@ -123,11 +123,11 @@ t.test('an act that cannot be recorded is not done', async (t) => {
   t.strictSame([signedIn.status, signedIn.headers.get('set-cookie')], [503, null]);
   const cookie = ((await bench.send('/api/session', page)).headers.get('set-cookie') ?? '').split(';')[0] ?? '';
   const signedOut = await broken.send('/api/session', { method: 'DELETE', token: null, headers: { ...OWN_PAGE, cookie } });
-  t.match([signedOut.status, signedOut.headers.get('set-cookie')], [200, /Max-Age=0/], 'but whoever wants to sign out is signed out');
+  t.match([signedOut.status, signedOut.headers.get('set-cookie')], [200, /Max-Age=0/], 'but signing out still succeeds');
   await broken.close();
 });
 
-t.test('it is read in pages, by admins, as JSON and as lines', async (t) => {
+t.test('admins read it in pages, as JSON and as JSON lines', async (t) => {
   for (let n = 0; n < 5; n += 1) await send('POST', '/admin/tokens', 'admin', { name: `n${n}`, role: 'viewer' });
   const first = (await bench.send('/admin/audit?limit=2')).json as { entries: { seq: number }[]; next_after: number; head: object };
   t.match(first, { entries: [{ seq: 1 }, { seq: 2 }], next_after: 2, anchor: AUDIT_START, head: { seq: 5 } });
@@ -138,7 +138,7 @@ t.test('it is read in pages, by admins, as JSON and as lines', async (t) => {
   const entries = lines.text.trimEnd().split('\n').map((line) => JSON.parse(line) as never); // prettier-ignore
   t.equal(entries.length, 5);
   for (const { at, ...entry } of entries as ({ at: number } & Awaited<ReturnType<typeof recorded>>[number])[])
-    t.equal(breakAt(null, { ...entry, atMs: at }, systemDigest().sha256), null, 'each can be verified as it stands');
+    t.equal(breakAt(null, { ...entry, atMs: at }, systemDigest().sha256), null, 'each entry can be verified as it is');
   t.equal((await bench.send('/admin/audit?after=5&format=ndjson')).text, '');
   for (const query of ['after=x', 'limit=0', 'limit=100000', 'format=csv', 'more=1'])
     t.equal((await bench.send(`/admin/audit?${query}`)).json['error'], 'validation_failed', query);

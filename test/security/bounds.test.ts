@@ -36,42 +36,42 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     HUB_LIMITS.frameBytes,
     MIB,
     'closed 1009',
-    ['product/contracts/wire/hub-transport.contract.ts', 'takes a frame of the limit and closes the socket for one byte more'],
+    ['product/contracts/wire/hub-transport.contract.ts', 'accepts a frame of the maximum size and closes the socket for one byte more'],
   ],
   [
     'frame before identify, bytes',
     HUB_LIMITS.unidentifiedFrameBytes,
     65_536,
     'closed 1009',
-    ['security/network-peer.test.ts', 'R20: 64 KiB before identify is taken, a byte more closes with 1009'],
+    ['security/network-peer.test.ts', 'R20: 64 KiB before identify is accepted, one byte more closes with 1009'],
   ],
   [
     'frames waiting for an identify, bytes',
     HUB_LIMITS.unidentifiedFrameBytes,
     65_536,
     'closed 1008',
-    ['security/network-peer.test.ts', 'R20: what arrives while an identify is looked at is bounded as one frame before it'],
+    ['security/network-peer.test.ts', 'R20: frames that arrive while an identify is checked share the size limit of one frame before it'],
   ],
   [
     'time to identify, ms',
     HUB_LIMITS.identifyMs,
     10_000,
     'closed 1008',
-    ['security/network-peer.test.ts', 'R20: who has not identified within 10 s is closed'],
+    ['security/network-peer.test.ts', 'R20: a connection that has not identified within 10 s is closed'],
   ],
   [
     'invalid frames in a minute',
     HUB_LIMITS.invalidFrames,
     10,
     'closed 1008, held off',
-    ['core/hub/version2.test.ts', 'frames that are no frames: each answer, and the tenth within a minute closes'],
+    ['core/hub/version2.test.ts', 'each malformed frame is answered, and the tenth within a minute closes the connection'],
   ],
   [
     'depth of JSON',
     JSON_DEPTH_MAX,
     32,
     'validation_failed',
-    ['security/json-bounds.test.ts', 'R20: JSON 32 deep is taken, 33 deep is refused, in a frame and in a body'],
+    ['security/json-bounds.test.ts', 'R20: JSON nested 32 deep is accepted and 33 deep is refused, in a frame and in a body'],
   ],
   [
     'values in JSON',
@@ -80,7 +80,7 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     'validation_failed',
     [
       'security/json-bounds.test.ts',
-      'R20: a frame or a body with more than 100,000 values is refused, and the sender of a report is answered',
+      'R20: a frame or body with more than 100,000 values is refused, and the sender of a report gets an answer',
     ],
   ],
   [
@@ -90,7 +90,7 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     'validation_failed',
     [
       'security/json-bounds.test.ts',
-      'R20: an object of a hundred thousand names is refused before it is parsed, and its sender is answered',
+      'R20: an object with a hundred thousand keys is refused before it is parsed, and its sender gets an answer',
     ],
   ],
   [
@@ -98,90 +98,99 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     HUB_LIMITS.submitBytes,
     262_144,
     '413',
-    ['adapters/http/refusals.test.ts', 'a body over its bound is refused before it is taken'],
+    ['adapters/http/refusals.test.ts', 'a body over its limit is refused before it is read'],
   ],
-  ['bulk, lines', HUB_LIMITS.bulkLines, 10_000, '413', ['adapters/http/submit.test.ts', 'bulk: bounds of a line, of lines, and of all']],
-  ['bulk, bytes', HUB_LIMITS.bulkBytes, 16 * MIB, '413', ['adapters/http/submit.test.ts', 'bulk: bounds of a line, of lines, and of all']],
+  [
+    'bulk, lines',
+    HUB_LIMITS.bulkLines,
+    10_000,
+    '413',
+    ['adapters/http/submit.test.ts', 'bulk: the line length, the number of lines and the total size are limited'],
+  ],
+  [
+    'bulk, bytes',
+    HUB_LIMITS.bulkBytes,
+    16 * MIB,
+    '413',
+    ['adapters/http/submit.test.ts', 'bulk: the line length, the number of lines and the total size are limited'],
+  ],
   [
     'bodies of one token in hand, bytes',
     HUB_LIMITS.bodyBytesPerToken,
     32 * MIB,
     '429',
-    [
-      'adapters/http/refusals.test.ts',
-      'R20: bodies that arrive and do not end are bounded for each token, and leave each other token room',
-    ],
+    ['adapters/http/refusals.test.ts', 'R20: unfinished bodies are bounded per token, and leave room for every other token'],
   ],
   [
     'bodies in hand, bytes',
     HUB_LIMITS.inboxBytes,
     64 * MIB,
     '503',
-    ['adapters/http/refusals.test.ts', 'bodies together are bounded, and counted back'],
+    ['adapters/http/refusals.test.ts', 'bodies in progress are bounded in total, and released when they end'],
   ],
   [
     'inbox, commands',
     HUB_LIMITS.inboxCommands,
     20_000,
     '503, or no answer to a report',
-    [HERE, 'R20: a full inbox: submits get 503, reports no answer, and nothing acknowledged is lost'],
+    [HERE, 'R20: with a full inbox submits get 503 and reports no answer, and nothing acknowledged is lost'],
   ],
   [
     'inbox, bytes',
     HUB_LIMITS.inboxBytes,
     64 * MIB,
     '503, or no answer to a report',
-    ['core/hub/time/outages.test.ts', 'the inbox counts what a report brings with it'],
+    ['core/hub/time/outages.test.ts', 'the inbox counts the bytes of a report'],
   ],
   [
     'batch, work',
     HUB_LIMITS.batchWork,
     2_000,
     'a batch of its own',
-    ['core/hub/load/fair-turns.test.ts', 'R20: a bulk does not take its neighbours with it: what is more than a batch goes alone'],
+    ['core/hub/load/fair-turns.test.ts', 'R20: a bulk submit does not delay its neighbours: anything larger than a batch commits alone'],
   ],
-  ['batch, commands', HUB_LIMITS.batchCommands, 1_000, 'the next batch', [HERE, 'R20: no commit takes more than a batch']],
+  ['batch, commands', HUB_LIMITS.batchCommands, 1_000, 'the next batch', [HERE, 'R20: no commit holds more than one batch']],
   [
     'waiting in one socket, bytes',
     HUB_LIMITS.socketQueueBytes,
     4 * MIB,
     'closed 1013',
-    ['product/contracts/wire/hub-transport.contract.ts', 'closes a socket with 1013 when more waits in it than the bound'],
+    ['product/contracts/wire/hub-transport.contract.ts', 'closes a socket with 1013 when its send buffer exceeds the limit'],
   ],
   [
     'a stream that is not read, ms',
     STALLED_MS,
     60_000,
     'ended, resumed by id',
-    ['adapters/http/events.test.ts', 'who takes nothing is let go of'],
+    ['adapters/http/events.test.ts', 'a reader that reads nothing is disconnected'],
   ],
   [
     'reads of one token',
     HUB_LIMITS.readsPerToken,
     64,
     '429',
-    ['adapters/http/tasks.test.ts', 'R20: reads of one token are bounded and take turns, and are not in the way of others'],
+    ['adapters/http/tasks.test.ts', 'R20: reads of one token are bounded and take turns, without delaying other tokens'],
   ],
   [
     'streams',
     HUB_LIMITS.streams,
     500,
     '503',
-    ['adapters/http/events.test.ts', 'streams are bounded, and a place is free again when one ends'],
+    ['adapters/http/events.test.ts', 'the number of streams is bounded, and a place is freed when one ends'],
   ],
   [
     'between two progress of a task, ms',
     PROGRESS_EVERY_MS,
     1_000,
     'merged',
-    ['core/hub/version2.test.ts', 'progress comes at most once a second for each task; the newest is kept'],
+    ['core/hub/version2.test.ts', 'progress is stored at most once a second per task; the newest is retained'],
   ],
   [
     'and in the sidecar, ms',
     PROGRESS_EVERY_MS,
     1_000,
     'merged',
-    ['core/sidecar/run/lease.test.ts', 'progress: at most one a second, the newest of each field wins'],
+    ['core/sidecar/run/lease.test.ts', 'progress: at most one a second, the newest value of each field wins'],
   ],
   [
     'progress of an attempt',
@@ -195,79 +204,82 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     OUTPUT_HELD.charactersMax,
     16_384,
     'the newest',
-    ['core/sidecar/run/live-output.test.ts', 'what comes too fast is cut from its start, counted, and told with the next frame'],
+    [
+      'core/sidecar/run/live-output.test.ts',
+      'output that comes too fast is cut from its start, and the dropped count is sent with the next frame',
+    ],
   ],
   [
     'live output of an assignment, bytes',
     HUB_LIMITS.outputBytes,
     262_144,
     'the newest',
-    ['product/contracts/storage/output-store.contract.ts', 'keeps the newest of each assignment within its bounds'],
+    ['product/contracts/storage/output-store.contract.ts', 'retains the newest output of each assignment within its limits'],
   ],
   [
     'live output that waits for a write, bytes',
     OUTPUT_WAITING_BYTES,
     8_388_608,
     'dropped, logged',
-    ['core/hub/output-writer.test.ts', 'what there is no room for is dropped, and logged once'],
+    ['core/hub/output-writer.test.ts', 'output beyond the buffer limit is dropped, and logged once'],
   ],
   [
     'output of a result, bytes',
     OUTPUT_BYTES_MAX,
     262_144,
     'cut, named',
-    ['core/sidecar/run/results.test.ts', 'output over its bound is cut at a character, and the whole is named'],
+    ['core/sidecar/run/results.test.ts', 'output over its limit is cut at a character boundary, with the size and hash of the whole'],
   ],
   [
     'result file, bytes',
     RESULT_FILE_BYTES_MAX,
     8 * MIB,
     'result_too_large',
-    ['product/contracts/files/result-inbox-unfinished.contract.ts', 'a result over 8 MiB is too large, and kept; one of 8 MiB is read'],
+    ['product/contracts/files/result-inbox-unfinished.contract.ts', 'a result over 8 MiB is too large and retained; one of 8 MiB is read'],
   ],
   [
     'outbox, reports',
     OUTBOX_MAX,
     1_000,
     'rejected: busy',
-    [HERE, 'R20: with a full outbox nothing new is taken, and nothing of it is lost'],
+    [HERE, 'R20: with a full outbox no new task is accepted, and no report in it is lost'],
   ],
-  ['held', HELD_MAX, 1_000, 'validation_failed', [HERE, 'R20: an identify with 129 slots or 1,001 held is refused']],
-  ['slots', SLOTS_MAX, 128, 'validation_failed', [HERE, 'R20: an identify with 129 slots or 1,001 held is refused']],
+  ['held', HELD_MAX, 1_000, 'validation_failed', [HERE, 'R20: an identify with 129 slots or 1,001 held tasks is refused']],
+  ['slots', SLOTS_MAX, 128, 'validation_failed', [HERE, 'R20: an identify with 129 slots or 1,001 held tasks is refused']],
   [
     'slots of an agent',
     HUB_LIMITS.slotsPerAgent,
     128,
     '400',
-    ['adapters/http/tokens.test.ts', 'a token of an agent may fix what it claims'],
+    ['adapters/http/tokens.test.ts', 'an agent token can fix the capabilities and slots of its agent'],
   ],
   [
     'requests of a token in a second',
     HUB_LIMITS.requestsPerSecond,
     1_000,
     '429',
-    ['adapters/http/refusals.test.ts', 'a token that asks too often'],
+    ['adapters/http/refusals.test.ts', 'a token that sends too many requests is refused'],
   ],
   [
     'requests of a token at once',
     HUB_LIMITS.requestBurst,
     5_000,
     '429',
-    [HERE, 'R20: 5,000 requests of one token at once, then 429 with Retry-After; 0 is off'],
+    [HERE, 'R20: one token may send 5,000 requests at once, then gets 429 with Retry-After; 0 turns the limit off'],
   ],
   [
     'time of reads of a token in a second, ms',
     HUB_LIMITS.readMsPerSecond,
     250,
     'waits',
-    ['adapters/http/read-turns.test.ts', 'R20: reads of one token that never rests have a quarter of the time, and lose none'],
+    ['adapters/http/read-turns.test.ts', 'R20: constant reads of one token get a quarter of the time, and none is lost'],
   ],
   [
     'time of reads of a token at once, ms',
     HUB_LIMITS.readBurstMs,
     1_000,
     'waits',
-    ['adapters/http/read-turns.test.ts', 'R20: reads of one token that never rests have a quarter of the time, and lose none'],
+    ['adapters/http/read-turns.test.ts', 'R20: constant reads of one token get a quarter of the time, and none is lost'],
   ],
   [
     'frames of an agent in a second',
@@ -276,7 +288,7 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     'closed 1013, held off',
     [
       'security/agent-rate.test.ts',
-      'R20: frames of one agent over its rate close its socket, whatever they are, and a new one is no way around',
+      'R20: an agent over its frame rate is disconnected, whatever the frames, and reconnecting does not help',
     ],
   ],
   [
@@ -284,66 +296,63 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     HUB_LIMITS.agentFrameBurst,
     10_000,
     'closed 1013, held off',
-    ['security/agent-rate.test.ts', 'R4 R20: a sidecar of 128 slots that comes back with 1,000 reports is not held up'],
+    ['security/agent-rate.test.ts', 'R4 R20: a sidecar with 128 slots that reconnects with 1,000 reports is not throttled'],
   ],
   [
     'length of the frames of an agent in a second',
     HUB_LIMITS.agentBytesPerSecond,
     8_388_608,
     'closed 1013, held off',
-    ['security/agent-rate.test.ts', 'R20: the length of what one agent sends is bounded, and 0 is off'],
+    ['security/agent-rate.test.ts', 'R20: the bytes that one agent sends are limited, and 0 turns the limit off'],
   ],
   [
     'length of the frames of an agent at once',
     HUB_LIMITS.agentByteBurst,
     67_108_864,
     'closed 1013, held off',
-    ['security/agent-rate.test.ts', 'R20: the length of what one agent sends is bounded, and 0 is off'],
+    ['security/agent-rate.test.ts', 'R20: the bytes that one agent sends are limited, and 0 turns the limit off'],
   ],
   [
     'sockets',
     HUB_LIMITS.sockets,
     12_000,
     '503',
-    ['product/contracts/wire/hub-transport.contract.ts', 'upgrades on /ws only, for allowed names only, up to the bound'],
+    ['product/contracts/wire/hub-transport.contract.ts', 'upgrades on /ws only, for allowed hosts only, up to the limit'],
   ],
   [
     'sockets before identify',
     HUB_LIMITS.unidentifiedSockets,
     2_000,
     'closed 1013',
-    ['security/network-peer.test.ts', 'R20: strangers over the bound are turned away with 1013; those who identified do not count'],
+    ['security/network-peer.test.ts', 'R20: unidentified connections over the limit are closed with 1013; identified ones do not count'],
   ],
-  ['page, rows', HUB_LIMITS.page, 500, '400', ['adapters/http/tasks.test.ts', 'a query that means nothing is refused, not ignored']],
+  ['page, rows', HUB_LIMITS.page, 500, '400', ['adapters/http/tasks.test.ts', 'an invalid query is refused, not ignored']],
   ['timer, ms', TIMER_MAX_MS, 3_600_000, 'a look in between', [HERE, 'R20: no timer of the hub is longer than an hour']],
   [
     'lists of capabilities, a token and hour',
     HUB_LIMITS.capabilityListsPerToken,
     256,
     '429',
-    [HERE, 'R20: 256 different lists of capabilities of one token within an hour, then 429 with Retry-After'],
+    [HERE, 'R20: one token may use 256 different capability lists within an hour, then gets 429 with Retry-After'],
   ],
   [
     'ended tasks (0: any number)',
     HUB_LIMITS.endedTasks,
     0,
     'the oldest are removed',
-    [
-      'core/hub/removal.test.ts',
-      'R20: of more ended tasks than may be stored the oldest go before their time, but not within five minutes',
-    ],
+    ['core/hub/removal.test.ts', 'R20: beyond the limit of ended tasks the oldest are removed early, but not within five minutes'],
   ],
-  ['max_retries', MAX_RETRIES_MAX, 100, '400', ['adapters/http/submit.test.ts', 'each mistake is named']],
+  ['max_retries', MAX_RETRIES_MAX, 100, '400', ['adapters/http/submit.test.ts', 'every mistake is reported']],
   [
     'messages of an agent in a minute',
     MESSAGES_A_MINUTE,
     10,
     'rate_limited',
-    ['security/other-agent.test.ts', 'ten messages a minute, the next is refused with when to come again, and counted'],
+    ['security/other-agent.test.ts', 'an agent may send ten messages a minute; the next is refused with a retry time, and counted'],
   ],
 ];
 
-t.test('each bound has its value, and a test that goes beyond it', async (t) => {
+t.test('each bound has its value and a test that exceeds it', async (t) => {
   for (const [what, value, wanted, beyond, test] of BOUNDS) {
     t.equal(value, wanted, what);
     t.equal(missingTest(test), null, `${what}: ${beyond}`);
@@ -352,7 +361,7 @@ t.test('each bound has its value, and a test that goes beyond it', async (t) => 
   for (const [name, value] of Object.entries(HUB_LIMITS)) t.ok(listed.has(value), `hub.limits.${name} is in the table`);
 });
 
-t.test('R20: a full inbox: submits get 503, reports no answer, and nothing acknowledged is lost', async (t) => {
+t.test('R20: with a full inbox submits get 503 and reports no answer, and nothing acknowledged is lost', async (t) => {
   const rig = await hubRig({ limits: { inboxCommands: 8 } });
   const peer = await rig.peer('a1');
   await peer.identify({ slots: 4 });
@@ -375,30 +384,26 @@ t.test('R20: a full inbox: submits get 503, reports no answer, and nothing ackno
   await peer.send({ type: 'task_complete', task_id: ids[1], generation: 1, result: 'finds no room' });
   const cancel = rig.queue.do({ kind: 'cancel', taskId: aTaskId(99), by: 'operator' });
   toDisk();
-  t.match(await cancel, { kind: 'refused', code: 'unknown_task' }, 'a cancel has room of its own');
+  t.match(await cancel, { kind: 'refused', code: 'unknown_task' }, 'a cancel has reserved room');
   const answers = await Promise.all(submits);
-  t.strictSame(
-    answers.filter((answer) => answer === 'AC_HUB_BUSY').length,
-    4,
-    '8 waited, the rest were told to come again (503 over HTTP)',
-  );
+  t.strictSame(answers.filter((answer) => answer === 'AC_HUB_BUSY').length, 4, '8 wait, the rest are asked to retry (503 over HTTP)');
   t.strictSame(
     peer.news().filter((frame) => frame.type.startsWith('task_a') && frame['task_id'] === ids[1]),
     [],
-    'the report was not answered',
+    'the report is not answered',
   );
   const stored = answers.filter((answer) => answer !== 'AC_HUB_BUSY');
-  for (const id of stored) t.ok((await rig.record(id as never)).task, 'what was answered is there');
+  for (const id of stored) t.ok((await rig.record(id as never)).task, 'an acknowledged task exists');
   await peer.send({ type: 'task_complete', task_id: ids[1], generation: 1, result: 'said again' });
   t.match(
     await Promise.all(ids.map(async (id) => (await rig.record(id)).task.status)),
     ['completed', 'completed'],
-    'and said again it is taken',
+    'and accepted when it is sent again',
   );
   await rig.stop();
 });
 
-t.test('R20: no commit takes more than a batch', async (t) => {
+t.test('R20: no commit holds more than one batch', async (t) => {
   const rig = await hubRig();
   const inserted: number[] = [];
   watchUnits(rig.storage, (unit) => ({
@@ -417,7 +422,7 @@ t.test('R20: no commit takes more than a batch', async (t) => {
   await rig.stop();
 });
 
-t.test('R20: with a full outbox nothing new is taken, and nothing of it is lost', async (t) => {
+t.test('R20: with a full outbox no new task is accepted, and no report in it is lost', async (t) => {
   const entry = (n: number): OutboxEntry => ({
     taskId: aTaskId(n),
     generation: 1 as OutboxEntry['generation'],
@@ -436,13 +441,13 @@ t.test('R20: with a full outbox nothing new is taken, and nothing of it is lost'
   t.equal(full.state.journal.outbox.length, OUTBOX_MAX);
 });
 
-t.test('R20: an identify with 129 slots or 1,001 held is refused', async (t) => {
+t.test('R20: an identify with 129 slots or 1,001 held tasks is refused', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   const held = (count: number) => Array.from({ length: count }, (_, n) => ({ task_id: aTaskId(n + 1), generation: 1, status: 'working' }));
   t.match(await peer.identify({ slots: SLOTS_MAX + 1 }), [{ error: 'validation_failed', errors: [{ field: 'slots' }] }]);
   t.strictSame(await peer.identify({ held: held(HELD_MAX + 1) }), []);
-  t.equal(peer.closed(), 1009, 'so many do not even fit into a frame before identify');
+  t.equal(peer.closed(), 1009, 'that many do not even fit into a frame before identify');
   const limits = { unidentifiedFrameBytes: HUB_LIMITS.frameBytes };
   const roomy = await hubRig({ limits });
   const other = await roomy.peer('a1');
@@ -452,7 +457,7 @@ t.test('R20: an identify with 129 slots or 1,001 held is refused', async (t) => 
   await roomy.stop();
 });
 
-t.test('R20: 5,000 requests of one token at once, then 429 with Retry-After; 0 is off', async (t) => {
+t.test('R20: one token may send 5,000 requests at once, then gets 429 with Retry-After; 0 turns the limit off', async (t) => {
   const { requestsPerSecond, requestBurst } = HUB_LIMITS;
   const bench = await hubBench({ limits: { requestsPerSecond, requestBurst } });
   const ask = () => bench.send('/api/schemas', { token: 'viewer' });
@@ -469,7 +474,7 @@ t.test('R20: 5,000 requests of one token at once, then 429 with Retry-After; 0 i
   await off.close();
 });
 
-t.test('R20: 256 different lists of capabilities of one token within an hour, then 429 with Retry-After', async (t) => {
+t.test('R20: one token may use 256 different capability lists within an hour, then gets 429 with Retry-After', async (t) => {
   const bench = await hubBench();
   const most = HUB_LIMITS.capabilityListsPerToken;
   const submit = (token: string, ...lists: readonly (readonly string[])[]) => {
@@ -487,10 +492,10 @@ t.test('R20: 256 different lists of capabilities of one token within an hour, th
   const over = await submit('submitter', odd(most), odd(0));
   t.match([over.status, over.json['error'], over.headers.get('retry-after')], [429, 'rate_limited', '3600'], 'all of it or none');
   t.match(over.json['message'], /needed_capabilities/);
-  t.equal((await submit('submitter', odd(most))).status, 201, 'one more there may be');
+  t.equal((await submit('submitter', odd(most))).status, 201, 'one more is allowed');
   t.equal((await submit('submitter', odd(0))).status, 429);
-  t.equal((await submit('submitter', ['odd-7', 'gpu', 'gpu'], [])).status, 201, 'one that it had, in whatever order');
-  t.equal((await submit('admin', odd(0))).status, 201, 'others have their own');
+  t.equal((await submit('submitter', ['odd-7', 'gpu', 'gpu'], [])).status, 201, 'a list that was used before, in any order');
+  t.equal((await submit('admin', odd(0))).status, 201, 'other tokens have their own limit');
   bench.clock.advance(3_600_000);
   t.equal((await submit('submitter', odd(0))).status, 201);
   await bench.close();
@@ -519,7 +524,7 @@ t.test('R20: no timer of the hub is longer than an hour', async (t) => {
   await clock.walk(1_000, () => new Promise((resolve) => setImmediate(resolve)));
   const before = asked.length;
   await clock.walk(TIMER_MAX_MS + 1_000, () => new Promise((resolve) => setImmediate(resolve)));
-  t.equal(asked.length, before + 1, 'it looks once an hour, though nothing is due for a month');
+  t.equal(asked.length, before + 1, 'it sweeps once an hour, although nothing is due for a month');
   sweeper.stop();
   await rig.stop();
 });

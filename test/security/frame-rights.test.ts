@@ -77,7 +77,7 @@ const isOutOfPlace = (answers: readonly AnyFrame[]): boolean =>
       (errors as readonly { readonly error: string }[] | undefined)?.[0]?.error === 'repeated',
   );
 
-t.test('R7: the hub takes each frame of a sidecar in the states of its row, and refuses it in all others', async (t) => {
+t.test('R7: the hub accepts each sidecar frame in the states of its row, and refuses it in all others', async (t) => {
   for (const state of STATES) {
     for (const [type, fields] of [...Object.entries(FROM_SIDECAR), ...Object.entries(FROM_HUB)]) {
       const rig = await hubRig();
@@ -93,7 +93,7 @@ t.test('R7: the hub takes each frame of a sidecar in the states of its row, and 
   }
 });
 
-t.test('R7: only a live token of role agent identifies, and only the agent that it is for', async (t) => {
+t.test('R7: only a valid token of role agent identifies, and only its own agent', async (t) => {
   for (const role of ROLES) {
     for (const [what, over] of [
       ['valid', {}],
@@ -123,7 +123,7 @@ function sidecarIn(phase: HubFramePhase): Stage {
   return sidecar;
 }
 
-t.test('R22: a sidecar takes each frame of the hub in the phases of its row, and in others does nothing', async (t) => {
+t.test('R22: a sidecar accepts each hub frame in the phases of its row, and ignores it in all others', async (t) => {
   for (const phase of ['greeting', 'identifying', 'identified'] as const) {
     for (const type of HUB_TYPES) {
       const sidecar = sidecarIn(phase);
@@ -135,11 +135,11 @@ t.test('R22: a sidecar takes each frame of the hub in the phases of its row, and
       t.strictSame(sidecar.state, before, `${type} while ${phase}`);
     }
     const [probe] = sent(sidecarIn(phase).frame({ type: 'probe', nonce: 'x' }));
-    t.equal(probe?.['type'], phase === 'identified' ? 'probe_ack' : undefined, 'what it may not answer it does not');
+    t.equal(probe?.['type'], phase === 'identified' ? 'probe_ack' : undefined, 'a probe is answered only when identified');
   }
 });
 
-t.test('each frame of the protocol has a row, as its schemas have it', async (t) => {
+t.test('each frame of the protocol has a row that agrees with its schemas', async (t) => {
   t.strictSame([...SIDECAR_TYPES].sort(), [...new Set([...Object.keys(v1Schemas), ...Object.keys(v2Schemas)])].sort());
   t.strictSame([...HUB_TYPES].sort(), Object.keys(hubSchemas).sort());
   for (const type of SIDECAR_TYPES) {

@@ -47,7 +47,7 @@ async function submitter(): Promise<{ readonly publicKey: Ed25519PublicJwk; read
   };
 }
 
-t.test('a sidecar that trusts a submitter runs what this submitter signed, and nothing that the hub makes of it', async (t) => {
+t.test('a sidecar that trusts a submitter runs what it signed, and nothing that the hub has altered', async (t) => {
   const room = await workerRoom(t);
   const { publicKey, key } = await submitter();
   const stranger = await submitter();
@@ -132,7 +132,7 @@ t.test('a sidecar that trusts a submitter runs what this submitter signed, and n
   t.match(await room.hub.api.tasks.get(id), { status: 'dead_letter', last_error: /is signed for agent w2 alone/ });
 });
 
-t.test('a retry of the same task is no replay', async (t) => {
+t.test('a retry of the same task is not a replay', async (t) => {
   const room = await workerRoom(t);
   const { publicKey, key } = await submitter();
   let runs = 0;

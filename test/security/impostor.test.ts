@@ -44,7 +44,7 @@ async function eavesdropper(t: Test, hubPort: number): Promise<Eavesdropper> {
   return { url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}/ws`, heard };
 }
 
-t.test('who reads every frame between a sidecar and its hub never sees the token, and can use nothing of it', async (t) => {
+t.test('an eavesdropper on every frame between sidecar and hub never sees the token, and can reuse nothing', async (t) => {
   const world = await makeWorld(t);
   await world.startHub();
   const line = await eavesdropper(t, world.port);

@@ -4,7 +4,7 @@ import { hasTooManyMembers, JSON_DEPTH_MAX, JSON_VALUES_MAX, VALUES_PER_MEMBER }
 import { hubBench } from '../adapters/http/hub-bench.ts';
 import { hubRig } from '../core/hub/hub-rig.ts';
 
-t.test('R20: JSON 32 deep is taken, 33 deep is refused, in a frame and in a body', async (t) => {
+t.test('R20: JSON nested 32 deep is accepted and 33 deep is refused, in a frame and in a body', async (t) => {
   /** An object of this depth, one of it its own. */
   const deep = (levels: number): unknown => (levels === 1 ? {} : { a: deep(levels - 1) });
   const rig = await hubRig();
@@ -15,7 +15,7 @@ t.test('R20: JSON 32 deep is taken, 33 deep is refused, in a frame and in a body
   await peer.send({ type: 'resource_report', inner: deep(JSON_DEPTH_MAX) });
   t.match(peer.news(), [{ type: 'error', error: 'validation_failed', message_type: 'resource_report', errors: [{ error: 'depth' }] }]);
   await peer.send(`{"type":"status","status":${'['.repeat(300_000)}${']'.repeat(300_000)}}`);
-  t.match(peer.news(), [{ type: 'error', error: 'validation_failed', errors: [{ error: 'depth' }] }], 'and the stack holds');
+  t.match(peer.news(), [{ type: 'error', error: 'validation_failed', errors: [{ error: 'depth' }] }], 'without a stack overflow');
   await rig.stop();
   const bench = await hubBench();
   const submit = async (levels: number): Promise<number> =>
@@ -24,7 +24,7 @@ t.test('R20: JSON 32 deep is taken, 33 deep is refused, in a frame and in a body
   await bench.close();
 });
 
-t.test('R20: a frame or a body with more than 100,000 values is refused, and the sender of a report is answered', async (t) => {
+t.test('R20: a frame or body with more than 100,000 values is refused, and the sender of a report gets an answer', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -47,7 +47,7 @@ t.test('R20: a frame or a body with more than 100,000 values is refused, and the
   await bench.close();
 });
 
-t.test('R20: an object of a hundred thousand names is refused before it is parsed, and its sender is answered', async (t) => {
+t.test('R20: an object with a hundred thousand keys is refused before it is parsed, and its sender gets an answer', async (t) => {
   const membersMax = JSON_VALUES_MAX / VALUES_PER_MEMBER;
   const named = (count: number): object => Object.fromEntries(Array.from({ length: count }, (_, n) => [`n${n}`, n]));
   const rig = await hubRig();
@@ -59,7 +59,7 @@ t.test('R20: an object of a hundred thousand names is refused before it is parse
   const report = { type: 'task_complete', task_id, generation: 1 };
   const text = JSON.stringify({ ...report, result: named(70_000) });
   t.ok(hasTooManyMembers(text));
-  t.notOk(hasTooManyMembers(JSON.stringify({ ...report, result: `{"a\\":1,"b":2}`.repeat(40_000) })), 'colons in text are none');
+  t.notOk(hasTooManyMembers(JSON.stringify({ ...report, result: `{"a\\":1,"b":2}`.repeat(40_000) })), 'colons in strings do not count');
   t.notOk(hasTooManyMembers(JSON.stringify(named(membersMax))));
   t.ok(hasTooManyMembers(JSON.stringify({ quoted: '\\"', more: named(membersMax) }, null, 1)));
   for (const count of [70_000, membersMax]) {

@@ -15,7 +15,7 @@ async function folder(t: Test): Promise<string> {
   return dir;
 }
 
-t.test('a data directory is made for its owner alone, and a wider one is refused and left as it is', { skip }, async (t) => {
+t.test('a data directory is created for its owner only, and one with wider permissions is refused unchanged', { skip }, async (t) => {
   const dir = await folder(t);
   const dataDir = join(dir, 'made', 'deep');
   await makeDataDir(dataDir, 'set hub.dataDir');
@@ -28,7 +28,7 @@ t.test('a data directory is made for its owner alone, and a wider one is refused
   }
 });
 
-t.test('nothing is written through what another user has put into a data directory', { skip }, async (t) => {
+t.test('nothing is written through files that another user planted in a data directory', { skip }, async (t) => {
   const dir = await folder(t);
   const mine = join(dir, 'mine');
   await writeFile(mine, 'precious');
@@ -42,7 +42,7 @@ t.test('nothing is written through what another user has put into a data directo
   }
 });
 
-t.test('a secret file is written for its owner alone, and one that others may read is not believed', { skip }, async (t) => {
+t.test('a secret file is written for its owner only, and one that others may read is not trusted', { skip }, async (t) => {
   const dir = await folder(t);
   const file = join(dir, 'admin-token');
   t.equal(await readSecretFile(file), null);

@@ -26,7 +26,7 @@ t.test('tokens and secrets are 256 random bits', (t) => {
   t.end();
 });
 
-t.test('R20: 64 KiB before identify is taken, a byte more closes with 1009', async (t) => {
+t.test('R20: 64 KiB before identify is accepted, one byte more closes with 1009', async (t) => {
   const rig = await hubRig();
   const sized = (bytes: number): string => {
     const text = JSON.stringify({ type: 'ping', pad: '' });
@@ -40,7 +40,7 @@ t.test('R20: 64 KiB before identify is taken, a byte more closes with 1009', asy
   await rig.stop();
 });
 
-t.test('R20: what arrives while an identify is looked at is bounded as one frame before it', async (t) => {
+t.test('R20: frames that arrive while an identify is checked share the size limit of one frame before it', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('stranger');
   const never = new Promise<undefined>(() => undefined);
@@ -60,7 +60,7 @@ t.test('R20: what arrives while an identify is looked at is bounded as one frame
   await rig.stop();
 });
 
-t.test('R20: who has not identified within 10 s is closed', async (t) => {
+t.test('R20: a connection that has not identified within 10 s is closed', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('stranger');
   await rig.pass(HUB_LIMITS.identifyMs - 1);
@@ -71,7 +71,7 @@ t.test('R20: who has not identified within 10 s is closed', async (t) => {
   await rig.stop();
 });
 
-t.test('R20: strangers over the bound are turned away with 1013; those who identified do not count', async (t) => {
+t.test('R20: unidentified connections over the limit are closed with 1013; identified ones do not count', async (t) => {
   const rig = await hubRig({ limits: { unidentifiedSockets: 2 } });
   const known = await rig.peer('known');
   await known.identify();
@@ -85,7 +85,7 @@ t.test('R20: strangers over the bound are turned away with 1013; those who ident
   await rig.stop();
 });
 
-t.test('R20: silent strangers of one address keep out their own, and nobody of another', async (t) => {
+t.test('R20: silent unidentified connections from one address crowd out only that address', async (t) => {
   const rig = await hubRig({ limits: { unidentifiedSockets: 4 } });
   const flooder = await rig.peer('flooder');
   await flooder.cut();
@@ -95,22 +95,22 @@ t.test('R20: silent strangers of one address keep out their own, and nobody of a
   t.strictSame(
     silent.map((peer) => peer.closed()),
     [1013, null, null, null],
-    'the oldest of the address with the most gave way',
+    'the oldest connection of the address with the most is closed',
   );
   await flooder.again('203.0.113.1');
-  t.equal((await flooder.again('203.0.113.1')).closed(), 1013, 'its own address gets no more than there is');
+  t.equal((await flooder.again('203.0.113.1')).closed(), 1013, 'its own address gets no further connection');
   const third = await victim.again('198.51.100.7');
   t.equal(third.closed(), null);
   const bySharing = [await victim.again('198.51.100.7'), await victim.again('198.51.100.7')];
   t.strictSame(
     bySharing.map((peer) => peer.closed()),
     [null, 1013],
-    'and no more than the other has',
+    'and no more than the other address has',
   );
   await rig.stop();
 });
 
-t.test('R20: behind a trusted proxy it is the forwarded address that counts, of IPv6 its network', async (t) => {
+t.test('R20: behind a trusted proxy the forwarded address counts, and for IPv6 its network', async (t) => {
   const rig = await hubRig({ limits: { unidentifiedSockets: 2 }, trustedProxies: ['10.0.0.1'] });
   let lastId = 1_000;
   const closed: (number | null)[] = [];
@@ -132,11 +132,11 @@ t.test('R20: behind a trusted proxy it is the forwarded address that counts, of 
   open('198.51.100.1');
   t.strictSame(closed, [1013, null, null]);
   open('2001:db8:1:1::3');
-  t.strictSame(closed, [1013, null, null, 1013], 'another of the /64 that has one already');
+  t.strictSame(closed, [1013, null, null, 1013], 'another from a /64 that already has one');
   await rig.stop();
 });
 
-t.test('R20: a stranger that pings and takes nothing is closed when more waits than it may send', async (t) => {
+t.test('R20: an unidentified peer that pings and reads nothing is closed when its send buffer exceeds the limit', async (t) => {
   const rig = await hubRig();
   const codes: number[] = [];
   let waiting = HUB_LIMITS.unidentifiedFrameBytes;
@@ -159,23 +159,23 @@ t.test('R20: a stranger that pings and takes nothing is closed when more waits t
   await rig.stop();
 });
 
-t.test('wrong tokens hold off their address, and nobody can bar an agent by its name', async (t) => {
+t.test('wrong tokens block their address for a while, and cannot lock an agent out by its name', async (t) => {
   const rig = await hubRig();
   const victim = await rig.peer('victim');
   let guesser = await victim.again('203.0.113.1');
   for (let n = 0; n < 10; n += 1) await guesser.identify({ token: `guess ${n}` });
   t.equal(guesser.closed(), 1008);
   guesser = await victim.again('203.0.113.1');
-  t.equal(guesser.closed(), 1008, 'the address is held off');
+  t.equal(guesser.closed(), 1008, 'the address is blocked');
   t.match(rig.sessions.refusals(), { frames: { invalid_token: 10 }, sockets: { 'held off after invalid frames': 1 } });
-  t.match(await victim.identify(), [{ type: 'identified' }], 'the agent it named is not');
+  t.match(await victim.identify(), [{ type: 'identified' }], 'the agent that it named is not');
   await rig.pass(30_000);
   guesser = await victim.again('203.0.113.1');
   t.equal(guesser.closed(), null, 'after half a minute it may try again');
   await rig.stop();
 });
 
-t.test('connections that an address opened before it was held off have one wrong frame each', async (t) => {
+t.test('connections opened before their address was blocked may send one wrong frame each', async (t) => {
   const rig = await hubRig();
   const victim = await rig.peer('victim');
   const open = await Promise.all(Array.from({ length: 20 }, () => victim.again('203.0.113.1')));
@@ -190,18 +190,18 @@ t.test('connections that an address opened before it was held off have one wrong
   await rig.stop();
 });
 
-t.test('after identify it is the session that is held off, not its address', async (t) => {
+t.test('after identify the session is blocked, not its address', async (t) => {
   const rig = await hubRig();
   const [noisy, other] = [await rig.peer('noisy'), await rig.peer('other')];
   await noisy.identify();
   for (let n = 0; n < 10; n += 1) await noisy.send('no frame');
   t.equal(noisy.closed(), 1008);
-  t.match(await (await noisy.again('203.0.113.9')).identify(), [{ type: 'error', error: 'rate_limited' }], 'from wherever it comes');
-  t.match(await other.identify(), [{ type: 'identified' }], 'another of the same address is not');
+  t.match(await (await noisy.again('203.0.113.9')).identify(), [{ type: 'error', error: 'rate_limited' }], 'from any address');
+  t.match(await other.identify(), [{ type: 'identified' }], 'another agent from the same address is not');
   await rig.stop();
 });
 
-t.test('compression is never agreed on, whatever is offered', async (t) => {
+t.test('compression is never negotiated, whatever the client offers', async (t) => {
   const transport = wsTransport({ log: silentLog });
   t.teardown(() => transport.close(1001, 'over'));
   const { port } = await transport.listen(openToAll(), hubRecorder().events);
@@ -223,7 +223,7 @@ t.test('compression is never agreed on, whatever is offered', async (t) => {
   socket.destroy();
 });
 
-t.test('a compressed bomb is refused with 415 before a byte of it is looked at', async (t) => {
+t.test('a compressed bomb is refused with 415 before any of it is read', async (t) => {
   const bench = await hubBench();
   const bomb = gzipSync(Buffer.alloc(64 * 1_048_576));
   for (const [path, type] of [
@@ -254,7 +254,7 @@ t.test('a cookie alone opens nothing', async (t) => {
     const got = await bench.send('/api/tasks', { token: null, headers: { cookie } });
     t.strictSame([got.status, got.json['error']], [401, 'unauthorized']);
   }
-  t.equal((await bench.send(`/api/tasks?token=${admin}&access_token=${admin}`, { token: null })).status, 401, 'nor does a query');
-  t.equal((await bench.send('/api/tasks', { headers: { cookie: 'token=x' } })).status, 200, 'nor is it in the way');
+  t.equal((await bench.send(`/api/tasks?token=${admin}&access_token=${admin}`, { token: null })).status, 401, 'nor does a query parameter');
+  t.equal((await bench.send('/api/tasks', { headers: { cookie: 'token=x' } })).status, 200, 'nor does it interfere');
   await bench.close();
 });

@@ -5,7 +5,7 @@ import type { HubFrame } from '../../core/protocol/hub-frames.ts';
 import { hubRig } from '../core/hub/hub-rig.ts';
 import { online, working } from '../core/sidecar/rig/stage.ts';
 
-t.test('ten messages a minute, the next is refused with when to come again, and counted', async (t) => {
+t.test('an agent may send ten messages a minute; the next is refused with a retry time, and counted', async (t) => {
   const rig = await hubRig();
   const [noisy, other] = [await rig.peer('noisy'), await rig.peer('other')];
   await noisy.identify();
@@ -26,7 +26,7 @@ t.test('ten messages a minute, the next is refused with when to come again, and 
   await rig.stop();
 });
 
-t.test('R20: what an agent says counts over its connections', async (t) => {
+t.test('R20: messages of an agent count across its connections', async (t) => {
   const rig = await hubRig();
   const other = await rig.peer('other');
   await other.identify();
@@ -43,7 +43,7 @@ t.test('R20: what an agent says counts over its connections', async (t) => {
   await rig.stop();
 });
 
-t.test('R20: changes of status and words of wakes are bounded, too, and say when to come again', async (t) => {
+t.test('R20: status and wake_result frames are limited too, and refused with a retry time', async (t) => {
   for (const frame of [
     { type: 'status', status: 'busy' },
     { type: 'wake_result', task_id: 'task-00000000000000aa', status: 'success' },
@@ -60,7 +60,7 @@ t.test('R20: changes of status and words of wakes are bounded, too, and say when
   }
 });
 
-t.test('R20: a message to all is small, one to one agent may be large', async (t) => {
+t.test('R20: a broadcast must be small, a message to one agent may be large', async (t) => {
   const rig = await hubRig();
   const [one, other] = [await rig.peer('one'), await rig.peer('other')];
   await one.identify();
@@ -81,7 +81,7 @@ t.test('R20: a message to all is small, one to one agent may be large', async (t
   await rig.stop();
 });
 
-t.test('a message names who sent it, whatever it says itself, and is nothing but data', async (t) => {
+t.test('a message carries its true sender, whatever it claims, and is only data', async (t) => {
   const rig = await hubRig();
   const [one, other] = [await rig.peer('one'), await rig.peer('other')];
   await one.identify();
@@ -91,12 +91,12 @@ t.test('a message names who sent it, whatever it says itself, and is nothing but
   await one.send({ type: 'message', to: 'other', from: 'operator', payload, message_type: 'task_assign' });
   const [told, ...more] = other.news();
   t.match(told, { type: 'message', from: 'one', payload, message_type: 'task_assign' });
-  t.strictSame(more, [], 'nothing else comes of it');
+  t.strictSame(more, [], 'it has no other effect');
   t.strictSame((await rig.storage.tasks.stats()).statuses.assigned, 0, 'and it makes no task');
   await rig.stop();
 });
 
-t.test('switched off, nothing is passed on', async (t) => {
+t.test('with agentMessages off, no message is passed on', async (t) => {
   const rig = await hubRig({ agentMessages: false });
   const [one, other] = [await rig.peer('one'), await rig.peer('other')];
   await one.identify();
@@ -112,7 +112,7 @@ t.test('switched off, nothing is passed on', async (t) => {
   await rig.stop();
 });
 
-t.test('a message to a sidecar wakes nobody', async (t) => {
+t.test('a message to a sidecar wakes no agent', async (t) => {
   const message = {
     type: 'message',
     id: 'msg-1',

@@ -19,7 +19,7 @@ const create = async (body: unknown): Promise<Json> => (await bench.send('/admin
 const rotate = (id: unknown, json: unknown = {}): Promise<Answered> => bench.send(`/admin/tokens/${String(id)}/rotate`, { json });
 const statusOf = async (token: unknown): Promise<number> => (await bench.send('/api/schemas', { token: String(token) })).status;
 
-t.test('the new token has the rights and the lifetime of the old one, is shown once, and both work for the overlap', async (t) => {
+t.test('the new token has the rights and lifetime of the old one, is shown once, and both work during the overlap', async (t) => {
   const old = await create({ agent_id: 'gpu-1', capabilities: ['gpu'], max_slots: 4, expires_in_ms: 5 * HOUR_MS });
   bench.clock.advance(HOUR_MS);
   const nowMs = A_MOMENT_MS + HOUR_MS;
@@ -32,12 +32,12 @@ t.test('the new token has the rights and the lifetime of the old one, is shown o
   const list = await bench.send('/admin/tokens');
   for (const text of [list.text, JSON.stringify(bench.log.lines)]) t.notOk(text.includes(String(made['token'])));
   t.strictSame([await statusOf(old['token']), await statusOf(made['token'])], [200, 200]);
-  t.strictSame(bench.revoked, [old['id']], 'sockets are told of the new end');
+  t.strictSame(bench.revoked, [old['id']], 'sockets get the new expiry');
   bench.clock.advance(60_000);
   t.strictSame([await statusOf(old['token']), await statusOf(made['token'])], [401, 200]);
 });
 
-t.test('the overlap is an hour, none with 0, never longer than the old token had, and bounded', async (t) => {
+t.test('the overlap is an hour by default, none with 0, limited, and never outlasts the old token', async (t) => {
   const [usual, atOnce, short] = [
     await create({ name: 'a', role: 'viewer' }),
     await create({ name: 'b', role: 'viewer' }),
@@ -54,7 +54,7 @@ t.test('the overlap is an hour, none with 0, never longer than the old token had
   }
 });
 
-t.test('a token that cannot be rotated is refused with what to do instead', async (t) => {
+t.test('a token that cannot be rotated is refused, with a hint what to do instead', async (t) => {
   const [revoked, expired, rotated] = [
     await create({ name: 'a', role: 'viewer' }),
     await create({ agent_id: 'b1', expires_in_ms: 1_000 }),
@@ -75,10 +75,10 @@ t.test('a token that cannot be rotated is refused with what to do instead', asyn
     const refused = await rotate(id);
     t.match([refused.status, refused.json['error'], refused.json['message']], [status, error, message], String(id));
   }
-  t.equal((await bench.storage.agents.listTokens({ limit: 100 })).length, before, 'and none was made');
+  t.equal((await bench.storage.agents.listTokens({ limit: 100 })).length, before, 'and no token is created');
 });
 
-t.test('nobody below an admin rotates any token, neither a higher one nor its own', async (t) => {
+t.test('only an admin rotates tokens: other roles cannot rotate even their own', async (t) => {
   const { id } = await create({ name: 'boss', role: 'admin' });
   for (const role of ['operator', 'viewer', 'submitter', 'agent'] as const) {
     for (const target of [id, `tok-${role}`]) {
@@ -89,7 +89,7 @@ t.test('nobody below an admin rotates any token, neither a higher one nor its ow
   t.equal((await bench.storage.audit.read({ after: 1, limit: 10 })).entries.length, 0);
 });
 
-t.test('a rotation is recorded with the token that replaces the old one, and without either token', async (t) => {
+t.test('a rotation is recorded with the id of the replacement, and without either token', async (t) => {
   const old = await create({ name: 'ci', role: 'viewer' });
   const { json: made } = await rotate(old['id'], { overlap_ms: 7 });
   const { entries } = await bench.storage.audit.read({ after: 1, limit: 10 });
@@ -99,7 +99,7 @@ t.test('a rotation is recorded with the token that replaces the old one, and wit
   for (const secret of [old['token'], made['token']]) t.notOk(JSON.stringify(entries).includes(String(secret)));
 });
 
-t.test('R7: the sockets of a rotated token are closed when it expires, and at once if it has', async (t) => {
+t.test('R7: the sockets of a rotated token are closed when it expires, or at once if it already has', async (t) => {
   const rig = await hubRig();
   const [atOnce, later] = [await rig.peer('a1'), await rig.peer('a2')];
   await atOnce.identify();

@@ -119,7 +119,7 @@ async function cookieOf(bench: HubBench, token: string): Promise<string> {
   return (got.headers.get('set-cookie') ?? '').split(';')[0] ?? '';
 }
 
-t.test('R7: every route does for every role what its row says, and for nobody else anything', async (t) => {
+t.test('R7: every route allows each role exactly what its row states', async (t) => {
   for (const route of ROUTES as readonly (Route & { readonly name: RouteName })[]) {
     const bench = await benchOfRights();
     const aim = AIMS[route.name];
@@ -169,17 +169,17 @@ t.test('R7: every route does for every role what its row says, and for nobody el
   }
 });
 
-t.test('R7: a list shows a submitter its own tasks and no other, and others all', async (t) => {
+t.test('R7: a list shows a submitter only its own tasks, and other roles all tasks', async (t) => {
   const bench = await benchOfRights();
   for (const role of ROLES.filter((role) => role !== 'agent')) {
     const { text } = await bench.send('/api/tasks', { token: role });
     t.strictSame([text.includes(MINE), text.includes(OTHERS)], [true, role !== 'submitter'], role);
   }
-  t.match(await bench.send('/api/events', { token: 'submitter' }), { status: 403 }, 'nor does it follow the events of all');
+  t.match(await bench.send('/api/events', { token: 'submitter' }), { status: 403 }, 'nor does it follow the events of others');
   await bench.close();
 });
 
-t.test('a route without roles neither compiles nor passes', async (t) => {
+t.test('a route without roles does not compile and is not served', async (t) => {
   // @ts-expect-error the roles are missing
   const planted: Route = { name: 'planted', method: 'GET', path: '/planted', body: 'none' };
   const isDeclared = ({ roles }: Route): boolean =>

@@ -20,7 +20,7 @@ async function twoAgents(): Promise<{ readonly rig: HubRig; readonly owner: Peer
   return { rig, owner, thief, id };
 }
 
-t.test("R7: another's task: each kind of word is refused and counted, and changes nothing", async (t) => {
+t.test("R7: every kind of report on another agent's task is refused and counted, and changes nothing", async (t) => {
   const { rig, owner, thief, id } = await twoAgents();
   const before = await rig.record(id as never);
   const words: readonly Readonly<Record<string, unknown>>[] = [
@@ -71,7 +71,7 @@ t.test('R7: a frame of a replaced session changes nothing and is counted', async
   await rig.stop();
 });
 
-t.test('a task that the thief holds in its inventory stays where it is', async (t) => {
+t.test('a task that the thief lists as held stays with its owner', async (t) => {
   const { rig, thief, id } = await twoAgents();
   for (const status of ['working', 'reporting', 'unknown']) {
     const again = await thief.again();
@@ -88,37 +88,37 @@ t.test('a task that the thief holds in its inventory stays where it is', async (
   await rig.stop();
 });
 
-t.test('the token fixes capabilities and slots, whatever identify says', async (t) => {
+t.test('the token fixes capabilities and slots, whatever identify claims', async (t) => {
   const { rig, thief } = await twoAgents();
   const row = await rig.storage.agents.getAgent('thief' as AgentId);
   t.strictSame([row?.agent.capabilities, row?.agent.slots], [[], 16]);
   const claimed = await rig.submit({ neededCapabilities: ['owned'] });
   await Promise.all(Array.from({ length: 20 }, () => rig.submit()));
-  t.equal((await rig.record(claimed)).task.status, 'queued', 'not what it claims to be able to');
-  t.equal(thief.news().filter((frame) => frame.type === 'task_assign').length, 16, 'and not all work');
+  t.equal((await rig.record(claimed)).task.status, 'queued', 'not the work that it claims to be capable of');
+  t.equal(thief.news().filter((frame) => frame.type === 'task_assign').length, 16, 'and not more than 16 tasks');
   await rig.stop();
 });
 
-t.test('a token for an agent has max_slots 16 unless it says otherwise', async (t) => {
+t.test('an agent token has max_slots 16 by default', async (t) => {
   const bench = await hubBench();
   const { json } = await bench.send('/admin/tokens', { json: { agent_id: 'new-agent' } });
   t.equal(json['max_slots'], 16);
   await bench.close();
 });
 
-t.test('a revoked token: its socket is closed at once, its next identify refused', async (t) => {
+t.test('revoking a token closes its socket at once and refuses its next identify', async (t) => {
   const { rig, owner, thief } = await twoAgents();
   const [revoked] = await rig.storage.agents.revokeTokens({ agentId: 'thief' as AgentId }, rig.clock.nowMs());
   rig.sessions.endTokens(revoked === undefined ? [] : [revoked]);
   await settle(rig.clock);
   t.equal(thief.closed(), 1008);
-  t.equal(owner.closed(), null, 'nobody else');
+  t.equal(owner.closed(), null, 'no other agent');
   const again = await thief.again();
   t.match(await again.identify(), [{ type: 'error', error: 'invalid_token' }]);
   await rig.stop();
 });
 
-t.test('a token that is revoked while it is looked up opens nothing', async (t) => {
+t.test('a token that is revoked while it is being looked up grants nothing', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('thief');
   const { agents } = rig.storage;

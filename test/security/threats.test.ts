@@ -5,12 +5,12 @@ import { THREATS } from './threats.ts';
 
 const PEER = 'security/network-peer.test.ts';
 
-t.test('what stops whom is shown by tests that are there', (t) => {
+t.test('every threat names existing tests that show what stops it', (t) => {
   for (const { who, stoppedBy, tests } of THREATS) {
     t.ok(tests.length > 0, `${who}: ${stoppedBy}`);
     for (const test of tests) t.equal(missingTest(test), null, `${who}: ${stoppedBy}`);
   }
-  t.match(missingTest([PEER, 'a test that nobody wrote']), /has no test/, 'and a missing one is seen');
+  t.match(missingTest([PEER, 'a test that nobody wrote']), /has no test/, 'and a missing test is detected');
   t.match(missingTest(['security/nowhere.test.ts', 'x']), /there is no/);
   t.end();
 });

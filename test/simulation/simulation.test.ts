@@ -40,7 +40,7 @@ t.test('I1 to I16, J1 to J15 and R16 hold in each of 48 worlds', async (t) => {
   t.strictSame(brokenIn([...played.values()]), [], 'replay one with: npm run sim -- --seed N');
 });
 
-t.test('a seed is always the same world', async (t) => {
+t.test('a seed always produces the same world', async (t) => {
   const again = await play(seeds(PLAYED_TWICE));
   t.equal(again.length, PLAYED_TWICE);
   const different = again.filter(({ seed, hash }) => played.get(seed)?.hash !== hash);
@@ -48,10 +48,10 @@ t.test('a seed is always the same world', async (t) => {
     different.map(({ seed }) => seed),
     [],
   );
-  t.equal(new Set([...played.values()].map(({ hash }) => hash)).size, SEEDS, 'and each its own');
+  t.equal(new Set([...played.values()].map(({ hash }) => hash)).size, SEEDS, 'and every seed a different one');
 });
 
-t.test('what was broken once is not broken again', async (t) => {
+t.test('past failures stay fixed', async (t) => {
   const files = (await readdir(REGRESSIONS)).filter((file) => file.endsWith('.json'));
   const kept = await Promise.all(
     files.map(async (file) => JSON.parse(await readFile(path.join(REGRESSIONS, file), 'utf8')) as { readonly plan: Plan }),
@@ -61,7 +61,7 @@ t.test('what was broken once is not broken again', async (t) => {
   t.strictSame(brokenIn(summaries), [], 'replay one with: npm run sim -- --plan test/simulation/regressions/N.json');
 });
 
-t.test('a plan is JSON, and the same after it', (t) => {
+t.test('a plan survives a round trip through JSON', (t) => {
   const plan = planOf(7);
   t.strictSame(JSON.parse(JSON.stringify(plan)), plan);
   t.end();

@@ -32,7 +32,7 @@ const linesIn = (dir: string, file: string): readonly Record<string, unknown>[] 
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 const idsIn = (dir: string, file: string): readonly unknown[] => linesIn(dir, file).map(({ id }) => id);
 
-t.test('R4: a task is a line with all that was stored of it, in a file of the day for its owner only', async (t) => {
+t.test('R4: a task is archived as one complete line, in a daily file that only its owner can read', async (t) => {
   const dir = folder(t);
   const archive = archiveFiles({ dir });
   const kept = aKept({ result: '{"late":true}', details: '{"of":1}' });
@@ -48,13 +48,13 @@ t.test('R4: a task is a line with all that was stored of it, in a file of the da
     history: [{ id: 7 }, { id: 9, event: 'completed', details: { note: 'line 1\nline 2' } }],
     kept_results: [{ kind: 'refused', result: { late: true }, details: { of: 1 } }],
   });
-  t.ok(readFileSync(join(dir, FIRST), 'utf8').includes('"result":{"sum": 1.0}'), 'a result is the text that was stored');
+  t.ok(readFileSync(join(dir, FIRST), 'utf8').includes('"result":{"sum": 1.0}'), 'the result is archived exactly as stored');
   if (process.platform !== 'win32') t.equal(statSync(join(dir, FIRST)).mode & 0o777, 0o600);
   await archiveFiles({ dir }).append([whole(3)], A_MOMENT_MS);
-  t.strictSame(idsIn(dir, FIRST), [aTaskId(1), aTaskId(2), aTaskId(3)], 'another process appends to it');
+  t.strictSame(idsIn(dir, FIRST), [aTaskId(1), aTaskId(2), aTaskId(3)], 'another process appends to the same file');
 });
 
-t.test('R20: each day has a file, and more where one would be too large', async (t) => {
+t.test('R20: each day gets its own file, and further files once one is too large', async (t) => {
   const dir = folder(t);
   const archive = archiveFiles({ dir, fileBytesMax: 1_000 });
   for (let n = 1; n <= 3; n += 1) await archive.append([whole(n, { result: JSON.stringify('x'.repeat(600)) })], A_MOMENT_MS);
@@ -71,20 +71,20 @@ t.test('R20: each day has a file, and more where one would be too large', async 
   t.strictSame(idsIn(dir, 'tasks-2027-01-15-4.ndjson'), [aTaskId(5)]);
 });
 
-t.test('R1: a line that a crash cut short spoils no other', async (t) => {
+t.test('R1: a line truncated by a crash damages no other line', async (t) => {
   const dir = folder(t);
   await archiveFiles({ dir }).append([whole(1), whole(2)], A_MOMENT_MS);
   truncateSync(join(dir, FIRST), statSync(join(dir, FIRST)).size - 10);
   await archiveFiles({ dir }).append([whole(2), whole(3)], A_MOMENT_MS);
   const lines = readFileSync(join(dir, FIRST), 'utf8').trimEnd().split('\n');
-  t.throws(() => JSON.parse(lines[1] ?? '{}'), 'the one that was cut');
+  t.throws(() => JSON.parse(lines[1] ?? '{}'), 'the truncated line');
   t.strictSame(
     [0, 2, 3].map((n) => (JSON.parse(lines[n] ?? '{}') as { readonly id?: unknown }).id),
     [1, 2, 3].map(aTaskId),
   );
 });
 
-t.test('what cannot be written fails and names the folder', async (t) => {
+t.test('a failed write is an error that names the folder', async (t) => {
   const dir = folder(t);
   writeFileSync(dir, 'a file');
   await t.rejects(archiveFiles({ dir }).append([whole(1)], A_MOMENT_MS), { code: 'AC_ARCHIVE', message: new RegExp(dir) });

@@ -33,7 +33,7 @@ async function started(dataDir: string, { machine, saves = false }: Start = {}):
   return { ...opened, warned: log.lines.some(({ message }) => message.includes('is a copy')) };
 }
 
-t.test('R10: a copied data directory is another instance, also while the first one lives, until it has a state of its own', async (t) => {
+t.test('R10: a copied data directory is a new instance, and a copy until its first save, even while the original runs', async (t) => {
   const { first, second } = await folders(t);
   const original = await started(first, { saves: true });
   await cp(first, second, { recursive: true });
@@ -41,7 +41,7 @@ t.test('R10: a copied data directory is another instance, also while the first o
   t.match(copy, { isCopy: true, warned: true, state: STATE });
   t.not(copy.instanceId, original.instanceId);
   const again = await started(second, { saves: true });
-  t.match(again, { isCopy: true }, 'a crash before its first save changes nothing');
+  t.match(again, { isCopy: true }, 'still a copy after a crash before its first save');
   const settled = await started(second);
   t.equal(settled.isCopy, undefined);
   t.equal(settled.instanceId, again.instanceId);
@@ -49,7 +49,7 @@ t.test('R10: a copied data directory is another instance, also while the first o
   t.match(same, { instanceId: original.instanceId, isCopy: undefined, warned: false });
 });
 
-t.test('R4: one that was moved, or restored from a backup, is the same instance with all its runs', async (t) => {
+t.test('R4: a moved or restored data directory is the same instance with all its runs', async (t) => {
   const { first, second } = await folders(t);
   const original = await started(first, { saves: true });
   await rename(first, second);
@@ -60,7 +60,7 @@ t.test('R4: one that was moved, or restored from a backup, is the same instance 
   t.match(await started(second), { instanceId: original.instanceId, isCopy: undefined, state: STATE });
 });
 
-t.test('on another machine it is another instance; where the machine is not known, the folder tells', async (t) => {
+t.test('a data directory on another machine is a new instance', async (t) => {
   const { first } = await folders(t);
   const original = await started(first, { machine: 'a'.repeat(32), saves: true });
   const cloned = await started(first, { machine: 'b'.repeat(32), saves: true });

@@ -55,7 +55,7 @@ async function firstVersion(dataDir: string, old: State): Promise<void> {
   for (const name of ['queue.json', 'queue.json.1']) await writeFile(join(dataDir, name), file);
 }
 
-t.test('R3: a save costs what changed, not what is remembered', async (t) => {
+t.test('R3: the cost of a save depends on what changed, not on how many ended assignments are stored', async (t) => {
   const bytesOfTask = async (remembered: number): Promise<number> => {
     let bytes = 0;
     const dataDir = await emptyFolder(t);
@@ -99,7 +99,7 @@ const CHANGES: readonly { readonly what: string; readonly before: readonly State
   { what: 'none left', before: [state(0, entries(0, 2))], after: state(1, []) },
 ];
 
-t.test('R3: whatever step of a save fails, or is the last, the state and its list are both of one save', async (t) => {
+t.test('R3: whichever step of a save fails or is killed, the state and its list come from the same save', async (t) => {
   for (const { what, before, after } of CHANGES) {
     for (let nth = 1, isDone = false; !isDone; nth += 1) {
       const failing = await armed(t, before, nth, 'fails');
@@ -115,7 +115,7 @@ t.test('R3: whatever step of a save fails, or is the last, the state and its lis
       if (isDone && what === BECAME_LONG)
         t.ok(
           (await endedFiles(failing.dataDir)).some((name) => name !== 'ended-1.log'),
-          'it was written anew',
+          'the list was rewritten to a new file',
         );
 
       // And a sidecar that lives on after the failure saves what comes next, wherever it is killed then.
@@ -134,7 +134,7 @@ t.test('R3: whatever step of a save fails, or is the last, the state and its lis
       const last = JSON.stringify(await stateIn(killed.dataDir));
       const rest = [after, before.at(-1)].map((each) => JSON.stringify(each));
       t.ok(rest.slice(0, answer === 'saved' ? 1 : 2).includes(last), `${what}, step ${nth}: ${answer}, found ${last.slice(0, 80)}`);
-      t.ok((await endedFiles(killed.dataDir)).length <= 2, 'what no copy names is removed at the start');
+      t.ok((await endedFiles(killed.dataDir)).length <= 2, 'a list file that no copy refers to is removed at startup');
     }
   }
 });
@@ -154,7 +154,7 @@ async function armed(
   return { dataDir, files, journal, die: () => pretendHolderDied(dataDir) };
 }
 
-t.test('R3: what was added to the list and never acknowledged is not read, and is written over', async (t) => {
+t.test('R3: unacknowledged bytes at the end of the list are not read, and are overwritten', async (t) => {
   const old = state(2, entries(0, 3));
   for (const tail of ['{"less":[0],"more":["never acknowledged"]}\n', '{"less":[', '\0'.repeat(4_096)]) {
     const dataDir = await folderWith(t, state(1, entries(0, 2)), old);
@@ -163,14 +163,14 @@ t.test('R3: what was added to the list and never acknowledged is not read, and i
     const journal = journalIn(dataDir);
     const opened = await journal.open();
     t.same(opened.state, old);
-    t.equal(opened.damage, null, 'it is no damage');
+    t.equal(opened.damage, null, 'this is not reported as damage');
     await journal.save(state(3, entries(1, 4)));
     await journal.close();
     t.same(await stateIn(dataDir), state(3, entries(1, 4)));
   }
 });
 
-t.test('R22: a list that is damaged at any byte is read as before the last save, or named and refused; nothing is deleted', async (t) => {
+t.test('R22: a list damaged at any byte is read as before the last save, or refused by name; nothing is deleted', async (t) => {
   const [older, newer] = [state(1, entries(0, 2)), state(2, entries(0, 3))];
   const dataDir = await folderWith(t, older, newer);
   const [file = ''] = await endedFiles(dataDir);
@@ -200,38 +200,35 @@ t.test('R22: a list that is damaged at any byte is read as before the last save,
       await journal.close();
       const aside = (await endedFiles(dataDir)).find((name) => name.startsWith(`${file}.corrupt-`));
       if (aside === undefined || !(await readFile(join(dataDir, aside))).equals(damaged))
-        t.fail(`byte ${at}: the damaged list is not kept`);
+        t.fail(`byte ${at}: the damaged list was not retained`);
     }
   }
   t.ok(good.length - shared > 40, `${good.length} bytes`);
 });
 
-t.test(
-  'R3: a journal of one file, as sidecars wrote it before, is taken up whole, whatever step the first start is killed at',
-  async (t) => {
-    const old = state(1, entries(0, 50));
-    const next = state(2, entries(1, 51));
-    for (let nth = 1, isDone = false; !isDone; nth += 1) {
-      const dataDir = await emptyFolder(t);
-      await firstVersion(dataDir, old);
-      const files = faultyFiles();
-      files.arm(nth, 'stops the world');
-      const journal = journalIn(dataDir, files);
-      const begun = (async () => {
-        t.same((await journal.open()).state, old);
-        await journal.save(next);
-        return 'saved';
-      })();
-      const answer = await Promise.race([begun, files.stopped.then(() => 'killed')]);
-      isDone = !files.wasMet;
-      await pretendHolderDied(dataDir);
-      const found = JSON.stringify(await stateIn(dataDir));
-      t.ok(found === JSON.stringify(next) || (answer === 'killed' && found === JSON.stringify(old)), `step ${nth}: ${answer}`);
-    }
-  },
-);
+t.test('R3: a single-file journal of an older sidecar is fully migrated, whichever step of the first start is killed', async (t) => {
+  const old = state(1, entries(0, 50));
+  const next = state(2, entries(1, 51));
+  for (let nth = 1, isDone = false; !isDone; nth += 1) {
+    const dataDir = await emptyFolder(t);
+    await firstVersion(dataDir, old);
+    const files = faultyFiles();
+    files.arm(nth, 'stops the world');
+    const journal = journalIn(dataDir, files);
+    const begun = (async () => {
+      t.same((await journal.open()).state, old);
+      await journal.save(next);
+      return 'saved';
+    })();
+    const answer = await Promise.race([begun, files.stopped.then(() => 'killed')]);
+    isDone = !files.wasMet;
+    await pretendHolderDied(dataDir);
+    const found = JSON.stringify(await stateIn(dataDir));
+    t.ok(found === JSON.stringify(next) || (answer === 'killed' && found === JSON.stringify(old)), `step ${nth}: ${answer}`);
+  }
+});
 
-t.test('an older file of the list stays as long as a copy names it, and no longer', async (t) => {
+t.test('an older list file is retained exactly as long as a copy refers to it', async (t) => {
   const dataDir = await emptyFolder(t);
   const journal = journalIn(dataDir);
   await journal.open();
@@ -244,14 +241,14 @@ t.test('an older file of the list stays as long as a copy names it, and no longe
     }
     t.ok((await endedFiles(dataDir)).length <= 2);
   }
-  t.notOk((await endedFiles(dataDir)).includes('ended-1.log'), 'it was written anew');
+  t.notOk((await endedFiles(dataDir)).includes('ended-1.log'), 'the list was rewritten to a new file');
   await journal.close();
   await link(join(dataDir, (await endedFiles(dataDir)).at(-1) ?? ''), join(dataDir, 'ended-900.log'));
   await stateIn(dataDir);
-  t.notOk((await endedFiles(dataDir)).includes('ended-900.log'), 'what a crash left is removed');
+  t.notOk((await endedFiles(dataDir)).includes('ended-900.log'), 'leftovers of a crash are removed');
 });
 
-t.test('R3, R4: on a full disk the reserve lets a report through and the save that tells of it, however much is remembered', async (t) => {
+t.test('R3, R4: on a full disk the reserve has room for a report and its save, even with the longest list', async (t) => {
   const dataDir = await emptyFolder(t);
   const isMounted = smallDisk(t, dataDir, '8m');
   t.test('with a disk of 8 MiB', { skip: isMounted ? false : 'mounting a small disk needs root on Linux' }, async (t) => {
@@ -264,7 +261,7 @@ t.test('R3, R4: on a full disk the reserve lets a report through and the save th
     t.equal((await stat(join(dataDir, 'reserve'))).size, RESERVE_BYTES);
     t.match(await journal.room(), { hasReserve: true });
     await t.rejects(writeFile(join(dataDir, 'filler'), Buffer.alloc(8_388_608)), { code: 'ENOSPC' });
-    t.match(await journal.room(), { hasReserve: false }, 'less than 1 MiB is a full disk, before anything failed');
+    t.match(await journal.room(), { hasReserve: false }, 'less than 1 MiB counts as a full disk before anything fails');
     await t.rejects(journal.save({ ...old, n: 2 }), { code: 'AC_JOURNAL_WRITE' });
     await journal.writeReport(reportName(1), 'r'.repeat(1_000_000));
     const after = { ...state(2, entries(1, ENDED_MAX + 1)), tasks: 'x'.repeat(390_000) };

@@ -7,7 +7,7 @@ import { emptyFolder, journalIn, reportName, startSaver, stateIn } from './journ
 // Thirty processes are started and killed; a busy machine takes its time.
 t.setTimeout(120_000);
 
-t.test('R3: killed with -9 at 30 random moments, what was acknowledged is there', async (t) => {
+t.test('R3: acknowledged saves survive kill -9 at 30 random moments', async (t) => {
   const dataDir = await emptyFolder(t);
   for (let round = 1, last = 0; round <= 30; round += 1) {
     const child = startSaver(t, dataDir);
@@ -21,17 +21,20 @@ t.test('R3: killed with -9 at 30 random moments, what was acknowledged is there'
     const journal = journalIn(dataDir);
     const opened = await journal.open();
     const { n: found, ended } = opened.state as { readonly n: number; readonly ended: readonly string[] };
-    t.equal(Number(ended.at(-1)), found, 'its list is that of the same save');
+    t.equal(Number(ended.at(-1)), found, 'its list comes from the same save');
     t.equal(ended.length, Math.min(found, 1_000), 'and whole');
-    t.ok(found === last || found === last + 1, `round ${round}, killed after ${killAfterMs.toFixed(1)} ms: said ${last}, found ${found}`);
+    t.ok(
+      found === last || found === last + 1,
+      `round ${round}, killed after ${killAfterMs.toFixed(1)} ms: acknowledged ${last}, found ${found}`,
+    );
     t.equal(opened.damage, null);
-    t.equal(await journal.readReport(reportName(found)), `report ${found}`, 'what the state names is there');
+    t.equal(await journal.readReport(reportName(found)), `report ${found}`, 'every report named in the state exists');
     await journal.close();
     last = found;
   }
 });
 
-t.test('a second process is refused with the number of the first, and follows it when that is killed', async (t) => {
+t.test('a second process is refused with the PID of the first, and takes over once the first is killed', async (t) => {
   const dataDir = await emptyFolder(t);
   const child = startSaver(t, dataDir);
   const exited = once(child, 'exit');

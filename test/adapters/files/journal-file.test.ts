@@ -82,7 +82,7 @@ const subject: JournalSubject = {
 };
 journalContract('files', subject, t);
 
-t.test('R22: a queue.json cut at any length is never read as empty, nor as another state', async (t) => {
+t.test('R22: a queue.json truncated at any length is never read as empty or as a different state', async (t) => {
   const whole = pack(JSON.stringify({ n: 2, text: 'grüß' }), null);
   const dataDir = await folderWith(t, { n: 1 }, { n: 2, text: 'grüß' });
   const queue = join(dataDir, 'queue.json');
@@ -94,17 +94,17 @@ t.test('R22: a queue.json cut at any length is never read as empty, nor as anoth
     const journal = journalIn(dataDir);
     const opened = await journal.open();
     t.same(opened.state, { n: 1 }, `${length} of ${whole.length} bytes: the copy before it`);
-    t.same(await readFile(opened.damage?.setAside as string), whole.subarray(0, length), 'the damaged copy is kept');
+    t.same(await readFile(opened.damage?.setAside as string), whole.subarray(0, length), 'the damaged copy is retained');
     await journal.close();
 
     const bare = await emptyFolder(t);
     await writeFile(join(bare, 'queue.json'), whole.subarray(0, length));
-    await t.rejects(journalIn(bare).open(), { code: 'AC_JOURNAL_CORRUPT' }, 'and with no other copy it is refused');
+    await t.rejects(journalIn(bare).open(), { code: 'AC_JOURNAL_CORRUPT' }, 'refused when there is no other copy');
   }
   t.same(await readFile(join(dataDir, 'queue.json.1')), previous, 'the good copy was never touched');
 });
 
-t.test('R22: bytes that were changed are never read as a state', (t) => {
+t.test('R22: corrupted bytes are never read as a state', (t) => {
   const states = fc.jsonValue({ maxDepth: 3 });
   const change = fc.record({ at: fc.nat(), by: fc.integer({ min: 1, max: 255 }) });
   fc.assert(
@@ -125,7 +125,7 @@ t.test('R22: bytes that were changed are never read as a state', (t) => {
   t.end();
 });
 
-t.test('a missing queue.json is read from the copy beside it, and that is told', async (t) => {
+t.test('a missing queue.json is read from the other copy, and this is reported', async (t) => {
   const dataDir = await folderWith(t, 'older', 'newer');
   await rm(join(dataDir, 'queue.json'));
   const journal = journalIn(dataDir);
@@ -136,7 +136,7 @@ t.test('a missing queue.json is read from the copy beside it, and that is told',
   await journal.close();
 });
 
-t.test('a journal of a newer version is refused and left as it is', async (t) => {
+t.test('a journal of a newer version is refused and left unchanged', async (t) => {
   const dataDir = await folderWith(t, 'older', 'newer');
   const queue = join(dataDir, 'queue.json');
   await writeFile(queue, '{"version":3,"how":"nobody knows yet"}');
@@ -144,7 +144,7 @@ t.test('a journal of a newer version is refused and left as it is', async (t) =>
   t.equal(await readText(queue), '{"version":3,"how":"nobody knows yet"}');
 });
 
-t.test('R3: whatever step of a save fails, the state before it is found; whatever step it is killed at, one of the two', async (t) => {
+t.test('R3: a save that fails at any step leaves the old state; one killed at any step leaves the old or the new', async (t) => {
   for (const before of [[], ['older'], ['oldest', 'older']] as const) {
     const old = before.at(-1);
     for (let nth = 1, isDone = false; !isDone; nth += 1) {
@@ -169,13 +169,13 @@ t.test('R3: whatever step of a save fails, the state before it is found; whateve
       t.ok(found === 'new' || (answer === 'killed' && found === old), `${about}: ${answer}, found ${String(found)}`);
       t.notOk(
         (await readdir(killed.dataDir)).some((name) => name.includes('.next')),
-        'nothing half written stays',
+        'no half-written file remains',
       );
     }
   }
 });
 
-t.test('whatever step of a recovery it is killed at, the good copy is found by the next start', async (t) => {
+t.test('the next start finds the good copy, whichever step of a recovery is killed', async (t) => {
   for (let nth = 1, isDone = false; !isDone; nth += 1) {
     const dataDir = await folderWith(t, 'older', 'newer');
     await truncate(join(dataDir, 'queue.json'), 50);
@@ -197,18 +197,18 @@ async function openedWith(t: Test, states: readonly unknown[]): Promise<{ dataDi
   return { dataDir, files, journal };
 }
 
-t.test('a lock is judged by number, start time and boot', async (t) => {
+t.test('a lock is judged by PID, start time and boot', async (t) => {
   const me = await processMark(process.pid);
   const gone = await deadPid();
   const onLinux = process.platform === 'linux' ? false : 'start time and boot are known on Linux';
   const cases = [
     { what: 'of a process that ended', mark: { pid: gone, startTime: null, bootId: null }, isFree: true, skip: false },
-    { what: 'of an earlier process of this number', mark: { ...me, startTime: '1' }, isFree: true, skip: onLinux },
-    { what: 'of this number before the last boot', mark: { ...me, bootId: 'another' }, isFree: true, skip: onLinux },
-    { what: 'of this very process', mark: me, isFree: false, skip: false },
-    { what: 'that does not say when its process began', mark: { pid: process.pid }, isFree: false, skip: false },
-    { what: 'torn by a loss of power', mark: null, isFree: true, skip: false },
-    { what: 'that names a group of processes', mark: { pid: -1 }, isFree: true, skip: false },
+    { what: 'of an earlier process with this PID', mark: { ...me, startTime: '1' }, isFree: true, skip: onLinux },
+    { what: 'of this PID before the last boot', mark: { ...me, bootId: 'another' }, isFree: true, skip: onLinux },
+    { what: 'of the current process', mark: me, isFree: false, skip: false },
+    { what: 'without a process start time', mark: { pid: process.pid }, isFree: false, skip: false },
+    { what: 'torn by a power failure', mark: null, isFree: true, skip: false },
+    { what: 'that names a process group', mark: { pid: -1 }, isFree: true, skip: false },
   ] as const;
   for (const { what, mark, isFree, skip } of cases) {
     t.test(`a lock ${what} is ${isFree ? 'followed' : 'respected'}`, { skip }, async (t) => {
@@ -220,7 +220,7 @@ t.test('a lock is judged by number, start time and boot', async (t) => {
   }
 });
 
-t.test('of many that follow a dead holder at once, at most one has the folder', async (t) => {
+t.test('when many processes take over from a dead holder at once, at most one gets the folder', async (t) => {
   for (let round = 0; round < 20; round += 1) {
     const dataDir = await emptyFolder(t);
     await pretendHolderDied(dataDir);
@@ -230,16 +230,16 @@ t.test('of many that follow a dead holder at once, at most one has the folder', 
     t.ok(winners.length <= 1, `${winners.length} of 5`);
     for (const answer of answers) if (answer.status === 'rejected') t.match(answer.reason, { code: 'AC_JOURNAL_LOCKED' });
     await Promise.all(journals.map((journal) => journal.close()));
-    t.equal(await stateIn(dataDir), undefined, 'and afterwards it is free');
+    t.equal(await stateIn(dataDir), undefined, 'the folder is free afterwards');
     t.same(
       (await readdir(dataDir)).filter((name) => name.startsWith('lock')),
       [],
-      'no lock stays',
+      'no lock remains',
     );
   }
 });
 
-t.test('folders and files are for their owner only, and a wider folder is refused', async (t) => {
+t.test('folders and files are accessible to their owner only, and a folder with wider permissions is refused', async (t) => {
   const dataDir = join(await emptyFolder(t), 'made', 'deep');
   const journal = journalIn(dataDir);
   await journal.open();
@@ -259,19 +259,19 @@ t.test('folders and files are for their owner only, and a wider folder is refuse
   await t.rejects(journalIn(dataDir).open(), { code: 'AC_DATA_DIR', message: /chmod 700/ });
 });
 
-t.test('a file where the folder should be is told, with its path', async (t) => {
+t.test('a file in place of the folder is an error that names its path', async (t) => {
   const folder = await emptyFolder(t);
   await writeFile(join(folder, 'data'), '');
   await t.rejects(journalIn(join(folder, 'data')).open(), { code: 'AC_JOURNAL_WRITE', message: new RegExp(join(folder, 'data')) });
 });
 
-t.test('a folder where queue.json should be is no empty journal', async (t) => {
+t.test('a folder in place of queue.json is not read as an empty journal', async (t) => {
   const dataDir = await emptyFolder(t);
   await mkdir(join(dataDir, 'queue.json'));
   await t.rejects(journalIn(dataDir).open(), { code: 'AC_JOURNAL_CORRUPT' });
 });
 
-t.test('R3: a file that the disk cut short without an error does not count as written', async (t) => {
+t.test('R3: a file that the disk silently truncated does not count as written', async (t) => {
   const dataDir = await emptyFolder(t);
   let isShort = false;
   const journal = journalIn(dataDir, {
@@ -288,7 +288,7 @@ t.test('R3: a file that the disk cut short without an error does not count as wr
   t.equal(await stateIn(dataDir), 'good');
 });
 
-t.test('on a disk that has almost no room saves fail, and the good state stays', async (t) => {
+t.test('on an almost full disk saves fail, and the good state remains', async (t) => {
   const dataDir = await emptyFolder(t);
   const isMounted = smallDisk(t, dataDir, '256k');
   t.test('with a disk of 256 KiB', { skip: isMounted ? false : 'mounting a small disk needs root on Linux' }, async (t) => {
@@ -297,7 +297,7 @@ t.test('on a disk that has almost no room saves fail, and the good state stays',
     const filler = join(dataDir, 'filler');
     await journal.open();
     await journal.save('good');
-    t.match(await journal.room(), { hasReserve: false }, 'less than 1 MiB is a full disk, before anything failed');
+    t.match(await journal.room(), { hasReserve: false }, 'less than 1 MiB counts as a full disk before anything fails');
     await t.rejects(writeFile(filler, Buffer.alloc(300_000)), { code: 'ENOSPC' });
     const state = 'x'.repeat(100_000);
     let failures = 0;
@@ -324,7 +324,7 @@ t.test('on a disk that has almost no room saves fail, and the good state stays',
   });
 });
 
-t.test('R22: a folder that is held in another container is respected, and followed once its holder is gone', async (t) => {
+t.test('R22: a folder locked by another container is refused, and taken over once its holder is gone', async (t) => {
   // A path that is too long for the address of a socket, too.
   for (const dataDir of [join(await emptyFolder(t), 'a'), join(await emptyFolder(t), 'long-'.repeat(30))]) {
     const holder = journalIn(dataDir);
@@ -336,11 +336,11 @@ t.test('R22: a folder that is held in another container is respected, and follow
     const held = await readFile(lock);
     await writeFile(lock, seen);
     await t.rejects(journalIn(dataDir).open(), { code: 'AC_JOURNAL_LOCKED', message: /another container/ });
-    t.ok((await readFile(lock)).equals(seen), 'its lock stays as it is');
+    t.ok((await readFile(lock)).equals(seen), 'the lock is unchanged');
     await writeFile(lock, held);
     await holder.close();
     await writeFile(lock, seen);
-    t.equal(await stateIn(dataDir), undefined, 'once it is gone the folder is free');
+    t.equal(await stateIn(dataDir), undefined, 'the folder is free once its holder is gone');
     t.same(
       (await readdir(dataDir)).filter((name) => name.startsWith('lock')),
       [],
@@ -351,7 +351,7 @@ t.test('R22: a folder that is held in another container is respected, and follow
 const canUnshare = process.platform === 'linux' && process.getuid?.() === 0 && isUnshareThere();
 
 t.test(
-  'R22: of two processes with the number 1 in namespaces of their own one has the folder',
+  'R22: of two processes with PID 1 in separate namespaces, only one gets the folder',
   { skip: canUnshare ? false : 'needs unshare, as root' },
   async (t) => {
     const dataDir = await emptyFolder(t);
@@ -364,7 +364,7 @@ t.test(
     first.kill('SIGKILL');
     await once(first, 'close'); // the one that it had started has let go of the stream, too
     const third = saver();
-    t.ok(await once(third.stdout as NodeJS.ReadableStream, 'data'), 'the next one follows the dead');
+    t.ok(await once(third.stdout as NodeJS.ReadableStream, 'data'), 'the next process takes over from the dead one');
   },
 );
 

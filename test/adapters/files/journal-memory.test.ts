@@ -5,7 +5,7 @@ import { memoryJournalSubject } from '../suites/twin-subjects.ts';
 
 journalContract('memory', memoryJournalSubject, t);
 
-t.test('a crash in the middle of a save loses it, or keeps it, as the test wishes', async (t) => {
+t.test('a crash in the middle of a save loses or keeps that save, as the test chooses', async (t) => {
   for (const keepUnsynced of [false, true]) {
     const first = memoryJournal({ sync: () => new Promise<void>((resolve) => setImmediate(resolve)) });
     await first.open();
@@ -17,11 +17,11 @@ t.test('a crash in the middle of a save loses it, or keeps it, as the test wishe
     const next = first.reopen();
     t.equal((await next.open()).state, keepUnsynced ? 'new' : 'old');
     await next.save('later');
-    t.equal(isAnswered, false, 'the dead process hears nothing');
+    t.equal(isAnswered, false, 'the dead process gets no answer');
   }
 });
 
-t.test('fails exactly the write that it was told to fail', async (t) => {
+t.test('fails exactly the write that the test chose', async (t) => {
   const journal = memoryJournal();
   await journal.open();
   journal.failWrite(3);

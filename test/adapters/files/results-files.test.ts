@@ -12,7 +12,7 @@ const a1 = nameOf('a', 1);
 
 resultInboxContract('files', { place: (t) => filesPlace(t) }, t);
 
-t.test('the watcher alone notices files in both places, though the clock stands', async (t) => {
+t.test('the watcher alone notices files in both places, without any timer', async (t) => {
   const place = await filesPlace(t);
   const { saw, inbox } = await expecting(place, a1);
   await inbox.scan(a1);
@@ -27,7 +27,7 @@ t.test('the watcher alone notices files in both places, though the clock stands'
   t.equal(place.clock.monotonicMs(), 0);
 });
 
-t.test('the listing alone notices them, though the watcher says nothing', async (t) => {
+t.test('the periodic listing alone notices files, without any watcher event', async (t) => {
   const place = await filesPlace(t, { watch: () => ({ close: () => Promise.resolve() }) });
   const { saw, inbox } = await expecting(place, a1);
   await inbox.scan(a1);
@@ -40,15 +40,15 @@ t.test('the listing alone notices them, though the watcher says nothing', async 
   await saw.next('result');
 });
 
-t.test('a result that the watcher saw half is read again by the clock, whoever tells', async (t) => {
+t.test('a half-written result that the watcher saw is read again by a timer', async (t) => {
   const place = await filesPlace(t);
   const { saw } = await expecting(place, a1);
   await place.write(ownPath(a1, 'json'), '{"half":');
   await place.pass(saw.next('invalid'));
-  t.equal(saw.of('invalid').length, 1, 'and the verdict is told once');
+  t.equal(saw.of('invalid').length, 1, 'the verdict is reported once');
 });
 
-t.test('R20: what earlier processes left is found by its name, and nothing else is', async (t) => {
+t.test('R20: folders left by earlier processes are found by name, and nothing else is', async (t) => {
   const place = await filesPlace(t);
   const { inbox } = await expecting(place, a1);
   const b2 = nameOf('b', 2);
@@ -65,7 +65,7 @@ t.test('R20: what earlier processes left is found by its name, and nothing else 
   );
 });
 
-t.test('folders and files are for their owner only', async (t) => {
+t.test('folders and files are accessible to their owner only', async (t) => {
   const place = await filesPlace(t);
   const { inbox } = await expecting(place, a1);
   await inbox.prepare(a1, TASK, true);
@@ -74,12 +74,12 @@ t.test('folders and files are for their owner only', async (t) => {
   const text = assignmentText(a1);
   for (const folder of ['results', 'runs', 'tasks', `results/${text}`, `runs/${text}`]) t.equal(await modeOf(folder), '700', folder);
   for (const file of [`runs/${text}/task.json`, `tasks/${text}.json`]) t.equal(await modeOf(file), '600', file);
-  t.same(await readdir(join(place.dataDir, 'tasks')), [`${text}.json`], 'nothing half written lies where agents look');
+  t.same(await readdir(join(place.dataDir, 'tasks')), [`${text}.json`], 'agents never see a half-written file');
   await inbox.withdraw(a1);
   t.equal(await modeOf(ownPath(a1, 'stop')), '600');
 });
 
-t.test('a flat file that nobody claims is moved away after a minute, not sooner', async (t) => {
+t.test('an unclaimed flat file is moved away after a minute, not sooner', async (t) => {
   const place = await filesPlace(t);
   const { inbox } = await expecting(place, a1);
   const path = `results/${nameOf('c', 1).taskId}.json`;
@@ -98,10 +98,10 @@ t.test('a flat file that nobody claims is moved away after a minute, not sooner'
   const refused = (await place.paths()).filter((found) => found.startsWith('refused/'));
   t.equal(refused.length, 2, 'the file and its reason');
   t.equal(await place.read(refused.find((found) => found.endsWith('.json')) ?? ''), '{"late":true}');
-  t.ok(await place.read(`results/${a1.taskId}.progress`), 'what an expected task says stays');
+  t.ok(await place.read(`results/${a1.taskId}.progress`), 'the progress of an expected task remains');
 });
 
-t.test('a huge file is judged by its size, not read', async (t) => {
+t.test('a huge file is rejected by its size without being read', async (t) => {
   const place = await filesPlace(t);
   const { inbox, saw } = await expecting(place, a1);
   await place.write(ownPath(a1, 'json'), '');
@@ -110,7 +110,7 @@ t.test('a huge file is judged by its size, not read', async (t) => {
   t.equal(saw.of('invalid')[0]?.reason, 'result_too_large');
 });
 
-t.test('a flood of progress is cut to what is newest', async (t) => {
+t.test('a flood of progress is cut to the newest lines', async (t) => {
   const place = await filesPlace(t);
   const { inbox, saw } = await expecting(place, a1);
   await inbox.scan(a1);
@@ -121,7 +121,7 @@ t.test('a flood of progress is cut to what is newest', async (t) => {
   t.ok(saw.of('progress').length <= 300, `${saw.of('progress').length} told`);
 });
 
-t.test('says once what an agent did wrong', async (t) => {
+t.test('logs a mistake of an agent only once', async (t) => {
   const place = await filesPlace(t);
   const { inbox } = await expecting(place, a1);
   await place.odd.folder(ownPath(a1, 'json'));
@@ -132,7 +132,7 @@ t.test('says once what an agent did wrong', async (t) => {
   t.match(warnings[0], { fields: { taskId: a1.taskId, generation: 1 } });
 });
 
-t.test('R16: an agent that allows nobody to write into its folder is told nothing, and that is no fault of the disk', async (t) => {
+t.test('R16: an agent with a read-only folder gets no stop note, and this is not a disk failure', async (t) => {
   const place = await filesPlace(t);
   const { inbox } = await expecting(place, a1);
   const folder = join(place.dataDir, 'results', assignmentText(a1));

@@ -8,7 +8,7 @@ import { memoryInboxSubject } from '../suites/twin-subjects.ts';
 
 resultInboxContract('memory', memoryInboxSubject, t);
 
-t.test('a test may report a sighting of its own, of what is expected', async (t) => {
+t.test('a test can report a file event for an expected assignment', async (t) => {
   const inbox = memoryResultInbox({ clock: virtualClock() });
   const saw = fileEventRecorder();
   await inbox.open(saw.put);

@@ -28,7 +28,7 @@ function authOf() {
   return { auth, ask, tokens };
 }
 
-t.test('a valid token is not hashed again, a wrong one always', async (t) => {
+t.test('a valid token is not hashed again, an invalid one always is', async (t) => {
   const { ask } = authOf();
   t.strictSame(await ask(ADMIN), { id: 'admin', hashed: 1 });
   t.strictSame(await ask(ADMIN), { id: 'admin', hashed: 0 });
@@ -39,7 +39,7 @@ t.test('a valid token is not hashed again, a wrong one always', async (t) => {
   t.strictSame(await ask('wrong'), { id: 401, hashed: 1 });
 });
 
-t.test('a revoked token is refused though its hash was remembered', async (t) => {
+t.test('a revoked token is refused even if its hash is cached', async (t) => {
   const { auth, ask, tokens } = authOf();
   for (let n = 0; n < 3; n += 1) await ask(TOKEN);
   tokens.clear();

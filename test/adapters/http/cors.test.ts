@@ -14,7 +14,7 @@ t.afterEach(() => bench.close());
 const preflight = (origin: string, path = '/api/tasks') =>
   bench.send(path, { method: 'OPTIONS', token: null, headers: { origin, 'access-control-request-method': 'POST' } });
 
-t.test('a preflight of a named origin is answered without a token, and allows no cookies', async (t) => {
+t.test('a preflight from an allowed origin needs no token, and allows no cookies', async (t) => {
   const { status, headers, text } = await preflight(PAGE);
   t.strictSame([status, text], [204, '']);
   t.equal(headers.get('access-control-allow-origin'), PAGE);
@@ -26,7 +26,7 @@ t.test('a preflight of a named origin is answered without a token, and allows no
   t.strictSame(bench.commands, []);
 });
 
-t.test('its requests are answered as any others, readable for that page', async (t) => {
+t.test('requests from an allowed origin are answered normally and readable by that page', async (t) => {
   const headers = { origin: PAGE };
   const made = await bench.send('/api/tasks', { json: { description: 'x' }, headers });
   t.equal(made.status, 201);
@@ -46,7 +46,7 @@ t.test('its requests are answered as any others, readable for that page', async 
   }
 });
 
-t.test('R7: other origins get nothing of it, and neither has a cookie', async (t) => {
+t.test('R7: other origins get no CORS headers, and session cookies do not work from an allowed origin', async (t) => {
   for (const origin of ['https://evil.example', 'https://ops.example.evil', 'https://ops.example:444', 'http://ops.example', 'null']) {
     const asked = await preflight(origin);
     t.strictSame([asked.status, asked.headers.get('access-control-allow-origin')], [403, null], origin);
@@ -54,9 +54,9 @@ t.test('R7: other origins get nothing of it, and neither has a cookie', async (t
     t.strictSame([sent.status, sent.headers.get('access-control-allow-origin')], [403, null], origin);
   }
   const own = await preflight(OWN);
-  t.strictSame([own.status, own.headers.get('access-control-allow-origin')], [405, null], 'a name of the hub is no named origin');
+  t.strictSame([own.status, own.headers.get('access-control-allow-origin')], [405, null], 'a name of the hub is not an allowed origin');
   const plain = await bench.send('/api/tasks', { method: 'OPTIONS', headers: { origin: PAGE } });
-  t.equal(plain.status, 405, 'OPTIONS that is no preflight');
+  t.equal(plain.status, 405, 'OPTIONS that is not a preflight');
 
   const page = { origin: OWN, 'x-agentcom-dashboard': '1', 'sec-fetch-site': 'same-origin' };
   const signedIn = await bench.send('/api/session', { token: null, json: { token: bench.tokens.operator }, headers: page });
@@ -69,7 +69,7 @@ t.test('R7: other origins get nothing of it, and neither has a cookie', async (t
   t.equal(read.status, 403);
 });
 
-t.test('without named origins nothing changes', async (t) => {
+t.test('without allowed origins nothing changes', async (t) => {
   const bare = await hubBench();
   const got = await bare.send('/api/tasks', { json: { description: 'x' }, headers: { origin: OWN } });
   t.strictSame([got.status, got.headers.get('access-control-allow-origin'), got.headers.get('vary')], [201, null, null]);

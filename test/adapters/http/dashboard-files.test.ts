@@ -28,7 +28,7 @@ async function ask(bench: HubBench, path: string, headers: Readonly<Record<strin
   return { status, headers: answered, bytes, text: bytes.toString() };
 }
 
-t.test('the page and its files are open, typed, compressed, revalidated, and may load only what is theirs', async (t) => {
+t.test('the page and its files are public, typed, compressed and revalidated, and load only their own files', async (t) => {
   const bench = await hubBench({ deps: { dashboard: await readDashboard(builtFiles(t.testdir())) } });
   for (const path of ['/dashboard', '/dashboard/', '/dashboard/index.html']) {
     const page = await ask(bench, path);
@@ -55,7 +55,7 @@ t.test('the page and its files are open, typed, compressed, revalidated, and may
   t.equal(gzip.headers['content-encoding'], 'gzip');
   t.equal(gunzipSync(gzip.bytes).toString(), SCRIPT);
   const etag = brotli.headers['etag'] ?? '';
-  t.not(etag, plain.headers['etag'], 'each form has a tag of its own');
+  t.not(etag, plain.headers['etag'], 'each encoding has its own ETag');
   const again = await ask(bench, '/dashboard/app.js', { 'accept-encoding': 'br', 'if-none-match': `"other", W/${etag}` });
   t.strictSame([again.status, again.bytes.length], [304, 0]);
   await bench.close();
@@ -79,7 +79,7 @@ t.test('nothing but these files is served', async (t) => {
   await bench.close();
 });
 
-t.test('at the root a browser is led to the dashboard, and a program is told where the API is', async (t) => {
+t.test('at the root a browser is redirected to the dashboard, and a program gets the address of the API', async (t) => {
   const bench = await hubBench();
   t.match(await ask(bench, '/', { accept: 'text/html,*/*' }), { status: 303, headers: { location: '/dashboard' } });
   const { status, text } = await ask(bench, '/', { accept: '*/*' });
@@ -88,14 +88,14 @@ t.test('at the root a browser is led to the dashboard, and a program is told whe
   await bench.close();
 });
 
-t.test('a hub without a built dashboard says how to build it', async (t) => {
+t.test('a hub without a built dashboard explains how to build it', async (t) => {
   const bench = await hubBench();
   t.match(await ask(bench, '/dashboard'), { status: 503, text: /npm run build/, headers: { 'content-type': 'text/html; charset=utf-8' } });
   t.match(await ask(bench, '/dashboard/app.js'), { status: 404, text: /npm run build/ });
   await bench.close();
 });
 
-t.test('a folder that is no dashboard is not read into memory', async (t) => {
+t.test('a folder that is not a dashboard is not read into memory', async (t) => {
   const folder = t.testdir();
   t.equal(await readDashboard(join(folder, 'missing')), null);
   t.equal(await readDashboard(folder), null, 'without a page');

@@ -17,31 +17,28 @@ const cookieOf = (answered: Answered): string => (answered.headers.get('set-cook
 const asBrowser = (bench: HubBench, path: string, cookie: string, how: Sending = {}): Promise<Answered> =>
   bench.send(path, { ...how, token: null, headers: { ...OWN, cookie, ...how.headers } });
 
-t.test(
-  'R7: a token is exchanged for a cookie that no script can read, that no other site is sent, and that is not the token',
-  async (t) => {
-    const bench = await hubBench();
-    const got = await signIn(bench, bench.tokens.operator);
-    t.match(got, { status: 200, json: { id: 'tok-operator', role: 'operator' } });
-    const cookie = got.headers.get('set-cookie') ?? '';
-    t.match(cookie, /^agentcom_[0-9a-f]{8}=[\w-]+; Max-Age=43200; Path=\/; HttpOnly; SameSite=Strict$/);
-    t.notOk(cookie.includes(bench.tokens.operator) || cookie.includes(hashOf(bench.tokens.operator)), 'neither the token nor its digest');
-    const secure = await signIn(bench, bench.tokens.operator, {
-      'x-agentcom-dashboard': '1',
-      'sec-fetch-site': 'same-origin',
-      origin: `http://${HOST}`,
-    });
-    t.equal(secure.status, 200);
-    t.match((await asBrowser(bench, '/api/whoami', cookieOf(got))).json, { id: 'tok-operator', role: 'operator' });
-    t.match((await asBrowser(bench, '/api/tasks/stats', cookieOf(got))).status, 200);
-    t.equal((await asBrowser(bench, '/admin/tokens', cookieOf(got))).json['error'], 'forbidden', 'the session has the role of the token');
-    const admin = cookieOf(await signIn(bench, bench.tokens.admin));
-    t.match((await asBrowser(bench, '/api/whoami', admin)).json, { id: 'admin', role: 'admin' }, 'the admin token of the config');
-    const ended = await asBrowser(bench, '/api/session', admin, { method: 'DELETE' });
-    t.match(ended.headers.get('set-cookie'), /^agentcom_[0-9a-f]{8}=; Max-Age=0; /, 'signing out removes it');
-    await bench.close();
-  },
-);
+t.test('R7: a token is exchanged for a cookie that is HttpOnly, SameSite=Strict and does not contain the token', async (t) => {
+  const bench = await hubBench();
+  const got = await signIn(bench, bench.tokens.operator);
+  t.match(got, { status: 200, json: { id: 'tok-operator', role: 'operator' } });
+  const cookie = got.headers.get('set-cookie') ?? '';
+  t.match(cookie, /^agentcom_[0-9a-f]{8}=[\w-]+; Max-Age=43200; Path=\/; HttpOnly; SameSite=Strict$/);
+  t.notOk(cookie.includes(bench.tokens.operator) || cookie.includes(hashOf(bench.tokens.operator)), 'neither the token nor its digest');
+  const secure = await signIn(bench, bench.tokens.operator, {
+    'x-agentcom-dashboard': '1',
+    'sec-fetch-site': 'same-origin',
+    origin: `http://${HOST}`,
+  });
+  t.equal(secure.status, 200);
+  t.match((await asBrowser(bench, '/api/whoami', cookieOf(got))).json, { id: 'tok-operator', role: 'operator' });
+  t.match((await asBrowser(bench, '/api/tasks/stats', cookieOf(got))).status, 200);
+  t.equal((await asBrowser(bench, '/admin/tokens', cookieOf(got))).json['error'], 'forbidden', 'the session has the role of the token');
+  const admin = cookieOf(await signIn(bench, bench.tokens.admin));
+  t.match((await asBrowser(bench, '/api/whoami', admin)).json, { id: 'admin', role: 'admin' }, 'the admin token of the config');
+  const ended = await asBrowser(bench, '/api/session', admin, { method: 'DELETE' });
+  t.match(ended.headers.get('set-cookie'), /^agentcom_[0-9a-f]{8}=; Max-Age=0; /, 'signing out removes it');
+  await bench.close();
+});
 
 t.test('behind HTTPS the cookie is Secure', async (t) => {
   const bench = await hubBench({ deps: { isAllowedOrigin: () => true } });
@@ -50,7 +47,7 @@ t.test('behind HTTPS the cookie is Secure', async (t) => {
   await bench.close();
 });
 
-t.test('R7: wrong tokens are refused, count as guesses, and agents do not sign in', async (t) => {
+t.test('R7: wrong tokens are refused and count as guesses, and agents cannot sign in', async (t) => {
   const bench = await hubBench();
   t.match(await signIn(bench, bench.tokens.agent), { status: 403, json: { error: 'forbidden' } });
   for (const token of ['', 'with space', 'ü', 'x'.repeat(1_025)]) t.equal((await signIn(bench, token)).json['error'], 'validation_failed');
@@ -62,7 +59,7 @@ t.test('R7: wrong tokens are refused, count as guesses, and agents do not sign i
   await bench.close();
 });
 
-t.test('R7: a session ends with its token, with its time, and with the key of the hub', async (t) => {
+t.test('R7: a session ends when its token is revoked, when it expires, and when the key of the hub changes', async (t) => {
   const bench = await hubBench();
   const { json: made } = await bench.send('/admin/tokens', { json: { name: 'eve', role: 'viewer' } });
   const viewer = cookieOf(await signIn(bench, String(made['token'])));
@@ -71,7 +68,7 @@ t.test('R7: a session ends with its token, with its time, and with the key of th
   await bench.send(`/admin/tokens/${String(made['id'])}`, { method: 'DELETE' });
   t.match(await asBrowser(bench, '/api/agents', viewer), { status: 401, json: { error: 'unauthorized' } }, 'at once');
   bench.clock.advance(SESSION_MS - 1_000);
-  t.equal((await asBrowser(bench, '/api/agents', operator)).status, 200, 'until its time is over');
+  t.equal((await asBrowser(bench, '/api/agents', operator)).status, 200, 'until it expires');
   bench.clock.advance(2_000);
   t.equal((await asBrowser(bench, '/api/agents', operator)).status, 401);
   const other = sessionCookies('another hub');
@@ -84,7 +81,7 @@ t.test('R7: a session ends with its token, with its time, and with the key of th
   await bench.close();
 });
 
-t.test('a cookie is found among others, and one that another page set does not hide it', (t) => {
+t.test('the session cookie is found among others, and a planted cookie does not hide it', (t) => {
   const cookies = sessionCookies(SECRET);
   const value = cookies.seal({ tokenHash: hashOf('x'), expiresAtMs: 1_000 });
   const ours = `${cookies.name}=${value}`;
@@ -94,11 +91,11 @@ t.test('a cookie is found among others, and one that another page set does not h
   const tooLong = `a=${'x'.repeat(20_000)}; ${ours}`;
   const tooMany = `${`${cookies.name}=x; `.repeat(4)}${ours}`;
   for (const header of [undefined, '', 'a=b', `x${ours}`, tooLong, tooMany]) t.equal(cookies.open(header, 999), null);
-  t.equal(cookies.open(ours, 1_000), null, 'and not after its end');
+  t.equal(cookies.open(ours, 1_000), null, 'not after it expires');
   t.end();
 });
 
-t.test('R7: a session cookie works from the dashboard only: another page, on another port too, can do nothing with it', async (t) => {
+t.test('R7: a session cookie works from the dashboard only, not from any other page, even on another port', async (t) => {
   const bench = await hubBench({ deps: { isAllowedOrigin: () => true } });
   const cookie = cookieOf(await signIn(bench, bench.tokens.operator));
   const task = { description: 'x' };
@@ -116,8 +113,8 @@ t.test('R7: a session cookie works from the dashboard only: another page, on ano
     ['another port', { ...bare, origin: 'http://hub.test:3000' }],
     ['another site', { ...bare, origin: 'http://evil.test' }],
     ['an opaque origin', { ...bare, origin: 'null' }],
-    ['a browser that says same-site', { ...OWN, 'sec-fetch-site': 'same-site' }],
-    ['a browser that says cross-site', { ...OWN, 'sec-fetch-site': 'cross-site' }],
+    ['a browser that reports same-site', { ...OWN, 'sec-fetch-site': 'same-site' }],
+    ['a browser that reports cross-site', { ...OWN, 'sec-fetch-site': 'cross-site' }],
     ['a typed address', { ...OWN, 'sec-fetch-site': 'none' }],
     ['without our header', { origin: `http://${HOST}` }],
     ['a form', OWN, { method: 'POST', body: 'description=x', headers: {} }],
@@ -127,12 +124,12 @@ t.test('R7: a session cookie works from the dashboard only: another page, on ano
     t.match(await send(headers, how), { status: 403, json: { error: 'forbidden_origin' } }, what);
   }
   const posted = bench.commands.filter(({ kind }) => kind === 'submit').length;
-  t.equal(posted, 2, 'and nothing else reached the queue');
+  t.equal(posted, 2, 'nothing else reached the queue');
   t.equal((await send({}, {})).status, 200, 'a read needs no header of ours');
   t.equal(
     (await signIn(bench, bench.tokens.admin, { origin: 'http://evil.test', 'x-agentcom-dashboard': '1' })).status,
     403,
-    'nor may it sign one in',
+    'another site cannot sign in either',
   );
   await bench.close();
 });

@@ -73,7 +73,7 @@ t.test('streams share one reader of new events', async (t) => {
   await bench0.close();
 });
 
-t.test('the more readers there are, the longer each waits for the next events: they take little time from the queue', async (t) => {
+t.test('the more readers, the longer each waits for new events, so they take little time from the queue', async (t) => {
   const bench = await hubBench();
   await bench.commit(inserting(aTask()));
   const pauseWith = async (count: number): Promise<number> => {
@@ -105,7 +105,7 @@ t.test('the more readers there are, the longer each waits for the next events: t
   await bench.close();
 });
 
-t.test('on a slow machine the batches become smaller and the pauses longer; while nothing is committed they are short', async (t) => {
+t.test('on a slow machine batches shrink and pauses grow; pauses are short while nothing is committed', async (t) => {
   const READERS = 100;
   let spentMs = 0;
   const bench = await hubBench({ deps: { stopwatchMs: () => spentMs } });
@@ -149,7 +149,7 @@ t.test('on a slow machine the batches become smaller and the pauses longer; whil
   await bench.close();
 });
 
-t.test('a turn of the event loop that took long for other reasons does not make one reader wait', async (t) => {
+t.test('an event loop turn that is slow for other reasons does not make a single reader wait', async (t) => {
   let spentMs = 0;
   const bench = await hubBench({ deps: { stopwatchMs: () => (spentMs += 10_000) } });
   await bench.commit(inserting(aTask()));
@@ -169,7 +169,7 @@ t.test('a turn of the event loop that took long for other reasons does not make 
   await bench.close();
 });
 
-t.test('readers at the same place read the store once, together', async (t) => {
+t.test('readers at the same position share one read of the store', async (t) => {
   const bench0 = await hubBench();
   await bench0.commit(inserting(aTask()));
   await bench0.commit(changes({ events: Array.from({ length: 3_000 }, (_, n) => progress(n + 1)) }));
@@ -197,7 +197,7 @@ t.test('readers at the same place read the store once, together', async (t) => {
   await bench0.close();
 });
 
-t.test('a reader that was away for 10,000 events resumes without a gap or a repeat, while more come', async (t) => {
+t.test('a reader that missed 10,000 events resumes without a gap or a repeat while more are committed', async (t) => {
   const bench = await hubBench();
   await bench.commit(inserting(aTask()));
   const COUNT = 10_000;

@@ -15,11 +15,11 @@ const feedWith = (events: readonly StoredEvent[], over: Partial<EventFeed> = {})
   ...over,
 });
 
-t.test('from now on, woken by a commit', async (t) => {
+t.test('a new stream starts at the current position and is woken by a commit', async (t) => {
   const bench = await hubBench();
   await bench.commit({ ...inserting(aTask()), events: [progress(1)] });
   const stream = await listen(bench);
-  t.strictSame(await stream.next(), { id: null, event: null, data: null }, 'the first words open the line');
+  t.strictSame(await stream.next(), { id: null, event: null, data: null }, 'the first chunk opens the stream');
   const waiting = stream.next();
   await turn();
   await bench.commit(changes({ events: [progress(2, { agentId: anAgentId(), details: { message: 'half\nway' } })] }));
@@ -30,12 +30,12 @@ t.test('from now on, woken by a commit', async (t) => {
     data: { id: 2, task_id: aTaskId(1), event: 'progress', timestamp: A_MOMENT_MS, agent_id: 'a1', details: { message: 'half\nway' } },
   });
   await stream.stop();
-  t.equal(bench.listeners(), 0, 'who has gone is not woken any more');
-  t.equal(bench.clock.pending, 0, 'and no timer is left');
+  t.equal(bench.listeners(), 0, 'a stopped stream is not woken any more');
+  t.equal(bench.clock.pending, 0, 'no timer is left');
   await bench.close();
 });
 
-t.test('R21 J6: a commit between the look and the wait is not missed', async (t) => {
+t.test('R21 J6: a commit between the read and the wait is not missed', async (t) => {
   for (const where of ['marks', 'after'] as const) {
     const events: StoredEvent[] = [];
     let listeners: (() => void)[] = [];
@@ -107,7 +107,7 @@ t.test('filters', async (t) => {
   await bench.close();
 });
 
-t.test('an id that the feed cannot go on from has a gap first', async (t) => {
+t.test('resuming from an ID that the feed no longer has, or never had, starts with a gap', async (t) => {
   const kept = [11, 12].map((id) => ({ ...progress(id), id }));
   const cases: readonly (readonly [events: readonly StoredEvent[], lastId: string, gap: unknown, next: string | null])[] = [
     [kept, '4', { from: 5, to: 10 }, '11'],
@@ -127,7 +127,7 @@ t.test('an id that the feed cannot go on from has a gap first', async (t) => {
       t.equal(
         Number(told?.id) <= (events[0]?.id ?? 1) - 1 || Number(told?.id) === 12,
         true,
-        'a stream resumed from the gap goes on behind it',
+        'a stream resumed from the gap continues after it',
       );
     }
     if (next !== null) t.equal((await stream.next())?.id, next, `after ${lastId}`);
@@ -148,7 +148,7 @@ const removeOld = (bench: HubBench) =>
     unit.remove({ nowMs: A_MOMENT_MS, endedBeforeMs: 1, deadBeforeMs: 0, tombstonesBeforeMs: 0, keysBeforeMs: 0, limit: 10 }),
   );
 
-t.test('R21 J6: what was removed between events that are kept is told as a gap', async (t) => {
+t.test('R21 J6: events removed between retained ones are reported as a gap', async (t) => {
   // A dead letter is kept for longer than what was completed after it.
   const bench = await hubBench();
   await bench.commit({
@@ -172,15 +172,15 @@ t.test('R21 J6: what was removed between events that are kept is told as a gap',
     await stream.stop();
     return found;
   };
-  t.strictSame(await told('1', 3), [{ from: 2, to: 5 }, '2', '6'], 'with what is kept in between');
+  t.strictSame(await told('1', 3), [{ from: 2, to: 5 }, '2', '6'], 'with the retained events in between');
   t.strictSame(await told('3', 2), [{ from: 4, to: 5 }, '6']);
-  t.strictSame(await told('5', 1), ['6'], 'who has seen the last of them misses none');
-  t.strictSame(await told('0', 2, `?task_id=${aTaskId(1)}`), ['1', '2'], 'all of a task that is there is all');
-  t.match(await told('0', 1, `?task_id=${aTaskId(2)}`), [{ from: 1, to: 5 }], 'one that is gone is not');
+  t.strictSame(await told('5', 1), ['6'], 'a reader that has seen the last of them misses none');
+  t.strictSame(await told('0', 2, `?task_id=${aTaskId(1)}`), ['1', '2'], 'a task that still exists has no gap');
+  t.match(await told('0', 1, `?task_id=${aTaskId(2)}`), [{ from: 1, to: 5 }], 'a removed task has one');
   await bench.close();
 });
 
-t.test('R21 J6: what is removed while a stream has not come to it is told as a gap', async (t) => {
+t.test('R21 J6: events removed ahead of a stream are reported as a gap', async (t) => {
   const bench = await hubBench();
   const events = [1, 2, 3, 4].map((seq) => progress(seq, { details: { text: 'x'.repeat(40_000) } }));
   await bench.commit({ ...inserting(aTask(), aTask({ id: aTaskId(2), ...OLD })), events });
@@ -215,7 +215,7 @@ t.test('a batch of a stream is bounded in bytes', async (t) => {
   await bench.close();
 });
 
-t.test('many events come in bounded batches, and only as they are read', async (t) => {
+t.test('many events are sent in bounded batches, and only as fast as they are read', async (t) => {
   const asked: number[] = [];
   const events = Array.from({ length: 2_500 }, (_, n) => ({ ...progress(n + 1), id: n + 1 }));
   const feed = feedWith(events);
@@ -226,7 +226,7 @@ t.test('many events come in bounded batches, and only as they are read', async (
   await stream.next();
   t.equal((await stream.next())?.id, '1');
   await turn();
-  t.ok(asked.length <= 2, `${asked.length} looks for what one reader has taken`);
+  t.ok(asked.length <= 2, `${asked.length} reads for what one reader has consumed`);
   let last: Told | null = null;
   for (let n = 2; n <= 2_500; n += 1) {
     const next = stream.next();
@@ -248,18 +248,18 @@ t.test('a stream ends when its token expires', async (t) => {
   const quiet = stream.next();
   await turn();
   bench.clock.advance(15_000);
-  t.strictSame(await quiet, { id: null, event: null, data: null }, 'it lives until then');
+  t.strictSame(await quiet, { id: null, event: null, data: null }, 'it stays open until then');
   const last = stream.next();
   await turn();
   bench.clock.advance(15_000);
   await turn();
-  t.equal(bench.listeners(), 0, 'at the next look it is over');
+  t.equal(bench.listeners(), 0, 'it ends at the next check');
   await stream.stop();
   await last;
   await bench.close();
 });
 
-t.test('a quiet stream says that it lives, and ends when its token is revoked', async (t) => {
+t.test('a quiet stream sends keep-alives, and ends when its token is revoked', async (t) => {
   const bench = await hubBench();
   const stream = await listen(bench);
   await stream.next();
@@ -281,28 +281,28 @@ t.test('a quiet stream says that it lives, and ends when its token is revoked', 
   await bench.close();
 });
 
-t.test('who takes nothing is let go of', async (t) => {
+t.test('a reader that reads nothing is disconnected', async (t) => {
   const bench = await hubBench();
   const stuck = await bench.open('/api/events', { token: 'viewer' });
-  t.equal(bench.listeners(), 2, 'the stream, and the reader that all share');
+  t.equal(bench.listeners(), 2, 'the stream, and the shared reader');
   bench.clock.advance(60_000);
   t.equal(bench.listeners(), 0);
   t.match(
     await stuck.text(),
     /event: dropped\ndata: {"reason":"slow_reader","unread_ms":60000,"resume_after":0}\n\n$/,
-    'it ends with the reason',
+    'the stream ends with the reason',
   );
   await bench.close();
 });
 
-t.test('streams are bounded, and a place is free again when one ends', async (t) => {
+t.test('the number of streams is bounded, and a place is freed when one ends', async (t) => {
   const bench = await hubBench({ limits: { streams: 2 } });
   const open = await Promise.all([listen(bench), listen(bench)]);
   const refused = await bench.send('/api/events');
   t.strictSame([refused.status, refused.json['error'], refused.headers.get('retry-after')], [503, 'hub_busy', '2']);
   for (let n = 0; n < 5; n += 1) t.equal((await bench.send('/api/events?type=x')).status, 503);
   await open[0]?.stop();
-  for (let n = 0; n < 5; n += 1) t.equal((await bench.send('/api/events?type=x')).status, 400, 'a refused one takes no place');
+  for (let n = 0; n < 5; n += 1) t.equal((await bench.send('/api/events?type=x')).status, 400, 'a refused stream takes no place');
   const again = await listen(bench);
   await again.stop();
   await open[1]?.stop();
@@ -312,7 +312,7 @@ t.test('streams are bounded, and a place is free again when one ends', async (t)
   await bench.close();
 });
 
-t.test('a feed that fails ends the stream, and is told in the log', async (t) => {
+t.test('a failing feed ends the stream and is logged', async (t) => {
   const fails = () => Promise.reject(new AgentcomError('AC_STORE_UNAVAILABLE', 'the disk is gone'));
   const bench = await hubBench({ deps: { events: feedWith([], { after: fails }) } });
   const stream = await listen(bench);
@@ -330,12 +330,12 @@ t.test('a feed that fails ends the stream, and is told in the log', async (t) =>
   const away = await hubBench({ deps: { events: feedWith([], { marks: fails }) }, limits: { streams: 1 } });
   for (let n = 0; n < 2; n += 1) {
     const got = await away.send('/api/events');
-    t.strictSame([got.status, got.json['error']], [503, 'storage_unavailable'], 'and takes no place');
+    t.strictSame([got.status, got.json['error']], [503, 'storage_unavailable'], 'a failed stream takes no place');
   }
   await away.close();
 });
 
-t.test('R21: streams after one that failed, or that ended, read anew', async (t) => {
+t.test('R21: a stream opened after one that failed or ended reads afresh', async (t) => {
   let isAway = true;
   const events = [progress(1)].map((event) => ({ ...event, id: 1 }));
   const feed = feedWith(events);
@@ -360,7 +360,7 @@ t.test('R21: streams after one that failed, or that ended, read anew', async (t)
   await bench.close();
 });
 
-t.test('the hub stops: streams end, requests are turned away', async (t) => {
+t.test('when the hub stops, streams end and requests are refused', async (t) => {
   const bench = await hubBench();
   const [waiting, unread] = [await listen(bench), await bench.open('/api/events')];
   await waiting.next();

@@ -67,7 +67,7 @@ const headers = fc.dictionary(
   fc.oneof(headerText, fc.constantFrom('application/json', 'application/x-ndjson', 'gzip', '0', '1')),
 );
 
-t.test(`${RUNS} requests made of scraps`, async (t) => {
+t.test(`${RUNS} requests made of random fragments`, async (t) => {
   const bench = await hubBench();
   await bench.commit(inserting(aTask()));
   const statuses = new Map<number, number>();

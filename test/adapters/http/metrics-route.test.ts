@@ -6,7 +6,7 @@ import { hubBench, type HubBench } from './hub-bench.ts';
 
 const scrape = async (bench: HubBench) => scrapeOf((await bench.send('/metrics', { token: 'viewer' })).text);
 
-t.test('the store is read once a second at most, however many ask, and one read at a time', async (t) => {
+t.test('the store is read at most once a second, one read at a time, regardless of the number of requests', async (t) => {
   const inner = await hubBench();
   t.teardown(() => inner.close());
   let [reads, running, most] = [0, 0, 0];
@@ -39,10 +39,10 @@ t.test('the store is read once a second at most, however many ask, and one read 
   release();
   await again;
   t.equal((await bench.send('/metrics')).status, 200);
-  t.equal(reads, 2, 'and once more after a second');
+  t.equal(reads, 2, 'read again after a second');
 });
 
-t.test('while the store cannot be read the rest is told', async (t) => {
+t.test('while the store cannot be read, the other metrics are still reported', async (t) => {
   const inner = await hubBench();
   t.teardown(() => inner.close());
   const stats = () => Promise.reject(new AgentcomError('AC_STORE_UNAVAILABLE', 'The disk is gone.'));
@@ -54,7 +54,7 @@ t.test('while the store cannot be read the rest is told', async (t) => {
   t.equal(figures.get('agentcom_slots{state="free"}'), 0);
 });
 
-t.test('no text of a client becomes a series', async (t) => {
+t.test('text from a client never becomes a series', async (t) => {
   const bench = await hubBench();
   t.teardown(() => bench.close());
   for (let n = 0; n < 300; n += 1) {
@@ -71,7 +71,7 @@ t.test('no text of a client becomes a series', async (t) => {
   });
 });
 
-t.test('agents, submitters and strangers get none of it', async (t) => {
+t.test('agents, submitters and unauthenticated clients get no metrics', async (t) => {
   const bench = await hubBench();
   t.teardown(() => bench.close());
   for (const [token, status] of [

@@ -6,7 +6,7 @@ import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts
 const RULES = { perOwner: 64, msPerSecond: 250, burstMs: 1_000 };
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-t.test('R20: reads of one token that never rests have a quarter of the time, and lose none', async (t) => {
+t.test('R20: constant reads of one token get a quarter of the time, and none is lost', async (t) => {
   const clock = virtualClock();
   const turns = readTurns(RULES, clock);
   let [done, running] = [0, [] as (() => void)[]];
@@ -35,10 +35,10 @@ t.test('R20: reads of one token that never rests have a quarter of the time, and
   // One that begins between two steps lasts to the end of the next: up to 18 ms.
   t.ok(then >= 130 && then <= 260, `at most a quarter of ten seconds: ${then} reads of 10 to 19 ms`);
   const other = turns.enter('another');
-  t.type(await other, 'function', 'another token waits for none of them');
+  t.type(await other, 'function', 'another token does not wait for them');
 });
 
-t.test('a read that lasted holds its token up for no longer than the burst; 0 is no bound', async (t) => {
+t.test('a long read delays its token no longer than the burst; 0 means no bound', async (t) => {
   const clock = virtualClock();
   const turns = readTurns(RULES, clock);
   const begun: string[] = [];
@@ -47,7 +47,7 @@ t.test('a read that lasted holds its token up for no longer than the burst; 0 is
   long?.();
   for (const name of ['a', 'b']) void turns.enter('viewer')?.then(() => begun.push(name));
   await turn();
-  t.strictSame(begun, [], 'all is spent');
+  t.strictSame(begun, [], 'the budget is spent');
   clock.advance(5);
   await turn();
   t.strictSame(begun, ['a', 'b']);

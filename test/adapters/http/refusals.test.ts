@@ -36,7 +36,7 @@ t.afterEach(() => bench.close());
 
 const submit = (how: Sending): Promise<Answered> => bench.send('/api/tasks', { method: 'POST', headers: JSON_TYPE, ...how });
 
-t.test('types and encodings', async (t) => {
+t.test('unsupported content types and encodings are refused', async (t) => {
   const body = '{"description":"x"}';
   for (const type of ['application/json', 'application/json; charset=utf-8', 'Application/JSON;Charset="UTF-8"']) {
     t.equal((await submit({ body, headers: { 'content-type': type } })).status, 201, type);
@@ -62,22 +62,22 @@ t.test('types and encodings', async (t) => {
   ]);
 });
 
-t.test('a body over its bound is refused before it is taken', async (t) => {
+t.test('a body over its limit is refused before it is read', async (t) => {
   const announced = endless(new Uint8Array(1_024));
   const early = await submit({ body: announced.stream, headers: { ...JSON_TYPE, 'content-length': '262145' } });
   t.strictSame([...(refusals(early) as unknown[]), announced.taken()], [413, 'body_too_large', 0]);
   const silent = endless(new Uint8Array(65_536));
   t.strictSame(refusals(await submit({ body: silent.stream })), [413, 'body_too_large']);
-  t.ok(silent.taken() <= 262_144 + 2 * 65_536, `${silent.taken()} bytes were taken`);
+  t.ok(silent.taken() <= 262_144 + 2 * 65_536, `${silent.taken()} bytes were read`);
   await turn();
   t.ok(silent.cancelled(), 'the rest is not read');
   const exact = `{"description":"x","metadata":{"a":"${'y'.repeat(262_144 - 40)}"}}`;
-  t.equal((await submit({ body: exact + ' '.repeat(262_144 - exact.length) })).status, 201, 'the bound itself is fine');
+  t.equal((await submit({ body: exact + ' '.repeat(262_144 - exact.length) })).status, 201, 'a body of exactly the limit is accepted');
   const enrol = await bench.send('/api/onboard/register', { json: { agent_id: 'x', secret: 'y'.repeat(5_000) }, token: null });
-  t.strictSame(refusals(enrol), [413, 'body_too_large'], 'who has no token yet may send little');
+  t.strictSame(refusals(enrol), [413, 'body_too_large'], 'a client without a token has a lower limit');
 });
 
-t.test('a body that does not come', async (t) => {
+t.test('a body that does not arrive', async (t) => {
   const never = endless(null);
   const got = submit({ body: never.stream });
   await turn();
@@ -89,7 +89,7 @@ t.test('a body that does not come', async (t) => {
   t.equal(bench.clock.pending, 0, 'no timer is left');
 });
 
-t.test('bodies together are bounded, and counted back', async (t) => {
+t.test('bodies in progress are bounded in total, and released when they end', async (t) => {
   const small = await hubBench({ limits: { inboxBytes: 300_000 } });
   small.intercept = () => ({ kind: 'submitted', tasks: [{ id: aTaskId(1), status: 'queued', priority: 'normal', createdAtMs: 0 }] });
   const ends: (() => void)[] = [];
@@ -106,25 +106,25 @@ t.test('bodies together are bounded, and counted back', async (t) => {
   const send = (): Promise<Answered> => small.send('/api/tasks', { method: 'POST', body: slow(), headers: JSON_TYPE });
   const first = send();
   await turn();
-  t.strictSame(refusals(await send()), [503, 'hub_busy'], 'two at once are too much');
+  t.strictSame(refusals(await send()), [503, 'hub_busy'], 'two at once are too many');
   ends[0]?.();
   t.equal((await first).status, 201);
   for (let n = 0; n < 3; n += 1) {
     const next = send();
     ends.at(-1)?.();
-    t.equal((await next).status, 201, 'one after the other they are not');
+    t.equal((await next).status, 201, 'one after the other is fine');
   }
   await small.close();
 });
 
-t.test('R20: one token that announces much and sends little keeps nobody out', async (t) => {
+t.test('R20: a token that announces large bodies and sends little does not block other requests', async (t) => {
   const slow = Array.from({ length: 260 }, () => {
     const body = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(new TextEncoder().encode('{')) });
     return submit({ token: 'submitter', body, headers: { ...JSON_TYPE, 'content-length': '262144' } });
   });
   await turn();
   t.equal((await submit({ json: { description: 'honest' } })).status, 201, 'another submits');
-  t.equal((await submit({ token: 'submitter', json: { description: 'honest' } })).status, 201, 'the same token does, too');
+  t.equal((await submit({ token: 'submitter', json: { description: 'honest' } })).status, 201, 'so does the same token');
   const known = await submit({ json: { description: 'to be cancelled' } });
   const cancel = await bench.send(`/api/tasks/${String(known.json['task_id'])}/cancel`, { method: 'POST', token: 'operator', json: {} });
   t.equal(cancel.status, 200, 'an operator cancels');
@@ -132,10 +132,10 @@ t.test('R20: one token that announces much and sends little keeps nobody out', a
     bench.clock.advance(10_000);
     await turn();
   }
-  t.strictSame([...new Set((await Promise.all(slow)).map(({ status }) => status))], [408], 'nothing comes for 10 s');
+  t.strictSame([...new Set((await Promise.all(slow)).map(({ status }) => status))], [408], 'nothing arrives for 10 s');
 });
 
-t.test('R20: bodies that arrive and do not end are bounded for each token, and leave each other token room', async (t) => {
+t.test('R20: unfinished bodies are bounded per token, and leave room for every other token', async (t) => {
   const small = await hubBench({ limits: { inboxBytes: 1_000_000, bodyBytesPerToken: 600_000 } });
   const send = (token: string, how: Sending): Promise<Answered> =>
     small.send('/api/tasks', { method: 'POST', token, headers: JSON_TYPE, ...how });
@@ -146,7 +146,7 @@ t.test('R20: bodies that arrive and do not end are bounded for each token, and l
   const held = [open('submitter'), open('submitter')];
   await turn();
   const over = await open('submitter');
-  t.strictSame([...(refusals(over) as unknown[]), over.headers.get('retry-after')], [429, 'rate_limited', '1'], 'its own bound');
+  t.strictSame([...(refusals(over) as unknown[]), over.headers.get('retry-after')], [429, 'rate_limited', '1'], 'its own limit');
   held.push(open('admin'), open('admin'));
   await turn();
   t.strictSame(refusals(await open('admin')), [429, 'rate_limited']);
@@ -154,18 +154,18 @@ t.test('R20: bodies that arrive and do not end are bounded for each token, and l
   const record = aToken({ id: 'tok-other', name: 'other', role: 'submitter', agentId: null, hash: hashOf(other) });
   await small.storage.agents.addToken(record);
   const large = { json: { description: 'honest', metadata: { text: 'y'.repeat(200_000) } } };
-  t.equal((await send(other, large)).status, 201, 'all room is taken, and a submit of another token has its own');
+  t.equal((await send(other, large)).status, 201, 'a submit of another token has its own room even when all is taken');
   small.clock.advance(10_000);
   small.clock.advance(10_000);
   t.strictSame(
     (await Promise.all(held)).map(({ status }) => status),
     [408, 408, 408, 408],
   );
-  t.strictSame((await send('submitter', large)).status, 201, 'what was in hand is counted back');
+  t.strictSame((await send('submitter', large)).status, 201, 'the bytes in progress are released');
   await small.close();
 });
 
-t.test('R20: what an operator does needs no room for a body', async (t) => {
+t.test('R20: operator actions need no room for a body', async (t) => {
   const small = await hubBench({ limits: { inboxBytes: 800, bodyBytesPerToken: 1, submitBytes: 1 } });
   const path = `/api/tasks/${aTaskId(1)}/cancel`;
   t.strictSame(refusals(await small.send(path, { method: 'POST', token: 'operator', json: {} })), [404, 'unknown_task']);
@@ -174,20 +174,20 @@ t.test('R20: what an operator does needs no room for a body', async (t) => {
   await small.close();
 });
 
-t.test('a token that asks too often', async (t) => {
+t.test('a token that sends too many requests is refused', async (t) => {
   const limited = await hubBench({ limits: { requestsPerSecond: 2, requestBurst: 3 } });
   const ask = (token: string): Promise<Answered> => limited.send('/api/schemas', { token });
   for (let n = 0; n < 3; n += 1) t.equal((await ask('viewer')).status, 200);
   const over = await ask('viewer');
   t.strictSame([...(refusals(over) as unknown[]), over.headers.get('retry-after')], [429, 'rate_limited', '1']);
-  t.equal((await ask('operator')).status, 200, 'others are not in its way');
+  t.equal((await ask('operator')).status, 200, 'other tokens are not affected');
   limited.clock.advance(500);
   t.equal((await ask('viewer')).status, 200);
   t.equal((await ask('viewer')).status, 429);
   await limited.close();
 });
 
-t.test('failures of the queue and the database', async (t) => {
+t.test('failures of the queue and the database have their own answers', async (t) => {
   const cases: readonly (readonly [code: ErrorCode, status: number, error: string])[] = [
     ['AC_HUB_BUSY', 503, 'hub_busy'],
     ['AC_HUB_STOPPING', 503, 'hub_stopping'],
@@ -204,24 +204,24 @@ t.test('failures of the queue and the database', async (t) => {
     const got = await submit({ json: { description: 'x' } });
     t.strictSame(refusals(got), [status, error], code);
     t.equal(got.headers.get('retry-after'), status === 503 ? '2' : null);
-    t.notMatch(got.text, /hidden/, 'the reason is for the log');
+    t.notMatch(got.text, /hidden/, 'the reason is only in the log');
     t.match(bench.log.lines.at(-1), { level: status === 500 ? 'error' : 'warn', fields: { status, error: 'a hidden reason' } });
   }
 });
 
-t.test('health is open, always answers, and does not wear the database out', async (t) => {
+t.test('health is public, always answers, and does not load the database', async (t) => {
   const health = (): Promise<Answered> => bench.send('/health', { token: null });
   const { loop_delay_ms: loopDelayMs, server_time: serverTime, ...rest } = (await health()).json;
   t.strictSame(rest, { status: 'ok', version: '0.1.0', storage: 'memory', durable: false, transport: 'none', deadlocks: 2 });
-  t.ok(Number.isInteger(loopDelayMs), 'and how late the loop is');
+  t.ok(Number.isInteger(loopDelayMs), 'the delay of the event loop is reported');
   t.equal(serverTime, bench.clock.nowMs());
   bench.healthy = false;
-  t.equal((await health()).json['status'], 'ok', 'asked again within a second');
+  t.equal((await health()).json['status'], 'ok', 'requested again within a second');
   bench.clock.advance(1_000);
   const degraded = await health();
   t.strictSame([degraded.status, degraded.json['status']], [200, 'degraded']);
   const unready = await bench.send('/ready', { token: null });
-  t.strictSame(refusals(unready), [503, 'storage_unavailable'], 'a hub that only waits for its database runs, and is not ready');
+  t.strictSame(refusals(unready), [503, 'storage_unavailable'], 'a hub that waits for its database is alive but not ready');
   t.equal(unready.headers.get('retry-after'), '2');
   bench.healthy = true;
   bench.clock.advance(1_000);
@@ -230,7 +230,7 @@ t.test('health is open, always answers, and does not wear the database out', asy
   t.equal((await bench.send('/health', { method: 'HEAD', token: null })).text, '');
 });
 
-t.test('the schemas are JSON Schema of every body and frame', async (t) => {
+t.test('every body and frame has a JSON Schema', async (t) => {
   const { json } = await bench.send('/api/schemas', { token: 'agent' });
   t.match(json, {
     protocol_version: 2,
@@ -239,7 +239,7 @@ t.test('the schemas are JSON Schema of every body and frame', async (t) => {
   });
 });
 
-t.test('a refused request is logged with its client and its token, which is never shown', async (t) => {
+t.test('a refused request is logged with its client and the ID of its token, never the token itself', async (t) => {
   const unknown = 'an-unknown-token-of-the-usual-length-0123456';
   const cases: readonly (readonly [sending: Sending & { readonly query?: string }, fields: object])[] = [
     [
@@ -277,7 +277,7 @@ t.test('a refused request is logged with its client and its token, which is neve
   t.ok(lines.length <= 2, `${lines.length} lines of a guesser`);
 });
 
-t.test('nothing secret reaches the log', async (t) => {
+t.test('no secret reaches the log', async (t) => {
   const planted = 'planted-secret-0123456789';
   await bench.send(`/api/tasks?status=${planted}`, { token: planted, headers: { cookie: planted, 'x-api-key': planted } });
   await bench.send('/api/onboard/register', { json: { agent_id: 'a', secret: planted }, token: null });

@@ -16,24 +16,24 @@ const found = (method: string, path: string): unknown => {
   return got.route === null ? got.others.map(({ name }) => name) : [got.route.name, { ...got.params }];
 };
 
-t.test('the first route that fits answers, by method and by each step', async (t) => {
+t.test('the first route that matches by method and by each segment answers', async (t) => {
   t.strictSame(found('POST', '/tasks'), ['POST /tasks', {}]);
   t.strictSame(found('GET', '/tasks/stats'), ['GET /tasks/stats', {}]);
   t.strictSame(found('GET', '/tasks/t1'), ['GET /tasks/:id', { id: 't1' }]);
-  t.strictSame(found('GET', '/tasks/bulk'), ['GET /tasks/:id', { id: 'bulk' }], 'the fixed one has no such method');
+  t.strictSame(found('GET', '/tasks/bulk'), ['GET /tasks/:id', { id: 'bulk' }], 'the fixed route has no such method');
   t.strictSame(found('GET', '/tasks/stats/results/2'), ['GET /tasks/:id/results/:n', { id: 'stats', n: '2' }]);
   t.strictSame(found('HEAD', '/tasks'), ['GET /tasks', {}], 'HEAD is GET without its body');
 });
 
-t.test('without a route: those that the path has for other methods, or none', async (t) => {
+t.test('a miss reports the methods that the path does have, or none', async (t) => {
   t.strictSame(found('PUT', '/tasks'), ['POST /tasks', 'GET /tasks']);
   t.strictSame(found('PUT', '/tasks/bulk'), ['POST /tasks/bulk']);
-  t.strictSame(found('get', '/tasks/t1'), ['GET /tasks/:id'], 'a method is as it is written');
+  t.strictSame(found('get', '/tasks/t1'), ['GET /tasks/:id'], 'methods are case-sensitive');
   for (const path of ['', '/', '//', '/tasks/', '/tasks//', '/tasks/t1/', '/a/../tasks', '/./tasks', '/TASKS/x/y', '/tasks/:id/results'])
     t.strictSame(found('GET', path), [], path);
 });
 
-t.test('steps are decoded one by one, and once; what is no UTF-8 stays as it was sent', async (t) => {
+t.test('segments are decoded separately and once; invalid UTF-8 stays as sent', async (t) => {
   t.strictSame(found('GET', '/t%61sks/stats'), ['GET /tasks/stats', {}]);
   t.strictSame(found('GET', '/tasks%2Fstats'), ['DELETE /:any']);
   for (const [sent, id] of [

@@ -34,7 +34,7 @@ const totalTasks = async (): Promise<number> => {
   return Object.values(statuses).reduce((sum, count) => sum + count, 0);
 };
 
-t.test('a task with every field reaches the store as it was said', async (t) => {
+t.test('a task with every field is stored as submitted', async (t) => {
   const other = await submit({ description: 'first' });
   const body = {
     description: 'line one\n"two" $(three) ../four \u0001 😀',
@@ -66,7 +66,7 @@ t.test('a task with every field reaches the store as it was said', async (t) => 
   t.match(task['waiting_for'], { reason: 'dependency' });
 });
 
-t.test('what is not said has its default, and null is not said', async (t) => {
+t.test('a missing field gets its default, and null counts as missing', async (t) => {
   const made = await submit({ description: 'x', repo: null, max_retries: null, metadata: null });
   t.match(made.json, { status: 'queued', priority: 'normal' });
   const task = (await bench.send(`/api/tasks/${String(made.json['task_id'])}`)).json;
@@ -75,7 +75,7 @@ t.test('what is not said has its default, and null is not said', async (t) => {
   t.match((await bench.send(`/api/tasks/${String(none.json['task_id'])}`)).json, { accept: { refused: true } });
 });
 
-t.test('hints and steps may be objects of the submitter’s own making: they come back whole', async (t) => {
+t.test('hints and steps may be arbitrary objects, and are returned unchanged', async (t) => {
   const body = {
     description: 'x',
     file_hints: ['a.ts', { path: 'b.ts', lines: [1, 2] }],
@@ -86,11 +86,11 @@ t.test('hints and steps may be objects of the submitter’s own making: they com
   t.match((await bench.send(`/api/tasks/${String(made.json['task_id'])}`)).json, body);
 });
 
-t.test('critical is another word for urgent', async (t) => {
+t.test('critical is an alias of urgent', async (t) => {
   t.match((await submit({ description: 'x', priority: 'critical' })).json, { priority: 'urgent' });
 });
 
-t.test('each mistake is named', async (t) => {
+t.test('every mistake is reported', async (t) => {
   const task = 'task-0000000000000001';
   const names = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, n) => [`name ${n}`, n]));
   const cases: readonly (readonly [body: unknown, want: unknown])[] = [
@@ -132,7 +132,7 @@ t.test('each mistake is named', async (t) => {
   t.equal(bench.commands.length, 0, 'none of them reached the queue');
 });
 
-t.test('a body that is no JSON, or cannot be kept exactly', async (t) => {
+t.test('a body that is not JSON or cannot be stored exactly is refused', async (t) => {
   const raw = (body: string | Uint8Array): Promise<Answered> =>
     bench.send('/api/tasks', { method: 'POST', body, headers: { 'content-type': 'application/json' } });
   const deep = (depth: number): string => `{"description":"x","metadata":{"a":${'['.repeat(depth)}${']'.repeat(depth)}}}`;
@@ -143,24 +143,24 @@ t.test('a body that is no JSON, or cannot be kept exactly', async (t) => {
     ['too deep', deep(31), 'validation_failed'],
     ['a rounded number', '{"description":"x","metadata":{"a":12345678901234567890}}', 'validation_failed'],
     ['polluting', '{"description":"x","__proto__":{"priority":"urgent"}}', 'validation_failed'],
-    ['as deep as may be', deep(30), undefined],
+    ['at the maximum depth', deep(30), undefined],
     ['with a byte order mark', '\ufeff{"description":"x"}', undefined],
     ['polluting inside metadata, where it is data', '{"description":"x","metadata":{"__proto__":{"a":1}}}', undefined],
   ];
   for (const [name, body, want] of cases) t.equal((await raw(body)).json['error'], want, name);
   t.equal(({} as Record<string, unknown>)['a'], undefined);
   const secret = await raw('{"description":"x", "oops": hunter2-secret}');
-  t.notMatch(secret.text, /hunter2/, 'the answer does not repeat what could not be read');
+  t.notMatch(secret.text, /hunter2/, 'the answer does not repeat the unreadable text');
 });
 
-t.test('what it names must exist', async (t) => {
+t.test('the agents and tasks that a submit names must exist', async (t) => {
   const agent = await submit({ description: 'x', assign_to: 'nobody' });
   t.strictSame([agent.status, agent.json['error'], errorsOf(agent)], [400, 'unknown_agent', [['assign_to', 'unknown_agent']]]);
   const task = await submit({ description: 'x', depends_on: ['task-00000000000000ff'] });
   t.strictSame([task.status, task.json['error'], errorsOf(task)], [400, 'unknown_task', [['depends_on', 'unknown_task']]]);
 });
 
-t.test('a complete_by that has passed is refused, and a bulk names its line', async (t) => {
+t.test('a complete_by in the past is refused, and a bulk names the line', async (t) => {
   const past = { description: 'x', complete_by: A_MOMENT_MS - 1_000 };
   const alone = await submit(past);
   t.strictSame([alone.status, alone.json['error'], errorsOf(alone)], [400, 'validation_failed', [['complete_by', 'past']]]);
@@ -174,12 +174,12 @@ t.test('Idempotency-Key', async (t) => {
   const key = { 'idempotency-key': 'once' };
   const first = await submit({ description: 'x', metadata: { a: 1, b: 2 } }, key);
   const again = await submit({ metadata: { b: 2.0, a: 1 }, repo: null, description: 'x' }, key);
-  t.strictSame([first.status, again.status], [201, 200], 'the order of names and a null do not matter');
+  t.strictSame([first.status, again.status], [201, 200], 'the order of members and null values do not matter');
   t.strictSame(again.json, first.json);
   const other = await submit({ description: 'y' }, key);
   t.strictSame([other.status, other.json['error']], [409, 'idempotency_mismatch']);
   t.equal((await submit({ description: 'y' }, key, 'admin')).status, 201, 'another token has keys of its own');
-  t.equal((await bulk('{"description":"x","metadata":{"a":1,"b":2}}', key)).status, 409, 'one task is not a bulk of one');
+  t.equal((await bulk('{"description":"x","metadata":{"a":1,"b":2}}', key)).status, 409, 'a single task is not a bulk of one');
   for (const bad of ['', 'x'.repeat(129), 'ä']) {
     const got = await submit({ description: 'x' }, { 'idempotency-key': bad });
     t.strictSame([got.status, errorsOf(got)], [400, [['Idempotency-Key', 'pattern']]], JSON.stringify(bad).slice(0, 20));
@@ -187,7 +187,7 @@ t.test('Idempotency-Key', async (t) => {
   t.equal((await submit({ description: 'x' }, { 'idempotency-key': 'x'.repeat(128) })).status, 201);
 });
 
-t.test('an unanswered submit may be repeated later, whatever time it is by then', async (t) => {
+t.test('an unanswered submit may be repeated later, even after its complete_by', async (t) => {
   const body = { description: 'x', complete_by: A_MOMENT_MS + 1_000 };
   t.equal((await submit(body, { 'idempotency-key': 'k' })).status, 201);
   bench.clock.advance(60_000);
@@ -202,7 +202,7 @@ const batch = (lines: readonly (object | string)[]): Promise<Answered> =>
     token: 'submitter',
   });
 
-t.test('batch: each line is a submit of its own, answered in its place', async (t) => {
+t.test('batch: each line is a separate submit, answered in order', async (t) => {
   const trace = { traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' };
   const got = await batch([
     { task: { description: 'a' }, key: 'k1', ...trace },
@@ -237,7 +237,7 @@ t.test('batch: each line is a submit of its own, answered in its place', async (
   t.match(task.json, trace);
 });
 
-t.test('batch: a line that fails concerns no other; if all fail, so does the request', async (t) => {
+t.test('batch: a failed line does not affect the others; if all fail, the request fails', async (t) => {
   bench.intercept = (command) => {
     const [draft] = command.kind === 'submit' ? command.drafts : [];
     if (draft?.body.description === 'damaged') throw new AgentcomError('AC_STORE_DAMAGED', 'a row that nobody can read');
@@ -263,7 +263,7 @@ t.test('batch: a line that fails concerns no other; if all fail, so does the req
   t.match(await batch(lines('busy', '')), { status: 200, json: { answers: [{ status: 503 }, { status: 400 }] } });
 });
 
-t.test('batch: a task is nested as deep as one that is submitted alone', async (t) => {
+t.test('batch: a task may be nested as deeply as one submitted alone', async (t) => {
   const nested = (depth: number): object => (depth === 0 ? {} : { a: nested(depth - 1) });
   for (const depth of [29, 30, 31, 32]) {
     const task = { description: 'x', metadata: nested(depth) };
@@ -275,16 +275,16 @@ t.test('batch: a task is nested as deep as one that is submitted alone', async (
   t.equal((await submit({ description: 'x', metadata: nested(30) })).status, 201);
 });
 
-t.test('batch: as many lines as its bound, and one at least', async (t) => {
+t.test('batch: at least one line and at most the limit', async (t) => {
   const line = { task: { description: 'x' } };
   t.equal((await batch(Array.from({ length: 256 }, () => line))).status, 200);
   const over = await batch(Array.from({ length: 257 }, () => line));
   t.match(over, { status: 400, json: { message: 'Invalid request: line 257: the body is one more than the 256 of a batch.' } });
-  t.equal(await totalTasks(), 256, 'nothing of a batch that is refused');
+  t.equal(await totalTasks(), 256, 'nothing is submitted from a refused batch');
   t.match(await batch([]), { status: 400 });
 });
 
-t.test('bulk: all of them, in order, as one command', async (t) => {
+t.test('bulk: all tasks are submitted in order as one command', async (t) => {
   const lines = Array.from({ length: 1_000 }, (_, n) => JSON.stringify({ description: `task ${n}` }));
   const got = await bulk(`${lines.join('\r\n')}\n\n  \n`, { 'idempotency-key': 'many' });
   t.equal(got.status, 201);
@@ -298,7 +298,7 @@ t.test('bulk: all of them, in order, as one command', async (t) => {
   t.equal(await totalTasks(), 1_000);
 });
 
-t.test('bulk: a bad line makes it none, and each is named', async (t) => {
+t.test('bulk: one bad line fails all of it, and every bad line is reported', async (t) => {
   const got = await bulk('{"description":"a"}\n{"description":1}\n\nnot json\n{"description":"b","more":1}\n{"description":"c\\u0000"}');
   t.strictSame(
     [got.status, got.json['error'], errorsOf(got)],
@@ -316,12 +316,12 @@ t.test('bulk: a bad line makes it none, and each is named', async (t) => {
   const named = await bulk('{"description":"a"}\n\n{"description":"b","assign_to":"nobody"}');
   t.strictSame([named.status, named.json['error'], errorsOf(named)], [400, 'unknown_agent', [[3, 'assign_to', 'unknown_agent']]]);
   t.equal(await totalTasks(), 0);
-  t.equal((await bulk('\n\n')).json['error'], 'validation_failed', 'no line is no bulk');
+  t.equal((await bulk('\n\n')).json['error'], 'validation_failed', 'an empty bulk is refused');
   const all = await bulk('x\n'.repeat(9_000));
   t.equal((all.json['details'] as unknown[]).length, 100, 'the list of mistakes is bounded');
 });
 
-t.test('bulk: lines that come in pieces, cut inside a character', async (t) => {
+t.test('bulk: lines may arrive in pieces, split inside a character', async (t) => {
   const bytes = new TextEncoder().encode('{"description":"ä😀"}\n{"description":"ö"}\n{"description":"ü"}');
   let at = 0;
   const pieces = new ReadableStream<Uint8Array>({
@@ -338,7 +338,7 @@ t.test('bulk: lines that come in pieces, cut inside a character', async (t) => {
   );
 });
 
-t.test('bulk: bounds of a line, of lines, and of all', async (t) => {
+t.test('bulk: the line length, the number of lines and the total size are limited', async (t) => {
   const limits = { submitBytes: 100, bulkLines: 3, bulkBytes: 250 };
   t.match(HUB_LIMITS, { submitBytes: 262_144, bulkLines: 10_000, bulkBytes: 16_777_216 });
   await bench.close();
@@ -351,7 +351,7 @@ t.test('bulk: bounds of a line, of lines, and of all', async (t) => {
   }
 });
 
-t.test('bulk: 10,000 lines leave the loop free', async (t) => {
+t.test('bulk: 10,000 lines do not block the event loop', async (t) => {
   bench.intercept = () => ({ kind: 'submitted', tasks: [] });
   const line = `${JSON.stringify({ description: 'x'.repeat(1_000), metadata: { list: Array(50).fill('abc') } })}\n`;
   const bytes = new TextEncoder().encode(line.repeat(10_000));
@@ -395,7 +395,7 @@ t.test('bulk: 10,000 lines leave the loop free', async (t) => {
   t.ok(share < 0.2, `the longest slice took ${(100 * share).toFixed(0)} % of the work`);
 });
 
-t.test('push: an urgent task for exactly that agent', async (t) => {
+t.test('push: submits an urgent task for exactly that agent', async (t) => {
   const push = (json: unknown): Promise<Answered> => bench.send('/api/admin/push-task', { json, token: 'operator' });
   for (const nobody of [BENCH_AGENT, 'nobody', '../etc']) {
     const got = await push({ agent_id: nobody, description: 'x' });
@@ -414,7 +414,7 @@ t.test('push: an urgent task for exactly that agent', async (t) => {
   );
 });
 
-t.test('the trace of the request belongs to its tasks, and to no digest of a key', async (t) => {
+t.test('the trace of a request is stored with its tasks and does not affect the digest of a key', async (t) => {
   const traced = (digit: string) => ({ traceparent: `00-${digit.repeat(32)}-${digit.repeat(16)}-01`, tracestate: `vendor=${digit}` });
   const traceOf = async (id: unknown): Promise<unknown> => {
     const { traceparent, tracestate } = (await bench.send(`/api/tasks/${String(id)}`, {})).json;
@@ -425,12 +425,12 @@ t.test('the trace of the request belongs to its tasks, and to no digest of a key
   const one = await submit({ description: 'x' }, { ...traced('a'), 'idempotency-key': 'k' });
   t.strictSame(await traceOf(one.json['task_id']), traced('a'));
   const again = await submit({ description: 'x' }, { ...traced('b'), 'idempotency-key': 'k' });
-  t.strictSame([again.status, again.json['task_id']], [200, one.json['task_id']], 'a retry within another span is the same submit');
-  t.strictSame(await traceOf(one.json['task_id']), traced('a'), 'and the first one counts');
+  t.strictSame([again.status, again.json['task_id']], [200, one.json['task_id']], 'a retry in another span is the same submit');
+  t.strictSame(await traceOf(one.json['task_id']), traced('a'), 'the first trace counts');
 
   const many = await bulk('{"description":"y"}\n{"description":"z"}', traced('c'));
   for (const id of many.json['task_ids'] as readonly string[]) t.strictSame(await traceOf(id), traced('c'));
   for (const headers of [{}, { traceparent: 'x', tracestate: 'a=1' }, { tracestate: 'a=1' }])
-    t.strictSame(await traceOf((await submit({ description: 'x' }, headers)).json['task_id']), none, 'a bad one is no error');
+    t.strictSame(await traceOf((await submit({ description: 'x' }, headers)).json['task_id']), none, 'an invalid trace is not an error');
   t.strictSame(errorsOf(await submit({ description: 'x', traceparent: traced('a').traceparent })), [['traceparent', 'unknown_field']]);
 });

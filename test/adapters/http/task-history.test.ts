@@ -14,7 +14,7 @@ const get = (path: string, token = 'viewer'): Promise<Answered> => bench.send(pa
 const seqsOf = ({ json }: Answered): readonly unknown[] => (json['events'] as readonly { readonly seq: number }[]).map(({ seq }) => seq);
 const ID = aTaskId(1);
 
-t.test('R4: a task with a history of any size is answered with the newest of it, and the rest is paged', async (t) => {
+t.test('R4: a task with a history of any size is answered with its newest events, and the rest is paged', async (t) => {
   const EVENTS = 1_500;
   const events = Array.from({ length: EVENTS }, (_, n) =>
     anEvent({ seq: n + 1, event: 'progress', details: { message: `${n + 1}`, text: 'x'.repeat(15_000) } }),
@@ -22,7 +22,7 @@ t.test('R4: a task with a history of any size is answered with the newest of it,
   await bench.commit({ ...inserting(aTask({ eventSeq: EVENTS })), events });
   const whole = await get(`/api/tasks/${ID}`);
   t.equal(whole.status, 200);
-  t.ok(JSON.stringify(whole.json).length < 1_200_000, 'about a mebibyte');
+  t.ok(JSON.stringify(whole.json).length < 1_200_000, 'about one MiB');
   const history = whole.json['history'] as readonly { readonly details: { readonly message: string } }[];
   t.equal(history.at(-1)?.details.message, String(EVENTS));
   const before = whole.json['history_before'] as number;
@@ -35,7 +35,7 @@ t.test('R4: a task with a history of any size is answered with the newest of it,
     found.unshift(...seqsOf(page));
     next = page.json['before'];
   }
-  t.strictSame(found, Array.from({ length: before - 1 }, (_, n) => n + 1), 'to the first, without a hole'); // prettier-ignore
+  t.strictSame(found, Array.from({ length: before - 1 }, (_, n) => n + 1), 'to the first, without a gap'); // prettier-ignore
 
   const first = await get(`/api/tasks/${ID}/events?after=0&limit=3`);
   t.strictSame([seqsOf(first), first.json['before'], first.json['after']], [[1, 2, 3], null, 3]);
@@ -44,7 +44,7 @@ t.test('R4: a task with a history of any size is answered with the newest of it,
   t.match((last.json['events'] as unknown[])[0], { seq: EVENTS, id: EVENTS, event: 'progress', timestamp: A_MOMENT_MS });
 });
 
-t.test('a page of a history is for who may see the task, and its query is checked', async (t) => {
+t.test('a history page is visible only to those who may see the task, and its query is validated', async (t) => {
   await bench.commit({ ...inserting(aTask()), events: [anEvent()] });
   const refusals = async (path: string, token = 'viewer') => {
     const { status, json } = await get(path, token);
@@ -55,12 +55,12 @@ t.test('a page of a history is for who may see the task, and its query is checke
   t.strictSame(await refusals(`/api/tasks/${ID}/events?limit=501`), [400, 'validation_failed']);
   t.strictSame(await refusals(`/api/tasks/${aTaskId(9)}/events`), [404, 'unknown_task']);
   t.strictSame(await refusals('/api/tasks/nonsense/events'), [404, 'unknown_task']);
-  t.strictSame(await refusals(`/api/tasks/${ID}/events`, 'submitter'), [404, 'unknown_task'], 'it is not its own');
-  t.strictSame(await refusals(`/api/tasks/${ID}/events`, 'agent'), [404, 'unknown_task'], 'it does not have it');
+  t.strictSame(await refusals(`/api/tasks/${ID}/events`, 'submitter'), [404, 'unknown_task'], 'not a task of this submitter');
+  t.strictSame(await refusals(`/api/tasks/${ID}/events`, 'agent'), [404, 'unknown_task'], 'not a task of this agent');
   t.match(await get(`/api/tasks/${ID}/events`), { status: 200, json: { before: null, after: null } });
 });
 
-t.test('R4: results that are kept apart are named by their task, and given whole', async (t) => {
+t.test('R4: kept results are listed with their task and returned in full', async (t) => {
   const aKept = (over: Partial<KeptResult>): KeptResult => ({
     taskId: ID,
     generation: aGeneration(3),
@@ -102,7 +102,11 @@ t.test('R4: results that are kept apart are named by their task, and given whole
     ['/results/x', 404, 'unknown_result'],
   ] as const;
   for (const [path, status, error] of refused) t.match(await get(`/api/tasks/${ID}${path}`), { status, json: { error } }, path);
-  t.match((await get(`/api/tasks/${ID}/results/3`)).json, { details: [{ field: 'agent_id', detail: /a1, b1/ }] }, 'says which there are');
-  t.equal((await get(`/api/tasks/${ID}/results/4`, 'submitter')).status, 404, 'it is not its own');
+  t.match(
+    (await get(`/api/tasks/${ID}/results/3`)).json,
+    { details: [{ field: 'agent_id', detail: /a1, b1/ }] },
+    'lists the available ones',
+  );
+  t.equal((await get(`/api/tasks/${ID}/results/4`, 'submitter')).status, 404, 'not a task of this submitter');
   t.equal((await get(`/api/tasks/${ID}/results/4`, 'agent')).status, 403);
 });

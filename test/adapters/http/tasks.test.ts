@@ -55,7 +55,7 @@ t.test('lists by status, priority and agent, newest first', async (t) => {
   t.notOk('history' in (rows(await get('/api/tasks'))[0] ?? {}), 'the history is for one task');
 });
 
-t.test('lists by time, capability, text and the agent that failed them', async (t) => {
+t.test('lists by time, capability, text and the agent that failed the task', async (t) => {
   const at = (n: number) => ({ id: aTaskId(n), createdAtMs: A_MOMENT_MS + n });
   await bench.commit(
     inserting(
@@ -87,7 +87,7 @@ t.test('lists by time, capability, text and the agent that failed them', async (
     t.strictSame(refusals(await get(`/api/tasks?${query}`)), [400, 'validation_failed'], query);
 });
 
-t.test('a search that no index helps looks through so many tasks, and the next page goes on', async (t) => {
+t.test('a search without an index scans a limited number of tasks, and the next page continues', async (t) => {
   const count = SEARCHED_MAX + 60;
   const all = Array.from({ length: count }, (_, n) => aTask({ id: aTaskId(n), createdAtMs: A_MOMENT_MS + n }));
   const oldest = { ...all[0], requirement: aRequirement(['rare']) } as (typeof all)[number];
@@ -99,7 +99,7 @@ t.test('a search that no index helps looks through so many tasks, and the next p
   t.strictSame([ids(second), second.json['next_cursor']], [[aTaskId(0)], null]);
 });
 
-t.test('a query that means nothing is refused, not ignored', async (t) => {
+t.test('an invalid query is refused, not ignored', async (t) => {
   const bad = ['status=running', 'status=', 'stauts=queued', 'status=queued&status=assigned', 'priority=asap', 'assigned_to=A1'];
   const pages = [
     'limit=0',
@@ -140,10 +140,10 @@ t.test('pages neither skip nor repeat while tasks are added', async (t) => {
   }
   t.strictSame(seen, tasks.map((task) => task.id).reverse());
   t.equal((await get('/api/tasks?limit=500')).json['next_cursor'], null);
-  t.equal(ids(await get('/api/tasks')).length, 50, '50 unless said');
+  t.equal(ids(await get('/api/tasks')).length, 50, '50 by default');
 });
 
-t.test('a page of large results ends early and goes on by its cursor', async (t) => {
+t.test('a page of large results ends early and continues from its cursor', async (t) => {
   const large = JSON.stringify('x'.repeat(1_000_000));
   const tasks = Array.from({ length: 12 }, (_, n) => aTask({ id: aTaskId(n), createdAtMs: A_MOMENT_MS + n, status: 'completed' }));
   await bench.commit({ ...inserting(...tasks), results: tasks.map((task) => ({ taskId: task.id, json: large })) });
@@ -154,7 +154,7 @@ t.test('a page of large results ends early and goes on by its cursor', async (t)
   t.equal(second.json['next_cursor'], null);
 });
 
-t.test('one task with its history and why it waits', async (t) => {
+t.test('a single task has its history and the reason why it waits', async (t) => {
   const task = aTask({ requirement: { capabilities: ['gpu'], assignTo: null } });
   const event = anEvent({ details: { by: 'tok-1' } });
   await bench.commit({ ...inserting(task), events: [event] });
@@ -172,7 +172,7 @@ t.test('one task with its history and why it waits', async (t) => {
     t.strictSame(refusals(await get(`/api/tasks/${id}`)), [404, 'unknown_task'], id);
 });
 
-t.test('why it waits: the agents and dependencies of this moment', async (t) => {
+t.test('the reason for waiting reflects the current agents and dependencies', async (t) => {
   const agent = anAgent({ id: BENCH_AGENT });
   const held = anAssignedTask(BENCH_AGENT, { id: aTaskId(2) });
   const blocked = aTask({ id: aTaskId(3), status: 'blocked', dependsOn: [held.id] });
@@ -194,10 +194,10 @@ t.test('why it waits: the agents and dependencies of this moment', async (t) => 
   );
   t.equal(await reason(1), 'about_to_be_assigned');
   await bench.commit(changes({ agents: [{ ...agent, slots: 2 }] }));
-  t.equal(await reason(1), 'agent_busy', 'a stop that is not confirmed holds a slot');
+  t.equal(await reason(1), 'agent_busy', 'an unconfirmed stop holds a slot');
 });
 
-t.test('a submitter and an agent see what is theirs', async (t) => {
+t.test('submitters and agents see only their own tasks', async (t) => {
   const own = aTask({ id: aTaskId(1), submittedBy: 'tok-submitter' });
   const foreign = anAssignedTask(BENCH_AGENT, { id: aTaskId(2), submittedBy: 'tok-other' });
   const dead = aTask({ id: aTaskId(3), status: 'dead_letter', submittedBy: 'tok-other' });
@@ -207,7 +207,7 @@ t.test('a submitter and an agent see what is theirs', async (t) => {
   t.equal((await get(`/api/tasks/${own.id}`, 'submitter')).status, 200);
   t.strictSame(refusals(await get(`/api/tasks/${foreign.id}`, 'submitter')), [404, 'unknown_task']);
   t.strictSame(refusals(await post(`/api/tasks/${foreign.id}/cancel`, 'submitter')), [404, 'unknown_task']);
-  t.equal(bench.commands.length, 0, 'which did not reach the queue');
+  t.equal(bench.commands.length, 0, 'and nothing reached the queue');
   t.equal((await post(`/api/tasks/${own.id}/cancel`, 'submitter')).status, 200);
   t.equal((await get(`/api/tasks/${foreign.id}`, 'agent')).status, 200);
   t.strictSame(refusals(await get(`/api/tasks/${own.id}`, 'agent')), [404, 'unknown_task']);
@@ -218,7 +218,7 @@ t.test('a submitter and an agent see what is theirs', async (t) => {
   await stream.body?.cancel();
 });
 
-t.test('cancel, retry and adopt', async (t) => {
+t.test('cancel, retry and adopt reach the queue', async (t) => {
   const dead = aTask({ id: aTaskId(2), status: 'dead_letter', generation: aGeneration(3) });
   const done = aTask({ id: aTaskId(3), status: 'completed', generation: aGeneration(1) });
   const name = { generation: aGeneration(1), agentId: anAgentId(), kind: 'late', bytes: 11, sha256: 'a'.repeat(64), atMs: 1 } as const;
@@ -254,7 +254,7 @@ t.test('cancel, retry and adopt', async (t) => {
   );
 });
 
-t.test('R7: stats have a number for everything, also for what was refused', async (t) => {
+t.test('R7: stats count everything, including what was refused', async (t) => {
   await bench.commit({
     ...inserting(
       aTask(),
@@ -331,7 +331,7 @@ t.test('agents', async (t) => {
   for (const id of ['nobody', 'A1', '..']) t.equal((await get(`/api/agents/${id}`)).status, 404, id);
 });
 
-t.test('drain, resume, check and takeover are asked of the queue', async (t) => {
+t.test('drain, resume, check and takeover reach the queue', async (t) => {
   for (const change of ['drain', 'resume', 'check', 'takeover']) {
     const got = await post(`/api/agents/${BENCH_AGENT}/${change}`);
     t.strictSame([got.status, got.json], [200, { agent_id: BENCH_AGENT, change }]);
@@ -352,7 +352,7 @@ t.test('drain, resume, check and takeover are asked of the queue', async (t) => 
   t.equal((await get(`/api/agents/${BENCH_AGENT as AgentId}`)).json['draining'], false, 'the resume came after the drain');
 });
 
-t.test('metadata and result come out as they were kept', async (t) => {
+t.test('metadata and result are returned as stored', async (t) => {
   const metadata = '{"b":1,"a":{"__proto__":{"x":1.50}}}';
   const task = aTask({ status: 'completed' });
   await bench.commit(
@@ -367,7 +367,7 @@ t.test('metadata and result come out as they were kept', async (t) => {
   }
 });
 
-t.test('R20: reads of one token are bounded and take turns, and are not in the way of others', async (t) => {
+t.test('R20: reads of one token are bounded and take turns, without delaying other tokens', async (t) => {
   let release = (): void => undefined;
   const released = new Promise<void>((resolve) => (release = resolve));
   let running = 0;
@@ -386,7 +386,7 @@ t.test('R20: reads of one token are bounded and take turns, and are not in the w
   const others = list('operator');
   await new Promise((resolve) => setImmediate(resolve));
   t.equal(running, 3, 'another token has its own turn');
-  t.equal((await small.send('/api/tasks', { token: 'admin', json: { description: 'x' } })).status, 201, 'and writes wait for no read');
+  t.equal((await small.send('/api/tasks', { token: 'admin', json: { description: 'x' } })).status, 201, 'writes wait for no read');
   release();
   t.strictSame(
     (await Promise.all([...asked, others])).map(({ status }) => status),

@@ -23,7 +23,7 @@ const statusOf = async (token: string, path = '/api/schemas', from = '127.0.0.1'
   (await bench.send(path, { token, from })).status;
 const refusals = ({ status, json }: Answered): unknown => [status, json['error']];
 
-t.test('a token of a role is shown once and works at once', async (t) => {
+t.test('a new token with a role is shown once and works immediately', async (t) => {
   const made = await admin('/admin/tokens', { name: 'ci', role: 'viewer' });
   t.equal(made.status, 201);
   const token = String(made.json['token']);
@@ -31,13 +31,13 @@ t.test('a token of a role is shown once and works at once', async (t) => {
   t.match(made.json, { name: 'ci', role: 'viewer', agent_id: null, max_slots: null, created_at: A_MOMENT_MS, revoked_at: null });
   t.equal(await statusOf(token, '/api/tasks'), 200);
   const list = await admin('/admin/tokens');
-  t.notOk(list.text.includes(token), 'the list does not tell it');
+  t.notOk(list.text.includes(token), 'the list does not show the token');
   t.notOk(list.text.includes(hashOf(token)), 'nor its digest');
   t.ok(list.text.includes(token.slice(0, 8)));
   t.notOk(JSON.stringify(bench.log.lines).includes(token), 'nor does the log');
 });
 
-t.test('every token may ask whose it is', async (t) => {
+t.test('every token can look up its own identity', async (t) => {
   const made = [{ agent_id: 'who-1' }, ...['submitter', 'viewer', 'operator', 'admin'].map((role) => ({ name: `who-${role}`, role }))];
   for (const body of made) {
     const { json } = await admin('/admin/tokens', body);
@@ -50,7 +50,7 @@ t.test('every token may ask whose it is', async (t) => {
   t.strictSame(refusals(await bench.send('/api/whoami', { token: 'nobody' })), [401, 'unauthorized']);
 });
 
-t.test('a token of an agent may fix what it claims', async (t) => {
+t.test('an agent token can fix the capabilities and slots of its agent', async (t) => {
   const made = await admin('/admin/tokens', { agent_id: 'gpu-1', capabilities: ['gpu'], max_slots: 4 });
   t.match(made.json, { role: 'agent', agent_id: 'gpu-1', capabilities: ['gpu'], max_slots: 4, name: 'gpu-1' });
   t.match((await admin('/admin/tokens', { agent_id: 'gpu-2' })).json, { max_slots: 16, capabilities: null });
@@ -70,7 +70,7 @@ t.test('a token of an agent may fix what it claims', async (t) => {
   for (const body of bad) t.strictSame(refusals(await admin('/admin/tokens', body)), [400, 'validation_failed'], JSON.stringify(body));
 });
 
-t.test('an agent is removed once nobody can be it, and until then the answer says what comes first', async (t) => {
+t.test('an agent is removed once no token can act for it; until then the answer states what must happen first', async (t) => {
   const path = '/api/agents/gone-1';
   t.strictSame(refusals(await admin(path, undefined, 'DELETE')), [404, 'unknown_agent']);
   await admin('/admin/tokens', { agent_id: 'gone-1' });
@@ -93,7 +93,7 @@ t.test('an agent is removed once nobody can be it, and until then the answer say
   t.notOk(tokens.some((token) => token.agent_id === 'gone-1'));
 });
 
-t.test('a revoked token is out at once, by its id or by its agent', async (t) => {
+t.test('a token revoked by its ID or by its agent is refused immediately', async (t) => {
   const made = (await admin('/admin/tokens', { name: 'ci', role: 'viewer' })).json;
   const token = String(made['token']);
   t.equal(await statusOf(token), 200);
@@ -103,18 +103,18 @@ t.test('a revoked token is out at once, by its id or by its agent', async (t) =>
   t.equal(await statusOf(bench.tokens.agent), 200);
   t.match(await admin(`/admin/tokens/${BENCH_AGENT}`, undefined, 'DELETE'), { json: { revoked: ['tok-agent'] } });
   t.equal(await statusOf(bench.tokens.agent), 401);
-  t.strictSame(bench.revoked, [made['id'], 'tok-agent'], 'their sockets are told of');
+  t.strictSame(bench.revoked, [made['id'], 'tok-agent'], 'the revocations are reported for their sockets');
   for (const id of ['nobody', '..%2f', '%00', 'A']) t.equal((await admin(`/admin/tokens/${id}`, undefined, 'DELETE')).status, 404, id);
 });
 
-t.test('a token revoked elsewhere is out within seconds', async (t) => {
+t.test('a token revoked by another hub is refused within seconds', async (t) => {
   t.equal(await statusOf(bench.tokens.viewer), 200);
   await bench.storage.agents.revokeTokens({ id: 'tok-viewer' }, A_MOMENT_MS);
   bench.clock.advance(5_000);
   t.equal(await statusOf(bench.tokens.viewer), 401);
 });
 
-t.test('a token that expires opens nothing from then on, though it was just believed', async (t) => {
+t.test('an expired token is refused from that moment, even if it was valid just before', async (t) => {
   const made = (await admin('/admin/tokens', { name: 'contractor', role: 'viewer', expires_in_ms: 60_000 })).json;
   t.match(made, { expires_at: A_MOMENT_MS + 60_000, revoked_at: null, last_used_at: null });
   const token = String(made['token']);
@@ -128,7 +128,7 @@ t.test('a token that expires opens nothing from then on, though it was just beli
     t.strictSame(refusals(await admin('/admin/tokens', { name: 'x', role: 'viewer', expires_in_ms: wrong })), [400, 'validation_failed']);
 });
 
-t.test('the list says when a token was last used', async (t) => {
+t.test('the list shows when a token was last used', async (t) => {
   const made = (await admin('/admin/tokens', { name: 'ci', role: 'viewer' })).json;
   const usedAtMs = async (): Promise<unknown> => {
     const rows = (await admin('/admin/tokens')).json['tokens'] as { id: string; last_used_at: number | null }[];
@@ -139,25 +139,25 @@ t.test('the list says when a token was last used', async (t) => {
   await statusOf(String(made['token']));
   t.equal(await usedAtMs(), A_MOMENT_MS + 7, 'at once, on the hub that saw it');
   await bench.storage.agents.noteTokensUsed([{ id: String(made['id']), atMs: A_MOMENT_MS + 9 }]);
-  t.equal(await usedAtMs(), A_MOMENT_MS + 9, 'by another hub since');
+  t.equal(await usedAtMs(), A_MOMENT_MS + 9, 'later, by another hub');
 });
 
-t.test('people and programs have a name each: a second live token of a name and role is refused', async (t) => {
+t.test('a second live token with the same name and role is refused', async (t) => {
   const body = { name: 'ci', role: 'viewer' };
   const first = await admin('/admin/tokens', body);
   const second = await admin('/admin/tokens', body);
   t.strictSame(refusals(second), [409, 'name_taken']);
   t.match(second.json['message'], /viewer token named "ci".*another name.*revoke.*GET \/admin\/tokens/);
-  t.equal((await admin('/admin/tokens', { ...body, role: 'submitter' })).status, 201, 'of another role');
+  t.equal((await admin('/admin/tokens', { ...body, role: 'submitter' })).status, 201, 'with another role');
   await admin(`/admin/tokens/${String(first.json['id'])}`, undefined, 'DELETE');
   t.equal((await admin('/admin/tokens', { ...body, expires_in_ms: 1_000 })).status, 201, 'after it was revoked');
   bench.clock.advance(1_000);
   t.equal((await admin('/admin/tokens', body)).status, 201, 'after it expired');
   t.equal((await admin('/admin/tokens', { agent_id: 'gpu-1' })).status, 201);
-  t.equal((await admin('/admin/tokens', { agent_id: 'gpu-1' })).status, 201, 'an agent may have two, to replace one');
+  t.equal((await admin('/admin/tokens', { agent_id: 'gpu-1' })).status, 201, 'an agent may have two, for replacement');
 });
 
-t.test('a task for an agent whose tokens are revoked says so', async (t) => {
+t.test('a task for an agent whose tokens are revoked states this as the reason for waiting', async (t) => {
   await admin('/admin/tokens', { agent_id: 'worker-4' });
   const task = await admin('/api/tasks', { description: 'x', assign_to: 'worker-4' });
   const waitingFor = async (): Promise<unknown> => (await admin(`/api/tasks/${String(task.json['task_id'])}`)).json['waiting_for'];
@@ -182,7 +182,7 @@ t.test('tokens are listed in pages, newest first, revoked ones included', async 
   t.strictSame((names(await admin(`/admin/tokens?limit=500&cursor=${String(first.json['next_cursor'])}`)) as string[])[0], 'n0');
 });
 
-t.test('an agent enrols itself with a secret, once', async (t) => {
+t.test('an agent enrols itself with a secret that works once', async (t) => {
   const secret = await secretOf();
   const got = await register({ agent_id: 'new-1', secret });
   t.equal(got.status, 201);
@@ -211,37 +211,34 @@ async function helloWith(secret: string, agentId = 'new-1', more: { readonly non
   return { answer, proved, tokenIn, isProof: answer.json['proof'] === enrolHubProof(key, said, hmac) };
 }
 
-t.test(
-  'R22: a hub proves that it knows an enrolment secret before it is shown it, and gives the token to who knows it alone',
-  async (t) => {
-    const secret = await secretOf();
-    const { answer, isProof, proved, tokenIn } = await helloWith(secret);
-    t.strictSame([answer.status, Object.keys(answer.json), isProof], [200, ['hub_nonce', 'proof'], true]);
-    t.equal(bench.enrolSecretsUsed(), 0, 'asking uses nothing up');
-    const got = await register(proved);
-    t.strictSame([got.status, Object.keys(got.json)], [201, ['agent_id', 'sealed_token', 'proof', 'hub_ws_url', 'hub_api_url']]);
-    const token = tokenIn(got) ?? '';
-    t.equal(await statusOf(token), 200);
-    const wire = JSON.stringify([answer.json, proved, got.json]);
-    for (const [what, text] of Object.entries({ secret, token, key: hashOf(secret), hash: hashOf(token) }))
-      t.notOk(
-        [text, Buffer.from(text).toString('hex')].some((form) => wire.includes(form)),
-        `the ${what} is not on the wire`,
-      );
-    const sealed = String(got.json['sealed_token']);
-    const changed = { ...got, json: { ...got.json, sealed_token: (sealed.startsWith('0') ? '1' : '0') + sealed.slice(1) } };
-    t.equal(tokenIn(changed), null, 'a token that was changed on the way is not believed');
-    t.equal(bench.enrolSecretsUsed(), 1);
-    t.strictSame(refusals(await register(proved)), [401, 'invalid_secret'], 'said again, it opens nothing');
-    const again = await helloWith(secret);
-    t.equal(again.isProof, false, 'one that is used is as one that never was');
-    t.strictSame(refusals(await register(again.proved)), [401, 'invalid_secret']);
-    const taken = await helloWith(await secretOf());
-    t.strictSame(refusals(await register(taken.proved)), [409, 'agent_taken']);
-  },
-);
+t.test('R22: a hub proves it knows an enrolment secret before it receives it, and only its holder can read the token', async (t) => {
+  const secret = await secretOf();
+  const { answer, isProof, proved, tokenIn } = await helloWith(secret);
+  t.strictSame([answer.status, Object.keys(answer.json), isProof], [200, ['hub_nonce', 'proof'], true]);
+  t.equal(bench.enrolSecretsUsed(), 0, 'a hello does not use up the secret');
+  const got = await register(proved);
+  t.strictSame([got.status, Object.keys(got.json)], [201, ['agent_id', 'sealed_token', 'proof', 'hub_ws_url', 'hub_api_url']]);
+  const token = tokenIn(got) ?? '';
+  t.equal(await statusOf(token), 200);
+  const wire = JSON.stringify([answer.json, proved, got.json]);
+  for (const [what, text] of Object.entries({ secret, token, key: hashOf(secret), hash: hashOf(token) }))
+    t.notOk(
+      [text, Buffer.from(text).toString('hex')].some((form) => wire.includes(form)),
+      `the ${what} is not on the wire`,
+    );
+  const sealed = String(got.json['sealed_token']);
+  const changed = { ...got, json: { ...got.json, sealed_token: (sealed.startsWith('0') ? '1' : '0') + sealed.slice(1) } };
+  t.equal(tokenIn(changed), null, 'a token modified in transit is rejected');
+  t.equal(bench.enrolSecretsUsed(), 1);
+  t.strictSame(refusals(await register(proved)), [401, 'invalid_secret'], 'a replay is refused');
+  const again = await helloWith(secret);
+  t.equal(again.isProof, false, 'a used secret is indistinguishable from an unknown one');
+  t.strictSame(refusals(await register(again.proved)), [401, 'invalid_secret']);
+  const taken = await helloWith(await secretOf());
+  t.strictSame(refusals(await register(taken.proved)), [409, 'agent_taken']);
+});
 
-t.test('R7: what was overheard of one enrolment opens nothing for another agent, of other nonces or with another secret', async (t) => {
+t.test('R7: an overheard enrolment is useless for another agent, with other nonces or with another secret', async (t) => {
   const secret = await secretOf();
   const { proved } = await helloWith(secret);
   const digit = proved.sealed_secret.startsWith('0') ? '1' : '0';
@@ -262,7 +259,7 @@ t.test('R7: what was overheard of one enrolment opens nothing for another agent,
   t.equal((await register(proved)).status, 201, 'none of them used the secret up');
 });
 
-t.test('a hint of an enrolment secret that nobody made is answered as one that is right, and counts as a guess', async (t) => {
+t.test('an unknown secret hint is answered like a valid one, and counts as a guess', async (t) => {
   const secret = await secretOf();
   const right = await helloWith(secret);
   const wrong = await helloWith('never-made');
@@ -270,33 +267,33 @@ t.test('a hint of an enrolment secret that nobody made is answered as one that i
   const shape = ({ status, json }: Answered): unknown => [status, Object.entries(json).map(([name, text]) => [name, String(text).length])];
   t.strictSame(shape(wrong.answer), shape(right.answer));
   bench.clock.advance(900_001);
-  t.equal((await helloWith(secret)).isProof, false, 'nor does one that is over');
+  t.equal((await helloWith(secret)).isProof, false, 'nor is an expired one valid');
   for (let n = 0; n < 20; n += 1) await helloWith(`guess-${n}`, 'new-1', { from: '7.7.7.7' });
   t.strictSame(refusals((await helloWith('guess', 'new-1', { from: '7.7.7.7' })).answer), [429, 'rate_limited']);
 });
 
-t.test('two that enrol with one secret at once: one gets in', async (t) => {
+t.test('of several agents that enrol with the same secret at once, only one succeeds', async (t) => {
   const secret = await secretOf();
   const got = await Promise.all(['x1', 'x2', 'x3'].map((agentId) => register({ agent_id: agentId, secret })));
   t.strictSame(got.map((one) => one.status).sort(), [201, 401, 401]);
 });
 
-t.test('an address that guesses is held off; those who were let in are not', async (t) => {
+t.test('an address that guesses is rate-limited; tokens already accepted from it are not', async (t) => {
   t.equal(await statusOf(bench.tokens.viewer, '/api/tasks', '9.9.9.9'), 200);
   bench.clock.advance(60_000);
   for (let n = 0; n < 20; n += 1) t.equal(await statusOf(`wrong-${n}`, '/api/tasks', '9.9.9.9'), 401);
   const held = await bench.send('/api/tasks', { token: 'wrong', from: '::ffff:9.9.9.9' });
   t.strictSame([...(refusals(held) as unknown[]), held.headers.get('retry-after')], [429, 'rate_limited', '2']);
-  t.equal(await statusOf(bench.tokens.operator, '/api/tasks', '9.9.9.9'), 429, 'a token not seen before waits with the guesses');
-  t.equal(await statusOf(bench.tokens.viewer, '/api/tasks', '9.9.9.9'), 200, 'one that was let in before does not');
-  t.equal(await statusOf(bench.tokens.admin, '/api/tasks', '9.9.9.9'), 200, 'nor does the admin');
-  t.equal(await statusOf(bench.tokens.operator, '/api/tasks', '9.9.9.8'), 200, 'nor does another address');
+  t.equal(await statusOf(bench.tokens.operator, '/api/tasks', '9.9.9.9'), 429, 'a new token is limited like the guesses');
+  t.equal(await statusOf(bench.tokens.viewer, '/api/tasks', '9.9.9.9'), 200, 'a token accepted before is not');
+  t.equal(await statusOf(bench.tokens.admin, '/api/tasks', '9.9.9.9'), 200, 'nor is the admin');
+  t.equal(await statusOf(bench.tokens.operator, '/api/tasks', '9.9.9.8'), 200, 'nor is another address');
   t.strictSame(refusals(await register({ agent_id: 'x', secret: 'guess' }, '9.9.9.9')), [429, 'rate_limited'], 'secrets are guesses too');
   bench.clock.advance(2_000);
-  t.equal(await statusOf('wrong', '/api/tasks', '9.9.9.9'), 401, 'after a while there is one more guess');
+  t.equal(await statusOf('wrong', '/api/tasks', '9.9.9.9'), 401, 'after a while one more guess is allowed');
 });
 
-t.test('guesses that are sent at the same moment are limited as others are', async (t) => {
+t.test('simultaneous guesses are limited like any others', async (t) => {
   let looks = 0;
   const { agents } = bench.storage;
   const counting: HttpApiDeps['agents'] = { ...agents, findToken: (hash) => ((looks += 1), agents.findToken(hash)) };
@@ -305,27 +302,27 @@ t.test('guesses that are sent at the same moment are limited as others are', asy
   const statuses = await Promise.all(Array.from({ length: 500 }, (_, n) => guess(n)));
   t.same([...new Set(statuses)].sort(), [401, 429]);
   t.ok(looks < 30, `${looks} of 500 were looked up`);
-  t.equal((await other.send('/api/tasks', { token: 'wrong', from: '9.9.9.8' })).status, 401, 'another address is not held up');
+  t.equal((await other.send('/api/tasks', { token: 'wrong', from: '9.9.9.8' })).status, 401, 'another address is not affected');
   await other.close();
 });
 
-t.test('right tokens never count, however many at once', async (t) => {
+t.test('valid tokens never count as guesses, even many at once', async (t) => {
   const right = await Promise.all(Array.from({ length: 60 }, () => statusOf(bench.tokens.viewer, '/api/tasks', '8.8.8.8')));
   t.strictSame([...new Set(right)], [200]);
   t.equal(await statusOf('wrong', '/api/tasks', '8.8.8.8'), 401);
 });
 
-t.test('behind a trusted proxy the address is the one that it names', async (t) => {
+t.test('behind a trusted proxy, the client address is the one the proxy reports', async (t) => {
   const via = (forwarded: string, from: string): Promise<Answered> =>
     bench.send('/api/tasks', { token: 'wrong', from, headers: { 'x-forwarded-for': forwarded } });
   for (let n = 0; n < 20; n += 1) await via('6.6.6.6', '10.0.0.1');
   t.equal((await via('6.6.6.6', '10.0.0.1')).status, 429);
   t.equal((await via('7.7.7.7', '10.0.0.1')).status, 401);
   for (let n = 0; n < 20; n += 1) await via(`5.5.5.${n}`, '4.4.4.4');
-  t.equal((await via('5.5.5.200', '4.4.4.4')).status, 429, 'who is no proxy is counted by itself');
+  t.equal((await via('5.5.5.200', '4.4.4.4')).status, 429, 'an address that is not a proxy is counted itself');
 });
 
-t.test('what is no bearer token is refused without a look-up', async (t) => {
+t.test('a header without a valid bearer token is refused without a lookup', async (t) => {
   let looks = 0;
   const { agents } = bench.storage;
   const counting: HttpApiDeps['agents'] = { ...agents, findToken: (hash) => ((looks += 1), agents.findToken(hash)) };
@@ -342,7 +339,7 @@ t.test('what is no bearer token is refused without a look-up', async (t) => {
   await other.close();
 });
 
-t.test('a database that is away is no wrong token', async (t) => {
+t.test('an unavailable database does not count as a wrong token', async (t) => {
   const away = () => Promise.reject(new AgentcomError('AC_STORE_UNAVAILABLE', 'gone'));
   const other = await hubBench({ deps: { agents: { ...bench.storage.agents, findToken: away, takeEnrolSecret: away } } });
   for (let n = 0; n < 30; n += 1) {
@@ -355,7 +352,7 @@ t.test('a database that is away is no wrong token', async (t) => {
   await other.close();
 });
 
-t.test('a token whose look-up was under way when it was revoked is not believed', async (t) => {
+t.test('a token revoked during its lookup is not cached', async (t) => {
   const { agents } = bench.storage;
   const id = `tok-${'1'.repeat(32)}`;
   await agents.addToken(aToken({ id, role: 'viewer', agentId: null, hash: hashOf('slow') }));
@@ -375,8 +372,8 @@ t.test('a token whose look-up was under way when it was revoked is not believed'
   await underWay.promise;
   t.equal((await other.send(`/admin/tokens/${id}`, { method: 'DELETE' })).status, 200);
   onItsWay.go();
-  t.equal((await first).status, 200, 'the request that was there before the revocation');
-  t.equal((await other.send('/api/schemas', { token: 'slow' })).status, 401, 'the next one looks again');
+  t.equal((await first).status, 200, 'the request from before the revocation');
+  t.equal((await other.send('/api/schemas', { token: 'slow' })).status, 401, 'the next request looks it up again');
   await other.close();
 });
 

@@ -25,7 +25,7 @@ const stored = (row: EventRow, last = 0): Row => ({
 const expanded = (rows: readonly EventRow[], last = 0) => rows.flatMap((row) => eventsIn(stored(row, last)));
 const seqsOf = (rows: readonly EventRow[]) => rows.map(({ firstSeq, seq }) => [firstSeq, seq]);
 
-test('events of a task that follow each other share the row of the last, and are read as they were, numbered one by one', (t) => {
+test('consecutive events of a task share one row, and are read back unchanged with consecutive numbers', (t) => {
   const events = [
     anEvent({ ...plain, seq: 4 }),
     anEvent({ ...plain, seq: 5, event: 'rejected', agentId: A1, generation: aGeneration(2) }),
@@ -42,13 +42,13 @@ test('events of a task that follow each other share the row of the last, and are
       ['rejected', atMs, A1, 2],
       ['released', atMs, null, null, 7, { reason: '\u0000 "é" 😀', n: null }],
     ],
-    'without nulls at the end',
+    'without trailing nulls',
   );
   t.strictSame(expanded(rows, 90), events.map((event, n) => ({ id: 91 + n, ...event }))); // prettier-ignore
   t.end();
 });
 
-test('a row has at most 8 events, and one alone has no earlier ones', (t) => {
+test('a row holds at most 8 events, and a single event has no earlier ones', (t) => {
   t.equal(EVENTS_IN_ROW_MAX, 8);
   t.strictSame(seqsOf(eventRows(some(17))), [[1, 8], [9, 16], [17, 17]]); // prettier-ignore
   t.equal(eventRows(some(17)).at(-1)?.earlier, null);
@@ -59,20 +59,20 @@ test('a row has at most 8 events, and one alone has no earlier ones', (t) => {
   t.end();
 });
 
-test('assigned is always the last of its row', (t) => {
+test('an assigned event is always the last of its row', (t) => {
   const events = some(6).map((event): TaskEvent => ([2, 3, 5].includes(event.seq) ? { ...event, event: 'assigned' } : event));
   t.strictSame(seqsOf(eventRows(events)), [[1, 2], [3, 3], [4, 5], [6, 6]]); // prettier-ignore
   t.end();
 });
 
-test('events of several tasks between each other keep their order, and share rows only next to each other', (t) => {
+test('interleaved events of several tasks keep their order, and share rows only when adjacent', (t) => {
   const [one, other] = [some(4), some(2, { taskId: aTaskId(2) })];
   const events = [one[0], one[1], other[0], one[2], one[3], other[1]].flatMap((event) => event ?? []);
   const rows = eventRows(events);
   t.strictSame(seqsOf(rows), [[1, 2], [1, 1], [3, 4], [2, 2]]); // prettier-ignore
   t.strictSame(expanded(rows), events.map((event, n) => ({ id: n + 1, ...event }))); // prettier-ignore
   const [first, second] = some(2);
-  t.equal(eventRows([second, first].flatMap((event) => event ?? [])).length, 2, 'nor where they do not follow each other');
+  t.equal(eventRows([second, first].flatMap((event) => event ?? [])).length, 2, 'not shared when out of sequence');
   t.end();
 });
 
@@ -81,7 +81,7 @@ test('each event of an agent has a row of its own', (t) => {
   t.end();
 });
 
-test('a row of before there were earlier events is one event', (t) => {
+test('a row of an older version, without earlier events, is one event', (t) => {
   const [row] = eventRows(some(1));
   if (row === undefined) throw new Error('there is no row');
   const { earlier, ...old } = stored(row);

@@ -21,7 +21,7 @@ function heldReads(keysMax: number) {
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-t.test('what is asked for together is one read, up to a bound, and each gets its own', async (t) => {
+t.test('simultaneous lookups share one read, up to a limit, and each gets its own answer', async (t) => {
   const { reads, lookup } = heldReads(3);
   const found = Promise.all(['a', 'b', 'a', 'c', 'd'].map(lookup));
   await turn();
@@ -51,7 +51,7 @@ t.test('a lookup is never answered by a read that began before it', async (t) =>
   t.equal(await after, 1);
 });
 
-t.test('a read that fails fails those in it, and no later one', async (t) => {
+t.test('a failed read fails only the lookups in it', async (t) => {
   const { reads, lookup } = heldReads(1);
   const lost = t.rejects(lookup('a'), { message: 'away' });
   const kept = lookup('b');

@@ -21,7 +21,7 @@ const DAMAGES: readonly (readonly [what: string, sql: string, says: string])[] =
 ];
 
 for (const [what, sql, says] of DAMAGES) {
-  t.test(`a task whose stored state is damaged (${what}) is named to who asks for it, and left out of searches`, async (t) => {
+  t.test(`a task with a damaged stored state (${what}) is named in the error of a direct read, and left out of searches`, async (t) => {
     const file = path.join(await emptyFolder(t), 'agentcom.db');
     const before = closedAfter(t, sqliteStorage(file));
     await before.open();
@@ -49,13 +49,13 @@ for (const [what, sql, says] of DAMAGES) {
       t,
       tasks.transact('b2', (unit) => unit.load({ tasks: [BAD], agents: [], keys: [] })),
       'AC_STORE_DAMAGED',
-      'by its name',
+      'loaded by ID',
     );
     t.match(named?.message, BAD);
     t.match(named?.message, says);
-    await failsWith(t, tasks.read(BAD), 'AC_STORE_DAMAGED', 'and beside the writer');
+    await failsWith(t, tasks.read(BAD), 'AC_STORE_DAMAGED', 'read outside a transaction');
     const logged = log.lines.filter(({ message }) => message === 'a stored row cannot be read and is left out');
-    t.equal(logged.length, 1, 'logged once, however often it was met');
+    t.equal(logged.length, 1, 'logged only once');
   });
 }
 
@@ -64,7 +64,7 @@ for (const [bad, count] of [
   [2, 700],
   [700, 700],
 ] as const) {
-  t.test(`R16: the damaged row ${bad} of ${count} that wait hides none of the others`, async (t) => {
+  t.test(`R16: the damaged row ${bad} of ${count} waiting ones hides none of the others`, async (t) => {
     const file = path.join(await emptyFolder(t), 'agentcom.db');
     const before = closedAfter(t, sqliteStorage(file));
     await before.open();
@@ -86,11 +86,11 @@ for (const [bad, count] of [
       if (found.length === 0) break;
       for (const { id } of found) given.add(id);
     }
-    t.strictSame([...given].sort(), ids.filter((_, at) => at !== bad - 1).sort(), 'each of the others is given out'); // prettier-ignore
+    t.strictSame([...given].sort(), ids.filter((_, at) => at !== bad - 1).sort(), 'each of the others is assigned'); // prettier-ignore
   });
 }
 
-t.test('an agent whose stored state is damaged is left out of the list, and named to who asks for it', async (t) => {
+t.test('an agent with a damaged stored state is left out of lists, and named in the error of a direct read', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   const before = closedAfter(t, sqliteStorage(file));
   await before.open();
@@ -103,5 +103,5 @@ t.test('an agent whose stored state is damaged is left out of the list, and name
     (await agents.listAgents({ limit: 10 })).map(({ agent }) => agent.id),
     ['a1'],
   );
-  await failsWith(t, agents.getAgent(anAgentId('a2')), 'AC_STORE_DAMAGED', 'by its name');
+  await failsWith(t, agents.getAgent(anAgentId('a2')), 'AC_STORE_DAMAGED', 'loaded by ID');
 });

@@ -14,14 +14,14 @@ import { isWrite, type ClusterStatementName, type StatementName } from '../../..
 import { change } from '../../../core/domain/transitions/change.ts';
 import { aTask, anAgentId } from '../../product/contracts/fixtures.ts';
 
-t.test('each statement is said to write where its text does', async (t) => {
+t.test('each statement is marked as writing if its SQL writes', async (t) => {
   for (const [database, texts] of Object.entries({ SQLite: SQLITE_STATEMENTS, Postgres: POSTGRES_STATEMENTS })) {
     for (const [name, text] of Object.entries(texts) as [StatementName | ClusterStatementName, string][])
       t.equal(isWrite(name), /\b(INSERT INTO|UPDATE \w+ SET|DELETE FROM)\b/.test(text), `${database}: ${name}`);
   }
 });
 
-t.test('a stored state leaves out what most tasks have, and reads back whole', async (t) => {
+t.test('a stored state omits common values, and is read back completely', async (t) => {
   const stored = (task: ReturnType<typeof aTask>) => JSON.stringify(taskColumns({ task, dueAtMs: null }).state);
   const rowOf = (task: ReturnType<typeof aTask>, state: string) => {
     const { id, assignedTo, submittedBy, createdAt } = taskColumns({ task, dueAtMs: null });
@@ -29,7 +29,7 @@ t.test('a stored state leaves out what most tasks have, and reads back whole', a
   };
   const plain = aTask({ priority: 'normal', round: 1, requirement: { capabilities: [], assignTo: null } });
   t.notMatch(stored(plain), /"(priority|round|requirement|dependsOn|parked)"/);
-  t.notMatch(stored(plain), /"(id|assignedTo|submittedBy|createdAtMs)"/, 'nor what its row has in columns');
+  t.notMatch(stored(plain), /"(id|assignedTo|submittedBy|createdAtMs)"/, 'nor what the row has in columns');
   const special = aTask({ priority: 'urgent', round: 2, requirement: { capabilities: [], assignTo: anAgentId('a1') } });
   for (const task of [plain, special, aTask({ requirement: { capabilities: ['code'], assignTo: null } })])
     t.strictSame(taskIn(rowOf(task, stored(task))), task);
@@ -37,7 +37,7 @@ t.test('a stored state leaves out what most tasks have, and reads back whole', a
     t.strictSame(taskIn(rowOf(task, JSON.stringify(task))), task, 'as an older version stored it');
 });
 
-t.test('for V8, tasks that were read have the shape of those that were made', async (t) => {
+t.test('in V8, tasks read from storage have the same hidden class as new ones', async (t) => {
   const { task: made } = change(aTask(), { status: 'cancelled' }, 1, []);
   const { state, ...columns } = taskColumns({ task: made, dueAtMs: null });
   const row = { id: columns.id, assigned_to: null, submitted_by: columns.submittedBy, created_at: columns.createdAt };
@@ -50,13 +50,13 @@ t.test('for V8, tasks that were read have the shape of those that were made', as
   t.notOk(haveSameShape({ ...made, more: 1 }, made));
 });
 
-t.test('a state that is empty, or no object, is no plain task', async (t) => {
+t.test('a state that is empty or not an object is not a plain task', async (t) => {
   const columns = { id: aTask().id, assigned_to: null, submitted_by: 'admin', created_at: 1 };
   for (const state of ['{}', 'null', '[]', '1', '"queued"'])
     t.throws(() => taskIn({ ...columns, state }), { code: 'AC_STORE_DAMAGED', message: new RegExp(columns.id) }, state);
 });
 
-t.test('no field of a task is lost: each that is not as most tasks have it is in the state or in a column', async (t) => {
+t.test('no field of a task is lost: each uncommon value is in the state or in a column', async (t) => {
   const plain = aTask({ priority: 'normal', round: 1, requirement: { capabilities: [], assignTo: null } });
   const others: Readonly<Record<string, unknown>> = {
     priority: 'urgent',
@@ -70,7 +70,7 @@ t.test('no field of a task is lost: each that is not as most tasks have it is in
   }
 });
 
-t.test('rows of frequent statements are given to SQLite as arrays, others as objects', async (t) => {
+t.test('SQLite returns rows of frequent statements as arrays, others as objects', async (t) => {
   const body = { description: 'x' };
   t.equal(parameterOf('insertBodies', [{ body, taskId: 'task-1' }]), JSON.stringify([['task-1', body]]));
   t.match(SQLITE_STATEMENTS.insertBodies, /\(task_id, body\)\s+SELECT value ->> '\$\[0\]', value ->> '\$\[1\]' FROM/);
@@ -81,7 +81,7 @@ t.test('Knex still has the inner members that knex-readers.ts touches', async (t
   const require = createRequire(import.meta.url);
   const { version } = require('knex/package.json') as { readonly version: string };
   const { dependencies } = require('../../../package.json') as { readonly dependencies: Readonly<Record<string, string>> };
-  t.equal(dependencies['knex'], KNEX_VERSION, 'package.json holds Knex to the version that knex-readers.ts was written for');
+  t.equal(dependencies['knex'], KNEX_VERSION, 'package.json pins Knex to the version that knex-readers.ts was written for');
   const gone = (what: string): string => `Knex ${version} ${what}: mend adapters/storage-knex/knex-readers.ts, written for ${KNEX_VERSION}`;
   const config: Knex.Config = { client: 'sqlite3', useNullAsDefault: true };
   const pool = knex({ ...config, connection: { filename: ':memory:' }, pool: { min: 0, max: 1 }, log: { warn: () => undefined } });

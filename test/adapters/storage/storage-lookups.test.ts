@@ -36,18 +36,18 @@ async function findsAToken(t: Test, engine: Engine): Promise<void> {
   await someRun;
   t.equal((await storage.agents.findToken('h1'))?.id, 'tok-1');
   t.equal(await storage.agents.findToken('h2'), undefined);
-  t.ok(running < READS, 'the others of the reads wait for a connection');
+  t.ok(running < READS, 'the other reads wait for a connection');
   release();
   await Promise.all(reads);
   await storage.close();
 }
 
-t.test('R20: a token is found while every connection for reads is taken: sqlite', async (t) => {
+t.test('R20: a token is found while every read connection is in use: sqlite', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   await findsAToken(t, sqliteEngine({ driver: testedDriver, file, clock: systemClock(), log: silentLog }));
 });
 
-t.test('R20: a token is found while every connection for reads is taken: postgres', async (t) => {
+t.test('R20: a token is found while every read connection is in use: postgres', async (t) => {
   const server = await postgresServer(['-c', 'fsync=off']);
   t.teardown(() => server.end());
   await findsAToken(t, postgresEngine(engineDeps({ url: server.url, schema: emptySchema(t, server) })));

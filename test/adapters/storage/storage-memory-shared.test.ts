@@ -55,7 +55,7 @@ const parking = (n: number) => async (unit: StoreUnit) => {
   await unit.save(changes({ updated: [{ task: { ...task, parked: true }, dueAtMs: null }] }));
 };
 
-t.test('who loads a row that another has changed waits for its commit and reads it anew', async (t) => {
+t.test('loading a row that another transaction has changed waits for its commit and reads the new state', async (t) => {
   const [one, other] = await two(t);
   const [first, second] = [one.begin('first'), other.begin('second')];
   await first.do(parking(1));
@@ -69,7 +69,7 @@ t.test('who loads a row that another has changed waits for its commit and reads 
   await second.done;
 });
 
-t.test('what may as well be found by the next batch is stepped over, and nobody waits for a duty', async (t) => {
+t.test('locked claimable tasks are skipped, and taking a duty never waits', async (t) => {
   const [one, other] = await two(t);
   const [first, second] = [one.begin('first'), other.begin('second')];
   await first.do(loadOf(1));
@@ -86,18 +86,18 @@ t.test('what may as well be found by the next batch is stepped over, and nobody 
   t.equal(await second.do((unit) => clusterOf(unit).tryTakeDuty('sweep')), false);
   first.end();
   await first.done;
-  t.equal(await second.do((unit) => clusterOf(unit).tryTakeDuty('sweep')), true, 'free with the end of the transaction');
+  t.equal(await second.do((unit) => clusterOf(unit).tryTakeDuty('sweep')), true, 'free once the transaction ends');
   second.end();
   await second.done;
 });
 
-t.test('R16 J14: who would wait against the order of locks fails at once, whether somebody has the row or not', async (t) => {
+t.test('R16 J14: waiting against the lock order fails at once, whether or not the row is locked', async (t) => {
   const [one, other] = await two(t);
   const [first, second] = [one.begin('first'), other.begin('second')];
   await first.do(loadOf(1));
   await second.do(loadOf(2));
   const waits = first.do(loadOf(2));
-  await failsWith(t, second.do(loadOf(1)), 'AC_INTERNAL', 'the one that would close the circle');
+  await failsWith(t, second.do(loadOf(1)), 'AC_INTERNAL', 'the wait that would close the cycle');
   other.storage.endTransaction();
   t.match(await waits, { id: aTaskId(2) });
   first.end();
@@ -105,13 +105,13 @@ t.test('R16 J14: who would wait against the order of locks fails at once, whethe
   second.end();
   const third = other.begin('third');
   await third.do(loadOf(2));
-  await failsWith(t, third.do(loadOf(1)), 'AC_INTERNAL', 'nobody has it, and somebody might');
+  await failsWith(t, third.do(loadOf(1)), 'AC_INTERNAL', 'the row is not locked, but could be');
   await third.do((unit) => unit.takeAgents([anAgentId()]));
   third.end();
   await third.done;
 });
 
-t.test('a transaction that was ended from outside leaves nothing, and lets go at once', async (t) => {
+t.test('a transaction that is ended from outside changes nothing and releases its locks at once', async (t) => {
   const [one, other] = await two(t);
   const [first, second] = [one.begin('first'), other.begin('second')];
   await first.do(parking(1));
@@ -120,7 +120,7 @@ t.test('a transaction that was ended from outside leaves nothing, and lets go at
   t.match(await waits, { parked: false });
   await failsWith(t, first.do(loadOf(2)), 'AC_STORE_UNAVAILABLE', 'no statement');
   first.end();
-  await failsWith(t, first.done, 'AC_STORE_UNAVAILABLE', 'and no commit');
+  await failsWith(t, first.done, 'AC_STORE_UNAVAILABLE', 'no commit');
   second.end();
   await second.done;
 });
@@ -135,22 +135,22 @@ t.test('an aborted transaction acquires no more locks', async (t) => {
   t.notOk(locks.isHeld('task', 't-1'), 'an abort releases its locks');
   t.throws(() => transaction.tryAcquire('task', 't-1'), aborted);
   await t.rejects(transaction.acquire('task', ['t-1']), aborted);
-  t.notOk(locks.isHeld('task', 't-1'), 'and it has none since');
+  t.notOk(locks.isHeld('task', 't-1'), 'it holds none afterwards');
 });
 
-t.test('a unit that is used after its transaction ended leaves no row locked', async (t) => {
+t.test('using a unit after its transaction has ended leaves no row locked', async (t) => {
   const [one, other] = await two(t);
   const keys = [{ owner: 'tok-1', key: 'k' }];
   let ended: StoreUnit | undefined;
   await one.storage.tasks.transact('first', async (unit) => void (ended = unit));
   await failsWith(t, Promise.resolve(ended?.load({ keys })), 'AC_INTERNAL', 'no statement after the end');
   const second = other.begin('second');
-  t.match(await second.do((unit) => unit.load({ keys })), { keys: [] }, 'nobody holds the key');
+  t.match(await second.do((unit) => unit.load({ keys })), { keys: [] }, 'the key is not locked');
   second.end();
   await second.done;
 });
 
-t.test('a transaction that ends while it waits for a row is never granted it', async (t) => {
+t.test('a transaction that ends while waiting for a row never gets its lock', async (t) => {
   const [one, other] = await two(t);
   const [first, second] = [one.begin('first'), other.begin('second')];
   await first.do(loadOf(1));

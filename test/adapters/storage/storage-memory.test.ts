@@ -28,7 +28,7 @@ t.test('a step can fail a transaction, before and after its commit', async (t) =
   const insert = (batchId: string) => storage.tasks.transact(batchId, (unit) => unit.save(inserting(aTask())));
   for (failAt of ['begin', 'commit']) {
     await t.rejects(insert('a'), { message: `failed at ${failAt}` });
-    t.equal(await storage.tasks.committed('a'), false, `nothing stays of a failure at ${failAt}`);
+    t.equal(await storage.tasks.committed('a'), false, `a failure at ${failAt} changes nothing`);
     t.equal(await storage.tasks.read(aTaskId(1)), undefined);
   }
   failAt = 'committed';
@@ -39,7 +39,7 @@ t.test('a step can fail a transaction, before and after its commit', async (t) =
   await storage.close();
 });
 
-t.test('what it keeps cannot be changed from outside', async (t) => {
+t.test('stored values cannot be changed from outside', async (t) => {
   const storage = await openedIn(t, subject);
   const details = { list: [1] };
   await commit(storage, { ...inserting(aTask()), events: [anEvent({ details })] });
@@ -49,14 +49,14 @@ t.test('what it keeps cannot be changed from outside', async (t) => {
   t.throws(() => Object.assign(found?.task ?? {}, { status: 'completed' }), TypeError);
 });
 
-t.test('memory() chooses it, a new and empty one each time', async (t) => {
+t.test('memory() creates a new, empty storage each time', async (t) => {
   const choice = memory();
   t.match(choice, { port: 'storage', name: 'memory', capabilities: { durable: false, shared: false } });
   t.strictSame(choice.problems(), []);
   const clock = virtualClock();
   const deps = { dataDir: '/nowhere', clock, log: silentLog };
   const first = await choice.create(deps);
-  await failsWith(t, first.tasks.stats(), 'AC_STORE_CLOSED', 'opens nothing by itself');
+  await failsWith(t, first.tasks.stats(), 'AC_STORE_CLOSED', 'does not open by itself');
   const { storeId } = await first.open();
   clock.advance(1);
   const second = await choice.create(deps);

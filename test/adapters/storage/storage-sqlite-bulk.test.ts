@@ -19,7 +19,7 @@ function bulk(nth: number): Changes {
   return { ...inserting(...tasks), updated, events: tasks.map(({ id }) => anEvent({ taskId: id })), keys };
 }
 
-t.test('R1: whatever statement fails, all tasks of a bulk are there or none', async (t) => {
+t.test('R1: whichever statement fails, a bulk is stored completely or not at all', async (t) => {
   const { statements, storage } = await faultyStorage(t);
   let bulks = 0;
   for (const fault of STORE_FAULTS)
@@ -31,22 +31,22 @@ t.test('R1: whatever statement fails, all tasks of a bulk are there or none', as
       isMet = statements.count.isMet;
       statements.count.mend();
       const isCommitted = await storage.tasks.committed(batchId);
-      if (outcome.status === 'fulfilled') t.ok(isCommitted, `${batchId}: what was answered as saved is there`);
+      if (outcome.status === 'fulfilled') t.ok(isCommitted, `${batchId}: an acknowledged bulk is stored`);
       else t.ok(AgentcomError.is(outcome.reason), `${batchId}: ${String(outcome.reason)}`);
       if (isCommitted) bulks += 1;
       const { queued, completed } = (await storage.tasks.stats()).statuses;
-      t.strictSame({ queued, completed }, { queued: bulks * (TASKS - 2), completed: bulks * 2 }, `${batchId}: ${bulks} bulks are there`);
+      t.strictSame({ queued, completed }, { queued: bulks * (TASKS - 2), completed: bulks * 2 }, `${batchId}: ${bulks} bulks are stored`);
     }
-  t.ok(bulks >= STORE_FAULTS.length, 'the last try with each fault met none');
+  t.ok(bulks >= STORE_FAULTS.length, 'the last try with each fault succeeded');
 });
 
-t.test('a task or a key in the last row of a bulk was saved before', async (t) => {
+t.test('a bulk whose last task or key already exists is refused or merged correctly', async (t) => {
   const { storage } = await faultyStorage(t);
   const { inserted, events, keys, ...rest } = bulk(1);
   const lastOf = <T>(all: readonly T[]): readonly T[] => all.slice(-1);
   await commit(storage, { ...inserting(aTask({ id: aTaskId(1) })), keys: [aKey({ ...keys.at(-1), taskIds: [aTaskId(1)] })] });
   await failsWith(t, commit(storage, bulk(1)), 'AC_STORE_RETRY', 'the key belongs to another task');
-  t.equal((await storage.tasks.stats()).statuses.queued, 1, 'nothing of the rows before stays');
+  t.equal((await storage.tasks.stats()).statuses.queued, 1, 'none of the earlier rows is stored');
 
   const [before] = await commit(storage, { ...rest, updated: [], inserted: lastOf(inserted), events: lastOf(events), keys: [] });
   const first = Number(before?.id);
@@ -55,6 +55,6 @@ t.test('a task or a key in the last row of a bulk was saved before', async (t) =
   t.strictSame(
     stored.map(({ id }) => id),
     [...Array.from({ length: TASKS - 1 }, (_, n) => first + 1 + n), first],
-    'the event that was there keeps its number',
+    'the existing event keeps its number',
   );
 });

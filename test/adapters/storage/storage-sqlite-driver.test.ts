@@ -30,7 +30,7 @@ function takenBy(wanted: string | undefined, ...nodeOptions: readonly string[]) 
   return { ...(JSON.parse(stdout) as { readonly name?: string; readonly code?: string; readonly message?: string }), stderr };
 }
 
-t.test('sqlite3 is taken where it loads; without it node:sqlite, or an error that says what to do', async (t) => {
+t.test('sqlite3 is used if it loads, otherwise node:sqlite, or an error that explains what to do', async (t) => {
   t.equal(takenBy(undefined).name, 'sqlite3');
   t.equal(takenBy('sqlite3').name, 'sqlite3');
   const none = takenBy(undefined, `--import=${WITHOUT_SQLITE3}`);
@@ -52,7 +52,7 @@ t.test('sqlite3 is taken where it loads; without it node:sqlite, or an error tha
   t.match(none.message, 'npm install sqlite3@6');
 });
 
-t.test('a library before SQLite 3.51 gets the statements without jsonb_each', async (t) => {
+t.test('a library older than SQLite 3.51 gets the statements without jsonb_each', async (t) => {
   const text = SQLITE_STATEMENTS.insertTasks;
   t.match(text, 'jsonb_each(');
   t.equal(statementFor('3.51.0')(text), text);
@@ -75,7 +75,7 @@ t.test('a library that is too old is refused', async (t) => {
 t.test('a connection of node:sqlite', needsNodeSqlite, async (t) => {
   const file = path.join(await emptyFolder(t), 'a.db');
   const driver = nodeDriver();
-  await t.rejects(driver.open(file, 'write'), { code: 'SQLITE_CANTOPEN' }, 'makes no file that should be there');
+  await t.rejects(driver.open(file, 'write'), { code: 'SQLITE_CANTOPEN' }, 'does not create a missing file');
   await t.rejects(driver.open(file, 'read'), { code: 'SQLITE_CANTOPEN' });
   const { connection, close } = await driver.open(file, 'create');
   t.teardown(close);
@@ -99,8 +99,8 @@ t.test('a connection of node:sqlite', needsNodeSqlite, async (t) => {
 
   const [wrong, pipelined] = await Promise.allSettled([connection.rows('SELECT wrong'), connection.rows('SELECT wrong')]);
   t.match(wrong, { status: 'rejected', reason: { code: 'SQLITE_ERROR' } });
-  t.equal(pipelined.status, 'rejected', 'what was asked together with a statement that cannot be prepared fails too');
-  t.strictSame(await connection.rows('SELECT 1 AS one'), [{ one: 1 }], 'in its place');
+  t.equal(pipelined.status, 'rejected', 'statements queued with one that cannot be prepared fail too');
+  t.strictSame(await connection.rows('SELECT 1 AS one'), [{ one: 1 }], 'in order');
 
   // More than it keeps prepared, twice, asked together.
   const numbers = Array.from({ length: 300 }, (_, n) => n % 200);
@@ -108,7 +108,7 @@ t.test('a connection of node:sqlite', needsNodeSqlite, async (t) => {
   t.strictSame(answers.flat(), numbers.map((n) => ({ n, given: n }))); // prettier-ignore
 });
 
-t.test('a process whose connections to node:sqlite are idle ends by itself, and says nothing', needsNodeSqlite, async (t) => {
+t.test('a process with only idle node:sqlite connections exits by itself, without output', needsNodeSqlite, async (t) => {
   const file = path.join(await emptyFolder(t), 'a.db');
   const compiled = pathToFileURL(builtTree().compiled('adapters/storage-knex/sqlite/node-driver.ts')).href;
   const program = `import { nodeDriver } from ${JSON.stringify(compiled)};

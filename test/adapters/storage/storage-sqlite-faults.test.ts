@@ -40,7 +40,7 @@ function failingConnection(failAt: number, code: string) {
   return { connection, statements };
 }
 
-t.test('each statement of a transaction failing in turn', async (t) => {
+t.test('a failure of any statement of a transaction is handled correctly', async (t) => {
   const BROKEN = ['SQLITE_FULL', 'SQLITE_IOERR', 'SQLITE_CORRUPT', 'SQLITE_READONLY', 'SQLITE_CANTOPEN', 'SQLITE_NOTADB'];
   const work = async (transaction: Transaction): Promise<string> => {
     await transaction.rows('loadTasks', []);
@@ -84,11 +84,11 @@ t.test('each statement of a transaction failing in turn', async (t) => {
   t.strictSame(
     statements,
     ['SELECT id,', 'BEGIN IMMEDIATE', 'INSERT INTO', 'INSERT INTO', 'COMMIT'],
-    'the batch is the last before COMMIT',
+    'the batch is recorded last before COMMIT',
   );
 });
 
-t.test('a batch saved at once: each of its statements failing in turn', async (t) => {
+t.test('a failure of any statement of a batch saved at once is handled correctly', async (t) => {
   const rows: SavedRows = { ...NO_ROWS, insertEvents: eventRows([anEvent(), anEvent({ seq: 2 })]) };
   let done: readonly (number | null | undefined)[] = [];
   const work = async (transaction: Transaction) => {
@@ -117,10 +117,10 @@ t.test('a batch saved at once: each of its statements failing in turn', async (t
     const broken: unknown[] = [];
     await failsWith(t, transacting(connection, numbers, broken), expected, `${code} at statement ${failAt}`);
     t.equal(broken.length > 0, expected === 'AC_COMMIT_UNKNOWN' || expected === 'AC_STORE_UNAVAILABLE');
-    t.equal(numbers.last, null, 'the numbers are looked up anew');
+    t.equal(numbers.last, null, 'the numbers are looked up again');
     t.notOk(statements.includes('ROLLBACK'), 'there is no transaction to roll back');
     const isDone = expected === 'AC_COMMIT_UNKNOWN';
-    t.strictSame(done, isDone ? [0] : [], 'the work is done where what it saved may be committed, and only there');
+    t.strictSame(done, isDone ? [0] : [], 'the work completes exactly where its changes may be committed');
     done = [];
   }
   const { connection, statements } = failingConnection(0, '');
@@ -130,7 +130,7 @@ t.test('a batch saved at once: each of its statements failing in turn', async (t
   t.strictSame(statements, ['SELECT seq', 'INSERT INTO', 'INSERT INTO'], 'a commit is one statement');
 });
 
-t.test('a work that fails by itself while its first statement begins the transaction leaves none open', async (t) => {
+t.test('work that throws while its first statement begins the transaction leaves no transaction open', async (t) => {
   const { connection, statements } = failingConnection(0, '');
   let answerBegin: () => void = () => undefined;
   const slow: SqliteConnection = {
@@ -159,7 +159,7 @@ t.test('a work that fails by itself while its first statement begins the transac
   t.strictSame(statements, ['BEGIN IMMEDIATE', 'INSERT INTO', 'ROLLBACK']);
 });
 
-t.test('a work that goes on after a failed statement commits nothing', async (t) => {
+t.test('work that continues after a failed statement commits nothing', async (t) => {
   const { connection, statements } = failingConnection(2, 'SQLITE_FULL');
   const work = async (transaction: Transaction): Promise<string> => {
     const first = await transaction.change('insertTasks', []).catch((thrown: unknown) => thrown);
@@ -179,7 +179,7 @@ t.test('a work that goes on after a failed statement commits nothing', async (t)
   t.strictSame(statements, ['BEGIN IMMEDIATE', 'INSERT INTO', 'ROLLBACK']);
 });
 
-t.test('a ROLLBACK that fails ends the trust in the connection', async (t) => {
+t.test('a failed ROLLBACK marks the connection as broken', async (t) => {
   const { connection } = failingConnection(3, 'SQLITE_ERROR');
   const broken: unknown[] = [];
   const mistake = new Error('a mistake of the work');
@@ -198,7 +198,7 @@ t.test('a ROLLBACK that fails ends the trust in the connection', async (t) => {
   t.equal(broken.length, 1);
 });
 
-t.test('R15: a storage that cannot be opened anew for a while is opened anew when the disk is well', async (t) => {
+t.test('R15: a storage that could not be reopened is reopened once the disk has recovered', async (t) => {
   // Closing the old connections a second time failed, so a disk that was still full at the first try was full for ever.
   const { statements, storage } = await faultyStorage(t);
   await commit(storage, inserting(aTask()));
@@ -211,7 +211,7 @@ t.test('R15: a storage that cannot be opened anew for a while is opened anew whe
   t.equal((await storage.tasks.stats()).statuses.queued, 2);
 });
 
-t.test('R15: reads that wait for a connection while all are opened anew are answered by the new ones', async (t) => {
+t.test('R15: reads that wait while all connections are reopened are answered by the new connections', async (t) => {
   // They were refused as an internal error, and sidecars that came meanwhile were sent away.
   const { statements, storage } = await faultyStorage(t);
   await commit(storage, inserting(aTask()));
@@ -229,14 +229,14 @@ t.test('R15: reads that wait for a connection while all are opened anew are answ
     statements.count.mend();
   }
   const failed = answers.filter((answer) => answer !== 'read');
-  t.ok(failed.length <= 4, `of 48 reads those that met the fault themselves: ${failed.join(', ')}`);
+  t.ok(failed.length <= 4, `of 48 reads, only those that hit the fault failed: ${failed.join(', ')}`);
   t.strictSame(
     failed.filter((code) => code !== 'AC_STORE_UNAVAILABLE'),
     [],
   );
 });
 
-t.test('a read whose end fails leaves no connection amid its transaction', async (t) => {
+t.test('a read whose COMMIT fails leaves no connection inside a transaction', async (t) => {
   // The connection went back to its pool as it was, and every later read on it failed to begin.
   const { statements, storage } = await faultyStorage(t);
   let failed = 0;
@@ -256,7 +256,7 @@ t.test('a read whose end fails leaves no connection amid its transaction', async
   t.ok(failed >= 3, `${failed} reads failed: BEGIN, the reading and COMMIT`);
 });
 
-t.test("another program's lock asks for a repeat, which works when it is gone", async (t) => {
+t.test('a lock of another program is a retryable error, and the retry works once it is released', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   const storage = closedAfter(t, sqliteStorage(file, { busyMs: 50 }));
   await storage.open();
@@ -266,13 +266,13 @@ t.test("another program's lock asks for a repeat, which works when it is gone", 
   const refused = await failsWith(t, commit(storage, inserting(aTask())), 'AC_STORE_RETRY', 'busy');
   t.match(refused?.message, 'Another program holds a lock');
   t.equal(await storage.healthy(), false);
-  t.equal((await storage.tasks.stats()).statuses.queued, 0, 'reads go on');
+  t.equal((await storage.tasks.stats()).statuses.queued, 0, 'reads continue');
   await program.all('ROLLBACK');
   await commit(storage, inserting(aTask()));
   t.equal((await storage.tasks.stats()).statuses.queued, 1);
 });
 
-t.test('a read that takes too long is stopped, and the next one works', async (t) => {
+t.test('a read that takes too long is interrupted, and the next one works', async (t) => {
   const clock = virtualClock();
   const engine = await sqliteEngine({
     driver: testedDriver,
@@ -309,7 +309,7 @@ const mayMount = await run('unshare', ['--mount', 'true']).then(
 );
 
 t.test(
-  'a full disk loses nothing that was committed, commits nothing else, and ends',
+  'a full disk loses no commit, commits nothing else, and recovers',
   { skip: mayMount ? false : 'no right to mount a small disk' },
   async (t) => {
     const folder = await smallDisk(t, 2_097_152);
@@ -329,10 +329,10 @@ t.test(
       t.ok(before > 0, 'the disk is full');
       const failed = await storage.tasks.transact(`full-${round}`, (unit) => unit.save(large(round))).catch((thrown: unknown) => thrown);
       t.ok(AgentcomError.is(failed, 'AC_STORE_UNAVAILABLE') || AgentcomError.is(failed, 'AC_COMMIT_UNKNOWN'), String(failed));
-      t.equal(told.length, round, 'the failure was told once');
+      t.equal(told.length, round, 'the failure was reported once');
       await rm(ballast);
-      t.equal(await storage.tasks.committed(`full-${round}`), false, 'asked on a fresh connection');
-      t.equal((await storage.tasks.stats()).statuses.queued, round, 'what was committed before, and no more');
+      t.equal(await storage.tasks.committed(`full-${round}`), false, 'checked on a fresh connection');
+      t.equal((await storage.tasks.stats()).statuses.queued, round, 'exactly what was committed before');
       await commit(storage, inserting(aTask({ id: aTaskId(5_000 + round) })));
     }
     await storage.close();

@@ -47,11 +47,11 @@ async function hubProcess(t: Test, file: string, driver = testedDriver) {
   };
 }
 
-t.test('what a killed hub said was committed is there, and its lock is free at once', async (t) => {
+t.test('the commits that a killed hub acknowledged are stored, and its lock is free at once', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   const other = await hubProcess(t, file);
   const storage = closedAfter(t, sqliteStorage(file));
-  const refused = await failsWith(t, storage.open(), 'AC_STORAGE_LOCKED', 'while the other lives');
+  const refused = await failsWith(t, storage.open(), 'AC_STORAGE_LOCKED', 'while the other hub is alive');
   t.match(refused?.message, 'hub.lock');
   await other.kill();
   await storage.open();
@@ -59,7 +59,7 @@ t.test('what a killed hub said was committed is there, and its lock is free at o
 });
 
 t.test(
-  'a hub keeps one of the other driver out, and what it had committed when it was killed is there for that one',
+  'a hub locks out a hub on the other driver, which finds all of its commits once it is killed',
   { skip: otherDriver === undefined && 'this Node has one driver' },
   async (t) => {
     for (const [mine, theirs] of [
@@ -78,16 +78,16 @@ t.test(
   },
 );
 
-t.test('a link to the database is the same database', async (t) => {
+t.test('a symlink to the database is the same database', async (t) => {
   const folder = await emptyFolder(t);
   const [file, link] = [path.join(folder, 'real', 'agentcom.db'), path.join(folder, 'elsewhere', 'link.db')];
   await closedAfter(t, sqliteStorage(file)).open();
   await mkdir(path.dirname(link));
   await symlink(file, link);
-  await failsWith(t, closedAfter(t, sqliteStorage(link)).open(), 'AC_STORAGE_LOCKED', 'by its other name');
+  await failsWith(t, closedAfter(t, sqliteStorage(link)).open(), 'AC_STORAGE_LOCKED', 'by its other path');
 });
 
-t.test('more shapes of reads than connections keep prepared, and a close that leaves none behind', async (t) => {
+t.test('more kinds of reads than prepared statements work, and close leaves no statement behind', async (t) => {
   const storage = closedAfter(t, sqliteStorage(path.join(await emptyFolder(t), 'agentcom.db')));
   await storage.open();
   const ids = Array.from({ length: 150 }, (_, n) => aTaskId(n + 1));
@@ -109,7 +109,7 @@ t.test('more shapes of reads than connections keep prepared, and a close that le
   t.equal((await storage.tasks.peek(ids)).length, ids.length);
 });
 
-t.test('names with signs of their own in an address', async (t) => {
+t.test('file names with characters that are special in a URI work', async (t) => {
   const file = path.join(await emptyFolder(t), 'a b?mode=memory#x%20 ü', "d'b.sqlite");
   const storage = closedAfter(t, sqliteStorage(file));
   await storage.open();
@@ -118,26 +118,30 @@ t.test('names with signs of their own in an address', async (t) => {
   t.ok((await stat(file)).isFile());
 });
 
-t.test('files and folders are for this user alone', { skip: process.platform === 'win32' && 'Windows has no modes' }, async (t) => {
-  const folder = await emptyFolder(t);
-  const file = path.join(folder, 'made', 'deep', 'agentcom.db');
-  const storage = closedAfter(t, sqliteStorage(file));
-  await storage.open();
-  await commit(storage, inserting(aTask()));
-  t.equal(await modeOf(path.join(folder, 'made')), '700');
-  t.equal(await modeOf(path.dirname(file)), '700');
-  t.strictSame((await readdir(path.dirname(file))).toSorted(), ['agentcom.db', 'agentcom.db-shm', 'agentcom.db-wal', 'hub.lock']);
-  for (const name of await readdir(path.dirname(file))) t.equal(await modeOf(path.join(path.dirname(file), name)), '600', name);
+t.test(
+  'files and folders are accessible to this user only',
+  { skip: process.platform === 'win32' && 'Windows has no modes' },
+  async (t) => {
+    const folder = await emptyFolder(t);
+    const file = path.join(folder, 'made', 'deep', 'agentcom.db');
+    const storage = closedAfter(t, sqliteStorage(file));
+    await storage.open();
+    await commit(storage, inserting(aTask()));
+    t.equal(await modeOf(path.join(folder, 'made')), '700');
+    t.equal(await modeOf(path.dirname(file)), '700');
+    t.strictSame((await readdir(path.dirname(file))).toSorted(), ['agentcom.db', 'agentcom.db-shm', 'agentcom.db-wal', 'hub.lock']);
+    for (const name of await readdir(path.dirname(file))) t.equal(await modeOf(path.join(path.dirname(file), name)), '600', name);
 
-  await storage.close();
-  await chmod(file, 0o640);
-  const refused = await failsWith(t, storage.open(), 'AC_DATA_DIR', 'refuses what others may read');
-  t.match(refused?.message, `chmod 600 "${file}"`);
-  await chmod(file, 0o600);
-  await storage.open();
-});
+    await storage.close();
+    await chmod(file, 0o640);
+    const refused = await failsWith(t, storage.open(), 'AC_DATA_DIR', 'refuses files that others can read');
+    t.match(refused?.message, `chmod 600 "${file}"`);
+    await chmod(file, 0o600);
+    await storage.open();
+  },
+);
 
-t.test('a folder that may not be written says which, and what to do', async (t) => {
+t.test('an unwritable folder is named in the error, with what to do', async (t) => {
   const folder = path.join(await emptyFolder(t), 'closed');
   await mkdir(folder, { mode: 0o500 });
   // Root may write anywhere: become nobody for the attempt.
@@ -152,7 +156,7 @@ t.test('a folder that may not be written says which, and what to do', async (t) 
   }
 });
 
-t.test('a migration that fails half-way leaves nothing, and goes through later', async (t) => {
+t.test('a migration that fails half-way changes nothing, and succeeds later', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   const first = sqliteStorage(file);
   await first.open();
@@ -166,13 +170,13 @@ t.test('a migration that fails half-way leaves nothing, and goes through later',
   const refused = await failsWith(t, storage.open(), 'AC_STORAGE_OPEN', 'refused');
   t.match(refused?.message, 'batches');
   const left = await outside(file, "SELECT name FROM sqlite_master WHERE name IN ('tasks', 'store', 'task_events')");
-  t.strictSame(left, [], 'nothing of the earlier steps');
+  t.strictSame(left, [], 'nothing is left of the earlier steps');
   await outside(file, 'DROP TABLE batches');
   await storage.open();
   await commit(storage, inserting(aTask()));
 });
 
-t.test('R22: a store is backed up before it is migrated, and is not migrated if that fails', async (t) => {
+t.test('R22: a store is backed up before it is migrated, and is not migrated if the backup fails', async (t) => {
   const folder = await emptyFolder(t);
   const file = path.join(folder, 'agentcom.db');
   const copy = `${file}.before-${tokenUse.name}`;
@@ -191,7 +195,7 @@ t.test('R22: a store is backed up before it is migrated, and is not migrated if 
     (await outside(of, `SELECT name FROM migrations WHERE name = '${tokenUse.name}'`)).length;
   await mkdir(copy);
   await t.rejects(closedAfter(t, sqliteStorage(file)).open(), { code: 'AC_STORE_UNAVAILABLE' });
-  t.equal(await steps(file), 0, 'as it was');
+  t.equal(await steps(file), 0, 'unchanged');
   await rmdir(copy);
   const next = sqliteStorage(file);
   await next.open();
@@ -205,7 +209,7 @@ t.test('R22: a store is backed up before it is migrated, and is not migrated if 
   t.ok((await readdir(folder)).every(noBackup), 'nor does one that is up to date');
 });
 
-t.test('a migration is taken up again after a kill that left the migrator locked', async (t) => {
+t.test('a migration resumes after a kill that left the migrator locked', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   const storage = closedAfter(t, sqliteStorage(file));
   await storage.open();
@@ -215,7 +219,7 @@ t.test('a migration is taken up again after a kill that left the migrator locked
   t.equal(await storage.healthy(), true);
 });
 
-t.test('the hot statements walk their indexes and never a whole table', async (t) => {
+t.test('frequent statements use their indexes and never scan a whole table', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   const storage = closedAfter(t, sqliteStorage(file));
   await storage.open();
@@ -248,12 +252,12 @@ t.test('the hot statements walk their indexes and never a whole table', async (t
     t.ok(steps.some((step) => step.includes(index)), `${name} uses ${index}: ${steps.join(' | ')}`); // prettier-ignore
     // A walk over an index that holds only what is active now is meant.
     const walks = steps.filter((step) => /^SCAN (tasks|t|c|d|e|k|task_\w+|idempotency_keys)\b/.test(step) && !step.includes('tasks_live'));
-    t.strictSame(walks, [], `${name} walks over no table`);
-    t.strictSame(steps.filter((step) => step.includes('tasks_by_')), [], `${name} stays off the indexes of lists, which hold every task`); // prettier-ignore
+    t.strictSame(walks, [], `${name} scans no table`);
+    t.strictSame(steps.filter((step) => step.includes('tasks_by_')), [], `${name} does not use the list indexes, which hold every task`); // prettier-ignore
   }
 });
 
-t.test('remembers the newest batches and forgets old ones', async (t) => {
+t.test('retains the newest batches and forgets old ones', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   const storage = closedAfter(t, sqliteStorage(file));
   await storage.open();
@@ -267,22 +271,22 @@ t.test('remembers the newest batches and forgets old ones', async (t) => {
   t.strictSame(await outside(file, 'SELECT count(*) AS kept FROM batches'), [{ kept: 64 }]);
 });
 
-t.test('a store of before usage was kept by attempt takes the step', async (t) => {
+t.test('a store from before usage was recorded per attempt is migrated', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   await usageStep(t, { storage: () => closedAfter(t, sqliteStorage(file)), ask: (sql) => outside(file, sql) });
 });
 
-t.test('R12: a store of before rejected tasks waited apart takes the step', async (t) => {
+t.test('R12: a store from before rejected tasks waited separately is migrated', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   await rejectedStep(t, { storage: () => closedAfter(t, sqliteStorage(file)), ask: (sql) => outside(file, sql) });
 });
 
-t.test('a store of before tokens expired takes the step', async (t) => {
+t.test('a store from before tokens could expire is migrated', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   await tokenUseStep(t, { storage: () => closedAfter(t, sqliteStorage(file)), ask: (sql) => outside(file, sql) });
 });
 
-t.test('a killed hub’s newest event is a time that the next one does not fall behind, and a store of before takes the step', async (t) => {
+t.test('the clock never falls behind the newest event of a killed hub, and an older store is migrated', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   const clock = virtualClock();
   const first = sqliteStorage(file, { time: clock });
@@ -309,7 +313,7 @@ t.test('a killed hub’s newest event is a time that the next one does not fall 
   await outside(killed, "DELETE FROM migrations WHERE name = '0007-store-clock'");
   const third = closedAfter(t, sqliteStorage(killed, { time: behind }));
   await third.open();
-  t.equal(third.tasks.nowMs(), atMs, 'its newest event is its mark');
+  t.equal(third.tasks.nowMs(), atMs, 'its newest event is its clock mark');
   await third.close();
   t.match(await outside(killed, 'SELECT clock_mark FROM store'), [{ clock_mark: atMs }]);
 
@@ -317,7 +321,7 @@ t.test('a killed hub’s newest event is a time that the next one does not fall 
   t.match(await outside(file, 'SELECT clock_mark FROM store'), [{ clock_mark: atMs + 3_600_000 }]);
 });
 
-t.test('R4: a store of before histories were bounded takes the step', async (t) => {
+t.test('R4: a store from before histories were bounded is migrated', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   await boundedHistoryStep(t, { storage: () => closedAfter(t, sqliteStorage(file)), ask: (sql) => outside(file, sql) });
 });

@@ -80,7 +80,7 @@ const changesOf = (steps: readonly Step[]): Changes =>
     events: steps.flatMap(({ events }) => events),
   });
 
-t.test('tasks saved together are stored as if each were saved alone', async (t) => {
+t.test('tasks saved together are stored as if each were saved separately', async (t) => {
   const files = [path.join(await emptyFolder(t), 'agentcom.db'), path.join(await emptyFolder(t), 'agentcom.db')] as const;
   const [together, alone] = [sqliteStorage(files[0]), sqliteStorage(files[1])];
   await Promise.all([together.open(), alone.open()]);
@@ -106,7 +106,7 @@ t.test('tasks saved together are stored as if each were saved alone', async (t) 
   t.strictSame(contents[0], contents[1]);
 });
 
-t.test('rows are alike if they are the same JSON', (t) => {
+t.test('rows are equal if their JSON is the same', (t) => {
   const row = (state: unknown) => ({
     ...Object.fromEntries(Object.values(TASK_COLUMNS).map(([field]) => [field, 1])),
     id: 'task-1',
@@ -133,23 +133,23 @@ t.test('rows are alike if they are the same JSON', (t) => {
   for (const [at, one] of values.entries())
     for (const [other, value] of values.entries())
       t.equal(alike(structuredClone(one), structuredClone(value)), at === other, `${JSON.stringify(one)} and ${JSON.stringify(value)}`);
-  t.notOk(alike({ a: undefined, c: 1 }, { b: 1, c: 1 }), 'one has a member that the other has not');
+  t.notOk(alike({ a: undefined, c: 1 }, { b: 1, c: 1 }), 'one has a member that the other lacks');
   t.end();
 });
 
-t.test('groups are made while there are few enough', (t) => {
+t.test('rows are grouped while there are few enough', (t) => {
   const rows = [1, 1, 2, 1].map((seq, n) => ({ ...anEvent({ taskId: aTaskId(n), seq }), earlier: null, number: n + 1 }));
   t.strictSame(
     groupsOf('insertEvents', rows, 3)?.map(([ids]) => ids),
     [[aTaskId(0), aTaskId(1)], [aTaskId(2)], [aTaskId(3)]],
-    'of rows that follow each other',
+    'of consecutive rows',
   );
   t.equal(groupsOf('insertEvents', rows, 2), null);
   t.strictSame(groupsOf('insertEvents', [], 0), []);
   t.end();
 });
 
-t.test('what groups change is found by its id', async (t) => {
+t.test('grouped updates find their rows by ID', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   const storage = sqliteStorage(file);
   await storage.open();

@@ -36,7 +36,7 @@ const CASES: readonly (readonly [Omit<TaskQuery, 'limit'>, RegExp])[] = [
   [{ assignedTo: a1, status: 'completed', priority: 'normal', submittedBy: 'tok-1' }, /assigned_to=\?\)/],
 ];
 
-t.test('R20: no filter of a list walks waiting or ended tasks of other statuses, lanes, submitters or agents', async (t) => {
+t.test('R20: no list filter scans waiting or ended tasks of other statuses, lanes, submitters or agents', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   const engine = sqliteEngine({ driver: testedDriver, file, clock: systemClock(), log: silentLog });
   const asked: { readonly sql: string; readonly bindings: readonly unknown[] }[] = [];
@@ -66,9 +66,9 @@ t.test('R20: no filter of a list walks waiting or ended tasks of other statuses,
     t.ok(walks.length > 0);
     const others = walks.filter((walk) => !LIVE.test(walk));
     for (const walk of others.length > 0 ? others : walks) t.match(walk, wanted, `${JSON.stringify(query)}: ${walk}`);
-    t.ok(walks.length - others.length <= 1, `${JSON.stringify(query)} walks over the assigned tasks once`);
+    t.ok(walks.length - others.length <= 1, `${JSON.stringify(query)} scans the assigned tasks once`);
     const whole = plan.filter(({ detail }) => /^(SEARCH|SCAN) t /.test(String(detail)));
-    t.match(whole, [{ detail: /^SEARCH t USING INDEX sqlite_autoindex_tasks_1 \(id=\?\)$/ }], 'whole tasks are read for the page alone');
+    t.match(whole, [{ detail: /^SEARCH t USING INDEX sqlite_autoindex_tasks_1 \(id=\?\)$/ }], 'complete tasks are read for the page only');
   }
   asked.length = 0;
   await storage.tasks.beginningWith('task-01', 10);
@@ -82,7 +82,7 @@ t.test('R20: no filter of a list walks waiting or ended tasks of other statuses,
   await storage.close();
 });
 
-t.test('a store of before assigned tasks left the indexes of lists takes the step', async (t) => {
+t.test('a store from before assigned tasks left the list indexes is migrated', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   const before = sqliteStorage(file);
   await before.open();

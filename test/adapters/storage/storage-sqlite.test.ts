@@ -44,7 +44,7 @@ const subjectOn = (driver: SqliteDriver) =>
 storageContract('sqlite', subjectOn(testedDriver), t);
 if (otherDriver !== undefined) storageContract(`sqlite by its driver "${otherDriver.name}"`, subjectOn(otherDriver), t);
 
-t.test('sqlite() says what is wrong with its options, and opens nothing by being chosen', async (t) => {
+t.test('sqlite() reports invalid options, and does not open anything by itself', async (t) => {
   const wrong = (options: unknown) => sqlite(options as { readonly file: string }).problems().map(({ path: place }) => place); // prettier-ignore
   t.strictSame(wrong({ file: 'agentcom.db' }), []);
   for (const options of [{}, { file: '' }, { file: 7 }, { file: 'a\0b' }, { file: ':memory:' }, { file: 'file:x?mode=memory' }, undefined])
@@ -57,12 +57,12 @@ t.test('sqlite() says what is wrong with its options, and opens nothing by being
   const choice = sqlite({ file: 'agentcom.db' });
   t.match(choice, { port: 'storage', name: 'sqlite', options: { file: 'agentcom.db' }, capabilities: { durable: true, shared: false } });
   const storage = closedAfter(t, await choice.create({ dataDir, clock: systemClock(), log: silentLog }));
-  await t.rejects(stat(dataDir), 'nothing was made yet');
+  await t.rejects(stat(dataDir), 'nothing has been created yet');
   await storage.open();
   t.ok((await stat(path.join(dataDir, 'agentcom.db'))).isFile(), 'in the data directory');
 });
 
-t.test('a transaction that may begin early is decided while the one before it is being saved', async (t) => {
+t.test('a transaction that may begin early runs while the previous one is being saved', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   const storage = closedAfter(t, sqliteStorage(file));
   await storage.open();
@@ -92,5 +92,5 @@ t.test('a transaction that may begin early is decided while the one before it is
     'second is being saved',
     'second ends',
   ]);
-  t.strictSame(seen, [aTaskId(1)], 'on the state that the first leaves');
+  t.strictSame(seen, [aTaskId(1)], 'on the state left by the first');
 });

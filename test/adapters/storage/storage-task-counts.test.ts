@@ -113,7 +113,7 @@ for (const [name, place] of [
   ['postgres', onPostgres],
 ] as const) {
   // prettier-ignore
-  t.test(`${name}: overlapping batches are counted without reading what the one before them saved`, async (t) => {
+  t.test(`${name}: overlapping batches are counted without reading what the previous one saved`, async (t) => {
     const { storage, lookedUp, exact } = await place(t);
     await Promise.all([
       soon(storage, 'b1', inserting(queued(1), queued(2), queued(3, { priority: 'urgent' }))),
@@ -126,10 +126,10 @@ for (const [name, place] of [
     t.strictSame(lookedUp, []);
     await commit(storage, updating(queued(2)));
     await exact('of one that has ended, and is not cached');
-    t.strictSame(lookedUp, name === 'sqlite' ? [aTaskId(2)] : [], 'its place is looked up');
+    t.strictSame(lookedUp, name === 'sqlite' ? [aTaskId(2)] : [], 'its old status is looked up');
   });
 
-  t.test(`${name}: nothing is counted of a batch that was not committed, nor of what was decided on it`, async (t) => {
+  t.test(`${name}: a batch that was not committed is not counted, nor are transactions based on it`, async (t) => {
     const { storage, exact } = await place(t);
     await commit(storage, { ...inserting(queued(1), queued(9)), keys: [aKey({ taskIds: [aTaskId(9)] })] });
     const [first, second] = await Promise.allSettled([
@@ -145,7 +145,7 @@ for (const [name, place] of [
     t.strictSame(await stats(storage), { completed: 1, queued: 2 });
   });
 
-  t.test(`${name}: a batch that is repeated counts what is new in it`, async (t) => {
+  t.test(`${name}: a repeated batch counts only what is new in it`, async (t) => {
     const { storage, exact } = await place(t);
     const batch = { ...inserting(queued(1), queued(2)), events: [anEvent(), anEvent({ taskId: aTaskId(2) })] };
     await commit(storage, batch);
@@ -171,7 +171,7 @@ for (const [name, place] of [
     t.strictSame(await stats(storage), { completed: 667, assigned: 1_334 });
   });
 
-  t.test(`${name}: a task that changes twice in a batch, or is new in it, counts as it is at the end`, async (t) => {
+  t.test(`${name}: a task that changes twice in a batch, or is new in it, counts in its final state`, async (t) => {
     const { storage, exact } = await place(t);
     await commit(storage, inserting(queued(1)));
     await commit(storage, updating(assigned(1), queued(1), ended(1)));
@@ -195,7 +195,7 @@ for (const [name, place] of [
     await exact('after it');
   });
 
-  t.test(`${name}: a task that is removed is counted out, and takes its body and result with it`, async (t) => {
+  t.test(`${name}: a removed task is no longer counted, and its body and result are removed with it`, async (t) => {
     const { storage, exact } = await place(t);
     await commit(storage, {
       ...inserting(ended(1), ended(2), queued(3)),
@@ -207,7 +207,7 @@ for (const [name, place] of [
     t.strictSame(await stats(storage), { completed: 1, queued: 1 });
   });
 
-  t.test(`${name}: whatever is saved, overlaps and fails, all tasks are counted`, async (t) => {
+  t.test(`${name}: all tasks are counted under any mix of saves, overlaps and failures`, async (t) => {
     const { storage, exact } = await place(t);
     let seed = 7;
     const random = (below: number): number => (seed = (seed * 48_271) % 2_147_483_647) % below;
@@ -229,7 +229,7 @@ for (const [name, place] of [
   });
 }
 
-t.test('a store of before saves were lighter takes the step', async (t) => {
+t.test('a store from before saves were lighter is migrated', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   const before = sqliteStorage(file);
   await before.open();

@@ -72,6 +72,6 @@ export async function boundedHistoryStep(
   t.match(await after.tasks.keptResult({ ...of, generation: aGeneration(1) }), { result: LATE, reason: 'late', details: null });
   t.match(await after.tasks.keptResult({ ...of, generation: aGeneration(2) }), { result: REFUSED, reason: 'stale_generation' });
   t.strictSame((await after.tasks.read(aTaskId(2)))?.task.kept, NO_KEPT_RESULTS);
-  t.strictSame(await after.events.marks(), { lastId, removedId: lastId }, 'some are gone, and nobody knows which');
+  t.strictSame(await after.events.marks(), { lastId, removedId: lastId }, 'some events are removed, and it is unknown which');
   await after.close();
 }

@@ -17,7 +17,7 @@ const PORTS = ['Storage', 'HubTransport', 'HubLink', 'Journal', 'ResultInbox', '
 const underNode = (file: string) =>
   spawnSync(process.execPath, ['--test', '--test-reporter=tap', builtTree().compiled(file)], { encoding: 'utf8' });
 
-t.test('every suite runs under node:test too, whole, over adapters that only forward to others', async (t) => {
+t.test('every suite also runs completely under node:test, over adapters that only forward to others', async (t) => {
   const { status, stdout } = underNode('test/adapters/suites/under-node.ts');
   t.equal(status, 0, stdout);
   for (const port of PORTS) t.match(stdout, new RegExp(`^ *ok \\d+ - ${port} contract, `, 'm'));
@@ -25,16 +25,16 @@ t.test('every suite runs under node:test too, whole, over adapters that only for
   t.match(stdout, /^# skipped 0$/m);
 });
 
-t.test('under node:test an adapter that breaks a promise is red, by the case of that promise and no other', async (t) => {
+t.test('under node:test a broken adapter fails exactly the case of the promise that it breaks', async (t) => {
   const { status, stdout } = underNode('test/adapters/suites/broken-under-node.ts');
   t.equal(status, 1);
   const red = [...stdout.matchAll(/^ *not ok \d+ - (.* contract, .*)$/gm)].map(([, title]) => title);
   t.strictSame(red, [
-    'Journal contract, broken: keeps reports by name, over restarts',
-    'Clock contract, broken: fires once, never early, and not from inside the call',
-    'Clock contract, broken: does not fire after cancel, however often it is called',
-    'Clock contract, broken: lets a timer cancel another that is due at the same moment, and start new ones',
-    'Clock contract, broken: treats a negative delay as 0, and refuses what is no number',
+    'Journal contract, broken: stores reports by name, across restarts',
+    'Clock contract, broken: fires once, never early, and never synchronously',
+    'Clock contract, broken: does not fire after cancel, even if cancel is called repeatedly',
+    'Clock contract, broken: a timer can cancel another one due at the same moment, and start new ones',
+    'Clock contract, broken: treats a negative delay as 0, and refuses anything that is not a number',
   ]);
 });
 
@@ -59,7 +59,7 @@ async function endOf(body: (t: ContractCase) => Promise<void>): Promise<unknown>
   return ends[0];
 }
 
-t.test('a case fails by a failed assertion that was swallowed, and lets go of all it held, the last first', async (t) => {
+t.test('a swallowed assertion still fails its case, and teardowns run in reverse order', async (t) => {
   const done: string[] = [];
   t.equal(await endOf(async (c) => c.teardown(() => done.push('let go'))), 'green');
   const swallowed = await endOf(async (c) => {
@@ -76,7 +76,7 @@ t.test('a case fails by a failed assertion that was swallowed, and lets go of al
   t.match(both, { message: 'it broke\nit stays' });
 });
 
-t.test('each assertion is red where it has to be, and says what it wanted and found', async (t) => {
+t.test('each assertion fails when it should, and reports the wanted and the found value', async (t) => {
   const red: readonly (readonly [(c: ContractCase) => unknown, told: RegExp | string])[] = [
     [(c) => c.ok(0), 'wanted a value that counts as true, found 0'],
     [(c) => c.notOk(1, 'over'), 'over: wanted a value that counts as false, found 1'],
@@ -106,7 +106,7 @@ t.test('each assertion is red where it has to be, and says what it wanted and fo
   t.equal(await green, 'green');
 });
 
-t.test('what fits: named members, as many of a list, a word in a text, a kind of value', async (t) => {
+t.test('a match checks named members, list lengths, patterns in text and types', async (t) => {
   const found = { a: 1, list: [{ b: 'two words' }], none: null };
   for (const wanted of [{}, { a: 1 }, { a: Number }, { list: [{}] }, { list: [{ b: /two/ }] }, { list: { length: 1 } }, { none: null }])
     t.ok(fits(found, wanted), JSON.stringify(wanted));
@@ -122,7 +122,7 @@ t.test('what fits: named members, as many of a list, a word in a text, a kind of
     t.notOk(fits(found, wanted), JSON.stringify(wanted));
 });
 
-t.test('an option that used to leave cases out is refused, and what stands in its place is told', async (t) => {
+t.test('an obsolete option that skipped cases is refused, with its replacement named', async (t) => {
   const runner = recorder().runner;
   const storage = memoryStorageSubject(false);
   const wire = memoryWireSubject();
@@ -141,7 +141,7 @@ t.test('an option that used to leave cases out is refused, and what stands in it
   for (const [add, told] of cases) t.throws(add, { name: 'TypeError', message: told }, String(told));
 });
 
-t.test('what a world or a place lacks fails the cases that need it, and says what is wanted', async (t) => {
+t.test('a missing feature of a world or place fails the cases that need it, and states what is wanted', async (t) => {
   const worldWith = (option: object) => async () => ({ ...(await scriptedSubject.world()), ...option });
   const oddless: InboxSubject = { place: async (t) => ({ ...(await memoryInboxSubject.place(t)), odd: null as never }) };
   const claimed = { ...memoryStorageSubject(false), capabilities: { durable: true, shared: false }, unopenable: () => Promise.resolve([]) };

@@ -35,14 +35,14 @@ const goneFrom = async (t: Test, url: string): Promise<{ readonly code: number; 
   return gone;
 };
 
-t.test('a hub that says nothing is given up after the handshake time', async (t) => {
+t.test('a silent hub is given up after the handshake timeout', async (t) => {
   const url = await oddHub(t, () => undefined);
   const from = performance.now();
   t.match(await goneFrom(t, url), { code: 1006, reason: /handshake within 200 ms/ });
   t.ok(performance.now() - from >= 199);
 });
 
-t.test('a hub that trickles its answer is given up too', async (t) => {
+t.test('a hub that answers too slowly is given up too', async (t) => {
   const url = await oddHub(t, (socket) => {
     socket.write('HTTP/1.1 101 Switching Protocols\r\nX-Slow: ');
     const trickle = setInterval(() => socket.write('z'), 20);
@@ -51,7 +51,7 @@ t.test('a hub that trickles its answer is given up too', async (t) => {
   t.match(await goneFrom(t, url), { code: 1006, reason: /handshake within 200 ms/ });
 });
 
-t.test('what is no hub is gone at once', async (t) => {
+t.test('a peer that is not a hub ends the link at once', async (t) => {
   const answers = [
     'SSH-2.0-OpenSSH_9.6\r\n',
     'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
@@ -72,7 +72,7 @@ t.test('a redirect is not followed', async (t) => {
   t.match(await goneFrom(t, url), { code: 1006, reason: /302/ });
 });
 
-t.test('a reset on an open link is one onGone', async (t) => {
+t.test('a reset of an open link calls onGone once', async (t) => {
   const transport = wsTransport({ log: silentLog });
   t.teardown(() => transport.close(1001, 'over'));
   const options = {
@@ -101,7 +101,7 @@ t.test('a reset on an open link is one onGone', async (t) => {
   t.same(saw.left, []);
 });
 
-t.test('what is sent in one turn of the loop arrives in order, in one piece', async (t) => {
+t.test('frames sent in one event loop turn arrive in order, in one chunk', async (t) => {
   const texts: string[] = [];
   const chunks: number[] = [];
   const url = await oddHub(t, (socket) => {

@@ -32,7 +32,7 @@ const answerOf = (port: number, agent: Agent): Promise<number> =>
 export const realTransportTests = async (t: Test, make: MakeTransport): Promise<void> => {
   const subject = { transport: () => make(silentLog), link: wsLink({ log: silentLog }) };
 
-  await t.test('1,000 sockets and requests come and go and leave nothing behind', async (t) => {
+  await t.test('1,000 sockets and requests leave nothing behind', async (t) => {
     const transport = make(silentLog);
     const { events, saw } = hubRecorder();
     const before = await resources();
@@ -56,7 +56,7 @@ export const realTransportTests = async (t: Test, make: MakeTransport): Promise<
     t.same(await resources(), before);
   });
 
-  await t.test('an idle keep-alive connection does not hold up close, and one that is answered ends with its answer', async (t) => {
+  await t.test('an idle keep-alive connection does not delay close, and an active one ends with its answer', async (t) => {
     const asked = eventInbox<() => void>();
     const http = () => new Promise<HttpResponse>((resolve) => asked.put(() => resolve(reply('done'))));
     const room = await wireRoom(t, subject, { http });
@@ -70,12 +70,12 @@ export const realTransportTests = async (t: Test, make: MakeTransport): Promise<
     const from = performance.now();
     const closed = room.transport.close(1012, 'restart');
     answer();
-    t.equal(await running, 200, 'what was asked before is still answered');
+    t.equal(await running, 200, 'the earlier request is still answered');
     await closed;
-    t.ok(performance.now() - from < 900, 'sooner than the bound');
+    t.ok(performance.now() - from < 900, 'sooner than the limit');
   });
 
-  await t.test('a handler that throws costs its own request or socket, and is logged', async (t) => {
+  await t.test('a handler that throws fails only its own request or socket, and is logged', async (t) => {
     const log = memoryLog();
     const transport = make(log);
     t.teardown(() => transport.close(1001, 'over'));
@@ -101,7 +101,7 @@ export const realTransportTests = async (t: Test, make: MakeTransport): Promise<
     );
   });
 
-  await t.test('connections over the bound are dropped, said once, and there is room again later', async (t) => {
+  await t.test('connections over the limit are dropped and logged once, and room is freed later', async (t) => {
     const log = memoryLog();
     const transport = make(log, { httpConnectionsMax: 1 });
     t.teardown(() => transport.close(1001, 'over'));
@@ -124,7 +124,7 @@ export const realTransportTests = async (t: Test, make: MakeTransport): Promise<
     t.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 200);
   });
 
-  await t.test('an address that is not of this machine is AC_LISTEN and named', async (t) => {
+  await t.test('an address of another machine is an AC_LISTEN error that names it', async (t) => {
     const transport = make(silentLog);
     await t.rejects(transport.listen(openToAll({ host: '192.0.2.1', port: 4_000 }), hubRecorder().events), {
       code: 'AC_LISTEN',
@@ -133,7 +133,7 @@ export const realTransportTests = async (t: Test, make: MakeTransport): Promise<
     await transport.close(1001, 'nothing was open');
   });
 
-  await t.test('a close during the start undoes it', async (t) => {
+  await t.test('a close during startup undoes it', async (t) => {
     const transport = make(silentLog);
     const starting = transport.listen(openToAll(), hubRecorder().events);
     await transport.close(1001, 'changed our mind');

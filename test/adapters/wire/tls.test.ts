@@ -89,7 +89,7 @@ async function newKey(t: Test, port: number, { cert }: TestPair): Promise<void> 
 }
 
 async function onEach(t: Test, make: Make): Promise<void> {
-  await t.test('HTTPS and WSS are served on one port, to who has its fingerprint', async (t) => {
+  await t.test('HTTPS and WSS are served on one port, to clients that pin its fingerprint', async (t) => {
     const { pair, port, saw } = await tlsRoom(t, make, { listen: { http: ({ path }) => reply(`you asked for ${path}`) } });
     const trust = { fingerprints: [tlsPair().fingerprint, pair.fingerprint] };
     t.equal(await ask(port, trust), 'you asked for /x');
@@ -102,7 +102,7 @@ async function onEach(t: Test, make: Make): Promise<void> {
     t.equal((await nextOf(linkSaw, 'frame')).text, 'and back');
   });
 
-  await t.test('without a fingerprint, the authority and the name of the certificate decide', async (t) => {
+  await t.test('without a fingerprint, the CA and the name of the certificate decide', async (t) => {
     const { pair, port, saw } = await tlsRoom(t, make);
     await t.rejects(ask(port, {}), { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' });
     t.equal(await ask(port, { ca: [pair.cert] }, 'localhost'), 'hello');
@@ -124,7 +124,7 @@ async function onEach(t: Test, make: Make): Promise<void> {
     socket.destroy();
   });
 
-  await t.test('plain HTTP and nonsense get no answer but the end of their connection, and cost nobody else', async (t) => {
+  await t.test('plain HTTP and garbage are disconnected without an answer, and affect no other connection', async (t) => {
     const { pair, port, saw } = await tlsRoom(t, make);
     const { saw: linkSaw } = link(t, port, { fingerprints: [pair.fingerprint] });
     await nextOf(linkSaw, 'open');
@@ -137,7 +137,7 @@ async function onEach(t: Test, make: Make): Promise<void> {
     t.equal(await ask(port, { fingerprints: [pair.fingerprint] }), 'hello');
   });
 
-  await t.test('a renewed certificate is shown to new connections, and no open one is lost', async (t) => {
+  await t.test('a renewed certificate is used for new connections, and no open one is lost', async (t) => {
     const { pair, certificate, port, saw } = await tlsRoom(t, make);
     const old = { fingerprints: [pair.fingerprint] };
     const before = await Promise.all(
@@ -166,37 +166,34 @@ async function onEach(t: Test, make: Make): Promise<void> {
     for (const _ of before) await nextOf(saw, 'gone');
   });
 
-  await t.test(
-    'after several renewals the last certificate is shown, the bound of connections holds for all, and close ends them',
-    async (t) => {
-      const log = memoryLog();
-      const { pair, certificate, port, transport, saw } = await tlsRoom(t, make, {
-        log,
-        options: { httpConnectionsMax: 10 },
-        listen: { socketsMax: 2 },
-      });
-      const first = link(t, port, { fingerprints: [pair.fingerprint] });
-      await nextOf(first.saw, 'open');
-      await nextOf(saw, 'open');
-      let last = pair;
-      for (let n = 0; n < 5; n += 1) {
-        last = tlsPair();
-        t.equal(certificate.renew(last), true);
-      }
-      await newKey(t, port, last);
-      const trust = { fingerprints: [last.fingerprint] };
-      const second = link(t, port, trust);
-      await nextOf(second.saw, 'open');
-      await nextOf(saw, 'open');
-      t.match(await nextOf(link(t, port, trust).saw, 'gone'), { reason: /503/ }, 'two sockets are open, of two certificates');
-      await transport.close(1012, 'restart');
-      for (const { saw } of [first, second]) t.match(await nextOf(saw, 'gone'), { code: 1012 });
-      t.equal(certificate.listeners, 0);
-      t.equal(saw.left.length, 2);
-    },
-  );
+  await t.test('after several renewals the last certificate is used, the connection limit covers all, and close ends them', async (t) => {
+    const log = memoryLog();
+    const { pair, certificate, port, transport, saw } = await tlsRoom(t, make, {
+      log,
+      options: { httpConnectionsMax: 10 },
+      listen: { socketsMax: 2 },
+    });
+    const first = link(t, port, { fingerprints: [pair.fingerprint] });
+    await nextOf(first.saw, 'open');
+    await nextOf(saw, 'open');
+    let last = pair;
+    for (let n = 0; n < 5; n += 1) {
+      last = tlsPair();
+      t.equal(certificate.renew(last), true);
+    }
+    await newKey(t, port, last);
+    const trust = { fingerprints: [last.fingerprint] };
+    const second = link(t, port, trust);
+    await nextOf(second.saw, 'open');
+    await nextOf(saw, 'open');
+    t.match(await nextOf(link(t, port, trust).saw, 'gone'), { reason: /503/ }, 'two sockets are open, with two certificates');
+    await transport.close(1012, 'restart');
+    for (const { saw } of [first, second]) t.match(await nextOf(saw, 'gone'), { code: 1012 });
+    t.equal(certificate.listeners, 0);
+    t.equal(saw.left.length, 2);
+  });
 
-  await t.test('another transport takes the port when it is closed, and nothing of the certificate is held', async (t) => {
+  await t.test('after close another transport can take the port, and nothing holds on to the certificate', async (t) => {
     const { certificate, transport, port } = await tlsRoom(t, make);
     t.equal(certificate.listeners, 1);
     await transport.close(1001, 'over');
@@ -211,7 +208,7 @@ t.test('ws over TLS', async (t) => {
   const make: Make = (certificate, log = silentLog, options = {}) => wsTransport({ log, options, certificate });
   await onEach(t, make);
 
-  await t.test('TLS 1.2 is refused where the config wants 1.3', async (t) => {
+  await t.test('TLS 1.2 is refused if the config requires 1.3', async (t) => {
     const { port } = await tlsRoom(t, make, { certificate: await testCertificate(t, tlsPair(), 'TLSv1.3') });
     await t.rejects(handshake(port, { maxVersion: 'TLSv1.2' }), { code: 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION' });
     const socket = await handshake(port);
@@ -219,7 +216,7 @@ t.test('ws over TLS', async (t) => {
     socket.destroy();
   });
 
-  await t.test('R20: a handshake that never ends is closed in its time', async (t) => {
+  await t.test('R20: a handshake that never ends is closed after its timeout', async (t) => {
     const { port } = await tlsRoom(t, make, { options: { headersWithinMs: 100 } });
     t.equal(await untilClosed(port, ''), '');
     // The first bytes of a handshake whose rest never comes.
@@ -233,7 +230,7 @@ t.test('ws over TLS', async (t) => {
     await new Promise<void>((resolve) => slow.once('close', () => resolve()));
   });
 
-  await t.test('R20: handshakes count as connections of their address; WebSockets do not', async (t) => {
+  await t.test('R20: handshakes count towards the connections of their address; WebSockets do not', async (t) => {
     const log = memoryLog();
     const { pair, port, saw } = await tlsRoom(t, make, { log, options: { httpConnectionsMax: 6 }, listen: { socketsMax: 2 } });
     const silent = () => {
@@ -265,7 +262,7 @@ await withUws(t, 'uws over TLS', async (native) => {
   await t.test('uws over TLS', async (t) => {
     await onEach(t, make);
 
-    await t.test('a renewed certificate that it cannot use is not taken, and the log says so', async (t) => {
+    await t.test('an unusable renewed certificate is ignored and logged', async (t) => {
       const log = memoryLog();
       const { pair, certificate, port } = await tlsRoom(t, make, { log });
       t.equal(certificate.renew({ cert: 'nothing', key: 'nothing' }), false);
@@ -276,7 +273,7 @@ await withUws(t, 'uws over TLS', async (native) => {
       await newKey(t, port, renewed);
     });
 
-    await t.test('R20: connections of all certificates count together', async (t) => {
+    await t.test('R20: connections with all certificates count together', async (t) => {
       const log = memoryLog();
       const { certificate, port } = await tlsRoom(t, make, { log, options: { httpConnectionsMax: 2 }, listen: { socketsMax: 1 } });
       const open = () => {
@@ -301,14 +298,14 @@ await withUws(t, 'uws over TLS', async (native) => {
       t.equal(await ask(port, { fingerprints: [renewed.fingerprint] }), 'hello');
     });
 
-    await t.test('files that it cannot use are AC_LISTEN and named', async (t) => {
+    await t.test('unusable files are an AC_LISTEN error that names them', async (t) => {
       const certificate = await testCertificate(t, { cert: 'nothing', key: 'nothing' });
       await t.rejects(make(certificate).listen(openToAll(), hubRecorder().events), { code: 'AC_LISTEN', message: /cert\.pem/ });
     });
   });
 });
 
-t.test('a hub with another key gets the handshake and not a byte more: no token, no frame, no request', async (t) => {
+t.test('a hub with another key gets only the handshake: no token, no frame, no request', async (t) => {
   const pair = tlsPair();
   const received: string[] = [];
   const impostor = createServer({ cert: pair.cert, key: pair.key }, (socket) => {
@@ -335,7 +332,7 @@ t.test('a hub with another key gets the handshake and not a byte more: no token,
   t.same(received, []);
 });
 
-t.test('a hub that never ends its handshake is given up', async (t) => {
+t.test('a hub that never finishes its handshake is given up', async (t) => {
   const held = createPlainServer((socket) => void t.teardown(() => socket.destroy())).listen(0, '127.0.0.1');
   await once(held, 'listening');
   t.teardown(() => void held.close());

@@ -29,7 +29,7 @@ t.test('uws() opens and loads nothing, and checks its options', async (t) => {
   ]);
 });
 
-t.test('a package that cannot be loaded is AC_PACKAGE_MISSING and says how to come by it', async (t) => {
+t.test('a package that cannot be loaded is AC_PACKAGE_MISSING with installation instructions', async (t) => {
   const missing = loadUws(() => import('uWebSockets.js-that-nobody-has' as string));
   await t.rejects(missing, { code: 'AC_PACKAGE_MISSING', message: /npm install uNetworking\/uWebSockets\.js#v20\.[\s\S]*choose ws\(\)/ });
   const dir = t.testdir({
@@ -60,11 +60,11 @@ await withUws(t, 'the uws transport', async (native) => {
 async function ownTests(t: Test, native: UwsPackage): Promise<void> {
   const subject = { transport: () => uwsTransport({ log: silentLog, native }), link: wsLink({ log: silentLog }) };
 
-  await t.test('the choice makes the transport', async (t) => {
+  await t.test('uws() creates the transport', async (t) => {
     t.match(await uws().create({ log: silentLog }), { name: 'uws', capabilities: { tooLargeCode: 1006 } });
   });
 
-  await t.test('a frame for which it drops the connection is reported with the code of that fault', async (t) => {
+  await t.test('a frame that makes it drop the connection is reported with the code of that fault', async (t) => {
     const log = memoryLog();
     const transport = uwsTransport({ log, native });
     t.teardown(() => transport.close(1001, 'over'));
@@ -84,7 +84,7 @@ async function ownTests(t: Test, native: UwsPackage): Promise<void> {
     t.same(log.lines, []);
   });
 
-  await t.test('a peer that closes with the words of uWebSockets.js is reported with its own code', async (t) => {
+  await t.test('a peer that closes with a reason of uWebSockets.js is reported with its own code', async (t) => {
     const room = await wireRoom(t, subject);
     const peer = await rawPeer(room);
     await nextOf(room.hubSaw, 'open');
@@ -94,7 +94,7 @@ async function ownTests(t: Test, native: UwsPackage): Promise<void> {
     peer.socket.destroy();
   });
 
-  await t.test('a request that cannot be one is 400 and no more', async (t) => {
+  await t.test('a malformed request is answered with 400 only', async (t) => {
     const room = await wireRoom(t, subject);
     const statusOf = (head: string): Promise<string> =>
       new Promise((resolve) => {
@@ -119,13 +119,13 @@ async function ownTests(t: Test, native: UwsPackage): Promise<void> {
     await join(t, subject, room);
   });
 
-  await t.test('names an IPv6 peer in its short form, and an IPv4 one as IPv4, on one port', async (t) => {
+  await t.test('reports an IPv6 peer in its short form, and an IPv4 peer as IPv4, on one port', async (t) => {
     const room = await wireRoom(t, subject, { host: '::', http: ({ remoteAddress }) => reply(remoteAddress) });
     t.equal(await (await fetch(`http://[::1]:${room.port}/`)).text(), '::1');
     t.equal(await (await fetch(`http://127.0.0.1:${room.port}/`)).text(), '127.0.0.1');
   });
 
-  await t.test('takes the first subprotocol that is offered, and no extension', async (t) => {
+  await t.test('accepts the first offered subprotocol, and no extension', async (t) => {
     const room = await wireRoom(t, subject);
     const offered = ['Sec-WebSocket-Protocol: one, two', 'Sec-WebSocket-Extensions: permessage-deflate'];
     const socket = connect(room.port, '127.0.0.1');

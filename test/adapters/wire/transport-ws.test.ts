@@ -33,7 +33,7 @@ await realTransportTests(t, (log, options = {}) => wsTransport({ log, options })
 
 httpApiContract('over ws', { open: () => apiOverHttp(wsTransport({ log: silentLog })) }, t);
 
-t.test('slow heads and bodies are cut off, each by its own time, with 408 where that can be said', async (t) => {
+t.test('slow heads and bodies are cut off, each after its own timeout, with a 408 where possible', async (t) => {
   const answerTo = async (options: WsOptions, bytes: string): Promise<string> => {
     const transport = wsTransport({ log: silentLog, options });
     const { port } = await transport.listen(openToAll({ http: async (request) => reply(await textOf(request)) }), hubRecorder().events);
@@ -56,21 +56,21 @@ t.test('slow heads and bodies are cut off, each by its own time, with 408 where 
   t.match(await answerTo(bodies, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf'), /^HTTP\/1\.1 408 /, 'half a body');
 });
 
-t.test('R20: of a frame of a stranger no more is kept than it may send, however long it says that it is', async (t) => {
+t.test('R20: a frame before identify is buffered only up to its limit, regardless of its announced length', async (t) => {
   const room = await wireRoom(t, subject, { frameBytesMax: 1_048_576, unidentifiedBytesMax: 10_000 });
   const peer = await rawPeer(room);
   await nextOf(room.hubSaw, 'open');
   const head = Buffer.from([0x81, 0xff, 0, 0, 0, 0, 0, 0x0f, 0xff, 0xff, 0, 0, 0, 0]);
   peer.socket.write(Buffer.concat([head, Buffer.alloc(9_900, 'x')]));
   await roundTrip(t, subject, room);
-  t.same(room.hubSaw.left, [], 'it has not said too much yet');
+  t.same(room.hubSaw.left, [], 'it has not sent too much yet');
   peer.socket.write(Buffer.alloc(100_000, 'x'));
   t.equal((await nextOf(room.hubSaw, 'gone')).code, 1009);
-  t.equal(await peer.closeCode, 1009, 'and is told');
+  t.equal(await peer.closeCode, 1009, 'the peer receives the code');
   peer.socket.destroy();
 });
 
-t.test('R20: one address has half of what is free of connections that are no sockets, and gets room again', async (t) => {
+t.test('R20: one address gets half of the free non-WebSocket connections, and regains room when they close', async (t) => {
   const log = memoryLog();
   const transport = wsTransport({ log, options: { httpConnectionsMax: 6 } });
   t.teardown(() => transport.close(1001, 'over'));
@@ -91,7 +91,7 @@ t.test('R20: one address has half of what is free of connections that are no soc
   t.match(log.lines, [{ message: 'Refused at the port: one address has half of the free connections.' }]);
   const other = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.2' });
   other.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
-  t.match(String((await once(other, 'data'))[0]), /^HTTP\/1\.1 200 /, 'others have theirs');
+  t.match(String((await once(other, 'data'))[0]), /^HTTP\/1\.1 200 /, 'other addresses have room');
   sidecar.terminate();
   for (const socket of kept) {
     const closed = once(socket, 'close');
@@ -101,7 +101,7 @@ t.test('R20: one address has half of what is free of connections that are no soc
   t.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 200);
 });
 
-t.test('a request that cannot be one is 400 and no more', async (t) => {
+t.test('a malformed request is answered with 400 only', async (t) => {
   const room = await wireRoom(t, subject);
   const statusOf = (head: string): Promise<string> =>
     new Promise((resolve) => {
@@ -134,7 +134,7 @@ t.test('a request that cannot be one is 400 and no more', async (t) => {
   await join(t, subject, room);
 });
 
-t.test('ws() opens nothing, checks its options and makes the transport', async (t) => {
+t.test('ws() opens nothing, checks its options and creates the transport', async (t) => {
   const choice = ws({ closeWithinMs: 500 });
   t.match(choice, { port: 'transport', name: 'ws', options: { closeWithinMs: 500 }, capabilities: { tooLargeCode: 1009 } });
   t.same(choice.problems(), []);

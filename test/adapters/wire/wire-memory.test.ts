@@ -34,7 +34,7 @@ const virtualRoom = async (t: Test, fate: Fate) => {
   return { clock, wire, transport, hub, sidecar, link, url, connection: opened.connection, framesAtHub };
 };
 
-t.test('nothing moves before time does; delays keep the order, overtaking does not', async (t) => {
+t.test('nothing is delivered before time advances; delays keep the order, overtaking does not', async (t) => {
   const delays: Readonly<Record<string, { delayMs: number; overtakes?: boolean }>> = {
     slow: { delayMs: 50 },
     quick: { delayMs: 5 },
@@ -53,7 +53,7 @@ t.test('nothing moves before time does; delays keep the order, overtaking does n
   t.equal(link.bufferedBytes(), 0);
 });
 
-t.test('frames are lost and doubled as the fate says, each told by its direction and text', async (t) => {
+t.test('frames are lost or duplicated as scripted, by direction and text', async (t) => {
   const asked: string[] = [];
   const { clock, link, connection, sidecar, framesAtHub } = await virtualRoom(t, (crossing) => {
     asked.push(`${crossing.from} ${crossing.kind} ${crossing.text} ${crossing.connection === connection.id}`);
@@ -74,7 +74,7 @@ t.test('frames are lost and doubled as the fate says, each told by its direction
   ]);
 });
 
-t.test('a half-open peer: the hub gives up a second after its close, the link never hears', async (t) => {
+t.test('with a half-open peer the hub gives up a second after its close, and the link never learns of it', async (t) => {
   const { clock, connection, hub, sidecar, wire } = await virtualRoom(t, () => []);
   connection.ping();
   connection.close(1001, 'no life');
@@ -84,10 +84,10 @@ t.test('a half-open peer: the hub gives up a second after its close, the link ne
   t.match(hub.saw.left, [{ kind: 'gone', code: 1001 }]);
   clock.advance(60_000);
   t.same(sidecar.saw.left, []);
-  t.same(wire.open(), [connection.id], 'the link still thinks it open');
+  t.same(wire.open(), [connection.id], 'the link still considers itself open');
 });
 
-t.test('a lost handshake is given up after 10 s, and a doubled one is one connection', async (t) => {
+t.test('a lost handshake is given up after 10 s, and a duplicated one is one connection', async (t) => {
   const clock = virtualClock();
   let copies = 0;
   const wire = memoryWire({ clock, fate: ({ kind }) => Array.from({ length: kind === 'connect' ? copies : 1 }, () => ({ delayMs: 1 })) });
@@ -111,7 +111,7 @@ t.test('a lost handshake is given up after 10 s, and a doubled one is one connec
   t.match(doubled.saw.left, [{ kind: 'open' }]);
 });
 
-t.test('a cut is seen by both ends, once', async (t) => {
+t.test('a cut is reported once at both ends', async (t) => {
   const { clock, connection, hub, sidecar, wire, link } = await virtualRoom(t, () => [{ delayMs: 0 }]);
   wire.cut(connection.id);
   wire.cut(connection.id);
@@ -122,10 +122,10 @@ t.test('a cut is seen by both ends, once', async (t) => {
   t.match(sidecar.saw.left, [{ kind: 'gone', code: 1006 }]);
   t.equal(link.send('x') || connection.send('x'), false);
   t.same(wire.open(), []);
-  t.equal(clock.pending, 0, 'nothing is left waiting');
+  t.equal(clock.pending, 0, 'nothing is left pending');
 });
 
-t.test('a crashed hub hears nothing more; its links find out, callers fail, its port is free', async (t) => {
+t.test('a crashed hub receives nothing more; its links end, callers fail, and its port is free', async (t) => {
   const { clock, hub, sidecar, wire, transport, link, url } = await virtualRoom(t, () => [{ delayMs: 0 }]);
   link.send('into the void');
   const asked = wire.fetch('http://hub-1:4000/health');

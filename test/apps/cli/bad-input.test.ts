@@ -108,7 +108,7 @@ t.test('connections before identify', async (t) => {
   );
 });
 
-t.test('who sent ten wrong frames is held off for a while, the address before identify, the agent after; nobody else', async (t) => {
+t.test('ten invalid frames block their sender for a while: the address before identify, the agent after; no other', async (t) => {
   const noisy = await identified('noisy');
   for (let n = 0; n < 10; n += 1) noisy.send('no frame');
   t.equal(await noisy.closed, 1008);
@@ -125,7 +125,7 @@ t.test('who sent ten wrong frames is held off for a while, the address before id
   const heldOff = await v1Client({ port, agentId: 'noisy', token: '', address: '203.0.113.200' });
   for (let n = 0; n < 10; n += 1) heldOff.send('no frame');
   t.equal(await heldOff.closed, 1008);
-  t.equal(await (await v1Client({ port, agentId: 'noisy', token: '', address: '203.0.113.200' })).closed, 1008, 'the address is held off');
+  t.equal(await (await v1Client({ port, agentId: 'noisy', token: '', address: '203.0.113.200' })).closed, 1008, 'the address is blocked');
   const address = '203.0.113.200';
   logged('it was closed', { msg: 'a connection was closed', because: 'too many invalid frames', agent_id: null, address });
   logged('and is refused', { msg: 'a connection was refused', code: 1008, because: 'held off after invalid frames', address });
@@ -174,7 +174,7 @@ t.test('sockets with a foreign Origin or Host', async (t) => {
   logged('both', { msg: 'Refused at the port: foreign origin or host.', origin: 'https://example.org' });
 });
 
-t.test('programs that cannot run as they are told', async (t) => {
+t.test('programs that cannot run as configured', async (t) => {
   for (const [index, { name, exitCode, code, says }] of badPrograms.entries()) {
     const end = (await ends)[index] as ProgramEnd;
     t.equal(end.exitCode, exitCode, `${name}: ${end.stderr}`);
@@ -183,10 +183,10 @@ t.test('programs that cannot run as they are told', async (t) => {
       t.equal(end.stderr.split(sentence).length - 1, 1, `${name}: says once "${sentence}" in ${end.stderr}`);
     t.notMatch(end.stderr, /^\s+at .*:\d+:\d+\)?$/m, `${name}: no stack`);
   }
-  t.equal(good.process.exitCode, null, 'the sidecar that was there goes on');
+  t.equal(good.process.exitCode, null, 'the first sidecar continues');
 });
 
-t.test('a missing wake program: the agent is given nothing and says why, the sidecar stays up', async (t) => {
+t.test('a missing wake program: the agent gets no task and reports why, and the sidecar stays up', async (t) => {
   const sidecar = await world.startSidecar('missing', {
     capabilities: ['missing'],
     argv: ['/no/such/program'],
@@ -211,7 +211,7 @@ t.test('a missing wake program: the agent is given nothing and says why, the sid
   t.match(said[0], /\/no\/such\/program/);
 });
 
-t.test('nothing was lost: what was held completes, and a new task runs through', async (t) => {
+t.test('nothing is lost: the held task completes, and a new task runs through', async (t) => {
   holder.send({ type: 'task_complete', task_id: held, generation: 1, result: 'done' });
   t.strictSame(await holder.next(), { type: 'task_ack', task_id: held, generation: 1, status: 'complete' });
   t.match(await api.tasks.get(held), { status: 'completed', result: 'done', generation: 1, retry_count: 0 });
@@ -221,7 +221,7 @@ t.test('nothing was lost: what was held completes, and a new task runs through',
   t.match(await api.tasks.get(id), { status: 'completed', generation: 1, retry_count: 0 });
 });
 
-t.test('each was logged once, and nothing else', async (t) => {
+t.test('each problem is logged once, and nothing else is', async (t) => {
   const ended = once(hub.process, 'close');
   hub.process.kill('SIGTERM');
   await ended;
@@ -239,7 +239,7 @@ t.test('each was logged once, and nothing else', async (t) => {
     t.equal(found.length, count, `${of}: ${JSON.stringify(fields)}`);
     for (const line of found) warnings.delete(line);
   }
-  t.strictSame([...warnings], [], 'no warning that nobody asked for');
+  t.strictSame([...warnings], [], 'no unexpected warning');
 });
 
 const equal = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);

@@ -118,7 +118,7 @@ checks at 2023-11-14 22:13:20: some failed
   t.strictSame(await hub.run(['tokens', 'revoke', 'w1']), { code: 0, out: 'w1 revoked\n', err: '' });
 });
 
-t.test('tokens rotate prints the new token, and how long the old one still works', async (t) => {
+t.test('tokens rotate prints the new token and how long the old one still works', async (t) => {
   const hub = await testHub(t, (app) =>
     app.post(
       '/admin/tokens/:id/rotate',
@@ -143,7 +143,7 @@ t.test('tokens rotate prints the new token, and how long the old one still works
   t.match(await hub.run(['tokens', 'rotate', 'tok-1', '--overlap', 'soon']), { code: 2, err: /Wanted a duration/ });
 });
 
-t.test('each agent is told by itself, and the first refusal decides the exit code', async (t) => {
+t.test('each agent is reported separately, and the first refusal decides the exit code', async (t) => {
   const hub = await testHub(t, (app) =>
     app.post('/api/agents/:id/:change', (c) => {
       const { id, change } = c.params;
@@ -169,7 +169,7 @@ t.test('each agent is told by itself, and the first refusal decides the exit cod
   t.match(await hub.run(['drain']), { code: 2, err: /missing required argument 'agents'/ });
 });
 
-t.test('an agent that is still needed is not removed, and the hub says why', async (t) => {
+t.test('an agent that is still needed is not removed, and the hub reports why', async (t) => {
   const why = 'Agent w2 has a token that is not revoked. Revoke it first: DELETE /admin/tokens/w2.';
   const hub = await testHub(t, (app) =>
     app.delete('/api/agents/:id', (c) =>
@@ -183,7 +183,7 @@ t.test('an agent that is still needed is not removed, and the hub says why', asy
   );
 });
 
-t.test('a drain that is waited for returns when nothing is left', async (t) => {
+t.test('drain --wait returns when no assignment and no pending stop is left', async (t) => {
   const left = [
     { tasks: ['task-1'], pending_stops: 0 },
     { tasks: [], pending_stops: 1 },
@@ -198,7 +198,7 @@ t.test('a drain that is waited for returns when nothing is left', async (t) => {
   t.strictSame(left, [], 'it was looked at until then');
 });
 
-t.test('a connected agent was seen now only when it was heard within a heartbeat', async (t) => {
+t.test('a connected agent counts as seen now only if it was heard within a heartbeat', async (t) => {
   const nowMs = 10_000_000;
   const seen = (over: Partial<AgentJson>): string =>
     seenText({ connected: true, connected_at: 1_000_000, last_seen: nowMs, ...over } as AgentJson, nowMs);

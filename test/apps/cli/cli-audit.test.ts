@@ -28,7 +28,7 @@ async function folderOf(t: Test): Promise<string> {
 
 const linesOf = (text: string): readonly string[] => text.trimEnd().split('\n');
 
-t.test('the log is printed for people and for programs, from a time or a number on', async (t) => {
+t.test('the log is printed for people and for programs, from a given time or number', async (t) => {
   const { cli } = await hubWithActs(t);
   const { out, code } = await cli(['audit']);
   t.equal(code, 0);
@@ -44,7 +44,7 @@ t.test('the log is printed for people and for programs, from a time or a number 
   t.equal((await cli(['audit', '--since', 'noon'])).code, 2);
 });
 
-t.test('new entries are followed until it is interrupted', async (t) => {
+t.test('follow prints new entries until it is interrupted', async (t) => {
   const { hub, cli } = await hubWithActs(t);
   const interrupting = new AbortController();
   let isAsked = false;
@@ -60,7 +60,7 @@ t.test('new entries are followed until it is interrupted', async (t) => {
   t.equal(linesOf(out).length, 5, 'each once');
 });
 
-t.test('the chain of the hub is verified, also against an entry that was noted earlier', async (t) => {
+t.test('the chain of the hub is verified, optionally against an entry noted earlier', async (t) => {
   const { hub, cli } = await hubWithActs(t);
   const first = await cli(['audit', 'verify']);
   t.equal(first.code, 0);
@@ -74,7 +74,7 @@ t.test('the chain of the hub is verified, also against an entry that was noted e
   t.equal((await cli(['audit', 'verify', '--head', 'x'])).code, 2);
 });
 
-t.test('an export is verified: where it was changed, cut or put together is told', async (t) => {
+t.test('verifying an export reports where it was changed, cut or spliced', async (t) => {
   const { cli } = await hubWithActs(t);
   const folder = await folderOf(t);
   const file = join(folder, 'audit.ndjson');
@@ -94,7 +94,7 @@ t.test('an export is verified: where it was changed, cut or put together is told
   t.ok((await readFile(file, 'utf8')).length > 0);
 });
 
-t.test('an export is read by its line feeds, whatever its texts have, and no line without end', async (t) => {
+t.test('an export is split only at line feeds, and the length of a line is limited', async (t) => {
   const { sha256 } = systemDigest();
   const draft = { atMs: 1, actor: { id: null, name: 'one\u2028two\u2029three\u0085four\u000bfive', role: 'hub' }, address: null, act: 'hub.start', object: 'hub-1', outcome: 'done', details: {} } as const; // prettier-ignore
   const lines = entriesAfter({ seq: 0, hash: '0'.repeat(64) }, Array(2_000).fill(draft), sha256).map(({ atMs, ...entry }) =>
@@ -112,7 +112,7 @@ t.test('an export is read by its line feeds, whatever its texts have, and no lin
   t.match(await verified(`${lines[0]}\n${'x'.repeat(200_000)}`), { code: 2, err: /a line has more than 65536 characters/ });
 });
 
-t.test('a hub whose newest, oldest or middle entries were removed is found out', async (t) => {
+t.test('removal of the newest, oldest or middle entries of a hub is detected', async (t) => {
   const { sha256 } = systemDigest();
   const start = { seq: 0, hash: '0'.repeat(64) };
   const draft = { atMs: 1, actor: { id: null, name: null, role: 'hub' }, address: null, act: 'hub.start', object: 'hub-1', outcome: 'done', details: {} } as const; // prettier-ignore

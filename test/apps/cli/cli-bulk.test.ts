@@ -10,7 +10,7 @@ import { run, type Ran, type RunOptions } from './cli-world.ts';
 const line = (n: number, more = ''): string => JSON.stringify({ description: `task ${n}${more}` });
 const linesTo = (count: number): readonly string[] => Array.from({ length: count }, (_, n) => line(n + 1));
 
-t.test('lines are cut into batches that fit, with their numbers', async (t) => {
+t.test('lines are split into batches that fit, with their line numbers', async (t) => {
   const small = `${linesTo(3).join('\n')}\n`;
   t.strictSame(batchesOf(small), [{ first: 1, last: 3, text: small }], 'as it is');
   const places = (content: string) => batchesOf(content).map(({ first, last }) => [first, last]);
@@ -34,7 +34,7 @@ t.test('lines are cut into batches that fit, with their numbers', async (t) => {
   );
 });
 
-t.test('a large file is submitted whole, and once, however often it is submitted', async (t) => {
+t.test('a large file is submitted completely, and only once however often it is sent', async (t) => {
   const hub = await runningHub();
   const cwd = await mkdtemp(join(tmpdir(), 'agentcom-bulk-'));
   t.teardown(async () => {

@@ -26,7 +26,7 @@ t.test('bash completes commands, options and values', async (t) => {
   t.ok(offered(out, '--u').includes('--url'));
 });
 
-t.test('zsh takes the same, fish one line each, and no other shell is known', async (t) => {
+t.test('zsh uses the same script, fish gets a line for each, and other shells are unknown', async (t) => {
   t.match((await run(['completion', 'zsh'])).out, /^autoload -U \+X bashcompinit && bashcompinit\n# agentcom completion for bash\n/);
   const fish = (await run(['completion', 'fish'])).out.trimEnd().split('\n').slice(1);
   t.ok(fish.length > 100);

@@ -58,7 +58,7 @@ const takingHub = (t: Test): Promise<TestHub> => {
   );
 };
 
-t.test('each field becomes what it means here', async (t) => {
+t.test('each field is mapped to its equivalent', async (t) => {
   const step = { type: 'file_exists', target: 'a.txt' };
   const [task] = planImport(
     [
@@ -119,7 +119,7 @@ t.test('each field becomes what it means here', async (t) => {
   t.match(late?.notes, [/complete_by has passed/]);
 });
 
-t.test('what is open is taken in its order, each after what it depends on; the rest says why not', async (t) => {
+t.test('open tasks are imported in order, each after its dependencies; others are reported with a reason', async (t) => {
   const id = (n: number): string => `task-000000000000000${n}`;
   const { tasks, left } = planImport(
     [
@@ -160,7 +160,7 @@ t.test('what is open is taken in its order, each after what it depends on; the r
   t.equal(Object.keys(reasons).length, 10);
 });
 
-t.test('ten thousand that depend on each other in a row are ordered at once', async (t) => {
+t.test('a chain of ten thousand dependent tasks is ordered quickly', async (t) => {
   const chain = Array.from({ length: 10_000 }, (_, n) =>
     aTask({ id: `task-${n}`, created_at: -n, depends_on: n === 0 ? [] : [`task-${n - 1}`] }),
   );
@@ -175,7 +175,7 @@ t.test('the shapes of a file', async (t) => {
   for (const value of [null, 7, 'x', {}, { tasks: 1 }]) t.equal(tasksIn(value), null);
 });
 
-t.test('the command: both lists at once, again without a second task, and what the hub refuses', async (t) => {
+t.test('the command imports both lists, is idempotent, and reports what the hub refuses', async (t) => {
   const dir = await folder(t);
   const hub = await takingHub(t);
   await writeFile(
@@ -221,7 +221,7 @@ t.test('the command: both lists at once, again without a second task, and what t
   t.match(second.out, new RegExp(`^task-0000000000000001 is now ${said.taken[0]?.task_id}\n`), 'the same task again');
 });
 
-t.test('a file that is none, and a hub that says no to all', async (t) => {
+t.test('an invalid file, and a hub that refuses everything', async (t) => {
   const dir = await folder(t);
   const hub = await testHub(t, (app) => app.post('/api/tasks', (c) => c.json({ error: 'forbidden', message: 'may not' }, 403)));
   await writeFile(join(dir, 'broken.json'), '{"tasks": [');

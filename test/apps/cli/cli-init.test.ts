@@ -13,7 +13,7 @@ async function folder(t: Test): Promise<string> {
   return cwd;
 }
 
-t.test('every config that it writes is one that hub and sidecar take', async (t) => {
+t.test('hub and sidecar accept every config that init writes', async (t) => {
   for (const runs of ['both', 'hub', 'sidecar']) {
     for (const program of ['none', 'claude', 'codex', 'gemini', 'command']) {
       const cwd = await folder(t);
@@ -25,7 +25,7 @@ t.test('every config that it writes is one that hub and sidecar take', async (t)
   }
 });
 
-t.test('it asks on a terminal, again after an answer that cannot be, and takes what was given', async (t) => {
+t.test('init asks on a terminal, repeats after an invalid answer, and uses values given as options', async (t) => {
   const cwd = await folder(t);
   const ran = await run(['init', '--program', 'none'], { cwd, tty: true, stdin: 'nothing\nsidecar\nA b\n\n' });
   t.match(ran, { code: 0, err: /What runs on this machine \(both, hub, sidecar\) \[both\]: Not one that can be: nothing\n/ });
@@ -33,7 +33,7 @@ t.test('it asks on a terminal, again after an answer that cannot be, and takes w
   t.match(await readFile(join(cwd, 'agentcom.config.ts'), 'utf8'), /agentId: "worker-1"/);
 });
 
-t.test('nothing is assumed without a terminal, nothing is written without an answer, and never over another', async (t) => {
+t.test('without a terminal nothing is assumed, without an answer nothing is written, and no file is overwritten', async (t) => {
   const cwd = await folder(t);
   t.match(await run(['init'], { cwd }), { code: 2, err: /no terminal to ask on\. Pass --yes/ });
   t.match(await run(['init'], { cwd, tty: true, stdin: 'x\n' }), { code: 2, err: /No answer; nothing was written/ });

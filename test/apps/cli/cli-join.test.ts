@@ -33,7 +33,7 @@ const enrolling = (t: Test, isOlder = false): Promise<TestHub> =>
       .post('/admin/enrol-secrets', (c) => c.json({ secret: 'fresh', expires_at: 1_900_000_000_000 }, 201)),
   );
 
-t.test('a secret is printed alone, with what to do with it', async (t) => {
+t.test('a secret is printed alone, with instructions apart from it', async (t) => {
   const hub = await enrolling(t);
   const ran = await hub.run(['invite']);
   t.equal(ran.out, 'fresh\n');
@@ -42,7 +42,7 @@ t.test('a secret is printed alone, with what to do with it', async (t) => {
   t.notMatch(ran.err, /127\.0\.0\.1/);
 });
 
-t.test('a hub that is not reached: what to check on the way to another machine', async (t) => {
+t.test('an unreachable hub: what to check on the way to another machine', async (t) => {
   const dir = await folder(t);
   const url = `http://127.0.0.1:${await freePort()}`;
   const ran = await run(['join', url, 'a-secret', '--agent', 'w-2', '--dir', dir], { cwd: dir });
@@ -51,7 +51,7 @@ t.test('a hub that is not reached: what to check on the way to another machine',
   t.notMatch(ran.err, /--url|agentcom hub"/);
 });
 
-t.test('join writes a config that the sidecar takes, and the token for its owner alone', async (t) => {
+t.test('join writes a config that the sidecar accepts, and a token file for its owner only', async (t) => {
   const hub = await enrolling(t);
   const dir = await folder(t);
   const argv = ['join', hub.url, '--agent', 'gcu-two', '--capability', 'code', '--dir', dir];
@@ -74,7 +74,7 @@ t.test('join writes a config that the sidecar takes, and the token for its owner
   t.equal(hub.requests.length, 2, 'and the secret was not used up for it');
 });
 
-t.test('a hub that does not prove that it knows the secret is not sent it; one that is older with --insecure alone', async (t) => {
+t.test('a hub that cannot prove that it knows the secret does not get it, an older one only with --insecure', async (t) => {
   const dir = await folder(t);
   const hub = await enrolling(t);
   const wrong = await hub.run(['join', hub.url, '--agent', 'gcu-two', '--dir', dir], {
@@ -111,7 +111,7 @@ t.test('for a sidecar of the original: its config.json', async (t) => {
   t.equal((await stat(file)).mode & 0o777, 0o600);
 });
 
-t.test('what is missing is said before the secret is used', async (t) => {
+t.test('missing requirements are reported before the secret is used', async (t) => {
   const hub = await enrolling(t);
   const dir = await folder(t);
   await writeFile(join(dir, 'taken'), '');

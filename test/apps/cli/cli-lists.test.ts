@@ -23,7 +23,7 @@ const column = (index: number, more: Partial<Column<Row>> = {}): Column<Row> => 
   ...more,
 });
 
-t.test('a table gives way in order: cut, leave out, and share what room is left', async (t) => {
+t.test('a table shrinks in order: cut, leave out, and share the room that is left', async (t) => {
   const columns = [column(0), column(1, { leftOut: 1 }), column(2, { charactersMin: 4 }), column(3, { charactersMax: 30 })];
   const row = ['a'.repeat(6), 'b'.repeat(10), 'c'.repeat(20), 'd'.repeat(40)];
   const at = (width: number | undefined): readonly string[] => tableLines(columns, [row], width);
@@ -37,7 +37,7 @@ t.test('a table gives way in order: cut, leave out, and share what room is left'
   t.equal([...(at(40)[1] ?? '')].length, 40, 'no room is wasted');
 });
 
-t.test('names are as short as these tasks allow', async (t) => {
+t.test('ids are shortened as far as they stay unique', async (t) => {
   t.equal(shortNames([FULL, OTHER])(FULL), '01a2041a54f4000040c');
   t.equal(shortNames([FULL])(FULL), '01a2041a');
   t.equal(shortNames([FULL, FULL])(FULL), '01a2041a', 'a task twice');
@@ -84,7 +84,7 @@ t.test('the filters of list reach the hub, and short pages of a search are put t
   t.match(await run(['list', '--since', 'yesterday', '--url', hub.url]), { code: 2, err: /Wanted a time such as 2h or 7d \(ago\)/ });
 });
 
-t.test('a task is named by the beginning of its ID, or as the last one', async (t) => {
+t.test('a task can be given by a prefix of its ID, or as the last one', async (t) => {
   const asked = { id_prefix: '' };
   const hub = await testHub(t, (app) =>
     app
@@ -121,7 +121,7 @@ const manyTasks = Array.from({ length: 12 }, (_, n) =>
   taskJson({ id: `task-${String(n).padStart(32, '0')}`, status: 'dead_letter', last_error: 'out of memory' }),
 );
 
-t.test('an act on a filter shows what it found and asks', async (t) => {
+t.test('an action on a filter shows the tasks found and asks for confirmation', async (t) => {
   const hub = await testHub(t, (app) =>
     app
       .get('/api/tasks', (c) => {
@@ -155,7 +155,7 @@ t.test('an act on a filter shows what it found and asks', async (t) => {
   t.match(await hub.run(['retry', '--status', 'completed']), { code: 2, err: /Allowed choices are dead_letter/ });
 });
 
-t.test('an act on a filter ends at the first refusal that is not about a task', async (t) => {
+t.test('an action on a filter stops at the first refusal that is not about a task', async (t) => {
   const hub = await testHub(t, (app) =>
     app
       .get('/api/tasks', (c) => c.json({ tasks: manyTasks, next_cursor: null }))

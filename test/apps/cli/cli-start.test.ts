@@ -89,7 +89,7 @@ async function place(t: Test, config: string): Promise<Place> {
 const portOf = (url: string): string => new URL(url).port;
 const emptyHub = (t: Test) => testHub(t, (app) => app.get('/api/tasks/stats', (c) => c.json({ queued: 1 })));
 
-t.test('the hub of a config is kept until the config or a variable that it reads is another', async (t) => {
+t.test('the hub of a config is cached until the config or a variable that it reads changes', async (t) => {
   const [first, second, third] = await Promise.all([emptyHub(t), emptyHub(t), emptyHub(t)]);
   const { folder, hubsFile, stats } = await place(t, CONFIG);
   t.teardown(() => delete process.env['HUB_PORT_OF_TEST']);
@@ -129,7 +129,7 @@ t.test('a config that depends on something else is evaluated each time', async (
   await t.rejects(stat(hubsFile), { code: 'ENOENT' });
 });
 
-t.test('with --url the config only gives the token, and the hub says no to it', async (t) => {
+t.test('with --url the config supplies only the token, and the hub refuses it', async (t) => {
   const refuses = await testHub(t, (app) =>
     app.get('/api/tasks/stats', (c) => c.json({ error: 'unauthorized', message: 'who are you?' }, 401)),
   );

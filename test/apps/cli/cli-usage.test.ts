@@ -2,7 +2,7 @@
 import t from 'tap';
 import { run, testHub } from './cli-world.ts';
 
-t.test('the name alone says what there is', async (t) => {
+t.test('the name alone prints the commands', async (t) => {
   const { code, out, err } = await run([]);
   t.strictSame([code, err], [0, '']);
   t.match(out, /agentcom quickstart[^]*agentcom COMMAND --help\.\n$/);
@@ -42,7 +42,7 @@ t.test('AGENTCOM_DEBUG=1 prints the stack of what caused an error, too', async (
   t.notMatch((await run(['list'], { cwd })).err, / at /);
 });
 
-t.test('a wrong value exits with 2, also if it is the hub that finds it', async (t) => {
+t.test('a wrong value exits with 2, even if the hub finds it', async (t) => {
   const hub = await testHub(t, (app) =>
     app
       .get('/api/tasks', (c) => c.json({ error: 'validation_failed', message: 'no', details: [] }, 400))
@@ -52,7 +52,7 @@ t.test('a wrong value exits with 2, also if it is the hub that finds it', async 
   t.equal((await hub.run(['agents'])).code, 7);
 });
 
-t.test('a wrong command line exits with 2 and says what is wrong', async (t) => {
+t.test('a wrong command line exits with 2 and reports what is wrong', async (t) => {
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [['lst'], /unknown command 'lst'[\s\S]*Did you mean list/],
     [['list', '--status', 'nope'], /argument 'nope' is invalid\. Allowed choices are scheduled, blocked/],

@@ -33,7 +33,7 @@ const runningHub = (t: Test, status: string, last: string) => {
   );
 };
 
-t.test('submit --wait tells what happens, over a drop of the stream, and exits by the outcome', async (t) => {
+t.test('submit --wait reports events, survives a dropped stream, and exits by the outcome', async (t) => {
   const outcomes: readonly (readonly [status: string, last: string, code: number, words: RegExp])[] = [
     ['completed', 'completed', 0, /task-00000000000000aa completed by w1 after 42s\nforty\ntwo \\e\[31m\n$/],
     ['dead_letter', 'dead_lettered', 1, /was dead-lettered after 42s: boom\n$/],
@@ -102,7 +102,7 @@ t.test('an interrupt ends the wait, not the task', async (t) => {
   t.equal(ran.err, `Interrupted; the task continues. To follow it: agentcom watch ${ID}\n`);
 });
 
-t.test('a task that came back from the dead letter is waited for further', async (t) => {
+t.test('a task revived from dead letter is still waited for', async (t) => {
   let status = 'queued';
   const hub = await testHub(t, (app) =>
     app
@@ -118,7 +118,7 @@ t.test('a task that came back from the dead letter is waited for further', async
   t.match(ran.out, /dead_lettered\n.*retried\n.*completed\n/);
 });
 
-t.test('an end that is hidden by a gap is found', async (t) => {
+t.test('an end hidden by a gap in the stream is found', async (t) => {
   const hub = await testHub(t, (app) =>
     app
       .get('/api/tasks/:id', (c) => c.json(taskJson({ status: 'cancelled', history: [], waiting_for: null })))
@@ -128,7 +128,7 @@ t.test('an end that is hidden by a gap is found', async (t) => {
   t.match(ran, { code: 6, out: `\n--:--:--  events 1 to 9 are no longer kept\n${ID} was cancelled after 42s\n`, err: '' });
 });
 
-t.test('watch and submit --wait show why an attempt failed: what its program said last, in few lines', async (t) => {
+t.test('watch and submit --wait show why an attempt failed: the last output of its program, in a few lines', async (t) => {
   const said = (name: string) => Array.from({ length: 9 }, (_, n) => `${name} ${n + 1}`).join('\n');
   const inner = { stderr_tail: `${said('err')}\n\u001b[31mno module`, last_output: said('out') };
   const failed = { agent_id: 'w1', generation: 1, details: { error: 'turn failed', details: inner } };
@@ -149,7 +149,7 @@ t.test('watch and submit --wait show why an attempt failed: what its program sai
   }
 });
 
-t.test('a wait says why nothing happens, at first, whenever the reason changes, and when its time has come', async (t) => {
+t.test('a wait explains why nothing happens: at first, when the reason changes, and when it is due', async (t) => {
   const controller = new AbortController();
   const lacking = { reason: 'capabilities', kind: 'capability_missing', message: 'No agent has "gpu".', capabilities: ['gpu'] };
   const answers = [

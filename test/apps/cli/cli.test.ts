@@ -72,7 +72,7 @@ t.test('every command explains itself', async (t) => {
   t.match(out, /Exit codes:\n {2}0 /);
 });
 
-t.test('submit sends everything that was said, with a key', async (t) => {
+t.test('submit sends every given option, with an idempotency key', async (t) => {
   const hub = await testHub(t, (app) => app.post('/api/tasks', (c) => c.json(SUBMITTED, 201)));
   const ran = await hub.run([
     'submit',
@@ -164,7 +164,7 @@ t.test('the description from standard input and from a file, byte for byte', asy
   t.match(await hub.run(['submit', '--file', 'nope.md'], { cwd }), { code: 2, err: /Cannot read .*nope\.md: ENOENT/ });
 });
 
-t.test('list is a table for people and the answer for programs', async (t) => {
+t.test('list prints a table for people and JSON for programs', async (t) => {
   const evil = 'first \u001b]0;title\u0007 \u202etxt.exe\nsecond line';
   const page = { tasks: [taskJson({ description: evil, status: 'assigned', assigned_to: 'w1' }), taskJson()], next_cursor: 'abc' };
   const hub = await testHub(t, (app) => app.get('/api/tasks', (c) => c.json(page)));
@@ -189,7 +189,7 @@ t.test('colours only on a terminal, and not with NO_COLOR', async (t) => {
   t.match((await hub.run(['list'], { tty: true, env: { NO_COLOR: '1' } })).out, /^TASK/);
 });
 
-t.test('why an attempt failed: the end of standard error stands below it, whatever is in it', async (t) => {
+t.test('a failed attempt is shown with the tail of its standard error, whatever is in it', async (t) => {
   const tail = [...Array.from({ length: 30 }, (_, n) => `line ${n + 1}`), 'Traceback: \u001b[31mline 42'].join('\n');
   const details = { error: 'the agent exited with code 3', details: { exit_code: 3, stderr_tail: `${tail}\n` } };
   const failed = { event: 'failed', timestamp: 1, agent_id: 'w1', generation: 1, details };
@@ -200,7 +200,7 @@ t.test('why an attempt failed: the end of standard error stands below it, whatev
   t.notMatch(out, /line 11\n/);
 });
 
-t.test('show has the reason of a wait and the history', async (t) => {
+t.test('show prints why a task waits, and its history', async (t) => {
   const history = [
     { event: 'submitted', timestamp: 1_700_000_000_000 },
     { event: 'failed', timestamp: 1_700_000_001_000, agent_id: 'w1', generation: 2, details: { error: 'no \u0007' } },
@@ -242,7 +242,7 @@ t.test('show has the reason of a wait and the history', async (t) => {
   });
 });
 
-t.test('retry and cancel act on each, and tell each refusal', async (t) => {
+t.test('retry and cancel act on each task, and report each refusal', async (t) => {
   const hub = await testHub(t, (app) =>
     app.post('/api/tasks/:id/:act', (c) =>
       c.params['id'] === 'task-00000000000000a2'

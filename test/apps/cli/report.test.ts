@@ -76,7 +76,7 @@ t.test('the output from standard input, a file and as JSON; and a failure', asyn
   }
 });
 
-t.test('once the assignment is gone, started and progress exit with 6; a result is still kept', async (t) => {
+t.test('once the assignment is gone, started and progress exit with 6; a result is still stored', async (t) => {
   const agent = await agentRun(t);
   await writeFile(join(agent.folder, `${ID}.stop`), '');
   for (const argv of [['started'], ['progress'], ['progress', '--percent', '1']]) {
@@ -100,7 +100,7 @@ t.test('once the assignment is gone, started and progress exit with 6; a result 
   }
 });
 
-t.test('outside of a run, or with too much to say', async (t) => {
+t.test('outside a run, or with an oversized report', async (t) => {
   const agent = await agentRun(t);
   const wrong: readonly (readonly [Readonly<Record<string, string>>, RegExp])[] = [
     [{}, /AGENTCOM_TASK_ID not set, AGENTCOM_RESULTS_DIR not set/],

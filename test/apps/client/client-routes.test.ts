@@ -65,7 +65,7 @@ const MADE_BY: Readonly<
 
 const isForPrograms = (name: RouteName): name is ForPrograms => !(FOR_BROWSERS as readonly string[]).includes(name);
 
-t.test('each route is called by its method', async (t) => {
+t.test('every route is called by its method', async (t) => {
   const asked: string[] = [];
   const server = createServer((request, response) => {
     asked.push(`${String(request.method)} ${new URL(request.url ?? '', 'http://x').pathname}`);
@@ -84,7 +84,7 @@ t.test('each route is called by its method', async (t) => {
   }
 });
 
-t.test('each route has its command', async (t) => {
+t.test('every route has a command', async (t) => {
   const program = await agentcomProgram(
     [],
     { stdout: process.stdout, stderr: process.stderr, stdin: process.stdin, env: {}, cwd: '/', interrupt: () => AbortSignal.abort() },

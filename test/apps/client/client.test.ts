@@ -19,7 +19,7 @@ async function listening(t: Test, app: ScriptedApp, port = 0): Promise<{ url: st
   return { url: `http://127.0.0.1:${taken}`, port: taken, server };
 }
 
-t.test('a 503 is waited out as the hub says, and a repeat carries the same key', async (t) => {
+t.test('a 503 is waited out per Retry-After, and the repeat carries the same key', async (t) => {
   const keys: (string | undefined)[] = [];
   const app = new ScriptedApp().post('/api/tasks', (c) => {
     keys.push(c.headers['idempotency-key']);
@@ -34,7 +34,7 @@ t.test('a 503 is waited out as the hub says, and a repeat carries the same key',
   t.equal(new Set(keys).size, 1);
 });
 
-t.test('the keys of later submits sort after those of earlier ones, so that they are neighbours in an index', async (t) => {
+t.test('keys of later submits sort after earlier ones, so that they are neighbours in an index', async (t) => {
   const keys: string[] = [];
   const app = new ScriptedApp().post('/api/tasks', (c) => {
     keys.push(String(c.headers['idempotency-key']));
@@ -65,7 +65,7 @@ t.test('a Retry-After beyond the bound ends the waiting at once', async (t) => {
   t.equal(calls, 1);
 });
 
-t.test('what may not be done twice is not repeated once it was sent', async (t) => {
+t.test('a request that is not idempotent is not repeated once sent', async (t) => {
   let calls = 0;
   const app = new ScriptedApp().post('/api/tasks/:id/cancel', (c) => {
     calls += 1;
@@ -76,7 +76,7 @@ t.test('what may not be done twice is not repeated once it was sent', async (t) 
   t.equal(calls, 1);
 });
 
-t.test('a hub that is not there yet is waited for, anything may be sent then', async (t) => {
+t.test('the client waits for a hub that is not up yet, then sends any request', async (t) => {
   const port = await freePort();
   let answer: Promise<unknown> = Promise.resolve();
   const refused = new Promise<string>((onRetry) => {
@@ -91,7 +91,7 @@ t.test('a hub that is not there yet is waited for, anything may be sent then', a
   t.strictSame(await answer, { status: 'cancelled' });
 });
 
-t.test('nobody there, and nobody comes', async (t) => {
+t.test('an unreachable hub is an error once the retry time is over', async (t) => {
   const port = await freePort();
   await t.rejects(hubClient({ url: `http://127.0.0.1:${port}`, retryWithinMs: 0 }).tasks.stats(), {
     code: 'AC_API_UNREACHABLE',
@@ -99,7 +99,7 @@ t.test('nobody there, and nobody comes', async (t) => {
   });
 });
 
-t.test('what no repeat would mend is not repeated', async (t) => {
+t.test('an error that a retry cannot fix is not retried', async (t) => {
   const { url } = await listening(t, new ScriptedApp());
   const tries: string[] = [];
   const withTls = hubClient({ url: url.replace('http:', 'https:'), onRetry: (why) => tries.push(why) });
@@ -107,7 +107,7 @@ t.test('what no repeat would mend is not repeated', async (t) => {
   t.strictSame(tries, []);
 });
 
-t.test('refusals and nonsense', async (t) => {
+t.test('refusals and unusable answers are reported', async (t) => {
   const app = new ScriptedApp()
     .get('/api/tasks', (c) => c.json({ error: 'validation_failed', message: 'wrong', details: [{ field: 'status', error: 'enum' }] }, 400))
     .get('/api/agents', (c) => c.body('<h1>it works</h1>', 200, { 'content-type': 'text/html' }))
@@ -128,7 +128,7 @@ t.test('refusals and nonsense', async (t) => {
   );
 });
 
-t.test('the path of a prefix, encoded ids and the query reach the hub', async (t) => {
+t.test('path prefix, encoded IDs and query reach the hub', async (t) => {
   const seen: string[] = [];
   const app = new ScriptedApp().otherwise((c) => {
     seen.push(`${c.method} ${c.target} ${c.headers['authorization'] ?? '-'}`);
@@ -148,7 +148,7 @@ t.test('the path of a prefix, encoded ids and the query reach the hub', async (t
   ]);
 });
 
-t.test('server-sent events, however they are cut', async (t) => {
+t.test('server-sent events are parsed however they are split', async (t) => {
   const text =
     ': hello\n\nid: 1\nevent: submitted\ndata: {"a":\ndata: "é"}\n\nid: 2\r\ndata:x\r\n\r\nevent: gap\rdata: y\r\rdata: never ended';
   const expected = [
@@ -171,7 +171,7 @@ async function* chunks(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Arr
 const sse = (id: number, event: string): string => `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify({ id, event })}\n\n`;
 const streamOf = (c: Call, ...parts: string[]): Response => c.body(parts.join(''), 200, { 'content-type': 'text/event-stream' });
 
-t.test('a stream that drops is resumed behind its last event', async (t) => {
+t.test('a dropped stream resumes after its last event', async (t) => {
   const asked: (string | undefined)[] = [];
   const app = new ScriptedApp().get('/api/events', (c) => {
     asked.push(c.headers['last-event-id']);
@@ -198,7 +198,7 @@ t.test('a stream that drops is resumed behind its last event', async (t) => {
   t.match(drops, [/hub_stopping/]);
 });
 
-t.test('a stream that says nothing is opened anew; one that is refused ends', async (t) => {
+t.test('a silent stream is reopened; a refused one ends', async (t) => {
   let calls = 0;
   const app = new ScriptedApp().get('/api/events', (c) => {
     calls += 1;
@@ -214,7 +214,7 @@ t.test('a stream that says nothing is opened anew; one that is refused ends', as
   t.match(drops, [/nothing received for 0\.05 s/]);
 });
 
-t.test('a hub that stays away is given up, and an abort ends the stream without an error', async (t) => {
+t.test('a hub that stays unreachable is given up, and an abort ends the stream without an error', async (t) => {
   const url = `http://127.0.0.1:${await freePort()}`;
   await t.rejects(hubClient({ url }).events({ giveUpAfterMs: 1 }).next(), { code: 'AC_API_UNREACHABLE' });
   const controller = new AbortController();
@@ -222,7 +222,7 @@ t.test('a hub that stays away is given up, and an abort ends the stream without 
   t.strictSame(await events.next(), { done: true, value: undefined });
 });
 
-t.test('an abort ends a stream, and silence opens it anew, also once garbage was collected', async (t) => {
+t.test('an abort ends a stream and silence reopens it, even after garbage collection', async (t) => {
   // A signal that is made of others is kept only by who uses it.
   setFlagsFromString('--expose-gc');
   const collectGarbage = runInNewContext('gc') as () => void;
@@ -238,7 +238,7 @@ t.test('an abort ends a stream, and silence opens it anew, also once garbage was
   const events = hubClient({ url }).events({ lastEventId: '0', signal: over.signal, idleMs: 200 });
   t.match(await events.next(), { done: false });
   collectGarbage();
-  t.match(await events.next(), { done: false }, 'told again by the second stream');
+  t.match(await events.next(), { done: false }, 'sent again by the second stream');
   t.equal(calls, 2);
   const ended = events.next();
   collectGarbage();
@@ -246,7 +246,7 @@ t.test('an abort ends a stream, and silence opens it anew, also once garbage was
   t.strictSame(await ended, { done: true, value: undefined });
 });
 
-t.test('a wait ends with the task, at its timeout or with its signal, whatever the hub does meanwhile', async (t) => {
+t.test('a wait ends with the task, its timeout or its signal, whatever the hub does', async (t) => {
   let gets = 0;
   const app = new ScriptedApp()
     .get('/api/events', (c) => {

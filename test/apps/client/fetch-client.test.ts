@@ -20,7 +20,7 @@ async function listening(t: Test, app: ScriptedApp): Promise<{ readonly url: str
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server };
 }
 
-t.test('a bundler takes the client of browsers, which has nothing of Node', (t) => {
+t.test('a bundler picks the browser client, which uses nothing of Node', (t) => {
   const text = bundledForBrowser("import { hubClient } from 'agentcom/client'; globalThis.hub = hubClient({ url: location.origin });");
   t.match(text, /getRandomValues/);
   t.notMatch(text, /node:|require\(|Buffer\b|process\./);
@@ -28,7 +28,7 @@ t.test('a bundler takes the client of browsers, which has nothing of Node', (t) 
   t.end();
 });
 
-t.test('submits of one moment, streams, output and refusals', async (t) => {
+t.test('batched submits, streams, output and refusals work', async (t) => {
   const running = await runningHub();
   t.teardown(() => running.stop());
   const { url, adminToken: token } = running;
@@ -56,7 +56,7 @@ t.test('submits of one moment, streams, output and refusals', async (t) => {
   t.equal(seen, 3, 'a stream ends when it is aborted');
 });
 
-t.test('the preflight of a page, over a socket', async (t) => {
+t.test('the hub answers CORS preflights for allowed origins only', async (t) => {
   const running = await runningHub({ origins: ['http://LOCALHOST:5173', 'https://ops.example:443'] });
   t.teardown(() => running.stop());
   const preflight = async (origin: string) => {
@@ -69,7 +69,7 @@ t.test('the preflight of a page, over a socket', async (t) => {
   t.strictSame(await preflight('https://evil.example'), [403, null]);
 });
 
-t.test('a hub that is not there: what a page can know, and what to do', async (t) => {
+t.test('an unreachable hub is reported with what a page can know, and a remedy', async (t) => {
   const url = `http://127.0.0.1:${await freePort()}`;
   await t.rejects(hubClient({ url, retryWithinMs: 0 }).tasks.stats(), {
     code: 'AC_API_UNREACHABLE',
@@ -78,7 +78,7 @@ t.test('a hub that is not there: what a page can know, and what to do', async (t
   });
 });
 
-t.test('what was perhaps received is sent again only if that is safe', async (t) => {
+t.test('a request that may have been received is repeated only if that is safe', async (t) => {
   let calls = 0;
   const app = new ScriptedApp().otherwise(() => {
     calls += 1;
@@ -91,10 +91,10 @@ t.test('what was perhaps received is sent again only if that is safe', async (t)
   await t.rejects(hub.tasks.cancel('task-00000000000000aa'), { code: 'AC_API_UNREACHABLE' });
   t.strictSame([calls, retries.length], [1, 0]);
   await t.rejects(hub.tasks.stats(), { code: 'AC_API_UNREACHABLE' });
-  t.ok(calls > 2 && retries.length > 0, 'a read is');
+  t.ok(calls > 2 && retries.length > 0, 'a read is repeated');
 });
 
-t.test('an answer that breaks off', async (t) => {
+t.test('a truncated answer is reported as unreachable', async (t) => {
   const server = createServer((_, response) => {
     response.writeHead(200, { 'content-type': 'application/json' });
     response.write('{"tasks":', () => response.destroy());
@@ -105,7 +105,7 @@ t.test('an answer that breaks off', async (t) => {
   await t.rejects(hubClient({ url, retryWithinMs: 0 }).tasks.list(), { code: 'AC_API_UNREACHABLE', details: { reason: 'ENETWORK' } });
 });
 
-t.test('an answer that never comes, and a redirect', async (t) => {
+t.test('a missing answer can be aborted, and a redirect is refused', async (t) => {
   const app = new ScriptedApp()
     .get('/api/tasks/:id', () => new Promise<Response>(() => undefined))
     .get('/health', () => Response.redirect('http://127.0.0.1:1/elsewhere', 302));

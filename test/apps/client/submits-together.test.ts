@@ -22,7 +22,7 @@ const task = (n: number) => ({ task_id: `task-${String(n).padStart(16, '0')}`, s
 /** The lines of a batch that was sent. */
 const linesOf = (text: string) => text.split('\n').map((line) => JSON.parse(line) as { key: string; task: SubmitRequest });
 
-t.test('R8: each has its own key, its own answer in its place, and its own refusal', async (t) => {
+t.test('R8: each submit in a batch has its own key, its own answer in order, and its own refusal', async (t) => {
   const hub = await runningHub();
   t.teardown(() => hub.stop());
   const { tasks } = hub.api;
@@ -42,13 +42,13 @@ t.test('R8: each has its own key, its own answer in its place, and its own refus
   t.match(unknown, { reason: { code: 'AC_API', details: { status: 400, error: 'unknown_agent' } } });
   t.match(mismatch, { reason: { code: 'AC_API', details: { status: 409, error: 'idempotency_mismatch' } } });
   t.strictSame(repeated, one);
-  t.equal(repeats, 1, 'who repeats is told so');
+  t.equal(repeats, 1, 'a repeated submit is reported as such');
   const alone = await tasks.submit({ description: '' }).catch((thrown: unknown) => thrown);
-  t.match(alone, { message: (empty as PromiseRejectedResult).reason.message }, 'a refusal is the same as of one that travels alone');
+  t.match(alone, { message: (empty as PromiseRejectedResult).reason.message }, 'a refusal is the same as for a single submit');
   t.equal(Number((await tasks.stats())['queued']), 2);
 });
 
-t.test('those of one moment are one request, the next follow when it is answered or after a millisecond', async (t) => {
+t.test('simultaneous submits are one request; later ones follow on its answer or after a millisecond', async (t) => {
   const sent: string[][] = [];
   let release = (): void => undefined;
   const held = new Promise<void>((resolve) => (release = resolve));
@@ -97,7 +97,7 @@ function answeredByHand() {
 }
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-t.test('64 of one moment travel in two requests, so that the hub can overlap their commits; fewer do not', async (t) => {
+t.test('64 simultaneous submits go in two requests, so that the hub can overlap their commits; fewer do not', async (t) => {
   const names = (count: number) => Array.from({ length: count }, (_, n) => `n${n}`);
   for (const [count, requests] of [
     [63, [63]],
@@ -123,15 +123,15 @@ t.test('64 of one moment travel in two requests, so that the hub can overlap the
   sent[0]?.answer();
   await turn();
   await turn();
-  t.equal(sent.length, 3, 'nothing was on its way any more');
+  t.equal(sent.length, 3, 'nothing was in flight');
   submit(...names(100));
   sent[1]?.answer();
   await turn();
   await turn();
-  t.equal(sent.length, 4, 'one was: one more');
+  t.equal(sent.length, 4, 'one was in flight: one more');
 });
 
-t.test('with two requests on their way, submits wait for an answer, or ten milliseconds', async (t) => {
+t.test('with two requests in flight, submits wait for an answer or ten milliseconds', async (t) => {
   const timers: { readonly delayMs: number; readonly fire: () => void }[] = [];
   const { setTimeout: realTimeout } = globalThis;
   t.teardown(() => void (globalThis.setTimeout = realTimeout));
@@ -140,7 +140,7 @@ t.test('with two requests on their way, submits wait for an answer, or ten milli
   submit('a', 'b');
   await turn();
   submit('c', 'd');
-  t.equal(timers.at(-1)?.delayMs, 1, 'one is on its way');
+  t.equal(timers.at(-1)?.delayMs, 1, 'one is in flight');
   timers.at(-1)?.fire();
   submit('e', 'f');
   t.equal(timers.at(-1)?.delayMs, 10, 'two are');
@@ -161,7 +161,7 @@ t.test('with two requests on their way, submits wait for an answer, or ten milli
   );
 });
 
-t.test('one that is large travels alone', async (t) => {
+t.test('a large submit is sent alone', async (t) => {
   const sent: string[] = [];
   const app = new ScriptedApp()
     .post('/api/tasks', (c) => (sent.push('alone'), c.json(task(1), 201)))
@@ -176,7 +176,7 @@ t.test('one that is large travels alone', async (t) => {
   t.strictSame(sent.sort(), ['2 together', 'alone']);
 });
 
-t.test('R8: a request without an answer is repeated with the same keys; one that is too early or too much is repeated alone', async (t) => {
+t.test('R8: an unanswered batch is repeated with the same keys; a rate-limited submit is repeated alone', async (t) => {
   const keys: string[][] = [];
   let alone = 0;
   const app = new ScriptedApp()
@@ -198,7 +198,7 @@ t.test('R8: a request without an answer is repeated with the same keys; one that
   t.equal(alone, 1);
 });
 
-t.test('a hub that knows no batches gets single submits from then on', async (t) => {
+t.test('a hub without batch support gets single submits from then on', async (t) => {
   let [batches, singles] = [0, 0];
   const app = new ScriptedApp()
     .post('/api/tasks/batch', (c) => ((batches += 1), c.json({ error: 'method_not_allowed' }, 405)))
@@ -210,7 +210,7 @@ t.test('a hub that knows no batches gets single submits from then on', async (t)
   t.strictSame([batches, singles], [1, 6]);
 });
 
-t.test('a batch that is refused as a whole is sent one by one, so that nobody is refused for another', async (t) => {
+t.test('a batch refused as a whole is sent one by one, so that no submit is refused for another', async (t) => {
   let singles = 0;
   const app = new ScriptedApp()
     .post('/api/tasks/batch', (c) => c.json({ error: 'body_too_large', message: 'Line 2 exceeds 10 bytes.' }, 413))
@@ -220,7 +220,7 @@ t.test('a batch that is refused as a whole is sent one by one, so that nobody is
   t.equal(singles, 2);
 });
 
-t.test('R8: one that may come again much later is given up by itself, as if it had travelled alone', async (t) => {
+t.test('R8: a submit with a long Retry-After fails alone, as if it had been sent alone', async (t) => {
   const quota = { error: 'rate_limited', message: 'too many lists' };
   const app = new ScriptedApp()
     .post('/api/tasks', (c) => c.json(quota, 429, { 'retry-after': '3600' }))
@@ -238,7 +238,7 @@ t.test('R8: one that may come again much later is given up by itself, as if it h
   t.match(two, { status: 'rejected', reason: { code: 'AC_API', details: { status: 429, error: 'rate_limited' } } });
 });
 
-t.test('a task is sent as it was when it was submitted, however it travels', async (t) => {
+t.test('a task is sent as it was at submit, batched or alone', async (t) => {
   for (const knowsBatches of [true, false]) {
     const sent: unknown[] = [];
     const app = new ScriptedApp()
@@ -261,7 +261,7 @@ t.test('a task is sent as it was when it was submitted, however it travels', asy
   }
 });
 
-t.test('a function of a caller that throws fails its own submit alone', async (t) => {
+t.test('a caller’s callback that throws fails only its own submit', async (t) => {
   const app = new ScriptedApp().post('/api/tasks/batch', (c) =>
     c.json({ answers: linesOf(c.text).map((_, n) => ({ status: 200, body: task(n) })) }),
   );

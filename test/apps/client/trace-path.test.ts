@@ -13,7 +13,7 @@ const AGENT = [
   'const { TRACEPARENT, TRACESTATE } = process.env; console.log(JSON.stringify({ TRACEPARENT, TRACESTATE }))',
 ];
 
-t.test('an agent has the trace of its submit in its environment', async (t) => {
+t.test('an agent gets the trace of its submit in its environment', async (t) => {
   const world = await makeWorld(t);
   const { api, adminToken, port } = world;
   await world.startHub();
@@ -43,7 +43,7 @@ t.test('an agent has the trace of its submit in its environment', async (t) => {
   t.strictSame(await found(byHeader), { TRACEPARENT: parentOf('a'), TRACESTATE: 'vendor=1,other=2' });
   const env = { AGENTCOM_API_URL: url, AGENTCOM_ADMIN_TOKEN: adminToken };
   const shown = await run(['show', byHeader, '--json'], { env });
-  t.match(JSON.parse(shown.out), { traceparent: parentOf('a'), tracestate: 'vendor=1,other=2' }, 'and it is shown');
+  t.match(JSON.parse(shown.out), { traceparent: parentOf('a'), tracestate: 'vendor=1,other=2' }, 'and the trace is shown');
 
   const { task_id: byClient } = await api.tasks.submit({ description: 'by the client' }, { traceparent: parentOf('b') });
   t.strictSame(await found(byClient), { TRACEPARENT: parentOf('b') });
@@ -54,5 +54,5 @@ t.test('an agent has the trace of its submit in its environment', async (t) => {
 
   const none = await run(['submit', 'within no trace', '--json'], { env: { ...env, TRACEPARENT: 'no\ntrace' } });
   const { task_id: without } = JSON.parse(none.out) as { task_id: string };
-  t.strictSame(await found(without), {}, 'an invalid one is ignored, and the trace of the sidecar is not that of its tasks');
+  t.strictSame(await found(without), {}, 'an invalid trace is ignored, and the sidecar’s own trace is not passed to its tasks');
 });

@@ -28,7 +28,7 @@ t.test('R13: dispatch is blocked while its checks fail, with the reason, and rel
   t.strictSame((await world.api.tasks.get(id)).retry_count, 0);
 });
 
-t.test('one that is away, or does not answer, is told by what it said last', async (t) => {
+t.test('an agent that is offline or does not answer is described by its last report', async (t) => {
   const agent = {
     agent_id: 'w1',
     name: 'w1',

@@ -24,7 +24,7 @@ interface Answer {
   readonly findings: readonly Reported[];
 }
 
-t.test('a hub and a sidecar that lack nothing: no finding', async (t) => {
+t.test('a healthy hub and sidecar: no finding', async (t) => {
   const machine = await world.machine(t);
   await machine.writeConfig({ hub: HUB, sidecar: `${hubsAt(hubPort)}, token: '${token}', wake: command({ argv: ['node'] })` });
   const ran = await machine.doctor({}, '--json');
@@ -38,7 +38,7 @@ t.test('a hub and a sidecar that lack nothing: no finding', async (t) => {
 const printed = new Set<string>();
 
 for (const { name, plant, check, severity = 'error', found, cure } of [...hubFaults(world), ...sidecarFaults(world)])
-  t.test(`${check}: ${name}: is the one finding, with its cure`, async (t) => {
+  t.test(`${check}: ${name}: is the only finding, with its remedy`, async (t) => {
     const machine = await world.machine(t);
     const env = (await plant(machine, t)) ?? {};
     const { out, err, code } = await machine.doctor(env, '--json');
@@ -114,7 +114,7 @@ t.test('a hub refuses a file with destroyed pages, and names the doctor and rest
   }
 });
 
-t.test('of a file that is too large to be read, what a hub reads when it starts is checked', async (t) => {
+t.test('of a file too large to be read whole, the part that a hub reads at start is checked', async (t) => {
   const look = async (...pages: readonly number[]) => {
     const machine = await world.machine(t);
     await destroyPages(machine.database, ...pages);
@@ -127,7 +127,7 @@ t.test('of a file that is too large to be read, what a hub reads when it starts 
   t.strictSame(await look(33), [], 'the tokens are left to --fsck');
 });
 
-t.test('a sidecar with a used secret ends with AC_ENROL and does not go on trying', async (t) => {
+t.test('a sidecar with a used secret exits with AC_ENROL and does not retry', async (t) => {
   const machine = await world.machine(t);
   await machine.writeConfig({ sidecar: hubsAt(hubPort) });
   const { config } = await loadConfigFile({ configFile: machine.config });

@@ -108,7 +108,7 @@ t.test('keys whose signatures it trusts: missing, private, expired and soon to e
   matchAll(t, found.notices, /^trusted_key_expires: the key "soon" .* expires at/);
 });
 
-t.test('its program is not there, and its folder neither', async (t) => {
+t.test('its program is missing, and so is its folder', async (t) => {
   const here = await machine(t, (await hubOf(t)).url);
   matchAll(
     t,
@@ -122,7 +122,7 @@ t.test('its program is not there, and its folder neither', async (t) => {
   );
 });
 
-t.test('what a runner of somebody else finds or does', async (t) => {
+t.test('what a third-party runner reports or does', async (t) => {
   const here = await machine(t, (await hubOf(t)).url);
   const runner = (check: string): string =>
     `{ port: 'wake-runner', name: 'other', options: {}, capabilities: {}, problems: () => [], create: async () => ({ adoptable: true, wake() {}, attach() {}, check: ${check} }) } as never`;
@@ -144,7 +144,7 @@ t.test('what a runner of somebody else finds or does', async (t) => {
   );
 });
 
-t.test('the hub is away, refuses the token, has it for another, or has another time', async (t) => {
+t.test('the hub is unreachable, refuses the token, has it for another agent, or its clock differs', async (t) => {
   const here = await machine(t, `http://127.0.0.1:${await freePort()}`);
   matchAll(t, (await here.look()).damages, /^hub_away: no hub answers at ws:.*ECONNREFUSED/);
   const away = `ws://127.0.0.1:${await freePort()}/ws`;
@@ -218,7 +218,7 @@ t.test('the hub proves that it knows the token, and never sees it', async (t) =>
   }
 });
 
-t.test('a hub that does not know identify_check is well, one that it uses another machine for is not', async (t) => {
+t.test('a hub without identify_check is fine, one where another machine uses the agent id is not', async (t) => {
   const here = await machine(t, '');
   const { sha256, hmac } = systemDigest();
   const hubNonce = '0b'.repeat(32);
@@ -237,7 +237,7 @@ t.test('a hub that does not know identify_check is well, one that it uses anothe
   }
 });
 
-t.test('hubs that take the call and never answer cost 5 s, not 5 s each', async (t) => {
+t.test('hubs that accept a connection and never answer cost 5 s in all, not 5 s each', async (t) => {
   const hubs = await Promise.all([1, 2, 3].map(() => testHub(t, (app) => app.get('/health', () => new Promise(() => undefined)))));
   const urls = hubs.map(({ url }) => `${url.replace('http', 'ws')}/ws`);
   const here = await machine(t, '');

@@ -89,7 +89,7 @@ const OF_THE_STORE: readonly Damage[] = [
   ['the numbers of tasks are wrong', 'counts', null, `UPDATE task_counts SET tasks = 7 WHERE status = 'queued' AND lane = 0`],
 ];
 
-t.test('I1 to I16: an undamaged store is clean, beside its hub and without it, and is left as it is', async (t) => {
+t.test('I1 to I16: an undamaged store is clean, with and without its hub running, and is not changed', async (t) => {
   const world = await doctorWorld(t);
   t.match(await world.findings('--fsck'), { ok: true, code: 0, findings: [] }, 'beside the hub');
   await world.storage.close();
@@ -102,7 +102,7 @@ t.test('I1 to I16: an undamaged store is clean, beside its hub and without it, a
 });
 
 for (const [what, check, taskId, damage] of OF_THE_STORE) {
-  t.test(`${check}: ${what}: is named with its cure`, async (t) => {
+  t.test(`${check}: ${what}: is reported with its remedy`, async (t) => {
     const world = await doctorWorld(t);
     await world.storage.close();
     await (typeof damage === 'string' ? outside(world.database, damage) : damage(world));
@@ -116,7 +116,7 @@ for (const [what, check, taskId, damage] of OF_THE_STORE) {
   });
 }
 
-t.test('audit: where the chain of the audit log is broken is told, whatever was done to it', async (t) => {
+t.test('audit: the place where the chain of the audit log breaks is reported, whatever the damage', async (t) => {
   for (const [damage, found] of [
     [`UPDATE audit_log SET details = '{}' WHERE seq = 2`, /^Entry 2 was changed after it was recorded/],
     ['DELETE FROM audit_log WHERE seq = 1', /^Entry 2 does not follow the entry before it: entries between them were removed$/],
@@ -138,7 +138,7 @@ t.test('audit: where the chain of the audit log is broken is told, whatever was 
   }
 });
 
-t.test('I9, I10: what was removed after its time, and left a tombstone, is not missed', async (t) => {
+t.test('I9, I10: a task that was removed after its time and left a tombstone is not reported as missing', async (t) => {
   const world = await doctorWorld(t);
   await world.storage.close();
   const gone = 'task-00000000000000fc';
@@ -155,7 +155,7 @@ t.test('I9, I10: what was removed after its time, and left a tombstone, is not m
   t.strictSame(findings.map(({ check }) => check).sort(), ['I10', 'I9', 'I9']);
 });
 
-t.test('without --fsck a damaged page is found as well, and told once with one cure', async (t) => {
+t.test('without --fsck a damaged page is found too, and reported once with one remedy', async (t) => {
   for (const word of [[], ['--fsck']]) {
     const world = await doctorWorld(t);
     await world.storage.close();
@@ -170,7 +170,7 @@ t.test('without --fsck a damaged page is found as well, and told once with one c
   }
 });
 
-t.test('without --fsck only the schema and the pages of the store are looked at', async (t) => {
+t.test('without --fsck only the schema and the pages of the store are checked', async (t) => {
   const world = await doctorWorld(t);
   await world.storage.close();
   await outside(world.database, 'DELETE FROM task_bodies');
@@ -180,7 +180,7 @@ t.test('without --fsck only the schema and the pages of the store are looked at'
   t.match(await world.findings(), { ok: false, code: 8, findings: [{ check: 'schema_newer' }] });
 });
 
-t.test('people read each kind with its findings and, once, what to do', async (t) => {
+t.test('the text output lists each kind with its findings and the remedy once', async (t) => {
   const world = await doctorWorld(t);
   await world.storage.close();
   await outside(world.database, 'DELETE FROM task_bodies');
@@ -190,7 +190,7 @@ t.test('people read each kind with its findings and, once, what to do', async (t
   t.equal(out.split('What to do: ').length, 2);
 });
 
-t.test('a store that is not there is said, and nothing is made in its place', async (t) => {
+t.test('a missing store is reported, and none is created in its place', async (t) => {
   const world = await doctorWorld(t);
   await world.storage.close();
   await rm(world.database);
@@ -291,7 +291,7 @@ t.test('an undamaged journal is clean', async (t) => {
 });
 
 for (const [what, check, taskId, damage] of OF_THE_JOURNAL) {
-  t.test(`R22: ${check}: ${what}: is named with its cure, and nothing is mended`, async (t) => {
+  t.test(`R22: ${check}: ${what}: is reported with its remedy, and nothing is repaired`, async (t) => {
     const world = await doctorWorld(t, WITH_FILES);
     await makeFiles(world);
     if (typeof damage !== 'string') await damage(world);
@@ -307,7 +307,7 @@ for (const [what, check, taskId, damage] of OF_THE_JOURNAL) {
   });
 }
 
-t.test('R4: what the hub refused is told with its reason, and is no damage', async (t) => {
+t.test('R4: a result that the hub refused is reported with its reason, and is not damage', async (t) => {
   const world = await doctorWorld(t);
   await writeFile(join(world.dataDir, 'refused', `${TASKS.completed}.g1.json`), '{"output":"hours of work"}');
   await writeFile(join(world.dataDir, 'refused', `${TASKS.completed}.g1.reason.txt`), 'stale_generation\n');

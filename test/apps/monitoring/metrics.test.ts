@@ -10,7 +10,7 @@ import { metricsIn, namedIn, scrapeOf } from './scrape.ts';
 
 const page = (name: string): Promise<string> => readFile(join(ROOT, 'docs', name), 'utf8');
 
-t.test('a scrape tells what happened to the tasks of this hub', async (t) => {
+t.test('a scrape reports what happened to the tasks of this hub', async (t) => {
   const hub = await runningHub();
   t.teardown(() => hub.stop());
   await runTasks(hub);
@@ -56,7 +56,7 @@ t.test('a scrape tells what happened to the tasks of this hub', async (t) => {
   }
 });
 
-t.test('docs/monitoring.md has each metric as the code has it', async (t) => {
+t.test('docs/monitoring.md lists every metric as defined in code', async (t) => {
   const rows = [...(await page('monitoring.md')).matchAll(/^\| `(agentcom_\w+)` \| (\w+) \| ([^|]*) \| ([^|]+) \|$/gm)];
   const told = rows.map(([, name = '', type, labels = '', help]) => [name, { type, labels: labels.replaceAll('`', '').trim(), help }]);
   const wanted = Object.entries(METRICS).map(([name, { type, labels, help }]) => [name, { type, labels: labels.join(', '), help }]);
@@ -64,7 +64,7 @@ t.test('docs/monitoring.md has each metric as the code has it', async (t) => {
   t.equal(told.length, wanted.length, 'each once');
 });
 
-t.test('each alert says what to do', async (t) => {
+t.test('every alert explains what to do', async (t) => {
   const rules = (await page('monitoring/alerts.yml')).split('- alert: ').slice(1);
   t.ok(rules.length > 9);
   for (const rule of rules) t.match(rule, /annotations:\n +summary: [\s\S]+action: /, rule.split('\n')[0] ?? '');

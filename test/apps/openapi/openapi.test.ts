@@ -17,16 +17,16 @@ const PAGE_BYTES_MAX = 100_000;
 
 const document = openApiDocument('1.2.3');
 
-t.test('it is valid OpenAPI 3.1', async (t) => {
+t.test('the document is valid OpenAPI 3.1', async (t) => {
   const check = new Validator();
   const found = await check.validate(JSON.parse(JSON.stringify(document)) as Record<string, unknown>);
   t.strictSame([found.valid, check.version], [true, '3.1'], JSON.stringify(found.errors));
   const broken = JSON.parse(JSON.stringify(document)) as { info: { title?: string } };
   delete broken.info.title;
-  t.equal((await new Validator().validate(broken)).valid, false, 'and a mistake is found');
+  t.equal((await new Validator().validate(broken)).valid, false, 'and an error is found');
 });
 
-t.test('it has every route with its roles, each once, and every error code', (t) => {
+t.test('it lists every route once with its roles, and every error code', (t) => {
   const told = operationsOf(document).map(
     ({ method, path, operation }) => `${method} ${path} ${(operation['x-roles'] ?? ['open']).join()}`,
   );
@@ -42,20 +42,20 @@ t.test('it has every route with its roles, each once, and every error code', (t)
   t.end();
 });
 
-t.test(`${RUNS} random requests: every answer is documented, and what is documented comes`, async (t) => {
+t.test(`${RUNS} random requests: every answer is documented, and every documented answer occurs`, async (t) => {
   const { calls, missing } = await callOperations({ seed: SEED, runs: RUNS });
   t.ok(calls > RUNS, `${calls} requests`);
-  t.strictSame(missing, [], 'what can be reached was seen');
+  t.strictSame(missing, [], 'every reachable answer was seen');
 });
 
-t.test('the page runs nothing, loads nothing, and is small', async (t) => {
+t.test('the page is small, runs no scripts and loads nothing', async (t) => {
   const bench = await hubBench();
   t.teardown(() => bench.close());
   const { status, headers, text } = await bench.send('/api/docs', { token: null });
   t.equal(status, 200);
   t.equal(headers.get('content-security-policy'), DOCS_PAGE_CSP);
   t.match(DOCS_PAGE_CSP, /^default-src 'none'; style-src 'sha256-[A-Za-z0-9+/=]+'; frame-ancestors 'none'$/);
-  t.notMatch(text, /<script|javascript:|\son\w+=|url\(|@import|https?:\/\//i, 'no script, and nothing of another place');
+  t.notMatch(text, /<script|javascript:|\son\w+=|url\(|@import|https?:\/\//i, 'no scripts and no external resources');
   t.ok(gzipSync(text).length < PAGE_BYTES_MAX, `${gzipSync(text).length} bytes compressed`);
   for (const { operation } of operationsOf(document)) t.ok(text.includes(`id="${operation.operationId}"`), operation.operationId);
   for (const name of Object.keys(document.components.schemas)) t.ok(text.includes(`id="${name}"`), name);

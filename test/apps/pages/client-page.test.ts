@@ -12,7 +12,7 @@ const PAGE = 'docs/client.md';
 
 const examples = filesOf(PAGE);
 
-t.test('every example is a file', async (t) => {
+t.test('every example is a named file', async (t) => {
   for (const { language, file, line } of blocksOf(PAGE)) t.ok(language === 'ts' && file !== null, `line ${line}: a block is a file`);
 });
 

@@ -12,7 +12,7 @@ import { freePort } from '../app-world.ts';
 const BIN = builtTree().bin;
 const hasCurl = spawnSync('curl', ['--version']).status === 0;
 
-t.test('every request of the page is one that the hub takes', { skip: hasCurl ? false : 'curl is not installed' }, async (t) => {
+t.test('the hub accepts every request on the page', { skip: hasCurl ? false : 'curl is not installed' }, async (t) => {
   const cwd = await temporaryFolder(t);
   await cp(join(ROOT, 'agentcom.config.ts'), join(cwd, 'agentcom.config.ts'));
   await cp(join(ROOT, 'examples'), join(cwd, 'examples'), { recursive: true });

@@ -37,7 +37,7 @@ const HERE = ['sh', 'json'];
 const isPicture = ({ language, text }: Block): boolean =>
   ['', 'text'].includes(language) && !/^\s*(npm|npx|node|agentcom|curl|docker|pip) /m.test(text);
 
-t.test('each block is run, compiled, a picture, or says why it is not run', async (t) => {
+t.test('every block is run, compiled, a picture, or marked with why it is not run', async (t) => {
   for (const page of PAGES) {
     for (const block of blocksOf(page)) {
       const { language, line, notRun } = block;
@@ -52,7 +52,7 @@ t.test('each block is run, compiled, a picture, or says why it is not run', asyn
     for (const test of Object.values(tests)) t.ok(readFileSync(join(ROOT, test), 'utf8').includes(page), `${test} is about ${page}`);
 });
 
-t.test('a new block of commands that nothing runs is found', async (t) => {
+t.test('a new command block that nothing runs is found', async (t) => {
   const text = 'npx agentcom hub\n';
   const block: Block = { language: 'text', file: null, text, line: 1, notRun: null };
   t.notOk(isPicture(block), 'commands are no picture');
@@ -60,7 +60,7 @@ t.test('a new block of commands that nothing runs is found', async (t) => {
   t.notOk(isPicture({ ...block, language: 'yaml', text: 'a: 1\n' }));
 });
 
-t.test('JSON of the pages is JSON, and frames of the protocol are frames', async (t) => {
+t.test('JSON on the pages is valid, and protocol frames match their schema', async (t) => {
   const parsers = [frameParser(v2Schemas), frameParser(hubSchemas)];
   for (const page of PAGES) {
     for (const { language, text, line } of blocksOf(page)) {
@@ -77,7 +77,7 @@ t.test('JSON of the pages is JSON, and frames of the protocol are frames', async
   }
 });
 
-t.test('the TypeScript of these pages compiles', async (t) => {
+t.test('the TypeScript on the pages compiles', async (t) => {
   const pieces = COMPILED.flatMap((page) =>
     blocksOf(page).flatMap(({ language, text, line }) => {
       if (language !== 'ts') return [];
@@ -104,7 +104,7 @@ const isForStopped = ({ text }: Block): boolean => text.startsWith('agentcom res
 const commandsOf = (page: string): readonly Block[] =>
   blocksOf(page).filter(({ language, notRun }) => language === 'sh' && notRun === null);
 
-t.test('the commands of docs do what they say', async (t) => {
+t.test('the commands in docs do what they claim', async (t) => {
   const place = await machine(t);
   const run = async (t: Test, page: string, block: Block): Promise<void> => {
     const { code, out, err } = await shell(`set -e\n${block.text.replaceAll('/backups', place.cwd)}`, place);
@@ -120,7 +120,7 @@ t.test('the commands of docs do what they say', async (t) => {
         ran.push(`${page}:${block.line}`);
       }
   });
-  await t.test('while it is stopped', async (t) => {
+  await t.test('while the hub is stopped', async (t) => {
     for (const page of WITH_HUB)
       for (const block of commandsOf(page).filter(isForStopped)) {
         await run(t, page, block);

@@ -66,7 +66,7 @@ t.test('every other option is on its page', async (t) => {
   t.strictSame([...rowsOf(text, 'sidecar').keys()].sort(), options('sidecar', sidecar?.properties ?? {}).sort());
 });
 
-t.test('the defaults on the page are those of the code', async (t) => {
+t.test('the defaults on the page match the code', async (t) => {
   const text = await page('configuration.md');
   const defaults = new Map(optionRows().map(({ path, defaultText }) => [path, defaultText?.replaceAll('"', '') ?? null]));
   let compared = 0;
@@ -82,7 +82,7 @@ t.test('the defaults on the page are those of the code', async (t) => {
   t.ok(compared >= 15, `${compared} options have a default in the code`);
 });
 
-t.test('every command is on its page, and the exit codes are those of --help', async (t) => {
+t.test('every command is on its page, and the exit codes match --help', async (t) => {
   const text = await page('cli.md');
   const sink = { write: () => true };
   const environment = {

@@ -70,7 +70,7 @@ function requireAsked(lines: readonly string[], asked: Combination): void {
 
 const { storage, transport } = adaptersAsked();
 
-t.test('tells of every task, ends with the table, and leaves nothing that runs', async (t) => {
+t.test('the quickstart reports every task, ends with the table, and leaves nothing running', async (t) => {
   const folder = await openFolder(t);
   const { code, lines } = await quickstart(folder, { storage, transport });
   t.equal(code, 0, lines.join('\n'));
@@ -91,7 +91,7 @@ t.test('tells of every task, ends with the table, and leaves nothing that runs',
 });
 
 // The reason was in a log file alone, such as that Node 20 needs the package sqlite3.
-t.test('a program of it that does not start says why', async (t) => {
+t.test('a program that fails to start is reported with the reason', async (t) => {
   const folder = await openFolder(t);
   const place = { bin: builtTree().bin, folder, configFile: join(folder, 'none.ts') };
   const message =
@@ -100,7 +100,7 @@ t.test('a program of it that does not start says why', async (t) => {
 });
 
 // On Postgres whatever the run is on: there is a server more to be stopped, and last, or the hub could not stop its agents.
-t.test('interrupted in the middle, it stops what it started, agents and its Postgres too', async (t) => {
+t.test('when interrupted, it stops everything it started, including agents and Postgres', async (t) => {
   const folder = await openFolder(t);
   const { code, lines } = await quickstart(folder, { storage: 'postgres', transport }, (line, interrupt) => {
     if (/killed +kill -9/.test(line)) interrupt();
@@ -110,5 +110,5 @@ t.test('interrupted in the middle, it stops what it started, agents and its Post
   t.match(lines.join('\n'), /interrupted: stopping everything/);
   t.notMatch(lines.join('\n'), /could not be stopped/);
   t.strictSame(processesOf(folder), []);
-  t.notMatch(readdirSync(folder).join(' '), 'agentcom-quickstart', 'nor is data left where nobody looks');
+  t.notMatch(readdirSync(folder).join(' '), 'agentcom-quickstart', 'and no data is left behind');
 });

@@ -27,14 +27,14 @@ const README = 'README.md';
 const RUNNERS = 'docs/wake-runners.md';
 const CONFIG = 'agentcom.config.ts';
 
-t.test('the first screen has what it is, why, commands, a picture, a config, a plugin and where to go next', async (t) => {
+t.test('the README opens with what it is, why, commands, a picture, a config, a plugin and next steps', async (t) => {
   const first = readPage(README).split('\n').slice(0, 60).join('\n');
   for (const wanted of ['hub', '**Why.**', 'npm ci && npm run quickstart', 'core/ ', 'defineConfig({', 'defineWakeRunner({', 'Next: [']) {
     t.ok(first.includes(wanted), wanted);
   }
 });
 
-t.test('every block is a kind that is run here, or a picture', async (t) => {
+t.test('every block is of a kind that is run here, or a picture', async (t) => {
   for (const { language, file, line } of blocksOf(README)) {
     const isRun = language === 'ts' || language === 'sh';
     t.ok(isRun || language === 'text', `line ${line}: a block is ts, sh or text`);
@@ -44,9 +44,9 @@ t.test('every block is a kind that is run here, or a picture', async (t) => {
   t.strictSame([...named].sort(), ['agent.sh', CONFIG, 'json-lines-agent.ts'], 'each file has its case below');
 });
 
-t.test('its configs load as they stand', async (t) => {
+t.test('its configs load unchanged', async (t) => {
   const configs = blocksOf(README).filter(({ file }) => file === CONFIG);
-  t.equal(configs.length, 2, 'one for a machine by itself, one for a sidecar elsewhere');
+  t.equal(configs.length, 2, 'one for a single machine, one for a remote sidecar');
   Object.assign(process.env, ELSEWHERE);
   t.teardown(() => Object.keys(ELSEWHERE).forEach((name) => delete process.env[name]));
   const [first, second] = await Promise.all(
@@ -60,7 +60,7 @@ t.test('its configs load as they stand', async (t) => {
   t.match(second, { sidecar: { agentId: 'worker-2', token: ELSEWHERE.AGENTCOM_TOKEN, hubs: ['wss://hub.example.com:4000/ws'] } });
 });
 
-t.test('its agent is a whole agent', async (t) => {
+t.test('its agent is complete', async (t) => {
   const { sidecar, world } = await sidecarWith(t, {
     [CONFIG]: fileOf(README, CONFIG),
     'agent.sh': fileOf(README, 'agent.sh'),
@@ -72,7 +72,7 @@ t.test('its agent is a whole agent', async (t) => {
   t.equal(await results('started'), '');
 });
 
-t.test('its plugin is a whole runner', async (t) => {
+t.test('its plugin is a complete runner', async (t) => {
   const agent = `#!/bin/sh\nread -r task\necho '{"percent": 40}'\nprintf '{"answer": "did %s"}\\n' "$task"\n`;
   const config = fileOf(README, CONFIG)
     .replace("import { command } from 'agentcom/runners'", "import { jsonLinesAgent } from './json-lines-agent.ts'")
@@ -92,7 +92,7 @@ t.test('its plugin is a whole runner', async (t) => {
   ]);
 });
 
-t.test('the runner of the guide hears what it says it hears', async (t) => {
+t.test('the runner of the guide handles the events it claims to', async (t) => {
   const said = [
     [
       'ready',
@@ -128,7 +128,7 @@ t.test('the runner of the guide hears what it says it hears', async (t) => {
   }
 });
 
-t.test('its commands do what it says, in the order that it has them', async (t) => {
+t.test('its commands do what it claims, in order', async (t) => {
   const cwd = await copyOfTree(t);
   const port = await freePort();
   const env = { AGENTCOM_PORT: String(port), AGENTCOM_HUB_URL: `ws://127.0.0.1:${port}/ws` };

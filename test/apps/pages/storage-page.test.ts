@@ -15,7 +15,7 @@ import { myStorage } from './my-storage.ts';
 export default defineConfig({ hub: { storage: myStorage({ folder: '' }), transport: ws() } });
 `;
 
-t.test('its storage opens and closes, and says what is wrong with its options', async (t) => {
+t.test('the storage of the page opens and closes, and reports invalid options', async (t) => {
   const folder = await temporaryFolder(t);
   await writeFile(join(folder, 'my-storage.ts'), fileOf(PAGE, 'my-storage.ts'));
   await writeFile(join(folder, 'agentcom.config.ts'), CONFIG);

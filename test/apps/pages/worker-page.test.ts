@@ -15,11 +15,11 @@ const PAGE = 'docs/worker.md';
 
 const examples = filesOf(PAGE);
 
-t.test('every example is a file', async (t) => {
+t.test('every example is a named file', async (t) => {
   for (const { language, file, line } of blocksOf(PAGE)) t.ok(language === 'ts' && file !== null, `line ${line}: a block is a file`);
 });
 
-t.test('every option is named, and no other', async (t) => {
+t.test('exactly the existing options are named', async (t) => {
   const table = readPage(PAGE).split('## Options')[1] ?? '';
   const named = [...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name);
   try {
@@ -31,7 +31,7 @@ t.test('every option is named, and no other', async (t) => {
   }
 });
 
-t.test('every example does a task', async (t) => {
+t.test('every example completes a task', async (t) => {
   const hub = await runningHub();
   t.teardown(() => hub.stop());
   const cwd = await temporaryFolder(t);

@@ -49,7 +49,7 @@ export default defineConfig({
 });
 `;
 
-t.test("the repository's own config loads as it stands", async (t) => {
+t.test("the repository's own config loads unchanged", async (t) => {
   withVariables(t, NONE);
   const { file, config } = await loadConfigFile({ cwd: ROOT });
   t.equal(file, join(ROOT, 'agentcom.config.ts'));
@@ -61,7 +61,7 @@ t.test("the repository's own config loads as it stands", async (t) => {
   t.equal(config.sidecar?.dataDir, join(ROOT, 'data/worker-1'));
 });
 
-t.test('the same text works in a foreign folder, with the very modules of this program', async (t) => {
+t.test('the same config works in another folder, with the modules of this program', async (t) => {
   withVariables(t, NONE);
   const folder = await foreignFolder(t, { 'agentcom.config.ts': GOOD });
   const found = await loadConfigFile({ cwd: folder });
@@ -93,7 +93,7 @@ t.test('a bad variable is an error of its own', async (t) => {
   await t.rejects(loadConfigFile({ cwd: ROOT }), { code: 'AC_ENV_INVALID', message: /AGENTCOM_PORT .*found "four thousand"/ });
 });
 
-t.test('no config: what was looked for and where', async (t) => {
+t.test('a missing config: the error names which files were searched for and where', async (t) => {
   const folder = await foreignFolder(t, { 'other.ts': '' });
   await t.rejects(loadConfigFile({ cwd: folder }), {
     code: 'AC_CONFIG_NOT_FOUND',
@@ -133,7 +133,7 @@ t.test('all mistakes of a file, each on a line', async (t) => {
   t.notMatch(JSON.stringify([error.message, error.details]), /hunter2/);
 });
 
-t.test('listening beyond loopback without what makes it safe has a code of its own', async (t) => {
+t.test('unsafe listening beyond loopback has its own error code', async (t) => {
   withVariables(t, NONE);
   const listening = (host: string, more = ''): Readonly<Record<string, string>> => ({
     'agentcom.config.ts': GOOD.replace('listen: { port: 0 }', `listen: { host: '${host}', port: 0 } ${more}`),
@@ -147,7 +147,7 @@ t.test('listening beyond loopback without what makes it safe has a code of its o
   await t.rejects(loadConfigFile({ cwd: wrongToo }), { code: 'AC_CONFIG_INVALID', message: /has 3 mistakes/ });
 });
 
-t.test('a file that does not evaluate tells file and line, not a stack', async (t) => {
+t.test('a file that fails to evaluate is reported with file and line, without a stack', async (t) => {
   const cases: readonly (readonly [name: string, content: string, message: RegExp])[] = [
     [
       'agentcom.config.ts',
@@ -202,7 +202,7 @@ t.test('a file that does not evaluate tells file and line, not a stack', async (
   }
 });
 
-t.test('a mistake in a file that the config imports tells that file and its line', async (t) => {
+t.test('a mistake in an imported file is reported with that file and its line', async (t) => {
   for (const [text, found] of [
     ['\nexport const mine = { a b };\n', ':2:24: syntax error: Unexpected token, expected ","'],
     ['\n\nexport const mine: string = (null as never as { x: string }).x;\n', ":3: it threw: Cannot read properties of null (reading 'x')"],

@@ -59,7 +59,7 @@ async function containersOf(
 const OPTIONAL: ReadonlySet<unknown> = new Set([TOKENS.Certificate, TOKENS.Archive, TOKENS.TaskSignatures, TOKENS.DeviceKey]);
 
 for (const [name, text] of Object.entries(SHIPPED)) {
-  t.test(`${name}: every token is bound, and what is bound can be made`, async (t) => {
+  t.test(`${name}: every token is bound, and every binding can be created`, async (t) => {
     const { hub, sidecar } = await containersOf(t, await text());
     for (const [token, id] of Object.entries(TOKENS)) {
       const programs = Object.entries({ hub, sidecar }).filter(([, container]) => container.isBound(id));
@@ -87,7 +87,7 @@ t.test('the four combinations differ in the one line that chooses, beside its im
   t.end();
 });
 
-t.test('/health names what runs, not what the config asked for', async (t) => {
+t.test('/health names the running parts, not those that the config asked for', async (t) => {
   const folder = await temporaryFolder(t);
   const config = quickstartOn('sqlite', 'ws')
     .replace(STORAGES.sqlite(), `{ ...memory(), name: 'sqlite' }`)
@@ -120,7 +120,7 @@ t.test('with DATABASE_URL the hub is on Postgres, and making it connects nowhere
   t.equal((await hubServices(hub))[0]?.name, 'storage postgres');
 });
 
-t.test('without wake there is no runner, and the sidecar is made all the same', async (t) => {
+t.test('without wake there is no runner, and the sidecar is still created', async (t) => {
   const text = fileOf('README.md', 'agentcom.config.ts').replace(/, wake: .*\) }/, ' }');
   t.notMatch(text, 'wake:');
   const { sidecar } = await containersOf(t, text);

@@ -55,7 +55,7 @@ t.test('stop twice and ten times at once stops each once', async (t) => {
   t.strictSame(story.slice(3), ['-transport', '-scheduler', '-store']);
 });
 
-t.test('a start that fails stops what runs, and says who, why and with which code', async (t) => {
+t.test('a failed start stops the running services, and reports the service, the reason and the code', async (t) => {
   const cause = new AgentcomError('AC_PORT_BUSY', 'Port 4000 is taken.');
   const { lifecycle, services, story } = bench({ transport: { start: () => Promise.reject(cause) } });
   const failure = await failureOf(lifecycle.start(services));
@@ -69,7 +69,7 @@ t.test('a start that fails stops what runs, and says who, why and with which cod
   t.equal(story.length, 4, 'a stop after it finds nothing to do');
 });
 
-t.test('a start that throws at once is a start that fails; what is not ours is AC_INTERNAL', async (t) => {
+t.test('a start that throws synchronously is a failed start; foreign errors become AC_INTERNAL', async (t) => {
   const { lifecycle, services } = bench({
     scheduler: {
       start: () => {
@@ -80,7 +80,7 @@ t.test('a start that throws at once is a start that fails; what is not ours is A
   t.ok(AgentcomError.is(await failureOf(lifecycle.start(services)), 'AC_INTERNAL'));
 });
 
-t.test('what fails while a failed start is undone is told too, and the rest is undone all the same', async (t) => {
+t.test('failures while a failed start is undone are reported too, and the rest is still undone', async (t) => {
   const { lifecycle, services, story } = bench({
     transport: { start: () => Promise.reject(new Error('no port')) },
     scheduler: { stop: () => Promise.reject(new Error('stuck')) },
@@ -94,7 +94,7 @@ t.test('what fails while a failed start is undone is told too, and the rest is u
   t.strictSame(story, ['+store', '+scheduler', '-store']);
 });
 
-t.test('all failures of a stop come together, and to every caller', async (t) => {
+t.test('all failures of a stop are reported together, and to every caller', async (t) => {
   const { lifecycle, services, story } = bench({
     transport: { stop: () => Promise.reject(new AgentcomError('AC_JOURNAL_WRITE', 'disk full')) },
     scheduler: {
@@ -114,7 +114,7 @@ t.test('all failures of a stop come together, and to every caller', async (t) =>
   t.equal(story.at(-1), '-store', 'the others are stopped');
 });
 
-t.test('a service that hangs while stopping is given up after its time; together they have theirs', async (t) => {
+t.test('a service that hangs while stopping is abandoned after its timeout; all together have one too', async (t) => {
   const hanging = { stop: () => new Promise<void>(() => undefined) };
   const { lifecycle, services, story, clock } = bench({ transport: hanging, scheduler: hanging });
   await lifecycle.start(services);
@@ -159,7 +159,7 @@ t.test('stop during a start that never ends stops that service too, after its ti
   t.strictSame(story, ['+store', '-scheduler', '-store']);
 });
 
-t.test('a start that fails because it is being stopped is no failure of its own', async (t) => {
+t.test('a start that fails because it is being stopped is not a separate failure', async (t) => {
   let fail = (_: Error): void => undefined;
   const { lifecycle, services, story, log } = bench({ scheduler: { start: () => new Promise<void>((_, reject) => (fail = reject)) } });
   const starting = lifecycle.start(services);
@@ -182,7 +182,7 @@ t.test('a second start is refused and changes nothing', async (t) => {
   t.equal(story.length, 3);
 });
 
-t.test('nothing is left that keeps the process alive', async (t) => {
+t.test('no timer or handle keeps the process alive', async (t) => {
   const child = builtTree().compiled('test/apps/process/lifecycle-child.ts');
   const ends: Readonly<Record<string, unknown>> = {
     clean: ['running', null],

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { makeWorld } from '../app-world.ts';
 
-t.test('on memory() a hub works, says that it keeps nothing, and keeps nothing', async (t) => {
+t.test('a hub on memory() works, warns that it stores nothing permanently, and stores nothing', async (t) => {
   const world = await makeWorld(t, { storage: { name: 'memory', text: 'memory()' } });
   const { api } = world;
   const hub = await world.startHub();

@@ -10,7 +10,7 @@ import { freePort } from '../app-world.ts';
 /** A program that was told to stop is to be gone within it. */
 const GONE_WITHIN_MS = 10_000;
 
-t.test('R22: a program that cannot go on ends, also before it was ready', async (t) => {
+t.test('R22: a program that cannot continue ends, even before it is ready', async (t) => {
   // It stayed alive and did nothing, and whoever would have started it anew never heard of it.
   const never = new Promise<string>(() => undefined);
   const ended = runProgram({
@@ -20,7 +20,7 @@ t.test('R22: a program that cannot go on ends, also before it was ready', async 
   await t.rejects(ended, { message: 'cannot go on' });
 });
 
-t.test('what a stopped program leaves behind keeps it for 1 s, not for ever', async (t) => {
+t.test('open handles keep a stopped program alive for 1 s, not for ever', async (t) => {
   const child = spawn(process.execPath, [builtTree().compiled('test/apps/process/left-behind-child.ts')], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });

@@ -46,7 +46,7 @@ t.test('what is compiled comes from the thread, until it fails once', async (t) 
   t.equal(thread.transform({ ...OPTIONS, source: '1 as number' }).code.includes('by the thread'), false);
 });
 
-t.test('who needs it at the same time shares a thread, which ends with the last of them', async (t) => {
+t.test('concurrent users share a thread, which ends with the last of them', async (t) => {
   const compiler = await compilerOf(t, `(() => { let n = 0; return () => 'the thread compiled ' + ++n; })()`);
   const [one, other] = [startTransformThread(compiler), startTransformThread(compiler)];
   t.equal(one.transform({ source: '' }).code, 'the thread compiled 2', 'after the empty source by which the compiler is loaded');
@@ -60,7 +60,7 @@ t.test('who needs it at the same time shares a thread, which ends with the last 
   t.equal(later.transform({ source: '' }).code, 'the thread compiled 2', 'a thread of its own');
 });
 
-t.test('a compiler that cannot be loaded does not keep a config from being compiled', (t) => {
+t.test('a config is compiled even if the compiler cannot be loaded in the thread', (t) => {
   const thread = startTransformThread('file:///nowhere/compiler.mjs');
   t.teardown(() => thread.end());
   t.match(thread.transform(OPTIONS).code, /n: 1\b/);

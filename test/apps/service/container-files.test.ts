@@ -27,13 +27,13 @@ function lintedCompose(file: string): readonly string[] {
   return linted.flatMap(({ messages }) => messages.map(({ line, message }) => `line ${line}: ${message}`));
 }
 
-t.test('the Dockerfile has no findings, and a broken one has', async (t) => {
+t.test('the Dockerfile passes the linter, and a broken one fails', async (t) => {
   t.strictSame(lintedDockerfile(dockerfile), []);
   t.match(lintedDockerfile(dockerfile.replace('WORKDIR /app', 'WORKDR /app')), [/line 7: Unknown instruction: WORKDR/]);
   t.match(lintedDockerfile(dockerfile.replace('--interval=30s', '--interval=30')), [/missing unit/]);
 });
 
-t.test('the compose file has no findings, and a broken one has', async (t) => {
+t.test('the compose file passes the check, and a broken one fails', async (t) => {
   t.strictSame(lintedCompose(join(FOLDER, 'compose.yaml')), []);
   const dir = await mkdtemp(join(tmpdir(), 'agentcom-container-'));
   t.teardown(() => rm(dir, { recursive: true }));
@@ -42,10 +42,10 @@ t.test('the compose file has no findings, and a broken one has', async (t) => {
   t.match(lintedCompose(broken), [/must NOT have additional properties/]);
 });
 
-t.test('they name what exists', async (t) => {
+t.test('the container files refer only to existing files', async (t) => {
   const { bin } = JSON.parse(await readFile(new URL('../../../package.json', import.meta.url), 'utf8')) as { bin: Record<string, string> };
   t.match(dockerfile, /CMD \["node_modules\/\.bin\/agentcom", "hub"\]/);
-  t.ok(bin['agentcom'], 'the command is one of the package');
+  t.ok(bin['agentcom'], 'the command belongs to the package');
   const port = /EXPOSE (\d+)/.exec(dockerfile)?.[1];
   t.match(compose, `'127.0.0.1:${port}:${port}'`, 'the port that the image exposes is published, on this machine only');
   t.match(dockerfile, `http://127.0.0.1:${port}/health`);

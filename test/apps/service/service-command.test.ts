@@ -53,7 +53,7 @@ t.test('install, status, install again, uninstall', { skip: process.platform !==
   t.same(await told(), ['--user daemon-reload', `--user enable ${name}`, `--user restart ${name}`]);
   t.match(await readFile(unit, 'utf8'), /ExecStart="[^"]+" "[^"]+bin\.mjs" "sidecar" "--config" "[^"]+\/my app\/agentcom\.config\.ts"/);
   t.match(await readFile(unit, 'utf8'), /^Environment="PATH=[^:"]+\/bin:\/usr\/bin:\/bin"$/m);
-  t.match(await run('service', 'install', 'sidecar'), { code: 0 }, 'over its own');
+  t.match(await run('service', 'install', 'sidecar'), { code: 0 }, 'over its own unit');
   await answers('echo "Active: failed"; exit 3');
   t.match(await run('service', 'status', 'sidecar'), { code: 3, out: 'Active: failed\n' });
   t.match(JSON.parse((await run('service', 'status', 'sidecar', '--json')).out), { code: 3, status: 'Active: failed\n' });
@@ -65,7 +65,7 @@ t.test('install, status, install again, uninstall', { skip: process.platform !==
   t.match(await run('service', 'uninstall', 'sidecar'), { code: 0, out: /^Not installed/ });
 });
 
-t.test('what goes wrong is said, and nothing of others is touched', { skip: process.platform !== 'linux' }, async (t) => {
+t.test('errors are reported, and units of others are left alone', { skip: process.platform !== 'linux' }, async (t) => {
   const { unit, run, told, answers } = await machine(t);
   await mkdir(dirname(unit), { recursive: true });
   await writeFile(unit, '[Service]\nExecStart=/bin/true\n');
@@ -87,7 +87,7 @@ t.test('what goes wrong is said, and nothing of others is touched', { skip: proc
   t.match(await run('service', 'print', 'queue'), { code: 2, err: /hub, sidecar/ });
 });
 
-t.test('a data directory with a line end adds no line to a unit', { skip: process.platform !== 'linux' }, async (t) => {
+t.test('a data directory with a line break adds no line to a unit', { skip: process.platform !== 'linux' }, async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'agentcom-service-'));
   t.teardown(() => rm(dir, { recursive: true }));
   await writeFile(
@@ -102,7 +102,7 @@ export default defineConfig({ hub: { storage: sqlite({ file: 'h.db' }), transpor
   t.match(printed, { code: 2, err: /Wanted the data directory without control characters/ });
 });
 
-t.test('print changes nothing, and an env file is passed on', { skip: process.platform !== 'linux' }, async (t) => {
+t.test('print changes nothing and passes the env file on', { skip: process.platform !== 'linux' }, async (t) => {
   const { unit, run, told } = await machine(t);
   const printed = await run('service', 'print', 'hub', '--env-file', 'agentcom.config.ts', '--run-as', 'agentcom');
   t.match(printed, { code: 0, out: /"--env-file=[^"]+\/agentcom\.config\.ts"/, err: '/etc/systemd/system/agentcom-hub.service:\n' });
@@ -118,7 +118,7 @@ export default defineConfig({ hub: { storage: sqlite({ file: 'h.db' }), transpor
 `;
 
 // A hub for other machines could not be installed: its config was checked without the variables of its env file.
-t.test('the config is checked with the variables that the service gets', { skip: process.platform !== 'linux' }, async (t) => {
+t.test('the config is checked with the variables of the service', { skip: process.platform !== 'linux' }, async (t) => {
   const cwd = await mkdtemp(join(tmpdir(), 'agentcom-service-'));
   t.teardown(async () => {
     for (const name of ['SERVICE_TEST_PORT', 'AGENTCOM_ADMIN_TOKEN']) delete process.env[name];
@@ -155,7 +155,7 @@ case $1 in
 esac
 `;
 
-t.test('launchd: installed again, it is stopped first', { skip: process.platform === 'win32' }, async (t) => {
+t.test('launchd: a reinstall stops the service first', { skip: process.platform === 'win32' }, async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'agentcom-service-'));
   t.teardown(() => rm(dir, { recursive: true }));
   await writeFile(

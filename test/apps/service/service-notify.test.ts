@@ -26,7 +26,7 @@ async function manager(t: Test) {
   };
 }
 
-t.test('ready, its state, alive, stopping', async (t) => {
+t.test('systemd is notified of readiness, state, liveness and stopping', async (t) => {
   const { env, told } = await manager(t);
   const service = serviceNotifier({ ...env, WATCHDOG_USEC: '30000', WATCHDOG_PID: String(process.pid) }, memoryLog());
   service.started();
@@ -38,7 +38,7 @@ t.test('ready, its state, alive, stopping', async (t) => {
   await told('/run/sock STOPPING=1');
 });
 
-t.test('another process of the unit has the watchdog', async (t) => {
+t.test('the watchdog belongs to another process of the unit', async (t) => {
   const { env, told } = await manager(t);
   const service = serviceNotifier({ ...env, WATCHDOG_USEC: '1000', WATCHDOG_PID: '1' }, memoryLog());
   service.started();
@@ -47,7 +47,7 @@ t.test('another process of the unit has the watchdog', async (t) => {
   t.notOk((await told('/run/sock STOPPING=1')).includes('/run/sock WATCHDOG=1'));
 });
 
-t.test('without systemd-notify it says so once; where nobody asks, nothing is run', async (t) => {
+t.test('a missing systemd-notify is logged once; without a notify socket nothing is run', async (t) => {
   const log = memoryLog();
   const service = serviceNotifier({ NOTIFY_SOCKET: '/run/sock', PATH: '/nonexistent' }, log);
   const warned = new Promise<void>((resolve) => {

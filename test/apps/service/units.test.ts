@@ -20,7 +20,7 @@ const plan = (more: Partial<ServicePlan> = {}): ServicePlan => ({
 });
 const HOSTILE = `/srv/a b/100%/$HOME/"q"/\\x/<&>'`;
 
-t.test('systemd: a unit of the user, and one of the system', (t) => {
+t.test('systemd: user units and system units', (t) => {
   const mine = systemdUnit(plan(), ME);
   t.equal(mine.file, '/users/me/.config/systemd/user/agentcom-hub.service');
   t.same(mine.install[1], ['systemctl', '--user', 'enable', 'agentcom-hub.service']);
@@ -38,7 +38,7 @@ t.test('systemd: a unit of the user, and one of the system', (t) => {
   t.end();
 });
 
-t.test('systemd: it is started again unless a person has to look, and says when it is ready', (t) => {
+t.test('systemd: the service restarts unless it needs an operator, and notifies when ready', (t) => {
   const { text } = systemdUnit(plan(), ME);
   for (const line of ['Type=notify', 'TimeoutStartSec=900', 'WatchdogSec=120', 'Restart=on-failure', 'RestartPreventExitStatus=2 5'])
     t.match(text, `\n${line}\n`);
@@ -49,12 +49,12 @@ t.test('agents outlive their sidecar', (t) => {
   const sidecar = plan({ part: 'sidecar', name: 'agentcom-sidecar-w1' });
   t.match(systemdUnit(sidecar, ME).text, /\nKillMode=process\n/);
   t.notMatch(systemdUnit(plan(), ME).text, /KillMode/);
-  t.notMatch(systemdUnit(sidecar, ME).text, /NoNewPrivileges/, 'its agents may need what the hub does not');
+  t.notMatch(systemdUnit(sidecar, ME).text, /NoNewPrivileges/, 'its agents may need privileges that the hub does not');
   t.match(launchdUnit(sidecar, ME).text, /<key>AbandonProcessGroup<\/key>\n {2}<true\/>/);
   t.end();
 });
 
-t.test('whatever a path holds, it is one argument and nothing else', (t) => {
+t.test('a path with any characters stays a single argument', (t) => {
   const hostile = plan({ argv: ['/usr/bin/node', HOSTILE], folder: HOSTILE, environment: { PATH: HOSTILE } });
   const systemd = systemdUnit(hostile, ME).text;
   t.match(systemd, `ExecStart="/usr/bin/node" "/srv/a b/100%%/$$HOME/\\"q\\"/\\\\x/<&>'"\n`);
@@ -66,7 +66,7 @@ t.test('whatever a path holds, it is one argument and nothing else', (t) => {
   t.end();
 });
 
-t.test('systemd: a folder that a line of a unit cannot hold is refused', (t) => {
+t.test('systemd: a folder that a unit file cannot express is refused', (t) => {
   for (const folder of ['/srv/app\\', '/srv/app ', '/srv/a\npp'])
     t.throws(() => systemdUnit(plan({ folder }), ME), { code: 'AC_SERVICE', message: /folder/ }, JSON.stringify(folder));
   t.end();
@@ -83,7 +83,7 @@ t.test('launchd and the Task Scheduler', (t) => {
   const task = windowsTask(plan());
   t.equal(task.encoding, 'utf16le');
   t.equal(task.text.charCodeAt(0), 0xfeff);
-  t.same(task.stop, ['schtasks', '/End', '/TN', 'agentcom-hub'], 'a task that runs is not started a second time');
+  t.same(task.stop, ['schtasks', '/End', '/TN', 'agentcom-hub'], 'a running task is not started a second time');
   t.match(task.text, /<RestartOnFailure>/);
   t.throws(() => unitFor('win32', plan({ runAs: 'x' }), ME), { code: 'AC_SERVICE', message: /for the user who installs it/ });
   t.throws(() => unitFor('sunos', plan(), ME), { code: 'AC_SERVICE', message: /sunos/ });

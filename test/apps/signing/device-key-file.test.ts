@@ -11,10 +11,10 @@ import { makeWorld } from '../app-world.ts';
 
 const { isSignedBy } = systemDigest();
 
-t.test('it is made once, readable by its owner only, and signs', async (t) => {
+t.test('a device key is created once, readable by its owner only, and signs', async (t) => {
   const folder = t.testdir();
   const [one, other] = await Promise.all([deviceKeyIn(folder), deviceKeyIn(folder)]);
-  t.equal(one.publicKey, other.publicKey, 'two that start at once have one key');
+  t.equal(one.publicKey, other.publicKey, 'two concurrent starts share one key');
   t.equal((await deviceKeyIn(folder)).publicKey, one.publicKey);
   const file = join(folder, DEVICE_KEY_FILE);
   t.equal((await stat(file)).mode & 0o777, 0o600);
@@ -26,10 +26,10 @@ t.test('it is made once, readable by its owner only, and signs', async (t) => {
   await t.rejects(deviceKeyIn(folder), { code: 'AC_DATA_DIR', message: /other users may read it/ });
   await chmod(file, 0o600);
   await writeFile(file, (await readFile(file, 'utf8')).slice(0, 20));
-  await t.rejects(deviceKeyIn(folder), { code: 'AC_DATA_DIR', message: /agentcom takeover/ }, 'damaged: no new one is made in its place');
+  await t.rejects(deviceKeyIn(folder), { code: 'AC_DATA_DIR', message: /agentcom takeover/ }, 'damaged: no new key replaces it');
 });
 
-t.test('with deviceKey, who stole the token of a sidecar is not its agent', async (t) => {
+t.test('with deviceKey, a stolen sidecar token is useless on another machine', async (t) => {
   const world = await makeWorld(t);
   await world.startHub();
   const sidecar = await world.startSidecar('a1', { extra: 'deviceKey: true' });
@@ -45,7 +45,7 @@ t.test('with deviceKey, who stole the token of a sidecar is not its agent', asyn
   t.match(JSON.parse(String(answer)), { type: 'error', error: 'invalid_device_key' });
   thief.terminate();
   await world.startSidecar('a1');
-  t.match(await world.api.agents.get('a1'), { connected: true }, 'the machine itself comes back');
+  t.match(await world.api.agents.get('a1'), { connected: true }, 'the original machine can reconnect');
 });
 
 const readInstance = (dir: string): string => readFileSync(join(dir, 'a1', 'instance-id'), 'utf8').trim();

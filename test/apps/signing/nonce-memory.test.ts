@@ -14,7 +14,7 @@ const use = (nonce: string, n: number, issuedAtMs = NOW_MS, expiresAtMs = NOW_MS
   expiresAtMs,
 });
 
-t.test('the same task may come again, another one not, and neither after a restart', async (t) => {
+t.test('a nonce is valid again for the same task only, also after a restart', async (t) => {
   const file = join(t.testdir(), 'nonces.log');
   const first = nonceMemory(file);
   await first.open();
@@ -27,7 +27,7 @@ t.test('the same task may come again, another one not, and neither after a resta
   const second = nonceMemory(file);
   await second.open();
   t.equal(await second.remember(use('n1', 2), NOW_MS), 'other_task');
-  t.equal(await second.remember(use('n2', 2), NOW_MS), 'remembered', 'half a line was never acknowledged');
+  t.equal(await second.remember(use('n2', 2), NOW_MS), 'remembered', 'a partial line was never acknowledged');
   await second.close();
   const third = nonceMemory(file);
   await third.open();
@@ -35,7 +35,7 @@ t.test('the same task may come again, another one not, and neither after a resta
   await third.close();
 });
 
-t.test('a use that a crash follows at once is in the file', async (t) => {
+t.test('a use is in the file as soon as it is remembered', async (t) => {
   const file = join(t.testdir(), 'nonces.log');
   const memory = nonceMemory(file);
   await memory.open();
@@ -44,13 +44,13 @@ t.test('a use that a crash follows at once is in the file', async (t) => {
   await memory.close();
 });
 
-t.test('a file that is damaged is named, and not taken for an empty one', async (t) => {
+t.test('a damaged file is reported, not treated as empty', async (t) => {
   const file = join(t.testdir(), 'nonces.log');
   await writeFile(file, 'n1 task-0000000000000001 1 2\nrubbish\n');
   await t.rejects(nonceMemory(file).open(), { code: 'AC_JOURNAL_CORRUPT', message: /line 2 is damaged/ });
 });
 
-t.test('beyond its bound, what may have been forgotten is refused, and newer signatures are not', async (t) => {
+t.test('beyond its bound, possibly forgotten nonces are refused, and newer signatures are accepted', async (t) => {
   const file = join(t.testdir(), 'nonces.log');
   let memory = nonceMemory(file, 2);
   await memory.open();
@@ -61,15 +61,15 @@ t.test('beyond its bound, what may have been forgotten is refused, and newer sig
       memory = nonceMemory(file, 2);
       await memory.open();
     }
-    t.equal(await memory.remember(use('n1', 9, NOW_MS + 1_000), NOW_MS), 'forgotten', 'the one that was dropped');
-    t.equal(await memory.remember(use('old', 9, NOW_MS + 500), NOW_MS), 'forgotten', 'one from before it');
+    t.equal(await memory.remember(use('n1', 9, NOW_MS + 1_000), NOW_MS), 'forgotten', 'the dropped nonce');
+    t.equal(await memory.remember(use('old', 9, NOW_MS + 500), NOW_MS), 'forgotten', 'an older signature');
     t.equal(await memory.remember(use('n3', 9, NOW_MS + 3_000), NOW_MS), 'other_task');
   }
   t.equal(await memory.remember(use('n4', 4, NOW_MS + 4_000), NOW_MS), 'remembered');
   await memory.close();
 });
 
-t.test('what has expired makes room, and nothing is forgotten for it', async (t) => {
+t.test('expired nonces make room, and no valid one is forgotten', async (t) => {
   const memory = nonceMemory(null, 2);
   await memory.open();
   await memory.remember(use('n1', 1, NOW_MS, NOW_MS + 1_000), NOW_MS);

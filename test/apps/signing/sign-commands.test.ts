@@ -34,7 +34,7 @@ async function claimsOf(id: string) {
   return claims;
 }
 
-t.test('keys init makes a key that only its owner can read, once; keys show prints its public half', async (t) => {
+t.test('keys init creates a key once, readable by its owner only; keys show prints its public half', async (t) => {
   t.equal((await stat(file)).mode & 0o777, 0o600);
   t.match(JSON.parse(await readFile(file, 'utf8')), { kty: 'OKP', crv: 'Ed25519', d: String });
   t.match(publicKey, { kty: 'OKP', crv: 'Ed25519' });
@@ -45,7 +45,7 @@ t.test('keys init makes a key that only its owner can read, once; keys show prin
   t.match(await run(['keys', 'show', 'nothing.jwk'], { cwd: folder }), { code: 2, err: /Cannot sign with .*ENOENT.*agentcom keys init/ });
 });
 
-t.test('submit --sign-key signs the task with all that it has', async (t) => {
+t.test('submit --sign-key signs every part of the task', async (t) => {
   const argv = [
     'submit',
     'count',
@@ -92,7 +92,7 @@ t.test('submit --bulk signs each line', async (t) => {
   t.match(await cli('submit', '--bulk', 'wrong.jsonl', '--sign-key', 'ops.jwk'), { code: 2, err: /Cannot sign line 2/ });
 });
 
-t.test('a client signs whatever it submits: alone, together, many at once, and for one agent', async (t) => {
+t.test('a client signs every submit: single, batched, bulk, and for one agent', async (t) => {
   const api = hubClient({ url: hub.url, token: await hub.token('admin'), signWith: taskSigner({ key: file }) });
   const runAt = Date.now() + 86_400_000;
   const alone = await api.tasks.submit({ description: 'alone', run_at: runAt });
@@ -105,17 +105,21 @@ t.test('a client signs whatever it submits: alone, together, many at once, and f
   const { task_ids: many } = await api.tasks.submitMany([{ description: 'd' }, { description: 'e', priority: 'low' }]);
   for (const id of many) t.ok(await claimsOf(id));
   const own = await taskSigner({ key: file, audience: ['x'] })({ description: 'f' });
-  t.match(await claimsOf((await api.tasks.submit({ description: 'f', signature: own })).task_id), { aud: ['x'] }, 'one that it has stays');
+  t.match(
+    await claimsOf((await api.tasks.submit({ description: 'f', signature: own })).task_id),
+    { aud: ['x'] },
+    'an existing signature stays',
+  );
 });
 
-t.test('a submit that is repeated with the same key and a new signature is the same submit', async (t) => {
+t.test('repeating a submit with the same key and a new signature is the same submit', async (t) => {
   const token = await hub.token('admin');
   const submit = () =>
     hubClient({ url: hub.url, token, signWith: taskSigner({ key: file }) }).tasks.submit({ description: 'once' }, { idempotencyKey: 'k1' });
   t.equal((await submit()).task_id, (await submit()).task_id);
 });
 
-t.test('the hub refuses what can be no signature', async (t) => {
+t.test('the hub refuses malformed signatures', async (t) => {
   for (const signature of ['x', 'a.b', 'a.b.c.d', 'a.b.ö', `${'a'.repeat(9_000)}.b.c`])
     await t.rejects(hub.api.tasks.submit({ description: 'x', signature }), { code: 'AC_API', message: /signature/ });
 });

@@ -29,7 +29,7 @@ const trusting = async (over: Partial<TrustedKeyConfig> = {}) => {
   return signatures;
 };
 
-t.test('what a trusted key signed is valid, with its claims', async (t) => {
+t.test('a signature of a trusted key is valid, with its claims', async (t) => {
   const signatures = await trusting();
   const sign = await signTaskWith({ key: OURS.privateJwk, audience: ['fleet-a'] });
   const signature = await sign(TASK);
@@ -42,7 +42,7 @@ t.test('what a trusted key signed is valid, with its claims', async (t) => {
       content_sha256: createHash('sha256').update(contentText(TASK)).digest('hex'),
     },
   });
-  t.not(await sign(TASK), signature, 'each has a nonce of its own');
+  t.not(await sign(TASK), signature, 'each has its own nonce');
 });
 
 const base64url = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
@@ -53,7 +53,7 @@ const HEADER = { alg: 'EdDSA', typ: 'agentcom-task+jwt', kid: OUR_KID };
 const jws = (header: Record<string, unknown>, claims: Record<string, unknown> = CLAIMS, key = OURS.privateKey) =>
   new SignJWT(claims).setProtectedHeader(header as { alg: string }).sign(key);
 
-t.test('everything else is invalid, and says why', async (t) => {
+t.test('any other signature is invalid, with the reason', async (t) => {
   const signatures = await trusting();
   const good = await jws(HEADER);
   const [head = '', payload = '', mark = ''] = good.split('.');
@@ -91,7 +91,7 @@ t.test('everything else is invalid, and says why', async (t) => {
   }
 });
 
-t.test('a key counts until its last day', async (t) => {
+t.test('a key is valid through its last day', async (t) => {
   const signature = await (await signTaskWith({ key: OURS.privateJwk }))(TASK);
   const today = new Date().toISOString().slice(0, 10);
   t.equal((await (await trusting({ notAfter: today })).verify(signature, Date.now())).kind, 'valid');
@@ -101,7 +101,7 @@ t.test('a key counts until its last day', async (t) => {
   });
 });
 
-t.test('keys: JWK and PEM, from the config and from files; what is none is named with its place', async (t) => {
+t.test('keys: JWK and PEM, from the config or files; an invalid key is reported with its place', async (t) => {
   const folder = t.testdir();
   const file = async (name: string, content: string): Promise<string> => {
     await writeFile(join(folder, name), content);

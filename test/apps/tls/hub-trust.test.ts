@@ -25,7 +25,7 @@ function sidecarOf(dataDir: string, tls?: object): ResolvedSidecarConfig {
   return answer.config.sidecar;
 }
 
-t.test('the config counts more than the variable, that more than the code, that more than what was kept', async (t) => {
+t.test('the config overrides the variable, that the code, and that the stored fingerprint', async (t) => {
   const dir = await folder(t);
   const [written, variable, coded, kept] = [fingerprint(), fingerprint(), fingerprint(), fingerprint()];
   await writeFile(fingerprintFile({ dataDir: dir }), `${kept}\n`, { mode: 0o600 });
@@ -39,7 +39,7 @@ t.test('the config counts more than the variable, that more than the code, that 
   t.same(await sidecarTrust(bare, {}, { hub: null }), { fingerprints: [kept] });
 });
 
-t.test('a fingerprint that is none is refused, wherever it stands: nothing is trusted instead', async (t) => {
+t.test('an invalid fingerprint is refused from any source, with no fallback', async (t) => {
   const dir = await folder(t);
   const bare = sidecarOf(dir);
   const wrong = { AGENTCOM_HUB_FINGERPRINT: 'AB:CD' };
@@ -50,7 +50,7 @@ t.test('a fingerprint that is none is refused, wherever it stands: nothing is tr
   t.same(await sidecarTrust(bare, {}, { hub: null }), { fingerprints: [] });
 });
 
-t.test('an authority of one’s own is trusted beside the public ones and NODE_EXTRA_CA_CERTS', async (t) => {
+t.test('a private CA is trusted in addition to the public ones and NODE_EXTRA_CA_CERTS', async (t) => {
   const dir = await folder(t);
   const pair = tlsPair();
   const [certFile, keyFile, extraFile] = ['cert.pem', 'key.pem', 'extra.pem'].map((name) => join(dir, name)) as [string, string, string];

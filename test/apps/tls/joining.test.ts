@@ -59,7 +59,7 @@ async function tlsHub(t: Test): Promise<TlsHub> {
   return { ...here, hub, fingerprint, invite };
 }
 
-t.test('tls init makes a certificate for the hub, never over another, and tls fingerprint prints its key', async (t) => {
+t.test('tls init creates a hub certificate, never overwriting one, and tls fingerprint prints its key', async (t) => {
   const { dir, run } = await machine(t);
   await writeFile(join(dir, 'agentcom.config.ts'), configOf({ names: ['hub.example.org'] }));
   t.match(await run(['tls', 'fingerprint']), { code: 2, err: /hub\.listen\.tls is not set.*agentcom tls init HOST/ });
@@ -77,7 +77,7 @@ t.test('tls init makes a certificate for the hub, never over another, and tls fi
   t.match(await readFile(certFile, 'utf8'), /BEGIN CERTIFICATE/);
 });
 
-t.test('R22: a machine joins with a code that names the key of the hub, and its sidecar keeps both', async (t) => {
+t.test('R22: a machine joins with a code that names the key of the hub, and its sidecar stores token and key', async (t) => {
   const { hub, fingerprint, invite } = await tlsHub(t);
   const there = await machine(t);
   const code = await invite();
@@ -97,7 +97,7 @@ t.test('R22: a machine joins with a code that names the key of the hub, and its 
   t.match(await again.run(['join', hub.url, code, '--agent', 'w2']), { code: 2, err: /wrong, used or over 15 minutes old/ });
 });
 
-t.test('R22: a code is not given away to a hub with another key, or over plain HTTP, and is not used up', async (t) => {
+t.test('R22: a code is never sent to a hub with another key or over plain HTTP, and stays valid', async (t) => {
   const { hub, invite } = await tlsHub(t);
   const there = await machine(t);
   const code = await invite();
@@ -110,7 +110,7 @@ t.test('R22: a code is not given away to a hub with another key, or over plain H
   t.equal(joined.code, 0, joined.err);
 });
 
-t.test('R22: a sidecar enrols with the code in AGENTCOM_ENROL_SECRET, and connects to that key from then on', async (t) => {
+t.test('R22: a sidecar enrols with the code in AGENTCOM_ENROL_SECRET, and trusts only that key from then on', async (t) => {
   const { hub, fingerprint, invite } = await tlsHub(t);
   const { dir } = await machine(t);
   const file = join(dir, 'agentcom.config.ts');
@@ -130,7 +130,7 @@ t.test('R22: a sidecar enrols with the code in AGENTCOM_ENROL_SECRET, and connec
   t.same(await identity(), first);
 });
 
-t.test('a sidecar with its hub in the same config takes the key from the certificate, as it is at the time', async (t) => {
+t.test('a sidecar with its hub in the same config takes the key from the current certificate', async (t) => {
   const { dir } = await machine(t);
   const file = join(dir, 'agentcom.config.ts');
   const sidecarText = `sidecar: { hubs: ['wss://127.0.0.1:4000/ws'], agentId: 'w1', token: 'a-token' }`;
@@ -155,7 +155,7 @@ const askAs = (hub: RunningHub, host: string, path: string): Promise<IncomingMes
       .end();
   });
 
-t.test('over HTTPS browsers are told to stay with it, except on loopback', async (t) => {
+t.test('over HTTPS the hub sends HSTS, except on loopback', async (t) => {
   const { hub } = await tlsHub(t);
   for (const path of ['/health', '/dashboard', '/nowhere']) {
     t.match(
@@ -167,7 +167,7 @@ t.test('over HTTPS browsers are told to stay with it, except on loopback', async
   t.notOk('strict-transport-security' in (await askAs(hub, 'localhost:4000', '/health')).headers);
 });
 
-t.test('agents, events and metrics work over TLS as without', async (t) => {
+t.test('agents, events and metrics work over TLS', async (t) => {
   const { hub } = await tlsHub(t);
   const agent = await hub.agent('w1');
   const { task_id: id } = await hub.api.tasks.submit({ description: 'over TLS', assign_to: 'w1' });
@@ -177,7 +177,7 @@ t.test('agents, events and metrics work over TLS as without', async (t) => {
   for await (const { event } of hub.api.events({ lastEventId: '0', signal: AbortSignal.timeout(10_000) })) if (event === 'assigned') break;
 });
 
-t.test('a worker connects to the key that it is told, and to no other', async (t) => {
+t.test('a worker connects only to the configured key', async (t) => {
   const { hub, fingerprint } = await tlsHub(t);
   const token = await hub.token('agent', 'w1');
   const started = (fingerprints: readonly string[], log: WorkerLog = {}) =>
@@ -192,7 +192,7 @@ t.test('a worker connects to the key that it is told, and to no other', async (t
   t.match(await hub.api.tasks.wait(id), { status: 'completed' });
 });
 
-t.test('without TLS there is no such metric: 0 would be an alert', async (t) => {
+t.test('without TLS there is no certificate metric, since 0 would raise an alert', async (t) => {
   const hub = await runningHub();
   t.teardown(() => hub.stop());
   t.notMatch(await hub.api.metrics(), /^agentcom_tls/m);

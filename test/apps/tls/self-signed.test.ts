@@ -6,7 +6,7 @@ import { makeSelfSigned } from '../../../apps/tls/self-signed.ts';
 
 const FROM_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
 
-t.test('a certificate is for its names, addresses and time, and for its key alone', (t) => {
+t.test('a certificate is valid for its names, addresses, time and key only', (t) => {
   const hosts = ['hub.example.org', 'localhost', '192.0.2.7', '::1', '2001:db8::5:0:1'];
   const { cert, key } = makeSelfSigned({ hosts, validFromMs: FROM_MS, validUntilMs: Date.UTC(2049, 11, 31) });
   const certificate = new X509Certificate(cert);
@@ -22,13 +22,13 @@ t.test('a certificate is for its names, addresses and time, and for its key alon
   t.end();
 });
 
-t.test('from 2050 on, years have four digits', (t) => {
+t.test('years from 2050 on have four digits', (t) => {
   const { cert } = makeSelfSigned({ hosts: ['localhost'], validFromMs: FROM_MS, validUntilMs: Date.UTC(2050, 0, 1) });
   t.equal(Date.parse(new X509Certificate(cert).validTo), Date.UTC(2050, 0, 1));
   t.end();
 });
 
-t.test('lengths have the fewest bytes, as DER wants it and BoringSSL checks it', (t) => {
+t.test('lengths use the fewest bytes, as DER requires and BoringSSL checks', (t) => {
   for (let count = 1; count <= 60; count += 1) {
     const hosts = Array.from({ length: count }, (_, index) => `host-${index}.example.org`);
     const { cert, key } = makeSelfSigned({ hosts, validFromMs: FROM_MS, validUntilMs: Date.UTC(2049, 0, 1) });

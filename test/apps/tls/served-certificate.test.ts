@@ -48,7 +48,7 @@ async function serving(t: Test, first: CertificatePair) {
   return { clock, log, put, tls, served, renewed, reread };
 }
 
-t.test('files that a hub cannot serve with are AC_TLS, with what is wrong and where', async (t) => {
+t.test('unusable certificate files raise AC_TLS, with the problem and the file', async (t) => {
   const { put, tls } = await files(t);
   const good = tlsPair();
   const read = async () => checkPair(await readPair(tls), tls, Date.now());
@@ -70,7 +70,7 @@ t.test('files that a hub cannot serve with are AC_TLS, with what is wrong and wh
   await t.rejects(read(), { code: 'AC_TLS', message: /Cannot read the private key of the hub: EACCES.*key\.pem/ });
 });
 
-t.test('a renewed pair is served once, however its files came', async (t) => {
+t.test('a renewed pair is applied once', async (t) => {
   const [first, second] = [tlsPair(), tlsPair()];
   const { served, put, reread, renewed, log, tls } = await serving(t, first);
   await reread();
@@ -87,7 +87,7 @@ t.test('a renewed pair is served once, however its files came', async (t) => {
   await served.stop();
 });
 
-t.test('a pair that the port cannot take is offered once, and the end that is told is that of the one that it serves', async (t) => {
+t.test('a pair the port rejects is offered once, and the logged expiry is that of the served pair', async (t) => {
   const first = tlsPair({ validForMs: 20 * DAY_MS });
   const { served, put, reread, renewed, log, clock } = await serving(t, first);
   served.onRenewed(() => false);
@@ -103,13 +103,13 @@ t.test('a pair that the port cannot take is offered once, and the end that is to
   t.match(log.lines, [{ level: 'warn', message: /expires soon/ }]);
 });
 
-t.test('a broken pair changes nothing; what remains broken is logged once, with its files', async (t) => {
+t.test('a broken pair changes nothing, and is logged once with its files if it stays broken', async (t) => {
   const first = tlsPair();
   const { served, put, reread, renewed, log, tls } = await serving(t, first);
   const second = tlsPair();
   await put({ cert: second.cert, key: first.key });
   await reread();
-  t.same(log.lines, [], 'the key may be on its way');
+  t.same(log.lines, [], 'the key may still be coming');
   await reread();
   await reread();
   t.match(log.lines, [
@@ -127,7 +127,7 @@ t.test('a broken pair changes nothing; what remains broken is logged once, with 
   t.equal(served.current().cert, second.cert);
 });
 
-t.test('its end is logged daily from 14 days before on, and after it', async (t) => {
+t.test('expiry is logged daily from 14 days before it on', async (t) => {
   const soon = tlsPair({ validForMs: 14 * DAY_MS + 60_000 });
   const { clock, log, reread, served, put } = await serving(t, soon);
   t.same(log.lines, []);
@@ -136,7 +136,7 @@ t.test('its end is logged daily from 14 days before on, and after it', async (t)
   await reread();
   t.match(log.lines, [{ level: 'warn', message: /expires soon/ }]);
   await reread();
-  t.equal(log.lines.length, 1, 'not with each look');
+  t.equal(log.lines.length, 1, 'not with every reread');
   clock.advance(DAY_MS - REREAD_MS);
   while (clock.pending === 0) await new Promise(setImmediate);
   await reread();

@@ -8,7 +8,7 @@ import { makeWorld } from '../app-world.ts';
 import { run } from '../cli/cli-world.ts';
 import { tlsPair } from '../../rig/tls-pair.ts';
 
-t.test('a hub with a certificate listens to other machines without insecure, and is recognized by its key', async (t) => {
+t.test('a hub with a certificate listens to other machines without insecure, and is identified by its key', async (t) => {
   const tlsDir = await mkdtemp(join(tmpdir(), 'agentcom-tls-'));
   t.teardown(() => rm(tlsDir, { recursive: true, force: true }));
   const pair = tlsPair({ hosts: ['hub.example.org'] });
@@ -55,7 +55,7 @@ t.test('a hub with a certificate listens to other machines without insecure, and
   t.match(await run(['doctor', '--config', config], { cwd: dir }), { out: /certificate and port/ });
 });
 
-t.test('a hub with a certificate that expired does not start, and names it', async (t) => {
+t.test('a hub with an expired certificate does not start, and names the certificate', async (t) => {
   const tlsDir = await mkdtemp(join(tmpdir(), 'agentcom-tls-'));
   t.teardown(() => rm(tlsDir, { recursive: true, force: true }));
   const pair = tlsPair({ validForMs: -1_000 });

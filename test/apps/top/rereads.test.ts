@@ -7,7 +7,7 @@ import { virtualClock } from '../../product/testing.ts';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-t.test('however often it is wanted, it reads once a gap, and never when nobody wants it', async (t) => {
+t.test('any number of requests causes one read per interval, and none when there are no requests', async (t) => {
   const clock = virtualClock();
   const readAt: number[] = [];
   let finish = (): void => undefined;
@@ -25,7 +25,7 @@ t.test('however often it is wanted, it reads once a gap, and never when nobody w
   finish();
   await turn();
   clock.advance(0);
-  t.strictSame(readAt, [0, 5_000], 'and again for what was wanted meanwhile');
+  t.strictSame(readAt, [0, 5_000], 'and again for requests made meanwhile');
   finish();
   await turn();
   reads.want();
@@ -36,14 +36,14 @@ t.test('however often it is wanted, it reads once a gap, and never when nobody w
   finish();
   await turn();
   clock.advance(3_600_000);
-  t.equal(readAt.length, 3, 'nothing is asked when nothing happens');
+  t.equal(readAt.length, 3, 'nothing is read when nothing happens');
   reads.want();
   reads.stop();
   clock.advance(10_000);
   t.equal(readAt.length, 3);
 });
 
-t.test('the last minute, and how much of it is known', async (t) => {
+t.test('the throughput of the last minute, and how much of it is covered', async (t) => {
   const event = (name: StreamEvent['event'], timestamp: number): StreamEvent => ({ id: '1', event: name, data: { timestamp } });
   const nowMs = 1_000_000_000;
   const all = new ThroughputCounter(10);
@@ -57,6 +57,6 @@ t.test('the last minute, and how much of it is known', async (t) => {
   const some = new ThroughputCounter(2);
   some.note(event('submitted', nowMs - 20_000));
   some.note(event('submitted', nowMs - 10_000));
-  t.match(some.inLastMinute(nowMs), { coveredMs: 20_000, counts: { submitted: 2 } }, 'older ones may be missing');
+  t.match(some.inLastMinute(nowMs), { coveredMs: 20_000, counts: { submitted: 2 } }, 'older events may be missing');
   t.match(some.inLastMinute(nowMs + 90_000), { coveredMs: 60_000, counts: { submitted: 0 } });
 });

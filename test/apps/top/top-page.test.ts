@@ -55,7 +55,7 @@ const VIEW: TopView = {
 };
 const page = (view: TopView, size: PageSize): readonly string[] => topPage(view, size, times, NOW_MS).map(({ text }) => text);
 
-t.test('80 by 24: everything, agents with trouble first, hostile text shown', async (t) => {
+t.test('80 by 24 fits everything, with faulty agents first and hostile text escaped', async (t) => {
   t.strictSame(page(VIEW, { columns: 80, rows: 24 }), [
     'agentcom top  http://127.0.0.1:4000  hub 0.1.0                live  12:00:00 UTC',
     'tasks        queued 3  assigned 1  scheduled 0  blocked 0  dead_letter 1',
@@ -78,7 +78,7 @@ t.test('80 by 24: everything, agents with trouble first, hostile text shown', as
   t.match(waits, /queued .* evil \\u202e\\e\]0\S* +No agent has "gpu"\.$/);
 });
 
-t.test('it fits any terminal, and has the connection as long as there is a line', async (t) => {
+t.test('it fits any terminal, and shows the connection while there is a line for it', async (t) => {
   const agents = Array.from({ length: 60 }, (_, n) => agent(`agent-${n}`, { status: n === 59 ? 'paused' : 'working', tasks: [held(n)] }));
   const many: TopView = { ...VIEW, state: { ...VIEW.state, agents, moreAgents: 7 } };
   for (const view of [VIEW, many, { ...VIEW, attention: null, state: { ...VIEW.state, agents: [] } }])
@@ -91,12 +91,12 @@ t.test('it fits any terminal, and has the connection as long as there is a line'
       }
   const lines = page(many, { columns: 80, rows: 24 });
   t.equal(lines.length, 24, 'no room is wasted');
-  t.match(lines.join('\n'), /agent-59 +paused/, 'the one with trouble is among the few');
+  t.match(lines.join('\n'), /agent-59 +paused/, 'the faulty agent is among the few shown');
   t.match(lines.join('\n'), /^… and \d+ more$/m);
   t.match(lines.join('\n'), /exit code 7[^]*No agent has/, 'and what needs attention too');
 });
 
-t.test('what the head says of the connection', async (t) => {
+t.test('the header shows the state of the connection', async (t) => {
   const first = (more: Partial<TopView>): string => page({ ...VIEW, ...more }, { columns: 120, rows: 24 })[0] ?? '';
   t.match(first({ connection: { kind: 'connecting' } }), / connecting {2}12:00:00 UTC$/);
   t.match(first({ connection: { kind: 'behind', byMs: 12_000 } }), / behind by 12s {2}/);
@@ -110,7 +110,7 @@ t.test('what the head says of the connection', async (t) => {
   t.match(page({ ...VIEW, throughput: known }, { columns: 80, rows: 24 })[4], /^last 12s {5}5 submitted/);
 });
 
-t.test('without a terminal it is whole', async (t) => {
+t.test('without a terminal nothing is cut', async (t) => {
   const lines = page({ ...VIEW, connection: null }, { columns: undefined, rows: Infinity });
   t.ok(lines.some((line) => line.includes(taskId(1)) && line.includes('busy')));
   t.notOk(lines.some((line) => line.includes('q quits') || line.includes('…')));

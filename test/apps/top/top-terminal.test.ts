@@ -45,13 +45,13 @@ function onTerminal() {
 const frames = (said: string): readonly string[] =>
   said.split('\u001b[H').map((frame) => frame.replaceAll('\u001b[K', '').replaceAll('\r', ''));
 
-t.test('it follows the hub, fits a changed terminal, and leaves the terminal as it was', { skip }, async (t) => {
+t.test('top follows the hub, fits a resized terminal, and restores the terminal', { skip }, async (t) => {
   await hub.api.tasks.submit({ description: 'the first \u001b[2J', needed_capabilities: ['gpu'] });
   const top = onTerminal();
   const first = await top.until(/the first .*No agent/);
-  t.match(first, /\u001b\[\?1049h\u001b\[\?25l/, 'a screen of its own');
+  t.match(first, /\u001b\[\?1049h\u001b\[\?25l/, 'the alternate screen');
   t.match(first, /agentcom top {2}http.* live {2}\d\d:\d\d:\d\d UTC/);
-  t.match(first, /the first \\e\[2J/, 'a control character is shown');
+  t.match(first, /the first \\e\[2J/, 'a control character is escaped');
   t.match(first, /No agent has connected yet/);
 
   const before = top.said().length;
@@ -74,10 +74,10 @@ t.test('it follows the hub, fits a changed terminal, and leaves the terminal as 
 
   top.press('q');
   t.strictSame(await top.exit, [0, null]);
-  t.match(top.said(), /\u001b\[\?7h\u001b\[\?25h\u001b\[\?1049l\s*$/, 'the last is that it leaves');
+  t.match(top.said(), /\u001b\[\?7h\u001b\[\?25h\u001b\[\?1049l\s*$/, 'it restores the screen last');
 });
 
-t.test('a snapshot for programs and for pipes', async (t) => {
+t.test('top prints a snapshot for programs and pipes', async (t) => {
   const env = { AGENTCOM_API_URL: hub.url, AGENTCOM_ADMIN_TOKEN: hub.adminToken };
   const json = await run(['top', '--json'], { env });
   t.strictSame([json.code, json.err], [0, '']);
@@ -95,7 +95,7 @@ t.test('a snapshot for programs and for pipes', async (t) => {
   t.match(await run(['top'], { env: { ...env, AGENTCOM_ADMIN_TOKEN: viewer } }), { code: 7, err: /403 forbidden/ });
 });
 
-t.test('a stream that was cut off is resumed, and the state is read again', async (t) => {
+t.test('an interrupted stream is resumed, and the state is read again', async (t) => {
   const page = { tasks: [], agents: [], next_cursor: null };
   const stopped = new AbortController();
   let streams = 0;
@@ -130,7 +130,7 @@ t.test('a stream that was cut off is resumed, and the state is read again', asyn
   );
 });
 
-t.test('a hub that is gone is told, with since when; Ctrl-C ends it', { skip }, async (t) => {
+t.test('a lost hub is shown with the time of the loss; Ctrl-C ends top', { skip }, async (t) => {
   const top = onTerminal();
   await top.until(/ live /);
   await hub.stop();

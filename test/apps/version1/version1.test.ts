@@ -57,7 +57,7 @@ async function runRow(row: Row, index: number): Promise<(t: Test) => void> {
   };
 }
 
-await t.test('two agents talk, and each is told of the other', async (t) => {
+await t.test('two agents exchange messages and learn of each other', async (t) => {
   const [client, other] = [await free('one'), await free('two')];
   const values = { agent: 'one', other: 'two' };
   const joined = await client.toldOf('two');
@@ -115,7 +115,7 @@ async function runRows(): Promise<readonly ((t: Test) => void)[]> {
 }
 
 const rows = runRows();
-t.test('each frame about a task, in each standing of the task', async (t) => {
+t.test('every task frame in every state of the task', async (t) => {
   for (const check of await rows) check(t);
 });
 
@@ -139,7 +139,7 @@ atOnce('the first frame', async () => {
   );
 });
 
-atOnce('what is no frame, from an agent that is identified', async () => {
+atOnce('invalid frames from an identified agent', async () => {
   const client = await free('wrong');
   for (const { given, wanted } of LATER_FRAMES) {
     client.send(given);
@@ -174,7 +174,7 @@ atOnce('the whole life of a task', async () => {
   same(await world.history(id), ['submitted', 'eligible', 'assigned', 'accepted', 'woken', 'progress', 'completed']);
 });
 
-atOnce('a cancelled task: told to stop, and free by its next word', async () => {
+atOnce('a cancelled task: the agent is told to stop, and its next frame frees it', async () => {
   const { client, id } = await accepted('stops');
   const next = await api.tasks.submit({ description: 'the next', needed_capabilities: ['stops'] });
   await api.tasks.cancel(id);
@@ -187,17 +187,17 @@ atOnce('a cancelled task: told to stop, and free by its next word', async () => 
   same((await world.history(id)).slice(-3), ['cancelled', 'stop_requested', 'stop_confirmed']);
 });
 
-atOnce('silent about what it accepted for 5 s after it came back, its attempt is lost, and the task is given out anew', async () => {
+atOnce('an accepted task not mentioned within 5 s of a reconnect is lost and reassigned', async () => {
   const { client, id } = await accepted('forgets');
   const back = await again(client);
   const beforeMs = Date.now();
   await says(back, identifyFrame(back), { type: 'identified', agent_id: 'forgets' });
   await world.event(id, ['lost']);
-  ok(Date.now() - beforeMs > 4_500, 'not before it had its time');
+  ok(Date.now() - beforeMs > 4_500, 'not before its time is over');
   has(await api.tasks.get(id), { status: 'queued', generation: 2, retry_count: 1 });
 });
 
-atOnce('it says idle at every identify: it is taken as working for 5 s, and one that waits gets its task then', async () => {
+atOnce('an agent that identifies as idle counts as working for 5 s, and gets a waiting task after that', async () => {
   const client = await connect('waits');
   const { task_id: id } = await api.tasks.submit({ description: 'waits', needed_capabilities: ['waits'] });
   const beforeMs = Date.now();
@@ -207,7 +207,7 @@ atOnce('it says idle at every identify: it is taken as working for 5 s, and one 
   ok(Date.now() - beforeMs > 4_500);
 });
 
-atOnce('pings alone renew a lease; a lease that nobody renews ends, and its result is late', async () => {
+atOnce('pings alone renew a lease; without renewal it expires, and the result is late', async () => {
   const [pings, silent] = [await accepted('pings'), await accepted('silent')];
   const pinging = setInterval(() => pings.client.send({ type: 'ping' }), 500);
   await comes(silent.client, { type: 'task_cancelled', task_id: silent.id, timestamp: A_TIME }).finally(() => clearInterval(pinging));
@@ -227,7 +227,7 @@ atOnce('pings alone renew a lease; a lease that nobody renews ends, and its resu
   has(await api.tasks.get(silent.id), { status: 'queued', retry_count: 1 });
 });
 
-atOnce('a socket that answers no ping is closed, one that answers is not', async () => {
+atOnce('a socket that answers no pings is closed, and one that does is not', async () => {
   const deaf = await connect('deaf', { autoPong: false });
   const quiet = await free('quiet');
   await says(deaf, identifyFrame(deaf), { type: 'identified', agent_id: 'deaf' });
@@ -243,12 +243,12 @@ atOnce('the newest connection wins, and a fourth replacement within a minute is 
   await says(fourth, identifyFrame(fourth), { type: 'error', error: 'agent_id_in_use' });
   same(await fourth.closed, 4001);
   const { conflict_until: until } = await api.agents.get('twice');
-  ok(Number(until) > Date.now() + 200_000 && Number(until) < Date.now() + 301_000, 'shown with the agent');
+  ok(Number(until) > Date.now() + 200_000 && Number(until) < Date.now() + 301_000, 'shown for the agent');
   const open = connections[3];
   if (open !== undefined) await says(open, { type: 'status', status: 'idle' }, { type: 'status_updated', status: 'idle' });
 });
 
-atOnce('what comes too often: progress is merged, messages are limited, and neither counts as wrong', async () => {
+atOnce('frames sent too often: progress is merged, messages are limited, and neither counts as an error', async () => {
   const { client, id } = await accepted('talks');
   for (let progress = 1; progress <= 40; progress += 1) client.send({ type: 'task_progress', task_id: id, progress });
   await world.event(id, ['progress'], undefined, (data) => (data['details'] as { readonly progress?: unknown }).progress === 40);

@@ -65,7 +65,7 @@ function startWorker(t: Test, world: World, args: readonly string[]): WorkerProc
 const tokenOf = async (world: World, agentId: string): Promise<string> =>
   (await world.api.tokens.create({ agent_id: agentId })).token ?? '';
 
-t.test('kill -9 of a worker: its task is requeued with a new generation, and another completes it', async (t) => {
+t.test('after kill -9 of a worker its task is requeued with a new generation, and another completes it', async (t) => {
   const world = await makeWorld(t);
   await world.startHub();
   const process = startWorker(t, world, [await tokenOf(world, 'killed'), 'killed']);
@@ -85,7 +85,7 @@ t.test('kill -9 of a worker: its task is requeued with a new generation, and ano
   t.ok((await world.api.tasks.get(task_id)).generation > 1);
 });
 
-t.test('a worker that is killed and started again: the hub requeues what it held at once', async (t) => {
+t.test('when a killed worker is restarted, the hub requeues its tasks at once', async (t) => {
   const world = await makeWorld(t, { hubTiming: { quietAfterStartMs: 0, reconnectGraceMs: 60_000 } });
   await world.startHub();
   const token = await tokenOf(world, 'again');
@@ -99,7 +99,7 @@ t.test('a worker that is killed and started again: the hub requeues what it held
   t.match(await world.api.tasks.wait(task_id), { status: 'completed' });
 });
 
-t.test('with a journal on disk, a result that was not sent survives kill -9', async (t) => {
+t.test('with a journal on disk, an unsent result survives kill -9', async (t) => {
   const world = await makeWorld(t, { hubTiming: { reconnectGraceMs: 60_000 } });
   const hub = await world.startHub();
   const args = [await tokenOf(world, 'durable'), 'durable', join(world.dir, 'journal')];
@@ -118,7 +118,7 @@ t.test('with a journal on disk, a result that was not sent survives kill -9', as
   t.equal((await world.api.tasks.get(task_id)).generation, 1, 'by the first attempt');
 });
 
-t.test('a hub that restarts in the middle of a task loses nothing', async (t) => {
+t.test('a hub restart in the middle of a task loses nothing', async (t) => {
   const world = await makeWorld(t);
   const hub = await world.startHub();
   const started = gate();

@@ -11,7 +11,7 @@ import { workerRoom } from './worker-room.ts';
 
 const RIGHT: WorkerOptions = { hub: 'http://127.0.0.1:1', token: 'a-token', agentId: 'w1', handle: () => undefined, log: {} };
 
-t.test('every mistake is told at once, by the name of its option', (t) => {
+t.test('all errors are reported at once, by option name', (t) => {
   const cases: readonly (readonly [wrong: object, said: readonly RegExp[]])[] = [
     [{ hub: undefined }, [/\n {2}hub: /]],
     [{ hub: 'ftp://x' }, [/\n {2}hub\[0\]: wanted an address such as http:\/\/127\.0\.0\.1:4000/]],
@@ -47,7 +47,7 @@ t.test('a worker whose hub is away stops at once', async (t) => {
   t.pass('stopped');
 });
 
-t.test('with deviceKey, who has only the token of a worker is not its agent; the machine itself comes back', async (t) => {
+t.test('with deviceKey, a stolen worker token is useless; the original machine can reconnect', async (t) => {
   const room = await workerRoom(t);
   const token = await room.hub.token('agent', 'w1');
   const folder = await mkdtemp(join(tmpdir(), 'agentcom-worker-'));
@@ -67,7 +67,7 @@ t.test('with deviceKey, who has only the token of a worker is not its agent; the
   t.match(await room.done({ description: 'x' }), { status: 'completed', result: { output: 'again' } });
 });
 
-t.test('the journal of a worker is for it alone', async (t) => {
+t.test('the journal of a worker is exclusive to it', async (t) => {
   const room = await workerRoom(t);
   const folder = await mkdtemp(join(tmpdir(), 'agentcom-worker-'));
   t.teardown(() => rm(folder, { recursive: true, force: true }));
@@ -89,7 +89,7 @@ t.test('a log and an onEvent that throw change nothing', async (t) => {
   t.equal((await room.done({ description: 'x' })).status, 'completed');
 });
 
-t.test('it loads neither a database nor the container', (t) => {
+t.test('the worker loads neither a database nor the container', (t) => {
   const entry = builtTree().compiled('apps/worker/index.ts');
   const script = `await import(${JSON.stringify(entry)})`;
   const trace = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
@@ -99,7 +99,7 @@ t.test('it loads neither a database nor the container', (t) => {
     maxBuffer: 67_108_864,
   });
   t.equal(trace.status, 0, trace.stderr.slice(-2_000));
-  t.match(trace.stderr, /apps\/worker\/running-worker\.js/, 'what is loaded is seen');
+  t.match(trace.stderr, /apps\/worker\/running-worker\.js/, 'loaded modules are seen');
   for (const heavy of [
     'node_modules/knex',
     'node_modules/sqlite3',

@@ -36,7 +36,7 @@ t.test('a cancel aborts the signal, and is confirmed when the handler has settle
   t.equal((await room.hub.api.tasks.get(id)).status, 'cancelled');
 });
 
-t.test('a result that comes despite the cancel is refused by the hub', async (t) => {
+t.test('the hub refuses a result sent after the cancel', async (t) => {
   const room = await workerRoom(t);
   const started = gate();
   await room.worker({
@@ -55,7 +55,7 @@ t.test('a result that comes despite the cancel is refused by the hub', async (t)
   t.match(task, { status: 'cancelled', result: null });
 });
 
-t.test('a handler that never settles keeps its slot, and no other', async (t) => {
+t.test('a handler that never settles occupies its own slot only', async (t) => {
   const room = await workerRoom(t, { killGraceMs: 50 });
   const started = gate();
   const worker = await room.worker({
@@ -76,7 +76,7 @@ t.test('a handler that never settles keeps its slot, and no other', async (t) =>
   t.match(await room.hub.api.agents.get('w1'), { pending_stops: 1 }, 'the hub counts the slot as taken');
 });
 
-t.test('stop: running handlers may end, nothing new begins', async (t) => {
+t.test('stop: running handlers may finish, and no new task starts', async (t) => {
   const room = await workerRoom(t);
   const started = gate();
   const go = gate();
@@ -92,7 +92,7 @@ t.test('stop: running handlers may end, nothing new begins', async (t) => {
   const id = await room.submit({ description: 'x' });
   await started.opened;
   const stopping = worker.stop();
-  t.equal(worker.stop(), stopping, 'twice is once');
+  t.equal(worker.stop(), stopping, 'stopping twice is the same as once');
   for await (const { event } of room.hub.api.events({ lastEventId: '0' })) if (event === 'agent_draining') break;
   const later = await room.submit({ description: 'later' });
   go.open();
@@ -103,7 +103,7 @@ t.test('stop: running handlers may end, nothing new begins', async (t) => {
   await worker.saw('disconnected');
 });
 
-t.test('stop: a handler that goes on too long is aborted, and its task is handed back without using up a retry', async (t) => {
+t.test('stop: a handler that runs too long is aborted, and its task is handed back without using a retry', async (t) => {
   const room = await workerRoom(t);
   const started = gate();
   const worker = await room.worker({
@@ -120,7 +120,7 @@ t.test('stop: a handler that goes on too long is aborted, and its task is handed
   t.match(await done, { status: 'completed', result: { output: 'by the other' }, generation: 3 });
 });
 
-t.test('a worker that was away for too long: another does its task, and its own result is refused', async (t) => {
+t.test('when a worker is away too long, another completes its task, and its own result is refused', async (t) => {
   const room = await workerRoom(t, { quietAfterStartMs: 0, reconnectGraceMs: 2_000 });
   const proxy = await tcpProxy(t, Number(new URL(room.hub.url).port));
   const started = gate();

@@ -28,7 +28,7 @@ t.test('a task completes with what the handler returns', async (t) => {
   );
 });
 
-t.test('the hub has stored a result or a failure: the worker tells of which run', async (t) => {
+t.test('once the hub has stored a result or failure, the worker reports which run it belongs to', async (t) => {
   const room = await workerRoom(t);
   const [well, ill] = await Promise.all([
     room.worker({ agentId: 'w1', capabilities: ['well'], handle: () => 1 }),
@@ -69,7 +69,7 @@ t.test('results: any JSON value', async (t) => {
   }
 });
 
-t.test('handlers that take long leave the others to later turns, so that the worker is heard of meanwhile', async (t) => {
+t.test('handlers that block run in separate turns, so that the worker stays connected', async (t) => {
   const room = await workerRoom(t);
   const turns: number[] = [];
   let turn = 0;
@@ -83,7 +83,7 @@ t.test('handlers that take long leave the others to later turns, so that the wor
     },
   });
   await Promise.all([1, 2, 3, 4].map(() => room.done({ description: 'x' })));
-  t.equal(new Set(turns).size, 4, 'each in a turn of its own');
+  t.equal(new Set(turns).size, 4, 'each in its own turn');
 });
 
 t.test('a failure is retried, with its message, class and stack', async (t) => {
@@ -104,7 +104,7 @@ t.test('a failure is retried, with its message, class and stack', async (t) => {
   t.match(JSON.stringify(task.history), /of the camera/);
 });
 
-t.test('a failure that no retry can help goes to the dead-letter queue', async (t) => {
+t.test('a non-retryable failure goes to the dead-letter queue', async (t) => {
   const room = await workerRoom(t);
   let calls = 0;
   await room.worker({
@@ -119,7 +119,7 @@ t.test('a failure that no retry can help goes to the dead-letter queue', async (
   t.equal(calls, 1);
 });
 
-t.test('details that throw as they are read are left out, and the worker goes on', async (t) => {
+t.test('details that throw when read are left out, and the worker continues', async (t) => {
   const room = await workerRoom(t);
   const details = Object.defineProperty({}, 'file', { enumerable: true, get: () => { throw new Error('of the getter'); } }); // prettier-ignore
   await room.worker({
@@ -146,7 +146,7 @@ t.test('a failure of the agent hands the task back without using up a retry', as
   t.match(task, { status: 'completed', result: { output: 'done' } });
 });
 
-t.test('at most as many handlers as slots run', async (t) => {
+t.test('at most one handler per slot runs', async (t) => {
   const room = await workerRoom(t);
   const full = gate();
   const go = gate();
@@ -168,7 +168,7 @@ t.test('at most as many handlers as slots run', async (t) => {
   t.equal(most, 3);
 });
 
-t.test('progress reaches the hub, and wrong progress is the handler’s error', async (t) => {
+t.test('progress reaches the hub, and invalid progress is the handler’s error', async (t) => {
   const room = await workerRoom(t);
   const go = gate();
   await room.worker({
@@ -184,7 +184,7 @@ t.test('progress reaches the hub, and wrong progress is the handler’s error', 
   const id = await room.submit({ description: 'x' });
   for await (const { event, data } of room.hub.api.tasks.watch(id)) {
     if (event !== 'progress') continue;
-    t.match(JSON.stringify(data), /"message":"cloned"/, 'what came at once is merged');
+    t.match(JSON.stringify(data), /"message":"cloned"/, 'simultaneous progress is merged');
     t.match(JSON.stringify(data), /41/, 'the newest');
     break;
   }
@@ -196,7 +196,7 @@ t.test('progress reaches the hub, and wrong progress is the handler’s error', 
   t.ok(progressed.length <= 2, `10,000 calls became ${progressed.length}`);
 });
 
-t.test('hostile handlers: each fails alone and says why', async (t) => {
+t.test('hostile handlers: each fails alone, with the reason', async (t) => {
   const room = await workerRoom(t);
   const circular: Record<string, unknown> = {};
   circular['self'] = circular;
@@ -264,5 +264,5 @@ t.test('hostile handlers: each fails alone and says why', async (t) => {
   }
   t.equal((await room.done({ description: 'keeps' })).status, 'completed');
   late(50);
-  t.equal((await room.done({ description: 'keeps' })).status, 'completed', 'progress after the end is dropped; the worker goes on');
+  t.equal((await room.done({ description: 'keeps' })).status, 'completed', 'progress after the end is dropped; the worker continues');
 });

@@ -23,7 +23,7 @@ const SIDECAR = 'test/core/sidecar';
 const OF_THE_HUB: readonly PlantedFault[] = [
   {
     name: 'P1',
-    what: 'a key that is known is not looked at',
+    what: 'a known idempotency key is ignored',
     breaks: ['R1', 'J1'],
     file: 'core/application/hub/handlers/handle-submit.ts',
     find: 'if (known !== undefined) {',
@@ -41,7 +41,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
   },
   {
     name: 'P3',
-    what: 'a batch that fails is not split: one bad command fails all',
+    what: 'a failed batch is not split: one bad command fails all',
     breaks: ['R2'],
     file: 'core/application/hub/queue/task-queue.ts',
     find: 'if (entries.length > 1 && (!isStore || (isConflict && !isLate))) {',
@@ -50,7 +50,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
   },
   {
     name: 'P56',
-    what: 'a batch that was decided early is tried again before the one that it was decided on',
+    what: 'a batch that was decided early is retried before the batch that it was based on',
     breaks: ['R2'],
     file: 'core/application/hub/queue/batch-writer.ts',
     find: '        if (before !== null) await before.settled;\n',
@@ -59,7 +59,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
   },
   {
     name: 'P4',
-    what: 'assigning adds nothing to the generation',
+    what: 'assigning does not raise the generation',
     breaks: ['R6'],
     file: 'core/domain/transitions/assigning.ts',
     find: '  const generation = nextGeneration(Math.max(task.generation, task.generationFloor) as Generation);\n',
@@ -68,7 +68,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
   },
   {
     name: 'P5',
-    what: 'the fence asks for no generation',
+    what: 'the fence does not check the generation',
     breaks: ['R7'],
     file: 'core/domain/task/fencing.ts',
     find: 'if (generation !== task.generation) {',
@@ -77,7 +77,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
   },
   {
     name: 'P6',
-    what: 'a repeat is judged as if it were the first',
+    what: 'a repeated report is judged like a new one',
     breaks: ['R9'],
     file: 'core/domain/task/fencing.ts',
     find: '  if (outcome !== undefined && (',
@@ -86,7 +86,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
   },
   {
     name: 'P7',
-    what: 'a removed task leaves nothing that answers a repeat',
+    what: 'a removed task leaves no tombstone to answer a repeat',
     breaks: ['R9'],
     file: 'core/application/hub/handlers/handle-report.ts',
     find: 'checkFence(task ?? batch.tombstone(command.taskId), {',
@@ -95,7 +95,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
   },
   {
     name: 'P8',
-    what: 'retries are not counted against their bound',
+    what: 'retries are not counted against their limit',
     breaks: ['R12'],
     file: 'core/domain/transitions/retrying.ts',
     find: 'retryCount > task.maxRetries)',
@@ -104,7 +104,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
   },
   {
     name: 'P9',
-    what: 'hand-backs never park a task',
+    what: 'tasks that are handed back are never parked',
     breaks: ['R12'],
     file: 'core/domain/transitions/retrying.ts',
     find: 'const parked = handBacks >= HAND_BACKS_MAX;',
@@ -122,7 +122,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
   },
   {
     name: 'P11',
-    what: 'what is completed can be cancelled',
+    what: 'a completed task can be cancelled',
     breaks: ['R14'],
     file: 'core/domain/transitions/taking-back.ts',
     find: "  if (isEnded(task)) return refuse('invalid_state', task.generation);\n  const stop",
@@ -131,7 +131,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
   },
   {
     name: 'P12',
-    what: 'who is away loses its tasks at once',
+    what: 'a disconnected agent loses its tasks at once',
     breaks: ['R15', 'J7'],
     file: 'core/application/hub/handlers/handle-session.ts',
     find: 'Math.max(sinceMs + context.timing.reconnectGraceMs, context.quietPeriod.untilMs)',
@@ -140,7 +140,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
   },
   {
     name: 'P13',
-    what: 'a lease that ran out takes nothing back',
+    what: 'an expired lease reclaims nothing',
     breaks: ['R16'],
     file: 'core/domain/transitions/due.ts',
     find: 'if (!isPast(task.deadlineAtMs, nowMs) && !isPast(task.runDeadlineAtMs, nowMs)) return null;',
@@ -149,7 +149,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
   },
   {
     name: 'P14',
-    what: 'within a lane the last goes first',
+    what: 'within a lane the newest task goes first',
     breaks: ['R17'],
     file: 'core/domain/task/claimable.ts',
     find: 'readyAtMs(a) - readyAtMs(b) ||',
@@ -158,7 +158,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
   },
   {
     name: 'P15',
-    what: 'no assignment takes the oldest of any lane',
+    what: 'no assignment ever takes the oldest task of all lanes',
     breaks: ['R18'],
     file: 'core/domain/task/scheduling.ts',
     find: '(room.count + 1) % OLDEST_EVERY === 0',
@@ -167,7 +167,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
   },
   {
     name: 'P16',
-    what: 'slots are not counted down as they are given',
+    what: 'assigned slots are not subtracted from the free ones',
     breaks: ['R19'],
     file: 'core/domain/task/scheduling.ts',
     find: '        room.free -= 1;\n',
@@ -176,7 +176,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
   },
   {
     name: 'P17',
-    what: 'a stop that is not confirmed takes no slot',
+    what: 'an unconfirmed stop occupies no slot',
     breaks: ['R19'],
     file: 'core/application/hub/batch/batch.ts',
     find: 'this.#add(stop.agentId, 1);',
@@ -185,7 +185,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
   },
   {
     name: 'P18',
-    what: 'the inbox has no bound',
+    what: 'the inbox is unbounded',
     breaks: ['R20'],
     file: 'core/application/hub/queue/task-queue.ts',
     find: 'if (isFull && !isInternal(command)) {',
@@ -194,7 +194,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
   },
   {
     name: 'P19',
-    what: 'a stream sleeps over a commit that came while it looked',
+    what: 'a stream misses a commit that happened while it was reading',
     breaks: ['R21', 'J6'],
     file: 'adapters/http/endpoints/event-stream.ts',
     find: '      if (isMore || commits !== seen) continue;\n',
@@ -203,7 +203,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
   },
   {
     name: 'P29',
-    what: 'each quiet time puts every deadline off anew',
+    what: 'each quiet time postpones every deadline again',
     breaks: ['J12'],
     file: 'core/domain/transitions/due.ts',
     find: '  hushedAtMs === null ? view.quietUntilMs :',
@@ -212,7 +212,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
   },
   {
     name: 'P47',
-    what: 'a sweep waits for all that floods have brought',
+    what: 'a sweep waits for everything that floods have queued',
     breaks: ['R16'],
     file: 'core/application/hub/queue/inbox.ts',
     find: 'const SWEEP_SKIPPED_MAX = 24;',
@@ -221,7 +221,7 @@ const OF_THE_HUB: readonly PlantedFault[] = [
   },
   {
     name: 'P48',
-    what: 'a task whose time is over is still given to an agent',
+    what: 'an expired task is still assigned',
     breaks: ['R16'],
     file: 'core/application/hub/batch/ready-tasks.ts',
     find: 'isClaimable(task, nowMs) && !isOver(task, nowMs);',
@@ -242,7 +242,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
   },
   {
     name: 'P21',
-    what: 'a written file is not read back',
+    what: 'a written file is not verified by reading it',
     breaks: ['R3'],
     file: 'adapters/journal-file/journal-files.ts',
     find: 'if (found?.equals(bytes) === true) return;',
@@ -251,7 +251,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
   },
   {
     name: 'P22',
-    what: 'an abort ends a report',
+    what: 'an abort drops a pending report',
     breaks: ['R4'],
     file: 'core/application/sidecar/assignment/hub-answers.ts',
     find: "    if (held.action === 'abort' && !isReported) stopReclaimed",
@@ -261,7 +261,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
   },
   {
     name: 'P23',
-    what: 'a report is forgotten when it is sent',
+    what: 'a report is dropped as soon as it is sent',
     breaks: ['R5'],
     file: 'core/application/sidecar/report/outbox-reports.ts',
     find: '  planRepeat(step, assignmentIdOf(assignment));\n  step.send(frame);',
@@ -270,7 +270,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
   },
   {
     name: 'P24',
-    what: 'any answer ends a finished result',
+    what: 'any answer drops a finished result',
     breaks: ['J2'],
     file: 'core/domain/assignment/outbox.ts',
     find: "  complete: ['complete', 'late'],",
@@ -297,7 +297,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
   },
   {
     name: 'P27',
-    what: 'a cancel is confirmed and nothing is stopped',
+    what: 'a cancel is confirmed without stopping anything',
     breaks: ['R11'],
     file: 'core/application/sidecar/assignment/end-of-run.ts',
     find: '  if (slot.run !== null) return stopRun(step, stopping);\n  if (isPublished',
@@ -306,7 +306,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
   },
   {
     name: 'P28',
-    what: 'the digest of the journal is not compared',
+    what: 'the checksum of the journal is not compared',
     breaks: ['R22'],
     file: 'adapters/journal-file/envelope.ts',
     find: "  if (digestOf(body) !== sha256) return bad('does not match its SHA-256 digest');\n",
@@ -315,7 +315,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
   },
   {
     name: 'P46',
-    what: 'any proof of a hub is taken for the right one',
+    what: 'any proof of a hub is accepted',
     breaks: ['R22'],
     file: 'core/protocol/proof.ts',
     find: '  return difference === 0;\n',
@@ -324,7 +324,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
   },
   {
     name: 'P49',
-    what: 'whoever has the number of a run today is taken for the run',
+    what: 'a process that reuses the PID of a run is taken for the run',
     breaks: ['R11'],
     file: 'plugins/run-kit/process/run-members.ts',
     find: '(holder === undefined ? leaderSeen : holder.startTime === main.startTime)',
@@ -342,7 +342,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
   },
   {
     name: 'P51',
-    what: 'reports are sent whether the socket has room or not',
+    what: 'reports are sent even if the socket is full',
     breaks: ['R5'],
     file: 'core/application/sidecar/report/report-send-queue.ts',
     find: '      if (!deps.hasRoom()) break;\n',
@@ -360,7 +360,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
   },
   {
     name: 'P53',
-    what: 'each save writes all that is remembered',
+    what: 'each save rewrites the whole state',
     breaks: ['R3'],
     file: 'adapters/journal-file/ended-log.ts',
     find: '      if (isDoubtful) return await rewrite(change);',
@@ -381,7 +381,7 @@ const OF_THE_SIDECAR: readonly PlantedFault[] = [
 /** Each takes one check away; the rest stays. */
 const without = (name: string, invariant: string, file: string, check: string): PlantedFault => ({
   name,
-  what: `nobody asks ${check}`,
+  what: `the check ${check} is missing`,
   breaks: [invariant],
   file: `core/domain/invariants/${file}.ts`,
   find: `  ${check},\n`,
@@ -404,7 +404,7 @@ const OF_THE_CHECKER: readonly PlantedFault[] = [
   without('P42', 'I12', 'store-invariants', 'noTaskWaitsBesideFreeAgent'),
   {
     name: 'P43',
-    what: 'the order of assignments is not looked at',
+    what: 'the order of assignments is not checked',
     breaks: ['I13'],
     file: 'test/simulation/judges/check-step.ts',
     find: 'const isFirst = isOldest ?',

@@ -4,14 +4,14 @@ import { resolveConfig, type ConfigPlace } from '../../../core/config/resolve.ts
 const PLACE: ConfigPlace = { baseDir: '/etc/agentcom', absolute: (path) => (path.startsWith('/') ? path : `/etc/agentcom/${path}`) };
 const resolved = (accept: unknown) => resolveConfig({ sidecar: { hubs: ['ws://127.0.0.1:4000/ws'], agentId: 'worker-1', accept } }, PLACE);
 
-t.test('a policy has all its conditions', (t) => {
+t.test('a policy keeps all its conditions', (t) => {
   const repos = ['https://example.org/acme/*'];
   const answer = resolved({ repos });
   t.match(answer.kind === 'resolved' && answer.config.sidecar?.accept.policy, { submitters: null, repos, maxRuntimeMs: null });
   t.end();
 });
 
-t.test('a policy that could not hold, or says less than it seems to, is refused', (t) => {
+t.test('a policy that cannot hold, or is weaker than it looks, is refused', (t) => {
   const wrong = [
     { repos: ['https://example.org*'] },
     { repos: ['a*b'] },
@@ -24,7 +24,7 @@ t.test('a policy that could not hold, or says less than it seems to, is refused'
   t.end();
 });
 
-t.test('a device key needs a hub that proves itself', (t) => {
+t.test('a device key needs a hub that proves its identity', (t) => {
   const of = (over: object) =>
     resolveConfig({ sidecar: { hubs: ['ws://127.0.0.1:4000/ws'], agentId: 'worker-1', deviceKey: true, ...over } }, PLACE);
   t.equal(of({}).kind, 'resolved');

@@ -1,13 +1,13 @@
 import t from 'tap';
 import { isLoopback, readSocketAddress } from '../../../core/config/loopback.ts';
 
-t.test('loopback never leaves the machine', async (t) => {
+t.test('loopback addresses never leave the machine', async (t) => {
   for (const host of ['localhost', 'LOCALHOST', '127.0.0.1', '127.8.9.10', '::1', '[::1]']) t.ok(isLoopback(host), host);
   for (const host of ['0.0.0.0', '::', '10.0.0.1', 'localhost.example.org', '127.0.0.1.example.org', '', '128.0.0.1'])
     t.notOk(isLoopback(host), host);
 });
 
-t.test('addresses of WebSockets are read as browsers read them', async (t) => {
+t.test('WebSocket URLs are parsed as browsers parse them', async (t) => {
   const cases: readonly (readonly [string, ReturnType<typeof readSocketAddress>])[] = [
     ['ws://127.0.0.1:4000/ws', { scheme: 'ws', host: '127.0.0.1' }],
     ['WSS://Hub.example.org', { scheme: 'wss', host: 'Hub.example.org' }],

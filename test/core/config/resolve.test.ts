@@ -27,7 +27,7 @@ const sidecar = { hubs: ['ws://127.0.0.1:4000/ws'], agentId: 'worker-1' };
 const problemsOf = (answer: ResolveAnswer): readonly ConfigProblem[] => (answer.kind === 'invalid' ? answer.problems : []);
 const check = (config: unknown): readonly ConfigProblem[] => problemsOf(resolveConfig(config, PLACE));
 
-t.test('defaults are in, folders are absolute, everything is frozen', async (t) => {
+t.test('defaults are filled in, folders are absolute, everything is frozen', async (t) => {
   const answer = resolveConfig({ hub, sidecar: { ...sidecar, capabilities: ['code', 'gpu', 'code'] } }, PLACE);
   if (answer.kind === 'invalid') {
     t.fail(JSON.stringify(answer.problems));
@@ -76,10 +76,10 @@ t.test('defaults are in, folders are absolute, everything is frozen', async (t) 
     config.sidecar?.timing.wakeRetriesMs,
   ];
   for (const part of parts) t.ok(Object.isFrozen(part));
-  t.equal(config.hub?.storage, storage, 'an adapter is handed on as it is');
+  t.equal(config.hub?.storage, storage, 'an adapter is passed on unchanged');
 });
 
-t.test('files of TLS are absolute', (t) => {
+t.test('TLS file paths are absolute', (t) => {
   const config = {
     hub: { ...hub, transport: WITH_TLS, listen: { tls: { ...TLS, minVersion: 'TLSv1.3' } } },
     sidecar: { ...sidecar, tls: { caFile: 'ca.pem' } },
@@ -92,7 +92,7 @@ t.test('files of TLS are absolute', (t) => {
   t.end();
 });
 
-t.test('what is given stands beside the defaults, and undefined counts as left out', async (t) => {
+t.test('given options are merged with the defaults, and undefined counts as absent', async (t) => {
   const timing = { leaseMs: 5_000, acceptMs: undefined };
   const answer = resolveConfig({ hub: { ...hub, timing, limits: undefined, adminToken: undefined }, sidecar: undefined }, PLACE);
   if (answer.kind === 'invalid') {
@@ -310,7 +310,7 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
   ],
 ];
 
-t.test('every mistake has its path, what was wanted and what was found', async (t) => {
+t.test('every error has its path, what was wanted and what was found', async (t) => {
   for (const [name, config, expected] of MISTAKES) {
     const found = check(config);
     t.strictSame(
@@ -323,7 +323,7 @@ t.test('every mistake has its path, what was wanted and what was found', async (
   }
 });
 
-t.test('all mistakes are told at once, those between options too', async (t) => {
+t.test('all errors are reported at once, including conflicts between options', async (t) => {
   const many = Object.fromEntries(Array.from({ length: 12 }, (_, index) => [`nonsense${index}`, index]));
   const config = {
     hub: { ...many, transport: storage, listen: { host: '0.0.0.0', prot: 1 }, timing: { hartbeatMs: 1, reconnectGraceMs: 1 }, dataDir: 7 },
@@ -348,9 +348,12 @@ t.test('all mistakes are told at once, those between options too', async (t) => 
   t.strictSame([...paths].sort(), [...expected].sort());
 });
 
-t.test('what is allowed is allowed', async (t) => {
+t.test('valid options are accepted', async (t) => {
   const allowed: readonly (readonly [string, unknown])[] = [
-    ['listening everywhere with both words', { hub: { ...hub, adminToken: SECRET, listen: { host: '0.0.0.0', insecure: true } } }],
+    [
+      'listening everywhere with a token and insecure',
+      { hub: { ...hub, adminToken: SECRET, listen: { host: '0.0.0.0', insecure: true } } },
+    ],
     [
       'loopback by name and by IPv6',
       { hub: { ...hub, listen: { host: '::1' } }, sidecar: { ...sidecar, hubs: ['ws://localhost:1/ws', 'ws://[::1]:1/ws'] } },
@@ -370,7 +373,7 @@ t.test('what is allowed is allowed', async (t) => {
   for (const [name, config] of allowed) t.strictSame(check(config), [], name);
 });
 
-t.test('an admin token of the surroundings counts as the config’s, by the same rules', async (t) => {
+t.test('an admin token from the environment counts as the config’s, under the same rules', async (t) => {
   const open = { hub: { ...hub, listen: { host: '0.0.0.0', insecure: true } } };
   const answer = resolveConfig(open, { ...PLACE, adminToken: SECRET });
   t.equal(answer.kind === 'resolved' && answer.config.hub?.adminToken, SECRET);
@@ -384,7 +387,7 @@ t.test('an admin token of the surroundings counts as the config’s, by the same
   t.equal(both.kind === 'resolved' && both.config.hub?.adminToken, own, 'the config’s own wins');
 });
 
-t.test('an adapter whose check breaks is a mistake of its own', async (t) => {
+t.test('an adapter whose check throws is an error of its own', async (t) => {
   const broken = {
     ...storage,
     problems: () => {

@@ -27,7 +27,7 @@ const CASES: readonly (readonly [
     [['agent_disconnected', { disconnected_at: NOW_MS - 5 }]],
   ],
   ['a drain by an operator', here, { ...here, draining: true }, [['agent_draining', { by: 'operator', until: null }]]],
-  ['a drain of its own', here, { ...here, ownDrain: 'reboot' }, [['agent_draining', { by: 'agent', reason: 'reboot' }]]],
+  ['a drain by the agent itself', here, { ...here, ownDrain: 'reboot' }, [['agent_draining', { by: 'agent', reason: 'reboot' }]]],
   ['the end of a drain', { ...here, draining: true }, here, [['agent_resumed', null]]],
   [
     'a pause',
@@ -73,10 +73,15 @@ const CASES: readonly (readonly [
       ['agent_draining', { by: 'operator', until: null }],
     ],
   ],
-  ['what is nobody’s concern', here, { ...here, assignedCount: 9, resources: {}, reportedStatus: 'working', busyUntilMs: NOW_MS + 1 }, []],
+  [
+    'changes that are not events',
+    here,
+    { ...here, assignedCount: 9, resources: {}, reportedStatus: 'working', busyUntilMs: NOW_MS + 1 },
+    [],
+  ],
 ];
 
-t.test('each change of its presence or availability is an event, and nothing else', async (t) => {
+t.test('each change of presence or availability is an event, and nothing else is', async (t) => {
   for (const [what, before, after, wanted] of CASES) {
     const { agent, events } = recordAgent(before, after, NOW_MS);
     t.strictSame(
@@ -85,17 +90,17 @@ t.test('each change of its presence or availability is an event, and nothing els
       what,
     );
     t.ok(events.every((event) => isAgentEvent(event) && event.agentId === ME && event.atMs === NOW_MS));
-    t.strictSame({ ...agent, eventSeq: null }, { ...after, eventSeq: null }, 'the row is the same but for the count');
+    t.strictSame({ ...agent, eventSeq: null }, { ...after, eventSeq: null }, 'the row is unchanged except for the count');
   }
 });
 
-t.test('the numbers only grow, whatever row the change was made from', async (t) => {
+t.test('event numbers only grow, whichever row the change started from', async (t) => {
   const first = recordAgent(here, { ...here, connected: false }, NOW_MS);
   t.equal(first.events[0]?.seq, 8);
   // A row of before the change, which has counted fewer.
   const second = recordAgent(first.agent, here, NOW_MS);
   t.strictSame([second.events[0]?.seq, second.agent.eventSeq], [9, 9]);
-  t.equal(recordAgent(second.agent, { ...here, slots: 1 }, NOW_MS).agent.eventSeq, 9, 'nor does a change without an event lower it');
+  t.equal(recordAgent(second.agent, { ...here, slots: 1 }, NOW_MS).agent.eventSeq, 9, 'a change without an event does not lower it');
   const remade = recordAgent(undefined, { ...here, eventSeq: undefined, madeAtMs: NOW_MS }, NOW_MS);
   t.equal(remade.events[0]?.seq, NOW_MS + 1, 'above those of a removed agent with the same id');
 });

@@ -15,7 +15,7 @@ const entry = (task: number, generation: number, n = 0): Entry => ({
 });
 const short = (list: readonly Entry[]): readonly string[] => list.map(({ taskId, generation, n }) => `${taskId}.${generation}=${n}`);
 
-t.test('an entry is replaced in its place, another is appended, and the earlier list stays as it was', (t) => {
+t.test('replacing keeps the position, adding appends, and the earlier list is unchanged', (t) => {
   const two = withEntry(withEntry([] as readonly Entry[], entry(1, 1)), entry(2, 1));
   const changed = withEntry(two, entry(1, 1, 7));
   const longer = withEntry(changed, entry(1, 2));
@@ -28,7 +28,7 @@ t.test('an entry is replaced in its place, another is appended, and the earlier 
   t.end();
 });
 
-t.test('what is found is what a search finds, whichever list is asked', (t) => {
+t.test('lookups match a linear search in every version of the list', (t) => {
   let seed = 11;
   const below = (count: number): number => (seed = (seed * 48_271) % 2_147_483_647) % count;
   const lists: (readonly Entry[])[] = [[]];

@@ -45,21 +45,21 @@ t.test('R12: max_retries 3 is four attempts, with backoff 1, 2, 4 s between them
   });
 });
 
-t.test('R12: an attempt that is lost counts like one that failed; one never accepted does not', async (t) => {
+t.test('R12: a lost attempt counts like a failed one; an assignment never accepted does not', async (t) => {
   const lost = made(decideReclaim(STATES.accepted, { reason: 'lease_expired', stop: false }, NOW_MS, RULES));
   const unseen = decideReclaim(STATES.assigned, { reason: 'not_accepted', stop: false }, NOW_MS, RULES);
   t.match(lost, { task: { retryCount: 1, handBacks: 0, avoid: ME, takenBack: { agentId: ME, generation: 3 } } });
   t.match(unseen, { task: { retryCount: 0, handBacks: 1, avoid: ME } });
 });
 
-t.test('what the agent calls not retryable goes to the dead letter at once; what its machine caused does not', async (t) => {
+t.test('a failure the agent marks not retryable dead-letters the task at once; a wake failure does not', async (t) => {
   const dead = reporting.decideFail(STATES.accepted, by, { ...failure, retryable: false }, NOW_MS, RULES);
   const again = reporting.decideFail(STATES.accepted, by, { ...failure, kind: 'wake_failed', retryable: false }, NOW_MS, RULES);
   t.match(dead.task, { status: 'dead_letter', deadReason: 'not_retryable' });
   t.equal(again.task.status, 'queued');
 });
 
-t.test('R12: ten hand-backs in a row park the task, a counted failure ends the row', async (t) => {
+t.test('R12: ten hand-backs in a row park the task, and a counted failure resets the count', async (t) => {
   let task: Task = STATES.queued;
   for (let times = 1; times <= 9; times += 1) task = reporting.decideRelease(assign(task, NOW_MS), by, release, NOW_MS, RULES).task;
   t.match(task, { parked: false, handBacks: 9, retryCount: 0 });
@@ -69,18 +69,15 @@ t.test('R12: ten hand-backs in a row park the task, a counted failure ends the r
   t.match(reporting.decideFail(assign(task, NOW_MS), by, failure, NOW_MS, RULES).task, { handBacks: 0, parked: false, retryCount: 1 });
 });
 
-t.test(
-  'a retry from the dead letter is a new round: no retry spent, ttl anew, a passed deadline dropped, the generation goes on',
-  async (t) => {
-    const dead: Task = { ...STATES.dead_letter, ttlMs: 5_000, completeByMs: NOW_MS - 1 };
-    t.match(decideRetry(dead, 'op', true, NOW_MS), {
-      task: { status: 'queued', round: 2, retryCount: 0, generation: 4, expiresAtMs: NOW_MS + 5_000, completeByMs: null, deadReason: null },
-    });
-    t.match(decideRetry(dead, 'op', false, NOW_MS), { task: { status: 'blocked' } });
-  },
-);
+t.test('a dead-letter retry starts a new round: fresh retries and ttl, no passed deadline, the next generation', async (t) => {
+  const dead: Task = { ...STATES.dead_letter, ttlMs: 5_000, completeByMs: NOW_MS - 1 };
+  t.match(decideRetry(dead, 'op', true, NOW_MS), {
+    task: { status: 'queued', round: 2, retryCount: 0, generation: 4, expiresAtMs: NOW_MS + 5_000, completeByMs: null, deadReason: null },
+  });
+  t.match(decideRetry(dead, 'op', false, NOW_MS), { task: { status: 'blocked' } });
+});
 
-t.test('sweeping: what time does to each state', async (t) => {
+t.test('the sweep handles every state that time affects', async (t) => {
   const healthy = { agentAway: false, quietUntilMs: 0, quietMs: 300_000, disturbedMs: 0 };
   const past = NOW_MS - 1;
   const cases: readonly { readonly what: string; readonly task: Task; readonly view?: typeof healthy; readonly wanted: string | null }[] = [
@@ -95,7 +92,7 @@ t.test('sweeping: what time does to each state', async (t) => {
     { what: 'lease over', task: { ...STATES.accepted, deadlineAtMs: past }, wanted: 'lost stop_requested' },
     { what: 'run limit over', task: { ...STATES.accepted, runDeadlineAtMs: past }, wanted: 'lost stop_requested' },
     {
-      what: 'lease over in the quiet time',
+      what: 'lease over in the quiet period',
       task: { ...STATES.accepted, deadlineAtMs: past },
       view: { agentAway: false, quietUntilMs: NOW_MS + 9, quietMs: 300_000, disturbedMs: 0 },
       wanted: '',
@@ -114,7 +111,7 @@ t.test('sweeping: what time does to each state', async (t) => {
   t.match(
     hushed,
     { task: { status: 'assigned', generation: 3, deadlineAtMs: NOW_MS + 9 } },
-    'the deadline is moved to the end of the quiet time',
+    'the deadline moves to the end of the quiet period',
   );
   const away = decideSweep(
     { ...STATES.accepted, deadlineAtMs: past },
@@ -125,7 +122,7 @@ t.test('sweeping: what time does to each state', async (t) => {
   t.equal(away?.events[0]?.details?.['reason'], 'disconnected');
 });
 
-t.test('when the sweeper looks next', async (t) => {
+t.test('the next sweep time of a task', async (t) => {
   t.equal(dueAtMs(STATES.scheduled, NOW_MS), NOW_MS + 5_000);
   t.equal(dueAtMs({ ...STATES.queued, eligibleAtMs: NOW_MS + 7 }, NOW_MS), NOW_MS + 7, 'the end of a backoff');
   t.equal(dueAtMs({ ...STATES.queued, eligibleAtMs: NOW_MS }, NOW_MS), null, 'eligible: it waits for an agent, not for time');
@@ -166,29 +163,26 @@ t.test('progress is stored up to its bound, and renews the lease beyond it', asy
   t.match(task, { deadlineAtMs: NOW_MS + 5 + RULES.leaseMs, progressCount: 3 });
 });
 
-t.test('adopting a late result completes a task that is still queued, and no other', async (t) => {
+t.test('adopting a late result completes only a task that is still queued', async (t) => {
   const lost = made(decideReclaim(STATES.accepted, { reason: 'disconnected', stop: true }, NOW_MS, RULES));
   const late = { generation: STATES.accepted.generation, result: '{"ok":true}', by: 'op' };
   t.match(decideAdopt(lost.task, late, NOW_MS), { task: { status: 'completed' }, result: '{"ok":true}' });
   t.match(decideAdopt(STATES.queued, late, NOW_MS), { kind: 'refused', code: 'invalid_state' });
 });
 
-t.test(
-  'the breaker: three different tasks in a row pause the machine, longer each time; work that goes through ends the row',
-  async (t) => {
-    const strike = (agent: ReturnType<typeof newAgent>, n: number) => withStrike(agent, aTaskId(n), 'lost', NOW_MS, RULES.breaker);
-    const two = strike(strike(strike(newAgent(ME), 1), 1), 2);
-    t.match(two, { brokenUntilMs: null }, 'the same task twice counts once');
-    const three = strike(two, 3);
-    t.match(three, { brokenUntilMs: NOW_MS + 60_000, strikes: [], breakerTrips: 1 });
-    const six = strike(strike(strike(three, 4), 5), 6);
-    t.match(six, { brokenUntilMs: NOW_MS + 120_000 });
-    t.match(withoutStrikes(six), { strikes: [], breakerTrips: 0 });
-    t.match(withRejection(withRejection(newAgent(ME), 'busy', NOW_MS), 'busy', NOW_MS), { rejections: 2, busyUntilMs: NOW_MS + 120_000 });
-  },
-);
+t.test('the breaker: three different tasks in a row pause the agent, longer each time; success resets it', async (t) => {
+  const strike = (agent: ReturnType<typeof newAgent>, n: number) => withStrike(agent, aTaskId(n), 'lost', NOW_MS, RULES.breaker);
+  const two = strike(strike(strike(newAgent(ME), 1), 1), 2);
+  t.match(two, { brokenUntilMs: null }, 'the same task twice counts once');
+  const three = strike(two, 3);
+  t.match(three, { brokenUntilMs: NOW_MS + 60_000, strikes: [], breakerTrips: 1 });
+  const six = strike(strike(strike(three, 4), 5), 6);
+  t.match(six, { brokenUntilMs: NOW_MS + 120_000 });
+  t.match(withoutStrikes(six), { strikes: [], breakerTrips: 0 });
+  t.match(withRejection(withRejection(newAgent(ME), 'busy', NOW_MS), 'busy', NOW_MS), { rejections: 2, busyUntilMs: NOW_MS + 120_000 });
+});
 
-t.test('waits double up to their maximum, also absurdly late', async (t) => {
+t.test('backoffs double up to their maximum, for any count', async (t) => {
   const times = { firstMs: 1_000, maxMs: 60_000 };
   t.same(
     [1, 2, 3, 6, 7, 100, 1e9].map((count) => backoffMs(times, count)),

@@ -35,12 +35,12 @@ function firstBreak(entries: readonly AuditEntry[]): AuditBreak | null {
   return null;
 }
 
-t.test('a whole chain has no break, from its start and from anywhere', async (t) => {
+t.test('an intact chain has no break, from its start or from any entry', async (t) => {
   t.equal(firstBreak(chain), null);
   for (const entry of chain) t.equal(breakAt(null, entry, sha256), null);
 });
 
-t.test('a change of any field of any entry breaks the chain there', async (t) => {
+t.test('changing any field of any entry breaks the chain there', async (t) => {
   const changes: Readonly<Record<keyof AuditEntry, unknown>> = {
     seq: 99,
     atMs: 1,
@@ -66,7 +66,7 @@ t.test('a change of any field of any entry breaks the chain there', async (t) =>
     t.equal(firstBreak(chain.map((entry) => ({ ...entry, actor: { ...entry.actor, [part]: value } })))?.seq, 1, part);
 });
 
-t.test('an entry that is removed, replaced or put in breaks the chain there', async (t) => {
+t.test('removing, replacing or inserting an entry breaks the chain there', async (t) => {
   t.strictSame(firstBreak(chain.filter(({ seq }) => seq !== 3)), { seq: 4, fault: 'missing' });
   t.strictSame(firstBreak(chain.slice(1)), { seq: 2, fault: 'missing' });
   const before = chain[1] ?? AUDIT_START;
@@ -79,14 +79,14 @@ t.test('an entry that is removed, replaced or put in breaks the chain there', as
   t.strictSame(firstBreak([...chain.slice(0, 3), ...chain.slice(2)])?.fault, 'missing', 'twice');
 });
 
-t.test('the hash is of the content, not of the order of details, and one field cannot pass for another', async (t) => {
+t.test('the hash covers the content, not the order of details, and no field passes for another', async (t) => {
   const [entry] = chain as [AuditEntry];
   t.equal(canonicalEntry({ ...entry, details: { a: 'x', b: 1 } }), canonicalEntry(entry));
   t.not(canonicalEntry({ ...entry, address: 'task-1', object: '10.0.0.1' }), canonicalEntry(entry));
   t.not(canonicalEntry({ ...entry, details: { a: 'x', b: '1' } }), canonicalEntry(entry));
 });
 
-t.test('what is recorded is bounded, and is text that every database keeps as it is', async (t) => {
+t.test('recorded text is bounded, and every database stores it unchanged', async (t) => {
   const long = boundedDraft(
     draft({ object: '😀'.repeat(300), details: Object.fromEntries(Array.from({ length: 99 }, (_, n) => [n, 'x'.repeat(999)])) }),
   );

@@ -17,7 +17,7 @@ const anyText = fc.string({
   ),
 });
 
-t.test('bytes are those of an encoder', async (t) => {
+t.test('byte counts match TextEncoder', async (t) => {
   fc.assert(
     fc.property(anyText, (text) => {
       const bytes = new TextEncoder().encode(text).length;
@@ -28,7 +28,7 @@ t.test('bytes are those of an encoder', async (t) => {
   t.equal(encodedBytes(undefined), 4);
 });
 
-t.test('a cut text fits, is a beginning or an end, as long as it can be, and has no half character', async (t) => {
+t.test('a cut text is the longest prefix or suffix that fits, without a split character', async (t) => {
   fc.assert(
     fc.property(anyText, fc.integer({ min: 2, max: 60 }), (text, bytesMax) => {
       for (const cut of [cutEncoded(text, bytesMax), cutEncodedStart(text, bytesMax)]) {
@@ -44,7 +44,7 @@ t.test('a cut text fits, is a beginning or an end, as long as it can be, and has
   t.equal(cutEncoded('"""', 6), '""');
 });
 
-t.test('what no store takes is replaced, also in names', async (t) => {
+t.test('characters that no store accepts are replaced, also in names', async (t) => {
   t.equal(wellFormed('a\u0000b\ud800c😀\udc00'), 'a\uFFFDb\uFFFDc😀\uFFFD');
   t.same(wellFormedValue({ 'k\u0000': ['\udc00', { deep: '\u0000' }, 1, null, true] }), {
     'k\uFFFD': ['\uFFFD', { deep: '\uFFFD' }, 1, null, true],
@@ -54,7 +54,7 @@ t.test('what no store takes is replaced, also in names', async (t) => {
   t.ok(Object.hasOwn(sly, '__proto__'));
 });
 
-t.test('what JSON can say takes no more bytes than its upper bound', async (t) => {
+t.test('no JSON value encodes to more bytes than its estimated upper bound', async (t) => {
   const { value: anyValue } = fc.letrec((tie) => ({
     value: fc.oneof(
       { depthSize: 'small' },

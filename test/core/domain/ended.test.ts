@@ -24,7 +24,7 @@ const ended = (number: number, generation: number, over: Partial<Ended> = {}): E
 const memoryOf = (entries: readonly Ended[], nowMs = NOW_MS): readonly EndedEntry[] =>
   entries.reduce<readonly EndedEntry[]>((memory, entry) => remember(memory, entry, nowMs).memory, []);
 
-t.test('R10: what is remembered is recalled as it was', async (t) => {
+t.test('R10: remembered assignments are recalled unchanged', async (t) => {
   const outcomes = ['complete', 'failed', 'rejected', 'released', 'refused', 'killed', 'not_running', 'not_stoppable'] as const;
   for (const outcome of outcomes) {
     for (const filesKept of [true, false]) {
@@ -38,7 +38,7 @@ t.test('R10: what is remembered is recalled as it was', async (t) => {
     }
   }
   t.equal(recall(memoryOf([ended(7, 3)]), task(8)), undefined);
-  t.equal(recall(memoryOf([ended(7, 3)]), task(7, 16)), undefined, 'a shorter id with the same end is another task');
+  t.equal(recall(memoryOf([ended(7, 3)]), task(7, 16)), undefined, 'a shorter ID with the same suffix is another task');
 });
 
 t.test('only the highest generation of a task counts', async (t) => {
@@ -47,7 +47,7 @@ t.test('only the highest generation of a task counts', async (t) => {
   t.equal(memoryOf([ended(1, 3), ended(1, 5)]).length, 1);
 });
 
-t.test('R8: that something of a task may be alive is remembered with its highest generation', async (t) => {
+t.test('R8: the memory keeps, with the highest generation, that a run of the task may still be alive', async (t) => {
   const alive = ended(1, 3, { mayLive: true });
   t.match(recall(memoryOf([alive, ended(1, 5), ended(1, 7, { filesKept: true })]), task(1)), {
     generation: 7,
@@ -63,7 +63,7 @@ t.test('after 7 days, and over 10,000 tasks, the oldest are forgotten first', as
   const old = memoryOf([ended(1, 1), ended(2, 1)]);
   t.equal(remember(old, ended(3, 1), NOW_MS + 7 * DAY_MS).memory.length, 3);
   t.same(remember(old, ended(3, 1), NOW_MS + 7 * DAY_MS + 3_600_000).memory.length, 1);
-  t.equal(remember(old, ended(3, 1), NOW_MS - 30 * DAY_MS).memory.length, 3, 'a clock that went back forgets nothing');
+  t.equal(remember(old, ended(3, 1), NOW_MS - 30 * DAY_MS).memory.length, 3, 'a clock set back forgets nothing');
   const many = Array.from({ length: ENDED_MAX }, (_, number): EndedEntry => `${task(number).slice(5)} 1 c 490896`);
   const { memory } = remember(many, ended(ENDED_MAX, 1), NOW_MS);
   t.equal(memory.length, ENDED_MAX);
@@ -71,26 +71,26 @@ t.test('after 7 days, and over 10,000 tasks, the oldest are forgotten first', as
   t.not(recall(memory, task(1)), undefined);
 });
 
-t.test('the memory stays within its share of the journal, however long the ids are', async (t) => {
+t.test('the memory stays within its share of the journal for IDs of any length', async (t) => {
   const long = Array.from({ length: ENDED_MAX - 1 }, (_, number): EndedEntry => `${task(number, 64).slice(5)} 1 c 490896`);
   const { memory } = remember(long, { ...ended(1, 1), taskId: task(ENDED_MAX, 64) }, NOW_MS);
   t.ok(JSON.stringify(memory).length <= ENDED_CHARACTERS_MAX + 2);
   t.not(recall(memory, task(ENDED_MAX, 64)), undefined);
 });
 
-t.test('R10: a clock that is moved forward does not forget all at once', async (t) => {
+t.test('R10: a clock that jumps forward does not make it forget everything at once', async (t) => {
   const memory = memoryOf(Array.from({ length: 100 }, (_, number) => ended(number, 1, { filesKept: true })));
   const year = NOW_MS + 365 * DAY_MS;
   const after = remember(memory, ended(1_000, 1), year);
   t.equal(after.forgotten.length, EXPIRED_AT_ONCE_MAX);
   t.equal(after.memory.length, 101 - EXPIRED_AT_ONCE_MAX);
-  t.equal(remember(after.memory, ended(1_001, 1), NOW_MS).forgotten.length, 0, 'once it is right again the rest is as it was');
+  t.equal(remember(after.memory, ended(1_001, 1), NOW_MS).forgotten.length, 0, 'once the clock is right again the rest is intact');
   let later = after.memory;
   for (let number = 0; number < 100; number += 1) later = remember(later, ended(2_000 + number, 1), year).memory;
-  t.equal(later.length, 101, 'what is old goes in time');
+  t.equal(later.length, 101, 'old entries go in time');
 });
 
-t.test('files that were kept are told when their assignment is forgotten', async (t) => {
+t.test('retained files are reported when their assignment is forgotten', async (t) => {
   const kept = memoryOf([ended(1, 1, { filesKept: true }), ended(2, 1)]);
   t.match(remember(kept, ended(1, 2), NOW_MS).forgotten, [{ taskId: task(1), generation: 1 }]);
   t.match(remember(kept, ended(3, 1), NOW_MS + 8 * DAY_MS).forgotten, [{ taskId: task(1), generation: 1 }]);
@@ -102,7 +102,7 @@ t.test('files that were kept are told when their assignment is forgotten', async
   t.same(remember(kept, ended(3, 1), NOW_MS).forgotten, []);
 });
 
-t.test('an older list answers as before, whatever was remembered since', async (t) => {
+t.test('an older list answers as before after later additions', async (t) => {
   const older = memoryOf([ended(1, 1), ended(2, 1)]);
   const newer = remember(older, ended(1, 5), NOW_MS).memory;
   t.equal(recall(newer, task(1))?.generation, 5);
@@ -110,7 +110,7 @@ t.test('an older list answers as before, whatever was remembered since', async (
   t.equal(recall(remember(older, ended(3, 1), NOW_MS).memory, task(1))?.generation, 1);
 });
 
-t.test('no more tasks are remembered than asked for, the newest', async (t) => {
+t.test('only the newest tasks are remembered, up to the given limit', async (t) => {
   let memory: readonly EndedEntry[] = [];
   for (let number = 0; number < 5; number += 1) memory = remember(memory, ended(number, 1), NOW_MS, 3).memory;
   t.equal(memory.length, 3);

@@ -6,7 +6,7 @@ import { boundedDetails, EVENT_DETAILS_BYTES_MAX } from '../../../core/domain/ta
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 const bytesOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
 
-t.test('details that fit stay the very object', (t) => {
+t.test('details that fit are returned as the same object', (t) => {
   const bare = bytesOf({ text: '' });
   for (const details of [
     {},
@@ -19,7 +19,7 @@ t.test('details that fit stay the very object', (t) => {
   t.end();
 });
 
-t.test('larger ones keep their small fields, the beginnings of their texts, and tell of the whole', (t) => {
+t.test('larger details keep small fields and the start of texts, with the size and hash of the whole', (t) => {
   const cases = [
     { text: 'x'.repeat(EVENT_DETAILS_BYTES_MAX) },
     { reason: 'stale_generation', a: 'é"'.repeat(50_000), b: '\u0000'.repeat(40_000), usage: { tokens_used: 7 } },
@@ -45,6 +45,6 @@ t.test('larger ones keep their small fields, the beginnings of their texts, and 
     usage: { tokens_used: 7 },
     truncated: { fields: ['a', 'b'] },
   });
-  t.ok(bytesOf(boundedDetails(cases[1] ?? {}, sha256)) > EVENT_DETAILS_BYTES_MAX / 2, 'and use the room');
+  t.ok(bytesOf(boundedDetails(cases[1] ?? {}, sha256)) > EVENT_DETAILS_BYTES_MAX / 2, 'and uses the available room');
   t.end();
 });

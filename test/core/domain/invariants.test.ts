@@ -81,12 +81,12 @@ const withEvents = (n: number, edit: (own: readonly StoredEvent[]) => readonly P
   return { state, events: [...others, ...numbered].map((event, place) => ({ ...event, id: place + 1 })) };
 };
 
-t.test('a clean store has nothing wrong', async (t) => {
+t.test('a clean store breaks no invariant', async (t) => {
   const { state, events } = aStore();
   t.same(checkInvariants(state, events, NOW_MS), []);
 });
 
-t.test('I9: blocked until its turn comes, after what it depends on completed', async (t) => {
+t.test('I9: a task stays blocked until its turn comes after its dependencies completed', async (t) => {
   const { state, events } = aStore();
   const found = (dependentsAfter: Task['dependentsAfter']) => {
     const patches: Readonly<Record<string, Partial<Task>>> = {
@@ -107,14 +107,14 @@ const PLANTED: readonly {
   readonly plant: () => { state: StoreState; events: readonly StoredEvent[] };
   readonly atMs?: number;
 }[] = [
-  { what: 'a retry that its history does not tell', wanted: 'I1', plant: () => withTask(1, { retryCount: 0 }) },
+  { what: 'a retry without an event', wanted: 'I1', plant: () => withTask(1, { retryCount: 0 }) },
   {
-    what: 'a generation that was moved without an event',
+    what: 'a generation raised without an event',
     wanted: 'I1 I15',
     plant: () => withTask(4, { generation: 1 as Generation, status: 'queued' }),
   },
   {
-    what: 'an assignment of a generation that fell',
+    what: 'an assignment with a lower generation',
     wanted: 'I1 I2 I6',
     plant: () =>
       withEvents(1, (own) =>
@@ -122,7 +122,7 @@ const PLANTED: readonly {
       ),
   },
   {
-    what: 'a generation given out twice',
+    what: 'a generation assigned twice',
     wanted: 'I1 I2 I6',
     plant: () =>
       withEvents(1, (own) =>
@@ -130,9 +130,9 @@ const PLANTED: readonly {
       ),
   },
   { what: 'a live task without a deadline', wanted: 'I3', plant: () => withTask(1, { deadlineAtMs: null }) },
-  { what: 'a deadline of a task that is not live', wanted: 'I3', plant: () => withTask(2, { deadlineAtMs: NOW_MS + 1 }) },
+  { what: 'a task with a deadline that is not live', wanted: 'I3', plant: () => withTask(2, { deadlineAtMs: NOW_MS + 1 }) },
   {
-    what: 'a live task of an agent that is not there',
+    what: 'a live task of a missing agent',
     wanted: 'I3',
     plant: () => ({ ...aStore(), state: { ...aStore().state, agents: [] } }),
   },
@@ -142,61 +142,61 @@ const PLANTED: readonly {
     plant: () => ({ ...aStore(), state: { ...aStore().state, agents: [{ ...agent, slots: 1 }] } }),
   },
   {
-    what: 'an end after a final one',
+    what: 'a second final event',
     wanted: 'I1 I14 I5',
     plant: () => withEvents(2, (own) => [...own, { ...own.at(-1), event: 'cancelled', session: null }]),
   },
   {
-    what: 'a report of another agent that counted',
+    what: 'an accepted report of another agent',
     wanted: 'I6',
     plant: () =>
       withEvents(2, (own) => own.map((event) => (event.event === 'completed' ? { ...event, agentId: 'other' as never } : event))),
   },
   {
-    what: 'a report of a session that was replaced',
+    what: 'a report of a replaced session',
     wanted: 'I6',
     plant: () =>
       withEvents(1, (own) => own.map((event) => (event.event === 'accepted' && event.generation === 1 ? { ...event, session: 2 } : event))),
   },
-  { what: 'more attempts than the round has', wanted: 'I7', plant: () => withTask(1, { maxRetries: 0 }) },
+  { what: 'more attempts than the round allows', wanted: 'I7', plant: () => withTask(1, { maxRetries: 0 }) },
   { what: 'a dead letter with retries left', wanted: 'I8', plant: deadTooEarly },
   { what: 'a dead letter without a reason', wanted: 'I1 I8', plant: () => withTask(2, { status: 'dead_letter', assignedTo: null }) },
-  { what: 'blocked by what is completed', wanted: 'I9', plant: () => withTask(3, { dependsOn: [aTaskId(2)] }) },
-  { what: 'blocked by what is not there', wanted: 'I9', plant: () => withTask(3, { dependsOn: [aTaskId(9)] }) },
-  { what: 'live, and its dependency is not completed', wanted: 'I9', plant: () => withTask(1, { dependsOn: [aTaskId(3)] }) },
+  { what: 'blocked by a completed dependency', wanted: 'I9', plant: () => withTask(3, { dependsOn: [aTaskId(2)] }) },
+  { what: 'blocked by a missing dependency', wanted: 'I9', plant: () => withTask(3, { dependsOn: [aTaskId(9)] }) },
+  { what: 'live with an open dependency', wanted: 'I9', plant: () => withTask(1, { dependsOn: [aTaskId(3)] }) },
   {
-    what: 'a key twice',
+    what: 'a duplicate idempotency key',
     wanted: 'I10',
     plant: () => ({ ...aStore(), state: { ...aStore().state, keys: [...aStore().state.keys, ...aStore().state.keys] } }),
   },
   {
-    what: 'a key of a task that is not there',
+    what: 'an idempotency key of a missing task',
     wanted: 'I10',
     plant: () => ({ ...aStore(), state: { ...aStore().state, keys: [{ owner: 'o', key: 'k', taskIds: [aTaskId(9)] }] } }),
   },
-  { what: 'a lease that nobody looks at', wanted: 'I11', plant: aStore, atMs: NOW_MS + RULES.leaseMs + 2 * SWEEP_MS + 1 },
+  { what: 'an expired lease that no sweep handles', wanted: 'I11', plant: aStore, atMs: NOW_MS + RULES.leaseMs + 2 * SWEEP_MS + 1 },
   { what: 'a waiting task beside a free agent', wanted: 'I12', plant: waitingBeside },
   {
-    what: 'two events with one id',
+    what: 'two events with the same ID',
     wanted: 'I14',
     plant: () => ({ ...aStore(), events: aStore().events.map((event) => ({ ...event, id: 1 })) }),
   },
-  { what: 'an event that is not counted', wanted: 'I14', plant: () => withTask(2, { eventSeq: 2 }) },
+  { what: 'an uncounted event', wanted: 'I14', plant: () => withTask(2, { eventSeq: 2 }) },
   {
-    what: 'an event that was lost',
+    what: 'a lost event',
     wanted: 'I14',
     plant: () => ({ ...aStore(), events: aStore().events.filter((event) => event.taskId !== aTaskId(2) || event.event !== 'eligible') }),
   },
-  { what: 'an agent twice', wanted: 'I14', plant: () => ({ ...aStore(), state: { ...aStore().state, agents: [agent, agent] } }) },
-  { what: 'a stop of the present assignment', wanted: 'I15', plant: () => ({ ...aStore(), state: { ...aStore().state, stops: aStore().state.stops.map((stop) => ({ ...stop, taskId: aTaskId(1), generation: 3 })) } }) }, // prettier-ignore
+  { what: 'a duplicate agent', wanted: 'I14', plant: () => ({ ...aStore(), state: { ...aStore().state, agents: [agent, agent] } }) },
+  { what: 'a stop of the current assignment', wanted: 'I15', plant: () => ({ ...aStore(), state: { ...aStore().state, stops: aStore().state.stops.map((stop) => ({ ...stop, taskId: aTaskId(1), generation: 3 })) } }) }, // prettier-ignore
   ...(
     [
-      ['an agent that is away, by its events', { connected: true }, ['agent_connected', 'agent_disconnected']],
-      ['an agent that is connected, by its events', { connected: false }, ['agent_connected']],
-      ['a drain that no event tells', { draining: true }, ['agent_connected']],
-      ['the end of a drain that no event tells', {}, ['agent_connected', 'agent_draining']],
-      ['a pause that no event tells', { pausedUntilMs: NOW_MS + 1 }, ['agent_connected', 'agent_paused', 'agent_resumed']],
-      ['an event that is missing', { eventSeq: 2 }, ['agent_connected']],
+      ['an agent that is disconnected by its events', { connected: true }, ['agent_connected', 'agent_disconnected']],
+      ['an agent that is connected by its events', { connected: false }, ['agent_connected']],
+      ['a drain without an event', { draining: true }, ['agent_connected']],
+      ['the end of a drain without an event', {}, ['agent_connected', 'agent_draining']],
+      ['a pause without an event', { pausedUntilMs: NOW_MS + 1 }, ['agent_connected', 'agent_paused', 'agent_resumed']],
+      ['a missing event', { eventSeq: 2 }, ['agent_connected']],
     ] as const
   ).map(([what, over, names]) => ({ what, wanted: 'I16', plant: () => withAgentEvents(over, names) })),
 ];
@@ -239,14 +239,14 @@ function waitingBeside(): ReturnType<typeof aStore> {
   return { state, events: small.events };
 }
 
-t.test('I1 to I16: each is found where it is planted', async (t) => {
+t.test('I1 to I16: each planted violation is found', async (t) => {
   for (const { what, wanted, plant, atMs } of PLANTED) {
     const { state, events } = plant();
     t.equal(found(state, events, atMs), wanted, `${wanted}: ${what}`);
   }
 });
 
-t.test('I6 says nothing of an agent that was removed, nor of what another one of its id had done', async (t) => {
+t.test('I6 ignores removed agents, and events of an earlier agent with the same ID', async (t) => {
   const small = new Small();
   const assigned = small.put(decideAssign(small.put(decideSubmit(draft(1), 'tok-1', true, NOW_MS)), by, NOW_MS, RULES));
   small.put(reporting.decideComplete(assigned, by, success, NOW_MS, RULES));
@@ -259,7 +259,7 @@ t.test('I6 says nothing of an agent that was removed, nor of what another one of
   t.equal(foundOf([again]), 'I6');
 });
 
-t.test('I16 says nothing of an agent whose events agree, of a pause that ended by time, nor of one without events', async (t) => {
+t.test('I16 accepts agents with consistent events, expired pauses, and agents without events', async (t) => {
   const foundOf = (over: Partial<Agent>, names: readonly AgentEventName[]): string => {
     const { state, events } = withAgentEvents(over, names);
     return found(state, events);
@@ -267,11 +267,11 @@ t.test('I16 says nothing of an agent whose events agree, of a pause that ended b
   t.equal(foundOf({}, ['agent_connected']), '');
   t.equal(foundOf({ connected: false, draining: true }, ['agent_connected', 'agent_draining', 'agent_disconnected']), '');
   t.equal(foundOf({ pausedUntilMs: NOW_MS + 1 }, ['agent_connected', 'agent_paused']), '');
-  t.equal(foundOf({}, ['agent_connected', 'agent_paused']), '', 'it is over');
-  t.equal(foundOf({ eventSeq: undefined }, []), '', 'it is as before events of agents were stored');
+  t.equal(foundOf({}, ['agent_connected', 'agent_paused']), '', 'the pause has expired');
+  t.equal(foundOf({ eventSeq: undefined }, []), '', 'a store from before agent events were stored');
 });
 
-t.test('I12 knows what excuses a wait', async (t) => {
+t.test('I12 accepts every valid reason to wait', async (t) => {
   const { state, events } = waitingBeside();
   const excuses: readonly Partial<Agent>[] = [
     { connected: false },
@@ -283,6 +283,6 @@ t.test('I12 knows what excuses a wait', async (t) => {
     { connectedAtMs: NOW_MS - 1_000 },
   ];
   for (const excuse of excuses) t.equal(found({ ...state, agents: [agent, spare(excuse)] }, events), '', JSON.stringify(excuse));
-  t.equal(found({ ...state, healthySinceMs: NOW_MS - 1_000 }, events), '', 'the hub was not well');
+  t.equal(found({ ...state, healthySinceMs: NOW_MS - 1_000 }, events), '', 'the hub was not healthy');
   t.equal(found({ ...state, tasks: state.tasks.map((task) => ({ ...task, parked: true })) }, events), '', 'parked');
 });

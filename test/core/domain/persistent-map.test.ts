@@ -2,7 +2,7 @@
 import t from 'tap';
 import { PersistentMap } from '../../../core/domain/persistent-map.ts';
 
-t.test('a change leaves the earlier version as it was', (t) => {
+t.test('a change leaves the earlier version intact', (t) => {
   const none = new PersistentMap<number>();
   const one = none.with('a', 1);
   const two = one.with('a', 2).with('b', 3);
@@ -13,7 +13,7 @@ t.test('a change leaves the earlier version as it was', (t) => {
   t.end();
 });
 
-t.test('nothing changes: the same version', (t) => {
+t.test('a change without effect returns the same version', (t) => {
   const map = new PersistentMap<number | null>().with('a', null);
   t.equal(map.with('a', null), map);
   t.equal(map.without('b'), map);
@@ -21,7 +21,7 @@ t.test('nothing changes: the same version', (t) => {
   t.end();
 });
 
-t.test('versions in a tree, asked in any order, against copies', (t) => {
+t.test('branching versions match plain copies, read in any order', (t) => {
   let seed = 7;
   const below = (count: number): number => (seed = (seed * 48_271) % 2_147_483_647) % count;
   const versions = [{ map: new PersistentMap<number>(), copy: new Map<string, number>() }];
@@ -45,7 +45,7 @@ t.test('versions in a tree, asked in any order, against copies', (t) => {
   t.end();
 });
 
-t.test('a version that was released is asked no more, and the newest is as before', (t) => {
+t.test('releasing a version leaves the newest one intact', (t) => {
   const none = new PersistentMap<number>();
   const one = none.with('a', 1);
   const two = one.with('b', 2);

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { RenewedMap } from '../../../core/domain/renewed-map.ts';
 
-t.test('against a Map, over many changes', (t) => {
+t.test('behaves like a Map over many changes', (t) => {
   let seed = 7;
   const below = (count: number): number => (seed = (seed * 48_271) % 2_147_483_647) % count;
   const map = new RenewedMap<string, number>();

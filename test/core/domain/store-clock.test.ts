@@ -24,23 +24,23 @@ function rig(saved: StoredClock | null = null, newestMs: number | null = null) {
 }
 const kept = (markMs: number, over: Partial<StoredClock> = {}): StoredClock => ({ markMs, offsetMs: 0, removalsFromMs: 0, ...over });
 
-t.test('follows a clock that drifts or is set by a little, never faster than five hundredths of a second in 25 s', async (t) => {
+t.test('follows a clock that drifts or is set slightly, never running more than 1/500 faster', async (t) => {
   const { state, clock, pass, offMs, news } = rig();
   state.wallMs += 800;
   pass(100_000);
-  t.equal(Math.round(offMs()), -600, 'a five hundredth faster');
+  t.equal(Math.round(offMs()), -600, '1/500 faster');
   pass(400_000);
   t.ok(Math.abs(offMs()) <= 2, `${offMs()} ms`);
   state.wallMs -= 900;
   const before = clock.nowMs();
   pass(10_000);
-  t.equal(clock.nowMs() - before, 9_500, 'a twentieth slower');
+  t.equal(clock.nowMs() - before, 9_500, '1/20 slower');
   pass(10_000);
   t.ok(Math.abs(offMs()) <= 2, `${offMs()} ms`);
-  t.strictSame(news, [], 'nothing to tell');
+  t.strictSame(news, [], 'nothing to report');
 });
 
-t.test('a clock that is ahead is believed by what it stayed ahead at least, once it did so for a hundredth of that', async (t) => {
+t.test('a clock ahead is trusted by its smallest lead once it lasted a hundredth of that lead', async (t) => {
   const { state, clock, pass, news, offMs } = rig();
   state.wallMs += 8 * HOUR_MS;
   pass(2 * MINUTE_MS);
@@ -51,7 +51,7 @@ t.test('a clock that is ahead is believed by what it stayed ahead at least, once
   t.equal(clock.confirmedStepMs, 0);
   t.equal(clock.removableMs(), null, 'in doubt');
   pass(3_000);
-  t.equal(clock.confirmedStepMs, 8 * HOUR_MS, 'not by the 300 days that it was ahead for two minutes');
+  t.equal(clock.confirmedStepMs, 8 * HOUR_MS, 'not by the 300 days it was ahead for two minutes');
   clock.step();
   t.equal(offMs(), 0);
   t.match(news, [
@@ -63,43 +63,43 @@ t.test('a clock that is ahead is believed by what it stayed ahead at least, once
   t.equal(clock.removableMs(), clock.nowMs());
 });
 
-t.test('a clock that stays behind is told to others and removes by itself, while the store’s time waits for it', async (t) => {
+t.test('a clock that stays behind is reported and decides removals, while the store’s time waits for it', async (t) => {
   const { state, clock, pass } = rig();
   state.wallMs -= 10 * HOUR_MS;
-  t.equal(clock.wallMs(), clock.nowMs(), 'not yet believed');
+  t.equal(clock.wallMs(), clock.nowMs(), 'not yet trusted');
   pass(10 * MINUTE_MS);
   t.ok(Math.abs(clock.wallMs() - state.wallMs) <= 1);
-  t.ok(Math.abs((clock.removableMs() ?? 0) - state.wallMs) <= 1, 'what is younger by the right clock stays');
+  t.ok(Math.abs((clock.removableMs() ?? 0) - state.wallMs) <= 1, 'tasks younger by the right clock stay');
   t.ok(clock.nowMs() - state.wallMs > 9 * HOUR_MS);
   pass(199 * HOUR_MS, MINUTE_MS);
-  t.ok(clock.nowMs() - state.wallMs < 5 * MINUTE_MS, 'a twentieth slower until they agree');
+  t.ok(clock.nowMs() - state.wallMs < 5 * MINUTE_MS, '1/20 slower until they agree');
 });
 
-t.test('a start goes on from the mark: with the clock where it is up to 30 days ahead, and slowly where it is more', async (t) => {
+t.test('a start continues from the mark: at the clock up to 30 days ahead, slowly beyond that', async (t) => {
   const from = (saved: StoredClock | null, newestMs: number | null = null) => rig(saved, newestMs).clock;
   t.equal(from(null).nowMs(), NOW_MS);
-  t.equal(from(null, NOW_MS - 300 * DAY_MS).nowMs(), NOW_MS, 'a store of before had no clock');
+  t.equal(from(null, NOW_MS - 300 * DAY_MS).nowMs(), NOW_MS, 'an older store has no clock');
   t.equal(from(null, NOW_MS + DAY_MS).nowMs(), NOW_MS + DAY_MS);
   t.equal(from(kept(NOW_MS + DAY_MS)).nowMs(), NOW_MS + DAY_MS);
   t.equal(from(kept(NOW_MS - HOUR_MS), NOW_MS + 5).nowMs(), NOW_MS + 5, 'killed after its newest event');
   t.equal(from(kept(NOW_MS - 30 * DAY_MS)).nowMs(), NOW_MS);
   t.equal(from(kept(NOW_MS - 31 * DAY_MS)).nowMs(), NOW_MS - 31 * DAY_MS);
   const doubted = kept(NOW_MS - 9 * HOUR_MS, { offsetMs: -8 * HOUR_MS });
-  t.equal(from(doubted).nowMs(), NOW_MS - 8 * HOUR_MS, 'a clock that was not believed is not believed for a restart');
-  t.equal(from(kept(NOW_MS - 2 * DAY_MS)).removableMs(), null, 'down for two days: nothing goes for as long');
+  t.equal(from(doubted).nowMs(), NOW_MS - 8 * HOUR_MS, 'a restart does not make an untrusted clock trusted');
+  t.equal(from(kept(NOW_MS - 2 * DAY_MS)).removableMs(), null, 'down for two days: nothing is removed for as long');
   t.equal(from(kept(NOW_MS - MINUTE_MS)).removableMs(), NOW_MS);
   t.equal(from(kept(NOW_MS - MINUTE_MS, { removalsFromMs: NOW_MS + 1 })).removableMs(), null, 'held before, held now');
   t.strictSame(from(kept(NOW_MS - MINUTE_MS)).lastUsedMs, NOW_MS - MINUTE_MS);
 });
 
-t.test('never goes back, and is not behind what another hub has reached', async (t) => {
+t.test('never goes back, and never falls behind another hub', async (t) => {
   const { state, clock, pass } = rig();
   clock.atLeast(NOW_MS + 40);
   t.equal(clock.nowMs(), NOW_MS + 40);
   clock.atLeast(NOW_MS + 10);
   t.equal(clock.nowMs(), NOW_MS + 40);
   state.monotonicMs -= 5_000;
-  t.equal(clock.nowMs(), NOW_MS + 40, 'not even with a monotonic clock that does');
+  t.equal(clock.nowMs(), NOW_MS + 40, 'not even when the monotonic clock goes back');
   state.monotonicMs += 5_000;
   let last = clock.nowMs();
   let chance = 1;

@@ -6,7 +6,7 @@ const ID = '0af7651916cd43dd8448eb211c80319c';
 const SPAN = 'b7ad6b7169203331';
 const PARENT = `00-${ID}-${SPAN}-01`;
 
-t.test('traceparent: what is valid is kept, and nothing else', (t) => {
+t.test('traceparent: only valid values are kept', (t) => {
   const kept: readonly (readonly [given: string, kept: string])[] = [
     [PARENT, PARENT],
     [`00-${ID}-${SPAN}-00`, `00-${ID}-${SPAN}-00`],
@@ -41,11 +41,11 @@ t.test('traceparent: what is valid is kept, and nothing else', (t) => {
     `cc-${ID}-${SPAN}-01-${'x'.repeat(10_000)}`,
   ];
   for (const given of ignored) t.strictSame(traceContextOf(given, 'a=1'), {}, JSON.stringify(given.slice(0, 80)));
-  t.strictSame(traceContextOf(undefined, 'a=1'), {}, 'a state belongs to a parent');
+  t.strictSame(traceContextOf(undefined, 'a=1'), {}, 'a tracestate needs a traceparent');
   t.end();
 });
 
-t.test('tracestate: one that is invalid or too long is dropped, and the parent stays', (t) => {
+t.test('tracestate: an invalid or too long value is dropped, and traceparent is kept', (t) => {
   const kept: readonly (readonly [given: string, kept: string])[] = [
     ['rojo=00f067aa0ba902b7', 'rojo=00f067aa0ba902b7'],
     [

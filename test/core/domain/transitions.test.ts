@@ -89,7 +89,7 @@ for (const state of STATE_NAMES) {
   }
 }
 
-t.test('events are numbered on from the task and carry who, what generation and when', async (t) => {
+t.test('events continue the numbering of the task and carry agent, generation and time', async (t) => {
   const done = reporting.decideComplete(STATES.assigned, by, { ...usage, result: '{"a":1}', details: null }, NOW_MS, RULES);
   t.match(done.events, [
     { seq: 2, event: 'accepted', agentId: ME, generation: 3, session: 7, atMs: NOW_MS },
@@ -99,7 +99,7 @@ t.test('events are numbered on from the task and carry who, what generation and 
   t.equal(done.result, '{"a":1}');
 });
 
-t.test('R7: the fence: reports that are not of the current assignment', async (t) => {
+t.test('R7: the fence refuses reports that are not from the current assignment', async (t) => {
   const generation = (n: number): Generation => n as Generation;
   const cases = [
     { what: 'an unknown task', task: undefined, agentId: ME, generation: 1, wanted: 'unknown_task' },
@@ -107,7 +107,7 @@ t.test('R7: the fence: reports that are not of the current assignment', async (t
     { what: 'a generation from the future', task: STATES.accepted, agentId: ME, generation: 4, wanted: 'stale_generation' },
     { what: "another agent's assignment", task: STATES.accepted, agentId: OTHER, generation: 3, wanted: 'not_assignee' },
     { what: 'no generation, another agent', task: STATES.accepted, agentId: OTHER, generation: null, wanted: 'not_assignee' },
-    { what: 'no generation, nobody has it', task: STATES.queued, agentId: ME, generation: null, wanted: 'invalid_state' },
+    { what: 'no generation, not assigned', task: STATES.queued, agentId: ME, generation: null, wanted: 'invalid_state' },
     { what: 'no generation, the assignee', task: STATES.accepted, agentId: ME, generation: null, wanted: 'current' },
     { what: 'a cancelled task', task: STATES.cancelled, agentId: ME, generation: 3, wanted: 'stale_generation' },
   ];
@@ -119,7 +119,7 @@ t.test('R7: the fence: reports that are not of the current assignment', async (t
   }
 });
 
-t.test('R9: a repeat is known before the fence, also after the generation has moved on', async (t) => {
+t.test('R9: a repeat is recognized before the fence, even after the generation has moved on', async (t) => {
   const failed = reporting.decideFail(
     STATES.accepted,
     by,
@@ -142,12 +142,12 @@ t.test('R9: a repeat is known before the fence, also after the generation has mo
   });
 });
 
-t.test('R4: a late result: taken back, and given to nobody since', async (t) => {
+t.test('R4: a result is late when its task was reclaimed and not reassigned since', async (t) => {
   const lost = made(decideReclaim(STATES.accepted, { reason: 'disconnected', stop: true }, NOW_MS, RULES));
   const report = { kind: 'complete', agentId: ME, generation: STATES.accepted.generation } as const;
   t.equal(checkFence(lost.task, report).kind, 'late');
   t.match(checkFence(lost.task, { ...report, kind: 'failed' }), { code: 'stale_generation' });
   t.match(checkFence(lost.task, { ...report, agentId: OTHER }), { code: 'stale_generation' });
   const again = made(decideAssign({ ...lost.task, eligibleAtMs: NOW_MS }, { agentId: OTHER, session: 1 }, NOW_MS, RULES));
-  t.match(checkFence(again.task, report), { code: 'stale_generation' }, 'somebody has it now');
+  t.match(checkFence(again.task, report), { code: 'stale_generation' }, 'another agent has it now');
 });

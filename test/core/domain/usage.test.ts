@@ -21,7 +21,7 @@ import { aGeneration, anAgentId } from '../../product/contracts/fixtures.ts';
 const said = (usage: TaskUsage, generation: number, tokensUsed: number | null, costUsd: number | null = null): TaskUsage =>
   withAttempt(usage, { generation: aGeneration(generation), agentId: anAgentId('a1') }, { tokensUsed, costUsd });
 
-t.test('J8: a repeated, a lost or a late word of an attempt counts once', async () => {
+t.test('J8: usage of an attempt counts once when reports are repeated, lost or late', async () => {
   const words = fc.array(fc.tuple(fc.integer({ min: 1, max: ATTEMPTS_KEPT }), fc.integer({ min: 0, max: 1_000_000 })), { maxLength: 60 });
   fc.assert(
     fc.property(words, fc.infiniteStream(fc.nat()), (told, chance) => {
@@ -37,7 +37,7 @@ t.test('J8: a repeated, a lost or a late word of an attempt counts once', async 
   );
 });
 
-t.test('attempts beyond those that are kept one by one stay in the sum, and a late word of one is dropped', async (t) => {
+t.test('attempts no longer stored individually stay in the sum, and late reports of them are dropped', async (t) => {
   let usage = NOTHING_USED;
   for (let attempt = 1; attempt <= ATTEMPTS_KEPT + 5; attempt += 1) usage = said(usage, attempt, 10, 0.1);
   t.equal(usage.attempts.length, ATTEMPTS_KEPT);
@@ -47,21 +47,21 @@ t.test('attempts beyond those that are kept one by one stay in the sum, and a la
   t.equal(totalOf(said(usage, 6, 15)).tokensUsed, 10 * (ATTEMPTS_KEPT + 5) + 5);
 });
 
-t.test('who says nothing changes nothing; who says less takes nothing back', async (t) => {
+t.test('a report without usage changes nothing, and a lower one subtracts nothing', async (t) => {
   t.equal(said(NOTHING_USED, 1, null), NOTHING_USED);
   const once = said(NOTHING_USED, 1, 100, 0.5);
   t.same(totalOf(said(once, 1, 40)), { tokensUsed: 100, costUsd: 0.5 });
   t.same(totalOf(said(once, 2, null, 0.25)), { tokensUsed: 100, costUsd: 0.75 });
 });
 
-t.test('J8: an attempt that began and told nothing leaves the sums incomplete, until it tells', async (t) => {
+t.test('J8: an attempt that reports no usage leaves the sums incomplete until it does', async (t) => {
   const ended = (usage: TaskUsage, generation: number): TaskUsage => withEnded(usage, aGeneration(generation));
-  t.notOk(isIncomplete(ended(NOTHING_USED, 1)), 'there is no sum');
+  t.notOk(isIncomplete(ended(NOTHING_USED, 1)), 'there is no sum yet');
   const later = said(ended(NOTHING_USED, 1), 2, 100, 0.5);
-  t.ok(isIncomplete(later), 'the first told nothing');
-  t.equal(ended(later, 2), later, 'this one told');
+  t.ok(isIncomplete(later), 'the first reported nothing');
+  t.equal(ended(later, 2), later, 'this one reported');
   const late = said(later, 1, 30);
-  t.notOk(isIncomplete(late), 'a late word of it');
+  t.notOk(isIncomplete(late), 'a late report of it');
   t.ok(isIncomplete(ended(late, 3)));
   let many = later;
   for (let attempt = 3; attempt <= ATTEMPTS_KEPT * 3; attempt += 1) many = ended(many, attempt);
@@ -69,16 +69,16 @@ t.test('J8: an attempt that began and told nothing leaves the sums incomplete, u
   t.ok(isIncomplete(many));
 });
 
-t.test('J8: what a task cost is told where all of its attempts said it, and else nobody takes a part for the whole', async (t) => {
+t.test('J8: the cost of a task is reported only if all attempts reported theirs, never a partial sum', async (t) => {
   const known = said(NOTHING_USED, 1, 100, 0.5);
   const killed = said(known, 2, 80);
   t.same(totalOf(killed), { tokensUsed: 180, costUsd: null });
   t.same(totalOf(said(killed, 3, 20, 0.1)), { tokensUsed: 200, costUsd: null });
-  t.same(totalOf(said(killed, 2, 90, 0.25)), { tokensUsed: 190, costUsd: 0.75 }, 'it was told later');
+  t.same(totalOf(said(killed, 2, 90, 0.25)), { tokensUsed: 190, costUsd: 0.75 }, 'it was reported later');
   t.same(totalOf(said(known, 2, 0)), { tokensUsed: 100, costUsd: 0.5 }, 'nothing was used');
   let many = killed;
   for (let attempt = 3; attempt <= 2 * ATTEMPTS_KEPT; attempt += 1) many = said(many, attempt, 10, 0.1);
-  t.equal(totalOf(many).costUsd, null, 'also of one that is not kept by itself any more');
+  t.equal(totalOf(many).costUsd, null, 'also for an attempt no longer stored individually');
   const large = (costUsd: number | null): Usage => ({
     ...NO_USAGE,
     models: [{ model: 'large', inputTokens: 5, cachedInputTokens: null, outputTokens: 1, costUsd }],
@@ -86,7 +86,7 @@ t.test('J8: what a task cost is told where all of its attempts said it, and else
   t.match(sumOf(large(0.1), large(null)).models, [{ inputTokens: 10, costUsd: null }]);
 });
 
-t.test('by model, within a bound', async (t) => {
+t.test('usage is summed by model, within a bound', async (t) => {
   const of = (model: string, inputTokens: number | null, costUsd: number | null = null): Usage => ({
     ...NO_USAGE,
     models: [{ model, inputTokens, cachedInputTokens: null, outputTokens: 1, costUsd }],
@@ -103,7 +103,7 @@ t.test('by model, within a bound', async (t) => {
   t.equal(many.models?.length, MODELS_MAX);
 });
 
-t.test('counts stay exact numbers', async (t) => {
+t.test('counts stay exact integers', async (t) => {
   const huge = said(said(NOTHING_USED, 1, Number.MAX_SAFE_INTEGER), 2, Number.MAX_SAFE_INTEGER);
   t.equal(totalOf(huge).tokensUsed, Number.MAX_SAFE_INTEGER);
 });

@@ -29,22 +29,22 @@ interface Case {
 
 const CASES: readonly Case[] = [
   { name: 'an assigned task waits for nothing', task: anAssignedTask(anAgentId()), want: null },
-  { name: 'nor one that is not yet accepted', task: anAssignedTask(anAgentId(), { acceptedAtMs: null }), want: null },
-  { name: 'nor what has completed', task: aTask({ status: 'completed' }), want: null },
-  { name: 'nor what was cancelled', task: aTask({ status: 'cancelled' }), want: null },
-  { name: 'nor the dead letter', task: aTask({ status: 'dead_letter' }), want: null },
+  { name: 'an assigned task not yet accepted waits for nothing', task: anAssignedTask(anAgentId(), { acceptedAtMs: null }), want: null },
+  { name: 'a completed task waits for nothing', task: aTask({ status: 'completed' }), want: null },
+  { name: 'a cancelled task waits for nothing', task: aTask({ status: 'cancelled' }), want: null },
+  { name: 'a dead letter waits for nothing', task: aTask({ status: 'dead_letter' }), want: null },
   {
     name: 'a scheduled task waits for its time',
     task: aTask({ status: 'scheduled', runAtMs: NOW + 7_200_000 }),
     want: { reason: 'scheduled', message: 'It is scheduled to be queued in 2 h (run_at).', untilMs: NOW + 7_200_000 },
   },
   {
-    name: 'or for the sweep that sees it',
+    name: 'a scheduled task whose time has come waits for the next sweep',
     task: aTask({ status: 'scheduled', runAtMs: NOW }),
     want: { reason: 'scheduled', message: 'Its run_at has come: it is queued by the next sweep.' },
   },
   {
-    name: 'a blocked task names what is open, and nothing that is completed',
+    name: 'a blocked task names its open dependencies only',
     task: blocked(2, 3, 4),
     dependencies: [
       { id: aTaskId(2), status: 'completed' },
@@ -58,12 +58,12 @@ const CASES: readonly Case[] = [
     },
   },
   {
-    name: 'a dependency that nobody knows counts as open',
+    name: 'an unknown dependency counts as open',
     task: blocked(2),
     want: { reason: 'dependency', message: `It waits for ${aTaskId(2)} (unknown) to complete.`, tasks: [aTaskId(2)] },
   },
   {
-    name: 'one in the dead letter can be retried',
+    name: 'a dependency in the dead letter can be retried',
     task: blocked(2, 3),
     dependencies: [
       { id: aTaskId(2), status: 'dead_letter' },
@@ -76,7 +76,7 @@ const CASES: readonly Case[] = [
     },
   },
   {
-    name: 'a cancelled one never completes',
+    name: 'a cancelled dependency never completes',
     task: blocked(2),
     dependencies: [{ id: aTaskId(2), status: 'cancelled' }],
     want: {
@@ -86,13 +86,13 @@ const CASES: readonly Case[] = [
     },
   },
   {
-    name: 'all completed: the next sweep',
+    name: 'with all dependencies completed it waits for the next sweep',
     task: blocked(2),
     dependencies: [{ id: aTaskId(2), status: 'completed' }],
     want: { reason: 'dependency', message: 'All that it depends on is completed: it is queued by the next sweep.' },
   },
   {
-    name: 'parked, before anything about agents',
+    name: 'parked is reported before anything about agents',
     task: aTask({ parked: true, handBacks: 10, eligibleAtMs: NOW + 60_000 }),
     agents: [load('a1')],
     want: { reason: 'parked', message: 'It was handed back or not accepted 10 times in a row and is parked: retry puts it back.' },
@@ -103,15 +103,15 @@ const CASES: readonly Case[] = [
     agents: [load('a1')],
     want: { reason: 'backoff', message: 'It is retried in 8 s, after a backoff.', untilMs: NOW + 8_000 },
   },
-  { name: 'no agent at all', task: aTask(), want: { reason: 'agent_unknown', message: 'No agent is known to this hub yet.' } },
+  { name: 'no agents', task: aTask(), want: { reason: 'agent_unknown', message: 'No agent is known to this hub yet.' } },
   {
-    name: 'the named agent is not known',
+    name: 'the named agent is unknown',
     task: forA1(),
     agents: [load('b1')],
     want: { reason: 'agent_unknown', message: 'It is for agent a1 alone, which this hub does not know.' },
   },
   {
-    name: 'a capability that nobody has, and not the one that somebody has',
+    name: 'names the capability that no agent has, and no other',
     task: needs('code', 'gpu'),
     agents: [load('a1', { capabilities: ['code'] })],
     want: {
@@ -121,7 +121,7 @@ const CASES: readonly Case[] = [
     },
   },
   {
-    name: 'each is had, but not together',
+    name: 'no single agent has all capabilities',
     task: needs('code', 'gpu'),
     agents: [load('a1', { capabilities: ['code'] }), load('b1', { capabilities: ['gpu'] })],
     want: {
@@ -131,13 +131,13 @@ const CASES: readonly Case[] = [
     },
   },
   {
-    name: 'the named agent lacks one',
+    name: 'the named agent lacks a capability',
     task: forA1('code', 'gpu'),
     agents: [load('a1', { capabilities: ['code'] }), load('b1', { capabilities: ['code', 'gpu'] })],
     want: { reason: 'capabilities', message: 'It is for agent a1 alone, which lacks "gpu".', capabilities: ['gpu'] },
   },
   {
-    name: 'the named agent is offline, whoever else is free',
+    name: 'the named agent is offline, while others are free',
     task: forA1(),
     agents: [load('a1', offline), load('b1')],
     want: {
@@ -157,7 +157,7 @@ const CASES: readonly Case[] = [
     },
   },
   {
-    name: 'the named agent is paused, and why',
+    name: 'the named agent is paused, with the reason',
     task: forA1(),
     agents: [load('a1', { pausedUntilMs: NOW + 60_000, pausedReason: 'not logged in' })],
     want: {
@@ -205,19 +205,19 @@ const CASES: readonly Case[] = [
     },
   },
   {
-    name: 'a pause that is over hinders nobody',
+    name: 'an expired pause blocks no agent',
     task: aTask(),
     agents: [load('a1', offline), load('b1', { pausedUntilMs: NOW })],
     want: { reason: 'about_to_be_assigned', message: 'Agent b1 can run it and has a free slot: it is about to be assigned.' },
   },
   {
-    name: 'an assigned task whose agent has started it waits for nothing',
+    name: 'an assigned task that its agent has started waits for nothing',
     task: anAssignedTask(anAgentId('a1'), { wokenAtMs: NOW }),
     agents: [load('a1')],
     want: null,
   },
   {
-    name: 'an assigned task whose agent is away says so, since when and until when',
+    name: 'an assigned task whose agent is away reports since when and until when',
     task: anAssignedTask(anAgentId('a1'), { deadlineAtMs: NOW + 180_000 }),
     agents: [load('a1', offline)],
     want: {
@@ -228,7 +228,7 @@ const CASES: readonly Case[] = [
     },
   },
   {
-    name: 'and when that time is over, what it waits for then',
+    name: 'once that time is over, it reports what it waits for next',
     task: anAssignedTask(anAgentId('a1'), { deadlineAtMs: NOW - 1 }),
     agents: [load('a1', offline)],
     want: {
@@ -241,7 +241,7 @@ const CASES: readonly Case[] = [
   },
 ];
 
-t.test('one true sentence', async (t) => {
+t.test('the reason is one true sentence', async (t) => {
   for (const { name, task, dependencies = [], agents = [], want } of CASES) {
     const told = explainWaiting(task, { dependencies, agents, nowMs: NOW });
     if (want === null) t.equal(told, null, name);
@@ -251,7 +251,7 @@ t.test('one true sentence', async (t) => {
   }
 });
 
-t.test('a large fleet is counted beyond the bound', async (t) => {
+t.test('agents beyond the bound are counted, not named', async (t) => {
   const agents = Array.from({ length: NAMED_MAX + 5 }, (_, n) => load(`a${n}`, {}, 1));
   const waiting = explainWaiting(aTask(), { dependencies: [], agents, nowMs: NOW });
   t.equal(waiting?.reason, 'agent_busy');
@@ -259,7 +259,7 @@ t.test('a large fleet is counted beyond the bound', async (t) => {
   t.match(waiting?.message, /^15 agents can run it, none is free: a0 .* and 5 more\.$/);
 });
 
-t.test('durations are told in the largest unit that says something', async (t) => {
+t.test('durations use the largest meaningful unit', async (t) => {
   const told = (ms: number): string | undefined =>
     explainWaiting(aTask({ eligibleAtMs: NOW + ms }), { dependencies: [], agents: [], nowMs: NOW })?.message;
   for (const [ms, words] of [

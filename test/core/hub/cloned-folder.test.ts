@@ -3,7 +3,7 @@ import t from 'tap';
 import type { AgentId } from '../../../core/domain/ids.ts';
 import { hubRig } from './hub-rig.ts';
 
-t.test('R12, R13: of two processes that say they are the same machine the one at work stays, and its task ends once', async (t) => {
+t.test('R12, R13: of two processes claiming to be one machine, the one at work stays, and its task ends once', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   const first = await rig.peer('a1');
   await first.identify();
@@ -24,37 +24,34 @@ t.test('R12, R13: of two processes that say they are the same machine the one at
   t.match((await rig.record(id)).task, { status: 'completed', retryCount: 0 });
 });
 
-t.test(
-  'R13: two that are idle, or hold the same, do not replace each other for ever, also when each waits a minute in between',
-  async (t) => {
-    for (const everyMs of [1_000, 61_000]) {
-      const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
-      let open = await rig.peer('a1');
-      await open.identify();
-      let [taken, refused] = [0, 0];
-      for (let n = 0; n < 12; n += 1) {
-        for (let passed = 0; passed < everyMs; passed += 20_000) {
-          await rig.pass(Math.min(20_000, everyMs - passed));
-          await open.send({ type: 'ping' });
-        }
-        const next = await open.again();
-        const [answer] = await next.identify();
-        if (answer?.type === 'identified') {
-          taken += 1;
-          open = next;
-        } else refused += 1;
+t.test('R13: two clones, idle or holding the same task, do not replace each other for ever, even a minute apart', async (t) => {
+  for (const everyMs of [1_000, 61_000]) {
+    const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
+    let open = await rig.peer('a1');
+    await open.identify();
+    let [taken, refused] = [0, 0];
+    for (let n = 0; n < 12; n += 1) {
+      for (let passed = 0; passed < everyMs; passed += 20_000) {
+        await rig.pass(Math.min(20_000, everyMs - passed));
+        await open.send({ type: 'ping' });
       }
-      t.ok(taken <= 6, `every ${everyMs} ms: taken over ${taken} times`);
-      t.ok(refused >= 6);
-      t.ok(rig.log.lines.some(({ level, message }) => level === 'warn' && message.includes('same data directory')));
-      const agent = (await rig.storage.agents.getAgent('a1' as AgentId))?.agent;
-      t.ok((agent?.conflictUntilMs ?? 0) > 0, 'people see it');
-      await rig.stop();
+      const next = await open.again();
+      const [answer] = await next.identify();
+      if (answer?.type === 'identified') {
+        taken += 1;
+        open = next;
+      } else refused += 1;
     }
-  },
-);
+    t.ok(taken <= 6, `every ${everyMs} ms: taken over ${taken} times`);
+    t.ok(refused >= 6);
+    t.ok(rig.log.lines.some(({ level, message }) => level === 'warn' && message.includes('same data directory')));
+    const agent = (await rig.storage.agents.getAgent('a1' as AgentId))?.agent;
+    t.ok((agent?.conflictUntilMs ?? 0) > 0, 'the conflict is visible to operators');
+    await rig.stop();
+  }
+});
 
-t.test('R15: a process that comes back as itself is let in however often: its hubs are killed, its lines break', async (t) => {
+t.test('R15: a process that reconnects with the same identity is always admitted, however often it does', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   let open = await rig.peer('a1');
   await open.identify({ process_id: 'process-1' });
@@ -67,7 +64,7 @@ t.test('R15: a process that comes back as itself is let in however often: its hu
   await rig.stop();
 });
 
-t.test('J4, R15: what a process said over an earlier connection takes nothing from it when it comes after a newer identify', async (t) => {
+t.test('J4, R15: an identify sent over an earlier connection revokes nothing when it arrives after a newer one', async (t) => {
   // A slow line, a reset, a quick line: the late inventory replaced the newer one, and what was accepted since was given to another.
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   const slow = await rig.peer('a1');
@@ -81,11 +78,15 @@ t.test('J4, R15: what a process said over an earlier connection takes nothing fr
   t.match(await rig.story(id), /^assigned 1: submitted eligible assigned accepted$/);
   t.ok(rig.log.lines.some(({ level, message }) => level === 'warn' && message.includes('earlier connection')));
   const held = [{ task_id: id, generation: 1, status: 'working' }];
-  t.match((await (await open.again()).identify({ process_id: 'process-1', held }))[0], { type: 'identified' }, 'it comes back as it is');
+  t.match(
+    (await (await open.again()).identify({ process_id: 'process-1', held }))[0],
+    { type: 'identified' },
+    'it reconnects with its task',
+  );
   await rig.stop();
 });
 
-t.test('R15: a machine whose connection died unseen is let in: the old socket was not heard within the heartbeat', async (t) => {
+t.test('R15: a machine whose connection died unnoticed is admitted once the old socket misses a heartbeat', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   let open = await rig.peer('a1');
   await open.identify();
@@ -100,7 +101,7 @@ t.test('R15: a machine whose connection died unseen is let in: the old socket wa
   t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 });
 });
 
-t.test('a machine that lost its journal is let in once its old connection is silent', async (t) => {
+t.test('a machine that lost its journal is admitted once its old connection is silent', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   const first = await rig.peer('a1');
   await first.identify();

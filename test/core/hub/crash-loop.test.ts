@@ -23,7 +23,7 @@ async function crashLoop(rig: HubRig, peer: Peer, { turns, awayMs }: { readonly 
   return given;
 }
 
-t.test('R12, R13: a sidecar that dies of its assignment gets it twice; then it runs elsewhere, and it counts as a strike', async (t) => {
+t.test('R12, R13: a sidecar killed by its assignment gets it twice; then it runs elsewhere and counts as a strike', async (t) => {
   const rig = await settledRig();
   const a1 = await rig.peer('a1');
   await a1.identify();
@@ -39,7 +39,7 @@ t.test('R12, R13: a sidecar that dies of its assignment gets it twice; then it r
   t.match(b1.news(), [{ type: 'task_assign', task_id: id, generation: 3 }]);
 });
 
-t.test('R13: a crash loop is paused after three tasks, and drains no queue', async (t) => {
+t.test('R13: a crash loop is paused after three tasks, and does not drain the queue', async (t) => {
   const rig = await settledRig();
   const a1 = await rig.peer('a1');
   await a1.identify({ slots: 4 });
@@ -58,7 +58,7 @@ t.test('R13: a crash loop is paused after three tasks, and drains no queue', asy
   t.equal(b1.frames.filter(({ type }) => type === 'task_assign').length, 4, 'all of it runs elsewhere');
 });
 
-t.test('R12: what a sidecar holds it has accepted: one that dies after each return has it for one run at most', async (t) => {
+t.test('R12: a held task counts as accepted: a sidecar that dies after each reconnect has it for one run at most', async (t) => {
   for (const status of ['waking', 'reporting']) {
     const rig = await hubRig({ timing: { reconnectGraceMs: 60_000, runMaxMs: 300_000 } });
     let peer = await rig.peer('a1');
@@ -83,7 +83,7 @@ t.test('R12: what a sidecar holds it has accepted: one that dies after each retu
   }
 });
 
-t.test('R12: a hub that restarts between the crashes counts on', async (t) => {
+t.test('R12: the count of crashes survives a hub restart', async (t) => {
   const first = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   let peer = await first.peer('a1');
   await peer.identify();
@@ -92,11 +92,11 @@ t.test('R12: a hub that restarts between the crashes counts on', async (t) => {
   peer = await peer.again();
   await peer.identify();
   const stored = (await first.record(id)).task;
-  t.match(stored, { status: 'assigned', generation: 1, resent: 1 }, 'the row counts');
+  t.match(stored, { status: 'assigned', generation: 1, resent: 1 }, 'the stored row counts them');
   await first.kill();
 });
 
-t.test('R15: returns to a hub that went away by itself are counted, and take nothing while silence does not count', async (t) => {
+t.test('R15: reconnects after lost connections are counted, but reclaim nothing while silence does not count', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   let peer = await rig.peer('a1');
   await peer.identify();
@@ -113,7 +113,7 @@ t.test('R15: returns to a hub that went away by itself are counted, and take not
   t.match((await rig.record(id)).events.at(-1), { event: 'reclaimed', details: { reason: 'not_accepted', sent: 5 } });
 });
 
-t.test('R12, R13: a process that starts anew died by itself: its returns count while silence does not', async (t) => {
+t.test('R12, R13: a new process means the old one died: its reconnects count even while silence does not', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   let peer = await rig.peer('a1');
   await peer.identify({ process_id: 'process-1' });
@@ -127,33 +127,30 @@ t.test('R12, R13: a process that starts anew died by itself: its returns count w
   await comeBack('process-2');
   t.match((await rig.record(id)).task, { status: 'assigned', resent: 1 });
   await comeBack('process-2');
-  t.match((await rig.record(id)).task, { status: 'assigned', resent: 2 }, 'the same process lived on');
+  t.match((await rig.record(id)).task, { status: 'assigned', resent: 2 }, 'the same process is still running');
   await comeBack('process-3');
   t.match((await rig.record(id)).events.at(-1), { event: 'reclaimed', details: { reason: 'sidecar_restarted', sent: 3 } });
 });
 
-t.test(
-  'R12: what an earlier process may have begun without an acceptance gets a new generation, if its journal ended with it',
-  async (t) => {
-    const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
-    let peer = await rig.peer('a1');
-    await peer.identify({ process_id: 'process-1', volatile: true });
-    const id = await rig.submit();
-    peer = await peer.again();
-    await peer.identify({ process_id: 'process-1', volatile: true });
-    t.match((await rig.record(id)).task, { status: 'assigned', generation: 1, resent: 1 }, 'the same process never got it');
-    await peer.cut();
-    await rig.pass(8_000);
-    const [, ...frames] = await (await peer.again()).identify({ process_id: 'process-2', volatile: true });
-    t.notOk(frames.some((frame) => (frame as { generation?: unknown }).generation === 1));
-    const { events, task } = await rig.record(id);
-    t.ok(events.some(({ event, details }) => event === 'reclaimed' && (details as { reason?: unknown }).reason === 'not_held'));
-    t.ok(task.generation > 1);
-    t.equal(task.retryCount, 0, 'nobody knows that it was begun');
-  },
-);
+t.test('R12: a task that a previous process may have started unaccepted gets a new generation if the journal is gone', async (t) => {
+  const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
+  let peer = await rig.peer('a1');
+  await peer.identify({ process_id: 'process-1', volatile: true });
+  const id = await rig.submit();
+  peer = await peer.again();
+  await peer.identify({ process_id: 'process-1', volatile: true });
+  t.match((await rig.record(id)).task, { status: 'assigned', generation: 1, resent: 1 }, 'the same process never got it');
+  await peer.cut();
+  await rig.pass(8_000);
+  const [, ...frames] = await (await peer.again()).identify({ process_id: 'process-2', volatile: true });
+  t.notOk(frames.some((frame) => (frame as { generation?: unknown }).generation === 1));
+  const { events, task } = await rig.record(id);
+  t.ok(events.some(({ event, details }) => event === 'reclaimed' && (details as { reason?: unknown }).reason === 'not_held'));
+  t.ok(task.generation > 1);
+  t.equal(task.retryCount, 0, 'there is no sign that it was started');
+});
 
-t.test('R15: an absence before the accept that is shorter than the grace costs nothing, and leaves time to accept', async (t) => {
+t.test('R15: an absence before the accept, shorter than the grace period, costs nothing and leaves time to accept', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000, acceptMs: 60_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();

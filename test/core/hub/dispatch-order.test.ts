@@ -5,7 +5,7 @@ import type { Task } from '../../../core/domain/task/task.ts';
 import { aTask, aTaskId, inserting } from '../../product/contracts/fixtures.ts';
 import { hubRig } from './hub-rig.ts';
 
-t.test('I13: behind tasks that avoid an agent the next one of their lane goes before any of a lower lane', async (t) => {
+t.test('I13: behind tasks that avoid an agent, the next task of the lane goes before any of a lower lane', async (t) => {
   const rig = await hubRig();
   const [a, b] = [await rig.peer('a1'), await rig.peer('b1')];
   await a.identify({ instance_id: 'machine-a' });
@@ -21,7 +21,7 @@ t.test('I13: behind tasks that avoid an agent the next one of their lane goes be
   await rig.stop();
 });
 
-t.test('I13: behind tasks whose time is over the next one of their lane goes before any of a lower lane', async (t) => {
+t.test('I13: behind expired tasks, the next task of the lane goes before any of a lower lane', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify();

@@ -50,7 +50,7 @@ const agentWithSlots = async (rig: HubRig, slots: number): Promise<Peer> => {
   return peer;
 };
 
-t.test('enough commands are decided while the batch before them is being committed, and committed right behind it', async (t) => {
+t.test('enough commands form a batch while the previous one is committing, and commit right after it', async (t) => {
   const { rig, steps, hold, letGo, letAllGo } = await heldCommits();
   const peer = await agentWithSlots(rig, 100);
   hold();
@@ -59,7 +59,7 @@ t.test('enough commands are decided while the batch before them is being committ
   t.strictSame(steps, ['batch 1: begin', 'batch 1: commit']);
   const others = Array.from({ length: EARLY_COMMANDS - 1 }, () => rig.submit());
   await settle(rig.clock);
-  t.equal(steps.length, 2, 'too few are not worth a commit of their own');
+  t.equal(steps.length, 2, 'too few for a commit of their own');
   others.push(rig.submit());
   await settle(rig.clock);
   t.strictSame(steps.slice(2), ['batch 2: begin'], 'decided, and waiting for the first');
@@ -73,7 +73,7 @@ t.test('enough commands are decided while the batch before them is being committ
   await rig.stop();
 });
 
-t.test('R2: when a commit fails, what was decided on it is void, and both are tried again in their order', async (t) => {
+t.test('R2: when a commit fails, the batch decided on top of it is void, and both are retried in order', async (t) => {
   for (const code of ['AC_STORE_RETRY', 'AC_COMMIT_UNKNOWN'] as const) {
     const { rig, steps, hold, letGo, letAllGo } = await heldCommits();
     const peer = await agentWithSlots(rig, 100);
@@ -90,7 +90,7 @@ t.test('R2: when a commit fails, what was decided on it is void, and both are tr
     t.strictSame(steps, ['batch 1: begin', 'batch 1: commit', 'batch 2: begin'], code);
     await letGo(new AgentcomError(code, 'planted'));
     t.strictSame(steps.slice(3), ['batch 3: begin', 'batch 3: commit'], `${code}: the first again, alone`);
-    t.strictSame(peer.news(), [], 'nobody was told of either');
+    t.strictSame(peer.news(), [], 'nothing of either was sent');
     await letGo();
     letAllGo();
     await settle(rig.clock);
@@ -104,7 +104,7 @@ t.test('R2: when a commit fails, what was decided on it is void, and both are tr
   }
 });
 
-t.test('R2: what was decided on a commit of unknown outcome is not tried again before that outcome is known', async (t) => {
+t.test('R2: a batch decided on a commit of unknown outcome is not retried before that outcome is known', async (t) => {
   const { rig, steps, hold, letGo, letAllGo } = await heldCommits();
   const peer = await agentWithSlots(rig, 100);
   const { tasks } = rig.storage;
@@ -128,7 +128,7 @@ t.test('R2: what was decided on a commit of unknown outcome is not tried again b
   await rig.stop();
 });
 
-t.test('R2: when a commit fails for good, what was decided on it is decided again without it', async (t) => {
+t.test('R2: when a commit fails for good, the batch decided on top of it is decided again without it', async (t) => {
   const { rig, hold, letGo, letAllGo } = await heldCommits();
   const peer = await agentWithSlots(rig, 100);
   hold();
@@ -142,14 +142,14 @@ t.test('R2: when a commit fails for good, what was decided on it is decided agai
   letAllGo();
   await settle(rig.clock);
   const made = await Promise.all(others);
-  t.strictSame(assignments(peer.news()), made, 'the others are there, and nothing of the first is');
+  t.strictSame(assignments(peer.news()), made, 'the other tasks exist, and nothing of the first one');
   const { events } = await rig.storage.events.after(0, {}, 1_000);
   const ids = events.map(({ id }) => id);
-  t.strictSame(ids, ids.map((_, nth) => nth + 1), 'its event numbers were given again'); // prettier-ignore
+  t.strictSame(ids, ids.map((_, nth) => nth + 1), 'its event numbers were reused'); // prettier-ignore
   await rig.stop();
 });
 
-t.test('a slot that the batch before frees is given out by the one that is decided early', async (t) => {
+t.test('a slot freed by the previous batch is assigned by the batch decided early', async (t) => {
   const { rig, hold, letGo, letAllGo } = await heldCommits();
   const peer = await agentWithSlots(rig, 1);
   const task = await rig.submit();
@@ -168,7 +168,7 @@ t.test('a slot that the batch before frees is given out by the one that is decid
   await rig.stop();
 });
 
-t.test('commands that read more than tasks and agents wait for the end of the batch before them', async (t) => {
+t.test('commands that read more than tasks and agents wait until the previous batch is committed', async (t) => {
   const { rig, steps, hold, letGo, letAllGo } = await heldCommits();
   const peer = await agentWithSlots(rig, 100);
   const task = await rig.submit();
@@ -205,26 +205,23 @@ async function workingAgent(rig: HubRig, slots: number) {
 
 const acknowledged = (frames: readonly AnyFrame[]): number => frames.filter(({ type }) => type === 'task_ack').length;
 
-t.test(
-  'reports of agents that all wait for the hub are committed in two batches, the second decided while the first is saved',
-  async (t) => {
-    const { rig, steps, hold, letGo, letAllGo } = await heldCommits();
-    const slots = 2 * EARLY_COMMANDS + 1;
-    const { peer, completions } = await workingAgent(rig, slots);
-    hold();
-    await Promise.all(completions.map((frame) => peer.send(frame)));
-    await settle(rig.clock);
-    t.strictSame(steps, ['batch 1: begin', 'batch 2: begin', 'batch 1: commit']);
-    await letGo();
-    t.equal(acknowledged(peer.news()), EARLY_COMMANDS, 'the agent goes on with the first half');
-    letAllGo();
-    await settle(rig.clock);
-    t.equal(acknowledged(peer.news()), EARLY_COMMANDS + 1);
-    await rig.stop();
-  },
-);
+t.test('reports of agents that all wait for the hub commit in two batches, the second decided while the first saves', async (t) => {
+  const { rig, steps, hold, letGo, letAllGo } = await heldCommits();
+  const slots = 2 * EARLY_COMMANDS + 1;
+  const { peer, completions } = await workingAgent(rig, slots);
+  hold();
+  await Promise.all(completions.map((frame) => peer.send(frame)));
+  await settle(rig.clock);
+  t.strictSame(steps, ['batch 1: begin', 'batch 2: begin', 'batch 1: commit']);
+  await letGo();
+  t.equal(acknowledged(peer.news()), EARLY_COMMANDS, 'the first half is acknowledged');
+  letAllGo();
+  await settle(rig.clock);
+  t.equal(acknowledged(peer.news()), EARLY_COMMANDS + 1);
+  await rig.stop();
+});
 
-t.test('R2: a half whose batch fails takes the other with it, and both are tried again', async (t) => {
+t.test('R2: when the first half fails, both halves are retried', async (t) => {
   const { rig, steps, hold, letGo, letAllGo } = await heldCommits();
   const { peer, completions } = await workingAgent(rig, 2 * EARLY_COMMANDS);
   hold();
@@ -236,7 +233,7 @@ t.test('R2: a half whose batch fails takes the other with it, and both are tried
     ['batch 1: begin', 'batch 2: begin', 'batch 1: commit', 'batch 3: begin', 'batch 3: commit'],
     'the first again, alone',
   );
-  t.strictSame(peer.news(), [], 'nobody was told of either');
+  t.strictSame(peer.news(), [], 'nothing of either was sent');
   await letGo();
   letAllGo();
   await settle(rig.clock);
@@ -244,7 +241,7 @@ t.test('R2: a half whose batch fails takes the other with it, and both are tried
   await rig.stop();
 });
 
-t.test('reports that arrive while a batch is being saved stay together', async (t) => {
+t.test('reports that arrive while a batch is saving stay together', async (t) => {
   const { rig, steps, hold, letGo, letAllGo } = await heldCommits();
   const { peer, completions } = await workingAgent(rig, 2 * EARLY_COMMANDS);
   hold();

@@ -18,7 +18,7 @@ async function aTaskOfA1(): Promise<{ rig: HubRig; a1: Peer; b1: Peer; id: TaskI
 
 const CLAIMS = [2, 900, 1_000_000, Number.MAX_SAFE_INTEGER];
 
-t.test('R6 R7: whatever another agent says it holds, the assignment of the agent that has the task goes on', async (t) => {
+t.test('R6 R7: claims by another agent never end the assignment of the agent that has the task', async (t) => {
   for (const storeId of ['memory', 'store-before']) {
     for (const status of ['working', 'reporting', 'unknown']) {
       for (const generation of CLAIMS) {
@@ -40,7 +40,7 @@ t.test('R6: an agent that once had the task cannot take it from the one that has
   await b1.identify({ instance_id: 'machine-b' });
   await a1.send({ type: 'task_failed', task_id: id, generation: 1, reason: 'no' });
   await rig.pass(2_000);
-  t.match(b1.news(), [{ type: 'task_assign', task_id: id, generation: 3 }], 'given to the other one');
+  t.match(b1.news(), [{ type: 'task_assign', task_id: id, generation: 3 }], 'assigned to the other agent');
   await b1.send({ type: 'task_accepted', task_id: id, generation: 3 });
   const story = await rig.story(id);
   const back = await a1.again();
@@ -50,7 +50,7 @@ t.test('R6: an agent that once had the task cannot take it from the one that has
   t.match(b1.news().at(-1), { type: 'task_ack', status: 'complete' });
 });
 
-t.test('R6: a generation that a store could not have lost is refused, logged and counted, and the task goes on by ones', async (t) => {
+t.test('R6: a generation no store could have lost is refused, logged and counted, and the task continues by ones', async (t) => {
   for (const generation of [1_003, 5_000_000, 2 ** 40, Number.MAX_SAFE_INTEGER]) {
     const { rig, a1, id } = await aTaskOfA1();
     await a1.send({ type: 'task_failed', task_id: id, generation: 1, reason: 'no' });
@@ -70,7 +70,7 @@ t.test('R6: a generation that a store could not have lost is refused, logged and
   }
 });
 
-t.test('R6: however often an agent says it, it brings no generation near the ceiling', async (t) => {
+t.test('R6: no number of claims by an agent brings a generation near the ceiling', async (t) => {
   const rig = await hubRig();
   const id = await rig.submit({ neededCapabilities: ['none has it'] });
   const peer = await rig.peer('a1');
@@ -97,15 +97,15 @@ t.test('R6: however often an agent says it, it brings no generation near the cei
   t.match((await rig.record(id)).task, { status: 'assigned', generation: task.generation + 1 });
 });
 
-t.test('R6: what the store forgot of a task that another agent has is fenced once that one is done with it', async (t) => {
+t.test('R6: a generation that the store lost, claimed while another agent has the task, is fenced when that agent ends', async (t) => {
   const { rig, a1, b1, id } = await aTaskOfA1();
   await b1.identify({ instance_id: 'machine-b', held: [{ task_id: id, generation: 6, status: 'working', store_id: 'store-before' }] });
   await a1.send({ type: 'task_failed', task_id: id, generation: 1, reason: 'no' });
   await rig.pass(2_000);
-  t.match(b1.news().at(-1), { type: 'task_assign', task_id: id, generation: 7 }, 'above what b1 had of it before the restore');
+  t.match(b1.news().at(-1), { type: 'task_assign', task_id: id, generation: 7 }, 'above the generation b1 had before the restore');
 });
 
-t.test('what is completed or cancelled is not changed by what an agent holds of it', async (t) => {
+t.test('a completed or cancelled task is not changed by what an agent claims to hold', async (t) => {
   const { rig, a1, b1, id } = await aTaskOfA1();
   await a1.send({ type: 'task_complete', task_id: id, generation: 1, result: 1 });
   const before = await rig.record(id);
@@ -113,7 +113,7 @@ t.test('what is completed or cancelled is not changed by what an agent holds of 
   t.same(await rig.record(id), before);
 });
 
-t.test('an agent that a task is not for raises nothing of it', async (t) => {
+t.test('an agent cannot raise the generation of a task that is not for it', async (t) => {
   const rig = await hubRig();
   const a1 = await rig.peer('a1');
   await a1.identify();
@@ -124,7 +124,7 @@ t.test('an agent that a task is not for raises nothing of it', async (t) => {
   t.match((await rig.record(id)).task, { status: 'queued', generation: 0 });
 });
 
-t.test('R6 R20: an agent that claims a task again and again raises it and writes of it some times only', async (t) => {
+t.test('R6 R20: an agent that claims a task repeatedly raises its generation and adds events only a few times', async (t) => {
   const rig = await hubRig();
   const id = await rig.submit({ neededCapabilities: ['none has it'] });
   let liar = await rig.peer('liar');
@@ -139,11 +139,11 @@ t.test('R6 R20: an agent that claims a task again and again raises it and writes
   t.equal(rig.sessions.refusals().frames['generation_too_far'], 60 - REFUSED_EVENTS_MAX, 'the others are counted');
   const other = await rig.peer('b1');
   await other.identify({ held: [{ task_id: id, generation: task.generation + 5, status: 'working' }] });
-  t.equal((await rig.record(id)).task.generation, task.generation + 6, 'another agent may still say what it holds');
+  t.equal((await rig.record(id)).task.generation, task.generation + 6, 'another agent may still claim it');
   await rig.stop();
 });
 
-t.test('R6 R20: what another agent has is fenced no further than a store can have fallen back, however often it is claimed', async (t) => {
+t.test('R6 R20: repeated claims raise the fence no further than a store can have fallen back', async (t) => {
   const { rig, a1, b1, id } = await aTaskOfA1();
   let liar = b1;
   for (let n = 1; n <= 10; n += 1) {

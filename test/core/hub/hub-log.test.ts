@@ -8,7 +8,7 @@ import { hubRig } from './hub-rig.ts';
 const said = (log: MemoryLog, ...messages: readonly string[]): readonly LogLine[] =>
   log.lines.filter(({ message }) => messages.includes(message));
 
-t.test('an agent connects and disconnects: who, from where, for how long and why', async (t) => {
+t.test('agent connects and disconnects are logged with identity, address, duration and reason', async (t) => {
   const rig = await hubRig({ trustedProxies: ['127.0.0.1'] });
   t.teardown(() => rig.stop());
   const first = await rig.peer('a1');
@@ -33,11 +33,11 @@ t.test('an agent connects and disconnects: who, from where, for how long and why
 
   const stranger = await rig.peer('nobody');
   await stranger.cut();
-  t.equal(said(rig.log, 'an agent connected').length, 3, 'who never identified is no agent');
+  t.equal(said(rig.log, 'an agent connected').length, 3, 'a peer that never identified is not an agent');
   t.equal(said(rig.log, 'an agent disconnected').length, 2);
 });
 
-t.test('a task ends: which, whose, how, and how long it took', async (t) => {
+t.test('the end of a task is logged with its id, agent, outcome and duration', async (t) => {
   const rig = await hubRig();
   t.teardown(() => rig.stop());
   const peer = await rig.peer('a1');
@@ -66,7 +66,7 @@ t.test('a task ends: which, whose, how, and how long it took', async (t) => {
   t.notOk(JSON.stringify(rig.log.lines).includes('a secret result'));
 });
 
-t.test('a refused identify: from where and with which token, never the token', async (t) => {
+t.test('a refused identify is logged with address and token id, never with the token itself', async (t) => {
   const rig = await hubRig();
   t.teardown(() => rig.stop());
   const token = 'a-wrong-token-of-the-usual-length-0123456789';
@@ -84,7 +84,7 @@ t.test('a refused identify: from where and with which token, never the token', a
   t.notOk(JSON.stringify(rig.log.lines).includes('short'));
 });
 
-t.test('refusals: one line of a kind and address in 10 s, bounded for an address and in all, and none goes uncounted', (t) => {
+t.test('refusals: one log line per kind and address in 10 s, bounded per address and overall, and all are counted', (t) => {
   const [log, clock] = [memoryLog(), virtualClock()];
   const note = refusalLog({ log, clock });
   for (let n = 0; n < 100; n += 1) note('guess', 'refused', { address: '10.0.0.1' });

@@ -6,7 +6,7 @@ import { hubRig } from './hub-rig.ts';
 
 const types = (frames: readonly { readonly type: string }[]): string => frames.map((frame) => frame.type).join(' ');
 
-t.test('an older connection is closed also when the one that replaced it is gone before it heard of it', async (t) => {
+t.test('an older connection is closed even if its replacement is gone before it is registered', async (t) => {
   // Nobody was registered in its place, so it was taken for the newest: open, alive, and never answered again.
   const gate = { opened: Promise.resolve(), open: () => undefined as void };
   const rig = await hubRig({ store: { onStep: (step) => (step === 'begin' ? gate.opened : undefined) } });
@@ -24,7 +24,7 @@ t.test('an older connection is closed also when the one that replaced it is gone
   t.equal(types(await (await first.again()).identify()), 'identified');
 });
 
-t.test('R15: a sidecar is not closed for the time that the hub takes over its identify', async (t) => {
+t.test('R15: a sidecar is not closed for the time the hub needs to handle its identify', async (t) => {
   // Of ten thousand that came back to a busy hub, those that it was slow to answer were closed, came again, and made it slower.
   const gate = { opened: Promise.resolve(), open: () => undefined as void };
   const rig = await hubRig({ store: { onStep: (step) => (step === 'begin' ? gate.opened : undefined) } });
@@ -39,7 +39,7 @@ t.test('R15: a sidecar is not closed for the time that the hub takes over its id
   t.equal(types(peer.news()), 'identified');
 });
 
-t.test('R15: an identify that came while the loop was held counts, though its time is over by then', async (t) => {
+t.test('R15: an identify received while the event loop was blocked counts, even if its time is over by then', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   const answered = peer.identify();
@@ -48,7 +48,7 @@ t.test('R15: an identify that came while the loop was held counts, though its ti
   t.equal(peer.closed(), null);
 });
 
-t.test('R20: an identify that is refused begins no new time', async (t) => {
+t.test('R20: a refused identify does not restart the timeout', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await rig.pass(HUB_LIMITS.identifyMs - 1_000);
@@ -58,7 +58,7 @@ t.test('R20: an identify that is refused begins no new time', async (t) => {
   t.equal(peer.closed(), 1008);
 });
 
-t.test('R4: what a version 1 agent reports of a task that it was to stop is kept whole', async (t) => {
+t.test('R4: a version 1 result for a task that was to be stopped is stored whole', async (t) => {
   // The confirmation of the stop and the refused result were written under the same number, and the second was lost.
   const rig = await hubRig();
   const peer = await rig.peer('a1');
@@ -72,7 +72,7 @@ t.test('R4: what a version 1 agent reports of a task that it was to stop is kept
   t.match((await rig.record(id)).events.at(-1), { details: { result: '{"work":"done"}', reason: 'stale_generation' } });
 });
 
-t.test('R6: a generation above the stored one, of a task that the agent itself has: that assignment is taken back first', async (t) => {
+t.test('R6: a generation above the stored one, for a task the agent itself has, first revokes that assignment', async (t) => {
   // The generation was moved under a live assignment, which nobody could report on any more.
   const rig = await hubRig();
   const peer = await rig.peer('a1');
@@ -84,12 +84,12 @@ t.test('R6: a generation above the stored one, of a task that the agent itself h
   const frames = await back.identify({ held: [{ task_id: id, generation: 8, status: 'working' }] });
   t.match(frames[0], { type: 'identified', held: [{ action: 'abort', reason: 'stale_generation' }] });
   t.match(await rig.story(id), /^queued 9: submitted eligible assigned accepted lost stop_requested report_refused/);
-  t.match((await rig.record(id)).task, { retryCount: 1 }, 'it was an attempt all the same');
+  t.match((await rig.record(id)).task, { retryCount: 1 }, 'it still counts as an attempt');
   await rig.pass(1_100);
   t.match(back.news().at(-1), { type: 'task_assign', task_id: id, generation: 10 });
 });
 
-t.test('R6: a finished result of a generation above the stored one raises it too', async (t) => {
+t.test('R6: a finished result of a generation above the stored one also raises it', async (t) => {
   const rig = await hubRig();
   const id = await rig.submit();
   const peer = await rig.peer('a1');
@@ -98,7 +98,7 @@ t.test('R6: a finished result of a generation above the stored one raises it too
   t.equal(await rig.story(id), 'assigned 10: submitted eligible report_refused assigned');
 });
 
-t.test('work that another store gave is said loudly and counted, and judged as ever', async (t) => {
+t.test('work assigned by another store is logged as a warning and counted, and otherwise judged as usual', async (t) => {
   const rig = await hubRig();
   const id = await rig.submit();
   const peer = await rig.peer('a1');
@@ -123,7 +123,7 @@ t.test('work that another store gave is said loudly and counted, and judged as e
   t.match(rig.sessions.refusals(), { frames: { of_another_store: 2 } });
 });
 
-t.test('a finished result that a sidecar comes back with keeps its assignment until it is there', async (t) => {
+t.test('a finished result reported on reconnect holds its assignment until the result arrives', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 20_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -134,7 +134,7 @@ t.test('a finished result that a sidecar comes back with keeps its assignment un
   const back = await peer.again();
   await back.identify({ held: [{ task_id: id, generation: 1, status: 'reporting' }] });
   await rig.pass(5_000);
-  t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 }, 'the grace it had is over, but it is back');
+  t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 }, 'its grace period is over, but it is back');
 });
 
 t.test('a repeated accept changes nothing at all', async (t) => {
@@ -149,7 +149,7 @@ t.test('a repeated accept changes nothing at all', async (t) => {
   t.same(await rig.record(id), before);
 });
 
-t.test('what ends a drain is who began it: the sidecar its own, an operator an operator’s', async (t) => {
+t.test('only the side that started a drain ends it: the sidecar its own, an operator an operator’s', async (t) => {
   // A sidecar whose disk had been full for a minute took no task until somebody noticed and resumed it.
   const rig = await hubRig({ timing: { heartbeatMs: 10_000_000 } });
   const stand = (change: 'drain' | 'resume') => rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change });
@@ -159,27 +159,27 @@ t.test('what ends a drain is who began it: the sidecar its own, an operator an o
 
   await peer.send({ type: 'draining', reason: 'journal_unwritable' });
   const first = await rig.submit();
-  t.equal(await statusOf(first), 'queued', 'it gets nothing');
+  t.equal(await statusOf(first), 'queued', 'it gets no task');
   t.match((await rig.storage.agents.getAgent('a1' as AgentId))?.agent, { draining: false, ownDrain: 'journal_unwritable' });
   await peer.send({ type: 'resumed' });
-  t.equal(await statusOf(first), 'assigned', 'its own word ends it');
+  t.equal(await statusOf(first), 'assigned', 'its own message ends it');
 
   await peer.send({ type: 'draining', reason: 'journal_unwritable' });
   const second = await rig.submit();
   await peer.cut();
   peer = await peer.again();
   await peer.identify({ slots: 9 });
-  t.equal(await statusOf(second), 'assigned', 'a new session without the word drains no more');
+  t.equal(await statusOf(second), 'assigned', 'a new session without a drain ends it');
 
   await stand('drain');
   await peer.send({ type: 'draining', reason: 'drained by an operator' });
   await peer.send({ type: 'drained' });
   const third = await rig.submit();
   await peer.send({ type: 'resumed' });
-  t.equal(await statusOf(third), 'queued', 'what an operator drained stays so, whatever it says');
+  t.equal(await statusOf(third), 'queued', 'an operator’s drain stays, whatever the sidecar reports');
   await peer.cut();
   peer = await peer.again();
-  t.match(types(await peer.identify({ slots: 9 })), /\bdrain\b/, 'and its next process is told');
+  t.match(types(await peer.identify({ slots: 9 })), /\bdrain\b/, 'and its next process gets the drain');
   t.equal(await statusOf(third), 'queued');
   await stand('resume');
   t.equal(await statusOf(third), 'assigned');
@@ -187,7 +187,7 @@ t.test('what ends a drain is who began it: the sidecar its own, an operator an o
   t.match(agent, { draining: false, ownDrain: null, reportedStatus: null });
 });
 
-t.test('the deadline of a drain is kept, and said again with what is left of it', async (t) => {
+t.test('the deadline of a drain is stored, and sent again with the time remaining', async (t) => {
   const rig = await hubRig({ timing: { heartbeatMs: 10_000_000 } });
   let peer = await rig.peer('a1');
   await peer.identify({ slots: 9 });
@@ -205,14 +205,14 @@ t.test('the deadline of a drain is kept, and said again with what is left of it'
   t.match(
     (await peer.identify({ slots: 9 })).find(({ type }) => type === 'drain'),
     { deadline_ms: 0 },
-    'over: at once',
+    'deadline over: at once',
   );
   await rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change: 'resume' });
   await rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change: 'drain' });
   t.match((await rig.storage.agents.getAgent('a1' as AgentId))?.agent, { draining: true, drainUntilMs: null });
 });
 
-t.test('R13: what ends a pause is what began it', async (t) => {
+t.test('R13: a pause ends only by the cause that started it', async (t) => {
   // Checks that pass, said after each identify, ended the pause of a machine on which three tasks in a row were lost.
   const rig = await hubRig({ timing: { heartbeatMs: 10_000_000 } });
   const peer = await rig.peer('a1');
@@ -224,33 +224,30 @@ t.test('R13: what ends a pause is what began it', async (t) => {
   const waiting = await rig.submit();
   t.equal((await rig.record(waiting)).task.status, 'queued', 'paused');
   await peer.send({ type: 'runner_checks', ok: true });
-  t.equal((await rig.record(waiting)).task.status, 'queued', 'its checks pass, it is broken all the same');
+  t.equal((await rig.record(waiting)).task.status, 'queued', 'its checks pass, but it is still broken');
   await peer.send({ type: 'runner_checks', ok: false, failed: [{ check: 'login', message: 'not logged in' }] });
   await rig.pass(61_000);
-  t.equal((await rig.record(waiting)).task.status, 'queued', 'the breaker is closed again, its checks fail');
+  t.equal((await rig.record(waiting)).task.status, 'queued', 'the breaker is closed again, but its checks fail');
   await peer.send({ type: 'runner_checks', ok: true });
   t.equal((await rig.record(waiting)).task.status, 'assigned');
 });
 
-t.test(
-  'R7: an assignment whose acceptance got lost is not given to another machine of that identity under the same generation',
-  async (t) => {
-    // Both finished it, and the second of two different results was answered as a repeat of the first.
-    const rig = await hubRig();
-    const one = await rig.peer('a1');
-    await one.identify();
-    const id = await rig.submit();
-    await one.cut();
-    const two = await one.again();
-    await two.identify({ instance_id: 'machine-2' });
-    t.equal(await rig.story(id), 'queued 2: submitted eligible assigned reclaimed');
-    await rig.pass(2_000);
-    t.match(two.news(), [{ type: 'task_assign', task_id: id, generation: 3 }]);
-    await two.send({ type: 'task_complete', task_id: id, generation: 3, result: 'of the second' });
-    await two.cut();
-    const back = await one.again();
-    await back.identify({ held: [{ task_id: id, generation: 1, status: 'reporting' }] });
-    await back.send({ type: 'task_complete', task_id: id, generation: 1, result: 'of the first' });
-    t.match(back.news().at(-1), { type: 'task_nack', reason: 'stale_generation' }, 'so it is kept where its operator sees it');
-  },
-);
+t.test('R7: an assignment whose acceptance was lost does not go to another machine under the same generation', async (t) => {
+  // Both finished it, and the second of two different results was answered as a repeat of the first.
+  const rig = await hubRig();
+  const one = await rig.peer('a1');
+  await one.identify();
+  const id = await rig.submit();
+  await one.cut();
+  const two = await one.again();
+  await two.identify({ instance_id: 'machine-2' });
+  t.equal(await rig.story(id), 'queued 2: submitted eligible assigned reclaimed');
+  await rig.pass(2_000);
+  t.match(two.news(), [{ type: 'task_assign', task_id: id, generation: 3 }]);
+  await two.send({ type: 'task_complete', task_id: id, generation: 3, result: 'of the second' });
+  await two.cut();
+  const back = await one.again();
+  await back.identify({ held: [{ task_id: id, generation: 1, status: 'reporting' }] });
+  await back.send({ type: 'task_complete', task_id: id, generation: 1, result: 'of the first' });
+  t.match(back.news().at(-1), { type: 'task_nack', reason: 'stale_generation' }, 'so the result stays where its operator sees it');
+});

@@ -58,7 +58,7 @@ function notedHub(over: Partial<HubPorts['storage']> = {}) {
   return { hub, parts, asked, clock, ids };
 }
 
-t.test('the port opens when all behind it runs, and closes before any of it stops', async (t) => {
+t.test('the port opens once everything behind it runs, and closes before any of it stops', async (t) => {
   const { parts, asked, clock } = notedHub();
   t.strictSame(
     parts.map(({ name }) => name),
@@ -76,7 +76,7 @@ t.test('the port opens when all behind it runs, and closes before any of it stop
   t.strictSame(asked, ['transport.refuseNew', 'front.close', 'transport.close', 'enrolment.stop', 'storage.close']);
 });
 
-t.test('R2: a hub in which something throws after a commit ends, and refuses what waits', async (t) => {
+t.test('R2: a hub in which something throws after a commit ends, and refuses waiting commands', async (t) => {
   const planted = new Error('planted');
   let isBroken = false;
   const { hub, parts, ids, clock } = notedHub({
@@ -95,13 +95,13 @@ t.test('R2: a hub in which something throws after a commit ends, and refuses wha
   await settle(clock);
   t.equal(ended, null);
   isBroken = true;
-  t.match(await submit(), { kind: 'submitted' }, 'what was committed is answered');
+  t.match(await submit(), { kind: 'submitted' }, 'a committed command is answered');
   await settle(clock);
   t.equal(ended, planted);
   await t.rejects(submit(), { code: 'AC_HUB_STOPPING' });
 });
 
-t.test('R15: a sweep that the store asks to repeat skips no agent that a crash of the hub has left', async (t) => {
+t.test('R15: a retried sweep skips no agent left behind by a hub crash', async (t) => {
   const clock = virtualClock();
   const database = memoryDatabase('crashed');
   const first = await hubRig({ clock, store: { database } });

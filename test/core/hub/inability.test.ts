@@ -24,7 +24,7 @@ async function nextAssignment(rig: HubRig, id: TaskId): Promise<number> {
 }
 const stand = (rig: HubRig, change: 'resume' | 'check') => rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change });
 
-t.test('R13: a rate limited agent is parked until its time, shows it, and others take the work', async (t) => {
+t.test('R13: a rate limited agent is paused until its retry time and shows it, and other agents take the work', async (t) => {
   const rig = await hubRig(calm);
   const one = await rig.peer('a1');
   await one.identify();
@@ -56,7 +56,7 @@ t.test('R13: a rate limited agent is parked until its time, shows it, and others
   t.equal(await status(rig, next), 'queued');
   await one.send({ type: 'runner_checks', ok: false, failed: [{ check: 'x', message: 'y' }] });
   await one.send({ type: 'runner_checks', ok: true });
-  t.equal(await status(rig, next), 'queued', 'an allowance comes back with time alone, whatever a look says');
+  t.equal(await status(rig, next), 'queued', 'only time restores an allowance, whatever the checks report');
   await rig.pass(2_000);
   t.match((await rig.record(next)).task, { status: 'assigned', assignedTo: 'a1' });
 });
@@ -82,7 +82,7 @@ t.test('R13: an operator ends a pause', async (t) => {
   t.match(await shown(rig, 'a1'), { paused_until: null, paused_reason: null, paused_cause: null });
 });
 
-t.test('R13: without a login an agent burns no retry, is tried ever more rarely, and goes on when its checks pass again', async (t) => {
+t.test('R13: an agent without a login spends no retry, is tried less and less often, and resumes when its checks pass', async (t) => {
   const rig = await hubRig(calm);
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -101,15 +101,15 @@ t.test('R13: without a login an agent burns no retry, is tried ever more rarely,
   t.match(await waitsFor(rig, id), { reason: 'agent_paused', message: /is paused until its checks pass \(logged in: run claude login\)/ });
   t.equal((await waitsFor(rig, id))?.untilMs, undefined);
   await rig.pass(600_000);
-  t.equal(await status(rig, id), 'queued', 'failing checks have no end by themselves');
+  t.equal(await status(rig, id), 'queued', 'failing checks do not expire');
   await peer.send({ type: 'runner_checks', ok: true, passed: [{ check: 'logged in', message: 'as somebody' }] });
   t.equal(await status(rig, id), 'assigned');
   t.match(await shown(rig, 'a1'), { checks: { ok: true, failed: [], passed: [{ check: 'logged in' }] } });
   await peer.send({ type: 'task_complete', task_id: id, generation: 7, result: 'x' });
-  t.equal((await rig.storage.agents.getAgent('a1' as AgentId))?.agent.pauses, 0, 'what works again begins anew');
+  t.equal((await rig.storage.agents.getAgent('a1' as AgentId))?.agent.pauses, 0, 'success resets the count of pauses');
 });
 
-t.test('R13: a failure after work is an attempt, and its cause pauses the agent all the same', async (t) => {
+t.test('R13: a failure after work spends an attempt, and its cause still pauses the agent', async (t) => {
   const rig = await hubRig(calm);
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -126,7 +126,7 @@ t.test('R13: a failure after work is an attempt, and its cause pauses the agent 
   t.equal(await status(rig, id), 'assigned');
 });
 
-t.test('R13: an outage of the model pauses the agent ever longer and spends no attempt, however many hours it lasts', async (t) => {
+t.test('R13: a model outage pauses the agent for longer and longer and spends no attempt, however long it lasts', async (t) => {
   const rig = await hubRig(calm);
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -141,12 +141,12 @@ t.test('R13: an outage of the model pauses the agent ever longer and spends no a
   const generation = await nextAssignment(rig, id);
   t.same(pauses.slice(0, 7), [15_000, 30_000, 60_000, 120_000, 240_000, 300_000, 300_000]);
   t.match((await rig.record(id)).task, { status: 'assigned', retryCount: 0, handBacks: 0, parked: false });
-  t.ok(pauses.reduce((sum, one) => sum + one, 0) > 3_600_000, 'over an hour, and twice as often as parks a task');
+  t.ok(pauses.reduce((sum, one) => sum + one, 0) > 3_600_000, 'over an hour, and twice the hand-backs that park a task');
   await peer.send({ type: 'task_complete', task_id: id, generation, result: 'x' });
   t.equal((await rig.storage.agents.getAgent('a1' as AgentId))?.agent.pauses, 0);
 });
 
-t.test('R13: after a pause one task shows whether the agent works again, before it gets the others', async (t) => {
+t.test('R13: after a pause one task has to show that the agent works before it gets others', async (t) => {
   const rig = await hubRig(calm);
   const peer = await rig.peer('a1');
   await peer.identify({ slots: 3 });
@@ -157,7 +157,7 @@ t.test('R13: after a pause one task shows whether the agent works again, before 
   };
   const outage = { type: 'task_released', reason: '503', cause: 'model_unavailable' } as const;
   for (const id of ids) await peer.send({ ...outage, task_id: id, generation: 1 });
-  t.equal((await rig.storage.agents.getAgent('a1' as AgentId))?.agent.pauses, 1, 'what fails together is one failure');
+  t.equal((await rig.storage.agents.getAgent('a1' as AgentId))?.agent.pauses, 1, 'failures at the same time count once');
   await rig.pass(16_000);
   const [probe, ...others] = await assigned();
   t.ok(probe);
@@ -167,13 +167,13 @@ t.test('R13: after a pause one task shows whether the agent works again, before 
   const named = { task_id: probe?.id, generation: probe?.generation };
   await peer.send({ type: 'task_accepted', ...named });
   await peer.send({ type: 'task_progress', ...named, message: 'waiting for the model' });
-  t.equal((await assigned()).length, 1, 'that it tries again shows nothing');
+  t.equal((await assigned()).length, 1, 'a retry alone shows nothing');
   await peer.send({ type: 'task_progress', ...named, tokens_used: 5 });
   await rig.pass(1_000);
   t.equal((await assigned()).length, 3, 'its model has answered');
 });
 
-t.test('a task that lasts after a pause shows that its agent works, also where its program tells no tokens', async (t) => {
+t.test('a task that keeps running after a pause shows that its agent works, even without token counts', async (t) => {
   const rig = await hubRig(calm);
   const peer = await rig.peer('a1');
   await peer.identify({ slots: 2 });
@@ -194,7 +194,7 @@ t.test('a task that lasts after a pause shows that its agent works, also where i
   t.same([await status(rig, one), await status(rig, two)], ['assigned', 'assigned']);
 });
 
-t.test('R13: a run that an outage cut off spends no attempt; one that is cut off each time after work waits for a person', async (t) => {
+t.test('R13: a run cut off by an outage spends no attempt; one cut off every time after work is parked', async (t) => {
   const rig = await hubRig(calm);
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -209,7 +209,7 @@ t.test('R13: a run that an outage cut off spends no attempt; one that is cut off
   t.match((await rig.record(id)).task, { status: 'queued', retryCount: 0, parked: true });
 });
 
-t.test('R13: a task that comes back since its sidecar stopped spends no attempt and pauses nobody', async (t) => {
+t.test('R13: a task released because its sidecar stopped spends no attempt and pauses no agent', async (t) => {
   const rig = await hubRig(calm);
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -221,7 +221,7 @@ t.test('R13: a task that comes back since its sidecar stopped spends no attempt 
   t.match((await rig.record(id)).task, { retryCount: 0, handBacks: 1, session: { id: 'ses_1' } });
 });
 
-t.test('R13: nobody is believed a pause of more than an hour', async (t) => {
+t.test('R13: a requested pause is capped at one hour', async (t) => {
   const rig = await hubRig(calm);
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -233,7 +233,7 @@ t.test('R13: nobody is believed a pause of more than an hour', async (t) => {
   t.equal(await status(rig, id), 'assigned');
 });
 
-t.test('R13: an agent whose checks fail when it identifies is given nothing, not for a moment', async (t) => {
+t.test('R13: an agent whose checks fail at identify gets no task, not even for a moment', async (t) => {
   const rig = await hubRig(calm);
   const id = await rig.submit();
   const peer = await rig.peer('a1');
@@ -255,7 +255,7 @@ t.test('R13: an agent whose checks fail when it identifies is given nothing, not
   t.ok(next);
 });
 
-t.test('an operator may ask an agent to look at once', async (t) => {
+t.test('an operator can ask an agent to run its checks at once', async (t) => {
   const rig = await hubRig(calm);
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -267,6 +267,6 @@ t.test('an operator may ask an agent to look at once', async (t) => {
   t.same(
     (await back.identify()).map(({ type }) => type),
     ['identified'],
-    'a new session is not asked for an old order',
+    'an old request is not repeated in a new session',
   );
 });

@@ -35,7 +35,7 @@ function writerRig(over: Partial<OutputStore> = {}, bytesPerAssignment = 1_000) 
   return { clock, log, written, writer };
 }
 
-t.test('chunks of 200 ms are written together, and their tasks are notified after it', async (t) => {
+t.test('chunks of 200 ms are written together, and listeners of their tasks are notified afterwards', async (t) => {
   const { clock, written, writer } = writerRig();
   const notified: string[] = [];
   const unsubscribe = writer.onOutput(aTaskId(1), () => notified.push(`1 after ${written.length}`));
@@ -54,7 +54,7 @@ t.test('chunks of 200 ms are written together, and their tasks are notified afte
   t.equal(written.length, 2, 'nothing is written twice');
 });
 
-t.test('what there is no room for is dropped, and logged once', async (t) => {
+t.test('output beyond the buffer limit is dropped, and logged once', async (t) => {
   const { clock, log, written, writer } = writerRig();
   const large = 'x'.repeat(65_536);
   for (let n = 0; n < 200; n += 1) writer.add(aChunk(large));
@@ -67,7 +67,7 @@ t.test('what there is no room for is dropped, and logged once', async (t) => {
   t.strictSame(written.at(-1), ['room again']);
 });
 
-t.test('a store that fails loses that write only; one that hangs does not keep a hub from stopping', async (t) => {
+t.test('a failing store loses only that write; a hanging one does not keep the hub from stopping', async (t) => {
   let fails = true;
   const written: string[] = [];
   const append: OutputStore['append'] = async (chunks) => {
@@ -94,7 +94,7 @@ t.test('a store that fails loses that write only; one that hangs does not keep a
   t.match(hanging.log.lines, [{ level: 'warn', fields: { within_ms: 1_000 } }]);
 });
 
-t.test('with 0 bytes nothing is stored; what is old is removed, a full round at a time', async (t) => {
+t.test('with 0 bytes nothing is stored; old output is removed, one full round at a time', async (t) => {
   const off = writerRig({}, 0);
   off.writer.add(aChunk('a'));
   await later(off.clock, 1_000);
@@ -111,7 +111,7 @@ t.test('with 0 bytes nothing is stored; what is old is removed, a full round at 
   const { clock, writer } = writerRig({ removeBefore });
   writer.start();
   await later(clock, 60_000);
-  t.strictSame(removals, [0], 'what is older than it is kept');
+  t.strictSame(removals, [0], 'removal starts at the retention limit');
   await later(clock, 400);
   t.equal(old, 0, 'and the rest soon after');
   await later(clock, 60_000);

@@ -26,7 +26,7 @@ const shown = async (rig: HubRig, id: string) => {
   return agentJson(row, rig.clock.nowMs());
 };
 
-t.test('R12 R13: it goes to another agent at once, spends no attempt, and counts neither as a strike nor as busy', async (t) => {
+t.test('R12 R13: a rejected task goes to another agent at once, spends no attempt, adds no strike and no busy time', async (t) => {
   const rig = await hubRig(CALM);
   const one = await agent(rig, 'a1');
   const id = await rig.submit();
@@ -42,7 +42,7 @@ t.test('R12 R13: it goes to another agent at once, spends no attempt, and counts
   await rig.stop();
 });
 
-t.test('R12: it is never offered to the same agent again; why it waits is explained, and it ends', async (t) => {
+t.test('R12: a rejected task is never offered to the same agent again, explains why it waits, and eventually ends', async (t) => {
   const rig = await hubRig(CALM);
   const one = await agent(rig, 'a1');
   const id = await rig.submit();
@@ -57,7 +57,7 @@ t.test('R12: it is never offered to the same agent again; why it waits is explai
       /^The only agent that could run it has rejected it by its policy \(a1\)\. It was rejected by a1: accept\.repos\. Unless another/,
   });
   const other = await rig.submit();
-  t.match(one.news(), [{ type: 'task_assign', task_id: other }], 'and it holds up no other');
+  t.match(one.news(), [{ type: 'task_assign', task_id: other }], 'and it blocks no other task');
   await rig.pass(60_000);
   t.match((await rig.record(id)).task, {
     status: 'dead_letter',
@@ -67,11 +67,11 @@ t.test('R12: it is never offered to the same agent again; why it waits is explai
   });
   t.match((await rig.record(id)).events.map(({ event }) => event).slice(-3), ['rejected', 'expired', 'dead_lettered']);
   await rig.queue.do({ kind: 'retry', taskId: id, by: 'admin' });
-  t.match((await rig.record(id)).task, { status: 'queued', rejectedBy: [] }, 'a retry asks all of them again');
+  t.match((await rig.record(id)).task, { status: 'queued', rejectedBy: [] }, 'a retry offers it to all agents again');
   await rig.stop();
 });
 
-t.test('R12: hundreds of them at the head of the queue hold up no other task for that agent', async (t) => {
+t.test('R12: hundreds of rejected tasks at the head of the queue do not block other tasks for that agent', async (t) => {
   const rig = await hubRig(CALM);
   const one = await agent(rig, 'a1');
   const rejected: TaskId[] = [];
@@ -84,11 +84,11 @@ t.test('R12: hundreds of them at the head of the queue hold up no other task for
   const other = await rig.submit();
   t.match(one.news(), [{ type: 'task_assign', task_id: other }]);
   const two = await agent(rig, 'a2');
-  t.match(two.frames.at(-1), { type: 'task_assign', task_id: rejected[0] }, 'and they go to another, oldest first');
+  t.match(two.frames.at(-1), { type: 'task_assign', task_id: rejected[0] }, 'and they go to another agent, oldest first');
   await rig.stop();
 });
 
-t.test('R12: one that is for this agent alone ends at once', async (t) => {
+t.test('R12: a rejected task assigned to one agent only ends at once', async (t) => {
   const rig = await hubRig(CALM);
   const one = await agent(rig, 'a1');
   await agent(rig, 'a2');
@@ -98,7 +98,7 @@ t.test('R12: one that is for this agent alone ends at once', async (t) => {
   await rig.stop();
 });
 
-t.test('R12: a ttl_ms of its own says how long it waits for another', async (t) => {
+t.test('R12: ttl_ms sets how long a rejected task waits for another agent', async (t) => {
   const rig = await hubRig(CALM);
   const one = await agent(rig, 'a1');
   const id = await rig.submit({ ttlMs: 3 * REJECTED_WAIT_MS });
@@ -109,7 +109,7 @@ t.test('R12: a ttl_ms of its own says how long it waits for another', async (t) 
   await rig.stop();
 });
 
-t.test(`R12: after ${REJECTIONS_MAX} agents it ends, however many there are`, async (t) => {
+t.test(`R12: a task ends after ${REJECTIONS_MAX} agents reject it, however many agents there are`, async (t) => {
   const rig = await hubRig(CALM);
   const peers = new Map<string, Peer>();
   for (let n = 0; n <= REJECTIONS_MAX; n += 1) peers.set(`a${n}`, await agent(rig, `a${n}`));
@@ -124,7 +124,7 @@ t.test(`R12: after ${REJECTIONS_MAX} agents it ends, however many there are`, as
   await rig.stop();
 });
 
-t.test('a rejection for another cause counts as before', async (t) => {
+t.test('a rejection for any other cause still counts as a hand-back', async (t) => {
   const rig = await hubRig(CALM);
   const one = await agent(rig, 'a1');
   const id = await rig.submit();

@@ -11,7 +11,7 @@ import { aDraft, hubRig } from './hub-rig.ts';
 
 const timing = { endedKeptMs: 600_000, tombstoneMs: 1_200_000 };
 
-t.test('R9: a report of a removed task is answered as the first time, and then as of an unknown one', async (t) => {
+t.test('R9: a report for a removed task gets its original answer, and later that of an unknown task', async (t) => {
   const rig = await hubRig({ timing });
   const id = await rig.submit();
   const peer = await rig.peer('a1');
@@ -29,7 +29,7 @@ t.test('R9: a report of a removed task is answered as the first time, and then a
   await again.send(result);
   t.match(again.news(), [{ type: 'task_ack', task_id: id, generation: 1, status: 'complete', duplicate: true }]);
   await again.send({ ...result, generation: 2 });
-  t.match(again.news(), [{ type: 'task_nack', task_id: id, reason: 'stale_generation' }], 'the fence still stands');
+  t.match(again.news(), [{ type: 'task_nack', task_id: id, reason: 'stale_generation' }], 'the fence still holds');
   await rig.pass(timing.tombstoneMs + 60_000);
   const late = await rig.peer('a1');
   await late.identify();
@@ -38,7 +38,7 @@ t.test('R9: a report of a removed task is answered as the first time, and then a
   await rig.stop();
 });
 
-t.test('R1: a submit that is repeated after its task was removed makes no second one', async (t) => {
+t.test('R1: a submit repeated after its task was removed creates no second one', async (t) => {
   const rig = await hubRig({ timing });
   const submit = (n: number, key: string | null, dependsOn: readonly TaskId[] = []): Promise<SubmitAnswer> =>
     rig.queue.do({
@@ -52,13 +52,13 @@ t.test('R1: a submit that is repeated after its task was removed makes no second
   await submit(5, null);
   await rig.pass(timing.endedKeptMs + 60_000);
   t.match(await submit(2, 'once'), { kind: 'repeated', tasks: [{ id: aTaskId(1), status: 'cancelled' }] });
-  t.match(await submit(3, null, [aTaskId(1)]), { kind: 'unknown_task' }, 'what was cancelled will never be done');
+  t.match(await submit(3, null, [aTaskId(1)]), { kind: 'unknown_task' }, 'a cancelled task will never complete');
   await rig.pass(timing.tombstoneMs);
   t.match(await submit(4, 'once'), { kind: 'submitted' }, 'the key is forgotten');
   await rig.stop();
 });
 
-t.test('R20: what is over goes as fast as it came, portion by portion, and commands are carried out in between', async (t) => {
+t.test('R20: expired tasks are removed as fast as they arrived, portion by portion, with commands in between', async (t) => {
   // A sweep removed 1,000 tasks, and the next one came after half a minute: 33 a second.
   const rig = await hubRig({ timing });
   const count = 2_500;
@@ -95,14 +95,14 @@ t.test('R20: a removal that the store asks to repeat skips nothing, and is logge
   commitsLeft = 2; // The sweep, and the removal of the first 50.
   await rig.queue.do({ kind: 'sweep' });
   await rig.pass(0);
-  t.ok(commitsLeft < 0, 'the store asked, and the removal went on');
+  t.ok(commitsLeft < 0, 'the store asked for a repeat, and the removal continued');
   t.equal((await rig.storage.tasks.stats()).statuses.cancelled, 0);
   const logged = rig.log.lines.filter(({ message }) => message === 'removed what was past its retention');
   t.match(logged, [{ fields: { tasks: 60 } }]);
   await rig.stop();
 });
 
-t.test('R4: a task is archived before it is removed, and stays while it cannot be', async (t) => {
+t.test('R4: a task is archived before it is removed, and stays while it cannot be archived', async (t) => {
   const archived: string[] = [];
   let isFull = true;
   const archive: TaskArchive = {
@@ -117,13 +117,13 @@ t.test('R4: a task is archived before it is removed, and stays while it cannot b
   await rig.queue.do({ kind: 'cancel', taskId: id, by: 'tok-1' });
   const waiting = await rig.submit({ neededCapabilities: ['gpu'] }); // The task of the newest event would stay.
   await rig.pass(timing.endedKeptMs + 60_000);
-  t.equal((await rig.record(id)).task.status, 'cancelled', 'it stays');
+  t.equal((await rig.record(id)).task.status, 'cancelled', 'the task stays');
   t.match(
     rig.log.lines.filter(({ level }) => level === 'error').at(-1),
     { fields: { error: { code: 'AC_ARCHIVE' } } },
-    'the log tells why',
+    'the log gives the reason',
   );
-  t.match(await rig.story(await rig.submit()), /^queued/, 'work goes on');
+  t.match(await rig.story(await rig.submit()), /^queued/, 'work continues');
   isFull = false;
   await rig.pass(60_000);
   t.equal(await rig.storage.tasks.read(id), undefined);
@@ -132,7 +132,7 @@ t.test('R4: a task is archived before it is removed, and stays while it cannot b
   await rig.stop();
 });
 
-t.test('R20: of more ended tasks than may be stored the oldest go before their time, but not within five minutes', async (t) => {
+t.test('R20: beyond the limit of ended tasks the oldest are removed early, but not within five minutes', async (t) => {
   const rig = await hubRig({ timing, limits: { endedTasks: 2 } });
   const ids: TaskId[] = [];
   for (let n = 0; n < 4; n += 1) {
@@ -150,7 +150,7 @@ t.test('R20: of more ended tasks than may be stored the oldest go before their t
   await rig.stop();
 });
 
-t.test('R20: an agent goes when none of its tokens has been good for long, some agents with each sweep', async (t) => {
+t.test('R20: an agent is removed when its tokens have long been invalid, a bounded number per sweep', async (t) => {
   const rig = await hubRig({ timing: { ...timing, agentKeptMs: 600_000 } });
   const { agents } = rig.storage;
   const nowMs = rig.clock.nowMs();
@@ -167,50 +167,47 @@ t.test('R20: an agent goes when none of its tokens has been good for long, some 
   await rig.stop();
 });
 
-t.test(
-  'R20: a portion that was removed is followed by a rest of four times as long, at most 200 ms, and by nothing once the hub stops',
-  async (t) => {
-    const clock = virtualClock();
-    const turns = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-    const portions: ((more: boolean) => void)[] = [];
-    const removals = new Removals(clock, (command, settled) => {
-      t.equal(command.kind, 'remove_old');
-      portions.push((more) => settled({ ok: true, answer: { kind: 'removed', more } as never }));
-    });
-    removals.begin();
-    removals.begin();
-    t.equal(portions.length, 1, 'one at a time');
-    clock.advance(10);
-    portions[0]?.(true);
-    await turns();
-    removals.begin();
-    clock.advance(39);
-    t.equal(portions.length, 1, 'a sweep does not end its rest');
-    clock.advance(1);
-    await turns();
-    t.equal(portions.length, 2);
-    clock.advance(1_000);
-    portions[1]?.(true);
-    await turns();
-    clock.advance(200);
-    await turns();
-    t.equal(portions.length, 3);
-    portions[2]?.(false);
-    await turns();
-    clock.advance(1_000);
-    t.equal(portions.length, 3, 'nothing is left');
-    removals.begin();
-    clock.advance(10);
-    portions[3]?.(true);
-    await turns();
-    removals.stop();
-    clock.advance(1_000);
-    removals.begin();
-    t.equal(portions.length, 4);
-  },
-);
+t.test('R20: after a removed portion removal pauses four times as long, at most 200 ms, and ends when the hub stops', async (t) => {
+  const clock = virtualClock();
+  const turns = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  const portions: ((more: boolean) => void)[] = [];
+  const removals = new Removals(clock, (command, settled) => {
+    t.equal(command.kind, 'remove_old');
+    portions.push((more) => settled({ ok: true, answer: { kind: 'removed', more } as never }));
+  });
+  removals.begin();
+  removals.begin();
+  t.equal(portions.length, 1, 'one at a time');
+  clock.advance(10);
+  portions[0]?.(true);
+  await turns();
+  removals.begin();
+  clock.advance(39);
+  t.equal(portions.length, 1, 'a sweep does not end the pause');
+  clock.advance(1);
+  await turns();
+  t.equal(portions.length, 2);
+  clock.advance(1_000);
+  portions[1]?.(true);
+  await turns();
+  clock.advance(200);
+  await turns();
+  t.equal(portions.length, 3);
+  portions[2]?.(false);
+  await turns();
+  clock.advance(1_000);
+  t.equal(portions.length, 3, 'nothing is left');
+  removals.begin();
+  clock.advance(10);
+  portions[3]?.(true);
+  await turns();
+  removals.stop();
+  clock.advance(1_000);
+  removals.begin();
+  t.equal(portions.length, 4);
+});
 
-t.test('the audit log keeps the newest entries, and its chain goes on', async (t) => {
+t.test('the audit log retains the newest entries, and its chain continues', async (t) => {
   const rig = await hubRig({ limits: { auditEntries: 3 } });
   const draft = { actor: { id: null, name: null, role: 'hub' }, address: null, act: 'hub.start', object: null, outcome: 'done', details: {} } as const; // prettier-ignore
   const drafts = Array.from({ length: 1_200 }, () => ({ ...draft, atMs: rig.clock.nowMs() }));

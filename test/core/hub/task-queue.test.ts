@@ -68,7 +68,7 @@ async function queueOver(
   return { queue: new TaskQueue(deps), rig, calls: () => calls };
 }
 
-t.test('what the store asks to repeat is repeated, at most five times', async (t) => {
+t.test('a batch is retried at the request of the store, at most five times', async (t) => {
   const { queue, calls } = await queueOver(['before', 'before', null], 'AC_STORE_RETRY');
   t.match(await queue.do(submit()), { kind: 'submitted' });
   t.equal(calls(), 3);
@@ -80,7 +80,7 @@ t.test('what the store asks to repeat is repeated, at most five times', async (t
   t.equal(never.calls(), 5);
 });
 
-t.test('R2: a batch that another transaction is always in the way of is split, and only who is in the way fails', async (t) => {
+t.test('R2: a batch that keeps conflicting with another transaction is split, and only the conflicting command fails', async (t) => {
   const five = Array.from({ length: 5 }, () => 'before' as const);
   const { queue, calls } = await queueOver([...five, null, 'before', 'before', null, 'before', 'before'], 'AC_STORE_RETRY');
   const outcomes = await Promise.allSettled(Array.from({ length: 4 }, () => queue.do(submit())));
@@ -103,13 +103,13 @@ t.test('R2 J3: a COMMIT of unknown outcome is looked up before it is answered or
   const happened = await queueOver(['after'], 'AC_COMMIT_UNKNOWN');
   const answer = await happened.queue.do(submit());
   t.equal(answer.kind, 'submitted');
-  t.equal(happened.calls(), 1, 'it had happened: not repeated');
+  t.equal(happened.calls(), 1, 'committed: not repeated');
   for (const fails of ['before', 'undone'] as const) {
     const not = await queueOver([fails, null], 'AC_COMMIT_UNKNOWN');
     const command = submit();
     t.equal((await not.queue.do(command)).kind, 'submitted', fails);
-    t.equal(not.calls(), 2, 'it had not happened: repeated');
-    t.equal((await not.rig.storage.tasks.peek(command.drafts.map(({ id }) => id))).length, 1, 'what is answered is stored');
+    t.equal(not.calls(), 2, 'not committed: repeated');
+    t.equal((await not.rig.storage.tasks.peek(command.drafts.map(({ id }) => id))).length, 1, 'an answered task is stored');
   }
 });
 
@@ -135,20 +135,20 @@ t.test('R2: one bad command never fails its neighbours', async (t) => {
   t.equal((await rig.storage.tasks.stats()).statuses.queued, 3);
 });
 
-t.test('what arrives together is committed together', async (t) => {
+t.test('commands that arrive together are committed together', async (t) => {
   const { queue, calls } = await queueOver([], 'AC_INTERNAL');
   await Promise.all(Array.from({ length: 100 }, () => queue.do(submit())));
   t.ok(calls() <= 2, `${calls()} commits for 100 commands`);
 });
 
-t.test('R20: a full inbox answers that it is full, and loses nothing it took', async (t) => {
+t.test('R20: a full inbox refuses further commands, and loses none it accepted', async (t) => {
   const { queue, rig } = await queueOver([], 'AC_INTERNAL', { limits: { inboxCommands: 10 } });
   const outcomes = await Promise.allSettled(Array.from({ length: 15 }, () => queue.do(submit())));
   t.equal(outcomes.filter((one) => one.status === 'rejected' && AgentcomError.is(one.reason, 'AC_HUB_BUSY')).length, 5);
   t.equal((await rig.storage.tasks.stats()).statuses.queued, 10);
 });
 
-t.test('a queue that stops commits what it took and takes nothing more', async (t) => {
+t.test('a stopping queue commits what it accepted and accepts nothing more', async (t) => {
   const { queue, rig } = await queueOver([], 'AC_INTERNAL');
   const before = queue.do(submit());
   const stopped = queue.stop();
@@ -186,7 +186,7 @@ function outcomesOf(all: readonly Promise<{ readonly kind: string }>[]): string[
   return said;
 }
 
-t.test('R2: told to stop while the store is away, a hub asks it once more at most and refuses all that waits', async (t) => {
+t.test('R2: a hub stopped while its store is away tries it at most once more and refuses all waiting commands', async (t) => {
   const { queue, rig, calls } = await queueOverAway(2_000);
   const said = outcomesOf(Array.from({ length: 6 }, () => queue.do(submit())));
   await rig.pass(0);
@@ -197,12 +197,12 @@ t.test('R2: told to stop while the store is away, a hub asks it once more at mos
   await rig.pass(100);
   t.strictSame(said, ['AC_STORE_UNAVAILABLE', ...Array.from({ length: 5 }, () => 'AC_HUB_STOPPING')]);
   t.strictSame(flushed, ['flushed']);
-  await t.rejects(queue.do(submit()), { code: 'AC_HUB_STOPPING' }, 'nor is it asked again for what comes after');
+  await t.rejects(queue.do(submit()), { code: 'AC_HUB_STOPPING' }, 'nor is it tried again for later commands');
   await queue.stop();
   t.equal(calls(), 1);
 });
 
-t.test('R2: a store that says nothing keeps a hub from stopping for 3 s at each step, and what was not begun is refused', async (t) => {
+t.test('R2: an unresponsive store delays a stop by at most 3 s per step, and commands not yet started are refused', async (t) => {
   const { queue, rig, calls } = await queueOverAway(60_000);
   const said = outcomesOf(Array.from({ length: 3 }, () => queue.do(submit())));
   await rig.pass(0);
@@ -213,7 +213,7 @@ t.test('R2: a store that says nothing keeps a hub from stopping for 3 s at each 
       .then(() => ({ kind: 'stopped' })),
   ]);
   await rig.pass(END_WITHIN_MS);
-  t.strictSame(said, ['open', 'AC_HUB_STOPPING', 'AC_HUB_STOPPING'], 'nobody is told of a batch whose end is not known');
+  t.strictSame(said, ['open', 'AC_HUB_STOPPING', 'AC_HUB_STOPPING'], 'a batch of unknown outcome is not answered');
   await rig.pass(END_WITHIN_MS);
   t.strictSame(ends, ['stopped']);
   await rig.pass(60_000);
@@ -221,7 +221,7 @@ t.test('R2: a store that says nothing keeps a hub from stopping for 3 s at each 
   t.equal(calls(), 1);
 });
 
-t.test('R2: a hub that stops answers what it took before, however much comes meanwhile', async (t) => {
+t.test('R2: a stopping hub answers what it accepted before, whatever arrives meanwhile', async (t) => {
   const { queue, rig } = await queueOver([], 'AC_INTERNAL', { limits: { batchCommands: 2 } });
   const most = 1_000;
   let isFlushed = false;
@@ -239,10 +239,10 @@ t.test('R2: a hub that stops answers what it took before, however much comes mea
   t.ok(asked < most, `flushed after ${asked} commands that came one after the other`);
   t.strictSame([...new Set(told)], ['submitted']);
   await queue.stop();
-  t.equal((await rig.storage.tasks.stats()).statuses.queued, before.length + asked, 'what was taken is stored');
+  t.equal((await rig.storage.tasks.stats()).statuses.queued, before.length + asked, 'every accepted command is stored');
 });
 
-t.test('R1 J1: idempotency: the same key gives the same task, also within one batch; another body is a mismatch', async (t) => {
+t.test('R1 J1: the same idempotency key gives the same task, even within one batch; another body is a mismatch', async (t) => {
   const rig = await hubRig();
   const keyed = (digest: string) => submit({ idempotency: { key: 'k', digest } });
   const answers: SubmitAnswer[] = await Promise.all([rig.queue.do(keyed('d1')), rig.queue.do(keyed('d1'))]);
@@ -262,7 +262,7 @@ t.test('R1 J1: idempotency: the same key gives the same task, also within one ba
   t.not(three, four, 'within one batch too');
 });
 
-t.test('R1 J1: a key is looked up when it may be known: at once for whoever is refused, and for a while after a known one', async (t) => {
+t.test('R1 J1: a key is looked up when it may be known: at once for a refused submit, and for a while after a hit', async (t) => {
   const rig = await hubRig();
   let lookups = 0;
   let batches = 0;
@@ -282,24 +282,24 @@ t.test('R1 J1: a key is looked up when it may be known: at once for whoever is r
   const neighbour = submit();
   const [again, other] = await Promise.all([rig.queue.do(keyed('k1')), rig.queue.do(neighbour)]);
   t.equal(again.kind, 'repeated');
-  t.equal(other.kind, 'submitted', 'whose batch ran again with it');
+  t.equal(other.kind, 'submitted', 'its batch ran again as well');
   t.strictSame({ batches, lookups }, { batches: 5, lookups: 1 });
   t.equal((await rig.storage.tasks.peek(neighbour.drafts.map(({ id }) => id))).length, 1);
 
   for (let n = 0; n < 64; n += 1) t.equal((await rig.queue.do(keyed('k2'))).kind, 'repeated');
-  t.strictSame({ batches, lookups }, { batches: 69, lookups: 65 }, 'known keys in a row cost one lookup each, and no second try');
+  t.strictSame({ batches, lookups }, { batches: 69, lookups: 65 }, 'known keys in a row cost one lookup each, and no second attempt');
   t.equal((await rig.queue.do(keyed('k4'))).kind, 'submitted');
   t.strictSame({ batches, lookups }, { batches: 70, lookups: 65 });
 
   const ghost = [aDraft(ids.task(), { assignTo: 'ghost' as AgentId })];
-  t.equal((await rig.queue.do(keyed('k3', { drafts: ghost }))).kind, 'repeated', 'although its agent is gone');
+  t.equal((await rig.queue.do(keyed('k3', { drafts: ghost }))).kind, 'repeated', 'although its agent does not exist');
   t.equal((await rig.queue.do(keyed('k5', { drafts: ghost }))).kind, 'unknown_agent');
   const missing = 'task-00000000000000aa' as TaskId;
   t.equal((await rig.queue.do(keyed('k1', { drafts: [aDraft(ids.task(), { dependsOn: [missing] })] }))).kind, 'repeated');
   t.equal((await rig.storage.tasks.stats()).statuses.queued, 5);
 });
 
-t.test('R1: a bulk is all or none, and names what was wrong', async (t) => {
+t.test('R1: a bulk submit is all or nothing, and names what was wrong', async (t) => {
   const rig = await hubRig();
   const drafts = [aDraft(ids.task()), aDraft(ids.task(), { assignTo: 'ghost' as AgentId })];
   t.match(await rig.queue.do(submit({ drafts })), { kind: 'unknown_agent', index: 1, agentId: 'ghost' });
@@ -314,7 +314,7 @@ t.test('R1: a bulk is all or none, and names what was wrong', async (t) => {
   t.equal((await rig.storage.tasks.stats()).statuses.queued, 0);
 });
 
-t.test('push: an urgent task for exactly that agent', async (t) => {
+t.test('push: an urgent task goes to exactly that agent', async (t) => {
   const rig = await hubRig();
   const push = (agentId: string) =>
     rig.queue.do({ kind: 'push', draft: { ...aDraft(ids.task()), priority: 'urgent', assignTo: agentId as AgentId }, submittedBy: 'op' });

@@ -11,7 +11,7 @@ const told = async (rig: HubRig, id: TaskId) =>
     details?.['usage'] === undefined ? [] : [[event, generation, details['usage']]],
   );
 
-t.test('J8: a task used what all of its attempts did, each counted once', async (t) => {
+t.test('J8: the usage of a task is that of all its attempts, each counted once', async (t) => {
   const rig = await hubRig({ timing: { heartbeatMs: 10_000_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -41,7 +41,7 @@ t.test('J8: a task used what all of its attempts did, each counted once', async 
   ]);
 });
 
-t.test('J8: the sums of a task say that they lack an attempt that began and told nothing', async (t) => {
+t.test('J8: the totals of a task are marked incomplete if a started attempt reported no usage', async (t) => {
   const rig = await hubRig({ timing: { heartbeatMs: 10_000_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -51,15 +51,19 @@ t.test('J8: the sums of a task say that they lack an attempt that began and told
     await peer.send({ type: 'task_failed', task_id: id, generation: 1, error: 'no' });
     await rig.pass(2_000);
     const untold = JSON.parse(taskRecordJson({ ...(await rig.record(id)) }, null)) as object;
-    t.match(untold, { tokens_used: null, usage_incomplete: false }, 'nobody told anything');
+    t.match(untold, { tokens_used: null, usage_incomplete: false }, 'no usage was reported');
     await peer.send({ type: 'task_complete', task_id: id, generation: 3, result: 'x', tokens_used: 30, cost_usd: 0.25 });
     return JSON.parse(taskRecordJson({ ...(await rig.record(id)) }, null));
   };
   t.match(await attempts(true), { tokens_used: 30, cost_usd: 0.25, usage_incomplete: true });
-  t.match(await attempts(false), { tokens_used: 30, cost_usd: 0.25, usage_incomplete: false }, 'one that never began used nothing');
+  t.match(
+    await attempts(false),
+    { tokens_used: 30, cost_usd: 0.25, usage_incomplete: false },
+    'an attempt that never started used nothing',
+  );
 });
 
-t.test('what an attempt that was taken away used is known: until then, and to its end where its sidecar says so', async (t) => {
+t.test('the usage of a revoked attempt is known up to its stop, and to its end if its sidecar reports it', async (t) => {
   const rig = await hubRig({ timing: { heartbeatMs: 10_000_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -80,7 +84,7 @@ t.test('what an attempt that was taken away used is known: until then, and to it
   t.same(await told(rig, lost), [['lost', 1, { tokens_used: 8 }]]);
 });
 
-t.test('a late result is counted, and so is a version 1 agent that says so', async (t) => {
+t.test('the usage of a late result is counted, and so is usage reported by a version 1 agent', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 1_000 } });
   const one = await rig.peer('a1');
   await one.identify();
@@ -98,10 +102,10 @@ t.test('a late result is counted, and so is a version 1 agent that says so', asy
   await rig.pass(6_000);
   const other = await rig.submit({ neededCapabilities: ['old'] });
   await old.send({ type: 'task_complete', task_id: other, generation: 1, result: { tokens_used: 9 }, models: 5, session_id: 7, cause: [] });
-  t.match(await totals(rig, other), { tokensUsed: 9 }, 'and what version 1 does not know is not looked at');
+  t.match(await totals(rig, other), { tokensUsed: 9 }, 'and fields unknown to version 1 are ignored');
 });
 
-t.test('a session goes to the next attempt on the same machine, and to no other', async (t) => {
+t.test('a session is passed only to the next attempt on the same machine', async (t) => {
   const rig = await hubRig({ timing: { heartbeatMs: 10_000_000 } });
   const one = await rig.peer('a1');
   await one.identify();
@@ -122,5 +126,5 @@ t.test('a session goes to the next attempt on the same machine, and to no other'
   const [assign] = moved.news().filter(({ type }) => type === 'task_assign');
   t.match(assign, { generation: 5 });
   t.notOk('session_id' in (assign ?? {}));
-  t.equal((await rig.record(id)).task.session, null, 'and whoever had it is not the last any more');
+  t.equal((await rig.record(id)).task.session, null, 'and the session of the previous machine is dropped');
 });

@@ -36,7 +36,7 @@ async function greet(peer: Peer, hello: ReturnType<typeof helloOf>): Promise<{ r
 
 const proofOf = (token: string, said: Handshake) => ({ token: undefined, proof: sealedToken(token, sha256(token), said, hmac) });
 
-t.test('a hub proves that it knows the token, and takes the proof of who knows it too', async (t) => {
+t.test('a hub proves that it knows the token, and accepts a proof from a peer that knows it too', async (t) => {
   const rig = await rigOf(t);
   const peer = await rig.peer('a1');
   const { challenge, said } = await greet(peer, helloOf('a1'));
@@ -47,7 +47,7 @@ t.test('a hub proves that it knows the token, and takes the proof of who knows i
   t.match(await (await rig.peer('a2')).identify(), [{ type: 'identified' }], 'and a plain token without a hello');
 });
 
-t.test('a proof by a wrong token, by half of the right one, or without a hello is an invalid token, and counts', async (t) => {
+t.test('a proof with a wrong token, a truncated proof, or one without a hello is an invalid token, and is counted', async (t) => {
   const rig = await rigOf(t);
   const a1 = await rig.peer('a1');
   await rig.peer('a2');
@@ -69,11 +69,15 @@ t.test('a proof by a wrong token, by half of the right one, or without a hello i
   }
   t.match(await a1.identify({ token: undefined, proof: 'ab' }), [{ type: 'error', error: 'invalid_token' }], 'without a hello');
   t.match(rig.sessions.refusals(), { frames: { invalid_token: 2 * wrong.length + 1 } });
-  t.match(await a1.identify({ proof: 'ab' }), [{ error: 'validation_failed', errors: [{ field: 'proof' }] }], 'both are refused');
-  t.equal(a1.closed(), 1008, 'as any ten that are wrong');
+  t.match(
+    await a1.identify({ proof: 'ab' }),
+    [{ error: 'validation_failed', errors: [{ field: 'proof' }] }],
+    'a token and a proof together are refused',
+  );
+  t.equal(a1.closed(), 1008, 'like any ten invalid frames');
 });
 
-t.test('R7: a proof that was overheard opens nothing on another connection', async (t) => {
+t.test('R7: an intercepted proof is useless on another connection', async (t) => {
   const rig = await rigOf(t);
   const owner = await rig.peer('a1');
   const { said } = await greet(owner, helloOf('a1'));
@@ -85,7 +89,7 @@ t.test('R7: a proof that was overheard opens nothing on another connection', asy
   t.match(await owner.identify(proof), [{ type: 'identified' }]);
 });
 
-t.test('a hint that nobody has, that of another agent and that of a revoked token get the same answer as one that is right', async (t) => {
+t.test('unknown hints, hints of other agents and of revoked tokens get the same kind of answer as a valid hint', async (t) => {
   const rig = await rigOf(t);
   const peers = [await rig.peer('a1'), await rig.peer('a2')] as const;
   await rig.peer('a3');
@@ -107,7 +111,7 @@ t.test('a hint that nobody has, that of another agent and that of a revoked toke
   t.match(await again.identify({ ...proofOf(tokenOf('a3'), said), agent_id: 'a3' }), [{ type: 'error', error: 'invalid_token' }]);
 });
 
-t.test('identify_check says whether an identify would be accepted, and begins no session', async (t) => {
+t.test('identify_check reports whether an identify would be accepted, and starts no session', async (t) => {
   const rig = await rigOf(t);
   const peer = await rig.peer('a1');
   const ask = async (asking: Peer, instanceId: string, token = tokenOf('a1')): Promise<readonly AnyFrame[]> => {
@@ -124,14 +128,14 @@ t.test('identify_check says whether an identify would be accepted, and begins no
   t.strictSame(await ask(await peer.again(), 'machine-1'), checked(false), 'the same machine');
   t.strictSame(await ask(await peer.again(), 'machine-2'), checked(true));
   t.equal(await isConnected(), true);
-  t.equal(peer.closed(), null, 'nobody is replaced');
+  t.equal(peer.closed(), null, 'no session is replaced');
   t.match(await ask(await peer.again(), 'machine-2', 'no token'), [{ type: 'error', error: 'invalid_token' }]);
   const silent = await peer.again();
   await silent.send({ type: 'identify_check', agent_id: 'a1' });
   t.match(silent.news(), [{ type: 'error', error: 'validation_failed', errors: [{ field: 'proof' }] }]);
 });
 
-t.test('one hello for each connection, before identify', async (t) => {
+t.test('each connection may send one hello, before identify', async (t) => {
   const rig = await rigOf(t);
   const peer = await rig.peer('a1');
   const { said } = await greet(peer, helloOf('a1'));
@@ -142,7 +146,7 @@ t.test('one hello for each connection, before identify', async (t) => {
   t.match(peer.news(), [{ type: 'error', error: 'validation_failed', message_type: 'hello' }]);
 });
 
-t.test('R20: hellos that guess hold off their address, and who says nothing after it is closed in its time', async (t) => {
+t.test('R20: guessing with hello blocks the address, and a peer that is silent after hello is closed in time', async (t) => {
   const rig = await rigOf(t);
   const honest = await rig.peer('a1');
   for (let n = 0; n < 10; n += 1) {
@@ -150,23 +154,23 @@ t.test('R20: hellos that guess hold off their address, and who says nothing afte
     await greet(peer, helloOf('a1', `guess ${n}`));
     await peer.cut();
   }
-  t.equal((await honest.again('203.0.113.1')).closed(), 1008, 'the address is held off');
+  t.equal((await honest.again('203.0.113.1')).closed(), 1008, 'the address is blocked');
   for (let n = 0; n < 11; n += 1) {
     const cut = await honest.again('203.0.113.2');
     await greet(cut, helloOf('a1'));
     await cut.cut();
   }
   const peer = await honest.again('203.0.113.2');
-  t.equal(peer.closed(), null, 'who has a token, and a bad line, is not');
+  t.equal(peer.closed(), null, 'a peer with a token and a bad connection is not blocked');
   await rig.pass(5_000);
   await greet(peer, helloOf('a1'));
   await rig.pass(4_999);
   t.equal(peer.closed(), null);
   await rig.pass(1_000);
-  t.equal(peer.closed(), 1008, '10 s for both');
+  t.equal(peer.closed(), 1008, '10 s for hello and identify together');
 });
 
-t.test('what comes behind a hello waits for its answer, and the time of the look-up is not that of the peer', async (t) => {
+t.test('frames after a hello wait for its answer, and the lookup time does not count against the peer', async (t) => {
   const rig = await rigOf(t);
   const peer = await rig.peer('a1');
   const { agents } = rig.storage;

@@ -19,7 +19,7 @@ function stage() {
   return { clock, log, writes, store, use: new TokenUse({ agents: { noteTokensUsed }, clock, log }) };
 }
 
-t.test('however often tokens are used, they are written once in the time', async (t) => {
+t.test('token uses are written once per interval, however frequent they are', async (t) => {
   const { clock, writes, use } = stage();
   const sockets: TokenUsed[] = [];
   use.start(() => sockets);
@@ -29,23 +29,23 @@ t.test('however often tokens are used, they are written once in the time', async
   use.note('tok-1');
   t.equal(use.lastUsedAtMs('tok-1'), fromMs + 7);
   t.equal(use.lastUsedAtMs('tok-9'), null);
-  t.strictSame(writes, [], 'nothing is written by a use');
+  t.strictSame(writes, [], 'a use itself writes nothing');
   await clock.walk(TOKEN_USE_WRITE_MS - 7, () => settle(clock));
   t.strictSame(writes, [[{ id: 'tok-0', atMs: fromMs }, { id: 'tok-1', atMs: fromMs + 7 }]]); // prettier-ignore
   await clock.walk(TOKEN_USE_WRITE_MS, () => settle(clock));
   t.equal(writes.length, 1, 'nothing new, nothing written');
   sockets.push({ id: 'tok-2', atMs: clock.nowMs() });
   await clock.walk(TOKEN_USE_WRITE_MS, () => settle(clock));
-  t.strictSame(writes[1], sockets, 'an open socket is a use');
+  t.strictSame(writes[1], sockets, 'an open socket counts as a use');
   sockets.length = 0;
   use.note('tok-0');
   await use.stop();
-  t.strictSame(writes[2]?.map(({ id }) => id), ['tok-0'], 'what is left is written at the end'); // prettier-ignore
+  t.strictSame(writes[2]?.map(({ id }) => id), ['tok-0'], 'the rest is written on stop'); // prettier-ignore
   clock.advance(2 * TOKEN_USE_WRITE_MS);
   t.equal(writes.length, 3);
 });
 
-t.test('what could not be written is written the next time, and later uses win', async (t) => {
+t.test('token uses that could not be written are written the next time, and later uses win', async (t) => {
   const { clock, log, writes, store, use } = stage();
   use.start(() => []);
   store.isAway = true;
@@ -60,7 +60,7 @@ t.test('what could not be written is written the next time, and later uses win',
   await use.stop();
 });
 
-t.test('a store that says nothing keeps a stop waiting for the last write for 1 s', async (t) => {
+t.test('an unresponsive store delays a stop by at most 1 s for the last write', async (t) => {
   const { clock, log } = stage();
   const use = new TokenUse({ agents: { noteTokensUsed: () => new Promise(() => undefined) }, clock, log });
   use.start(() => []);
@@ -72,14 +72,14 @@ t.test('a store that says nothing keeps a stop waiting for the last write for 1 
   t.match(log.lines, [{ level: 'warn', message: /may not be written/ }]);
 });
 
-t.test('it notes a bounded number of tokens', async (t) => {
+t.test('the number of tokens noted is bounded', async (t) => {
   const { writes, use } = stage();
   for (let n = 0; n < TOKENS_NOTED_MAX + 10; n += 1) use.note(`tok-${n}`);
   await use.stop();
   t.equal(writes[0]?.length, TOKENS_NOTED_MAX);
 });
 
-t.test('a token that expires closes its socket within half a heartbeat, and identifies no more', async (t) => {
+t.test('an expired token closes its socket within half a heartbeat, and can no longer identify', async (t) => {
   const rig = await hubRig();
   t.teardown(() => rig.stop());
   const peer = await rig.peer('a1', { expiresAtMs: rig.clock.nowMs() + 60_000 });

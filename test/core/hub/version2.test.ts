@@ -46,7 +46,7 @@ t.test('R6 R9: identify, assign, accept, progress, complete; repeats are marked 
   });
 });
 
-t.test('R7: what the fence refuses is nacked, names the current generation, and changes nothing', async (t) => {
+t.test('R7: fenced reports get a nack with the current generation, and change nothing', async (t) => {
   const rig = await hubRig();
   const one = await rig.peer('a1');
   const two = await rig.peer('a2');
@@ -77,7 +77,7 @@ t.test('R7: what the fence refuses is nacked, names the current generation, and 
   t.same(await rig.record(id), before);
 });
 
-t.test('acknowledgements go before the assignments that the same commit made', async (t) => {
+t.test('acknowledgements are sent before the assignments made by the same commit', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -91,7 +91,7 @@ t.test('acknowledgements go before the assignments that the same commit made', a
   ]);
 });
 
-t.test('a sidecar that comes back says what it holds and is answered each', async (t) => {
+t.test('a returning sidecar reports what it holds, and gets an answer for each task', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   const peer = await rig.peer('a1');
   await peer.identify({ slots: 4 });
@@ -119,13 +119,13 @@ t.test('a sidecar that comes back says what it holds and is answered each', asyn
       { task_id: 'task-dddddddddddddddd', generation: 3, action: 'abort', reason: 'unknown_task' },
     ],
   });
-  t.match(frames.slice(1), [{ type: 'task_assign', task_id: unseen, generation: 1 }], 'pushed again, same generation');
+  t.match(frames.slice(1), [{ type: 'task_assign', task_id: unseen, generation: 1 }], 'pushed again under the same generation');
   t.equal(await rig.story(running), 'assigned 1: submitted eligible assigned accepted');
   t.match(await rig.story(lost), /^queued 2: .* lost$/);
-  t.match(await rig.story(forgotten), /^queued 2: .* lost$/, 'accepted, and not in the inventory');
+  t.match(await rig.story(forgotten), /^queued 2: .* lost$/, 'accepted, but missing from the inventory');
 });
 
-t.test('a generation above the stored one raises it, aborts, and is said loudly', async (t) => {
+t.test('a generation above the stored one raises it, aborts the run, and is logged as a warning', async (t) => {
   const rig = await hubRig();
   const id = await rig.submit();
   const peer = await rig.peer('a1');
@@ -135,7 +135,7 @@ t.test('a generation above the stored one raises it, aborts, and is said loudly'
   t.ok(rig.log.lines.some((line) => line.level === 'warn' && /store was rolled back/.test(line.message)));
 });
 
-t.test('R11 R19: cancel reaches the sidecar, is sent again until confirmed, and holds the slot until then', async (t) => {
+t.test('R11 R19: a cancel reaches the sidecar, is resent until confirmed, and holds the slot until then', async (t) => {
   const rig = await hubRig({ timing: { stopResendMs: 30_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -148,7 +148,7 @@ t.test('R11 R19: cancel reaches the sidecar, is sent again until confirmed, and 
   const order = { type: 'task_cancelled', task_id: id, generation: 1, reason: 'cancelled', grace_ms: 5_000 };
   t.match(peer.news(), [order]);
   await rig.pass(31_000);
-  t.match(peer.news(), [order], 'once more, and the waiting task is not assigned');
+  t.match(peer.news(), [order], 'sent again, and the waiting task is not assigned');
   t.equal((await rig.record(next)).task.status, 'queued');
 });
 
@@ -168,7 +168,7 @@ t.test('cancel: the confirmation frees the slot', async (t) => {
   t.match(await rig.queue.do({ kind: 'cancel', taskId: id, by: 'op' }), { kind: 'refused', code: 'invalid_state' }, 'it has ended');
 });
 
-t.test('one identity: the same machine replaces its own connection, another machine is refused while the first lives', async (t) => {
+t.test('a machine replaces its own connection; another machine with the same identity is refused while it lives', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   const first = await rig.peer('a1');
   await first.identify();
@@ -185,7 +185,7 @@ t.test('one identity: the same machine replaces its own connection, another mach
   t.equal(types(await (await first.again()).identify({ instance_id: 'machine-2' })), 'identified', 'allowed by an operator');
 });
 
-t.test('R7: what a replaced session says changes nothing', async (t) => {
+t.test('R7: reports of a replaced session change nothing', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   const first = await rig.peer('a1');
   await first.identify();
@@ -212,7 +212,7 @@ t.test('R7: what a replaced session says changes nothing', async (t) => {
   );
 });
 
-t.test('frames that are no frames: each answer, and the tenth within a minute closes', async (t) => {
+t.test('each malformed frame is answered, and the tenth within a minute closes the connection', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.send({ type: 'ping' });
@@ -241,12 +241,12 @@ t.test('frames that are no frames: each answer, and the tenth within a minute cl
   }
   for (let n = cases.length; n < 10; n += 1) await peer.send('{');
   t.equal(peer.closed(), 1008);
-  t.match(await (await peer.again()).identify(), [{ type: 'error', error: 'rate_limited' }], 'held off for a while');
+  t.match(await (await peer.again()).identify(), [{ type: 'error', error: 'rate_limited' }], 'blocked for a while');
   await rig.pass(31_000);
   t.equal(types(await (await peer.again()).identify()), 'identified');
 });
 
-t.test('a wrong token, and a token of another agent', async (t) => {
+t.test('a wrong token and the token of another agent are refused', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await rig.peer('a2');
@@ -255,7 +255,7 @@ t.test('a wrong token, and a token of another agent', async (t) => {
   t.equal(types(await peer.identify()), 'identified');
 });
 
-t.test('a silent peer is asked, and closed when it says nothing', async (t) => {
+t.test('a silent peer is probed, and closed if it does not answer', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -269,7 +269,7 @@ t.test('a silent peer is asked, and closed when it says nothing', async (t) => {
   t.equal(peer.closed(), 1001);
 });
 
-t.test('progress comes at most once a second for each task; the newest is kept', async (t) => {
+t.test('progress is stored at most once a second per task; the newest is retained', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -280,7 +280,7 @@ t.test('progress comes at most once a second for each task; the newest is kept',
   t.same(stored, [1, 20]);
 });
 
-t.test('the trace of a submit is in the assignment of version 2, and version 1 hears nothing of it', async (t) => {
+t.test('the trace of a submit is in the version 2 assignment, and not in the version 1 one', async (t) => {
   const rig = await hubRig();
   const [now, old] = [await rig.peer('a1'), await rig.peer('a2')];
   await now.identify();
@@ -294,6 +294,6 @@ t.test('the trace of a submit is in the assignment of version 2, and version 1 h
   t.match(ofNow, trace);
   t.ok(ofOld !== undefined && !('traceparent' in ofOld) && !('tracestate' in ofOld), 'version 1');
   const later = JSON.stringify({ ...ofNow, what_a_later_hub_adds: 1 });
-  t.equal(frameParser(hubSchemas)(later).kind, 'frame', 'a sidecar ignores what it does not know');
+  t.equal(frameParser(hubSchemas)(later).kind, 'frame', 'a sidecar ignores unknown fields');
   await rig.stop();
 });

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { PROGRESS_LINE_CHARACTERS_MAX, readProgress, readResult, unfinishedLeftMs } from '../../../core/protocol/agent-files.ts';
 
-t.test('a result is a JSON object, and nothing else', (t) => {
+t.test('a result must be a JSON object', (t) => {
   const cases: readonly (readonly [string, string])[] = [
     ['', 'is empty'],
     [' \n', 'is empty'],
@@ -16,11 +16,11 @@ t.test('a result is a JSON object, and nothing else', (t) => {
   ];
   for (const [text, why] of cases) t.same(readResult(text), { kind: 'unreadable', why }, text.slice(0, 40));
   t.same(readResult(`{"a":${'['.repeat(29)}${']'.repeat(29)}}`).kind, 'object', 'as deep as a frame can carry');
-  t.same(readResult('\ufeff{"a":1}'), { kind: 'object', value: { a: 1 }, replaced: false }, 'a byte order mark is no matter');
+  t.same(readResult('\ufeff{"a":1}'), { kind: 'object', value: { a: 1 }, replaced: false }, 'a byte order mark is ignored');
   t.end();
 });
 
-t.test('whatever object an agent writes is kept, but for characters that cannot be sent', (t) => {
+t.test('any object an agent writes is preserved, except characters that cannot be sent', (t) => {
   const texts = fc.string({ unit: fc.constantFrom('a', '"', '😀', '\0', '\ud800', '\udc00'), maxLength: 6 });
   const objects = fc.dictionary(texts, fc.oneof(texts, fc.integer(), fc.array(texts), fc.dictionary(texts, texts)));
   fc.assert(
@@ -38,7 +38,7 @@ t.test('whatever object an agent writes is kept, but for characters that cannot 
   t.end();
 });
 
-t.test('of a progress line only what is in bounds counts', (t) => {
+t.test('only fields within bounds of a progress line count', (t) => {
   const nothing = { percent: null, message: null, tokensUsed: null };
   const cases: readonly (readonly [string, ReturnType<typeof readProgress>])[] = [
     ['{"percent":0}', { ...nothing, percent: 0 }],
@@ -59,7 +59,7 @@ t.test('of a progress line only what is in bounds counts', (t) => {
   t.end();
 });
 
-t.test('no text makes them throw', (t) => {
+t.test('no text makes the readers throw', (t) => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (text) => {
       readResult(text);
@@ -69,23 +69,23 @@ t.test('no text makes them throw', (t) => {
   t.end();
 });
 
-t.test('R20: a result of too many values is refused before it is parsed or walked', async (t) => {
+t.test('R20: a result with too many values is refused before it is parsed or walked', async (t) => {
   const keys = Array.from({ length: 100_001 }, (_, index) => `"k${index}":1`).join(',');
   const nested = `[${'[[[[[[[[[[1]]]]]]]]]],'.repeat(20_000)}1]`;
   for (const text of [`{"status":"success",${keys}}`, `{"status":"success","output":{${keys}}}`, `{"status":"success","output":${nested}}`])
     t.match(readResult(text), { kind: 'unreadable', why: /holds more than 100000 values/ });
   const words = JSON.stringify({ status: 'success', output: 'a,b "c",'.repeat(200_000) });
-  t.match(readResult(words), { kind: 'object', replaced: false }, 'commas in words are no values');
+  t.match(readResult(words), { kind: 'object', replaced: false }, 'commas in strings are not values');
   t.end();
 });
 
-t.test('how long what does not parse may become a result', async (t) => {
+t.test('an unparsable result file may still be completed for a limited time', async (t) => {
   const left = (sinceMs: number, firstMs: number, overSinceMs: number | null, stillMs = 2_000): number =>
     unfinishedLeftMs({ sinceMs, firstMs }, overSinceMs, stillMs, 1_000_000);
-  t.equal(left(1_000_000, 1_000_000, null), 30_000, 'half a minute of stillness while its agent may be at work');
-  t.equal(left(1_000_000, 1_000_000, null, 60_000), 60_000, 'or what is asked for');
+  t.equal(left(1_000_000, 1_000_000, null), 30_000, '30 s without a change while its agent may be at work');
+  t.equal(left(1_000_000, 1_000_000, null, 60_000), 60_000, 'or the configured time');
   t.equal(left(1_000_000, 405_000, null), 5_000, '10 minutes in all');
   t.equal(left(1_000_000, 1_000_000, 1_000_000), 2_000);
-  t.equal(left(999_000, 0, 1_000_000), 1_000, 'once its run is over, what it was before counts');
-  t.equal(left(1_000_000, 0, 971_000), 1_000, 'half a minute in all from then on');
+  t.equal(left(999_000, 0, 1_000_000), 1_000, 'once its run is over, the time before counts');
+  t.equal(left(1_000_000, 0, 971_000), 1_000, '30 s in all from then on');
 });

@@ -19,7 +19,7 @@ const token = errorsOf(bodyReader(tokenSchema));
 const list = errorsOf(bodyReader(taskListSchema));
 const a = { description: 'a' };
 
-t.test('each mistake is a sentence with its field', async (t) => {
+t.test('each error is a sentence with its field', async (t) => {
   const cases: readonly (readonly [body: Readonly<Record<string, unknown>>, wanted: readonly string[]])[] = [
     [{}, ['description [required] is required']],
     [{ description: '' }, ['description [minLength] must not be empty']],
@@ -49,7 +49,7 @@ t.test('each mistake is a sentence with its field', async (t) => {
   t.strictSame(list({ limit: '0' }), ['limit [pattern] must be a whole number, 1 or more, found "0"']);
 });
 
-t.test('a secret is not repeated, and a long text is cut', async (t) => {
+t.test('secrets are not echoed, and long texts are cut', async (t) => {
   t.strictSame(errorsOf(bodyReader(sessionSchema))({ token: 'hunter 2' }), [
     'token [pattern] must be a token of 1 to 1024 printable ASCII characters, found a text of 8 characters',
   ]);
@@ -57,7 +57,7 @@ t.test('a secret is not repeated, and a long text is cut', async (t) => {
   t.match(long, /found "X{60}…"$/);
 });
 
-t.test('every pattern of the protocol is told in words', async (t) => {
+t.test('every pattern of the protocol has a description', async (t) => {
   const unsaid = (schema: unknown, path: string): readonly string[] => {
     if (typeof schema !== 'object' || schema === null) return [];
     const here = 'pattern' in schema && typeof schema.pattern === 'string' && !('description' in schema) ? [path] : [];
@@ -68,7 +68,7 @@ t.test('every pattern of the protocol is told in words', async (t) => {
   t.strictSame(missing, []);
 });
 
-t.test('a value that may be of several kinds is judged as the kind that it is', async (t) => {
+t.test('a value of a union is validated as the kind that it is', async (t) => {
   const one = Type.Union([Type.String({ minLength: 1 }), Type.Object({ a: Type.Integer() }, { maxProperties: 2 })]);
   const read = errorsOf(bodyReader(Type.Object({ list: Type.Array(one) }, { additionalProperties: false })));
   t.strictSame(read({ list: ['ok', { a: 1 }] }), []);
@@ -77,7 +77,7 @@ t.test('a value that may be of several kinds is judged as the kind that it is', 
   t.strictSame(read({ list: [{ a: 1, b: 2, c: 3 }] }), ['list.0 [maxProperties] must have at most 2 names, found 3']);
 });
 
-t.test('what is wrong in a hundred thousand places is answered at once, and in part', async (t) => {
+t.test('a body with 100,000 errors is answered fast, with some of them', async (t) => {
   const many = { description: 'a', file_hints: Array(100_000).fill(7) };
   const startedMs = performance.now();
   t.ok(submit(many).length <= 20);

@@ -14,7 +14,7 @@ import { canonicalJson, findUnstorable } from '../../../core/protocol/json-text.
 import { taskRecordJson, taskRowJson } from '../../../core/protocol/task-json.ts';
 import { aBody, anEvent, aTask, aTaskId, anAgentId } from '../../product/contracts/fixtures.ts';
 
-t.test('what JSON may hold', async (t) => {
+t.test('JSON that cannot be stored is found, with its field', async (t) => {
   const deep = (depth: number): unknown => JSON.parse('['.repeat(depth) + ']'.repeat(depth));
   const cases: readonly (readonly [value: unknown, field: string | null])[] = [
     ['plain \u0001 \u007f 😀 \u202e', null],
@@ -33,7 +33,7 @@ t.test('what JSON may hold', async (t) => {
   for (const [value, field] of cases) t.equal(findUnstorable(value)?.field ?? null, field, JSON.stringify(value).slice(0, 60));
 });
 
-t.test('the text of a value tells when nothing in it needs a look', async (t) => {
+t.test('the text of a value shows when nothing in it needs checking', async (t) => {
   const texts = [
     '{"a":"b"}',
     '["\\u0000"]',
@@ -46,7 +46,7 @@ t.test('the text of a value tells when nothing in it needs a look', async (t) =>
     '[90071992547409.93e2]',
   ];
   for (const text of texts) t.strictSame(findUnstorable(JSON.parse(text), text), findUnstorable(JSON.parse(text)), text);
-  t.equal(findUnstorable('a\u0000', '"a"'), null, 'only the text is looked at: it has to be that of the value');
+  t.equal(findUnstorable('a\u0000', '"a"'), null, 'only the text is checked: it must be that of the value');
   const number = fc.oneof(fc.double(), fc.maxSafeInteger(), fc.bigInt({ min: -(10n ** 20n), max: 10n ** 20n }));
   const text = fc.oneof(
     fc.json({ stringUnit: 'binary' }),
@@ -62,7 +62,7 @@ t.test('the text of a value tells when nothing in it needs a look', async (t) =>
   );
 });
 
-t.test('bodies that mean the same have one text', async (t) => {
+t.test('equivalent bodies have the same text', async (t) => {
   t.equal(canonicalJson(JSON.parse('{"b":[1,{"d":null,"c":"x"}],"a":1.0}')), '{"a":1,"b":[1,{"c":"x","d":null}]}');
   t.equal(canonicalJson(JSON.parse('{"__proto__":1,"a":2}')), '{"__proto__":1,"a":2}');
   t.equal(canonicalJson(JSON.parse('[{"b":[{"9":1,"10":2,":":3}],"a":"é"}]')), '[{"a":"é","b":[{"10":2,"9":1,":":3}]}]');
@@ -79,9 +79,9 @@ t.test('bodies that mean the same have one text', async (t) => {
   );
 });
 
-t.test('a body has the fields of its schema and no others', async (t) => {
+t.test('a body must have exactly the fields of its schema', async (t) => {
   const read = bodyReader(Type.Object({ name: Type.String(), size: Type.Optional(Type.Integer()) }, { additionalProperties: false }));
-  t.strictSame(read({ name: 'x', size: null }), { kind: 'read', value: { name: 'x' } }, 'null is not given');
+  t.strictSame(read({ name: 'x', size: null }), { kind: 'read', value: { name: 'x' } }, 'null counts as absent');
   const fields = (value: unknown): unknown => {
     const result = read(value);
     return result.kind === 'invalid' ? result.errors.map((error) => [error.field, error.error]) : 'read';
@@ -97,7 +97,7 @@ t.test('a body has the fields of its schema and no others', async (t) => {
     ['size', 'type'],
   ]);
   t.strictSame(fields(JSON.parse('{"name":"x","__proto__":{"size":1}}')), [['__proto__', 'unknown_field']]);
-  t.strictSame(fields(Object.create({ name: 'inherited' })), [['name', 'required']], 'what is inherited is not given');
+  t.strictSame(fields(Object.create({ name: 'inherited' })), [['name', 'required']], 'inherited fields count as absent');
   for (const none of [null, [], 'x', 1, undefined]) t.strictSame(fields(none), [['', 'type']]);
 });
 
@@ -105,17 +105,21 @@ t.test('characters are code points', async (t) => {
   const read = bodyReader(submitSchema);
   t.equal(read({ description: '😀'.repeat(DESCRIPTION_CHARACTERS_MAX) }).kind, 'read');
   t.equal(read({ description: '😀'.repeat(DESCRIPTION_CHARACTERS_MAX + 1) }).kind, 'invalid');
-  t.equal(read({ description: 'e\u0301'.repeat(DESCRIPTION_CHARACTERS_MAX / 2 + 1) }).kind, 'invalid', 'a mark is a character of its own');
+  t.equal(
+    read({ description: 'e\u0301'.repeat(DESCRIPTION_CHARACTERS_MAX / 2 + 1) }).kind,
+    'invalid',
+    'a combining mark counts as a character',
+  );
   t.equal(read({ description: '' }).kind, 'invalid');
 });
 
-t.test('a task comes out with every field, its texts as they were kept', async (t) => {
+t.test('a task is written with every field, its texts as stored', async (t) => {
   const metadata = '{"b":1,"a":{"__proto__":[1.50]},"a":2}';
   const result = '{"n":12345678901234567890}';
   const task = aTask({ assignedTo: anAgentId(), status: 'completed' });
   const row = { task, body: aBody({ metadata }), result };
   const text = taskRowJson(row);
-  t.ok(text.includes(`"metadata":${metadata},`), 'metadata is set in, not parsed and written anew');
+  t.ok(text.includes(`"metadata":${metadata},`), 'metadata is embedded, not parsed and rewritten');
   t.ok(text.includes(`"result":${result},`));
   t.strictSame(JSON.parse(taskRowJson({ ...row, body: aBody(), result: null })).metadata, {}, 'always an object');
   const fields =
@@ -157,7 +161,7 @@ t.test('a task comes out with every field, its texts as they were kept', async (
   });
 });
 
-t.test('a cursor is the place of a task', async (t) => {
+t.test('a cursor encodes the position of a task', async (t) => {
   const place = { createdAtMs: 1_800_000_000_000, id: aTaskId(7) };
   t.strictSame(readTaskCursor(taskCursor(place)), place);
   for (const none of [
@@ -174,7 +178,7 @@ t.test('a cursor is the place of a task', async (t) => {
   }
 });
 
-t.test('who is at the other end', async (t) => {
+t.test('the client address behind trusted proxies', async (t) => {
   const proxies = ['10.0.0.1', '::1'];
   const cases: readonly (readonly [peer: string, forwarded: string | null, want: string])[] = [
     ['1.2.3.4', '9.9.9.9', '1.2.3.4'],
@@ -194,7 +198,7 @@ t.test('who is at the other end', async (t) => {
   t.not(addressGroup('2001:db8:0:1::1'), addressGroup('2001:db8:0:2::1'));
 });
 
-t.test('a bucket gives its burst and then its rate', async (t) => {
+t.test('a bucket allows its burst, then its rate', async (t) => {
   const rule = { burst: 2, perSecond: 4 };
   let bucket = fullBucket(rule, 0);
   const takes = [0, 0, 0, 125, 250, 250, 10_000, 10_000, 10_000].map((nowMs) => {

@@ -23,7 +23,7 @@ const TASK: SignedContent = {
 const signing = { nowMs: NOW_MS, expiresInMs: 60_000, audience: [], nonce: 'n'.repeat(22), contentSha256: SHA };
 const SELF = { agentId: 'worker-1' as AgentId, capabilities: ['code', 'gpu'], audiences: ['fleet-a'] };
 
-t.test('the same task has the same text, whatever the order of its members and what is left empty', (t) => {
+t.test('equal tasks have the same text, regardless of member order and empty fields', (t) => {
   const again: SignedContent = {
     branch: null,
     repo: 'https://example.org/acme/site',
@@ -44,7 +44,7 @@ t.test('the same task has the same text, whatever the order of its members and w
   t.end();
 });
 
-t.test('each part of a task is in its text', (t) => {
+t.test('every part of a task is in its text', (t) => {
   const changes: readonly Partial<SignedContent>[] = [
     { description: 'fix it ' },
     { metadata: { b: 1, a: { d: 2, c: ['é', 3] } } },
@@ -60,7 +60,7 @@ t.test('each part of a task is in its text', (t) => {
   t.end();
 });
 
-t.test('a sidecar runs what was signed, where and while it was signed for', (t) => {
+t.test('a sidecar runs only what was signed, for the signed agent and time', (t) => {
   const offer = { contentSha256: SHA, runMaxMs: 3_600_000, completeByMs: null };
   const cases: readonly (readonly [
     name: string,
@@ -97,7 +97,7 @@ t.test('a sidecar runs what was signed, where and while it was signed for', (t) 
   t.end();
 });
 
-t.test('claims are of this form and no other: one that is unknown may forbid to run the task', (t) => {
+t.test('claims of any other form are refused, since an unknown claim may forbid the run', (t) => {
   const claims = claimsFor({ needed_capabilities: ['b', 'a', 'b'], run_at: NOW_MS + 1_000 }, signing);
   t.strictSame(readClaims(claims), claims);
   t.strictSame(claims.needed_capabilities, ['a', 'b']);

@@ -7,7 +7,7 @@ import { assignFrame, exited, named, online, only, sent, SPAWNED, stage, stopped
 type Failed = Extract<WakeEvent, { type: 'failed' }>;
 const failed = (over: Partial<Failed>): Failed => ({ type: 'failed', phase: 'agent', message: 'no', retryable: false, ...over });
 
-t.test('R13: what fails for want of a login is handed back once its run is gone, and its checks are looked at', async (t) => {
+t.test('R13: a task that fails for lack of a login is handed back once its run is gone, and checks run again', async (t) => {
   for (const kind of ['auth', 'config'] as const) {
     const sidecar = stage({ runner: { adoptable: true, hasCheck: true } });
     sidecar.take({ type: 'start' });
@@ -21,18 +21,18 @@ t.test('R13: what fails for want of a login is handed back once its run is gone,
     sidecar.wake(stoppedRun());
     const [released] = sent(sidecar.scanned());
     t.match(released, { type: 'task_released', reason: 'not logged in: run agent login', cause: kind });
-    t.notOk('retry_after_ms' in (released ?? {}), 'nobody knows when');
+    t.notOk('retry_after_ms' in (released ?? {}), 'the time is unknown');
   }
 });
 
-t.test('R13: rate limited, with the time of its end, which goes on passing while the hub is away', async (t) => {
+t.test('R13: a rate limit is reported with its remaining time, which elapses while the hub is away', async (t) => {
   const sidecar = waking();
   sidecar.wake(SPAWNED);
   sidecar.wake({ type: 'usage', tokensUsed: 3 });
   sidecar.wake(failed({ kind: 'rate_limited', beforeWork: true, retryAfterMs: 60_000, retryable: true }));
   sidecar.wake(stoppedRun());
   t.match(sent(sidecar.scanned()), [{ type: 'task_released', cause: 'rate_limited', retry_after_ms: 60_000, tokens_used: 3 }]);
-  t.ok(readJournalState(JSON.parse(JSON.stringify(sidecar.state.journal))), 'the journal can be read again');
+  t.ok(readJournalState(JSON.parse(JSON.stringify(sidecar.state.journal))), 'the journal is readable');
   sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
   sidecar.nowMs += 45_000;
   sidecar.timer('reconnect');
@@ -41,17 +41,17 @@ t.test('R13: rate limited, with the time of its end, which goes on passing while
   t.match(sent(sidecar.timer('repeat')), [{ type: 'task_released', retry_after_ms: 1 }], 'never a time in the past');
 });
 
-t.test('R13: a program that cannot be started for want of a setting is not tried four times', async (t) => {
+t.test('R13: a program that cannot start for lack of a setting is not retried', async (t) => {
   const sidecar = waking();
   const told = sidecar.wake(failed({ phase: 'spawn', kind: 'config', message: 'unknown model' }));
   t.match(sent(told), [{ type: 'task_released', cause: 'config', reason: 'unknown model' }]);
   t.same(sidecar.state.journal.slots, []);
   const other = waking();
   t.match(sent(other.wake(failed({ phase: 'spawn', message: 'busy', retryable: true }))), [{ type: 'wake_result', status: 'failed' }]);
-  t.equal(other.slot()?.status, 'waking', 'any other failure is tried again here');
+  t.equal(other.slot()?.status, 'waking', 'any other failure is retried here');
 });
 
-t.test('R13: an outage of the model hands the task back, also after work, with the session to go on with', async (t) => {
+t.test('R13: a model outage hands the task back, also after work, with the session to continue', async (t) => {
   for (const beforeWork of [true, undefined]) {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
@@ -62,17 +62,17 @@ t.test('R13: an outage of the model hands the task back, also after work, with t
     sidecar.wake(stoppedRun());
     const [released] = sent(sidecar.scanned());
     t.match(released, { type: 'task_released', cause: 'model_unavailable', retry_after_ms: 5_001, session_id: 'ses_1' });
-    t.equal(released?.['after_work'], beforeWork === true ? undefined : true, 'the hub bounds those that may have cost something');
+    t.equal(released?.['after_work'], beforeWork === true ? undefined : true, 'the hub bounds releases that may have cost something');
     t.ok(readJournalState(JSON.parse(JSON.stringify(sidecar.state.journal))));
   }
 });
 
-t.test('R13: an agent that cannot be called for an outage is tried again, and then its task is handed back', async (t) => {
+t.test('R13: an agent that cannot be called during a model outage is retried, then its task is handed back', async (t) => {
   const sidecar = waking();
   const away = failed({ phase: 'spawn', kind: 'model_unavailable', message: '503', retryable: true, beforeWork: true });
   let told = sidecar.wake(away);
   for (let tries = 0; tries < 10 && sidecar.slot() !== undefined; tries += 1) {
-    t.match(sent(told), [{ type: 'wake_result', status: 'failed' }], 'a call whose answer got lost may have woken it');
+    t.match(sent(told), [{ type: 'wake_result', status: 'failed' }], 'a call whose answer is lost may have woken it');
     sidecar.timer('retry');
     sidecar.prepared();
     told = sidecar.wake(away);
@@ -80,7 +80,7 @@ t.test('R13: an agent that cannot be called for an outage is tried again, and th
   t.match(sent(told), [{ type: 'wake_result' }, { type: 'task_released', cause: 'model_unavailable', reason: '503' }]);
 });
 
-t.test('a failure after work is an attempt', async (t) => {
+t.test('a failure after work counts as an attempt', async (t) => {
   const limit = waking();
   limit.wake(SPAWNED);
   limit.wake(failed({ kind: 'limit', retryAfterMs: Infinity }));
@@ -91,7 +91,7 @@ t.test('a failure after work is an attempt', async (t) => {
   t.match(writtenBody(silent.scanned()), { kind: 'silent' });
 });
 
-t.test('what an attempt used is the sum of its runs, each the newest word of its own', async (t) => {
+t.test('the usage of an attempt is the sum of its runs, each with its latest value', async (t) => {
   const sidecar = waking();
   sidecar.wake(SPAWNED);
   const large = (inputTokens: number) => ({ byModel: { large: { inputTokens } } });
@@ -105,7 +105,7 @@ t.test('what an attempt used is the sum of its runs, each the newest word of its
   t.match(
     sidecar.slot(),
     { status: 'waking', spent: { tokensUsed: 120, costUsd: 0.5 } },
-    'ended early: it is woken again, and the journal knows',
+    'ended early: it is woken again, and the journal has its usage',
   );
 
   // The sidecar is started anew in between: what the first run used is not forgotten.
@@ -132,7 +132,7 @@ t.test('what an attempt used is the sum of its runs, each the newest word of its
   });
 });
 
-t.test('what a runner says of its use is believed as far as it makes sense', async (t) => {
+t.test('implausible usage reported by a runner is ignored', async (t) => {
   const sidecar = waking();
   sidecar.wake(SPAWNED);
   const names = Array.from(
@@ -149,17 +149,17 @@ t.test('what a runner says of its use is believed as far as it makes sense', asy
   t.equal((models[0]?.['model'] as string).length, 128);
 });
 
-t.test('a run that was stopped says what it used to the end', async (t) => {
+t.test('a stopped run reports its usage to the end', async (t) => {
   const sidecar = waking();
   sidecar.wake(SPAWNED);
   sidecar.wake({ type: 'started' });
   sidecar.frame({ type: 'task_cancelled', task_id: named().taskId, generation: 1, reason: 'cancelled' });
-  t.same(sent(sidecar.wake({ type: 'usage', tokensUsed: 77 })), [], "its progress is nobody's business any more");
+  t.same(sent(sidecar.wake({ type: 'usage', tokensUsed: 77 })), [], 'its progress is not sent any more');
   sidecar.wake(stoppedRun());
   t.match(sent(sidecar.scanned()), [{ type: 'task_cancel_ack', outcome: 'killed', tokens_used: 77 }]);
 });
 
-t.test('a session is told, journalled, and given to the next run; a name that could be an option is not', async (t) => {
+t.test('a session is reported, journalled and passed to the next run; a name that could be an option is not', async (t) => {
   const sidecar = waking();
   sidecar.wake(SPAWNED);
   const started = sidecar.wake({ type: 'started', sessionId: 'ses_1' });
@@ -172,7 +172,7 @@ t.test('a session is told, journalled, and given to the next run; a name that co
   );
   t.equal(sidecar.slot()?.sessionId, 'ses_1');
   sidecar.wake(failed({}));
-  t.match(writtenBody(sidecar.scanned()), { session_id: 'ses_1' }, 'also with the end, should the progress be lost');
+  t.match(writtenBody(sidecar.scanned()), { session_id: 'ses_1' }, 'also with the final report, in case the progress is lost');
 
   for (const bad of ['--resume', '', 'a b', 'x'.repeat(300), 'a\n']) {
     const other = waking();
@@ -189,9 +189,9 @@ t.test('a session is told, journalled, and given to the next run; a name that co
   t.notOk('session' in (only(fresh.prepared(named(2)), 'wake')[0]?.request ?? {}));
 });
 
-t.test('a journal of before is read as it is', async (t) => {
+t.test('a journal of an earlier version is still readable', async (t) => {
   const sidecar = waking();
   const old = JSON.parse(JSON.stringify(sidecar.state.journal)) as Record<string, unknown>;
-  t.notOk(JSON.stringify(old).includes('spent'), 'nothing to tell is not written');
+  t.notOk(JSON.stringify(old).includes('spent'), 'nothing is written without usage');
   t.ok(readJournalState(old));
 });

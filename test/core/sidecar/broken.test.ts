@@ -27,13 +27,13 @@ const deep = (depth: number): unknown => JSON.parse(`${'['.repeat(depth)}${']'.r
 const BAD: readonly (readonly [string, unknown, string, RegExp])[] = [
   ['a process without its start time', { type: 'spawned', process: { pid: 4242 } }, 'agent_failed', /process.startTime is required/],
   ['a failure without a message', { type: 'failed', phase: 'agent', retryable: true }, 'agent_failed', /message is required/],
-  ['an event that nobody knows', { type: 'done' }, 'agent_failed', /found done/],
-  ['a result that is too deep', { type: 'completed', output: deep(100_000) }, 'result_invalid', /nested more than 30 deep/],
-  ['a result that cannot be written', { type: 'completed', output: 5n }, 'result_invalid', /BigInt/],
+  ['an unknown event', { type: 'done' }, 'agent_failed', /found done/],
+  ['a result that is nested too deep', { type: 'completed', output: deep(100_000) }, 'result_invalid', /nested more than 30 deep/],
+  ['a result that cannot be serialized', { type: 'completed', output: 5n }, 'result_invalid', /BigInt/],
 ];
 
 for (const [what, event, kind, error] of BAD) {
-  t.test(`R16: ${what} ends its own run alone, and is no crash of each later start`, async (t) => {
+  t.test(`R16: ${what} ends only its own run, and does not crash later starts`, async (t) => {
     const here = await openRoom({
       slots: 2,
       hub: obliging,
@@ -49,7 +49,7 @@ for (const [what, event, kind, error] of BAD) {
       here.heard.filter((frame) => frame['type'] === 'task_failed'),
       [{ task_id: TASK, kind, error }],
     );
-    t.same(here.runner.living().length, 1, 'its process is stopped, the other lives');
+    t.same(here.runner.living().length, 1, 'its process is stopped, the other one lives');
     here.crash();
     await here.sidecar.start();
     await here.pass(30_000);
@@ -57,13 +57,13 @@ for (const [what, event, kind, error] of BAD) {
       here.heard.findLast((frame) => frame['type'] === 'task_complete'),
       { task_id: OTHER, generation: 1 },
     );
-    t.equal(here.runner.started.length, 2, 'nothing was woken again');
+    t.equal(here.runner.started.length, 2, 'nothing is woken again');
     await here.sidecar.stop();
     await here.sidecar.finished;
   });
 }
 
-t.test('R16: an agent that locks its folder keeps no other from being reported or taken', async (t) => {
+t.test('R16: an agent that locks its folder does not stop others from being reported or accepted', async (t) => {
   // Its .stop could not be written, which counted as a journal that cannot be.
   const here = await openRoom({ slots: 2, hub: obliging, script: worker({ status: 'success' }, 20_000) });
   here.say(offer());
@@ -83,16 +83,16 @@ t.test('R16: an agent that locks its folder keeps no other from being reported o
     here.heard.find((frame) => frame['type'] === 'task_complete'),
     { task_id: OTHER },
   );
-  t.notOk(here.types().includes('draining'), 'its journal is whole');
+  t.notOk(here.types().includes('draining'), 'its journal is intact');
   t.not(here.results.paths().length, 0);
   await here.pass(600_000);
-  t.same(here.results.paths(), [], 'what could not be removed is, later');
+  t.same(here.results.paths(), [], 'files that could not be removed are removed later');
   await here.sidecar.stop();
   await here.pass(1);
   t.equal(here.clock.pending, 0);
 });
 
-t.test('R20: what a kill amid a removal left is removed by the next process, and nothing else is', async (t) => {
+t.test('R20: files left by a kill during removal are removed by the next process, and nothing else is', async (t) => {
   const here = await openRoom({ hub: obliging, script: worker({ status: 'success', output: 'done' }) });
   const mine = [`results/${keyOf(named(1, OTHER))}/${OTHER}.json`, `results/${OTHER}.txt`, 'results/notes/a.txt'];
   for (const path of mine) here.results.write(path, '{}');
@@ -100,15 +100,15 @@ t.test('R20: what a kill amid a removal left is removed by the next process, and
   here.say(offer());
   await here.pass(30_000);
   const left = here.results.paths().filter((path) => !mine.includes(path));
-  t.ok(left.length > 1, 'its end was answered');
+  t.ok(left.length > 1, 'its end is acknowledged');
   here.crash();
   await here.sidecar.start();
   await here.pass(1_000);
-  t.same(here.results.paths(), [...mine].sort(), 'of what the journal does not know a result may wait to be seen');
+  t.same(here.results.paths(), [...mine].sort(), 'a folder unknown to the journal may hold an unread result');
   await here.sidecar.stop();
 });
 
-t.test('R20: which folders a start removes: of what has ended, of what is forgotten, none of what is kept', async (t) => {
+t.test('R20: a start removes folders of ended and forgotten assignments, and none that must be kept', async (t) => {
   const WEEK_MS = 7 * 24 * 3_600_000;
   const sidecar = working();
   const { journal } = sidecar.state;
@@ -124,19 +124,19 @@ t.test('R20: which folders a start removes: of what has ended, of what is forgot
   const isRemoved = (assignment: AssignmentId, changedAtMs: number | null = sidecar.nowMs - 1): boolean =>
     words(sidecar.take({ type: 'folders_found', assignment, changedAtMs })).includes('removeFiles');
   t.notOk(isRemoved(named(), 0), 'held');
-  t.notOk(isRemoved(reported, 0), 'its report waits');
+  t.notOk(isRemoved(reported, 0), 'its report is unacknowledged');
   t.notOk(isRemoved(named(3, OTHER), 0), 'its files are kept');
-  t.ok(isRemoved(named(2, OTHER)), 'an earlier one of the same task');
+  t.ok(isRemoved(named(2, OTHER)), 'an earlier assignment of the same task');
   t.ok(isRemoved(named(2, 'task-cccccccccccccccc' as never), null));
   for (const name of [named(3, 'task-cccccccccccccccc' as never), named(1, 'task-dddddddddddddddd' as never)]) {
-    t.notOk(isRemoved(name), 'nobody knows it');
+    t.notOk(isRemoved(name), 'unknown to the journal');
     t.notOk(isRemoved(name, null));
-    t.ok(isRemoved(name, sidecar.nowMs - WEEK_MS - 1), 'nor would, if it had ended here');
+    t.ok(isRemoved(name, sidecar.nowMs - WEEK_MS - 1), 'older than the journal would remember');
   }
-  t.same(words(stage().take({ type: 'start' })), ['withdrawAllExcept', 'connect'], 'an empty journal knows nothing');
+  t.same(words(stage().take({ type: 'start' })), ['withdrawAllExcept', 'connect'], 'an empty journal removes nothing');
 });
 
-t.test('R16: usage that cannot be read says nothing', async (t) => {
+t.test('R16: unreadable usage is ignored', async (t) => {
   const sidecar = working();
   for (const byModel of [{ m: null }, 'words', null, { m: 5 }]) {
     t.doesNotThrow(() => sidecar.wake({ type: 'usage', tokensUsed: 5, byModel } as unknown as WakeEvent));
@@ -147,7 +147,7 @@ t.test('R16: usage that cannot be read says nothing', async (t) => {
   );
 });
 
-t.test('R10: an agent whose runner breaks before it names a process is not woken a second time beside itself', async (t) => {
+t.test('R10: an agent whose runner fails before it reports a process is not woken again next to it', async (t) => {
   const sidecar = waking();
   const effects = sidecar.take({
     type: 'invalid_wake_event',
@@ -166,7 +166,7 @@ t.test('R10: an agent whose runner breaks before it names a process is not woken
   t.equal(sidecar.slot(), undefined);
 });
 
-t.test('R16: a rule that throws ends the run that it was about', async (t) => {
+t.test('R16: a rule that throws ends only the run it was handling', async (t) => {
   const sidecar = working();
   const input = { type: 'wake_event', assignment: named(), runId: 'run-1', event: SPAWNED } as const;
   const effects = sidecar.take({ type: 'step_failed', input, message: 'a bug' });
@@ -176,10 +176,10 @@ t.test('R16: a rule that throws ends the run that it was about', async (t) => {
   const frame = { type: 'frame', connectionId: offered.state.link.connectionId, frame: assignFrame(named(1, OTHER)) } as const;
   t.match(sent(offered.take({ type: 'step_failed', input: frame, message: 'a bug' })), [{ type: 'task_rejected', task_id: OTHER }]);
   const ping = offered.take({ type: 'step_failed', input: { type: 'timer', timer: { purpose: 'ping' } }, message: 'a bug' });
-  t.equal(startedFor(ping, 'ping'), 5_000, 'its heartbeat goes on');
+  t.equal(startedFor(ping, 'ping'), 5_000, 'the heartbeat continues');
 });
 
-t.test('R16: what throws when the journal is mended does not keep what waits behind it', async (t) => {
+t.test('R16: an input that throws during journal recovery does not block the deferred inputs behind it', async (t) => {
   const sidecar = working();
   const before = sidecar.state;
   const looked = { type: 'scanned', assignment: named(), scan: 0 } as const;

@@ -20,21 +20,21 @@ const cancel = { type: 'task_cancelled', task_id: TASK, generation: 1, reason: '
 const RESULT = { kind: 'result', value: { status: 'success' }, replaced: false } as const;
 const ackOf = (outcome: string, more = {}) => ({ type: 'task_cancel_ack', task_id: TASK, generation: 1, outcome, ...more });
 
-t.test('R11: a running assignment: journalled, stopped, looked for once more, then confirmed', async (t) => {
+t.test('R11: cancelling a running assignment is journalled, stops it, scans its folder once more, and is confirmed', async (t) => {
   const sidecar = working();
   const effects = sidecar.frame(cancel);
   t.same(words(effects), ['withdraw', 'persist', 'kill']);
   t.match(only(effects, 'kill'), [{ reason: { reason: 'cancelled', graceMs: 2_000 } }]);
   t.match(sidecar.slot()?.stop, { cause: 'cancelled' });
-  t.same(sidecar.frame(cancel), [], 'said again before it is done: the confirmation follows');
+  t.same(sidecar.frame(cancel), [], 'a repeated cancel before it is done: the confirmation follows');
   t.same(words(sidecar.wake(stoppedRun(11, 12))), ['scan']);
   const confirmed = sidecar.scanned();
   t.same(words(confirmed), ['unwatch', 'removeFiles', 'persist', 'send task_cancel_ack']);
   t.same(sent(confirmed), [ackOf('killed', { survivors: [11, 12] })]);
-  t.same(sent(sidecar.frame(cancel)), [ackOf('killed')], 'said again: the same answer, from memory');
+  t.same(sent(sidecar.frame(cancel)), [ackOf('killed')], 'a repeated cancel gets the same answer, from memory');
 });
 
-t.test('what is confirmed for what', async (t) => {
+t.test('a cancel is confirmed with the outcome that fits the state of the assignment', async (t) => {
   const cases = [
     {
       name: 'accepted, not woken',
@@ -47,7 +47,7 @@ t.test('what is confirmed for what', async (t) => {
       outcome: 'not_running',
     },
     {
-      name: 'between two tries',
+      name: 'between two attempts',
       make: () => {
         const sidecar = waking();
         sidecar.wake({ type: 'failed', phase: 'spawn', message: 'no', retryable: true });
@@ -58,7 +58,7 @@ t.test('what is confirmed for what', async (t) => {
     },
     { name: 'never seen', make: () => online(), effects: ['persist', 'send task_cancel_ack'], outcome: 'not_running' },
     {
-      name: 'reported, its run gone',
+      name: 'reported, run gone',
       make: () => {
         const sidecar = working();
         sidecar.sight(RESULT);
@@ -86,11 +86,11 @@ t.test('what is confirmed for what', async (t) => {
     const done = sidecar.frame(cancel);
     t.same(words(done), effects, name);
     t.same(sent(done), [ackOf(outcome)], name);
-    t.same(sent(sidecar.frame(cancel)), [ackOf(outcome)], `${name}, said again`);
+    t.same(sent(sidecar.frame(cancel)), [ackOf(outcome)], `${name}, repeated`);
   }
 });
 
-t.test('a reported one whose run winds down is confirmed when that is gone; its report stays', async (t) => {
+t.test('a cancel of a reported assignment is confirmed once its run is gone; its report is kept', async (t) => {
   const sidecar = working();
   sidecar.sight(RESULT);
   t.same(words(sidecar.frame(cancel)), ['persist', 'kill']);
@@ -98,27 +98,27 @@ t.test('a reported one whose run winds down is confirmed when that is gone; its 
   t.equal(sidecar.state.journal.outbox[0]?.report, 'complete');
 });
 
-t.test('J2: a result found while it is stopped is reported, and the cancel told so', async (t) => {
+t.test('J2: a result found while the run is stopped is reported, and the cancel is confirmed as already reported', async (t) => {
   const sidecar = working();
   sidecar.frame(cancel);
   t.same(words(sidecar.sight(RESULT)), ['writeReport', 'persist', 'send task_complete']);
   t.same(sent(sidecar.wake(stoppedRun())), [ackOf('already_reported')]);
 });
 
-t.test('a cancel takes over from a stop of our own, and the wake that is under way is stopped too', async (t) => {
+t.test('a cancel supersedes a stop by the sidecar, and also stops a wake in progress', async (t) => {
   const silent = working();
   silent.timer('run_max');
-  t.same(words(silent.frame(cancel)), ['persist'], 'the signal was given');
+  t.same(words(silent.frame(cancel)), ['persist'], 'the signal was already sent');
   silent.wake(stoppedRun());
   t.same(sent(silent.scanned()), [ackOf('killed')], 'no execution_timeout is reported');
   const early = waking();
   t.same(words(early.frame(cancel)), ['withdraw', 'persist', 'kill'], 'before spawned');
   early.wake(SPAWNED);
   early.wake(WOKEN);
-  t.same(words(early.timer('confirm')), [], 'nothing else is decided of it');
+  t.same(words(early.timer('confirm')), [], 'nothing else is decided for it');
 });
 
-t.test('an agent that was on its own and cannot be found is not called killed', async (t) => {
+t.test('a detached agent that cannot be found is not confirmed as killed', async (t) => {
   const sidecar = working();
   sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId: sidecar.slot()?.run?.runId ?? '', error: null });
   t.same(words(sidecar.frame(cancel)), ['withdraw', 'persist', 'prepare']);
@@ -127,7 +127,7 @@ t.test('an agent that was on its own and cannot be found is not called killed', 
   t.same(sent(sidecar.scanned()), [ackOf('not_stoppable')]);
 });
 
-t.test('folders that were being made when it was cancelled lead to nothing', async (t) => {
+t.test('folders that were being created when the task was cancelled have no effect', async (t) => {
   const sidecar = online();
   sidecar.frame(assignFrame());
   sidecar.frame(cancel);
@@ -135,7 +135,7 @@ t.test('folders that were being made when it was cancelled lead to nothing', asy
   t.same(sidecar.take({ type: 'prepare_failed', assignment: named(), paths: pathsOf(named()), message: '' }), []);
 });
 
-t.test('a confirmation that could not be sent is given when the hub asks again', async (t) => {
+t.test('a confirmation that could not be sent is sent when the hub asks again', async (t) => {
   const sidecar = working();
   sidecar.frame(cancel);
   sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });

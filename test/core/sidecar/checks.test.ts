@@ -12,7 +12,7 @@ const BAD: RunnerCheck = { check: 'logged in', ok: false, message: 'not logged i
 const failing = ({ check, message }: RunnerCheck) => ({ check, message });
 const checked = (sidecar: Stage, ...checks: RunnerCheck[]) => sidecar.take({ type: 'runner_checked', checks });
 
-t.test('no hub is called before it is known whether the agent could run, and the first word tells it', async (t) => {
+t.test('no hub is contacted before the first checks are done, and identify carries their outcome', async (t) => {
   const sidecar = stage(CHECKING);
   t.same(words(sidecar.take({ type: 'start' })), ['withdrawAllExcept', 'check']);
   t.same(words(sidecar.timer('reconnect')), [], 'not even by a timer');
@@ -22,16 +22,16 @@ t.test('no hub is called before it is known whether the agent could run, and the
   t.match(sent(sidecar.take({ type: 'link_up', nonce: NONCE, connectionId: 1 })), [
     { type: 'identify', checks: { ok: false, failed: [failing(BAD)], passed: [failing(GOOD)] } },
   ]);
-  t.same(words(sidecar.frame({ type: 'identified', agent_id: 'worker-1', held: [] })), ['ready'], 'it is not said twice');
+  t.same(words(sidecar.frame({ type: 'identified', agent_id: 'worker-1', held: [] })), ['ready'], 'it is not sent twice');
 });
 
-t.test('what failed is looked at again, ever more rarely; a change is told at once, the same is not', async (t) => {
+t.test('failed checks are repeated with backoff; a change is reported at once, an unchanged outcome is not', async (t) => {
   const sidecar = stage(CHECKING);
   sidecar.take({ type: 'start' });
   checked(sidecar, GOOD);
   sidecar.identify();
   t.same(words(sidecar.timer('checks')), ['check']);
-  t.same(words(sidecar.timer('checks')), [], 'one look at a time');
+  t.same(words(sidecar.timer('checks')), [], 'one check at a time');
   t.match(sent(checked(sidecar, BAD)), [{ type: 'runner_checks', ok: false, failed: [failing(BAD)] }]);
   const waits: (number | undefined)[] = [];
   for (let n = 0; n < 7; n += 1) {
@@ -48,19 +48,19 @@ t.test('what failed is looked at again, ever more rarely; a change is told at on
   t.equal(startedFor(passed, 'checks'), 600_000);
 });
 
-t.test('who asks is told, also where nothing is new; and so is a hub that is met anew', async (t) => {
+t.test('check and resume are always answered with the outcome of the checks, even if unchanged', async (t) => {
   const sidecar = stage(CHECKING);
   sidecar.take({ type: 'start' });
   checked(sidecar, BAD);
   sidecar.identify();
   t.same(words(sidecar.frame({ type: 'check' })), ['measureDisk', 'check']);
   t.match(sent(checked(sidecar, BAD)), [{ type: 'runner_checks', ok: false }]);
-  t.same(words(sidecar.frame({ type: 'resume' })), ['send resumed', 'check'], 'an operator who resumed it forgot what failed');
+  t.same(words(sidecar.frame({ type: 'resume' })), ['send resumed', 'check'], 'resume by an operator clears the failed checks on the hub');
   t.match(sent(checked(sidecar, BAD)), [{ type: 'runner_checks', ok: false }]);
-  t.match(sent(online().frame({ type: 'check' })), [{ type: 'runner_checks', ok: true }], 'with nothing to look at it answers as well');
+  t.match(sent(online().frame({ type: 'check' })), [{ type: 'runner_checks', ok: true }], 'it answers even with nothing to check');
 });
 
-t.test('a clock that is 10 minutes off fails until it is set, however the answer was delayed', async (t) => {
+t.test('a clock that is 10 minutes off fails until it is corrected, even if an answer is delayed', async (t) => {
   const sidecar = stage();
   sidecar.take({ type: 'start' });
   const effects = sidecar.identify({ server_time: START_MS + 600_000 });
@@ -73,10 +73,10 @@ t.test('a clock that is 10 minutes off fails until it is set, however the answer
   });
   sidecar.timer('ping');
   sidecar.nowMs += 60_000;
-  t.same(sent(sidecar.frame({ type: 'pong', timestamp: START_MS })), [], 'an answer that took a minute tells no time');
+  t.same(sent(sidecar.frame({ type: 'pong', timestamp: START_MS })), [], 'an answer that took a minute tells nothing about the clock');
   sidecar.timer('ping');
   sidecar.nowMs += 541_000;
-  t.same(sent(sidecar.frame({ type: 'pong', timestamp: START_MS + 600_000 })), [], 'nor does one around which the clock was set');
+  t.same(sent(sidecar.frame({ type: 'pong', timestamp: START_MS + 600_000 })), [], 'neither does one during which the clock was set');
   sidecar.timer('ping');
   t.match(sent(sidecar.frame({ type: 'pong', timestamp: sidecar.nowMs + 200 })), [{ type: 'runner_checks', ok: true }]);
   sidecar.timer('ping');
@@ -87,11 +87,11 @@ t.test('a full disk fails, and passes when there is room again', async (t) => {
   const sidecar = online();
   const full = sidecar.take({ type: 'disk_measured', refusedBytes: 0, hasReserve: false });
   t.match(sent(full), [{ type: 'runner_checks', ok: false, failed: [{ check: 'disk', message: /disk .* is full/ }] }]);
-  t.equal(startedFor(full, 'disk'), 5_000, 'looked at soon again');
+  t.equal(startedFor(full, 'disk'), 5_000, 'checked again soon');
   t.match(sent(sidecar.take({ type: 'disk_measured', refusedBytes: 0, hasReserve: true })), [{ type: 'runner_checks', ok: true }]);
 });
 
-t.test('a look that hangs, throws or lies never keeps the sidecar', async (t) => {
+t.test('a check that hangs, throws or returns garbage never blocks the sidecar', async (t) => {
   const clock = virtualClock();
   const look = (check: WakeRunner['check']) =>
     runChecks({ adoptable: true, ...(check === undefined ? {} : { check }) } as WakeRunner, {
@@ -113,21 +113,21 @@ t.test('a look that hangs, throws or lies never keeps the sidecar', async (t) =>
   });
   clock.advance(5_000);
   t.match(await hanging, [{ check: 'runner', ok: false, message: /timed out after 5 s/ }]);
-  t.ok(wasAborted, 'and what it began is told to end');
+  t.ok(wasAborted, 'its work is aborted');
 
   const sidecar = stage(CHECKING);
   sidecar.take({ type: 'start' });
   const flood = Array.from({ length: 500 }, () => ({ check: '\ud800'.repeat(200), ok: false, message: '\u0000'.repeat(100_000) }));
   checked(sidecar, ...flood);
   const [identify] = sent(sidecar.take({ type: 'link_up', nonce: NONCE, connectionId: 1 }));
-  t.ok(JSON.stringify(identify).length < 8_000, 'what a stranger says leaves room for what is held');
+  t.ok(JSON.stringify(identify).length < 8_000, 'runner checks leave room for the held assignments');
   sidecar.frame({ type: 'identified', agent_id: 'worker-1', held: [] });
   const [ping] = sent(sidecar.timer('ping'));
   t.equal((ping?.['checks'] as { failed: unknown[] }).failed.length, 32);
   t.ok(JSON.stringify(ping).length < 64_000);
 });
 
-t.test('R13: of a long finding the cure is told, whatever is cut', async (t) => {
+t.test('R13: a long check message is cut so that its remedy remains', async (t) => {
   const cure = 'Install it with "npm install -g agent".';
   const told = checkText({ message: `There is no agent in ${'"long" '.repeat(1_000)}.`, cure }, 256);
   t.ok(JSON.stringify(told).length <= 256 + 2, 'an ellipsis has three bytes');

@@ -34,13 +34,13 @@ function driven(effects: readonly Effect[], over: Partial<DriverParts> = {}) {
   return { driver, done, states };
 }
 
-t.test('one input at a time, its effects in order', async (t) => {
+t.test('inputs are processed one at a time, with their effects in order', async (t) => {
   const { driver, done } = driven([PERSIST, CONNECT, READY]);
   await Promise.all([driver.deliver({ type: 'start' }), driver.deliver({ type: 'stop' })]);
   t.same(done, ['start', 'persist', 'disconnect', 'ready', 'stop', 'persist', 'disconnect', 'ready']);
 });
 
-t.test('whoever delivers is not made to wait for a step', async (t) => {
+t.test('delivering an input does not run the step synchronously', async (t) => {
   const { driver, done } = driven([]);
   const taken = driver.deliver({ type: 'start' });
   t.same(done, []);
@@ -48,16 +48,16 @@ t.test('whoever delivers is not made to wait for a step', async (t) => {
   t.same(done, ['start']);
 });
 
-t.test('R3: a durable effect that fails ends its list, the state falls back, and the failure comes next', async (t) => {
+t.test('R3: a failed durable effect ends its list, restores the state, and is the next input', async (t) => {
   const { driver, done, states } = driven([PERSIST, CONNECT], { runDurable: () => Promise.reject(new Error('disk full')) });
   void driver.deliver({ type: 'start' });
   await driver.deliver({ type: 'scanned', assignment: named(), scan: 1 });
-  t.same(done, ['start', 'persist_failed', 'scanned', 'persist_failed'], 'before what waited');
-  t.equal(states[1], loaded, 'as if the input had not been taken');
+  t.same(done, ['start', 'persist_failed', 'scanned', 'persist_failed'], 'before the waiting input');
+  t.equal(states[1], loaded, 'as if the input had not been processed');
   t.equal(states[2]?.instanceId, 'instance-1+');
 });
 
-t.test('R16: a rule that throws costs its own input alone, whose run is told of it', async (t) => {
+t.test('R16: a rule that throws loses only its own input, and its run gets the error', async (t) => {
   const looked = { type: 'scanned', assignment: named(), scan: 1 } as const;
   const inputs: SidecarInput[] = [];
   const { driver, done } = driven([PERSIST], {
@@ -73,14 +73,14 @@ t.test('R16: a rule that throws costs its own input alone, whose run is told of 
   t.same(done, ['persist']);
 });
 
-t.test('R16: an outward effect that throws keeps none of those behind it', async (t) => {
+t.test('R16: an outward effect that throws does not block the ones behind it', async (t) => {
   const { driver, done } = driven([CONNECT, PERSIST], { runAfterPersist: () => Promise.reject(new Error('a bug')) });
   await driver.deliver({ type: 'stop' });
   await driver.deliver({ type: 'scanned', assignment: named(), scan: 1 });
   t.same(done.slice(0, 4), ['stop', 'persist', 'step_failed', 'persist']);
 });
 
-t.test('without its first input there is no sidecar, which is told', async (t) => {
+t.test('if the first input fails, the sidecar is reported as broken', async (t) => {
   const { driver, done } = driven([CONNECT], { runAfterPersist: () => Promise.reject(new Error('a bug')) });
   void driver.deliver({ type: 'start' });
   await t.rejects(driver.broken, { code: 'AC_INTERNAL', message: /a bug/ });
@@ -88,7 +88,7 @@ t.test('without its first input there is no sidecar, which is told', async (t) =
   t.same(done, ['start']);
 });
 
-t.test('once halted nothing is taken', async (t) => {
+t.test('once halted, no input is processed', async (t) => {
   const { driver, done } = driven([CONNECT]);
   const waiting = driver.deliver({ type: 'start' });
   driver.halt();

@@ -39,7 +39,7 @@ const offer = (sidecar: Stage, generation = 1): SidecarInput => ({
   frame: assignFrame(named(generation)),
 });
 
-t.test('R3: a task that cannot be journalled is not taken, and the hub is told', async (t) => {
+t.test('R3: a task that cannot be journalled is rejected, and the hub is notified', async (t) => {
   const sidecar = online();
   const effects = takeFailing(sidecar, offer(sidecar));
   t.same(sent(effects), [
@@ -48,15 +48,15 @@ t.test('R3: a task that cannot be journalled is not taken, and the hub is told',
   ]);
   t.equal(startedFor(effects, 'journal'), 5_000);
   t.same(sidecar.state.journal.slots, []);
-  t.same(words(sidecar.frame(assignFrame(named(2)))), ['send task_rejected'], 'and without asking the disk again');
+  t.same(words(sidecar.frame(assignFrame(named(2)))), ['send task_rejected'], 'rejected without another disk access');
 });
 
-t.test('R4: a result that cannot be kept waits and is reported once it can', async (t) => {
+t.test('R4: a result that cannot be stored waits, and is reported once it can be', async (t) => {
   const sidecar = working();
   takeFailing(sidecar, RESULT);
-  t.equal(sidecar.slot()?.status, 'working', 'nothing was sent, nothing is settled');
-  t.same(words(sidecar.timer('lease')), ['send task_progress'], 'the lease goes on meanwhile');
-  t.same(words(sidecar.wake(exited(0))), [], 'what its run tells waits behind it');
+  t.equal(sidecar.slot()?.status, 'working', 'nothing is sent or settled');
+  t.same(words(sidecar.timer('lease')), ['send task_progress'], 'the lease is still renewed');
+  t.same(words(sidecar.wake(exited(0))), [], 'later events of the run wait behind it');
   const retried = sidecar.timer('journal');
   t.same(words(retried), ['writeReport', 'persist', 'send task_complete']);
   t.equal(startedFor(retried, 'journal'), 0);
@@ -65,20 +65,20 @@ t.test('R4: a result that cannot be kept waits and is reported once it can', asy
   t.equal(sidecar.state.fault, null);
   t.match(sent(sidecar.frame(assignFrame(named(1, OTHER)))), [{ type: 'task_rejected', reason: 'journal_unwritable' }]);
   const short = sidecar.take({ type: 'disk_measured', refusedBytes: 0, hasReserve: false });
-  t.same(words(short), ['send runner_checks'], 'the room for reports is not back: what is left is for those that are here');
+  t.same(words(short), ['send runner_checks'], 'the disk reserve is not restored: the remaining space is for running tasks');
   t.equal(startedFor(short, 'disk'), 5_000);
   t.same(words(sidecar.take({ type: 'disk_measured', refusedBytes: 0, hasReserve: true })), ['send runner_checks', 'send resumed']);
-  t.same(words(sidecar.frame(assignFrame(named(1, OTHER)))), ['persist', 'send task_accepted', 'prepare'], 'tasks are taken again');
+  t.same(words(sidecar.frame(assignFrame(named(1, OTHER)))), ['persist', 'send task_accepted', 'prepare'], 'tasks are accepted again');
 });
 
-t.test('while the disk still fails, what waits goes on waiting, in order', async (t) => {
+t.test('while the disk still fails, deferred inputs keep waiting, in order', async (t) => {
   const sidecar = waking();
   takeFailing(sidecar, { type: 'wake_event', assignment: named(), runId: 'run-1', event: SPAWNED });
   t.same(sidecar.wake({ type: 'started' }), []);
   t.equal(sidecar.state.fault?.deferred.length, 2);
   const effects = takeFailing(sidecar, { type: 'timer', timer: { purpose: 'journal' } });
   t.equal(startedFor(effects, 'journal'), 5_000);
-  t.same(sent(effects), [], 'the hub is told once');
+  t.same(sent(effects), [], 'the hub is notified once');
   t.equal(sidecar.state.fault?.deferred.length, 2);
   sidecar.timer('journal');
   t.match(sidecar.slot(), { status: 'waking', run: { process: { pid: 4242 } } });
@@ -86,23 +86,23 @@ t.test('while the disk still fails, what waits goes on waiting, in order', async
   t.equal(sidecar.slot()?.status, 'working');
 });
 
-t.test('R4: what is no longer watched when the journal fails is watched again, since its agent may yet be woken', (t) => {
+t.test('R4: a folder unwatched by a failed step is watched again, since its agent may yet be woken', (t) => {
   const sidecar = waking();
   sidecar.wake(SPAWNED);
   sidecar.wake(exited(0));
   sidecar.scanned();
-  t.match(sidecar.slot(), { status: 'waking', run: null, wakes: 1 }, 'between two tries');
+  t.match(sidecar.slot(), { status: 'waking', run: null, wakes: 1 }, 'between two attempts');
   const cancelled: SidecarInput = {
     type: 'frame',
     connectionId: 1,
     frame: { type: 'task_cancelled', ...frameIds(named()), reason: 'cancelled', grace_ms: 50 },
   };
   const effects = takeFailing(sidecar, cancelled);
-  t.ok(only(sidecar.all, 'unwatch').length > 0, 'the list that failed had begun with that');
+  t.ok(only(sidecar.all, 'unwatch').length > 0, 'the failed effect list had begun with unwatch');
   t.match(only(effects, 'watch'), [{ assignment: named() }]);
   sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
   sidecar.timer('journal');
-  t.match(sidecar.slot(), { status: 'waking', stop: null }, 'the word of a link that is gone is not taken again');
+  t.match(sidecar.slot(), { status: 'waking', stop: null }, 'a frame of a closed connection is not processed again');
   sidecar.timer('journal');
   sidecar.timer('retry');
   t.match(words(sidecar.prepared()), ['persist', 'wake']);
@@ -110,7 +110,7 @@ t.test('R4: what is no longer watched when the journal fails is watched again, s
   t.end();
 });
 
-t.test('R11: a run that is to be stopped is stopped at once, whatever the journal', async (t) => {
+t.test('R11: a run that must stop is stopped at once, even if the journal fails', async (t) => {
   // Its task was given to another agent meanwhile, and ran twice for as long as the disk was full.
   const cancelled = (sidecar: Stage): SidecarInput => ({
     type: 'frame',
@@ -118,11 +118,11 @@ t.test('R11: a run that is to be stopped is stopped at once, whatever the journa
     frame: { type: 'task_cancelled', ...frameIds(named()), reason: 'reclaimed', grace_ms: 50 },
   });
   const first = working();
-  t.same(only(takeFailing(first, cancelled(first)), 'kill').length, 1, 'when the journal fails over it');
-  t.equal(first.slot()?.stop, null, 'which is all that is done');
+  t.same(only(takeFailing(first, cancelled(first)), 'kill').length, 1, 'if the journal fails on this frame');
+  t.equal(first.slot()?.stop, null, 'nothing else is done');
   const later = working();
   takeFailing(later, RESULT);
-  t.same(words(later.take(cancelled(later))), ['kill'], 'and while it waits for the journal');
+  t.same(words(later.take(cancelled(later))), ['kill'], 'while an earlier input waits for the journal');
 });
 
 t.test('R11: a cancel is not confirmed before its end is journalled', async (t) => {
@@ -135,7 +135,7 @@ t.test('R11: a cancel is not confirmed before its end is journalled', async (t) 
   t.same(words(sidecar.timer('journal')), ['withdraw', 'persist', 'kill']);
 });
 
-t.test('a hub that is met meanwhile hears of it, and its aborts come again as refusals', async (t) => {
+t.test('a hub that connects during a journal fault is notified, and its aborts are repeated as refusals', async (t) => {
   const sidecar = working();
   takeFailing(sidecar, RESULT);
   sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
@@ -145,7 +145,7 @@ t.test('a hub that is met meanwhile hears of it, and its aborts come again as re
   t.equal(sidecar.state.link.phase, 'identified');
 });
 
-t.test('frames that wait for the journal still show that the hub is there', async (t) => {
+t.test('frames that wait for the journal still count as signs of life of the hub', async (t) => {
   const sidecar = working();
   takeFailing(sidecar, RESULT);
   sidecar.timer('ping');
@@ -154,7 +154,7 @@ t.test('frames that wait for the journal still show that the hub is there', asyn
   t.equal(sidecar.state.fault?.deferred.length, 2);
 });
 
-t.test('R12: what hands a task back is told as that, also when its run ends while the journal fails', async (t) => {
+t.test('R12: a task that is handed back is reported as released, even if its run ends while the journal fails', async (t) => {
   // Told as lost: an attempt, and a strike against the machine.
   const inability: WakeEvent = {
     type: 'failed',
@@ -181,7 +181,7 @@ t.test('R12: what hands a task back is told as that, also when its run ends whil
   }
 });
 
-t.test('R20: while the journal fails, what a run tells waits, one of a kind, the last word included', async (t) => {
+t.test('R20: while the journal fails, run events are deferred, one of each kind, including the final one', async (t) => {
   const sidecar = waking();
   takeFailing(sidecar, { type: 'wake_event', assignment: named(), runId: 'run-1', event: SPAWNED });
   for (let count = 0; count < 2_000; count += 1) {
@@ -196,10 +196,10 @@ t.test('R20: while the journal fails, what a run tells waits, one of a kind, the
   t.ok((sidecar.state.fault?.deferred.length ?? 0) < 10, `${sidecar.state.fault?.deferred.length} wait`);
   while (sidecar.state.fault !== null) sidecar.timer('journal');
   const reports = sent(sidecar.all).filter(({ type }) => type !== 'task_output');
-  t.match(reports.at(-1), { type: 'task_complete' }, 'the first word of its end counts');
+  t.match(reports.at(-1), { type: 'task_complete' }, 'the first reported end counts');
 });
 
-t.test('too many frames that wait are let go; what the run tells never is', async (t) => {
+t.test('deferred frames beyond the limit are dropped; run events never are', async (t) => {
   const sidecar = working();
   takeFailing(sidecar, { type: 'timer', timer: { purpose: 'run_max', assignment: named() } });
   for (let count = 0; count < 1_100; count += 1) {

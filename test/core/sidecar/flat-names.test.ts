@@ -31,13 +31,13 @@ const MAY_LIVE: readonly (readonly [string, (sidecar: Stage) => void])[] = [
   ['was cancelled and left survivors', (sidecar) => [cancel(sidecar), sidecar.wake(stoppedRun(7)), sidecar.scanned()]],
   ['was silent and cannot be stopped', (sidecar) => [letGo(sidecar), sidecar.timer('silence'), found(sidecar, exited(null))]],
   ['left survivors', (sidecar) => [sidecar.wake(LEFT), sidecar.scanned(), answered(sidecar, 'retried')]],
-  ['left survivors, which was not answered yet', (sidecar) => [sidecar.wake(LEFT), sidecar.scanned()]],
+  ['left survivors and is not acknowledged yet', (sidecar) => [sidecar.wake(LEFT), sidecar.scanned()]],
   [
     'left survivors after its result',
     (sidecar) => [sidecar.sight({ kind: 'result', value: { status: 'success' }, replaced: false }), sidecar.wake(LEFT)],
   ],
   [
-    'left survivors after its result was answered',
+    'left survivors after its result was acknowledged',
     (sidecar) => [
       sidecar.sight({ kind: 'result', value: { status: 'success' }, replaced: false }),
       answered(sidecar, 'complete'),
@@ -47,21 +47,21 @@ const MAY_LIVE: readonly (readonly [string, (sidecar: Stage) => void])[] = [
 ];
 
 for (const [what, end] of MAY_LIVE) {
-  t.test(`R8: after an earlier run that ${what}, a flat name counts only where it names its generation`, async (t) => {
+  t.test(`R8: after an earlier run that ${what}, a flat name counts only if it names its generation`, async (t) => {
     const sidecar = working();
     end(sidecar);
-    t.equal(sidecar.slot(), undefined, 'it is over');
+    t.equal(sidecar.slot(), undefined, 'the slot is free');
     t.equal(flatOf(sidecar, named(3)), 'named');
     const later = stage({}, sidecar.state.journal);
     t.match(only(later.take({ type: 'start' }), 'watch'), [{ assignment: named(3), flat: 'named' }], 'also after a restart');
     sidecar.frame({ type: 'task_cancelled', task_id: TASK, generation: 3 });
     sidecar.wake(stoppedRun(), named(3));
     sidecar.scanned(named(3));
-    t.equal(flatOf(sidecar, named(5)), 'named', 'and for any later one');
+    t.equal(flatOf(sidecar, named(5)), 'named', 'and for any later generation');
   });
 }
 
-t.test('after a run that is gone flat names count as they are', async (t) => {
+t.test('after a run that is gone, flat names count without a generation', async (t) => {
   const sidecar = working();
   sidecar.wake(exited(1));
   sidecar.scanned();

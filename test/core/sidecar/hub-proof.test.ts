@@ -27,7 +27,7 @@ function greeting(): Stage {
   return sidecar;
 }
 
-t.test('a hub that proves itself gets identify with the proof in place of the token', async (t) => {
+t.test('a hub that proves itself receives identify with a proof instead of the token', async (t) => {
   const sidecar = greeting();
   const [identify] = sent(sidecar.frame(challenge())) as Frame[];
   t.match(identify, { type: 'identify', agent_id: 'worker-1', held: [] });
@@ -38,7 +38,7 @@ t.test('a hub that proves itself gets identify with the proof in place of the to
   t.equal(sidecar.state.link.phase, 'identified');
 });
 
-t.test('a connection identifies with the token that was read for it, and later ones too', async (t) => {
+t.test('a connection identifies with the token read for it, and so do later connections', async (t) => {
   const NEW = 'token-after-rotation';
   const key = digest.sha256(NEW);
   const said = { ...SAID, tokenHint: key.slice(0, 16) };
@@ -55,7 +55,7 @@ t.test('a connection identifies with the token that was read for it, and later o
   }
 });
 
-t.test('the token is read for each connection; where that fails or finds none, the last one is used', async (t) => {
+t.test('the token is read for each connection; if that fails or finds none, the previous one is used', async (t) => {
   const answers = ['second', new Error('cannot be read'), null, 'third'];
   const here = await openRoom({
     async readToken() {
@@ -78,7 +78,7 @@ t.test('the token is read for each connection; where that fails or finds none, t
   );
 });
 
-t.test('the key of its machine is proved over what both have said, and only to a hub that has proved itself', async (t) => {
+t.test('the device key is proved over the handshake, and only to a hub that has proved itself', async (t) => {
   const deviceKey = { publicKey: 'p'.repeat(43), sign: (text: string) => `signed ${text}` };
   const sidecar = stage({ plainToken: false, deviceKey });
   sidecar.take({ type: 'start' });
@@ -89,7 +89,7 @@ t.test('the key of its machine is proved over what both have said, and only to a
   t.match(sidecar.all.filter(({ type }) => type === 'log').at(-1), { level: 'error', message: /agentcom takeover worker-1/ });
 });
 
-t.test('R22: a proof by another key, of another connection or for another agent is told nothing more', async (t) => {
+t.test('R22: a proof by another key, for another connection or another agent is refused, and nothing more is sent', async (t) => {
   const wrong = [
     challenge(digest.sha256('other')),
     challenge(KEY, { ...SAID, nonce: '00'.repeat(32) }),
@@ -102,11 +102,11 @@ t.test('R22: a proof by another key, of another connection or for another agent 
     t.same(words(effects), ['disconnect']);
     t.match(only(effects, 'log'), [{ level: 'error', message: /hub at ws:\/\/one\/ws did not prove .*worker-1.*sidecar\.hubs/s }]);
     t.equal(startedFor(effects, 'reconnect'), 60_000);
-    t.equal(sidecar.state.link.hubIndex, 1, 'the next hub of the list is asked then');
+    t.equal(sidecar.state.link.hubIndex, 1, 'the next hub of the list is tried');
   }
 });
 
-t.test('a hub that answers hello with anything but its proof is told nothing', async (t) => {
+t.test('a hub that answers hello with anything but its proof gets no answer', async (t) => {
   const said: readonly SentFrame[] = [
     { type: 'identified', agent_id: 'worker-1' },
     assignFrame(),
@@ -116,10 +116,10 @@ t.test('a hub that answers hello with anything but its proof is told nothing', a
   const sidecar = greeting();
   for (const frame of said) t.same(sent(sidecar.frame(frame)), [], frame.type);
   t.equal(sidecar.state.link.phase, 'greeting');
-  t.same(words(sidecar.timer('identify')), ['disconnect'], 'and not waited for without end');
+  t.same(words(sidecar.timer('identify')), ['disconnect'], 'the wait is bounded');
 });
 
-t.test('a hub that does not know hello is told so in the log, and the token is not sent', async (t) => {
+t.test('a hub that does not know hello is logged as an error, and the token is not sent', async (t) => {
   for (const error of ['not_identified', 'unknown_message_type']) {
     const effects = greeting().frame({ type: 'error', error });
     t.same(words(effects), ['disconnect']);
@@ -129,7 +129,7 @@ t.test('a hub that does not know hello is told so in the log, and the token is n
   t.equal(startedFor(greeting().frame({ type: 'error', error: 'rate_limited', retry_after_ms: 45_000 }), 'reconnect'), 45_000);
 });
 
-t.test('R22: over a whole day a hub that cannot prove itself hears hello, and nothing of the token', async (t) => {
+t.test('R22: a hub that cannot prove itself receives only hello for a whole day, and nothing of the token', async (t) => {
   const impostor = (frame: Frame, say: (frame: SentFrame) => void): void => {
     if (frame['type'] === 'hello') say(challenge());
     say({ type: 'identified', agent_id: 'worker-1', protocol_version: 2 });
@@ -140,13 +140,13 @@ t.test('R22: over a whole day a hub that cannot prove itself hears hello, and no
   await here.pass(86_400_000);
   t.ok(here.heard.length > 1_000);
   t.same([...new Set(here.types())], ['hello']);
-  t.equal(new Set(here.heard.map((frame) => frame['nonce'])).size, here.heard.length, 'each with a number of its own');
+  t.equal(new Set(here.heard.map((frame) => frame['nonce'])).size, here.heard.length, 'each with a nonce of its own');
   t.notMatch(JSON.stringify(here.heard), new RegExp(`"${ROOM_TOKEN}"|${digest.sha256(ROOM_TOKEN)}`));
   t.same(here.runner.started, []);
   await here.sidecar.stop();
 });
 
-t.test('plainToken: the token is sent as it is, without a hello', async (t) => {
+t.test('plainToken: the token is sent in plain text, without hello', async (t) => {
   const here = await openRoom({ plainToken: true });
   t.match(here.heard, [{ type: 'identify', token: ROOM_TOKEN }]);
   await here.sidecar.stop();

@@ -4,21 +4,25 @@ import { assignFrame, exited, named, online, only, OTHER, sent, stage, TASK, wor
 
 const IN_PROCESS = { inProcess: true, runner: { adoptable: false, hasCheck: false } } as const;
 
-t.test('in process: no start is awaited or reported, and a completed ends the run', (t) => {
+t.test('in process: no start is awaited or reported, and a completed event ends the run', (t) => {
   const sidecar = online(IN_PROCESS);
-  t.same(words(sidecar.frame(assignFrame())), ['persist', 'send task_accepted', 'wake'], 'the hub hears of it before it begins');
+  t.same(
+    words(sidecar.frame(assignFrame())),
+    ['persist', 'send task_accepted', 'wake'],
+    'the hub gets the acceptance before the run begins',
+  );
   t.equal(sidecar.slot()?.status, 'working');
   const ended = sidecar.wake({ type: 'completed', output: 7 });
   t.same(words(ended), ['writeReport', 'unwatch', 'persist', 'send task_complete'], 'no wake_result');
   t.equal(sidecar.slot(), undefined, 'the slot is free');
   t.notOk(
     only(ended, 'startTimer').some(({ timer }) => timer.purpose === 'linger'),
-    'nothing is left to exit',
+    'no process is left to exit',
   );
   t.end();
 });
 
-t.test('in process: a failure is reported when its end follows', (t) => {
+t.test('in process: a failure is reported once the run has ended', (t) => {
   const sidecar = online(IN_PROCESS);
   sidecar.frame(assignFrame());
   sidecar.wake({ type: 'failed', phase: 'agent', message: 'no', retryable: false });
@@ -27,13 +31,13 @@ t.test('in process: a failure is reported when its end follows', (t) => {
   t.end();
 });
 
-t.test('its own drain: what runs may end, nothing new begins, and the caller is told once', (t) => {
+t.test('own drain: running work may finish, nothing new starts, and the caller is notified once', (t) => {
   const sidecar = online({ ...IN_PROCESS, slots: 2 });
   sidecar.frame(assignFrame());
   t.same(sent(sidecar.take({ type: 'drain' })), [{ type: 'draining', reason: 'stopping' }]);
-  t.same(words(sidecar.take({ type: 'drain' })), [], 'twice is once');
+  t.same(words(sidecar.take({ type: 'drain' })), [], 'a second drain changes nothing');
   t.match(sent(sidecar.frame(assignFrame(named(1, OTHER)))), [{ type: 'task_rejected', reason: 'draining' }]);
-  t.same(sent(sidecar.frame({ type: 'resume' }))[0], { type: 'draining', reason: 'stopping' }, 'an operator cannot end it');
+  t.same(sent(sidecar.frame({ type: 'resume' }))[0], { type: 'draining', reason: 'stopping' }, 'an operator cannot end the drain');
   t.match(sent(sidecar.timer('ping')), [{ type: 'ping', draining_reason: 'stopping' }]);
   sidecar.wake({ type: 'completed', output: 7 });
   t.ok(words(sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'complete' })).includes('drained'));
@@ -41,7 +45,7 @@ t.test('its own drain: what runs may end, nothing new begins, and the caller is 
   t.end();
 });
 
-t.test('its own drain: with nothing to do it is over at once, also without a hub', (t) => {
+t.test('own drain: with nothing running it completes at once, even without a hub', (t) => {
   const away = stage(IN_PROCESS);
   away.take({ type: 'start' });
   t.same(words(away.take({ type: 'drain' })), ['drained']);
@@ -49,7 +53,7 @@ t.test('its own drain: with nothing to do it is over at once, also without a hub
   t.end();
 });
 
-t.test('its own drain is told to each hub', (t) => {
+t.test('own drain is reported to each hub it connects to', (t) => {
   const sidecar = online(IN_PROCESS);
   sidecar.take({ type: 'drain' });
   sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });

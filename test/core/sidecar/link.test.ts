@@ -28,7 +28,7 @@ const policy = {
   reconnect_grace_ms: 8_000,
 };
 
-t.test('identify says who it is and everything it holds', async (t) => {
+t.test('identify describes the sidecar and everything it holds', async (t) => {
   const sidecar = stage();
   const start = sidecar.take({ type: 'start' });
   t.match(only(start, 'connect'), [{ url: 'ws://one/ws', connectionId: 1 }]);
@@ -51,7 +51,7 @@ t.test('identify says who it is and everything it holds', async (t) => {
   ]);
 });
 
-t.test('R15: what it holds is named by where it stands, over every reconnect', async (t) => {
+t.test('R15: identify lists every held assignment with its status, on every reconnect', async (t) => {
   const sidecar = working({ slots: 2 });
   sidecar.frame(assignFrame(named(4, OTHER)));
   t.match(heldAfterReconnect(sidecar), [
@@ -66,7 +66,7 @@ t.test('R15: what it holds is named by where it stands, over every reconnect', a
   t.equal(heldAfterReconnect(sidecar).length, 1);
 });
 
-t.test('work that another store gave is told when the hub comes back with a new one', async (t) => {
+t.test('work assigned by another store is logged when the hub reconnects with a new one', async (t) => {
   const sidecar = working();
   const warned = (storeId: string): readonly unknown[] =>
     offline(sidecar)
@@ -76,7 +76,7 @@ t.test('work that another store gave is told when the hub comes back with a new 
   t.match(warned('store-2'), [{ level: 'warn', fields: { store_id: 'store-2', tasks: [TASK], count: 1 } }]);
 });
 
-t.test('the answers to the inventory', async (t) => {
+t.test("the hub's answers to the inventory", async (t) => {
   const held = (action: 'continue' | 'abort' | 'report', reason?: string) => [
     { task_id: TASK, generation: 1, action, ...(reason ? { reason } : {}) },
   ];
@@ -100,11 +100,11 @@ t.test('the answers to the inventory', async (t) => {
     t.same(words(effects), ['send identify', 'readReport']);
     t.equal(sidecar.state.journal.outbox.length, 1);
   });
-  t.test('abort of one that was not woken', async (t) => {
+  t.test('abort of an assignment that was not woken', async (t) => {
     const sidecar = online();
     sidecar.frame(assignFrame());
     offline(sidecar);
-    t.same(words(sidecar.identify({ held: held('abort') })), ['send identify', 'removeFiles', 'persist'], 'its accept is not said again');
+    t.same(words(sidecar.identify({ held: held('abort') })), ['send identify', 'removeFiles', 'persist'], 'its accept is not resent');
   });
   t.test('report: it is sent', async (t) => {
     const sidecar = working();
@@ -112,45 +112,42 @@ t.test('the answers to the inventory', async (t) => {
     offline(sidecar);
     t.same(words(sidecar.identify({ held: held('report') })), ['send identify', 'readReport']);
   });
-  t.test('abort of something unknown', async (t) => {
+  t.test('abort of an unknown assignment', async (t) => {
     t.same(words(offline(online()).identify({ held: held('abort') })), ['send identify']);
   });
 });
 
-t.test(
-  'of several hubs: any to begin with, any other when one sends it off, the next when one is gone, the backoff over all',
-  async (t) => {
-    const hubs = ['ws://one/ws', 'ws://two/ws', 'ws://three/ws'];
-    const next = (sidecar: Stage, random: number, code: number): string | undefined => {
-      sidecar.random = random;
-      sidecar.take({ type: 'link_down', connectionId: sidecar.state.link.connectionId, code, reason: '' });
-      return only(sidecar.timer('reconnect'), 'connect')[0]?.url;
-    };
-    for (const [random, first, others] of [
-      [0, 0, [1, 2]],
-      [0.4, 1, [2, 0]],
-      [0.999, 2, [0, 1]],
-    ] as const) {
-      const sidecar = stage({ hubs });
-      sidecar.random = random;
-      t.match(only(sidecar.take({ type: 'start' }), 'connect'), [{ url: hubs[first] }]);
-      sidecar.identify();
-      t.equal(next(sidecar, 0, 1012), hubs[others[0]]);
-      t.equal(next(sidecar, 0.5, 1012), hubs[first], 'sent off there too');
-      sidecar.identify();
-      t.equal(next(sidecar, 0.6, 1012), hubs[others[1]]);
-      sidecar.identify();
-      t.equal(next(sidecar, 0.6, 1006), hubs[others[1]], 'a broken line says nothing of the hub');
-      t.equal(next(sidecar, 0.6, 1006), hubs[first]);
-      t.equal(next(sidecar, 0, 1006), hubs[others[0]]);
-      t.equal(startedFor(down(sidecar), 'reconnect'), 8_000, 'three hubs that are gone are three failures');
-    }
-    const alone = online({ hubs: ['ws://one/ws'] });
-    t.equal(next(alone, 0.999, 1012), 'ws://one/ws');
-  },
-);
+t.test('several hubs: start at a random one, another on 1012, the next after a failure, one backoff for all', async (t) => {
+  const hubs = ['ws://one/ws', 'ws://two/ws', 'ws://three/ws'];
+  const next = (sidecar: Stage, random: number, code: number): string | undefined => {
+    sidecar.random = random;
+    sidecar.take({ type: 'link_down', connectionId: sidecar.state.link.connectionId, code, reason: '' });
+    return only(sidecar.timer('reconnect'), 'connect')[0]?.url;
+  };
+  for (const [random, first, others] of [
+    [0, 0, [1, 2]],
+    [0.4, 1, [2, 0]],
+    [0.999, 2, [0, 1]],
+  ] as const) {
+    const sidecar = stage({ hubs });
+    sidecar.random = random;
+    t.match(only(sidecar.take({ type: 'start' }), 'connect'), [{ url: hubs[first] }]);
+    sidecar.identify();
+    t.equal(next(sidecar, 0, 1012), hubs[others[0]]);
+    t.equal(next(sidecar, 0.5, 1012), hubs[first], 'that one closes with 1012 too');
+    sidecar.identify();
+    t.equal(next(sidecar, 0.6, 1012), hubs[others[1]]);
+    sidecar.identify();
+    t.equal(next(sidecar, 0.6, 1006), hubs[others[1]], 'a broken connection does not mean that the hub is down');
+    t.equal(next(sidecar, 0.6, 1006), hubs[first]);
+    t.equal(next(sidecar, 0, 1006), hubs[others[0]]);
+    t.equal(startedFor(down(sidecar), 'reconnect'), 8_000, 'three unreachable hubs are three failures');
+  }
+  const alone = online({ hubs: ['ws://one/ws'] });
+  t.equal(next(alone, 0.999, 1012), 'ws://one/ws');
+});
 
-t.test('reconnecting: 1 s doubling to the policy, shortened by jitter only, another hub after each failure', async (t) => {
+t.test('reconnect: 1 s doubling to the policy, jitter only shortens it, another hub after each failure', async (t) => {
   const sidecar = online();
   sidecar.identify({ policy });
   const delays: (number | undefined)[] = [];
@@ -160,12 +157,12 @@ t.test('reconnecting: 1 s doubling to the policy, shortened by jitter only, anot
     urls.push(only(sidecar.timer('reconnect'), 'connect')[0]?.url);
   }
   t.same(delays.slice(0, 6), [1_000, 2_000, 4_000, 8_000, 15_000, 15_000]);
-  t.same(delays.slice(22), [15_000, 60_000, 60_000], 'an outage of 5 minutes is a long one');
+  t.same(delays.slice(22), [15_000, 60_000, 60_000], 'an outage of 5 minutes counts as long');
   t.equal(
     delays.slice(0, 23).reduce<number>((sum, each) => sum + (each ?? 0), 0),
     300_000,
   );
-  t.same(urls.slice(0, 4), ['ws://one/ws', 'ws://two/ws', 'ws://one/ws', 'ws://two/ws'], 'the hub that knew it is tried first');
+  t.same(urls.slice(0, 4), ['ws://one/ws', 'ws://two/ws', 'ws://one/ws', 'ws://two/ws'], 'the hub it was connected to is tried first');
   sidecar.take({ type: 'link_up', nonce: NONCE, connectionId: sidecar.state.link.connectionId });
   t.equal(startedFor(down(sidecar), 'reconnect'), 60_000, 'an open socket resets nothing');
   sidecar.timer('reconnect');
@@ -178,23 +175,23 @@ t.test('reconnecting: 1 s doubling to the policy, shortened by jitter only, anot
   sidecar.timer('reconnect');
   sidecar.random = 0.999;
   const short = startedFor(down(sidecar), 'reconnect') ?? 0;
-  t.ok(short >= 2_000 && short < 2_100, `at most a half is taken off the longest, which is the policy's: ${short}`);
+  t.ok(short >= 2_000 && short < 2_100, `jitter takes at most half off the longest delay, which is the policy's: ${short}`);
 });
 
-t.test('a hub that is silent after a ping is gone', async (t) => {
+t.test('a hub that is silent after a ping counts as gone', async (t) => {
   const sidecar = online();
   const ping = sidecar.timer('ping');
   t.same(words(ping, { timers: true }), ['send ping', 'start pong 10000', 'start ping 30000']);
   t.same(words(sidecar.frame({ type: 'pong', timestamp: START_MS }), { timers: true }), ['cancel pong']);
   t.same(sidecar.timer('pong'), [], 'too late');
   sidecar.timer('ping');
-  t.same(words(sidecar.frame({ type: 'probe', nonce: 'n' }), { timers: true }), ['cancel pong', 'send probe_ack'], 'any frame will do');
+  t.same(words(sidecar.frame({ type: 'probe', nonce: 'n' }), { timers: true }), ['cancel pong', 'send probe_ack'], 'any frame counts');
   sidecar.timer('ping');
   t.same(words(sidecar.timer('pong')), ['disconnect']);
   t.equal(sidecar.state.link.phase, 'down');
 });
 
-t.test('R15: pings that come quicker than a pong may take do not put its end off', async (t) => {
+t.test('R15: pings sent faster than the pong timeout do not extend the timeout', async (t) => {
   const sidecar = stage();
   sidecar.take({ type: 'start' });
   sidecar.identify({ policy: { ...policy, heartbeat_ms: 200, pong_wait_ms: 300 } });
@@ -203,14 +200,14 @@ t.test('R15: pings that come quicker than a pong may take do not put its end off
   t.same(words(sidecar.timer('pong')), ['disconnect']);
 });
 
-t.test('a hub that does not answer identify is left', async (t) => {
+t.test('a hub that does not answer identify is disconnected', async (t) => {
   const sidecar = stage();
   sidecar.take({ type: 'start' });
   sidecar.take({ type: 'link_up', nonce: NONCE, connectionId: 1 });
   t.same(words(sidecar.timer('identify')), ['disconnect']);
 });
 
-t.test('what an older link still delivers is dropped', async (t) => {
+t.test('events of an older connection are dropped', async (t) => {
   const sidecar = online();
   down(sidecar);
   sidecar.timer('reconnect');
@@ -218,10 +215,10 @@ t.test('what an older link still delivers is dropped', async (t) => {
   t.same(sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' }), []);
   t.same(sidecar.take({ type: 'bad_frame', connectionId: 1, logFields: {} }), []);
   t.equal(sidecar.state.link.phase, 'connecting');
-  t.same(sidecar.timer('reconnect'), [], 'one link at a time');
+  t.same(sidecar.timer('reconnect'), [], 'one connection at a time');
 });
 
-t.test('another sidecar with the identity: 60 s doubling to 10 min', async (t) => {
+t.test('another sidecar with the same identity: backoff of 60 s doubling to 10 min', async (t) => {
   const sidecar = online();
   const delays: (number | undefined)[] = [
     startedFor(sidecar.take({ type: 'link_down', connectionId: 1, code: 4001, reason: 'replaced' }), 'reconnect'),
@@ -234,7 +231,7 @@ t.test('another sidecar with the identity: 60 s doubling to 10 min', async (t) =
   t.same(delays, [60_000, 120_000, 240_000, 480_000, 600_000, 600_000]);
 });
 
-t.test('a refused token is tried slowly, and the log says what to do', async (t) => {
+t.test('a refused token is retried slowly, and the log states the remedy', async (t) => {
   for (const error of ['invalid_token', 'token_agent_mismatch']) {
     const sidecar = stage();
     sidecar.take({ type: 'start' });
@@ -246,14 +243,14 @@ t.test('a refused token is tried slowly, and the log says what to do', async (t)
   }
 });
 
-t.test('other refusals wait at least as long as the hub says', async (t) => {
+t.test('other refusals wait at least as long as the hub requests', async (t) => {
   const sidecar = stage();
   sidecar.take({ type: 'start' });
   sidecar.take({ type: 'link_up', nonce: NONCE, connectionId: 1 });
   t.equal(startedFor(sidecar.frame({ type: 'error', error: 'rate_limited', retry_after_ms: 45_000 }), 'reconnect'), 45_000);
 });
 
-t.test('errors about a frame, and frames that nobody knows, change nothing', async (t) => {
+t.test('errors about a frame and unknown frames change nothing', async (t) => {
   const sidecar = working();
   t.same(words(sidecar.frame({ type: 'error', error: 'rate_limited' })), []);
   t.same(words(sidecar.take({ type: 'bad_frame', connectionId: 1, logFields: { reason: 'unknown_message_type' } })), []);
@@ -262,7 +259,7 @@ t.test('errors about a frame, and frames that nobody knows, change nothing', asy
   t.equal(sidecar.state.link.phase, 'identified');
 });
 
-t.test('R20: what the hub says is logged within a bound', async (t) => {
+t.test('R20: text from the hub is logged within a bound', async (t) => {
   const long = 'x'.repeat(500_000);
   for (const frame of [
     { type: 'restart_sidecar', reason: long },
@@ -276,11 +273,11 @@ t.test('R20: what the hub says is logged within a bound', async (t) => {
   }
 });
 
-t.test('a probe is answered by what takes tasks', async (t) => {
+t.test('a probe is acknowledged', async (t) => {
   t.same(sent(online().frame({ type: 'probe', nonce: 'abc' })), [{ type: 'probe_ack', nonce: 'abc' }]);
 });
 
-t.test('ready is said once', async (t) => {
+t.test('ready is emitted once', async (t) => {
   const sidecar = online();
   offline(sidecar).identify();
   t.equal(only(sidecar.all, 'ready').length, 1);
@@ -300,7 +297,7 @@ function heldAfterReconnect(sidecar: Stage): readonly unknown[] {
   return identify?.['held'] as readonly unknown[];
 }
 
-t.test('R20: a policy of zeros, or of a thousand years, is kept to within bounds', async (t) => {
+t.test('R20: a policy of zeros or of a thousand years is clamped to its bounds', async (t) => {
   const sidecar = online();
   const all = (value: number) => ({
     ...{ heartbeat_ms: value, pong_wait_ms: value, reconnect_max_ms: value, lease_ms: value },

@@ -20,7 +20,7 @@ import {
   working,
 } from './rig/stage.ts';
 
-t.test('R3 J5: a task is journalled, whole and with its report, before it is accepted', async (t) => {
+t.test('R3 J5: a task is journalled in full, with its report, before it is accepted', async (t) => {
   const sidecar = online();
   const effects = sidecar.frame(assignFrame());
   t.same(words(effects), ['persist', 'send task_accepted', 'prepare']);
@@ -30,11 +30,11 @@ t.test('R3 J5: a task is journalled, whole and with its report, before it is acc
   t.equal(persisted?.journal.slots[0]?.storeId, 'store-1');
   t.equal(persisted?.journal.outbox[0]?.report, 'accepted');
   t.same(sent(effects), [{ type: 'task_accepted', task_id: TASK, generation: 1 }]);
-  t.equal(startedFor(effects, 'lease'), 100_000, 'the lease is renewed each third of it, from acceptance');
+  t.equal(startedFor(effects, 'lease'), 100_000, 'the lease is renewed every third of its length, from acceptance on');
   t.equal(startedFor(effects, 'run_max'), 3_600_000);
 });
 
-t.test('the agent gets what the hub said of the task and nothing else', async (t) => {
+t.test('the agent receives the task fields sent by the hub and nothing else', async (t) => {
   const sidecar = online();
   const frame = {
     ...assignFrame(named(), { file_hints: ['a.ts', { path: 'b.ts' }], verification_steps: [{ type: 'git_clean' }], repo: 'git@x' }),
@@ -57,7 +57,7 @@ t.test('the agent gets what the hub said of the task and nothing else', async (t
   });
 });
 
-t.test('R4: what a task takes as a result reaches its runner, and no word that this sidecar does not know', (t) => {
+t.test('R4: the accept options of a task reach its runner, without options this sidecar does not know', (t) => {
   const sidecar = online();
   const accept = { empty: true, truncated: false, later: true };
   sidecar.frame(assignFrame(named(), { accept }));
@@ -65,7 +65,7 @@ t.test('R4: what a task takes as a result reaches its runner, and no word that t
   t.end();
 });
 
-t.test('R10: an assignment that is offered again is never run again', async (t) => {
+t.test('R10: an assignment that is offered again is never run twice', async (t) => {
   const cases: readonly { readonly name: string; readonly make: () => ReturnType<typeof online>; readonly answer: readonly string[] }[] = [
     { name: 'accepted', make: () => accepted(), answer: ['send task_accepted'] },
     { name: 'being woken', make: () => waking(), answer: ['send task_accepted'] },
@@ -74,7 +74,7 @@ t.test('R10: an assignment that is offered again is never run again', async (t) 
     { name: 'complete and answered', make: () => answered('complete'), answer: ['send task_rejected'] },
     { name: 'refused', make: () => refused(), answer: ['send task_rejected'] },
     { name: 'cancelled before it was woken', make: () => cancelled(), answer: ['send task_cancel_ack'] },
-    { name: 'cancelled before it came', make: () => cancelledUnseen(), answer: ['send task_cancel_ack'] },
+    { name: 'cancelled before it was offered', make: () => cancelledUnseen(), answer: ['send task_cancel_ack'] },
     { name: 'rejected, unanswered', make: () => rejected(), answer: ['send task_rejected'] },
     { name: 'being stopped', make: () => beingStopped(), answer: [] },
   ];
@@ -82,38 +82,38 @@ t.test('R10: an assignment that is offered again is never run again', async (t) 
     const sidecar = make();
     const before = sidecar.state.journal;
     t.same(words(sidecar.frame(assignFrame())), answer, name);
-    t.equal(sidecar.state.journal, before, `${name}: nothing changes`);
+    t.equal(sidecar.state.journal, before, `${name}: the journal is unchanged`);
   }
 });
 
-t.test('R10: an older generation than one that is or was here is an echo', async (t) => {
+t.test('R10: an offer older than a known generation is rejected as superseded', async (t) => {
   for (const make of [() => working({}, named(5)), () => reported(5), () => answered('complete', 5)]) {
     const sidecar = make();
     const effects = sidecar.frame(assignFrame(named(4)));
     t.same(sent(effects), [{ type: 'task_rejected', task_id: TASK, generation: 4, reason: 'superseded' }]);
-    t.same(words(effects), ['send task_rejected'], 'not kept: the hub refuses it anyway');
+    t.same(words(effects), ['send task_rejected'], 'not journalled: the hub refuses it anyway');
   }
 });
 
-t.test('a higher generation waits until the run of the lower one is stopped', async (t) => {
+t.test('a higher generation waits until the run of the lower one has stopped', async (t) => {
   const sidecar = working();
   const effects = sidecar.frame(assignFrame(named(3)));
   t.same(words(effects), ['withdraw', 'persist', 'kill', 'send task_accepted'], 'accepted, but not prepared');
   t.equal(sidecar.slot()?.stop?.cause, 'taken_back');
-  t.same(words(sidecar.wake({ type: 'stopped', survivors: [] })), ['scan'], 'still not');
-  t.same(words(sidecar.scanned()), ['unwatch', 'removeFiles', 'persist', 'prepare'], 'now there is room');
+  t.same(words(sidecar.wake({ type: 'stopped', survivors: [] })), ['scan'], 'still waiting');
+  t.same(words(sidecar.scanned()), ['unwatch', 'removeFiles', 'persist', 'prepare'], 'now its slot is free');
   t.same(words(sidecar.prepared(named(3))), ['persist', 'watch', 'wake']);
 });
 
-t.test('a new task is accepted while the agent of the last one winds down, and woken when it is gone', async (t) => {
+t.test('a new task is accepted while the previous agent shuts down, and woken once it is gone', async (t) => {
   const sidecar = reported();
   sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'complete' });
   t.same(words(sidecar.frame(assignFrame(named(1, OTHER)))), ['persist', 'send task_accepted']);
   t.same(words(sidecar.wake(exited(0))), ['unwatch', 'removeFiles', 'persist', 'prepare']);
 });
 
-t.test('rejections are reports of their own', async (t) => {
-  t.test('busy, when every slot owes an end', async (t) => {
+t.test('rejections are sent and repeated as reports', async (t) => {
+  t.test('busy, when every slot owes a final report', async (t) => {
     const sidecar = working();
     const effects = sidecar.frame(assignFrame(named(1, OTHER)));
     t.same(words(effects), ['persist', 'send task_rejected']);
@@ -122,7 +122,7 @@ t.test('rejections are reports of their own', async (t) => {
     t.same(words(sidecar.frame({ type: 'task_ack', task_id: OTHER, generation: 1, status: 'rejected' })), ['persist']);
     t.equal(sidecar.state.journal.outbox.length, 0);
   });
-  t.test('as many as there are slots', async (t) => {
+  t.test('as many tasks as slots are accepted', async (t) => {
     const sidecar = online({ slots: 2 });
     t.same(words(sidecar.frame(assignFrame())), ['persist', 'send task_accepted', 'prepare']);
     t.same(words(sidecar.frame(assignFrame(named(1, OTHER)))), ['persist', 'send task_accepted', 'prepare']);
@@ -132,7 +132,7 @@ t.test('rejections are reports of their own', async (t) => {
     sidecar.frame({ type: 'drain' });
     t.match(sent(sidecar.frame(assignFrame())), [{ type: 'task_rejected', reason: 'draining' }]);
   });
-  t.test('tasks that would not fit into the journal', async (t) => {
+  t.test('tasks that do not fit into the journal', async (t) => {
     const sidecar = online({ slots: 8 });
     const description = 'x'.repeat(Math.floor(JOURNALLED_TASKS_BYTES_MAX * 0.6));
     t.match(sent(sidecar.frame(assignFrame(named(), { description }))), [{ type: 'task_accepted' }]);
@@ -142,7 +142,7 @@ t.test('rejections are reports of their own', async (t) => {
   });
 });
 
-t.test('a stopping sidecar does not answer: what was never accepted is pushed again to the next one', async (t) => {
+t.test('a stopping sidecar does not answer an offer: the next process gets it again', async (t) => {
   const sidecar = working({ slots: 2 });
   sidecar.sight({ kind: 'result', value: { status: 'success' }, replaced: false });
   sidecar.take({ type: 'stop' });
@@ -150,7 +150,7 @@ t.test('a stopping sidecar does not answer: what was never accepted is pushed ag
   t.same(sidecar.frame(assignFrame(named(1, OTHER))), []);
 });
 
-t.test('before identified, and on another link, nothing counts', async (t) => {
+t.test('offers before identified or on another connection are ignored', async (t) => {
   const sidecar = stage();
   sidecar.take({ type: 'start' });
   sidecar.take({ type: 'link_up', nonce: NONCE, connectionId: 1 });

@@ -5,7 +5,7 @@ import { ACTS, StormWorld } from './rig/storm-world.ts';
 const RUNS = 400;
 const acts = fc.array(fc.tuple(fc.constantFrom(...ACTS), fc.nat(1_000), fc.nat(1_000)), { minLength: 30, maxLength: 250 });
 
-t.test('R10 J4 J5: whatever happens, in any order, with a failing disk and crashes', async (t) => {
+t.test('R10 J4 J5: the invariants hold under random inputs in any order, with disk failures and crashes', async (t) => {
   const seen = new Map<string, number>();
   const property = fc.property(acts, fc.integer({ min: 1, max: 3 }), (storm, slots) => {
     const world = new StormWorld(slots);

@@ -16,7 +16,7 @@ import { named, pathsOf } from './rig/stage.ts';
 const LONG = 'sk-ant-0123456789-abcdef';
 const QUOTED = 'pass"word\\with\nlines';
 
-t.test('a secret is redacted from texts, values and names, longest first, also as JSON writes it', (t) => {
+t.test('a secret is redacted from texts, values and names, longest first, also in its JSON form', (t) => {
   const redactor = createRedactor(['sk-ant-0123456789', LONG, QUOTED]);
   t.equal(redactor.text(`key ${LONG} and ${QUOTED}`), `key ${REDACTED} and ${REDACTED}`);
   t.equal(redactor.text(JSON.stringify({ QUOTED })), `{"QUOTED":"${REDACTED}"}`);
@@ -25,11 +25,11 @@ t.test('a secret is redacted from texts, values and names, longest first, also a
     b: `{"QUOTED":"${REDACTED}"}`,
   });
   const clean = { a: ['nothing', { of: 'it' }] };
-  t.equal(redactor.value(clean), clean, 'the very value where there is none');
+  t.equal(redactor.value(clean), clean, 'a value without secrets is returned unchanged');
   t.end();
 });
 
-t.test('a secret that is added later is redacted from then on; of these the newest few count', (t) => {
+t.test('a secret added later is redacted from then on; only the newest few are retained', (t) => {
   const redactor = createRedactor([LONG]);
   const later = Array.from({ length: ADDED_SECRETS_MAX + 1 }, (_, n) => `a-later-secret-${n}`);
   t.equal(redactor.text(String(later[0])), later[0]);
@@ -38,15 +38,15 @@ t.test('a secret that is added later is redacted from then on; of these the newe
   t.end();
 });
 
-t.test('of a secret that was cut, what is left at the ends of a text is redacted too', (t) => {
+t.test('the remainder of a cut secret at either end of a text is redacted too', (t) => {
   const redactor = createRedactor([LONG]);
   t.equal(redactor.text(`${LONG.slice(5)} was the end`), `${REDACTED} was the end`);
   t.equal(redactor.text(`it began with ${LONG.slice(0, 12)}`), `it began with ${REDACTED}`);
-  t.equal(redactor.text('sk-ant'), 'sk-ant', 'less than 8 characters are anybody’s');
+  t.equal(redactor.text('sk-ant'), 'sk-ant', 'fewer than 8 characters are not redacted');
   t.end();
 });
 
-t.test('what a runner has left of a secret where it shortened a text is redacted, also within values', (t) => {
+t.test('the remainder of a secret that a runner shortened is redacted, also inside values', (t) => {
   const redactor = createRedactor([LONG]);
   const cut = `it failed: the key ${LONG.slice(0, 15)} …, on this machine`;
   t.equal(redactor.text(cut), `it failed: the key ${REDACTED} …, on this machine`);
@@ -57,7 +57,7 @@ t.test('what a runner has left of a secret where it shortened a text is redacted
   t.end();
 });
 
-t.test('each long line of a secret is one, as when a program is read line by line', (t) => {
+t.test('each long line of a secret is redacted on its own, as in line-by-line output', (t) => {
   const key = ['-----BEGIN KEY-----', 'MC4CAQAwBQYDK2VwBCIEIF', 'short', '-----END KEY-----'].join('\n');
   const redactor = createRedactor([key]);
   t.equal(redactor.text(`> ${key.split('\n')[1] ?? ''}`), `> ${REDACTED}`);
@@ -66,15 +66,15 @@ t.test('each long line of a secret is one, as when a program is read line by lin
   t.end();
 });
 
-t.test('R20: a text that is shortened in thousands of places takes a bounded time', (t) => {
+t.test('R20: redacting a text shortened in thousands of places takes bounded time', (t) => {
   const redactor = createRedactor(Array.from({ length: SECRETS_MAX }, (_, index) => `secret-number-${String(index)}-0123456789`));
   const beginMs = performance.now();
   t.equal(redactor.text('… '.repeat(32_768)).length, 65_536);
-  t.ok(performance.now() - beginMs < 5_000, 'of two busy cores');
+  t.ok(performance.now() - beginMs < 5_000, 'with two busy cores');
   t.end();
 });
 
-t.test('each way by which an agent’s words come in is covered, and names and marks stay', (t) => {
+t.test('every input path of agent text is redacted, and field names and types are unchanged', (t) => {
   const redactor = createRedactor([LONG, 'success', 'completed', 'progress']);
   const assignment = named();
   const about = { assignment, runId: 'run-1' };
@@ -102,7 +102,7 @@ t.test('each way by which an agent’s words come in is covered, and names and m
   t.end();
 });
 
-t.test('a log says none of them, whoever logs and whatever the fields are', (t) => {
+t.test('log lines contain no secrets, whatever the logger and its fields', (t) => {
   const log = memoryLog();
   const loop: Record<string, unknown> = { key: LONG };
   loop['self'] = loop;
@@ -114,7 +114,7 @@ t.test('a log says none of them, whoever logs and whatever the fields are', (t) 
   t.end();
 });
 
-t.test('what counts as a secret: names, env of at least 8 characters, tokens of headers, passwords of addresses', (t) => {
+t.test('secrets are: named variables, env values of 8 or more characters, header tokens, URL passwords', (t) => {
   const options = {
     env: {
       API_KEY: 'sixsix',
@@ -145,11 +145,11 @@ t.test('what counts as a secret: names, env of at least 8 characters, tokens of 
   t.end();
 });
 
-t.test('R20: 8 MiB and as many secrets as are looked for take a bounded time', (t) => {
+t.test('R20: redacting 8 MiB with the maximum number of secrets takes bounded time', (t) => {
   const redactor = createRedactor(Array.from({ length: SECRETS_MAX * 2 }, (_, index) => `secret-number-${String(index)}-0123456789`));
   const value = Array.from({ length: 90_000 }, (_, index) => `${'word '.repeat(17)}${String(index)}`);
   const beginMs = performance.now();
   t.equal(redactor.value(value), value);
-  t.ok(performance.now() - beginMs < 5_000, 'of two busy cores');
+  t.ok(performance.now() - beginMs < 5_000, 'with two busy cores');
   t.end();
 });

@@ -25,7 +25,7 @@ const entryOf = (n: number): OutboxEntry => ({
 const bodyOf = ({ taskId, generation }: OutboxEntry): string =>
   JSON.stringify({ type: 'task_complete', task_id: taskId, generation, result: { output: 'x'.repeat(BYTES) } });
 
-t.test('R5: reports that wait for a slow line are sent one behind the other, each once, and the line stays up', async (t) => {
+t.test('R5: reports on a slow connection are sent one by one, each once, and the connection stays up', async (t) => {
   let busyUntilMs = 0;
   let onTheWay = 0;
   let most = 0;
@@ -55,7 +55,7 @@ t.test('R5: reports that wait for a slow line are sent one behind the other, eac
   await made.sidecar.start();
   // At full speed it takes 14 s; an unanswered report is asked for again after 5 s, and after 10 s more.
   await made.pass(15_500);
-  t.ok(most <= SOCKET_BYTES_MAX + 2 * BYTES, `${most} bytes at once on the way`);
+  t.ok(most <= SOCKET_BYTES_MAX + 2 * BYTES, `${most} bytes in flight at once`);
   t.strictSame(
     made.heard.filter((frame) => frame['type'] === 'task_complete').map((frame) => frame['task_id']),
     outbox.map(({ taskId }) => taskId),
@@ -66,7 +66,7 @@ t.test('R5: reports that wait for a slow line are sent one behind the other, eac
   await made.sidecar.stop();
 });
 
-t.test('R5: a report that takes long to leave the socket is not queued beside itself, and then waits for its answer', async (t) => {
+t.test('R5: a report that is slow to leave the socket is not queued twice, and then waits for its ack', async (t) => {
   const SLOW_BYTES_PER_MS = 100;
   const made = await room({
     hub: welcome,
@@ -85,13 +85,13 @@ t.test('R5: a report that takes long to leave the socket is not queued beside it
   await made.pass(19_000);
   t.equal(reports(), 1);
   await made.pass(12_500);
-  t.equal(reports(), 2, 'no answer came: it is said again');
+  t.equal(reports(), 2, 'without an ack it is resent');
   const stopped = made.sidecar.stop();
   await made.pass(10_000);
   await stopped;
 });
 
-t.test('R5: a report that cannot be read does not hold up those behind it', async (t) => {
+t.test('R5: an unreadable report does not block the ones behind it', async (t) => {
   const [sent, failed]: [string[], string[]] = [[], []];
   let hasRoom = false;
   const queue = reportSendQueue({

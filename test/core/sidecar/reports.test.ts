@@ -7,7 +7,7 @@ const RESULT = { kind: 'result', value: { status: 'success', output: 'x' }, repl
 const ack = (status: string, generation = 1) => ({ type: 'task_ack', task_id: TASK, generation, status }) as const;
 const nack = (reason: NackReason, generation = 1) => ({ type: 'task_nack', task_id: TASK, generation, reason }) as const;
 
-t.test('R5: an unanswered report is sent again after 5 s doubling to 60 s, and after every identified', async (t) => {
+t.test('R5: an unacknowledged report is resent after 5 s, doubling to 60 s, and after every identified', async (t) => {
   const sidecar = reported();
   const delays = [startedFor(sidecar.all, 'repeat')];
   for (let sending = 0; sending < 6; sending += 1) {
@@ -18,14 +18,14 @@ t.test('R5: an unanswered report is sent again after 5 s doubling to 60 s, and a
   }
   t.same(delays, [5_000, 10_000, 20_000, 40_000, 60_000, 60_000, 60_000]);
   sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
-  t.same(sidecar.timer('repeat'), [], 'nobody to tell');
+  t.same(sidecar.timer('repeat'), [], 'no hub is connected');
   sidecar.timer('reconnect');
   const again = sidecar.identify();
   t.same(words(again), ['send identify', 'readReport']);
-  t.equal(startedFor(again, 'repeat'), 5_000, 'counted anew');
+  t.equal(startedFor(again, 'repeat'), 5_000, 'the backoff starts over');
 });
 
-t.test('R5: an accept is kept in the same way', async (t) => {
+t.test('R5: an unacknowledged accept is resent the same way', async (t) => {
   const sidecar = online();
   sidecar.frame(assignFrame());
   t.same(words(sidecar.timer('repeat')), ['send task_accepted']);
@@ -33,7 +33,7 @@ t.test('R5: an accept is kept in the same way', async (t) => {
   t.same(sidecar.timer('repeat'), []);
 });
 
-t.test('an end implies its accept and takes its place', async (t) => {
+t.test('a final report implies its accept and replaces it', async (t) => {
   const sidecar = online();
   sidecar.frame(assignFrame());
   sidecar.prepared();
@@ -42,11 +42,11 @@ t.test('an end implies its accept and takes its place', async (t) => {
     sidecar.state.journal.outbox.map((entry) => entry.report),
     ['complete'],
   );
-  t.same(sidecar.frame(ack('accepted')), [], 'the late answer to the accept is not the answer to the end');
+  t.same(sidecar.frame(ack('accepted')), [], 'a late ack of the accept does not acknowledge the final report');
   t.equal(sidecar.state.journal.outbox.length, 1);
 });
 
-t.test('J2: which answers end which report', async (t) => {
+t.test('J2: each final report is ended only by the ack statuses that match it', async (t) => {
   const success = RESULT;
   const failure = { kind: 'result', value: { status: 'failed', reason: 'r' }, replaced: false } as const;
   const cases = [
@@ -58,14 +58,14 @@ t.test('J2: which answers end which report', async (t) => {
     for (const status of not) {
       const sidecar = reported(end);
       sidecar.frame(ack(status));
-      t.equal(sidecar.state.journal.outbox.length, 1, `${status} answers something else`);
+      t.equal(sidecar.state.journal.outbox.length, 1, `${status} acknowledges something else`);
     }
-    t.same(reported(end).frame({ type: 'task_ack', task_id: TASK, status: 'complete' }), [], 'no generation is ever defaulted');
+    t.same(reported(end).frame({ type: 'task_ack', task_id: TASK, status: 'complete' }), [], 'a missing generation is never defaulted');
     t.same(reported(end).frame(ack('complete', 2)), [], 'another generation');
   }
 });
 
-t.test('its files go first, then the report; the folder when the run is gone too', async (t) => {
+t.test('the report is removed before its files; the folder once the run is gone too', async (t) => {
   const sidecar = reported();
   sidecar.wake(stoppedRun());
   t.same(words(sidecar.frame(ack('complete'))), ['removeReport', 'removeFiles', 'persist']);
@@ -75,27 +75,31 @@ t.test('its files go first, then the report; the folder when the run is gone too
   t.same(words(later.wake(stoppedRun())), ['unwatch', 'removeFiles', 'persist']);
 });
 
-t.test('J2: the refusal of an earlier frame is not the answer to the end, however often it comes', async (t) => {
+t.test('J2: a refusal of an earlier frame never counts as the answer to the final report', async (t) => {
   const sidecar = reported();
   for (const refuses of ['task_accepted', 'wake_result', 'task_progress', 'task_progress'])
     t.same(sidecar.frame({ ...nack('stale_generation'), refuses }), [], refuses);
-  t.same(words(sidecar.frame(ack('late'))), ['removeReport', 'persist'], 'which comes by itself');
+  t.same(words(sidecar.frame(ack('late'))), ['removeReport', 'persist'], 'the real answer follows by itself');
   for (const refuses of ['task_complete', 'task_failed'])
-    t.same(words(reported().frame({ ...nack('stale_generation'), refuses })), ['refuseReport', 'persist'], `its own is final: ${refuses}`);
+    t.same(
+      words(reported().frame({ ...nack('stale_generation'), refuses })),
+      ['refuseReport', 'persist'],
+      `a refusal of the report itself is final: ${refuses}`,
+    );
 });
 
-t.test('R4: a refused end is moved to where the operator sees it', async (t) => {
+t.test('R4: a refused final report is moved to refused/ for the operator', async (t) => {
   for (const reason of ['stale_generation', 'not_assignee', 'unknown_task', 'invalid_state', 'validation_failed'] as const) {
     const sidecar = reported();
     const first = sidecar.frame(nack(reason));
-    t.same(words(first), ['readReport'], 'it may be the answer to the accept or to progress: said once more');
+    t.same(words(first), ['readReport'], 'it may answer the accept or progress: resent once');
     const second = sidecar.frame(nack(reason));
     t.same(words(second), ['refuseReport', 'persist']);
     t.match(only(second, 'refuseReport'), [{ reason }]);
   }
 });
 
-t.test('R4: an end that was the only thing said on this link is refused at once', async (t) => {
+t.test('R4: a final report that is the only frame sent on this connection is refused at once', async (t) => {
   const sidecar = reported();
   sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
   sidecar.timer('reconnect');
@@ -103,7 +107,7 @@ t.test('R4: an end that was the only thing said on this link is refused at once'
   t.same(words(sidecar.frame(nack('stale_generation'))), ['refuseReport', 'persist']);
 });
 
-t.test('J2: late after a refused progress is still late, not refused', async (t) => {
+t.test('J2: a late ack after a refused progress still counts as late, not refused', async (t) => {
   const sidecar = reported();
   sidecar.frame(nack('stale_generation'));
   t.same(words(sidecar.frame(ack('late'))), ['removeReport', 'persist']);
@@ -114,22 +118,22 @@ t.test('R11: a refusal that shows that the assignment is gone stops its run', as
     const sidecar = working();
     t.same(words(sidecar.frame(nack(reason))), ['withdraw', 'persist', 'kill'], reason);
     sidecar.wake(stoppedRun());
-    t.same(words(sidecar.scanned()), ['unwatch', 'removeFiles', 'persist'], 'and nothing is confirmed: nobody asked');
+    t.same(words(sidecar.scanned()), ['unwatch', 'removeFiles', 'persist'], 'nothing is confirmed: no cancel was requested');
   }
   for (const reason of ['invalid_state', 'validation_failed'] as const) {
     t.same(words(working().frame(nack(reason))), [], `${reason} does not`);
   }
   const unwoken = online();
   unwoken.frame(assignFrame());
-  t.same(words(unwoken.frame(nack('stale_generation'))), ['removeFiles', 'persist'], 'one that was not woken is just gone');
+  t.same(words(unwoken.frame(nack('stale_generation'))), ['removeFiles', 'persist'], 'an assignment that was not woken is just dropped');
 });
 
-t.test('a hub that has the assignment as ended takes it back with that', async (t) => {
+t.test('an ack that shows that the hub has ended the assignment stops its run', async (t) => {
   const sidecar = working();
   t.same(words(sidecar.frame(ack('retried'))), ['withdraw', 'persist', 'kill']);
 });
 
-t.test('R4: a result of an assignment that is being taken back is still reported', async (t) => {
+t.test('R4: a result of an assignment that is being reclaimed is still reported', async (t) => {
   const sidecar = working();
   sidecar.frame(nack('stale_generation'));
   t.same(words(sidecar.sight(RESULT)), ['writeReport', 'persist', 'send task_complete']);
@@ -139,11 +143,11 @@ t.test('R4: a result of an assignment that is being taken back is still reported
   t.same(
     failed.sight({ kind: 'result', value: { status: 'failed', reason: 'SIGTERM' }, replaced: false }),
     [],
-    'a failure says nothing new',
+    'a failure adds nothing new',
   );
 });
 
-t.test('a report that is missing beside the journal is told as lost', async (t) => {
+t.test('a report file that is missing or corrupt is reported as lost', async (t) => {
   const sidecar = reported();
   sidecar.timer('repeat');
   t.match(sent(sidecar.take({ type: 'report_read', assignment: named(), body: { kind: 'missing' } })), [
@@ -155,13 +159,13 @@ t.test('a report that is missing beside the journal is told as lost', async (t) 
   t.same(
     sent(sidecar.take({ type: 'report_read', assignment: named(), body: { kind: 'unreadable', error: 'EIO' } })),
     [],
-    'one that cannot be read now is read again',
+    'one that is temporarily unreadable is read again',
   );
   t.equal(sidecar.state.journal.outbox.length, 1);
   t.same(online().take({ type: 'report_read', assignment: named(), body: { kind: 'found', text: '{}' } }), []);
 });
 
-t.test('a report made for larger frames is made to fit those of this hub', async (t) => {
+t.test('a report made for larger frames is cut to fit the frames of this hub', async (t) => {
   const sidecar = working();
   sidecar.sight({ kind: 'result', value: { status: 'success', output: 'a'.repeat(200_000) }, replaced: false });
   sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });

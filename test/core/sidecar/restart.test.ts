@@ -46,29 +46,29 @@ const restarted = (state: JournalState, runner: SidecarSettings['runner'] = { ad
   return { sidecar, effects };
 };
 
-t.test('R10: every state of a slot is taken up where it stands', async (t) => {
+t.test('R10: after a restart every slot resumes from its state', async (t) => {
   t.test('accepted: woken', async (t) => {
     const { sidecar, effects } = restarted(journal(SLOT));
     t.same(words(effects), ['withdrawAllExcept', 'findFolders', 'connect', 'prepare']);
     t.equal(startedFor(effects, 'lease'), 100_000);
     t.same(words(sidecar.prepared()), ['persist', 'watch', 'wake']);
   });
-  t.test('waking, between two tries: the next one after its wait', async (t) => {
+  t.test('waking, between two attempts: the next attempt follows after its delay', async (t) => {
     const { sidecar, effects } = restarted(journal({ ...SLOT, status: 'waking', wakes: 2, expectedSinceMs: START_MS }));
     t.same(words(effects), ['withdrawAllExcept', 'findFolders', 'watch', 'connect']);
     t.equal(startedFor(effects, 'retry'), 15_000);
     t.same(words(sidecar.timer('retry')), ['prepare']);
   });
-  t.test('waking, with a run that may or may not have been spawned: found out, never woken beside it', async (t) => {
+  t.test('waking, with a run that may have been spawned: it is looked up, and never woken next to it', async (t) => {
     const { sidecar, effects } = restarted(journal({ ...WOKEN_SLOT, status: 'waking', run: { ...RUN, process: null, woken: false } }));
     t.same(words(effects), ['withdrawAllExcept', 'findFolders', 'watch', 'prepare', 'connect']);
     const found = sidecar.prepared();
     t.same(words(found), ['attach']);
     t.match(only(found, 'attach'), [{ stop: null, run: { runId: 'run-old', process: null } }]);
     t.same(words(sidecar.wake(exited(null))), ['scan']);
-    t.match(writtenBody(sidecar.scanned()), { kind: 'lost' }, 'an attempt, whatever it was');
+    t.match(writtenBody(sidecar.scanned()), { kind: 'lost' }, 'it counts as an attempt');
   });
-  t.test('waking, with a run that is known never to have been spawned: woken again, which spends no attempt', async (t) => {
+  t.test('waking, with a run that was never spawned: woken again without spending an attempt', async (t) => {
     const { sidecar } = restarted(journal({ ...WOKEN_SLOT, status: 'waking', run: { ...RUN, process: null, woken: false } }));
     sidecar.prepared();
     const told = sidecar.wake({ type: 'failed', phase: 'spawn', message: 'never started', retryable: true });
@@ -76,58 +76,58 @@ t.test('R10: every state of a slot is taken up where it stands', async (t) => {
     t.same(words(sidecar.timer('retry')), ['prepare']);
     t.same(words(sidecar.prepared()), ['persist', 'wake']);
   });
-  t.test('waking, with a process: what its runner calls a failed spawn was an attempt', async (t) => {
+  t.test('waking, with a process: a spawn failure reported by the runner counts as an attempt', async (t) => {
     const { sidecar } = restarted(journal({ ...WOKEN_SLOT, status: 'waking', run: { ...RUN, woken: false } }));
     sidecar.prepared();
     t.same(words(sidecar.wake({ type: 'failed', phase: 'spawn', message: 'never started', retryable: true })), ['scan']);
     t.match(writtenBody(sidecar.scanned()), { kind: 'lost' });
   });
-  t.test('waking_confirmation: adopted, its time counted anew', async (t) => {
+  t.test('waking_confirmation: adopted, and its time starts over', async (t) => {
     const { sidecar, effects } = restarted(journal({ ...WOKEN_SLOT, status: 'waking_confirmation' }));
     t.equal(startedFor(effects, 'confirm'), 30_000);
     t.match(only(sidecar.prepared(), 'attach'), [{ stop: null }]);
     sidecar.sight({ kind: 'started' });
     t.equal(sidecar.slot()?.status, 'working');
   });
-  t.test('working: adopted, and its result found whenever it was written', async (t) => {
+  t.test('working: adopted, and its result is found whenever it was written', async (t) => {
     const { sidecar, effects } = restarted(journal(WOKEN_SLOT));
     t.same(words(effects), ['withdrawAllExcept', 'findFolders', 'watch', 'prepare', 'connect']);
     sidecar.prepared();
     t.same(words(sidecar.sight({ kind: 'result', value: { status: 'success' }, replaced: false })), ['writeReport', 'persist']);
     t.same(words(sidecar.wake(exited(null))), ['unwatch', 'persist']);
   });
-  t.test('working, its process gone without a word: lost', async (t) => {
+  t.test('working, its process gone without a result: lost', async (t) => {
     const { sidecar } = restarted(journal(WOKEN_SLOT));
     sidecar.prepared();
     sidecar.wake(exited(null));
     t.match(writtenBody(sidecar.scanned()), { kind: 'lost' });
   });
-  t.test('waking, and handed over meanwhile: on its own from now on', async (t) => {
+  t.test('waking, then released by its runner: detached from now on', async (t) => {
     const { sidecar } = restarted(journal({ ...WOKEN_SLOT, status: 'waking_confirmation' }));
     sidecar.prepared();
     sidecar.wake({ type: 'woken' });
     sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId: RUN.runId, error: null });
     t.match(sidecar.slot(), { status: 'waking_confirmation', run: { detached: true } });
   });
-  t.test('working on its own: only watched', async (t) => {
+  t.test('working, detached: only watched', async (t) => {
     const { effects } = restarted(journal({ ...WOKEN_SLOT, run: { ...RUN, detached: true } }));
     t.same(words(effects), ['withdrawAllExcept', 'findFolders', 'watch', 'connect']);
     t.equal(startedFor(effects, 'silence'), 1_800_000);
   });
-  t.test('reporting: its run is stopped, its report sent', async (t) => {
+  t.test('reporting: its run is stopped and its report sent', async (t) => {
     const { sidecar } = restarted(journal({ ...WOKEN_SLOT, status: 'reporting' }, REPORT));
     t.match(only(sidecar.prepared(), 'attach'), [{ stop: { reason: 'its result is known' } }]);
     t.same(words(sidecar.identify()), ['send identify', 'ready', 'readReport']);
     t.same(words(sidecar.wake(stoppedRun())), ['unwatch', 'persist']);
   });
-  t.test('being stopped: finished, and confirmed when the hub asks again', async (t) => {
+  t.test('being stopped: the stop completes, and is confirmed when the hub asks again', async (t) => {
     const { sidecar } = restarted(journal({ ...WOKEN_SLOT, stop: stopFor('cancelled', 'cancelled', 50) }));
     t.match(only(sidecar.prepared(), 'attach'), [{ stop: { reason: 'cancelled', graceMs: 50 } }]);
     sidecar.wake(stoppedRun());
     sidecar.identify();
     t.match(sent(sidecar.scanned()), [{ type: 'task_cancel_ack', outcome: 'killed' }]);
   });
-  t.test('being stopped for a time that was over', async (t) => {
+  t.test('being stopped for an execution timeout: reported as such', async (t) => {
     const { sidecar } = restarted(journal({ ...WOKEN_SLOT, stop: stopFor('execution_timeout', 'too long') }));
     sidecar.prepared();
     sidecar.wake(stoppedRun());
@@ -140,14 +140,14 @@ t.test('R10: every state of a slot is taken up where it stands', async (t) => {
   });
 });
 
-t.test('a runner that cannot go on with a run stops it, and it is lost', async (t) => {
+t.test('a run that its runner cannot adopt is stopped and lost', async (t) => {
   const { sidecar } = restarted(journal(WOKEN_SLOT), { adoptable: false, hasCheck: false });
   t.match(only(sidecar.prepared(), 'attach'), [{ stop: { reason: /cannot adopt/ } }]);
   sidecar.wake(stoppedRun());
   t.match(writtenBody(sidecar.scanned()), { kind: 'lost', error: /its sidecar or machine went down/ });
 });
 
-t.test('R13: a sidecar that is told to stop hands a run back that no later one could go on with, with its session', async (t) => {
+t.test('R13: a stopping sidecar hands back a run that no later process could adopt, with its session', async (t) => {
   const sidecar = waking({ runner: { adoptable: false, hasCheck: false } });
   sidecar.wake(SPAWNED);
   sidecar.wake({ type: 'started', sessionId: 'ses_1' });
@@ -157,19 +157,19 @@ t.test('R13: a sidecar that is told to stop hands a run back that no later one c
   sidecar.wake(stoppedRun());
   const [released] = sent(sidecar.scanned());
   t.match(released, { type: 'task_released', cause: 'sidecar_stopped', reason: /its sidecar was stopped/, session_id: 'ses_1' });
-  t.equal(sidecar.state.phase, 'stopping', 'until the hub has it');
+  t.equal(sidecar.state.phase, 'stopping', 'until the hub acknowledges it');
   t.ok(words(sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'released' })).includes('stopped'));
   const adoptable = waking();
   adoptable.wake(SPAWNED);
-  t.notOk(words(adoptable.take({ type: 'stop' })).includes('kill'), 'one that can be gone on with is left alone');
+  t.notOk(words(adoptable.take({ type: 'stop' })).includes('kill'), 'an adoptable run is left alone');
 });
 
-t.test('a run without a runner in the config is lost, unless its result is there', async (t) => {
+t.test('a run without a runner in the config is lost, unless its result exists', async (t) => {
   const { sidecar } = restarted(journal(WOKEN_SLOT), null);
   t.match(writtenBody(sidecar.scanned()), { kind: 'lost' });
 });
 
-t.test('a run that cannot be found out about keeps its slot', async (t) => {
+t.test('a run whose state cannot be determined keeps its slot', async (t) => {
   const { sidecar } = restarted(journal(WOKEN_SLOT));
   sidecar.prepared();
   t.equal(startedFor(sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId: 'run-old', error: 'EIO' }), 'retry'), 5_000);
@@ -177,16 +177,16 @@ t.test('a run that cannot be found out about keeps its slot', async (t) => {
   t.equal(sidecar.slot()?.status, 'working');
 });
 
-t.test('R16: a run whose folders cannot be made again is gone on with, and ends', async (t) => {
+t.test('R16: a run whose folders cannot be recreated continues and ends', async (t) => {
   const { sidecar } = restarted(journal(WOKEN_SLOT));
   const taken = sidecar.take({ type: 'prepare_failed', assignment: named(), paths: pathsOf(named()), message: 'EACCES' });
   t.match(only(taken, 'attach'), [{ run: { runId: 'run-old', ...pathsOf(named()) }, stop: null }]);
   sidecar.take({ type: 'wake_event', assignment: named(), runId: 'run-old', event: exited(null) });
   t.match(writtenBody(sidecar.scanned()), { kind: 'lost' });
-  t.equal(sidecar.slot(), undefined, 'and its slot is free');
+  t.equal(sidecar.slot(), undefined, 'its slot is free');
 });
 
-t.test('what is left of the run time, whatever the clock did meanwhile', async (t) => {
+t.test('the remaining run time survives a restart and a clock change', async (t) => {
   for (const [passedMs, leftMs] of [
     [600_000, 3_000_000],
     [-3_600_000, 3_600_000],
@@ -197,7 +197,7 @@ t.test('what is left of the run time, whatever the clock did meanwhile', async (
   }
 });
 
-t.test('R11: after a restart a run is over its time once the hub says so too, or has said nothing for 5 minutes', async (t) => {
+t.test("R11: after a restart a run times out once the hub's time confirms it, or after 5 minutes without a hub", async (t) => {
   const DAY_MS = 86_400_000;
   for (const [what, hubPassedMs, leftMs] of [
     ['the clock was moved forward by a day', 600_000, 3_000_000],
@@ -220,7 +220,7 @@ t.test('R11: after a restart a run is over its time once the hub says so too, or
   t.match(unheard.slot(), { stop: { cause: 'execution_timeout' } });
 });
 
-t.test('everything that a sidecar journals is read again as it was', async (t) => {
+t.test('everything a sidecar journals is read back unchanged', async (t) => {
   const sidecar = working({ slots: 2 });
   sidecar.frame({ type: 'task_cancelled', task_id: 'task-00000000000000c3', generation: 2 });
   sidecar.timer('run_max');
@@ -229,7 +229,7 @@ t.test('everything that a sidecar journals is read again as it was', async (t) =
   for (const effect of only(sidecar.all, 'persist')) t.ok(readJournalState(JSON.parse(JSON.stringify(effect.journal))));
 });
 
-t.test('R22: a journal that is not ours to read is refused', async (t) => {
+t.test('R22: a journal with an unknown version or invalid content is refused', async (t) => {
   t.throws(() => readJournalState({ ...EMPTY_JOURNAL, version: 2 }), { code: 'AC_SCHEMA_UNKNOWN' });
   const wrong = [
     {},
@@ -243,13 +243,13 @@ t.test('R22: a journal that is not ours to read is refused', async (t) => {
   t.throws(() => readJournalState(journal({ ...SLOT, taskId: '../x' as Slot['taskId'] })), { code: 'AC_JOURNAL_CORRUPT' });
 });
 
-t.test('starting twice does nothing', async (t) => {
+t.test('a second start does nothing', async (t) => {
   const { sidecar } = restarted(EMPTY_JOURNAL);
   t.same(sidecar.take({ type: 'start' }), []);
-  t.same(stage().take({ type: 'link_up', nonce: NONCE, connectionId: 0 }), [], 'and before it nothing is taken');
+  t.same(stage().take({ type: 'link_up', nonce: NONCE, connectionId: 0 }), [], 'inputs before the start are ignored');
 });
 
-t.test('R16: an assignment that cannot be taken up again ends with its reason, and the others go on', async (t) => {
+t.test('R16: an assignment that cannot be resumed ends with its reason, and the others continue', async (t) => {
   const poisoned = (slot: Slot): Slot => {
     let times = 0;
     return Object.defineProperty({ ...slot }, 'expectedSinceMs', {
@@ -272,6 +272,6 @@ t.test('R16: an assignment that cannot be taken up again ends with its reason, a
   t.equal(sidecar.slot(), undefined);
   t.ok(sidecar.slot(named(1, OTHER)));
   const ended = restart({ ...WOKEN_SLOT, status: 'reporting' });
-  t.equal(startedFor(ended.effects, 'retry'), 5_000, 'an end that is known stays as it is');
+  t.equal(startedFor(ended.effects, 'retry'), 5_000, 'a known end is unchanged');
   t.match(only(ended.effects, 'connect'), [{ connectionId: 1 }]);
 });

@@ -15,7 +15,7 @@ function timed() {
 }
 const repeat = (generation: number): TimerName => ({ purpose: 'repeat', assignment: named(generation) });
 
-t.test('one of a name: a second start replaces the first, of this generation alone', (t) => {
+t.test('a second start of a timer replaces the first, for this generation only', (t) => {
   const { clock, fired, timers } = timed();
   timers.start(repeat(1), 100);
   timers.start(repeat(2), 100);
@@ -30,7 +30,7 @@ t.test('one of a name: a second start replaces the first, of this generation alo
   t.end();
 });
 
-t.test('a restart counts the whole delay from then, also the second time, and starts nothing', (t) => {
+t.test('a restart counts the whole delay again, also the second time, and starts no timer', (t) => {
   const { clock, fired, timers } = timed();
   timers.restart(repeat(1));
   timers.start(repeat(1), 100);
@@ -47,7 +47,7 @@ t.test('a restart counts the whole delay from then, also the second time, and st
   t.end();
 });
 
-t.test('cancelled: by name, those of an assignment by their purposes, and all', (t) => {
+t.test('timers are cancelled by name, by assignment and purposes, and all at once', (t) => {
   const { clock, fired, timers } = timed();
   for (const purpose of ['lease', 'repeat', 'linger'] as const) timers.start({ purpose, assignment: named(1) }, 100);
   timers.start(repeat(2), 100);

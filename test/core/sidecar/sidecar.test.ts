@@ -3,7 +3,7 @@ import type { HubFrame } from '../../../core/protocol/hub-frames.ts';
 import { keyOf, named, OTHER, TASK } from './rig/stage.ts';
 import { obliging, offer, openRoom, room, welcome, worker, type Room } from './rig/sidecar-room.ts';
 
-t.test('a task from its offer to its answer', async (t) => {
+t.test('a task runs from its offer to its acknowledged report', async (t) => {
   const here = await openRoom({ script: worker({ status: 'success', output: 'forty-two', tokens_used: 7 }), hub: obliging });
   await here.sidecar.ready;
   here.say(offer());
@@ -11,14 +11,14 @@ t.test('a task from its offer to its answer', async (t) => {
   t.same(here.types(), ['identify', 'task_accepted', 'wake_result', 'task_complete']);
   t.match(here.heard.at(-1), { task_id: TASK, generation: 1, result: { output: 'forty-two' }, tokens_used: 7 });
   t.same(here.runner.living(), []);
-  t.same(here.results.paths(), [], 'nothing is left of it');
+  t.same(here.results.paths(), [], 'its files are removed');
   t.equal(await here.journal.readReport(named()), null);
   await here.sidecar.stop();
   await here.pass(1);
-  t.equal(here.clock.pending, 0, 'nor is a timer');
+  t.equal(here.clock.pending, 0, 'no timer is left');
 });
 
-t.test('R5 R9: a hub that answers nothing hears the report again, until it does', async (t) => {
+t.test('R5 R9: a report is resent until the hub acknowledges it', async (t) => {
   let isAnswering = false;
   const here = await openRoom({ hub: (frame, say) => (isAnswering ? obliging : welcome)(frame, say) });
   here.say(offer());
@@ -34,7 +34,7 @@ t.test('R5 R9: a hub that answers nothing hears the report again, until it does'
   await here.sidecar.stop();
 });
 
-t.test('J4: a run outlives its sidecar and is gone on with', async (t) => {
+t.test('J4: a run outlives its sidecar and is adopted', async (t) => {
   const here = await openRoom({ script: worker({ status: 'success' }, 60_000), hub: obliging });
   here.say(offer());
   await here.pass(1_000);
@@ -53,7 +53,7 @@ t.test('J4: a run outlives its sidecar and is gone on with', async (t) => {
   await here.sidecar.stop();
 });
 
-t.test('R4: what was written while no sidecar lived is found', async (t) => {
+t.test('R4: a result written while no sidecar runs is found', async (t) => {
   const here = await openRoom({ script: worker({ status: 'success', output: 'late' }, 2_000), hub: obliging });
   here.say(offer());
   await here.pass(1_000);
@@ -66,7 +66,7 @@ t.test('R4: what was written while no sidecar lived is found', async (t) => {
   await here.sidecar.stop();
 });
 
-t.test('R4: a results folder that cannot be looked at for a while is not taken for an empty one', async (t) => {
+t.test('R4: a results folder that is unreadable for a while is not treated as empty', async (t) => {
   // The result lay there, the agent was reported to have ended without one, and the folder was removed with it.
   const here = await openRoom({ script: worker({ status: 'success', output: 'there' }, 60_000), hub: obliging });
   here.say(offer());
@@ -88,7 +88,7 @@ t.test('R4: a results folder that cannot be looked at for a while is not taken f
   await here.sidecar.stop();
 });
 
-t.test('R4: a results folder that can never be looked at ends its task, and its result is kept', async (t) => {
+t.test('R4: a permanently unreadable results folder ends its task, and its result is kept', async (t) => {
   const here = await openRoom({ script: () => ({ steps: [{ afterMs: 10, event: { type: 'started' } }] }), hub: obliging });
   here.results.scan = () => Promise.reject(new Error('EIO: i/o error, planted'));
   here.results.watch = () => undefined;
@@ -98,14 +98,14 @@ t.test('R4: a results folder that can never be looked at ends its task, and its 
   here.results.write(result, '{"status":"success"}');
   here.runner.end(here.runner.living()[0] ?? '');
   await here.pass(50_000);
-  t.notOk(here.types().includes('task_failed'), 'it is tried for a minute');
+  t.notOk(here.types().includes('task_failed'), 'it is retried for a minute');
   await here.pass(10_000);
   t.match(here.heard.at(-1), { type: 'task_failed', kind: 'result_invalid' });
   t.ok(here.results.read(result));
   await here.sidecar.stop();
 });
 
-t.test('an agent that died while no sidecar lived is lost', async (t) => {
+t.test('an agent that dies while no sidecar runs is lost', async (t) => {
   const here = await openRoom({ script: worker({ status: 'success' }, 60_000), hub: obliging });
   here.say(offer());
   await here.pass(1_000);
@@ -117,7 +117,7 @@ t.test('an agent that died while no sidecar lived is lost', async (t) => {
   await here.sidecar.stop();
 });
 
-t.test('R11: a cancel ends the agent with the grace that the hub gives', async (t) => {
+t.test('R11: a cancel ends the agent with the grace period set by the hub', async (t) => {
   const here = await openRoom({
     script: (request, room) => ({ ...worker({ status: 'success' }, 60_000)(request, room), endsWithinMs: Infinity, survivors: [99] }),
     hub: obliging,
@@ -126,14 +126,14 @@ t.test('R11: a cancel ends the agent with the grace that the hub gives', async (
   await here.pass(1_000);
   here.say({ type: 'task_cancelled', task_id: TASK, generation: 1, reason: 'cancelled', grace_ms: 400 });
   await here.pass(300);
-  t.equal(here.runner.living().length, 1, 'its grace is not over');
+  t.equal(here.runner.living().length, 1, 'its grace period is not over');
   await here.pass(200);
   t.same(here.runner.living(), []);
   t.match(here.heard.at(-1), { type: 'task_cancel_ack', outcome: 'killed', survivors: [99] });
   await here.sidecar.stop();
 });
 
-t.test('R3: a journal that fails takes no task, and takes tasks again when it can', async (t) => {
+t.test('R3: a failing journal rejects tasks, and accepts them again once it recovers', async (t) => {
   const here = await openRoom({ hub: obliging });
   here.journal.failWrite(1);
   here.say(offer());
@@ -146,7 +146,7 @@ t.test('R3: a journal that fails takes no task, and takes tasks again when it ca
   await here.sidecar.stop();
 });
 
-t.test('R4: every write that fails on the way delays the report, and loses nothing', async (t) => {
+t.test('R4: any failed write delays the report and loses nothing', async (t) => {
   for (let nth = 1; ; nth += 1) {
     const here = await openRoom({ script: worker({ status: 'success', output: 'kept' }, 30_000), hub: obliging });
     here.say(offer());
@@ -161,7 +161,7 @@ t.test('R4: every write that fails on the way delays the report, and loses nothi
   }
 });
 
-t.test('R3 R10 J4: killed at each write, it goes on from what was kept', async (t) => {
+t.test('R3 R10 J4: killed at any write, the sidecar continues from the stored state', async (t) => {
   for (const keepUnsynced of [false, true]) {
     for (let nth = 1; nth <= 9; nth += 1) {
       const here = await room({ script: worker({ status: 'success' }, 3_000), hub: reoffering });
@@ -173,13 +173,13 @@ t.test('R3 R10 J4: killed at each write, it goes on from what was kept', async (
       await here.pass(30_000);
       const ends = here.types().filter((type) => type === 'task_complete' || type === 'task_failed');
       t.ok(ends.length >= 1, `write ${nth}, ${keepUnsynced ? 'kept' : 'lost'}: it ended`);
-      t.ok(here.runner.started.length <= 1, 'and ran at most once');
+      t.ok(here.runner.started.length <= 1, 'it ran at most once');
       await here.sidecar.stop();
     }
   }
 });
 
-t.test('self-start: laid out, taken by a rename, worked on, gone', async (t) => {
+t.test('self-start: published, claimed by a rename, run and removed', async (t) => {
   const here = await openRoom({ selfStart: true, hub: obliging });
   here.say(offer());
   await here.pass(1_000);
@@ -195,7 +195,7 @@ t.test('self-start: laid out, taken by a rename, worked on, gone', async (t) => 
   await here.sidecar.stop();
 });
 
-t.test('stop leaves agents running, and the next process goes on with them', async (t) => {
+t.test('stop leaves agents running, and the next process adopts them', async (t) => {
   const here = await openRoom({ script: worker({ status: 'success' }, 60_000), hub: obliging });
   here.say(offer());
   await here.pass(1_000);
@@ -209,7 +209,7 @@ t.test('stop leaves agents running, and the next process goes on with them', asy
   await here.sidecar.stop();
 });
 
-t.test('stop waits for a report to be answered, no longer than 10 s', async (t) => {
+t.test('stop waits for a report to be acknowledged, for at most 10 s', async (t) => {
   const here = await openRoom({ script: worker({ status: 'success' }) });
   here.say(offer());
   await here.pass(2_000);
@@ -222,7 +222,7 @@ t.test('stop waits for a report to be answered, no longer than 10 s', async (t) 
   await stopping;
 });
 
-t.test('stop before start, twice, and start twice', async (t) => {
+t.test('stop before start, stop twice, and start twice', async (t) => {
   const unstarted = await room();
   await Promise.all([unstarted.sidecar.stop(), unstarted.sidecar.stop()]);
   await t.rejects(unstarted.sidecar.start(), { code: 'AC_INTERNAL' });
@@ -231,7 +231,7 @@ t.test('stop before start, twice, and start twice', async (t) => {
   await here.sidecar.stop();
 });
 
-t.test('R22: what cannot be started lets go of the folder again', async (t) => {
+t.test('R22: a failed start releases its folder', async (t) => {
   const here = await room();
   await here.journal.open();
   await here.journal.save({ version: 99 });
@@ -243,7 +243,7 @@ t.test('R22: what cannot be started lets go of the folder again', async (t) => {
   await here.sidecar.stop();
 });
 
-t.test('frames that are no frames are told in the log, once each, and change nothing', async (t) => {
+t.test('invalid frames are logged once each and change nothing', async (t) => {
   const here = await openRoom({ hub: (frame, say) => (frame['type'] === 'identify' ? sayNonsense(say) : undefined) });
   await here.pass(100);
   const warned = here.log.lines.filter((line) => line.level === 'warn');
@@ -282,7 +282,7 @@ function reoffering(frame: Readonly<Record<string, unknown>>, say: Parameters<ty
   if (frame['type'] === 'identify' && (frame['held'] as unknown[]).length === 0) say(offer());
 }
 
-t.test('R10: of a copied journal no run is gone on with or told as lost; its reports are said', async (t) => {
+t.test('R10: runs of a copied journal are neither continued nor reported as lost', async (t) => {
   const here = await openRoom({ script: worker({ status: 'success' }, 60_000), hub: obliging });
   here.say(offer());
   await here.pass(1_000);
@@ -305,7 +305,7 @@ t.test('R10: of a copied journal no run is gone on with or told as lost; its rep
   await here.sidecar.stop();
 });
 
-t.test('R16: what one agent left may take any time to remove; the other slot works on, and a stop does not wait for ever', async (t) => {
+t.test("R16: slow removal of an agent's files does not block the other slot, and stop does not wait forever", async (t) => {
   const here = await openRoom({ slots: 2, hub: obliging });
   here.results.remove = () => new Promise<never>(() => undefined);
   here.say(offer());
@@ -319,7 +319,7 @@ t.test('R16: what one agent left may take any time to remove; the other slot wor
   let isStopped = false;
   void here.sidecar.stop().then(() => (isStopped = true));
   await here.pass(9_000);
-  t.notOk(isStopped, 'it has its moment');
+  t.notOk(isStopped, 'it has its grace period');
   await here.pass(1_000);
   t.ok(isStopped);
 });

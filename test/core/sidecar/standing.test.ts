@@ -21,7 +21,7 @@ import { obliging, openRoom, worker } from './rig/sidecar-room.ts';
 
 const RESULT = { kind: 'result', value: { status: 'success' }, replaced: false } as const;
 
-t.test('drain: nothing new is taken, what is here goes on, then drained is said once', async (t) => {
+t.test('drain: new tasks are rejected, running ones continue, then drained is sent once', async (t) => {
   const sidecar = working({ slots: 2 });
   t.same(sent(sidecar.frame({ type: 'drain' })), [{ type: 'draining', reason: 'drained by an operator' }]);
   t.match(sent(sidecar.frame(assignFrame(named(1, OTHER)))), [{ type: 'task_rejected', reason: 'draining' }]);
@@ -38,17 +38,17 @@ t.test('drain: nothing new is taken, what is here goes on, then drained is said 
   t.match(sent(sidecar.frame(assignFrame(named(2, OTHER)))), [{ type: 'task_accepted' }]);
 });
 
-t.test('an idle sidecar is drained at once', async (t) => {
+t.test('an idle sidecar drains at once', async (t) => {
   t.same(words(online().frame({ type: 'drain' })), ['send draining', 'send drained']);
 });
 
-t.test('when the deadline comes what is here is stopped and handed back', async (t) => {
+t.test('at the drain deadline running tasks are stopped and handed back', async (t) => {
   const sidecar = working({ slots: 2 });
   sidecar.frame(assignFrame(named(1, OTHER)));
   t.equal(startedFor(sidecar.frame({ type: 'drain', deadline_ms: 9_000 }), 'drain'), 9_000);
   const due = sidecar.timer('drain');
   t.ok(words(due).includes('kill'));
-  t.match(sent(due), [{ type: 'task_released', task_id: OTHER, generation: 1 }], 'what was not woken at once');
+  t.match(sent(due), [{ type: 'task_released', task_id: OTHER, generation: 1 }], 'a task that was not woken is handed back at once');
   sidecar.wake(stoppedRun());
   const released = sidecar.scanned();
   t.same(words(released), ['unwatch', 'persist', 'send task_released']);
@@ -56,7 +56,7 @@ t.test('when the deadline comes what is here is stopped and handed back', async 
   t.same(words(sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'released' })), ['removeFiles', 'persist']);
 });
 
-t.test('a hub that is met anew says itself whether an operator still drains', async (t) => {
+t.test('after a reconnect the hub sends drain again if an operator still drains', async (t) => {
   const sidecar = online();
   sidecar.frame({ type: 'drain' });
   sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
@@ -67,13 +67,13 @@ t.test('a hub that is met anew says itself whether an operator still drains', as
   t.same(sidecar.timer('drain'), []);
 });
 
-t.test('R20: with too much in refused/ no task is taken, the hub is told, and it ends by itself', async (t) => {
+t.test('R20: with too much in refused/ tasks are rejected, the hub is notified, and the drain ends by itself', async (t) => {
   const sidecar = working({ slots: 2, refusedBytesMax: 1_000 });
-  t.equal(startedFor(sidecar.all, 'disk'), 0, 'looked at when it starts');
+  t.equal(startedFor(sidecar.all, 'disk'), 0, 'measured at start');
   const look = sidecar.timer('disk');
   t.same(words(look), ['measureDisk']);
-  t.equal(startedFor(look, 'disk'), 60_000, 'and each minute');
-  t.same(words(sidecar.take({ type: 'disk_measured', refusedBytes: 1_000, hasReserve: true })), [], 'as much as it may hold');
+  t.equal(startedFor(look, 'disk'), 60_000, 'and every minute');
+  t.same(words(sidecar.take({ type: 'disk_measured', refusedBytes: 1_000, hasReserve: true })), [], 'exactly at the limit');
   t.same(sent(sidecar.take({ type: 'disk_measured', refusedBytes: 1_001, hasReserve: true })), [
     { type: 'draining', reason: 'refused_full' },
   ]);
@@ -81,9 +81,9 @@ t.test('R20: with too much in refused/ no task is taken, the hub is told, and it
     level: 'error',
     message: /refused\/ and the kept files of failed assignments .* exceed their limit/,
   });
-  t.same(words(sidecar.take({ type: 'disk_measured', refusedBytes: 2_000, hasReserve: true })), [], 'it is said once');
+  t.same(words(sidecar.take({ type: 'disk_measured', refusedBytes: 2_000, hasReserve: true })), [], 'it is sent once');
   t.match(sent(sidecar.frame(assignFrame(named(1, OTHER)))), [{ type: 'task_rejected', reason: 'refused_full' }]);
-  t.same(words(sidecar.frame({ type: 'resume' })), ['send draining', 'send runner_checks'], 'an operator cannot wish it away');
+  t.same(words(sidecar.frame({ type: 'resume' })), ['send draining', 'send runner_checks'], 'an operator cannot override it');
   sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
   sidecar.timer('reconnect');
   t.match(sent(sidecar.identify()).slice(0, 2), [{ type: 'identify' }, { type: 'draining', reason: 'refused_full' }]);
@@ -91,12 +91,12 @@ t.test('R20: with too much in refused/ no task is taken, the hub is told, and it
   t.match(sent(sidecar.frame(assignFrame(named(2, OTHER)))), [{ type: 'task_accepted' }]);
 });
 
-t.test('R20: what is kept of failed assignments counts as refused/ does, what is kept of recorded ones goes', async (t) => {
+t.test('R20: kept files of failed assignments count towards refused/, kept files of recorded ones are removable', async (t) => {
   const sidecar = working();
   const cut = { status: 'success', output: 'a'.repeat(300_000) };
   sidecar.sight({ kind: 'result', value: cut, replaced: false });
   sidecar.wake(stoppedRun());
-  t.match(only(sidecar.timer('disk'), 'measureDisk'), [{ unread: [named()], read: [] }], 'nobody else has it yet');
+  t.match(only(sidecar.timer('disk'), 'measureDisk'), [{ unread: [named()], read: [] }], 'no copy exists elsewhere yet');
   sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'complete' });
   t.match(only(sidecar.timer('disk'), 'measureDisk'), [{ unread: [], read: [named()] }]);
   const other = working();
@@ -106,7 +106,7 @@ t.test('R20: what is kept of failed assignments counts as refused/ does, what is
   t.match(only(other.timer('disk'), 'measureDisk'), [{ unread: [named()], read: [] }]);
 });
 
-t.test('R20: kept files of recorded results go, the oldest first, once they are too much', async (t) => {
+t.test('R20: kept files of recorded results are removed oldest first once they exceed their limit', async (t) => {
   const results = [1, 2, 3].map((number) => `task-000000000000000${number}`);
   const here = await openRoom({ hub: obliging, script: worker({ status: 'success', output: 'x', notes: 'kept' }, 1_000) });
   for (const task of results) {
@@ -129,15 +129,15 @@ t.test('R20: kept files of recorded results go, the oldest first, once they are 
 });
 
 t.test('stop', async (t) => {
-  t.test('at once when there is nothing to hear', async (t) => {
+  t.test('at once when no answer is pending', async (t) => {
     t.same(words(online().take({ type: 'stop' })), ['disconnect', 'stopped']);
   });
-  t.test('agents at work are left alone', async (t) => {
+  t.test('leaves running agents alone', async (t) => {
     const sidecar = working();
     t.same(words(sidecar.take({ type: 'stop' })), ['disconnect', 'stopped']);
     t.equal(only(sidecar.all, 'kill').length, 0);
   });
-  t.test('waits for the answers to its reports', async (t) => {
+  t.test('waits for its reports to be acknowledged', async (t) => {
     const sidecar = working();
     sidecar.sight(RESULT);
     const effects = sidecar.take({ type: 'stop' });
@@ -150,7 +150,7 @@ t.test('stop', async (t) => {
       'stopped',
     ]);
   });
-  t.test('but not for ever, and not without a hub', async (t) => {
+  t.test('waits a bounded time, and not at all without a hub', async (t) => {
     const slow = working();
     slow.sight(RESULT);
     slow.take({ type: 'stop' });
@@ -161,14 +161,14 @@ t.test('stop', async (t) => {
     t.same(words(alone.take({ type: 'link_down', connectionId: 1, code: 1012, reason: '' })), ['disconnect', 'disconnect', 'stopped']);
     t.equal(startedFor(alone.all, 'reconnect'), undefined);
   });
-  t.test('wakes nobody any more', async (t) => {
+  t.test('wakes no more agents', async (t) => {
     const sidecar = waking({ slots: 2 });
     sidecar.wake({ type: 'failed', phase: 'spawn', message: 'no', retryable: true });
     sidecar.frame(assignFrame(named(1, OTHER)));
     sidecar.take({ type: 'stop' });
     t.same(words(sidecar.timer('retry')), []);
   });
-  t.test('and nothing is taken after it', async (t) => {
+  t.test('ignores all later inputs', async (t) => {
     const sidecar = online();
     sidecar.take({ type: 'stop' });
     t.same(sidecar.take({ type: 'stop' }), []);

@@ -28,7 +28,7 @@ const heardAfter = async (agentMs: number, options: RoomOptions = {}) => {
 
 const ofTasks = (types: readonly unknown[]): readonly unknown[] => types.filter((type) => String(type).startsWith('task_'));
 
-t.test('an acceptance leaves at the end of the turn', async (t) => {
+t.test('an acceptance is sent at the end of the turn', async (t) => {
   const room = await heardAfter(10_000);
   await room.pass(TURN_MS - 1);
   t.same(ofTasks(room.types()), []);
@@ -38,20 +38,20 @@ t.test('an acceptance leaves at the end of the turn', async (t) => {
   t.same(ofTasks(room.types()).at(-1), 'task_complete');
 });
 
-t.test('the acceptance of a later assignment leaves at once: a run that ends the process must use up retries', async (t) => {
+t.test('the acceptance of a later assignment is sent at once: a run that kills the process must use up retries', async (t) => {
   const room = await openRoom({ turnMs: TURN_MS, hub: obliging });
   room.say(offer(2));
   await room.pass(1);
   t.same(ofTasks(room.types()), ['task_accepted']);
 });
 
-t.test('what has ended by then is accepted by its end', async (t) => {
+t.test('a run that ends within the turn is accepted by its final report', async (t) => {
   const room = await heardAfter(0);
   await room.pass(20_000);
-  t.same(ofTasks(room.types()), ['task_complete'], 'once, and the acceptance never');
+  t.same(ofTasks(room.types()), ['task_complete'], 'once, and without an acceptance');
 });
 
-t.test('an acceptance that waits when the link goes is sent on the next', async (t) => {
+t.test('an acceptance pending when the connection breaks is sent on the next one', async (t) => {
   const room = await heardAfter(10_000);
   await room.pass(1);
   room.cut();
@@ -59,7 +59,7 @@ t.test('an acceptance that waits when the link goes is sent on the next', async 
   t.same(ofTasks(room.types()), ['task_accepted']);
 });
 
-t.test('what was given up while its acceptance waited is not accepted', async (t) => {
+t.test('an assignment cancelled while its acceptance is pending is not accepted', async (t) => {
   const room = await heardAfter(10_000);
   await room.pass(1);
   room.say({ type: 'task_cancelled', task_id: TASK, generation: 1, reason: 'cancelled', timestamp: 0 });

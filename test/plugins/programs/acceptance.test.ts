@@ -190,7 +190,7 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
 };
 const ENDS = ['empty', 'truncated', 'refused'] as const;
 
-void t.test('R4: a task gets the end that it takes as its result, which says so, and any other task a failure', async (t) => {
+void t.test('R4: an end that a task accepts is its result, which names it; for any other task it is a failure', async (t) => {
   for (const [name, { tell, ends }] of Object.entries(PROGRAMS)) {
     for (const end of ENDS) {
       const { lines, output } = ends[end];
@@ -207,23 +207,20 @@ void t.test('R4: a task gets the end that it takes as its result, which says so,
   }
 });
 
-void t.test(
-  'R4: of an answer that is cut off a task takes what there is: nothing only with "empty", and none that is not whole',
-  async (t) => {
-    for (const [name, { tell, wordless, lost }] of Object.entries(PROGRAMS)) {
-      t.match(verdictIn(await tell(wordless, { truncated: true })), { type: 'failed', kind: 'limit' }, name);
-      t.match(verdictIn(await tell(wordless, { truncated: true, empty: true })), { type: 'completed', output: { text: '' } }, name);
-      if (lost === undefined) continue;
-      t.match(
-        verdictIn(await tell(lost, { truncated: true, empty: true })),
-        { type: 'failed', kind: 'limit' },
-        `${name}: a piece is missing`,
-      );
-    }
-  },
-);
+void t.test('R4: a task may accept a truncated answer: an empty one only with "empty", and never one with a gap', async (t) => {
+  for (const [name, { tell, wordless, lost }] of Object.entries(PROGRAMS)) {
+    t.match(verdictIn(await tell(wordless, { truncated: true })), { type: 'failed', kind: 'limit' }, name);
+    t.match(verdictIn(await tell(wordless, { truncated: true, empty: true })), { type: 'completed', output: { text: '' } }, name);
+    if (lost === undefined) continue;
+    t.match(
+      verdictIn(await tell(lost, { truncated: true, empty: true })),
+      { type: 'failed', kind: 'limit' },
+      `${name}: a piece is missing`,
+    );
+  }
+});
 
-void t.test('an end that is taken counts what was used, and other failures are taken by no task', async (t) => {
+void t.test('an accepted end counts its usage, and no task can accept other failures', async (t) => {
   const accept = { empty: true, truncated: true, refused: true };
   const used = { m: { inputTokens: 5, outputTokens: 2, costUSD: 0.5 } };
   const ended = claudeEnds({ subtype: 'success', is_error: false, result: '', model_usage_since_last_result: used });
@@ -240,7 +237,7 @@ void t.test('an end that is taken counts what was used, and other failures are t
   t.match(verdictIn(await tell([acpSays('x'), acpEnds('max_turn_requests')], accept)), { type: 'failed', kind: 'limit' });
 });
 
-void t.test('a result says why its model stopped, where its program tells that', async (t) => {
+void t.test('a result has the stop reason of the model where the program reports it', async (t) => {
   const outputs = await Promise.all([
     told(claude, [claudeEnds({ subtype: 'success', is_error: false, stop_reason: 'end_turn', result: 'done' })]),
     PROGRAMS['opencode']?.tell([opencodeSays('text', { text: 'done' }), opencodeSays('step_finish', { reason: 'stop' })]),

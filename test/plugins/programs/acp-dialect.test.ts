@@ -54,7 +54,7 @@ void t.test('a success of each agent is what it said last', (t) => {
   t.end();
 });
 
-void t.test('R20: what is kept of a message has a bound, and a result that is not whole says so', (t) => {
+void t.test('R20: the stored part of a message is bounded, and a truncated result is marked', (t) => {
   const content = { type: 'text', text: 'x'.repeat(100_000) };
   const piece = { jsonrpc: '2.0', method: 'session/update', params: { update: { sessionUpdate: 'agent_message_chunk', content } } };
   const [end, ...before] = [...spoken('gemini-text')].reverse();
@@ -65,7 +65,7 @@ void t.test('R20: what is kept of a message has a bound, and a result that is no
   t.end();
 });
 
-void t.test('R20: beyond its bound an agent is heard no more, which is told once', async (t) => {
+void t.test('R20: output of an agent beyond the limit is ignored, which is reported once', async (t) => {
   const heard: string[] = [];
   const line = `${JSON.stringify({ jsonrpc: '2.0', method: 'm' })}\n`;
   const { handled: over } = acpStream({
@@ -134,7 +134,7 @@ void t.test('any agent may tell a failure as a success: one that counts its toke
   t.end();
 });
 
-void t.test('R4: a piece of a message over ACP that was left out makes no success, but what a tool answered is no piece of it', (t) => {
+void t.test('R4: a dropped piece of an ACP message prevents success, a dropped tool answer does not', (t) => {
   const dialect = acpDialect({ usageOf: 'prompt' });
   const chunk = (text: string) => ({ kind: 'update', update: { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } } });
   const tool = (status: string) => ({ kind: 'update', update: { sessionUpdate: 'tool_call', toolCallId: 't', status } });
@@ -319,7 +319,7 @@ void t.test('nothing that an agent says makes it throw', (t) => {
   t.end();
 });
 
-void t.test('R20: of the tools that it tells of the newest 1,000 are remembered, and all are counted', (t) => {
+void t.test('R20: the newest 1,000 tool calls are remembered, and all are counted', (t) => {
   const dialect = acpDialect({ usageOf: 'prompt', maxTurns: 1_500 });
   const call = (n: number): JsonObject => ({
     kind: 'update',

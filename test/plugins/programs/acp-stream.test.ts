@@ -32,7 +32,7 @@ async function heard(said: Iterable<Buffer>, input: Writable, clock = systemCloc
   return { ...told, close: () => connection.close() };
 }
 
-t.test('R20: an agent over ACP that asks and never reads its input is heard no more, however much it asks', async (t) => {
+t.test('R20: an ACP agent that keeps sending requests and never reads its input is ignored', async (t) => {
   const stuck = new Writable({ highWaterMark: 1, write: () => undefined });
   const questions = Array.from({ length: 100 }, () =>
     Buffer.concat(Array.from({ length: 300 }, (_, id) => lineOf({ id, method: 'no/such' }))),
@@ -43,7 +43,7 @@ t.test('R20: an agent over ACP that asks and never reads its input is heard no m
   t.equal(unread, 1, 'and it is told once');
 });
 
-t.test('R20: questions over ACP that are long count by their length', async (t) => {
+t.test('R20: long ACP requests count by their length', async (t) => {
   const stuck = new Writable({ highWaterMark: 1, write: () => undefined });
   const question = lineOf({ id: 1, method: 'no/such', params: { text: 'x'.repeat(2 * 1024 * 1024) } });
   const { messages, unread, close } = await heard(
@@ -56,7 +56,7 @@ t.test('R20: questions over ACP that are long count by their length', async (t) 
   t.equal(unread, 1);
 });
 
-t.test('an agent that reads its answers may ask as much as it likes, at once too', async (t) => {
+t.test('an agent that reads its answers may send any number of requests, even at once', async (t) => {
   const input = new PassThrough();
   let answers = 0;
   input.on('data', (chunk: Buffer) => (answers += chunk.toString().split('\n').length - 1));
@@ -70,7 +70,7 @@ t.test('an agent that reads its answers may ask as much as it likes, at once too
   t.ok(answers >= 4_000, `${String(answers)} answers`);
 });
 
-t.test('what is neither question, answer nor news is not answered with a copy of itself', async (t) => {
+t.test('a message that is no request, response or notification is not echoed', async (t) => {
   const odd = [{ id: { no: 'id' }, method: 'x' }, { method: 5 }, { text: 'x'.repeat(1_000) }].map(lineOf);
   const { messages, noise, sent, close } = await heard(odd, new PassThrough());
   close();

@@ -82,7 +82,7 @@ withRuns('a run from its first word to its end, with its session and its usage',
   t.strictSame(notes, ['initialize', 'session/new', 'session/prompt', 'end of input']);
 });
 
-withRuns('its words are told in whole lines, in which a secret can be found', async (t, world) => {
+withRuns('agent text is reported in whole lines, so that a secret in it can be found', async (t, world) => {
   const { events } = await told(world, 'spells-a-key');
   const texts = events.flatMap((event) => (event.type === 'output' && event.stream === 'stdout' ? [event.text] : []));
   const said = texts.filter((text) => text !== '');

@@ -52,7 +52,7 @@ void t.test('no program, one that cannot be run, one whose install scripts did n
   );
 });
 
-void t.test('R13: a long PATH does not hide what a missing program is called and how to install it', async (t) => {
+void t.test('R13: a long PATH does not hide the name of a missing program and how to install it', async (t) => {
   const { checks } = await place(t);
   const env = { PATH: '/a/folder/of/programs:'.repeat(228).slice(0, 5_000) };
   const [bin, cwd] = ['no-such-agent', 'project'];
@@ -94,7 +94,7 @@ void t.test('a program that is not logged in', async (t) => {
   t.match(found, { program: { ok: true }, login: { ok: false, message: /not logged in/, cure: /\/login/ } });
 });
 
-void t.test('R16: a check that the config overrules by its name keeps no agent from work, and says what it found', async (t) => {
+void t.test('R16: a check that the config overrides by name does not block an agent, and reports what it found', async (t) => {
   const { program, checks } = await place(t);
   const bin = await program(claude('2.1.328', false));
   const ignored = { ok: true, message: /^failed, but ignored by ignoreChecks: .*not logged in/ };
@@ -111,7 +111,7 @@ void t.test('R16: a check that the config overrules by its name keeps no agent f
   );
 });
 
-void t.test('R16: a program that is another one is found by the version that it tells, whatever keys there are', async (t) => {
+void t.test('R16: a different program of the same name is detected by its version, whatever keys are set', async (t) => {
   const { program, checks } = await place(t);
   const bin = await program(`[ "$1" = --version ] && echo 'git version 2.39.5' || echo "git: '$1' is not a git command" >&2`);
   const env = { CODEX_API_KEY: 'k', GEMINI_API_KEY: 'k', ANTHROPIC_API_KEY: 'k' };
@@ -199,7 +199,7 @@ void t.test('what programs are asked: their version and their login, within 5 s 
   }
 });
 
-void t.test('opencode is asked one thing after the other: two at once create its database at the same time', async (t) => {
+void t.test('opencode is queried sequentially: two at once would create its database at the same time', async (t) => {
   const { program, checks, folder } = await place(t);
   const said = join(folder, 'said');
   const bin = await program(
@@ -224,7 +224,7 @@ void t.test('permissions that are refused to root', async (t) => {
   );
 });
 
-void t.test('a look that is called off ends what it has started', async (t) => {
+void t.test('an aborted check ends what it has started', async (t) => {
   const { folder, program } = await place(t);
   // Some ask it twice at once: each ends, and one is looked at.
   const bin = await program(`sleep 600 & echo $! > ${folder}/$$.part; mv ${folder}/$$.part ${folder}/child; wait`);
@@ -248,7 +248,7 @@ void t.test('a look that is called off ends what it has started', async (t) => {
   t.match(late, { kind: 'failed', message: 'was aborted' });
 });
 
-void t.test('a program that only takes long is no reason to give its agent no work', async (t) => {
+void t.test('a program that is only slow does not block its agent', async (t) => {
   const { folder, program } = await place(t);
   const bin = await program('exec sleep 600');
   const asked = {
@@ -262,7 +262,7 @@ void t.test('a program that only takes long is no reason to give its agent no wo
   t.match(await checkAgentProgram(asked), { ok: true, message: /still starting: it did not answer within 50 ms/ });
 });
 
-void t.test('who gives no answer is not waited for, and nothing of it is left', async (t) => {
+void t.test('a program that does not answer is not waited for, and leaves no process', async (t) => {
   const { folder, program } = await place(t);
   const bin = await program(`sleep 600 & echo $! > ${folder}/child; wait`);
   const asked = await askProgram([bin, '--version'], { cwd: folder, env: { PATH: process.env['PATH'] ?? '' }, withinMs: 300 });

@@ -5,7 +5,7 @@ import t from 'tap';
 import { acp, claudeCode, codex, gemini, openclaw, opencode } from '../../../plugins/runners.ts';
 import { claude, place } from './check-place.ts';
 
-void t.test('R16: codex with a model provider of its own needs no login of Codex, but the key of that', async (t) => {
+void t.test('R16: codex with its own model provider needs the key of that provider, not a Codex login', async (t) => {
   const { program, checks, folder } = await place(t);
   const bin = await program(`[ "$1" = --version ] && echo 'codex-cli 0.169.0' || exit 1`);
   const login = async (config: string, more: object = {}) => {
@@ -27,7 +27,7 @@ void t.test('R16: codex with a model provider of its own needs no login of Codex
   t.match(await checks(codex({ bin, cwd: 'project', env, extraArgs: ['-c', 'model_provider="mine"'] })), { login: { ok: true } });
 });
 
-void t.test('R16: gemini with comments in its settings and a key in a file that it reads is logged in', async (t) => {
+void t.test('R16: gemini with comments in its settings and a key in its env file counts as logged in', async (t) => {
   const { program, checks, folder } = await place(t);
   const bin = await program(`echo 0.61.0`);
   await mkdir(join(folder, '.gemini'));
@@ -57,7 +57,7 @@ void t.test('R16: gemini with comments in its settings and a key in a file that 
   t.match(inFolder['settings'], { ok: false, message: /project\/\.gemini\/settings\.json" is not JSON/ });
 });
 
-void t.test('R16: gemini is logged in by the variables that choose how, in its environment or its file', async (t) => {
+void t.test('R16: gemini counts as logged in by the variables that select a login method, in environment or file', async (t) => {
   const { program, checks, folder } = await place(t);
   const bin = await program('echo 0.61.0');
   const none = { HOME: folder, GEMINI_API_KEY: '', GOOGLE_API_KEY: '', GOOGLE_APPLICATION_CREDENTIALS: '' };
@@ -80,7 +80,7 @@ void t.test('R16: gemini is logged in by the variables that choose how, in its e
   t.match(await login({}), { ok: false });
 });
 
-void t.test('R16: settings that a program does not start with are no missing login', async (t) => {
+void t.test('R16: settings with which a program does not start are not reported as a missing login', async (t) => {
   const { program, checks, folder } = await place(t);
   const said = (version: string, words: string) =>
     program(`[ "$1" = --version ] && echo '${version}' || { printf '${words}' >&2; exit 1; }`);

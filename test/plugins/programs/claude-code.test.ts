@@ -159,7 +159,7 @@ void t.test('many messages are counted in a moment, each once, also those that c
   t.end();
 });
 
-void t.test('R20: of the models that Claude Code names a few are kept, and what all of them used counts', (t) => {
+void t.test('R20: only a few of the models that Claude Code names are stored, and the usage of all counts', (t) => {
   const calls = Array.from({ length: 3_000 }, (_, n) => ({ model: `model ${String(n)} ${n % 2 === 0 ? 'x'.repeat(1_000) : ''}` }));
   const usage = { input_tokens: 10, output_tokens: 1 };
   const messages = calls.map(({ model }, n) => ({ type: 'assistant', message: { id: `m${String(n)}`, model, content: [], usage } }));
@@ -213,7 +213,7 @@ void t.test('a model that there is not is a matter of its setup', (t) => {
   t.end();
 });
 
-void t.test('R4: its last word is its answer: the result of a turn with something in the background is not the last one', (t) => {
+void t.test('R4: the final result is the answer: a result with work in the background is not final', (t) => {
   t.match(readCase('input-json-two').outcome, { output: { text: /two/ } });
   const result = (text: string) => ({ type: 'result', subtype: 'success', is_error: false, result: text });
   const tasks = (...names: readonly string[]) => ({
@@ -239,7 +239,7 @@ void t.test('R4: its last word is its answer: the result of a turn with somethin
   t.end();
 });
 
-void t.test('J8: each turn that it takes by itself ends with a result, and what they used is added up', (t) => {
+void t.test('J8: each turn that the agent starts itself ends with a result, and their usage is added up', (t) => {
   const result = (model: string, outputTokens: number, costUSD: number) => ({
     ...{ type: 'result', subtype: 'success', is_error: false, result: 'done' },
     model_usage_since_last_result: { [model]: { inputTokens: 100, cacheReadInputTokens: 20, outputTokens, costUSD } },

@@ -207,7 +207,7 @@ const verdictOn = async (world: RunWorld, name: string, what: 'cut' | 'toolCut' 
   return events.find(({ type }) => type === 'completed' || type === 'failed');
 };
 
-withRuns('R4: a line that is left out of an object over many lines may have been its answer', async (t, world) => {
+withRuns('R4: a line dropped from a multi-line object may have been its answer', async (t, world) => {
   const said = JSON.stringify({ ok: true, status: 'ok', payloads: [], final: LONG, assistantTurns: 1 }, null, 2);
   const bin = ['sh', '-c', `printf '%s\\n' '${said}'`, 'sh'];
   const events = await woken(world, AGENTS['openclaw']?.choose({ bin, maxLineBytes: 1_024 }) as WakeRunnerChoice);
@@ -217,7 +217,7 @@ withRuns('R4: a line that is left out of an object over many lines may have been
   );
 });
 
-withRuns('R4: text of an agent that was left out makes no success, and none of what it said before is its result', async (t, world) => {
+withRuns('R4: dropped text of an agent prevents success, and no earlier text becomes the result', async (t, world) => {
   for (const name of Object.keys(SAID)) {
     const cut = {
       type: 'failed',
@@ -235,7 +235,7 @@ withRuns('R4: text of an agent that was left out makes no success, and none of w
   }
 });
 
-withRuns('R4: an agent that says that all went well, and nothing more, has no result', async (t, world) => {
+withRuns('R4: an agent that reports success without any text has no result', async (t, world) => {
   for (const name of Object.keys(SAID)) {
     t.match(await verdictOn(world, name, 'silent'), { type: 'failed', kind: 'no_result', details: { reason: 'nothing_said' } }, name);
   }

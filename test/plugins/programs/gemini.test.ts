@@ -31,7 +31,7 @@ void t.test('a success has what it said since its last tool, and nothing of the 
   t.end();
 });
 
-void t.test('its words are told in whole lines, in which a secret can be found', (t) => {
+void t.test('agent text is reported in whole lines, so that a secret in it can be found', (t) => {
   const said = (content: string) => ({ type: 'message', role: 'assistant', content, delta: true });
   const talk = [
     ...['The k', 'ey: sk-', 'ant-0123', '456', '789.\nThat', ' is', ' all.'].map(said),
@@ -44,7 +44,7 @@ void t.test('its words are told in whole lines, in which a secret can be found',
   t.end();
 });
 
-void t.test('R20: what is kept of its text has a bound, and a result that is not whole says so', (t) => {
+void t.test('R20: the stored text is bounded, and a truncated result is marked', (t) => {
   const piece = { type: 'message', role: 'assistant', content: 'x'.repeat(100_000), delta: true };
   const talk = [...Array.from({ length: 30 }, () => piece), { type: 'result', status: 'success' }];
   const { outcome } = read(dialect, saying(talk));
@@ -141,7 +141,7 @@ void t.test('a failure without words of its own is told in those of its last com
   t.end();
 });
 
-void t.test('R4: an answer without a word, which it calls an error, is one that has said nothing', (t) => {
+void t.test('R4: an empty answer, which gemini reports as an error, counts as empty', (t) => {
   const message = 'The model returned an empty response with no text or thoughts. This may be a transient API issue; please try again.';
   const end = { type: 'result', status: 'error', error: { type: 'unknown', message } };
   const details = { cause: 'no_result', reason: 'nothing_said' };

@@ -47,7 +47,7 @@ void t.test('the kind of a failure is found in its text', (t) => {
   t.end();
 });
 
-void t.test('R4: an answer that was cut off, one without a word and one in a line that is too long are no success', (t) => {
+void t.test('R4: a truncated answer, an empty one and one in an overlong line are not a success', (t) => {
   const object = (more: Readonly<Record<string, unknown>>) => read(openclawDialect, saying([{ ok: true, status: 'ok', ...more }])).outcome;
   const note = "⚠️ Reply truncated at the model's output token limit. The text above is partial — ask to continue it.";
   const payloads = [{ text: 'the beginning' }, { text: note }];
@@ -111,7 +111,7 @@ void t.test('a startup error after warnings is a problem of the config', (t) => 
   t.end();
 });
 
-void t.test('R4: a block in the log does not hide that a line was dropped, or that the result was too long', (t) => {
+void t.test('R4: an object in the log does not hide that a line was dropped or the result was too long', (t) => {
   const block = ['{', '  in the log', '}'];
   const after = (lines: readonly string[], state = openclawDialect.begin(null)) => {
     let events: readonly unknown[] = [];

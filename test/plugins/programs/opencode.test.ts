@@ -44,7 +44,7 @@ void t.test('exit code 0 alone is no success, nor is a last step alone', (t) => 
   t.end();
 });
 
-void t.test('R4: an answer whose step ended well counts, although it exits with 1 for an error that it got over', (t) => {
+void t.test('R4: an answer whose step ended well counts, even if the exit code is 1 for an error it recovered from', (t) => {
   const overflow = { type: 'error', sessionID: 's', error: { name: 'ContextOverflowError', data: { message: 'too long' } } };
   const begun = { type: 'step_start', sessionID: 's' };
   const recovered = [begun, overflow, begun, says('compacted'), step('stop'), begun, says('done'), step('stop')];
@@ -54,7 +54,7 @@ void t.test('R4: an answer whose step ended well counts, although it exits with 
   t.end();
 });
 
-void t.test('R20: what is kept of what opencode says in a step has a bound, and a result that is not whole says so', (t) => {
+void t.test('R20: the stored text of an opencode step is bounded, and a truncated result is marked', (t) => {
   const pieces = Array.from({ length: 30 }, () => says('x'.repeat(100_000)));
   const { outcome } = read(dialect, saying([...pieces, step('stop')]));
   t.match(outcome, { type: 'completed', output: { text_truncated: true } });
@@ -126,7 +126,7 @@ void t.test('hostile lines change nothing', (t) => {
   t.end();
 });
 
-void t.test('R13: two runs that create its database at the same time close no agent: the one that failed is tried again', (t) => {
+void t.test('R13: two runs that create the opencode database at once block no agent: the failed one is retried', (t) => {
   const create = "Failed to run the query 'CREATE TABLE `workspace` (\n\t`id` text PRIMARY KEY\n);\n'\nparams:";
   for (const stderrTail of [create, 'SQLiteError: table `session` already exists', 'SQLITE_BUSY: database is locked']) {
     const { outcome } = read(dialect, saying([], { exitCode: 1 }), { end: { stderrTail } });

@@ -147,16 +147,13 @@ const ANSWERS: readonly Answer[] = [
   ['claude', null, 'API Error: it broke', 'agent_failed', true],
 ];
 
-void t.test(
-  'R13: what the service of a model answers is the same failure whatever program tells it, and only some are tried again',
-  (t) => {
-    for (const [program, status, words, kind, retryable] of ANSWERS) {
-      const reading = PROGRAMS[program]?.(words, status);
-      t.match(reading?.outcome, { type: 'failed', kind, retryable }, `${program} ${String(status)} ${words.slice(0, 60)}`);
-    }
-    t.end();
-  },
-);
+void t.test('R13: an error of a model service is the same failure from every program, and only some are retried', (t) => {
+  for (const [program, status, words, kind, retryable] of ANSWERS) {
+    const reading = PROGRAMS[program]?.(words, status);
+    t.match(reading?.outcome, { type: 'failed', kind, retryable }, `${program} ${String(status)} ${words.slice(0, 60)}`);
+  }
+  t.end();
+});
 
 void t.test('an answer of opencode that was cut off or filtered is not asked for again', (t) => {
   const ended = (reason: string) =>

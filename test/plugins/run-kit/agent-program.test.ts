@@ -94,24 +94,21 @@ const withRuns = (title: string, run: (t: Test, world: RunWorld) => Promise<void
   });
 };
 
-withRuns(
-  'R4: an answer is the last one: it counts at the end of the program, or when it has said nothing more for a moment',
-  async (t, world) => {
-    const says = (text: string, more: object = {}): string => `echo '${JSON.stringify({ type: 'answer', text, ...more })}'`;
-    const answered = async (script: string, settings: AgentRunSettings = {}): Promise<readonly WakeEvent[]> =>
-      told(world, 'unused', { settings, more: { start: () => ({ argv: ['sh', '-c', script] }) } });
-    const output = (events: readonly WakeEvent[]): unknown => events.find((event) => event.type === 'completed')?.output;
-    t.equal(output(await answered(`${says('one')}; ${says('two')}`)), 'two');
-    t.equal(output(await answered(`${says('one', { at_work: true })}; sleep 4; ${says('two')}`)), 'two', 'longer than the moment');
-    const hanging = await answered(`${says('one')}; sleep 60`);
-    t.strictSame([output(hanging), types(hanging).at(-1)], ['one', 'exited'], 'what goes on after it is stopped');
-    const busy = await answered(`${says('one', { at_work: true })}; sleep 60`, { idleMs: 300 });
-    t.strictSame([output(busy), types(busy).at(-1)], ['one', 'exited'], 'at the latest after its idle time');
-    t.equal(output(await answered(`${says('one')}; exit 3`)), 'one');
-  },
-);
+withRuns('R4: the last answer counts, once the program ends or has been silent for a moment', async (t, world) => {
+  const says = (text: string, more: object = {}): string => `echo '${JSON.stringify({ type: 'answer', text, ...more })}'`;
+  const answered = async (script: string, settings: AgentRunSettings = {}): Promise<readonly WakeEvent[]> =>
+    told(world, 'unused', { settings, more: { start: () => ({ argv: ['sh', '-c', script] }) } });
+  const output = (events: readonly WakeEvent[]): unknown => events.find((event) => event.type === 'completed')?.output;
+  t.equal(output(await answered(`${says('one')}; ${says('two')}`)), 'two');
+  t.equal(output(await answered(`${says('one', { at_work: true })}; sleep 4; ${says('two')}`)), 'two', 'longer than the moment');
+  const hanging = await answered(`${says('one')}; sleep 60`);
+  t.strictSame([output(hanging), types(hanging).at(-1)], ['one', 'exited'], 'what goes on after it is stopped');
+  const busy = await answered(`${says('one', { at_work: true })}; sleep 60`, { idleMs: 300 });
+  t.strictSame([output(busy), types(busy).at(-1)], ['one', 'exited'], 'at the latest after its idle time');
+  t.equal(output(await answered(`${says('one')}; exit 3`)), 'one');
+});
 
-withRuns('a result is not an end: what goes on after it is stopped, and nobody has to ask', async (t, world) => {
+withRuns('a program that keeps running after its result is stopped without a request', async (t, world) => {
   const request = await world.request();
   const events = await told(world, 'hangs-after-result', {}, request);
   t.strictSame(types(events), ['spawned', 'started', 'completed', 'exited']);
@@ -119,7 +116,7 @@ withRuns('a result is not an end: what goes on after it is stopped, and nobody h
   t.equal(carriersOf(request.runId).length, 0);
 });
 
-withRuns('who does not begin in time, or falls silent, is stopped', async (t, world) => {
+withRuns('an agent that does not start in time, or falls silent, is stopped', async (t, world) => {
   const silent = await told(world, 'hangs', { settings: { startWithinMs: 150 } });
   t.strictSame(types(silent), ['spawned', 'failed', 'exited']);
   t.match(silent[1], { kind: 'unresponsive', retryable: true, beforeWork: true, message: /did not start within 150 ms/ });
@@ -132,7 +129,7 @@ withRuns('who does not begin in time, or falls silent, is stopped', async (t, wo
   t.match(late[1], { message: /did not start within 150 ms/ }, 'a program that says nothing before its answer has the longer time');
 });
 
-withRuns('R16: what is written to standard error beside an agent that hangs is no sign of its life', async (t, world) => {
+withRuns('R16: output on standard error is not a sign of life of an agent that hangs', async (t, world) => {
   const noisy = {
     start: () => ({ argv: ['sh', '-c', `echo '${SESSION.trim()}'; for i in 1 2 3 4 5 6 7 8 9 10; do echo noise >&2; sleep 0.1; done`] }),
   };
@@ -149,7 +146,7 @@ withRuns('R16: what is written to standard error beside an agent that hangs is n
   );
 });
 
-void t.test('how a program ended is told with the end of its standard error, within bounds', (t) => {
+void t.test('the description of an exit includes the tail of standard error, within bounds', (t) => {
   const end = { exitCode: 1, signal: null, droppedLines: 0 };
   const toml = 'Error loading config.toml: key with no value\n  |\n3 | model = =\n  |         ^\n';
   t.equal(
@@ -164,7 +161,7 @@ void t.test('how a program ended is told with the end of its standard error, wit
   t.end();
 });
 
-withRuns('a failure tells whose it is, where, and how to mend it', async (t, world) => {
+withRuns('a failure names its program and host, and how to fix it', async (t, world) => {
   const events = await told(world, 'says-it-fails', { more: { hints: { auth: 'Say who you are.' } } });
   t.match(
     events.find(({ type }) => type === 'failed'),
@@ -181,7 +178,7 @@ withRuns('a failure tells whose it is, where, and how to mend it', async (t, wor
   );
 });
 
-withRuns('each kind of failure has a sentence for people, whatever its runner knows of it', async (t, world) => {
+withRuns('each kind of failure has a hint for people', async (t, world) => {
   const kinds = {
     ...{ auth: 'Log in', config: 'Fix', rate_limited: 'no work until', model_unavailable: 'retried automatically', limit: 'Raise' },
     ...{ denied: 'Allow it', no_result: 'retried automatically', unresponsive: 'waiting for', agent_failed: 'by hand' },
@@ -194,18 +191,18 @@ withRuns('each kind of failure has a sentence for people, whatever its runner kn
   }
 });
 
-withRuns('a limit of ours is enforced at once', async (t, world) => {
+withRuns('a limit set by the sidecar is enforced at once', async (t, world) => {
   const limit = '{"type":"failed","phase":"agent","kind":"limit","message":"enough","retryable":false}\n';
   const events = await told(world, 'begins-and-hangs', { words: { started: SESSION + limit } });
   t.strictSame(types(events), ['spawned', 'started', 'failed', 'exited']);
 });
 
-withRuns('what comes after the first outcome changes nothing', async (t, world) => {
+withRuns('output after the first outcome changes nothing', async (t, world) => {
   const events = await told(world, 'succeeds', { words: { ...WORDS, result: WORDS.result + WORDS.failed + WORDS.result } });
   t.strictSame(types(events), ['spawned', 'started', 'completed', 'exited']);
 });
 
-withRuns('a result in a line that is too long is no result, and that is said', async (t, world) => {
+withRuns('a result in an overlong line does not count, and the failure explains why', async (t, world) => {
   const long = `{"type":"completed","output":"${'x'.repeat(2_000)}"}\n`;
   const events = await told(world, 'succeeds', { words: { started: SESSION, result: long }, settings: { maxLineBytes: 1_024 } });
   t.match(
@@ -214,7 +211,7 @@ withRuns('a result in a line that is too long is no result, and that is said', a
   );
 });
 
-withRuns('R4: after a line that was left out, an agent that had answered has its idle time again', async (t, world) => {
+withRuns('R4: after a dropped line, an agent that had answered gets its idle time again', async (t, world) => {
   const long = `{"x":"${'x'.repeat(2_000)}"}`;
   const script = `echo '{"type":"answer","text":"one"}'; echo '${long}'; sleep 2; echo '{"type":"completed","output":"two"}'`;
   const events = await told(world, 'unused', {
@@ -227,7 +224,7 @@ withRuns('R4: after a line that was left out, an agent that had answered has its
   );
 });
 
-withRuns('a prompt that the program does not take is refused before anything is started', async (t, world) => {
+withRuns('a prompt over the limit of its program is refused before anything is started', async (t, world) => {
   const request = await world.request({ description: 'x'.repeat(5_000) });
   const events = await told(world, 'succeeds', { more: { promptMax: { unit: 'characters', count: 4_000 } } }, request);
   t.match(events, [
@@ -237,30 +234,27 @@ withRuns('a prompt that the program does not take is refused before anything is 
   t.notOk(existsSync(join(request.runDir, 'stdout')));
 });
 
-withRuns(
-  'a run that an earlier sidecar began is read from its first line, and one that is gone is not called a failure of the agent',
-  async (t, world) => {
-    const request = await world.request();
-    const runner = await runnerOf(world, 'hangs-after-result');
-    const listener = runner.wake(request, never())[Symbol.asyncIterator]();
-    const spawned = (await listener.next()).value as Extract<WakeEvent, { type: 'spawned' }>;
-    await atWork(request);
-    await listener.return?.();
-    const run = { ...request, process: spawned.process };
-    t.strictSame(types(await all(runner.attach(run, never()))), ['started', 'completed', 'exited']);
+withRuns('an adopted run is read from its first line, and a lost one is not reported as a failure of the agent', async (t, world) => {
+  const request = await world.request();
+  const runner = await runnerOf(world, 'hangs-after-result');
+  const listener = runner.wake(request, never())[Symbol.asyncIterator]();
+  const spawned = (await listener.next()).value as Extract<WakeEvent, { type: 'spawned' }>;
+  await atWork(request);
+  await listener.return?.();
+  const run = { ...request, process: spawned.process };
+  t.strictSame(types(await all(runner.attach(run, never()))), ['started', 'completed', 'exited']);
 
-    const lost = await world.request();
-    const other = await runnerOf(world, 'begins-and-hangs');
-    const begun = other.wake(lost, never())[Symbol.asyncIterator]();
-    const mark = (await begun.next()).value as Extract<WakeEvent, { type: 'spawned' }>;
-    t.match(await begun.next(), { value: { type: 'started' } });
-    await begun.return?.();
-    process.kill(-mark.process.pid, 'SIGKILL');
-    t.strictSame(types(await all(other.attach({ ...lost, process: mark.process }, never()))), ['started', 'exited']);
-  },
-);
+  const lost = await world.request();
+  const other = await runnerOf(world, 'begins-and-hangs');
+  const begun = other.wake(lost, never())[Symbol.asyncIterator]();
+  const mark = (await begun.next()).value as Extract<WakeEvent, { type: 'spawned' }>;
+  t.match(await begun.next(), { value: { type: 'started' } });
+  await begun.return?.();
+  process.kill(-mark.process.pid, 'SIGKILL');
+  t.strictSame(types(await all(other.attach({ ...lost, process: mark.process }, never()))), ['started', 'exited']);
+});
 
-withRuns('another attempt goes on with the session of the earlier one, with its totals', async (t, world) => {
+withRuns('another attempt resumes the session of the earlier one, with its totals', async (t, world) => {
   const sessions: (Session | null)[] = [];
   const request = await world.request();
   const again = { ...(await world.request()), taskId: request.taskId, session: 's-1' };
@@ -288,7 +282,7 @@ withRuns('another attempt goes on with the session of the earlier one, with its 
   t.equal(sessions.at(-1), null, 'and nothing is kept where it is not wanted');
 });
 
-withRuns('a session that cannot be gone on with is given up, unless something else kept it from working', async (t, world) => {
+withRuns('a session that cannot be resumed is dropped, unless something else caused the failure', async (t, world) => {
   const settings = { session: 'resume' } as const;
   const request = await world.request();
   const next = async (): Promise<WakeRequest> => ({ ...(await world.request()), taskId: request.taskId, session: 's-1' });
@@ -315,7 +309,7 @@ withRuns('a session that cannot be gone on with is given up, unless something el
   );
 });
 
-withRuns('a run that is taken up by a later sidecar counts from where it began itself', async (t, world) => {
+withRuns('usage of an adopted run counts from the start of that run', async (t, world) => {
   const seen: (Session | null)[] = [];
   const request = await world.request();
   const again = { ...(await world.request()), taskId: request.taskId, session: 's-1' };
@@ -344,7 +338,7 @@ withRuns('a run that is taken up by a later sidecar counts from where it began i
 const aRequest = (task: Readonly<Record<string, unknown>>): WakeRequest =>
   ({ taskId: 'task-1', task: { description: 'count', ...task } }) as unknown as WakeRequest;
 
-void t.test('the prompt has the task and how to report, and words in a task are only text', (t) => {
+void t.test('the prompt has the task and how to report, and placeholders in a task stay plain text', (t) => {
   const prompt = agentPrompt(DEFAULT_PROMPT, {
     request: aRequest({ description: 'say ${TASK_ID} $& $1', success_criteria: ['one', 'two'] }),
     isResumed: false,
@@ -362,7 +356,7 @@ void t.test('the prompt has the task and how to report, and words in a task are 
   t.end();
 });
 
-void t.test('R4: no task is ended by a command of a program: its text reaches the agent as text', (t) => {
+void t.test('R4: slash commands in a task do not end it: its text reaches the agent as plain text', (t) => {
   const promptOf = (template: string, description: string, isResumed = false): string =>
     agentPrompt(template, { request: aRequest({ description }), isResumed });
   for (const text of ['/clear', '/compact', ' \n/quit', '\ufeff/logout now']) {
@@ -375,7 +369,7 @@ void t.test('R4: no task is ended by a command of a program: its text reaches th
   t.end();
 });
 
-void t.test('the prompt has the repository, the branch and the data of a task, and nothing of those that it has not', (t) => {
+void t.test('the prompt has the repository, branch and data of a task, and omits those that are missing', (t) => {
   const promptOf = (task: Readonly<Record<string, unknown>>): string =>
     agentPrompt(DEFAULT_PROMPT, { request: aRequest(task), isResumed: false });
   const prompt = promptOf({ repo: 'https://example.com/a.git', branch: 'fix', metadata: { ticket: 7, note: '$& ${TASK_ID}' } });
@@ -386,7 +380,7 @@ void t.test('the prompt has the repository, the branch and the data of a task, a
   t.end();
 });
 
-void t.test('a prompt without its task, or with words that there are not, is a mistake', (t) => {
+void t.test('a prompt template without the task, or with unknown placeholders, is a mistake', (t) => {
   t.strictSame(promptProblems(undefined), []);
   t.strictSame(promptProblems('${TASK_DESCRIPTION}'), []);
   t.match(promptProblems('do it'), [{ path: 'prompt', message: /must have \$\{TASK_DESCRIPTION\}/ }]);

@@ -25,7 +25,7 @@ const deaf = defineWakeRunner({
   }),
 });
 
-void t.test('R11: a stop that a runner does not heed is carried out by run id, and told', async (t) => {
+void t.test('R11: a stop that a runner ignores is enforced by run id, and reported', async (t) => {
   const runId = 'run-of-a-deaf-runner';
   const child = spawn('sleep', ['600'], { detached: true, stdio: 'ignore', env: { ...process.env, AGENTCOM_RUN_ID: runId } });
   const ended = once(child, 'exit');

@@ -8,7 +8,7 @@ import { carriersOf, endAgent, fileAppears, runWorld } from '../run-world.ts';
 
 const never = (): AbortSignal => new AbortController().signal;
 
-t.test('R10: what a program woke that hands over is left at work, also where its sidecar ended meanwhile', async (t) => {
+t.test('R10: an agent woken by a program that hands over keeps working, even if its sidecar ended meanwhile', async (t) => {
   const world = await runWorld();
   t.teardown(() => world.close());
   const { baseDir } = world;

@@ -7,7 +7,7 @@ import { carriersOf, runWorld } from '../run-world.ts';
 const table = systemProcessTable();
 const NO_CGROUPS = { add: () => false, membersOf: () => [], kill: () => false, remove: () => undefined };
 
-void t.test('an error of the code is no answer: it is thrown, and a child that runs already is killed', async (t) => {
+void t.test('a programming error is thrown, not returned, and a child that already runs is killed', async (t) => {
   const world = await runWorld();
   t.teardown(() => world.close());
   const request = await world.request();
@@ -24,7 +24,7 @@ void t.test('an error of the code is no answer: it is thrown, and a child that r
   t.strictSame(await world.close(), [], 'nothing that carries a run id is left');
 });
 
-void t.test('a folder in the place of a stream is an answer, too', async (t) => {
+void t.test('a folder in the place of a stream is a returned failure too', async (t) => {
   const folder = t.testdir();
   await mkdir(runFiles(folder).stdout);
   const signal = new AbortController().signal;

@@ -22,7 +22,7 @@ const listenerOf = <State>(dialect: AgentDialect<State>) =>
     onSessionGone: () => Promise.resolve(),
   });
 
-t.test('R4: JSON on standard error is no word of the program: a server of tools may write its log there', async (t) => {
+t.test('R4: JSON on standard error is not program output: a tool server may log there', async (t) => {
   const said = {
     claude: [claudeDialect({ failsWhenDenied: false }), { type: 'result', subtype: 'success', is_error: false, result: 'not its own' }],
     codex: [codexDialect({ model: 'm' }), { type: 'error', message: 'cannot reach the server of tools' }],

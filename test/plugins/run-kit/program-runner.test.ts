@@ -52,7 +52,7 @@ const told = async (world: RunWorld, program: string, more: Parameters<typeof ru
   all(runnerOf(world, program, more).runner.wake(request ?? (await world.request()), never()));
 const types = (events: readonly WakeEvent[]): readonly string[] => events.map(({ type }) => type);
 
-withRuns('what it says is told in order, all of it before its end', async (t, world) => {
+withRuns('program output is reported in order, all of it before the exit', async (t, world) => {
   const many = 3_000;
   const events = await told(
     world,
@@ -72,7 +72,7 @@ withRuns('what it says is told in order, all of it before its end', async (t, wo
   ]);
 });
 
-withRuns('a line may say several things, and the last one needs no end', async (t, world) => {
+withRuns('a line may yield several events, and the last line needs no line end', async (t, world) => {
   const twice: LineParser = (line) => [{ type: 'started' }, { type: 'progress', message: line }];
   const events = await told(world, `process.stdout.write('one\\ntwo')`, { onLine: twice });
   t.match(events.slice(1), [
@@ -85,14 +85,14 @@ withRuns('a line may say several things, and the last one needs no end', async (
   t.equal(events.length, 6, 'the last line of a program that has ended needs no end of its own');
 });
 
-withRuns('it reads the task, or what it is given instead, from standard input', async (t, world) => {
+withRuns('the program reads the task, or the input given instead, from standard input', async (t, world) => {
   const echo = `process.stdout.write(JSON.stringify({ type: 'completed', output: require('fs').readFileSync(0, 'utf8') }) + '\\n')`;
   const request = await world.request({ description: 'do "it"' });
   t.match(await told(world, echo, {}, request), [{}, { type: 'completed', output: `${JSON.stringify(request.task)}\n` }]);
   t.match(await told(world, echo, { start: { input: 'only this' } }, await world.request()), [{}, { output: 'only this' }]);
 });
 
-withRuns('a runner that cannot read a line has failed, once, and its agent is still followed to its end', async (t, world) => {
+withRuns('a runner that cannot parse a line fails once, and its agent is still followed to its end', async (t, world) => {
   const deaf: LineParser = (line) => {
     throw new Error(`what is ${line}?`);
   };
@@ -107,14 +107,14 @@ withRuns('a runner that cannot read a line has failed, once, and its agent is st
   t.equal(log.lines.filter(({ level }) => level === 'error').length, 1);
 });
 
-withRuns('a line over the limit is left out and logged', async (t, world) => {
+withRuns('a line over the limit is dropped and logged', async (t, world) => {
   const { runner, log } = runnerOf(world, `console.log('{' + 'x'.repeat(9 * 1024 * 1024)); console.log('{"type":"started"}');`);
   const events = await all(runner.wake(await world.request(), never()));
   t.strictSame(types(events), ['spawned', 'started', 'exited']);
   t.match(log.lines.at(-1), { level: 'warn', fields: { lines: 1 } });
 });
 
-withRuns('who leaves hears no more and disturbs nothing; who comes back hears all of it', async (t, world) => {
+withRuns('a listener that leaves gets no more events and disturbs nothing; one that reattaches gets all of them', async (t, world) => {
   const end = join(world.baseDir, 'end');
   const { runner } = runnerOf(
     world,
@@ -138,7 +138,7 @@ withRuns('who leaves hears no more and disturbs nothing; who comes back hears al
   t.match(await later, [{ type: 'started' }, { type: 'completed', output: 1 }, { type: 'exited', exitCode: null }]);
 });
 
-withRuns('a start that is no function, or returns no argv, is named', async (t, world) => {
+withRuns('a start that is not a function, or returns no argv, is reported', async (t, world) => {
   const deps = { baseDir: world.baseDir, clock: systemClock(), log: memoryLog() };
   t.throws(() => programRunner(deps, {} as never), { code: 'AC_PLUGIN_INVALID', message: /needs "start", a function/ });
   for (const [returned, found] of [

@@ -58,7 +58,7 @@ for (const way of ['goes on to its end', 'is stopped'] as const) {
   });
 }
 
-void t.test('R10, J4: with ps, a plugin that starts its process by itself is not woken beside it', async (t) => {
+void t.test('R10, J4: with ps, a plugin that starts its process itself is not woken next to it', async (t) => {
   const world = await runWorld();
   const children: ChildProcess[] = [];
   t.teardown(async () => {
@@ -100,7 +100,7 @@ void t.test('R10, J4: with ps, a plugin that starts its process by itself is not
   t.match(unasked.at(-1), { type: 'exited' }, 'of one that its runner was never asked for nothing is alive');
 });
 
-void t.test('R22: with ps, a second sidecar is refused, and follows the first when that is killed', async (t) => {
+void t.test('R22: with ps, a second sidecar is refused, and takes over once the first is killed', async (t) => {
   const dataDir = await emptyFolder(t);
   const child = startSaver(t, dataDir);
   await once(createInterface({ input: child.stdout as NodeJS.ReadableStream }), 'line');

@@ -20,7 +20,7 @@ type Frame = Readonly<Record<string, unknown>>;
 
 const WITHIN_MS = 20_000;
 
-t.test('R4: a program that is listened to, and writes its result and exits without a last word, has a result', async (t) => {
+t.test('R4: a program that writes a result file and exits without a final output line has a result', async (t) => {
   const dataDir = await mkdtemp(join(tmpdir(), 'agentcom-result-file-'));
   const [clock, log] = [systemClock(), memoryLog()];
   const wire = memoryWire({ clock });

@@ -20,7 +20,7 @@ const environmentOf = (task: Readonly<Record<string, unknown>>, env?: Readonly<R
   return runEnvironment({ request, cwd: '/tmp', ambient: AMBIENT, env });
 };
 
-t.test('a task has the trace of its submit', (t) => {
+t.test("a run gets the trace context of the task's submit", (t) => {
   t.match(environmentOf({ traceparent: PARENT, tracestate: 'a=1' }), { TRACEPARENT: PARENT, TRACESTATE: 'a=1' });
   t.match(environmentOf({ traceparent: PARENT }, { TRACEPARENT: 'of the config' }), { TRACEPARENT: PARENT }, 'before one of the config');
   t.end();

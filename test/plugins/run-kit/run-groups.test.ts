@@ -54,7 +54,7 @@ for (const [title, program, isStopped] of [
   ['ends', 'sleep 0.5; env -i PATH="$PATH" setsid --fork sh "$2" "$1"; while [ ! -e "$1/hopper" ]; do sleep 0.02; done', false],
   ['is stopped', 'sleep 0.5; env -i PATH="$PATH" setsid --fork sh "$2" "$1"; exec sleep 60', true],
 ] as const) {
-  void t.test(`R11: nothing that a run started outlives it once it ${title}, whatever it left behind`, { skip }, async (t) => {
+  void t.test(`R11: no process of a run survives once the run ${title}, whatever it left behind`, { skip }, async (t) => {
     const world = await runWorld();
     const request = await world.request();
     await writeFile(join(world.baseDir, 'hopper.sh'), HOPPER);
@@ -65,7 +65,7 @@ for (const [title, program, isStopped] of [
     const stop = new AbortController();
     const events = all((await runnerOf(world, program, request)).wake(request, stop.signal));
     await fileAppears(request.resultsDir, 'hopper');
-    t.ok(await isHoppingUnless(isStopped, request), 'it is not held by its tree');
+    t.ok(await isHoppingUnless(isStopped, request), 'it escapes the process tree');
     if (isStopped) stop.abort({ graceMs: 200 });
     const last = (await events).at(-1);
     t.match(last, isStopped ? { type: 'stopped', survivors: [] } : { type: 'exited', exitCode: 0 });
@@ -86,7 +86,7 @@ function groupFolder({ runId }: WakeRequest): string {
   return join(mountOf(readFileSync('/proc/self/mountinfo', 'utf8')) ?? '', own?.slice('0::'.length) ?? '', `agentcom-${runId}`);
 }
 
-void t.test('R11: a run is not over while its group has members, though each has gone by the time that it is read', async (t) => {
+void t.test('R11: a run is not over while its cgroup has members, even if each is gone by the time it is read', async (t) => {
   const done: string[] = [];
   const table: ProcessTable = {
     list: () => Promise.resolve([]),

@@ -22,7 +22,7 @@ import { carriersOf, runWorld } from '../run-world.ts';
 
 const table = systemProcessTable();
 
-void t.test('R11: a stranger’s daemon that has the number of a run’s group today is never signalled', async (t) => {
+void t.test('R11: a foreign daemon that now has the process group number of a run is never signalled', async (t) => {
   const world = await runWorld();
   t.teardown(() => world.close());
   // A leader that leaves its group behind, as every daemon's does; without our variables, and with one of another run.
@@ -52,7 +52,7 @@ void t.test('R11: a stranger’s daemon that has the number of a run’s group t
     }
 });
 
-void t.test('R10: a child whose mark could not be read is no refusal, and is stopped', async (t) => {
+void t.test('R10: a child whose process mark cannot be read still counts as started, and is stopped', async (t) => {
   const world = await runWorld();
   t.teardown(() => world.close());
   const ps = psProcessTable();
@@ -93,7 +93,7 @@ void t.test('R10: a child whose mark could not be read is no refusal, and is sto
   t.strictSame(await world.close(), []);
 });
 
-void t.test('R10: with ps, a process has the same start time wherever its machine travels', async (t) => {
+void t.test('R10: with ps, the start time of a process does not depend on the time zone', async (t) => {
   const world = await runWorld();
   t.teardown(() => world.close());
   const folder = world.baseDir;
@@ -111,7 +111,7 @@ void t.test('R10: with ps, a process has the same start time wherever its machin
   t.equal(await inList(), listed);
 });
 
-void t.test('R10, R22: where run ids are hidden, a run that may live has not ended', async (t) => {
+void t.test('R10, R22: where run ids cannot be read, a run that may still be alive does not count as ended', async (t) => {
   const world = await runWorld();
   t.teardown(() => world.close());
   const ps = psProcessTable();

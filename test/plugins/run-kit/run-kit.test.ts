@@ -32,7 +32,7 @@ import { PROBE_AGENT, runWorld } from '../run-world.ts';
 
 const table = systemProcessTable();
 
-void t.test('a program’s name cannot bend what /proc says of it', (t) => {
+void t.test('a program’s name cannot falsify how its /proc entry is parsed', (t) => {
   const rest = '7 8 9 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 211858 1000 100';
   const wanted = { pid: 4711, isZombie: false, parentPid: 7, groupId: 8, sessionId: 9, startTime: '211858' };
   for (const name of ['node', 'a b', ') Z 1 1 1 (', '((', '\n'])
@@ -68,7 +68,7 @@ for (const [name, one] of [
 }
 
 void t.test(
-  'carriers of a run are looked for among what is as young as its first process',
+  'carriers of a run are searched only among processes no older than its first',
   { skip: process.platform !== 'linux' },
   async (t) => {
     const runId = 'run-of-carriers';
@@ -98,7 +98,7 @@ void t.test('a mark taken right after the spawn has its start time even if the c
   await exited;
 });
 
-void t.test('a process is found by its run id also while it becomes another program', async (t) => {
+void t.test('a process is found by its run id even while it execs another program', async (t) => {
   const runId = 'run-becoming';
   const program = 'test "$1" -eq 0 || exec sh -c "$0" "$0" $(($1 - 1))';
   // Of many pages, with its run id behind them: a read may end between them.
@@ -113,7 +113,7 @@ void t.test('a process is found by its run id also while it becomes another prog
   t.equal(child.exitCode, null, 'and it did so all the time');
 });
 
-void t.test('who belongs to a run', (t) => {
+void t.test('which processes belong to a run', (t) => {
   const row = (pid: number, parentPid: number, over: Partial<ProcessRow> = {}): ProcessRow => ({
     ...{ pid, parentPid, groupId: pid, sessionId: pid, startTime: `s${String(pid)}`, isZombie: false },
     ...over,
@@ -149,7 +149,7 @@ void t.test('who belongs to a run', (t) => {
   t.end();
 });
 
-void t.test('what cannot be killed is named, after a bounded time', async (t) => {
+void t.test('processes that cannot be killed are reported after a bounded time', async (t) => {
   const clock = virtualClock();
   // Over the highest pid that Linux gives out, so that every signal to it finds nobody.
   const row: ProcessRow = { pid: 2 ** 22 + 1, parentPid: 1, groupId: 2 ** 22 + 1, sessionId: null, startTime: '1', isZombie: false };
@@ -175,13 +175,13 @@ void t.test('what cannot be killed is named, after a bounded time', async (t) =>
   t.equal(clock.pending, 0);
 });
 
-void t.test('a stop with nothing to stop ends at once and signals nobody', async (t) => {
+void t.test('a stop with nothing to stop ends at once and signals no process', async (t) => {
   const main = { ...markOf(table, process.pid), startTime: 'never' };
   const stopped = await stopTree({ main, runId: 'run-nobody', graceMs: 60_000, clock: virtualClock(), table });
   t.strictSame(stopped, { wasAlive: false, survivors: [] });
 });
 
-void t.test('a stop does not wait for the grace once the agent has ended', async (t) => {
+void t.test('a stop does not wait for the grace period once the agent has ended', async (t) => {
   const world = await runWorld();
   t.teardown(() => world.close());
   const request = await world.request();
@@ -192,7 +192,7 @@ void t.test('a stop does not wait for the grace once the agent has ended', async
   t.ok(performance.now() - beganMs < 5_000);
 });
 
-void t.test('a run that writes more than it may is told as failed, and ends', async (t) => {
+void t.test('a run that exceeds its output limit is reported as failed, and ends', async (t) => {
   const world = await runWorld();
   t.teardown(() => world.close());
   const request = await world.request();
@@ -212,7 +212,7 @@ void t.test('a run that writes more than it may is told as failed, and ends', as
   t.strictSame(await world.close(), []);
 });
 
-void t.test('a run that was never started is told as that, and one whose streams were opened may have been', async (t) => {
+void t.test('a run that never started is reported as such, and one whose streams were opened may have started', async (t) => {
   const world = await runWorld();
   t.teardown(() => world.close());
   const request = await world.request();
@@ -240,7 +240,7 @@ void t.test('a run that was never started is told as that, and one whose streams
   t.strictSame(await world.close(), []);
 });
 
-void t.test('files that cannot be made are an answer that a repeat may mend', async (t) => {
+void t.test('files that cannot be created are a retryable failure', async (t) => {
   const folder = await scratch(t);
   const options = { argv: ['true'], cwd: folder, env: {}, runId: 'run-1', input: '', table, signal: new AbortController().signal };
   t.match(await launch({ ...options, runDir: join(folder, 'missing') }), {
@@ -250,7 +250,7 @@ void t.test('files that cannot be made are an answer that a repeat may mend', as
   t.match(await launch({ ...options, runDir: folder, signal: AbortSignal.abort() }), { kind: 'aborted' });
 });
 
-void t.test('what lies in the place of a stream is replaced, not written to or read', async (t) => {
+void t.test('a file in the place of a stream is replaced, never written to or read', async (t) => {
   const folder = await scratch(t);
   const precious = join(folder, 'precious');
   const { stdin, stdout, stderr } = runFiles(folder);
@@ -292,7 +292,7 @@ void t.test('the tail of a file', async (t) => {
   t.equal(await tailOf(join(folder, 'fifo'), 100), '', 'a FIFO does not block');
 });
 
-void t.test('lines are followed from an offset that can be come back to', async (t) => {
+void t.test('lines are followed from an offset that a later process can resume at', async (t) => {
   const folder = await scratch(t);
   const path = join(folder, 'stdout');
   await writeFile(path, 'one\ntwo\nth');
@@ -315,7 +315,7 @@ void t.test('lines are followed from an offset that can be come back to', async 
   t.strictSame((await lineFollower({ path, offset: 8 }).read()).lines.slice(0, 2), ['three é', ''], 'a later process reads on');
 });
 
-void t.test('a line over many reads is whole, and one that never ends is not kept', async (t) => {
+void t.test('a line split over many reads is joined, and one that never ends is not buffered', async (t) => {
   const folder = await scratch(t);
   const path = join(folder, 'stdout');
   const long = '👩é'.repeat(50_000);
@@ -364,13 +364,13 @@ void t.test('events are handed over one at a time, in order', async (t) => {
   t.strictSame(await events.next(), { done: true, value: undefined });
 });
 
-void t.test('what the teller throws reaches the listener, once', async (t) => {
+void t.test('an error thrown by the producer reaches the listener once', async (t) => {
   const events = wakeEvents(() => Promise.reject(new Error('it broke')))[Symbol.asyncIterator]();
   await t.rejects(events.next(), { message: 'it broke' });
   t.strictSame(await events.next(), { done: true, value: undefined });
 });
 
-void t.test('a listener that leaves is let go at once, and the teller learns of it', async (t) => {
+void t.test('a listener that leaves is released at once, and the producer is notified', async (t) => {
   let left: AbortSignal | null = null;
   const events = wakeEvents(async (emit, leaving) => {
     left = leaving;

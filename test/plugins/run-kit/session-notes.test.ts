@@ -24,7 +24,7 @@ void t.test('a run gets the session of an earlier run if the hub names it, and i
   t.strictSame(log.lines, [], 'a note that is not there is nothing to log');
 });
 
-void t.test('a file that goes away while old notes are pruned does not keep a note from being saved', async (t) => {
+void t.test('a file that disappears while old notes are pruned does not prevent saving a note', async (t) => {
   const folder = join(t.testdir(), 'notes');
   await mkdir(folder);
   const names = Array.from({ length: 1_002 }, (_, n) => `old-${String(n).padStart(4, '0')}.json`);
@@ -43,7 +43,7 @@ void t.test('a file that goes away while old notes are pruned does not keep a no
   t.notOk(left.includes('old-0000.json') || left.includes('old-0001.json'), 'the oldest are gone');
 });
 
-void t.test('a disk that fails is logged and fails no run', async (t) => {
+void t.test('a failing disk is logged and fails no run', async (t) => {
   const folder = join(t.testdir(), 'notes');
   await writeFile(folder, 'not a folder');
   const log = memoryLog();

@@ -12,7 +12,7 @@ const through = (pieces: readonly string[]): readonly string[] => {
   return [...shown, held];
 };
 
-void t.test('whole lines are shown, and the rest waits', (t) => {
+void t.test('whole lines are emitted, and the rest is buffered', (t) => {
   t.strictSame(through(['a', 'b\nc', '\n\nd']), ['', 'ab', 'c\n', 'd']);
   t.strictSame(through(['']), ['', '']);
   t.end();

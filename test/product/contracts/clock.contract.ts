@@ -12,14 +12,14 @@ export interface ClockSubject {
 /** Adds the suite; `name` stands in the titles. No single wait is over 100 ms. */
 export const clockContract = (name: string, { clock, pass }: ClockSubject, runner: TestRunner): void => {
   inSuite(`Clock contract, ${name}`, runner, (test) => {
-    test('tells wall time in whole milliseconds since 1970', async (t) => {
+    test('returns wall time in whole milliseconds since 1970', async (t) => {
       t.ok(Number.isSafeInteger(clock.nowMs()));
       t.ok(clock.nowMs() > Date.UTC(2020, 0, 1));
       await pass(0.4);
       t.ok(Number.isSafeInteger(clock.nowMs()));
     });
 
-    test('never goes backwards on the monotonic clock, and forwards as time passes', async (t) => {
+    test('its monotonic clock never goes backwards, and advances as time passes', async (t) => {
       let last = clock.monotonicMs();
       for (let reading = 0; reading < 10_000; reading += 1) {
         const now = clock.monotonicMs();
@@ -30,7 +30,7 @@ export const clockContract = (name: string, { clock, pass }: ClockSubject, runne
       t.ok(clock.monotonicMs() - last >= 5);
     });
 
-    test('fires once, never early, and not from inside the call', async (t) => {
+    test('fires once, never early, and never synchronously', async (t) => {
       const delaysMs = [0, 0.5, 1, 1.9, 2, 3, 5, 8, 13, 21];
       const fired: string[] = [];
       for (const delayMs of [...delaysMs, ...delaysMs, ...delaysMs]) {
@@ -42,13 +42,13 @@ export const clockContract = (name: string, { clock, pass }: ClockSubject, runne
           if (calls > 1) t.fail(`${delayMs} ms fired ${calls} times`);
           fired.push(tookMs >= delayMs ? 'in time' : `${delayMs} ms fired after ${tookMs} ms`);
         });
-        if (calls > 0) t.fail(`${delayMs} ms fired inside the call`);
+        if (calls > 0) t.fail(`${delayMs} ms fired synchronously`);
       }
       await pass(60);
       t.strictSame(fired, Array(30).fill('in time'));
     });
 
-    test('does not fire after cancel, however often it is called', async (t) => {
+    test('does not fire after cancel, even if cancel is called repeatedly', async (t) => {
       let fired = 0;
       const timer = clock.after(5, () => (fired += 1));
       timer.cancel();
@@ -64,7 +64,7 @@ export const clockContract = (name: string, { clock, pass }: ClockSubject, runne
       t.equal(fired, 100, 'cancelling after it has fired is fine');
     });
 
-    test('lets a timer cancel another that is due at the same moment, and start new ones', async (t) => {
+    test('a timer can cancel another one due at the same moment, and start new ones', async (t) => {
       const fired: string[] = [];
       const timers = ['a', 'b'].map((name, at) =>
         clock.after(5, () => {
@@ -79,7 +79,7 @@ export const clockContract = (name: string, { clock, pass }: ClockSubject, runne
       t.equal(fired[1], `after ${fired[0]}`);
     });
 
-    test('takes delays of any length: long ones do not fire at once', async (t) => {
+    test('accepts delays of any length: long ones do not fire at once', async (t) => {
       const fired: number[] = [];
       const longMs = [2 ** 31 - 1, 2 ** 31, 2 ** 32 + 5, 1e15, Infinity];
       const timers = longMs.map((delayMs) => clock.after(delayMs, () => fired.push(delayMs)));
@@ -88,7 +88,7 @@ export const clockContract = (name: string, { clock, pass }: ClockSubject, runne
       t.strictSame(fired, []);
     });
 
-    test('treats a negative delay as 0, and refuses what is no number', async (t) => {
+    test('treats a negative delay as 0, and refuses anything that is not a number', async (t) => {
       const fired: string[] = [];
       clock.after(-1_000, () => fired.push('negative'));
       clock.after(-Infinity, () => fired.push('most negative'));

@@ -35,7 +35,7 @@ export const hubMetricsContract = (
     const committed = (metrics: HubMetrics, ...events: readonly Partial<TaskEvent>[]): void =>
       metrics.committed({ commands: 1, tookMs: 1, events: events.map((event, index) => ({ ...anEvent(event), id: index + 1 })) });
 
-    test('counts what is committed, also between two readings', async (t) => {
+    test('counts commits, including those between two scrapes', async (t) => {
       const metrics = fresh();
       const dead = { event: 'dead_lettered', details: { reason: 'retries_spent' } } as const;
       t.ok((await metrics.expose(READING)).text.includes(deadLettered(0)), 'there from the start');
@@ -45,7 +45,7 @@ export const hubMetricsContract = (
       t.ok((await metrics.expose(READING)).text.includes(deadLettered(3)));
     });
 
-    test('keeps no more for a million different texts than for one', async (t) => {
+    test('holds no more for a million different texts than for one', async (t) => {
       const metrics = fresh();
       const text = async (n: number): Promise<string> => {
         const many = Object.fromEntries(Array.from({ length: n }, (_, index) => [`reason ${index}`, 1]));
@@ -64,7 +64,7 @@ export const hubMetricsContract = (
       t.ok(before < 60_000, `${before} characters`);
     });
 
-    test('tells all the rest while the store cannot be read, and no old figures of it', async (t) => {
+    test('reports everything else while the store cannot be read, and no stale store figures', async (t) => {
       const metrics = fresh();
       const whole = (await metrics.expose(READING)).text.split('\n').length;
       const without = (await metrics.expose({ ...READING, store: null })).text.split('\n').length;

@@ -20,14 +20,14 @@ export const idsContract = (name: string, { fresh }: IdsSubject, runner: TestRun
       let last = '';
       for (let n = 0; n < MANY; n += 1) {
         const id = ids.task();
-        if (!isTaskId(id) || !/^task-[0-9a-f]{32}$/.test(id)) t.fail(`no task id: ${id}`);
+        if (!isTaskId(id) || !/^task-[0-9a-f]{32}$/.test(id)) t.fail(`not a task id: ${id}`);
         if (id <= last) t.fail(`${id} does not sort after ${last}`);
         last = id;
       }
       t.not(last, '');
     });
 
-    test('random ids are a prefix and 128 bits, each its own', async (t) => {
+    test('random ids are a prefix and 128 bits, and unique', async (t) => {
       const ids = fresh();
       const made = Array.from({ length: 10_000 }, () => ids.random('run'));
       t.ok(made.every((id) => /^run-[0-9a-f]{32}$/.test(id)));
@@ -35,7 +35,7 @@ export const idsContract = (name: string, { fresh }: IdsSubject, runner: TestRun
       t.ok(bitsThatVary(made.map((id) => id.slice(4))) === 128, 'every bit is sometimes 0 and sometimes 1');
     });
 
-    test('secrets are 256 bits that fit a header, a file and a shell word', async (t) => {
+    test('secrets are 256 bits that are safe in a header, a file and a shell word', async (t) => {
       const ids = fresh();
       const made = Array.from({ length: 1_000 }, () => ids.secret());
       t.ok(made.every((secret) => /^[0-9a-f]{64}$/.test(secret)));
@@ -43,7 +43,7 @@ export const idsContract = (name: string, { fresh }: IdsSubject, runner: TestRun
       t.equal(bitsThatVary(made), 256);
     });
 
-    test('jitter is spread from 0 up to 1, without 1', async (t) => {
+    test('jitter is spread from 0 up to, but not including, 1', async (t) => {
       const ids = fresh();
       const tenths = Array<number>(10).fill(0);
       for (let n = 0; n < 10_000; n += 1) {

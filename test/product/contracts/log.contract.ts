@@ -18,7 +18,7 @@ export interface LogSubject {
 /** Adds the suite; `name` stands in the titles. */
 export const logContract = (name: string, { fresh }: LogSubject, runner: TestRunner): void => {
   inSuite(`Log contract, ${name}`, runner, (test) => {
-    test('says each fact at its level, with its fields, in order', async (t) => {
+    test('logs each message at its level, with its fields, in order', async (t) => {
       const { log, said } = fresh(t);
       log.debug('one');
       log.info('two', { taskId: 'task-1', count: 2, none: null });
@@ -32,7 +32,7 @@ export const logContract = (name: string, { fresh }: LogSubject, runner: TestRun
       ]);
     });
 
-    test('with: adds fields to each line of the new log, the nearer ones win, the old log stays', async (t) => {
+    test('with: adds fields to each line of the new log, inner fields win, the old log is unchanged', async (t) => {
       const { log, said } = fresh(t);
       const hub = log.with({ part: 'hub', port: 1 });
       const session = hub.with({ port: 2, session: 3 });
@@ -45,7 +45,7 @@ export const logContract = (name: string, { fresh }: LogSubject, runner: TestRun
       );
     });
 
-    test('never throws, whatever it is given, and says the rest', async (t) => {
+    test('never throws on any input, and logs the rest', async (t) => {
       const { log, said } = fresh(t);
       const circle: Record<string, unknown> = {};
       circle['self'] = circle;

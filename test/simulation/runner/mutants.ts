@@ -33,7 +33,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M3',
-    what: 'the outbox is dropped at the send',
+    what: 'the outbox is emptied when it is sent',
     caughtBy: 'J2',
     file: 'core/application/sidecar/report/outbox-reports.ts',
     find: '  planRepeat(step, assignmentIdOf(assignment));\n  step.send(frame);',
@@ -41,7 +41,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M4',
-    what: 'a missing generation is read as the current one',
+    what: 'a missing generation counts as the current one',
     caughtBy: 'J3',
     file: 'core/domain/task/fencing.ts',
     find: "    return task.assignedTo === agentId ? { kind: 'current' } : refuse('not_assignee', task.generation);",
@@ -57,7 +57,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M6',
-    what: 'the fence skips the agent',
+    what: 'the fence does not check the agent',
     caughtBy: 'I6',
     file: 'core/domain/task/fencing.ts',
     find: "  if (task.assignedTo !== null && task.assignedTo !== agentId) return refuse('not_assignee', task.generation);\n",
@@ -82,7 +82,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M9',
-    what: 'results are not kept by generation',
+    what: 'results are not stored by generation',
     caughtBy: 'J2',
     file: 'core/ports/assignment-name.ts',
     find: 'return `${taskId}.g${generation}`;',
@@ -90,7 +90,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M10',
-    what: 'after a stall the sweep goes before the frames that came meanwhile',
+    what: 'after a stall the sweep runs before the frames that arrived meanwhile',
     caughtBy: 'J7',
     file: 'core/application/hub/upkeep/sweeper.ts',
     find: '    this.#timer = clock.after(0, () => this.#post());',
@@ -98,7 +98,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M11',
-    what: 'old stamps reclaim at the start',
+    what: 'old timestamps cause reclaims at the start',
     caughtBy: 'J7',
     file: 'core/application/hub/upkeep/sweeper.ts',
     find: "    this.#startQuietPeriod('the hub has just started', this.#deps.lastUsedMs?.() ?? clock.nowMs());\n",
@@ -139,7 +139,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M16',
-    what: 'the word of a replaced session counts',
+    what: 'frames of a replaced session still count',
     caughtBy: 'I6',
     file: 'core/application/hub/handlers/handle-report.ts',
     find: 'if (before === undefined || before.sessionNumber !== command.from.session) return',
@@ -147,7 +147,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M17',
-    what: 'the grace begins though the agent has come back on another hub',
+    what: 'the grace period begins although the agent has reconnected to another hub',
     caughtBy: 'I14',
     file: 'core/application/hub/handlers/handle-session.ts',
     find: '  const agent = current(batch, command.from);\n  if (agent === undefined) return;\n  if (command.tooLarge',
@@ -172,7 +172,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M20',
-    what: 'the folder is not synced: the rename that was answered last is lost in a crash',
+    what: 'the folder is not synced: the last acknowledged rename is lost in a crash',
     caughtBy: 'J5',
     file: 'test/product/twins/journal-memory/memory-journal.ts',
     find: '      if (keepUnsynced) unsynced?.();',
@@ -181,7 +181,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M21',
-    what: 'the event stream passes commits that are still running: their events have numbers below those that were read',
+    what: 'the event stream overtakes running commits, whose events have lower numbers than those already read',
     caughtBy: 'J6',
     file: 'adapters/storage-memory/locked-unit.ts',
     find: "      if (changes.events.length > 0) await locks.acquire('event numbers', EVENT_NUMBERS);\n",
@@ -189,7 +189,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M22',
-    what: 'the fence goes before the duplicate',
+    what: 'the fence is checked before duplicates are recognized',
     caughtBy: 'J2',
     file: 'core/domain/task/fencing.ts',
     find: '  if (outcome !== undefined && (',
@@ -197,7 +197,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M23',
-    what: 'lanes are strict: no 16th assignment takes the oldest',
+    what: 'lanes are strict: the 16th assignment does not take the oldest task',
     caughtBy: 'I13',
     file: 'core/domain/task/scheduling.ts',
     find: '(room.count + 1) % OLDEST_EVERY === 0',
@@ -205,7 +205,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M24',
-    what: 'what is claimable ignores capabilities',
+    what: 'claiming ignores capabilities',
     caughtBy: 'I13',
     file: 'core/domain/task/scheduling.ts',
     find: '  requirement.capabilities.every((capability) => agent.capabilities.includes(capability));',
@@ -213,7 +213,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M25',
-    what: 'a retry begins again with generation 0',
+    what: 'a retry starts again with generation 0',
     caughtBy: 'I1',
     file: 'core/domain/transitions/operating.ts',
     find: '    generation: nextGeneration(task.generation),\n    round: task.round + 1,',
@@ -221,7 +221,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M26',
-    what: 'a held generation raises the task of another agent',
+    what: 'a generation that an agent reports raises the task of another agent',
     caughtBy: 'J9',
     file: 'core/domain/task/reconciliation.ts',
     find: "  if (task.status === 'assigned' && task.assignedTo !== agentId) return 'fence';\n",
@@ -229,7 +229,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M27',
-    what: 'what is claimed raises a generation by as much as it likes',
+    what: 'a reported generation may raise the stored one by any amount',
     caughtBy: 'J9',
     file: 'core/domain/task/reconciliation.ts',
     find: 'held.generation > task.generation + ROLLED_BACK_MAX || held.generation > CLAIMED_GENERATION_MAX',
@@ -237,7 +237,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M28',
-    what: 'what version 1 accepted and does not speak of is sent again under the same generation',
+    what: 'a task that a version 1 agent accepted and does not mention is sent again with the same generation',
     caughtBy: 'J10',
     file: 'core/application/hub/handlers/handle-held.ts',
     find: "!mentioned.includes(task.id)) reclaim(batch, agent.id, task, 'not_held', context);",
@@ -245,7 +245,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M29',
-    what: 'an assignment that nobody accepts is sent again without end',
+    what: 'an assignment that is never accepted is sent again forever',
     caughtBy: 'J11',
     file: 'core/application/hub/handlers/handle-held.ts',
     find: 'if (sent >= SENDINGS_MAX && ',
@@ -253,7 +253,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M30',
-    what: 'details of an event are kept whole',
+    what: 'event details are stored without a limit',
     caughtBy: 'J13',
     file: 'core/domain/task/event-details.ts',
     find: 'if (bytes <= EVENT_DETAILS_BYTES_MAX) return details;',
@@ -261,7 +261,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M31',
-    what: 'a copy of a machine takes the place of an open connection as often as it likes',
+    what: 'a cloned machine may replace an open connection any number of times',
     caughtBy: 'J15',
     file: 'core/domain/agent/session-replacement.ts',
     find: 'if (!agent.connected || (isSameMachine && !incoming.isOpenAlive) || (isSameProcess && incoming.missingTask === undefined))',
@@ -269,7 +269,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M32',
-    what: 'the time of the store follows the wall clock wherever that goes',
+    what: 'the store’s time follows the wall clock unconditionally',
     caughtBy: 'J11',
     file: 'core/domain/store-clock.ts',
     find: 'this.#storeMs += passedMs + slewMs(this.#wallMs - this.#storeMs - passedMs, passedMs);',
@@ -277,7 +277,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M33',
-    what: 'what else a dependent waits for is locked after it',
+    what: 'the other dependencies of a dependent are locked after it',
     caughtBy: 'J14',
     file: 'core/application/hub/handlers/unblock.ts',
     find: 'batch.addUnlocked(await batch.unit.read({ tasks: [...others] }))',
@@ -285,7 +285,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M34',
-    what: 'what a runner started before it threw is not looked for',
+    what: 'processes that a runner started before it threw are not searched for',
     caughtBy: 'J4',
     file: 'core/application/sidecar/assignment/run-events.ts',
     find: 'if (slot.run.process === null) return stopUnspawned(step, slot, error);',
@@ -293,7 +293,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M35',
-    what: 'what a runner says is believed as it comes',
+    what: 'the output of a runner is trusted without checks',
     caughtBy: 'sidecar',
     file: 'core/application/sidecar/run/runs.ts',
     find: 'const parsed = readWakeEvent(next.value);',
@@ -309,7 +309,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M37',
-    what: 'a batch that was decided early is committed though the one before it was not',
+    what: 'a batch that was decided early is committed although the one before it was not',
     caughtBy: 'I14',
     file: 'core/ports/opening.ts',
     find: 'if ((await before.succeeded) && !before.voidsNext) return;',
@@ -317,7 +317,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M38',
-    what: 'an acceptance that waited leaves though its assignment was given up',
+    what: 'a delayed acceptance is sent although its assignment was given up',
     caughtBy: 'J5',
     file: 'core/application/sidecar/report/outbox-reports.ts',
     find: "if (entry?.report === 'accepted') sendReport(step, entry);",

@@ -51,7 +51,7 @@ const isBound = async (rig: HubRig): Promise<unknown> => {
 const IN = [{ type: 'identified' }];
 const OUT = [{ type: 'error', error: 'invalid_device_key', detail: /bound to the device key of another machine/ }];
 
-t.test('the first key binds the agent: from then on nobody identifies without it', async (t) => {
+t.test('the first key binds the agent: from then on no connection identifies without it', async (t) => {
   const rig = await rigOf(t);
   const first = await rig.peer('a1');
   t.match(await identify(first), IN, 'without a key, as always');
@@ -77,10 +77,10 @@ t.test('the first key binds the agent: from then on nobody identifies without it
   const old = await second.again('10.0.0.10');
   t.match(await old.identify({ protocol_version: 1 }), [{ type: 'error', error: 'invalid_device_key' }], 'as version 1');
   const again = await second.again();
-  t.match(await identify(again, (said) => deviceFields(said, MINE)), IN, 'the machine itself comes back');
+  t.match(await identify(again, (said) => deviceFields(said, MINE)), IN, 'the machine itself is admitted again');
 });
 
-t.test('a refused identify takes nothing from the session that is open', async (t) => {
+t.test('a refused identify does not affect the open session', async (t) => {
   const rig = await rigOf(t);
   const mine = await rig.peer('a1');
   await identify(mine, (said) => deviceFields(said, MINE));
@@ -101,5 +101,5 @@ t.test('a takeover lets another machine bind the agent', async (t) => {
   const next = await mine.again();
   t.match(await identify(next, (said) => deviceFields(said, THIEFS)), IN);
   await next.cut();
-  t.match(await identify(await next.again('10.0.0.1'), (said) => deviceFields(said, MINE)), OUT, 'the old one is out');
+  t.match(await identify(await next.again('10.0.0.1'), (said) => deviceFields(said, MINE)), OUT, 'the old machine is refused');
 });

@@ -35,7 +35,7 @@ async function foreignTask(): Promise<{ rig: HubRig; stranger: Peer; id: TaskId 
   return { rig, stranger: await v1Peer(rig, 'a1'), id };
 }
 
-t.test('R4: a result refused again and again is kept once, told a few times, and then counted', async (t) => {
+t.test('R4: a repeatedly refused result is stored once, recorded in a few events, and then only counted', async (t) => {
   const { rig, stranger, id } = await foreignTask();
   const result = { output: 'x'.repeat(20_000) };
   const FLOOD = 300;
@@ -53,11 +53,11 @@ t.test('R4: a result refused again and again is kept once, told a few times, and
   const text = JSON.stringify(result);
   const told = { reason: 'not_assignee', result_bytes: text.length, result_sha256: sha256(text) };
   t.match(refused[0]?.details, { ...told, result_kept: true });
-  t.match(refused[1]?.details, { ...told, result_kept: false }, 'it is kept already');
+  t.match(refused[1]?.details, { ...told, result_kept: false }, 'it is stored already');
   t.notOk(refused.some(({ details }) => 'result' in (details ?? {})));
   t.match(task.kept.results, [{ agentId: 'a1', generation: 1, kind: 'refused', bytes: text.length, sha256: sha256(text) }]);
   const kept = await rig.storage.tasks.keptResult({ taskId: id, generation: 1 as Generation, agentId: 'a1' as AgentId });
-  t.match(kept, { result: text, reason: 'not_assignee' }, 'whole');
+  t.match(kept, { result: text, reason: 'not_assignee' }, 'stored whole');
 });
 
 t.test('R4: refused results of many generations are bounded in number', async (t) => {
@@ -74,10 +74,10 @@ t.test('R4: refused results of many generations are bounded in number', async (t
   t.equal(task.kept.results.length, REFUSED_KEPT_MAX);
   t.ok(events.every(({ details }) => bytesOf(details) <= EVENT_DETAILS_BYTES_MAX));
   const kept = await rig.storage.tasks.keptResult({ taskId: id, generation: 1 as Generation, agentId: 'a1' as AgentId });
-  t.equal(JSON.parse(kept?.details ?? '{}').verification_report.log.length, 50_000, 'with what it said beside');
+  t.equal(JSON.parse(kept?.details ?? '{}').verification_report.log.length, 50_000, 'with its details');
 });
 
-t.test('wakes and progress are bounded in number and bytes for each attempt', async (t) => {
+t.test('wake results and progress are bounded in number and bytes per attempt', async (t) => {
   const rig = await hubRig({ timing: { heartbeatMs: 100_000_000 }, limits: { progressPerAttempt: 20 } });
   const peer = await v1Peer(rig, 'a1');
   const id = await rig.submit();
@@ -100,7 +100,7 @@ t.test('wakes and progress are bounded in number and bytes for each attempt', as
   t.match(task, { status: 'assigned' });
 });
 
-t.test('R4 J8: a late result is kept whole, however large, and a person may adopt it', async (t) => {
+t.test('R4 J8: a late result is stored whole, however large, and an operator can adopt it', async (t) => {
   const rig = await hubRig({ timing: { leaseMs: 10_000, heartbeatMs: 1_000_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -121,7 +121,7 @@ t.test('R4 J8: a late result is kept whole, however large, and a person may adop
   t.equal((await rig.record(id)).result, JSON.stringify(result));
 });
 
-t.test('what is kept of one task is bounded in number and bytes, whoever sends it', (t) => {
+t.test('stored results of one task are bounded in number and bytes, whoever sends them', (t) => {
   const text = JSON.stringify('x'.repeat(600_000));
   let task = aTask({ generation: aGeneration(5) });
   for (let agent = 0; agent < 40; agent += 1)
@@ -132,9 +132,9 @@ t.test('what is kept of one task is bounded in number and bytes, whoever sends i
     }
   const bytes = (): number => task.kept.results.reduce((sum, one) => sum + one.bytes, 0);
   t.ok(bytes() <= KEPT_BYTES_MAX && task.kept.results.length <= KEPT_RESULTS_MAX, `${task.kept.results.length} of ${bytes()} bytes`);
-  t.equal(task.kept.refused.length, REFUSING_AGENTS_MAX + 1, 'agents beyond the first are counted together');
+  t.equal(task.kept.refused.length, REFUSING_AGENTS_MAX + 1, 'further agents are counted together');
   t.equal(task.eventSeq, 1 + REFUSING_AGENTS_MAX * REFUSED_EVENTS_MAX);
-  t.equal(task.kept.refused.reduce((sum, { told, counted }) => sum + told + counted, 0), 40 * 20, 'and none is forgotten'); // prettier-ignore
+  t.equal(task.kept.refused.reduce((sum, { told, counted }) => sum + told + counted, 0), 40 * 20, 'and none is lost'); // prettier-ignore
   const dropped: unknown[] = [];
   for (let n = 100; n < 160; n += 1) {
     const said = { result: text, details: null, generation: aGeneration(n), tokensUsed: null, costUsd: null };
@@ -143,12 +143,12 @@ t.test('what is kept of one task is bounded in number and bytes, whoever sends i
     task = made.task;
   }
   t.ok(bytes() <= KEPT_BYTES_MAX && task.kept.results.length <= KEPT_RESULTS_MAX);
-  t.match(task.kept.results.at(-1), { kind: 'late', generation: 159 }, 'the newest late result is always kept');
-  t.ok(dropped.length > 40, 'the oldest go for it');
+  t.match(task.kept.results.at(-1), { kind: 'late', generation: 159 }, 'the newest late result is always stored');
+  t.ok(dropped.length > 40, 'the oldest make room for it');
   t.end();
 });
 
-t.test('a refused result that is only counted keeps no ended task from being removed', (t) => {
+t.test('a refused result that is only counted does not keep an ended task from being removed', (t) => {
   let task = aTask({ status: 'completed', updatedAtMs: 1 });
   const said = { result: '{}', details: null, generation: aGeneration(1), reason: 'invalid_state' };
   for (let n = 0; n < REFUSED_EVENTS_MAX; n += 1) task = decideRefused(task, { agentId: anAgentId(), session: 1 }, said, 100, sha256).task;

@@ -3,7 +3,7 @@ import t from 'tap';
 import { hubRig } from '../hub-rig.ts';
 import { watchUnits } from '../watched-units.ts';
 
-t.test('R20: a moment that is due is no reason to look at every agent; a regular sweep reads those that may need something', async (t) => {
+t.test('R20: a due task does not scan all agents; a regular sweep reads only agents that may need something', async (t) => {
   const rig = await hubRig({ timing: { sweepMs: 30_000 } });
   const peers = await Promise.all(Array.from({ length: 20 }, (_, n) => rig.peer(`agent-${n}`)));
   for (const peer of peers) await peer.identify({ slots: 2 });
@@ -36,15 +36,15 @@ t.test('R20: a moment that is due is no reason to look at every agent; a regular
   });
   for (let n = 1; n <= 20; n += 1) await rig.submit({ runAtMs: rig.clock.nowMs() + n * 500, neededCapabilities: ['nobody'] });
   await rig.pass(11_000);
-  t.equal(looks, 0, 'at all agents, in 11 s with 20 due moments');
+  t.equal(looks, 0, 'scans of all agents, in 11 s with 20 due tasks');
   await rig.queue.do({ kind: 'sweep' });
   t.equal(looks, 1);
-  t.equal(listed, 0, 'agents that the hub knows of, beside those that the store has');
-  t.equal(loaded, 0, 'agents whose sockets are here, and who have nothing to stop');
+  t.equal(listed, 0, 'agents already known to the hub');
+  t.equal(loaded, 0, 'agents connected here with nothing to stop');
   await rig.stop();
 });
 
-t.test('I13: an agent whose socket went without a word is still found by a regular sweep', async (t) => {
+t.test('I13: an agent whose socket vanished silently is still found by a regular sweep', async (t) => {
   const rig = await hubRig({ timing: { sweepMs: 30_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();

@@ -37,7 +37,7 @@ const insertedBy = (rig: HubRig): readonly number[] => {
 let made = 0;
 const drafts = (count: number): readonly TaskDraft[] => times(count, () => aDraft(aTaskId(10_000 + (made += 1)) as TaskId));
 
-t.test('R20: a bulk does not take its neighbours with it: what is more than a batch goes alone', async (t) => {
+t.test('R20: a bulk submit does not delay its neighbours: anything larger than a batch commits alone', async (t) => {
   const rig = await hubRig();
   const inserted = insertedBy(rig);
   const submit = (count: number, by: string) => rig.queue.do({ kind: 'submit', drafts: drafts(count), submittedBy: by, idempotency: null });
@@ -46,11 +46,11 @@ t.test('R20: a bulk does not take its neighbours with it: what is more than a ba
     [...inserted].sort((a, b) => a - b),
     [21, 2_500],
   );
-  t.equal(inserted[0], 21, 'the others first: the bulk has to wait for more turns');
+  t.equal(inserted[0], 21, 'the others first: the bulk waits for more turns');
   await rig.stop();
 });
 
-t.test('R20: work that is spread over many commands is bounded too', async (t) => {
+t.test('R20: work spread over many commands is bounded per batch too', async (t) => {
   const rig = await hubRig();
   const inserted = insertedBy(rig);
   await Promise.all(times(40, () => rig.queue.do({ kind: 'submit', drafts: drafts(100), submittedBy: 'tok-1', idempotency: null })));
@@ -59,7 +59,7 @@ t.test('R20: work that is spread over many commands is bounded too', async (t) =
   await rig.stop();
 });
 
-t.test('R20: one submitter with thousands of commands has each other wait for one batch at most', async (t) => {
+t.test('R20: one submitter with thousands of commands delays others by at most one batch', async (t) => {
   const rig = await hubRig();
   let batches = 0;
   const { transact } = rig.storage.tasks;
@@ -73,7 +73,7 @@ t.test('R20: one submitter with thousands of commands has each other wait for on
   await rig.stop();
 });
 
-t.test('what one owner asks for is carried out in order, and everything is, each once', (t) => {
+t.test('commands of one owner run in order, each exactly once', (t) => {
   const inbox = inboxOf(
     ...times(3_000, (n) => [cancel('a', n), 1] as const),
     ...times(10, (n) => [cancel('b', n), n === 5 ? 9_000 : 1] as const),
@@ -101,7 +101,7 @@ t.test('what one owner asks for is carried out in order, and everything is, each
   t.end();
 });
 
-t.test('M10: a sweep goes with or after the frames that came before it, whatever else waits', (t) => {
+t.test('M10: a sweep runs with or after the frames received before it, whatever else is waiting', (t) => {
   const inbox = inboxOf(
     ...times(3_000, (n) => [report('slow', n), 1] as const),
     [{ kind: 'sweep' }, 1],
@@ -113,17 +113,17 @@ t.test('M10: a sweep goes with or after the frames that came before it, whatever
     for (const { command } of batch) places.set(command.kind === 'report' ? command.from.agentId : command.kind, nth);
   }
   t.ok((places.get('sweep') ?? -1) >= (places.get('slow') ?? Infinity), JSON.stringify([...places]));
-  t.equal(places.get('quick'), 0, 'while it waits, others go on');
+  t.equal(places.get('quick'), 0, 'others continue while it waits');
   t.end();
 });
 
-t.test('R20: an agent with thousands of reports has its turns, and no more', (t) => {
+t.test('R20: an agent with thousands of reports gets only its share of turns', (t) => {
   const inbox = inboxOf(
     ...times(5_000, (n) => [report('flood', n), 1] as const),
     ...times(100, (n) => [report(`agent-${n}`, n), 1] as const),
   );
   const first = inbox.take();
   t.equal(first.filter(({ command }) => command.kind === 'report' && command.from.agentId !== 'flood').length, 100);
-  t.equal(first.length, 1_000, 'nothing is left idle');
+  t.equal(first.length, 1_000, 'the batch is full');
   t.end();
 });

@@ -25,14 +25,18 @@ function dispatched(idle: readonly string[], requirement: Requirement): { readon
   return { free: agents.first(new Requirements([requirement]), LIMIT), looks: looked.size };
 }
 
-t.test('a dispatch looks at no agent that can run nothing of what waits', async (t) => {
+t.test('a dispatch reads no agent that cannot run any waiting task', async (t) => {
   t.strictSame(dispatched(['nothing'], aRequirement(['code'])), { free: ['worker'], looks: 0 });
-  t.strictSame(dispatched(['code'], aRequirement(['code', 'gpu'])), { free: ['worker'], looks: 0 }, 'nor at one that lacks a capability');
-  t.strictSame(dispatched(['code'], aRequirement(['code'], 'worker')), { free: ['worker'], looks: 0 }, 'nor where one agent is named');
-  t.equal(dispatched(['code'], aRequirement(['code'])).looks, LIMIT, 'and at no more than it needs');
+  t.strictSame(dispatched(['code'], aRequirement(['code', 'gpu'])), { free: ['worker'], looks: 0 }, 'nor one that lacks a capability');
+  t.strictSame(
+    dispatched(['code'], aRequirement(['code'], 'worker')),
+    { free: ['worker'], looks: 0 },
+    'nor others if the task names its agent',
+  );
+  t.equal(dispatched(['code'], aRequirement(['code'])).looks, LIMIT, 'and no more than it needs');
 });
 
-t.test('whatever agents come, change and go: those that can run it, fewest tasks first, then longest at that number', async () => {
+t.test('whatever changes: agents able to run a task come least loaded first, then longest at that load', async () => {
   const someCapabilities = fc.subarray(SOME_CAPABILITIES);
   const someRequirement = fc.record({
     capabilities: someCapabilities,

@@ -9,7 +9,7 @@ const AGENTS = 450;
 const PER_BATCH_MAX = 200;
 const idOf = (n: number): AgentId => `a${String(n).padStart(4, '0')}` as AgentId;
 
-t.test('R20: the agents of a dead hub are noted as away some in each batch, those behind unconfirmed stops too', async (t) => {
+t.test('R20: the agents of a dead hub are marked disconnected in bounded batches, despite unconfirmed stops', async (t) => {
   const rig = await hubRig({ timing: { sweepMs: 30_000 } });
   const { agents, tasks } = rig.storage;
   const all = Array.from({ length: AGENTS }, (_, n) => n);

@@ -41,7 +41,7 @@ const waiting = async (rig: HubRig): Promise<readonly [blocked: number, queued: 
   return [statuses.blocked, statuses.queued];
 };
 
-t.test('R20: thousands of dependents of one task are unblocked in slices, in their order, and commands go in between', async (t) => {
+t.test('R20: thousands of dependents of one task are unblocked in slices and in order, with commands in between', async (t) => {
   const rig = await hubRig();
   const complete = await aRoot(rig);
   const changed = watched(rig);
@@ -50,7 +50,7 @@ t.test('R20: thousands of dependents of one task are unblocked in slices, in the
   const [blocked, queued] = await waiting(rig);
   t.ok(queued >= 500 && blocked > 0, `the first slice is queued with the commit that completes it: ${queued}, and ${blocked} are left`);
   const other = await rig.submit();
-  t.match(await rig.story(other), /^assigned/, 'another task goes in between');
+  t.match(await rig.story(other), /^assigned/, 'another task runs in between');
   await rig.pass(1_000);
   t.strictSame(await waiting(rig), [0, DEPENDENTS]);
   t.ok(Math.max(...changed) <= CHANGED_MAX, `commits changed ${changed.join(', ')} tasks`);
@@ -63,7 +63,7 @@ t.test('R20: thousands of dependents of one task are unblocked in slices, in the
     'R17: by id, as they were queued by one commit',
   );
   const roots = await rig.storage.tasks.list({ status: 'completed', limit: 2 });
-  t.strictSame(roots.map(({ task }) => task.dependentsAfter), [null], 'nothing is left to do'); // prettier-ignore
+  t.strictSame(roots.map(({ task }) => task.dependentsAfter), [null], 'no dependents are left'); // prettier-ignore
   await rig.stop();
 });
 
@@ -83,7 +83,7 @@ t.test('R1: a hub that dies between two slices loses no dependent', async (t) =>
   await next.stop();
 });
 
-t.test('what is cancelled or retried between two slices stays what it is', async (t) => {
+t.test('a task cancelled or retried between two slices keeps its status', async (t) => {
   const rig = await hubRig();
   await (
     await aRoot(rig)

@@ -27,7 +27,7 @@ const bulk = (rig: HubRig, first: number, count: number): Promise<SubmitAnswer> 
     drafts: Array.from({ length: count }, (_, n) => aDraft(aTaskId(10_000 + first + n), { neededCapabilities: [`odd-${first + n}`] })),
   });
 
-t.test('R12 R20: thousands of requirements that nobody meets are not gone through, and nobody waits behind them', async (t) => {
+t.test('R12 R20: thousands of requirements that no agent meets are not scanned, and no task waits behind them', async (t) => {
   const rig = await hubRig();
   const worker = await rig.peer('worker');
   await worker.identify({ capabilities: ['zz'], slots: 2 });
@@ -50,7 +50,7 @@ t.test('R12 R20: thousands of requirements that nobody meets are not gone throug
   await rig.stop();
 });
 
-t.test('R12: an agent among hundreds gets what only it can run, also while more requirements wait than a batch takes in', async (t) => {
+t.test('R12: one agent among hundreds gets the task only it can run, even with more requirements than a batch reads', async (t) => {
   const rig = await hubRig();
   const peers = await Promise.all(Array.from({ length: 300 }, (_, n) => rig.peer(`agent-${n}`)));
   for (const [n, peer] of peers.entries()) await peer.identify({ capabilities: [`special-${n}`], slots: 1 });

@@ -31,7 +31,7 @@ const submit = (over: Parameters<typeof aDraft>[1]): Command & { readonly drafts
   idempotency: null,
 });
 
-t.test('a task that is submitted in the batch that completes its dependency is not left behind', async (t) => {
+t.test('a task submitted in the batch that completes its dependency is not left blocked', async (t) => {
   // The dependents of what was completed were looked for in the store alone, where this one was not yet.
   const rig = await hubRig();
   const peer = await rig.peer('a1');
@@ -42,7 +42,7 @@ t.test('a task that is submitted in the batch that completes its dependency is n
   t.equal(await rig.story(dependent.drafts[0]?.id as TaskId), 'assigned 1: submitted blocked eligible assigned');
 });
 
-t.test('a task that is retried in the batch that completes its dependency is not left behind', async (t) => {
+t.test('a task retried in the batch that completes its dependency is not left blocked', async (t) => {
   const rig = await hubRig();
   const nowMs = rig.clock.nowMs();
   const peer = await rig.peer('a1');
@@ -55,7 +55,7 @@ t.test('a task that is retried in the batch that completes its dependency is not
   t.equal(await rig.story(dependent), 'assigned 2: submitted blocked dead_lettered retried blocked eligible assigned');
 });
 
-t.test('R19: a stop that nobody confirmed holds its slot, also when the batch adds another stop of that agent', async (t) => {
+t.test('R19: an unconfirmed stop holds its slot, even if the batch adds another stop for that agent', async (t) => {
   // The stops of an agent were taken from the store only where the batch knew of none yet.
   const rig = await hubRig();
   const peer = await rig.peer('a1');
@@ -72,7 +72,7 @@ t.test('R19: a stop that nobody confirmed holds its slot, also when the batch ad
   t.same(statuses, ['assigned', 'queued']);
 });
 
-t.test('R14: cancel and complete: the first in the inbox wins, the other is told', async (t) => {
+t.test('R14: of cancel and complete, the first in the inbox wins and the other is refused', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify({ slots: 2 });
@@ -92,7 +92,7 @@ t.test('R14: cancel and complete: the first in the inbox wins, the other is told
   ]);
 });
 
-t.test('R9: a report and its repeat: one counts, the other is marked', async (t) => {
+t.test('R9: of a report and its repeat in one batch, one counts and the other is marked as a duplicate', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -103,7 +103,7 @@ t.test('R9: a report and its repeat: one counts, the other is marked', async (t)
   ]);
 });
 
-t.test('a submit and its cancel: it is never assigned', async (t) => {
+t.test('a task submitted and cancelled in one batch is never assigned', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -114,7 +114,7 @@ t.test('a submit and its cancel: it is never assigned', async (t) => {
   t.notOk(peer.news().some((frame) => frame.type === 'task_assign'));
 });
 
-t.test('what a session says in the batch in which it is replaced changes nothing', async (t) => {
+t.test('a report of a session replaced in the same batch changes nothing', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -136,7 +136,7 @@ t.test('a sweep does not undo an identify of the same batch', async (t) => {
   t.match((await rig.storage.agents.getAgent('a1' as AgentId))?.agent, { sessionNumber: 2, connected: true });
 });
 
-t.test('frames received before a sweep are taken before it, also those that share its batch', async (t) => {
+t.test('frames received before a sweep are processed before it, even in the same batch', async (t) => {
   const rig = await hubRig({ timing: { leaseMs: 10_000, heartbeatMs: 1_000_000, sweepMs: 1_000_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -157,7 +157,7 @@ t.test('frames received before a sweep are taken before it, also those that shar
   t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 });
 });
 
-t.test('R6: an assignment that is pushed again and ended in the same batch does not leave the hub', async (t) => {
+t.test('R6: an assignment pushed again and ended in the same batch is not sent', async (t) => {
   // It left with the generation that the end had made, of which nobody had been given anything.
   const gate = { opened: Promise.resolve(), open: () => undefined as void };
   const rig = await hubRig({ store: { onStep: (step) => (step === 'begin' ? gate.opened : undefined) } });
@@ -192,7 +192,7 @@ const anIdentify = (agentId: string): Command => ({
   hubId: 'hub-1',
 });
 
-t.test('an event that no agent has to do with waits for the next of its task, all others stay in their order', (t) => {
+t.test('an event without an agent moves to the next event of its task, all others keep their order', (t) => {
   const none = { agentId: null, session: null };
   const event = (task: number, seq: number, over = {}) => anEvent({ taskId: aTaskId(task), seq, ...none, ...over });
   const ofAgent = { agentId: anAgentId('a1') };

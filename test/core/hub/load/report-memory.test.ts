@@ -16,7 +16,7 @@ const TASKS = 200_000;
 /** What the engine itself may hold on to, bytes. 92 bytes for each task were 18 MB. */
 const SLACK_BYTES = 4_000_000;
 
-t.test('R20: a session of either version keeps nothing of the tasks that it has reported', (t) => {
+t.test('R20: a session of either version retains nothing about the tasks it has reported', (t) => {
   for (const version of [1, 2] as const) {
     const clock = virtualClock();
     const inbox = {
@@ -39,7 +39,7 @@ t.test('R20: a session of either version keeps nothing of the tasks that it has 
     for (let place = 1_000; place < TASKS; place += 1) report(place);
     collect();
     const grownBytes = process.memoryUsage().heapUsed - before;
-    t.equal(sent, TASKS, 'each was answered');
+    t.equal(sent, TASKS, 'every report was answered');
     t.ok(grownBytes < SLACK_BYTES, `version ${version}: grown by ${grownBytes} bytes with ${TASKS} tasks`);
   }
   t.end();

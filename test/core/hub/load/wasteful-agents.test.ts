@@ -57,27 +57,27 @@ function turnsRig({
   return { clock, turns, taken, words, source };
 }
 
-t.test('R20: frames that can wait have some milliseconds of a turn of the loop, and each connection one frame in turn', (t) => {
+t.test('R20: deferrable frames get a few milliseconds per turn of the loop, each connection one frame in turn', (t) => {
   const { clock, turns, taken, words, source } = turnsRig();
   const [a, b, c] = [source('a'), source('b'), source('c')];
   for (let n = 0; n < 40; n += 1) turns.offer(a, String(n));
   turns.offer(b, '0');
   turns.offer(c, '0');
   t.strictSame(taken, ['a0', 'a1'], 'two milliseconds of this turn');
-  t.strictSame(words, ['a paused'], 'what floods is not read from');
+  t.strictSame(words, ['a paused'], 'a flooding connection is paused');
   t.ok(turns.has(b));
   let gone = 0;
   turns.end(a, () => (gone = taken.length));
   clock.advance(100);
-  t.strictSame(taken.slice(2, 5), ['a2', 'b0', 'c0'], 'who sends little waits for one frame of each other');
-  t.equal(taken.length, 42, 'all of it, each once');
+  t.strictSame(taken.slice(2, 5), ['a2', 'b0', 'c0'], 'a quiet connection waits for one frame of each other');
+  t.equal(taken.length, 42, 'every frame, exactly once');
   t.strictSame([gone, words], [42, ['a paused', 'a resumed']], 'its end comes after its frames');
   turns.end(b, () => (gone = -1));
   t.equal(gone, -1);
   t.end();
 });
 
-t.test('R20: while somebody waits for a commit turns have an eighth of the time', (t) => {
+t.test('R20: while a commit is awaited, deferred frames get an eighth of the time', (t) => {
   let hasWaiters = true;
   const { clock, turns, taken, source } = turnsRig({ awaited: () => hasWaiters });
   const [a, b] = [source('a'), source('b')];
@@ -87,7 +87,7 @@ t.test('R20: while somebody waits for a commit turns have an eighth of the time'
   clock.advance(6);
   t.strictSame(taken, ['a0']);
   clock.advance(2);
-  t.strictSame(taken, ['a0', 'b0'], 'and always some');
+  t.strictSame(taken, ['a0', 'b0'], 'but never starved');
   turns.offer(a, '1');
   hasWaiters = false;
   clock.advance(1);
@@ -95,19 +95,19 @@ t.test('R20: while somebody waits for a commit turns have an eighth of the time'
   t.end();
 });
 
-t.test('R20: while nobody waits those of wasteful agents have a fifth of the time, and strangers all that is left', (t) => {
+t.test('R20: while no commit is awaited, wasteful agents get a fifth of the time, and others all the rest', (t) => {
   const { clock, turns, taken, source } = turnsRig({ wasteful: (name) => name === 'a' });
   const [a, b] = [source('a'), source('b')];
   turns.offer(a, '0');
   turns.offer(a, '1');
   turns.offer(b, '0');
-  t.strictSame(taken, ['a0', 'b0'], 'one of it, and the other’s at once');
+  t.strictSame(taken, ['a0', 'b0'], 'one wasteful frame, and the other at once');
   clock.advance(20);
   t.strictSame(taken, ['a0', 'b0', 'a1']);
   t.end();
 });
 
-t.test('R20: large frames have a fifth of the time, whoever sends them, and others all that is left', (t) => {
+t.test('R20: large frames get a fifth of the time, whoever sends them, and others all the rest', (t) => {
   const { clock, turns, taken, source } = turnsRig();
   const [a, b, c] = [source('a'), source('b'), source('c')];
   const large = (name: string): string => name.padEnd(65_537);
@@ -124,7 +124,7 @@ t.test('R20: large frames have a fifth of the time, whoever sends them, and othe
   t.end();
 });
 
-t.test('R20: a connection that cannot be kept from sending is closed before what waits of it grows', async (t) => {
+t.test('R20: a connection that cannot be paused is closed before its backlog grows', async (t) => {
   const { turns, words, source } = turnsRig();
   const [a, b] = [source('a'), source('b')];
   for (let n = 0; n < 3; n += 1) turns.offer(a, 'x');
@@ -133,7 +133,7 @@ t.test('R20: a connection that cannot be kept from sending is closed before what
   t.end();
 });
 
-t.test('a frame that cannot be handled closes its connection, and no other', (t) => {
+t.test('a frame that cannot be handled closes only its own connection', (t) => {
   const { clock, turns, taken, words, source } = turnsRig();
   const [a, b] = [source('a'), source('b')];
   for (const text of ['0', '1', '2', 'throw', '4']) turns.offer(a, text);
@@ -143,7 +143,7 @@ t.test('a frame that cannot be handled closes its connection, and no other', (t)
   t.end();
 });
 
-t.test('who is held waits, others do not wait for it, and at the stop all of it is taken', (t) => {
+t.test('frames of a blocked connection wait without delaying others, and all are processed on stop', (t) => {
   let isHeld = true;
   const { clock, turns, taken, source } = turnsRig({ held: (name) => name === 'a' && isHeld });
   const [a, b] = [source('a'), source('b')];
@@ -165,7 +165,7 @@ t.test('who is held waits, others do not wait for it, and at the stop all of it 
 /** A report of a task that never was. */
 const lie = (n: number) => ({ type: 'task_complete', task_id: `task-${String(n).padStart(32, '0')}`, generation: 1, result: {} });
 
-t.test('R20: what is behind goes when nothing else waits, and some of it with one batch of seventeen whatever does', async (t) => {
+t.test('R20: low-priority commands run when nothing else waits, and otherwise with one batch in seventeen', async (t) => {
   const rig = await hubRig();
   let units = 0;
   watchUnits(rig.storage, () => ((units += 1), {}));
@@ -188,16 +188,16 @@ t.test('R20: what is behind goes when nothing else waits, and some of it with on
     behind.push(inOrder.length);
   }
   await next;
-  t.equal(behind[15], 0, 'sixteen batches of others have nothing of it');
+  t.equal(behind[15], 0, 'sixteen batches of others run without it');
   t.equal(behind[16], 8);
   t.equal(behind[33], 16, 'and so on');
-  t.equal(units, 41, 'nobody waited for a batch of it alone');
+  t.equal(units, 41, 'no batch of it alone delayed the others');
   await rig.queue.flush();
-  t.strictSame(inOrder, [...Array(200).keys()], 'all of it, in order');
+  t.strictSame(inOrder, [...Array(200).keys()], 'every command, in order');
   await rig.stop();
 });
 
-t.test('R16: a sweep goes after what was said before it, and waits for few batches of others', (t) => {
+t.test('R16: a sweep runs after the reports received before it, and waits for few other batches', (t) => {
   const inbox = new PriorityInbox({ commandsMax: 100, workMax: 100 });
   const from = { agentId: 'liar' as AgentId, session: 1 };
   const report = { kind: 'report', from, taskId: aTaskId(1), generation: null, body: { report: 'accepted' } } as const;
@@ -214,11 +214,11 @@ t.test('R16: a sweep goes after what was said before it, and waits for few batch
     if (taken.some(({ command }) => command.kind === 'sweep')) sweptIn.push(n);
   }
   t.strictSame(sizes, [1, 1, 9, 1, 1, 9, 1, 1, 6, 1, 1, 1]);
-  t.strictSame(sweptIn, [8], 'after all that came before it');
+  t.strictSame(sweptIn, [8], 'after all reports received before it');
   t.end();
 });
 
-t.test('R16: a sweep waits for no more than 24 batches, however much the agents that flood the hub have said', (t) => {
+t.test('R16: a sweep waits for at most 24 batches, however many reports flooding agents have sent', (t) => {
   const inbox = new PriorityInbox({ commandsMax: 100, workMax: 100 });
   const from = { agentId: 'liar' as AgentId, session: 1 };
   const report = { kind: 'report', from, taskId: aTaskId(1), generation: null, body: { report: 'accepted' } } as const;
@@ -230,11 +230,11 @@ t.test('R16: a sweep waits for no more than 24 batches, however much the agents 
   };
   t.equal(swept(), 25);
   t.equal(swept(), 25, 'the next one too');
-  t.equal(inbox.length, 1_600, 'the rest of it waits on');
+  t.equal(inbox.length, 1_600, 'the rest keeps waiting');
   t.end();
 });
 
-t.test('R20: of what wasteful agents ask for some waits for its commit, in number and in bytes, and then their frames do', async (t) => {
+t.test('R20: commands of wasteful agents awaiting commit are bounded in number and bytes; beyond that frames wait', async (t) => {
   const clock = virtualClock();
   const rates = new FrameRates(HUB_LIMITS, clock);
   const settle: (() => void)[] = [];
@@ -264,12 +264,12 @@ t.test('R20: of what wasteful agents ask for some waits for its commit, in numbe
   settle.shift()?.();
   t.notOk(inbox.isFull);
   for (let n = 0; n < 255; n += 1) post(0);
-  t.ok(inbox.isFull, '256 of any size');
+  t.ok(inbox.isFull, '256 commands of any size');
   for (const each of settle) each();
   t.notOk(inbox.isFull);
 });
 
-t.test('R20: a command that is about to come is waited for, and not for long', async (t) => {
+t.test('R20: an expected command is waited for, but only briefly', async (t) => {
   const rig = await hubRig();
   const [first, second] = [rig.queue.expect(), rig.queue.expect()];
   t.ok(rig.queue.hasWaiters());
@@ -279,13 +279,13 @@ t.test('R20: a command that is about to come is waited for, and not for long', a
   await rig.pass(19);
   t.ok(rig.queue.hasWaiters());
   await rig.pass(1);
-  t.notOk(rig.queue.hasWaiters(), 'a sender may be slow');
+  t.notOk(rig.queue.hasWaiters(), 'a slow sender is not waited for any longer');
   second();
   t.notOk(rig.queue.hasWaiters());
   await rig.stop();
 });
 
-t.test('R20: an agent whose reports are refused is answered all the same, and is as any other after some quiet', async (t) => {
+t.test('R20: an agent whose reports are refused is still answered, and back to normal after a quiet period', async (t) => {
   const rig = await hubRig();
   const behind: boolean[] = [];
   const post = rig.queue.post.bind(rig.queue);
@@ -308,13 +308,13 @@ t.test('R20: an agent whose reports are refused is answered all the same, and is
   await rig.stop();
 });
 
-t.test('R20: batches of what is behind rest three times as long as the last one took, and not while others wait', async (t) => {
+t.test('R20: low-priority batches pause three times as long as the last one took, unless other work arrives', async (t) => {
   const clock = virtualClock();
   const pacer = new Pacer(clock, LOW_PRIORITY_PACING);
   let ended = 0;
   const wait = (): Promise<void> => pacer.wait().then(() => void (ended += 1));
   await wait();
-  t.equal(ended, 1, 'after none');
+  t.equal(ended, 1, 'no pause without a previous batch');
   pacer.lastMs = 8;
   const waiting = wait();
   clock.advance(23);

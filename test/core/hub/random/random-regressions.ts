@@ -17,21 +17,21 @@ const SUBMIT: ActOf<'submit'> = {
 const REPORT = { act: 'report', generation: 'its own', onOlder: null } as const;
 
 export const REGRESSIONS: Readonly<Record<string, readonly Act[]>> = {
-  'an assignment pushed again and ended by its deadline in one batch left with a generation that nobody was given': [
+  'an assignment pushed again and ended by its deadline in one batch was sent with a generation never assigned': [
     { act: 'hold' },
     { ...SUBMIT, assignTo: 0, withinMs: 900 },
     { act: 'pass', ms: 26_000 },
     { act: 'identify', agent: 0, held: 'all', cutFirst: false },
     { act: 'release' },
   ],
-  'an accepted assignment under a store that fell back was taken back without counting as an attempt': [
+  'an accepted assignment under a rolled back store was revoked without counting as an attempt': [
     { ...SUBMIT, maxRetries: 1, assignTo: 0 },
     { ...REPORT, agent: 0, task: 0, report: 'failed' },
     { act: 'pass', ms: 900 },
     { ...REPORT, agent: 0, task: 0, report: 'accepted' },
     { act: 'identify', agent: 0, held: 'ahead', cutFirst: false },
   ],
-  'the end of a pause was forgotten with the sweep that failed': [
+  'the end of a pause was forgotten when its sweep failed': [
     { ...SUBMIT, assignTo: 0 },
     { ...REPORT, agent: 0, task: 0, report: 'rejected' },
     { act: 'pass', ms: 26_000 },
@@ -42,7 +42,7 @@ export const REGRESSIONS: Readonly<Record<string, readonly Act[]>> = {
     { act: 'fail', times: 1, step: 'begin', code: 'AC_STORE_UNAVAILABLE' },
     { act: 'pass', ms: 5_000 },
   ],
-  'what was retried in the batch that completed its dependency stayed blocked': [
+  'a task retried in the batch that completed its dependency stayed blocked': [
     { ...SUBMIT, assignTo: 0 },
     { ...SUBMIT, dependsOn: [0], withinMs: 900 },
     { ...REPORT, agent: 0, task: 0, report: 'accepted' },
@@ -53,7 +53,7 @@ export const REGRESSIONS: Readonly<Record<string, readonly Act[]>> = {
     { ...REPORT, agent: 0, task: 0, report: 'complete' },
     { act: 'release' },
   ],
-  'a second cancel gave away the slot of a stop that nobody had confirmed': [
+  'a second cancel freed the slot of an unconfirmed stop': [
     { ...SUBMIT, assignTo: 1 },
     { ...SUBMIT, assignTo: 1 },
     { ...SUBMIT, assignTo: 1 },
@@ -61,7 +61,7 @@ export const REGRESSIONS: Readonly<Record<string, readonly Act[]>> = {
     { act: 'operate', task: 3, how: 'cancel' },
     { act: 'operate', task: 2, how: 'cancel' },
   ],
-  'a version 1 result that came in after a cancel had the number of the event before it': [
+  'a version 1 result after a cancel got the number of the event before it': [
     { ...SUBMIT, assignTo: 2 },
     { act: 'pass', ms: 5_000 },
     { ...REPORT, agent: 2, task: 0, report: 'accepted' },

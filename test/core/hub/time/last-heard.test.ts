@@ -3,7 +3,7 @@ import t from 'tap';
 import type { AgentId } from '../../../../core/domain/ids.ts';
 import { hubRig } from '../hub-rig.ts';
 
-t.test('an agent that is lost was last heard when it last spoke, not when it connected', async (t) => {
+t.test('the last heard time of a lost agent is its last frame, not its connect', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();

@@ -22,7 +22,7 @@ async function fragileRig(options: RigOptions = {}): Promise<HubRig & { away: bo
   return Object.assign(state, rig);
 }
 
-t.test('R15: a storage that was away longer than every lease costs nothing', async (t) => {
+t.test('R15: an outage of the storage longer than every lease costs nothing', async (t) => {
   // The first sweep that succeeded took back all that had run out meanwhile; only after it came the quiet time.
   const rig = await fragileRig({ timing: { quietAfterStartMs: 60_000, leaseMs: 60_000, acceptMs: 60_000, heartbeatMs: 10_000_000 } });
   const peer = await rig.peer('a1');
@@ -40,7 +40,7 @@ t.test('R15: a storage that was away longer than every lease costs nothing', asy
   t.match(await rig.story(accepted), / lost /, 'silence counts again when the quiet time is over');
 });
 
-t.test('R15: a short outage that swallowed an accept costs nothing', async (t) => {
+t.test('R15: a short outage that swallows an accept costs nothing', async (t) => {
   // No sweep met the outage; the queue did, and tells.
   const rig = await fragileRig({ timing: { quietAfterStartMs: 60_000, acceptMs: 35_000, heartbeatMs: 10_000_000 } });
   await rig.pass(70_000);
@@ -52,7 +52,7 @@ t.test('R15: a short outage that swallowed an accept costs nothing', async (t) =
   await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
   t.notOk(
     peer.news().some((frame) => frame.type === 'task_ack'),
-    'what cannot be committed is not answered',
+    'an accept that cannot be committed is not answered',
   );
   rig.away = false;
   await rig.pass(10_000);
@@ -60,7 +60,7 @@ t.test('R15: a short outage that swallowed an accept costs nothing', async (t) =
   t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 });
 });
 
-t.test('a sweep that cannot be committed is not repeated without pause', async (t) => {
+t.test('a sweep that cannot be committed is not retried without a pause', async (t) => {
   // What was due stayed due, and the next sweep followed each failed one after 20 ms.
   const rig = await fragileRig({ timing: { acceptMs: 10_000, heartbeatMs: 10_000_000 } });
   const peer = await rig.peer('a1');
@@ -73,7 +73,7 @@ t.test('a sweep that cannot be committed is not repeated without pause', async (
   t.ok(rig.tries > 2 && rig.tries <= 70, `${rig.tries} tries in a minute`);
 });
 
-t.test('the end of a pause that a failed sweep was for is not forgotten', async (t) => {
+t.test('the end of a pause is not forgotten when its sweep fails', async (t) => {
   // It stands in no row that is due, so the next regular sweep, half a minute later, was the first to see it.
   const rig = await fragileRig({ timing: { heartbeatMs: 10_000_000 } });
   const peer = await rig.peer('a1');
@@ -88,7 +88,7 @@ t.test('the end of a pause that a failed sweep was for is not forgotten', async 
   t.equal((await rig.record(first)).task.status, 'assigned');
 });
 
-t.test('a hub that is overrun still sweeps and still notes who is gone', async (t) => {
+t.test('an overloaded hub still sweeps and still records disconnects', async (t) => {
   const gate = { opened: Promise.resolve(), open: () => undefined as void };
   const rig = await hubRig({ limits: { inboxCommands: 2 }, store: { onStep: (step) => (step === 'begin' ? gate.opened : undefined) } });
   gate.opened = new Promise((resolve) => (gate.open = resolve));
@@ -102,7 +102,7 @@ t.test('a hub that is overrun still sweeps and still notes who is gone', async (
   t.ok((await outcomes).some((one) => one.status === 'rejected' && AgentcomError.is(one.reason, 'AC_HUB_BUSY')));
 });
 
-t.test('R15: a run limit that passes while the hub is down or the agent is away waits for the word of its sidecar', async (t) => {
+t.test('R15: a run limit that passes while the hub is down or the agent is away waits for its sidecar to report', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 100_000, leaseMs: 1_000_000, heartbeatMs: 10_000_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -112,14 +112,14 @@ t.test('R15: a run limit that passes while the hub is down or the agent is away 
   await rig.pass(5_000);
   await peer.cut();
   await rig.pass(90_000);
-  t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 }, 'its limit passed, its grace did not');
+  t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 }, 'past its run limit, within its grace period');
   const back = await peer.again();
   await back.identify({ held: [{ ...name, status: 'reporting' }] });
   await back.send({ type: 'task_complete', ...name, result: 1 });
   t.match(back.news().at(-1), { type: 'task_ack', status: 'complete' });
 });
 
-t.test('a COMMIT of which nobody can say what became of it is not repeated in parts', async (t) => {
+t.test('a COMMIT whose outcome cannot be looked up is not retried in parts', async (t) => {
   // Looking it up failed, for a reason of its own, and the halves of the batch were carried out anew.
   let commits = 0;
   const rig = await hubRig({
@@ -161,7 +161,7 @@ t.test('R2: a batch that the store asks to repeat too often is split, and its tr
   t.equal(tries, 5 + 2 * (2 + 4 + 8));
 });
 
-t.test('the inbox counts what a report brings with it', async (t) => {
+t.test('the inbox counts the bytes of a report', async (t) => {
   const rig = await hubRig({ limits: { inboxBytes: 100_000 } });
   const progress = (): Promise<unknown> =>
     rig.queue.do({
@@ -175,7 +175,7 @@ t.test('the inbox counts what a report brings with it', async (t) => {
   t.equal(outcomes.filter((one) => one.status === 'fulfilled').length, 1);
 });
 
-t.test('R15: a storage that only kept everybody waiting was away too', async (t) => {
+t.test('R15: storage that only stalled everything counts as an outage', async (t) => {
   // The sweep was the first in line when the storage went on, before the accept that had waited with it.
   const gate = { opened: Promise.resolve(), open: () => undefined as void };
   const timing = { quietAfterStartMs: 5_000, acceptMs: 10_000, sweepMs: 7_000, heartbeatMs: 10_000_000 };
@@ -192,7 +192,7 @@ t.test('R15: a storage that only kept everybody waiting was away too', async (t)
   t.match(await rig.story(id), /^assigned 1: submitted eligible assigned accepted$/);
 });
 
-t.test('R15: a storage that took long over one commit was away too', async (t) => {
+t.test('R15: storage that stalled on one commit counts as an outage', async (t) => {
   // No sweep was asked for meanwhile. The next one took back what had not been accepted in its time.
   const gate = { opened: Promise.resolve(), open: () => undefined as void };
   const timing = { quietAfterStartMs: 5_000, reconnectGraceMs: 5_000, acceptMs: 12_000, sweepMs: 60_000, heartbeatMs: 10_000_000 };

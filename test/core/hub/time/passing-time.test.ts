@@ -4,7 +4,7 @@ import type { AgentId, Generation } from '../../../../core/domain/ids.ts';
 import { aTaskId } from '../../../product/contracts/fixtures.ts';
 import { hubRig } from '../hub-rig.ts';
 
-t.test('an assignment nobody accepts goes to another agent, and spends no retry', async (t) => {
+t.test('an assignment that is not accepted goes to another agent, and spends no retry', async (t) => {
   const rig = await hubRig({ timing: { acceptMs: 10_000 } });
   const one = await rig.peer('a1');
   const two = await rig.peer('a2');
@@ -18,7 +18,7 @@ t.test('an assignment nobody accepts goes to another agent, and spends no retry'
   t.match(one.news().at(-1), { type: 'task_cancelled', task_id: id, generation: 1, reason: 'reclaimed' });
 });
 
-t.test('R16: a lease that progress renews lasts; without it the attempt is lost', async (t) => {
+t.test('R16: a lease lasts while progress renews it; without progress the attempt is lost', async (t) => {
   const rig = await hubRig({ timing: { leaseMs: 10_000, heartbeatMs: 1_000_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -34,11 +34,11 @@ t.test('R16: a lease that progress renews lasts; without it the attempt is lost'
   t.match(await rig.story(id), /lost stop_requested/);
   t.equal((await rig.record(id)).task.retryCount, 1);
   await peer.send({ type: 'task_complete', ...name, result: { ok: true } });
-  t.match(peer.news().at(-1), { type: 'task_ack', ...name, status: 'late' }, 'nobody has it since: late, not lost');
+  t.match(peer.news().at(-1), { type: 'task_ack', ...name, status: 'late' }, 'not assigned since: late, not lost');
   t.match((await rig.record(id)).events.at(-1), { event: 'late_result', details: { result: '{"ok":true}' } });
 });
 
-t.test('R15 J7: an absence shorter than the grace costs nothing, a longer one costs the assignment', async (t) => {
+t.test('R15 J7: an absence shorter than the grace period costs nothing, a longer one costs the assignment', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 20_000, acceptMs: 5_000, leaseMs: 5_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -64,7 +64,7 @@ t.test('R15 J7: an absence shorter than the grace costs nothing, a longer one co
   t.match(frames[0], { held: [{ ...name, action: 'abort', reason: 'stale_generation' }] });
 });
 
-t.test('an absent agent is free again after the grace, whatever it left unconfirmed', async (t) => {
+t.test('the slots of an absent agent are free after the grace period, even with unconfirmed stops', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 20_000, sweepMs: 5_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -79,7 +79,7 @@ t.test('an absent agent is free again after the grace, whatever it left unconfir
   t.match((await rig.record(id)).events.at(-1), { event: 'stop_confirmed', details: { outcome: 'agent_away' } });
 });
 
-t.test('R15 J7: nothing is taken back for silence in the quiet time after a start', async (t) => {
+t.test('R15 J7: nothing is reclaimed for silence in the quiet time after a start', async (t) => {
   const rig = await hubRig({ timing: { quietAfterStartMs: 100_000, acceptMs: 10_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -90,7 +90,7 @@ t.test('R15 J7: nothing is taken back for silence in the quiet time after a star
   t.match(await rig.story(id), /reclaimed/);
 });
 
-t.test('R15: a jump of the wall clock takes nothing back early', async (t) => {
+t.test('R15: a jump of the wall clock reclaims nothing early', async (t) => {
   const rig = await hubRig({ timing: { quietAfterStartMs: 60_000, leaseMs: 100_000, sweepMs: 10_000, heartbeatMs: 1_000_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -102,7 +102,7 @@ t.test('R15: a jump of the wall clock takes nothing back early', async (t) => {
   t.equal((await rig.record(id)).task.generation, 1, 'its lease seems over by an hour');
   await peer.send({ type: 'task_progress', task_id: id, generation: 1 });
   await rig.pass(60_000);
-  t.equal((await rig.record(id)).task.generation, 1, 'it spoke within the quiet time');
+  t.equal((await rig.record(id)).task.generation, 1, 'it sent progress within the quiet time');
 });
 
 t.test('run_at, ttl and complete_by', async (t) => {
@@ -124,7 +124,7 @@ t.test('run_at, ttl and complete_by', async (t) => {
   t.match(peer.news().at(-1), { type: 'task_cancelled', task_id: bound, generation: 1, reason: 'deadline' });
 });
 
-t.test('R16: a task whose ttl is over is given to nobody, also while the sweep that ends it waits for what was said before', async (t) => {
+t.test('R16: a task past its ttl is never assigned, even while the sweep that ends it waits behind reports', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -142,7 +142,7 @@ t.test('R16: a task whose ttl is over is given to nobody, also while the sweep t
   t.equal(await rig.story(short), 'dead_letter 0: submitted eligible expired dead_lettered');
 });
 
-t.test('R12: a failing task comes back after its backoff, to another agent when one has room, and ends in the dead letter', async (t) => {
+t.test('R12: a failed task returns after its backoff, to another agent if one has room, and ends as a dead letter', async (t) => {
   const rig = await hubRig();
   const one = await rig.peer('a1');
   await one.identify();
@@ -161,7 +161,7 @@ t.test('R12: a failing task comes back after its backoff, to another agent when 
   t.match((await rig.record(id)).task, { status: 'assigned', round: 2, retryCount: 0, generation: 6 });
 });
 
-t.test('R13: three tasks in a row that one machine loses pause it, and the others do the work', async (t) => {
+t.test('R13: three tasks in a row lost by one machine pause it, and the others do the work', async (t) => {
   const rig = await hubRig();
   const sick = await rig.peer('sick');
   await sick.identify({ slots: 3 });
@@ -170,12 +170,12 @@ t.test('R13: three tasks in a row that one machine loses pause it, and the other
     await sick.send({ type: 'task_failed', task_id: id, generation: 1, error: 'wake_failed_after_3_attempts', kind: 'wake_failed' });
   await rig.pass(30_000);
   t.match(await rig.storage.agents.getAgent('sick' as AgentId), { agent: { brokenReason: /wake_failed_after_3_attempts/ } });
-  for (const id of ids) t.equal((await rig.record(id)).task.status, 'queued', 'the sick one gets nothing');
+  for (const id of ids) t.equal((await rig.record(id)).task.status, 'queued', 'the failing machine gets nothing');
   const well = await rig.peer('well');
   t.equal((await well.identify({ slots: 3 })).filter((frame) => frame.type === 'task_assign').length, 3);
 });
 
-t.test('dependents wait for all they name, and run when the last completes', async (t) => {
+t.test('a dependent waits for all its dependencies, and runs when the last one completes', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -189,7 +189,7 @@ t.test('dependents wait for all they name, and run when the last completes', asy
   t.equal(await rig.story(both), 'assigned 1: submitted blocked eligible assigned');
 });
 
-t.test('R16: a thousand tasks that nobody can run do not hide the one that somebody can', async (t) => {
+t.test('R16: many tasks that no agent can run do not hide the one that can run', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify();

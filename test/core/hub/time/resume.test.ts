@@ -3,7 +3,7 @@ import t from 'tap';
 import type { AgentId } from '../../../../core/domain/ids.ts';
 import { hubRig } from '../hub-rig.ts';
 
-t.test('the resume reaches the sidecar before the task that the same commit gives it', async (t) => {
+t.test('a resume reaches the sidecar before the task assigned by the same commit', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -16,7 +16,7 @@ t.test('the resume reaches the sidecar before the task that the same commit give
   t.match(peer.news(), [{ type: 'resume' }, { type: 'task_assign', task_id: id }]);
 });
 
-t.test('what is pushed again to an agent that is drained comes before the drain', async (t) => {
+t.test('an assignment pushed again to a drained agent is sent before the drain', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -27,25 +27,25 @@ t.test('what is pushed again to an agent that is drained comes before the drain'
   t.match(await back.identify(), [{ type: 'identified' }, { type: 'task_assign', task_id: id }, { type: 'drain' }]);
 });
 
-t.test('R12, R13: a refusal because of a drain that is over costs neither the task nor the agent anything', async (t) => {
+t.test('R12, R13: a rejection due to a drain that is already over costs neither the task nor the agent anything', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify();
   const id = await rig.submit();
   peer.news();
   await peer.send({ type: 'task_rejected', task_id: id, generation: 1, reason: 'draining' });
-  t.match(peer.news(), [{ type: 'task_ack', status: 'rejected' }], 'nothing more until it says that it goes on');
+  t.match(peer.news(), [{ type: 'task_ack', status: 'rejected' }], 'nothing more until it reports that it resumed');
   t.match((await rig.record(id)).task, { status: 'queued', handBacks: 0, retryCount: 0 });
   t.match((await rig.storage.agents.getAgent('a1' as AgentId))?.agent, { busyUntilMs: null, strikes: [] });
   await peer.send({ type: 'resumed' });
   t.match(peer.news(), [{ type: 'task_assign', task_id: id, generation: 3 }], 'at once');
 
   await peer.send({ type: 'task_rejected', task_id: id, generation: 3, reason: 'draining' });
-  t.match((await rig.record(id)).task, { handBacks: 1 }, 'a second one in a row is a refusal as any other');
+  t.match((await rig.record(id)).task, { handBacks: 1 }, 'a second one in a row is a normal rejection');
   t.ok(((await rig.storage.agents.getAgent('a1' as AgentId))?.agent.busyUntilMs ?? 0) > rig.clock.nowMs());
 });
 
-t.test('a ping without a reason of its own ends it too', async (t) => {
+t.test('a ping without a draining reason ends it too', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify();

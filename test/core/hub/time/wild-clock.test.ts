@@ -45,27 +45,27 @@ t.test('R4 R15: a clock that is a year ahead for a minute removes no result, and
   rig.clock.jumpWall(-YEAR_MS);
   await rig.pass(10 * MINUTE_MS);
   t.equal(rig.storage.tasks.nowMs() - before, 11 * MINUTE_MS, 'the store counted eleven minutes');
-  t.ok(await isStored(rig, id), 'its result is there');
+  t.ok(await isStored(rig, id), 'its result is still stored');
   t.equal((await rig.record(waiting)).task.status, 'queued', 'its ttl is not over');
 });
 
-t.test('R4: a clock that stays a year ahead removes nothing before somebody had the time to set it right', async (t) => {
+t.test('R4: a clock that stays a year ahead removes nothing before there was time to correct it', async (t) => {
   const { rig, peer, id } = await withCompleted({ timing: { sweepMs: HOUR_MS } });
   await peer.cut();
   await rig.submit(); // The newest event is not this one's.
   rig.clock.jumpWall(YEAR_MS);
   await passLong(rig, 3 * DAY_MS);
-  t.ok(await isStored(rig, id), 'not believed for a hundredth of the year');
+  t.ok(await isStored(rig, id), 'not accepted for a hundredth of the year');
   await passLong(rig, DAY_MS);
-  t.ok(rig.storage.tasks.nowMs() > rig.clock.nowMs() - HOUR_MS, 'then it is believed');
+  t.ok(rig.storage.tasks.nowMs() > rig.clock.nowMs() - HOUR_MS, 'then it is accepted');
   await passLong(rig, 6 * DAY_MS);
-  t.ok(await isStored(rig, id), 'and nothing goes for a week');
+  t.ok(await isStored(rig, id), 'and nothing is removed for a week');
   await passLong(rig, 2 * DAY_MS);
   await rig.pass(2 * HOUR_MS); // After each long step the hub takes itself for late.
   t.notOk(await isStored(rig, id));
 });
 
-t.test('R16 R17: a clock that went back an hour leaves tasks their order, and nobody waits for it', async (t) => {
+t.test('R16 R17: a clock that goes back an hour keeps the order of tasks, and delays none', async (t) => {
   const { rig, peer } = await withCompleted();
   const busy = await rig.submit();
   await peer.send({ type: 'task_accepted', task_id: busy, generation: 1 });
@@ -74,11 +74,11 @@ t.test('R16 R17: a clock that went back an hour leaves tasks their order, and no
   await rig.pass(1_000);
   const newer = await rig.submit();
   await peer.send({ type: 'task_complete', task_id: busy, generation: 1, result: 1 });
-  t.equal((await rig.record(older)).task.status, 'assigned', 'the first in is the first out');
+  t.equal((await rig.record(older)).task.status, 'assigned', 'first in, first out');
   t.equal((await rig.record(newer)).task.status, 'queued');
 });
 
-t.test('R15: a dead agent’s task is taken back after its grace, whatever the clock does meanwhile', async (t) => {
+t.test('R15: a dead agent’s task is reclaimed after its grace period, whatever the clock does meanwhile', async (t) => {
   for (const jumpMs of [-DAY_MS, -HOUR_MS, HOUR_MS, DAY_MS, YEAR_MS]) {
     const { rig, peer } = await withCompleted();
     const id = await rig.submit();
@@ -96,7 +96,7 @@ t.test('R15: a dead agent’s task is taken back after its grace, whatever the c
   }
 });
 
-t.test('a machine that came while the clock was a day ahead gives its name free after the grace', async (t) => {
+t.test('an identity used while the clock was a day ahead is free again after the grace period', async (t) => {
   const rig = await hubRig({ timing: TIMING });
   rig.clock.jumpWall(DAY_MS);
   await rig.pass(10 * MINUTE_MS);
@@ -109,7 +109,7 @@ t.test('a machine that came while the clock was a day ahead gives its name free 
   t.match((await other.identify({ instance_id: 'machine-2' }))[0], { type: 'identified' });
 });
 
-t.test('a laptop that slept goes on at once, and has the right time after a while', async (t) => {
+t.test('a laptop that wakes from sleep continues at once, and has the right time after a while', async (t) => {
   const { rig, peer, id } = await withCompleted();
   const live = await rig.submit();
   await peer.send({ type: 'task_accepted', task_id: live, generation: 1 });
@@ -120,9 +120,9 @@ t.test('a laptop that slept goes on at once, and has the right time after a whil
   t.equal((await rig.record(live)).task.status, 'assigned');
   await peer.send({ type: 'task_progress', task_id: live, generation: 1 });
   await rig.pass(2 * MINUTE_MS);
-  t.equal(rig.storage.tasks.nowMs(), rig.clock.nowMs(), 'it stayed ahead for five minutes, and so it is right');
-  t.equal((await rig.record(later)).task.status, 'queued', 'what was to begin meanwhile begins');
-  t.equal((await rig.record(live)).task.status, 'assigned', 'eight hours of sleep are no silence');
+  t.equal(rig.storage.tasks.nowMs(), rig.clock.nowMs(), 'after staying ahead for five minutes it is accepted');
+  t.equal((await rig.record(later)).task.status, 'queued', 'a task due meanwhile becomes eligible');
+  t.equal((await rig.record(live)).task.status, 'assigned', 'eight hours of sleep do not count as silence');
   await peer.send({ type: 'task_progress', task_id: live, generation: 1 });
   await rig.pass(4 * MINUTE_MS);
   t.match((await rig.record(live)).task, { status: 'assigned', generation: 1 });
@@ -158,14 +158,14 @@ async function minutesHeld(rig: HubRig, disturb: () => Promise<void>, limitMinut
   return null;
 }
 
-t.test('R15 R16: a clock that steps every four minutes keeps no dead agent’s task', async (t) => {
+t.test('R15 R16: a clock that steps every four minutes does not hold up a dead agent’s task', async (t) => {
   const rig = await hubRig({ timing: TIMING });
   let ms = 6_000;
   const step = async (): Promise<void> => rig.clock.jumpWall((ms = -ms));
-  t.equal(await minutesHeld(rig, step, 180), 4, 'grace and no quiet time: nobody was disturbed');
+  t.equal(await minutesHeld(rig, step, 180), 4, 'the grace period without a quiet time');
 });
 
-t.test('R15 R16 J12: a storage that is slow every four minutes keeps a dead agent’s task for its grace and one quiet time', async (t) => {
+t.test('R15 R16 J12: with storage slow every four minutes, a dead agent’s task is held for grace plus one quiet time', async (t) => {
   const gate = { opened: Promise.resolve(), open: () => undefined as void };
   const rig = await hubRig({ timing: TIMING, store: { onStep: (step) => (step === 'commit' ? gate.opened : undefined) } });
   const slowCommit = async (): Promise<void> => {
@@ -181,7 +181,7 @@ t.test('R15 R16 J12: a storage that is slow every four minutes keeps a dead agen
   t.ok(minutes !== null && minutes <= 12, `${minutes} min: at most 5 + 5 min, what was disturbed, and the sweep after it`);
 });
 
-t.test('R15: an outage in the middle of a quiet time takes nothing of it', async (t) => {
+t.test('R15: an outage in the middle of a quiet time does not shorten it', async (t) => {
   const state = { away: false };
   const onStep = (step: string): void => {
     if (state.away && step === 'begin') throw new AgentcomError('AC_STORE_UNAVAILABLE', 'planted: no space left on device');
@@ -214,7 +214,7 @@ t.test('R15: an outage in the middle of a quiet time takes nothing of it', async
   }
 });
 
-t.test('R15: a hub that is down for an hour again and again, and up for a moment each time, costs nothing', async (t) => {
+t.test('R15: a hub that is repeatedly down for an hour and up for a moment costs nothing', async (t) => {
   const clock = virtualClock();
   const database = memoryDatabase('store-1');
   const start = (time: number) => hubRig({ clock, timing: TIMING, store: { database }, hubId: `hub-${time}` });
@@ -236,7 +236,7 @@ t.test('R15: a hub that is down for an hour again and again, and up for a moment
   await rig.stop();
 });
 
-t.test('a hub that starts with a wrong clock goes on from where its store was', async (t) => {
+t.test('a hub that starts with a wrong clock continues from the time of its store', async (t) => {
   const clock = virtualClock();
   const database = memoryDatabase('store-1');
   const start = () => hubRig({ clock, timing: TIMING, store: { database } });
@@ -258,6 +258,6 @@ t.test('a hub that starts with a wrong clock goes on from where its store was', 
     clock.jumpWall(-jumpMs);
   }
   const row = await rig.storage.agents.getAgent('a1' as AgentId);
-  t.ok((row?.agent.disconnectedAtMs ?? 0) <= rig.storage.tasks.nowMs(), 'no time that is stored is in the future');
+  t.ok((row?.agent.disconnectedAtMs ?? 0) <= rig.storage.tasks.nowMs(), 'no stored time is in the future');
   await rig.stop();
 });

@@ -19,13 +19,13 @@ async function atWork(options: RigOptions = {}): Promise<{ rig: HubRig; peer: Pe
 const agent = async (rig: HubRig, id = 'a1') => (await rig.storage.agents.getAgent(id as AgentId))?.agent;
 const types = (frames: readonly AnyFrame[]): readonly string[] => frames.map((frame) => frame.type);
 
-t.test('an agent that says idle at every identify is taken as working until it said what it holds, or for 5 s', async (t) => {
+t.test('an idle version 1 agent counts as working until it reports what it holds, or for 5 s after identify', async (t) => {
   const rig = await hubRig();
   const id = await rig.submit();
   const silent = await rig.peer('a1');
   t.same(types(await silent.identify(V1)), ['identified']);
   await rig.pass(4_900);
-  t.same(silent.news(), [], 'it might be at work');
+  t.same(silent.news(), [], 'it may be working');
   await rig.pass(200);
   t.match(silent.news(), [{ type: 'task_assign', task_id: id, generation: 1 }]);
 
@@ -43,7 +43,7 @@ t.test('an agent that says idle at every identify is taken as working until it s
   }
 });
 
-t.test('what it never accepted comes again at once; what it accepted and has not shown to have is lost after 5 s', async (t) => {
+t.test('an unaccepted task is pushed again at once; an accepted one without any sign of it is lost after 5 s', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   const peer = await freePeer(rig, 'a1');
   const id = await rig.submit();
@@ -54,7 +54,7 @@ t.test('what it never accepted comes again at once; what it accepted and has not
   await second.send({ type: 'task_accepted', task_id: id });
   await second.cut();
   const third = await second.again();
-  t.same(types(await third.identify(V1)), ['identified'], 'it may have it');
+  t.same(types(await third.identify(V1)), ['identified'], 'it may have the task');
   for (const word of [
     { type: 'task_progress', task_id: id, progress: 1 },
     { type: 'wake_result', task_id: id, status: 'success' },
@@ -73,12 +73,12 @@ t.test('what it never accepted comes again at once; what it accepted and has not
   const silent = await third.again();
   await silent.identify(V1);
   await rig.pass(5_000);
-  t.match((await rig.record(id)).task, { generation: 2, status: 'queued', retryCount: 1 }, 'it said nothing of it');
+  t.match((await rig.record(id)).task, { generation: 2, status: 'queued', retryCount: 1 }, 'it did not mention the task');
   await rig.pass(2_000);
   t.match(silent.news(), [{ type: 'task_assign', task_id: id, generation: 3 }], 'a new run has a new generation');
 });
 
-t.test('after a crash it speaks of what it had, never of what it was given since', async (t) => {
+t.test('after a crash, task_recovering covers only what the agent held before, not what was assigned since', async (t) => {
   const rig = await hubRig();
   const peer = await freePeer(rig, 'a1');
   const id = await rig.submit();
@@ -92,13 +92,13 @@ t.test('after a crash it speaks of what it had, never of what it was given since
   await back.identify(V1);
   await back.send({ type: 'task_recovering', task_id: id, last_status: 'waking_confirmation' });
   t.same(back.news(), [{ type: 'task_continue', task_id: id, generation: 1 }]);
-  t.match(await rig.story(id), /assigned accepted$/, 'whoever goes on with it has accepted it');
+  t.match(await rig.story(id), /assigned accepted$/, 'an agent that continues a task has accepted it');
   await back.send({ type: 'task_recovering', task_id: id, generation: 7, last_status: 'working' });
-  t.same(back.news(), [{ type: 'task_reassign', task_id: id }], 'a generation that is named is compared');
+  t.same(back.news(), [{ type: 'task_reassign', task_id: id }], 'a stated generation is compared');
   t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 });
 });
 
-t.test('pings renew the leases of what it accepted, up to v1RunMaxMs after acceptance, and of nothing else', async (t) => {
+t.test('pings renew only the leases of accepted tasks, up to v1RunMaxMs after acceptance', async (t) => {
   const { rig, peer, id } = await atWork({ timing: { leaseMs: 300_000, v1RunMaxMs: 3_600_000 } });
   for (let minutes = 0; minutes < 59; minutes += 1) {
     await rig.pass(60_000);
@@ -121,7 +121,7 @@ t.test('pings renew the leases of what it accepted, up to v1RunMaxMs after accep
   t.match(await unaccepted.story(never), /reclaimed/);
 });
 
-t.test('an agent that refuses is taken as busy until its next task frame, or for 60 s, doubling to 10 min', async (t) => {
+t.test('an agent that rejects a task counts as busy until its next task frame, or for 60 s, doubling up to 10 min', async (t) => {
   const rig = await hubRig({ timing: { heartbeatMs: 100_000_000 } });
   const peer = await freePeer(rig, 'a1');
   const id = await rig.submit({ maxRetries: 0 });
@@ -139,13 +139,17 @@ t.test('an agent that refuses is taken as busy until its next task frame, or for
   await rig.pass(10_000);
   peer.news();
   await peer.send({ type: 'task_complete', task_id: UNKNOWN, generation: 1, result: 1 });
-  t.match(peer.news(), [{ error: 'task_complete_failed: unknown_task' }, { type: 'task_assign', task_id: id }], 'it is free of something');
+  t.match(
+    peer.news(),
+    [{ error: 'task_complete_failed: unknown_task' }, { type: 'task_assign', task_id: id }],
+    'it has finished something',
+  );
   await peer.send({ type: 'task_accepted', task_id: id });
   t.match(await agent(rig), { rejections: 0, busyUntilMs: null });
   t.match((await rig.record(id)).task, { retryCount: 0 }, 'no retry was spent');
 });
 
-t.test('refusing what it has already accepted changes nothing', async (t) => {
+t.test('rejecting a task after accepting it changes nothing', async (t) => {
   const { rig, peer, id } = await atWork();
   const before = await rig.record(id);
   await peer.send({ type: 'task_rejected', task_id: id, reason: 'busy' });
@@ -154,7 +158,7 @@ t.test('refusing what it has already accepted changes nothing', async (t) => {
   t.match(await agent(rig), { busyUntilMs: null, rejections: 0 });
 });
 
-t.test('a stop is confirmed by its next word that it is free, at the latest killGraceMs + v1StopMs after it was asked', async (t) => {
+t.test('a stop is confirmed by the next sign of being free, at the latest killGraceMs + v1StopMs after the request', async (t) => {
   const words = {
     'status idle': { type: 'status', status: 'idle' },
     'complete of it': { type: 'task_complete', generation: 1, result: 1 },
@@ -178,7 +182,7 @@ t.test('a stop is confirmed by its next word that it is free, at the latest kill
   }
 });
 
-t.test('it names no machine, so the newest connection wins; the fourth replacement in a minute is refused for 5 min', async (t) => {
+t.test('without an instance id the newest connection wins; the fourth replacement in a minute is refused for 5 min', async (t) => {
   const rig = await hubRig({ timing: { heartbeatMs: 100_000_000 } });
   let open = await rig.peer('a1');
   await open.identify(V1);
@@ -193,13 +197,13 @@ t.test('it names no machine, so the newest connection wins; the fourth replaceme
     const frames = await next.identify(V1);
     if (frames[0]?.type === 'identified') return false;
     t.same(frames, [{ type: 'error', error: 'agent_id_in_use' }]);
-    t.equal(next.closed(), null, 'closed at once it would come again each second');
+    t.equal(next.closed(), null, 'if closed at once it would reconnect every second');
     await rig.pass(10_000);
     t.equal(next.closed(), 4001);
     return true;
   };
   t.ok(await refused());
-  t.equal(open.closed(), null, 'the one that was there goes on');
+  t.equal(open.closed(), null, 'the first connection stays');
   t.match(await agent(rig), { conflictUntilMs: rig.clock.nowMs() + 290_000 });
   await rig.pass(279_000);
   t.ok(await refused());
@@ -221,45 +225,42 @@ t.test('in a conflict the identity is free once its connection is gone', async (
   t.same(types(await (await open.again()).identify(V1)), ['identified']);
 });
 
-t.test('one slot, whatever it says: what has no generation must not be confused', async (t) => {
+t.test('a version 1 agent has one slot whatever it asks for, since its reports carry no generation', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify({ ...V1, slots: 4 });
   t.match(await agent(rig), { slots: 1 });
 });
 
-t.test(
-  'a result that is refused is kept whole, since its sender deletes it: also one that is not valid or names another agent',
-  async (t) => {
-    const result = { status: 'success', output: 'x'.repeat(5_000) };
-    const cases = [
-      { more: {}, error: 'validation_failed', reason: 'validation_failed', generation: null },
-      { more: { generation: 1, tokens_used: 'many' }, error: 'validation_failed', reason: 'validation_failed', generation: 1 },
-      { more: { generation: 1, agent_id: 'a2' }, error: 'task_complete_failed: not_assignee', reason: 'not_assignee', generation: 1 },
-      { more: { generation: 4 }, error: 'task_complete_failed: stale_generation', reason: 'stale_generation', generation: 4 },
-    ];
-    for (const { more, error, reason, generation } of cases) {
-      const { rig, peer, id } = await atWork();
-      await peer.send({ type: 'task_complete', task_id: id, result, ...more });
-      t.match(peer.news(), [{ type: 'error', error }]);
-      const { task, events } = await rig.record(id);
-      t.match(events.at(-1), { event: 'report_refused', agentId: 'a1', generation, details: { reason, result_kept: true } });
-      const kept = await rig.storage.tasks.keptResult({
-        taskId: id,
-        generation: (generation ?? 1) as Generation,
-        agentId: 'a1' as AgentId,
-      });
-      t.match(kept, { reason, result: JSON.stringify(result) });
-      t.match(task, { status: 'assigned', generation: 1 });
-    }
-  },
-);
+t.test('a refused result is stored whole, even if invalid or sent for another agent, since its sender deletes it', async (t) => {
+  const result = { status: 'success', output: 'x'.repeat(5_000) };
+  const cases = [
+    { more: {}, error: 'validation_failed', reason: 'validation_failed', generation: null },
+    { more: { generation: 1, tokens_used: 'many' }, error: 'validation_failed', reason: 'validation_failed', generation: 1 },
+    { more: { generation: 1, agent_id: 'a2' }, error: 'task_complete_failed: not_assignee', reason: 'not_assignee', generation: 1 },
+    { more: { generation: 4 }, error: 'task_complete_failed: stale_generation', reason: 'stale_generation', generation: 4 },
+  ];
+  for (const { more, error, reason, generation } of cases) {
+    const { rig, peer, id } = await atWork();
+    await peer.send({ type: 'task_complete', task_id: id, result, ...more });
+    t.match(peer.news(), [{ type: 'error', error }]);
+    const { task, events } = await rig.record(id);
+    t.match(events.at(-1), { event: 'report_refused', agentId: 'a1', generation, details: { reason, result_kept: true } });
+    const kept = await rig.storage.tasks.keptResult({
+      taskId: id,
+      generation: (generation ?? 1) as Generation,
+      agentId: 'a1' as AgentId,
+    });
+    t.match(kept, { reason, result: JSON.stringify(result) });
+    t.match(task, { status: 'assigned', generation: 1 });
+  }
+});
 
-t.test('others are told who comes, goes and changes; one with work in its hands is not idle, whatever it says', async (t) => {
+t.test('other agents see joins, leaves and status changes; an agent with work is never shown as idle', async (t) => {
   const { rig, peer, id } = await atWork();
   const other = await freePeer(rig, 'b2');
   const card = { agent_id: 'b2', name: 'b2', capabilities: [], connected_at: rig.clock.nowMs() };
-  t.same(peer.news(), [{ type: 'agent_joined', agent: { ...card, status: 'idle' } }], 'nothing shows that it is at work');
+  t.same(peer.news(), [{ type: 'agent_joined', agent: { ...card, status: 'idle' } }], 'nothing shows that it is working');
   await other.send({ type: 'status', status: 'resting' });
   t.same(peer.news(), [{ type: 'status_changed', agent: { ...card, status: 'resting' } }]);
   await peer.send({ type: 'status', status: 'idle' });
@@ -279,12 +280,16 @@ t.test('others are told who comes, goes and changes; one with work in its hands 
   t.ok(id);
 });
 
-t.test('what is passed on or kept is bounded', async (t) => {
+t.test('forwarded messages and stored reports are bounded', async (t) => {
   const rig = await hubRig();
   const [peer, other] = [await freePeer(rig, 'a1'), await freePeer(rig, 'a2')];
   peer.news();
   await peer.send({ type: 'message', payload: 'x'.repeat(1_048_576 - 60) });
-  t.same(peer.news(), [{ type: 'error', error: 'message_failed: too_large' }], 'with its envelope it would close the receiver');
+  t.same(
+    peer.news(),
+    [{ type: 'error', error: 'message_failed: too_large' }],
+    'with its envelope it would close the receiver’s connection',
+  );
   t.same(other.news(), []);
   await peer.send({ type: 'resource_report', cpu_percent: 3, notes: 'x'.repeat(20_000) });
   t.match(peer.news(), [{ error: 'validation_failed', message_type: 'resource_report', errors: [{ error: 'size' }] }]);
@@ -293,7 +298,7 @@ t.test('what is passed on or kept is bounded', async (t) => {
   t.match(await agent(rig), { resources: { cpu_percent: 3 }, reportedStatus: 'restarting: update' });
 });
 
-t.test('how long an unconfirmed stop holds its slot is the config’s, and it is shown as stopping until then', async (t) => {
+t.test('v1StopMs sets how long an unconfirmed stop holds its slot; the agent shows as stopping until then', async (t) => {
   for (const v1StopMs of [0, 40_000]) {
     const { rig, peer, id } = await atWork({ timing: { v1StopMs, killGraceMs: 5_000, sweepMs: 1_000 } });
     const shown = async () => {
@@ -311,7 +316,7 @@ t.test('how long an unconfirmed stop holds its slot is the config’s, and it is
   }
 });
 
-t.test('steps and hints that are objects are handed on whole; a sentence is no step that version 1 could run', async (t) => {
+t.test('object steps and hints are passed on whole; a plain sentence is not sent as a version 1 step', async (t) => {
   const rig = await hubRig();
   const peer = await freePeer(rig, 'a1');
   const step = { type: 'file_exists', target: 'a.txt', options: { deep: [1, null] } };
@@ -343,7 +348,7 @@ t.test('steps and hints that are objects are handed on whole; a sentence is no s
   );
 });
 
-t.test('R4: what a task takes as a result travels with it, and version 1, which cannot judge by it, is not told', async (t) => {
+t.test('R4: the accept rule of a task is sent with its assignment, but not to version 1, which cannot apply it', async (t) => {
   const rig = await hubRig();
   const peer = await freePeer(rig, 'a1');
   const accept = { empty: true } as const;
@@ -359,7 +364,7 @@ t.test('R4: what a task takes as a result travels with it, and version 1, which 
   );
 });
 
-t.test('a task that its machine lost goes to another one where one is free', async (t) => {
+t.test('a task lost by its machine goes to another free machine', async (t) => {
   const { rig, peer, id } = await atWork();
   const other = await freePeer(rig, 'b2');
   await peer.cut();
@@ -370,5 +375,5 @@ t.test('a task that its machine lost goes to another one where one is free', asy
   other.news();
   await rig.pass(2_000);
   t.match(other.news(), [{ type: 'task_assign', task_id: id }]);
-  t.same(types(back.news()), [], 'though the one that lost it is free too');
+  t.same(types(back.news()), [], 'although the agent that lost it is free too');
 });

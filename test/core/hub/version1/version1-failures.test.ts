@@ -30,7 +30,7 @@ async function completeAll(peer: Peer): Promise<void> {
   }
 }
 
-t.test('R13: a version 1 machine that cannot wake its agent is paused after three tasks, and loses none of twenty', async (t) => {
+t.test('R13: a version 1 machine that cannot wake its agent is paused after three tasks, and none of twenty is lost', async (t) => {
   for (const reason of ['no_wake_command_configured', 'wake_failed_after_3_attempts', 'confirmation_timeout']) {
     const rig = await hubRig({ timing: { heartbeatMs: 100_000_000 } });
     const [broken, good] = [await freePeer(rig, 'broken'), await freePeer(rig, 'good')];
@@ -59,7 +59,7 @@ t.test('R13: a version 1 machine that cannot wake its agent is paused after thre
   }
 });
 
-t.test('the words of the field, and nothing that only sounds like them', async (t) => {
+t.test('known version 1 error texts map to their failure kinds, similar texts do not', async (t) => {
   const kinds: readonly (readonly [string, string])[] = [
     ['no_wake_command_configured', 'wake_failed'],
     ['wake_failed_after_3_attempts', 'wake_failed'],
@@ -79,7 +79,7 @@ t.test('the words of the field, and nothing that only sounds like them', async (
   for (const [said, kind] of kinds) t.equal(failureFromText(said), kind, said.slice(0, 60));
 });
 
-t.test('only version 1 is read by its words: version 2 has a field for it', async (t) => {
+t.test('only version 1 error texts are interpreted: version 2 has a field for the kind', async (t) => {
   const rig = await hubRig({ timing: { heartbeatMs: 100_000_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();

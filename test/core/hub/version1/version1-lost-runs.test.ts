@@ -20,7 +20,7 @@ async function atWork(
   return { rig, peer, id };
 }
 
-t.test('R6, R12: an accepted task that a returning version 1 agent does not speak of is lost, and spends a retry', async (t) => {
+t.test('R6, R12: an accepted task that a returning version 1 agent does not mention is lost, and spends a retry', async (t) => {
   const { rig, peer, id } = await atWork({ maxRetries: 1 });
   await peer.cut();
   await rig.pass(4_000);
@@ -37,7 +37,7 @@ t.test('R6, R12: an accepted task that a returning version 1 agent does not spea
   t.match(
     back.news().filter(({ type }) => type === 'task_assign'),
     [{ task_id: id, generation: 3 }],
-    'a new number for a new run',
+    'a new generation for a new run',
   );
   await back.send({ type: 'task_accepted', task_id: id });
   await back.cut();
@@ -52,7 +52,7 @@ t.test('R6, R12: an accepted task that a returning version 1 agent does not spea
   );
 });
 
-t.test('R12: a result over the frame limit fails its attempt by its kind, and ends with its retries', async (t) => {
+t.test('R12: a result over the frame limit fails its attempt as result_too_large, and ends when retries are spent', async (t) => {
   const { rig, peer, id } = await atWork({ maxRetries: 1 });
   const big = { type: 'task_complete', task_id: id, generation: 1, result: 'x'.repeat(rig.context.limits.frameBytes) };
   await peer.send(big);
@@ -75,7 +75,7 @@ t.test('R12: a result over the frame limit fails its attempt by its kind, and en
   t.match((await rig.record(id)).task, { status: 'dead_letter', retryCount: 2, lastError: /over the limit/ });
 });
 
-t.test('an oversized frame of an agent with nothing accepted, or of version 2 that is still at work, fails nothing', async (t) => {
+t.test('an oversized frame fails nothing if no task is accepted, or from a version 2 agent that is still working', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -84,14 +84,14 @@ t.test('an oversized frame of an agent with nothing accepted, or of version 2 th
   const big = { type: 'task_complete', task_id: id, generation: 1, result: 'x'.repeat(rig.context.limits.frameBytes) };
   await peer.send({ type: 'message', payload: 'x'.repeat(rig.context.limits.frameBytes) });
   t.equal(peer.closed(), 1009);
-  t.equal(await rig.story(id), 'assigned 1: submitted eligible assigned accepted', 'version 2 keeps what is not answered');
+  t.equal(await rig.story(id), 'assigned 1: submitted eligible assigned accepted', 'version 2 retains an unanswered result');
   const back = await peer.again();
   await back.identify({ held: [{ task_id: id, generation: 1, status: 'reporting' }] });
   await back.send(big);
-  t.match((await rig.record(id)).events.at(-1), { event: 'failed', details: { kind: 'result_too_large' } }, 'it was reporting that one');
+  t.match((await rig.record(id)).events.at(-1), { event: 'failed', details: { kind: 'result_too_large' } }, 'it was reporting that task');
 });
 
-t.test('R16: reconnects do not put off the end of a run: v1RunMaxMs and run_max_ms count on', async (t) => {
+t.test('R16: reconnects do not extend a run: v1RunMaxMs and run_max_ms keep counting', async (t) => {
   for (const limit of ['v1RunMaxMs', 'run_max_ms'] as const) {
     const options = limit === 'run_max_ms' ? { runMaxMs: 30_000 } : { timing: { v1RunMaxMs: 100_000, leaseMs: 60_000 } };
     const { rig, peer, id } = await atWork({ ...options, maxRetries: 0 });
@@ -111,7 +111,7 @@ t.test('R16: reconnects do not put off the end of a run: v1RunMaxMs and run_max_
   }
 });
 
-t.test('R15: a version 1 run over its limit ends by its lease, not by a short absence that it was given no time for', async (t) => {
+t.test('R15: a version 1 run over its limit ends by lease expiry, not by an absence shorter than the grace period', async (t) => {
   for (const [leftAtMs, reason] of [
     [90_000, 'disconnected'],
     [140_000, 'lease_expired'],
@@ -132,7 +132,7 @@ t.test('R15: a version 1 run over its limit ends by its lease, not by a short ab
   }
 });
 
-t.test('R16: a version 2 run that is over its limit ends within one grace more, however often its sidecar reconnects', async (t) => {
+t.test('R16: a version 2 run over its limit ends within one more grace period, however often its sidecar reconnects', async (t) => {
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   let peer = await rig.peer('a1');
   await peer.identify();
@@ -152,7 +152,7 @@ t.test('R16: a version 2 run that is over its limit ends within one grace more, 
   );
 });
 
-t.test('what a version 1 agent said, and the store has not taken yet when its time is over, counts', async (t) => {
+t.test('a version 1 report still waiting for the store when its deadline passes counts', async (t) => {
   const { rig, peer, id } = await atWork();
   await peer.cut();
   const back = await peer.again();
@@ -166,7 +166,7 @@ t.test('what a version 1 agent said, and the store has not taken yet when its ti
   }) as typeof before;
   await back.send({ type: 'state_report', task_id: id, generation: 1, status: 'working', assigned_at: 1 });
   await rig.pass(5_000);
-  t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 }, 'its word is still on the way');
+  t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 }, 'its report is still on the way');
   for (const go of waiting) go();
   await rig.pass(10_000);
   t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 });

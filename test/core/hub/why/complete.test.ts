@@ -28,7 +28,7 @@ function numbers(seed: number): (below: number) => number {
 
 const CAPABILITIES = ['code', 'gpu', 'web'] as const;
 
-t.test('`ready` exactly if the dispatcher would assign the task, in random worlds', async (t) => {
+t.test('a task is `ready` exactly if the dispatcher would assign it, in random worlds', async (t) => {
   const kinds = new Map<string, number>();
   for (let seed = 1; seed <= WORLDS; seed += 1) {
     const below = numbers(seed);
@@ -69,7 +69,7 @@ t.test('`ready` exactly if the dispatcher would assign the task, in random world
   t.ok(kinds.size >= 10, JSON.stringify([...kinds]));
 });
 
-t.test('in a whole hub at rest every queued task has a reason, and none is ready', async (t) => {
+t.test('in a hub at rest every queued task has a reason to wait, and none is ready', async (t) => {
   const rig = await hubRig({ timing: { heartbeatMs: 86_400_000 } });
   const below = numbers(7);
   const peers: Peer[] = [];

@@ -50,7 +50,7 @@ const SITUATIONS: readonly Situation[] = [
     want: { nearest: { agentId: 'a1', lacks: ['gpu'] }, message: /nearest agent, a1, lacks only "gpu"/ },
   },
   {
-    name: 'the only agent is busy, with what and since when; a higher priority goes first',
+    name: 'the only agent is busy, with which task and since when; a higher priority goes first',
     async make(rig) {
       const peer = await agent(rig, 'a1');
       await accepts(peer, await rig.submit());
@@ -66,7 +66,7 @@ const SITUATIONS: readonly Situation[] = [
     },
   },
   {
-    name: 'all that could are offline',
+    name: 'all capable agents are offline',
     async make(rig) {
       const peers = [await agent(rig, 'a1'), await agent(rig, 'a2')];
       for (const peer of peers) await peer.cut();
@@ -77,7 +77,7 @@ const SITUATIONS: readonly Situation[] = [
     want: { agentCount: 2, message: /a1 has been offline for 10 min and a2 has been offline for 10 min/ },
   },
   {
-    name: 'its own check failed',
+    name: 'its own check fails',
     async make(rig) {
       const peer = await agent(rig, 'a1');
       await peer.send({ type: 'runner_checks', ok: false, failed: [{ check: 'logged in', message: 'run claude login' }] });
@@ -119,7 +119,7 @@ const SITUATIONS: readonly Situation[] = [
     want: { message: /the disk is full/ },
   },
   {
-    name: 'taken out after failures',
+    name: 'paused after failures',
     async make(rig) {
       const peer = await agent(rig, 'a1', { slots: 3 });
       const ids = [await rig.submit(), await rig.submit(), await rig.submit()];
@@ -151,7 +151,7 @@ const SITUATIONS: readonly Situation[] = [
     want: { untilMs: Number },
   },
   {
-    name: 'backoff after a failure, which it names',
+    name: 'backoff after a failure, which is named',
     async make(rig) {
       const peer = await agent(rig, 'a1');
       const id = await rig.submit();
@@ -169,7 +169,7 @@ const SITUATIONS: readonly Situation[] = [
     want: { tasks: { length: 1 } },
   },
   {
-    name: 'blocked by one that was dead-lettered',
+    name: 'blocked by a dead-lettered task',
     async make(rig) {
       const peer = await agent(rig, 'a1');
       const first = await rig.submit({ maxRetries: 0 });
@@ -181,7 +181,7 @@ const SITUATIONS: readonly Situation[] = [
     kind: 'blocked_by_dead_letter',
   },
   {
-    name: 'blocked by one that was cancelled',
+    name: 'blocked by a cancelled task',
     async make(rig) {
       const first = await rig.submit();
       const id = await rig.submit({ dependsOn: [first] });
@@ -207,7 +207,7 @@ const SITUATIONS: readonly Situation[] = [
     kind: 'parked',
   },
   {
-    name: 'assigned to one that was never seen',
+    name: 'for an agent that has never connected',
     async make(rig) {
       await rig.peer('a1');
       return rig.submit({ assignTo: A1 });
@@ -234,7 +234,7 @@ const SITUATIONS: readonly Situation[] = [
     kind: 'token_expired',
   },
   {
-    name: 'the one that it is for lacks the capability',
+    name: 'the agent it is for lacks the capability',
     async make(rig) {
       await agent(rig, 'a1', { capabilities: ['code'] });
       return rig.submit({ assignTo: A1, neededCapabilities: ['gpu'] });
@@ -242,7 +242,7 @@ const SITUATIONS: readonly Situation[] = [
     kind: 'assignee_lacks_capability',
   },
   {
-    name: 'all that could are unavailable, for different reasons',
+    name: 'all capable agents are unavailable, for different reasons',
     async make(rig) {
       await agent(rig, 'a1');
       await control(rig, 'drain');
@@ -253,7 +253,7 @@ const SITUATIONS: readonly Situation[] = [
     want: { agents: [{ kind: 'draining' }, { kind: 'offline' }] },
   },
   {
-    name: 'assigned, and its agent is away: when it is taken back',
+    name: 'assigned, and its agent is away: when it is reclaimed',
     options: GRACE,
     async make(rig) {
       const peer = await agent(rig, 'a1');

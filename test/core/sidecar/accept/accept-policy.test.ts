@@ -6,7 +6,7 @@ import { assignFrame, named, online, sent, TASK, words } from '../rig/stage.ts';
 const ANY: AcceptPolicy = { submitters: null, repos: null, maxRuntimeMs: null };
 const OFFER: OfferedTask = { submittedBy: 'token-1', repo: 'https://example.org/acme/site', runMaxMs: 60_000 };
 
-t.test('each condition that is given must hold', async (t) => {
+t.test('every configured condition must hold', async (t) => {
   const cases: readonly (readonly [name: string, policy: Partial<AcceptPolicy>, offer: Partial<OfferedTask>, reason: RegExp | null])[] = [
     ['no condition', {}, { submittedBy: null, repo: null, runMaxMs: null }, null],
     ['a submitter that is listed', { submitters: ['admin', 'token-1'] }, {}, null],
@@ -20,9 +20,14 @@ t.test('each condition that is given must hold', async (t) => {
     ['a repository that is listed', { repos: ['https://example.org/acme/site'] }, {}, null],
     ['a repository below one that is listed', { repos: ['https://example.org/acme/*'] }, {}, null],
     ['another repository', { repos: ['https://example.org/other/*'] }, {}, /repository "https:\/\/example\.org\/acme\/site"/],
-    ['the beginning itself', { repos: ['https://example.org/acme/*'] }, { repo: 'https://example.org/acme/' }, /repository/],
-    ['a way out of it', { repos: ['https://example.org/acme/*'] }, { repo: 'https://example.org/acme/../evil/x' }, /repository/],
-    ['an encoded way out', { repos: ['https://example.org/acme/*'] }, { repo: 'https://example.org/acme/%2e%2e/evil' }, /repository/],
+    ['the prefix itself', { repos: ['https://example.org/acme/*'] }, { repo: 'https://example.org/acme/' }, /repository/],
+    ['a path that escapes it', { repos: ['https://example.org/acme/*'] }, { repo: 'https://example.org/acme/../evil/x' }, /repository/],
+    [
+      'an encoded path that escapes it',
+      { repos: ['https://example.org/acme/*'] },
+      { repo: 'https://example.org/acme/%2e%2e/evil' },
+      /repository/,
+    ],
     ['no repository', { repos: ['https://example.org/acme/*'] }, { repo: null }, /names none/],
     ['a short run', { maxRuntimeMs: 60_000 }, {}, null],
     ['a long run', { maxRuntimeMs: 59_999 }, {}, /a run limit of 60000 ms/],
@@ -36,7 +41,7 @@ t.test('each condition that is given must hold', async (t) => {
   }
 });
 
-t.test('a task that the policy does not allow is rejected with the reason, before anything is written or woken', async (t) => {
+t.test('a task that violates the policy is rejected with the reason, before anything is written or woken', async (t) => {
   const sidecar = online({ acceptPolicy: { ...ANY, submitters: ['admin'] } });
   const before = sidecar.state.journal;
   const effects = sidecar.frame(assignFrame(named(), { submitted_by: 'token-1' }));
@@ -50,7 +55,7 @@ t.test('a task that the policy does not allow is rejected with the reason, befor
       cause: 'policy',
     },
   ]);
-  t.equal(sidecar.state.journal, before, 'nothing is kept');
+  t.equal(sidecar.state.journal, before, 'nothing is journalled');
   t.same(
     words(sidecar.frame(assignFrame(named(2), { submitted_by: 'admin' }))),
     ['persist', 'send task_accepted', 'prepare'],
@@ -58,7 +63,7 @@ t.test('a task that the policy does not allow is rejected with the reason, befor
   );
 });
 
-t.test('what it has accepted stays accepted under a policy of today', async (t) => {
+t.test('an assignment accepted earlier stays accepted under a stricter policy', async (t) => {
   const sidecar = online();
   sidecar.frame(assignFrame());
   const strict = online({ acceptPolicy: { ...ANY, submitters: ['admin'] } });

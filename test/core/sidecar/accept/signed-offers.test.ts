@@ -9,18 +9,18 @@ const TRUSTED: SignatureVerdict = { kind: 'trusted', signer: 'ops' };
 const checked = (sidecar: Stage, signature: SignatureVerdict, frame: HubFrame = assignFrame()) =>
   sidecar.take({ type: 'frame', connectionId: sidecar.state.link.connectionId, frame, signature });
 
-t.test('an offer is checked first, and accepted once it is trusted', async (t) => {
+t.test('an offer is verified first, and accepted once it is trusted', async (t) => {
   const sidecar = online(SIGNED);
   const before = sidecar.state.journal;
   const asked = sidecar.frame(assignFrame(named(), { signature: 'a.b.c' }));
   t.same(words(asked), ['checkSignature']);
   t.match(only(asked, 'checkSignature'), [{ frame: { signature: 'a.b.c' }, connectionId: sidecar.state.link.connectionId }]);
-  t.equal(sidecar.state.journal, before, 'nothing is kept yet');
+  t.equal(sidecar.state.journal, before, 'nothing is journalled yet');
   t.same(words(checked(sidecar, TRUSTED)), ['persist', 'send task_accepted', 'prepare']);
-  t.same(words(sidecar.frame(assignFrame())), ['send task_accepted'], 'and not checked again');
+  t.same(words(sidecar.frame(assignFrame())), ['send task_accepted'], 'and not verified again');
 });
 
-t.test('what is not trusted is rejected by policy, and what cannot be checked is no fault of the task', async (t) => {
+t.test('an untrusted task is rejected by policy; a failed verification is not blamed on the task', async (t) => {
   const sidecar = online(SIGNED);
   t.same(sent(checked(sidecar, { kind: 'untrusted', reason: 'the task is not signed' })), [
     { type: 'task_rejected', task_id: TASK, generation: 1, reason: 'the task is not signed', cause: 'policy' },
@@ -31,7 +31,7 @@ t.test('what is not trusted is rejected by policy, and what cannot be checked is
   t.same(sidecar.state.journal.slots, []);
 });
 
-t.test('while it is checked things change: each rule is asked again', async (t) => {
+t.test('every rule is applied again after the verification, since the state may have changed', async (t) => {
   const cancelled = online(SIGNED);
   cancelled.frame(assignFrame());
   cancelled.frame({ type: 'task_cancelled', task_id: TASK, generation: 1 });
@@ -41,10 +41,14 @@ t.test('while it is checked things change: each rule is asked again', async (t) 
   const { connectionId } = cut.state.link;
   cut.take({ type: 'link_down', connectionId, code: 1006, reason: '' });
   cut.timer('reconnect');
-  t.same(words(cut.take({ type: 'frame', connectionId, frame: assignFrame(), signature: TRUSTED })), [], 'it came over another connection');
+  t.same(
+    words(cut.take({ type: 'frame', connectionId, frame: assignFrame(), signature: TRUSTED })),
+    [],
+    'it arrived on another connection',
+  );
 });
 
-t.test('the hub does not choose the session in which signed text is read', async (t) => {
+t.test('the hub cannot choose the session of a signed task', async (t) => {
   const sidecar = online(SIGNED);
   checked(sidecar, TRUSTED, assignFrame(named(), { session_id: 'other-session' }));
   t.equal(sidecar.slot()?.sessionId, undefined);

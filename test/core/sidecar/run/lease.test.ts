@@ -18,7 +18,7 @@ import {
 
 const renewal = { type: 'task_progress', task_id: TASK, generation: 1 };
 
-t.test('the lease is renewed each third of it, from acceptance to the report', async (t) => {
+t.test('the lease is renewed every third of its length, from acceptance to the report', async (t) => {
   const sidecar = online();
   sidecar.frame(assignFrame());
   const steps = [
@@ -35,16 +35,16 @@ t.test('the lease is renewed each third of it, from acceptance to the report', a
     t.equal(startedFor(effects, 'lease'), 100_000);
   }
   sidecar.sight({ kind: 'result', value: { status: 'success' }, replaced: false });
-  t.same(sidecar.timer('lease'), [], 'the repeats of the report speak now');
+  t.same(sidecar.timer('lease'), [], 'the report is resent instead');
   const stopping = working();
   stopping.frame({ type: 'task_cancelled', task_id: TASK, generation: 1 });
   t.same(stopping.timer('lease'), []);
 });
 
-t.test('the lease goes by the hub that is connected', async (t) => {
+t.test('the renewal interval follows the policy of the connected hub', async (t) => {
   const sidecar = working();
   sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
-  t.same(words(sidecar.timer('lease'), { timers: true }), ['start lease 100000'], 'away: nothing to send, the beat goes on');
+  t.same(words(sidecar.timer('lease'), { timers: true }), ['start lease 100000'], 'offline: nothing is sent, the timer continues');
   sidecar.timer('reconnect');
   const policy = {
     heartbeat_ms: 500,
@@ -58,7 +58,7 @@ t.test('the lease goes by the hub that is connected', async (t) => {
 });
 
 t.test('R16: signs of life', async (t) => {
-  t.test('an attached agent must say something within idleMs', async (t) => {
+  t.test('an attached agent must send something within idleMs', async (t) => {
     const sidecar = waking();
     t.equal(startedFor(sidecar.wake(SPAWNED), 'silence'), 600_000);
     for (const event of [
@@ -73,13 +73,13 @@ t.test('R16: signs of life', async (t) => {
     sidecar.wake(stoppedRun());
     t.match(writtenBody(sidecar.scanned()), { kind: 'silent', error: /no sign of life.* raise timing\.idleMs/ });
   });
-  t.test('a woken agent whose process lives needs to say nothing', async (t) => {
+  t.test('a woken agent whose process lives needs no sign of life', async (t) => {
     const sidecar = working();
     t.equal(startedFor(sidecar.sight({ kind: 'changed' }), 'silence'), undefined);
   });
 });
 
-t.test('R16: a run that lasts too long is stopped, whatever it says', async (t) => {
+t.test('R16: a run that exceeds its time limit is stopped, even if it is active', async (t) => {
   const sidecar = working();
   t.same(words(sidecar.timer('run_max')), ['withdraw', 'persist', 'kill']);
   sidecar.wake(stoppedRun());
@@ -95,7 +95,7 @@ t.test('R16: a run that lasts too long is stopped, whatever it says', async (t) 
   t.equal(startedFor(unlimited.frame(assignFrame(named(), { run_max_ms: null })), 'run_max'), undefined);
 });
 
-t.test('progress: at most one a second, the newest of each field wins', async (t) => {
+t.test('progress: at most one a second, the newest value of each field wins', async (t) => {
   const sidecar = working();
   const say = (percent: number | null, message: string | null, tokensUsed: number | null = null) =>
     sidecar.sight({ kind: 'progress', percent, message, tokensUsed });
@@ -106,12 +106,12 @@ t.test('progress: at most one a second, the newest of each field wins', async (t
   t.same(sent(next), [{ ...renewal, percent: 30, message: 'c', tokens_used: 99 }]);
   t.equal(startedFor(next, 'progress'), 1_000);
   t.same(sent(sidecar.timer('progress')), []);
-  t.same(sent(say(250, null)), [{ ...renewal, percent: 100 }], 'at once again, within bounds');
+  t.same(sent(say(250, null)), [{ ...renewal, percent: 100 }], 'sent at once again, and clamped');
   t.match(writtenBody(sidecar.sight({ kind: 'result', value: { status: 'success' }, replaced: false })), { tokens_used: 99 });
   t.same(sidecar.timer('progress'), []);
 });
 
-t.test('what progress says fits any frame', async (t) => {
+t.test('progress fits any frame limit', async (t) => {
   const sidecar = waking();
   sidecar.wake(SPAWNED);
   const [frame] = sent(sidecar.wake({ type: 'progress', message: `\u0000${'é'.repeat(50_000)}`, percent: Number.NaN })).filter(
@@ -129,7 +129,7 @@ t.test('timers of an assignment that is gone do nothing', async (t) => {
   }
 });
 
-t.test('the hub is told once that the agent was woken', async (t) => {
+t.test('the wake of an agent is reported to the hub once', async (t) => {
   const told = { type: 'wake_result', task_id: TASK, generation: 1, status: 'success', attempt: 1 };
   const ofWakes = (effects: Parameters<typeof sent>[0]) => sent(effects).filter((frame) => frame['type'] === 'wake_result');
   t.test('not again after a reconnect or for the first sign of life', async (t) => {

@@ -7,7 +7,7 @@ const out = (text: string) => ({ type: 'output', stream: 'stdout', text }) as co
 const outputIn = (effects: Parameters<typeof sent>[0]) => sent(effects).filter(({ type }) => type === 'task_output');
 const held = (sidecar: Stage) => sidecar.state.live.values()[0]?.heldOutput;
 
-t.test('the first piece goes out at once, then at most twice a second, joined by stream', (t) => {
+t.test('the first piece is sent at once, then at most two batches a second, joined by stream', (t) => {
   const sidecar = working();
   const first = sidecar.wake(out('one'));
   t.same(outputIn(first), [{ type: 'task_output', ...ids, seq: 0, stream: 'stdout', text: 'one' }]);
@@ -25,7 +25,7 @@ t.test('the first piece goes out at once, then at most twice a second, joined by
   t.end();
 });
 
-t.test('what comes too fast is cut from its start, counted, and told with the next frame', (t) => {
+t.test('output that comes too fast is cut from its start, and the dropped count is sent with the next frame', (t) => {
   const sidecar = working();
   sidecar.wake(out('first'));
   sidecar.wake(out('a'.repeat(10_000)));
@@ -35,14 +35,14 @@ t.test('what comes too fast is cut from its start, counted, and told with the ne
   t.same(more, []);
   for (let n = 0; n < 100; n += 1) sidecar.wake(n % 2 === 0 ? out(`${n}`) : { type: 'output', stream: 'stderr', text: `${n}` });
   const alternating = outputIn(sidecar.timer('output'));
-  t.equal(alternating.length, 32, 'at most so many pieces');
+  t.equal(alternating.length, 32, 'at most 32 pieces');
   t.match(alternating[0], { dropped: 126, text: '68' });
   sidecar.wake({ type: 'output', stream: 'stdout', text: 'x'.repeat(70_000), dropped: 5 });
-  t.match(outputIn(sidecar.timer('output')), [{ dropped: 5 + 70_000 - 16_384 }], 'also what its runner had dropped');
+  t.match(outputIn(sidecar.timer('output')), [{ dropped: 5 + 70_000 - 16_384 }], 'including what its runner dropped');
   t.end();
 });
 
-t.test('while the hub is away the newest is held; what is not text, or half a character, harms nothing', (t) => {
+t.test('while the hub is away the newest output is held; invalid text and lone surrogates are harmless', (t) => {
   const sidecar = working();
   sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
   t.same(outputIn(sidecar.wake(out('while away \ud800 \u0000'))), []);
@@ -54,7 +54,7 @@ t.test('while the hub is away the newest is held; what is not text, or half a ch
   t.end();
 });
 
-t.test('what came before a report is sent before it; what comes after it, when the program exits', (t) => {
+t.test('output before a report is sent before it; output after it is sent when the program exits', (t) => {
   const sidecar = working();
   sidecar.wake(out('one'));
   sidecar.wake(out('two'));
@@ -69,7 +69,7 @@ t.test('what came before a report is sent before it; what comes after it, when t
   t.end();
 });
 
-t.test('a frame fits the limit of the hub', (t) => {
+t.test('a frame fits the frame limit of the hub', (t) => {
   const sidecar = working();
   sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
   sidecar.timer('reconnect');

@@ -8,7 +8,7 @@ import { named, online, only, sent, stoppedRun, TASK, words, working, writtenBod
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 const FRAME_BYTES = 1_048_576;
 
-t.test('R8: the first word of the folder is the one report', async (t) => {
+t.test('R8: the first result found in the folder is the one that is reported', async (t) => {
   const cases = [
     { value: { status: 'success', output: 'x', tokens_used: 7 }, is: { type: 'task_complete', result: { output: 'x' }, tokens_used: 7 } },
     { value: { status: 'success', tokens_used: -1 }, is: { type: 'task_complete', tokens_used: undefined } },
@@ -31,12 +31,12 @@ t.test('R8: the first word of the folder is the one report', async (t) => {
     t.same(words(effects), ['writeReport', 'persist', `send ${String(writtenBody(effects)['type'])}`], 'written, journalled, sent');
     t.match(writtenBody(effects), { ...is, task_id: TASK, generation: 1 });
     t.same(sent(effects), [writtenBody(effects)]);
-    t.same(sidecar.sight({ kind: 'result', value: { status: 'success' }, replaced: false }), [], 'nothing more is heard');
+    t.same(sidecar.sight({ kind: 'result', value: { status: 'success' }, replaced: false }), [], 'later results are ignored');
     t.same(sidecar.sight({ kind: 'invalid', reason: 'result_invalid', message: '' }), []);
   }
 });
 
-t.test('a result that is none is kept for the operator', async (t) => {
+t.test('an invalid result is kept for the operator', async (t) => {
   for (const reason of ['result_invalid', 'result_too_large'] as const) {
     const sidecar = working();
     t.match(writtenBody(sidecar.sight({ kind: 'invalid', reason, message: 'over 8 MiB' })), { kind: reason, error: 'over 8 MiB' });
@@ -46,20 +46,20 @@ t.test('a result that is none is kept for the operator', async (t) => {
   }
 });
 
-t.test('what was replaced is said', async (t) => {
+t.test('replaced characters are reported', async (t) => {
   const sidecar = working();
   const body = writtenBody(sidecar.sight({ kind: 'result', value: { status: 'success', output: '\uFFFD' }, replaced: true }));
   t.match(body, { result: { output_replaced: true } });
 });
 
-t.test('files of an assignment that is not here say nothing', async (t) => {
+t.test('files of an assignment that is not held are ignored', async (t) => {
   const sidecar = online();
   t.same(sidecar.sight({ kind: 'result', value: { status: 'success' }, replaced: false }), []);
   const other = working();
   t.same(other.sight({ kind: 'result', value: { status: 'success' }, replaced: false }, named(2)), []);
 });
 
-t.test('output over its bound is cut at a character, and the whole is named', async (t) => {
+t.test('output over its limit is cut at a character boundary, with the size and hash of the whole', async (t) => {
   const cases = [
     'a'.repeat(OUTPUT_BYTES_MAX * 2),
     '€'.repeat(OUTPUT_BYTES_MAX),
@@ -75,12 +75,12 @@ t.test('output over its bound is cut at a character, and the whole is named', as
   }
   const list = Array.from({ length: 100_000 }, (_, index) => index);
   const result = fitResult({ status: 'success', output: list }, FRAME_BYTES, sha256);
-  t.ok(JSON.stringify(list).startsWith(result.output as string), 'what is not text is cut as its JSON');
+  t.ok(JSON.stringify(list).startsWith(result.output as string), 'a non-text output is cut as its JSON');
   const just = 'a'.repeat(OUTPUT_BYTES_MAX - 2);
   t.same(fitResult({ status: 'success', output: just }, FRAME_BYTES, sha256), { status: 'success', output: just });
 });
 
-t.test('R4: an output that is an object with a text stays one, and its text is cut', async (t) => {
+t.test('R4: an output object with a text stays an object, and its text is cut', async (t) => {
   const output = { session_id: 's-1', text: '€'.repeat(OUTPUT_BYTES_MAX), turns: 3 };
   const result = fitResult({ status: 'success', output }, FRAME_BYTES, sha256);
   const cut = result.output as typeof output;
@@ -92,10 +92,10 @@ t.test('R4: an output that is an object with a text stays one, and its text is c
   t.match(again, { output: { session_id: 's-1', text: /^€+$/ }, output_bytes: utf8Bytes(whole), output_sha256: sha256(whole) });
   t.ok(encodedBytes(again) <= 100_000);
   for (const other of [{ text: 'a', log: 'x'.repeat(OUTPUT_BYTES_MAX) }, { text: ['x'.repeat(OUTPUT_BYTES_MAX)] }])
-    t.type(fitResult({ status: 'success', output: other }, FRAME_BYTES, sha256).output, 'string', 'what is large is not its text');
+    t.type(fitResult({ status: 'success', output: other }, FRAME_BYTES, sha256).output, 'string', 'the text is not the large field');
 });
 
-t.test('of what an agent wrote only its output goes on; other fields are named, and their file is kept', async (t) => {
+t.test("only the output of an agent's result is reported; other fields are named and their file is kept", async (t) => {
   const said = { status: 'success', output: 'o', log: 'x'.repeat(900_000), note: 'small', tokens_used: 7 };
   t.same(reportedResult(said, false), { status: 'success', output: 'o', omitted: ['log', 'note'] });
   const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`field-${index}-${'n'.repeat(300)}`, 1]));
@@ -106,7 +106,7 @@ t.test('of what an agent wrote only its output goes on; other fields are named, 
   t.same(words(sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'complete' })), ['removeReport', 'persist']);
 });
 
-t.test('R4: a result that says our words itself, megabytes of them, is one report that fits its frame', async (t) => {
+t.test('R4: a result with megabytes in reserved field names becomes one report that fits its frame', async (t) => {
   // The frame was over the bound of the hub, which closed the socket on each try, without end.
   for (const word of ['output_sha256', 'output_bytes', 'output_truncated', 'output_replaced', 'omitted', 'result', '__proto__']) {
     const sidecar = working();
@@ -118,10 +118,10 @@ t.test('R4: a result that says our words itself, megabytes of them, is one repor
   const cut = working();
   const lie = { status: 'success', output: 'a'.repeat(300_000), output_truncated: true, output_sha256: 'none', output_bytes: 1 };
   const { result } = writtenBody(cut.sight({ kind: 'result', value: lie, replaced: false })) as { result: Record<string, unknown> };
-  t.match(result, { output_bytes: 300_000, output_sha256: sha256(lie.output) }, 'of its cut only we tell');
+  t.match(result, { output_bytes: 300_000, output_sha256: sha256(lie.output) }, 'only the sidecar sets the fields about a cut');
 });
 
-t.test('R4: a report that an earlier version kept with all that its agent wrote is made to fit', async (t) => {
+t.test('R4: a report stored by an earlier version with all fields of the agent is cut to fit', async (t) => {
   const sidecar = working();
   sidecar.sight({ kind: 'result', value: { status: 'success', output: 'done' }, replaced: false });
   const kept = {
@@ -134,7 +134,7 @@ t.test('R4: a report that an earlier version kept with all that its agent wrote 
   t.same(again, [{ ...kept, result: { status: 'success', output: 'done' } }]);
 });
 
-t.test('R4: a report that no cut makes fit is told as too large', async (t) => {
+t.test('R4: a report that cannot be cut to fit is reported as too large', async (t) => {
   const sidecar = working();
   const policy = { heartbeat_ms: 30_000, pong_wait_ms: 10_000, reconnect_max_ms: 60_000, lease_ms: 300_000, reconnect_grace_ms: 180_000 };
   sidecar.take({ type: 'link_down', connectionId: sidecar.state.link.connectionId, code: 1006, reason: '' });
@@ -146,14 +146,14 @@ t.test('R4: a report that no cut makes fit is told as too large', async (t) => {
   t.match(body, { type: 'task_failed', kind: 'result_too_large', error: /frames of up to 4096/ });
 });
 
-t.test('a small frame of a hub is kept to, whatever the agent wrote', async (t) => {
+t.test('a small frame limit of a hub is respected whatever the agent wrote', async (t) => {
   for (const bytes of [8_192, 65_536, 262_144]) {
     const result = fitResult({ status: 'success', output: '"'.repeat(1_000_000) }, bytes, sha256);
     t.ok(encodedBytes(result) <= bytes, `${bytes}`);
   }
 });
 
-t.test('R20: of an assignment whose files say more than its report, only that stays', async (t) => {
+t.test('R20: only files that hold more than the report of their assignment are kept', async (t) => {
   const long = 'a'.repeat(300_000);
   const refused = { type: 'invalid_wake_event', assignment: named(), runId: 'run-1', message: 'over 8 MiB' } as const;
   const ways: readonly (readonly [string, boolean | null, (sidecar: Stage) => void])[] = [
@@ -175,12 +175,12 @@ t.test('R20: of an assignment whose files say more than its report, only that st
     end(later);
     for (const status of ['complete', 'retried'] as const) later.frame({ type: 'task_ack', task_id: TASK, generation: 1, status });
     const gone = later.wake(stoppedRun());
-    t.same(only(gone, 'keepResult'), kept, `${what}, answered before its run was gone`);
+    t.same(only(gone, 'keepResult'), kept, `${what}, acknowledged before its run was gone`);
     t.equal(only(gone, 'removeFiles').length, streams === null ? 1 : 0);
   }
 });
 
-t.test('R4: the files of a report that a hub with smaller frames gets cut are kept', async (t) => {
+t.test('R4: the files of a report that is cut for a hub with smaller frames are kept', async (t) => {
   const policy = { heartbeat_ms: 30_000, pong_wait_ms: 10_000, reconnect_max_ms: 60_000, lease_ms: 300_000, reconnect_grace_ms: 180_000 };
   for (const isGone of [true, false]) {
     const sidecar = working();
@@ -199,7 +199,7 @@ t.test('R4: the files of a report that a hub with smaller frames gets cut are ke
   }
 });
 
-t.test('a report whose frame was cut keeps its files until it is forgotten', async (t) => {
+t.test('a cut report keeps its files until its assignment is forgotten', async (t) => {
   const sidecar = working();
   sidecar.sight({ kind: 'result', value: { status: 'success', output: 'a'.repeat(300_000) }, replaced: false });
   sidecar.wake({ type: 'stopped', survivors: [] });

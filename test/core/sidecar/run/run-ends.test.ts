@@ -17,7 +17,7 @@ import {
   type Stage,
 } from '../rig/stage.ts';
 
-t.test('how a run without a result is told', async (t) => {
+t.test('a run without a result is reported with how it ended', async (t) => {
   const cases = [
     { event: exited(3), kind: 'agent_failed', error: 'the agent exited with code 3 without a result' },
     { event: exited(0), kind: 'agent_failed', error: 'the agent exited with code 0 without a result' },
@@ -26,7 +26,7 @@ t.test('how a run without a result is told', async (t) => {
   ];
   for (const { event, kind, error } of cases) {
     const sidecar = working();
-    t.same(words(sidecar.wake(event)), ['scan'], 'the folder is looked at once more');
+    t.same(words(sidecar.wake(event)), ['scan'], 'the folder is scanned once more');
     const effects = sidecar.scanned();
     t.same(words(effects), ['writeReport', 'unwatch', 'persist', 'send task_failed']);
     t.match(writtenBody(effects), { kind, error, retryable: true });
@@ -34,7 +34,7 @@ t.test('how a run without a result is told', async (t) => {
   }
 });
 
-t.test('the end of a long standard error is kept within 16 KiB of JSON', async (t) => {
+t.test('the tail of a long standard error fits 16 KiB of JSON', async (t) => {
   const sidecar = working();
   sidecar.wake({ type: 'exited', exitCode: 1, signal: null, stderrTail: `${'\u0001'.repeat(100_000)}the end` });
   const body = writtenBody(sidecar.scanned());
@@ -42,7 +42,7 @@ t.test('the end of a long standard error is kept within 16 KiB of JSON', async (
   t.match((body['details'] as { stderr_tail: string }).stderr_tail, /the end$/);
 });
 
-t.test('R10: a failure that its runner told has what the run said last, and the log has its reason', async (t) => {
+t.test('R10: a failure reported by a runner carries the last output of the run, and the log has its reason', async (t) => {
   const failed: WakeEvent = { type: 'failed', phase: 'agent', message: 'turn failed', retryable: true, details: { turns: 3 } };
   const say = (sidecar: Stage): void => {
     sidecar.wake(SPAWNED);
@@ -60,7 +60,7 @@ t.test('R10: a failure that its runner told has what the run said last, and the 
   const over = waking();
   say(over);
   over.wake(exited(1));
-  t.match(writtenBody(over.scanned()), { details: { stderr_tail: 'last words' } }, 'its end has more of it');
+  t.match(writtenBody(over.scanned()), { details: { stderr_tail: 'last words' } }, 'the exit event has more of it');
   const silent = waking();
   silent.wake(SPAWNED);
   silent.wake({ type: 'output', stream: 'stderr', text: 'waiting for a lock' });
@@ -76,10 +76,10 @@ t.test('R10: a failure that its runner told has what the run said last, and the 
   again.prepared();
   again.wake(SPAWNED);
   again.wake(failed);
-  t.notMatch(JSON.stringify(writtenBody(again.scanned())), 'the first run', 'of the present run alone');
+  t.notMatch(JSON.stringify(writtenBody(again.scanned())), 'the first run', 'only of the current run');
 });
 
-t.test('R20: what a run said last has a bound, and takes no room from what its runner tells', async (t) => {
+t.test('R20: the last output of a run is bounded, and leaves room for the details of its runner', async (t) => {
   for (const own of [{}, { why: 'y'.repeat(15_000) }, { why: 'y'.repeat(16_370) }]) {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
@@ -97,7 +97,7 @@ t.test('R20: what a run said last has a bound, and takes no room from what its r
   }
 });
 
-t.test('only the newest look counts', async (t) => {
+t.test('only the newest scan counts', async (t) => {
   const sidecar = working();
   sidecar.wake(exited(0));
   t.same(sidecar.take({ type: 'scanned', assignment: named(), scan: 0 }), []);
@@ -105,18 +105,18 @@ t.test('only the newest look counts', async (t) => {
   t.same(words(sidecar.scanned()).slice(0, 1), ['writeReport']);
 });
 
-t.test('after its result a run has a moment to end, then its tree is stopped', async (t) => {
+t.test('after its result a run has a moment to end, then its process tree is stopped', async (t) => {
   const sidecar = working();
   const settled = sidecar.sight({ kind: 'result', value: { status: 'success' }, replaced: false });
   t.equal(startedFor(settled, 'linger'), 3_000);
   t.equal(sidecar.slot()?.status, 'reporting');
   t.match(only(sidecar.timer('linger'), 'kill'), [{ reason: { reason: 'its result is known' } }]);
-  t.same(words(sidecar.wake(stoppedRun())), ['unwatch', 'persist'], 'the files stay until the hub has answered');
+  t.same(words(sidecar.wake(stoppedRun())), ['unwatch', 'persist'], 'the files stay until the hub acknowledges the report');
   t.same(sidecar.state.journal.slots, []);
   t.same(sidecar.timer('linger'), []);
 });
 
-t.test('an attached agent that tells its end', async (t) => {
+t.test('an attached agent that reports its end', async (t) => {
   t.test('completed', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
@@ -130,25 +130,25 @@ t.test('an attached agent that tells its end', async (t) => {
       cost_usd: 0.5,
     });
   });
-  t.test('failed, with whether it is worth another try', async (t) => {
+  t.test('failed, with whether a retry makes sense', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
     const told = sidecar.wake({ type: 'failed', phase: 'agent', message: 'refused', retryable: false, details: { turns: 3 } });
     t.same(words(told), ['scan'], 'its agent may have written a result');
     t.match(writtenBody(sidecar.scanned()), { kind: 'agent_failed', error: 'refused', retryable: false, details: { turns: 3 } });
-    t.same(words(sidecar.wake(exited(1))), ['unwatch', 'keepResult', 'persist'], 'the first word was its report');
+    t.same(words(sidecar.wake(exited(1))), ['unwatch', 'keepResult', 'persist'], 'the first end was reported');
   });
 });
 
-t.test('R4: a result that its agent wrote counts, whatever its runner says of the end', async (t) => {
+t.test('R4: a result written by the agent counts, whatever end its runner reports', async (t) => {
   const failed: WakeEvent = { type: 'failed', phase: 'agent', kind: 'no_result', message: 'no result', retryable: true };
   const refused = { type: 'invalid_wake_event', assignment: named(), runId: 'run-1', message: 'no word' } as const;
   const ways: readonly (readonly [string, (sidecar: Stage) => void])[] = [
     ['it failed', (sidecar) => sidecar.wake(failed)],
-    ['it failed, and ended', (sidecar) => [sidecar.wake(failed), sidecar.wake(exited(0))]],
+    ['it failed and exited', (sidecar) => [sidecar.wake(failed), sidecar.wake(exited(0))]],
     ['it threw', (sidecar) => sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId: 'run-1', error: 'boom' })],
-    ['a word that is none', (sidecar) => sidecar.take({ ...refused, reason: 'invalid_event' })],
-    ['a result that is none', (sidecar) => sidecar.take({ ...refused, reason: 'result_invalid' })],
+    ['an invalid event', (sidecar) => sidecar.take({ ...refused, reason: 'invalid_event' })],
+    ['an invalid result', (sidecar) => sidecar.take({ ...refused, reason: 'result_invalid' })],
   ];
   for (const [what, end] of ways) {
     const sidecar = waking();
@@ -157,7 +157,7 @@ t.test('R4: a result that its agent wrote counts, whatever its runner says of th
     t.same(only(sidecar.all, 'writeReport'), [], what);
     t.equal(startedFor(sidecar.timer('silence'), 'retry'), undefined);
     sidecar.timer('run_max');
-    t.equal(sidecar.slot()?.stop, null, 'it is not ended for anything else meanwhile');
+    t.equal(sidecar.slot()?.stop, null, 'it is not ended for another reason meanwhile');
     const found = sidecar.sight({ kind: 'result', value: { status: 'success', output: 'all of it' }, replaced: false });
     t.match(writtenBody(found), { type: 'task_complete', result: { output: 'all of it' } }, what);
     const other = waking();
@@ -167,27 +167,27 @@ t.test('R4: a result that its agent wrote counts, whatever its runner says of th
       type: 'task_failed',
       error: /no result|boom|no word/,
     });
-    t.equal(other.state.journal.outbox.at(-1)?.keepFiles, true, `the file of a result that cannot be read is kept: ${what}`);
+    t.equal(other.state.journal.outbox.at(-1)?.keepFiles, true, `the file of an unreadable result is kept: ${what}`);
   }
 });
 
-t.test('R4: a result that comes after its runner called the run a failure is kept', async (t) => {
+t.test('R4: a result written after its runner reported a failure is kept', async (t) => {
   const sidecar = waking();
   sidecar.wake(SPAWNED);
   sidecar.wake({ type: 'failed', phase: 'agent', message: 'no result', retryable: true });
   t.match(writtenBody(sidecar.scanned()), { error: 'no result' });
   sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'retried' });
-  t.same(words(sidecar.wake(exited(0))), ['unwatch', 'keepResult', 'persist'], 'of its folders nothing but that');
+  t.same(words(sidecar.wake(exited(0))), ['unwatch', 'keepResult', 'persist'], 'nothing else of its folders is kept');
   const over = waking();
   over.wake(SPAWNED);
   over.wake({ type: 'failed', phase: 'agent', message: 'no result', retryable: true });
   over.wake(exited(0));
   over.scanned();
   const answered = over.frame({ type: 'task_ack', task_id: TASK, generation: 1, status: 'retried' });
-  t.same(words(answered), ['removeReport', 'removeFiles', 'persist'], 'nobody can write one after the last look');
+  t.same(words(answered), ['removeReport', 'removeFiles', 'persist'], 'no result can be written after the last scan');
 });
 
-t.test('R4: a result that cannot be read of an assignment that was taken back is kept', async (t) => {
+t.test('R4: an unreadable result of a cancelled or reclaimed assignment is kept', async (t) => {
   for (const frame of [
     { type: 'task_cancelled', task_id: TASK, generation: 1 },
     { type: 'task_nack', task_id: TASK, generation: 1, reason: 'stale_generation' },
@@ -203,7 +203,7 @@ t.test('R4: a result that cannot be read of an assignment that was taken back is
   }
 });
 
-t.test('a failure that waits for its look: only the first counts, beside what could not be killed', async (t) => {
+t.test('of several failures before the scan only the first counts, and survivors are added to it', async (t) => {
   const failed: WakeEvent = { type: 'failed', phase: 'agent', message: 'one', retryable: true };
   const sidecar = waking();
   sidecar.wake(SPAWNED);
@@ -216,11 +216,11 @@ t.test('a failure that waits for its look: only the first counts, beside what co
   taken.wake(failed);
   taken.frame({ type: 'task_cancelled', task_id: TASK, generation: 1 });
   taken.wake(stoppedRun());
-  t.match(sent(taken.scanned()), [{ type: 'task_cancel_ack', outcome: 'killed' }], 'a cancel comes before it');
+  t.match(sent(taken.scanned()), [{ type: 'task_cancel_ack', outcome: 'killed' }], 'a cancel takes precedence');
 });
 
-t.test('a run whose runner lets go of it', async (t) => {
-  t.test('after woken is on its own: only files tell, until it is silent too long', async (t) => {
+t.test('a runner that releases its run', async (t) => {
+  t.test('after woken it is detached: only files are watched, until it is silent too long', async (t) => {
     const sidecar = working();
     const runId = sidecar.slot()?.run?.runId ?? '';
     const effects = sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId, error: null });
@@ -228,13 +228,13 @@ t.test('a run whose runner lets go of it', async (t) => {
     t.equal(sidecar.slot()?.run?.detached, true);
     t.equal(startedFor(effects, 'silence'), 1_800_000);
     t.equal(startedFor(sidecar.sight({ kind: 'changed' }), 'silence'), 1_800_000, 'a changed file is a sign of life');
-    t.same(words(sidecar.timer('silence')), ['withdraw', 'persist', 'prepare'], 'to be stopped it has to be found again');
+    t.same(words(sidecar.timer('silence')), ['withdraw', 'persist', 'prepare'], 'to be stopped it must be found again');
     const found = sidecar.prepared();
     t.match(only(found, 'attach'), [{ stop: { reason: 'no sign of life for too long' } }]);
     sidecar.wake(stoppedRun());
     t.match(writtenBody(sidecar.scanned()), { kind: 'silent' });
   });
-  t.test('before woken counts as ended, nobody saw how', async (t) => {
+  t.test('before woken it counts as ended in an unknown way', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
     const runId = sidecar.slot()?.run?.runId ?? '';
@@ -249,7 +249,7 @@ t.test('a runner that throws', async (t) => {
     ['was found and stopped', stoppedRun()],
     ['ended by itself', exited(null)],
   ] as const)
-    t.test(`R10: before spawned: it is tried again only once what it may have started ${what}`, async (t) => {
+    t.test(`R10: a runner that throws before spawned is retried only once what it may have started ${what}`, async (t) => {
       const sidecar = waking();
       const runId = sidecar.slot()?.run?.runId ?? '';
       const effects = sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId, error: 'boom' });
@@ -262,7 +262,7 @@ t.test('a runner that throws', async (t) => {
       t.match(sent(after), [{ type: 'wake_result', status: 'failed', error: 'boom' }]);
       t.match(sidecar.slot(), { status: 'waking', wakes: 1, run: null });
     });
-  t.test('R10: before spawned: beside what cannot be killed it is not tried again', async (t) => {
+  t.test('R10: a runner that throws before spawned is not retried next to survivors', async (t) => {
     const sidecar = waking();
     const runId = sidecar.slot()?.run?.runId ?? '';
     sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId, error: 'boom' });
@@ -270,7 +270,7 @@ t.test('a runner that throws', async (t) => {
     sidecar.wake(stoppedRun(4243));
     t.match(writtenBody(sidecar.scanned()), { type: 'task_failed', kind: 'wake_failed', error: 'boom', details: { survivors: [4243] } });
   });
-  t.test('after spawned: the agent failed, and its process is found and stopped', async (t) => {
+  t.test('after spawned: the agent has failed, and its process is found and stopped', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
     const runId = sidecar.slot()?.run?.runId ?? '';
@@ -280,7 +280,7 @@ t.test('a runner that throws', async (t) => {
     t.match(writtenBody(sidecar.scanned()), { kind: 'agent_failed', error: 'the wake runner failed: boom' });
     t.same(words(sidecar.wake(stoppedRun())), ['unwatch', 'keepResult', 'persist']);
   });
-  t.test('while it stops a run: the slot is kept until somebody knows', async (t) => {
+  t.test('while it stops a run: the slot is kept until the outcome is known', async (t) => {
     const sidecar = working();
     sidecar.timer('run_max');
     const runId = sidecar.slot()?.run?.runId ?? '';
@@ -290,7 +290,7 @@ t.test('a runner that throws', async (t) => {
     t.same(words(sidecar.timer('retry')), ['prepare']);
     t.match(only(sidecar.prepared(), 'attach'), [{ stop: {} }]);
   });
-  t.test('while it stops a run: it is asked again although a result was reported meanwhile', async (t) => {
+  t.test('while it stops a run: the stop is retried even if a result was reported meanwhile', async (t) => {
     const sidecar = waking();
     sidecar.frame({ type: 'task_cancelled', task_id: TASK, generation: 1 });
     const runId = sidecar.slot()?.run?.runId ?? '';
@@ -307,7 +307,7 @@ t.test('a runner that throws', async (t) => {
   });
 });
 
-t.test('nothing of this is said by a sidecar that is offline, and all of it once it is back', async (t) => {
+t.test('an offline sidecar sends no reports, and sends them all after it reconnects', async (t) => {
   const sidecar = working();
   sidecar.take({ type: 'link_down', connectionId: 1, code: 1006, reason: '' });
   sidecar.wake(WOKEN);

@@ -16,7 +16,7 @@ const throwing = {
   },
 };
 
-t.test('R16: what a runner says as it should is taken as it is', async (t) => {
+t.test('R16: valid runner events are accepted unchanged', async (t) => {
   const events = [
     { type: 'spawned', process: { pid: 7, startTime: '12', bootId: null } },
     { type: 'woken' },
@@ -34,7 +34,7 @@ t.test('R16: what a runner says as it should is taken as it is', async (t) => {
   t.same(readWakeEvent({ type: 'completed' }), { kind: 'event', event: { type: 'completed', output: null } });
 });
 
-t.test('R16: what a runner may not say is refused with what was wanted', async (t) => {
+t.test('R16: an invalid runner event is refused, with what was expected', async (t) => {
   const cases: readonly (readonly [unknown, RegExp])[] = [
     [null, /wanted an event, found null/],
     ['woken', /wanted an event, found a string/],
@@ -52,7 +52,7 @@ t.test('R16: what a runner may not say is refused with what was wanted', async (
   for (const [said, message] of cases) t.match(readWakeEvent(said), { kind: 'invalid', reason: 'invalid_event', message });
 });
 
-t.test('R16: a result that cannot be sent is no result, however it is made', async (t) => {
+t.test('R16: a result that cannot be sent is invalid, in whatever way it is constructed', async (t) => {
   const cases: readonly (readonly [unknown, string, RegExp])[] = [
     [deep(100_000), 'result_invalid', /nested more than 30 deep/],
     [cyclic, 'result_invalid', /nested more than 30 deep/],
@@ -70,12 +70,12 @@ t.test('R16: a result that cannot be sent is no result, however it is made', asy
     t.equal(heard.kind, 'invalid');
     if (output !== wide) t.match(heard, { reason, message });
     const failed = readWakeEvent({ type: 'failed', phase: 'agent', message: 'why', retryable: true, details: { output } });
-    t.match(failed, { kind: 'event', event: { type: 'failed', message: 'why', details: {} } }, 'what went wrong is told all the same');
+    t.match(failed, { kind: 'event', event: { type: 'failed', message: 'why', details: {} } }, 'the failure itself is still reported');
     t.ok(JSON.stringify(failed).length < 1_000 || typeof output === 'function');
   }
 });
 
-t.test('R16: texts of a runner are bounded', async (t) => {
+t.test('R16: runner texts are bounded', async (t) => {
   const long = 'x'.repeat(1_000_000);
   for (const event of [
     { type: 'progress', message: long },
@@ -86,7 +86,7 @@ t.test('R16: texts of a runner are bounded', async (t) => {
     t.ok(JSON.stringify(readWakeEvent(event)).length < 70_000, event.type);
 });
 
-t.test('R16: checks that are none are a check that fails', async (t) => {
+t.test('R16: invalid checks count as a failed check', async (t) => {
   const good = [{ check: 'program', ok: true, message: '' }];
   t.same(readChecks(good), good);
   const holes: unknown[] = [];
@@ -103,7 +103,7 @@ const mute = (message: string): object => ({
   },
 });
 
-t.test('R16: what throws when it is looked at is no event, or left out of one, in words of bounded length', async (t) => {
+t.test('R16: an event or field that throws when read is refused or omitted, with a bounded message', async (t) => {
   const long = 'x'.repeat(500_000);
   for (const said of [
     new Proxy(
@@ -133,10 +133,10 @@ t.test('R16: what throws when it is looked at is no event, or left out of one, i
   t.match(failed, { kind: 'event', event: { message: 'why', details: { omitted: /cannot be written as JSON/ } } });
   t.match(readWakeEvent({ type: 'completed', output: mute(long) }), { kind: 'invalid', reason: 'result_invalid' });
   const used = readWakeEvent({ type: 'usage', tokensUsed: 7, byModel: { one: mute(long) } });
-  t.same(used, { kind: 'event', event: { type: 'usage', tokensUsed: 7, byModel: undefined } }, 'nothing beyond the door looks at it');
+  t.same(used, { kind: 'event', event: { type: 'usage', tokensUsed: 7, byModel: undefined } }, 'it is not read again after validation');
 });
 
-t.test('R16: what a runner throws may have no text', async (t) => {
+t.test('R16: a value thrown by a runner may have no text', async (t) => {
   for (const thrown of [Object.create(null) as object, Object.assign(new Error(), { message: Object.create(null) as unknown })])
     t.equal(messageOf(thrown), 'the error cannot be displayed');
 });

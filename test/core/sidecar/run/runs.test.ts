@@ -7,7 +7,7 @@ import { aGeneration, aTaskId } from '../../../product/contracts/fixtures.ts';
 import { memoryLog } from '../../../product/twins/log-memory/memory-log.ts';
 
 // The log had the message alone, and the author of the runner could not tell where it was thrown.
-t.test('what a runner throws is logged whole, and ends the stream with its message', async (t) => {
+t.test('an error thrown by a runner is logged in full, and ends the stream with its message', async (t) => {
   const log = memoryLog();
   const thrown = new Error('boom');
   const stream: AsyncIterable<WakeEvent> = { [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(thrown) }) };

@@ -11,12 +11,12 @@ function laidOut() {
   return sidecar;
 }
 
-t.test('it is said once that the agent polls for itself', async (t) => {
+t.test('it is logged once that the agent must poll', async (t) => {
   const logs = only(stage(SELF).take({ type: 'start' }), 'log');
   t.match(logs, [{ message: /must poll/ }]);
 });
 
-t.test('the task is laid out after it was journalled, with where its results go', async (t) => {
+t.test('the task is published after it is journalled, with its results folder', async (t) => {
   const sidecar = online(SELF);
   t.same(words(sidecar.frame(assignFrame())), ['persist', 'send task_accepted', 'prepare']);
   const effects = sidecar.prepared();
@@ -27,7 +27,7 @@ t.test('the task is laid out after it was journalled, with where its results go'
   t.same(sent(sidecar.timer('lease')), [{ type: 'task_progress', task_id: TASK, generation: 1 }], 'the lease is renewed meanwhile');
 });
 
-t.test('taken, worked on, reported; withdrawn before the report leaves', async (t) => {
+t.test('claimed, run and reported; withdrawn before the report is sent', async (t) => {
   const sidecar = laidOut();
   t.equal(startedFor(sidecar.sight({ kind: 'started' }), 'silence'), 1_800_000);
   t.same(sidecar.timer('pickup'), []);
@@ -39,23 +39,23 @@ t.test('taken, worked on, reported; withdrawn before the report leaves', async (
   ]);
 });
 
-t.test('not taken in time: withdrawn, looked for once more, then confirmation_timeout', async (t) => {
+t.test('not claimed in time: withdrawn, scanned once more, then confirmation_timeout', async (t) => {
   const sidecar = laidOut();
   t.same(words(sidecar.timer('pickup')), ['withdraw', 'persist', 'send wake_result', 'scan']);
   t.match(writtenBody(sidecar.scanned()), { kind: 'confirmation_timeout' });
   const raced = laidOut();
   raced.timer('pickup');
-  t.match(writtenBody(raced.sight(RESULT)), { type: 'task_complete' }, 'a result that was there first wins');
+  t.match(writtenBody(raced.sight(RESULT)), { type: 'task_complete' }, 'a result that arrives first wins');
 });
 
-t.test('silent after it was taken', async (t) => {
+t.test('silent after it was claimed', async (t) => {
   const sidecar = laidOut();
   sidecar.sight({ kind: 'started' });
   t.same(words(sidecar.timer('silence')), ['withdraw', 'persist', 'scan']);
   t.match(writtenBody(sidecar.scanned()), { kind: 'silent' });
 });
 
-t.test('cancelled: withdrawn before it is confirmed; an agent that took it cannot be stopped', async (t) => {
+t.test('cancelled: withdrawn before it is confirmed; an agent that claimed it cannot be stopped', async (t) => {
   const cancel = { type: 'task_cancelled', task_id: TASK, generation: 1 } as const;
   const untaken = laidOut();
   t.same(words(untaken.frame(cancel)), ['withdraw', 'persist', 'scan']);
@@ -66,7 +66,7 @@ t.test('cancelled: withdrawn before it is confirmed; an agent that took it canno
   t.match(sent(taken.scanned()), [{ type: 'task_cancel_ack', outcome: 'not_stoppable' }]);
 });
 
-t.test('a task that cannot be laid out is tried again', async (t) => {
+t.test('a task that cannot be published is retried', async (t) => {
   const sidecar = laidOut();
   t.equal(
     startedFor(sidecar.take({ type: 'prepare_failed', assignment: named(), paths: pathsOf(named()), message: 'disk full' }), 'retry'),
@@ -76,17 +76,17 @@ t.test('a task that cannot be laid out is tried again', async (t) => {
   t.same(words(sidecar.prepared()), ['persist', 'publish']);
 });
 
-t.test('R1: after a restart it is laid out if it was not yet, and what nobody owes is withdrawn', async (t) => {
+t.test('R1: after a restart a task is published if it was not yet, and tasks no longer held are withdrawn', async (t) => {
   const before = laidOut();
   const sidecar = stage(SELF, before.state.journal);
   sidecar.nowMs += 600_000;
   const effects = sidecar.take({ type: 'start' });
   t.same(words(effects), ['withdrawAllExcept', 'findFolders', 'watch', 'publish', 'connect']);
   t.same(only(effects, 'withdrawAllExcept')[0]?.assignments, [named()]);
-  t.equal(startedFor(effects, 'pickup'), 1_200_000, 'what is left of its time');
+  t.equal(startedFor(effects, 'pickup'), 1_200_000, 'the rest of its time');
   const moved = stage(SELF, before.state.journal);
   moved.nowMs += 86_400_000;
-  t.equal(startedFor(moved.take({ type: 'start' }), 'pickup'), 300_000, 'and 5 minutes by a clock that was moved');
+  t.equal(startedFor(moved.take({ type: 'start' }), 'pickup'), 300_000, '5 minutes if the clock was moved');
   before.sight({ kind: 'started' });
   const working = stage(SELF, before.state.journal).take({ type: 'start' });
   t.equal(startedFor(working, 'silence'), 1_800_000);

@@ -41,7 +41,7 @@ t.test('the run id is journalled before the wake, the process right after it', a
   t.match(only(spawned, 'persist')[0]?.journal.slots[0]?.run, { process: { pid: 4242 } });
 });
 
-t.test('one try and three retries, then wake_failed_after_3_attempts', async (t) => {
+t.test('one attempt and three retries, then wake_failed_after_3_attempts', async (t) => {
   const sidecar = waking();
   for (const delayMs of [5_000, 15_000, 30_000]) {
     const effects = sidecar.wake(REFUSED);
@@ -50,7 +50,7 @@ t.test('one try and three retries, then wake_failed_after_3_attempts', async (t)
     t.equal(startedFor(effects, 'retry'), delayMs);
     t.match(sidecar.slot(), { status: 'waking', run: null });
     t.same(words(sidecar.timer('retry')), ['prepare']);
-    t.same(words(sidecar.prepared()), ['persist', 'wake'], 'watched since the first try');
+    t.same(words(sidecar.prepared()), ['persist', 'wake'], 'watched since the first attempt');
   }
   const last = sidecar.wake(REFUSED);
   t.same(words(last), ['writeReport', 'unwatch', 'persist', 'send wake_result', 'send task_failed']);
@@ -61,23 +61,23 @@ t.test('one try and three retries, then wake_failed_after_3_attempts', async (t)
     details: { attempts: 4, last_message: 'no such program' },
   });
   t.same(sidecar.state.journal.slots, [], 'the slot is free');
-  t.equal(new Set(only(sidecar.all, 'wake').map((wake) => wake.request.runId)).size, 4, 'each try is a run of its own');
+  t.equal(new Set(only(sidecar.all, 'wake').map((wake) => wake.request.runId)).size, 4, 'each attempt is a run of its own');
 });
 
-t.test('what cannot help is not tried again', async (t) => {
+t.test('a failure that is not retryable is not retried', async (t) => {
   const sidecar = waking();
   const effects = sidecar.wake({ ...REFUSED, retryable: false, message: 'not installed' } as WakeEvent);
   t.match(writtenBody(effects), { kind: 'wake_failed', error: 'not installed' });
 });
 
-t.test('R12: a task that is more than its program takes is the fault of the task, not of the machine', async (t) => {
+t.test('R12: a task that exceeds the limits of its program counts against the task, not the machine', async (t) => {
   const sidecar = waking();
   const effects = sidecar.wake({ ...REFUSED, kind: 'limit', retryable: false, message: 'argv[1] has 200000 bytes' } as WakeEvent);
   t.match(writtenBody(effects), { kind: 'agent_failed', cause: 'limit', retryable: false, error: 'argv[1] has 200000 bytes' });
   t.same(sidecar.state.journal.slots, [], 'the slot is free');
 });
 
-t.test('folders that cannot be made count as a wake that could not be spawned', async (t) => {
+t.test('folders that cannot be created count as a failed spawn', async (t) => {
   const sidecar = online();
   sidecar.frame(assignFrame());
   const effects = sidecar.take({ type: 'prepare_failed', assignment: named(), paths: pathsOf(named()), message: 'disk full' });
@@ -86,14 +86,14 @@ t.test('folders that cannot be made count as a wake that could not be spawned', 
 });
 
 t.test('an exit before .started', async (t) => {
-  t.test('within its time is tried again, after a last look', async (t) => {
+  t.test('within its time is retried, after a last scan', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
     sidecar.nowMs += 29_000;
     t.same(words(sidecar.wake(exited(0))), ['scan'], 'nothing is decided yet');
     t.equal(startedFor(sidecar.scanned(), 'retry'), 5_000);
   });
-  t.test('R10: with an exit code that is not 0 is one start of one attempt, told once, and a strike of the machine', async (t) => {
+  t.test('R10: an early exit with a non-zero code is one start of one attempt, reported once, and a strike', async (t) => {
     // It was started four times for each attempt, and each start was told twice.
     const sidecar = waking();
     sidecar.wake(SPAWNED);
@@ -108,7 +108,7 @@ t.test('an exit before .started', async (t) => {
     );
     t.equal(only(sidecar.all, 'wake').length, 1);
   });
-  t.test('R10: by a signal is one start of one attempt, too', async (t) => {
+  t.test('R10: an early exit by a signal is also one start of one attempt', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
     sidecar.wake(exited(null, 'SIGSEGV'));
@@ -116,7 +116,7 @@ t.test('an exit before .started', async (t) => {
     t.equal(startedFor(effects, 'retry'), undefined);
     t.match(writtenBody(effects), { kind: 'wake_failed', error: 'the agent was ended by SIGSEGV without a result' });
   });
-  t.test('whose session is gone is woken once more in the same attempt, without it', async (t) => {
+  t.test('an agent whose session is gone is woken once more in the same attempt, without the session', async (t) => {
     const gone = { ...exited(1), sessionGone: true } as WakeEvent;
     const sidecar = online();
     sidecar.frame(assignFrame(named(), { session_id: 'ses-1' }));
@@ -129,10 +129,10 @@ t.test('an exit before .started', async (t) => {
     sidecar.wake(SPAWNED);
     sidecar.wake(gone);
     const effects = sidecar.scanned();
-    t.equal(startedFor(effects, 'retry'), undefined, 'it has none that could be gone');
+    t.equal(startedFor(effects, 'retry'), undefined, 'there is no session that could be gone');
     t.match(writtenBody(effects), { kind: 'wake_failed', error: 'the agent exited with code 1 without a result' });
   });
-  t.test('J4: whose session is gone is not woken beside survivors', async (t) => {
+  t.test('J4: an agent whose session is gone is not woken again next to surviving processes', async (t) => {
     const sidecar = online();
     sidecar.frame(assignFrame(named(), { session_id: 'ses-1' }));
     sidecar.prepared();
@@ -142,7 +142,7 @@ t.test('an exit before .started', async (t) => {
     t.equal(startedFor(effects, 'retry'), undefined);
     t.match(writtenBody(effects), { kind: 'agent_failed', details: { survivors: [4243] } });
   });
-  t.test('R10: with survivors is not tried again', async (t) => {
+  t.test('R10: an early exit with survivors is not retried', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
     sidecar.wake({ type: 'exited', exitCode: 1, signal: null, stderrTail: '', survivors: [4243] });
@@ -150,31 +150,31 @@ t.test('an exit before .started', async (t) => {
     t.equal(startedFor(effects, 'retry'), undefined);
     t.match(writtenBody(effects), { type: 'task_failed', kind: 'agent_failed', details: { survivors: [4243] } });
   });
-  t.test('later is a failure of the agent', async (t) => {
+  t.test('after its time is a failure of the agent', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
     sidecar.nowMs += 31_000;
     sidecar.wake(exited(1));
     t.match(writtenBody(sidecar.scanned()), { kind: 'agent_failed' });
   });
-  t.test('with a result is that result', async (t) => {
+  t.test('with a result counts as that result', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
     sidecar.wake(exited(0));
     t.match(writtenBody(sidecar.sight({ kind: 'result', value: { status: 'success', output: 1 }, replaced: false })), {
       type: 'task_complete',
     });
-    t.same(sidecar.scanned(), [], 'the look comes too late to matter');
+    t.same(sidecar.scanned(), [], 'the scan comes too late to matter');
   });
-  t.test('after .started is never tried again', async (t) => {
+  t.test('after .started is never retried', async (t) => {
     const sidecar = working();
     sidecar.wake(exited(3));
     t.match(writtenBody(sidecar.scanned()), { kind: 'agent_failed', error: 'the agent exited with code 3 without a result' });
   });
 });
 
-t.test('a woken agent must be heard of', async (t) => {
-  t.test('within 30 s, else it is stopped, looked for once more, and failed', async (t) => {
+t.test('a woken agent must give a sign of life', async (t) => {
+  t.test('within 30 s, or it is stopped, scanned once more, and failed', async (t) => {
     const sidecar = waking();
     sidecar.wake(SPAWNED);
     t.equal(startedFor(sidecar.wake(WOKEN), 'confirm'), 30_000);
@@ -208,7 +208,7 @@ t.test('a woken agent must be heard of', async (t) => {
     sidecar.wake({ type: 'stopped', survivors: [] });
     t.match(writtenBody(sidecar.sight({ kind: 'result', value: { status: 'success' }, replaced: false })), { type: 'task_complete' });
   });
-  t.test('an attached agent has no such time', async (t) => {
+  t.test('an attached agent has no such limit', async (t) => {
     const sidecar = waking();
     t.equal(startedFor(sidecar.wake(SPAWNED), 'confirm'), undefined);
     sidecar.wake({ type: 'started' });
@@ -216,7 +216,7 @@ t.test('a woken agent must be heard of', async (t) => {
   });
 });
 
-t.test('the story of the wake is told once, and never journalled', async (t) => {
+t.test('the outcome of a wake is reported once, and never journalled', async (t) => {
   const sidecar = waking();
   sidecar.wake(SPAWNED);
   t.match(sent(sidecar.wake(WOKEN)), [{ type: 'wake_result', status: 'success', attempt: 1 }]);
@@ -224,7 +224,7 @@ t.test('the story of the wake is told once, and never journalled', async (t) => 
   t.same(sidecar.state.journal.outbox, []);
 });
 
-t.test('never more runs than slots: the next waits for its place, also behind one that waits for its retry', async (t) => {
+t.test('never more runs than slots: a task waits for a free slot, also behind one that waits to retry', async (t) => {
   const sidecar = waking({ slots: 1 });
   sidecar.wake(REFUSED);
   sidecar.frame({ type: 'task_cancelled', task_id: TASK, generation: 1 });
@@ -234,7 +234,7 @@ t.test('never more runs than slots: the next waits for its place, also behind on
   t.same(words(sidecar.frame(assignFrame(named(1, OTHER)))), ['persist', 'send task_accepted', 'prepare']);
 });
 
-t.test('events of a run that the slot no longer has are dropped', async (t) => {
+t.test('events of a run that no longer has the slot are dropped', async (t) => {
   const sidecar = waking();
   sidecar.wake(REFUSED);
   sidecar.timer('retry');

@@ -45,7 +45,7 @@ export function journalContract(name: string, subject: JournalSubject, runner: T
     refuseOptions(suite, subject, { unwritable: 'Every journal has a place that may refuse it: give it a journal whose open() fails.' });
   }
   inSuite(suite, runner, (test) => {
-    test('has no state before the first save, and after it the one saved last', async (t) => {
+    test('has no state before the first save, and afterwards the last one saved', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       const opened = await first.open();
@@ -58,11 +58,11 @@ export function journalContract(name: string, subject: JournalSubject, runner: T
       const second = place.journal();
       const again = await second.open();
       t.strictSame(again.state, { n: 2, text: 'grüß 😀 \ud800 \u0000' });
-      t.equal(again.instanceId, opened.instanceId, 'the instance id was made once');
+      t.equal(again.instanceId, opened.instanceId, 'the instance id is created once');
       await second.close();
     });
 
-    test('tells a saved null from no state', async (t) => {
+    test('distinguishes a saved null from no state', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       await first.open();
@@ -73,7 +73,7 @@ export function journalContract(name: string, subject: JournalSubject, runner: T
       await second.close();
     });
 
-    test('keeps a state that was saved when its process dies', async (t) => {
+    test('a saved state survives the death of its process', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       await first.open();
@@ -84,23 +84,23 @@ export function journalContract(name: string, subject: JournalSubject, runner: T
       await second.close();
     });
 
-    test('refuses a second journal while the first lives, and only then', async (t) => {
+    test('refuses a second journal only while the first is alive', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       await first.open();
       const second = place.journal();
       await failsWith(t, second.open(), 'AC_JOURNAL_LOCKED', 'another journal is refused');
-      await failsWith(t, first.open(), 'AC_JOURNAL_LOCKED', 'the same one twice too');
+      await failsWith(t, first.open(), 'AC_JOURNAL_LOCKED', 'so is opening the same one twice');
       await first.save('still mine');
       await first.close();
       t.equal((await second.open()).state, 'still mine', 'after close the folder is free');
       await place.die(second);
       const third = place.journal();
-      t.equal((await third.open()).state, 'still mine', 'a dead holder is followed');
+      t.equal((await third.open()).state, 'still mine', 'a dead holder is replaced');
       await third.close();
     });
 
-    test('reads the copy before a damaged one and says so', async (t) => {
+    test('reads the copy before a damaged one and reports the damage', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       await first.open();
@@ -112,8 +112,8 @@ export function journalContract(name: string, subject: JournalSubject, runner: T
       const second = place.journal();
       const opened = await second.open();
       t.equal(opened.state, 'older');
-      t.ok(opened.damage?.message, 'the damage is told');
-      t.ok(opened.damage?.setAside, 'and where the damaged copy is');
+      t.ok(opened.damage?.message, 'the damage is reported');
+      t.ok(opened.damage?.setAside, 'the path of the damaged copy is reported');
       await second.close();
 
       const third = place.journal();
@@ -123,7 +123,7 @@ export function journalContract(name: string, subject: JournalSubject, runner: T
       await third.close();
     });
 
-    test('with no good copy left it fails, each time, and never answers as if there had been no state', async (t) => {
+    test('with no good copy left, every open fails and is never answered as an empty journal', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       await first.open();
@@ -136,7 +136,7 @@ export function journalContract(name: string, subject: JournalSubject, runner: T
       }
     });
 
-    test('a failed save leaves the copy before it', async (t) => {
+    test('a failed save leaves the previous copy', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       await first.open();
@@ -156,7 +156,7 @@ export function journalContract(name: string, subject: JournalSubject, runner: T
       await third.close();
     });
 
-    test('refuses a state over its bound and keeps the one before', async (t) => {
+    test('refuses a state over its size limit and keeps the previous one', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       await first.open();
@@ -170,7 +170,7 @@ export function journalContract(name: string, subject: JournalSubject, runner: T
       await second.close();
     });
 
-    test('keeps a list of texts named ended as it was saved, however it changes', async (t) => {
+    test('the list of texts named ended is restored as saved, whichever way it changes', async (t) => {
       const place = await subject.place(t);
       const texts = (from: number, to: number): readonly string[] => Array.from({ length: to - from }, (_, n) => `grüß ${from + n} "😀`);
       const lists: readonly (readonly unknown[])[] = [
@@ -204,7 +204,7 @@ export function journalContract(name: string, subject: JournalSubject, runner: T
       }
     });
 
-    test('counts a list of texts named ended to the size of the state', async (t) => {
+    test('the list of texts named ended counts towards the size of the state', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       await first.open();
@@ -223,7 +223,7 @@ export function journalContract(name: string, subject: JournalSubject, runner: T
       await second.close();
     });
 
-    test('does calls that come at the same time in their order', async (t) => {
+    test('executes concurrent calls in order', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       const name = nameOf('a', 1);
@@ -238,7 +238,7 @@ export function journalContract(name: string, subject: JournalSubject, runner: T
       await second.close();
     });
 
-    test('takes the value as it is at the call', async (t) => {
+    test('saves the value as it is at the time of the call', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       await first.open();
@@ -252,7 +252,7 @@ export function journalContract(name: string, subject: JournalSubject, runner: T
       await second.close();
     });
 
-    test('keeps reports by name, over restarts', async (t) => {
+    test('stores reports by name, across restarts', async (t) => {
       const place = await subject.place(t);
       const first = place.journal();
       await first.open();
@@ -268,24 +268,24 @@ export function journalContract(name: string, subject: JournalSubject, runner: T
       t.equal(await second.readReport(nameOf('a', 1)), 'over it: grüß 😀');
       await second.removeReport(nameOf('a', 1));
       await second.removeReport(nameOf('a', 1));
-      t.equal(await second.readReport(nameOf('a', 1)), null, 'forgotten, also twice');
+      t.equal(await second.readReport(nameOf('a', 1)), null, 'removed, even twice');
       t.equal(await second.readReport(nameOf('a', 2)), 'another generation');
       t.equal(await second.readReport(nameOf('b', 1)), 'another task');
       await second.close();
     });
 
-    test('a report that cannot be written is told', async (t) => {
+    test('a report that cannot be written is an error', async (t) => {
       const place = await subject.place(t);
       const journal = place.journal();
       await journal.open();
       await journal.writeReport(nameOf('a', 1), 'before');
       place.failNextWrite(journal);
       await failsWith(t, journal.writeReport(nameOf('a', 1), 'after'), 'AC_JOURNAL_WRITE', 'it fails');
-      t.equal(await journal.readReport(nameOf('a', 1)), 'before', 'and leaves the older one');
+      t.equal(await journal.readReport(nameOf('a', 1)), 'before', 'the older one is unchanged');
       await journal.close();
     });
 
-    test('moves a refused report aside, with the reason', async (t) => {
+    test('moves a refused report aside with its reason', async (t) => {
       const place = await subject.place(t);
       const journal = place.journal();
       await journal.open();
@@ -299,13 +299,13 @@ export function journalContract(name: string, subject: JournalSubject, runner: T
       t.equal(refused?.text, 'precious');
       t.match(refused?.reason, /stale_generation/);
       await journal.refuseReport(nameOf('a', 3), 'again');
-      t.equal((await place.refused(nameOf('a', 3)))?.text, 'precious', 'a repeat takes nothing away');
+      t.equal((await place.refused(nameOf('a', 3)))?.text, 'precious', 'a repeat removes nothing');
       await journal.refuseReport(nameOf('c', 1), 'never written');
       t.equal(await place.refused(nameOf('c', 1)), null, 'fine when there is none');
       await journal.close();
     });
 
-    test('builds no path from an id that is none', async (t) => {
+    test('builds no path from an invalid id', async (t) => {
       const place = await subject.place(t);
       const journal = place.journal();
       await journal.open();
@@ -316,7 +316,7 @@ export function journalContract(name: string, subject: JournalSubject, runner: T
       await journal.close();
     });
 
-    test('may be closed twice and before open, and is of no use after it', async (t) => {
+    test('can be closed twice and before open, and is unusable afterwards', async (t) => {
       const place = await subject.place(t);
       const journal = place.journal();
       await journal.close();
@@ -331,7 +331,7 @@ export function journalContract(name: string, subject: JournalSubject, runner: T
       await next.close();
     });
 
-    test('says so when its place cannot be made or written', async (t) => {
+    test('fails with an error when its folder cannot be created or written', async (t) => {
       await failsWith(t, (await subject.unwritable(t)).open(), 'AC_JOURNAL_WRITE', 'open fails');
     });
   });

@@ -7,7 +7,7 @@ const a1 = nameOf('a', 1);
 const b1 = nameOf('b', 1);
 
 export function endedTests(test: CaseTest, subject: InboxSubject): void {
-  test('removes what an ended assignment had, and nothing else', async (t) => {
+  test('removes the files of an ended assignment, and nothing else', async (t) => {
     const place = await subject.place(t);
     const { inbox } = await expecting(place, a1);
     await inbox.prepare(nameOf('a', 2), TASK, true);
@@ -19,7 +19,7 @@ export function endedTests(test: CaseTest, subject: InboxSubject): void {
     t.strictSame(await place.paths(), others);
   });
 
-  test('R20: keeps only the result of an ended assignment, and the streams of its run where they are wanted', async (t) => {
+  test('R20: retains only the result of an ended assignment, and on request the output of its run', async (t) => {
     const place = await subject.place(t);
     const { inbox } = await expecting(place, a1);
     const run = `runs/${assignmentText(a1)}`;

@@ -17,7 +17,7 @@ async function refusedIn(place: InboxPlace): Promise<readonly { readonly text: s
 }
 
 export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
-  test('flat names that come after the wake count, and move into the folder', async (t) => {
+  test('flat files written after the wake count, and move into the folder', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(flat('started'), '');
@@ -33,7 +33,7 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
     t.strictSame(await refusedIn(place), []);
   });
 
-  test('R8: what is there before the wake is an earlier run’s, whatever its time, and is refused', async (t) => {
+  test('R8: flat files that exist before the wake belong to an earlier run and are refused, whatever their mtime', async (t) => {
     const place = await subject.place(t);
     const nowMs = place.clock.nowMs();
     await place.write(flat('started'), 'old started', nowMs - 1_000);
@@ -47,7 +47,7 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
     for (const { reason } of refused) t.match(reason, /before the wake/);
   });
 
-  test('R8: what comes after the wake stays through another try and a restart', async (t) => {
+  test('R8: flat files written after the wake survive a restart and another wake', async (t) => {
     const place = await subject.place(t);
     const { inbox } = await expecting(place, a1);
     await inbox.close();
@@ -58,7 +58,7 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
     t.strictSame(await refusedIn(place), []);
   });
 
-  test('R8: beside an earlier run that may be alive only one that names its generation counts', async (t) => {
+  test('R8: while an earlier run may be alive, only a flat file that names its generation counts', async (t) => {
     const place = await subject.place(t);
     const a3 = nameOf('a', 3);
     const { inbox, saw } = await expecting(place, a3, 'named');
@@ -80,7 +80,7 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
     t.ok(saw.of('result').length > 0);
   });
 
-  test('R8: one that comes after the wake counts whatever its time: clocks are set, and a mount may have its own', async (t) => {
+  test('R8: a flat file written after the wake counts whatever its mtime, because clocks and mounts differ', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(flat('started'), '', place.clock.nowMs() - 4_000);
@@ -91,7 +91,7 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
     t.strictSame(await refusedIn(place), []);
   });
 
-  test('one that names another generation is refused', async (t) => {
+  test('a flat file that names another generation is refused', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(flat('json'), '{"status":"success","generation":7}');
@@ -106,7 +106,7 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
     for (const { reason } of refused) t.match(reason, /generation/);
   });
 
-  test('one that names its own generation, as a number or a word, counts', async (t) => {
+  test('a flat file that names its own generation, as a number or a string, counts', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(flat('started'), '{"generation":"1"}');
@@ -117,7 +117,7 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
     t.strictSame(await refusedIn(place), []);
   });
 
-  test('none counts while two generations of the task are expected', async (t) => {
+  test('no flat file counts while two generations of the task are expected', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     const a2 = nameOf('a', 2);
@@ -127,13 +127,13 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
     await inbox.scan(a1);
     await inbox.scan(a2);
     t.strictSame(saw.of('result'), []);
-    t.ok(await place.read(flat('json')), 'and it stays until that is over');
+    t.ok(await place.read(flat('json')), 'it stays until then');
     inbox.unwatch(a1);
     await inbox.scan(a2);
     t.strictSame(saw.of('result')[0]?.assignment, a2);
   });
 
-  test('one that comes after the result in the folder is refused', async (t) => {
+  test('a flat result that follows the result in the folder is refused', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(ownPath(a1, 'json'), '{"n":1}');
@@ -144,7 +144,7 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
     t.equal((await refusedIn(place))[0]?.text, '{"n":2}');
   });
 
-  test('one written in halves stays until it is whole; one that stays half is invalid, and kept', async (t) => {
+  test('a half-written flat result is left until it is complete; one that stays incomplete is invalid and retained', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(flat('json'), '{"status":');
@@ -161,7 +161,7 @@ export function flatNameTests(test: CaseTest, subject: InboxSubject): void {
     const sinceMs = place.clock.monotonicMs();
     await place.pass(inbox.scan(other));
     t.match(saw.of('invalid')[0], { assignment: other, reason: 'result_invalid' });
-    t.ok(place.clock.monotonicMs() - sinceMs >= place.stillMs, 'not before it was still');
+    t.ok(place.clock.monotonicMs() - sinceMs >= place.stillMs, 'not before it stopped changing');
     t.equal(await place.read(ownPath(other, 'json')), '{"status":');
   });
 }

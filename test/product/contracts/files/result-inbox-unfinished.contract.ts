@@ -6,7 +6,7 @@ const a1 = nameOf('a', 1);
 const path = ownPath(a1, 'json');
 
 export function unfinishedResultTests(test: CaseTest, subject: InboxSubject): void {
-  test('a result written in halves is read when it is whole', async (t) => {
+  test('a result written in two parts is read once it is complete', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(path, '{"status":"suc');
@@ -26,7 +26,7 @@ export function unfinishedResultTests(test: CaseTest, subject: InboxSubject): vo
     ['no JSON', 'success'],
     ['a nest', `{"output":${'['.repeat(100_000)}${']'.repeat(100_000)}}`],
   ] as const) {
-    test(`${what} that stays so is invalid, after it was still, and kept`, async (t) => {
+    test(`${what} is invalid once it stops changing, and is retained`, async (t) => {
       const place = await subject.place(t);
       const { inbox, saw } = await expecting(place, a1);
       await place.write(path, text);
@@ -42,7 +42,7 @@ export function unfinishedResultTests(test: CaseTest, subject: InboxSubject): vo
     });
   }
 
-  test('a result that never gets whole and never still is invalid after half a minute', async (t) => {
+  test('a result that keeps changing without completing is invalid after half a minute', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(path, '{');
@@ -59,7 +59,7 @@ export function unfinishedResultTests(test: CaseTest, subject: InboxSubject): vo
     t.ok(tookMs >= 29_000 && tookMs < 40_000, `after ${tookMs} ms`);
   });
 
-  test('R4: a result that an agent writes in parts, seconds apart, is read when it is whole', async (t) => {
+  test('R4: a result written in parts, seconds apart, is read once it is complete', async (t) => {
     for (const file of [path, `results/${a1.taskId}.json`]) {
       const place = await subject.place(t);
       const { saw } = await expecting(place, a1);
@@ -75,7 +75,7 @@ export function unfinishedResultTests(test: CaseTest, subject: InboxSubject): vo
     }
   });
 
-  test('while its agent may be at work, a result is invalid after half a minute of stillness', async (t) => {
+  test('while its agent may be running, a result is invalid only after half a minute without changes', async (t) => {
     const place = await subject.place(t);
     const { saw } = await expecting(place, a1);
     const passed = (ms: number): Promise<void> => place.pass(new Promise((resolve) => place.clock.after(ms, () => resolve(null))));
@@ -86,7 +86,7 @@ export function unfinishedResultTests(test: CaseTest, subject: InboxSubject): vo
     t.match(saw.of('invalid'), [{ reason: 'result_invalid' }]);
   });
 
-  test('a result that is mended after all is told as well', async (t) => {
+  test('a result that is repaired later is reported as well', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     await place.write(path, 'oops');
@@ -96,7 +96,7 @@ export function unfinishedResultTests(test: CaseTest, subject: InboxSubject): vo
     t.equal(saw.of('result').length > 0, true);
   });
 
-  test('a result over 8 MiB is too large, and kept; one of 8 MiB is read', async (t) => {
+  test('a result over 8 MiB is too large and retained; one of 8 MiB is read', async (t) => {
     const place = await subject.place(t);
     const { inbox, saw } = await expecting(place, a1);
     const frame = '{"output":""}'.length;

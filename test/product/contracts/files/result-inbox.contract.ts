@@ -17,7 +17,7 @@ const b1 = nameOf('b', 1);
 /** Adds the suite; `name` stands in the titles. */
 export function resultInboxContract(name: string, subject: InboxSubject, runner: TestRunner): void {
   inSuite(`ResultInbox contract, ${name}`, runner, (test) => {
-    test('lays out the folders and the whole task, twice the same', async (t) => {
+    test('creates the folders and the complete task, the same each time', async (t) => {
       const place = await subject.place(t);
       const inbox = place.inbox();
       await inbox.open(() => undefined);
@@ -28,7 +28,7 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       t.strictSame(JSON.parse((await place.read(`runs/${assignmentText(a1)}/task.json`)) ?? ''), TASK);
       await place.write(ownPath(a1, 'json'), '{}');
       t.strictSame(await inbox.prepare(a1, TASK, false), prepared);
-      t.equal(await place.read(ownPath(a1, 'json')), '{}', 'what is in the folder stays');
+      t.equal(await place.read(ownPath(a1, 'json')), '{}', 'existing files in the folder remain');
       t.notOk(
         (await place.paths()).some((path) => path.startsWith('tasks/')),
         'nothing is published',
@@ -51,7 +51,7 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       });
     });
 
-    test('reports what appeared while nobody watched', async (t) => {
+    test('reports files that appeared while nothing watched', async (t) => {
       const place = await subject.place(t);
       const first = await expecting(place, a1);
       await first.inbox.close();
@@ -67,10 +67,10 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
         ['started', 'result'],
         'and started first',
       );
-      t.strictSame(first.saw.all, [], 'to the one who listens now');
+      t.strictSame(first.saw.all, [], 'to the current listener');
     });
 
-    test('reports nothing of a name that is not expected', async (t) => {
+    test('reports nothing for a name that is not expected', async (t) => {
       const place = await subject.place(t);
       const { inbox, saw } = await expecting(place, a1);
       await inbox.prepare(b1, TASK, false);
@@ -86,13 +86,13 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       await inbox.scan(b1);
       t.ok(
         saw.all.every((sighting) => sighting.assignment.taskId === a1.taskId && sighting.kind !== 'result'),
-        'neither of the other nor of the forgotten',
+        'neither for the other nor for the forgotten one',
       );
       inbox.watch(a1, 'all');
       await saw.next('result');
     });
 
-    test('R8: tells generations apart', async (t) => {
+    test('R8: distinguishes generations', async (t) => {
       const place = await subject.place(t);
       const { inbox, saw } = await expecting(place, nameOf('a', 2));
       await inbox.prepare(a1, TASK, false);
@@ -101,14 +101,14 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       t.strictSame(saw.of('result'), []);
     });
 
-    test('never calls back from inside a call', async (t) => {
+    test('never calls back synchronously', async (t) => {
       const place = await subject.place(t);
       const inbox = place.inbox();
       let isInside = false;
       let calls = 0;
       await inbox.open(() => {
         calls += 1;
-        t.notOk(isInside, 'called from outside');
+        t.notOk(isInside, 'called synchronously');
       });
       await inbox.prepare(a1, TASK, false);
       await place.write(ownPath(a1, 'started'), '');
@@ -121,7 +121,7 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       t.ok(calls > 0, 'it was called');
     });
 
-    test('look answers after all that is there was reported, and reports it again', async (t) => {
+    test('scan answers after reporting all existing files, and reports them again each time', async (t) => {
       const place = await subject.place(t);
       const { inbox, saw } = await expecting(place, a1);
       await inbox.scan(a1);
@@ -131,10 +131,10 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       const [started, results] = [saw.of('started').length, saw.of('result').length];
       t.ok(started > 0 && results > 0, 'reported before it answered');
       await inbox.scan(a1);
-      t.ok(saw.of('started').length > started && saw.of('result').length > results, 'and again: the first may have been lost');
+      t.ok(saw.of('started').length > started && saw.of('result').length > results, 'and again, as the first may have been lost');
     });
 
-    test('any name but ours is ignored', async (t) => {
+    test('unknown file names are ignored', async (t) => {
       const place = await subject.place(t);
       const { inbox, saw } = await expecting(place, a1);
       const folder = `results/${assignmentText(a1)}`;
@@ -153,10 +153,10 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
         saw.all.filter(({ kind }) => kind !== 'changed'),
         [],
       );
-      t.equal(await place.read('results/task-ZZZ.json'), '{"status":"success"}', 'and left where it is');
+      t.equal(await place.read('results/task-ZZZ.json'), '{"status":"success"}', 'and left in place');
     });
 
-    test('a file that changes in the folder is a sign of life; our own is none', async (t) => {
+    test('a file that changes in the folder is a sign of life, but not one of our own', async (t) => {
       const place = await subject.place(t);
       const { inbox, saw } = await expecting(place, a1);
       await inbox.scan(a1);
@@ -169,7 +169,7 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       t.equal(saw.of('changed').length, 1);
     });
 
-    test('of progress, whole lines that say something count, each once', async (t) => {
+    test('every complete, meaningful line of progress is reported once', async (t) => {
       const place = await subject.place(t);
       const { inbox, saw } = await expecting(place, a1);
       await inbox.scan(a1);
@@ -194,7 +194,7 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       t.equal(saw.of('progress').at(-1)?.message, 'begun anew \ufffd');
     });
 
-    test('of the progress before somebody watched, only the newest is told', async (t) => {
+    test('of the progress from before the watch, only the newest is reported', async (t) => {
       const place = await subject.place(t);
       const first = await expecting(place, a1);
       await first.inbox.close();
@@ -210,7 +210,7 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       );
     });
 
-    test('characters that cannot be sent are replaced, and that is told; all words are kept', async (t) => {
+    test('unsendable characters are replaced, and this is reported; the rest of the text is kept', async (t) => {
       const place = await subject.place(t);
       const { inbox, saw } = await expecting(place, a1);
       await place.write(
@@ -224,7 +224,7 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       t.equal(({} as { x?: number }).x, undefined);
     });
 
-    test('publishes a task for an agent that polls, and takes it back', async (t) => {
+    test('publishes a task for a polling agent, and withdraws it', async (t) => {
       const place = await subject.place(t);
       const inbox = place.inbox();
       await inbox.open(() => undefined);
@@ -239,12 +239,12 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       );
       await inbox.withdraw(a1);
       t.equal(await place.read(published), null);
-      t.ok(await place.read(ownPath(a1, 'stop')), 'and the agent is told');
+      t.ok(await place.read(ownPath(a1, 'stop')), 'the agent gets a stop note');
       await inbox.withdraw(a1);
       await inbox.withdraw(nameOf('c', 1));
     });
 
-    test('a task that an agent took is not handed to another', async (t) => {
+    test('a task that an agent has taken is not offered to another one', async (t) => {
       const place = await subject.place(t);
       const inbox = place.inbox();
       await inbox.open(() => undefined);
@@ -257,7 +257,7 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       t.ok(await place.read(taken));
     });
 
-    test('at the start takes back all that is not held', async (t) => {
+    test('at startup withdraws all tasks that are not held', async (t) => {
       const place = await subject.place(t);
       const first = place.inbox();
       await first.open(() => undefined);
@@ -276,7 +276,7 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       t.equal(await place.read(`tasks/${assignmentText(b1)}.json`), null);
     });
 
-    test('builds no path from an id that is none', async (t) => {
+    test('builds no path from an invalid id', async (t) => {
       const place = await subject.place(t);
       const inbox = place.inbox();
       await inbox.open(() => undefined);
@@ -295,7 +295,7 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       t.strictSame(await place.paths(), []);
     });
 
-    test('says so when the folders cannot be made', async (t) => {
+    test('fails with an error when the folders cannot be created', async (t) => {
       const place = await subject.place(t);
       const inbox = place.inbox();
       await inbox.open(() => undefined);
@@ -303,7 +303,7 @@ export function resultInboxContract(name: string, subject: InboxSubject, runner:
       await t.rejects(inbox.prepare(a1, TASK, false), { code: 'AC_JOURNAL_WRITE' });
     });
 
-    test('may be closed twice and before open, and reports nothing after it', async (t) => {
+    test('can be closed twice and before open, and reports nothing afterwards', async (t) => {
       const place = await subject.place(t);
       const never = place.inbox();
       await never.close();
@@ -358,7 +358,7 @@ function oddThingTests(test: CaseTest, subject: InboxSubject): void {
     await odd.link(`results/${assignmentText(d1)}`, 'elsewhere');
     inbox.watch(d1, 'all');
     await inbox.scan(d1);
-    await t.rejects(inbox.prepare(d1, TASK, false), { code: 'AC_JOURNAL_WRITE' }, 'nor is a link taken for its folder');
+    await t.rejects(inbox.prepare(d1, TASK, false), { code: 'AC_JOURNAL_WRITE' }, 'a link is not accepted as its folder either');
 
     const e1 = nameOf('e', 1);
     await inbox.prepare(e1, TASK, false);

@@ -21,10 +21,10 @@ export function inWorld<W extends RunnerWorld>(test: CaseTest, follows: WakeRunn
       refuseOptions('WakeRunner contract', world, GONE);
       const seen: Seen = { runIds: [], unnamed: [], refused: [], afterEnd: [] };
       await run(t, watchedWorld(world, seen, follows !== 'nothing'));
-      t.strictSame(seen.unnamed, [], 'when an end was told, nothing of its run was alive but the survivors that it named');
-      t.strictSame(seen.refused, [], 'a sidecar takes all that it said, whole');
-      t.strictSame(seen.afterEnd, [], 'it said nothing after an end');
-      for (const runId of seen.runIds) t.strictSame(await world.livingOf(runId), [], 'nothing that carries the run id is left');
+      t.strictSame(seen.unnamed, [], 'when an end is reported, no process of its run is alive except the named survivors');
+      t.strictSame(seen.refused, [], 'a sidecar accepts every event unchanged');
+      t.strictSame(seen.afterEnd, [], 'it reported nothing after an end');
+      for (const runId of seen.runIds) t.strictSame(await world.livingOf(runId), [], 'no process with the run id is left');
     });
 }
 

@@ -18,13 +18,13 @@ export function talkingRunnerCases(talking: InWorld<HeardWorld>, settlesAtEnd: b
   const told = async (world: HeardWorld, behaviour: SpokenBehaviour): Promise<readonly WakeEvent[]> =>
     world.settle(collect((await world.talking(behaviour)).wake(await world.request(), new AbortController().signal)));
 
-  talking('tells one result, before the end', async (t, world) => {
+  talking('reports one result, before the end', async (t, world) => {
     const events = await told(world, 'succeeds');
     t.strictSame(verdicts(events), ['completed']);
     t.match(events.at(-1), { type: 'exited', exitCode: 0 });
   });
 
-  talking('takes no exit code for a success', async (t, world) => {
+  talking('does not treat an exit code as success', async (t, world) => {
     const failed = await told(world, 'says-it-fails');
     t.strictSame(verdicts(failed), ['failed']);
     t.match(
@@ -41,7 +41,7 @@ export function talkingRunnerCases(talking: InWorld<HeardWorld>, settlesAtEnd: b
     t.match(silent.at(-1), { type: 'exited', exitCode: 0 });
   });
 
-  talking('has no result of an agent that was killed before it, and one of an agent that was killed after it', async (t, world) => {
+  talking('reports no result of an agent killed before its result, and one of an agent killed after it', async (t, world) => {
     const before = await told(world, 'crashes-before-result');
     t.strictSame(
       verdicts(before).filter((type) => type === 'completed'),
@@ -54,7 +54,7 @@ export function talkingRunnerCases(talking: InWorld<HeardWorld>, settlesAtEnd: b
     t.equal(after.at(-1)?.type, 'exited');
   });
 
-  talking('stops an agent that hangs before its first word', async (t, world) => {
+  talking('stops an agent that hangs before any output', async (t, world) => {
     const request = await world.request();
     const stop = new AbortController();
     const events = collect((await world.talking('hangs')).wake(request, stop.signal));
@@ -63,7 +63,7 @@ export function talkingRunnerCases(talking: InWorld<HeardWorld>, settlesAtEnd: b
     t.strictSame((await world.settle(events)).at(-1), { type: 'stopped', survivors: [] });
   });
 
-  talking('stops an agent that goes on after its result, which stands', async (t, world) => {
+  talking('stops an agent that continues after its result, and the result remains valid', async (t, world) => {
     const stop = new AbortController();
     const request = await world.request();
     const events = (await world.talking('hangs-after-result')).wake(request, stop.signal);
@@ -84,28 +84,28 @@ export function talkingRunnerCases(talking: InWorld<HeardWorld>, settlesAtEnd: b
     t.match(heard.at(-1)?.type, /^(?:stopped|exited)$/);
   });
 
-  talking('leaves no child behind that the agent has started', async (t, world) => {
+  talking('leaves no child process of the agent behind', async (t, world) => {
     const events = await told(world, 'leaves-child');
     t.strictSame(verdicts(events), ['completed']);
     t.match(events.at(-1), { type: 'exited', exitCode: 0 });
     t.strictSame(survivorsIn(events), []);
   });
 
-  talking('hears the result behind a flood', async (t, world) => {
+  talking('reads the result after a flood of output', async (t, world) => {
     t.strictSame(verdicts(await told(world, 'floods')), ['completed']);
   });
 
-  talking('hears a result that comes in parts', async (t, world) => {
+  talking('reads a result that arrives in parts', async (t, world) => {
     t.strictSame(verdicts(await told(world, 'says-in-parts')), ['completed']);
   });
 
-  talking('takes nothing that was said on the way for a result that is too long to be heard', async (t, world) => {
+  talking('does not use interim output as the result when the result is too long to read', async (t, world) => {
     const events = await told(world, 'says-a-long-line');
     for (const event of events) if (event.type === 'completed') t.notOk(/interim"/.test(JSON.stringify(event.output).slice(0, 100)));
     t.equal(events.at(-1)?.type, 'exited');
   });
 
-  talking('hears no result and no failure in what is said on standard error', async (t, world) => {
+  talking('takes no result and no failure from standard error', async (t, world) => {
     t.strictSame(verdicts(await told(world, 'complains')), ['completed']);
     const request = await world.request();
     const stop = new AbortController();
@@ -121,11 +121,11 @@ export function talkingRunnerCases(talking: InWorld<HeardWorld>, settlesAtEnd: b
     t.strictSame(heard.at(-1), { type: 'stopped', survivors: [] });
   });
 
-  talking('hears a last line without a line end', async (t, world) => {
+  talking('reads a last line without a line break', async (t, world) => {
     t.strictSame(verdicts(await told(world, 'says-no-line-end')), ['completed']);
   });
 
-  talking('tells an agent that prints without end as a failure, at a bound of its own, and can stop it', async (t, world) => {
+  talking('reports an agent with endless output as failed, at a limit of its own, and can stop it', async (t, world) => {
     const stop = new AbortController();
     const heard: WakeEvent[] = [];
     const events = (await world.talking('prints-without-end')).wake(await world.request(), stop.signal);
@@ -136,17 +136,17 @@ export function talkingRunnerCases(talking: InWorld<HeardWorld>, settlesAtEnd: b
       }
     };
     await world.settle(listen());
-    t.strictSame([...new Set(verdicts(heard))], ['failed'], 'the first says it; how it ended may be told beside');
+    t.strictSame([...new Set(verdicts(heard))], ['failed'], 'the first verdict is the failure; its end may be reported too');
     t.match(heard.at(-1)?.type, /^(?:stopped|exited)$/);
   });
 
-  talking('tells a result, and no failure, of an agent that says it again when what it had in the background is done', async (t, world) => {
+  talking('reports a result and no failure of an agent that repeats it once its background work is done', async (t, world) => {
     const events = await told(world, 'goes-on-after-result');
-    t.strictSame([...new Set(verdicts(events))], ['completed'], 'a sidecar takes the first that it is told');
+    t.strictSame([...new Set(verdicts(events))], ['completed'], 'a sidecar uses the first reported result');
     t.equal(events.at(-1)?.type, 'exited');
   });
 
-  talking('does not mind an agent that closes its standard input', async (t, world) => {
+  talking('tolerates an agent that closes its standard input', async (t, world) => {
     t.strictSame(verdicts(await told(world, 'closes-input')), ['completed']);
   });
 
@@ -154,17 +154,17 @@ export function talkingRunnerCases(talking: InWorld<HeardWorld>, settlesAtEnd: b
     ['hostile text', HOSTILE],
     ['9 MB of text', 'z'.repeat(PROMPT_BYTES)],
   ] as const) {
-    talking(`gives its agent ${what} as it is, or says that it cannot`, async (t, world) => {
+    talking(`passes ${what} to its agent unchanged, or reports that it cannot`, async (t, world) => {
       const request = await world.request(description);
       const events = await world.settle(collect((await world.talking('succeeds')).wake(request, new AbortController().signal)));
       if (events[0]?.type === 'failed') {
         t.match(events, [{ phase: 'spawn', retryable: false, message: /\S/ }]);
-        t.ok(description.length >= PROMPT_BYTES, 'only for its length');
+        t.ok(description.length >= PROMPT_BYTES, 'only because of its length');
         return;
       }
       t.strictSame(verdicts(events), ['completed']);
       const heard = (await world.heardBy(request)) ?? '';
-      t.ok(heard.includes(description) || heard.includes(JSON.stringify(description).slice(1, -1)), 'the agent was given the whole text');
+      t.ok(heard.includes(description) || heard.includes(JSON.stringify(description).slice(1, -1)), 'the agent received the whole text');
     });
   }
 }

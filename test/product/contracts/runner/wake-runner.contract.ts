@@ -51,14 +51,14 @@ export function wakeRunnerContract(name: string, subject: WakeRunnerSubject, run
 
 /** For every runner, also one that only wakes. */
 function casesOfAll(ofAll: InWorld<RunnerWorld>): void {
-  ofAll('answers a program that cannot be started with failed, and does not throw', async (t, world) => {
+  ofAll('reports a program that cannot be started as failed, and does not throw', async (t, world) => {
     const request = await world.request();
     const events = await world.settle(all((await world.runner('cannot-start')).wake(request, new AbortController().signal)));
     t.match(events, [{ type: 'failed', phase: 'spawn', retryable: false, message: /\S/ }]);
     t.equal(events.length, 1);
   });
 
-  ofAll('starts nothing when it was stopped before', async (t, world) => {
+  ofAll('starts nothing if it is already stopped', async (t, world) => {
     const request = await world.request();
     const events = await world.settle(all((await world.runner('works')).wake(request, AbortSignal.abort())));
     t.strictSame(events, [{ type: 'stopped', survivors: [] }]);
@@ -70,7 +70,7 @@ function casesOfAll(ofAll: InWorld<RunnerWorld>): void {
     for (const behaviour of ['works', 'cannot-start'] as const) {
       const checks = await world.settle((await world.runner(behaviour)).check?.(new AbortController().signal) ?? Promise.resolve([]));
       for (const check of checks) t.match(check, { check: /\S/, ok: Boolean, message: /\S/ });
-      t.strictSame(readChecks(checks), checks, 'a sidecar takes them whole');
+      t.strictSame(readChecks(checks), checks, 'a sidecar accepts them unchanged');
     }
     const tookMs = performance.now() - beganMs;
     t.ok(tookMs < CHECK_WITHIN_MS, `wanted both checks within ${CHECK_WITHIN_MS} ms, found ${Math.round(tookMs)} ms`);
@@ -79,7 +79,7 @@ function casesOfAll(ofAll: InWorld<RunnerWorld>): void {
 
 /** For a runner that starts its agent and does not hear it. */
 function filesCases(contract: InWorld<ProcessWorld>): void {
-  contract('says that its agent is on its own', async (t, world) => {
+  contract('reports that its agent works on its own', async (t, world) => {
     const request = await world.request();
     const events = await world.settle(all((await world.runner('ends')).wake(request, new AbortController().signal)));
     t.ok(
@@ -106,7 +106,7 @@ function followedCases(contract: InWorld<ProcessWorld>): void {
     });
   };
 
-  contract('tells of the process, and last of its end by itself', async (t, world) => {
+  contract('reports the process, and last its end without a stop', async (t, world) => {
     const request = await world.request();
     const events = await world.settle(all((await world.runner('ends')).wake(request, new AbortController().signal)));
     t.equal(events[0]?.type, 'spawned');
@@ -116,7 +116,7 @@ function followedCases(contract: InWorld<ProcessWorld>): void {
     t.strictSame(await world.livingOf(request.runId), []);
   });
 
-  contract('tells the exit code and the end of standard error', async (t, world) => {
+  contract('reports the exit code and the tail of standard error', async (t, world) => {
     const request = await world.request();
     const events = await world.settle(all((await world.runner('fails')).wake(request, new AbortController().signal)));
     t.match(events.at(-1), { type: 'exited', exitCode: 3, signal: null, stderrTail: /it broke/ });
@@ -132,7 +132,7 @@ function followedCases(contract: InWorld<ProcessWorld>): void {
     t.strictSame(await world.livingOf(request.runId), []);
   });
 
-  contract('gives an agent nothing of the sidecar’s environment that nobody named', async (t, world) => {
+  contract('passes no variable of the sidecar’s environment to an agent unless it is named', async (t, world) => {
     process.env[NOT_FOR_AGENTS] = 'a secret of the sidecar';
     t.teardown(() => Reflect.deleteProperty(process.env, NOT_FOR_AGENTS));
     const request = await world.request();
@@ -157,7 +157,7 @@ function followedCases(contract: InWorld<ProcessWorld>): void {
     });
   }
 
-  contract('stops the run it was asked to stop and no other', async (t, world) => {
+  contract('stops only the requested run', async (t, world) => {
     const [one, other] = [await world.request(), await world.request()];
     const runner = await world.runner('works');
     const [runOfOne, runOfOther] = [begin(runner, one), begin(runner, other)];
@@ -169,7 +169,7 @@ function followedCases(contract: InWorld<ProcessWorld>): void {
     t.match(await world.settle(runOfOther.last), { type: 'exited', exitCode: 0 });
   });
 
-  contract('lets a listener leave at once while it waits, and then leaves an adoptable run alive', async (t, world) => {
+  contract('lets a waiting listener leave at once, and then leaves an adoptable run alive', async (t, world) => {
     const request = await world.request();
     const runner = await world.runner('works');
     const listener = runner.wake(request, new AbortController().signal)[Symbol.asyncIterator]();
@@ -187,7 +187,7 @@ function followedCases(contract: InWorld<ProcessWorld>): void {
     await stopRemains(world, { ...request, process });
   });
 
-  afterAdoption('goes on with a run of an earlier sidecar to its end', 'works', async (t, world, adopted) => {
+  afterAdoption('follows a run of an earlier sidecar to its end', 'works', async (t, world, adopted) => {
     const events = all((await world.runner('works')).attach(adopted, new AbortController().signal));
     await world.endAgent(adopted);
     t.match((await world.settle(events)).at(-1), { type: 'exited', exitCode: null, signal: null });
@@ -195,7 +195,7 @@ function followedCases(contract: InWorld<ProcessWorld>): void {
   });
 
   afterAdoption(
-    'finds a run whose process was never journalled, and tells of its process',
+    'finds a run whose process was never journalled, and reports its process',
     'works',
     async (t, world, adopted) => {
       const runner = await world.runner('works');
@@ -214,7 +214,7 @@ function followedCases(contract: InWorld<ProcessWorld>): void {
     ['leaves-tools', false],
   ] as const) {
     afterAdoption(
-      `stops what is left of a run that ${behaviour}, whose process is ${isKnown ? 'known' : 'not known'}`,
+      `stops the rest of a run that ${behaviour}, whose process is ${isKnown ? 'known' : 'not known'}`,
       behaviour,
       async (t, world, adopted) => {
         const run = isKnown ? adopted : { ...adopted, process: null };
@@ -226,14 +226,14 @@ function followedCases(contract: InWorld<ProcessWorld>): void {
     );
   }
 
-  afterAdoption('answers exited at once for a run of which nothing is alive', 'works', async (t, world, adopted) => {
+  afterAdoption('reports exited at once for a run without live processes', 'works', async (t, world, adopted) => {
     await stopRemains(world, adopted);
     for (const process of showsRunIds() ? [adopted.process, null] : [adopted.process]) {
       for (const signal of [new AbortController().signal, AbortSignal.abort()]) {
         const events = await all((await world.runner('works')).attach({ ...adopted, process }, signal));
         const news = events.filter(({ type }) => type !== 'output');
         t.match(news, [{ type: 'exited', exitCode: null, signal: null }]);
-        t.equal(news.length, 1, 'beside what it had said before');
+        t.equal(news.length, 1, 'apart from earlier reports');
       }
     }
   });

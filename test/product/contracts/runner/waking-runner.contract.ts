@@ -5,7 +5,7 @@ import type { RunnerWorld } from './wake-runner-subject.ts';
 
 /** Adds the cases. */
 export function wakingRunnerCases(waking: InWorld<RunnerWorld>): void {
-  waking('says that it woke its agent, and no more', async (t, world) => {
+  waking('reports that it woke its agent, and nothing more', async (t, world) => {
     const request = await world.request();
     t.strictSame(await world.settle(told((await world.runner('works')).wake(request, new AbortController().signal))), [{ type: 'woken' }]);
     await world.settle(world.atWork(request));
@@ -13,7 +13,7 @@ export function wakingRunnerCases(waking: InWorld<RunnerWorld>): void {
     await world.endAgent(request);
   });
 
-  waking('leaves an agent that it woke alone, whoever comes back or wants its end', async (t, world) => {
+  waking('leaves a woken agent alone on attach and on stop', async (t, world) => {
     const request = await world.request();
     const runner = await world.runner('works');
     await world.settle(told(runner.wake(request, new AbortController().signal)));
@@ -23,14 +23,14 @@ export function wakingRunnerCases(waking: InWorld<RunnerWorld>): void {
     const listener = later.attach(run, new AbortController().signal)[Symbol.asyncIterator]();
     const silence = listener.next();
     await listener.return?.();
-    t.match(await world.settle(silence), { done: true }, 'who listens may leave');
+    t.match(await world.settle(silence), { done: true }, 'a listener can leave');
     const ends = await world.settle(told(later.attach(run, AbortSignal.abort())));
-    t.strictSame(ends, [{ type: 'exited', exitCode: null, signal: null, stderrTail: '' }], 'nobody saw how it ended');
+    t.strictSame(ends, [{ type: 'exited', exitCode: null, signal: null, stderrTail: '' }], 'its exit is unknown');
     t.ok((await world.livingOf(request.runId)).length > 0, 'its agent is at work');
     await world.endAgent(request);
   });
 
-  waking('does not know whether it woke where its sidecar ended amid the call, and may wake again', async (t, world) => {
+  waking('reports a retryable failure if its sidecar ended during the wake, and may wake again', async (t, world) => {
     const request = await world.request();
     const runner = await world.runner('works');
     const lost = await world.settle(told(runner.attach({ ...request, process: null }, new AbortController().signal)));

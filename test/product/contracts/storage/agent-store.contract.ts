@@ -21,14 +21,14 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
       });
     });
 
-    test('leaves an agent alone that is there', async (t) => {
+    test('leaves an existing agent unchanged', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, changes({ agents: [anAgent({ sessionNumber: 7 })] }));
       await storage.agents.addToken(aToken({ name: 'other' }));
       t.strictSame((await storage.agents.getAgent(anAgentId()))?.agent, anAgent({ sessionNumber: 7 }));
     });
 
-    test('finds a token by the beginning of its hash, unless it is revoked or several begin so', async (t) => {
+    test('finds a token by a prefix of its hash, unless it is revoked or the prefix is ambiguous', async (t) => {
       const { agents } = await openedIn(t, subject);
       const hashes = [
         '0123456789abcdef'.padEnd(64, '0'),
@@ -49,7 +49,7 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
       t.equal(await find('0123456789abcdef'), undefined);
     });
 
-    test('adds no agent for another role', async (t) => {
+    test('adds no agent for any other role', async (t) => {
       const { agents } = await openedIn(t, subject);
       const token = aToken({ role: 'operator', agentId: null, capabilities: ['a'], maxSlots: 4, revokedAtMs: null });
       await agents.addToken(token, { unlessTaken: true });
@@ -79,7 +79,7 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
       t.equal(await agents.findToken(named(2).hash), undefined);
       t.equal(await add(named(3, { role: 'viewer', expiresAtMs: A_MOMENT_MS + 50 })), 'added', 'another role');
       t.equal(await add(named(4, { name: 'ci' })), 'added', 'another name');
-      t.equal(await add(tokenNo(5, { name: "ci'", role: 'submitter' })), 'added', 'the name of an agent is no matter');
+      t.equal(await add(tokenNo(5, { name: "ci'", role: 'submitter' })), 'added', 'the name of an agent does not count');
       t.equal(await agents.addToken(named(6)), 'added', 'without the condition there may be two');
       await agents.revokeTokens({ id: 'tok-1' }, 5);
       await agents.revokeTokens({ id: 'tok-6' }, 5);
@@ -91,7 +91,7 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
       t.equal(await add(tokenNo(20, { agentId: anAgentId('b') })), 'added', 'nor those of an agent');
     });
 
-    test('of many that want a name at once, one gets it', async (t) => {
+    test('of many concurrent requests for a name, one gets it', async (t) => {
       const { agents } = await openedIn(t, subject);
       const wanting = Array.from({ length: 8 }, (_, n) =>
         agents.addToken(tokenNo(n, { agentId: null, role: 'viewer', name: 'one' }), { unlessTaken: true }),
@@ -100,12 +100,12 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
       t.equal((await agents.listTokens({ limit: 10 })).length, 1);
     });
 
-    test('keeps when tokens expire, and the latest time that they were used', async (t) => {
+    test('stores the expiry and the latest use of tokens', async (t) => {
       const { agents } = await openedIn(t, subject);
       await agents.addToken(tokenNo(1, { expiresAtMs: A_MOMENT_MS + 100 }));
       await agents.addToken(tokenNo(2));
       await agents.addToken(tokenNo(3));
-      t.strictSame(await agents.findToken(tokenNo(1).hash), tokenNo(1, { expiresAtMs: A_MOMENT_MS + 100 }), 'whoever asks compares');
+      t.strictSame(await agents.findToken(tokenNo(1).hash), tokenNo(1, { expiresAtMs: A_MOMENT_MS + 100 }), 'the caller compares');
       const used = async () => (await agents.listTokens({ limit: 10 })).map(({ lastUsedAtMs }) => lastUsedAtMs);
       t.strictSame(await used(), [null, null, null]);
       await agents.noteTokensUsed([]);
@@ -119,13 +119,13 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
         agents.noteTokensUsed([{ id: 'tok-1', atMs: A_MOMENT_MS + 30 }, { id: 'tok-2', atMs: A_MOMENT_MS + 30 }]), // prettier-ignore
         agents.noteTokensUsed([{ id: 'tok-2', atMs: A_MOMENT_MS + 25 }, { id: 'tok-1', atMs: A_MOMENT_MS + 25 }]), // prettier-ignore
       ]);
-      t.strictSame(await used(), [null, A_MOMENT_MS + 30, A_MOMENT_MS + 30], 'the latest of all that note it');
+      t.strictSame(await used(), [null, A_MOMENT_MS + 30, A_MOMENT_MS + 30], 'the latest of all notes');
       const many = Array.from({ length: 2_500 }, (_, n) => ({ id: n === 2_400 ? 'tok-3' : `unknown-${n}`, atMs: A_MOMENT_MS }));
       await agents.noteTokensUsed(many);
-      t.equal((await used())[0], A_MOMENT_MS, 'also one far down a long list');
+      t.equal((await used())[0], A_MOMENT_MS, 'even one far down a long list');
     });
 
-    test('says which agents no token is left to', async (t) => {
+    test('reports which agents have no token left', async (t) => {
       const { agents } = await openedIn(t, subject);
       const [a, b, c, d] = ['a', 'b', 'c', 'd'].map(anAgentId) as [AgentId, AgentId, AgentId, AgentId];
       await agents.addToken(tokenNo(1, { agentId: a }));
@@ -137,13 +137,13 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
       t.strictSame(await asked(A_MOMENT_MS + 49), new Map());
       t.strictSame(await asked(A_MOMENT_MS + 50), new Map([[b, 'expired']]));
       await agents.revokeTokens({ id: 'tok-1' }, 5);
-      t.strictSame(await asked(A_MOMENT_MS), new Map(), 'it has another one');
+      t.strictSame(await asked(A_MOMENT_MS), new Map(), 'it has another token');
       await agents.revokeTokens({ id: 'tok-2' }, 5);
       t.strictSame(await asked(A_MOMENT_MS), new Map([[a, 'revoked']]));
       t.strictSame(await agents.lockedOutAmong([], A_MOMENT_MS), new Map());
     });
 
-    test('of many that want an agent at once, one gets it', async (t) => {
+    test('of many concurrent requests for an agent, one gets it', async (t) => {
       const { agents } = await openedIn(t, subject);
       const wanting = Array.from({ length: 8 }, (_, n) => agents.addToken(tokenNo(n, { agentId: anAgentId() }), { unlessTaken: true }));
       const answers = await Promise.all(wanting);
@@ -151,7 +151,7 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
       t.equal((await agents.listTokens({ limit: 10 })).length, 1);
     });
 
-    test('answers many that look at once, each with its own token', async (t) => {
+    test('answers many concurrent lookups, each with its own token', async (t) => {
       const { agents } = await openedIn(t, subject);
       for (const n of [1, 2, 3]) await agents.addToken(tokenNo(n));
       await agents.revokeTokens({ id: 'tok-2' }, 5);
@@ -162,7 +162,7 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
       );
     });
 
-    test('finds tokens by hash alone, not revoked ones', async (t) => {
+    test('finds tokens by hash only, and no revoked ones', async (t) => {
       const { agents } = await openedIn(t, subject);
       await agents.addToken(aToken());
       t.equal(await agents.findToken('2'.repeat(64)), undefined);
@@ -171,7 +171,7 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
       t.equal(await agents.findToken(aToken().hash), undefined);
     });
 
-    test('lists tokens newest first, page by page, revoked ones too', async (t) => {
+    test('lists tokens newest first, page by page, including revoked ones', async (t) => {
       const { agents } = await openedIn(t, subject);
       for (const n of [3, 1, 4, 2]) await agents.addToken(tokenNo(n, n > 2 ? { createdAtMs: A_MOMENT_MS + 9 } : {}));
       await agents.revokeTokens({ id: 'tok-3' }, A_MOMENT_MS);
@@ -184,7 +184,7 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
       t.strictSame(await agents.listTokens({ after: 'unknown', limit: 10 }), []);
     });
 
-    test('revokes by token or by agent, once, and says which', async (t) => {
+    test('revokes by token or by agent, once, and reports which', async (t) => {
       const { agents } = await openedIn(t, subject);
       await agents.addToken(tokenNo(1));
       await agents.addToken(tokenNo(2, { agentId: anAgentId('a3') }));
@@ -197,7 +197,7 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
       t.strictSame((await agents.listTokens({ limit: 10 })).map(({ revokedAtMs }) => revokedAtMs), [7, 7, 5]); // prettier-ignore
     });
 
-    test('says which of many tokens are revoked or expire, and when', async (t) => {
+    test('reports which of many tokens are revoked or expire, and when', async (t) => {
       const { agents } = await openedIn(t, subject);
       for (const n of [1, 2, 3, 4]) await agents.addToken(tokenNo(n));
       const asked = ['tok-5', 'tok-4', 'tok-1', 'tok-2', 'tok-2', 'tok-9', "' OR 1=1 --"];
@@ -216,7 +216,7 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
         ],
       );
       t.strictSame(await agents.endsAmong([]), []);
-      t.strictSame(await agents.getToken('tok-2'), tokenNo(2, { revokedAtMs: 5 }), 'also a revoked one');
+      t.strictSame(await agents.getToken('tok-2'), tokenNo(2, { revokedAtMs: 5 }), 'even a revoked one');
       t.equal(await agents.getToken('tok-none'), undefined);
     });
 
@@ -247,7 +247,7 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
       t.equal((await agents.listTokens({ limit: 10 })).length, 4, 'and adds none');
     });
 
-    test('an enrolment secret is used up by exactly one', async (t) => {
+    test('an enrolment secret can be used exactly once', async (t) => {
       const { agents } = await openedIn(t, subject);
       await agents.addEnrolSecret('secret', A_MOMENT_MS);
       t.equal(await agents.takeEnrolSecret('other', A_MOMENT_MS), false);
@@ -256,7 +256,7 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
       t.equal(await agents.takeEnrolSecret('secret', 0), false);
     });
 
-    test('finds an enrolment secret by the beginning of its hash, unless it is over, used, or several begin so', async (t) => {
+    test('finds an enrolment secret by a prefix of its hash, unless it is expired, used or ambiguous', async (t) => {
       const { agents } = await openedIn(t, subject);
       const begins = '0123456789abcdef';
       const [low, high, near] = [begins.padEnd(64, '0'), begins.padEnd(64, 'f'), '0123456789abcdf0'.padEnd(64, '0')] as const;
@@ -264,25 +264,25 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
       await agents.addEnrolSecret(high, A_MOMENT_MS + 5);
       await agents.addEnrolSecret(near, A_MOMENT_MS + 5);
       const find = (hint: string, nowMs = A_MOMENT_MS) => agents.findEnrolSecret(hint, nowMs);
-      t.equal(await find(begins), undefined, 'two begin so');
-      t.equal(await find(begins, A_MOMENT_MS + 1), high, 'one of them is over');
+      t.equal(await find(begins), undefined, 'two have this prefix');
+      t.equal(await find(begins, A_MOMENT_MS + 1), high, 'one of them has expired');
       t.equal(await find(near.slice(0, 16)), near);
       t.equal(await find(near.slice(0, 16), A_MOMENT_MS + 6), undefined);
       t.equal(await find('f'.repeat(16)), undefined);
-      t.equal(await agents.takeEnrolSecret(near, A_MOMENT_MS), true, 'finding it used nothing up');
+      t.equal(await agents.takeEnrolSecret(near, A_MOMENT_MS), true, 'finding it does not use it up');
       t.equal(await find(near.slice(0, 16)), undefined);
     });
 
-    test('an enrolment secret is never used after its time', async (t) => {
+    test('an enrolment secret cannot be used after it expires', async (t) => {
       const { agents } = await openedIn(t, subject);
       await agents.addEnrolSecret('late', A_MOMENT_MS);
       await agents.addEnrolSecret('in time', A_MOMENT_MS);
       t.equal(await agents.takeEnrolSecret('late', A_MOMENT_MS + 1), false);
-      t.equal(await agents.takeEnrolSecret('late', A_MOMENT_MS), false, 'nor when the clock goes back');
+      t.equal(await agents.takeEnrolSecret('late', A_MOMENT_MS), false, 'not even when the clock goes backwards');
       t.equal(await agents.takeEnrolSecret('in time', A_MOMENT_MS), true);
     });
 
-    test('lists agents by id, page by page, with what they hold', async (t) => {
+    test('lists agents by id, page by page, with their assignments and stops', async (t) => {
       const storage = await openedIn(t, subject);
       const ids = ['a10', 'a2', 'b.x', 'a-1'].map(anAgentId);
       const live = [anAssignedTask(anAgentId('a2'), { id: aTaskId(1) }), anAssignedTask(anAgentId('a2'), { id: aTaskId(2) })];
@@ -299,7 +299,7 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
       t.equal(await storage.agents.getAgent(anAgentId('nobody')), undefined);
     });
 
-    test('keeps hostile names to the byte', async (t) => {
+    test('stores hostile names byte for byte', async (t) => {
       const { agents } = await openedIn(t, subject);
       for (const [n, text] of HOSTILE_TEXTS.entries()) {
         const token = tokenNo(n, { name: text, prefix: text, capabilities: [text] });
@@ -308,7 +308,7 @@ export function agentStoreCases(name: string, subject: StorageSubject, runner: T
       }
     });
 
-    test('takes part in the one order of writes', async (t) => {
+    test('its writes share a single order with all others', async (t) => {
       const storage = await openedIn(t, subject);
       const order: string[] = [];
       const batch = storage.tasks.transact('batch', async (unit) => {

@@ -46,7 +46,7 @@ async function isWhole(t: ContractCase, storage: Storage): Promise<void> {
 
 export function auditLogCases(name: string, subject: StorageSubject, runner: TestRunner): void {
   inSuite(`AuditLog contract, ${name}`, runner, (test) => {
-    test('appends a chain of entries, each as it was given, and reads them from a number on', async (t) => {
+    test('appends a chain of unmodified entries, and reads them from a given number', async (t) => {
       const storage = await openedIn(t, subject);
       t.strictSame(await storage.audit.read({ after: 0, limit: 10 }), { entries: [], anchor: AUDIT_START, head: AUDIT_START });
       await storage.audit.append([]);
@@ -72,7 +72,7 @@ export function auditLogCases(name: string, subject: StorageSubject, runner: Tes
       t.equal((await storage.audit.read({ after: 0, limit: 2 })).entries.length, 2);
     });
 
-    test('keeps any text so that its hash still fits, within its bounds', async (t) => {
+    test('stores any text within its limits so that its hash still matches', async (t) => {
       const storage = await openedIn(t, subject);
       const texts = [...HOSTILE_TEXTS, '\ud800', 'x'.repeat(AUDIT_TEXT_MAX + 1)];
       const drafts = texts.map((text) =>
@@ -87,7 +87,7 @@ export function auditLogCases(name: string, subject: StorageSubject, runner: Tes
       t.equal([...(entries.at(-2)?.object ?? '')].length, AUDIT_TEXT_MAX);
     });
 
-    test('commits changes and their entries together, or neither', async (t) => {
+    test('commits changes and their entries together or not at all', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, { ...inserting(aTask()), audit: [numbered(1), numbered(2)] });
       await commit(storage, changes({ agents: [anAgent()] }));
@@ -104,7 +104,7 @@ export function auditLogCases(name: string, subject: StorageSubject, runner: Tes
       await isWhole(t, storage);
     });
 
-    test('records tokens, enrolment secrets and removed agents with their change, and nothing where nothing changes', async (t) => {
+    test('records tokens, enrolment secrets and agent removals with the change, and nothing if nothing changes', async (t) => {
       const { agents, audit } = await (async () => openedIn(t, subject))();
       const token = aToken({ id: 'tok-9', name: 'nine', role: 'viewer', agentId: null });
       const options = { unlessTaken: true, audit: aDraft({ object: 'made' }) };
@@ -134,7 +134,7 @@ export function auditLogCases(name: string, subject: StorageSubject, runner: Tes
       );
     });
 
-    test('many that append at once make one chain', async (t) => {
+    test('concurrent appends form one chain', async (t) => {
       const place = await subject.place(t);
       const storages = [await place.storage(systemClock())];
       if (subject.capabilities.shared) storages.push(await place.storage(systemClock()));
@@ -153,7 +153,7 @@ export function auditLogCases(name: string, subject: StorageSubject, runner: Tes
       }
     });
 
-    test('removes the oldest beyond age and number, and keeps the place that the rest follows', async (t) => {
+    test('removes the oldest entries beyond age and number, and retains the hash that the rest builds on', async (t) => {
       const storage = await openedIn(t, subject);
       const nowMs = storage.tasks.nowMs();
       const ages = [-300, -200, -100, 0, 0, 0].map((age, n) => aDraft({ object: `e${n + 1}`, atMs: nowMs + age * 1_000 }));
@@ -171,7 +171,7 @@ export function auditLogCases(name: string, subject: StorageSubject, runner: Tes
       await isWhole(t, storage);
       await storage.audit.append([numbered(7)]);
       const last = await storage.audit.read({ after: 0, limit: 10 });
-      t.strictSame([last.entries.map(({ seq }) => seq), last.anchor.seq], [[7], 6], 'numbers go on');
+      t.strictSame([last.entries.map(({ seq }) => seq), last.anchor.seq], [[7], 6], 'numbers continue');
       await isWhole(t, storage);
     });
   });

@@ -33,24 +33,24 @@ export async function findsWhatIsClaimable(t: ContractCase, subject: StorageSubj
     t.strictSame(idsOf(await claim(asked, 3, [ANYBODY])), idsOf(firsts), `${when}: the first three of each lane`);
     const own = [...new Set(all.map(({ requirement }) => requirement))].filter((requirement) => requirement !== ANYBODY);
     const ofOwn = wanted.filter(({ requirement }) => requirement !== ANYBODY);
-    t.strictSame(idsOf(await claim(asked, 1, own)).toSorted(), idsOf(ofOwn).toSorted(), `${when}: those with a requirement of their own`);
+    t.strictSame(idsOf(await claim(asked, 1, own)).toSorted(), idsOf(ofOwn).toSorted(), `${when}: the ones with their own requirement`);
     const { requirements } = await asked.tasks.transact('waiting', (unit) => unit.waitingRequirements({ nowMs: A_MOMENT_MS, limit: ALL }));
     const keys = new Set(wanted.map((task) => requirementKey(waitingRequirement(task))));
-    t.strictSame(requirements.map(requirementKey).toSorted(), [...keys].toSorted(), `${when}: the requirements that wait`);
+    t.strictSame(requirements.map(requirementKey).toSorted(), [...keys].toSorted(), `${when}: the waiting requirements`);
   };
-  await check(storage, [], 'before there is any');
+  await check(storage, [], 'before any exists');
   await commit(storage, inserting(...tasks));
-  await check(storage, tasks, 'as they were inserted');
+  await check(storage, tasks, 'as inserted');
   const changed = tasks.map((task, n) => {
     const { status, parked, assignedTo, eligibleAtMs } = tasks[(n + 7) % tasks.length] as Task;
     return { ...task, status, parked, assignedTo, eligibleAtMs };
   });
   await commit(storage, updating(...changed));
-  await check(storage, changed, 'as they were changed');
+  await check(storage, changed, 'as changed');
   await storage.close();
   const again = await place.storage(systemClock());
   await again.open();
-  await check(again, changed, 'by a storage that has changed nothing');
+  await check(again, changed, 'by a storage that has written nothing');
 }
 
 /** Tasks are rejected, and then retried. */

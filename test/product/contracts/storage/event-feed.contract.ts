@@ -7,7 +7,7 @@ import { commit, openedIn, type StorageSubject } from './storage-room.ts';
 
 export function eventFeedCases(name: string, subject: StorageSubject, runner: TestRunner): void {
   inSuite(`EventFeed contract, ${name}`, runner, (test) => {
-    test('gives events above an id, lowest first, at most so many', async (t) => {
+    test('returns events above an id, lowest first, up to a limit', async (t) => {
       const storage = await openedIn(t, subject);
       t.strictSame((await storage.events.after(0, {}, 10)).events, []);
       const stored = await commit(storage, changes({ events: [1, 2, 3, 4, 5].map((seq) => anEvent({ seq, details: { seq } })) }));
@@ -19,7 +19,7 @@ export function eventFeedCases(name: string, subject: StorageSubject, runner: Te
       t.strictSame((await storage.events.after(Number.MAX_SAFE_INTEGER, {}, 10)).events, []);
     });
 
-    test('gives events one by one, however many of a task are of one commit and wherever a page begins', async (t) => {
+    test('returns single events, however a commit groups them and wherever a page begins', async (t) => {
       const storage = await openedIn(t, subject);
       const [a1, a2] = [anAgentId('a1'), anAgentId('a2')];
       const one = Array.from({ length: 20 }, (_, n) =>
@@ -89,7 +89,7 @@ export function eventFeedCases(name: string, subject: StorageSubject, runner: Te
       }
     });
 
-    test('tells how far it has looked, so that what no filter lets through is read once', async (t) => {
+    test('reports how far it has read, so that filtered-out events are read only once', async (t) => {
       const storage = await openedIn(t, subject);
       const MANY = 25_000;
       const others = Array.from({ length: MANY }, (_, n) => anEvent({ seq: n + 1, agentId: anAgentId('a1') }));
@@ -113,7 +113,7 @@ export function eventFeedCases(name: string, subject: StorageSubject, runner: Te
       t.match(await storage.events.after(wanted?.id ?? 0, { event: 'submitted' }, 10), { events: [], untilId: wanted?.id });
     });
 
-    test('knows the highest id', async (t) => {
+    test('returns the highest id', async (t) => {
       const storage = await openedIn(t, subject);
       t.strictSame(await storage.events.marks(), { lastId: 0, removedId: 0 });
       await commit(storage, changes({ events: [anEvent(), anEvent({ seq: 2 })] }));
@@ -121,7 +121,7 @@ export function eventFeedCases(name: string, subject: StorageSubject, runner: Te
       t.strictSame(await storage.events.marks(), { lastId: stored[0]?.id, removedId: 0 });
     });
 
-    test('a page ends once it has its bytes, with one event at least', async (t) => {
+    test('a page ends at its byte limit, with at least one event', async (t) => {
       const storage = await openedIn(t, subject);
       const KIB = 1_024;
       const large = Array.from({ length: 8 }, (_, n) => anEvent({ seq: n + 1, details: { text: 'é'.repeat(KIB) } }));
@@ -131,17 +131,13 @@ export function eventFeedCases(name: string, subject: StorageSubject, runner: Te
         return [page.events.map(({ id }) => id), page.untilId];
       };
       const ids = stored.map(({ id }) => id);
-      t.strictSame(await idsOf(0, 1), [ids.slice(0, 1), ids[0]], 'one, however small the bound');
-      t.strictSame(await idsOf(0, 6 * KIB), [ids.slice(0, 3), ids[2]], 'bytes, not characters, until there are 6 KiB');
-      t.strictSame(
-        await idsOf(0, 6 * KIB, { event: 'submitted' }),
-        [ids.slice(0, 3), ids[2]],
-        'and what was left out is not taken for seen',
-      );
+      t.strictSame(await idsOf(0, 1), [ids.slice(0, 1), ids[0]], 'one, even with the smallest limit');
+      t.strictSame(await idsOf(0, 6 * KIB), [ids.slice(0, 3), ids[2]], 'bytes, not characters, up to 6 KiB');
+      t.strictSame(await idsOf(0, 6 * KIB, { event: 'submitted' }), [ids.slice(0, 3), ids[2]], 'events left out do not count as seen');
       t.strictSame(await idsOf(ids[2] ?? 0, 1_024 * KIB), [ids.slice(3), ids[7]]);
     });
 
-    test('R21 J6: who reads on while others commit skips none and repeats none', async (t) => {
+    test('R21 J6: a reader that continues during commits skips and repeats no event', async (t) => {
       const storage = await openedIn(t, subject);
       const COMMITS = 25;
       const commits = Array.from({ length: COMMITS }, (_, n) =>
@@ -156,7 +152,7 @@ export function eventFeedCases(name: string, subject: StorageSubject, runner: Te
       t.equal(read.length, COMMITS * 3);
     });
 
-    test('shows nothing of a transaction that is running or has failed', async (t) => {
+    test('shows no event of a running or failed transaction', async (t) => {
       const storage = await openedIn(t, subject);
       const failed = storage.tasks.transact('failed', async (unit) => {
         await unit.save(changes({ events: [anEvent()] }));

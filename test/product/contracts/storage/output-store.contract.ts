@@ -34,7 +34,7 @@ const texts = async (storage: Storage, task = 1, after = 0): Promise<readonly st
 
 export function outputStoreCases(name: string, subject: StorageSubject, runner: TestRunner): void {
   inSuite(`OutputStore contract, ${name}`, runner, (test) => {
-    test('stores chunks of several tasks in the order given, and reads them from a position on', async (t) => {
+    test('stores chunks of several tasks in order, and reads them from a given position', async (t) => {
       const storage = await openedIn(t, subject);
       await assigned(storage);
       const odd = `\u202E{"a":"\\n"} ' " % _ \u00E9 \u{1F600} \u001B[31m`;
@@ -52,7 +52,7 @@ export function outputStoreCases(name: string, subject: StorageSubject, runner: 
       t.strictSame(await texts(storage, 9), []);
     });
 
-    test('drops what an agent says of a task and generation that it never had', async (t) => {
+    test('drops output for a task and generation that the agent was never assigned', async (t) => {
       const storage = await openedIn(t, subject);
       await assigned(storage);
       const [a2, g2, g3] = [anAgentId('a2'), aGeneration(2), aGeneration(3)];
@@ -63,7 +63,7 @@ export function outputStoreCases(name: string, subject: StorageSubject, runner: 
       t.strictSame([...(await texts(storage, 2)), ...(await texts(storage, 9))], []);
     });
 
-    test('keeps the newest of each assignment within its bounds', async (t) => {
+    test('retains the newest output of each assignment within its limits', async (t) => {
       const storage = await openedIn(t, subject);
       await assigned(storage);
       await storage.output.append([aChunk({ agentId: anAgentId('a2'), generation: aGeneration(3), text: 'other' })], BOUNDS);
@@ -77,7 +77,7 @@ export function outputStoreCases(name: string, subject: StorageSubject, runner: 
       t.ok(bytes <= (BOUNDS.bytesMax * 9) / 8 + 1_500, `${bytes} bytes`);
       t.ok(bytes > BOUNDS.bytesMax / 2, `${bytes} bytes`);
       t.equal(kept[0], 'other', 'another assignment is left alone');
-      t.match(kept.at(-1), /^39\+/, 'the newest stay');
+      t.match(kept.at(-1), /^39\+/, 'the newest remain');
       for (let n = 0; n < 30; n += 1)
         await storage.output.append(
           Array.from({ length: 10 }, () => aChunk({ text: '' })),
@@ -87,7 +87,7 @@ export function outputStoreCases(name: string, subject: StorageSubject, runner: 
       t.ok(count >= BOUNDS.chunksMax && count <= BOUNDS.chunksMax + 33, `${count} chunks`);
     });
 
-    test('gives pages: at most so many, at most so many bytes, one at least', async (t) => {
+    test('returns pages limited by count and bytes, with at least one chunk', async (t) => {
       const storage = await openedIn(t, subject);
       await assigned(storage);
       const large = { bytesMax: 100_000_000, chunksMax: 1_000 };
@@ -107,7 +107,7 @@ export function outputStoreCases(name: string, subject: StorageSubject, runner: 
       t.match(await storage.output.read({ taskId: aTaskId(1), after: 0, limit: 1 }), { chunks: { length: 1 }, more: true });
     });
 
-    test('has nothing of a task that was removed', async (t) => {
+    test('has no output of a removed task', async (t) => {
       const storage = await openedIn(t, subject);
       await assigned(storage);
       await storage.output.append([aChunk()], BOUNDS);
@@ -116,10 +116,10 @@ export function outputStoreCases(name: string, subject: StorageSubject, runner: 
       t.match(await storage.tasks.transact('remove', (unit) => unit.remove(old)), { tasks: 1 });
       t.strictSame(await texts(storage), []);
       await storage.output.append([aChunk()], BOUNDS);
-      t.strictSame(await texts(storage), [], 'and takes nothing for it');
+      t.strictSame(await texts(storage), [], 'and accepts none for it');
     });
 
-    test('removes what is old', async (t) => {
+    test('removes old output', async (t) => {
       const storage = await openedIn(t, subject);
       await assigned(storage);
       const chunks = [1, 2, 3, 4].map((n) => aChunk({ text: `${n}`, atMs: A_MOMENT_MS + n }));

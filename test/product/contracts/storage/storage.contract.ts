@@ -61,7 +61,7 @@ export function wholeStorageContract(name: string, subject: StorageSubject, runn
       t.strictSame({ ...storage.tasks.capabilities }, { ...capabilities });
     });
 
-    test('opens twice and at once as one', async (t) => {
+    test('repeated and concurrent opens are one open', async (t) => {
       const storage = await storageIn(t, subject);
       const opened = await Promise.all([storage.open(), storage.open(), storage.open()]);
       opened.push(await storage.open());
@@ -78,10 +78,10 @@ export function wholeStorageContract(name: string, subject: StorageSubject, runn
       await storage.open();
       await Promise.all([storage.close(), storage.close()]);
       await storage.close();
-      t.ok(await (await place.storage(clock)).open(), 'nothing was left that keeps the next hub out');
+      t.ok(await (await place.storage(clock)).open(), 'nothing is left that locks out the next hub');
     });
 
-    test('open and close that race end as the last of them said', async (t) => {
+    test('after racing opens and closes the last call decides', async (t) => {
       const place = await subject.place(t);
       const storage = await place.storage(clock);
       await Promise.allSettled([storage.open(), storage.close(), storage.open()]);
@@ -89,7 +89,7 @@ export function wholeStorageContract(name: string, subject: StorageSubject, runn
       t.equal((await storage.tasks.stats()).statuses.queued, 1, 'open');
       await Promise.allSettled([storage.close(), storage.open(), storage.close()]);
       await failsWith(t, storage.tasks.stats(), 'AC_STORE_CLOSED', 'closed');
-      t.ok(await (await place.storage(clock)).open(), 'and let go');
+      t.ok(await (await place.storage(clock)).open(), 'and released');
     });
 
     test('refuses everything before open and after close', async (t) => {
@@ -130,7 +130,7 @@ export function wholeStorageContract(name: string, subject: StorageSubject, runn
       await refused('after close');
     });
 
-    test('lets what is under way end before it closes', async (t) => {
+    test('finishes running operations before it closes', async (t) => {
       const storage = await openedIn(t, subject);
       const done: string[] = [];
       const writing = commit(storage, inserting(aTask())).then(() => done.push('committed'));
@@ -146,7 +146,7 @@ export function wholeStorageContract(name: string, subject: StorageSubject, runn
     });
 
     if (capabilities.shared) {
-      test('lets a second hub work beside the first', async (t) => {
+      test('lets a second hub work at the same time', async (t) => {
         const place = await subject.place(t);
         const [first, second] = [await place.storage(clock), await place.storage(clock)];
         await first.open();
@@ -155,21 +155,21 @@ export function wholeStorageContract(name: string, subject: StorageSubject, runn
         t.strictSame(await second.tasks.peek([aTaskId(1)]), [aTask()]);
       });
     } else {
-      test('keeps a second hub out, at once and only as long as the first lives', async (t) => {
+      test('locks out a second hub, at once and only while the first is alive', async (t) => {
         const place = await subject.place(t);
         const [first, second] = [await place.storage(clock), await place.storage(clock)];
         await first.open();
         const refused = await failsWith(t, second.open(), 'AC_STORAGE_LOCKED', 'refused');
         t.match(refused?.message, /another hub/);
         await commit(first, inserting(aTask()));
-        t.equal(await first.healthy(), true, 'the first goes on');
+        t.equal(await first.healthy(), true, 'the first continues');
         await first.close();
         await second.open();
         t.equal(await second.healthy(), true, 'opens again after a failure');
       });
     }
 
-    test('two databases have two names', async (t) => {
+    test('two databases have different names', async (t) => {
       const [one, two] = [await subject.place(t), await subject.place(t)];
       const [first, second] = [await one.storage(clock), await two.storage(clock)];
       t.not((await first.open()).storeId, (await second.open()).storeId);
@@ -187,7 +187,7 @@ function durableStorageCases(
   runner: TestRunner,
 ): void {
   inSuite(suite, runner, (test) => {
-    test('keeps its name and what was committed', async (t) => {
+    test('retains its name and all commits', async (t) => {
       const place = await subject.place(t);
       const first = await place.storage(clock);
       const { storeId } = await first.open();
@@ -201,7 +201,7 @@ function durableStorageCases(
       t.equal((await second.tasks.stats()).statuses.queued, 1);
     });
 
-    test('refuses a schema that is newer than this program, and leaves it alone', async (t) => {
+    test('refuses a schema that is newer than this program, and leaves it unchanged', async (t) => {
       const place = await subject.place(t);
       const { makeNewer } = place;
       if (typeof makeNewer !== 'function') return t.fail(`${DURABLE}: give its place makeNewer().`);
@@ -217,7 +217,7 @@ function durableStorageCases(
       }
     });
 
-    test('what cannot be opened says what, and what to do', async (t) => {
+    test('a storage that cannot be opened reports why, and what to do', async (t) => {
       const cases = await unopenable(t);
       t.ok(cases.length > 0, 'its subject names storages that cannot be opened');
       for (const { why, storage, names } of cases) {

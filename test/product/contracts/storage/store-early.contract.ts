@@ -19,7 +19,7 @@ const makeUrgent = async (unit: StoreUnit): Promise<Task | undefined> => {
 
 export function storeEarlyCases(name: string, subject: StorageSubject, runner: TestRunner): void {
   inSuite(`Store early contract, ${name}`, runner, (test) => {
-    test('transactions that may begin early see what those before them leave, and end in their order', async (t) => {
+    test('transactions that may begin early see the changes of earlier ones, and end in order', async (t) => {
       const { tasks, events } = await openedIn(t, subject);
       const ended: number[] = [];
       const first = tasks.transact('first', (unit) => unit.save({ ...inserting(aTask()), events: [anEvent()] }, true), unnoticed());
@@ -50,7 +50,7 @@ export function storeEarlyCases(name: string, subject: StorageSubject, runner: T
       for (const batchId of ['first', 'second', 'third']) t.ok(await tasks.committed(batchId), batchId);
     });
 
-    test('what began on a new task that was there already is not committed', async (t) => {
+    test('a transaction based on an insert of an existing task is not committed', async (t) => {
       const { tasks } = await openedIn(t, subject);
       await commit({ tasks } as never, inserting(aTask({ status: 'cancelled' })));
       const first = tasks.transact('first', (unit) => unit.save(inserting(aTask()), true), unnoticed());
@@ -58,13 +58,13 @@ export function storeEarlyCases(name: string, subject: StorageSubject, runner: T
       const [one, two] = await Promise.allSettled([first, second]);
       t.equal(one.status, 'fulfilled', 'an insert may be repeated');
       if (two.status === 'fulfilled') t.equal(two.value?.status, 'cancelled', 'it saw what is stored');
-      else t.ok(AgentcomError.is(two.reason, 'AC_STORE_RETRY'), 'it is to be tried again');
+      else t.ok(AgentcomError.is(two.reason, 'AC_STORE_RETRY'), 'it must be retried');
       const seen = await tasks.transact('again', makeUrgent, unnoticed());
-      t.equal(seen?.status, 'cancelled', 'what is stored stays');
+      t.equal(seen?.status, 'cancelled', 'the stored task is unchanged');
       t.equal((await tasks.stats()).statuses.cancelled, 1);
     });
 
-    test('what began on the state of a transaction that was not committed is not committed either', async (t) => {
+    test('a transaction based on an uncommitted one is not committed either', async (t) => {
       const { tasks, events } = await openedIn(t, subject);
       const early = unnoticed();
       await commit({ tasks } as never, changes({ ...inserting(aTask({ id: aTaskId(9) })), keys: [aKey({ taskIds: [aTaskId(9)] })] }));
@@ -77,10 +77,10 @@ export function storeEarlyCases(name: string, subject: StorageSubject, runner: T
         );
         const second = tasks.transact('second', makeUrgent, unnoticed());
         const [one, two] = await Promise.allSettled([first, second]);
-        t.ok(one.status === 'rejected' && AgentcomError.is(one.reason, 'AC_STORE_RETRY'), 'the first is to be tried again');
+        t.ok(one.status === 'rejected' && AgentcomError.is(one.reason, 'AC_STORE_RETRY'), 'the first must be retried');
         // A store may let it begin only now: then it has seen nothing of the first.
         if (two.status === 'fulfilled') t.equal(two.value, undefined, 'it saw nothing of the first');
-        else t.ok(AgentcomError.is(two.reason, 'AC_STORE_RETRY'), 'so is what had begun on it');
+        else t.ok(AgentcomError.is(two.reason, 'AC_STORE_RETRY'), 'so must the one based on it');
         t.equal(await tasks.committed('first'), false);
         t.equal(await tasks.committed('second'), two.status === 'fulfilled');
         if (two.status === 'rejected') t.equal(await tasks.read(aTaskId(1)), undefined);
@@ -92,7 +92,7 @@ export function storeEarlyCases(name: string, subject: StorageSubject, runner: T
       t.equal((await tasks.read(aTaskId(1)))?.task.priority, 'urgent');
     });
 
-    test('a transaction that may not begin early waits for the end of the one before, however that ends', async (t) => {
+    test('a transaction that may not begin early waits for the previous one to end, in success or failure', async (t) => {
       const storage = await openedIn(t, subject);
       const failing = storage.tasks.transact(
         'failing',

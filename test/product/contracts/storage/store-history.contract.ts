@@ -9,7 +9,7 @@ const manyEvents = (count: number, bytes: number) =>
 
 export function storeHistoryCases(name: string, subject: StorageSubject, runner: TestRunner): void {
   inSuite(`Store history contract, ${name}`, runner, (test) => {
-    test('a history is paged from its end or from its beginning, each page oldest first', async (t) => {
+    test('a history is paged from its end or its beginning, each page oldest first', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, changes({ ...inserting(aTask({ eventSeq: 9 }), aTask({ id: aTaskId(2) })), events: manyEvents(9, 1) }));
       await commit(storage, changes({ events: [anEvent({ taskId: aTaskId(2) })] }));
@@ -22,10 +22,10 @@ export function storeHistoryCases(name: string, subject: StorageSubject, runner:
       t.strictSame(await page({ after: 0 }), [1, 2, 3, 4], 'the oldest');
       t.strictSame(await page({ after: 4 }, 100), [5, 6, 7, 8, 9]);
       t.strictSame(await page({ after: 9 }), []);
-      t.strictSame(await storage.tasks.history(aTaskId(3), { limit: 4, bytesMax: 1 }), [], 'of an unknown task there is none');
+      t.strictSame(await storage.tasks.history(aTaskId(3), { limit: 4, bytesMax: 1 }), [], 'an unknown task has none');
     });
 
-    test('a page begins and ends anywhere among the events that one commit added', async (t) => {
+    test('a page can begin and end anywhere among the events of one commit', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, changes({ ...inserting(aTask({ eventSeq: 3 })), events: manyEvents(3, 1) }));
       await commit(storage, changes({ events: manyEvents(21, 1).slice(3) }));
@@ -37,11 +37,11 @@ export function storeHistoryCases(name: string, subject: StorageSubject, runner:
         for (const limit of [1, 4, 100]) {
           t.strictSame(await page({ before: seq }, limit), all.filter((one) => one < seq).slice(-limit), `${limit} before ${seq}`);
           t.strictSame(await page({ after: seq }, limit), all.filter((one) => one > seq).slice(0, limit), `${limit} after ${seq}`);
-          if (seq > 1) t.strictSame(await page({ before: seq }, limit, 1), [seq - 1], `one before ${seq}, however small the bound`);
+          if (seq > 1) t.strictSame(await page({ before: seq }, limit, 1), [seq - 1], `one before ${seq}, even with the smallest limit`);
         }
     });
 
-    test('a page ends once it has its bytes, with one event at least', async (t) => {
+    test('a page ends at its byte limit, with at least one event', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, changes({ ...inserting(aTask({ eventSeq: 9 })), events: manyEvents(9, 1_000) }));
       const page = async (over: { before?: number; after?: number }, bytesMax: number) =>
@@ -52,24 +52,24 @@ export function storeHistoryCases(name: string, subject: StorageSubject, runner:
       t.strictSame(await page({ after: 2 }, 2 * (1_000 + EVENT_BYTES)), [3, 4]);
     });
 
-    test('R4: with a task come its newest events, however long its history is', async (t) => {
+    test('R4: a task is read with its newest events, even if its history is very long', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, changes({ ...inserting(aTask({ eventSeq: 2_000 })), events: manyEvents(2_000, 10_000) }));
       const record = await storage.tasks.read(aTaskId(1));
       const seqs = record?.events.map(({ seq }) => seq) ?? [];
       t.equal(seqs.at(-1), 2_000);
-      t.strictSame(seqs, seqs.map((_, n) => 2_001 - seqs.length + n), 'without a hole'); // prettier-ignore
-      t.ok(seqs.length > 90 && seqs.length < 110, `a mebibyte of them: ${seqs.length}`);
+      t.strictSame(seqs, seqs.map((_, n) => 2_001 - seqs.length + n), 'without a gap'); // prettier-ignore
+      t.ok(seqs.length > 90 && seqs.length < 110, `one MiB of them: ${seqs.length}`);
     });
 
-    test('a kept result is whole, once for its name, and goes with its task', async (t) => {
+    test('a kept result is stored completely, once per name, and removed with its task', async (t) => {
       const storage = await openedIn(t, subject);
       const text = JSON.stringify(HOSTILE_TEXTS);
       const late = aKept({ kind: 'late', result: text, details: JSON.stringify({ text }), bytes: 2 ** 40 });
       await commit(storage, changes({ ...inserting(aTask()), kept: [aKept(), aKept({ agentId: anAgentId('a2') })] }));
       t.strictSame(await storage.tasks.keptResult(aKept()), aKept());
       await commit(storage, changes({ kept: [late] }));
-      t.strictSame(await storage.tasks.keptResult(aKept()), late, 'a later one of its name takes its place');
+      t.strictSame(await storage.tasks.keptResult(aKept()), late, 'a later one with the same name replaces it');
       t.strictSame(await storage.tasks.keptResult(aKept({ agentId: anAgentId('a2') })), aKept({ agentId: anAgentId('a2') }));
       t.equal(await storage.tasks.keptResult(aKept({ generation: aGeneration(2) })), undefined);
       await commit(storage, changes({ keptDropped: [aKept({ agentId: anAgentId('a2') })] }));
@@ -82,7 +82,7 @@ export function storeHistoryCases(name: string, subject: StorageSubject, runner:
       t.equal(await storage.tasks.keptResult(late), undefined);
     });
 
-    test('R21: the highest number that was removed is known, also above events that are kept', async (t) => {
+    test('R21: the highest removed event number is known, even above retained events', async (t) => {
       const storage = await openedIn(t, subject);
       const over = aTask({ id: aTaskId(2), status: 'completed', updatedAtMs: 1 });
       const kept = aTask({ id: aTaskId(1), status: 'dead_letter', updatedAtMs: A_MOMENT_MS });

@@ -30,14 +30,14 @@ export function storeHubsCases(name: string, subject: StorageSubject, runner: Te
       if (subject.capabilities.shared) test(title, body);
     };
 
-    test('has what several hubs need where it is shared, and nothing of it where it serves one', async (t) => {
+    test('has the features for several hubs only if it is shared', async (t) => {
       const storage = await openedIn(t, subject);
       t.equal((await inUnit(storage, async ({ cluster }) => cluster)) !== null, storage.tasks.capabilities.shared);
       await posted(storage, mailNo(1));
-      t.ok(true, 'mail for a hub that there is not is dropped');
+      t.ok(true, 'mail for a hub that does not exist is dropped');
     });
 
-    shared('a lease is made, then renewed, and lasts from the time of its transaction', async (t) => {
+    shared('a lease is created, then renewed, and lasts from the time of its transaction', async (t) => {
       const storage = await openedIn(t, subject);
       t.equal(await renewed(storage, 'hub-1'), 'made');
       t.equal(await renewed(storage, 'hub-1'), 'renewed');
@@ -47,10 +47,10 @@ export function storeHubsCases(name: string, subject: StorageSubject, runner: Te
         await clusterOf(unit).renewLease('hub-1', -5);
         return unit.nowMs - 5;
       });
-      t.strictSame((await expired(storage)).expired, [{ hubId: 'hub-1', untilMs: endedAtMs }], 'shortened, it has ended');
+      t.strictSame((await expired(storage)).expired, [{ hubId: 'hub-1', untilMs: endedAtMs }], 'once shortened, it has expired');
     });
 
-    shared('a lease expires once, and its hub has none until it makes another', async (t) => {
+    shared('a lease expires once, and its hub has none until it creates another', async (t) => {
       const storage = await openedIn(t, subject);
       await renewed(storage, 'hub-1', 0);
       t.equal((await expired(storage)).expired.length, 1);
@@ -82,11 +82,11 @@ export function storeHubsCases(name: string, subject: StorageSubject, runner: Te
         await unit.save(inserting(aTask()));
         done.push('expired');
       });
-      t.equal(await renewing, 'made', 'it is told that it had none');
+      t.equal(await renewing, 'made', 'the renewal reports that it had none');
       t.strictSame(done, ['expired', 'renewed']);
     });
 
-    shared('a duty is taken by whoever asks while nobody has it', async (t) => {
+    shared('a free duty goes to the first hub that asks', async (t) => {
       const [one, other] = await bothIn(t, subject);
       for (const storage of [one, other, one]) t.equal(await dutyTaken(storage), true);
       await t.rejects(
@@ -95,7 +95,7 @@ export function storeHubsCases(name: string, subject: StorageSubject, runner: Te
           throw new Error('meant');
         }),
       );
-      t.equal(await dutyTaken(other), true, 'also after one that failed');
+      t.equal(await dutyTaken(other), true, 'even after a failed one');
     });
 
     shared('mail is taken once, oldest first, by the hub it is for', async (t) => {
@@ -111,7 +111,7 @@ export function storeHubsCases(name: string, subject: StorageSubject, runner: Te
       t.strictSame(await taken(storage, 'hub-2'), [elsewhere]);
     });
 
-    shared('mail that is said twice comes once, and what was taken by a transaction that failed comes again', async (t) => {
+    shared('mail sent twice is delivered once, and delivered again if the transaction that took it fails', async (t) => {
       const storage = await openedIn(t, subject);
       await renewed(storage, 'hub-1');
       await posted(storage, mailNo(1));
@@ -124,16 +124,16 @@ export function storeHubsCases(name: string, subject: StorageSubject, runner: Te
       t.strictSame(await taken(storage, 'hub-1'), [mailNo(1), mailNo(2)]);
     });
 
-    shared('mail for a hub without a lease is dropped, and that of a hub whose lease expired goes with it', async (t) => {
+    shared('mail for a hub without a lease is dropped, and removed when its lease expires', async (t) => {
       const storage = await openedIn(t, subject);
       await posted(storage, mailNo(1));
       await renewed(storage, 'hub-1', 0);
       await renewed(storage, 'hub-2');
-      t.strictSame(await taken(storage, 'hub-1'), [], 'it was not there yet');
+      t.strictSame(await taken(storage, 'hub-1'), [], 'it did not exist yet');
       await posted(storage, mailNo(2), mailNo(3, { hubId: 'hub-2' }));
       await expired(storage);
       await renewed(storage, 'hub-1');
-      t.strictSame(await taken(storage, 'hub-1'), [], 'it died meanwhile');
+      t.strictSame(await taken(storage, 'hub-1'), [], 'its lease has expired');
       t.strictSame(await taken(storage, 'hub-2'), [mailNo(3, { hubId: 'hub-2' })]);
     });
 
@@ -148,31 +148,31 @@ export function storeHubsCases(name: string, subject: StorageSubject, runner: Te
     };
     const oneMovedTwoWent = { ...updating(aTask()), agents: [at('one', 'hub-2'), at('two', 'hub-2', false)], stopsCleared: [two, gone] };
 
-    test('knows the agents that are active, without those of other hubs', async (t) => {
+    test('returns the active agents, without those of other hubs', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, agentsOfTwoHubs);
       const active = (...exceptOf: readonly string[]) => inUnit(storage, async (unit) => named(await unit.activeAgents(exceptOf)));
       t.strictSame(await active(), ['gone, stopping', 'nobody', 'one', 'two, stopping']);
-      t.strictSame(await active('hub-1'), ['gone, stopping', 'nobody', 'two, stopping'], 'who is away is of no hub');
+      t.strictSame(await active('hub-1'), ['gone, stopping', 'nobody', 'two, stopping'], 'a disconnected agent belongs to no hub');
       t.strictSame(await active('hub-2', 'hub-1', 'hub-3'), ['gone, stopping', 'nobody']);
       await commit(storage, oneMovedTwoWent);
       t.strictSame(await active(), ['nobody', 'one']);
     });
 
-    test('leaves out the agents of a hub that knows them all', async (t) => {
+    test('leaves out the agents of a hub that already knows all of them', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, agentsOfTwoHubs);
       const active = (hubId: string, count: number) =>
         inUnit(storage, async (unit) => named(await unit.activeAgents([], { hubId, count })));
       const all = ['gone, stopping', 'nobody', 'one', 'two, stopping'];
       t.strictSame(await active('hub-1', 1), ['gone, stopping', 'nobody', 'two, stopping']);
-      t.strictSame(await active('hub-2', 1), all, 'one that has a stop is not left out');
-      t.strictSame(await active('hub-1', 0), all, 'it does not know of one');
-      t.strictSame(await active('hub-1', 2), all, 'it knows of one that is not there');
+      t.strictSame(await active('hub-2', 1), all, 'an agent with an unconfirmed stop is not left out');
+      t.strictSame(await active('hub-1', 0), all, 'one agent is unknown to it');
+      t.strictSame(await active('hub-1', 2), all, 'it knows one that is not connected');
       t.strictSame(await active('hub-3', 0), all, 'it has none');
     });
 
-    shared('knows the agents of a hub', async (t) => {
+    shared('returns the agents of a hub', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, agentsOfTwoHubs);
       const of = (hubId: string) => inCluster(storage, async (cluster) => named(await cluster.agentsOf(hubId)));
@@ -183,9 +183,9 @@ export function storeHubsCases(name: string, subject: StorageSubject, runner: Te
       t.strictSame(await of('hub-2'), ['one'], 'it moved');
     });
 
-    test('tells the time of the store, in a transaction and outside', async (t) => {
+    test('returns the time of the store, inside and outside a transaction', async (t) => {
       const storage = await storageIn(t, subject);
-      t.equal(typeof storage.tasks.nowMs(), 'number', 'also before open');
+      t.equal(typeof storage.tasks.nowMs(), 'number', 'even before open');
       await storage.open();
       const before = storage.tasks.nowMs();
       const within = await inUnit(storage, async (unit) => unit.nowMs);
@@ -194,10 +194,10 @@ export function storeHubsCases(name: string, subject: StorageSubject, runner: Te
       t.ok(Math.abs(within - before) < 5_000 && within - storage.tasks.nowMs() <= 1, `${before}, ${within}`);
     });
 
-    test('notifications reach the others, and not who sends them', async (t) => {
+    test('notifications reach the other hubs, but not their sender', async (t) => {
       const [one, other] = await bothIn(t, subject);
       if (one === other) {
-        one.notifier.listen(() => t.fail('there is nobody who could notify'))();
+        one.notifier.listen(() => t.fail('there is no hub that could notify'))();
         one.notifier.notify(ANY_CHANGE);
         return;
       }
@@ -216,13 +216,13 @@ export function storeHubsCases(name: string, subject: StorageSubject, runner: Te
       for (let n = 0; n < 50; n += 1) one.notifier.notify({ events: n === 7, work: n === 30, agents: [a(`a${n}`)] });
       const burst: ChangeHint[] = [];
       while (!burst.some(({ agents }) => agents === null || agents.includes(a('a49')))) burst.push(await heard[1].next());
-      t.ok(burst.some(({ events }) => events) && burst.some(({ work }) => work), 'nothing is left out of what is said at once');
+      t.ok(burst.some(({ events }) => events) && burst.some(({ work }) => work), 'simultaneous notifications are complete');
       t.strictSame(new Set(burst.flatMap(({ agents }) => agents ?? [])).size, 50);
       other.notifier.notify({ events: true, work: true, agents: [a('the last')] });
       t.strictSame(
         await heard[0].next(),
         { events: true, work: true, agents: [a('the last')] },
-        'the first word it hears: none of its own',
+        'the first notification it receives, and none of its own',
       );
       t.teardown(other.notifier.listen(() => undefined));
       heard[1].end();

@@ -56,10 +56,10 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
       t.strictSame(idsOf(await claim(storage, 10, ANYBODY)), ids(2, 4, 3, 5, 1));
       t.strictSame(idsOf(await claim(storage, 2, ANYBODY)), ids(2, 4), 'the first of them');
       await commit(storage, updating(waiting(2, { eligibleAtMs: A_MOMENT_MS - 1 })));
-      t.strictSame(idsOf(await claim(storage, 10, ANYBODY)), ids(4, 3, 2, 5, 1), 'a retry goes to its place');
+      t.strictSame(idsOf(await claim(storage, 10, ANYBODY)), ids(4, 3, 2, 5, 1), 'a retry takes its place in the order');
     });
 
-    test('the limit is for each requirement and lane', async (t) => {
+    test('the limit applies to each requirement and lane', async (t) => {
       const storage = await openedIn(t, subject);
       const lanes = ['urgent', 'high', 'normal', 'low'] as const;
       const tasks = [ANYBODY, GPU].flatMap((requirement, r) =>
@@ -71,7 +71,7 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
       t.strictSame(await claim(storage, 2), []);
     });
 
-    test('only queued, unparked tasks whose time has come', async (t) => {
+    test('only queued, unparked and eligible tasks are claimable', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(
         storage,
@@ -91,11 +91,10 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
       t.strictSame(idsOf(await claim(storage, 10, ANYBODY, GPU)), ids(1));
       t.strictSame(await waits(storage, A_MOMENT_MS), [ANYBODY]);
       await commit(storage, updating(waiting(1, { status: 'cancelled' }), waiting(2)));
-      t.strictSame(idsOf(await claim(storage, 10, ANYBODY)), ids(2), 'what was unparked');
+      t.strictSame(idsOf(await claim(storage, 10, ANYBODY)), ids(2), 'the unparked task');
     });
 
-    test('R12: of tasks of every kind it finds those that are claimable, in the order in which they are given out', (t) =>
-      findsWhatIsClaimable(t, subject));
+    test('R12: finds the claimable tasks among tasks of every kind, in the order of assignment', (t) => findsWhatIsClaimable(t, subject));
 
     test('a thousand gpu tasks do not hide a plain one', async (t) => {
       const storage = await openedIn(t, subject);
@@ -108,7 +107,7 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
       t.strictSame(await waits(storage, A_MOMENT_MS), [GPU, ANYBODY]);
     });
 
-    test('names each waiting requirement once, of whatever lane', async (t) => {
+    test('returns each waiting requirement once, regardless of lane', async (t) => {
       const storage = await openedIn(t, subject);
       t.strictSame(await waits(storage, A_MOMENT_MS), []);
       const requirements = [
@@ -125,7 +124,7 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
       t.strictSame(found.map(requirementKey).toSorted(), requirements.map(requirementKey).toSorted());
     });
 
-    test('R20: of thousands of requirements it looks at so many as are asked for, and at those of a group alone', async (t) => {
+    test('R20: of thousands of requirements it reads only as many as requested, or only those of a group', async (t) => {
       const storage = await openedIn(t, subject);
       const odd = Array.from({ length: 1_500 }, (_, n) => waiting(n, { requirement: aRequirement([`odd-${n}`]) }));
       const groupsOf = async (limit: number, ...groups: readonly RequirementGroup[]) => {
@@ -157,7 +156,7 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
       for (const round of [1, 2]) {
         const { requirements, isAll } = await some(1_024);
         t.notOk(isAll, `round ${round}`);
-        t.ok(requirements.length >= 900 && requirements.length <= 1_100, `about as many as asked for: ${requirements.length}`);
+        t.ok(requirements.length >= 900 && requirements.length <= 1_100, `about as many as requested: ${requirements.length}`);
         const keys = (...at: readonly number[]) => at.map((n) => requirementKey(others[n] ?? ANYBODY)).toSorted();
         t.strictSame(await groupsOf(100, { capability: 'gpu' }), { keys: keys(1, 2), isAll: true });
         t.strictSame(await groupsOf(100, { agentId: anAgentId('a1') }), { keys: keys(5, 6), isAll: true });
@@ -179,10 +178,10 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
       });
     });
 
-    test('R12: tasks that agents have rejected wait apart from the others, by whom they were rejected, in any order', (t) =>
+    test('R12: rejected tasks wait separately, grouped by the agents that rejected them, in any order', (t) =>
       rejectedWaitApart(t, subject));
 
-    test('R12: whatever came and went before, what waits is found as if it were looked for anew', async (t) => {
+    test('R12: waiting tasks are found as by a full search, after any sequence of changes', async (t) => {
       const storage = await openedIn(t, subject);
       const random = seededRandom(`what waits, ${name}`);
       const below = (count: number): number => random() % count;
@@ -263,7 +262,7 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
       }
     });
 
-    test('finds what is due, earliest first', async (t) => {
+    test('finds due tasks, earliest first', async (t) => {
       const storage = await openedIn(t, subject);
       const due = (n: number, dueAtMs: number | null) => ({ task: waiting(n), dueAtMs, body: aBody() });
       await commit(storage, changes({ inserted: [due(1, 30), due(2, 10), due(3, null), due(4, 20), due(5, 10), due(6, 31)] }));
@@ -272,10 +271,10 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
       t.strictSame(await at(30, 2), ids(2, 5));
       t.strictSame(await at(9, 10), []);
       await commit(storage, changes({ updated: [{ task: waiting(2), dueAtMs: 40 }, { task: waiting(3, { status: 'completed' }), dueAtMs: 5 }] })); // prettier-ignore
-      t.strictSame(await at(30, 10), ids(3, 5, 4, 1), 'as it was last saved, also of an ended task');
+      t.strictSame(await at(30, 10), ids(3, 5, 4, 1), 'as last saved, even for an ended task');
     });
 
-    test('finds the blocked tasks that depend on these', async (t) => {
+    test('finds the blocked tasks that depend on given tasks', async (t) => {
       const storage = await openedIn(t, subject);
       const blocked = (n: number, ...on: readonly number[]) => waiting(n, { status: 'blocked', dependsOn: on.map(aTaskId) });
       await commit(storage, inserting(blocked(10, 1), blocked(11, 1, 2), blocked(12, 3), waiting(13, { dependsOn: [aTaskId(1)] })));
@@ -294,7 +293,7 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
       t.strictSame(await of(1, 2), ids(10), 'not once it is queued');
     });
 
-    test('R20: finds dependents in slices, each once, and says where the next begins', async (t) => {
+    test('R20: finds dependents in slices, each once, and reports where the next slice begins', async (t) => {
       const storage = await openedIn(t, subject);
       const blocked = (n: number, ...on: readonly number[]) => waiting(n, { status: 'blocked', dependsOn: on.map(aTaskId) });
       await commit(storage, inserting(blocked(14, 1), blocked(10, 1), blocked(12, 1, 2), blocked(13, 2), blocked(11, 3)));
@@ -308,12 +307,12 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
       t.strictSame(await slice(2, [1, ''], [2, '']), { tasks: ids(10, 12), left: [left(1, 12), left(2, '')] });
       t.strictSame(await slice(2, [1, 12], [2, '']), { tasks: ids(14, 12), left: [left(2, 12)] });
       t.strictSame(await slice(2, [2, 12]), { tasks: ids(13), left: [] });
-      t.strictSame(await slice(3, [1, '']), { tasks: ids(10, 12, 14), left: [] }, 'exactly as many as are asked for');
+      t.strictSame(await slice(3, [1, '']), { tasks: ids(10, 12, 14), left: [] }, 'exactly as many as requested');
       t.strictSame((await slice(5, [1, ''], [2, ''])).left, []);
       t.strictSame((await slice(5, [1, ''], [2, ''])).tasks.toSorted(), ids(10, 12, 13, 14), 'each once');
     });
 
-    test('gives the bodies of these', async (t) => {
+    test('returns the bodies of given tasks', async (t) => {
       const storage = await openedIn(t, subject);
       const bodies = [1, 2].map((n) => ({ taskId: aTaskId(n), body: aBody({ description: `body ${n}` }) }));
       await commit(
@@ -324,7 +323,7 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
       t.strictSame(await look(storage, (unit) => unit.bodies([])), []);
     });
 
-    test('knows what each agent holds', async (t) => {
+    test('returns the assignments and stops of each agent', async (t) => {
       const storage = await openedIn(t, subject);
       const [a1, a2] = [anAgentId('a1'), anAgentId('a2')];
       const mine = anAssignedTask(a1, { id: aTaskId(1) });
@@ -353,7 +352,7 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
       t.strictSame(await of(), []);
     });
 
-    test('counts what each agent holds', async (t) => {
+    test('counts the assignments and stops of each agent', async (t) => {
       const storage = await openedIn(t, subject);
       const [a1, a2] = [anAgentId('a1'), anAgentId('a2')];
       await commit(storage, {
@@ -379,7 +378,7 @@ export function storeQueueCases(name: string, subject: StorageSubject, runner: T
       t.strictSame(await of(), []);
     });
 
-    test('knows the agents that are here or have yet to confirm a stop', async (t) => {
+    test('returns the agents that are connected or have an unconfirmed stop', async (t) => {
       const storage = await openedIn(t, subject);
       const away = (id: string) => anAgent({ id: anAgentId(id), connected: false, disconnectedAtMs: A_MOMENT_MS });
       await commit(storage, {

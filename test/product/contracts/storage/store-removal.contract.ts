@@ -72,12 +72,12 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
       t.strictSame(await remove(storage), { tasks: 1, tombstones: 0, keys: 0, secrets: 0, next: null });
       t.equal(await storage.tasks.read(task.id), undefined);
       t.strictSame(await stonesOf(storage, 1, 2), [tombstoneOf(task, A_MOMENT_MS)]);
-      t.strictSame((await storage.events.after(0, {}, 10)).events, [kept], 'the history of the other stays');
+      t.strictSame((await storage.events.after(0, {}, 10)).events, [kept], 'the history of the other remains');
       t.equal((await storage.tasks.stats()).statuses.completed, 0);
       t.strictSame(await look(storage, (unit) => unit.bodies([task.id])), []);
     });
 
-    test('what has ended is old, too, where more is stored than may be: the oldest first, dead letters apart', async (t) => {
+    test('ended tasks beyond the maximum are removed, oldest first, but no dead letters', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(
         storage,
@@ -95,8 +95,8 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
       );
       const before = { endedBeforeMs: 0, deadBeforeMs: 0 };
       const surplus = { max: 2, beforeMs: A_MOMENT_MS };
-      t.equal((await remove(storage, { ...before, surplus: { max: 4, beforeMs: A_MOMENT_MS } })).tasks, 0, 'no more than may be');
-      t.equal((await remove(storage, { ...before, surplus: { ...surplus, beforeMs: OLD_MS } })).tasks, 0, 'none that ended a moment ago');
+      t.equal((await remove(storage, { ...before, surplus: { max: 4, beforeMs: A_MOMENT_MS } })).tasks, 0, 'not above the maximum');
+      t.equal((await remove(storage, { ...before, surplus: { ...surplus, beforeMs: OLD_MS } })).tasks, 0, 'none that has just ended');
       t.equal((await remove(storage, { ...before, surplus, limit: 1 })).tasks, 1, 'no more than the limit');
       t.strictSame(await left(storage, 1, 2, 3, 4, 5, 6), [1, 3, 4, 5, 6]);
       t.equal((await remove(storage, { ...before, surplus })).tasks, 1);
@@ -105,12 +105,12 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
       t.equal(
         (await remove(storage, { endedBeforeMs: OLD_MS + 4, deadBeforeMs: 0, surplus })).tasks,
         1,
-        'what is past its time goes anyway',
+        'tasks past their retention are removed anyway',
       );
       t.strictSame(await left(storage, 1, 4, 5, 6), [1, 5, 6]);
     });
 
-    test('R4: all that is stored of a task is passed on before it is removed; if that fails, it stays', async (t) => {
+    test('R4: a task is archived completely before it is removed; if the archive fails, it stays', async (t) => {
       const storage = await openedIn(t, subject);
       const kept = aKept();
       const { generation, agentId, kind, bytes, sha256, atMs } = kept;
@@ -134,7 +134,7 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
       t.strictSame(await left(storage, 1, 2), [2]);
     });
 
-    test('R20: tasks with large results are passed on in pieces', async (t) => {
+    test('R20: tasks with large results are archived in several batches', async (t) => {
       const storage = await openedIn(t, subject);
       const results = [1, 2, 3].map((n) => ({ taskId: aTaskId(n), json: JSON.stringify('x'.repeat(ARCHIVED_BYTES / 2)) }));
       const tasks = [1, 2, 3].map((n) => ended(n));
@@ -148,10 +148,10 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
       t.strictSame(pieces, [[aTaskId(1)], [aTaskId(2)], [aTaskId(3)]]);
     });
 
-    test('R21: the newest event stays, so that no number is given twice and a stream goes on where it was', async (t) => {
+    test('R21: the newest event is retained, so that no number is reused and streams continue in place', async (t) => {
       const storage = await openedIn(t, subject);
       const [first] = await commit(storage, changes({ ...inserting(ended(1)), events: [anEvent()] }));
-      t.match(await remove(storage), { tasks: 0 }, 'of the task with the newest event nothing goes');
+      t.match(await remove(storage), { tasks: 0 }, 'nothing is removed of the task with the newest event');
       const [next] = await commit(storage, changes({ ...inserting(aTask({ id: aTaskId(2) })), events: [anEvent({ taskId: aTaskId(2) })] }));
       t.ok((next?.id ?? 0) > (first?.id ?? Infinity));
       t.match(await remove(storage), { tasks: 1 });
@@ -159,7 +159,7 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
       t.strictSame(await storage.events.marks(), { lastId: next?.id, removedId: first?.id });
     });
 
-    test('what is too young, not ended, needed or still being stopped stays', async (t) => {
+    test('tasks that are too young, not ended, needed or still being stopped are retained', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(
         storage,
@@ -182,10 +182,10 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
       t.strictSame(await left(storage, 1, 2, 3, 4, 5, 6, 7, 8, 9), [1, 2, 3, 4, 5, 6, 7]);
       await commit(storage, changes({ stopsCleared: [aStop({ taskId: aTaskId(7) })] }));
       await remove(storage);
-      t.strictSame(await left(storage, 7), [], 'once its stop is confirmed it goes');
+      t.strictSame(await left(storage, 7), [], 'removed once its stop is confirmed');
     });
 
-    test('a dead letter has a time of its own', async (t) => {
+    test('dead letters have their own retention', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, inserting(ended(1), ended(2, { status: 'dead_letter' })));
       await remove(storage, { deadBeforeMs: OLD_MS });
@@ -194,14 +194,14 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
       t.strictSame(await left(storage, 2), []);
     });
 
-    test('at most so many at a time, those that ended first', async (t) => {
+    test('removal is limited per call, those that ended first going first', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, inserting(ended(3), ended(1), ended(2)));
       t.match(await remove(storage, { limit: 2 }), { tasks: 2 });
       t.strictSame(await left(storage, 1, 2, 3), [3]);
     });
 
-    test('what came back to life in the same transaction stays', async (t) => {
+    test('a task retried in the same transaction is retained', async (t) => {
       const storage = await openedIn(t, subject);
       const dead = ended(1, { status: 'dead_letter' });
       await commit(storage, inserting(dead));
@@ -213,7 +213,7 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
       t.strictSame(await left(storage, 1), [1]);
     });
 
-    test('R20: looks at so many old tasks as are asked for, and goes on after them', async (t) => {
+    test('R20: reads only as many old tasks as requested, and continues after them', async (t) => {
       const storage = await openedIn(t, subject);
       const needed = [1, 2, 3, 4].map((n) => ended(n));
       const waiting = aTask({ id: aTaskId(9), status: 'blocked', dependsOn: needed.map(({ id }) => id) });
@@ -226,7 +226,7 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
       t.match(await remove(storage, { lookedMax: 3, after: null }), { tasks: 0, next: placed(3) });
     });
 
-    test('R20: enrolment secrets that are over go too', async (t) => {
+    test('R20: expired enrolment secrets are removed too', async (t) => {
       const storage = await openedIn(t, subject);
       await storage.agents.addEnrolSecret('over', A_MOMENT_MS - 1);
       await storage.agents.addEnrolSecret('good', A_MOMENT_MS);
@@ -235,7 +235,7 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
       t.equal(await storage.agents.takeEnrolSecret('good', A_MOMENT_MS), true);
     });
 
-    test('R20: agents that nobody can be any more go with their tokens, some at a time', async (t) => {
+    test('R20: agents that no token can act for are removed with their tokens, some at a time', async (t) => {
       const storage = await openedIn(t, subject);
       const { agents } = storage;
       const named = (name: string): AgentId => `${name}-agent` as AgentId;
@@ -261,7 +261,7 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
       t.strictSame(await removed(null), { agents: [revoked, expired], next: stopping });
       t.strictSame(await removed(stopping), { agents: [], next: late });
       t.strictSame(await removed(late), { agents: [], next: null });
-      t.strictSame(await removed(null, 100), { agents: [], next: null }, 'what is left is needed, or not old enough');
+      t.strictSame(await removed(null, 100), { agents: [], next: null }, 'the rest is needed or not old enough');
       t.strictSame(
         (await agents.listAgents({ limit: 10 })).map(({ agent }) => agent.id),
         [stopping, working, connected, late, good, renewed],
@@ -269,7 +269,7 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
       t.notOk((await agents.listTokens({ limit: 20 })).some(({ agentId }) => agentId === revoked || agentId === expired));
     });
 
-    test('R20: one agent is removed by name as soon as nobody can be it', async (t) => {
+    test('R20: an agent is removed by name as soon as no token can act for it', async (t) => {
       const storage = await openedIn(t, subject);
       const { agents } = storage;
       const id = anAgentId();
@@ -278,17 +278,17 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
       await commit(storage, changes({ agents: [anAgent()] }));
       t.equal(await agents.removeAgent(id, A_MOMENT_MS), 'needed', 'it is connected');
       await commit(storage, changes({ agents: [anAgent({ connected: false, sessionNumber: 7 })] }));
-      t.equal(await agents.removeAgent(id, A_MOMENT_MS), 'needed', 'its token is good');
+      t.equal(await agents.removeAgent(id, A_MOMENT_MS), 'needed', 'its token is valid');
       await agents.revokeTokens({ agentId: id }, A_MOMENT_MS);
       t.equal(await agents.removeAgent(id, A_MOMENT_MS), 'removed');
       t.equal(await agents.getAgent(id), undefined);
-      t.strictSame((await look(storage, (unit) => unit.load({ agents: [id] }))).agents, [], 'nothing remembers it');
+      t.strictSame((await look(storage, (unit) => unit.load({ agents: [id] }))).agents, [], 'no trace of it is left');
       await agents.addToken(aToken({ id: 'tok-2', hash: '2'.repeat(64) }));
-      t.match((await agents.getAgent(id))?.agent, { sessionNumber: 0 }, 'with the next token it is a new one');
+      t.match((await agents.getAgent(id))?.agent, { sessionNumber: 0 }, 'the next token creates a new one');
       t.equal((await agents.listTokens({ limit: 10 })).length, 1);
     });
 
-    test('of an agent the newest events are kept; those of a removed one go with it', async (t) => {
+    test('the newest events of an agent are retained; those of a removed one are removed with it', async (t) => {
       const storage = await openedIn(t, subject);
       const { agents, tasks, events } = storage;
       const [busy, quiet] = ['a-agent' as AgentId, 'b-agent' as AgentId];
@@ -303,19 +303,19 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
         (await events.after(0, {}, 100)).events.map(({ agentId, seq }) => `${String(agentId)} ${seq}`);
       await trim(3);
       const newest = ['a-agent 3', 'a-agent 4', 'a-agent 5'];
-      t.strictSame(await left(), ['a-agent 2', ...newest, 'b-agent 1', 'b-agent 2'], 'with whether it was connected before');
+      t.strictSame(await left(), ['a-agent 2', ...newest, 'b-agent 1', 'b-agent 2'], 'including whether it was connected before');
       t.equal((await events.marks()).removedId, 0, 'a reader that resumes is not notified of a gap: the state is in what is left');
       t.strictSame(
         (await tasks.history(agentHistoryId(busy), { limit: 2, bytesMax: 10_000 })).map(({ seq }) => seq),
         [4, 5],
-        'they are read as the history of a task is',
+        'they are read like the history of a task',
       );
       await agents.addToken(aToken({ agentId: quiet, id: 'tok-b', hash: 'b'.repeat(64), revokedAtMs: OLD_MS }));
       t.strictSame((await trim(3)).agents, [quiet]);
-      t.strictSame(await left(), ['a-agent 2', ...newest, 'b-agent 2'], 'the newest event of the store stays');
+      t.strictSame(await left(), ['a-agent 2', ...newest, 'b-agent 2'], 'the newest event of the store is retained');
     });
 
-    test('what is left of the events of an agent gives its state', async (t) => {
+    test('the retained events of an agent give its state', async (t) => {
       const storage = await openedIn(t, subject);
       const { tasks, events } = storage;
       const agentId = anAgentId();
@@ -338,7 +338,7 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
       t.strictSame(await trimmed(2), [draining, '5 agent_connected', ...away], 'nothing more');
       await say('agent_disconnected', 'agent_connected');
       const again = ['7 agent_connected', '8 agent_disconnected', '9 agent_connected'];
-      t.strictSame(await trimmed(2), [draining, ...again], 'the drain was told long ago, and nothing ended it');
+      t.strictSame(await trimmed(2), [draining, ...again], 'the drain is old, but nothing has ended it');
       await say('agent_resumed', 'agent_paused', 'agent_resumed', 'agent_paused');
       const paused = ['12 agent_resumed', '13 agent_paused'];
       t.strictSame(await trimmed(2), ['9 agent_connected', '11 agent_paused', ...paused], 'it is still connected');
@@ -366,7 +366,7 @@ export function storeRemovalCases(name: string, subject: StorageSubject, runner:
       t.equal((await storage.tasks.read(aTaskId(1)))?.events.length, 1);
     });
 
-    test('tombstones and keys go by their age; one that is depended on stays', async (t) => {
+    test('tombstones and keys are removed by age, except a tombstone that a task depends on', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(
         storage,

@@ -87,7 +87,7 @@ const FULL: Task = {
 
 export function storeUnitCases(name: string, subject: StorageSubject, runner: TestRunner): void {
   inSuite(`StoreUnit contract, ${name}`, runner, (test) => {
-    test('gives back what was saved, numbers as numbers', async (t) => {
+    test('returns what was saved, numbers as numbers', async (t) => {
       const storage = await openedIn(t, subject);
       const agent = anAgent({ capabilities: ['a'], slots: 128, pausedUntilMs: A_MOMENT_MS, pausedCause: 'auth', pauses: 3, checks: { atMs: A_MOMENT_MS, failed: [{ check: 'logged in', message: 'not logged in' }], passed: [] }, strikes: [aTaskId(1)], resources: { cpu_percent: 0.5, nested: { list: [1, null] } } }); // prettier-ignore
       const key = aKey({ taskIds: [aTaskId(1), aTaskId(2)] });
@@ -107,7 +107,7 @@ export function storeUnitCases(name: string, subject: StorageSubject, runner: Te
       t.strictSame((await storage.tasks.peek([FULL.id]))[0], changed);
     });
 
-    test('leaves unknown names out and gives each known one once', async (t) => {
+    test('omits unknown names and returns each known one once', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, { ...inserting(aTask()), agents: [anAgent()], keys: [aKey()] });
       const loaded = await look(storage, (unit) =>
@@ -127,7 +127,7 @@ export function storeUnitCases(name: string, subject: StorageSubject, runner: Te
       });
     });
 
-    test('keeps hostile text to the byte', async (t) => {
+    test('stores hostile text byte for byte', async (t) => {
       const storage = await openedIn(t, subject);
       for (const [n, text] of HOSTILE_TEXTS.entries()) {
         const task = aTask({ id: aTaskId(n), lastError: text, requirement: aRequirement([text]) });
@@ -149,14 +149,14 @@ export function storeUnitCases(name: string, subject: StorageSubject, runner: Te
       }
     });
 
-    test('keeps names that objects have of themselves', async (t) => {
+    test('stores names that are built-in object properties', async (t) => {
       const storage = await openedIn(t, subject);
       const text = '{"__proto__":{"admin":true},"constructor":1,"toString":null}';
       await commit(storage, { ...inserting(aTask()), events: [anEvent({ details: JSON.parse(text) as Record<string, unknown> })] });
       t.equal(JSON.stringify((await storage.tasks.read(aTaskId(1)))?.events[0]?.details), text);
     });
 
-    test('tolerates repeats: nothing changes, and events have the place they had', async (t) => {
+    test('tolerates repeats: nothing changes, and events keep their ids', async (t) => {
       const storage = await openedIn(t, subject);
       const body = aBody({ description: 'first' });
       const first = changes({ inserted: [{ task: aTask(), dueAtMs: 5, body }], events: [anEvent()], keys: [aKey()] });
@@ -174,7 +174,7 @@ export function storeUnitCases(name: string, subject: StorageSubject, runner: Te
       t.strictSame((await look(storage, (unit) => unit.load({ tasks: [], agents: [], keys: [aKey()] }))).keys, [aKey()]);
     });
 
-    test('tolerates repeats of some of the events that one commit added to a task, with and without more', async (t) => {
+    test('tolerates repeats of some events of a commit, with and without new ones', async (t) => {
       const storage = await openedIn(t, subject);
       const events = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, n) => anEvent({ seq: from + n }));
       const stored = await commit(storage, changes({ ...inserting(aTask()), events: events(1, 4) }));
@@ -185,7 +185,7 @@ export function storeUnitCases(name: string, subject: StorageSubject, runner: Te
       const all = (await storage.events.after(0, { taskId: aTaskId(1) }, 100)).events;
       t.strictSame(all, [...stored, ...next.slice(3, 5)]);
       const ids = [...all.map(({ id }) => id), next[5]?.id ?? 0].sort((a, b) => a - b);
-      t.strictSame(ids, ids.map((_, n) => n + 1), 'and no number is left out'); // prettier-ignore
+      t.strictSame(ids, ids.map((_, n) => n + 1), 'no number is skipped'); // prettier-ignore
     });
 
     test('a key that was not loaded and belongs to other tasks fails the whole transaction, which may be repeated', async (t) => {
@@ -194,15 +194,15 @@ export function storeUnitCases(name: string, subject: StorageSubject, runner: Te
       await commit(storage, { ...inserting(aTask()), keys: [aKey()] });
       const taken = { ...inserting(aTask({ id: aTaskId(2) })), keys: [aKey({ key: 'new', taskIds: [aTaskId(2)] }), aKey({ taskIds: [aTaskId(2)] })] }; // prettier-ignore
       await t.rejects(commit(storage, taken), { code: 'AC_STORE_RETRY' });
-      await t.rejects(look(storage, (unit) => unit.save(taken)), { code: 'AC_STORE_RETRY' }, 'also where more follows'); // prettier-ignore
+      await t.rejects(look(storage, (unit) => unit.save(taken)), { code: 'AC_STORE_RETRY' }, 'even if more follows'); // prettier-ignore
       const names = { tasks: [aTaskId(2)], keys: [aKey(), aKey({ key: 'new' })] };
       const loaded = await look(storage, (unit) => unit.load(names));
-      t.strictSame({ tasks: loaded.tasks, keys: loaded.keys }, { tasks: [], keys: [aKey()] }, 'nothing was changed');
+      t.strictSame({ tasks: loaded.tasks, keys: loaded.keys }, { tasks: [], keys: [aKey()] }, 'nothing has changed');
       await commit(storage, { ...inserting(aTask({ id: aTaskId(2) })), keys: [aKey({ key: 'new', taskIds: [aTaskId(2)] })] });
       t.equal((await look(storage, (unit) => unit.load(names))).keys.length, 2);
     });
 
-    test('numbers events in the order given, over commits too', async (t) => {
+    test('numbers events in the given order, also across commits', async (t) => {
       const storage = await openedIn(t, subject);
       const events = [3, 1, 2].flatMap((n) =>
         [1, 2].map((seq) => anEvent({ taskId: aTaskId(n), seq, agentId: anAgentId(), generation: aGeneration(n), session: 4 })),
@@ -232,7 +232,7 @@ export function storeUnitCases(name: string, subject: StorageSubject, runner: Te
       });
     });
 
-    test('inserts and updates in one save, the last word on a task counting', async (t) => {
+    test('inserts and updates in one save, the last change of a task wins', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, {
         ...inserting(aTask()),
@@ -246,10 +246,10 @@ export function storeUnitCases(name: string, subject: StorageSubject, runner: Te
       const storage = await openedIn(t, subject);
       await commit(storage, inserting(aTask()));
       await failsWith(t, commit(storage, updating(aTask({ retryCount: 1 }), aTask({ id: aTaskId(2) }))), 'AC_INTERNAL', 'said');
-      t.equal((await storage.tasks.peek([aTaskId(1)]))[0]?.retryCount, 0, 'nothing of it stayed');
+      t.equal((await storage.tasks.peek([aTaskId(1)]))[0]?.retryCount, 0, 'nothing of it is stored');
     });
 
-    test('a large commit is all or none', async (t) => {
+    test('a large commit is stored completely or not at all', async (t) => {
       const storage = await openedIn(t, subject);
       const tasks = Array.from({ length: 1_201 }, (_, n) => aTask({ id: aTaskId(n + 1), dependsOn: [aTaskId(n + 5_000)] }));
       const all = { ...inserting(...tasks), events: tasks.map((task) => anEvent({ taskId: task.id })) };

@@ -27,7 +27,7 @@ const ids = (...numbers: readonly number[]): string[] => numbers.map(aTaskId);
 
 export function taskListCases(name: string, subject: StorageSubject, runner: TestRunner): void {
   inSuite(`Task list contract, ${name}`, runner, (test) => {
-    test('newest first by time and id, with body and result', async (t) => {
+    test('lists newest first by time and id, with body and result', async (t) => {
       const storage = await openedIn(t, subject);
       const first = { task: created(7, A_MOMENT_MS), dueAtMs: null, body: aBody({ description: 'seven' }) };
       await commit(storage, changes({ inserted: [first], results: [{ taskId: aTaskId(7), json: '"done"' }] }));
@@ -37,7 +37,7 @@ export function taskListCases(name: string, subject: StorageSubject, runner: Tes
       t.strictSame((await storage.tasks.list({ limit: 2 })).map(({ task }) => task.id), ids(3, 9)); // prettier-ignore
     });
 
-    test('those created since a time, whatever else is asked', async (t) => {
+    test('lists tasks created since a time, with any other filter', async (t) => {
       const storage = await openedIn(t, subject);
       const low = { priority: 'low', submittedBy: 'tok-9' } as const;
       const rows = [
@@ -56,7 +56,7 @@ export function taskListCases(name: string, subject: StorageSubject, runner: Tes
       t.strictSame(await found({ sinceMs: since + 10 }), []);
     });
 
-    test('those whose id begins with a prefix, the first of them by id', async (t) => {
+    test('lists tasks by a prefix of their id, lowest id first', async (t) => {
       const storage = await openedIn(t, subject);
       const [a, b, c] = ['task-aa00000000000001', 'task-aa00000000000002', 'task-ab00000000000000'] as TaskId[];
       const at = (id: TaskId | undefined, n: number): Task => aTask({ id: id as TaskId, createdAtMs: A_MOMENT_MS - n });
@@ -69,7 +69,7 @@ export function taskListCases(name: string, subject: StorageSubject, runner: Tes
       t.strictSame(await found('task-ac'), []);
     });
 
-    test('neither skips nor repeats while tasks are added', async (t) => {
+    test('neither skips nor repeats tasks while others are added', async (t) => {
       const storage = await openedIn(t, subject);
       const numbers = Array.from({ length: 23 }, (_, n) => n + 100);
       // Five of each moment, so that pages end among equals.
@@ -80,11 +80,11 @@ export function taskListCases(name: string, subject: StorageSubject, runner: Tes
         await commit(storage, inserting(created(added, A_MOMENT_MS + 1_000 + page), created(page + 1, A_MOMENT_MS + 22)));
       });
       const before = new Set<string>(ids(...numbers));
-      t.strictSame(read.filter((id) => before.has(id)), ids(...numbers.toReversed()), 'all that were there from the start, once, in order'); // prettier-ignore
+      t.strictSame(read.filter((id) => before.has(id)), ids(...numbers.toReversed()), 'all tasks from the start, once, in order'); // prettier-ignore
       t.equal(new Set(read).size, read.length, 'no task twice');
     });
 
-    test('tells since when the longest-waiting ready task of each priority is ready', async (t) => {
+    test('reports since when the longest-waiting ready task of each priority has been ready', async (t) => {
       const storage = await openedIn(t, subject);
       const none = { urgent: null, high: null, normal: null, low: null };
       t.strictSame(await storage.tasks.oldestReady(A_MOMENT_MS), none, 'an empty store');
@@ -103,7 +103,7 @@ export function taskListCases(name: string, subject: StorageSubject, runner: Tes
         ),
       );
       t.strictSame(await storage.tasks.oldestReady(A_MOMENT_MS + 50), { ...none, normal: A_MOMENT_MS + 3, low: A_MOMENT_MS - 7 });
-      t.strictSame(await storage.tasks.oldestReady(A_MOMENT_MS), { ...none, low: A_MOMENT_MS - 7 }, 'none that is to be ready later');
+      t.strictSame(await storage.tasks.oldestReady(A_MOMENT_MS), { ...none, low: A_MOMENT_MS - 7 }, 'none that becomes ready later');
       t.equal((await storage.tasks.oldestReady(later)).urgent, later, 'from that moment on');
     });
 

@@ -12,7 +12,7 @@ const PATIENCE_MS = 30_000;
 
 export function taskStoreCases(name: string, subject: StorageSubject, runner: TestRunner): void {
   inSuite(`TaskStore contract, ${name}`, runner, (test) => {
-    test('answers what the work answered, and records the batch in the same commit', async (t) => {
+    test('returns the result of the work, and records the batch in the same commit', async (t) => {
       const { tasks } = await openedIn(t, subject);
       const work = async (unit: StoreUnit): Promise<string> => {
         await unit.save(inserting(aTask()));
@@ -24,7 +24,7 @@ export function taskStoreCases(name: string, subject: StorageSubject, runner: Te
       t.equal(await tasks.committed("' OR 1=1 --"), false);
     });
 
-    test('leaves nothing behind when the work fails, and passes the failure on', async (t) => {
+    test('leaves nothing behind when the work fails, and rethrows its error', async (t) => {
       const storage = await openedIn(t, subject);
       const kept = anAgent({ name: 'before' });
       await commit(storage, changes({ agents: [kept], stopsSet: [aStop()] }));
@@ -42,7 +42,7 @@ export function taskStoreCases(name: string, subject: StorageSubject, runner: Te
         });
         throw mistake;
       });
-      t.equal(await failed.catch((thrown: unknown) => thrown), mistake, 'the very same failure');
+      t.equal(await failed.catch((thrown: unknown) => thrown), mistake, 'the same error object');
       t.equal(await storage.tasks.committed('failed'), false);
       t.equal(await storage.tasks.read(aTaskId(1)), undefined);
       t.strictSame(await storage.tasks.stats(), before);
@@ -75,7 +75,7 @@ export function taskStoreCases(name: string, subject: StorageSubject, runner: Te
       t.equal((await storage.tasks.peek([aTaskId(1)]))[0]?.retryCount, 20, 'no increment was lost');
     });
 
-    test('a failed transaction does not hold up the next', async (t) => {
+    test('a failed transaction does not block the next', async (t) => {
       const { tasks } = await openedIn(t, subject);
       const failed = tasks.transact('a', () => Promise.reject(new Error('no')));
       const next = tasks.transact('b', async () => 'yes');
@@ -83,7 +83,7 @@ export function taskStoreCases(name: string, subject: StorageSubject, runner: Te
       t.equal(await next, 'yes');
     });
 
-    test('reads see committed states only, and do not wait for a transaction', async (t) => {
+    test('reads see only committed states, and do not wait for a transaction', async (t) => {
       const storage = await openedIn(t, subject);
       await storage.tasks.transact('open', async (unit) => {
         await unit.save({ ...inserting(aTask()), events: [anEvent()] });
@@ -136,7 +136,7 @@ export function taskStoreCases(name: string, subject: StorageSubject, runner: Te
       t.equal((await storage.tasks.read(aTaskId(1)))?.result, '2', 'a later result replaces it');
     });
 
-    test('peeks at states, each once, unknown ones left out', async (t) => {
+    test('peeks at states, each once, omitting unknown ones', async (t) => {
       const storage = await openedIn(t, subject);
       await commit(storage, inserting(aTask(), aTask({ id: aTaskId(2) })));
       const peeked = await storage.tasks.peek([aTaskId(1), aTaskId(9), aTaskId(1)]);
@@ -144,7 +144,7 @@ export function taskStoreCases(name: string, subject: StorageSubject, runner: Te
       t.strictSame(await storage.tasks.peek([]), []);
     });
 
-    test('knows the earliest time at which something is due', async (t) => {
+    test('returns the earliest due time', async (t) => {
       const storage = await openedIn(t, subject);
       t.equal(await storage.tasks.nextDueAtMs(), null);
       const body = aBody();
@@ -185,7 +185,7 @@ export function taskStoreCases(name: string, subject: StorageSubject, runner: Te
       });
     });
 
-    test('R15 R17: its time neither goes back nor jumps with the clock of the machine, nor while it is closed', async (t) => {
+    test('R15 R17: its time never goes backwards or jumps with the system clock, even while it is closed', async (t) => {
       const place = await subject.place(t);
       const right = systemClock();
       const state = { offMs: 0 };
@@ -205,13 +205,13 @@ export function taskStoreCases(name: string, subject: StorageSubject, runner: Te
       for (const offMs of [-YEAR_MS, YEAR_MS, -3_600_000]) {
         await storage.close();
         state.offMs = offMs;
-        t.ok(storage.tasks.nowMs() >= lastMs, 'also while it is closed');
+        t.ok(storage.tasks.nowMs() >= lastMs, 'even while it is closed');
         storage = await place.storage(wild);
         await storage.open();
         goesOn(storage.tasks.nowMs(), `opened at ${offMs}`);
       }
       t.ok(storage.tasks.wallMs() <= storage.tasks.nowMs());
-      t.ok((storage.tasks.lastUsedMs() ?? Infinity) <= lastMs, 'it knows when it was used before');
+      t.ok((storage.tasks.lastUsedMs() ?? Infinity) <= lastMs, 'it returns when it was last used');
     });
   });
 }

@@ -103,7 +103,7 @@ export function httpApiContract(name: string, { open }: HttpApiSubject, runner: 
       });
     }
 
-    test('every answer says what it is and may not be kept or framed', async (t, subject) => {
+    test('every response has a content type and forbids caching and framing', async (t, subject) => {
       for (const [method, path, body] of [...TABLE, ['GET', '/nowhere', null], ['PUT', '/api/tasks', '{}']] as const) {
         const { headers } = await ask(subject, method, path, bearer(subject.tokens.admin), body);
         t.match(
@@ -117,7 +117,7 @@ export function httpApiContract(name: string, { open }: HttpApiSubject, runner: 
       }
     });
 
-    test('what has no row is refused', async (t, subject) => {
+    test('routes and methods outside the table are refused', async (t, subject) => {
       const admin = bearer(subject.tokens.admin);
       for (const path of [
         '/api',
@@ -144,7 +144,7 @@ export function httpApiContract(name: string, { open }: HttpApiSubject, runner: 
       }
     });
 
-    test('another host or origin is refused before its token is looked at', async (t, subject) => {
+    test('a foreign host or origin is refused before its token is checked', async (t, subject) => {
       const { host, tokens } = subject;
       for (const headers of [
         { host: 'evil.test' },
@@ -163,7 +163,7 @@ export function httpApiContract(name: string, { open }: HttpApiSubject, runner: 
       t.equal((await ask(subject, 'GET', '/health', { origin: `http://${host}` })).status, 200);
     });
 
-    test('a stream that is cut and resumed anywhere skips none and repeats none', async (t, subject) => {
+    test('a stream cut and resumed anywhere skips and repeats no event', async (t, subject) => {
       const total = 30;
       await subject.commit(inserting(aTask()));
       for (let seq = 1; seq <= total; seq += 3) {

@@ -13,12 +13,12 @@ export const hubLinkContract = (name: string, subject: WireSubject, runner: Test
 };
 
 const openingTests = (test: CaseTest, subject: WireSubject): void => {
-  test('delivers frames in order, after onOpen, and sends in order', async (t) => {
+  test('delivers frames in order after onOpen, and sends in order', async (t) => {
     const room = await wireRoom(t, subject);
     const { events, saw } = linkRecorder();
     const link = subject.link.connect({ url: room.url, frameBytesMax: FRAME_BYTES_MAX }, events);
     t.teardown(() => link.destroy());
-    t.strictSame(saw.left, [], 'nothing from inside connect');
+    t.strictSame(saw.left, [], 'nothing synchronously in connect');
     t.equal(link.send('too early'), false);
 
     // In the same breath as the hub's side of the opening.
@@ -35,7 +35,7 @@ const openingTests = (test: CaseTest, subject: WireSubject): void => {
     t.strictSame([...saw.left, ...room.hubSaw.left], []);
   });
 
-  test('says of each frame that it was taken, later and before it is gone', async (t) => {
+  test('confirms each sent frame, asynchronously and before onGone', async (t) => {
     const room = await wireRoom(t, subject);
     const { events, saw } = linkRecorder();
     let taken = 0;
@@ -54,12 +54,12 @@ const openingTests = (test: CaseTest, subject: WireSubject): void => {
     t.teardown(() => link.destroy());
     await nextOf(saw, 'open');
     for (let n = 0; n < 20; n += 1) link.send('x'.repeat(n * 1_000));
-    t.equal(taken, 0, 'nothing from inside send');
+    t.equal(taken, 0, 'nothing synchronously in send');
     await all;
     t.equal(link.bufferedBytes(), 0);
   });
 
-  test('takes a frame of the limit and ends with 1009 for one byte more', async (t) => {
+  test('accepts a frame of the maximum size and ends with 1009 for one byte more', async (t) => {
     const room = await wireRoom(t, subject);
     const { connection, linkSaw, link } = await join(t, subject, room, 100);
     connection.send('é'.repeat(50));
@@ -73,7 +73,7 @@ const openingTests = (test: CaseTest, subject: WireSubject): void => {
     t.strictSame(linkSaw.left, []);
   });
 
-  test('says once, later and with 1006, that there is no connection', async (t) => {
+  test('reports a failed connection once, asynchronously, with 1006', async (t) => {
     const room = await wireRoom(t, subject, { isAllowedOrigin: () => false });
     const closed = subject.transport();
     const { port } = await closed.listen({ ...noOptions, host: '127.0.0.1', port: 0 }, noEvents);
@@ -88,7 +88,7 @@ const openingTests = (test: CaseTest, subject: WireSubject): void => {
     ] as const) {
       const { events, saw } = linkRecorder();
       const link = subject.link.connect({ url, frameBytesMax: FRAME_BYTES_MAX }, events);
-      t.strictSame(saw.left, [], `${url}: nothing from inside connect`);
+      t.strictSame(saw.left, [], `${url}: nothing synchronously in connect`);
       t.match(await nextOf(saw, 'gone'), { code: 1006, reason }, url);
       t.equal(link.send('x'), false);
       link.destroy();
@@ -99,7 +99,7 @@ const openingTests = (test: CaseTest, subject: WireSubject): void => {
 };
 
 const endingTests = (test: CaseTest, subject: WireSubject): void => {
-  test('tells the code and reason of the hub once, and delivers nothing after', async (t) => {
+  test('reports the close code and reason of the hub once, and delivers nothing afterwards', async (t) => {
     const room = await wireRoom(t, subject);
     const { connection, link, linkSaw } = await join(t, subject, room);
     connection.send('one');
@@ -143,7 +143,7 @@ const endingTests = (test: CaseTest, subject: WireSubject): void => {
     });
   }
 
-  test('the hub sees a destroyed link go', async (t) => {
+  test('the hub notices a destroyed link', async (t) => {
     const room = await wireRoom(t, subject);
     const { link } = await join(t, subject, room);
     link.destroy();

@@ -35,7 +35,7 @@ const text = (chunk: string): Uint8Array => new TextEncoder().encode(chunk);
 const aTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 export const httpTests = (test: CaseTest, subject: WireSubject): void => {
-  test('passes on method, address, every header and the body, also after a wait', async (t) => {
+  test('passes on method, address, all headers and the body, even after a wait', async (t) => {
     const many = Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`x-many-${n}`, `${n}`]));
     const room = await wireRoom(t, subject, {
       http: async (request) => {
@@ -57,14 +57,14 @@ export const httpTests = (test: CaseTest, subject: WireSubject): void => {
     t.strictSame(seen.headers, { host: 'named.example:1', 'x-twice': 'one, two', ...many });
   });
 
-  test('the body of GET and HEAD, and one of no bytes, is null', async (t) => {
+  test('the body of GET and HEAD is null, and so is an empty one', async (t) => {
     const room = await wireRoom(t, subject, { http: ({ body }) => reply(body === null ? 'none' : 'some') });
     t.equal((await answerTo(room, { method: 'GET', headers: { 'content-length': '2' } }, 'no')).text, 'none');
     t.equal((await answerTo(room, { method: 'POST' })).text, 'none');
     t.equal((await answerTo(room, { method: 'POST' }, 'yes')).text, 'some');
   });
 
-  test('answers with status, headers and length; HEAD and 204 without a body; OPTIONS like any other', async (t) => {
+  test('responds with status, headers and length; HEAD and 204 without a body; OPTIONS like any other method', async (t) => {
     let cancelled = 0;
     const room = await wireRoom(t, subject, {
       http: ({ method, path }) => {
@@ -80,14 +80,14 @@ export const httpTests = (test: CaseTest, subject: WireSubject): void => {
     t.match(await got('GET', '/empty'), { status: 418, text: '', headers: { 'content-length': '0' } });
     t.match(await got('HEAD'), { status: 418, text: '', headers: { 'x-kind': 'test', 'content-length': '8' } });
     t.match(await got('HEAD', '/stream'), { status: 200, text: '' });
-    t.equal(cancelled, 1, 'a stream that nobody gets');
+    t.equal(cancelled, 1, 'a stream that is never sent');
     t.match(await got('OPTIONS'), { status: 418, text: 'for OPTIONS' });
     t.match(await got('DELETE', '/none'), { status: 204, text: '' });
-    t.match(await got('GET'), { status: 418, text: 'for GET' }, 'on the one connection, which was kept');
+    t.match(await got('GET'), { status: 418, text: 'for GET' }, 'on one keep-alive connection');
     t.equal(Object.values(agent.freeSockets).flat().length, 1);
   });
 
-  test('an answer before the body was read reaches its peer, and the next request its own', async (t) => {
+  test('a response sent before the body is read reaches its peer, and the next request gets its own', async (t) => {
     const room = await wireRoom(t, subject, {
       http: ({ method }) => (method === 'POST' ? reply('too large', 413) : reply('hello')),
     });
@@ -100,7 +100,7 @@ export const httpTests = (test: CaseTest, subject: WireSubject): void => {
     }
   });
 
-  test('gives a body as it comes, and does not take in what nobody reads', async (t) => {
+  test('passes on a body as it arrives, and applies backpressure when it is not read', async (t) => {
     const asked = eventInbox<HttpRequest>();
     const answered = eventInbox<string>();
     const room = await wireRoom(t, subject, {
@@ -129,7 +129,7 @@ export const httpTests = (test: CaseTest, subject: WireSubject): void => {
     return t.match(await response, /^HTTP\/1\.1 200 [\s\S]*done/);
   });
 
-  test('refuses a body of two lengths with 400, closes, and serves nothing that was hidden in it', async (t) => {
+  test('refuses a body with two lengths with 400, closes, and serves no request smuggled in it', async (t) => {
     const served: string[] = [];
     const room = await wireRoom(t, subject, {
       http: async (request) => {
@@ -168,7 +168,7 @@ export const httpTests = (test: CaseTest, subject: WireSubject): void => {
     );
   });
 
-  test('a peer that goes in the middle of its body breaks it off', async (t) => {
+  test('a peer that disconnects in the middle of its body aborts it', async (t) => {
     const bodies = eventInbox<string>();
     const room = await wireRoom(t, subject, {
       http: async (request) => {
@@ -184,7 +184,7 @@ export const httpTests = (test: CaseTest, subject: WireSubject): void => {
     t.match(await bodies.next('the end of its body'), /^broken off: /);
   });
 
-  test('a reading of the body that is given up ends, and its request is answered', async (t) => {
+  test('a cancelled read of a body ends, and its request is answered', async (t) => {
     const asked = eventInbox<HttpRequest>();
     const room = await wireRoom(t, subject, {
       http: async (request) => {
@@ -212,7 +212,7 @@ export const httpTests = (test: CaseTest, subject: WireSubject): void => {
 };
 
 const streamTests = (test: CaseTest, subject: WireSubject): void => {
-  test('sends a stream as it is made, to its end', async (t) => {
+  test('sends a stream as it is produced, to its end', async (t) => {
     const chunks = eventInbox<string | null>();
     const next = async (): Promise<Uint8Array | null> => {
       const chunk = await chunks.next('a chunk');
@@ -233,7 +233,7 @@ const streamTests = (test: CaseTest, subject: WireSubject): void => {
     t.strictSame(heard, ['one\n', 'two\n', 'three\n']);
   });
 
-  test('a stream is made no faster than its peer reads, and cancelled when the peer goes', async (t) => {
+  test('a stream is produced no faster than its peer reads, and cancelled when the peer disconnects', async (t) => {
     let made = 0;
     const cancelled = eventInbox<true>();
     const chunk = new Uint8Array(100_000);
@@ -253,13 +253,13 @@ const streamTests = (test: CaseTest, subject: WireSubject): void => {
       before = made;
       for (let turn = 0; turn < 500; turn += 1) await aTurn();
     }
-    t.ok(made < 500, `${made} chunks of 100 kB were made for a peer that reads none`);
+    t.ok(made < 500, `${made} chunks of 100 kB were produced for a peer that reads none`);
     response.destroy();
     await cancelled.next('the end of the stream');
     t.ok(made < 500);
   });
 
-  test('a stream that waits is cancelled when its peer goes', async (t) => {
+  test('a waiting stream is cancelled when its peer disconnects', async (t) => {
     const ended = eventInbox<true>();
     const silent = (): ByteStream => {
       let isBegun = false;
@@ -283,7 +283,7 @@ const streamTests = (test: CaseTest, subject: WireSubject): void => {
     t.ok(await ended.next('the end of the stream'));
   });
 
-  test('an answer whose peer has gone is dropped', async (t) => {
+  test('a response whose peer has disconnected is dropped', async (t) => {
     const asked = eventInbox<true>();
     const answers = eventInbox<HttpResponse>();
     const cancelled = eventInbox<true>();
@@ -304,10 +304,10 @@ const streamTests = (test: CaseTest, subject: WireSubject): void => {
     }
     t.ok(await cancelled.next('the end of the stream'));
     answers.put(reply('hello'));
-    t.equal((await answerTo(room, {})).text, 'hello', 'and others are served');
+    t.equal((await answerTo(room, {})).text, 'hello', 'other requests are served');
   });
 
-  test('a stream that fails ends as what is not whole', async (t) => {
+  test('a failed stream ends as an incomplete response', async (t) => {
     const failing = (): ByteStream => {
       let asked = 0;
       return {
@@ -328,6 +328,6 @@ const streamTests = (test: CaseTest, subject: WireSubject): void => {
     });
     response.resume();
     t.equal(await end, 'cut');
-    t.equal((await begin(room)).statusCode, 200, 'and others are served');
+    t.equal((await begin(room)).statusCode, 200, 'other requests are served');
   });
 };

@@ -18,7 +18,7 @@ type Fault = readonly [what: string, does: (peer: Awaited<ReturnType<typeof rawP
 
 /** `checksMask`: the capability of the transport. */
 export const rawPeerTests = (test: CaseTest, subject: WireSubject, { checksMask }: { readonly checksMask: boolean }): void => {
-  test('closes a socket with 1003 for a binary frame, and delivers nothing of it or after it', async (t) => {
+  test('closes a socket with 1003 for a binary frame, and delivers neither it nor anything after it', async (t) => {
     const room = await wireRoom(t, subject);
     const peer = await rawPeer(room);
     await nextOf(room.hubSaw, 'open');
@@ -30,7 +30,7 @@ export const rawPeerTests = (test: CaseTest, subject: WireSubject, { checksMask 
     t.strictSame(room.hubSaw.left, []);
   });
 
-  test('puts a message in pieces together, and holds its sum against the limit', async (t) => {
+  test('reassembles a fragmented message, and applies the limit to its total size', async (t) => {
     const room = await wireRoom(t, subject);
     const peer = await rawPeer(room);
     await nextOf(room.hubSaw, 'open');
@@ -46,14 +46,14 @@ export const rawPeerTests = (test: CaseTest, subject: WireSubject, { checksMask 
   const broken: readonly Fault[] = [
     ['text that is not UTF-8', (peer) => peer.frame(TEXT, Buffer.from([0xff, 0xfe]))],
     ['an opcode that does not exist', (peer) => peer.frame(5, 'what')],
-    ['compressed frames, which nobody agreed on', (peer) => void peer.socket.write(Buffer.from([0xc1, 0x80, 0, 0, 0, 0]))],
+    ['compressed frames, which were not negotiated', (peer) => void peer.socket.write(Buffer.from([0xc1, 0x80, 0, 0, 0, 0]))],
     ['noise', (peer) => void peer.socket.write(Buffer.alloc(4_096, 0xa5))],
     ['a reset', (peer) => peer.reset()],
     ['the end of its half of TCP, and silence', (peer) => void peer.socket.end()],
   ];
   const unmasked: Fault = ['a frame without a mask', (peer) => peer.frame(TEXT, 'bare', { masked: false })];
   for (const [what, does] of checksMask ? [...broken, unmasked] : broken) {
-    test(`ends a socket once, and no other, for ${what}`, async (t) => {
+    test(`ends exactly that socket, once, for ${what}`, async (t) => {
       const room = await wireRoom(t, subject);
       const peer = await rawPeer(room);
       await nextOf(room.hubSaw, 'open');
@@ -65,7 +65,7 @@ export const rawPeerTests = (test: CaseTest, subject: WireSubject, { checksMask 
     });
   }
 
-  test('takes a ping as a sign of life, and passes on x-forwarded-for as given', async (t) => {
+  test('treats a ping as a sign of life, and passes on x-forwarded-for unchanged', async (t) => {
     const room = await wireRoom(t, subject);
     const peer = await rawPeer(room, ['X-Forwarded-For: 10.0.0.9, 10.0.0.1']);
     t.equal((await nextOf(room.hubSaw, 'open')).connection.forwardedFor, '10.0.0.9, 10.0.0.1');
@@ -75,7 +75,7 @@ export const rawPeerTests = (test: CaseTest, subject: WireSubject, { checksMask 
     await nextOf(room.hubSaw, 'gone');
   });
 
-  test('ends a socket that floods pings and reads no pong, whether or not it has said anything', async (t) => {
+  test('ends a socket that floods pings and reads no pong, whether or not it has sent a message', async (t) => {
     for (const first of [null, 'hello']) {
       const ended = eventInbox<number>();
       const transport = subject.transport();
@@ -109,7 +109,7 @@ export const rawPeerTests = (test: CaseTest, subject: WireSubject, { checksMask 
     }
   });
 
-  test('does not wait for a peer that answers no close', async (t) => {
+  test('does not wait for a peer that does not answer the close', async (t) => {
     const room = await wireRoom(t, subject);
     const peer = await rawPeer(room);
     const { connection } = await nextOf(room.hubSaw, 'open');
@@ -122,7 +122,7 @@ export const rawPeerTests = (test: CaseTest, subject: WireSubject, { checksMask 
     peer.socket.destroy();
   });
 
-  test('closes within its bound while peers of all kinds hang', async (t) => {
+  test('closes within its time limit while all kinds of peers hang', async (t) => {
     const room = await wireRoom(t, subject, { http: () => new Promise<never>(() => undefined) });
     const silent = await rawPeer(room);
     await nextOf(room.hubSaw, 'open');

@@ -90,18 +90,18 @@ const framesTests = (test: CaseTest, subject: WireSubject): void => {
     t.equal(connection.bufferedBytes(), 0);
   });
 
-  test('takes a frame of the limit and closes the socket for one byte more', async (t) => {
+  test('accepts a frame of the maximum size and closes the socket for one byte more', async (t) => {
     const room = await wireRoom(t, subject);
     const { link, linkSaw } = await join(t, subject, room);
     const fits = 'é'.repeat(FRAME_BYTES_MAX / 2);
     link.send(fits);
     t.equal((await nextOf(room.hubSaw, 'frame')).text, fits);
     link.send(`${fits}x`);
-    t.equal((await nextOf(room.hubSaw, 'gone')).code, 1009, 'the hub is told why, whatever the peer sees');
+    t.equal((await nextOf(room.hubSaw, 'gone')).code, 1009, 'the hub gets the reason, whatever the peer sees');
     t.equal((await nextOf(linkSaw, 'gone')).code, room.transport.capabilities.tooLargeCode);
   });
 
-  test('R20: closes a socket that sends more than it may before it has identified, and takes all of it after', async (t) => {
+  test('R20: closes a socket that sends more than allowed before identify, and accepts it afterwards', async (t) => {
     const room = await wireRoom(t, subject, { unidentifiedBytesMax: 1_500 });
     const stranger = await join(t, subject, room);
     stranger.link.send('x'.repeat(900));
@@ -120,7 +120,7 @@ const framesTests = (test: CaseTest, subject: WireSubject): void => {
     }
   });
 
-  test('closes a socket with 1013 when more waits in it than the bound', async (t) => {
+  test('closes a socket with 1013 when its send buffer exceeds the limit', async (t) => {
     const room = await wireRoom(t, subject, { socketQueueBytesMax: 500_000 });
     const { connection } = await join(t, subject, room, 1_000_000);
     // Five of these are a little less than the bound, with the heads of their frames.
@@ -129,12 +129,12 @@ const framesTests = (test: CaseTest, subject: WireSubject): void => {
     // The system's own buffers take some megabytes before anything waits here; without a pause they cannot drain.
     while (sent < 1_000 && connection.send(chunk)) sent += 1;
     t.ok(sent < 1_000, 'in the end the frame is refused');
-    t.ok(sent >= 5, `as much as the bound may wait, found ${sent} frames`);
+    t.ok(sent >= 5, `up to the limit may be buffered, found ${sent} frames`);
     t.equal(connection.send('more'), false);
     t.equal((await nextOf(room.hubSaw, 'gone')).code, 1013);
   });
 
-  test('tells signs of life, peers and ids', async (t) => {
+  test('reports signs of life, peers and ids', async (t) => {
     const room = await wireRoom(t, subject);
     const one = await join(t, subject, room);
     const two = await join(t, subject, room);
@@ -147,7 +147,7 @@ const framesTests = (test: CaseTest, subject: WireSubject): void => {
 };
 
 const endTests = (test: CaseTest, subject: WireSubject): void => {
-  test('calls onGone once when the peer ends, and takes nothing more', async (t) => {
+  test('calls onGone once when the peer ends, and accepts nothing more', async (t) => {
     const room = await wireRoom(t, subject);
     const { connection, link } = await join(t, subject, room);
     link.send('last word');
@@ -177,7 +177,7 @@ const endTests = (test: CaseTest, subject: WireSubject): void => {
     await roundTripAfterGone(t, subject, room, connection.id, beforeClose);
   });
 
-  test('cuts a reason that is too long, between characters', async (t) => {
+  test('truncates a reason that is too long, between characters', async (t) => {
     const room = await wireRoom(t, subject);
     const { connection, linkSaw } = await join(t, subject, room);
     connection.close(1008, '€'.repeat(100));
@@ -219,7 +219,7 @@ const doorTests = (test: CaseTest, subject: WireSubject, { fetch, upgradeStatus 
     t.strictSame(seen, ['POST /api/tasks body 127.0.0.1']);
   });
 
-  test('upgrades on /ws only, for allowed names only, up to the bound', async (t) => {
+  test('upgrades on /ws only, for allowed hosts only, up to the limit', async (t) => {
     const asked: unknown[] = [];
     const room = await wireRoom(t, subject, {
       socketsMax: 1,
@@ -235,7 +235,7 @@ const doorTests = (test: CaseTest, subject: WireSubject, { fetch, upgradeStatus 
     t.equal(await upgradeStatus(room.url), 101);
   });
 
-  test('refuses what is new after refuseNew, and goes on with what is open', async (t) => {
+  test('after refuseNew refuses new connections and continues with open ones', async (t) => {
     const room = await wireRoom(t, subject);
     const { connection, link, linkSaw } = await join(t, subject, room);
     room.transport.refuseNew();
@@ -249,7 +249,7 @@ const doorTests = (test: CaseTest, subject: WireSubject, { fetch, upgradeStatus 
 };
 
 const lifeTests = (test: CaseTest, subject: WireSubject): void => {
-  test('names the address when it cannot listen, and can try again', async (t) => {
+  test('names the address when it cannot listen, and can retry', async (t) => {
     const first = await wireRoom(t, subject);
     const other = subject.transport();
     t.teardown(() => other.close(1001, 'over'));
@@ -262,7 +262,7 @@ const lifeTests = (test: CaseTest, subject: WireSubject): void => {
     t.ok((await listenAgain(other, 0)).port > 0);
   });
 
-  test('listens once only, until closed', async (t) => {
+  test('listens only once, until closed', async (t) => {
     const room = await wireRoom(t, subject);
     t.equal(await codeOf(listenAgain(room.transport, 0)), 'AC_INTERNAL');
     await join(t, subject, room);
@@ -270,7 +270,7 @@ const lifeTests = (test: CaseTest, subject: WireSubject): void => {
     t.equal((await listenAgain(room.transport, room.port)).port, room.port);
   });
 
-  test('closes twice, at once and before listening; the port is free and every onGone called', async (t) => {
+  test('can be closed twice, concurrently and before listening; the port is free and every onGone called', async (t) => {
     const idle = subject.transport();
     await Promise.all([idle.close(1001, 'never opened'), idle.close(1001, 'never opened')]);
 
