@@ -1,5 +1,5 @@
 /** A store copied beside its hub under writes, and restored: by the commands, with real hubs and sidecars. */
-import { chmod, copyFile, mkdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import t from 'tap';
 import { emptyFolder, outside } from '../adapters/storage-places/sqlite-storage-place.ts';
@@ -24,7 +24,7 @@ const answer = async (...argv: readonly string[]): Promise<Readonly<Record<strin
 const storeIdIn = async (file: string): Promise<unknown> => (await outside(file, 'SELECT store_id FROM store'))[0]?.['store_id'];
 
 let hub = await world.startHub();
-const sidecar = await world.startSidecar('a1', { extra: 'slots: 2' });
+let sidecar = await world.startSidecar('a1', { extra: 'slots: 2' });
 
 async function atWork(description: string): Promise<string> {
   const { task_id: id } = await api.tasks.submit({ description, needed_capabilities: ['code'] });
@@ -48,20 +48,20 @@ function submitting(): { stop(): Promise<void>; readonly acknowledged: readonly 
 const before = await atWork('goes on over the restore');
 let after = '';
 
-t.test('a backup beside a hub under writes has what was acknowledged before, and is whole', async (t) => {
+t.test('a backup taken while the hub writes is intact and holds everything acknowledged before', async (t) => {
   const writes = submitting();
   while (writes.acknowledged.length < 200) await new Promise(setImmediate);
   const had = [...writes.acknowledged, before];
   const made = await answer('backup', 'kept.db');
   await writes.stop();
-  t.ok(writes.acknowledged.length > had.length, 'the hub took more meanwhile');
+  t.ok(writes.acknowledged.length > had.length, 'the hub accepted more meanwhile');
   const ids = new Set((await outside(kept, 'SELECT id FROM tasks')).map((row) => row['id']));
   t.strictSame(
     had.filter((id) => !ids.has(id)),
     [],
   );
   t.match(made, { file: kept, tasks: ids.size, bytes: (await stat(kept)).size, store_id: await storeIdIn(database) });
-  t.equal((await stat(kept)).mode & 0o777, 0o600, 'nobody else may read it');
+  t.equal((await stat(kept)).mode & 0o777, 0o600, 'only its owner may read it');
   t.strictSame(await outside(kept, 'PRAGMA integrity_check'), [{ integrity_check: 'ok' }]);
 
   const folder = await emptyFolder(t);
@@ -73,10 +73,10 @@ t.test('a backup beside a hub under writes has what was acknowledged before, and
     `import { sqlite } from 'agentcom/storage'; import { ws } from 'agentcom/transport';
      export default { hub: { listen: { port: 0 }, storage: sqlite({ file: 'hub.db' }), transport: ws(), dataDir: 'data' } };`,
   );
-  t.strictSame(JSON.parse((await run(['--json', 'doctor', '--fsck'], { cwd: folder })).out).findings, [], 'by the checker');
+  t.strictSame(JSON.parse((await run(['--json', 'doctor', '--fsck'], { cwd: folder })).out).findings, [], 'according to the doctor');
 });
 
-t.test('a file that is there is not written over, unless told to; one that cannot be written leaves nothing', async (t) => {
+t.test('a backup overwrites an existing file only with --force; a failed backup leaves nothing behind', async (t) => {
   const whole = await readFile(kept);
   t.match((await agentcom('backup', 'kept.db')).err, /AC_TARGET_EXISTS/);
   t.ok((await readFile(kept)).equals(whole));
@@ -85,11 +85,14 @@ t.test('a file that is there is not written over, unless told to; one that canno
   const nowhere = await agentcom('backup', 'no-folder/new.db');
   t.match(nowhere, { code: 2, err: /no-folder does not exist\. Create the folder, or name another file/ });
   t.match((await agentcom('backup', 'kept.db/new.db')).err, /kept\.db is not a folder/);
-  await t.rejects(stat(path.join(world.dir, 'kept.db.part')), { code: 'ENOENT' });
+  t.strictSame(
+    (await readdir(world.dir)).filter((name) => name.includes('.part')),
+    [],
+  );
 });
 
 // The running hub went on in a file without a name, and the old write-ahead log was read into the copy: the store was lost.
-t.test('a backup never replaces a store, whatever it is told', async (t) => {
+t.test('a backup never replaces a store, even with --force', async (t) => {
   const link = path.join(world.dir, 'way-to-hub');
   await symlink(path.dirname(database), link);
   for (const file of [database, path.join(link, 'hub.db')]) {
@@ -107,13 +110,13 @@ t.test('a backup never replaces a store, whatever it is told', async (t) => {
   t.equal(await storeIdIn(database), await storeIdIn(kept));
 });
 
-t.test('on a terminal a backup says what it does, on a line that it clears', async (t) => {
+t.test('on a terminal a backup shows its progress on a line that it clears', async (t) => {
   const { code, out, err } = await run(['backup', 'shown.db', ...config], { cwd: world.dir, tty: true, env: { NO_COLOR: '1' } });
   t.strictSame([code, out.startsWith(path.join(world.dir, 'shown.db'))], [0, true]);
   t.match(err, /\rChecking the copy …\u001b\[K\r\u001b\[K$/);
 });
 
-t.test('restore: refused beside a hub, over a store, and of what is no backup', async (t) => {
+t.test('restore is refused while a hub runs, over a store, and from anything but a backup', async (t) => {
   after = await atWork('given after the backup');
   t.match((await agentcom('restore', 'kept.db', '--force')).err, /AC_STORAGE_LOCKED/);
   t.match((await agentcom('restore')).err, /AC_STORAGE_LOCKED/);
@@ -134,12 +137,12 @@ t.test('restore: refused beside a hub, over a store, and of what is no backup', 
   t.strictSame(await outside(database, 'SELECT count(*) AS n FROM tasks'), was);
 });
 
-t.test('restored: a new id, the store before is kept, and the sidecar with newer work is an alarm on both sides', async (t) => {
+t.test('a restored store has a new id, the old store stays, and newer work on a sidecar raises an alarm on both sides', async (t) => {
   const storeId = await storeIdIn(database);
   const done = await answer('restore', 'kept.db', '--force');
   t.not(done['store_id'], storeId);
   t.equal(await storeIdIn(database), done['store_id']);
-  t.equal(await storeIdIn(String(done['kept'])), storeId, 'what was there is whole beside it');
+  t.equal(await storeIdIn(String(done['kept'])), storeId, 'the old store is intact beside it');
   t.equal((await outside(String(done['kept']), `SELECT id FROM tasks WHERE id = '${after}'`)).length, 1);
 
   hub = await world.startHub();
@@ -152,15 +155,38 @@ t.test('restored: a new id, the store before is kept, and the sidecar with newer
 
   world.release(before);
   await world.event(before, ['completed', 'dead_lettered']);
-  t.match(await api.tasks.get(before), { status: 'completed', generation: 1, retry_count: 0 }, 'what both knew went on');
-  t.strictSame(JSON.parse((await agentcom('doctor', '--fsck')).out).findings, [], 'by the checker');
+  t.match(await api.tasks.get(before), { status: 'completed', generation: 1, retry_count: 0 }, 'a task known to both continued');
+  t.strictSame(JSON.parse((await agentcom('doctor', '--fsck')).out).findings, [], 'according to the doctor');
 });
 
-t.test('what other tools have restored gets its new id by restore without a file', async (t) => {
+t.test('a store restored by other tools gets its new id by restore without a file', async (t) => {
   t.equal(await hub.kill('SIGTERM'), 0);
   const storeId = await storeIdIn(database);
   const done = await answer('restore');
   t.not(done['store_id'], storeId);
   t.equal(await storeIdIn(database), done['store_id']);
   t.equal(done['kept'], null);
+});
+
+t.test('before sidecars connect, a restored task that must not run twice can be cancelled, as docs/moving.md says', async (t) => {
+  await sidecar.kill('SIGTERM');
+  hub = await world.startHub();
+  const { task_id: id } = await api.tasks.submit({ description: 'has run since the backup', needed_capabilities: ['code'] });
+  t.equal(await hub.kill('SIGTERM'), 0);
+  const { code, out } = await run(['restore', ...config], { cwd: world.dir });
+  t.equal(code, 0);
+  t.match(out, /Keep the sidecars stopped until .*\(docs\/moving\.md, "Before sidecars connect"\)\.\nStart the hub\./);
+
+  hub = await world.startHub();
+  t.match((await agentcom('list', '--status', 'queued', '--oldest-first', '--needs', 'code')).out, new RegExp(id));
+  t.equal((await agentcom('cancel', id)).code, 0);
+  sidecar = await world.startSidecar('a1');
+  const other = await atWork('goes on after the review');
+  world.release(other);
+  await world.event(other, ['completed', 'dead_lettered']);
+  t.match(await api.tasks.get(id), { status: 'cancelled' });
+  t.notOk(
+    world.ledger().some(({ task }) => task === id),
+    'it never ran again',
+  );
 });

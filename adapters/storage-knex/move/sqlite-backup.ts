@@ -9,11 +9,12 @@ import { replaceFile, syncFolder } from '../../kit/platform-files.ts';
 import type { SqliteConnection } from '../sqlite/connection.ts';
 import type { SqliteDriver } from '../sqlite/sqlite-driver.ts';
 import { sqliteFailure } from '../sqlite/failures.ts';
-import { cannotOpen, prepareSqliteFiles, type SqliteFiles } from '../sqlite/files.ts';
+import { cannotOpen, prepareSqliteFiles, restoringOf, type SqliteFiles } from '../sqlite/files.ts';
 import { takeSqliteLock } from '../sqlite/lock.ts';
 import { isOfHub, stepsTaken } from '../sqlite/schema.ts';
 import { refuseUnknownSteps } from '../migrations/unknown-steps.ts';
 import { lastNumberAfterRestore, noteSkipped } from './restored-numbers.ts';
+import { isSameFile, partOf, removeLeftParts } from './part-files.ts';
 import { cannotWrite, contentsOf, copySqlite, nameFile, refuseIfThere } from './sqlite-copy.ts';
 import { isThere } from './sqlite-place.ts';
 
@@ -29,15 +30,16 @@ export async function backUpSqlite(
   const { file, replace, onProgress } = to;
   await refuseStore(file, database);
   if (!replace) await refuseIfThere(file);
-  const part = `${file}.part`;
-  let contents: Awaited<ReturnType<typeof copySqlite>>;
+  const part = partOf(file);
   try {
-    contents = await copySqlite(driver, { from: database, to: part, onProgress });
+    const contents = await copySqlite(driver, { from: database, to: part, onProgress });
+    const { size, mtimeMs } = await stat(part);
+    await nameFile(part, file, replace);
+    await removeLeftParts(file, mtimeMs);
+    return { ...contents, file, bytes: size };
   } catch (thrown) {
-    throw AgentcomError.is(thrown) ? thrown : cannotWrite(part, thrown);
+    throw AgentcomError.is(thrown) ? thrown : cannotWrite(file, thrown);
   }
-  await nameFile(part, file, replace);
-  return { ...contents, file, bytes: (await stat(file)).size };
 }
 
 /**
@@ -90,10 +92,11 @@ export type RestoreStep = 'copied' | 'checkpointed' | 'log kept' | 'store kept' 
 type OnStep = (step: RestoreStep) => Promise<void> | void;
 
 /**
- * The complete copy is made beside the store, the store's write-ahead log is checkpointed, the store is renamed, and the copy takes its
- * name. A log that cannot be checkpointed, because the store is damaged, is first linked or copied to the name that it needs beside the
- * renamed store. So at each moment the store is complete, with its log, under its old name or its new one. If the restore is killed before
- * the last step, it must be run again; until then no hub starts (`refuseUnfinishedRestore`).
+ * The copy is made beside the store and gets the name `.restoring` once it is complete. The store's write-ahead log is checkpointed, the
+ * store is renamed, and the copy takes its name. A log that cannot be checkpointed, because the store is damaged, is first linked or copied
+ * to the name that it needs beside the renamed store. So at each moment the store is complete, with its log, under its old name or its new
+ * one. If the restore is killed before the last step, it must be run again; until then no hub starts (`refuseUnfinishedRestore`). A later
+ * restore that fails leaves the copy of the first, so that still no hub starts.
  */
 async function replaceStore(
   driver: SqliteDriver,
@@ -107,19 +110,27 @@ async function replaceStore(
     const message = `Cannot restore to "${database}": there is a store. Say --force to put the backup in its place; it is then kept beside it.`;
     throw new AgentcomError('AC_TARGET_EXISTS', message, { details: { file: database } });
   }
-  const made = `${database}.restoring`;
+  const { part, made } = restoringOf(database);
+  if (await isSameFile(file, part)) {
+    const message = `Cannot restore "${file}": it is the unfinished copy of a restore that was interrupted. Nothing was changed.`;
+    throw new AgentcomError('AC_USAGE', message, { cure: 'Name the backup itself.', details: { file } });
+  }
   const lastBefore = before ? await lastNumberIn(driver, database) : 0;
-  const contents = await copySqlite(driver, { from: file, to: made, change: (copy) => renew(copy, lastBefore, nowMs) });
+  const contents = await copySqlite(driver, { from: file, to: part, change: (copy) => renew(copy, lastBefore, nowMs) });
+  // `file` may be `made`, the complete copy of an interrupted restore: it is replaced by a copy of itself.
+  await nameFile(part, made, true);
   await onStep('copied');
   const kept = before ? `${database}.before-${new Date(nowMs).toISOString().replaceAll(/[:.]/g, '-')}` : null;
   try {
     if (kept === null) await moveLeftAside(database);
     else await keepStore(driver, { database, kept }, onStep);
+    await onStep('log gone');
+    // If that fails, the copy stays, and with it the sign that no hub may start on what is there.
+    await replaceFile(made, database);
+    await syncFolder(path.dirname(database));
   } catch (thrown) {
     throw AgentcomError.is(thrown) || !isOfFiles(thrown) ? thrown : cannotWrite(database, thrown);
   }
-  await onStep('log gone');
-  await nameFile(made, database, true);
   await onStep('restored');
   return { ...contents, place: `file "${database}"`, kept };
 }

@@ -21,18 +21,24 @@ export interface CopyOptions {
 
 /**
  * Copies what is committed in `from` at this moment into `to`, a new file for this user only, lets `change` change the copy, checks it
- * completely and syncs it to disk. If that fails, the copy is removed. Fails with `AC_STORAGE_OPEN`, `AC_SCHEMA_UNKNOWN`,
- * `AC_MOVE_UNFINISHED`, `AC_STORE_UNAVAILABLE` (a full disk), `AC_COPY_DIFFERS`.
+ * completely and syncs it to disk. A file that was at `to` is removed, but only once `from` is known to be a store. If the copy fails after
+ * that, it is removed. Fails with `AC_STORAGE_OPEN`, `AC_SCHEMA_UNKNOWN`, `AC_MOVE_UNFINISHED`, `AC_STORE_UNAVAILABLE` (a full disk),
+ * `AC_COPY_DIFFERS`.
  */
 export async function copySqlite(
   driver: SqliteDriver,
   { from, to, change, onProgress }: CopyOptions & { readonly from: string; readonly to: string },
 ): Promise<StoreContents> {
-  await rm(to, { force: true });
-  // SQLite would make it readable by others; it accepts an existing empty file.
-  await (await open(to, 'wx', 0o600)).close();
+  const { connection, close } = await openStore(driver, from);
   try {
-    await vacuumInto(driver, { from, to }, onProgress);
+    await removeCopy(to);
+    // SQLite would make it readable by others; it accepts an existing empty file.
+    await (await open(to, 'wx', 0o600)).close();
+    await orRemoved(to, () => vacuumInto(connection, { from, to }, onProgress));
+  } finally {
+    await close();
+  }
+  return orRemoved(to, async () => {
     const { size } = await stat(to);
     onProgress?.({ doing: 'checking', bytes: size, of: size });
     const contents = await inCopy(driver, to, async (copy) => {
@@ -42,36 +48,54 @@ export async function copySqlite(
     });
     await syncFile(to);
     return contents;
+  });
+}
+
+async function orRemoved<T>(copy: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
   } catch (thrown) {
-    await rm(to, { force: true });
+    await removeCopy(copy);
     throw thrown;
   }
 }
 
-async function vacuumInto(
-  driver: SqliteDriver,
-  { from, to }: { readonly from: string; readonly to: string },
-  onProgress: CopyOptions['onProgress'],
-): Promise<void> {
+/** With the journal that a killed run left beside it. */
+async function removeCopy(copy: string): Promise<void> {
+  for (const end of ['', '-journal']) await rm(`${copy}${end}`, { force: true });
+}
+
+/** Opens a file to read from, if it is a store that this version can copy. */
+async function openStore(driver: SqliteDriver, from: string): Promise<OpenSqlite> {
   let opened: OpenSqlite;
   try {
     opened = await driver.open(from, 'read');
   } catch (thrown) {
     throw cannotOpen(from, 'there is no database that this user may read', 'Correct the path.', thrown);
   }
-  const { connection, close } = opened;
   try {
-    const rows = (sql: string) => connection.rows(sql);
+    const rows = (sql: string) => opened.connection.rows(sql);
     if (!(await isOfHub(rows))) throw cannotOpen(from, 'it is no database of a hub', 'Correct the path.');
     refuseUnknownSteps('sqlite', `file "${from}"`, await stepsTaken(rows));
-    const watching = onProgress === undefined ? null : await watchCopy(rows, to, onProgress);
-    await connection.rows('VACUUM INTO ?1', to).finally(() => watching?.end());
+    return opened;
   } catch (thrown) {
+    await opened.close();
     if (AgentcomError.is(thrown)) throw thrown;
     if (sqliteCodeOf(thrown) === 'SQLITE_NOTADB') throw cannotOpen(from, 'it is no SQLite database', 'Correct the path.', thrown);
+    throw sqliteFailure(thrown, 'read', from);
+  }
+}
+
+async function vacuumInto(
+  connection: SqliteConnection,
+  { from, to }: { readonly from: string; readonly to: string },
+  onProgress: CopyOptions['onProgress'],
+): Promise<void> {
+  try {
+    const watching = onProgress === undefined ? null : await watchCopy((sql) => connection.rows(sql), to, onProgress);
+    await connection.rows('VACUUM INTO ?1', to).finally(() => watching?.end());
+  } catch (thrown) {
     throw sqliteFailure(thrown, `copy into "${to}"`, from);
-  } finally {
-    await close();
   }
 }
 

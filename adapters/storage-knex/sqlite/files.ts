@@ -39,15 +39,25 @@ export async function prepareSqliteFiles(file: string): Promise<SqliteFiles> {
   }
 }
 
-/** Fails after a restore that was interrupted once it had moved the store aside: a hub would begin with an empty one. */
+/** What a restore makes beside the database: `part` while it copies, `made` once the copy is complete. */
+export const restoringOf = (database: string): { readonly part: string; readonly made: string } => ({
+  part: `${database}.restoring.part`,
+  made: `${database}.restoring`,
+});
+
+/**
+ * Fails after a restore that was interrupted while it copied to where no store was, or once it had moved the store aside: a hub would begin
+ * with an empty one.
+ */
 export async function refuseUnfinishedRestore(file: string): Promise<void> {
   const sizeOf = async (path: string): Promise<number> => (await stat(path).catch(() => null))?.size ?? 0;
-  if ((await sizeOf(file)) > 0 || (await sizeOf(`${file}.restoring`)) === 0) return;
-  throw cannotOpen(
-    file,
-    `\`agentcom restore\` was ended on the way, and the store lies beside it as "${file}.before-…"`,
-    'Run `agentcom restore` again.',
-  );
+  if ((await sizeOf(file)) > 0) return;
+  const { part, made } = restoringOf(file);
+  for (const left of [made, part]) {
+    if ((await sizeOf(left)) === 0) continue;
+    const found = `\`agentcom restore\` was ended on the way; a store that was there lies beside it as "${file}.before-…"`;
+    throw cannotOpen(file, found, `Run \`agentcom restore\` again. To begin with an empty store instead, remove "${left}".`);
+  }
 }
 
 /** `found` without a full stop, `cure` with one. */

@@ -134,5 +134,8 @@ async function restore(context: Context, { force = false }: { readonly force?: b
   output.data({ place: done.place, store_id: done.storeId, tasks: done.tasks, last_event_id: done.lastEventId, kept: done.kept });
   output.line(`${done.place}: ${done.tasks} tasks, up to event ${done.lastEventId}. Its new store ID is ${done.storeId}.`, 'green');
   if (done.kept !== null) output.line(`The previous store is kept as ${done.kept}.`);
+  output.line(
+    'Keep the sidecars stopped until you have reviewed the tasks with outside effects (docs/moving.md, "Before sidecars connect").',
+  );
   output.line('Start the hub. It reports sidecars that hold newer work than this store in its log and in `agentcom stats`.');
 }
