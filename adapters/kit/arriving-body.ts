@@ -1,6 +1,6 @@
 /**
  * A request body while it arrives. Chunks are buffered until they are read, and reading from the socket is paused if there are too many.
- * The body is arriving, then complete, or broken if the client disconnects. It is dropped once it is cancelled.
+ * The body is arriving, then complete, broken if the client disconnects, or refused for its small chunks. It is dropped once it is cancelled.
  */
 import type { HttpBody } from '../../core/ports/http.ts';
 
@@ -19,19 +19,19 @@ export const CHUNK_BYTES_MIN = 64;
 const UNMERGED_MAX = 16;
 const SMALL_BYTES = 1_024;
 const BLOCK_BYTES = 16_384;
+const NO_BLOCK = new Uint8Array(0);
 
 export class ArrivingBody implements HttpBody {
   readonly #source: BodySource;
   readonly #buffered: Uint8Array[] = [];
   /** Follows what is in `#buffered`: the bytes from `#blockFrom` to `#blockTo`. */
-  #block = new Uint8Array(0);
+  #block = NO_BLOCK;
   #blockFrom = 0;
   #blockTo = 0;
   #chunks = 0;
   #bytes = 0;
-  #isRefused = false;
   #bufferedBytes = 0;
-  #state: 'arriving' | 'complete' | 'broken' = 'arriving';
+  #state: 'arriving' | 'complete' | 'broken' | 'refused' = 'arriving';
   #error: Error | null = null;
   #isDropped = false;
   #isPaused = false;
@@ -89,15 +89,15 @@ export class ArrivingBody implements HttpBody {
     return this.#state === 'complete';
   }
 
-  /** Whether it was broken off for its small chunks. The connection should be closed: the rest would cost as much. */
+  /** Whether it was refused for its small chunks. The connection should be closed: the rest would cost as much. */
   isRefused(): boolean {
-    return this.#isRefused;
+    return this.#state === 'refused';
   }
 
   /** Adds bytes that arrived. The caller MUST NOT reuse their memory. */
   push(chunk: Uint8Array): void {
     const { byteLength } = chunk;
-    if (this.#isDropped || this.#isRefused || byteLength === 0) return;
+    if (!this.#isExpected() || byteLength === 0) return;
     this.#chunks += 1;
     this.#bytes += byteLength;
     if (this.#chunks > CHUNKS_FREE + this.#bytes / CHUNK_BYTES_MIN) return this.#refuse();
@@ -129,9 +129,9 @@ export class ArrivingBody implements HttpBody {
   }
 
   #refuse(): void {
-    this.#isRefused = true;
     this.#clear();
     this.breakOff(`it arrives in too many small chunks: more than ${CHUNKS_FREE}, with less than ${CHUNK_BYTES_MIN} bytes each on average`);
+    this.#state = 'refused';
   }
 
   #clear(): void {
@@ -142,6 +142,7 @@ export class ArrivingBody implements HttpBody {
 
   /** The body is complete. */
   end(): void {
+    if (this.#state !== 'arriving') return;
     // The connection continues with the next request.
     if (this.#isPaused) this.#source.resume();
     this.#state = 'complete';

@@ -60,7 +60,11 @@ t.test('a body of one-byte chunks is broken off, and none of it is kept', async 
   const { body } = bodyOf();
   for (let nth = 0; nth < 65_000; nth += 1) body.push(new Uint8Array(1));
   t.ok(body.isRefused());
-  await t.rejects(body.next(), { message: /too many small chunks: more than 1024, with less than 64 bytes each/ });
+  const reason = { message: /too many small chunks: more than 1024, with less than 64 bytes each/ };
+  await t.rejects(body.next(), reason);
+  body.end();
+  t.ok(body.isRefused() && !body.isComplete(), 'even if the rest of it arrives');
+  await t.rejects(Promise.resolve(body.whole()), reason);
 });
 
 t.test('as many chunks as a body may have are accepted, at any length', async (t) => {
