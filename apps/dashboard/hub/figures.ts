@@ -1,6 +1,6 @@
 /** Throughput and waiting times of the last hour, from the events that this page has received. */
 import { signal } from '@preact/signals';
-import { clockOffsetMs } from './hub-requests.ts';
+import { hubNowMs } from './hub-requests.ts';
 import { onEvents, type LiveEvent } from './live-events.ts';
 
 export const BUCKET_MS = 30_000;
@@ -85,7 +85,7 @@ function count(event: LiveEvent): void {
   if (event.id <= lastCounted) return;
   lastCounted = event.id;
   const atMs = event.timestamp;
-  if (event.task_id === undefined || Date.now() + clockOffsetMs.value - atMs > WINDOW_MS) return;
+  if (event.task_id === undefined || hubNowMs() - atMs > WINDOW_MS) return;
   fromMs = Math.min(fromMs ?? atMs, atMs);
   const known = steps.get(event.task_id) ?? { readyMs: null, acceptedMs: null };
   if (FAILURES.has(event.event)) {
@@ -117,7 +117,7 @@ function median(list: readonly number[]): number | null {
 }
 
 function summed(): Figures {
-  const last = Math.floor((Date.now() + clockOffsetMs.value) / BUCKET_MS) * BUCKET_MS;
+  const last = Math.floor(hubNowMs() / BUCKET_MS) * BUCKET_MS;
   const first = last - WINDOW_MS + BUCKET_MS;
   for (const start of buckets.keys()) if (start < first) buckets.delete(start);
   // A page that has data for a few minutes does not show an empty hour.

@@ -28,7 +28,8 @@ export const identity = signal<Identity | 'unknown' | null>('unknown');
 /** Why the user was signed out; shown above the form. */
 export const signedOutBecause = signal<string | null>(null);
 /** The hub's clock minus this machine's, milliseconds. */
-export const clockOffsetMs = signal(0);
+const clockOffsetMs = signal(0);
+export const hubNowMs = (): number => Date.now() + clockOffsetMs.value;
 
 export const role = (): Identity['role'] | null => (identity.value === null || identity.value === 'unknown' ? null : identity.value.role);
 /** Whether the user may retry, cancel, drain and so on. */

@@ -4,7 +4,7 @@
  */
 import { effect, signal } from '@preact/signals';
 import { readServerSentEvents } from '../../client/sse.ts';
-import { canView, clockOffsetMs, identity, OWN_PAGE, readIdentity } from './hub-requests.ts';
+import { canView, hubNowMs, identity, OWN_PAGE, readIdentity } from './hub-requests.ts';
 
 export interface LiveEvent {
   readonly id: number;
@@ -62,7 +62,6 @@ export function startLiveEvents(): void {
   });
 }
 
-const hubNowMs = (): number => Date.now() + clockOffsetMs.value;
 const nextDelay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function follow(stop: AbortSignal): Promise<void> {

@@ -1,6 +1,6 @@
 /** Data of the hub in a component: read at once, and again whenever an event concerns it. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { clockOffsetMs, HubError } from './hub-requests.ts';
+import { HubError, hubNowMs } from './hub-requests.ts';
 import { liveState, onEvents, type LiveEvent } from './live-events.ts';
 
 export interface LiveOptions<T> {
@@ -31,7 +31,7 @@ const AFTER_CHANGE_MS = 500;
 
 /** How long from now until the next of these times, milliseconds; Infinity: none is left. */
 function nextChange(times: readonly unknown[]): number {
-  const nowMs = Date.now() + clockOffsetMs.value;
+  const nowMs = hubNowMs();
   return Math.min(...times.filter((time) => typeof time === 'number').map((time) => (time > nowMs ? time - nowMs : Infinity)), Infinity);
 }
 

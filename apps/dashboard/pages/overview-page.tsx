@@ -156,6 +156,13 @@ async function readStuck(stop: AbortSignal): Promise<Stuck> {
   return { found, isAll: lists.every(({ next_cursor: next }) => next === null) && kinds.size <= STUCK_KINDS };
 }
 
+/** When nothing needs attention. */
+function wellText(agents: number, isAll: boolean): string {
+  if (agents === 0) return 'Nothing. No agent has connected yet.';
+  if (isAll) return 'Nothing. All agents can work, and every task can run.';
+  return `Nothing found. All agents can work, and the tasks that were checked can run: up to ${STUCK_KINDS} kinds among the newest ${STUCK_ROWS} queued and ${STUCK_ROWS} blocked ones.`;
+}
+
 const TROUBLED_SHOWN = 6;
 
 function Attention({ stats, agents, stuck }: AttentionProps): JSX.Element {
@@ -166,17 +173,7 @@ function Attention({ stats, agents, stuck }: AttentionProps): JSX.Element {
   const isKnown = stats !== undefined && agents !== undefined && stuck !== undefined;
   return (
     <Panel title="Needs attention" beside={count > 0 ? <span class="badge is-dead_letter">{count}</span> : undefined}>
-      {count === 0 && (
-        <p class="all-well">
-          {!isKnown
-            ? 'Checking…'
-            : agents.length === 0
-              ? 'Nothing. No agent has connected yet.'
-              : stuck.isAll
-                ? 'Nothing. All agents can work, and every task can run.'
-                : `Nothing found. All agents can work, and so can the tasks that were checked: at most ${STUCK_KINDS} kinds among the newest ${STUCK_ROWS} queued and ${STUCK_ROWS} blocked ones.`}
-        </p>
-      )}
+      {count === 0 && <p class="all-well">{isKnown ? wellText(agents.length, stuck.isAll) : 'Checking…'}</p>}
       <ul class="attention">
         {dead > 0 && (
           <li class="is-bad">

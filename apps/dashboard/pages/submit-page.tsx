@@ -67,22 +67,28 @@ function metadataOf(text: string): unknown {
   }
 }
 
+interface Unsent {
+  /** The user's ID. */
+  readonly of: string;
+  readonly draft: Draft;
+  /** The same until the task is created, so that sending it again creates no second one; a changed task is another one. */
+  readonly key: string;
+}
 /** Survives leaving the page and signing in again, for the same user; gone once it is submitted. */
-let unsent: { readonly of: string; readonly draft: Draft; readonly key: string } | null = null;
+let unsent: Unsent | null = null;
 
 const userId = (): string => (identity.value === null || identity.value === 'unknown' ? '' : identity.value.id);
 
 export function SubmitPage(): JSX.Element {
-  const [kept] = useState(() => (unsent?.of === userId() ? unsent : null));
-  const [draft, setDraft] = useState<Draft>(kept?.draft ?? EMPTY);
-  // The same until the task is created, so that sending it again creates no second one; a changed task is another one.
-  const [key, setKey] = useState(kept?.key ?? newKey);
+  const [{ of, draft, key }, setForm] = useState((): Unsent => {
+    const user = userId();
+    return unsent?.of === user ? unsent : { of: user, draft: EMPTY, key: newKey() };
+  });
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const change = (more: Partial<Draft>): void => {
-    unsent = { of: userId(), draft: { ...draft, ...more }, key: newKey() };
-    setDraft(unsent.draft);
-    setKey(unsent.key);
+    unsent = { of, draft: { ...draft, ...more }, key: newKey() };
+    setForm(unsent);
   };
   const text = (name: Exclude<keyof Draft, 'acceptEmpty'>) => ({
     value: draft[name],

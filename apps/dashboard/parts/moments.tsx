@@ -1,7 +1,7 @@
 /** Times and durations, as people say them. */
 import { signal } from '@preact/signals';
 import type { JSX } from 'preact';
-import { clockOffsetMs } from '../hub/hub-requests.ts';
+import { hubNowMs } from '../hub/hub-requests.ts';
 
 const TICK_MS = 1_000;
 /** The hub's time, every second while the page is seen. */
@@ -9,7 +9,7 @@ export const nowMs = signal(Date.now());
 
 export function startClock(): void {
   setInterval(() => {
-    if (!document.hidden) nowMs.value = Date.now() + clockOffsetMs.value;
+    if (!document.hidden) nowMs.value = hubNowMs();
   }, TICK_MS);
 }
 
