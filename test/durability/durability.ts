@@ -8,13 +8,13 @@
 import { cpus } from 'node:os';
 import { durabilityRun } from './durability-run.ts';
 import { makeWorld } from '../apps/app-world.ts';
-import { scriptOptions } from '../rig/script-options.ts';
+import { refuseValue, scriptOptions } from '../rig/script-options.ts';
 
 const IN_FLIGHT = 32;
 
 const values = scriptOptions({ kills: { type: 'string', default: '100' }, seed: { type: 'string' } });
 const kills = Number(values.kills);
-if (!Number.isInteger(kills) || kills < 1) throw new Error(`--kills ${values.kills}: wanted a whole number from 1`);
+if (!Number.isInteger(kills) || kills < 1) refuseValue('kills', values.kills, 'a whole number from 1');
 const seed = values.seed ?? String(Date.now());
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 

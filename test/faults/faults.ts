@@ -9,7 +9,7 @@ import { progressBar } from '../chaos/rig/progress-bar.ts';
 import type { Outcome } from './faults-run.ts';
 import { faultsInProcesses } from './in-processes.ts';
 import { SCENARIOS } from './scenarios.ts';
-import { scriptOptions } from '../rig/script-options.ts';
+import { refuseValue, scriptOptions } from '../rig/script-options.ts';
 
 const SHOWN = 30;
 
@@ -66,5 +66,5 @@ process.exitCode = violations.length === 0 ? 0 : 1;
 function wholeNumber(name: string, text: string): number {
   const number = Number(text);
   if (Number.isInteger(number) && number > 0) return number;
-  throw new Error(`--${name} ${text}: wanted a whole number from 1`);
+  refuseValue(name, text, 'a whole number from 1');
 }

@@ -85,7 +85,7 @@ export const THREATS: readonly Threat[] = [
     stoppedBy:
       'the hub proves that it knows the token before any token or task is sent; the token itself is sent only with sidecar.plainToken. ' +
       'Enrolment is proved the same way, with the enrolment secret; an older hub gets the secret only over wss, or when plainToken or ' +
-      '`agentcom join --insecure` trusts whoever answers',
+      '`agentcom join --insecure` accepts any hub that answers',
     tests: [
       ['apps/enrolment.test.ts', 'R22: an impostor on the port learns nothing usable of the secret, and its token is not accepted'],
       ['apps/enrolment.test.ts', 'R22: a man in the middle of an enrolment reads neither secret nor token, and its changes are rejected'],

@@ -121,7 +121,7 @@ t.test('R4 J8: a late result is stored whole, however large, and an operator can
   t.equal((await rig.record(id)).result, JSON.stringify(result));
 });
 
-t.test('stored results of one task are bounded in number and bytes, whoever sends them', (t) => {
+t.test('stored results of one task are bounded in number and bytes, regardless of sender', (t) => {
   const text = JSON.stringify('x'.repeat(600_000));
   let task = aTask({ generation: aGeneration(5) });
   for (let agent = 0; agent < 40; agent += 1)

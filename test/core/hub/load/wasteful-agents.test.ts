@@ -107,7 +107,7 @@ t.test('R20: while no commit is awaited, wasteful agents get a fifth of the time
   t.end();
 });
 
-t.test('R20: large frames get a fifth of the time, whoever sends them, and others all the rest', (t) => {
+t.test('R20: large frames get a fifth of the time, regardless of sender, and others all the rest', (t) => {
   const { clock, turns, taken, source } = turnsRig();
   const [a, b, c] = [source('a'), source('b'), source('c')];
   const large = (name: string): string => name.padEnd(65_537);
