@@ -1,5 +1,5 @@
 /** A restore that is ended at any of its steps, and the numbers of events after one. */
-import { cp, link, mkdir, readdir, readFile, rename, rm, rmdir, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
+import { cp, link, lstat, mkdir, readdir, readFile, rename, rm, rmdir, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import t, { type Test } from 'tap';
 import { restoreSqlite, backUpSqlite, type RestoreStep } from '../../adapters/storage-knex/move/sqlite-backup.ts';
@@ -131,6 +131,27 @@ t.test('R1: the complete copy of an interrupted restore can be restored, by any 
     t.strictSame(await outside(file, 'SELECT id FROM tasks'), [{ id: aTaskId(1) }]);
     t.notOk((await readdir(folder)).some((name) => name.includes('.restoring')));
   }
+});
+
+// The link led to nothing then, and neither a hub nor a restore named what was wrong.
+t.test('R22: an interrupted restore of a store that is a symbolic link is reported, and can be run again', async (t) => {
+  const { folder, file, backup } = await killedRestore(t);
+  const name = path.join(await emptyFolder(t), 'hub.db');
+  await symlink(path.relative(path.dirname(name), file), name);
+  await noHubOn(t, name, 'on the link');
+  await restoreSqlite(testedDriver, name, { file: backup, replace: false }, NOW_MS);
+  t.strictSame((await outside(name, 'SELECT id FROM tasks')).map(({ id }) => id), [aTaskId(1)]); // prettier-ignore
+  t.ok((await lstat(name)).isSymbolicLink(), 'the link stays');
+  t.ok((await storesIn(folder)).some((ids) => ids.length === 2), 'and so does the store that was there'); // prettier-ignore
+});
+
+t.test('R1: no hub starts with a new store in the place of one whose link leads to nothing', async (t) => {
+  const folder = await emptyFolder(t);
+  const [name, target] = [path.join(folder, 'hub.db'), path.join(folder, 'not-mounted', 'hub.db')];
+  await symlink(target, name);
+  const message = `Cannot open storage "sqlite": file "${name}": it is a link to "${target}", which does not exist.`;
+  await t.rejects(sqliteStorage(name).open(), { code: 'AC_STORAGE_OPEN', message, cure: /Mount the disk/ });
+  await t.rejects(lstat(target), { code: 'ENOENT' }, 'nothing was created');
 });
 
 t.test('R22: a killed backup leaves the store and the previous backup intact, and the next one succeeds', async (t) => {

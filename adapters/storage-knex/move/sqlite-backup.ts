@@ -9,7 +9,7 @@ import { replaceFile, syncFolder } from '../../kit/platform-files.ts';
 import type { SqliteConnection } from '../sqlite/connection.ts';
 import type { SqliteDriver } from '../sqlite/sqlite-driver.ts';
 import { sqliteFailure } from '../sqlite/failures.ts';
-import { cannotOpen, prepareSqliteFiles, restoringOf, type SqliteFiles } from '../sqlite/files.ts';
+import { cannotOpen, prepareSqliteFiles, restoringOf, type SqliteFiles, targetOf } from '../sqlite/files.ts';
 import { takeSqliteLock } from '../sqlite/lock.ts';
 import { isOfHub, stepsTaken } from '../sqlite/schema.ts';
 import { refuseUnknownSteps } from '../migrations/unknown-steps.ts';
@@ -77,7 +77,8 @@ export async function restoreSqlite(
   onStep: OnStep = () => undefined,
 ): Promise<RestoreSummary> {
   if (from.file === null && !(await isThere(database))) throw cannotOpen(database, 'there is no store', 'Name a backup to put there.');
-  const files = await prepareSqliteFiles(database);
+  // Nothing is there if an interrupted restore moved the store aside.
+  const files = await prepareSqliteFiles(await targetOf(database));
   const lock = await takeSqliteLock(driver, files);
   try {
     if (from.file === null) return { ...(await renewed(driver, files.database, nowMs)), place: `file "${files.database}"`, kept: null };

@@ -4,10 +4,13 @@
  * A file that SQLite has open is never opened here a second time: closing it would drop SQLite's locks, which the system keeps for the
  * process, not for the handle.
  */
-import { mkdir, open, realpath, stat } from 'node:fs/promises';
+import { mkdir, open, readlink, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { modeOfOthers, syncFolder } from '../../kit/platform-files.ts';
+
+/** As Linux follows at most. */
+const MAX_LINKS = 40;
 
 export interface SqliteFiles {
   /** The database, with links followed, so that one database has one name. */
@@ -22,6 +25,7 @@ export async function prepareSqliteFiles(file: string): Promise<SqliteFiles> {
   try {
     await makeFolder(folder);
     const isNew = await makeFile(file);
+    if (!isNew) await refuseLinkToNothing(file);
     const database = await realpath(file);
     const lock = path.join(path.dirname(database), 'hub.lock');
     const lockIsNew = await makeFile(lock);
@@ -39,6 +43,16 @@ export async function prepareSqliteFiles(file: string): Promise<SqliteFiles> {
   }
 }
 
+/** The file that `file` leads to through symbolic links, which may not exist: an interrupted restore leaves a link to nothing. */
+export async function targetOf(file: string, linksLeft = MAX_LINKS): Promise<string> {
+  try {
+    return await realpath(file);
+  } catch {
+    const target = await readlink(file).catch(() => null);
+    return target === null || linksLeft === 0 ? file : await targetOf(path.resolve(path.dirname(file), target), linksLeft - 1);
+  }
+}
+
 /** What a restore makes beside the database: `part` while it copies, `made` once the copy is complete. */
 export const restoringOf = (database: string): { readonly part: string; readonly made: string } => ({
   part: `${database}.restoring.part`,
@@ -49,7 +63,8 @@ export const restoringOf = (database: string): { readonly part: string; readonly
  * Fails after a restore that was interrupted while it copied to where no store was, or once it had moved the store aside: a hub would begin
  * with an empty one.
  */
-export async function refuseUnfinishedRestore(file: string): Promise<void> {
+export async function refuseUnfinishedRestore(named: string): Promise<void> {
+  const file = await targetOf(named);
   const sizeOf = async (path: string): Promise<number> => (await stat(path).catch(() => null))?.size ?? 0;
   if ((await sizeOf(file)) > 0) return;
   const { part, made } = restoringOf(file);
@@ -80,6 +95,20 @@ async function makeFile(file: string): Promise<boolean> {
     if (isExisting(thrown)) return false;
     throw thrown;
   }
+}
+
+/** Its target may be on a disk that is not mounted: a new store there would hide the one that is. */
+async function refuseLinkToNothing(file: string): Promise<void> {
+  const target = await targetOf(file);
+  if (await stat(target).catch(isMissing)) return;
+  const found = `it is a link to "${target}", which does not exist`;
+  throw cannotOpen(file, found, 'Mount the disk that the store is on. To begin with an empty store, remove the link.');
+}
+
+/** For an error other than that nothing is there: rethrows it. */
+function isMissing(thrown: unknown): null {
+  if (thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT') return null;
+  throw thrown;
 }
 
 const isExisting = (thrown: unknown): boolean => thrown instanceof Error && 'code' in thrown && thrown.code === 'EEXIST';
