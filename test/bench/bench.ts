@@ -6,6 +6,7 @@ import { withEnds, writeFigures } from '../chaos/rig/chaos-figures.ts';
 import { progressBar } from '../chaos/rig/progress-bar.ts';
 import { postgresServer, type PostgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { builtTree } from '../rig/built-tree.ts';
+import { readOrExit } from '../rig/script-options.ts';
 import { drifted, readStored, storeRatios } from './rig/check-targets.ts';
 import { environment, sayEnvironment } from './rig/environment.ts';
 import { isDefault, type Bench, type Scenario } from './rig/bench-rig.ts';
@@ -50,7 +51,7 @@ const SCENARIOS: readonly Scenario[] = [
 ];
 const RUNS = { default: 5, others: 2, quick: 2 };
 
-const options = readBenchOptions(SCENARIOS.flatMap(({ names }) => names));
+const options = readOrExit(() => readBenchOptions(SCENARIOS.flatMap(({ names }) => names)));
 if (options.isPage && options.into !== null) writePage(options.into);
 else await measure(options);
 

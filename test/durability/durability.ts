@@ -8,6 +8,7 @@
 import { cpus } from 'node:os';
 import { durabilityRun } from './durability-run.ts';
 import { makeWorld } from '../apps/app-world.ts';
+import { withEnds } from '../chaos/rig/chaos-figures.ts';
 import { refuseValue, scriptOptions } from '../rig/script-options.ts';
 
 const IN_FLIGHT = 32;
@@ -23,10 +24,9 @@ say(
 );
 say(`${kills} kills -9 at random moments under ${IN_FLIGHT} submits in flight, seed ${seed}`);
 
-const ends: (() => Promise<void>)[] = [];
-const beganMs = performance.now();
-try {
-  const world = await makeWorld({ teardown: (end) => ends.push(end) });
+const startedMs = performance.now();
+await withEnds(async (end) => {
+  const world = await makeWorld(end);
   const onKill = (kill: number, answered: number): void => {
     if (kill % 10 === 0) say(`  ${kill} kills, ${answered} submits answered`);
   };
@@ -42,9 +42,7 @@ try {
   );
   say(`cut off by a kill and repeated ${outcome.repeated}`);
   say(
-    `hub ready again within ${at(0.5)} ms (median), ${at(1)} ms (longest); ${Math.round((performance.now() - beganMs) / 1_000)} s in all`,
+    `hub ready again within ${at(0.5)} ms (median), ${at(1)} ms (longest); ${Math.round((performance.now() - startedMs) / 1_000)} s in all`,
   );
   process.exitCode = outcome.missing.length + outcome.duplicated.length + outcome.changed.length === 0 ? 0 : 1;
-} finally {
-  for (const end of ends) await end();
-}
+});

@@ -1,5 +1,6 @@
 /** The command line of a script of this repository. */
 import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { messageOf } from '../../core/errors/agentcom-error.ts';
 
 type Options = NonNullable<ParseArgsConfig['options']>;
 type ValuesOf<Given extends Options> = ReturnType<typeof parseArgs<{ readonly options: Given }>>['values'];
@@ -14,7 +15,17 @@ export function scriptOptions<const Given extends Options>(options: Given): Valu
     process.stdout.write(usageOf(options));
     process.exit(0);
   } catch (thrown) {
-    process.stderr.write(`${thrown instanceof Error ? thrown.message : String(thrown)}\n${usageOf(options)}`);
+    process.stderr.write(`${messageOf(thrown)}\n${usageOf(options)}`);
+    process.exit(2);
+  }
+}
+
+/** What it returns. An error ends the process with exit code 2 and its message, without a stack. */
+export function readOrExit<Read>(read: () => Read): Read {
+  try {
+    return read();
+  } catch (thrown) {
+    process.stderr.write(`${messageOf(thrown)}\n`);
     process.exit(2);
   }
 }

@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { readOrExit } from './script-options.ts';
 
 /** The first whose `node:sqlite` is used, and the newest of each line that is supported. */
 const VERSIONS = ['22.16.0', '22', '24', '26'];
@@ -67,7 +68,9 @@ function testsOn(program: string, tests: readonly string[], env: NodeJS.ProcessE
   return status === 0;
 }
 
-const { values, positionals } = parseArgs({ options: { all: { type: 'boolean', default: false } }, allowPositionals: true });
+const { values, positionals } = readOrExit(() =>
+  parseArgs({ options: { all: { type: 'boolean', default: false } }, allowPositionals: true }),
+);
 const programs = (positionals.length > 0 ? positionals : VERSIONS).map(nodeOf);
 const [tests, options] = values.all ? [[], {}] : [TESTS, { NODE_OPTIONS: `--import=${WITHOUT_SQLITE3}` }];
 const green = programs.map((program) => testsOn(program, tests, options));

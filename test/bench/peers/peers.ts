@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { messageOf } from '../../../core/errors/agentcom-error.ts';
 import { say, writeFigures } from '../../chaos/rig/chaos-figures.ts';
 import { builtTree } from '../../rig/built-tree.ts';
+import { readOrExit } from '../../rig/script-options.ts';
 import { environment, sayEnvironment } from '../rig/environment.ts';
 import { writePeers } from '../rig/page.ts';
 import { HOTTEST, readProfiles, sayThread } from '../rig/profiler.ts';
@@ -21,23 +22,15 @@ const PROCESSES = ['submitter', 'worker', 'hub'] as const;
 // Servers that this process started end with it.
 process.once('SIGTERM', () => process.exit(143));
 
-const options = asked();
-if (options !== null) await measure(options);
-
-/** Null for what cannot be measured here, which is told. */
-function asked(): PeersOptions | null {
-  try {
-    const read = readPeersOptions(process.argv.slice(2));
-    requireNode(read);
-    requireServers(read);
-    installPeers(read);
-    return read;
-  } catch (thrown) {
-    process.stderr.write(`${messageOf(thrown)}\n`);
-    process.exitCode = 2;
-    return null;
-  }
-}
+await measure(
+  readOrExit(() => {
+    const options = readPeersOptions(process.argv.slice(2));
+    requireNode(options);
+    requireServers(options);
+    installPeers(options);
+    return options;
+  }),
+);
 
 /** Native code that was built for another Node ends the process that loads it. */
 function requireNode({ contestants }: PeersOptions): void {
