@@ -19,4 +19,6 @@ export interface CliEnvironment {
   readonly cwd: string;
   /** A signal that aborts when the user interrupts a waiting command; only such commands call it. */
   readonly interrupt: () => AbortSignal;
+  /** Called with the ID of a task or token that a command has created, before it is printed. */
+  readonly onMade?: (id: string) => void;
 }

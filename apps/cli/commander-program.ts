@@ -17,7 +17,7 @@ export async function agentcomProgram(
     .description('Run a durable task queue for a fleet of AI agents')
     .version(VERSION, '-v, --version', 'print the version')
     .option('--json', 'print JSON, for programs')
-    .option('--utc', 'print times in UTC (default: local time, or that of TZ)')
+    .option('--utc', 'print times in UTC (default: local time, or the zone in TZ)')
     .option('--url <url>', 'the hub (default: AGENTCOM_API_URL, then hub.listen in the config)')
     .option('--token <token>', 'the bearer token (default: AGENTCOM_ADMIN_TOKEN, then hub.dataDir/admin-token)')
     .option('-c, --config <file>', 'the config (default: agentcom.config.ts, .js or .mjs in this folder)')

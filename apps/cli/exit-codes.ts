@@ -15,13 +15,14 @@ Exit codes:
   0    done; with --wait or watch: the task completed
   1    with --wait or watch: the task was dead-lettered; elsewhere: any other failure
   2    the command line, a value in it, the config or the environment is wrong
-  3    the port is in use or the address cannot be listened on
+  3    the port is in use, or the hub cannot listen on the address
   4    the database, the journal or a data directory cannot be used
   5    another hub or sidecar uses the same data
   6    with --wait or watch: the task was cancelled; with report: the assignment is gone
   7    the hub refused the request or cannot be reached
   8    with doctor: something is wrong; with audit verify: the chain is broken
-  130  interrupted; a task that was being waited for continues`;
+  130  interrupted; a task that was being waited for continues
+  143  a second signal ended the hub or sidecar before it had stopped cleanly`;
 
 /** The exit code for an error. A wrong value has the same code whether the command or the hub finds it. */
 export function exitCodeOf(error: unknown): number {

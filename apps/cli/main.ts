@@ -1,8 +1,9 @@
 /** The command `agentcom`, from its arguments to its exit code. */
+import { setImmediate } from 'node:timers/promises';
 import { CommanderError } from 'commander';
-import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import { asksForJson } from './command-groups.ts';
-import { exitCodeOf } from './exit-codes.ts';
+import { EXIT_INTERRUPTED, exitCodeOf } from './exit-codes.ts';
 import { outputFor } from './output/output.ts';
 import { agentcomProgram } from './commander-program.ts';
 import type { CliEnvironment } from './cli-environment.ts';
@@ -10,14 +11,34 @@ import type { CliEnvironment } from './cli-environment.ts';
 /** Runs one command in this process's environment and returns its exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
   const { stdout, stderr, stdin, env } = process;
-  // If the reader of the output is gone (`head`), waiting commands end. Others continue: a hub must not exit because of it.
-  const readerGone = new AbortController();
+  // If the output cannot be written any more, because its reader is gone (`head`) or the disk is full, waiting commands end. Others
+  // continue: a hub must not exit because of it.
+  const outputLost = new AbortController();
+  const interrupt = (): AbortSignal => AbortSignal.any([outputLost.signal, interruptSignal()]);
+  const made: string[] = [];
+  const onMade = (id: string): void => void made.push(id);
+  const environment: CliEnvironment = { stdout, stderr, stdin, env, cwd: process.cwd(), interrupt, onMade };
+  let failure: AgentcomError | null = null;
   stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    readerGone.abort();
+    outputLost.abort();
+    if (error.code === 'EPIPE' || failure !== null) return;
+    failure = unwritten(error, made);
+    outputFor(environment, asksForJson(argv)).error(failure);
   });
-  const interrupt = (): AbortSignal => AbortSignal.any([readerGone.signal, interruptSignal()]);
-  return runCli(argv, { stdout, stderr, stdin, env, cwd: process.cwd(), interrupt });
+  stderr.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') outputLost.abort();
+  });
+  const exitCode = await runCli(argv, environment);
+  // A stream reports the failure of its last write only now.
+  await setImmediate();
+  return failure !== null && (exitCode === 0 || exitCode === EXIT_INTERRUPTED) ? exitCodeOf(failure) : exitCode;
+}
+
+/** `made`: what the user does not learn otherwise. */
+function unwritten(error: Error, made: readonly string[]): AgentcomError {
+  const reason = messageOf(error).replace(/^E[A-Z]+: (.*), write$/, '$1');
+  const created = made.length === 0 ? '' : ` Created before that: ${made.join(', ')}.`;
+  return new AgentcomError('AC_USAGE', `Cannot write the output: ${reason}.${created}`, { cause: error, details: { created: made } });
 }
 
 /** Runs one command in any environment; never throws. */

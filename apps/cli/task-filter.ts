@@ -25,7 +25,7 @@ export const addFilter = (command: Command, statuses: readonly Status[]): Comman
     .option('-a, --agent <agent>', 'only tasks that this agent has or completed')
     .option('--failed-by <agent>', 'only tasks that this agent was the last to fail or lose')
     .option('-n, --needs <capability>', 'only tasks that need this capability')
-    .option('-t, --text <text>', 'only tasks with this in the description or the last error, in upper or lower case')
+    .option('-t, --text <text>', 'only tasks whose description or last error contains this text (case-insensitive)')
     .option('--since <time>', 'only tasks submitted since: 2h (ago), an ISO time or milliseconds since 1970', parsePast);
 
 export const isFiltered = ({ status, priority, agent, failedBy, needs, text, since }: FilterOptions): boolean =>

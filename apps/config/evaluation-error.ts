@@ -32,19 +32,27 @@ const LOADER = fileURLToPath(new URL('./', import.meta.url));
 
 /** From jiti's own message for a syntax error, otherwise from the first line of the stack that is in the config or in a file that it imports. */
 function placeIn(file: string, thrown: unknown): Place | null {
-  if (!(thrown instanceof Error)) return null;
-  for (const line of `${thrown.message}\n${thrown.stack ?? ''}`.split('\n')) {
+  for (const line of linesOf(thrown)) {
     const [, at = '', row, column] = /(?:^|[\s(])((?:[A-Za-z]:[\\/]|\/).*?):(\d+)(?::(\d+))?\)?$/.exec(line.replace('file://', '')) ?? [];
     if (at.startsWith(LOADER)) return null;
     const isOurs = /[\\/]node_modules[\\/]/.test(at) || OWN.some((folder) => at.startsWith(folder));
     if (row === undefined || (isOurs && at !== file)) continue;
-    return { file: at, position: isSyntaxError(thrown) && column !== undefined ? `${row}:${column}` : row };
+    return { file: at, position: isSyntaxError(messageOf(thrown)) && column !== undefined ? `${row}:${column}` : row };
   }
   return null;
 }
 
+/** The lines of an error's message and stack; none if one of them throws when read. */
+function linesOf(thrown: unknown): readonly string[] {
+  try {
+    return thrown instanceof Error ? `${thrown.message}\n${thrown.stack ?? ''}`.split('\n') : [];
+  } catch {
+    return [];
+  }
+}
+
 const SYNTAX = /^(?:ParseError|SyntaxError): (.*)$/;
-const isSyntaxError = ({ message }: Error): boolean => SYNTAX.test(firstLine(message));
+const isSyntaxError = (message: string): boolean => SYNTAX.test(firstLine(message));
 const firstLine = (text: string): string => text.split('\n')[0]?.trim() ?? '';
 
 interface WhatHappened {
@@ -53,8 +61,16 @@ interface WhatHappened {
   readonly cure?: string;
 }
 
+function codeOf(thrown: unknown): unknown {
+  try {
+    return typeof thrown === 'object' && thrown !== null && 'code' in thrown ? thrown.code : undefined;
+  } catch {
+    return undefined; // A getter or proxy that throws.
+  }
+}
+
 function whatHappened(file: string, thrown: unknown, place: Place | null): WhatHappened {
-  const code = typeof thrown === 'object' && thrown !== null && 'code' in thrown ? thrown.code : undefined;
+  const code = codeOf(thrown);
   // An import is compiled to `(0, _module.name)`.
   const first = firstLine(messageOf(thrown)).replace(/\(0 ?, \w+\.(\w+)\)/g, '$1');
   if (code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND') {

@@ -48,7 +48,7 @@ function mustBeConfig(file: string, written: unknown): void {
   if (!isRecord(written) || isConfig(written)) return;
   const name = Object.keys(written).find((key) => isConfig(written[key]));
   if (name === undefined) return;
-  throw new AgentcomError('AC_CONFIG_INVALID', `The config ${file} has hub or sidecar only in "${name}".`, {
+  throw new AgentcomError('AC_CONFIG_INVALID', `The config ${file} has its hub or sidecar one level too deep, in "${name}".`, {
     cure: 'Write: export default defineConfig({ … })',
     details: { file },
   });
@@ -77,16 +77,28 @@ function check(file: string, config: unknown, baseDir: string): ResolveAnswer {
 async function evaluate(file: string, env: Env): Promise<unknown> {
   const { startTransformThread } = await import('./transform-thread.ts');
   const thread = startTransformThread();
+  const stuck = unsettled();
   try {
     const [{ createJiti }, virtualModules] = await Promise.all([import('jiti'), ownModules(env)]);
     const { transform } = thread;
     const jiti = createJiti(file, { interopDefault: true, moduleCache: false, fsCache: false, virtualModules, transform });
-    return (await jiti.import(file, { default: true })) ?? {};
+    return (await Promise.race([jiti.import(file, { default: true }), stuck.promise])) ?? {};
   } catch (thrown) {
     throw evaluationError(file, thrown);
   } finally {
+    stuck.end();
     thread.end();
   }
+}
+
+/** Rejects once this process has nothing left to do: what it awaits then never settles. */
+function unsettled(): { readonly promise: Promise<never>; readonly end: () => void } {
+  let onIdle = (): void => undefined;
+  const promise = new Promise<never>((_resolve, reject) => {
+    onIdle = () => reject(new Error('it awaits a promise that never settles'));
+  });
+  process.once('beforeExit', onIdle);
+  return { promise, end: () => void process.off('beforeExit', onIdle) };
 }
 
 async function ownModules(env: Env): Promise<Record<string, Record<string, unknown>>> {

@@ -5,6 +5,7 @@ import { ENROL_SECRET_MS, type AgentStore } from '../../core/ports/agent-store.t
 import type { Digest, Ids } from '../../core/ports/chance.ts';
 import type { Clock, Timer } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
+import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { readSecretFile, writeSecretFile } from '../data-dir.ts';
 
 /** A new enrolment secret is written this long before the old one expires, so that one that was just read can still be used. */
@@ -15,6 +16,8 @@ export interface HubSecrets {
   readonly adminTokenHash: string;
   /** Encrypts the session cookies of the dashboard. Kept on disk, so that a restart signs nobody out. */
   readonly sessionSecret: string;
+  /** Fails with `AC_CONFIG_INVALID` if the admin token is a token of the store, whose holder would become an admin. Needs the open store. */
+  checkAdminToken(): Promise<void>;
   /** Writes a new enrolment secret now and before each one expires. */
   startEnrolment(): Promise<void>;
   /** Call it when a secret was used: writes the next one. */
@@ -53,9 +56,20 @@ export async function hubSecrets(deps: HubSecretsDeps): Promise<HubSecrets> {
       .catch((error: unknown) => log.error('cannot write a new enrolment secret; sidecars on this machine cannot enrol', { error }));
   };
 
+  const adminTokenHash = digest.sha256(await adminToken(deps));
+
   return {
-    adminTokenHash: digest.sha256(await adminToken(deps)),
+    adminTokenHash,
     sessionSecret: await sessionSecret(deps),
+    async checkAdminToken() {
+      const token = await agents.findToken(adminTokenHash);
+      if (token === undefined) return;
+      throw new AgentcomError(
+        'AC_CONFIG_INVALID',
+        `AGENTCOM_ADMIN_TOKEN (or hub.adminToken) is the token ${token.id} of role ${token.role}; the hub would make its holder an admin.`,
+        { cure: 'Unset it, or set it to another secret, which is no token of `agentcom tokens list`.' },
+      );
+    },
     async startEnrolment() {
       renew();
       await writing;

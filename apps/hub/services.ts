@@ -33,6 +33,7 @@ export async function hubServices(container: Container): Promise<readonly Servic
     beforePort: {
       name: 'enrolment',
       async start() {
+        await secrets.checkAdminToken();
         certificate?.start();
         await storage.audit.append([hubStart(hub, secrets)]);
         await secrets.startEnrolment();

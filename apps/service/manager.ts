@@ -20,7 +20,11 @@ const OUTPUT_BYTES_MAX = 1_048_576;
 export function unitFor(platform: string, plan: ServicePlan, installer: Installer): ServiceUnit {
   if (platform === 'linux') return systemdUnit(plan, installer);
   if (platform === 'darwin') return launchdUnit(plan, installer);
-  if (platform !== 'win32') throw new AgentcomError('AC_SERVICE', `There is no service manager that this command knows on ${platform}.`);
+  if (platform !== 'win32')
+    throw new AgentcomError(
+      'AC_SERVICE',
+      `This command supports no service manager on ${platform}: wanted Linux with systemd, macOS or Windows.`,
+    );
   if (plan.runAs === null) return windowsTask(plan);
   throw new AgentcomError('AC_SERVICE', 'On Windows a service runs for the user who installs it.', { cure: 'Leave out --run-as.' });
 }

@@ -116,7 +116,8 @@ async function tryToEnrol(deps: EnrolmentDeps, hubUrl: string, code: JoinCode | 
   } catch (error) {
     if (AgentcomError.is(error, 'AC_ENROL')) throw error;
     if (AgentcomError.is(error, 'AC_API') && error.details?.['status'] === 409) {
-      const message = `The hub already has agent "${config.agentId}", and its token is not in ${config.dataDir}. Choose another agentId, or run on the hub's machine: agentcom tokens revoke ${config.agentId}`;
+      const used = code === null ? '' : '. The secret in AGENTCOM_ENROL_SECRET is used up: get a new one with "agentcom invite"';
+      const message = `The hub already has agent "${config.agentId}", and its token is not in ${config.dataDir}. Choose another agentId, or run on the hub's machine: agentcom tokens revoke ${config.agentId}${used}`;
       throw new AgentcomError('AC_ENROL', message, { cause: error });
     }
     if (code !== null && AgentcomError.is(error, 'AC_API') && error.details?.['error'] === 'invalid_secret') {
@@ -163,8 +164,9 @@ function givenCode(): JoinCode | null {
 export const HOW_TO_GET_A_TOKEN =
   'On the hub\'s machine run "agentcom tokens create --agent NAME" and set AGENTCOM_TOKEN here, or "agentcom invite" and set AGENTCOM_ENROL_SECRET here to what it prints.';
 
-/** `ws://host:port/ws` → `http://host:port`. */
+/** `ws://host:port/ws` → `http://host:port`, `wss://host/prefix/ws` → `https://host/prefix`. */
 export function apiUrlOf(hubUrl: string): string {
   const url = new URL(hubUrl);
-  return `${url.protocol === 'wss:' ? 'https:' : 'http:'}//${url.host}`;
+  const prefix = url.pathname.replace(/\/+$/, '').replace(/\/ws$/, '');
+  return `${url.protocol === 'wss:' ? 'https:' : 'http:'}//${url.host}${prefix}`;
 }

@@ -122,7 +122,8 @@ export function tokenHandlers(deps: HttpApiDeps, auth: Authenticator): TokenHand
     const { token, record } = mint({ name: agentId, role: 'agent', agentId, capabilities: null, maxSlots: TOKEN_SLOTS_DEFAULT });
     const audit = auditDraft(request, null, record.createdAtMs, tokenAct('token.create', record));
     if ((await agents.addToken(record, { unlessTaken: true, audit })) === 'taken') {
-      return refusal('agent_taken', `Agent ${agentId} already has a token; revoke it first, or choose another ID.`);
+      const message = `Agent ${agentId} already has a token; revoke it first, or choose another ID. The code is used up: run "agentcom invite" again.`;
+      return refusal('agent_taken', message);
     }
     log.info('An agent enrolled.', { agent_id: agentId, token_id: record.id });
     const urls = deps.urls();

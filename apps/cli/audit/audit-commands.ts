@@ -32,7 +32,7 @@ export function addAudit(program: Command, action: Action): void {
   audit
     .command('verify [file]')
     .description('Verify the chain of the hub, or of a file that `agentcom audit --after 0 --json` printed')
-    .option('--head <seq:hash>', 'an entry that you noted earlier: the chain must still have it', parsePlace)
+    .option('--head <seq:hash>', 'an entry that you noted earlier, which the chain must still contain', parsePlace)
     .action(action(verify));
 }
 

@@ -65,7 +65,7 @@ async function* linesOf(file: string): AsyncGenerator<string> {
     if (rest.length > LINE_CHARACTERS_MAX)
       throw new AgentcomError(
         'AC_USAGE',
-        `${file}: a line has more than ${LINE_CHARACTERS_MAX} characters, and no entry of the audit log has so many.`,
+        `${file}: a line has more than ${LINE_CHARACTERS_MAX} characters, which is longer than any audit log entry. Pass a file that agentcom audit --json printed.`,
       );
   }
   if (rest !== '') yield rest;

@@ -45,7 +45,7 @@ export function addActs(program: Command, action: Action): void {
   const add = (act: Act, description: string, all: string): void => {
     addFilter(program.command(`${act.name} [tasks...]`).description(description), act.statuses)
       .option('--all', all)
-      .option('-y, --yes', 'with a filter: do not ask')
+      .option('-y, --yes', 'with a filter: do not ask for confirmation')
       .action(action((context, options: ActOptions, names: readonly string[]) => run(context, act, options, names)));
   };
   add(RETRY, 'Requeue tasks that are dead-lettered or parked: these, or all that the options find', 'all dead-lettered tasks');

@@ -85,12 +85,13 @@ async function push(
   const { output } = context;
   const hub = await context.hub();
   const answer = await hub.tasks.push({ agent_id: agentId, description, metadata: options.metadata });
+  context.environment.onMade?.(answer.task_id);
   await isLast(context, hub, answer.task_id);
   output.data(answer);
   output.line(`${answer.task_id} ${answer.status} to ${answer.agent_id}`);
 }
 
-async function createToken({ output, hub }: Context, options: TokenOptions): Promise<void> {
+async function createToken({ output, hub, environment }: Context, options: TokenOptions): Promise<void> {
   if ((options.agent === undefined) === (options.name === undefined) || (options.name === undefined) !== (options.role === undefined)) {
     throw new AgentcomError('AC_USAGE', 'Wanted --agent AGENT, or --name NAME and --role ROLE.');
   }
@@ -104,13 +105,15 @@ async function createToken({ output, hub }: Context, options: TokenOptions): Pro
     max_slots: options.maxSlots,
     expires_in_ms: options.expires,
   });
+  environment.onMade?.(token.id);
   output.data(token);
   output.line(token.token ?? '');
   output.note(`${token.id} (${token.role}). The token is not shown again.`);
 }
 
-async function rotateToken({ output, hub }: Context, options: { readonly overlap?: number }, id: string): Promise<void> {
+async function rotateToken({ output, hub, environment }: Context, options: { readonly overlap?: number }, id: string): Promise<void> {
   const token = await (await hub()).tokens.rotate(id, { overlap_ms: options.overlap });
+  environment.onMade?.(token.id);
   output.data(token);
   output.line(token.token);
   const leftMs = (token.rotated.expires_at ?? 0) - Date.now();

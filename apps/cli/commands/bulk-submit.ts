@@ -1,14 +1,11 @@
 /** `agentcom submit --bulk`: a file of tasks, in as many requests as the hub's limits require. */
 import { createHash } from 'node:crypto';
-import { stat, readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
-import { text } from 'node:stream/consumers';
-import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { HubClient, SubmitOptions } from '../../client/index.ts';
 import type { Context } from '../cli-context.ts';
-import type { CliEnvironment } from '../cli-environment.ts';
 import { progressOn, progressText } from '../output/progress.ts';
 import { isLast } from '../task-names.ts';
+import { readStandardInput, readTextFile } from '../text-input.ts';
 
 /** Lines per request: the default of `hub.limits.bulkLines`. */
 export const BATCH_LINES = 10_000;
@@ -49,7 +46,7 @@ export function batchesOf(content: string): readonly BulkBatch[] {
 /** Prints the IDs in the order of the lines. If a file takes several batches, each batch is all or none; the file may be submitted again. */
 export async function submitBulk(context: Context, file: string, request: SubmitOptions): Promise<void> {
   const { output, environment } = context;
-  const batches = batchesOf(await contentOf(environment, file));
+  const batches = batchesOf(await (file === '-' ? readStandardInput(environment) : readTextFile(environment, file, FILE_BYTES_MAX)));
   const hub = await context.hub();
   const taskIds: string[] = [];
   let repeated = 0;
@@ -122,16 +119,4 @@ function ofLines(thrown: AgentcomError, first: number, last: number): AgentcomEr
       details: { ...thrown.details, ...(shifted === undefined ? {} : { answer: { ...(answer as object), details: shifted } }) },
     },
   );
-}
-
-async function contentOf({ stdin, cwd }: CliEnvironment, file: string): Promise<string> {
-  if (file === '-') return text(stdin);
-  const path = resolve(cwd, file);
-  try {
-    const { size } = await stat(path);
-    if (size > FILE_BYTES_MAX) throw new Error(`it has ${size} bytes, more than ${FILE_BYTES_MAX}; split it`);
-    return await readFile(path, 'utf8');
-  } catch (thrown) {
-    throw new AgentcomError('AC_USAGE', `Cannot read ${path}: ${messageOf(thrown)}.`, { cause: thrown });
-  }
 }

@@ -18,7 +18,11 @@ export function addAgentControl(program: Command, action: Action): void {
   program
     .command('drain <agents...>')
     .description('Stop giving agents new tasks; they finish those they have')
-    .option('-d, --deadline <duration>', 'stop runs that are still active then and hand them back, without spending a retry', parseDuration)
+    .option(
+      '-d, --deadline <duration>',
+      'after this time, stop active runs and hand their tasks back, without using up a retry',
+      parseDuration,
+    )
     .option('-w, --wait', 'wait until they have nothing left')
     .action(action(drain));
   program

@@ -7,6 +7,7 @@ import type { Action, Context } from '../cli-context.ts';
 import type { ImportPlan, SkippedTask } from '../moving-in/field-tasks.ts';
 import type { CliEnvironment } from '../cli-environment.ts';
 import { progressOn, progressText } from '../output/progress.ts';
+import { utf8Text } from '../text-input.ts';
 
 /** The largest file that can be imported, bytes. */
 const FILE_BYTES_MAX = 67_108_864;
@@ -25,7 +26,7 @@ export function addImport(program: Command, action: Action): void {
   program
     .command('import <files...>')
     .description('Submit the open tasks of the original hub, as returned by its GET /api/tasks and GET /api/tasks/dead-letter')
-    .option('--dry-run', 'only print what would be imported and what not')
+    .option('--dry-run', 'only print what would be imported and what would be skipped')
     .action(action(importTasks));
 }
 
@@ -116,7 +117,9 @@ async function readBounded(file: string): Promise<string> {
   try {
     const { size } = await handle.stat();
     if (size > FILE_BYTES_MAX) throw new Error(`it has ${size} bytes, more than the limit of ${FILE_BYTES_MAX}`);
-    return (await handle.readFile('utf8')).replace(/^\uFEFF/, '');
+    const text = utf8Text(await handle.readFile());
+    if (text === null) throw new Error('it is not UTF-8');
+    return text.replace(/^\uFEFF/, '');
   } finally {
     await handle.close();
   }

@@ -5,6 +5,7 @@ import { Option, type Command } from 'commander';
 import { isAgentId } from '../../../core/domain/ids.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Action, Context } from '../cli-context.ts';
+import { EXIT_INTERRUPTED } from '../exit-codes.ts';
 import { writeNewFile } from '../new-file.ts';
 
 const ROLES = ['both', 'hub', 'sidecar'] as const;
@@ -36,16 +37,25 @@ export function addInit(program: Command, action: Action): void {
     .command('init')
     .description(`Write a first ${FILE} into this folder`)
     .addOption(new Option('--runs <part>', 'what runs on this machine').choices([...ROLES]))
-    .option('--agent-id <agent>', 'the ID of the agent of the sidecar')
+    .option('--agent-id <agent>', "the ID of the sidecar's agent")
     .addOption(new Option('--program <program>', 'the program that the sidecar wakes').choices(PROGRAMS))
-    .option('-y, --yes', 'do not ask: the defaults (both, worker-1, none) for what is not given')
+    .option('-y, --yes', 'do not prompt: use the defaults (both, worker-1, none) for omitted options')
     .action(action(init));
 }
 
 async function init(context: Context, options: InitOptions): Promise<void> {
   const { output, environment } = context;
-  const { ask, close } = asker(context, options.yes === true);
-  const answered = await askedFor(ask, options).finally(close);
+  const { ask, close, isInterrupted } = asker(context, options.yes === true);
+  const answered = await askedFor(ask, options)
+    .catch((thrown: unknown) => {
+      if (!isInterrupted()) throw thrown;
+      return null;
+    })
+    .finally(close);
+  if (answered === null) {
+    output.note('\nInterrupted; nothing was written.');
+    return context.exitWith(EXIT_INTERRUPTED);
+  }
   const { runs, agentId, program } = answered;
   const file = join(environment.cwd, FILE);
   await writeNewFile(file, configOf(runs, agentId, program), { mode: 0o644, cure: 'Edit it, or move it away.' });
@@ -70,11 +80,18 @@ type Ask = <Answer extends string>(
   preset: Answer,
 ) => Promise<Answer>;
 
+interface Asker {
+  readonly ask: Ask;
+  readonly close: () => void;
+  readonly isInterrupted: () => boolean;
+}
+
 /** Asks on a terminal. Without a terminal, defaults are used only with `--yes`. */
-function asker({ environment, output }: Context, takesPresets: boolean): { readonly ask: Ask; readonly close: () => void } {
+function asker({ environment, output }: Context, takesPresets: boolean): Asker {
   const { stdin, stderr } = environment;
   const isTerminal = !output.json && stderr.isTTY === true && 'isTTY' in stdin && stdin.isTTY === true;
-  const lines = isTerminal && !takesPresets ? createInterface({ input: stdin, signal: environment.interrupt() }) : null;
+  const signal = isTerminal && !takesPresets ? environment.interrupt() : undefined;
+  const lines = signal === undefined ? null : createInterface({ input: stdin, signal });
   const answers = lines?.[Symbol.asyncIterator]();
   const ask: Ask = async (question, allowed, preset) => {
     if (takesPresets) return preset;
@@ -96,7 +113,7 @@ function asker({ environment, output }: Context, takesPresets: boolean): { reado
     }
     throw new AgentcomError('AC_USAGE', 'No answer; nothing was written.');
   };
-  return { ask, close: () => lines?.close() };
+  return { ask, close: () => lines?.close(), isInterrupted: () => signal?.aborted === true };
 }
 
 const wrong = (wanted: string, found: string): AgentcomError =>

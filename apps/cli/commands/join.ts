@@ -1,5 +1,5 @@
 /** `agentcom invite` at the hub and `agentcom join` on a new machine. */
-import { stat, writeFile } from 'node:fs/promises';
+import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { isAgentId } from '../../../core/domain/ids.ts';
@@ -13,6 +13,7 @@ import { joinCode, readJoinCode, type JoinCode } from '../../../core/config/fing
 import type { HubTrust } from '../../../adapters/kit/hub-connection.ts';
 import type { CliEnvironment } from '../cli-environment.ts';
 import type { Action, Context } from '../cli-context.ts';
+import { wrongAddress } from '../connect.ts';
 import { collect } from '../parse.ts';
 
 interface JoinOptions {
@@ -30,12 +31,15 @@ export function addJoin(program: Command, action: Action): void {
     .action(action(makeSecret));
   program
     .command('join <hub> [code]')
-    .description('Enrol an agent on a new machine with the code of "agentcom invite", and write its sidecar config')
+    .description('Enrol an agent on a new machine with the code from "agentcom invite", and write its sidecar config')
     .requiredOption('--agent <agent>', 'its agent ID')
     .option('--capability <capability>', 'a capability of the agent (repeatable)', collect)
     .option('--dir <dir>', 'where to write the config and the token (default: this folder)')
-    .option('--insecure', 'send the secret even to an older hub that proves nothing, over plain http://: whoever answers there gets it')
-    .option('--version-1', 'write config.json for a sidecar of the original instead')
+    .option(
+      '--insecure',
+      'send the secret over plain http:// even to an older hub that cannot prove itself: whatever answers there gets it',
+    )
+    .option('--version-1', "write config.json for the original AgentCom's sidecar instead")
     .action(action(joinHub));
 }
 
@@ -55,10 +59,15 @@ async function makeSecret({ output, hub }: Context): Promise<void> {
 
 /** The hub's address for use on another machine, where a loopback address is of no use. */
 function addressElsewhere(url: URL): { readonly address: string; readonly where: string } {
-  if (!isLoopback(url.hostname)) return { address: url.origin, where: '' };
+  if (!isLoopback(url.hostname)) return { address: baseOf(url), where: '' };
   const port = url.port === '' ? '' : `:${url.port}`;
-  return { address: `${url.protocol}//HOST${port}`, where: ', with the name or address of this machine as HOST' };
+  return { address: `${url.protocol}//HOST${port}${prefixOf(url)}`, where: ', with the name or address of this machine as HOST' };
 }
+
+/** The path under which a proxy serves the hub; without a proxy, it is empty. */
+const prefixOf = (url: URL): string => url.pathname.replace(/\/+$/, '');
+
+const baseOf = (url: URL): string => url.origin + prefixOf(url);
 
 async function joinHub({ environment, output }: Context, options: JoinOptions, hubUrl: string, given: string | undefined): Promise<void> {
   const { agent: agentId, capability: capabilities = [] } = options;
@@ -69,12 +78,13 @@ async function joinHub({ environment, output }: Context, options: JoinOptions, h
       `Wanted an agent ID of lowercase letters, digits, ".", "_" and "-", at most 64, found ${JSON.stringify(agentId)}.`,
     );
   }
+  await checkCapabilities(agentId, capabilities);
   const { secret, fingerprint } = codeFrom(given ?? environment.env['AGENTCOM_ENROL_SECRET'] ?? '');
   const tls = trustFor(url, fingerprint, environment.env);
   if (options.version1 === true && tls.fingerprints !== undefined) {
     throw new AgentcomError(
       'AC_USAGE',
-      'A sidecar of the original cannot check the fingerprint of a hub. Give the hub a certificate of an authority, or omit --version-1.',
+      "The original AgentCom's sidecar cannot check a hub's fingerprint. Give the hub a certificate from a CA, or omit --version-1.",
     );
   }
   const dir = resolve(environment.cwd, options.dir ?? '.');
@@ -83,11 +93,12 @@ async function joinHub({ environment, output }: Context, options: JoinOptions, h
   await mustNotExist(file);
   const dataDir = join(dir, 'data', agentId);
   if (options.version1 !== true) await makeDataDir(dataDir, 'choose another --dir');
+  else await makeFolder(dir);
   const { token, isProved } = await tokenFrom(url, { agentId, secret, isTrusted: options.insecure === true, tls });
   if (!isProved) output.note('The hub is older than this command and did not prove itself: the secret was sent in plain text.');
-  const ws = `${url.protocol === 'https:' ? 'wss:' : 'ws:'}//${url.host}/ws`;
+  const ws = `${url.protocol === 'https:' ? 'wss:' : 'ws:'}//${url.host}${prefixOf(url)}/ws`;
   if (options.version1 === true) {
-    await writeNew(file, version1Config({ agentId, token, ws, api: url.origin, capabilities }), 0o600);
+    await writeNew(file, version1Config({ agentId, token, ws, api: baseOf(url), capabilities }), 0o600);
   } else {
     if (tls.fingerprints !== undefined) await writeSecretFile(fingerprintFile({ dataDir }), tls.fingerprints.join('\n'));
     await writeSecretFile(tokenFile({ dataDir }), token);
@@ -98,7 +109,7 @@ async function joinHub({ environment, output }: Context, options: JoinOptions, h
     );
   }
   output.data({ agent_id: agentId, config: file, hub_ws_url: ws });
-  output.line(`${agentId} has joined ${url.origin}; its config is ${file}`);
+  output.line(`${agentId} has joined ${baseOf(url)}; its config is ${file}`);
   output.note(
     options.version1 === true
       ? 'Set wake_command in it and start the sidecar.'
@@ -109,7 +120,17 @@ async function joinHub({ environment, output }: Context, options: JoinOptions, h
 function checkedHub(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url !== null && (url.protocol === 'http:' || url.protocol === 'https:')) return url;
-  throw new AgentcomError('AC_USAGE', `Wanted the hub's address as http://host:port or https://host, found ${JSON.stringify(text)}.`);
+  throw wrongAddress(text);
+}
+
+/** Checks them as the sidecar will check its config. */
+async function checkCapabilities(agentId: string, capabilities: readonly string[]): Promise<void> {
+  const { resolveConfig } = await import('../../../core/config/resolve.ts');
+  const sidecar = { hubs: ['ws://127.0.0.1/ws'], agentId, capabilities };
+  const answer = resolveConfig({ sidecar }, { baseDir: '/', absolute: (path) => path });
+  if (answer.kind === 'resolved') return;
+  const [problem] = answer.problems;
+  throw new AgentcomError('AC_USAGE', `--capability: ${problem?.message ?? 'is wrong'}.`);
 }
 
 function codeFrom(given: string): JoinCode {
@@ -131,18 +152,18 @@ function trustFor(url: URL, fingerprint: string | null, env: CliEnvironment['env
   if (url.protocol === 'https:') return { fingerprints };
   throw new AgentcomError(
     'AC_USAGE',
-    `Wanted https:// for a hub that is recognized by its fingerprint, found ${JSON.stringify(url.origin)}. Pass ${url.origin.replace('http:', 'https:')}.`,
+    `Wanted https:// for a hub that is recognized by its fingerprint, found ${JSON.stringify(baseOf(url))}. Pass ${baseOf(url).replace('http:', 'https:')}.`,
   );
 }
 
 async function tokenFrom(url: URL, enrolling: Enrolling): Promise<{ token: string; isProved: boolean }> {
-  const enrolled = await enrolAt(url.origin, enrolling).catch((thrown: unknown) => {
+  const enrolled = await enrolAt(baseOf(url), enrolling).catch((thrown: unknown) => {
     throw unreachableFromHere(url, thrown);
   });
   if (enrolled.kind === 'enrolled') return enrolled;
   throw new AgentcomError(
     'AC_ENROL',
-    `Wanted a hub that proves that it knows the secret of the code, found one at ${url.origin} that does not. ` +
+    `Wanted a hub that proves that it knows the secret of the code, found one at ${baseOf(url)} that does not. ` +
       (enrolled.kind === 'older'
         ? 'It is older than this command, or not a hub. Update it, use https://, or pass --insecure to send it the secret anyway. '
         : 'The secret is wrong, used or over 15 minutes old (on the hub\'s machine run "agentcom invite"), or this is not that hub. ') +
@@ -155,10 +176,16 @@ function unreachableFromHere(url: URL, thrown: unknown): unknown {
   const reason = AgentcomError.is(thrown, 'AC_API_UNREACHABLE') ? thrown.details?.['reason'] : undefined;
   const isAway = typeof reason === 'string' && /^E[A-Z_]+$/.test(reason) && reason !== 'EPROTO';
   if (!isAway) return thrown;
-  return new AgentcomError('AC_API_UNREACHABLE', `The hub at ${url.origin} cannot be reached from this machine: ${reason}.`, {
+  return new AgentcomError('AC_API_UNREACHABLE', `The hub at ${baseOf(url)} cannot be reached from this machine: ${reason}.`, {
     cause: thrown,
     cure: 'Check the name and the port, that the hub runs and listens beyond loopback (hub.listen.host), and its firewall.',
-    details: { url: url.origin, reason },
+    details: { url: baseOf(url), reason },
+  });
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
+    throw new AgentcomError('AC_USAGE', `Cannot write into ${folder}: ${messageOf(cause)}.`, { cause, cure: 'Choose another --dir.' });
   });
 }
 

@@ -19,12 +19,12 @@ interface LogsOptions {
 export function addLogs(program: Command, action: Action): void {
   program
     .command('logs <task>')
-    .description('Print what the agents of a task said and printed')
-    .option('-f, --follow', 'print what comes, until the task ends')
-    .option('-g, --generation <generation>', 'only of this generation', parseWhole)
+    .description("Print the output of a task's agents")
+    .option('-f, --follow', 'follow new output until the task ends')
+    .option('-g, --generation <generation>', 'only output of this generation', parseWhole)
     .addOption(new Option('-s, --stream <stream>', 'only this stream; agent: what the agent says').choices([...OUTPUT_STREAMS]))
-    .option('--search <text>', 'only chunks with this text, whatever its case')
-    .option('-t, --timestamps', 'the time of each chunk')
+    .option('--search <text>', 'only chunks that contain this text (case-insensitive)')
+    .option('-t, --timestamps', 'print the time of each chunk')
     .action(action(logs));
 }
 

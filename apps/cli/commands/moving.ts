@@ -18,8 +18,8 @@ export function addMoving(program: Command, action: Action): void {
     .command('migrate')
     .description('Copy the whole store of a stopped hub to another database and compare both; the source is not changed')
     .requiredOption('--from <address>', address)
-    .requiredOption('--to <address>', 'the same; the target must be empty')
-    .option('--empty-target', 'first remove what an interrupted migrate left there; never a complete store')
+    .requiredOption('--to <address>', 'the address of the target, which must be empty')
+    .option('--empty-target', 'first remove the partial copy of an interrupted migrate; never removes a complete store')
     .action(action(migrate));
   program
     .command('backup')
@@ -30,7 +30,7 @@ export function addMoving(program: Command, action: Action): void {
   program
     .command('restore')
     .description("Replace the stopped hub's store with a backup and give it a new store ID, so that sidecars notice")
-    .argument('[file]', 'the backup; without it, the store that other tools restored (pg_restore) gets a new ID')
+    .argument('[file]', 'the backup; if omitted, gives a new ID to a store that another tool restored (pg_restore)')
     .option('--force', 'replace an existing store, which is kept beside the new one')
     .action(action(restore));
 }

@@ -1,10 +1,10 @@
 /** `agentcom service`: runs a hub or a sidecar under the service manager of this machine. */
 import { existsSync, readFileSync } from 'node:fs';
-import { homedir, userInfo } from 'node:os';
+import { userInfo } from 'node:os';
 import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
-import { Argument, type Command } from 'commander';
-import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import { Argument, Option, type Command } from 'commander';
+import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { PACKAGE_ROOT } from '../../package-root.ts';
 import { install, statusOf, uninstall, unitFor } from '../../service/manager.ts';
 import { VERSION } from '../../version.ts';
@@ -17,6 +17,8 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 
 interface ServiceOptions {
   readonly name?: string;
+  readonly variables?: string;
+  /** The former name of `variables`. */
   readonly envFile?: string;
   readonly runAs?: string;
 }
@@ -31,8 +33,10 @@ export function addService(program: Command, action: Action): void {
       .description(description)
       .addArgument(new Argument('<part>', 'what runs').choices([...PARTS]))
       .option('--name <name>', 'its name (default: agentcom-hub, agentcom-sidecar-AGENT)')
-      .option('--env-file <file>', 'a file with variables, such as the keys of agents, one NAME=value per line')
-      .option('--run-as <user>', 'start it with the machine, as this user; needs root (default: for you, when you log in)')
+      .option('--variables <file>', 'a file with variables, such as the keys of agents, one NAME=value per line')
+      // Node itself reads an option of this name, even behind its script, and ends if there is no such file.
+      .addOption(new Option('--env-file <file>').hideHelp())
+      .option('--run-as <user>', 'start it at boot, as this user; needs root (default: as you, when you log in)')
       .action(action(run));
   };
   add('install', 'Install and start it with the config of this folder; again after a change of options', installService);
@@ -94,8 +98,8 @@ const OF_EVERY_SERVICE: ReadonlySet<string> = new Set(['HOME', 'USER', 'LOGNAME'
 /** Evaluates the current config with the variables that the service will have: a service with an invalid config is not installed. */
 async function checkedUnit(context: Context, options: ServiceOptions, part: Part): Promise<CheckedUnit> {
   const { environment, common } = context;
-  const file = envFile(environment.cwd, options.envFile);
-  const given = file === null ? {} : parseEnv(readFileSync(file, 'utf8'));
+  const file = variablesFile(environment.cwd, options);
+  const given = file === null ? {} : variablesIn(file);
   // Like `node --env-file`, which starts the service: variables that are already set stay.
   for (const [name, value] of Object.entries(given)) process.env[name] ??= value;
   const { loadConfigFile } = await import('../../config/load.ts');
@@ -108,7 +112,7 @@ async function checkedUnit(context: Context, options: ServiceOptions, part: Part
   const missing = [...read].filter(isLost);
   const note =
     `The service does not get these variables of your shell, which its config reads: ${missing.join(', ')}. ` +
-    'Write them into a file, one NAME=value per line, and pass --env-file FILE.';
+    'Write them into a file, one NAME=value per line, and pass --variables FILE.';
   return { unit, notes: missing.length === 0 ? [] : [note] };
 }
 
@@ -136,7 +140,7 @@ function unitOf({ environment }: Context, options: ServiceOptions, { part, agent
     throw new AgentcomError('AC_SERVICE', `${command} is in npm's cache, which npm may clear.`, {
       cure: `Install the package in a folder first: npm install ./agentcom-${VERSION}.tgz`,
     });
-  const variables = envFile(environment.cwd, options.envFile);
+  const variables = variablesFile(environment.cwd, options);
   const plan: ServicePlan = {
     part,
     name,
@@ -168,17 +172,29 @@ function servicePath(path: string): string {
   return [...new Set(folders)].join(delimiter);
 }
 
-function envFile(cwd: string, named: string | undefined): string | null {
-  if (named === undefined) return null;
-  const file = resolve(cwd, named);
-  if (!existsSync(file)) throw new AgentcomError('AC_USAGE', `There is no ${file}.`, { cure: 'Correct --env-file.' });
+function variablesFile(cwd: string, { envFile, variables = envFile }: ServiceOptions): string | null {
+  if (variables === undefined) return null;
+  const file = resolve(cwd, variables);
+  if (!existsSync(file)) throw new AgentcomError('AC_USAGE', `There is no ${file}.`, { cure: 'Correct --variables.' });
   return file;
 }
 
+function variablesIn(file: string): ReturnType<typeof parseEnv> {
+  try {
+    return parseEnv(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    throw new AgentcomError('AC_USAGE', `Cannot read ${file}: ${messageOf(cause)}.`, { cause, cure: 'Correct --variables.' });
+  }
+}
+
 const installer = (env: Context['environment']['env']): Installer => {
-  const { username, uid } = userInfo();
-  return { home: env['HOME'] ?? homedir(), uid, userName: username, configHome: env['XDG_CONFIG_HOME'] };
+  const { username, uid, homedir } = userInfo();
+  return { home: folderIn(env['HOME']) ?? homedir, uid, userName: username, configHome: folderIn(env['XDG_CONFIG_HOME']) };
 };
+
+/** The XDG specification: a variable that is empty or not an absolute path counts as unset. */
+const folderIn = (variable: string | undefined): string | undefined =>
+  variable !== undefined && isAbsolute(variable) ? variable : undefined;
 
 const wrong = (wanted: string, found: string): AgentcomError =>
   new AgentcomError('AC_USAGE', `Wanted ${wanted}, found ${JSON.stringify(found)}.`);

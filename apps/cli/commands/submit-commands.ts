@@ -1,9 +1,7 @@
 /** `agentcom submit`: one task from the command line, or many from a file. */
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { PRIORITIES, type Priority } from '../../../core/domain/task/task.ts';
-import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import type { HubClient, SignTask, SubmitRequest } from '../../client/index.ts';
@@ -11,6 +9,7 @@ import type { Action, Context } from '../cli-context.ts';
 import { followTask } from '../follow.ts';
 import { isLast, taskNamed } from '../task-names.ts';
 import { collect, collectAccepted, collectNotes, parseDuration, parseJsonObject, parseTime, parseWhole } from '../parse.ts';
+import { readStandardInput, readTextFile } from '../text-input.ts';
 import type { CliEnvironment } from '../cli-environment.ts';
 
 interface SubmitOptions {
@@ -57,11 +56,11 @@ export function addSubmit(program: Command, action: Action): void {
     .option('--depends-on <task>', 'wait until this task has completed (repeatable)', collect)
     .option('--repo <url>', 'the repository, for the agent')
     .option('--branch <name>', 'the branch, for the agent')
-    .option('--file-hint <path>', 'a file to look at, or a JSON object with more details (repeatable)', collectNotes)
+    .option('--file-hint <path>', 'a relevant file, or a JSON object with more details (repeatable)', collectNotes)
     .option('--criterion <text>', 'a success criterion (repeatable)', collect)
     .option('--verify <text>', 'a verification step, text or a JSON object (repeatable)', collectNotes)
     .option('--accept <end>', 'an ending that counts as a result: empty, truncated or refused (repeatable)', collectAccepted)
-    .option('--idempotency-key <key>', 'repeating a submit with the same key creates no second task (default: random)')
+    .option('--idempotency-key <key>', 'a repeated submit with this key does not create a second task (default: random)')
     .option('--sign-key <file>', 'sign with this private key, for agents that accept signed tasks only (default: AGENTCOM_SIGN_KEY)')
     .option('--sign-for <duration>', 'how long the signature is valid, at most 31d (default: 1d)', parseDuration)
     .option('--audience <name>', 'an agent or an audience that the signature is for (repeatable; default: any)', collect)
@@ -71,22 +70,29 @@ export function addSubmit(program: Command, action: Action): void {
 
 async function submit(context: Context, options: SubmitOptions, argument: string | undefined): Promise<void> {
   if (options.bulk !== undefined) {
-    if (argument !== undefined || options.file !== undefined || options.wait === true) {
-      throw new AgentcomError(
-        'AC_USAGE',
-        '--bulk cannot be combined with a description, --file or --wait: every line of its file is a complete task.',
-      );
-    }
+    mustBeBulkOnly(options, argument);
     const { submitBulk } = await import('./bulk-submit.ts');
     return submitBulk(context, options.bulk, await requestOf(context, options));
   }
   const description = await readDescription(context.environment, argument, options.file);
   const hub = await context.hub();
   const task = await hub.tasks.submit(await bodyOf(context, hub, description, options), await requestOf(context, options));
+  context.environment.onMade?.(task.task_id);
   await isLast(context, hub, task.task_id);
   context.output.data(task);
   context.output.line(`${task.task_id} ${task.status} (${task.priority})`);
   if (options.wait === true) await followTask(context, hub, task.task_id);
+}
+
+/** The options for all lines of a file; every other option belongs to one task, and would be ignored. */
+const BESIDE_BULK: readonly string[] = ['bulk', 'idempotencyKey', 'signKey', 'signFor', 'audience'] satisfies (keyof SubmitOptions)[];
+
+function mustBeBulkOnly(options: SubmitOptions, argument: string | undefined): void {
+  const others = Object.keys(options).filter((name) => !BESIDE_BULK.includes(name));
+  const found = others.map((name) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
+  if (argument !== undefined) found.unshift('a description');
+  if (found.length === 0) return;
+  throw new AgentcomError('AC_USAGE', `--bulk cannot be combined with ${found.join(', ')}: every line of its file is a complete task.`);
 }
 
 /** A task that is submitted within a trace belongs to it. */
@@ -134,13 +140,6 @@ async function readDescription(environment: CliEnvironment, argument: string | u
   if ((argument === undefined) === (file === undefined)) {
     throw new AgentcomError('AC_USAGE', 'Wanted one description: as the argument, "-" for standard input, or --file FILE.');
   }
-  const description = file === undefined ? argument : await readText(environment, file);
-  return description === '-' && file === undefined ? text(environment.stdin) : (description ?? '');
-}
-
-async function readText({ cwd }: CliEnvironment, file: string): Promise<string> {
-  const path = resolve(cwd, file);
-  return readFile(path, 'utf8').catch((thrown: unknown) => {
-    throw new AgentcomError('AC_USAGE', `Cannot read ${path}: ${messageOf(thrown)}.`, { cause: thrown });
-  });
+  if (file !== undefined) return readTextFile(environment, file);
+  return argument === '-' ? readStandardInput(environment) : (argument ?? '');
 }

@@ -38,8 +38,8 @@ export function addTasks(program: Command, action: Action): void {
   program
     .command('show <task>')
     .description('Show one task with its history and why it is waiting')
-    .option('--all', 'the whole history, however long')
-    .option('--result <generation>', 'only the late or refused result that was kept for this generation', parseWhole)
+    .option('--all', 'print the whole history')
+    .option('--result <generation>', 'print only the late or refused result that was kept for this generation', parseWhole)
     .option('-a, --agent <agent>', 'with --result: the agent, if several have one')
     .action(action(show));
   program

@@ -18,7 +18,7 @@ const VALID_BEFORE_MS = 86_400_000;
 const HOST = /^(?=.{1,253}$)(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*$/i;
 
 export function addTls(program: Command, action: Action): void {
-  const tls = program.command('tls').description("Make the hub's own certificate, or print the fingerprint of the one it has");
+  const tls = program.command('tls').description('Create a self-signed certificate for the hub, or print its fingerprint');
   tls
     .command('init [hosts...]')
     .description('Write a new key and a self-signed certificate for this hub, under the names and addresses that clients use')
@@ -32,10 +32,11 @@ export function addTls(program: Command, action: Action): void {
 async function init(context: Context, _options: object, given: readonly string[]): Promise<void> {
   const { output } = context;
   const { hub, baseDir, file } = await loadedHub(context);
-  const wrong = given.find((host) => isIP(host) === 0 && !HOST.test(host));
+  // A certificate has no place for the zone of an address (`fe80::1%eth0`).
+  const wrong = given.find((host) => (isIP(host) === 0 || host.includes('%')) && !HOST.test(host));
   if (wrong !== undefined)
-    throw new AgentcomError('AC_USAGE', `Wanted host names and addresses without port, found ${JSON.stringify(wrong)}.`);
-  const listening = isAny(hub.host) ? [] : [hub.host];
+    throw new AgentcomError('AC_USAGE', `Wanted host names and addresses without port or zone, found ${JSON.stringify(wrong)}.`);
+  const listening = isAny(hub.host) ? [] : [hub.host.replace(/%.*$/, '')];
   const hosts = [...new Set([...given, ...hub.names, ...listening, 'localhost', '127.0.0.1', '::1'])];
   if (!hosts.some((host) => !isLoopback(host))) {
     output.note('The certificate is for loopback only. For other machines, name the hosts: agentcom tls init hub.example.org');

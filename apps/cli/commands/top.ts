@@ -19,7 +19,7 @@ export function addTop(program: Command, action: Action): void {
   program
     .command('top')
     .description('Show the queue, the agents and the tasks that need attention, live (q quits)')
-    .option('--once', 'print them once, as also with --json and without a terminal')
+    .option('--once', 'print one snapshot and exit (implied by --json and without a terminal)')
     .action(action(top));
 }
 

@@ -24,7 +24,7 @@ const ANSWER_BYTES_MAX = 65_536;
 /** Errors of a connection that had been accepted. */
 const ACCEPTED = /^(ECONNRESET|EPIPE|EPROTO|HPE_|ERR_SSL_|ERR_TLS_|CERT_|DEPTH_|SELF_SIGNED|UNABLE_|HOSTNAME_|AC_HUB_FINGERPRINT)/;
 
-/** `url`: `http://host:port` or `https://…`. Never rejects. */
+/** `url`: `http://host:port`, `https://host/prefix`. Never rejects. */
 export async function askHub(url: string, tls: HubTrust = {}): Promise<HubAnswer> {
   const asked = await ask(url, tls);
   if (asked.kind !== 'other') return asked;
@@ -44,7 +44,9 @@ async function ask(url: string, tls: HubTrust): Promise<Asked> {
   const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
   const askedAtMs = Date.now();
   try {
-    const answer = await exchangeTrusting(tls)(new URL(url), { method: 'GET', path: '/health', headers: {}, body: undefined, signal });
+    const base = new URL(url);
+    const path = `${base.pathname.replace(/\/$/, '')}/health`;
+    const answer = await exchangeTrusting(tls)(base, { method: 'GET', path, headers: {}, body: undefined, signal });
     const text = await textOf(answer.bytes());
     // Assumes that the hub read its clock halfway between request and answer.
     const hereMs = (askedAtMs + Date.now()) / 2;

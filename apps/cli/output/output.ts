@@ -56,7 +56,7 @@ export function outputFor(environment: CliEnvironment, json: boolean, isUtc = fa
     },
     error: (error) => {
       if (json) stderr.write(`${printableJson(errorJson(error))}\n`);
-      else stderr.write(`${printableLines(errorText(error, env['AGENTCOM_DEBUG'] !== undefined))}\n`);
+      else stderr.write(`${printableLines(errorText(error, (env['AGENTCOM_DEBUG'] ?? '') !== ''))}\n`);
     },
   };
 }

@@ -269,7 +269,7 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
     method: 'GET',
     path: '/api/nothing?token=secret',
     status: 404,
-    wanted: { error: 'unknown_route', message: 'No such route.' },
+    wanted: { error: 'unknown_route', message: 'There is no such route. GET /api/docs lists all routes.' },
     logged: requestRefused('GET', null, 404, 'unknown_route'),
   },
   {

@@ -37,6 +37,8 @@ t.test('without a terminal nothing is assumed, without an answer nothing is writ
   const cwd = await folder(t);
   t.match(await run(['init'], { cwd }), { code: 2, err: /no terminal to ask on\. Pass --yes/ });
   t.match(await run(['init'], { cwd, tty: true, stdin: 'x\n' }), { code: 2, err: /No answer; nothing was written/ });
+  const interrupted = await run(['init'], { cwd, tty: true, interrupt: AbortSignal.abort() });
+  t.match(interrupted, { code: 130, err: /Interrupted; nothing was written/ });
   t.match(await run(['init', '--yes', '--agent-id', 'A"; //'], { cwd }), { code: 2, err: /Wanted an agent ID/ });
   t.match(await run(['init', '--yes'], { cwd }), { code: 0 });
   await writeFile(join(cwd, 'agentcom.config.ts'), 'mine');
@@ -45,4 +47,10 @@ t.test('without a terminal nothing is assumed, without an answer nothing is writ
   const linked = await folder(t);
   await symlink(join(cwd, 'elsewhere.ts'), join(linked, 'agentcom.config.ts'));
   t.match(await run(['init', '--yes'], { cwd: linked }), { code: 2 }, 'nor through a link');
+});
+
+t.test('tls init refuses the zone of an address', async (t) => {
+  const cwd = await folder(t);
+  await run(['init', '--yes'], { cwd });
+  t.match(await run(['tls', 'init', 'fe80::1%eth0'], { cwd }), { code: 2, err: /without port or zone, found "fe80::1%eth0"/ });
 });

@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
+import { askHub } from '../../../apps/cli/doctor/ask-hub.ts';
+import { apiUrlOf } from '../../../apps/sidecar/enrolment.ts';
 import { loadConfigFile } from '../../../apps/config/load.ts';
 import { enrolHubProof, sealedEnrolToken } from '../../../core/protocol/enrol-proof.ts';
 import { freePort, run, testHub, type TestHub } from './cli-world.ts';
@@ -16,10 +18,10 @@ async function folder(t: Test): Promise<string> {
 const { sha256, hmac } = systemDigest();
 const SECRET = { AGENTCOM_ENROL_SECRET: 'a-secret' };
 /** A hub that knows the secret, or one that is older and does not know how to prove it. */
-const enrolling = (t: Test, isOlder = false): Promise<TestHub> =>
+const enrolling = (t: Test, isOlder = false, prefix = ''): Promise<TestHub> =>
   testHub(t, (app) =>
     app
-      .post('/api/onboard/register', (c) => {
+      .post(`${prefix}/api/onboard/register`, (c) => {
         const body = c.sent<Readonly<Record<string, string>>>();
         const answer = { agent_id: 'gcu-two', hub_ws_url: 'ws://elsewhere/ws', hub_api_url: 'http://elsewhere' };
         if ('secret' in body) return c.json({ ...answer, token: 'the-token' }, 201);
@@ -30,7 +32,8 @@ const enrolling = (t: Test, isOlder = false): Promise<TestHub> =>
         if (sealed === undefined) return c.json({ hub_nonce: said.hubNonce, proof: enrolHubProof(key, said, hmac) });
         return c.json({ ...answer, ...sealedEnrolToken('the-token', key, said, hmac) }, 201);
       })
-      .post('/admin/enrol-secrets', (c) => c.json({ secret: 'fresh', expires_at: 1_900_000_000_000 }, 201)),
+      .get(`${prefix}/health`, (c) => c.json({ status: 'ok', version: '1.0.0' }))
+      .post(`${prefix}/admin/enrol-secrets`, (c) => c.json({ secret: 'fresh', expires_at: 1_900_000_000_000 }, 201)),
   );
 
 t.test('a secret is printed alone, with instructions apart from it', async (t) => {
@@ -98,9 +101,10 @@ t.test('a hub that cannot prove that it knows the secret does not get it, an old
 t.test('for a sidecar of the original: its config.json', async (t) => {
   const hub = await enrolling(t);
   const dir = await folder(t);
-  const ran = await run(['join', `${hub.url}/`, '--agent', 'gcu-two', '--version-1', '--dir', dir], { env: SECRET, cwd: dir });
+  const made = join(dir, 'made');
+  const ran = await run(['join', `${hub.url}/`, '--agent', 'gcu-two', '--version-1', '--dir', made], { env: SECRET, cwd: dir });
   t.equal(ran.code, 0, ran.err);
-  const file = join(dir, 'config.json');
+  const file = join(made, 'config.json');
   t.match(JSON.parse(await readFile(file, 'utf8')), {
     agent_id: 'gcu-two',
     token: 'the-token',
@@ -118,6 +122,12 @@ t.test('missing requirements are reported before the secret is used', async (t) 
   const cases = [
     { argv: ['join', hub.url, '--agent', 'gcu-two'], env: {}, code: 2, says: /agentcom invite/ },
     { argv: ['join', hub.url, '--agent', 'GCU'], env: SECRET, code: 2, says: /agent ID of lowercase/ },
+    {
+      argv: ['join', hub.url, '--agent', 'gcu-two', '--capability', ''],
+      env: SECRET,
+      code: 2,
+      says: /--capability: wanted a word of 1 to 64/,
+    },
     { argv: ['join', 'hub:4000', '--agent', 'gcu-two'], env: SECRET, code: 2, says: /http:\/\/host:port/ },
     {
       argv: ['join', hub.url, '--agent', 'gcu-two', '--version-1', '--dir', join(dir, 'taken')],
@@ -132,4 +142,19 @@ t.test('missing requirements are reported before the secret is used', async (t) 
     t.match(ran.err, says);
   }
   t.equal(hub.requests.length, 0);
+});
+
+t.test('a hub under a path of a proxy: the path stays', async (t) => {
+  const hub = await enrolling(t, false, '/agentcom');
+  const dir = await folder(t);
+  const url = `${hub.url}/agentcom`;
+  const ran = await run(['join', `${url}/`, '--agent', 'gcu-two', '--dir', dir], { env: SECRET, cwd: dir });
+  t.equal(ran.code, 0, ran.err);
+  const { config } = await loadConfigFile({ cwd: dir });
+  const [socket = ''] = config.sidecar?.hubs ?? [];
+  t.equal(socket, `${url.replace('http', 'ws')}/ws`);
+  t.equal(apiUrlOf(socket), url);
+  t.equal(apiUrlOf('wss://example.org/ws'), 'https://example.org');
+  t.match(await askHub(url), { kind: 'hub' }, 'the doctor asks there');
+  t.match((await run(['invite', '--url', url, '--token', 't'])).err, /agentcom join http:\/\/HOST:\d+\/agentcom CODE/);
 });

@@ -40,6 +40,7 @@ t.test('AGENTCOM_DEBUG=1 prints the stack of what caused an error, too', async (
     /it threw: of my own\. \(AC_CONFIG_INVALID\)\nAgentcomError: [^]*\nCaused by: Error: of my own\n +at .*agentcom\.config\.mjs/,
   );
   t.notMatch((await run(['list'], { cwd })).err, / at /);
+  t.notMatch((await run(['list'], { cwd, env: { AGENTCOM_DEBUG: '' } })).err, / at /, 'empty');
 });
 
 t.test('a wrong value exits with 2, even if the hub finds it', async (t) => {
@@ -62,9 +63,14 @@ t.test('a wrong command line exits with 2 and reports what is wrong', async (t) 
     [['show'], /missing required argument 'task'/],
     [['submit', '--url', 'http://h', '--token', 't'], /Wanted one description/],
     [['submit', 'x', '--file', 'y', '--url', 'http://h', '--token', 't'], /Wanted one description/],
-    [['submit', '--bulk', 'y', '--wait', '--url', 'http://h', '--token', 't'], /--bulk cannot be combined with a description/],
+    [['submit', '--bulk', 'y', '--wait', '--url', 'http://h', '--token', 't'], /--bulk cannot be combined with --wait: every line/],
+    [
+      ['submit', 'x', '--bulk', 'y', '--sign-for', '1d', '-p', 'high', '--run-at', '+15m', '--url', 'http://h', '--token', 't'],
+      /--bulk cannot be combined with a description, --priority, --run-at: every line/,
+    ],
     [['list', '--url', 'ftp://h', '--token', 't'], /Wanted the hub's address as http/],
-    [['list', '--url', 'http://me:pw@h', '--token', 't'], /Wanted the hub's address as http/],
+    [['list', '--url', 'http://me:pw@h', '--token', 't'], /Wanted the hub's address as http.* found "http:\/\/…@h"/],
+    [['list', '--url', 'me:p/w@h', '--token', 't'], /Wanted the hub's address as http.* found "…@h"/],
     [['tokens', 'create', '--name', 'ci', '--url', 'http://h', '--token', 't'], /Wanted --agent AGENT, or --name NAME and --role ROLE/],
   ];
   for (const [argv, message] of cases) {
@@ -74,4 +80,29 @@ t.test('a wrong command line exits with 2 and reports what is wrong', async (t) 
     t.notMatch(ran.err, /\n\s+at /, 'no stack');
     t.equal(ran.out, '');
   }
+});
+
+t.test('text that is not UTF-8 is refused, wherever it comes from; chunks may end inside a character', async (t) => {
+  const hub = await testHub(t, (app) => app.post('/api/tasks', (c) => c.json({ task_id: 'task-1', status: 'queued' }, 201)));
+  const latin = Buffer.from('{"description":"caf\u00e9"}', 'latin1');
+  const cwd = t.testdir({ 'a.txt': latin, 'good.txt': '\uFEFFcaf\u00e9' });
+  for (const argv of [
+    ['submit', '--file', 'a.txt'],
+    ['submit', '--bulk', 'a.txt'],
+    ['submit', '-'],
+    ['submit', '--bulk', '-'],
+  ]) {
+    const { code, err } = await hub.run(argv, { cwd, stdin: [latin] });
+    t.equal(code, 2, argv.join(' '));
+    t.match(err, /(a\.txt|Standard input) is not UTF-8\. .*\(AC_USAGE\)/);
+  }
+  t.match(await hub.run(['import', 'a.txt'], { cwd }), { code: 2, err: /a\.txt: it is not UTF-8/ });
+  t.equal(hub.requests.length, 0);
+  const bytes = Buffer.from('\uFEFFcaf\u00e9');
+  t.equal((await hub.run(['submit', '-'], { stdin: [...bytes].map((byte) => Buffer.of(byte)) })).code, 0);
+  t.equal((await hub.run(['submit', '--file', 'good.txt'], { cwd })).code, 0);
+  t.strictSame(
+    hub.requests.map(({ body }) => (JSON.parse(body) as { readonly description: string }).description),
+    ['caf\u00e9', '\uFEFFcaf\u00e9'],
+  );
 });

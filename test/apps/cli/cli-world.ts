@@ -18,7 +18,8 @@ export interface Ran {
 }
 
 export interface RunOptions {
-  readonly stdin?: string | undefined;
+  /** Whole, or in chunks. */
+  readonly stdin?: string | readonly Uint8Array[] | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly cwd?: string | undefined;
   readonly tty?: boolean | undefined;
@@ -34,6 +35,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
   if (options.cwd !== undefined) compiling ??= startTransformThread();
   let out = '';
   let err = '';
+  const { stdin = [] } = options;
   const tty = options.tty === true ? { isTTY: true, columns: options.columns ?? 120 } : {};
   const code = await runCli(argv, {
     stdout: {
@@ -44,7 +46,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
       ...tty,
     },
     stderr: { write: (text) => (err += text), ...tty },
-    stdin: Object.assign(Readable.from(options.stdin === undefined ? [] : [options.stdin]), { isTTY: options.tty === true }),
+    stdin: Object.assign(Readable.from(typeof stdin === 'string' ? [stdin] : stdin), { isTTY: options.tty === true }),
     env: options.env ?? {},
     cwd: options.cwd ?? '/nonexistent',
     interrupt: () => options.interrupt ?? new AbortController().signal,

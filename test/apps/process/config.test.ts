@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { loadConfigFile } from '../../../apps/config/load.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import { builtTree } from '../../rig/built-tree.ts';
 
 const ROOT = new URL('../../..', import.meta.url).pathname.replace(/\/$/, '');
 
@@ -184,7 +185,7 @@ t.test('a file that fails to evaluate is reported with file and line, without a 
     [
       'agentcom.config.ts',
       'export const config = { hub: {} };\n',
-      /has hub or sidecar only in "config"\. Write: export default defineConfig\(\{ … \}\)$/,
+      /has its hub or sidecar one level too deep, in "config"\. Write: export default defineConfig\(\{ … \}\)$/,
     ],
     [
       'agentcom.config.ts',
@@ -199,6 +200,18 @@ t.test('a file that fails to evaluate is reported with file and line, without a 
     if (!AgentcomError.is(error)) continue;
     t.match(error.message, message, content);
     t.notMatch(error.message, /\n\s+at |node_modules/, 'no stack');
+  }
+});
+
+t.test('a file that throws something unreadable is an error of the config', async (t) => {
+  for (const thrown of [
+    "Object.defineProperty(new Error('x'), 'message', { get() { throw new Error('msg'); } })",
+    "Object.defineProperty({}, 'code', { get() { throw new Error('msg'); } })",
+    "new Proxy(new Error('x'), { get() { throw new Error('msg'); }, has() { throw new Error('msg'); }, getPrototypeOf() { throw new Error('msg'); } })",
+  ]) {
+    const folder = await foreignFolder(t, { 'agentcom.config.mjs': `throw ${thrown};\n` });
+    const run = promisify(execFile)(process.execPath, [builtTree().bin, 'hub'], { cwd: folder });
+    await t.rejects(run, { code: 2, stderr: /agentcom\.config\.mjs.* cannot be loaded: .*\(AC_CONFIG_INVALID\)/ }, thrown);
   }
 });
 
@@ -271,4 +284,12 @@ t.test('a misspelt key does not compile', { timeout: 60_000 }, async (t) => {
     own.filter((line) => line.includes('good.ts')),
     [],
   );
+});
+
+t.test('a config that never settles is an error of the config', async (t) => {
+  const folder = await foreignFolder(t, { 'agentcom.config.mjs': 'export default new Promise(() => {});\n' });
+  await t.rejects(promisify(execFile)(process.execPath, [builtTree().bin, 'hub'], { cwd: folder }), {
+    code: 2,
+    stderr: /it awaits a promise that never settles\..*\(AC_CONFIG_INVALID\)/,
+  });
 });

@@ -4,15 +4,19 @@ import { join } from 'node:path';
 import type { Container } from 'inversify';
 import 'reflect-metadata';
 import t, { type Test } from 'tap';
+import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
+import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import { loadConfigFile } from '../../../apps/config/load.ts';
 import { hubContainer } from '../../../apps/hub/main.ts';
 import { hubServices } from '../../../apps/hub/services.ts';
 import { configText, STORAGES, TRANSPORTS, type StorageName, type TransportName } from '../../../apps/quickstart/config-text.ts';
 import { sidecarContainer } from '../../../apps/sidecar/main.ts';
 import { TOKENS } from '../../../apps/container-tokens.ts';
+import { Lifecycle, type Service } from '../../../apps/lifecycle.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { ROOT } from '../../architecture/cruise.ts';
 import { withUws } from '../../adapters/wire/uws-native.ts';
+import { aToken } from '../../product/contracts/fixtures.ts';
 import { askHandler } from '../../product/contracts/wire/web-http.ts';
 import { temporaryFolder } from '../pages/newcomer.ts';
 import { fileOf } from '../pages/page-blocks.ts';
@@ -126,4 +130,32 @@ t.test('without wake there is no runner, and the sidecar is still created', asyn
   const { sidecar } = await containersOf(t, text);
   t.equal(await sidecar.getAsync(TOKENS.WakeRunner), null);
   t.ok(await sidecar.getAsync(TOKENS.Sidecar));
+});
+
+t.test('a hub does not start with an admin token that is a token of its store', async (t) => {
+  const given = 'the-token-of-a-submitter'.padEnd(43, 'x');
+  const text = quickstartOn('sqlite', 'ws')
+    .replace(/port: \d+/, 'port: 0')
+    .replace('hub: {', `hub: { adminToken: '${given}',`);
+  /** Starts a hub whose store has got these tokens. */
+  const startedWith = async (...tokens: readonly Parameters<typeof aToken>[0][]): Promise<void> => {
+    const { hub } = await containersOf(t, text);
+    const { agents } = await hub.getAsync(TOKENS.Storage);
+    const [storage, ...others] = await hubServices(hub);
+    const add: Service = {
+      name: 'tokens',
+      async start() {
+        for (const token of tokens) await agents.addToken(aToken(token));
+      },
+      stop: () => Promise.resolve(),
+    };
+    const lifecycle = new Lifecycle({ clock: systemClock(), log: silentLog });
+    await lifecycle.start(storage === undefined ? [] : [storage, add, ...others]).finally(() => lifecycle.stop());
+  };
+  const theirs = { id: `tok-${'a'.repeat(32)}`, hash: systemDigest().sha256(given), role: 'submitter', agentId: null } as const;
+  const refusal = { code: 'AC_CONFIG_INVALID', message: /AGENTCOM_ADMIN_TOKEN .* is the token tok-a{32} of role submitter; / };
+  await t.rejects(startedWith(theirs), refusal);
+  await t.rejects(startedWith({ ...theirs, expiresAtMs: 1 }), refusal, 'nor an expired one');
+  await t.resolves(startedWith({ ...theirs, revokedAtMs: 1 }), 'a revoked one is nobody');
+  await t.resolves(startedWith({ ...theirs, hash: systemDigest().sha256('another') }));
 });

@@ -1,9 +1,12 @@
 /** `agentcom service` with a systemctl that writes down what it is told. */
+import { execFile } from 'node:child_process';
 import { access, chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { install, uninstall, unitFor } from '../../../apps/service/manager.ts';
+import { builtTree } from '../../rig/built-tree.ts';
 import { run, type Ran } from '../cli/cli-world.ts';
 
 interface Machine {
@@ -81,7 +84,8 @@ t.test('errors are reported, and units of others are left alone', { skip: proces
   for (const [argv, err] of [
     [['--name', '../x'], /Wanted a name of letters/],
     [['--name', 'x', '--run-as', 'a b'], /Wanted the name of a user/],
-    [['--env-file', 'none'], /There is no .*none/],
+    [['--variables', 'none'], /There is no .*none.* Correct --variables\./],
+    [['--variables', '.'], /Cannot read .*: EISDIR.* Correct --variables\./],
   ] as const)
     t.match(await run('service', 'print', 'sidecar', ...argv), { code: 2, err });
   t.match(await run('service', 'print', 'queue'), { code: 2, err: /hub, sidecar/ });
@@ -104,7 +108,7 @@ export default defineConfig({ hub: { storage: sqlite({ file: 'h.db' }), transpor
 
 t.test('print changes nothing and passes the env file on', { skip: process.platform !== 'linux' }, async (t) => {
   const { unit, run, told } = await machine(t);
-  const printed = await run('service', 'print', 'hub', '--env-file', 'agentcom.config.ts', '--run-as', 'agentcom');
+  const printed = await run('service', 'print', 'hub', '--variables', 'agentcom.config.ts', '--run-as', 'agentcom');
   t.match(printed, { code: 0, out: /"--env-file=[^"]+\/agentcom\.config\.ts"/, err: '/etc/systemd/system/agentcom-hub.service:\n' });
   t.same(await told(), []);
   t.notOk(await isThere(unit));
@@ -134,15 +138,32 @@ t.test('the config is checked with the variables of the service', { skip: proces
   });
   await writeFile(join(cwd, 'hub.env'), `SERVICE_TEST_PORT=4000\n`);
   process.env['AGENTCOM_ADMIN_TOKEN'] = 'a'.repeat(40);
-  const half = await print('--env-file', 'hub.env');
+  const half = await print('--variables', 'hub.env');
   t.match(half, {
     code: 0,
-    err: /^The service does not get these variables of your shell, .*: AGENTCOM_ADMIN_TOKEN\. .*--env-file FILE\.\n/,
+    err: /^The service does not get these variables of your shell, .*: AGENTCOM_ADMIN_TOKEN\. .*--variables FILE\.\n/,
   });
   t.notMatch(half.err, /aaaa|SERVICE_TEST_PORT/);
   await writeFile(join(cwd, 'hub.env'), `SERVICE_TEST_PORT=4000\nAGENTCOM_ADMIN_TOKEN=${'b'.repeat(40)}\n`);
   delete process.env['AGENTCOM_ADMIN_TOKEN'];
+  // Its former name.
   t.match(await print('--env-file', 'hub.env'), { code: 0, err: /^\S+agentcom-hub\.service:\n$/ });
+});
+
+t.test('variables that are set but empty do not move the unit', { skip: process.platform !== 'linux' }, async (t) => {
+  const cwd = t.testdir();
+  t.match(await run(['init', '--yes'], { cwd }), { code: 0 });
+  const placeIn = async (env: Readonly<Record<string, string>>): Promise<string> =>
+    (JSON.parse((await run(['service', 'print', 'hub', '--json'], { cwd, env })).out) as { readonly file: string }).file;
+  const end = 'systemd/user/agentcom-hub.service';
+  t.equal(await placeIn({ HOME: '/h', XDG_CONFIG_HOME: '/cfg' }), `/cfg/${end}`);
+  t.equal(await placeIn({ HOME: '/h', XDG_CONFIG_HOME: '' }), `/h/.config/${end}`);
+  t.equal(await placeIn({ HOME: '', XDG_CONFIG_HOME: 'relative' }), `${userInfo().homedir}/.config/${end}`);
+});
+
+t.test('the command itself gets a file that does not exist, not Node', async (t) => {
+  const argv = [builtTree().bin, 'service', 'print', 'hub', '--variables', 'nofile'];
+  await t.rejects(promisify(execFile)(process.execPath, argv, { cwd: t.testdir() }), { code: 2, stderr: /There is no .*nofile/ });
 });
 
 /** Stands in for launchd: a loaded service cannot be bootstrapped, and is still listed for a while after it was booted out. */
