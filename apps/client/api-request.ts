@@ -1,6 +1,7 @@
 /** Requests to the hub, with bounded retries where a retry is safe. */
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { SignTask } from '../signing/signing-options.ts';
+import { askedWaitMs, checkMs, isTemporary, retryAfterMs, Retries, wasNotSent } from './retries.ts';
 import { Stop, type Exchange, type HttpAnswer, type HttpQuestion, type StopSignal } from './platform.ts';
 
 /** Where the hub is, and who asks. */
@@ -14,7 +15,7 @@ export interface Connection {
   readonly signWith?: SignTask | undefined;
   /** Called before each retry, with the reason. */
   readonly onRetry?: ((reason: string) => void) | undefined;
-  /** How long a request may be retried, milliseconds. Default 5,000; 0: no retry. */
+  /** How long after its first failure a request may be retried, milliseconds. Default 5,000; 0: no retry. */
   readonly retryWithinMs?: number | undefined;
 }
 
@@ -35,13 +36,10 @@ export interface Call {
   readonly onStatus?: ((status: number) => void) | undefined;
 }
 
-const RETRY_WITHIN_MS = 5_000;
-const FIRST_WAIT_MS = 200;
-const WAIT_MAX_MS = 5_000;
 /** Timeout of one attempt; the hub usually responds within milliseconds. */
 const ANSWER_WITHIN_MS = 30_000;
-/** Errors after which nothing was sent, so any request may be retried. */
-const NOT_CONNECTED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']);
+/** The code of an attempt that timed out, as of a connection that did. */
+const TIMED_OUT = 'ETIMEDOUT';
 
 /** A connection, with what its requests need. */
 interface Link extends Connection {
@@ -66,39 +64,12 @@ async function request<T>(link: Link, call: Call, retries?: Retries): Promise<T>
 async function retried<T>(link: Link, call: Call, read: (response: HttpAnswer) => Promise<T>, retries = new Retries()): Promise<T> {
   retries.begin(call.retryWithinMs ?? link.retryWithinMs, link.onRetry);
   for (;;) {
-    const outcome = await attempt(link, call, read);
-    if (outcome.kind === 'answer') return outcome.answer;
-    const { error, retryable, retryAfterMs: afterMs } = outcome;
-    if (!retryable || !(await retries.next(error.message, afterMs, call.signal))) throw error;
-  }
-}
-
-/** The retries of a request and of those that continue it: how long to wait before each, and for how long in all. */
-export class Retries {
-  /** 0 before the first request. */
-  #giveUpAtMs = 0;
-  #waitMs = FIRST_WAIT_MS;
-  #onRetry: Connection['onRetry'];
-
-  /** Starts the time limit, unless an earlier request did. */
-  begin(withinMs = RETRY_WITHIN_MS, onRetry?: Connection['onRetry']): void {
-    if (this.#giveUpAtMs !== 0) return;
-    this.#giveUpAtMs = performance.now() + withinMs;
-    this.#onRetry = onRetry;
-  }
-
-  /** How long retries are still allowed, milliseconds. */
-  leftMs(): number {
-    return this.#giveUpAtMs - performance.now();
-  }
-
-  /** Waits before the next retry. Resolves to false immediately if that retry would be too late. Rejects if `signal` is aborted. */
-  async next(reason: string, afterMs = this.#waitMs, signal?: AbortSignal): Promise<boolean> {
-    this.#waitMs = Math.min(this.#waitMs * 2, WAIT_MAX_MS);
-    if (afterMs > this.leftMs()) return false;
-    this.#onRetry?.(reason);
-    await pause(afterMs, signal);
-    return true;
+    try {
+      return await attempt(link, call, read);
+    } catch (thrown) {
+      if (!AgentcomError.is(thrown) || !isTemporary(thrown) || !(call.idempotent || wasNotSent(thrown))) throw thrown;
+      if (!(await retries.next(thrown.message, askedWaitMs(thrown), call.signal))) throw thrown;
+    }
   }
 }
 
@@ -122,6 +93,7 @@ export interface Requester {
 }
 
 export function requester(connection: Connection, exchange: Exchange): Requester {
+  checkMs('retryWithinMs', connection.retryWithinMs, [0, Infinity]);
   let base: URL | undefined;
   const link: Link = { ...connection, exchange, base: () => (base ??= baseOf(connection.url)) };
   const send = <T>(path: string, body: unknown, idempotent: boolean): Promise<T> =>
@@ -132,46 +104,36 @@ export function requester(connection: Connection, exchange: Exchange): Requester
     text: (path) => retried(link, { method: 'GET', path, headers: { accept: '*/*' }, idempotent: true }, (response) => response.text()),
     post: (path, body = {}) => send(path, body, true),
     postOnce: (path, body = {}) => send(path, body, false),
-    async stream(call) {
-      const outcome = await attempt(link, call, async (response) => response);
-      if (outcome.kind === 'answer') return outcome.answer;
-      throw outcome.error;
-    },
+    stream: (call) => attempt(link, call, async (response) => response),
   };
 }
 
 /** A path with an ID appended, percent-encoded. */
 export const pathTo = (path: string, id: string): string => `${path}/${encodeURIComponent(id)}`;
 
-type Outcome<T> =
-  | { readonly kind: 'answer'; readonly answer: T }
-  | { readonly kind: 'failed'; readonly error: AgentcomError; readonly retryable: boolean; readonly retryAfterMs?: number | undefined };
-
-/** `read` gets the answer from a successful response, within the same timeout. */
-async function attempt<T>(link: Link, call: Call, read: (response: HttpAnswer) => Promise<T>): Promise<Outcome<T>> {
+/**
+ * Sends the request once. `read` gets the answer from a successful response, within the same timeout. Rejects with an `AgentcomError`, or with
+ * the reason of the caller's signal once it is aborted.
+ */
+async function attempt<T>(link: Link, call: Call, read: (response: HttpAnswer) => Promise<T>): Promise<T> {
   const late = call.signal === undefined ? new Stop() : new AbortController();
-  const timer = setTimeout(() => late.abort(new Error(`no answer within ${ANSWER_WITHIN_MS / 1_000} s`)), ANSWER_WITHIN_MS);
   const signal = late instanceof Stop ? late : AbortSignal.any([call.signal as AbortSignal, late.signal]);
+  // What fails here is the caller's, not the hub's: a body that JSON cannot have, for example.
+  const question = questionOf(link, call, signal);
+  const timer = setTimeout(() => late.abort(noAnswer()), ANSWER_WITHIN_MS);
   try {
-    const response = await link.exchange(link.base(), questionOf(link, call, signal));
-    if (isSuccess(response)) return { kind: 'answer', answer: await read(response) };
-    const retryable = call.idempotent && (response.status === 503 || response.status === 429);
-    return {
-      kind: 'failed',
-      error: await apiError(response, link, call),
-      retryable,
-      retryAfterMs: retryAfterMs(response.header('retry-after')),
-    };
+    const response = await link.exchange(link.base(), question);
+    if (!isSuccess(response)) throw await apiError(response, link, call);
+    return await read(response);
   } catch (thrown) {
-    if (call.signal?.aborted === true) throw thrown;
-    if (AgentcomError.is(thrown)) return { kind: 'failed', error: thrown, retryable: false };
-    const failure = innermost(thrown);
-    const retryable = NOT_CONNECTED.has(failure.code ?? '') || (call.idempotent && isTransient(failure.code));
-    return { kind: 'failed', error: unreachable(link, failure, thrown), retryable };
+    if (call.signal?.aborted === true || AgentcomError.is(thrown)) throw thrown;
+    throw unreachable(link, innermost(thrown), thrown);
   } finally {
     clearTimeout(timer);
   }
 }
+
+const noAnswer = (): Error => Object.assign(new Error(`no answer within ${ANSWER_WITHIN_MS / 1_000} s`), { code: TIMED_OUT });
 
 /** Without a slash at the end of its path, unless it is the whole path. */
 function baseOf(url: string): URL {
@@ -195,6 +157,8 @@ const isSuccess = ({ status }: HttpAnswer): boolean => status >= 200 && status <
 function questionOf(link: Link, call: Call, signal: StopSignal): HttpQuestion {
   const json = call.body === undefined ? undefined : { type: 'application/json', content: JSON.stringify(call.body) };
   const body = call.text ?? json;
+  if (link.token !== undefined) checkHeader('The token', link.token, tokenPlace(link));
+  for (const [name, value] of Object.entries(call.headers ?? {})) checkHeader(`The header ${name}`, value);
   return {
     method: call.method,
     path: pathOf(link.base(), call),
@@ -208,6 +172,17 @@ function questionOf(link: Link, call: Call, signal: StopSignal): HttpQuestion {
     signal,
   };
 }
+
+/** Throws `AC_USAGE` for a value that cannot be sent: the platform would fail as if the hub could not be reached. */
+function checkHeader(what: string, value: string, more = ''): void {
+  const at = value.search(/[^\x20-\x7e]/);
+  if (at === -1) return;
+  const code = (value.codePointAt(at) ?? 0).toString(16).toUpperCase().padStart(4, '0');
+  throw new AgentcomError('AC_USAGE', `${what}: wanted printable ASCII characters, found U+${code} as number ${at + 1} of them.${more}`);
+}
+
+/** Where the token is from, as a sentence to append. */
+const tokenPlace = ({ tokenFrom }: Connection): string => (tokenFrom === undefined ? '' : ` The token was taken from ${tokenFrom}.`);
 
 async function readJson<T>(response: HttpAnswer, connection: Connection, call: Call): Promise<T> {
   const text = await response.text();
@@ -227,24 +202,34 @@ async function readJson<T>(response: HttpAnswer, connection: Connection, call: C
 }
 
 /** The error for the hub's `{"error", "message", "details"}`; for any other response, an error with its status. */
-async function apiError(response: HttpAnswer, { tokenFrom }: Connection, call: Call): Promise<AgentcomError> {
+async function apiError(response: HttpAnswer, connection: Connection, call: Call): Promise<AgentcomError> {
+  const { status, statusText } = response;
   const text = await response.text().catch(() => '');
-  const from = response.status === 401 && tokenFrom !== undefined ? ` The token was taken from ${tokenFrom}.` : '';
-  return refusalError(call, response.status, parsed(text), redirection(response) ?? response.statusText, from);
+  const retryAfter = response.header('retry-after');
+  const more = status === 401 ? tokenPlace(connection) : '';
+  return refusalError(call, { status, body: parsed(text), retryAfter }, redirection(response) ?? statusText, more);
 }
 
-/** The error for a refusal with this body; `otherwise`: what to say if it has no message. */
+/** What a hub refuses with. */
+export interface Refusal {
+  readonly status: number;
+  readonly body: Readonly<Record<string, unknown>>;
+  /** Seconds. */
+  readonly retryAfter?: unknown;
+}
+
+/** The error for a refusal; `otherwise`: what to say if its body has no message. */
 export function refusalError(
   { method, path }: Pick<Call, 'method' | 'path'>,
-  status: number,
-  body: Readonly<Record<string, unknown>>,
+  { status, body, retryAfter }: Refusal,
   otherwise = '',
   more = '',
 ): AgentcomError {
   const code = typeof body['error'] === 'string' ? body['error'] : `http_${status}`;
   const said = typeof body['message'] === 'string' ? body['message'] : otherwise;
+  const waitMs = retryAfterMs(retryAfter);
   return new AgentcomError('AC_API', `The hub refused ${method} ${path} (${status} ${code}): ${said}${more}`, {
-    details: { status, error: code, answer: body },
+    details: { status, error: code, answer: body, ...(waitMs === undefined ? {} : { retryAfterMs: waitMs }) },
   });
 }
 
@@ -266,27 +251,33 @@ function parsed(text: string): Readonly<Record<string, unknown>> {
 }
 
 function unreachable(connection: Connection, { code, message }: Innermost, cause: unknown): AgentcomError {
-  const why = code === 'ECONNREFUSED' ? 'connection refused' : code === 'ENETWORK' ? message : (code ?? message);
-  const toDo = isNoTls(connection, code)
-    ? 'It does not speak TLS there: use http:// instead of https://, or set hub.listen.tls.'
-    : CERTIFICATE.test(code ?? '')
-      ? 'Its certificate is not accepted. If it is self-signed, set AGENTCOM_HUB_FINGERPRINT to what "agentcom tls fingerprint" prints on its machine; if its authority is your own, set NODE_EXTRA_CA_CERTS.'
-      : 'Start it with "agentcom hub", or correct --url or AGENTCOM_API_URL.';
-  return new AgentcomError('AC_API_UNREACHABLE', `The hub at ${connection.url} cannot be reached: ${why}. ${toDo}`, {
+  const why = code === 'ECONNREFUSED' ? 'connection refused' : SAID_BY_MESSAGE.has(code) ? message : (code ?? message);
+  return new AgentcomError('AC_API_UNREACHABLE', `The hub at ${connection.url} cannot be reached: ${why}. ${cureOf(connection, code)}`, {
     cause,
     details: { url: connection.url, reason: code ?? message },
   });
 }
 
-/** Errors of the connection; a retry would repeat those of TLS, of a certificate or of an answer that is not HTTP. */
-const isTransient = (code: string | null): boolean => code !== null && /^E[A-Z]+$/.test(code) && code !== 'EPROTO';
+/** Errors whose message says more than their code. */
+const SAID_BY_MESSAGE: ReadonlySet<string | null> = new Set(['ENETWORK', TIMED_OUT, 'ERR_TLS_CERT_ALTNAME_INVALID']);
+
+function cureOf({ url }: Connection, code: string | null): string {
+  if (code !== null && url.startsWith('https:')) {
+    if (NO_TLS.has(code)) return 'It does not speak TLS there: use http:// instead of https://, or set hub.listen.tls.';
+    if (code === 'CERT_HAS_EXPIRED') return 'Its certificate has expired: renew it.';
+    if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'Its certificate is for other names: use one of them in the URL.';
+    if (CERTIFICATE.test(code))
+      return 'Its certificate is not accepted. If it is self-signed, set AGENTCOM_HUB_FINGERPRINT to what "agentcom tls fingerprint" prints on its machine; if its authority is your own, set NODE_EXTRA_CA_CERTS.';
+  }
+  const start = 'Start it with "agentcom hub", or correct --url or AGENTCOM_API_URL.';
+  const mayWantTls = code !== null && url.startsWith('http:') && /^(ECONNRESET|HPE_)/.test(code);
+  return mayWantTls ? `${start} If it serves TLS, use https:// instead of http://.` : start;
+}
 
 /** Error codes of OpenSSL for a certificate that it does not accept, and of Node for one with another name. */
 const CERTIFICATE = /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_)/;
-
-/** Whether this is OpenSSL's error for an answer that is plain HTTP. */
-const isNoTls = ({ url }: Connection, code: string | null): boolean =>
-  url.startsWith('https:') && (code === 'EPROTO' || code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG');
+/** Error codes of OpenSSL for an answer that is plain HTTP. */
+const NO_TLS: ReadonlySet<string> = new Set(['EPROTO', 'ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG']);
 
 interface Innermost {
   /** The error code of the system or socket, such as `ECONNREFUSED`; null if there is none. */
@@ -300,26 +291,4 @@ function innermost(thrown: unknown): Innermost {
   if ('code' in thrown && typeof thrown.code === 'string') return { code: thrown.code, message: messageOf(thrown) };
   if ('errors' in thrown && Array.isArray(thrown.errors) && thrown.errors.length > 0) return innermost(thrown.errors[0]);
   return 'cause' in thrown && thrown.cause !== undefined ? innermost(thrown.cause) : { code: null, message: messageOf(thrown) };
-}
-
-/** The delay that a `Retry-After` header or a `retry_after` gives in seconds, as milliseconds; undefined if it does not give one. */
-export function retryAfterMs(value: unknown): number | undefined {
-  const seconds = Number(value ?? NaN);
-  return Number.isFinite(seconds) && seconds >= 0 ? seconds * 1_000 : undefined;
-}
-
-/** Resolves after the delay. Rejects with the abort reason if `signal` is aborted. */
-export function pause(delayMs: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      clearTimeout(timer);
-      reject(signal?.reason as Error);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', onAbort);
-      resolve();
-    }, delayMs);
-    if (signal?.aborted === true) onAbort();
-    else signal?.addEventListener('abort', onAbort, { once: true });
-  });
 }

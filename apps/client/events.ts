@@ -1,6 +1,7 @@
 /** The hub's event stream, resumed after dropped connections and hub restarts. */
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
-import { pause, type Requester } from './api-request.ts';
+import type { Requester } from './api-request.ts';
+import { askedWaitMs, checkMs, isTemporary, OUTAGE_MAX_MS, pause, spread, TIMER_MS_MAX, Waits } from './retries.ts';
 import { readServerSentEvents } from './sse.ts';
 import type { StreamEvent } from './types.ts';
 
@@ -34,48 +35,52 @@ export const eventsClient =
   (options) =>
     followEvents(requests, options);
 
-const GIVE_UP_AFTER_MS = 300_000;
 const IDLE_MS = 60_000;
-const FIRST_WAIT_MS = 250;
-const WAIT_MAX_MS = 5_000;
 
 /**
  * Yields each event once, in order, and resumes after the last one if the connection drops. Throws `AC_API` if the hub refuses,
  * `AC_API_UNREACHABLE` if it cannot be reached for longer than `giveUpAfterMs`.
  */
 async function* followEvents(requests: Pick<Requester, 'stream'>, options: EventsOptions = {}): AsyncGenerator<StreamEvent, void> {
+  checkMs('idleMs', options.idleMs, [1, TIMER_MS_MAX]);
+  checkMs('giveUpAfterMs', options.giveUpAfterMs, [0, Infinity]);
   let lastEventId = options.lastEventId;
-  let waitMs = FIRST_WAIT_MS;
+  const waits = new Waits();
   let receivedAtMs = performance.now();
+  const onPosition = (id: string): void => void (lastEventId = id);
   for (;;) {
+    let waitMs: number;
     if (isAborted(options.signal)) return;
     const idle = idleSignal(options.idleMs ?? IDLE_MS, options.signal);
     try {
-      for await (const event of streamOnce(requests, options, lastEventId, idle)) {
+      for await (const event of streamOnce(requests, options, { lastEventId, onPosition }, idle)) {
         if (isAborted(options.signal)) return;
         lastEventId = event.id ?? lastEventId;
-        waitMs = FIRST_WAIT_MS;
+        waits.restart();
         yield event;
       }
       receivedAtMs = idle.receivedAtMs() ?? receivedAtMs;
+      waitMs = waits.next();
     } catch (thrown) {
       if (isAborted(options.signal)) return;
       receivedAtMs = idle.receivedAtMs() ?? receivedAtMs;
-      const isTooLong = performance.now() - receivedAtMs > (options.giveUpAfterMs ?? GIVE_UP_AFTER_MS);
-      if (isTooLong || !canReconnect(thrown)) throw thrown;
+      const error = AgentcomError.is(thrown) ? thrown : null;
+      waitMs = waits.next(error === null ? undefined : askedWaitMs(error));
+      const isTooLong = performance.now() + waitMs - receivedAtMs > (options.giveUpAfterMs ?? OUTAGE_MAX_MS);
+      // Another error than ours is that of a stream that broke off.
+      if (isTooLong || (error !== null && !isTemporary(error))) throw thrown;
       options.onReconnect?.(messageOf(thrown));
     } finally {
       idle.end();
     }
-    if (!(await waited(waitMs, options.signal))) return;
-    waitMs = Math.min(waitMs * 2, WAIT_MAX_MS);
+    if (!(await waited(spread(waitMs), options.signal))) return;
   }
 }
 
 async function* streamOnce(
   { stream }: Pick<Requester, 'stream'>,
   options: EventsOptions,
-  lastEventId: string | undefined,
+  { lastEventId, onPosition }: { readonly lastEventId: string | undefined; readonly onPosition: (id: string) => void },
   idle: IdleSignal,
 ): AsyncGenerator<StreamEvent, void> {
   const response = await stream({
@@ -91,7 +96,7 @@ async function* streamOnce(
     options.onReceived?.();
   };
   onBytes();
-  for await (const { id, event, data } of readServerSentEvents(response.bytes(), onBytes)) {
+  for await (const { id, event, data } of readServerSentEvents(response.bytes(), onBytes, onPosition)) {
     yield { id, event: event as StreamEvent['event'], data: JSON.parse(data) as StreamEvent['data'] };
   }
 }
@@ -123,13 +128,6 @@ function idleSignal(idleMs: number, outer: AbortSignal | undefined): IdleSignal 
       controller.abort(); // closes the connection if the consumer returned early
     },
   };
-}
-
-/** Whether a retry can help: the hub is restarting or busy, and does not refuse the request. */
-function canReconnect(thrown: unknown): boolean {
-  if (!AgentcomError.is(thrown, 'AC_API')) return true;
-  const status = thrown.details?.['status'];
-  return status === 503 || status === 429 || status === 502 || status === 504;
 }
 
 /** False if `signal` was aborted first. */

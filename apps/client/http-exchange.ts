@@ -12,7 +12,7 @@ const AGENT_OPTIONS = { keepAlive: true, timeout: REUSED_WITHIN_MS } as const;
 const httpAgent = new Agent(AGENT_OPTIONS);
 let httpsAgent: Promise<Agent> | undefined;
 
-/** For hubs that are recognized by certificates of the authorities that Node trusts. */
+/** For hubs that are recognized by certificates from the CAs that Node trusts. */
 export const exchange: Exchange = (base, question) => exchangeBy(() => (httpsAgent ??= makeHttpsAgent({})), base, question);
 
 /** For hubs that are recognized over HTTPS in the way that `trust` says. */

@@ -7,7 +7,7 @@ import { exchangeTrusting } from './http-exchange.ts';
 
 /** A connection from Node, which can recognize a hub in more ways than a page in a browser. */
 export interface NodeConnection extends Connection {
-  /** How the hub at an `https://` address is recognized. Default: by a certificate of a public authority for its name. */
+  /** How the hub at an `https://` address is recognized. Default: by a certificate from a public CA for its name. */
   readonly tls?: HubTrust | undefined;
 }
 

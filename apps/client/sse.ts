@@ -7,39 +7,62 @@ export interface ServerSentEvent {
   readonly data: string;
 }
 
-/** Longer than any event; protects against a stream that never ends a line. */
-const EVENT_CHARACTERS_MAX = 16_777_216;
+/** Longer than any event of a hub, whose details have at most 16 KiB; protects against a stream that never ends an event. */
+const EVENT_CHARACTERS_MAX = 65_536;
 
-/** Yields each event. `onBytes` is called for everything received, including keep-alive comments. */
+/**
+ * Yields each event. `onBytes` is called for everything received, including keep-alive comments; `onPosition` with the `id` of what is no event,
+ * because it has no data.
+ */
 export async function* readServerSentEvents(
   bytes: AsyncIterable<Uint8Array>,
   onBytes: () => void = () => undefined,
+  onPosition: (id: string) => void = () => undefined,
 ): AsyncGenerator<ServerSentEvent, void> {
   const decoder = new TextDecoder();
+  const lineEnd = /\r\n|\n|\r/g;
+  /** The start of a line whose end has not arrived yet. */
   let rest = '';
+  /** Whether the last character was a carriage return: a line feed after it belongs to the same line ending. */
+  let isAfterReturn = false;
   let id: string | null = null;
   let event = '';
   let data: string[] = [];
+  /** Of the complete lines of this event. */
+  let characters = 0;
   for await (const chunk of bytes) {
     onBytes();
-    rest += decoder.decode(chunk, { stream: true });
-    if (rest.length > EVENT_CHARACTERS_MAX) throw new Error(`an event is longer than ${EVENT_CHARACTERS_MAX} characters`);
-    // A carriage return at the end may be the first half of a line ending.
-    const lines = rest.split(/\r\n|\n|\r(?!$)/);
-    rest = lines.pop() ?? '';
-    for (const line of lines) {
-      if (line === '') {
-        if (data.length > 0) yield { id, event: event === '' ? 'message' : event, data: data.join('\n') };
-        event = '';
-        data = [];
+    const text = decoder.decode(chunk, { stream: true });
+    if (text === '') continue;
+    let from = isAfterReturn && text.startsWith('\n') ? 1 : 0;
+    isAfterReturn = text.endsWith('\r');
+    lineEnd.lastIndex = from;
+    for (let end = lineEnd.exec(text); end !== null; end = lineEnd.exec(text)) {
+      const line = rest + text.slice(from, end.index);
+      from = end.index + end[0].length;
+      rest = '';
+      characters += line.length;
+      checkLength(characters);
+      if (line !== '') {
+        const { field, value } = readLine(line);
+        if (field === 'data') data.push(value);
+        else if (field === 'event') event = value;
+        else if (field === 'id' && !value.includes('\0')) id = value;
         continue;
       }
-      const { field, value } = readLine(line);
-      if (field === 'data') data.push(value);
-      else if (field === 'event') event = value;
-      else if (field === 'id' && !value.includes('\0')) id = value;
+      if (data.length > 0) yield { id, event: event === '' ? 'message' : event, data: data.join('\n') };
+      else if (id !== null) onPosition(id);
+      event = '';
+      data = [];
+      characters = 0;
     }
+    rest += text.slice(from);
+    checkLength(characters + rest.length);
   }
+}
+
+function checkLength(characters: number): void {
+  if (characters > EVENT_CHARACTERS_MAX) throw new Error(`an event is longer than ${EVENT_CHARACTERS_MAX} characters`);
 }
 
 function readLine(line: string): { readonly field: string; readonly value: string } {

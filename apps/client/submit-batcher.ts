@@ -4,7 +4,8 @@
  * as a whole, which the keys make safe. Submits that the hub refuses for now are sent again together.
  */
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
-import { refusalError, Retries, retryAfterMs, type Call, type Requester } from './api-request.ts';
+import { refusalError, type Call, type Requester } from './api-request.ts';
+import { askedWaitMs, isTemporaryStatus, Retries } from './retries.ts';
 import type { SubmitRequest, SubmittedTask } from './types.ts';
 
 /** The size of a batch: at most this many submits, and no more are added once they have this many characters. */
@@ -26,12 +27,12 @@ const BUSY_AGE_MAX_MS = 10;
  * 32.
  */
 const HALVED_FROM = 64;
-/** The shortest wait before submits that were refused for now are sent again, even with a `retry_after` of 0, milliseconds. */
-const REPEAT_AFTER_MIN_MS = 50;
 /** Runs `work` after everything else in this turn of the event loop. */
 const soon: (work: () => void) => void = typeof setImmediate === 'function' ? setImmediate : queueMicrotask;
 /** Statuses after which the submits of a batch are sent one by one: from an older hub, or one that refuses a line. */
 const REFUSES_BATCH: ReadonlySet<unknown> = new Set([400, 404, 405, 413, 415]);
+/** Codes of an older hub, which has no such route; a proxy that answers 404 while the hub restarts sends none. */
+const KNOWS_NO_BATCHES: ReadonlySet<unknown> = new Set(['unknown_route', 'method_not_allowed']);
 
 /** A submit; `headers` are those of `POST /api/tasks`. */
 export interface Submission {
@@ -62,7 +63,6 @@ interface LineAnswer {
 interface Refused {
   readonly one: Waiting;
   readonly error: AgentcomError;
-  readonly afterMs: number | undefined;
 }
 
 export function submitBatcher({ request }: Pick<Requester, 'request'>): (submission: Submission) => Promise<SubmittedTask> {
@@ -109,8 +109,8 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
       if (!Array.isArray(answers) || answers.length !== batch.length)
         throw new AgentcomError('AC_API', `The hub did not answer each of ${batch.length} submits.`);
     } catch (thrown) {
-      const status = AgentcomError.is(thrown, 'AC_API') ? thrown.details?.['status'] : undefined;
-      if (status === 404 || status === 405) isKnown = false;
+      const { status, error } = (AgentcomError.is(thrown, 'AC_API') ? thrown.details : undefined) ?? {};
+      if (KNOWS_NO_BATCHES.has(error)) isKnown = false;
       if (REFUSES_BATCH.has(status)) await sendSingly(batch, earlier?.leftMs());
       else for (const one of batch) one.reject(thrown);
       return;
@@ -120,7 +120,7 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
       const answer: unknown = (answers as readonly unknown[])[place];
       if (!isLineAnswer(answer))
         one.reject(new AgentcomError('AC_API', 'The hub answered a submit of a batch without a valid status and body.'));
-      else if (isForNow(answer)) (refused ??= []).push({ one, error: refusalOf(answer), afterMs: retryAfterMs(answer.retry_after) });
+      else if (isTemporaryStatus(answer.status)) (refused ??= []).push({ one, error: refusalOf(answer) });
       else settle(one, answer);
     }
     if (refused !== undefined) await repeat(refused, retries);
@@ -135,13 +135,14 @@ export function submitBatcher({ request }: Pick<Requester, 'request'>): (submiss
     const inTime: Refused[] = [];
     let waitMs: number | undefined;
     for (const each of refused) {
-      const { one, error, afterMs } = each;
+      const { one, error } = each;
+      const afterMs = askedWaitMs(error);
       if (afterMs !== undefined && afterMs > leftMs) {
         one.reject(error);
         continue;
       }
       inTime.push(each);
-      if (afterMs !== undefined) waitMs = Math.max(waitMs ?? REPEAT_AFTER_MIN_MS, afterMs);
+      if (afterMs !== undefined) waitMs = Math.max(waitMs ?? 0, afterMs);
     }
     const [first] = inTime;
     if (first === undefined) return;
@@ -215,8 +216,6 @@ function isLineAnswer(answer: unknown): answer is LineAnswer {
   return typeof status === 'number' && status >= 200 && typeof body === 'object' && body !== null && !Array.isArray(body);
 }
 
-/** Refusals that the hub may withdraw, as after a single submit. */
-const isForNow = ({ status }: LineAnswer): boolean => status === 429 || status === 503;
-
 /** The same error as that of a single submit. */
-const refusalOf = ({ status, body }: LineAnswer): AgentcomError => refusalError({ method: 'POST', path: '/api/tasks' }, status, body);
+const refusalOf = ({ status, body, retry_after: retryAfter }: LineAnswer): AgentcomError =>
+  refusalError({ method: 'POST', path: '/api/tasks' }, { status, body, retryAfter });

@@ -5,6 +5,7 @@ import { isEndedStatus, type EndedStatus } from './ended-status.ts';
 import type { SignTask } from '../signing/signing-options.ts';
 import type { EventsClient, EventsOptions } from './events.ts';
 import { pathTo, type Call, type Requester } from './api-request.ts';
+import { checkMs, OUTAGE_MAX_MS, TIMER_MS_MAX } from './retries.ts';
 import { signedBodies, signedBody, signedPush } from './signed-bodies.ts';
 import { submitBatcher } from './submit-batcher.ts';
 import type {
@@ -31,8 +32,9 @@ import type {
 
 /** Events on one page of a history. */
 const HISTORY_PAGE_EVENTS = 500;
-/** How long to retry the read of a watched task that may have ended, milliseconds. */
-const END_WITHIN_MS = 120_000;
+/** What the hub accepts as a key. */
+const KEY_CHARACTERS_MAX = 128;
+const IDEMPOTENCY_KEY = /^[\x21-\x7e]([\x20-\x7e]{0,126}[\x21-\x7e])?$/;
 /**
  * Events after which a task may have ended. Only its status tells: a dead-lettered task may have been retried since, and a gap may
  * hide an end.
@@ -57,6 +59,10 @@ export interface SubmitOptions {
   /** Called if the hub already knew the key: the tasks that it answers with were created by an earlier request. */
   readonly onRepeated?: (() => void) | undefined;
 }
+interface OutputNews {
+  readonly more: boolean;
+  readonly ended: boolean;
+}
 interface SubmittedTasks {
   readonly task_ids: readonly string[];
 }
@@ -65,8 +71,6 @@ export type WaitOptions = WatchOptions & { readonly timeoutMs?: number | undefin
 
 /** The status of a submit whose key was already known; otherwise it is 201. */
 const REPEATED_STATUS = 200;
-/** The longest delay of a timer in Node, milliseconds. */
-const TIMEOUT_MS_MAX = 2_147_483_647;
 
 /** The routes of tasks. */
 export interface TasksClient {
@@ -96,9 +100,12 @@ export interface TasksClient {
   history(taskId: string): AsyncGenerator<NumberedEntry, void>;
   /** A page of what its agents printed, oldest first. Retried. */
   output(taskId: string, query?: OutputQuery): Promise<OutputPage>;
-  /** Waits until there is output after that position, or the task has ended, or half a minute has passed. Retried. */
-  waitForOutput(taskId: string, after: number, signal?: AbortSignal): Promise<{ readonly more: boolean; readonly ended: boolean }>;
-  /** Yields what its agents printed, and then what they print until the task has ended or `signal` is aborted. */
+  /** Waits until there is output after that position, or the task has ended, or 25 seconds have passed. Retried. */
+  waitForOutput(taskId: string, after: number, signal?: AbortSignal): Promise<OutputNews>;
+  /**
+   * Yields what its agents printed, and then what they print until the task has ended or `signal` is aborted. Continues after dropped
+   * connections and hub restarts; throws if the hub cannot be reached for five minutes.
+   */
   followOutput(taskId: string, query?: Omit<OutputQuery, 'limit'>, signal?: AbortSignal): AsyncGenerator<OutputChunkJson, void>;
   /** A late or refused result. `agentId` is required if several agents have one of that generation. Retried. */
   keptResult(taskId: string, generation: number, agentId?: string): Promise<KeptResultJson>;
@@ -133,25 +140,25 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
     const trace = traceContextOf(given.traceparent, given.tracestate);
     const { onRepeated } = given;
     const onStatus = onRepeated === undefined ? undefined : (status: number): void => void (status === REPEATED_STATUS && onRepeated());
-    const headers = { 'idempotency-key': given.idempotencyKey ?? newKey(), ...trace };
+    const headers = { 'idempotency-key': checkedKey(given.idempotencyKey ?? newKey()), ...trace };
     return { method: 'POST', headers, idempotent: true, onStatus } as const;
   };
   const signerOf = (options: SubmitOptions | string | undefined): SignTask | undefined =>
     (typeof options === 'object' ? options.signWith : undefined) ?? parts.signWith;
   const submitTogether = submitBatcher({ request });
   const tasks: TasksClient = {
-    submit(body, options) {
+    async submit(body, options) {
       const { headers, onStatus } = keyed(options);
       const sign = signerOf(options);
       if (sign === undefined) return submitTogether({ body, headers, onStatus });
       return signedBody(body, sign).then((signed) => submitTogether({ body: signed, headers, onStatus }));
     },
-    submitMany(bodies, options) {
+    async submitMany(bodies, options) {
       const send = (content: string) =>
         request<SubmittedTasks>({ ...keyed(options), path: '/api/tasks/bulk', text: { type: 'application/x-ndjson', content } });
       const sign = signerOf(options);
       if (sign !== undefined) return signedBodies(bodies, sign).then(send);
-      return send(typeof bodies === 'string' ? bodies : bodies.map((body) => JSON.stringify(body)).join('\n'));
+      return send(typeof bodies === 'string' ? bodies : bodies.map((body) => JSON.stringify(body) ?? 'null').join('\n'));
     },
     push: async (body) => postOnce('/api/admin/push-task', parts.signWith === undefined ? body : await signedPush(body, parts.signWith)),
     get: (taskId, options) => request({ method: 'GET', path: path(taskId), idempotent: true, ...options }),
@@ -170,15 +177,17 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
     waitForOutput: (taskId, after, signal) =>
       request({ method: 'GET', path: path(taskId, '/output/wait'), query: { after }, idempotent: true, signal }),
     async *followOutput(taskId, query = {}, signal) {
+      const read = <T>(more: string, wanted: OutputQuery): Promise<T | null> => {
+        const call = { method: 'GET', path: path(taskId, more), query: { ...wanted }, idempotent: true } as const;
+        return unlessAborted(request<T>({ ...call, retryWithinMs: OUTAGE_MAX_MS, signal }), signal);
+      };
       for (let after = query.after ?? 0; signal?.aborted !== true;) {
-        const page = await tasks.output(taskId, { ...query, after });
+        const page = await read<OutputPage>('/output', { ...query, after });
+        if (page === null) return;
         yield* page.output;
         after = page.next_after;
         if (page.more) continue;
-        const next = await tasks.waitForOutput(taskId, after, signal).catch((thrown: unknown) => {
-          if (signal?.aborted === true) return null;
-          throw thrown;
-        });
+        const next = await read<OutputNews>('/output/wait', { after });
         if (next === null || (next.ended && !next.more)) return;
       }
     },
@@ -191,10 +200,8 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
       for await (const event of followEvents({ ...options, taskId, lastEventId: '0' })) {
         yield event;
         if (!MAY_END.has(event.event)) continue;
-        const task = await tasks.get(taskId, { retryWithinMs: END_WITHIN_MS, signal: options.signal }).catch((thrown: unknown) => {
-          if (options.signal?.aborted === true) return null;
-          throw thrown;
-        });
+        const { giveUpAfterMs: retryWithinMs = OUTAGE_MAX_MS, signal } = options;
+        const task = await unlessAborted(tasks.get(taskId, { retryWithinMs, signal }), signal);
         if (task === null) return null;
         const { status } = task;
         if (isEndedStatus(status)) return { ...task, status };
@@ -217,15 +224,27 @@ export function tasksClient({ get, postOnce, request }: Requester, followEvents:
   return tasks;
 }
 
+/** Null if it failed because `signal` was aborted. */
+const unlessAborted = <T>(answer: Promise<T>, signal: AbortSignal | undefined): Promise<T | null> =>
+  answer.catch((thrown: unknown) => {
+    if (signal?.aborted === true) return null;
+    throw thrown;
+  });
+
+function checkedKey(key: string): string {
+  if (IDEMPOTENCY_KEY.test(key)) return key;
+  const found = key.length > KEY_CHARACTERS_MAX ? `${key.length} characters` : JSON.stringify(key);
+  const wanted = `1 to ${KEY_CHARACTERS_MAX} printable ASCII characters, without a space at either end`;
+  throw new AgentcomError('AC_USAGE', `Idempotency-Key must be ${wanted}; found ${found}.`);
+}
+
 /** A signal that is aborted with `outer`, or after `timeoutMs`. */
 function timeLimit(
   timeoutMs: number | undefined,
   outer: AbortSignal | undefined,
 ): { readonly signal: AbortSignal | undefined; end(): void } {
   if (timeoutMs === undefined) return { signal: outer, end: () => undefined };
-  if (!(timeoutMs >= 0 && timeoutMs <= TIMEOUT_MS_MAX)) {
-    throw new AgentcomError('AC_USAGE', `timeoutMs: wanted milliseconds from 0 to ${TIMEOUT_MS_MAX}, found ${String(timeoutMs)}.`);
-  }
+  checkMs('timeoutMs', timeoutMs, [0, TIMER_MS_MAX]);
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(), timeoutMs);
   return {

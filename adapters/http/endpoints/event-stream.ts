@@ -154,10 +154,13 @@ export function eventStream(
   };
 }
 
-/** Sent at once, so that the client receives the response headers; reports the gap, if there is one, before any event. */
+/**
+ * Sent at once, so that the client receives the response headers, and knows where to resume if the connection drops before the first event. If
+ * there is a gap, only its event has the position, so that a client that did not receive it is told again.
+ */
 function greetingText({ afterId, gap }: StreamStart): string {
-  const retry = `retry: ${RETRY_MS}\n\n`;
-  return gap === null ? retry : retry + gapText(afterId, gap);
+  const retry = `retry: ${RETRY_MS}\n`;
+  return gap === null ? `${retry}id: ${afterId}\n\n` : `${retry}\n${gapText(afterId, gap)}`;
 }
 
 const gapText = (afterId: number, gap: NonNullable<StreamStart['gap']>): string =>

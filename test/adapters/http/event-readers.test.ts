@@ -181,7 +181,7 @@ t.test('readers at the same position share one read of the store', async (t) => 
   const streams = await Promise.all(Array.from({ length: 20 }, () => listen(bench, '/api/events', how)));
   const read = async (stream: (typeof streams)[number]): Promise<number> => {
     let count = 0;
-    for (let told = await stream.next(); told?.id !== '3000'; told = await stream.next()) count += told?.id === null ? 0 : 1;
+    for (let told = await stream.next(); told?.id !== '3000'; told = await stream.next()) count += told?.event === null ? 0 : 1;
     return count;
   };
   let isOver = false;

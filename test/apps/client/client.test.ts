@@ -164,6 +164,18 @@ t.test('server-sent events are parsed however they are split', async (t) => {
   }
 });
 
+t.test('an event of a stream is read up to a bound, however many events a chunk has', async (t) => {
+  const read = async (text: string, size: number): Promise<number> => {
+    let count = 0;
+    for await (const _ of readServerSentEvents(chunks(new TextEncoder().encode(text), size))) count += 1;
+    return count;
+  };
+  t.equal(await read(`data: ${'x'.repeat(65_000)}\n\n`, 1_000), 1);
+  t.equal(await read('data: x\n\n'.repeat(50_000), 1_000_000), 50_000, 'a chunk may have many events');
+  await t.rejects(read('x'.repeat(70_000), 1_000), { message: 'an event is longer than 65536 characters' });
+  await t.rejects(read('data: x\n'.repeat(10_000), 1_000), { message: 'an event is longer than 65536 characters' });
+});
+
 async function* chunks(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.slice(at, at + size);
 }

@@ -210,6 +210,22 @@ t.test('a hub without batch support gets single submits from then on', async (t)
   t.strictSame([batches, singles], [1, 6]);
 });
 
+t.test('a 404 of a proxy does not end batches', async (t) => {
+  let [batches, singles] = [0, 0];
+  const app = new ScriptedApp()
+    .post('/api/tasks/batch', (c) => {
+      batches += 1;
+      if (batches === 1) return c.body('<h1>Not Found</h1>', 404, { 'content-type': 'text/html' });
+      return c.json({ answers: linesOf(c.text).map((_, n) => ({ status: 201, body: task(n) })) });
+    })
+    .post('/api/tasks', (c) => c.json(task((singles += 1)), 201));
+  const { tasks } = hubClient({ url: await listening(t, app) });
+  const two = () => Promise.all(['a', 'b'].map((description) => tasks.submit({ description })));
+  await two();
+  await two();
+  t.strictSame([batches, singles], [2, 2]);
+});
+
 t.test('a batch refused as a whole is sent one by one, so that no submit is refused for another', async (t) => {
   let singles = 0;
   const app = new ScriptedApp()
