@@ -6,6 +6,7 @@ import type { Static, TObject } from 'typebox';
 import type { ConfigProblem, WakeRunnerChoice, WakeRunnerDeps } from '../core/config/config.ts';
 import { describe, isRecord } from '../core/domain/describe-value.ts';
 import { AgentcomError, messageOf } from '../core/errors/agentcom-error.ts';
+import { within } from '../core/ports/timing/within.ts';
 import { WAKE_RUNNER_CONTRACT, type WakeRunner } from '../core/ports/wake-runner.ts';
 import { optionProblems } from './option-problems.ts';
 import { adoptRun, GRACE_MS, systemProcessTable, wakeEvents } from './run-kit/index.ts';
@@ -118,12 +119,16 @@ function assertDefinition(given: unknown): void {
   throw new AgentcomError('AC_PLUGIN_INVALID', `The wake runner ${JSON.stringify(name) ?? 'without a name'} is invalid: ${wanted}.`);
 }
 
+/** How long `create` may take, milliseconds. Without a bound, one that never resolves would end the program without a message. */
+const CREATE_WITHIN_MS = 30_000;
+
 async function created<Schema extends TObject>(
   definition: WakeRunnerDefinition<Schema>,
   context: RunnerContext<OptionsOf<Schema>>,
 ): Promise<DefinedRunner> {
   try {
-    return await definition.create(context);
+    const creating = Promise.resolve(definition.create(context));
+    if (await within(context.clock, CREATE_WITHIN_MS, creating)) return await creating;
   } catch (cause) {
     if (AgentcomError.is(cause)) throw cause;
     throw new AgentcomError(
@@ -135,6 +140,10 @@ async function created<Schema extends TObject>(
       },
     );
   }
+  const found = `its create() did not resolve within ${CREATE_WITHIN_MS / 1_000} s`;
+  throw new AgentcomError('AC_PLUGIN_INVALID', `The wake runner "${definition.name}" cannot be created: ${found}.`, {
+    cure: 'Fix it: what takes longer belongs into wake().',
+  });
 }
 
 const shapeOf = (value: unknown): string => (isRecord(value) ? `{ ${Object.keys(value).join(', ')} }` : describe(value));
@@ -153,6 +162,11 @@ function validated(name: string, made: DefinedRunner, { clock, log }: WakeRunner
   const { wake, attach, check, adoptable } = found ?? {};
   if (typeof wake !== 'function' || typeof adoptable !== 'boolean' || (adoptable && typeof attach !== 'function')) {
     const message = `The wake runner "${name}" is invalid: wanted { adoptable: boolean, wake(), attach() if adoptable }, found ${shapeOf(found)}.`;
+    throw new AgentcomError('AC_PLUGIN_INVALID', `${message} Fix what its create() returns.`);
+  }
+  for (const [method, value] of Object.entries({ attach, check })) {
+    if (value === undefined || typeof value === 'function') continue;
+    const message = `The wake runner "${name}" is invalid: wanted ${method}() or no ${method}, found ${describe(value)}.`;
     throw new AgentcomError('AC_PLUGIN_INVALID', `${message} Fix what its create() returns.`);
   }
   const table = systemProcessTable();

@@ -35,7 +35,7 @@ export function secretsOf({ wake }: Pick<ResolvedSidecarConfig, 'wake'>, token: 
       else if (isEnv && !PLAIN_NAME.test(name) && !isPath(value)) add(value, SECRET_CHARACTERS_MIN);
       else addPassword(value);
     } else if (typeof value === 'object' && value !== null && depth < OPTIONS_DEPTH_MAX) {
-      for (const [key, inner] of Object.entries(value)) look(Array.isArray(value) ? name : key, inner, name === 'env', depth + 1);
+      for (const [key, inner] of readableEntries(value)) look(Array.isArray(value) ? name : key, inner, name === 'env', depth + 1);
     }
   };
   const addPassword = (value: string): void => void add(passwordOf(value) ?? '', NAMED_CHARACTERS_MIN);
@@ -45,6 +45,23 @@ export function secretsOf({ wake }: Pick<ResolvedSidecarConfig, 'wake'>, token: 
     else addPassword(value);
   }
   return [...found];
+}
+
+/** Without what throws when read. */
+function readableEntries(value: object): readonly (readonly [string, unknown])[] {
+  try {
+    return Object.keys(value).flatMap((key) => readable(value as Readonly<Record<string, unknown>>, key));
+  } catch {
+    return [];
+  }
+}
+
+function readable(value: Readonly<Record<string, unknown>>, key: string): readonly (readonly [string, unknown])[] {
+  try {
+    return [[key, value[key]]];
+  } catch {
+    return [];
+  }
 }
 
 const isPath = (value: string): boolean => /^(?:~|\.{0,2})\/[^\s]*$/.test(value);

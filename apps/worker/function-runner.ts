@@ -29,9 +29,12 @@ export function functionRunner(options: FunctionRunnerOptions): WakeRunner {
     const all = beginning;
     const untilMs = clock.monotonicMs() + TURN_MS;
     let begun = 0;
-    while (begun < all.length && clock.monotonicMs() < untilMs) all[begun++]?.();
-    beginning = begun === all.length ? [] : all.slice(begun);
-    if (beginning.length > 0) setImmediate(() => setImmediate(beginAll));
+    try {
+      while (begun < all.length && clock.monotonicMs() < untilMs) all[begun++]?.();
+    } finally {
+      beginning = begun === all.length ? [] : all.slice(begun);
+      if (beginning.length > 0) setImmediate(() => setImmediate(beginAll));
+    }
   };
   const soon = (begin: () => void): void => {
     if (beginning.push(begin) === 1) setImmediate(beginAll);
@@ -111,8 +114,8 @@ class FunctionRun implements AsyncIterableIterator<WakeEvent, undefined>, Handle
   }
 
   progress(progress: number | string | Progress): void {
-    const read = readProgress(progress);
     if (this.#phase === 'over') return;
+    const read = readProgress(progress);
     this.#progressed = { ...this.#progressed, ...read };
     // In a microtask, so that progress that is reported together becomes one event.
     if (this.#isHanding) return;
@@ -139,7 +142,8 @@ class FunctionRun implements AsyncIterableIterator<WakeEvent, undefined>, Handle
     }
     // It cannot be a promise.
     if (typeof answer !== 'object' && typeof answer !== 'function') return this.#onValue(answer);
-    Promise.resolve(answer).then(
+    // Not `Promise.resolve`: that reads the promise's `constructor`, which may throw.
+    new Promise((resolve) => resolve(answer)).then(
       (value) => this.#onValue(value),
       (thrown: unknown) => this.#onThrown(thrown),
     );

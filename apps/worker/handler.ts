@@ -57,8 +57,8 @@ export interface HandlerContext {
 }
 
 /**
- * Does one task. What it resolves to is the result, any JSON value of at most 256 KiB; undefined counts as null. What it throws fails the
- * attempt. Once its signal is aborted, a value other than undefined is still a result; undefined or an error confirms the stop.
+ * Does one task. What it resolves to is the result, as `JSON.stringify` writes it, at most 256 KiB; undefined counts as null. What it throws
+ * fails the attempt. Once its signal is aborted, a value other than undefined is still a result; undefined or an error confirms the stop.
  */
 export type Handler = (task: WorkerTask, context: HandlerContext) => unknown;
 

@@ -9,6 +9,7 @@ import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Journal } from '../../core/ports/journal.ts';
 import type { Log } from '../../core/ports/log.ts';
+import { within } from '../../core/ports/timing/within.ts';
 import type { DeviceKey } from '../../core/ports/trust/device-key.ts';
 import { signaturesFor } from '../signing/signatures-for.ts';
 import { hubTrust } from '../tls/hub-trust.ts';
@@ -22,8 +23,8 @@ import { checkedOptions, logOf, type WorkerEvent, type WorkerOptions } from './w
 /** A worker that runs in this process. */
 export interface RunningWorker {
   /**
-   * Resolves when a hub has first identified the worker. Never times out; the log says why a hub refuses. Rejects if the worker
-   * cannot start, for example with `AC_JOURNAL_LOCKED`.
+   * Resolves when a hub has first identified the worker, or when the worker has stopped before that. Never times out; the log says why a hub
+   * refuses. Rejects if the worker cannot start, for example with `AC_JOURNAL_LOCKED`.
    */
   readonly ready: Promise<void>;
   /** Resolves after `stop`; rejects if the worker cannot start or cannot continue. */
@@ -106,7 +107,7 @@ export function worker(options: WorkerOptions): RunningWorker {
 
   starting.catch((thrown: unknown) => log.error('the worker cannot start', { error: messageOf(thrown) }));
   return {
-    ready: handled(starting.then((sidecar) => sidecar.ready)),
+    ready: handled(starting.then(({ ready, finished }) => Promise.race([ready, finished]))),
     finished: handled(starting.then((sidecar) => sidecar.finished)),
     stop: () => (stopping ??= stop()),
   };
@@ -135,14 +136,6 @@ async function journalIn(dataDir: string, agentId: string, clock: Clock, log: Lo
 async function keyIn(journalDir: string): Promise<DeviceKey> {
   const { deviceKeyIn } = await import('../signing/device-key-file.ts');
   return deviceKeyIn(journalDir);
-}
-
-async function within(clock: Clock, ms: number, work: Promise<void>): Promise<void> {
-  let late = (): void => undefined;
-  const tooLate = new Promise<void>((resolve) => (late = resolve));
-  const timer = clock.after(ms, () => late());
-  await Promise.race([work, tooLate]);
-  timer.cancel();
 }
 
 /** Marks a rejection as handled: it is in the log, and code that awaits the promise sees it, too. */

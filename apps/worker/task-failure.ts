@@ -41,8 +41,7 @@ type Failed = Extract<WakeEvent, { readonly type: 'failed' }>;
 
 /** The event for whatever a handler threw. Never throws. */
 export function failureOf(thrown: unknown): Failed {
-  const options = optionsOf(thrown);
-  const { retryable = true, kind = 'agent_failed', retryAfterMs, details } = options;
+  const { retryable = true, kind = 'agent_failed', retryAfterMs, details } = optionsOf(thrown);
   return {
     type: 'failed',
     phase: 'agent',
@@ -64,17 +63,20 @@ function ownDetails(details: TaskFailureOptions['details']): TaskFailureOptions[
 }
 
 /** Recognized by its mark, not by its class: the handler may use another copy of the package. */
-function optionsOf(thrown: unknown): TaskFailureOptions {
+function optionsOf(thrown: unknown): Omit<TaskFailureOptions, 'cause'> {
   try {
-    return thrown instanceof Error && MARK in thrown ? (thrown as TaskFailure).options : {};
+    if (!(thrown instanceof Error && MARK in thrown)) return {};
+    // A subclass may declare a field of the same name, which is undefined then.
+    const { retryable, kind, retryAfterMs, details } = ((thrown as TaskFailure).options as TaskFailureOptions | null | undefined) ?? {};
+    return { retryable, kind, retryAfterMs, details };
   } catch {
-    return {}; // A proxy that throws is reported like any other error.
+    return {}; // What throws when read is reported like any other error.
   }
 }
 
 function textOf(thrown: unknown): string {
   try {
-    if (thrown instanceof Error) return messageOf(thrown) || thrown.name;
+    if (thrown instanceof Error) return messageOf(thrown) || String(thrown.name);
     if (typeof thrown === 'string' && thrown !== '') return thrown;
     return `The handler threw ${typeof thrown === 'object' ? (JSON.stringify(thrown) ?? 'an object') : String(thrown) || 'an empty text'}`;
   } catch {

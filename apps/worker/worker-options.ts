@@ -57,7 +57,7 @@ export interface WorkerOptions {
   readonly drainMs?: number | undefined;
   /** Allows plain `http://` beyond loopback, on a network that you trust. Default false. */
   readonly insecure?: boolean | undefined;
-  /** How the hub at an `https://` address is recognized. Default: by a certificate of a public authority for its name. */
+  /** How the hub at an `https://` address is recognized. Default: by a certificate from a public CA for its name. */
   readonly tls?: HubTls | undefined;
   /** Which tasks it accepts; files are relative to the working directory. Default: all. */
   readonly accept?: AcceptConfig | undefined;

@@ -18,7 +18,15 @@ export function adapterProblems(port: string, wanted: string, value: unknown, pa
     return [{ path, message: `${found}. Update agentcom, or use an older version of the runner.` }];
   }
   try {
-    return value.problems().map((problem) => ({ path: joined(path, problem.path), message: problem.message }));
+    const problems: unknown = value.problems();
+    if (Array.isArray(problems) && problems.every(isProblem))
+      return problems.map((problem) => ({ path: joined(path, problem.path), message: problem.message }));
+    // A rejection of what should not be a promise is not an unhandled one.
+    if (problems instanceof Promise) void Promise.allSettled([problems]);
+    const found = Array.isArray(problems) ? `a list with ${describe(problems.find((each) => !isProblem(each)))}` : describe(problems);
+    return [
+      { path, message: `the adapter "${value.name}" is invalid: wanted a list of { path, message } from problems(), found ${found}` },
+    ];
   } catch (thrown) {
     return [{ path, message: `the adapter "${value.name}" could not check its options: ${messageOf(thrown)}` }];
   }
@@ -29,6 +37,9 @@ function isChoice(value: unknown): value is AnyChoice {
   const { port, name, problems, create } = value;
   return typeof port === 'string' && typeof name === 'string' && typeof problems === 'function' && typeof create === 'function';
 }
+
+const isProblem = (value: unknown): value is ConfigProblem =>
+  isRecord(value) && typeof value['path'] === 'string' && typeof value['message'] === 'string';
 
 /** `problems` returns paths below the adapter: `file`, `argv[0]`, or an empty string. */
 function joined(path: string, below: string): string {

@@ -19,7 +19,7 @@ export interface AgentcomErrorOptions {
 export class AgentcomError extends Error {
   readonly code: ErrorCode;
   readonly details: Readonly<Record<string, unknown>> | undefined;
-  /** The message without the cure. */
+  /** The message without `cure`, what to do about it. */
   readonly found: string;
   /** Undefined: the message itself says what to do. */
   readonly cure: string | undefined;
@@ -40,8 +40,12 @@ export class AgentcomError extends Error {
 
   /** Whether `value` is an AgentcomError, from any copy of the package, and has this code if one is given. */
   static is(value: unknown, code?: ErrorCode): value is AgentcomError {
-    if (typeof value !== 'object' || value === null || !(MARK in value)) return false;
-    return code === undefined || (value as AgentcomError).code === code;
+    try {
+      if (typeof value !== 'object' || value === null || !(MARK in value)) return false;
+      return code === undefined || (value as AgentcomError).code === code;
+    } catch {
+      return false; // A proxy that throws.
+    }
   }
 }
 

@@ -66,6 +66,8 @@ void t.test('anything that is not a runner is refused', async (t) => {
     [{ adoptable: false }, /found \{ adoptable \}/],
     [{ wake }, /found \{ wake \}/],
     [{ adoptable: true, wake }, /attach\(\) if adoptable/],
+    [{ adoptable: false, wake, check: 5 }, /wanted check\(\) or no check, found 5\./],
+    [{ adoptable: false, wake, attach: 'x' }, /wanted attach\(\) or no attach, found "x"\./],
   ] as const) {
     const odd = defineWakeRunner({ name: 'odd', options: Type.Object({}), create: () => made as unknown as DefinedRunner });
     await t.rejects(odd({}).create(deps), { code: 'AC_PLUGIN_INVALID', message: found });
@@ -83,6 +85,16 @@ void t.test('a runner that cannot be created is reported as an error of its plug
     cause,
   });
   await t.rejects(failing(new AgentcomError('AC_PACKAGE_MISSING', 'no package')), { code: 'AC_PACKAGE_MISSING' });
+});
+
+void t.test('a create() that does not resolve in time is an error of its plugin', async (t) => {
+  const clock = virtualClock();
+  const stuck = defineWakeRunner({ name: 'stuck', options: Type.Object({}), create: () => new Promise(() => undefined) });
+  const creating = stuck({}).create({ ...deps, clock });
+  clock.advance(30_000);
+  const message = /^The wake runner "stuck" cannot be created: its create\(\) did not resolve within 30 s\./;
+  await t.rejects(creating, { code: 'AC_PLUGIN_INVALID', message });
+  t.equal(clock.pending, 0);
 });
 
 void t.test('an invalid definition is refused where it is defined', (t) => {

@@ -24,7 +24,8 @@ import { semanticErrors, toTaskDraft } from './task-draft.ts';
 
 /** How many errors of a bulk body are reported at once. */
 const BULK_ERRORS_MAX = 100;
-const IDEMPOTENCY_KEY = new RegExp(`^[\\x20-\\x7e]{1,${IDEMPOTENCY_KEY_CHARACTERS_MAX}}$`);
+/** No space at either end: it would be removed from a header, but not from a line of a batch. */
+const IDEMPOTENCY_KEY = new RegExp(`^(?! )[\\x20-\\x7e]{1,${IDEMPOTENCY_KEY_CHARACTERS_MAX}}(?<! )$`);
 
 export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'submitBatch' | 'submitBulk' | 'pushTask'> {
   const { inbox, ids, digest, limits, log } = deps;
@@ -177,7 +178,7 @@ const answerText = ({ status, body, headers }: Reply): string => {
 
 function idempotencyKey(key: string | null = null): Read<string | null> {
   if (key === null || IDEMPOTENCY_KEY.test(key)) return read(key);
-  const detail = `must be 1 to ${IDEMPOTENCY_KEY_CHARACTERS_MAX} printable ASCII characters`;
+  const detail = `must be 1 to ${IDEMPOTENCY_KEY_CHARACTERS_MAX} printable ASCII characters, without a space at either end`;
   return refused(invalid([{ field: 'Idempotency-Key', error: 'pattern', detail }]));
 }
 

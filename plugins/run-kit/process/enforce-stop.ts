@@ -64,7 +64,8 @@ export function enforceStop(events: AsyncIterable<WakeEvent>, options: EnforceSt
       over.abort();
     });
     if (first === 'ended') return;
-    iterator.return?.().catch((error: unknown) => {
+    // Written by hand, it may throw or return something that is not a promise.
+    (async () => iterator.return?.())().catch((error: unknown) => {
       log.warn('a runner did not stop following a run', { runId, error });
     });
     if (first === 'detached') return;

@@ -237,6 +237,15 @@ t.test('batch: each line is a separate submit, answered in order', async (t) => 
   t.match(task.json, trace);
 });
 
+// HTTP removes these spaces from a header, so the same key in a line created a second task.
+t.test('batch: a key has no space at either end', async (t) => {
+  const keys = [' once', 'once ', ' ', 'at once'];
+  const { json } = await batch(keys.map((key) => ({ task: { description: 'x' }, key })));
+  const wanted = 'Idempotency-Key must be 1 to 128 printable ASCII characters, without a space at either end';
+  const refused = { status: 400, body: { message: `Invalid request: ${wanted}.` } };
+  t.match(json['answers'], [refused, refused, refused, { status: 201 }]);
+});
+
 t.test('batch: a failed line does not affect the others; if all fail, the request fails', async (t) => {
   bench.intercept = (command) => {
     const [draft] = command.kind === 'submit' ? command.drafts : [];

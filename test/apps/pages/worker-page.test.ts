@@ -63,3 +63,19 @@ t.test('every example completes a task', async (t) => {
     }
   }
 });
+
+// It ended with code 13: Node gave up on a `ready` that nothing could settle any more.
+t.test('the first example ends with code 0 if it is stopped before it is ready', async (t) => {
+  const cwd = await temporaryFolder(t);
+  builtTree().installIn(cwd);
+  const text = examples.find(({ name }) => name === 'resizer.ts')?.text ?? '';
+  // So that the signal comes after the listener for it.
+  await writeFile(join(cwd, 'resizer.mjs'), asModule(text.replace('await running.ready', "console.log('started');\nawait running.ready")));
+  const env = { ...process.env, AGENTCOM_API_URL: 'http://127.0.0.1:1', AGENTCOM_TOKEN: 'x'.repeat(32) };
+  const child = spawn(process.execPath, ['resizer.mjs'], { cwd, env, stdio: ['ignore', 'pipe', 'ignore'] });
+  const exited = once(child, 'exit');
+  t.teardown(() => child.kill('SIGKILL'));
+  for await (const line of createInterface({ input: child.stdout })) if (line === 'started') break;
+  child.kill('SIGTERM');
+  t.strictSame(await exited, [0, null]);
+});

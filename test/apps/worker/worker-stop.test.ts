@@ -1,7 +1,7 @@
 /** Cancels, reclaims and stops of a worker. */
 import { once } from 'node:events';
 import t from 'tap';
-import { TaskAborted, type WorkerOptions } from '../../../apps/worker/index.ts';
+import { TaskAborted, worker, type WorkerOptions } from '../../../apps/worker/index.ts';
 import { tcpProxy } from '../../durability/tcp-proxy.ts';
 import { gate, workerRoom } from './worker-room.ts';
 
@@ -150,4 +150,15 @@ t.test('when a worker is away too long, another completes its task, and its own 
   const { id } = await done;
   t.equal(await refused.opened, 'stale_generation');
   t.match(await room.hub.api.tasks.get(id), { status: 'completed', result: { output: 'fresh' } });
+});
+
+t.test('ready resolves when a worker stops that no hub has identified', async (t) => {
+  const room = await workerRoom(t);
+  const options = { token: 'not-a-token-of-this-hub', agentId: 'w1', handle: untilStopped, log: {} };
+  for (const hub of ['http://127.0.0.1:1', room.hub.url]) {
+    const running = worker({ ...options, hub });
+    await running.stop();
+    await running.ready;
+    await running.finished;
+  }
 });

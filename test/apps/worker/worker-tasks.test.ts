@@ -196,6 +196,14 @@ t.test('progress reaches the hub, and invalid progress is the handler’s error'
   t.ok(progressed.length <= 2, `10,000 calls became ${progressed.length}`);
 });
 
+class HttpFailure extends TaskFailure {
+  override readonly options = undefined as never;
+}
+
+const throwing = (): never => {
+  throw new Error('of the getter');
+};
+
 t.test('hostile handlers: each fails alone, with the reason', async (t) => {
   const room = await workerRoom(t);
   const circular: Record<string, unknown> = {};
@@ -223,6 +231,22 @@ t.test('hostile handlers: each fails alone, with the reason', async (t) => {
           }),
         ),
       /cannot be displayed/,
+    ],
+    'a failure whose options are hidden by a field of its class': [() => Promise.reject(new HttpFailure('status 500')), /^status 500/],
+    'a failure whose options are null': [
+      () => Promise.reject(Object.assign(new TaskFailure('no options'), { options: null })),
+      /^no options/,
+    ],
+    'a failure whose options throw when read': [
+      () => {
+        throw new TaskFailure('no kind', Object.defineProperty({}, 'kind', { get: throwing }));
+      },
+      /^no kind/,
+    ],
+    'a failure with wrong fields': [() => Promise.reject(new TaskFailure('rn', { retryAfterMs: Number.NaN, kind: '' as never })), /^rn/],
+    'a promise whose constructor throws': [
+      () => Object.defineProperty(Promise.resolve(1), 'constructor', { get: throwing }),
+      /^of the getter/,
     ],
     'a circular result': [() => circular, /its result must not be nested/],
     'a BigInt': [() => ({ n: 10n }), /its result cannot be written as JSON: .*BigInt/],
@@ -264,5 +288,6 @@ t.test('hostile handlers: each fails alone, with the reason', async (t) => {
   }
   t.equal((await room.done({ description: 'keeps' })).status, 'completed');
   late(50);
+  late(Number.NaN);
   t.equal((await room.done({ description: 'keeps' })).status, 'completed', 'progress after the end is dropped; the worker continues');
 });

@@ -247,6 +247,16 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
     [['hub.limits.frameBytes', /^wanted at least 327680/]],
   ],
   [
+    'frames too large for the send buffer of a socket',
+    { hub: { ...hub, limits: { frameBytes: 8_388_608 } } },
+    [['hub.limits.socketQueueBytes', /^wanted at least frameBytes, which is 8388608, found 4194304/]],
+  ],
+  [
+    'a submit that no sidecar could hold',
+    { hub: { ...hub, limits: { submitBytes: 327_681 } } },
+    [['hub.limits.submitBytes', /^wanted a whole number of bytes from 1 to 327680 \(no sidecar could hold a larger task\), found 327681/]],
+  ],
+  [
     'more slots than the wire allows',
     { hub: { ...hub, limits: { slotsPerAgent: 129 } } },
     [['hub.limits.slotsPerAgent', /to 128, found 129$/]],
@@ -368,6 +378,7 @@ t.test('valid options are accepted', async (t) => {
     ],
     ['listening everywhere with TLS', { hub: { ...hub, transport: WITH_TLS, adminToken: SECRET, listen: { host: '0.0.0.0', tls: TLS } } }],
     ['the defaults', { hub: { ...hub, timing: HUB_TIMING, limits: HUB_LIMITS }, sidecar: { ...sidecar, timing: SIDECAR_TIMING } }],
+    ['the largest submit', { hub: { ...hub, limits: { submitBytes: 327_680 } } }],
     ['no request limit', { hub: { ...hub, limits: { requestsPerSecond: 0 } } }],
   ];
   for (const [name, config] of allowed) t.strictSame(check(config), [], name);
@@ -385,16 +396,4 @@ t.test('an admin token from the environment counts as the config’s, under the 
   const own = SECRET.toLowerCase();
   const both = resolveConfig({ hub: { ...hub, adminToken: own } }, { ...PLACE, adminToken: SECRET });
   t.equal(both.kind === 'resolved' && both.config.hub?.adminToken, own, 'the config’s own wins');
-});
-
-t.test('an adapter whose check throws is an error of its own', async (t) => {
-  const broken = {
-    ...storage,
-    problems: () => {
-      throw new Error('boom');
-    },
-  };
-  t.strictSame(check({ hub: { ...hub, storage: broken } }), [
-    { path: 'hub.storage', message: 'the adapter "sqlite" could not check its options: boom' },
-  ]);
 });

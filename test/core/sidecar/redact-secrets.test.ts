@@ -145,6 +145,16 @@ t.test('secrets are: named variables, env values of 8 or more characters, header
   t.end();
 });
 
+t.test('options that throw when read do not hide the other secrets', (t) => {
+  const throwing = (): never => {
+    throw new Error('of the getter');
+  };
+  const options = { a: new Proxy({}, { ownKeys: throwing }), API_KEY: 'sixsix' };
+  Object.defineProperty(options, 'b', { enumerable: true, get: throwing });
+  t.same(secretsOf({ wake: { options } as never }, 'own-token', {}), ['own-token', 'sixsix']);
+  t.end();
+});
+
 t.test('R20: redacting 8 MiB with the maximum number of secrets takes bounded time', (t) => {
   const redactor = createRedactor(Array.from({ length: SECRETS_MAX * 2 }, (_, index) => `secret-number-${String(index)}-0123456789`));
   const value = Array.from({ length: 90_000 }, (_, index) => `${'word '.repeat(17)}${String(index)}`);

@@ -13,33 +13,45 @@ import { aGeneration, anAgentId, aTaskId } from '../../product/contracts/fixture
 const clock = { ...systemClock(), after: (ms: number, fire: () => void) => systemClock().after(ms >= STOP_MARGIN_MS ? 200 : ms, fire) };
 const deps = { agentId: 'a1', baseDir: '/', dataDir: '/', clock, log: silentLog };
 
-const deaf = defineWakeRunner({
-  name: 'deaf',
-  options: Type.Object({}),
-  create: () => ({
-    adoptable: false,
-    async *wake(): AsyncGenerator<WakeEvent> {
-      yield { type: 'woken' };
-      await new Promise(() => undefined);
-    },
+const deaf = (wake: () => AsyncIterable<WakeEvent>) =>
+  defineWakeRunner({ name: 'deaf', options: Type.Object({}), create: () => ({ adoptable: false, wake }) });
+
+async function* generated(): AsyncGenerator<WakeEvent> {
+  yield { type: 'woken' };
+  await new Promise(() => undefined);
+}
+
+/** Its `return` is written by hand, in plain JavaScript. */
+const byHand = (end: () => unknown) => (): AsyncIterable<WakeEvent> => {
+  const events = generated();
+  return { [Symbol.asyncIterator]: () => ({ next: () => events.next(), return: end as () => Promise<never> }) };
+};
+
+const wakes: Readonly<Record<string, () => AsyncIterable<WakeEvent>>> = {
+  generated,
+  'with a return that is not async': byHand(() => undefined),
+  'with a return that throws': byHand(() => {
+    throw new Error('no return');
   }),
-});
+};
 
 void t.test('R11: a stop that a runner ignores is enforced by run id, and reported', async (t) => {
-  const runId = 'run-of-a-deaf-runner';
-  const child = spawn('sleep', ['600'], { detached: true, stdio: 'ignore', env: { ...process.env, AGENTCOM_RUN_ID: runId } });
-  const ended = once(child, 'exit');
-  t.teardown(() => child.kill('SIGKILL'));
-  const runner = await deaf({}).create(deps);
-  const stop = new AbortController();
-  const request = {
-    ...{ taskId: aTaskId(1), generation: aGeneration(1), agentId: anAgentId(), runId },
-    ...{ task: { description: 'x' }, taskFile: '/t', resultsDir: '/r', runDir: '/nowhere' },
-  };
-  const events = runner.wake(request, stop.signal)[Symbol.asyncIterator]();
-  t.match(await events.next(), { value: { type: 'woken' } });
-  stop.abort({ graceMs: 0 });
-  t.same(await events.next(), { done: false, value: { type: 'stopped', survivors: [] } });
-  t.match(await events.next(), { done: true });
-  t.match(await ended, [null, /^SIG/], 'and its agent is gone');
+  for (const [what, wake] of Object.entries(wakes)) {
+    const runId = 'run-of-a-deaf-runner';
+    const child = spawn('sleep', ['600'], { detached: true, stdio: 'ignore', env: { ...process.env, AGENTCOM_RUN_ID: runId } });
+    const ended = once(child, 'exit');
+    t.teardown(() => child.kill('SIGKILL'));
+    const runner = await deaf(wake)({}).create(deps);
+    const stop = new AbortController();
+    const request = {
+      ...{ taskId: aTaskId(1), generation: aGeneration(1), agentId: anAgentId(), runId },
+      ...{ task: { description: 'x' }, taskFile: '/t', resultsDir: '/r', runDir: '/nowhere' },
+    };
+    const events = runner.wake(request, stop.signal)[Symbol.asyncIterator]();
+    t.match(await events.next(), { value: { type: 'woken' } });
+    stop.abort({ graceMs: 0 });
+    t.same(await events.next(), { done: false, value: { type: 'stopped', survivors: [] } });
+    t.match(await events.next(), { done: true });
+    t.match(await ended, [null, /^SIG/], `and its agent is gone: ${what}`);
+  }
 });

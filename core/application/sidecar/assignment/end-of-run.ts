@@ -97,6 +97,8 @@ function concludeRun(step: StepContext, slot: Slot, end: RunEnd): void {
     return wakeFailed(step, { ...gone, sessionId: undefined }, { message: SESSION_GONE, retryable: true });
   // Includes a run that was stopped because it cannot be adopted.
   const isUnknown = end.stopped || (end.exitCode === null && end.signal === null);
+  // An `exited` event makes an end of its own.
+  if (end === UNKNOWN_END && !step.liveSlot(slot).attached) return reportFailure(step, gone, ENDED_WITHOUT_RESULT);
   if (isUnknown) return reportFailure(step, gone, step.settings.runner?.adoptable === false ? LOST_NOT_ADOPTABLE : LOST);
   const isEarly = !hasStarted(slot) && step.nowMs - (slot.run?.startedAtMs ?? 0) <= step.settings.timing.confirmWithinMs;
   const failure = endWithoutResult(end);
@@ -122,6 +124,8 @@ const LOST_NOT_ADOPTABLE: Failure = {
   kind: 'lost',
   error: 'the agent process left no result: its sidecar or machine went down, and its runner cannot adopt runs',
 };
+
+const ENDED_WITHOUT_RESULT: Failure = { kind: 'lost', error: 'its wake runner ended without a result or an `exited` event' };
 
 interface StoppedRun {
   readonly wasDetached: boolean;

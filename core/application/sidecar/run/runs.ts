@@ -42,6 +42,8 @@ export function followRuns(
       followed.set(run.runId, { runId: run.runId, controller, iterator });
       for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
         const parsed = readWakeEvent(next.value);
+        if (parsed.kind === 'event' && parsed.ignored !== undefined)
+          log.warn('ignored invalid fields of a failure from the wake runner', { run_id: run.runId, fields: parsed.ignored });
         const input: SidecarInput =
           parsed.kind === 'event'
             ? { type: 'wake_event', assignment: about.assignment, runId: about.runId, event: parsed.event }
@@ -69,9 +71,10 @@ export function followRuns(
     kill: (runId, reason) => followed.get(runId)?.controller.abort(reason),
     detach() {
       for (const { runId, iterator } of followed.values()) {
-        iterator
-          .return?.()
-          .catch((thrown: unknown) => log.warn('a runner did not stop following a run', { run_id: runId, error: messageOf(thrown) }));
+        // Written by hand, it may throw or return something that is not a promise.
+        (async () => iterator.return?.())().catch((thrown: unknown) =>
+          log.warn('a runner did not stop following a run', { run_id: runId, error: messageOf(thrown) }),
+        );
       }
       followed.clear();
     },

@@ -20,6 +20,8 @@ const VALUES_MAX = RESULT_VALUES_MAX;
 const TEXT_CHARACTERS_MAX = 65_536;
 /** Maximum length of the text of a thrown error, in characters. */
 const THROWN_CHARACTERS_MAX = 4_096;
+/** Maximum length of the kind of a failure, in characters. */
+const KIND_CHARACTERS_MAX = 64;
 /** Maximum number of process ids in a list. */
 const PIDS_MAX = 1_000;
 /** Maximum length of start times, boot ids and signals, in characters. */
@@ -50,11 +52,12 @@ const eventSchemas: Readonly<Record<WakeEvent['type'], TObject>> = {
   failed: Type.Object({
     type: type('failed'),
     phase: Type.Enum(['spawn', 'agent']),
-    kind: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
     message: text,
-    retryable: Type.Boolean(),
-    retryAfterMs: Type.Optional(Type.Number()),
-    beforeWork: Type.Optional(Type.Boolean()),
+    // The failure matters more than these.
+    kind: unknown,
+    retryable: unknown,
+    retryAfterMs: unknown,
+    beforeWork: unknown,
     details: unknown,
   }),
   exited: Type.Object({
@@ -69,7 +72,8 @@ const eventSchemas: Readonly<Record<WakeEvent['type'], TObject>> = {
 };
 
 export type ReadEvent =
-  | { readonly kind: 'event'; readonly event: WakeEvent }
+  /** `ignored`: the names of its invalid fields. */
+  | { readonly kind: 'event'; readonly event: WakeEvent; readonly ignored?: readonly string[] }
   /** `invalid_event`: the runner is broken. Otherwise the agent's result is invalid. `message` says what and why. */
   | { readonly kind: 'invalid'; readonly reason: InvalidEventReason; readonly message: string };
 export type InvalidEventReason = 'invalid_event' | 'result_invalid' | 'result_too_large';
@@ -108,14 +112,30 @@ function read(value: unknown): ReadEvent {
     const details = readValue(event['details']);
     const isObject =
       details.kind === 'value' && typeof details.value === 'object' && details.value !== null && !Array.isArray(details.value);
-    // The failure matters more than its details.
     event['details'] = isObject ? details.value : { omitted: details.kind === 'value' ? 'is not an object' : details.message };
   }
   if (event['byModel'] !== undefined) {
     const byModel = readValue(event['byModel']);
     event['byModel'] = byModel.kind === 'value' ? byModel.value : undefined;
   }
-  return { kind: 'event', event: bounded(event) as unknown as WakeEvent };
+  const ignored = name === 'failed' ? dropInvalid(event) : [];
+  const read = { kind: 'event' as const, event: bounded(event) as unknown as WakeEvent };
+  return ignored.length === 0 ? read : { ...read, ignored };
+}
+
+const isValid: Readonly<Record<string, (value: unknown) => boolean>> = {
+  kind: (value) => typeof value === 'string' && value !== '' && value.length <= KIND_CHARACTERS_MAX,
+  retryable: (value) => typeof value === 'boolean',
+  retryAfterMs: Number.isFinite,
+  beforeWork: (value) => typeof value === 'boolean',
+};
+
+/** Removes the invalid fields of a failure, and returns their names. Unless it says otherwise, it is retryable. */
+function dropInvalid(event: Fields): string[] {
+  const ignored = Object.keys(isValid).filter((name) => event[name] !== undefined && isValid[name]?.(event[name]) === false);
+  for (const name of ignored) delete event[name];
+  event['retryable'] ??= true;
+  return ignored;
 }
 
 type Fields = Record<string, unknown>;

@@ -34,6 +34,13 @@ t.test('a run without a result is reported with how it ended', async (t) => {
   }
 });
 
+// The report blamed a restart of the sidecar.
+t.test('a runner that ends without a result or an exit is reported as such', async (t) => {
+  const sidecar = waking();
+  sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId: sidecar.slot()?.run?.runId ?? '', error: null });
+  t.match(writtenBody(sidecar.scanned()), { kind: 'lost', error: 'its wake runner ended without a result or an `exited` event' });
+});
+
 t.test('the tail of a long standard error fits 16 KiB of JSON', async (t) => {
   const sidecar = working();
   sidecar.wake({ type: 'exited', exitCode: 1, signal: null, stderrTail: `${'\u0001'.repeat(100_000)}the end` });

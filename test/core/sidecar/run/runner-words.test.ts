@@ -52,6 +52,25 @@ t.test('R16: an invalid runner event is refused, with what was expected', async 
   for (const [said, message] of cases) t.match(readWakeEvent(said), { kind: 'invalid', reason: 'invalid_event', message });
 });
 
+t.test('R16: a failure with invalid fields is reported without them', async (t) => {
+  const failed = { type: 'failed', phase: 'agent', message: 'rn', retryable: false, kind: 'auth', retryAfterMs: 5, beforeWork: true };
+  const cases: readonly (readonly [string, readonly unknown[]])[] = [
+    ['retryAfterMs', [Number.NaN, Infinity, '5', null]],
+    ['kind', ['', 5, 'k'.repeat(65), null]],
+    ['beforeWork', ['yes', null]],
+  ];
+  for (const [name, values] of cases) {
+    for (const value of values) {
+      const { [name as 'kind']: _, ...event } = failed;
+      t.same(readWakeEvent({ ...failed, [name]: value }), { kind: 'event', event, ignored: [name] }, `${name}: ${String(value)}`);
+    }
+  }
+  for (const retryable of ['no', 0, null])
+    t.same(readWakeEvent({ ...failed, retryable }), { kind: 'event', event: { ...failed, retryable: true }, ignored: ['retryable'] });
+  const { retryable: _, ...silent } = failed;
+  t.same(readWakeEvent(silent), { kind: 'event', event: { ...failed, retryable: true } }, 'retryable unless it says otherwise');
+});
+
 t.test('R16: a result that cannot be sent is invalid, in whatever way it is constructed', async (t) => {
   const cases: readonly (readonly [unknown, string, RegExp])[] = [
     [deep(100_000), 'result_invalid', /nested more than 30 deep/],

@@ -6,6 +6,8 @@ import type { WakeEvent, WakeRequest } from '../../../../core/ports/wake-runner.
 import { aGeneration, aTaskId } from '../../../product/contracts/fixtures.ts';
 import { memoryLog } from '../../../product/twins/log-memory/memory-log.ts';
 
+const wakeOf = (runId: string): WakeRequest => ({ taskId: aTaskId(1), generation: aGeneration(1), runId }) as unknown as WakeRequest;
+
 // The log had the message alone, and the author of the runner could not tell where it was thrown.
 t.test('an error thrown by a runner is logged in full, and ends the stream with its message', async (t) => {
   const log = memoryLog();
@@ -15,11 +17,61 @@ t.test('an error thrown by a runner is logged in full, and ends the stream with 
   const ended = new Promise<SidecarInput>((resolve) => {
     const deliver = (input: SidecarInput): Promise<void> => Promise.resolve(resolve(input));
     const runs = followRuns({ runner, stopController: () => new AbortController(), log }, deliver);
-    runs.wake({ taskId: aTaskId(1), generation: aGeneration(1), runId: 'run-1' } as unknown as WakeRequest);
+    runs.wake(wakeOf('run-1'));
   });
   t.match(await ended, { type: 'wake_stream_ended', runId: 'run-1', error: 'boom' });
   t.strictSame(
     log.lines.map(({ level, fields }) => [level, fields]),
     [['debug', { run_id: 'run-1', error: thrown }]],
   );
+});
+
+t.test('an iterator written by hand, whose return is not async or throws, does not keep the others followed', async (t) => {
+  const log = memoryLog();
+  const ended: string[] = [];
+  const returns: Readonly<Record<string, () => unknown>> = {
+    'run-1': () => ended.push('run-1'),
+    'run-2': () => {
+      throw new Error('no return');
+    },
+    'run-3': () => Promise.resolve(ended.push('run-3')),
+  };
+  const runner = {
+    adoptable: true,
+    wake: ({ runId }: WakeRequest): AsyncIterable<WakeEvent> => ({
+      [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => undefined), return: returns[runId] as () => Promise<never> }),
+    }),
+    attach: () => t.fail('not called') as never,
+  };
+  const runs = followRuns({ runner, stopController: () => new AbortController(), log }, () => undefined);
+  for (const runId of Object.keys(returns)) runs.wake(wakeOf(runId));
+  runs.detach();
+  await new Promise(setImmediate);
+  t.strictSame(ended, ['run-1', 'run-3']);
+  t.match(log.lines, [{ level: 'warn', fields: { run_id: 'run-2', error: 'no return' } }]);
+});
+
+t.test('invalid fields of a failure are named in the log', async (t) => {
+  const log = memoryLog();
+  const failed = { type: 'failed', phase: 'agent', message: 'rn', retryable: false, retryAfterMs: Number.NaN } as const;
+  const stream = async function* (): AsyncGenerator<WakeEvent> {
+    yield failed;
+  };
+  const taken: SidecarInput[] = [];
+  await new Promise<void>((resolve) => {
+    const runs = followRuns(
+      { runner: { adoptable: false, wake: stream, attach: stream }, stopController: () => new AbortController(), log },
+      (input, done) => {
+        taken.push(input);
+        if (input.type === 'wake_stream_ended') resolve();
+        done?.();
+      },
+    );
+    runs.wake(wakeOf('run-1'));
+  });
+  t.match(taken, [
+    { type: 'wake_event', event: { message: 'rn', retryable: false } },
+    { type: 'wake_stream_ended', error: null },
+  ]);
+  t.match(log.lines, [{ level: 'warn', fields: { run_id: 'run-1', fields: ['retryAfterMs'] } }]);
 });
