@@ -14,7 +14,7 @@ import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import { JOURNAL_BYTES_MAX, type Journal, type JournalOpened } from '../../core/ports/journal.ts';
 import type { Log } from '../../core/ports/log.ts';
-import { oneAtATime } from '../../core/ports/opening.ts';
+import { oneAtATime } from '../../core/ports/timing/one-at-a-time.ts';
 import { folderLock } from './folder-lock.ts';
 import { isCopyOf, placeOf, readPlace, type FolderPlace } from './folder-place.ts';
 import { isTemporary, nodeJournalFiles, writeDurably, type JournalFiles } from './journal-files.ts';
@@ -70,11 +70,14 @@ export function fileJournal(options: FileJournalOptions): Journal {
   let ended: readonly string[] = [];
   const serialized = oneAtATime();
 
-  /** Runs `work` in turn on an open journal. Errors without a code become `AC_JOURNAL_WRITE`. */
+  /** Runs `work` in turn on an open journal whose folder is still ours. Errors without a code become `AC_JOURNAL_WRITE`. */
   function whenOpen<T>(what: string, work: () => Promise<T>): Promise<T> {
     return serialized(async () => {
       if (!isOpen) throw new AgentcomError('AC_JOURNAL_WRITE', `Cannot ${what}: the journal in "${dataDir}" is not open.`);
-      return await withContext(what, work);
+      return await withContext(what, async () => {
+        await lock.confirm();
+        return await work();
+      });
     });
   }
 

@@ -8,6 +8,8 @@
  *                     ▼
  *                   stale ── take over ──► held
  *
+ * Somebody may remove the folder under its holder, and another sidecar create it anew. So the holder checks its lock before each use.
+ *
  * A newcomer writes its mark to a candidate file of its own and links that to `lock`. Like `open` with `wx`, the link
  * fails if `lock` exists, and nobody ever reads half a mark. To take over from a dead holder it checks for other live
  * candidates, then that the lock is still the dead one's, and renames its candidate over it. Candidates are written
@@ -28,6 +30,11 @@ export interface FolderLock {
    * holds the folder.
    */
   acquire(): Promise<void>;
+  /**
+   * Rejects with `AC_JOURNAL_LOCKED` if the lock file is no longer the one that `acquire` wrote. Nor is a missing one replaced: another
+   * sidecar may have used the folder meanwhile, and ended.
+   */
+  confirm(): Promise<void>;
   /** Does nothing if the lock is not held. */
   release(): Promise<void>;
 }
@@ -58,6 +65,7 @@ export function folderLock(folder: string, { files, log, agentId }: FolderLockDe
   const lockPath = join(folder, 'lock');
   let heldText: Buffer | null = null;
   let socket: LockSocket | null = null;
+  let isLossLogged = false;
 
   async function acquire(): Promise<void> {
     const mark = (await processMark(process.pid)) ?? { pid: process.pid, startTime: null, bootId: null };
@@ -71,7 +79,7 @@ export function folderLock(folder: string, { files, log, agentId }: FolderLockDe
     try {
       await files.write(candidatePath, text);
       for (let tries = 0; tries < TRIES_MAX && !isTaken; tries += 1) isTaken = await tryTake(candidate);
-      if (isTaken) [heldText, socket] = [text, listening];
+      if (isTaken) [heldText, socket, isLossLogged] = [text, listening, false];
     } finally {
       if (!isTaken) await listening?.close();
       await files.remove(candidatePath);
@@ -151,8 +159,21 @@ export function folderLock(folder: string, { files, log, agentId }: FolderLockDe
     throw new AgentcomError('AC_JOURNAL_LOCKED', message, { details: { folder, pid: holder.pid } });
   }
 
+  async function confirm(): Promise<void> {
+    const found = await files.read(lockPath);
+    if (heldText !== null && found?.equals(heldText) === true) return;
+    const pid = found === null ? null : (readMark(found)?.pid ?? null);
+    const what = found === null ? 'is gone, as if the folder had been removed' : `now names ${pid === null ? 'nobody' : `process ${pid}`}`;
+    const message = `Cannot use "${folder}": this sidecar no longer holds it, because its lock ${what} (${lockPath}). Stop this sidecar, and start it again only if no other one uses the folder.`;
+    // The caller may report only the first of many failures.
+    if (!isLossLogged) log.error(message);
+    isLossLogged = true;
+    throw new AgentcomError('AC_JOURNAL_LOCKED', message, { details: { folder, pid } });
+  }
+
   return {
     acquire,
+    confirm,
     async release() {
       if (heldText === null) return;
       await socket?.close();

@@ -21,7 +21,7 @@ import { lstat, mkdir, opendir, readdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
-import { modeOfOthers, replaceFile, syncFolder } from '../kit/platform-files.ts';
+import { modeOfOthers, replaceFile, storedBytes, syncFolder } from '../kit/platform-files.ts';
 
 export interface JournalFiles {
   /** Creates the folder and its parents, readable by their owner only. Idempotent. */
@@ -48,7 +48,7 @@ export interface JournalFiles {
   remove(path: string): Promise<void>;
   /** Makes changes to names in the folder survive a power loss. */
   syncFolder(path: string): Promise<void>;
-  /** Total size of the files in a folder, bytes. */
+  /** The disk space that the files in a folder take, bytes. */
   bytesIn(folder: string): Promise<number>;
   /** Free space at `path`, bytes. */
   freeBytes(path: string): Promise<number>;
@@ -97,7 +97,8 @@ export const nodeJournalFiles: JournalFiles = {
   syncFolder: (path) => syncFolder(path),
   async bytesIn(folder) {
     let bytes = 0;
-    for await (const { name } of await opendir(folder)) bytes += (await unlessMissing(() => lstat(join(folder, name)), null))?.size ?? 0;
+    for await (const { name } of await opendir(folder))
+      bytes += await unlessMissing(async () => storedBytes(await lstat(join(folder, name))), 0);
     return bytes;
   },
   async freeBytes(path) {

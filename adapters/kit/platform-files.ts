@@ -2,7 +2,7 @@
  * What file systems do differently on other platforms. Functions that depend on the platform take it as a parameter, so that a test can
  * pass one other than its own.
  */
-import { renameSync } from 'node:fs';
+import { renameSync, type Stats } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 
@@ -10,6 +10,11 @@ const OTHERS = 0o077;
 
 /** The permissions of users other than the owner. None on Windows, which has no modes; the one that Node makes up lets everybody read. */
 export const modeOfOthers = (mode: number, platform: string = process.platform): number => (platform === 'win32' ? 0 : mode & OTHERS);
+
+const BLOCK_BYTES = 512;
+
+/** The disk space that the content of a file takes, bytes: a sparse file has fewer blocks than its size says. */
+export const storedBytes = ({ size, blocks }: Pick<Stats, 'size' | 'blocks'>): number => Math.min(size, blocks * BLOCK_BYTES);
 
 /** Syncs the names in a folder to disk. Does nothing on Windows, which cannot sync a folder (EPERM); NTFS journals names by itself. */
 export async function syncFolder(folder: string, platform: string = process.platform): Promise<void> {

@@ -6,7 +6,7 @@ import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Clock, Timer } from '../../core/ports/clock.ts';
 import type { AssignmentId } from '../../core/domain/assignment/slot.ts';
 import type { Log } from '../../core/ports/log.ts';
-import { oneAtATime } from '../../core/ports/opening.ts';
+import { oneAtATime } from '../../core/ports/timing/one-at-a-time.ts';
 import type { FlatNames, ResultFileEvent } from '../../core/ports/result-inbox.ts';
 import type { AssignmentPaths } from './assignment-paths.ts';
 import { flatNames } from './flat-names.ts';

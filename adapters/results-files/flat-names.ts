@@ -15,6 +15,7 @@ import type { FlatNames as FlatNamesThatCount } from '../../core/ports/result-in
 import { replaceFile } from '../kit/platform-files.ts';
 import { AGENT_FILES, type AgentFile, type AssignmentPaths } from './assignment-paths.ts';
 import { isRegularFile, exists } from './folder-state.ts';
+import { cutToLimit } from './kept-files.ts';
 import { readBytes, withRegularFile, type FileFacts } from './regular-file.ts';
 import type { ResultFound, ResultReader } from './result-reader.ts';
 
@@ -101,6 +102,8 @@ export async function refuseFlatFile(path: string, refusedDir: string, reason: s
   if (found.kind !== 'file') return;
   const [taskId, file] = basename(path).split('.');
   const kept = join(refusedDir, `${taskId}.flat-${found.value}`);
+  await cutToLimit(path);
+  if (!(await exists(path))) return;
   await mkdir(refusedDir, { recursive: true, mode: 0o700 });
   await writeFile(`${kept}.reason.txt`, `${reason}\n`, { mode: 0o600 });
   await replaceFile(path, `${kept}.${file}`);

@@ -1,14 +1,42 @@
 /** Keeps what an ended assignment's report could not hold: its result file or the streams of its run. */
-import { lstat, readdir, rm } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { lstat, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { RESULT_FILE_BYTES_MAX } from '../../core/protocol/agent-files.ts';
+import { storedBytes } from '../kit/platform-files.ts';
 import type { AssignmentPaths } from './assignment-paths.ts';
 import { isFolder, isRegularFile } from './folder-state.ts';
+import { removeTree } from './remove-tree.ts';
+
+// Windows has neither flag.
+const WRITE_WITHOUT_FOLLOWING = constants.O_WRONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
 /** Removes everything else; an agent may leave a whole repository beside its result. */
 export async function keepResultOnly(paths: AssignmentPaths, streams: boolean): Promise<void> {
   await rm(paths.published, { force: true });
+  if (await isRegularFile(paths.own('json'))) await cutToLimit(paths.own('json'));
   await clear(paths.resultsDir, (path) => path === paths.own('json'));
   await clear(paths.runDir, (path) => streams && path !== paths.taskFile && path !== paths.unpublished);
+}
+
+/**
+ * Cuts a file to the size of the largest result that is read, so that one huge file cannot use up the room for kept ones. Removes it if it
+ * has another name, under which it stays whole, or if it cannot be cut.
+ */
+export async function cutToLimit(path: string): Promise<void> {
+  const { size, nlink } = await lstat(path);
+  if (size <= RESULT_FILE_BYTES_MAX) return;
+  if (nlink > 1 || !(await isCut(path))) await rm(path, { force: true });
+}
+
+async function isCut(path: string): Promise<boolean> {
+  try {
+    const file = await open(path, WRITE_WITHOUT_FOLLOWING);
+    await file.truncate(RESULT_FILE_BYTES_MAX).finally(() => file.close());
+    return true;
+  } catch {
+    return false; // For example, the agent made it read-only.
+  }
 }
 
 /** Keeps the regular files that `stays` selects; removes a folder without any. */
@@ -17,16 +45,16 @@ async function clear(folder: string, stays: (path: string) => boolean): Promise<
   for (const name of (await isFolder(folder)) ? await readdir(folder) : []) {
     const path = join(folder, name);
     if (stays(path) && (await isRegularFile(path))) kept += 1;
-    else await rm(path, { recursive: true, force: true });
+    else await removeTree(path);
   }
-  if (kept === 0) await rm(folder, { recursive: true, force: true });
+  if (kept === 0) await removeTree(folder);
 }
 
 /** Size of both folders in bytes. A folder that cannot be read counts as 0. */
 export async function keptBytes(paths: AssignmentPaths): Promise<number> {
   const sizes = [paths.resultsDir, paths.runDir].map(async (folder) => {
     let bytes = 0;
-    for (const name of await readdir(folder)) bytes += (await lstat(join(folder, name))).size;
+    for (const name of await readdir(folder)) bytes += storedBytes(await lstat(join(folder, name)));
     return bytes;
   });
   const found = await Promise.allSettled(sizes);

@@ -13,6 +13,7 @@ import { keepResultOnly } from './kept-files.ts';
 import { pathsOf, type AssignmentPaths, type InboxFolders } from './assignment-paths.ts';
 import { refuseEarlierFlatNames } from './flat-names.ts';
 import { isFolder, exists } from './folder-state.ts';
+import { removeTrees } from './remove-tree.ts';
 
 export interface TaskFiles {
   /** Creates the parent folders. */
@@ -80,7 +81,7 @@ export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
       await unless(['EEXIST', 'ENOENT'], writeFile(paths.stop, 'This assignment is gone.\n', { flag: 'wx', mode: OWNER_ONLY_FILE }));
     } catch (error) {
       // Advisory, in a folder that the agent controls; the kill is what stops the agent.
-      log.warn('Cannot leave the agent a stop note.', { file: paths.stop, error: messageOf(error) });
+      log.warn('Cannot write the stop file for the agent.', { file: paths.stop, error: messageOf(error) });
     }
   }
 
@@ -109,8 +110,8 @@ export function taskFiles(folders: InboxFolders, log: Log): TaskFiles {
     listFolders: () => withContext('list the folders of assignments', () => foundFolders(folders)),
     remove: (assignment) =>
       withContext(`remove the folders of ${assignmentText(assignment)}`, async () => {
-        const paths = pathsOf(folders, assignment);
-        for (const path of [paths.published, paths.resultsDir, paths.runDir]) await rm(path, { recursive: true, force: true });
+        const { published, resultsDir, runDir } = pathsOf(folders, assignment);
+        await removeTrees([published, resultsDir, runDir]);
       }),
   };
 }

@@ -98,12 +98,13 @@ export interface ResultInbox {
   withdrawAllExcept(assignments: readonly AssignmentId[]): Promise<void>;
 
   /**
-   * Removes all files of an ended assignment except its result file and, with `streams`, the standard streams of its run.
+   * Removes all files of an ended assignment except its result file, which may be cut to the size limit, and, with `streams`, the standard
+   * streams of its run.
    * Idempotent.
    */
   keepResult(assignment: AssignmentId, streams: boolean): Promise<void>;
 
-  /** The size of the files that are kept of an ended assignment, in bytes; 0 if there are none or if it is unknown. */
+  /** The disk space that the kept files of an ended assignment take, in bytes; 0 if there are none or if it is unknown. */
   keptBytes(assignment: AssignmentId): Promise<number>;
 
   /** Every assignment with a directory here. Ignores files, and directories that are not named as an assignment. */

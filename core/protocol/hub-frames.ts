@@ -16,6 +16,9 @@ import { assignedParts } from './task-body.ts';
 const type = <const T extends string>(name: T) => Type.Literal(name);
 const task = { task_id: taskIdField, generation: generationField };
 const text = Type.String();
+/** Maximum length of an ID, a nonce or a status, characters. The hub accepts no longer ones back. */
+const WORD_CHARACTERS_MAX = 128;
+const word = Type.String({ maxLength: WORD_CHARACTERS_MAX });
 
 export const NACK_REASONS = ['stale_generation', 'not_assignee', 'invalid_state', 'unknown_task', 'validation_failed'] as const;
 export type NackReason = (typeof NACK_REASONS)[number];
@@ -40,7 +43,7 @@ export type MessageFailure = (typeof MESSAGE_FAILURES)[number];
 export const V1_VERBS = ['accept', 'reject', 'complete', 'fail'] as const;
 export type V1Verb = (typeof V1_VERBS)[number];
 
-export const policySchema = Type.Object({
+const policySchema = Type.Object({
   heartbeat_ms: countField,
   pong_wait_ms: countField,
   reconnect_max_ms: countField,
@@ -58,17 +61,17 @@ export const hubSchemas = {
   }),
   identified: Type.Object({
     type: type('identified'),
-    agent_id: text,
+    agent_id: word,
     protocol_version: Type.Optional(Type.Integer()),
-    hub_id: Type.Optional(text),
+    hub_id: Type.Optional(word),
     server_time: Type.Optional(timeField),
-    store_id: Type.Optional(text),
+    store_id: Type.Optional(word),
     policy: Type.Optional(policySchema),
     held: Type.Optional(
       Type.Array(Type.Object({ ...task, action: Type.Enum(['continue', 'abort', 'report']), reason: Type.Optional(reasonField) })),
     ),
   }),
-  identify_checked: Type.Object({ type: type('identify_checked'), agent_id: text, in_use: Type.Boolean() }),
+  identify_checked: Type.Object({ type: type('identify_checked'), agent_id: word, in_use: Type.Boolean() }),
   error: Type.Object({ type: type('error'), error: text, retry_after_ms: Type.Optional(countField) }),
   pong: Type.Object({ type: type('pong'), timestamp: timeField }),
   task_assign: Type.Object({
@@ -78,7 +81,7 @@ export const hubSchemas = {
     metadata: Type.Optional(Type.Unknown()),
     assigned_at: timeField,
     // The ID of the token that submitted it. Older hubs do not send it.
-    submitted_by: Type.Optional(text),
+    submitted_by: Type.Optional(word),
     ...assignedParts,
     run_max_ms: Type.Optional(Type.Union([countField, Type.Null()])),
     complete_by: Type.Optional(Type.Union([timeField, Type.Null()])),
@@ -88,7 +91,7 @@ export const hubSchemas = {
     type: type('task_ack'),
     task_id: taskIdField,
     generation: Type.Optional(generationField),
-    status: text,
+    status: word,
     duplicate: Type.Optional(Type.Boolean()),
   }),
   task_nack: Type.Object({
@@ -96,17 +99,17 @@ export const hubSchemas = {
     ...task,
     reason: Type.Enum([...NACK_REASONS]),
     // The type of the frame that this answers.
-    refuses: Type.Optional(text),
+    refuses: Type.Optional(word),
     current_generation: Type.Optional(generationField),
   }),
   task_cancelled: Type.Object({
     type: type('task_cancelled'),
     ...task,
-    reason: Type.Optional(text),
+    reason: Type.Optional(reasonField),
     grace_ms: Type.Optional(countField),
     timestamp: Type.Optional(timeField),
   }),
-  probe: Type.Object({ type: type('probe'), nonce: text }),
+  probe: Type.Object({ type: type('probe'), nonce: word }),
   drain: Type.Object({ type: type('drain'), deadline_ms: Type.Optional(countField) }),
   resume: Type.Object({ type: type('resume') }),
   // The sidecar runs its checks at once and reports the results.

@@ -1,5 +1,5 @@
-/** A data directory that was copied, moved, or restored from a backup. */
-import { cp, mkdtemp, rename, rm } from 'node:fs/promises';
+/** A data directory that was copied, moved, restored from a backup, or removed while it was in use. */
+import { cp, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -7,6 +7,7 @@ import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts
 import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import { fileJournal } from '../../../adapters/journal-file/file-journal.ts';
 import { placeOf } from '../../../adapters/journal-file/folder-place.ts';
+import { reportName } from './journal-file-place.ts';
 import type { JournalOpened } from '../../../core/ports/journal.ts';
 
 const STATE = { version: 1, slots: ['a run'], outbox: [], ended: [] };
@@ -67,4 +68,42 @@ t.test('a data directory on another machine is a new instance', async (t) => {
   t.equal(cloned.isCopy, true);
   t.not(cloned.instanceId, original.instanceId);
   t.match(await started(first, { machine: 'b'.repeat(32) }), { instanceId: cloned.instanceId, isCopy: undefined });
+});
+
+t.test('R22: a sidecar whose data directory was removed writes nothing into it again, whether or not another one uses it', async (t) => {
+  for (const isLeft of [false, true]) {
+    const { first } = await folders(t);
+    const log = memoryLog();
+    const journal = fileJournal({ dataDir: first, clock: virtualClock(), log });
+    await journal.open();
+    await journal.save(STATE);
+    await rm(first, { recursive: true });
+    await t.rejects(journal.save(STATE), { code: 'AC_JOURNAL_LOCKED', message: /its lock is gone/ });
+    const other = fileJournal({ dataDir: first, clock: virtualClock(), log: memoryLog() });
+    await other.open();
+    await other.save({ ...STATE, slots: [] });
+    if (isLeft) await other.close();
+    const before = await readdir(first, { recursive: true });
+    const message = isLeft ? /its lock is gone/ : new RegExp(`its lock now names process ${process.pid} `);
+    await t.rejects(journal.save(STATE), { code: 'AC_JOURNAL_LOCKED', message });
+    await t.rejects(journal.writeReport(reportName(1), 'text'), { code: 'AC_JOURNAL_LOCKED' });
+    await t.rejects(journal.room(), { code: 'AC_JOURNAL_LOCKED' });
+    await journal.close();
+    t.same(await readdir(first, { recursive: true }), before);
+    t.match(log.lines, [{ level: 'error', message: /no longer holds it/ }], 'logged once');
+    await other.close();
+    t.match(await started(first), { state: { slots: [] } });
+  }
+});
+
+t.test('a data directory that is away for a while is used again', async (t) => {
+  const { first, second } = await folders(t);
+  const journal = fileJournal({ dataDir: first, clock: virtualClock(), log: memoryLog() });
+  await journal.open();
+  await rename(first, second);
+  await t.rejects(journal.save(STATE), { code: 'AC_JOURNAL_LOCKED' });
+  await rename(second, first);
+  await journal.save(STATE);
+  await journal.close();
+  t.match(await started(first), { state: STATE });
 });

@@ -1,6 +1,7 @@
-import { chmod, chown, readdir, stat, truncate } from 'node:fs/promises';
+import { chmod, chown, link, mkdir, readdir, rename, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
+import { RESULT_FILE_BYTES_MAX } from '../../../core/protocol/agent-files.ts';
 import { assignmentText } from '../../../core/ports/assignment-name.ts';
 import { expecting, nameOf, ownPath, TASK } from '../../product/contracts/files/inbox-place.ts';
 import { resultInboxContract } from '../../product/contracts/files/result-inbox.contract.ts';
@@ -110,6 +111,69 @@ t.test('a huge file is rejected by its size without being read', async (t) => {
   t.equal(saw.of('invalid')[0]?.reason, 'result_too_large');
 });
 
+t.test('R20: only as much of a result is kept as could be read, and a sparse file counts as what it stores', async (t) => {
+  const place = await filesPlace(t);
+  const { inbox } = await expecting(place, a1);
+  const huge = async (path: string): Promise<string> => {
+    await place.write(path, '{"output":"x');
+    await truncate(join(place.dataDir, path), 2 ** 31);
+    return join(place.dataDir, path);
+  };
+  const kept = await huge(ownPath(a1, 'json'));
+  t.ok((await inbox.keptBytes(a1)) < RESULT_FILE_BYTES_MAX, 'before it is cut');
+  await inbox.keepResult(a1, false);
+  t.equal((await stat(kept)).size, RESULT_FILE_BYTES_MAX);
+  t.equal((await place.read(ownPath(a1, 'json')))?.slice(0, 12), '{"output":"x', 'its beginning');
+
+  const c1 = nameOf('c', 1);
+  await inbox.prepare(c1, TASK, false);
+  await place.write(ownPath(c1, 'json'), '{}');
+  await huge(`results/${c1.taskId}.json`);
+  inbox.watch(c1, 'all');
+  await inbox.scan(c1);
+  const refused = (await place.paths()).filter((path) => /^refused\/.*json$/.test(path));
+  for (const path of refused) t.equal((await stat(join(place.dataDir, path))).size, RESULT_FILE_BYTES_MAX, path);
+  t.equal(refused.length, 1, 'a second result');
+
+  const elsewhere = await huge('elsewhere');
+  const b1 = nameOf('b', 1);
+  await inbox.prepare(b1, TASK, false);
+  await link(elsewhere, join(place.dataDir, ownPath(b1, 'json')));
+  await inbox.keepResult(b1, false);
+  t.equal((await stat(elsewhere)).size, 2 ** 31, 'a file with another name stays whole there');
+  t.equal(await inbox.keptBytes(b1), 0);
+});
+
+t.test('R20: all folders of an ended assignment are removed, even if they are deeper than a path can be', async (t) => {
+  const place = await filesPlace(t);
+  const { inbox } = await expecting(place, a1);
+  const own = `results/${assignmentText(a1)}`;
+  for (const keeps of [true, false]) {
+    await inbox.prepare(a1, TASK, false);
+    await place.write(`${own}/file`, 'x');
+    for (const name of ['a', 'b']) await deepFolder(join(place.dataDir, own), name);
+    if (keeps) await inbox.keepResult(a1, true);
+    else await inbox.remove(a1);
+    t.same(await place.paths(), []);
+    t.same(await inbox.listFolders(), []);
+  }
+});
+
+t.test('a folder that cannot be removed keeps no other one', async (t) => {
+  const place = await filesPlace(t);
+  const { inbox } = await expecting(place, a1);
+  const stuck = join(place.dataDir, 'results', assignmentText(a1), 'stuck');
+  await mkdir(join(stuck, 'inner'), { recursive: true });
+  await chmod(stuck, 0o500);
+  await withoutRoot(place.dataDir, async () => {
+    await t.rejects(inbox.remove(a1), { code: 'AC_JOURNAL_WRITE' });
+  });
+  t.same(await readdir(join(place.dataDir, 'runs')), []);
+  await chmod(stuck, 0o700);
+  await inbox.remove(a1);
+  t.same(await inbox.listFolders(), []);
+});
+
 t.test('a flood of progress is cut to the newest lines', async (t) => {
   const place = await filesPlace(t);
   const { inbox, saw } = await expecting(place, a1);
@@ -143,10 +207,22 @@ t.test('R16: an agent with a read-only folder gets no stop note, and this is not
   t.same(await readdir(folder), []);
   t.match(
     place.log.lines.filter(({ level }) => level === 'warn'),
-    [{ message: /Cannot leave the agent a stop note/ }],
+    [{ message: /Cannot write the stop file for the agent/ }],
   );
   await chmod(folder, 0o700);
 });
+
+/** A chain of folders, built from its end, since no system call takes a path as long as theirs. */
+async function deepFolder(above: string, name: string): Promise<void> {
+  const next = join(above, 'next');
+  const chain = join(above, name);
+  await mkdir(chain);
+  for (let depth = 0; depth < 100; depth += 1) {
+    await mkdir(next);
+    await rename(chain, join(next, name.repeat(100)));
+    await rename(next, chain);
+  }
+}
 
 /** Root may do what it likes, so it is another user for so long. */
 async function withoutRoot(dataDir: string, work: () => Promise<void>): Promise<void> {

@@ -74,7 +74,7 @@ t.test('the token is read for each connection; if that fails or finds none, the 
   );
   t.match(
     here.log.lines.filter(({ level }) => level === 'warn'),
-    [{ message: /could not read the token again/ }],
+    [{ message: /could not reread the token/ }],
   );
 });
 

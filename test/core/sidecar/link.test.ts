@@ -1,4 +1,7 @@
 import t from 'tap';
+import { badFrameOf } from '../../../core/application/sidecar/link/bad-frame.ts';
+import { frameParser } from '../../../core/protocol/frame-parser.ts';
+import { hubSchemas } from '../../../core/protocol/hub-frames.ts';
 import {
   assignFrame,
   exited,
@@ -243,11 +246,21 @@ t.test('a refused token is retried slowly, and the log states the remedy', async
   }
 });
 
-t.test('other refusals wait at least as long as the hub requests', async (t) => {
-  const sidecar = stage();
-  sidecar.take({ type: 'start' });
-  sidecar.take({ type: 'link_up', nonce: NONCE, connectionId: 1 });
-  t.equal(startedFor(sidecar.frame({ type: 'error', error: 'rate_limited', retry_after_ms: 45_000 }), 'reconnect'), 45_000);
+t.test('R22: other refusals wait as long as the hub requests, but at most a minute, and then for the next hub', async (t) => {
+  for (const plainToken of [true, false]) {
+    for (const [askedMs, waitedMs] of [
+      [45_000, 45_000],
+      [Number.MAX_SAFE_INTEGER, 60_000],
+    ] as const) {
+      const sidecar = stage({ plainToken });
+      sidecar.take({ type: 'start' });
+      sidecar.take({ type: 'link_up', nonce: NONCE, connectionId: 1 });
+      const effects = sidecar.frame({ type: 'error', error: 'rate_limited', retry_after_ms: askedMs });
+      t.equal(startedFor(effects, 'reconnect'), waitedMs);
+      t.match(only(effects, 'log'), [{ fields: { error: 'rate_limited', retry_ms: waitedMs } }]);
+      t.equal(sidecar.state.link.hubIndex, 1);
+    }
+  }
 });
 
 t.test('errors about a frame and unknown frames change nothing', async (t) => {
@@ -271,6 +284,35 @@ t.test('R20: text from the hub is logged within a bound', async (t) => {
     t.ok(JSON.stringify(logged).length < 5_000, frame.type);
     t.match(JSON.stringify(logged), /500000 characters/);
   }
+  const sidecar = offline(online());
+  const effects = sidecar.identify({ policy: { ...policy, lease_ms: 0, long } as typeof policy });
+  t.match(only(effects, 'log'), [{ fields: { requested: { lease_ms: 0 } } }]);
+  t.ok(JSON.stringify(only(effects, 'log')).length < 5_000, 'an out-of-bounds policy with a field that we do not know');
+});
+
+t.test('R20: a frame whose ID, status or reason is too long is refused in few words; version 1 frames pass', async (t) => {
+  const parse = frameParser(hubSchemas);
+  const long = 'x'.repeat(500_000);
+  const task = { task_id: TASK, generation: 1 };
+  for (const frame of [
+    { type: 'identified', agent_id: 'worker-1', store_id: long },
+    { type: 'identified', agent_id: 'worker-1', hub_id: long },
+    { type: 'probe', nonce: long },
+    { type: 'task_ack', ...task, status: long },
+    { type: 'task_cancelled', ...task, reason: long },
+    { ...assignFrame(), submitted_by: long },
+  ]) {
+    const parsed = parse(JSON.stringify(frame));
+    t.equal(parsed.kind, 'validation_failed', frame.type);
+    if (parsed.kind !== 'frame') t.ok(JSON.stringify(badFrameOf(parsed)).length < 500);
+  }
+  for (const frame of [
+    { type: 'identified', agent_id: 'worker-1' },
+    { type: 'task_ack', task_id: TASK, status: 'accepted' },
+    { type: 'task_cancelled', ...task, timestamp: START_MS },
+    { type: 'error', error: `task_complete_failed: ${long}` },
+  ])
+    t.equal(parse(JSON.stringify(frame)).kind, 'frame', frame.type);
 });
 
 t.test('a probe is acknowledged', async (t) => {

@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { Generation } from '../../../core/domain/ids.ts';
-import { JOURNALLED_TASKS_BYTES_MAX } from '../../../core/application/sidecar/state/constants.ts';
+import { HELD_TASKS_BYTES_MAX } from '../../../core/protocol/fields.ts';
 import {
   assignFrame,
   exited,
@@ -134,11 +134,17 @@ t.test('rejections are sent and repeated as reports', async (t) => {
   });
   t.test('tasks that do not fit into the journal', async (t) => {
     const sidecar = online({ slots: 8 });
-    const description = 'x'.repeat(Math.floor(JOURNALLED_TASKS_BYTES_MAX * 0.6));
+    const description = 'x'.repeat(Math.floor(HELD_TASKS_BYTES_MAX * 0.6));
     t.match(sent(sidecar.frame(assignFrame(named(), { description }))), [{ type: 'task_accepted' }]);
     t.match(sent(sidecar.frame(assignFrame(named(1, OTHER), { description }))), [{ type: 'task_rejected' }]);
     sidecar.frame({ type: 'task_cancelled', task_id: named().taskId, generation: named().generation });
     t.match(sent(sidecar.frame(assignFrame(named(2, OTHER), { description }))), [{ type: 'task_accepted' }], 'once there is room');
+  });
+  t.test('a task that would not even fit alone: for good, and without a report', async (t) => {
+    const sidecar = online({ slots: 8 });
+    const effects = sidecar.frame(assignFrame(named(), { description: 'x'.repeat(HELD_TASKS_BYTES_MAX) }));
+    t.same(words(effects), ['send task_rejected']);
+    t.match(sent(effects), [{ cause: 'policy', reason: /^too large: 393\d{3} bytes as JSON; a sidecar holds at most 393216 bytes/ }]);
   });
 });
 

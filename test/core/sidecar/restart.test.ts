@@ -68,7 +68,7 @@ t.test('R10: after a restart every slot resumes from its state', async (t) => {
     t.same(words(sidecar.wake(exited(null))), ['scan']);
     t.match(writtenBody(sidecar.scanned()), { kind: 'lost' }, 'it counts as an attempt');
   });
-  t.test('waking, with a run that was never spawned: woken again without spending an attempt', async (t) => {
+  t.test('waking, with a run that was never spawned: woken again without using up a retry', async (t) => {
     const { sidecar } = restarted(journal({ ...WOKEN_SLOT, status: 'waking', run: { ...RUN, process: null, woken: false } }));
     sidecar.prepared();
     const told = sidecar.wake({ type: 'failed', phase: 'spawn', message: 'never started', retryable: true });

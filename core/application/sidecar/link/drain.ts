@@ -50,7 +50,7 @@ export function sendDraining(step: StepContext): void {
 }
 
 /** Sent when no reason of the sidecar's own is left. Does not end an operator's drain. */
-export function sendResumed(step: StepContext): void {
+function sendResumed(step: StepContext): void {
   if (ownDrainReason(step.state) === null) step.send({ type: 'resumed' });
 }
 

@@ -19,6 +19,8 @@ import type { StepContext } from '../state/step-context.ts';
 
 /** Maximum number of tasks named in one log line. */
 const TASKS_LOGGED_MAX = 20;
+/** The longest wait that is granted to a refusal, milliseconds: whoever answers at a hub's address can send one, without any proof. */
+const REFUSAL_WAIT_MS_MAX = 60_000;
 
 /**
  * Opens a connection if there is none. Does nothing before the first runner checks are done, because the hub may assign tasks as soon
@@ -69,7 +71,9 @@ function boundedPolicy(step: StepContext, requested: PolicyFrame): PolicyFrame {
     reconnect_grace_ms: clamp('reconnect_grace_ms'),
   };
   const clamped = (Object.keys(policy) as (keyof PolicyFrame)[]).filter((name) => policy[name] !== requested[name]);
-  if (clamped.length > 0) step.log('warn', "the hub's policy is out of bounds and was clamped", { requested, clamped });
+  // By name: the frame may have other fields, of any length.
+  const outOfBounds = Object.fromEntries(clamped.map((name) => [name, requested[name]]));
+  if (clamped.length > 0) step.log('warn', "the hub's policy is out of bounds and was clamped", { requested: outOfBounds });
   return policy;
 }
 
@@ -166,9 +170,14 @@ export function onHubError(step: StepContext, frame: HubFrameOf<'error'>): void 
       );
       return reconnectAfterConflict(step);
     default:
-      step.log('error', 'the hub refuses to identify this sidecar', { error: frame.error });
-      return reconnectIn(step, Math.max(reconnectDelayMs(step), frame.retry_after_ms ?? 0));
+      return onOtherRefusal(step, frame);
   }
+}
+
+function onOtherRefusal(step: StepContext, { error, retry_after_ms }: HubFrameOf<'error'>): void {
+  const retryMs = Math.max(reconnectDelayMs(step), Math.min(retry_after_ms ?? 0, REFUSAL_WAIT_MS_MAX));
+  step.log('error', 'the hub refuses to identify this sidecar', { error, retry_ms: retryMs });
+  reconnectIn(step, retryMs);
 }
 
 /**
