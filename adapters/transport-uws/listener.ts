@@ -79,7 +79,7 @@ export const openPort = async (deps: PortDeps): Promise<OpenPort> => {
       setImmediate(() => setImmediate(() => stopListening(before)));
       return true;
     } catch (error) {
-      log.warn('uws() cannot serve the renewed certificate and goes on with the old one: restart the hub', { ...fields, error });
+      log.warn('uws() cannot serve the renewed certificate and keeps the old one: restart the hub', { ...fields, error });
       return false;
     }
   });

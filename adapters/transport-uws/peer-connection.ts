@@ -8,6 +8,9 @@ import type { Log } from '../../core/ports/log.ts';
 import { CLOSE_CODES, closeReason } from '../../core/protocol/close-codes.ts';
 import type { UwsSocket } from './uws-package.ts';
 
+/** The header of a client's frame, without the longer lengths of large frames. Bytes. */
+const FRAME_HEADER_BYTES = 6;
+
 /** What the connections of a port share. */
 export interface ConnectionDeps {
   readonly socketQueueBytesMax: number;
@@ -45,9 +48,10 @@ export class UwsConnection implements HubConnection {
   }
 
   send(text: string): boolean {
-    if (this.#closedWith !== null) return false;
+    // Checked without this frame, whose size says nothing about the peer.
+    if (this.#closedWith !== null || this.#endIfTooSlow()) return false;
     this.#socket.send(text);
-    return !this.#endIfTooSlow();
+    return true;
   }
 
   /** Closes the socket if it has too many unsent bytes; returns whether it did. */
@@ -92,25 +96,30 @@ export class UwsConnection implements HubConnection {
   onMessage(data: ArrayBuffer, isBinary: boolean): void {
     if (this.#closedWith !== null) return;
     if (isBinary) return this.close(CLOSE_CODES.notText, 'text frames only');
-    if (this.#unidentifiedBytes !== null) {
-      this.#unidentifiedBytes += data.byteLength;
-      const { unidentifiedBytesMax } = this.#deps;
-      if (this.#unidentifiedBytes > unidentifiedBytesMax)
-        return this.close(CLOSE_CODES.tooLarge, `at most ${unidentifiedBytesMax} bytes before identify`);
-    }
+    if (this.#endIfTooMuch(data.byteLength)) return;
     // `data` is memory of uWebSockets.js; the string is a copy.
     const text = Buffer.from(data).toString();
     this.#notify(() => this.#deps.events.onFrame(this, text));
   }
 
   /** uWebSockets.js has already sent the pong. A peer that sends pings without reading accumulates unsent pongs. */
-  onPing(): void {
-    if (this.#closedWith === null && !this.#endIfTooSlow()) this.onAlive();
+  onPing(payloadBytes: number): void {
+    if (this.#closedWith === null && !this.#endIfTooSlow()) this.onAlive(payloadBytes);
   }
 
   /** A ping or a pong. */
-  onAlive(): void {
-    if (this.#closedWith === null) this.#notify(() => this.#deps.events.onPong(this));
+  onAlive(payloadBytes: number): void {
+    if (this.#closedWith === null && !this.#endIfTooMuch(payloadBytes)) this.#notify(() => this.#deps.events.onPong(this));
+  }
+
+  /** Counts a frame, and closes the socket if its peer has sent too much before `identified`; returns whether it did. */
+  #endIfTooMuch(payloadBytes: number): boolean {
+    if (this.#unidentifiedBytes === null) return false;
+    this.#unidentifiedBytes += FRAME_HEADER_BYTES + payloadBytes;
+    const { unidentifiedBytesMax } = this.#deps;
+    if (this.#unidentifiedBytes <= unidentifiedBytesMax) return false;
+    this.close(CLOSE_CODES.tooLarge, `at most ${unidentifiedBytesMax} bytes before identify`);
+    return true;
   }
 
   onClosed(code: number): void {

@@ -8,6 +8,7 @@ export const UWS_CAPABILITIES = {
   tooLargeCode: 1006,
   tcp: true,
   checksMask: false,
+  wholeFrames: true,
   tls: true,
   tls13Only: false,
 } as const satisfies HubTransport['capabilities'];

@@ -15,6 +15,8 @@ import type { UwsApp, UwsResponse, UwsSocket, WebSocketBehavior } from './uws-pa
  */
 const IDLE_S = 60;
 const WEBSOCKET_VERSION = '13';
+/** 16 bytes in base64. */
+const WEBSOCKET_KEY = /^[A-Za-z0-9+/]{22}==$/;
 /**
  * The close code for each reason with which uWebSockets.js drops a connection; the session logs and counts it. A peer can send the same
  * text, but not with code 1006.
@@ -56,12 +58,14 @@ export const serveSockets = (deps: SocketsDeps): Sockets => {
   const behavior: WebSocketBehavior = {
     maxPayloadLength: options.frameBytesMax,
     // Pongs are sent automatically: over this limit they are dropped and the socket is closed. `UwsConnection` checks the limit itself
-    // after each of our frames and after each ping, so that the reason is logged and reported.
+    // before each of our frames and after each ping, so that the reason is logged and reported.
     maxBackpressure: options.socketQueueBytesMax,
     closeOnBackpressureLimit: 1,
     idleTimeout: IDLE_S,
     sendPingsAutomatically: true,
     upgrade(response, request, context) {
+      // Called for every request with a key of 24 characters. Without an upgrade to WebSocket it is answered as HTTP.
+      if (request.getHeader('upgrade').toLowerCase() !== 'websocket') return void request.setYield(true);
       const { headers, path, remoteAddress } = partsOf(request, response);
       const ambiguous = ambiguousLength({ headers });
       if (ambiguous !== null) return refuse(response, 400, padToFlush(`${ambiguous}\n`), {});
@@ -75,9 +79,11 @@ export const serveSockets = (deps: SocketsDeps): Sockets => {
       if (header('sec-websocket-version') !== WEBSOCKET_VERSION) {
         return refuse(response, 400, 'wrong Sec-WebSocket-Version\n', { 'sec-websocket-version': WEBSOCKET_VERSION });
       }
+      const key = header('sec-websocket-key') ?? '';
+      if (!WEBSOCKET_KEY.test(key)) return refuse(response, 400, 'wrong Sec-WebSocket-Key\n', {});
       // Without the offered extensions: none is supported, and compression is not wanted.
       const peer: Peer = { remoteAddress, forwardedFor: header('x-forwarded-for') ?? null };
-      response.upgrade(peer, header('sec-websocket-key') ?? '', header('sec-websocket-protocol') ?? '', '', context);
+      response.upgrade(peer, key, header('sec-websocket-protocol') ?? '', '', context);
     },
     open(socket) {
       known += 1;
@@ -86,8 +92,8 @@ export const serveSockets = (deps: SocketsDeps): Sockets => {
       connection.onOpen();
     },
     message: (socket, data, isBinary) => open.get(socket)?.onMessage(data, isBinary),
-    ping: (socket) => open.get(socket)?.onPing(),
-    pong: (socket) => open.get(socket)?.onAlive(),
+    ping: (socket, { byteLength }) => open.get(socket)?.onPing(byteLength),
+    pong: (socket, { byteLength }) => open.get(socket)?.onAlive(byteLength),
     close(socket, code, message) {
       const dropCode = code === CLOSE_CODES.abnormal ? DROP_CODES.get(Buffer.from(message).toString()) : undefined;
       const closed = open.get(socket);

@@ -32,13 +32,26 @@ export const loadUws = async (
   try {
     return ((await load()) as { readonly default: UwsPackage }).default;
   } catch (thrown) {
-    const [why = ''] = messageOf(thrown).split('\n');
-    const isInstalled = !/^Cannot find (package|module) /.test(why);
-    const found = isInstalled
-      ? `package uWebSockets.js has no binary for Node ${process.versions.node} on ${platform} ${process.arch}: ${why} ` +
-        'Install a release that lists this version of Node, or run the hub on a version that it lists (docs/configuration.md, "uWebSockets.js").'
-      : 'package uWebSockets.js 20 is not installed. It is not in the npm registry. ' +
-        'Run: npm install uNetworking/uWebSockets.js#v20.52.0 (docs/configuration.md, "uWebSockets.js").';
-    throw new AgentcomError('AC_PACKAGE_MISSING', `Cannot use transport "uws": ${found} Or choose ws().`, { cause: thrown });
+    throw new AgentcomError('AC_PACKAGE_MISSING', `Cannot use transport "uws": ${whyNot(messageOf(thrown), platform)} Or choose ws().`, {
+      cause: thrown,
+    });
   }
+};
+
+/** The message of the package begins with the versions of Node that it supports, and ends with the error of loading its binary. */
+const whyNot = (message: string, platform: string): string => {
+  const [first = '', ...more] = message.split('\n').filter((line) => line !== '');
+  if (/^Cannot find (package|module) /.test(first)) {
+    return (
+      'package uWebSockets.js 20 is not installed. It is not in the npm registry. ' +
+      'Run: npm install uNetworking/uWebSockets.js#v20.52.0 (docs/configuration.md, "uWebSockets.js").'
+    );
+  }
+  const system = `Node ${process.versions.node} on ${platform} ${process.arch}`;
+  const failure = more.find((line) => /^Error: (?!Cannot find module )/.test(line))?.slice('Error: '.length);
+  return failure === undefined
+    ? `package uWebSockets.js has no binary for ${system}: ${first} ` +
+        'Install a release that lists this version of Node, or run the hub on a version that it lists (docs/configuration.md, "uWebSockets.js").'
+    : `package uWebSockets.js cannot load its binary for ${system}: ${failure}. ` +
+        'Use a system with the libraries that it names, such as a newer glibc, or another release of the package (docs/configuration.md, "uWebSockets.js").';
 };

@@ -1,5 +1,5 @@
 /** The HTTP or HTTPS server of the port: Node's own, with timeouts for slow clients. */
-import { createServer as createPlainServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
+import { createServer as createPlainServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { PortCertificate } from '../../core/ports/hub-transport.ts';
@@ -14,6 +14,14 @@ const PARSER_WITHIN_MS = 4_000;
 /** TCP keep-alive probes start after this idle time. */
 const KEEP_ALIVE_PROBE_MS = 30_000;
 
+/**
+ * Of Node 22.21 and 24.9, and newer than Node's types. Before that, Node emits `upgrade` for a request with any `Upgrade` header, without
+ * a response or a parser for the body.
+ */
+interface UpgradeOption {
+  readonly shouldUpgradeCallback: (request: IncomingMessage) => boolean;
+}
+
 export interface HttpFrontDeps extends AnswererDeps {
   readonly settings: WsSettings;
   /** TCP connections open at once, including WebSockets; more are dropped. */
@@ -24,13 +32,15 @@ export interface HttpFrontDeps extends AnswererDeps {
 /** The server, not listening yet. */
 export const httpFront = ({ settings, connectionsMax, certificate, ...deps }: HttpFrontDeps): Server | TlsServer => {
   const answer = httpAnswerer(deps);
-  const options: ServerOptions = {
+  const options: ServerOptions & UpgradeOption = {
     headersTimeout: settings.headersWithinMs,
     requestTimeout: settings.requestWithinMs,
     connectionsCheckingInterval: Math.min(CHECK_MS, settings.headersWithinMs, settings.requestWithinMs),
     keepAliveTimeout: settings.keepAliveMs,
     keepAlive: true,
     keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
+    // Any other protocol, such as h2c, is ignored (RFC 9110, section 7.8): the request is answered as if it had no such header.
+    shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
   };
   const onRequest: RequestListener = (incoming, outgoing) => {
     const { request, exchange } = nodeExchange(incoming, outgoing, deps.isRefusing);

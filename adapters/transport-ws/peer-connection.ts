@@ -95,16 +95,19 @@ class WsConnection implements HubConnection {
   send(text: string): boolean {
     const socket = this.#socket;
     if (this.#closedWith !== null || socket.readyState !== WebSocket.OPEN) return false;
+    const { socketQueueBytesMax } = this.#deps;
+    // Without this frame, whose size says nothing about the peer.
+    const waitingBytes = socket.bufferedAmount;
+    if (waitingBytes > socketQueueBytesMax) {
+      const { remoteAddress } = this;
+      this.#log().warn('A WebSocket is closed: its peer reads too slowly.', { remoteAddress, waitingBytes, socketQueueBytesMax });
+      this.close(CLOSE_CODES.tooSlow, 'the peer reads too slowly');
+      return false;
+    }
     this.#corkThisTurn();
     socket.send(text);
     if (this.#stream.writableLength > CORKED_BYTES_MAX) this.uncork();
-    const { socketQueueBytesMax } = this.#deps;
-    const waitingBytes = socket.bufferedAmount;
-    if (waitingBytes <= socketQueueBytesMax) return true;
-    const { remoteAddress } = this;
-    this.#log().warn('A WebSocket is closed: its peer reads too slowly.', { remoteAddress, waitingBytes, socketQueueBytesMax });
-    this.close(CLOSE_CODES.tooSlow, 'the peer reads too slowly');
-    return false;
+    return true;
   }
 
   ping(): void {
@@ -141,10 +144,10 @@ class WsConnection implements HubConnection {
   onBytes(bytes: number): void {
     this.#unidentifiedBytes += bytes;
     const { unidentifiedBytesMax } = this.#deps;
-    if (this.#unidentifiedBytes <= unidentifiedBytesMax || this.#closedWith !== null) return;
+    if (this.#unidentifiedBytes <= unidentifiedBytesMax) return;
     this.identified();
     this.close(CLOSE_CODES.tooLarge, `at most ${unidentifiedBytesMax} bytes before identify`);
-    // Not even the peer's close frame is read.
+    // Not even the peer's close frame is read. Nor is more read from a peer that sends on after a close for another reason.
     this.#socket.pause();
   }
 

@@ -71,6 +71,15 @@ const UNIDENTIFIED_BESIDE = 4_096;
 export const unidentifiedBytesMax = ({ unidentifiedFrameBytes }: Pick<HubLimits, 'unidentifiedFrameBytes'>): number =>
   2 * unidentifiedFrameBytes + UNIDENTIFIED_BESIDE;
 
+/** What all connections that have not identified may hold together, if each can hold a whole frame. Bytes; as much as 2,000 with 132 KiB each. */
+const UNIDENTIFIED_BYTES = 268_435_456;
+
+/** How many connections may be unidentified at once, on a transport that does or does not see only whole frames. */
+export const unidentifiedSocketsMax = (
+  { unidentifiedSockets, frameBytes }: Pick<HubLimits, 'unidentifiedSockets' | 'frameBytes'>,
+  wholeFrames: boolean,
+): number => (wholeFrames ? Math.min(unidentifiedSockets, Math.max(1, Math.floor(UNIDENTIFIED_BYTES / frameBytes))) : unidentifiedSockets);
+
 export const HUB_LIMITS: HubLimits = {
   frameBytes: 1_048_576,
   unidentifiedFrameBytes: 65_536,

@@ -14,6 +14,11 @@ export interface HubTransport {
      * frame as garbage.
      */
     readonly checksMask: boolean;
+    /**
+     * Whether it sees only whole frames, so that an unidentified peer can make it hold one of up to `frameBytesMax` that never ends. The
+     * hub then accepts fewer unidentified connections.
+     */
+    readonly wholeFrames?: boolean;
     /** Whether it serves HTTPS and WSS with the certificate that it is created with. */
     readonly tls?: boolean;
     /** Whether it can refuse TLS 1.2. */
@@ -74,8 +79,9 @@ export interface ListenOptions {
   /** WebSockets open at once. Further upgrades get 503. */
   readonly socketsMax: number;
   /**
-   * Unsent bytes of one WebSocket above which it is closed with 1013. What the transport sends by itself, such as pongs, counts too; the
-   * transport MAY limit that further, and destroy the connection.
+   * Unsent bytes of one WebSocket above which it is closed with 1013 instead of sending its next frame: a frame of any size may be sent
+   * if little waits. What the transport sends by itself, such as pongs, counts too; the transport MAY limit that further, and destroy
+   * the connection.
    */
   readonly socketQueueBytesMax: number;
   readonly http: HttpHandler;

@@ -10,7 +10,7 @@ import { MESSAGES_A_MINUTE } from '../../core/application/hub/sessions/agent-fra
 import { Sweeper, TIMER_MAX_MS } from '../../core/application/hub/upkeep/sweeper.ts';
 import { OUTPUT_WAITING_BYTES } from '../../core/application/hub/upkeep/output-writer.ts';
 import type { Command } from '../../core/application/hub/batch/commands.ts';
-import { HUB_LIMITS } from '../../core/config/limits.ts';
+import { HUB_LIMITS, unidentifiedSocketsMax } from '../../core/config/limits.ts';
 import { HUB_TIMING, PROGRESS_EVERY_MS } from '../../core/config/times.ts';
 import { OUTBOX_MAX, type OutboxEntry } from '../../core/domain/assignment/outbox.ts';
 import { RESULT_FILE_BYTES_MAX } from '../../core/protocol/agent-files.ts';
@@ -179,6 +179,13 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     ['adapters/http/events.test.ts', 'the number of streams is bounded, and a place is freed when one ends'],
   ],
   [
+    'streams of one token while no other has any',
+    HUB_LIMITS.streams / 2,
+    250,
+    '429',
+    ['adapters/http/event-readers.test.ts', 'R20: one token gets half of the streams and of the waits for output that others leave free'],
+  ],
+  [
     'between two progress of a task, ms',
     PROGRESS_EVERY_MS,
     1_000,
@@ -325,6 +332,13 @@ const BOUNDS: readonly (readonly [what: string, value: number, wanted: number, b
     2_000,
     'closed 1013',
     ['security/network-peer.test.ts', 'R20: unidentified connections over the limit are closed with 1013; identified ones do not count'],
+  ],
+  [
+    'sockets before identify, with uws()',
+    unidentifiedSocketsMax(HUB_LIMITS, true),
+    256,
+    'closed 1013',
+    ['security/network-peer.test.ts', 'R20: where each unidentified connection can hold a whole frame, together they hold at most 256 MiB'],
   ],
   ['page, rows', HUB_LIMITS.page, 500, '400', ['adapters/http/tasks.test.ts', 'an invalid query is refused, not ignored']],
   ['timer, ms', TIMER_MAX_MS, 3_600_000, 'a look in between', [HERE, 'R20: no timer of the hub is longer than an hour']],

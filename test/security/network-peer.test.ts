@@ -85,6 +85,22 @@ t.test('R20: unidentified connections over the limit are closed with 1013; ident
   await rig.stop();
 });
 
+t.test('R20: where each unidentified connection can hold a whole frame, together they hold at most 256 MiB', async (t) => {
+  const limits = { frameBytes: 134_217_728, unidentifiedSockets: 3 };
+  for (const [wholeFrames, closed] of [
+    [true, [null, null, 1013, 1013]],
+    [false, [null, null, null, 1013]],
+  ] as const) {
+    const rig = await hubRig({ limits, wholeFrames });
+    const peers = [await rig.peer('one'), await rig.peer('two'), await rig.peer('three'), await rig.peer('four')];
+    t.strictSame(
+      peers.map((peer) => peer.closed()),
+      closed,
+    );
+    await rig.stop();
+  }
+});
+
 t.test('R20: silent unidentified connections from one address crowd out only that address', async (t) => {
   const rig = await hubRig({ limits: { unidentifiedSockets: 4 } });
   const flooder = await rig.peer('flooder');

@@ -64,7 +64,10 @@ export const THREATS: readonly Threat[] = [
       [PEER, 'R20: frames that arrive while an identify is checked share the size limit of one frame before it'],
       [PEER, 'R20: a connection that has not identified within 10 s is closed'],
       [PEER, 'R20: unidentified connections over the limit are closed with 1013; identified ones do not count'],
+      [PEER, 'R20: where each unidentified connection can hold a whole frame, together they hold at most 256 MiB'],
       [TRANSPORT, 'R20: a frame before identify is buffered only up to its limit, regardless of its announced length'],
+      [TRANSPORT, 'R20: a peer that the hub has closed before identify is read only up to the same limit'],
+      ['adapters/wire/transport-uws.test.ts', 'R20: empty frames, pings and pongs before identify count with their headers'],
       [BAD, 'connections before identify'],
     ],
   },
@@ -136,7 +139,7 @@ export const THREATS: readonly Threat[] = [
     tests: [
       [POLICY, 'every configured condition must hold'],
       [POLICY, 'a task that violates the policy is rejected with the reason, before anything is written or woken'],
-      [REJECTIONS, 'R12 R13: a rejected task goes to another agent at once, spends no attempt, adds no strike and no busy time'],
+      [REJECTIONS, 'R12 R13: a rejected task goes to another agent at once, uses up no retry, adds no strike and no busy time'],
       [REJECTIONS, 'R12: a rejected task is never offered to the same agent again, explains why it waits, and eventually ends'],
     ],
   },
@@ -160,7 +163,7 @@ export const THREATS: readonly Threat[] = [
   {
     who: 'impostor hub, or man in the middle',
     stoppedBy:
-      'TLS: a certificate of a trusted authority for the name, or the one key whose fingerprint the client has, compared before a byte is ' +
+      'TLS: a certificate from a trusted CA for the name, or the one key whose fingerprint the client has, compared before a byte is ' +
       'sent. A code to join with carries the fingerprint, so that the first connection is safe, too',
     tests: [
       [TLS, 'a hub with another key gets only the handshake: no token, no frame, no request'],

@@ -9,6 +9,7 @@ import { EventTail } from './event-tail.ts';
 import { queryReader } from '../query.ts';
 import { invalid, read, refusal, refused, type Read, type Reply } from '../reply.ts';
 import type { ApiRequest, Caller, Handler } from '../request.ts';
+import { sharedPlaces } from './shared-places.ts';
 import { maySee, unknownTask } from './task-endpoints.ts';
 
 export interface EventStreams {
@@ -22,8 +23,7 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
   const readQuery = queryReader(eventsSchema);
   const tail = new EventTail(deps);
   const streams = new Set<ByteStream>();
-  /** Incremented before the first await of `open`, so that concurrent calls cannot exceed the limit together. */
-  let openCount = 0;
+  const places = sharedPlaces(limits.streams, 'event streams');
 
   const start = async (request: ApiRequest, by: Caller): Promise<Read<{ readonly place: StreamStart; readonly filter: EventFilter }>> => {
     const query = readQuery(request.query());
@@ -51,13 +51,10 @@ export function eventStreams(deps: HttpApiDeps): EventStreams {
 
   const open = async (request: ApiRequest, by: Caller): Promise<Reply> => {
     if (request.method === 'HEAD') return refusal('method_not_allowed', 'Allowed: GET.', { headers: { allow: 'GET' } });
-    if (openCount >= limits.streams) return refusal('hub_busy', `All ${limits.streams} event streams of the hub are in use.`);
-    openCount += 1;
-    let isOver = false;
-    const over = (): void => {
-      if (!isOver) openCount -= 1;
-      isOver = true;
-    };
+    // Before the first await, so that concurrent calls cannot exceed the limit together.
+    const place = places.take(by.id);
+    if (place.kind === 'refused') return place.reply;
+    const over = place.value;
     try {
       const started = await start(request, by);
       if (started.kind === 'refused') {

@@ -6,8 +6,9 @@ import type { StoredOutput } from '../../../core/ports/output-store.ts';
 import { outputSchema, outputWaitSchema } from '../../../core/protocol/http-queries.ts';
 import type { HttpApiDeps } from '../deps.ts';
 import { pageLimit, queryReader } from '../query.ts';
-import { invalid, ok, refusal, refused, read, type Read } from '../reply.ts';
+import { invalid, ok, refused, read, type Read } from '../reply.ts';
 import type { ApiRequest, Caller, Handlers } from '../request.ts';
+import { sharedPlaces } from './shared-places.ts';
 import { maySee, unknownTask } from './task-endpoints.ts';
 
 /** How long a request waits by default, and at most. Milliseconds. */
@@ -21,7 +22,7 @@ export function taskOutputHandlers(deps: HttpApiDeps): Pick<Handlers, 'taskOutpu
   const { tasks, output, outputWriter, clock, limits } = deps;
   const readPage = queryReader(outputSchema);
   const readWait = queryReader(outputWaitSchema);
-  let waiting = 0;
+  const waits = sharedPlaces(limits.streams, 'waits for output');
 
   const taskOf = async (request: ApiRequest, by: Caller): Promise<Task | undefined> => {
     const id = request.params['id'];
@@ -76,10 +77,10 @@ export function taskOutputHandlers(deps: HttpApiDeps): Pick<Handlers, 'taskOutpu
       if (waitMs.kind === 'refused') return waitMs.reply;
       const task = await taskOf(request, by);
       if (task === undefined) return unknownTask;
-      if (waiting >= limits.streams) return refusal('hub_busy', `All ${limits.streams} waits for output of the hub are in use.`);
+      const place = waits.take(by.id);
+      if (place.kind === 'refused') return place.reply;
       const after = Number(query.value.after ?? '0');
       const untilMs = clock.monotonicMs() + waitMs.value;
-      waiting += 1;
       try {
         for (;;) {
           const leftMs = Math.max(0, untilMs - clock.monotonicMs());
@@ -94,7 +95,7 @@ export function taskOutputHandlers(deps: HttpApiDeps): Pick<Handlers, 'taskOutpu
           }
         }
       } finally {
-        waiting -= 1;
+        place.value();
       }
     },
   };

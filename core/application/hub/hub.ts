@@ -5,7 +5,7 @@
  *   Parts start in this order and stop in reverse:
  *   storage ─► queue ─► token use ─► output ─► audit log ─► (`beforePort` of the caller) ─► transport ─► gate
  */
-import { unidentifiedBytesMax, type HubLimits } from '../../config/limits.ts';
+import { unidentifiedBytesMax, unidentifiedSocketsMax, type HubLimits } from '../../config/limits.ts';
 import type { HubTiming } from '../../config/times.ts';
 import type { EventName } from '../../domain/task/event.ts';
 import type { Digest, Ids } from '../../ports/chance.ts';
@@ -191,6 +191,7 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
       output.add({ taskId, generation, agentId, atMs: clock.nowMs(), seq, stream, text, dropped }),
     agentMessages: settings.agentMessages,
     trustedProxies: settings.trustedProxies,
+    unidentifiedMax: unidentifiedSocketsMax(limits, transport.capabilities.wholeFrames === true),
   });
   const membership = new HubMembership({ clock, inbox: queue, context, notifier: storage.notifier, sessions, newEvents });
 

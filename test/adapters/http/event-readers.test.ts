@@ -221,3 +221,38 @@ t.test('a reader that missed 10,000 events resumes without a gap or a repeat whi
   await live.stop();
   await bench.close();
 });
+
+t.test('R20: one token gets half of the streams and of the waits for output that others leave free', async (t) => {
+  const bench = await hubBench({ limits: { streams: 8 } });
+  const { json } = await bench.send('/api/tasks', { token: 'submitter', json: { description: 'x' } });
+  const id = String(json['task_id']);
+  const refusalOf = ({ status, json, headers }: Awaited<ReturnType<typeof bench.send>>) => [
+    status,
+    json['error'],
+    headers.get('retry-after'),
+  ];
+
+  const own = `/api/events?task_id=${id}`;
+  const streams = await Promise.all(Array.from({ length: 4 }, () => listen(bench, own, { token: 'submitter' })));
+  t.strictSame(refusalOf(await bench.send(own, { token: 'submitter' })), [429, 'rate_limited', '2']);
+  for (let n = 0; n < 2; n += 1) streams.push(await listen(bench));
+  t.strictSame(refusalOf(await bench.send('/api/events', { token: 'viewer' })), [429, 'rate_limited', '2']);
+  streams.push(await listen(bench, '/api/events', { token: 'admin' }));
+  await streams.shift()?.stop();
+  t.equal((await bench.send(own, { token: 'submitter' })).status, 429, 'it still has half of what the others leave');
+  for (const stream of streams) await stream.stop();
+
+  const wait = (token: string) => bench.send(`/api/tasks/${id}/output/wait`, { token });
+  const waits = Array.from({ length: 4 }, () => wait('submitter'));
+  await turn();
+  t.strictSame(refusalOf(await wait('submitter')), [429, 'rate_limited', '2']);
+  waits.push(wait('admin'));
+  await turn();
+  bench.clock.advance(25_000);
+  for (const { status } of await Promise.all(waits)) t.equal(status, 200);
+  const next = Array.from({ length: 4 }, () => wait('submitter'));
+  await turn();
+  bench.clock.advance(25_000);
+  for (const { status } of await Promise.all(next)) t.equal(status, 200, 'a wait that has ended frees its place');
+  await bench.close();
+});

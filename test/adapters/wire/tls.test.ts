@@ -266,7 +266,7 @@ await withUws(t, 'uws over TLS', async (native) => {
       const log = memoryLog();
       const { pair, certificate, port } = await tlsRoom(t, make, { log });
       t.equal(certificate.renew({ cert: 'nothing', key: 'nothing' }), false);
-      t.match(log.lines, [{ level: 'warn', message: /goes on with the old one/, fields: { cert_file: certificate.certFile } }]);
+      t.match(log.lines, [{ level: 'warn', message: /keeps the old one/, fields: { cert_file: certificate.certFile } }]);
       t.equal(await ask(port, { fingerprints: [pair.fingerprint] }), 'hello');
       const renewed = tlsPair();
       t.equal(certificate.renew(renewed), true, 'but the next one is');

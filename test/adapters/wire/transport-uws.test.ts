@@ -10,7 +10,7 @@ import { messageOf } from '../../../core/errors/agentcom-error.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { httpApiContract } from '../../product/contracts/wire/http-api.contract.ts';
 import { hubTransportContract } from '../../product/contracts/wire/hub-transport.contract.ts';
-import { CLOSE, rawPeer, TEXT } from '../../product/contracts/wire/raw-peer.ts';
+import { CLOSE, PING, PONG, rawPeer, TEXT } from '../../product/contracts/wire/raw-peer.ts';
 import { reply } from '../../product/contracts/wire/web-http.ts';
 import { hubRecorder, nextOf } from '../../product/contracts/wire/wire-recorders.ts';
 import { FRAME_BYTES_MAX, join, openToAll, wireRoom } from '../../product/contracts/wire/wire-room.ts';
@@ -34,6 +34,9 @@ t.test('a package that cannot be loaded is AC_PACKAGE_MISSING with installation 
   await t.rejects(missing, { code: 'AC_PACKAGE_MISSING', message: /npm install uNetworking\/uWebSockets\.js#v20\.[\s\S]*choose ws\(\)/ });
   const dir = t.testdir({
     'index.cjs': 'throw new Error("This version of uWS.js supports only Node.js versions 16 and 18.\\n\\nno file");',
+    'old.cjs':
+      'throw new Error("This version of uWS.js supports only Node.js versions 22 and 24.\\n\\n" + ' +
+      '"Error: /lib/libc.so.6: version `GLIBC_2.38\' not found (required by /x/uws_linux_x64_137.node)");',
   });
   const unsupported = await loadUws(() => import(joinPath(dir, 'index.cjs'))).catch((error: unknown) => messageOf(error));
   t.match(
@@ -41,6 +44,12 @@ t.test('a package that cannot be loaded is AC_PACKAGE_MISSING with installation 
     /has no binary for Node [\d.]+ on \w+ \w+: This version of uWS\.js supports only Node\.js versions 16 and 18\. Install a release/,
   );
   t.notMatch(unsupported, 'not installed');
+  const unloadable = await loadUws(() => import(joinPath(dir, 'old.cjs'))).catch((error: unknown) => messageOf(error));
+  t.match(
+    unloadable,
+    /cannot load its binary for Node [\d.]+ on \w+ \w+: \/lib\/libc\.so\.6: version `GLIBC_2\.38' not found \(required by .*\)\. Use a system/,
+  );
+  t.notMatch(unloadable, 'supports only');
 });
 
 await withUws(t, 'the uws transport', async (native) => {
@@ -84,6 +93,25 @@ async function ownTests(t: Test, native: UwsPackage): Promise<void> {
     t.same(log.lines, []);
   });
 
+  await t.test('R20: empty frames, pings and pongs before identify count with their headers', async (t) => {
+    for (const opcode of [TEXT, PING, PONG]) {
+      const room = await wireRoom(t, subject, { unidentifiedBytesMax: 1_200 });
+      const peer = await rawPeer(room);
+      await nextOf(room.hubSaw, 'open');
+      for (let n = 0; n < 201; n += 1) peer.frame(opcode, '');
+      const kind = opcode === TEXT ? 'frame' : 'pong';
+      for (let n = 0; n < 200; n += 1) await nextOf(room.hubSaw, kind);
+      t.equal((await nextOf(room.hubSaw, 'gone')).code, 1009);
+      peer.socket.destroy();
+    }
+    const room = await wireRoom(t, subject, { unidentifiedBytesMax: 1_200 });
+    const peer = await rawPeer(room);
+    (await nextOf(room.hubSaw, 'open')).connection.identified();
+    for (let n = 0; n < 300; n += 1) peer.frame(PONG, '');
+    for (let n = 0; n < 300; n += 1) await nextOf(room.hubSaw, 'pong');
+    peer.socket.destroy();
+  });
+
   await t.test('a peer that closes with a reason of uWebSockets.js is reported with its own code', async (t) => {
     const room = await wireRoom(t, subject);
     const peer = await rawPeer(room);
@@ -116,6 +144,12 @@ async function ownTests(t: Test, native: UwsPackage): Promise<void> {
     t.equal(await statusOf('GET / HTTP/1.0\r\nHost: x\r\n\r\n'), 'HTTP/1.1 505');
     const upgrade = 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n';
     t.equal(await statusOf(`GET /ws HTTP/1.1\r\nHost: x\r\n${upgrade}Sec-WebSocket-Version: 7\r\n\r\n`), 'HTTP/1.1 400');
+    const version = 'Sec-WebSocket-Version: 13\r\n';
+    const badKey = upgrade.replace('==', '!!');
+    t.equal(await statusOf(`GET /ws HTTP/1.1\r\nHost: x\r\n${badKey}${version}\r\n`), 'HTTP/1.1 400', 'a key that is not base64');
+    const noUpgrade = upgrade.replace('Upgrade: websocket\r\n', '');
+    t.equal(await statusOf(`GET /ws HTTP/1.1\r\nHost: x\r\n${noUpgrade}${version}\r\n`), 'HTTP/1.1 200', 'answered as HTTP');
+    t.equal(await statusOf(`GET /ws HTTP/1.1\r\nHost: x\r\n${upgrade}${version}\r\n`), 'HTTP/1.1 101');
     await join(t, subject, room);
   });
 

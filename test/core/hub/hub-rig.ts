@@ -78,6 +78,8 @@ export interface RigOptions {
   readonly archive?: TaskArchive;
   readonly agentMessages?: boolean;
   readonly trustedProxies?: readonly string[];
+  /** Whether its transport sees only whole frames. */
+  readonly wholeFrames?: boolean;
   /** How far the clock of this hub's machine is from the store's, which is `clock`. Default 0. */
   readonly offsetMs?: number;
   /** Where it listens on the wire. Default `hub`. */
@@ -117,9 +119,18 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
   };
   const wire = options.wire ?? memoryWire({ clock });
   const transport = wire.transport();
+  const { wholeFrames = false } = options;
   const digest = systemDigest();
   const hub = createHub(
-    { storage: { ...storage, notifier }, transport, clock: machine, ids, digest, log, archive: options.archive },
+    {
+      storage: { ...storage, notifier },
+      transport: { ...transport, capabilities: { ...transport.capabilities, wholeFrames } },
+      clock: machine,
+      ids,
+      digest,
+      log,
+      archive: options.archive,
+    },
     {
       host: options.host ?? 'hub',
       port: PORT,

@@ -24,6 +24,8 @@ export type HubSessionsDeps = Omit<
   'registered' | 'sendTo' | 'broadcast' | 'addressOf' | 'noteRefusal' | 'refusedFrames' | 'meter' | 'rates' | 'hasWaiting'
 > & {
   readonly trustedProxies: readonly string[];
+  /** Unidentified connections at once. */
+  readonly unidentifiedMax: number;
 };
 
 /** Close codes of the transport that show a fault of the peer. */
@@ -51,7 +53,7 @@ export class HubSessions implements TransportEvents {
   #heartbeatTimer: Timer | null = null;
 
   constructor(deps: HubSessionsDeps) {
-    this.#unidentified = new UnidentifiedConnections(deps.context.limits.unidentifiedSockets);
+    this.#unidentified = new UnidentifiedConnections(deps.unidentifiedMax);
     const { clock, log, context } = deps;
     const clientOf = ({ remoteAddress, forwardedFor }: HubConnection): string =>
       clientAddress(remoteAddress, forwardedFor, deps.trustedProxies);

@@ -134,6 +134,16 @@ const framesTests = (test: CaseTest, subject: WireSubject): void => {
     t.equal((await nextOf(room.hubSaw, 'gone')).code, 1013);
   });
 
+  test('sends a frame that is larger than the limit of the send buffer', async (t) => {
+    const room = await wireRoom(t, subject, { socketQueueBytesMax: 1_000 });
+    const large = 'x'.repeat(20_000_000);
+    const { connection, linkSaw } = await join(t, subject, room, large.length);
+    t.equal(connection.send(large), true);
+    t.equal((await nextOf(linkSaw, 'frame')).text.length, large.length);
+    t.equal(connection.send('more'), true);
+    t.equal((await nextOf(linkSaw, 'frame')).text, 'more');
+  });
+
   test('reports signs of life, peers and ids', async (t) => {
     const room = await wireRoom(t, subject);
     const one = await join(t, subject, room);

@@ -22,6 +22,7 @@ export const TEXT = 1;
 export const BINARY = 2;
 export const CLOSE = 8;
 export const PING = 9;
+export const PONG = 10;
 
 /** Connects and shakes hands. Answers no ping and no close by itself. */
 export const rawPeer = async (address: WireAddress, headers: readonly string[] = []): Promise<RawPeer> => {

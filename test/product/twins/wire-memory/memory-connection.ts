@@ -61,10 +61,12 @@ export const memoryConnection = ({ network, upgrade, options, events, forget }: 
     forwardedFor: identity.forwardedFor ?? null,
     send(text) {
       if (state !== 'open') return false;
+      if (down.waitingBytes > options.socketQueueBytesMax) {
+        close(TOO_SLOW, 'the peer reads too slowly');
+        return false;
+      }
       down.cross('frame', text, () => link.frame(text));
-      if (down.waitingBytes <= options.socketQueueBytesMax) return true;
-      close(TOO_SLOW, 'the peer reads too slowly');
-      return false;
+      return true;
     },
     ping() {
       if (state === 'open') down.cross('ping', '', () => link.ping());
