@@ -92,7 +92,8 @@ export function httpApi(deps: HttpApiDeps): HttpApi {
   /** The response if the path, or the method on it, does not exist. */
   const noRoute = (method: string, others: readonly Route[], sender: Sender): HttpResponse => {
     const [first] = others;
-    if (first === undefined) return answered({ method, path: null }, sender, refusal('unknown_route', 'No such route.'));
+    if (first === undefined)
+      return answered({ method, path: null }, sender, refusal('unknown_route', 'There is no such route. GET /api/docs lists all routes.'));
     const allow = others.map((route) => route.method).join(', ');
     return answered({ method, path: first.path }, sender, refusal('method_not_allowed', `Allowed: ${allow}.`, { headers: { allow } }));
   };

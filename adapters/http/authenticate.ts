@@ -2,6 +2,8 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { AgentId } from '../../core/domain/ids.ts';
 import { isExpired, type Role, type TokenRecord } from '../../core/ports/agent-store.ts';
+import { isStoreFailure } from '../../core/errors/store-failure.ts';
+import { within } from '../../core/ports/timing/within.ts';
 import { addressGroup } from '../../core/protocol/client-address.ts';
 import { buckets } from './buckets.ts';
 import type { HttpApiDeps } from './deps.ts';
@@ -22,8 +24,11 @@ export interface Principal {
 }
 
 export interface Authenticator {
-  /** Refuses with 401 without a valid token, and with 429 if the address has sent too many wrong ones. */
-  authenticate(authorization: string | undefined, address: string): Read<Principal> | Promise<Read<Principal>>;
+  /**
+   * Refuses with 401 without a valid token, and with 429 if the address has sent too many wrong ones. `mayBeOld`: while the store cannot
+   * look a token up in time, what was found last is enough.
+   */
+  authenticate(authorization: string | undefined, address: string, mayBeOld?: boolean): Read<Principal> | Promise<Read<Principal>>;
   /** The same with a session of that token. Refuses with 401 if the token is no longer valid. */
   resume(session: Session, address: string): Promise<Read<Principal>>;
   /**
@@ -38,6 +43,13 @@ export interface Authenticator {
 /** How long a found token is cached, so that a burst of requests causes one lookup. */
 const CACHED_MS = 5_000;
 const CACHED_TOKENS_MAX = 4_096;
+/**
+ * How old it may be with `mayBeOld`. A revocation by this hub, and the end of its term, invalidate a token at once. Another hub can revoke
+ * one unnoticed only while this hub alone cannot reach the store; the token then opens those routes for at most this long.
+ */
+const OLD_TOKEN_MS = 3_600_000;
+/** How long a lookup may take before the token found last is used, milliseconds. */
+const LOOKUP_MS = 2_000;
 /** Valid tokens whose hash is remembered: hashing a token costs more than the rest of its check. */
 const HASHED_TOKENS_MAX = 1_000;
 const TOKEN_CHARACTERS_MAX = 1_024;
@@ -133,18 +145,32 @@ export function authenticator(
     return given.length === adminHash.length && timingSafeEqual(given, adminHash);
   };
 
-  /** The owner of the token with this hash, if it need not be looked up. */
-  const cachedOwnerOf = (hash: string): Principal | null => {
+  /** The owner of the token with this hash, if it was found less than `ageMs` ago. */
+  const foundWithin = (ageMs: number, hash: string): Principal | null => {
     const known = cached.get(hash);
-    const isFresh = known !== undefined && clock.monotonicMs() - known.atMs < CACHED_MS && !isExpired(known.record, clock.nowMs());
-    if (isFresh) return principal(hash, known.record);
-    return known === undefined && isAdmin(hash) ? ADMIN : null;
+    const isFresh = known !== undefined && clock.monotonicMs() - known.atMs < ageMs && !isExpired(known.record, clock.nowMs());
+    return isFresh ? principal(hash, known.record) : null;
   };
+
+  /** The owner of the token with this hash, if it need not be looked up. */
+  const cachedOwnerOf = (hash: string): Principal | null =>
+    foundWithin(CACHED_MS, hash) ?? (!cached.has(hash) && isAdmin(hash) ? ADMIN : null);
 
   const lookUpOwner = async (hash: string, address: string): Promise<Read<Principal>> => {
     const found = cached.has(hash) ? read(await find(hash)) : await lookUp(address, () => find(hash));
     if (found.kind === 'refused') return found;
     return found.value === undefined ? refused(unauthorized()) : read(principal(hash, found.value));
+  };
+
+  const lookUpInTime = async (hash: string, address: string): Promise<Read<Principal>> => {
+    const lookup = lookUpOwner(hash, address);
+    try {
+      if (await within(clock, LOOKUP_MS, lookup)) return await lookup;
+    } catch (thrown) {
+      if (!isStoreFailure(thrown)) throw thrown;
+    }
+    const owner = foundWithin(OLD_TOKEN_MS, hash);
+    return owner === null ? lookup : read(owner);
   };
 
   return {
@@ -154,14 +180,14 @@ export function authenticator(
       hashed.clear();
       for (const [hash, { record }] of cached) cached.set(hash, { record, atMs: -Infinity });
     },
-    authenticate(authorization, address) {
+    authenticate(authorization, address, mayBeOld = false) {
       const token = bearerToken(authorization);
       if (token === undefined || token.length > TOKEN_CHARACTERS_MAX) return refused(unauthorized());
       const known = hashed.get(token);
       if (known?.isAdmin === true) return read(ADMIN);
       const hash = known?.hash ?? digest.sha256(token);
       const owner = cachedOwnerOf(hash);
-      if (owner === null) return lookUpOwner(hash, address);
+      if (owner === null) return mayBeOld ? lookUpInTime(hash, address) : lookUpOwner(hash, address);
       if (known === undefined) {
         hashed.set(token, { hash, isAdmin: owner === ADMIN });
         dropOldest(hashed, HASHED_TOKENS_MAX);

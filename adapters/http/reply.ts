@@ -90,8 +90,11 @@ export function replyToFailure(thrown: unknown): Reply {
     return refusal('hub_stopping', 'The hub is stopping; retry when it is back.');
   }
   if (AgentcomError.is(thrown, 'AC_HUB_BUSY')) return refusal('hub_busy', 'The command queue of the hub is full; retry later.');
-  if (AgentcomError.is(thrown, 'AC_STORE_DAMAGED'))
-    return refusal('storage_damaged', 'A stored row that this request needs cannot be read. Run agentcom doctor --fsck on the hub.');
+  if (AgentcomError.is(thrown, 'AC_STORE_DAMAGED')) {
+    const { table = '', id = '' } = thrown.details ?? {};
+    const row = `A stored row that this request needs cannot be read: ${String(table)} ${String(id)}.`;
+    return refusal('storage_damaged', `${row} Run agentcom doctor --fsck on the hub.`);
+  }
   for (const code of ['AC_STORE_UNAVAILABLE', 'AC_STORE_RETRY', 'AC_COMMIT_UNKNOWN'] as const) {
     if (AgentcomError.is(thrown, code)) return refusal('storage_unavailable', 'The database cannot answer or commit now; retry later.');
   }

@@ -82,7 +82,7 @@ export async function serve(
   const { address } = sender;
   const foreign = route.ownPage === true ? refuseForeignPage(request) : null;
   if (foreign !== null) return foreign;
-  const admitted = route.roles === 'open' ? OPEN : admit(context, route, await identify(context, request, address), sender);
+  const admitted = route.roles === 'open' ? OPEN : admit(context, route, await identify(context, route, request, address), sender);
   if (admitted.kind === 'refused') return admitted.reply;
   const shed = refuseIfBusy(context, route);
   if (shed !== null) return shed;
@@ -152,12 +152,13 @@ function admit({ rates }: ServeContext, route: Route, known: Read<Principal>, se
 /** Identifies the caller by the bearer token; without one, by the session cookie of the dashboard. */
 function identify(
   { auth, cookies, deps }: ServeContext,
+  route: Route,
   request: HttpRequest,
   address: string,
 ): Read<Principal> | Promise<Read<Principal>> {
   const authorization = request.header('authorization');
   const session = authorization === undefined ? cookies.open(request.header('cookie'), deps.clock.nowMs()) : null;
-  if (session === null) return auth.authenticate(authorization, address);
+  if (session === null) return auth.authenticate(authorization, address, route.mayBeOld);
   const foreign = refuseForeignPage(request);
   return foreign === null ? auth.resume(session, address) : refused(foreign);
 }

@@ -13,15 +13,19 @@ export const METRICS = {
   agentcom_oldest_ready_seconds: {
     type: 'gauge',
     labels: ['priority'],
-    help: 'How long the longest-waiting ready task of each priority has been ready; 0: none is.',
+    help: 'How long the longest-waiting ready task of each priority has been ready; 0 if none is ready.',
   },
-  agentcom_store_up: { type: 'gauge', labels: [], help: '1 if the store answered this scrape, else 0; its gauges are left out then.' },
-  agentcom_tasks_submitted_total: { type: 'counter', labels: [], help: 'Tasks that this hub took in.' },
+  agentcom_store_up: {
+    type: 'gauge',
+    labels: [],
+    help: '1 if the store answered this scrape within 3 s, else 0; the gauges of the store are then absent.',
+  },
+  agentcom_tasks_submitted_total: { type: 'counter', labels: [], help: 'Tasks submitted to this hub.' },
   agentcom_tasks_ended_total: { type: 'counter', labels: ['status', 'reason'], help: 'Tasks that ended, by status and reason.' },
   agentcom_tasks_requeued_total: {
     type: 'counter',
     labels: ['how'],
-    help: 'Tasks that went back to the queue, by how their assignment ended.',
+    help: 'Tasks that were requeued, by how their assignment ended.',
   },
   agentcom_assignments_total: { type: 'counter', labels: [], help: 'Assignments that this hub made.' },
   agentcom_assignments_ended_total: {
@@ -38,7 +42,7 @@ export const METRICS = {
   agentcom_sockets_refused_total: {
     type: 'counter',
     labels: ['reason'],
-    help: 'WebSockets that were refused, or closed for a fault of the peer, by reason.',
+    help: 'WebSockets that were refused, or closed because of an error by the peer, by reason.',
   },
   agentcom_requests_refused_total: { type: 'counter', labels: ['code'], help: 'HTTP requests that were refused, by error code.' },
   agentcom_http_requests_total: {
@@ -49,13 +53,13 @@ export const METRICS = {
   agentcom_commit_duration_seconds: {
     type: 'histogram',
     labels: [],
-    help: 'How long committed batches took, from the start of the transaction, with all tries.',
+    help: 'Duration of committed batches from the start of the transaction, including retries.',
   },
   agentcom_batch_commands: { type: 'histogram', labels: [], help: 'Commands in a committed batch.' },
   agentcom_storage_failures_total: { type: 'counter', labels: [], help: 'Batches that the storage could not commit.' },
-  agentcom_commands_waiting: { type: 'gauge', labels: [], help: 'Commands that wait for their batch.' },
+  agentcom_commands_waiting: { type: 'gauge', labels: [], help: 'Commands waiting for a batch.' },
   agentcom_sockets: { type: 'gauge', labels: ['state'], help: 'Open WebSockets of this hub: identified or not.' },
-  agentcom_agents: { type: 'gauge', labels: ['status'], help: 'Agents that are connected to this hub, by what they do.' },
+  agentcom_agents: { type: 'gauge', labels: ['status'], help: 'Agents that are connected to this hub, by status.' },
   agentcom_slots: { type: 'gauge', labels: ['state'], help: 'Slots of the agents that are connected to this hub: taken or free.' },
   agentcom_loop_delay_seconds: {
     type: 'gauge',
@@ -65,7 +69,7 @@ export const METRICS = {
   agentcom_tls_certificate_expires_seconds: {
     type: 'gauge',
     labels: [],
-    help: "In how many seconds the certificate of the hub expires; absent if the hub doesn't serve TLS itself.",
+    help: "Seconds until the hub's certificate expires; absent if the hub does not serve TLS itself.",
   },
   agentcom_build_info: { type: 'gauge', labels: ['version'], help: 'Always 1; the version of this hub is in the label.' },
 } as const satisfies Readonly<Record<`agentcom_${string}`, MetricRow>>;

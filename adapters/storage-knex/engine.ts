@@ -7,7 +7,7 @@ import type { TaskId } from '../../core/domain/ids.ts';
 import type { StoreClock } from '../../core/domain/store-clock.ts';
 import type { TaskBody } from '../../core/domain/task/task.ts';
 import type { HubNotifier } from '../../core/ports/hub-notifier.ts';
-import type { EarlyTransaction } from '../../core/ports/opening.ts';
+import type { EarlyTransaction } from '../../core/ports/timing/turns.ts';
 import type { Changes, StoreCapabilities } from '../../core/ports/task-store.ts';
 import type { EventRow } from './rows/event-rows.ts';
 import type { Row } from './rows/row.ts';

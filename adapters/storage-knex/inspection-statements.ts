@@ -36,13 +36,16 @@ export const inspectionStatements = ({ field, among, pairs, keyPlace, keyAfter }
     SELECT coalesce(c.status, f.status) AS status, coalesce(c.lane, f.lane) AS lane, coalesce(c.tasks, 0) AS counted, coalesce(f.tasks, 0) AS found
     FROM c FULL JOIN found AS f ON c.status = f.status AND c.lane = f.lane
     WHERE coalesce(c.tasks, 0) <> coalesce(f.tasks, 0)`,
-  /** Parameter: `{after, limit}`. Rows: the columns of tasks, `has_body`, `has_result`, `kept`: how many late and refused results it has. */
+  /** Parameter: `{after, limit}`. Rows: the columns of tasks, `has_result`, `kept`: how many late and refused results it has. */
   taskPage: `
     SELECT t.*,
-      EXISTS (SELECT 1 FROM task_bodies AS b WHERE b.task_id = t.id) AS has_body,
       EXISTS (SELECT 1 FROM task_results AS r WHERE r.task_id = t.id) AS has_result,
       (SELECT count(*) FROM task_kept_results AS k WHERE k.task_id = t.id) AS kept
     FROM tasks AS t WHERE t.id > ${field('after', 'text')} ORDER BY t.id LIMIT ${field('limit', 'bigint')}`,
+  /** Parameter: task ids. Rows: `task_id`, `body`. */
+  bodiesOf: `SELECT t.task_id, t.body FROM ${among('task_bodies', 'task_id')}`,
+  /** Rows: `store_id`. */
+  storeId: 'SELECT store_id FROM store',
   /** Parameter: `{taskId, dependsOn}`s. Rows: those that are missing. */
   missingDependencies: `
     SELECT named.task_id, named.depends_on FROM ${pairs} AS named

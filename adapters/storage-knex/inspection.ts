@@ -9,7 +9,7 @@ import type { Row } from './engine.ts';
 import type { InspectionStatements } from './inspection-statements.ts';
 import type { SchemaDamage } from './migrations/unknown-steps.ts';
 import { eventsIn } from './rows/event-rows.ts';
-import { agentColumns, keyIn, stateIn, taskColumns, taskIn, tombstoneIn } from './rows/rows.ts';
+import { agentColumns, bodyIn, keyIn, stateIn, taskColumns, taskIn, tombstoneIn } from './rows/rows.ts';
 
 export interface Inspected {
   readonly statements: InspectionStatements;
@@ -23,6 +23,8 @@ export interface Inspected {
   readonly quick: () => Promise<readonly string[] | null>;
   readonly close: () => Promise<void>;
 }
+
+type RowsOf = Pick<Inspected, 'rows' | 'statements'>;
 
 /** Before the first of all owners and keys. */
 const FIRST_KEY = '["",""]';
@@ -89,8 +91,11 @@ function readTask(row: Row): Task | undefined {
   }
 }
 
-/** Rows that belong to no task, agents whose columns contradict their state, and wrong counts of tasks. */
+/** A missing store ID, rows that belong to no task, agents whose columns contradict their state, and wrong counts of tasks. */
 async function looseRows({ rows, statements }: Inspected): Promise<readonly StoreDamage[]> {
+  const store = await damageOf('store_id', async () =>
+    (await rows(statements.storeId)).length > 0 ? [] : [damage('store_id', 'the table "store" has no row with the ID of this store')],
+  );
   const orphans = await damageOf('orphan', async () =>
     (await rows(statements.orphans)).map((row) => damage('orphan', `a row of ${String(row['place'])} belongs to no task`, row['task_id'])),
   );
@@ -108,10 +113,10 @@ async function looseRows({ rows, statements }: Inspected): Promise<readonly Stor
       ),
     ),
   );
-  return [...orphans, ...agents, ...counts];
+  return [...store, ...orphans, ...agents, ...counts];
 }
 
-async function taskPage({ rows, statements }: Inspected, after: string | null, limit: number): Promise<TaskPage> {
+async function taskPage({ rows, statements }: RowsOf, after: string | null, limit: number): Promise<TaskPage> {
   const found = await rows(statements.taskPage, { after: after ?? '', limit });
   const tasks: TaskPage['tasks'][number][] = [];
   const wrong: StoreDamage[] = [];
@@ -124,17 +129,50 @@ async function taskPage({ rows, statements }: Inspected, after: string | null, l
     tasks.push({ task, dueAtMs: row['due_at'] as number | null });
     const copies = differing(row, taskColumns({ task, dueAtMs: row['due_at'] as number | null }));
     if (copies !== null) wrong.push(damage('copies', copies, row['id']));
-    if (!isTrue(row['has_body'])) wrong.push(damage('body', 'what its submitter said is not there', row['id']));
     const { length } = task.kept.results;
     if (Number(row['kept']) !== length)
       wrong.push(damage('result', `it names ${length} results that are kept apart, there are ${Number(row['kept'])}`, row['id']));
     if (task.status === 'completed' && !isTrue(row['has_result']))
       wrong.push(damage('result', 'it is completed and its result is not there', row['id']));
   }
+  wrong.push(
+    ...(await bodyDamage(
+      { rows, statements },
+      found.map(({ id }) => id),
+    )),
+  );
   const pairs = tasks.flatMap(({ task }) => task.dependsOn.map((dependsOn) => ({ taskId: task.id, dependsOn })));
   for (const row of pairs.length === 0 ? [] : await rows(statements.missingDependencies, pairs))
     wrong.push(damage('dependency', `that it waits for ${String(row['depends_on'])} is not noted`, row['task_id']));
   return { tasks, damage: wrong, next: found.length < limit ? null : String(found.at(-1)?.['id']) };
+}
+
+/** Bodies read at a time: each may have hundreds of kilobytes. */
+const BODIES_PAGE = 50;
+
+/** Tasks whose bodies are missing or cannot be read. */
+async function bodyDamage({ rows, statements }: RowsOf, ids: readonly unknown[]): Promise<readonly StoreDamage[]> {
+  const wrong: StoreDamage[] = [];
+  for (let from = 0; from < ids.length; from += BODIES_PAGE) {
+    const slice = ids.slice(from, from + BODIES_PAGE);
+    const bodies = new Map((await rows(statements.bodiesOf, slice)).map((row) => [row['task_id'], row]));
+    for (const id of slice) {
+      const row = bodies.get(id);
+      if (row === undefined) wrong.push(damage('body', 'what its submitter said is not there', id));
+      else if (!isReadable(row, bodyIn)) wrong.push(damage('body', 'what its submitter said cannot be read', id));
+    }
+  }
+  return wrong;
+}
+
+function isReadable(row: Row, read: (row: Row) => unknown): boolean {
+  try {
+    read(row);
+    return true;
+  } catch (thrown) {
+    if (AgentcomError.is(thrown, 'AC_STORE_DAMAGED')) return false;
+    throw thrown;
+  }
 }
 
 /** SQLite represents true as 1. */

@@ -192,7 +192,7 @@ export function knexStoreUnit(transaction: Transaction, hooks: CacheHooks | null
       if (cache !== null && others.length > 0)
         for (const id of cache.readyQueue.ahead(cache.bodies.readAhead)) if (cache.bodies.get(id) === undefined) read.add(id);
       const found = await named([...read], async () =>
-        (await transaction.rows('loadBodies', [...read])).map((row) => ({ taskId: row['task_id'] as TaskId, body: bodyIn(row) })),
+        readable(await transaction.rows('loadBodies', [...read]), (row) => ({ taskId: row['task_id'] as TaskId, body: bodyIn(row) })),
       );
       const wanted = new Set(others);
       for (const { taskId, body } of found) if (!wanted.has(taskId)) cache?.bodies.take(taskId, body);

@@ -4,7 +4,7 @@ import type { StoreClock } from '../../core/domain/store-clock.ts';
 import { PRIORITIES, STATUSES, type Priority, type Status, type Task } from '../../core/domain/task/task.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import { historyPage } from '../kit/bounded-events.ts';
-import type { EarlyTransaction } from '../../core/ports/opening.ts';
+import type { EarlyTransaction } from '../../core/ports/timing/turns.ts';
 import type { StoredEvent } from '../../core/domain/task/event.ts';
 import type { TaskId } from '../../core/domain/ids.ts';
 import {
@@ -250,12 +250,15 @@ function tasksOf(db: Knex, query: TaskQuery, range: IndexRange): Knex.QueryBuild
 
 /** These tasks, given by `id` and `created_at`, with their bodies and results, newest first by default. */
 async function rowsOf(db: Knex, tasks: Knex.QueryBuilder, order: Order = 'desc'): Promise<readonly Row[]> {
-  return (await db
-    .with('page', tasks)
-    .from('page')
-    .join('tasks as t', 't.id', 'page.id')
-    .join('task_bodies', 'task_bodies.task_id', 'page.id')
-    .leftJoin('task_results', 'task_results.task_id', 'page.id')
-    .select('page.id as page_id', db.raw(taskRead('t')), 'task_bodies.body', 'task_results.json as result')
-    .orderBy(byTime(order, 'page.'))) as Row[];
+  return (
+    (await db
+      .with('page', tasks)
+      .from('page')
+      .join('tasks as t', 't.id', 'page.id')
+      // A missing body is an error that names the task, not a task that does not exist.
+      .leftJoin('task_bodies', 'task_bodies.task_id', 'page.id')
+      .leftJoin('task_results', 'task_results.task_id', 'page.id')
+      .select('page.id as page_id', db.raw(taskRead('t')), 'task_bodies.body', 'task_results.json as result')
+      .orderBy(byTime(order, 'page.'))) as Row[]
+  );
 }

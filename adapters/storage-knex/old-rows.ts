@@ -94,7 +94,7 @@ async function wholeTasks(transaction: Transaction, tasks: readonly Task[]): Pro
   ];
   return tasks.map((task) => ({
     task,
-    body: bodyIn(bodies.get(task.id)?.[0] ?? {}),
+    body: bodyIn(bodies.get(task.id)?.[0] ?? { task_id: task.id }),
     result: (results.get(task.id)?.[0]?.['json'] ?? null) as string | null,
     events: (events.get(task.id) ?? []).flatMap(eventsIn),
     kept: (kept.get(task.id) ?? []).map(keptIn),

@@ -182,7 +182,7 @@ export const STATEMENTS = {
 } as const satisfies Readonly<Record<string, 'reads' | 'writes'>>;
 
 /** The statements of a database that several hubs use at once; one that serves one hub has none of them. */
-export const CLUSTER_STATEMENTS = {
+const CLUSTER_STATEMENTS = {
   /** Parameter: `{hubId, untilMs}`. Changes one row if that hub has a lease. */
   renewLease: 'writes',
   /** Parameter: `{hubId, untilMs}`. Changes one row if that hub had none. */
@@ -206,7 +206,7 @@ export const CLUSTER_STATEMENTS = {
 } as const satisfies Readonly<Record<string, 'reads' | 'writes'>>;
 
 /** The statements of a database whose tasks are counted by the code that saves them; one that counts them itself has none of these. */
-export const COUNTING_STATEMENTS = {
+const COUNTING_STATEMENTS = {
   /** Parameter: task ids. Rows: `id`, `status`, `lane`. */
   countedPlaces: 'reads',
   /** Parameter: `{status, lane, tasks}`s, each status and lane once; tasks: how their number changes. Changes. */

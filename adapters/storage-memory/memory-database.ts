@@ -13,7 +13,7 @@ import type { TaskBody } from '../../core/domain/task/task.ts';
 import type { TokenRecord } from '../../core/ports/agent-store.ts';
 import type { ChangeHint } from '../../core/ports/hub-notifier.ts';
 import type { StoredOutput } from '../../core/ports/output-store.ts';
-import { turns, type Turn } from '../../core/ports/opening.ts';
+import { turns, type Turn } from '../../core/ports/timing/turns.ts';
 import type { IdempotencyRecord, KeptKey, TaskChange } from '../../core/ports/task-store.ts';
 import type { Layer } from './layer.ts';
 import { rowLocks, type RowLocks } from './row-locks.ts';

@@ -15,7 +15,7 @@ import {
   type TaskStore,
 } from '../../core/ports/task-store.ts';
 import { historyPage } from '../kit/bounded-events.ts';
-import type { Turn } from '../../core/ports/opening.ts';
+import type { Turn } from '../../core/ports/timing/turns.ts';
 import { lockedUnit } from './locked-unit.ts';
 import { BATCHES_KEPT, byId, keptKeyOf, type InTurn, type KeptTask, type MemoryDatabase } from './memory-database.ts';
 import { memoryStoreUnit, type MemoryStoreUnit } from './memory-store-unit.ts';

@@ -5,20 +5,18 @@
 import { Type, type TObject, type TSchema } from 'typebox';
 import { AGENT_ID_PATTERN } from '../domain/ids.ts';
 import { FINGERPRINT_PATTERN, FINGERPRINT_WANTED, FINGERPRINTS_MAX } from './fingerprint.ts';
-import { CAPABILITIES_MAX, SLOTS_MAX } from '../protocol/fields.ts';
+import { CAPABILITIES_MAX, DURATION_MS_MAX, HELD_TASKS_BYTES_MAX, SLOTS_MAX } from '../protocol/fields.ts';
 import { HUB_LIMITS, type HubLimits } from './limits.ts';
 import { type HubTiming, type SidecarTiming } from './times.ts';
 
-/** A year: a longer time is probably in the wrong unit. */
-export const TIME_MS_MAX = 31_536_000_000;
 /** A shorter admin token could be guessed. */
-export const ADMIN_TOKEN_CHARACTERS_MIN = 32;
+const ADMIN_TOKEN_CHARACTERS_MIN = 32;
 /** The largest page of a list; the API's schema has the same limit. */
-export const PAGE_ROWS_MAX = 500;
+const PAGE_ROWS_MAX = 500;
 /** Checked by `readSocketAddress`. */
 export const HUB_ADDRESS_WANTED = 'an address such as ws://127.0.0.1:4000/ws or wss://hub.example.org/ws';
 /** Ten years. */
-const AUDIT_KEPT_MS_MAX = 10 * TIME_MS_MAX;
+const AUDIT_KEPT_MS_MAX = 10 * DURATION_MS_MAX;
 const COUNT_MAX = 1_000_000_000;
 /** A name or IPv4 address has no colon, an IPv6 address at least two: `name:port` is neither. */
 const HOST_PATTERN = '^([A-Za-z0-9._-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Za-z:.%]*)$';
@@ -38,9 +36,9 @@ const options = (what: string, required: Fields, optional: Fields): TObject =>
     { ...required, ...Object.fromEntries(Object.entries(optional).map(([key, schema]) => [key, Type.Optional(schema)])) },
     { additionalProperties: false, description: `an object with ${what}` },
   );
-const whole = (minimum: number, maximum: number, unit = ''): TSchema =>
-  Type.Integer({ minimum, maximum, description: `a whole number${unit} from ${minimum} to ${maximum}` });
-const timeMs = (minimum = 1, maximum = TIME_MS_MAX): TSchema => whole(minimum, maximum, ' of milliseconds');
+const whole = (minimum: number, maximum: number, unit = '', reason = ''): TSchema =>
+  Type.Integer({ minimum, maximum, description: `a whole number${unit} from ${minimum} to ${maximum}${reason}` });
+const timeMs = (minimum = 1, maximum = DURATION_MS_MAX): TSchema => whole(minimum, maximum, ' of milliseconds');
 const text = (description: string, pattern: string, maxLength = 1_024): TSchema => Type.String({ pattern, maxLength, description });
 const secret = (description: string, minLength: number): TSchema =>
   Type.String({ pattern: '^[\\x21-\\x7e]+$', minLength, maxLength: 1_024, writeOnly: true, description });
@@ -87,8 +85,12 @@ const sidecarTiming: FieldsOf<SidecarTiming> = {
   clockOffMaxMs: timeMs(1_000),
 };
 
-/** The bounds of the limits that do not have the default bounds. */
-const LIMIT_BOUNDS: Partial<Record<keyof HubLimits, readonly [number, number]>> = {
+/** How much larger a `task_assign` may be than its submit. */
+export const ASSIGN_OVERHEAD_BYTES = 65_536;
+
+/** The bounds of the limits that do not have the default bounds, and the reason, if it is not obvious. */
+const LIMIT_BOUNDS: Partial<Record<keyof HubLimits, readonly [number, number, string?]>> = {
+  submitBytes: [1, HELD_TASKS_BYTES_MAX - ASSIGN_OVERHEAD_BYTES, ' (no sidecar could hold a larger task)'],
   requestsPerSecond: [0, COUNT_MAX],
   readMsPerSecond: [0, COUNT_MAX],
   agentFramesPerSecond: [0, COUNT_MAX],
@@ -101,8 +103,8 @@ const LIMIT_BOUNDS: Partial<Record<keyof HubLimits, readonly [number, number]>> 
 };
 const limits = Object.fromEntries(
   (Object.keys(HUB_LIMITS) as (keyof HubLimits)[]).map((key) => {
-    const [least, most] = LIMIT_BOUNDS[key] ?? [1, COUNT_MAX];
-    return [key, whole(least, most, unitOf(key))];
+    const [least, most, reason] = LIMIT_BOUNDS[key] ?? [1, COUNT_MAX];
+    return [key, whole(least, most, unitOf(key), reason)];
   }),
 );
 

@@ -4,11 +4,8 @@ import { describe, isRecord } from '../domain/describe-value.ts';
 import { DEFAULT_HOST, withoutUndefined } from './defaults.ts';
 import { HUB_LIMITS } from './limits.ts';
 import { isLoopback, readSocketAddress } from './loopback.ts';
-import { HUB_ADDRESS_WANTED } from './config-schema.ts';
+import { ASSIGN_OVERHEAD_BYTES, HUB_ADDRESS_WANTED } from './config-schema.ts';
 import { HUB_TIMING, SIDECAR_TIMING, type BackoffTimes } from './times.ts';
-
-/** How much larger a `task_assign` may be than its submit. */
-const ASSIGN_OVERHEAD_BYTES = 65_536;
 
 const LISTEN_HINT =
   'Set hub.listen.tls, or listen on 127.0.0.1 behind a TLS proxy (Caddy, nginx), or, on a network that you trust, set hub.listen.insecure: true';
@@ -84,7 +81,7 @@ function backoffProblems(path: string, { firstMs, maxMs }: BackoffTimes): Config
 }
 
 function limitProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
-  return [...bodyProblems(hub, sound), ...frameProblems(hub, sound)];
+  return [...bodyProblems(hub, sound), ...frameProblems(hub, sound), ...queueProblems(hub, sound)];
 }
 
 function bodyProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
@@ -115,6 +112,14 @@ function frameProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
     });
   }
   return problems;
+}
+
+function queueProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
+  if (!sound('hub.limits.frameBytes', 'hub.limits.socketQueueBytes')) return [];
+  const { frameBytes, socketQueueBytes } = { ...HUB_LIMITS, ...withoutUndefined(hub.limits) };
+  if (socketQueueBytes >= frameBytes) return [];
+  const message = `wanted at least frameBytes, which is ${frameBytes}, found ${socketQueueBytes}; a single frame would exceed it`;
+  return [{ path: 'hub.limits.socketQueueBytes', message }];
 }
 
 function listenProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {

@@ -8,7 +8,7 @@ export const FINGERPRINTS_MAX = 64;
 
 const FINGERPRINT = new RegExp(FINGERPRINT_PATTERN);
 
-export const isFingerprint = (text: string): boolean => FINGERPRINT.test(text);
+const isFingerprint = (text: string): boolean => FINGERPRINT.test(text);
 
 /** Fingerprints separated by commas or whitespace; null if one is invalid, or if there are none or too many. */
 export function readFingerprints(text: string): readonly string[] | null {

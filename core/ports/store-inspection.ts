@@ -16,9 +16,11 @@ export const STORE_CHECKS = [
   'schema_unfinished',
   /** The database's own check of its file failed: pages, indexes, keys. */
   'file',
+  /** The ID of the store is missing: a hub would make a new one. */
+  'store_id',
   /** A row cannot be read, or a table cannot be read from some row on. */
   'unreadable',
-  /** A task has no body. */
+  /** A task has no body, or one that cannot be read. */
   'body',
   /** A completed task has no result, or the stored late and refused results are not those that the task lists. */
   'result',

@@ -12,7 +12,7 @@ import type { AgentRemoval, Removal, Removed, RemovedAgents } from '../domain/ta
 import type { Tombstone } from '../domain/task/tombstone.ts';
 import type { TaskRow, Requirement, RequirementGroup, Status, Priority, Task, TaskBody } from '../domain/task/task.ts';
 import type { ActiveAgent, ClusterUnit, KnownAgents } from './cluster-unit.ts';
-import type { EarlyTransaction } from './opening.ts';
+import type { EarlyTransaction } from './timing/turns.ts';
 
 /** How stores differ. */
 export interface StoreCapabilities {

@@ -11,10 +11,10 @@ export const RESULT_FILE_BYTES_MAX = 8_388_608;
 /** A longer line of progress is skipped, characters. */
 export const PROGRESS_LINE_CHARACTERS_MAX = 16_384;
 /** How long a result that does not parse is reread after its run has ended, even if it keeps changing. */
-export const RESULT_UNFINISHED_MAX_MS = 30_000;
+const RESULT_UNFINISHED_MAX_MS = 30_000;
 /** While its agent may still be writing it: how long it must be unchanged to count as invalid, and how long it is reread at most. */
-export const RESULT_IN_WORK_STILL_MS = 30_000;
-export const RESULT_IN_WORK_MAX_MS = 600_000;
+const RESULT_IN_WORK_STILL_MS = 30_000;
+const RESULT_IN_WORK_MAX_MS = 600_000;
 
 /** Since when a result does not parse. Times are monotonic. */
 export interface Unfinished {

@@ -15,6 +15,8 @@ export const DESCRIPTION_CHARACTERS_MAX = 200_000;
 export const MAX_RETRIES_MAX = 100;
 /** How many assignments a sidecar may hold, running and reporting. */
 export const HELD_MAX = 1_000;
+/** The total size of their tasks as JSON, bytes: the journal is written on every change, and needs room for what has ended. */
+export const HELD_TASKS_BYTES_MAX = 393_216;
 
 /** Ids and generations are branded: a value that has passed a schema needs no cast. */
 export const taskIdField = Type.Unsafe<TaskId>(
@@ -30,10 +32,10 @@ export const generationField = Type.Unsafe<Generation>(Type.Integer({ minimum: 0
 /** In an inventory, where an impossible generation is answered individually: the rest of the inventory counts. */
 export const heldGenerationField = Type.Unsafe<Generation>(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }));
 /** The last moment that a `Date` can hold, milliseconds since 1970. */
-export const TIME_MS_MAX = 8_640_000_000_000_000;
+const TIME_MS_MAX = 8_640_000_000_000_000;
 export const timeField = Type.Integer({ minimum: 0, maximum: TIME_MS_MAX, description: 'a time in milliseconds since 1970' });
 /** The longest duration that a frame or a request may ask for: a year, in milliseconds. */
-const DURATION_MS_MAX = 31_536_000_000;
+export const DURATION_MS_MAX = 31_536_000_000;
 export const durationField = Type.Integer({
   minimum: 1,
   maximum: DURATION_MS_MAX,
@@ -74,7 +76,7 @@ export const acceptFields = {
   refused: Type.Optional(Type.Boolean()),
 } as const satisfies Readonly<Record<Acceptable, TSchema>>;
 /** An agent program's own session id. Passed back as an argument, so it must not look like an option or be special to a shell. */
-export const SESSION_ID_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._:@=+-]{0,255}$';
+const SESSION_ID_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._:@=+-]{0,255}$';
 const sessionIdPattern = new RegExp(SESSION_ID_PATTERN);
 export const isSessionId = (value: string): boolean => sessionIdPattern.test(value);
 export const sessionIdField = Type.String({
@@ -82,7 +84,7 @@ export const sessionIdField = Type.String({
   description: 'a session ID: letters, digits and "._:@=+-", a letter or digit first, at most 256 characters',
 });
 /** A task with 64 capabilities of 64 characters has a signature of 7,000 characters. */
-export const SIGNATURE_CHARACTERS_MAX = 8_192;
+const SIGNATURE_CHARACTERS_MAX = 8_192;
 /** The signature of a task: a JWS in its compact form. Only sidecars know the keys. */
 export const signatureField = Type.String({
   pattern: '^[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+$',

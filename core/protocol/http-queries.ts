@@ -1,5 +1,5 @@
 /** The query of every HTTP request that has one. A parameter that is unknown, or appears twice, is refused. */
-import { Type, type Static, type TSchema } from 'typebox';
+import { Type, type TSchema } from 'typebox';
 import { EVENT_NAMES } from '../domain/task/event.ts';
 import { isTaskId, type TaskId } from '../domain/ids.ts';
 import { PRIORITIES, STATUSES } from '../domain/task/task.ts';
@@ -46,7 +46,6 @@ export const deadLetterSchema = closed({ priority: optional(Type.Enum([...PRIORI
 
 /** `GET /api/agents`, `GET /admin/tokens` */
 export const pageSchema = closed(page);
-export type PageQuery = Static<typeof pageSchema>;
 
 /** `GET /api/events`. `last`: starts this many events before the end, unless `Last-Event-ID` gives the position. */
 export const eventsSchema = closed({

@@ -18,7 +18,7 @@ export interface Handshake {
 /** Hexadecimal digits of a token's SHA-256 in `hello`: enough to find the token, and useless for guessing its 256 random bits. */
 export const TOKEN_HINT_DIGITS = 16;
 /** The longest token that can be proved, characters. */
-export const PROVED_TOKEN_MAX = 1_024;
+const PROVED_TOKEN_MAX = 1_024;
 /** Prefix of each HMAC, so that neither can pass for the other. */
 const HUB_LABEL = 'agentcom hub v1';
 const AGENT_LABEL = 'agentcom agent v1';

@@ -44,7 +44,7 @@ export type CancelOutcome = (typeof CANCEL_OUTCOMES)[number];
 
 const words = <const T extends readonly string[]>(list: T) => Type.Enum([...list] as unknown as [T[number], ...T[number][]]);
 
-export const heldSchema = Type.Object({
+const heldSchema = Type.Object({
   task_id: taskIdField,
   generation: heldGenerationField,
   status: words(HELD_STATUSES),

@@ -8,10 +8,10 @@ import type { TraceContext } from '../domain/task/trace-context.ts';
 import { acceptFields, maybe, objectField, signatureField } from './fields.ts';
 
 /** Entries of a list of texts. */
-export const NOTES_MAX = 256;
+const NOTES_MAX = 256;
 export const NOTE_CHARACTERS_MAX = 4_096;
 /** Names and depth of a hint or a step that is an object; its JSON has at most `NOTE_CHARACTERS_MAX`. */
-export const NOTE_NAMES_MAX = 64;
+const NOTE_NAMES_MAX = 64;
 export const NOTE_DEPTH_MAX = 8;
 
 const place = Type.String({ minLength: 1, maxLength: 1_024 });

@@ -146,7 +146,7 @@ export const keptResultJson = (kept: KeptResult): string =>
   ]);
 
 /** `{event, timestamp, agent_id?, generation?, details?}` */
-export function historyEntry(event: StoredEvent): Readonly<Record<string, unknown>> {
+function historyEntry(event: StoredEvent): Readonly<Record<string, unknown>> {
   return {
     event: event.event,
     timestamp: event.atMs,

@@ -15,7 +15,7 @@ const BATCH_EVENTS = 1_000;
 const BATCH_BYTES = 65_536;
 const BATCH_BYTES_MIN = 4_096;
 /** The minimum time between two rounds, and between two reads of the tail, so that the load does not grow with streams times commits. */
-export const GATHER_MS = 50;
+const GATHER_MS = 50;
 /**
  * The pause after a round is this many times its cost, so that all streams together take a sixtieth of the event loop. If nothing was
  * committed in the meantime, the pause equals the cost.

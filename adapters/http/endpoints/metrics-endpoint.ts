@@ -2,6 +2,7 @@
 import { isStoreFailure } from '../../../core/errors/store-failure.ts';
 import { PRIORITIES, type Priority } from '../../../core/domain/task/task.ts';
 import type { StoreReading } from '../../../core/ports/hub-metrics.ts';
+import { within } from '../../../core/ports/timing/within.ts';
 import type { HttpApiDeps } from '../deps.ts';
 import type { Reply } from '../reply.ts';
 import type { Handlers } from '../request.ts';
@@ -9,6 +10,8 @@ import type { ServeContext } from '../serve.ts';
 
 /** How long an answer is reused, so that the store is read at most once a second, however many clients ask. */
 const CACHED_MS = 1_000;
+/** How long a scrape waits for the store, milliseconds. With the lookup of the token, it must stay well below the 10 s of Prometheus. */
+const STORE_MS = 3_000;
 
 export function metricsHandlers(
   deps: HttpApiDeps,
@@ -32,8 +35,15 @@ export function metricsHandlers(
     }
   };
 
+  let reading: Promise<StoreReading | null> | null = null;
+  /** The same, also if it does not answer in time: the reading is then left to the next scrapes. */
+  const readInTime = async (): Promise<StoreReading | null> => {
+    const current = (reading ??= readStore().finally(() => (reading = null)));
+    return (await within(clock, STORE_MS, current)) ? current : null;
+  };
+
   const answer = async (): Promise<Reply> => {
-    const store = await readStore();
+    const store = await readInTime();
     const { contentType, text } = await metrics.expose({
       store,
       load: deps.load(),

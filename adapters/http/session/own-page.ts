@@ -6,7 +6,7 @@ import type { HttpRequest } from '../../../core/ports/http.ts';
 import { refusal, type Reply } from '../reply.ts';
 
 /** A page of another origin cannot set it without a preflight, and no answer to a preflight allows it (cors.ts). */
-export const DASHBOARD_HEADER = 'x-agentcom-dashboard';
+const DASHBOARD_HEADER = 'x-agentcom-dashboard';
 
 /** 403 if it may come from another page; null if it comes from the hub's own. */
 export function refuseForeignPage(request: Pick<HttpRequest, 'method' | 'header'>): Reply | null {

@@ -45,8 +45,7 @@ export function sessionHandlers(
       const known = await auth.authenticate(`Bearer ${body.value.token}`, request.address);
       if (known.kind === 'refused') return known.reply.refused === 'unauthorized' ? wrongToken : known.reply;
       const { id, role } = known.value;
-      if (role === 'agent')
-        return refusal('forbidden', 'This is the token of an agent. Sign in with one of a person, such as an operator.');
+      if (role === 'agent') return refusal('forbidden', "This is an agent's token. Sign in with a person's token, such as an operator's.");
       const rate = signIns.take(id);
       if (!rate.taken) return tooMany('This token signs in too often.', rate.waitMs);
       const nowMs = clock.nowMs();

@@ -5,7 +5,7 @@ import { COUNTS, type Side } from './side.ts';
 import type { Table } from './stored-table.ts';
 
 /** Rows in memory at a time. A body has at most 256 KiB, an event about 16 KiB, so this is at most about 64 MiB. */
-export const ROWS_AT_ONCE = 250;
+const ROWS_AT_ONCE = 250;
 /** For tables whose rows may be as large as a frame, which is 1 MiB unless the config says otherwise. */
 const LARGE_ROWS_AT_ONCE = 32;
 const LARGE_ROWS: ReadonlySet<string> = new Set(['task_results', 'task_kept_results']);

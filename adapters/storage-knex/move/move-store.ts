@@ -100,7 +100,7 @@ function refuseDifference(wanted: readonly PartDigest[], found: readonly PartDig
   const parts = differing.map(({ part, rows }) => `${part} (${rows} rows, found ${found.find((one) => one.part === part)?.rows ?? 0})`);
   throw new AgentcomError(
     'AC_COPY_DIFFERS',
-    `What was copied to ${target} is not what ${source} holds: ${parts.join(', ')}. Nothing but \`agentcom migrate --empty-target\` opens the copy. See that no other program writes to either, and try again; if it stays, please report it.`,
+    `The copy in ${target} differs from ${source}: ${parts.join(', ')}. Nothing but \`agentcom migrate --empty-target\` opens the copy. Make sure that no other program writes to either, and try again; if the error remains, please report it.`,
     { details: { wanted, found } },
   );
 }

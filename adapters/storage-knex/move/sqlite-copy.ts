@@ -180,7 +180,7 @@ const fileExists = (file: string): AgentcomError =>
 export const cannotWrite = (file: string, thrown: unknown): AgentcomError =>
   new AgentcomError(
     'AC_STORE_UNAVAILABLE',
-    `Cannot write "${file}": ${messageOf(thrown)}. Look after the folder (is it there, may this user write, is there room).`,
+    `Cannot write "${file}": ${messageOf(thrown)}. Check that the folder exists, that this user may write to it, and that the disk has space.`,
     {
       cause: thrown,
       details: { file },

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
-import { turns } from '../../../core/ports/opening.ts';
+import { turns } from '../../../core/ports/timing/turns.ts';
 import type { StoreCapabilities } from '../../../core/ports/task-store.ts';
 import type { Engine, OpenEngine, Row } from '../engine.ts';
 import type { Readers } from '../knex-readers.ts';
@@ -157,7 +157,7 @@ function openedEngine(opened: {
     if (lost === null) return;
     writer = null;
     former = lost.backend;
-    log.error('the connection to Postgres was lost; another is made when it is next needed', { place, error: messageOf(why) });
+    log.error('the connection to Postgres was lost; the hub reconnects when it next needs it', { place, error: messageOf(why) });
     await lost.close();
   };
 
@@ -329,7 +329,7 @@ function openedEngine(opened: {
       // Work that waits for its turn uses the existing connection; no new one is made.
       isClosing = true;
       const tooLate = clock.after(CLOSE_WITHIN_MS, () => {
-        log.warn('Postgres took too long at the close: its connections are cut', { place, within_ms: CLOSE_WITHIN_MS });
+        log.warn('Postgres took too long to close: its connections are terminated', { place, within_ms: CLOSE_WITHIN_MS });
         opened.sockets.cut();
       });
       try {
@@ -369,6 +369,6 @@ const STEP_CLOCK = `
 async function requireSameStore(writer: PostgresConnection, storeId: string, place: string): Promise<void> {
   const found = await storeIdIn(writer);
   if (found === storeId) return;
-  const message = `The store in ${place} is another than this hub opened (${found}, wanted ${storeId}). Start the hub anew if that is meant.`;
+  const message = `The store in ${place} is not the one that this hub opened (found ${found}, wanted ${storeId}). If it was replaced on purpose, restart the hub.`;
   throw new AgentcomError('AC_STORE_UNAVAILABLE', message, { details: { found, wanted: storeId } });
 }

@@ -36,12 +36,12 @@ export function postgresFailure(thrown: unknown, doing: string, place: string): 
   const what = `Cannot ${doing} in ${place}: ${messageOf(thrown)}${state === undefined ? '' : ` (SQLSTATE ${state})`}.`;
   const options = { cause: thrown, details: { sqlState: state ?? null } };
   if (state === undefined)
-    return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} See that Postgres runs and can be reached; it is tried again by itself.`, options); // prettier-ignore
-  if (RETRY.has(state)) return new AgentcomError('AC_STORE_RETRY', `${what} Another transaction was in the way. Try again.`, options);
+    return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} Check that Postgres runs and can be reached; the hub retries automatically.`, options); // prettier-ignore
+  if (RETRY.has(state)) return new AgentcomError('AC_STORE_RETRY', `${what} It conflicted with another transaction. Retry it.`, options);
   if (state === TOO_SLOW)
-    return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} It took too long and was stopped. Ask for less, or look after the server.`, options); // prettier-ignore
+    return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} It exceeded its time limit and was cancelled. Request less data, or check the load of the server.`, options); // prettier-ignore
   if (AWAY.has(state) || AWAY_CLASSES.has(state.slice(0, 2)))
-    return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} Look after the server; it is tried again by itself.`, options);
+    return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} Check the server; the hub retries automatically.`, options);
   return new AgentcomError('AC_INTERNAL', what, options);
 }
 
@@ -49,14 +49,14 @@ export function postgresFailure(thrown: unknown, doing: string, place: string): 
 export const keyTaken = (place: string): AgentcomError =>
   new AgentcomError(
     'AC_STORE_RETRY',
-    `Cannot save a batch in ${place}: an idempotency key of it is not new. It is looked up with the next try.`,
+    `Cannot save a batch in ${place}: one of its idempotency keys already exists. The next attempt looks the keys up first.`,
   );
 
 /** A COMMIT that got no response. */
 export const commitUnknown = (thrown: unknown, batchId: string | null, place: string): AgentcomError =>
   new AgentcomError(
     'AC_COMMIT_UNKNOWN',
-    `Cannot tell whether batch ${batchId ?? '(none)'} was committed in ${place}: ${messageOf(thrown)}. Ask whether it was, once the server answers.`,
+    `Cannot tell whether batch ${batchId ?? '(none)'} was committed in ${place}: ${messageOf(thrown)}. The hub checks again once the server responds.`,
     { cause: thrown, details: { batchId, sqlState: sqlStateOf(thrown) ?? null } },
   );
 
@@ -73,13 +73,14 @@ export function openingFailure(thrown: unknown, place: string): AgentcomError {
 
 function adviceFor(state: string | undefined): string {
   if (state === undefined)
-    return 'See that Postgres runs there, that its host and port in storage.url are right, and that it can be reached';
-  if (state.startsWith('28')) return 'Correct user and password in storage.url, or let this user in (pg_hba.conf)';
+    return 'Check that Postgres is running, that the host and port in storage.url are correct, and that this machine can reach it';
+  if (state.startsWith('28')) return 'Correct the user and password in storage.url, or allow this user in pg_hba.conf';
   if (state.startsWith('3D')) return 'Create that database (createdb), or correct its name in storage.url';
-  if (state === '42501') return 'Let this user create a schema in the database, or make the schema for it and name it as storage.schema';
+  if (state === '42501')
+    return 'Allow this user to create a schema in the database, or create one that it owns and set storage.schema to it';
   if (state === '42P07' || state === '42710') return 'The schema has tables of another program: set storage.schema to a name of its own';
   if (state === '53300') return 'Raise max_connections of the server, or lower storage.poolMax of its hubs';
-  if (state === '57P03') return 'It is starting or stopping: try again in some seconds';
-  if (state === '25006') return 'It is a standby and takes no writes: name the primary in storage.url';
+  if (state === '57P03') return 'The server is starting or stopping: try again in a few seconds';
+  if (state === '25006') return 'The server is a standby and accepts no writes: set storage.url to the primary';
   return `SQLSTATE ${state}; see the log of the server`;
 }

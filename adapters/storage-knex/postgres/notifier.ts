@@ -89,7 +89,8 @@ export function postgresNotifier({ settings, answerMarginMs, clock, log, self }:
     alone = null;
     if (listeners.size === 0) return;
     // Once per outage: whatever was missed is found by the next poll.
-    if (!isLossLogged) log.warn('this hub hears no notifications of the other hubs, and polls meanwhile', { place, error: messageOf(why) });
+    if (!isLossLogged)
+      log.warn('this hub receives no notifications from the other hubs, and polls until it does', { place, error: messageOf(why) });
     isLossLogged = true;
     retry = clock.after(RECONNECT_MS, begin);
   };

@@ -20,7 +20,7 @@ export const POSTGRES_SCHEMA = Type.Object({
   schema: Type.Optional(
     Type.String({
       pattern: '^(?!pg_)[a-z_][a-z0-9_]{0,62}$',
-      description: 'a name of small letters, digits and _ that does not begin with pg_',
+      description: 'a name of lowercase letters, digits and _ that does not begin with pg_',
     }),
   ),
   /** Connections of this hub, one of them for writing. Default 8. */

@@ -78,7 +78,7 @@ async function refuseLiveHubs({ rows, place }: PostgresSession): Promise<void> {
   const ids = live.map((row) => String(row['hub_id']));
   throw new AgentcomError(
     'AC_STORAGE_LOCKED',
-    `Cannot take ${place}: hubs use it (${ids.join(', ')}). Stop them; one that was killed counts as gone when its lease has run out.`,
+    `Cannot take ${place}: hubs use it (${ids.join(', ')}). Stop them; a hub that was killed is no longer counted once its lease has expired.`,
     { details: { hubs: ids } },
   );
 }

@@ -1,7 +1,7 @@
 /** One transaction on the writing connection: what may fail where, and what that means. */
 import type { StoreClock } from '../../../core/domain/store-clock.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
-import type { EarlyTransaction, Turn } from '../../../core/ports/opening.ts';
+import type { EarlyTransaction, Turn } from '../../../core/ports/timing/turns.ts';
 import type { SavedRows, StatementsRun, Transaction } from '../engine.ts';
 import type { Begun, Parameter, PostgresConnection } from './connection.ts';
 import type { Exclusive } from './exclusive.ts';

@@ -193,7 +193,19 @@ function stateOf(table: string, row: Row): unknown {
 
 const idIn = (state: unknown): unknown => (state as { readonly id?: unknown } | null)?.id ?? 'without a readable id';
 
-export const bodyIn = (row: Row): TaskBody => jsonIn<TaskBody>(row['body']);
+/** From a row with the columns of `task_bodies`, or of its task and its `body`. Throws `AC_STORE_DAMAGED`. */
+export function bodyIn(row: Row): TaskBody {
+  const id = row['task_id'] ?? row['id'];
+  let body: TaskBody | null;
+  try {
+    body = jsonIn<TaskBody | null>(row['body']);
+  } catch (cause) {
+    throw damaged('task', id, 'its body is not JSON', cause);
+  }
+  if (typeof body?.description !== 'string')
+    throw damaged('task', id, body === null ? 'its body is missing' : 'its body has no description');
+  return body;
+}
 
 export const taskRowIn = (row: Row): TaskRow => ({ task: taskIn(row), body: bodyIn(row), result: row['result'] as string | null });
 

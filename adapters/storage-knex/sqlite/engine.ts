@@ -5,7 +5,7 @@ import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import { NULL_NOTIFIER } from '../../../core/ports/hub-notifier.ts';
-import { turns } from '../../../core/ports/opening.ts';
+import { turns } from '../../../core/ports/timing/turns.ts';
 import type { StoreCapabilities } from '../../../core/ports/task-store.ts';
 import type { Engine, OpenEngine } from '../engine.ts';
 import type { SqliteConnection } from './connection.ts';
@@ -23,7 +23,7 @@ import { MARK_EVERY_MS, READ_CLOCK, storeClockIn } from '../stored-clock.ts';
 export const SQLITE_CAPABILITIES: StoreCapabilities = { durable: true, shared: false };
 
 /** A longer read would keep the write-ahead log from being truncated. */
-export const READ_MS_MAX = 5_000;
+const READ_MS_MAX = 5_000;
 
 /** How long a statement waits for a lock that another program holds. */
 const BUSY_MS = 5_000;
@@ -93,7 +93,7 @@ function openedEngine(opened: {
 
   const markBroken = (of: SqliteConnections) => (why: unknown) => {
     if (state.kind !== 'open' || state.connections !== of) return;
-    log.error('storage failed; it is opened anew before it is used again', { file, error: messageOf(why) });
+    log.error('storage failed; it is reopened before it is used again', { file, error: messageOf(why) });
     state = { kind: 'broken', connections: of };
   };
 

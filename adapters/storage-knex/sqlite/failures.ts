@@ -48,7 +48,7 @@ export function sqliteFailure(thrown: unknown, doing: string, file: string): Age
   if (isBusy(thrown))
     return new AgentcomError('AC_STORE_RETRY', `${what} Another program holds a lock on it. Try again, or close that program.`, options);
   if (sqliteCodeOf(thrown) === 'SQLITE_INTERRUPT')
-    return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} It took too long and was stopped. Ask for less.`, options);
+    return new AgentcomError('AC_STORE_UNAVAILABLE', `${what} It exceeded its time limit and was cancelled. Request less data.`, options);
   if (isDamaged(thrown)) return new AgentcomError('AC_STORE_UNAVAILABLE', what, { ...options, cure: CURE_OF_DAMAGE });
   if (breaksConnection(thrown) || (thrown instanceof Error && thrown.name === 'KnexTimeoutError'))
     return new AgentcomError('AC_STORE_UNAVAILABLE', what, {
@@ -73,7 +73,7 @@ export const keyTaken = (thrown: unknown, file: string): AgentcomError =>
 export const leftAmid = (thrown: unknown, file: string): AgentcomError =>
   new AgentcomError(
     'AC_STORE_UNAVAILABLE',
-    `Cannot read in "${file}": ${messageOf(thrown)}. The connection was left amid a transaction and is opened anew by itself. Try again.`,
+    `Cannot read in "${file}": ${messageOf(thrown)}. The connection was left in the middle of a transaction and is reopened automatically. Try again.`,
     { cause: thrown, details: { file, sqlite: sqliteCodeOf(thrown) ?? null } },
   );
 
@@ -81,6 +81,6 @@ export const leftAmid = (thrown: unknown, file: string): AgentcomError =>
 export const commitUnknown = (thrown: unknown, batchId: string | null, file: string): AgentcomError =>
   new AgentcomError(
     'AC_COMMIT_UNKNOWN',
-    `Cannot tell whether batch ${batchId ?? '(none)'} was committed in "${file}": ${messageOf(thrown)}. Ask whether it was, once the disk is well.`,
+    `Cannot tell whether batch ${batchId ?? '(none)'} was committed in "${file}": ${messageOf(thrown)}. The hub checks again once the disk works.`,
     { cause: thrown, details: { file, batchId, sqlite: sqliteCodeOf(thrown) ?? null } },
   );

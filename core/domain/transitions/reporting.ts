@@ -105,7 +105,7 @@ export function decideComplete(
   return mergeChanges(accepted, done);
 }
 
-/** `task_failed`: spends a retry; requeued with a backoff, or dead-lettered. */
+/** `task_failed`: uses up a retry; requeued with a backoff, or dead-lettered. */
 export function decideFail(
   task: Task,
   by: Reporter,
@@ -131,7 +131,7 @@ export function decideFail(
   return mergeChanges(accepted, { ...ended, task: { ...ended.task, outcomes: withOutcome(task, outcome) } });
 }
 
-/** `task_rejected`: before acceptance only; requeued without spending a retry. `counted`: whether it counts towards parking. */
+/** `task_rejected`: before acceptance only; requeued without using up a retry. `counted`: whether it counts towards parking. */
 export function decideReject(task: Task, by: Reporter, reason: string, nowMs: number, rules: Rules, counted: boolean = true): Transition {
   if (task.acceptedAtMs !== null) return refuse('invalid_state', task.generation);
   const event = reportEvent(task, by, 'rejected', { reason });
@@ -174,6 +174,8 @@ export function decidePolicyReject(task: Task, by: Reporter, reason: string, now
 
 /** The cause of a rejection by the policy of a sidecar. */
 export const POLICY = 'policy';
+/** The cause of a rejection because the tasks that the sidecar holds leave no room for this one in its journal. */
+export const NO_ROOM = 'no_room';
 
 const uncounted = (before: Task, back: Change, nowMs: number): Change => ({
   ...back,
@@ -181,7 +183,7 @@ const uncounted = (before: Task, back: Change, nowMs: number): Change => ({
 });
 
 /**
- * `task_released`: not started or confirmed stopped; requeued without spending a retry. `isAgentFault`: the cause is the agent's
+ * `task_released`: not started or confirmed stopped; requeued without using up a retry. `isAgentFault`: the cause is the agent's
  * alone, and does not count towards parking.
  */
 export function decideRelease(

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { scrapeOf } from '../../apps/monitoring/scrape.ts';
-import { hubBench, type HubBench } from './hub-bench.ts';
+import { ADMIN_TOKEN, hubBench, type HubBench } from './hub-bench.ts';
 
 const scrape = async (bench: HubBench) => scrapeOf((await bench.send('/metrics', { token: 'viewer' })).text);
 
@@ -27,7 +27,7 @@ t.test('the store is read at most once a second, one read at a time, regardless 
   const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   const asked = ['viewer', 'operator', 'admin'].map((token) => bench.send('/metrics', { token }));
   while (running === 0) await turn();
-  bench.clock.advance(5_000);
+  bench.clock.advance(2_999);
   asked.push(bench.send('/metrics', { token: 'viewer' }));
   for (let n = 0; n < 10; n += 1) await turn();
   release();
@@ -40,6 +40,55 @@ t.test('the store is read at most once a second, one read at a time, regardless 
   await again;
   t.equal((await bench.send('/metrics')).status, 200);
   t.equal(reads, 2, 'read again after a second');
+
+  bench.clock.advance(1_000);
+  for (let n = 0; n < 3; n += 1) {
+    const scraped = bench.send('/metrics');
+    while (running === 0) await turn();
+    for (let m = 0; m < 10; m += 1) await turn();
+    bench.clock.advance(3_000);
+    t.match((await scraped).text, /^agentcom_store_up 0$/m, 'a store that does not answer is waited for 3 s');
+  }
+  t.equal(reads, 3, 'and not read again meanwhile');
+  release();
+});
+
+t.test('while the store cannot be read, a token that was valid within the last hour is enough, unless this hub revoked it', async (t) => {
+  const inner = await hubBench();
+  t.teardown(() => inner.close());
+  const { agents } = inner.storage;
+  let store: 'up' | 'down' | 'stuck' = 'up';
+  const gone = () => new AgentcomError('AC_STORE_UNAVAILABLE', 'The disk is gone.');
+  const findToken = (hash: string): ReturnType<typeof agents.findToken> => {
+    if (store === 'up') return agents.findToken(hash);
+    return store === 'down' ? Promise.reject(gone()) : new Promise(() => undefined);
+  };
+  const bench = await hubBench({ deps: { agents: { ...agents, findToken } } });
+  t.teardown(() => bench.close());
+  const { json: made } = await bench.send('/admin/tokens', { token: ADMIN_TOKEN, json: { name: 'prometheus', role: 'viewer' } });
+  const viewer = String(made['token']);
+  const statusOf = async (path = '/metrics', token = viewer): Promise<number> => (await bench.send(path, { token })).status;
+  t.equal(await statusOf(), 200);
+  store = 'down';
+  bench.clock.advance(3_599_999);
+  t.equal(await statusOf(), 200);
+  t.equal(await statusOf('/metrics', 'operator'), 503, 'one that was not used before');
+  t.equal(await statusOf('/api/tasks'), 503, 'other routes');
+  bench.clock.advance(1);
+  t.equal(await statusOf(), 503, 'an hour later');
+
+  store = 'up';
+  t.equal(await statusOf(), 200);
+  store = 'stuck';
+  bench.clock.advance(60_000);
+  const scraped = bench.send('/metrics', { token: viewer });
+  for (let n = 0; n < 10; n += 1) await new Promise((resolve) => setImmediate(resolve));
+  bench.clock.advance(2_000);
+  t.equal((await scraped).status, 200, 'a store that does not answer is waited for 2 s');
+
+  store = 'down';
+  t.equal((await bench.send(`/admin/tokens/${String(made['id'])}`, { method: 'DELETE', token: ADMIN_TOKEN })).status, 200);
+  t.equal(await statusOf(), 503, 'revoked by this hub');
 });
 
 t.test('while the store cannot be read, the other metrics are still reported', async (t) => {

@@ -163,12 +163,12 @@ t.test('a task for an agent whose tokens are revoked states this as the reason f
   const waitingFor = async (): Promise<unknown> => (await admin(`/api/tasks/${String(task.json['task_id'])}`)).json['waiting_for'];
   t.match(await waitingFor(), { reason: 'agent_offline', message: 'It is for this agent alone: worker-4 has never connected.' });
   await admin('/admin/tokens/worker-4', undefined, 'DELETE');
-  const message = 'It is for this agent alone: worker-4 cannot connect since its token is revoked.';
+  const message = 'It is for this agent alone: worker-4 cannot connect because its token is revoked.';
   t.match(await waitingFor(), { reason: 'agent_offline', message });
   await admin('/admin/tokens', { agent_id: 'worker-4', expires_in_ms: 1_000 });
   t.match(await waitingFor(), { message: /has never connected/ });
   bench.clock.advance(1_000);
-  t.match(await waitingFor(), { message: /since its token has expired\.$/ });
+  t.match(await waitingFor(), { message: /because its token has expired\.$/ });
 });
 
 t.test('tokens are listed in pages, newest first, revoked ones included', async (t) => {
@@ -190,7 +190,11 @@ t.test('an agent enrols itself with a secret that works once', async (t) => {
   t.equal(await statusOf(String(got.json['token'])), 200);
   t.equal(bench.enrolSecretsUsed(), 1, 'the hub writes a new one');
   t.strictSame(refusals(await register({ agent_id: 'new-2', secret })), [401, 'invalid_secret'], 'it is used up');
-  t.strictSame(refusals(await register({ agent_id: 'new-1', secret: await secretOf() })), [409, 'agent_taken']);
+  const taken = await secretOf();
+  const refused = await register({ agent_id: 'new-1', secret: taken });
+  t.strictSame(refusals(refused), [409, 'agent_taken']);
+  t.match(refused.json['message'], /The code is used up: run "agentcom invite" again\.$/);
+  t.strictSame(refusals(await register({ agent_id: 'new-2', secret: taken })), [401, 'invalid_secret'], 'and it is');
   t.strictSame(refusals(await register({ agent_id: 'New', secret: 'x' })), [400, 'validation_failed']);
   const late = await admin('/admin/enrol-secrets', {});
   t.equal(late.json['expires_at'], bench.clock.nowMs() + 900_000);

@@ -90,6 +90,28 @@ for (const [bad, count] of [
   });
 }
 
+for (const [what, sql] of [
+  ['not JSON', `UPDATE task_bodies SET body = 'nope' WHERE task_id = '${BAD}'`],
+  ['not an object', `UPDATE task_bodies SET body = 'null' WHERE task_id = '${BAD}'`],
+  ['missing', `DELETE FROM task_bodies WHERE task_id = '${BAD}'`],
+] as const) {
+  t.test(`a task with a damaged body (${what}) is named in the error of a direct read, and stops no other assignment`, async (t) => {
+    const file = path.join(await emptyFolder(t), 'agentcom.db');
+    const before = closedAfter(t, sqliteStorage(file));
+    await before.open();
+    await commit(before, inserting(aTask({ id: GOOD }), aTask({ id: BAD })));
+    await before.close();
+    await outside(file, sql);
+    const { tasks, ...storage } = closedAfter(t, sqliteStorage(file));
+    await storage.open();
+    const bodies = await tasks.transact('b1', (unit) => unit.bodies([BAD, GOOD]));
+    t.strictSame(bodies.map(({ taskId }) => taskId), [GOOD]); // prettier-ignore
+    const listed = await tasks.list({ limit: 10 });
+    t.strictSame(listed.map(({ task }) => task.id), [GOOD]); // prettier-ignore
+    t.match((await failsWith(t, tasks.read(BAD), 'AC_STORE_DAMAGED', 'read'))?.message, `task ${BAD}: its body`);
+  });
+}
+
 t.test('an agent with a damaged stored state is left out of lists, and named in the error of a direct read', async (t) => {
   const file = path.join(await emptyFolder(t), 'agentcom.db');
   const before = closedAfter(t, sqliteStorage(file));

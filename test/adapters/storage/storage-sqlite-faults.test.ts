@@ -291,7 +291,7 @@ t.test('a read that takes too long is interrupted, and the next one works', asyn
     clock.advance(1_000);
     await new Promise(setImmediate);
   }
-  t.match((await stopped)?.message, 'took too long');
+  t.match((await stopped)?.message, 'exceeded its time limit');
   t.equal(clock.pending, 0, 'no timer is left');
   t.equal((await engine.read(async (db) => (await db('store').select('store_id')) as readonly Row[])).length, 1);
 });

@@ -11,7 +11,7 @@ import { sqliteEngine } from '../../../adapters/storage-knex/sqlite/engine.ts';
 import { inspectSqlite } from '../../../adapters/storage-knex/sqlite/inspection.ts';
 import { ROWS_IN_STATEMENT } from '../../../adapters/storage-knex/statements.ts';
 import type { Status, Task } from '../../../core/domain/task/task.ts';
-import type { EarlyTransaction } from '../../../core/ports/opening.ts';
+import type { EarlyTransaction } from '../../../core/ports/timing/turns.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
 import type { StoreDamage } from '../../../core/ports/store-inspection.ts';

@@ -50,6 +50,8 @@ const OF_THE_STORE: readonly Damage[] = [
   ],
   ['two assignments in one slot', 'I4', null, `UPDATE agents SET state = json_set(state, '$.slots', 0) WHERE id = 'a1'`],
   ['what its submitter said is gone', 'body', TASKS.queued, `DELETE FROM task_bodies WHERE task_id = '${TASKS.queued}'`],
+  ['what its submitter said is not JSON', 'body', TASKS.queued, `UPDATE task_bodies SET body = 'nope' WHERE task_id = '${TASKS.queued}'`],
+  ['the ID of the store is gone', 'store_id', null, 'DELETE FROM store'],
   ['its result is gone', 'result', TASKS.completed, `DELETE FROM task_results WHERE task_id = '${TASKS.completed}'`],
   ['a key points nowhere', 'I10', 'task-00000000000000ff', `UPDATE idempotency_keys SET task_ids = '["task-00000000000000ff"]'`],
   ['the note of a dependency is gone', 'dependency', TASKS.blocked, 'DELETE FROM task_dependencies'],

@@ -192,6 +192,6 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
       ),
     check: 'storage',
     found: /^Cannot open storage "postgres": .*127\.0\.0\.1:\d+.*: connect ECONNREFUSED 127\.0\.0\.1:\d+$/,
-    cure: /^See that Postgres runs there, that its host and port in storage\.url are right, and that it can be reached\.$/,
+    cure: /^Check that Postgres is running, that the host and port in storage\.url are correct, and that this machine can reach it\.$/,
   },
 ];

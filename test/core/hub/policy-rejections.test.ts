@@ -1,6 +1,6 @@
 /** What the hub does with a task that the policies of sidecars reject. */
 import t from 'tap';
-import { REJECTED_WAIT_MS, REJECTIONS_MAX } from '../../../core/domain/task/rules.ts';
+import { HAND_BACKS_MAX, REJECTED_WAIT_MS, REJECTIONS_MAX } from '../../../core/domain/task/rules.ts';
 import { explainWaiting } from '../../../core/domain/waiting/waiting-for.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import { agentJson } from '../../../core/protocol/agent-json.ts';
@@ -26,7 +26,7 @@ const shown = async (rig: HubRig, id: string) => {
   return agentJson(row, rig.clock.nowMs());
 };
 
-t.test('R12 R13: a rejected task goes to another agent at once, spends no attempt, adds no strike and no busy time', async (t) => {
+t.test('R12 R13: a rejected task goes to another agent at once, uses up no retry, adds no strike and no busy time', async (t) => {
   const rig = await hubRig(CALM);
   const one = await agent(rig, 'a1');
   const id = await rig.submit();
@@ -131,5 +131,21 @@ t.test('a rejection for any other cause still counts as a hand-back', async (t) 
   await rejects(one, id, 1, 'later_word');
   t.match((await rig.record(id)).task, { status: 'queued', handBacks: 1, rejectedBy: [], avoid: 'a1' });
   t.equal(typeof (await rig.storage.agents.getAgent('a1' as AgentId))?.agent.busyUntilMs, 'number');
+  await rig.stop();
+});
+
+t.test('R12: a task for which a sidecar has no room now waits for it, and is neither parked nor a strike', async (t) => {
+  const rig = await hubRig(CALM);
+  const one = await agent(rig, 'a1');
+  const id = await rig.submit();
+  for (let n = 0; n < 2 * HAND_BACKS_MAX; n += 1) {
+    await rejects(one, id, (await rig.record(id)).task.generation, 'no_room');
+    one.news();
+    t.match((await rig.storage.agents.getAgent('a1' as AgentId))?.agent, { busyUntilMs: Number, strikes: [] });
+    let waitedMs = 0;
+    for (; !one.news().some(({ type }) => type === 'task_assign') && waitedMs < 700_000; waitedMs += 10_000) await rig.pass(10_000);
+    t.ok(waitedMs >= 60_000 && waitedMs < 700_000, `offered again after ${waitedMs / 1_000} s`);
+  }
+  t.match((await rig.record(id)).task, { status: 'assigned', retryCount: 0, handBacks: 0, rejectedBy: [] });
   await rig.stop();
 });

@@ -136,7 +136,7 @@ t.test('rejections are sent and repeated as reports', async (t) => {
     const sidecar = online({ slots: 8 });
     const description = 'x'.repeat(Math.floor(HELD_TASKS_BYTES_MAX * 0.6));
     t.match(sent(sidecar.frame(assignFrame(named(), { description }))), [{ type: 'task_accepted' }]);
-    t.match(sent(sidecar.frame(assignFrame(named(1, OTHER), { description }))), [{ type: 'task_rejected' }]);
+    t.match(sent(sidecar.frame(assignFrame(named(1, OTHER), { description }))), [{ type: 'task_rejected', cause: 'no_room' }]);
     sidecar.frame({ type: 'task_cancelled', task_id: named().taskId, generation: named().generation });
     t.match(sent(sidecar.frame(assignFrame(named(2, OTHER), { description }))), [{ type: 'task_accepted' }], 'once there is room');
   });

@@ -162,7 +162,7 @@ function resendAssignment(
   batch.push(agent.id, agent.sessionNumber, again);
 }
 
-/** Requeues an assignment that was apparently never accepted, under a new generation and without spending a retry. */
+/** Requeues an assignment that was apparently never accepted, under a new generation and without using up a retry. */
 function requeue(batch: Batch, task: Task, { rules }: HubContext): void {
   const decided = decideReclaim(task, { reason: 'not_held', stop: false }, batch.nowMs, rules);
   if (decided.kind === 'changed') batch.put(decided);

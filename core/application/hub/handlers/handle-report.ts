@@ -15,7 +15,7 @@ import { notBusy, withRejection } from '../../../domain/agent/busy-agents.ts';
 import { checkFence } from '../../../domain/task/fencing.ts';
 import type { Generation } from '../../../domain/ids.ts';
 import { refuse } from '../../../domain/task/refusal.ts';
-import { OUTCOMES_KEPT, type AckStatus, type Task, type TaskSession } from '../../../domain/task/task.ts';
+import type { AckStatus, Task, TaskSession } from '../../../domain/task/task.ts';
 import { isNoUsage, NO_USAGE, withAttempt, type Usage } from '../../../domain/usage.ts';
 import { change, withUsage, type Reporter, type Transition } from '../../../domain/transitions/change.ts';
 import { decideLate, decideRefused } from '../../../domain/transitions/keeping-results.ts';
@@ -128,7 +128,7 @@ function decide(
     case 'rejected':
       return body.cause === reporting.POLICY
         ? reporting.decidePolicyReject(task, by, body.reason, nowMs)
-        : reporting.decideReject(task, by, body.reason, nowMs, rules);
+        : reporting.decideReject(task, by, body.reason, nowMs, rules, body.cause !== reporting.NO_ROOM);
     case 'released':
       return reporting.decideRelease(task, by, { ...body, session, details: withCause(body) }, nowMs, rules, isAgentFaultOnly(body));
   }
@@ -186,7 +186,9 @@ function agentAfter(agent: Agent, task: Task, body: ReportBody, nowMs: number, {
     case 'rejected':
       // A reject by its policy says nothing about its machine or its next task.
       if (body.cause === reporting.POLICY) return agent;
-      return withStrike(withRejection(agent, body.reason, nowMs), task.id, `rejected: ${body.reason}`, nowMs, rules.breaker);
+      return body.cause === reporting.NO_ROOM
+        ? withRejection(agent, body.reason, nowMs)
+        : withStrike(withRejection(agent, body.reason, nowMs), task.id, `rejected: ${body.reason}`, nowMs, rules.breaker);
     case 'released':
       if (body.cause === SIDECAR_STOPPED) return agent;
       return withPause(agent, agentFaultOf(body, body.reason), nowMs, rules.breaker);
@@ -202,9 +204,7 @@ const agentFaultOf = ({ cause = null, retryAfterMs = null }: Partial<ReportCause
 function keepLate(batch: Batch, task: Task, command: ReportCommand, context: HubContext): ReportAnswer {
   const { body, generation, from } = command;
   if (body.report !== 'complete' || generation === null) return refuse('stale_generation', task.generation);
-  const late = decideLate(task, from, { ...body, generation }, batch.nowMs, context.digest.sha256);
-  const outcome = { generation, agentId: from.agentId, report: 'complete', answer: 'late' } as const;
-  batch.put({ ...late, task: { ...late.task, outcomes: [...late.task.outcomes, outcome].slice(-OUTCOMES_KEPT) } });
+  batch.put(decideLate(task, from, { ...body, generation }, batch.nowMs, context.digest.sha256));
   return { kind: 'acknowledged', status: 'late', generation, duplicate: false };
 }
 

@@ -10,7 +10,7 @@ import type { Batch } from '../batch/batch.ts';
 import { dependenciesMet } from './handle-submit.ts';
 
 /** Dependents that one batch reads from the store. */
-export const UNBLOCKED_PER_BATCH = 500;
+const UNBLOCKED_PER_BATCH = 500;
 
 /**
  * Queues the blocked tasks whose last dependency completed in this batch. Their other dependencies are read without a lock, but

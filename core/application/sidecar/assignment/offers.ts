@@ -1,11 +1,13 @@
 /** Assignments offered by the hub. */
 import type { Ended } from '../../../domain/assignment/ended-assignments.ts';
+import { encodedBytes } from '../../../domain/encoded-text.ts';
 import { policyRefusal } from '../../../domain/assignment/accept-policy.ts';
 import { decideOffer } from '../../../domain/assignment/offer.ts';
 import { stopFor, type AssignmentId, type Slot } from '../../../domain/assignment/slot.ts';
+import { NO_ROOM, POLICY } from '../../../domain/transitions/reporting.ts';
+import { HELD_TASKS_BYTES_MAX } from '../../../protocol/fields.ts';
 import type { HubFrameOf } from '../../../protocol/hub-frames.ts';
 import { copyRareParts, type WirePart } from '../../../protocol/task-body.ts';
-import { JOURNALLED_TASKS_BYTES_MAX } from '../state/constants.ts';
 import { beginStop } from './end-of-run.ts';
 import { startAssignmentTimers } from './lease.ts';
 import { report, sendReport } from '../report/outbox-reports.ts';
@@ -40,9 +42,7 @@ export function onAssign(step: StepContext, frame: AssignFrame, signature?: Sign
       const refusal = refusalOf(step, frame);
       if (refusal !== null) return rejectByPolicy(step, offered, refusal);
       if (step.settings.requiresSignature && signature?.kind !== 'trusted') return onUntrusted(step, offered, frame, signature);
-      // The journal is bounded and written on every change.
-      if (!step.countTask(task, JOURNALLED_TASKS_BYTES_MAX))
-        return reject(step, offered, frame, 'does not fit into the journal of this sidecar');
+      if (!step.countTask(task, HELD_TASKS_BYTES_MAX)) return onTooLarge(step, offered, task);
       return accept(step, offered, frame, task, decision.displaced);
     }
   }
@@ -98,10 +98,24 @@ function onUntrusted(
   rejectOnce(step, offered, verdict.reason);
 }
 
+/** Does not fit beside the tasks held now, or not even alone: then waiting for them would not help. */
+function onTooLarge(step: StepContext, offered: AssignmentId, task: Slot['task']): void {
+  const bytes = encodedBytes(task);
+  if (bytes <= HELD_TASKS_BYTES_MAX)
+    return rejectForNow(step, offered, 'the tasks that it holds leave no room for this one in its journal');
+  rejectByPolicy(step, offered, `too large: ${bytes} bytes as JSON; a sidecar holds at most ${HELD_TASKS_BYTES_MAX} bytes of tasks`);
+}
+
+/** Sent once and not stored: the hub offers the task again once this agent has ended one, or after a while. */
+function rejectForNow(step: StepContext, offered: AssignmentId, reason: string): void {
+  step.log('info', 'rejected for now', { task_id: offered.taskId, generation: offered.generation, reason });
+  step.send({ type: 'task_rejected', ...frameIds(offered), reason, cause: NO_ROOM });
+}
+
 /** Sent once and not stored: the same task gets the same answer, and a hub that offers many such tasks cannot fill the disk. */
 function rejectByPolicy(step: StepContext, offered: AssignmentId, reason: string): void {
   step.log('warn', 'rejected a task by policy', { task_id: offered.taskId, generation: offered.generation, reason });
-  step.send({ type: 'task_rejected', ...frameIds(offered), reason, cause: 'policy' });
+  step.send({ type: 'task_rejected', ...frameIds(offered), reason, cause: POLICY });
 }
 
 /** The task as the agent sees it: known fields only, whatever a later protocol adds. */
@@ -159,6 +173,6 @@ function reject(step: StepContext, offered: AssignmentId, frame: AssignFrame, re
 const REJECTIONS_OUTBOX_MAX = 100;
 
 /** Sent once. If it is lost, the hub offers again or assigns the task elsewhere. */
-export function rejectOnce(step: StepContext, offered: AssignmentId, reason: string): void {
+function rejectOnce(step: StepContext, offered: AssignmentId, reason: string): void {
   step.send({ type: 'task_rejected', ...frameIds(offered), reason });
 }

@@ -162,7 +162,7 @@ function onAgentFailed(step: StepContext, slot: Slot, event: Omit<Failed, 'type'
 }
 
 /**
- * The agent cannot work at present. The task is released without spending an attempt once its run is known to be gone,
+ * The agent cannot work at present. The task is released without using up a retry once its run is known to be gone,
  * and the hub assigns this agent nothing for as long as the report asks. Work already begun continues in its session if the
  * runner can resume it.
  */

@@ -49,8 +49,6 @@ export const DISK_CHECK_MS = 60_000;
  * bounded by kind and run.
  */
 export const DEFERRED_MAX = 1_000;
-/** Maximum size of the journalled tasks as JSON, bytes; leaves room for ended assignments and the outbox. */
-export const JOURNALLED_TASKS_BYTES_MAX = 393_216;
 
 /** Above this many buffered bytes, no report with a body is written to the socket until it drains. */
 export const SOCKET_BYTES_MAX = 1_048_576;

@@ -8,7 +8,7 @@ import { AgentcomError } from '../../../errors/agentcom-error.ts';
 import { generationField, objectField, taskIdField } from '../../../protocol/fields.ts';
 import { fieldErrors } from '../../../protocol/field-errors.ts';
 
-export const JOURNAL_VERSION = 1;
+const JOURNAL_VERSION = 1;
 
 export interface JournalState {
   readonly version: typeof JOURNAL_VERSION;
