@@ -17,7 +17,7 @@ export interface ChangeHint {
 /** Anything may have changed: notifications may have been missed. */
 export const ANY_CHANGE: ChangeHint = { events: true, work: true, agents: null };
 
-/** How the hubs of one store tell each other that something has changed. Best effort: each also polls. */
+/** How the hubs of one store notify each other of changes. Best effort: each also polls. */
 export interface HubNotifier {
   /**
    * Notifies all other hubs of this store, as soon as possible and in the order of the calls; several calls may be merged into one

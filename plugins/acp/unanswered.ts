@@ -7,7 +7,7 @@ import { within } from './with-deadline.ts';
 /** Maximum number of requests with unread answers. */
 export const UNANSWERED_MAX = 1_000;
 /** Maximum total size of such requests, characters; a single one may be larger. */
-export const UNANSWERED_CHARACTERS_MAX = 16 * 1024 * 1024;
+const UNANSWERED_CHARACTERS_MAX = 16 * 1024 * 1024;
 /** How long an agent may take to read an answer while the limit is reached; meanwhile nothing is read from it. */
 const ANSWER_READ_WITHIN_MS = 5_000;
 

@@ -66,7 +66,7 @@ const spoken = (name: string): readonly string[] =>
 
 const asOperator = ({ port, adminToken }: World) => ({ AGENTCOM_API_URL: `http://127.0.0.1:${port}`, AGENTCOM_ADMIN_TOKEN: adminToken });
 
-t.test('R13: an agent’s own failure spends no retry, reports its remedy and pauses it, and others take the work', async (t) => {
+t.test('R13: an agent’s own failure uses up no retry, reports its remedy and pauses it, and others take the work', async (t) => {
   const world = await makeWorld(t);
   const { api } = world;
   await world.startHub();

@@ -61,7 +61,7 @@ export async function liveOutput(t: Test, room: BrowserRoom): Promise<void> {
       ),
     );
     await badge(page, 'running').waitFor();
-    await page.getByText('Nothing was printed yet.').waitFor();
+    await page.getByText('No output yet.').waitFor();
     writeFileSync(silent, '');
     await log(page).getByText('line 1').waitFor();
     await page.locator('.output-tools').getByText('following').waitFor();
@@ -153,7 +153,7 @@ export async function muchOutput(t: Test, { browser }: BrowserRoom): Promise<voi
     const { page, faults } = await watchedPage(t, browser, hub.url);
     await signIn(page, hub.url, hub.adminToken);
     await page.goto(`${hub.url}/dashboard#/tasks/${id}`);
-    await page.getByText('Nothing was printed yet.').waitFor();
+    await page.getByText('No output yet.').waitFor();
     const lines = FLOOD.characters / 64;
     for (let seq = 0; seq < FLOOD.chunks; seq += 1) {
       const text = Array.from({ length: lines }, (_, at) => `${seq}/${at} `.padEnd(63, 'x')).join('\n');

@@ -60,7 +60,7 @@ const subject = postgresSubject(
       {
         why: 'nobody listens',
         options: { url: changed((url) => (url.port = '1')) },
-        names: ['127.0.0.1:1', 'See that Postgres runs there'],
+        names: ['127.0.0.1:1', 'Check that Postgres is running'],
       },
       { why: 'nobody answers', options: { url: changed((url) => ((url.hostname = '127.0.0.1'), (url.port = silentPort))), connectWithinMs: 100 }, names: [silentPort] }, // prettier-ignore
       {

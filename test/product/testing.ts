@@ -1,5 +1,5 @@
 /**
- * The entry `agentcom/testing`: what every adapter and every wake runner is held to, ours and a stranger's alike. Each port has one
+ * The entry `agentcom/testing`: the contract suites that every adapter and every wake runner must pass, ours and yours. Each port has one
  * suite, and each suite is called in the same way: with the name that stands in its titles, with the adapter as its subject, and
  * with the test runner, of which it needs `test`. That of `node:test` fits, and so do those of tap and vitest.
  *

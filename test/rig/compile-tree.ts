@@ -13,6 +13,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -26,8 +27,8 @@ import { compiledIn } from './tree-layout.ts';
 const ROOT = resolve(import.meta.dirname, '../..');
 /** Beside the packages, so that imports find them; in `node_modules` itself tap runs nothing. */
 const CACHE = join(ROOT, '.built');
-/** A tree that nobody made anew for so long is in nobody's use, milliseconds. */
-const KEPT_MS = 86_400_000;
+/** A tree that no process began to use for so long is removed, milliseconds: 7 days, longer than any run of tests. */
+const KEPT_MS = 604_800_000;
 /** Built for the browser, by Vite. */
 const DASHBOARD = 'apps/dashboard/';
 const FOLDERS = ['core', 'adapters', 'plugins', 'apps', 'test'];
@@ -67,6 +68,8 @@ export async function compileTree(): Promise<string> {
     .digest('hex');
   const folder = join(CACHE, key.slice(0, 12));
   if (!existsSync(folder)) await compileInto(folder, sources);
+  const now = new Date();
+  utimesSync(folder, now, now);
   return folder;
 }
 
@@ -125,8 +128,8 @@ function bundle(name: string, entries: Readonly<Record<string, string>>, outdir:
 function removeOld(): void {
   for (const name of readdirSync(CACHE)) {
     const path = join(CACHE, name);
-    const made = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
-    if (made !== undefined && Date.now() - made > KEPT_MS) rmSync(path, { recursive: true, force: true });
+    const usedMs = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+    if (usedMs !== undefined && Date.now() - usedMs > KEPT_MS) rmSync(path, { recursive: true, force: true });
   }
 }
 

@@ -2,7 +2,7 @@
  * The tests, compiled once and then run by tap under plain node: under a loader each of the 200 files would take two seconds of
  * the processor before its first assertion.
  *
- *     npm run tap -- [OPTION...] [test/core/hub/load/one-batch.test.ts | test/core...]
+ *     npm test -- [OPTION...] [test/core/hub/load/one-batch.test.ts | test/core...]
  *
  * A folder means whatever ends in `.test.ts` under it; no word at all means all of `test`, without the folders of
  * `npm run test:integration` and `npm run test:faults`. What the tests write is in memory where there is room for it, which takes a third

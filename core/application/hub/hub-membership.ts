@@ -110,7 +110,7 @@ export class HubMembership {
 
   #closeConnections(because: string): void {
     const { context, sessions } = this.#deps;
-    context.log.error('the lease of this hub expired: its sidecars are sent to identify anew', {
+    context.log.error('the lease of this hub expired: its sidecars must reconnect and identify again', {
       because,
       agents: sessions.agentIds().length,
     });

@@ -5,6 +5,7 @@
 import { isAgentId } from '../../domain/ids.ts';
 import { AgentcomError, messageOf } from '../../errors/agentcom-error.ts';
 import type { JournalOpened } from '../../ports/journal.ts';
+import { within } from '../../ports/timing/within.ts';
 import type { ResolvedAccept } from '../../config/accept.ts';
 import type { SidecarTiming } from '../../config/times.ts';
 import { REFUSED_BYTES_MAX } from './state/constants.ts';
@@ -142,12 +143,13 @@ export function createSidecar(options: SidecarOptions): Sidecar {
     await Promise.allSettled([starting]);
     if (running !== null) {
       const { driver, effects } = running;
-      const late = promise<void>();
-      const tooLate = clock.after(STOP_AT_LATEST_MS, late.resolve);
       void driver.deliver({ type: 'stop' });
       driver.broken.catch(stopped.resolve);
-      await Promise.race([stopped.promise.then(() => effects.removalsDone()), late.promise]);
-      tooLate.cancel();
+      await within(
+        clock,
+        STOP_AT_LATEST_MS,
+        stopped.promise.then(() => effects.removalsDone()),
+      );
       driver.halt();
       effects.close();
     }
@@ -196,7 +198,7 @@ function settingsOf({ config, runner, digest, ids, signatures, deviceKey, afterT
   if (!isAgentId(agentId) || hubs.length === 0) {
     throw new AgentcomError(
       'AC_CONFIG_INVALID',
-      `Cannot start the sidecar "${agentId}": wanted an agent id of lower case letters, digits, ".", "_", "-" and at least one hub address.`,
+      `Cannot start the sidecar "${agentId}": wanted an agent ID of lowercase letters, digits, ".", "_", "-" and at least one hub address.`,
     );
   }
   if ((config.accept?.signedBy.length ?? 0) > 0 && signatures === undefined)

@@ -35,13 +35,13 @@ export const withoutStrikes = (agent: Agent): Agent =>
  * Pauses after an outage of the model's service: most outages are short; longer ones are probed every 5 min with one task. Neither
  * time exceeds the breaker's.
  */
-export const OUTAGE_PAUSE: BackoffTimes = { firstMs: 15_000, maxMs: 300_000 };
+const OUTAGE_PAUSE: BackoffTimes = { firstMs: 15_000, maxMs: 300_000 };
 /** The shortest pause of an agent that reports its own retry time, so that one which always reports 1 ms does not spin. */
-export const REPORTED_PAUSE: BackoffTimes = { firstMs: 1_000, maxMs: 60_000 };
+const REPORTED_PAUSE: BackoffTimes = { firstMs: 1_000, maxMs: 60_000 };
 /** The longest reported retry time that is honored, milliseconds: then one task probes whether the service is back. */
-export const RETRY_AFTER_MAX_MS = 3_600_000;
+const RETRY_AFTER_MAX_MS = 3_600_000;
 /** A run of this length after a pause proves that the agent works, milliseconds. */
-export const PROVEN_MS = 120_000;
+const PROVEN_MS = 120_000;
 
 /** Causes that keep the agent from running any task: login, configuration, rate limit, outage of its model's service. */
 export const isAgentFault = (cause: string | null): boolean => cause === 'auth' || cause === 'config' || endsByItself(cause);

@@ -3,7 +3,7 @@ import type { Agent } from './agent.ts';
 import { backoffMs, type BackoffTimes } from '../backoff.ts';
 
 /** After a rejection: 60 s, doubling up to 10 min with each rejection in a row. */
-export const REJECTION_BUSY: BackoffTimes = { firstMs: 60_000, maxMs: 600_000 };
+const REJECTION_BUSY: BackoffTimes = { firstMs: 60_000, maxMs: 600_000 };
 /** Version 1 agents identify as idle even if they are working. They have this long to report the task that they hold, milliseconds. */
 export const SETTLE_MS = 5_000;
 

@@ -4,14 +4,14 @@
  * some tasks with their histories, `historyChecks` for the events one by one.
  */
 import type { StoredEvent } from '../task/event.ts';
-import { historyChecks, type HistoryCheck } from './history-checks.ts';
+import { historyChecks } from './history-checks.ts';
 import { STORE_INVARIANTS } from './store-invariants.ts';
 import { TASK_INVARIANTS } from './task-invariants.ts';
 import { viewOf, type Invariant, type StoreState, type View, type Violation } from './view.ts';
 import type { Task } from '../task/task.ts';
 
 export { historyWithoutTask, keysNameTasks, stopsArePast } from './store-invariants.ts';
-export { historyChecks, viewOf, type HistoryCheck, type Invariant, type StoreState, type View, type Violation };
+export { historyChecks, viewOf, type Invariant, type StoreState, type View, type Violation };
 
 /** Violations of these tasks. `view` contains them, their dependencies, their histories, and all agents. */
 export const checkTasks = (tasks: readonly Task[], view: View): readonly Violation[] =>

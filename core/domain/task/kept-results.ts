@@ -10,7 +10,7 @@ export const KEPT_RESULTS_MAX = 32;
 export const KEPT_BYTES_MAX = 16_777_216;
 /** Refused results of one agent kept for one task, and their total bytes; the first one may be larger. */
 export const REFUSED_KEPT_MAX = 8;
-export const REFUSED_BYTES_MAX = 1_048_576;
+const REFUSED_BYTES_MAX = 1_048_576;
 /** Refused results and claims of one agent that get an event in the history of a task; further ones are only counted. */
 export const REFUSED_EVENTS_MAX = 16;
 /** Agents whose refused results are counted separately for a task; all others are counted together, without events. */

@@ -13,7 +13,7 @@ export interface Rules {
   readonly progressPerAttempt: number;
 }
 
-/** Assignments in a row that spent no retry, after which a task is parked for an operator. */
+/** Assignments in a row that used up no retry, after which a task is parked for an operator. */
 export const HAND_BACKS_MAX = 10;
 
 /** How many agents may reject a task by their policy in one round; the last of these rejections dead-letters it. */

@@ -40,7 +40,7 @@ const isOfMachine = (session: TaskSession | null, to: { readonly agentId: AgentI
   session !== null && session.agentId === to.agentId && session.instanceId === to.instanceId;
 
 /** Moves the acceptance or lease deadline. No event. */
-export const withDeadline = (task: Task, deadlineAtMs: number): Task => ({ ...task, deadlineAtMs, hushedAtMs: null });
+const withDeadline = (task: Task, deadlineAtMs: number): Task => ({ ...task, deadlineAtMs, hushedAtMs: null });
 
 /** Postpones the deadlines of a live task, the run deadline included, to `timeMs` at least. */
 export const notBefore = (task: Task, timeMs: number): Task => ({

@@ -4,7 +4,7 @@ import { hasRoomForRefused, RESULT_INLINE_BYTES_MAX, withLate, withRefusal, with
 import type { Generation } from '../ids.ts';
 import type { Task } from '../task/task.ts';
 import { withAttempt, type Usage } from '../usage.ts';
-import { change, withUsage, type Change, type EventDraft, type Reporter } from './change.ts';
+import { change, withOutcome, withUsage, type Change, type EventDraft, type Reporter } from './change.ts';
 
 type Details = Readonly<Record<string, unknown>> | null;
 type Sha256 = (text: string) => string;
@@ -34,7 +34,8 @@ export function decideLate(
     session: by.session,
     details: { ...report.details, ...resultDetails(late, true) },
   };
-  return { ...change(task, { usage, kept }, nowMs, [withUsage(event, usage, generation)]), keptResults: rows };
+  const outcomes = withOutcome(task, { generation, agentId: by.agentId, report: 'complete', answer: 'late' });
+  return { ...change(task, { usage, kept, outcomes }, nowMs, [withUsage(event, usage, generation)]), keptResults: rows };
 }
 
 /**

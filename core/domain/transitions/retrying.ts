@@ -5,7 +5,7 @@ import { HAND_BACKS_MAX, type Rules } from '../task/rules.ts';
 import type { DeadReason, Task } from '../task/task.ts';
 import { change, UNASSIGNED, withUsage, type Change, type EventDraft } from './change.ts';
 
-/** An accepted attempt failed or was lost: spends a retry, bounded by `maxRetries`. */
+/** An accepted attempt failed or was lost: uses up a retry, bounded by `maxRetries`. */
 export function endAttempt(
   task: Task,
   end: EventDraft,
@@ -25,7 +25,7 @@ export function endAttempt(
   ]);
 }
 
-/** An assignment ended before acceptance or was released: spends no retry, but `HAND_BACKS_MAX` in a row park the task. */
+/** An assignment ended before acceptance or was released: uses up no retry, but `HAND_BACKS_MAX` in a row park the task. */
 export function handBack(task: Task, end: EventDraft, nowMs: number, rules: Rules): Change {
   const event = withUsage(end, task.usage, task.generation);
   const handBacks = task.handBacks + 1;

@@ -17,7 +17,7 @@ export interface TaskDraft extends TaskTerms {
 }
 
 /** A requirement in canonical form: capabilities sorted, without repeats. */
-export const requirementOf = (capabilities: readonly string[], assignTo: AgentId | null): Requirement => ({
+const requirementOf = (capabilities: readonly string[], assignTo: AgentId | null): Requirement => ({
   capabilities: capabilities.length < 2 ? capabilities : [...new Set(capabilities)].sort(),
   assignTo,
 });

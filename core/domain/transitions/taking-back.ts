@@ -33,7 +33,7 @@ export type ReclaimReason =
   | 'store_rolled_back';
 
 /**
- * Reclaims a live assignment. An accepted one spends a retry, an unaccepted one does not. With `stop` its agent is sent a stop, and
+ * Reclaims a live assignment. An accepted one uses up a retry, an unaccepted one does not. With `stop` its agent is sent a stop, and
  * its slot stays taken until the agent confirms. `sent`: how often the assignment was sent, if that is the reason.
  */
 export function decideReclaim(

@@ -67,7 +67,7 @@ export interface AgentWaiting extends Omit<BlockedAgent, 'agentId' | 'blocker' |
 }
 
 /** Tasks of a busy agent that an explanation names. */
-export const TASKS_NAMED_MAX = 3;
+const TASKS_NAMED_MAX = 3;
 
 export function explainAgent(load: AgentLoad, nowMs: number): AgentWaiting {
   const blocked = blockedAgent(load, nowMs);
@@ -107,7 +107,7 @@ export function blockedAgent(load: AgentLoad, nowMs: number): BlockedAgent | nul
   }
   const stops = stopCount === 0 ? '' : ` and waits for ${stopCount} to stop`;
   const probe = roomOf(agent) < agent.slots ? '; after a pause it gets one task at a time until one succeeds' : '';
-  return because('busy', 'slots_taken', `has ${liveCount} of ${agent.slots} slots at work${workText(load, nowMs)}${stops}${probe}`, {
+  return because('busy', 'slots_taken', `has ${liveCount} of ${agent.slots} slots in use${workText(load, nowMs)}${stops}${probe}`, {
     ...since(Math.min(...(load.live ?? []).flatMap(({ assignedAtMs }) => assignedAtMs ?? []))),
     ...(load.live === undefined || load.live.length === 0 ? {} : { tasks: load.live.slice(0, TASKS_NAMED_MAX).map(({ id }) => id) }),
   });
@@ -117,8 +117,8 @@ type Because = (blocker: Blocker, kind: AgentKind, message: string, more?: Parti
 
 function offline({ agent, lockedOut }: AgentLoad, nowMs: number, because: Because): BlockedAgent {
   const sinceMs = since(agent.disconnectedAtMs);
-  if (lockedOut === 'revoked') return because('offline', 'token_revoked', 'cannot connect since its token is revoked', sinceMs);
-  if (lockedOut === 'expired') return because('offline', 'token_expired', 'cannot connect since its token has expired', sinceMs);
+  if (lockedOut === 'revoked') return because('offline', 'token_revoked', 'cannot connect because its token is revoked', sinceMs);
+  if (lockedOut === 'expired') return because('offline', 'token_expired', 'cannot connect because its token has expired', sinceMs);
   if (agent.disconnectedAtMs === null) return because('offline', 'never_connected', 'has never connected');
   return because('offline', 'offline', `has been offline for ${durationText(Math.max(0, nowMs - agent.disconnectedAtMs))}`, sinceMs);
 }

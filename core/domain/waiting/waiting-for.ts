@@ -151,7 +151,7 @@ function awayFrom(task: Task, { agent }: AgentLoad, { nowMs, quietUntilMs = 0 }:
       ? 'it keeps the task'
       : untilMs > nowMs
         ? `unless it reconnects, the task is reclaimed in ${durationText(untilMs - nowMs)}`
-        : 'its time is over, and the task is reclaimed by the next sweep, or when the quiet period after a disturbance of the hub ends';
+        : 'its deadline has passed, and the task is reclaimed by the next sweep, or when the quiet period after a hub disturbance ends';
   return {
     reason: 'agent_away',
     kind: 'agent_away',
@@ -172,7 +172,7 @@ function awayFrom(task: Task, { agent }: AgentLoad, { nowMs, quietUntilMs = 0 }:
 function scheduledFor(task: Task, { nowMs }: WaitingView): WaitingFor {
   const runAtMs = task.runAtMs ?? nowMs;
   const about = { reason: 'scheduled', kind: 'not_due' } as const;
-  if (runAtMs <= nowMs) return { ...about, message: 'Its run_at has come: it is queued by the next sweep.' };
+  if (runAtMs <= nowMs) return { ...about, message: 'Its run_at has passed: the next sweep queues it.' };
   return { ...about, message: `It is scheduled to be queued in ${durationText(runAtMs - nowMs)} (run_at).`, untilMs: runAtMs };
 }
 
@@ -195,18 +195,18 @@ function blockedBy(task: Task, dependencies: WaitingView['dependencies']): Waiti
   }
   const pending = task.dependsOn.filter((id) => statusOf(id) !== 'completed');
   const about = { reason: 'dependency', kind: 'blocked' } as const;
-  if (pending.length === 0) return { ...about, message: 'All that it depends on is completed: it is queued by the next sweep.' };
+  if (pending.length === 0) return { ...about, message: 'All its dependencies have completed: the next sweep queues it.' };
   return { ...about, message: `It waits for ${named(pending)} to complete.`, tasks: pending };
 }
 
 function queuedFor(task: Task, view: WaitingView): WaitingFor {
   const { agents, nowMs } = view;
   if (isOver(task, nowMs)) {
-    const message = 'Its time is over (ttl_ms, complete_by, or the wait after a rejection): it is dead-lettered by the next sweep.';
+    const message = 'Its deadline has passed (ttl_ms, complete_by, or the wait after a rejection): the next sweep dead-letters it.';
     return { reason: 'deadline', kind: 'deadline_passed', message };
   }
   if (!isWaiting(task)) {
-    const message = `It was handed back or not accepted ${task.handBacks} times in a row and is parked: retry puts it back.`;
+    const message = `It was handed back or not accepted ${task.handBacks} times in a row and is parked: retry requeues it.`;
     return { reason: 'parked', kind: 'parked', message };
   }
   const readyMs = readyAtMs(task);

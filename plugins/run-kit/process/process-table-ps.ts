@@ -48,7 +48,7 @@ export function psProcessTable(): ProcessTable {
 }
 
 /** Parses `ps -o pid=,ppid=,pgid=,stat=,lstart=`. */
-export function parsePs(output: string): readonly ProcessRow[] {
+function parsePs(output: string): readonly ProcessRow[] {
   return output.split('\n').flatMap((line) => {
     const match = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(\S.*?)\s*$/.exec(line);
     if (match === null) return [];

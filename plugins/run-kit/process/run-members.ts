@@ -33,13 +33,17 @@ export function runMembers(rows: readonly ProcessRow[], traces: RunTraces): read
 
   const mayBelong = rows.filter((row) => row.pid !== selfPid && row.pid > 1);
   const childrenOf = new Map<number, ProcessRow[]>();
-  for (const row of mayBelong) childrenOf.set(row.parentPid, [...(childrenOf.get(row.parentPid) ?? []), row]);
+  for (const row of mayBelong) {
+    const siblings = childrenOf.get(row.parentPid);
+    if (siblings === undefined) childrenOf.set(row.parentPid, [row]);
+    else siblings.push(row);
+  }
   const members = new Map<number, ProcessRow>();
   const open = mayBelong.filter(isRoot);
   for (let row = open.pop(); row !== undefined; row = open.pop()) {
     if (members.has(row.pid)) continue;
     members.set(row.pid, row);
-    open.push(...(childrenOf.get(row.pid) ?? []));
+    for (const child of childrenOf.get(row.pid) ?? []) open.push(child);
   }
   return [...members.values()];
 }

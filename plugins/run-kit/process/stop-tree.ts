@@ -110,7 +110,8 @@ function trackedTree(options: StopTreeOptions) {
       const carriers = await table.carriersOf(runId, listed, main);
       // A process that keeps forking was listed under a pid it no longer has.
       const grouped = (table.cgroups?.membersOf(runId, main?.pid ?? null) ?? []).flatMap((pid) => table.find(pid) ?? []);
-      const rows = [...listed, ...grouped.filter(({ pid, isZombie }) => !isZombie && !listed.some((row) => row.pid === pid))];
+      const pids = new Set(listed.map(({ pid }) => pid));
+      const rows = [...listed, ...grouped.filter(({ pid, isZombie }) => !isZombie && !pids.has(pid))];
       recheck();
       const seen = new Set([...known.keys(), ...carriers, ...grouped.map(({ pid }) => pid)]);
       for (const row of runMembers(rows, { main, leaderSeen, seen, selfPid: process.pid })) known.set(row.pid, row);

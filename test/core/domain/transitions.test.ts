@@ -5,6 +5,7 @@ import type { Generation } from '../../../core/domain/ids.ts';
 import type { Task } from '../../../core/domain/task/task.ts';
 import { decideAssign } from '../../../core/domain/transitions/assigning.ts';
 import type { Change, Transition } from '../../../core/domain/transitions/change.ts';
+import { decideLate } from '../../../core/domain/transitions/keeping-results.ts';
 import { decideRetry } from '../../../core/domain/transitions/operating.ts';
 import * as reporting from '../../../core/domain/transitions/reporting.ts';
 import { decideDue, decideUnblock } from '../../../core/domain/transitions/submitting.ts';
@@ -150,4 +151,13 @@ t.test('R4: a result is late when its task was reclaimed and not reassigned sinc
   t.match(checkFence(lost.task, { ...report, agentId: OTHER }), { code: 'stale_generation' });
   const again = made(decideAssign({ ...lost.task, eligibleAtMs: NOW_MS }, { agentId: OTHER, session: 1 }, NOW_MS, RULES));
   t.match(checkFence(again.task, report), { code: 'stale_generation' }, 'another agent has it now');
+});
+
+t.test('a late result is an outcome of its task: a repeat of the report gets the same answer', async (t) => {
+  const lost = made(decideReclaim(STATES.accepted, { reason: 'disconnected', stop: true }, NOW_MS, RULES));
+  const { generation } = STATES.accepted;
+  const late = decideLate(lost.task, by, { ...usage, result: '1', details: null, generation }, NOW_MS, (text) => text);
+  t.strictSame(late.task.outcomes, [...lost.task.outcomes, { generation, agentId: ME, report: 'complete', answer: 'late' }]);
+  t.same(checkFence(late.task, { kind: 'complete', agentId: ME, generation }), { kind: 'repeat', answer: 'late' });
+  t.match(late, { task: { status: 'queued' }, events: [{ event: 'late_result', generation: 3 }], keptResults: { saved: { result: '1' } } });
 });

@@ -41,7 +41,7 @@ const CASES: readonly Case[] = [
   {
     name: 'a scheduled task whose time has come waits for the next sweep',
     task: aTask({ status: 'scheduled', runAtMs: NOW }),
-    want: { reason: 'scheduled', message: 'Its run_at has come: it is queued by the next sweep.' },
+    want: { reason: 'scheduled', message: 'Its run_at has passed: the next sweep queues it.' },
   },
   {
     name: 'a blocked task names its open dependencies only',
@@ -89,13 +89,13 @@ const CASES: readonly Case[] = [
     name: 'with all dependencies completed it waits for the next sweep',
     task: blocked(2),
     dependencies: [{ id: aTaskId(2), status: 'completed' }],
-    want: { reason: 'dependency', message: 'All that it depends on is completed: it is queued by the next sweep.' },
+    want: { reason: 'dependency', message: 'All its dependencies have completed: the next sweep queues it.' },
   },
   {
     name: 'parked is reported before anything about agents',
     task: aTask({ parked: true, handBacks: 10, eligibleAtMs: NOW + 60_000 }),
     agents: [load('a1')],
-    want: { reason: 'parked', message: 'It was handed back or not accepted 10 times in a row and is parked: retry puts it back.' },
+    want: { reason: 'parked', message: 'It was handed back or not accepted 10 times in a row and is parked: retry requeues it.' },
   },
   {
     name: 'a backoff ends by itself',
@@ -183,8 +183,8 @@ const CASES: readonly Case[] = [
     agents: [load('a1', { capabilities: ['gpu'], slots: 2 }, 1, 1), load('b1')],
     want: {
       reason: 'agent_busy',
-      message: 'Only one agent can run it: a1 has 1 of 2 slots at work and waits for 1 to stop.',
-      agents: [{ agentId: anAgentId('a1'), blocker: 'busy', message: 'has 1 of 2 slots at work and waits for 1 to stop' }],
+      message: 'Only one agent can run it: a1 has 1 of 2 slots in use and waits for 1 to stop.',
+      agents: [{ agentId: anAgentId('a1'), blocker: 'busy', message: 'has 1 of 2 slots in use and waits for 1 to stop' }],
     },
   },
   {
@@ -194,10 +194,10 @@ const CASES: readonly Case[] = [
     want: {
       reason: 'agents_unavailable',
       message:
-        '4 agents can run it, none is free: d1 has 1 of 1 slots at work, c1 is paused for 4 s, b1 is draining and accepts no new tasks and a1 has been offline for 5 min.',
+        '4 agents can run it, none is free: d1 has 1 of 1 slots in use, c1 is paused for 4 s, b1 is draining and accepts no new tasks and a1 has been offline for 5 min.',
       untilMs: NOW + 4_000,
       agents: [
-        { agentId: anAgentId('d1'), blocker: 'busy', message: 'has 1 of 1 slots at work' },
+        { agentId: anAgentId('d1'), blocker: 'busy', message: 'has 1 of 1 slots in use' },
         { agentId: anAgentId('c1'), blocker: 'paused', message: 'is paused for 4 s' },
         { agentId: anAgentId('b1'), blocker: 'draining', message: 'is draining and accepts no new tasks' },
         { agentId: anAgentId('a1'), blocker: 'offline', message: 'has been offline for 5 min' },
@@ -234,7 +234,7 @@ const CASES: readonly Case[] = [
     want: {
       reason: 'agent_away',
       message:
-        'Its agent a1 has been away for 5 min: its time is over, and the task is reclaimed by the next sweep, or when the quiet period after a disturbance of the hub ends.',
+        'Its agent a1 has been away for 5 min: its deadline has passed, and the task is reclaimed by the next sweep, or when the quiet period after a hub disturbance ends.',
       untilMs: NOW - 1,
       agents: [{ agentId: anAgentId('a1'), blocker: 'offline', message: 'has been away for 5 min' }],
     },

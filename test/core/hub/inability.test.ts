@@ -82,7 +82,7 @@ t.test('R13: an operator ends a pause', async (t) => {
   t.match(await shown(rig, 'a1'), { paused_until: null, paused_reason: null, paused_cause: null });
 });
 
-t.test('R13: an agent without a login spends no retry, is tried less and less often, and resumes when its checks pass', async (t) => {
+t.test('R13: an agent without a login uses up no retry, is tried less and less often, and resumes when its checks pass', async (t) => {
   const rig = await hubRig(calm);
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -109,7 +109,7 @@ t.test('R13: an agent without a login spends no retry, is tried less and less of
   t.equal((await rig.storage.agents.getAgent('a1' as AgentId))?.agent.pauses, 0, 'success resets the count of pauses');
 });
 
-t.test('R13: a failure after work spends an attempt, and its cause still pauses the agent', async (t) => {
+t.test('R13: a failure after work uses up a retry, and its cause still pauses the agent', async (t) => {
   const rig = await hubRig(calm);
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -126,7 +126,7 @@ t.test('R13: a failure after work spends an attempt, and its cause still pauses 
   t.equal(await status(rig, id), 'assigned');
 });
 
-t.test('R13: a model outage pauses the agent for longer and longer and spends no attempt, however long it lasts', async (t) => {
+t.test('R13: a model outage pauses the agent for longer and longer and uses up no retry, however long it lasts', async (t) => {
   const rig = await hubRig(calm);
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -194,7 +194,7 @@ t.test('a task that keeps running after a pause shows that its agent works, even
   t.same([await status(rig, one), await status(rig, two)], ['assigned', 'assigned']);
 });
 
-t.test('R13: a run cut off by an outage spends no attempt; one cut off every time after work is parked', async (t) => {
+t.test('R13: a run cut off by an outage uses up no retry; one cut off every time after work is parked', async (t) => {
   const rig = await hubRig(calm);
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -209,7 +209,7 @@ t.test('R13: a run cut off by an outage spends no attempt; one cut off every tim
   t.match((await rig.record(id)).task, { status: 'queued', retryCount: 0, parked: true });
 });
 
-t.test('R13: a task released because its sidecar stopped spends no attempt and pauses no agent', async (t) => {
+t.test('R13: a task released because its sidecar stopped uses up no retry and pauses no agent', async (t) => {
   const rig = await hubRig(calm);
   const peer = await rig.peer('a1');
   await peer.identify();

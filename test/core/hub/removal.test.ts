@@ -1,13 +1,15 @@
 /** What is over for long is removed by the sweep; who repeats what was answered then is answered from the tombstone. */
 import t from 'tap';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
+import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import { Removals } from '../../../core/application/hub/queue/removals.ts';
+import { AuditUpkeep } from '../../../core/application/hub/upkeep/audit-upkeep.ts';
 import type { SubmitAnswer } from '../../../core/application/hub/batch/commands.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { TaskArchive } from '../../../core/ports/storage.ts';
 import { aTaskId, aToken } from '../../product/contracts/fixtures.ts';
-import { aDraft, hubRig } from './hub-rig.ts';
+import { aDraft, hubRig, settle } from './hub-rig.ts';
 
 const timing = { endedKeptMs: 600_000, tombstoneMs: 1_200_000 };
 
@@ -217,4 +219,20 @@ t.test('the audit log retains the newest entries, and its chain continues', asyn
   t.strictSame([entries.map(({ seq }) => seq), anchor.seq, head.seq], [[1_198, 1_199, 1_200], 1_197, 1_200]);
   t.equal(entries[0]?.previous, anchor.hash);
   await rig.stop();
+});
+
+t.test('an unresponsive store delays a stop by at most 1 s for a removal from the audit log', async (t) => {
+  const clock = virtualClock();
+  const log = memoryLog();
+  const rig = await hubRig();
+  t.teardown(() => rig.stop());
+  const audit = { ...rig.storage.audit, remove: () => new Promise<never>(() => undefined) };
+  const upkeep = new AuditUpkeep({ audit, clock, log, keptMs: 1, entriesMax: 1 });
+  upkeep.start();
+  await clock.walk(3_600_000, () => settle(clock));
+  let isStopped = false;
+  void upkeep.stop().then(() => (isStopped = true));
+  await clock.walk(1_000, () => settle(clock));
+  t.ok(isStopped);
+  t.match(log.lines, [{ level: 'warn', message: /may not be removed/, fields: { within_ms: 1_000 } }]);
 });

@@ -217,7 +217,7 @@ t.test('J13: what is kept of a word is bounded, in bytes and in times', (t) => {
   t.end();
 });
 
-t.test('J16: what the service of the model that is away ends spends no attempt', (t) => {
+t.test('J16: what the service of the model that is away ends uses up no retry', (t) => {
   const { violated, verdicts } = aCourt();
   const judge = new OutageJudge({ violated });
   const told = { agentId: ME, generation: aGeneration(1), session: 1 } as const;

@@ -8,7 +8,7 @@ import type { AgentStore } from '../../../core/ports/agent-store.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { HubNotifier } from '../../../core/ports/hub-notifier.ts';
 import type { ClusterUnit } from '../../../core/ports/cluster-unit.ts';
-import type { EarlyTransaction } from '../../../core/ports/opening.ts';
+import type { EarlyTransaction } from '../../../core/ports/timing/turns.ts';
 import type { Changes, StoreUnit, TaskStore } from '../../../core/ports/task-store.ts';
 import type { Chance } from '../seeded-chance.ts';
 import { mortal, type Life } from '../runner/world-life.ts';

@@ -49,7 +49,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M5',
-    what: 'a reclaim spends no retry',
+    what: 'a reclaim uses up no retry',
     caughtBy: 'I1',
     file: 'core/domain/transitions/taking-back.ts',
     find: '  return withStop({ ...after, task: { ...after.task, takenBack } }, stop, nowMs);',
@@ -301,7 +301,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'M36',
-    what: 'an outage of the model’s service spends an attempt',
+    what: 'an outage of the model’s service uses up a retry',
     caughtBy: 'J16',
     file: 'core/domain/agent/breaker.ts',
     find: "cause === 'auth' || cause === 'config' || endsByItself(cause);",
@@ -311,7 +311,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'M37',
     what: 'a batch that was decided early is committed although the one before it was not',
     caughtBy: 'I14',
-    file: 'core/ports/opening.ts',
+    file: 'core/ports/timing/turns.ts',
     find: 'if ((await before.succeeded) && !before.voidsNext) return;',
     replace: 'if ((await before.succeeded) || before.hasEnded) return;',
   },

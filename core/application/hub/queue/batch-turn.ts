@@ -1,6 +1,6 @@
 /** A batch in the sequence of batches: while it is being saved, the next may be decided on the state that it will leave. */
 import type { AgentId } from '../../../domain/ids.ts';
-import type { EarlyTransaction } from '../../../ports/opening.ts';
+import type { EarlyTransaction } from '../../../ports/timing/turns.ts';
 
 /**
  * running ── `waiting`, where it began early ──► waiting ── `saving` ──► saving ── `end` ──► ended

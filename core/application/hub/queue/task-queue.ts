@@ -9,6 +9,7 @@
 import { AgentcomError } from '../../../errors/agentcom-error.ts';
 import { isStoreFailure } from '../../../errors/store-failure.ts';
 import type { Timer } from '../../../ports/clock.ts';
+import { within } from '../../../ports/timing/within.ts';
 import type { AdoptCommand, AnswerTo, Command, CommandInbox, Settled } from '../batch/commands.ts';
 import { hintFor, type Commit } from '../batch/commit.ts';
 import type { Prefetched } from '../handlers/command-router.ts';
@@ -167,16 +168,9 @@ export class TaskQueue implements CommandInbox {
     this.#removals.stop();
     this.#pacer.skip();
     if (this.#isOverdue) return;
-    let timer: Timer | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = this.#deps.clock.after(END_WITHIN_MS, () => {
-        this.#isOverdue = true;
-        this.#refuseAll(`its storage took longer than ${END_WITHIN_MS} ms`, undefined);
-        resolve();
-      });
-    });
-    await Promise.race([done, late]);
-    timer?.cancel();
+    if (done === null || (await within(this.#deps.clock, END_WITHIN_MS, done))) return;
+    this.#isOverdue = true;
+    this.#refuseAll(`its storage took longer than ${END_WITHIN_MS} ms`, undefined);
   }
 
   /** Refuses all waiting commands, and all that arrive from now on. None of them has begun, so none has changed anything. */

@@ -16,7 +16,7 @@ export const BROADCAST_BYTES_MAX = 65_536;
 /** Lists, resource reports, and other changes of one agent in a minute. */
 const LISTS: Allowance = { count: 60, bytes: 1_048_576 };
 const RESOURCES: Allowance = { count: 12, bytes: 1_048_576 };
-export const CHANGES_A_MINUTE = 120;
+const CHANGES_A_MINUTE = 120;
 const CHANGES: Allowance = { count: CHANGES_A_MINUTE, bytes: 1_048_576 };
 /** The type of a message without one, as existing version 1 sidecars expect. */
 const MESSAGE_TYPE = 'chat';

@@ -3,12 +3,15 @@ import type { Clock, Timer } from '../../../ports/clock.ts';
 import { messageOf } from '../../../errors/agentcom-error.ts';
 import type { Log } from '../../../ports/log.ts';
 import type { AuditLog } from '../../../ports/storage.ts';
+import { within } from '../../../ports/timing/within.ts';
 
 /** Between two rounds; within a round, between two removals. Milliseconds. */
 const ROUND_MS = 3_600_000;
 const AGAIN_MS = 1_000;
 /** Entries that one transaction removes. */
 const REMOVED_AT_ONCE = 500;
+/** How long a stop waits for a removal: an unavailable store must not keep a hub from stopping. Milliseconds. */
+const LAST_REMOVAL_WITHIN_MS = 1_000;
 
 export interface AuditUpkeepDeps {
   readonly audit: AuditLog;
@@ -32,11 +35,13 @@ export class AuditUpkeep {
     this.#removeLater(ROUND_MS);
   }
 
-  /** Waits for a removal in progress. */
+  /** Waits for a removal in progress; one that takes too long is logged. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#timer?.cancel();
-    await this.#removing;
+    const { clock, log } = this.#deps;
+    if (await within(clock, LAST_REMOVAL_WITHIN_MS, this.#removing)) return;
+    log.warn('old entries of the audit log may not be removed: the storage takes too long', { within_ms: LAST_REMOVAL_WITHIN_MS });
   }
 
   #removeLater(delayMs: number): void {

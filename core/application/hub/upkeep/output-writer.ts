@@ -9,15 +9,16 @@ import { messageOf } from '../../../errors/agentcom-error.ts';
 import type { Clock, Timer } from '../../../ports/clock.ts';
 import type { Log } from '../../../ports/log.ts';
 import type { OutputChunk, OutputStore } from '../../../ports/output-store.ts';
+import { within } from '../../../ports/timing/within.ts';
 
 /** Between two writes, milliseconds. */
-export const OUTPUT_WRITE_MS = 200;
+const OUTPUT_WRITE_MS = 200;
 /** How many bytes may wait for a write; further chunks are dropped. */
 export const OUTPUT_WAITING_BYTES = 8_388_608;
 /** Chunks in one write: a short transaction, since commits of the queue wait for it. */
 const CHUNKS_PER_WRITE = 200;
 /** The most chunks that are kept of one assignment, whatever their size. */
-export const CHUNKS_PER_ASSIGNMENT = 4_096;
+const CHUNKS_PER_ASSIGNMENT = 4_096;
 /** The size of a chunk without its text, bytes. */
 const CHUNK_BYTES = 256;
 /** Between two rounds that remove old output, and the chunks removed in one transaction. */
@@ -101,15 +102,8 @@ export class OutputWriter {
     this.#removeTimer?.cancel();
     this.#writeTimer?.cancel();
     const { clock, log } = this.#deps;
-    let timer: Timer | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = clock.after(LAST_WRITE_WITHIN_MS, () => {
-        log.warn('the last output of agents may not be stored: the storage takes too long', { within_ms: LAST_WRITE_WITHIN_MS });
-        resolve();
-      });
-    });
-    await Promise.race([this.#write(), late]);
-    timer?.cancel();
+    if (await within(clock, LAST_WRITE_WITHIN_MS, this.#write())) return;
+    log.warn('the last output of agents may not be stored: the storage takes too long', { within_ms: LAST_WRITE_WITHIN_MS });
   }
 
   /** One write at a time. */

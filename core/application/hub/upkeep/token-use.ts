@@ -8,6 +8,7 @@ import { messageOf } from '../../../errors/agentcom-error.ts';
 import type { AgentStore, TokenUsed } from '../../../ports/agent-store.ts';
 import type { Clock, Timer } from '../../../ports/clock.ts';
 import type { Log } from '../../../ports/log.ts';
+import { within } from '../../../ports/timing/within.ts';
 
 /** How often the last uses are written, milliseconds: each token's at most once in that time. */
 export const TOKEN_USE_WRITE_MS = 300_000;
@@ -44,15 +45,9 @@ export class TokenUse {
     this.#timer?.cancel();
     this.#timer = null;
     const { clock, log } = this.#deps;
-    let timer: Timer | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = clock.after(LAST_WRITE_WITHIN_MS, () => {
-        log.warn('when tokens were last used may not be written: the storage takes too long', { within_ms: LAST_WRITE_WITHIN_MS });
-        resolve();
-      });
-    });
-    await Promise.race([this.#writing.then(() => this.#write()), late]);
-    timer?.cancel();
+    const written = this.#writing.then(() => this.#write());
+    if (await within(clock, LAST_WRITE_WITHIN_MS, written)) return;
+    log.warn('when tokens were last used may not be written: the storage takes too long', { within_ms: LAST_WRITE_WITHIN_MS });
   }
 
   /** Records that the token is used now. */

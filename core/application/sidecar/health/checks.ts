@@ -51,7 +51,7 @@ export function onHubTime(step: StepContext, hubMs: number): void {
 }
 
 /** Sends the checks if the failing ones changed since they were last sent. */
-export function sendChecks(step: StepContext): void {
+function sendChecks(step: StepContext): void {
   if (step.state.link.phase !== 'identified' || step.state.checks.isRunning) return;
   const checks = checksOf(step);
   if (failedKey(checks) === step.state.checks.sent) return;

@@ -130,7 +130,7 @@ export function endWithoutResult(end: RunEnd): Failure {
   };
 }
 
-export function describeEnd(end: RunEnd): string {
+function describeEnd(end: RunEnd): string {
   if (end.signal !== null) return `was ended by ${end.signal}`;
   return end.exitCode === null ? 'ended' : `exited with code ${end.exitCode}`;
 }

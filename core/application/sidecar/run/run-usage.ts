@@ -48,4 +48,4 @@ const countOf = (value: unknown): number | null => (isCount(value) ? value : nul
 
 export const isCount = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 
-export const isCost = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value) && value >= 0;
+const isCost = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value) && value >= 0;

@@ -4,7 +4,7 @@ import type { AgentId, Generation } from '../../../../core/domain/ids.ts';
 import { aTaskId } from '../../../product/contracts/fixtures.ts';
 import { hubRig } from '../hub-rig.ts';
 
-t.test('an assignment that is not accepted goes to another agent, and spends no retry', async (t) => {
+t.test('an assignment that is not accepted goes to another agent, and uses up no retry', async (t) => {
   const rig = await hubRig({ timing: { acceptMs: 10_000 } });
   const one = await rig.peer('a1');
   const two = await rig.peer('a2');

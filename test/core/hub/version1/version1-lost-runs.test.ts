@@ -20,7 +20,7 @@ async function atWork(
   return { rig, peer, id };
 }
 
-t.test('R6, R12: an accepted task that a returning version 1 agent does not mention is lost, and spends a retry', async (t) => {
+t.test('R6, R12: an accepted task that a returning version 1 agent does not mention is lost, and uses up a retry', async (t) => {
   const { rig, peer, id } = await atWork({ maxRetries: 1 });
   await peer.cut();
   await rig.pass(4_000);

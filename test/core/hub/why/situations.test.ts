@@ -60,7 +60,7 @@ const SITUATIONS: readonly Situation[] = [
     },
     kind: 'slots_taken',
     want: {
-      message: /a1 has 1 of 1 slots at work \(task-\w+ for 20 s\)\. Tasks of higher priority go first; 1 is queued\.$/,
+      message: /a1 has 1 of 1 slots in use \(task-\w+ for 20 s\)\. Tasks of higher priority go first; 1 is queued\.$/,
       agents: [{ agentId: 'a1', tasks: { length: 1 } }],
       ahead: { higher: 1, same: 0 },
     },

@@ -1,7 +1,7 @@
-/** What every store does with transactions that may begin early. `EarlyTransaction` in core/ports/opening.ts. */
+/** What every store does with transactions that may begin early. `EarlyTransaction` in core/ports/timing/turns.ts. */
 import type { Task } from '../../../../core/domain/task/task.ts';
 import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
-import type { EarlyTransaction } from '../../../../core/ports/opening.ts';
+import type { EarlyTransaction } from '../../../../core/ports/timing/turns.ts';
 import type { StoreUnit } from '../../../../core/ports/task-store.ts';
 import { inSuite, type TestRunner } from '../contract-case.ts';
 import { A_MOMENT_MS, aKey, anEvent, aTask, aTaskId, changes, inserting, updating } from '../fixtures.ts';

@@ -42,7 +42,7 @@ export const virtualClock = (options: VirtualClockOptions = {}): VirtualClock =>
   const waiting: Waiting[] = [];
 
   const after = (delayMs: number, fire: () => void): Timer => {
-    if (Number.isNaN(delayMs)) throw new AgentcomError('AC_INTERNAL', 'A timer was asked for with a delay of NaN ms; wanted a number.');
+    if (Number.isNaN(delayMs)) throw new AgentcomError('AC_INTERNAL', 'Cannot start a timer: wanted a delay in milliseconds, found NaN.');
     started += 1;
     const timer: Waiting = { dueMs: monotonicMs + exact(Math.max(0, delayMs)), order: started, fire };
     waiting.splice(placeOf(waiting, timer), 0, timer);

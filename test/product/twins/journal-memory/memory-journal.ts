@@ -7,7 +7,7 @@ import { utf8Bytes } from '../../../../core/domain/encoded-text.ts';
 import { assignmentText } from '../../../../core/ports/assignment-name.ts';
 import { JOURNAL_BYTES_MAX, type Journal, type JournalOpened } from '../../../../core/ports/journal.ts';
 import type { AssignmentId } from '../../../../core/domain/assignment/slot.ts';
-import { oneAtATime } from '../../../../core/ports/opening.ts';
+import { oneAtATime } from '../../../../core/ports/timing/one-at-a-time.ts';
 
 export interface MemoryJournalOptions {
   /** Default `instance-memory`. */
