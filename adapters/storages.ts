@@ -44,4 +44,5 @@ export type { LockedOut } from '../core/domain/waiting/agent-waiting.ts';
 export { StoreClock, type ClockNews, type StoredClock, type TimeSource } from '../core/domain/store-clock.ts';
 export { AgentcomError, type AgentcomErrorOptions } from '../core/errors/agentcom-error.ts';
 export type { ErrorCode } from '../core/errors/codes.ts';
-export { opening, turns, type EarlyTransaction, type Opening, type Turn } from '../core/ports/opening.ts';
+export { opening, type Opening } from '../core/ports/opening.ts';
+export { turns, type EarlyTransaction, type Turn } from '../core/ports/timing/turns.ts';

@@ -19,7 +19,7 @@ export const systemClock = (): Clock => ({
 });
 
 const startTimer = (delayMs: number, fire: () => void): Timer => {
-  if (Number.isNaN(delayMs)) throw new AgentcomError('AC_INTERNAL', 'A timer was asked for with a delay of NaN ms; wanted a number.');
+  if (Number.isNaN(delayMs)) throw new AgentcomError('AC_INTERNAL', 'Cannot start a timer: wanted a delay in milliseconds, found NaN.');
   const fromMs = performance.now();
   let handle: NodeJS.Timeout | undefined;
 

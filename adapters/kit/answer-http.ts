@@ -45,7 +45,7 @@ export function httpAnswerer({ http, isRefusing, log }: AnswererDeps): (request:
     replyTo(request)
       .then((reply) => sendReply(reply, request.method, exchange))
       .catch((thrown: unknown) => {
-        log.error('An HTTP answer broke off.', { method: request.method, path: request.path, error: thrown });
+        log.error('An HTTP response was aborted.', { method: request.method, path: request.path, error: thrown });
         exchange.abort();
       });
   };

@@ -14,7 +14,7 @@ const answer = (status: 400 | 500 | 503, body: HttpErrorBody, more: Readonly<Rec
 /** For every request after `refuseNew`. */
 export const STOPPING: OwnAnswer = answer(
   503,
-  { error: 'hub_stopping', message: 'The hub is stopping and accepts nothing new; retry soon.' },
+  { error: 'hub_stopping', message: 'The hub is stopping; retry when it is back.' },
   { 'retry-after': '1' },
 );
 

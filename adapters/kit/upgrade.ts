@@ -2,7 +2,7 @@
 import type { ListenOptions } from '../../core/ports/hub-transport.ts';
 
 /** Where sidecars connect. */
-export const SOCKET_PATH = '/ws';
+const SOCKET_PATH = '/ws';
 
 /** An upgrade request, and the state of the transport. */
 export interface UpgradeRequest {

@@ -16,7 +16,7 @@ export interface CheckedPair extends CertificatePair {
   readonly fingerprint: string;
   /** Milliseconds since 1970. */
   readonly expiresAtMs: number;
-  /** Whether no authority vouches for it, so that clients must know its fingerprint. */
+  /** Whether no CA issued it, so that clients must know its fingerprint. */
   readonly isSelfSigned: boolean;
 }
 

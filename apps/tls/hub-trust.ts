@@ -1,4 +1,4 @@
-/** How this program recognizes its hub over TLS: by fingerprints, or by certificates of authorities. */
+/** How this program recognizes its hub over TLS: by fingerprints, or by certificates from CAs. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as tls from 'node:tls';
@@ -41,7 +41,7 @@ export interface TrustPlace {
 /**
  * How a sidecar recognizes its hub: by fingerprints from the config, the environment, the code that it enrols with, or the file that has kept
  * that of an earlier code. Without any, a hub of the same config, on loopback, is recognized by its own certificate, and any other by
- * authorities. Throws `AC_ENV_INVALID`, `AC_DATA_DIR` or `AC_TLS`.
+ * CAs. Throws `AC_ENV_INVALID`, `AC_DATA_DIR` or `AC_TLS`.
  */
 export async function sidecarTrust(config: ResolvedSidecarConfig, env: Variables, { code = null, hub }: TrustPlace): Promise<HubTrust> {
   const { fingerprints } = config.tls;
@@ -61,13 +61,13 @@ export async function sidecarTrust(config: ResolvedSidecarConfig, env: Variables
   });
 }
 
-/** Reads the file of further authorities, if there is one. Throws `AC_TLS`. */
+/** Reads the file of further CA certificates, if there is one. Throws `AC_TLS`. */
 export async function hubTrust({ fingerprints, caFile }: ResolvedSidecarConfig['tls']): Promise<HubTrust> {
-  return caFile === null || fingerprints.length > 0 ? { fingerprints } : { ca: await authoritiesWith(caFile) };
+  return caFile === null || fingerprints.length > 0 ? { fingerprints } : { ca: await caCertificatesWith(caFile) };
 }
 
 /** The certificates in this file, in addition to those that Node trusts by itself. Throws `AC_TLS`. */
-async function authoritiesWith(caFile: string): Promise<readonly string[]> {
+async function caCertificatesWith(caFile: string): Promise<readonly string[]> {
   const own = await readPem(caFile);
   const extraFile = process.env['NODE_EXTRA_CA_CERTS'] ?? '';
   // Available since Node 22.15; includes NODE_EXTRA_CA_CERTS and what --use-system-ca adds.
@@ -82,7 +82,7 @@ async function readPem(file: string): Promise<string> {
     tls.createSecureContext({ ca: text });
     if (text.includes('-----BEGIN CERTIFICATE-----')) return text;
   } catch (cause) {
-    throw new AgentcomError('AC_TLS', `Cannot read certificates of authorities from ${file}: ${messageOf(cause)}.`, { cause });
+    throw new AgentcomError('AC_TLS', `Cannot read CA certificates from ${file}: ${messageOf(cause)}.`, { cause });
   }
-  throw new AgentcomError('AC_TLS', `Wanted certificates of authorities in PEM in ${file}, found none.`);
+  throw new AgentcomError('AC_TLS', `Wanted CA certificates in PEM in ${file}, found none.`);
 }

@@ -85,7 +85,7 @@ export async function servedCertificate({ tls, clock, log }: ServedCertificateDe
     // Between the replacements of the two files, they do not belong together: only a failure that is still there at the next read is logged, once.
     if (message === failure && message !== warnedOf) {
       warnedOf = message;
-      log.warn('the new certificate cannot be used; the hub goes on with the old one', { cert_file: certFile, key_file: keyFile, message });
+      log.warn('the new certificate cannot be used; the hub keeps the old one', { cert_file: certFile, key_file: keyFile, message });
     }
     failure = message;
   };

@@ -176,7 +176,7 @@ export function SubmitPage(): JSX.Element {
           </label>
         </details>
         <details class="panel">
-          <summary>What the agent gets to know</summary>
+          <summary>Context for the agent</summary>
           <div class="field-row">
             <label>
               Repository

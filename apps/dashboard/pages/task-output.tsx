@@ -67,7 +67,7 @@ export function TaskOutput({ task }: { readonly task: TaskDetail }): JSX.Element
 function emptyText({ following, error, kept }: OutputWindow, task: TaskDetail): string {
   if (kept === null) return error === null ? 'Loading…' : '';
   if (kept.bytes === 0) return 'This hub stores no output (its limits.outputBytes is 0).';
-  if (!hasEnded(task.status)) return 'Nothing was printed yet.';
+  if (!hasEnded(task.status)) return 'No output yet.';
   if (following !== 'ended') return 'Loading…';
   if (nowMs.value - task.updated_at > kept.ms) return `None is kept: this hub removes output after ${durationText(kept.ms)}.`;
   return 'Its agents printed nothing.';

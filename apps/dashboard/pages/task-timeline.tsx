@@ -12,7 +12,7 @@ const OLDER_ROWS = 200;
 
 const WORDS: Readonly<Record<string, string>> = {
   submitted: 'Submitted',
-  scheduled: 'Waits for its time',
+  scheduled: 'Scheduled',
   blocked: 'Waits for other tasks',
   eligible: 'May be assigned',
   assigned: 'Assigned',
@@ -24,10 +24,10 @@ const WORDS: Readonly<Record<string, string>> = {
   failed: 'Attempt failed',
   rejected: 'Rejected by the sidecar',
   released: 'Handed back',
-  reclaimed: 'Taken back by the hub',
+  reclaimed: 'Reclaimed by the hub',
   lost: 'Attempt lost',
   retried: 'Retried by an operator',
-  dead_lettered: 'Given up: dead letter',
+  dead_lettered: 'Moved to the dead-letter queue',
   cancelled: 'Cancelled',
   expired: 'Expired',
   stop_requested: 'Agent asked to stop',
