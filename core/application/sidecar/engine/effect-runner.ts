@@ -6,14 +6,7 @@ import type { LinkConnection } from '../../../ports/hub-link.ts';
 import { frameParser } from '../../../protocol/frame-parser.ts';
 import { hubSchemas, type HubFrame } from '../../../protocol/hub-frames.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
-import {
-  KEPT_BYTES_MAX,
-  SCAN_RETRY_MS,
-  SCAN_ATTEMPTS_MAX,
-  REMOVALS_WAITING_MAX,
-  REMOVE_RETRY_MS,
-  SOCKET_BYTES_MAX,
-} from '../state/constants.ts';
+import { KEPT_BYTES_MAX, SCAN_RETRY_MS, SCAN_ATTEMPTS_MAX, SOCKET_BYTES_MAX } from '../state/constants.ts';
 import type { AfterPersistEffect, DurableEffect } from '../state/effects.ts';
 import type { SidecarInput, StoredBody } from '../state/inputs.ts';
 import { badFrameOf } from '../link/bad-frame.ts';
@@ -23,6 +16,7 @@ import { runChecks } from '../health/run-checks.ts';
 import { followRuns } from '../run/runs.ts';
 import { checkSignature } from '../assignment/check-signature.ts';
 import { assignmentIdIn, type SidecarSettings } from '../state/state.ts';
+import { fileRemovals } from './file-removals.ts';
 import { runningTimers } from './running-timers.ts';
 
 /** The schemas are compiled once per process. */
@@ -58,10 +52,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   const timers = runningTimers(clock, (timer) => deliver({ type: 'timer', timer }));
   /** Scans waiting for a retry. */
   const scans = new Set<Timer>();
-  const removalRetries = new Set<Timer>();
-  /** Settles once all pending removals were attempted. They run one at a time, in the background. */
-  let removals: Promise<void> = Promise.resolve();
-  let removing = 0;
+  const removals = fileRemovals(options);
   let connection: LinkConnection | null = null;
   /** The assignments that wait for the end of this turn. */
   let awaited: AssignmentId[] = [];
@@ -98,7 +89,7 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     try {
       token = await options.readToken();
     } catch (thrown) {
-      log.warn('could not read the token again; going on with the last one', { error: messageOf(thrown) });
+      log.warn('could not reread the token; using the last one', { error: messageOf(thrown) });
     }
     if (token !== null) options.onSecret(token);
     deliver(token === null ? up : { ...up, token });
@@ -185,32 +176,6 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     await tryTo('notify an agent that its assignment is no longer valid', () => results.withdraw(assignment));
   }
 
-  /**
-   * Runs in the background, since an agent may leave a million files that would delay every other task. Waits only when
-   * too many removals are pending.
-   */
-  function removeInBackground(assignment: AssignmentId, work?: () => Promise<void>): Promise<void> {
-    removing += 1;
-    removals = removals.then(() => remove(assignment, work)).then(() => void (removing -= 1));
-    return removing > REMOVALS_WAITING_MAX ? removals : Promise.resolve();
-  }
-
-  /** Files that cannot be removed do no harm, so removing them is retried later. */
-  async function remove(assignment: AssignmentId, work = (): Promise<void> => results.remove(assignment)): Promise<void> {
-    try {
-      await work();
-    } catch (thrown) {
-      const fields = { task_id: assignment.taskId, generation: assignment.generation, error: messageOf(thrown) };
-      if (removalRetries.size >= REMOVALS_WAITING_MAX) return log.warn('could not remove the files of an assignment; they stay', fields);
-      log.warn('could not remove the files of an assignment; trying again later', { ...fields, retry_ms: REMOVE_RETRY_MS });
-      const timer = clock.after(REMOVE_RETRY_MS, () => {
-        removalRetries.delete(timer);
-        void removeInBackground(assignment, work);
-      });
-      removalRetries.add(timer);
-    }
-  }
-
   async function measureDisk({ unread, read }: Extract<AfterPersistEffect, { readonly type: 'measureDisk' }>): Promise<void> {
     const room = await journal.room();
     let refusedBytes = room.refusedBytes;
@@ -222,14 +187,14 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     // Always keep the newest: the streams of a run are bounded.
     for (let place = 0; bytes > KEPT_BYTES_MAX && place < read.length - 1; place += 1) {
       bytes -= sizes[place] as number;
-      if ((sizes[place] as number) > 0) await removeInBackground(read[place] as AssignmentId);
+      if ((sizes[place] as number) > 0) await removals.remove(read[place] as AssignmentId);
     }
   }
 
   /** One at a time, behind pending removals; there may be ten thousand folders. */
   async function findFolders(): Promise<void> {
     for (const found of await results.listFolders()) {
-      await removals;
+      await removals.done();
       await processed({ type: 'folders_found', ...found });
     }
   }
@@ -324,9 +289,9 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
         case 'unwatch':
           return void results.unwatch(effect.assignment);
         case 'keepResult':
-          return removeInBackground(effect.assignment, () => results.keepResult(effect.assignment, effect.streams));
+          return removals.remove(effect.assignment, () => results.keepResult(effect.assignment, effect.streams));
         case 'removeFiles':
-          return removeInBackground(effect.assignment);
+          return removals.remove(effect.assignment);
       }
     },
 
@@ -347,14 +312,13 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
       }
     },
 
-    removalsDone: () => removals,
+    removalsDone: removals.done,
 
     close() {
       timers.close();
       for (const timer of scans) timer.cancel();
       scans.clear();
-      for (const timer of removalRetries) timer.cancel();
-      removalRetries.clear();
+      removals.close();
       disconnect();
       runs.detach();
     },

@@ -42,8 +42,6 @@ import { StepContext, type Step, type StepResult } from '../state/step-context.t
 import { onAck, onInventoryAnswered, onNack } from '../assignment/hub-answers.ts';
 import { onPrepared, onPrepareFailed, onRetryTimer, wakeReady } from '../assignment/wakes.ts';
 
-export type { StepResult } from '../state/step-context.ts';
-
 /** The step function for these settings. */
 export function sidecarStep(settings: SidecarSettings): Step {
   const takeStep: Step = (state, input, environment) => {
