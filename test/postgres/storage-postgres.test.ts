@@ -68,7 +68,11 @@ const subject = postgresSubject(
         options: { url: changed((url) => (url.pathname = '/nowhere')) },
         names: ['"nowhere"', 'createdb'],
       },
-      { why: 'the user is not there', options: { url: changed((url) => (url.username = 'nobody')) }, names: ['Correct the user and password'] },
+      {
+        why: 'the user is not there',
+        options: { url: changed((url) => (url.username = 'nobody')) },
+        names: ['Correct the user and password'],
+      },
       {
         why: 'the schema is that of another program',
         options: { url: server.url, schema: taken },
