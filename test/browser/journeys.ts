@@ -144,15 +144,18 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     await page.getByRole('list', { name: 'Tasks, newest first' }).waitFor();
     let release = (): void => undefined;
     const held = new Promise<void>((resolve) => (release = resolve));
+    let onRead = (): void => undefined;
+    const isRead = new Promise<void>((resolve) => (onRead = resolve));
     let reads = 0;
     await page.route(/\/api\/tasks\?.*limit=100/, async (route) => {
       reads += 1;
       const response = await route.fetch();
+      // The hub has answered without the second task, and the page has not got the answer.
+      onRead();
       if (reads === 1) await held;
       await route.fulfill({ response });
     });
     const submit = async (description: string) => (await world.api.tasks.submit({ description, needed_capabilities: ['gpu'] })).task_id;
-    const isRead = page.waitForRequest(/\/api\/tasks\?.*limit=100/);
     const first = await submit('Before the read');
     await isRead;
     const second = await submit('During the read');
