@@ -21,7 +21,7 @@ import { lstat, mkdir, opendir, readdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
-import { modeOfOthers, replaceFile, storedBytes, syncFolder } from '../kit/platform-files.ts';
+import { modeOfOthers, replaceFile, storedBytes, syncFolder, unlessMissing } from '../kit/platform-files.ts';
 
 export interface JournalFiles {
   /** Creates the folder and its parents, readable by their owner only. Idempotent. */
@@ -115,15 +115,6 @@ async function withOpen<T>(path: string, flags: string, use: (file: number) => P
     return await use(file);
   } finally {
     closeSync(file);
-  }
-}
-
-async function unlessMissing<T, M>(work: () => Promise<T>, missing: M): Promise<T | M> {
-  try {
-    return await work();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return missing;
-    throw error;
   }
 }
 

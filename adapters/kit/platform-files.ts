@@ -65,3 +65,13 @@ export async function retriedWhileHeld<T>(work: () => Promise<T>, options: Retry
 
 /** Renames a file, replacing the target if it exists. Synchronous: that takes microseconds, while the thread pool would take 0.1 ms. */
 export const replaceFile = (from: string, to: string): Promise<void> => retriedWhileHeld(async () => renameSync(from, to));
+
+/** What `work` resolves to, or `missing` if the file that it uses does not exist. */
+export async function unlessMissing<T, M>(work: () => Promise<T>, missing: M): Promise<T | M> {
+  try {
+    return await work();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return missing;
+    throw error;
+  }
+}

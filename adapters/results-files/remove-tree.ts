@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { readdir, rename, rm } from 'node:fs/promises';
 import { join, sep } from 'node:path';
+import { unlessMissing } from '../kit/platform-files.ts';
 
 /** How many nested folders one call moves; a later call continues. */
 const MOVES_MAX = 100_000;
@@ -11,7 +12,7 @@ export async function removeTree(path: string): Promise<void> {
   try {
     await rm(path, { recursive: true, force: true });
   } catch (error) {
-    if (!hasCode(error, 'ENAMETOOLONG')) throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'ENAMETOOLONG') throw error;
     await flatten(path);
     await rm(path, { recursive: true, force: true });
   }
@@ -24,7 +25,7 @@ export async function removeTrees(paths: readonly string[]): Promise<void> {
 
 /**
  * Relative names can build a tree whose paths are longer than the system accepts. So each nested folder is moved up to the top, and
- * removed once it holds no other folder.
+ * removed once it holds no other folder. An earlier attempt may still be removing what it can reach.
  */
 async function flatten(top: string): Promise<void> {
   let moves = 0;
@@ -46,15 +47,3 @@ async function foldersIn(folder: string | Buffer): Promise<readonly Buffer[]> {
   const prefix = Buffer.concat([Buffer.from(folder), Buffer.from(sep)]);
   return entries.filter((entry) => entry.isDirectory()).map(({ name }) => Buffer.concat([prefix, name]));
 }
-
-/** The attempt before may still be removing what it can reach. */
-async function unlessMissing<T>(work: () => Promise<T>, missing: T): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return missing;
-    throw error;
-  }
-}
-
-const hasCode = (error: unknown, code: string): boolean => (error as NodeJS.ErrnoException).code === code;

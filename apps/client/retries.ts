@@ -2,7 +2,7 @@
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 
 const RETRY_WITHIN_MS = 5_000;
-/** How long whoever follows something continues without the hub, milliseconds. */
+/** How long streams and followers keep trying while the hub is unreachable, milliseconds. */
 export const OUTAGE_MAX_MS = 300_000;
 /** The first wait, which doubles up to the longest one; no wait is shorter, whatever `Retry-After` says. Milliseconds. */
 const WAIT_MIN_MS = 200;

@@ -1,4 +1,5 @@
 /** Tasks: submit, read, control and watch them. */
+import { IDEMPOTENCY_KEY_CHARACTERS_MAX, IDEMPOTENCY_KEY_WANTED, isIdempotencyKey } from '../../core/domain/task/idempotency-key.ts';
 import { traceContextOf } from '../../core/domain/task/trace-context.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import { isEndedStatus, type EndedStatus } from './ended-status.ts';
@@ -32,9 +33,6 @@ import type {
 
 /** Events on one page of a history. */
 const HISTORY_PAGE_EVENTS = 500;
-/** What the hub accepts as a key. */
-const KEY_CHARACTERS_MAX = 128;
-const IDEMPOTENCY_KEY = /^[\x21-\x7e]([\x20-\x7e]{0,126}[\x21-\x7e])?$/;
 /**
  * Events after which a task may have ended. Only its status tells: a dead-lettered task may have been retried since, and a gap may
  * hide an end.
@@ -232,10 +230,9 @@ const unlessAborted = <T>(answer: Promise<T>, signal: AbortSignal | undefined): 
   });
 
 function checkedKey(key: string): string {
-  if (IDEMPOTENCY_KEY.test(key)) return key;
-  const found = key.length > KEY_CHARACTERS_MAX ? `${key.length} characters` : JSON.stringify(key);
-  const wanted = `1 to ${KEY_CHARACTERS_MAX} printable ASCII characters, without a space at either end`;
-  throw new AgentcomError('AC_USAGE', `Idempotency-Key must be ${wanted}; found ${found}.`);
+  if (isIdempotencyKey(key)) return key;
+  const found = key.length > IDEMPOTENCY_KEY_CHARACTERS_MAX ? `${key.length} characters` : JSON.stringify(key);
+  throw new AgentcomError('AC_USAGE', `Idempotency-Key must be ${IDEMPOTENCY_KEY_WANTED}; found ${found}.`);
 }
 
 /** A signal that is aborted with `outer`, or after `timeoutMs`. */

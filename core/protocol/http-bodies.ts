@@ -28,7 +28,6 @@ import { submittedTerms } from './task-terms.ts';
 
 export const DEPENDENCIES_MAX = 100;
 export const MAX_RETRIES_DEFAULT = 3;
-export const IDEMPOTENCY_KEY_CHARACTERS_MAX = 128;
 /** Slots that a token allows by default. */
 export const TOKEN_SLOTS_DEFAULT = 16;
 

@@ -156,7 +156,7 @@ export function eventStream(
 
 /**
  * Sent at once, so that the client receives the response headers, and knows where to resume if the connection drops before the first event. If
- * there is a gap, only its event has the position, so that a client that did not receive it is told again.
+ * there is a gap, only its event has the position, so that a client that missed it receives it again.
  */
 function greetingText({ afterId, gap }: StreamStart): string {
   const retry = `retry: ${RETRY_MS}\n`;

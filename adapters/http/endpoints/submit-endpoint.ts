@@ -1,17 +1,11 @@
 /** Routes to create tasks: one, many, or one for a connected agent. */
 import type { Settled, SubmitAnswer, SubmitCommand, TaskDraft } from '../../../core/application/hub/batch/commands.ts';
+import { IDEMPOTENCY_KEY_WANTED, isIdempotencyKey } from '../../../core/domain/task/idempotency-key.ts';
 import { isAgentId } from '../../../core/domain/ids.ts';
 import { traceContextOf, type TraceContext } from '../../../core/domain/task/trace-context.ts';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import { bodyReader } from '../../../core/protocol/body-reader.ts';
-import {
-  batchItemSchema,
-  IDEMPOTENCY_KEY_CHARACTERS_MAX,
-  pushSchema,
-  SUBMITS_PER_BATCH_MAX,
-  submitSchema,
-  type SubmitBody,
-} from '../../../core/protocol/http-bodies.ts';
+import { batchItemSchema, pushSchema, SUBMITS_PER_BATCH_MAX, submitSchema, type SubmitBody } from '../../../core/protocol/http-bodies.ts';
 import type { HttpErrorDetail } from '../../../core/protocol/http-errors.ts';
 import { canonicalJson } from '../../../core/protocol/json-text.ts';
 import type { Principal } from '../authenticate.ts';
@@ -24,8 +18,6 @@ import { semanticErrors, toTaskDraft } from './task-draft.ts';
 
 /** How many errors of a bulk body are reported at once. */
 const BULK_ERRORS_MAX = 100;
-/** No space at either end: it would be removed from a header, but not from a line of a batch. */
-const IDEMPOTENCY_KEY = new RegExp(`^(?! )[\\x20-\\x7e]{1,${IDEMPOTENCY_KEY_CHARACTERS_MAX}}(?<! )$`);
 
 export function submitHandlers(deps: HttpApiDeps): Pick<Handlers, 'submit' | 'submitBatch' | 'submitBulk' | 'pushTask'> {
   const { inbox, ids, digest, limits, log } = deps;
@@ -177,8 +169,8 @@ const answerText = ({ status, body, headers }: Reply): string => {
 };
 
 function idempotencyKey(key: string | null = null): Read<string | null> {
-  if (key === null || IDEMPOTENCY_KEY.test(key)) return read(key);
-  const detail = `must be 1 to ${IDEMPOTENCY_KEY_CHARACTERS_MAX} printable ASCII characters, without a space at either end`;
+  if (key === null || isIdempotencyKey(key)) return read(key);
+  const detail = `must be ${IDEMPOTENCY_KEY_WANTED}`;
   return refused(invalid([{ field: 'Idempotency-Key', error: 'pattern', detail }]));
 }
 

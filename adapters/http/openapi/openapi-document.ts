@@ -2,7 +2,7 @@
 import { TRACESTATE_CHARACTERS_MAX } from '../../../core/domain/task/trace-context.ts';
 import type { TSchema } from 'typebox';
 import { HTTP_ERRORS, type HttpErrorCode } from '../../../core/protocol/http-errors.ts';
-import { IDEMPOTENCY_KEY_CHARACTERS_MAX } from '../../../core/protocol/http-bodies.ts';
+import { IDEMPOTENCY_KEY_CHARACTERS_MAX, IDEMPOTENCY_KEY_PATTERN } from '../../../core/domain/task/idempotency-key.ts';
 import { errorSchema } from '../../../core/protocol/responses/error-response.ts';
 import { HTTP_STATUSES } from '../reply.ts';
 import { ROUTES, rolesOf, type Route } from '../routes.ts';
@@ -75,10 +75,9 @@ const PATH_PARAMETERS: Readonly<Record<string, string>> = {
 const HEADER_PARAMETERS = {
   'Idempotency-Key': {
     description: 'Identifies the request among those of this token: a repeat gets the first answer with 200 and creates nothing.',
-    // HTTP strips blanks at both ends.
     schema: {
       type: 'string',
-      pattern: '^[\\x21-\\x7e]([\\x20-\\x7e]*[\\x21-\\x7e])?$',
+      pattern: IDEMPOTENCY_KEY_PATTERN,
       minLength: 1,
       maxLength: IDEMPOTENCY_KEY_CHARACTERS_MAX,
     },

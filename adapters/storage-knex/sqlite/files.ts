@@ -7,7 +7,7 @@
 import { mkdir, open, readlink, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
-import { modeOfOthers, syncFolder } from '../../kit/platform-files.ts';
+import { modeOfOthers, syncFolder, unlessMissing } from '../../kit/platform-files.ts';
 
 /** As Linux follows at most. */
 const MAX_LINKS = 40;
@@ -100,15 +100,9 @@ async function makeFile(file: string): Promise<boolean> {
 /** Its target may be on a disk that is not mounted: a new store there would hide the one that is. */
 async function refuseLinkToNothing(file: string): Promise<void> {
   const target = await targetOf(file);
-  if (await stat(target).catch(isMissing)) return;
+  if (await unlessMissing(() => stat(target), null)) return;
   const found = `it is a link to "${target}", which does not exist`;
   throw cannotOpen(file, found, 'Mount the disk that the store is on. To begin with an empty store, remove the link.');
-}
-
-/** For an error other than that nothing is there: rethrows it. */
-function isMissing(thrown: unknown): null {
-  if (thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT') return null;
-  throw thrown;
 }
 
 const isExisting = (thrown: unknown): boolean => thrown instanceof Error && 'code' in thrown && thrown.code === 'EEXIST';

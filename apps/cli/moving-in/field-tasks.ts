@@ -3,7 +3,8 @@
  * skipped and why.
  */
 import { PRIORITIES, type Priority } from '../../../core/domain/task/task.ts';
-import { IDEMPOTENCY_KEY_CHARACTERS_MAX, MAX_RETRIES_DEFAULT, PRIORITY_SYNONYMS } from '../../../core/protocol/http-bodies.ts';
+import { IDEMPOTENCY_KEY_CHARACTERS_MAX } from '../../../core/domain/task/idempotency-key.ts';
+import { MAX_RETRIES_DEFAULT, PRIORITY_SYNONYMS } from '../../../core/protocol/http-bodies.ts';
 import { MAX_RETRIES_MAX } from '../../../core/protocol/fields.ts';
 import type { SubmitRequest } from '../../client/index.ts';
 

@@ -19,7 +19,7 @@ import type { StepContext } from '../state/step-context.ts';
 
 /** Maximum number of tasks named in one log line. */
 const TASKS_LOGGED_MAX = 20;
-/** The longest wait that is granted to a refusal, milliseconds: whoever answers at a hub's address can send one, without any proof. */
+/** The maximum wait that a refusal may request, milliseconds. Any program at the hub's address can refuse without proving itself. */
 const REFUSAL_WAIT_MS_MAX = 60_000;
 
 /**
