@@ -1,5 +1,4 @@
 /** `agentcom retry` and `cancel`: on tasks by name, or on all that a filter finds, after a preview. */
-import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import { STATUSES, type Status } from '../../../core/domain/task/task.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
@@ -138,6 +137,7 @@ async function found(hub: HubClient, { statuses }: Act, options: FilterOptions):
 async function confirmed({ environment, output }: Context, question: string): Promise<boolean | null> {
   const { stdin, stderr } = environment;
   if (output.json || stderr.isTTY !== true || !('isTTY' in stdin) || stdin.isTTY !== true) return null;
+  const { createInterface } = await import('node:readline/promises');
   const lines = createInterface({ input: stdin, signal: environment.interrupt() });
   stderr.write(`${question} [y/N] `);
   const answer = await new Promise<string>((resolve) => lines.once('line', resolve).once('close', () => resolve('')));

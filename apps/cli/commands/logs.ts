@@ -42,7 +42,8 @@ async function logs(context: Context, options: LogsOptions, name: string): Promi
     if (chunk.generation !== previous?.generation || chunk.agent_id !== previous.agent_id)
       output.note(`==> ${chunk.agent_id} g${chunk.generation} <==`);
     const isFiltered = stream !== undefined || search !== undefined;
-    const isMissing = !isFiltered && previous?.generation === chunk.generation && chunk.seq > previous.seq + 1;
+    const expectedSeq = previous?.generation === chunk.generation ? previous.seq + 1 : 0;
+    const isMissing = !isFiltered && chunk.seq > expectedSeq;
     if (chunk.dropped > 0) output.note(`... ${chunk.dropped} characters are missing`);
     else if (isMissing) output.note('... some output is missing');
     const time = options.timestamps === true ? `${output.times.moment(chunk.timestamp)}  ` : '';
