@@ -34,7 +34,7 @@ export async function makeDataDir(dataDir: string, setting: string, platform: st
   if (!isOpen) return;
   throw new AgentcomError(
     'AC_DATA_DIR',
-    `The data directory ${dataDir} is accessible to other users (mode ${(mode & 0o777).toString(8)}, wanted 700).`,
+    `The data directory ${dataDir} is accessible to other users (mode ${(mode & 0o777).toString(8)}, expected 700).`,
     { cure: `Run: chmod 700 ${dataDir}`, details: { dataDir, mode: mode & 0o777 } },
   );
 }

@@ -161,12 +161,12 @@ function validated(name: string, made: DefinedRunner, { clock, log }: WakeRunner
   const found = made as Partial<WakeRunner> | null | undefined;
   const { wake, attach, check, adoptable } = found ?? {};
   if (typeof wake !== 'function' || typeof adoptable !== 'boolean' || (adoptable && typeof attach !== 'function')) {
-    const message = `The wake runner "${name}" is invalid: wanted { adoptable: boolean, wake(), attach() if adoptable }, found ${shapeOf(found)}.`;
+    const message = `The wake runner "${name}" is invalid: expected { adoptable: boolean, wake(), attach() if adoptable }, found ${shapeOf(found)}.`;
     throw new AgentcomError('AC_PLUGIN_INVALID', `${message} Fix what its create() returns.`);
   }
   for (const [method, value] of Object.entries({ attach, check })) {
     if (value === undefined || typeof value === 'function') continue;
-    const message = `The wake runner "${name}" is invalid: wanted ${method}() or no ${method}, found ${describe(value)}.`;
+    const message = `The wake runner "${name}" is invalid: expected ${method}() or no ${method}, found ${describe(value)}.`;
     throw new AgentcomError('AC_PLUGIN_INVALID', `${message} Fix what its create() returns.`);
   }
   const table = systemProcessTable();

@@ -19,7 +19,7 @@ export const systemClock = (): Clock => ({
 });
 
 const startTimer = (delayMs: number, fire: () => void): Timer => {
-  if (Number.isNaN(delayMs)) throw new AgentcomError('AC_INTERNAL', 'Cannot start a timer: wanted a delay in milliseconds, found NaN.');
+  if (Number.isNaN(delayMs)) throw new AgentcomError('AC_INTERNAL', 'Cannot start a timer: expected a delay in milliseconds, found NaN.');
   const fromMs = performance.now();
   let handle: NodeJS.Timeout | undefined;
 

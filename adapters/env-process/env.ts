@@ -5,7 +5,7 @@ import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 const SHOWN_CHARACTERS = 40;
 const INTEGER = /^[+-]?\d+$/;
 
-/** Each form throws `AC_ENV_INVALID`, naming the variable, what was wanted and what to do. */
+/** Each form throws `AC_ENV_INVALID`, naming the variable, what was expected and what to do. */
 export interface Env {
   /** The variable's text; without `fallback` it must be set. */
   (name: string, fallback?: string | undefined): string;
@@ -47,7 +47,7 @@ export const env: Env = envOver((name) => process.env[name]);
 function missing(variable: string, wanted: string): never {
   throw new AgentcomError(
     'AC_ENV_INVALID',
-    `The environment variable ${variable} is not set; wanted ${wanted}. Set ${variable}, or use a default in the config.`,
+    `The environment variable ${variable} is not set; expected ${wanted}. Set ${variable}, or use a default in the config.`,
     { details: { variable, wanted } },
   );
 }
@@ -56,7 +56,7 @@ function wrong(variable: string, wanted: string, found: string): never {
   const shown = JSON.stringify(found.length > SHOWN_CHARACTERS ? `${found.slice(0, SHOWN_CHARACTERS)}…` : found);
   throw new AgentcomError(
     'AC_ENV_INVALID',
-    `The environment variable ${variable} is invalid: wanted ${wanted}, found ${shown}. Correct ${variable}, or unset it to use the default.`,
+    `The environment variable ${variable} is invalid: expected ${wanted}, found ${shown}. Correct ${variable}, or unset it to use the default.`,
     { details: { variable, wanted } },
   );
 }

@@ -73,7 +73,7 @@ function keyRefusal(socket: TLSSocket, fingerprints: readonly string[], host: st
   const wanted = fingerprints.length === 1 ? fingerprints[0] : `one of ${fingerprints.join(', ')}`;
   return new AgentcomError(
     'AC_HUB_FINGERPRINT',
-    `Wanted the hub at ${host} to have the key ${wanted}, found ${found}. Nothing was sent to it.`,
+    `Expected the hub at ${host} to have the key ${wanted}, found ${found}. Nothing was sent to it.`,
     {
       cure:
         'If its key was replaced, run "agentcom tls fingerprint" on its machine and set what that prints in sidecar.tls.fingerprints or ' +

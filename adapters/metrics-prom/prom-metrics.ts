@@ -122,7 +122,7 @@ export function promMetrics({ ofProcess = true }: PromMetricsOptions = {}): HubM
     if (store !== null) {
       for (const status of STATUSES) tasks.set({ status }, store.statuses[status]);
       for (const priority of PRIORITIES) {
-        queued.set({ priority }, store.lanes[priority]);
+        queued.set({ priority }, store.queuedByPriority[priority]);
         oldestReady.set({ priority }, store.oldestReadyMs[priority] / 1_000);
       }
     }

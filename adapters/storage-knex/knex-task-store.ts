@@ -138,7 +138,7 @@ export function knexTaskStore(
         ]);
         return {
           statuses: Object.fromEntries(statuses) as Record<Status, number>,
-          lanes: Object.fromEntries(lanes) as Record<Priority, number>,
+          queuedByPriority: Object.fromEntries(lanes) as Record<Priority, number>,
         };
       }),
 

@@ -52,17 +52,17 @@ function problemsOf(options: SqliteOptions): readonly ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   const { file, driver }: { readonly file?: unknown; readonly driver?: unknown } = options ?? {};
   if (typeof file !== 'string' || file.trim() === '')
-    problems.push({ path: 'file', message: `wanted a file name, found ${JSON.stringify(file)}` });
-  else if (file.includes('\0')) problems.push({ path: 'file', message: 'wanted a file name, found one with a NUL character' });
+    problems.push({ path: 'file', message: `expected a file name, found ${JSON.stringify(file)}` });
+  else if (file.includes('\0')) problems.push({ path: 'file', message: 'expected a file name, found one with a NUL character' });
   else if (file === ':memory:' || file.startsWith('file:'))
     problems.push({
       path: 'file',
-      message: `wanted a plain file name, found ${JSON.stringify(file)}; for a hub without a file use memory()`,
+      message: `expected a plain file name, found ${JSON.stringify(file)}; for a hub without a file use memory()`,
     });
   if (driver !== undefined && !SQLITE_DRIVERS.some((name) => name === driver))
     problems.push({
       path: 'driver',
-      message: `wanted ${SQLITE_DRIVERS.map((name) => `"${name}"`).join(' or ')}, found ${JSON.stringify(driver)}`,
+      message: `expected ${SQLITE_DRIVERS.map((name) => `"${name}"`).join(' or ')}, found ${JSON.stringify(driver)}`,
     });
   for (const name of Object.keys(options ?? {}))
     if (name !== 'file' && name !== 'driver')

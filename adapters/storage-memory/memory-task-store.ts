@@ -150,12 +150,12 @@ export function memoryTaskStore(options: {
     stats: () =>
       read((database) => {
         const statuses = Object.fromEntries(STATUSES.map((status) => [status, 0])) as Record<Status, number>;
-        const lanes = Object.fromEntries(PRIORITIES.map((lane) => [lane, 0])) as Record<Priority, number>;
+        const queuedByPriority = Object.fromEntries(PRIORITIES.map((lane) => [lane, 0])) as Record<Priority, number>;
         for (const { task } of database.tasks.values()) {
           statuses[task.status] += 1;
-          if (task.status === 'queued') lanes[task.priority] += 1;
+          if (task.status === 'queued') queuedByPriority[task.priority] += 1;
         }
-        return { statuses, lanes };
+        return { statuses, queuedByPriority };
       }),
 
     oldestReady: (nowMs) =>

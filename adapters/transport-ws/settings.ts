@@ -55,7 +55,10 @@ export const problemsOf = (options: WsOptions): readonly ConfigProblem[] => {
   const problems = [...numberProblems(options, DEFAULTS, 'ws()')];
   const { headersWithinMs, requestWithinMs } = settingsOf(options);
   if (headersWithinMs > requestWithinMs) {
-    problems.push({ path: 'requestWithinMs', message: `wanted at least headersWithinMs (${headersWithinMs}), found ${requestWithinMs}.` });
+    problems.push({
+      path: 'requestWithinMs',
+      message: `expected at least headersWithinMs (${headersWithinMs}), found ${requestWithinMs}.`,
+    });
   }
   return problems;
 };

@@ -155,7 +155,7 @@ function checkedUrl(text: string): string {
 /** Does not repeat what precedes an `@`: it may be a password. */
 export function wrongAddress(text: string): AgentcomError {
   const found = JSON.stringify(text.replace(/^([a-z]+:\/\/)?.*@/is, '$1…@'));
-  return new AgentcomError('AC_USAGE', `Wanted the hub's address as http://host:port or https://host, found ${found}.`);
+  return new AgentcomError('AC_USAGE', `Expected the hub's address as http://host:port or https://host, found ${found}.`);
 }
 
 /** The config's token is sent only to the config's own hub. */

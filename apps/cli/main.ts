@@ -72,7 +72,7 @@ export async function runCli(given: readonly string[], environment: CliEnvironme
 
 /** Without a command, commander prints the help and its error has no message. */
 function usageMessage({ code, message }: CommanderError): string {
-  if (code === 'commander.help') return 'Wanted a command. "agentcom --help" lists all, "agentcom COMMAND --help" those of one.';
+  if (code === 'commander.help') return 'Expected a command. "agentcom --help" lists all, "agentcom COMMAND --help" those of one.';
   return message.replace(/^error: /, '').replaceAll('\n', ' ');
 }
 

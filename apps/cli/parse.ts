@@ -9,7 +9,7 @@ export function parseDuration(text: string): number {
   const [, amount, unit = 'ms'] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text.trim()) ?? [];
   const milliseconds = Math.round(Number(amount) * (UNIT_MS[unit] ?? NaN));
   if (!Number.isSafeInteger(milliseconds) || milliseconds < 1) {
-    throw new InvalidArgumentError('Wanted a duration such as 90s, 15m, 2h, 1d or 1500 (milliseconds).');
+    throw new InvalidArgumentError('Expected a duration such as 90s, 15m, 2h, 1d or 1500 (milliseconds).');
   }
   return milliseconds;
 }
@@ -19,7 +19,7 @@ export function parseTime(text: string): number {
   if (text.startsWith('+')) return Date.now() + parseDuration(text.slice(1));
   const milliseconds = /^\d{10,}$/.test(text) ? Number(text) : /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : NaN;
   if (!Number.isSafeInteger(milliseconds)) {
-    throw new InvalidArgumentError('Wanted a time such as +15m, 2026-03-01T12:00:00Z or milliseconds since 1970.');
+    throw new InvalidArgumentError('Expected a time such as +15m, 2026-03-01T12:00:00Z or milliseconds since 1970.');
   }
   return milliseconds;
 }
@@ -28,27 +28,27 @@ export function parseTime(text: string): number {
 export function parsePast(text: string): number {
   if (/^\d{10,}$/.test(text) || /^\d{4}-\d\d-\d\d/.test(text)) return parseTime(text);
   if (!/^\d+(\.\d+)?[smhd]$/.test(text.trim())) {
-    throw new InvalidArgumentError('Wanted a time such as 2h or 7d (ago), 2026-03-01T12:00:00Z or milliseconds since 1970.');
+    throw new InvalidArgumentError('Expected a time such as 2h or 7d (ago), 2026-03-01T12:00:00Z or milliseconds since 1970.');
   }
   return Math.max(0, Date.now() - parseDuration(text));
 }
 
 export function parseWhole(text: string): number {
   const number = /^\d+$/.test(text) ? Number(text) : NaN;
-  if (!Number.isSafeInteger(number)) throw new InvalidArgumentError('Wanted a whole number, 0 or more.');
+  if (!Number.isSafeInteger(number)) throw new InvalidArgumentError('Expected a whole number, 0 or more.');
   return number;
 }
 
 export function parsePercent(text: string): number {
   const number = /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
-  if (!(number <= 100)) throw new InvalidArgumentError('Wanted a number from 0 to 100.');
+  if (!(number <= 100)) throw new InvalidArgumentError('Expected a number from 0 to 100.');
   return number;
 }
 
 export function parseJsonObject(text: string): Record<string, unknown> {
   const value = parseJson(text);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new InvalidArgumentError('Wanted a JSON object, such as \'{"team":"web"}\'.');
+    throw new InvalidArgumentError('Expected a JSON object, such as \'{"team":"web"}\'.');
   }
   return value as Record<string, unknown>;
 }
@@ -78,6 +78,6 @@ export const collect = (text: string, before: readonly string[] = []): string[] 
 
 /** For a repeatable option that takes endings of an agent. */
 export function collectAccepted(text: string, before: Acceptance = {}): Acceptance {
-  if (!ACCEPTABLE.includes(text as Acceptable)) throw new InvalidArgumentError(`Wanted one of ${ACCEPTABLE.join(', ')}.`);
+  if (!ACCEPTABLE.includes(text as Acceptable)) throw new InvalidArgumentError(`Expected one of ${ACCEPTABLE.join(', ')}.`);
   return { ...before, [text]: true };
 }

@@ -22,7 +22,7 @@ export async function taskNamed(context: Context, hub: HubClient, name: string):
   if (!/^[0-9a-f]+$/.test(digits) || digits.length < DIGITS_MIN) {
     throw new AgentcomError(
       'AC_USAGE',
-      `Wanted a task as task-… or the first digits of its ID, at least ${DIGITS_MIN} (0-9, a-f), or ${LAST}; found ${JSON.stringify(name)}.`,
+      `Expected a task as task-… or the first digits of its ID, at least ${DIGITS_MIN} (0-9, a-f), or ${LAST}; found ${JSON.stringify(name)}.`,
     );
   }
   if (digits.length >= DIGITS) return `${BEFORE_DIGITS}${digits}`;

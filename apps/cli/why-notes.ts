@@ -114,5 +114,5 @@ const isForbidden = (thrown: unknown): boolean => AgentcomError.is(thrown, 'AC_A
 
 /** Equal as long as the reason is the same, regardless of its durations. */
 function signatureOf({ kind, reason, tasks = [], capabilities = [], agents = [] }: WaitingForJson): string {
-  return JSON.stringify([kind ?? reason, tasks, capabilities, agents.map((agent) => [agent.agent_id, agent.kind ?? agent.hindrance])]);
+  return JSON.stringify([kind ?? reason, tasks, capabilities, agents.map((agent) => [agent.agent_id, agent.kind ?? agent.blocker])]);
 }

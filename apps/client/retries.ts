@@ -21,7 +21,7 @@ export const TIMER_MS_MAX = 2_147_483_647;
 export function checkMs(option: string, ms: number | undefined, [from, to]: readonly [number, number]): void {
   if (ms === undefined || (ms >= from && ms <= to)) return;
   const wanted = to === Infinity ? `milliseconds from ${from}, or Infinity` : `milliseconds from ${from} to ${to}`;
-  throw new AgentcomError('AC_USAGE', `${option}: wanted ${wanted}, found ${String(ms)}.`);
+  throw new AgentcomError('AC_USAGE', `${option}: expected ${wanted}, found ${String(ms)}.`);
 }
 
 /** Whether the hub may answer the same request otherwise later. */

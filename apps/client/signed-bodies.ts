@@ -24,7 +24,7 @@ function* parsed(text: string): Generator<SubmitRequest> {
     if (line.trim() === '') continue;
     const body = parsedLine(line);
     if (typeof body !== 'object' || body === null)
-      throw new AgentcomError('AC_USAGE', `Cannot sign line ${place + 1}: wanted a JSON object.`);
+      throw new AgentcomError('AC_USAGE', `Cannot sign line ${place + 1}: expected a JSON object.`);
     yield body as SubmitRequest;
   }
 }

@@ -199,8 +199,9 @@ export interface TaskDetail extends TaskJson {
   readonly history_before?: number | null | undefined;
   /** Late and refused results that the hub has kept. */
   readonly kept_results?: readonly KeptNameJson[] | undefined;
-  /** Refused results of each agent: `told` of them are in the history, `counted` are not. `agent_id` null: all further agents together. */
-  readonly refused_reports?: readonly { readonly agent_id: string | null; readonly told: number; readonly counted: number }[] | undefined;
+  /** Refused results of each agent: `recorded` of them are in the history, `counted` are not. `agent_id` null: all further agents together. */
+  readonly refused_reports?:
+    readonly { readonly agent_id: string | null; readonly recorded: number; readonly counted: number }[] | undefined;
   readonly waiting_for: WaitingForJson | null;
 }
 
@@ -217,7 +218,7 @@ export interface WaitingForJson {
   readonly agents?:
     | readonly {
         readonly agent_id: string;
-        readonly hindrance: string;
+        readonly blocker: string;
         readonly kind?: string | undefined;
         readonly message: string;
         readonly since?: number | undefined;
@@ -255,10 +256,10 @@ export interface NamedCheckJson {
   readonly check: string;
   readonly message: string;
 }
-/** A sidecar's checks of whether its agent can run. `told_at`: when the hub received them, milliseconds since 1970. */
+/** A sidecar's checks of whether its agent can run. `reported_at`: when the hub received them, milliseconds since 1970. */
 export interface AgentChecksJson {
   readonly ok: boolean;
-  readonly told_at: number;
+  readonly reported_at: number;
   readonly failed: readonly NamedCheckJson[];
   readonly passed: readonly NamedCheckJson[];
 }

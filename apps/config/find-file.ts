@@ -12,7 +12,7 @@ export function findConfigFile(named: string | undefined, cwd: string): string {
     const file = resolve(cwd, named);
     const found = statSync(file, { throwIfNoEntry: false });
     if (found?.isDirectory() === true) {
-      throw new AgentcomError('AC_CONFIG_NOT_FOUND', `Wanted a config file, found the folder ${file}.`, {
+      throw new AgentcomError('AC_CONFIG_NOT_FOUND', `Expected a config file, found the folder ${file}.`, {
         cure: 'Correct --config: it names a file.',
         details: { file },
       });

@@ -23,7 +23,7 @@ export function unitFor(platform: string, plan: ServicePlan, installer: Installe
   if (platform !== 'win32')
     throw new AgentcomError(
       'AC_SERVICE',
-      `This command supports no service manager on ${platform}: wanted Linux with systemd, macOS or Windows.`,
+      `This command supports no service manager on ${platform}: expected Linux with systemd, macOS or Windows.`,
     );
   if (plan.runAs === null) return windowsTask(plan);
   throw new AgentcomError('AC_SERVICE', 'On Windows a service runs for the user who installs it.', { cure: 'Leave out --run-as.' });

@@ -135,7 +135,7 @@ function notProved(kind: 'not_proved' | 'older', hubUrl: string, code: JoinCode 
     const because = `the hub at ${hubUrl} does not prove that it knows the enrolment secret: it is older than this sidecar, or not a hub. Update it, use wss://, or set sidecar.plainToken: true to send it the secret anyway. The secret was not sent`;
     return { kind: 'again', refused: true, because };
   }
-  const found = `wanted a hub that proves that it knows the enrolment secret, found one at ${hubUrl} that does not`;
+  const found = `expected a hub that proves that it knows the enrolment secret, found one at ${hubUrl} that does not`;
   if (code === null) return { kind: 'again', refused: true, because: `${found}; the secret was not sent` };
   throw new AgentcomError(
     'AC_ENROL',

@@ -39,7 +39,7 @@ async function readKey(file: string, platform: string): Promise<KeyObject | null
     const text = await readFile(file, 'utf8');
     if (modeOfOthers((await stat(file)).mode, platform) !== 0) throw new Error('other users may read it; run chmod 600 on it');
     const key = createPrivateKey({ key: JSON.parse(text) as never, format: 'jwk' });
-    if (key.asymmetricKeyType !== 'ed25519') throw new Error(`wanted an Ed25519 key, found ${String(key.asymmetricKeyType)}`);
+    if (key.asymmetricKeyType !== 'ed25519') throw new Error(`expected an Ed25519 key, found ${String(key.asymmetricKeyType)}`);
     return key;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;

@@ -63,7 +63,7 @@ export async function signingKey(file: string): Promise<SigningKey> {
 /** Throws for a key that is public, or not Ed25519. */
 export async function signingKeyOf(jwk: JWK): Promise<SigningKey> {
   const publicJwk = ed25519(jwk);
-  if (jwk.d === undefined) throw new Error('wanted a private key, found a public one');
+  if (jwk.d === undefined) throw new Error('expected a private key, found a public one');
   const kid = await calculateJwkThumbprint(publicJwk);
   return { kid, publicJwk, key: (await importJWK({ ...publicJwk, d: jwk.d }, SIGNATURE_ALGORITHM)) as CryptoKey };
 }
@@ -80,7 +80,7 @@ async function publicJwkIn(file: string): Promise<PublicJwk> {
   }
 }
 
-const IS_PRIVATE = 'wanted a public key, found a private one; a sidecar needs only what `agentcom keys show FILE` prints';
+const IS_PRIVATE = 'expected a public key, found a private one; a sidecar needs only what `agentcom keys show FILE` prints';
 
 function checkedPublic(jwk: JWK): PublicJwk {
   if (jwk.d !== undefined) throw new Error(IS_PRIVATE);
@@ -89,12 +89,12 @@ function checkedPublic(jwk: JWK): PublicJwk {
 
 function ed25519({ kty, crv, x }: JWK): PublicJwk {
   if (kty === 'OKP' && crv === 'Ed25519' && typeof x === 'string') return { kty: 'OKP', crv: 'Ed25519', x };
-  throw new Error(`wanted an Ed25519 key (kty "OKP", crv "Ed25519"), found kty ${JSON.stringify(kty)}, crv ${JSON.stringify(crv)}`);
+  throw new Error(`expected an Ed25519 key (kty "OKP", crv "Ed25519"), found kty ${JSON.stringify(kty)}, crv ${JSON.stringify(crv)}`);
 }
 
 async function keyText(file: string): Promise<string> {
   const text = await readFile(file, 'utf8');
-  if (text.length > KEY_BYTES_MAX) throw new Error(`wanted a key, found ${text.length} characters`);
+  if (text.length > KEY_BYTES_MAX) throw new Error(`expected a key, found ${text.length} characters`);
   return text;
 }
 
@@ -103,14 +103,14 @@ function jwkIn(text: string): JWK {
   try {
     value = JSON.parse(text);
   } catch {
-    throw new Error('wanted a JWK or a PEM file with "BEGIN PUBLIC KEY" or "BEGIN PRIVATE KEY"');
+    throw new Error('expected a JWK or a PEM file with "BEGIN PUBLIC KEY" or "BEGIN PRIVATE KEY"');
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JWK;
-  throw new Error('wanted a JWK, an object of JSON');
+  throw new Error('expected a JWK, an object of JSON');
 }
 
 function endOfDay(day: string): number {
   const ms = Date.parse(`${day}T23:59:59.999Z`);
-  if (Number.isNaN(ms)) throw new Error(`notAfter: wanted a day such as 2027-12-31, found ${JSON.stringify(day)}`);
+  if (Number.isNaN(ms)) throw new Error(`notAfter: expected a day such as 2027-12-31, found ${JSON.stringify(day)}`);
   return ms;
 }

@@ -24,7 +24,7 @@ export async function signTaskWith({ key, expiresInMs = SIGNATURE_LIFE_MS, audie
   if (!(expiresInMs >= LIFE_MS_MIN && expiresInMs <= SIGNATURE_LIFE_MS_MAX))
     throw wrong(`a signature may be valid for ${LIFE_MS_MIN} to ${SIGNATURE_LIFE_MS_MAX} milliseconds, found ${String(expiresInMs)}`);
   if (audience.length > AUDIENCES_MAX || audience.some((name) => name === '' || name.length > NAME_CHARACTERS_MAX))
-    throw wrong(`wanted at most ${AUDIENCES_MAX} audiences of 1 to ${NAME_CHARACTERS_MAX} characters`);
+    throw wrong(`expected at most ${AUDIENCES_MAX} audiences of 1 to ${NAME_CHARACTERS_MAX} characters`);
   const { key: privateKey, kid } = typeof key === 'string' ? await signingKey(key) : await givenKey(key);
   return async (task) => {
     // The task as it is sent: JSON leaves out fields that are undefined.

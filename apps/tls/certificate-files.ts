@@ -76,6 +76,6 @@ function parsed<T>(file: string, wanted: string, parse: () => T): T {
     return parse();
   } catch (cause) {
     // OpenSSL's message quotes nothing from the file.
-    throw new AgentcomError('AC_TLS', `Wanted ${wanted} in ${file}, found something else: ${messageOf(cause)}.`, { cause });
+    throw new AgentcomError('AC_TLS', `Expected ${wanted} in ${file}, found something else: ${messageOf(cause)}.`, { cause });
   }
 }

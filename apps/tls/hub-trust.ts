@@ -21,7 +21,7 @@ export function fingerprintsInEnvironment(env: Variables): readonly string[] | n
   if (fingerprints !== null) return fingerprints;
   throw new AgentcomError(
     'AC_ENV_INVALID',
-    `AGENTCOM_HUB_FINGERPRINT: wanted ${FINGERPRINT_WANTED}, or several with commas between them, found ${JSON.stringify(text)}.`,
+    `AGENTCOM_HUB_FINGERPRINT: expected ${FINGERPRINT_WANTED}, or several with commas between them, found ${JSON.stringify(text)}.`,
   );
 }
 
@@ -56,7 +56,7 @@ export async function sidecarTrust(config: ResolvedSidecarConfig, env: Variables
   }
   const kept = readFingerprints(text);
   if (kept !== null) return { fingerprints: kept };
-  throw new AgentcomError('AC_DATA_DIR', `Wanted ${FINGERPRINT_WANTED} in ${file}, found something else.`, {
+  throw new AgentcomError('AC_DATA_DIR', `Expected ${FINGERPRINT_WANTED} in ${file}, found something else.`, {
     cure: 'Correct it, or remove it and join again.',
   });
 }
@@ -84,5 +84,5 @@ async function readPem(file: string): Promise<string> {
   } catch (cause) {
     throw new AgentcomError('AC_TLS', `Cannot read CA certificates from ${file}: ${messageOf(cause)}.`, { cause });
   }
-  throw new AgentcomError('AC_TLS', `Wanted CA certificates in PEM in ${file}, found none.`);
+  throw new AgentcomError('AC_TLS', `Expected CA certificates in PEM in ${file}, found none.`);
 }

@@ -118,16 +118,16 @@ function ownProblems(options: WorkerOptions): ConfigProblem[] {
   const { token, handle, journalDir, deviceKey, drainMs, onEvent, log } = options;
   const problems: ConfigProblem[] = [];
   const want = (isMet: boolean, path: string, wanted: string, found: unknown): void => {
-    if (!isMet) problems.push({ path, message: `wanted ${wanted}, found ${describe(found)}` });
+    if (!isMet) problems.push({ path, message: `expected ${wanted}, found ${describe(found)}` });
   };
   for (const key of Object.keys(options)) {
     if (Object.hasOwn(OPTIONS, key)) continue;
-    problems.push({ path: key, message: `there is no such option; wanted one of ${Object.keys(OPTIONS).join(', ')}` });
+    problems.push({ path: key, message: `there is no such option; expected one of ${Object.keys(OPTIONS).join(', ')}` });
   }
   if (token === undefined)
-    problems.push({ path: 'token', message: 'is missing; wanted the token of this agent, from `agentcom tokens create --agent ID`' });
+    problems.push({ path: 'token', message: 'is missing; expected the token of this agent, from `agentcom tokens create --agent ID`' });
   if (deviceKey === true && journalDir === undefined)
-    problems.push({ path: 'deviceKey', message: 'the key is kept in journalDir; wanted journalDir, too' });
+    problems.push({ path: 'deviceKey', message: 'the key is kept in journalDir; expected journalDir, too' });
   want(typeof handle === 'function', 'handle', 'a function (task, context) => result', handle);
   want(journalDir === undefined || (typeof journalDir === 'string' && journalDir !== ''), 'journalDir', 'a path', journalDir);
   want(drainMs === undefined || (Number.isFinite(drainMs) && drainMs >= 0), 'drainMs', 'a number of milliseconds from 0 on', drainMs);

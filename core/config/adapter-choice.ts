@@ -8,9 +8,9 @@ type AnyChoice = AdapterChoice<string, unknown, never>;
 
 /** Every problem with `value`, which should be an adapter for `port`; `wanted` describes an example. */
 export function adapterProblems(port: string, wanted: string, value: unknown, path: string): ConfigProblem[] {
-  if (!isChoice(value)) return [{ path, message: `wanted ${wanted}, found ${describe(value)}` }];
+  if (!isChoice(value)) return [{ path, message: `expected ${wanted}, found ${describe(value)}` }];
   if (value.port !== port) {
-    return [{ path, message: `wanted ${wanted}, found "${value.name}", which is a ${value.port} adapter, not a ${port} adapter` }];
+    return [{ path, message: `expected ${wanted}, found "${value.name}", which is a ${value.port} adapter, not a ${port} adapter` }];
   }
   const { contract } = isRecord(value.capabilities) ? value.capabilities : {};
   if (port === 'wake-runner' && typeof contract === 'number' && contract > WAKE_RUNNER_CONTRACT) {
@@ -25,7 +25,7 @@ export function adapterProblems(port: string, wanted: string, value: unknown, pa
     if (problems instanceof Promise) void Promise.allSettled([problems]);
     const found = Array.isArray(problems) ? `a list with ${describe(problems.find((each) => !isProblem(each)))}` : describe(problems);
     return [
-      { path, message: `the adapter "${value.name}" is invalid: wanted a list of { path, message } from problems(), found ${found}` },
+      { path, message: `the adapter "${value.name}" is invalid: expected a list of { path, message } from problems(), found ${found}` },
     ];
   } catch (thrown) {
     return [{ path, message: `the adapter "${value.name}" could not check its options: ${messageOf(thrown)}` }];

@@ -1,5 +1,5 @@
 /**
- * The schema of each option. `description` completes the sentence "wanted …" of an error message;
+ * The schema of each option. `description` completes the sentence "expected …" of an error message;
  * `writeOnly` marks a secret, whose value is never printed. Defaults are in times.ts, limits.ts and resolve.ts.
  */
 import { Type, type TObject, type TSchema } from 'typebox';

@@ -43,7 +43,7 @@ function hubTimingProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
     problems.push({
       path: 'hub.timing.hubLeaseMs',
       message:
-        `wanted at least ${LEASE_POLLS * timing.pollMs}, which is ${LEASE_POLLS} × pollMs ${timing.pollMs}, found ${timing.hubLeaseMs}; ` +
+        `expected at least ${LEASE_POLLS * timing.pollMs}, which is ${LEASE_POLLS} × pollMs ${timing.pollMs}, found ${timing.hubLeaseMs}; ` +
         'a hub renews its lease with each poll, and would be presumed dead after a single late one',
     });
   }
@@ -53,7 +53,7 @@ function hubTimingProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
     problems.push({
       path: 'hub.timing.reconnectGraceMs',
       message:
-        `wanted at least ${least}, which is ${GRACE_PARTS.map((part) => `${part} ${timing[part]}`).join(' + ')}, ` +
+        `expected at least ${least}, which is ${GRACE_PARTS.map((part) => `${part} ${timing[part]}`).join(' + ')}, ` +
         `found ${timing.reconnectGraceMs}; a sidecar that lost its connection could not reconnect in time`,
     });
   }
@@ -66,7 +66,7 @@ const deviceKeyProblems = ({ deviceKey, plainToken }: SidecarConfig): ConfigProb
     ? [
         {
           path: 'sidecar.deviceKey',
-          message: 'wanted false or left out with sidecar.plainToken, found true; a device key is proved after the hub has proved itself',
+          message: 'expected false or left out with sidecar.plainToken, found true; a device key is proved after the hub has proved itself',
         },
       ]
     : [];
@@ -77,7 +77,7 @@ function sidecarTimingProblems(sidecar: SidecarConfig, sound: Sound): ConfigProb
 }
 
 function backoffProblems(path: string, { firstMs, maxMs }: BackoffTimes): ConfigProblem[] {
-  return firstMs <= maxMs ? [] : [{ path: `${path}.maxMs`, message: `wanted at least firstMs, which is ${firstMs}, found ${maxMs}` }];
+  return firstMs <= maxMs ? [] : [{ path: `${path}.maxMs`, message: `expected at least firstMs, which is ${firstMs}, found ${maxMs}` }];
 }
 
 function limitProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
@@ -88,7 +88,7 @@ function bodyProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
   if (!sound('hub.limits.bulkBytes', 'hub.limits.bodyBytesPerToken')) return [];
   const { bulkBytes, bodyBytesPerToken } = { ...HUB_LIMITS, ...withoutUndefined(hub.limits) };
   if (bodyBytesPerToken >= bulkBytes) return [];
-  const message = `wanted at least bulkBytes, which is ${bulkBytes}, found ${bodyBytesPerToken}; no token could send a bulk submit of that size`;
+  const message = `expected at least bulkBytes, which is ${bulkBytes}, found ${bodyBytesPerToken}; no token could send a bulk submit of that size`;
   return [{ path: 'hub.limits.bodyBytesPerToken', message }];
 }
 
@@ -101,14 +101,14 @@ function frameProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
     problems.push({
       path: 'hub.limits.frameBytes',
       message:
-        `wanted at least ${least}, which is submitBytes ${limits.submitBytes} + ${ASSIGN_OVERHEAD_BYTES}, found ${limits.frameBytes}; ` +
+        `expected at least ${least}, which is submitBytes ${limits.submitBytes} + ${ASSIGN_OVERHEAD_BYTES}, found ${limits.frameBytes}; ` +
         'an accepted task could not be assigned to a sidecar',
     });
   }
   if (limits.unidentifiedFrameBytes > limits.frameBytes) {
     problems.push({
       path: 'hub.limits.unidentifiedFrameBytes',
-      message: `wanted at most frameBytes, which is ${limits.frameBytes}, found ${limits.unidentifiedFrameBytes}`,
+      message: `expected at most frameBytes, which is ${limits.frameBytes}, found ${limits.unidentifiedFrameBytes}`,
     });
   }
   return problems;
@@ -118,7 +118,7 @@ function queueProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
   if (!sound('hub.limits.frameBytes', 'hub.limits.socketQueueBytes')) return [];
   const { frameBytes, socketQueueBytes } = { ...HUB_LIMITS, ...withoutUndefined(hub.limits) };
   if (socketQueueBytes >= frameBytes) return [];
-  const message = `wanted at least frameBytes, which is ${frameBytes}, found ${socketQueueBytes}; a single frame would exceed it`;
+  const message = `expected at least frameBytes, which is ${frameBytes}, found ${socketQueueBytes}; a single frame would exceed it`;
   return [{ path: 'hub.limits.socketQueueBytes', message }];
 }
 
@@ -130,11 +130,11 @@ function tlsProblems({ listen, transport }: HubConfig, sound: Sound): ConfigProb
   if (listen?.tls === undefined || !sound('hub.listen.tls', 'hub.transport')) return [];
   const { name, capabilities } = transport;
   if (capabilities['tls'] !== true) {
-    const message = `wanted a transport that serves TLS, such as ws(), found ${describe(name)}; use ws(), or a TLS proxy in front of the hub`;
+    const message = `expected a transport that serves TLS, such as ws(), found ${describe(name)}; use ws(), or a TLS proxy in front of the hub`;
     return [{ path: 'hub.listen.tls', message }];
   }
   if (listen.tls.minVersion !== 'TLSv1.3' || capabilities['tls13Only'] === true) return [];
-  const message = `wanted TLSv1.2, which is the lowest version that ${name}() can be set to, found "TLSv1.3"; omit it, or use ws()`;
+  const message = `expected TLSv1.2, which is the lowest version that ${name}() can be set to, found "TLSv1.3"; omit it, or use ws()`;
   return [{ path: 'hub.listen.tls.minVersion', message }];
 }
 
@@ -147,7 +147,7 @@ function openToOthersProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
     problems.push({
       path: 'hub.adminToken',
       message:
-        `is missing; wanted a secret, because hub.listen.host ${describe(host)} accepts connections from other machines. ` +
+        `is missing; expected a secret, because hub.listen.host ${describe(host)} accepts connections from other machines. ` +
         'Set AGENTCOM_ADMIN_TOKEN, or listen on 127.0.0.1',
       code: 'AC_LISTEN_INSECURE',
     });
@@ -155,7 +155,7 @@ function openToOthersProblems(hub: HubConfig, sound: Sound): ConfigProblem[] {
   if (hub.listen?.tls === undefined && hub.listen?.insecure !== true && sound('hub.listen.insecure')) {
     problems.push({
       path: 'hub.listen.host',
-      message: `wanted a loopback address, found ${describe(host)}: tokens and tasks would cross the network unencrypted. ${LISTEN_HINT}`,
+      message: `expected a loopback address, found ${describe(host)}: tokens and tasks would cross the network unencrypted. ${LISTEN_HINT}`,
       code: 'AC_LISTEN_INSECURE',
     });
   }
@@ -168,12 +168,12 @@ function hubAddressProblems(sidecar: SidecarConfig, sound: Sound): ConfigProblem
     const path = `sidecar.hubs[${index}]`;
     if (!sound(path)) return [];
     const address = readSocketAddress(url);
-    if (address === null) return [{ path, message: `wanted ${HUB_ADDRESS_WANTED}, found ${describe(url)}` }];
+    if (address === null) return [{ path, message: `expected ${HUB_ADDRESS_WANTED}, found ${describe(url)}` }];
     if (address.scheme === 'wss' || isLoopback(address.host) || sidecar.insecure === true || !sound('sidecar.insecure')) return [];
     return [
       {
         path,
-        message: `wanted wss:// for a hub on another machine, found ${describe(url)}: tasks and results would cross the network unencrypted. ${WSS_HINT}`,
+        message: `expected wss:// for a hub on another machine, found ${describe(url)}: tasks and results would cross the network unencrypted. ${WSS_HINT}`,
         code: 'AC_LISTEN_INSECURE',
       },
     ];

@@ -20,7 +20,7 @@ export function numberProblems(options: object, defaults: Readonly<Record<string
     if (!Object.hasOwn(defaults, path)) {
       problems.push({ path, message: `${what} has no such option; it has ${Object.keys(defaults).join(', ')}.` });
     } else if (found !== undefined && !(Number.isInteger(found) && (found as number) >= 1 && (found as number) <= NUMBER_MAX)) {
-      problems.push({ path, message: `wanted a whole number from 1 to ${NUMBER_MAX}, found ${String(found)}.` });
+      problems.push({ path, message: `expected a whole number from 1 to ${NUMBER_MAX}, found ${String(found)}.` });
     }
   }
   return problems;

@@ -50,7 +50,7 @@ function objectProblems(parts: SchemaParts, value: Readonly<Record<string, unkno
   for (const [key, schema] of Object.entries(properties)) {
     const inner = value[key];
     if (inner !== undefined) problems.push(...schemaProblems(schema, inner, below(key)));
-    else if (required.includes(key)) problems.push({ path: below(key), message: `is missing; wanted ${wantedBy(schema)}` });
+    else if (required.includes(key)) problems.push({ path: below(key), message: `is missing; expected ${wantedBy(schema)}` });
   }
   return problems;
 }
@@ -59,7 +59,7 @@ const wantedBy = (schema: TSchema): string => (schema as SchemaParts).descriptio
 
 function problemAt(parts: SchemaParts, value: unknown, path: string): ConfigProblem {
   const found = parts.writeOnly === true ? describeHidden(value) : describe(value);
-  return { path: path === '' ? WHOLE_CONFIG : path, message: `wanted ${parts.description ?? 'another value'}, found ${found}` };
+  return { path: path === '' ? WHOLE_CONFIG : path, message: `expected ${parts.description ?? 'another value'}, found ${found}` };
 }
 
 function unknownKey(key: string, known: readonly string[]): string {
@@ -69,7 +69,7 @@ function unknownKey(key: string, known: readonly string[]): string {
   if (closest !== undefined && closest.edits <= EDITS_MAX && closest.edits < key.length) {
     return `there is no such option; did you mean "${closest.candidate}"?`;
   }
-  return `there is no such option; wanted one of ${known.join(', ')}`;
+  return `there is no such option; expected one of ${known.join(', ')}`;
 }
 
 /** The Levenshtein distance: how many letters must be added, dropped or changed to turn one word into the other. */

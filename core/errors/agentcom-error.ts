@@ -25,7 +25,7 @@ export class AgentcomError extends Error {
   readonly cure: string | undefined;
   readonly [MARK] = true;
 
-  /** `message` says what was tried, wanted and found, and what to do unless `cure` does. */
+  /** `message` says what was tried, expected and found, and what to do unless `cure` does. */
   constructor(code: ErrorCode, message: string, options: AgentcomErrorOptions = {}) {
     super(
       options.cure === undefined ? message : `${message} ${options.cure}`,

@@ -80,7 +80,7 @@ export interface TaskStore {
   beginningWith(prefix: string, limit: number): Promise<readonly TaskRow[]>;
 
   /**
-   * How many tasks have each status, and how many queued tasks have each priority (`lanes`). MUST list every status and priority, with 0 if
+   * How many tasks have each status, and how many queued tasks have each priority (`queuedByPriority`). MUST list every status and priority, with 0 if
    * there are none.
    */
   stats(): Promise<TaskStats>;
@@ -381,5 +381,5 @@ export const OLDEST_REQUIREMENTS_MAX = 1_024;
 export interface TaskStats {
   readonly statuses: Readonly<Record<Status, number>>;
   /** Queued tasks by priority. */
-  readonly lanes: Readonly<Record<Priority, number>>;
+  readonly queuedByPriority: Readonly<Record<Priority, number>>;
 }

@@ -56,7 +56,7 @@ export const agentDetailJson = (parts: AgentParts, waiting: AgentWaiting, nowMs:
 
 const checksJson = ({ atMs, failed, passed }: AgentChecks): Readonly<Record<string, unknown>> => ({
   ok: failed.length === 0,
-  told_at: atMs,
+  reported_at: atMs,
   failed,
   passed,
 });

@@ -131,7 +131,7 @@ const keptNameJson = ({ generation, agentId, kind, bytes, sha256, atMs }: KeptRe
 
 const refusedCountJson = ({ agentId, told, counted }: RefusedCount): Readonly<Record<string, unknown>> => ({
   agent_id: agentId,
-  told,
+  recorded: told,
   counted,
 });
 
@@ -169,7 +169,7 @@ function waitingForJson(waiting: WaitingFor): Readonly<Record<string, unknown>> 
     until: waiting.untilMs,
     tasks: waiting.tasks,
     capabilities: waiting.capabilities,
-    agents: agents?.map((agent) => ({ agent_id: agent.agentId, hindrance: agent.blocker, ...agentWaitingJson(agent) })),
+    agents: agents?.map((agent) => ({ agent_id: agent.agentId, blocker: agent.blocker, ...agentWaitingJson(agent) })),
     agent_count: waiting.agentCount,
     nearest: nearest === undefined ? undefined : { agent_id: nearest.agentId, lacks: nearest.lacks },
     ahead: waiting.ahead,

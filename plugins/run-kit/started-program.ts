@@ -83,7 +83,7 @@ function assertStart(started: ProgramStart | SpawnFailure): void {
   const { type, argv } = isRecord(given) ? given : {};
   if (type !== undefined || (Array.isArray(argv) && argv.length > 0 && argv.every((one) => typeof one === 'string'))) return;
   const found = JSON.stringify(given)?.slice(0, 200) ?? typeof given;
-  throw new AgentcomError('AC_PLUGIN_INVALID', `"start" returned ${found}, wanted { argv: [program, …arguments] }, all of them strings.`);
+  throw new AgentcomError('AC_PLUGIN_INVALID', `"start" returned ${found}, expected { argv: [program, …arguments] }, all of them strings.`);
 }
 
 /** A runner that meets all obligations of `WakeRunner`. */

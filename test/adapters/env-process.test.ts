@@ -35,13 +35,13 @@ t.test('reads a variable, its default, or throws an error', async (t) => {
 
 t.test('a bad value throws at once and names the variable', async (t) => {
   const cases: readonly (readonly [string, () => unknown, RegExp])[] = [
-    ['missing', () => some('NONE'), /variable NONE is not set; wanted a text\. Set NONE/],
+    ['missing', () => some('NONE'), /variable NONE is not set; expected a text\. Set NONE/],
     ['empty', () => some('EMPTY'), /variable EMPTY is not set/],
-    ['missing number', () => some.integer('NONE'), /NONE is not set; wanted a whole number/],
-    ['no number', () => some.integer('TEXT', 1), /TEXT is invalid: wanted a whole number, such as 4000, found "a b"/],
+    ['missing number', () => some.integer('NONE'), /NONE is not set; expected a whole number/],
+    ['no number', () => some.integer('TEXT', 1), /TEXT is invalid: expected a whole number, such as 4000, found "a b"/],
     ['hexadecimal', () => some.integer('HEX'), /HEX is invalid/],
     ['beyond what is exact', () => some.integer('HUGE'), /HUGE is invalid/],
-    ['neither', () => some.boolean('TEXT'), /TEXT is invalid: wanted true or false/],
+    ['neither', () => some.boolean('TEXT'), /TEXT is invalid: expected true or false/],
     ['long', () => some.integer('LONG'), /found "x{40}…"/],
   ];
   for (const [name, read, message] of cases) {

@@ -126,7 +126,7 @@ export async function openRoom({ world, model, program, installed, name, isKeyWr
       return (await world.api.agents.get(agentId)).paused_cause ?? null;
     },
     async failedChecks() {
-      await until('the checks', WAIT_MS, async () => ((await world.api.agents.get(agentId)).checks?.told_at ?? 0) > startedAtMs);
+      await until('the checks', WAIT_MS, async () => ((await world.api.agents.get(agentId)).checks?.reported_at ?? 0) > startedAtMs);
       return (await world.api.agents.get(agentId)).checks?.failed ?? [];
     },
     file: (file) => until(`a file ${file}`, WAIT_MS, () => existsSync(join(cwd, file))),

@@ -124,6 +124,6 @@ function inWords(outcome: Outcome): string {
 
 function countOf(text: string): number {
   const count = Number(text);
-  if (!Number.isSafeInteger(count) || count < 1) throw new Error(`--jobs ${text}: wanted a number from 1`);
+  if (!Number.isSafeInteger(count) || count < 1) throw new Error(`--jobs ${text}: expected a number from 1`);
   return count;
 }

@@ -60,7 +60,7 @@ export const SAID_FILE = 'AGENTCOM_E2E_SAID';
 export const requireAdapters = async (api: Pick<HubClient, 'health'>, wanted: AdaptersUnderTest): Promise<void> =>
   requireSaid(await api.health(), { storage: wanted.storage.name, transport: wanted.transport });
 
-/** Keeps what a hub said of itself for the run, and fails unless it is what was wanted. */
+/** Keeps what a hub said of itself for the run, and fails unless it is what was expected. */
 export function requireSaid(says: Readonly<Record<string, unknown>>, wanted: Combination): void {
   const { storage, transport } = says;
   const file = process.env[SAID_FILE];

@@ -98,8 +98,8 @@ t.test('queues and scenarios are selected by name, in one list or several', asyn
   t.equal(runs, 5);
   t.strictSame(readPeersOptions(['--quick']).contestants, CONTESTANTS);
   t.throws(() => readPeersOptions(['--only', 'sidekiq']), /--only is sidekiq; there are agentcom, .*plainjob/);
-  t.throws(() => readPeersOptions(['--runs', 'many']), /--runs many: wanted a whole number from 1/);
-  t.throws(() => readPeersOptions(['--warm-up=-1']), /--warm-up -1: wanted a whole number from 0/);
+  t.throws(() => readPeersOptions(['--runs', 'many']), /--runs many: expected a whole number from 1/);
+  t.throws(() => readPeersOptions(['--warm-up=-1']), /--warm-up -1: expected a whole number from 0/);
   t.throws(() => readPeersOptions(['--quick', '--write']), /choose one/);
 });
 

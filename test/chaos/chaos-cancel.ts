@@ -32,10 +32,10 @@ await withEnds(async (end) => {
     return { p50: percentile(values, 0.5), p99: percentile(values, 0.99), max: percentile(values, 1) };
   };
   const [signal, gone, confirmed] = [of('signalMs'), of('goneMs'), of('confirmedMs')];
-  say(`cancel to signal, ms     p50 ${signal.p50}  p99 ${signal.p99}  max ${signal.max}   (wanted p99 ≤ ${SIGNAL_P99_MS})`);
-  say(`cancel to all gone, ms   p50 ${gone.p50}  p99 ${gone.p99}  max ${gone.max}   (wanted max ≤ ${killGraceMs + BEYOND_GRACE_MS})`);
+  say(`cancel to signal, ms     p50 ${signal.p50}  p99 ${signal.p99}  max ${signal.max}   (expected p99 ≤ ${SIGNAL_P99_MS})`);
+  say(`cancel to all gone, ms   p50 ${gone.p50}  p99 ${gone.p99}  max ${gone.max}   (expected max ≤ ${killGraceMs + BEYOND_GRACE_MS})`);
   say(
-    `cancel to confirmed, ms  p50 ${confirmed.p50}  p99 ${confirmed.p99}  max ${confirmed.max}   (wanted max ≤ ${killGraceMs + BEYOND_GRACE_MS})`,
+    `cancel to confirmed, ms  p50 ${confirmed.p50}  p99 ${confirmed.p99}  max ${confirmed.max}   (expected max ≤ ${killGraceMs + BEYOND_GRACE_MS})`,
   );
   say(
     `a process that cannot be killed is named: ${outcome.survivorNamed ?? 'not tried, it needs root and the freezer of control groups 1'}`,

@@ -26,7 +26,7 @@ await withEnds(async (end) => {
   const kills = steps.reduce((sum, one) => sum + one.kills, 0);
   const { violations, ...found } = verdict;
   say(
-    `steps killed at ${times} times or more: ${full.length} (wanted ${STEPS_MIN}); ${kills} kills at ${steps.length} steps; ${seconds} s`,
+    `steps killed at ${times} times or more: ${full.length} (expected ${STEPS_MIN}); ${kills} kills at ${steps.length} steps; ${seconds} s`,
   );
   say(`tasks answered ${found.answered}, lost ${found.lost}, recorded twice ${found.recordedTwice}, overlapping runs ${found.overlapping}`);
   for (const { step, kills } of seldom) say(`met too seldom: ${step}, killed at ${kills} of ${times} times`);

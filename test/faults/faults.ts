@@ -49,7 +49,7 @@ for (const kind of new Set(outcomes.map((outcome) => outcome.kind))) {
   const of = outcomes.filter((outcome) => outcome.kind === kind);
   say(`${kind}: ${of.reduce((sum, outcome) => sum + outcome.failed, 0)} calls failed in ${of.length} stories`);
 }
-say(`${failed} calls failed, ${violations.length} violations (wanted 0); ${seconds} s`);
+say(`${failed} calls failed, ${violations.length} violations (expected 0); ${seconds} s`);
 writeFigures('faults', values.scenario === '' && first === 1 && step === 1, {
   reached: violations.length === 0,
   step,

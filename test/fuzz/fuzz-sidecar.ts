@@ -24,7 +24,7 @@ for (const [name, { values: given, taken, refused, longestMs }] of Object.entrie
   say(`${name}: ${given}, of which ${taken} taken and ${refused} refused; the longest took ${longestMs} ms`);
 for (const violation of violations) say(`VIOLATION ${violation}`);
 say(
-  `${violations.length} violations (wanted 0); ${grownMiB} MiB more held than after the warm-up (wanted under ${MEMORY_MIB}); ${seconds} s`,
+  `${violations.length} violations (expected 0); ${grownMiB} MiB more held than after the warm-up (expected under ${MEMORY_MIB}); ${seconds} s`,
 );
 const isReached = violations.length === 0 && grownMiB < MEMORY_MIB;
 writeFigures('fuzz-sidecar', values >= FIGURE.values, {

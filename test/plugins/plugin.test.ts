@@ -66,8 +66,8 @@ void t.test('anything that is not a runner is refused', async (t) => {
     [{ adoptable: false }, /found \{ adoptable \}/],
     [{ wake }, /found \{ wake \}/],
     [{ adoptable: true, wake }, /attach\(\) if adoptable/],
-    [{ adoptable: false, wake, check: 5 }, /wanted check\(\) or no check, found 5\./],
-    [{ adoptable: false, wake, attach: 'x' }, /wanted attach\(\) or no attach, found "x"\./],
+    [{ adoptable: false, wake, check: 5 }, /expected check\(\) or no check, found 5\./],
+    [{ adoptable: false, wake, attach: 'x' }, /expected attach\(\) or no attach, found "x"\./],
   ] as const) {
     const odd = defineWakeRunner({ name: 'odd', options: Type.Object({}), create: () => made as unknown as DefinedRunner });
     await t.rejects(odd({}).create(deps), { code: 'AC_PLUGIN_INVALID', message: found });

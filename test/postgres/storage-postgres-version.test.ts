@@ -53,7 +53,7 @@ for (const then of THEN) {
     const refused = await failsWith(t, storage.open(), 'AC_STORAGE_OPEN', 'refused');
     t.match(
       refused?.message,
-      /the server is Postgres \S+.*, wanted 13 or later\. Upgrade it \(pg_upgrade\), or name another in storage\.url\.$/,
+      /the server is Postgres \S+.*, expected 13 or later\. Upgrade it \(pg_upgrade\), or name another in storage\.url\.$/,
     );
   });
 }

@@ -24,7 +24,7 @@ t.test('an option that does not exist, and a value that is no number, are refuse
   t.equal(unknown.status, 2);
   t.match(unknown.stderr, /^Unknown option '--speed'.*\nOptions, after `--`:\n/);
   t.notMatch(unknown.stderr, /\n {4}at /);
-  t.same(run('simulation/nightly.ts', '--seeds', 'many'), { status: 2, stdout: '', stderr: '--seeds many: wanted a number from 0\n' });
+  t.same(run('simulation/nightly.ts', '--seeds', 'many'), { status: 2, stdout: '', stderr: '--seeds many: expected a number from 0\n' });
 });
 
 t.test('every teardown runs, and every failure is reported', async (t) => {

@@ -32,7 +32,7 @@ export function readOrExit<Read>(read: () => Read): Read {
 
 /** Ends the process with exit code 2, for a value that an option must not have. `wanted`: "a number from 0". */
 export function refuseValue(option: string, found: string, wanted: string): never {
-  process.stderr.write(`--${option} ${found}: wanted ${wanted}\n`);
+  process.stderr.write(`--${option} ${found}: expected ${wanted}\n`);
   process.exit(2);
 }
 

@@ -192,7 +192,7 @@ export const THREATS: readonly Threat[] = [
     who: 'network peer',
     stoppedBy: 'plain sockets beyond loopback only with insecure: true, which TLS does not need; no listening without a secret',
     tests: [
-      [CONFIG, 'every error has its path, what was wanted and what was found'],
+      [CONFIG, 'every error has its path, what was expected and what was found'],
       ['apps/process/config.test.ts', 'unsafe listening beyond loopback has its own error code'],
     ],
   },

@@ -30,14 +30,14 @@ export function hubHandlers(
 
   return {
     async taskStats() {
-      const { statuses, lanes } = await tasks.stats();
+      const { statuses, queuedByPriority } = await tasks.stats();
       const presences: Record<AgentPresence, number> = { offline: 0, idle: 0, working: 0, stopping: 0, draining: 0, paused: 0 };
       const nowMs = clock.nowMs();
       const oldestReady = await tasks.oldestReady(nowMs);
       for (const row of await everyAgent()) presences[presenceOf(row.agent, row.live.length, nowMs, row.pendingStops)] += 1;
       return ok({
         ...statuses,
-        lanes,
+        queued_by_priority: queuedByPriority,
         oldest_ready: oldestReady,
         agents: presences,
         refused: { ...deps.refusals(), requests: refusedRequests.all() },

@@ -26,9 +26,9 @@ export function waiting({ tasks, agents, clock, quietUntilMs }: Deps, everyAgent
 
   /** Counts by priority, whatever the tasks require: counting only competitors would need an index of its own. */
   const aheadOf = async ({ priority }: Task): Promise<TasksAhead> => {
-    const { lanes } = await tasks.stats();
+    const { queuedByPriority } = await tasks.stats();
     const above = PRIORITIES.slice(0, PRIORITIES.indexOf(priority));
-    return { higher: above.reduce((sum, one) => sum + lanes[one], 0), same: Math.max(0, lanes[priority] - 1) };
+    return { higher: above.reduce((sum, one) => sum + queuedByPriority[one], 0), same: Math.max(0, queuedByPriority[priority] - 1) };
   };
 
   return {

@@ -63,4 +63,4 @@ function postgresSettings(option: string, address: string): ReturnType<typeof se
 }
 
 const wrong = (option: string, found: string): AgentcomError =>
-  new AgentcomError('AC_USAGE', `Cannot read ${option}: wanted ${WANTED}; ${found}.`);
+  new AgentcomError('AC_USAGE', `Cannot read ${option}: expected ${WANTED}; ${found}.`);

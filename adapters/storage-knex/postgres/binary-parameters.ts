@@ -77,7 +77,7 @@ class ArrayWriter {
 
   #addInteger(value: unknown): void {
     if (!Number.isSafeInteger(value))
-      throw new AgentcomError('AC_INTERNAL', `Cannot save ${String(value)} in Postgres: wanted an integer.`);
+      throw new AgentcomError('AC_INTERNAL', `Cannot save ${String(value)} in Postgres: expected an integer.`);
     const bytes = TYPES[this.#type][1];
     this.#reserve(4 + bytes);
     this.#at = this.#buffer.writeInt32BE(bytes, this.#at);

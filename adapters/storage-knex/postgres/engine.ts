@@ -369,6 +369,6 @@ const STEP_CLOCK = `
 async function requireSameStore(writer: PostgresConnection, storeId: string, place: string): Promise<void> {
   const found = await storeIdIn(writer);
   if (found === storeId) return;
-  const message = `The store in ${place} is not the one that this hub opened (found ${found}, wanted ${storeId}). If it was replaced on purpose, restart the hub.`;
+  const message = `The store in ${place} is not the one that this hub opened (found ${found}, expected ${storeId}). If it was replaced on purpose, restart the hub.`;
   throw new AgentcomError('AC_STORE_UNAVAILABLE', message, { details: { found, wanted: storeId } });
 }

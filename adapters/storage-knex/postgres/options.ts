@@ -65,9 +65,9 @@ export function problemsOf(options: unknown): readonly ConfigProblem[] {
   const problems = schemaProblems(POSTGRES_SCHEMA, given, '');
   if (problems.length > 0) return problems;
   const settings = settingsOf(given as PostgresOptions);
-  if (!URL.canParse(settings.url)) return [{ path: 'url', message: 'wanted an address such as postgres://user:password@host:5432/database, found one that cannot be read' }]; // prettier-ignore
+  if (!URL.canParse(settings.url)) return [{ path: 'url', message: 'expected an address such as postgres://user:password@host:5432/database, found one that cannot be read' }]; // prettier-ignore
   if (settings.lockTimeoutMs > settings.statementTimeoutMs)
-    return [{ path: 'lockTimeoutMs', message: `wanted at most statementTimeoutMs (${settings.statementTimeoutMs}), found ${settings.lockTimeoutMs}` }]; // prettier-ignore
+    return [{ path: 'lockTimeoutMs', message: `expected at most statementTimeoutMs (${settings.statementTimeoutMs}), found ${settings.lockTimeoutMs}` }]; // prettier-ignore
   return [];
 }
 

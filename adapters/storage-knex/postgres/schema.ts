@@ -67,7 +67,7 @@ export async function requireVersion(writer: PostgresConnection, place: string):
   const version = await settingOf(writer, 'server_version');
   throw cannotOpenPostgres(
     place,
-    `the server is Postgres ${version}, wanted ${SERVER_VERSION_MIN / 10_000} or later`,
+    `the server is Postgres ${version}, expected ${SERVER_VERSION_MIN / 10_000} or later`,
     'Upgrade it (pg_upgrade), or name another in storage.url.',
   );
 }
@@ -76,7 +76,7 @@ export async function requireVersion(writer: PostgresConnection, place: string):
 export async function verifyServer(writer: PostgresConnection, place: string, log: Log): Promise<void> {
   const encoding = await settingOf(writer, 'server_encoding');
   if (encoding !== 'UTF8')
-    throw cannotOpenPostgres(place, `its encoding is ${encoding}, wanted UTF8`, "Recreate the database: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0."); // prettier-ignore
+    throw cannotOpenPostgres(place, `its encoding is ${encoding}, expected UTF8`, "Recreate the database: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0."); // prettier-ignore
   for (const name of ['synchronous_commit', 'fsync'])
     if ((await settingOf(writer, name)) === 'off')
       log.warn(`${name} is off on this Postgres: tasks that were acknowledged may be gone when the server crashes; set it to on`, {

@@ -116,7 +116,7 @@ async function verifyPragmas(writer: SqliteConnection, file: string): Promise<Re
   for (const [name, value] of Object.entries(wanted)) {
     const found = (read[name] = (await writer.rows(`PRAGMA ${name}`))[0]?.[name]);
     if (found !== value)
-      throw cannotOpen(file, `${name} is ${String(found)}, wanted ${value}`, 'Put it on a local disk: network folders cannot do this.');
+      throw cannotOpen(file, `${name} is ${String(found)}, expected ${value}`, 'Put it on a local disk: network folders cannot do this.');
   }
   return read;
 }

@@ -114,7 +114,7 @@ export async function refuseIfShared(database: string, platform: string = proces
   if (modeOfOthers(found.mode, platform) === 0) return;
   throw new AgentcomError(
     'AC_DATA_DIR',
-    `Cannot open storage "sqlite": file "${database}" may be used by others (mode ${(found.mode & 0o777).toString(8)}, wanted 600).`,
+    `Cannot open storage "sqlite": file "${database}" may be used by others (mode ${(found.mode & 0o777).toString(8)}, expected 600).`,
     { cure: `Run: chmod 600 "${database}"`, details: { file: database, mode: found.mode & 0o777 } },
   );
 }

@@ -38,7 +38,7 @@ export function addAudit(program: Command, action: Action): void {
 
 function parsePlace(text: string): AuditPlace {
   const [, seq, hash] = /^(\d{1,15}):([0-9a-f]{64})$/.exec(text) ?? [];
-  if (seq === undefined || hash === undefined) throw new InvalidArgumentError('Wanted the number of an entry, a colon and its hash.');
+  if (seq === undefined || hash === undefined) throw new InvalidArgumentError('Expected the number of an entry, a colon and its hash.');
   return { seq: Number(seq), hash };
 }
 

@@ -86,6 +86,6 @@ function parseLine(line: string, file: string, number: number): AuditEntryJson {
   }
   throw new AgentcomError(
     'AC_USAGE',
-    `${file}, line ${number}: wanted an entry of the audit log as JSON, as agentcom audit --json prints it.`,
+    `${file}, line ${number}: expected an entry of the audit log as JSON, as agentcom audit --json prints it.`,
   );
 }

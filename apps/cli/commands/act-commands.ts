@@ -56,7 +56,7 @@ async function run(context: Context, act: Act, options: ActOptions, names: reado
   if (hasFilter === names.length > 0) {
     throw new AgentcomError(
       'AC_USAGE',
-      `Wanted the tasks to ${act.name}, or options that find them, such as --since 1h, or --all; not both.`,
+      `Expected the tasks to ${act.name}, or options that find them, such as --since 1h, or --all; not both.`,
     );
   }
   if (hasFilter) return actOnFound(context, act, options);

@@ -111,7 +111,7 @@ async function doctorOfAgent({ output, hub, exitWith }: Context, agentId: string
   if (!agent.connected) output.line('  Its sidecar is not connected. Start it, and run `agentcom doctor` on its machine.');
   if (checks === null) output.line('  It has not reported any checks yet.');
   else if (!isFresh)
-    output.line(`  It did not answer; its results of ${output.times.moment(checks.told_at)} ${output.times.zone}:`, 'yellow');
+    output.line(`  It did not answer; its results of ${output.times.moment(checks.reported_at)} ${output.times.zone}:`, 'yellow');
   for (const { check, message } of checks?.failed ?? []) output.line(`  ${check}: ${message}`, 'red');
   for (const { check, message } of checks?.passed ?? []) output.line(`  ${check}: ${message}`, 'grey');
   if (pausedReason !== null && agent.paused_cause !== 'checks')

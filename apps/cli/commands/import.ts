@@ -34,7 +34,7 @@ async function importTasks(context: Context, { dryRun = false }: ImportOptions, 
   const { IMPORT_TASKS_MAX, planImport } = await import('../moving-in/field-tasks.ts');
   const given = (await Promise.all(files.map((file) => readTasks(context.environment, file)))).flat();
   if (given.length > IMPORT_TASKS_MAX) {
-    throw new AgentcomError('AC_USAGE', `Wanted at most ${IMPORT_TASKS_MAX} tasks, found ${given.length}. Import them in several runs.`);
+    throw new AgentcomError('AC_USAGE', `Expected at most ${IMPORT_TASKS_MAX} tasks, found ${given.length}. Import them in several runs.`);
   }
   const plan = planImport(given, Date.now());
   const taken: Taken[] = [];

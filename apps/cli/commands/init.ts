@@ -117,7 +117,7 @@ function asker({ environment, output }: Context, takesPresets: boolean): Asker {
 }
 
 const wrong = (wanted: string, found: string): AgentcomError =>
-  new AgentcomError('AC_USAGE', `Wanted ${wanted}, found ${JSON.stringify(found)}.`);
+  new AgentcomError('AC_USAGE', `Expected ${wanted}, found ${JSON.stringify(found)}.`);
 
 function configOf(runs: Runs, agentId: string, program: Program): string {
   const wake = runs === 'hub' ? null : WAKES[program];

@@ -75,7 +75,7 @@ async function joinHub({ environment, output }: Context, options: JoinOptions, h
   if (!isAgentId(agentId)) {
     throw new AgentcomError(
       'AC_USAGE',
-      `Wanted an agent ID of lowercase letters, digits, ".", "_" and "-", at most 64, found ${JSON.stringify(agentId)}.`,
+      `Expected an agent ID of lowercase letters, digits, ".", "_" and "-", at most 64, found ${JSON.stringify(agentId)}.`,
     );
   }
   await checkCapabilities(agentId, capabilities);
@@ -152,7 +152,7 @@ function trustFor(url: URL, fingerprint: string | null, env: CliEnvironment['env
   if (url.protocol === 'https:') return { fingerprints };
   throw new AgentcomError(
     'AC_USAGE',
-    `Wanted https:// for a hub that is recognized by its fingerprint, found ${JSON.stringify(baseOf(url))}. Pass ${baseOf(url).replace('http:', 'https:')}.`,
+    `Expected https:// for a hub that is recognized by its fingerprint, found ${JSON.stringify(baseOf(url))}. Pass ${baseOf(url).replace('http:', 'https:')}.`,
   );
 }
 
@@ -163,7 +163,7 @@ async function tokenFrom(url: URL, enrolling: Enrolling): Promise<{ token: strin
   if (enrolled.kind === 'enrolled') return enrolled;
   throw new AgentcomError(
     'AC_ENROL',
-    `Wanted a hub that proves that it knows the secret of the code, found one at ${baseOf(url)} that does not. ` +
+    `Expected a hub that proves that it knows the secret of the code, found one at ${baseOf(url)} that does not. ` +
       (enrolled.kind === 'older'
         ? 'It is older than this command, or not a hub. Update it, use https://, or pass --insecure to send it the secret anyway. '
         : 'The secret is wrong, used or over 15 minutes old (on the hub\'s machine run "agentcom invite"), or this is not that hub. ') +

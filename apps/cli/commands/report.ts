@@ -77,7 +77,7 @@ function printReport({ output }: Context, taskId: string, reported: string, gone
 
 async function readOutput({ environment }: Context, options: CompleteOptions, argument: string | undefined): Promise<unknown> {
   const given = [argument, options.file, options.outputJson].filter((source) => source !== undefined);
-  if (given.length > 1) throw new AgentcomError('AC_USAGE', 'Wanted one output: the argument, "-", --file or --output-json.');
+  if (given.length > 1) throw new AgentcomError('AC_USAGE', 'Expected one output: the argument, "-", --file or --output-json.');
   if (options.outputJson !== undefined) return options.outputJson.value;
   if (options.file !== undefined) {
     const path = resolve(environment.cwd, options.file);

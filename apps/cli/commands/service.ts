@@ -197,4 +197,4 @@ const folderIn = (variable: string | undefined): string | undefined =>
   variable !== undefined && isAbsolute(variable) ? variable : undefined;
 
 const wrong = (wanted: string, found: string): AgentcomError =>
-  new AgentcomError('AC_USAGE', `Wanted ${wanted}, found ${JSON.stringify(found)}.`);
+  new AgentcomError('AC_USAGE', `Expected ${wanted}, found ${JSON.stringify(found)}.`);

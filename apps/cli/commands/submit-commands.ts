@@ -138,7 +138,7 @@ async function bodyOf(context: Context, hub: HubClient, description: string, opt
 
 async function readDescription(environment: CliEnvironment, argument: string | undefined, file: string | undefined): Promise<string> {
   if ((argument === undefined) === (file === undefined)) {
-    throw new AgentcomError('AC_USAGE', 'Wanted one description: as the argument, "-" for standard input, or --file FILE.');
+    throw new AgentcomError('AC_USAGE', 'Expected one description: as the argument, "-" for standard input, or --file FILE.');
   }
   if (file !== undefined) return readTextFile(environment, file);
   return argument === '-' ? readStandardInput(environment) : (argument ?? '');

@@ -136,7 +136,7 @@ function agesIn(times: unknown): Readonly<Record<string, string>> {
 }
 
 /** Labels of counts for people, where they differ from the names. */
-const STATS_LABELS: Readonly<Record<string, string>> = { lanes: 'queued by priority', oldest_ready: 'oldest ready' };
+const STATS_LABELS: Readonly<Record<string, string>> = { queued_by_priority: 'queued by priority', oldest_ready: 'oldest ready' };
 const STATS_LABEL_CHARACTERS = 18;
 
 /** A line for each count and each group of counts; empty groups are omitted. */

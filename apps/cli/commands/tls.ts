@@ -35,7 +35,7 @@ async function init(context: Context, _options: object, given: readonly string[]
   // A certificate has no place for the zone of an address (`fe80::1%eth0`).
   const wrong = given.find((host) => (isIP(host) === 0 || host.includes('%')) && !HOST.test(host));
   if (wrong !== undefined)
-    throw new AgentcomError('AC_USAGE', `Wanted host names and addresses without port or zone, found ${JSON.stringify(wrong)}.`);
+    throw new AgentcomError('AC_USAGE', `Expected host names and addresses without port or zone, found ${JSON.stringify(wrong)}.`);
   const listening = isAny(hub.host) ? [] : [hub.host.replace(/%.*$/, '')];
   const hosts = [...new Set([...given, ...hub.names, ...listening, 'localhost', '127.0.0.1', '::1'])];
   if (!hosts.some((host) => !isLoopback(host))) {

@@ -6,10 +6,10 @@ import type { StoreFinding } from '../../../core/application/doctor/check-store.
 export type DoctorCheck =
   StoreFinding['check'] | ServerFinding['check'] | JournalCheck | JournalNotice | MachineCheck | ConfigCheck | HubCheck | LinkCheck;
 
-type ConfigCheck = 'config' | 'cannot_look' | 'wake_runner' | 'trusted_key' | 'trusted_key_expires';
+type ConfigCheck = 'config' | 'cannot_check' | 'wake_runner' | 'trusted_key' | 'trusted_key_expires';
 type MachineCheck = 'data_dir' | 'disk_full' | 'open_files' | 'secret_file' | 'clock';
 type HubCheck =
-  'certificate' | 'certificate_expires' | 'hub_never_started' | 'storage' | 'port_taken' | 'listen' | 'not_kept' | 'not_looked_at';
+  'certificate' | 'certificate_expires' | 'hub_never_started' | 'storage' | 'port_taken' | 'listen' | 'not_kept' | 'not_checked';
 /** About a connection to a hub. */
 type LinkCheck =
   | 'hub_away'
@@ -31,7 +31,7 @@ const NOTICES: ReadonlySet<DoctorCheck> = new Set<DoctorCheck>([
   'trusted_key_expires',
   'hub_version',
   'not_kept',
-  'not_looked_at',
+  'not_checked',
   'not_durable',
   'no_notifications',
 ]);
@@ -44,9 +44,9 @@ const CANCEL = 'Check it with `agentcom show TASK`, then `agentcom cancel TASK` 
 
 const ADVICE: Readonly<Record<DoctorCheck, string>> = {
   config: 'Correct the config, and run `agentcom doctor` again.',
-  cannot_look: 'Fix what the message names, and run `agentcom doctor` again as the user of the hub or sidecar.',
+  cannot_check: 'Fix what the message names, and run `agentcom doctor` again as the user of the hub or sidecar.',
   not_kept: 'Use sqlite({ file }) to keep tasks when the hub ends.',
-  not_looked_at: 'Ask the author of that storage how to check it.',
+  not_checked: 'Ask the author of that storage how to check it.',
   not_durable:
     'Turn it on for the server, the database or the user in storage.url. A standby has all acknowledged tasks only if it is synchronous.',
   no_notifications:

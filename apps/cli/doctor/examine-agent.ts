@@ -19,7 +19,7 @@ export async function examineAgent(hub: HubClient, agentId: string): Promise<Age
   for (const endMs = performance.now() + ANSWER_WITHIN_MS; performance.now() < endMs;) {
     await pause(POLL_EVERY_MS);
     const agent = await hub.agents.get(agentId);
-    if (agent.checks !== null && agent.checks !== undefined && agent.checks.told_at !== before.checks?.told_at)
+    if (agent.checks !== null && agent.checks !== undefined && agent.checks.reported_at !== before.checks?.reported_at)
       return { agent, isFresh: true };
     if (!agent.connected) return { agent, isFresh: false };
   }

@@ -52,7 +52,7 @@ async function tokenFinding(connection: ChosenConnection): Promise<Finding | nul
     who = await hubClient({ ...connection, retryWithinMs: 0 }).whoami();
   } catch (thrown) {
     const isRefused = AgentcomError.is(thrown, 'AC_API') && thrown.details?.['status'] === 401;
-    if (!isRefused) return findingOf('cannot_look', thrown);
+    if (!isRefused) return findingOf('cannot_check', thrown);
     const why = 'another hub issued it, or it was revoked or has expired';
     return finding('cli_token', `the hub at ${url} does not accept the token from ${tokenFrom}: ${why}`, { cure });
   }

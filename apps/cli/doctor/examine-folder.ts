@@ -43,7 +43,7 @@ export async function examineFolder({ dataDir, setting, freeBytesMin, more, plat
   }
   const findings: Finding[] = [];
   if (isThere && modeOfOthers(mode, platform) !== 0) {
-    const what = `other users may enter ${dataDir} (mode ${(mode & 0o777).toString(8)}, wanted 700)`;
+    const what = `other users may enter ${dataDir} (mode ${(mode & 0o777).toString(8)}, expected 700)`;
     findings.push(finding('open_to_others', what, { ...more, cure: `chmod 700 ${dataDir}` }));
   }
   if (freeBytes < freeBytesMin) {

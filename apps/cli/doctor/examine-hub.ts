@@ -65,7 +65,7 @@ async function examineStorage({ storage, dataDir }: ResolvedHubConfig, isNew: bo
     }
   }
   if (storage.inspect === undefined) {
-    if (storage.capabilities['durable'] === true) onFinding(finding('not_looked_at', `the doctor cannot inspect storage ${storage.name}`));
+    if (storage.capabilities['durable'] === true) onFinding(finding('not_checked', `the doctor cannot inspect storage ${storage.name}`));
     else onFinding(finding('not_kept', `storage ${storage.name} stores nothing permanently`));
     return storage.check === undefined ? 'nothing' : 'server';
   }

@@ -39,7 +39,7 @@ async function examineJournal({ agentId, dataDir }: ResolvedSidecarConfig, { onF
       // It is already a finding about the folder, which names the mode.
       if (check !== 'open_to_others') onFinding(finding(check, what, { taskId, agentId }));
   } catch (thrown) {
-    onFinding(findingOf('cannot_look', thrown, { agentId }));
+    onFinding(findingOf('cannot_check', thrown, { agentId }));
   }
 }
 

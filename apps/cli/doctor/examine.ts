@@ -53,5 +53,5 @@ async function examineMachine({ onFinding }: Pick<ExamineOptions, 'onFinding'>):
   const limits = await readFile('/proc/self/limits', 'utf8').catch(() => ''); // Not Linux.
   const hard = /^Max open files +\S+ +(\d+)/m.exec(limits)?.[1];
   if (hard === undefined || Number(hard) >= OPEN_FILES_MIN) return;
-  onFinding(finding('open_files', `a program of this user may open ${hard} files, wanted at least ${OPEN_FILES_MIN}`));
+  onFinding(finding('open_files', `a program of this user may open ${hard} files, expected at least ${OPEN_FILES_MIN}`));
 }

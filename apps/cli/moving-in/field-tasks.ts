@@ -83,7 +83,7 @@ export function planImport(given: readonly unknown[], nowMs: number): ImportPlan
     if (status === 'completed') done.add(id);
     if (ENDED.includes(String(status))) left.push({ from: id, reason: `it has ended: ${String(status)}`, isOpen: false });
     else if (!OPEN.includes(String(status)))
-      left.push({ from: id, reason: `its status is ${JSON.stringify(status)}, wanted one of ${OPEN.join(', ')}`, isOpen: true });
+      left.push({ from: id, reason: `its status is ${JSON.stringify(status)}, expected one of ${OPEN.join(', ')}`, isOpen: true });
     else if (typeof fields['description'] !== 'string' || fields['description'] === '')
       left.push({ from: id, reason: 'it has no description', isOpen: true });
     else open.set(id, { fields, createdAtMs: typeof fields['created_at'] === 'number' ? fields['created_at'] : 0 });

@@ -51,9 +51,9 @@ function connectionText(agent: AgentJson, moment: Output['times']['moment'], zon
   return `${agent.connected ? 'yes' : 'no'}, since ${moment(since)} ${zone}`;
 }
 
-function showChecks(output: Output, { ok, told_at: toldAtMs, failed, passed }: AgentChecksJson): void {
+function showChecks(output: Output, { ok, reported_at: reportedAtMs, failed, passed }: AgentChecksJson): void {
   output.line('');
-  output.line(`checks at ${output.times.moment(toldAtMs)}: ${ok ? 'all passed' : 'some failed'}`, 'bold');
+  output.line(`checks at ${output.times.moment(reportedAtMs)}: ${ok ? 'all passed' : 'some failed'}`, 'bold');
   for (const { check, message } of failed) output.line(`  ${check}: ${message}`, 'red');
   for (const { check, message } of passed) output.line(`  ${check}: ${message}`, 'grey');
 }

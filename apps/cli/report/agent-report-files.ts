@@ -125,7 +125,7 @@ const gone = (taskId: string, why: string): AgentcomError =>
   new AgentcomError('AC_ASSIGNMENT_GONE', `The assignment of ${taskId} is gone: ${why}. Stop here, and do nothing that cannot be undone.`);
 
 const tooLong = (found: string, most: number): AgentcomError =>
-  new AgentcomError('AC_USAGE', `${found}; wanted at most ${most}. Put larger data into a separate file and report its location.`);
+  new AgentcomError('AC_USAGE', `${found}; expected at most ${most}. Put larger data into a separate file and report its location.`);
 
 function outside(taskId: string | undefined, folder: string | undefined): AgentcomError {
   const found = `AGENTCOM_TASK_ID ${taskId === undefined ? 'not set' : JSON.stringify(taskId)}, AGENTCOM_RESULTS_DIR ${folder === undefined ? 'not set' : JSON.stringify(folder)}`;

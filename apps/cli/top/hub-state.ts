@@ -32,7 +32,7 @@ const numberIn = (value: unknown, name: string): number | null => {
 export async function readHubState(hub: HubClient): Promise<HubState> {
   const [stats, page] = await Promise.all([hub.tasks.stats(), hub.agents.list({ limit: AGENTS_MAX })]);
   const queueOf = (priority: Priority) => ({
-    queued: numberIn(stats['lanes'], priority) ?? 0,
+    queued: numberIn(stats['queued_by_priority'], priority) ?? 0,
     oldestReadyMs: numberIn(stats['oldest_ready'], priority),
   });
   const { agents } = stats;

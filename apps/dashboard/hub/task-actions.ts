@@ -21,11 +21,11 @@ const CHECKED_EVERY_MS = 500;
 
 /** Resolves when its sidecar has reported new results. It polls, because there is no event for these. */
 export async function checkAgent(id: string): Promise<void> {
-  const before = (await readAgent(id)).checks?.told_at;
+  const before = (await readAgent(id)).checks?.reported_at;
   await ask('POST', agentPath(id, '/check'));
   for (const fromMs = performance.now(); performance.now() - fromMs < CHECKED_WITHIN_MS;) {
     await new Promise((resolve) => setTimeout(resolve, CHECKED_EVERY_MS));
-    if ((await readAgent(id)).checks?.told_at !== before) return;
+    if ((await readAgent(id)).checks?.reported_at !== before) return;
   }
   throw new Error(`Its sidecar has reported no results within ${CHECKED_WITHIN_MS / 1_000} s.`);
 }

@@ -366,7 +366,7 @@ function factsOf(agent: AgentJson): readonly (readonly [string, JSX.Element | st
 function Checks({ agent }: { readonly agent: AgentJson }): JSX.Element {
   const { checks } = agent;
   return (
-    <Panel title="Checks of its machine" beside={checks ? <Ago at={checks.told_at} /> : undefined}>
+    <Panel title="Checks of its machine" beside={checks ? <Ago at={checks.reported_at} /> : undefined}>
       {!checks && <p class="muted">Its sidecar has reported none. “Check” asks for them.</p>}
       {checks && (
         <ul class="checks">

@@ -22,7 +22,7 @@ export interface HubStats {
   readonly completed: number;
   readonly cancelled: number;
   readonly dead_letter: number;
-  readonly lanes: Readonly<Record<(typeof PRIORITIES)[number], number>>;
+  readonly queued_by_priority: Readonly<Record<(typeof PRIORITIES)[number], number>>;
   readonly agents: Readonly<Record<string, number>>;
 }
 
@@ -121,7 +121,7 @@ const STUCK_REASONS = new Set([
 
 /** A busy agent becomes free by itself; the others need somebody. */
 function isStuck({ waiting_for: waiting }: TaskDetail): boolean {
-  const someAreBusy = waiting?.agents?.some(({ hindrance }) => hindrance === 'busy') === true;
+  const someAreBusy = waiting?.agents?.some(({ blocker }) => blocker === 'busy') === true;
   return STUCK_REASONS.has(waiting?.reason ?? '') && !someAreBusy;
 }
 
@@ -241,7 +241,7 @@ interface AttentionProps {
 }
 
 function QueuePanel({ stats }: { readonly stats: HubStats | undefined }): JSX.Element {
-  const most = Math.max(1, ...Object.values(stats?.lanes ?? {}));
+  const most = Math.max(1, ...Object.values(stats?.queued_by_priority ?? {}));
   return (
     <Panel title="Queue by priority">
       {stats?.queued === 0 ? (
@@ -253,9 +253,9 @@ function QueuePanel({ stats }: { readonly stats: HubStats | undefined }): JSX.El
               <a href={href(['tasks'], { status: 'queued', priority })}>
                 <span class="bar-word">{priority}</span>
                 <span class="bar-track" aria-hidden="true">
-                  <span class="bar-fill" style={{ width: `${((stats?.lanes[priority] ?? 0) / most) * 100}%` }} />
+                  <span class="bar-fill" style={{ width: `${((stats?.queued_by_priority[priority] ?? 0) / most) * 100}%` }} />
                 </span>
-                <span class="bar-value">{(stats?.lanes[priority] ?? 0).toLocaleString('en')}</span>
+                <span class="bar-value">{(stats?.queued_by_priority[priority] ?? 0).toLocaleString('en')}</span>
               </a>
             </li>
           ))}

@@ -198,7 +198,7 @@ function settingsOf({ config, runner, digest, ids, signatures, deviceKey, afterT
   if (!isAgentId(agentId) || hubs.length === 0) {
     throw new AgentcomError(
       'AC_CONFIG_INVALID',
-      `Cannot start the sidecar "${agentId}": wanted an agent ID of lowercase letters, digits, ".", "_", "-" and at least one hub address.`,
+      `Cannot start the sidecar "${agentId}": expected an agent ID of lowercase letters, digits, ".", "_", "-" and at least one hub address.`,
     );
   }
   if ((config.accept?.signedBy.length ?? 0) > 0 && signatures === undefined)

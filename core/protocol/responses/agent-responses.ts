@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import { agentWaiting, count, object, optional, orNull, pageOf, text, texts, time, truth } from './response-fields.ts';
 
 const named = Type.Array(Type.Object({ check: text, message: text }));
-const checks = Type.Object({ ok: truth, told_at: time, failed: named, passed: named });
+const checks = Type.Object({ ok: truth, reported_at: time, failed: named, passed: named });
 
 const agentFields = {
   agent_id: text,

@@ -97,7 +97,7 @@ const waitingFor = Type.Object({
   reason: text,
   ...agentWaiting,
   capabilities: optional(texts),
-  agents: optional(Type.Array(Type.Object({ agent_id: text, hindrance: text, ...agentWaiting }))),
+  agents: optional(Type.Array(Type.Object({ agent_id: text, blocker: text, ...agentWaiting }))),
   agent_count: optional(count),
   nearest: optional(Type.Object({ agent_id: text, lacks: texts })),
   ahead: optional(Type.Object({ higher: count, same: count })),
@@ -113,7 +113,7 @@ export const taskDetailSchema = Type.Object({
   history: Type.Array(Type.Object(historyFields)),
   history_before: orNull(count),
   kept_results: Type.Array(Type.Object(keptFields)),
-  refused_reports: Type.Array(Type.Object({ agent_id: orNull(text), told: count, counted: count })),
+  refused_reports: Type.Array(Type.Object({ agent_id: orNull(text), recorded: count, counted: count })),
   waiting_for: orNull(waitingFor),
 });
 
@@ -166,7 +166,7 @@ const sums = Type.Record(Type.String(), count);
 /** `GET /api/tasks/stats` */
 export const statsSchema = Type.Object({
   ...counts(STATUSES),
-  lanes: Type.Object(counts(PRIORITIES)),
+  queued_by_priority: Type.Object(counts(PRIORITIES)),
   oldest_ready: Type.Object(Object.fromEntries(PRIORITIES.map((name) => [name, maybeTime])) as { [K in Priority]: typeof maybeTime }),
   agents: Type.Object(counts(['offline', 'idle', 'working', 'stopping', 'draining', 'paused'] as const)),
   refused: Type.Object({ frames: sums, sockets: sums, requests: sums }),

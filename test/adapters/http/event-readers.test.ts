@@ -213,7 +213,7 @@ t.test('a reader that missed 10,000 events resumes without a gap or a repeat whi
     const one = stream.next();
     if ((id % 200 === 8 || id > COUNT) && added < MORE) await bench.commit(changes({ events: [progress(COUNT + (added += 1))] }));
     const told = await arriving(bench, one);
-    if (told?.id !== String(id)) throw new Error(`wanted ${id}, got ${JSON.stringify(told)}`);
+    if (told?.id !== String(id)) throw new Error(`expected ${id}, got ${JSON.stringify(told)}`);
   }
   t.equal(added, MORE);
   t.equal((await live.next())?.id, String(COUNT + 1));

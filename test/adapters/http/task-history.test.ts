@@ -86,7 +86,7 @@ t.test('R4: kept results are listed with their task and returned in full', async
     sha256: 'a'.repeat(64),
     timestamp: A_MOMENT_MS,
   });
-  t.strictSame(json['refused_reports'], [{ agent_id: null, told: 0, counted: 9 }]);
+  t.strictSame(json['refused_reports'], [{ agent_id: null, recorded: 0, counted: 9 }]);
   t.match(await get(`/api/tasks/${ID}/results/4`), {
     status: 200,
     json: { task_id: ID, kind: 'late', result: { ok: true }, details: null },

@@ -275,7 +275,7 @@ t.test('R7: stats count everything, including what was refused', async (t) => {
     completed: 0,
     cancelled: 0,
     dead_letter: 0,
-    lanes: { ...Object.fromEntries(PRIORITIES.map((priority) => [priority, 0])), normal: 1, low: 1 },
+    queued_by_priority: { ...Object.fromEntries(PRIORITIES.map((priority) => [priority, 0])), normal: 1, low: 1 },
     oldest_ready: { urgent: null, high: null, normal: A_MOMENT_MS, low: A_MOMENT_MS },
     agents: { offline: 1, idle: 0, working: 1, stopping: 0, draining: 1, paused: 0 },
     refused: { frames: { invalid_json: 2 }, sockets: {}, requests: { unknown_route: 1, validation_failed: 2 } },

@@ -76,19 +76,19 @@ t.test('a swallowed assertion still fails its case, and teardowns run in reverse
   t.match(both, { message: 'it broke\nit stays' });
 });
 
-t.test('each assertion fails when it should, and reports the wanted and the found value', async (t) => {
+t.test('each assertion fails when it should, and reports the expected and the found value', async (t) => {
   const red: readonly (readonly [(c: ContractCase) => unknown, told: RegExp | string])[] = [
-    [(c) => c.ok(0), 'wanted a value that counts as true, found 0'],
-    [(c) => c.notOk(1, 'over'), 'over: wanted a value that counts as false, found 1'],
-    [(c) => c.equal(1, '1'), "wanted '1', found 1"],
-    [(c) => c.not(1, 1), 'wanted anything but 1'],
-    [(c) => c.strictSame({ a: 1 }, { a: '1' }), "wanted { a: '1' }, found { a: 1 }"],
-    [(c) => c.strictSame(['a'.repeat(80)], []), /^wanted \[\]\nfound \[\n? *'a+'\n?\]/],
-    [(c) => c.match({ a: 1 }, { a: 2 }), 'wanted what fits { a: 2 }, found { a: 1 }'],
-    [(c) => c.rejects(Promise.resolve(), { code: 'X' }), "wanted a failure that fits { code: 'X' }, found none"],
-    [(c) => c.rejects(Promise.reject(new Error('a')), { message: 'b' }), /^wanted what fits \{ message: 'b' \}\nfound Error: a/],
-    [(c) => c.throws(() => 1), 'wanted a failure that fits {}, found none'],
-    [(c) => c.doesNotThrow(() => JSON.parse('{')), /^wanted no failure, found SyntaxError/],
+    [(c) => c.ok(0), 'expected a value that counts as true, found 0'],
+    [(c) => c.notOk(1, 'over'), 'over: expected a value that counts as false, found 1'],
+    [(c) => c.equal(1, '1'), "expected '1', found 1"],
+    [(c) => c.not(1, 1), 'expected anything but 1'],
+    [(c) => c.strictSame({ a: 1 }, { a: '1' }), "expected { a: '1' }, found { a: 1 }"],
+    [(c) => c.strictSame(['a'.repeat(80)], []), /^expected \[\]\nfound \[\n? *'a+'\n?\]/],
+    [(c) => c.match({ a: 1 }, { a: 2 }), 'expected what fits { a: 2 }, found { a: 1 }'],
+    [(c) => c.rejects(Promise.resolve(), { code: 'X' }), "expected a failure that fits { code: 'X' }, found none"],
+    [(c) => c.rejects(Promise.reject(new Error('a')), { message: 'b' }), /^expected what fits \{ message: 'b' \}\nfound Error: a/],
+    [(c) => c.throws(() => 1), 'expected a failure that fits {}, found none'],
+    [(c) => c.doesNotThrow(() => JSON.parse('{')), /^expected no failure, found SyntaxError/],
     [(c) => c.fail('no'), 'no'],
   ];
   for (const [assertion, told] of red)
@@ -136,7 +136,7 @@ t.test('an obsolete option that skipped cases is refused, with its replacement n
     [() => journalContract('x', { ...memoryJournalSubject, unwritable: null as never }, runner), /unwritable.*open\(\) fails/],
     [() => wakeRunnerContract('x', (() => scriptedSubject) as never, runner), /processSubject/],
     [() => wakeRunnerContract('x', { ...scriptedSubject, follows: undefined as never }, runner), /output, files, nothing/],
-    [() => storageContract('x', storage, undefined as never), /wanted \{ test \}.*node:test/],
+    [() => storageContract('x', storage, undefined as never), /expected \{ test \}.*node:test/],
   ];
   for (const [add, told] of cases) t.throws(add, { name: 'TypeError', message: told }, String(told));
 });

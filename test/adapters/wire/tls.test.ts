@@ -154,7 +154,7 @@ async function onEach(t: Test, make: Make): Promise<void> {
     const after = link(t, port, { fingerprints: [renewed.fingerprint] });
     await nextOf(after.saw, 'open');
     await nextOf(saw, 'open');
-    t.match(await nextOf(link(t, port, old).saw, 'gone'), { reason: /Wanted the hub at 127\.0\.0\.1 to have the key/ });
+    t.match(await nextOf(link(t, port, old).saw, 'gone'), { reason: /Expected the hub at 127\.0\.0\.1 to have the key/ });
     t.equal(await ask(port, { fingerprints: [renewed.fingerprint] }), 'hello');
     for (const { connection } of [...before, after]) connection.send('still here');
     for (const _ of [...before, after]) t.equal((await nextOf(saw, 'frame')).text, 'still here');

@@ -27,7 +27,7 @@ t.test('push, agents, stats and tokens', async (t) => {
     waiting_for: { kind: 'paused', message: 'is paused' },
     checks: {
       ok: false,
-      told_at: A_TIME_MS,
+      reported_at: A_TIME_MS,
       failed: [{ check: 'login', message: 'no\u0007' }],
       passed: [{ check: 'program', message: '/bin/agent' }],
     },
@@ -40,7 +40,7 @@ t.test('push, agents, stats and tokens', async (t) => {
       .get('/api/tasks/stats', (c) =>
         c.json({
           queued: 2,
-          lanes: { urgent: 1, low: 1 },
+          queued_by_priority: { urgent: 1, low: 1 },
           oldest_ready: { urgent: Date.now() - 65_000, low: null },
           refused: { frames: { invalid_json: 3, stale_generation: 1 }, sockets: {} },
         }),
@@ -140,7 +140,7 @@ t.test('tokens rotate prints the new token and how long the old one still works'
     t.match(await hub.run(['tokens', 'rotate', 'tok-0', '--overlap', overlap]), { code: 0, err: /tok-0 no longer works\.\n$/ });
     t.strictSame(JSON.parse(hub.requests.at(-1)?.body ?? ''), { overlap_ms: ms });
   }
-  t.match(await hub.run(['tokens', 'rotate', 'tok-1', '--overlap', 'soon']), { code: 2, err: /Wanted a duration/ });
+  t.match(await hub.run(['tokens', 'rotate', 'tok-1', '--overlap', 'soon']), { code: 2, err: /Expected a duration/ });
 });
 
 t.test('each agent is reported separately, and the first refusal decides the exit code', async (t) => {

@@ -89,7 +89,7 @@ t.test('verifying an export reports where it was changed, cut or spliced', async
   t.match(await verified(out.replace('"old"', '"new"')), { code: 8, out: /^Entry 3 was changed after it was recorded/ });
   t.match(await verified([lines[0], lines[2]].join('\n')), { code: 8, out: /^Entry 3 does not follow the entry before it/ });
   t.match(await verified(''), { code: 0, out: /no entries/ });
-  t.match(await verified('{"seq":1}\n'), { code: 2, err: /line 1: wanted an entry of the audit log/ });
+  t.match(await verified('{"seq":1}\n'), { code: 2, err: /line 1: expected an entry of the audit log/ });
   t.match(await cli(['audit', 'verify', join(folder, 'nowhere')]), { code: 2, err: /Cannot read/ });
   t.ok((await readFile(file, 'utf8')).length > 0);
 });

@@ -39,7 +39,7 @@ t.test('without a terminal nothing is assumed, without an answer nothing is writ
   t.match(await run(['init'], { cwd, tty: true, stdin: 'x\n' }), { code: 2, err: /No answer; nothing was written/ });
   const interrupted = await run(['init'], { cwd, tty: true, interrupt: AbortSignal.abort() });
   t.match(interrupted, { code: 130, err: /Interrupted; nothing was written/ });
-  t.match(await run(['init', '--yes', '--agent-id', 'A"; //'], { cwd }), { code: 2, err: /Wanted an agent ID/ });
+  t.match(await run(['init', '--yes', '--agent-id', 'A"; //'], { cwd }), { code: 2, err: /Expected an agent ID/ });
   t.match(await run(['init', '--yes'], { cwd }), { code: 0 });
   await writeFile(join(cwd, 'agentcom.config.ts'), 'mine');
   t.match(await run(['init', '--yes'], { cwd }), { code: 2, err: /already exists and is left as it is/ });

@@ -126,7 +126,7 @@ t.test('missing requirements are reported before the secret is used', async (t) 
       argv: ['join', hub.url, '--agent', 'gcu-two', '--capability', ''],
       env: SECRET,
       code: 2,
-      says: /--capability: wanted a word of 1 to 64/,
+      says: /--capability: expected a word of 1 to 64/,
     },
     { argv: ['join', 'hub:4000', '--agent', 'gcu-two'], env: SECRET, code: 2, says: /http:\/\/host:port/ },
     {

@@ -81,7 +81,7 @@ t.test('the filters of list reach the hub, and short pages of a search are put t
   await hub.run(['list', '--since', '2h']);
   const since = Number(new URLSearchParams(hub.requests.at(-1)?.request.split('?')[1]).get('since'));
   t.ok(Math.abs(Date.now() - 7_200_000 - since) < 60_000);
-  t.match(await run(['list', '--since', 'yesterday', '--url', hub.url]), { code: 2, err: /Wanted a time such as 2h or 7d \(ago\)/ });
+  t.match(await run(['list', '--since', 'yesterday', '--url', hub.url]), { code: 2, err: /Expected a time such as 2h or 7d \(ago\)/ });
 });
 
 t.test('a task can be given by a prefix of its ID, or as the last one', async (t) => {
@@ -150,7 +150,7 @@ t.test('an action on a filter shows the tasks found and asks for confirmation', 
   t.equal(asJson.out.trimEnd().split('\n').length, 11, 'one object for each');
 
   t.match(await hub.run(['cancel', '--all', '--yes']), { code: 0, out: 'No task to cancel was found.\n' });
-  t.match(await hub.run(['retry']), { code: 2, err: /Wanted the tasks to retry, or options that find them/ });
+  t.match(await hub.run(['retry']), { code: 2, err: /Expected the tasks to retry, or options that find them/ });
   t.match(await hub.run(['retry', FULL, '--all']), { code: 2, err: /not both/ });
   t.match(await hub.run(['retry', '--status', 'completed']), { code: 2, err: /Allowed choices are dead_letter/ });
 });

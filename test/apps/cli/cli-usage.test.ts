@@ -25,7 +25,7 @@ t.test('an error of the command line names the command, and with --json it is on
   ]) {
     const { code, out, err } = await run(argv);
     t.strictSame([code, out], [2, ''], argv.join(' '));
-    t.match(JSON.parse(err), { error: 'AC_USAGE', message: /^(unknown|missing|option|Wanted a command\. )/ }, argv.join(' '));
+    t.match(JSON.parse(err), { error: 'AC_USAGE', message: /^(unknown|missing|option|Expected a command\. )/ }, argv.join(' '));
     t.equal(err.trimEnd().split('\n').length, 1);
   }
   t.match((await run(['list', '--nope', '--', '--json'])).err, /^error: unknown option/, 'no option behind --');
@@ -57,20 +57,20 @@ t.test('a wrong command line exits with 2 and reports what is wrong', async (t) 
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [['lst'], /unknown command 'lst'[\s\S]*Did you mean list/],
     [['list', '--status', 'nope'], /argument 'nope' is invalid\. Allowed choices are scheduled, blocked/],
-    [['submit', 'x', '--ttl', 'soon'], /'--ttl <duration>' argument 'soon' is invalid\. Wanted a duration such as 90s/],
-    [['submit', 'x', '--metadata', '[1]'], /Wanted a JSON object/],
-    [['submit', 'x', '--run-at', 'tomorrow'], /Wanted a time such as \+15m/],
+    [['submit', 'x', '--ttl', 'soon'], /'--ttl <duration>' argument 'soon' is invalid\. Expected a duration such as 90s/],
+    [['submit', 'x', '--metadata', '[1]'], /Expected a JSON object/],
+    [['submit', 'x', '--run-at', 'tomorrow'], /Expected a time such as \+15m/],
     [['show'], /missing required argument 'task'/],
-    [['submit', '--url', 'http://h', '--token', 't'], /Wanted one description/],
-    [['submit', 'x', '--file', 'y', '--url', 'http://h', '--token', 't'], /Wanted one description/],
+    [['submit', '--url', 'http://h', '--token', 't'], /Expected one description/],
+    [['submit', 'x', '--file', 'y', '--url', 'http://h', '--token', 't'], /Expected one description/],
     [['submit', '--bulk', 'y', '--wait', '--url', 'http://h', '--token', 't'], /--bulk cannot be combined with --wait: every line/],
     [
       ['submit', 'x', '--bulk', 'y', '--sign-for', '1d', '-p', 'high', '--run-at', '+15m', '--url', 'http://h', '--token', 't'],
       /--bulk cannot be combined with a description, --priority, --run-at: every line/,
     ],
-    [['list', '--url', 'ftp://h', '--token', 't'], /Wanted the hub's address as http/],
-    [['list', '--url', 'http://me:pw@h', '--token', 't'], /Wanted the hub's address as http.* found "http:\/\/…@h"/],
-    [['list', '--url', 'me:p/w@h', '--token', 't'], /Wanted the hub's address as http.* found "…@h"/],
+    [['list', '--url', 'ftp://h', '--token', 't'], /Expected the hub's address as http/],
+    [['list', '--url', 'http://me:pw@h', '--token', 't'], /Expected the hub's address as http.* found "http:\/\/…@h"/],
+    [['list', '--url', 'me:p/w@h', '--token', 't'], /Expected the hub's address as http.* found "…@h"/],
     [['tokens', 'create', '--name', 'ci', '--url', 'http://h', '--token', 't'], /Wanted --agent AGENT, or --name NAME and --role ROLE/],
   ];
   for (const [argv, message] of cases) {

@@ -208,7 +208,7 @@ t.test('why TASK and why AGENT', async (t) => {
               reason: 'agent_offline',
               kind: 'offline',
               message: 'None.',
-              agents: [{ agent_id: 'w1', hindrance: 'offline', message: 'is away' }],
+              agents: [{ agent_id: 'w1', blocker: 'offline', message: 'is away' }],
             },
           }),
         ),

@@ -136,7 +136,7 @@ t.test('submit sends every given option, with an idempotency key', async (t) => 
     verification_steps: ['v', { type: 'git_clean' }],
     accept: { empty: true, truncated: true },
   });
-  t.match(await hub.run(['submit', 'x', '--accept', 'all']), { code: 2, err: /Wanted one of empty, truncated, refused/ });
+  t.match(await hub.run(['submit', 'x', '--accept', 'all']), { code: 2, err: /Expected one of empty, truncated, refused/ });
   t.match(hub.requests[0]?.headers, {
     authorization: 'Bearer tok',
     'idempotency-key': /^[0-9a-f]{12}-[0-9a-f-]{36}$/,

@@ -112,10 +112,10 @@ t.test('outside a run, or with an oversized report', async (t) => {
     t.equal(ran.code, 2);
     t.match(ran.err, message);
   }
-  t.match(await agent.report(['progress', '--percent', '101']), { code: 2, err: /Wanted a number from 0 to 100/ });
-  t.match(await agent.report(['progress', '--message', 'x'.repeat(20_000)]), { code: 2, err: /wanted at most 16384/ });
-  t.match(await agent.report(['complete', 'x'.repeat(8_388_608)]), { code: 2, err: /wanted at most 8388608/ });
-  t.match(await agent.report(['complete', 'x', '--output-json', '1']), { code: 2, err: /Wanted one output/ });
+  t.match(await agent.report(['progress', '--percent', '101']), { code: 2, err: /Expected a number from 0 to 100/ });
+  t.match(await agent.report(['progress', '--message', 'x'.repeat(20_000)]), { code: 2, err: /expected at most 16384/ });
+  t.match(await agent.report(['complete', 'x'.repeat(8_388_608)]), { code: 2, err: /expected at most 8388608/ });
+  t.match(await agent.report(['complete', 'x', '--output-json', '1']), { code: 2, err: /Expected one output/ });
   t.match(await agent.report(['complete', '--file', 'nope']), { code: 2, err: /Cannot read/ });
   t.strictSame(await readdir(agent.folder), []);
 });

@@ -282,6 +282,6 @@ t.test('a wait ends with the task, its timeout or its signal, whatever the hub d
   for (const timeoutMs of [-1, NaN, Infinity, 2 ** 31])
     await t.rejects(tasks.wait('task-00000000000000aa', { timeoutMs }), {
       code: 'AC_USAGE',
-      message: `timeoutMs: wanted milliseconds from 0 to 2147483647, found ${timeoutMs}.`,
+      message: `timeoutMs: expected milliseconds from 0 to 2147483647, found ${timeoutMs}.`,
     });
 });

@@ -147,7 +147,7 @@ t.test('a value that a header cannot have is wrong usage, not an unreachable hub
   const withToken = hubClient({ url, token: 'secret\r\n', tokenFrom: '/etc/token' });
   const wrong = {
     code: 'AC_USAGE',
-    message: 'The token: wanted printable ASCII characters, found U+000D as number 7 of them. The token was taken from /etc/token.',
+    message: 'The token: expected printable ASCII characters, found U+000D as number 7 of them. The token was taken from /etc/token.',
   };
   await t.rejects(withToken.whoami(), wrong);
   await t.rejects(withToken.events().next(), wrong);
@@ -173,11 +173,11 @@ t.test('wrong times and bodies are errors of the caller, not an unreachable hub'
   const url = 'http://127.0.0.1:9';
   t.throws(() => hubClient({ url, retryWithinMs: NaN }), {
     code: 'AC_USAGE',
-    message: 'retryWithinMs: wanted milliseconds from 0, or Infinity, found NaN.',
+    message: 'retryWithinMs: expected milliseconds from 0, or Infinity, found NaN.',
   });
   const { tasks, events, tokens } = hubClient({ url });
   for (const idleMs of [Infinity, NaN, 0, 3e9])
-    await t.rejects(tasks.wait('task-1', { idleMs }), { code: 'AC_USAGE', message: /^idleMs: wanted milliseconds from 1 to 2147483647/ });
+    await t.rejects(tasks.wait('task-1', { idleMs }), { code: 'AC_USAGE', message: /^idleMs: expected milliseconds from 1 to 2147483647/ });
   await t.rejects(tasks.wait('task-1', { giveUpAfterMs: NaN }), { code: 'AC_USAGE', message: /^giveUpAfterMs/ });
   await t.rejects(events({ giveUpAfterMs: -1 }).next(), { code: 'AC_USAGE', message: /^giveUpAfterMs/ });
   await t.rejects(tokens.create({ name: 'x', role: 'viewer', expires_in_ms: 1n as never }), { name: 'TypeError', message: /BigInt/ });

@@ -35,7 +35,7 @@ t.test('an agent that is offline or does not answer is described by its last rep
     status: 'offline',
     connected: false,
     paused_reason: null,
-    checks: { ok: true, told_at: 1_700_000_000_000, failed: [], passed: [{ check: 'program', message: '/bin/agent' }] },
+    checks: { ok: true, reported_at: 1_700_000_000_000, failed: [], passed: [{ check: 'program', message: '/bin/agent' }] },
   };
   const hub = await testHub(t, (app) => app.get('/api/agents/w1', (c) => c.json(agent)));
   const away = await hub.run(['doctor', '--agent', 'w1']);

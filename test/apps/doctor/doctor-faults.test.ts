@@ -78,7 +78,7 @@ t.test('open_files: a limit that is too low for a hub', async (t) => {
   const { code, findings } = await doctorProgram(machine, 'ulimit -n 512; exec "$@"');
   t.equal(code, 8);
   t.match(findings, [
-    { check: 'open_files', found: /may open 512 files, wanted at least 1024$/, cure: /`ulimit -n 65536`.*LimitNOFILE=65536/ },
+    { check: 'open_files', found: /may open 512 files, expected at least 1024$/, cure: /`ulimit -n 65536`.*LimitNOFILE=65536/ },
   ]);
   t.equal(findings.length, 1);
 });

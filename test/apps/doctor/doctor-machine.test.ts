@@ -129,7 +129,7 @@ t.test('what a third-party runner reports or does', async (t) => {
   const says = (check: string, message: string): string => runner(`async () => [{ check: '${check}', ok: false, message: '${message}' }]`);
   matchAll(
     t,
-    (await here.look({ wake: says('version', '1.0.0 is too old, wanted 2.1.328. Update it.') })).damages,
+    (await here.look({ wake: says('version', '1.0.0 is too old, expected 2.1.328. Update it.') })).damages,
     /^wake_runner: runner other, version: 1\.0\.0 is too old/,
   );
   matchAll(

@@ -150,7 +150,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
       await chmod(m.database, 0o644);
     },
     check: 'storage',
-    found: /may be used by others \(mode 644, wanted 600\)$/,
+    found: /may be used by others \(mode 644, expected 600\)$/,
     cure: /^Run: chmod 600 ".*agentcom\.db"$/,
   },
   {

@@ -241,7 +241,7 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
         await chmod(m.sidecarDir, 0o755);
       },
       check: 'open_to_others',
-      found: /^other users may enter .*a1 \(mode 755, wanted 700\)$/,
+      found: /^other users may enter .*a1 \(mode 755, expected 700\)$/,
       cure: /^chmod 700 \S+a1$/,
     },
     {

@@ -19,7 +19,7 @@ t.test('the storage of the page opens and closes, and reports invalid options', 
   const folder = await temporaryFolder(t);
   await writeFile(join(folder, 'my-storage.ts'), fileOf(PAGE, 'my-storage.ts'));
   await writeFile(join(folder, 'agentcom.config.ts'), CONFIG);
-  await t.rejects(loadConfigFile({ cwd: folder }), { code: 'AC_CONFIG_INVALID', message: /hub\.storage\.folder: wanted the name/ });
+  await t.rejects(loadConfigFile({ cwd: folder }), { code: 'AC_CONFIG_INVALID', message: /hub\.storage\.folder: expected the name/ });
   await writeFile(join(folder, 'agentcom.config.ts'), CONFIG.replace("folder: ''", "folder: 'tasks'"));
   const { config } = await loadConfigFile({ cwd: folder });
   const storage = await config.hub?.storage.create({ dataDir: folder, clock: virtualClock(), log: silentLog });

@@ -26,7 +26,7 @@ t.test('exactly the existing options are named', async (t) => {
     worker({ noSuch: 1 } as never);
     t.fail('refused');
   } catch (thrown) {
-    const [, known = ''] = /wanted one of (.*)\./.exec((thrown as Error).message) ?? [];
+    const [, known = ''] = /expected one of (.*)\./.exec((thrown as Error).message) ?? [];
     t.strictSame(named.sort(), known.split(', ').sort());
   }
 });

@@ -106,7 +106,7 @@ t.test('a missing config: the error names which files were searched for and wher
   });
   await t.rejects(loadConfigFile({ cwd: folder, configFile: '.' }), {
     code: 'AC_CONFIG_NOT_FOUND',
-    message: `Wanted a config file, found the folder ${folder}. Correct --config: it names a file.`,
+    message: `Expected a config file, found the folder ${folder}. Correct --config: it names a file.`,
   });
 });
 
@@ -179,7 +179,7 @@ t.test('a file that fails to evaluate is reported with file and line, without a 
     [
       'agentcom.config.ts',
       'export default 5;\n',
-      /^The config .* has a mistake:\n {2}\(the whole config\): wanted an object with hub, sidecar or both, found 5\.$/,
+      /^The config .* has a mistake:\n {2}\(the whole config\): expected an object with hub, sidecar or both, found 5\.$/,
     ],
     ['agentcom.config.ts', 'export const hub = {};\n', /hub\.storage: is missing/],
     [

@@ -82,8 +82,8 @@ t.test('errors are reported, and units of others are left alone', { skip: proces
     err: /daemon-reload" failed with 1: Failed to connect to bus/,
   });
   for (const [argv, err] of [
-    [['--name', '../x'], /Wanted a name of letters/],
-    [['--name', 'x', '--run-as', 'a b'], /Wanted the name of a user/],
+    [['--name', '../x'], /Expected a name of letters/],
+    [['--name', 'x', '--run-as', 'a b'], /Expected the name of a user/],
     [['--variables', 'none'], /There is no .*none.* Correct --variables\./],
     [['--variables', '.'], /Cannot read .*: EISDIR.* Correct --variables\./],
   ] as const)
@@ -103,7 +103,7 @@ export default defineConfig({ hub: { storage: sqlite({ file: 'h.db' }), transpor
 `,
   );
   const printed = await run(['service', 'print', 'hub', '--run-as', 'agentcom'], { cwd: dir });
-  t.match(printed, { code: 2, err: /Wanted the data directory without control characters/ });
+  t.match(printed, { code: 2, err: /Expected the data directory without control characters/ });
 });
 
 t.test('print changes nothing and passes the env file on', { skip: process.platform !== 'linux' }, async (t) => {

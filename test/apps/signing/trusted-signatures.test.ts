@@ -121,8 +121,8 @@ t.test('keys: JWK and PEM, from the config or files; an invalid key is reported 
     [privateJwk, /found a private one/],
     [OURS.privateJwk, /found a private one/],
     [await file('rsa.pem', rsa.export({ type: 'spki', format: 'pem' }) as string), /rsa\.pem: /],
-    [await file('rsa.jwk', JSON.stringify(await exportJWK(rsa))), /wanted an Ed25519 key .* found kty "RSA"/],
-    [await file('text.txt', 'hello'), /wanted a JWK or a PEM file/],
+    [await file('rsa.jwk', JSON.stringify(await exportJWK(rsa))), /expected an Ed25519 key .* found kty "RSA"/],
+    [await file('text.txt', 'hello'), /expected a JWK or a PEM file/],
     [join(folder, 'missing'), /ENOENT/],
   ];
   for (const [publicKey, message] of wrong) {

@@ -43,7 +43,10 @@ t.test('an invalid fingerprint is refused from any source, with no fallback', as
   const dir = await folder(t);
   const bare = sidecarOf(dir);
   const wrong = { AGENTCOM_HUB_FINGERPRINT: 'AB:CD' };
-  await t.rejects(sidecarTrust(bare, wrong, { hub: null }), { code: 'AC_ENV_INVALID', message: /AGENTCOM_HUB_FINGERPRINT: wanted.*AB:CD/ });
+  await t.rejects(sidecarTrust(bare, wrong, { hub: null }), {
+    code: 'AC_ENV_INVALID',
+    message: /AGENTCOM_HUB_FINGERPRINT: expected.*AB:CD/,
+  });
   await writeFile(fingerprintFile({ dataDir: dir }), 'AB:CD', { mode: 0o600 });
   await t.rejects(sidecarTrust(bare, {}, { hub: null }), { code: 'AC_DATA_DIR', message: /hub-fingerprint, found something else/ });
   await rm(fingerprintFile({ dataDir: dir }));

@@ -103,7 +103,7 @@ t.test('R22: a code is never sent to a hub with another key or over plain HTTP, 
   const code = await invite();
   const forged = `${code.slice(0, code.indexOf('.'))}.${tlsPair().fingerprint}`;
   t.match(await there.run(['join', hub.url, forged, '--agent', 'w1']), { code: 7, err: /Nothing was sent to it/ });
-  t.match(await there.run(['join', hub.url.replace('https', 'http'), code, '--agent', 'w1']), { code: 2, err: /Wanted https:\/\// });
+  t.match(await there.run(['join', hub.url.replace('https', 'http'), code, '--agent', 'w1']), { code: 2, err: /Expected https:\/\// });
   t.match(await there.run(['join', hub.url, code.slice(0, -1), '--agent', 'w1']), { code: 2, err: /incomplete or mistyped/ });
   t.match(await there.run(['join', hub.url, code, '--agent', 'w1', '--version-1']), { code: 2, err: /cannot check a hub's fingerprint/ });
   const joined = await there.run(['join', hub.url, code, '--agent', 'w1']);

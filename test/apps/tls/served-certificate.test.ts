@@ -54,8 +54,8 @@ t.test('unusable certificate files raise AC_TLS, with the problem and the file',
   const read = async () => checkPair(await readPair(tls), tls, Date.now());
   await t.rejects(read(), { code: 'AC_TLS', message: /Cannot read the certificate of the hub: ENOENT.*cert\.pem/ });
   const cases: readonly [string, CertificatePair, RegExp][] = [
-    ['no certificate', { ...good, cert: 'nothing' }, /Wanted a certificate in PEM in .*cert\.pem/],
-    ['no key', { ...good, key: good.cert }, /Wanted a private key in PEM, without a passphrase in .*key\.pem/],
+    ['no certificate', { ...good, cert: 'nothing' }, /Expected a certificate in PEM in .*cert\.pem/],
+    ['no key', { ...good, key: good.cert }, /Expected a private key in PEM, without a passphrase in .*key\.pem/],
     ['of another', { ...good, key: tlsPair().key }, /key\.pem does not belong to the certificate in .*cert\.pem/],
     ['expired', tlsPair({ validForMs: -DAY_MS }), /cert\.pem expired on 20\d\d-.*Renew it/],
   ];

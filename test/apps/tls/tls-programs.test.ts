@@ -39,9 +39,9 @@ t.test('a hub with a certificate listens to other machines without insecure, and
   t.match(await run(['tokens', 'list'], { cwd: dir, env }), { code: 7, err: /DEPTH_ZERO_SELF_SIGNED_CERT.*AGENTCOM_HUB_FINGERPRINT/ });
   t.equal((await run(['tokens', 'list'], { cwd: dir, env: { ...env, AGENTCOM_HUB_FINGERPRINT: pair.fingerprint } })).code, 0);
   const wrong = await run(['tokens', 'list'], { cwd: dir, env: { ...env, AGENTCOM_HUB_FINGERPRINT: tlsPair().fingerprint } });
-  t.match(wrong, { code: 7, err: /Wanted the hub at 127\.0\.0\.1 to have the key[\s\S]*Nothing was sent/ });
+  t.match(wrong, { code: 7, err: /Expected the hub at 127\.0\.0\.1 to have the key[\s\S]*Nothing was sent/ });
   const mistyped = await run(['tokens', 'list'], { cwd: dir, env: { ...env, AGENTCOM_HUB_FINGERPRINT: 'sha256/x' } });
-  t.match(mistyped, { code: 2, err: /AGENTCOM_HUB_FINGERPRINT: wanted a fingerprint/ });
+  t.match(mistyped, { code: 2, err: /AGENTCOM_HUB_FINGERPRINT: expected a fingerprint/ });
 
   const sidecar = join(dir, 'agentcom.config.ts');
   writeFileSync(

@@ -14,17 +14,17 @@ const RIGHT: WorkerOptions = { hub: 'http://127.0.0.1:1', token: 'a-token', agen
 t.test('all errors are reported at once, by option name', (t) => {
   const cases: readonly (readonly [wrong: object, said: readonly RegExp[]])[] = [
     [{ hub: undefined }, [/\n {2}hub: /]],
-    [{ hub: 'ftp://x' }, [/\n {2}hub\[0\]: wanted an address such as http:\/\/127\.0\.0\.1:4000/]],
-    [{ hub: [] }, [/\n {2}hub: wanted a list of 1 to/]],
-    [{ hub: 'http://hub.example.org' }, [/\n {2}hub\[0\]: wanted https:\/\/ .*insecure: true/]],
+    [{ hub: 'ftp://x' }, [/\n {2}hub\[0\]: expected an address such as http:\/\/127\.0\.0\.1:4000/]],
+    [{ hub: [] }, [/\n {2}hub: expected a list of 1 to/]],
+    [{ hub: 'http://hub.example.org' }, [/\n {2}hub\[0\]: expected https:\/\/ .*insecure: true/]],
     [{ token: undefined }, [/\n {2}token: is missing/]],
-    [{ agentId: 'A B' }, [/\n {2}agentId: wanted an ID/]],
-    [{ handle: 'x' }, [/\n {2}handle: wanted a function/]],
+    [{ agentId: 'A B' }, [/\n {2}agentId: expected an ID/]],
+    [{ handle: 'x' }, [/\n {2}handle: expected a function/]],
     [{ slots: 0, drainMs: -1, journalDir: '', onEvent: 1, log: 1 }, [/slots: /, /drainMs: /, /journalDir: /, /onEvent: /, /log: /]],
     [{ idleMs: 'x' }, [/\n {2}idleMs: /]],
     [{ deviceKey: 'yes', journalDir: 'x' }, [/\n {2}deviceKey: /]],
-    [{ deviceKey: true }, [/\n {2}deviceKey: the key is kept in journalDir; wanted journalDir, too/]],
-    [{ slot: 2 }, [/\n {2}slot: there is no such option; wanted one of hub, /]],
+    [{ deviceKey: true }, [/\n {2}deviceKey: the key is kept in journalDir; expected journalDir, too/]],
+    [{ slot: 2 }, [/\n {2}slot: there is no such option; expected one of hub, /]],
   ];
   for (const [wrong, said] of cases) {
     try {

@@ -46,7 +46,7 @@ async function answer({ method, url, headers }: IncomingMessage, response: Serve
   }
 }
 
-const WANTED = '{"error":"wanted JSON and a key"}';
+const WANTED = '{"error":"expected JSON and a key"}';
 
 /** Lines of different requests go into one statement: each must be whole. */
 function isSubmitted(line: string): boolean {

@@ -62,7 +62,7 @@ export async function startBarePostgres(
 
 function started(servers: readonly Server[], wanted: string, checkStore: () => Promise<void>): StartedBare {
   for (const { durability } of servers)
-    if (durability !== wanted) throw new Error(`the yardstick's connection says ${durability}, wanted ${wanted}`);
+    if (durability !== wanted) throw new Error(`the yardstick's connection says ${durability}, expected ${wanted}`);
   return {
     pids: servers.map(({ pid }) => pid),
     ports: servers.map(({ port }) => port),

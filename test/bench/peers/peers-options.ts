@@ -83,6 +83,6 @@ function chosen(option: string, given: readonly string[] | undefined, known: rea
 
 function numberIn(option: string, text: string, least = 1): number {
   const number = Number(text);
-  if (!Number.isSafeInteger(number) || number < least) throw new Error(`${option} ${text}: wanted a whole number from ${least}`);
+  if (!Number.isSafeInteger(number) || number < least) throw new Error(`${option} ${text}: expected a whole number from ${least}`);
   return number;
 }

@@ -179,7 +179,7 @@ async function checkStore(tree: BuiltTree, config: string): Promise<string> {
 function synchronousIn(log: string): string {
   const line = log.split('\n').findLast((one) => one.includes('"database opened"'));
   const { synchronous } = JSON.parse(line ?? '{}') as { readonly synchronous?: unknown };
-  if (synchronous !== 2) throw new Error(`the hub's connection says synchronous = ${String(synchronous)}, wanted 2 (FULL)`);
+  if (synchronous !== 2) throw new Error(`the hub's connection says synchronous = ${String(synchronous)}, expected 2 (FULL)`);
   return `synchronous=${synchronous}`;
 }
 
@@ -188,7 +188,7 @@ export async function durabilityOf(postgres: PostgresServer): Promise<string> {
   const settings: string[] = [];
   for (const name of ['synchronous_commit', 'fsync', 'full_page_writes']) {
     const value = String((await postgres.ask(`SHOW ${name}`))[0]?.[name]);
-    if (value !== 'on') throw new Error(`Postgres says ${name} = ${value}, wanted on`);
+    if (value !== 'on') throw new Error(`Postgres says ${name} = ${value}, expected on`);
     settings.push(`${name}=${value}`);
   }
   return settings.join(' ');

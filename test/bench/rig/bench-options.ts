@@ -114,6 +114,6 @@ test/bench/README.md says what each scenario does and how to read a result.
 function sizesIn(text: string): readonly number[] {
   const sizes = text.split(',').map(Number);
   if (sizes.some((size) => !Number.isSafeInteger(size) || size < 1))
-    throw new Error(`--sizes ${text}: wanted numbers from 1, with commas between`);
+    throw new Error(`--sizes ${text}: expected numbers from 1, with commas between`);
   return sizes.toSorted((a, b) => a - b);
 }

@@ -25,7 +25,7 @@ t.test('an adapter whose check answers something else is an error of its own', a
     [Promise.reject(new Error('boom')), 'a promise (await it)'],
   ];
   for (const [answer, found] of cases) {
-    const message = `the adapter "sqlite" is invalid: wanted a list of { path, message } from problems(), found ${found}`;
+    const message = `the adapter "sqlite" is invalid: expected a list of { path, message } from problems(), found ${found}`;
     t.strictSame(
       problemsWith(() => answer),
       [{ path: 'hub.storage', message }],

@@ -67,15 +67,8 @@ t.test('defaults are filled in, folders are absolute, everything is frozen', asy
     accept: { policy: null, signedBy: [], audiences: [] },
     timing: SIDECAR_TIMING,
   });
-  const parts = [
-    config,
-    config.hub,
-    config.hub?.timing,
-    config.hub?.timing.backoff,
-    config.hub?.limits,
-    config.sidecar?.timing.wakeRetriesMs,
-  ];
-  for (const part of parts) t.ok(Object.isFrozen(part));
+  const parts = [config, config.hub, config.hub?.timing, config.hub?.timing.backoff, config.hub?.limits];
+  for (const part of [...parts, config.sidecar?.timing.wakeRetriesMs]) t.ok(Object.isFrozen(part));
   t.equal(config.hub?.storage, storage, 'an adapter is passed on unchanged');
 });
 
@@ -105,7 +98,7 @@ t.test('given options are merged with the defaults, and undefined counts as abse
 
 /** A config, and each mistake that it must be told: a path, and a part of its message. */
 const MISTAKES: readonly (readonly [name: string, config: unknown, expected: readonly (readonly [path: string, message: RegExp])[]])[] = [
-  ['not an object', 'hub', [['(the whole config)', /^wanted an object with hub, sidecar or both, found "hub"$/]]],
+  ['not an object', 'hub', [['(the whole config)', /^expected an object with hub, sidecar or both, found "hub"$/]]],
   ['a list', [], [['(the whole config)', /found an empty list$/]]],
   ['nothing', null, [['(the whole config)', /found null$/]]],
   ['neither part', {}, [['(the whole config)', /found neither$/]]],
@@ -116,9 +109,9 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
   [
     'a key like no other',
     { sidecar: { ...sidecar, colour: 1 } },
-    [['sidecar.colour', /^there is no such option; wanted one of hubs, agentId, name/]],
+    [['sidecar.colour', /^there is no such option; expected one of hubs, agentId, name/]],
   ],
-  ['a missing adapter', { hub: { transport } }, [['hub.storage', /^is missing; wanted what sqlite\(/]]],
+  ['a missing adapter', { hub: { transport } }, [['hub.storage', /^is missing; expected what sqlite\(/]]],
   ['a factory that was not called', { hub: { ...hub, storage: () => storage } }, [['hub.storage', /found a function \(call it\)$/]]],
   [
     'an adapter of another port',
@@ -133,8 +126,8 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
   ['an adapter promised', { hub: { ...hub, storage: Promise.resolve(storage) } }, [['hub.storage', /found a promise \(await it\)$/]]],
   [
     "an adapter's own mistakes",
-    { hub: { storage: choice('storage', 'sqlite', [{ path: 'file', message: 'wanted a text, found 3' }]), transport } },
-    [['hub.storage.file', /^wanted a text, found 3$/]],
+    { hub: { storage: choice('storage', 'sqlite', [{ path: 'file', message: 'expected a text, found 3' }]), transport } },
+    [['hub.storage.file', /^expected a text, found 3$/]],
   ],
   [
     "a runner's own mistakes",
@@ -155,7 +148,7 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
   [
     'a port that is a text',
     { hub: { ...hub, listen: { port: '4000' } } },
-    [['hub.listen.port', /^wanted a whole number from 0 to 65535, found "4000"$/]],
+    [['hub.listen.port', /^expected a whole number from 0 to 65535, found "4000"$/]],
   ],
   [
     'a host with its port',
@@ -169,28 +162,28 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
     'origins with a path, without a scheme, or any',
     { hub: { ...hub, listen: { origins: ['https://ops.example', 'http://[::1]:5173', 'https://ops.example/', 'ops.example', '*'] } } },
     [
-      ['hub.listen.origins[2]', /^wanted an origin such as https:.*without a path, found "https:\/\/ops\.example\/"$/],
+      ['hub.listen.origins[2]', /^expected an origin such as https:.*without a path, found "https:\/\/ops\.example\/"$/],
       ['hub.listen.origins[3]', /found "ops\.example"$/],
       ['hub.listen.origins[4]', /found "\*"$/],
     ],
   ],
   ['a port too high', { hub: { ...hub, listen: { port: 65_536 } } }, [['hub.listen.port', /found 65536$/]]],
-  ['no slots', { sidecar: { ...sidecar, slots: 0 } }, [['sidecar.slots', /^wanted a whole number from 1 to 128, found 0$/]]],
+  ['no slots', { sidecar: { ...sidecar, slots: 0 } }, [['sidecar.slots', /^expected a whole number from 1 to 128, found 0$/]]],
   ['too many slots', { sidecar: { ...sidecar, slots: 129 } }, [['sidecar.slots', /found 129$/]]],
   ['half a slot', { sidecar: { ...sidecar, slots: 1.5 } }, [['sidecar.slots', /found 1\.5$/]]],
   ['a bad agent id', { sidecar: { ...sidecar, agentId: 'Worker 1' } }, [['sidecar.agentId', /lowercase.*found "Worker 1"$/]]],
-  ['no hubs', { sidecar: { ...sidecar, hubs: [] } }, [['sidecar.hubs', /^wanted a list of 1 to 32 addresses, found an empty list$/]]],
+  ['no hubs', { sidecar: { ...sidecar, hubs: [] } }, [['sidecar.hubs', /^expected a list of 1 to 32 addresses, found an empty list$/]]],
   ['one hub not in a list', { sidecar: { ...sidecar, hubs: 'ws://127.0.0.1/ws' } }, [['sidecar.hubs', /found "ws:\/\/127\.0\.0\.1\/ws"$/]]],
   [
     'an http hub',
     { sidecar: { ...sidecar, hubs: ['http://127.0.0.1:4000'] } },
-    [['sidecar.hubs[0]', /^wanted an address such as ws:.*found "http:/]],
+    [['sidecar.hubs[0]', /^expected an address such as ws:.*found "http:/]],
   ],
-  ['a hub port too high', { sidecar: { ...sidecar, hubs: ['ws://127.0.0.1:70000/ws'] } }, [['sidecar.hubs[0]', /^wanted an address/]]],
+  ['a hub port too high', { sidecar: { ...sidecar, hubs: ['ws://127.0.0.1:70000/ws'] } }, [['sidecar.hubs[0]', /^expected an address/]]],
   [
     'a plain socket to another machine',
     { sidecar: { ...sidecar, hubs: ['wss://a.example/ws', 'ws://b.example/ws'] } },
-    [['sidecar.hubs[1]', /^wanted wss:\/\/.*unencrypted.*hub\.listen\.tls.*sidecar\.insecure: true$/]],
+    [['sidecar.hubs[1]', /^expected wss:\/\/.*unencrypted.*hub\.listen\.tls.*sidecar\.insecure: true$/]],
   ],
   [
     'a wake retry that is a text',
@@ -204,7 +197,7 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
   [
     'a backoff that shrinks',
     { hub: { ...hub, timing: { backoff: { firstMs: 5, maxMs: 4 } } } },
-    [['hub.timing.backoff.maxMs', /^wanted at least firstMs, which is 5, found 4$/]],
+    [['hub.timing.backoff.maxMs', /^expected at least firstMs, which is 5, found 4$/]],
   ],
   [
     'report repeats that shrink',
@@ -222,39 +215,44 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
     [
       [
         'hub.timing.reconnectGraceMs',
-        /^wanted at least 120000, which is heartbeatMs 30000 \+ pongWaitMs 10000 \+ reconnectMaxMs 60000 \+ graceMarginMs 20000, found 119999/,
+        /^expected at least 120000, which is heartbeatMs 30000 \+ pongWaitMs 10000 \+ reconnectMaxMs 60000 \+ graceMarginMs 20000, found 119999/,
       ],
     ],
   ],
   [
     'a heartbeat that outgrows the grace',
     { hub: { ...hub, timing: { heartbeatMs: 90_001 } } },
-    [['hub.timing.reconnectGraceMs', /^wanted at least 180001/]],
+    [['hub.timing.reconnectGraceMs', /^expected at least 180001/]],
   ],
   [
     'a lease of less than three polls',
     { hub: { ...hub, timing: { hubLeaseMs: 14_999 } } },
-    [['hub.timing.hubLeaseMs', /^wanted at least 15000, which is 3 × pollMs 5000, found 14999/]],
+    [['hub.timing.hubLeaseMs', /^expected at least 15000, which is 3 × pollMs 5000, found 14999/]],
   ],
   [
     'polls that are too rare for the lease',
     { hub: { ...hub, timing: { pollMs: 5_001 } } },
-    [['hub.timing.hubLeaseMs', /^wanted at least 15003/]],
+    [['hub.timing.hubLeaseMs', /^expected at least 15003/]],
   ],
   [
     'frames too small for a submit',
     { hub: { ...hub, limits: { frameBytes: 100_000 } } },
-    [['hub.limits.frameBytes', /^wanted at least 327680/]],
+    [['hub.limits.frameBytes', /^expected at least 327680/]],
   ],
   [
     'frames too large for the send buffer of a socket',
     { hub: { ...hub, limits: { frameBytes: 8_388_608 } } },
-    [['hub.limits.socketQueueBytes', /^wanted at least frameBytes, which is 8388608, found 4194304/]],
+    [['hub.limits.socketQueueBytes', /^expected at least frameBytes, which is 8388608, found 4194304/]],
   ],
   [
     'a submit that no sidecar could hold',
     { hub: { ...hub, limits: { submitBytes: 327_681 } } },
-    [['hub.limits.submitBytes', /^wanted a whole number of bytes from 1 to 327680 \(no sidecar could hold a larger task\), found 327681/]],
+    [
+      [
+        'hub.limits.submitBytes',
+        /^expected a whole number of bytes from 1 to 327680 \(no sidecar could hold a larger task\), found 327681/,
+      ],
+    ],
   ],
   [
     'more slots than the wire allows',
@@ -264,7 +262,7 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
   [
     'listening everywhere without a token',
     { hub: { ...hub, listen: { host: '0.0.0.0', insecure: true } } },
-    [['hub.adminToken', /^is missing; wanted a secret, because hub\.listen\.host "0\.0\.0\.0" accepts connections from other machines/]],
+    [['hub.adminToken', /^is missing; expected a secret, because hub\.listen\.host "0\.0\.0\.0" accepts connections from other machines/]],
   ],
   [
     'listening everywhere in the clear',
@@ -276,13 +274,13 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
     { hub: { ...hub, listen: { tls: { certFile: 'cert.pem', keyfile: 'key.pem' } } } },
     [
       ['hub.listen.tls.keyfile', /did you mean "keyFile"/],
-      ['hub.listen.tls.keyFile', /^is missing; wanted a file/],
+      ['hub.listen.tls.keyFile', /^is missing; expected a file/],
     ],
   ],
   [
     'TLS that the transport does not have',
     { hub: { ...hub, transport: { ...transport, name: 'own', capabilities: {} }, listen: { tls: TLS } } },
-    [['hub.listen.tls', /^wanted a transport that serves TLS, such as ws\(\), found "own"/]],
+    [['hub.listen.tls', /^expected a transport that serves TLS, such as ws\(\), found "own"/]],
   ],
   [
     'a lowest version that the transport cannot be set to',
@@ -293,7 +291,7 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
         listen: { tls: { ...TLS, minVersion: 'TLSv1.3' } },
       },
     },
-    [['hub.listen.tls.minVersion', /^wanted TLSv1\.2, which is the lowest version that uws\(\) can be set to/]],
+    [['hub.listen.tls.minVersion', /^expected TLSv1\.2, which is the lowest version that uws\(\) can be set to/]],
   ],
   [
     'TLS 1.1, and a fingerprint in another form',
@@ -302,14 +300,14 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
       sidecar: { ...sidecar, tls: { fingerprints: ['AB:CD'] } },
     },
     [
-      ['hub.listen.tls.minVersion', /^wanted TLSv1\.2 or TLSv1\.3, found "TLSv1\.1"$/],
-      ['sidecar.tls.fingerprints[0]', /^wanted a fingerprint such as sha256\/.*found "AB:CD"$/],
+      ['hub.listen.tls.minVersion', /^expected TLSv1\.2 or TLSv1\.3, found "TLSv1\.1"$/],
+      ['sidecar.tls.fingerprints[0]', /^expected a fingerprint such as sha256\/.*found "AB:CD"$/],
     ],
   ],
   [
     'listening everywhere with TLS and without a token',
     { hub: { ...hub, transport: WITH_TLS, listen: { host: '0.0.0.0', tls: TLS } } },
-    [['hub.adminToken', /^is missing; wanted a secret/]],
+    [['hub.adminToken', /^is missing; expected a secret/]],
   ],
   ['a short admin token', { hub: { ...hub, adminToken: 'S3CR3T' } }, [['hub.adminToken', /at least 32 .* found a text of 6 characters$/]]],
   ['a token that is a number', { sidecar: { ...sidecar, token: 12_345 } }, [['sidecar.token', /found a number$/]]],
@@ -320,7 +318,7 @@ const MISTAKES: readonly (readonly [name: string, config: unknown, expected: rea
   ],
 ];
 
-t.test('every error has its path, what was wanted and what was found', async (t) => {
+t.test('every error has its path, what was expected and what was found', async (t) => {
   for (const [name, config, expected] of MISTAKES) {
     const found = check(config);
     t.strictSame(

@@ -21,7 +21,7 @@ t.test('byte counts match TextEncoder', async (t) => {
   fc.assert(
     fc.property(anyText, (text) => {
       const bytes = new TextEncoder().encode(text).length;
-      if (utf8Bytes(text) !== bytes) throw new Error(`${JSON.stringify(text)}: ${utf8Bytes(text)}, wanted ${bytes}`);
+      if (utf8Bytes(text) !== bytes) throw new Error(`${JSON.stringify(text)}: ${utf8Bytes(text)}, expected ${bytes}`);
     }),
   );
   t.equal(encodedBytes({ a: 'é' }), 10);

@@ -29,7 +29,7 @@ async function greet(peer: Peer, hello: ReturnType<typeof helloOf>): Promise<{ r
   peer.news();
   await peer.send(hello);
   const [challenge] = peer.news();
-  if (challenge?.type !== 'challenge') throw new Error(`wanted a challenge, found ${JSON.stringify(challenge)}`);
+  if (challenge?.type !== 'challenge') throw new Error(`expected a challenge, found ${JSON.stringify(challenge)}`);
   const said = { agentId: hello.agent_id, tokenHint: hello.token_hint, nonce: hello.nonce, hubNonce: String(challenge['nonce']) };
   return { challenge, said };
 }

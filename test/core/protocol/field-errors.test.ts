@@ -1,4 +1,4 @@
-/** What people read of a value that is not valid: a sentence that says what was wanted. */
+/** What people read of a value that is not valid: a sentence that says what was expected. */
 import t from 'tap';
 import { Type } from 'typebox';
 import { bodyReader, type ReadBody } from '../../../core/protocol/body-reader.ts';

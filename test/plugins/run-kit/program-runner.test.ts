@@ -150,7 +150,7 @@ withRuns('a start that is not a function, or returns no argv, is reported', asyn
   ] as const) {
     const runner = programRunner(deps, { start: () => returned as never });
     const request = await world.request();
-    const message = new RegExp(`"start" returned .*${found}.*wanted \\{ argv`);
+    const message = new RegExp(`"start" returned .*${found}.*expected \\{ argv`);
     await t.rejects(all(runner.wake(request, never())), { code: 'AC_PLUGIN_INVALID', message });
   }
 });

@@ -40,7 +40,7 @@ export type CaseTest = (title: string, body: (t: ContractCase) => Promise<void>)
 export function inSuite(suite: string, runner: TestRunner, addCases: (test: CaseTest) => void): void {
   if (typeof (runner as Partial<TestRunner> | undefined)?.test !== 'function') {
     throw new TypeError(
-      `${suite}: the last argument is the test runner; wanted { test }, found ${inspect(runner, { depth: 0 })}. ` +
+      `${suite}: the last argument is the test runner; expected { test }, found ${inspect(runner, { depth: 0 })}. ` +
         "Give it one, such as: import { test } from 'node:test'.",
     );
   }
@@ -111,7 +111,7 @@ function contractCase(failures: unknown[], held: (() => unknown)[]): ContractCas
   };
   const failing = (outcome: Outcome, wanted: object): void => {
     if (outcome.hasFailed) fitting(outcome.thrown, wanted);
-    else assert.fail(`wanted a failure that fits ${shown(wanted)}, found none`);
+    else assert.fail(`expected a failure that fits ${shown(wanted)}, found none`);
   };
 
   return {
@@ -119,7 +119,8 @@ function contractCase(failures: unknown[], held: (() => unknown)[]): ContractCas
     ok: (value, message) => check(() => truth(value, true), message),
     notOk: (value, message) => check(() => truth(value, false), message),
     equal: (found, wanted, message) => check(() => same(found, wanted, Object.is(found, wanted), 'strictEqual'), message),
-    not: (found, unwanted, message) => check(() => assert.notStrictEqual(found, unwanted, `wanted anything but ${shown(found)}`), message),
+    not: (found, unwanted, message) =>
+      check(() => assert.notStrictEqual(found, unwanted, `expected anything but ${shown(found)}`), message),
     strictSame: (found, wanted, message) => check(() => same(found, wanted, isDeepStrictEqual(found, wanted), 'deepStrictEqual'), message),
     match: (found, wanted, message) => check(() => fitting(found, wanted), message),
     async rejects(work, wanted = {}, message) {
@@ -132,7 +133,7 @@ function contractCase(failures: unknown[], held: (() => unknown)[]): ContractCas
     },
     doesNotThrow(act, message) {
       const { hasFailed, thrown } = outcomeOfCall(act);
-      check(() => (hasFailed ? assert.fail(`wanted no failure, found ${shown(thrown)}`) : undefined), message);
+      check(() => (hasFailed ? assert.fail(`expected no failure, found ${shown(thrown)}`) : undefined), message);
     },
     fail(message) {
       check(() => assert.fail(message), undefined);
@@ -149,7 +150,7 @@ const LINE_CHARACTERS = 80;
 function refuse(wanted: string, told: { readonly found: unknown; readonly wanted: unknown; readonly operator: string }): never {
   const found = shown(told.found);
   const isShort = wanted.length + found.length <= LINE_CHARACTERS && !`${wanted}${found}`.includes('\n');
-  const message = isShort ? `wanted ${wanted}, found ${found}` : `wanted ${wanted}\nfound ${found}`;
+  const message = isShort ? `expected ${wanted}, found ${found}` : `expected ${wanted}\nfound ${found}`;
   throw new AssertionError({ message, actual: told.found, expected: told.wanted, operator: told.operator });
 }
 

@@ -10,7 +10,7 @@ const HOSTILE = 5_000;
 const READING: HubReading = {
   store: {
     statuses: { scheduled: 0, blocked: 0, queued: 3, assigned: 1, completed: 0, cancelled: 0, dead_letter: 0 },
-    lanes: { urgent: 2, high: 0, normal: 1, low: 0 },
+    queuedByPriority: { urgent: 2, high: 0, normal: 1, low: 0 },
     oldestReadyMs: { urgent: 1_500, high: 0, normal: 0, low: 0 },
   },
   load: {

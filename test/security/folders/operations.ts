@@ -80,7 +80,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     writeFileSync(path, '');
     truncateSync(path, HUGE_BYTES);
   }),
-  'a file': instead((path) => writeFileSync(path, 'not what was wanted')),
+  'a file': instead((path) => writeFileSync(path, 'not what was expected')),
   'a deep tree': (path, beside, isFolder) => {
     if (!isFolder) moveAway(path, beside);
     makeDeep(path);

@@ -94,10 +94,10 @@ const invalid = (message: string, reason: InvalidEventReason = 'invalid_event'):
 
 function read(value: unknown): ReadEvent {
   if (typeof value !== 'object' || value === null)
-    return invalid(`wanted an event, found ${value === null ? 'null' : `a ${typeof value}`}`);
+    return invalid(`expected an event, found ${value === null ? 'null' : `a ${typeof value}`}`);
   const name = (value as { readonly type?: unknown }).type;
   if (typeof name !== 'string' || !Object.hasOwn(eventSchemas, name)) {
-    return invalid(`wanted an event of type ${Object.keys(eventSchemas).join(', ')}, found ${String(name).slice(0, 64)}`);
+    return invalid(`expected an event of type ${Object.keys(eventSchemas).join(', ')}, found ${String(name).slice(0, 64)}`);
   }
   const schema = eventSchemas[name as WakeEvent['type']];
   const event = pickFields(value, Object.keys(schema.properties));
@@ -200,7 +200,7 @@ export function readChecks(value: unknown): readonly RunnerCheck[] {
   try {
     const checks: unknown = Array.isArray(value) ? Array.from(value.slice(0, CHECKS_MAX), copyCheck) : value;
     const problem = problemOf('checks', checksSchema, checks);
-    if (problem !== null) return broken(`wanted a list of { check, ok, message, cure? }: ${problem}`);
+    if (problem !== null) return broken(`expected a list of { check, ok, message, cure? }: ${problem}`);
     return (checks as RunnerCheck[]).map(({ check, ok, message, cure }) => ({
       check: check.slice(0, CHECK_CHARACTERS_MAX),
       ok,

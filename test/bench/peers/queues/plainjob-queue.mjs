@@ -28,7 +28,7 @@ export async function open({ file, pollMs }, payloadOf) {
   waitForLocks();
   database.pragma('synchronous = FULL');
   const synchronous = database.pragma('synchronous', { simple: true });
-  if (synchronous !== FULL) throw new Error(`plainjob's connection says synchronous = ${synchronous}, wanted ${FULL} (FULL)`);
+  if (synchronous !== FULL) throw new Error(`plainjob's connection says synchronous = ${synchronous}, expected ${FULL} (FULL)`);
   const turn = () => new Promise((resolve) => setImmediate(resolve));
   let submitted = 0;
   return {

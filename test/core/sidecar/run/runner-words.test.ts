@@ -36,8 +36,8 @@ t.test('R16: valid runner events are accepted unchanged', async (t) => {
 
 t.test('R16: an invalid runner event is refused, with what was expected', async (t) => {
   const cases: readonly (readonly [unknown, RegExp])[] = [
-    [null, /wanted an event, found null/],
-    ['woken', /wanted an event, found a string/],
+    [null, /expected an event, found null/],
+    ['woken', /expected an event, found a string/],
     [{}, /of type spawned, woken.*found undefined/],
     [{ type: 'toString' }, /found toString/],
     [{ type: 'spawned' }, /"spawned" is invalid: process is required/],
@@ -111,7 +111,7 @@ t.test('R16: invalid checks count as a failed check', async (t) => {
   const holes: unknown[] = [];
   holes[3] = good[0];
   for (const said of [null, 'ok', {}, [null], holes, [{ check: 'program', ok: false }], [{ check: 'a', ok: 'yes', message: '' }], [5n]])
-    t.match(readChecks(said), [{ check: 'runner', ok: false, message: /^checks threw: wanted a list of/ }]);
+    t.match(readChecks(said), [{ check: 'runner', ok: false, message: /^checks threw: expected a list of/ }]);
   t.ok(JSON.stringify(readChecks(Array.from({ length: 10_000 }, () => ({ ...good[0], message: 'x'.repeat(10_000) })))).length < 50_000);
 });
 

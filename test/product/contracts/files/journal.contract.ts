@@ -34,7 +34,7 @@ const nameOf = (digit: string, generation: number): AssignmentId => ({
 
 const failsWith = (t: ContractCase, work: Promise<unknown>, code: string, message: string): Promise<unknown> =>
   work.then(
-    () => t.fail(`${message}: wanted a failure with ${code}, found none`),
+    () => t.fail(`${message}: expected a failure with ${code}, found none`),
     (error: unknown) => t.equal(AgentcomError.is(error) && error.code, code, message),
   );
 

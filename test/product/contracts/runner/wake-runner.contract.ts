@@ -26,7 +26,7 @@ export function wakeRunnerContract(name: string, subject: WakeRunnerSubject, run
   }
   const { follows } = subject;
   if (!FOLLOWED.includes(follows)) {
-    throw new TypeError(`${suite}: follows of its subject: wanted one of ${FOLLOWED.join(', ')}, found ${String(follows)}.`);
+    throw new TypeError(`${suite}: follows of its subject: expected one of ${FOLLOWED.join(', ')}, found ${String(follows)}.`);
   }
   inSuite(suite, runner, (test) => {
     casesOfAll(inWorld(test, follows, () => subject.world()));
@@ -73,7 +73,7 @@ function casesOfAll(ofAll: InWorld<RunnerWorld>): void {
       t.strictSame(readChecks(checks), checks, 'a sidecar accepts them unchanged');
     }
     const tookMs = performance.now() - beganMs;
-    t.ok(tookMs < CHECK_WITHIN_MS, `wanted both checks within ${CHECK_WITHIN_MS} ms, found ${Math.round(tookMs)} ms`);
+    t.ok(tookMs < CHECK_WITHIN_MS, `expected both checks within ${CHECK_WITHIN_MS} ms, found ${Math.round(tookMs)} ms`);
   });
 }
 
@@ -271,7 +271,7 @@ async function abandonedRun(world: RunnerWorld, behaviour: Behaviour): Promise<A
   const request = await world.request();
   const listener = runner.wake(request, new AbortController().signal)[Symbol.asyncIterator]();
   const first = await world.settle(listener.next());
-  if (first.done === true || first.value.type !== 'spawned') throw new Error(`wanted spawned first, found ${JSON.stringify(first)}`);
+  if (first.done === true || first.value.type !== 'spawned') throw new Error(`expected spawned first, found ${JSON.stringify(first)}`);
   await world.settle(world.atWork(request));
   await listener.return?.();
   return { ...request, process: first.value.process };

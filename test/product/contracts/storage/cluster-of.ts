@@ -6,6 +6,6 @@ import type { StoreUnit } from '../../../../core/ports/task-store.ts';
 /** Fails where the store says that it serves one hub. */
 export function clusterOf({ cluster }: StoreUnit): ClusterUnit {
   if (cluster === null)
-    throw new AgentcomError('AC_INTERNAL', 'A unit of work has no `cluster`; wanted one, since its store is to be shared.');
+    throw new AgentcomError('AC_INTERNAL', 'A unit of work has no `cluster`; expected one, since its store is to be shared.');
   return cluster;
 }

@@ -161,7 +161,7 @@ export function taskStoreCases(name: string, subject: StorageSubject, runner: Te
       const storage = await openedIn(t, subject);
       const none = { scheduled: 0, blocked: 0, queued: 0, assigned: 0, completed: 0, cancelled: 0, dead_letter: 0 };
       const empty = { urgent: 0, high: 0, normal: 0, low: 0 };
-      t.strictSame(await storage.tasks.stats(), { statuses: none, lanes: empty });
+      t.strictSame(await storage.tasks.stats(), { statuses: none, queuedByPriority: empty });
       const tasks = [
         aTask({ id: aTaskId(1), priority: 'urgent' }),
         aTask({ id: aTaskId(2), parked: true }),
@@ -172,7 +172,7 @@ export function taskStoreCases(name: string, subject: StorageSubject, runner: Te
       await commit(storage, inserting(...tasks));
       t.strictSame(
         await storage.tasks.stats(),
-        { statuses: { ...none, queued: 3, blocked: 1 }, lanes: { urgent: 1, high: 0, normal: 1, low: 1 } },
+        { statuses: { ...none, queued: 3, blocked: 1 }, queuedByPriority: { urgent: 1, high: 0, normal: 1, low: 1 } },
         'a repeat counts once',
       );
       await commit(
@@ -181,7 +181,7 @@ export function taskStoreCases(name: string, subject: StorageSubject, runner: Te
       );
       t.strictSame(await storage.tasks.stats(), {
         statuses: { ...none, queued: 2, blocked: 1, completed: 1 },
-        lanes: { urgent: 0, high: 0, normal: 1, low: 1 },
+        queuedByPriority: { urgent: 0, high: 0, normal: 1, low: 1 },
       });
     });
 

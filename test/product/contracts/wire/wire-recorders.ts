@@ -44,6 +44,6 @@ export const nextOf = async <T extends { readonly kind: string }, K extends T['k
   kind: K,
 ): Promise<Extract<T, { readonly kind: K }>> => {
   const next = await saw.next(kind);
-  if (next.kind !== kind) throw new Error(`Wanted ${kind}, got ${JSON.stringify({ ...next, connection: undefined })}.`);
+  if (next.kind !== kind) throw new Error(`Expected ${kind}, got ${JSON.stringify({ ...next, connection: undefined })}.`);
   return next as Extract<T, { readonly kind: K }>;
 };

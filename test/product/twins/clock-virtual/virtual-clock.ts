@@ -42,7 +42,7 @@ export const virtualClock = (options: VirtualClockOptions = {}): VirtualClock =>
   const waiting: Waiting[] = [];
 
   const after = (delayMs: number, fire: () => void): Timer => {
-    if (Number.isNaN(delayMs)) throw new AgentcomError('AC_INTERNAL', 'Cannot start a timer: wanted a delay in milliseconds, found NaN.');
+    if (Number.isNaN(delayMs)) throw new AgentcomError('AC_INTERNAL', 'Cannot start a timer: expected a delay in milliseconds, found NaN.');
     started += 1;
     const timer: Waiting = { dueMs: monotonicMs + exact(Math.max(0, delayMs)), order: started, fire };
     waiting.splice(placeOf(waiting, timer), 0, timer);
@@ -65,7 +65,7 @@ export const virtualClock = (options: VirtualClockOptions = {}): VirtualClock =>
   };
 
   const targetOf = (ms: number): number => {
-    if (!(ms >= 0)) throw new AgentcomError('AC_INTERNAL', `The virtual clock was asked to move by ${ms} ms; wanted 0 or more.`);
+    if (!(ms >= 0)) throw new AgentcomError('AC_INTERNAL', `The virtual clock was asked to move by ${ms} ms; expected 0 or more.`);
     return monotonicMs + exact(ms);
   };
 
