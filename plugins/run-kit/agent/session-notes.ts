@@ -10,6 +10,7 @@ import type { Log } from '../../../core/ports/log.ts';
 import type { WakeRequest } from '../../../core/ports/wake-runner.ts';
 import type { Session, SessionTotals } from './dialect.ts';
 import { amountOf, objectOf, textOf } from './parsed-fields.ts';
+import { unlessMissing } from '../process/run-files.ts';
 
 /** Maximum number of notes; the oldest are removed first. */
 const NOTES_MAX = 1_000;
@@ -79,7 +80,7 @@ function sessionOf(note: Note | null, { runId, session }: WakeRequest): Session 
 
 /** Null for a missing note, and for an invalid one, for example one truncated by a full disk. */
 async function readNote(path: string): Promise<Note | null> {
-  const text = await unlessMissing(readFile(path, 'utf8'));
+  const text = await unlessMissing(() => readFile(path, 'utf8'));
   return text === null ? null : parseNote(text);
 }
 
@@ -104,17 +105,8 @@ const totalsOf = (value: unknown): SessionTotals =>
 async function prune(folder: string): Promise<void> {
   const names = await readdir(folder);
   if (names.length <= NOTES_MAX) return;
-  const files = await Promise.all(names.map(async (name) => ({ name, found: await unlessMissing(stat(join(folder, name))) })));
+  const files = await Promise.all(names.map(async (name) => ({ name, found: await unlessMissing(() => stat(join(folder, name))) })));
   const dated = files.flatMap(({ name, found }) => (found === null ? [] : [{ name, atMs: found.mtimeMs }]));
   const oldest = dated.sort((a, b) => a.atMs - b.atMs).slice(0, Math.max(0, dated.length - NOTES_MAX));
   await Promise.all(oldest.map(({ name }) => rm(join(folder, name), { force: true })));
-}
-
-async function unlessMissing<T>(reading: Promise<T>): Promise<T | null> {
-  try {
-    return await reading;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
-  }
 }

@@ -134,7 +134,7 @@ function fromWholeCharacter(bytes: Buffer, isCut: boolean): Buffer {
 }
 
 /** Null for a file that is missing, or that is a link. */
-async function unlessMissing<T>(read: () => Promise<T>): Promise<T | null> {
+export async function unlessMissing<T>(read: () => Promise<T>): Promise<T | null> {
   try {
     return await read();
   } catch (error) {
