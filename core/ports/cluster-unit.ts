@@ -8,7 +8,7 @@ import type { AgentId } from '../domain/ids.ts';
 /** What several hubs on one store share, within one transaction. */
 export interface ClusterUnit {
   /**
-   * Creates or renews the lease of a hub, until `leaseMs` after `nowMs`. `made`: there was none, so the hub is new, or another hub has
+   * Creates or renews the lease of a hub, until `leaseMs` after `nowMs`; 0 ends it. `made`: there was none, so the hub is new, or another hub has
    * removed its expired lease. MUST wait for a transaction that is removing it.
    */
   renewLease(hubId: string, leaseMs: number): Promise<'made' | 'renewed'>;

@@ -44,3 +44,28 @@ t.test('R21: after a restore no event number is reused, not even after a second 
     given.add(id);
   }
 });
+
+t.test("whether a hub still runs is decided by the store's clock, not by the server's", async (t) => {
+  const HOUR_MS = 3_600_000;
+  const schema = emptySchema(t, server);
+  const storage = postgresStorage({ url: server.url, schema });
+  await storage.open();
+  await storage.close();
+  const restore = () => renewPostgres(settingsOf({ url: server.url, schema }), systemClock());
+  /** `aheadMs`: how far the store's clock is ahead of the server's. `leaseMs`: what is left of the lease of a hub. */
+  const set = async (aheadMs: number, leaseMs: number): Promise<void> => {
+    const storeMs = Date.now() + aheadMs;
+    await server.ask(`UPDATE ${schema}.store SET clock_mark = ${storeMs - 1_000}, clock_offset = ${aheadMs}`);
+    await server.ask(`DELETE FROM ${schema}.hubs`);
+    await server.ask(`INSERT INTO ${schema}.hubs (hub_id, lease_until) VALUES ('hub-1', ${storeMs + leaseMs})`);
+  };
+  for (const aheadMs of [HOUR_MS, 0, -HOUR_MS]) {
+    await set(aheadMs, 10_000);
+    await t.rejects(restore(), { code: 'AC_STORAGE_LOCKED' }, `a lease that runs, ahead by ${aheadMs} ms`);
+    await set(aheadMs, -10_000);
+    t.match(await restore(), { tasks: 0 }, `a lease that has ended, ahead by ${aheadMs} ms`);
+  }
+  await set(HOUR_MS, -2_000);
+  await server.ask(`UPDATE ${schema}.store SET clock_offset = 0`);
+  t.match(await restore(), { tasks: 0 }, "a lease that ended, and the server's clock was set back since");
+});

@@ -7,6 +7,8 @@ import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
 import { systemIds } from '../../adapters/ids-system/system-ids.ts';
 import { wsLink } from '../../adapters/link-ws/ws-link.ts';
+import { renewPostgres } from '../../adapters/storage-knex/move/postgres-restored.ts';
+import { settingsOf } from '../../adapters/storage-knex/postgres/options.ts';
 import { postgres } from '../../adapters/storage-knex/postgres.ts';
 import { ws } from '../../adapters/transports.ts';
 import { hubContainer } from '../../apps/hub/main.ts';
@@ -40,6 +42,7 @@ interface Hub {
   readonly port: number;
   readonly queue: TaskQueue;
   readonly storage: Storage;
+  stop(): Promise<unknown>;
 }
 
 interface HubSetting {
@@ -73,7 +76,7 @@ async function startHub(t: Test, { schema, timing = {}, offsetMs = 0, isDeaf = f
   t.teardown(() => lifecycle.stop());
   await lifecycle.start(await hubServices(container));
   const { port, queue } = await container.getAsync(TOKENS.Hub);
-  return { port, queue, storage: made };
+  return { port, queue, storage: made, stop: () => lifecycle.stop() };
 }
 
 /** An agent that says only what the test says for it. */
@@ -138,6 +141,16 @@ t.test('R16: when no notification arrives, a task waits no longer than the next 
   t.equal((await agent.frame('task_ack'))['status'], 'accepted');
   await one.queue.do({ kind: 'cancel', taskId: id, by: 'tok-1' });
   t.match(await agent.frame('task_cancelled'), { task_id: id, generation: 1 }, 'and so does a cancel');
+});
+
+t.test('a hub that was stopped does not count as running: its store can be restored at once', async (t) => {
+  const schema = emptySchema(t, server);
+  const [one, two] = [await startHub(t, { schema }), await startHub(t, { schema })];
+  await one.stop();
+  const restore = () => renewPostgres(settingsOf({ url: server.url, schema }), systemClock());
+  await t.rejects(restore(), { code: 'AC_STORAGE_LOCKED' }, 'the other hub runs');
+  await two.stop();
+  t.match(await restore(), { kept: null, tasks: 0 });
 });
 
 t.test('hub clocks an hour apart change no lease decision', async (t) => {

@@ -69,16 +69,27 @@ function sessionOver(writer: PostgresConnection, place: string): PostgresSession
   };
 }
 
-/** A hub whose connection was lost does not hold the lock; but each has a lease in the store, by the clock of the database. */
+/**
+ * The leases that run, by the store's clock: the server's, corrected by how far it was off when a hub last wrote the mark, and never before that
+ * mark. The columns are missing in a store of an older version, whose time is the server's.
+ */
+const LIVE_HUBS = `
+  SELECT hub_id, ceil((lease_until - now_ms) / 1000) AS left_s FROM hubs, LATERAL (
+    SELECT greatest((s ->> 'clock_mark')::bigint,
+      extract(epoch FROM clock_timestamp()) * 1000 + coalesce((s ->> 'clock_offset')::bigint, 0)) AS now_ms
+    FROM (SELECT (SELECT to_jsonb(store) FROM store) AS s) AS stored) AS clock
+  WHERE lease_until > now_ms ORDER BY lease_until`;
+
+/** A hub whose connection was lost does not hold the lock; but each has a lease in the store. */
 async function refuseLiveHubs({ rows, place }: PostgresSession): Promise<void> {
   const [table] = await rows("SELECT to_regclass('hubs') IS NOT NULL AS there");
   if (table?.['there'] !== true) return;
-  const live = await rows('SELECT hub_id, lease_until FROM hubs WHERE lease_until > extract(epoch FROM clock_timestamp()) * 1000');
+  const live = await rows(LIVE_HUBS);
   if (live.length === 0) return;
   const ids = live.map((row) => String(row['hub_id']));
   throw new AgentcomError(
     'AC_STORAGE_LOCKED',
-    `Cannot take ${place}: hubs use it (${ids.join(', ')}). Stop them; a hub that was killed is no longer counted once its lease has expired.`,
+    `Cannot take ${place}: hubs use it (${ids.join(', ')}). Stop them; a hub that was killed is no longer counted once its lease has expired, in ${Number(live.at(-1)?.['left_s'])} s.`,
     { details: { hubs: ids } },
   );
 }

@@ -45,7 +45,7 @@ export class HubMembership {
     this.#pollAll();
   }
 
-  /** Stops polling; the lease expires by itself. */
+  /** Stops polling; `hub_stopped` has ended the lease. */
   stop(): void {
     this.#isStopped = true;
     this.#endListening();

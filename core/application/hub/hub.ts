@@ -214,6 +214,8 @@ export function createHub(ports: HubPorts, settings: HubSettings): Hub {
     },
     async stop() {
       sweeper.stop();
+      // If it cannot be committed, the lease expires by itself.
+      if (storage.tasks.capabilities.shared) queue.post({ kind: 'hub_stopped' }, () => undefined);
       await queue.stop();
       // After the queue, so that the other hubs are notified of the last commits too.
       membership.stop();

@@ -51,7 +51,7 @@ function reportCharacters(body: ReportBody): number {
 
 /** Internal commands bypass the inbox bound; each source has at most one queued. */
 export const isInternal = ({ kind }: Command): boolean =>
-  kind === 'sweep' || kind === 'remove_old' || kind === 'disconnect' || kind === 'hub_started' || kind === 'poll';
+  kind === 'sweep' || kind === 'remove_old' || kind === 'disconnect' || kind === 'hub_started' || kind === 'hub_stopped' || kind === 'poll';
 
 /** Commands that stop work may fill the inbox to this multiple of its bound, so that a flood of submits and reports cannot keep them out. */
 const RESERVED_SHARE = 1.25;

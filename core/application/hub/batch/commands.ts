@@ -255,6 +255,11 @@ export interface HubStartedCommand {
   readonly kind: 'hub_started';
 }
 
+/** The last command of this hub, on a shared store: ends its lease, so that nobody takes it for running. */
+export interface HubStoppedCommand {
+  readonly kind: 'hub_stopped';
+}
+
 /** Reads the changes that other hubs have made to these agents of this hub, and dispatches ready tasks to them. */
 export interface PollCommand {
   readonly kind: 'poll';
@@ -302,6 +307,7 @@ export type Command =
   | SweepCommand
   | RemoveOldCommand
   | HubStartedCommand
+  | HubStoppedCommand
   | PollCommand
   | MailCommand
   | AgentControlCommand;
@@ -324,6 +330,7 @@ export interface Answers {
   /** `more`: the batch was full, so there may be more to remove. */
   remove_old: { readonly kind: 'removed'; readonly more: boolean };
   hub_started: { readonly kind: 'noted' };
+  hub_stopped: { readonly kind: 'noted' };
   poll: PollAnswer;
   mail: MailAnswer;
   agent_control: AgentControlAnswer;

@@ -126,6 +126,8 @@ function runCommand(batch: Batch, command: Command, prefetched: Prefetched, load
     case 'hub_started':
       disconnectExpired(batch, load.hubs, context);
       return answerWith(NOTED);
+    case 'hub_stopped':
+      return answerWith(NOTED);
     case 'poll':
       return answerWith(handlePoll(batch, command, load.hubs, context));
     case 'mail':
@@ -218,6 +220,7 @@ function addNames(names: RowNames, command: Command, roster: Roster): void {
     case 'sweep':
     case 'remove_old':
     case 'hub_started':
+    case 'hub_stopped':
   }
 }
 

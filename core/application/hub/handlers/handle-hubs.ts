@@ -50,14 +50,15 @@ export async function loadForHubs(batch: Batch, commands: readonly Command[], co
   const has = (matches: (command: Command) => boolean): boolean => commands.some(matches);
   const isPoll = has(({ kind }) => kind === 'poll');
   const isStart = has(({ kind }) => kind === 'hub_started');
+  const isStop = has(({ kind }) => kind === 'hub_stopped');
   const isSweep = has(({ kind }) => kind === 'sweep');
   const isFullSweep = has((command) => command.kind === 'sweep' && command.dueOnly !== true);
   const isRenewal = isStart || has((command) => command.kind === 'poll' && command.renews);
   const isToAll = has((command) => command.kind === 'mail' && command.to === null);
-  if (!isPoll && !isStart && !isSweep && !isToAll) return NOTHING;
+  if (!isPoll && !isStart && !isStop && !isSweep && !isToAll) return NOTHING;
   const { unit } = batch;
   const { cluster } = unit;
-  const renewed = isRenewal ? await cluster?.renewLease(hubId, timing.hubLeaseMs) : undefined;
+  const renewed = isRenewal || isStop ? await cluster?.renewLease(hubId, isStop ? 0 : timing.hubLeaseMs) : undefined;
   const mail = (isPoll ? await cluster?.takeMail(hubId, MAIL_PER_BATCH) : undefined) ?? [];
   const hasDuty = (isSweep || isStart) && (await takesDuty(unit, 'sweep'));
   const checksAgents = isFullSweep || isStart;
@@ -67,7 +68,7 @@ export async function loadForHubs(batch: Batch, commands: readonly Command[], co
   const expired = [...roster.swept.expired, ...hubs.expired];
   const { agentIds, more } = checksAgents ? nextToSweep(wanting, roster.swept) : { agentIds: [], more: false };
   if (checksAgents) batch.sweptTo = { after: more ? (agentIds.at(-1) ?? null) : null, expired: more ? expired : [] };
-  return { hasDuty, agentIds, more, live, expired, leaseExpired: renewed === 'made' && !isStart, mail };
+  return { hasDuty, agentIds, more, live, expired, leaseExpired: renewed === 'made' && !isStart && !isStop, mail };
 }
 
 /** The agents that a full sweep may have to change, by id. Most of those connected here need nothing, and are not requested from the store. */

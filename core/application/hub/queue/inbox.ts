@@ -288,5 +288,8 @@ function queueKeyOf(command: Command): string {
     case 'hub_started':
     case 'poll':
       return command.kind;
+    // After a poll that waits, which would renew the lease.
+    case 'hub_stopped':
+      return 'poll';
   }
 }
