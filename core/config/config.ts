@@ -67,9 +67,9 @@ export interface BackupProgress {
 }
 
 /**
- * `inspect` opens the store read-only for `agentcom doctor`; `backUp` copies it into a new file while the hub runs; `restore`
- * replaces the store with such a file and gives it a new `storeId`, so that sidecars notice that it was rolled back. Storages that
- * persist nothing omit all of these. `check` checks the database server, if there is one.
+ * `inspect` opens the store read-only for `agentcom doctor`, and fails with `hasStore: false` in the details if there is none; `backUp`
+ * copies it into a new file while the hub runs; `restore` replaces the store with such a file and gives it a new `storeId`, so that sidecars
+ * notice that it was rolled back. Storages that persist nothing omit all of these. `check` checks the database server, if there is one.
  */
 export type StorageChoice = AdapterChoice<'storage', Storage, StorageDeps> & {
   inspect?(deps: Pick<StorageDeps, 'dataDir' | 'clock'>): Promise<StoreInspection>;

@@ -69,8 +69,7 @@ async function examineStorage({ storage, dataDir }: ResolvedHubConfig, isNew: bo
     else onFinding(finding('not_kept', `storage ${storage.name} stores nothing permanently`));
     return storage.check === undefined ? 'nothing' : 'server';
   }
-  // The data directory of one hub says nothing about a server that others use as well.
-  if (isNew && storage.capabilities['shared'] !== true) return noStorage();
+  // The store may be somewhere else than in the data directory.
   let inspection: StoreInspection;
   try {
     inspection = await storage.inspect({ dataDir, clock });

@@ -1,5 +1,5 @@
 /** Faults of a config, of a hub and of its storage. */
-import { chmod, rm, writeFile } from 'node:fs/promises';
+import { chmod, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { makeDataDir } from '../../../apps/data-dir.ts';
@@ -129,6 +129,20 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     severity: 'notice',
     found: /^there is nothing in .*hub: no hub was started on it yet$/,
     cure: /^Nothing, if no hub ran here/,
+  },
+  {
+    // A store that was restored here to be verified was not looked at, and the doctor found nothing wrong.
+    name: 'no hub was started here, and the database elsewhere is damaged',
+    plant: async (m) => {
+      const file = join(m.folder, 'elsewhere.db');
+      await rename(m.database, file);
+      await rm(m.hubDir, { recursive: true });
+      await m.writeConfig({ hub: `${HUB}, storage: sqlite({ file: ${JSON.stringify(file)} })` });
+      await destroyPages(file, 1);
+    },
+    check: 'file',
+    found: /SQLite finds: |SQLITE_CORRUPT/,
+    cure: /`agentcom restore FILE --force`/,
   },
   {
     // The hub does not start with it, and the doctor found nothing.
