@@ -105,7 +105,8 @@ t.test('a running hub on either side refuses a move', async (t) => {
   const [onFile, onServer] = [sqliteStorage(full), postgresStorage({ url: server.url, schema })];
   t.teardown(() => Promise.all([onFile.close(), onServer.close()]));
   await onFile.open();
-  await refused(t, migrate('sqlite:full.db', ofSchema(emptySchema(t, server))), 'AC_STORAGE_LOCKED', /another hub uses/);
+  const inUse = /full\.db\\" or another store in its folder is in use \(by a hub, `agentcom migrate` or `agentcom restore`/;
+  await refused(t, migrate('sqlite:full.db', ofSchema(emptySchema(t, server))), 'AC_STORAGE_LOCKED', inUse);
   await onFile.close();
   await onServer.open();
   await refused(t, migrate('sqlite:full.db', ofSchema(schema)), 'AC_STORAGE_LOCKED', /hubs use it/);
@@ -116,7 +117,8 @@ t.test('any hub sharing a store refuses a move too, until its lease has run out'
   const [schema, file] = [emptySchema(t, server), path.join(await emptyFolder(t), 'from.db')];
   t.equal((await migrate('sqlite:full.db', ofSchema(schema))).code, 0);
   const lease = (ms: number): string =>
-    `INSERT INTO ${schema}.hubs (hub_id, lease_until) VALUES ('hub-1', extract(epoch FROM clock_timestamp()) * 1000 + ${ms})
+    `INSERT INTO ${schema}.hubs (hub_id, lease_until)
+     SELECT 'hub-1', greatest(clock_mark, extract(epoch FROM clock_timestamp()) * 1000) + ${ms} FROM ${schema}.store
      ON CONFLICT (hub_id) DO UPDATE SET lease_until = excluded.lease_until`;
   await server.ask(`CREATE TABLE IF NOT EXISTS ${schema}.hubs (hub_id text PRIMARY KEY, lease_until bigint NOT NULL)`);
   await server.ask(lease(60_000));

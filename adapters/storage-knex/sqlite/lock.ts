@@ -12,7 +12,7 @@ export interface SqliteLock {
   release(): Promise<void>;
 }
 
-/** Fails with `AC_STORAGE_LOCKED` at once if another hub holds it. */
+/** Fails with `AC_STORAGE_LOCKED` at once if another hub holds it, or a migration or restore. */
 export async function takeSqliteLock(driver: SqliteDriver, files: SqliteFiles): Promise<SqliteLock> {
   let held: OpenSqlite | undefined;
   try {
@@ -27,7 +27,7 @@ export async function takeSqliteLock(driver: SqliteDriver, files: SqliteFiles): 
       throw cannotOpen(files.lock, messageOf(thrown), 'It is only a lock: let this user write it, or remove it while no hub runs.', thrown);
     throw new AgentcomError(
       'AC_STORAGE_LOCKED',
-      `Cannot open storage "sqlite": another hub uses "${files.database}" (it holds "${files.lock}"). Stop that hub, or set hub.dataDir to another folder.`,
+      `Cannot open storage "sqlite": "${files.database}" or another store in its folder is in use (by a hub, \`agentcom migrate\` or \`agentcom restore\`, which holds "${files.lock}"). Stop that hub or wait for that command, or put this store into a folder of its own.`,
       { details: { file: files.database, lock: files.lock } },
     );
   }
