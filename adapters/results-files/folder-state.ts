@@ -23,15 +23,15 @@ export async function folderTrace(folder: string, ours: string): Promise<string 
 }
 
 /** A folder, not a link to one. */
-export const isFolder = async (path: string): Promise<boolean> => (await lstatOrNull(path))?.isDirectory() === true;
+export const isFolder = async (path: string | Buffer): Promise<boolean> => (await lstatOrNull(path))?.isDirectory() === true;
 
 /** A regular file, not a link to one. */
-export const isRegularFile = async (path: string): Promise<boolean> => (await lstatOrNull(path))?.isFile() === true;
+export const isRegularFile = async (path: string | Buffer): Promise<boolean> => (await lstatOrNull(path))?.isFile() === true;
 
 /** Anything at all. */
 export const exists = async (path: string): Promise<boolean> => (await lstatOrNull(path)) !== null;
 
-async function lstatOrNull(path: string): Promise<Awaited<ReturnType<typeof lstat>> | null> {
+async function lstatOrNull(path: string | Buffer): Promise<Awaited<ReturnType<typeof lstat>> | null> {
   try {
     return await lstat(path);
   } catch (error) {

@@ -6,7 +6,7 @@ import { RESULT_FILE_BYTES_MAX } from '../../core/protocol/agent-files.ts';
 import { storedBytes } from '../kit/platform-files.ts';
 import type { AssignmentPaths } from './assignment-paths.ts';
 import { isFolder, isRegularFile } from './folder-state.ts';
-import { removeTree } from './remove-tree.ts';
+import { pathIn, removeTree, unlockFolder } from './remove-tree.ts';
 
 // Windows has neither flag.
 const WRITE_WITHOUT_FOLLOWING = constants.O_WRONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
@@ -14,6 +14,7 @@ const WRITE_WITHOUT_FOLLOWING = constants.O_WRONLY | (constants.O_NOFOLLOW ?? 0)
 /** Removes everything else; an agent may leave a whole repository beside its result. */
 export async function keepResultOnly(paths: AssignmentPaths, streams: boolean): Promise<void> {
   await rm(paths.published, { force: true });
+  for (const folder of [paths.resultsDir, paths.runDir]) await unlockFolder(folder);
   if (await isRegularFile(paths.own('json'))) await cutToLimit(paths.own('json'));
   await clear(paths.resultsDir, (path) => path === paths.own('json'));
   await clear(paths.runDir, (path) => streams && path !== paths.taskFile && path !== paths.unpublished);
@@ -42,9 +43,9 @@ async function isCut(path: string): Promise<boolean> {
 /** Keeps the regular files that `stays` selects; removes a folder without any. */
 async function clear(folder: string, stays: (path: string) => boolean): Promise<void> {
   let kept = 0;
-  for (const name of (await isFolder(folder)) ? await readdir(folder) : []) {
-    const path = join(folder, name);
-    if (stays(path) && (await isRegularFile(path))) kept += 1;
+  for (const name of (await isFolder(folder)) ? await readdir(folder, { encoding: 'buffer' }) : []) {
+    const path = pathIn(folder, name);
+    if (stays(join(folder, String(name))) && (await isRegularFile(path))) kept += 1;
     else await removeTree(path);
   }
   if (kept === 0) await removeTree(folder);
@@ -54,7 +55,7 @@ async function clear(folder: string, stays: (path: string) => boolean): Promise<
 export async function keptBytes(paths: AssignmentPaths): Promise<number> {
   const sizes = [paths.resultsDir, paths.runDir].map(async (folder) => {
     let bytes = 0;
-    for (const name of await readdir(folder)) bytes += storedBytes(await lstat(join(folder, name)));
+    for (const name of await readdir(folder, { encoding: 'buffer' })) bytes += storedBytes(await lstat(pathIn(folder, name)));
     return bytes;
   });
   const found = await Promise.allSettled(sizes);

@@ -1,4 +1,4 @@
-import { chmod, chown, link, mkdir, readdir, rename, stat, truncate } from 'node:fs/promises';
+import { chmod, chown, link, mkdir, readdir, rename, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { RESULT_FILE_BYTES_MAX } from '../../../core/protocol/agent-files.ts';
@@ -162,16 +162,48 @@ t.test('R20: all folders of an ended assignment are removed, even if they are de
 t.test('a folder that cannot be removed keeps no other one', async (t) => {
   const place = await filesPlace(t);
   const { inbox } = await expecting(place, a1);
-  const stuck = join(place.dataDir, 'results', assignmentText(a1), 'stuck');
-  await mkdir(join(stuck, 'inner'), { recursive: true });
-  await chmod(stuck, 0o500);
+  const parent = join(place.dataDir, 'results');
+  await chmod(parent, 0o500);
   await withoutRoot(place.dataDir, async () => {
     await t.rejects(inbox.remove(a1), { code: 'AC_JOURNAL_WRITE' });
   });
   t.same(await readdir(join(place.dataDir, 'runs')), []);
-  await chmod(stuck, 0o700);
+  await chmod(parent, 0o700);
   await inbox.remove(a1);
   t.same(await inbox.listFolders(), []);
+});
+
+t.test('R20: folders to which an agent took all access are removed too, and beside a result that is kept', async (t) => {
+  const place = await filesPlace(t);
+  const { inbox } = await expecting(place, a1);
+  const own = join(place.dataDir, 'results', assignmentText(a1));
+  await withoutRoot(place.dataDir, async () => {
+    for (const mode of [0o500, 0]) {
+      for (const keeps of [true, false]) {
+        await inbox.prepare(a1, TASK, false);
+        await place.write(ownPath(a1, 'json'), '{}');
+        await mkdir(join(own, 'outer', 'inner', 'innermost'), { recursive: true });
+        await deepFolder(join(own, 'outer'), 'a');
+        for (const locked of ['outer/inner/innermost', 'outer/inner', 'outer/a', 'outer', '.']) await chmod(join(own, locked), mode);
+        await (keeps ? inbox.keepResult(a1, true) : inbox.remove(a1));
+        t.same(await place.paths(), keeps ? [ownPath(a1, 'json')] : []);
+      }
+    }
+  });
+  t.same(await inbox.listFolders(), []);
+});
+
+t.test('R20: files whose names are not UTF-8 are removed beside a result, and are counted', async (t) => {
+  const place = await filesPlace(t);
+  const { inbox } = await expecting(place, a1);
+  const odd = (folder: string): Buffer => Buffer.concat([Buffer.from(join(place.dataDir, folder, assignmentText(a1), 'caf')), Buffer.of(0xe9)]);
+  await place.write(ownPath(a1, 'json'), '{}');
+  await mkdir(odd('results'));
+  await writeFile(Buffer.concat([odd('results'), Buffer.from('/inner')]), 'x');
+  await writeFile(odd('runs'), 'x'.repeat(10_000));
+  await inbox.keepResult(a1, true);
+  t.same(await readdir(join(place.dataDir, 'results', assignmentText(a1))), [`${a1.taskId}.json`]);
+  t.equal(await inbox.keptBytes(a1), 10_002);
 });
 
 t.test('a flood of progress is cut to the newest lines', async (t) => {
