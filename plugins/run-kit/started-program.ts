@@ -51,6 +51,8 @@ export interface RunListener {
   readonly lineBytesMax?: number | undefined;
   /** Called for each line of standard output that was dropped because of its length, in order. */
   readonly onDropped?: ((line: DroppedLine) => void) | undefined;
+  /** Called when the program has emptied the file of its standard output: lines may be lost. */
+  onRewritten?(): void;
   /** Aborted to end the run. */
   readonly endSignal?: StopSignal | undefined;
   /** Called when the process exists, before any output is parsed. */
@@ -162,9 +164,10 @@ function withOutput(
 ): { readonly emit: Emit; end(): Promise<void> } {
   const { runId, runDir } = request;
   const { onLine, onErrorLine, lineBytesMax, onDropped } = listener ?? {};
+  const onRewritten = (): void => listener?.onRewritten?.();
   const common = { runId, runDir, emit, detachSignal, lineBytesMax, clock, log };
   const streams: readonly OutputFollower[] = [
-    followOutput({ ...common, stream: 'stdout', onLine: onLine ?? shownOnly, isNeeded: onLine !== undefined, onDropped }),
+    followOutput({ ...common, stream: 'stdout', onLine: onLine ?? shownOnly, isNeeded: onLine !== undefined, onDropped, onRewritten }),
     followOutput({ ...common, stream: 'stderr', onLine: onErrorLine ?? shownOnly, isNeeded: onErrorLine !== undefined }),
   ];
   const begin = (): void => {

@@ -76,12 +76,9 @@ export function outputListener<State>(options: OutputListenerOptions<State>): Ou
   let deadline: Timer | null = null;
   let used: RunUsage = {};
 
-  const setDeadline = (delayMs: number | undefined, fire: () => void): void => {
-    deadline?.cancel();
-    deadline = delayMs === undefined ? null : clock.after(delayMs, fire);
-  };
   const endIn = (delayMs: number): void => {
-    setDeadline(delayMs, () => {
+    deadline?.cancel();
+    deadline = clock.after(delayMs, () => {
       ending.abort();
     });
   };
@@ -120,10 +117,12 @@ export function outputListener<State>(options: OutputListenerOptions<State>): Ou
   };
   const watch = (withinMs: number | undefined, what: string): void => {
     if (isSettled) return;
-    const isDone = answer?.isAtWork === false;
-    setDeadline(isDone ? times.resultGraceMs : withinMs, () => {
+    const allowedMs = answer?.isAtWork === false ? times.resultGraceMs : withinMs;
+    const onSilent = (): void => {
       pendingEnd = answer === null ? giveUp(`${what} within ${String(withinMs)} ms, and was stopped`) : endWith(answer.outcome);
-    });
+    };
+    deadline?.cancel();
+    deadline = allowedMs === undefined ? null : clock.after(allowedMs, onSilent);
   };
   const processEvent = async (event: ParsedEvent | RunOutcome): Promise<WakeEvent | null> => {
     if (event.type === 'usage') {
@@ -140,6 +139,13 @@ export function outputListener<State>(options: OutputListenerOptions<State>): Ou
     // A limit of ours is enforced at once; a program that has finished may exit by itself.
     endIn(outcome.type === 'failed' && outcome.kind === 'limit' ? 0 : times.resultGraceMs);
     return outcome;
+  };
+  /** The lost line may have been a later answer. */
+  const loseLine = (): void => {
+    if (isSettled) return;
+    answer = null;
+    isIncomplete ||= dialect.onDropped === undefined;
+    state = dialect.onDropped?.(state) ?? state;
   };
   const handleLine = async (line: Omit<OutputLine, 'readAtMs'>): Promise<readonly ParsedEvent[]> => {
     const result = dialect.onLine(state, { ...line, readAtMs: clock.nowMs() });
@@ -171,14 +177,10 @@ export function outputListener<State>(options: OutputListenerOptions<State>): Ou
     onDropped({ isObject }) {
       droppedLines += 1;
       hasPrinted = true;
-      if ((isObject || dialect.multilineObjects === true) && !isSettled) {
-        // The dropped line may have been a later answer.
-        answer = null;
-        isIncomplete ||= dialect.onDropped === undefined;
-        state = dialect.onDropped?.(state) ?? state;
-      }
+      if (isObject || dialect.multilineObjects === true) loseLine();
       watch(times.idleMs, 'printed nothing');
     },
+    onRewritten: loseLine,
     endSignal: ending.signal,
     onStarted() {
       watch(times.startWithinMs ?? times.idleMs, 'did not start');

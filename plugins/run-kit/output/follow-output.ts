@@ -38,6 +38,8 @@ export interface FollowOutputOptions {
   readonly streamBytesMax?: number | undefined;
   /** Called for each dropped line, in order. */
   readonly onDropped?: ((line: DroppedLine) => void) | undefined;
+  /** Called when the program has emptied the file, before the lines that it wrote since. */
+  readonly onRewritten?: (() => void) | undefined;
   /** Aborted when nobody is polling any more. */
   readonly detachSignal: StopSignal;
   readonly clock: Clock;
@@ -81,6 +83,10 @@ export function followOutput(options: FollowOutputOptions): OutputFollower {
   const readToEnd = async (isOver: boolean): Promise<void> => {
     for (let isAtEnd = false; !isAtEnd;) {
       const read = await file.read();
+      if (read.isRewritten) {
+        log.warn('an agent emptied the file of its own output, as "> /dev/stdout" does in a shell (">> /dev/stdout" does not)', { runId, stream });
+        options.onRewritten?.();
+      }
       await process(read);
       isAtEnd = read.isAtEnd;
       // Nobody limits the output of a run that has ended, and reading all of it could take arbitrarily long.

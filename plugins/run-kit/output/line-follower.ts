@@ -6,6 +6,8 @@ import { LINE_BYTES_MAX, lineSplitter, type DroppedLine } from './line-splitter.
 
 /** Bytes per read. */
 const CHUNK_BYTES = 64 * 1024;
+/** How many of the bytes read last are read again and compared, to notice that the file was rewritten. */
+const TAIL_BYTES = 64;
 
 /** Which file to read line by line. */
 export interface LineFollowerOptions {
@@ -26,6 +28,11 @@ export interface FollowedLines {
   readonly dropped: readonly DroppedLine[];
   /** Whether the current end of the file was reached; if not, more can be read at once. */
   readonly isAtEnd: boolean;
+  /**
+   * The file was emptied since the last read, as `> /dev/stdout` in a shell does. What was not read yet is lost; these lines are from its
+   * new beginning.
+   */
+  readonly isRewritten: boolean;
 }
 
 /** MUST NOT be called concurrently. */
@@ -41,34 +48,46 @@ export interface LineFollower {
 /** Reads the complete lines that were appended to a file since the last read. Rejects with `AC_DATA_DIR` if it is not a regular file. */
 export function lineFollower(options: LineFollowerOptions): LineFollower {
   const { path, lineBytesMax = LINE_BYTES_MAX } = options;
-  const splitter = lineSplitter(lineBytesMax);
+  let splitter = lineSplitter(lineBytesMax);
   let position = options.offset ?? 0;
+  /** The bytes before `position`. */
+  let tail = Buffer.alloc(0);
 
   return {
     async read() {
       const lines: string[] = [];
       const dropped: DroppedLine[] = [];
       let isAtEnd = false;
+      let isRewritten = false;
       const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
       try {
         if (!(await file.stat()).isFile()) throw new AgentcomError('AC_DATA_DIR', `Cannot follow "${path}": it is not a regular file.`);
-        const chunk = Buffer.alloc(CHUNK_BYTES);
-        const readUntil = position + lineBytesMax;
+        const chunk = Buffer.alloc(TAIL_BYTES + CHUNK_BYTES);
+        let readUntil = position + lineBytesMax;
         while (position < readUntil) {
-          const { bytesRead } = await file.read(chunk, 0, CHUNK_BYTES, position);
-          if (bytesRead === 0) {
+          // In one read with what precedes it: the file may be emptied at any moment.
+          const { bytesRead } = await file.read(chunk, 0, tail.length + CHUNK_BYTES, position - tail.length);
+          if (!chunk.subarray(0, Math.min(tail.length, bytesRead)).equals(tail)) {
+            if (lines.length + dropped.length > 0) break; // They come first.
+            isRewritten = true;
+            [position, tail, splitter, readUntil] = [0, Buffer.alloc(0), lineSplitter(lineBytesMax), lineBytesMax];
+            continue;
+          }
+          const added = chunk.subarray(tail.length, bytesRead);
+          if (added.length === 0) {
             isAtEnd = true;
             break;
           }
-          const split = splitter.push(chunk.subarray(0, bytesRead));
+          const split = splitter.push(added);
           dropped.push(...split.dropped.map(({ at, isObject }) => ({ at: lines.length + at, isObject })));
           lines.push(...split.lines);
-          position += bytesRead;
+          position += added.length;
+          tail = Buffer.from(chunk.subarray(Math.max(0, bytesRead - TAIL_BYTES), bytesRead));
         }
       } finally {
         await file.close();
       }
-      return { lines, offset: position - splitter.partialBytes(), dropped, isAtEnd };
+      return { lines, offset: position - splitter.partialBytes(), dropped, isAtEnd, isRewritten };
     },
     position: () => position,
     end: () => splitter.end(),

@@ -297,10 +297,10 @@ void t.test('lines are followed from an offset that a later process can resume a
   const path = join(folder, 'stdout');
   await writeFile(path, 'one\ntwo\nth');
   const follower = lineFollower({ path, lineBytesMax: 10 });
-  t.strictSame(await follower.read(), { lines: ['one', 'two'], offset: 8, dropped: [], isAtEnd: false });
-  t.strictSame(await follower.read(), { lines: [], offset: 8, dropped: [], isAtEnd: true }, 'a line that is not whole waits');
+  t.strictSame(await follower.read(), { lines: ['one', 'two'], offset: 8, dropped: [], isAtEnd: false, isRewritten: false });
+  t.strictSame(await follower.read(), { lines: [], offset: 8, dropped: [], isAtEnd: true, isRewritten: false }, 'a line that is not whole waits');
   await appendFile(path, 'ree é\n\n');
-  t.strictSame(await follower.read(), { lines: ['three é', ''], offset: 18, dropped: [], isAtEnd: true });
+  t.strictSame(await follower.read(), { lines: ['three é', ''], offset: 18, dropped: [], isAtEnd: true, isRewritten: false });
   await appendFile(path, `${'x'.repeat(11)}\n${'y'.repeat(10)}\n`);
   const told = [await follower.read(), await follower.read(), await follower.read()];
   t.strictSame(
@@ -324,7 +324,7 @@ void t.test('a line split over many reads is joined, and one that never ends is 
   await writeFile(path, Buffer.alloc(3 * 1024 * 1024, 'x'));
   const follower = lineFollower({ path, lineBytesMax: 1024 * 1024 });
   for (const isAtEnd of [false, false, false, true]) {
-    t.strictSame(await follower.read(), { lines: [], offset: 0, dropped: [], isAtEnd }, 'a part at a time');
+    t.strictSame(await follower.read(), { lines: [], offset: 0, dropped: [], isAtEnd, isRewritten: false }, 'a part at a time');
   }
   await appendFile(path, '\nend\n');
   t.strictSame(await follower.read(), {
@@ -332,6 +332,7 @@ void t.test('a line split over many reads is joined, and one that never ends is 
     offset: 3 * 1024 * 1024 + 5,
     dropped: [{ at: 0, isObject: false }],
     isAtEnd: true,
+    isRewritten: false,
   });
   const split = lineSplitter(4).push(Buffer.from('one\n{long}\ntwo\n xxxxx\n{}\n{'));
   t.strictSame(split.lines, ['one', 'two', '{}']);

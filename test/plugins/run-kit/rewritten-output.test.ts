@@ -1,0 +1,60 @@
+/** Programs that empty the file of their own output: in a shell `> /dev/stdout` does, because standard output is a file. */
+import { existsSync } from 'node:fs';
+import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
+import { silentLog } from '../../../core/ports/log.ts';
+import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
+import { lineFollower } from '../../../plugins/run-kit/index.ts';
+import { command } from '../../../plugins/runners.ts';
+import { runWorld } from '../run-world.ts';
+
+void t.test('R4: a file that was emptied is read from its beginning, whatever its length is now', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'agentcom-rewritten-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  const path = join(folder, 'stdout');
+  const long = 'x'.repeat(200_000);
+  for (const [before, after] of [
+    ['one\ntwo\npart', 'new\n'],
+    ['one\ntwo\npart', `${'longer than before\n'.repeat(3)}`],
+    [`${long}\n`, `${long}y\n`],
+    ['one\n', ''],
+  ] as const) {
+    await writeFile(path, before);
+    const follower = lineFollower({ path });
+    t.equal((await follower.read()).isRewritten, false);
+    await writeFile(path, after);
+    const lines = after.split('\n').slice(0, -1);
+    t.strictSame(await follower.read(), { lines, offset: after.length, dropped: [], isAtEnd: true, isRewritten: true });
+    await appendFile(path, 'next\n');
+    t.match(await follower.read(), { lines: ['next'], isRewritten: false });
+    t.strictSame(follower.end().lines, [], 'nothing is left of what was not whole');
+  }
+});
+
+const says = (line: object): string => `echo '${JSON.stringify(line)}'`;
+const progress = { percent: 5, message: 'long enough that what follows is shorter' };
+
+void t.test('R4: the result is what was printed last, not what was read before the file was emptied', async (t) => {
+  for (const [last, wanted] of [
+    [says({ status: 'success', output: 7 }), { type: 'completed', output: 7 }],
+    [says({ status: 'success', output: 'longer than the line of progress was, by some characters' }), { type: 'completed' }],
+    ['echo bye', { type: 'failed', kind: 'no_result', retryable: true }],
+  ] as const) {
+    const world = await runWorld();
+    t.teardown(() => world.close());
+    const runner = await command({
+      argv: ['sh', '-c', `${says(progress)}; until test -e "$AGENTCOM_RESULTS_DIR/go"; do sleep 0.02; done; ${last} > /dev/stdout`],
+      report: 'last-json-line',
+    }).create({ baseDir: world.baseDir, agentId: 'a', dataDir: world.baseDir, clock: systemClock(), log: silentLog });
+    const request = await world.request();
+    const ends: WakeEvent[] = [];
+    for await (const event of runner.wake(request, new AbortController().signal)) {
+      if (event.type === 'progress' && !existsSync(join(request.resultsDir, 'go'))) await writeFile(join(request.resultsDir, 'go'), '');
+      if (event.type === 'completed' || event.type === 'failed') ends.push(event);
+    }
+    t.match(ends, [wanted], last);
+  }
+});
