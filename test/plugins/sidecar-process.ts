@@ -1,5 +1,5 @@
 /**
- * A process that wakes one agent as a sidecar does, says its mark on standard output, and goes on
+ * A process that wakes one agent as a sidecar does, says its mark and its outcome on standard output, and goes on
  * listening until it is killed, or, where it `leaves`, ends by itself.
  */
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
@@ -18,4 +18,5 @@ const runner = await command(options).create({ agentId: request.agentId, baseDir
 for await (const event of runner.wake(request, new AbortController().signal)) {
   if (event.type === 'spawned') console.log(JSON.stringify(event.process));
   else if (leaves) break;
+  else if (event.type === 'completed' || event.type === 'failed') console.log(JSON.stringify(event));
 }

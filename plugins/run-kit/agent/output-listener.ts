@@ -1,5 +1,6 @@
 /** Listens to the output of one agent run: settles the run, runs its timers, and decides when to end it. */
 import type { Clock, Timer } from '../../../core/ports/clock.ts';
+import { afterSilence } from '../../../core/ports/timing/after-silence.ts';
 import type { Acceptable } from '../../../core/domain/task/task.ts';
 import type { RunUsage, WakeEvent } from '../../../core/ports/wake-runner.ts';
 import type { ParsedEvent } from '../output/follow-output.ts';
@@ -122,7 +123,7 @@ export function outputListener<State>(options: OutputListenerOptions<State>): Ou
       pendingEnd = answer === null ? giveUp(`${what} within ${String(withinMs)} ms, and was stopped`) : endWith(answer.outcome);
     };
     deadline?.cancel();
-    deadline = allowedMs === undefined ? null : clock.after(allowedMs, onSilent);
+    deadline = allowedMs === undefined ? null : afterSilence(clock, allowedMs, onSilent);
   };
   const processEvent = async (event: ParsedEvent | RunOutcome): Promise<WakeEvent | null> => {
     if (event.type === 'usage') {

@@ -47,6 +47,27 @@ t.test('a restart counts the whole delay again, also the second time, and starts
   t.end();
 });
 
+t.test('R16: after the process was stopped, an agent counts as silent only once there was time to hear it', (t) => {
+  const { clock: running, fired } = timed();
+  let stoppedMs = 0;
+  const clock = { ...running, monotonicMs: () => running.monotonicMs() + stoppedMs };
+  const timers = runningTimers(clock, ({ purpose }) => fired.push(purpose));
+  const purposes = ['confirm', 'pickup', 'silence', 'run_max', 'lease'] as const;
+  for (const purpose of purposes) timers.start({ purpose, assignment: named(1) }, 60_000);
+  running.advance(59_000);
+  stoppedMs = 600_000;
+  running.advance(1_000);
+  t.same(fired, ['run_max', 'lease'], 'what does not depend on the agent is due');
+  timers.start({ purpose: 'silence', assignment: named(1) }, 60_000);
+  running.advance(9_999);
+  t.equal(fired.length, 2);
+  running.advance(1);
+  t.same(fired.slice(2), ['confirm', 'pickup'], 'but not the one that was heard meanwhile');
+  running.advance(50_000);
+  t.same(fired.slice(4), ['silence']);
+  t.end();
+});
+
 t.test('timers are cancelled by name, by assignment and purposes, and all at once', (t) => {
   const { clock, fired, timers } = timed();
   for (const purpose of ['lease', 'repeat', 'linger'] as const) timers.start({ purpose, assignment: named(1) }, 100);

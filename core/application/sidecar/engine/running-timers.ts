@@ -2,6 +2,7 @@
 import type { AssignmentId } from '../../../domain/assignment/slot.ts';
 import { RenewedMap } from '../../../domain/renewed-map.ts';
 import type { Clock, Timer } from '../../../ports/clock.ts';
+import { catchUpMs } from '../../../ports/timing/after-silence.ts';
 import type { RunTimer, TimerName } from '../state/timer-names.ts';
 
 export interface RunningTimers {
@@ -20,6 +21,9 @@ interface Running {
   /** By the monotonic clock. */
   dueMs: number;
 }
+
+/** What these conclude from the silence of an agent is true only if the sidecar was listening. */
+const SILENCE: ReadonlySet<TimerName['purpose']> = new Set(['confirm', 'pickup', 'silence']);
 
 /** The subject of the timers that belong to no assignment. */
 const OWN = '';
@@ -65,9 +69,12 @@ export function runningTimers(clock: Clock, onFired: (timer: TimerName) => void)
     const due: Running[] = [];
     let nextMs = Infinity;
     for (const of of all.values())
-      for (const each of of)
+      for (const each of of) {
+        const moreMs = SILENCE.has(each.timer.purpose) ? catchUpMs(each.delayMs, nowMs - each.dueMs) : 0;
+        if (moreMs > 0) each.dueMs = nowMs + moreMs;
         if (each.dueMs <= nowMs) due.push(each);
         else nextMs = Math.min(nextMs, each.dueMs);
+      }
     armedForMs = Infinity;
     armFor(nextMs, nowMs);
     due.sort((a, b) => a.dueMs - b.dueMs);
