@@ -37,7 +37,7 @@ export interface FollowedLines {
 
 /** MUST NOT be called concurrently. */
 export interface LineFollower {
-  /** The lines completed since the last call, at most about one line limit of bytes; empty if there is nothing new. */
+  /** Lines completed since the last call: those of one chunk, after one line that may be as long as the limit. Empty if there are none. */
   read(): Promise<FollowedLines>;
   /** How far the file was read, in bytes, incomplete lines included. */
   position(): number;
@@ -83,6 +83,8 @@ export function lineFollower(options: LineFollowerOptions): LineFollower {
           lines.push(...split.lines);
           position += added.length;
           tail = Buffer.from(chunk.subarray(Math.max(0, bytesRead - TAIL_BYTES), bytesRead));
+          // Handling them may take long, because a chunk can hold thousands: nothing else of this process runs meanwhile.
+          if (lines.length > 0 && added.length === CHUNK_BYTES) break;
         }
       } finally {
         await file.close();

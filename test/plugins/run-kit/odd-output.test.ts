@@ -1,4 +1,4 @@
-/** Programs that empty the file of their own output: in a shell `> /dev/stdout` does, because standard output is a file. */
+/** What programs do to the file of their output: they empty it, as `> /dev/stdout` in a shell does, or flood it. */
 import { existsSync } from 'node:fs';
 import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -32,6 +32,26 @@ void t.test('R4: a file that was emptied is read from its beginning, whatever it
     t.match(await follower.read(), { lines: ['next'], isRewritten: false });
     t.strictSame(follower.end().lines, [], 'nothing is left of what was not whole');
   }
+});
+
+void t.test('R20: a flood of short lines is read in parts, so that it does not hold up everything else', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'agentcom-flood-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  const path = join(folder, 'stdout');
+  await writeFile(path, `${'x'.repeat(1_000_000)}\n${'y\n'.repeat(500_000)}`);
+  const follower = lineFollower({ path });
+  const found: number[] = [];
+  for (let isAtEnd = false; !isAtEnd;) {
+    const read = await follower.read();
+    found.push(read.lines.length);
+    isAtEnd = read.isAtEnd;
+  }
+  t.equal(
+    found.reduce((sum, lines) => sum + lines, 0),
+    500_001,
+    'all of them',
+  );
+  t.ok(Math.max(...found) <= 65_536 / 2, `at most ${String(Math.max(...found))} at once`);
 });
 
 const says = (line: object): string => `echo '${JSON.stringify(line)}'`;
