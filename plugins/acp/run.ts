@@ -53,7 +53,7 @@ export async function acpRun(run: AcpRun): Promise<void> {
     const watched = { ...common, ...shutdown, runDir, log, detachSignal };
     await watchRun(watched, async (event) => {
       if (event.type === 'exited' || event.type === 'stopped') await agent.flushed();
-      const finalEvent = event.type === 'exited' ? await listener.onEnd?.(event) : undefined;
+      const finalEvent = event.type === 'exited' ? await listener.onEnd?.(event, true) : undefined;
       if (finalEvent !== undefined) await emit(finalEvent);
       await emit(event);
     });

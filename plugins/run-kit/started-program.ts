@@ -57,8 +57,11 @@ export interface RunListener {
   readonly endSignal?: StopSignal | undefined;
   /** Called when the process exists, before any output is parsed. */
   onStarted?(): void;
-  /** Called when the program has exited by itself and all output was parsed; returns a final event, if any. */
-  onEnd?(exited: ExitedEvent): Promise<ParsedEvent | undefined>;
+  /**
+   * Called when the program has exited by itself; returns a final event, if any. `isWhole`: all output was parsed; if not, a failure was
+   * emitted, and what was parsed is no result.
+   */
+  onEnd?(exited: ExitedEvent, isWhole: boolean): Promise<ParsedEvent | undefined>;
   /** Called last: whether the run did nothing because the session to resume no longer exists. */
   isSessionGone?(): boolean;
   /** Called when no more output will come; releases timers. */
@@ -176,14 +179,16 @@ function withOutput(
   };
   if (request.process !== null && request.process !== undefined) begin();
   let isFinished = false;
+  let isWhole = true;
   const finish = async (): Promise<void> => {
     if (isFinished) return;
     isFinished = true;
-    for (const stream of streams) await stream.finish();
+    for (const stream of streams) if (!(await stream.finish())) isWhole = false;
   };
   const emitAll: Emit = async (event) => {
     if (event.type === 'exited' || event.type === 'stopped') await finish();
-    const finalEvent = event.type === 'exited' ? await listener?.onEnd?.(event) : undefined;
+    if (event.type === 'failed') isWhole = false; // It was ended for its output.
+    const finalEvent = event.type === 'exited' ? await listener?.onEnd?.(event, isWhole) : undefined;
     if (finalEvent !== undefined) await emit(finalEvent);
     await emit(event.type === 'exited' && listener?.isSessionGone?.() === true ? { ...event, sessionGone: true } : event);
     if (event.type === 'spawned') begin();

@@ -186,9 +186,9 @@ export function outputListener<State>(options: OutputListenerOptions<State>): Ou
     onStarted() {
       watch(times.startWithinMs ?? times.idleMs, 'did not start');
     },
-    async onEnd({ exitCode, signal, stderrTail }) {
+    async onEnd({ exitCode, signal, stderrTail }, isWhole) {
       await pendingEnd;
-      if (isSettled) return undefined;
+      if (isSettled || !isWhole) return undefined;
       if (answer !== null) return settle(answer.outcome);
       const outcome = dialect.onEnd(state, { exitCode, signal, stderrTail, droppedLines });
       if (outcome.type === 'session_gone') {

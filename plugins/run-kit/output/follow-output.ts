@@ -12,6 +12,10 @@ import type { Emit } from '../events/wake-events.ts';
 
 /** Poll interval for the file, because file watchers miss lines. */
 const OUTPUT_POLL_MS = 100;
+/** The system is out of files or memory, which says nothing about the file. */
+const MOMENTARY: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
+/** How often a read that fails for such a reason is tried: a minute in total. */
+const READ_TRIES_MAX = 600;
 
 /** Events that a program's output can produce. */
 export type ParsedEvent = Extract<WakeEvent, { readonly type: 'started' | 'progress' | 'output' | 'usage' | 'completed' | 'failed' }>;
@@ -50,8 +54,11 @@ export interface FollowOutputOptions {
 export interface OutputFollower {
   /** Starts following. Idempotent. */
   begin(): void;
-  /** Resolves when everything written so far was reported. Call once, when the program has ended. */
-  finish(): Promise<void>;
+  /**
+   * Resolves when everything written so far was reported; false if a part could not be read, which was emitted as a failure. Call once,
+   * when the program has ended.
+   */
+  finish(): Promise<boolean>;
 }
 
 /**
@@ -67,6 +74,7 @@ export function followOutput(options: FollowOutputOptions): OutputFollower {
   const stopped = AbortSignal.any([ended.signal, detachSignal]);
   let polling: Promise<void> | null = null;
   let hasFailed = false;
+  let failedReads = 0;
 
   const process = async ({ lines, dropped }: Pick<FollowedLines, 'lines' | 'dropped'>): Promise<void> => {
     if (dropped.length > 0)
@@ -101,9 +109,18 @@ export function followOutput(options: FollowOutputOptions): OutputFollower {
     if (hasFailed) return;
     try {
       await readToEnd(isOver);
+      failedReads = 0;
     } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
       // A run that died before its files were created.
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      if (code === 'ENOENT') return;
+      failedReads += 1;
+      if (MOMENTARY.has(code) && failedReads < READ_TRIES_MAX) {
+        if (failedReads === 1) log.warn('cannot read the output of an agent at the moment; trying again', { runId, stream, error: messageOf(error) });
+        if (!isOver) return;
+        await wait(clock, OUTPUT_POLL_MS, detachSignal);
+        return detachSignal.aborted ? undefined : await readNow(true);
+      }
       hasFailed = true;
       log.error('cannot read the output of an agent', { runId, error });
       if (!isNeeded) return;
@@ -130,6 +147,7 @@ export function followOutput(options: FollowOutputOptions): OutputFollower {
       ended.abort();
       await polling;
       await readNow(true);
+      return !hasFailed || !isNeeded;
     },
   };
 }

@@ -28,7 +28,7 @@ async function told<State>(
     if (line === null) listener.onDropped?.({ at: 0, isObject: true });
     else events.push(...(await listener.onMessage(line as Readonly<Record<string, unknown>>)));
   }
-  const last = await listener.onEnd?.({ type: 'exited', exitCode: 0, signal: null, stderrTail: '' });
+  const last = await listener.onEnd?.({ type: 'exited', exitCode: 0, signal: null, stderrTail: '' }, true);
   listener.close?.();
   return last === undefined ? events : [...events, last];
 }

@@ -1,12 +1,12 @@
 /** What programs do to the file of their output: they empty it, as `> /dev/stdout` in a shell does, or flood it. */
 import { existsSync } from 'node:fs';
-import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../../core/ports/log.ts';
-import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
+import type { WakeEvent, WakeRequest } from '../../../core/ports/wake-runner.ts';
 import { lineFollower } from '../../../plugins/run-kit/index.ts';
 import { command } from '../../../plugins/runners.ts';
 import { runWorld } from '../run-world.ts';
@@ -57,24 +57,45 @@ void t.test('R20: a flood of short lines is read in parts, so that it does not h
 const says = (line: object): string => `echo '${JSON.stringify(line)}'`;
 const progress = { percent: 5, message: 'long enough that what follows is shorter' };
 
+/** What a shell script that waits for `go` ends with; `onProgress` runs once its first line was read, before it goes on. */
+async function endsOf(t: Test, { last, onProgress }: { last: string; onProgress: (request: WakeRequest) => Promise<unknown> }) {
+  const world = await runWorld();
+  t.teardown(() => world.close());
+  const runner = await command({
+    argv: ['sh', '-c', `${says(progress)}; until test -e "$AGENTCOM_RESULTS_DIR/go"; do sleep 0.02; done; ${last}`],
+    report: 'last-json-line',
+  }).create({ baseDir: world.baseDir, agentId: 'a', dataDir: world.baseDir, clock: systemClock(), log: silentLog });
+  const request = await world.request();
+  const go = join(request.resultsDir, 'go');
+  const ends: WakeEvent[] = [];
+  for await (const event of runner.wake(request, new AbortController().signal)) {
+    if (event.type === 'progress' && !existsSync(go)) {
+      await onProgress(request);
+      await writeFile(go, '');
+    }
+    if (event.type === 'completed' || event.type === 'failed') ends.push(event);
+  }
+  return ends;
+}
+
 void t.test('R4: the result is what was printed last, not what was read before the file was emptied', async (t) => {
   for (const [last, wanted] of [
     [says({ status: 'success', output: 7 }), { type: 'completed', output: 7 }],
     [says({ status: 'success', output: 'longer than the line of progress was, by some characters' }), { type: 'completed' }],
     ['echo bye', { type: 'failed', kind: 'no_result', retryable: true }],
   ] as const) {
-    const world = await runWorld();
-    t.teardown(() => world.close());
-    const runner = await command({
-      argv: ['sh', '-c', `${says(progress)}; until test -e "$AGENTCOM_RESULTS_DIR/go"; do sleep 0.02; done; ${last} > /dev/stdout`],
-      report: 'last-json-line',
-    }).create({ baseDir: world.baseDir, agentId: 'a', dataDir: world.baseDir, clock: systemClock(), log: silentLog });
-    const request = await world.request();
-    const ends: WakeEvent[] = [];
-    for await (const event of runner.wake(request, new AbortController().signal)) {
-      if (event.type === 'progress' && !existsSync(join(request.resultsDir, 'go'))) await writeFile(join(request.resultsDir, 'go'), '');
-      if (event.type === 'completed' || event.type === 'failed') ends.push(event);
-    }
-    t.match(ends, [wanted], last);
+    t.match(await endsOf(t, { last: `${last} > /dev/stdout`, onProgress: () => Promise.resolve() }), [wanted], last);
   }
+});
+
+void t.test('R4: after output that could not be read, an earlier line is not the result of a program that exits with 0', async (t) => {
+  const ends = await endsOf(t, {
+    last: says({ status: 'success', output: 7 }),
+    async onProgress({ runDir }) {
+      await rm(join(runDir, 'stdout'));
+      await mkdir(join(runDir, 'stdout'));
+    },
+  });
+  t.match(ends, [{ type: 'failed', message: /cannot read the output/ }]);
+  t.equal(ends.length, 1);
 });

@@ -1,0 +1,55 @@
+/** A sidecar that cannot listen for a while: its process is stopped, as in a container that is paused, or it can open no file. */
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { builtTree } from '../../rig/built-tree.ts';
+import { runWorld } from '../run-world.ts';
+
+const SIDECAR_PROCESS = builtTree().compiled('test/plugins/sidecar-process.ts');
+const IDLE_MS = 1_000;
+
+/** Prints a line each 50 ms until there is a file `end`. */
+const TALKS = `until test -e "$AGENTCOM_RESULTS_DIR/end"; do echo '{"percent":1}'; sleep 0.05; done; echo '{"status":"success","output":"heard"}'`;
+
+/** What a sidecar reports of an agent that goes on printing while `disturb` runs, and then prints its result. */
+async function outcomeDespite(t: Test, disturb: (sidecar: ChildProcess) => Promise<void>): Promise<unknown> {
+  const world = await runWorld();
+  t.teardown(() => world.close());
+  const request = await world.request();
+  const options = { argv: ['sh', '-c', TALKS], report: 'last-json-line', idleMs: IDLE_MS };
+  const errand = JSON.stringify({ options, request, baseDir: world.baseDir, leaves: false });
+  const sidecar = spawn(process.execPath, [SIDECAR_PROCESS, errand], { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.teardown(() => sidecar.kill('SIGKILL'));
+  const lines = createInterface(sidecar.stdout);
+  await once(lines, 'line');
+  const outcome = once(lines, 'line');
+  await disturb(sidecar);
+  await writeFile(join(request.resultsDir, 'end'), '');
+  return JSON.parse(String(await outcome)) as unknown;
+}
+
+void t.test('R16: an agent that went on printing while its sidecar was stopped does not count as silent', async (t) => {
+  const outcome = await outcomeDespite(t, async (sidecar) => {
+    for (let times = 0; times < 3; times += 1) {
+      sidecar.kill('SIGSTOP');
+      await sleep(1.5 * IDLE_MS);
+      sidecar.kill('SIGCONT');
+      await sleep(0.2 * IDLE_MS);
+    }
+  });
+  t.match(outcome, { type: 'completed', output: 'heard' });
+});
+
+void t.test('R16: a sidecar that could open no file for a moment reads on, and its agent does not fail', async (t) => {
+  const outcome = await outcomeDespite(t, async (sidecar) => {
+    const limitFiles = (files: number) => execFileSync('prlimit', ['--pid', String(sidecar.pid), `--nofile=${String(files)}:`]);
+    limitFiles(3);
+    await sleep(0.5 * IDLE_MS);
+    limitFiles(1_000);
+  });
+  t.match(outcome, { type: 'completed', output: 'heard' });
+});
