@@ -40,6 +40,23 @@ t.test('inputs are processed one at a time, with their effects in order', async 
   t.same(done, ['start', 'persist', 'disconnect', 'ready', 'stop', 'persist', 'disconnect', 'ready']);
 });
 
+t.test('R20: a flood of frames does not keep a sidecar from ending: what waits is dropped at once', async (t) => {
+  let release: () => void = () => undefined;
+  const { driver, done } = driven([READY], { runAfterPersist: () => new Promise((resolve) => (release = resolve)) });
+  const taken = driver.deliver({ type: 'start' });
+  while (done.length === 0) await Promise.resolve();
+  let dropped = 0;
+  for (let n = 0; n < 300_000; n += 1) driver.take({ type: 'drain' }, () => (dropped += 1));
+  driver.halt();
+  const fromMs = performance.now();
+  release();
+  await taken;
+  await driver.deliver({ type: 'stop' });
+  while (dropped < 300_000) await Promise.resolve();
+  t.same(done, ['start']);
+  t.ok(performance.now() - fromMs < 10_000, `after ${Math.round(performance.now() - fromMs)} ms`);
+});
+
 t.test('delivering an input does not run the step synchronously', async (t) => {
   const { driver, done } = driven([]);
   const taken = driver.deliver({ type: 'start' });

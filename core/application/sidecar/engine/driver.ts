@@ -41,9 +41,34 @@ interface Waiting {
   readonly done: (() => void) | undefined;
 }
 
+/** How many inputs that were taken may stay in the list. */
+const TAKEN_KEPT_MAX = 1_024;
+
+/** Unlike `Array.shift`, which moves all others: with 200,000 waiting frames that took minutes. */
+function inputQueue() {
+  const first: Waiting[] = [];
+  const waiting: Waiting[] = [];
+  let taken = 0;
+  return {
+    put: (one: Waiting): unknown => waiting.push(one),
+    putFirst: (one: Waiting): unknown => first.push(one),
+    take(): Waiting | undefined {
+      if (first.length > 0) return first.pop();
+      const next = waiting[taken];
+      if (next === undefined) return undefined;
+      taken += 1;
+      if (taken === waiting.length || (taken >= TAKEN_KEPT_MAX && 2 * taken >= waiting.length)) {
+        waiting.splice(0, taken);
+        taken = 0;
+      }
+      return next;
+    },
+  };
+}
+
 export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
   let state = loaded;
-  const inbox: Waiting[] = [];
+  const inbox = inputQueue();
   let isRunning = false;
   let isHalted = false;
   let breakWith: (error: AgentcomError) => void = () => undefined;
@@ -68,7 +93,7 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
     const message = messageOf(thrown);
     parts.log.error(STEP_FAILED, { input: input.type, error: message, stack });
     if (input.type === 'step_failed') return;
-    inbox.unshift({ input: { type: 'step_failed', input, message }, done: undefined });
+    inbox.putFirst({ input: { type: 'step_failed', input, message }, done: undefined });
   }
 
   /**
@@ -79,7 +104,7 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
   async function runInbox(): Promise<void> {
     isRunning = true;
     await Promise.resolve(); // Never run a step inside the caller of deliver().
-    for (let next = inbox.shift(); next !== undefined; next = inbox.shift()) {
+    for (let next = inbox.take(); next !== undefined; next = inbox.take()) {
       const { input, done } = next;
       const before = state;
       try {
@@ -90,7 +115,7 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
           } catch (thrown) {
             if (isDurable(effect)) {
               state = before;
-              inbox.unshift({ input: { type: 'persist_failed', input, message: messageOf(thrown) }, done: undefined });
+              inbox.putFirst({ input: { type: 'persist_failed', input, message: messageOf(thrown) }, done: undefined });
               break;
             }
             reportStepFailure(input, thrown);
@@ -106,7 +131,7 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
 
   function onBroken(thrown: unknown): void {
     isHalted = true;
-    for (const waiting of inbox.splice(0)) waiting.done?.();
+    for (let waiting = inbox.take(); waiting !== undefined; waiting = inbox.take()) waiting.done?.();
     const error = new AgentcomError('AC_INTERNAL', `The sidecar cannot resume its journal: ${messageOf(thrown)}`, { cause: thrown });
     parts.log.error(error.message, { stack: thrown instanceof Error ? thrown.stack : null });
     breakWith(error);
@@ -114,7 +139,7 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
 
   function take(input: SidecarInput, done?: () => void): void {
     if (isHalted) return done?.();
-    inbox.push({ input, done });
+    inbox.put({ input, done });
     if (!isRunning) runInbox().catch(onBroken);
   }
 
