@@ -17,7 +17,8 @@ const RETRY_MS = 2_000;
 
 export function App(): JSX.Element {
   const [failure, setFailure] = useState<HubError | null>(null);
-  const isUnknown = identity.value === 'unknown';
+  const user = identity.value;
+  const isUnknown = user === 'unknown';
   useEffect(() => {
     if (!isUnknown) return;
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -33,7 +34,8 @@ export function App(): JSX.Element {
   if (isUnknown) return failure === null ? <Loading /> : <p class="notice is-bad">{failure.message} Trying again…</p>;
   return (
     <>
-      {identity.value === null ? <Login /> : <Shell />}
+      {/* What one user has read is not shown to the next. */}
+      {user === null ? <Login /> : <Shell key={`${user.id} ${user.role}`} />}
       <Messages />
     </>
   );

@@ -9,6 +9,7 @@ import { render } from 'preact';
 import { App } from './app.tsx';
 import { startLiveEvents } from './hub/live-events.ts';
 import { startFigures } from './hub/figures.ts';
+import { startSession } from './hub/hub-requests.ts';
 import { startRouting } from './hub/routing.ts';
 import { startClock } from './parts/moments.tsx';
 import { startTheme } from './parts/theme.ts';
@@ -16,6 +17,7 @@ import { startKeys } from './parts/use-keys.ts';
 
 startTheme();
 startRouting();
+startSession();
 startClock();
 startKeys();
 startFigures();

@@ -113,6 +113,10 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
     await page.getByText('No task matches these filters.').waitFor();
     t.equal((await world.api.tasks.stats())['queued'], 0);
+    const { task_id: id } = await world.api.tasks.submit({ description: 'Queued later', needed_capabilities: ['gpu'] });
+    await page.getByRole('link', { name: /Queued later/ }).waitFor();
+    await world.api.tasks.cancel(id);
+    await page.getByText('No task matches these filters.').waitFor();
   });
 
   await t.test('keyboard: go to the tasks, down the list, into a task, and to the shortcuts', async (t) => {

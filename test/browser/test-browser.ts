@@ -13,6 +13,7 @@ import { clientInPage } from './client-in-page.ts';
 import { hostileText } from './hostile-texts.ts';
 import { journeys } from './journeys.ts';
 import { quietPages } from './quiet-pages.ts';
+import { severalTabs } from './several-tabs.ts';
 import { liveOutput, muchOutput } from './watched-output.ts';
 import { manyTasks } from './many-tasks.ts';
 
@@ -38,6 +39,7 @@ t.test('the dashboard in a browser', { timeout: TIMEOUT_MS }, async (t) => {
   await liveOutput(t, room);
   await muchOutput(t, room);
   await quietPages(t, room);
+  await severalTabs(t, room);
   await clientInPage(t, browser);
   await hostileText(t, room);
   await accessibility(t, room);

@@ -118,8 +118,22 @@ export async function readIdentity(): Promise<void> {
   }
 }
 
+/** The other pages of this browser share the session: each asks again who is signed in. */
+const otherPages = new BroadcastChannel('agentcom-session');
+const NEWS = 'changed';
+
+export function startSession(): void {
+  otherPages.addEventListener('message', () => {
+    readIdentity().catch((thrown: unknown) => {
+      // A hub that does not answer says it at the next request of the page.
+      if (!(thrown instanceof HubError)) throw thrown;
+    });
+  });
+}
+
 export async function signIn(token: string): Promise<void> {
   await ask('POST', '/api/session', { body: { token: token.trim() } });
+  otherPages.postMessage(NEWS);
   signedOutBecause.value = null;
   await readIdentity();
   if (identity.value === null)
@@ -128,5 +142,6 @@ export async function signIn(token: string): Promise<void> {
 
 export async function signOut(): Promise<void> {
   await ask('DELETE', '/api/session');
+  otherPages.postMessage(NEWS);
   signedOut(null);
 }

@@ -50,13 +50,18 @@ const RETRY_MAX_MS = 5_000;
 /** An outage shorter than this is not worth mentioning, milliseconds. */
 const UNNOTICED_MS = 1_000;
 
-/** Keeps the stream open while somebody is signed in who may see it. */
+/** The last event that was received: the next stream starts after it. */
+let lastId: string | null = null;
+
+/** Keeps the stream open while somebody is signed in who may see it, and the page is seen: a browser has only six connections for each hub. */
 export function startLiveEvents(): void {
+  const isSeen = signal(!document.hidden);
+  document.addEventListener('visibilitychange', () => (isSeen.value = !document.hidden));
   let stop: AbortController | null = null;
   effect(() => {
     const wanted = identity.value !== 'unknown' && canView();
     stop?.abort();
-    stop = wanted ? new AbortController() : null;
+    stop = wanted && isSeen.value ? new AbortController() : null;
     liveState.value = wanted ? { kind: 'connecting' } : { kind: 'off' };
     if (stop !== null) void follow(stop.signal);
   });
@@ -65,22 +70,21 @@ export function startLiveEvents(): void {
 const nextDelay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function follow(stop: AbortSignal): Promise<void> {
-  let lastId: string | null = null;
   let retryMs = RETRY_FIRST_MS;
   /** By the hub's clock. */
   let cutAtMs: number | null = null;
   while (!stop.aborted) {
     let why = 'The hub closed the connection.';
     try {
-      lastId = await readStream(stop, lastId, () => {
+      const isResumed = lastId !== null;
+      await readStream(stop, () => {
         // The hub sends the missed events, but data that has no events may have changed in the meantime.
-        if (cutAtMs !== null) tell(null);
+        if (cutAtMs !== null || isResumed) tell(null);
         cutAtMs = null;
         retryMs = RETRY_FIRST_MS;
       });
     } catch (thrown) {
       if (stop.aborted) return;
-      if (thrown instanceof Broken) lastId = thrown.lastId ?? lastId;
       why = thrown instanceof Error ? thrown.message : String(thrown);
     }
     if (stop.aborted) return;
@@ -96,21 +100,11 @@ async function follow(stop: AbortSignal): Promise<void> {
   }
 }
 
-/** A stream that was cut off, with the ID of its last event. */
-class Broken extends Error {
-  readonly lastId: string | null;
-  constructor(message: string, lastId: string | null) {
-    super(message);
-    this.lastId = lastId;
-  }
-}
-
-/** Resolves to the last ID when the hub ends the stream. Throws `Broken`. */
-async function readStream(stop: AbortSignal, fromId: string | null, onOpen: () => void): Promise<string | null> {
+/** Resolves when the hub ends the stream. Throws, with the reason for people, when it breaks. */
+async function readStream(stop: AbortSignal, onOpen: () => void): Promise<void> {
   const silence = new AbortController();
   let silenceTimer = setTimeout(() => silence.abort(), SILENT_MS);
   let caughtUpTimer: ReturnType<typeof setTimeout> | undefined;
-  let lastId = fromId;
   let batch: LiveEvent[] = [];
   let flushing = false;
   const flush = (): void => {
@@ -147,10 +141,9 @@ async function readStream(stop: AbortSignal, fromId: string | null, onOpen: () =
       flushing = true;
       setTimeout(flush);
     }
-    return lastId;
   } catch (thrown) {
     const why = silence.signal.aborted ? `Nothing arrived for ${SILENT_MS / 1_000} s.` : 'The connection to the hub broke.';
-    throw new Broken(thrown instanceof Error && thrown.message.startsWith('The hub') ? thrown.message : why, lastId);
+    throw thrown instanceof Error && thrown.message.startsWith('The hub') ? thrown : new Error(why);
   } finally {
     clearTimeout(silenceTimer);
     clearTimeout(caughtUpTimer);

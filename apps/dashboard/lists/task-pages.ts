@@ -83,7 +83,7 @@ export class TaskPages {
     }
     this.#isStale = false;
     this.error = null;
-    if (this.#pages.length === 0 || this.#seen.first < this.#firstCount()) {
+    if (this.count === 0 || this.#seen.first < this.#firstCount()) {
       this.#begin(() => this.#restart());
       return;
     }
