@@ -4,6 +4,7 @@ import { badge, goTo, type BrowserRoom } from './browser-room.ts';
 import { signIn, watchedPage } from './chromium.ts';
 
 const FIRST_PAINT_MAX_MS = 2_000;
+const TWO_DAYS_MS = 172_800_000;
 
 export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
   const { world, browser, origin } = room;
@@ -128,10 +129,31 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     await page.keyboard.press('j');
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'Timeline' }).waitFor();
+    t.equal(await page.evaluate('document.activeElement?.id'), 'main', 'the focus is on the new page');
+    t.match(await page.title(), /^task-[0-9a-f]+ · AgentCom$/, 'the title tells tabs apart');
+    const time = page.locator('.timeline-time').first();
+    t.match(await time.getAttribute('title'), /^\d+ \w+ \d{4}, \d\d:\d\d:\d\d \S+/, 'a time has its date and its zone');
     await page.keyboard.press('?');
     await page.getByRole('dialog', { name: 'Keyboard shortcuts' }).waitFor();
     await page.keyboard.press('Escape');
     t.equal(await page.getByRole('dialog').count(), 0);
+  });
+
+  await t.test('the timeline of a task of another day shows the date', async (t) => {
+    const { tasks } = await world.api.tasks.list({ status: 'completed' });
+    await page.route('**/api/whoami', async (route) => {
+      const response = await route.fetch();
+      const answer = (await response.json()) as { readonly server_time: number };
+      await route.fulfill({ response, json: { ...answer, server_time: answer.server_time + TWO_DAYS_MS } });
+    });
+    await goTo(page, room, `tasks/${tasks[0]?.id ?? ''}`);
+    await page.getByRole('heading', { name: 'Timeline' }).waitFor();
+    await page.locator('.timeline-day').waitFor({ state: 'detached' });
+    await page.reload();
+    await page.locator('.timeline-day').waitFor();
+    t.match(await page.locator('.timeline-day').innerText(), /^\d+ \w+ \d{4}$/);
+    await page.unroute('**/api/whoami');
+    await page.reload();
   });
 
   await t.test('keyboard: on the list of tasks, Enter activates what has the focus', async (t) => {

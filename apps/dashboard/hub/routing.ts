@@ -24,6 +24,8 @@ export const place = signal<Place>(readPlace());
 export function startRouting(): void {
   addEventListener('hashchange', () => {
     place.value = readPlace();
+    // The link that was followed may be gone. Keyboards and screen readers start at the top of the new page.
+    document.getElementById('main')?.focus({ preventScroll: true });
     scrollTo(0, 0);
   });
 }

@@ -179,7 +179,7 @@ function Attention({ stats, agents, stuck }: AttentionProps): JSX.Element {
           <li class="is-bad">
             <div>
               <strong>{dead === 1 ? '1 task has failed' : `${dead.toLocaleString('en')} tasks have failed`}</strong> and will not be retried
-              by themselves.
+              automatically.
             </div>
             <a class="button small" href={href(['dead-letters'])}>
               See why
@@ -365,7 +365,7 @@ function Charts(): JSX.Element {
           times={times}
           series={throughput}
           unit=""
-          summary={`${sum(completed)} completed and ${sum(failed)} attempts failed. ${since}`}
+          summary={`${sum(completed)} completed, failed attempts: ${sum(failed)}. ${since}`}
         />
       </Panel>
       <Panel title="Latency" beside={<span class="muted">median</span>}>

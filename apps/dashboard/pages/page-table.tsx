@@ -4,6 +4,7 @@ import { useEffect } from 'preact/hooks';
 import { canView } from '../hub/hub-requests.ts';
 import { href, place } from '../hub/routing.ts';
 import { Empty } from '../parts/notices.tsx';
+import { visibleText } from '../parts/untrusted-text.tsx';
 import { AgentPage, AgentsPage } from './agents-page.tsx';
 import { DeadLettersPage } from './dead-letters-page.tsx';
 import { OverviewPage } from './overview-page.tsx';
@@ -16,12 +17,17 @@ interface Shown {
   readonly page: JSX.Element;
 }
 
+const TITLE_CHARACTERS = 80;
+/** So that tabs and the browser's history tell tasks, and agents, apart. */
+const named = (id: string): string => visibleText(id.slice(0, TITLE_CHARACTERS));
+
 function shownAt(path: readonly string[]): Shown {
   const [first, second] = path;
   if (first === undefined) return canView() ? { title: 'Overview', page: <OverviewPage /> } : { title: 'Tasks', page: <TasksPage /> };
-  if (first === 'tasks' && second !== undefined) return { title: 'Task', page: <TaskPage key={second} id={second} /> };
+  if (first === 'tasks' && second !== undefined) return { title: named(second), page: <TaskPage key={second} id={second} /> };
   if (first === 'tasks') return { title: 'Tasks', page: <TasksPage /> };
-  if (first === 'agents' && second !== undefined) return { title: 'Agent', page: <AgentPage key={second} id={second} /> };
+  if (first === 'agents' && !canView()) return { title: 'Agents', page: <Empty title="Your role may not see agents." /> };
+  if (first === 'agents' && second !== undefined) return { title: named(second), page: <AgentPage key={second} id={second} /> };
   if (first === 'agents') return { title: 'Agents', page: <AgentsPage /> };
   if (first === 'dead-letters') return { title: 'Dead letters', page: <DeadLettersPage /> };
   if (first === 'submit') return { title: 'Submit', page: <SubmitPage /> };

@@ -6,6 +6,7 @@ import { canSubmit, identity } from '../hub/hub-requests.ts';
 import { goTo } from '../hub/routing.ts';
 import { newKey, submitTask } from '../hub/task-actions.ts';
 import { say } from '../parts/messages.tsx';
+import { timeZone } from '../parts/moments.tsx';
 import { Empty, Panel } from '../parts/notices.tsx';
 import { LineText } from '../parts/untrusted-text.tsx';
 
@@ -152,6 +153,7 @@ export function SubmitPage(): JSX.Element {
         </Panel>
         <details class="panel">
           <summary>When and how often</summary>
+          <p class="muted">Times are in your time zone, {timeZone}.</p>
           <div class="field-row">
             <label>
               Not before

@@ -5,7 +5,7 @@ import type { HistoryEntry, TaskDetail, TaskEventsPage } from '../../client/type
 import { get } from '../hub/hub-requests.ts';
 import { href } from '../hub/routing.ts';
 import { attempt } from '../parts/messages.tsx';
-import { clockText, durationText, timeText } from '../parts/moments.tsx';
+import { clockText, dayText, durationText, nowMs, timeText } from '../parts/moments.tsx';
 import { JsonText, LineText } from '../parts/untrusted-text.tsx';
 
 const OLDER_ROWS = 200;
@@ -80,10 +80,12 @@ function TimelineEntry({ entry, previousMs }: { readonly entry: HistoryEntry; re
   const details = entry.details ?? {};
   const reason = REASONS.map((name) => details[name]).find((value) => typeof value === 'string') as string | undefined;
   const by = details['by'];
+  const day = dayText(entry.timestamp);
   const afterMs = previousMs === undefined ? 0 : entry.timestamp - previousMs;
   return (
     <li class={`timeline-entry is-${toneOf(entry.event)}`} data-event={entry.event}>
       <time class="timeline-time" dateTime={new Date(entry.timestamp).toISOString()} title={timeText(entry.timestamp)}>
+        {day !== dayText(previousMs ?? nowMs.value) && <span class="timeline-day">{day}</span>}
         {clockText(entry.timestamp)}
       </time>
       <div class="timeline-body">

@@ -26,9 +26,15 @@ export function durationText(ms: number): string {
   return ms < TICK_MS ? `${Math.max(0, Math.round(ms))} ms` : `${(ms / TICK_MS).toFixed(1)} s`;
 }
 
-const absolute = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium' });
-const clockTime = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const DAY = { day: 'numeric', month: 'short', year: 'numeric' } as const;
+const CLOCK = { hour: '2-digit', minute: '2-digit', second: '2-digit' } as const;
+const absolute = new Intl.DateTimeFormat('en-GB', { ...DAY, ...CLOCK, timeZoneName: 'short' });
+const day = new Intl.DateTimeFormat('en-GB', DAY);
+const clockTime = new Intl.DateTimeFormat('en-GB', CLOCK);
 
+/** The browser's, in which all times are shown and entered. */
+export const timeZone = absolute.resolvedOptions().timeZone;
+export const dayText = (ms: number): string => day.format(ms);
 export const timeText = (ms: number): string => absolute.format(ms);
 const minuteTime = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' });
 export const minuteText = (ms: number): string => minuteTime.format(ms);
