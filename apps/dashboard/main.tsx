@@ -2,7 +2,12 @@
 import './styles/base.css';
 import './styles/layout.css';
 import './styles/parts.css';
-import './styles/pages.css';
+import './styles/overview.css';
+import './styles/tasks.css';
+import './styles/task.css';
+import './styles/agents.css';
+import './styles/dead-letters.css';
+import './styles/submit.css';
 import './styles/output.css';
 import 'uplot/dist/uPlot.min.css';
 import { render } from 'preact';

@@ -15,7 +15,7 @@ const ATTACKS = [
   '<style>*{display:none}</style><base href=//evil.test><meta http-equiv=refresh content=0>',
 ];
 /** A letter with so many accents that it is wider than a phone, or higher than its line. */
-const ACCENTS = `Z${'\u0301\u0317\u0489'.repeat(40)}`;
+const ACCENTS = `Z${'\u0489'.repeat(80)}`;
 const HIDDEN = 'abc\u202egpj.exe\u2066x\u2069 zero\u200bwidth \u001b[31mred\u001b[0m \u0007bell \ufeffbom';
 export const HOSTILE_TEXT = `${ACCENTS} ${ATTACKS.join(' ')} ${HIDDEN}`;
 /** As long as an ID may be. */
