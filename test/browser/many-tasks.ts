@@ -1,5 +1,6 @@
-/** The list of 100,000 tasks: it opens at once, scrolls, and keeps little in memory. */
+/** The list of 100,000 tasks: it opens at once, scrolls, and keeps little in memory. And that of 1,000 agents. */
 import type { Test } from 'tap';
+import { runningHub } from '../apps/running-hub.ts';
 import { goTo, type BrowserRoom } from './browser-room.ts';
 import { signIn, watchedPage } from './chromium.ts';
 
@@ -9,6 +10,8 @@ const OPENS_WITHIN_MS = 1_000;
 const SCROLLED_ROWS = 15_000;
 const HEAP_GROWTH_MAX = 20_000_000;
 const ELEMENTS_MAX = 2_500;
+const AGENTS = 1_000;
+const AGENT_ELEMENTS_MAX = 5_000;
 
 export async function manyTasks(t: Test, room: BrowserRoom): Promise<void> {
   await t.test(`a list of ${TASKS} tasks`, async (t) => {
@@ -59,6 +62,24 @@ export async function manyTasks(t: Test, room: BrowserRoom): Promise<void> {
       .getByRole('link', { name: /Shard \d+ of the nightly check/ })
       .first()
       .waitFor();
+    t.strictSame(faults, []);
+  });
+}
+
+export async function manyAgents(t: Test, { browser }: BrowserRoom): Promise<void> {
+  await t.test(`of ${AGENTS} agents the page draws some, and all on request`, async (t) => {
+    const hub = await runningHub();
+    t.teardown(() => hub.stop());
+    for (let count = 0; count < AGENTS; count += 1) await hub.token('agent', `agent-${String(count).padStart(4, '0')}`);
+    const { page, faults } = await watchedPage(t, browser, hub.url);
+    await signIn(page, hub.url, hub.adminToken);
+    await page.goto(`${hub.url}/dashboard#/agents`);
+    await page.getByText('agent-0000').waitFor();
+    const elements = (await page.evaluate('document.querySelectorAll("*").length')) as number;
+    t.ok(elements < AGENT_ELEMENTS_MAX, `${elements} elements`);
+    t.equal(await page.getByText('agent-0999').count(), 0);
+    await page.getByRole('button', { name: 'Show all 1,000 agents' }).click();
+    await page.getByText('agent-0999').waitFor();
     t.strictSame(faults, []);
   });
 }

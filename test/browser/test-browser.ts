@@ -15,7 +15,7 @@ import { journeys } from './journeys.ts';
 import { quietPages } from './quiet-pages.ts';
 import { severalTabs } from './several-tabs.ts';
 import { liveOutput, muchOutput } from './watched-output.ts';
-import { manyTasks } from './many-tasks.ts';
+import { manyAgents, manyTasks } from './many-tasks.ts';
 
 const BUNDLE_BYTES_MAX = 150_000;
 const TIMEOUT_MS = 540_000;
@@ -44,4 +44,5 @@ t.test('the dashboard in a browser', { timeout: TIMEOUT_MS }, async (t) => {
   await hostileText(t, room);
   await accessibility(t, room);
   await manyTasks(t, room);
+  await manyAgents(t, room);
 });

@@ -16,6 +16,8 @@ import { JsonText, LineText } from '../parts/untrusted-text.tsx';
 const PAGE_ROWS = 500;
 /** More agents than this are not listed. */
 const AGENTS_MAX = 5_000;
+/** As many are drawn at first: each is about forty elements, which change all the time. */
+const DRAWN_FIRST = 100;
 const GAP_MS = 2_000;
 
 export async function readAgents(stop: AbortSignal): Promise<readonly AgentJson[]> {
@@ -56,6 +58,7 @@ const STATUSES = ['working', 'idle', 'paused', 'draining', 'stopping', 'offline'
 
 export function AgentsPage(): JSX.Element {
   const { data: agents, error, reload } = useAgents();
+  const [all, setAll] = useState(false);
   const status = place.value.query.get('status');
   const shown = (agents ?? []).filter((agent) => status === null || agent.status === status);
   return (
@@ -91,10 +94,15 @@ export function AgentsPage(): JSX.Element {
           </div>
           {shown.length === 0 && <Empty title="No agent is in this state." />}
           <ul class="agent-list">
-            {shown.map((agent) => (
+            {shown.slice(0, all ? AGENTS_MAX : DRAWN_FIRST).map((agent) => (
               <AgentCard key={agent.agent_id} agent={agent} onDone={reload} />
             ))}
           </ul>
+          {!all && shown.length > DRAWN_FIRST && (
+            <button type="button" class="link" onClick={() => setAll(true)}>
+              Show all {shown.length.toLocaleString('en')} agents
+            </button>
+          )}
         </>
       )}
     </>
