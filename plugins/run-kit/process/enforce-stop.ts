@@ -1,4 +1,6 @@
 /** Enforces a stop that a runner ignores: the run is ended by its run id, so that its slot becomes free. */
+import { setImmediate } from 'node:timers/promises';
+import { describe } from '../../../core/domain/describe-value.ts';
 import { messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
@@ -12,6 +14,8 @@ import { GRACE_MS, graceOf } from './watch-run.ts';
 
 /** How long a stop may take beyond its grace period before it counts as ignored, milliseconds. */
 export const STOP_MARGIN_MS = 10_000;
+/** After how many events timers, signals and the other runs have their turn: a generator that never waits would leave them none. */
+const EVENTS_PER_TURN = 64;
 
 export interface EnforceStopOptions {
   readonly runId: string;
@@ -34,12 +38,15 @@ export function enforceStop(events: AsyncIterable<WakeEvent>, options: EnforceSt
   return wakeEvents(async (emit, detachSignal) => {
     const { runId, isWake, signal, clock, log, table } = options;
     const over = new AbortController();
-    const iterator = events[Symbol.asyncIterator]();
+    const iterator = iteratorOf(events);
     let main = options.process;
     const pass = async (): Promise<'ended'> => {
+      let passed = 0;
       for (let next = await iterator.next(); next.done !== true && !over.signal.aborted; next = await iterator.next()) {
         main = markIn(next.value) ?? main;
         await emit(next.value);
+        passed += 1;
+        if (passed % EVENTS_PER_TURN === 0) await setImmediate();
       }
       return 'ended';
     };
@@ -76,6 +83,14 @@ export function enforceStop(events: AsyncIterable<WakeEvent>, options: EnforceSt
     const { survivors } = await stopTree({ main, runId, graceMs: 0, clock, table });
     await emit({ type: 'stopped', survivors });
   });
+}
+
+/** A plugin in plain JavaScript may return anything. */
+function iteratorOf(events: unknown): AsyncIterator<WakeEvent> {
+  const begin = (events as Partial<AsyncIterable<WakeEvent>> | null | undefined)?.[Symbol.asyncIterator];
+  if (typeof begin === 'function') return begin.call(events);
+  const found = events instanceof Promise ? 'a promise (make it an async generator, or use wakeEvents)' : describe(events);
+  throw new TypeError(`wake() and attach() must return an async iterable of events, found ${found}`);
 }
 
 /** A third-party event may be any value. */

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import t from 'tap';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../../core/ports/log.ts';
-import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
+import type { WakeEvent, WakeRequest } from '../../../core/ports/wake-runner.ts';
 import { defineWakeRunner, Type } from '../../../plugins/plugin.ts';
 import { STOP_MARGIN_MS } from '../../../plugins/run-kit/process/enforce-stop.ts';
 import { aGeneration, anAgentId, aTaskId } from '../../product/contracts/fixtures.ts';
@@ -15,6 +15,11 @@ const deps = { agentId: 'a1', baseDir: '/', dataDir: '/', clock, log: silentLog 
 
 const deaf = (wake: () => AsyncIterable<WakeEvent>) =>
   defineWakeRunner({ name: 'deaf', options: Type.Object({}), create: () => ({ adoptable: false, wake }) });
+
+const requestOf = (runId: string): WakeRequest => ({
+  ...{ taskId: aTaskId(1), generation: aGeneration(1), agentId: anAgentId(), runId },
+  ...{ task: { description: 'x' }, taskFile: '/t', resultsDir: '/r', runDir: '/nowhere' },
+});
 
 async function* generated(): AsyncGenerator<WakeEvent> {
   yield { type: 'woken' };
@@ -43,15 +48,40 @@ void t.test('R11: a stop that a runner ignores is enforced by run id, and report
     t.teardown(() => child.kill('SIGKILL'));
     const runner = await deaf(wake)({}).create(deps);
     const stop = new AbortController();
-    const request = {
-      ...{ taskId: aTaskId(1), generation: aGeneration(1), agentId: anAgentId(), runId },
-      ...{ task: { description: 'x' }, taskFile: '/t', resultsDir: '/r', runDir: '/nowhere' },
-    };
-    const events = runner.wake(request, stop.signal)[Symbol.asyncIterator]();
+    const events = runner.wake(requestOf(runId), stop.signal)[Symbol.asyncIterator]();
     t.match(await events.next(), { value: { type: 'woken' } });
     stop.abort({ graceMs: 0 });
     t.same(await events.next(), { done: false, value: { type: 'stopped', survivors: [] } });
     t.match(await events.next(), { done: true });
     t.match(await ended, [null, /^SIG/], `and its agent is gone: ${what}`);
+  }
+});
+
+// Its events were passed on without a turn for timers, so that the whole sidecar stood still: no stop, no heartbeat, no SIGTERM.
+void t.test('R11: a runner that yields events without ever waiting is stopped, too', async (t) => {
+  const endless = async function* (): AsyncGenerator<WakeEvent> {
+    for (;;) yield { type: 'progress', percent: 1 };
+  };
+  const runner = await deaf(endless)({}).create(deps);
+  const stop = new AbortController();
+  setTimeout(() => stop.abort({ graceMs: 0 }), 10);
+  const seen = new Set<string>();
+  for await (const { type } of runner.wake(requestOf('run-of-an-endless-runner'), stop.signal)) seen.add(type);
+  t.strictSame([...seen], ['progress', 'stopped']);
+});
+
+void t.test('a wake that returns something else than events is explained', async (t) => {
+  const cases: readonly (readonly [unknown, RegExp])[] = [
+    [
+      Promise.resolve(generated()),
+      /must return an async iterable of events, found a promise \(make it an async generator, or use wakeEvents\)$/,
+    ],
+    [undefined, /found undefined$/],
+    [[{ type: 'woken' }], /found a list of 1 items$/],
+  ];
+  for (const [returned, message] of cases) {
+    const runner = await deaf(() => returned as AsyncIterable<WakeEvent>)({}).create(deps);
+    const events = runner.wake(requestOf('run-of-no-events'), new AbortController().signal)[Symbol.asyncIterator]();
+    await t.rejects(events.next(), { message });
   }
 });

@@ -40,8 +40,12 @@ export function followRuns(
     const listen = async (): Promise<void> => {
       const iterator = begin(runner, controller)[Symbol.asyncIterator]();
       followed.set(run.runId, { runId: run.runId, controller, iterator });
+      let isBroken = false;
       for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
         const parsed = readWakeEvent(next.value);
+        // The first has ended the attempt; the others would only fill the log.
+        if (parsed.kind === 'invalid' && isBroken) continue;
+        isBroken ||= parsed.kind === 'invalid';
         if (parsed.kind === 'event' && parsed.ignored !== undefined)
           log.warn('ignored invalid fields of a failure from the wake runner', { run_id: run.runId, fields: parsed.ignored });
         const input: SidecarInput =

@@ -94,7 +94,7 @@ const invalid = (message: string, reason: InvalidEventReason = 'invalid_event'):
 
 function read(value: unknown): ReadEvent {
   if (typeof value !== 'object' || value === null)
-    return invalid(`expected an event, found ${value === null ? 'null' : `a ${typeof value}`}`);
+    return invalid(`expected an event, found ${value === null || value === undefined ? String(value) : `a ${typeof value}`}`);
   const name = (value as { readonly type?: unknown }).type;
   if (typeof name !== 'string' || !Object.hasOwn(eventSchemas, name)) {
     return invalid(`expected an event of type ${Object.keys(eventSchemas).join(', ')}, found ${String(name).slice(0, 64)}`);

@@ -37,6 +37,7 @@ t.test('R16: valid runner events are accepted unchanged', async (t) => {
 t.test('R16: an invalid runner event is refused, with what was expected', async (t) => {
   const cases: readonly (readonly [unknown, RegExp])[] = [
     [null, /expected an event, found null/],
+    [undefined, /expected an event, found undefined/],
     ['woken', /expected an event, found a string/],
     [{}, /of type spawned, woken.*found undefined/],
     [{ type: 'toString' }, /found toString/],

@@ -75,3 +75,23 @@ t.test('invalid fields of a failure are named in the log', async (t) => {
   ]);
   t.match(log.lines, [{ level: 'warn', fields: { run_id: 'run-1', fields: ['retryAfterMs'] } }]);
 });
+
+// Each was logged as an error: a runner that never ended wrote hundreds of megabytes.
+t.test('of the invalid events of a run only the first is passed on', async (t) => {
+  const stream = async function* (): AsyncGenerator<WakeEvent> {
+    for (let count = 0; count < 3; count += 1) yield 'junk' as unknown as WakeEvent;
+  };
+  const taken: string[] = [];
+  await new Promise<void>((resolve) => {
+    const runs = followRuns(
+      { runner: { adoptable: false, wake: stream, attach: stream }, stopController: () => new AbortController(), log: memoryLog() },
+      (input, done) => {
+        taken.push(input.type);
+        if (input.type === 'wake_stream_ended') resolve();
+        done?.();
+      },
+    );
+    runs.wake(wakeOf('run-1'));
+  });
+  t.strictSame(taken, ['invalid_wake_event', 'wake_stream_ended']);
+});
