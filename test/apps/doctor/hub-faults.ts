@@ -44,7 +44,7 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     name: 'an option of the wrong type',
     plant: (m) => onlyHub(m, `listen: { port: 'http' }`),
     check: 'config',
-    found: /^hub\.listen\.port: wanted .*, found "http"$/,
+    found: /^hub\.listen\.port: expected a whole number .*, found "http"$/,
     cure: /^Correct hub\.listen\.port in /,
   },
   {
