@@ -4,7 +4,7 @@ import type { ConfigProblem, StorageChoice } from '../../core/config/config.ts';
 import { knexStorage } from './knex-storage.ts';
 import { backUpSqlite, restoreSqlite } from './move/sqlite-backup.ts';
 import { requirePackage } from './require-package.ts';
-import { SQLITE_DRIVERS, type SqliteDriverName } from './sqlite/sqlite-driver.ts';
+import { SQLITE_DRIVERS, type SqliteDriver, type SqliteDriverName } from './sqlite/sqlite-driver.ts';
 import { sqliteDriver } from './sqlite/driver-choice.ts';
 import { SQLITE_CAPABILITIES, sqliteEngine } from './sqlite/engine.ts';
 import { inspectSqlite } from './sqlite/inspection.ts';
@@ -31,9 +31,12 @@ export function sqlite(options: SqliteOptions): StorageChoice {
     options: { ...options },
     capabilities: { ...SQLITE_CAPABILITIES },
     problems: () => problemsOf(options),
+    async check() {
+      await loaded(options);
+      return [];
+    },
     async create({ dataDir, clock, log }) {
-      await requirePackage('sqlite', 'knex', '3', () => import('knex'));
-      const [driver, file] = [await sqliteDriver(options.driver), path.resolve(dataDir, options.file)];
+      const [driver, file] = [await loaded(options), path.resolve(dataDir, options.file)];
       return knexStorage({ engine: sqliteEngine({ driver, file, clock, log }), clock, log });
     },
     async inspect({ dataDir }) {
@@ -46,6 +49,12 @@ export function sqlite(options: SqliteOptions): StorageChoice {
       return restoreSqlite(await sqliteDriver(options.driver), path.resolve(dataDir, options.file), from, clock.nowMs());
     },
   };
+}
+
+/** The packages that a hub needs, and the driver of its process. */
+async function loaded({ driver }: SqliteOptions): Promise<SqliteDriver> {
+  await requirePackage('sqlite', 'knex', '3', () => import('knex'));
+  return sqliteDriver(driver);
 }
 
 function problemsOf(options: SqliteOptions): readonly ConfigProblem[] {

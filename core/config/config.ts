@@ -86,7 +86,10 @@ export type StorageChoice = AdapterChoice<'storage', Storage, StorageDeps> & {
     deps: Pick<StorageDeps, 'dataDir' | 'clock'>,
     from: { readonly file: string | null; readonly replace: boolean },
   ): Promise<RestoreSummary>;
-  /** For `agentcom doctor`. Fails with `AC_STORAGE_OPEN` if the server cannot be reached. */
+  /**
+   * For `agentcom doctor`, also before a hub was started. Fails with `AC_STORAGE_OPEN` if the server cannot be reached, and with
+   * `AC_PACKAGE_MISSING` if a hub could not load what the storage needs. MUST change nothing.
+   */
   check?(deps: Pick<StorageDeps, 'clock'>): Promise<readonly ServerFinding[]>;
 };
 

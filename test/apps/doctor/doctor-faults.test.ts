@@ -1,7 +1,9 @@
 /** The doctor on a machine with one fault: it finds that fault and nothing else, and says what to do. Each fault is a real one. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chmod } from 'node:fs/promises';
+import { chmod, rm } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { inspectSqlite } from '../../../adapters/storage-knex/sqlite/inspection.ts';
@@ -61,6 +63,8 @@ for (const { name, plant, check, severity = 'error', found, cure } of [...hubFau
     t.ok(people.out.includes(`${first.found}\n`) && people.out.includes(`  What to do: ${first.cure}\n`), people.out);
   });
 
+const WITHOUT_SQLITE3 = pathToFileURL(resolve(import.meta.dirname, '../../rig/without-sqlite3.mjs')).href;
+
 /** The doctor as a program of its own, started by this line of sh. */
 async function doctorProgram(machine: Machine, line: string): Promise<Answer & { readonly code: number }> {
   const argv = ['-c', line, 'sh', process.execPath, builtTree().bin, 'doctor', '--json'];
@@ -75,6 +79,17 @@ async function doctorProgram(machine: Machine, line: string): Promise<Answer & {
 t.test('open_files: a limit that is too low for a hub', async (t) => {
   const machine = await world.machine(t);
   await machine.writeConfig({ hub: HUB });
+
+  // The first command on a Node without SQLite was told "No errors found", and the hub then did not start.
+  t.test('before the first start of a hub, a storage whose package is missing is found', async (t) => {
+    const machine = await world.machine(t);
+    await rm(machine.hubDir, { recursive: true });
+    await machine.writeConfig({ hub: `${HUB}, storage: sqlite({ file: 'agentcom.db', driver: 'sqlite3' })` });
+    const { code, findings } = await doctorProgram(machine, `NODE_OPTIONS=--import=${WITHOUT_SQLITE3} exec "$@"`);
+    t.equal(code, 8);
+    t.match(findings, [{ check: 'storage', found: /the package sqlite3 cannot be loaded/, cure: /npm install sqlite3@6/ }]);
+    t.equal(findings.length, 1);
+  });
   const { code, findings } = await doctorProgram(machine, 'ulimit -n 512; exec "$@"');
   t.equal(code, 8);
   t.match(findings, [
