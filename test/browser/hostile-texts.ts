@@ -60,6 +60,21 @@ export async function hostileText(t: Test, room: BrowserRoom): Promise<void> {
       t.notMatch(shown, /[\u202a-\u202e\u2066-\u2069\u001b\u0007]/, 'and no hostile text is in the page source');
     }
     await world.api.tasks.submit({ description: HOSTILE_TEXT, needed_capabilities: [ATTACKS[0] ?? ''] });
+    // Whatever the length to which a place cuts it, it cuts one of the two in the middle of an emoji.
+    const emoji = '😀'.repeat(700);
+    for (const description of [emoji, `a${emoji}`]) {
+      const { task_id: id } = await world.api.tasks.submit({
+        description,
+        needed_capabilities: ['nobody'],
+        repo: [...description].slice(0, 700).join(''),
+      });
+      await goTo(page, room, `tasks/${id}`);
+      await page.getByText('Show all').first().waitFor();
+      t.equal(await page.locator('.mark').count(), 0, 'an emoji is never cut in half');
+    }
+    await goTo(page, room, 'tasks');
+    await page.getByText('😀').nth(1).waitFor();
+    t.equal(await page.locator('.mark', { hasText: 'U+D83D' }).count(), 0);
     for (const place of [
       ...PLACES,
       `agents/${HOSTILE_AGENT}`,

@@ -39,7 +39,7 @@ export async function severalTabs(t: Test, { browser }: BrowserRoom): Promise<vo
     t.strictSame(faults, []);
   });
 
-  await t.test('R7: signing out, or in as somebody else, in one tab does so in all', async (t) => {
+  await t.test('signing out, or in as somebody else, in one tab does so in all', async (t) => {
     await hub.api.tasks.submit({ description: 'Submitted by the admin' });
     const { page: first, context } = await watchedPage(t, browser, hub.url);
     const second = await context.newPage();

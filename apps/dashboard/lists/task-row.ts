@@ -1,5 +1,6 @@
 /** What a list keeps of a task, without its metadata, its result and the end of a long description, so that thousands fit in memory. */
 import type { TaskJson } from '../../client/types.ts';
+import { startOf } from '../parts/untrusted-text.tsx';
 
 export type TaskStatus = TaskJson['status'];
 
@@ -23,14 +24,14 @@ const ERROR_CHARACTERS = 300;
 
 export const taskRow = (task: TaskJson): TaskRow => ({
   id: task.id,
-  text: task.description.slice(0, TEXT_CHARACTERS),
+  text: startOf(task.description, TEXT_CHARACTERS),
   status: task.status,
   isRunning: task.accepted_at !== null,
   priority: task.priority,
   agentId: task.assigned_to,
   assignTo: task.assign_to,
   needs: task.needed_capabilities,
-  error: task.last_error?.slice(0, ERROR_CHARACTERS) ?? null,
+  error: task.last_error === null ? null : startOf(task.last_error, ERROR_CHARACTERS),
   retries: task.retry_count,
   createdAtMs: task.created_at,
   updatedAtMs: task.updated_at,

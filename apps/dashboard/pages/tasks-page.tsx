@@ -13,7 +13,7 @@ import { VirtualList } from '../lists/virtual-list.tsx';
 import { PriorityText, StatusBadge } from '../parts/badges.tsx';
 import { Ago } from '../parts/moments.tsx';
 import { Empty, ErrorNotice, Loading } from '../parts/notices.tsx';
-import { LineText, visibleText } from '../parts/untrusted-text.tsx';
+import { LineText, startOf, visibleText } from '../parts/untrusted-text.tsx';
 import { useKeys } from '../parts/use-keys.ts';
 import type { HubStats } from './overview-page.tsx';
 
@@ -264,7 +264,7 @@ function Row({ row, index, isChosen, onToggle }: RowProps): JSX.Element {
       {onToggle !== null && (
         <input
           type="checkbox"
-          aria-label={`Select ${visibleText(row.text.slice(0, 60))}`}
+          aria-label={`Select ${visibleText(startOf(row.text, 60))}`}
           checked={isChosen}
           onChange={() => onToggle(row)}
         />

@@ -17,6 +17,9 @@ const codeOf = (character: string): string => `U+${(character.codePointAt(0) ?? 
 /** The same as plain text, for titles and labels. */
 export const visibleText = (text: string): string => text.replace(INVISIBLE, (character) => `[${codeOf(character)}]`);
 
+/** The first `max` characters. One that is two units of UTF-16, such as an emoji, is not cut in half: its half would be shown as a code. */
+export const startOf = (text: string, max: number): string => text.slice(0, max).replace(/[\ud800-\udbff]$/, '');
+
 /** How many characters of it are shown as their code. */
 export const invisibleCount = (text: string): number => text.match(INVISIBLE)?.length ?? 0;
 
@@ -43,7 +46,7 @@ export function marked(text: string): readonly (string | JSX.Element)[] {
 
 /** On one line; the rest is cut off by its place. */
 export function LineText({ text, max = CUT_CHARACTERS }: { readonly text: string; readonly max?: number }): JSX.Element {
-  const line = text.length > max ? `${text.slice(0, max)}…` : text;
+  const line = text.length > max ? `${startOf(text, max)}…` : text;
   return <bdi class="line-text">{marked(line.replace(/\s*\n\s*/g, ' ⏎ '))}</bdi>;
 }
 
@@ -51,7 +54,7 @@ export function LineText({ text, max = CUT_CHARACTERS }: { readonly text: string
 export function BlockText({ text, max = CUT_CHARACTERS, mono = false, end = false }: BlockTextProps): JSX.Element {
   const [whole, setWhole] = useState(false);
   const isLong = text.length > max;
-  const part = end ? lineEnd(text, max) : text.slice(0, max);
+  const part = end ? lineEnd(text, max) : startOf(text, max);
   return (
     <div class={`block-text${mono ? ' mono' : ''}`}>
       <bdi class={whole ? 'block-text-body whole' : 'block-text-body'} tabIndex={whole ? 0 : undefined}>
@@ -79,7 +82,7 @@ export interface BlockTextProps {
 
 /** The last `max` characters, from the start of a line if one starts there. */
 function lineEnd(text: string, max: number): string {
-  const end = text.slice(-max);
+  const end = text.slice(-max).replace(/^[\udc00-\udfff]/, '');
   const from = end.indexOf('\n') + 1;
   return from < end.length ? end.slice(from) : end;
 }
