@@ -92,7 +92,10 @@ export function followOutput(options: FollowOutputOptions): OutputFollower {
     for (let isAtEnd = false; !isAtEnd;) {
       const read = await file.read();
       if (read.isRewritten) {
-        log.warn('an agent emptied the file of its own output, as "> /dev/stdout" does in a shell (">> /dev/stdout" does not)', { runId, stream });
+        log.warn('an agent emptied the file of its own output, as "> /dev/stdout" does in a shell (">> /dev/stdout" does not)', {
+          runId,
+          stream,
+        });
         options.onRewritten?.();
       }
       await process(read);
@@ -116,7 +119,8 @@ export function followOutput(options: FollowOutputOptions): OutputFollower {
       if (code === 'ENOENT') return;
       failedReads += 1;
       if (MOMENTARY.has(code) && failedReads < READ_TRIES_MAX) {
-        if (failedReads === 1) log.warn('cannot read the output of an agent at the moment; trying again', { runId, stream, error: messageOf(error) });
+        if (failedReads === 1)
+          log.warn('cannot read the output of an agent at the moment; trying again', { runId, stream, error: messageOf(error) });
         if (!isOver) return;
         await wait(clock, OUTPUT_POLL_MS, detachSignal);
         return detachSignal.aborted ? undefined : await readNow(true);

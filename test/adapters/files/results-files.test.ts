@@ -196,7 +196,8 @@ t.test('R20: folders to which an agent took all access are removed too, and besi
 t.test('R20: files whose names are not UTF-8 are removed beside a result, and are counted', async (t) => {
   const place = await filesPlace(t);
   const { inbox } = await expecting(place, a1);
-  const odd = (folder: string): Buffer => Buffer.concat([Buffer.from(join(place.dataDir, folder, assignmentText(a1), 'caf')), Buffer.of(0xe9)]);
+  const odd = (folder: string): Buffer =>
+    Buffer.concat([Buffer.from(join(place.dataDir, folder, assignmentText(a1), 'caf')), Buffer.of(0xe9)]);
   await place.write(ownPath(a1, 'json'), '{}');
   await mkdir(odd('results'));
   await writeFile(Buffer.concat([odd('results'), Buffer.from('/inner')]), 'x');

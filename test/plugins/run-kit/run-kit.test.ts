@@ -298,7 +298,11 @@ void t.test('lines are followed from an offset that a later process can resume a
   await writeFile(path, 'one\ntwo\nth');
   const follower = lineFollower({ path, lineBytesMax: 10 });
   t.strictSame(await follower.read(), { lines: ['one', 'two'], offset: 8, dropped: [], isAtEnd: false, isRewritten: false });
-  t.strictSame(await follower.read(), { lines: [], offset: 8, dropped: [], isAtEnd: true, isRewritten: false }, 'a line that is not whole waits');
+  t.strictSame(
+    await follower.read(),
+    { lines: [], offset: 8, dropped: [], isAtEnd: true, isRewritten: false },
+    'a line that is not whole waits',
+  );
   await appendFile(path, 'ree é\n\n');
   t.strictSame(await follower.read(), { lines: ['three é', ''], offset: 18, dropped: [], isAtEnd: true, isRewritten: false });
   await appendFile(path, `${'x'.repeat(11)}\n${'y'.repeat(10)}\n`);
