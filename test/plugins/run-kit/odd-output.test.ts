@@ -1,4 +1,5 @@
 /** What programs do to the file of their output: they empty it, as `> /dev/stdout` in a shell does, or flood it. */
+import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { appendFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -52,6 +53,14 @@ void t.test('R20: a flood of short lines is read in parts, so that it does not h
     'all of them',
   );
   t.ok(Math.max(...found) <= 65_536 / 2, `at most ${String(Math.max(...found))} at once`);
+});
+
+void t.test('a stream that is not a regular file is not followed', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'agentcom-fifo-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  const path = join(folder, 'fifo');
+  execFileSync('mkfifo', [path]);
+  await t.rejects(lineFollower({ path }).read(), { code: 'AC_DATA_DIR', message: /not a regular file/ });
 });
 
 const says = (line: object): string => `echo '${JSON.stringify(line)}'`;

@@ -346,13 +346,6 @@ void t.test('a line split over many reads is joined, and one that never ends is 
   ]);
 });
 
-void t.test('a stream that is not a regular file is not followed', async (t) => {
-  const folder = await scratch(t);
-  const path = join(folder, 'fifo');
-  execFileSync('mkfifo', [path]);
-  await t.rejects(lineFollower({ path }).read(), { code: 'AC_DATA_DIR', message: /not a regular file/ });
-});
-
 void t.test('events are handed over one at a time, in order', async (t) => {
   const handed: string[] = [];
   const events = wakeEvents(async (emit) => {
