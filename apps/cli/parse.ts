@@ -69,7 +69,7 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw new InvalidArgumentError('Wanted JSON, but it does not parse.');
+    throw new InvalidArgumentError('Expected JSON, found text that is not JSON.');
   }
 }
 

@@ -1,13 +1,25 @@
 /** The quickstart's folder: emptied at each start, unless another quickstart uses it. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { AgentcomError } from '../../core/errors/agentcom-error.ts';
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 
 const FOLDER = 'data/quickstart';
 
-/** Creates an empty `data/quickstart` in the current folder; returns its absolute path. */
+/** Creates an empty `data/quickstart` in the current folder; returns its absolute path. Fails with `AC_DATA_DIR`. */
 export function freshFolder(): string {
   const folder = resolve(FOLDER);
+  try {
+    return emptied(folder);
+  } catch (cause) {
+    if (AgentcomError.is(cause)) throw cause;
+    throw new AgentcomError('AC_DATA_DIR', `Cannot create or empty the folder ${folder}: ${messageOf(cause)}.`, {
+      cause,
+      cure: 'Run the quickstart in a folder that you can write to.',
+    });
+  }
+}
+
+function emptied(folder: string): string {
   const pidFile = join(folder, 'pid');
   const other = pidIn(pidFile);
   if (other !== null && isAlive(other)) {

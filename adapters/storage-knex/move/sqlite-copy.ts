@@ -171,7 +171,7 @@ export async function refuseIfThere(file: string): Promise<void> {
 const fileExists = (file: string): AgentcomError =>
   new AgentcomError(
     'AC_TARGET_EXISTS',
-    `Cannot write "${file}": it is there already. Name another file, or say --force to write over it.`,
+    `Cannot write "${file}": it is there already. Name another file, or pass --force to write over it.`,
     {
       details: { file },
     },

@@ -93,7 +93,7 @@ async function push(
 
 async function createToken({ output, hub, environment }: Context, options: TokenOptions): Promise<void> {
   if ((options.agent === undefined) === (options.name === undefined) || (options.name === undefined) !== (options.role === undefined)) {
-    throw new AgentcomError('AC_USAGE', 'Wanted --agent AGENT, or --name NAME and --role ROLE.');
+    throw new AgentcomError('AC_USAGE', 'Expected --agent AGENT, or --name NAME and --role ROLE.');
   }
   const token = await (
     await hub()

@@ -71,7 +71,7 @@ t.test('a wrong command line exits with 2 and reports what is wrong', async (t) 
     [['list', '--url', 'ftp://h', '--token', 't'], /Expected the hub's address as http/],
     [['list', '--url', 'http://me:pw@h', '--token', 't'], /Expected the hub's address as http.* found "http:\/\/…@h"/],
     [['list', '--url', 'me:p/w@h', '--token', 't'], /Expected the hub's address as http.* found "…@h"/],
-    [['tokens', 'create', '--name', 'ci', '--url', 'http://h', '--token', 't'], /Wanted --agent AGENT, or --name NAME and --role ROLE/],
+    [['tokens', 'create', '--name', 'ci', '--url', 'http://h', '--token', 't'], /Expected --agent AGENT, or --name NAME and --role ROLE/],
   ];
   for (const [argv, message] of cases) {
     const ran = await run(argv);

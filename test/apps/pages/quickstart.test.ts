@@ -1,8 +1,8 @@
 /** The first minute, as a newcomer has it, in a folder of its own. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod } from 'node:fs/promises';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -111,4 +111,16 @@ t.test('when interrupted, it stops everything it started, including agents and P
   t.notMatch(lines.join('\n'), /could not be stopped/);
   t.strictSame(processesOf(folder), []);
   t.notMatch(readdirSync(folder).join(' '), 'agentcom-quickstart', 'and no data is left behind');
+});
+
+// It was called an internal error, to be reported.
+t.test('a folder in which nothing can be written is named', async (t) => {
+  const cwd = await temporaryFolder(t);
+  writeFileSync(join(cwd, 'data'), 'a file');
+  const { status, stderr } = spawnSync(process.execPath, [builtTree().bin, 'quickstart'], { cwd, encoding: 'utf8' });
+  t.equal(status, 4);
+  t.match(
+    stderr,
+    /^agentcom: Cannot create or empty the folder .*data\/quickstart: .*\. Run the quickstart in a folder .* \(AC_DATA_DIR\)$/m,
+  );
 });
