@@ -1,5 +1,5 @@
 /** Enrols an agent. The hub first proves that it knows the secret; no other hub gets the secret, and no other hub's token is trusted. */
-import type { HubTrust } from '../adapters/kit/hub-connection.ts';
+import type { HubTrust } from '../adapters/kit/trusted-hub.ts';
 import { systemDigest } from '../adapters/ids-system/system-digest.ts';
 import { AgentcomError } from '../core/errors/agentcom-error.ts';
 import { enrolHubProof, sealedSecret, unsealedEnrolToken } from '../core/protocol/enrol-proof.ts';

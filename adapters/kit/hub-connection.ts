@@ -7,14 +7,6 @@ import { isIP } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 
-/** How a hub is recognized. If empty: by a certificate of a public authority for its name. */
-export interface HubTrust {
-  /** `sha256/…`. If given, they decide alone: the name and the issuer of the certificate do not matter. */
-  readonly fingerprints?: readonly string[] | undefined;
-  /** Certificates of all authorities that are trusted, PEM. Default: those that Node trusts. */
-  readonly ca?: readonly string[] | undefined;
-}
-
 /** The connection options that `node:http` and `ws` pass on. */
 export interface HubAddress {
   readonly host?: string | null | undefined;

@@ -4,7 +4,8 @@ import { WebSocket, type ClientOptions, type RawData } from 'ws';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
 import type { HubLink, LinkConnection, LinkEvents } from '../../core/ports/hub-link.ts';
 import type { Log } from '../../core/ports/log.ts';
-import { connectToKey, type HubAddress, type HubTrust } from '../kit/hub-connection.ts';
+import { connectToKey, type HubAddress } from '../kit/hub-connection.ts';
+import type { HubTrust } from '../kit/trusted-hub.ts';
 
 const NO_CLOSE_FRAME = 1006;
 /** The time limit from the lookup of the name to the open socket. */

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hubClient, type HubClient } from '../client/index.ts';
-import type { HubTrust } from '../../adapters/kit/hub-connection.ts';
+import type { HubTrust } from '../../adapters/kit/trusted-hub.ts';
 import { hubUrls } from '../hub/urls.ts';
 import { isLoopback } from '../../core/config/loopback.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';

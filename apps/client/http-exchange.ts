@@ -2,7 +2,8 @@
 import { Agent, request as requestHttp, type IncomingMessage } from 'node:http';
 import type { RequestOptions } from 'node:https';
 import { urlToHttpOptions } from 'node:url';
-import type { HubAddress, HubTrust } from '../../adapters/kit/hub-connection.ts';
+import type { HubAddress } from '../../adapters/kit/hub-connection.ts';
+import type { HubTrust } from '../../adapters/kit/trusted-hub.ts';
 import { reasonOf, type Exchange, type HttpAnswer, type HttpQuestion, type StopSignal } from './platform.ts';
 
 /** An idle connection is reused within this time, milliseconds; a hub closes one after five seconds. */

@@ -1,6 +1,6 @@
 /** A typed client of the hub's HTTP API, in Node. */
 import { randomUUID } from 'node:crypto';
-import type { HubTrust } from '../../adapters/kit/hub-connection.ts';
+import type { HubTrust } from '../../adapters/kit/trusted-hub.ts';
 import { clientOn, type HubClient } from './client.ts';
 import type { Connection } from './api-request.ts';
 import { exchangeTrusting } from './http-exchange.ts';
@@ -17,6 +17,6 @@ export const hubClient = ({ tls = {}, ...connection }: NodeConnection): HubClien
 
 export { taskSigner } from '../signing/task-signer.ts';
 export type { Ed25519PrivateJwk, SignedTask, SignTask, TaskSignerOptions } from '../signing/signing-options.ts';
-export type { HubTrust } from '../../adapters/kit/hub-connection.ts';
+export type { HubTrust } from '../../adapters/kit/trusted-hub.ts';
 
 export type * from './types-of-client.ts';

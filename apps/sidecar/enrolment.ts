@@ -4,7 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { ResolvedSidecarConfig } from '../../core/config/config.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { Log } from '../../core/ports/log.ts';
-import type { HubTrust } from '../../adapters/kit/hub-connection.ts';
+import type { HubTrust } from '../../adapters/kit/trusted-hub.ts';
 import { readJoinCode, type JoinCode } from '../../core/config/fingerprint.ts';
 import { readSecretFile, writeSecretFile } from '../data-dir.ts';
 import { fingerprintFile, sidecarTrust, type OwnHub } from '../tls/hub-trust.ts';

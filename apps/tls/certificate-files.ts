@@ -3,7 +3,8 @@ import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
-import { fingerprintOf, type HubTrust } from '../../adapters/kit/hub-connection.ts';
+import { fingerprintOf } from '../../adapters/kit/hub-connection.ts';
+import type { HubTrust } from '../../adapters/kit/trusted-hub.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { CertificatePair } from '../../core/ports/hub-transport.ts';
 

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as tls from 'node:tls';
 import { rootCertificates } from 'node:tls';
-import type { HubTrust } from '../../adapters/kit/hub-connection.ts';
+import type { HubTrust } from '../../adapters/kit/trusted-hub.ts';
 import type { ResolvedHubConfig, ResolvedSidecarConfig } from '../../core/config/config.ts';
 import { isLoopback } from '../../core/config/loopback.ts';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';

@@ -41,6 +41,16 @@ const AS_JAVASCRIPT: ts.CompilerOptions = {
   module: ts.ModuleKind.NodeNext,
   moduleResolution: ts.ModuleResolutionKind.NodeNext,
 };
+/** A page in a browser, in a project without the types of Node. */
+const IN_A_BROWSER: ts.CompilerOptions = {
+  types: [],
+  strict: true,
+  noEmit: true,
+  lib: ['lib.es2023.d.ts', 'lib.dom.d.ts'],
+  target: ts.ScriptTarget.ES2023,
+  module: ts.ModuleKind.ESNext,
+  moduleResolution: ts.ModuleResolutionKind.Bundler,
+};
 const GUIDE = 'docs/wake-runners.md';
 /** Strangers have no tap: the test runner of node does. */
 const UNDER_NODE = 'node --test --test-reporter=tap';
@@ -114,6 +124,19 @@ t.test('the packed package', async (t) => {
       );
     });
   }
+
+  void t.test('has a client that compiles without the types of Node', { buffered: true }, async (t) => {
+    const page = join(folder, 'page.ts');
+    await writeFile(
+      page,
+      "import { hubClient } from 'agentcom/client';\nexport const hub = hubClient({ url: 'https://hub.example.com', token: 'x' });\n",
+    );
+    const complaints = ts.getPreEmitDiagnostics(ts.createProgram({ rootNames: [page], options: IN_A_BROWSER }));
+    t.strictSame(
+      complaints.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n')),
+      [],
+    );
+  });
 
   void t.test('compiles the code on the pages, and has types for every entry', { buffered: true }, async (t) => {
     const { exports } = await json<{ exports: Record<string, unknown> }>(join(ROOT, 'package.json'));

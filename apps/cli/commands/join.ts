@@ -10,7 +10,7 @@ import { enrolAt, type Enrolling } from '../../enrol.ts';
 import { tokenFile } from '../../sidecar/enrolment.ts';
 import { fingerprintFile, fingerprintsInEnvironment } from '../../tls/hub-trust.ts';
 import { joinCode, readJoinCode, type JoinCode } from '../../../core/config/fingerprint.ts';
-import type { HubTrust } from '../../../adapters/kit/hub-connection.ts';
+import type { HubTrust } from '../../../adapters/kit/trusted-hub.ts';
 import type { CliEnvironment } from '../cli-environment.ts';
 import type { Action, Context } from '../cli-context.ts';
 import { wrongAddress } from '../connect.ts';

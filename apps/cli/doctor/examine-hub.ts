@@ -10,7 +10,7 @@ import type { StoreInspection } from '../../../core/ports/store-inspection.ts';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import { listenFailure } from '../../../adapters/kit/listen-failure.ts';
-import type { HubTrust } from '../../../adapters/kit/hub-connection.ts';
+import type { HubTrust } from '../../../adapters/kit/trusted-hub.ts';
 import { checkPair, fingerprintIn, readPair } from '../../tls/certificate-files.ts';
 import { EXPIRES_SOON_MS } from '../../tls/served-certificate.ts';
 import { hubUrls } from '../../hub/urls.ts';

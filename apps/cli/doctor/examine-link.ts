@@ -1,7 +1,7 @@
 /** Whether a sidecar could work with its hubs: does a hub answer, does it accept the token, do clocks and versions agree? */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { HubTrust } from '../../../adapters/kit/hub-connection.ts';
+import type { HubTrust } from '../../../adapters/kit/trusted-hub.ts';
 import { isLoopback } from '../../../core/config/loopback.ts';
 import type { ResolvedConfig, ResolvedSidecarConfig } from '../../../core/config/config.ts';
 import { messageOf } from '../../../core/errors/agentcom-error.ts';

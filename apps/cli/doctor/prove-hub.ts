@@ -1,6 +1,6 @@
 /** Has a hub prove that it knows a sidecar's token, as the sidecar does, and asks if the sidecar could identify. Sends no part of the token. */
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
-import type { HubTrust } from '../../../adapters/kit/hub-connection.ts';
+import type { HubTrust } from '../../../adapters/kit/trusted-hub.ts';
 import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { frameParser } from '../../../core/protocol/frame-parser.ts';

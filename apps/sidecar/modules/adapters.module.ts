@@ -2,7 +2,7 @@
 import { ContainerModule } from 'inversify';
 import { fileJournal } from '../../../adapters/journal-file/file-journal.ts';
 import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
-import type { HubTrust } from '../../../adapters/kit/hub-connection.ts';
+import type { HubTrust } from '../../../adapters/kit/trusted-hub.ts';
 import { filesResultInbox } from '../../../adapters/results-files/files-result-inbox.ts';
 import type { ResolvedSidecarConfig } from '../../../core/config/config.ts';
 import { deviceKeyIn } from '../../signing/device-key-file.ts';

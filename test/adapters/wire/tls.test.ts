@@ -5,7 +5,7 @@ import { connect, createServer as createPlainServer, type AddressInfo } from 'no
 import { connect as connectTls, createServer, type TLSSocket } from 'node:tls';
 import t, { type Test } from 'tap';
 import { wsLink } from '../../../adapters/link-ws/ws-link.ts';
-import type { HubTrust } from '../../../adapters/kit/hub-connection.ts';
+import type { HubTrust } from '../../../adapters/kit/trusted-hub.ts';
 import { uwsTransport } from '../../../adapters/transport-uws/uws-transport.ts';
 import type { WsOptions } from '../../../adapters/transports.ts';
 import { wsTransport } from '../../../adapters/transport-ws/ws-transport.ts';
