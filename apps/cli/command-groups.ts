@@ -68,8 +68,10 @@ function commandNamed(argv: readonly string[]): string | undefined {
   return undefined;
 }
 
-/** Whether output and errors are wanted as JSON; arguments after `--` are not options. */
-export function asksForJson(argv: readonly string[]): boolean {
-  const end = argv.indexOf('--');
-  return (end === -1 ? argv : argv.slice(0, end)).includes('--json');
-}
+/** Arguments after `--` are not options. */
+const optionsOf = (argv: readonly string[]): readonly string[] => (argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv);
+
+/** Whether output and errors are to be JSON. */
+export const asksForJson = (argv: readonly string[]): boolean => optionsOf(argv).includes('--json');
+
+export const asksForHelp = (argv: readonly string[]): boolean => optionsOf(argv).some((each) => each === '--help' || each === '-h');

@@ -1,7 +1,7 @@
 /** The command line: the options that every command takes, and the commands that this call needs. */
 import { Command } from 'commander';
 import { VERSION } from '../version.ts';
-import { asksForJson, groupsFor } from './command-groups.ts';
+import { asksForHelp, asksForJson, groupsFor } from './command-groups.ts';
 import type { Action, CommonOptions, Context, Run } from './cli-context.ts';
 import { EXIT_CODES_HELP } from './exit-codes.ts';
 import { outputFor } from './output/output.ts';
@@ -48,6 +48,7 @@ export async function agentcomProgram(
     };
 
   for (const add of await Promise.all(groupsFor(argv).map((load) => load()))) add(program, action);
+  if (asksForHelp(argv)) (await import('./help.ts')).addHelp(program);
   nameInErrors(program, 'agentcom');
   return program;
 }

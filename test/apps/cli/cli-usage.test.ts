@@ -1,5 +1,8 @@
 /** What a wrong command line is answered with, and the name alone. */
 import t from 'tap';
+import type { Command } from 'commander';
+import { EXAMPLES } from '../../../apps/cli/help.ts';
+import { agentcomProgram } from '../../../apps/cli/commander-program.ts';
 import { run, testHub } from './cli-world.ts';
 
 t.test('the name alone prints the commands', async (t) => {
@@ -7,6 +10,39 @@ t.test('the name alone prints the commands', async (t) => {
   t.strictSame([code, err], [0, '']);
   t.match(out, /agentcom quickstart[^]*agentcom COMMAND --help\.\n$/);
   t.ok(out.split('\n').length < 20, 'a short page');
+});
+
+t.test('help lists each command under a heading, and its examples are command lines that parse', async (t) => {
+  const { out } = await run(['--help']);
+  t.match(
+    out,
+    /\nStart:\n {2}quickstart[^]*\nTasks:\n {2}submit[^]*\nAgents:\n[^]*\nAccess:\n[^]*\nStore:\n[^]*\nPrograms:\n[^]*\nExit codes:/,
+  );
+  t.notMatch(out, /\nCommands:\n/, 'no command is without one');
+  t.match(
+    (await run(['submit', '--help'])).out,
+    /\nExamples:\n {2}# Submit a task[^\n]*\n {2}agentcom submit "Count the samples" --wait\n/,
+  );
+
+  const program = await agentcomProgram([], { stdout: process.stdout, stderr: process.stderr } as never, () => undefined);
+  for (const [name, examples] of Object.entries(EXAMPLES)) {
+    let command: Command | undefined = program;
+    for (const word of name.split(' ')) command = command?.commands.find((each) => each.name() === word);
+    if (command === undefined) throw new Error(`there is no command ${name}`);
+    for (const [, line] of examples) {
+      t.ok(line.startsWith(`agentcom ${name} `) || line === `agentcom ${name}`, line);
+      const words = [...line.slice(`agentcom ${name}`.length).matchAll(/"([^"]*)"|(\S+)/g)].map(
+        ([, quoted, plain]) => quoted ?? plain ?? '',
+      );
+      const { operands, unknown } = command.parseOptions(words);
+      t.strictSame(
+        unknown.filter((word) => !['--json'].includes(word)),
+        [],
+        line,
+      );
+      t.ok(operands.length >= command.registeredArguments.filter(({ required }) => required).length, line);
+    }
+  }
 });
 
 t.test('an error of the command line names the command, and with --json it is one object', async (t) => {
