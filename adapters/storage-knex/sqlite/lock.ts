@@ -27,7 +27,7 @@ export async function takeSqliteLock(driver: SqliteDriver, files: SqliteFiles): 
       throw cannotOpen(files.lock, messageOf(thrown), 'It is only a lock: let this user write it, or remove it while no hub runs.', thrown);
     throw new AgentcomError(
       'AC_STORAGE_LOCKED',
-      `Cannot open storage "sqlite": "${files.database}" or another store in its folder is in use (by a hub, \`agentcom migrate\` or \`agentcom restore\`, which holds "${files.lock}"). Stop that hub or wait for that command, or put this store into a folder of its own.`,
+      `Cannot open storage "sqlite": "${files.database}" or another store in its folder is in use by another hub, \`agentcom migrate\` or \`agentcom restore\`, which holds "${files.lock}". Stop that hub or wait for that command, or put this store into a folder of its own.`,
       { details: { file: files.database, lock: files.lock } },
     );
   }

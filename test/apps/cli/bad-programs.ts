@@ -84,7 +84,7 @@ export const BAD_PROGRAMS: readonly BadProgram[] = [
     config: ({ hubSource }) => ({ source: hubSource.replace(/^import .*$/gm, '').replace(/port: \d+/, 'port: 0') }),
     exitCode: 5,
     code: 'AC_STORAGE_LOCKED',
-    says: ['is in use (by a hub'],
+    says: ['is in use by another hub'],
   },
   {
     name: 'a second sidecar in one data directory',
