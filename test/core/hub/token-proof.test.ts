@@ -146,6 +146,23 @@ t.test('each connection may send one hello, before identify', async (t) => {
   t.match(peer.news(), [{ type: 'error', error: 'validation_failed', message_type: 'hello' }]);
 });
 
+t.test('a sidecar that leaves because the hub does not know its token is logged and counted, another is not', async (t) => {
+  const rig = await rigOf(t);
+  const peer = await rig.peer('a1');
+  await greet(peer, helloOf('a1'));
+  await peer.cut();
+  const left = () => rig.log.lines.filter(({ message }) => message === 'an agent left, because the hub does not know its token');
+  t.strictSame(left(), [], 'it only looked whether this is its hub');
+  const hello = helloOf('a1', 'a token that was revoked');
+  const revoked = await peer.again('203.0.113.7');
+  await greet(revoked, hello);
+  await revoked.cut();
+  const fields = { error: 'invalid_token', agent_id: 'a1', token: `hint ${hello.token_hint}`, address: String };
+  t.match(left(), [{ level: 'warn', fields }]);
+  t.equal(left().length, 1);
+  t.strictSame(rig.sessions.refusals().frames, { invalid_token: 1 });
+});
+
 t.test('R20: guessing with hello blocks the address, and a peer that is silent after hello is closed in time', async (t) => {
   const rig = await rigOf(t);
   const honest = await rig.peer('a1');

@@ -2,6 +2,7 @@
 import { deviceText, hubProof, unsealedToken } from '../../../protocol/proof.ts';
 import type { V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import type { Frame } from './frames-out.ts';
+import { loggedAgentId } from './identify.ts';
 import type { SessionDeps } from './session-deps.ts';
 
 /** What an identify proves. */
@@ -33,9 +34,18 @@ export class ChallengeHandler {
     this.#hubNonce = deps.ids.secret();
   }
 
-  /** The hint matched no token of this agent, and no proof followed: a guess that cost a lookup. */
-  get isFailedGuess(): boolean {
-    return !this.#isTokenKnown && this.#key !== null;
+  /**
+   * The connection has closed. Whether the hint matched no token of this agent, and no proof followed: a guess that cost a lookup, or a
+   * sidecar whose token was revoked. A sidecar leaves without a frame that could be refused, so this is logged and counted here.
+   */
+  closed(address: string): boolean {
+    if (this.#isTokenKnown || this.#key === null) return false;
+    const { refusedFrames, noteRefusal } = this.#deps;
+    const error = 'invalid_token';
+    refusedFrames.add(error);
+    const sender = { agent_id: loggedAgentId(this.#hello.agent_id), token: `hint ${this.tokenHint}`, address };
+    noteRefusal(`hello ${error}`, 'an agent left, because the hub does not know its token', { error, ...sender });
+    return true;
   }
 
   get tokenHint(): string {

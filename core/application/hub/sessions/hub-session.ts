@@ -141,7 +141,7 @@ export class HubSession {
     this.#cancelTimer();
     this.#madeReports?.stop();
     this.#pendingFrames = null;
-    if (this.#challenge?.isFailedGuess === true) this.#countInvalid();
+    if (this.#challenge?.closed(this.#deps.addressOf(this.connection)) === true) this.#countInvalid();
     if (from === null || !wasIdentified) return;
     const tooLarge = code === CLOSE_CODES.tooLarge ? { reporting: this.#version === 1 ? null : this.#reporting } : undefined;
     this.#deps.inbox.post({ kind: 'disconnect', from, lastHeardAtMs: this.lastHeardAtMs, tooLarge }, (outcome) => {

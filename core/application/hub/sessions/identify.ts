@@ -46,9 +46,11 @@ export type Identification =
   | { readonly kind: 'made'; readonly command: IdentifyCommand; readonly token: SessionToken }
   | ({ readonly kind: 'refused' } & RefusedIdentify);
 
+export const loggedAgentId = (agentId: unknown): string => String(agentId).slice(0, LOGGED_CHARACTERS);
+
 /** Who identified, for the log: the token's ID or, if it is unknown, its first characters or its hint. */
 export const identifierOf = ({ agent_id: agentId, token }: V2FrameOf<'identify'>, tokenId: string | null, tokenHint: string | null) => ({
-  agent_id: String(agentId).slice(0, LOGGED_CHARACTERS),
+  agent_id: loggedAgentId(agentId),
   token: tokenId ?? (token !== undefined ? loggedToken(token) : tokenHint === null ? 'none' : `hint ${tokenHint}`),
 });
 
