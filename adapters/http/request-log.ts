@@ -1,7 +1,7 @@
 /** What is logged and counted for each request: never its query, headers or body, which may contain secrets. */
 import { refusalCounts, type RefusalCounts } from '../../core/application/refusal-counts.ts';
 import { refusalLog } from '../../core/application/refusal-log.ts';
-import { messageOf } from '../../core/errors/agentcom-error.ts';
+import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import type { HttpRequest } from '../../core/ports/http.ts';
 import { clientAddress } from '../../core/protocol/client-address.ts';
 import { loggedToken } from '../../core/application/logged-token.ts';
@@ -27,7 +27,8 @@ export interface RequestLog {
   /** The sender before its token is looked up. */
   senderOf(request: HttpRequest): Sender;
   /**
-   * Logs one line for each failed request; refusals are counted, and logged at a limited rate; everything else is logged at debug level.
+   * Logs one line for each request that failed with 500; refusals, and what a busy hub or a storage that is away rejects, are counted, and
+   * logged at a limited rate; everything else is logged at debug level.
    */
   answered(logged: Logged, sender: Sender, reply: Reply, thrown?: unknown): void;
   /** Refused requests, by error code. */
@@ -47,7 +48,12 @@ export function requestLog(deps: Pick<HttpApiDeps, 'log' | 'clock' | 'trustedPro
       if (reply.status === 500)
         log.error('A request failed.', { ...fields, error: messageOf(thrown), stack: thrown instanceof Error ? thrown.stack : null });
       else if (reply.status === 503)
-        log.warn('A request was rejected.', { ...fields, ...(thrown === undefined ? {} : { error: messageOf(thrown) }) });
+        noteRefusal(`${method} ${path ?? ''} ${AgentcomError.is(thrown) ? thrown.code : reply.refused}`, 'A request was rejected.', {
+          ...fields,
+          error: thrown === undefined ? reply.refused : messageOf(thrown),
+          address: sender.address,
+          token: sender.token,
+        });
       else if (reply.refused !== undefined)
         noteRefusal(`${method} ${path ?? ''} ${reply.refused}`, 'A request was refused.', {
           ...fields,

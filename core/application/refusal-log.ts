@@ -1,4 +1,4 @@
-/** Logs refusals, throttled so that a flood of them does not flood the log, wherever it comes from. */
+/** Logs refusals and repeated failures, throttled so that a flood of them does not flood the log, wherever it comes from. */
 import { fullBucket, takeOne, type BucketRule } from '../domain/token-bucket.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log, LogFields } from '../ports/log.ts';
@@ -20,7 +20,10 @@ const REMEMBERED_MAX = 1_000;
  */
 export type NoteRefusal = (kind: string, message: string, fields: LogFields) => void;
 
-export function refusalLog({ log, clock }: { readonly log: Log; readonly clock: Pick<Clock, 'monotonicMs'> }): NoteRefusal {
+export function refusalLog(
+  { log, clock }: { readonly log: Log; readonly clock: Pick<Clock, 'monotonicMs'> },
+  level: 'warn' | 'error' = 'warn',
+): NoteRefusal {
   /** The least recently logged first, like `addresses`. */
   const seen = new Map<string, { readonly quietUntilMs: number; suppressed: number }>();
   const addresses = new Map<string, ReturnType<typeof fullBucket>>();
@@ -54,7 +57,7 @@ export function refusalLog({ log, clock }: { readonly log: Log; readonly clock: 
     const forgotten = putLast(seen, key, { quietUntilMs: nowMs + QUIET_MS, suppressed: 0 });
     notLogged += forgotten?.suppressed ?? 0;
     const suppressed = past?.suppressed ?? 0;
-    log.warn(message, {
+    log[level](message, {
       ...fields,
       ...(suppressed === 0 ? {} : { also_since_last_line: suppressed }),
       ...(notLogged === 0 ? {} : { not_logged: notLogged }),

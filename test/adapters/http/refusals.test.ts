@@ -209,6 +209,20 @@ t.test('failures of the queue and the database have their own answers', async (t
   }
 });
 
+t.test('a storage that is away, and a hub that is busy, do not flood the log', async (t) => {
+  for (const code of ['AC_STORE_UNAVAILABLE', 'AC_HUB_BUSY'] as const) {
+    bench.intercept = () => {
+      throw new AgentcomError(code, 'a hidden reason');
+    };
+    const before = bench.log.lines.length;
+    for (let n = 0; n < 1_000; n += 1) await submit({ json: { description: 'x' } });
+    const lines = bench.log.lines.slice(before).filter(({ message }) => message === 'A request was rejected.');
+    t.match(lines, [{ level: 'warn', fields: { error: 'a hidden reason', status: 503, address: String, token: 'admin' } }], code);
+    t.equal(lines.length, 1, `${lines.length} lines of 1,000 requests`);
+    bench.clock.advance(10_000);
+  }
+});
+
 t.test('health is public, always answers, and does not load the database', async (t) => {
   const health = (): Promise<Answered> => bench.send('/health', { token: null });
   const { loop_delay_ms: loopDelayMs, server_time: serverTime, ...rest } = (await health()).json;

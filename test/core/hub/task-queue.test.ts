@@ -299,6 +299,25 @@ t.test('R1 J1: a key is looked up when it may be known: at once for a refused su
   t.equal((await rig.storage.tasks.stats()).statuses.queued, 5);
 });
 
+t.test('a storage that is away is logged once in 10 s, with how many batches failed, and other errors each time', async (t) => {
+  const away = await queueOver(
+    Array.from({ length: 1_001 }, () => 'before' as const),
+    'AC_STORE_UNAVAILABLE',
+  );
+  const failed = ({ rig }: { readonly rig: HubRig }) => rig.log.lines.filter(({ message }) => message === 'a batch could not be committed');
+  for (let n = 0; n < 1_000; n += 1) await t.rejects(away.queue.do(submit()));
+  await away.rig.pass(10_000);
+  await t.rejects(away.queue.do(submit()));
+  t.match(failed(away), [
+    { level: 'error', fields: { commands: 1 } },
+    { level: 'error', fields: { also_since_last_line: 999 } },
+  ]);
+  t.equal(failed(away).length, 2);
+  const bug = await queueOver(['before', 'before'], 'AC_INTERNAL');
+  for (let n = 0; n < 2; n += 1) await t.rejects(bug.queue.do(submit()));
+  t.equal(failed(bug).length, 2);
+});
+
 t.test('R1: a bulk submit is all or nothing, and names what was wrong', async (t) => {
   const rig = await hubRig();
   const drafts = [aDraft(ids.task()), aDraft(ids.task(), { assignTo: 'ghost' as AgentId })];

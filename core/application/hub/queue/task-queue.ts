@@ -11,6 +11,7 @@ import { isStoreFailure } from '../../../errors/store-failure.ts';
 import type { Timer } from '../../../ports/clock.ts';
 import { within } from '../../../ports/timing/within.ts';
 import type { AdoptCommand, AnswerTo, Command, CommandInbox, Settled } from '../batch/commands.ts';
+import { refusalLog, type NoteRefusal } from '../../refusal-log.ts';
 import { hintFor, type Commit } from '../batch/commit.ts';
 import type { Prefetched } from '../handlers/command-router.ts';
 import { isInternal, mayRunEarly, shareOf, sizeOf, workOf } from '../batch/command-size.ts';
@@ -39,6 +40,8 @@ const EARLY_SHARE = 1;
 export const LOW_PRIORITY_PACING: PacerBounds = { factor: 3, maxMs: 50 };
 /** How long a stop waits for accepted commands: less than the time that a part of a program may take to stop. Milliseconds. */
 export const END_WITHIN_MS = 3_000;
+
+const NOT_COMMITTED = 'a batch could not be committed';
 
 export interface TaskQueueDeps extends BatchWriterDeps {
   /** Notified of each commit. MUST NOT throw. */
@@ -77,6 +80,7 @@ export class TaskQueue implements CommandInbox {
   /** The next batch dispatches even if none of its commands asks for it: a full batch left tasks waiting. */
   #dispatchAgain = false;
   readonly #writer: BatchWriter;
+  readonly #noteStoreFailure: NoteRefusal;
   /** The batch that began last, until it is settled. */
   #turn: BatchTurn | null = null;
   /** How many waiting commands must not be in a batch that begins early. */
@@ -97,6 +101,7 @@ export class TaskQueue implements CommandInbox {
     this.#deps = deps;
     const { batchCommands, batchWork } = deps.context.limits;
     this.#writer = new BatchWriter(deps);
+    this.#noteStoreFailure = refusalLog({ log: deps.context.log, clock: deps.clock }, 'error');
     this.#pacer = new Pacer(deps.clock, LOW_PRIORITY_PACING);
     this.#waiters = new Waiters(deps.clock);
     this.#removals = new Removals(deps.clock, (command, settled) => this.post(command, settled));
@@ -332,7 +337,10 @@ export class TaskQueue implements CommandInbox {
         await this.#settleAll(entries.slice(0, middle), part, untilMs);
         return this.#settleAll(entries.slice(middle), part, untilMs);
       }
-      this.#deps.context.log.error('a batch could not be committed', { commands: entries.length, error });
+      const fields = { commands: entries.length, error };
+      // A storage that is away fails each batch alike, for hours; any other error may be a bug of its own.
+      if (isStore && AgentcomError.is(error)) this.#noteStoreFailure(error.code, NOT_COMMITTED, fields);
+      else this.#deps.context.log.error(NOT_COMMITTED, fields);
       for (const entry of entries) this.#settle(entry, { ok: false, error });
       return;
     }
