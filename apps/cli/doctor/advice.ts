@@ -16,6 +16,7 @@ type LinkCheck =
   | 'hub_tls'
   | 'hub_certificate'
   | 'hub_other'
+  | 'hub_degraded'
   | 'hub_version'
   | 'hub_proof'
   | 'token'
@@ -116,6 +117,8 @@ const ADVICE: Readonly<Record<DoctorCheck, string>> = {
   hub_certificate:
     'If it has expired, renew it. If its CA is your own, set NODE_EXTRA_CA_CERTS to its certificate where the sidecar starts. If it is for another name, use that name. If it is self-signed, set sidecar.tls.fingerprints, or AGENTCOM_HUB_FINGERPRINT, to what `agentcom tls fingerprint` prints on the machine of the hub.',
   hub_other: 'Correct the address, or start the hub there.',
+  hub_degraded:
+    'On the machine of the hub run `agentcom doctor`, and read the log of the hub: `storage cannot commit` says why, usually a full disk or a database that is away. Nothing acknowledged is lost; clients and sidecars retry.',
   hub_version: 'Install the same version on both, the hub first, and restart what was updated.',
   hub_proof: 'Correct sidecar.hubs, and update the hub. To send it the token anyway, set sidecar.plainToken: true. The token was not sent.',
   token: "On the hub's machine run `agentcom tokens create --agent AGENT`, and restart the sidecar with that token.",

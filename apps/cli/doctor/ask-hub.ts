@@ -5,8 +5,11 @@ import { exchangeTrusting } from '../../client/http-exchange.ts';
 import { messageOf } from '../../../core/errors/agentcom-error.ts';
 
 export type HubAnswer =
-  /** `behindMs`: how far this machine's clock is behind the hub's; null from a hub that does not send its time. */
-  | { readonly kind: 'hub'; readonly version: string; readonly behindMs: number | null }
+  /**
+   * `isDegraded`: it cannot commit. `behindMs`: how far this machine's clock is behind the hub's; null from a hub that does not send its
+   * time.
+   */
+  | { readonly kind: 'hub'; readonly version: string; readonly isDegraded: boolean; readonly behindMs: number | null }
   /** Nobody accepts the connection. */
   | { readonly kind: 'away'; readonly why: string }
   /** The connection is accepted, but no answer arrives in time. */
@@ -52,7 +55,8 @@ async function ask(url: string, tls: HubTrust): Promise<Asked> {
     const hereMs = (askedAtMs + Date.now()) / 2;
     const health = hubHealth(text);
     if (health !== null) {
-      return { kind: 'hub', version: health.version, behindMs: health.serverTimeMs === null ? null : health.serverTimeMs - hereMs };
+      const { serverTimeMs, ...rest } = health;
+      return { kind: 'hub', ...rest, behindMs: serverTimeMs === null ? null : serverTimeMs - hereMs };
     }
     const type = answer.header('content-type')?.split(';')[0] ?? 'no content type';
     return { kind: 'other', what: `answers GET /health with ${answer.status} and ${type}`, isRefusal: false };
@@ -76,12 +80,12 @@ async function textOf(bytes: AsyncGenerator<Uint8Array, void>): Promise<string> 
 }
 
 /** Null if this is not what a hub answers. */
-function hubHealth(text: string): { readonly version: string; readonly serverTimeMs: number | null } | null {
+function hubHealth(text: string): { readonly version: string; readonly isDegraded: boolean; readonly serverTimeMs: number | null } | null {
   try {
     const health = JSON.parse(text) as Readonly<Record<string, unknown>> | null;
     const { status, version, server_time: serverTimeMs } = health ?? {};
     if ((status !== 'ok' && status !== 'degraded') || typeof version !== 'string') return null;
-    return { version, serverTimeMs: typeof serverTimeMs === 'number' ? serverTimeMs : null };
+    return { version, isDegraded: status === 'degraded', serverTimeMs: typeof serverTimeMs === 'number' ? serverTimeMs : null };
   } catch {
     return null; // Not JSON: another program.
   }

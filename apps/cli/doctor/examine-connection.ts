@@ -5,7 +5,7 @@ import type { CliEnvironment } from '../cli-environment.ts';
 import { chosenConnection, givenUrl, type ChosenConnection, type ConnectionOptions } from '../connect.ts';
 import { askHub } from './ask-hub.ts';
 import { finding, findingOf, type Finding, type Examined } from './finding.ts';
-import { noHubFinding, versionFinding } from './hub-findings.ts';
+import { degradedFinding, noHubFinding, versionFinding } from './hub-findings.ts';
 
 export interface CliConnection {
   readonly options: ConnectionOptions;
@@ -38,10 +38,14 @@ export async function examineConnection(
   const what = `hub ${url} (${urlFrom}), token from ${tokenFrom}`;
   const answer = await askHub(url, tls);
   if (answer.kind !== 'hub') return examined(what, noHubFinding(answer, { address: url, from: urlFrom, more: {} }));
-  return examined(what, await tokenFinding(connection), isHubRunning ? null : versionFinding(answer.version, url));
+  const degraded = degradedFinding(answer, url);
+  const ofToken = await tokenFinding(connection, degraded !== null);
+  // Of a hub in the same config, the rest is reported with that hub.
+  return isHubRunning ? examined(what, ofToken) : examined(what, ofToken, degraded, versionFinding(answer.version, url));
 }
 
-async function tokenFinding(connection: ChosenConnection): Promise<Finding | null> {
+/** `isDegraded`: the hub may be unable to look the token up. */
+async function tokenFinding(connection: ChosenConnection, isDegraded: boolean): Promise<Finding | null> {
   const { url, tokenFrom } = connection;
   const cure =
     tokenFrom === 'AGENTCOM_ADMIN_TOKEN' || tokenFrom === '--token'
@@ -52,7 +56,7 @@ async function tokenFinding(connection: ChosenConnection): Promise<Finding | nul
     who = await hubClient({ ...connection, retryWithinMs: 0 }).whoami();
   } catch (thrown) {
     const isRefused = AgentcomError.is(thrown, 'AC_API') && thrown.details?.['status'] === 401;
-    if (!isRefused) return findingOf('cannot_check', thrown);
+    if (!isRefused) return isDegraded ? null : findingOf('cannot_check', thrown);
     const why = 'another hub issued it, or it was revoked or has expired';
     return finding('cli_token', `the hub at ${url} does not accept the token from ${tokenFrom}: ${why}`, { cure });
   }

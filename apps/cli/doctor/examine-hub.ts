@@ -20,6 +20,7 @@ import { VERSION } from '../../version.ts';
 import { askHub, type HubAnswer } from './ask-hub.ts';
 import { examineFolder } from './examine-folder.ts';
 import { finding, findingOf, type Examined, type ExamineOptions } from './finding.ts';
+import { degradedFinding } from './hub-findings.ts';
 
 /** What a hub writes to its disk before the log is copied into the database, bytes: with less free space it soon stops. */
 const FREE_BYTES_MIN = 67_108_864;
@@ -146,6 +147,8 @@ async function examinePort(
   if (answer.kind === 'hub') {
     if (!isDataReadable) return free; // It is impossible to tell whose hub that is, and the folder is a finding.
     if (await isHubOf(dataDir, url, tls)) {
+      const degraded = degradedFinding(answer, url);
+      if (degraded !== null) onFinding(degraded);
       if (answer.version !== VERSION)
         onFinding(finding('hub_version', `the running hub is version ${answer.version}, installed is ${VERSION}`));
       return { isPortTaken: false, isRunning: true };

@@ -13,7 +13,7 @@ import { apiUrlOf, HOW_TO_GET_A_TOKEN, knownToken, tokenFile, type KnownToken } 
 import { INSTANCE_ID } from '../../../adapters/journal-file/file-journal.ts';
 import { askHub } from './ask-hub.ts';
 import { finding, findingOf, type Finding } from './finding.ts';
-import { noHubFinding, versionFinding } from './hub-findings.ts';
+import { degradedFinding, noHubFinding, versionFinding } from './hub-findings.ts';
 import { proveHub } from './prove-hub.ts';
 
 export interface LinkToExamine {
@@ -104,15 +104,18 @@ async function askOne(hub: string, token: Token, link: TrustingLink): Promise<As
   const answer = await askHub(url, link.trust);
   const missing = noHubFinding(answer, { address: hub, from: `sidecar.hubs of ${file}`, more: { agentId } });
   if (answer.kind !== 'hub' || missing !== null) return { isHub: false, findings: missing === null ? [] : [missing] };
+  // What concerns a hub in the same config is reported with that hub.
+  const degraded = config.hub === undefined ? degradedFinding(answer, hub, { agentId }) : null;
+  const ofHub = degraded === null ? [] : [degraded];
   try {
     const ofToken = await tokenFindings(hub, url, token, link);
     // If this may be somebody else's hub, its clock says nothing.
     const isOurs = ofToken.every(({ check }) => check !== 'token' && check !== 'hub_proof');
     const found = isOurs ? [...ofToken, ...clockFindings(answer.behindMs, sidecar)] : ofToken;
-    // The version of a hub in the same config is reported with that hub.
     const version = config.hub === undefined ? versionFinding(answer.version, url, { agentId }) : null;
-    return { isHub: true, findings: version === null ? found : [...found, version] };
+    return { isHub: true, findings: [...found, ...ofHub, ...(version === null ? [] : [version])] };
   } catch (thrown) {
+    if (answer.isDegraded) return { isHub: true, findings: ofHub };
     return { isHub: false, findings: [findingOf('hub_away', new Error(`no hub answers at ${hub}: ${messageOf(thrown)}`), { agentId })] };
   }
 }

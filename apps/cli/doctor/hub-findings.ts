@@ -45,6 +45,15 @@ function withScheme(address: string, speaks: 'http' | 'https'): string {
   return address.replace(/^\w+:/, `${stem}${speaks === 'https' ? 's' : ''}:`);
 }
 
+/** Null if its database can commit. */
+export function degradedFinding(
+  { isDegraded }: Pick<Extract<HubAnswer, { kind: 'hub' }>, 'isDegraded'>,
+  place: string,
+  more: FindingMore = {},
+): Finding | null {
+  return isDegraded ? finding('hub_degraded', `the hub at ${place} is running, but its database cannot commit`, more) : null;
+}
+
 /** Null if the versions are the same. */
 export function versionFinding(version: string, place: string, more: FindingMore = {}): Finding | null {
   if (version === VERSION) return null;

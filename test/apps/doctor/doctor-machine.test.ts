@@ -66,11 +66,18 @@ export default defineConfig({ sidecar: { hubs: ${JSON.stringify(hubs)}, agentId:
 /** A hub that says who asks, and what time it is. */
 const hubOf = async (
   t: Test,
-  said: { readonly status?: 200 | 401; readonly agentId?: string; readonly role?: string; readonly offMs?: number } = {},
+  said: {
+    readonly status?: 200 | 401 | 503;
+    readonly agentId?: string;
+    readonly role?: string;
+    readonly offMs?: number;
+    readonly isDegraded?: boolean;
+  } = {},
 ) => {
-  const { status = 200, agentId = 'a1', role = 'agent', offMs = 0 } = said;
+  const { status = 200, agentId = 'a1', role = 'agent', offMs = 0, isDegraded = false } = said;
+  const state = isDegraded ? 'degraded' : 'ok';
   return testHub(t, (app) => {
-    app.get('/health', (c) => c.json({ status: 'ok', version: VERSION, server_time: Date.now() + offMs }));
+    app.get('/health', (c) => c.json({ status: state, version: VERSION, server_time: Date.now() + offMs }));
     app.get('/api/whoami', (c) => c.json({ id: 'tok-1', role, agent_id: agentId, server_time: Date.now() + offMs }, status));
   });
 };
@@ -87,6 +94,14 @@ t.test('a machine that has all it needs', async (t) => {
   const [health, whoami] = hub.requests;
   t.match([health, whoami], [{ request: 'GET /health' }, { request: 'GET /api/whoami', headers: { authorization: 'Bearer tok-of-a1' } }]);
   t.equal(health?.headers['authorization'], undefined);
+});
+
+t.test('a hub whose database cannot commit is a finding, whether or not it can look up the token', async (t) => {
+  for (const status of [200, 503] as const) {
+    const found = await (await machine(t, (await hubOf(t, { isDegraded: true, status })).url)).look();
+    t.equal(found.code, 8);
+    matchAll(t, found.damages, /^hub_degraded: the hub at ws:.* is running, but its database cannot commit$/);
+  }
 });
 
 t.test('keys whose signatures it trusts: missing, private, expired and soon to expire', async (t) => {
