@@ -5,6 +5,7 @@ import { httpQuerySchemas } from '../../../core/protocol/http-queries.ts';
 import { hubSchemas } from '../../../core/protocol/hub-frames.ts';
 import { PROTOCOL_VERSION } from '../../../core/protocol/fields.ts';
 import { v1Schemas, v2Schemas } from '../../../core/protocol/sidecar-frames.ts';
+import { within } from '../../../core/ports/timing/within.ts';
 import type { AllAgents } from './all-agents.ts';
 import type { HttpApiDeps } from '../deps.ts';
 import { ok, okText, refusal } from '../reply.ts';
@@ -13,6 +14,8 @@ import type { ServeContext } from '../serve.ts';
 
 /** How long a health check is cached. The route needs no token, so this limits the load on the database. */
 const HEALTH_CACHED_MS = 1_000;
+/** How long a health check may take, milliseconds: whoever waits for longer, such as a container's health check, takes the hub for dead. */
+const HEALTH_WITHIN_MS = 3_000;
 
 export function hubHandlers(
   deps: HttpApiDeps,
@@ -20,12 +23,20 @@ export function hubHandlers(
   everyAgent: AllAgents,
 ): Pick<Handlers, 'taskStats' | 'health' | 'ready' | 'schemas' | 'whoAmI'> {
   const { tasks, clock } = deps;
-  let health: { readonly atMs: number; readonly healthy: Promise<boolean> } | null = null;
+  let health: { readonly atMs: number; readonly healthy: Promise<boolean>; isDone: boolean } | null = null;
   let schemas: string | null = null;
-  const canCommit = (): Promise<boolean> => {
+  const checked = (nowMs: number) => {
+    if (health !== null && (!health.isDone || nowMs - health.atMs < HEALTH_CACHED_MS)) return health;
+    const check = { atMs: nowMs, healthy: deps.healthy(), isDone: false };
+    const done = (): void => void (check.isDone = true);
+    check.healthy.then(done, done);
+    return (health = check);
+  };
+  /** False if the database does not answer in time; the check is then left to the next requests. */
+  const canCommit = async (): Promise<boolean> => {
     const nowMs = clock.monotonicMs();
-    if (health === null || nowMs - health.atMs >= HEALTH_CACHED_MS) health = { atMs: nowMs, healthy: deps.healthy() };
-    return health.healthy;
+    const { atMs, healthy } = checked(nowMs);
+    return (await within(clock, Math.max(0, atMs + HEALTH_WITHIN_MS - nowMs), healthy)) && healthy;
   };
 
   return {

@@ -244,6 +244,36 @@ t.test('health is public, always answers, and does not load the database', async
   t.equal((await bench.send('/health', { method: 'HEAD', token: null })).text, '');
 });
 
+t.test('health and readiness answer within 3 s while the database hangs, and ask it only once meanwhile', async (t) => {
+  let asked = 0;
+  let answer: (canCommit: boolean) => void = () => undefined;
+  const healthy = (): Promise<boolean> => {
+    asked += 1;
+    return new Promise((resolve) => (answer = resolve));
+  };
+  const hanging = await hubBench({ deps: { healthy } });
+  const get = (path: string): Promise<Answered> => hanging.send(path, { token: null });
+  const both = Promise.all([get('/health'), get('/ready')]);
+  await turn();
+  hanging.clock.advance(3_000);
+  const [health, ready] = await both;
+  t.strictSame([health.status, health.json['status'], ready.status], [200, 'degraded', 503]);
+  hanging.clock.advance(60_000);
+  const later = get('/health');
+  await turn();
+  hanging.clock.advance(1);
+  t.equal((await later).json['status'], 'degraded', 'at once, since it has waited already');
+  t.equal(asked, 1);
+  answer(true);
+  await turn();
+  const recovered = get('/ready');
+  await turn();
+  answer(true);
+  t.equal((await recovered).status, 200);
+  t.equal(asked, 2);
+  await hanging.close();
+});
+
 t.test('every body and frame has a JSON Schema', async (t) => {
   const { json } = await bench.send('/api/schemas', { token: 'agent' });
   t.match(json, {
