@@ -24,6 +24,8 @@ import { degradedFinding } from './hub-findings.ts';
 
 /** What a hub writes to its disk before the log is copied into the database, bytes: with less free space it soon stops. */
 const FREE_BYTES_MIN = 67_108_864;
+const READ_LOG =
+  'Read the log of the hub: `storage cannot commit` says why, such as a full disk, or another program that locks the database.';
 /** The agent ID with which the hub is asked whether it knows its own enrolment secret; nothing is enrolled. */
 const ASKING_AS = 'agentcom-doctor';
 
@@ -147,7 +149,7 @@ async function examinePort(
   if (answer.kind === 'hub') {
     if (!isDataReadable) return free; // It is impossible to tell whose hub that is, and the folder is a finding.
     if (await isHubOf(dataDir, url, tls)) {
-      const degraded = degradedFinding(answer, url);
+      const degraded = degradedFinding(answer, url, { cure: READ_LOG });
       if (degraded !== null) onFinding(degraded);
       if (answer.version !== VERSION)
         onFinding(finding('hub_version', `the running hub is version ${answer.version}, installed is ${VERSION}`));
