@@ -2,7 +2,6 @@
 import { deviceText, hubProof, unsealedToken } from '../../../protocol/proof.ts';
 import type { V2FrameOf } from '../../../protocol/sidecar-frames.ts';
 import type { Frame } from './frames-out.ts';
-import { loggedAgentId } from './identify.ts';
 import type { SessionDeps } from './session-deps.ts';
 
 /** What an identify proves. */
@@ -43,7 +42,7 @@ export class ChallengeHandler {
     const { refusedFrames, noteRefusal } = this.#deps;
     const error = 'invalid_token';
     refusedFrames.add(error);
-    const sender = { agent_id: loggedAgentId(this.#hello.agent_id), token: `hint ${this.tokenHint}`, address };
+    const sender = { agent_id: this.#hello.agent_id, token: `hint ${this.tokenHint}`, address };
     noteRefusal(`hello ${error}`, 'an agent left, because the hub does not know its token', { error, ...sender });
     return true;
   }

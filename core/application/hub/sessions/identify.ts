@@ -46,11 +46,9 @@ export type Identification =
   | { readonly kind: 'made'; readonly command: IdentifyCommand; readonly token: SessionToken }
   | ({ readonly kind: 'refused' } & RefusedIdentify);
 
-export const loggedAgentId = (agentId: unknown): string => String(agentId).slice(0, LOGGED_CHARACTERS);
-
 /** Who identified, for the log: the token's ID or, if it is unknown, its first characters or its hint. */
 export const identifierOf = ({ agent_id: agentId, token }: V2FrameOf<'identify'>, tokenId: string | null, tokenHint: string | null) => ({
-  agent_id: loggedAgentId(agentId),
+  agent_id: String(agentId).slice(0, LOGGED_CHARACTERS),
   token: tokenId ?? (token !== undefined ? loggedToken(token) : tokenHint === null ? 'none' : `hint ${tokenHint}`),
 });
 
