@@ -2,7 +2,7 @@
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { canSubmit, canView, HubError, identity, readIdentity, role, signOut } from './hub/hub-requests.ts';
-import { liveState } from './hub/live-events.ts';
+import { liveState, POLLED_MS } from './hub/live-events.ts';
 import { goTo, href, place } from './hub/routing.ts';
 import { Login } from './pages/login.tsx';
 import { Pages } from './pages/page-table.tsx';
@@ -11,6 +11,7 @@ import { Modal } from './parts/modal.tsx';
 import { durationText, nowMs } from './parts/moments.tsx';
 import { Loading } from './parts/notices.tsx';
 import { chooseTheme, isDark } from './parts/theme.ts';
+import { LineText } from './parts/untrusted-text.tsx';
 import { SHORTCUTS, useKeys } from './parts/use-keys.ts';
 
 const RETRY_MS = 2_000;
@@ -160,12 +161,21 @@ function FindTask(): JSX.Element {
   );
 }
 
-const LIVE_WORDS = { connecting: 'connecting', live: 'live', behind: 'behind', cut: 'cut off', off: 'every 10 s' } as const;
+const POLLED = `every ${POLLED_MS / 1_000} s`;
+const LIVE_WORDS = {
+  connecting: 'connecting',
+  live: 'live',
+  behind: 'behind',
+  cut: 'cut off',
+  refused: POLLED,
+  off: 'every 10 s',
+} as const;
 const LIVE_MEANING = {
   connecting: 'Connecting to the hub',
   live: 'Every change is shown as it happens',
   behind: 'Receiving older events; what you see may be out of date',
   cut: 'No connection to the hub; what you see is out of date',
+  refused: `The hub has no event stream left for this page, which refreshes ${POLLED}`,
   off: 'Your role cannot follow all events; pages refresh every 10 seconds',
 } as const;
 
@@ -191,6 +201,16 @@ function LiveBanner(): JSX.Element | null {
         {/* Without what changes each second: a screen reader reads an alert aloud whenever its text changes. */}
         <span role="alert">No connection to the hub: what you see is out of date.</span> Reconnecting for {durationText(forMs)}…{' '}
         <span class="muted">{state.why}</span>
+      </p>
+    );
+  }
+  if (state.kind === 'refused') {
+    return (
+      <p class="banner">
+        <span role="alert">The hub has no event stream left for this page, which refreshes {POLLED} until one is free.</span>{' '}
+        <span class="muted">
+          <LineText text={state.why} />
+        </span>
       </p>
     );
   }

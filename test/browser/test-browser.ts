@@ -14,6 +14,7 @@ import { hostileText } from './hostile-texts.ts';
 import { journeys } from './journeys.ts';
 import { quietPages } from './quiet-pages.ts';
 import { severalTabs } from './several-tabs.ts';
+import { takenStreams } from './taken-streams.ts';
 import { liveOutput, muchOutput } from './watched-output.ts';
 import { manyAgents, manyTasks } from './many-tasks.ts';
 
@@ -40,6 +41,7 @@ t.test('the dashboard in a browser', { timeout: TIMEOUT_MS }, async (t) => {
   await muchOutput(t, room);
   await quietPages(t, room);
   await severalTabs(t, room);
+  await takenStreams(t, room);
   await clientInPage(t, browser);
   await hostileText(t, room);
   await accessibility(t, room);

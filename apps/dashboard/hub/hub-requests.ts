@@ -69,13 +69,18 @@ export async function ask<T>(method: Method, path: string, { body, headers = {},
     if (stop?.aborted === true) throw thrown;
     throw new HubError(0, 'unreachable', 'The hub does not answer. Is it running, and is the network up?');
   }
-  const json = parsed(text);
-  if (response.ok) return json as T;
-  const code = typeof json['error'] === 'string' ? json['error'] : `status ${response.status}`;
-  const message = typeof json['message'] === 'string' ? json['message'] : `The hub answered with status ${response.status}.`;
+  if (response.ok) return parsed(text) as T;
   if (response.status === UNAUTHORIZED && identity.value !== null && identity.value !== 'unknown')
     signedOut('Your session has ended, or its token was revoked. Sign in again.');
-  throw new HubError(response.status, code, message + detailsText(json['details']));
+  throw refusalIn(response.status, text);
+}
+
+/** Why the hub refused a request: in its own words, if the answer has any. */
+export function refusalIn(status: number, text: string): HubError {
+  const json = parsed(text);
+  const code = typeof json['error'] === 'string' ? json['error'] : `status ${status}`;
+  const message = typeof json['message'] === 'string' ? json['message'] : `The hub answered with status ${status}.`;
+  return new HubError(status, code, message + detailsText(json['details']));
 }
 
 export const get = <T>(path: string, stop?: AbortSignal): Promise<T> => ask<T>('GET', path, { signal: stop });

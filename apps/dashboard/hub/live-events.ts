@@ -4,7 +4,7 @@
  */
 import { effect, signal } from '@preact/signals';
 import { readServerSentEvents } from '../../client/sse.ts';
-import { canView, hubNowMs, identity, OWN_PAGE, readIdentity } from './hub-requests.ts';
+import { canView, HubError, hubNowMs, identity, OWN_PAGE, readIdentity, refusalIn } from './hub-requests.ts';
 
 export interface LiveEvent {
   readonly id: number;
@@ -23,6 +23,8 @@ export type LiveState =
   | { readonly kind: 'behind'; readonly byMs: number }
   /** `sinceMs`: by the hub's clock. */
   | { readonly kind: 'cut'; readonly sinceMs: number; readonly why: string }
+  /** The hub answers, but has no event stream left for this page, which reads everything again every `POLLED_MS`. */
+  | { readonly kind: 'refused'; readonly why: string }
   | { readonly kind: 'off' };
 
 export const liveState = signal<LiveState>({ kind: 'off' });
@@ -49,6 +51,10 @@ const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 5_000;
 /** An outage shorter than this is not worth mentioning, milliseconds. */
 const UNNOTICED_MS = 1_000;
+/** How often everything is read again while the hub has no event stream left, milliseconds. */
+export const POLLED_MS = 10_000;
+/** The hub's codes for that: all streams are taken, or this token has its share of them. */
+const NONE_LEFT = new Set(['hub_busy', 'rate_limited']);
 
 /** The last event that was received: the next stream starts after it. */
 let lastId: string | null = null;
@@ -73,8 +79,10 @@ async function follow(stop: AbortSignal): Promise<void> {
   let retryMs = RETRY_FIRST_MS;
   /** By the hub's clock. */
   let cutAtMs: number | null = null;
+  let polledAtMs = -Infinity;
   while (!stop.aborted) {
     let why = 'The hub closed the connection.';
+    let isRefused = false;
     try {
       const isResumed = lastId !== null;
       await readStream(stop, () => {
@@ -86,11 +94,19 @@ async function follow(stop: AbortSignal): Promise<void> {
     } catch (thrown) {
       if (stop.aborted) return;
       why = thrown instanceof Error ? thrown.message : String(thrown);
+      isRefused = thrown instanceof HubError && NONE_LEFT.has(thrown.code);
     }
     if (stop.aborted) return;
-    cutAtMs ??= hubNowMs();
+    // A hub that refuses answers: it has not been away until now.
+    cutAtMs = isRefused ? hubNowMs() : (cutAtMs ?? hubNowMs());
     const sinceMs = cutAtMs;
-    if (hubNowMs() - sinceMs >= UNNOTICED_MS) liveState.value = { kind: 'cut', sinceMs, why };
+    if (isRefused) {
+      liveState.value = { kind: 'refused', why };
+      if (performance.now() - polledAtMs >= POLLED_MS) {
+        polledAtMs = performance.now();
+        tell(null);
+      }
+    } else if (hubNowMs() - sinceMs >= UNNOTICED_MS) liveState.value = { kind: 'cut', sinceMs, why };
     await nextDelay(retryMs);
     retryMs = Math.min(RETRY_MAX_MS, retryMs * 2);
     // This notices a session that has ended, and signs the user out.
@@ -126,7 +142,8 @@ async function readStream(stop: AbortSignal, onOpen: () => void): Promise<void> 
       signal: AbortSignal.any([stop, silence.signal]),
       headers: { ...OWN_PAGE, ...(lastId === null ? {} : { 'last-event-id': lastId }) },
     });
-    if (!response.ok || response.body === null) throw new Error(`The hub refused the event stream with status ${response.status}.`);
+    if (!response.ok) throw refusalIn(response.status, await response.text());
+    if (response.body === null) throw new HubError(response.status, 'failed', 'The hub answered without an event stream.');
     onOpen();
     for await (const event of readServerSentEvents(chunksOf(response.body), heard)) {
       lastId = event.id ?? lastId;
@@ -143,7 +160,7 @@ async function readStream(stop: AbortSignal, onOpen: () => void): Promise<void> 
     }
   } catch (thrown) {
     const why = silence.signal.aborted ? `Nothing arrived for ${SILENT_MS / 1_000} s.` : 'The connection to the hub broke.';
-    throw thrown instanceof Error && thrown.message.startsWith('The hub') ? thrown : new Error(why);
+    throw thrown instanceof HubError ? thrown : new Error(why);
   } finally {
     clearTimeout(silenceTimer);
     clearTimeout(caughtUpTimer);
