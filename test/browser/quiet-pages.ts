@@ -1,4 +1,5 @@
 /** Pages ask nothing while nothing happens, and still show at once what happens to agents. */
+import { setTimeout } from 'node:timers/promises';
 import type { Request } from 'playwright-core';
 import type { Test } from 'tap';
 import { runningHub } from '../apps/running-hub.ts';
@@ -11,6 +12,9 @@ const START_MS = 6_000;
 /** Long enough to be seen, and for the task to be cancelled meanwhile. */
 const PAUSE_MS = 8_000;
 const STARTS_MAX = 2;
+/** How many tasks are submitted, and how long after each other: longer than the least time between two reads of all agents. */
+const SUBMITS = 4;
+const SUBMIT_GAP_MS = 2_100;
 
 export async function quietPages(t: Test, { browser }: BrowserRoom): Promise<void> {
   await t.test('an idle page sends no requests, and agent changes are shown at once', async (t) => {
@@ -75,6 +79,46 @@ export async function quietPages(t: Test, { browser }: BrowserRoom): Promise<voi
     await badge('steady', 'offline').waitFor();
     await page.goto(`${hub.url}/dashboard#/`);
     await page.getByText('2 offline').waitFor();
+    t.strictSame(faults, []);
+  });
+
+  await t.test('tasks that concern no agent do not make the pages read the agents again; what happens to an agent is shown', async (t) => {
+    const hub = await runningHub();
+    t.teardown(() => hub.stop());
+    const agent = await hub.agent('steady');
+    const { page, faults } = await watchedPage(t, browser, hub.url);
+    await signIn(page, hub.url, hub.adminToken);
+    for (const [place, seen] of [
+      ['', '1 idle'],
+      ['agents', 'steady'],
+    ] as const) {
+      await page.goto(`${hub.url}/dashboard#/${place}`);
+      await page.getByText(seen).first().waitFor();
+      await page.getByText('live', { exact: true }).waitFor();
+      // The events of the past arrive with the first ones.
+      await setTimeout(SUBMIT_GAP_MS);
+      const asked: string[] = [];
+      page.on('request', (request) => void asked.push(new URL(request.url()).pathname));
+      for (let count = 0; count < SUBMITS; count += 1) {
+        await hub.api.tasks.submit({ description: 'Nobody can do it', needed_capabilities: ['gpu'] });
+        await setTimeout(SUBMIT_GAP_MS);
+      }
+      if (place === '') t.ok(asked.includes('/api/tasks/stats'), 'the counts of the tasks are read again');
+      t.notOk(asked.includes('/api/agents'), `/${place}: the agents are not`);
+    }
+    const badge = (word: string) => page.locator('.agent-card .badge', { hasText: word });
+    const { task_id: id } = await hub.api.tasks.submit({ description: 'Stopped' });
+    const { generation } = await agent.frame('task_assign');
+    await page.getByText('1 of 1 slot', { exact: true }).waitFor();
+    agent.send({ type: 'task_accepted', task_id: id, generation });
+    await badge('working').waitFor();
+    await hub.api.tasks.cancel(id);
+    await page.getByText('1 of 1 slot, 1 stopping').waitFor();
+    await agent.frame('task_cancelled');
+    agent.send({ type: 'task_cancel_ack', task_id: id, generation, outcome: 'killed' });
+    await page.getByText('0 of 1 slot', { exact: true }).waitFor();
+    agent.leave();
+    await badge('offline').waitFor();
     t.strictSame(faults, []);
   });
 }

@@ -6,6 +6,8 @@ import { liveState, onEvents, type LiveEvent } from './live-events.ts';
 export interface LiveOptions<T> {
   /** Whether an event may have changed the data. Default: every event may. */
   readonly concerns?: (event: LiveEvent) => boolean;
+  /** The data is read at the latest this long after any other event, milliseconds: not every change has an event. Default: it is not read. */
+  readonly othersWithinMs?: number;
   /** The least time between two reads, milliseconds. */
   readonly gapMs?: number;
   /** When the data changes without an event, such as at the end of a pause: times by the hub's clock; those that have passed are ignored. */
@@ -93,8 +95,9 @@ export function useLive<T>(key: string, read: (stop: AbortSignal) => Promise<T>,
     reload.current = () => void readNow();
     void readNow();
     const unsubscribe = onEvents((batch) => {
-      const { concerns } = latest.current.options;
+      const { concerns, othersWithinMs } = latest.current.options;
       if (batch === null || concerns === undefined || batch.some(concerns)) schedule(0);
+      else if (othersWithinMs !== undefined) schedule(othersWithinMs);
     });
     return () => {
       stop.abort();

@@ -19,6 +19,8 @@ const AGENTS_MAX = 5_000;
 /** As many are drawn at first: each is about forty elements, which change all the time. */
 const DRAWN_FIRST = 100;
 const GAP_MS = 2_000;
+/** A new agent, for one, has no event of its own until it connects, milliseconds. */
+const OTHERS_WITHIN_MS = 30_000;
 
 export async function readAgents(stop: AbortSignal): Promise<readonly AgentJson[]> {
   let all: readonly AgentJson[] = [];
@@ -41,7 +43,13 @@ const timesOf = (agent: AgentJson): readonly unknown[] => [
 ];
 
 export const useAgents = (): Live<readonly AgentJson[]> =>
-  useLive('agents', readAgents, { gapMs: GAP_MS, changesAt: (agents) => agents.flatMap(timesOf) });
+  useLive('agents', readAgents, {
+    gapMs: GAP_MS,
+    // What changes an agent names it. The progress of a task, which may come often, changes nothing that is shown of its agent.
+    concerns: ({ event, agent_id: id }) => typeof id === 'string' && event !== 'progress',
+    othersWithinMs: OTHERS_WITHIN_MS,
+    changesAt: (agents) => agents.flatMap(timesOf),
+  });
 
 /** Why an agent needs somebody, in one sentence; null if it does not. */
 export function troubleOf(agent: AgentJson): string | null {
