@@ -10,6 +10,7 @@ import { ROOT } from '../architecture/cruise.ts';
 import { accessibility } from './accessibility.ts';
 import { startChromium } from './chromium.ts';
 import { clientInPage } from './client-in-page.ts';
+import { heldRows } from './held-rows.ts';
 import { hostileText } from './hostile-texts.ts';
 import { journeys } from './journeys.ts';
 import { quietPages } from './quiet-pages.ts';
@@ -42,6 +43,7 @@ t.test('the dashboard in a browser', { timeout: TIMEOUT_MS }, async (t) => {
   await quietPages(t, room);
   await severalTabs(t, room);
   await takenStreams(t, room);
+  await heldRows(t, room);
   await clientInPage(t, browser);
   await hostileText(t, room);
   await accessibility(t, room);

@@ -34,6 +34,20 @@ export const listPath = (filter: TaskFilter, cursor: string | undefined, limit =
   return `/api/tasks?${new URLSearchParams(given as [string, string][]).toString()}`;
 };
 
+/** The rows where they were, with what is known of them now. */
+function inPlace(shown: readonly TaskRow[], fresh: readonly TaskRow[]): readonly TaskRow[] {
+  const byId = new Map(fresh.map((row) => [row.id, row]));
+  return shown.map((row) => byId.get(row.id) ?? row);
+}
+
+/** How many rows are above the first that is shown; null: the same rows are shown, in the same order. */
+function newAbove(shown: readonly TaskRow[], fresh: readonly TaskRow[]): number | null {
+  if (fresh.length === shown.length && fresh.every(({ id }, at) => id === shown[at]?.id)) return null;
+  const known = new Set(shown.map(({ id }) => id));
+  const above = fresh.findIndex(({ id }) => known.has(id));
+  return above === -1 ? fresh.length : above;
+}
+
 export class TaskPages {
   /** Changes with everything that is shown. */
   readonly version = signal(0);
@@ -41,7 +55,12 @@ export class TaskPages {
   /** How many rows are known to be there. */
   count = 0;
   isComplete = false;
+  /** How many new tasks are not shown, because rows keep their places; 0: other changes are not shown; null: everything is. */
+  heldBack: number | null = null;
   readonly #filter: TaskFilter;
+  readonly #isHeld: () => boolean;
+  /** The next refresh shows everything. */
+  #isAsked = false;
   readonly #stop = new AbortController();
   #pages: ListPage[] = [];
   #next: string | undefined;
@@ -50,8 +69,10 @@ export class TaskPages {
   #isStale = false;
   #seen: { readonly first: number; readonly last: number } = { first: 0, last: 0 };
 
-  constructor(filter: TaskFilter) {
+  /** While `isHeld`, rows keep their places: somebody is about to choose one. */
+  constructor(filter: TaskFilter, isHeld: () => boolean) {
     this.#filter = filter;
+    this.#isHeld = isHeld;
     this.#begin(() => this.#readNext());
   }
 
@@ -83,14 +104,23 @@ export class TaskPages {
     }
     this.#isStale = false;
     this.error = null;
+    const isAsked = this.#isAsked;
+    this.#isAsked = false;
     if (this.count === 0 || this.#seen.first < this.#firstCount()) {
-      this.#begin(() => this.#restart());
+      this.#begin(() => this.#restart(isAsked));
       return;
     }
     const seen = this.#pages.filter((page) => page.start <= this.#seen.last && page.start + page.count > this.#seen.first);
     this.#begin(async () => {
-      for (const page of seen) await this.#readPage(page);
+      this.heldBack = null;
+      for (const page of seen) await this.#readPage(page, isAsked);
     });
+  }
+
+  /** Reads the rows again, and shows what was held back. */
+  show(): void {
+    this.#isAsked = true;
+    this.refresh();
   }
 
   #firstCount = (): number => this.#pages[0]?.count ?? 0;
@@ -141,17 +171,30 @@ export class TaskPages {
     this.isComplete = next === undefined;
   }
 
-  async #readPage(page: ListPage): Promise<void> {
+  async #readPage(page: ListPage, isAsked = false): Promise<void> {
     const { rows } = await this.#read(page.cursor);
     // Rows that are on the next page stay there.
     const after = this.#pages[this.#pages.indexOf(page) + 1]?.rows?.[0]?.id;
     const end = rows.findIndex(({ id }) => id === after);
-    page.rows = rows.slice(0, end === -1 ? page.count : Math.min(end, page.count));
+    const fresh = rows.slice(0, end === -1 ? page.count : Math.min(end, page.count));
+    if (isAsked || !this.#keepPlaces(page, fresh)) page.rows = fresh;
+  }
+
+  /** Whether the rows of the page keep their places; they then show what is known of them now. */
+  #keepPlaces(page: ListPage | undefined, fresh: readonly TaskRow[]): boolean {
+    const shown = page?.rows ?? [];
+    if (page === undefined || shown.length === 0 || fresh.length === 0 || !this.#isHeld()) return false;
+    const above = newAbove(shown, fresh);
+    if (above !== null) this.heldBack = Math.max(this.heldBack ?? 0, page.start === 0 ? above : 0);
+    page.rows = inPlace(shown, fresh);
+    return true;
   }
 
   /** Reads the first page again. The pages below it are dropped, and read again when they are seen. */
-  async #restart(): Promise<void> {
+  async #restart(isAsked: boolean): Promise<void> {
     const { rows, next } = await this.#read(undefined);
+    this.heldBack = null;
+    if (!isAsked && this.#keepPlaces(this.#pages[0], rows)) return;
     this.#pages = [{ cursor: undefined, start: 0, count: rows.length, rows }];
     this.count = rows.length;
     this.#next = next;

@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 /** Rows beyond the edges of the screen that are drawn as well. */
 const BEYOND = 8;
 
-export function VirtualList({ count, rowPx, label, render, onSeen }: VirtualListProps): JSX.Element {
+export function VirtualList({ count, rowPx, label, render, onSeen, onLeft }: VirtualListProps): JSX.Element {
   const list = useRef<HTMLDivElement>(null);
   const [range, setRange] = useState({ first: 0, last: 40 });
   const latest = useRef({ count, onSeen });
@@ -45,7 +45,15 @@ export function VirtualList({ count, rowPx, label, render, onSeen }: VirtualList
     );
   }
   return (
-    <div ref={list} class="virtual-list" role="list" aria-label={label} style={{ height: `${count * rowPx}px` }}>
+    <div
+      ref={list}
+      class="virtual-list"
+      role="list"
+      aria-label={label}
+      style={{ height: `${count * rowPx}px` }}
+      onPointerLeave={onLeft}
+      onFocusOut={onLeft}
+    >
       {rows}
     </div>
   );
@@ -58,4 +66,6 @@ interface VirtualListProps {
   readonly label: string;
   readonly render: (index: number) => JSX.Element;
   readonly onSeen: (first: number, last: number) => void;
+  /** The pointer or the focus has left a row. */
+  readonly onLeft: () => void;
 }

@@ -119,13 +119,16 @@ interface ChipProps {
   readonly onClick: () => void;
 }
 
+/** Whether somebody is about to choose a row: the list has the focus, or the pointer is over it. */
+const isHeld = (): boolean => document.querySelector('.virtual-list:is(:hover, :focus-within)') !== null;
+
 function TaskList({ filter }: { readonly filter: TaskFilter }): JSX.Element {
-  const pages = useMemo(() => new TaskPages(filter), []);
+  const pages = useMemo(() => new TaskPages(filter, isHeld), []);
   const [chosen, setChosen] = useState<ReadonlyMap<string, TaskRow>>(new Map());
   const [bulk, setBulk] = useState<{ readonly action: BulkAction; readonly target: BulkTarget } | null>(null);
   const [at, setAt] = useState(-1);
   const rowPx = useRowHeight();
-  const { count, isComplete, error } = pages;
+  const { count, isComplete, error, heldBack } = pages;
   void pages.version.value;
 
   useEffect(() => {
@@ -179,13 +182,21 @@ function TaskList({ filter }: { readonly filter: TaskFilter }): JSX.Element {
     <>
       <ErrorNotice error={error} onRetry={() => pages.refresh()} />
       {count === 0 && error === null && (isComplete ? <NoTasks isFiltered={isFiltered} /> : <Loading />)}
-      {count > 0 && canOperate() && <BulkBar selected={chosen.size} onAction={begin} onClear={() => setChosen(new Map())} />}
+      {count > 0 && (
+        <div class="list-bar">
+          {canOperate() && <BulkBar selected={chosen.size} onAction={begin} onClear={() => setChosen(new Map())} />}
+          <HeldBack tasks={heldBack} onShow={() => pages.show()} />
+        </div>
+      )}
       {count > 0 && (
         <VirtualList
           count={count}
           rowPx={rowPx}
           label="Tasks, newest first"
           onSeen={(first, last) => pages.see(first, last)}
+          onLeft={() => {
+            if (pages.heldBack !== null) pages.refresh();
+          }}
           render={(index) => {
             const row = pages.row(index);
             return (
@@ -203,13 +214,22 @@ function TaskList({ filter }: { readonly filter: TaskFilter }): JSX.Element {
           onClose={() => {
             setBulk(null);
             setChosen(new Map());
-            pages.refresh();
+            pages.show();
           }}
         />
       )}
     </>
   );
 }
+
+/** Takes up its place even while there is nothing to show: the rows below it must not move. */
+const HeldBack = ({ tasks, onShow }: { readonly tasks: number | null; readonly onShow: () => void }): JSX.Element => (
+  <span class="held-back" role="status" style={{ visibility: tasks === null ? 'hidden' : 'visible' }}>
+    <button type="button" class="small" onClick={onShow}>
+      {tasks === null || tasks === 0 ? 'Show changes' : `Show ${tasks.toLocaleString('en')} new ${tasks === 1 ? 'task' : 'tasks'}`}
+    </button>
+  </span>
+);
 
 function BulkBar({ selected, onAction, onClear }: BulkBarProps): JSX.Element {
   return (
