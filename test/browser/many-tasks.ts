@@ -12,6 +12,8 @@ const HEAP_GROWTH_MAX = 20_000_000;
 const ELEMENTS_MAX = 2_500;
 const AGENTS = 1_000;
 const AGENT_ELEMENTS_MAX = 5_000;
+/** More than the overview names. */
+const AWAY = 8;
 
 export async function manyTasks(t: Test, room: BrowserRoom): Promise<void> {
   await t.test(`a list of ${TASKS} tasks`, async (t) => {
@@ -80,6 +82,26 @@ export async function manyAgents(t: Test, { browser }: BrowserRoom): Promise<voi
     t.equal(await page.getByText('agent-0999').count(), 0);
     await page.getByRole('button', { name: 'Show all 1,000 agents' }).click();
     await page.getByText('agent-0999').waitFor();
+    t.strictSame(faults, []);
+  });
+}
+
+export async function manyAway(t: Test, { browser }: BrowserRoom): Promise<void> {
+  await t.test('the overview leads to all agents that are away and have tasks', async (t) => {
+    const hub = await runningHub();
+    t.teardown(() => hub.stop());
+    for (let count = 0; count < AWAY; count += 1) {
+      const agent = await hub.agent(`away-${count}`);
+      const { task_id } = await hub.api.tasks.submit({ description: 'Left alone', assign_to: `away-${count}` });
+      const { generation } = await agent.frame('task_assign');
+      agent.send({ type: 'task_accepted', task_id, generation });
+      for await (const { event } of hub.api.tasks.watch(task_id)) if (event === 'accepted') break;
+      agent.leave();
+    }
+    const { page, faults } = await watchedPage(t, browser, hub.url);
+    await signIn(page, hub.url, hub.adminToken);
+    await page.getByRole('link', { name: '2 more that are not connected' }).click();
+    for (let count = 0; count < AWAY; count += 1) await page.getByRole('link', { name: `away-${count}`, exact: true }).waitFor();
     t.strictSame(faults, []);
   });
 }

@@ -17,7 +17,7 @@ import { quietPages } from './quiet-pages.ts';
 import { severalTabs } from './several-tabs.ts';
 import { takenStreams } from './taken-streams.ts';
 import { liveOutput, muchOutput } from './watched-output.ts';
-import { manyAgents, manyTasks } from './many-tasks.ts';
+import { manyAgents, manyAway, manyTasks } from './many-tasks.ts';
 
 const BUNDLE_BYTES_MAX = 150_000;
 const TIMEOUT_MS = 540_000;
@@ -49,4 +49,5 @@ t.test('the dashboard in a browser', { timeout: TIMEOUT_MS }, async (t) => {
   await accessibility(t, room);
   await manyTasks(t, room);
   await manyAgents(t, room);
+  await manyAway(t, room);
 });

@@ -229,6 +229,11 @@ function Attention({ stats, agents, stuck }: AttentionProps): JSX.Element {
             </a>
           </li>
         ))}
+        {offline.length > TROUBLED_SHOWN && (
+          <li>
+            <a href={href(['agents'], { status: 'offline' })}>{offline.length - TROUBLED_SHOWN} more that are not connected</a>
+          </li>
+        )}
       </ul>
     </Panel>
   );
