@@ -120,6 +120,29 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     await page.getByText('No task matches these filters.').waitFor();
   });
 
+  await t.test('a bulk action counts what the hub refused apart from what it did not answer', async (t) => {
+    const submit = async (description: string) => (await world.api.tasks.submit({ description, needed_capabilities: ['gpu'] })).task_id;
+    const [before, unheard] = [await submit('Is cancelled before'), await submit('Loses its answer')];
+    await submit('Is cancelled');
+    await goTo(page, room, 'tasks?status=queued');
+    await page.getByRole('link', { name: /Loses its answer/ }).waitFor();
+    await page.getByRole('button', { name: 'Cancel…' }).click();
+    await page.getByText('This will cancel 3 tasks.').waitFor();
+    await world.api.tasks.cancel(before);
+    // The hub does what it was asked, and its answer is lost.
+    const lost = `**/api/tasks/${unheard}/cancel`;
+    await page.route(lost, async (route) => {
+      await route.fetch();
+      await route.abort('connectionreset');
+    });
+    await page.getByRole('button', { name: 'Cancel 3 tasks' }).click();
+    await page.getByText('1 of 3 cancelled, 1 refused, 1 without an answer.').waitFor();
+    await page.getByText('The hub may have cancelled those without an answer.').waitFor();
+    await page.unroute(lost);
+    await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
+    await page.getByText('No task matches these filters.').waitFor();
+  });
+
   await t.test('keyboard: go to the tasks, down the list, into a task, and to the shortcuts', async (t) => {
     await goTo(page, room, '');
     await page.keyboard.press('g');

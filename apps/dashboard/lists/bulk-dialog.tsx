@@ -2,7 +2,7 @@
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Page, TaskJson } from '../../client/types.ts';
-import { get } from '../hub/hub-requests.ts';
+import { get, HubError } from '../hub/hub-requests.ts';
 import { cancelTask, hasEnded, retryTask } from '../hub/task-actions.ts';
 import { StatusBadge } from '../parts/badges.tsx';
 import { Modal } from '../parts/modal.tsx';
@@ -25,7 +25,9 @@ export type BulkTarget =
 
 interface Progress {
   readonly done: number;
-  readonly failed: number;
+  readonly refused: number;
+  /** Requests without an answer: the hub may have done what they asked. */
+  readonly unanswered: number;
   readonly errors: readonly string[];
   readonly isOver: boolean;
 }
@@ -67,7 +69,7 @@ export function BulkDialog({ action, target, onClose }: BulkDialogProps): JSX.El
   const left = found.length - rows.length;
   const running = rows.filter(({ status }) => status === 'assigned').length;
   const start = (): void => {
-    setProgress({ done: 0, failed: 0, errors: [], isOver: false });
+    setProgress({ done: 0, refused: 0, unanswered: 0, errors: [], isOver: false });
     void runAll(rows, action, stop.current.signal, setProgress);
   };
 
@@ -107,12 +109,16 @@ export function BulkDialog({ action, target, onClose }: BulkDialogProps): JSX.El
       )}
       {progress !== null && (
         <div role="status">
-          <progress max={rows.length} value={progress.done + progress.failed} aria-label={`${verb} tasks`} />
+          <progress max={rows.length} value={progress.done + progress.refused + progress.unanswered} aria-label={`${verb} tasks`} />
           <p>
             {progress.done.toLocaleString('en')} of {rows.length.toLocaleString('en')} {doneWord}
-            {progress.failed > 0 && `, ${progress.failed.toLocaleString('en')} refused`}
+            {progress.refused > 0 && `, ${progress.refused.toLocaleString('en')} refused`}
+            {progress.unanswered > 0 && `, ${progress.unanswered.toLocaleString('en')} without an answer`}
             {progress.isOver ? '.' : '…'}
           </p>
+          {progress.isOver && progress.unanswered > 0 && (
+            <p class="notice">The hub may have {doneWord} those without an answer. Look at the list, and repeat the action if needed.</p>
+          )}
           {progress.errors.map((error) => (
             <p key={error} class="notice is-bad">
               <LineText text={error} />
@@ -157,7 +163,8 @@ async function runAll(rows: readonly TaskRow[], action: BulkAction, stop: AbortS
   const waiting = rows.values();
   let done = 0;
   const errors = new Set<string>();
-  let failed = 0;
+  let refused = 0;
+  let unanswered = 0;
   const work = async (): Promise<void> => {
     for (const row of waiting) {
       if (stop.aborted) return;
@@ -165,12 +172,13 @@ async function runAll(rows: readonly TaskRow[], action: BulkAction, stop: AbortS
         await act(row.id);
         done += 1;
       } catch (thrown) {
-        failed += 1;
+        if (thrown instanceof HubError && thrown.status !== 0) refused += 1;
+        else unanswered += 1;
         if (errors.size < ERRORS_SHOWN) errors.add(thrown instanceof Error ? thrown.message : String(thrown));
       }
-      tell({ done, failed, errors: [...errors], isOver: false });
+      tell({ done, refused, unanswered, errors: [...errors], isOver: false });
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
-  tell({ done, failed, errors: [...errors], isOver: true });
+  tell({ done, refused, unanswered, errors: [...errors], isOver: true });
 }
