@@ -1,8 +1,12 @@
-/** In the list of tasks, what somebody is about to choose does not become another task. */
+/** In the list of tasks, what somebody is about to choose does not become another task, and the list is found again where it was left. */
 import type { Test } from 'tap';
 import { runningHub } from '../apps/running-hub.ts';
 import type { BrowserRoom } from './browser-room.ts';
 import { signIn, watchedPage } from './chromium.ts';
+
+/** More than two pages of the list. */
+const TASKS = 250;
+const WHEEL_PX = 600;
 
 export async function heldRows(t: Test, { browser }: BrowserRoom): Promise<void> {
   await t.test('new tasks do not move the row under the pointer or the focus; a button shows them', async (t) => {
@@ -46,6 +50,33 @@ export async function heldRows(t: Test, { browser }: BrowserRoom): Promise<void>
     await show('Show 2 new tasks').click();
     await row('The seventh').waitFor();
     t.strictSame((await places()).slice(0, 3), ['The seventh', 'The sixth', 'The fifth']);
+    t.strictSame(faults, []);
+  });
+
+  await t.test('going back finds a long list where it was left; a link starts at the top', async (t) => {
+    const hub = await runningHub();
+    t.teardown(() => hub.stop());
+    for (let count = 0; count < TASKS; count += 1) await hub.api.tasks.submit({ description: `Number ${count} of them` });
+    const { page, faults } = await watchedPage(t, browser, hub.url);
+    await signIn(page, hub.url, hub.adminToken);
+    await page.goto(`${hub.url}/dashboard#/tasks`);
+    const deep = page.getByRole('link', { name: 'Number 20 of them' });
+    // The hub sends the list in pages.
+    while ((await deep.count()) === 0) await page.mouse.wheel(0, WHEEL_PX);
+    await deep.scrollIntoViewIfNeeded();
+    const top = (await page.evaluate('scrollY')) as number;
+    t.ok(top > 0);
+    await deep.click();
+    await page.getByRole('heading', { name: 'Timeline' }).waitFor();
+    t.equal(await page.evaluate('scrollY'), 0);
+    await page.goBack();
+    await deep.waitFor();
+    await page.waitForFunction(`Math.abs(scrollY - ${top}) < 2`);
+    await page.goForward();
+    await page.getByRole('heading', { name: 'Timeline' }).waitFor();
+    await page.getByRole('link', { name: 'Tasks', exact: true }).click();
+    await page.getByRole('link', { name: `Number ${TASKS - 1} of them` }).waitFor();
+    t.equal(await page.evaluate('scrollY'), 0);
     t.strictSame(faults, []);
   });
 }
