@@ -138,6 +138,7 @@ export async function journeys(t: Test, room: BrowserRoom): Promise<void> {
     await page.getByRole('button', { name: 'Cancel 3 tasks' }).click();
     await page.getByText('1 of 3 cancelled, 1 refused, 1 without an answer.').waitFor();
     await page.getByText('The hub may have cancelled those without an answer.').waitFor();
+    t.equal((await world.api.tasks.get(unheard)).status, 'cancelled', 'it has');
     await page.unroute(lost);
     await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
     await page.getByText('No task matches these filters.').waitFor();
