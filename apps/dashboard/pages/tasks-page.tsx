@@ -163,7 +163,10 @@ function TaskList({ filter }: { readonly filter: TaskFilter }): JSX.Element {
   const moveTo = (index: number): void => {
     const next = Math.max(0, Math.min(count - 1, index));
     setAt(next);
-    requestAnimationFrame(() => document.getElementById(`row-${next}`)?.focus());
+    const row = (): HTMLElement | null => document.getElementById(`row-${next}`);
+    // At once, so that a key pressed within the same frame reaches it; a row that is not drawn yet is drawn by then.
+    if (row() === null) requestAnimationFrame(() => row()?.focus());
+    else row()?.focus();
   };
   useKeys({
     j: () => moveTo(at + 1),
