@@ -105,7 +105,7 @@ t.test('a running hub on either side refuses a move', async (t) => {
   const [onFile, onServer] = [sqliteStorage(full), postgresStorage({ url: server.url, schema })];
   t.teardown(() => Promise.all([onFile.close(), onServer.close()]));
   await onFile.open();
-  const inUse = /full\.db\\" or another store in its folder is in use \(by a hub, `agentcom migrate` or `agentcom restore`/;
+  const inUse = /full\.db\\" or another store in its folder is in use by another hub, `agentcom migrate` or `agentcom restore`/;
   await refused(t, migrate('sqlite:full.db', ofSchema(emptySchema(t, server))), 'AC_STORAGE_LOCKED', inUse);
   await onFile.close();
   await onServer.open();
