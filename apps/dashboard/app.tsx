@@ -168,7 +168,7 @@ const LIVE_WORDS = {
   behind: 'behind',
   cut: 'cut off',
   refused: POLLED,
-  off: 'every 10 s',
+  off: POLLED,
 } as const;
 const LIVE_MEANING = {
   connecting: 'Connecting to the hub',
@@ -176,7 +176,7 @@ const LIVE_MEANING = {
   behind: 'Receiving older events; what you see may be out of date',
   cut: 'No connection to the hub; what you see is out of date',
   refused: `The hub has no event stream left for this page, which refreshes ${POLLED}`,
-  off: 'Your role cannot follow all events; pages refresh every 10 seconds',
+  off: `Your role cannot follow all events; pages refresh ${POLLED}`,
 } as const;
 
 function LiveBadge(): JSX.Element {

@@ -14,7 +14,7 @@ import type { ServeContext } from '../serve.ts';
 
 /** How long a health check is cached. The route needs no token, so this limits the load on the database. */
 const HEALTH_CACHED_MS = 1_000;
-/** How long a health check may take, milliseconds: whoever waits for longer, such as a container's health check, takes the hub for dead. */
+/** The longest that a health check takes, milliseconds: less than the time limit of a typical probe, such as a container's health check. */
 const HEALTH_WITHIN_MS = 3_000;
 
 export function hubHandlers(

@@ -51,7 +51,7 @@ const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 5_000;
 /** An outage shorter than this is not worth mentioning, milliseconds. */
 const UNNOTICED_MS = 1_000;
-/** How often everything is read again while the hub has no event stream left, milliseconds. */
+/** How often data is read again without an event stream: the hub has none left, or the user may not follow all tasks. Milliseconds. */
 export const POLLED_MS = 10_000;
 /** The hub's codes for that: all streams are taken, or this token has its share of them. */
 const NONE_LEFT = new Set(['hub_busy', 'rate_limited']);

@@ -1,7 +1,7 @@
 /** Data of the hub in a component: read at once, and again whenever an event concerns it. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { HubError, hubNowMs } from './hub-requests.ts';
-import { liveState, onEvents, type LiveEvent } from './live-events.ts';
+import { liveState, onEvents, POLLED_MS, type LiveEvent } from './live-events.ts';
 
 export interface LiveOptions<T> {
   /** Whether an event may have changed the data. Default: every event may. */
@@ -24,8 +24,6 @@ export interface Live<T> {
 
 const GAP_MS = 1_000;
 const RETRY_MS = 2_000;
-/** How often data is read again for a user without the event stream of all tasks, milliseconds. */
-const UNFOLLOWED_MS = 10_000;
 /** A change that is later than this is not waited for, milliseconds. */
 const CHANGE_WITHIN_MS = 86_400_000;
 /** How long after the change the data is read, milliseconds: clocks differ a little. */
@@ -81,7 +79,7 @@ export function useLive<T>(key: string, read: (stop: AbortSignal) => Promise<T>,
       } finally {
         reading = false;
         if (again) schedule(gapMs);
-        else if (liveState.value.kind === 'off') schedule(UNFOLLOWED_MS);
+        else if (liveState.value.kind === 'off') schedule(POLLED_MS);
       }
     };
     const schedule = (inMs: number): void => {

@@ -4,6 +4,7 @@
  * are served by deficit round robin. A command's cost is its work, so that a thousand single submits and one bulk of a thousand tasks
  * cost the same, and nobody waits for more than one turn of each other queue.
  */
+import { Fifo } from '../../../domain/fifo.ts';
 import type { AgentId } from '../../../domain/ids.ts';
 import type { Command } from '../batch/commands.ts';
 
@@ -17,8 +18,6 @@ const LOW_PRIORITY_SKIPPED_MAX = 16;
 const LOW_PRIORITY_SWEEP_SKIPPED_MAX = 2;
 /** A sweep waits for low-priority commands, but for this many batches at most, so that agents that flood the hub cannot hold it up. */
 const SWEEP_SKIPPED_MAX = 24;
-/** A queue drops its taken entries once there are this many. */
-const QUEUE_TRIMMED_AT = 1_024;
 
 export interface InboxEntry {
   readonly command: Command;
@@ -37,9 +36,7 @@ interface Numbered<E> {
 interface SenderQueue<E> {
   readonly key: string;
   readonly quantum: number;
-  readonly entries: Numbered<E>[];
-  /** The first entry that is not taken yet. */
-  next: number;
+  readonly entries: Fifo<Numbered<E>>;
   /** Work that it may still take in its turns. */
   credit: number;
 }
@@ -103,7 +100,7 @@ export class Inbox<E extends InboxEntry> {
       const key = queueKeyOf(entry.command);
       let queue = this.#queues.get(key);
       if (queue === undefined) {
-        queue = { key, quantum: isAgentQueue(key) ? AGENT_QUANTUM : QUANTUM, entries: [], next: 0, credit: 0 };
+        queue = { key, quantum: isAgentQueue(key) ? AGENT_QUANTUM : QUANTUM, entries: new Fifo(), credit: 0 };
         this.#queues.set(key, queue);
         this.#ring.push(queue);
       }
@@ -128,7 +125,7 @@ export class Inbox<E extends InboxEntry> {
       for (const [index, queue] of waiting.entries()) {
         queue.credit += queue.quantum;
         for (;;) {
-          const first = queue.entries[queue.next];
+          const { first } = queue.entries;
           if (first === undefined) {
             this.#queues.delete(queue.key);
             break;
@@ -149,11 +146,7 @@ export class Inbox<E extends InboxEntry> {
             this.#ring = [...waiting.slice(index), ...left, ...deferred];
             return taken;
           }
-          queue.next += 1;
-          if (queue.next === QUEUE_TRIMMED_AT) {
-            queue.entries.splice(0, queue.next);
-            queue.next = 0;
-          }
+          queue.entries.take();
           // A command that cost more than the credit is paid off in the next turns.
           queue.credit -= Number.isFinite(cost) ? cost : this.#workMax;
           work += cost;
@@ -242,7 +235,7 @@ export class PriorityInbox<E extends InboxEntry> {
 
 const bytesOf = (entries: readonly InboxEntry[]): number => entries.reduce((sum, { bytes }) => sum + bytes, 0);
 
-const numberOf = ({ entries, next }: SenderQueue<InboxEntry>): number => entries[next]?.number ?? Infinity;
+const numberOf = ({ entries }: Pick<SenderQueue<InboxEntry>, 'entries'>): number => entries.first?.number ?? Infinity;
 
 const isAgentQueue = (key: string): boolean => key.startsWith('agent ');
 

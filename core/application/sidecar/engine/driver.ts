@@ -2,6 +2,7 @@
  * Drives the step function: one input at a time, its effects in order. Handlers of outside events only enqueue inputs;
  * there are no rules here.
  */
+import { Fifo } from '../../../domain/fifo.ts';
 import { AgentcomError, messageOf } from '../../../errors/agentcom-error.ts';
 import type { Log } from '../../../ports/log.ts';
 import type { AfterPersistEffect, DurableEffect, Effect } from '../state/effects.ts';
@@ -41,34 +42,12 @@ interface Waiting {
   readonly done: (() => void) | undefined;
 }
 
-/** How many inputs that were taken may stay in the list. */
-const TAKEN_KEPT_MAX = 1_024;
-
-/** Unlike `Array.shift`, which moves all others: with 200,000 waiting frames that took minutes. */
-function inputQueue() {
-  const first: Waiting[] = [];
-  const waiting: Waiting[] = [];
-  let taken = 0;
-  return {
-    put: (one: Waiting): unknown => waiting.push(one),
-    putFirst: (one: Waiting): unknown => first.push(one),
-    take(): Waiting | undefined {
-      if (first.length > 0) return first.pop();
-      const next = waiting[taken];
-      if (next === undefined) return undefined;
-      taken += 1;
-      if (taken === waiting.length || (taken >= TAKEN_KEPT_MAX && 2 * taken >= waiting.length)) {
-        waiting.splice(0, taken);
-        taken = 0;
-      }
-      return next;
-    },
-  };
-}
-
 export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
   let state = loaded;
-  const inbox = inputQueue();
+  const inbox = new Fifo<Waiting>();
+  /** Failures of steps, which are handled before everything that waits; the last one first. */
+  const failures: Waiting[] = [];
+  const nextWaiting = (): Waiting | undefined => failures.pop() ?? inbox.take();
   let isRunning = false;
   let isHalted = false;
   let breakWith: (error: AgentcomError) => void = () => undefined;
@@ -93,7 +72,7 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
     const message = messageOf(thrown);
     parts.log.error(STEP_FAILED, { input: input.type, error: message, stack });
     if (input.type === 'step_failed') return;
-    inbox.putFirst({ input: { type: 'step_failed', input, message }, done: undefined });
+    failures.push({ input: { type: 'step_failed', input, message }, done: undefined });
   }
 
   /**
@@ -104,7 +83,7 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
   async function runInbox(): Promise<void> {
     isRunning = true;
     await Promise.resolve(); // Never run a step inside the caller of deliver().
-    for (let next = inbox.take(); next !== undefined; next = inbox.take()) {
+    for (let next = nextWaiting(); next !== undefined; next = nextWaiting()) {
       const { input, done } = next;
       const before = state;
       try {
@@ -115,7 +94,7 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
           } catch (thrown) {
             if (isDurable(effect)) {
               state = before;
-              inbox.putFirst({ input: { type: 'persist_failed', input, message: messageOf(thrown) }, done: undefined });
+              failures.push({ input: { type: 'persist_failed', input, message: messageOf(thrown) }, done: undefined });
               break;
             }
             reportStepFailure(input, thrown);
@@ -131,7 +110,7 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
 
   function onBroken(thrown: unknown): void {
     isHalted = true;
-    for (let waiting = inbox.take(); waiting !== undefined; waiting = inbox.take()) waiting.done?.();
+    for (let waiting = nextWaiting(); waiting !== undefined; waiting = nextWaiting()) waiting.done?.();
     const error = new AgentcomError('AC_INTERNAL', `The sidecar cannot resume its journal: ${messageOf(thrown)}`, { cause: thrown });
     parts.log.error(error.message, { stack: thrown instanceof Error ? thrown.stack : null });
     breakWith(error);
@@ -139,7 +118,7 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
 
   function take(input: SidecarInput, done?: () => void): void {
     if (isHalted) return done?.();
-    inbox.put({ input, done });
+    inbox.push({ input, done });
     if (!isRunning) runInbox().catch(onBroken);
   }
 
