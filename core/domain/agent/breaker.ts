@@ -86,15 +86,22 @@ export const provesRecovery = (agent: Agent, task: Task, tokensUsed: number | nu
   task.assignedAtMs >= (agent.pausedUntilMs ?? 0) &&
   ((tokensUsed ?? 0) > 0 || nowMs - task.assignedAtMs >= PROVEN_MS);
 
+/** Checks as a sidecar reports them. `passed` null: not mentioned, as in a ping. */
+export type CheckReport = Omit<AgentChecks, 'passed'> & { readonly passed: AgentChecks['passed'] | null };
+
 /**
  * Stores reported checks. Checks that pass after a failure also end a pause, except one for a rate limit or an outage, which only
- * time ends.
+ * time ends. If a report does not mention what passed, what is known to have passed and does not fail now is kept.
  */
-export function withChecks(agent: Agent, checks: AgentChecks | null): Agent {
-  const isRepaired = (agent.checks?.failed ?? []).length > 0 && checks?.failed.length === 0;
+export function withChecks(agent: Agent, report: CheckReport | null): Agent {
+  const isRepaired = (agent.checks?.failed ?? []).length > 0 && report?.failed.length === 0;
   const isOver = isRepaired && !endsByItself(agent.pausedCause);
+  const checks = report === null ? null : { ...report, passed: report.passed ?? stillPassed(agent, report) };
   return { ...agent, checks, ...(isOver ? NO_PAUSE : {}) };
 }
+
+const stillPassed = ({ checks }: Agent, { failed }: CheckReport): AgentChecks['passed'] =>
+  (checks?.passed ?? []).filter(({ check }) => !failed.some((one) => one.check === check));
 
 export const NO_PAUSE = { pausedUntilMs: null, pausedReason: null, pausedCause: null, pauses: 0 } as const satisfies Partial<Agent>;
 

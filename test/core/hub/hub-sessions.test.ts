@@ -232,6 +232,22 @@ t.test('R13: a pause ends only by the cause that started it', async (t) => {
   t.equal((await rig.record(waiting)).task.status, 'assigned');
 });
 
+t.test('R13: a ping beside a report of the checks does not erase what passed', async (t) => {
+  // `agentcom doctor --agent` then named no check, although it had just run them all.
+  const rig = await hubRig({ timing: { heartbeatMs: 10_000_000 } });
+  const peer = await rig.peer('a1');
+  const [program, login] = ['program', 'login'].map((check) => ({ check, message: check }));
+  await peer.identify({ checks: { ok: false, failed: [login], passed: [program] } });
+  const checks = async () => (await rig.storage.agents.getAgent('a1' as AgentId))?.agent.checks;
+  await Promise.all([
+    peer.send({ type: 'runner_checks', ok: true, failed: [], passed: [program, login] }),
+    peer.send({ type: 'ping', checks: { ok: true } }),
+  ]);
+  t.match(await checks(), { failed: [], passed: [program, login] });
+  await peer.send({ type: 'ping', checks: { ok: false, failed: [program] } });
+  t.strictSame((await checks())?.passed, [login], 'what fails now has not passed');
+});
+
 t.test('R7: an assignment whose acceptance was lost does not go to another machine under the same generation', async (t) => {
   // Both finished it, and the second of two different results was answered as a repeat of the first.
   const rig = await hubRig();

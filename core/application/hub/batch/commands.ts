@@ -4,7 +4,8 @@
  */
 import type { AuditDraft } from '../../../domain/audit/audit-entry.ts';
 import type { HeldStatus } from '../../../domain/task/reconciliation.ts';
-import type { AgentChecks, StopReason } from '../../../domain/agent/agent.ts';
+import type { StopReason } from '../../../domain/agent/agent.ts';
+import type { CheckReport } from '../../../domain/agent/breaker.ts';
 import type { AgentId, Generation, TaskId } from '../../../domain/ids.ts';
 import type { Refusal } from '../../../domain/task/refusal.ts';
 import type { AckStatus, Priority, Status, Task, TaskBody } from '../../../domain/task/task.ts';
@@ -191,7 +192,7 @@ export interface DisconnectCommand {
 }
 
 /** The checks that a sidecar reports; the hub adds the time. */
-export type ReportedChecks = Omit<AgentChecks, 'atMs'>;
+export type ReportedChecks = Omit<CheckReport, 'atMs'>;
 
 /** A change of the agent itself. */
 export interface PresenceCommand {

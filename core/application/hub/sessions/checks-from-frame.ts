@@ -5,9 +5,9 @@ import type { ChecksFrame } from '../../../protocol/sidecar-frames.ts';
 import type { ReportedChecks } from '../batch/commands.ts';
 
 /** A frame with `ok: false` and no failed check still fails: the agent gets no tasks. */
-export function checksFromFrame({ ok, failed = [], passed = [] }: ChecksFrame): ReportedChecks {
+export function checksFromFrame({ ok, failed = [], passed }: ChecksFrame): ReportedChecks {
   const unnamed: NamedCheck = { check: 'runner', message: 'its checks fail; it does not say which' };
-  return { failed: ok ? [] : (failed.length === 0 ? [unnamed] : failed).map(clean), passed: passed.map(clean) };
+  return { failed: ok ? [] : (failed.length === 0 ? [unnamed] : failed).map(clean), passed: passed?.map(clean) ?? null };
 }
 
 const clean = ({ check, message }: NamedCheck): NamedCheck => ({ check: wellFormed(check), message: wellFormed(message) });
