@@ -9,6 +9,7 @@ import type { ReclaimReason } from '../../core/domain/transitions/taking-back.ts
 import type { HubMetrics, HubReading } from '../../core/ports/hub-metrics.ts';
 import { FAILURE_KINDS } from '../../core/protocol/sidecar-frames.ts';
 import { HTTP_ERRORS } from '../../core/protocol/http-errors.ts';
+import { NACK_REASONS, WIRE_ERRORS } from '../../core/protocol/hub-frames.ts';
 import { METRICS, type MetricName } from './metric-table.ts';
 
 /** The label value that replaces any other. */
@@ -54,6 +55,7 @@ const END_REASONS: Readonly<Record<AssignmentEnded['how'], readonly string[]>> =
   cancelled: ['none'],
   deadline: ['none'],
 };
+const FRAME_ERRORS = [...new Set([...WIRE_ERRORS, ...NACK_REASONS])];
 const REQUEUING = ['failed', 'rejected', 'released', 'reclaimed', 'lost'] as const satisfies readonly AssignmentEnded['how'][];
 /** Default metrics that are not counters, although their names say so to Prometheus. Other metrics have the same values. */
 const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
@@ -134,7 +136,7 @@ export function promMetrics({ ofProcess = true }: PromMetricsOptions = {}): HubM
     loopDelay.set(loopDelayMs / 1_000);
     if (certificateExpiresInMs !== null) certificateExpires.set(certificateExpiresInMs / 1_000);
     build.set({ version }, 1);
-    copy(frames, 'code', refused.frames);
+    copy(frames, 'code', refused.frames, FRAME_ERRORS);
     copy(refusedSockets, 'reason', refused.sockets);
     copy(refusedRequests, 'code', refused.requests, Object.keys(HTTP_ERRORS));
     fenced.reset();

@@ -32,6 +32,7 @@ t.test('a scrape reports what happened to the tasks of this hub', async (t) => {
     'agentcom_tasks_requeued_total{how="failed"}': 0,
     agentcom_reports_fenced_total: 1,
     'agentcom_frames_refused_total{code="stale_generation"}': 1,
+    'agentcom_frames_refused_total{code="invalid_token"}': 0,
     'agentcom_sockets{state="identified"}': 1,
     'agentcom_slots{state="free"}': 1,
     'agentcom_http_requests_total{method="POST",route="/api/tasks",status="201"}': 5,
