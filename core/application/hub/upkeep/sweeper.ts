@@ -121,7 +121,7 @@ export class Sweeper {
     this.#checkClocks(nowMs, clock.monotonicMs() - this.#fireAtMonotonicMs);
     this.#offsetMs = nowMs - clock.monotonicMs();
     // This sweep may be the first to succeed again, so the quiet period begins before it.
-    if (this.#storageAwayFromMs !== null) this.#startQuietPeriod('the storage was away', this.#storageAwayFromMs);
+    if (this.#storageAwayFromMs !== null) this.#extendQuietPeriod(this.#storageAwayFromMs);
     this.#running = true;
     // Waits one more turn of the event loop: frames that have arrived are posted before the sweep.
     this.#timer = clock.after(0, () => this.#post());
@@ -164,16 +164,24 @@ export class Sweeper {
     try {
       return await this.#deps.nextDueAtMs();
     } catch (error) {
-      this.#deps.context.log.warn('the next deadline could not be read; the next regular sweep tries again', { error });
+      // While the storage is away, its failed commits are logged, and this would be logged with every retry.
+      if (this.#storageAwayFromMs === null)
+        this.#deps.context.log.warn('the next deadline could not be read; the next regular sweep tries again', { error });
       return null;
     }
   }
 
   /** `fromMs`: since when the hub could receive nothing, in store time. */
   #startQuietPeriod(why: string, fromMs: number, nowMs: number = this.#deps.clock.nowMs()): void {
+    const quietMs = this.#extendQuietPeriod(fromMs, nowMs);
+    this.#deps.context.log.info('a quiet period begins: no task is reclaimed for a missed deadline', { because: why, quiet_ms: quietMs });
+  }
+
+  /** Without a log line: the storage is still away. Returns the length of the period. */
+  #extendQuietPeriod(fromMs: number, nowMs: number = this.#deps.clock.nowMs()): number {
     const { context } = this.#deps;
     const quietMs = quietMsOf(context.timing);
     context.quietPeriod.begin({ fromMs, nowMs, quietMs });
-    context.log.info('a quiet period begins: no task is reclaimed for a missed deadline', { because: why, quiet_ms: quietMs });
+    return quietMs;
   }
 }

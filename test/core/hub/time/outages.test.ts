@@ -38,6 +38,9 @@ t.test('R15: an outage of the storage longer than every lease costs nothing', as
   for (const id of [accepted, unseen]) t.match((await rig.record(id)).task, { status: 'assigned', generation: 1, retryCount: 0 });
   await rig.pass(40_000);
   t.match(await rig.story(accepted), / lost /, 'silence counts again when the quiet time is over');
+  // Each sweep of the outage logged it again: two lines a second.
+  const quiet = rig.log.lines.filter(({ message }) => message.startsWith('a quiet period begins'));
+  t.equal(quiet.filter(({ fields }) => /storage/.test(String(fields['because']))).length, 1, 'an outage is logged once');
 });
 
 t.test('R15: a short outage that swallows an accept costs nothing', async (t) => {
