@@ -54,9 +54,13 @@ export async function signingKey(file: string): Promise<SigningKey> {
     const jwk = text.includes(PEM_PRIVATE) ? await exportJWK(await importPKCS8(text, SIGNATURE_ALGORITHM, EXTRACTABLE)) : jwkIn(text);
     return await signingKeyOf(jwk);
   } catch (cause) {
-    throw new AgentcomError('AC_USAGE', `Cannot sign with ${file}: ${messageOf(cause)}. Make a key with \`agentcom keys init\`.`, {
-      cause,
-    });
+    throw new AgentcomError(
+      'AC_USAGE',
+      `Cannot use ${file} as a signing key: ${messageOf(cause)}. Make a key with \`agentcom keys init\`.`,
+      {
+        cause,
+      },
+    );
   }
 }
 
