@@ -104,4 +104,19 @@ export async function manyAway(t: Test, { browser }: BrowserRoom): Promise<void>
     for (let count = 0; count < AWAY; count += 1) await page.getByRole('link', { name: `away-${count}`, exact: true }).waitFor();
     t.strictSame(faults, []);
   });
+
+  await t.test('the overview leads to all agents whose checks fail, connected or not', async (t) => {
+    const hub = await runningHub();
+    t.teardown(() => hub.stop());
+    const checks = { ok: false, failed: [{ check: 'login', message: 'not logged in' }] };
+    for (let count = 0; count < AWAY; count += 1) {
+      const agent = await hub.agent(`broken-${count}`, { checks });
+      if (count % 2 === 0) agent.leave();
+    }
+    const { page, faults } = await watchedPage(t, browser, hub.url);
+    await signIn(page, hub.url, hub.adminToken);
+    await page.getByRole('link', { name: '2 more agents' }).click();
+    for (let count = 0; count < AWAY; count += 1) await page.getByRole('link', { name: `broken-${count}`, exact: true }).waitFor();
+    t.strictSame(faults, []);
+  });
 }

@@ -62,13 +62,18 @@ export function troubleOf(agent: AgentJson): string | null {
 
 export const slotsTaken = (agent: AgentJson): number => agent.tasks.length + agent.pending_stops;
 
-const STATUSES = ['working', 'idle', 'paused', 'draining', 'stopping', 'offline'] as const;
+const FILTERS = ['needs attention', 'working', 'idle', 'paused', 'draining', 'stopping', 'offline'] as const;
+type Filter = (typeof FILTERS)[number];
+export const ATTENTION_FILTER: Filter = 'needs attention';
+
+const matches = (agent: AgentJson, filter: string): boolean =>
+  filter === ATTENTION_FILTER ? troubleOf(agent) !== null : agent.status === filter;
 
 export function AgentsPage(): JSX.Element {
   const { data: agents, error, reload } = useAgents();
   const [all, setAll] = useState(false);
   const status = place.value.query.get('status');
-  const shown = (agents ?? []).filter((agent) => status === null || agent.status === status);
+  const shown = (agents ?? []).filter((agent) => status === null || matches(agent, status));
   return (
     <>
       <div class="page-head">
@@ -86,7 +91,7 @@ export function AgentsPage(): JSX.Element {
         <>
           <div class="filters">
             <div class="chips" role="group" aria-label="State">
-              {STATUSES.map((each) => (
+              {FILTERS.map((each) => (
                 <button
                   key={each}
                   type="button"
@@ -95,7 +100,7 @@ export function AgentsPage(): JSX.Element {
                   onClick={() => setFilters(['agents'], { status: status === each ? undefined : each })}
                 >
                   {each}
-                  <span class="chip-count">{agents.filter((agent) => agent.status === each).length}</span>
+                  <span class="chip-count">{agents.filter((agent) => matches(agent, each)).length}</span>
                 </button>
               ))}
             </div>

@@ -12,7 +12,7 @@ import { Ago, clockText } from '../parts/moments.tsx';
 import { ErrorNotice, Panel } from '../parts/notices.tsx';
 import { TimeChart, type Series } from '../parts/time-chart.tsx';
 import { LineText, visibleText } from '../parts/untrusted-text.tsx';
-import { slotsTaken, troubleOf, useAgents } from './agents-page.tsx';
+import { ATTENTION_FILTER, slotsTaken, troubleOf, useAgents } from './agents-page.tsx';
 
 export interface HubStats {
   readonly scheduled: number;
@@ -212,7 +212,7 @@ function Attention({ stats, agents, stuck }: AttentionProps): JSX.Element {
         ))}
         {troubled.length > TROUBLED_SHOWN && (
           <li>
-            <a href={href(['agents'], { status: 'paused' })}>{troubled.length - TROUBLED_SHOWN} more agents</a>
+            <a href={href(['agents'], { status: ATTENTION_FILTER })}>{troubled.length - TROUBLED_SHOWN} more agents</a>
           </li>
         )}
         {offline.slice(0, TROUBLED_SHOWN).map((agent) => (
