@@ -1,10 +1,9 @@
 /** Real programs on a real disk that is full: a small tmpfs under the folder of the hub, or of the sidecar. */
-import { execFileSync } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { makeWorld, type World } from '../apps/app-world.ts';
+import { noSmallDisk, smallDisk } from './rig/mounted-disk.ts';
 
 const AGENT = [process.execPath, resolve(import.meta.dirname, 'in-place-agent.mjs')];
 /** How long what must happen by itself may take, on a busy machine. Milliseconds. */
@@ -13,39 +12,6 @@ const LOOK_MS = 100;
 
 // Whole programs start here, on a machine that is busy with other tests.
 t.setTimeout(120_000);
-
-/** Why there can be no small disk here; false when there can. */
-function noSmallDisk(): string | false {
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'mounting a small disk needs root on Linux';
-  try {
-    execFileSync('unshare', ['--mount', 'true'], { stdio: 'ignore' });
-    return false;
-  } catch (error) {
-    return `no right to mount here: ${String(error)}`;
-  }
-}
-
-/** A disk of this size on this folder, and a way to fill it and to make room again. */
-function smallDisk(t: Test, folder: string, bytes: number): { fill(): void; makeRoom(): void } {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes},mode=0700`, 'tmpfs', folder]);
-  t.teardown(() => execFileSync('umount', ['-l', folder]));
-  const ballast = join(folder, 'ballast');
-  return {
-    fill() {
-      const file = openSync(ballast, 'a');
-      const page = Buffer.alloc(4_096);
-      try {
-        for (;;) writeSync(file, page);
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
-      } finally {
-        closeSync(file);
-      }
-    },
-    makeRoom: () => rmSync(ballast),
-  };
-}
 
 async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
   for (const endMs = Date.now() + WITHIN_MS; Date.now() < endMs; await sleep(LOOK_MS)) if (await isSo()) return;

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { copyFile, link, realpath, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import type { BackupProgress, BackupSummary, RestoreSummary } from '../../../core/config/config.ts';
+import type { BackupProgress, BackupSummary, RestoreSummary, StoreContents } from '../../../core/config/config.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { replaceFile, syncFolder } from '../../kit/platform-files.ts';
 import type { SqliteConnection } from '../sqlite/connection.ts';
@@ -96,8 +96,9 @@ type OnStep = (step: RestoreStep) => Promise<void> | void;
  * The copy is made beside the store and gets the name `.restoring` once it is complete. The store's write-ahead log is checkpointed, the
  * store is renamed, and the copy takes its name. A log that cannot be checkpointed, because the store is damaged, is first linked or copied
  * to the name that it needs beside the renamed store. So at each moment the store is complete, with its log, under its old name or its new
- * one. If the restore is killed before the last step, it must be run again; until then no hub starts (`refuseUnfinishedRestore`). A later
- * restore that fails leaves the copy of the first, so that still no hub starts.
+ * one. If the restore is killed before the last step, it must be run again. Until then a hub starts on the store under its old name, or,
+ * once that is renamed, not at all (`refuseUnfinishedRestore`). A later restore that fails leaves the copy of the first, so that still no hub
+ * starts.
  */
 async function replaceStore(
   driver: SqliteDriver,
@@ -117,12 +118,13 @@ async function replaceStore(
     throw new AgentcomError('AC_USAGE', message, { cure: 'Name the backup itself.', details: { file } });
   }
   const lastBefore = before ? await lastNumberIn(driver, database) : 0;
-  const contents = await copySqlite(driver, { from: file, to: part, change: (copy) => renew(copy, lastBefore, nowMs) });
-  // `file` may be `made`, the complete copy of an interrupted restore: it is replaced by a copy of itself.
-  await nameFile(part, made, true);
-  await onStep('copied');
   const kept = before ? `${database}.before-${new Date(nowMs).toISOString().replaceAll(/[:.]/g, '-')}` : null;
+  let contents: StoreContents;
   try {
+    contents = await copySqlite(driver, { from: file, to: part, change: (copy) => renew(copy, lastBefore, nowMs) });
+    // `file` may be `made`, the complete copy of an interrupted restore: it is replaced by a copy of itself.
+    await nameFile(part, made, true);
+    await onStep('copied');
     if (kept === null) await moveLeftAside(database);
     else await keepStore(driver, { database, kept }, onStep);
     await onStep('log gone');

@@ -95,9 +95,13 @@ async function vacuumInto(
     const watching = onProgress === undefined ? null : await watchCopy((sql) => connection.rows(sql), to, onProgress);
     await connection.rows('VACUUM INTO ?1', to).finally(() => watching?.end());
   } catch (thrown) {
-    throw sqliteFailure(thrown, `copy into "${to}"`, from);
+    throw copyFailure(thrown, `copy into "${to}"`, { of: from, to });
   }
 }
+
+/** Only the disk of the copy can be full: nothing is written to the store. */
+const copyFailure = (thrown: unknown, doing: string, { of, to }: { readonly of: string; readonly to: string }): AgentcomError =>
+  sqliteCodeOf(thrown) === 'SQLITE_FULL' ? cannotWrite(to, thrown) : sqliteFailure(thrown, doing, of);
 
 /** SQLite reports no progress while it copies, but the file grows. */
 async function watchCopy(
@@ -121,7 +125,7 @@ async function inCopy<T>(driver: SqliteDriver, file: string, work: (copy: Sqlite
   try {
     return await work(connection);
   } catch (thrown) {
-    throw sqliteFailure(thrown, 'check a copy', file);
+    throw copyFailure(thrown, 'check a copy', { of: file, to: file });
   } finally {
     await close();
   }
