@@ -11,7 +11,16 @@ export const DEVICE_KEY_FILE = 'device-key.jwk';
 /** Rejects with `AC_DATA_DIR` for a file that is not a key or that other users may read: a new key would not be the one that the hub knows. */
 export async function deviceKeyIn(dataDir: string, platform: string = process.platform): Promise<DeviceKey> {
   const file = join(dataDir, DEVICE_KEY_FILE);
-  const key = (await readKey(file, platform)) ?? (await makeKey(file, platform));
+  return deviceKeyOf((await readKey(file, platform)) ?? (await makeKey(file, platform)));
+}
+
+/** As `deviceKeyIn`, but makes none; null: there is none yet. */
+export async function existingDeviceKey(dataDir: string, platform: string = process.platform): Promise<DeviceKey | null> {
+  const key = await readKey(join(dataDir, DEVICE_KEY_FILE), platform);
+  return key === null ? null : deviceKeyOf(key);
+}
+
+function deviceKeyOf(key: KeyObject): DeviceKey {
   const { x } = key.export({ format: 'jwk' });
   return { publicKey: String(x), sign: (text) => sign(null, Buffer.from(text, 'utf8'), key).toString('base64url') };
 }

@@ -71,7 +71,13 @@ export const hubSchemas = {
       Type.Array(Type.Object({ ...task, action: Type.Enum(['continue', 'abort', 'report']), reason: Type.Optional(reasonField) })),
     ),
   }),
-  identify_checked: Type.Object({ type: type('identify_checked'), agent_id: word, in_use: Type.Boolean() }),
+  identify_checked: Type.Object({
+    type: type('identify_checked'),
+    agent_id: word,
+    in_use: Type.Boolean(),
+    // An older hub does not say.
+    wrong_device: Type.Optional(Type.Boolean()),
+  }),
   error: Type.Object({ type: type('error'), error: text, retry_after_ms: Type.Optional(countField) }),
   pong: Type.Object({ type: type('pong'), timestamp: timeField }),
   task_assign: Type.Object({

@@ -173,6 +173,8 @@ export const v2Schemas = {
     agent_id: commonSchemas.identify.properties.agent_id,
     proof: sealedField,
     instance_id: commonSchemas.identify.properties.instance_id,
+    device_key: commonSchemas.identify.properties.device_key,
+    device_proof: commonSchemas.identify.properties.device_proof,
   }),
   task_accepted: Type.Object({ type: type('task_accepted'), ...v2Task }),
   task_rejected: Type.Object({

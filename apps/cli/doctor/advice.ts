@@ -23,6 +23,7 @@ type LinkCheck =
   | 'no_token'
   | 'enrol_secret'
   | 'agent_id_in_use'
+  | 'device_key'
   | 'cli_token';
 
 const NOTICES: ReadonlySet<DoctorCheck> = new Set<DoctorCheck>([
@@ -125,6 +126,7 @@ const ADVICE: Readonly<Record<DoctorCheck, string>> = {
   no_token: "On the hub's machine run `agentcom tokens create --agent AGENT`, and set AGENTCOM_TOKEN here.",
   enrol_secret: "On the hub's machine run `agentcom invite`, set AGENTCOM_ENROL_SECRET to what it prints, and start the sidecar.",
   agent_id_in_use: 'Stop the other sidecar, or give this one an agent id, a token and a data directory of its own.',
+  device_key: 'Put the file of the key back. If it is lost, let an operator run `agentcom takeover AGENT`.',
   cli_token: 'Correct the token.',
   clock: 'Set the clock, preferably with NTP (`timedatectl set-ntp true`). A running sidecar then takes tasks again by itself.',
   trusted_key:

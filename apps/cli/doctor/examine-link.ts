@@ -7,6 +7,8 @@ import type { ResolvedConfig, ResolvedSidecarConfig } from '../../../core/config
 import { messageOf } from '../../../core/errors/agentcom-error.ts';
 import { hubClient, type HubClient } from '../../client/index.ts';
 import { readJoinCode } from '../../../core/config/fingerprint.ts';
+import type { DeviceKey } from '../../../core/ports/trust/device-key.ts';
+import { DEVICE_KEY_FILE, existingDeviceKey } from '../../signing/device-key-file.ts';
 import { sidecarTrust } from '../../tls/hub-trust.ts';
 import { hubKnowsSecret } from '../../enrol.ts';
 import { apiUrlOf, HOW_TO_GET_A_TOKEN, knownToken, tokenFile, type KnownToken } from '../../sidecar/enrolment.ts';
@@ -135,13 +137,22 @@ async function tokenFindings(hub: string, url: string, token: Token, link: Trust
   const [place, cure] = [placeOf(known, link), tokenCure(known, link)];
   const wrong = (what: string): readonly Finding[] => [finding('token', `${what}; it was taken from ${place}`, { agentId, cure })];
   if (sidecar.plainToken) return wrongByWhoami(hubClient({ url, tls: trust, token: known.token, retryWithinMs: 0 }), agentId, wrong);
+  let deviceKey: DeviceKey | null;
+  try {
+    deviceKey = sidecar.deviceKey ? await existingDeviceKey(sidecar.dataDir) : null;
+  } catch (thrown) {
+    return [findingOf('device_key', thrown, { agentId })];
+  }
   const proof = await proveHub(
-    { url: hub, agentId, token: known.token, instanceId: await instanceIdIn(sidecar.dataDir), trust },
+    { url: hub, agentId, token: known.token, instanceId: await instanceIdIn(sidecar.dataDir), deviceKey, trust },
     PROVED_WITHIN_MS,
   );
   switch (proof.kind) {
     case 'proved':
-      return proof.inUse === true ? [inUseFinding(url, agentId)] : [];
+      return [
+        ...(proof.inUse === true ? [inUseFinding(url, agentId)] : []),
+        ...(proof.isWrongDevice ? [wrongDeviceFinding(url, sidecar, deviceKey)] : []),
+      ];
     case 'refused':
       return wrong(`the hub at ${url} no longer accepts the token of agent ${agentId}: it has expired`);
     case 'not_proved': {
@@ -164,6 +175,17 @@ const inUseFinding = (url: string, agentId: string): Finding =>
       `Stop the sidecar there, or give this one a sidecar.agentId, a token and a sidecar.dataDir of its own. ` +
       `If the agent has moved here for good: \`agentcom takeover ${agentId}\`.`,
   });
+
+function wrongDeviceFinding(url: string, { agentId, dataDir, deviceKey: isOn }: ResolvedSidecarConfig, key: DeviceKey | null): Finding {
+  const file = join(dataDir, DEVICE_KEY_FILE);
+  const here = !isOn ? 'sidecar.deviceKey is not set here' : key === null ? `there is no ${file}` : `${file} is not it`;
+  return finding('device_key', `the hub at ${url} has agent ${agentId} bound to a device key, and ${here}`, {
+    agentId,
+    cure:
+      `Start the sidecar with sidecar.deviceKey: true where that key is, or put its file back. ` +
+      `If it is lost, let an operator run \`agentcom takeover ${agentId}\`.`,
+  });
+}
 
 /** The config allows sending the token in plain text. */
 async function wrongByWhoami(client: HubClient, agentId: string, wrong: (what: string) => readonly Finding[]): Promise<readonly Finding[]> {

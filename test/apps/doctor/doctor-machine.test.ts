@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -9,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { WebSocketServer } from 'ws';
+import { deviceKeyIn } from '../../../apps/signing/device-key-file.ts';
 import { VERSION } from '../../../apps/version.ts';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import { hubProof } from '../../../core/protocol/proof.ts';
@@ -24,6 +26,7 @@ interface Machine {
     readonly hubs?: readonly string[];
     readonly plainToken?: boolean;
     readonly accept?: string;
+    readonly deviceKey?: boolean;
   }): Promise<Found>;
 }
 interface Found {
@@ -43,13 +46,13 @@ async function machine(t: Test, hubUrl: string): Promise<Machine> {
   return {
     folder,
     dataDir,
-    async look({ wake = RUNS, hubs = [hubUrl.replace('http', 'ws') + '/ws'], plainToken = true, accept = '{}' } = {}) {
+    async look({ wake = RUNS, hubs = [hubUrl.replace('http', 'ws') + '/ws'], plainToken = true, accept = '{}', deviceKey = false } = {}) {
       const config = join(folder, `${(configs += 1)}.config.ts`);
       await writeFile(
         config,
         `import { defineConfig } from 'agentcom';
 import { command } from 'agentcom/runners';
-export default defineConfig({ sidecar: { hubs: ${JSON.stringify(hubs)}, agentId: 'a1', token: 'tok-of-a1', plainToken: ${plainToken}, dataDir: 'data', accept: ${accept}, wake: ${wake} } });
+export default defineConfig({ sidecar: { hubs: ${JSON.stringify(hubs)}, agentId: 'a1', token: 'tok-of-a1', plainToken: ${plainToken}, deviceKey: ${deviceKey}, dataDir: 'data', accept: ${accept}, wake: ${wake} } });
 `,
       );
       const { out, err, code } = await run(['doctor', '--json', '--config', config], { cwd: folder });
@@ -233,15 +236,15 @@ t.test('the hub proves that it knows the token, and never sees it', async (t) =>
   }
 });
 
-t.test('a hub without identify_check is fine, one where another machine uses the agent id is not', async (t) => {
-  const here = await machine(t, '');
+/** The answer of a hub that knows the token of a1. */
+function proves({ agent_id: agentId = '', token_hint: tokenHint = '', nonce = '' }: Record<string, string>) {
   const { sha256, hmac } = systemDigest();
   const hubNonce = '0b'.repeat(32);
-  const proves = ({ agent_id: agentId = '', token_hint: tokenHint = '', nonce = '' }: Record<string, string>) => ({
-    type: 'challenge',
-    nonce: hubNonce,
-    proof: hubProof(sha256('tok-of-a1'), { agentId, tokenHint, nonce, hubNonce }, hmac),
-  });
+  return { type: 'challenge', nonce: hubNonce, proof: hubProof(sha256('tok-of-a1'), { agentId, tokenHint, nonce, hubNonce }, hmac) };
+}
+
+t.test('a hub without identify_check is fine, one where another machine uses the agent id is not', async (t) => {
+  const here = await machine(t, '');
   for (const [checked, ...wanted] of [
     [{ type: 'error', error: 'not_identified', message: 'no' }],
     [{ ...FREE, in_use: true }, /^agent_id_in_use: another machine is connected to the hub at \S+ as agent a1$/],
@@ -250,6 +253,25 @@ t.test('a hub without identify_check is fine, one where another machine uses the
     const hub = await provingHub(t, proves, 0, checked);
     matchAll(t, (await here.look({ hubs: hub.hubs, plainToken: false })).damages, ...wanted);
   }
+});
+
+t.test('an agent that is bound to another device key: says what is here instead, and makes no key', async (t) => {
+  const here = await machine(t, '');
+  const file = join(here.dataDir, 'device-key.jwk');
+  const hub = await provingHub(t, proves, 0, { ...FREE, wrong_device: true });
+  const found = async (deviceKey: boolean) => (await here.look({ hubs: hub.hubs, plainToken: false, deviceKey })).damages;
+  matchAll(
+    t,
+    await found(false),
+    /^device_key: the hub at \S+ has agent a1 bound to a device key, and sidecar\.deviceKey is not set here$/,
+  );
+  matchAll(t, await found(true), /^device_key: .* there is no \S+device-key\.jwk$/);
+  t.notOk(existsSync(file));
+  const { publicKey } = await deviceKeyIn(here.dataDir);
+  matchAll(t, await found(true), /^device_key: .* \S+device-key\.jwk is not it$/);
+  t.match(JSON.parse(hub.heard.at(-1) ?? ''), { type: 'identify_check', device_key: publicKey, device_proof: /./ });
+  await writeFile(file, 'no key');
+  matchAll(t, await found(true), /^device_key: Cannot use the device key \S+: /);
 });
 
 t.test('hubs that accept a connection and never answer cost 5 s in all, not 5 s each', async (t) => {

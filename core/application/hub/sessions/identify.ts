@@ -113,10 +113,19 @@ export async function identifyCommand(
   };
 }
 
-/** The answer to `identify_check`. Another machine uses the agent id if it is connected with another instance id. */
-export async function identifyChecked({ agentId, instanceId }: IdentifyCommand, { agents }: SessionDeps): Promise<Frame> {
+/**
+ * The answer to `identify_check`. Another machine uses the agent id if it is connected with another instance id. The agent may be bound to a
+ * device key that this machine has not proved: a field of the answer, because an older doctor proves none, whatever its machine has.
+ */
+export async function identifyChecked({ agentId, instanceId, deviceKey = null }: IdentifyCommand, { agents }: SessionDeps): Promise<Frame> {
   const agent = (await agents.getAgent(agentId))?.agent;
-  return { type: 'identify_checked', agent_id: agentId, in_use: agent?.connected === true && agent.instanceId !== instanceId };
+  const bound = agent?.deviceKey ?? null;
+  return {
+    type: 'identify_checked',
+    agent_id: agentId,
+    in_use: agent?.connected === true && agent.instanceId !== instanceId,
+    ...(bound !== null && bound !== deviceKey ? { wrong_device: true } : {}),
+  };
 }
 
 /**

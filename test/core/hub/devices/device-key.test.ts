@@ -25,17 +25,17 @@ const THIEFS = device();
 const signed = (text: string, { key }: Device): string => sign(null, Buffer.from(text), key).toString('base64url');
 const deviceFields = (said: Handshake, from: Device) => ({ device_key: from.publicKey, device_proof: signed(deviceText(said), from) });
 
-/** Identifies with the token's proof, and what `more` adds to it. */
-async function identify(peer: Peer, more: (said: Handshake) => object = () => ({})): Promise<readonly AnyFrame[]> {
+/** Says hello; answers what both sides have said. */
+async function greet(peer: Peer): Promise<Handshake> {
   peer.news();
   await peer.send({ type: 'hello', agent_id: 'a1', token_hint: sha256(TOKEN).slice(0, TOKEN_HINT_DIGITS), nonce: NONCE });
   const [challenge] = peer.news();
-  const said = {
-    agentId: 'a1',
-    tokenHint: sha256(TOKEN).slice(0, TOKEN_HINT_DIGITS),
-    nonce: NONCE,
-    hubNonce: String(challenge?.['nonce']),
-  };
+  return { agentId: 'a1', tokenHint: sha256(TOKEN).slice(0, TOKEN_HINT_DIGITS), nonce: NONCE, hubNonce: String(challenge?.['nonce']) };
+}
+
+/** Identifies with the token's proof, and what `more` adds to it. */
+async function identify(peer: Peer, more: (said: Handshake) => object = () => ({})): Promise<readonly AnyFrame[]> {
+  const said = await greet(peer);
   return peer.identify({ token: undefined, proof: sealedToken(TOKEN, sha256(TOKEN), said, hmac), instance_id: 'machine-1', ...more(said) });
 }
 
@@ -78,6 +78,27 @@ t.test('the first key binds the agent: from then on no connection identifies wit
   t.match(await old.identify({ protocol_version: 1 }), [{ type: 'error', error: 'invalid_device_key' }], 'as version 1');
   const again = await second.again();
   t.match(await identify(again, (said) => deviceFields(said, MINE)), IN, 'the machine itself is admitted again');
+});
+
+t.test('identify_check says whether the agent is bound to another key, and binds it to none', async (t) => {
+  const rig = await rigOf(t);
+  const peer = await rig.peer('a1');
+  const check = async (asking: Peer, more: (said: Handshake) => object = () => ({})): Promise<readonly AnyFrame[]> => {
+    const said = await greet(asking);
+    const proof = sealedToken(TOKEN, sha256(TOKEN), said, hmac);
+    await asking.send({ type: 'identify_check', agent_id: 'a1', proof, instance_id: 'machine-1', ...more(said) });
+    return asking.news();
+  };
+  const fine = [{ type: 'identify_checked', agent_id: 'a1', in_use: false }];
+  const wrong = [{ ...fine[0], wrong_device: true }];
+  t.strictSame(await check(peer, (said) => deviceFields(said, THIEFS)), fine);
+  t.not(await isBound(rig), true);
+  await identify(await peer.again(), (said) => deviceFields(said, MINE));
+  t.strictSame(await check(await peer.again(), (said) => deviceFields(said, MINE)), fine);
+  t.strictSame(await check(await peer.again()), wrong, 'no key');
+  t.strictSame(await check(await peer.again(), (said) => deviceFields(said, THIEFS)), wrong);
+  const forged = await check(await peer.again('10.0.0.1'), (said) => ({ ...deviceFields(said, THIEFS), device_key: MINE.publicKey }));
+  t.match(forged, OUT);
 });
 
 t.test('a refused identify does not affect the open session', async (t) => {
