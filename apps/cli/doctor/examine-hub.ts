@@ -46,8 +46,8 @@ export async function examineHub(hub: ResolvedHubConfig, options: ExamineOptions
   const isNew = state === 'missing' || (state === 'usable' && !wasStarted);
   const seen = [...(state === 'unusable' ? [] : [await examineStorage(hub, isNew, options)])];
   if (state === 'usable') await examineSecrets(hub, options);
-  await examineCertificate(hub, options);
-  const port = await examinePort(hub, state !== 'unusable', options);
+  const isCertificateUsable = await examineCertificate(hub, options);
+  const port = await examinePort(hub, { isDataReadable: state !== 'unusable', isCertificateUsable }, options);
   return { what: `hub: ${place}`, seen: [...seen, `folder, disk${hub.tls === null ? '' : ', certificate'} and port`].join('; '), ...port };
 }
 
@@ -109,14 +109,17 @@ async function examineSecrets({ dataDir, adminToken }: ResolvedHubConfig, { onFi
     await readSecretFile(join(dataDir, name)).catch((thrown: unknown) => onFinding(findingOf('secret_file', thrown)));
 }
 
-async function examineCertificate({ tls }: ResolvedHubConfig, { onFinding }: ExamineOptions): Promise<void> {
-  if (tls === null) return;
+/** Returns whether the hub can serve with it. */
+async function examineCertificate({ tls }: ResolvedHubConfig, { onFinding }: ExamineOptions): Promise<boolean> {
+  if (tls === null) return true;
   try {
     const { expiresAtMs } = checkPair(await readPair(tls), tls, Date.now());
-    if (expiresAtMs - Date.now() > EXPIRES_SOON_MS) return;
+    if (expiresAtMs - Date.now() > EXPIRES_SOON_MS) return true;
     onFinding(finding('certificate_expires', `the certificate in ${tls.certFile} expires on ${new Date(expiresAtMs).toISOString()}`));
+    return true;
   } catch (thrown) {
     onFinding(findingOf('certificate', thrown));
+    return false;
   }
 }
 
@@ -133,7 +136,7 @@ async function ownTrust({ tls }: ResolvedHubConfig): Promise<HubTrust> {
 /** Checks that either the hub of this data directory listens on the port, or nobody does and it could. */
 async function examinePort(
   hub: ResolvedHubConfig,
-  isDataReadable: boolean,
+  { isDataReadable, isCertificateUsable }: { readonly isDataReadable: boolean; readonly isCertificateUsable: boolean },
   { onFinding, file }: ExamineOptions,
 ): Promise<Pick<ExaminedHub, 'isPortTaken' | 'isRunning'>> {
   const { host, port, dataDir } = hub;
@@ -159,10 +162,15 @@ async function examinePort(
     onFinding(finding('port_taken', what, { cure }));
     return { isPortTaken: true, isRunning: false };
   }
-  if (answer.kind === 'silent' && (await hasEnrolSecret(dataDir))) {
-    const what = `the program that listens on ${address} gives ${answer.why}. It is probably the hub of ${dataDir}, which hangs or is very busy`;
+  if ((answer.kind === 'silent' || answer.kind === 'certificate') && (await hasEnrolSecret(dataDir))) {
+    const probably = `It is probably the hub of ${dataDir}, which`;
+    const what =
+      answer.kind === 'silent'
+        ? `the program that listens on ${address} gives ${answer.why}. ${probably} hangs or is very busy`
+        : `the program that listens on ${address} ${answer.why}. ${probably} serves another certificate than hub.listen.tls.certFile now has`;
     const restart = `Look at the log of the hub. \`${listenerCommand(port)}\` names the process: if it is the hub, restart it. If it is not: s`;
-    onFinding(finding('port_taken', what, { cure: `${restart}${cure.slice(1)}` }));
+    // A running hub keeps its certificate while the files cannot be used, which is a finding already.
+    if (answer.kind === 'silent' || isCertificateUsable) onFinding(finding('port_taken', what, { cure: `${restart}${cure.slice(1)}` }));
     return { isPortTaken: true, isRunning: false };
   }
   if (answer.kind !== 'away') {

@@ -139,7 +139,7 @@ export const webServer = async (t: TestEnd): Promise<number> => {
 /** TLS with a certificate that nobody knows. */
 export async function tlsServer(t: TestEnd, folder: string): Promise<number> {
   const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
-  const subject = ['-subj', '/CN=127.0.0.1', '-days', '2'];
+  const subject = ['-subj', '/CN=127.0.0.1', '-days', '20'];
   const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
   execFileSync('openssl', ['req', '-x509', ...newKey, '-keyout', key, '-out', cert, ...subject], { stdio: 'ignore' });
   const server = createTlsServer({ key: await readFile(key), cert: await readFile(cert) }, (socket) => {

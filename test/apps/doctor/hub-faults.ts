@@ -13,6 +13,7 @@ import {
   onlyHub,
   onlySidecar,
   portOf,
+  tlsServer,
   webServer,
   type Fault,
   type FaultWorld,
@@ -89,6 +90,30 @@ export const hubFaults = ({ hub, hubPort, token }: FaultWorld): readonly Fault[]
     },
     check: 'port_taken',
     found: /^the program that listens on 127\.0\.0\.1:\d+ gives no answer within 5 s\. It is probably the hub of .*hub, which hangs/,
+    cure: /^Look at the log of the hub\. `.*\d+.*` names the process: if it is the hub, restart it\. If it is not: stop that program/,
+  },
+  {
+    name: 'a running hub whose certificate files were removed',
+    plant: async (m, t) => {
+      await writeFile(join(m.hubDir, 'enrol-secret'), 'of a running hub', { mode: 0o600 });
+      const files = `tls: { certFile: 'gone/cert.pem', keyFile: 'gone/key.pem' }`;
+      await onlyHub(m, `listen: { port: ${await tlsServer(t, m.folder)}, ${files} }`);
+    },
+    check: 'certificate',
+    found: /^Cannot read the certificate of the hub: ENOENT: /,
+    cure: /^Correct hub\.listen\.tls, or let the user of the hub read the file/,
+  },
+  {
+    name: 'a running hub that serves another certificate than its files have',
+    plant: async (m, t) => {
+      await writeFile(join(m.hubDir, 'enrol-secret'), 'of a running hub', { mode: 0o600 });
+      const port = await tlsServer(t, m.folder);
+      await tlsServer(t, m.folder); // Replaces both files.
+      await onlyHub(m, `listen: { port: ${port}, tls: { certFile: 'cert.pem', keyFile: 'key.pem' } }`);
+    },
+    check: 'port_taken',
+    found:
+      /^the program that listens on \S+ does not answer GET \/health \(.*\)\. It is probably the hub of \S+hub, which serves another certificate than/,
     cure: /^Look at the log of the hub\. `.*\d+.*` names the process: if it is the hub, restart it\. If it is not: stop that program/,
   },
   {
