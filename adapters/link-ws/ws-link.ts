@@ -1,4 +1,5 @@
 /** The sidecar's side of the connection to the hub, on `ws`. */
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { WebSocket, type ClientOptions, type RawData } from 'ws';
 import { messageOf } from '../../core/errors/agentcom-error.ts';
@@ -47,6 +48,13 @@ export const wsLink = ({ log, handshakeMs = HANDSHAKE_MS, localAddress, trust = 
 
 /** Error codes of our key check, OpenSSL's certificate check and Node's name check. No attempt can succeed until somebody acts. */
 const CERTIFICATE = /^(AC_HUB_FINGERPRINT$|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_)/;
+
+/** What to do about the status of a refused WebSocket. A hub that is stopping or full answers 503. */
+function hintFor(status: number): string {
+  if (status === 403) return '. If this is the hub, add the name in the address to its hub.listen.names';
+  if (status >= 500 || status === 429) return '';
+  return '. The address of a hub ends with /ws. A proxy in front of it must pass on the headers Upgrade and Connection';
+}
 
 /** The types of ws know `createConnection` only as a function that returns the socket; node:http also takes one that calls back. */
 type CreateConnection = (address: HubAddress, done: Parameters<typeof connectToKey>[2]) => void;
@@ -97,6 +105,10 @@ const follow = (socket: WebSocket, handshakeMs: number, events: LinkEvents, log:
     if (!isBinary) return events.onFrame(data.toString());
     endBecause(1003, 'the hub sent a binary frame');
     socket.close(1003, 'text frames only');
+  });
+  socket.on('unexpected-response', (_request, { statusCode = 0 }: IncomingMessage) => {
+    endBecause(NO_CLOSE_FRAME, `expected a WebSocket, found HTTP ${statusCode}${hintFor(statusCode)}`);
+    socket.terminate();
   });
   socket.on('error', (error: Error & { readonly code?: unknown }) => {
     if (isGone) return;

@@ -15,6 +15,7 @@ type LinkCheck =
   | 'hub_away'
   | 'hub_tls'
   | 'hub_certificate'
+  | 'hub_name'
   | 'hub_other'
   | 'hub_degraded'
   | 'hub_version'
@@ -117,6 +118,7 @@ const ADVICE: Readonly<Record<DoctorCheck, string>> = {
   hub_tls: 'Correct the scheme of the address.',
   hub_certificate:
     'If it has expired, renew it. If its CA is your own, set NODE_EXTRA_CA_CERTS to its certificate where the sidecar starts. If it is for another name, use that name. If it is self-signed, set sidecar.tls.fingerprints, or AGENTCOM_HUB_FINGERPRINT, to what `agentcom tls fingerprint` prints on the machine of the hub.',
+  hub_name: 'Add the name to hub.listen.names in the config of the hub, and restart it.',
   hub_other: 'Correct the address, or start the hub there.',
   hub_degraded:
     'On the machine of the hub run `agentcom doctor`, and read the log of the hub: `storage cannot commit` says why, usually a full disk or a database that is away. Nothing acknowledged is lost; clients and sidecars retry.',

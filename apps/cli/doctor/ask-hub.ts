@@ -17,6 +17,8 @@ export type HubAnswer =
   /** The address has the wrong scheme: this one is right. */
   | { readonly kind: 'scheme'; readonly speaks: 'http' | 'https' }
   | { readonly kind: 'certificate'; readonly why: string }
+  /** A hub that does not know the name in the address. */
+  | { readonly kind: 'name' }
   /** `what` completes a sentence that starts with "it". */
   | { readonly kind: 'other'; readonly what: string };
 
@@ -37,7 +39,7 @@ export async function askHub(url: string, tls: HubTrust = {}): Promise<HubAnswer
   if (!isTls && speaksTls) return { kind: 'scheme', speaks: 'https' };
   if (!isTls) return asked;
   const plain = await ask(url.replace('https:', 'http:'), tls);
-  return plain.kind === 'hub' ? { kind: 'scheme', speaks: 'http' } : plain.kind === 'other' ? plain : asked;
+  return plain.kind === 'hub' || plain.kind === 'name' ? { kind: 'scheme', speaks: 'http' } : plain.kind === 'other' ? plain : asked;
 }
 
 /** `isRefusal`: nothing was answered. */
@@ -58,6 +60,7 @@ async function ask(url: string, tls: HubTrust): Promise<Asked> {
       const { serverTimeMs, ...rest } = health;
       return { kind: 'hub', ...rest, behindMs: serverTimeMs === null ? null : serverTimeMs - hereMs };
     }
+    if (isForeignName(answer.status, text)) return { kind: 'name' };
     const type = answer.header('content-type')?.split(';')[0] ?? 'no content type';
     return { kind: 'other', what: `answers GET /health with ${answer.status} and ${type}`, isRefusal: false };
   } catch (thrown) {
@@ -88,6 +91,16 @@ function hubHealth(text: string): { readonly version: string; readonly isDegrade
     return { version, isDegraded: status === 'degraded', serverTimeMs: typeof serverTimeMs === 'number' ? serverTimeMs : null };
   } catch {
     return null; // Not JSON: another program.
+  }
+}
+
+/** What a hub answers whose `hub.listen.names` lack the name. */
+function isForeignName(status: number, text: string): boolean {
+  if (status !== 403) return false;
+  try {
+    return (JSON.parse(text) as Readonly<Record<string, unknown>> | null)?.['error'] === 'forbidden_origin';
+  } catch {
+    return false; // Not JSON: another program.
   }
 }
 

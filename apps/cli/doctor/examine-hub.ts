@@ -187,6 +187,7 @@ function saidBy(answer: Exclude<HubAnswer, { kind: 'hub' | 'away' }>): string {
   if (answer.kind === 'other') return `it ${answer.what}`;
   if (answer.kind === 'certificate') return `it ${answer.why}`;
   if (answer.kind === 'silent') return answer.why;
+  if (answer.kind === 'name') return 'it does not know the name of this address';
   return answer.speaks === 'https' ? 'it speaks TLS, and hub.listen.tls is not set' : 'it speaks plain HTTP, and hub.listen.tls is set';
 }
 

@@ -31,6 +31,13 @@ export function noHubFinding(answer: HubAnswer, { address, from, more }: AskedAd
     }
     case 'certificate':
       return finding('hub_certificate', `the certificate of ${address} is not accepted: it ${answer.why}`, more);
+    case 'name':
+      return finding('hub_name', `the hub at ${address} does not know the name that it was asked for`, {
+        ...more,
+        cure:
+          `Add "${new URL(address).hostname}" to hub.listen.names in the config of the hub and restart it, or correct ${from}. ` +
+          'If a proxy sends the hub another name in the header Host, add that one, or let it pass on the original.',
+      });
     case 'other':
       return finding('hub_other', `what answers at ${address} is not an AgentCom hub: it ${answer.what}`, {
         ...more,

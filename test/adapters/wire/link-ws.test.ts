@@ -64,6 +64,17 @@ t.test('a peer that is not a hub ends the link at once', async (t) => {
   }
 });
 
+t.test('a WebSocket that is refused over HTTP: the reason names the status and what to do', async (t) => {
+  for (const [status, reason] of [
+    ['404 Not Found', /^expected a WebSocket, found HTTP 404\. The address of a hub ends with \/ws\. A proxy .* Upgrade and Connection$/],
+    ['403 Forbidden', /^expected a WebSocket, found HTTP 403\. .*hub\.listen\.names$/],
+    ['503 Service Unavailable', /^expected a WebSocket, found HTTP 503$/],
+  ] as const) {
+    const url = await oddHub(t, (socket) => socket.write(`HTTP/1.1 ${status}\r\nContent-Length: 2\r\n\r\nno`));
+    t.match(await goneFrom(t, url), { code: 1006, reason });
+  }
+});
+
 t.test('a redirect is not followed', async (t) => {
   const url = await oddHub(
     t,

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, cp, mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer as createHttpServer } from 'node:http';
+import { createServer as createHttpServer, request as httpRequest } from 'node:http';
 import { connect, createServer, type AddressInfo, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -135,6 +135,19 @@ export const webServer = async (t: TestEnd): Promise<number> => {
   t.teardown(() => server.closeAllConnections());
   return portOf(await listening(t, server));
 };
+
+/** A proxy as nginx is by default: it passes on plain requests, but no WebSockets. `host`: the name that it gives to the hub. */
+export async function proxyServer(t: TestEnd, hubPort: number, host?: string): Promise<number> {
+  const server = createHttpServer((request, response) => {
+    const headers = host === undefined ? {} : { host };
+    httpRequest({ port: hubPort, host: '127.0.0.1', method: request.method, path: request.url, headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 0, answer.headers);
+      answer.pipe(response);
+    }).end();
+  });
+  t.teardown(() => server.closeAllConnections());
+  return portOf(await listening(t, server));
+}
 
 /** TLS with a certificate that nobody knows. */
 export async function tlsServer(t: TestEnd, folder: string): Promise<number> {

@@ -10,7 +10,17 @@ import { silentLog } from '../../../core/ports/log.ts';
 import { aToken } from '../../product/contracts/fixtures.ts';
 import { freePort } from '../cli/cli-world.ts';
 import { runningHub } from '../running-hub.ts';
-import { hubsAt, onlySidecar, otherVersion, tlsServer, webServer, type Fault, type FaultWorld, type Machine } from './fault-world.ts';
+import {
+  hubsAt,
+  onlySidecar,
+  otherVersion,
+  proxyServer,
+  tlsServer,
+  webServer,
+  type Fault,
+  type FaultWorld,
+  type Machine,
+} from './fault-world.ts';
 import { UNHURRIED } from '../../adapters/http/hub-bench.ts';
 
 /** An agent's program that answers as these lines of sh say. */
@@ -127,6 +137,20 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
       check: 'hub_other',
       found: /^what answers at ws:\S+ is not an AgentCom hub: it answers GET \/health with 404 and text\/html$/,
       cure: /^Correct the address in sidecar\.hubs of /,
+    },
+    {
+      name: 'a proxy gives the hub a name that it does not know',
+      plant: async (m, t) => onlySidecar(m, sidecarAt(await proxyServer(t, hubPort, 'elsewhere.example.com'))),
+      check: 'hub_name',
+      found: /^the hub at ws:\S+ does not know the name that it was asked for$/,
+      cure: /^Add "127\.0\.0\.1" to hub\.listen\.names .* If a proxy sends the hub another name in the header Host, add that one/,
+    },
+    {
+      name: 'a proxy that does not pass WebSockets on',
+      plant: async (m, t) => onlySidecar(m, sidecarAt(await proxyServer(t, hubPort))),
+      check: 'hub_away',
+      found: /expected a WebSocket, found HTTP 404\. .* A proxy in front of it must pass on the headers Upgrade and Connection$/,
+      cure: /the proxy\.$/,
     },
     {
       name: 'a token that the hub never issued, from the config',
