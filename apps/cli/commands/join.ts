@@ -8,7 +8,7 @@ import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts
 import { makeDataDir, writeSecretFile } from '../../data-dir.ts';
 import { enrolAt, type Enrolling } from '../../enrol.ts';
 import { tokenFile } from '../../sidecar/enrolment.ts';
-import { fingerprintFile, fingerprintsInEnvironment } from '../../tls/hub-trust.ts';
+import { fingerprintFile, fingerprintsInEnvironment, hubTrust } from '../../tls/hub-trust.ts';
 import { joinCode, readJoinCode, type JoinCode } from '../../../core/config/fingerprint.ts';
 import type { HubTrust } from '../../../adapters/kit/trusted-hub.ts';
 import type { CliEnvironment } from '../cli-environment.ts';
@@ -80,7 +80,9 @@ async function joinHub({ environment, output }: Context, options: JoinOptions, h
   }
   await checkCapabilities(agentId, capabilities);
   const { secret, fingerprint } = codeFrom(given ?? environment.env['AGENTCOM_ENROL_SECRET'] ?? '');
-  const tls = trustFor(url, fingerprint, environment.env);
+  const byKey = trustFor(url, fingerprint, environment.env);
+  const caFile = byKey.fingerprints === undefined ? ownCaFile(url, environment) : null;
+  const tls = caFile === null ? byKey : await hubTrust({ fingerprints: [], caFile });
   if (options.version1 === true && tls.fingerprints !== undefined) {
     throw new AgentcomError(
       'AC_USAGE',
@@ -104,7 +106,7 @@ async function joinHub({ environment, output }: Context, options: JoinOptions, h
     await writeSecretFile(tokenFile({ dataDir }), token);
     await writeNew(
       file,
-      sidecarConfig({ agentId, ws, capabilities, isPlain: url.protocol === 'http:' && !isLoopback(url.hostname) }),
+      sidecarConfig({ agentId, ws, capabilities, caFile, isPlain: url.protocol === 'http:' && !isLoopback(url.hostname) }),
       0o644,
     );
   }
@@ -154,6 +156,12 @@ function trustFor(url: URL, fingerprint: string | null, env: CliEnvironment['env
     'AC_USAGE',
     `Expected https:// for a hub that is recognized by its fingerprint, found ${JSON.stringify(baseOf(url))}. Pass ${baseOf(url).replace('http:', 'https:')}.`,
   );
+}
+
+/** The CA of this shell, which a sidecar that is started elsewhere, such as by a service manager, would not have. */
+function ownCaFile({ protocol }: URL, { cwd, env }: CliEnvironment): string | null {
+  const file = env['NODE_EXTRA_CA_CERTS'] ?? '';
+  return protocol !== 'https:' || file === '' ? null : resolve(cwd, file);
 }
 
 async function tokenFrom(url: URL, enrolling: Enrolling): Promise<{ token: string; isProved: boolean }> {
@@ -217,14 +225,15 @@ const sidecarConfig = ({
   agentId,
   ws,
   capabilities,
+  caFile,
   isPlain,
-}: Joined & { readonly isPlain: boolean }): string => `import { defineConfig } from 'agentcom';
+}: Joined & { readonly caFile: string | null; readonly isPlain: boolean }): string => `import { defineConfig } from 'agentcom';
 
 export default defineConfig({
   sidecar: {
     hubs: [${JSON.stringify(ws)}],
     agentId: ${JSON.stringify(agentId)},
-    capabilities: ${JSON.stringify(capabilities)},${isPlain ? '\n    insecure: true, // tasks and results cross the network unencrypted: prefer a TLS proxy in front of the hub' : ''}
+    capabilities: ${JSON.stringify(capabilities)},${caFile === null ? '' : `\n    tls: { caFile: ${JSON.stringify(caFile)} }, // from NODE_EXTRA_CA_CERTS`}${isPlain ? '\n    insecure: true, // tasks and results cross the network unencrypted: prefer a TLS proxy in front of the hub' : ''}
     // How the agent is woken, for example: wake: command({ argv: ['node', 'agent.mjs'] }), from 'agentcom/runners'.
     // Without it tasks are put into data/${agentId}/tasks, for an agent that polls.
   },

@@ -117,7 +117,7 @@ const ADVICE: Readonly<Record<DoctorCheck, string>> = {
   hub_away: 'Start the hub, or correct its address. If it is on another machine, check the firewall and the proxy.',
   hub_tls: 'Correct the scheme of the address.',
   hub_certificate:
-    'If it has expired, renew it. If its CA is your own, set NODE_EXTRA_CA_CERTS to its certificate where the sidecar starts. If it is for another name, use that name. If it is self-signed, set sidecar.tls.fingerprints, or AGENTCOM_HUB_FINGERPRINT, to what `agentcom tls fingerprint` prints on the machine of the hub.',
+    'If it has expired, renew it. If its CA is your own, set sidecar.tls.caFile to the certificate of that CA. If it is for another name, use that name. If it is self-signed, set sidecar.tls.fingerprints, or AGENTCOM_HUB_FINGERPRINT, to what `agentcom tls fingerprint` prints on the machine of the hub.',
   hub_name: 'Add the name to hub.listen.names in the config of the hub, and restart it.',
   hub_other: 'Correct the address, or start the hub there.',
   hub_degraded:

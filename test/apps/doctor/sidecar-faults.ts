@@ -129,7 +129,7 @@ export const sidecarFaults = ({ hub, hubPort, token, usedSecret }: FaultWorld): 
       plant: async (m, t) => onlySidecar(m, sidecarAt(await tlsServer(t, m.folder), undefined, 'wss')),
       check: 'hub_certificate',
       found: /^the certificate of wss:\/\/127\.0\.0\.1:\d+\/ws is not accepted: .*self-signed/,
-      cure: /NODE_EXTRA_CA_CERTS/,
+      cure: /sidecar\.tls\.caFile/,
     },
     {
       name: 'something else than a hub answers',

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import t, { type Test } from 'tap';
 import { loadConfigFile } from '../../../apps/config/load.ts';
 import { sidecarIdentity } from '../../../apps/sidecar/enrolment.ts';
@@ -75,6 +75,21 @@ t.test('tls init creates a hub certificate, never overwriting one, and tls finge
   await writeFile(join(dir, 'agentcom.config.ts'), configOf({ tls: TLS }));
   t.same(await run(['tls', 'fingerprint']), { code: 0, out: `${found['fingerprint']}\n`, err: '' });
   t.match(await readFile(certFile, 'utf8'), /BEGIN CERTIFICATE/);
+});
+
+t.test('a machine joins a hub with a certificate of an own CA, and its sidecar needs no variable for it', async (t) => {
+  const { hub, dir, invite } = await tlsHub(t);
+  const there = await machine(t);
+  const [secret = ''] = (await invite()).split('.');
+  const argv = ['join', hub.url, secret, '--agent', 'w-1'];
+  const refused = await there.run(argv);
+  t.match(refused, { code: 7, err: /certificate is not accepted.*NODE_EXTRA_CA_CERTS/ });
+  const caFile = join(dir, TLS.certFile);
+  const joined = await there.run(argv, { NODE_EXTRA_CA_CERTS: relative(there.dir, caFile) });
+  t.equal(joined.code, 0, joined.err);
+  const { config } = await loadConfigFile({ configFile: join(there.dir, 'agentcom.config.ts'), cwd: there.dir });
+  t.equal(config.sidecar?.tls.caFile, caFile);
+  t.match(await there.run(['doctor']), { code: 0, out: /No errors found/ });
 });
 
 t.test('R22: a machine joins with a code that names the key of the hub, and its sidecar stores token and key', async (t) => {
