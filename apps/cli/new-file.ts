@@ -1,5 +1,5 @@
 /** Files that a command writes for its user. */
-import { writeFile } from 'node:fs/promises';
+import { open, unlink } from 'node:fs/promises';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 
 /** Never replaces a file nor follows a link: it may be somebody's only copy. `cure`: what to do if the file exists. Fails with `AC_USAGE`. */
@@ -9,7 +9,7 @@ export async function writeNewFile(
   { mode, cure }: { readonly mode: number; readonly cure: string },
 ): Promise<void> {
   try {
-    await writeFile(file, text, { flag: 'wx', mode });
+    await createFile(file, text, mode);
   } catch (cause) {
     const isThere = (cause as NodeJS.ErrnoException).code === 'EEXIST';
     throw new AgentcomError(
@@ -17,5 +17,19 @@ export async function writeNewFile(
       isThere ? `${file} already exists and is left as it is. ${cure}` : `Cannot write ${file}: ${messageOf(cause)}.`,
       { cause },
     );
+  }
+}
+
+/** A file that cannot be written whole, such as on a full disk, is removed: it would be in the way of the next attempt. */
+export async function createFile(file: string, text: string, mode: number): Promise<void> {
+  const handle = await open(file, 'wx', mode);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } catch (thrown) {
+    await unlink(file);
+    throw thrown;
+  } finally {
+    await handle.close();
   }
 }

@@ -1,8 +1,10 @@
 /** Real programs on a real disk that is full: a small tmpfs under the folder of the hub, or of the sidecar. */
+import { readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { makeWorld, type World } from '../apps/app-world.ts';
+import { run } from '../apps/cli/cli-world.ts';
 import { noSmallDisk, smallDisk } from './rig/mounted-disk.ts';
 
 const AGENT = [process.execPath, resolve(import.meta.dirname, 'in-place-agent.mjs')];
@@ -103,3 +105,27 @@ t.test(
     t.equal((await world.api.agents.get('a1')).draining_reason, null);
   },
 );
+
+t.test('commands that make a file leave none on a full disk, and can be run again', { skip: noSmallDisk() }, async (t) => {
+  const world = await makeWorld(t);
+  const folder = join(world.dir, 'small');
+  const disk = smallDisk(t, folder, 1_048_576);
+  const agentcom = (...argv: readonly string[]) => run(argv, { cwd: folder });
+  disk.fill();
+  for (const argv of [
+    ['keys', 'init', 'key.jwk'],
+    ['init', '--runs', 'hub', '--yes'],
+  ])
+    t.match(await agentcom(...argv), { code: 2, err: /^agentcom: Cannot write \S+: ENOSPC/ });
+  t.strictSame(readdirSync(folder), ['ballast']);
+  disk.makeRoom();
+  t.match(await agentcom('init', '--runs', 'hub', '--yes'), { code: 0 });
+  disk.fill();
+  t.match(await agentcom('tls', 'init'), { code: 2, err: /Cannot write/ });
+  disk.makeRoom();
+  for (const argv of [
+    ['keys', 'init', 'key.jwk'],
+    ['tls', 'init'],
+  ])
+    t.match(await agentcom(...argv), { code: 0 });
+});

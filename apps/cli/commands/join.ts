@@ -1,5 +1,5 @@
 /** `agentcom invite` at the hub and `agentcom join` on a new machine. */
-import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { isAgentId } from '../../../core/domain/ids.ts';
@@ -14,6 +14,7 @@ import type { HubTrust } from '../../../adapters/kit/trusted-hub.ts';
 import type { CliEnvironment } from '../cli-environment.ts';
 import type { Action, Context } from '../cli-context.ts';
 import { wrongAddress } from '../connect.ts';
+import { createFile } from '../new-file.ts';
 import { collect } from '../parse.ts';
 
 interface JoinOptions {
@@ -206,7 +207,7 @@ async function mustNotExist(file: string): Promise<void> {
 }
 
 async function writeNew(file: string, text: string, mode: number): Promise<void> {
-  await writeFile(file, text, { mode, flag: 'wx' }).catch((error: unknown) => {
+  await createFile(file, text, mode).catch((error: unknown) => {
     throw new AgentcomError(
       'AC_USAGE',
       `The agent is enrolled, but ${file} cannot be written: ${messageOf(error)}. Revoke its token and join again.`,
