@@ -1,5 +1,4 @@
 /** What `agentcom` can do for a Postgres store that the server's own tools back up and restore. */
-import { randomUUID } from 'node:crypto';
 import type { RestoreSummary } from '../../../core/config/config.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
@@ -7,6 +6,7 @@ import { refuseUnknownSteps } from '../migrations/unknown-steps.ts';
 import type { PostgresSettings } from '../postgres/options.ts';
 import { lastNumberAfterRestore, noteSkipped } from './restored-numbers.ts';
 import { openPostgresSession, refuseNoStore, stepsIn } from '../postgres/session.ts';
+import { newStoreId } from '../rows/store-id.ts';
 
 /** The error `AC_USAGE`, which names the command to use instead. */
 export const refuseBackUp = (settings: PostgresSettings): AgentcomError =>
@@ -33,7 +33,7 @@ export async function renewPostgres(settings: PostgresSettings, clock: Clock): P
     const last = lastNumberAfterRestore(Number(numbers?.['last_id'] ?? 0), Number(numbers?.['now_ms']));
     const [table] = await session.rows("SELECT to_regclass('removed_events') IS NOT NULL AS there");
     const changes = [
-      `UPDATE store SET store_id = 'store-${randomUUID().replaceAll('-', '')}'`,
+      `UPDATE store SET store_id = '${newStoreId()}'`,
       `UPDATE event_numbers SET last_id = ${last}`,
       ...(table?.['there'] === true ? [noteSkipped(last)] : []),
     ];

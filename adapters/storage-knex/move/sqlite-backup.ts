@@ -1,5 +1,4 @@
 /** Backs up a store while its hub runs, and restores a backup. */
-import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { copyFile, link, realpath, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -13,6 +12,7 @@ import { cannotOpen, prepareSqliteFiles, restoringOf, type SqliteFiles, targetOf
 import { takeSqliteLock } from '../sqlite/lock.ts';
 import { isOfHub, stepsTaken } from '../sqlite/schema.ts';
 import { refuseUnknownSteps } from '../migrations/unknown-steps.ts';
+import { newStoreId } from '../rows/store-id.ts';
 import { lastNumberAfterRestore, noteSkipped } from './restored-numbers.ts';
 import { isSameFile, partOf, removeLeftParts } from './part-files.ts';
 import { cannotWrite, contentsOf, copySqlite, nameFile, refuseIfThere } from './sqlite-copy.ts';
@@ -207,8 +207,6 @@ async function renew(connection: SqliteConnection, lastBefore: number, nowMs: nu
   if (table?.['tables'] === 1) await connection.change(noteSkipped(last));
   await connection.change('COMMIT');
 }
-
-const newStoreId = (): string => `store-${randomUUID().replaceAll('-', '')}`;
 
 async function renewed(driver: SqliteDriver, database: string, nowMs: number): Promise<Awaited<ReturnType<typeof contentsOf>>> {
   const { connection, close } = await driver.open(database, 'write');

@@ -1,10 +1,10 @@
 /** Migrates the schema to what this program needs, and refuses servers and databases that cannot hold it or are too new. */
-import { randomUUID } from 'node:crypto';
 import type { Log } from '../../../core/ports/log.ts';
 import { ALL_MIGRATIONS } from '../migrations/all-migrations.ts';
 import { refuseUnknownSteps } from '../migrations/unknown-steps.ts';
 import type { PostgresConnection } from './connection.ts';
 import { cannotOpenPostgres } from './failures.ts';
+import { newStoreId } from '../rows/store-id.ts';
 
 /** "AgtC": the first half of our advisory locks' keys; the second is made from the schema's name and what it is locked for. */
 const LOCK_CLASS = 0x41677443;
@@ -86,5 +86,3 @@ export async function verifyServer(writer: PostgresConnection, place: string, lo
 
 const settingOf = async (writer: PostgresConnection, name: string): Promise<string> =>
   String((await writer.rows(`SELECT current_setting('${name}') AS value`))[0]?.['value']);
-
-const newStoreId = (): string => `store-${randomUUID().replaceAll('-', '')}`;

@@ -2,7 +2,6 @@
  * The connections of one open database: one that writes, a few that read concurrently, one that looks up tokens. They are opened and closed
  * together, so that after a failure of the disk nothing that a connection had in memory is used again.
  */
-import { randomUUID } from 'node:crypto';
 import type { Knex } from 'knex';
 import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Log } from '../../../core/ports/log.ts';
@@ -13,6 +12,7 @@ import { cannotOpen } from './files.ts';
 import { SAVE_AT_ONCE, type EventNumbers } from './save.ts';
 import { acquire, readersOn, release, type Readers } from '../knex-readers.ts';
 import { copySqlite, nameFile } from '../move/sqlite-copy.ts';
+import { newStoreId } from '../rows/store-id.ts';
 import { migrateSqlite } from './schema.ts';
 
 /**
@@ -136,10 +136,7 @@ async function checkpoint(writer: SqliteConnection, file: string): Promise<void>
 }
 
 async function storeIdOf(writer: SqliteConnection): Promise<string> {
-  await writer.change(
-    `INSERT INTO store (only_row, store_id) VALUES (1, ?1) ON CONFLICT (only_row) DO NOTHING`,
-    `store-${randomUUID().replaceAll('-', '')}`,
-  );
+  await writer.change(`INSERT INTO store (only_row, store_id) VALUES (1, ?1) ON CONFLICT (only_row) DO NOTHING`, newStoreId());
   const [row] = await writer.rows('SELECT store_id FROM store');
   return row?.['store_id'] as string;
 }
