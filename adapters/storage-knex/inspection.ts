@@ -2,7 +2,7 @@
 import type { Agent, PendingStop } from '../../core/domain/agent/agent.ts';
 import type { TaskId } from '../../core/domain/ids.ts';
 import type { Task } from '../../core/domain/task/task.ts';
-import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
+import { AgentcomError, messageOf, withoutStop } from '../../core/errors/agentcom-error.ts';
 import type { StoreCheck, StoreDamage, StoreInspection, TaskPage } from '../../core/ports/store-inspection.ts';
 import { auditPageIn } from './audit/knex-audit-log.ts';
 import type { Row } from './engine.ts';
@@ -69,8 +69,6 @@ export function inspectionOver(looked: Inspected): StoreInspection {
 }
 
 const damage = (check: StoreCheck, what: string, taskId: unknown = null): StoreDamage => ({ check, what, taskId: taskId as TaskId | null });
-
-const withoutStop = (text: string): string => text.replace(/\.$/, '');
 
 /** What `look` finds; if it fails, that counts as damage of the same kind. */
 async function damageOf(check: StoreCheck, look: () => Promise<readonly StoreDamage[]>): Promise<readonly StoreDamage[]> {

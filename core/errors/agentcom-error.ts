@@ -49,6 +49,9 @@ export class AgentcomError extends Error {
   }
 }
 
+/** A message without its period, as a part of another sentence. */
+export const withoutStop = (message: string): string => message.replace(/\.$/, '');
+
 /** The message of anything that was thrown. */
 export function messageOf(thrown: unknown): string {
   try {

@@ -1,7 +1,7 @@
 /** `agentcom doctor`: what is wrong with the hub and sidecar in the config, and what to do about it. Read-only. */
 import type { Command } from 'commander';
 import type { ConfigProblem, ResolvedConfig } from '../../../core/config/config.ts';
-import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
+import { AgentcomError, withoutStop } from '../../../core/errors/agentcom-error.ts';
 import type { Action, Context } from '../cli-context.ts';
 import type { Examined, Finding } from '../doctor/finding.ts';
 import { givenUrl } from '../connect.ts';
@@ -80,7 +80,7 @@ type LoadedConfig =
 
 /** A config that cannot be used becomes a finding, or one finding per mistake. */
 async function loadedConfig({ common, environment }: Context): Promise<LoadedConfig> {
-  const { finding: findingAbout, findingOf, withoutStop } = await import('../doctor/finding.ts');
+  const { finding: findingAbout, findingOf } = await import('../doctor/finding.ts');
   const { findConfigFile } = await import('../../config/find-file.ts');
   const { loadConfigFile } = await import('../../config/load.ts');
   const isMissing = { file: null, config: null } as const;

@@ -7,6 +7,7 @@ import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { Action, Context } from '../cli-context.ts';
 import { EXIT_INTERRUPTED } from '../exit-codes.ts';
 import { writeNewFile } from '../new-file.ts';
+import { wrongValue } from '../wrong-value.ts';
 
 const ROLES = ['both', 'hub', 'sidecar'] as const;
 type Runs = (typeof ROLES)[number];
@@ -69,7 +70,7 @@ async function askedFor(ask: Ask, options: InitOptions): Promise<{ runs: Runs; a
   const runs = options.runs ?? (await ask('What runs on this machine', ROLES, 'both'));
   const hasSidecar = runs !== 'hub';
   const agentId = options.agentId ?? (hasSidecar ? await ask('The ID of the agent', isAgentId, 'worker-1') : 'worker-1');
-  if (!isAgentId(agentId)) throw wrong('an agent ID of lowercase letters, digits, ".", "_" and "-", at most 64', agentId);
+  if (!isAgentId(agentId)) throw wrongValue('an agent ID of lowercase letters, digits, ".", "_" and "-", at most 64', agentId);
   const program = options.program ?? (hasSidecar ? await ask('The program that it wakes', PROGRAMS, 'none') : 'none');
   return { runs, agentId, program };
 }
@@ -115,9 +116,6 @@ function asker({ environment, output }: Context, takesPresets: boolean): Asker {
   };
   return { ask, close: () => lines?.close(), isInterrupted: () => signal?.aborted === true };
 }
-
-const wrong = (wanted: string, found: string): AgentcomError =>
-  new AgentcomError('AC_USAGE', `Expected ${wanted}, found ${JSON.stringify(found)}.`);
 
 function configOf(runs: Runs, agentId: string, program: Program): string {
   const wake = runs === 'hub' ? null : WAKES[program];

@@ -10,6 +10,7 @@ import { install, statusOf, uninstall, unitFor } from '../../service/manager.ts'
 import { VERSION } from '../../version.ts';
 import type { Installer, ServicePlan, ServiceUnit } from '../../service/service-plan.ts';
 import type { Action, Context } from '../cli-context.ts';
+import { wrongValue } from '../wrong-value.ts';
 
 const PARTS = ['hub', 'sidecar'] as const;
 type Part = (typeof PARTS)[number];
@@ -134,7 +135,7 @@ interface Serving {
 function unitOf({ environment }: Context, options: ServiceOptions, { part, agentId = '', file, dataDir }: Serving): ServiceUnit {
   const preset = part === 'hub' ? 'agentcom-hub' : `agentcom-sidecar-${agentId}`;
   const name = options.name ?? preset;
-  if (!NAME.test(name)) throw wrong('a name of letters, digits, ".", "_" and "-", at most 100', name);
+  if (!NAME.test(name)) throw wrongValue('a name of letters, digits, ".", "_" and "-", at most 100', name);
   const command = join(PACKAGE_ROOT, 'apps', 'cli', 'bin.mjs');
   if (/[\\/]_npx[\\/]/.test(command))
     throw new AgentcomError('AC_SERVICE', `${command} is in npm's cache, which npm may clear.`, {
@@ -161,8 +162,8 @@ function unitOf({ environment }: Context, options: ServiceOptions, { part, agent
     ['PATH', plan.environment['PATH'] ?? ''] as const,
     ['the data directory', plan.dataDir] as const,
   ])
-    if (/[\u0000-\u001f\u007f]/.test(text)) throw wrong(`${what} without control characters`, text);
-  if (options.runAs !== undefined && !NAME.test(options.runAs)) throw wrong('the name of a user', options.runAs);
+    if (/[\u0000-\u001f\u007f]/.test(text)) throw wrongValue(`${what} without control characters`, text);
+  if (options.runAs !== undefined && !NAME.test(options.runAs)) throw wrongValue('the name of a user', options.runAs);
   return unitFor(process.platform, plan, installer(environment.env));
 }
 
@@ -195,6 +196,3 @@ const installer = (env: Context['environment']['env']): Installer => {
 /** The XDG specification: a variable that is empty or not an absolute path counts as unset. */
 const folderIn = (variable: string | undefined): string | undefined =>
   variable !== undefined && isAbsolute(variable) ? variable : undefined;
-
-const wrong = (wanted: string, found: string): AgentcomError =>
-  new AgentcomError('AC_USAGE', `Expected ${wanted}, found ${JSON.stringify(found)}.`);

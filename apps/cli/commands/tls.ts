@@ -10,6 +10,7 @@ import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts
 import { makeDataDir } from '../../data-dir.ts';
 import type { Action, Context } from '../cli-context.ts';
 import { writeNewFile } from '../new-file.ts';
+import { wrongValue } from '../wrong-value.ts';
 
 /** How long a certificate is valid, milliseconds. Clients that have the fingerprint do not check its expiry; this is for the others. */
 const VALID_MS = 3_650 * 86_400_000;
@@ -34,8 +35,7 @@ async function init(context: Context, _options: object, given: readonly string[]
   const { hub, baseDir, file } = await loadedHub(context);
   // A certificate has no place for the zone of an address (`fe80::1%eth0`).
   const wrong = given.find((host) => (isIP(host) === 0 || host.includes('%')) && !HOST.test(host));
-  if (wrong !== undefined)
-    throw new AgentcomError('AC_USAGE', `Expected host names and addresses without port or zone, found ${JSON.stringify(wrong)}.`);
+  if (wrong !== undefined) throw wrongValue('host names and addresses without port or zone', wrong);
   const listening = isAny(hub.host) ? [] : [hub.host.replace(/%.*$/, '')];
   const hosts = [...new Set([...given, ...hub.names, ...listening, 'localhost', '127.0.0.1', '::1'])];
   if (!hosts.some((host) => !isLoopback(host))) {

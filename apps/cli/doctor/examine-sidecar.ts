@@ -2,12 +2,13 @@
 import { checkJournal } from '../../../core/application/doctor/check-journal.ts';
 import { runChecks } from '../../../core/application/sidecar/health/run-checks.ts';
 import type { ResolvedConfig, ResolvedSidecarConfig } from '../../../core/config/config.ts';
+import { withoutStop } from '../../../core/errors/agentcom-error.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import { inspectJournal } from '../../../adapters/journal-file/inspect-journal.ts';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { examineFolder } from './examine-folder.ts';
 import { examineLink } from './examine-link.ts';
-import { finding, findingOf, withoutStop, type Examined, type ExamineOptions } from './finding.ts';
+import { finding, findingOf, type Examined, type ExamineOptions } from './finding.ts';
 
 /** With less free space, a sidecar cannot recreate its reserve, bytes. */
 const FREE_BYTES_MIN = 16_777_216;

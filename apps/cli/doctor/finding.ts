@@ -1,5 +1,5 @@
 /** What the doctor is asked for and what it reports: what it examined, what is wrong, and what to do about it. */
-import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
+import { AgentcomError, messageOf, withoutStop } from '../../../core/errors/agentcom-error.ts';
 import { adviceFor, isNotice, type DoctorCheck } from './advice.ts';
 
 export interface Finding {
@@ -48,5 +48,3 @@ export function findingOf(check: DoctorCheck, thrown: unknown, more: FindingMore
   const { found = messageOf(thrown), cure } = AgentcomError.is(thrown) ? thrown : {};
   return finding(check, withoutStop(found), cure === undefined ? more : { ...more, cure });
 }
-
-export const withoutStop = (text: string): string => text.replace(/\.$/, '');

@@ -18,7 +18,7 @@ import {
   type Violation,
 } from '../../domain/invariants/invariants.ts';
 import type { Task } from '../../domain/task/task.ts';
-import { messageOf } from '../../errors/agentcom-error.ts';
+import { messageOf, withoutStop } from '../../errors/agentcom-error.ts';
 import { ChainReader } from './chain-reader.ts';
 import type { StoreCheck, StoreDamage, StoreInspection, TaskPage } from '../../ports/store-inspection.ts';
 
@@ -180,7 +180,7 @@ async function* ofAudit({ inspection, count }: CheckedStore, sha256: (text: stri
     page = await inspection.audit({ after: last.seq, limit: PAGE });
   }
   const { fault } = reader.end(page.head);
-  if (fault !== null) yield { check: 'audit', what: fault.replace(/\.$/, ''), taskId: null, agentId: null };
+  if (fault !== null) yield { check: 'audit', what: withoutStop(fault), taskId: null, agentId: null };
 }
 
 async function byId(inspection: StoreInspection, ids: readonly TaskId[]): Promise<ReadonlyMap<TaskId, Task>> {
