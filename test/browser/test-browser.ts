@@ -13,6 +13,7 @@ import { clientInPage } from './client-in-page.ts';
 import { heldRows } from './held-rows.ts';
 import { hostileText } from './hostile-texts.ts';
 import { journeys } from './journeys.ts';
+import { proxyPages } from './proxy-pages.ts';
 import { quietPages } from './quiet-pages.ts';
 import { severalTabs } from './several-tabs.ts';
 import { takenStreams } from './taken-streams.ts';
@@ -43,6 +44,7 @@ t.test('the dashboard in a browser', { timeout: TIMEOUT_MS }, async (t) => {
   await quietPages(t, room);
   await severalTabs(t, room);
   await takenStreams(t, room);
+  await proxyPages(t, room);
   await heldRows(t, room);
   await clientInPage(t, browser);
   await hostileText(t, room);

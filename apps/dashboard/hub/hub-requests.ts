@@ -1,5 +1,6 @@
 /** Requests to the hub that served this page, as the user who is signed in. */
 import { signal } from '@preact/signals';
+import { isRecord } from '../../../core/domain/describe-value.ts';
 
 /** How long an answer may take, milliseconds. */
 const ANSWER_WITHIN_MS = 30_000;
@@ -69,7 +70,7 @@ export async function ask<T>(method: Method, path: string, { body, headers = {},
     if (stop?.aborted === true) throw thrown;
     throw new HubError(0, 'unreachable', 'The hub does not answer. Is it running, and is the network up?');
   }
-  if (response.ok) return parsed(text) as T;
+  if (response.ok) return answerIn(text) as T;
   if (response.status === UNAUTHORIZED && identity.value !== null && identity.value !== 'unknown')
     signedOut('Your session has ended, or its token was revoked. Sign in again.');
   throw refusalIn(response.status, text);
@@ -77,7 +78,8 @@ export async function ask<T>(method: Method, path: string, { body, headers = {},
 
 /** Why the hub refused a request: in its own words, if the answer has any. */
 export function refusalIn(status: number, text: string): HubError {
-  const json = parsed(text);
+  const answer = jsonIn(text);
+  const json = isRecord(answer) ? answer : {};
   const code = typeof json['error'] === 'string' ? json['error'] : `status ${status}`;
   const message = typeof json['message'] === 'string' ? json['message'] : `The hub answered with status ${status}.`;
   return new HubError(status, code, message + detailsText(json['details']));
@@ -85,12 +87,24 @@ export function refusalIn(status: number, text: string): HubError {
 
 export const get = <T>(path: string, stop?: AbortSignal): Promise<T> => ask<T>('GET', path, { signal: stop });
 
-function parsed(text: string): Readonly<Record<string, unknown>> {
+/** The answer to a request that succeeded. Throws `HubError` if it is not JSON, such as the sign-in page of a proxy. */
+function answerIn(text: string): unknown {
+  const answer = text === '' ? {} : jsonIn(text);
+  if (answer === undefined)
+    throw new HubError(
+      0,
+      'not_the_hub',
+      'Something other than the hub answered, such as a proxy that wants you to sign in. Reload the page.',
+    );
+  return answer;
+}
+
+/** Undefined if it is not JSON. */
+function jsonIn(text: string): unknown {
   try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+    return JSON.parse(text);
   } catch {
-    return {};
+    return undefined;
   }
 }
 
