@@ -1,14 +1,17 @@
 /** The connections of a store to its server: one that writes, replaced when it is lost, and a pool that reads concurrently. */
 import type { Knex } from 'knex';
 import type { Client, ClientConfig } from 'pg';
+import { AgentcomError, messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import type { Row } from '../engine.ts';
 import { readersOn, type Readers } from '../knex-readers.ts';
 import { connectPostgres, END_BACKEND, endClient, type Backend, type PostgresConnection } from './connection.ts';
+import { joinHubs } from './exclusive.ts';
+import { postgresFailure } from './failures.ts';
 import type { ServerSockets } from './server-sockets.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
-import { requireVersion } from './schema.ts';
+import { requireVersion, storeIdIn } from './schema.ts';
 import { rowOf } from './text.ts';
 
 /** TCP keepalive, with which the server detects a client that is gone without closing. In seconds, as Postgres expects. */
@@ -38,9 +41,96 @@ export async function connectWriter(
   }
 }
 
-/** Terminates the server's end of a connection that was lost here. The server may not have noticed yet, and would hold its locks until it does. */
-export async function endBackend(writer: PostgresConnection, { pid, startedAt }: Backend): Promise<void> {
-  await writer.rows(END_BACKEND, [String(pid), startedAt]);
+/** A connection that writes for a hub: it holds the lock that hubs share. `former`: the server's end of the connection that it replaces. */
+export async function connectHub(
+  former: Backend | null,
+  how: {
+    readonly settings: PostgresSettings;
+    readonly answerMarginMs: number;
+    readonly hubLockWithinMs: number;
+    readonly clock: Clock;
+    readonly sockets: ServerSockets;
+  },
+): Promise<PostgresConnection> {
+  const connection = await connectWriter(how.settings, how.answerMarginMs, how.clock, how.sockets);
+  try {
+    // The server may not have noticed yet that it was lost, and would hold its locks until it does.
+    if (former !== null) await connection.rows(END_BACKEND, [String(former.pid), former.startedAt]);
+    await joinHubs(connection, how.settings, how.hubLockWithinMs);
+    return connection;
+  } catch (thrown) {
+    await connection.close();
+    throw thrown;
+  }
+}
+
+/** The connection that writes, replaced when it is lost. */
+export interface Writer {
+  /** The current connection, which may be lost; null once that was noticed, until the next one is made. */
+  readonly connection: PostgresConnection | null;
+  /** Whether the next write has to connect. */
+  readonly isLost: boolean;
+  /** A connection that is not lost. One call at a time. Fails with `AC_STORE_UNAVAILABLE`, also if the store is no longer the same. */
+  connected(): Promise<PostgresConnection>;
+  /** Closes the connection, which cannot be used any more. */
+  letGo(why: unknown): Promise<void>;
+}
+
+/** `onReplaced`: called when a new connection was made. */
+export function replacedWriter(
+  first: PostgresConnection,
+  how: {
+    readonly connect: (former: Backend | null) => Promise<PostgresConnection>;
+    readonly storeId: string;
+    readonly place: string;
+    readonly log: Log;
+    readonly onReplaced: () => void;
+  },
+): Writer {
+  const { storeId, place, log } = how;
+  let current: PostgresConnection | null = first;
+  let former: Backend | null = null;
+
+  const letGo = async (why: unknown): Promise<void> => {
+    const lost = current;
+    if (lost === null) return;
+    current = null;
+    former = lost.backend;
+    log.error('the connection to Postgres was lost; the hub reconnects when it next needs it', { place, error: messageOf(why) });
+    await lost.close();
+  };
+  return {
+    get connection() {
+      return current;
+    },
+    get isLost() {
+      return current === null || current.isLost;
+    },
+    letGo,
+    async connected() {
+      if (current?.isLost === true) await letGo('it ended');
+      if (current !== null) return current;
+      let made: PostgresConnection | undefined;
+      try {
+        made = await how.connect(former);
+        await requireSameStore(made, storeId, place);
+      } catch (thrown) {
+        await made?.close();
+        throw postgresFailure(thrown, 'connect', place);
+      }
+      current = made;
+      how.onReplaced();
+      return made;
+    },
+  };
+}
+
+/** After a reconnect the server may be another one, or its database an older copy. */
+async function requireSameStore(writer: PostgresConnection, storeId: string, place: string): Promise<void> {
+  const found = await storeIdIn(writer);
+  if (found === storeId) return;
+  const message = `The store in ${place} is not the one that this hub opened (found ${found}, expected ${storeId}). If it was replaced on purpose, restart the hub.`;
+  throw new AgentcomError('AC_STORE_UNAVAILABLE', message, { details: { found, wanted: storeId } });
 }
 
 /** The name by which hubs that listen find each other. */

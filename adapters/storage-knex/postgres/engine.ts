@@ -5,13 +5,14 @@ import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import { turns } from '../../../core/ports/timing/turns.ts';
 import type { StoreCapabilities } from '../../../core/ports/task-store.ts';
-import type { Engine, OpenEngine, Row } from '../engine.ts';
+import type { Engine, OpenEngine } from '../engine.ts';
 import type { Readers } from '../knex-readers.ts';
 import type { Backend, Begun, PostgresConnection } from './connection.ts';
-import { ANSWER_MARGIN_MS, connectWriter, endBackend, readerPool } from './connections.ts';
-import { exclusiveUse, HUB_LOCK_WITHIN_MS, joinHubs } from './exclusive.ts';
+import { ANSWER_MARGIN_MS, connectHub, readerPool, replacedWriter, type Writer } from './connections.ts';
+import { exclusiveUse, HUB_LOCK_WITHIN_MS } from './exclusive.ts';
 import { postgresNotifier, type PostgresNotifier } from './notifier.ts';
-import { openingFailure, postgresFailure } from './failures.ts';
+import { openingFailure } from './failures.ts';
+import { serverClock, type ServerClock } from './server-clock.ts';
 import { serverSockets, type ServerSockets } from './server-sockets.ts';
 import { placeOf, type PostgresSettings } from './options.ts';
 import { migratePostgres, storeIdIn, verifyServer } from './schema.ts';
@@ -19,7 +20,7 @@ import { onReader, requireEnded, wasCommitted, type Reading } from './reading.ts
 import { FOLD_COUNTS } from './statements.ts';
 import { postgresTransaction } from './transaction.ts';
 import { oldestReadyText } from '../oldest-ready.ts';
-import { MARK_EVERY_MS, READ_CLOCK, storeClockIn } from '../stored-clock.ts';
+import { MARK_EVERY_MS, READ_CLOCK } from '../stored-clock.ts';
 
 /** Any number of hubs; what was committed is on disk. */
 export const POSTGRES_CAPABILITIES: StoreCapabilities = { durable: true, shared: true };
@@ -28,8 +29,6 @@ export const POSTGRES_CAPABILITIES: StoreCapabilities = { durable: true, shared:
 const CLOSE_WITHIN_MS = 2_000;
 /** The counts of tasks are added up once per this many commits. */
 const FOLD_EVERY = 64;
-/** How long the server's time is extrapolated after it was read; then the next batch waits for the server to report it. Milliseconds. */
-const RECKONED_MS = 1_000;
 
 export interface PostgresEngineDeps {
   readonly settings: PostgresSettings;
@@ -62,47 +61,37 @@ async function openPostgresEngine(deps: PostgresEngineDeps, notifier: PostgresNo
   const { settings, clock, log, answerMarginMs = ANSWER_MARGIN_MS, hubLockWithinMs = HUB_LOCK_WITHIN_MS } = deps;
   const place = placeOf(settings);
   const sockets = serverSockets();
-  const connect = async (former: Backend | null): Promise<PostgresConnection> => {
-    const writer = await connectWriter(settings, answerMarginMs, clock, sockets);
-    try {
-      if (former !== null) await endBackend(writer, former);
-      await joinHubs(writer, settings, hubLockWithinMs);
-      return writer;
-    } catch (thrown) {
-      await writer.close();
-      throw thrown;
-    }
-  };
-  let writer: PostgresConnection | undefined;
+  let connection: PostgresConnection | undefined;
   let readers: Readers | undefined;
   let lookUps: Readers | undefined;
   try {
-    writer = await connect(null);
-    await verifyServer(writer, place, log);
-    await migratePostgres(writer, settings.schema, place);
-    const storeId = await storeIdIn(writer);
+    const connect = (former: Backend | null) => connectHub(former, { settings, answerMarginMs, hubLockWithinMs, clock, sockets });
+    connection = await connect(null);
+    await verifyServer(connection, place, log);
+    await migratePostgres(connection, settings.schema, place);
+    const storeId = await storeIdIn(connection);
     readers = await readerPool(settings, log, settings.poolMax - 1, sockets);
     lookUps = await readerPool(settings, log, 1, sockets);
     await Promise.all([readers.pool.raw('SELECT 1'), lookUps.pool.raw('SELECT 1')]);
+    const begun = await begunOnce(connection);
+    const time = serverClock({ begun, row: (await connection.rows(READ_CLOCK))[0], clock, log, place });
     const reading = { clock, place, withinMs: settings.readTimeoutMs + answerMarginMs };
     return openedEngine({
       settings,
       place,
       clock,
       log,
-      connect,
       sockets,
       notifier,
       deadlocked,
-      writer,
+      writer: replacedWriter(connection, { connect, storeId, place, log, onReplaced: time.forget }),
       storeId,
-      begun: await begunOnce(writer),
-      clockRow: (await writer.rows(READ_CLOCK))[0],
+      time,
       reading: { ...reading, readers },
       lookingUp: { ...reading, readers: lookUps },
     });
   } catch (thrown) {
-    await Promise.allSettled([writer?.close(), readers?.pool.destroy(), lookUps?.pool.destroy()]);
+    await Promise.allSettled([connection?.close(), readers?.pool.destroy(), lookUps?.pool.destroy()]);
     throw openingFailure(thrown, place);
   }
 }
@@ -116,133 +105,49 @@ function openedEngine(opened: {
   readonly place: string;
   readonly clock: Clock;
   readonly log: Log;
-  /** `former`: the server's end of the previous connection, which is terminated if it still exists. */
-  readonly connect: (former: Backend | null) => Promise<PostgresConnection>;
   readonly sockets: ServerSockets;
   readonly notifier: PostgresNotifier;
   /** Called for each transaction that ended in a deadlock. */
   readonly deadlocked: () => void;
-  readonly writer: PostgresConnection;
+  readonly writer: Writer;
   readonly reading: Reading;
   /** For tokens, on a connection of its own. */
   readonly lookingUp: Reading;
   readonly storeId: string;
-  /** What the server just reported. */
-  readonly begun: Begun;
-  /** The stored state of the store's clock. */
-  readonly clockRow: Row | undefined;
+  readonly time: ServerClock;
 }): OpenEngine {
-  const { settings, place, clock, log, reading, lookingUp, storeId } = opened;
+  const { settings, place, clock, log, writer, time, reading, lookingUp, storeId } = opened;
   const inTurn = turns();
-  let writer: PostgresConnection | null = opened.writer;
-  let former: Backend | null = null;
   /** The last batch whose single statement got no response: it may still arrive at the server's end of the lost connection. */
   let inDoubt: { readonly batchId: string; readonly backend: Backend } | null = null;
   let isClosing = false;
   let isClosed = false;
   let commitsToFold = FOLD_EVERY;
-  let heard = { serverMs: opened.begun.serverMs, atMs: clock.nowMs(), atMonotonicMs: clock.monotonicMs() };
-  /** The server's clock, extrapolated with this machine's monotonic clock since it was last read. Every hub on this store goes by it. */
-  const source = {
-    wallMs: () => heard.serverMs + clock.monotonicMs() - heard.atMonotonicMs,
-    monotonicMs: () => clock.monotonicMs(),
-  };
-  const storeClock = storeClockIn(opened.clockRow, { source, log, place });
   let savedMs = -Infinity;
-  /** Whether the server's clock was read on this connection. */
-  let isHeard = false;
 
-  const letGo = async (why: unknown): Promise<void> => {
-    const lost = writer;
-    if (lost === null) return;
-    writer = null;
-    former = lost.backend;
-    log.error('the connection to Postgres was lost; the hub reconnects when it next needs it', { place, error: messageOf(why) });
-    await lost.close();
-  };
-
-  /** A writer whose connection is not lost. Only within a turn, since it may have to connect. */
-  const healthyConnection = async (): Promise<PostgresConnection> => {
-    if (isClosed || (isClosing && (writer === null || writer.isLost)))
+  /** Only within a turn, since it may have to connect. */
+  const connectionToWrite = (): Promise<PostgresConnection> => {
+    if (isClosed || (isClosing && writer.isLost))
       throw new AgentcomError('AC_STORE_CLOSED', `Cannot use storage "postgres": ${place} was closed.`);
-    if (writer?.isLost === true) await letGo('it ended');
-    if (writer !== null) return writer;
-    let made: PostgresConnection;
-    try {
-      made = await opened.connect(former);
-    } catch (thrown) {
-      throw postgresFailure(thrown, 'connect', place);
-    }
-    try {
-      await requireSameStore(made, storeId, place);
-    } catch (thrown) {
-      await made.close();
-      throw postgresFailure(thrown, 'connect', place);
-    }
-    writer = made;
-    isHeard = false;
-    return made;
+    return writer.connected();
   };
 
-  /** Adds the counts up. A failure is harmless: the next time more are added up. */
-  const foldCounts = async (): Promise<void> => {
+  /** Between batches, and not worth a new connection. A failure is harmless: the next time makes up for it. */
+  const tidy = async (failed: string, change: (connection: PostgresConnection) => Promise<unknown>): Promise<void> => {
+    const { connection } = writer;
+    if (connection === null || connection.isLost) return;
+    try {
+      await change(connection);
+    } catch (thrown) {
+      log.warn(failed, { place, error: messageOf(thrown) });
+    }
+  };
+  /** Adds the counts up. */
+  const foldCounts = (): Promise<void> => {
     commitsToFold = FOLD_EVERY;
-    if (writer === null || writer.isLost) return;
-    try {
-      await writer.change(FOLD_COUNTS, undefined, 'foldCounts');
-    } catch (thrown) {
-      log.warn('the counts of tasks could not be added up', { place, error: messageOf(thrown) });
-    }
+    return tidy('the counts of tasks could not be added up', (connection) => connection.change(FOLD_COUNTS, undefined, 'foldCounts'));
   };
-
-  /**
-   * The server's time now lies between what it reported and that plus the time that the response took. An extrapolation within these bounds
-   * is kept, so that time is not set back.
-   */
-  const hear = ({ serverMs: saidMs, markMs }: Begun, askedMonotonicMs: number): void => {
-    const atMonotonicMs = clock.monotonicMs();
-    const reckonedMs = heard.serverMs + atMonotonicMs - heard.atMonotonicMs;
-    const serverMs = Math.min(Math.max(reckonedMs, saidMs), saidMs + atMonotonicMs - askedMonotonicMs);
-    heard = { serverMs, atMs: clock.nowMs(), atMonotonicMs };
-    isHeard = true;
-    if (markMs !== null) storeClock.atLeast(markMs);
-  };
-  /**
-   * Not after a reconnect, which may be to another server, and not if the two local clocks disagree on how long ago it was read: one may
-   * have stopped.
-   */
-  const isClockKnown = (): boolean => {
-    const [agoMs, byWallMs] = [clock.monotonicMs() - heard.atMonotonicMs, clock.nowMs() - heard.atMs];
-    return isHeard && agoMs < RECKONED_MS && Math.abs(byWallMs - agoMs) < RECKONED_MS;
-  };
-
-  /** Outside the batches, so that no hub waits for another's write. A failure is harmless: the next write has a later mark. */
-  const keepClock = async (): Promise<void> => {
-    if (writer === null || writer.isLost) return;
-    try {
-      await writer.change(SAVE_CLOCK, JSON.stringify(storeClock.state), 'saveClock');
-    } catch (thrown) {
-      log.warn("the mark of the store's clock could not be written", { place, error: messageOf(thrown) });
-    }
-  };
-  /**
-   * Steps the store's time forward if that is due, and extends the leases of all hubs by the same step, so that they keep their remaining
-   * time. Later transactions go by the new time.
-   */
-  const stepClock = async (connection: PostgresConnection): Promise<void> => {
-    const byMs = storeClock.confirmedStepMs;
-    if (byMs === 0) return;
-    const fromMs = storeClock.nowMs() + Math.floor(byMs / 2);
-    try {
-      await connection.change(
-        STEP_CLOCK,
-        JSON.stringify({ byMs: Math.floor(byMs), fromMs, markMs: storeClock.nowMs() + Math.floor(byMs) }),
-      );
-      storeClock.step();
-    } catch (thrown) {
-      log.warn("the store's time could not be moved forward yet; the next batch tries again", { place, error: messageOf(thrown) });
-    }
-  };
+  const keepClock = (): Promise<void> => tidy("the mark of the store's clock could not be written", time.keep);
 
   const exclusive = exclusiveUse({
     settings,
@@ -255,7 +160,7 @@ function openedEngine(opened: {
           await exclusive.end(connection);
         } catch (thrown) {
           // The lock ends with the connection.
-          if (connection === writer) await letGo(thrown);
+          if (connection === writer.connection) await writer.letGo(thrown);
         }
       }),
   });
@@ -263,14 +168,14 @@ function openedEngine(opened: {
   return {
     storeId,
 
-    clock: storeClock,
+    clock: time.storeClock,
 
     write: (batchId, work, early) =>
       inTurn(async (turn) => {
         // A transaction that began early finds out at its first statement whether the connection was lost meanwhile.
-        const connection = turn.isEarly && writer !== null ? writer : await healthyConnection();
+        const connection = (turn.isEarly ? writer.connection : null) ?? (await connectionToWrite());
         if (!turn.isEarly) {
-          await stepClock(connection);
+          await time.step(connection);
           await exclusive.attempt(connection);
         }
         const broken: unknown[] = [];
@@ -283,9 +188,9 @@ function openedEngine(opened: {
             markBroken: (why) => broken.push(why),
             inDoubt: (batchId) => (inDoubt = { batchId, backend: connection.backend }),
             deadlocked: opened.deadlocked,
-            clock: storeClock,
-            isClockKnown,
-            begun: (begun) => hear(begun, askedMs),
+            clock: time.storeClock,
+            isClockKnown: time.isKnown,
+            begun: (begun) => time.hear(begun, askedMs),
             exclusive: exclusive.on(connection),
             early: early && { ...turn, waiting: () => early.waiting(), saving: () => early.saving() },
           });
@@ -293,9 +198,9 @@ function openedEngine(opened: {
           if (commitsToFold === 0) void inTurn(foldCounts);
           return answer;
         } finally {
-          if (broken.length > 0) await letGo(broken[0]);
-          if (storeClock.nowMs() - savedMs >= MARK_EVERY_MS) {
-            savedMs = storeClock.nowMs();
+          if (broken.length > 0) await writer.letGo(broken[0]);
+          if (time.storeClock.nowMs() - savedMs >= MARK_EVERY_MS) {
+            savedMs = time.storeClock.nowMs();
             void inTurn(keepClock);
           }
         }
@@ -337,7 +242,12 @@ function openedEngine(opened: {
           if (isClosed) return;
           await keepClock();
           isClosed = true;
-          await Promise.all([writer?.close(), reading.readers.pool.destroy(), lookingUp.readers.pool.destroy(), opened.notifier.close()]);
+          await Promise.all([
+            writer.connection?.close(),
+            reading.readers.pool.destroy(),
+            lookingUp.readers.pool.destroy(),
+            opened.notifier.close(),
+          ]);
         });
       } finally {
         tooLate.cancel();
@@ -350,25 +260,4 @@ async function begunOnce(writer: PostgresConnection): Promise<Begun> {
   const begun = await writer.begin();
   await writer.commit();
   return begun;
-}
-
-const GIVEN_CLOCK = `(SELECT ($1::json ->> 'markMs')::bigint AS mark, ($1::json ->> 'offsetMs')::bigint AS wall_offset,
-  ($1::json ->> 'removalsFromMs')::bigint AS held) AS given`;
-/** Hubs write it one after the other, each in its own transaction, with this row only. */
-const SAVE_CLOCK = `
-  UPDATE store SET clock_mark = greatest(clock_mark, given.mark), clock_offset = given.wall_offset,
-    removals_from = greatest(removals_from, given.held) FROM ${GIVEN_CLOCK}`;
-/** The first hub that steps extends the leases; the others find the mark past `fromMs`. */
-const STEP_CLOCK = `
-  WITH given AS (SELECT ($1::json ->> 'byMs')::bigint AS by_ms, ($1::json ->> 'fromMs')::bigint AS from_ms, ($1::json ->> 'markMs')::bigint AS mark),
-    first AS (SELECT by_ms, mark FROM store, given WHERE coalesce(clock_mark, 0) < from_ms FOR UPDATE OF store),
-    prolonged AS (UPDATE hubs SET lease_until = lease_until + first.by_ms FROM first)
-  UPDATE store SET clock_mark = first.mark, clock_offset = 0 FROM first`;
-
-/** After a reconnect the server may be another one, or its database an older copy. */
-async function requireSameStore(writer: PostgresConnection, storeId: string, place: string): Promise<void> {
-  const found = await storeIdIn(writer);
-  if (found === storeId) return;
-  const message = `The store in ${place} is not the one that this hub opened (found ${found}, expected ${storeId}). If it was replaced on purpose, restart the hub.`;
-  throw new AgentcomError('AC_STORE_UNAVAILABLE', message, { details: { found, wanted: storeId } });
 }
