@@ -113,3 +113,15 @@ t.test('once halted, no input is processed', async (t) => {
   await driver.deliver({ type: 'stop' });
   t.same(done, []);
 });
+
+t.test('halted in the middle of an input, no effect of it runs after the one in progress', async (t) => {
+  // A journal that was slow until the sidecar had stopped let it connect to the hub again.
+  let release: () => void = () => undefined;
+  const { driver, done } = driven([PERSIST, CONNECT], { runDurable: () => new Promise((resolve) => (release = resolve)) });
+  const taken = driver.deliver({ type: 'start' });
+  while (done.length === 0) await Promise.resolve();
+  driver.halt();
+  release();
+  await taken;
+  t.same(done, ['start']);
+});

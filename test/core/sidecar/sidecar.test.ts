@@ -323,3 +323,23 @@ t.test("R16: slow removal of an agent's files does not block the other slot, and
   await here.pass(1_000);
   t.ok(isStopped);
 });
+
+t.test('a scan and a removal that fail after the stop are not tried again', async (t) => {
+  // Each left a timer that kept the process alive, and used the closed folders when it fired.
+  for (const work of ['scan', 'remove'] as const) {
+    const here = await openRoom({ script: () => ({ steps: [{ afterMs: 10, event: { type: 'started' } }] }), hub: obliging });
+    let fail: ((why: Error) => void) | undefined;
+    here.results[work] = () => new Promise<void>((_, reject) => (fail = reject));
+    here.say(offer());
+    await here.pass(1_000);
+    here.runner.end(here.runner.living()[0] ?? '');
+    await here.pass(1_000);
+    t.type(fail, 'function', work);
+    void here.sidecar.stop();
+    await here.pass(10_000);
+    t.equal(here.clock.pending, 0, 'stopped');
+    fail?.(new Error('EIO: i/o error, planted'));
+    await here.pass(1);
+    t.equal(here.clock.pending, 0, `no ${work} is due`);
+  }
+});

@@ -31,7 +31,7 @@ export interface Driver {
   take(input: SidecarInput, done?: () => void): void;
   /** The same, as a promise that resolves then. */
   deliver(input: SidecarInput): Promise<void>;
-  /** Drops everything after the input in progress. */
+  /** Drops everything after the effect in progress. */
   halt(): void;
   /** Rejects when the loaded state cannot be resumed; no input is processed after that. */
   readonly broken: Promise<never>;
@@ -88,6 +88,7 @@ export function createDriver(parts: DriverParts, loaded: SidecarState): Driver {
       const before = state;
       try {
         for (const effect of isHalted ? [] : takeStep(input)) {
+          if (isHalted) break;
           try {
             const running = isDurable(effect) ? parts.runDurable(effect) : parts.runAfterPersist(effect);
             if (running !== undefined) await running;

@@ -50,8 +50,8 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   const processed = (input: SidecarInput): Promise<void> => new Promise((done) => options.take(input, done));
   const runs = followRuns(options, options.take);
   const timers = runningTimers(clock, (timer) => deliver({ type: 'timer', timer }));
-  /** Scans waiting for a retry. */
-  const scans = new Set<Timer>();
+  /** Scans waiting for a retry; null once closed. */
+  let scans: Set<Timer> | null = new Set();
   const removals = fileRemovals(options);
   let connection: LinkConnection | null = null;
   /** The assignments that wait for the end of this turn. */
@@ -157,9 +157,10 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
     } catch (thrown) {
       const message = `the results folder cannot be read: ${messageOf(thrown)}`;
       log.warn('could not scan for results', { task_id: assignment.taskId, tries, error: messageOf(thrown) });
+      if (scans === null) return;
       if (tries < SCAN_ATTEMPTS_MAX) {
         const timer = clock.after(SCAN_RETRY_MS, () => {
-          scans.delete(timer);
+          scans?.delete(timer);
           void scan(assignment, number, tries + 1);
         });
         scans.add(timer);
@@ -316,8 +317,8 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
 
     close() {
       timers.close();
-      for (const timer of scans) timer.cancel();
-      scans.clear();
+      for (const timer of scans ?? []) timer.cancel();
+      scans = null;
       removals.close();
       disconnect();
       runs.detach();

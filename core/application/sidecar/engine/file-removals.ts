@@ -13,7 +13,7 @@ export interface FileRemovals {
   remove(assignment: AssignmentId, work?: () => Promise<void>): Promise<void>;
   /** Resolves once every removal requested so far was attempted. */
   done(): Promise<void>;
-  /** Cancels the retries. */
+  /** Cancels the retries; a removal that fails later is not retried. */
   close(): void;
 }
 
@@ -22,6 +22,7 @@ export function fileRemovals({ results, clock, log }: Pick<SidecarPorts, 'result
   /** Settles once all pending removals were attempted. */
   let removals: Promise<void> = Promise.resolve();
   let pending = 0;
+  let isClosed = false;
 
   function remove(assignment: AssignmentId, work?: () => Promise<void>): Promise<void> {
     pending += 1;
@@ -35,7 +36,7 @@ export function fileRemovals({ results, clock, log }: Pick<SidecarPorts, 'result
       await work();
     } catch (thrown) {
       const fields = { task_id: assignment.taskId, generation: assignment.generation, error: messageOf(thrown) };
-      if (retries.size >= REMOVALS_WAITING_MAX) return log.warn('could not remove the files of an assignment; they stay', fields);
+      if (isClosed || retries.size >= REMOVALS_WAITING_MAX) return log.warn('could not remove the files of an assignment; they stay', fields);
       log.warn('could not remove the files of an assignment; trying again later', { ...fields, retry_ms: REMOVE_RETRY_MS });
       const timer = clock.after(REMOVE_RETRY_MS, () => {
         retries.delete(timer);
@@ -49,6 +50,7 @@ export function fileRemovals({ results, clock, log }: Pick<SidecarPorts, 'result
     remove,
     done: () => removals,
     close() {
+      isClosed = true;
       for (const timer of retries) timer.cancel();
       retries.clear();
     },
