@@ -14,7 +14,7 @@ const TEMPORARY_STATUSES: ReadonlySet<unknown> = new Set([429, 502, 503, 504]);
 /** Errors after which nothing was sent, so any request may be retried. */
 const NOT_CONNECTED: ReadonlySet<unknown> = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']);
 
-/** The longest time of a timer, milliseconds. */
+/** The longest time of a timer, milliseconds: one that is longer fires at once. */
 export const TIMER_MS_MAX = 2_147_483_647;
 
 /** Throws `AC_USAGE`, naming the option, unless it is not set or lies within the bounds. NaN lies within none. */
@@ -105,17 +105,20 @@ export class Retries {
   }
 }
 
-/** Resolves after the delay. Rejects with the abort reason if `signal` is aborted. */
+/** Resolves after the delay, at the latest after the longest time of a timer. Rejects with the abort reason if `signal` is aborted. */
 export function pause(delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => {
       clearTimeout(timer);
       reject(signal?.reason as Error);
     };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', onAbort);
-      resolve();
-    }, delayMs);
+    const timer = setTimeout(
+      () => {
+        signal?.removeEventListener('abort', onAbort);
+        resolve();
+      },
+      Math.min(delayMs, TIMER_MS_MAX),
+    );
     if (signal?.aborted === true) onAbort();
     else signal?.addEventListener('abort', onAbort, { once: true });
   });

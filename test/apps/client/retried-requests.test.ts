@@ -55,6 +55,25 @@ t.test('a Retry-After of 0 does not flood the hub', async (t) => {
   t.ok(calls > 1 && calls <= 6, `${calls} requests`);
 });
 
+t.test('a Retry-After that is longer than a timer can be is no wait of 1 ms', async (t) => {
+  const warnings: string[] = [];
+  const onWarning = ({ name }: Error): void => void warnings.push(name);
+  process.on('warning', onWarning);
+  t.teardown(() => process.off('warning', onWarning));
+  let calls = 0;
+  const app = new ScriptedApp().get('/api/events', (c) => {
+    calls += 1;
+    return c.json({ error: 'hub_busy', message: 'moved' }, 503, { 'retry-after': '3000000' });
+  });
+  const end = new AbortController();
+  const { url } = await listening(t, app);
+  const onReconnect = (): void => void setImmediate(() => end.abort());
+  const events = hubClient({ url }).events({ giveUpAfterMs: Infinity, signal: end.signal, onReconnect });
+  t.same(await events.next(), { done: true, value: undefined });
+  t.same(warnings, [], 'no TimeoutOverflowWarning');
+  t.equal(calls, 1);
+});
+
 t.test('waits double, and differ between clients; none is shorter than the hub asked for', async (t) => {
   const { setTimeout: realTimeout } = globalThis;
   const { random } = Math;
