@@ -115,7 +115,12 @@ function withoutWhatTheyNeed(needs: ReadonlyMap<string, readonly string[]>): Rea
   const taken = new Set<string>();
   const waiting = new Map<string, string[]>();
   const open = new Map([...needs].map(([id, ids]) => [id, ids.length]));
-  for (const [id, ids] of needs) for (const needed of ids) waiting.set(needed, [...(waiting.get(needed) ?? []), id]);
+  for (const [id, ids] of needs)
+    for (const needed of ids) {
+      const waiters = waiting.get(needed);
+      if (waiters === undefined) waiting.set(needed, [id]);
+      else waiters.push(id);
+    }
   const ready = [...open].flatMap(([id, count]) => (count === 0 ? [id] : []));
   for (let id = ready.pop(); id !== undefined; id = ready.pop()) {
     taken.add(id);
