@@ -94,11 +94,17 @@ const ACTIVE_AGENTS = `
       AND NOT (connected = 1 AND coalesce(hub_id, '') = ANY (${listed('exceptOf')}))
     ORDER BY id`;
 
+/** The tokens of an agent, which is a field of the parameter; none if it has no such field. */
+const LOCK_TOKENS_OF_AGENT = lockNames(`(VALUES ('token ' || ($1::json ->> 'agentId')))`);
+
 /** Run before the statement of the same name, with its parameter: a statement does not see what was committed while it waited. */
 export const POSTGRES_LOCKS: Partial<PostgresStatements> = {
   loadKeys: lockNames(`(SELECT 'key ' || owner || ' ' || key FROM ${given('loadKeys')})`),
-  liveTokenOf: lockNames(`(VALUES ('token ' || ($1::json ->> 'agentId')))`),
+  liveTokenOf: LOCK_TOKENS_OF_AGENT,
   liveTokenNamed: lockNames(`(VALUES ('token of ' || ($1::json ->> 'role') || ' ' || ($1::json ->> 'name')))`),
+  // A revocation of all tokens of an agent must see the one that a rotation adds.
+  revokeTokens: LOCK_TOKENS_OF_AGENT,
+  rotateToken: lockNames(`(SELECT 'token ' || agent_id FROM tokens WHERE id = ${field('id', 'text')})`),
   lockAuditEnds: lockNames(`(VALUES ('audit log'))`),
 };
 
@@ -412,10 +418,11 @@ export const POSTGRES_STATEMENTS: PostgresStatements = {
  */
 export const LOCK_ORDER: readonly (readonly (keyof PostgresStatements)[])[] = [
   ['renewLease', 'insertLease'],
-  ['loadKeys', 'liveTokenOf', 'liveTokenNamed'],
+  // The last two then lock rows of tokens, which nothing below locks but `noteTokensUsed`, alone in its transaction.
+  ['loadKeys', 'liveTokenOf', 'liveTokenNamed', 'revokeTokens', 'rotateToken'],
   ['loadAgents'],
   ['loadTasks', 'loadAllTasks'],
-  ['insertAgents', 'revokeTokens', 'rotateToken', 'noteTokensUsed', 'saveEnrolSecret', 'takeEnrolSecret'],
+  ['insertAgents', 'noteTokensUsed', 'saveEnrolSecret', 'takeEnrolSecret'],
   ['pendingStops'],
   ['insertEvents'],
   ['lockAuditEnds'],
