@@ -36,7 +36,8 @@ export function fileRemovals({ results, clock, log }: Pick<SidecarPorts, 'result
       await work();
     } catch (thrown) {
       const fields = { task_id: assignment.taskId, generation: assignment.generation, error: messageOf(thrown) };
-      if (isClosed || retries.size >= REMOVALS_WAITING_MAX) return log.warn('could not remove the files of an assignment; they stay', fields);
+      if (isClosed || retries.size >= REMOVALS_WAITING_MAX)
+        return log.warn('could not remove the files of an assignment; they stay', fields);
       log.warn('could not remove the files of an assignment; trying again later', { ...fields, retry_ms: REMOVE_RETRY_MS });
       const timer = clock.after(REMOVE_RETRY_MS, () => {
         retries.delete(timer);
