@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { AgentcomError, messageOf } from '../../core/errors/agentcom-error.ts';
 import { assignmentText } from '../../core/ports/assignment-name.ts';
 import type { JournalCopy, JournalInspection, RefusedFile } from '../../core/ports/journal.ts';
+import { unlessMissing } from '../kit/platform-files.ts';
 import { INSTANCE_ID, RESERVE_BYTES } from './file-journal.ts';
 import { lockHolder } from './folder-lock.ts';
 import { nodeJournalFiles } from './journal-files.ts';
@@ -63,16 +64,6 @@ async function refusedIn(folder: string): Promise<readonly RefusedFile[]> {
   );
 }
 
-async function textOf(path: string): Promise<string | null> {
-  return (await exists(path)) ? readFile(path, 'utf8') : null;
-}
+const textOf = (path: string): Promise<string | null> => unlessMissing(() => readFile(path, 'utf8'), null);
 
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw thrown;
-  }
-}
+const exists = async (path: string): Promise<boolean> => (await unlessMissing(() => stat(path), null)) !== null;
