@@ -12,7 +12,7 @@ export type ReportKind = 'accepted' | 'progress' | 'woken' | Outcome['report'];
 export type FenceResult =
   | { readonly kind: 'current' }
   /** Already answered with this; also an accept of an assignment that its agent has ended since. */
-  | { readonly kind: 'repeat'; readonly answer: AckStatus }
+  | { readonly kind: 'repeat'; readonly answer: AckStatus; readonly generation: Generation }
   /** A finished result of an assignment that was reclaimed, while the task has not been assigned since. */
   | { readonly kind: 'late' }
   | Refusal;
@@ -36,7 +36,7 @@ export function checkFence(
   }
   const outcome = task.outcomes.find((known) => known.generation === generation && known.agentId === agentId);
   if (outcome !== undefined && (outcome.report === report.kind || report.kind === 'accepted')) {
-    return { kind: 'repeat', answer: outcome.answer };
+    return { kind: 'repeat', answer: outcome.answer, generation };
   }
   if (generation !== task.generation) {
     return isLate(task, report.kind, agentId, generation) ? { kind: 'late' } : refuse('stale_generation', task.generation);

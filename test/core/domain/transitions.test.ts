@@ -132,10 +132,12 @@ t.test('R9: a repeat is recognized before the fence, even after the generation h
   t.same(checkFence(again.task, { kind: 'failed', agentId: ME, generation: STATES.accepted.generation }), {
     kind: 'repeat',
     answer: 'retried',
+    generation: STATES.accepted.generation,
   });
   t.same(checkFence(again.task, { kind: 'accepted', agentId: ME, generation: STATES.accepted.generation }), {
     kind: 'repeat',
     answer: 'retried',
+    generation: STATES.accepted.generation,
   });
   t.match(checkFence(again.task, { kind: 'complete', agentId: ME, generation: STATES.accepted.generation }), {
     kind: 'refused',
@@ -158,6 +160,6 @@ t.test('a late result is an outcome of its task: a repeat of the report gets the
   const { generation } = STATES.accepted;
   const late = decideLate(lost.task, by, { ...usage, result: '1', details: null, generation }, NOW_MS, (text) => text);
   t.strictSame(late.task.outcomes, [...lost.task.outcomes, { generation, agentId: ME, report: 'complete', answer: 'late' }]);
-  t.same(checkFence(late.task, { kind: 'complete', agentId: ME, generation }), { kind: 'repeat', answer: 'late' });
+  t.same(checkFence(late.task, { kind: 'complete', agentId: ME, generation }), { kind: 'repeat', answer: 'late', generation });
   t.match(late, { task: { status: 'queued' }, events: [{ event: 'late_result', generation: 3 }], keptResults: { saved: { result: '1' } } });
 });

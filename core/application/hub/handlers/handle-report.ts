@@ -42,7 +42,7 @@ export function handleReport(batch: Batch, command: ReportCommand, context: HubC
     generation: command.generation,
   });
   if (judgement.kind === 'repeat') {
-    return { kind: 'acknowledged', status: judgement.answer, generation: command.generation ?? (0 as Generation), duplicate: true };
+    return { kind: 'acknowledged', status: judgement.answer, generation: judgement.generation, duplicate: true };
   }
   if (task === undefined || judgement.kind === 'refused') {
     const refusal = judgement.kind === 'refused' ? judgement : refuse('unknown_task', null);
