@@ -139,6 +139,8 @@ const follow = (socket: WebSocket, handshakeMs: number, events: LinkEvents, log:
       return true;
     },
     bufferedBytes: () => socket.bufferedAmount,
+    pause: () => socket.pause(),
+    resume: () => socket.resume(),
     destroy() {
       isGone = true;
       clearTimeout(handshake);

@@ -23,6 +23,12 @@ export interface LinkConnection {
   send(text: string): boolean;
   /** Bytes of sent frames that the socket has not accepted yet. */
   bufferedBytes(): number;
+  /**
+   * Stops reading from the socket until `resume`; frames already read are still delivered. A link that cannot do this omits both
+   * methods. MUST NOT throw, and MUST do nothing once the connection is closed.
+   */
+  pause?(): void;
+  resume?(): void;
   /** Closes the connection at once. Nothing is delivered afterwards, not even `onGone`. Idempotent. */
   destroy(): void;
 }

@@ -40,6 +40,7 @@ const CONFIG = 'core/config/resolve.test.ts';
 const DEVICE = 'core/hub/devices/device-key.test.ts';
 const DEVICE_FILE = 'apps/signing/device-key-file.test.ts';
 const HOSTILE_HUB = 'security/hostile-hub.test.ts';
+const FLOODING_HUB = 'security/flooding-hub.test.ts';
 const SIGNATURES = 'apps/signing/trusted-signatures.test.ts';
 const CLAIMS = 'core/protocol/task-claims.test.ts';
 const NONCES = 'apps/signing/nonce-memory.test.ts';
@@ -130,6 +131,14 @@ export const THREATS: readonly Threat[] = [
       [NONCES, 'beyond its bound, possibly forgotten nonces are refused, and newer signatures are accepted'],
       [SIGNED, 'an offer is verified first, and accepted once it is trusted'],
       [SIGNED, 'the hub cannot choose the session of a signed task'],
+    ],
+  },
+  {
+    who: 'hub that was taken over',
+    stoppedBy: 'a sidecar reads no more of its hub than it can handle: what its disk holds up stays in the hub',
+    tests: [
+      [FLOODING_HUB, 'R20: while its journal is being written, a sidecar reads only so much of its hub, and answers all of it later'],
+      [FLOODING_HUB, 'R20: frames of two bytes are bounded too'],
     ],
   },
   {

@@ -6,7 +6,7 @@ import type { LinkConnection } from '../../../ports/hub-link.ts';
 import { frameParser } from '../../../protocol/frame-parser.ts';
 import { hubSchemas, type HubFrame } from '../../../protocol/hub-frames.ts';
 import type { V2Frame } from '../../../protocol/sidecar-frames.ts';
-import { KEPT_BYTES_MAX, SCAN_RETRY_MS, SCAN_ATTEMPTS_MAX, SOCKET_BYTES_MAX } from '../state/constants.ts';
+import { FRAME_COST, FRAMES_WAITING_MAX, KEPT_BYTES_MAX, SCAN_RETRY_MS, SCAN_ATTEMPTS_MAX, SOCKET_BYTES_MAX } from '../state/constants.ts';
 import type { AfterPersistEffect, DurableEffect } from '../state/effects.ts';
 import type { SidecarInput, StoredBody } from '../state/inputs.ts';
 import { badFrameOf } from '../link/bad-frame.ts';
@@ -70,15 +70,32 @@ export function effectRunner(options: EffectRunnerOptions): EffectRunner {
   function connect(effect: Extract<AfterPersistEffect, { readonly type: 'connect' }>): void {
     const { connectionId, url, frameBytesMax } = effect;
     disconnect();
-    connection = options.link.connect(
+    /** Of frames, with what each costs besides. */
+    let waiting = 0;
+    let isPaused = false;
+    const opened = options.link.connect(
       { url, frameBytesMax },
       {
         onOpen: () => void linkUp(connectionId),
-        onFrame: (text) => deliver(frameInput(connectionId, text)),
+        onFrame(text) {
+          const cost = text.length + FRAME_COST;
+          waiting += cost;
+          if (!isPaused && waiting > FRAMES_WAITING_MAX) {
+            isPaused = true;
+            opened.pause?.();
+          }
+          options.take(frameInput(connectionId, text), () => {
+            waiting -= cost;
+            if (!isPaused || waiting > FRAMES_WAITING_MAX / 2) return;
+            isPaused = false;
+            opened.resume?.();
+          });
+        },
         onTaken: reports.onFlushed,
         onGone: (code, reason) => deliver({ type: 'link_down', connectionId, code, reason }),
       },
     );
+    connection = opened;
   }
 
   /** The token may have been replaced since the last connection. If it cannot be read, the last token may still be valid. */

@@ -50,6 +50,10 @@ export const DISK_CHECK_MS = 60_000;
  */
 export const DEFERRED_MAX = 1_000;
 
+/** Above this many characters of frames that wait to be handled, the hub's socket is not read until half of them are. */
+export const FRAMES_WAITING_MAX = 1_048_576;
+/** What a frame counts besides its own characters: a short one takes about as much memory as this. */
+export const FRAME_COST = 512;
 /** Above this many buffered bytes, no report with a body is written to the socket until it drains. */
 export const SOCKET_BYTES_MAX = 1_048_576;
 /** Maximum size of `output` in a report, bytes of encoded JSON. */
