@@ -35,3 +35,8 @@ export function aborted(signal: StopSignal, other: StopSignal): Promise<void> {
     other.addEventListener('abort', done, { once: true });
   });
 }
+
+const MOMENTARY: ReadonlySet<unknown> = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
+
+/** The system is out of files or memory, which says nothing about what was to be read. */
+export const isMomentary = (error: unknown): boolean => MOMENTARY.has((error as NodeJS.ErrnoException | null)?.code);

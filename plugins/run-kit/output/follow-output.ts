@@ -6,14 +6,12 @@ import type { StopSignal, WakeEvent } from '../../../core/ports/wake-runner.ts';
 import { lineFollower, type FollowedLines } from './line-follower.ts';
 import type { DroppedLine } from './line-splitter.ts';
 import { RUN_STREAMS_BYTES_MAX, runFiles } from '../process/run-files.ts';
-import { wait } from '../events/wait.ts';
+import { isMomentary, wait } from '../events/wait.ts';
 import { tooMuchOutput } from '../process/watch-run.ts';
 import type { Emit } from '../events/wake-events.ts';
 
 /** Poll interval for the file, because file watchers miss lines. */
 const OUTPUT_POLL_MS = 100;
-/** The system is out of files or memory, which says nothing about the file. */
-const MOMENTARY: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
 /** How often a read that fails for such a reason is tried: a minute in total. */
 const READ_TRIES_MAX = 600;
 
@@ -118,7 +116,7 @@ export function followOutput(options: FollowOutputOptions): OutputFollower {
       // A run that died before its files were created.
       if (code === 'ENOENT') return;
       failedReads += 1;
-      if (MOMENTARY.has(code) && failedReads < READ_TRIES_MAX) {
+      if (isMomentary(error) && failedReads < READ_TRIES_MAX) {
         if (failedReads === 1)
           log.warn('cannot read the output of an agent at the moment; trying again', { runId, stream, error: messageOf(error) });
         if (!isOver) return;

@@ -7,8 +7,8 @@ import type { ProcessMark } from '../../../core/domain/assignment/slot.ts';
 import type { ProcessExit } from './launch.ts';
 import { isAlive, markIfKnown, type ProcessTable } from './process-table.ts';
 import { RUN_STREAMS_BYTES_MAX, STDERR_TAIL_BYTES, runFiles, streamedBytes, tailOf } from './run-files.ts';
-import { stopTree } from './stop-tree.ts';
-import { aborted, wait } from '../events/wait.ts';
+import { stopTree, type StopTreeOptions, type StopTreeResult } from './stop-tree.ts';
+import { aborted, isMomentary, wait } from '../events/wait.ts';
 import type { Emit } from '../events/wake-events.ts';
 
 /** Milliseconds between SIGTERM and SIGKILL, unless config or stop say otherwise. */
@@ -19,6 +19,9 @@ const FOREIGN_POLL_MS = 500;
 const SEEN_WITHIN_MS = 2_000;
 /** How long the exit event of our child may take once the child is gone. */
 const EXIT_EVENT_WITHIN_MS = 5_000;
+/** Delay after a look at the processes that failed for want of a file, and how often it is tried: 10 s in total. */
+const STOP_RETRY_MS = 100;
+const STOP_TRIES_MAX = 100;
 /** Poll interval for the size of a run's streams; a run may exceed its limit by what it writes in between. */
 const STREAMS_POLL_MS = 1_000;
 
@@ -79,7 +82,7 @@ export async function watchRun(options: WatchRunOptions, emit: Emit): Promise<vo
 
   if (typeof first === 'object' && !signal.aborted) await emit(first);
   // Children may outlive the main process; the run is over when they are gone too.
-  const { wasAlive, survivors } = await stopTree({
+  const { wasAlive, survivors } = await stopWhenPossible({
     ...options,
     main: childExit === null && options.exited !== undefined ? ownMark(options) : options.main,
     leaderSeen: options.exited !== undefined || foreign.wasSeen(),
@@ -94,6 +97,23 @@ export async function watchRun(options: WatchRunOptions, emit: Emit): Promise<vo
   const end = survivors.includes(options.main?.pid ?? 0) ? UNKNOWN_EXIT : await exitOf(exited, options.clock);
   const stderrTail = await tailOf(runFiles(options.runDir).stderr, STDERR_TAIL_BYTES);
   await emit({ type: 'exited', ...end, stderrTail, ...(survivors.length > 0 ? { survivors } : {}) });
+}
+
+/** Without a free file nobody can tell what is left of the run, and its end would count as a fault of the runner. */
+async function stopWhenPossible(options: StopTreeOptions & Pick<WatchRunOptions, 'runId' | 'log'>): Promise<StopTreeResult> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await stopTree(options);
+    } catch (error) {
+      if (!isMomentary(error) || tries === STOP_TRIES_MAX) throw error;
+      if (tries === 1)
+        options.log.warn('cannot look for the processes of a run at the moment; trying again', {
+          runId: options.runId,
+          error: messageOf(error),
+        });
+      await wait(options.clock, STOP_RETRY_MS);
+    }
+  }
 }
 
 const exitedCleanly = (exit: ProcessExit | null): boolean => exit?.exitCode === 0;

@@ -16,7 +16,7 @@ const IDLE_MS = 1_000;
 const TALKS = `until test -e "$AGENTCOM_RESULTS_DIR/end"; do echo '{"percent":1}'; sleep 0.05; done; echo '{"status":"success","output":"heard"}'`;
 
 /** What a sidecar reports of an agent that goes on printing while `disturb` runs, and then prints its result. */
-async function outcomeDespite(t: Test, disturb: (sidecar: ChildProcess) => Promise<void>): Promise<unknown> {
+async function outcomeDespite(t: Test, disturb: (sidecar: ChildProcess, end: () => Promise<void>) => Promise<void>): Promise<unknown> {
   const world = await runWorld();
   t.teardown(() => world.close());
   const request = await world.request();
@@ -27,8 +27,9 @@ async function outcomeDespite(t: Test, disturb: (sidecar: ChildProcess) => Promi
   const lines = createInterface(sidecar.stdout);
   await once(lines, 'line');
   const outcome = once(lines, 'line');
-  await disturb(sidecar);
-  await writeFile(join(request.resultsDir, 'end'), '');
+  const end = (): Promise<void> => writeFile(join(request.resultsDir, 'end'), '');
+  await disturb(sidecar, end);
+  await end();
   return JSON.parse(String(await outcome)) as unknown;
 }
 
@@ -44,12 +45,24 @@ void t.test('R16: an agent that went on printing while its sidecar was stopped d
   t.match(outcome, { type: 'completed', output: 'heard' });
 });
 
+const limitFiles = (sidecar: ChildProcess, files: number) =>
+  execFileSync('prlimit', ['--pid', String(sidecar.pid), `--nofile=${String(files)}:`]);
+
 void t.test('R16: a sidecar that could open no file for a moment reads on, and its agent does not fail', async (t) => {
   const outcome = await outcomeDespite(t, async (sidecar) => {
-    const limitFiles = (files: number) => execFileSync('prlimit', ['--pid', String(sidecar.pid), `--nofile=${String(files)}:`]);
-    limitFiles(3);
+    limitFiles(sidecar, 3);
     await sleep(0.5 * IDLE_MS);
-    limitFiles(1_000);
+    limitFiles(sidecar, 1_000);
+  });
+  t.match(outcome, { type: 'completed', output: 'heard' });
+});
+
+void t.test('R16: a sidecar that could open no file when its agent ended looks again for what is left of it', async (t) => {
+  const outcome = await outcomeDespite(t, async (sidecar, end) => {
+    limitFiles(sidecar, 3);
+    await end();
+    await sleep(0.5 * IDLE_MS);
+    limitFiles(sidecar, 1_000);
   });
   t.match(outcome, { type: 'completed', output: 'heard' });
 });
