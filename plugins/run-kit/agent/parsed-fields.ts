@@ -12,7 +12,14 @@ export const textOf = (value: unknown): string | null => (typeof value === 'stri
  * A value as text: strings as they are, anything else as JSON. Template literals cannot be trusted with a program's
  * objects.
  */
-export const asText = (value: unknown): string => textOf(value) ?? JSON.stringify(value) ?? 'nothing';
+export function asText(value: unknown): string {
+  try {
+    return textOf(value) ?? JSON.stringify(value) ?? 'nothing';
+  } catch (error) {
+    if (error instanceof RangeError) return 'a value that is nested too deeply';
+    throw error;
+  }
+}
 
 /** The count in a field; 0 for anything but a non-negative integer. */
 export const countOf = (value: unknown): number => (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : 0);

@@ -49,6 +49,12 @@ void t.test('words of a failure that are no texts are told all the same', (t) =>
     type: 'failed',
     message: /^\{"toString":null\}; and a text/,
   });
+  const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+  const nested = `{"type":"result","subtype":"error_during_execution","is_error":true,"errors":[${deep},"and a text"]}`;
+  t.match(read(dialect, saying([nested])).outcome, {
+    type: 'failed',
+    message: /^a value that is nested too deeply; and a text/,
+  });
   t.end();
 });
 
