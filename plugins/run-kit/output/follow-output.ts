@@ -1,4 +1,5 @@
 /** Parses what a program writes to one of its streams, while it runs and at its end. */
+import { setImmediate } from 'node:timers/promises';
 import { messageOf } from '../../../core/errors/agentcom-error.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
@@ -12,6 +13,8 @@ import type { Emit } from '../events/wake-events.ts';
 
 /** Poll interval for the file, because file watchers miss lines. */
 const OUTPUT_POLL_MS = 100;
+/** After how many lines timers, sockets and the other runs have their turn: a flood of short lines would leave them none for seconds. */
+const LINES_PER_TURN = 1_024;
 /** How often a read that fails for such a reason is tried: a minute in total. */
 const READ_TRIES_MAX = 600;
 
@@ -164,7 +167,8 @@ async function emitLines(
     if (unparsed.length > 0) await emit({ type: 'output', stream, text: unparsed.join('\n') });
     unparsed = [];
   };
-  for (const line of lines) {
+  for (const [index, line] of lines.entries()) {
+    if (index > 0 && index % LINES_PER_TURN === 0) await setImmediate();
     const events = [(await onLine(line)) ?? []].flat();
     if (events.length === 0) unparsed.push(line);
     else await flushUnparsed();

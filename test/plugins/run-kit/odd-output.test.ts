@@ -9,6 +9,7 @@ import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import type { WakeEvent, WakeRequest } from '../../../core/ports/wake-runner.ts';
 import { lineFollower } from '../../../plugins/run-kit/index.ts';
+import { followOutput } from '../../../plugins/run-kit/output/follow-output.ts';
 import { command } from '../../../plugins/runners.ts';
 import { runWorld } from '../run-world.ts';
 
@@ -53,6 +54,30 @@ void t.test('R20: a flood of short lines is read in parts, so that it does not h
     'all of them',
   );
   t.ok(Math.max(...found) <= 65_536 / 2, `at most ${String(Math.max(...found))} at once`);
+});
+
+void t.test('R20: while a flood of short lines is handled, timers and the other runs have their turn', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'agentcom-turns-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  await writeFile(join(folder, 'stdout'), '\n'.repeat(200_000));
+  let lines = 0;
+  let inThisTurn = 0;
+  let most = 0;
+  const onLine = (): undefined => {
+    lines += 1;
+    inThisTurn += 1;
+    most = Math.max(most, inThisTurn);
+  };
+  const watch = (): void => {
+    inThisTurn = 0;
+    if (lines < 200_000) setImmediate(watch);
+  };
+  watch();
+  const emit = (): Promise<void> => Promise.resolve();
+  const detachSignal = new AbortController().signal;
+  await followOutput({ runId: 'run-1', runDir: folder, onLine, emit, detachSignal, clock: systemClock(), log: silentLog }).finish();
+  t.equal(lines, 200_000);
+  t.ok(most <= 2_048, `${most} lines in one turn of the event loop`);
 });
 
 void t.test('a stream that is not a regular file is not followed', async (t) => {
