@@ -19,6 +19,9 @@ import {
   type RunOutcome,
 } from './dialect.ts';
 
+/** The silence of a program is measured this exactly, milliseconds. */
+const WATCH_EACH_MS = 1;
+
 /** How long the program of a run may be silent, milliseconds. */
 export interface AgentTimes {
   /**
@@ -75,6 +78,8 @@ export function outputListener<State>(options: OutputListenerOptions<State>): Ou
   let pendingEnd: Promise<void> = Promise.resolve();
   let answer: NonNullable<LineResult<State>['answer']> | null = null;
   let deadline: Timer | null = null;
+  /** What `deadline` waits for, and since when. */
+  let watched: { readonly what: string; readonly allowedMs: number | undefined; readonly fromMs: number } | null = null;
   let used: RunUsage = {};
 
   const endIn = (delayMs: number): void => {
@@ -119,6 +124,10 @@ export function outputListener<State>(options: OutputListenerOptions<State>): Ou
   const watch = (withinMs: number | undefined, what: string): void => {
     if (isSettled) return;
     const allowedMs = answer?.isAtWork === false ? times.resultGraceMs : withinMs;
+    const fromMs = clock.monotonicMs();
+    // A timer for each line of a flood would take half of the time that the flood takes.
+    if (watched?.what === what && watched.allowedMs === allowedMs && fromMs - watched.fromMs < WATCH_EACH_MS) return;
+    watched = { what, allowedMs, fromMs };
     const onSilent = (): void => {
       pendingEnd = answer === null ? giveUp(`${what} within ${String(withinMs)} ms, and was stopped`) : endWith(answer.outcome);
     };

@@ -1,20 +1,25 @@
 /** What a listener makes of a line, before any dialect has read it. */
 import t from 'tap';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
+import type { Clock } from '../../../core/ports/clock.ts';
 import { claudeDialect } from '../../../plugins/claude-code/dialect.ts';
 import { codexDialect } from '../../../plugins/codex/dialect.ts';
 import { opencodeDialect } from '../../../plugins/opencode/dialect.ts';
 import type { AgentDialect } from '../../../plugins/plugin.ts';
 import { outputListener } from '../../../plugins/run-kit/agent/output-listener.ts';
+import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 
-const listenerOf = <State>(dialect: AgentDialect<State>) =>
+const listenerOf = <State>(
+  dialect: AgentDialect<State>,
+  { clock = systemClock(), idleMs }: { readonly clock?: Clock; readonly idleMs?: number } = {},
+) =>
   outputListener({
     dialect,
     session: null,
     accepts: new Set(),
-    times: { startWithinMs: undefined, idleMs: undefined, resultGraceMs: 0 },
+    times: { startWithinMs: undefined, idleMs, resultGraceMs: 0 },
     stderrIsLife: false,
-    clock: systemClock(),
+    clock,
     emit: () => Promise.resolve(),
     explain: (outcome) => outcome,
     onSession: () => Promise.resolve(),
@@ -35,4 +40,21 @@ t.test('R4: JSON on standard error is not program output: a tool server may log 
     t.not([(await listener.onLine(text)) ?? []].flat().length, 0, `${name}: on standard output it says something`);
     listener.close?.();
   }
+});
+
+t.test('R20: a flood of lines starts no timer for each, and silence is still noticed after the last one', async (t) => {
+  const clock = virtualClock();
+  let timers = 0;
+  const counting: Clock = { ...clock, after: (ms, fire) => ((timers += 1), clock.after(ms, fire)) };
+  const listener = listenerOf(codexDialect({ model: 'm' }), { clock: counting, idleMs: 1_000 });
+  for (let ms = 0; ms < 10; ms += 1) {
+    for (let line = 0; line < 1_000; line += 1) await listener.onLine('x');
+    await clock.walk(100, () => Promise.resolve());
+  }
+  t.equal(timers, 10, 'one for each moment in which it printed something');
+  await clock.walk(890, () => Promise.resolve());
+  t.equal(listener.endSignal?.aborted, false);
+  await clock.walk(20, () => new Promise((resolve) => setImmediate(resolve)));
+  t.equal(listener.endSignal?.aborted, true);
+  listener.close?.();
 });
