@@ -55,6 +55,7 @@ async function slowDisk(t: Test) {
       },
     }),
     results: memoryResultInbox({ clock }),
+    runner: undefined,
     clock,
     ids: seededIds({ seed: 'slow-disk' }),
     digest: systemDigest(),
