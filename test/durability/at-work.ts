@@ -1,7 +1,7 @@
-/** A task whose agent runs, to see what a fault does to it. */
+/** A task with a running agent, used to observe the effect of a fault. */
 import type { World } from '../apps/app-world.ts';
 
-/** Submits a task and waits until its agent is at work; answers its id and the agent's pid. */
+/** Submits a task and waits until its agent runs; returns the task's id and the agent's pid. */
 export const atWorkIn =
   ({ api, event, ledgerLine }: Pick<World, 'api' | 'event' | 'ledgerLine'>) =>
   async (description: string, metadata: Readonly<Record<string, unknown>> = {}): Promise<{ id: string; pid: number }> => {

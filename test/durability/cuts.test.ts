@@ -1,6 +1,6 @@
 /**
- * Cut, refused and silent connections between sidecar and hub: shorter than the grace they cost nothing, longer ones
- * cost the assignment, and what the first agent did is stopped, refused and kept aside.
+ * Cut, refused and silent connections between sidecar and hub. If shorter than the grace period, they cost nothing; if
+ * longer, they cost the assignment: the first agent is stopped, and its result is refused and set aside.
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -33,14 +33,14 @@ async function endsUndisturbed(t: Test, { id, pid }: { readonly id: string; read
   neverTwice(t, world.ledger(), [id]);
 }
 
-/** The events of these names. */
+/** The events with these names. */
 async function story(id: string, names: readonly string[]): Promise<readonly HistoryEntry[]> {
   return (await api.tasks.get(id)).history.filter((entry) => names.includes(entry.event));
 }
 
 t.test('a connection cut during a task, then refused for a moment: the same assignment continues', async (t) => {
-  const goesOn = await atWork('goes on over the cut');
-  const ends = await atWork('ends while nobody gets through');
+  const goesOn = await atWork('continues during the cut');
+  const ends = await atWork('ends while connections are refused');
   const again = proxy.nextConnection();
   proxy.cut();
   await again;
@@ -55,7 +55,7 @@ t.test('a connection cut during a task, then refused for a moment: the same assi
 });
 
 t.test('a connection that goes silent without closing is detected, and what was sent into it is resent', async (t) => {
-  const task = await atWork('its result goes into a dead connection first');
+  const task = await atWork('its result is sent into a dead connection first');
   const again = proxy.nextConnection();
   proxy.freeze();
   world.release(task.id);
@@ -85,9 +85,9 @@ t.test('away for longer than the grace period: another agent gets the tasks, and
   const silentProxy = await tcpProxy(t, world.port);
   await world.startSidecar('a3', { hubUrl: `ws://127.0.0.1:${silentProxy.port}/ws`, capabilities: ['silent'] });
   const obeys = await atWork('its agent obeys SIGTERM');
-  const deaf = await atWork('its agent does not', { ignore_term: true });
+  const deaf = await atWork('its agent ignores SIGTERM', { ignore_term: true });
   const late = await atWork('its agent ends while it is cut off');
-  const { task_id: unheard } = await api.tasks.submit({ description: 'its agent falls silent', needed_capabilities: ['silent'] });
+  const { task_id: unheard } = await api.tasks.submit({ description: 'its agent goes silent', needed_capabilities: ['silent'] });
   await world.event(unheard, ['woken']);
   await world.startSidecar('a2', { capabilities: ['code', 'silent'], extra: 'slots: 4' });
   const ids = [obeys.id, deaf.id, late.id, unheard];
@@ -114,8 +114,8 @@ t.test('away for longer than the grace period: another agent gets the tasks, and
     t.match(await api.tasks.get(id), { status: 'completed', generation: 3, retry_count: 1, assigned_to: 'a2', result: { output } });
     t.strictSame(await story(id, ['late_result', 'retried', 'failed']), []);
     const confirmed = (await story(id, ['stop_confirmed'])).map(({ details }) => details);
-    t.strictSame(confirmed, [{ outcome: 'agent_away' }], 'the agent was away for the grace period');
-    // The confirmation is a regular sweep's, before or after the next assignment.
+    t.strictSame(confirmed, [{ outcome: 'agent_away' }], 'the agent was disconnected for the grace period');
+    // A regular sweep sends the confirmation, before or after the next assignment.
     const taken = await story(id, ['assigned', 'lost', 'stop_requested', 'completed']);
     const first = id === unheard ? 'a3' : 'a1';
     t.strictSame(
@@ -131,7 +131,7 @@ t.test('away for longer than the grace period: another agent gets the tasks, and
   }
 });
 
-/** The first agent's result lies beside its sidecar's journal with the reason, and the outbox is empty. */
+/** The first agent's result is next to its sidecar's journal with the reason, and the outbox is empty. */
 async function refusedReport(t: Test, { id, pid }: { readonly id: string; readonly pid: number }): Promise<void> {
   const folder = join(world.dir, 'a1', 'refused');
   const names = [`${id}.g1.json`, `${id}.g1.reason.txt`];

@@ -1,4 +1,4 @@
-/** Submits to a hub that is killed again and again, and what became of them: R1 with real processes. */
+/** Submits tasks to a hub that is killed repeatedly, and checks what became of them: R1 with real processes. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom } from '../product/twins/ids-seeded/seeded-random.ts';
 import type { HubClient } from '../../apps/client/index.ts';
@@ -6,19 +6,19 @@ import { hubClient } from '../../apps/client/index.ts';
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Program, World } from '../apps/app-world.ts';
 
-/** One submit, or one bulk of several tasks: each task's description names it and stands nowhere else. */
+/** One submit, or one bulk submit of several tasks. Each task's description names the submit and is unique. */
 export interface Submit {
   readonly key: string;
   readonly descriptions: readonly string[];
 }
 
-/** A submit that the hub has answered with these ids. */
+/** A submit that the hub answered with these ids. */
 export interface Answered extends Submit {
   readonly taskIds: readonly string[];
 }
 
 export interface Verdict {
-  /** Tasks whose submit was answered, and how many of them are there under their id and with their text. */
+  /** Tasks whose submit was answered, and how many of them are stored under their id with their text. */
   readonly answered: number;
   readonly found: number;
   readonly missing: readonly string[];
@@ -28,12 +28,12 @@ export interface Verdict {
 
 export interface DurabilityOutcome extends Verdict {
   readonly kills: number;
-  /** Submits that a kill left unanswered and that were said again. */
+  /** Submits that were repeated because a kill left them unanswered. */
   readonly repeated: number;
-  /** Answered submits that were said again, and those among them that got other ids than at first. */
+  /** Answered submits that were repeated, and those among them that got different ids. */
   readonly askedAgain: number;
   readonly changed: readonly string[];
-  /** From each spawn to the line that says that the hub is ready, milliseconds. */
+  /** Milliseconds from each spawn to the line that reports the hub ready. */
   readonly startsMs: readonly number[];
 }
 
@@ -41,25 +41,25 @@ export interface DurabilityOptions {
   readonly world: World;
   readonly kills: number;
   readonly seed: string;
-  /** Submits at the same time. Default 32. */
+  /** Number of submits in flight. Default 32. */
   readonly inFlight?: number;
-  /** A hub lives for a random time up to this after it is ready. Default 400. */
+  /** A hub is killed at a random time up to this long after it is ready. Default 400. */
   readonly lifeMaxMs?: number;
   readonly onKill?: (kill: number, answered: number) => void;
 }
 
-/** One submit in this many is a bulk, of as many tasks as below. */
+/** One submit in this many is a bulk submit, of the number of tasks below. */
 const BULK_EVERY = 8;
 const BULK_TASKS = 5;
-/** After one submit in this many an older one is said again. */
+/** After one submit in this many, an older one is repeated. */
 const ASK_AGAIN_EVERY = 16;
 const PAGE = 500;
 
-/** Runs the hub, kills it `kills` times, starts it once more, and looks at what is there. */
+/** Runs the hub, kills it `kills` times, starts it once more, and checks what is stored. */
 export async function durabilityRun(options: DurabilityOptions): Promise<DurabilityOutcome> {
   const { world, kills, seed, inFlight = 32, lifeMaxMs = 400, onKill } = options;
   const random = seededRandom(seed);
-  // Every failed try is seen here, none is repeated inside of the client.
+  // Every failed attempt is visible here: the client does not retry.
   const api = hubClient({ url: world.api.url, token: world.adminToken, retryWithinMs: 0 });
   const answered: Answered[] = [];
   const changed: string[] = [];
@@ -77,7 +77,7 @@ export async function durabilityRun(options: DurabilityOptions): Promise<Durabil
     return program;
   }
 
-  /** Says it until it is answered. */
+  /** Repeats it until it is answered. */
   async function insist(submit: Submit): Promise<readonly string[]> {
     for (let tries = 1; ; tries += 1) {
       await hub;
@@ -86,7 +86,7 @@ export async function durabilityRun(options: DurabilityOptions): Promise<Durabil
       } catch (thrown) {
         if (!mayPass(thrown)) throw thrown;
         if (tries === 1) repeated += 1;
-        await sleep(5); // The kill is noticed here before the next hub is waited for.
+        await sleep(5); // The kill is noticed here before waiting for the next hub.
       }
     }
   }
@@ -118,7 +118,7 @@ export async function durabilityRun(options: DurabilityOptions): Promise<Durabil
   return { kills, repeated, askedAgain, changed, startsMs, ...judge(answered, await storedTasks(api)) };
 }
 
-/** What is missing or doubled. `stored` is every task of the hub. */
+/** What is missing or duplicated. `stored` is every task of the hub. */
 export function judge(answered: readonly Answered[], stored: readonly StoredTask[]): Verdict {
   const descriptions = new Map(stored.map((task) => [task.id, task.description]));
   const expected = answered.flatMap((submit) =>
@@ -148,7 +148,7 @@ async function submitOnce(api: HubClient, { key, descriptions }: Submit): Promis
   return (await api.tasks.submitMany(bodies, key)).task_ids;
 }
 
-/** No answer, or that the hub has too much to do; every other refusal is a finding. */
+/** No answer, or the hub is overloaded; any other refusal is a finding. */
 function mayPass(thrown: unknown): boolean {
   if (AgentcomError.is(thrown, 'AC_API_UNREACHABLE')) return true;
   const status = AgentcomError.is(thrown, 'AC_API') ? thrown.details?.['status'] : undefined;

@@ -1,4 +1,4 @@
-/** The short form of durability.ts, and that its judge sees what it must. */
+/** A short run of durability.ts, and a test that its judge detects faults. */
 import t from 'tap';
 import { durabilityRun, judge } from './durability-run.ts';
 import { makeWorld } from '../apps/app-world.ts';

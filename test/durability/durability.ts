@@ -1,9 +1,9 @@
 /**
- * Kills a hub with -9 at random moments under submits in flight, and counts what became of every submit it answered:
+ * Kills a hub with -9 at random moments under submits in flight, and checks every submit that it answered:
  *
- *     node --conditions=agentcom-source --import=tsx test/durability/durability.ts --kills 100 [--seed TEXT]
+ * node --conditions=agentcom-source --import=tsx test/durability/durability.ts --kills 100 [--seed TEXT]
  *
- * Exits with 1 unless nothing is missing, doubled or changed.
+ * Exits with 1 unless nothing is missing, duplicated or changed.
  */
 import { cpus } from 'node:os';
 import { durabilityRun } from './durability-run.ts';
@@ -38,11 +38,11 @@ await withEnds(async (end) => {
   say(`missing          ${outcome.missing.length} ${outcome.missing.slice(0, 10).join(' ')}`.trimEnd());
   say(`duplicated       ${outcome.duplicated.length} ${outcome.duplicated.slice(0, 10).join(' ')}`.trimEnd());
   say(
-    `asked again      ${outcome.askedAgain}, answered otherwise ${outcome.changed.length} ${outcome.changed.slice(0, 10).join(' ')}`.trimEnd(),
+    `repeated         ${outcome.askedAgain}, answered differently ${outcome.changed.length} ${outcome.changed.slice(0, 10).join(' ')}`.trimEnd(),
   );
-  say(`cut off by a kill and repeated ${outcome.repeated}`);
+  say(`cut off by a kill, repeated ${outcome.repeated}`);
   say(
-    `hub ready again within ${at(0.5)} ms (median), ${at(1)} ms (longest); ${Math.round((performance.now() - startedMs) / 1_000)} s in all`,
+    `hub ready again within ${at(0.5)} ms (median), ${at(1)} ms (longest); ${Math.round((performance.now() - startedMs) / 1_000)} s in total`,
   );
   process.exitCode = outcome.missing.length + outcome.duplicated.length + outcome.changed.length === 0 ? 0 : 1;
 });

@@ -1,6 +1,6 @@
 /**
- * `kill -9` of the hub, of the sidecar, of both and of agents, while tasks run: real processes, one after the other in
- * one world. Each task ends once, and neither an attempt nor a result is lost with whoever was killed.
+ * `kill -9` of the hub, the sidecar, both, and agents while tasks run: real processes, one test after the other in one
+ * world. Each task ends once, and no attempt or result is lost with a killed process.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,10 +11,10 @@ import { endsOf, neverTwice } from './ledger-rules.ts';
 import { makeWorld, type Program } from '../apps/app-world.ts';
 
 const LEDGER_AGENT = join(import.meta.dirname, 'ledger-agent.mjs');
-/** What the history of a task shows that nothing ever happened to. */
+/** The history of a task that nothing disturbed. */
 const UNDISTURBED = ['submitted', 'eligible', 'assigned', 'accepted', 'woken', 'completed'];
 
-// A restart on a busy machine takes longer than the grace of other tests; here nobody is away for good.
+// A restart on a busy machine takes longer than the grace period of other tests; here no agent stays away.
 const world = await makeWorld(t, { hubTiming: { reconnectGraceMs: 60_000, quietAfterStartMs: 60_000, leaseMs: 60_000 } });
 const { api } = world;
 let hub: Program = await world.startHub();
@@ -22,7 +22,7 @@ let sidecar: Program = await world.startSidecar('a1', { extra: 'slots: 8' });
 
 const atWork = atWorkIn(world);
 
-/** Waits for the task's end, which must be the only one, by the first assignment and by this run. */
+/** Waits for the task's only end, reached by the first assignment and by this run. */
 async function endsUndisturbed(t: Test, { id, pid }: { readonly id: string; readonly pid: number }): Promise<void> {
   await world.event(id, ['completed', 'dead_lettered']);
   const task = await api.tasks.get(id);
@@ -36,7 +36,7 @@ async function endsUndisturbed(t: Test, { id, pid }: { readonly id: string; read
 const resultOf = (task: TaskDetail): unknown => (task.result as { readonly output: unknown } | null)?.output;
 
 t.test('the hub is killed: agents continue, and runs that end meanwhile are reported when it restarts', async (t) => {
-  const goesOn = await atWork('goes on while the hub is down');
+  const goesOn = await atWork('continues while the hub is down');
   const ends = await atWork('ends while the hub is down');
   const cuts: string[] = [];
   const waiting = api.tasks.wait(goesOn.id, { timeoutMs: 60_000, onReconnect: (why) => cuts.push(why) });
@@ -53,7 +53,7 @@ t.test('the hub is killed: agents continue, and runs that end meanwhile are repo
 });
 
 t.test('the sidecar is killed: its runs are adopted, and a result written meanwhile is found', async (t) => {
-  const goesOn = await atWork('goes on while the sidecar is down');
+  const goesOn = await atWork('continues while the sidecar is down');
   const ends = await atWork('ends while the sidecar is down');
   t.equal(await sidecar.kill('SIGKILL'), 'SIGKILL');
   world.release(ends.id);
@@ -66,7 +66,7 @@ t.test('the sidecar is killed: its runs are adopted, and a result written meanwh
 });
 
 t.test('hub and sidecar are killed: runs are adopted, and results written meanwhile are found', async (t) => {
-  const goesOn = await atWork('goes on while both are down');
+  const goesOn = await atWork('continues while both are down');
   const ends = await atWork('ends while both are down');
   await Promise.all([hub.kill('SIGKILL'), sidecar.kill('SIGKILL')]);
   world.release(ends.id);
@@ -81,7 +81,7 @@ t.test('the agent is killed: its attempt is spent, and the next one completes th
   const { id, pid } = await atWork('killed once');
   process.kill(pid, 'SIGKILL');
   await world.event(id, ['failed', 'lost']);
-  // Taking an assignment back adds one to the generation, and so does giving it out.
+  // Reclaiming an assignment increments the generation, and so does assigning it.
   const next = await world.ledgerLine(id, 'start', 3);
   world.release(id);
   await world.event(id, ['completed', 'dead_lettered']);
@@ -191,7 +191,7 @@ t.test('R12: tasks too large for a program fail without pausing any agent', asyn
 t.test('hub and sidecar are killed during the wakes of many tasks: each task ends once', async (t) => {
   const drafts = Array.from({ length: 16 }, (_, n) => ({ description: `one of many: ${n}`, needed_capabilities: ['code'] }));
   const { task_ids: ids } = await api.tasks.submitMany(drafts);
-  // Eight are given out at once. Here some are not accepted yet, some not woken, some at work.
+  // Eight are assigned at once. At this point some are not accepted yet, some are not woken, and some are running.
   await Promise.race(ids.map((id) => world.event(id, ['accepted'])));
   await Promise.all([hub.kill('SIGKILL'), sidecar.kill('SIGKILL')]);
   [hub, sidecar] = await Promise.all([world.startHub(), world.startSidecar('a1')]);
@@ -209,8 +209,8 @@ t.test('hub and sidecar are killed during the wakes of many tasks: each task end
 });
 
 /**
- * A sidecar killed between the note that it wakes and the spawn leaves an assignment of which nobody can say whether its
- * agent ever ran: it is lost, and the task given out again.
+ * A sidecar killed between recording the wake and spawning leaves an assignment whose agent may or may not have run:
+ * it is lost, and the task is assigned again.
  */
 function lostBeforeTheyBegan(task: TaskDetail): number {
   const ran = new Set(world.ledger().map((line) => (line.task === task.id ? line.generation : null)));

@@ -1,10 +1,10 @@
 /**
- * The agent of the tests of whole programs. It keeps a ledger: each start and each end as a line, with pid, task and
- * generation; each start also names the runs of the same task that it found alive, which must be none.
+ * The agent used by tests of whole programs. It keeps a ledger with a line for each start and each end (pid, task and
+ * generation). Each start also lists the runs of the same task that it found alive; there must be none.
  *
- * It works until `$LEDGER_DIR/release-<task id>` (or `release-all`, or `release-<task id>.g<generation>`) exists, or for
- * `metadata.ms` if that is given, then writes its result. `metadata.fail` makes it fail, `metadata.ignore_term` makes it
- * deaf to SIGTERM, `metadata.child` makes it start a process of its own, also deaf, in a session of its own.
+ * It works until `$LEDGER_DIR/release-<task id>` (or `release-all`, or `release-<task id>.g<generation>`) exists, or
+ * for `metadata.ms` if given, then writes its result. `metadata.fail` makes it fail, `metadata.ignore_term` makes it
+ * ignore SIGTERM, and `metadata.child` makes it start a child process in its own session that also ignores SIGTERM.
  */
 import { appendFileSync, existsSync, readFileSync, renameSync, watch, writeFileSync } from 'node:fs';
 import { spawn } from 'node:child_process';
@@ -71,6 +71,6 @@ if (metadata.ms !== undefined) {
   const names = [`release-${taskId}`, `release-${taskId}.g${generation}`, 'release-all'];
   const released = () => names.some((name) => existsSync(join(dir, name)));
   watch(dir, () => released() && finish());
-  // A file may appear before the watch does, and watchers miss events.
+  // The file may appear before the watch starts, and watchers miss events.
   setInterval(() => released() && finish(), 200);
 }

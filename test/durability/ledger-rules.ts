@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import type { LedgerLine } from '../apps/app-world.ts';
 
-/** No run had a second one of its assignment, and none of these tasks had two runs alive at the same time. */
+/** No assignment was run twice, and no two runs of one of these tasks were alive at the same time. */
 export function neverTwice(t: Test, ledger: readonly LedgerLine[], taskIds: readonly string[]): void {
   for (const taskId of taskIds) {
     const starts = ledger.filter((line) => line.task === taskId && line.what === 'start');
@@ -14,17 +14,17 @@ export function neverTwice(t: Test, ledger: readonly LedgerLine[], taskIds: read
   }
 }
 
-/** The pids of the runs that ended by themselves with a result. */
+/** The pids of the runs that ended on their own with a result. */
 export const endsOf = (ledger: readonly LedgerLine[], taskId: string): readonly number[] =>
   ledger.filter((line) => line.task === taskId && line.what === 'end').map((line) => line.pid);
 
-/** Whether a process lives; one that nobody has waited for yet does not. */
+/** Whether a process is alive; a zombie is not. */
 export async function lives(pid: number): Promise<boolean> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null);
   return stat !== null && !stat.slice(stat.lastIndexOf(')') + 2).startsWith('Z');
 }
 
-/** Waits for the end of a process; answers whether it came in time. */
+/** Waits for a process to end; returns whether it ended in time. */
 export async function isGone(pid: number, withinMs = 15_000): Promise<boolean> {
   const untilMs = Date.now() + withinMs;
   while (await lives(pid)) {

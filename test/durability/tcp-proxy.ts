@@ -1,24 +1,24 @@
-/** A network between a sidecar and its hub that can be cut, refuse, or fall silent without closing anything. */
+/** A network between a sidecar and its hub that can cut connections, refuse them, or go silent without closing anything. */
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import type { TestEnd } from '../apps/app-world.ts';
 
-/** How long a sidecar may take to find out that its connection is dead and to begin another, milliseconds. */
+/** How long a sidecar may take to detect a dead connection and open another, in milliseconds. */
 const CONNECTED_WITHIN_MS = 20_000;
 
 export interface TcpProxy {
   readonly port: number;
-  /** Waits for a connection that is begun after this call. */
+  /** Waits for a connection opened after this call. */
   nextConnection(): Promise<void>;
-  /** Both ends of every connection see it broken; new ones get through. */
+  /** Both ends of every connection see it broken; new ones are accepted. */
   cut(): void;
-  /** Cuts, and nobody gets through any more. */
+  /** Cuts all connections and refuses new ones. */
   refuse(): Promise<void>;
-  /** Every connection, also each new one, stays open, and nothing passes: neither data nor its end. */
+  /** Every connection, including each new one, stays open, but nothing passes: neither data nor a close. */
   fallSilent(): void;
-  /** Open connections fall silent; new ones get through. */
+  /** Open connections go silent; new ones are accepted. */
   freeze(): void;
-  /** New connections get through again. Those that are silent stay so. */
+  /** New connections are accepted again. Silent ones stay silent. */
   restore(): Promise<void>;
 }
 
@@ -34,7 +34,7 @@ export async function tcpProxy(t: TestEnd, hubPort: number): Promise<TcpProxy> {
     const pair: Pair = [client, hub];
     pairs.add(pair);
     for (const socket of pair) {
-      // A broken connection is what is tested here; its end follows.
+      // A broken connection is what is tested here; the close follows.
       socket.on('error', () => socket.destroy());
       socket.on('close', () => {
         if (!silent.has(pair)) for (const each of pair) each.destroy();
@@ -46,7 +46,7 @@ export async function tcpProxy(t: TestEnd, hubPort: number): Promise<TcpProxy> {
     hub.pipe(client);
   });
 
-  /** A socket that is not read tells nothing: what comes stays in the system's buffers, an end included. */
+  /** A socket that is not read reports nothing: whatever arrives, including a close, stays in the system's buffers. */
   const silence = (pair: Pair): void => {
     const [client, hub] = pair;
     silent.add(pair);

@@ -1,7 +1,8 @@
 /**
- * Transactions of several hubs on one Postgres, statement by statement: each statement waits at a gate, and one at a time is let
- * through, chosen at random among the hubs. A hub whose statement waits for a lock of another is left where it is, and another
- * one goes on. So hubs meet in the middle of each other's transactions, which they hardly do by themselves.
+ * Transactions of several hubs on one Postgres, interleaved by statement: each statement waits at a gate, and one hub,
+ * chosen at random, is let through at a time. A hub whose statement waits for another's lock is left waiting while
+ * another one continues. This makes hubs meet in the middle of each other's transactions, which rarely happens
+ * otherwise.
  */
 import { AgentcomError } from '../../core/errors/agentcom-error.ts';
 import type { Engine, StatementsRun, Transaction } from '../../adapters/storage-knex/engine.ts';
@@ -9,25 +10,25 @@ import type { PostgresStatements } from '../../adapters/storage-knex/postgres/st
 
 /** Whether the gates are shut, and what passed them. */
 export interface Gates {
-  /** The engine of one hub, whose statements wait while gates are shut. */
+  /** The engine of one hub, whose statements wait while the gates are shut. */
   gated(engine: Engine): Engine;
-  /** Runs `work` of several hubs with shut gates; `random` below 1 chooses who goes on. */
+  /** Runs `work` of several hubs with shut gates; `random`, below 1, chooses which hub continues. */
   interleaved<T>(work: () => Promise<T>, random: () => number): Promise<T>;
   readonly deadlocks: number;
   /** Statements that waited for a lock of another hub. */
   readonly waits: number;
-  /** Waits against the order of locks, in words. */
+  /** Waits that violate the lock order, described. */
   readonly againstOrder: readonly string[];
 }
 
 export interface GatesDeps {
-  /** How many connections of the server wait for a lock at this moment. */
+  /** How many connections of the server are waiting for a lock now. */
   readonly lockWaits: () => Promise<number>;
-  /** Statements that may wait for another transaction, in the order in which they have to be run. */
+  /** Statements that may wait for another transaction, in the order in which they must be run. */
   readonly order: readonly (readonly (keyof PostgresStatements)[])[];
 }
 
-/** Turns of the event loop that a statement has to answer in, before it is asked whether it waits for a lock. */
+/** How many turns of the event loop a statement gets to answer before we check whether it waits for a lock. */
 const TURNS_BEFORE_ASKING = 3;
 
 interface Waiting {
@@ -35,12 +36,12 @@ interface Waiting {
   readonly pass: () => void;
 }
 
-/** One hub: what it asks for next waits in `queue`, in the order of its calls. */
+/** One hub: its next statements wait in `queue`, in the order of its calls. */
 interface Hub {
   readonly queue: (() => void)[];
-  /** Its statements at the server: one, or none. */
+  /** Its statements at the server: one or none. */
   running: number;
-  /** A statement is at the server, or its transaction begins, goes on from an answer, or ends. */
+  /** A statement is at the server, or its transaction begins, continues after an answer, or ends. */
   isBusy: boolean;
   isInTransaction: boolean;
 }
@@ -71,7 +72,7 @@ export function gatesOver({ lockWaits, order }: GatesDeps): Gates {
       if (AgentcomError.is(thrown) && thrown.details?.['sqlState'] === '40P01') deadlocks += 1;
       throw thrown;
     } finally {
-      // What was asked for together is at the gate already; what comes of the answer gets there in a moment.
+      // Statements issued together are at the gate already; those that follow from the answer arrive in a moment.
       hub.running -= 1;
       hub.isBusy = hub.queue.length === 0 && hub.isInTransaction;
       changed();

@@ -1,4 +1,4 @@
-/** Two hubs on one Postgres that want the same rows: neither waits for who waits for it. `npm run locks:pg` does much more of it. */
+/** Two hubs on one Postgres that want the same rows do not wait for each other. `npm run locks:pg` runs many more interleavings. */
 import t, { type Test } from 'tap';
 import { knexStorage } from '../../adapters/storage-knex/knex-storage.ts';
 import { postgresEngine } from '../../adapters/storage-knex/postgres/engine.ts';

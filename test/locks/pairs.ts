@@ -1,4 +1,4 @@
-/** Two hubs on one Postgres, and every pair of commands against each other, in interleavings of their statements. */
+/** Two hubs on one Postgres, and every pair of commands against each other, with their statements interleaved. */
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
 import { systemIds } from '../../adapters/ids-system/system-ids.ts';
@@ -21,9 +21,9 @@ import { anAgentId, aTaskId } from '../product/contracts/fixtures.ts';
 import { gatesOver, type Gates } from './interleaving.ts';
 import { COMMANDS, HUBS, worldAt } from './locks-world.ts';
 
-/** Settings of a server for these runs: a deadlock is found at once. */
+/** Server settings for these runs: a deadlock is found at once. */
 export const QUICK_TO_TELL = ['-c', 'fsync=off', '-c', 'deadlock_timeout=30ms'];
-/** Every so many interleavings each hub gets several commands in one batch. */
+/** Once in this many interleavings each hub gets several commands in one batch. */
 const MANY_EVERY = 4;
 const TABLES = ['pending_stops', 'tasks', 'agents', 'hubs', 'hub_mail', 'idempotency_keys', 'task_events', 'tombstones'];
 
@@ -46,7 +46,7 @@ export interface PairsDeps {
   readonly onProgress?: ((done: number) => void) | undefined;
 }
 
-/** Runs each pair in turn, until there were so many interleavings. */
+/** Runs the pairs in turn until this many interleavings were done. */
 export async function runPairs({ server, schema, interleavings, seed, onProgress }: PairsDeps): Promise<PairsOutcome> {
   const monitor = await server.session();
   const gates = gatesOn(monitor);
@@ -60,7 +60,7 @@ export async function runPairs({ server, schema, interleavings, seed, onProgress
   // A removal has a batch of its own.
   const mixed = names.filter((name) => name !== 'remove old');
   const inOrder = names.flatMap((first) => names.map((second) => ({ pair: [first, second] as const, place: random() })));
-  // A short run meets some of all.
+  // A short run covers a sample of every kind.
   const pairs = inOrder.sort((first, second) => first.place - second.place).map(({ pair }) => pair);
   const failures = new Map<string, number>();
   let ids = 100;
@@ -104,7 +104,7 @@ export async function runPairs({ server, schema, interleavings, seed, onProgress
   };
 }
 
-/** Gates before the server that `monitor` is connected to. */
+/** Gates in front of the server that `monitor` is connected to. */
 export function gatesOn(monitor: Pick<PostgresServer, 'ask'>): Gates {
   const lockWaits = async (): Promise<number> => {
     const [row] = await monitor.ask(`SELECT count(*)::integer AS waits FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`); // prettier-ignore
@@ -113,7 +113,7 @@ export function gatesOn(monitor: Pick<PostgresServer, 'ask'>): Gates {
   return gatesOver({ lockWaits, order: LOCK_ORDER });
 }
 
-/** The queue of a hub that remembers nothing yet; the hub itself is not started. */
+/** The queue of a hub with an empty memory; the hub itself is not started. */
 export function queueOver(storage: Storage, nth: 0 | 1): TaskQueue {
   const clock = systemClock();
   const transport = memoryWire({ clock }).transport();
@@ -130,10 +130,11 @@ export function queueOver(storage: Storage, nth: 0 | 1): TaskQueue {
       hubId: HUBS[nth],
     },
   );
-  // Its agents have no sockets here: each counts as connected, so that tasks are assigned, and none has just been away.
+  // Its agents have no sockets here: each counts as connected, so that tasks are assigned, and none has just
+  // disconnected.
   Object.assign(hub.context, { isHere: () => true });
   hub.context.quietPeriod.untilMs = 0;
-  // A rule that breaks ends the run.
+  // A failed run ends everything.
   hub.finished.catch((cause: unknown) => {
     throw cause;
   });

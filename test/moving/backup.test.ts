@@ -1,4 +1,4 @@
-/** A store copied beside its hub under writes, and restored: by the commands, with real hubs and sidecars. */
+/** A store copied while its hub writes, and restored: by the commands, with real hubs and sidecars. */
 import { chmod, copyFile, mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import t from 'tap';
@@ -8,7 +8,7 @@ import { makeWorld } from '../apps/app-world.ts';
 
 const world = await makeWorld(t, {
   storage: { name: 'sqlite', text: `sqlite({ file: 'hub.db' })` },
-  // A restart on a busy machine takes longer than the grace of other tests; here nobody is away for good.
+  // A restart on a busy machine takes longer than the grace period of other tests; here no agent stays away.
   hubTiming: { reconnectGraceMs: 60_000, quietAfterStartMs: 60_000, leaseMs: 60_000 },
 });
 const { api } = world;
@@ -33,7 +33,7 @@ async function atWork(description: string): Promise<string> {
   return id;
 }
 
-/** Submits one after the other until told to stop; answers what was acknowledged, with when. */
+/** Submits tasks one after the other until told to stop; returns what was acknowledged, and when. */
 function submitting(): { stop(): Promise<void>; readonly acknowledged: readonly string[] } {
   const acknowledged: string[] = [];
   let isOver = false;
@@ -45,7 +45,7 @@ function submitting(): { stop(): Promise<void>; readonly acknowledged: readonly 
   return { acknowledged, stop: async () => void ((isOver = true), await loops) };
 }
 
-const before = await atWork('goes on over the restore');
+const before = await atWork('continues during the restore');
 let after = '';
 
 t.test('a backup taken while the hub writes is intact and holds everything acknowledged before', async (t) => {
@@ -91,7 +91,8 @@ t.test('a backup overwrites an existing file only with --force; a failed backup 
   );
 });
 
-// The running hub went on in a file without a name, and the old write-ahead log was read into the copy: the store was lost.
+// Before, the running hub continued in an unlinked file, and the old write-ahead log was read into the copy: the store
+// was lost.
 t.test('a backup never replaces a store, even with --force', async (t) => {
   const link = path.join(world.dir, 'way-to-hub');
   await symlink(path.dirname(database), link);
@@ -125,7 +126,7 @@ t.test('restore is refused while a hub runs, over a store, and from anything but
   t.match((await agentcom('restore', 'kept.db')).err, /AC_TARGET_EXISTS.*--force/);
   t.match((await agentcom('restore', 'nowhere.db', '--force')).err, /AC_STORAGE_OPEN/);
   const [other, torn, newer] = ['other.db', 'torn.db', 'newer.db'].map((name) => path.join(world.dir, name)) as [string, string, string];
-  await writeFile(other, 'no database at all, but longer than nothing');
+  await writeFile(other, 'not a database, but longer than nothing');
   t.match((await agentcom('restore', other, '--force')).err, /AC_STORAGE_OPEN/);
   await copyFile(kept, torn);
   await truncate(torn, Math.floor((await stat(kept)).size / 8_192) * 4_096);
@@ -147,7 +148,7 @@ t.test('a restored store has a new id, the old store stays, and newer work on a 
 
   hub = await world.startHub();
   while ((await api.agents.list()).agents.every(({ agent_id: id, connected }) => id !== 'a1' || connected !== true));
-  // Logs come when they come; without them this test does not end.
+  // Logs arrive in their own time; if they never do, this test does not end.
   while (!/a sidecar holds tasks of another store/.test(hub.log())) await new Promise(setImmediate);
   while (!/holds assignments from another store/.test(sidecar.log())) await new Promise(setImmediate);
   t.match(await api.tasks.stats(), { refused: { frames: { of_another_store: 2 } } });
@@ -181,7 +182,7 @@ t.test('before sidecars connect, a restored task that must not run twice can be 
   t.match((await agentcom('list', '--status', 'queued', '--oldest-first', '--needs', 'code')).out, new RegExp(id));
   t.equal((await agentcom('cancel', id)).code, 0);
   sidecar = await world.startSidecar('a1');
-  const other = await atWork('goes on after the review');
+  const other = await atWork('continues after the review');
   world.release(other);
   await world.event(other, ['completed', 'dead_lettered']);
   t.match(await api.tasks.get(id), { status: 'cancelled' });

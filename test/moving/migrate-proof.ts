@@ -1,6 +1,7 @@
 /**
- * A large store moved by the real command from SQLite to Postgres and back, and once killed on the way: `npm run migrate:proof
- * -- [--tasks N]`. Exits with 1 unless the dumps before and after are equal, and what was killed is refused and then succeeds.
+ * A large store moved by the real command from SQLite to Postgres and back, with one move killed halfway: `npm run
+ * migrate:proof -- [--tasks N]`. Exits with 1 unless the dumps before and after are equal, and the killed move is
+ * first refused and then succeeds.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -30,7 +31,7 @@ interface Ended {
 const { tasks, seed } = readOptions(FIGURE);
 sayMachine(thisMachine(), 'SQLite and Postgres, both synced');
 const loadBefore = Math.round((loadavg()[0] ?? 0) * 10) / 10;
-say(`${tasks} tasks; load of the machine before ${loadBefore}; nothing is random here (seed ${seed})`);
+say(`${tasks} tasks; machine load before ${loadBefore}; nothing is random here (seed ${seed})`);
 
 await withEnds(async (end) => {
   const folder = mkdtempSync(path.join(tmpdir(), 'agentcom-moving-'));
@@ -76,7 +77,7 @@ await withEnds(async (end) => {
   const again = await migrate(`sqlite:${inFolder('full')}`, schema('killed'), '--empty-target');
   const wasRefused = killed.signal === 'SIGKILL' && refused.code === 4 && refused.err.includes('AC_MOVE_UNFINISHED');
   say(
-    `killed on the way: ${wasRefused ? 'refused' : 'NOT refused'}, then run again with --empty-target: exit ${again.code}, ${again.seconds} s`,
+    `killed halfway: ${wasRefused ? 'refused' : 'NOT refused'}, then run again with --empty-target: exit ${again.code}, ${again.seconds} s`,
   );
   for (const { code, err } of [there, back, again]) if (code !== 0) say(err);
 

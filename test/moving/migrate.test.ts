@@ -1,4 +1,4 @@
-/** A whole store moved between real databases by the command that people use. */
+/** A whole store moved between real databases by the command that users run. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -89,7 +89,7 @@ t.test('every table of both schemas is copied or listed as not copied, and no co
   t.teardown(() => Promise.all([from.close(), to.close()]));
   const copied = tablesToCopy(await from.tables(), await to.tables());
   for (const { name } of [...(await from.tables()), ...(await to.tables())])
-    t.ok(name in STAYING || copied.some((table) => table.name === name), `${name} has its place`);
+    t.ok(name in STAYING || copied.some((table) => table.name === name), `${name} is listed`);
   for (const { name } of copied)
     t.ok((await from.rows(`SELECT 1 FROM ${name} LIMIT 1`)).length > 0, `${name} has rows: fill it in store-of-everything.ts`);
   const statuses = await from.rows('SELECT DISTINCT status FROM tasks');
@@ -113,7 +113,7 @@ t.test('a running hub on either side refuses a move', async (t) => {
   await refused(t, migrate(ofSchema(schema), 'sqlite:none/a.db'), 'AC_STORAGE_LOCKED', /hubs use it/);
 });
 
-t.test('any hub sharing a store refuses a move too, until its lease has run out', async (t) => {
+t.test('any hub sharing a store refuses a move too, until its lease has expired', async (t) => {
   const [schema, file] = [emptySchema(t, server), path.join(await emptyFolder(t), 'from.db')];
   t.equal((await migrate('sqlite:full.db', ofSchema(schema))).code, 0);
   const lease = (ms: number): string =>
@@ -181,7 +181,7 @@ for (const [what, target] of [
     await half.open();
   });
 
-/** The real command, ended with SIGKILL when it says that it copies. */
+/** The real command, ended with SIGKILL when it reports that it copies. */
 async function killedAmid(to: string): Promise<void> {
   const child = spawn(process.execPath, [builtTree().bin, 'migrate', '--from', 'sqlite:full.db', '--to', to], {
     cwd: folder,

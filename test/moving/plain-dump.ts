@@ -1,11 +1,11 @@
-/** What two SQLite files hold, read by SQL alone: none of what moves a store has a part in it. */
+/** What two SQLite files contain, read by plain SQL: none of the code that moves a store is involved. */
 import { createHash } from 'node:crypto';
 import { otherProgram } from '../adapters/storage-places/sqlite-storage-place.ts';
 
-/** Of the engine, or of whoever writes: not what the store says. */
+/** Tables of the engine or of the process that writes, not contents of the store. */
 const NOT_SAID = new Set(['migrations', 'migrations_lock', 'batches']);
 
-/** For each table how many rows it has and a digest of them, in an order of the values themselves. */
+/** For each table, the number of rows and a digest of them, ordered by their values. */
 export async function plainDump(file: string): Promise<Readonly<Record<string, string>>> {
   const program = await otherProgram(file);
   try {
@@ -15,7 +15,7 @@ export async function plainDump(file: string): Promise<Readonly<Record<string, s
       if (NOT_SAID.has(name)) continue;
       const columns = (await program.all(`PRAGMA table_info(${name})`)).map((row) => String(row['name']));
       const hash = createHash('sha256');
-      // Knex has numbers of its own there.
+      // Knex keeps its own numbers there.
       const where = name === 'sqlite_sequence' ? "WHERE name = 'task_events'" : '';
       const rows = await program.all(`SELECT * FROM ${name} ${where} ORDER BY ${columns.join(', ')}`);
       for (const row of rows) hash.update(`${JSON.stringify(columns.map((column) => row[column]))}\n`);

@@ -1,4 +1,4 @@
-/** A Postgres store that the server's own tools have restored: no event number is used twice, and streams are notified. */
+/** A Postgres store restored by the server's own tools: no event number is reused, and streams are notified. */
 import t from 'tap';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { renewPostgres } from '../../adapters/storage-knex/move/postgres-restored.ts';
@@ -21,7 +21,7 @@ t.test('R21: after a restore no event number is reused, not even after a second 
   const given = new Set([lost?.id]);
   let lastStoreId = storeId;
   for (const again of [1, 2]) {
-    // What a backup from between the two commits brings back.
+    // What a backup taken between the two commits restores.
     for (const sql of [
       `DELETE FROM ${schema}.task_events WHERE task_id <> '${aTaskId(1)}'`,
       `DELETE FROM ${schema}.tasks WHERE id <> '${aTaskId(1)}'`,
@@ -52,7 +52,7 @@ t.test("whether a hub still runs is decided by the store's clock, not by the ser
   await storage.open();
   await storage.close();
   const restore = () => renewPostgres(settingsOf({ url: server.url, schema }), systemClock());
-  /** `aheadMs`: how far the store's clock is ahead of the server's. `leaseMs`: what is left of the lease of a hub. */
+  /** `aheadMs`: how far the store's clock is ahead of the server's. `leaseMs`: what is left of a hub's lease. */
   const set = async (aheadMs: number, leaseMs: number): Promise<void> => {
     const storeMs = Date.now() + aheadMs;
     await server.ask(`UPDATE ${schema}.store SET clock_mark = ${storeMs - 1_000}, clock_offset = ${aheadMs}`);
@@ -61,11 +61,11 @@ t.test("whether a hub still runs is decided by the store's clock, not by the ser
   };
   for (const aheadMs of [HOUR_MS, 0, -HOUR_MS]) {
     await set(aheadMs, 10_000);
-    await t.rejects(restore(), { code: 'AC_STORAGE_LOCKED' }, `a lease that runs, ahead by ${aheadMs} ms`);
+    await t.rejects(restore(), { code: 'AC_STORAGE_LOCKED' }, `a running lease, ahead by ${aheadMs} ms`);
     await set(aheadMs, -10_000);
-    t.match(await restore(), { tasks: 0 }, `a lease that has ended, ahead by ${aheadMs} ms`);
+    t.match(await restore(), { tasks: 0 }, `an expired lease, ahead by ${aheadMs} ms`);
   }
   await set(HOUR_MS, -2_000);
   await server.ask(`UPDATE ${schema}.store SET clock_offset = 0`);
-  t.match(await restore(), { tasks: 0 }, "a lease that ended, and the server's clock was set back since");
+  t.match(await restore(), { tasks: 0 }, "an expired lease, and the server's clock was set back since");
 });

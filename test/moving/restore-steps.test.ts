@@ -1,4 +1,4 @@
-/** A restore that is ended at any of its steps, and the numbers of events after one. */
+/** A restore that is killed at each of its steps, and event numbers after a restore. */
 import { cp, link, lstat, mkdir, readdir, readFile, rename, rm, rmdir, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import t, { type Test } from 'tap';
@@ -10,7 +10,7 @@ import { emptyFolder, outside, sqliteStorage, testedDriver } from '../adapters/s
 const STEPS: readonly RestoreStep[] = ['copied', 'checkpointed', 'log kept', 'store kept', 'log gone', 'restored'];
 const NOW_MS = Date.UTC(2026, 0, 1);
 
-/** A store as a hub that was killed leaves it: what it acknowledged last is only in its write-ahead log. */
+/** A store as a killed hub leaves it: what it acknowledged last is only in the write-ahead log. */
 async function killedStore(t: Test): Promise<{ readonly folder: string; readonly file: string; readonly backup: string }> {
   const folder = await emptyFolder(t);
   const [live, file, backup] = [path.join(folder, 'live.db'), path.join(folder, 'hub', 'hub.db'), path.join(folder, 'backup.db')];
@@ -24,7 +24,7 @@ async function killedStore(t: Test): Promise<{ readonly folder: string; readonly
   return { folder: path.join(folder, 'hub'), file, backup };
 }
 
-/** The tasks of every whole store in the folder. */
+/** The tasks of every complete store in the folder. */
 async function storesIn(folder: string): Promise<readonly (readonly unknown[])[]> {
   const names = (await readdir(folder)).filter((name) => /^hub\.db(\.before-.*)?$/.test(name) && !/-(wal|shm)$/.test(name));
   return Promise.all(
@@ -52,12 +52,12 @@ t.test('R1 R22: a restore killed at any step loses nothing, and no hub starts on
     );
     t.ok(
       (await storesIn(folder)).some((ids) => ids.length === 2),
-      `${last}: the store that was there is kept`,
+      `${last}: the previous store is kept`,
     );
   }
 });
 
-/** A store whose restore was killed once it had moved the store aside: only the complete copy and the store under its new name are there. */
+/** A store whose restore was killed after it had moved the store aside: only the complete copy and the renamed store are there. */
 async function killedRestore(t: Test): Promise<{ readonly folder: string; readonly file: string; readonly backup: string }> {
   const found = await killedStore(t);
   const killed = (step: RestoreStep): void => {
@@ -70,12 +70,12 @@ async function killedRestore(t: Test): Promise<{ readonly folder: string; readon
 const noHubOn = (t: Test, file: string, after: string): Promise<unknown> =>
   t.rejects(sqliteStorage(file).open(), { code: 'AC_STORAGE_OPEN', message: /agentcom restore/, cure: /again/ }, `no hub ${after}`);
 
-// Each removed the copy of the first restore, after which a hub started with an empty store.
+// Before, each of these removed the copy of the first restore, after which a hub started with an empty store.
 t.test('R1 R22: after an interrupted restore, one that fails changes nothing: still no hub starts', async (t) => {
   const { folder, file, backup } = await killedRestore(t);
   const made = await readFile(`${file}.restoring`);
   const [typo, other, torn] = ['typo.db', 'other.db', 'torn.db'].map((name) => path.join(folder, name)) as [string, string, string];
-  await writeFile(other, 'no database at all, but longer than nothing');
+  await writeFile(other, 'not a database, but longer than nothing');
   await cp(backup, torn);
   await truncate(torn, Math.floor(made.length / 8_192) * 4_096);
   for (const wrong of [typo, other, torn]) {
@@ -121,7 +121,7 @@ t.test('R22: hubs start beside a half-copied restore if the store is in place, b
   t.strictSame(await outside(file, 'SELECT id FROM tasks'), [{ id: aTaskId(1) }]);
 });
 
-// It was removed before it was read.
+// Before, it was removed before it was read.
 t.test('R1: the complete copy of an interrupted restore can be restored, by any of its names', async (t) => {
   for (const nameIt of [null, symlink, link]) {
     const { folder, file } = await killedRestore(t);
@@ -133,7 +133,7 @@ t.test('R1: the complete copy of an interrupted restore can be restored, by any 
   }
 });
 
-// The link led to nothing then, and neither a hub nor a restore named what was wrong.
+// The link was dangling then, and neither a hub nor a restore named the problem.
 t.test('R22: an interrupted restore of a store that is a symbolic link is reported, and can be run again', async (t) => {
   const { folder, file, backup } = await killedRestore(t);
   const name = path.join(await emptyFolder(t), 'hub.db');
@@ -142,7 +142,7 @@ t.test('R22: an interrupted restore of a store that is a symbolic link is report
   await restoreSqlite(testedDriver, name, { file: backup, replace: false }, NOW_MS);
   t.strictSame((await outside(name, 'SELECT id FROM tasks')).map(({ id }) => id), [aTaskId(1)]); // prettier-ignore
   t.ok((await lstat(name)).isSymbolicLink(), 'the link stays');
-  t.ok((await storesIn(folder)).some((ids) => ids.length === 2), 'and so does the store that was there'); // prettier-ignore
+  t.ok((await storesIn(folder)).some((ids) => ids.length === 2), 'and so does the previous store'); // prettier-ignore
 });
 
 t.test('R1: no hub starts with a new store in the place of one whose link leads to nothing', async (t) => {
@@ -174,7 +174,7 @@ t.test('R22: a killed backup leaves the store and the previous backup intact, an
 const partsIn = async (folder: string): Promise<readonly string[]> =>
   (await readdir(folder)).filter((name) => name.includes('.part')).sort();
 
-// Each removed what the other was writing.
+// Before, each removed what the other was writing.
 t.test('R22: backups to one file at the same time do not disturb each other', async (t) => {
   const { folder, file } = await killedStore(t);
   const backup = path.join(folder, 'kept.db');

@@ -1,4 +1,4 @@
-/** A store that has something of everything: tasks in every state with their past, and each kind of row that a hub writes. */
+/** A store with an example of everything: tasks in every state with their history, and each kind of row that a hub writes. */
 import { createHash, randomBytes } from 'node:crypto';
 import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import type { Engine } from '../../adapters/storage-knex/engine.ts';
@@ -25,7 +25,7 @@ import {
 import { commit, HOSTILE_TEXTS } from '../product/contracts/storage/storage-room.ts';
 import { fillTasks } from '../chaos/rig/tasks/filled-tasks.ts';
 
-/** A task that was removed after its time; what is left of it is a tombstone, and its events' numbers are never given again. */
+/** A task removed after its retention: a tombstone is left, and the numbers of its events are never reused. */
 const REMOVED = aTaskId(0xdead);
 
 /** Before everything else that ended. */
@@ -81,7 +81,7 @@ export async function fillStore(engine: Engine, tasks: number): Promise<void> {
         ),
       }),
     );
-    // Its event is older than the newest, so that it may go; then the newest number stands in no row.
+    // Its event is older than the newest, so that it can be removed; then no row contains the newest number.
     const who = { taskId: aTaskId(0xa000), agentId: anAgentId('late'), generation: aGeneration(1) };
     await commit(storage, changes({ events: [anEvent({ ...who, seq: 4, event: 'assigned' }), anEvent({ taskId: who.taskId, seq: 5 })] }));
     const output = { ...who, atMs: A_MOMENT_MS, stream: 'agent', seq: 0, dropped: 7 } as const;

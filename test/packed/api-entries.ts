@@ -1,16 +1,19 @@
-/** What the entries of a package export, read from its declarations. (API Extractor has a compiler of its own, which is too old for ours.) */
+/**
+ * What the entries of a package export, read from its declarations. (API Extractor brings its own compiler, which is
+ * too old for this code.)
+ */
 import { readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import ts from 'typescript';
 import { ROOT } from '../architecture/cruise.ts';
 
-/** An exported declaration, or one that an exported one names. */
+/** An exported declaration, or one that an exported one refers to. */
 export interface ApiItem {
-  /** Under which it is exported, or declared. */
+  /** The name under which it is exported, or declared. */
   readonly name: string;
-  /** Under which it is declared. */
+  /** The name under which it is declared. */
   readonly declaredAs: string;
-  /** Of an overloaded function several; empty if another package declares it. */
+  /** Several for an overloaded function; empty if another package declares it. */
   readonly nodes: readonly ts.Node[];
   /** Its doc comment, as Markdown; empty if there is none. */
   readonly comment: string;
@@ -19,16 +22,16 @@ export interface ApiItem {
 }
 
 export interface ApiEntry {
-  /** As it is imported, such as `agentcom/client`. */
+  /** The import path, such as `agentcom/client`. */
   readonly entry: string;
-  /** The comment at the top of its file. */
+  /** The comment at the top of the file. */
   readonly about: string;
   readonly exported: readonly ApiItem[];
-  /** Declarations of this package that those use and that the entry does not export, with what they use in turn. */
+  /** Declarations of this package that the exports refer to and that the entry does not export, with what they refer to in turn. */
   readonly named: readonly ApiItem[];
 }
 
-/** `folder`, absolute and without links, has the package's package.json and what its `types` name. */
+/** `folder`, absolute and without symbolic links, contains the package's package.json and what its `types` name. */
 export function apiEntries(folder: string): readonly ApiEntry[] {
   const { name, exports } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
     name: string;
@@ -52,12 +55,12 @@ export function apiEntries(folder: string): readonly ApiEntry[] {
   );
   return entries.map(({ entry, file, source }) => ({
     ...new EntryReader(program, folder, entry, file).read(),
-    // Of the source, since the compiler drops the comment together with an import below it.
+    // Read from the source, since the compiler drops the comment together with an import below it.
     about: commentAtTop(readFileSync(source, 'utf8')),
   }));
 }
 
-/** In the order of their names, whatever the language of the machine. */
+/** Sorted by name, whatever the machine's language. */
 const byName = (one: ts.Symbol, other: ts.Symbol): number => (one.name < other.name ? -1 : one.name > other.name ? 1 : 0);
 
 class EntryReader {
@@ -66,7 +69,7 @@ class EntryReader {
   readonly #folder: string;
   readonly #entry: string;
   readonly #file: string;
-  /** What is in the entry, by what it is: two exports may be one. */
+  /** What the entry contains, by symbol: two exports may be the same one. */
   readonly #found = new Set<ts.Symbol>();
 
   constructor(program: ts.Program, folder: string, entry: string, file: string) {
@@ -136,7 +139,7 @@ class EntryReader {
     return found.sort(byName);
   }
 
-  /** A declaration at the top of one of our files that was not found yet. */
+  /** A top-level declaration in one of our files that was not found yet. */
   #isNamed(symbol: ts.Symbol): boolean {
     if (this.#found.has(symbol)) return false;
     const [declaration] = symbol.declarations ?? [];
@@ -149,11 +152,11 @@ const isAtTop = (declaration: ts.Declaration): boolean => {
   return parent !== undefined && ts.isSourceFile(parent);
 };
 
-/** Of a constant, its whole statement. */
+/** For a constant, its whole statement. */
 const statementOf = (declaration: ts.Declaration): ts.Node =>
   ts.isVariableDeclaration(declaration) ? declaration.parent.parent : declaration;
 
-/** Without the stars of its lines; empty if there is none. */
+/** Without the stars at the start of its lines; empty if there is none. */
 function commentAtTop(source: string): string {
   const [, comment = ''] = /^(?:\/\/.*\n)*\/\*\*([\s\S]*?)\*\//.exec(source) ?? [];
   return comment

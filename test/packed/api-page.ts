@@ -33,7 +33,7 @@ export async function apiPage({ entry, about, exported, named }: ApiEntry): Prom
   return { file: `${fileOf(entry)}.md`, text: await format(text, { ...config, parser: 'markdown', printWidth: 120 }) };
 }
 
-/** The list of the pages: docs/api.md. */
+/** The index of the pages: docs/api.md. */
 export function apiIndex(entries: readonly ApiEntry[]): GeneratedFile {
   const rows = entries.map(({ entry, about }) => `| [\`${entry}\`](api/${fileOf(entry)}.md) | ${firstSentence(about)} |`);
   const text = ['# API reference', '', NOTICE, '', 'What each entry of the package exports.', '', '| import | |', '|---|---|', ...rows, ''];
@@ -42,10 +42,10 @@ export function apiIndex(entries: readonly ApiEntry[]): GeneratedFile {
 
 const fileOf = (entry: string): string => entry.replace(/^.*\//, '');
 
-/** The first paragraph, up to its first full stop that ends a sentence. */
+/** The first sentence of the first paragraph. */
 const firstSentence = (about: string): string => /^[\s\S]*?\.(?=\s|$)/.exec(about.split('\n\n')[0] ?? '')?.[0].replaceAll('\n', ' ') ?? '';
 
-/** The anchor that GitHub makes of each of these headings. Names that differ only in case are numbered. */
+/** The anchor that GitHub generates for each of these headings. Names that differ only in case are numbered. */
 function anchors(headings: readonly string[]): (heading: string) => string {
   const found = new Map<string, string>();
   const used = new Map<string, number>();
@@ -67,7 +67,7 @@ const itemOf = ({ name, comment, nodes }: ApiItem): readonly string[] => [
   ['```ts', ...nodes.map(signatureOf), '```'].join('\n'),
 ];
 
-/** As it is declared, with the comments of its members, without the paths of files. */
+/** Its declaration, with the comments of its members, without file paths. */
 const signatureOf = (node: ts.Node): string =>
   node
     .getText()

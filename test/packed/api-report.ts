@@ -1,4 +1,4 @@
-/** The reports of what a package's entries export: for a diff, without comments. */
+/** Reports of what a package's entries export, without comments, for diffs. */
 import { join } from 'node:path';
 import ts from 'typescript';
 import { ROOT } from '../architecture/cruise.ts';
@@ -9,7 +9,7 @@ export const REPORTS = join(ROOT, 'test/packed/api');
 
 /** A generated page. */
 export interface GeneratedFile {
-  /** The name of its file in its folder. */
+  /** Its file name in the folder. */
   readonly file: string;
   readonly text: string;
 }
@@ -17,7 +17,7 @@ export interface GeneratedFile {
 /** Prints a declaration without comments. */
 const printer = ts.createPrinter({ removeComments: true });
 
-/** Every exported declaration of the entry, and those that they name. */
+/** Every exported declaration of the entry, and those that they refer to. */
 export function apiReport({ entry, exported, named }: ApiEntry): GeneratedFile {
   const lines = named.flatMap(textsOf);
   const text = [

@@ -1,11 +1,11 @@
-/** What the compiler says of code that uses the installed package. */
+/** The compiler's errors for code that uses the installed package. */
 import { join, relative } from 'node:path';
 import ts from 'typescript';
 import { ROOT } from '../architecture/cruise.ts';
 
 /**
- * What the compiler says of these files and of the package's own declarations, as strict as it is for this tree; those of
- * other packages are theirs.
+ * The compiler's errors for these files and for the package's own declarations, as strict as for this tree; errors in
+ * other packages are left out.
  */
 export function complaintsIn(folder: string, files: readonly string[]): readonly string[] {
   const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), (path) => ts.sys.readFile(path)) as {

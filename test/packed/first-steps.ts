@@ -1,4 +1,4 @@
-/** The first steps of somebody who has the installed package, an empty folder and an empty home. */
+/** The first steps of a user who has the installed package, an empty folder and an empty home. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Test } from 'tap';
@@ -7,7 +7,7 @@ import { program, shell, temporaryFolder, type Place } from '../apps/pages/newco
 import { blocksOf, fileOf } from '../apps/pages/page-blocks.ts';
 import { complaintsIn } from './complaints.ts';
 
-/** What `init` writes, on a port that nobody else uses. */
+/** What `init` writes, with a free port. */
 async function initialized(
   t: Test,
   folder: string,
@@ -32,7 +32,7 @@ const runs = async (t: Test, place: Place & { readonly port: number }): Promise<
 
 const GUIDE = 'docs/getting-started.md';
 
-/** Everything that the guide says, in its order. */
+/** Everything in the guide, in its order. */
 export async function firstSteps(t: Test, folder: string): Promise<void> {
   const commands = blocksOf(GUIDE).flatMap(({ language, text }) => (language === 'sh' ? text.trimEnd().split('\n') : []));
   const place = await initialized(t, folder, 'first-steps', commands.find((command) => command.startsWith('npx agentcom init ')) ?? '');
@@ -55,7 +55,7 @@ export async function firstSteps(t: Test, folder: string): Promise<void> {
   t.match(JSON.parse(shown.out), { status: 'completed', result: { output: { words: 3 } } });
 }
 
-/** The runner of the README, as a package in TypeScript beside the config, with an agent that speaks as it wants. */
+/** The runner from the README, as a TypeScript package next to the config, with an agent that speaks its own format. */
 export async function ownPlugin(t: Test, folder: string): Promise<void> {
   const place = await initialized(t, folder, 'own-plugin');
   const plugin = join(place.cwd, 'plugins/json-lines');

@@ -1,4 +1,4 @@
-/** The package as a stranger has it: packed, and installed into a folder of its own. */
+/** The package as a user gets it: packed, and installed into an empty folder. */
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { isBuiltin } from 'node:module';
@@ -7,22 +7,22 @@ import type { Test } from 'tap';
 import { copyOfTree, shell, temporaryFolder } from '../apps/pages/newcomer.ts';
 import { ROOT } from '../architecture/cruise.ts';
 
-/** What the author of an adapter or a runner has beside the package. */
+/** What the author of an adapter or a runner has besides the package. */
 const OF_AUTHORS = ['typescript', '@types/node', '@types/ws'];
-/** What the README has people install on a Node that has no SQLite of its own. */
+/** What the README tells users of a Node without built-in SQLite to install. */
 const OF_OLD_NODES = isBuiltin('node:sqlite') ? [] : ['sqlite3'];
 
 export const json = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, 'utf8')) as T;
 
 export interface Installed {
-  /** Where it was installed, as npm does it: with package.json and node_modules. */
+  /** Where npm installed it: with package.json and node_modules. */
   readonly folder: string;
   readonly tarball: string;
 }
 
 export async function installed(t: Test): Promise<Installed> {
   const [tree, place] = [await copyOfTree(t), await temporaryFolder(t)];
-  // In a copy, since packing builds: a `dist` in this tree would come and go under other tests.
+  // In a copy, since packing builds: a `dist` in this tree would appear and disappear during other tests.
   const packed = await shell(`npm pack --silent --pack-destination ${place}`, { cwd: tree });
   if (packed.code !== 0) throw new Error(`npm pack failed: ${packed.out}${packed.err}`);
   const folder = join(place, 'installed');
@@ -41,8 +41,8 @@ export async function installed(t: Test): Promise<Installed> {
 }
 
 /**
- * Puts this tree's copies of what the package depends on where npm finds them. npm would fetch them from the registry, which says
- * nothing of the package; one that is missing in its dependencies is still missed.
+ * Puts this tree's copies of the package's dependencies where npm would install them. npm would fetch them from the
+ * registry, which would not test the package; a missing dependency is still detected.
  */
 async function copyDependencies(to: string): Promise<void> {
   const { packages } = await json<{ packages: Record<string, { dev?: boolean }> }>(join(ROOT, 'package-lock.json'));

@@ -1,4 +1,4 @@
-/** What tools that look at packages say of ours. */
+/** What package checkers report about ours. */
 import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
@@ -12,14 +12,14 @@ import { REPORTS } from './api-report.ts';
 import { generatedApi } from './generated-api.ts';
 import { json } from './installed.ts';
 
-/** The installed package with all that it depends on, without optional packages: bytes of all files. Measured: 18.0 MB. */
+/** The installed package with all its dependencies, without optional packages: total bytes. Measured: 18.0 MB. */
 const INSTALLED_BYTES_MAX = 20_000_000;
-/** The packed file: bytes. Measured: 1.5 MB. */
+/** The packed file, in bytes. Measured: 1.5 MB. */
 const PACKED_BYTES_MAX = 2_000_000;
-/** Packages that npm installs, ours included. Measured: 71. */
+/** Packages that npm installs, including ours. Measured: 71. */
 const PACKAGES_MAX = 72;
 
-/** What publint says and is so on purpose: each example is a package of its own, to be copied, and names what it exports. */
+/** What publint reports and is intended: each example is a package of its own, to be copied, and names its exports. */
 const isIgnored = (message: Message): boolean =>
   message.code === 'NESTED_PACKAGE_JSON_FIELD_IGNORED' && message.args.filePath.startsWith('./examples/');
 
@@ -39,7 +39,7 @@ export async function entriesResolve(t: Test, tarball: string): Promise<void> {
   const { code, out, err } = await shell(`node_modules/.bin/attw ${tarball} --profile esm-only --no-emoji`, { cwd: ROOT });
   t.equal(code, 0, `${out}${err}`);
   const { exports } = await json<{ exports: Record<string, unknown> }>(join(ROOT, 'package.json'));
-  for (const path of Object.keys(exports)) t.ok(out.includes(`"${path.replace(/^\./, 'agentcom')}"`), `${path} was looked at`);
+  for (const path of Object.keys(exports)) t.ok(out.includes(`"${path.replace(/^\./, 'agentcom')}"`), `${path} was checked`);
 }
 
 /** The API reports and the pages of docs/api. */
@@ -54,7 +54,7 @@ export async function apiIsReported(t: Test, folder: string): Promise<void> {
     t.equal(
       text,
       readFileSync(file, 'utf8'),
-      `${name}: if it is meant to change, run "npm run api -- --write" and say so in the changelog`,
+      `${name}: if it is meant to change, run "npm run api -- --write" and record it in the changelog`,
     );
   }
 }
@@ -63,7 +63,7 @@ export async function isSmall(t: Test, folder: string, tarball: string): Promise
   const { packages } = await json<{ packages: Record<string, unknown> }>(join(folder, 'node_modules/.package-lock.json'));
   const installed = Object.keys(packages);
   const place = realpathSync(join(folder, 'node_modules'));
-  // Node 24 enters linked folders, which are packages of the tests.
+  // Node 24 also enters linked folders, which are the tests' own packages.
   const files = readdirSync(place, { recursive: true, withFileTypes: true }).filter(
     (file) => file.isFile() && realpathSync(file.parentPath) === file.parentPath,
   );

@@ -1,7 +1,7 @@
 /**
- * What is packed is whole: installed into an empty folder, the same config text runs there, a stranger's runner can be
- * held to its contract, and the code of the pages compiles. `npm run test:packed`; it builds and compiles for a minute, so it
- * is apart from the ordinary tests.
+ * The packed package is complete: installed into an empty folder, it runs the same config text, its contract suites
+ * can test a third-party runner, and the code on the pages compiles. `npm run test:packed`; building and compiling
+ * take a minute, so it is separate from the ordinary tests.
  */
 import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -16,7 +16,7 @@ import { firstSteps, ownPlugin } from './first-steps.ts';
 import { complaintsIn } from './complaints.ts';
 import { installed, json } from './installed.ts';
 
-/** What strangers write, as they write it; shipped, to be copied. Each with its test and what that must have run. */
+/** Third-party code exactly as its authors write it; shipped to be copied. Each with its test and the cases that must have run. */
 const EXAMPLES = [
   [
     'storage-timed',
@@ -52,14 +52,14 @@ const IN_A_BROWSER: ts.CompilerOptions = {
   moduleResolution: ts.ModuleResolutionKind.Bundler,
 };
 const GUIDE = 'docs/wake-runners.md';
-/** Strangers have no tap: the test runner of node does. */
+/** Third parties have no tap; they use Node's own test runner. */
 const UNDER_NODE = 'node --test --test-reporter=tap';
-/** Pages whose TypeScript is whole files. */
+/** Pages whose TypeScript blocks are whole files. */
 const PAGES_WITH_CODE = ['README.md', GUIDE, 'docs/configuration.md', 'docs/storage-adapters.md', 'docs/client.md'];
 
 t.test('the packed package', async (t) => {
   const { folder, tarball } = await installed(t);
-  t.jobs = 3; // Each waits more than it works.
+  t.jobs = 3; // Each waits more than it computes.
 
   void t.test('passes publint', { buffered: true }, (t) => passesPublint(t, tarball));
   void t.test('has entries that resolve for every kind of import, with their types', { buffered: true }, (t) => entriesResolve(t, tarball));
@@ -166,7 +166,7 @@ t.test('the packed package', async (t) => {
   });
 });
 
-/** The TypeScript of the pages, each block a file by its path: those of one page see each other. */
+/** The TypeScript of the pages, each block a file under its path: the files of one page can import each other. */
 function codeOfPages(): Readonly<Record<string, string>> {
   const files: Record<string, string> = {};
   for (const page of PAGES_WITH_CODE) {

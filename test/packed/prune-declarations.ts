@@ -1,4 +1,4 @@
-/** Part of `npm run build`: removes from `dist` the declarations that no entry of the package refers to, four fifths of the files. */
+/** Part of `npm run build`: removes from `dist` the declarations that no entry of the package refers to (four fifths of the files). */
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';

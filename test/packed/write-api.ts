@@ -1,6 +1,6 @@
 /**
- * `npm run api` compares what the entries of the package export with the reports in test/packed/api and the pages in docs/api,
- * `npm run api -- --write` makes these anew. They are part of the commit that changes what users of the package see.
+ * `npm run api` compares what the entries of the package export with the reports in test/packed/api and the pages in
+ * docs/api; `npm run api -- --write` regenerates both. Commit them with the change that users of the package see.
  */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';

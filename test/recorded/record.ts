@@ -1,6 +1,6 @@
 /**
- * Records the conversations that recorded-frames.test.ts replays: `npm run record -- v2-0.2.0` at the release of 0.2.0. It never writes over
- * a file: what an older version said does not change.
+ * Records the conversations that recorded-frames.test.ts replays: `npm run record -- v2-0.2.0` at the release of
+ * 0.2.0. It never overwrites a file: what a released version sent does not change.
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { conversationOf, type Version } from './recorded-scenes.ts';

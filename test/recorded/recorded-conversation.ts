@@ -1,6 +1,6 @@
 /**
- * What a sidecar and a hub said to each other, as a file: a line for each frame, in the order in which they were sent, and for each thing
- * that was done to them in between. Its name is the version of the protocol and that of the release.
+ * The conversation of a sidecar and a hub, as a file: one line for each frame, in the order sent, and one for each
+ * action in between. The file is named after the versions of the protocol and the release.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ export type Deed =
   | { readonly do: 'cancel'; readonly task_id: string };
 export type Said = { readonly from: Side; readonly frame: AnyFrame };
 
-/** `at`: milliseconds since the beginning. */
+/** `at`: milliseconds since the start. */
 export type Line = { readonly at: number } & (Said | Deed);
 
 /** The token is what `hubRig` gives this agent. */
@@ -26,7 +26,7 @@ export const AGENT = 'worker-1';
 export const TOKEN = `token of ${AGENT}`;
 export const HUB_URL = 'ws://hub:4000/ws';
 
-/** Numbers that proofs are made of: with the same ones on each run, the recorded proofs are right again. */
+/** Numbers that proofs are made of: with the same numbers on each run, the recorded proofs stay valid. */
 export const SIDECAR_IDS: Ids = { ...seededIds({ seed: 'recorded sidecar' }), secret: () => 'ab'.repeat(32) };
 export const HUB_IDS: Ids = { ...seededIds({ seed: 'recorded hub' }), secret: () => 'cd'.repeat(32) };
 
@@ -56,12 +56,12 @@ export function agentFor(description: string): RunScript {
   return { steps: [...begin, end, DONE] };
 }
 
-/** Values that depend on defaults, on clocks and on chance, or are words for people: another one of the same kind fits as well. */
+/** Values that depend on defaults, clocks or chance, or are text for people: another value of the same kind also matches. */
 const ANY_VALUE = /^(policy|process_id|hub_id|server_time|timestamp|passed|details)$|(_at|_ms)$/;
 
 /**
- * Where `found` does not fit what was recorded, in words; null if it fits: who understood the recorded frame understands this one. Fields
- * may be added, none may be missing or mean something else.
+ * Describes where `found` does not match the recording; null if it matches: a peer that understood the recorded frame
+ * understands this one. Fields may be added, but none may be missing or change its meaning.
  */
 export function misfit(recorded: unknown, found: unknown, at = 'the frame'): string | null {
   if (Array.isArray(recorded)) {

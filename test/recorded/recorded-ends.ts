@@ -1,4 +1,4 @@
-/** The two ends of a recorded conversation: a hub of today, and a sidecar of today, over the wire in memory and on one virtual clock. */
+/** The two ends of a recorded conversation: a current hub and a current sidecar, over the in-memory wire and one virtual clock. */
 import { systemDigest } from '../../adapters/ids-system/system-digest.ts';
 import { createSidecar, type Sidecar } from '../../core/application/sidecar/sidecar.ts';
 import { SIDECAR_TIMING } from '../../core/config/times.ts';
@@ -18,7 +18,7 @@ export interface Ends {
   readonly wire: MemoryWire;
 }
 
-/** Of the times on which the dialogue depends, each is as it was at the recording. */
+/** Every time that the dialogue depends on has the value it had at the recording. */
 const HUB_TIMES = { reconnectGraceMs: 120_000, stopResendMs: 30_000, killGraceMs: 5_000 };
 
 export const presentHub = ({ clock, wire }: Ends): Promise<HubRig> => hubRig({ clock, wire, ids: HUB_IDS, timing: HUB_TIMES });

@@ -1,4 +1,4 @@
-/** What is recorded: everything that a sidecar and a hub have to say to each other in the life of tasks. */
+/** What is recorded: everything that a sidecar and a hub send each other in the life of tasks. */
 import { virtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import { memoryWire } from '../product/twins/wire-memory/memory-wire.ts';
 import type { AnyFrame, Peer } from '../core/hub/hub-rig.ts';
@@ -7,7 +7,7 @@ import { AGENT, TOKEN, type Deed, type Line, type Said } from './recorded-conver
 
 export type Version = 'v1' | 'v2';
 
-/** One thing that is done while it is recorded. */
+/** One action during the recording. */
 type Scene = Deed | { readonly do: 'pass'; readonly ms: number };
 
 const task = (n: number): string => `task-${n.toString(16).padStart(16, '0')}`;
@@ -20,17 +20,17 @@ const submit = (n: number, description: string, maxRetries = 3): Deed => ({
 const pass = (ms: number): Scene => ({ do: 'pass', ms });
 const cancel = (n: number): Deed => ({ do: 'cancel', task_id: task(n) });
 
-/** With a sidecar of ours. */
+/** With this project's sidecar. */
 const V2_SCENES: readonly Scene[] = [
   ...[{ do: 'connect' } as const, pass(1_000)],
   ...[submit(1, 'works 1000'), pass(3_000)],
   // Stopped while it runs.
   ...[submit(2, 'works 60000'), pass(1_000), cancel(2), pass(8_000)],
-  // Running, and finished, while the connection is away.
+  // Running, and finished, while disconnected.
   ...[submit(3, 'works 30000'), submit(4, 'works 100'), pass(50), { do: 'cut' } as const, pass(60_000)],
   // Ends in the dead letter.
   ...[submit(5, 'fails 500', 0), pass(3_000)],
-  // Takes nothing more, and takes work again.
+  // Accepts no more work, then accepts work again.
   ...[{ do: 'drain' } as const, pass(1_000), { do: 'resume' } as const, pass(1_000)],
 ];
 
@@ -39,7 +39,7 @@ const HOLDS_NOTHING: AnyFrame = { type: 'task_recovering', task_id: 'task-ffffff
 const of = (n: number, type: string, more: object = {}): AnyFrame => ({ type, task_id: task(n), ...more });
 const named = (n: number, type: string, more: object = {}): AnyFrame => of(n, type, { generation: 1, ...more });
 
-/** A sidecar of version 1 says these, as those of the field do. */
+/** A version 1 sidecar sends these, as deployed ones do. */
 const V1_SCENES: readonly (Scene | AnyFrame)[] = [
   ...[{ do: 'connect' } as const, IDENTIFY_V1, HOLDS_NOTHING],
   ...[submit(1, 'count'), of(1, 'task_accepted'), of(1, 'wake_result', { status: 'success', attempt: 1 })],
@@ -52,7 +52,7 @@ const V1_SCENES: readonly (Scene | AnyFrame)[] = [
   { type: 'ping' },
 ];
 
-/** Plays the scenes with hub and sidecar of today, and answers all that was said and done. */
+/** Plays the scenes with the current hub and sidecar, and returns everything sent and done. */
 export async function conversationOf(version: Version): Promise<readonly Line[]> {
   const lines: Line[] = [];
   const clock = virtualClock();
@@ -69,7 +69,7 @@ export async function conversationOf(version: Version): Promise<readonly Line[]>
     },
   });
   const rig = await presentHub({ clock, wire });
-  // Makes its token.
+  // Creates its token.
   let peer: Peer = await rig.peer(AGENT);
   await peer.cut();
   isRecording = true;

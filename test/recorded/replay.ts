@@ -1,4 +1,4 @@
-/** One side of a recorded conversation, as the other side of today meets it. Answers where today's does not fit, in words. */
+/** Replays one side of a recorded conversation to the current other side. Returns a description of each mismatch. */
 import { virtualClock, type VirtualClock } from '../product/twins/clock-virtual/virtual-clock.ts';
 import { memoryWire } from '../product/twins/wire-memory/memory-wire.ts';
 import { HUB_LIMITS } from '../../core/config/limits.ts';
@@ -7,13 +7,13 @@ import { settle, type AnyFrame, type Peer } from '../core/hub/hub-rig.ts';
 import { doAtHub, presentHub, presentSidecar } from './recorded-ends.ts';
 import { AGENT, misfit, type Line, type Side } from './recorded-conversation.ts';
 
-/** How much later than at the recording a frame may come, virtual milliseconds, looked for in such steps. */
+/** How much later than at the recording a frame may come, in virtual milliseconds, and the step in which it is looked for. */
 const LATER_MS = 60_000;
 const STEP_MS = 500;
-/** Said from time to time, by clocks and without an answer: there may be more or fewer of these. */
+/** Sent periodically, by clocks and without an answer: their number may differ. */
 const NOTICES: ReadonlySet<string> = new Set(['ping', 'pong', 'task_progress', 'task_output', 'wake_result']);
 
-/** Says what the recorded sidecar said to a hub of today. */
+/** Sends a current hub what the recorded sidecar sent. */
 export async function replayToHub(lines: readonly Line[]): Promise<readonly string[]> {
   const clock = virtualClock();
   const rig = await presentHub({ clock, wire: memoryWire({ clock }) });
@@ -34,7 +34,7 @@ export async function replayToHub(lines: readonly Line[]): Promise<readonly stri
   return heard.misfits();
 }
 
-/** Says what the recorded hub said to a sidecar of today. */
+/** Sends a current sidecar what the recorded hub sent. */
 export async function replayToSidecar(lines: readonly Line[]): Promise<readonly string[]> {
   const clock = virtualClock();
   const wire = memoryWire({ clock });
@@ -82,16 +82,16 @@ interface Hearer {
   /** Moves time to that of the recording. */
   until(atMs: number): Promise<void>;
   add(frames: readonly AnyFrame[]): void;
-  /** The next frame of this type about this task comes, and fits. */
+  /** The next frame of this type about this task arrives, and matches. */
   expect(recorded: AnyFrame, more: () => readonly AnyFrame[]): Promise<void>;
   misfits(): readonly string[];
 }
 
-/** Compares what `side` says today with what it said then. */
+/** Compares what `side` sends now with what it sent then. */
 function hearer(side: Side, pass: (ms: number) => Promise<void>, clock: VirtualClock): Hearer {
   const unread: AnyFrame[] = [];
   const misfits: string[] = [];
-  /** After one that never came, what depends on it does not come either. */
+  /** If one never arrives, those that depend on it do not either. */
   let patienceMs = LATER_MS;
   const take = (recorded: AnyFrame): AnyFrame | null => {
     const at = unread.findIndex((frame) => frame.type === recorded.type && frame['task_id'] === recorded['task_id']);
@@ -108,14 +108,14 @@ function hearer(side: Side, pass: (ms: number) => Promise<void>, clock: VirtualC
         found = take(recorded);
       }
       if (found === null) patienceMs = 0;
-      const why = found === null ? 'it does not come' : misfit(recorded, found);
+      const why = found === null ? 'it does not arrive' : misfit(recorded, found);
       if (why !== null) misfits.push(`${recorded.type} of the ${side}: ${why}`);
     },
     misfits: () => [
       ...misfits,
       ...unread
         .filter(({ type }) => !NOTICES.has(type))
-        .map((frame) => `${frame.type} of the ${side} was never said then: ${JSON.stringify(frame)}`),
+        .map((frame) => `${frame.type} of the ${side} was not recorded: ${JSON.stringify(frame)}`),
     ],
   };
 }

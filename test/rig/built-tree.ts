@@ -1,25 +1,25 @@
 /**
- * The tree as it is installed: plain JavaScript for plain node. A program under tsx takes several times the time and memory to
- * start, and tests start hundreds.
+ * The tree as installed: plain JavaScript for plain node. Under tsx a program takes several times as long and as much
+ * memory to start, and tests start hundreds of programs.
  */
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { compiledIn, PACKAGE_FOLDER, TREE_VARIABLE } from './tree-layout.ts';
 
 export interface BuiltTree {
-  /** The command `agentcom`, for plain node. Its many files are a few, which start in half of the time. */
+  /** The `agentcom` command, for plain node. Its many files are bundled into a few, which halves the start time. */
   readonly bin: string;
-  /** The same with each of its files as it is shipped: for who measures it. */
+  /** The same with its files as shipped, for measurements. */
   readonly shippedBin: string;
-  /** The compiled form of a source file, named from the top of the tree. */
+  /** The compiled form of a source file, by its path from the top of the tree. */
   compiled(source: string): string;
-  /** One of the programs of tests that take a config, as few files as `bin`. */
+  /** One of the tests' programs that take a config, bundled like `bin`. */
   program(source: string): string;
-  /** Makes the folder a project that has the package, as `npm install` does: node itself takes its configs that are JavaScript. */
+  /** Makes the folder a project that has the package, as `npm install` does: Node then loads its JavaScript configs without help. */
   installIn(project: string): void;
 }
 
-// The compiler takes half a second to load, and who runs in a test run has its tree.
+// The compiler takes half a second to load, and a process in a test run uses the run's tree.
 const folder = process.env[TREE_VARIABLE] ?? (await (await import('./compile-tree.ts')).compileTree());
 const installed = join(folder, PACKAGE_FOLDER);
 

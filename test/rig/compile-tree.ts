@@ -1,6 +1,6 @@
 /**
- * Compiles the whole tree, tests and all, into plain JavaScript for plain node. Made once for all processes of a test run, and
- * kept for the next while no source changes.
+ * Compiles the whole tree, tests included, into plain JavaScript for plain node. Compiled once for all processes of a
+ * test run, and reused by later runs while no source changes.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -25,25 +25,25 @@ import { plainScript } from './plain-script.ts';
 import { compiledIn } from './tree-layout.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
-/** Beside the packages, so that imports find them; in `node_modules` itself tap runs nothing. */
+/** Next to the packages, so that imports find them; tap runs no tests inside `node_modules` itself. */
 const CACHE = join(ROOT, '.built');
-/** A tree that no process began to use for so long is removed, milliseconds: 7 days, longer than any run of tests. */
+/** A tree that no process has started to use for this long is removed, in milliseconds: 7 days, longer than any test run. */
 const KEPT_MS = 604_800_000;
 /** Built for the browser, by Vite. */
 const DASHBOARD = 'apps/dashboard/';
 const FOLDERS = ['core', 'adapters', 'plugins', 'apps', 'test'];
-/** Files that are wrong on purpose; the tests read them where they are. */
+/** Files that are wrong on purpose; the tests read them in place. */
 const PLANTED = 'test/architecture/planted/';
-/** A package of its own, with packages that are not ours. */
+/** A package of its own, with dependencies that this tree does not have. */
 const PEERS_PACKAGES = 'test/bench/peers/node_modules/';
-/** What the programs find beside them: files and folders. Only the dashboard may be missing: it is built. */
+/** Files and folders that the programs need next to them. Only the dashboard may be missing: it is built. */
 const COPIED = ['apps/cli/bin.mjs', 'package.json', 'agentcom.config.ts', 'ARCHITECTURE.md', 'CHANGELOG.md', 'examples', 'docs'].concat(
   existsSync(join(ROOT, 'dist/dashboard')) ? ['dist/dashboard'] : [],
 );
 
 /**
- * Packages of hundreds of small files, each as one: loading them is more than half of a program’s start (0.27 instead of 0.70 s
- * of the processor), and what they do is the same.
+ * Packages of hundreds of small files, bundled into one each: loading them is more than half of a program’s start
+ * (0.27 instead of 0.70 s of CPU time), and the behaviour is the same.
  */
 const BUNDLED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   typebox: { index: 'typebox', schema: 'typebox/schema' },
@@ -51,15 +51,15 @@ const BUNDLED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   knex: { index: 'knex' },
   ws: { index: 'ws' },
 };
-/** What they ask for when it is used, and find where all packages are. */
+/** Imported on use, and found where all packages are. */
 const ASKED_FOR = [
   ...['reflect-metadata', 'sqlite3', 'better-sqlite3', 'pg', 'pg-query-stream', 'mysql', 'mysql2', 'mariadb', 'tedious', 'oracledb'],
   ...['bufferutil', 'utf-8-validate'],
 ];
-/** For packages that are CommonJS. In backticks: this file is compiled too, and gets its address, in quotes, in place of the words. */
+/** For CommonJS packages. In backticks: this file is compiled too, and the compiler replaces the quoted form by its address. */
 const WITH_REQUIRE = `import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);`;
 
-/** The folder of the tree as the sources are now, this one among them. */
+/** The folder of the tree for the current sources, including this file. */
 export async function compileTree(): Promise<string> {
   const sources = new Map(FOLDERS.flatMap(sourcesIn).map((source) => [source, readFileSync(join(ROOT, source), 'utf8')]));
   const copied = COPIED.flatMap(filesIn).map((file) => [file, readFileSync(join(ROOT, file), 'utf8')]);
@@ -73,12 +73,12 @@ export async function compileTree(): Promise<string> {
   return folder;
 }
 
-/** Another process may do the same at this moment: who is first gives the folder its name. */
+/** Another process may compile at the same time: the first to finish names the folder. */
 async function compileInto(folder: string, sources: ReadonlyMap<string, string>): Promise<void> {
   mkdirSync(CACHE, { recursive: true });
   removeOld();
   const making = mkdtempSync(join(CACHE, 'making-'));
-  // Another program, and the longest part: it works meanwhile.
+  // A separate program, and the longest part: it runs in parallel.
   const tap = putTapInto(join(making, 'node_modules'), ROOT, CACHE);
   for (const [source, text] of sources) {
     const target = compiledIn(making, source);
@@ -97,7 +97,7 @@ async function compileInto(folder: string, sources: ReadonlyMap<string, string>)
   }
 }
 
-/** A test names the files beside it by where its source is; a program finds its own by where it runs. */
+/** A test names the files next to it by its source path; a program finds its own by where it runs. */
 function compiled(source: string, text: string): string {
   const script = plainScript(source, text);
   if (!source.startsWith('test/')) return script;
@@ -138,7 +138,7 @@ const sourcesIn = (folder: string): readonly string[] =>
     (file) => /(?<!\.d)\.ts$/.test(file) && ![PLANTED, DASHBOARD, PEERS_PACKAGES].some((place) => file.startsWith(place)),
   );
 
-/** A file, or all below a folder. */
+/** A file, or everything below a folder. */
 function filesIn(place: string): readonly string[] {
   if (!statSync(join(ROOT, place)).isDirectory()) return [place];
   const entries = readdirSync(join(ROOT, place), { recursive: true, withFileTypes: true });

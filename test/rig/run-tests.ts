@@ -1,12 +1,12 @@
 /**
- * The tests, compiled once and then run by tap under plain node: under a loader each of the 200 files would take two seconds of
- * the processor before its first assertion.
+ * The tests, compiled once and then run by tap under plain node: under a loader each of the 200 files would take two
+ * seconds of CPU time before its first assertion.
  *
- *     npm test -- [OPTION...] [test/core/hub/load/one-batch.test.ts | test/core...]
+ * npm test -- [OPTION...] [test/core/hub/load/one-batch.test.ts | test/core...]
  *
- * A folder means whatever ends in `.test.ts` under it; no word at all means all of `test`, without the folders of
- * `npm run test:integration` and `npm run test:faults`. What the tests write is in memory where there is room for it, which takes a third
- * less of the processor than a disk; TMPDIR puts it elsewhere.
+ * A folder stands for every `.test.ts` file under it; without arguments, all of `test` runs except the folders of `npm
+ * run test:integration` and `npm run test:faults`. Files that the tests write are in memory if there is room for them,
+ * which takes a third less CPU time than a disk; TMPDIR puts them elsewhere.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs';
@@ -16,24 +16,24 @@ import { compileTree } from './compile-tree.ts';
 import { compiledIn, TREE_VARIABLE } from './tree-layout.ts';
 
 const LEAN_TESTS = join(import.meta.dirname, 'lean-tests.mjs');
-/** The options of node that the tests have, of who runs them; NODE_OPTIONS is that of tap itself. */
+/** The node options for the tests, from the caller's environment; NODE_OPTIONS applies to tap itself. */
 const OWN_OPTIONS = 'AGENTCOM_TEST_NODE_OPTIONS';
 
-/** What has a command of its own: over half of the time of all tests. */
+/** Folders with a command of their own: over half of the total test time. */
 const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Readonly<Record<string, string>> };
 const APART = ['test:integration', 'test:faults'].flatMap((command) => scripts[command]?.match(/(?<= )test\/[a-z/]+(?= |$)/g) ?? []);
 
-/** Of Linux. */
+/** Linux only. */
 const MEMORY = '/dev/shm';
 const NEEDED_BYTES = 4 * 2 ** 30;
-/** For everybody, as /tmp is: a database server runs as a user of its own. */
+/** World-writable, as /tmp is: a database server runs as another user. */
 const OPEN_TO_ALL = 0o1777;
 
 function folderInMemory(): string | null {
   if (process.env['TMPDIR'] !== undefined || !existsSync(MEMORY)) return null;
   const { bavail, bsize } = statfsSync(MEMORY);
   if (bavail * bsize < NEEDED_BYTES) return null;
-  // Short: the paths of sockets have few characters.
+  // Short: socket paths are limited in length.
   const folder = mkdtempSync(join(MEMORY, 'ac-'));
   chmodSync(folder, OPEN_TO_ALL);
   return folder;
@@ -53,13 +53,13 @@ const ordinaryOf = (folder: string): readonly string[] =>
     return APART.some((apart) => apart.startsWith(`${path}/`)) ? ordinaryOf(path) : [place(path)];
   });
 const tests = given.some(isTest) ? [] : ordinaryOf('test');
-// Into a file or a pipe: a line for each file of tests, and at the end once more what failed.
+// For a file or a pipe: one line per test file, and the failures again at the end.
 const intoFile = process.stdout.isTTY !== true && !given.some((word) => /^(-R|--reporter)/.test(word));
 const report = intoFile ? ['--reporter=base'] : [];
 const own = process.env['NODE_OPTIONS'];
 const env = {
   ...process.env,
-  // Else the reporter draws its progress, which moves the cursor.
+  // Otherwise the reporter draws its progress, which moves the cursor.
   ...(intoFile ? { CI: 'true' } : {}),
   ...(own === undefined ? {} : { [OWN_OPTIONS]: own }),
   [TREE_VARIABLE]: tree,

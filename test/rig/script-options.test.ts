@@ -19,7 +19,7 @@ t.test('--help prints the options', async (t) => {
   t.match(stdout, /^Options, after `--`:\n {2}--only VALUE\n {2}--missing\n$/);
 });
 
-t.test('an option that does not exist, and a value that is no number, are refused without a stack', async (t) => {
+t.test('an unknown option, and a value that is not a number, are refused without a stack trace', async (t) => {
   const unknown = run(PLANTED, '--speed', '3');
   t.equal(unknown.status, 2);
   t.match(unknown.stderr, /^Unknown option '--speed'.*\nOptions, after `--`:\n/);

@@ -7,7 +7,7 @@ type ValuesOf<Given extends Options> = ReturnType<typeof parseArgs<{ readonly op
 
 const HELP = { help: { type: 'boolean', short: 'h' } } as const;
 
-/** As `parseArgs`. Prints the options and ends the process for `--help` (exit code 0) and for anything that is not among them (2). */
+/** Like `parseArgs`. Prints the options and ends the process for `--help` (exit code 0) and for unknown options (2). */
 export function scriptOptions<const Given extends Options>(options: Given): ValuesOf<Given> {
   try {
     const values: Readonly<Record<string, unknown>> = parseArgs({ options: { ...options, ...HELP } }).values;
@@ -20,7 +20,7 @@ export function scriptOptions<const Given extends Options>(options: Given): Valu
   }
 }
 
-/** What it returns. An error ends the process with exit code 2 and its message, without a stack. */
+/** Returns what it returns. An error ends the process with exit code 2 and its message, without a stack trace. */
 export function readOrExit<Read>(read: () => Read): Read {
   try {
     return read();
@@ -30,7 +30,7 @@ export function readOrExit<Read>(read: () => Read): Read {
   }
 }
 
-/** Ends the process with exit code 2, for a value that an option must not have. `wanted`: "a number from 0". */
+/** Ends the process with exit code 2 because an option has an invalid value. `wanted`: "a number from 0". */
 export function refuseValue(option: string, found: string, wanted: string): never {
   process.stderr.write(`--${option} ${found}: expected ${wanted}\n`);
   process.exit(2);

@@ -1,12 +1,12 @@
 /**
- * The tests of SQLite on other versions of Node, as where the package sqlite3 is not installed: on `node:sqlite`. On the last one also
+ * The SQLite tests on other versions of Node without the package sqlite3: on `node:sqlite`. On the last version, also
  * with both drivers in one process.
  *
- *     npm run test:nodes [-- [--all] VERSION...]
+ * npm run test:nodes [-- [--all] VERSION...]
  *
- * With --all: whatever `npm test` runs, with the package sqlite3.
+ * With --all: everything that `npm test` runs, with the package sqlite3.
  *
- * The versions come from the npm registry into a temporary folder, which is kept for the next time.
+ * The versions come from the npm registry into a temporary folder, which is kept for later runs.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
@@ -16,7 +16,7 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { readOrExit } from './script-options.ts';
 
-/** The first whose `node:sqlite` is used, and the newest of each line that is supported. */
+/** The first version whose `node:sqlite` is used, and the newest of each supported line. */
 const VERSIONS = ['22.16.0', '22', '24', '26'];
 const STORAGE = [
   'test/adapters/storage/storage-sqlite.test.ts',
@@ -42,7 +42,7 @@ const TESTS = [
 ];
 const WITHOUT_SQLITE3 = pathToFileURL(join(import.meta.dirname, 'without-sqlite3.mjs')).href;
 
-/** The program of that Node. */
+/** The executable of that Node. */
 function nodeOf(version: string): string {
   const folder = join(tmpdir(), 'agentcom-nodes', version);
   const name = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
@@ -56,7 +56,7 @@ function nodeOf(version: string): string {
   return program;
 }
 
-/** Whether all were green. */
+/** Whether all passed. */
 function testsOn(program: string, tests: readonly string[], env: NodeJS.ProcessEnv): boolean {
   const told = spawnSync(program, ['-p', '`Node ${process.versions.node}, SQLite ${process.versions.sqlite}`'], { encoding: 'utf8' });
   process.stdout.write(`# ${told.stdout.trim()}${env['NODE_OPTIONS'] === undefined ? ', with sqlite3 too' : ''}\n`);

@@ -1,4 +1,4 @@
-/** Certificates for tests, and a port's certificate that a test renews by hand. */
+/** Certificates for tests, and the certificate of a port that a test renews by hand. */
 import { createHash, X509Certificate } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -22,7 +22,7 @@ export function tlsPair({ hosts = ['localhost', '127.0.0.1'], validForMs = 30 * 
 }
 
 export interface TestCertificate extends PortCertificate {
-  /** Writes the pair into its files and tells the port; whether the port serves it. */
+  /** Writes the pair into its files and notifies the port; returns whether the port serves it. */
   renew(pair: CertificatePair): boolean;
   readonly listeners: number;
 }

@@ -1,4 +1,4 @@
-// Loaded before a program: for it the package sqlite3 is not installed.
+// Loaded before a program: makes the package sqlite3 look uninstalled.
 import module from 'node:module';
 
 const missing = (specifier) => {
@@ -6,14 +6,14 @@ const missing = (specifier) => {
   throw Object.assign(new Error("Cannot find package 'sqlite3'"), { code: 'ERR_MODULE_NOT_FOUND' });
 };
 
-// What is required.
+// For `require`.
 const resolveFilename = module._resolveFilename;
 module._resolveFilename = (specifier, ...rest) => {
   missing(specifier);
   return resolveFilename(specifier, ...rest);
 };
 
-// What is imported, on the thread of these hooks.
+// For `import`, on the thread of these hooks.
 const hooks = `const missing = ${missing.toString()};
   export function resolve(specifier, context, next) {
     missing(specifier);
