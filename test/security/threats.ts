@@ -453,7 +453,7 @@ export const THREATS: readonly Threat[] = [
   },
   {
     who: 'wild clock',
-    stoppedBy: 'a store time that never goes back and does not jump; one quiet time for each absence; nothing is removed in it',
+    stoppedBy: 'a store time that never goes back and does not jump; one quiet period for each absence; nothing is removed in it',
     tests: [
       ['core/hub/time/wild-clock.test.ts', 'R4 R15: a clock that is a year ahead for a minute removes no result, and ends no task'],
       ['core/hub/time/wild-clock.test.ts', 'R16 R17: a clock that goes back an hour keeps the order of tasks, and delays none'],

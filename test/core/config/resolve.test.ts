@@ -96,7 +96,7 @@ t.test('given options are merged with the defaults, and undefined counts as abse
   t.equal(answer.config.sidecar, undefined);
 });
 
-/** A config, and each mistake that it must be told: a path, and a part of its message. */
+/** A config, and each error that must be reported for it: a path, and a part of its message. */
 const MISTAKES: readonly (readonly [name: string, config: unknown, expected: readonly (readonly [path: string, message: RegExp])[]])[] = [
   ['not an object', 'hub', [['(the whole config)', /^expected an object with hub, sidecar or both, found "hub"$/]]],
   ['a list', [], [['(the whole config)', /found an empty list$/]]],
@@ -327,7 +327,7 @@ t.test('every error has its path, what was expected and what was found', async (
       name,
     );
     for (const [index, [, message]] of expected.entries()) t.match(found[index]?.message, message, name);
-    t.notMatch(JSON.stringify(found), /S3CR3T|12345/, `${name}: no secret is told`);
+    t.notMatch(JSON.stringify(found), /S3CR3T|12345/, `${name}: no secret is revealed`);
   }
 });
 

@@ -97,7 +97,7 @@ t.test('each change of presence or availability is an event, and nothing else is
 t.test('event numbers only grow, whichever row the change started from', async (t) => {
   const first = recordAgent(here, { ...here, connected: false }, NOW_MS);
   t.equal(first.events[0]?.seq, 8);
-  // A row of before the change, which has counted fewer.
+  // A row from before the change, with a lower count.
   const second = recordAgent(first.agent, here, NOW_MS);
   t.strictSame([second.events[0]?.seq, second.agent.eventSeq], [9, 9]);
   t.equal(recordAgent(second.agent, { ...here, slots: 1 }, NOW_MS).agent.eventSeq, 9, 'a change without an event does not lower it');

@@ -1,4 +1,4 @@
-/** Lists of assignments: what is found in one is what a search through it would find, also in a list from before a change. */
+/** Lists of assignments: a lookup finds what a linear search would find, also in a list from before a change. */
 import t from 'tap';
 import { entriesOf, findIn, withEntry, withEntryLast, withoutEntry } from '../../../core/domain/assignment/assignment-list.ts';
 import { isSameAssignment, type AssignmentId } from '../../../core/domain/assignment/slot.ts';

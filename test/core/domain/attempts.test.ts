@@ -1,4 +1,4 @@
-/** Retries, hand-backs, deadlines and the dead letter: how often a task comes back, and when it does not. */
+/** Retries, hand-backs, deadlines and the dead letter: how often a task returns to the queue, and when it does not. */
 import t from 'tap';
 import { totalOf } from '../../../core/domain/usage.ts';
 import { backoffMs } from '../../../core/domain/backoff.ts';
@@ -82,17 +82,17 @@ t.test('the sweep handles every state that time affects', async (t) => {
   const past = NOW_MS - 1;
   const cases: readonly { readonly what: string; readonly task: Task; readonly view?: typeof healthy; readonly wanted: string | null }[] = [
     { what: 'nothing is due', task: STATES.accepted, wanted: null },
-    { what: 'ttl over', task: { ...STATES.queued, expiresAtMs: past }, wanted: 'expired dead_lettered' },
-    { what: 'complete_by over, waiting', task: { ...STATES.queued, completeByMs: past }, wanted: 'dead_lettered' },
-    { what: 'complete_by over, blocked', task: { ...STATES.blocked, completeByMs: past }, wanted: 'dead_lettered' },
-    { what: 'complete_by over, running', task: { ...STATES.accepted, completeByMs: past }, wanted: 'dead_lettered stop_requested' },
-    { what: 'complete_by over, completed', task: { ...STATES.completed, completeByMs: past }, wanted: null },
+    { what: 'ttl has expired', task: { ...STATES.queued, expiresAtMs: past }, wanted: 'expired dead_lettered' },
+    { what: 'complete_by has passed, waiting', task: { ...STATES.queued, completeByMs: past }, wanted: 'dead_lettered' },
+    { what: 'complete_by has passed, blocked', task: { ...STATES.blocked, completeByMs: past }, wanted: 'dead_lettered' },
+    { what: 'complete_by has passed, running', task: { ...STATES.accepted, completeByMs: past }, wanted: 'dead_lettered stop_requested' },
+    { what: 'complete_by has passed, completed', task: { ...STATES.completed, completeByMs: past }, wanted: null },
     { what: 'run_at reached', task: { ...STATES.scheduled, runAtMs: past }, wanted: 'eligible' },
     { what: 'not accepted in time', task: { ...STATES.assigned, deadlineAtMs: past }, wanted: 'reclaimed stop_requested' },
-    { what: 'lease over', task: { ...STATES.accepted, deadlineAtMs: past }, wanted: 'lost stop_requested' },
-    { what: 'run limit over', task: { ...STATES.accepted, runDeadlineAtMs: past }, wanted: 'lost stop_requested' },
+    { what: 'lease has expired', task: { ...STATES.accepted, deadlineAtMs: past }, wanted: 'lost stop_requested' },
+    { what: 'run limit exceeded', task: { ...STATES.accepted, runDeadlineAtMs: past }, wanted: 'lost stop_requested' },
     {
-      what: 'lease over in the quiet period',
+      what: 'lease expired in the quiet period',
       task: { ...STATES.accepted, deadlineAtMs: past },
       view: { agentAway: false, quietUntilMs: NOW_MS + 9, quietMs: 300_000, disturbedMs: 0 },
       wanted: '',

@@ -1,4 +1,4 @@
-/** The chain of the audit log: what breaks it is found where it stands. */
+/** The hash chain of the audit log: a break is found at its place. */
 import { createHash } from 'node:crypto';
 import t from 'tap';
 import { breakAt, type AuditBreak } from '../../../core/domain/audit/audit-chain.ts';
@@ -74,7 +74,7 @@ t.test('removing, replacing or inserting an entry breaks the chain there', async
   t.strictSame(
     firstBreak([...chain.slice(0, 2), ...other, ...chain.slice(3)]),
     { seq: 4, fault: 'unlinked' },
-    'made anew with its own hash',
+    'replaced with a recomputed hash',
   );
   t.strictSame(firstBreak([...chain.slice(0, 3), ...chain.slice(2)])?.fault, 'missing', 'twice');
 });

@@ -87,7 +87,7 @@ t.test('R10: a clock that jumps forward does not make it forget everything at on
   t.equal(remember(after.memory, ended(1_001, 1), NOW_MS).forgotten.length, 0, 'once the clock is right again the rest is intact');
   let later = after.memory;
   for (let number = 0; number < 100; number += 1) later = remember(later, ended(2_000 + number, 1), year).memory;
-  t.equal(later.length, 101, 'old entries go in time');
+  t.equal(later.length, 101, 'old entries are forgotten in time');
 });
 
 t.test('retained files are reported when their assignment is forgotten', async (t) => {

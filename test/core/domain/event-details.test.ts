@@ -1,4 +1,4 @@
-/** Details of events that are too large, cut so that what explains is left. */
+/** Event details that are too large are cut so that the explanation remains. */
 import { createHash } from 'node:crypto';
 import t from 'tap';
 import { boundedDetails, EVENT_DETAILS_BYTES_MAX } from '../../../core/domain/task/event-details.ts';

@@ -1,4 +1,4 @@
-/** The invariants find nothing in a clean store, and each of them finds what is planted for it. */
+/** The invariants find nothing in a clean store, and each finds its planted violations. */
 import t from 'tap';
 import { newAgent, type Agent, type PendingStop } from '../../../core/domain/agent/agent.ts';
 import { agentHistoryId, type AgentEventName, type StoredEvent } from '../../../core/domain/task/event.ts';
@@ -46,7 +46,7 @@ const draft = (n: number, over: Partial<TaskDraft> = {}): Omit<TaskDraft, 'body'
 
 const agent: Agent = { ...newAgent(ME), slots: 3, sessionNumber: 1, connected: true, connectedAtMs: NOW_MS, hubId: 'hub-1' };
 
-/** 1 failed once and runs again, 2 is completed, 3 waits for 1, 4 was cancelled at work and its stop waits. */
+/** 1 failed once and runs again, 2 is completed, 3 waits for 1, 4 was cancelled while running and its stop is pending. */
 function aStore(): { state: StoreState; events: StoredEvent[] } {
   const small = new Small();
   const nowMs = NOW_MS;
@@ -72,7 +72,7 @@ const withTask = (n: number, patch: Partial<Task>) => {
   const { state, events } = aStore();
   return { state: { ...state, tasks: state.tasks.map((task) => (task.id === aTaskId(n) ? { ...task, ...patch } : task)) }, events };
 };
-/** The store with the events of one of its tasks edited, and those of the others after them. */
+/** The store with the events of one of its tasks edited; those of the others come after them. */
 const withEvents = (n: number, edit: (own: readonly StoredEvent[]) => readonly Partial<StoredEvent>[]) => {
   const { state, events } = aStore();
   const own = edit(events.filter((event) => event.taskId === aTaskId(n)));
@@ -201,7 +201,7 @@ const PLANTED: readonly {
   ).map(([what, over, names]) => ({ what, wanted: 'I16', plant: () => withAgentEvents(over, names) })),
 ];
 
-/** The store with its agent changed, and these events of it after all others. */
+/** The store with its agent changed, and with these events of the agent after all others. */
 function withAgentEvents(over: Partial<Agent>, names: readonly AgentEventName[]) {
   const { state, events } = aStore();
   const own = names.map((event, place): StoredEvent => ({
@@ -218,7 +218,7 @@ function withAgentEvents(over: Partial<Agent>, names: readonly AgentEventName[])
   return { state: { ...state, agents: [{ ...agent, eventSeq: own.length, ...over }] }, events: [...events, ...own] };
 }
 
-/** Its history is all right: it failed once, of two times. */
+/** Its history is valid: it failed once, of two allowed times. */
 function deadTooEarly(): ReturnType<typeof aStore> {
   const small = new Small();
   const task = small.put(decideSubmit(draft(1), 'tok-1', true, NOW_MS));

@@ -1,4 +1,4 @@
-/** Every version of a persistent map keeps its own entries, in whatever order versions are asked and changed. */
+/** Every version of a persistent map keeps its own entries, in whatever order versions are read and changed. */
 import t from 'tap';
 import { PersistentMap } from '../../../core/domain/persistent-map.ts';
 

@@ -1,4 +1,4 @@
-/** What the hub answers for each thing that a returning sidecar says it holds. */
+/** The hub's answer for each assignment that a returning sidecar reports. */
 import t from 'tap';
 import type { Generation } from '../../../core/domain/ids.ts';
 import { decideAhead, decideHeld, decideMissing, type AheadDecision, type Held } from '../../../core/domain/task/reconciliation.ts';

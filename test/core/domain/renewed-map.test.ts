@@ -1,4 +1,4 @@
-/** A renewed map answers as a `Map` does, however often its entries change. */
+/** A renewed map behaves like a `Map`, however often its entries change. */
 import t from 'tap';
 import { RenewedMap } from '../../../core/domain/renewed-map.ts';
 

@@ -1,4 +1,4 @@
-/** Who gets what: lanes, first in first out, capabilities, the oldest now and then, and another agent after a failure. */
+/** Assignment order: lanes, first in first out, capabilities, the oldest task every so often, and another agent after a failure. */
 import t from 'tap';
 import fc from 'fast-check';
 import type { AgentId } from '../../../core/domain/ids.ts';

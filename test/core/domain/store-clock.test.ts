@@ -1,4 +1,4 @@
-/** The store's time between a clock that may do anything and one that only goes on. */
+/** The store's time: monotonic, although the clock it follows may do anything. */
 import t from 'tap';
 import { StoreClock, type ClockNews, type StoredClock } from '../../../core/domain/store-clock.ts';
 
@@ -7,7 +7,7 @@ const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 const NOW_MS = Date.UTC(2026, 0, 1);
 
-/** Two clocks to move, and what the store's clock said. */
+/** Two clocks to move, and the reports of the store's clock. */
 function rig(saved: StoredClock | null = null, newestMs: number | null = null) {
   const state = { wallMs: NOW_MS, monotonicMs: 0 };
   const news: ClockNews[] = [];

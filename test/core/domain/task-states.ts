@@ -1,4 +1,4 @@
-/** One task in each state that the transitions tell apart, for tables of cases. */
+/** One task in each state that the transitions distinguish, for tables of cases. */
 import type { AgentId, Generation } from '../../../core/domain/ids.ts';
 import type { Rules } from '../../../core/domain/task/rules.ts';
 import type { Task } from '../../../core/domain/task/task.ts';
@@ -44,7 +44,7 @@ export const STATES = {
 export type StateName = keyof typeof STATES;
 export const STATE_NAMES = Object.keys(STATES) as readonly StateName[];
 
-/** A transition that the test takes for granted. */
+/** A transition that the test expects to succeed. */
 export const made = (transition: Transition): Change => {
   if (transition.kind === 'refused') throw new Error(`refused: ${transition.code}`);
   return transition;

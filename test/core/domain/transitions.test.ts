@@ -16,7 +16,7 @@ import { made, ME, NOW_MS, OTHER, RULES, STATE_NAMES, STATES, type StateName } f
 const by = { agentId: ME, session: 7 };
 const usage = { tokensUsed: null, costUsd: null };
 
-/** A report of `ME` with the task's own generation, through the fence first, as the hub does. */
+/** A report of `ME` with the task's own generation, which passes the fence first, as in the hub. */
 const fenced =
   (kind: Parameters<typeof checkFence>[1]['kind'], decide: (task: Task) => Transition) =>
   (task: Task): Transition | 'repeat' | 'late' => {
@@ -44,7 +44,7 @@ const INPUTS: Readonly<Record<string, (task: Task) => Transition | 'repeat' | 'l
   retry: (task) => decideRetry(task, 'tok-1', true, NOW_MS),
 };
 
-/** `state generation+n: events`, or `refused: code`. Inputs that are not named for a state are `invalid_state` there. */
+/** `state generation+n: events`, or `refused: code`. Inputs not listed for a state are `invalid_state` there. */
 const ALLOWED: Readonly<Record<StateName, Readonly<Record<string, string>>>> = {
   scheduled: { due: 'queued +0: eligible', cancel: 'cancelled +1: cancelled' },
   blocked: { unblock: 'queued +0: eligible', cancel: 'cancelled +1: cancelled' },

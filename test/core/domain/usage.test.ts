@@ -1,4 +1,4 @@
-/** What a task used: the sum over its attempts, whatever of their words is repeated, lost, late or out of order. */
+/** The usage of a task: the sum over its attempts, although reports may be repeated, lost, late or out of order. */
 import fc from 'fast-check';
 import t from 'tap';
 import {
@@ -27,7 +27,7 @@ t.test('J8: usage of an attempt counts once when reports are repeated, lost or l
     fc.property(words, fc.infiniteStream(fc.nat()), (told, chance) => {
       const ends = new Map<number, number>();
       for (const [attempt, tokens] of told) ends.set(attempt, Math.max(ends.get(attempt) ?? 0, tokens));
-      // Any order, any of them twice.
+      // In any order, any of them twice.
       const shuffled = [...told, ...told].sort(() => (Number(chance.next().value) % 3) - 1);
       const usage = shuffled.reduce((known, [attempt, tokens]) => said(known, attempt, tokens), NOTHING_USED);
       const sum = [...ends.values()].reduce((all, tokens) => all + tokens, 0);
@@ -43,7 +43,7 @@ t.test('attempts no longer stored individually stay in the sum, and late reports
   t.equal(usage.attempts.length, ATTEMPTS_KEPT);
   t.equal(usage.attempts[0]?.generation, 6);
   t.same(totalOf(usage), { tokensUsed: 10 * (ATTEMPTS_KEPT + 5), costUsd: 2.1 });
-  t.equal(said(usage, 3, 10, 0.1), usage, 'it is in the sum already');
+  t.equal(said(usage, 3, 10, 0.1), usage, 'it is already in the sum');
   t.equal(totalOf(said(usage, 6, 15)).tokensUsed, 10 * (ATTEMPTS_KEPT + 5) + 5);
 });
 

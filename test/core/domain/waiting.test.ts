@@ -23,7 +23,7 @@ interface Case {
   readonly task: Task;
   readonly dependencies?: readonly Pick<Task, 'id' | 'status'>[];
   readonly agents?: readonly AgentLoad[];
-  /** In part: waits.test.ts has the kinds. */
+  /** Partial: situations.test.ts covers every kind. */
   readonly want: Told | null;
 }
 
@@ -228,7 +228,7 @@ const CASES: readonly Case[] = [
     },
   },
   {
-    name: 'once that time is over, it reports what it waits for next',
+    name: 'once that time has passed, it reports what it waits for next',
     task: anAssignedTask(anAgentId('a1'), { deadlineAtMs: NOW - 1 }),
     agents: [load('a1', offline)],
     want: {

@@ -1,4 +1,4 @@
-/** Two processes with one data directory, and so one instance id and one token: a folder that was copied, or two containers on one volume. */
+/** Two processes with one data directory, and so with one instance id and one token: a copied folder, or two containers on one volume. */
 import t from 'tap';
 import type { AgentId } from '../../../core/domain/ids.ts';
 import { hubRig } from './hub-rig.ts';
@@ -24,7 +24,7 @@ t.test('R12, R13: of two processes claiming to be one machine, the one at work s
   t.match((await rig.record(id)).task, { status: 'completed', retryCount: 0 });
 });
 
-t.test('R13: two clones, idle or holding the same task, do not replace each other for ever, even a minute apart', async (t) => {
+t.test('R13: two clones, idle or holding the same task, do not replace each other forever, even a minute apart', async (t) => {
   for (const everyMs of [1_000, 61_000]) {
     const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
     let open = await rig.peer('a1');
@@ -65,7 +65,8 @@ t.test('R15: a process that reconnects with the same identity is always admitted
 });
 
 t.test('J4, R15: an identify sent over an earlier connection revokes nothing when it arrives after a newer one', async (t) => {
-  // A slow line, a reset, a quick line: the late inventory replaced the newer one, and what was accepted since was given to another.
+  // A slow connection, a reset, a fast connection: before, the late inventory replaced the newer one, and an assignment
+  // accepted since then was given to another agent.
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   const slow = await rig.peer('a1');
   const open = await slow.again();

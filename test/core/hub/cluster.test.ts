@@ -1,4 +1,4 @@
-/** Several hubs on one store: what one decides reaches the agents of another, and what dies with a hub costs no more than an absence. */
+/** Several hubs on one store: decisions of one reach the agents of another, and the death of a hub costs no more than a disconnect. */
 import t, { type Test } from 'tap';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { memoryDatabase } from '../../../adapters/storage-memory/memory-database.ts';
@@ -14,14 +14,14 @@ import { hubRig, settle, type HubRig } from './hub-rig.ts';
 
 const TIMING: Partial<HubTiming> = { reconnectGraceMs: 180_000, quietAfterStartMs: 0, heartbeatMs: 1e9, pongWaitMs: 1e9 };
 const { pollMs, hubLeaseMs } = HUB_TIMING;
-/** Longer than any quiet time: silence counts. */
+/** Longer than any quiet period: silence counts. */
 const LATER_MS = 200_000;
 const A1 = 'a1' as AgentId;
 
 interface Several {
   readonly one: HubRig;
   readonly two: HubRig;
-  /** The store, as something else than a hub has it open. */
+  /** The store, opened by something other than a hub. */
   readonly store: Storage;
   /** One more hub. */
   start(n: number): Promise<HubRig>;
@@ -32,7 +32,7 @@ interface SeveralOptions {
   /** Their notifications never arrive. */
   readonly isDeaf?: boolean;
   readonly offsetMs?: number;
-  /** Waited for at each step of a transaction of hub `n`. */
+  /** Awaited at each step of a transaction of hub `n`. */
   readonly onStep?: (n: number, step: TransactionStep) => Promise<void> | void;
 }
 
@@ -76,7 +76,7 @@ for (const isDeaf of [false, true]) {
     const id = await one.submit();
     await settle(one.clock);
     if (isDeaf) {
-      t.equal(await one.story(id), 'queued 0: submitted eligible', 'the other hub does not know of it yet');
+      t.equal(await one.story(id), 'queued 0: submitted eligible', 'the other hub does not know about it yet');
       await pass(pollMs);
     }
     t.match(peer.news(), [{ type: 'task_assign', task_id: id, generation: 1 }]);
@@ -188,41 +188,44 @@ t.test('readers of the history are woken by commits of the other hub', async (t)
   t.ok(two.news.events > before);
 });
 
-t.test('R15 M17: agents of a dead hub are away from the end of its lease; their tasks move elsewhere after the grace', async (t) => {
-  const { one, two, pass } = await twoHubs(t);
-  const [gone, moved] = [await one.peer('a1'), await one.peer('a2')];
-  await gone.identify({ instance_id: 'machine-1' });
-  await moved.identify({ instance_id: 'machine-2' });
-  const ids = [await one.submit(), await one.submit()];
-  for (const peer of [gone, moved])
-    for (const frame of peer.news()) await peer.send({ type: 'task_accepted', task_id: frame['task_id'], generation: 1 });
-  const leaseEndMs = one.clock.nowMs() + hubLeaseMs;
-  await one.kill();
-  const taskOf = async (agent: string) => {
-    const rows = await Promise.all(ids.map((id) => two.record(id)));
-    return rows.find(({ task }) => task.assignedTo === agent)?.task;
-  };
-  const task = await taskOf('a2');
-  const again = await two.peer('a2');
-  await again.identify({ instance_id: 'machine-2', held: [{ task_id: task?.id, generation: 1, status: 'working' }] });
-  await pass(hubLeaseMs + HUB_TIMING.sweepMs);
-  const away = (await two.storage.agents.getAgent(A1))?.agent;
-  t.equal(away?.connected, false, 'away, although no disconnect was reported');
-  t.ok((away?.disconnectedAtMs ?? Infinity) <= leaseEndMs, 'from the end of the lease');
-  const here = await two.peer('a3');
-  await here.identify({ instance_id: 'machine-3' });
-  await pass(180_000);
-  t.match(here.news(), [{ type: 'task_assign', generation: 3 }], 'the task of the absent agent runs elsewhere');
-  t.match(await taskOf('a2'), { generation: 1, acceptedAtMs: Number }, 'the task of the agent that moved to the other hub continues');
-});
+t.test(
+  'R15 M17: agents of a dead hub count as disconnected once its lease ends; their tasks move elsewhere after the grace period',
+  async (t) => {
+    const { one, two, pass } = await twoHubs(t);
+    const [gone, moved] = [await one.peer('a1'), await one.peer('a2')];
+    await gone.identify({ instance_id: 'machine-1' });
+    await moved.identify({ instance_id: 'machine-2' });
+    const ids = [await one.submit(), await one.submit()];
+    for (const peer of [gone, moved])
+      for (const frame of peer.news()) await peer.send({ type: 'task_accepted', task_id: frame['task_id'], generation: 1 });
+    const leaseEndMs = one.clock.nowMs() + hubLeaseMs;
+    await one.kill();
+    const taskOf = async (agent: string) => {
+      const rows = await Promise.all(ids.map((id) => two.record(id)));
+      return rows.find(({ task }) => task.assignedTo === agent)?.task;
+    };
+    const task = await taskOf('a2');
+    const again = await two.peer('a2');
+    await again.identify({ instance_id: 'machine-2', held: [{ task_id: task?.id, generation: 1, status: 'working' }] });
+    await pass(hubLeaseMs + HUB_TIMING.sweepMs);
+    const away = (await two.storage.agents.getAgent(A1))?.agent;
+    t.equal(away?.connected, false, 'disconnected, although no disconnect was reported');
+    t.ok((away?.disconnectedAtMs ?? Infinity) <= leaseEndMs, 'from the end of the lease');
+    const here = await two.peer('a3');
+    await here.identify({ instance_id: 'machine-3' });
+    await pass(180_000);
+    t.match(here.news(), [{ type: 'task_assign', generation: 3 }], 'the task of the absent agent runs elsewhere');
+    t.match(await taskOf('a2'), { generation: 1, acceptedAtMs: Number }, 'the task of the agent that moved to the other hub continues');
+  },
+);
 
-/** Where transactions wait, by `hub step` or any other name. */
+/** Where transactions wait, as `hub step` or by any other name. */
 class Gates {
   readonly #shut = new Map<string, Promise<void>>();
 
   at = (place: string): Promise<void> | undefined => this.#shut.get(place);
 
-  /** Nobody goes on there until the answer is called. */
+  /** Transactions wait there until the returned function is called. */
   shut(place: string): () => void {
     let go = (): void => undefined;
     this.#shut.set(place, new Promise<void>((resolve) => (go = resolve)));
@@ -271,7 +274,7 @@ t.test('R15: a sweep that waited for agents while one of them moved to a newly s
   await older.identify();
   await store.open();
   const letGo = gates.shut('row');
-  const other = store.tasks.transact('somebody has the row of a0', async (unit) => {
+  const other = store.tasks.transact('another transaction locks the row of a0', async (unit) => {
     await unit.load({ agents: ['a0' as AgentId] });
     await gates.at('row');
   });
@@ -318,7 +321,7 @@ t.test('R15: a hub that stalls past its lease disconnects its sidecars, and they
   t.match(await one.story(id), 'assigned 1: submitted eligible assigned accepted');
 });
 
-t.test('R15: a hub whose store is away past its lease closes its sockets', async (t) => {
+t.test('R15: a hub whose store is unavailable past its lease closes its sockets', async (t) => {
   const clock = virtualClock();
   let isAway = false;
   const storage = memoryStorage({

@@ -1,4 +1,4 @@
-/** Sidecars that die of what they are given, before they accept it: a whole hub and a virtual clock. */
+/** Sidecars killed by their assignments before they accept them: a whole hub and a virtual clock. */
 import t from 'tap';
 import type { AgentId } from '../../../core/domain/ids.ts';
 import { hubRig, type HubRig, type Peer } from './hub-rig.ts';
@@ -10,7 +10,7 @@ async function settledRig(): Promise<HubRig> {
   return rig;
 }
 
-/** Dies on each task, and is back after `awayMs`; answers how often it was given one. */
+/** Dies on each task and returns after `awayMs`; returns how often it was assigned one. */
 async function crashLoop(rig: HubRig, peer: Peer, { turns, awayMs }: { readonly turns: number; readonly awayMs: number }): Promise<number> {
   let given = 0;
   for (let turn = 0; turn < turns; turn += 1) {

@@ -1,4 +1,4 @@
-/** The order of what waits, also where some of it would rather go elsewhere: a whole hub and a virtual clock. */
+/** The order of waiting tasks, also where some of them should avoid an agent: a whole hub and a virtual clock. */
 import t from 'tap';
 import type { AgentId, Generation } from '../../../core/domain/ids.ts';
 import type { Task } from '../../../core/domain/task/task.ts';
@@ -31,7 +31,7 @@ t.test('I13: behind expired tasks, the next task of the lane goes before any of 
   const next = waiting(6, { priority: 'urgent' });
   const low = waiting(0, { priority: 'low' });
   await rig.storage.tasks.transact('batch-of-the-test', (unit) => unit.save(inserting(low, ...over, next)));
-  // Behind what floods the hub, so that the task's end comes before the sweep that ends what is over.
+  // Behind a flood of other work, so that the task's end is committed before the sweep for expired tasks.
   const from = { agentId: 'a1' as AgentId, session: (await rig.storage.agents.getAgent('a1' as AgentId))?.agent.sessionNumber ?? 0 };
   const flood = { kind: 'report', from, taskId: aTaskId(9), generation: null, body: { report: 'accepted' } } as const;
   for (let n = 0; n < 200; n += 1) rig.queue.post(flood, () => undefined, true);

@@ -1,4 +1,4 @@
-/** A batch that is decided while the one before it is being committed: what it sees, and what becomes of it when that one fails. */
+/** A batch decided while the one before it is committing: what it sees, and what becomes of it when that one fails. */
 import t from 'tap';
 import type { TransactionStep } from '../../../adapters/storage-memory/memory-task-store.ts';
 import { memoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';
@@ -26,7 +26,7 @@ async function heldCommits() {
     rig,
     steps,
     hold: () => void (hold = true),
-    /** Lets the commit that is held go on, or fail. */
+    /** Lets the held commit continue, or fail. */
     async letGo(error?: Error): Promise<void> {
       const go = held;
       held = null;
@@ -83,7 +83,7 @@ t.test('R2: when a commit fails, the batch decided on top of it is void, and bot
     const accepted = { type: 'task_accepted', task_id: task, generation: 1 };
     await peer.send(accepted);
     await settle(rig.clock);
-    // Decided on the acceptance that is not committed: without it, this end would be one of a task that was not accepted.
+    // Decided on top of the uncommitted acceptance: without it, this would end a task that was not accepted.
     const submitted = Array.from({ length: EARLY_COMMANDS - 1 }, () => rig.submit());
     await peer.send({ type: 'task_complete', task_id: task, generation: 1, result: { status: 'success', output: 'done' } });
     await settle(rig.clock);
@@ -164,7 +164,7 @@ t.test('a slot freed by the previous batch is assigned by the batch decided earl
   await letGo();
   letAllGo();
   await settle(rig.clock);
-  t.strictSame(assignments(peer.news()), (await Promise.all(others)).slice(0, 1), 'without another change that would ask for it');
+  t.strictSame(assignments(peer.news()), (await Promise.all(others)).slice(0, 1), 'without another change that would request it');
   await rig.stop();
 });
 
@@ -186,7 +186,7 @@ t.test('commands that read more than tasks and agents wait until the previous ba
   await rig.stop();
 });
 
-/** An agent that has accepted all of its tasks, and the frames by which it completes them. */
+/** An agent that has accepted all of its tasks, and the frames that complete them. */
 async function workingAgent(rig: HubRig, slots: number) {
   const peer = await agentWithSlots(rig, slots);
   const tasks = await Promise.all(Array.from({ length: slots }, () => rig.submit()));

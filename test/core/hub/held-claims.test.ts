@@ -1,10 +1,10 @@
-/** What an agent's inventory may do to generations: fence above a store that fell back, and nothing else. */
+/** What an agent's inventory may do to generations: raise the fence above a store that was rolled back, and nothing else. */
 import t from 'tap';
 import type { AgentId, Generation, TaskId } from '../../../core/domain/ids.ts';
 import { REFUSED_EVENTS_MAX } from '../../../core/domain/task/kept-results.ts';
 import { hubRig, type HubRig, type Peer } from './hub-rig.ts';
 
-/** `a1` runs a task that it has accepted; `b1` is a stranger to it. */
+/** `a1` runs a task that it has accepted; `b1` has nothing to do with it. */
 async function aTaskOfA1(): Promise<{ rig: HubRig; a1: Peer; b1: Peer; id: TaskId }> {
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   const a1 = await rig.peer('a1');
@@ -25,7 +25,7 @@ t.test('R6 R7: claims by another agent never end the assignment of the agent tha
         const { rig, a1, b1, id } = await aTaskOfA1();
         const named = `generation ${generation}, ${status}, store ${storeId}`;
         await b1.identify({ instance_id: 'machine-b', held: [{ task_id: id, generation, status, store_id: storeId }] });
-        t.same(a1.news(), [], `a1 is told nothing: ${named}`);
+        t.same(a1.news(), [], `a1 receives nothing: ${named}`);
         t.equal(await rig.story(id), 'assigned 1: submitted eligible assigned accepted', named);
         await a1.send({ type: 'task_complete', task_id: id, generation: 1, result: 'mine' });
         t.match(a1.news(), [{ type: 'task_ack', status: 'complete' }]);
@@ -72,7 +72,7 @@ t.test('R6: a generation no store could have lost is refused, logged and counted
 
 t.test('R6: no number of claims by an agent brings a generation near the ceiling', async (t) => {
   const rig = await hubRig();
-  const id = await rig.submit({ neededCapabilities: ['none has it'] });
+  const id = await rig.submit({ neededCapabilities: ['no agent has it'] });
   const peer = await rig.peer('a1');
   let session = 0;
   for (let generation = 900; generation < 2_000_000; generation += 900) {
@@ -93,7 +93,7 @@ t.test('R6: no number of claims by an agent brings a generation near the ceiling
   }
   const { task } = await rig.record(id);
   t.ok(task.generation > 900 && task.generation <= 1_000_001, `it stands at ${task.generation}`);
-  await peer.identify({ capabilities: ['none has it'] });
+  await peer.identify({ capabilities: ['no agent has it'] });
   t.match((await rig.record(id)).task, { status: 'assigned', generation: task.generation + 1 });
 });
 
@@ -126,7 +126,7 @@ t.test('an agent cannot raise the generation of a task that is not for it', asyn
 
 t.test('R6 R20: an agent that claims a task repeatedly raises its generation and adds events only a few times', async (t) => {
   const rig = await hubRig();
-  const id = await rig.submit({ neededCapabilities: ['none has it'] });
+  const id = await rig.submit({ neededCapabilities: ['no agent has it'] });
   let liar = await rig.peer('liar');
   for (let n = 1; n <= 60; n += 1) {
     await liar.cut();
@@ -143,7 +143,7 @@ t.test('R6 R20: an agent that claims a task repeatedly raises its generation and
   await rig.stop();
 });
 
-t.test('R6 R20: repeated claims raise the fence no further than a store can have fallen back', async (t) => {
+t.test('R6 R20: repeated claims raise the fence no further than a store can have been rolled back', async (t) => {
   const { rig, a1, b1, id } = await aTaskOfA1();
   let liar = b1;
   for (let n = 1; n <= 10; n += 1) {

@@ -1,4 +1,4 @@
-/** What a hub logs about agents and tasks, for who operates it: one line each, with what is needed to find the rest. */
+/** What a hub logs about agents and tasks for its operators: one line each, with the fields needed to find the rest. */
 import t from 'tap';
 import { refusalLog } from '../../../core/application/refusal-log.ts';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';

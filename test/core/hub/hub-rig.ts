@@ -1,4 +1,4 @@
-/** A whole hub without I/O: memory storage, a virtual clock, peers that speak frames over the wire in memory. */
+/** A whole hub without I/O: memory storage, a virtual clock, and peers that exchange frames over the in-memory wire. */
 import { seededIds } from '../../product/twins/ids-seeded/seeded-ids.ts';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import { memoryLog, type MemoryLog } from '../../product/twins/log-memory/memory-log.ts';
@@ -32,19 +32,19 @@ export interface HubRig {
   readonly log: MemoryLog;
   readonly context: HubContext;
   readonly sessions: HubSessions;
-  /** How often the readers of the history were woken by other hubs or by a poll. */
+  /** How often readers of the history were woken by other hubs or by a poll. */
   readonly news: { readonly events: number };
   submit(over?: Partial<TaskDraft>): Promise<TaskId>;
   record(id: TaskId): Promise<TaskRecord>;
   /** `status generation: events`. */
   story(id: TaskId): Promise<string>;
-  /** A peer with a token of its own, connected and not identified. `token`: what its token says beside that. */
+  /** A peer with its own token, connected but not identified. `token`: further fields of its token. */
   peer(agentId: string, token?: Partial<TokenRecord>): Promise<Peer>;
-  /** Moves time, letting everything that becomes possible happen. */
+  /** Advances time and lets everything that becomes possible happen. */
   pass(ms: number): Promise<void>;
-  /** Ends it as SIGTERM would: what waits is committed, sockets are closed, the database is let go. */
+  /** Stops the hub as SIGTERM would: pending commands are committed, sockets are closed, the database is closed. */
   stop(): Promise<void>;
-  /** Ends it as `kill -9` would: what is under way is lost, and the peers find out by themselves. */
+  /** Ends the hub as `kill -9` would: work in progress is lost, and the peers have to detect it. */
   kill(): Promise<void>;
 }
 
@@ -53,13 +53,13 @@ export interface Peer {
   /** The close code, once it is closed. */
   closed(): number | null;
   send(frame: Readonly<Record<string, unknown>> | string): Promise<void>;
-  /** Sends an identify with `over` and answers the frames that came of it. */
+  /** Sends an identify with the fields of `over` and returns the frames received in response. */
   identify(over?: Readonly<Record<string, unknown>>): Promise<readonly AnyFrame[]>;
-  /** What came since the last call. */
+  /** Frames received since the last call. */
   news(): readonly AnyFrame[];
   /** Cuts the connection. */
   cut(): Promise<void>;
-  /** The same agent from a new socket, and from this address. */
+  /** The same agent on a new socket, from this address. */
   again(address?: string): Promise<Peer>;
 }
 
@@ -67,34 +67,34 @@ export interface RigOptions {
   readonly timing?: Partial<HubTiming>;
   readonly limits?: Partial<HubLimits>;
   readonly store?: Partial<MemoryStorageDeps>;
-  /** Another storage than one in memory; opened and closed with the hub. */
+  /** A storage other than the memory storage; opened and closed with the hub. */
   readonly storage?: Storage;
-  /** A network on which others are too. Default: its own. */
+  /** A network shared with others. Default: its own. */
   readonly wire?: MemoryWire;
-  /** How to wait until nothing happens any more without time. Default: `settle`, for a hub that touches nothing real. */
+  /** Waits until nothing more happens without time advancing. Default: `settle`, for a hub without real I/O. */
   readonly calm?: () => Promise<void>;
-  /** Time that goes on over several hubs. Default: its own. */
+  /** A clock shared by several hubs. Default: its own. */
   readonly clock?: VirtualClock;
   readonly archive?: TaskArchive;
   readonly agentMessages?: boolean;
   readonly trustedProxies?: readonly string[];
-  /** Whether its transport sees only whole frames. */
+  /** Whether its transport sees only complete frames. */
   readonly wholeFrames?: boolean;
-  /** How far the clock of this hub's machine is from the store's, which is `clock`. Default 0. */
+  /** Offset of this hub's machine clock from the store's, which is `clock`. Default 0. */
   readonly offsetMs?: number;
-  /** Where it listens on the wire. Default `hub`. */
+  /** Its address on the wire. Default `hub`. */
   readonly host?: string;
-  /** Default `hub-1`; a hub that starts again has another. */
+  /** Default `hub-1`; a restarted hub has another. */
   readonly hubId?: string;
   /** Default: the same for the same `hubId`. */
   readonly ids?: Ids;
 }
 
 const PORT = 4_000;
-/** What closing a transport may take. */
+/** How long closing a transport may take. */
 const CLOSE_MS = 5_000;
 
-/** Lets promises and the turns of the wire settle without moving time. */
+/** Lets promises and turns of the wire settle without advancing time. */
 export const settle = async (clock: VirtualClock): Promise<void> => {
   for (let turn = 0; turn < 20; turn += 1) {
     await new Promise<void>((resolve) => setImmediate(resolve));
@@ -266,7 +266,7 @@ export async function hubRig(options: RigOptions = {}): Promise<HubRig> {
   };
 }
 
-/** A draft that anybody may run. */
+/** A draft that any agent may run. */
 export const aDraft = (id: TaskId, over: Partial<TaskDraft> = {}): TaskDraft => ({
   id,
   priority: 'normal',

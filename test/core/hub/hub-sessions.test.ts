@@ -7,7 +7,8 @@ import { hubRig } from './hub-rig.ts';
 const types = (frames: readonly { readonly type: string }[]): string => frames.map((frame) => frame.type).join(' ');
 
 t.test('an older connection is closed even if its replacement is gone before it is registered', async (t) => {
-  // Nobody was registered in its place, so it was taken for the newest: open, alive, and never answered again.
+  // Before, no session was registered in its place, so it was taken for the newest: open, alive, and never answered
+  // again.
   const gate = { opened: Promise.resolve(), open: () => undefined as void };
   const rig = await hubRig({ store: { onStep: (step) => (step === 'begin' ? gate.opened : undefined) } });
   const first = await rig.peer('a1');
@@ -25,7 +26,8 @@ t.test('an older connection is closed even if its replacement is gone before it 
 });
 
 t.test('R15: a sidecar is not closed for the time the hub needs to handle its identify', async (t) => {
-  // Of ten thousand that came back to a busy hub, those that it was slow to answer were closed, came again, and made it slower.
+  // Before, when ten thousand sidecars returned to a busy hub, those that it answered slowly were closed, reconnected,
+  // and slowed it down further.
   const gate = { opened: Promise.resolve(), open: () => undefined as void };
   const rig = await hubRig({ store: { onStep: (step) => (step === 'begin' ? gate.opened : undefined) } });
   const peer = await rig.peer('a1');
@@ -39,7 +41,7 @@ t.test('R15: a sidecar is not closed for the time the hub needs to handle its id
   t.equal(types(peer.news()), 'identified');
 });
 
-t.test('R15: an identify received while the event loop was blocked counts, even if its time is over by then', async (t) => {
+t.test('R15: an identify received while the event loop was blocked counts, even if its time has passed by then', async (t) => {
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   const answered = peer.identify();
@@ -58,8 +60,9 @@ t.test('R20: a refused identify does not restart the timeout', async (t) => {
   t.equal(peer.closed(), 1008);
 });
 
-t.test('R4: a version 1 result for a task that was to be stopped is stored whole', async (t) => {
-  // The confirmation of the stop and the refused result were written under the same number, and the second was lost.
+t.test('R4: a version 1 result for a task that was to be stopped is stored in full', async (t) => {
+  // Before, the confirmation of the stop and the refused result were written under the same number, and the second was
+  // lost.
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify({ protocol_version: 1, held: undefined, instance_id: undefined });
@@ -73,7 +76,7 @@ t.test('R4: a version 1 result for a task that was to be stopped is stored whole
 });
 
 t.test('R6: a generation above the stored one, for a task the agent itself has, first revokes that assignment', async (t) => {
-  // The generation was moved under a live assignment, which nobody could report on any more.
+  // Before, the generation changed under a live assignment, whose reports were then all refused.
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -134,7 +137,7 @@ t.test('a finished result reported on reconnect holds its assignment until the r
   const back = await peer.again();
   await back.identify({ held: [{ task_id: id, generation: 1, status: 'reporting' }] });
   await rig.pass(5_000);
-  t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 }, 'its grace period is over, but it is back');
+  t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 }, 'its grace period has passed, but it has reconnected');
 });
 
 t.test('a repeated accept changes nothing at all', async (t) => {
@@ -150,7 +153,7 @@ t.test('a repeated accept changes nothing at all', async (t) => {
 });
 
 t.test('only the side that started a drain ends it: the sidecar its own, an operator an operator’s', async (t) => {
-  // A sidecar whose disk had been full for a minute took no task until somebody noticed and resumed it.
+  // Before, a sidecar whose disk had been full for a minute took no task until an operator noticed and resumed it.
   const rig = await hubRig({ timing: { heartbeatMs: 10_000_000 } });
   const stand = (change: 'drain' | 'resume') => rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change });
   const statusOf = async (id: TaskId) => (await rig.record(id)).task.status;
@@ -205,7 +208,7 @@ t.test('the deadline of a drain is stored, and sent again with the time remainin
   t.match(
     (await peer.identify({ slots: 9 })).find(({ type }) => type === 'drain'),
     { deadline_ms: 0 },
-    'deadline over: at once',
+    'deadline passed: at once',
   );
   await rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change: 'resume' });
   await rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change: 'drain' });
@@ -213,7 +216,8 @@ t.test('the deadline of a drain is stored, and sent again with the time remainin
 });
 
 t.test('R13: a pause ends only by the cause that started it', async (t) => {
-  // Checks that pass, said after each identify, ended the pause of a machine on which three tasks in a row were lost.
+  // Before, passing checks, reported after each identify, ended the pause of a machine that had lost three tasks in a
+  // row.
   const rig = await hubRig({ timing: { heartbeatMs: 10_000_000 } });
   const peer = await rig.peer('a1');
   await peer.identify({ slots: 4 });
@@ -232,8 +236,8 @@ t.test('R13: a pause ends only by the cause that started it', async (t) => {
   t.equal((await rig.record(waiting)).task.status, 'assigned');
 });
 
-t.test('R13: a ping beside a report of the checks does not erase what passed', async (t) => {
-  // `agentcom doctor --agent` then named no check, although it had just run them all.
+t.test('R13: a ping beside a report of the checks does not erase which checks passed', async (t) => {
+  // Before, `agentcom doctor --agent` named no check then, although all had just run.
   const rig = await hubRig({ timing: { heartbeatMs: 10_000_000 } });
   const peer = await rig.peer('a1');
   const [program, login] = ['program', 'login'].map((check) => ({ check, message: check }));
@@ -249,7 +253,7 @@ t.test('R13: a ping beside a report of the checks does not erase what passed', a
 });
 
 t.test('R7: an assignment whose acceptance was lost does not go to another machine under the same generation', async (t) => {
-  // Both finished it, and the second of two different results was answered as a repeat of the first.
+  // Before, both finished it, and the second of two different results was answered as a repeat of the first.
   const rig = await hubRig();
   const one = await rig.peer('a1');
   await one.identify();

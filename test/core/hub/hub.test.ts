@@ -1,4 +1,4 @@
-/** One assembly: the order in which a hub starts and stops, and that it ends when a rule of its own is broken. */
+/** One assembly: the order in which a hub starts and stops, and that it ends when an internal rule throws. */
 import t from 'tap';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { seededIds } from '../../product/twins/ids-seeded/seeded-ids.ts';
@@ -14,7 +14,7 @@ import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { memoryDatabase } from '../../../adapters/storage-memory/memory-database.ts';
 import { aDraft, hubRig, settle } from './hub-rig.ts';
 
-/** A hub whose ports note what is asked of them, in order. */
+/** A hub whose ports record their calls, in order. */
 function notedHub(over: Partial<HubPorts['storage']> = {}) {
   const asked: string[] = [];
   const noted = <T extends object>(name: string, port: T, members: readonly (keyof T & string)[]): T =>

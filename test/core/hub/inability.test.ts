@@ -1,4 +1,4 @@
-/** Agents that can do nothing now: for want of a login, a setting or an allowance, or because their checks fail. */
+/** Agents that currently cannot run anything: because of a login, a setting or a rate limit, or because their checks fail. */
 import t from 'tap';
 import { explainWaiting } from '../../../core/domain/waiting/waiting-for.ts';
 import type { AgentId, TaskId } from '../../../core/domain/ids.ts';
@@ -17,7 +17,7 @@ const waitsFor = async (rig: HubRig, id: TaskId) => {
   const loads = rows.map(({ agent, live, pendingStops }) => ({ agent, liveCount: live.length, stopCount: pendingStops }));
   return explainWaiting((await rig.record(id)).task, { dependencies: [], agents: loads, nowMs: rig.clock.nowMs() });
 };
-/** Lets time pass until the task is given to somebody again. */
+/** Advances time until the task is assigned again. */
 async function nextAssignment(rig: HubRig, id: TaskId): Promise<number> {
   for (let seconds = 0; seconds < 700 && (await status(rig, id)) !== 'assigned'; seconds += 1) await rig.pass(1_000);
   return (await rig.record(id)).task.generation;
@@ -33,7 +33,7 @@ t.test('R13: a rate limited agent is paused until its retry time and shows it, a
     type: 'task_released',
     task_id: id,
     generation: 1,
-    reason: 'the allowance is spent',
+    reason: 'the quota is used up',
     cause: 'rate_limited',
     retry_after_ms: 600_000,
   });
@@ -42,9 +42,9 @@ t.test('R13: a rate limited agent is paused until its retry time and shows it, a
     status: 'paused',
     paused_cause: 'rate_limited',
     paused_until: untilMs,
-    paused_reason: 'the allowance is spent',
+    paused_reason: 'the quota is used up',
   });
-  t.match((await rig.record(id)).task, { retryCount: 0 }, 'no attempt is spent');
+  t.match((await rig.record(id)).task, { retryCount: 0 }, 'no attempt is used up');
   await rig.pass(5_000);
   t.match(await waitsFor(rig, id), { reason: 'agent_paused', message: /is paused for 10 min \(the allowance is spent\)/, untilMs });
 
@@ -56,7 +56,7 @@ t.test('R13: a rate limited agent is paused until its retry time and shows it, a
   t.equal(await status(rig, next), 'queued');
   await one.send({ type: 'runner_checks', ok: false, failed: [{ check: 'x', message: 'y' }] });
   await one.send({ type: 'runner_checks', ok: true });
-  t.equal(await status(rig, next), 'queued', 'only time restores an allowance, whatever the checks report');
+  t.equal(await status(rig, next), 'queued', 'only time restores a quota, whatever the checks report');
   await rig.pass(2_000);
   t.match((await rig.record(next)).task, { status: 'assigned', assignedTo: 'a1' });
 });
@@ -244,7 +244,7 @@ t.test('R13: an agent whose checks fail at identify gets no task, not even for a
     ['identified'],
   );
   t.match(await shown(rig, 'a1'), { status: 'paused', paused_cause: 'checks', checks: { ok: false, failed } });
-  // Said with a ping, should the word itself have got lost.
+  // Sent with a ping, in case the report itself was lost.
   await peer.send({ type: 'ping', draining_reason: null, checks: { ok: true } });
   t.equal(await status(rig, id), 'assigned');
 

@@ -1,4 +1,4 @@
-/** Live output on its way to the store: gathered, written together, bounded, and never in the way of a stop. */
+/** Live output on its way to the store: collected, written together, bounded, and never delaying a stop. */
 import { setImmediate } from 'node:timers/promises';
 import t from 'tap';
 import { OutputWriter, OUTPUT_WAITING_BYTES } from '../../../core/application/hub/upkeep/output-writer.ts';
@@ -18,7 +18,7 @@ const aChunk = (text: string, task = 1): OutputChunk => ({
   dropped: 0,
 });
 
-/** Lets time pass, and what it set going take its steps. */
+/** Advances time, and lets resulting work take its steps. */
 const later = (clock: VirtualClock, ms: number): Promise<void> => clock.walk(ms, () => setImmediate());
 
 function writerRig(over: Partial<OutputStore> = {}, bytesPerAssignment = 1_000) {

@@ -1,4 +1,4 @@
-/** What the hub does with a task that the policies of sidecars reject. */
+/** What the hub does with a task that sidecars reject by policy. */
 import t from 'tap';
 import { HAND_BACKS_MAX, REJECTED_WAIT_MS, REJECTIONS_MAX } from '../../../core/domain/task/rules.ts';
 import { explainWaiting } from '../../../core/domain/waiting/waiting-for.ts';

@@ -1,4 +1,4 @@
-/** What is over for long is removed by the sweep; who repeats what was answered then is answered from the tombstone. */
+/** Expired tasks are removed by the sweep; repeats of what was answered before are answered from the tombstone. */
 import t from 'tap';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
@@ -60,8 +60,8 @@ t.test('R1: a submit repeated after its task was removed creates no second one',
   await rig.stop();
 });
 
-t.test('R20: expired tasks are removed as fast as they arrived, portion by portion, with commands in between', async (t) => {
-  // A sweep removed 1,000 tasks, and the next one came after half a minute: 33 a second.
+t.test('R20: expired tasks are removed as fast as they arrived, a portion at a time, with commands in between', async (t) => {
+  // Before, a sweep removed 1,000 tasks, and the next one came after half a minute: 33 a second.
   const rig = await hubRig({ timing });
   const count = 2_500;
   const drafts = Array.from({ length: count }, (_, n) => aDraft(aTaskId(n)));
@@ -79,7 +79,7 @@ t.test('R20: expired tasks are removed as fast as they arrived, portion by porti
     between.push(await kept());
   }
   t.equal(await kept(), 0);
-  t.ok(between.length >= 4, `commands went in between, at ${between.join(', ')} left`);
+  t.ok(between.length >= 4, `commands ran in between, at ${between.join(', ')} left`);
   await rig.stop();
 });
 
@@ -157,7 +157,7 @@ t.test('R20: an agent is removed when its tokens have long been invalid, a bound
   const { agents } = rig.storage;
   const nowMs = rig.clock.nowMs();
   const idOf = (n: number): AgentId => `a${String(n).padStart(4, '0')}` as AgentId;
-  // More than one batch looks at, and the one to go behind them.
+  // More than one batch reads, and the one to be removed behind them.
   for (let n = 0; n <= 250; n += 1) await agents.addToken(aToken({ agentId: idOf(n), id: `tok-${n}`, hash: `${n}`, createdAtMs: nowMs }));
   await agents.revokeTokens({ agentId: idOf(250) }, nowMs);
   const isThere = async (n: number): Promise<boolean> => (await agents.getAgent(idOf(n))) !== undefined;

@@ -1,4 +1,4 @@
-/** The inbox and its commits: what a failing store, a full inbox or a bad neighbour does to a command. */
+/** The inbox and its commits: how a failing store, a full inbox or a bad neighbour affects a command. */
 import t from 'tap';
 import type { SubmitAnswer, SubmitCommand } from '../../../core/application/hub/batch/commands.ts';
 import { seededIds } from '../../product/twins/ids-seeded/seeded-ids.ts';
@@ -19,7 +19,7 @@ const submit = (over: Partial<SubmitCommand> = {}): SubmitCommand => ({
   ...over,
 });
 
-/** What nobody here waits for. */
+/** Commands whose answer is not awaited here. */
 const QUIET = {
   deliver: () => undefined,
   committed: () => undefined,
@@ -30,7 +30,10 @@ const QUIET = {
   },
 };
 
-/** A queue over the rig's store, whose `transact` fails as `failing` says, call by call: before its work, after it and without it, or after its commit. */
+/**
+ * A queue over the rig's store, whose `transact` fails as `failing` says, call by call: before its work, after it
+ * without a commit, or after its commit.
+ */
 async function queueOver(
   failing: readonly ('before' | 'undone' | 'after' | null)[],
   code: ConstructorParameters<typeof AgentcomError>[0],
@@ -103,7 +106,7 @@ t.test('R2 J3: a COMMIT of unknown outcome is looked up before it is answered or
   const happened = await queueOver(['after'], 'AC_COMMIT_UNKNOWN');
   const answer = await happened.queue.do(submit());
   t.equal(answer.kind, 'submitted');
-  t.equal(happened.calls(), 1, 'committed: not repeated');
+  t.equal(happened.calls(), 1, 'its agent does not');
   for (const fails of ['before', 'undone'] as const) {
     const not = await queueOver([fails, null], 'AC_COMMIT_UNKNOWN');
     const command = submit();
@@ -158,7 +161,7 @@ t.test('a stopping queue commits what it accepted and accepts nothing more', asy
   t.equal((await rig.storage.tasks.stats()).statuses.queued, 1);
 });
 
-/** A queue of batches of one command over a store that answers nothing until its connect has failed, so many milliseconds later. */
+/** A queue with batches of one command over a store that hangs until its connection fails after this many milliseconds. */
 async function queueOverAway(connectMs: number): Promise<{ queue: TaskQueue; rig: HubRig; calls: () => number }> {
   const rig = await hubRig({ limits: { batchCommands: 1 } });
   let calls = 0;
@@ -175,7 +178,7 @@ async function queueOverAway(connectMs: number): Promise<{ queue: TaskQueue; rig
   return { queue: new TaskQueue({ store, clock, ids, roster: new Roster('hub-1'), context, ...QUIET }), rig, calls: () => calls };
 }
 
-/** What became of each, in order: its answer's kind, or the code of its error; `open` while it is neither. */
+/** The outcome of each, in order: the kind of its answer, or the code of its error; `open` while there is neither. */
 function outcomesOf(all: readonly Promise<{ readonly kind: string }>[]): string[] {
   const said = all.map(() => 'open');
   for (const [index, one] of all.entries())
@@ -193,7 +196,7 @@ t.test('R2: a hub stopped while its store is away tries it at most once more and
   await rig.pass(1_000);
   const flushed = outcomesOf([queue.flush().then(() => ({ kind: 'flushed' }))]);
   await rig.pass(900);
-  t.strictSame([...new Set(said), ...flushed], ['open', 'open'], 'the batch under way may still be committed');
+  t.strictSame([...new Set(said), ...flushed], ['open', 'open'], 'the batch in progress may still be committed');
   await rig.pass(100);
   t.strictSame(said, ['AC_STORE_UNAVAILABLE', ...Array.from({ length: 5 }, () => 'AC_HUB_STOPPING')]);
   t.strictSame(flushed, ['flushed']);

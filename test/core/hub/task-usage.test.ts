@@ -1,4 +1,4 @@
-/** What attempts used and what they can go on with, as a whole hub counts and carries it. */
+/** How a whole hub counts the usage of attempts, and passes their sessions on. */
 import t from 'tap';
 import type { TaskId } from '../../../core/domain/ids.ts';
 import { totalOf } from '../../../core/domain/usage.ts';

@@ -1,4 +1,4 @@
-/** What a hub says to who says hello, and whom it lets in for a proof. */
+/** How a hub answers hello, and whom it admits on a proof. */
 import t, { type Test } from 'tap';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import type { AgentId } from '../../../core/domain/ids.ts';
@@ -24,7 +24,7 @@ const helloOf = (agentId: string, token = tokenOf(agentId)) => ({
   nonce: NONCE,
 });
 
-/** Says hello; answers the challenge, and what both have said then. */
+/** Says hello; returns the challenge, and what both sides have sent then. */
 async function greet(peer: Peer, hello: ReturnType<typeof helloOf>): Promise<{ readonly challenge: AnyFrame; readonly said: Handshake }> {
   peer.news();
   await peer.send(hello);
@@ -124,7 +124,7 @@ t.test('identify_check reports whether an identify would be accepted, and starts
   const isConnected = async (): Promise<boolean | undefined> => (await rig.storage.agents.getAgent(A1))?.agent.connected;
   t.strictSame(await ask(peer, 'machine-1'), checked(false));
   t.not(await isConnected(), true, 'no session');
-  t.match(await peer.identify({ instance_id: 'machine-1' }), [{ type: 'identified' }], 'the connection goes on');
+  t.match(await peer.identify({ instance_id: 'machine-1' }), [{ type: 'identified' }], 'the connection continues');
   t.strictSame(await ask(await peer.again(), 'machine-1'), checked(false), 'the same machine');
   t.strictSame(await ask(await peer.again(), 'machine-2'), checked(true));
   t.equal(await isConnected(), true);
@@ -141,7 +141,7 @@ t.test('each connection may send one hello, before identify', async (t) => {
   const { said } = await greet(peer, helloOf('a1'));
   await peer.send(helloOf('a1'));
   t.match(peer.news(), [{ type: 'error', error: 'validation_failed', message_type: 'hello', errors: [{ error: 'repeated' }] }]);
-  t.match(await peer.identify(proofOf(tokenOf('a1'), said)), [{ type: 'identified' }], 'the first one still holds');
+  t.match(await peer.identify(proofOf(tokenOf('a1'), said)), [{ type: 'identified' }], 'the first one still counts');
   await peer.send(helloOf('a1'));
   t.match(peer.news(), [{ type: 'error', error: 'validation_failed', message_type: 'hello' }]);
 });

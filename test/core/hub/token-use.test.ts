@@ -1,4 +1,4 @@
-/** Last uses of tokens are noted in memory and written now and then; a token that expires closes its socket. */
+/** Last uses of tokens are recorded in memory and written periodically; an expiring token closes its socket. */
 import t from 'tap';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
@@ -72,7 +72,7 @@ t.test('an unresponsive store delays a stop by at most 1 s for the last write', 
   t.match(log.lines, [{ level: 'warn', message: /may not be written/ }]);
 });
 
-t.test('the number of tokens noted is bounded', async (t) => {
+t.test('the number of tokens recorded is bounded', async (t) => {
   const { writes, use } = stage();
   for (let n = 0; n < TOKENS_NOTED_MAX + 10; n += 1) use.note(`tok-${n}`);
   await use.stop();
@@ -86,7 +86,7 @@ t.test('an expired token closes its socket within half a heartbeat, and can no l
   const other = await rig.peer('a2');
   await peer.identify();
   await other.identify();
-  // They speak all the time: it is not silence that closes it.
+  // They send all the time, so it is not silence that closes the socket.
   const speakFor = async (ms: number): Promise<void> => {
     for (let passedMs = 0; passedMs < ms; passedMs += 1_000) {
       await rig.pass(1_000);

@@ -1,4 +1,4 @@
-/** The dialogue of version 2 with a whole hub: what each frame is answered with, and what becomes of the task. */
+/** The version 2 dialogue with a whole hub: the answer to each frame, and what becomes of the task. */
 import t from 'tap';
 import type { AgentId, Generation } from '../../../core/domain/ids.ts';
 import { SETTLE_MS } from '../../../core/domain/agent/busy-agents.ts';
@@ -180,7 +180,7 @@ t.test('a machine replaces its own connection; another machine with the same ide
   t.equal(foreign.closed(), 4001);
   await second.cut();
   await rig.pass(10_000);
-  t.match(await (await first.again()).identify({ instance_id: 'machine-2' }), [{ error: 'agent_id_in_use' }], 'within the grace');
+  t.match(await (await first.again()).identify({ instance_id: 'machine-2' }), [{ error: 'agent_id_in_use' }], 'within the grace period');
   await rig.queue.do({ kind: 'agent_control', agentId: 'a1' as AgentId, change: 'takeover' });
   t.equal(types(await (await first.again()).identify({ instance_id: 'machine-2' })), 'identified', 'allowed by an operator');
 });
@@ -203,7 +203,7 @@ t.test('R7: reports of a replaced session change nothing', async (t) => {
     costUsd: null,
     details: null,
   } as const;
-  // As if the frame had been taken from the older socket just before it was closed.
+  // As if the frame had been read from the older socket just before it was closed.
   t.same(await rig.queue.do({ kind: 'report', from, taskId: id, generation: 1 as Generation, body }), { kind: 'replaced' });
   t.equal(await rig.story(id), 'assigned 1: submitted eligible assigned accepted');
   t.equal(

@@ -1,4 +1,4 @@
-/** What people read of a value that is not valid: a sentence that says what was expected. */
+/** What users read about an invalid value: a sentence that states what was expected. */
 import t from 'tap';
 import { Type } from 'typebox';
 import { bodyReader, type ReadBody } from '../../../core/protocol/body-reader.ts';
@@ -63,7 +63,7 @@ t.test('every pattern of the protocol has a description', async (t) => {
     const here = 'pattern' in schema && typeof schema.pattern === 'string' && !('description' in schema) ? [path] : [];
     return [...here, ...Object.entries(schema).flatMap(([name, inner]) => unsaid(inner, `${path}/${name}`))];
   };
-  // The names of a record are a pattern that allows all.
+  // The names of a record are a pattern that allows everything.
   const missing = unsaid({ httpBodySchemas, httpQuerySchemas, hubSchemas, v1Schemas, v2Schemas }, '');
   t.strictSame(missing, []);
 });

@@ -1,4 +1,4 @@
-/** What is signed of a task, and what a sidecar makes of it. */
+/** What is signed of a task, and how a sidecar evaluates it. */
 import t from 'tap';
 import type { AgentId } from '../../../core/domain/ids.ts';
 import {

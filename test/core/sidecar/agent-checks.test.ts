@@ -1,4 +1,4 @@
-/** An agent that can do nothing, what its runs used, and what it can go on with: what the hub is told of it. */
+/** What the hub is told about an agent that cannot run anything, the usage of its runs, and its sessions. */
 import t from 'tap';
 import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
 import { readJournalState } from '../../../core/application/sidecar/state/journal-state.ts';
@@ -108,7 +108,7 @@ t.test('the usage of an attempt is the sum of its runs, each with its latest val
     'ended early: it is woken again, and the journal has its usage',
   );
 
-  // The sidecar is started anew in between: what the first run used is not forgotten.
+  // The sidecar is restarted in between: the usage of the first run is not forgotten.
   const next = stage({}, readJournalState(JSON.parse(JSON.stringify(sidecar.state.journal))));
   next.take({ type: 'start' });
   next.identify({ held: [{ task_id: named().taskId, generation: 1, action: 'continue' }] });

@@ -1,4 +1,4 @@
-/** A runner, an agent or a rule of ours that is broken ends its own run with the reason: the sidecar and its other slots go on. */
+/** A broken runner, agent or internal rule ends its own run with the reason: the sidecar and its other slots continue. */
 import t from 'tap';
 import type { WakeEvent } from '../../../core/ports/wake-runner.ts';
 import type { AssignmentId } from '../../../core/domain/assignment/slot.ts';
@@ -23,7 +23,7 @@ import { obliging, offer, openRoom, worker } from './rig/sidecar-room.ts';
 
 const deep = (depth: number): unknown => JSON.parse(`${'['.repeat(depth)}${']'.repeat(depth)}`);
 
-/** What plugins have said, each of which ended the whole process once, or made a journal that no later process could read. */
+/** Plugin events that each used to end the whole process, or to produce a journal that no later process could read. */
 const BAD: readonly (readonly [string, unknown, string, RegExp])[] = [
   ['a process without its start time', { type: 'spawned', process: { pid: 4242 } }, 'agent_failed', /process.startTime is required/],
   ['a failure without a message', { type: 'failed', phase: 'agent', retryable: true }, 'agent_failed', /message is required/],
@@ -64,7 +64,7 @@ for (const [what, event, kind, error] of BAD) {
 }
 
 t.test('R16: an agent that locks its folder does not stop others from being reported or accepted', async (t) => {
-  // Its .stop could not be written, which counted as a journal that cannot be.
+  // Before, its .stop could not be written, which counted as a journal that cannot be written.
   const here = await openRoom({ slots: 2, hub: obliging, script: worker({ status: 'success' }, 20_000) });
   here.say(offer());
   here.say({ ...offer(), task_id: OTHER } as never);
@@ -154,7 +154,7 @@ t.test('R10: an agent whose runner fails before it reports a process is not woke
     assignment: named(),
     runId: 'run-1',
     reason: 'invalid_event',
-    message: 'no word',
+    message: 'no text',
   });
   t.same(words(effects), ['scan', 'kill']);
   t.same(
@@ -162,7 +162,7 @@ t.test('R10: an agent whose runner fails before it reports a process is not woke
     [],
   );
   sidecar.wake({ type: 'stopped', survivors: [] });
-  t.match(writtenBody(sidecar.scanned()), { kind: 'wake_failed', error: 'the wake runner failed: no word' });
+  t.match(writtenBody(sidecar.scanned()), { kind: 'wake_failed', error: 'the wake runner failed: no text' });
   t.equal(sidecar.slot(), undefined);
 });
 

@@ -1,4 +1,4 @@
-/** Whether the agent could run: what its runner finds, this machine's clock, its disk, and when the hub is told. */
+/** Whether the agent could run: the checks of its runner, this machine's clock, its disk, and when the hub is told. */
 import t from 'tap';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { checkText } from '../../../core/application/sidecar/health/checks.ts';
@@ -73,7 +73,7 @@ t.test('a clock that is 10 minutes off fails until it is corrected, even if an a
   });
   sidecar.timer('ping');
   sidecar.nowMs += 60_000;
-  t.same(sent(sidecar.frame({ type: 'pong', timestamp: START_MS })), [], 'an answer that took a minute tells nothing about the clock');
+  t.same(sent(sidecar.frame({ type: 'pong', timestamp: START_MS })), [], 'an answer that took a minute says nothing about the clock');
   sidecar.timer('ping');
   sidecar.nowMs += 541_000;
   t.same(sent(sidecar.frame({ type: 'pong', timestamp: START_MS + 600_000 })), [], 'neither does one during which the clock was set');

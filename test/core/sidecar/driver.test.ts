@@ -12,7 +12,7 @@ const PERSIST: Effect = { type: 'persist', journal: EMPTY_JOURNAL };
 const CONNECT: Effect = { type: 'disconnect' };
 const READY: Effect = { type: 'ready' };
 
-/** A driver that writes down what it does; each input changes the state and asks for these effects. */
+/** A driver that records what it does; each input changes the state and requests these effects. */
 function driven(effects: readonly Effect[], over: Partial<DriverParts> = {}) {
   const done: string[] = [];
   const states: SidecarState[] = [];
@@ -40,7 +40,7 @@ t.test('inputs are processed one at a time, with their effects in order', async 
   t.same(done, ['start', 'persist', 'disconnect', 'ready', 'stop', 'persist', 'disconnect', 'ready']);
 });
 
-t.test('R20: a flood of frames does not keep a sidecar from ending: what waits is dropped at once', async (t) => {
+t.test('R20: a flood of frames does not keep a sidecar from ending: pending frames are dropped at once', async (t) => {
   let release: () => void = () => undefined;
   const { driver, done } = driven([READY], { runAfterPersist: () => new Promise((resolve) => (release = resolve)) });
   const taken = driver.deliver({ type: 'start' });

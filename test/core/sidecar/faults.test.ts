@@ -26,7 +26,7 @@ const RESULT: SidecarInput = {
   event: { kind: 'result', assignment: named(), value: { status: 'success' }, replaced: false },
 };
 
-/** Takes an event whose durable effects fail, as the driver does: the state falls back, the failure is the next input. */
+/** Processes an event whose durable effects fail, as the driver does: the state is restored, and the failure is the next input. */
 function takeFailing(sidecar: Stage, event: SidecarInput): readonly Effect[] {
   const before = sidecar.state;
   sidecar.take(event);
@@ -111,7 +111,7 @@ t.test('R4: a folder unwatched by a failed step is watched again, since its agen
 });
 
 t.test('R11: a run that must stop is stopped at once, even if the journal fails', async (t) => {
-  // Its task was given to another agent meanwhile, and ran twice for as long as the disk was full.
+  // Before, its task was given to another agent meanwhile, and ran twice for as long as the disk was full.
   const cancelled = (sidecar: Stage): SidecarInput => ({
     type: 'frame',
     connectionId: sidecar.state.link.connectionId,
@@ -155,7 +155,7 @@ t.test('frames that wait for the journal still count as signs of life of the hub
 });
 
 t.test('R12: a task that is handed back is reported as released, even if its run ends while the journal fails', async (t) => {
-  // Told as lost: an attempt, and a strike against the machine.
+  // Before, it was reported as lost: an attempt, and a strike against the machine.
   const inability: WakeEvent = {
     type: 'failed',
     phase: 'agent',

@@ -10,17 +10,17 @@ const answered = (sidecar: Stage, status: 'retried' | 'complete'): void =>
   void sidecar.frame({ type: 'task_ack', task_id: TASK, generation: 1, status });
 const cancel = (sidecar: Stage): void => void sidecar.frame({ type: 'task_cancelled', task_id: TASK, generation: 1 });
 
-/** Its runner lets go of it: the agent is on its own. */
+/** Its runner releases it: the agent is on its own. */
 const letGo = (sidecar: Stage): void => void sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId: 'run-1', error: null });
 
-/** It is looked for, and this is found. */
+/** It is looked for, with this outcome. */
 function found(sidecar: Stage, event: WakeEvent): void {
   sidecar.prepared();
   sidecar.wake(event);
   sidecar.scanned();
 }
 
-/** Gives the task again, and says which flat names count for that. */
+/** Assigns the task again, and returns which flat names count for it. */
 function flatOf(sidecar: Stage, of: AssignmentId): string | undefined {
   sidecar.frame(assignFrame(of));
   return only(sidecar.prepared(of), 'watch')[0]?.flat;

@@ -1,4 +1,4 @@
-/** What a sidecar says to a hub that has not proved itself: hello, and nothing else. */
+/** What a sidecar sends to a hub that has not proved itself: hello, and nothing else. */
 import t from 'tap';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
 import type { HubFrameOf } from '../../../core/protocol/hub-frames.ts';
@@ -140,7 +140,7 @@ t.test('R22: a hub that cannot prove itself receives only hello for a whole day,
   await here.pass(86_400_000);
   t.ok(here.heard.length > 1_000);
   t.same([...new Set(here.types())], ['hello']);
-  t.equal(new Set(here.heard.map((frame) => frame['nonce'])).size, here.heard.length, 'each with a nonce of its own');
+  t.equal(new Set(here.heard.map((frame) => frame['nonce'])).size, here.heard.length, 'each with its own nonce');
   t.notMatch(JSON.stringify(here.heard), new RegExp(`"${ROOM_TOKEN}"|${digest.sha256(ROOM_TOKEN)}`));
   t.same(here.runner.started, []);
   await here.sidecar.stop();

@@ -1,4 +1,4 @@
-/** A sidecar whose agent is a function of its process, and one that drains itself before it stops. */
+/** A sidecar whose agent is a function in its process, and one that drains itself before it stops. */
 import t from 'tap';
 import { assignFrame, exited, named, online, only, OTHER, sent, stage, TASK, words } from './rig/stage.ts';
 

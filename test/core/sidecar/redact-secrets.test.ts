@@ -1,4 +1,4 @@
-/** What a sidecar knows to be secret is redacted from all that its agent says. */
+/** Known secrets of a sidecar are redacted from everything that its agent writes. */
 import t from 'tap';
 import { memoryLog } from '../../product/twins/log-memory/memory-log.ts';
 import {

@@ -1,4 +1,4 @@
-/** After an outage many large reports wait for one slow line: each goes once the hub has taken what was before it. */
+/** After an outage many large reports wait for one slow connection: each is sent once the hub has received the one before it. */
 import t from 'tap';
 import type { Fate } from '../../product/twins/wire-memory/crossing.ts';
 import { reportSendQueue } from '../../../core/application/sidecar/report/report-send-queue.ts';
@@ -53,7 +53,7 @@ t.test('R5: reports on a slow connection are sent one by one, each once, and the
   for (const entry of outbox) await made.journal.writeReport(entry, bodyOf(entry));
   await made.journal.close();
   await made.sidecar.start();
-  // At full speed it takes 14 s; an unanswered report is asked for again after 5 s, and after 10 s more.
+  // At full speed it takes 14 s; an unanswered report is resent after 5 s, and again after 10 s more.
   await made.pass(15_500);
   t.ok(most <= SOCKET_BYTES_MAX + 2 * BYTES, `${most} bytes in flight at once`);
   t.strictSame(
@@ -81,7 +81,7 @@ t.test('R5: a report that is slow to leave the socket is not queued twice, and t
   await made.journal.close();
   await made.sidecar.start();
   const reports = (): number => made.heard.filter((frame) => frame['type'] === 'task_complete').length;
-  // It takes 10 s; an unanswered report is said again after 5 s, and then after 10 s more.
+  // It takes 10 s; an unanswered report is resent after 5 s, and again after 10 s more.
   await made.pass(19_000);
   t.equal(reports(), 1);
   await made.pass(12_500);

@@ -201,7 +201,7 @@ t.test("R11: after a restart a run times out once the hub's time confirms it, or
   const DAY_MS = 86_400_000;
   for (const [what, hubPassedMs, leftMs] of [
     ['the clock was moved forward by a day', 600_000, 3_000_000],
-    ['it is over', DAY_MS, 0],
+    ['it has passed', DAY_MS, 0],
     ['the hub says the same time as at the start', 0, 3_600_000],
   ] as const) {
     const sidecar = stage({}, journal(WOKEN_SLOT));
@@ -255,7 +255,7 @@ t.test('R16: an assignment that cannot be resumed ends with its reason, and the 
     return Object.defineProperty({ ...slot }, 'expectedSinceMs', {
       enumerable: true,
       get() {
-        // Asked once for the published tasks, then while it is taken up.
+        // Called once for the published tasks, then while it is resumed.
         if ((times += 1) === 2) throw new Error('planted');
         return slot.expectedSinceMs;
       },

@@ -1,4 +1,4 @@
-/** The sidecar's running timers: one of each name, cancelled together, and delays that count anew. */
+/** The sidecar's running timers: one of each name, cancelled together, with delays that can be restarted. */
 import t from 'tap';
 import { runningTimers } from '../../../core/application/sidecar/engine/running-timers.ts';
 import type { TimerName } from '../../../core/application/sidecar/state/timer-names.ts';
@@ -47,7 +47,7 @@ t.test('a restart counts the whole delay again, also the second time, and starts
   t.end();
 });
 
-t.test('R16: after the process was stopped, an agent counts as silent only once there was time to hear it', (t) => {
+t.test('R16: after the process was stopped, an agent counts as silent only once it had time to be heard', (t) => {
   const { clock: running, fired } = timed();
   let stoppedMs = 0;
   const clock = { ...running, monotonicMs: () => running.monotonicMs() + stoppedMs };

@@ -67,7 +67,8 @@ t.test('R4: a result written while no sidecar runs is found', async (t) => {
 });
 
 t.test('R4: a results folder that is unreadable for a while is not treated as empty', async (t) => {
-  // The result lay there, the agent was reported to have ended without one, and the folder was removed with it.
+  // Before, the result was there, but the agent was reported to have ended without one, and the folder was removed with
+  // it.
   const here = await openRoom({ script: worker({ status: 'success', output: 'there' }, 60_000), hub: obliging });
   here.say(offer());
   await here.pass(1_000);
@@ -75,7 +76,7 @@ t.test('R4: a results folder that is unreadable for a while is not treated as em
   await here.pass(100_000);
   const scan = here.results.scan.bind(here.results);
   here.results.scan = () => Promise.reject(new Error('EMFILE: too many open files, planted'));
-  // Nobody watches either: what is there is found by looking only.
+  // There is no watcher either: only listing the folder finds the result.
   here.results.watch = () => undefined;
   await here.sidecar.start();
   await here.pass(20_000);
@@ -126,7 +127,7 @@ t.test('R11: a cancel ends the agent with the grace period set by the hub', asyn
   await here.pass(1_000);
   here.say({ type: 'task_cancelled', task_id: TASK, generation: 1, reason: 'cancelled', grace_ms: 400 });
   await here.pass(300);
-  t.equal(here.runner.living().length, 1, 'its grace period is not over');
+  t.equal(here.runner.living().length, 1, 'its grace period has not passed');
   await here.pass(200);
   t.same(here.runner.living(), []);
   t.match(here.heard.at(-1), { type: 'task_cancel_ack', outcome: 'killed', survivors: [99] });
@@ -259,7 +260,7 @@ t.test('invalid frames are logged once each and change nothing', async (t) => {
   }
 });
 
-/** The process dies inside its nth write of the state; the next one stands ready. */
+/** The process dies inside its nth write of the state; a new one is ready. */
 function crashAtWrite(here: Room, nth: number, keepUnsynced: boolean): () => boolean {
   let writes = 0;
   const { journal } = here;
@@ -276,7 +277,7 @@ function crashAtWrite(here: Room, nth: number, keepUnsynced: boolean): () => boo
   return () => writes >= nth;
 }
 
-/** Obliging, and offers again what a sidecar that comes back does not hold. */
+/** A cooperative hub that again offers what a returning sidecar does not hold. */
 function reoffering(frame: Readonly<Record<string, unknown>>, say: Parameters<typeof obliging>[1]): void {
   obliging(frame, say);
   if (frame['type'] === 'identify' && (frame['held'] as unknown[]).length === 0) say(offer());

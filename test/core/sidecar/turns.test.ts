@@ -1,11 +1,11 @@
-/** A sidecar whose runs may end within a turn of the event loop: acceptances wait for its end. */
+/** A sidecar whose runs may end within a turn of the event loop: acceptances wait for the end of the turn. */
 import t from 'tap';
 import { keyOf, TASK } from './rig/stage.ts';
 import { obliging, offer, openRoom, type RoomOptions } from './rig/sidecar-room.ts';
 
 const TURN_MS = 50;
 
-/** What the hub heard of assignments, in a room whose agent takes so long. */
+/** What the hub received about assignments, in a room whose agent takes this long. */
 const heardAfter = async (agentMs: number, options: RoomOptions = {}) => {
   const room = await openRoom({
     turnMs: TURN_MS,

@@ -1,4 +1,4 @@
-/** An agent that is bound to the key of its machine: a token alone is not enough then. */
+/** An agent bound to the key of its machine: a token alone is not enough. */
 import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import t, { type Test } from 'tap';
 import { systemDigest } from '../../../../adapters/ids-system/system-digest.ts';
@@ -25,7 +25,7 @@ const THIEFS = device();
 const signed = (text: string, { key }: Device): string => sign(null, Buffer.from(text), key).toString('base64url');
 const deviceFields = (said: Handshake, from: Device) => ({ device_key: from.publicKey, device_proof: signed(deviceText(said), from) });
 
-/** Says hello; answers what both sides have said. */
+/** Sends hello; returns the handshake of both sides. */
 async function greet(peer: Peer): Promise<Handshake> {
   peer.news();
   await peer.send({ type: 'hello', agent_id: 'a1', token_hint: sha256(TOKEN).slice(0, TOKEN_HINT_DIGITS), nonce: NONCE });
@@ -54,7 +54,7 @@ const OUT = [{ type: 'error', error: 'invalid_device_key', detail: /bound to the
 t.test('the first key binds the agent: from then on no connection identifies without it', async (t) => {
   const rig = await rigOf(t);
   const first = await rig.peer('a1');
-  t.match(await identify(first), IN, 'without a key, as always');
+  t.match(await identify(first), IN, 'without a key, as before');
   t.equal(await isBound(rig), false);
   await first.cut();
   const second = await first.again();

@@ -1,4 +1,7 @@
-/** What one agent can put into the history of a task, and what becomes of results that are not taken: a whole hub and a virtual clock. */
+/**
+ * Limits on what one agent can put into a task's history, and what becomes of results that are not accepted: a whole
+ * hub and a virtual clock.
+ */
 import { createHash } from 'node:crypto';
 import t from 'tap';
 import { EVENT_DETAILS_BYTES_MAX } from '../../../../core/domain/task/event-details.ts';
@@ -57,7 +60,7 @@ t.test('R4: a repeatedly refused result is stored once, recorded in a few events
   t.notOk(refused.some(({ details }) => 'result' in (details ?? {})));
   t.match(task.kept.results, [{ agentId: 'a1', generation: 1, kind: 'refused', bytes: text.length, sha256: sha256(text) }]);
   const kept = await rig.storage.tasks.keptResult({ taskId: id, generation: 1 as Generation, agentId: 'a1' as AgentId });
-  t.match(kept, { result: text, reason: 'not_assignee' }, 'stored whole');
+  t.match(kept, { result: text, reason: 'not_assignee' }, 'stored in full');
 });
 
 t.test('R4: refused results of many generations are bounded in number', async (t) => {
@@ -100,7 +103,7 @@ t.test('wake results and progress are bounded in number and bytes per attempt', 
   t.match(task, { status: 'assigned' });
 });
 
-t.test('R4 J8: a late result is stored whole, however large, and an operator can adopt it', async (t) => {
+t.test('R4 J8: a late result is stored in full, however large, and an operator can adopt it', async (t) => {
   const rig = await hubRig({ timing: { leaseMs: 10_000, heartbeatMs: 1_000_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();

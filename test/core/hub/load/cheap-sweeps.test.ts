@@ -1,4 +1,4 @@
-/** A sweep looks at what is due. It costs nothing that grows with agents and what they hold. */
+/** A sweep reads only what is due. Its cost does not grow with the number of agents and their assignments. */
 import t from 'tap';
 import { hubRig } from '../hub-rig.ts';
 import { watchUnits } from '../watched-units.ts';

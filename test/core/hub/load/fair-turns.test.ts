@@ -1,4 +1,4 @@
-/** What waits for a commit takes turns: a batch is bounded by work, and whoever asks much does not keep others waiting. */
+/** Commands waiting for a commit take turns: a batch is bounded by its work, and a client with many commands does not delay others. */
 import t from 'tap';
 import type { Command, TaskDraft } from '../../../../core/application/hub/batch/commands.ts';
 import { Inbox } from '../../../../core/application/hub/queue/inbox.ts';

@@ -1,4 +1,4 @@
-/** Agents that have nothing to do, and can do nothing of what waits, cost a dispatch nothing. */
+/** Idle agents that can run none of the waiting tasks cost a dispatch nothing. */
 import t from 'tap';
 import fc from 'fast-check';
 import { FreeAgents } from '../../../../core/application/hub/batch/free-agents.ts';
@@ -13,7 +13,7 @@ const LIMIT = 256;
 const SOME_IDS = ['a', 'b', 'c', 'd', 'e', 'f'] as AgentId[];
 const SOME_CAPABILITIES = ['code', 'gpu', 'mac'];
 
-/** Beside `IDLE` agents with these capabilities: who gets it, and how many of the idle ones were looked at. */
+/** With `IDLE` other agents that have these capabilities: who gets the task, and how many of the idle agents were read. */
 function dispatched(idle: readonly string[], requirement: Requirement): { readonly free: readonly AgentId[]; readonly looks: number } {
   const looked = new Set<AgentId>();
   const watched = (agent: Agent): Agent =>

@@ -1,4 +1,4 @@
-/** A hub died with thousands of agents: whoever notes that they are away does so some at a time. */
+/** A hub died with thousands of agents connected: they are marked as disconnected in batches. */
 import t from 'tap';
 import type { AgentId } from '../../../../core/domain/ids.ts';
 import { aGeneration, anAgent, aStop, aTask, aTaskId, changes, inserting } from '../../../product/contracts/fixtures.ts';
@@ -23,7 +23,7 @@ t.test('R20: the agents of a dead hub are marked disconnected in bounded batches
           ),
         ),
         agents: all.map((n) => anAgent({ id: idOf(n), hubId: 'hub-dead', connectedAtMs: nowMs, lastHeardAtMs: nowMs })),
-        // More than one batch takes, and nobody confirms them.
+        // More than fit into one batch, and never confirmed.
         stopsSet: all.slice(0, PER_BATCH_MAX + 10).map((n) => aStop({ agentId: idOf(n), taskId: aTaskId(n), requestedAtMs: nowMs })),
       }),
     ),
@@ -40,6 +40,6 @@ t.test('R20: the agents of a dead hub are marked disconnected in bounded batches
   const rows = await agents.listAgents({ limit: AGENTS + 1 });
   t.equal(rows.filter(({ agent }) => agent.connected).length, 0);
   t.equal(rows.length, AGENTS);
-  t.ok(largest > 0 && largest <= PER_BATCH_MAX, `${largest} with what they hold in one batch`);
+  t.ok(largest > 0 && largest <= PER_BATCH_MAX, `${largest} agents and assignments in one batch`);
   await rig.stop();
 });

@@ -1,4 +1,4 @@
-/** Thousands of tasks that wait for one: they are unblocked in slices, and none is forgotten. */
+/** Thousands of tasks that depend on one task are unblocked in slices, and none is forgotten. */
 import t from 'tap';
 import type { TaskId } from '../../../../core/domain/ids.ts';
 import { memoryStorage } from '../../../../adapters/storage-memory/memory-storage.ts';
@@ -8,7 +8,7 @@ import { aDraft, hubRig, type HubRig } from '../hub-rig.ts';
 import { watchUnits } from '../watched-units.ts';
 
 const DEPENDENTS = 2_200;
-/** What one commit may change: a slice, and what belongs to the commands of the batch. */
+/** The most that one commit may change: a slice, and what the commands of the batch change. */
 const CHANGED_MAX = 600;
 
 /** The tasks that each commit changed. */

@@ -1,4 +1,4 @@
-/** Tasks that nobody can run, each with a capability of its own: they cost the others nothing that grows with them. */
+/** Tasks that no agent can run, each with its own capability: their number does not slow the other tasks down. */
 import t from 'tap';
 import type { SubmitAnswer } from '../../../../core/application/hub/batch/commands.ts';
 import type { TaskId } from '../../../../core/domain/ids.ts';
@@ -7,7 +7,7 @@ import { aDraft, hubRig, type HubRig } from '../hub-rig.ts';
 import { watchUnits } from '../watched-units.ts';
 
 const ODD = 3_000;
-/** The most requirements that one batch took in, as the rig's store was asked. */
+/** The most requirements that one batch read, as seen by the rig's store. */
 const watched = (rig: HubRig): { most: number } => {
   const seen = { most: 0 };
   watchUnits(rig.storage, (unit) => ({
@@ -38,15 +38,15 @@ t.test('R12 R20: thousands of requirements that no agent meets are not scanned, 
   t.strictSame(assigned(), [id]);
   const plain = await rig.submit();
   t.strictSame(assigned(), [plain]);
-  t.ok(seen.most <= 1_100, `a batch took in ${seen.most} requirements`);
+  t.ok(seen.most <= 1_100, `a batch read ${seen.most} requirements`);
 
-  // Who comes with an odd capability is given such a task, whoever was there before.
+  // An agent that joins with an odd capability gets such a task, whoever was there before.
   const odd = await rig.peer('odd');
   await odd.identify({ capabilities: ['odd-2500'], slots: 1 });
   await rig.pass(60_000);
   const got = odd.frames.flatMap((frame) => (frame.type === 'task_assign' ? [frame['task_id'] as TaskId] : []));
   t.strictSame([...new Set(got)], [aTaskId(12_500)]);
-  t.ok(seen.most <= 1_100, `a batch took in ${seen.most} requirements`);
+  t.ok(seen.most <= 1_100, `a batch read ${seen.most} requirements`);
   await rig.stop();
 });
 

@@ -1,4 +1,4 @@
-/** What several commands about the same task or agent do to each other when one transaction carries them all. */
+/** How several commands about the same task or agent interact when one transaction carries them all. */
 import t from 'tap';
 import { anAgentId, anEvent, aTaskId } from '../../../product/contracts/fixtures.ts';
 import { groupedByTask } from '../../../../core/application/hub/batch/events-by-task.ts';
@@ -9,7 +9,7 @@ import { aDraft, hubRig, type HubRig } from '../hub-rig.ts';
 
 const ids = seededIds({ seed: 'one-batch' });
 
-/** Puts all of them into the inbox at once: one batch. Moves no time afterwards, but lets everything settle. */
+/** Puts all of them into the inbox at once: one batch. Advances no time afterwards, but lets everything settle. */
 async function together(rig: HubRig, commands: readonly Command[]): Promise<readonly unknown[]> {
   const answers = await Promise.all(commands.map((command) => rig.queue.do(command)));
   await rig.pass(0);
@@ -32,7 +32,7 @@ const submit = (over: Parameters<typeof aDraft>[1]): Command & { readonly drafts
 });
 
 t.test('a task submitted in the batch that completes its dependency is not left blocked', async (t) => {
-  // The dependents of what was completed were looked for in the store alone, where this one was not yet.
+  // Before, dependents of a completed task were looked for in the store alone, where this one was not yet.
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -56,7 +56,7 @@ t.test('a task retried in the batch that completes its dependency is not left bl
 });
 
 t.test('R19: an unconfirmed stop holds its slot, even if the batch adds another stop for that agent', async (t) => {
-  // The stops of an agent were taken from the store only where the batch knew of none yet.
+  // Before, the stops of an agent were read from the store only if the batch did not know of any yet.
   const rig = await hubRig();
   const peer = await rig.peer('a1');
   await peer.identify({ slots: 2 });
@@ -125,8 +125,8 @@ t.test('a report of a session replaced in the same batch changes nothing', async
 });
 
 t.test('a sweep does not undo an identify of the same batch', async (t) => {
-  // The sweep judged agents as they were before the batch and wrote that row back: the older session number returned, and
-  // everything that the new session said was taken for a replaced session's, for ever.
+  // Before, the sweep judged agents as they were before the batch and wrote that row back: the older session number
+  // returned, and every message of the new session was attributed to a replaced session, forever.
   const rig = await hubRig({ timing: { reconnectGraceMs: 180_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -143,7 +143,7 @@ t.test('frames received before a sweep are processed before it, even in the same
   const id = await rig.submit();
   await peer.send({ type: 'task_accepted', task_id: id, generation: 1 });
   rig.clock.advance(9_999);
-  // The store is busy: the sweep and the renewal wait together, and the lease ends meanwhile.
+  // The store is busy: the sweep and the renewal wait together, and the lease expires meanwhile.
   const progress: Command = {
     kind: 'report',
     from: { agentId: 'a1' as AgentId, session: 1 },
@@ -158,7 +158,7 @@ t.test('frames received before a sweep are processed before it, even in the same
 });
 
 t.test('R6: an assignment pushed again and ended in the same batch is not sent', async (t) => {
-  // It left with the generation that the end had made, of which nobody had been given anything.
+  // Before, it was sent with the generation created by the end, which was never assigned to any agent.
   const gate = { opened: Promise.resolve(), open: () => undefined as void };
   const rig = await hubRig({ store: { onStep: (step) => (step === 'begin' ? gate.opened : undefined) } });
   const peer = await rig.peer('a1');

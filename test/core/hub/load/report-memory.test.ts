@@ -1,4 +1,4 @@
-/** What a session remembers of the tasks that its sidecar reported: nothing that grows with them. */
+/** A session's memory of the tasks that its sidecar reported does not grow with their number. */
 import t from 'tap';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -13,7 +13,7 @@ setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
 const TASKS = 200_000;
-/** What the engine itself may hold on to, bytes. 92 bytes for each task were 18 MB. */
+/** What the engine itself may retain, in bytes. 92 bytes for each task were 18 MB. */
 const SLACK_BYTES = 4_000_000;
 
 t.test('R20: a session of either version retains nothing about the tasks it has reported', (t) => {

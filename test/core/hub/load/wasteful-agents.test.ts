@@ -1,4 +1,4 @@
-/** Frames and commands of those who make the hub work for nothing wait behind the others', in their own order. */
+/** Frames and commands of peers that make the hub work for nothing wait behind all others, in their own order. */
 import t from 'tap';
 import { memoryLog } from '../../../product/twins/log-memory/memory-log.ts';
 import type { Command } from '../../../../core/application/hub/batch/commands.ts';
@@ -83,7 +83,7 @@ t.test('R20: while a commit is awaited, deferred frames get an eighth of the tim
   const [a, b] = [source('a'), source('b')];
   turns.offer(a, '0');
   turns.offer(b, '0');
-  t.strictSame(taken, ['a0'], 'the first after a rest');
+  t.strictSame(taken, ['a0'], 'the first after an idle time');
   clock.advance(6);
   t.strictSame(taken, ['a0']);
   clock.advance(2);
@@ -162,7 +162,7 @@ t.test('frames of a blocked connection wait without delaying others, and all are
   t.end();
 });
 
-/** A report of a task that never was. */
+/** A report of a task that never existed. */
 const lie = (n: number) => ({ type: 'task_complete', task_id: `task-${String(n).padStart(32, '0')}`, generation: 1, result: {} });
 
 t.test('R20: low-priority commands run when nothing else waits, and otherwise with one batch in seventeen', async (t) => {
@@ -179,7 +179,7 @@ t.test('R20: low-priority commands run when nothing else waits, and otherwise wi
   const submit = (): Promise<unknown> =>
     rig.queue.do({ kind: 'submit', drafts: [aDraft(aTaskId((tasks += 1)))], submittedBy: 'tok-1', idempotency: null });
   const behind: number[] = [];
-  // Each is there before the batch of the one before it has ended, so that there is always somebody who waits.
+  // Each arrives before the batch of the one before it has ended, so that one is always waiting.
   let next = submit();
   for (let n = 0; n < 40; n += 1) {
     const one = next;
@@ -191,7 +191,7 @@ t.test('R20: low-priority commands run when nothing else waits, and otherwise wi
   t.equal(behind[15], 0, 'sixteen batches of others run without it');
   t.equal(behind[16], 8);
   t.equal(behind[33], 16, 'and so on');
-  t.equal(units, 41, 'no batch of it alone delayed the others');
+  t.equal(units, 41, 'no batch with it alone delayed the others');
   await rig.queue.flush();
   t.strictSame(inOrder, [...Array(200).keys()], 'every command, in order');
   await rig.stop();
@@ -240,8 +240,8 @@ t.test('R20: commands of wasteful agents awaiting commit are bounded in number a
   const settle: (() => void)[] = [];
   const inbox = new LowPriorityInbox(
     {
-      do: () => Promise.reject(new Error('nobody asks')),
-      doAll: () => Promise.reject(new Error('nobody asks')),
+      do: () => Promise.reject(new Error('an unrequested command')),
+      doAll: () => Promise.reject(new Error('an unrequested command')),
       post: (_command, settled, isLowPriority) => {
         t.ok(isLowPriority);
         settle.push(() => settled({ ok: true, answer: { kind: 'noted' } as never }));

@@ -1,7 +1,7 @@
-/** What a random history is made of: plain data, so that fast-check can shrink what fails. Numbers pick among what is there. */
+/** The acts of a random history: plain data, so that fast-check can shrink a failure. Numbers choose among what exists. */
 import fc from 'fast-check';
 
-/** `old` speaks version 1, `gpu` has a capability that some tasks need; their slots. */
+/** `old` speaks version 1, `gpu` has a capability that some tasks need; the numbers are their slots. */
 export const AGENTS = [
   { id: 'one', slots: 1 },
   { id: 'two', slots: 2 },
@@ -61,7 +61,7 @@ const ACTS = {
   pass: named('pass', { ms: one(TIMES_MS) }),
   jump: named('jump', { ms: one(JUMPS_MS) }),
   fail: named('fail', { times: fc.integer({ min: 1, max: 7 }), step: one(STEPS), code: one(FAULTS) }),
-  /** The store waits, and what is done meanwhile shares a batch; until it is let go. */
+  /** The store waits until it is released, and what is done meanwhile shares a batch. */
   hold: named('hold', {}),
   release: named('release', {}),
   restart: named('restart', { how: one(['stop', 'kill']) }),

@@ -1,7 +1,7 @@
 /**
- * Random histories of a whole hub: submits, sidecars that come, go, lie and repeat themselves, operators, time, faults of
- * the storage, restarts. After each act the store must keep its invariants and no frame may tell of what was not
- * committed; at the end, when faults stop and everybody does its work, everything that can end does.
+ * Random histories of a whole hub: submits; sidecars that connect, disconnect, lie and repeat themselves; operators;
+ * time; storage faults; restarts. After each act the store must keep its invariants, and no frame may report anything
+ * uncommitted. At the end, when faults stop and all participants behave, everything that can end does.
  */
 import fc from 'fast-check';
 import t from 'tap';
@@ -9,7 +9,7 @@ import { aHistory } from './random-acts.ts';
 import { REGRESSIONS } from './random-regressions.ts';
 import { live } from './random-world.ts';
 
-/** `AGENTCOM_RANDOM_RUNS` looks longer; `AGENTCOM_RANDOM_SEED` elsewhere. */
+/** `AGENTCOM_RANDOM_RUNS` runs more histories; `AGENTCOM_RANDOM_SEED` runs different ones. */
 const runs = Number(process.env['AGENTCOM_RANDOM_RUNS'] ?? 80);
 const seed = Number(process.env['AGENTCOM_RANDOM_SEED'] ?? 20_260_101);
 

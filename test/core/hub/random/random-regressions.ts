@@ -1,4 +1,4 @@
-/** Histories in which something was wrong once, shrunk to what it took. Each says what it was. */
+/** Histories that once failed, shrunk to a minimum. Each names its failure. */
 import type { Act, ActOf } from './random-acts.ts';
 
 const SUBMIT: ActOf<'submit'> = {

@@ -1,4 +1,4 @@
-/** A sidecar that says whatever a random history wants, and remembers what it was told. */
+/** A sidecar that sends whatever a random history wants, and remembers what it received. */
 import type { StoredEvent } from '../../../../core/domain/task/event.ts';
 import type { TaskId } from '../../../../core/domain/ids.ts';
 import type { AnyFrame, HubRig, Peer } from '../hub-rig.ts';
@@ -11,9 +11,9 @@ interface Name {
 type SidecarAct = ActOf<'identify'> | ActOf<'cut'> | ActOf<'report'> | ActOf<'confirm'> | ActOf<'say'> | ActOf<'recover'>;
 type HistoryOf = (taskId: TaskId) => readonly StoredEvent[];
 
-/** It speaks of one of this many of its latest assignments. */
+/** It refers to one of this many of its latest assignments. */
 const LATEST = 4;
-/** The frame of each end. */
+/** The frame for each kind of end. */
 const FRAMES = { completed: 'task_complete', failed: 'task_failed', rejected: 'task_rejected', released: 'task_released' } as const;
 const NOBODY_HAS: Name = { taskId: 'task-ffffffffffffffff' as TaskId, generation: 1 };
 
@@ -24,10 +24,10 @@ export class RandomSidecar {
   #base: Peer | null = null;
   #peer: Peer | null = null;
   #older: Peer | null = null;
-  /** All that it was ever given, oldest first. */
+  /** All that it was ever assigned, oldest first. */
   readonly #given: Name[] = [];
   readonly #told: Name[] = [];
-  /** What it has, as far as it knows. */
+  /** What it holds, as far as it knows. */
   readonly #has = new Map<string, Name>();
 
   constructor({ id, slots }: (typeof AGENTS)[number]) {
@@ -68,12 +68,12 @@ export class RandomSidecar {
     }
   }
 
-  /** What came since the last time, taken in; answers what of it tells of something that was never committed. */
+  /** Processes the frames received since the last call; returns those that report something that was never committed. */
   hear(historyOf: HistoryOf): readonly string[] {
     return (this.#peer?.news() ?? []).flatMap((frame) => this.#take(frame, historyOf));
   }
 
-  /** Behaves: is connected, holds nothing that it did not get now, completes what it gets and confirms what it is asked. */
+  /** Behaves: is connected, holds only current assignments, completes what it is assigned and confirms what it is asked. */
   async work(): Promise<void> {
     if (this.#peer === null || this.#peer.closed() !== null || !this.#isIdentified) {
       await this.#identify({ act: 'identify', agent: 0, held: 'nothing', cutFirst: true });
@@ -153,7 +153,7 @@ export class RandomSidecar {
     }
   }
 
-  /** Version 1 rejects without a generation: whichever it has by then. */
+  /** Version 1 rejects without a generation: it applies to the current one. */
   async #end(event: keyof typeof FRAMES, name: Name, more: Readonly<Record<string, unknown>>): Promise<void> {
     this.#has.delete(keyOf(name));
     const isUnnamed = this.#version === 1 && event === 'rejected';
@@ -166,7 +166,7 @@ export class RandomSidecar {
     if (this.#version === 2) await this.#frame('task_cancel_ack', name, { outcome: 'killed' });
   }
 
-  /** Version 1 names the generation of ends alone. */
+  /** Version 1 names the generation of ends only. */
   async #frame(type: string, { taskId, generation }: Name, more: Readonly<Record<string, unknown>> = {}): Promise<void> {
     const isNamed = this.#version === 2 || type === 'task_complete' || type === 'task_failed' || type === 'state_report';
     const peer = this.#speaking === 'older' ? this.#older : this.#peer;
@@ -201,7 +201,7 @@ export class RandomSidecar {
       case 'task_assign':
         if (!this.#given.some((one) => keyOf(one) === keyOf(name))) this.#given.push(name);
         this.#has.set(keyOf(name), name);
-        return this.#isTold(name, historyOf, 'assigned') ? [] : [`${this.id} was given ${keyOf(name)}, which was not committed`];
+        return this.#isTold(name, historyOf, 'assigned') ? [] : [`${this.id} was assigned ${keyOf(name)}, which was not committed`];
       case 'task_cancelled': {
         const latest = this.#given.findLast((one) => one.taskId === name.taskId)?.generation ?? 0;
         this.#told.push({ taskId: name.taskId, generation: name.generation ?? latest });

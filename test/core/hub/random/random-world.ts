@@ -1,6 +1,6 @@
 /**
- * A hub whose sidecars, operators, storage and clock do what a random history says. After each act it says what is wrong:
- * the invariants of the store, and frames that tell of what was never committed.
+ * A hub whose sidecars, operators, storage and clock act out a random history. After each act it reports what is
+ * wrong: violated invariants of the store, and frames that report something that was never committed.
  */
 import { memoryDatabase, type MemoryDatabase } from '../../../../adapters/storage-memory/memory-database.ts';
 import type { TransactionStep } from '../../../../adapters/storage-memory/memory-task-store.ts';
@@ -30,20 +30,20 @@ const TIMING: Partial<HubTiming> = {
   v1RunMaxMs: 60_000,
   backoff: { firstMs: 500, maxMs: 4_000 },
   breaker: { firstMs: 10_000, maxMs: 60_000 },
-  // Nobody here answers probes, so nobody is asked.
+  // No agent here answers probes, so none is sent.
   heartbeatMs: 1_000_000_000,
   pongWaitMs: 1_000_000_000,
 };
-/** What the storage may fail with. */
+/** Errors that the storage may fail with. */
 const PLANTED = ['AC_STORE_RETRY', 'AC_STORE_UNAVAILABLE', 'AC_COMMIT_UNKNOWN'] as const;
-/** A runnable task and a free agent meet within this time (R16), and what is due is looked at. */
+/** A runnable task and a free agent are matched within this time (R16), and due work is handled. */
 const MEET_MS = 1_000;
-/** Store time that gains more between two looks was moved. */
+/** If store time gains more than this between two readings, it was moved. */
 const STEP_MS = 100;
-/** A version 1 agent that was replaced too often is refused for 5 min; in this many rounds everything must have ended. */
+/** A version 1 agent that was replaced too often is refused for 5 min; within this many rounds everything must have ended. */
 const ROUNDS_MAX = 45;
 const ROUND_MS = 10_000;
-/** A task that is not to be run before that, because a clock jumped, is not waited for. */
+/** A task that a clock jump scheduled later than this is not waited for. */
 const PATIENCE_MS = 120_000;
 
 export class RandomWorld {
@@ -53,15 +53,15 @@ export class RandomWorld {
   readonly #tasks: TaskId[] = [];
   #rig: HubRig | null = null;
   #hubs = 0;
-  /** Lines of its log that were looked at. */
+  /** Number of its log lines already checked. */
   #linesSeen = 0;
   #healthySinceMs = 0;
-  /** The store's time less the monotonic clock, as it was last seen. */
+  /** The store's time minus the monotonic clock, as last seen. */
   #aheadMs = 0;
   #failing: ActOf<'fail'> | null = null;
   #gate: { readonly opened: Promise<void>; readonly open: () => void } | null = null;
 
-  /** Starts a hub; at the first one every agent is there already. */
+  /** Starts a hub; when the first one starts, every agent connects. */
   async start(): Promise<void> {
     await this.#startHub();
     for (const [agent, sidecar] of this.#sidecars.entries())
@@ -92,14 +92,14 @@ export class RandomWorld {
     await this.#hub().stop();
   }
 
-  /** Does it, lets everything settle, and answers what is wrong since. */
+  /** Performs the act, lets everything settle, and returns what went wrong since. */
   async act(act: Act): Promise<readonly string[]> {
     await this.#do(act);
     await settle(this.#clock);
     return this.#look();
   }
 
-  /** Faults end, everybody is back and does its work: what has not ended after a while although it could? */
+  /** Faults end and every agent is back and behaves: which tasks have not ended after a while although they could? */
   async finish(): Promise<readonly string[]> {
     await this.#release();
     this.#failing = null;
@@ -152,7 +152,7 @@ export class RandomWorld {
     }
   }
 
-  /** Asked without waiting, since the store may be held. What is refused or fails is fine: the store says what became of it. */
+  /** Not awaited, since the store may be held. A refusal or failure is fine: the store shows the outcome. */
   async #ask(command: Command): Promise<void> {
     this.#hub().queue.post(command, (outcome) => {
       if (outcome.ok && command.kind === 'submit' && 'tasks' in outcome.answer) {
@@ -227,7 +227,7 @@ export class RandomWorld {
     if (failing === null || failing.step !== step) return;
     this.#failing = failing.times > 1 ? { ...failing, times: failing.times - 1 } : null;
     this.#unwellFor(0);
-    // After a commit nothing else can be said truthfully.
+    // After a commit no other answer would be true.
     throw new AgentcomError(step === 'committed' ? 'AC_COMMIT_UNKNOWN' : failing.code, 'planted');
   }
 
@@ -240,7 +240,7 @@ export class RandomWorld {
   #storeMs = (): number => this.#hub().storage.tasks.nowMs();
 
   #look(): readonly string[] {
-    // Moved forward to a clock that stayed ahead: the next regular sweep does what is due by that.
+    // Moved forward to a clock that stayed ahead: the next regular sweep handles what that made due.
     const aheadMs = this.#storeMs() - this.#clock.monotonicMs();
     if (aheadMs > this.#aheadMs + STEP_MS) this.#unwellFor(SWEEP_MS);
     this.#aheadMs = aheadMs;
@@ -263,7 +263,7 @@ export class RandomWorld {
     ];
   }
 
-  /** What the hub itself calls broken, but for the faults that were planted. */
+  /** What the hub itself logs as broken, except for the planted faults. */
   #complaints(): readonly string[] {
     const lines = this.#hub().log.lines.slice(this.#linesSeen);
     this.#linesSeen += lines.length;
@@ -273,7 +273,7 @@ export class RandomWorld {
       .map(({ message, fields }) => `log: ${message}: ${messageOf(fields['error'])}`);
   }
 
-  /** Ends that stand in the history as an agent's own word, and that it never gave: of another task, generation or agent. */
+  /** Ends in the history attributed to an agent that never reported them: of another task, generation or agent. */
   #neverReported(events: readonly StoredEvent[]): readonly string[] {
     const isEnd = ({ event, session }: StoredEvent): boolean =>
       session !== null && (event === 'completed' || event === 'failed' || event === 'rejected' || event === 'released');
@@ -297,7 +297,7 @@ export class RandomWorld {
   }
 }
 
-/** Lives through a whole history. Throws with everything that was wrong, and when. */
+/** Plays a whole history. Throws with everything that went wrong, and when. */
 export async function live(history: readonly Act[]): Promise<void> {
   const world = new RandomWorld();
   await world.start();

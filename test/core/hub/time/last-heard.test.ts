@@ -1,4 +1,4 @@
-/** When an agent was last heard, as the store keeps it once it is away. */
+/** When an agent was last heard, as stored after it disconnects. */
 import t from 'tap';
 import type { AgentId } from '../../../../core/domain/ids.ts';
 import { hubRig } from '../hub-rig.ts';

@@ -1,4 +1,4 @@
-/** A storage that is away or slow, a hub that is overrun: what becomes of live assignments, and how hard the hub tries. */
+/** An unavailable or slow storage, an overloaded hub: what becomes of live assignments, and how often the hub retries. */
 import t from 'tap';
 import { memoryStorage } from '../../../../adapters/storage-memory/memory-storage.ts';
 import type { AgentId, Generation } from '../../../../core/domain/ids.ts';
@@ -6,7 +6,7 @@ import { AgentcomError } from '../../../../core/errors/agentcom-error.ts';
 import { virtualClock } from '../../../product/twins/clock-virtual/virtual-clock.ts';
 import { hubRig, type HubRig, type RigOptions } from '../hub-rig.ts';
 
-/** A rig whose storage can be taken away; counts the transactions that it was asked for. */
+/** A rig whose storage can be made unavailable; counts the transactions requested of it. */
 async function fragileRig(options: RigOptions = {}): Promise<HubRig & { away: boolean; tries: number }> {
   const state = { away: false, tries: 0 };
   const rig = await hubRig({
@@ -23,7 +23,8 @@ async function fragileRig(options: RigOptions = {}): Promise<HubRig & { away: bo
 }
 
 t.test('R15: an outage of the storage longer than every lease costs nothing', async (t) => {
-  // The first sweep that succeeded took back all that had run out meanwhile; only after it came the quiet time.
+  // Before, the first sweep that succeeded reclaimed everything that had expired meanwhile; the quiet period started
+  // only after it.
   const rig = await fragileRig({ timing: { quietAfterStartMs: 60_000, leaseMs: 60_000, acceptMs: 60_000, heartbeatMs: 10_000_000 } });
   const peer = await rig.peer('a1');
   await peer.identify({ slots: 2 });
@@ -37,14 +38,14 @@ t.test('R15: an outage of the storage longer than every lease costs nothing', as
   await rig.pass(55_000);
   for (const id of [accepted, unseen]) t.match((await rig.record(id)).task, { status: 'assigned', generation: 1, retryCount: 0 });
   await rig.pass(40_000);
-  t.match(await rig.story(accepted), / lost /, 'silence counts again when the quiet time is over');
-  // Each sweep of the outage logged it again: two lines a second.
+  t.match(await rig.story(accepted), / lost /, 'silence counts again when the quiet period is over');
+  // Before, each sweep of the outage logged it again: two lines a second.
   const quiet = rig.log.lines.filter(({ message }) => message.startsWith('a quiet period begins'));
   t.equal(quiet.filter(({ fields }) => /storage/.test(String(fields['because']))).length, 1, 'an outage is logged once');
 });
 
 t.test('R15: a short outage that swallows an accept costs nothing', async (t) => {
-  // No sweep met the outage; the queue did, and tells.
+  // No sweep hit the outage; the queue did, and reports it.
   const rig = await fragileRig({ timing: { quietAfterStartMs: 60_000, acceptMs: 35_000, heartbeatMs: 10_000_000 } });
   await rig.pass(70_000);
   const peer = await rig.peer('a1');
@@ -64,7 +65,7 @@ t.test('R15: a short outage that swallows an accept costs nothing', async (t) =>
 });
 
 t.test('a sweep that cannot be committed is not retried without a pause', async (t) => {
-  // What was due stayed due, and the next sweep followed each failed one after 20 ms.
+  // Before, what was due stayed due, and the next sweep followed each failed one after 20 ms.
   const rig = await fragileRig({ timing: { acceptMs: 10_000, heartbeatMs: 10_000_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -77,7 +78,7 @@ t.test('a sweep that cannot be committed is not retried without a pause', async 
 });
 
 t.test('the end of a pause is not forgotten when its sweep fails', async (t) => {
-  // It stands in no row that is due, so the next regular sweep, half a minute later, was the first to see it.
+  // It is in no row that is due, so before, the next regular sweep half a minute later was the first to see it.
   const rig = await fragileRig({ timing: { heartbeatMs: 10_000_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -123,7 +124,7 @@ t.test('R15: a run limit that passes while the hub is down or the agent is away 
 });
 
 t.test('a COMMIT whose outcome cannot be looked up is not retried in parts', async (t) => {
-  // Looking it up failed, for a reason of its own, and the halves of the batch were carried out anew.
+  // Before, looking it up failed for a reason of its own, and the halves of the batch were executed again.
   let commits = 0;
   const rig = await hubRig({
     store: {
@@ -179,7 +180,7 @@ t.test('the inbox counts the bytes of a report', async (t) => {
 });
 
 t.test('R15: storage that only stalled everything counts as an outage', async (t) => {
-  // The sweep was the first in line when the storage went on, before the accept that had waited with it.
+  // Before, the sweep was first in line when the storage continued, ahead of the accept that had waited with it.
   const gate = { opened: Promise.resolve(), open: () => undefined as void };
   const timing = { quietAfterStartMs: 5_000, acceptMs: 10_000, sweepMs: 7_000, heartbeatMs: 10_000_000 };
   const rig = await hubRig({ timing, store: { onStep: (step) => (step === 'begin' ? gate.opened : undefined) } });
@@ -196,7 +197,7 @@ t.test('R15: storage that only stalled everything counts as an outage', async (t
 });
 
 t.test('R15: storage that stalled on one commit counts as an outage', async (t) => {
-  // No sweep was asked for meanwhile. The next one took back what had not been accepted in its time.
+  // Before, no sweep was requested meanwhile, and the next one reclaimed what had not been accepted in time.
   const gate = { opened: Promise.resolve(), open: () => undefined as void };
   const timing = { quietAfterStartMs: 5_000, reconnectGraceMs: 5_000, acceptMs: 12_000, sweepMs: 60_000, heartbeatMs: 10_000_000 };
   const rig = await hubRig({ timing, store: { onStep: (step) => (step === 'commit' ? gate.opened : undefined) } });
@@ -206,7 +207,7 @@ t.test('R15: storage that stalled on one commit counts as an outage', async (t) 
   const id = await rig.submit();
   await rig.pass(2_000);
   gate.opened = new Promise((resolve) => (gate.open = resolve));
-  const other = rig.submit({ neededCapabilities: ['nobody has it'] });
+  const other = rig.submit({ neededCapabilities: ['no agent has it'] });
   await rig.pass(8_500);
   gate.open();
   gate.opened = Promise.resolve();
@@ -219,7 +220,7 @@ t.test('R15: storage that stalled on one commit counts as an outage', async (t) 
 t.test('R15: a hub that is slow to stop reclaims nothing from the agents that it disconnected', async (t) => {
   const clock = virtualClock();
   const storage = { ...memoryStorage({ clock }), close: () => Promise.resolve() };
-  // Each part of the rig takes 5 s to stop: several times this grace.
+  // Each part of the rig takes 5 s to stop: several times this grace period.
   const rig = await hubRig({ clock, storage, timing: { reconnectGraceMs: 4_000, sweepMs: 1_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();

@@ -1,4 +1,4 @@
-/** What time does to assignments: deadlines, absences, quiet times, jumps; with a whole hub and a virtual clock. */
+/** How time affects assignments: deadlines, disconnects, quiet periods, jumps; with a whole hub and a virtual clock. */
 import t from 'tap';
 import type { AgentId, Generation } from '../../../../core/domain/ids.ts';
 import { aTaskId } from '../../../product/contracts/fixtures.ts';
@@ -42,13 +42,13 @@ t.test('R15 J7: an absence shorter than the grace period costs nothing, a longer
   const rig = await hubRig({ timing: { reconnectGraceMs: 20_000, acceptMs: 5_000, leaseMs: 5_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
-  await rig.pass(20_001); // The quiet time after the start would keep it as well.
+  await rig.pass(20_001); // The quiet period after the start would keep it as well.
   const id = await rig.submit();
   const name = { task_id: id, generation: 1 };
   await peer.send({ type: 'task_accepted', ...name });
   await peer.cut();
   await rig.pass(19_000);
-  t.equal((await rig.record(id)).task.status, 'assigned', 'away longer than its lease, shorter than the grace');
+  t.equal((await rig.record(id)).task.status, 'assigned', 'disconnected longer than its lease, shorter than the grace period');
   const back = await peer.again();
   t.match((await back.identify({ held: [{ ...name, status: 'working' }] }))[0], { held: [{ action: 'continue' }] });
   await back.send({ type: 'task_progress', ...name });
@@ -79,7 +79,7 @@ t.test('the slots of an absent agent are free after the grace period, even with 
   t.match((await rig.record(id)).events.at(-1), { event: 'stop_confirmed', details: { outcome: 'agent_away' } });
 });
 
-t.test('R15 J7: nothing is reclaimed for silence in the quiet time after a start', async (t) => {
+t.test('R15 J7: nothing is reclaimed for silence in the quiet period after a start', async (t) => {
   const rig = await hubRig({ timing: { quietAfterStartMs: 100_000, acceptMs: 10_000 } });
   const peer = await rig.peer('a1');
   await peer.identify();
@@ -99,10 +99,10 @@ t.test('R15: a jump of the wall clock reclaims nothing early', async (t) => {
   await rig.pass(70_000);
   rig.clock.jumpWall(3_600_000);
   await rig.pass(20_000);
-  t.equal((await rig.record(id)).task.generation, 1, 'its lease seems over by an hour');
+  t.equal((await rig.record(id)).task.generation, 1, 'its lease seems expired by an hour');
   await peer.send({ type: 'task_progress', task_id: id, generation: 1 });
   await rig.pass(60_000);
-  t.equal((await rig.record(id)).task.generation, 1, 'it sent progress within the quiet time');
+  t.equal((await rig.record(id)).task.generation, 1, 'it sent progress within the quiet period');
 });
 
 t.test('run_at, ttl and complete_by', async (t) => {

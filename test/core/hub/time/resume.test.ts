@@ -1,4 +1,4 @@
-/** An operator's resume and what is given after it. */
+/** An operator's resume and the assignments after it. */
 import t from 'tap';
 import type { AgentId } from '../../../../core/domain/ids.ts';
 import { hubRig } from '../hub-rig.ts';

@@ -1,4 +1,4 @@
-/** A machine whose clock is wrong, jumps or is set right; and disturbances one after the other. A whole hub, a virtual clock. */
+/** A machine whose clock is wrong, jumps or is corrected; and one disturbance after the other. A whole hub, a virtual clock. */
 import t from 'tap';
 import { virtualClock } from '../../../product/twins/clock-virtual/virtual-clock.ts';
 import { memoryDatabase } from '../../../../adapters/storage-memory/memory-database.ts';
@@ -10,10 +10,10 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 const YEAR_MS = 365 * DAY_MS;
-/** As a hub has them by default, where the rig has none; and peers that need not answer. */
+/** The defaults of a hub, which the rig leaves out; and peers that need not answer. */
 const TIMING = { reconnectGraceMs: 3 * MINUTE_MS, quietAfterStartMs: 5 * MINUTE_MS, heartbeatMs: YEAR_MS };
 
-/** A rig whose quiet time after the start is over, with a task that a1 completed. */
+/** A rig whose quiet period after the start is over, with a task that a1 completed. */
 async function withCompleted(options: RigOptions = {}) {
   const rig = await hubRig({ ...options, timing: { ...TIMING, ...options.timing } });
   await rig.pass(6 * MINUTE_MS);
@@ -25,7 +25,7 @@ async function withCompleted(options: RigOptions = {}) {
   return { rig, peer, id };
 }
 
-/** Long times in steps of an hour: a timer in between does not wait for what the one before it set going. */
+/** Long times in steps of an hour: the clock does not wait between timers for work that an earlier one started. */
 async function passLong(rig: HubRig, ms: number): Promise<void> {
   for (let leftMs = ms; leftMs > 0; leftMs -= HOUR_MS) {
     rig.clock.advance(HOUR_MS);
@@ -38,7 +38,7 @@ const isStored = async (rig: HubRig, id: Parameters<HubRig['record']>[0]): Promi
 
 t.test('R4 R15: a clock that is a year ahead for a minute removes no result, and ends no task', async (t) => {
   const { rig, id } = await withCompleted();
-  const waiting = await rig.submit({ neededCapabilities: ['nobody has it'], ttlMs: HOUR_MS });
+  const waiting = await rig.submit({ neededCapabilities: ['no agent has it'], ttlMs: HOUR_MS });
   const before = rig.storage.tasks.nowMs();
   rig.clock.jumpWall(YEAR_MS);
   await rig.pass(MINUTE_MS);
@@ -46,7 +46,7 @@ t.test('R4 R15: a clock that is a year ahead for a minute removes no result, and
   await rig.pass(10 * MINUTE_MS);
   t.equal(rig.storage.tasks.nowMs() - before, 11 * MINUTE_MS, 'the store counted eleven minutes');
   t.ok(await isStored(rig, id), 'its result is still stored');
-  t.equal((await rig.record(waiting)).task.status, 'queued', 'its ttl is not over');
+  t.equal((await rig.record(waiting)).task.status, 'queued', 'its ttl has not expired');
 });
 
 t.test('R4: a clock that stays a year ahead removes nothing before there was time to correct it', async (t) => {
@@ -61,7 +61,7 @@ t.test('R4: a clock that stays a year ahead removes nothing before there was tim
   await passLong(rig, 6 * DAY_MS);
   t.ok(await isStored(rig, id), 'and nothing is removed for a week');
   await passLong(rig, 2 * DAY_MS);
-  await rig.pass(2 * HOUR_MS); // After each long step the hub takes itself for late.
+  await rig.pass(2 * HOUR_MS); // After each long step the hub considers itself late.
   t.notOk(await isStored(rig, id));
 });
 
@@ -86,7 +86,7 @@ t.test('R15: a dead agent’s task is reclaimed after its grace period, whatever
     await peer.cut();
     rig.clock.jumpWall(jumpMs);
     await rig.pass(2 * MINUTE_MS);
-    t.equal((await rig.record(id)).task.status, 'assigned', `${jumpMs}: not within the grace`);
+    t.equal((await rig.record(id)).task.status, 'assigned', `${jumpMs}: not within the grace period`);
     await rig.pass(2 * MINUTE_MS);
     t.match(
       (await rig.record(id)).events.find(({ event }) => event === 'lost')?.details,
@@ -113,7 +113,7 @@ t.test('a laptop that wakes from sleep continues at once, and has the right time
   const { rig, peer, id } = await withCompleted();
   const live = await rig.submit();
   await peer.send({ type: 'task_accepted', task_id: live, generation: 1 });
-  const later = await rig.submit({ runAtMs: rig.clock.nowMs() + HOUR_MS, neededCapabilities: ['nobody has it'] });
+  const later = await rig.submit({ runAtMs: rig.clock.nowMs() + HOUR_MS, neededCapabilities: ['no agent has it'] });
   // Its monotonic clock stood still meanwhile.
   rig.clock.jumpWall(8 * HOUR_MS);
   await rig.pass(4 * MINUTE_MS);
@@ -135,14 +135,14 @@ t.test('nothing is removed while silence does not count, and all of it afterward
   await peer.identify();
   const id = await rig.submit();
   await peer.send({ type: 'task_complete', task_id: id, generation: 1, result: 1 });
-  await rig.submit({ neededCapabilities: ['nobody has it'] }); // The newest event is not this one's.
+  await rig.submit({ neededCapabilities: ['no agent has it'] }); // The newest event is not this one's.
   await rig.pass(4 * MINUTE_MS);
-  t.ok(await isStored(rig, id), 'in the quiet time after the start');
+  t.ok(await isStored(rig, id), 'in the quiet period after the start');
   await rig.pass(2 * MINUTE_MS);
   t.notOk(await isStored(rig, id));
 });
 
-/** Minutes until a dead agent's task is taken back, while `disturb` is called every four minutes; null: not within `limitMinutes`. */
+/** Minutes until a dead agent's task is reclaimed, while `disturb` is called every four minutes; null: not within `limitMinutes`. */
 async function minutesHeld(rig: HubRig, disturb: () => Promise<void>, limitMinutes: number): Promise<number | null> {
   await rig.pass(6 * MINUTE_MS);
   const peer = await rig.peer('a1');
@@ -162,15 +162,15 @@ t.test('R15 R16: a clock that steps every four minutes does not hold up a dead a
   const rig = await hubRig({ timing: TIMING });
   let ms = 6_000;
   const step = async (): Promise<void> => rig.clock.jumpWall((ms = -ms));
-  t.equal(await minutesHeld(rig, step, 180), 4, 'the grace period without a quiet time');
+  t.equal(await minutesHeld(rig, step, 180), 4, 'the grace period without a quiet period');
 });
 
-t.test('R15 R16 J12: with storage slow every four minutes, a dead agent’s task is held for grace plus one quiet time', async (t) => {
+t.test('R15 R16 J12: with storage slow every four minutes, a dead agent’s task is held for grace plus one quiet period', async (t) => {
   const gate = { opened: Promise.resolve(), open: () => undefined as void };
   const rig = await hubRig({ timing: TIMING, store: { onStep: (step) => (step === 'commit' ? gate.opened : undefined) } });
   const slowCommit = async (): Promise<void> => {
     gate.opened = new Promise((resolve) => (gate.open = resolve));
-    const other = rig.submit({ neededCapabilities: ['nobody has it'] });
+    const other = rig.submit({ neededCapabilities: ['no agent has it'] });
     await rig.pass(0);
     await rig.pass(6_000);
     gate.open();
@@ -178,10 +178,10 @@ t.test('R15 R16 J12: with storage slow every four minutes, a dead agent’s task
     await other;
   };
   const minutes = await minutesHeld(rig, slowCommit, 180);
-  t.ok(minutes !== null && minutes <= 12, `${minutes} min: at most 5 + 5 min, what was disturbed, and the sweep after it`);
+  t.ok(minutes !== null && minutes <= 12, `${minutes} min: at most 5 + 5 min, the disturbed time, and the sweep after it`);
 });
 
-t.test('R15: an outage in the middle of a quiet time does not shorten it', async (t) => {
+t.test('R15: an outage in the middle of a quiet period does not shorten it', async (t) => {
   const state = { away: false };
   const onStep = (step: string): void => {
     if (state.away && step === 'begin') throw new AgentcomError('AC_STORE_UNAVAILABLE', 'planted: no space left on device');
@@ -203,7 +203,7 @@ t.test('R15: an outage in the middle of a quiet time does not shorten it', async
     await peer.send({ type: 'task_accepted', ...name });
     await peer.cut();
     await rig.pass(4 * MINUTE_MS);
-    await outage(rig, 6 * MINUTE_MS); // Its grace and the quiet time of the start end in here: it has another from now on.
+    await outage(rig, 6 * MINUTE_MS); // Its grace period and the quiet period of the start end here: a new quiet period starts now.
     await rig.pass(5 * MINUTE_MS - 10_000);
     t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 });
     await outage(rig, 15 * MINUTE_MS);
@@ -232,7 +232,7 @@ t.test('R15: a hub that is repeatedly down for an hour and up for a moment costs
     t.match((await rig.record(id)).task, { status: 'assigned', generation: 1 }, `after ${time} h`);
   }
   await rig.pass(5 * MINUTE_MS + 1_000);
-  t.match((await rig.record(id)).events.find(({ event }) => event === 'lost')?.details, { reason: 'disconnected' }, 'one quiet time');
+  t.match((await rig.record(id)).events.find(({ event }) => event === 'lost')?.details, { reason: 'disconnected' }, 'one quiet period');
   await rig.stop();
 });
 

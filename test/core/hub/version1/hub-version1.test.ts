@@ -1,4 +1,4 @@
-/** What time and order do to version 1 sidecars, which say little: a whole hub and a virtual clock. */
+/** How time and order affect version 1 sidecars, which send little: a whole hub and a virtual clock. */
 import t from 'tap';
 import type { AgentId, Generation, TaskId } from '../../../../core/domain/ids.ts';
 import { agentJson } from '../../../../core/protocol/agent-json.ts';
@@ -232,7 +232,7 @@ t.test('a version 1 agent has one slot whatever it asks for, since its reports c
   t.match(await agent(rig), { slots: 1 });
 });
 
-t.test('a refused result is stored whole, even if invalid or sent for another agent, since its sender deletes it', async (t) => {
+t.test('a refused result is stored in full, even if invalid or sent for another agent, since its sender deletes it', async (t) => {
   const result = { status: 'success', output: 'x'.repeat(5_000) };
   const cases = [
     { more: {}, error: 'validation_failed', reason: 'validation_failed', generation: null },
@@ -316,7 +316,7 @@ t.test('v1StopMs sets how long an unconfirmed stop holds its slot; the agent sho
   }
 });
 
-t.test('object steps and hints are passed on whole; a plain sentence is not sent as a version 1 step', async (t) => {
+t.test('object steps and hints are passed on in full; a plain sentence is not sent as a version 1 step', async (t) => {
   const rig = await hubRig();
   const peer = await freePeer(rig, 'a1');
   const step = { type: 'file_exists', target: 'a.txt', options: { deep: [1, null] } };

@@ -2,10 +2,10 @@
 import type { HubRig, Peer } from '../hub-rig.ts';
 
 export const V1 = { protocol_version: 1, instance_id: undefined, held: undefined, status: 'idle' };
-/** A task that nobody knows. */
+/** A task that does not exist. */
 export const UNKNOWN = 'task-ffffffffffffffff';
 
-/** One that has said, by asking for a task that nobody knows, that it holds nothing. */
+/** A peer that, by asking for a task that does not exist, has shown that it holds nothing. */
 export async function freePeer(rig: HubRig, agentId: string): Promise<Peer> {
   const peer = await rig.peer(agentId);
   await peer.identify(V1);

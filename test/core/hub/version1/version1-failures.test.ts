@@ -1,4 +1,7 @@
-/** What version 1 says of a failure in words alone has a kind: a machine that cannot run anything is told from a task that cannot be done. */
+/**
+ * Failures that version 1 describes only in words have a kind: a machine that cannot run anything is distinguished
+ * from a task that cannot be done.
+ */
 import t from 'tap';
 import { failureFromText } from '../../../../core/application/hub/sessions/v1-failures.ts';
 import type { AgentId, TaskId } from '../../../../core/domain/ids.ts';
@@ -12,7 +15,7 @@ interface Given {
 const assigned = (peer: Peer): readonly Given[] =>
   peer.news().flatMap((frame) => (frame.type === 'task_assign' ? [frame as unknown as Given] : []));
 
-/** A machine that fails each task at once, in these words, as the field's sidecar does: first the failure, then the wake's. */
+/** A machine that fails each task at once with these words, as deployed sidecars do: first the failure, then the wake result. */
 async function failAll(peer: Peer, reason: string): Promise<number> {
   const tasks = assigned(peer);
   for (const { task_id, generation } of tasks) {
@@ -36,7 +39,7 @@ t.test('R13: a version 1 machine that cannot wake its agent is paused after thre
     const [broken, good] = [await freePeer(rig, 'broken'), await freePeer(rig, 'good')];
     const ids = await Promise.all(Array.from({ length: 20 }, () => rig.submit({ maxRetries: 3 })));
     let failed = 0;
-    // The good one takes three seconds for a task, the broken one none.
+    // The good one takes three seconds per task, the broken one none.
     for (let second = 0; second < 90; second += 1) {
       for (let turn = 0; turn < 20; turn += 1) {
         const more = await failAll(broken, reason);

@@ -1,4 +1,7 @@
-/** Version 1 keeps no result until it is answered: what is lost with a connection ends its attempt, and is never run again as the same. */
+/**
+ * Version 1 does not keep results until they are acknowledged: what is lost with a connection ends its attempt, and
+ * never runs again under the same generation.
+ */
 import t from 'tap';
 import type { AgentId, TaskId } from '../../../../core/domain/ids.ts';
 import { hubRig, type HubRig, type Peer, type RigOptions } from '../hub-rig.ts';

@@ -1,4 +1,4 @@
-/** What is said agrees with what is done: `ready` exactly if the dispatcher would assign the task. */
+/** Explanations agree with decisions: `ready` exactly if the dispatcher would assign the task. */
 import t from 'tap';
 import { mayWork, roomOf } from '../../../../core/domain/agent/breaker.ts';
 import { isClaimable } from '../../../../core/domain/task/claimable.ts';
@@ -11,7 +11,7 @@ import { A_MOMENT_MS as NOW, aRequirement, aTask, anAgent, anAgentId } from '../
 import { hubRig, type Peer } from '../hub-rig.ts';
 import { whyTask } from './why-rig.ts';
 
-/** Worlds of tasks and agents; `AGENTCOM_WHY_WORLDS` for more. */
+/** Number of random worlds of tasks and agents; `AGENTCOM_WHY_WORLDS` for more. */
 const WORLDS = Number(process.env['AGENTCOM_WHY_WORLDS'] ?? 2_000);
 const STEPS = 120;
 
@@ -69,7 +69,7 @@ t.test('a task is `ready` exactly if the dispatcher would assign it, in random w
   t.ok(kinds.size >= 10, JSON.stringify([...kinds]));
 });
 
-t.test('in a hub at rest every queued task has a reason to wait, and none is ready', async (t) => {
+t.test('in an idle hub every queued task has a reason to wait, and none is ready', async (t) => {
   const rig = await hubRig({ timing: { heartbeatMs: 86_400_000 } });
   const below = numbers(7);
   const peers: Peer[] = [];

@@ -1,4 +1,4 @@
-/** Each situation is made in a whole hub, by frames, commands and time. */
+/** Each situation is created in a whole hub, by frames, commands and time. */
 import t from 'tap';
 import type { AgentId, TaskId } from '../../../../core/domain/ids.ts';
 import type { WaitingFor, WaitingKind } from '../../../../core/domain/waiting/waiting-for.ts';
@@ -8,7 +8,7 @@ import { whyAgent, whyTask } from './why-rig.ts';
 interface Situation {
   readonly name: string;
   readonly options?: RigOptions;
-  /** Makes the situation and returns the task that waits. */
+  /** Creates the situation and returns the waiting task. */
   readonly make: (rig: HubRig) => Promise<TaskId>;
   readonly kind: WaitingKind | null;
   readonly want?: object;

@@ -1,4 +1,4 @@
-/** Asks a whole hub why a task is not running, as its HTTP API does. */
+/** Asks a whole hub why a task is not running, like the HTTP API. */
 import { waiting } from '../../../../adapters/http/endpoints/waiting.ts';
 import { hubClock } from '../../../../core/application/hub/upkeep/hub-clock.ts';
 import type { AgentId, TaskId } from '../../../../core/domain/ids.ts';

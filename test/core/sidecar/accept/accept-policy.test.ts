@@ -1,4 +1,4 @@
-/** What a sidecar accepts, and what it answers to the rest. */
+/** What a sidecar accepts, and how it answers everything else. */
 import t from 'tap';
 import { policyRefusal, type AcceptPolicy, type OfferedTask } from '../../../../core/domain/assignment/accept-policy.ts';
 import { assignFrame, named, online, sent, TASK, words } from '../rig/stage.ts';

@@ -1,4 +1,4 @@
-/** A whole sidecar over the memory twins, a hub that says what the test wants, and time that the test moves. */
+/** A whole sidecar over the memory twins, a hub that sends what the test wants, and time that the test moves. */
 import { memoryLog, type MemoryLog } from '../../../product/twins/log-memory/memory-log.ts';
 import { memoryJournal, type MemoryJournal } from '../../../product/twins/journal-memory/memory-journal.ts';
 import { memoryResultInbox, type MemoryResultInbox } from '../../../product/twins/results-memory/memory-result-inbox.ts';
@@ -21,16 +21,16 @@ export const ROOM_TOKEN = 'token';
 
 export interface RoomOptions {
   readonly script?: ((request: WakeRequest, room: Room) => RunScript) | undefined;
-  /** Default: identifies everybody, and says nothing else. */
+  /** Default: identifies every agent, and sends nothing else. */
   readonly hub?: ((frame: Frame, say: (frame: SentFrame) => void) => void) | undefined;
   readonly selfStart?: boolean | undefined;
-  /** What becomes of what crosses the wire. Default: it arrives at once. */
+  /** The fate of everything that crosses the wire. Default: it arrives at once. */
   readonly fate?: ((clock: VirtualClock) => Fate) | undefined;
   /** Default true: the hub of a room need not prove itself. */
   readonly plainToken?: boolean | undefined;
-  /** How long its turns of the event loop last; default: acceptances do not wait for their ends. */
+  /** Duration of its event loop turns; default: acceptances do not wait for their ends. */
   readonly turnMs?: number | undefined;
-  /** Its token, read for each connection. Default: it stays `ROOM_TOKEN`. */
+  /** Its token, read for each connection. Default: always `ROOM_TOKEN`. */
   readonly readToken?: (() => Promise<string | null>) | undefined;
   /** Default 1. */
   readonly slots?: number | undefined;
@@ -44,15 +44,15 @@ export interface Room {
   sidecar: Sidecar;
   journal: MemoryJournal;
   results: MemoryResultInbox;
-  /** Everything that the hub got, oldest first. */
+  /** All frames that the hub received, oldest first. */
   readonly heard: Frame[];
   say(frame: SentFrame): void;
   cut(): void;
-  /** Moves time; whatever that sets going takes its next steps. */
+  /** Advances time; resulting work takes its next steps. */
   pass(ms: number): Promise<void>;
-  /** kill -9, and a new sidecar over the same disk; `start` it. */
+  /** kill -9, and a new sidecar over the same disk; call `start` to start it. */
   crash(): void;
-  /** Types of what the hub got. */
+  /** Types of the frames that the hub received. */
   types(): readonly unknown[];
 }
 
@@ -60,7 +60,7 @@ export const welcome = (frame: Frame, say: (frame: SentFrame) => void): void => 
   if (frame['type'] === 'identify') say({ type: 'identified', agent_id: 'worker-1', protocol_version: 2, store_id: 'store-1', held: [] });
 };
 
-/** What an agent does: says that it started, and writes this result after a while. */
+/** The agent's behaviour: reports that it started, and writes this result after a while. */
 export const worker =
   (result: unknown, afterMs = 1_000) =>
   (_request: WakeRequest, room: Room): RunScript => ({
@@ -145,7 +145,7 @@ export async function room(options: RoomOptions = {}): Promise<Room> {
       await settled();
     },
     crash() {
-      // A dead process does and hears nothing more.
+      // A dead process does nothing and receives nothing more.
       current.isDead = true;
       made.journal.crash();
       void made.results.close();
@@ -171,7 +171,7 @@ const mortalLink = (link: HubLink, process: { readonly isDead: boolean }): HubLi
     }),
 });
 
-/** Everything that can happen without time passing has happened. */
+/** Everything that can happen without time advancing has happened. */
 const settled = async (): Promise<void> => {
   for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 };

@@ -1,4 +1,4 @@
-/** A sidecar's step function on a stage: inputs go in, the effects come out as short words, and the state is at hand. */
+/** A test stage for a sidecar's step function: inputs go in, the effects come out as short words, and the state is accessible. */
 import { systemDigest } from '../../../../adapters/ids-system/system-digest.ts';
 import { SIDECAR_TIMING } from '../../../../core/config/times.ts';
 import type { AgentId, Generation, TaskId, Unbranded } from '../../../../core/domain/ids.ts';
@@ -13,8 +13,8 @@ import type { WakeEvent } from '../../../../core/ports/wake-runner.ts';
 import type { ResultFileEvent } from '../../../../core/ports/result-inbox.ts';
 import type { HubFrame } from '../../../../core/protocol/hub-frames.ts';
 
-/** Of a link that is up. */
-/** A frame of the hub, as text has it. */
+/** For a link that is open. */
+/** A frame of the hub, as text. */
 export type SentFrame = Unbranded<HubFrame>;
 
 export const NONCE = 'ab'.repeat(32);
@@ -61,9 +61,9 @@ export interface Stage {
   state: SidecarState;
   nowMs: number;
   random: number;
-  /** Everything that was asked for since the beginning. */
+  /** All effects requested since the beginning. */
   readonly all: Effect[];
-  /** Takes an event; answers its effects. */
+  /** Processes an event; returns its effects. */
   take(event: SidecarInput): readonly Effect[];
   frame(frame: SentFrame): readonly Effect[];
   wake(event: WakeEvent, of?: AssignmentId): readonly Effect[];
@@ -140,7 +140,7 @@ export const assignFrame = (of: AssignmentId = named(), over: Partial<Extract<Hu
   ...over,
 });
 
-/** Online, with this assignment accepted, woken (`spawned`, `woken`) and at work. */
+/** Online, with this assignment accepted, woken (`spawned`, `woken`) and running. */
 export function working(over: Partial<SidecarSettings> = {}, of: AssignmentId = named()): Stage {
   const made = waking(over, of);
   made.wake(SPAWNED, of);
@@ -149,7 +149,7 @@ export function working(over: Partial<SidecarSettings> = {}, of: AssignmentId = 
   return made;
 }
 
-/** Online, with this assignment accepted and its wake asked for. */
+/** Online, with this assignment accepted and its wake requested. */
 export function waking(over: Partial<SidecarSettings> = {}, of: AssignmentId = named()): Stage {
   const made = online(over);
   made.frame(assignFrame(of));
@@ -158,7 +158,7 @@ export function waking(over: Partial<SidecarSettings> = {}, of: AssignmentId = n
   return made;
 }
 
-/** Effects as words: `persist`, `send task_accepted`, `wake`, … Logs are left out, timers unless asked for. */
+/** Effects as words: `persist`, `send task_accepted`, `wake`, … Logs are left out, and so are timers unless requested. */
 export function words(effects: readonly Effect[], options: { readonly timers?: boolean } = {}): string[] {
   return effects.flatMap((effect): string[] => {
     switch (effect.type) {
@@ -178,15 +178,15 @@ export function words(effects: readonly Effect[], options: { readonly timers?: b
   });
 }
 
-/** The frames that were sent, whole. */
+/** The complete frames that were sent. */
 export const sent = (effects: readonly Effect[]): readonly Readonly<Record<string, unknown>>[] =>
   effects.flatMap((effect) => (effect.type === 'send' ? [effect.frame as Readonly<Record<string, unknown>>] : []));
 
-/** How long this timer was started for; undefined when it was not. */
+/** The delay that this timer was started with; undefined if it was not started. */
 export const startedFor = (effects: readonly Effect[], purpose: OwnTimer | RunTimer): number | undefined =>
   effects.flatMap((effect) => (effect.type === 'startTimer' && effect.timer.purpose === purpose ? [effect.delayMs] : [])).at(-1);
 
-/** What of this type was asked for. */
+/** Effects of this type. */
 export const only = <T extends Effect['type']>(effects: readonly Effect[], type: T): readonly Extract<Effect, { type: T }>[] =>
   effects.filter((effect): effect is Extract<Effect, { type: T }> => effect.type === type);
 

@@ -1,6 +1,6 @@
 /**
- * A world around one sidecar for random storms: processes that live on their own, a disk that may fail, a hub that says
- * anything. It carries the effects out and complains of what must never happen.
+ * A world around one sidecar for random storms: processes with lives of their own, a disk that may fail, a hub that
+ * sends anything. It carries out the effects and reports what must never happen.
  */
 import { hasBody, isEnd, type OutboxEntry } from '../../../../core/domain/assignment/outbox.ts';
 import { recall } from '../../../../core/domain/assignment/ended-assignments.ts';
@@ -18,11 +18,11 @@ import { exited, keyOf, named, NONCE, OTHER, pathsOf, settings, SPAWNED, START_M
 interface Run {
   readonly assignment: AssignmentId;
   isAlive: boolean;
-  /** By the sidecar that lives now. */
+  /** By the sidecar that runs now. */
   isFollowed: boolean;
 }
 
-/** What a storm may do; numbers choose among what is there. */
+/** What a storm may do; numbers choose among what exists. */
 export const ACTS = [
   'offer',
   'ack',
@@ -50,7 +50,7 @@ export type Act = (typeof ACTS)[number];
 
 const STATUSES = ['accepted', 'complete', 'retried', 'late', 'rejected', 'released'];
 const REASONS = ['stale_generation', 'not_assignee', 'unknown_task', 'invalid_state'] as const;
-/** Said without being kept: they tell of something that is remembered, or that could not be journalled. */
+/** Frames sent without being kept: they refer to something remembered, or to something that could not be journalled. */
 const UNKEPT = /^(superseded|journal_unwritable|already ended: .*)$/;
 
 export class StormWorld {
@@ -60,15 +60,15 @@ export class StormWorld {
   readonly #bodies = new Set<string>();
   readonly #runs = new Map<string, Run>();
   readonly #timers = new Map<string, TimerName>();
-  /** Answers on their way: what the ports will say. */
+  /** Pending answers of the ports. */
   #answers: SidecarInput[] = [];
   #failing = 0;
   #made = 0;
-  /** The highest generation given so far. */
+  /** The highest generation assigned so far. */
   #newest = 1;
-  /** What was found wrong. */
+  /** Violations found. */
   readonly complaints: string[] = [];
-  /** How often something of each kind was seen, so that a storm that does nothing is noticed. */
+  /** How often each kind of thing was seen, so that a storm that does nothing is noticed. */
   readonly seen = new Map<string, number>();
 
   constructor(slots: number) {
@@ -124,7 +124,7 @@ export class StormWorld {
     }
   }
 
-  /** Mostly something that is there, at times something that was or never will be. */
+  /** Mostly something that exists, sometimes something that did or never will. */
   #assignment(act: Act, a: number, b: number): AssignmentId {
     const taskId = b % 3 === 0 ? OTHER : TASK;
     if (act === 'offer') return named(a % 4 === 0 ? 1 + (a % this.#newest) : (this.#newest += 1), taskId);
@@ -175,7 +175,7 @@ export class StormWorld {
   #answer(a: number): void {
     const [answer] = this.#answers.splice(a % Math.max(1, this.#answers.length), 1);
     if (answer === undefined) return;
-    // A run that was told to stop is gone by the time it says so.
+    // A run that was told to stop is gone by the time it reports it.
     if (answer.type === 'wake_event') {
       const run = this.#runs.get(answer.runId);
       if (run !== undefined) run.isAlive = false;
@@ -183,7 +183,7 @@ export class StormWorld {
     this.#take(answer);
   }
 
-  /** kill -9: what was persisted is left, and the processes. */
+  /** kill -9: what was persisted remains, and so do the processes. */
   #crash(): void {
     this.#answers = [];
     this.#timers.clear();
@@ -207,7 +207,7 @@ export class StormWorld {
       this.complaints.push(`${event.type} left the journal unwritten`);
   }
 
-  /** False when the disk failed. */
+  /** False if the disk failed. */
   #runEffect(effect: Effect, event: SidecarInput, before: SidecarState): boolean {
     this.#count(effect.type === 'send' ? effect.frame.type : effect.type);
     switch (effect.type) {
@@ -262,7 +262,7 @@ export class StormWorld {
 
   #begin(request: { readonly runId: string } & AssignmentId): void {
     for (const [runId, run] of this.#runs) {
-      if (run.isAlive && run.assignment.taskId === request.taskId) this.complaints.push(`${request.runId} was woken beside ${runId}`);
+      if (run.isAlive && run.assignment.taskId === request.taskId) this.complaints.push(`${request.runId} was woken next to ${runId}`);
     }
     const ended = recall(this.#disk.ended, request.taskId);
     if (ended !== undefined && ended.generation >= request.generation) this.complaints.push(`${keyOf(request)} was run after it had ended`);
@@ -287,7 +287,7 @@ export class StormWorld {
     if (run?.isAlive === true) this.#answers.push({ type: 'wake_event', assignment: run.assignment, runId, event: stoppedRun() });
   }
 
-  /** An end leaves the outbox only by the hub's answer to exactly that assignment. */
+  /** An end leaves the outbox only on the hub's answer to exactly that assignment. */
   #persist(journal: JournalState, event: SidecarInput, before: SidecarState): void {
     const oldest = before.fault?.deferred[0];
     const cause = event.type === 'timer' && event.timer.purpose === 'journal' && oldest !== undefined ? oldest : event;
@@ -307,7 +307,7 @@ export class StormWorld {
     this.#disk = readJournalState(JSON.parse(JSON.stringify(journal)));
   }
 
-  /** Nothing is said that is not on disk, and no stop is confirmed of what lives. */
+  /** Nothing is sent that is not on disk, and no stop is confirmed while its run lives. */
   #judgeFrame(frame: Readonly<Record<string, unknown>>): void {
     const isOf = (each: AssignmentId): boolean => each.taskId === frame['task_id'] && each.generation === frame['generation'];
     const kept: OutboxEntry | undefined = this.#disk.outbox.find(isOf);

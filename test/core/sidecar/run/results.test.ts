@@ -107,7 +107,7 @@ t.test("only the output of an agent's result is reported; other fields are named
 });
 
 t.test('R4: a result with megabytes in reserved field names becomes one report that fits its frame', async (t) => {
-  // The frame was over the bound of the hub, which closed the socket on each try, without end.
+  // Before, the frame was over the hub's limit, and the hub closed the socket on each attempt, endlessly.
   for (const word of ['output_sha256', 'output_bytes', 'output_truncated', 'output_replaced', 'omitted', 'result', '__proto__']) {
     const sidecar = working();
     const value = JSON.parse(`{"status":"success","output":"done","${word}":"${'x'.repeat(2_000_000)}"}`) as Record<string, unknown>;
@@ -162,8 +162,8 @@ t.test('R20: only files that hold more than the report of their assignment are k
     ['other fields', false, (sidecar) => sidecar.sight({ kind: 'result', value: { status: 'success', notes: 1 }, replaced: false })],
     ['no result', false, (sidecar) => sidecar.sight({ kind: 'invalid', reason: 'result_invalid', message: 'The result is empty.' })],
     ['heard', null, (sidecar) => sidecar.wake({ type: 'completed', output: 'o' })],
-    ['heard and cut', true, (sidecar) => sidecar.wake({ type: 'completed', output: long })],
-    ['heard and too large', true, (sidecar) => [sidecar.take({ ...refused, reason: 'result_too_large' }), sidecar.scanned()]],
+    ['received and cut', true, (sidecar) => sidecar.wake({ type: 'completed', output: long })],
+    ['received and too large', true, (sidecar) => [sidecar.take({ ...refused, reason: 'result_too_large' }), sidecar.scanned()]],
   ];
   for (const [what, streams, end] of ways) {
     const kept = streams === null ? [] : [{ type: 'keepResult', assignment: named(), streams }];
@@ -207,5 +207,5 @@ t.test('a cut report keeps its files until its assignment is forgotten', async (
   t.same(words(answered), ['removeReport', 'persist']);
   sidecar.nowMs += 8 * 86_400_000;
   const later = sidecar.frame({ type: 'task_cancelled', task_id: 'task-00000000000000c3', generation: 1 });
-  t.same(words(later), ['removeFiles', 'persist', 'send task_cancel_ack'], 'its week is over');
+  t.same(words(later), ['removeFiles', 'persist', 'send task_cancel_ack'], 'its retention has passed');
 });

@@ -34,7 +34,7 @@ t.test('a run without a result is reported with how it ended', async (t) => {
   }
 });
 
-// The report blamed a restart of the sidecar.
+// Before, the report blamed a restart of the sidecar.
 t.test('a runner that ends without a result or an exit is reported as such', async (t) => {
   const sidecar = waking();
   sidecar.take({ type: 'wake_stream_ended', assignment: named(), runId: sidecar.slot()?.run?.runId ?? '', error: null });
@@ -149,7 +149,7 @@ t.test('an attached agent that reports its end', async (t) => {
 
 t.test('R4: a result written by the agent counts, whatever end its runner reports', async (t) => {
   const failed: WakeEvent = { type: 'failed', phase: 'agent', kind: 'no_result', message: 'no result', retryable: true };
-  const refused = { type: 'invalid_wake_event', assignment: named(), runId: 'run-1', message: 'no word' } as const;
+  const refused = { type: 'invalid_wake_event', assignment: named(), runId: 'run-1', message: 'no text' } as const;
   const ways: readonly (readonly [string, (sidecar: Stage) => void])[] = [
     ['it failed', (sidecar) => sidecar.wake(failed)],
     ['it failed and exited', (sidecar) => [sidecar.wake(failed), sidecar.wake(exited(0))]],

@@ -1,4 +1,4 @@
-/** The door of a sidecar for what wake runners say: no value passes that a later step could not walk, write or journal. */
+/** The sidecar's entry point for runner events: no value passes that a later step could not walk, write or journal. */
 import t from 'tap';
 import { messageOf } from '../../../../core/errors/agentcom-error.ts';
 import { readChecks, readWakeEvent } from '../../../../core/application/sidecar/state/runner-events.ts';
@@ -116,7 +116,7 @@ t.test('R16: invalid checks count as a failed check', async (t) => {
   t.ok(JSON.stringify(readChecks(Array.from({ length: 10_000 }, () => ({ ...good[0], message: 'x'.repeat(10_000) })))).length < 50_000);
 });
 
-/** It tells nothing to whoever looks. */
+/** It reveals nothing when inspected. */
 const mute = (message: string): object => ({
   get secret(): string {
     throw new Error(message);

@@ -8,7 +8,7 @@ import { memoryLog } from '../../../product/twins/log-memory/memory-log.ts';
 
 const wakeOf = (runId: string): WakeRequest => ({ taskId: aTaskId(1), generation: aGeneration(1), runId }) as unknown as WakeRequest;
 
-// The log had the message alone, and the author of the runner could not tell where it was thrown.
+// Before, only the message was logged, and the author of the runner could not tell where it was thrown.
 t.test('an error thrown by a runner is logged in full, and ends the stream with its message', async (t) => {
   const log = memoryLog();
   const thrown = new Error('boom');
@@ -76,7 +76,7 @@ t.test('invalid fields of a failure are named in the log', async (t) => {
   t.match(log.lines, [{ level: 'warn', fields: { run_id: 'run-1', fields: ['retryAfterMs'] } }]);
 });
 
-// Each was logged as an error: a runner that never ended wrote hundreds of megabytes.
+// Before, each was logged as an error: a runner that never ended wrote hundreds of megabytes.
 t.test('of the invalid events of a run only the first is passed on', async (t) => {
   const stream = async function* (): AsyncGenerator<WakeEvent> {
     for (let count = 0; count < 3; count += 1) yield 'junk' as unknown as WakeEvent;

@@ -94,7 +94,7 @@ t.test('an exit before .started', async (t) => {
     t.equal(startedFor(sidecar.scanned(), 'retry'), 5_000);
   });
   t.test('R10: an early exit with a non-zero code is one start of one attempt, reported once, and a strike', async (t) => {
-    // It was started four times for each attempt, and each start was told twice.
+    // Before, it was started four times for each attempt, and each start was reported twice.
     const sidecar = waking();
     sidecar.wake(SPAWNED);
     sidecar.wake(WOKEN);
