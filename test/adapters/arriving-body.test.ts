@@ -1,4 +1,4 @@
-/** A request body while it arrives, whatever pieces it arrives in. */
+/** A request body as it arrives, in chunks of any size. */
 import t from 'tap';
 import { ArrivingBody, CHUNK_BYTES_MIN, CHUNKS_FREE } from '../../adapters/kit/arriving-body.ts';
 import { chance } from '../simulation/seeded-chance.ts';
@@ -9,7 +9,7 @@ const bodyOf = () => {
   return { body: new ArrivingBody(source), calls };
 };
 
-/** What is left of the body, in the pieces that it is read in. */
+/** The rest of the body, in the pieces it is read in. */
 async function piecesOf(body: ArrivingBody): Promise<readonly Uint8Array[]> {
   const pieces: Uint8Array[] = [];
   for (let piece = await body.next(); piece !== null; piece = await body.next()) pieces.push(piece);
@@ -56,7 +56,7 @@ t.test('whatever is read in between, every byte comes once, and the connection i
   }
 });
 
-t.test('a body of one-byte chunks is broken off, and none of it is kept', async (t) => {
+t.test('a body of one-byte chunks is aborted, and none of it is kept', async (t) => {
   const { body } = bodyOf();
   for (let nth = 0; nth < 65_000; nth += 1) body.push(new Uint8Array(1));
   t.ok(body.isRefused());

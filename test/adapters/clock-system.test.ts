@@ -4,12 +4,12 @@ import { systemClock } from '../../adapters/clock-system/system-clock.ts';
 import { clockContract } from '../product/contracts/clock.contract.ts';
 import { builtTree } from '../rig/built-tree.ts';
 
-// Waits by a timer of Node's own, not by the one under test; a little longer, for a busy machine.
+// Waits by one of Node's own timers, not by the one under test; a little longer, for a busy machine.
 clockContract('system', { clock: systemClock(), pass: (ms) => new Promise((resolve) => setTimeout(resolve, ms + 25)) }, t);
 
 const CLOCK = JSON.stringify(builtTree().compiled('adapters/clock-system/system-clock.ts'));
 
-/** Runs a line with the clock as `clock` in a process of its own, and answers what it printed. */
+/** Runs a line with the clock as `clock` in a child process, and returns what it printed. */
 const runs = (line: string): string => {
   const program = `const { systemClock } = await import(${CLOCK}); const clock = systemClock(); ${line}`;
   const args = ['--input-type=module', '--eval', program];

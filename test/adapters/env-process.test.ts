@@ -38,9 +38,9 @@ t.test('a bad value throws at once and names the variable', async (t) => {
     ['missing', () => some('NONE'), /variable NONE is not set; expected a text\. Set NONE/],
     ['empty', () => some('EMPTY'), /variable EMPTY is not set/],
     ['missing number', () => some.integer('NONE'), /NONE is not set; expected a whole number/],
-    ['no number', () => some.integer('TEXT', 1), /TEXT is invalid: expected a whole number, such as 4000, found "a b"/],
+    ['not a number', () => some.integer('TEXT', 1), /TEXT is invalid: expected a whole number, such as 4000, found "a b"/],
     ['hexadecimal', () => some.integer('HEX'), /HEX is invalid/],
-    ['beyond what is exact', () => some.integer('HUGE'), /HUGE is invalid/],
+    ['too large to be exact', () => some.integer('HUGE'), /HUGE is invalid/],
     ['neither', () => some.boolean('TEXT'), /TEXT is invalid: expected true or false/],
     ['long', () => some.integer('LONG'), /found "x{40}…"/],
   ];

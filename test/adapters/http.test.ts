@@ -1,4 +1,4 @@
-/** The HTTP API: its contract, and that its page has all of its routes and codes. */
+/** The HTTP API: its contract, and that its page documents all routes and codes. */
 import { readFile } from 'node:fs/promises';
 import t from 'tap';
 import { ROUTES } from '../../adapters/http/routes.ts';
@@ -23,7 +23,7 @@ httpApiContract('over the memory storage', subject, t);
 
 t.test('docs/http-api.md has a section for every route', async (t) => {
   const page = await readFile(new URL('../../docs/http-api.md', import.meta.url), 'utf8');
-  for (const route of ROUTES) t.match(page, `### ${route.method} ${route.path}\n`, `${route.name} has its section`);
+  for (const route of ROUTES) t.match(page, `### ${route.method} ${route.path}\n`, `${route.name} has a section`);
 });
 
 t.test('docs/http-api.md documents every error', async (t) => {

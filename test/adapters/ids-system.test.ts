@@ -32,7 +32,7 @@ t.test('ids of two hubs in the same millisecond do not collide', async (t) => {
 
 t.test('digests are SHA-256 of UTF-8, as published', async (t) => {
   const { sha256 } = systemDigest();
-  // FIPS 180-2, examples B.1 and of the empty text.
+  // FIPS 180-2, examples B.1 and the empty text.
   t.equal(sha256('abc'), 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad');
   t.equal(sha256(''), 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855');
   t.equal(sha256('é'), '4a99557e4033c3539de2eb65472017cad5f9557f7a0625a09f1c3f6e2ba69c4c');

@@ -13,7 +13,7 @@ type Line = Readonly<Record<string, unknown>>;
 
 const linesOf = (text: string): readonly Line[] => {
   const lines = text.split('\n');
-  assert.equal(lines.pop(), '', 'the last line is whole');
+  assert.equal(lines.pop(), '', 'the last line is complete');
   return lines.map((line) => JSON.parse(line) as Line);
 };
 

@@ -1,4 +1,4 @@
-/** The metrics in the format of Prometheus: the contract, and what each event adds to. */
+/** The metrics in Prometheus format: the contract, and what each event increments. */
 import t from 'tap';
 import { METRICS } from '../../adapters/metrics-prom/metric-table.ts';
 import { promMetrics } from '../../adapters/metrics-prom/prom-metrics.ts';

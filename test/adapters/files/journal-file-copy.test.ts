@@ -96,7 +96,7 @@ t.test('R22: a sidecar whose data directory was removed writes nothing into it a
   }
 });
 
-t.test('a data directory that is away for a while is used again', async (t) => {
+t.test('a data directory that disappears for a while is used again', async (t) => {
   const { first, second } = await folders(t);
   const journal = fileJournal({ dataDir: first, clock: virtualClock(), log: memoryLog() });
   await journal.open();

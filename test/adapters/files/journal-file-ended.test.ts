@@ -1,4 +1,4 @@
-/** What ended beside the state of the journal on disk: what a save costs, and what no crash, fault or damage may do to it. */
+/** The list of ended assignments next to the journal's state on disk: what a save costs, and that no crash, fault or damage breaks it. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { appendFile, link, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -22,7 +22,7 @@ import {
   type FaultyFiles,
 } from './journal-file-place.ts';
 
-// Hundreds of folders, each save synced; a busy disk takes its time.
+// Hundreds of folders, each save synced; a busy disk is slow.
 t.setTimeout(240_000);
 
 interface State {
@@ -71,7 +71,7 @@ t.test('R3: the cost of a save depends on what changed, not on how many ended as
     bytes = 0;
     const tasks = 25;
     for (let n = 1; n <= tasks; n += 1) {
-      // As a task does: some saves of its slot, of some hundred bytes, and one that adds it to what ended.
+      // Like a task: some saves of its slot, of some hundred bytes, and one that adds it to the ended list.
       for (let step = 0; step < 7; step += 1) await journal.save({ ...state(n, ended), slot: 'x'.repeat(900) });
       ended = [...ended, entry(remembered + n)].slice(-ENDED_MAX);
       await journal.save(state(n, ended));
@@ -81,10 +81,10 @@ t.test('R3: the cost of a save depends on what changed, not on how many ended as
     return bytes / tasks;
   };
   const [none, full] = [await bytesOfTask(0), await bytesOfTask(ENDED_MAX)];
-  t.ok(full <= 1.2 * none, `${full} bytes a task with ${ENDED_MAX} remembered, ${none} with none`);
+  t.ok(full <= 1.2 * none, `${full} bytes per task with ${ENDED_MAX} remembered, ${none} with none`);
 });
 
-/** Before, and after: one more, one more and the oldest gone, and a file that is written anew. */
+/** Before and after: one more; one more with the oldest gone; and a file that is rewritten. */
 const LONG = Array.from({ length: 5 }, (_, n) => `${n}`.padStart(16_000, '0'));
 const BECAME_LONG = 'a file that has become long';
 const CHANGES: readonly { readonly what: string; readonly before: readonly State[]; readonly after: State }[] = [
@@ -94,7 +94,7 @@ const CHANGES: readonly { readonly what: string; readonly before: readonly State
   {
     what: BECAME_LONG,
     before: [...LONG.keys()].map((n) => state(n, LONG.slice(n, n + 1))),
-    after: state(40, ['written anew']),
+    after: state(40, ['rewritten']),
   },
   { what: 'none left', before: [state(0, entries(0, 2))], after: state(1, []) },
 ];
@@ -118,7 +118,7 @@ t.test('R3: whichever step of a save fails or is killed, the state and its list 
           'the list was rewritten to a new file',
         );
 
-      // And a sidecar that lives on after the failure saves what comes next, wherever it is killed then.
+      // A sidecar that survives the failure also saves what comes next, wherever it is killed then.
       if (!isDone) {
         const goesOn = await armed(t, before, nth, 'fails');
         await Promise.allSettled([goesOn.journal.save(after)]);
@@ -206,7 +206,7 @@ t.test('R22: a list damaged at any byte is read as before the last save, or refu
   t.ok(good.length - shared > 40, `${good.length} bytes`);
 });
 
-t.test('R3: a single-file journal of an older sidecar is fully migrated, whichever step of the first start is killed', async (t) => {
+t.test('R3: a single-file journal of an older sidecar is fully migrated, whichever step of the first start it is killed at', async (t) => {
   const old = state(1, entries(0, 50));
   const next = state(2, entries(1, 51));
   for (let nth = 1, isDone = false; !isDone; nth += 1) {

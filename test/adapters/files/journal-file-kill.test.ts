@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import t from 'tap';
 import { emptyFolder, journalIn, reportName, startSaver, stateIn } from './journal-file-place.ts';
 
-// Thirty processes are started and killed; a busy machine takes its time.
+// Thirty processes are started and killed; a busy machine is slow.
 t.setTimeout(120_000);
 
 t.test('R3: acknowledged saves survive kill -9 at 30 random moments', async (t) => {

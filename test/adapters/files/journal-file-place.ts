@@ -15,7 +15,7 @@ import { silentLog } from '../../../core/ports/log.ts';
 import type { Teardown } from '../../product/contracts/contract-case.ts';
 import { builtTree } from '../../rig/built-tree.ts';
 
-/** An empty folder of this test's own, removed after it. */
+/** An empty folder for this test, removed after it. */
 export async function emptyFolder(t: Teardown): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'agentcom-journal-'));
   t.teardown(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
@@ -25,32 +25,32 @@ export async function emptyFolder(t: Teardown): Promise<string> {
 export const journalIn = (dataDir: string, files: JournalFiles = nodeJournalFiles): Journal =>
   fileJournal({ dataDir, clock: virtualClock(), log: silentLog, files });
 
-/** The number of a process that has ended. */
+/** The PID of a process that has ended. */
 export async function deadPid(): Promise<number> {
   const child = spawn(process.execPath, ['--version'], { stdio: 'ignore' });
   await once(child, 'exit');
   return child.pid as number;
 }
 
-/** Whoever has its number since then began at another time. */
+/** A later process with this PID has another start time. */
 let dead: Promise<number> | null = null;
 
-/** Leaves the locks of this process as a process leaves them that was killed, at whatever step. */
+/** Leaves this process's locks as a process killed at any step leaves them. */
 export async function pretendHolderDied(dataDir: string): Promise<void> {
   const mark = { pid: await (dead ??= deadPid()), startTime: '1', bootId: null, id: 'dead' };
   const candidates = (await readdir(dataDir)).filter((name) => name.startsWith('lock.'));
   for (const name of ['lock', ...candidates]) await writeFile(join(dataDir, name), `${JSON.stringify(mark)}\n`);
 }
 
-/** What goes wrong at a step on disk. */
+/** What goes wrong at a disk operation. */
 export type Fault = 'fails' | 'stops the world';
 
 export interface FaultyFiles extends JournalFiles {
-  /** From now on the `nth` step, 1 being the next one, meets the fault; later steps work, or never end. */
+  /** From now on the `nth` step, 1 being the next one, hits the fault; later steps work, or never end. */
   arm(nth: number, fault: Fault): void;
   /** Whether the armed step was reached. */
   readonly wasMet: boolean;
-  /** Ends when the world has stopped. */
+  /** Resolves when the world has stopped. */
   readonly stopped: Promise<void>;
 }
 
@@ -98,7 +98,7 @@ export function faultyFiles(): FaultyFiles {
   };
 }
 
-/** A process that saves 1, 2, 3, … and prints each number once it was saved. */
+/** A process that saves 1, 2, 3, … and prints each number after it was saved. */
 export function startSaver(t: Test, dataDir: string, before: readonly string[] = []): ChildProcess {
   const [program = '', ...args] = [...before, process.execPath, builtTree().compiled('test/adapters/files/journal-file-saver.ts'), dataDir];
   const child = spawn(program, args, {
@@ -118,13 +118,13 @@ export async function stateIn(dataDir: string): Promise<unknown> {
   return state;
 }
 
-/** Reports of one task, told apart by generation. */
+/** Reports of one task, distinguished by generation. */
 export const reportName = (generation: number): AssignmentId => ({
   taskId: `task-${'a'.repeat(16)}` as TaskId,
   generation: generation as Generation,
 });
 
-/** Mounts a small file system, where this user may. */
+/** Mounts a small file system, if this user may. */
 export function smallDisk(t: Test, folder: string, size: string): boolean {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return false;
   try {

@@ -1,9 +1,12 @@
-/** The process that tests kill: saves 1, 2, 3, … with a report each and a list of what ended, and prints each number once it was saved. */
+/**
+ * The process that tests kill: saves 1, 2, 3, … with a report each and a list of ended assignments, and prints each
+ * number after it was saved.
+ */
 import { writeSync } from 'node:fs';
 import type { Generation, TaskId } from '../../../core/domain/ids.ts';
 import { journalIn } from './journal-file-place.ts';
 
-/** The last thousand, each so long that the file of the list is written anew now and then. */
+/** The last thousand, each so long that the list file is rewritten now and then. */
 const endedAt = (n: number): readonly string[] =>
   Array.from({ length: Math.min(n, 1_000) }, (_, back) => `${n - back}`.padStart(200, '0')).toReversed();
 

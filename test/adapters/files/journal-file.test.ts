@@ -24,7 +24,7 @@ import {
   stateIn,
 } from './journal-file-place.ts';
 
-// Hundreds of saves, each synced; a busy disk takes its time.
+// Hundreds of saves, each synced; a busy disk is slow.
 t.setTimeout(120_000);
 
 async function folderWith(t: Test, ...states: readonly unknown[]): Promise<string> {
@@ -139,9 +139,9 @@ t.test('a missing queue.json is read from the other copy, and this is reported',
 t.test('a journal of a newer version is refused and left unchanged', async (t) => {
   const dataDir = await folderWith(t, 'older', 'newer');
   const queue = join(dataDir, 'queue.json');
-  await writeFile(queue, '{"version":3,"how":"nobody knows yet"}');
+  await writeFile(queue, '{"version":3,"how":"not known yet"}');
   await t.rejects(journalIn(dataDir).open(), { code: 'AC_SCHEMA_UNKNOWN', message: /version 3/ });
-  t.equal(await readText(queue), '{"version":3,"how":"nobody knows yet"}');
+  t.equal(await readText(queue), '{"version":3,"how":"not known yet"}');
 });
 
 t.test('R3: a save that fails at any step leaves the old state; one killed at any step leaves the old or the new', async (t) => {
@@ -156,7 +156,7 @@ t.test('R3: a save that fails at any step leaves the old state; one killed at an
         (error: unknown) => error as { readonly code: string },
       );
       isDone = !failing.files.wasMet;
-      // Tidying up and looking for room come after the state is safe; to fail there is no failed save.
+      // Tidying up and making room come after the state is safe; failing there does not fail the save.
       if (failed !== null) t.equal(failed.code, 'AC_JOURNAL_WRITE', about);
       await pretendHolderDied(failing.dataDir);
       t.equal(await stateIn(failing.dataDir), failed === null ? 'new' : old, `${about} ${failed === null ? 'worked' : 'failed'}`);
@@ -325,11 +325,11 @@ t.test('on an almost full disk saves fail, and the good state remains', async (t
 });
 
 t.test('R22: a folder locked by another container is refused, and taken over once its holder is gone', async (t) => {
-  // A path that is too long for the address of a socket, too.
+  // Also a path that is too long for a socket address.
   for (const dataDir of [join(await emptyFolder(t), 'a'), join(await emptyFolder(t), 'long-'.repeat(30))]) {
     const holder = journalIn(dataDir);
     await holder.open();
-    // As another container sees it: its process has a number that nobody has here.
+    // As seen from another container: the PID exists in no process here.
     const lock = join(dataDir, 'lock');
     const mark = JSON.parse(await readText(lock)) as object;
     const seen = Buffer.from(`${JSON.stringify({ ...mark, pid: await deadPid(), startTime: '1' })}\n`);
@@ -362,7 +362,7 @@ t.test(
     t.not((await once(second, 'exit'))[0], 0, 'the second is refused');
     first.stdout?.resume();
     first.kill('SIGKILL');
-    await once(first, 'close'); // the one that it had started has let go of the stream, too
+    await once(first, 'close'); // the process it started has released the stream, too
     const third = saver();
     t.ok(await once(third.stdout as NodeJS.ReadableStream, 'data'), 'the next process takes over from the dead one');
   },
@@ -373,6 +373,6 @@ function isUnshareThere(): boolean {
     execFileSync('unshare', ['--pid', '--fork', '--mount-proc', 'true'], { stdio: 'ignore' });
     return true;
   } catch {
-    return false; // not installed, or not allowed here
+    return false; // not installed, or not permitted here
   }
 }

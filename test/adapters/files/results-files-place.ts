@@ -39,7 +39,7 @@ export async function filesPlace(t: Teardown, over: Partial<FilesResultInboxOpti
     async write(path, text, mtimeMs = clock.nowMs()) {
       await mkdir(dirname(at(path)), { recursive: true });
       if (!/^results\/[^/]+$/.test(path)) return await writeFile(at(path), text);
-      // It appears with its time.
+      // It appears with its modification time.
       await writeFile(at('aside'), text);
       await utimes(at('aside'), mtimeMs / 1000, mtimeMs / 1000);
       await rename(at('aside'), at(path));
@@ -69,7 +69,7 @@ export async function filesPlace(t: Teardown, over: Partial<FilesResultInboxOpti
       let isDone = false;
       const done = work.finally(() => (isDone = true));
       do {
-        await realTime(1); // for the disk, which has no clock of ours
+        await realTime(1); // for the disk, which does not use our clock
         clock.advance(100);
       } while (!isDone);
       await done;

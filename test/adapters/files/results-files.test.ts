@@ -111,7 +111,7 @@ t.test('a huge file is rejected by its size without being read', async (t) => {
   t.equal(saw.of('invalid')[0]?.reason, 'result_too_large');
 });
 
-t.test('R20: only as much of a result is kept as could be read, and a sparse file counts as what it stores', async (t) => {
+t.test('R20: of a result only as much is kept as could be read, and a sparse file counts as what it stores', async (t) => {
   const place = await filesPlace(t);
   const { inbox } = await expecting(place, a1);
   const huge = async (path: string): Promise<string> => {
@@ -159,7 +159,7 @@ t.test('R20: all folders of an ended assignment are removed, even if they are de
   }
 });
 
-t.test('a folder that cannot be removed keeps no other one', async (t) => {
+t.test('a folder that cannot be removed does not stop the removal of others', async (t) => {
   const place = await filesPlace(t);
   const { inbox } = await expecting(place, a1);
   const parent = join(place.dataDir, 'results');
@@ -173,7 +173,7 @@ t.test('a folder that cannot be removed keeps no other one', async (t) => {
   t.same(await inbox.listFolders(), []);
 });
 
-t.test('R20: folders to which an agent took all access are removed too, and beside a result that is kept', async (t) => {
+t.test('R20: folders that an agent made inaccessible are removed too, and so next to a retained result', async (t) => {
   const place = await filesPlace(t);
   const { inbox } = await expecting(place, a1);
   const own = join(place.dataDir, 'results', assignmentText(a1));
@@ -193,7 +193,7 @@ t.test('R20: folders to which an agent took all access are removed too, and besi
   t.same(await inbox.listFolders(), []);
 });
 
-t.test('R20: files whose names are not UTF-8 are removed beside a result, and are counted', async (t) => {
+t.test('R20: files whose names are not UTF-8 are removed next to a result, and are counted', async (t) => {
   const place = await filesPlace(t);
   const { inbox } = await expecting(place, a1);
   const odd = (folder: string): Buffer =>
@@ -245,7 +245,7 @@ t.test('R16: an agent with a read-only folder gets no stop note, and this is not
   await chmod(folder, 0o700);
 });
 
-/** A chain of folders, built from its end, since no system call takes a path as long as theirs. */
+/** A chain of folders, built from its end, since its path is too long for any system call. */
 async function deepFolder(above: string, name: string): Promise<void> {
   const next = join(above, 'next');
   const chain = join(above, name);
@@ -257,7 +257,7 @@ async function deepFolder(above: string, name: string): Promise<void> {
   }
 }
 
-/** Root may do what it likes, so it is another user for so long. */
+/** Root is not restricted, so it becomes another user for this test. */
 async function withoutRoot(dataDir: string, work: () => Promise<void>): Promise<void> {
   if (process.getuid?.() !== 0) return await work();
   for (const path of [dataDir, ...(await readdir(dataDir, { recursive: true })).map((name) => join(dataDir, name))])

@@ -1,4 +1,4 @@
-/** Answers about all agents: as of the last commit in a small fleet, and at most a second old in a large one. */
+/** Answers about all agents: as of the last commit in a small fleet, and at most one second old in a large one. */
 import t from 'tap';
 import { allAgents } from '../../../adapters/http/endpoints/all-agents.ts';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';

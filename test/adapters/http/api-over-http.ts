@@ -1,4 +1,4 @@
-/** The HTTP API behind a real port: requests leave as bytes, and come back as what the transport made of them. */
+/** The HTTP API behind a real port: requests are sent as bytes, and parsed by the transport. */
 import { request as ask } from 'node:http';
 import { Readable } from 'node:stream';
 import type { HubTransport } from '../../../core/ports/hub-transport.ts';
@@ -26,7 +26,7 @@ export async function apiOverHttp(transport: HubTransport): Promise<HttpApi> {
   };
 }
 
-/** By node:http, since `fetch` writes a Host of its own. */
+/** With node:http, since `fetch` sets its own Host header. */
 const overHttp = (port: number, path: string, { method, headers }: Request, body: string): Promise<Response> =>
   new Promise((resolve, reject) => {
     const asking = ask({ host: '127.0.0.1', port, path, method, headers: Object.fromEntries(headers), agent: false }, (got) => {

@@ -1,4 +1,4 @@
-/** Who a bearer token belongs to: hashed once while it is valid, and looked at again once any is revoked. */
+/** Whom a bearer token belongs to: hashed once while it is valid, and looked up again once any token is revoked. */
 import t from 'tap';
 import { authenticator } from '../../../adapters/http/authenticate.ts';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';

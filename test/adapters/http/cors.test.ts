@@ -1,4 +1,4 @@
-/** Pages of other origins: which may call the API, and with what. */
+/** Pages of other origins: which may call the API, and with which headers. */
 import t from 'tap';
 import { HOST, hubBench, type HubBench } from './hub-bench.ts';
 

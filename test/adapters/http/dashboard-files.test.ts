@@ -1,4 +1,4 @@
-/** The files of the dashboard: what is served, how, and what the page may load. */
+/** The files of the dashboard: which are served, how, and what the page may load. */
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { brotliDecompressSync, brotliCompressSync, gunzipSync, gzipSync } from 'node:zlib';
@@ -19,7 +19,7 @@ function builtFiles(folder: string): string {
   return folder;
 }
 
-/** Asks the handler itself: a client would decompress what it gets. */
+/** Calls the handler itself: a client would decompress the response. */
 async function ask(bench: HubBench, path: string, headers: Readonly<Record<string, string>> = {}, method = 'GET') {
   const all: Readonly<Record<string, string>> = { host: HOST, ...headers };
   const request: HttpRequest = { method, path, query: '', remoteAddress: '127.0.0.1', header: (name) => all[name], body: null };

@@ -1,11 +1,11 @@
-/** Signing in to the dashboard: what the cookie is, what it opens, for whom and for how long. */
+/** Signing in to the dashboard: what the cookie is, what it grants, to whom and for how long. */
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
 import { SESSION_MS, sessionCookies } from '../../../adapters/http/session/session-cookies.ts';
 import { HOST, hashOf, hubBench, type Answered, type HubBench, type Sending } from './hub-bench.ts';
 
 const SECRET = 'the session secret of the tests';
-/** What the dashboard's own script sends over plain HTTP to a name that is not loopback: no Sec-Fetch-Site. */
+/** What the dashboard's script sends over plain HTTP to a non-loopback name: no Sec-Fetch-Site. */
 const OWN = { origin: `http://${HOST}`, 'x-agentcom-dashboard': '1' };
 
 const signIn = (bench: HubBench, token: string, headers: Readonly<Record<string, string>> = OWN): Promise<Answered> =>

@@ -31,7 +31,7 @@ export async function listen(bench: HubBench, path = '/api/events', how: Sending
     }
   };
   return {
-    /** The next message, words to keep the line open included. */
+    /** The next message, including keep-alive comments. */
     async next(): Promise<Told | null> {
       const block = await nextBlock();
       if (block === null) return null;

@@ -1,11 +1,11 @@
-/** Readers of the event stream: slow ones, many at once, and one that was away for long. */
+/** Readers of the event stream: slow ones, many at once, and one that was disconnected for long. */
 import t from 'tap';
 import type { EventFeed } from '../../../core/ports/event-feed.ts';
 import { aTask, changes, inserting } from '../../product/contracts/fixtures.ts';
 import { listen, progress, turn, type Told } from './event-listener.ts';
 import { hubBench, type HubBench } from './hub-bench.ts';
 
-/** Lets time pass until it is there. */
+/** Advances time until it is there. */
 async function arriving<T>({ clock }: HubBench, wanted: Promise<T>): Promise<T> {
   let isThere = false;
   void wanted.finally(() => (isThere = true));
@@ -120,7 +120,7 @@ t.test('on a slow machine batches shrink and pauses grow; pauses are short while
       return reader;
     }),
   );
-  /** What all get next, and how long they waited for it; each delivery takes `takesMs`. */
+  /** The next data for all readers, and how long they waited for it; each delivery takes `takesMs`. */
   const round = async (takesMs: number): Promise<{ readonly bytes: number; readonly waitedMs: number }> => {
     const fromMs = bench.clock.monotonicMs();
     let [left, bytes, firstAtMs] = [READERS, 0, 0];

@@ -7,7 +7,7 @@ import { A_MOMENT_MS, aTask, aTaskId, anAgentId, changes, inserting } from '../.
 import { listen, progress, turn, type Told } from './event-listener.ts';
 import { hubBench, type HubBench } from './hub-bench.ts';
 
-/** The memory feed with what a test wants otherwise. */
+/** The memory feed with a test's overrides. */
 const pageOf = (events: readonly StoredEvent[], afterId: number) => ({ events, untilId: events.at(-1)?.id ?? afterId, removedId: 0 });
 const feedWith = (events: readonly StoredEvent[], over: Partial<EventFeed> = {}): EventFeed => ({
   after: async (afterId, _filter, limit) => pageOf(events.filter((event) => event.id > afterId).slice(0, limit), afterId),
@@ -40,7 +40,7 @@ t.test('R21 J6: a commit between the read and the wait is not missed', async (t)
     const events: StoredEvent[] = [];
     let listeners: (() => void)[] = [];
     const commit = (): void => listeners.forEach((listener) => listener());
-    /** What is committed after the feed has looked and before it has answered. */
+    /** What is committed after the feed has read and before it has answered. */
     const commitOnce = (): void => {
       if (events.length > 0) return;
       events.push({ ...progress(1), id: 1 });
@@ -57,7 +57,7 @@ t.test('R21 J6: a commit between the read and the wait is not missed', async (t)
           },
           marks: async () => {
             asked += 1;
-            // The first look is for the place of the stream, the second for that of the tail.
+            // The first read is for the position of the stream, the second for that of the tail.
             if (where === 'marks' && asked === 2) commitOnce();
             return { lastId: 0, removedId: 0 };
           },
@@ -149,7 +149,7 @@ const removeOld = (bench: HubBench) =>
   );
 
 t.test('R21 J6: events removed between retained ones are reported as a gap', async (t) => {
-  // A dead letter is kept for longer than what was completed after it.
+  // A dead letter is kept for longer than tasks completed after it.
   const bench = await hubBench();
   await bench.commit({
     ...inserting(aTask({ status: 'dead_letter' }), aTask({ id: aTaskId(2), ...OLD }), aTask({ id: aTaskId(3) })),
@@ -335,7 +335,7 @@ t.test('a failing feed ends the stream and is logged', async (t) => {
   await away.close();
 });
 
-t.test('R21: a stream opened after one that failed or ended reads afresh', async (t) => {
+t.test('R21: a stream opened after one that failed or ended reads again', async (t) => {
   let isAway = true;
   const events = [progress(1)].map((event) => ({ ...event, id: 1 }));
   const feed = feedWith(events);
@@ -351,7 +351,7 @@ t.test('R21: a stream opened after one that failed or ended reads afresh', async
   await first.next();
   t.equal((await first.next())?.id, '1');
   await first.stop();
-  // What is committed while there is no stream is counted by none.
+  // What is committed while there is no stream is not counted.
   events.push({ ...progress(2), id: 2 });
   const second = await listen(bench, '/api/events', { token: 'viewer', headers: { 'last-event-id': '1' } });
   await second.next();

@@ -1,4 +1,4 @@
-/** Whatever is sent, the answer is one of those that are documented: never a failure of ours. */
+/** Whatever is sent, the answer is a documented one, never an internal error. */
 import fc from 'fast-check';
 import t from 'tap';
 import { ROUTES } from '../../../adapters/http/routes.ts';
@@ -100,7 +100,7 @@ t.test(`${RUNS} requests made of random fragments`, async (t) => {
         statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1);
         if (response.headers.get('content-type')?.startsWith('text/event-stream') === true) return response.body?.cancel();
         const text = await response.text();
-        // The metrics and the page, which are no JSON.
+        // The metrics and the page, which are not JSON.
         if (/^text\/(plain|html);/.test(response.headers.get('content-type') ?? '') && response.status === 200) return undefined;
         const json = JSON.parse(text) as Answered['json'];
         if (response.status >= 400 && !(String(json['error']) in HTTP_ERRORS && typeof json['message'] === 'string')) {

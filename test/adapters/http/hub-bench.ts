@@ -26,24 +26,24 @@ const outcomeOf = <C extends Command>(answer: Promise<AnswerTo<C>>): Promise<Set
 
 export const ADMIN_TOKEN = 'admin-token-of-the-config-0123456789';
 export const HOST = 'hub.test:4000';
-/** The agent that the token of role `agent` speaks for. */
+/** The agent that the token of role `agent` belongs to. */
 export const BENCH_AGENT = 'a1' as AgentId;
 
 export interface Answered {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  /** The parsed object; empty when the text is not a JSON object. */
+  /** The parsed object; empty if the text is not a JSON object. */
   readonly json: Readonly<Record<string, unknown>>;
 }
 
 export interface Sending {
   readonly method?: string;
-  /** A role's token, a token itself, or null for none; `admin` unless said. */
+  /** A role's token, a token itself, or null for none; `admin` by default. */
   readonly token?: string | null;
   /** A value that is sent as JSON. */
   readonly json?: unknown;
-  /** A body that is sent as it is. */
+  /** A body that is sent unchanged. */
   readonly body?: string | Uint8Array | ReadableStream<Uint8Array>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly from?: string;
@@ -58,20 +58,20 @@ export interface HubBench {
   readonly commands: Command[];
   readonly revoked: string[];
   readonly enrolSecretsUsed: () => number;
-  /** Answers, or throws, in the queue's place while it is set. */
+  /** While set, answers or throws in place of the queue. */
   intercept: ((command: Command) => unknown) | null;
   healthy: boolean;
   readonly handle: HttpHandler;
   send(path: string, how?: Sending): Promise<Answered>;
   /** The response itself, for streams. */
   open(path: string, how?: Sending): Promise<Response>;
-  /** Saves these changes in the storage and tells of the commit. */
+  /** Saves these changes in the storage and announces the commit. */
   commit(changes: Changes): Promise<void>;
   readonly listeners: () => number;
   close(): Promise<void>;
 }
 
-/** The hub shares a process with the tests, on a machine that may be busy: it does not refuse reads because its loop is late. */
+/** The hub shares a process with the tests, on a machine that may be busy: it does not shed reads because its loop lags. */
 export const UNHURRIED = { loopDelayMs: 60_000 };
 
 export const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');
@@ -194,7 +194,7 @@ export async function hubBench(
   return bench;
 }
 
-/** A token of each role in the store; admin is the one of the config. */
+/** A token of each role in the store; the admin token is the one of the config. */
 async function tokensFor(storage: Storage): Promise<Readonly<Record<Role, string>>> {
   const tokens = {
     agent: 'agent-token',

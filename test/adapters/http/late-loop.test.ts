@@ -1,4 +1,4 @@
-/** A hub whose event loop is late, because this test holds it. */
+/** A hub whose event loop lags because this test blocks it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { ROUTES } from '../../../adapters/http/routes.ts';
@@ -11,7 +11,7 @@ const RECOVERS_WITHIN_MS = 10_000;
 const TASK = { description: 'a task' };
 const LINES = { 'content-type': 'application/x-ndjson' };
 
-/** Nothing else runs in this time. */
+/** Nothing else runs during this time. */
 function stall(forMs: number): void {
   const untilMs = performance.now() + forMs;
   while (performance.now() < untilMs);
@@ -30,15 +30,15 @@ t.test('R20: a hub whose event loop lags beyond the bound sheds bulk and reads, 
   const bulk = () => bench.send('/api/tasks/bulk', { method: 'POST', body: JSON.stringify(TASK), headers: LINES });
   const lateMs = async () => Number((await bench.send('/health', { token: null })).json['loop_delay_ms']);
   stall(PRIMING_MS);
-  await turn(); // The first look of the measuring has nothing to compare with.
-  // Whatever the start of this process cost is not what is measured here.
+  await turn(); // The first measurement has nothing to compare with.
+  // The startup cost of this process is not what is measured here.
   const settledByMs = performance.now() + RECOVERS_WITHIN_MS;
   while ((await lateMs()) > BOUND_MS && performance.now() < settledByMs) await sleep(50);
   t.equal((await bench.send('/api/tasks')).status, 200);
   t.equal((await bulk()).status, 201);
 
   stall(STALL_MS);
-  await turn(); // In which the loop notices.
+  await turn(); // Time for the loop to notice.
   t.ok((await lateMs()) > BOUND_MS, 'health is answered and reports the delay');
   for (const read of ['/api/tasks', '/api/tasks/dead-letter', '/api/tasks/stats', path, '/api/agents', '/admin/tokens', '/api/schemas'])
     t.strictSame(refusals(await bench.send(read)), [503, 'hub_busy', '2'], read);
@@ -56,7 +56,7 @@ t.test('R20: a hub whose event loop lags beyond the bound sheds bulk and reads, 
   t.equal(again.status, 200, 'reads are answered again');
 });
 
-/** Reads that are never refused for load: a probe, and those that wait for most of their time. */
+/** Reads that are never shed: probes, and those that spend most of their time waiting. */
 const UNSHED: ReadonlySet<string> = new Set(['health', 'ready', 'streamEvents', 'waitForOutput']);
 
 t.test('every read except health and streams can be shed, and bulk is the only write that can be', (t) => {

@@ -1,4 +1,4 @@
-/** `GET /metrics`: who may read it, what it costs the store, and what a hostile client can make of its labels. */
+/** `GET /metrics`: who may read it, what it costs the store, and that a hostile client cannot create labels. */
 import t from 'tap';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import { scrapeOf } from '../../apps/monitoring/scrape.ts';

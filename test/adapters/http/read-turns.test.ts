@@ -1,4 +1,4 @@
-/** Whose turn it is to read: two of a token at once, and no more of the hub's time than its share. */
+/** Turns of reads: two of one token at once, and no more than a token's share of the hub's time. */
 import t from 'tap';
 import { readTurns } from '../../../adapters/http/read-turns.ts';
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
@@ -6,7 +6,7 @@ import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts
 const RULES = { perOwner: 64, msPerSecond: 250, burstMs: 1_000 };
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-t.test('R20: constant reads of one token get a quarter of the time, and none is lost', async (t) => {
+t.test('R20: constant reads by one token get a quarter of the time, and none is lost', async (t) => {
   const clock = virtualClock();
   const turns = readTurns(RULES, clock);
   let [done, running] = [0, [] as (() => void)[]];
@@ -32,13 +32,13 @@ t.test('R20: constant reads of one token get a quarter of the time, and none is 
   const first = await readFor(1_000);
   t.ok(first >= 100 && first <= 140, `the burst and a share: ${first} reads of 10 ms`);
   const then = await readFor(10_000);
-  // One that begins between two steps lasts to the end of the next: up to 18 ms.
+  // A read that begins between two steps lasts to the end of the next: up to 18 ms.
   t.ok(then >= 130 && then <= 260, `at most a quarter of ten seconds: ${then} reads of 10 to 19 ms`);
   const other = turns.enter('another');
   t.type(await other, 'function', 'another token does not wait for them');
 });
 
-t.test('a long read delays its token no longer than the burst; 0 means no bound', async (t) => {
+t.test('a long read delays its token no longer than the burst; 0 means no limit', async (t) => {
   const clock = virtualClock();
   const turns = readTurns(RULES, clock);
   const begun: string[] = [];

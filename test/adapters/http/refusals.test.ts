@@ -1,4 +1,4 @@
-/** What is refused before anything is asked of the queue, what becomes of failures, and what the log may say. */
+/** What is refused before the queue is involved, what becomes of failures, and what may be logged. */
 import t from 'tap';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 import type { ErrorCode } from '../../../core/errors/codes.ts';
@@ -9,7 +9,7 @@ const JSON_TYPE = { 'content-type': 'application/json' };
 const refusals = ({ status, json }: Answered): unknown => [status, json['error']];
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** A body that never ends until it is cancelled, and then says so. */
+/** A body that never ends until it is cancelled, and then reports it. */
 function endless(chunk: Uint8Array | null): { readonly stream: ReadableStream<Uint8Array>; taken(): number; cancelled(): boolean } {
   let taken = 0;
   let cancelled = false;
@@ -209,7 +209,7 @@ t.test('failures of the queue and the database have their own answers', async (t
   }
 });
 
-t.test('a storage that is away, and a hub that is busy, do not flood the log', async (t) => {
+t.test('an unavailable storage and a busy hub do not flood the log', async (t) => {
   for (const code of ['AC_STORE_UNAVAILABLE', 'AC_HUB_BUSY'] as const) {
     bench.intercept = () => {
       throw new AgentcomError(code, 'a hidden reason');
@@ -318,7 +318,7 @@ t.test('a refused request is logged with its client and the ID of its token, nev
   t.notOk(JSON.stringify(bench.log.lines).includes(unknown));
   for (let n = 0; n < 1_000; n += 1) await bench.send(`/api/agents/${n}`, { token: `${n}${unknown}`, from: '10.0.0.9' });
   const lines = bench.log.lines.filter(({ fields }) => fields['address'] === '10.0.0.9');
-  t.ok(lines.length <= 2, `${lines.length} lines of a guesser`);
+  t.ok(lines.length <= 2, `${lines.length} lines for a guesser`);
 });
 
 t.test('no secret reaches the log', async (t) => {

@@ -1,4 +1,4 @@
-/** Which route a path leads to, and what its names stand for. */
+/** Which route a path matches, and which parameters it yields. */
 import t from 'tap';
 import { routeTable } from '../../../adapters/http/route-table.ts';
 

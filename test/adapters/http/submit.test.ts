@@ -1,6 +1,6 @@
 /**
- * Submitting: one, many, pushed; what is refused, and the answers.
- * Long on purpose: every way to submit keeps the same rules, which are tested side by side.
+ * Submitting one task or many, and pushing one: what is refused, and the answers. Long on purpose: every way to submit
+ * follows the same rules, which are tested side by side.
  */
 import t from 'tap';
 import type { SubmitCommand } from '../../../core/application/hub/batch/commands.ts';
@@ -237,7 +237,7 @@ t.test('batch: each line is a separate submit, answered in order', async (t) => 
   t.match(task.json, trace);
 });
 
-// HTTP removes these spaces from a header, so the same key in a line created a second task.
+// HTTP strips these spaces from a header, so the same key in a line created a second task.
 t.test('batch: a key has no space at either end', async (t) => {
   const keys = [' once', 'once ', ' ', 'at once'];
   const { json } = await batch(keys.map((key) => ({ task: { description: 'x' }, key })));
@@ -249,7 +249,7 @@ t.test('batch: a key has no space at either end', async (t) => {
 t.test('batch: a failed line does not affect the others; if all fail, the request fails', async (t) => {
   bench.intercept = (command) => {
     const [draft] = command.kind === 'submit' ? command.drafts : [];
-    if (draft?.body.description === 'damaged') throw new AgentcomError('AC_STORE_DAMAGED', 'a row that nobody can read');
+    if (draft?.body.description === 'damaged') throw new AgentcomError('AC_STORE_DAMAGED', 'an unreadable row');
     if (draft?.body.description === 'busy') throw new AgentcomError('AC_HUB_BUSY', 'full');
     return { kind: 'submitted', tasks: [{ id: aTaskId(1), status: 'queued', priority: 'normal', createdAtMs: 0 }] };
   };
@@ -364,7 +364,7 @@ t.test('bulk: 10,000 lines do not block the event loop', async (t) => {
   bench.intercept = () => ({ kind: 'submitted', tasks: [] });
   const line = `${JSON.stringify({ description: 'x'.repeat(1_000), metadata: { list: Array(50).fill('abc') } })}\n`;
   const bytes = new TextEncoder().encode(line.repeat(10_000));
-  /** As a socket gives it. */
+  /** As a socket delivers it. */
   const inPieces = (): ReadableStream<Uint8Array> => {
     let at = 0;
     return new ReadableStream({
@@ -374,8 +374,8 @@ t.test('bulk: 10,000 lines do not block the event loop', async (t) => {
       },
     });
   };
-  // Time of this thread, not of the clock: a busy machine may stop us at any moment. Before Node 24, that of the process, which is the same but
-  // for V8's helper threads.
+  // CPU time of this thread, not wall time: a busy machine may suspend us at any moment. Before Node 24, CPU time of the
+  // process, which differs only by V8's helper threads.
   const cpuUsage: typeof process.cpuUsage =
     (process as { readonly threadCpuUsage?: typeof process.cpuUsage }).threadCpuUsage ?? process.cpuUsage;
   /** The longest slice of one bulk, as a share of all its work. */
@@ -399,7 +399,8 @@ t.test('bulk: 10,000 lines do not block the event loop', async (t) => {
     t.ok(turns >= 50, `others had ${turns} turns`);
     return longest / all;
   };
-  // The best of three: a collection of garbage falls into any slice, but a slice that is long by its own work is so in each.
+  // The best of three: garbage collection may hit any slice, but a slice that is long by its own work is long in each
+  // run.
   const share = Math.min(await longestShare(), await longestShare(), await longestShare());
   t.ok(share < 0.2, `the longest slice took ${(100 * share).toFixed(0)} % of the work`);
 });

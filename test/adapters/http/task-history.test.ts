@@ -1,4 +1,4 @@
-/** Histories that are too long for one answer, and results that are kept apart. */
+/** Histories that are too long for one answer, and results stored separately. */
 import t from 'tap';
 import type { KeptResult } from '../../../core/domain/task/kept-results.ts';
 import { A_MOMENT_MS, aGeneration, anAgentId, anEvent, aTask, aTaskId, inserting } from '../../product/contracts/fixtures.ts';

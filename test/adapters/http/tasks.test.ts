@@ -1,4 +1,4 @@
-/** Reading tasks and agents, and what people do to them. */
+/** Reading tasks and agents, and what operators do to them. */
 import t from 'tap';
 import { newAgent } from '../../../core/domain/agent/agent.ts';
 import type { AgentId } from '../../../core/domain/ids.ts';

@@ -1,4 +1,4 @@
-/** Tokens, enrolment, and who is let in. */
+/** Tokens, enrolment, and authentication. */
 import t from 'tap';
 import type { HttpApiDeps } from '../../../adapters/http/deps.ts';
 import { systemDigest } from '../../../adapters/ids-system/system-digest.ts';
@@ -199,10 +199,10 @@ t.test('an agent enrols itself with a secret that works once', async (t) => {
   const late = await admin('/admin/enrol-secrets', {});
   t.equal(late.json['expires_at'], bench.clock.nowMs() + 900_000);
   bench.clock.advance(900_001);
-  t.strictSame(refusals(await register({ agent_id: 'new-3', secret: late.json['secret'] })), [401, 'invalid_secret'], 'it is over');
+  t.strictSame(refusals(await register({ agent_id: 'new-3', secret: late.json['secret'] })), [401, 'invalid_secret'], 'it has expired');
 });
 
-/** What a sidecar that enrols says and is told, with what it makes of the secret. */
+/** What an enrolling sidecar sends and receives, with values derived from the secret. */
 async function helloWith(secret: string, agentId = 'new-1', more: { readonly nonce?: string; readonly from?: string } = {}) {
   const key = hashOf(secret);
   const { nonce = 'ab'.repeat(32), from } = more;
@@ -381,7 +381,7 @@ t.test('a token revoked during its lookup is not cached', async (t) => {
   await other.close();
 });
 
-/** A promise and what fulfils it. */
+/** A promise and its resolver. */
 function held(): { readonly promise: Promise<void>; go(): void } {
   let go: () => void = () => undefined;
   const promise = new Promise<void>((resolve) => (go = resolve));

@@ -1,6 +1,6 @@
 /**
- * A Postgres server for a test file: one of its own in a temporary folder, or the one that AGENTCOM_TEST_DATABASE_URL names.
- * Stores in it are kept apart by their schemas.
+ * A Postgres server for a test file: its own in a temporary folder, or the one that AGENTCOM_TEST_DATABASE_URL names.
+ * Stores in it are separated by schema.
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -14,11 +14,11 @@ import pg from 'pg';
 import { embeddedPostgres, embeddedPostgresUrl } from '../../../apps/quickstart/embedded-postgres.ts';
 
 export interface PostgresServer {
-  /** Names a database with a user who may do everything in it. */
+  /** Names a database with a user who has all rights in it. */
   readonly url: string;
-  /** Starts and stops it; null for a server that is not ours. */
+  /** Starts and stops it; null for an external server. */
   readonly power: PostgresPower | null;
-  /** Asks as another program would, on a connection of its own. */
+  /** Queries it as another program would, on a separate connection. */
   ask(sql: string, values?: readonly unknown[]): Promise<readonly Readonly<Record<string, unknown>>[]>;
   /** A connection of another program that stays until its `end`. */
   session(): Promise<Pick<PostgresServer, 'ask' | 'end'>>;
@@ -30,26 +30,26 @@ export interface PostgresPower {
   start(): Promise<void>;
   /** Ends all connections and stops. */
   stop(): Promise<void>;
-  /** Stops as a crash would: without a checkpoint. */
+  /** Stops as in a crash: without a checkpoint. */
   crash(): Promise<void>;
 }
 
-/** `flags`: settings of a server of our own, such as `-c fsync=off`. */
+/** `flags`: settings of our own server, such as `-c fsync=off`. */
 export async function postgresServer(flags: readonly string[] = FAST): Promise<PostgresServer> {
   const given = process.env['AGENTCOM_TEST_DATABASE_URL'];
   return given === undefined || given === '' ? ownServer(flags) : { ...programs(given), power: null, end: async () => undefined };
 }
 
-/** Nothing here outlives the machine, and the tests end processes, not the machine. */
+/** Nothing here survives the machine, and the tests kill processes, not the machine. */
 const FAST = ['-c', 'fsync=off'];
 const PASSWORD = 'p@ss/word:for tests';
 const ROOT = path.resolve(import.meta.dirname, '../../..');
-/** Emptied now and then by who compiles the tests. */
+/** Emptied now and then by the process that compiles the tests. */
 const CACHE = path.join(ROOT, '.built');
 
 async function ownServer(flags: readonly string[]): Promise<PostgresServer> {
   const folder = await mkdtemp(path.join(tmpdir(), 'agentcom-postgres-'));
-  // A root's server runs as another user, who must get to its data.
+  // A root user's server runs as another user, who must have access to its data.
   await chmod(folder, 0o755);
   const data = path.join(folder, 'data');
   const port = await freePort();
@@ -94,9 +94,9 @@ async function ownServer(flags: readonly string[]): Promise<PostgresServer> {
   };
 }
 
-/** Data of a server that never ran, a copy of what the first such test made: making it costs more than most tests do with it. */
+/** The data of a server that never ran, copied from what the first such test made: making it takes longer than most tests. */
 async function newData(data: string, initialise: () => Promise<void>): Promise<void> {
-  // Its owner is another user than root, and stays so.
+  // It is owned by a user other than root, and stays so.
   const copy = (from: string, to: string): Promise<unknown> => promisify(execFile)('cp', ['-a', from, to]);
   if (process.platform === 'win32') return initialise();
   const packages = await readFile(path.join(ROOT, 'package-lock.json'));

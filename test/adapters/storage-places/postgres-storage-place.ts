@@ -1,4 +1,4 @@
-/** Stores on a Postgres server for tests, each in a schema of its own. */
+/** Stores on a Postgres server for tests, each in its own schema. */
 import { randomUUID } from 'node:crypto';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { knexStorage } from '../../../adapters/storage-knex/knex-storage.ts';
@@ -25,20 +25,20 @@ export function postgresStorage(options: PostgresOptions, over: EngineOptions = 
   return knexStorage({ engine: postgresEngine(deps), clock: deps.clock, log: deps.log });
 }
 
-/** The name of a schema that is not there yet, and is gone after the test. */
+/** The name of a schema that does not exist yet and is dropped after the test. */
 export function emptySchema(t: Teardown, server: PostgresServer): string {
   const schema = `test_${randomUUID().replaceAll('-', '').slice(0, 16)}`;
   t.teardown(async () => void (await server.ask(`DROP SCHEMA IF EXISTS ${schema} CASCADE`)));
   return schema;
 }
 
-/** A storage that the test closes before its schema goes. */
+/** A storage that the test closes before its schema is dropped. */
 export function closedBefore(t: Teardown, storage: Storage): Storage {
   t.teardown(() => storage.close());
   return storage;
 }
 
-/** Copies of a database that has the tables of a store and nothing in them: making the tables takes longer than most cases. */
+/** Copies of a database with the empty tables of a store: creating the tables takes longer than most cases. */
 export async function madeDatabases(server: PostgresServer) {
   const name = (): string => `test_${randomUUID().replaceAll('-', '').slice(0, 16)}`;
   const urlOf = (database: string): string => Object.assign(new URL(server.url), { pathname: `/${database}` }).href;
@@ -48,12 +48,12 @@ export async function madeDatabases(server: PostgresServer) {
   const storage = postgresStorage({ url: urlOf(template) });
   await storage.open();
   await storage.close();
-  // With the name of the store and its clock: whoever opens a copy writes its own.
+  // With the store's name and clock: each process that opens a copy writes its own.
   await programs(urlOf(template)).ask('DELETE FROM agentcom.store');
   const [version] = await session.ask(`SELECT current_setting('server_version_num')::integer >= 150000 AS has_strategies`);
   const strategy = version?.['has_strategies'] === true ? 'STRATEGY FILE_COPY' : '';
   return {
-    /** The URL of a copy, which is gone after the test. */
+    /** The URL of a copy, which is dropped after the test. */
     async copy(t: Teardown): Promise<string> {
       const database = name();
       await session.ask(`CREATE DATABASE ${database} TEMPLATE ${template} ${strategy}`);

@@ -17,12 +17,12 @@ import { makeSqliteNewer } from '../../product/contracts/storage/newer-sqlite.ts
 import type { StorageSubject } from '../../product/contracts/storage/storage-room.ts';
 
 /**
- * What runs SQLite in this process, and also in what it does as another program: two libraries in one process drop each other's locks.
- * That of AGENTCOM_TEST_SQLITE_DRIVER, or the one that a hub takes by itself.
+ * The SQLite driver of this process, used also where it acts as another program: two libraries in one process drop
+ * each other's locks. It is the driver that AGENTCOM_TEST_SQLITE_DRIVER names, or the hub's default.
  */
 export const testedDriver: SqliteDriver = await sqliteDriver(process.env['AGENTCOM_TEST_SQLITE_DRIVER'] as SqliteDriverName | undefined);
 
-/** What else this Node can run SQLite by. */
+/** The other driver that this Node can run SQLite with. */
 export const otherDriver: SqliteDriver | undefined = await sqliteDriver(testedDriver.name === 'node' ? 'sqlite3' : 'node').catch(
   (thrown: unknown) => {
     if (AgentcomError.is(thrown, 'AC_PACKAGE_MISSING')) return undefined;
@@ -30,7 +30,7 @@ export const otherDriver: SqliteDriver | undefined = await sqliteDriver(testedDr
   },
 );
 
-/** `busyMs` is short, so that a test of waiting need not wait long. `time`: what the store's follows, for a hub whose clock is virtual. */
+/** `busyMs` is short, to keep tests of waiting short. `time`: what the store's clock follows, for a hub whose clock is virtual. */
 export function sqliteStorage(
   file: string,
   options: {
@@ -54,7 +54,7 @@ export async function otherProgram(file: string) {
   return { all, close };
 }
 
-/** Runs statements as another program would, and lets go of the file. */
+/** Runs statements as another program would, and closes the file. */
 export async function outside(file: string, ...statements: readonly string[]): Promise<readonly Readonly<Record<string, unknown>>[]> {
   const program = await otherProgram(file);
   let rows: readonly Readonly<Record<string, unknown>>[] = [];
@@ -69,7 +69,7 @@ export function closedAfter(t: Teardown, storage: Storage): Storage {
   return storage;
 }
 
-/** A folder of its own that is gone after the test; a test may have several. */
+/** A folder that is removed after the test; a test may have several. */
 export async function emptyFolder(t: Teardown): Promise<string> {
   const folder = await mkdtemp(path.join(tmpdir(), 'agentcom-storage-'));
   t.teardown(() => rm(folder, { recursive: true, force: true }));

@@ -1,13 +1,13 @@
-/** A network between a hub and its Postgres in which something may happen at the very moment of a COMMIT. */
+/** A network between a hub and its Postgres that can intervene at the very moment of a COMMIT. */
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import type { Test } from 'tap';
 
-/** The COMMIT that is on its way. */
+/** The COMMIT in flight. */
 export interface CommitOnItsWay {
-  /** Lets the server have it, and answers once it has answered. The answer goes no further. */
+  /** Forwards it to the server, and resolves once the server has answered. The answer is not forwarded. */
   deliver(): Promise<void>;
-  /** Lets the server have it, if it still takes anything. */
+  /** Forwards it to the server, if the connection still accepts data. */
   send(): void;
   /** The client sees its connection broken; the server does not. */
   cutClient(): void;
@@ -16,15 +16,15 @@ export interface CommitOnItsWay {
 }
 
 export interface CommitProxy {
-  /** The server's address, by way of this network. */
+  /** The server's address, through this proxy. */
   readonly url: string;
   /** Catches the next COMMIT; the others pass. */
   catchCommit(): Promise<CommitOnItsWay>;
-  /** Whatever is sent from now on, on whichever connection, arrives nowhere, and nothing is closed. */
+  /** Everything sent from now on, on any connection, is dropped, and nothing is closed. */
   fallSilent(): void;
 }
 
-/** What commits, as the pg package sends it: a simple query, or the statement that saves a whole batch. */
+/** A commit as the pg package sends it: a simple query, or the statement that saves a whole batch. */
 const COMMITS = ['COMMIT\0', '\0saveBatch\0'];
 
 export async function commitProxy(t: Test, serverUrl: string): Promise<CommitProxy> {

@@ -9,7 +9,7 @@ const plain = { agentId: null, generation: null, session: null, details: null };
 const some = (count: number, over: Partial<TaskEvent> = {}): readonly TaskEvent[] =>
   Array.from({ length: count }, (_, n) => anEvent({ event: 'progress', ...plain, ...over, seq: n + 1 }));
 
-/** As it is read, when the newest event before had the number `last`. */
+/** As read when the newest event before it had the number `last`. */
 const stored = (row: EventRow, last = 0): Row => ({
   id: last + row.number,
   task_id: row.taskId,

@@ -1,4 +1,4 @@
-/** Lookups in batches: few reads for many, and each in a read that began after it. */
+/** Batched lookups: few reads for many lookups, each answered by a read that began after it. */
 import t from 'tap';
 import { batchedLookup } from '../../../adapters/storage-knex/batched-lookup.ts';
 

@@ -1,4 +1,4 @@
-/** What the database gives back is checked where it enters: a row that no hub writes is named, and stops nothing else. */
+/** Data from the database is checked where it enters: a row that no hub could have written is named, and stops nothing else. */
 import path from 'node:path';
 import t from 'tap';
 import { requirementKey } from '../../../core/domain/task/task.ts';
@@ -10,7 +10,7 @@ import { closedAfter, emptyFolder, outside, sqliteStorage } from '../storage-pla
 const GOOD = aTaskId(1);
 const BAD = aTaskId(2);
 
-/** What to do to the row of `BAD`, and what the error says of it. */
+/** How to damage the row of `BAD`, and what the error says about it. */
 const DAMAGES: readonly (readonly [what: string, sql: string, says: string])[] = [
   ['not JSON', `UPDATE tasks SET state = '{' WHERE id = '${BAD}'`, 'not JSON'],
   ['not an object', `UPDATE tasks SET state = '7' WHERE id = '${BAD}'`, 'must be an object, found 7'],

@@ -1,4 +1,4 @@
-/** What the stores over SQL stand on, whichever database it is. */
+/** What the SQL stores depend on, whichever database it is. */
 import { createRequire } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import { runInThisContext } from 'node:vm';
@@ -29,7 +29,7 @@ t.test('a stored state omits common values, and is read back completely', async 
   };
   const plain = aTask({ priority: 'normal', round: 1, requirement: { capabilities: [], assignTo: null } });
   t.notMatch(stored(plain), /"(priority|round|requirement|dependsOn|parked)"/);
-  t.notMatch(stored(plain), /"(id|assignedTo|submittedBy|createdAtMs)"/, 'nor what the row has in columns');
+  t.notMatch(stored(plain), /"(id|assignedTo|submittedBy|createdAtMs)"/, 'nor values that the row has in columns');
   const special = aTask({ priority: 'urgent', round: 2, requirement: { capabilities: [], assignTo: anAgentId('a1') } });
   for (const task of [plain, special, aTask({ requirement: { capabilities: ['code'], assignTo: null } })])
     t.strictSame(taskIn(rowOf(task, stored(task))), task);
@@ -82,7 +82,7 @@ t.test('Knex still has the inner members that knex-readers.ts touches', async (t
   const { version } = require('knex/package.json') as { readonly version: string };
   const { dependencies } = require('../../../package.json') as { readonly dependencies: Readonly<Record<string, string>> };
   t.equal(dependencies['knex'], KNEX_VERSION, 'package.json pins Knex to the version that knex-readers.ts was written for');
-  const gone = (what: string): string => `Knex ${version} ${what}: mend adapters/storage-knex/knex-readers.ts, written for ${KNEX_VERSION}`;
+  const gone = (what: string): string => `Knex ${version} ${what}: fix adapters/storage-knex/knex-readers.ts, written for ${KNEX_VERSION}`;
   const config: Knex.Config = { client: 'sqlite3', useNullAsDefault: true };
   const pool = knex({ ...config, connection: { filename: ':memory:' }, pool: { min: 0, max: 1 }, log: { warn: () => undefined } });
   t.teardown(() => pool.destroy());
@@ -101,7 +101,7 @@ t.test('Knex still has the inner members that knex-readers.ts touches', async (t
   for (const n of [1, 2]) t.strictSame(await on(again).select(on(again).raw('? AS n', [n])), [{ n }], gone('asks no `connectionPool`'));
   t.equal(prepared, 1, gone('does not run a SELECT by `all` of the connection'));
 
-  evict(again, 'it is amid a transaction');
+  evict(again, 'it is in a transaction');
   await release(pool, again);
   const next = await acquire<Database>(pool);
   t.not(next, again, gone('lends a connection again that has `__knex__disposed`'));

@@ -1,4 +1,4 @@
-/** Who may speak is looked up on a connection of its own, however many reads are running. */
+/** Identities are looked up on a separate connection, however many reads are running. */
 import path from 'node:path';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';

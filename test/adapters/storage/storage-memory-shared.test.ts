@@ -17,7 +17,7 @@ interface Open {
   begin(name: string): { readonly done: Promise<unknown>; do<T>(work: (unit: StoreUnit) => Promise<T>): Promise<T>; end(): void };
 }
 
-/** Two storages on one database in which tasks 1 and 2 wait; transactions are led step by step. */
+/** Two storages on one database in which tasks 1 and 2 wait; transactions are run step by step. */
 async function two(t: Test): Promise<readonly [Open, Open]> {
   const database = memoryDatabase('shared');
   const clock = virtualClock();
@@ -36,7 +36,7 @@ async function two(t: Test): Promise<readonly [Open, Open]> {
           begun(given);
           await ended;
         });
-        // Whoever led it asks for its end later.
+        // The caller asks for its end later.
         void Promise.allSettled([done]);
         return { done, do: async (work) => work(await unit), end: () => end() };
       },

@@ -1,4 +1,4 @@
-/** The memory twin keeps the contract of storage, and what the simulation needs of it beside them. */
+/** The memory twin fulfils the storage contract, and offers what the simulation needs in addition. */
 import t from 'tap';
 import { memory } from '../../../adapters/storage-memory/memory.ts';
 import { memoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';

@@ -10,7 +10,7 @@ import { commit, failsWith } from '../../product/contracts/storage/storage-room.
 
 const TASKS = 2 * NEW_TASKS_IN_ROW + 1;
 
-/** New tasks in three rows, each with an event and an idempotency key. The first and the last are changed at once, by the last row. */
+/** New tasks in three rows, each with an event and an idempotency key. The last row also changes the first and the last task. */
 function bulk(nth: number): Changes {
   const tasks = Array.from({ length: TASKS }, (_, n) => aTask({ id: aTaskId(1_000 * nth + n), eventSeq: 1 }));
   const keys = tasks.map(({ id }) => aKey({ key: id, taskIds: [id] }));
@@ -37,7 +37,7 @@ t.test('R1: whichever statement fails, a bulk is stored completely or not at all
       const { queued, completed } = (await storage.tasks.stats()).statuses;
       t.strictSame({ queued, completed }, { queued: bulks * (TASKS - 2), completed: bulks * 2 }, `${batchId}: ${bulks} bulks are stored`);
     }
-  t.ok(bulks >= STORE_FAULTS.length, 'the last try with each fault succeeded');
+  t.ok(bulks >= STORE_FAULTS.length, 'the last attempt with each fault succeeded');
 });
 
 t.test('a bulk whose last task or key already exists is refused or merged correctly', async (t) => {

@@ -1,4 +1,4 @@
-/** Which driver a hub takes, and what is particular to a connection of `node:sqlite`. */
+/** Which driver a hub uses, and what is specific to a connection of `node:sqlite`. */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -14,10 +14,10 @@ const HAS_NODE_SQLITE = otherDriver?.name === 'node' || testedDriver.name === 'n
 const needsNodeSqlite = { skip: !HAS_NODE_SQLITE && `Node ${process.versions.node} has no node:sqlite` };
 const WITHOUT_SQLITE3 = pathToFileURL(path.resolve(import.meta.dirname, '../../rig/without-sqlite3.mjs')).href;
 
-/** Of a process that has only the options of node that it is given. */
+/** Of a process that has only the given node options. */
 const { NODE_OPTIONS: _, ...env } = process.env;
 
-/** The driver that a process takes when `wanted` is chosen, or its error. */
+/** The driver that a process uses when `wanted` is chosen, or its error. */
 function takenBy(wanted: string | undefined, ...nodeOptions: readonly string[]) {
   const driver = pathToFileURL(builtTree().compiled('adapters/storage-knex/sqlite/driver-choice.ts')).href;
   const program = `import { sqliteDriver } from ${JSON.stringify(driver)};
@@ -102,7 +102,7 @@ t.test('a connection of node:sqlite', needsNodeSqlite, async (t) => {
   t.equal(pipelined.status, 'rejected', 'statements queued with one that cannot be prepared fail too');
   t.strictSame(await connection.rows('SELECT 1 AS one'), [{ one: 1 }], 'in order');
 
-  // More than it keeps prepared, twice, asked together.
+  // More than it keeps prepared, twice, issued together.
   const numbers = Array.from({ length: 300 }, (_, n) => n % 200);
   const answers = await Promise.all(numbers.map((n) => connection.rows(`SELECT ${n} AS n, ? AS given`, n)));
   t.strictSame(answers.flat(), numbers.map((n) => ({ n, given: n }))); // prettier-ignore

@@ -1,4 +1,4 @@
-/** What SQLite's storage answers when a lock, the disk or the file is in the way, and that it is well again afterwards. */
+/** What the SQLite storage answers when a lock, the disk or the file fails, and that it recovers afterwards. */
 import { execFile } from 'node:child_process';
 import { rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -21,10 +21,10 @@ import { NO_ROWS } from '../suites/no-rows.ts';
 
 const run = promisify(execFile);
 
-/** A store's clock that is never in doubt. */
+/** A store's clock that is always certain. */
 const storeTime = { nowMs: () => Date.now(), removableMs: () => Date.now() };
 
-/** A connection that does nothing but fail its `failAt`-th statement with `code`; statements are kept as they came. */
+/** A connection that only fails its `failAt`-th statement with `code`; statements are recorded as received. */
 function failingConnection(failAt: number, code: string) {
   const statements: string[] = [];
   const step = async <T>(sql: string, answer: T): Promise<T> => {
@@ -65,7 +65,7 @@ t.test('a failure of any statement of a transaction is handled correctly', async
       const what = `${code} at statement ${failAt}`;
       if (isDisk) await failsWith(t, answer, failAt === COMMIT ? 'AC_COMMIT_UNKNOWN' : 'AC_STORE_UNAVAILABLE', what);
       else await failsWith(t, answer, code === 'SQLITE_BUSY' ? 'AC_STORE_RETRY' : 'AC_INTERNAL', what);
-      t.equal(broken.length > 0, isDisk, `${what}: ${isDisk ? 'opened anew' : 'the connection is still used'}`);
+      t.equal(broken.length > 0, isDisk, `${what}: ${isDisk ? 'reopened' : 'the connection is still used'}`);
       const rolledBack = failAt > 2 && !(isDisk && failAt === COMMIT);
       t.equal(statements.at(-1) === 'ROLLBACK', rolledBack, `${what}: ${statements.join(', ')}`);
     }
@@ -199,20 +199,21 @@ t.test('a failed ROLLBACK marks the connection as broken', async (t) => {
 });
 
 t.test('R15: a storage that could not be reopened is reopened once the disk has recovered', async (t) => {
-  // Closing the old connections a second time failed, so a disk that was still full at the first try was full for ever.
+  // Before, closing the old connections a second time failed, so a disk that was still full at the first attempt stayed
+  // full forever.
   const { statements, storage } = await faultyStorage(t);
   await commit(storage, inserting(aTask()));
   statements.fault = 'ioerr';
   statements.count.arm({ nth: 1, lasting: true });
   for (let tries = 1; tries <= 3; tries += 1)
-    await failsWith(t, commit(storage, inserting(aTask({ id: aTaskId(tries) }))), tries === 1 ? 'AC_COMMIT_UNKNOWN' : 'AC_STORE_UNAVAILABLE', `try ${tries}`); // prettier-ignore
+    await failsWith(t, commit(storage, inserting(aTask({ id: aTaskId(tries) }))), tries === 1 ? 'AC_COMMIT_UNKNOWN' : 'AC_STORE_UNAVAILABLE', `attempt ${tries}`); // prettier-ignore
   statements.count.mend();
   await commit(storage, inserting(aTask({ id: aTaskId(9) })));
   t.equal((await storage.tasks.stats()).statuses.queued, 2);
 });
 
 t.test('R15: reads that wait while all connections are reopened are answered by the new connections', async (t) => {
-  // They were refused as an internal error, and sidecars that came meanwhile were sent away.
+  // Before, they were refused as an internal error, and sidecars that connected meanwhile were disconnected.
   const { statements, storage } = await faultyStorage(t);
   await commit(storage, inserting(aTask()));
   const answers: (string | undefined)[] = [];
@@ -237,7 +238,7 @@ t.test('R15: reads that wait while all connections are reopened are answered by 
 });
 
 t.test('a read whose COMMIT fails leaves no connection inside a transaction', async (t) => {
-  // The connection went back to its pool as it was, and every later read on it failed to begin.
+  // Before, the connection returned to its pool inside a transaction, and every later read on it failed to begin.
   const { statements, storage } = await faultyStorage(t);
   let failed = 0;
   for (let nth = 1; ; nth += 1) {
@@ -282,11 +283,12 @@ t.test('a read that takes too long is interrupted, and the next one works', asyn
   }).open();
   t.teardown(() => engine.close());
   let isOver = false;
-  // Some seconds; node:sqlite goes on with it on a thread that is used no more, and the process does not end before.
+  // This takes some seconds; node:sqlite continues it on a thread that is not reused, and the process does not end
+  // before it.
   const long = 'WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 6000000) SELECT count(*) FROM c';
   const reading = engine.read((db) => db.raw(long)).finally(() => (isOver = true));
   const stopped = failsWith(t, reading, 'AC_STORE_UNAVAILABLE', 'stopped');
-  // The statement runs on a thread of its own: time passes until it has been seen to stop.
+  // The statement runs on its own thread: time is advanced until it is seen to stop.
   while (!isOver) {
     clock.advance(1_000);
     await new Promise(setImmediate);
@@ -296,7 +298,7 @@ t.test('a read that takes too long is interrupted, and the next one works', asyn
   t.equal((await engine.read(async (db) => (await db('store').select('store_id')) as readonly Row[])).length, 1);
 });
 
-/** Mounts a small disk on a new folder, for as long as the test lasts. */
+/** Mounts a small disk on a new folder for the duration of the test. */
 async function smallDisk(t: Test, bytes: number): Promise<string> {
   const folder = await emptyFolder(t);
   await run('mount', ['-t', 'tmpfs', '-o', `size=${bytes},mode=0700`, 'tmpfs', folder]);
@@ -323,7 +325,7 @@ t.test(
     const large = (n: number) => changes({ inserted: Array.from({ length: 20 }, (_, i) => ({ task: aTask({ id: aTaskId(100 * n + i) }), dueAtMs: null, body })) }); // prettier-ignore
 
     for (let round = 1; round <= 3; round += 1) {
-      // It ends with an error, for that is what is wanted: no room.
+      // It ends with an error, as intended: no room.
       await Promise.allSettled([run('dd', ['if=/dev/zero', `of=${ballast}`, 'bs=4096', 'status=none'])]);
       const before = (await stat(ballast)).size;
       t.ok(before > 0, 'the disk is full');

@@ -1,4 +1,4 @@
-/** What SQLite's storage does with its file, its folder and its lock. */
+/** How the SQLite storage treats its file, its folder and its lock. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, readdir, rm, rmdir, stat, symlink } from 'node:fs/promises';
@@ -26,7 +26,7 @@ import { builtTree } from '../../rig/built-tree.ts';
 
 const modeOf = async (file: string): Promise<string> => ((await stat(file)).mode & 0o777).toString(8);
 
-/** Another hub's process over the same file; answers once it has committed. */
+/** Another hub's process over the same file; resolves once it has committed. */
 async function hubProcess(t: Test, file: string, driver = testedDriver) {
   const child = spawn(process.execPath, [builtTree().compiled('test/adapters/storage-places/sqlite-hub-process.ts'), file], {
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -144,7 +144,7 @@ t.test(
 t.test('an unwritable folder is named in the error, with what to do', async (t) => {
   const folder = path.join(await emptyFolder(t), 'closed');
   await mkdir(folder, { mode: 0o500 });
-  // Root may write anywhere: become nobody for the attempt.
+  // Root may write anywhere: become the user "nobody" for the attempt.
   const isRoot = process.getuid?.() === 0;
   if (isRoot) await chmod(path.dirname(folder), 0o755).then(() => process.seteuid?.(65_534));
   try {
@@ -161,7 +161,7 @@ t.test('a migration that fails half-way changes nothing, and succeeds later', as
   const first = sqliteStorage(file);
   await first.open();
   await first.close();
-  // As it was before the first schema, with something in the way of a late step of it.
+  // As before the first schema, with an obstacle for a late step of it.
   const tables = (await outside(file, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")).map((row) =>
     String(row['name']),
   );
@@ -250,7 +250,7 @@ t.test('frequent statements use their indexes and never scan a whole table', asy
   for (const [name, index] of Object.entries(wanted) as [keyof typeof wanted, string][]) {
     const steps = (await program.all(`EXPLAIN QUERY PLAN ${SQLITE_STATEMENTS[name]}`)).map((row) => String(row['detail']));
     t.ok(steps.some((step) => step.includes(index)), `${name} uses ${index}: ${steps.join(' | ')}`); // prettier-ignore
-    // A walk over an index that holds only what is active now is meant.
+    // A walk over an index that holds only active rows is intended.
     const walks = steps.filter((step) => /^SCAN (tasks|t|c|d|e|k|task_\w+|idempotency_keys)\b/.test(step) && !step.includes('tasks_live'));
     t.strictSame(walks, [], `${name} scans no table`);
     t.strictSame(steps.filter((step) => step.includes('tasks_by_')), [], `${name} does not use the list indexes, which hold every task`); // prettier-ignore
@@ -291,7 +291,7 @@ t.test('the clock never falls behind the newest event of a killed hub, and an ol
   const clock = virtualClock();
   const first = sqliteStorage(file, { time: clock });
   await first.open();
-  clock.advance(50_000); // The mark is written once a minute.
+  clock.advance(50_000); // The clock mark is written once a minute.
   const atMs = first.tasks.nowMs();
   await commit(first, { ...inserting(aTask()), events: [anEvent({ atMs })] });
   const killed = `${file}.killed`;
@@ -308,7 +308,7 @@ t.test('the clock never falls behind the newest event of a killed hub, and an ol
   t.equal(second.tasks.lastUsedMs(), atMs);
   await second.close();
 
-  // As the program before left it.
+  // As an older version left it.
   for (const column of ['clock_mark', 'clock_offset', 'removals_from']) await outside(killed, `ALTER TABLE store DROP COLUMN ${column}`);
   await outside(killed, "DELETE FROM migrations WHERE name = '0007-store-clock'");
   const third = closedAfter(t, sqliteStorage(killed, { time: behind }));
@@ -317,7 +317,7 @@ t.test('the clock never falls behind the newest event of a killed hub, and an ol
   await third.close();
   t.match(await outside(killed, 'SELECT clock_mark FROM store'), [{ clock_mark: atMs }]);
 
-  // What the hour wrote, no batch being changed by it.
+  // What the passing hour wrote, although no batch changed it.
   t.match(await outside(file, 'SELECT clock_mark FROM store'), [{ clock_mark: atMs + 3_600_000 }]);
 });
 

@@ -1,4 +1,4 @@
-/** Rows that are alike are saved as groups: whatever they share, what is stored is what each row alone would have stored. */
+/** Similar rows are saved as groups: whatever they share, the result is what saving each row alone would have stored. */
 import path from 'node:path';
 import t from 'tap';
 import { TASK_COLUMNS } from '../../../adapters/storage-knex/rows/columns.ts';
@@ -15,7 +15,7 @@ import { emptyFolder, otherProgram, sqliteStorage } from '../storage-places/sqli
 const SEEDS = 20;
 const TASKS = 60;
 
-/** One task of a batch, with its change from `before` (none: it is new). */
+/** One task of a batch, with its change from `before` (absent if the task is new). */
 interface Step {
   readonly task: Task;
   readonly before: Task | null;
@@ -45,7 +45,7 @@ function stepsOf(seed: number): readonly (readonly Step[])[] {
   ];
   let count = 1;
   let alike: Partial<TaskEvent> = {};
-  /** As many events as the task before had, and alike, or otherwise. */
+  /** Either the same number of similar events as the previous task, or different ones. */
   const eventsOf = (taskId: TaskId, before: number): readonly TaskEvent[] => {
     if (random() % 6 === 0) count = 1 + (random() % 3);
     if (random() % 6 === 0)

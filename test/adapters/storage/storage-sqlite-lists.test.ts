@@ -1,6 +1,6 @@
 /**
- * Each list is read by an index that has its tasks in order: what it costs grows with its page and with the tasks that are assigned,
- * and not with those that wait or have ended.
+ * Each list is read through an index in its order: its cost grows with its page and with the assigned tasks, not with
+ * those that wait or have ended.
  */
 import path from 'node:path';
 import t from 'tap';
@@ -15,9 +15,9 @@ import { aTask, aTaskId, anAgentId, anAssignedTask, inserting } from '../../prod
 import { emptyFolder, otherProgram, outside, sqliteStorage, testedDriver } from '../storage-places/sqlite-storage-place.ts';
 
 const a1 = anAgentId('a1');
-/** A walk over the assigned tasks alone, without a look at their rows. */
+/** A walk over the assigned tasks alone, without reading their rows. */
 const LIVE = /^SEARCH tasks USING COVERING INDEX tasks_live \(status=\?\)$/;
-/** What the columns before the order must be, for every walk of the plan but one over the assigned tasks. */
+/** The required columns before the order, for every walk of the plan but one over the assigned tasks. */
 const CASES: readonly (readonly [Omit<TaskQuery, 'limit'>, RegExp])[] = [
   [{}, /SCAN tasks USING COVERING INDEX tasks_by_age/],
   [{ status: 'queued' }, /COVERING INDEX tasks_by_status_and_lane \(status=\? AND lane=\?\)/],

@@ -1,4 +1,4 @@
-/** SQLite keeps the contract of storage on real files. */
+/** SQLite fulfils the storage contract on real files. */
 import { mkdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import t from 'tap';

@@ -1,4 +1,7 @@
-/** How many tasks have each status and priority is exact after whatever is saved, and so is what belongs to a task: nothing is left of a removed one. */
+/**
+ * The number of tasks of each status and priority is exact after any save, and so is everything that belongs to a
+ * task: nothing is left of a removed one.
+ */
 import path from 'node:path';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
@@ -33,11 +36,11 @@ import { emptySchema, engineDeps } from '../storage-places/postgres-storage-plac
 import { postgresServer } from '../storage-places/postgres-server.ts';
 import { emptyFolder, outside, sqliteStorage, testedDriver } from '../storage-places/sqlite-storage-place.ts';
 
-/** An open storage, what `agentcom doctor --fsck` finds in it, and the tasks whose place was looked up to be counted. */
+/** An open storage, the findings of `agentcom doctor --fsck` in it, and the tasks whose place was looked up to be counted. */
 interface Counted {
   readonly storage: Storage;
   readonly lookedUp: string[];
-  /** Fails unless all of its tasks are counted, and nothing belongs to no task. */
+  /** Fails unless all of its tasks are counted, and nothing belongs to a task that does not exist. */
   exact(message: string): Promise<void>;
 }
 
@@ -101,7 +104,7 @@ const queued = (n: number, over: Partial<Task> = {}): Task => aTask({ id: aTaskI
 const assigned = (n: number): Task => anAssignedTask(a1, { id: aTaskId(n) });
 const both = (inserted: Changes, updated: Changes): Changes => ({ ...inserted, updated: updated.updated });
 
-/** A batch that may begin early. It loads nothing, as one that is decided on what is cached. */
+/** A batch that may begin early. It loads nothing, like one that is decided on cached state. */
 const soon = ({ tasks }: Storage, batchId: string, saved: Changes): Promise<unknown> =>
   tasks.transact(batchId, (unit) => unit.save(saved, true), unnoticed());
 
@@ -133,7 +136,7 @@ for (const [name, place] of [
     const { storage, exact } = await place(t);
     await commit(storage, { ...inserting(queued(1), queued(9)), keys: [aKey({ taskIds: [aTaskId(9)] })] });
     const [first, second] = await Promise.allSettled([
-      // Its key is another's: found out only when it is saved.
+      // Its key belongs to another task, which is found out only when it is saved.
       soon(storage, 'b1', { ...both(inserting(queued(2)), updating(assigned(1))), keys: [aKey({ taskIds: [aTaskId(2)] })] }),
       soon(storage, 'b2', updating(ended(1))),
     ]);
@@ -152,12 +155,12 @@ for (const [name, place] of [
     await commit(storage, batch);
     await exact('the same');
     await commit(storage, inserting(queued(2), queued(3)));
-    await exact('another with one that is there');
+    await exact('another one with an existing one');
     await commit(storage, updating(assigned(1)));
     await commit(storage, both(batch, updating(assigned(2))));
-    await exact('after one has gone on: it stays as it is');
+    await exact('after one has continued: it stays as it is');
     await commit(storage, updating(ended(1)));
-    await exact('and goes on from there');
+    await exact('and continues from there');
     t.strictSame(await stats(storage), { completed: 1, assigned: 1, queued: 1 });
   });
 
@@ -185,7 +188,7 @@ for (const [name, place] of [
     });
     await exact('in two steps of one transaction');
     await commit(storage, updating(queued(3)));
-    await exact('and goes on from there');
+    await exact('and continues from there');
     t.strictSame(await stats(storage), { completed: 1, assigned: 1, queued: 1 });
   });
 

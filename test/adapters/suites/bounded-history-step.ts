@@ -1,4 +1,7 @@
-/** A store of before histories were bounded: large events are cut, late and refused results move out of the history, and what was removed counts. */
+/**
+ * Migrates a store from before histories were bounded: large events are cut, late and refused results move out of the
+ * history, and what was removed is counted.
+ */
 import { createHash } from 'node:crypto';
 import type { Test } from 'tap';
 import { boundedHistory } from '../../../adapters/storage-knex/migrations/0006-bounded-history.ts';
@@ -14,7 +17,7 @@ const REFUSED = JSON.stringify({ output: 'x'.repeat(3_000) });
 const FLOOD = 40;
 const LAST = FLOOD + 3;
 
-/** `ask` runs a statement beside the storage, which is closed then. */
+/** `ask` runs a statement outside the storage, which is closed then. */
 export async function boundedHistoryStep(
   t: Test,
   { storage, ask }: { readonly storage: () => Storage; readonly ask: (sql: string) => Promise<unknown> },
@@ -41,11 +44,11 @@ export async function boundedHistoryStep(
     anEvent({ taskId: aTaskId(2), seq: 2 }),
   ];
   await commit(before, inserting(aTask({ eventSeq: LAST }), aTask({ id: aTaskId(2) })));
-  // Each had a row of its own.
+  // Each had its own row.
   for (const event of told) await commit(before, changes({ events: [event] }));
   const { lastId } = await before.events.marks();
   await before.close();
-  // As the program before left it; one event went with its task.
+  // As an older version left it; one event was removed with its task.
   await ask(`DELETE FROM task_events WHERE task_id = '${aTaskId(3)}'`);
   for (const table of ['task_kept_results', 'removed_events']) await ask(`DROP TABLE ${table}`);
   await ask(`DELETE FROM migrations WHERE name = '${boundedHistory.name}'`);

@@ -1,4 +1,4 @@
-/** Adapters that each break one promise, under the test runner of node itself. */
+/** Adapters that each break one promise, under Node's own test runner. */
 import { test } from 'node:test';
 import type { Clock } from '../../../core/ports/clock.ts';
 import { clockContract } from '../../product/contracts/clock.contract.ts';
@@ -6,7 +6,7 @@ import { journalContract, type JournalSubject } from '../../product/contracts/fi
 import { virtualClock } from '../../product/twins/clock-virtual/virtual-clock.ts';
 import { memoryJournalSubject } from './twin-subjects.ts';
 
-/** It says that a report is gone, and keeps it. */
+/** It reports a report as deleted, and keeps it. */
 const keepsReports: JournalSubject = {
   ...memoryJournalSubject,
   async place(t) {
@@ -19,7 +19,7 @@ const keepsReports: JournalSubject = {
 };
 journalContract('broken', keepsReports, { test });
 
-/** It fires twice, and lets nobody know what the second call threw. */
+/** It fires twice, and swallows what the second call threw. */
 const time = virtualClock();
 const firesTwice: Clock = {
   ...time,

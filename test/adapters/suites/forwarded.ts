@@ -1,6 +1,6 @@
 /**
- * Subjects whose adapters stand behind objects that have the members of their port and nothing else, as those of an adapter that
- * decorates another do. A suite that leans on anything beside the port fails over them.
+ * Subjects whose adapters are hidden behind objects that have the members of their port and nothing else, like
+ * decorators. A suite that relies on anything beyond the port fails over them.
  */
 import type { AgentStore } from '../../../core/ports/agent-store.ts';
 import type { Ids } from '../../../core/ports/chance.ts';
@@ -22,10 +22,10 @@ import type { FilesSubject } from '../../product/contracts/runner/wake-runner-su
 import type { StorageSubject } from '../../product/contracts/storage/storage-room.ts';
 import type { HubTransportSubject } from '../../product/contracts/wire/hub-transport.contract.ts';
 
-/** Every member of a port, so that one that is new has to be added here. */
+/** Every member of a port, so that a new one must be added here. */
 type MembersOf<T> = { readonly [Name in keyof Required<T>]: true };
 
-/** An object with these members of `inner`, but for what stands in `own`. A member that is optional and not there is left out. */
+/** An object with these members of `inner`, except for those in `own`. An optional member that is missing is left out. */
 export function forwarding<T extends object>(inner: T, members: MembersOf<T>, own: Partial<T> = {}): T {
   const outer = {};
   for (const name of Object.keys(members) as (string & keyof T)[]) {
@@ -146,7 +146,7 @@ const JOURNAL: MembersOf<Journal> = {
   close: true,
 };
 
-/** A place is told of a journal by the inner one: what it does to it is no part of the port. */
+/** A place receives the inner journal: what it does to it is not part of the port. */
 export const forwardedJournals = (subject: JournalSubject): JournalSubject => ({
   async place(t) {
     const place = await subject.place(t);
@@ -242,7 +242,7 @@ export const forwardedLog = (inner: Log): Log =>
     { with: (fields) => forwardedLog(inner.with(fields)) },
   );
 
-/** One outer object for each inner one, which it is found by again. */
+/** One outer object for each inner one, by which it is found again. */
 function pairs<T extends object>(make: (inner: T) => T): { outer(inner: T): T; innerOf(outer: T): T } {
   const outers = new WeakMap<T, T>();
   const inners = new WeakMap<T, T>();

@@ -1,4 +1,4 @@
-/** A batch that saves nothing, for those that save one kind of row. */
+/** An empty batch, for saving one kind of row. */
 import type { SavedRows } from '../../../adapters/storage-knex/engine.ts';
 
 export const NO_ROWS: SavedRows = {

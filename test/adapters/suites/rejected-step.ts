@@ -1,4 +1,4 @@
-/** A store of before rejected tasks waited apart takes the step: each is found where it waits now. */
+/** Migrates a store from before rejected tasks waited separately: each is found where it waits now. */
 import type { Test } from 'tap';
 import { rejectedApart } from '../../../adapters/storage-knex/migrations/0014-rejected-apart.ts';
 import { requirementKey, waitingRequirement } from '../../../core/domain/task/task.ts';
@@ -6,7 +6,7 @@ import type { Storage } from '../../../core/ports/storage.ts';
 import { A_MOMENT_MS, anAgentId, aRequirement, aTask, aTaskId, inserting } from '../../product/contracts/fixtures.ts';
 import { commit } from '../../product/contracts/storage/storage-room.ts';
 
-/** `ask` runs a statement beside the storage, which is closed then. */
+/** `ask` runs a statement outside the storage, which is closed then. */
 export async function rejectedStep(
   t: Test,
   { storage, ask }: { readonly storage: () => Storage; readonly ask: (sql: string) => Promise<unknown> },

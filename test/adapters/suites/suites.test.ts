@@ -1,4 +1,4 @@
-/** What is asked of the suites themselves: any test runner may run them, none lets a fault through, and no subject excuses itself. */
+/** Requirements for the suites themselves: any test runner can run them, none misses a fault, and no subject can exempt itself. */
 import { spawnSync } from 'node:child_process';
 import t from 'tap';
 import { builtTree } from '../../rig/built-tree.ts';
@@ -13,7 +13,7 @@ import { memoryInboxSubject, memoryJournalSubject, memoryStorageSubject, memoryW
 
 const PORTS = ['Storage', 'HubTransport', 'HubLink', 'Journal', 'ResultInbox', 'WakeRunner', 'Clock', 'Ids', 'Log'];
 
-/** Runs a file by `node --test`, and answers what it printed. */
+/** Runs a file with `node --test`, and returns what it printed. */
 const underNode = (file: string) =>
   spawnSync(process.execPath, ['--test', '--test-reporter=tap', builtTree().compiled(file)], { encoding: 'utf8' });
 
@@ -38,7 +38,7 @@ t.test('under node:test a broken adapter fails exactly the case of the promise t
   ]);
 });
 
-/** Plays the cases of such titles as they come, and keeps how each ended. */
+/** Runs the cases with such titles in order, and records how each ended. */
 function recorder(titles = /./): { readonly runner: TestRunner; readonly ends: Promise<unknown>[] } {
   const ends: Promise<unknown>[] = [];
   const test: TestRunner['test'] = (title, body) => {
@@ -61,14 +61,14 @@ async function endOf(body: (t: ContractCase) => Promise<void>): Promise<unknown>
 
 t.test('a swallowed assertion still fails its case, and teardowns run in reverse order', async (t) => {
   const done: string[] = [];
-  t.equal(await endOf(async (c) => c.teardown(() => done.push('let go'))), 'green');
+  t.equal(await endOf(async (c) => c.teardown(() => done.push('released'))), 'green');
   const swallowed = await endOf(async (c) => {
     c.teardown(() => done.push('first'));
     c.teardown(() => done.push('second'));
     await Promise.allSettled([Promise.resolve().then(() => c.equal(1, 2, 'one is two'))]);
   });
   t.match(swallowed, { message: /^one is two: / });
-  t.strictSame(done, ['let go', 'second', 'first']);
+  t.strictSame(done, ['released', 'second', 'first']);
   const both = await endOf(async (c) => {
     c.teardown(() => Promise.reject(new Error('it stays')));
     throw new Error('it broke');

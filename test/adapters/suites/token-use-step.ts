@@ -1,11 +1,11 @@
-/** A store of before tokens expired or were rotated takes the steps: its tokens have no end, and were not used as far as is known. */
+/** Migrates a store from before tokens expired or were rotated: its tokens do not expire, and their last use is unknown. */
 import type { Test } from 'tap';
 import { tokenUse } from '../../../adapters/storage-knex/migrations/0010-token-use.ts';
 import { tokenRotation } from '../../../adapters/storage-knex/migrations/0013-token-rotation.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
 import { A_MOMENT_MS, aToken } from '../../product/contracts/fixtures.ts';
 
-/** `ask` runs a statement beside the storage, which is closed then. */
+/** `ask` runs a statement outside the storage, which is closed then. */
 export async function tokenUseStep(
   t: Test,
   { storage, ask }: { readonly storage: () => Storage; readonly ask: (sql: string) => Promise<unknown> },

@@ -1,4 +1,4 @@
-/** The twins in memory as subjects of the contracts: for their own tests, and for those of the suites under other test runners. */
+/** The in-memory twins as subjects of the contracts: for their own tests, and for those of the suites under other test runners. */
 import { systemClock } from '../../../adapters/clock-system/system-clock.ts';
 import { memoryDatabase } from '../../../adapters/storage-memory/memory-database.ts';
 import { memoryStorage } from '../../../adapters/storage-memory/memory-storage.ts';
@@ -103,7 +103,7 @@ const upgradeStatus = (wire: MemoryWire, url: string, origin?: string): Promise<
     );
   });
 
-/** Both ends of a wire of its own. */
+/** Both ends of its own wire. */
 export function memoryWireSubject(): HubTransportSubject {
   const wire = memoryWire({ clock: systemClock() });
   return {
@@ -113,7 +113,7 @@ export function memoryWireSubject(): HubTransportSubject {
   };
 }
 
-/** A log, and what was said since it was read last. */
+/** A log, and what was logged since it was last read. */
 export function freshMemoryLog(): FreshLog {
   const log = memoryLog();
   let read = 0;
@@ -183,7 +183,7 @@ export function aWakeRequest(n: number): WakeRequest {
   };
 }
 
-/** Lets the loop turn, moving time on between two turns, until the promise is settled. */
+/** Runs the event loop, advancing time between turns, until the promise is settled. */
 export async function turning(promise: Promise<unknown>, moveOn: () => unknown): Promise<void> {
   let isSettled = false;
   const settled = (): void => {

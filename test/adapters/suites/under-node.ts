@@ -1,4 +1,4 @@
-/** Every suite of `agentcom/testing` under the test runner of node itself, over the twins, which stand behind objects that only forward. */
+/** Every suite of `agentcom/testing` under Node's own test runner, over twins behind objects that only forward. */
 import { test } from 'node:test';
 import { clockContract } from '../../product/contracts/clock.contract.ts';
 import { journalContract } from '../../product/contracts/files/journal.contract.ts';

@@ -1,4 +1,4 @@
-/** A store of before usage was kept by attempt: its sums, its agents and texts that look like fields come through the step. */
+/** Migrates a store from before usage was recorded per attempt: its sums, its agents and texts that look like fields survive the step. */
 import type { Test } from 'tap';
 import { usage } from '../../../adapters/storage-knex/migrations/0004-usage.ts';
 import type { Agent } from '../../../core/domain/agent/agent.ts';
@@ -7,7 +7,7 @@ import type { Task } from '../../../core/domain/task/task.ts';
 import { aBody, anAgent, anAgentId, aTask, aTaskId, changes } from '../../product/contracts/fixtures.ts';
 import type { Storage } from '../../../core/ports/storage.ts';
 
-/** As the program before wrote them. */
+/** As an older version wrote them. */
 function oldTask(task: Task, tokensUsed: number | null, costUsd: number | null): Record<string, unknown> {
   const entries = Object.entries(task).flatMap(([name, value]): [string, unknown][] =>
     name === 'session'
@@ -32,7 +32,7 @@ const TASKS = [
 ] as const;
 const AGENT = anAgent({ id: anAgentId('a1'), pausedReason: lastError, resources: { busyUntilMs: 7 } });
 
-/** `ask` runs a statement beside the storage, which is closed then. */
+/** `ask` runs a statement outside the storage, which is closed then. */
 export async function usageStep(
   t: Test,
   { storage, ask }: { readonly storage: () => Storage; readonly ask: (sql: string) => Promise<unknown> },

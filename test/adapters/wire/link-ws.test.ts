@@ -9,12 +9,12 @@ import { linkRecorder, nextOf } from '../../product/contracts/wire/wire-recorder
 
 hubLinkContract('ws', { transport: () => wsTransport({ log: silentLog }), link: wsLink({ log: silentLog }) }, t);
 
-/** A TCP server that answers each connection by `does`, until the test ends. */
+/** A TCP server that answers each connection with `does`, until the test ends. */
 const oddHub = async (t: Test, does: (socket: Socket) => void): Promise<string> => {
   const sockets: Socket[] = [];
   const server: Server = createServer((socket) => {
     sockets.push(socket);
-    // Whatever the link does to it is what the test looks at from the other side.
+    // What the link does to it is what the test observes from the other side.
     socket.on('error', () => undefined);
     does(socket);
   });
@@ -35,14 +35,14 @@ const goneFrom = async (t: Test, url: string): Promise<{ readonly code: number; 
   return gone;
 };
 
-t.test('a silent hub is given up after the handshake timeout', async (t) => {
+t.test('a link gives up on a silent hub after the handshake timeout', async (t) => {
   const url = await oddHub(t, () => undefined);
   const from = performance.now();
   t.match(await goneFrom(t, url), { code: 1006, reason: /handshake within 200 ms/ });
   t.ok(performance.now() - from >= 199);
 });
 
-t.test('a hub that answers too slowly is given up too', async (t) => {
+t.test('and on a hub that answers too slowly', async (t) => {
   const url = await oddHub(t, (socket) => {
     socket.write('HTTP/1.1 101 Switching Protocols\r\nX-Slow: ');
     const trickle = setInterval(() => socket.write('z'), 20);

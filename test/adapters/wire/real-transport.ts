@@ -1,4 +1,4 @@
-/** What is asked of a transport on real sockets beyond the contract of its port: bounds, logs, and what it leaves behind. */
+/** Requirements for a transport on real sockets beyond the contract of its port: limits, logs, and cleanup. */
 import { Agent, get } from 'node:http';
 import { connect } from 'node:net';
 import type { Test } from 'tap';
@@ -12,10 +12,10 @@ import { reply } from '../../product/contracts/wire/web-http.ts';
 import { hubRecorder, linkRecorder, nextOf } from '../../product/contracts/wire/wire-recorders.ts';
 import { join, openToAll, wireRoom } from '../../product/contracts/wire/wire-room.ts';
 
-/** Makes one that does not listen yet. */
+/** Creates one that does not listen yet. */
 export type MakeTransport = (log: Log, options?: { readonly httpConnectionsMax?: number }) => HubTransport;
 
-/** What keeps the process alive. A handle that is closed is listed for some more turns of the loop; they are given. */
+/** What keeps the process alive. A closed handle is listed for a few more turns of the loop, so they are awaited. */
 const resources = async (): Promise<readonly string[]> => {
   for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
   return process.getActiveResourcesInfo().filter((kind) => kind !== 'Immediate');

@@ -1,4 +1,4 @@
-/** Both transports over TLS, and who connects to them: which key they accept, and what they send before they know it. */
+/** Both transports over TLS, and their clients: which key they accept, and what they send before they know it. */
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer as createPlainServer, type AddressInfo } from 'node:net';
@@ -56,7 +56,7 @@ async function ask(port: number, trust: HubTrust, host = '127.0.0.1'): Promise<s
   return (await exchangeTrusting(trust)(new URL(`https://${host}:${port}`), question)).text();
 }
 
-/** The key that the port shows, and the version that is agreed on. */
+/** The key that the port presents, and the negotiated version. */
 async function handshake(port: number, options: { maxVersion?: 'TLSv1.1' | 'TLSv1.2'; minVersion?: 'TLSv1' } = {}): Promise<TLSSocket> {
   const socket = connectTls({
     port,
@@ -80,7 +80,7 @@ async function untilClosed(port: number, bytes: string): Promise<string> {
   return received;
 }
 
-/** Waits until the port has changed its certificate, for which it may take two turns of the loop, and checks that it is this one. */
+/** Waits until the port has changed its certificate, which may take two turns of the loop, and checks that it is this one. */
 async function newKey(t: Test, port: number, { cert }: TestPair): Promise<void> {
   for (let turns = 0; turns < 3; turns += 1) await new Promise((resolve) => setImmediate(resolve));
   const socket = await handshake(port);
@@ -221,7 +221,7 @@ t.test('ws over TLS', async (t) => {
     t.equal(await untilClosed(port, ''), '');
     // The first bytes of a handshake whose rest never comes.
     t.notMatch(await untilClosed(port, '\x16\x03\x01\x02\x00\x01'), /HTTP/);
-    // One byte at a time is no progress.
+    // One byte at a time is not progress.
     const slow = connect(port, '127.0.0.1', () => slow.write('\x16\x03\x01\x40\x00\x01'));
     slow.on('error', () => undefined);
     slow.resume();
@@ -332,7 +332,7 @@ t.test('a hub with another key gets only the handshake: no token, no frame, no r
   t.same(received, []);
 });
 
-t.test('a hub that never finishes its handshake is given up', async (t) => {
+t.test('a link gives up on a hub that never finishes its handshake', async (t) => {
   const held = createPlainServer((socket) => void t.teardown(() => socket.destroy())).listen(0, '127.0.0.1');
   await once(held, 'listening');
   t.teardown(() => void held.close());

@@ -42,7 +42,7 @@ t.test('slow heads and bodies are cut off, each after its own timeout, with a 40
     const text = await new Promise<string>((resolve) => {
       let received = '';
       socket.on('data', (chunk) => (received += chunk.toString()));
-      // How it ends is not the question here; that it ends is.
+      // How it ends does not matter here, only that it ends.
       socket.on('error', () => undefined);
       socket.on('close', () => resolve(received));
     });
@@ -79,7 +79,7 @@ t.test('R20: a peer that the hub has closed before identify is read only up to t
   for (let n = 0; n < 1_000; n += 1) peer.frame(TEXT, 'x'.repeat(994));
   const written = (): Promise<true> => new Promise((resolve) => peer.socket.write(Buffer.alloc(0), () => resolve(true)));
   const stalled = (): Promise<false> => new Promise((resolve) => setTimeout(resolve, 500, false));
-  // The system's own buffers take some megabytes that nobody reads.
+  // The system's own buffers hold some megabytes that are not read.
   let megabytes = 1;
   while (megabytes < 64 && (await Promise.race([written(), stalled()]))) {
     for (let n = 0; n < 1_000; n += 1) peer.frame(TEXT, 'x'.repeat(994));

@@ -1,12 +1,12 @@
-/** The optional package as the tests take it: without it they are skipped in print, unless it was meant to be there. */
+/** The optional package for tests: without it they are skipped with a message, unless it is required. */
 import type { Test } from 'tap';
 import { loadUws, type UwsPackage } from '../../../adapters/transport-uws/uws-package.ts';
 import { AgentcomError } from '../../../core/errors/agentcom-error.ts';
 
-/** Set to 1 where the tests of uWebSockets.js must run, as in CI: then it is an error that it cannot be loaded. */
+/** Set to 1 where the tests of uWebSockets.js must run, as in CI: then a failure to load it is an error. */
 const REQUIRE = 'AGENTCOM_REQUIRE_UWS';
 
-/** Runs the tests with the package, or says in `name`'s place why they were skipped. */
+/** Runs the tests with the package, or reports under `name` why they were skipped. */
 export async function withUws(t: Test, name: string, tests: (native: UwsPackage) => Promise<void> | void): Promise<void> {
   const native = await loadUws().catch((thrown: unknown) => {
     if (AgentcomError.is(thrown, 'AC_PACKAGE_MISSING') && process.env[REQUIRE] !== '1') return null;

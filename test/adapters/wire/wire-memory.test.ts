@@ -12,7 +12,7 @@ const subject = memoryWireSubject();
 hubTransportContract('memory', subject, t);
 hubLinkContract('memory', subject, t);
 
-/** A hub and a connected link on a wire of virtual time; `fate` is asked from the opening on. */
+/** A hub and a connected link on a wire with virtual time; `fate` is asked from the opening on. */
 const virtualRoom = async (t: Test, fate: Fate) => {
   const clock = virtualClock();
   let isFateful = false;
@@ -74,10 +74,10 @@ t.test('frames are lost or duplicated as scripted, by direction and text', async
   ]);
 });
 
-t.test('with a half-open peer the hub gives up a second after its close, and the link never learns of it', async (t) => {
+t.test('with a half-open peer the hub gives up a second after its close, and the link never notices', async (t) => {
   const { clock, connection, hub, sidecar, wire } = await virtualRoom(t, () => []);
   connection.ping();
-  connection.close(1001, 'no life');
+  connection.close(1001, 'no signs of life');
   clock.advance(999);
   t.same(hub.saw.left, []);
   clock.advance(1);
@@ -87,7 +87,7 @@ t.test('with a half-open peer the hub gives up a second after its close, and the
   t.same(wire.open(), [connection.id], 'the link still considers itself open');
 });
 
-t.test('a lost handshake is given up after 10 s, and a duplicated one is one connection', async (t) => {
+t.test('a lost handshake is abandoned after 10 s, and a duplicated one is one connection', async (t) => {
   const clock = virtualClock();
   let copies = 0;
   const wire = memoryWire({ clock, fate: ({ kind }) => Array.from({ length: kind === 'connect' ? copies : 1 }, () => ({ delayMs: 1 })) });
